@@ -1,0 +1,188 @@
+// Package queue is the contract between the bridge's intake and its delivery:
+// a durable queue of Braze batches, one for each connector, with the ledger,
+// the dead letters and the history that belong to it.
+//
+// There is one rule above all: what Append has returned without an error is on
+// disk. Every store that implements Store must pass queuetest.Run.
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// Errors that a caller decides on; compare with errors.Is.
+var (
+	// ErrFull means that the store has no room for a new batch. Nothing was
+	// stored; the sender should come again later.
+	ErrFull = errors.New("queue is full")
+	// ErrClosed means that the store is closed or closing.
+	ErrClosed = errors.New("queue is closed")
+	// ErrLocked means that another process has the data directory open.
+	ErrLocked = errors.New("data directory is in use by another process")
+	// ErrNewerFormat means that a newer version of the bridge wrote the data directory.
+	ErrNewerFormat = errors.New("data directory was written by a newer version")
+)
+
+// Store keeps the queues of all connectors. It is safe for concurrent use.
+type Store interface {
+	// Open returns the queue of the connector called name and creates it at
+	// first use. A second call with the same name returns the same queue.
+	// window is the number of event ids remembered to catch duplicates.
+	Open(ctx context.Context, name string, window int) (Queue, error)
+	// Usage reports how much disk the store takes and how much it may take.
+	Usage() Usage
+	// Close waits for commits under way and releases the store.
+	Close() error
+}
+
+// Usage is a store's use of its disk, in bytes. Zero means unknown.
+type Usage struct {
+	Bytes int64 // what the store's files take
+	Free  int64 // what the file system still has
+	Full  bool  // new batches are being refused
+}
+
+// Queue is one connector's queue. It is safe for concurrent use.
+type Queue interface {
+	// Append stores a batch and returns once it is on disk. Items whose id is
+	// in the window, or earlier in the same batch, are duplicates and are not
+	// stored again; Append returns only once their first copy is on disk too.
+	// On an error nothing of the batch counts and its ids are not remembered.
+	Append(ctx context.Context, b Batch) (Receipt, error)
+	// Fetch hands out pending events, oldest first, that are not handed out
+	// already. It waits until there is at least one event or ctx ends.
+	// Each record goes back with Settle or Release.
+	Fetch(ctx context.Context, limit Limit) ([]*Record, error)
+	// Settle stores outcomes in one commit and returns once they are on disk.
+	// Events of a fetched record that no Settlement has named stay handed out.
+	Settle(ctx context.Context, s Settlement) error
+	// Release gives back what is not settled of the records; it will be
+	// fetched again. The records and their bytes must not be used afterwards.
+	// It must be called once for every fetched record, settled or not.
+	Release(records ...*Record)
+	// Ledger returns the totals; they are consistent with each other.
+	Ledger() Ledger
+	// Dead lists dead letters, oldest first, after the given number.
+	Dead(ctx context.Context, after uint64, limit int) ([]DeadLetter, error)
+}
+
+// Batch is what one request of Braze brought.
+type Batch struct {
+	// Body holds the bytes that Items point into. The queue does not keep it
+	// after Append has returned.
+	Body       []byte
+	Items      []Item
+	ReceivedAt time.Time
+}
+
+// Item is one element of a batch's events.
+type Item struct {
+	Start, End int  // the event is Body[Start:End]
+	ID         Hash // of the event's id; zero: it has none that can be used
+	Fate       Fate // Pending, or Filtered or Dead where that is known at once
+	Reason     string
+}
+
+// Hash is a 128-bit hash of an event id. The zero Hash stands for no id.
+type Hash [2]uint64
+
+// HashID hashes an event's id, given as text with JSON escapes undone.
+func HashID(id []byte) Hash {
+	sum := sha256.Sum256(id)
+	return Hash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
+}
+
+// Fate is what becomes of an event.
+type Fate uint8
+
+const (
+	Pending   Fate = iota // waits for delivery
+	Delivered             // RudderStack answered 2XX
+	Filtered              // the connector is told not to deliver it
+	Dead                  // cannot be delivered; kept in the dead letters
+)
+
+// Receipt says what Append did, in events. Accepted includes Filtered and Dead.
+type Receipt struct {
+	Accepted, Duplicates, Filtered, Dead int
+}
+
+// Limit bounds what one Fetch hands out. At least one record is handed out
+// even if it is larger than the limit.
+type Limit struct {
+	Events int
+	Bytes  int // of the events as they came
+}
+
+// Record is what is still pending of one stored batch.
+type Record struct {
+	Seq        uint64 // number of the record in its queue, from 1, never used again
+	ReceivedAt time.Time
+	Events     []Event
+
+	// Origin names the record for ever, across stores and connectors: a
+	// messageId is made from it where Braze gave no id.
+	Origin string
+	// Store is for the store that made the record; others leave it alone.
+	Store any
+}
+
+// Event is one pending event of a record.
+type Event struct {
+	Index int    // place among the record's stored events, from 0
+	Raw   []byte // the event as Braze sent it; valid until the record is released
+}
+
+// Span names the events First to Last (both included) of a record.
+type Span struct {
+	Seq         uint64
+	First, Last int
+}
+
+// Settlement is the outcome of one POST, over one or more records.
+type Settlement struct {
+	Delivered []Span
+	Filtered  []Span
+	Dead      []DeadEvent
+}
+
+// DeadEvent is an event that goes to the dead letters, and why.
+type DeadEvent struct {
+	Seq      uint64
+	Index    int
+	Reason   string // a short word, such as refused or no_identity
+	Status   int    // RudderStack's answer; 0: it was never sent
+	Answer   string // RudderStack's words
+	Attempts int
+}
+
+// DeadLetter is a dead event as it is kept.
+type DeadLetter struct {
+	Number     uint64    `json:"number"` // from 1, never used again
+	ReceivedAt time.Time `json:"received_at"`
+	DiedAt     time.Time `json:"died_at"`
+	Reason     string    `json:"reason"`
+	Status     int       `json:"status,omitempty"`
+	Answer     string    `json:"answer,omitempty"`
+	Attempts   int       `json:"attempts,omitempty"`
+	Event      []byte    `json:"-"` // the original bytes
+}
+
+// Ledger counts events over the lifetime of the store. At every moment
+// Received = Duplicates + Accepted, and
+// Accepted = Filtered + Delivered + Dead + Purged + Pending.
+type Ledger struct {
+	Received, Duplicates, Accepted    uint64
+	Filtered, Delivered, Dead, Purged uint64
+	Replayed                          uint64
+	OldestPending                     time.Time // zero: nothing is pending
+}
+
+// Pending is the number of accepted events without an outcome.
+func (l Ledger) Pending() uint64 {
+	return l.Accepted - l.Filtered - l.Delivered - l.Dead - l.Purged
+}
