@@ -1,0 +1,125 @@
+// Package cli is the plumbing that all commands of this project share: flags
+// that are environment variables too, signals, exit codes, and HTTP servers
+// that stop in order.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// EnvName returns the environment variable that stands for a flag: the prefix
+// (such as BRIDGE), an underscore, and the flag's name in capitals with dashes
+// as underscores.
+func EnvName(prefix, flag string) string {
+	return prefix + "_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// BindEnv sets every flag of fs that was not given on the command line from its
+// environment variable, PREFIX_FLAG_NAME. A flag that may be repeated takes a
+// comma-separated list. An empty variable counts as not set. The error names
+// the variable. Call it after parsing, for example in the PersistentPreRunE of
+// the root command with the flags of the command that runs.
+func BindEnv(prefix string, fs *pflag.FlagSet) error {
+	var failed error
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" || f.Name == "version" {
+			return
+		}
+		name := EnvName(prefix, f.Name)
+		value := os.Getenv(name)
+		if value == "" {
+			return
+		}
+		if err := setFlag(fs, f, value); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
+		}
+	})
+	return failed
+}
+
+func setFlag(fs *pflag.FlagSet, f *pflag.Flag, value string) error {
+	list, ok := f.Value.(pflag.SliceValue)
+	if !ok {
+		return fs.Set(f.Name, value)
+	}
+	parts := strings.Split(value, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	if err := list.Replace(parts); err != nil {
+		return err
+	}
+	f.Changed = true
+	return nil
+}
+
+// Main runs root and ends the process. The context of the commands ends at the
+// first SIGINT or SIGTERM; a second signal ends the process at once with
+// 128 plus the signal's number. An error is printed to standard error as
+// "error: …", except where its text is empty (then only the exit code speaks),
+// and codeOf says which exit code it stands for; a nil codeOf means 1.
+func Main(root *cobra.Command, codeOf func(error) int) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		second := <-signals
+		code := 1
+		if n, ok := second.(syscall.Signal); ok {
+			code = 128 + int(n)
+		}
+		os.Exit(code)
+	}()
+	os.Exit(run(ctx, root, codeOf, os.Stderr))
+}
+
+func run(ctx context.Context, root *cobra.Command, codeOf func(error) int, stderr io.Writer) int {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(stderr, "error: "+text)
+	}
+	if codeOf == nil {
+		return 1
+	}
+	return codeOf(err)
+}
+
+// Serve answers requests on ln until ctx ends, then takes no new ones, gives
+// those under way the grace period, and closes whatever is left. Ending this
+// way is no error. It returns the server's error when it fails before that.
+func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Duration) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		// Whoever outlived the grace period is cut off; that was promised.
+		_ = srv.Close()
+	}
+	<-failed
+	return nil
+}

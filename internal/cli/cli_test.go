@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+)
+
+func TestBindEnv(t *testing.T) {
+	flags := func() (*pflag.FlagSet, *string, *int, *[]string) {
+		fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
+		return fs, fs.String("data-dir", "d", ""), fs.Int("rate", 1, ""), fs.StringArray("source", nil, "")
+	}
+	t.Run("variables set what the command line did not", func(t *testing.T) {
+		t.Setenv("X_DATA_DIR", "env")
+		t.Setenv("X_RATE", "7")
+		t.Setenv("X_SOURCE", "a=braze, b=http")
+		fs, dir, rate, sources := flags()
+		require.NoError(t, fs.Parse([]string{"--rate", "3"}))
+		require.NoError(t, BindEnv("X", fs))
+		require.Equal(t, "env", *dir)
+		require.Equal(t, 3, *rate)
+		require.Equal(t, []string{"a=braze", "b=http"}, *sources)
+		require.True(t, fs.Changed("source"))
+	})
+	t.Run("an empty variable is not set", func(t *testing.T) {
+		t.Setenv("X_DATA_DIR", "")
+		fs, dir, _, _ := flags()
+		require.NoError(t, BindEnv("X", fs))
+		require.Equal(t, "d", *dir)
+	})
+	t.Run("a wrong value names the variable", func(t *testing.T) {
+		t.Setenv("X_RATE", "fast")
+		fs, _, _, _ := flags()
+		require.ErrorContains(t, BindEnv("X", fs), "X_RATE: ")
+	})
+}
+
+func TestRunExitCodes(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		code int
+		text string
+	}{
+		{"good", nil, 0, ""},
+		{"error", errors.New("no room"), 3, "error: no room\n"},
+		{"silent", errors.New(""), 3, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			root := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error { return tt.err }}
+			root.SetArgs(nil)
+			require.Equal(t, tt.code, run(t.Context(), root, func(error) int { return 3 }, &stderr))
+			require.Equal(t, tt.text, stderr.String())
+		})
+	}
+}
+
+func TestServeFinishesWhatIsUnderWay(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		w.WriteHeader(http.StatusNoContent)
+	})}
+	ctx, cancel := context.WithCancel(t.Context())
+	served, status := make(chan error, 1), make(chan int, 1)
+	go func() { served <- Serve(ctx, srv, ln, time.Minute) }()
+	go func() {
+		resp, err := http.Get("http://" + ln.Addr().String())
+		if err != nil {
+			status <- 0
+			return
+		}
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	<-entered
+	cancel()
+	close(leave)
+	require.Equal(t, http.StatusNoContent, <-status)
+	require.NoError(t, <-served)
+}
+
+func TestServeCutsOffAfterTheGracePeriod(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	entered := make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	})}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, srv, ln, time.Millisecond) }()
+	go func() { _, _ = http.Get("http://" + ln.Addr().String()) }()
+	<-entered
+	cancel()
+	require.NoError(t, <-served)
+}
+
+func TestServeReportsAFailure(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	require.Error(t, Serve(t.Context(), &http.Server{}, ln, time.Second))
+}
