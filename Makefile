@@ -1,0 +1,59 @@
+# Targets for people and for CI. `make help` lists them.
+GO       ?= go
+FUZZTIME ?= 30s
+EVENTS   ?= 20000
+COUNT    ?= 5
+
+PROGRAMS := bridge mockbraze mockrudder harness
+
+# The race detector needs a C compiler; without one the tests run all the same.
+ifneq ($(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),)
+RACE := -race
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo up test bench fuzz lint generate clean go
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+go:
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl/"; exit 1; }
+
+build: go ## the four programs, into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+demo: build ## every event type from the fake Braze through the bridge to the fake RudderStack, with faults, and a verdict
+	bin/harness run --events $(EVENTS) --faults network
+
+up: build ## all three programs together until Ctrl-C
+	bin/harness up
+
+test: go ## every test that needs no container
+	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
+	$(GO) test $(RACE) -timeout 10m ./...
+
+bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...
+
+fuzz: go ## each fuzz test for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	$(GO) run ./schemas/generate -check
+
+generate: go ## JSON Schemas from the glossary, fixtures from the generator
+	$(GO) generate ./...
+
+clean: ## remove what make build made
+	rm -rf bin
