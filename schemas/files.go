@@ -1,0 +1,6 @@
+package schemas
+
+import "embed"
+
+//go:embed glossary.json
+var files embed.FS
