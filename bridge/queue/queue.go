@@ -19,6 +19,13 @@ var (
 	// ErrFull means that the store has no room for a new batch. Nothing was
 	// stored; the sender should come again later.
 	ErrFull = errors.New("queue is full")
+	// ErrFailed means that a write to disk failed. What it was about may or may
+	// not be on disk, so nobody may be told that it is. The store takes nothing
+	// more until it is opened anew; Usage().Err says what happened.
+	ErrFailed = errors.New("queue's storage has failed")
+	// ErrNotHeld means that a Settlement names a record that is not handed out,
+	// or an event that the record does not have. Nothing of it was stored.
+	ErrNotHeld = errors.New("record is not handed out")
 	// ErrClosed means that the store is closed or closing.
 	ErrClosed = errors.New("queue is closed")
 	// ErrLocked means that another process has the data directory open.
@@ -31,7 +38,8 @@ var (
 type Store interface {
 	// Open returns the queue of the connector called name and creates it at
 	// first use. A second call with the same name returns the same queue.
-	// window is the number of event ids remembered to catch duplicates.
+	// window is the number of event ids remembered to catch duplicates; with 0
+	// only repeats within one batch are caught.
 	Open(ctx context.Context, name string, window int) (Queue, error)
 	// Usage reports how much disk the store takes and how much it may take.
 	Usage() Usage
@@ -39,11 +47,17 @@ type Store interface {
 	Close() error
 }
 
+// DefaultWindow is the number of event ids that a queue remembers unless it is
+// told otherwise. A full window of that size takes about 25 MB of memory.
+const DefaultWindow = 1_000_000
+
 // Usage is a store's use of its disk, in bytes. Zero means unknown.
 type Usage struct {
-	Bytes int64 // what the store's files take
-	Free  int64 // what the file system still has
-	Full  bool  // new batches are being refused
+	Bytes   int64 // what the store's files take
+	Free    int64 // what the file system still has
+	Full    bool  // new batches are being refused
+	Damaged int   // records set aside since the start because they cannot be read; they stay pending
+	Err     error // wraps ErrFailed: nothing can be stored any more; nil: all is well
 }
 
 // Queue is one connector's queue. It is safe for concurrent use.
@@ -51,23 +65,41 @@ type Queue interface {
 	// Append stores a batch and returns once it is on disk. Items whose id is
 	// in the window, or earlier in the same batch, are duplicates and are not
 	// stored again; Append returns only once their first copy is on disk too.
-	// On an error nothing of the batch counts and its ids are not remembered.
+	// On an error nothing of the batch counts and its ids are not remembered,
+	// but after ErrFailed the next start decides: what reached the disk counts.
+	// A batch without items changes nothing.
 	Append(ctx context.Context, b Batch) (Receipt, error)
 	// Fetch hands out pending events, oldest first, that are not handed out
 	// already. It waits until there is at least one event or ctx ends.
 	// Each record goes back with Settle or Release.
+	// With the store's end it returns ErrClosed.
 	Fetch(ctx context.Context, limit Limit) ([]*Record, error)
 	// Settle stores outcomes in one commit and returns once they are on disk.
 	// Events of a fetched record that no Settlement has named stay handed out.
+	// The records that it names must be handed out and not released, else it
+	// fails with ErrNotHeld. An event that has an outcome keeps it: naming it
+	// again, in the same Settlement or a later one, counts nothing (of one
+	// Settlement, Delivered goes before Filtered before Dead). ErrFull means
+	// that the disk has no room left even for outcomes: nothing was stored,
+	// come again with the same Settlement.
 	Settle(ctx context.Context, s Settlement) error
 	// Release gives back what is not settled of the records; it will be
-	// fetched again. The records and their bytes must not be used afterwards.
-	// It must be called once for every fetched record, settled or not.
+	// fetched again, before what came later. The records and their bytes must
+	// not be used afterwards. It must be called once for every fetched record,
+	// settled or not; it never blocks and may be called after Close.
 	Release(records ...*Record)
 	// Ledger returns the totals; they are consistent with each other.
 	Ledger() Ledger
-	// Dead lists dead letters, oldest first, after the given number.
+	// Dead lists dead letters, oldest first, after the given number: at most
+	// limit of them and fewer where they are large, but none only at the end.
 	Dead(ctx context.Context, after uint64, limit int) ([]DeadLetter, error)
+	// ReplayDead moves the dead letters with these numbers back to pending, as
+	// new records, and returns how many there were. Numbers that do not exist
+	// (any more) are passed over. Each letter moves in one commit: it is either
+	// dead or pending at every moment.
+	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
+	// PurgeDead removes dead letters for good and returns how many there were.
+	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
 }
 
 // Batch is what one request of Braze brought.
