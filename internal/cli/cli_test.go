@@ -59,7 +59,7 @@ func TestRunExitCodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
 			root := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error { return tt.err }}
-			root.SetArgs(nil)
+			root.SetArgs([]string{})
 			require.Equal(t, tt.code, run(t.Context(), root, func(error) int { return 3 }, &stderr))
 			require.Equal(t, tt.text, stderr.String())
 		})

@@ -1,0 +1,182 @@
+// Package bridge takes batches of events from Braze Currents, keeps them on
+// disk, and delivers them to RudderStack. It is the composition root: it opens
+// the store, and starts the intake, a sender for each connector, and the admin
+// address. Each of these lives in a package of its own below this one.
+package bridge
+
+import "time"
+
+// Config is everything that can be set. Load makes one from a file, the
+// environment and flags; one made by hand needs at least a connector, and New
+// fills in the defaults of DefaultConfig and DefaultConnector where a value is
+// zero.
+type Config struct {
+	Listen  string // address that Braze posts to, host:port
+	Admin   string // address for the operator, host:port
+	DataDir string // directory of the embedded store
+	Queue   Queue
+	Retain  Retain
+	// MaxBody is the largest request body that is taken, in bytes, after
+	// decompression. Braze sends up to 100 events of at most 900 KB each.
+	MaxBody int64
+	// Grace is how long requests and deliveries under way may take to finish
+	// once the bridge is told to stop.
+	Grace      time.Duration
+	Log        Log
+	Connectors []Connector
+}
+
+// Queue says where batches are kept until they are delivered.
+type Queue struct {
+	Store   string // "pebble", the embedded store
+	MaxSize int64  // bytes on disk; 0: the disk's own size
+}
+
+// Retain says how long delivered events are kept. Undelivered ones are kept
+// until they are delivered.
+type Retain struct {
+	Age  time.Duration // 0: until Size is reached
+	Size int64         // bytes on disk; 0: until Age is reached
+}
+
+// Log says how the bridge writes its log to standard error.
+type Log struct {
+	Format string // "text" or "json"
+	Level  string // "debug", "info", "warn" or "error"
+}
+
+// Mode says how events reach RudderStack.
+type Mode string
+
+// The two ways into RudderStack.
+const (
+	// Events sends finished messages to /v1/batch: lossless, and cheap for
+	// RudderStack.
+	Events Mode = "events"
+	// Webhook sends Braze's own batches to /v1/webhook, for a source of type
+	// Braze, whose mapping then applies.
+	Webhook Mode = "webhook"
+)
+
+// Policy says what becomes of an event whose user has no external_user_id.
+type Policy string
+
+// What can become of an event without external_user_id.
+const (
+	Deliver Policy = "deliver" // with its anonymousId alone
+	Dead    Policy = "dead"    // to the dead letters
+	Drop    Policy = "drop"    // counted as filtered
+)
+
+// Connector is one Current of Braze and the RudderStack source its events go to.
+type Connector struct {
+	// Name is part of the path, /currents/NAME, and names the connector in
+	// status, metrics and logs: letters, digits, dots, dashes and underscores,
+	// at most 64.
+	Name string
+	// Tokens are the bearer tokens that are taken; several while one is being
+	// replaced. Without one, Open must be true.
+	Tokens []string
+	Open   bool // take requests from anyone
+	Mode   Mode
+	// RudderURL is the base URL of the data plane, without /v1/….
+	RudderURL string
+	WriteKey  string
+	// MissingExternalUserID is for events that have a user_id only.
+	MissingExternalUserID Policy
+	// DedupeWindow is how many event ids are remembered to catch what Braze
+	// sends twice; about 50 bytes of memory each.
+	DedupeWindow int
+	Concurrency  int           // requests to RudderStack at a time
+	BatchEvents  int           // events in one request at most
+	MaxBody      int64         // bytes in one request at most; RudderStack takes 4,096,000
+	Timeout      time.Duration // for one request
+	Backoff      Backoff
+}
+
+// Backoff bounds the wait between attempts while RudderStack is away; the wait
+// is drawn at random below a bound that doubles from Min to Max.
+type Backoff struct {
+	Min, Max time.Duration
+}
+
+// DefaultConfig is what holds where nothing is said. It has no connector.
+func DefaultConfig() Config {
+	return Config{
+		Listen:  "127.0.0.1:8080",
+		Admin:   "127.0.0.1:9090",
+		DataDir: "./data",
+		Queue:   Queue{Store: storePebble},
+		Retain:  Retain{Age: 72 * time.Hour, Size: 20 << 30},
+		MaxBody: 16 << 20,
+		Grace:   15 * time.Second,
+		Log:     Log{Format: "text", Level: "info"},
+	}
+}
+
+// DefaultConnector is what holds for a connector where nothing is said.
+func DefaultConnector() Connector {
+	return Connector{
+		Name:                  defaultName,
+		Mode:                  Events,
+		MissingExternalUserID: Deliver,
+		DedupeWindow:          1_000_000,
+		Concurrency:           4,
+		BatchEvents:           1000,
+		MaxBody:               4_000_000,
+		Timeout:               30 * time.Second,
+		Backoff:               Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second},
+	}
+}
+
+const (
+	storePebble = "pebble"
+	defaultName = "default"
+)
+
+// withDefaults fills in what was left at zero.
+func (c Config) withDefaults() Config {
+	d := DefaultConfig()
+	c.Listen = or(c.Listen, d.Listen)
+	c.Admin = or(c.Admin, d.Admin)
+	c.DataDir = or(c.DataDir, d.DataDir)
+	c.Queue.Store = or(c.Queue.Store, d.Queue.Store)
+	if c.Retain == (Retain{}) {
+		c.Retain = d.Retain
+	}
+	c.MaxBody = or(c.MaxBody, d.MaxBody)
+	c.Grace = or(c.Grace, d.Grace)
+	c.Log.Format = or(c.Log.Format, d.Log.Format)
+	c.Log.Level = or(c.Log.Level, d.Log.Level)
+	connectors := make([]Connector, len(c.Connectors))
+	for i := range c.Connectors {
+		connectors[i] = c.Connectors[i].withDefaults(len(c.Connectors) == 1)
+	}
+	c.Connectors = connectors
+	return c
+}
+
+func (c Connector) withDefaults(alone bool) Connector {
+	d := DefaultConnector()
+	if alone {
+		c.Name = or(c.Name, d.Name)
+	}
+	c.Mode = or(c.Mode, d.Mode)
+	c.MissingExternalUserID = or(c.MissingExternalUserID, d.MissingExternalUserID)
+	c.DedupeWindow = or(c.DedupeWindow, d.DedupeWindow)
+	c.Concurrency = or(c.Concurrency, d.Concurrency)
+	c.BatchEvents = or(c.BatchEvents, d.BatchEvents)
+	c.MaxBody = or(c.MaxBody, d.MaxBody)
+	c.Timeout = or(c.Timeout, d.Timeout)
+	c.Backoff.Min = or(c.Backoff.Min, d.Backoff.Min)
+	c.Backoff.Max = or(c.Backoff.Max, d.Backoff.Max)
+	return c
+}
+
+func or[T comparable](value, instead T) T {
+	var zero T
+	if value == zero {
+		return instead
+	}
+	return value
+}
