@@ -48,7 +48,7 @@ type Store interface {
 }
 
 // DefaultWindow is the number of event ids that a queue remembers unless it is
-// told otherwise. A full window of that size takes about 25 MB of memory.
+// told otherwise. A full window of that size takes about 33 MB of memory.
 const DefaultWindow = 1_000_000
 
 // Usage is a store's use of its disk, in bytes. Zero means unknown.
