@@ -1,0 +1,209 @@
+package delivery
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// Mode says what is sent to RudderStack.
+type Mode string
+
+const (
+	// Events sends finished messages to /v1/batch. Nothing of an event is
+	// changed on RudderStack's side and it costs RudderStack a third of Webhook.
+	Events Mode = "events"
+	// Webhook sends events as Braze does to /v1/webhook, and RudderStack's own
+	// Braze source maps them. That source answers 200 and silently drops some
+	// events, so intake sorts those out before they come here.
+	Webhook Mode = "webhook"
+)
+
+// Reasons of the dead letters that delivery makes.
+const (
+	ReasonRefused  = "refused"   // RudderStack answered 400 to the event alone
+	ReasonTooLarge = "too_large" // RudderStack answered 413 to the event alone
+)
+
+// Defaults of Config.
+const (
+	DefaultConcurrency = 4
+	DefaultMaxEvents   = 1000
+	// DefaultMaxBody leaves room below RudderStack's limit of 4,096,000 bytes a
+	// request for what proxies and a smaller setting may take.
+	DefaultMaxBody = 3_500_000
+	// DefaultMaxBodyWebhook is smaller because RudderStack applies the limit a
+	// second time to what its Braze source makes of the request, which is about
+	// 14 % more and, with small events, up to a third.
+	DefaultMaxBodyWebhook = 3_000_000
+	// DefaultTimeout and DefaultMaxBackoff together keep the promise that
+	// delivery resumes within 30 seconds of the destination's return: waits
+	// count from the start of the try that failed, so no more than the greater
+	// of the two lies between two tries, even when each try hangs.
+	DefaultTimeout       = 25 * time.Second
+	DefaultMinBackoff    = 500 * time.Millisecond
+	DefaultMaxBackoff    = 25 * time.Second
+	DefaultProbeInterval = 15 * time.Second
+	DefaultGrace         = 10 * time.Second
+	DefaultMaxAnswer     = 4096
+)
+
+// maxProbeInterval is the longest time between two tries of a paused destination.
+const maxProbeInterval = 30 * time.Second
+
+// Queue is what delivery needs of a connector's queue; see queue.Queue.
+type Queue interface {
+	Fetch(ctx context.Context, limit queue.Limit) ([]*queue.Record, error)
+	Settle(ctx context.Context, s queue.Settlement) error
+	Release(records ...*queue.Record)
+}
+
+// Mapper makes RudderStack messages of Braze events. It must be safe for
+// concurrent use.
+type Mapper interface {
+	// AppendMessage appends the message of one event to dst and returns the
+	// longer slice. fallbackID is the messageId of an event without a usable id.
+	AppendMessage(dst, event []byte, fallbackID string) []byte
+}
+
+// Config says what a Sender delivers, where to and how. Queue, URL and
+// WriteKey are needed, Mapper too in the mode Events; a zero in any other field
+// means its default.
+type Config struct {
+	Name     string // the connector's name, for the log
+	Queue    Queue
+	Mapper   Mapper
+	URL      string // RudderStack's data plane, without /v1/…
+	WriteKey string
+	Mode     Mode // default Events
+
+	Concurrency int // POSTs at once
+	MaxEvents   int // in one POST
+	MaxBody     int // bytes of one POST; one event larger than that is sent alone
+
+	Timeout       time.Duration // of one POST, from connecting to the end of the answer
+	MinBackoff    time.Duration // upper bound of the first wait; it doubles from there
+	MaxBackoff    time.Duration // upper bound of any wait, Retry-After apart
+	ProbeInterval time.Duration // between tries of a paused destination, 30 s at most
+	Grace         time.Duration // how long POSTs under way may take once Run is told to end; below 0: none
+	MaxAnswer     int           // bytes of an answer kept for the dead letters and the log
+
+	Transport http.RoundTripper // default NewTransport(Concurrency)
+	Random    func() float64    // jitter, from 0 up to 1; safe for concurrent use; default math/rand
+	Logger    *slog.Logger      // default slog.Default()
+	Observer  Observer          // default none
+}
+
+// withDefaults returns c with its zeros filled in and an error that names every
+// field that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	fill(&c.Mode, Events)
+	fill(&c.Concurrency, DefaultConcurrency)
+	fill(&c.MaxEvents, DefaultMaxEvents)
+	fill(&c.Timeout, DefaultTimeout)
+	fill(&c.MinBackoff, DefaultMinBackoff)
+	fill(&c.MaxBackoff, max(DefaultMaxBackoff, c.MinBackoff))
+	fill(&c.ProbeInterval, DefaultProbeInterval)
+	fill(&c.Grace, DefaultGrace)
+	fill(&c.MaxAnswer, DefaultMaxAnswer)
+	if c.Mode == Webhook {
+		fill(&c.MaxBody, DefaultMaxBodyWebhook)
+	}
+	fill(&c.MaxBody, DefaultMaxBody)
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	return c, errors.Join(c.problems()...)
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) problems() []error {
+	var found []error
+	wrong := func(bad bool, format string, args ...any) {
+		if bad {
+			found = append(found, fmt.Errorf("delivery: "+format, args...))
+		}
+	}
+	wrong(c.Queue == nil, "no queue")
+	wrong(c.Mode != Events && c.Mode != Webhook, "mode %q is neither %q nor %q", c.Mode, Events, Webhook)
+	wrong(c.Mode == Events && c.Mapper == nil, "mode %q needs a mapper", Events)
+	wrong(c.WriteKey == "", "no write key")
+	wrong(strings.ContainsAny(c.WriteKey, ":\r\n"), "the write key holds a colon or a line break")
+	wrong(c.Concurrency < 0, "concurrency is negative")
+	wrong(c.MaxEvents < 0, "events a POST are negative")
+	wrong(c.MaxBody < 0, "bytes a POST are negative")
+	wrong(c.MaxAnswer < 0, "bytes of an answer are negative")
+	wrong(c.Timeout < 0, "time-out is negative")
+	wrong(c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff, "backoff from %s to %s", c.MinBackoff, c.MaxBackoff)
+	wrong(c.ProbeInterval < 0 || c.ProbeInterval > maxProbeInterval, "probe interval %s is not within %s", c.ProbeInterval, maxProbeInterval)
+	if _, err := c.endpoint(); err != nil {
+		found = append(found, err)
+	}
+	return found
+}
+
+// endpoint returns the URL that POSTs go to, without the write key.
+func (c Config) endpoint() (*url.URL, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil {
+		// Without url.Error's own words, which repeat the URL and what may be secret in it.
+		if bad := (*url.Error)(nil); errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return nil, fmt.Errorf("delivery: URL: %w", err)
+	}
+	switch {
+	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, fmt.Errorf("delivery: URL %q is not http://HOST or https://HOST", base.Redacted())
+	case base.User != nil, base.RawQuery != "", base.Fragment != "":
+		return nil, errors.New("delivery: URL holds a user, a query or a fragment; the write key has a setting of its own")
+	}
+	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.
+	if c.Mode == Webhook {
+		return base.JoinPath("v1", "webhook"), nil
+	}
+	return base.JoinPath("v1", "batch"), nil
+}
+
+// request returns the request that all POSTs are cloned from.
+func (c Config) request() (*http.Request, error) {
+	target, err := c.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{
+		"Content-Type": {"application/json"},
+		"User-Agent":   {"currentsbridge"},
+	}
+	if c.Mode == Webhook {
+		target.RawQuery = url.Values{"writeKey": {c.WriteKey}}.Encode()
+	} else {
+		// The write key is the user name; the password is empty.
+		header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(c.WriteKey+":"))}
+	}
+	return &http.Request{
+		Method: http.MethodPost, URL: target, Host: target.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
+}
