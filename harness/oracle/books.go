@@ -1,0 +1,264 @@
+package oracle
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// samples is how many offenders of each kind the books keep for the report.
+const samples = 10
+
+// Archive keeps what was sent, so that a mismatch can be explained afterwards.
+type Archive interface {
+	// Put stores the event and returns where it is.
+	Put(event []byte) (ref uint64, err error)
+	// Get returns an event that Put has stored.
+	Get(ref uint64) ([]byte, error)
+}
+
+// Books is the ledger of a run. It is safe for concurrent use. Memory is about
+// 100 bytes an event, whatever the size of the events.
+type Books struct {
+	rules   Rules
+	archive Archive
+
+	mu      sync.Mutex
+	entries map[Sum]*entry
+	types   map[string]*typeEntry
+	epoch   uint32
+	tally   Tally
+
+	corrupted []offender
+	notes     []string
+	noted     map[string]int
+}
+
+// entry is one issued event.
+type entry struct {
+	arrives   Sum    // of what must come in
+	ref       uint64 // in the archive
+	epoch     uint32 // when it was last delivered
+	delivered uint16
+	fate      Fate
+	acked     bool
+	corrupt   bool
+}
+
+type typeEntry struct{ sent, delivered bool }
+
+// offender is a delivery that was not what it should have been.
+type offender struct {
+	id   string
+	ref  uint64
+	sent bool // false: the event that was sent is not in the archive
+	got  []byte
+	note string
+}
+
+// Tally is the sum of the books, in events.
+type Tally struct {
+	Sent, Acked int64 // different events issued; of them acknowledged
+	Delivered   int64 // different events that came in at least once
+	Duplicates  int64 // further deliveries of an event that was delivered before
+	Unexplained int64 // of the duplicates: nothing was interrupted in between
+	Corrupted   int64 // different events that came in other than they should
+	Invalid     int64 // deliveries that break RudderStack's schema
+	Stray       int64 // deliveries of what was never issued
+	Misdirected int64 // different events delivered though they are dead or filtered
+	Undelivered int64 // acknowledged, to be delivered, not delivered
+
+	Dead, Filtered   int64 // acknowledged events that must be dead, or filtered
+	Awaited          int64 // acknowledged events that must be delivered
+	TypesSent        int
+	TypesDelivered   int
+	Reissued         int64 // ids that were issued again with another content
+	DeliveredUnacked int64 // delivered, and never acknowledged to Braze
+}
+
+// NewBooks opens empty books. archive may be nil; mismatches are then reported
+// without their details.
+func NewBooks(rules Rules, archive Archive) *Books {
+	return &Books{
+		rules:   rules,
+		archive: archive,
+		entries: map[Sum]*entry{},
+		types:   map[string]*typeEntry{},
+		noted:   map[string]int{},
+	}
+}
+
+// ErrNoID means that an event without a usable id was issued: the books could
+// not tell which delivery belongs to it.
+var ErrNoID = errors.New("event has no id that can be used")
+
+// Issue notes an event before it is sent for the first time. Issuing the same
+// event again, as a retry does, changes nothing.
+func (b *Books) Issue(event []byte) error {
+	want, err := Expect(event, b.rules)
+	if err != nil {
+		return err
+	}
+	if want.ID == "" {
+		return fmt.Errorf("%w: %s", ErrNoID, show(string(event)))
+	}
+	key, arrives := sumText(want.ID), SumOf(want.Arrives, Exact)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old, there := b.entries[key]; there {
+		if old.arrives != arrives {
+			b.tally.Reissued++
+			b.note("reissued", "event %s was sent again with another content", want.ID)
+		}
+		return nil
+	}
+	fresh := &entry{arrives: arrives, fate: want.Fate}
+	if b.archive != nil {
+		if fresh.ref, err = b.archive.Put(event); err != nil {
+			return fmt.Errorf("keep event %s: %w", want.ID, err)
+		}
+	}
+	b.entries[key] = fresh
+	b.tally.Sent++
+	b.typeOf(want.Type).sent = true
+	return nil
+}
+
+func (b *Books) typeOf(name string) *typeEntry {
+	t, ok := b.types[name]
+	if !ok {
+		t = &typeEntry{}
+		b.types[name] = t
+	}
+	return t
+}
+
+// Ack notes that the events with these ids were answered 2XX: from here on they
+// are obligations.
+func (b *Books) Ack(ids ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		e, ok := b.entries[sumText(id)]
+		switch {
+		case !ok:
+			b.note("unknown ack", "event %s was acknowledged and never issued", id)
+		case !e.acked:
+			e.acked = true
+			b.tally.Acked++
+			switch e.fate {
+			case Dead:
+				b.tally.Dead++
+			case Filtered:
+				b.tally.Filtered++
+			case Deliver:
+				b.tally.Awaited++
+			}
+		}
+	}
+}
+
+// Interrupt notes that outcomes may have been lost here: the bridge was killed,
+// or an answer never reached it. An event delivered before it may come again.
+func (b *Books) Interrupt() {
+	b.mu.Lock()
+	b.epoch++
+	b.mu.Unlock()
+}
+
+// Delivery is one message as RudderStack got it.
+type Delivery struct {
+	Raw    []byte // the text as it came in
+	Stored []byte // the message as RudderStack stores it; looked at in webhook mode only
+	Valid  bool   // against RudderStack's schema
+	Fault  string // what is invalid, in words
+}
+
+// Deliver notes that a message came in and compares it with what was expected.
+func (b *Books) Deliver(d Delivery) {
+	id, kind, arrived, problem := b.read(d)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !d.Valid {
+		b.tally.Invalid++
+		b.note("invalid", "message %s is invalid: %s", id, d.Fault)
+	}
+	e, ok := b.entries[sumText(id)]
+	if id == "" || !ok {
+		b.tally.Stray++
+		b.note("stray", "a message came in that was never sent: messageId %q %s", id, problem)
+		return
+	}
+	if e.delivered == 0 {
+		b.tally.Delivered++
+		if e.fate != Deliver {
+			b.tally.Misdirected++
+			b.note("misdirected", "event %s was delivered although it must not be", id)
+		}
+	} else {
+		b.repeated(id, e)
+	}
+	e.delivered = min(e.delivered+1, 60_000)
+	e.epoch = b.epoch
+	b.typeOf(kind).delivered = true
+	if (problem != "" || arrived != e.arrives) && !e.corrupt && e.fate == Deliver {
+		e.corrupt = true
+		b.tally.Corrupted++
+		if len(b.corrupted) < samples {
+			b.corrupted = append(b.corrupted, offender{
+				id: id, ref: e.ref, sent: b.archive != nil, got: append([]byte(nil), d.Raw...), note: problem,
+			})
+		}
+	}
+}
+
+func (b *Books) repeated(id string, e *entry) {
+	b.tally.Duplicates++
+	if e.epoch == b.epoch {
+		b.tally.Unexplained++
+		b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
+	}
+}
+
+// read finds the id and the event type of a delivery and hashes it. problem
+// says in words what is wrong with it beyond a difference in content.
+func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
+	v, err := Decode(d.Raw)
+	if err != nil {
+		return "", "", Sum{}, err.Error()
+	}
+	fields, _ := v.(map[string]any)
+	sum = SumOf(v, Exact)
+	if b.rules.Mode == Events {
+		id, _ = fields["messageId"].(string)
+		kind, _ = fields["event"].(string)
+		return id, kind, sum, ""
+	}
+	want := expectValue(v, b.rules)
+	if diff := storedDiff(want.Message, d.Stored); len(diff) > 0 {
+		problem = "stored otherwise: " + diff[0]
+	}
+	return want.ID, want.Type, sum, problem
+}
+
+// storedDiff compares what RudderStack made of a Braze event with the facts,
+// after taking away what the gateway adds to every message.
+func storedDiff(want map[string]any, stored []byte) []string {
+	v, err := Decode(stored)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if got, ok := v.(map[string]any); ok {
+		for _, added := range []string{"receivedAt", "request_ip", "rudderId"} {
+			delete(got, added)
+		}
+	}
+	return Diff(any(want), v, Float, samples)
+}
+
+// note keeps the first few remarks of each kind.
+func (b *Books) note(kind, format string, args ...any) {
+	if b.noted[kind]++; b.noted[kind] <= samples {
+		b.notes = append(b.notes, fmt.Sprintf(format, args...))
+	}
+}

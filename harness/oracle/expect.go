@@ -1,0 +1,252 @@
+package oracle
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// Mode is how the bridge hands events to RudderStack.
+type Mode uint8
+
+const (
+	// Events mode: finished messages to /v1/batch.
+	Events Mode = iota
+	// Webhook mode: Braze-shaped batches to the webhook of a Braze source.
+	Webhook
+)
+
+// Fate is what must become of an event that was acknowledged.
+type Fate uint8
+
+const (
+	Deliver  Fate = iota // it must reach RudderStack
+	Dead                 // it cannot be delivered and must be in the dead letters
+	Filtered             // the connector is told not to deliver it
+)
+
+// Rules are the parts of a connector's settings that decide what is expected.
+type Rules struct {
+	Mode Mode
+	// MissingExternalUserID is the fate of an event that has an identity but
+	// no external_user_id. The zero value delivers it.
+	MissingExternalUserID Fate
+}
+
+// Expectation is what the facts say of one event.
+type Expectation struct {
+	// ID is the event's id as text, empty where it has none that can be used.
+	ID string
+	// Type is the event_type where it is a string.
+	Type string
+	Fate Fate
+	// Reason is the word for a dead event, such as no_identity.
+	Reason string
+	// Arrives is what must come in at RudderStack: in events mode the message,
+	// without messageId where ID is empty (the bridge makes one up); in webhook
+	// mode the event as it is. Nil unless Fate is Deliver.
+	Arrives any
+	// Message is what RudderStack's Braze source is to make of the event, which
+	// in events mode is what arrives. Nil unless Fate is Deliver.
+	Message map[string]any
+}
+
+// ErrNotJSON means that an event is not JSON at all, which Braze never sends.
+var ErrNotJSON = errors.New("event is not JSON")
+
+// Expect works out what must become of one event, given as Braze sends it.
+func Expect(event []byte, rules Rules) (Expectation, error) {
+	v, err := Decode(event)
+	if err != nil {
+		return Expectation{}, errors.Join(ErrNotJSON, err)
+	}
+	return expectValue(v, rules), nil
+}
+
+func expectValue(v any, rules Rules) Expectation {
+	event, ok := v.(map[string]any)
+	if !ok {
+		return Expectation{Fate: Dead, Reason: "not_an_object"}
+	}
+	user, _ := event["user"].(map[string]any)
+	e := Expectation{ID: usableID(event["id"])}
+	e.Type, _ = event["event_type"].(string)
+	e.Fate, e.Reason = fateOf(event, user, rules)
+	if e.Fate != Deliver {
+		return e
+	}
+	e.Message = messageOf(event, user, e.ID)
+	e.Arrives = e.Message
+	if rules.Mode == Webhook {
+		e.Arrives = event
+	}
+	return e
+}
+
+// fateOf follows the order in which the bridge must decide: what cannot be
+// delivered at all is dead before any setting of the connector is looked at.
+func fateOf(event, user map[string]any, rules Rules) (Fate, string) {
+	external := usable(user["external_user_id"])
+	switch {
+	case falsy(event["event_type"]):
+		return Dead, "no_event_type"
+	case !external && !usable(user["user_id"]):
+		return Dead, "no_identity"
+	}
+	if rules.Mode == Webhook {
+		properties, _ := event["properties"].(map[string]any)
+		if hasUnsafeKey(properties) {
+			return Dead, "unsafe_key"
+		}
+		if hasNUL(event) {
+			return Dead, "nul"
+		}
+	}
+	if !external && rules.MissingExternalUserID != Deliver {
+		if rules.MissingExternalUserID == Dead {
+			return Dead, "no_external_user_id"
+		}
+		return Filtered, ""
+	}
+	return Deliver, ""
+}
+
+// usable says whether a value can stand for a person: RudderStack refuses a
+// request with an id of nothing but white space.
+func usable(v any) bool {
+	if text, ok := v.(string); ok {
+		return strings.TrimSpace(text) != ""
+	}
+	return !falsy(v)
+}
+
+// usableID is an event's id as text: a string with something in it, or a
+// number as it is written. Other types cannot be a messageId.
+func usableID(v any) string {
+	if !usable(v) {
+		return ""
+	}
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// messageOf follows the table "How RudderStack's own Braze source maps an
+// event", without the damage that source does to keys and numbers.
+func messageOf(event, user map[string]any, id string) map[string]any {
+	properties, isObject := event["properties"].(map[string]any)
+	message := map[string]any{
+		"context":      contextOf(user, properties),
+		"integrations": map[string]any{"Braze": false},
+		"type":         "track",
+		"event":        event["event_type"],
+	}
+	if id != "" {
+		message["messageId"] = id
+	}
+	copyField(message, "anonymousId", user["user_id"])
+	copyField(message, "userId", user["external_user_id"])
+	traits := map[string]any{}
+	copyField(traits, "email", properties["email_address"])
+	copyField(traits, "phone", properties["to_phone_number"])
+	if len(traits) > 0 {
+		message["traits"] = traits
+	}
+	if text, _ := Timestamp(event["time"]); text != "" {
+		message["timestamp"] = text
+	}
+	if !isObject {
+		copyField(message, "properties", event["properties"])
+	} else if rest := unmapped(properties); len(rest) > 0 {
+		message["properties"] = rest
+	}
+	return message
+}
+
+func contextOf(user, properties map[string]any) map[string]any {
+	context := map[string]any{
+		"library":     map[string]any{"name": "unknown", "version": "unknown"},
+		"integration": map[string]any{"name": "Braze"},
+	}
+	device := map[string]any{}
+	copyField(device, "id", user["device_id"])
+	copyField(device, "model", properties["device_model"])
+	copyField(device, "advertisingId", properties["ad_id"])
+	copyField(device, "adTrackingEnabled", properties["ad_tracking_enabled"])
+	system := map[string]any{}
+	copyField(system, "version", properties["os_version"])
+	copyField(system, "name", properties["platform"])
+	if len(device) > 0 {
+		context["device"] = device
+	}
+	if len(system) > 0 {
+		context["os"] = system
+	}
+	copyField(context, "timezone", user["timezone"])
+	copyField(context, "userAgent", properties["user_agent"])
+	return context
+}
+
+// copyField sets a mapped field: null never does, but "", 0 and false do.
+func copyField(to map[string]any, key string, v any) {
+	if v != nil {
+		to[key] = v
+	}
+}
+
+// unmapped is what stays in properties: all but the eight keys that have a
+// place of their own in the message, and those leave even when they are null.
+func unmapped(properties map[string]any) map[string]any {
+	rest := make(map[string]any, len(properties))
+	for key, v := range properties {
+		switch key {
+		case "device_model", "os_version", "platform", "email_address",
+			"to_phone_number", "user_agent", "ad_id", "ad_tracking_enabled":
+		default:
+			rest[key] = v
+		}
+	}
+	return rest
+}
+
+// hasUnsafeKey says whether RudderStack's Braze source would drop the event:
+// it reads every property key as a path and refuses these segments.
+func hasUnsafeKey(properties map[string]any) bool {
+	for key := range properties {
+		if strings.Contains(key, "/") {
+			continue // one key, not a path
+		}
+		for segment := range strings.SplitSeq(key, ".") {
+			switch strings.ReplaceAll(segment, `\`, "") {
+			case "__proto__", "constructor", "prototype":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasNUL says whether a \u0000 stands anywhere in the event.
+func hasNUL(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.ContainsRune(v, 0)
+	case []any:
+		for _, item := range v {
+			if hasNUL(item) {
+				return true
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			if strings.ContainsRune(key, 0) || hasNUL(item) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,226 @@
+package oracle_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/harness/oracle"
+)
+
+// head is what every message begins with when the event has no device, no
+// time zone and nothing mapped.
+const head = `"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
+	`"integrations":{"Braze":false},"type":"track"`
+
+func TestMessageFollowsTheTable(t *testing.T) {
+	tests := []struct{ name, event, message string }{
+		{
+			"only what must be",
+			`{"event_type":"t","id":"i","user":{"user_id":"u"}}`,
+			`{` + head + `,"event":"t","messageId":"i","anonymousId":"u"}`,
+		},
+		{
+			"everything that has a place of its own",
+			`{"event_type":"t","id":"i","time":1700000000,
+			  "user":{"user_id":"u","external_user_id":"e","device_id":"d","timezone":"Europe/Paris","country":"FR"},
+			  "properties":{"device_model":"m","os_version":"17","platform":"ios","email_address":"a@b.c","user_agent":"UA",
+			  "to_phone_number":"+1","ad_id":"AD","ad_tracking_enabled":false,"x":1},"app_id":"gone"}`,
+			`{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"},
+			  "device":{"id":"d","model":"m","advertisingId":"AD","adTrackingEnabled":false},"timezone":"Europe/Paris",
+			  "os":{"version":"17","name":"ios"},"userAgent":"UA"},"integrations":{"Braze":false},"type":"track",
+			  "event":"t","messageId":"i","anonymousId":"u","userId":"e","traits":{"email":"a@b.c","phone":"+1"},
+			  "timestamp":"2023-11-14T22:13:20.000Z","properties":{"x":1}}`,
+		},
+		{
+			"null sets no mapped field, and the mapped keys leave all the same",
+			`{"event_type":"t","id":"i","user":{"user_id":"u","device_id":null},"properties":{"platform":null,"x":null}}`,
+			`{` + head + `,"event":"t","messageId":"i","anonymousId":"u","properties":{"x":null}}`,
+		},
+		{
+			"empty values are copied",
+			`{"event_type":"t","id":"i","user":{"user_id":"u","external_user_id":"","timezone":""},"properties":{"email_address":""}}`,
+			`{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"},"timezone":""},
+			  "integrations":{"Braze":false},"type":"track","event":"t","messageId":"i","anonymousId":"u","userId":"","traits":{"email":""}}`,
+		},
+		{
+			"keys and numbers stay what they were",
+			`{"event_type":"t","id":"i","user":{"user_id":"u"},"properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}}`,
+			`{` + head + `,"event":"t","messageId":"i","anonymousId":"u","properties":{"7":"x","a":1,"a.b":2,"big":9007199254740993,"c/d":3,"z":"\u0000"}}`,
+		},
+		{
+			"a numeric id becomes text, as it was written",
+			`{"event_type":"t","id":12345.0,"user":{"user_id":7}}`,
+			`{` + head + `,"event":"t","messageId":"12345.0","anonymousId":7}`,
+		},
+		{
+			"no id that can be used: the bridge makes one up",
+			`{"event_type":"t","id":["i"],"user":{"user_id":"u"}}`,
+			`{` + head + `,"event":"t","anonymousId":"u"}`,
+		},
+		{
+			"properties that are no object pass",
+			`{"event_type":"t","id":"i","user":{"user_id":"u"},"properties":"abc"}`,
+			`{` + head + `,"event":"t","messageId":"i","anonymousId":"u","properties":"abc"}`,
+		},
+		{
+			"nothing left in properties, no properties",
+			`{"event_type":"constructor","id":"i","user":{"user_id":"u"},"properties":{"user_agent":null}}`,
+			`{` + head + `,"event":"constructor","messageId":"i","anonymousId":"u"}`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := oracle.Expect([]byte(tt.event), oracle.Rules{})
+			require.NoError(t, err)
+			require.Equal(t, oracle.Deliver, got.Fate)
+			want, err := oracle.Decode([]byte(tt.message))
+			require.NoError(t, err)
+			require.Empty(t, oracle.Diff(want, got.Arrives, oracle.Exact, 10))
+			require.Equal(t, oracle.SumOf(want, oracle.Exact), oracle.SumOf(got.Message, oracle.Exact))
+		})
+	}
+}
+
+func TestFate(t *testing.T) {
+	webhook := oracle.Rules{Mode: oracle.Webhook}
+	tests := []struct {
+		event  string
+		rules  oracle.Rules
+		fate   oracle.Fate
+		reason string
+	}{
+		{`5`, oracle.Rules{}, oracle.Dead, "not_an_object"},
+		{`null`, oracle.Rules{}, oracle.Dead, "not_an_object"},
+		{`{"user":{"user_id":"u"}}`, oracle.Rules{}, oracle.Dead, "no_event_type"},
+		{`{"event_type":0,"user":{"user_id":"u"}}`, oracle.Rules{}, oracle.Dead, "no_event_type"},
+		{`{"event_type":"t"}`, oracle.Rules{}, oracle.Dead, "no_identity"},
+		{`{"event_type":"t","user":[{"user_id":"u"}]}`, oracle.Rules{}, oracle.Dead, "no_identity"},
+		{`{"event_type":"t","user":{"user_id":" \t","external_user_id":"\u00a0"}}`, oracle.Rules{}, oracle.Dead, "no_identity"},
+		{`{"event_type":"t","user":{"user_id":-0.0,"external_user_id":false}}`, oracle.Rules{}, oracle.Dead, "no_identity"},
+		{`{"event_type":"t","user":{"user_id":true}}`, oracle.Rules{}, oracle.Deliver, ""},
+		{`{"event_type":{},"user":{"external_user_id":[]}}`, oracle.Rules{}, oracle.Deliver, ""},
+		{`{"event_type":"t","user":{"user_id":"u"}}`, oracle.Rules{MissingExternalUserID: oracle.Dead}, oracle.Dead, "no_external_user_id"},
+		{`{"event_type":"t","user":{"user_id":"u"}}`, oracle.Rules{MissingExternalUserID: oracle.Filtered}, oracle.Filtered, ""},
+		{`{"event_type":"t","user":{"user_id":"u"},"properties":{"a.constructor":1}}`, webhook, oracle.Dead, "unsafe_key"},
+		{`{"event_type":"t","user":{"user_id":"u"},"properties":{"a/constructor":1}}`, webhook, oracle.Deliver, ""},
+		{`{"event_type":"t","user":{"user_id":"u"},"properties":{"a":{"constructor":1}}}`, webhook, oracle.Deliver, ""},
+		{`{"event_type":"t","user":{"user_id":"u"},"properties":{"a":[{"b":"\u0000"}]}}`, webhook, oracle.Dead, "nul"},
+		{`{"event_type":"t","user":{"user_id":"u"},"properties":{"constructor":"\u0000"}}`, oracle.Rules{}, oracle.Deliver, ""},
+	}
+	for _, tt := range tests {
+		got, err := oracle.Expect([]byte(tt.event), tt.rules)
+		require.NoError(t, err, tt.event)
+		require.Equal(t, tt.fate, got.Fate, tt.event)
+		require.Equal(t, tt.reason, got.Reason, tt.event)
+		require.Equal(t, tt.fate == oracle.Deliver, got.Message != nil, tt.event)
+	}
+	_, err := oracle.Expect([]byte(`{"a":1} 2`), oracle.Rules{})
+	require.ErrorIs(t, err, oracle.ErrNotJSON)
+}
+
+func TestTimestamp(t *testing.T) {
+	tests := []struct {
+		time, want string
+		invalid    bool
+	}{
+		{`1700000000`, "2023-11-14T22:13:20.000Z", false},
+		{`"1700000000.9"`, "2023-11-14T22:13:20.000Z", false},
+		{`" 1700000000 "`, "2023-11-14T22:13:20.000Z", false},
+		{`1700000000.789`, "2023-11-14T22:13:20.000Z", false},
+		{`"2024-01-02T03:04:05Z"`, "1970-01-01T00:33:44.000Z", false},
+		{`[1700000000]`, "2023-11-14T22:13:20.000Z", false},
+		{`[[17e8,2],null]`, "2023-11-14T22:13:20.000Z", false},
+		{`0.5`, "1970-01-01T00:00:00.000Z", false},
+		{`-0.5`, "1970-01-01T00:00:00.000Z", false},
+		{`1e-7`, "1970-01-01T00:00:01.000Z", false},
+		{`1e21`, "1970-01-01T00:00:01.000Z", false},
+		{`"0"`, "1970-01-01T00:00:00.000Z", false},
+		{`"+5"`, "1970-01-01T00:00:05.000Z", false},
+		{`-1`, "1969-12-31T23:59:59.000Z", false},
+		{`253402300800`, "10000-01-01T00:00:00.000Z", false},
+		{`1700000000000`, "55840-11-08T22:13:20.000Z", false},
+		{`8640000000000`, "275760-09-13T00:00:00.000Z", false},
+		{`-62198755200`, "-0001-01-01T00:00:00.000Z", false},
+		{`8640000000001`, "", true},
+		{`1e20`, "", true},
+		{`1e400`, "", true},
+		{`"abc"`, "", true},
+		{`"+-5"`, "", true},
+		{`[]`, "", true},
+		{`true`, "", true},
+		{`{"a":1}`, "", true},
+		{`0`, "", false},
+		{`-0.0`, "", false},
+		{`1e-400`, "", false},
+		{`""`, "", false},
+		{`null`, "", false},
+		{`false`, "", false},
+	}
+	for _, tt := range tests {
+		v, err := oracle.Decode([]byte(tt.time))
+		require.NoError(t, err)
+		got, invalid := oracle.Timestamp(v)
+		require.Equal(t, tt.want, got, tt.time)
+		require.Equal(t, tt.invalid, invalid, tt.time)
+	}
+}
+
+func TestSumTellsApartWhatDiffers(t *testing.T) {
+	same := [][2]string{
+		{`{"a":1,"b":[true,null]}`, ` { "b" : [ true , null ] , "a" : 1 } `},
+		{`"\u0041\n"`, `"A\u000a"`},
+		{`{"a":1,"a":2}`, `{"a":2}`},
+	}
+	for _, pair := range same {
+		require.Equal(t, sum(t, pair[0], oracle.Exact), sum(t, pair[1], oracle.Exact), pair)
+	}
+	different := [][2]string{
+		{`1`, `1.0`}, {`1`, `"1"`}, {`9007199254740993`, `9007199254740992`}, {`null`, `false`},
+		{`{"a":null}`, `{}`}, {`[1,[2]]`, `[[1],2]`}, {`["ab","c"]`, `["a","bc"]`}, {`""`, `"\u0000"`},
+		{`{"a":{"b":1}}`, `{"a.b":1}`}, {`[]`, `{}`},
+	}
+	for _, pair := range different {
+		require.NotEqual(t, sum(t, pair[0], oracle.Exact), sum(t, pair[1], oracle.Exact), pair)
+	}
+	require.Equal(t, sum(t, `[1.0,1e5,9007199254740993,-0]`, oracle.Float), sum(t, `[1,100000,9007199254740992,0]`, oracle.Float))
+	require.NotEqual(t, sum(t, `1.5`, oracle.Float), sum(t, `1.25`, oracle.Float))
+}
+
+func sum(t *testing.T, text string, numbers oracle.Numbers) oracle.Sum {
+	t.Helper()
+	v, err := oracle.Decode([]byte(text))
+	require.NoError(t, err)
+	return oracle.SumOf(v, numbers)
+}
+
+func TestDiffNamesThePlace(t *testing.T) {
+	want, err := oracle.Decode([]byte(`{"a":{"b/c":1,"d":[1,2]},"gone":true}`))
+	require.NoError(t, err)
+	got, err := oracle.Decode([]byte(`{"a":{"b/c":1.0,"d":[1,3]},"new":null}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"/a/b~1c: want 1, got 1.0",
+		"/a/d/1: want 2, got 3",
+		"/gone: want true, got nothing",
+		"/new: want nothing, got null",
+	}, oracle.Diff(want, got, oracle.Exact, 10))
+	require.Len(t, oracle.Diff(want, got, oracle.Exact, 2), 2)
+	require.Empty(t, oracle.Diff(want, want, oracle.Exact, 2))
+}
+
+func ExampleExpect() {
+	event := `{"event_type":"users.messages.email.Open","id":"e1","time":1700000000,
+	  "user":{"external_user_id":"ada"},"properties":{"email_address":"ada@example.com","link":"x"}}`
+	want, err := oracle.Expect([]byte(event), oracle.Rules{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	properties, _ := json.Marshal(want.Message["properties"])
+	traits, _ := json.Marshal(want.Message["traits"])
+	fmt.Println(want.ID, want.Message["timestamp"], string(traits), string(properties))
+	// Output: e1 2023-11-14T22:13:20.000Z {"email":"ada@example.com"} {"link":"x"}
+}

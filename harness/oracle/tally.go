@@ -1,0 +1,101 @@
+package oracle
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Progress returns how many events were acknowledged, how many of those must be
+// delivered, and how many different events came in so far. It is cheap.
+func (b *Books) Progress() (acked, awaited, delivered int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tally.Acked, b.tally.Awaited, b.tally.Delivered
+}
+
+// Tally adds up. Call it when nothing is on its way any more.
+func (b *Books) Tally() Tally {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sum := b.tally
+	for _, e := range b.entries {
+		switch {
+		case e.acked && e.fate == Deliver && e.delivered == 0:
+			sum.Undelivered++
+		case !e.acked && e.delivered > 0:
+			sum.DeliveredUnacked++
+		}
+	}
+	for _, t := range b.types {
+		if t.sent {
+			sum.TypesSent++
+		}
+		if t.delivered && t.sent {
+			sum.TypesDelivered++
+		}
+	}
+	return sum
+}
+
+// Missing lists ids of acknowledged events that were to be delivered and were
+// not, as far as the archive can name them: at most ten.
+func (b *Books) Missing() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.archive == nil {
+		return nil
+	}
+	var refs []uint64
+	for _, e := range b.entries {
+		if e.acked && e.fate == Deliver && e.delivered == 0 {
+			refs = append(refs, e.ref)
+		}
+	}
+	sort.Slice(refs, func(i, j int) bool { return refs[i] < refs[j] })
+	var missing []string
+	for _, ref := range refs[:min(len(refs), samples)] {
+		event, err := b.archive.Get(ref)
+		if err != nil {
+			missing = append(missing, err.Error())
+			continue
+		}
+		want, _ := Expect(event, b.rules)
+		missing = append(missing, fmt.Sprintf("%s (%s)", want.ID, want.Type))
+	}
+	return missing
+}
+
+// Notes explains what was found, for a person to read: a few remarks of each
+// kind, and for corrupted events the fields that differ.
+func (b *Books) Notes() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	notes := append([]string(nil), b.notes...)
+	for _, o := range b.corrupted {
+		notes = append(notes, fmt.Sprintf("event %s is not what was sent: %s", o.id, b.explain(o)))
+	}
+	return notes
+}
+
+func (b *Books) explain(o offender) string {
+	if o.note != "" {
+		return o.note
+	}
+	if !o.sent {
+		return "no archive to compare with"
+	}
+	event, err := b.archive.Get(o.ref)
+	if err != nil {
+		return err.Error()
+	}
+	want, err := Expect(event, b.rules)
+	if err != nil {
+		return err.Error()
+	}
+	got, err := Decode(o.got)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(Diff(want.Arrives, got, Exact, 3), "; ")
+}
