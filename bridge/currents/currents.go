@@ -1,0 +1,119 @@
+// Package currents reads what Braze's Custom HTTP connector sends, a body
+// {"events":[…]}, as bytes: one pass validates the JSON (RFC 8259) and finds
+// each event with the few values that decide its way. Nothing is decoded and
+// nothing is copied; events leave as they came.
+//
+// What "dropped", "refused" and "changed" mean here are observed facts about
+// RudderStack's own Braze source (server 1.83, transformer 1.145).
+package currents
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of Batch.Scan; compare with errors.Is.
+var (
+	// ErrNotJSON means that the body is not exactly one JSON document. The
+	// error found is a *SyntaxError, which knows the place.
+	ErrNotJSON = errors.New("body is not JSON")
+	// ErrNoEvents means that the body is valid JSON without an array called
+	// events at its top.
+	ErrNoEvents = errors.New("body has no array called events")
+	// ErrTooManyEvents means that the body has more events than Batch.Limit.
+	ErrTooManyEvents = errors.New("body has too many events")
+)
+
+// SyntaxError says where a body stops being JSON. It matches ErrNotJSON.
+type SyntaxError struct {
+	Offset int // of the first byte that cannot be, or the length of a body that ends too soon
+}
+
+// Error names the offset, never the content, which may be personal data.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("%v: stops being valid at byte %d", ErrNotJSON, e.Offset)
+}
+
+// Unwrap makes errors.Is(err, ErrNotJSON) true.
+func (e *SyntaxError) Unwrap() error { return ErrNotJSON }
+
+// Event is one element of a batch's events.
+//
+// Type, ID, UserID and ExternalUserID are raw JSON values, slices of the body;
+// nil where the key is absent. Of duplicate keys the last one counts, as in
+// JavaScript, and keys written with escapes are recognised.
+type Event struct {
+	Start, End     int    // the element is body[Start:End], without white space around it
+	Object         bool   // false: it is no JSON object, and nothing below is set but Nul and Number flags
+	Type           []byte // event_type
+	ID             []byte // id
+	UserID         []byte // user.user_id
+	ExternalUserID []byte // user.external_user_id
+	Flags                 // what RudderStack's Braze source would make of it
+}
+
+// Batch finds the events of a body. The zero value is ready; a Batch that is
+// used again allocates nothing once it has seen a body of that size. It is not
+// safe for concurrent use.
+type Batch struct {
+	// Events holds the events of the last body scanned, in order. It and the
+	// slices in it are valid until the next Scan and as long as the body is
+	// not changed.
+	Events []Event
+	// Limit is how many events a body may have; 0 means any number. An event
+	// may be two bytes long and takes about 130 bytes here, so a receiver that
+	// takes bodies of many megabytes should set one.
+	Limit int
+
+	flags   Flags    // of the event under way
+	deep    []uint64 // kinds of the brackets open beyond the innermost 64, one bit each
+	scratch []byte   // the last key that had escapes, without them
+}
+
+// What a Batch keeps of the memory that an odd body took: 1024 words stand for
+// 65,536 open brackets, and a key that is longer than 4 KiB is rare.
+const (
+	deepKept    = 1024
+	scratchKept = 4 << 10
+)
+
+// Scan validates body and fills in b.Events. It takes any nesting depth in one
+// bit of memory a level, invalid UTF-8 inside strings, lone surrogates, and
+// white space around the document, but no byte-order mark. On an error
+// b.Events is empty; the error is a *SyntaxError, ErrNoEvents or
+// ErrTooManyEvents. Whether an empty body is an error is up to the caller
+// (IsBlank); to Scan it is not JSON.
+func (b *Batch) Scan(body []byte) error {
+	b.Events = b.Events[:0]
+	b.flags = 0
+	end, found := b.document(body)
+	if cap(b.deep) > deepKept {
+		b.deep = nil
+	}
+	if cap(b.scratch) > scratchKept {
+		b.scratch = nil
+	}
+	if end < 0 {
+		b.Events = b.Events[:0]
+		return &SyntaxError{Offset: min(^end, len(body))}
+	}
+	if !found {
+		b.Events = b.Events[:0]
+		return ErrNoEvents
+	}
+	if b.Limit > 0 && len(b.Events) > b.Limit {
+		b.Events = b.Events[:0]
+		return ErrTooManyEvents
+	}
+	return nil
+}
+
+// Reset lets go of the last body and of the memory for its events, so that a
+// pooled Batch does not keep a large body alive. Limit stays.
+func (b *Batch) Reset() { *b = Batch{Limit: b.Limit} }
+
+// IsBlank reports whether body is empty or nothing but JSON white space, as
+// Braze's probe of the credentials may be.
+func IsBlank(body []byte) bool {
+	return skipSpace(body, 0) == len(body)
+}

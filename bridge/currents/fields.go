@@ -1,0 +1,171 @@
+package currents
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// FieldIterator walks the members of a JSON object that Scan has found valid:
+//
+//	for f := currents.Fields(object); f.Next(); {
+//		use(f.Key(), f.Value())
+//	}
+//
+// It validates nothing, allocates nothing, and gives duplicate keys as they
+// come. Over text that is not valid it stops somewhere; it never panics.
+type FieldIterator struct {
+	object           []byte
+	next             int // index behind the last value
+	keyStart, keyEnd int // between the quotes
+	valueStart       int
+	escaped          bool
+}
+
+// Fields returns an iterator over the members of object, a raw JSON value
+// without white space before it. What is no object has no members.
+func Fields(object []byte) FieldIterator {
+	if len(object) == 0 || object[0] != '{' {
+		return FieldIterator{}
+	}
+	return FieldIterator{object: object}
+}
+
+// Next goes to the next member, the first one at first, and reports whether
+// there is one.
+func (f *FieldIterator) Next() bool {
+	b := f.object
+	// f.next is at the brace, at a comma, or at white space before one.
+	i := skipSpace(b, f.next+1)
+	if i < len(b) && b[i] == ',' {
+		i = skipSpace(b, i+1)
+	}
+	if i >= len(b) || b[i] != '"' {
+		return f.stop()
+	}
+	key := i + 1
+	if i, f.escaped = skipString(b, key); i < 0 {
+		return f.stop()
+	}
+	f.keyStart, f.keyEnd = key, i-1
+	if i >= len(b) || b[i] != ':' {
+		i = skipSpace(b, i)
+	}
+	if i = skipSpace(b, i+1); i >= len(b) {
+		return f.stop()
+	}
+	f.valueStart = i
+	f.next = skipValue(b, i)
+	return true
+}
+
+func (f *FieldIterator) stop() bool {
+	*f = FieldIterator{object: f.object, next: len(f.object)}
+	return false
+}
+
+// Key returns the current member's key as it is written, without its quotes,
+// escapes not undone. KeyIs and AppendKey undo them.
+func (f *FieldIterator) Key() []byte { return f.object[f.keyStart:f.keyEnd] }
+
+// Escaped reports whether the current member's key is written with escapes.
+func (f *FieldIterator) Escaped() bool { return f.escaped }
+
+// KeyIs reports whether the current member's key is name, escapes undone.
+func (f *FieldIterator) KeyIs(name string) bool {
+	key := f.Key()
+	if !f.escaped || len(key) > 6*len(name) {
+		return string(key) == name
+	}
+	var buf [64]byte
+	return string(appendUnescaped(buf[:0], key)) == name
+}
+
+// AppendKey appends the current member's key, escapes undone as by AppendText.
+func (f *FieldIterator) AppendKey(dst []byte) []byte { return appendUnescaped(dst, f.Key()) }
+
+// Value returns the current member's value, without white space around it.
+func (f *FieldIterator) Value() []byte { return f.object[f.valueStart:f.next] }
+
+// Span returns the place of the current member in the object: from its key's
+// opening quote to the end of its value.
+func (f *FieldIterator) Span() (start, end int) { return f.keyStart - 1, f.next }
+
+// FirstElement returns the first element of an array that Scan has found
+// valid, or nil where it is empty or raw is no array.
+func FirstElement(raw []byte) []byte {
+	if len(raw) == 0 || raw[0] != '[' {
+		return nil
+	}
+	i := skipSpace(raw, 1)
+	if i >= len(raw) || raw[i] == ']' {
+		return nil
+	}
+	return raw[i:skipValue(raw, i)]
+}
+
+// skipString returns the index behind the closing quote of the string whose
+// inside starts at i, or -1, and whether an escape is in it.
+func skipString(b []byte, i int) (end int, escaped bool) {
+	for {
+		for i <= len(b)-8 {
+			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		if i >= len(b) {
+			return -1, escaped
+		}
+		switch b[i] {
+		case '"':
+			return i + 1, escaped
+		case '\\':
+			escaped = true
+			i += 2
+		default:
+			i++
+		}
+	}
+}
+
+// skipValue returns the index behind the value that starts at i.
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		if end, _ := skipString(b, i+1); end >= 0 {
+			return end
+		}
+		return len(b)
+	case '{', '[':
+		return skipNested(b, i)
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c <= ' ' || c == ',' || c == '}' || c == ']' {
+			break
+		}
+	}
+	return i
+}
+
+// skipNested counts brackets; in valid JSON they match.
+func skipNested(b []byte, i int) int {
+	depth := 0
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			if i, _ = skipString(b, i+1); i < 0 {
+				return len(b)
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+	return len(b)
+}

@@ -1,0 +1,103 @@
+package currents_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+// oddBodies are bodies at the edges of JSON and of what a batch is.
+func oddBodies() []string {
+	return []string{
+		``, ` `, `{}`, `[]`, `null`, `{"events":[]}`, `{"events":null}`, `{"events":{}}`, `{"events":[],"events":5}`,
+		`{"events":5,"events":[{}]}`, `{"events":[1],"events":[2,3]}`, `{"\u0065vents":[{}]}`, `{"Events":[{}]}`,
+		`{"events":[]} `, ` {"events":[]}`, `{"events":[]}{}`, `{"events":[]},`, "\ufeff{\"events\":[]}", `{"events":[`,
+		`{"events":[1,]}`, `{"events":[,1]}`, `{"events":[1 2]}`, `{"events":[1,2]`, `{"events":[{"a":1,}]}`, `{"events":[{"a"}]}`,
+		`{"events":[{"a":}]}`, `{"events":[{a:1}]}`, `{"events":[{"a":1 "b":2}]}`, `{"events":[{,}]}`, `{"events":[{"a":1]]}`,
+		`{"events":[01]}`, `{"events":[-]}`, `{"events":[1.]}`, `{"events":[.5]}`, `{"events":[1e]}`, `{"events":[1e+]}`,
+		`{"events":[+1]}`, `{"events":[-0,0.0,1E5,1e-5,-1.5e+300,1e400]}`, `{"events":[NaN]}`, `{"events":[0x1]}`,
+		`{"events":[tru]}`, `{"events":[true,false,null]}`, `{"events":[nul]}`, `{"events":[truee]}`,
+		"{\"events\":[\"a\nb\"]}", "{\"events\":[\"a\x7fb\"]}", "{\"events\":[\"\xff\xfe\"]}", "{\"ev\xffents\":[]}",
+		`{"events":["\x"]}`, `{"events":["\u12"]}`, `{"events":["\u12g4"]}`, `{"events":["\ud800","\udc00\ud800","\ud83d\ude00"]}`,
+		`{"events":["\u0000","\\u0000","\\\u0000"]}`, `{"events":["\"\\\/\b\f\n\r\t"]}`, `{"events":["unfinished]}`, `{"events":["\`,
+		`{"events":["exactly 8 b\n234567"]}`, "\v{}", "{\"events\"\u00a0:[]}", `{"events":[[[[[]]],{"a":{"b":[{}]}}]]}`,
+		`{"events":[{"user":[{"user_id":1}],"user":{"user_id":"a","user_id":"b"}}]}`,
+		`{"events":[{"event\u005ftype":"t","i\u0064":1,"us\u0065r":{"external_user\u005fid":"e"},"properties":{"a.b":1,"\u0061":2}}]}`,
+		`{"events":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`,
+		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
+		strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
+	}
+}
+
+// FuzzScan holds Scan against encoding/json: the same bodies are valid, and
+// the same events are found in them.
+func FuzzScan(f *testing.F) {
+	for _, body := range oddBodies() {
+		f.Add([]byte(body))
+	}
+	var batch currents.Batch
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > 9000 {
+			return // encoding/json stops at a depth of 10,000
+		}
+		before := bytes.Clone(body)
+		err := batch.Scan(body)
+		require.Equal(t, before, body, "Scan changed the body")
+		require.Equal(t, json.Valid(body), !errors.Is(err, currents.ErrNotJSON), "%v", err)
+		want, ok := decodeEvents(body)
+		require.Equal(t, ok, err == nil, "%v", err)
+		require.Len(t, batch.Events, len(want))
+		for i, e := range batch.Events {
+			require.Equal(t, string(want[i]), string(body[e.Start:e.End]))
+			checkEvent(t, &e, want[i])
+		}
+	})
+}
+
+// decodeEvents finds the events of a body as encoding/json sees them.
+func decodeEvents(body []byte) ([]json.RawMessage, bool) {
+	var top map[string]json.RawMessage
+	if json.Unmarshal(body, &top) != nil {
+		return nil, false
+	}
+	raw, ok := top["events"]
+	if !ok || raw[0] != '[' {
+		return nil, false
+	}
+	var events []json.RawMessage
+	return events, json.Unmarshal(raw, &events) == nil
+}
+
+func checkEvent(t *testing.T, e *currents.Event, raw []byte) {
+	require.Equal(t, raw[0] == '{', e.Object)
+	_, _ = e.Problem(), e.WebhookProblem()
+	if !e.Object {
+		return
+	}
+	var event, user map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &event))
+	if len(event["user"]) > 0 && event["user"][0] == '{' {
+		require.NoError(t, json.Unmarshal(event["user"], &user))
+	}
+	require.Equal(t, string(event["event_type"]), string(e.Type))
+	require.Equal(t, string(event["id"]), string(e.ID))
+	require.Equal(t, string(user["user_id"]), string(e.UserID))
+	require.Equal(t, string(user["external_user_id"]), string(e.ExternalUserID))
+	members := map[string]string{}
+	for f := currents.Fields(raw); f.Next(); {
+		// encoding/json puts U+FFFD where a key is not UTF-8.
+		var key string
+		require.NoError(t, json.Unmarshal([]byte(`"`+string(f.Key())+`"`), &key))
+		members[key] = string(f.Value())
+	}
+	require.Len(t, members, len(event))
+	for key, value := range event {
+		require.Equal(t, string(value), members[key])
+	}
+}

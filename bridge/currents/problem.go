@@ -1,0 +1,112 @@
+package currents
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// Reason is why an event goes to the dead letters without being sent. The
+// empty Reason means that nothing is wrong.
+type Reason string
+
+// The reasons, as they appear in the status, the metrics and the dead letters.
+const (
+	NotAnObject Reason = "not_an_object"
+	NoEventType Reason = "no_event_type"
+	NoIdentity  Reason = "no_identity"
+	UnsafeKey   Reason = "unsafe_key"
+	Nul         Reason = "nul"
+)
+
+// Problem returns why the event cannot become a RudderStack message at all:
+// it is no object, its event_type is missing (absent, null, "", 0 or false),
+// or neither user_id nor external_user_id is usable. RudderStack drops or
+// refuses such events on every path.
+func (e *Event) Problem() Reason {
+	return e.problem(usable(e.UserID), usable(e.ExternalUserID))
+}
+
+// WebhookProblem returns Problem, or else what would make RudderStack's Braze
+// source drop this event silently (UnsafeKey) or refuse its whole request (Nul).
+func (e *Event) WebhookProblem() Reason {
+	user, external := e.Flags&flagLiteralUserUsable != 0, e.Flags&flagLiteralExternalUsable != 0
+	if e.Flags&flagLiteralUser == 0 {
+		user = usable(e.UserID)
+	}
+	if e.Flags&flagLiteralExternal == 0 {
+		external = usable(e.ExternalUserID)
+	}
+	reason := e.problem(user, external)
+	switch {
+	case reason != "":
+		return reason
+	case e.Flags&FlagUnsafeKey != 0:
+		return UnsafeKey
+	case e.Flags&FlagNul != 0:
+		return Nul
+	}
+	return ""
+}
+
+func (e *Event) problem(user, external bool) Reason {
+	switch {
+	case !e.Object:
+		return NotAnObject
+	case falsy(e.Type):
+		return NoEventType
+	case !user && !external:
+		return NoIdentity
+	}
+	return ""
+}
+
+// HasExternalUserID reports whether external_user_id is usable: not missing,
+// null, "", 0, false or nothing but white space. Braze's own RudderStack export
+// sends only events that have one.
+func (e *Event) HasExternalUserID() bool { return usable(e.ExternalUserID) }
+
+// usable reports whether RudderStack takes a value for an identity.
+func usable(raw []byte) bool {
+	return !falsy(raw) && (raw[0] != '"' || !blank(raw[1:len(raw)-1]))
+}
+
+// falsy reports whether a raw value counts as nothing in JavaScript; an absent
+// one does.
+func falsy(raw []byte) bool {
+	if len(raw) == 0 {
+		return true
+	}
+	switch raw[0] {
+	case '"':
+		return len(raw) == 2
+	case 'n', 'f':
+		return true
+	case '{', '[', 't':
+		return false
+	}
+	return isZero(raw)
+}
+
+// blank reports whether a string's inside is nothing but white space, escapes
+// undone, by the notion of strings.TrimSpace.
+func blank(inside []byte) bool {
+	for i := 0; i < len(inside); {
+		var r rune
+		n := 1
+		switch c := inside[i]; {
+		case c == '\\':
+			var unit uint16
+			n, unit = escape(inside, i)
+			r = rune(unit)
+		case c < utf8.RuneSelf:
+			r = rune(c)
+		default:
+			r, n = utf8.DecodeRune(inside[i:])
+		}
+		if !unicode.IsSpace(r) {
+			return false
+		}
+		i += n
+	}
+	return true
+}

@@ -1,0 +1,226 @@
+package currents
+
+// The functions here walk the fixed outer levels of a body: document, events,
+// event, user, properties. Each takes the index of the first byte of its value
+// and returns the index behind it, or the complement of the offset of the
+// first wrong byte, which is negative.
+
+// document scans the whole body. found says whether the last member called
+// events of the object at the top was an array.
+func (b *Batch) document(body []byte) (end int, found bool) {
+	i := skipSpace(body, 0)
+	if i < len(body) && body[i] == '{' {
+		i, found = b.top(body, i)
+	} else {
+		i = b.value(body, i)
+	}
+	if i < 0 {
+		return i, false
+	}
+	if i = skipSpace(body, i); i != len(body) {
+		return ^i, false
+	}
+	return i, found
+}
+
+// top scans the object at the top.
+func (b *Batch) top(body []byte, i int) (end int, found bool) {
+	for first := true; ; first = false {
+		at, key, odd := nextMember(body, i, first)
+		if at < 0 || key == nil {
+			return at, found
+		}
+		if string(b.plain(key, odd)) != "events" {
+			i = b.value(body, at)
+		} else if found = at < len(body) && body[at] == '['; found {
+			b.Events = b.Events[:0] // the last one counts
+			i = b.events(body, at)
+		} else {
+			b.Events = b.Events[:0]
+			i = b.value(body, at)
+		}
+		if i < 0 {
+			return i, false
+		}
+	}
+}
+
+// events scans the array of events.
+func (b *Batch) events(body []byte, i int) int {
+	i = skipSpace(body, i+1)
+	if i < len(body) && body[i] == ']' {
+		return i + 1
+	}
+	for {
+		start := i
+		b.flags = 0
+		if b.Limit > 0 && len(b.Events) > b.Limit {
+			i = b.value(body, i) // one too many is enough to refuse; only validity still matters
+		} else if i < len(body) && body[i] == '{' {
+			i = b.event(body, i)
+		} else if i = b.value(body, i); i >= 0 {
+			b.Events = append(b.Events, Event{Start: start, End: i, Flags: b.flags & (FlagNul | FlagNumber | FlagSurrogate)})
+		}
+		if i < 0 {
+			return i
+		}
+		i = skipSpace(body, i)
+		if i >= len(body) {
+			return ^i
+		}
+		switch body[i] {
+		case ',':
+			i = skipSpace(body, i+1)
+		case ']':
+			return i + 1
+		default:
+			return ^i
+		}
+	}
+}
+
+// event scans one event that is an object and appends it.
+func (b *Batch) event(body []byte, i int) int {
+	b.Events = append(b.Events, Event{Start: i, Object: true})
+	e := &b.Events[len(b.Events)-1]
+	for first := true; ; first = false {
+		at, key, odd := nextMember(body, i, first)
+		if at < 0 {
+			return at
+		}
+		if key == nil {
+			e.End = at
+			e.Flags = (b.flags | ownFlags(e)) &^ flagEscape
+			return at
+		}
+		b.flags |= odd
+		switch key = b.plain(key, odd); string(key) {
+		case "event_type":
+			i = b.value(body, at)
+			e.Type = slice(body, at, i)
+		case "id":
+			i = b.value(body, at)
+			e.ID = slice(body, at, i)
+		case "user":
+			i = b.user(body, at, e)
+		case "properties":
+			i = b.properties(body, at)
+		default:
+			i = b.value(body, at)
+			if i >= 0 && looksLikePath(key) {
+				b.flags = literalPath(b.flags, key, body[at:i])
+			}
+		}
+		if i < 0 {
+			return i
+		}
+	}
+}
+
+// user scans the value of an event's user; one that is no object has no ids.
+func (b *Batch) user(body []byte, i int, e *Event) int {
+	e.UserID, e.ExternalUserID = nil, nil
+	if i >= len(body) || body[i] != '{' {
+		return b.value(body, i)
+	}
+	for first := true; ; first = false {
+		at, key, odd := nextMember(body, i, first)
+		if at < 0 || key == nil {
+			return at
+		}
+		b.flags |= odd
+		key = b.plain(key, odd)
+		if i = b.value(body, at); i < 0 {
+			return i
+		}
+		switch string(key) {
+		case "user_id":
+			e.UserID = body[at:i]
+		case "external_user_id":
+			e.ExternalUserID = body[at:i]
+		}
+	}
+}
+
+// properties scans the value of an event's properties and looks at its keys
+// as RudderStack's Braze source would.
+func (b *Batch) properties(body []byte, i int) int {
+	b.flags &^= FlagUnsafeKey | FlagPathKey | FlagProperties // of an earlier duplicate
+	if i >= len(body) || body[i] != '{' {
+		if i < len(body) && body[i] != '[' && body[i] != 'n' {
+			b.flags |= FlagProperties
+		}
+		return b.value(body, i)
+	}
+	for first := true; ; first = false {
+		at, key, odd := nextMember(body, i, first)
+		if at < 0 || key == nil {
+			return at
+		}
+		b.flags |= odd
+		if len(key) == 0 || odd != 0 || oddKey[key[0]] || len(key) == 9 || len(key) == 11 || hasPathByte(key) {
+			b.flags |= propertyKey(b.plain(key, odd))
+		}
+		if i = b.value(body, at); i < 0 {
+			return i
+		}
+	}
+}
+
+// nextMember goes to the next member of an object. i is the index of the
+// opening brace (first) or the index behind the last value. It returns the
+// index of the member's value and its key without the quotes, or, where the
+// object ends, the index behind it and nil, or a negative end and nil. odd
+// holds what was seen in the key, flagEscape among it.
+func nextMember(body []byte, i int, first bool) (at int, key []byte, odd Flags) {
+	if first {
+		i = skipSpace(body, i+1)
+		if i < len(body) && body[i] == '}' {
+			return i + 1, nil, 0
+		}
+	} else {
+		i = skipSpace(body, i)
+		if i >= len(body) {
+			return ^i, nil, 0
+		}
+		if body[i] != ',' {
+			if body[i] == '}' {
+				return i + 1, nil, 0
+			}
+			return ^i, nil, 0
+		}
+		i = skipSpace(body, i+1)
+	}
+	if i >= len(body) || body[i] != '"' {
+		return ^i, nil, 0
+	}
+	start := i + 1
+	i, odd = scanString(body, start)
+	if i < 0 {
+		return i, nil, 0
+	}
+	key = body[start : i-1]
+	if i >= len(body) || body[i] != ':' {
+		if i = skipSpace(body, i); i >= len(body) || body[i] != ':' {
+			return ^i, nil, 0
+		}
+	}
+	return skipSpace(body, i+1), key, odd
+}
+
+// slice is body[from:to], or nil after an error.
+func slice(body []byte, from, to int) []byte {
+	if to < 0 {
+		return nil
+	}
+	return body[from:to]
+}
+
+// plain returns key with its escapes undone; it is valid until the next call.
+func (b *Batch) plain(key []byte, odd Flags) []byte {
+	if odd&flagEscape == 0 {
+		return key
+	}
+	b.scratch = appendUnescaped(b.scratch[:0], key)
+	return b.scratch
+}

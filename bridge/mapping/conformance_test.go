@@ -1,0 +1,136 @@
+package mapping_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+)
+
+// recorded is one answer of RudderStack's own Braze source.
+type recorded struct {
+	Name string
+	Body string
+	Want struct{ Messages []json.RawMessage }
+}
+
+// object is a JSON object of a test.
+type object = map[string]json.RawMessage
+
+// Where the mapping must not do as RudderStack does, and what it does instead:
+// an edit of the recorded message.
+func keepsProperties(event, message object) {
+	for key := range message {
+		if strings.HasPrefix(key, "properties.") {
+			delete(message, key)
+		}
+	}
+	message["properties"] = event["properties"]
+}
+
+func noTimestamp(_, message object) { delete(message, "timestamp") }
+
+func keepsType(event, message object) { message["event"] = event["event_type"] }
+
+func idAsText(event, message object) {
+	message["messageId"] = json.RawMessage(`"` + string(event["id"]) + `"`)
+}
+
+func readsNestedUser(event, message object) {
+	var user object
+	if json.Unmarshal(event["user"], &user) == nil {
+		message["anonymousId"] = user["user_id"]
+	}
+}
+
+func differences() map[string]func(event, message object) {
+	edits := map[string]func(event, message object){
+		"literal dotted + nested (precedence)": readsNestedUser,
+		"time: string garbage":                 noTimestamp,
+		"time: true":                           noTimestamp,
+		"time: object":                         noTimestamp,
+		"time: beyond max date":                noTimestamp,
+		"id: numeric":                          idAsText,
+		"event_type: constructor":              keepsType,
+		"event_type: toString":                 keepsType,
+		"event_type: __proto__":                keepsType,
+		"map: to numeric":                      keepsType,
+	}
+	for _, name := range []string{
+		"key with dot a.b", "key a.b first then a scalar", "key trailing dot", "empty key", "key with slash",
+		"key with slash and dot (url)", "key with backslash", "key with backslash dot", "key integer-like only",
+		"key integer-like after others", "key a.0", "key hex 0x10", "key 2.0 style version", "properties string",
+		"properties true", "huge ints/floats", "big ints", "dotted ignored key a: platform.x",
+		"dotted literal email: user.email_address", "slash key with null value (top-level null removed)",
+		"dotted key with null value", "keys a then a.b with a null",
+	} {
+		edits["prop: "+name] = keepsProperties
+	}
+	return edits
+}
+
+// TestRecordedCases holds the mapping against what RudderStack's own Braze
+// source made of the same bodies, and where it must differ says how.
+func TestRecordedCases(t *testing.T) {
+	edits := differences()
+	mapper := mapping.New(mapping.Options{})
+	for _, c := range readRecorded(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			var batch currents.Batch
+			require.NoError(t, batch.Scan([]byte(c.Body)))
+			require.Len(t, batch.Events, len(c.Want.Messages))
+			for i, e := range batch.Events {
+				event := []byte(c.Body)[e.Start:e.End]
+				want := c.Want.Messages[i]
+				if edit := edits[c.Name]; edit != nil {
+					want = edited(t, edit, event, want)
+				}
+				got := mapper.AppendMessage(nil, event, "")
+				require.Equal(t, exact(t, want), exact(t, got))
+			}
+		})
+		delete(edits, c.Name)
+	}
+	require.Empty(t, edits, "cases that were not recorded")
+}
+
+func edited(t *testing.T, edit func(event, message object), event, want []byte) []byte {
+	var e, m object
+	require.NoError(t, json.Unmarshal(event, &e))
+	require.NoError(t, json.Unmarshal(want, &m))
+	edit(e, m)
+	raw, err := json.Marshal(m)
+	require.NoError(t, err)
+	return raw
+}
+
+// exact decodes JSON without rounding its numbers.
+func exact(t *testing.T, raw []byte) (v any) {
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	require.NoError(t, d.Decode(&v), "%s", raw)
+	require.False(t, d.More(), "%s", raw)
+	return v
+}
+
+func readRecorded(t *testing.T) (cases []recorded) {
+	f, err := os.Open("testdata/braze-source.jsonl")
+	require.NoError(t, err)
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var c recorded
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &c))
+		cases = append(cases, c)
+	}
+	require.NoError(t, lines.Err())
+	require.NotEmpty(t, cases)
+	return cases
+}

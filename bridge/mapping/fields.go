@@ -1,0 +1,174 @@
+package mapping
+
+import "github.com/currentsbridge/currentsbridge/bridge/currents"
+
+// The properties that have a place of their own in the message. They never
+// stay in its properties, not even when they are null.
+const (
+	adID = iota
+	platform
+	osVersion
+	userAgent
+	deviceModel
+	email
+	phone
+	adTracking
+	movedCount
+	notMoved = -1
+)
+
+// movedIndex returns which of the moved properties key is.
+func movedIndex(key []byte) int {
+	switch string(key) {
+	case "ad_id":
+		return adID
+	case "platform":
+		return platform
+	case "os_version":
+		return osVersion
+	case "user_agent":
+		return userAgent
+	case "device_model":
+		return deviceModel
+	case "email_address":
+		return email
+	case "to_phone_number":
+		return phone
+	case "ad_tracking_enabled":
+		return adTracking
+	}
+	return notMoved
+}
+
+// fields holds the raw values of an event that a message is made of; nil is
+// absent.
+type fields struct {
+	eventType, id, time, properties            []byte
+	userID, externalUserID, deviceID, timezone []byte
+
+	moved [movedCount][]byte
+	left  bool                // a member of properties stays
+	cut   bool                // a member of properties moves
+	runs  [movedCount + 1]run // those that stay, between those that move
+	used  int                 // of runs; more than len(runs) with duplicates only
+}
+
+// run is a run of members of properties that stay: properties[from:to].
+type run struct{ from, to int }
+
+func (e *fields) read(event []byte) {
+	var scratch [64]byte
+	var user []byte
+	for f := currents.Fields(event); f.Next(); {
+		switch key := plainKey(&f, scratch[:0]); string(key) {
+		case "event_type":
+			e.eventType = f.Value()
+		case "id":
+			e.id = f.Value()
+		case "time":
+			e.time = f.Value()
+		case "user":
+			user = f.Value()
+		case "properties":
+			e.properties = f.Value()
+		}
+	}
+	e.readUser(user, scratch[:0])
+	e.readProperties(scratch[:0])
+}
+
+func (e *fields) readUser(user, scratch []byte) {
+	for f := currents.Fields(user); f.Next(); {
+		switch key := plainKey(&f, scratch); string(key) {
+		case "user_id":
+			e.userID = f.Value()
+		case "external_user_id":
+			e.externalUserID = f.Value()
+		case "device_id":
+			e.deviceID = f.Value()
+		case "timezone":
+			e.timezone = f.Value()
+		}
+	}
+}
+
+// readProperties takes out what moves and notes the runs of what stays.
+func (e *fields) readProperties(scratch []byte) {
+	inRun := false
+	for f := currents.Fields(e.properties); f.Next(); {
+		if i := movedIndex(plainKey(&f, scratch)); i != notMoved {
+			e.moved[i] = f.Value()
+			e.cut = true
+			inRun = false
+			continue
+		}
+		from, to := f.Span()
+		if !inRun {
+			inRun = true
+			e.left = true
+			e.used++
+			if e.used <= len(e.runs) {
+				e.runs[e.used-1].from = from
+			}
+		}
+		if e.used <= len(e.runs) {
+			e.runs[e.used-1].to = to
+		}
+	}
+}
+
+// appendProperties appends what stays of properties, as it was written.
+func (e *fields) appendProperties(dst []byte) []byte {
+	const key = `,"properties":`
+	switch {
+	case !present(e.properties):
+		return dst
+	case e.properties[0] != '{':
+		return appendMember(dst, key, e.properties)
+	case !e.left:
+		return dst
+	case !e.cut:
+		return appendMember(dst, key, e.properties)
+	case e.used > len(e.runs):
+		return e.appendMany(append(dst, key...))
+	}
+	dst = append(dst, key...)
+	for i, r := range e.runs[:e.used] {
+		dst = append(dst, opening(i == 0))
+		dst = append(dst, e.properties[r.from:r.to]...)
+	}
+	return append(dst, '}')
+}
+
+// appendMany is for properties with so many duplicate keys that the runs
+// between them were not noted.
+func (e *fields) appendMany(dst []byte) []byte {
+	var scratch [64]byte
+	first := true
+	for f := currents.Fields(e.properties); f.Next(); {
+		if movedIndex(plainKey(&f, scratch[:0])) != notMoved {
+			continue
+		}
+		from, to := f.Span()
+		dst = append(dst, opening(first))
+		dst = append(dst, e.properties[from:to]...)
+		first = false
+	}
+	return append(dst, '}')
+}
+
+func opening(first bool) byte {
+	if first {
+		return '{'
+	}
+	return ','
+}
+
+// plainKey returns the key under f with its escapes undone, in scratch where
+// it has any.
+func plainKey(f *currents.FieldIterator, scratch []byte) []byte {
+	if f.Escaped() {
+		return f.AppendKey(scratch)
+	}
+	return f.Key()
+}

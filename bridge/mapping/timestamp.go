@@ -1,0 +1,207 @@
+package mapping
+
+import (
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+// maxSeconds is the furthest that a JavaScript date goes from 1970, both ways.
+const maxSeconds = 8_640_000_000_000
+
+// appendTimestamp appends the member timestamp for an event's time, or nothing
+// where RudderStack would set none or the text "Invalid date".
+//
+// RudderStack reads the time with JavaScript's parseInt(time, 10), in seconds
+// since 1970: of the time's text, white space, a sign and digits; what follows
+// is ignored. A missing, null, "", 0 or false time is none.
+func appendTimestamp(dst, time []byte) []byte {
+	seconds, ok := parseTime(time)
+	if !ok {
+		return dst
+	}
+	dst = append(dst, `,"timestamp":"`...)
+	dst = appendISO(dst, seconds)
+	return append(dst, '"')
+}
+
+// parseTime returns the seconds that a raw time stands for.
+func parseTime(raw []byte) (seconds int64, ok bool) {
+	if len(raw) == 0 {
+		return 0, false
+	}
+	switch raw[0] {
+	case '"':
+		if len(raw) == 2 {
+			return 0, false
+		}
+		return parseTextTime(raw)
+	case '[':
+		return parseArrayTime(raw)
+	case 'n', 't', 'f', '{':
+		return 0, false
+	}
+	if len(raw) <= 15 {
+		if n, ok := plainInteger(raw); ok {
+			return n, n != 0 && -maxSeconds <= n && n <= maxSeconds
+		}
+	}
+	seconds, zero, ok := parseNumberTime(raw)
+	return seconds, ok && !zero
+}
+
+// plainInteger reads digits with or without a minus before them.
+func plainInteger(raw []byte) (n int64, ok bool) {
+	digits := raw
+	if raw[0] == '-' {
+		digits = raw[1:]
+	}
+	for _, c := range digits {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(raw) {
+		n = -n
+	}
+	return n, true
+}
+
+// parseNumberTime reads what parseInt makes of a number, which becomes text
+// first: 1e21 is "1e+21", 1e-7 is "1e-7", and both give 1.
+func parseNumberTime(raw []byte) (seconds int64, zero, ok bool) {
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return 0, false, false // "Infinity"
+	}
+	if f == 0 {
+		return 0, true, true
+	}
+	size := max(f, -f)
+	if size >= 1e21 || size < 1e-6 {
+		var buf [32]byte
+		text := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
+		if text[0] == '-' {
+			return -int64(text[1] - '0'), false, true
+		}
+		return int64(text[0] - '0'), false, true
+	}
+	if size >= maxSeconds+1 {
+		return 0, false, false
+	}
+	return int64(f), false, true
+}
+
+// parseArrayTime reads an array, whose text is that of its elements joined by
+// commas: only the first one, and the first of that, can give a number.
+func parseArrayTime(raw []byte) (seconds int64, ok bool) {
+	for raw[0] == '[' {
+		raw = currents.FirstElement(raw)
+		if len(raw) == 0 {
+			return 0, false
+		}
+	}
+	switch raw[0] {
+	case '"':
+		return parseTextTime(raw)
+	case 'n', 't', 'f', '{':
+		return 0, false
+	}
+	seconds, _, ok = parseNumberTime(raw)
+	return seconds, ok
+}
+
+// parseTextTime reads what parseInt makes of a string.
+func parseTextTime(raw []byte) (seconds int64, ok bool) {
+	var buf [64]byte
+	text, _ := currents.AppendText(buf[:0], raw)
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if !jsSpace(r) {
+			break
+		}
+		text = text[n:]
+	}
+	negative := false
+	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
+		negative = text[0] == '-'
+		text = text[1:]
+	}
+	for i, c := range text {
+		if c-'0' > 9 {
+			text = text[:i]
+			break
+		}
+		if seconds <= maxSeconds {
+			seconds = seconds*10 + int64(c-'0')
+		}
+	}
+	if len(text) == 0 || seconds > maxSeconds {
+		return 0, false
+	}
+	if negative {
+		seconds = -seconds
+	}
+	return seconds, true
+}
+
+// jsSpace is JavaScript's notion of white space: Unicode's, without the next
+// line character and with the byte-order mark.
+func jsSpace(r rune) bool {
+	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
+}
+
+// appendISO appends seconds since 1970 as YYYY-MM-DDTHH:mm:ss.000Z in UTC. The
+// year has at least four digits, and a minus before them where it is negative,
+// as RudderStack's formatter writes it.
+func appendISO(dst []byte, seconds int64) []byte {
+	const day = 86400
+	days, rest := seconds/day, seconds%day
+	if rest < 0 {
+		days, rest = days-1, rest+day
+	}
+	year, month, dayOfMonth := civil(days)
+	if year < 0 {
+		dst = append(dst, '-')
+		year = -year
+	}
+	if year > 9999 {
+		dst = strconv.AppendInt(dst, year, 10)
+	} else {
+		dst = append2(append2(dst, year/100), year%100)
+	}
+	dst = append2(append(dst, '-'), month)
+	dst = append2(append(dst, '-'), dayOfMonth)
+	dst = append2(append(dst, 'T'), rest/3600)
+	dst = append2(append(dst, ':'), rest/60%60)
+	dst = append2(append(dst, ':'), rest%60)
+	return append(dst, ".000Z"...)
+}
+
+func append2(dst []byte, n int64) []byte {
+	return append(dst, byte('0'+n/10), byte('0'+n%10))
+}
+
+// civil turns days since 1970-01-01 into a date of the Gregorian calendar,
+// extended backwards, with a year 0. It counts in eras of 400 years that begin
+// on 1 March, so that the leap day is the last of its year.
+func civil(days int64) (year, month, day int64) {
+	const eraDays = 146097
+	days += 719468 // days from 0000-03-01 to 1970-01-01
+	era := days / eraDays
+	if days < 0 {
+		era = (days - eraDays + 1) / eraDays
+	}
+	inEra := days - era*eraDays
+	yearOfEra := (inEra - inEra/1460 + inEra/36524 - inEra/146096) / 365
+	inYear := inEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
+	shifted := (5*inYear + 2) / 153 // months since March
+	year, month, day = yearOfEra+era*400, shifted+3, inYear-(153*shifted+2)/5+1
+	if month > 12 {
+		year, month = year+1, month-12
+	}
+	return year, month, day
+}
