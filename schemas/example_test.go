@@ -26,3 +26,108 @@ func ExampleLoad() {
 	// users.messages.email.Open is Email Opened
 	// always there: email_address string
 }
+
+func ExampleValidator_Event() {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("knows", len(v.Types()), "event types")
+
+	verdict := v.Event([]byte(`{
+		"event_type": "users.messages.email.Open", "id": "5f9a", "time": "today",
+		"user": {"user_id": "u1"},
+		"properties": {"email_address": "a@example.com", "opened_on": "a watch"}
+	}`))
+	fmt.Println(verdict.Type, "valid:", verdict.Valid)
+	for _, f := range verdict.Errors {
+		fmt.Println("invalid:", f.Path, f.Rule, f.Detail)
+	}
+	for _, f := range verdict.Drift {
+		fmt.Println("drift:", f.Path, f.Rule)
+	}
+	// Output:
+	// knows 96 event types
+	// users.messages.email.Open valid: false
+	// invalid: /time type expected integer, came string "today"
+	// drift: /properties/opened_on unknown_field
+}
+
+func ExampleValidator_Batch() {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verdict := v.Batch([]byte(`{"events": [
+		{"event_type": "users.messages.pigeon.Send", "id": "1", "time": 1700000000},
+		{"event_type": "users.UserDeleteRequest", "id": "2", "time": 1700000000}
+	]}`))
+	for _, f := range verdict.Errors {
+		fmt.Println("invalid:", f.Path, f.Rule)
+	}
+	for _, f := range verdict.Drift {
+		fmt.Println("drift:", f.Path, f.Rule)
+	}
+	// Output:
+	// invalid: /events/1/user required
+	// drift: /events/0/event_type unknown_event_type
+}
+
+func ExampleValidator_Message() {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verdict := v.Message([]byte(`{"type": "track", "event": "Email Opened", "userId": " "}`))
+	for _, f := range verdict.Errors {
+		fmt.Printf("%q %s: %s\n", f.Path, f.Rule, f.Detail)
+	}
+	// Output:
+	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, came neither
+}
+
+func ExampleValidator_MessageBatch() {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verdict := v.MessageBatch([]byte(`{"batch": [
+		{"type": "identify", "userId": "u1", "traits": {"email": "a@example.com"}},
+		{"type": "track", "userId": "u1"}
+	]}`))
+	for _, f := range verdict.Errors {
+		fmt.Println(f.Path, f.Rule)
+	}
+	// Output:
+	// /batch/1/event required
+}
+
+func ExampleSchema() {
+	fmt.Println(len(schemas.Names()), "schemas")
+	raw, ok := schemas.Schema("braze/users.UserDeleteRequest")
+	fmt.Println(ok, len(raw) > 0)
+	// Output:
+	// 104 schemas
+	// true true
+}
+
+// Rules that are no keyword of a JSON Schema have names of their own.
+func ExampleFinding() {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(v.Event([]byte(`{`)).Errors[0].Rule == schemas.RuleInvalidJSON)
+	for _, f := range v.Event([]byte(`{"event_type":"new","id":"1","time":1,"beside":2}`)).Drift {
+		fmt.Println(f.Path, f.Rule == schemas.RuleUnknownEventType, f.Rule == schemas.RuleUnknownField)
+	}
+	// Output:
+	// true
+	// /event_type true false
+	// /beside false true
+}

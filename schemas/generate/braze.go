@@ -1,0 +1,184 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+const (
+	draft7 = "http://json-schema.org/draft-07/schema#"
+	// base is where the schemas' names live. Nothing is ever fetched from
+	// there: every schema stands alone.
+	base = "https://github.com/currentsbridge/currentsbridge/schemas/"
+)
+
+// eventSchema makes the schema of one event type.
+//
+// Braze adds fields and event types without notice, but never changes a field's
+// type and never takes a required field away. So this is the whole contract,
+// and all that a schema demands: required fields are there and not null, and
+// every known field that has a value has the right type. What values look like
+// (format, unit, known values) changes with the dashboard and the vendor; a
+// rule made of it would one day refuse real data, so it is told in
+// "description" and "examples", which refuse nothing. The envelope alone
+// demands more: event_type is the type's name and id is not empty.
+func eventSchema(g *schemas.Glossary, e *schemas.EventType) *schema {
+	s := rules(g, e)
+	s.Dialect = draft7
+	s.ID = base + "braze/" + e.Name + ".schema.json"
+	s.Title = e.Name
+	s.Description = describeEvent(e)
+	return s
+}
+
+// rules is the schema without the words around it.
+func rules(g *schemas.Glossary, e *schemas.EventType) *schema {
+	s := envelope(g, e.Name)
+	s.fill("user", e.User)
+	s.fill("properties", e.Properties)
+	return s
+}
+
+// envelope makes the rules for what every event has, whatever its type. Only a
+// named type fixes event_type.
+func envelope(g *schemas.Glossary, name string) *schema {
+	s := &schema{Type: types{"object"}}
+	for _, f := range g.Envelope {
+		rule := fieldSchema(f)
+		switch f.Name {
+		case "event_type":
+			rule.Const = name
+			if name == "" {
+				rule.MinLength = 1
+			}
+		case "id":
+			rule.MinLength = 1
+		}
+		s.add(f, rule)
+	}
+	return s
+}
+
+// fill puts the known fields into user or properties. Where one of them is
+// required, so is the object.
+func (s *schema) fill(name string, fields []schemas.Field) {
+	i := slices.IndexFunc(s.Properties, func(m member) bool { return m.name == name })
+	object := s.Properties[i].value.(*schema)
+	for _, f := range fields {
+		object.add(f, fieldSchema(f))
+	}
+	if len(object.Required) > 0 {
+		object.Type = types{"object"}
+		s.Required = append(s.Required, name)
+	}
+}
+
+func (s *schema) add(f schemas.Field, rule *schema) {
+	s.Properties = append(s.Properties, member{f.Name, rule})
+	if f.Required {
+		s.Required = append(s.Required, f.Name)
+	}
+}
+
+func fieldSchema(f schemas.Field) *schema {
+	s := &schema{Description: describeField(f), Examples: slices.Concat(f.Enum, f.Examples)}
+	if f.Type == "array<string>" {
+		s.Type = types{"array"}
+		s.Items = &schema{Type: types{"string"}}
+		if strings.Contains(f.Items, "may be null") {
+			s.Items.Type = append(s.Items.Type, "null")
+		}
+	} else {
+		s.Type = types{f.Type}
+	}
+	if !f.Required {
+		s.Type = append(s.Type, "null")
+	}
+	return s
+}
+
+func describeEvent(e *schemas.EventType) string {
+	words := []string{"What Braze Currents sends as " + e.Name + " (" + e.Family + " event)."}
+	if e.RudderName != "" {
+		words = append(words, "RudderStack calls it "+e.RudderName+".")
+	}
+	if e.Legacy {
+		words = append(words, "Legacy: only old accounts still send it.")
+	}
+	if e.Beta {
+		words = append(words, "Beta: it may still change.")
+	}
+	words = append(words, "Fields that are not listed are allowed.")
+	return strings.Join(words, " ")
+}
+
+func describeField(f schemas.Field) string {
+	var words []string
+	say := func(label, what string) {
+		if what != "" {
+			words = append(words, label+what+".")
+		}
+	}
+	say("Format: ", f.Format)
+	say("Unit: ", f.Unit)
+	say("Items: ", f.Items)
+	if len(f.Enum) > 0 {
+		say("", "Known values are given as examples; new ones may come")
+	}
+	say("Note: ", f.Note)
+	if f.PII {
+		say("", "Personal data")
+	}
+	return strings.Join(words, " ")
+}
+
+// batchSchema makes the schema of a request body. It holds the rules of every
+// event type, so that it can be used without the other files; an event type it
+// does not know only has to have the envelope.
+func batchSchema(g *schemas.Glossary) *schema {
+	event := &schema{AllOf: []schema{{Ref: "#/definitions/envelope"}}}
+	definitions := members{{"event", event}, {"envelope", bare(envelope(g, ""))}}
+	for i := range g.Events {
+		e := &g.Events[i]
+		event.AllOf = append(event.AllOf, choice("event_type", e.Name))
+		definitions = append(definitions, member{e.Name, bare(rules(g, e))})
+	}
+	return &schema{
+		Dialect: draft7,
+		ID:      base + "braze/batch.schema.json",
+		Title:   "Braze Currents request body",
+		Description: "What the Custom HTTP connector posts: events, most of the time up to 100 and of one type; none in a " +
+			"probe of the credentials. Event types that are not listed only need the envelope.",
+		Type:        types{"object"},
+		Required:    []string{"events"},
+		Properties:  members{{"events", &schema{Type: types{"array"}, Items: &schema{Ref: "#/definitions/event"}}}},
+		Definitions: definitions,
+	}
+}
+
+// choice sends what has the given word under the given key to the definition of
+// that name. The type stands beside const because some validators compare
+// numbers first and trip over those that fit no float64.
+func choice(key, word string) schema {
+	return schema{
+		If: &schema{
+			Type:       types{"object"},
+			Required:   []string{key},
+			Properties: members{{key, &schema{Type: types{"string"}, Const: word}}},
+		},
+		Then: &schema{Ref: "#/definitions/" + word},
+	}
+}
+
+// bare takes descriptions and examples away: they stand in the file of the
+// type.
+func bare(s *schema) *schema {
+	c := *s
+	c.Description, c.Examples, c.Properties = "", nil, nil
+	for _, m := range s.Properties {
+		c.Properties = append(c.Properties, member{m.name, bare(m.value.(*schema))})
+	}
+	return &c
+}

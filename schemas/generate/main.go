@@ -1,0 +1,135 @@
+// Command generate writes the JSON Schemas that are made from the glossary:
+// one for each of Braze's event types, one for a Braze request body, and one for
+// a RudderStack batch, which it puts together from the hand-written schemas of
+// the single calls.
+//
+//	go run ./schemas/generate          write what differs
+//	go run ./schemas/generate -check   write nothing; exit 1 if a file is stale
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func main() {
+	check := flag.Bool("check", false, "write nothing; exit 1 and name the files that are stale")
+	dir := flag.String("dir", "", "directory of the schemas (default: the nearest one that holds glossary.json)")
+	flag.Parse()
+	if err := run(*dir, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, check bool) error {
+	if dir == "" {
+		var err error
+		if dir, err = find(); err != nil {
+			return err
+		}
+	}
+	g, err := schemas.Load()
+	if err != nil {
+		return err
+	}
+	want, err := generate(g)
+	if err != nil {
+		return err
+	}
+	stale, err := compare(dir, want)
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	if check {
+		return fmt.Errorf("run make generate: these files are not what the glossary says: %q", stale)
+	}
+	return write(dir, want, stale)
+}
+
+// find looks where go generate (in schemas) and go run (at the top) start.
+func find() (string, error) {
+	for _, dir := range []string{".", "schemas"} {
+		if _, err := os.Stat(filepath.Join(dir, "glossary.json")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no glossary.json here or in schemas: name its directory with -dir")
+}
+
+// generate makes every file, by its path under the directory of the schemas.
+func generate(g *schemas.Glossary) (map[string][]byte, error) {
+	batch, err := rudderBatch()
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]*schema{
+		"braze/batch.schema.json":  batchSchema(g),
+		"rudder/batch.schema.json": batch,
+	}
+	for i := range g.Events {
+		e := &g.Events[i]
+		made["braze/"+e.Name+".schema.json"] = eventSchema(g, e)
+	}
+	out := make(map[string][]byte, len(made))
+	for path, s := range made {
+		if out[path], err = render(s); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return out, nil
+}
+
+// compare names the files that differ, are missing, or belong to an event type
+// that is gone, sorted.
+func compare(dir string, want map[string][]byte) ([]string, error) {
+	var stale []string
+	for path, content := range want {
+		have, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err != nil || !bytes.Equal(have, content) {
+			stale = append(stale, path)
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "braze", "*.schema.json"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range found {
+		path = "braze/" + filepath.Base(path)
+		if _, wanted := want[path]; !wanted {
+			stale = append(stale, path)
+		}
+	}
+	slices.Sort(stale)
+	return stale, nil
+}
+
+func write(dir string, want map[string][]byte, stale []string) error {
+	for _, path := range stale {
+		file := filepath.Join(dir, filepath.FromSlash(path))
+		content, wanted := want[path]
+		if !wanted {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+			fmt.Println("removed", path)
+			continue
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			return err
+		}
+		fmt.Println("wrote", path)
+	}
+	return nil
+}

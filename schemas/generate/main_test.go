@@ -1,0 +1,153 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/xeipuuv/gojsonschema"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func made(t *testing.T) map[string][]byte {
+	t.Helper()
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	want, err := generate(g)
+	require.NoError(t, err)
+	return want
+}
+
+// The files in the repository are what the glossary says.
+func TestFilesAreFresh(t *testing.T) {
+	stale, err := compare("..", made(t))
+	require.NoError(t, err)
+	require.Empty(t, stale, "run make generate")
+}
+
+func TestOneFileForEachType(t *testing.T) {
+	want := made(t)
+	require.Len(t, want, 96+2)
+	require.Contains(t, want, "braze/users.messages.email.Open.schema.json")
+	require.Contains(t, want, "braze/batch.schema.json")
+	require.Contains(t, want, "rudder/batch.schema.json")
+}
+
+func TestSameGlossarySameBytes(t *testing.T) {
+	first := made(t)
+	for range 3 {
+		require.Equal(t, first, made(t))
+	}
+}
+
+// Every schema, also those written by hand, is one by the meta-schema of draft
+// 7, and its name is its place.
+func TestSchemasAreDraft7(t *testing.T) {
+	require.Len(t, schemas.Names(), 96+1+6+1)
+	for _, name := range schemas.Names() {
+		raw, ok := schemas.Schema(name)
+		require.True(t, ok, name)
+		loader := gojsonschema.NewSchemaLoader()
+		loader.Validate = true
+		_, err := loader.Compile(gojsonschema.NewBytesLoader(raw))
+		require.NoError(t, err, name)
+		require.Contains(t, string(raw), `"$schema": "`+draft7+`"`, name)
+		require.Contains(t, string(raw), `"$id": "`+base+name+`.schema.json"`)
+	}
+}
+
+func TestRunWritesWhatIsStale(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "braze"), 0o755))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "rudder"), 0o755))
+	gone := filepath.Join(dir, "braze", "users.gone.schema.json")
+	require.NoError(t, os.WriteFile(gone, []byte("{}"), 0o600))
+
+	require.ErrorContains(t, run(dir, true), "users.gone.schema.json")
+	require.FileExists(t, gone, "a check writes nothing")
+
+	require.NoError(t, run(dir, false))
+	require.NoFileExists(t, gone)
+	require.NoError(t, run(dir, true))
+
+	open := filepath.Join(dir, "braze", "users.messages.email.Open.schema.json")
+	require.NoError(t, os.WriteFile(open, []byte("{}\n"), 0o600))
+	require.ErrorContains(t, run(dir, true), "users.messages.email.Open.schema.json")
+}
+
+func TestFindKnowsWhereItStarts(t *testing.T) {
+	t.Chdir("..")
+	dir, err := find()
+	require.NoError(t, err)
+	require.Equal(t, ".", dir)
+
+	t.Chdir("..")
+	dir, err = find()
+	require.NoError(t, err)
+	require.Equal(t, "schemas", dir)
+
+	t.Chdir(t.TempDir())
+	_, err = find()
+	require.ErrorContains(t, err, "-dir")
+}
+
+func TestFieldSchema(t *testing.T) {
+	for name, tc := range map[string]struct {
+		field schemas.Field
+		want  string
+	}{
+		"required":       {schemas.Field{Type: "string", Required: true}, `{"type": "string"}`},
+		"optional":       {schemas.Field{Type: "integer"}, `{"type": ["integer", "null"]}`},
+		"list":           {schemas.Field{Type: "array<string>", Required: true}, `{"type": "array", "items": {"type": "string"}}`},
+		"list with null": {schemas.Field{Type: "array<string>", Items: "url, an item may be null"}, `{"description": "Items: url, an item may be null.", "type": ["array", "null"], "items": {"type": ["string", "null"]}}`},
+		"facts are told": {schemas.Field{Type: "string", Required: true, Format: "E.164", PII: true}, `{"description": "Format: E.164. Personal data.", "type": "string"}`},
+		"known values refuse nothing": {schemas.Field{Type: "string", Required: true, Enum: []string{"M", "F"}, Note: "n"},
+			`{"description": "Known values are given as examples; new ones may come. Note: n.", "type": "string", "examples": ["M", "F"]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := render(fieldSchema(tc.field))
+			require.NoError(t, err)
+			require.JSONEq(t, tc.want, string(got))
+		})
+	}
+}
+
+func TestRender(t *testing.T) {
+	long := make([]int, 60)
+	got, err := render(members{
+		{"z", "<&> é"}, {"a", members{{"k", []string{"x", "y"}}}}, {"empty", members{}},
+		{"space", "\u00a0"}, {"long", long[:2]}, {"big", schema{Required: []string{
+			"a string of thirty characters.", "a string of thirty characters.", "a string of thirty characters.", "a string of thirty characters.",
+		}}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, `{
+  "z": "<&> é",
+  "a": {"k": ["x", "y"]},
+  "empty": {},
+  "space": "\u00a0",
+  "long": [0, 0],
+  "big": {
+    "required": [
+      "a string of thirty characters.",
+      "a string of thirty characters.",
+      "a string of thirty characters.",
+      "a string of thirty characters."
+    ]
+  }
+}
+`, string(got))
+}
+
+func TestBundleRefusesTwoMeanings(t *testing.T) {
+	var b bundle
+	_, err := b.take([]byte(`{"definitions":{"id":{"type":"string"}}}`))
+	require.NoError(t, err)
+	body, err := b.take([]byte(`{"$id":"x","type":"object","definitions":{"id":{"type":"string"}}}`))
+	require.NoError(t, err)
+	require.Len(t, body, 1)
+	_, err = b.take([]byte(`{"definitions":{"id":{"type":"number"}}}`))
+	require.ErrorContains(t, err, "id is not what it is in other calls")
+}

@@ -1,0 +1,268 @@
+package schemas_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// validator compiles the schemas once for all tests.
+var validator = sync.OnceValue(func() *schemas.Validator {
+	v, err := schemas.NewValidator()
+	if err != nil {
+		panic(err)
+	}
+	return v
+})
+
+type object = map[string]any
+
+func marshal(t testing.TB, v any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	return raw
+}
+
+// places are the paths and rules of findings, as "path rule".
+func places(found []schemas.Finding) []string {
+	out := []string{}
+	for _, f := range found {
+		out = append(out, f.Path+" "+f.Rule)
+	}
+	return out
+}
+
+func right(typ string) any {
+	return map[string]any{
+		"string": "text", "integer": 7, "number": 1.5, "boolean": true,
+		"object": object{"any": object{"thing": 1}}, "array<string>": []any{"text"},
+	}[typ]
+}
+
+func wrong(typ string) []any {
+	return map[string][]any{
+		"string":        {5, true, []any{"x"}, object{}},
+		"integer":       {"7", 1.5, false, []any{}},
+		"number":        {"1.5", true, object{}},
+		"boolean":       {"true", 0, []any{}},
+		"object":        {"{}", 5, []any{}},
+		"array<string>": {"x", object{}, 5},
+	}[typ]
+}
+
+// minimal makes an event with nothing but what is required.
+func minimal(e *schemas.EventType) object {
+	event := object{"event_type": e.Name, "id": "an-id", "time": 1700000000}
+	for section, fields := range sections(e) {
+		for _, f := range fields {
+			if !f.Required {
+				continue
+			}
+			if event[section] == nil {
+				event[section] = object{}
+			}
+			event[section].(object)[f.Name] = right(f.Type)
+		}
+	}
+	return event
+}
+
+func sections(e *schemas.EventType) map[string][]schemas.Field {
+	return map[string][]schemas.Field{"user": e.User, "properties": e.Properties}
+}
+
+// with copies an event and sets one field; without takes one away.
+func with(event object, section, name string, value any) object {
+	out := maps.Clone(event)
+	inner, _ := out[section].(object)
+	inner = maps.Clone(inner)
+	if inner == nil {
+		inner = object{}
+	}
+	inner[name] = value
+	out[section] = inner
+	return out
+}
+
+func without(event object, section, name string) object {
+	out := maps.Clone(event)
+	inner := maps.Clone(out[section].(object))
+	delete(inner, name)
+	out[section] = inner
+	return out
+}
+
+func TestEveryTypeMinimal(t *testing.T) {
+	for _, e := range load(t).Events {
+		verdict := validator().Event(marshal(t, minimal(&e)))
+		require.Equal(t, schemas.Verdict{Type: e.Name, Valid: true}, verdict)
+	}
+}
+
+func TestEveryTypeComplete(t *testing.T) {
+	for _, e := range load(t).Events {
+		event := minimal(&e)
+		nulls := minimal(&e)
+		for section, fields := range sections(&e) {
+			for _, f := range fields {
+				event = with(event, section, f.Name, right(f.Type))
+				if !f.Required {
+					nulls = with(nulls, section, f.Name, nil)
+				}
+			}
+		}
+		require.Equal(t, schemas.Verdict{Type: e.Name, Valid: true}, validator().Event(marshal(t, event)))
+		require.Equal(t, schemas.Verdict{Type: e.Name, Valid: true}, validator().Event(marshal(t, nulls)), "optional fields may be null")
+	}
+}
+
+func TestEveryFieldOfEveryType(t *testing.T) {
+	for _, e := range load(t).Events {
+		t.Run(e.Name, func(t *testing.T) {
+			for section, fields := range sections(&e) {
+				for _, f := range fields {
+					testField(t, &e, section, f)
+				}
+			}
+		})
+	}
+}
+
+func testField(t *testing.T, e *schemas.EventType, section string, f schemas.Field) {
+	path := "/" + section + "/" + f.Name
+	exactly := func(want string, event object) {
+		t.Helper()
+		verdict := validator().Event(marshal(t, event))
+		require.False(t, verdict.Valid, path)
+		require.Equal(t, []string{want}, places(verdict.Errors))
+		require.Contains(t, verdict.Errors[0].Detail, "expected ")
+		require.Contains(t, verdict.Errors[0].Detail, ", came ")
+		require.Empty(t, verdict.Drift)
+	}
+	if f.Required {
+		exactly(path+" required", without(minimal(e), section, f.Name))
+		exactly(path+" type", with(minimal(e), section, f.Name, nil))
+	}
+	for _, bad := range wrong(f.Type) {
+		exactly(path+" type", with(minimal(e), section, f.Name, bad))
+	}
+	if f.Type == "array<string>" {
+		exactly(path+"/1 type", with(minimal(e), section, f.Name, []any{"a", 5}))
+	}
+}
+
+func TestEnvelopeOfEveryType(t *testing.T) {
+	for _, e := range load(t).Events {
+		for name, bads := range map[string][]any{
+			"id":         {nil, 5, object{}},
+			"time":       {nil, "1700000000", 1.5},
+			"user":       {"u", []any{}, 5},
+			"properties": {"p", []any{}, 5},
+		} {
+			for _, bad := range bads {
+				event := minimal(&e)
+				event[name] = bad
+				require.Equal(t, []string{"/" + name + " type"}, places(validator().Event(marshal(t, event)).Errors), "%s %v", e.Name, bad)
+			}
+		}
+		for _, name := range []string{"event_type", "id", "time"} {
+			event := minimal(&e)
+			delete(event, name)
+			require.Equal(t, []string{"/" + name + " required"}, places(validator().Event(marshal(t, event)).Errors), e.Name)
+		}
+		empty := minimal(&e)
+		empty["id"] = ""
+		require.Equal(t, []string{"/id minLength"}, places(validator().Event(marshal(t, empty)).Errors), e.Name)
+	}
+}
+
+// user and properties are required where something in them is, and only there.
+func TestUserAndPropertiesMayBeMissing(t *testing.T) {
+	for _, e := range load(t).Events {
+		for section, fields := range sections(&e) {
+			event := minimal(&e)
+			delete(event, section)
+			want := []string{}
+			if slices.ContainsFunc(fields, func(f schemas.Field) bool { return f.Required }) {
+				want = append(want, "/"+section+" required")
+			}
+			require.Equal(t, want, places(validator().Event(marshal(t, event)).Errors), e.Name)
+		}
+	}
+}
+
+func TestMediaItemsMayBeNull(t *testing.T) {
+	g := load(t)
+	e := event(t, g, "users.messages.whatsapp.InboundReceive")
+	media := with(minimal(e), "properties", "media_urls", []any{"https://a.example", nil})
+	require.True(t, validator().Event(marshal(t, media)).Valid)
+
+	e = event(t, g, "users.messages.sms.ShortLinkClick")
+	reasons := with(minimal(e), "properties", "suspected_bot_click_reason", []any{"fast", nil})
+	require.Equal(t, []string{"/properties/suspected_bot_click_reason/1 type"}, places(validator().Event(marshal(t, reasons)).Errors))
+}
+
+func TestNumbers(t *testing.T) {
+	const body = `{"event_type":"users.messages.webhook.Failure","id":"a","time":%T,"user":{"user_id":"u"},"properties":{"webhook_duration":%T}}`
+	for number, valid := range map[string]bool{
+		"1700000000":                     true,
+		"-5":                             true,
+		"1.0":                            true, // an integer, as draft 7 has it
+		"17e8":                           true,
+		"9007199254740993":               true, // 2^53+1
+		"123456789012345678901234567890": true,
+		"1e999999999":                    true,
+		"1.5":                            false,
+		"1e-999999999":                   false,
+		"0.5e999999999":                  true,
+	} {
+		raw := []byte(replace(body, "%T", number))
+		verdict := validator().Event(raw)
+		require.Equal(t, valid, verdict.Valid, number)
+		if !valid {
+			require.Equal(t, []string{"/properties/webhook_duration type", "/time type"}, places(verdict.Errors), number)
+		}
+	}
+}
+
+func TestEventsThatAreNone(t *testing.T) {
+	for name, tc := range map[string]struct{ raw, want, detail string }{
+		"empty":           {``, " invalid_json", "expected a JSON document, came nothing"},
+		"white space":     {" \n", " invalid_json", "expected a JSON document, came nothing"},
+		"cut":             {`{"id":`, " invalid_json", "expected a JSON document, came one that is cut off"},
+		"broken":          {`{"id":x}`, " invalid_json", "expected a JSON document, came one that is broken at byte 7"},
+		"two documents":   {`{} {}`, " invalid_json", "expected one JSON document, came more after byte 2"},
+		"byte order mark": {"\ufeff{}", " invalid_json", "broken at byte 1"},
+		"null":            {`null`, " type", "expected object, came null"},
+		"array":           {`[1,2]`, " type", "expected object, came an array of 2"},
+		"string":          {`"x"`, " type", `expected object, came string "x"`},
+		"number":          {`5`, " type", "expected object, came number 5"},
+		"boolean":         {`false`, " type", "expected object, came boolean false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verdict := validator().Event([]byte(tc.raw))
+			require.False(t, verdict.Valid)
+			require.Equal(t, []string{tc.want}, places(verdict.Errors))
+			require.Contains(t, verdict.Errors[0].Detail, tc.detail)
+			require.Empty(t, verdict.Type)
+		})
+	}
+}
+
+func TestDetails(t *testing.T) {
+	const event = `{"event_type":"users.messages.email.Open","id":"","time":"now","user":{"user_id":null},"properties":{"is_amp":"an answer that is much too long to be quoted in full here"}}`
+	require.Equal(t, []schemas.Finding{
+		{Path: "/id", Rule: "minLength", Detail: `expected text that is not empty, came string ""`},
+		{Path: "/properties/email_address", Rule: "required", Detail: "expected a value, came nothing"},
+		{Path: "/properties/is_amp", Rule: "type", Detail: `expected boolean or null, came string "an answer that is much too long to be quoted in "…`},
+		{Path: "/time", Rule: "type", Detail: `expected integer, came string "now"`},
+		{Path: "/user/user_id", Rule: "type", Detail: "expected string, came null"},
+	}, validator().Event([]byte(event)).Errors)
+}
