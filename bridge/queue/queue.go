@@ -192,6 +192,10 @@ type DeadEvent struct {
 	Attempts int
 }
 
+// MaxAnswer is how much of a reason or of RudderStack's words a dead letter
+// keeps, in bytes.
+const MaxAnswer = 4096
+
 // DeadLetter is a dead event as it is kept.
 type DeadLetter struct {
 	Number     uint64    `json:"number"` // from 1, never used again

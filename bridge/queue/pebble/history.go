@@ -1,0 +1,134 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// history is the records of a queue that are done and still there: those from
+// gone to the low mark. Only the store's upkeep uses it, apart from opening.
+type history struct {
+	gone  mark   // what is older was given up
+	marks []mark // places where it can be cut, oldest first
+	ids   uint64 // ids of records before this one are not in the store
+}
+
+// mark says that at a time the records before seq were done, which together
+// with all before them have taken so many bytes.
+type mark struct {
+	seq, bytes uint64
+	at         time.Time
+}
+
+func (m mark) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, m.seq)
+	dst = binary.AppendUvarint(dst, m.bytes)
+	return binary.AppendVarint(dst, m.at.UnixNano())
+}
+
+func parseMark(value []byte) (mark, error) {
+	r := reader{data: value}
+	m := mark{seq: r.uint(), bytes: r.uint(), at: time.Unix(0, r.int())}
+	if err := r.err(); err != nil {
+		return mark{}, fmt.Errorf("mark in history: %w", err)
+	}
+	return m, nil
+}
+
+// loadHistory reads the marks.
+func (q *connQueue) loadHistory() error {
+	value, err := q.store.get(connKey(keyGone, q.conn))
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		if q.history.gone, err = parseMark(value); err != nil {
+			return err
+		}
+	}
+	it, err := q.scan(keyMark, 0, end)
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		m, err := parseMark(it.Value())
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+		q.history.marks = append(q.history.marks, m)
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+// newest is the latest place where history can be cut.
+func (h *history) newest() mark {
+	if n := len(h.marks); n > 0 {
+		return h.marks[n-1]
+	}
+	return h.gone
+}
+
+// note adds a mark at what is done by now, if the last one is older than every
+// or at least step bytes ago. It goes to the store without a wait: a mark that
+// is lost in a crash is made again.
+func (q *connQueue) note(now time.Time, every time.Duration, step uint64) error {
+	q.mu.Lock()
+	m := mark{seq: q.durable.low, bytes: q.durable.done, at: now}
+	q.mu.Unlock()
+	last := q.history.newest()
+	if m.seq <= last.seq || (now.Sub(last.at) < every && m.bytes-last.bytes < step) {
+		return nil
+	}
+	if err := q.store.db.Set(seqKey(keyMark, q.conn, m.seq), m.append(nil), pebble.NoSync); err != nil {
+		return fmt.Errorf("mark history: %w", err)
+	}
+	q.history.marks = append(q.history.marks, m)
+	return nil
+}
+
+// size is how much history there is, in bytes.
+func (q *connQueue) size() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.durable.done - q.history.gone.bytes
+}
+
+// cut gives up the history before the first n marks and returns its bytes.
+func (q *connQueue) cut(n int) (uint64, error) {
+	to := q.history.marks[n-1]
+	b := q.store.db.NewBatch()
+	defer b.Close()
+	err := errors.Join(
+		b.DeleteRange(seqKey(keyRecord, q.conn, 0), seqKey(keyRecord, q.conn, to.seq), nil),
+		b.DeleteRange(seqKey(keyMark, q.conn, 0), seqKey(keyMark, q.conn, to.seq+1), nil),
+		b.Set(connKey(keyGone, q.conn), to.append(nil), nil),
+		b.Commit(pebble.NoSync),
+	)
+	if err != nil {
+		return 0, fmt.Errorf("give up history: %w", err)
+	}
+	freed := to.bytes - q.history.gone.bytes
+	q.history.gone = to
+	q.history.marks = append([]mark(nil), q.history.marks[n:]...)
+	return freed, nil
+}
+
+// dropIDs deletes the ids of records that have none in the window any more.
+func (q *connQueue) dropIDs() error {
+	q.commitMu.Lock()
+	before := q.idMarks.cut(q.ids.First())
+	q.commitMu.Unlock()
+	if before <= q.history.ids {
+		return nil
+	}
+	err := q.store.db.DeleteRange(seqKey(keyIDs, q.conn, 0), seqKey(keyIDs, q.conn, before), pebble.NoSync)
+	if err != nil {
+		return fmt.Errorf("delete old ids: %w", err)
+	}
+	q.history.ids = before
+	return nil
+}

@@ -1,0 +1,112 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+const (
+	letterVersion = 1
+	plain         = 0 // the event is stored as it is
+	packed        = 1 // the event is an s2 block
+)
+
+// deadLetter is a dead letter with the record and place that it comes from.
+type deadLetter struct {
+	queue.DeadLetter
+	seq   uint64
+	index int
+}
+
+// bury writes a dead letter into batch.
+func (q *connQueue) bury(d deadLetter, batch *pebble.Batch) error {
+	return batch.Set(seqKey(keyDead, q.conn, d.Number), d.append(nil), nil)
+}
+
+// buryAtOnce writes the dead letters of events that arrived dead. Their numbers
+// are counted later, with the rest of the batch.
+func (q *connQueue) buryAtOnce(b queue.Batch, e *entry, seq uint64, batch *pebble.Batch) error {
+	now, number := q.store.opts.Now(), q.state.nextDead
+	for index, i := range e.items {
+		it := &b.Items[i]
+		if it.Fate != queue.Dead {
+			continue
+		}
+		d := deadLetter{
+			DeadLetter: queue.DeadLetter{
+				Number: number, ReceivedAt: b.ReceivedAt, DiedAt: now,
+				Reason: it.Reason, Event: b.Body[it.Start:it.End],
+			},
+			seq: seq, index: index,
+		}
+		if err := q.bury(d, batch); err != nil {
+			return q.store.fail(err)
+		}
+		number++
+	}
+	return nil
+}
+
+func (d deadLetter) append(dst []byte) []byte {
+	dst = append(dst, letterVersion)
+	dst = binary.AppendVarint(dst, d.ReceivedAt.UnixNano())
+	dst = binary.AppendVarint(dst, d.DiedAt.UnixNano())
+	dst = binary.AppendVarint(dst, int64(d.Status))
+	dst = binary.AppendVarint(dst, int64(d.Attempts))
+	dst = binary.AppendUvarint(dst, d.seq)
+	dst = binary.AppendUvarint(dst, uint64(d.index))
+	dst = appendBytes(dst, []byte(shorten(d.Reason)))
+	dst = appendBytes(dst, []byte(shorten(d.Answer)))
+	if small := s2.Encode(nil, d.Event); len(small) < len(d.Event) {
+		return append(append(dst, packed), small...)
+	}
+	return append(append(dst, plain), d.Event...)
+}
+
+// shorten cuts what a destination said to queue.MaxAnswer bytes of whole characters.
+func shorten(text string) string {
+	if len(text) <= queue.MaxAnswer {
+		return text
+	}
+	cut := queue.MaxAnswer
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut]
+}
+
+func parseLetter(number uint64, value []byte) (deadLetter, error) {
+	r := reader{data: value}
+	version := r.byte()
+	d := deadLetter{DeadLetter: queue.DeadLetter{
+		Number: number, ReceivedAt: time.Unix(0, r.int()), DiedAt: time.Unix(0, r.int()),
+		Status: int(r.int()), Attempts: int(r.int()),
+	}}
+	d.seq = r.uint()
+	d.index = r.length(maxBody)
+	d.Reason = string(r.bytes())
+	d.Answer = string(r.bytes())
+	kind := r.byte()
+	if r.bad || version != letterVersion || kind > packed {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
+	}
+	if kind == plain {
+		d.Event = append([]byte{}, r.data...)
+		return d, nil
+	}
+	n, err := s2.DecodedLen(r.data)
+	if err != nil || n > maxBody {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
+	}
+	if d.Event, err = s2.Decode(nil, r.data); err != nil {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w: %w", number, errDamaged, err)
+	}
+	return d, nil
+}

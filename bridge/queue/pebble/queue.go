@@ -1,0 +1,220 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/window"
+)
+
+// connQueue is the queue of one connector.
+//
+// Two locks: commitMu puts the commits in order. Who holds it changes the state,
+// hands the commit to Pebble's log and lets go; it waits for the fsync without
+// the lock, together with the others. As the log is in the order of the lock,
+// an fsync that covers a commit covers all before it, and so what a commit
+// relied on, such as the first copy of a duplicate. mu guards what is known to
+// be on disk and what is handed out. commitMu is taken before mu.
+type connQueue struct {
+	store  *Store
+	conn   uint32
+	origin string // what all origins of this queue's records begin with
+
+	commitMu sync.Mutex
+	ids      *window.Window
+	idMarks  idMarks
+	version  uint64 // counts commits
+	scratch  []byte
+	state    state // changed under both locks, read under either
+
+	mu       sync.Mutex
+	durable  totals // as of the newest commit that is on disk
+	synced   uint64 // version of that commit
+	cursor   uint64 // no record from here on was handed out since the start
+	returned returned
+	held     map[uint64]*lease
+	partial  map[uint64]bitset // outcomes of records that have some and are not held
+	news     chan struct{}     // closed when there may be something to fetch; nil: nobody waits
+	oldest   oldest
+
+	history history // the store's upkeep only
+}
+
+// oldest remembers when the record at the low mark was received.
+type oldest struct {
+	seq uint64
+	at  time.Time
+}
+
+func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
+	q := &connQueue{
+		store: s, conn: conn,
+		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
+		ids:     window.New(limit),
+		idMarks: newIDMarks(limit),
+		state:   newState(),
+		held:    map[uint64]*lease{},
+		partial: map[uint64]bitset{},
+	}
+	value, err := s.get(connKey(keyState, conn))
+	if err != nil {
+		return nil, err
+	}
+	if value != nil {
+		if q.state, err = parseState(value); err != nil {
+			return nil, fmt.Errorf("totals: %w", err)
+		}
+	}
+	q.durable = q.state.totals
+	q.cursor = q.state.low
+	if err := q.loadPartial(); err != nil {
+		return nil, err
+	}
+	if err := q.loadIDs(limit); err != nil {
+		return nil, err
+	}
+	return q, q.loadHistory()
+}
+
+// scan returns an iterator over the keys of one kind of this connector.
+func (q *connQueue) scan(kind byte, from, to uint64) (*pebble.Iterator, error) {
+	it, err := q.store.db.NewIter(&pebble.IterOptions{
+		LowerBound: seqKey(kind, q.conn, from),
+		UpperBound: seqKey(kind, q.conn, to),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scan %c: %w", kind, err)
+	}
+	return it, nil
+}
+
+// end is above all numbers that are ever used.
+const end = ^uint64(0)
+
+// loadPartial reads the outcomes of records that were not done. There are no
+// more of them than were handed out at one time.
+func (q *connQueue) loadPartial() error {
+	it, err := q.scan(keyPartial, 0, end)
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if seq, ok := seqOf(it.Key()); ok {
+			q.partial[seq] = parseBitset(it.Value())
+		}
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+// loadIDs fills the window with the newest ids. It finds the record to begin
+// with from the back, so that it reads no more than it needs.
+func (q *connQueue) loadIDs(limit int) error {
+	it, err := q.scan(keyIDs, 0, end)
+	if err != nil {
+		return err
+	}
+	found, ok := 0, it.Last()
+	for ; ok && found < limit; ok = it.Prev() {
+		found += len(it.Value()) / idSize
+	}
+	if !ok {
+		ok = it.First()
+	}
+	for ; ok; ok = it.Next() {
+		seq, _ := seqOf(it.Key())
+		q.idMarks.add(q.ids.Next(), seq)
+		for ids := it.Value(); len(ids) >= idSize; ids = ids[idSize:] {
+			q.ids.Add(queue.Hash{binary.LittleEndian.Uint64(ids), binary.LittleEndian.Uint64(ids[8:])})
+		}
+	}
+	q.ids.Trim()
+	return errors.Join(it.Error(), it.Close())
+}
+
+// ticket is a commit that is on its way to disk.
+type ticket struct {
+	batch   *pebble.Batch
+	version uint64
+	totals  totals
+}
+
+// commit adds the state to b and hands it to the log. commitMu must be held.
+func (q *connQueue) commit(b *pebble.Batch) (ticket, error) {
+	if f := q.store.failure.Load(); f != nil {
+		return ticket{}, f.err
+	}
+	q.scratch = q.state.append(q.scratch[:0])
+	if err := b.Set(connKey(keyState, q.conn), q.scratch, nil); err != nil {
+		return ticket{}, q.store.fail(err)
+	}
+	q.store.disk.wrote(b.Len())
+	if err := q.store.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return ticket{}, q.store.fail(err)
+	}
+	q.version++
+	return ticket{batch: b, version: q.version, totals: q.state.totals}, nil
+}
+
+// wait returns once the commit is on disk, and makes it known. No lock is held.
+func (q *connQueue) wait(t ticket) error {
+	if err := t.batch.SyncWait(); err != nil {
+		return q.store.fail(err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t.version > q.synced {
+		q.synced, q.durable = t.version, t.totals
+		q.tell()
+	}
+	return t.batch.Close()
+}
+
+// tell wakes up who waits in Fetch. mu must be held.
+func (q *connQueue) tell() {
+	if q.news != nil {
+		close(q.news)
+		q.news = nil
+	}
+}
+
+// Ledger implements queue.Queue. It shows what is on disk.
+func (q *connQueue) Ledger() queue.Ledger {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.durable.ledger
+	if q.durable.low < q.durable.next {
+		l.OldestPending = q.receivedAt(q.durable.low)
+	}
+	return l
+}
+
+// receivedAt returns when the record was received: from memory where it is
+// handed out or was asked for before. mu must be held.
+func (q *connQueue) receivedAt(seq uint64) time.Time {
+	if l := q.held[seq]; l != nil && !l.received.IsZero() {
+		q.oldest = oldest{seq, l.received}
+	}
+	if q.oldest.seq == seq {
+		return q.oldest.at
+	}
+	if q.store.enter() != nil {
+		return q.oldest.at
+	}
+	defer q.store.leave()
+	value, closer, err := q.store.db.Get(seqKey(keyRecord, q.conn, seq))
+	if err != nil {
+		return q.oldest.at
+	}
+	defer closer.Close()
+	if at, err := receivedAt(value); err == nil {
+		q.oldest = oldest{seq, at}
+	}
+	return q.oldest.at
+}

@@ -1,0 +1,151 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// Settle implements queue.Queue.
+func (q *connQueue) Settle(ctx context.Context, s queue.Settlement) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.store.enter(); err != nil {
+		return err
+	}
+	defer q.store.leave()
+	if len(s.Delivered)+len(s.Filtered)+len(s.Dead) == 0 {
+		return nil
+	}
+	if err := q.store.disk.admitOutcome(); err != nil {
+		return err
+	}
+	t, err := q.outcome(s)
+	if err != nil {
+		return err
+	}
+	return q.wait(t)
+}
+
+// outcome hands the settlement to the log.
+func (q *connQueue) outcome(s queue.Settlement) (ticket, error) {
+	q.commitMu.Lock()
+	defer q.commitMu.Unlock()
+	touched, err := q.leasesOf(s)
+	if err != nil {
+		return ticket{}, err
+	}
+	batch := q.store.db.NewBatch()
+	if err := q.apply(s, touched, batch); err != nil {
+		return ticket{}, err
+	}
+	return q.commit(batch)
+}
+
+// leasesOf finds the records that s names, and checks that it may name them.
+func (q *connQueue) leasesOf(s queue.Settlement) (map[uint64]*lease, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	touched := map[uint64]*lease{}
+	check := func(seq uint64, first, last int) error {
+		l := q.held[seq]
+		if l == nil || first < 0 || last < first || last >= len(l.spans) {
+			return fmt.Errorf("record %d, events %d to %d: %w", seq, first, last, queue.ErrNotHeld)
+		}
+		touched[seq] = l
+		return nil
+	}
+	for _, spans := range [...][]queue.Span{s.Delivered, s.Filtered} {
+		for _, sp := range spans {
+			if err := check(sp.Seq, sp.First, sp.Last); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, d := range s.Dead {
+		if err := check(d.Seq, d.Index, d.Index); err != nil {
+			return nil, err
+		}
+	}
+	return touched, nil
+}
+
+// apply counts the outcomes and writes what changes with them into batch. Both
+// locks are needed for the state; commitMu is held.
+func (q *connQueue) apply(s queue.Settlement, touched map[uint64]*lease, batch *pebble.Batch) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ledger := &q.state.ledger
+	ledger.Delivered += settleSpans(touched, s.Delivered)
+	ledger.Filtered += settleSpans(touched, s.Filtered)
+	now := q.store.opts.Now()
+	for _, d := range s.Dead {
+		l := touched[d.Seq]
+		if !l.settle(d.Index) {
+			continue
+		}
+		sp := l.spans[d.Index]
+		letter := deadLetter{
+			DeadLetter: queue.DeadLetter{
+				Number: q.state.nextDead, ReceivedAt: l.received, DiedAt: now,
+				Reason: d.Reason, Status: d.Status, Answer: d.Answer, Attempts: d.Attempts,
+				Event: l.body[sp.start:sp.end],
+			},
+			seq: d.Seq, index: d.Index,
+		}
+		if err := q.bury(letter, batch); err != nil {
+			return q.store.fail(err)
+		}
+		q.state.nextDead++
+		ledger.Dead++
+	}
+	for seq, l := range touched {
+		if err := q.close(seq, l, batch); err != nil {
+			return q.store.fail(err)
+		}
+	}
+	return nil
+}
+
+// close writes what is known of a record after a settlement.
+func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
+	key := seqKey(keyPartial, q.conn, seq)
+	if l.left > 0 {
+		l.partial = true
+		return batch.Set(key, l.settled.append(nil), nil)
+	}
+	if !l.done {
+		l.done = true
+		q.state.complete(seq, l.size)
+	}
+	if l.partial {
+		return batch.Delete(key, nil)
+	}
+	return nil
+}
+
+func settleSpans(touched map[uint64]*lease, spans []queue.Span) (n uint64) {
+	for _, sp := range spans {
+		l := touched[sp.Seq]
+		for i := sp.First; i <= sp.Last; i++ {
+			if l.settle(i) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// settle notes the outcome of an event; false: it has one already.
+func (l *lease) settle(i int) bool {
+	if !l.open(i) {
+		return false
+	}
+	l.settled.set(i)
+	l.left--
+	return true
+}

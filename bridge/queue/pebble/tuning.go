@@ -1,0 +1,79 @@
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+const (
+	memTableSize = 16 << 20
+	cacheSize    = 8 << 20
+	maxOpenFiles = 256
+)
+
+// tuning sets Pebble up for a queue: large values that are compressed already,
+// written once in order, read once in order soon after, and deleted in order.
+func tuning(o Options) *pebble.Options {
+	opts := &pebble.Options{
+		FS:                          o.FS,
+		Logger:                      logger{o.Logger},
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		CacheSize:                   cacheSize,
+		MaxOpenFiles:                maxOpenFiles,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: 4,
+		// Only keys and ids are ever compacted, so that a compaction is cheap
+		// and a few more files in L0 cost nothing.
+		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: 1000,
+		BytesPerSync:          1 << 20,
+		WALBytesPerSync:       1 << 20,
+	}
+	// Bodies go to blob files when the memtable is flushed and are not
+	// rewritten by compactions: what is written twice is all that is written.
+	// A blob file goes when the last of its records goes; as records go in
+	// the order in which they came, hardly any is kept for long by a few.
+	opts.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           256,
+			MaxBlobReferenceDepth: 1 << 20,
+			TargetGarbageRatio:    1,
+		}
+	}
+	// Ids are apart from bodies: they are deleted at another time, and one of
+	// the two would keep the other's blob files.
+	opts.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(
+		pebble.DefaultComparer.Compare,
+		pebble.KeyRange{Start: []byte{keyIDs}, End: []byte{keyIDs + 1}},
+		pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency},
+	)
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	opts.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) {
+			o.Logger.Error("queue storage: background work failed", "error", err)
+		},
+	}
+	return opts
+}
+
+// logger passes on what Pebble says.
+type logger struct{ to *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) {
+	l.to.Debug("queue storage: " + fmt.Sprintf(format, args...))
+}
+
+func (l logger) Errorf(format string, args ...any) {
+	l.to.Error("queue storage: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return. Pebble calls it where its state in memory and that on
+// disk have come apart; only a new start from what is on disk is safe.
+func (l logger) Fatalf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.to.Error("queue storage: fatal: " + text)
+	panic("queue storage: " + text)
+}
