@@ -1,0 +1,91 @@
+package intake
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// retryAfter is what a 503 asks for, in seconds. Braze goes on for days with a
+// backoff of its own.
+const retryAfter = "5"
+
+// lingering is how long the rest of a body that nobody wants may come in after
+// the answer. It lets a client that writes before it reads see the answer.
+const lingering = time.Second
+
+// fail answers a request that could not be stored.
+func (in *Intake) fail(c *gin.Context, to *connector, err error) {
+	status, text := explain(err)
+	if status == http.StatusServiceUnavailable {
+		c.Writer.Header().Set("Retry-After", retryAfter)
+	}
+	in.refuse(c, to, status, text)
+}
+
+// explain turns an error into a status and a text for whoever runs the sender.
+func explain(err error) (status int, text string) {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return f.status, f.text
+	case errors.Is(err, currents.ErrNotJSON):
+		return http.StatusBadRequest, fmt.Sprintf(`%v; send one JSON object {"events":[…]}`, err)
+	case errors.Is(err, currents.ErrNoEvents):
+		return http.StatusBadRequest, `the body has no array called events; send {"events":[…]}`
+	case errors.Is(err, currents.ErrTooManyEvents):
+		return http.StatusRequestEntityTooLarge, "the body has too many events; send fewer in a request"
+	case errors.Is(err, errNoRoom), errors.Is(err, errBusy):
+		return http.StatusServiceUnavailable, "the bridge is busy; send the batch again later"
+	case errors.Is(err, queue.ErrFull):
+		return http.StatusServiceUnavailable, "the bridge has no room to store the batch; send it again later"
+	}
+	return http.StatusServiceUnavailable, "the bridge could not store the batch; send it again later"
+}
+
+// refuse answers with an error. to is nil where no connector is meant.
+func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
+	if c.Request.ContentLength != 0 {
+		// net/http would read the rest of the body first, to keep the
+		// connection. Nobody who was refused is worth that.
+		c.Writer.Header().Set("Connection", "close")
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(lingering))
+	}
+	answer, err := json.Marshal(struct {
+		Error string `json:"error"`
+	}{text})
+	if err != nil {
+		answer = []byte(`{"error":""}`)
+	}
+	in.answer(c, to, status, append(answer, '\n'))
+}
+
+func (in *Intake) answer(c *gin.Context, to *connector, status int, body []byte) {
+	header := c.Writer.Header()
+	header["Content-Type"] = contentType
+	header["X-Content-Type-Options"] = noSniff
+	c.Writer.WriteHeader(status)
+	// Whoever has hung up asks again.
+	_, _ = c.Writer.Write(body)
+	in.metrics.answered(to, status)
+}
+
+// Shared by all answers; net/http only reads them.
+var (
+	contentType = []string{"application/json; charset=utf-8"}
+	noSniff     = []string{"nosniff"}
+)
+
+func nameOf(to *connector) string {
+	if to == nil {
+		return ""
+	}
+	return to.Name
+}

@@ -1,0 +1,72 @@
+package intake_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/bridge/intake"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// printer is an intake.Appender that prints what it should keep.
+type printer struct{}
+
+func (printer) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
+	receipt := queue.Receipt{Accepted: len(b.Items)}
+	for _, item := range b.Items {
+		fmt.Printf("store %s", b.Body[item.Start:item.End])
+		if item.Fate == queue.Dead {
+			receipt.Dead++
+			fmt.Printf(" as dead: %s", item.Reason)
+		}
+		fmt.Println()
+	}
+	return receipt, nil
+}
+
+// An Intake takes what Braze posts. It may be served by any HTTP server; the
+// one that Server returns holds against slow clients.
+func Example() {
+	var store intake.Appender = printer{}
+	in, err := intake.New(intake.Config{Connectors: []intake.Connector{
+		{Name: "brand-a", Tokens: []string{"secret-a"}, Queue: store, MissingExternalUserID: intake.Deliver},
+		{Name: "brand-b", Tokens: []string{"secret-b"}, Queue: store, MissingExternalUserID: intake.Dead},
+		{Name: "brand-c", Tokens: []string{"secret-c"}, Queue: store, MissingExternalUserID: intake.Drop},
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = in.Server()
+	server.Start()
+	defer server.Close()
+
+	post := func(path, token string) {
+		body := `{"events":[{"id":"1","event_type":"users.messages.email.Open","user":{"user_id":"u"}}]}`
+		req, _ := http.NewRequest(http.MethodPost, server.URL+path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	post("/currents", "secret-a")
+	post("/currents/brand-b", "secret-b")
+	post("/currents/brand-b", "wrong")
+	fmt.Println("the reason is always", intake.ReasonNoExternalUserID)
+
+	// Output:
+	// store {"id":"1","event_type":"users.messages.email.Open","user":{"user_id":"u"}}
+	// 200 OK
+	// store {"id":"1","event_type":"users.messages.email.Open","user":{"user_id":"u"}} as dead: no_external_user_id
+	// 200 OK
+	// 401 Unauthorized
+	// the reason is always no_external_user_id
+}

@@ -1,0 +1,365 @@
+package intake
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestAnswers(t *testing.T) {
+	const one, none = "{\"accepted\":1,\"duplicates\":0,\"dead\":0}\n", "{\"accepted\":0,\"duplicates\":0,\"dead\":0}\n"
+	tests := []struct {
+		name   string
+		req    request
+		status int
+		body   string // the whole body of a 200, a part of the error otherwise
+		stored string // the connector that has a batch afterwards
+	}{
+		{"one event", request{body: oneEvent, header: with("secret")}, 200, one, "a"},
+		{"second token", request{body: oneEvent, header: with("next+/==")}, 200, one, "a"},
+		{"chunked", request{body: oneEvent, header: with("secret"), chunked: true}, 200, one, "a"},
+		{"by name", request{path: "/currents/b", body: oneEvent, header: with("other")}, 200, one, "b"},
+		{"query strings are ignored", request{path: "/currents?your_app_group_key=Brand%20A", body: oneEvent, header: with("secret")}, 200, one, "a"},
+		{"scheme in small letters", request{body: oneEvent, header: map[string]string{"Authorization": "bearer secret"}}, 200, one, "a"},
+		{"scheme in capitals", request{body: oneEvent, header: map[string]string{"Authorization": "BEARER  secret "}}, 200, one, "a"},
+		{"any content type", request{body: oneEvent, header: with("secret", "Content-Type", "text/plain")}, 200, one, "a"},
+		{"form content type", request{body: oneEvent, header: with("secret", "Content-Type", "application/x-www-form-urlencoded")}, 200, one, "a"},
+		{"unknown version", request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")}, 200, one, "a"},
+		{"other top-level keys", request{body: `{"a":1,` + oneEvent[1:], header: with("secret")}, 200, one, "a"},
+
+		{"no token", request{body: oneEvent}, 401, "the token is missing or wrong", ""},
+		{"wrong token", request{body: oneEvent, header: with("wrong")}, 401, "the token", ""},
+		{"part of the token", request{body: oneEvent, header: with("secre")}, 401, "the token", ""},
+		{"another scheme", request{body: oneEvent, header: map[string]string{"Authorization": "Basic secret"}}, 401, "the token", ""},
+		{"no scheme", request{body: oneEvent, header: map[string]string{"Authorization": "secret"}}, 401, "the token", ""},
+		{"another connector's token", request{body: oneEvent, header: with("other")}, 401, "the token", ""},
+		{"wrong token, empty body", request{header: with("wrong")}, 401, "the token", ""},
+		{"wrong token, not JSON", request{body: "{", header: with("wrong")}, 401, "the token", ""},
+		{"wrong token, no events", request{body: `{"events":[]}`, header: with("wrong")}, 401, "the token", ""},
+		{"unknown connector", request{path: "/currents/zzz", body: oneEvent, header: with("other")}, 404, "there is no connector of this name", ""},
+		{"unknown connector, wrong token", request{path: "/currents/zzz", body: oneEvent, header: with("wrong")}, 401, "the token", ""},
+		{"unknown path", request{path: "/events", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
+		{"trailing slash", request{path: "/currents/", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
+		{"GET", request{method: "GET", header: with("secret")}, 405, "only POST", ""},
+		{"GET without token", request{method: "GET", path: "/currents/a"}, 405, "only POST", ""},
+		{"PUT", request{method: "PUT", body: oneEvent, header: with("secret")}, 405, "only POST", ""},
+
+		{"empty body", request{header: with("secret")}, 200, none, ""},
+		{"blank body", request{body: " \r\n\t", header: with("secret")}, 200, none, ""},
+		{"no events", request{body: `{"events":[]}`, header: with("secret")}, 200, none, ""},
+		{"empty packed body", request{body: zipped(""), header: with("secret", "Content-Encoding", "gzip")}, 200, none, ""},
+		{"not JSON", request{body: `{"events":[}`, header: with("secret")}, 400, "not JSON", ""},
+		{"text", request{body: `hello`, header: with("secret")}, 400, "not JSON", ""},
+		{"two documents", request{body: `{"events":[]}{}`, header: with("secret")}, 400, "not JSON", ""},
+		{"byte-order mark", request{body: "\ufeff" + oneEvent, header: with("secret")}, 400, "not JSON", ""},
+		{"no events array", request{body: `{"event":[]}`, header: with("secret")}, 400, "no array called events", ""},
+		{"events is an object", request{body: `{"events":{}}`, header: with("secret")}, 400, "no array called events", ""},
+		{"a bare array", request{body: `[{"id":"1"}]`, header: with("secret")}, 400, "no array called events", ""},
+		{"null", request{body: `null`, header: with("secret")}, 400, "no array called events", ""},
+
+		{"gzip", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", "gzip")}, 200, one, "a"},
+		{"GZIP", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", " GZIP ")}, 200, one, "a"},
+		{"two gzip members", request{body: zipped(oneEvent[:20]) + zipped(oneEvent[20:]), header: with("secret", "Content-Encoding", "gzip")}, 200, one, "a"},
+		{"identity", request{body: oneEvent, header: with("secret", "Content-Encoding", "identity")}, 200, one, "a"},
+		{"gzip that is none", request{body: oneEvent, header: with("secret", "Content-Encoding", "gzip")}, 400, "Content-Encoding: gzip", ""},
+		{"gzip cut short", request{body: zipped(oneEvent)[:40], header: with("secret", "Content-Encoding", "gzip")}, 400, "Content-Encoding: gzip", ""},
+		{"gzip cut in its header", request{body: zipped(oneEvent)[:5], header: with("secret", "Content-Encoding", "gzip")}, 400, "Content-Encoding: gzip", ""},
+		{"gzip with a wrong checksum", request{body: zipped(oneEvent)[:len(zipped(oneEvent))-8] + "01234567", header: with("secret", "Content-Encoding", "gzip")}, 400, "Content-Encoding: gzip", ""},
+		{"packed, not JSON", request{body: zipped("{"), header: with("secret", "Content-Encoding", "gzip")}, 400, "not JSON", ""},
+		{"deflate", request{body: oneEvent, header: with("secret", "Content-Encoding", "deflate")}, 415, "only gzip", ""},
+		{"br", request{body: oneEvent, header: with("secret", "Content-Encoding", "br")}, 415, "only gzip", ""},
+		{"twice gzip", request{body: zipped(zipped(oneEvent)), header: with("secret", "Content-Encoding", "gzip, gzip")}, 415, "only gzip", ""},
+		{"another encoding, wrong token", request{body: oneEvent, header: with("wrong", "Content-Encoding", "br")}, 401, "the token", ""},
+
+		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4999 bytes", ""},
+		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4999 bytes", ""},
+		{"too large unpacked", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4999 bytes", ""},
+		{"just small enough", request{body: oneEvent + strings.Repeat(" ", 4999-len(oneEvent)), header: with("secret")}, 200, one, "a"},
+		{"a byte too large", request{body: oneEvent + strings.Repeat(" ", 5000-len(oneEvent)), header: with("secret"), chunked: true}, 413, "larger than", ""},
+		{"too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: with("secret")}, 413, "too many events", ""},
+		{"many events", request{body: `{"events":[` + strings.Repeat("1,", 99) + `1]}`, header: with("secret")}, 200, "{\"accepted\":100,\"duplicates\":0,\"dead\":100}\n", "a"},
+		{"repeats", request{body: strings.Replace(oneEvent, "]}", ","+oneEvent[11:], 1), header: with("secret")}, 200, "{\"accepted\":1,\"duplicates\":1,\"dead\":0}\n", "a"},
+
+		{"as RudderStack", request{path: "/v1/webhook?writeKey=other", body: oneEvent}, 200, one, "b"},
+		{"as RudderStack, escaped", request{path: "/v1/webhook?x=y&writeKey=next%2B%2F%3D%3D", body: oneEvent}, 200, one, "a"},
+		{"as RudderStack, plus not escaped", request{path: "/v1/webhook?writeKey=next+/==", body: oneEvent}, 200, one, "a"},
+		{"as RudderStack, basic auth", request{path: "/v1/webhook", body: oneEvent, header: map[string]string{"Authorization": "Basic b3RoZXI6"}}, 200, one, "b"},
+		{"as RudderStack, bearer", request{path: "/v1/webhook?writeKey=", body: oneEvent, header: with("other")}, 200, one, "b"},
+		{"as RudderStack, the query wins", request{path: "/v1/webhook?writeKey=wrong", body: oneEvent, header: with("other")}, 401, "the token", ""},
+		{"as RudderStack, no key", request{path: "/v1/webhook", body: oneEvent}, 401, "the token", ""},
+		{"as RudderStack, probe", request{path: "/v1/webhook?writeKey=secret", body: `{"events":[]}`}, 200, none, ""},
+		{"as RudderStack, GET", request{method: "GET", path: "/v1/webhook?writeKey=secret"}, 405, "only POST", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := start(t, Config{MaxBody: 4999, MaxEvents: 100})
+			got := b.do(t, tt.req)
+			require.Equal(t, tt.status, got.status, got.body)
+			require.Equal(t, "application/json; charset=utf-8", got.header.Get("Content-Type"))
+			if tt.status == http.StatusOK {
+				require.Equal(t, tt.body, got.body)
+			} else {
+				require.True(t, strings.HasPrefix(got.body, `{"error":"`), got.body)
+				require.Contains(t, got.body, tt.body)
+			}
+			for name, q := range b.queues {
+				want := 0
+				if name == tt.stored {
+					want = 1
+				}
+				require.Equal(t, want, q.count(), "batches of connector %s", name)
+			}
+			switch tt.status {
+			case http.StatusUnauthorized:
+				require.Equal(t, "Bearer", got.header.Get("WWW-Authenticate"))
+			case http.StatusMethodNotAllowed:
+				require.Equal(t, "POST", got.header.Get("Allow"))
+			case http.StatusUnsupportedMediaType:
+				require.Equal(t, "gzip", got.header.Get("Accept-Encoding"))
+			}
+			for _, secret := range []string{"secret", "other", "wrong", "next", "writeKey", "Brand"} {
+				require.NotContains(t, b.log.String(), secret)
+			}
+		})
+	}
+}
+
+func TestOpenConnectors(t *testing.T) {
+	b := start(t, Config{Connectors: []Connector{{Name: "a", Tokens: []string{"t"}}, {Name: "o"}}})
+	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent}).status)
+	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent, header: with("anything")}).status)
+	require.Equal(t, 401, b.do(t, request{path: "/currents", body: oneEvent}).status)
+	require.Equal(t, 404, b.do(t, request{path: "/currents/x", body: oneEvent}).status)
+	require.Equal(t, 200, b.do(t, request{path: "/v1/webhook?writeKey=anything", body: oneEvent}).status)
+	require.Equal(t, 3, b.queues["o"].count())
+}
+
+func TestNothingElseIsOnThePublicAddress(t *testing.T) {
+	b := start(t, Config{})
+	for _, path := range []string{"/", "/metrics", "/status", "/debug", "/debug/pprof/", "/livez", "/readyz", "/api/dead", "/v1/batch", "/currents/a/b"} {
+		for _, method := range []string{"GET", "POST"} {
+			require.Equal(t, 404, b.do(t, request{method: method, path: path, header: with("secret")}).status, "%s %s", method, path)
+		}
+	}
+}
+
+func TestFates(t *testing.T) {
+	const (
+		user   = `"user":{"user_id":"u"}`
+		both   = `"user":{"user_id":"u","external_user_id":"x"}`
+		typ    = `"event_type":"t"`
+		events = `{"events":[
+			7,
+			{"id":"1",` + user + `},
+			{"id":2,` + typ + `},
+			{"id":"3",` + typ + `,"user":{"user_id":"  ","external_user_id":null}},
+			{"id":"4",` + typ + `,` + user + `},
+			{"id":"5",` + typ + `,` + both + `},
+			{"id":" ",` + typ + `,` + both + `,"properties":{"constructor":1}},
+			{` + typ + `,` + both + `,"properties":{"z":"\u0000"}},
+			{"id":"8",` + typ + `,` + both + `,"properties":{"a.b":9007199254740993}}]}`
+	)
+	type fate struct {
+		fate   queue.Fate
+		reason string
+	}
+	pending, filtered := fate{queue.Pending, ""}, fate{queue.Filtered, ""}
+	dead := func(reason string) fate { return fate{queue.Dead, reason} }
+	always := []fate{dead("not_an_object"), dead("no_event_type"), dead("no_identity"), dead("no_identity")}
+	tests := []struct {
+		name    string
+		c       Connector
+		rest    []fate
+		answer  string
+		changed string
+	}{
+		{"events mode", Connector{}, []fate{pending, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
+		{"deliver", Connector{MissingExternalUserID: Deliver}, []fate{pending, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
+		{"dead", Connector{MissingExternalUserID: Dead}, []fate{dead("no_external_user_id"), pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":5}`, "0"},
+		{"drop", Connector{MissingExternalUserID: Drop}, []fate{filtered, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
+		{"webhook mode", Connector{Webhook: true}, []fate{pending, pending, dead("unsafe_key"), dead("nul"), pending}, `{"accepted":9,"duplicates":0,"dead":6}`, "1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.c.Name, tt.c.Tokens = "a", []string{"secret"}
+			b := start(t, Config{Connectors: []Connector{tt.c}})
+			got := b.do(t, request{body: events, header: with("secret")})
+			require.Equal(t, 200, got.status)
+			require.Equal(t, tt.answer+"\n", got.body)
+			batch := b.queues["a"].batches[0]
+			require.Equal(t, events, string(batch.Body))
+			require.WithinDuration(t, time.Now(), batch.ReceivedAt, time.Minute)
+			var fates []fate
+			var ids []queue.Hash
+			for _, item := range batch.Items {
+				fates = append(fates, fate{item.Fate, item.Reason})
+				ids = append(ids, item.ID)
+			}
+			require.Equal(t, append(always[:4:4], tt.rest...), fates)
+			hash := func(id string) queue.Hash { return queue.HashID([]byte(id)) }
+			require.Equal(t, []queue.Hash{{}, hash("1"), hash("2"), hash("3"), hash("4"), hash("5"), {}, {}, hash("8")}, ids)
+			require.Equal(t, "7", events[batch.Items[0].Start:batch.Items[0].End])
+			require.Equal(t, tt.changed, b.metric(t, "bridge_webhook_changed_events_total"))
+		})
+	}
+}
+
+func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
+	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, errors.New("disk on fire")} {
+		t.Run(err.Error(), func(t *testing.T) {
+			b := start(t, Config{})
+			b.queues["a"].err = fmt.Errorf("append: %w", err)
+			got := b.do(t, request{body: oneEvent, header: with("secret")})
+			require.Equal(t, 503, got.status)
+			require.Equal(t, "5", got.header.Get("Retry-After"))
+			require.Contains(t, got.body, "send it again later")
+			require.Contains(t, b.log.String(), "batches could not be stored")
+			// The probe of the credentials stores nothing.
+			require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
+		})
+	}
+}
+
+func TestTooManyRequestsWaitForTheDisk(t *testing.T) {
+	b := start(t, Config{MaxAppends: 1, Patience: time.Millisecond})
+	q := b.queues["a"]
+	q.block = make(chan struct{})
+	first := make(chan reply, 1)
+	go func() { first <- b.do(t, request{body: oneEvent, header: with("secret")}) }()
+	require.Eventually(t, func() bool { return len(b.appends) == 1 }, 10*time.Second, time.Millisecond)
+	got := b.do(t, request{path: "/currents/b", body: oneEvent, header: with("other")})
+	require.Equal(t, 503, got.status)
+	require.Equal(t, "5", got.header.Get("Retry-After"))
+	close(q.block)
+	require.Equal(t, 200, (<-first).status)
+	require.Equal(t, 200, b.do(t, request{path: "/currents/b", body: oneEvent, header: with("other")}).status)
+}
+
+// raw sends text over a connection of its own and returns the connection.
+func (b *bench) raw(t *testing.T, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", b.addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = conn.Write([]byte(text))
+	require.NoError(t, err)
+	return conn
+}
+
+func answerOn(t *testing.T, conn net.Conn) *http.Response {
+	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	resp.Body.Close()
+	return resp
+}
+
+func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
+	b := start(t, Config{MaxBody: 1 << 20})
+	tests := []struct {
+		name, head string
+		status     int
+	}{
+		{"wrong token", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer no\r\nContent-Length: 1000\r\n\r\n{", 401},
+		{"wrong token, chunked", "POST /currents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", 401},
+		{"wrong token, waiting to be told to go on", "POST /currents HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n", 401},
+		{"announced too large", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1048577\r\n\r\n{", 413},
+		{"GET with a body", "GET /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", 405},
+		{"nothing there", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", 404},
+		{"another encoding", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Encoding: br\r\nContent-Length: 1000\r\n\r\n{", 415},
+		{"headers without end", "POST /currents HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 32<<10), 431},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.Equal(t, tt.status, answerOn(t, b.raw(t, tt.head)).StatusCode)
+		})
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	b := start(t, Config{})
+	conn := b.raw(t, fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(oneEvent)))
+	reader := bufio.NewReader(conn)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	first, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	require.Equal(t, 100, first.StatusCode)
+	_, err = conn.Write([]byte(oneEvent))
+	require.NoError(t, err)
+	second, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, second.StatusCode)
+}
+
+func TestSilentClientsAreSentAway(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"silent":    {IdleRead: 20 * time.Millisecond},
+		"too long":  {BodyRead: 20 * time.Millisecond},
+		"both hold": {IdleRead: 20 * time.Millisecond, BodyRead: 20 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, cfg)
+			conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n{")
+			require.Equal(t, 408, answerOn(t, conn).StatusCode)
+			require.Zero(t, b.buffers.inUse())
+		})
+	}
+}
+
+func TestBodyThatEndsTooSoon(t *testing.T) {
+	b := start(t, Config{})
+	conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n"+oneEvent)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	require.Equal(t, 400, answerOn(t, conn).StatusCode)
+	require.Zero(t, b.queues["a"].count())
+}
+
+func TestConnectionsAreKept(t *testing.T) {
+	b := start(t, Config{})
+	post := fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: %d\r\n\r\n%s", len(oneEvent), oneEvent)
+	conn := b.raw(t, post+post+post) // sent before the first answer
+	reader := bufio.NewReader(conn)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	for range 3 {
+		resp, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+		_, err = reader.Discard(int(resp.ContentLength))
+		require.NoError(t, err)
+	}
+}
+
+func TestVersionIsLoggedOnce(t *testing.T) {
+	b := start(t, Config{})
+	for range 3 {
+		b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")})
+		b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "1")})
+	}
+	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
+	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
+}
+
+func TestNewRefuses(t *testing.T) {
+	q := &shelf{}
+	for name, connectors := range map[string][]Connector{
+		"none":             nil,
+		"no name":          {{Queue: q}},
+		"no queue":         {{Name: "a"}},
+		"one name twice":   {{Name: "a", Queue: q}, {Name: "a", Queue: q}},
+		"one token twice":  {{Name: "a", Queue: q, Tokens: []string{"t"}}, {Name: "b", Queue: q, Tokens: []string{"t"}}},
+		"a token is empty": {{Name: "a", Queue: q, Tokens: []string{""}}},
+	} {
+		_, err := New(Config{Connectors: connectors})
+		require.Error(t, err, name)
+	}
+}

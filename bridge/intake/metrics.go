@@ -1,0 +1,71 @@
+package intake
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what no ledger holds: requests, time and memory.
+type metrics struct {
+	requests *prometheus.CounterVec
+	bytes    *prometheus.CounterVec
+	changed  *prometheus.CounterVec
+	version  *prometheus.CounterVec
+	ack      *prometheus.HistogramVec
+	reading  prometheus.Gauge
+}
+
+// connectorMetrics are the metrics of one connector.
+type connectorMetrics struct {
+	ok, bytes, changed, version prometheus.Counter
+	ack                         prometheus.Observer
+}
+
+func newMetrics(to prometheus.Registerer, b *buffers) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		requests: counter("bridge_requests_total", "Requests answered on the public address, by status; connector is empty where none was meant.", "connector", "code"),
+		bytes:    counter("bridge_received_bytes_total", "Bytes of the bodies of requests answered 200, unpacked.", "connector"),
+		changed:  counter("bridge_webhook_changed_events_total", "Events of connectors in webhook mode in which RudderStack's own Braze source changes something.", "connector"),
+		version:  counter("bridge_unknown_version_requests_total", "Requests with a Braze-Currents-Version other than 1.", "connector"),
+		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "bridge_ack_duration_seconds",
+			Help:    "Time from the end of a request's headers to its answer, for requests that brought events and were answered 200.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"connector"}),
+		reading: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridge_requests_reading", Help: "Requests whose body is being read."}),
+	}
+	if to == nil {
+		return m, nil
+	}
+	inUse := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bridge_request_buffer_bytes", Help: "Memory taken by the bodies of requests under way."}, b.inUse)
+	for _, c := range []prometheus.Collector{m.requests, m.bytes, m.changed, m.version, m.ack, m.reading, inUse} {
+		if err := to.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// of returns the metrics of a connector, which exist from then on.
+func (m *metrics) of(connector string) connectorMetrics {
+	return connectorMetrics{
+		ok:      m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)),
+		bytes:   m.bytes.WithLabelValues(connector),
+		changed: m.changed.WithLabelValues(connector),
+		version: m.version.WithLabelValues(connector),
+		ack:     m.ack.WithLabelValues(connector),
+	}
+}
+
+func (m *metrics) answered(to *connector, status int) {
+	if to != nil && status == http.StatusOK {
+		to.metrics.ok.Inc() // saves the search by labels
+		return
+	}
+	m.requests.WithLabelValues(nameOf(to), strconv.Itoa(status)).Inc()
+}
