@@ -1,0 +1,155 @@
+package mockbraze
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Kind is what a Current exports to.
+type Kind string
+
+const (
+	// HTTP is Braze's Custom HTTP connector. It is what an empty Kind means.
+	HTTP Kind = "http"
+	// RudderStack is Braze's RudderStack export: the same requests, sent to a
+	// webhook URL with the write key in it, and only events of users that have
+	// an external_user_id.
+	RudderStack Kind = "rudderstack"
+)
+
+// All chooses every event type. Do not change it.
+var All = []string{"*"}
+
+// MaxBatch is how many events Braze puts into a request at most.
+const MaxBatch = 100
+
+// Facts about the connector, from Braze's documentation.
+const (
+	// DisableAfter is how long a problem may last before Braze disables a
+	// Current.
+	DisableAfter = 5 * 24 * time.Hour
+	// KeepFor is how long a disabled Current's queued events are kept.
+	KeepFor = 7 * 24 * time.Hour
+)
+
+// Current is what a customer fills in to make a Current, and how the fake is
+// to run it. Only URL is needed.
+type Current struct {
+	// Name, Contact and Region are the form's integration name, contact email
+	// and region. They change nothing but the report.
+	Name, Contact, Region string
+	Kind                  Kind
+	// URL is where batches are posted to, with http or https. For RudderStack
+	// it is the webhook URL, write key included.
+	URL string
+	// Token is sent as a bearer token; empty sends none.
+	Token string
+	// Events are the chosen event types: names, or patterns such as
+	// users.messages.email.*. Nil chooses all.
+	Events []string
+
+	// Batch is how many events a request carries at most: 1 to MaxBatch, 0
+	// means MaxBatch.
+	Batch int
+	// FlushAfter is how long the oldest event of a queue waits for its batch to
+	// fill; 0 means 5 minutes, which is what Braze gives for a busy Current
+	// (for a quiet one 5 to 30).
+	FlushAfter time.Duration
+	// Timeout is how long an answer may take; 0 means 30 seconds (an
+	// assumption: Braze publishes no number).
+	Timeout time.Duration
+	// Backoff is how long a batch waits before it is sent again.
+	Backoff Backoff
+	// Connections is how many requests are under way at most; 0 means 4.
+	Connections int
+	// Window is how many events of one call of Send may be on their way; 0
+	// means 20,000. It bounds memory.
+	Window int
+
+	// OnSend sees each batch before each time it is sent, OnAck each batch
+	// answered 2XX, OnDrop the events that are given up and why. They are
+	// called from several goroutines, before the event counts as done, and
+	// must not change the events, but may keep them.
+	OnSend func(events []Event)
+	OnAck  func(events []Event, answer Answer)
+	OnDrop func(events []Event, reason Reason)
+}
+
+// Backoff is exponential with jitter: the n-th wait is between half and all of
+// First·2ⁿ⁻¹, and no more than Max. Braze publishes no numbers; the defaults,
+// 1 second and 10 minutes, are assumptions.
+type Backoff struct{ First, Max time.Duration }
+
+// Reason is why a Current gave up events.
+type Reason string
+
+// The reasons.
+const (
+	// Refused events were answered 400 alone.
+	Refused Reason = "refused"
+	// TooLarge events were answered 413 alone. What Braze does then is not
+	// documented; the fake gives them up, as they cannot be split.
+	TooLarge Reason = "too_large"
+	// Oversized events are above MaxEventBytes and were never sent.
+	Oversized Reason = "oversized"
+	// Disabled events came while the Current was disabled.
+	Disabled Reason = "disabled"
+	// Expired events waited in a disabled Current for KeepFor.
+	Expired Reason = "expired"
+)
+
+// withDefaults fills in what is zero and checks the rest.
+func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
+	err := checkURL(c.URL)
+	if err != nil {
+		return c, err
+	}
+	switch c.Kind {
+	case "":
+		c.Kind = HTTP
+	case HTTP, RudderStack:
+	default:
+		return c, fmt.Errorf("kind: %q is neither %q nor %q", c.Kind, HTTP, RudderStack)
+	}
+	if c.Events != nil && len(c.Events) == 0 {
+		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
+	}
+	if c.Events, err = journey.Select(g, c.Events); err != nil {
+		return c, fmt.Errorf("events: %w", err)
+	}
+	if c.Batch < 0 || c.Batch > MaxBatch {
+		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
+	}
+	c.Batch = orElse(c.Batch, MaxBatch)
+	c.FlushAfter = orElse(c.FlushAfter, 5*time.Minute)
+	c.Timeout = orElse(c.Timeout, 30*time.Second)
+	c.Backoff.First = orElse(c.Backoff.First, time.Second)
+	c.Backoff.Max = max(orElse(c.Backoff.Max, 10*time.Minute), c.Backoff.First)
+	c.Connections = orElse(c.Connections, 4)
+	c.Window = orElse(c.Window, 20_000)
+	return c, nil
+}
+
+func checkURL(text string) error {
+	target, err := url.Parse(text)
+	if err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	if (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+		return fmt.Errorf("url: %q is no http or https URL", text)
+	}
+	return nil
+}
+
+// orElse is v, or what stands for nothing.
+func orElse[T int | time.Duration](v, instead T) T {
+	if v <= 0 {
+		return instead
+	}
+	return v
+}

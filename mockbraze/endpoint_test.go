@@ -1,0 +1,134 @@
+package mockbraze
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// endpoint is an HTTP endpoint in memory, for tests in a bubble of synctest.
+type endpoint struct {
+	mu       sync.Mutex
+	requests []request
+	// answer says what the endpoint answers: a status, 0 for no connection,
+	// negative for an answer that never comes. Nil means 200.
+	answer func(r request) int
+	probe  int // what a probe gets; 0 means 200
+}
+
+// request is one request as it arrived.
+type request struct {
+	at     time.Time
+	url    string
+	header http.Header
+	body   string
+	types  []string
+	ids    []string
+}
+
+var errNoConnection = errors.New("no connection")
+
+func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
+	raw, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) != req.ContentLength {
+		return nil, fmt.Errorf("%d bytes came, %d were announced", len(raw), req.ContentLength)
+	}
+	r := request{at: time.Now(), url: req.URL.String(), header: req.Header.Clone(), body: string(raw)}
+	var doc struct {
+		Events []struct {
+			Type string `json:"event_type"`
+			ID   string `json:"id"`
+		} `json:"events"`
+	}
+	_ = json.Unmarshal(raw, &doc)
+	for _, ev := range doc.Events {
+		r.types = append(r.types, ev.Type)
+		r.ids = append(r.ids, ev.ID)
+	}
+	e.mu.Lock()
+	e.requests = append(e.requests, r)
+	status := http.StatusOK
+	if r.body == `{"events":[]}` {
+		if e.probe != 0 {
+			status = e.probe
+		}
+	} else if e.answer != nil {
+		status = e.answer(r)
+	}
+	e.mu.Unlock()
+	switch {
+	case status == 0:
+		return nil, errNoConnection
+	case status < 0:
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	return &http.Response{
+		StatusCode: status, Header: http.Header{}, Request: req,
+		Body: io.NopCloser(strings.NewReader(http.StatusText(status))),
+	}, nil
+}
+
+// say changes the answer from now on.
+func (e *endpoint) say(answer func(r request) int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.answer = answer
+}
+
+func always(status int) func(request) int { return func(request) int { return status } }
+
+// batches are the requests so far that carried anything, in order.
+func (e *endpoint) batches() []request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []request
+	for _, r := range e.requests {
+		if r.body != `{"events":[]}` {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// open starts a fake Braze whose Currents post to e.
+func (e *endpoint) open(t *testing.T, options ...Option) *TestServer {
+	return Start(t, append([]Option{WithTransport(e)}, options...)...)
+}
+
+// launch makes a Current that posts to e.
+func (e *endpoint) launch(t *testing.T, spec Current) *Connector {
+	spec.URL = "http://bridge.example/currents"
+	return e.open(t).Launch(spec)
+}
+
+// opens makes n events of one type.
+func opens(n int) []Event {
+	list := make([]Event, n)
+	for i := range list {
+		list[i] = Event{Raw: fmt.Appendf(nil,
+			`{"event_type":"users.messages.email.Open","id":"e%03d","time":1,"user":{"user_id":"u"},"properties":{}}`, i)}
+	}
+	return list
+}
+
+// consistent checks that a report adds up.
+func consistent(t *testing.T, r Report) {
+	t.Helper()
+	sum := r.Counts.Queued + r.Counts.Sent
+	for _, n := range r.Dropped {
+		sum += n
+	}
+	require.Equal(t, r.Counts.Events, sum, "%+v", r)
+}

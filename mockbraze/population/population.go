@@ -1,0 +1,219 @@
+package population
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"time"
+
+	"github.com/brianvoe/gofakeit/v6"
+)
+
+// Config is what a workspace is made from. The zero value works.
+type Config struct {
+	// Seed decides everything else; workspaces of one seed are equal.
+	Seed uint64
+	// Users is how many people there are; 0 means 10,000. It is rounded up to
+	// a multiple of 20, so that every platform has its share.
+	Users uint64
+	// AnonymousPercent is the share of people without an external_user_id, 0
+	// to 100. Negative means none; 0 means 12 (an assumption: Braze says only
+	// that there are some).
+	AnonymousPercent int
+}
+
+// Population is one workspace. It never changes once it was made, so any
+// number of goroutines may use it.
+type Population struct {
+	// GroupID is the workspace's own id (app_group_id).
+	GroupID   string
+	Name      string
+	Domain    string
+	Campaigns map[Channel][]Campaign
+	Canvases  []Canvas
+	Groups    map[Channel]*Group
+	Products  []Product
+	Agents    []Agent
+	// Sentences are short texts of messages.
+	Sentences []string
+
+	draw             Draw
+	users            uint64
+	anonymousPercent int
+	founded          int64
+	apps             map[Platform]*App
+	models           map[Platform][]Model
+	places           []Place
+	firstNames       []string
+	lastNames        []string
+	genders          []string
+}
+
+const (
+	defaultUsers     = 10_000
+	defaultAnonymous = 12
+)
+
+// keyUser separates what is drawn for people from what is drawn for the rest.
+const keyUser = 0x75736572
+
+// New makes the workspace of a Config, which takes about a millisecond.
+func New(cfg Config) *Population {
+	if cfg.Users == 0 {
+		cfg.Users = defaultUsers
+	}
+	if cfg.AnonymousPercent == 0 {
+		cfg.AnonymousPercent = defaultAnonymous
+	}
+	draw := Draw(mix(cfg.Seed + golden))
+	src := &source{draw: draw.With(Key("names"))}
+	fake := gofakeit.NewCustom(src)
+	p := &Population{
+		draw:             draw,
+		users:            (cfg.Users + rowLength - 1) / rowLength * rowLength,
+		anonymousPercent: max(cfg.AnonymousPercent, 0),
+		founded:          time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
+		GroupID:          uuidString(draw.With(Key("app group"))),
+		Name:             fake.Company(),
+		models:           models(),
+		places:           places(),
+		firstNames:       fill(400, fake.FirstName),
+		lastNames:        fill(400, fake.LastName),
+		genders:          []string{"F", "M", "F", "M", "F", "M", "O", "N", "P"},
+	}
+	p.Domain = string(appendLower(nil, p.Name)) + ".example.com"
+	p.addApps()
+	p.addCampaigns(fake)
+	p.addCanvases(fake)
+	p.addGroups()
+	p.addProducts(fake)
+	p.addSentences()
+	p.addAgents()
+	return p
+}
+
+// App returns the workspace's app on a platform.
+func (p *Population) App(platform Platform) *App { return p.apps[platform] }
+
+// Draw is a source of choices that stay with the workspace, for name.
+func (p *Population) Draw(name string) Draw { return p.draw.With(Key(name)) }
+
+func fill(n int, next func() string) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = next()
+	}
+	return list
+}
+
+func (p *Population) addApps() {
+	p.apps = make(map[Platform]*App)
+	d := p.Draw("apps")
+	for i, platform := range []Platform{IOS, Android, Kindle, Web, TVOS, Roku} {
+		p.apps[platform] = &App{
+			Named:      Named{uuidString(d.With(uint64(i))), p.Name + " (" + string(platform) + ")"},
+			Platform:   platform,
+			SDKVersion: []string{"9.2.0", "30.3.0", "30.3.0", "5.3.2", "9.2.0", "1.0.4"}[i],
+		}
+	}
+}
+
+func named(d Draw, names ...string) []Named {
+	list := make([]Named, len(names))
+	for i, name := range names {
+		list[i] = Named{uuidString(d.With(uint64(i))), name}
+	}
+	return list
+}
+
+func (p *Population) addCampaigns(fake *gofakeit.Faker) {
+	themes := []string{
+		"Welcome", "Win back", "Weekly newsletter", "Price drop", "Abandoned cart",
+		"Spring sale 🌷", "Loyalty – gold tier", "Été : soldes", "Review request", "App update",
+	}
+	p.Campaigns = make(map[Channel][]Campaign)
+	d := p.Draw("campaigns")
+	for i, channel := range channels() {
+		for j, theme := range themes {
+			here := d.With(uint64(i)).With(uint64(j))
+			p.Campaigns[channel] = append(p.Campaigns[channel], Campaign{
+				Named:      Named{uuidString(here), theme + " | " + string(channel) + " | " + fake.BuzzWord()},
+				Channel:    channel,
+				Variations: named(here, "Control", "Variation A", "Variation B"),
+			})
+		}
+	}
+}
+
+func (p *Population) addCanvases(fake *gofakeit.Faker) {
+	d := p.Draw("canvases")
+	for i, name := range []string{"Onboarding", "Re-engagement", "Post-purchase", "Trial to paid", "Birthday 🎂", "Cart rescue", "Upgrade path", "VIP programme"} {
+		here := d.With(uint64(i))
+		canvas := Canvas{
+			Named:        Named{uuidString(here), name + " " + fake.BuzzWord()},
+			Variations:   named(here.With(1), "Variant 1", "Variant 2", "Variant 3"),
+			ExperimentID: uuidString(here.With(2)),
+			Splits:       named(here.With(3), "Path 1", "Path 2", "Delay"),
+		}
+		for j, step := range []string{"Entry", "First message", "Wait a day", "Reminder", "Last call"} {
+			at := here.With(4).With(uint64(j))
+			canvas.Steps = append(canvas.Steps, Step{
+				Named:      Named{uuidString(at), step},
+				Variations: named(at, "Message A", "Message B"),
+			})
+		}
+		p.Canvases = append(p.Canvases, canvas)
+	}
+}
+
+func (p *Population) addGroups() {
+	p.Groups = make(map[Channel]*Group)
+	d := p.Draw("groups")
+	for i, channel := range []Channel{Email, SMS, RCS, WhatsApp, LINE} {
+		here := d.With(uint64(i))
+		group := &Group{
+			Named:   Named{uuidString(here), "Marketing " + string(channel)},
+			Channel: channel,
+			Number:  string(AppendDigits([]byte("+1888555"), here.With(1), 4)),
+			Sender:  strings.Split(p.Domain, ".")[0] + "_agent",
+		}
+		if channel == LINE {
+			group.Sender = string(AppendDigits([]byte("2"), here.With(2), 9))
+		}
+		p.Groups[channel] = group
+	}
+}
+
+func (p *Population) addProducts(fake *gofakeit.Faker) {
+	d := p.Draw("products")
+	for i := range 200 {
+		here := d.With(uint64(i))
+		p.Products = append(p.Products, Product{
+			Named:    Named{"sku-" + string(AppendDigits(nil, here, 6)), fake.ProductName()},
+			Category: fake.ProductCategory(),
+			Cents:    here.With(1).Between(3, 300)*100 - 1,
+		})
+	}
+}
+
+func (p *Population) addSentences() {
+	forms := []string{
+		"Is the %s still available?", "Your %s is on its way.", "The %s is back in stock 🎉",
+		"My %s arrived broken :(", "Save 20 %% on the %s until Sunday", "How do I return the \"%s\"?",
+		"¿Tienen %s en otro color?", "Danke, der %s ist super!", "Rate your %s and get 50 points", "%s: 3 people have it in their basket",
+	}
+	for i := range 200 {
+		p.Sentences = append(p.Sentences, fmt.Sprintf(forms[i%len(forms)], p.Products[i%len(p.Products)].Name))
+	}
+}
+
+func (p *Population) addAgents() {
+	d := p.Draw("agents")
+	names := []string{"Subject line writer", "Product recommender", "Send time chooser", "Review summariser"}
+	vendors := [][2]string{{"openai", "gpt-4o-mini"}, {"anthropic", "claude-3-5-haiku"}, {"google", "gemini-1.5-flash"}, {"openai", "gpt-4o"}}
+	for i, agent := range named(d, names...) {
+		p.Agents = append(p.Agents, Agent{Named: agent, Provider: vendors[i][0], Model: vendors[i][1]})
+	}
+}
+
+var _ rand.Source64 = (*source)(nil)

@@ -1,0 +1,159 @@
+package population
+
+import "strconv"
+
+// User is one person of the workspace. All of it follows from the seed and
+// Index, so two events of one person agree. The zero value is nobody.
+type User struct {
+	Index       uint64
+	First, Last string
+	Gender      string // as Braze writes it: M, F, O, N, P
+	Place       *Place
+	App         *App
+	Model       *Model
+	// Identified is false for a user that the customer has no id for: such a
+	// user has no external_user_id.
+	Identified bool
+	// Tracked says whether the user lets advertisers follow the device.
+	Tracked bool
+
+	draw    Draw
+	created int64
+}
+
+// Users is how many people there are.
+func (p *Population) Users() uint64 { return p.users }
+
+// User works out the person with this index, from 0 to Users()-1; a larger
+// index starts again from 0.
+func (p *Population) User(index uint64) User {
+	index %= p.users
+	d := p.draw.With(keyUser).With(index)
+	app := p.apps[platformOf(index)]
+	kinds := p.models[app.Platform]
+	return User{
+		Index:      index,
+		First:      Pick(d.With(1), p.firstNames),
+		Last:       Pick(d.With(2), p.lastNames),
+		Gender:     Pick(d.With(3), p.genders),
+		Place:      &p.places[d.With(4).N(len(p.places))],
+		App:        app,
+		Model:      &kinds[d.With(5).N(len(kinds))],
+		Identified: !d.With(6).Chance(p.anonymousPercent),
+		Tracked:    d.With(7).Chance(40),
+		draw:       d,
+		created:    p.founded + int64(d.With(8).N(3*365*86400)),
+	}
+}
+
+// UserOn finds a person with a platform, the next one from index on. With
+// identified it looks on for one that has an external id, but not further than
+// 64 people: there may be none.
+func (p *Population) UserOn(index uint64, platform Platform, identified bool) User {
+	row := index - index%rowLength
+	place := index % rowLength
+	for i := 0; i < rowLength && platformOf(place) != platform; i++ {
+		place = (place + 1) % rowLength
+	}
+	user := p.User(row + place)
+	for i := uint64(1); i < 64 && identified && !user.Identified; i++ {
+		user = p.User(row + i*rowLength + place)
+	}
+	return user
+}
+
+// AppendID appends Braze's own id of the user, a BSON object id.
+func (u *User) AppendID(dst []byte) []byte {
+	return AppendObjectID(dst, u.draw.With(keyUser), u.created)
+}
+
+// AppendExternalID appends the customer's id of the user; only an Identified
+// user has one.
+func (u *User) AppendExternalID(dst []byte) []byte {
+	dst = append(dst, "customer-"...)
+	return strconv.AppendUint(dst, 100000+u.Index, 10)
+}
+
+// AppendEmail appends the user's address, under a domain kept for examples.
+func (u *User) AppendEmail(dst []byte) []byte {
+	dst = appendLower(dst, u.First)
+	dst = append(dst, '.')
+	dst = appendLower(dst, u.Last)
+	dst = strconv.AppendUint(dst, u.Index, 10)
+	switch u.draw.With(10).N(3) {
+	case 0:
+		return append(dst, "@example.com"...)
+	case 1:
+		return append(dst, "@example.org"...)
+	default:
+		return append(dst, "@example.net"...)
+	}
+}
+
+// AppendPhone appends the user's number in E.164.
+func (u *User) AppendPhone(dst []byte) []byte {
+	dst = append(dst, u.Place.Dial...)
+	return AppendDigits(dst, u.draw.With(11), u.Place.DialDigits)
+}
+
+// AppendDeviceID appends the id of the user's one device: a UUID, or on
+// Android the vendor's 16 hex digits.
+func (u *User) AppendDeviceID(dst []byte) []byte {
+	switch u.App.Platform {
+	case IOS, TVOS:
+		return AppendUpperUUID(dst, u.draw.With(12))
+	case Android, Kindle:
+		return AppendHex(dst, u.draw.With(12), 16)
+	default:
+		return AppendUUID(dst, u.draw.With(12))
+	}
+}
+
+// AppendPushToken appends the token that the platform's push service gave.
+func (u *User) AppendPushToken(dst []byte) []byte {
+	d := u.draw.With(13)
+	switch u.App.Platform {
+	case IOS, TVOS:
+		return AppendHex(dst, d, 64)
+	default:
+		dst = AppendHex(dst, d, 22)
+		dst = append(dst, ":APA91b"...)
+		return AppendHex(dst, d.With(1), 96)
+	}
+}
+
+// AppendAdID appends the advertising id of the user's device.
+func (u *User) AppendAdID(dst []byte) []byte {
+	if u.App.Platform == IOS || u.App.Platform == TVOS {
+		return AppendUpperUUID(dst, u.draw.With(14))
+	}
+	return AppendUUID(dst, u.draw.With(14))
+}
+
+// AppendBirthday appends an ISO 8601 date.
+func (u *User) AppendBirthday(dst []byte) []byte {
+	d := u.draw.With(15)
+	dst = strconv.AppendInt(dst, int64(d.With(0).Between(1945, 2006)), 10)
+	month, day := d.With(1).Between(1, 12), d.With(2).Between(1, 28)
+	return append(dst, '-', byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10))
+}
+
+// Draw is a source of further choices that stay with this user, for name.
+func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
+
+// Created is when the user came to the workspace, in seconds since the epoch.
+func (u *User) Created() int64 { return u.created }
+
+// appendLower appends the letters of an ASCII name in lower case.
+func appendLower(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c >= 'a' && c <= 'z' {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}

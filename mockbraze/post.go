@@ -1,0 +1,122 @@
+package mockbraze
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+const (
+	bodyOpen  = `{"events":[`
+	bodyClose = `]}`
+	// snippet is how much of an answer's body is kept for the report.
+	snippet = 512
+	// drain is how much more of it is read so that the connection can be used
+	// again.
+	drain = 256 << 10
+)
+
+// post sends one request, with no events for a probe. It returns once the
+// answer is there, the time is over or ctx has ended.
+func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
+	clock := c.server.clock
+	a := Answer{At: clock.Now(), Type: typ, Events: len(events)}
+	url, token := c.credentials()
+	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
+	defer cancel()
+	req, err := newRequest(ctx, url, token, events)
+	if err == nil {
+		err = c.roundTrip(req, &a)
+	}
+	if err != nil {
+		a.Status, a.Error = 0, err.Error()
+	}
+	a.Took = clock.Now().Sub(a.At)
+	return a
+}
+
+func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
+	res, err := c.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	a.Status = res.StatusCode
+	text, err := io.ReadAll(io.LimitReader(res.Body, snippet))
+	if err != nil {
+		// The status came, but the answer broke off: nobody can rely on it.
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	a.Body = string(text)
+	if _, err = io.CopyN(io.Discard, res.Body, drain); err != nil && err != io.EOF {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
+// newRequest makes a request as the Custom HTTP connector does.
+func newRequest(ctx context.Context, url, token string, events []Event) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Braze-Currents-Version", "1")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	parts, size := bodyParts(events)
+	req.ContentLength = size
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(&bodyReader{parts: parts}), nil }
+	req.Body, _ = req.GetBody()
+	return req, nil
+}
+
+// bodyParts lists the pieces of {"events":[…]} without copying the events.
+func bodyParts(events []Event) (parts [][]byte, size int64) {
+	parts = make([][]byte, 0, 2*len(events)+2)
+	parts = append(parts, []byte(bodyOpen))
+	comma := []byte{','}
+	for i := range events {
+		if i > 0 {
+			parts = append(parts, comma)
+		}
+		parts = append(parts, events[i].Raw)
+	}
+	parts = append(parts, []byte(bodyClose))
+	for _, p := range parts {
+		size += int64(len(p))
+	}
+	return parts, size
+}
+
+// AppendBody appends the request body that carries events: {"events":[…]}.
+func AppendBody(dst []byte, events []Event) []byte {
+	parts, _ := bodyParts(events)
+	return append(dst, bytes.Join(parts, nil)...)
+}
+
+// bodyReader reads pieces one after the other.
+type bodyReader struct {
+	parts [][]byte
+	off   int // in the first of parts
+}
+
+// Read implements io.Reader. It fills p as far as it can, so that a request
+// leaves in few large writes.
+func (r *bodyReader) Read(p []byte) (n int, err error) {
+	for n < len(p) && len(r.parts) > 0 {
+		m := copy(p[n:], r.parts[0][r.off:])
+		n += m
+		r.off += m
+		if r.off == len(r.parts[0]) {
+			r.parts, r.off = r.parts[1:], 0
+		}
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}

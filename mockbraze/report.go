@@ -1,0 +1,99 @@
+package mockbraze
+
+import (
+	"maps"
+	"time"
+)
+
+// Counts are what a Current did, in events unless said otherwise, since it was
+// made. Events = Queued + Sent + the dropped ones.
+type Counts struct {
+	// Events were handed over to the Current.
+	Events int64 `json:"events"`
+	// Queued wait or are under way.
+	Queued int64 `json:"queued"`
+	// Sent were answered 2XX.
+	Sent int64 `json:"sent"`
+	// Retried were sent and will be sent again after a backoff; an event counts
+	// each time.
+	Retried int64 `json:"retried"`
+	// Withheld were never handed over: a Current of kind RudderStack does not
+	// export events without an external_user_id.
+	Withheld int64 `json:"withheld"`
+	// Split are batches that were sent again in parts.
+	Split int64 `json:"split_batches"`
+	// Requests are those with events; Probes those without.
+	Requests int64 `json:"requests"`
+	Probes   int64 `json:"probes"`
+}
+
+// Mail is what Braze writes to the Current's contact.
+type Mail struct {
+	At      time.Time `json:"at"`
+	To      string    `json:"to"`
+	Subject string    `json:"subject"`
+}
+
+// Report is how a Current stands, as the control API shows it. The token is
+// left out.
+type Report struct {
+	ID       string   `json:"id"`
+	Kind     Kind     `json:"kind"`
+	Name     string   `json:"integration_name"`
+	Contact  string   `json:"contact_email"`
+	URL      string   `json:"url"`
+	Region   string   `json:"region"`
+	HasToken bool     `json:"has_token"`
+	Types    []string `json:"events"`
+	State    State    `json:"state"`
+	Counts   Counts   `json:"counts"`
+	// Dropped are the events given up, by reason.
+	Dropped map[Reason]int64 `json:"dropped"`
+	// Queues are the events that are in no batch yet, by event type.
+	Queues map[string]int `json:"queues"`
+	// TroubleSince is when the last answer other than 2XX came that began a
+	// time without any 2XX; nil while all is well.
+	TroubleSince *time.Time `json:"trouble_since,omitempty"`
+	// Answers are the last ones, the newest at the end.
+	Answers []Answer `json:"last_answers"`
+	Mails   []Mail   `json:"mails"`
+}
+
+// lastAnswers is how many answers a report shows.
+const lastAnswers = 20
+
+// Report says how the Current stands now.
+func (c *Connector) Report() Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := Report{
+		ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, Contact: c.spec.Contact,
+		URL: c.url, Region: c.spec.Region, HasToken: c.token != "", Types: c.spec.Events,
+		State: c.state, Counts: c.counts, Dropped: maps.Clone(c.dropped), Queues: make(map[string]int),
+		Answers: append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
+	}
+	for name, q := range c.queues {
+		if len(q.events) > 0 {
+			r.Queues[name] = len(q.events)
+		}
+	}
+	if !c.trouble.IsZero() {
+		since := c.trouble
+		r.TroubleSince = &since
+	}
+	return r
+}
+
+// keepAnswer remembers the last answers. The lock is held.
+func (c *Connector) keepAnswer(a Answer) {
+	if len(c.answers) == lastAnswers {
+		copy(c.answers, c.answers[1:])
+		c.answers = c.answers[:lastAnswers-1]
+	}
+	c.answers = append(c.answers, a)
+}
+
+// mail writes to the contact. The lock is held.
+func (c *Connector) mail(at time.Time, subject string) {
+	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
+}

@@ -1,0 +1,223 @@
+package mockbraze
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// chunk is how many events Send makes at a time.
+const chunk = 200
+
+// Send makes the workspace's next n events of the chosen types, in turn, sends
+// them, flushes the queues and waits for the answers. It returns nil once all
+// were answered 2XX (or held back because the Current is of kind RudderStack
+// and they have no external id), else a *SendError: when events were dropped,
+// the Current is held, ctx ended or the Server was closed. Where it returns
+// early, the Current goes on with what is queued.
+func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx, n, 0) }
+
+// SendAt is Send at a rate of events a second; 0 means as fast as they are
+// taken.
+func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
+	if n < 0 || rate < 0 {
+		return errors.New("send: a number of events and a rate cannot be negative")
+	}
+	t, err := c.open()
+	if err != nil {
+		return err
+	}
+	return c.settleTicket(t, c.produce(ctx, t, n, rate))
+}
+
+// SendEvents sends events that the caller made, whatever they are, flushes and
+// waits like Send. Events of one Type share requests. Unlike those of Send,
+// they may be of types that were not chosen.
+func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
+	t, err := c.open()
+	if err != nil {
+		return err
+	}
+	c.enqueue(completeAll(events), t)
+	c.Flush()
+	return c.settleTicket(t, c.wait(ctx, t, 0))
+}
+
+// Queue adds events without flushing and without waiting: they go out when
+// their batch is full or its oldest event has waited for FlushAfter.
+func (c *Connector) Queue(events ...Event) { c.enqueue(completeAll(events), nil) }
+
+// Flush makes batches of whatever is queued.
+func (c *Connector) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.server.clock.Now()
+	for _, name := range c.names {
+		for q := c.queues[name]; len(q.events) > 0; {
+			c.plan(q.take(c.spec.Batch), now)
+		}
+	}
+	c.stir()
+}
+
+func completeAll(events []Event) []Event {
+	list := make([]Event, len(events))
+	for i, e := range events {
+		list[i] = e.complete()
+	}
+	return list
+}
+
+// produce makes n events at a rate and waits until they are done.
+func (c *Connector) produce(ctx context.Context, t *ticket, n int, rate float64) error {
+	begin := c.server.clock.Now()
+	step := chunk
+	if rate > 0 {
+		// A hundred portions a second at most, so that the clock keeps up.
+		step = min(chunk, max(1, int(rate/100)))
+	}
+	for done := 0; done < n; {
+		if rate > 0 {
+			due := begin.Add(time.Duration(float64(done) / rate * float64(time.Second)))
+			if err := c.sleep(ctx, due); err != nil {
+				return err
+			}
+		}
+		m := min(step, n-done)
+		c.enqueue(c.happen(m), t)
+		done += m
+		if err := c.makeRoom(ctx, t); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.wait(ctx, t, 0)
+}
+
+// makeRoom waits while too many events of t are on their way.
+func (c *Connector) makeRoom(ctx context.Context, t *ticket) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	full := t.pending > c.spec.Window
+	c.mu.Unlock()
+	if !full {
+		return nil
+	}
+	// Partly filled queues would never empty by themselves.
+	c.Flush()
+	return c.wait(ctx, t, c.spec.Window*3/4)
+}
+
+func (c *Connector) sleep(ctx context.Context, until time.Time) error {
+	left := until.Sub(c.server.clock.Now())
+	if left <= 0 {
+		return ctx.Err()
+	}
+	fired, stop := c.server.clock.After(left)
+	defer stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.server.ctx.Done():
+		return ErrClosed
+	case <-fired:
+		return nil
+	}
+}
+
+// happen makes the next n events of the workspace.
+func (c *Connector) happen(n int) []Event {
+	first := c.next.Add(uint64(n)) - uint64(n)
+	events := make([]Event, n)
+	ends := make([]int, n)
+	text := make([]byte, 0, 1024*n)
+	var id [36]byte
+	for i := range events {
+		number := first + uint64(i)
+		text = c.rounds.Append(text, number)
+		ends[i] = len(text)
+		events[i] = Event{Type: c.rounds.Type(number), ID: string(c.rounds.AppendID(id[:0], number))}
+	}
+	begin := 0
+	for i, end := range ends {
+		events[i].Raw = text[begin:end:end]
+		begin = end
+	}
+	return events
+}
+
+// enqueue puts events into the queues of their types and cuts full batches.
+func (c *Connector) enqueue(events []Event, t *ticket) {
+	events = c.withhold(events, t)
+	lost := make(map[Reason]*batch)
+	c.mu.Lock()
+	n := note{queued: c.server.clock.Now(), ticket: t}
+	for _, e := range events {
+		if reason := c.unwanted(e); reason != "" {
+			if lost[reason] == nil {
+				lost[reason] = &batch{}
+			}
+			lost[reason].add(e, n)
+			continue
+		}
+		c.queueOf(e.Type).add(e, n)
+		if q := c.queueOf(e.Type); len(q.events) >= c.spec.Batch {
+			c.plan(q.take(c.spec.Batch), n.queued)
+		}
+	}
+	c.counts.Events += int64(len(events))
+	c.counts.Queued += int64(len(events))
+	if t != nil {
+		t.pending += len(events)
+	}
+	c.stir()
+	c.mu.Unlock()
+	for reason, b := range lost {
+		c.giveUp([]*batch{b}, reason)
+	}
+}
+
+// queueOf finds or makes the queue of a type. The lock is held.
+func (c *Connector) queueOf(typ string) *queue {
+	q := c.queues[typ]
+	if q == nil {
+		q = &queue{}
+		c.queues[typ] = q
+		c.names = append(c.names, typ)
+	}
+	return q
+}
+
+// unwanted says why Braze would not even queue an event. The lock is held.
+func (c *Connector) unwanted(e Event) Reason {
+	switch {
+	case len(e.Raw) > MaxEventBytes:
+		return Oversized
+	case c.state == Stopped:
+		return Disabled
+	default:
+		return ""
+	}
+}
+
+// withhold leaves out what the Current does not export.
+func (c *Connector) withhold(events []Event, t *ticket) []Event {
+	if c.spec.Kind != RudderStack {
+		return events
+	}
+	kept := events[:0:0]
+	for _, e := range events {
+		if e.hasExternalID() {
+			kept = append(kept, e)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Withheld += int64(len(events) - len(kept))
+	if t != nil {
+		t.withheld += len(events) - len(kept)
+	}
+	return kept
+}

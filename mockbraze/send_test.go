@@ -1,0 +1,392 @@
+package mockbraze
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func TestRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{Token: "s3cret"})
+		require.NoError(t, c.Send(t.Context(), 96*100+5))
+		probe := e.requests[0]
+		require.Equal(t, `{"events":[]}`, probe.body)
+		for _, r := range e.requests {
+			require.Equal(t, "application/json", r.header.Get("Content-Type"))
+			require.Equal(t, "1", r.header.Get("Braze-Currents-Version"))
+			require.Equal(t, "Bearer s3cret", r.header.Get("Authorization"))
+		}
+		types := make(map[string]int)
+		for _, r := range e.batches() {
+			require.NotEmpty(t, r.types)
+			require.LessOrEqual(t, len(r.types), 100)
+			for _, typ := range r.types {
+				require.Equal(t, r.types[0], typ, "a request carries one type")
+				types[typ]++
+			}
+		}
+		require.Len(t, types, 96)
+		require.Len(t, e.batches(), 96+5)
+		require.EqualValues(t, 9605, c.Report().Counts.Sent)
+	})
+}
+
+func TestNoTokenNoHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		e.launch(t, Current{})
+		require.NotContains(t, e.requests[0].header, "Authorization")
+	})
+}
+
+func TestSendIsWhatTheValidatorKnows(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		require.NoError(t, e.launch(t, Current{}).Send(t.Context(), 960))
+		for _, r := range e.batches() {
+			verdict := v.Batch([]byte(r.body))
+			require.True(t, verdict.Valid, "%v", verdict.Errors)
+			require.Empty(t, verdict.Drift)
+		}
+	})
+}
+
+func TestSameSeedSameBytes(t *testing.T) {
+	run := func(seed uint64, connections int) (first, second map[string]bool) {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{}
+			s := e.open(t, WithSeed(seed))
+			bodies := func(n int) map[string]bool {
+				c := s.Launch(Current{URL: "http://x.example/", Events: All, Connections: connections})
+				before := len(e.batches())
+				require.NoError(t, c.Send(t.Context(), n))
+				set := make(map[string]bool)
+				for _, r := range e.batches()[before:] {
+					set[r.body] = true
+				}
+				return set
+			}
+			first, second = bodies(1000), bodies(1000)
+		})
+		return first, second
+	}
+	a1, a2 := run(7, 1)
+	b1, b2 := run(7, 16)
+	require.Equal(t, a1, b1)
+	require.Equal(t, a2, b2)
+	for body := range a2 {
+		require.NotContains(t, a1, body, "a second Current has events of its own")
+	}
+	c1, _ := run(8, 1)
+	require.NotEqual(t, a1, c1)
+}
+
+func TestOversizedIsNeverSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		var dropped []Reason
+		c := e.launch(t, Current{OnDrop: func(_ []Event, why Reason) { dropped = append(dropped, why) }})
+		sized := func(n int) Event {
+			raw := `{"event_type":"big","id":"b","properties":{"x":"`
+			return Event{Raw: []byte(raw + strings.Repeat("x", n-len(raw)-3) + `"}}`)}
+		}
+		err := c.SendEvents(t.Context(), sized(MaxEventBytes), sized(MaxEventBytes+1), sized(1000))
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 2, failed.Acked)
+		require.Equal(t, map[Reason]int{Oversized: 1}, failed.Dropped)
+		require.Equal(t, []Reason{Oversized}, dropped)
+		require.Len(t, e.batches(), 1)
+		consistent(t, c.Report())
+	})
+}
+
+func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{probe: 400} // what RudderStack answers to a probe
+		s := e.open(t)
+		const url = "http://rudder.example/v1/webhook?writeKey=wk"
+		c := s.Launch(Current{Kind: RudderStack, URL: url})
+		require.NoError(t, c.Send(t.Context(), 1920))
+		sent := 0
+		for _, r := range e.batches() {
+			require.Equal(t, url, r.url)
+			var doc struct {
+				Events []struct {
+					User map[string]any `json:"user"`
+				} `json:"events"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(r.body), &doc))
+			for _, ev := range doc.Events {
+				require.NotEmpty(t, ev.User["external_user_id"])
+				sent++
+			}
+		}
+		r := c.Report()
+		require.EqualValues(t, sent, r.Counts.Sent)
+		require.Positive(t, r.Counts.Withheld)
+		require.EqualValues(t, 1920, r.Counts.Sent+r.Counts.Withheld)
+	})
+}
+
+func TestLaunchFailsOnWrongCredentialsOnly(t *testing.T) {
+	for _, kind := range []Kind{HTTP, RudderStack} {
+		for status, fails := range map[int]bool{200: false, 204: false, 400: false, 500: false, 429: false, 401: true, 403: true, 404: true} {
+			synctest.Test(t, func(t *testing.T) {
+				e := &endpoint{probe: status}
+				s := e.open(t)
+				c, err := s.Create(Current{URL: "http://x.example", Kind: kind})
+				require.NoError(t, err)
+				require.ErrorIs(t, c.Send(t.Context(), 1), ErrNotLaunched)
+				require.ErrorIs(t, c.Pause(), ErrNotLaunched)
+				err = c.Launch(t.Context())
+				if !fails {
+					require.NoError(t, err, "%s %d", kind, status)
+					require.Equal(t, Running, c.State())
+					return
+				}
+				var refused *LaunchError
+				require.ErrorAs(t, err, &refused, "%s %d", kind, status)
+				require.Equal(t, Draft, c.State())
+				require.Len(t, e.requests, 1)
+			})
+		}
+	}
+}
+
+func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		c := e.launch(t, Current{Events: []string{"users.messages.email.*"}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := c.Send(ctx, 55)
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 55, failed.Pending)
+		require.Equal(t, 503, failed.Last.Status)
+		e.say(always(200))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.EqualValues(t, 55, c.Report().Counts.Sent)
+	})
+}
+
+func TestObserversSeeEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		sent, acked := make(map[string]int), make(map[string][]byte)
+		fails := 0
+		e := &endpoint{}
+		e.answer = func(request) int {
+			if fails++; fails%3 == 0 {
+				return 503
+			}
+			return 200
+		}
+		c := e.launch(t, Current{
+			OnSend: func(events []Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, ev := range events {
+					sent[ev.ID]++
+				}
+			},
+			OnAck: func(events []Event, a Answer) {
+				mu.Lock()
+				defer mu.Unlock()
+				require.Equal(t, 200, a.Status)
+				require.Equal(t, len(events), a.Events)
+				for _, ev := range events {
+					require.Equal(t, a.Type, ev.Type)
+					require.Contains(t, string(ev.Raw), `"event_type":"`+ev.Type+`","id":"`+ev.ID+`"`)
+					acked[ev.ID] = ev.Raw
+				}
+			},
+		})
+		require.NoError(t, c.Send(t.Context(), 3000))
+		// Send returns after the observers were told.
+		require.Len(t, acked, 3000)
+		require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.Collect(maps.Keys(acked)))
+		require.Contains(t, slices.Collect(maps.Values(sent)), 2)
+	})
+}
+
+func TestSendAtKeepsTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{})
+		begin := time.Now()
+		require.NoError(t, c.SendAt(t.Context(), 10_000, 500))
+		require.InDelta(t, 20, time.Since(begin).Seconds(), 0.1)
+	})
+}
+
+func TestSendEventsTakesAnything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{})
+		odd := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
+		var events []Event
+		for _, raw := range odd {
+			events = append(events, Event{Type: "odd", Raw: []byte(raw)})
+		}
+		require.NoError(t, c.SendEvents(t.Context(), events...))
+		require.Equal(t, `{"events":[`+strings.Join(odd, ",")+`]}`, e.batches()[0].body)
+		require.Equal(t, e.batches()[0].body, string(AppendBody(nil, events)))
+	})
+}
+
+func TestMemoryIsBoundedByTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		c := e.launch(t, Current{Window: 1000})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.ErrorIs(t, c.Send(ctx, 100_000), context.DeadlineExceeded)
+		require.LessOrEqual(t, c.Report().Counts.Queued, int64(1000+chunk))
+		e.say(always(200))
+		require.NoError(t, c.Send(t.Context(), 5000), "a window smaller than the queues does not block")
+	})
+}
+
+func TestCloseEndsHungRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(-1)}
+		s := e.open(t)
+		c := s.Launch(Current{URL: "http://x.example", Timeout: time.Hour})
+		done := make(chan error, 1)
+		go func() { done <- c.Send(t.Context(), 500) }()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		s.Close()
+		require.ErrorIs(t, <-done, ErrClosed)
+		require.Zero(t, time.Since(begin))
+		require.ErrorIs(t, c.Launch(t.Context()), ErrClosed)
+		require.ErrorIs(t, c.Send(t.Context(), 1), ErrClosed)
+		require.ErrorIs(t, c.Pause(), ErrClosed)
+		_, err := s.Create(Current{URL: "http://x.example"})
+		require.ErrorIs(t, err, ErrClosed)
+		consistent(t, c.Report())
+	})
+}
+
+func TestCreateRefusesNonsense(t *testing.T) {
+	s := Start(t)
+	for want, spec := range map[string]Current{
+		"url":      {URL: "bridge:8080/currents"},
+		"kind":     {URL: "http://x", Kind: "snowflake"},
+		"events:":  {URL: "http://x", Events: []string{"users.typo"}},
+		"no event": {URL: "http://x", Events: []string{}},
+		"batch":    {URL: "http://x", Batch: 101},
+	} {
+		_, err := s.Create(spec)
+		require.ErrorContains(t, err, want)
+	}
+	require.Empty(t, s.Currents())
+}
+
+// handClock is a clock that stands still until it is moved.
+type handClock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers map[chan time.Time]time.Time
+}
+
+func (c *handClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *handClock) After(d time.Duration) (<-chan time.Time, func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ch := make(chan time.Time, 1)
+	c.timers[ch] = c.now.Add(d)
+	return ch, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.timers, ch)
+	}
+}
+
+func (c *handClock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	for ch, at := range c.timers {
+		if !at.After(c.now) {
+			delete(c.timers, ch)
+			ch <- c.now
+		}
+	}
+}
+
+// TestInjectedClock runs five days over real connections.
+func TestInjectedClock(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		if down.Load() && body.Len() > len(bodyOpen+bodyClose) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	clock := &handClock{now: time.Unix(1_780_000_000, 0), timers: make(map[chan time.Time]time.Time)}
+	c := Start(t, WithClock(clock)).Launch(Current{URL: srv.URL})
+	c.Queue(opens(100)...)
+	deadline := time.Now().Add(30 * time.Second)
+	for c.State() != Stopped {
+		require.True(t, time.Now().Before(deadline), "%+v", c.Report())
+		clock.move(10 * time.Minute)
+		<-time.After(time.Millisecond)
+	}
+	require.Greater(t, c.Report().Counts.Requests, int64(10))
+	down.Store(false)
+	require.NoError(t, c.Launch(t.Context()))
+	for c.Report().Counts.Sent != 100 {
+		require.True(t, time.Now().Before(deadline), "%+v", c.Report())
+		<-time.After(time.Millisecond)
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+	}))
+	defer srv.Close()
+	s, err := New()
+	require.NoError(b, err)
+	defer s.Close()
+	c, err := s.Create(Current{URL: srv.URL})
+	require.NoError(b, err)
+	require.NoError(b, c.Launch(b.Context()))
+	b.ResetTimer()
+	require.NoError(b, c.Send(b.Context(), b.N))
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	_ = fmt.Sprint
+}

@@ -1,0 +1,155 @@
+package mockbraze
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Server is the fake Braze: one workspace and its Currents. It comes from New
+// or Start.
+type Server struct {
+	seed      uint64
+	clock     Clock
+	transport http.RoundTripper
+	glossary  *schemas.Glossary
+	people    *population.Population
+	reference time.Time
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	currents []*Connector
+	closed   bool
+}
+
+// Option changes what New and Start make.
+type Option func(*Server)
+
+// WithSeed chooses the workspace and everything that happens in it; without
+// it the seed is 1.
+func WithSeed(seed uint64) Option { return func(s *Server) { s.seed = seed } }
+
+// WithClock makes the Server go by another clock than the system's.
+func WithClock(clock Clock) Option { return func(s *Server) { s.clock = clock } }
+
+// WithTransport makes the Currents send through rt instead of connections of
+// their own. It must be safe for concurrent use.
+func WithTransport(rt http.RoundTripper) Option { return func(s *Server) { s.transport = rt } }
+
+// WithReference sets the instant at which the events begin; without it that is
+// journey.Reference. It changes the time of events and what follows from it.
+func WithReference(at time.Time) Option { return func(s *Server) { s.reference = at } }
+
+// New makes a fake Braze without any Currents. Close it when done.
+func New(options ...Option) (*Server, error) {
+	glossary, err := schemas.Load()
+	if err != nil {
+		return nil, fmt.Errorf("mockbraze: %w", err)
+	}
+	s := &Server{seed: 1, clock: systemClock{}, glossary: glossary}
+	for _, option := range options {
+		option(s)
+	}
+	s.people = population.New(population.Config{Seed: s.seed})
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Create makes a Current, which sends nothing until it is launched. It fails
+// where a field of spec makes no sense, and says which. The n-th Current of a
+// Server has a stream of events of its own, which depends on the seed and n
+// only; that of the first is what emit prints.
+func (s *Server) Create(spec Current) (*Connector, error) {
+	spec, err := spec.withDefaults(s.glossary)
+	if err != nil {
+		return nil, fmt.Errorf("create a Current: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	stream := uint64(len(s.currents))
+	rounds, err := journey.New(journey.Config{
+		Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
+		Types: spec.Events, Reference: s.reference,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a Current: %w", err)
+	}
+	c := &Connector{
+		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
+		client: s.newClient(spec.Connections), rounds: rounds,
+		wake: make(chan struct{}, 1), work: make(chan *batch, spec.Connections),
+		state: Draft, queues: make(map[string]*queue), tickets: make(map[*ticket]struct{}),
+		dropped: make(map[Reason]int64), random: rand.New(rand.NewPCG(s.seed, stream)),
+	}
+	s.currents = append(s.currents, c)
+	return c, nil
+}
+
+// Currents lists the Currents in the order in which they were made.
+func (s *Server) Currents() []*Connector {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.currents)
+}
+
+// Current finds a Current by its id.
+func (s *Server) Current(id string) (*Connector, bool) {
+	for _, c := range s.Currents() {
+		if c.id == id {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+// Close ends all Currents at once, also requests under way, and returns when
+// nothing of them runs any more. What is queued is lost.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	currents := s.currents
+	s.mu.Unlock()
+	s.cancel()
+	for _, c := range currents {
+		c.mu.Lock()
+		c.state = Closed
+		c.stir()
+		c.mu.Unlock()
+	}
+	s.running.Wait()
+	for _, c := range currents {
+		c.client.CloseIdleConnections()
+	}
+}
+
+// newClient makes the client of one Current: connections are kept, redirects
+// are answers like any other, and nothing is asked for compressed.
+func (s *Server) newClient(connections int) *http.Client {
+	transport := s.transport
+	if transport == nil {
+		transport = &http.Transport{
+			MaxIdleConns: connections + 1, MaxIdleConnsPerHost: connections + 1,
+			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
+			WriteBufferSize: 64 << 10, TLSHandshakeTimeout: 10 * time.Second,
+		}
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
