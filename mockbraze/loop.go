@@ -103,10 +103,14 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 	return time.Hour
 }
 
-// plan puts a batch on the agenda. The lock is held.
+// plan puts a batch on the agenda; it keeps its place among those due at the
+// same time. The lock is held.
 func (c *Connector) plan(b *batch, due time.Time) {
-	c.batches++
-	b.number, b.due = c.batches, due
+	if b.number == 0 {
+		c.batches++
+		b.number = c.batches
+	}
+	b.due = due
 	c.agenda.put(b)
 }
 

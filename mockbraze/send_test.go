@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -388,5 +387,4 @@ func BenchmarkSend(b *testing.B) {
 	b.ResetTimer()
 	require.NoError(b, c.Send(b.Context(), b.N))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	_ = fmt.Sprint
 }
