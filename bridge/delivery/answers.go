@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -93,7 +94,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	if text == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil {
+	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil || errors.Is(err, strconv.ErrRange) {
 		if seconds > uint64(maxRetryAfter/time.Second) {
 			return maxRetryAfter
 		}

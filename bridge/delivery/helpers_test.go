@@ -1,0 +1,261 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// rudder is a RudderStack in memory: it answers each POST as its rule says and
+// remembers what came.
+type rudder struct {
+	mu    sync.Mutex
+	rule  func(post posted) reply
+	posts []posted
+	open  int // POSTs without an answer now
+	most  int // of those at once
+}
+
+// posted is a POST as it came.
+type posted struct {
+	n      int // from 0
+	at     time.Time
+	ids    []string // messageId of each message, or id of each event
+	bytes  int
+	header http.Header
+	url    string
+	body   []byte
+}
+
+// reply is what comes back. The zero reply is 200 ok.
+type reply struct {
+	status int
+	body   string
+	header http.Header
+	after  time.Duration
+	err    error // no answer at all
+	hang   bool  // never answers
+}
+
+func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer req.Body.Close()
+	p := posted{
+		at: time.Now(), ids: idsOf(body), bytes: len(body), body: body,
+		header: req.Header, url: req.URL.String(),
+	}
+	r.mu.Lock()
+	p.n = len(r.posts)
+	r.posts = append(r.posts, p)
+	r.open++
+	r.most = max(r.most, r.open)
+	rule := r.rule
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		r.open--
+		r.mu.Unlock()
+	}()
+	var a reply
+	if rule != nil {
+		a = rule(p)
+	}
+	return a.send(req)
+}
+
+func (a reply) send(req *http.Request) (*http.Response, error) {
+	var over <-chan time.Time
+	if !a.hang {
+		timer := time.NewTimer(a.after)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	if a.status == 0 {
+		a.status, a.body = http.StatusOK, "ok"
+	}
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	return &http.Response{
+		StatusCode: a.status, Header: a.header, Request: req,
+		Body: io.NopCloser(strings.NewReader(a.body)),
+	}, nil
+}
+
+func (r *rudder) set(rule func(posted) reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rule = rule
+}
+
+func (r *rudder) all() []posted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]posted(nil), r.posts...)
+}
+
+// always answers every POST alike.
+func always(a reply) func(posted) reply { return func(posted) reply { return a } }
+
+// answers gives the first POSTs these replies and every later one 200.
+func answers(list ...reply) func(posted) reply {
+	return func(p posted) reply {
+		if p.n < len(list) {
+			return list[p.n]
+		}
+		return reply{}
+	}
+}
+
+func idsOf(body []byte) []string {
+	var parsed struct {
+		Batch  []struct{ MessageID string }
+		Events []struct{ ID string }
+	}
+	if err := json.Unmarshal(body, &parsed); err != nil {
+		return []string{"not JSON: " + err.Error()}
+	}
+	var ids []string
+	for _, m := range parsed.Batch {
+		ids = append(ids, m.MessageID)
+	}
+	for _, e := range parsed.Events {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// testMapper makes {"messageId":…,"event":…} of {"id":…}.
+type testMapper struct{}
+
+func (testMapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
+	var parsed struct{ ID string }
+	if json.Unmarshal(event, &parsed) != nil || parsed.ID == "" {
+		parsed.ID = fallbackID
+	}
+	dst = fmt.Appendf(dst, `{"messageId":%q,"event":`, parsed.ID)
+	return append(append(dst, event...), '}')
+}
+
+// bench is one sender between a queue and a RudderStack.
+type testBench struct {
+	*Sender
+	queue  *memQueue
+	rudder *rudder
+	seen   *seen
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// start runs a sender whose jitter is the whole bound, so that each wait is
+// known to the millisecond. Call it inside a synctest bubble.
+func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
+	t.Helper()
+	b := &testBench{queue: q, rudder: r, seen: &seen{}, ended: make(chan error, 1)}
+	config := Config{
+		Name: "test", Queue: q, Mapper: testMapper{}, Transport: r,
+		URL: "http://rudder.test", WriteKey: "wk-secret",
+		Random: func() float64 { return 1 }, Observer: b.seen,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	if change != nil {
+		change(&config)
+	}
+	sender, err := New(config)
+	require.NoError(t, err)
+	b.Sender = sender
+	ctx, stop := context.WithCancel(t.Context())
+	b.stop = stop
+	go func() { b.ended <- sender.Run(ctx) }()
+	return b
+}
+
+// finish ends the sender and checks that it kept to the queue's contract.
+func (b *testBench) finish(t *testing.T) {
+	t.Helper()
+	b.stop()
+	require.NoError(t, <-b.ended)
+	require.Empty(t, b.queue.broken)
+	require.Zero(t, b.queue.out, "every record was released")
+}
+
+// settledWithin waits until nothing is pending; time is the bubble's.
+func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(d)
+	for b.queue.count(queue.Pending) > 0 {
+		b.queue.mu.Lock()
+		changed := b.queue.changed
+		b.queue.mu.Unlock()
+		if b.queue.count(queue.Pending) == 0 {
+			break
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Until(deadline)):
+			require.Failf(t, "still pending", "%d events after %s", b.queue.count(queue.Pending), d)
+		}
+	}
+	synctest.Wait()
+}
+
+// seen is an observer that remembers.
+type seen struct {
+	mu     sync.Mutex
+	posts  []Post
+	states []State
+}
+
+func (s *seen) Posted(p Post) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.posts = append(s.posts, p)
+}
+
+func (s *seen) StateChanged(state State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states = append(s.states, state)
+}
+
+func (s *seen) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, st := range s.states {
+		names = append(names, st.Name)
+	}
+	return names
+}
+
+// events makes n events with the ids prefix-0, prefix-1, …
+func events(prefix string, n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"id":"%s-%d"}`, prefix, i))
+	}
+	return list
+}

@@ -1,0 +1,188 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// memQueue is a queue in memory that keeps to the contract of queue.Queue as
+// far as delivery uses it, and checks that delivery does.
+type memQueue struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed and renewed at each change
+	records []*memRecord
+	dead    []queue.DeadEvent
+	fail    func() error // asked before each Settle
+	settles int          // Settle calls that were stored
+	broken  []string     // how the contract was broken
+	out     int          // events handed out without an outcome now
+	maxOut  int
+}
+
+type memRecord struct {
+	seq    uint64
+	events [][]byte
+	fates  []queue.Fate
+	held   bool
+}
+
+func newMemQueue() *memQueue { return &memQueue{changed: make(chan struct{})} }
+
+// put adds a record.
+func (q *memQueue) put(events ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &memRecord{seq: uint64(len(q.records) + 1), fates: make([]queue.Fate, len(events))}
+	for _, e := range events {
+		r.events = append(r.events, []byte(e))
+	}
+	q.records = append(q.records, r)
+	q.poke()
+}
+
+func (q *memQueue) poke() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+func (q *memQueue) Fetch(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		q.mu.Lock()
+		got, changed := q.take(limit), q.changed
+		q.mu.Unlock()
+		if len(got) > 0 {
+			return got, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (q *memQueue) take(limit queue.Limit) []*queue.Record {
+	var got []*queue.Record
+	events, bytes := 0, 0
+	for _, r := range q.records {
+		if r.held || !slices.Contains(r.fates, queue.Pending) {
+			continue
+		}
+		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq)}
+		size := 0
+		for i, raw := range r.events {
+			if r.fates[i] == queue.Pending {
+				out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
+				size += len(raw)
+			}
+		}
+		if len(got) > 0 && (events+len(out.Events) > limit.Events || bytes+size > limit.Bytes) {
+			break
+		}
+		r.held = true
+		events, bytes = events+len(out.Events), bytes+size
+		got = append(got, out)
+	}
+	q.out += events
+	q.maxOut = max(q.maxOut, q.out)
+	return got
+}
+
+func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fail != nil {
+		if err := q.fail(); err != nil {
+			return err
+		}
+	}
+	q.settles++
+	for _, span := range s.Delivered {
+		for i := span.First; i <= span.Last; i++ {
+			q.set(span.Seq, i, queue.Delivered)
+		}
+	}
+	for _, d := range s.Dead {
+		if q.set(d.Seq, d.Index, queue.Dead) {
+			q.dead = append(q.dead, d)
+		}
+	}
+	q.poke()
+	return nil
+}
+
+func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
+	r := q.records[seq-1]
+	if !r.held {
+		q.broken = append(q.broken, fmt.Sprintf("record %d settled, not held", seq))
+	}
+	if r.fates[index] != queue.Pending {
+		q.broken = append(q.broken, fmt.Sprintf("event %d/%d settled twice", seq, index))
+		return false
+	}
+	r.fates[index] = fate
+	q.out--
+	return true
+}
+
+func (q *memQueue) Release(records ...*queue.Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range records {
+		for i := range r.Events { // a use after this shows
+			clear(r.Events[i].Raw)
+		}
+		q.unhold(q.records[r.Seq-1])
+	}
+	q.poke()
+}
+
+func (q *memQueue) unhold(r *memRecord) {
+	if !r.held {
+		q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.seq))
+	}
+	r.held = false
+	for _, f := range r.fates {
+		if f == queue.Pending {
+			q.out--
+		}
+	}
+}
+
+// restart is what a crash leaves: a queue that knows the outcomes that were
+// stored and nothing of what was handed out.
+func (q *memQueue) restart() *memQueue {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	again := newMemQueue()
+	for _, r := range q.records {
+		again.records = append(again.records, &memRecord{seq: r.seq, events: r.events, fates: slices.Clone(r.fates)})
+	}
+	again.dead = slices.Clone(q.dead)
+	return again
+}
+
+// count returns how many events have the fate.
+func (q *memQueue) count(fate queue.Fate) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for _, r := range q.records {
+		for _, f := range r.fates {
+			if f == fate {
+				n++
+			}
+		}
+	}
+	return n
+}
