@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"slices"
 	"strconv"
 
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -38,6 +40,9 @@ type batch struct {
 	ids    []byte // scratch
 	ends   []int  // scratch
 	body   []byte // of the span packed last
+
+	scan  currents.Batch
+	alone []byte // one event as a body of its own, to be scanned
 }
 
 // load takes the events of the records, oldest first.
@@ -73,6 +78,38 @@ func (b *batch) nameEvents(records []*queue.Record) {
 	}
 }
 
+// sift takes out what RudderStack would lose without a word or what cannot be
+// mapped, and returns it for the dead letters. Intake has done that already,
+// but for the mode of that day: the connector's mode may have been changed
+// since, and replayed dead letters do not pass intake again.
+func (b *batch) sift() []queue.DeadEvent {
+	var dead []queue.DeadEvent
+	b.events = slices.DeleteFunc(b.events, func(e event) bool {
+		reason := b.problem(e.raw)
+		if reason != "" {
+			dead = append(dead, queue.DeadEvent{Seq: e.seq, Index: e.index, Reason: string(reason)})
+		}
+		return reason != ""
+	})
+	return dead
+}
+
+// problem is the reason not to send an event. For the mode Events it looks no
+// closer than it must: /v1/batch drops nothing silently.
+func (b *batch) problem(raw []byte) currents.Reason {
+	if b.mode == Events {
+		if len(raw) == 0 || raw[0] != '{' {
+			return currents.NotAnObject
+		}
+		return ""
+	}
+	b.alone = append(append(append(b.alone[:0], `{"events":[`...), raw...), `]}`...)
+	if err := b.scan.Scan(b.alone); err != nil || len(b.scan.Events) != 1 {
+		return currents.NotAnObject
+	}
+	return b.scan.Events[0].WebhookProblem()
+}
+
 // drop forgets the events, whose bytes belong to the queue again, and lets go
 // of a buffer that one huge event has blown up.
 func (b *batch) drop() {
@@ -80,6 +117,10 @@ func (b *batch) drop() {
 	b.events = b.events[:0]
 	if cap(b.body) > 2*b.maxBody {
 		b.body = nil
+	}
+	if cap(b.alone) > 1<<20 {
+		b.alone = nil
+		b.scan.Reset()
 	}
 }
 

@@ -175,9 +175,12 @@ func (c Config) endpoint() (*url.URL, error) {
 	}
 	switch {
 	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
-		return nil, fmt.Errorf("delivery: URL %q is not http://HOST or https://HOST", base.Redacted())
+		return nil, errors.New("delivery: URL is not http://HOST or https://HOST")
 	case base.User != nil, base.RawQuery != "", base.Fragment != "":
 		return nil, errors.New("delivery: URL holds a user, a query or a fragment; the write key has a setting of its own")
+	}
+	if base.Path == "" {
+		base.Path = "/" // else JoinPath makes a relative path
 	}
 	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.
 	if c.Mode == Webhook {

@@ -26,6 +26,8 @@ type rudder struct {
 	posts []posted
 	open  int // POSTs without an answer now
 	most  int // of those at once
+
+	openEvents, mostEvents int
 }
 
 // posted is a POST as it came.
@@ -64,11 +66,14 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.posts = append(r.posts, p)
 	r.open++
 	r.most = max(r.most, r.open)
+	r.openEvents += len(p.ids)
+	r.mostEvents = max(r.mostEvents, r.openEvents)
 	rule := r.rule
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
 		r.open--
+		r.openEvents -= len(p.ids)
 		r.mu.Unlock()
 	}()
 	var a reply

@@ -69,6 +69,11 @@ func (w *worker) run(ctx, hard context.Context) error {
 // deliver sends everything in the batch, in as many POSTs as it takes, one
 // after the other: what one worker has in flight is never more than one POST.
 func (w *worker) deliver(ctx, hard context.Context) error {
+	if dead := w.batch.sift(); len(dead) > 0 {
+		if err := w.settle(hard, queue.Settlement{Dead: dead}); err != nil {
+			return err
+		}
+	}
 	rest := span{0, len(w.batch.events)}
 	for rest.len() > 0 {
 		packed := w.batch.pack(rest)

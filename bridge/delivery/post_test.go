@@ -1,0 +1,318 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// pipes is a network in memory: what is dialled is served by serve.
+type pipes struct {
+	serve func(net.Conn)
+	dials atomic.Int32
+	open  sync.WaitGroup
+}
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	p.dials.Add(1)
+	here, there := net.Pipe()
+	p.open.Go(func() { p.serve(there) })
+	return here, nil
+}
+
+// overPipes runs a sender with its own real transport over pipes.
+func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pipes) {
+	network := &pipes{serve: serve}
+	transport := NewTransport(DefaultConcurrency)
+	transport.DialContext = network.dial
+	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency = transport, 1 })
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		network.open.Wait() // every connection was let go of
+	})
+	return b, network
+}
+
+// handler serves HTTP on each pipe.
+func handler(t *testing.T, h http.HandlerFunc) func(net.Conn) {
+	return func(c net.Conn) {
+		server := &http.Server{Handler: h}
+		t.Cleanup(func() { _ = server.Close() })
+		_ = server.Serve(&oneConn{conn: c, closed: make(chan struct{})})
+	}
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn   net.Conn
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+func (l *oneConn) Close() error   { close(l.closed); return nil }
+func (l *oneConn) Addr() net.Addr { return &net.IPAddr{} }
+
+// raw serves each pipe by reading one request and writing text, then then.
+func raw(text string, then func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		req, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			_ = c.Close()
+			return
+		}
+		_, _ = io.Copy(io.Discard, req.Body)
+		_, _ = io.WriteString(c, text)
+		then(c)
+	}
+}
+
+func hangUp(c net.Conn) { _ = c.Close() }
+
+// silent keeps the pipe open until the other side closes it.
+func silent(c net.Conn) {
+	_, _ = io.Copy(io.Discard, c)
+	_ = c.Close()
+}
+
+func TestConnectionIsUsedAgain(t *testing.T) {
+	for _, size := range []int{2, 10_000, 60_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newMemQueue()
+				b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					_, _ = io.WriteString(w, strings.Repeat("x", size))
+				}))
+				for i := range 10 {
+					q.put(events(fmt.Sprint(i), 3)...)
+					b.settledWithin(t, time.Second)
+				}
+				require.EqualValues(t, 1, network.dials.Load())
+				b.finish(t)
+			})
+		})
+	}
+}
+
+// A status line that has come counts, whatever becomes of the rest.
+func TestStatusDecidesWhateverFollows(t *testing.T) {
+	for name, serve := range map[string]func(net.Conn){
+		"closing":             raw("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", hangUp),
+		"HTTP/1.0":            raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp),
+		"cut short":           raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", hangUp),
+		"no end":              raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", silent),
+		"no content":          raw("HTTP/1.1 204 No Content\r\n\r\n", silent),
+		"after informational": raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", silent),
+		"without reading a bit": func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			silent(c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newMemQueue()
+				q.put(events("e", 3)...)
+				b, network := overPipes(t, q, serve)
+				b.settledWithin(t, answerTime+time.Second)
+				require.Equal(t, 3, q.count(queue.Delivered))
+				require.EqualValues(t, 1, network.dials.Load())
+				b.finish(t)
+			})
+		})
+	}
+}
+
+func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
+	for name, bad := range map[string]func(net.Conn){
+		"closed at once":             hangUp,
+		"closed without an answer":   raw("", hangUp),
+		"never answers":              raw("", silent),
+		"never reads":                func(c net.Conn) { time.Sleep(time.Minute); _ = c.Close() },
+		"half a status line":         raw("HTTP/1.1 20", hangUp),
+		"half a header":              raw("HTTP/1.1 200 OK\r\nContent-Le", hangUp),
+		"header that never ends":     raw("HTTP/1.1 200 OK\r\nContent-Le", silent),
+		"no HTTP":                    raw("hello\r\n\r\n", hangUp),
+		"a huge header":              raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp),
+		"switching protocols":        raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent),
+		"503 closing":                raw("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n", hangUp),
+		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newMemQueue()
+				q.put(events("e", 3)...)
+				var good atomic.Bool
+				b, _ := overPipes(t, q, func(c net.Conn) {
+					if good.Load() {
+						raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", silent)(c)
+						return
+					}
+					bad(c)
+				})
+				time.Sleep(26 * time.Second)
+				require.Equal(t, StateBackingOff, b.State().Name)
+				require.Equal(t, 3, q.count(queue.Pending))
+				good.Store(true)
+				b.settledWithin(t, 30*time.Second)
+				b.finish(t)
+			})
+		})
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue()
+		q.put(events("e", 3)...)
+		var elsewhere atomic.Int32
+		b, _ := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/batch" {
+				elsewhere.Add(1)
+			}
+			http.Redirect(w, r, "http://rudder.test/elsewhere", http.StatusPermanentRedirect)
+		}))
+		time.Sleep(time.Minute)
+		require.Equal(t, StatePaused, b.State().Name)
+		require.Zero(t, elsewhere.Load())
+		b.finish(t)
+	})
+}
+
+// A connection that RudderStack closed while nothing was sent costs no backoff.
+func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue()
+		b, network := overPipes(t, q, raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", func(c net.Conn) {
+			time.Sleep(time.Second)
+			_ = c.Close()
+		}))
+		for i := range 5 {
+			q.put(events(fmt.Sprint(i), 3)...)
+			b.settledWithin(t, 100*time.Millisecond)
+			time.Sleep(time.Second)
+		}
+		require.EqualValues(t, 5, network.dials.Load())
+		require.Empty(t, b.seen.names())
+		b.finish(t)
+	})
+}
+
+// The answer comes while the body is still being sent; what is sent next must
+// not find its way into the body before. The race detector watches.
+func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue()
+		pad := strings.Repeat("x", 10_000)
+		for i := range 20 {
+			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, pad))
+		}
+		b, _ := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > 50_000 {
+				http.Error(w, "request size exceeds max limit", http.StatusRequestEntityTooLarge)
+				return
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil || strings.Contains(idsOf(body)[0], "not JSON") {
+				http.Error(w, "mixed", http.StatusBadRequest)
+			}
+		}))
+		b.settledWithin(t, time.Minute)
+		require.Equal(t, 20, q.count(queue.Delivered))
+		b.finish(t)
+	})
+}
+
+func TestWithdrawnPayloadIsNotRead(t *testing.T) {
+	p := &payload{bytes: []byte("body")}
+	first, second := p.reader(), p.reader()
+	got, err := io.ReadAll(first)
+	require.NoError(t, err)
+	require.Equal(t, "body", string(got))
+	p.withdraw()
+	_, err = second.Read(make([]byte, 4))
+	require.ErrorIs(t, err, errWithdrawn)
+}
+
+func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{status: 400, body: "key wk-secret \xff " + strings.Repeat("é", 10_000)}))
+		q.put(events("e", 1)...)
+		b := start(t, q, r, func(c *Config) { c.MaxAnswer = 100 })
+		b.settledWithin(t, time.Second)
+		words := q.dead[0].Answer
+		require.True(t, strings.HasPrefix(words, "key [write key] \uFFFD é"), words)
+		require.LessOrEqual(t, len(words), 100)
+		require.NotContains(t, words, "wk-secret")
+		b.finish(t)
+	})
+}
+
+func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{err: errors.New("no route to wk-secret")}))
+		q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
+		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
+		synctest.Wait()
+		require.Equal(t, "no answer: no route to [write key]", b.State().LastError)
+		b.finish(t)
+	})
+}
+
+func TestCertificateIsVerified(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	run := func(t *testing.T, transport *http.Transport) (*testBench, *memQueue) {
+		q := newMemQueue()
+		q.put(events("e", 3)...)
+		b := start(t, q, nil, func(c *Config) {
+			c.URL, c.Transport, c.MaxBackoff = server.URL, transport, time.Second
+		})
+		return b, q
+	}
+	t.Run("unknown", func(t *testing.T) {
+		b, q := run(t, NewTransport(1))
+		require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
+		require.Contains(t, b.State().LastError, "certificate")
+		require.Equal(t, 3, q.count(queue.Pending))
+		b.finish(t)
+	})
+	t.Run("known", func(t *testing.T) {
+		transport := NewTransport(1)
+		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		require.IsType(t, &x509.CertPool{}, transport.TLSClientConfig.RootCAs)
+		b, q := run(t, transport)
+		require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
+		b.finish(t)
+		transport.CloseIdleConnections()
+	})
+}

@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestStopLetsThePostUnderWayFinishAndSendsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{after: 5 * time.Second}))
+		for range 3 {
+			q.put(events("e", 2)...)
+		}
+		b := start(t, q, r, func(c *Config) { c.Concurrency, c.MaxEvents = 1, 2 })
+		time.Sleep(time.Second)
+		stopped := time.Now()
+		b.finish(t)
+		require.Equal(t, 4*time.Second, time.Since(stopped))
+		require.Len(t, r.all(), 1)
+		require.Equal(t, 2, q.count(queue.Delivered))
+		require.Equal(t, 4, q.count(queue.Pending))
+	})
+}
+
+func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
+	for name, test := range map[string]struct{ grace, want time.Duration }{
+		"default": {0, DefaultGrace}, "three seconds": {3 * time.Second, 3 * time.Second}, "none": {-1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(always(reply{hang: true}))
+				q.put(events("e", 2)...)
+				b := start(t, q, r, func(c *Config) { c.Grace = test.grace })
+				time.Sleep(time.Second)
+				stopped := time.Now()
+				b.finish(t)
+				require.Equal(t, test.want, time.Since(stopped))
+				require.Equal(t, 2, q.count(queue.Pending), "the outcome is not known")
+				require.Empty(t, b.seen.posts)
+			})
+		})
+	}
+}
+
+func TestStopWhileWaitingIsAtOnce(t *testing.T) {
+	for name, bad := range map[string]reply{"backing off": {status: 503}, "paused": {status: 401}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(always(bad))
+				for range 10 {
+					q.put(events("e", 2)...)
+				}
+				b := start(t, q, r, nil)
+				time.Sleep(time.Hour)
+				stopped := time.Now()
+				b.finish(t)
+				require.Zero(t, time.Since(stopped))
+				require.Equal(t, 20, q.count(queue.Pending))
+			})
+		})
+	}
+}
+
+func TestRunAgainAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{hang: true}))
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		synctest.Wait()
+		require.ErrorContains(t, b.Run(t.Context()), "running already")
+		b.finish(t)
+
+		r.set(nil)
+		again := start(t, q, r, nil)
+		again.settledWithin(t, time.Second)
+		again.finish(t)
+	})
+}

@@ -1,0 +1,363 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestOnePostCarriesManyRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		for i := range 25 {
+			q.put(events(fmt.Sprint("r", i), 100)...)
+		}
+		b := start(t, q, r, func(c *Config) { c.Concurrency = 1 })
+		b.settledWithin(t, time.Second)
+		var sizes []int
+		for _, p := range r.all() {
+			sizes = append(sizes, len(p.ids))
+		}
+		require.Equal(t, []int{1000, 1000, 500}, sizes)
+		require.Equal(t, 3, q.settles, "one commit a POST")
+		b.finish(t)
+	})
+}
+
+func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.put(events("e", 2500)...)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Second)
+		require.Len(t, r.all(), 3)
+		for i, p := range r.all() {
+			require.LessOrEqual(t, len(p.ids), 1000, "POST %d", i)
+		}
+		require.Equal(t, 2500, q.count(queue.Delivered))
+		require.Equal(t, 1, r.most, "one worker sends it")
+		b.finish(t)
+	})
+}
+
+func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
+	for _, mode := range []Mode{Events, Webhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				const limit = 10_000
+				big := map[string]bool{}
+				for i := range 60 {
+					size := (i * 977) % 3000
+					if i%20 == 7 {
+						size = 2 * limit
+						big[fmt.Sprintf("e-%d", i)] = true
+					}
+					q.put(fmt.Sprintf(`{"id":"e-%d","event_type":"t","user":{"user_id":"u"},"pad":%q}`, i, strings.Repeat("x", size)))
+				}
+				b := start(t, q, r, func(c *Config) { c.Mode, c.MaxBody = mode, limit })
+				b.settledWithin(t, time.Second)
+				for _, p := range r.all() {
+					if len(p.ids) == 1 && big[p.ids[0]] {
+						delete(big, p.ids[0])
+						continue
+					}
+					require.LessOrEqual(t, p.bytes, limit)
+				}
+				require.Empty(t, big, "each huge event was sent alone")
+				require.Equal(t, 60, q.count(queue.Delivered))
+				b.finish(t)
+			})
+		})
+	}
+}
+
+func TestBodyExactlyAtTheLimitIsOnePost(t *testing.T) {
+	q, b := newMemQueue(), batch{mode: Webhook, maxEvents: 10}
+	q.put(events("e", 3)...)
+	records := q.take(queue.Limit{Events: 10, Bytes: 1000})
+	b.load(records)
+	b.maxBody = 1000
+	b.pack(span{0, 3})
+	exact := len(b.body)
+	b.maxBody = exact
+	require.Equal(t, span{0, 3}, b.pack(span{0, 3}))
+	require.Len(t, b.body, exact)
+	b.maxBody = exact - 1
+	require.Equal(t, span{0, 2}, b.pack(span{0, 3}))
+	require.Equal(t, `{"events":[{"id":"e-0"},{"id":"e-1"}]}`, string(b.body))
+}
+
+func TestWebhookSendsWhatBrazeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		raw := []string{
+			`{"id":"e-1","event_type":"t","user":{"user_id":"u"},"properties":{"b":1,"a":9007199254740993}}`,
+			`{"event_type" : "t", "user":{"external_user_id":7}}`,
+		}
+		q.put(raw...)
+		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
+		b.settledWithin(t, time.Second)
+		require.Equal(t, `{"events":[`+strings.Join(raw, ",")+`]}`, string(r.all()[0].body))
+		require.Equal(t, "http://rudder.test/v1/webhook?writeKey=wk-secret", r.all()[0].url)
+		require.Empty(t, r.all()[0].header.Get("Authorization"))
+		b.finish(t)
+	})
+}
+
+func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		good := `{"id":"good","event_type":"t","user":{"user_id":"u"}}`
+		q.put(
+			`null`,
+			`{"id":"a","user":{"user_id":"u"}}`,
+			good,
+			`{"id":"b","event_type":"t","user":{"user_id":"  "}}`,
+			`{"id":"c","event_type":"t","user":{"user_id":"u"},"properties":{"constructor":1}}`,
+			`{"id":"d","event_type":"t","user":{"user_id":"u"},"properties":{"x":"\u0000"}}`,
+			good,
+		)
+		q.put(`17`)
+		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
+		b.settledWithin(t, time.Second)
+		require.Len(t, r.all(), 1)
+		require.Equal(t, []string{"good", "good"}, r.all()[0].ids)
+		var dead []string
+		for _, d := range q.dead {
+			require.Zero(t, d.Status)
+			dead = append(dead, fmt.Sprint(d.Seq, d.Index, d.Reason))
+		}
+		require.Equal(t, []string{
+			"1 0not_an_object", "1 1no_event_type", "1 3no_identity", "1 4unsafe_key", "1 5nul", "2 0not_an_object",
+		}, dead)
+		b.finish(t)
+	})
+}
+
+func TestEventsModeNeverMapsWhatIsNoObject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.put(`[1]`, `{"id":"e"}`, `"x"`)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Second)
+		require.Equal(t, []string{"e"}, r.all()[0].ids)
+		require.Len(t, q.dead, 2)
+		require.Equal(t, "not_an_object", q.dead[0].Reason)
+		b.finish(t)
+	})
+}
+
+func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(answers(reply{status: 503}, reply{status: 400}))
+		q.put(`{}`, `{"id":"own"}`, `{}`)
+		q.put(`{}`)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Minute)
+		want := []string{"origin-1-0", "own", "origin-1-2", "origin-2-0"}
+		require.Equal(t, want, r.all()[0].ids)
+		require.Equal(t, want, r.all()[1].ids)
+		require.Equal(t, want, slices.Concat(r.all()[2].ids, r.all()[3].ids), "in halves too")
+		b.finish(t)
+	})
+}
+
+func TestEventsInFlightAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{after: time.Second}))
+		for i := range 200 {
+			q.put(events(fmt.Sprint("r", i), 7)...)
+		}
+		q.put(events("huge", 500)...)
+		b := start(t, q, r, func(c *Config) { c.Concurrency, c.MaxEvents = 3, 20 })
+		b.settledWithin(t, time.Hour)
+		require.LessOrEqual(t, r.mostEvents, 3*20)
+		require.Equal(t, 3, r.most)
+		require.Equal(t, 1900, q.count(queue.Delivered))
+		b.finish(t)
+	})
+}
+
+func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for crash := time.Duration(0); crash < 3*time.Second; crash += 130 * time.Millisecond {
+			r, q := &rudder{}, newMemQueue()
+			bad := refusing(400, "no", "r3-4", "r17-0")
+			r.set(func(p posted) reply {
+				a := bad(p)
+				a.after = time.Duration(100+p.n%7*50) * time.Millisecond
+				return a
+			})
+			for i := range 60 {
+				q.put(events(fmt.Sprint("r", i), 5)...)
+			}
+			small := func(c *Config) { c.Concurrency, c.MaxEvents, c.Grace = 2, 10, -1 }
+			first := start(t, q, r, small)
+			time.Sleep(crash)
+			again := q.restart() // what was answered from here on is forgotten
+			first.stop()
+			<-first.ended
+			second := start(t, again, r, small)
+			second.settledWithin(t, time.Hour)
+
+			times := map[string]int{}
+			for _, p := range r.all() {
+				if bad(p).status == 0 {
+					for _, id := range p.ids {
+						times[id]++
+					}
+				}
+			}
+			require.Len(t, times, 298, "all but the two refused arrived")
+			repeated := 0
+			for _, n := range times {
+				repeated += n - 1
+			}
+			require.LessOrEqual(t, repeated, 2*10)
+			require.Len(t, again.dead, 2)
+			second.finish(t)
+		}
+	})
+}
+
+func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		failed := 0
+		q.fail = func() error {
+			if failed++; failed <= 20 {
+				return queue.ErrFull
+			}
+			return nil
+		}
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Hour)
+		require.Equal(t, 21, failed)
+		require.Len(t, r.all(), 1)
+		require.Equal(t, StateOK, b.State().Name, "that is not the destination's fault")
+		b.finish(t)
+	})
+}
+
+func TestSettleFailureEndsWithTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.fail = func() error { return queue.ErrFull }
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		time.Sleep(time.Hour)
+		stopped := time.Now()
+		b.finish(t)
+		require.LessOrEqual(t, time.Since(stopped), DefaultGrace)
+		require.Len(t, r.all(), 1)
+	})
+}
+
+func TestRunEndsWithTheQueue(t *testing.T) {
+	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
+		t.Run(fatal.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				q.fail = func() error { return fmt.Errorf("settle: %w", fatal) }
+				for i := range 9 {
+					q.put(events(fmt.Sprint("r", i), 1)...)
+				}
+				b := start(t, q, r, onePerPost)
+				require.ErrorIs(t, <-b.ended, fatal)
+				require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
+				require.Empty(t, q.broken)
+			})
+		})
+	}
+}
+
+// brokenFetch fails a few times before it fetches.
+type brokenFetch struct {
+	*memQueue
+	errs []error
+}
+
+func (q *brokenFetch) Fetch(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
+	q.mu.Lock()
+	if len(q.errs) > 0 {
+		err := q.errs[0]
+		q.errs = q.errs[1:]
+		q.mu.Unlock()
+		return nil, err
+	}
+	q.mu.Unlock()
+	return q.memQueue.Fetch(ctx, limit)
+}
+
+func TestFetchFailureIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.put(events("e", 1)...)
+		broken := &brokenFetch{memQueue: q, errs: []error{errors.New("read"), errors.New("read")}}
+		b := start(t, q, r, func(c *Config) { c.Queue, c.Concurrency = broken, 1 })
+		b.settledWithin(t, 2*time.Second)
+		b.finish(t)
+	})
+}
+
+func TestFetchOfAClosedQueueEndsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		broken := &brokenFetch{memQueue: q, errs: []error{queue.ErrClosed}}
+		b := start(t, q, r, func(c *Config) { c.Queue = broken })
+		require.ErrorIs(t, <-b.ended, queue.ErrClosed)
+	})
+}
+
+func TestObserverSeesEachPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		bad := refusing(400, "no", "e-1")
+		r.set(func(p posted) reply {
+			if p.n == 0 {
+				return reply{hang: true}
+			}
+			return bad(p)
+		})
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Hour)
+		size := func(i int) int { return r.all()[i].bytes }
+		require.Equal(t, []Post{
+			{Class: "none", Events: 2, Bytes: size(0), Latency: DefaultTimeout},
+			{Status: 400, Class: "4xx", Events: 2, Bytes: size(1), Halved: true},
+			{Status: 200, Class: "2xx", Events: 1, Bytes: size(2)},
+			{Status: 400, Class: "4xx", Events: 1, Bytes: size(3), Dead: "refused"},
+		}, b.seen.posts)
+		b.finish(t)
+	})
+}
+
+func TestBodyIsJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.put(events("e", 3)...)
+		b := start(t, q, r, nil)
+		b.settledWithin(t, time.Hour)
+		p := r.all()[0]
+		require.True(t, json.Valid(p.body))
+		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{"messageId":"e-0"`))
+		require.Equal(t, "application/json", p.header.Get("Content-Type"))
+		require.Equal(t, "Basic d2stc2VjcmV0Og==", p.header.Get("Authorization"), "wk-secret as the user name")
+		b.finish(t)
+	})
+}
