@@ -58,6 +58,12 @@ func messages() map[string]messageCase {
 			cases[part+" "+bad] = messageCase{`{"type":"identify","userId":"u","` + part + `":` + bad + `}`, []string{"/" + part + " type"}}
 		}
 	}
+	addTimes(cases)
+	return cases
+}
+
+// addTimes adds a message for each way to write a time, in each field for one.
+func addTimes(cases map[string]messageCase) {
 	for _, field := range []string{"timestamp", "originalTimestamp", "sentAt", "receivedAt"} {
 		for value, rule := range map[string]string{
 			`"2026-01-31T09:30:00Z"`:           "",
@@ -82,7 +88,6 @@ func messages() map[string]messageCase {
 			cases[field+" "+value] = tc
 		}
 	}
-	return cases
 }
 
 func TestMessage(t *testing.T) {
