@@ -1,0 +1,137 @@
+package brazesource
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// formatNumber is JavaScript's String(n).
+func formatNumber(n float64) string {
+	switch {
+	case math.IsNaN(n):
+		return "NaN"
+	case math.IsInf(n, 1):
+		return "Infinity"
+	case math.IsInf(n, -1):
+		return "-Infinity"
+	case n == 0:
+		return "0"
+	}
+	if abs := math.Abs(n); abs >= 1e-6 && abs < 1e21 {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	digits, exponent, _ := strings.Cut(strconv.FormatFloat(n, 'e', -1, 64), "e")
+	return digits + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
+}
+
+// trim takes white space off both ends as JavaScript's trim does.
+func trim(s string) string { return strings.TrimFunc(s, isSpace) }
+
+func isSpace(r rune) bool {
+	switch r {
+	case '\t', '\n', '\v', '\f', '\r', ' ', 0xA0, 0xFEFF, 0x2028, 0x2029:
+		return true
+	}
+	return r > utf8.RuneSelf && unicode.Is(unicode.Zs, r)
+}
+
+// parseNumber is JavaScript's Number(s).
+func parseNumber(s string) float64 {
+	s = trim(s)
+	if s == "" {
+		return 0
+	}
+	if len(s) > 2 && s[0] == '0' {
+		switch s[1] {
+		case 'x', 'X':
+			return parseWhole(s[2:], 16)
+		case 'o', 'O':
+			return parseWhole(s[2:], 8)
+		case 'b', 'B':
+			return parseWhole(s[2:], 2)
+		}
+	}
+	switch s {
+	case "Infinity", "+Infinity":
+		return math.Inf(1)
+	case "-Infinity":
+		return math.Inf(-1)
+	}
+	if !isDecimal(s) {
+		return math.NaN()
+	}
+	n, _ := strconv.ParseFloat(s, 64) // an overflow gives an infinity, as it should
+	return n
+}
+
+// parseWhole reads digits of a base that is a power of two. Above 2^53 it may be
+// off in the last place, where no index is left to get wrong.
+func parseWhole(digits string, base int) float64 {
+	n := 0.0
+	for i := range len(digits) {
+		d, err := strconv.ParseUint(digits[i:i+1], base, 8)
+		if err != nil {
+			return math.NaN()
+		}
+		n = n*float64(base) + float64(d)
+	}
+	return n
+}
+
+// isDecimal says whether s is a decimal literal with an optional sign.
+func isDecimal(s string) bool {
+	if s[0] == '+' || s[0] == '-' {
+		s = s[1:]
+	}
+	whole := leadingDigits(s)
+	s = s[whole:]
+	fraction := 0
+	if s != "" && s[0] == '.' {
+		fraction = leadingDigits(s[1:])
+		s = s[1+fraction:]
+	}
+	if whole+fraction == 0 {
+		return false
+	}
+	if s != "" && (s[0] == 'e' || s[0] == 'E') {
+		s = s[1:]
+		if s != "" && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		n := leadingDigits(s)
+		if n == 0 {
+			return false
+		}
+		s = s[n:]
+	}
+	return s == ""
+}
+
+func leadingDigits(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return n
+}
+
+// parseInt is JavaScript's parseInt(s, 10).
+func parseInt(s string) float64 {
+	s = trim(s)
+	sign := 1.0
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		if s[0] == '-' {
+			sign = -1
+		}
+		s = s[1:]
+	}
+	n := leadingDigits(s)
+	if n == 0 {
+		return math.NaN()
+	}
+	whole, _ := strconv.ParseFloat(s[:n], 64)
+	return sign * whole
+}

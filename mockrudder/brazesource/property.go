@@ -1,0 +1,219 @@
+package brazesource
+
+import (
+	"math"
+	"strings"
+)
+
+// function stands for a function that every JavaScript object inherits. JSON
+// does not show one.
+type function struct {
+	name   string
+	params float64
+}
+
+// inherited tells what an object, array or function has without anyone having
+// set it, which a path can stumble over: properties.toString.x leads into a
+// function, whatever else the event says.
+func inherited(target value, key string) (v value, ok bool, err error) {
+	names := ""
+	switch target.(type) {
+	case *array:
+		names = arrayMethods
+	case *function:
+		names = functionMethods
+		if key == "arguments" || key == "caller" {
+			return nil, false, errThrown // reading them is forbidden
+		}
+	}
+	switch {
+	case key == "__proto__":
+		return &object{}, true, nil
+	case key == "constructor":
+		return &function{name: constructorName(target), params: 1}, true, nil
+	case hasWord(names, key) || hasWord(objectMethods, key):
+		return &function{name: key, params: paramsOf(key)}, true, nil
+	}
+	return nil, false, nil
+}
+
+const (
+	objectMethods = " __defineGetter__ __defineSetter__ hasOwnProperty __lookupGetter__ __lookupSetter__ isPrototypeOf propertyIsEnumerable toString valueOf toLocaleString "
+	arrayMethods  = " at concat copyWithin fill find findIndex findLast findLastIndex lastIndexOf pop push reverse shift unshift slice sort splice includes indexOf join keys entries values forEach filter flat flatMap map every some reduce reduceRight toReversed toSorted toSpliced with "
+	// The functions of Function.prototype.
+	functionMethods = " apply bind call "
+)
+
+func hasWord(words, word string) bool {
+	return word != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
+}
+
+func constructorName(target value) string {
+	switch target.(type) {
+	case *array:
+		return "Array"
+	case *function:
+		return "Function"
+	}
+	return "Object"
+}
+
+// paramsOf is the length of an inherited function: how many parameters it names.
+func paramsOf(name string) float64 {
+	switch {
+	case hasWord(" __defineGetter__ __defineSetter__ copyWithin slice splice toSpliced with apply ", name):
+		return 2
+	case hasWord(" toString valueOf toLocaleString pop reverse shift keys entries values flat toReversed ", name):
+		return 0
+	}
+	return 1
+}
+
+// get reads a property, an inherited one too, as JavaScript's in and [] do.
+func get(target value, key string) (v value, ok bool, err error) {
+	switch t := target.(type) {
+	case *object:
+		v, ok = t.get(key)
+	case *array:
+		if i, is := arrayIndex(key); is {
+			v, ok = t.get(i)
+		} else if key == "length" {
+			v, ok = float64(t.length), true
+		} else {
+			v, ok = t.named.get(key)
+		}
+	case *function:
+		switch key {
+		case "name":
+			v, ok = t.name, true
+		case "length":
+			v, ok = t.params, true
+		}
+	default:
+		return nil, false, nil
+	}
+	if ok {
+		return v, true, nil
+	}
+	return inherited(target, key)
+}
+
+// set writes a property. What is written to a function is gone: RudderStack's
+// functions belong to all events, and no message shows them.
+func set(target value, key string, v value) error {
+	switch t := target.(type) {
+	case *object:
+		t.set(key, v)
+	case *array:
+		if i, is := arrayIndex(key); is {
+			t.set(i, v)
+		} else if key == "length" {
+			return setLength(t, v)
+		} else {
+			t.named.set(key, v)
+		}
+	case *function:
+		switch key {
+		case "name", "length", "arguments", "caller":
+			return errThrown // not writable
+		}
+	}
+	return nil
+}
+
+func setLength(a *array, v value) error {
+	n, err := toNumber(v)
+	if err != nil {
+		return err
+	}
+	if n != math.Trunc(n) || n < 0 || n >= 1<<32 { // NaN differs from itself
+		return errThrown
+	}
+	a.resize(uint32(n))
+	return nil
+}
+
+func remove(target value, key string) {
+	switch t := target.(type) {
+	case *object:
+		t.delete(key)
+	case *array:
+		if i, is := arrayIndex(key); is {
+			t.delete(i)
+		} else {
+			t.named.delete(key)
+		}
+	}
+}
+
+// toNumber is JavaScript's Number(v) for any value.
+func toNumber(v value) (float64, error) {
+	switch v := v.(type) {
+	case float64:
+		return v, nil
+	case bool:
+		if v {
+			return 1, nil
+		}
+		return 0, nil
+	case nullType:
+		return 0, nil
+	case nil:
+		return math.NaN(), nil
+	}
+	text, err := toString(v)
+	if err != nil {
+		return 0, err
+	}
+	return parseNumber(text), nil
+}
+
+// toString is JavaScript's String(v) for any value. An object whose own
+// toString hides the inherited one cannot be made text.
+func toString(v value) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "undefined", nil
+	case nullType:
+		return "null", nil
+	case bool:
+		if v {
+			return "true", nil
+		}
+		return "false", nil
+	case float64:
+		return formatNumber(v), nil
+	case string:
+		return v, nil
+	case *array:
+		return joinArray(v)
+	case *object:
+		if _, hidden := v.get("toString"); hidden {
+			return "", errThrown
+		}
+		return "[object Object]", nil
+	}
+	return "function", nil // its source text, which no caller looks into
+}
+
+// joinArray is what an array is as text: its elements with commas between.
+func joinArray(a *array) (string, error) {
+	if int64(a.length) != int64(len(a.dense)) {
+		return ",", nil // with gaps: text that is no number, and nobody reads more out of it
+	}
+	var text strings.Builder
+	for i, v := range a.dense {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		if v == nil || v == null {
+			continue
+		}
+		part, err := toString(v)
+		if err != nil {
+			return "", err
+		}
+		text.WriteString(part)
+	}
+	return text.String(), nil
+}

@@ -1,0 +1,336 @@
+package brazesource
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+)
+
+// Error is an answer of the transformation that refuses a whole request.
+type Error struct {
+	Status int    // of the HTTP answer
+	Text   string // its words
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d %s", e.Status, e.Text) }
+
+// What the transformation refuses a request for.
+var (
+	errMalformed = &Error{400, "Malformed JSON in request body"}
+	errNoList    = &Error{400, "eventList should be an array"}
+	errAllFailed = &Error{400, "All requests in the batch failed"}
+)
+
+// Message is one RudderStack message and the Braze event that it was made of.
+type Message struct {
+	JSON string // the message
+	Raw  string // the event's text as it stood in the body
+}
+
+// Result is what the transformation makes of one request.
+type Result struct {
+	Messages []Message
+	// TooLarge says that the messages would take more bytes than the limit. They
+	// come without their properties then, so that nothing grows beyond bounds.
+	TooLarge bool
+}
+
+// Mapper is a Braze source's transformation with its custom mapping. It is safe
+// for concurrent use.
+type Mapper struct {
+	names *object
+	err   *Error // what every request fails with where the custom mapping is broken
+}
+
+// New returns the transformation of a source without a custom mapping.
+func New() *Mapper { return &Mapper{names: &object{}} }
+
+// WithCustomMapping returns the transformation of a source whose setting
+// customMapping is this JSON: a list [{"from":"event type","to":"name"}]. As in
+// RudderStack, anything but a list means no mapping, an entry with an empty from
+// is ignored, of several for one event type the last one counts, and a list
+// with null in it makes every request fail. The error says that text is no JSON.
+func WithCustomMapping(text []byte) (*Mapper, error) {
+	setting, ok := parse(string(text))
+	if !ok {
+		return nil, fmt.Errorf("the custom mapping is no JSON")
+	}
+	m := New()
+	list, _ := setting.(*array)
+	if list == nil {
+		return m, nil
+	}
+	for _, entry := range list.dense {
+		if entry == null {
+			m.err = &Error{500, "Cannot read properties of null (reading 'from')"}
+			return m, nil
+		}
+		from, _, _ := get(entry, "from")
+		if from == nil || from == null {
+			continue
+		}
+		key, err := toString(from)
+		if err != nil || trim(key) == "" || key == "__proto__" {
+			continue
+		}
+		if to, _, _ := get(entry, "to"); truthy(to) {
+			m.names.set(key, to)
+		} else {
+			m.names.set(key, null) // hides an earlier entry
+		}
+	}
+	return m, nil
+}
+
+// Transform makes messages of a request body, in order, and leaves out the
+// events that RudderStack would leave out. limit is how many bytes the messages
+// may take up together. The error, of type *Error, refuses the whole request.
+func (m *Mapper) Transform(body string, limit int) (Result, error) {
+	parsed, ok := parse(body)
+	if !ok {
+		return Result{}, errMalformed
+	}
+	if m.err != nil {
+		return Result{}, m.err
+	}
+	if list, isList := parsed.(*array); isList {
+		parsed, _ = list.get(0)
+	}
+	request, _ := parsed.(*object)
+	if request == nil {
+		return Result{}, errNoList
+	}
+	events, _ := request.get("events")
+	list, isList := events.(*array)
+	if !isList {
+		return Result{}, errNoList
+	}
+	raws := rawEvents(body)
+	var result Result
+	for i, v := range list.dense {
+		event, isObject := v.(*object)
+		if !isObject {
+			continue
+		}
+		message, err := m.message(event)
+		if err != nil || message == nil {
+			continue
+		}
+		w := writer{limit: limit}
+		if w.value(message); w.full || result.TooLarge {
+			message.delete("properties")
+			w, result.TooLarge = writer{limit: math.MaxInt}, true
+			w.value(message)
+		}
+		limit -= len(w.out)
+		result.Messages = append(result.Messages, Message{JSON: string(w.out), Raw: raws[i]})
+	}
+	if len(result.Messages) == 0 {
+		return Result{}, errAllFailed
+	}
+	return result, nil
+}
+
+// rawEvents finds the texts of the events in a body that has them.
+func rawEvents(body string) (raws []string) {
+	start := jsonscan.Space(body, 0)
+	if body[start] == '[' {
+		start = jsonscan.Space(body, start+1)
+	}
+	jsonscan.Object(body, start, 0, func(key string, i int) int {
+		if key != "events" || body[i] != '[' {
+			return jsonscan.Value(body, i, 1)
+		}
+		raws = raws[:0] // of a key given twice the last one counts
+		return jsonscan.Array(body, i, 1, func(i int) int {
+			end := jsonscan.Value(body, i, 2)
+			raws = append(raws, body[i:end])
+			return end
+		})
+	})
+	return raws
+}
+
+// mapped are the fields that have a place of their own in the message, in the
+// order in which they are written.
+var mapped = []struct{ from, to string }{
+	{"id", "messageId"},
+	{"user.user_id", "anonymousId"},
+	{"user.external_user_id", "userId"},
+	{"user.device_id", "context.device.id"},
+	{"user.timezone", "context.timezone"},
+	{"properties.device_model", "context.device.model"},
+	{"properties.os_version", "context.os.version"},
+	{"properties.platform", "context.os.name"},
+	{"properties.email_address", "traits.email"},
+	{"properties.to_phone_number", "traits.phone"},
+	{"properties.user_agent", "context.userAgent"},
+	{"properties.ad_id", "context.device.advertisingId"},
+	{"properties.ad_tracking_enabled", "context.device.adTrackingEnabled"},
+}
+
+func isMapped(property string) bool {
+	for _, field := range mapped {
+		if name, ok := strings.CutPrefix(field.from, "properties."); ok && name == property {
+			return true
+		}
+	}
+	return false
+}
+
+// message makes the message of one event. It is nil where the event is left out.
+func (m *Mapper) message(event *object) (*object, error) {
+	eventType, _ := event.get("event_type")
+	if !truthy(eventType) {
+		return nil, nil
+	}
+	name, err := m.name(eventType)
+	if err != nil {
+		return nil, err
+	}
+	message := skeleton()
+	message.set("event", name)
+	for _, field := range mapped {
+		v, err := getPath(event, field.from)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil || v == null {
+			continue
+		}
+		if err := setPath(message, field.to, v); err != nil {
+			return nil, err
+		}
+	}
+	if at, _ := event.get("time"); truthy(at) {
+		stamp, err := timestamp(at)
+		if err != nil {
+			return nil, err
+		}
+		message.set("timestamp", stamp)
+	}
+	if err := copyProperties(message, event); err != nil {
+		return nil, err
+	}
+	userID, _ := message.get("userId")
+	anonymousID, _ := message.get("anonymousId")
+	if !truthy(userID) && !truthy(anonymousID) {
+		return nil, nil
+	}
+	for _, key := range message.ordered() {
+		if v, _ := message.get(key); v == null {
+			message.delete(key)
+		}
+	}
+	return message, nil
+}
+
+func skeleton() *object {
+	library := &object{}
+	library.set("name", "unknown")
+	library.set("version", "unknown")
+	integration := &object{}
+	integration.set("name", "Braze")
+	context := &object{}
+	context.set("library", library)
+	context.set("integration", integration)
+	integrations := &object{}
+	integrations.set("Braze", false)
+	message := &object{}
+	message.set("context", context)
+	message.set("integrations", integrations)
+	message.set("type", "track")
+	return message
+}
+
+// name looks an event type up in the custom mapping, which is a JavaScript
+// object: what every object inherits is found there too.
+func (m *Mapper) name(eventType value) (value, error) {
+	key, err := toString(eventType)
+	if err != nil {
+		return nil, err
+	}
+	name, _, err := get(m.names, key)
+	if err != nil {
+		return nil, err
+	}
+	if !truthy(name) {
+		return eventType, nil
+	}
+	return name, nil
+}
+
+// timestamp makes the time of a message, which is no date where the number of
+// seconds is none.
+func timestamp(at value) (string, error) {
+	text, err := toString(at)
+	if err != nil {
+		return "", err
+	}
+	const maxSeconds = 8.64e12 // of a JavaScript date
+	seconds := parseInt(text)
+	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
+		return "Invalid date", nil
+	}
+	date := time.Unix(int64(seconds), 0).UTC()
+	year := strconv.Itoa(max(date.Year(), -date.Year()))
+	year = strings.Repeat("0", max(0, 4-len(year))) + year
+	if date.Year() < 0 {
+		year = "-" + year
+	}
+	return year + date.Format("-01-02T15:04:05.000Z"), nil
+}
+
+// copyProperties reads every property that is not mapped at its path and
+// writes it to the same path.
+func copyProperties(message, event *object) error {
+	properties, _ := event.get("properties")
+	for _, key := range keysOf(properties) {
+		if isMapped(key) {
+			continue
+		}
+		path := "properties." + key
+		v, err := getPath(event, path)
+		if err != nil {
+			return err
+		}
+		if err := setPath(message, path, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysOf is JavaScript's Object.keys: for text the places of its characters.
+func keysOf(v value) []string {
+	n := 0
+	switch v := v.(type) {
+	case *object:
+		return v.ordered()
+	case *array:
+		n = len(v.dense)
+	case string:
+		n = utf16Length(v)
+	}
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+	}
+	return keys
+}
+
+func utf16Length(s string) int {
+	n := 0
+	for _, r := range strings.ToValidUTF8(s, "") {
+		n++
+		if r > 0xFFFF {
+			n++
+		}
+	}
+	// Half a pair is one unit; only they are not valid UTF-8 here.
+	return n + (len(s)-len(strings.ToValidUTF8(s, "")))/3
+}

@@ -1,0 +1,141 @@
+package brazesource
+
+import (
+	"math"
+	"unicode/utf8"
+)
+
+// writer turns values into JSON as JavaScript's JSON.stringify does, and stops
+// where the text grows beyond its limit.
+type writer struct {
+	out   []byte
+	limit int // how long out may become
+	full  bool
+	depth int
+}
+
+// maxDepth is where a value counts as too large to write. No input is nested so
+// deeply; a value that was put into itself would be.
+const maxDepth = 20_000
+
+func (w *writer) over() bool {
+	if len(w.out) > w.limit || w.depth > maxDepth {
+		w.full = true
+	}
+	return w.full
+}
+
+// visible says whether JSON shows a value inside an object.
+func visible(v value) bool {
+	_, isFunction := v.(*function)
+	return v != nil && !isFunction
+}
+
+func (w *writer) value(v value) {
+	if w.over() {
+		return
+	}
+	w.depth++
+	defer func() { w.depth-- }()
+	switch v := v.(type) {
+	case bool:
+		if v {
+			w.out = append(w.out, "true"...)
+		} else {
+			w.out = append(w.out, "false"...)
+		}
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			w.out = append(w.out, "null"...)
+		} else {
+			w.out = append(w.out, formatNumber(v)...)
+		}
+	case string:
+		w.out = appendString(w.out, v)
+	case *object:
+		w.object(v)
+	case *array:
+		w.array(v)
+	default: // null, holes, and functions inside arrays
+		w.out = append(w.out, "null"...)
+	}
+}
+
+func (w *writer) object(o *object) {
+	w.out = append(w.out, '{')
+	first := true
+	for _, key := range o.ordered() {
+		v, _ := o.get(key)
+		if !visible(v) {
+			continue
+		}
+		if !first {
+			w.out = append(w.out, ',')
+		}
+		first = false
+		w.out = append(appendString(w.out, key), ':')
+		if w.value(v); w.full {
+			return
+		}
+	}
+	w.out = append(w.out, '}')
+}
+
+func (w *writer) array(a *array) {
+	w.out = append(w.out, '[')
+	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes two bytes at least
+		w.full = true
+		return
+	}
+	for i := range a.length {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		v, _ := a.get(i)
+		if w.value(v); w.full {
+			return
+		}
+	}
+	w.out = append(w.out, ']')
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendString(out []byte, s string) []byte {
+	out = append(out, '"')
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c >= ' ' && c < utf8.RuneSelf:
+			out = append(out, c)
+		case c < ' ':
+			out = appendControl(out, c)
+		default:
+			if unit, half := halfPair(s[i:]); half {
+				out = append(out, '\\', 'u', hexDigits[unit>>12], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
+				i += 3
+				continue
+			}
+			out = append(out, c)
+		}
+		i++
+	}
+	return append(out, '"')
+}
+
+func appendControl(out []byte, c byte) []byte {
+	switch c {
+	case '\b':
+		return append(out, `\b`...)
+	case '\f':
+		return append(out, `\f`...)
+	case '\n':
+		return append(out, `\n`...)
+	case '\r':
+		return append(out, `\r`...)
+	case '\t':
+		return append(out, `\t`...)
+	}
+	return append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}

@@ -1,0 +1,189 @@
+package mockrudder
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
+)
+
+// Defaults of a server.
+const (
+	// DefaultKeep is how many of the newest messages a server keeps.
+	DefaultKeep = 100_000
+	// DefaultKeepBytes bounds what they take up together.
+	DefaultKeepBytes = 512 << 20
+	// MaxRequestBytes is RudderStack's limit for a request, unpacked, and for
+	// what the transformation makes of it.
+	MaxRequestBytes = 4_096_000
+)
+
+// Kind is what a source is.
+type Kind string
+
+// The kinds of source.
+const (
+	// Braze is a webhook source that takes what Braze sends.
+	Braze Kind = "braze"
+	// HTTP is a source for the HTTP API alone; its key is refused on the webhook.
+	HTTP Kind = "http"
+)
+
+// Option changes a server that New or Start makes.
+type Option func(*config) error
+
+type config struct {
+	sources   map[string]*source
+	keep      int
+	keepBytes int
+	rate      float64
+	judge     bool
+	observe   func(Event)
+	seed      uint64
+}
+
+// source is one entrance with its write key.
+type source struct {
+	key      string
+	kind     Kind
+	disabled bool
+	mapper   *brazesource.Mapper
+}
+
+// SourceOption changes a source.
+type SourceOption func(*source) error
+
+// WithSource adds a source. Without any a server has wkBraze, a Braze source,
+// and wkHTTP, an HTTP source.
+func WithSource(key string, kind Kind, opts ...SourceOption) Option {
+	return func(c *config) error {
+		if key == "" {
+			return fmt.Errorf("a source needs a write key")
+		}
+		if kind != Braze && kind != HTTP {
+			return fmt.Errorf("source %s: unknown kind %q, want %s or %s", key, kind, Braze, HTTP)
+		}
+		if c.sources[key] != nil {
+			return fmt.Errorf("source %s is given twice", key)
+		}
+		src := &source{key: key, kind: kind, mapper: brazesource.New()}
+		for _, opt := range opts {
+			if err := opt(src); err != nil {
+				return fmt.Errorf("source %s: %w", key, err)
+			}
+		}
+		c.sources[key] = src
+		return nil
+	}
+}
+
+// Disabled makes a source that is switched off: it answers 404.
+func Disabled() SourceOption {
+	return func(s *source) error {
+		s.disabled = true
+		return nil
+	}
+}
+
+// Renamed gives a Braze source a custom mapping from event types to names.
+func Renamed(names map[string]string) SourceOption {
+	return func(s *source) error {
+		text, err := json.Marshal(names)
+		if err != nil {
+			return fmt.Errorf("custom mapping: %w", err)
+		}
+		return CustomMapping(text)(s)
+	}
+}
+
+// CustomMapping gives a Braze source a custom mapping as JSON: an object
+// {"event type":"name"} or, as RudderStack keeps it, a list
+// [{"from":"event type","to":"name"}].
+func CustomMapping(text []byte) SourceOption {
+	return func(s *source) error {
+		mapper, err := brazesource.WithNames(text)
+		if err != nil {
+			return fmt.Errorf("custom mapping: %w", err)
+		}
+		s.mapper = mapper
+		return nil
+	}
+}
+
+// WithKeep sets how many of the newest messages are kept; older ones are only
+// counted.
+func WithKeep(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("at least one message must be kept, not %d", n)
+		}
+		c.keep = n
+		return nil
+	}
+}
+
+// WithKeepBytes sets how many bytes the kept messages may take up together.
+func WithKeepBytes(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("the kept messages need some bytes, not %d", n)
+		}
+		c.keepBytes = n
+		return nil
+	}
+}
+
+// WithRateLimit answers 429 to what goes beyond so many requests a second. The
+// burst is one second's worth. 0, the default, is no limit.
+func WithRateLimit(requestsPerSecond float64) Option {
+	return func(c *config) error {
+		if requestsPerSecond < 0 {
+			return fmt.Errorf("a rate limit cannot be negative: %v", requestsPerSecond)
+		}
+		c.rate = requestsPerSecond
+		return nil
+	}
+}
+
+// WithoutValidation judges no message. It makes a cheap sink: validating costs
+// more than everything else a server does.
+func WithoutValidation() Option {
+	return func(c *config) error {
+		c.judge = false
+		return nil
+	}
+}
+
+// WithObserver calls observe for each message once it is stored and before the
+// request is answered. Calls come from many goroutines at once, and an observer
+// that is slow makes the server slow.
+func WithObserver(observe func(Event)) Option {
+	return func(c *config) error {
+		c.observe = observe
+		return nil
+	}
+}
+
+// WithSeed seeds the chance by which faults strike, so that a run can be had
+// again. The default is 1.
+func WithSeed(seed uint64) Option {
+	return func(c *config) error {
+		c.seed = seed
+		return nil
+	}
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1}
+	for _, opt := range opts {
+		if err := opt(c); err != nil {
+			return nil, fmt.Errorf("mockrudder: %w", err)
+		}
+	}
+	if len(c.sources) == 0 {
+		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {
+			c.sources[key] = &source{key: key, kind: kind, mapper: brazesource.New()}
+		}
+	}
+	return c, nil
+}

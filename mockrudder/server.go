@@ -1,0 +1,186 @@
+package mockrudder
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/cors"
+)
+
+const webhookPath = "/v1/webhook"
+
+// Server is a fake RudderStack data plane. It is an http.Handler that is safe
+// for concurrent use; make one with New, or in a test with Start.
+type Server struct {
+	// URL is where Start has the server listen, without a slash at the end; ""
+	// for a server made by New.
+	URL string
+
+	config  *config
+	store   *store
+	faults  *faults
+	limiter *limiter
+	judge   *judge // nil where nothing is judged
+	gateway http.Handler
+	query   http.Handler
+
+	closing   chan struct{}
+	closeOnce sync.Once
+}
+
+// New returns a server. It listens nowhere: serve it as any http.Handler, and
+// Close it to let go of requests that hang.
+func New(opts ...Option) (*Server, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config:  c,
+		store:   newStore(c.keep, c.keepBytes),
+		faults:  newFaults(c.seed),
+		limiter: newLimiter(c.rate, time.Now()),
+		closing: make(chan struct{}),
+	}
+	if c.judge {
+		if s.judge, err = newJudge(); err != nil {
+			return nil, err
+		}
+	}
+	s.gateway = cors.New(cors.Options{ // as RudderStack's server sets it up
+		AllowOriginFunc:  func(string) bool { return true },
+		AllowCredentials: true,
+		AllowedHeaders:   []string{"*"},
+		MaxAge:           900,
+	}).Handler(s.gatewayRoutes())
+	s.query = s.queryRoutes()
+	return s, nil
+}
+
+// ServeHTTP answers as the gateway, and under /_mock/ as the query API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/_mock/") {
+		s.query.ServeHTTP(w, r)
+		return
+	}
+	if fault, hit := s.faults.strike(r.URL.Path, func() string { return anyKey(r) }); hit {
+		s.misbehave(w, r, fault)
+		return
+	}
+	s.gateway.ServeHTTP(w, r)
+}
+
+// Close lets go of every request that hangs or waits. What was stored can
+// still be read.
+func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
+
+// Reset forgets all messages, counts and faults.
+func (s *Server) Reset() {
+	s.store.reset()
+	_ = s.faults.set(nil)
+}
+
+// ResetMessages forgets all messages and counts and leaves the faults in force.
+func (s *Server) ResetMessages() { s.store.reset() }
+
+// Fault adds a fault to those in force.
+func (s *Server) Fault(fault Fault) error { return s.faults.add(fault) }
+
+// SetFaults replaces the faults in force; none ends them.
+func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
+
+// Faults returns the faults in force, with how often each has struck.
+func (s *Server) Faults() []Fault { return s.faults.all() }
+
+// Stats returns what was counted since the start or the last reset. The
+// numbers are exact, whatever is still kept.
+func (s *Server) Stats() Stats {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	stats := s.store.tally.stats()
+	stats.Kept = s.store.n
+	for key := range s.config.sources {
+		stats.source(key)
+	}
+	return stats
+}
+
+func newEngine() *gin.Engine {
+	engine := gin.New()
+	engine.RedirectTrailingSlash = false
+	engine.HandleMethodNotAllowed = true
+	return engine
+}
+
+func (s *Server) gatewayRoutes() http.Handler {
+	engine := newEngine()
+	engine.GET(webhookPath, s.webhookProbe)
+	engine.POST(webhookPath, s.webhook)
+	engine.POST("/v1/batch", s.messages(keyInHeader, "", parseBatch))
+	engine.POST("/beacon/v1/batch", s.messages(keyInQuery, "", parseBatch))
+	engine.POST("/v1/import", s.imports)
+	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
+		engine.POST("/v1/"+kind, s.messages(keyInHeader, kind, parseSingle(kind)))
+	}
+	for _, kind := range []string{"track", "page"} {
+		engine.GET("/pixel/v1/"+kind, s.pixel(kind))
+	}
+	engine.GET("/", health)
+	engine.GET("/health", health)
+	engine.GET("/version", version)
+	engine.GET("/robots.txt", robots)
+	engine.NoRoute(func(c *gin.Context) { http.Error(c.Writer, "404 page not found", http.StatusNotFound) })
+	engine.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	return engine
+}
+
+// refuse answers with a refusal and counts it for the source with this key, ""
+// where the key was not good.
+func (s *Server) refuse(c *gin.Context, key string, no refusal) {
+	s.store.answered(key, no.status)
+	http.Error(c.Writer, no.text, no.status)
+}
+
+// succeed answers 200 ok.
+func (s *Server) succeed(c *gin.Context, key string) {
+	s.store.answered(key, http.StatusOK)
+	header := c.Writer.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = c.Writer.WriteString("ok")
+}
+
+// accept judges messages, stores them in order and shows them to the observer.
+func (s *Server) accept(src *source, r *http.Request, events []Event) {
+	now, ip := time.Now(), requestIP(r)
+	for i := range events {
+		e := &events[i]
+		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
+		if s.judge != nil {
+			s.judge.event(e, src.kind)
+		}
+	}
+	s.store.add(events)
+	if s.config.observe != nil {
+		for i := range events {
+			s.config.observe(events[i])
+		}
+	}
+}
+
+// requestIP is the first of X-Forwarded-For, or who is at the other end.
+func requestIP(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+	if first != "" {
+		return strings.ReplaceAll(first, " ", "")
+	}
+	if colon := strings.LastIndexByte(r.RemoteAddr, ':'); colon >= 0 {
+		return r.RemoteAddr[:colon]
+	}
+	return ""
+}
+
+var errClosed = errors.New("server closed")

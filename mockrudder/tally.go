@@ -1,0 +1,146 @@
+package mockrudder
+
+import "strconv"
+
+// maxNames bounds how many kinds of message and how many request states are
+// counted apart, so that a sender with endless event names cannot fill the memory.
+const maxNames = 10_000
+
+// otherName is the event name under which the kinds beyond maxNames are counted.
+const otherName = "(other)"
+
+// tally counts what was stored and answered since the last reset, exactly,
+// whatever the store still keeps.
+type tally struct {
+	kinds    map[kindKey]*Counts
+	requests map[requestKey]uint64
+	overflow bool // some event names are counted under otherName
+}
+
+type kindKey struct{ source, kind, name string }
+
+type requestKey struct {
+	source string
+	status int // 0: the connection was closed without an answer
+}
+
+// Counts says how many messages were stored and what the verdicts were.
+type Counts struct {
+	Stored  uint64 `json:"stored"`
+	Valid   uint64 `json:"valid"`
+	Invalid uint64 `json:"invalid"`
+	Drift   uint64 `json:"drift"` // with a field or an event type that the glossary does not know
+}
+
+func (c *Counts) add(o Counts) {
+	c.Stored += o.Stored
+	c.Valid += o.Valid
+	c.Invalid += o.Invalid
+	c.Drift += o.Drift
+}
+
+func newTally() tally {
+	return tally{kinds: map[kindKey]*Counts{}, requests: map[requestKey]uint64{}}
+}
+
+func (t *tally) count(e *Event) {
+	key := kindKey{e.Source, e.Type, e.Name}
+	counts := t.kinds[key]
+	if counts == nil {
+		if len(t.kinds) >= maxNames {
+			t.overflow = true
+			key.kind, key.name = otherName, otherName
+			counts = t.kinds[key]
+		}
+		if counts == nil {
+			counts = &Counts{}
+			t.kinds[key] = counts
+		}
+	}
+	counts.Stored++
+	switch {
+	case !e.Judged:
+	case e.Valid:
+		counts.Valid++
+	default:
+		counts.Invalid++
+	}
+	if len(e.Drift) > 0 {
+		counts.Drift++
+	}
+}
+
+// total adds up what matches. It is not ok where the filter asks for more than
+// is counted.
+func (t *tally) total(f Filter) (total uint64, ok bool) {
+	if f.byUser() || t.overflow && (f.Type != "" || f.Event != "") {
+		return 0, false
+	}
+	for key, counts := range t.kinds {
+		if f.Source != "" && f.Source != key.source || f.Type != "" && f.Type != key.kind || f.Event != "" && f.Event != key.name {
+			continue
+		}
+		switch {
+		case f.OnlyValid && f.OnlyInvalid:
+		case f.OnlyValid:
+			total += counts.Valid
+		case f.OnlyInvalid:
+			total += counts.Invalid
+		default:
+			total += counts.Stored
+		}
+	}
+	return total, true
+}
+
+// Stats is what a server has counted since it started or was reset.
+type Stats struct {
+	Counts
+	// Kept is how many messages can still be asked for.
+	Kept int `json:"kept"`
+	// Sources has an entry for each source, by write key, and one under "" for
+	// requests without a good key.
+	Sources map[string]*SourceStats `json:"sources"`
+}
+
+// SourceStats is what came in by one source.
+type SourceStats struct {
+	Counts
+	// Requests counts answers by status; "closed" is for none.
+	Requests map[string]uint64 `json:"requests"`
+	// ByType and ByEvent count the messages by type and by event name.
+	ByType  map[string]*Counts `json:"by_type"`
+	ByEvent map[string]*Counts `json:"by_event"`
+}
+
+func (t *tally) stats() Stats {
+	stats := Stats{Sources: map[string]*SourceStats{}}
+	source := func(key string) *SourceStats {
+		if stats.Sources[key] == nil {
+			stats.Sources[key] = &SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+		}
+		return stats.Sources[key]
+	}
+	for key, counts := range t.kinds {
+		of := source(key.source)
+		stats.add(*counts)
+		of.add(*counts)
+		addTo(of.ByType, key.kind, *counts)
+		addTo(of.ByEvent, key.name, *counts)
+	}
+	for key, n := range t.requests {
+		status := "closed"
+		if key.status != 0 {
+			status = strconv.Itoa(key.status)
+		}
+		source(key.source).Requests[status] += n
+	}
+	return stats
+}
+
+func addTo(counts map[string]*Counts, key string, c Counts) {
+	if counts[key] == nil {
+		counts[key] = &Counts{}
+	}
+	counts[key].add(c)
+}
