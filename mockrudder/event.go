@@ -62,11 +62,7 @@ type Finding struct {
 // made up, and receivedAt, request_ip and rudderId added. It is made anew on
 // every call, so that taking messages in costs less.
 func (e Event) Message() json.RawMessage {
-	text := e.finished
-	if text == "" {
-		text = e.Raw
-	}
-	message, _ := decode(text).(map[string]any)
+	message, _ := decode(e.text()).(map[string]any)
 	if message == nil {
 		message = map[string]any{}
 	}
@@ -78,6 +74,14 @@ func (e Event) Message() json.RawMessage {
 	setUnlessText(message, "request_ip", e.requestIP)
 	message["rudderId"] = rudderID(e.UserID, e.AnonymousID)
 	return encode(message)
+}
+
+// text is the message as it was when the gateway got it.
+func (e *Event) text() string {
+	if e.finished != "" {
+		return e.finished
+	}
+	return e.Raw
 }
 
 // MarshalJSON gives the shape of the query API.

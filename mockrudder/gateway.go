@@ -17,7 +17,7 @@ import (
 type parser func(body string) (events []Event, no refusal, ok bool)
 
 // messages handles the calls that take finished messages.
-func (s *Server) messages(read keyReader, setType string, parse parser) gin.HandlerFunc {
+func (s *Server) messages(read keyReader, parse parser) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		src, no, ok := s.authenticate(c.Request, read, false)
 		if !ok {
@@ -33,9 +33,6 @@ func (s *Server) messages(read keyReader, setType string, parse parser) gin.Hand
 		if !ok {
 			s.refuse(c, src.key, no)
 			return
-		}
-		for i := range events {
-			events[i].setType = setType
 		}
 		s.accept(src, c.Request, events)
 		s.succeed(c, src.key)
@@ -153,6 +150,7 @@ func parseSingle(kind string) parser {
 		case len(body) > MaxRequestBytes:
 			return nil, tooLarge, false
 		}
+		e.setType = kind
 		return []Event{e}, refusal{}, true
 	}
 }

@@ -101,7 +101,14 @@ func Renamed(names map[string]string) SourceOption {
 // [{"from":"event type","to":"name"}].
 func CustomMapping(text []byte) SourceOption {
 	return func(s *source) error {
-		mapper, err := brazesource.WithNames(text)
+		if names := map[string]string{}; json.Unmarshal(text, &names) == nil {
+			list := []map[string]string{}
+			for from, to := range names {
+				list = append(list, map[string]string{"from": from, "to": to})
+			}
+			text, _ = json.Marshal(list)
+		}
+		mapper, err := brazesource.WithCustomMapping(text)
 		if err != nil {
 			return fmt.Errorf("custom mapping: %w", err)
 		}

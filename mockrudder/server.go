@@ -1,10 +1,9 @@
 package mockrudder
 
 import (
-	"errors"
+	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -28,8 +27,8 @@ type Server struct {
 	gateway http.Handler
 	query   http.Handler
 
-	closing   chan struct{}
-	closeOnce sync.Once
+	open  context.Context // ends with Close
+	close context.CancelFunc
 }
 
 // New returns a server. It listens nowhere: serve it as any http.Handler, and
@@ -44,8 +43,8 @@ func New(opts ...Option) (*Server, error) {
 		store:   newStore(c.keep, c.keepBytes),
 		faults:  newFaults(c.seed),
 		limiter: newLimiter(c.rate, time.Now()),
-		closing: make(chan struct{}),
 	}
+	s.open, s.close = context.WithCancel(context.Background())
 	if c.judge {
 		if s.judge, err = newJudge(); err != nil {
 			return nil, err
@@ -76,7 +75,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Close lets go of every request that hangs or waits. What was stored can
 // still be read.
-func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
+func (s *Server) Close() { s.close() }
 
 // Reset forgets all messages, counts and faults.
 func (s *Server) Reset() {
@@ -109,7 +108,12 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
+// newEngine returns an engine that adds nothing of its own. Gin lists its routes
+// on standard output otherwise, and has no switch for one engine alone.
 func newEngine() *gin.Engine {
+	if gin.IsDebugging() {
+		gin.SetMode(gin.ReleaseMode)
+	}
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
 	engine.HandleMethodNotAllowed = true
@@ -120,11 +124,11 @@ func (s *Server) gatewayRoutes() http.Handler {
 	engine := newEngine()
 	engine.GET(webhookPath, s.webhookProbe)
 	engine.POST(webhookPath, s.webhook)
-	engine.POST("/v1/batch", s.messages(keyInHeader, "", parseBatch))
-	engine.POST("/beacon/v1/batch", s.messages(keyInQuery, "", parseBatch))
+	engine.POST("/v1/batch", s.messages(keyInHeader, parseBatch))
+	engine.POST("/beacon/v1/batch", s.messages(keyInQuery, parseBatch))
 	engine.POST("/v1/import", s.imports)
 	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
-		engine.POST("/v1/"+kind, s.messages(keyInHeader, kind, parseSingle(kind)))
+		engine.POST("/v1/"+kind, s.messages(keyInHeader, parseSingle(kind)))
 	}
 	for _, kind := range []string{"track", "page"} {
 		engine.GET("/pixel/v1/"+kind, s.pixel(kind))
@@ -160,7 +164,7 @@ func (s *Server) accept(src *source, r *http.Request, events []Event) {
 		e := &events[i]
 		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
 		if s.judge != nil {
-			s.judge.event(e, src.kind)
+			s.judge.event(e)
 		}
 	}
 	s.store.add(events)
@@ -182,5 +186,3 @@ func requestIP(r *http.Request) string {
 	}
 	return ""
 }
-
-var errClosed = errors.New("server closed")

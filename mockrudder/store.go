@@ -38,6 +38,14 @@ func (s *store) add(events []Event) {
 	s.wake()
 }
 
+// answered counts an answer to a request that carried this source's key, or ""
+// for no good key. Status 0 is a connection closed without one.
+func (s *store) answered(source string, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.requests[requestKey{source, status}]++
+}
+
 func (s *store) wake() {
 	if s.changed != nil {
 		close(s.changed)

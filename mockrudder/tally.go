@@ -115,14 +115,8 @@ type SourceStats struct {
 
 func (t *tally) stats() Stats {
 	stats := Stats{Sources: map[string]*SourceStats{}}
-	source := func(key string) *SourceStats {
-		if stats.Sources[key] == nil {
-			stats.Sources[key] = &SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
-		}
-		return stats.Sources[key]
-	}
 	for key, counts := range t.kinds {
-		of := source(key.source)
+		of := stats.source(key.source)
 		stats.add(*counts)
 		of.add(*counts)
 		addTo(of.ByType, key.kind, *counts)
@@ -133,9 +127,17 @@ func (t *tally) stats() Stats {
 		if key.status != 0 {
 			status = strconv.Itoa(key.status)
 		}
-		source(key.source).Requests[status] += n
+		stats.source(key.source).Requests[status] += n
 	}
 	return stats
+}
+
+// source returns the entry of a source, made where it is missing.
+func (s *Stats) source(key string) *SourceStats {
+	if s.Sources[key] == nil {
+		s.Sources[key] = &SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+	}
+	return s.Sources[key]
 }
 
 func addTo(counts map[string]*Counts, key string, c Counts) {
