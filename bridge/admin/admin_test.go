@@ -1,0 +1,235 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // gin lists its routes on standard output otherwise
+	os.Exit(m.Run())
+}
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// books is a queue with a ledger and dead letters.
+type books struct {
+	ledger func() queue.Ledger
+	dead   []queue.DeadLetter
+	err    error
+}
+
+func (b *books) Ledger() queue.Ledger { return b.ledger() }
+
+func (b *books) Dead(_ context.Context, after uint64, limit int) ([]queue.DeadLetter, error) {
+	var out []queue.DeadLetter
+	for _, l := range b.dead {
+		if l.Number > after && len(out) < limit {
+			out = append(out, l)
+		}
+	}
+	return out, b.err
+}
+
+type fixture struct {
+	*Admin
+	usage queue.Usage
+	a, b  *books
+	state delivery.State
+	log   bytes.Buffer
+}
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{state: delivery.State{Name: delivery.StateOK}}
+	f.a = &books{ledger: func() queue.Ledger {
+		return queue.Ledger{Received: 100, Duplicates: 10, Accepted: 90, Filtered: 5, Delivered: 40, Dead: 7, Purged: 3, Replayed: 2, OldestPending: noon.Add(-90500 * time.Millisecond)}
+	}}
+	f.b = &books{ledger: func() queue.Ledger { return queue.Ledger{} }}
+	var err error
+	f.Admin, err = New(Config{
+		Connectors: []Connector{
+			{"a", f.a, func() delivery.State { return f.state }},
+			{"b", f.b, func() delivery.State {
+				return delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}
+			}},
+		},
+		Usage: func() queue.Usage { return f.usage },
+		Now:   func() time.Time { return noon },
+		Log:   slog.New(slog.NewTextHandler(&f.log, nil)),
+	})
+	require.NoError(t, err)
+	return f
+}
+
+func (f *fixture) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	body, err := io.ReadAll(w.Result().Body)
+	require.NoError(t, err)
+	return w.Code, string(body)
+}
+
+func TestStatus(t *testing.T) {
+	f := newFixture(t)
+	code, body := f.get(t, "/status")
+	require.Equal(t, 200, code)
+	require.Equal(t, `{"connectors":[`+
+		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""}},`+
+		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"}}`+
+		`]}`, body)
+}
+
+func TestHealth(t *testing.T) {
+	tests := []struct {
+		name   string
+		usage  queue.Usage
+		status int
+		body   string
+	}{
+		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""}},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"}}]}`},
+		{"full", queue.Usage{Full: true}, 503, `{"ready":false,"reason":"queue is full",`},
+		{"failed", queue.Usage{Err: queue.ErrFailed}, 503, `{"ready":false,"reason":"queue's storage has failed",`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.usage = tt.usage
+			code, body := f.get(t, "/readyz")
+			require.Equal(t, tt.status, code)
+			require.True(t, strings.HasPrefix(body, tt.body), body)
+			code, _ = f.get(t, "/livez")
+			require.Equal(t, 200, code)
+		})
+	}
+}
+
+func gather(t *testing.T, r prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			values[family.GetName()+labels(m)] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+func labels(m *dto.Metric) string {
+	var text []string
+	for _, l := range m.GetLabel() {
+		text = append(text, l.GetValue())
+	}
+	return "{" + strings.Join(text, ",") + "}"
+}
+
+func TestMetrics(t *testing.T) {
+	f := newFixture(t)
+	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Err: queue.ErrFailed}
+	values := gather(t, f.cfg.Registry)
+	for name, want := range map[string]float64{
+		"bridge_events_received_total{a}": 100, "bridge_events_duplicates_total{a}": 10, "bridge_events_accepted_total{a}": 90,
+		"bridge_events_filtered_total{a}": 5, "bridge_events_delivered_total{a}": 40, "bridge_events_dead{a}": 7,
+		"bridge_events_purged_total{a}": 3, "bridge_events_pending{a}": 35, "bridge_events_replayed_total{a}": 2,
+		"bridge_oldest_pending_age_seconds{a}": 90.5, "bridge_oldest_pending_age_seconds{b}": 0,
+		"bridge_destination_state{a,ok}": 1, "bridge_destination_state{a,paused}": 0, "bridge_destination_state{a,backing-off}": 0,
+		"bridge_destination_state{b,ok}": 0, "bridge_destination_state{b,paused}": 1,
+		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_damaged_records{}": 2,
+	} {
+		got, there := values[name]
+		require.True(t, there, name)
+		require.Equal(t, want, got, name)
+	}
+	code, body := f.get(t, "/metrics")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, "bridge_events_received_total{connector=\"a\"} 100\n")
+}
+
+// TestMetricsOfOneScrapeBelongTogether has a ledger that moves each time it is
+// read: were it read twice for one scrape, the sums would not hold.
+func TestMetricsOfOneScrapeBelongTogether(t *testing.T) {
+	f := newFixture(t)
+	var n atomic.Uint64
+	f.a.ledger = func() queue.Ledger {
+		i := n.Add(1)
+		return queue.Ledger{Received: 6 * i, Duplicates: i, Accepted: 5 * i, Filtered: i, Delivered: i, Dead: i, Purged: i}
+	}
+	for range 3 {
+		v := gather(t, f.cfg.Registry)
+		require.Equal(t, v["bridge_events_received_total{a}"], v["bridge_events_duplicates_total{a}"]+v["bridge_events_accepted_total{a}"])
+		require.Equal(t, v["bridge_events_accepted_total{a}"], v["bridge_events_filtered_total{a}"]+v["bridge_events_delivered_total{a}"]+
+			v["bridge_events_dead{a}"]+v["bridge_events_purged_total{a}"]+v["bridge_events_pending{a}"])
+	}
+}
+
+func TestDead(t *testing.T) {
+	f := newFixture(t)
+	for n := range uint64(3) {
+		f.a.dead = append(f.a.dead, queue.DeadLetter{Number: n + 1, ReceivedAt: noon, DiedAt: noon, Reason: "refused", Status: 400, Answer: "no <good>", Attempts: 2, Event: []byte(`{"id":"<é>"}`)})
+	}
+	letter := func(n string) string {
+		return `{"number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"event":{"id":"<é>"}}`
+	}
+	tests := []struct {
+		query  string
+		status int
+		body   string
+	}{
+		{"", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `],"next":3}`},
+		{"?connector=a&after=1&limit=1", 200, `{"connector":"a","dead":[` + letter("2") + `],"next":2}`},
+		{"?after=3", 200, `{"connector":"a","dead":[]}`},
+		{"?connector=b", 200, `{"connector":"b","dead":[]}`},
+		{"?connector=c", 404, `{"error":"there is no connector of this name"}`},
+		{"?after=x", 400, `{"error":"after must be the number of a dead letter"}`},
+		{"?limit=0", 400, `{"error":"limit must be a number from 1 to 1000"}`},
+		{"?limit=1001", 400, `{"error":"limit must be a number from 1 to 1000"}`},
+	}
+	for _, tt := range tests {
+		code, body := f.get(t, "/api/dead"+tt.query)
+		require.Equal(t, tt.status, code, tt.query)
+		require.Equal(t, tt.body, strings.TrimSpace(body), tt.query)
+		require.True(t, json.Valid([]byte(body)))
+	}
+	f.a.err = errors.New("disk on fire")
+	code, _ := f.get(t, "/api/dead")
+	require.Equal(t, 500, code)
+	require.Contains(t, f.log.String(), "disk on fire")
+}
+
+func TestOtherPaths(t *testing.T) {
+	f := newFixture(t)
+	code, _ := f.get(t, "/currents")
+	require.Equal(t, 404, code)
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/status", nil))
+	require.Equal(t, 405, w.Code)
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := New(Config{})
+	require.Error(t, err)
+	f := newFixture(t)
+	_, err = New(f.cfg) // its registry has these metrics already
+	require.Error(t, err)
+}

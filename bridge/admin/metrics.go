@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// collector makes metrics of ledgers, destinations and store at the moment they
+// are asked for. A ledger is read once a scrape, so the sums hold within it.
+type collector struct {
+	cfg     Config
+	ledger  []ledgerMetric
+	oldest  *prometheus.Desc
+	state   *prometheus.Desc
+	bytes   *prometheus.Desc
+	free    *prometheus.Desc
+	full    *prometheus.Desc
+	failed  *prometheus.Desc
+	damaged *prometheus.Desc
+}
+
+type ledgerMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(queue.Ledger) uint64
+}
+
+func newCollector(cfg Config) *collector {
+	c := &collector{
+		cfg:     cfg,
+		oldest:  describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
+		state:   describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
+		bytes:   describe("bridge_store_bytes", "Disk that the store's files take."),
+		free:    describe("bridge_store_free_bytes", "What the store's file system still has."),
+		full:    describe("bridge_store_full", "1 while new batches are refused because there is no room."),
+		failed:  describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
+		damaged: describe("bridge_store_damaged_records", "Records set aside since the start because they cannot be read."),
+	}
+	total := func(name, help string, value func(queue.Ledger) uint64) {
+		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), prometheus.CounterValue, value})
+	}
+	now := func(name, help string, value func(queue.Ledger) uint64) {
+		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), prometheus.GaugeValue, value})
+	}
+	total("bridge_events_received_total", "Events of batches that were answered 200; duplicates and accepted.", func(l queue.Ledger) uint64 { return l.Received })
+	total("bridge_events_duplicates_total", "Events that had been received before.", func(l queue.Ledger) uint64 { return l.Duplicates })
+	total("bridge_events_accepted_total", "Events stored; filtered, delivered, dead, purged and pending.", func(l queue.Ledger) uint64 { return l.Accepted })
+	total("bridge_events_filtered_total", "Events that the connector is told not to deliver.", func(l queue.Ledger) uint64 { return l.Filtered })
+	total("bridge_events_delivered_total", "Events that RudderStack has taken.", func(l queue.Ledger) uint64 { return l.Delivered })
+	total("bridge_events_purged_total", "Dead letters removed for good.", func(l queue.Ledger) uint64 { return l.Purged })
+	total("bridge_events_replayed_total", "Events of history that were delivered again.", func(l queue.Ledger) uint64 { return l.Replayed })
+	// Replaying makes dead letters pending again, so both go up and down.
+	now("bridge_events_dead", "Events in the dead letters.", func(l queue.Ledger) uint64 { return l.Dead })
+	now("bridge_events_pending", "Events that wait for delivery.", queue.Ledger.Pending)
+	return c
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, m := range c.ledger {
+		to <- m.desc
+	}
+	for _, d := range []*prometheus.Desc{c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.damaged} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for _, connector := range c.cfg.Connectors {
+		l := connector.Queue.Ledger()
+		for _, m := range c.ledger {
+			to <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.value(l)), connector.Name)
+		}
+		gauge(c.oldest, waited(l, c.cfg.Now()), connector.Name)
+		current := connector.Destination().Name
+		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused} {
+			gauge(c.state, truth(state == current), connector.Name, state)
+		}
+	}
+	usage := c.cfg.Usage()
+	gauge(c.bytes, float64(usage.Bytes))
+	gauge(c.free, float64(usage.Free))
+	gauge(c.full, truth(usage.Full))
+	gauge(c.failed, truth(usage.Err != nil))
+	gauge(c.damaged, float64(usage.Damaged))
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
