@@ -62,10 +62,12 @@ func (c Connector) check(p *problems, key func(field string) string) {
 	}
 	oneWord(p, key("mode"), c.Mode, Events, Webhook)
 	oneWord(p, key("missing_external_user_id"), c.MissingExternalUserID, Deliver, Dead, Drop)
-	between(p, key("dedupe_window"), c.DedupeWindow, 1, 100_000_000, strconv.Itoa)
+	between(p, key("dedupe_window"), c.DedupeWindow, 0, 100_000_000, strconv.Itoa)
 	between(p, key("concurrency"), c.Concurrency, 1, 256, strconv.Itoa)
 	between(p, key("batch_events"), c.BatchEvents, 1, 100_000, strconv.Itoa)
-	between(p, key("max_body"), c.MaxBody, 1<<10, 64<<20, formatSize)
+	if c.MaxBody != 0 {
+		between(p, key("max_body"), c.MaxBody, 1<<10, 64<<20, formatSize)
+	}
 	between(p, key("timeout"), c.Timeout, time.Millisecond, time.Hour, time.Duration.String)
 	between(p, key("backoff.min"), c.Backoff.Min, time.Millisecond, time.Hour, time.Duration.String)
 	between(p, key("backoff.max"), c.Backoff.Max, c.Backoff.Min, time.Hour, time.Duration.String)

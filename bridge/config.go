@@ -4,12 +4,16 @@
 // address. Each of these lives in a package of its own below this one.
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
 
 // Config is everything that can be set. Load makes one from a file, the
-// environment and flags; one made by hand needs at least a connector, and New
-// fills in the defaults of DefaultConfig and DefaultConnector where a value is
-// zero.
+// environment and flags; one made by hand starts from DefaultConfig and
+// DefaultConnector.
 type Config struct {
 	Listen  string // address that Braze posts to, host:port
 	Admin   string // address for the operator, host:port
@@ -35,8 +39,8 @@ type Queue struct {
 // Retain says how long delivered events are kept. Undelivered ones are kept
 // until they are delivered.
 type Retain struct {
-	Age  time.Duration // 0: until Size is reached
-	Size int64         // bytes on disk; 0: until Age is reached
+	Age  time.Duration // 0: not at all
+	Size int64         // bytes on disk at most; 0: as much as Age says
 }
 
 // Log says how the bridge writes its log to standard error.
@@ -85,13 +89,16 @@ type Connector struct {
 	// MissingExternalUserID is for events that have a user_id only.
 	MissingExternalUserID Policy
 	// DedupeWindow is how many event ids are remembered to catch what Braze
-	// sends twice; about 50 bytes of memory each.
+	// sends twice; about 50 bytes of memory each. 0: only within one batch.
 	DedupeWindow int
-	Concurrency  int           // requests to RudderStack at a time
-	BatchEvents  int           // events in one request at most
-	MaxBody      int64         // bytes in one request at most; RudderStack takes 4,096,000
-	Timeout      time.Duration // for one request
-	Backoff      Backoff
+	// Concurrency times BatchEvents is the most that a crash can send twice.
+	Concurrency int // requests to RudderStack at a time
+	BatchEvents int // events in one request at most
+	// MaxBody is the most bytes in one request; RudderStack takes 4,096,000.
+	// 0: a little less than that, depending on the mode.
+	MaxBody int64
+	Timeout time.Duration // for one request
+	Backoff Backoff
 }
 
 // Backoff bounds the wait between attempts while RudderStack is away; the wait
@@ -120,12 +127,11 @@ func DefaultConnector() Connector {
 		Name:                  defaultName,
 		Mode:                  Events,
 		MissingExternalUserID: Deliver,
-		DedupeWindow:          1_000_000,
-		Concurrency:           4,
-		BatchEvents:           1000,
-		MaxBody:               4_000_000,
-		Timeout:               30 * time.Second,
-		Backoff:               Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second},
+		DedupeWindow:          queue.DefaultWindow,
+		Concurrency:           delivery.DefaultConcurrency,
+		BatchEvents:           delivery.DefaultMaxEvents,
+		Timeout:               delivery.DefaultTimeout,
+		Backoff:               Backoff{Min: delivery.DefaultMinBackoff, Max: delivery.DefaultMaxBackoff},
 	}
 }
 
@@ -133,50 +139,3 @@ const (
 	storePebble = "pebble"
 	defaultName = "default"
 )
-
-// withDefaults fills in what was left at zero.
-func (c Config) withDefaults() Config {
-	d := DefaultConfig()
-	c.Listen = or(c.Listen, d.Listen)
-	c.Admin = or(c.Admin, d.Admin)
-	c.DataDir = or(c.DataDir, d.DataDir)
-	c.Queue.Store = or(c.Queue.Store, d.Queue.Store)
-	if c.Retain == (Retain{}) {
-		c.Retain = d.Retain
-	}
-	c.MaxBody = or(c.MaxBody, d.MaxBody)
-	c.Grace = or(c.Grace, d.Grace)
-	c.Log.Format = or(c.Log.Format, d.Log.Format)
-	c.Log.Level = or(c.Log.Level, d.Log.Level)
-	connectors := make([]Connector, len(c.Connectors))
-	for i := range c.Connectors {
-		connectors[i] = c.Connectors[i].withDefaults(len(c.Connectors) == 1)
-	}
-	c.Connectors = connectors
-	return c
-}
-
-func (c Connector) withDefaults(alone bool) Connector {
-	d := DefaultConnector()
-	if alone {
-		c.Name = or(c.Name, d.Name)
-	}
-	c.Mode = or(c.Mode, d.Mode)
-	c.MissingExternalUserID = or(c.MissingExternalUserID, d.MissingExternalUserID)
-	c.DedupeWindow = or(c.DedupeWindow, d.DedupeWindow)
-	c.Concurrency = or(c.Concurrency, d.Concurrency)
-	c.BatchEvents = or(c.BatchEvents, d.BatchEvents)
-	c.MaxBody = or(c.MaxBody, d.MaxBody)
-	c.Timeout = or(c.Timeout, d.Timeout)
-	c.Backoff.Min = or(c.Backoff.Min, d.Backoff.Min)
-	c.Backoff.Max = or(c.Backoff.Max, d.Backoff.Max)
-	return c
-}
-
-func or[T comparable](value, instead T) T {
-	var zero T
-	if value == zero {
-		return instead
-	}
-	return value
-}

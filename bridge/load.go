@@ -60,7 +60,12 @@ func Load(src Source) (Config, error) {
 		return Config{}, p.err()
 	}
 	root := &section{problems: p, values: merged}
-	cfg, key := readConfig(root)
+	cfg, key := readConfig(root, func(key string) origin {
+		if src.File != "" {
+			return origin{name: src.File}
+		}
+		return flagOrigin(key)
+	})
 	root.done()
 	cfg.check(p, key)
 	if err := p.err(); err != nil {
@@ -81,9 +86,13 @@ func (src Source) layers(origins map[string]origin) (env, flags tree) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(src.Flags)) {
 		put(flags, key, src.Flags[key])
-		origins[key] = origin{name: "--" + strings.NewReplacer("_", "-", ".", "-").Replace(key)}
+		origins[key] = flagOrigin(key)
 	}
 	return env, flags
+}
+
+func flagOrigin(key string) origin {
+	return origin{name: "--" + strings.NewReplacer("_", "-", ".", "-").Replace(key)}
 }
 
 func put(t tree, key, value string) {
@@ -168,7 +177,9 @@ func flatKey(_ int, field string) string {
 	return field
 }
 
-func readConfig(root *section) (Config, keyFunc) {
+// readConfig reads everything. missing says where the one connector's keys are
+// looked for when they are not there.
+func readConfig(root *section, missing func(key string) origin) (Config, keyFunc) {
 	cfg := DefaultConfig()
 	root.text("listen", &cfg.Listen)
 	root.text("admin", &cfg.Admin)
@@ -206,6 +217,11 @@ func readConfig(root *section) (Config, keyFunc) {
 		single.Tokens = []string{token}
 	}
 	single.Open = open && single.Tokens == nil
+	for _, key := range connectorKeys() {
+		if _, given := root.problems.origins[key]; !given {
+			root.problems.origins[key] = missing(key)
+		}
+	}
 	cfg.Connectors = []Connector{single}
 	return cfg, flatKey
 }

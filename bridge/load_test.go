@@ -134,9 +134,9 @@ func TestLoadMistakes(t *testing.T) {
 		want       []string
 	}{
 		{name: "nothing at all", want: []string{
-			"braze_token: is missing: set the token", "rudder_url: is missing", "write_key: is missing"}},
+			"--braze-token: braze_token: is missing: set the token", "--rudder-url: rudder_url: is missing", "--write-key: write_key: is missing"}},
 		{name: "empty file", file: "# nothing\n", want: []string{
-			"braze_token: is missing: set the token", "rudder_url: is missing", "write_key: is missing"}},
+			"bridge.yaml: braze_token: is missing: set the token", "bridge.yaml: rudder_url: is missing", "bridge.yaml: write_key: is missing"}},
 		{name: "no YAML", file: "a: b\nc: [\n", want: []string{"bridge.yaml:2: config: is not YAML"}},
 		{name: "a list", file: "- a\n", want: []string{"bridge.yaml:1: config: must be a map"}},
 		{name: "text", file: "hello\n", want: []string{"bridge.yaml:1: config: must be a map"}},
@@ -163,7 +163,7 @@ func TestLoadMistakes(t *testing.T) {
 			"bridge.yaml:12: connectors[2].tokens: must be a list, not a single value",
 		}},
 		{name: "connectors is a map", file: "connectors:\n  name: a\n", want: []string{"bridge.yaml:1: connectors: must be a list, not a map"}},
-		{name: "wrong values", file: "listen: here\nadmin: 127.0.0.1:99999\ndata_dir: ' '\nqueue: kafka\nretain: {age: old, size: -1}\nmax_body: 0\ngrace: 2h\nlog: {format: xml, level: loud}\nconnectors:\n  - mode: both\n    missing_external_user_id: keep\n    dedupe_window: 0\n    concurrency: many\n    batch_events: 1.5\n    max_body: 10\n    timeout: 0s\n    backoff: {min: 1s, max: 1ms}\n    open: perhaps\n" + good, want: []string{
+		{name: "wrong values", file: "listen: here\nadmin: 127.0.0.1:99999\ndata_dir: ' '\nqueue: kafka\nretain: {age: old, size: -1}\nmax_body: 0\ngrace: 2h\nlog: {format: xml, level: loud}\nconnectors:\n  - mode: both\n    missing_external_user_id: keep\n    dedupe_window: -1\n    concurrency: many\n    batch_events: 1.5\n    max_body: 10\n    timeout: 0s\n    backoff: {min: 1s, max: 1ms}\n    open: perhaps\n" + good, want: []string{
 			`bridge.yaml:1: listen: must be an address such as 127.0.0.1:8080, not "here"`,
 			`bridge.yaml:2: admin: must be an address`,
 			`bridge.yaml:3: data_dir: is empty`,
@@ -176,7 +176,7 @@ func TestLoadMistakes(t *testing.T) {
 			`bridge.yaml:8: log.level: must be debug, info, warn or error, not "loud"`,
 			`bridge.yaml:10: connectors[0].mode: must be events or webhook, not "both"`,
 			`bridge.yaml:11: connectors[0].missing_external_user_id: must be deliver, dead or drop, not "keep"`,
-			`bridge.yaml:12: connectors[0].dedupe_window: must be between 1 and 100000000, not 0`,
+			`bridge.yaml:12: connectors[0].dedupe_window: must be between 0 and 100000000, not -1`,
 			`bridge.yaml:13: connectors[0].concurrency: must be a whole number, not "many"`,
 			`bridge.yaml:14: connectors[0].batch_events: must be a whole number, not "1.5"`,
 			`bridge.yaml:15: connectors[0].max_body: must be between 1KiB and 64MiB, not 10`,

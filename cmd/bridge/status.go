@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+)
+
+func newStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the ledger of a running bridge, per connector",
+		Long: `Show the ledger of a running bridge, per connector. All counts are events, over
+the lifetime of the store:
+
+  received = duplicates + accepted
+  accepted = filtered + delivered + dead + purged + pending`,
+		Example: `  bridge status
+  bridge status --admin 127.0.0.1:9090 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			body, err := ask(cmd, "/status")
+			if err != nil {
+				return err
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
+				return nil
+			}
+			var status admin.Status
+			if err := json.Unmarshal(body, &status); err != nil {
+				return fmt.Errorf("the answer is not a bridge's status: %w", err)
+			}
+			return printStatus(cmd.OutOrStdout(), status)
+		},
+	}
+	addAdminFlags(cmd)
+	return cmd
+}
+
+func printStatus(to io.Writer, s admin.Status) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\toldest\tdestination\t")
+	for _, c := range s.Connectors {
+		oldest := "-"
+		if c.Pending > 0 {
+			oldest = (time.Duration(c.OldestPendingSeconds*1000) * time.Millisecond).Round(time.Second).String()
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
+			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, oldest, c.Destination.State)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, c := range s.Connectors {
+		if c.Destination.LastError != "" {
+			fmt.Fprintf(to, "%s: %s\n", c.Name, c.Destination.LastError)
+		}
+	}
+	return nil
+}
