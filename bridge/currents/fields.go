@@ -14,10 +14,11 @@ import (
 // It validates nothing, allocates nothing, and gives duplicate keys as they
 // come. Over text that is not valid it stops somewhere; it never panics.
 type FieldIterator struct {
-	object           []byte
-	next             int // index behind the last value
-	keyStart, keyEnd int // between the quotes
+	object           []byte // may go on behind the object's end
+	next             int    // index behind the current value, 0 at first; where late is set, of its first byte
+	keyStart, keyEnd int    // between the quotes
 	valueStart       int
+	late             bool // nobody has looked for the value's end yet
 	escaped          bool
 }
 
@@ -34,33 +35,43 @@ func Fields(object []byte) FieldIterator {
 // there is one.
 func (f *FieldIterator) Next() bool {
 	b := f.object
-	// f.next is at the brace, at a comma, or at white space before one.
-	i := skipSpace(b, f.next+1)
-	if i < len(b) && b[i] == ',' {
-		i = skipSpace(b, i+1)
+	i := f.next
+	if f.late {
+		f.late = false
+		i = skipValue(b, i)
 	}
-	if i >= len(b) || b[i] != '"' {
-		return f.stop()
+	if i > 0 {
+		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
+			f.next = i // at the closing brace, for Leave
+			return false
+		}
+	}
+	if i = skipSpace(b, i+1); i >= len(b) || b[i] != '"' {
+		f.next = i
+		return false
 	}
 	key := i + 1
 	if i, f.escaped = skipString(b, key); i < 0 {
-		return f.stop()
+		f.next = len(b)
+		return false
 	}
 	f.keyStart, f.keyEnd = key, i-1
 	if i >= len(b) || b[i] != ':' {
 		i = skipSpace(b, i)
 	}
-	if i = skipSpace(b, i+1); i >= len(b) {
-		return f.stop()
+	i = skipSpace(b, i+1)
+	f.valueStart, f.next = i, i
+	if i >= len(b) {
+		return false
 	}
-	f.valueStart = i
-	f.next = skipValue(b, i)
+	if b[i] == '"' { // nearly always; what is long to skip may be left to Inner
+		if f.next, _ = skipString(b, i+1); f.next < 0 {
+			f.next = len(b)
+		}
+		return true
+	}
+	f.late = true
 	return true
-}
-
-func (f *FieldIterator) stop() bool {
-	*f = FieldIterator{object: f.object, next: len(f.object)}
-	return false
 }
 
 // Key returns the current member's key as it is written, without its quotes,
@@ -84,11 +95,41 @@ func (f *FieldIterator) KeyIs(name string) bool {
 func (f *FieldIterator) AppendKey(dst []byte) []byte { return appendUnescaped(dst, f.Key()) }
 
 // Value returns the current member's value, without white space around it.
-func (f *FieldIterator) Value() []byte { return f.object[f.valueStart:f.next] }
+func (f *FieldIterator) Value() []byte {
+	f.finish()
+	return f.object[f.valueStart:f.next]
+}
 
 // Span returns the place of the current member in the object: from its key's
 // opening quote to the end of its value.
-func (f *FieldIterator) Span() (start, end int) { return f.keyStart - 1, f.next }
+func (f *FieldIterator) Span() (start, end int) {
+	f.finish()
+	return f.keyStart - 1, f.next
+}
+
+func (f *FieldIterator) finish() {
+	if f.late {
+		f.late = false
+		f.next = skipValue(f.object, f.valueStart)
+	}
+}
+
+// Inner returns an iterator over the members of the current value. Once that
+// is walked to its end, Leave saves f from looking for the value's end again:
+//
+//	inner := f.Inner()
+//	for inner.Next() { … }
+//	f.Leave(&inner)
+func (f *FieldIterator) Inner() FieldIterator { return Fields(f.object[f.valueStart:]) }
+
+// Leave tells f that inner, which f.Inner returned for the current value, was
+// walked to its end. It does nothing where inner is not at its end.
+func (f *FieldIterator) Leave(inner *FieldIterator) {
+	if end := inner.next; f.late && !inner.late && end < len(inner.object) && inner.object[end] == '}' {
+		f.late = false
+		f.next = f.valueStart + end + 1
+	}
+}
 
 // FirstElement returns the first element of an array that Scan has found
 // valid, or nil where it is empty or raw is no array.
@@ -106,17 +147,22 @@ func FirstElement(raw []byte) []byte {
 // skipString returns the index behind the closing quote of the string whose
 // inside starts at i, or -1, and whether an escape is in it.
 func skipString(b []byte, i int) (end int, escaped bool) {
-	for {
-		for i <= len(b)-8 {
-			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
+	for i <= len(b)-8 {
+		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+			i += bits.TrailingZeros64(m) >> 3
+			if b[i] == '"' {
+				return i + 1, false
 			}
-			i += 8
+			break
 		}
-		if i >= len(b) {
-			return -1, escaped
-		}
+		i += 8
+	}
+	return skipOddString(b, i)
+}
+
+// skipOddString goes on at an escape or near the end of the text.
+func skipOddString(b []byte, i int) (end int, escaped bool) {
+	for i < len(b) {
 		switch b[i] {
 		case '"':
 			return i + 1, escaped
@@ -126,7 +172,15 @@ func skipString(b []byte, i int) (end int, escaped bool) {
 		default:
 			i++
 		}
+		for i <= len(b)-8 {
+			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
 	}
+	return -1, escaped
 }
 
 // skipValue returns the index behind the value that starts at i.

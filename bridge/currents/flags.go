@@ -48,8 +48,9 @@ const (
 	flagLiteralUserUsable
 	flagLiteralExternal
 	flagLiteralExternalUsable
-	// A string had an escape; only of use inside a scan.
+	// A string had an escape, a key a dot or slash; only of use inside a scan.
 	flagEscape
+	flagPathByte
 )
 
 // Changed reports whether RudderStack's Braze source would deliver something
@@ -61,12 +62,8 @@ func (f Flags) Changed() bool {
 
 // ownFlags judges the values that are kept in the event.
 func ownFlags(e *Event) (flags Flags) {
-	if n := len(e.ID); n > 0 && e.ID[0] != 'n' && (e.ID[0] != '"' || n == 2 || oddEdge[e.ID[1]] || oddEdge[e.ID[n-2]]) {
-		var buf [64]byte
-		text, _ := AppendText(buf[:0], e.ID)
-		if e.ID[0] != '"' || len(text) == 0 || len(bytes.TrimSpace(text)) != len(text) {
-			flags |= FlagID
-		}
+	if len(e.ID) > 0 && e.ID[0] != 'n' && !keepsID(e.ID) {
+		flags |= FlagID
 	}
 	if n := len(e.Type); n > 2 && e.Type[0] == '"' {
 		name := e.Type[1 : n-1]
@@ -79,6 +76,20 @@ func ownFlags(e *Event) (flags Flags) {
 		}
 	}
 	return flags
+}
+
+// keepsID reports whether RudderStack keeps an id as it is: a string that is
+// not empty and has no white space at its ends.
+func keepsID(raw []byte) bool {
+	if raw[0] != '"' || len(raw) == 2 {
+		return false
+	}
+	if !oddEdge[raw[1]] && !oddEdge[raw[len(raw)-2]] && bytes.IndexByte(raw, '\\') < 0 {
+		return true
+	}
+	var buf [64]byte
+	text, _ := AppendText(buf[:0], raw)
+	return len(bytes.TrimSpace(text)) == len(text)
 }
 
 const longestPrototypeName = len("propertyIsEnumerable")
@@ -94,9 +105,8 @@ func onPrototype(name []byte) bool {
 	return false
 }
 
-// oddEdge marks bytes that may begin or end a string that has white space at
-// its ends: white space itself, escapes, anything beyond ASCII.
-var oddEdge = byteSet(func(c byte) bool { return c <= ' ' || c == '\\' || c >= utf8.RuneSelf })
+// oddEdge marks bytes that may be white space or part of it.
+var oddEdge = byteSet(func(c byte) bool { return c <= ' ' || c >= utf8.RuneSelf })
 
 // oddKey marks bytes that may begin a key that JavaScript reads as a whole number.
 var oddKey = byteSet(func(c byte) bool {
@@ -108,11 +118,6 @@ func byteSet(in func(byte) bool) (set [256]bool) {
 		set[c] = in(byte(c))
 	}
 	return set
-}
-
-// looksLikePath reports whether a key of the event may be a path into it.
-func looksLikePath(key []byte) bool {
-	return len(key) > 4 && key[4] == '.' || len(key) > 10 && key[10] == '.'
 }
 
 // literalPath notes a key of the event that RudderStack reads in place of the
@@ -140,22 +145,13 @@ func propertyKey(key []byte) (flags Flags) {
 	if len(key) == 0 {
 		return FlagPathKey
 	}
-	if hasPathByte(key) || wholeNumber(key) {
+	if bytes.ContainsAny(key, `./\`) || wholeNumber(key) {
 		flags = FlagPathKey
 	}
 	if unsafePath(key) {
 		flags |= FlagUnsafeKey
 	}
 	return flags
-}
-
-func hasPathByte(key []byte) bool {
-	for _, c := range key {
-		if c == '.' || c == '/' || c == '\\' {
-			return true
-		}
-	}
-	return false
 }
 
 // unsafePath reports whether a segment of the path is a name that RudderStack

@@ -2,7 +2,6 @@ package currents
 
 import (
 	"bytes"
-	"math"
 	"strconv"
 )
 
@@ -57,21 +56,16 @@ func digits(body []byte, i int) int {
 // numberChanges reports whether a number comes out of a float64 as another
 // one: an integer beyond 2^53, too many digits, too large, too small.
 func numberChanges(raw []byte) bool {
+	if !bytes.ContainsAny(raw, ".eE") {
+		n, err := strconv.ParseInt(string(raw), 10, 64)
+		return err != nil || n < -1<<53 || n > 1<<53
+	}
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
 		return true // out of range
 	}
-	if bytes.IndexAny(raw, ".eE") < 0 {
-		return math.Abs(f) > 1<<53 || len(raw) > 20 || !exactInteger(raw)
-	}
 	var buf [32]byte
 	return !sameDecimal(raw, strconv.AppendFloat(buf[:0], f, 'e', -1, 64))
-}
-
-// exactInteger reports whether an integer of at most 19 digits is at most 2^53.
-func exactInteger(raw []byte) bool {
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	return err == nil && n >= -1<<53 && n <= 1<<53
 }
 
 // sameDecimal reports whether two numbers are written with the same
@@ -142,7 +136,7 @@ func (d *decimal) next() byte {
 // isZero reports whether a valid number is 0 to JavaScript, and so counts as
 // nothing: 0, -0, 0.00, 0e9, 1e-400.
 func isZero(raw []byte) bool {
-	small := len(raw) > 300 || bytes.IndexAny(raw, "eE") >= 0 // may be too small for a float64
+	small := len(raw) > 300 || bytes.ContainsAny(raw, "eE") // may be too small for a float64
 	for _, c := range raw {
 		if c|0x20 == 'e' {
 			break

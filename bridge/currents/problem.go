@@ -67,7 +67,7 @@ func (e *Event) HasExternalUserID() bool { return usable(e.ExternalUserID) }
 
 // usable reports whether RudderStack takes a value for an identity.
 func usable(raw []byte) bool {
-	return !falsy(raw) && (raw[0] != '"' || !blank(raw[1:len(raw)-1]))
+	return !falsy(raw) && (raw[0] != '"' || !blank(raw))
 }
 
 // falsy reports whether a raw value counts as nothing in JavaScript; an absent
@@ -78,7 +78,7 @@ func falsy(raw []byte) bool {
 	}
 	switch raw[0] {
 	case '"':
-		return len(raw) == 2
+		return len(raw) <= 2
 	case 'n', 'f':
 		return true
 	case '{', '[', 't':
@@ -87,16 +87,19 @@ func falsy(raw []byte) bool {
 	return isZero(raw)
 }
 
-// blank reports whether a string's inside is nothing but white space, escapes
+// blank reports whether a raw string is nothing but white space, escapes
 // undone, by the notion of strings.TrimSpace.
-func blank(inside []byte) bool {
+func blank(raw []byte) bool {
+	inside := raw[1 : len(raw)-1]
 	for i := 0; i < len(inside); {
 		var r rune
 		n := 1
 		switch c := inside[i]; {
 		case c == '\\':
 			var unit uint16
-			n, unit = escape(inside, i)
+			if n, unit = escape(inside, i); n < 0 {
+				return false
+			}
 			r = rune(unit)
 		case c < utf8.RuneSelf:
 			r = rune(c)

@@ -90,7 +90,7 @@ func (b *Batch) event(body []byte, i int) int {
 		}
 		if key == nil {
 			e.End = at
-			e.Flags = (b.flags | ownFlags(e)) &^ flagEscape
+			e.Flags = (b.flags | ownFlags(e)) &^ (flagEscape | flagPathByte)
 			return at
 		}
 		b.flags |= odd
@@ -107,7 +107,7 @@ func (b *Batch) event(body []byte, i int) int {
 			i = b.properties(body, at)
 		default:
 			i = b.value(body, at)
-			if i >= 0 && looksLikePath(key) {
+			if i >= 0 && odd != 0 {
 				b.flags = literalPath(b.flags, key, body[at:i])
 			}
 		}
@@ -158,7 +158,7 @@ func (b *Batch) properties(body []byte, i int) int {
 			return at
 		}
 		b.flags |= odd
-		if len(key) == 0 || odd != 0 || oddKey[key[0]] || len(key) == 9 || len(key) == 11 || hasPathByte(key) {
+		if odd != 0 || len(key) == 0 || oddKey[key[0]] || unsafeSegment(key) {
 			b.flags |= propertyKey(b.plain(key, odd))
 		}
 		if i = b.value(body, at); i < 0 {
@@ -171,7 +171,7 @@ func (b *Batch) properties(body []byte, i int) int {
 // opening brace (first) or the index behind the last value. It returns the
 // index of the member's value and its key without the quotes, or, where the
 // object ends, the index behind it and nil, or a negative end and nil. odd
-// holds what was seen in the key, flagEscape among it.
+// holds what was seen in the key, flagEscape and flagPathByte among it.
 func nextMember(body []byte, i int, first bool) (at int, key []byte, odd Flags) {
 	if first {
 		i = skipSpace(body, i+1)
@@ -195,7 +195,7 @@ func nextMember(body []byte, i int, first bool) (at int, key []byte, odd Flags) 
 		return ^i, nil, 0
 	}
 	start := i + 1
-	i, odd = scanString(body, start)
+	i, odd = scanKey(body, start)
 	if i < 0 {
 		return i, nil, 0
 	}

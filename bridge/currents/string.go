@@ -1,6 +1,7 @@
 package currents
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -37,6 +38,42 @@ func scanString(body []byte, i int) (end int, flags Flags) {
 	return scanOddString(body, i)
 }
 
+// scanKey is scanString for a key. It also looks for dots and slashes, which
+// mean something in a key (flagPathByte).
+func scanKey(body []byte, i int) (end int, flags Flags) {
+	start := i
+	seen := uint64(0)
+	for i <= len(body)-8 {
+		x := binary.LittleEndian.Uint64(body[i:])
+		m, p := special(x), pathBytes(x)
+		if m != 0 {
+			n := bits.TrailingZeros64(m)
+			i += n >> 3
+			if body[i] != '"' {
+				break
+			}
+			if seen|p<<(63-n) != 0 { // only those before the quote
+				flags = flagPathByte
+			}
+			return i + 1, flags
+		}
+		seen |= p
+		i += 8
+	}
+	end, flags = scanOddString(body, i)
+	if end >= 0 && bytes.ContainsAny(body[start:end], "./") {
+		flags |= flagPathByte
+	}
+	return end, flags
+}
+
+// pathBytes marks, by their top bit, the dots and slashes of x. The lowest mark
+// is exact.
+func pathBytes(x uint64) uint64 {
+	y := (x | ones) ^ '/'*ones // the dot (0x2e) and the slash (0x2f) become 0
+	return (y - ones) &^ y & tops
+}
+
 // scanOddString goes on with a string at an escape, at a control character or
 // near the end of the body.
 func scanOddString(body []byte, i int) (end int, flags Flags) {
@@ -50,10 +87,10 @@ func scanOddString(body []byte, i int) (end int, flags Flags) {
 			}
 			i += n
 			flags |= flagEscape
-			switch low := unit&0xfc00 == 0xdc00; {
-			case unit == 0:
+			if unit == 0 {
 				flags |= FlagNul
-			case low != high:
+			}
+			if low := unit&0xfc00 == 0xdc00; low != high {
 				flags |= FlagSurrogate
 			}
 			high = unit&0xfc00 == 0xd800

@@ -47,7 +47,6 @@ type fields struct {
 	userID, externalUserID, deviceID, timezone []byte
 
 	moved [movedCount][]byte
-	left  bool                // a member of properties stays
 	cut   bool                // a member of properties moves
 	runs  [movedCount + 1]run // those that stay, between those that move
 	used  int                 // of runs; more than len(runs) with duplicates only
@@ -56,11 +55,11 @@ type fields struct {
 // run is a run of members of properties that stay: properties[from:to].
 type run struct{ from, to int }
 
+// read walks the event once, user and properties in their place.
 func (e *fields) read(event []byte) {
-	var scratch [64]byte
-	var user []byte
+	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {
-		switch key := plainKey(&f, scratch[:0]); string(key) {
+		switch string(plainKey(&f, scratch[:0])) {
 		case "event_type":
 			e.eventType = f.Value()
 		case "id":
@@ -68,18 +67,22 @@ func (e *fields) read(event []byte) {
 		case "time":
 			e.time = f.Value()
 		case "user":
-			user = f.Value()
+			inner := f.Inner()
+			e.readUser(&inner, scratch[:0])
+			f.Leave(&inner)
 		case "properties":
+			inner := f.Inner()
+			e.readProperties(&inner, scratch[:0])
+			f.Leave(&inner)
 			e.properties = f.Value()
 		}
 	}
-	e.readUser(user, scratch[:0])
-	e.readProperties(scratch[:0])
 }
 
-func (e *fields) readUser(user, scratch []byte) {
-	for f := currents.Fields(user); f.Next(); {
-		switch key := plainKey(&f, scratch); string(key) {
+func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
+	e.userID, e.externalUserID, e.deviceID, e.timezone = nil, nil, nil, nil // of an earlier duplicate
+	for f.Next() {
+		switch string(plainKey(f, scratch)) {
 		case "user_id":
 			e.userID = f.Value()
 		case "external_user_id":
@@ -93,28 +96,37 @@ func (e *fields) readUser(user, scratch []byte) {
 }
 
 // readProperties takes out what moves and notes the runs of what stays.
-func (e *fields) readProperties(scratch []byte) {
-	inRun := false
-	for f := currents.Fields(e.properties); f.Next(); {
-		if i := movedIndex(plainKey(&f, scratch)); i != notMoved {
-			e.moved[i] = f.Value()
-			e.cut = true
-			inRun = false
+func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
+	e.moved = [movedCount][]byte{} // of an earlier duplicate
+	e.used, e.cut = 0, false
+	from, to := -1, 0
+	for f.Next() {
+		i := movedIndex(plainKey(f, scratch))
+		if i == notMoved {
+			start, end := f.Span()
+			if from < 0 {
+				from = start
+			}
+			to = end
 			continue
 		}
-		from, to := f.Span()
-		if !inRun {
-			inRun = true
-			e.left = true
-			e.used++
-			if e.used <= len(e.runs) {
-				e.runs[e.used-1].from = from
-			}
-		}
-		if e.used <= len(e.runs) {
-			e.runs[e.used-1].to = to
-		}
+		e.moved[i] = f.Value()
+		e.cut = true
+		e.keep(from, to)
+		from = -1
 	}
+	e.keep(from, to)
+}
+
+// keep notes a run; there is none where from is negative.
+func (e *fields) keep(from, to int) {
+	if from < 0 {
+		return
+	}
+	if e.used < len(e.runs) {
+		e.runs[e.used] = run{from, to}
+	}
+	e.used++
 }
 
 // appendProperties appends what stays of properties, as it was written.
@@ -125,7 +137,7 @@ func (e *fields) appendProperties(dst []byte) []byte {
 		return dst
 	case e.properties[0] != '{':
 		return appendMember(dst, key, e.properties)
-	case !e.left:
+	case e.used == 0:
 		return dst
 	case !e.cut:
 		return appendMember(dst, key, e.properties)

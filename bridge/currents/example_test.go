@@ -1,0 +1,129 @@
+package currents_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+func ExampleBatch_Scan() {
+	body := []byte(`{"events":[
+		{"event_type":"users.messages.email.Open","id":"a1","user":{"user_id":"bz1","external_user_id":"ext1"}},
+		{"event_type":"users.messages.email.Open","id":12,"user":{"user_id":"bz2"},"properties":{"v2.0":9007199254740993,"note":"\u0000"}},
+		"not an event"]}`)
+	batch := currents.Batch{Limit: 100_000}
+	if err := batch.Scan(body); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range batch.Events {
+		id, ok := currents.AppendID(nil, e.ID)
+		fmt.Printf("%d bytes, id %s %t, problem %q, in webhook mode %q, changed there %t, external id %t\n",
+			e.End-e.Start, id, ok, e.Problem(), e.WebhookProblem(), e.Changed(), e.HasExternalUserID())
+	}
+	batch.Reset()
+	// Output:
+	// 103 bytes, id a1 true, problem "", in webhook mode "", changed there false, external id true
+	// 130 bytes, id 12 true, problem "", in webhook mode "nul", changed there true, external id false
+	// 14 bytes, id  false, problem "not_an_object", in webhook mode "not_an_object", changed there false, external id false
+}
+
+func ExampleBatch_Scan_errors() {
+	batch := currents.Batch{Limit: 1}
+	for _, body := range []string{" \n", `{"events":[}`, `{"event":[]}`, `{"events":[{},{}]}`} {
+		err := batch.Scan([]byte(body))
+		var syntax *currents.SyntaxError
+		switch {
+		case currents.IsBlank([]byte(body)):
+			fmt.Println("nothing sent")
+		case errors.As(err, &syntax):
+			fmt.Println("not JSON from byte", syntax.Offset, errors.Is(err, currents.ErrNotJSON))
+		case errors.Is(err, currents.ErrNoEvents):
+			fmt.Println("no batch")
+		case errors.Is(err, currents.ErrTooManyEvents):
+			fmt.Println("too many")
+		}
+	}
+	// Output:
+	// nothing sent
+	// not JSON from byte 11 true
+	// no batch
+	// too many
+}
+
+func ExampleFields() {
+	object := []byte(`{"name":"Seat chosen", "user": {"us\u0065r_id":"bz1"}, "path":["a","b"]}`)
+	for f := currents.Fields(object); f.Next(); {
+		start, end := f.Span()
+		fmt.Printf("%s is %s, at %d to %d\n", f.Key(), f.Value(), start, end)
+		if f.KeyIs("path") {
+			fmt.Printf("first: %s\n", currents.FirstElement(f.Value()))
+		}
+	}
+	// Output:
+	// name is "Seat chosen", at 1 to 21
+	// user is {"us\u0065r_id":"bz1"}, at 23 to 53
+	// path is ["a","b"], at 55 to 71
+	// first: "a"
+}
+
+// Walking into a value and leaving it again reads its bytes only once.
+func ExampleFieldIterator_Inner() {
+	event := []byte(`{"id":"0b4f","user":{"us\u0065r_id":"bz1","timezone":"Europe/Berlin"}}`)
+	for f := currents.Fields(event); f.Next(); {
+		inner := f.Inner()
+		for inner.Next() {
+			text, _ := currents.AppendText(nil, inner.Value())
+			fmt.Printf("%s.%s (escaped %t) is %s\n", f.Key(), inner.AppendKey(nil), inner.Escaped(), text)
+		}
+		f.Leave(&inner)
+	}
+	// Output:
+	// user.user_id (escaped true) is bz1
+	// user.timezone (escaped false) is Europe/Berlin
+}
+
+func ExampleUsableID() {
+	for _, id := range []string{`"0b4f"`, `12345`, `" "`, `0`, `null`, `true`} {
+		fmt.Println(id, currents.UsableID([]byte(id)))
+	}
+	// Output:
+	// "0b4f" true
+	// 12345 true
+	// " " false
+	// 0 false
+	// null false
+	// true false
+}
+
+func ExampleFlags() {
+	body := []byte(`{"events":[{"properties":{"a.b":1,"prototype":2,"big":1e400,"half":"\ud800\u0000"},"id":7,"event_type":"toString"}]}`)
+	var batch currents.Batch
+	if err := batch.Scan(body); err != nil {
+		fmt.Println(err)
+		return
+	}
+	flags := batch.Events[0].Flags
+	for _, kind := range []struct {
+		name string
+		flag currents.Flags
+	}{
+		{"nul", currents.FlagNul}, {"unsafe key", currents.FlagUnsafeKey}, {"key read as a path", currents.FlagPathKey},
+		{"number", currents.FlagNumber}, {"surrogate", currents.FlagSurrogate}, {"id", currents.FlagID},
+		{"event type", currents.FlagEventType}, {"properties", currents.FlagProperties},
+	} {
+		fmt.Println(kind.name, flags&kind.flag != 0)
+	}
+	fmt.Println(batch.Events[0].Problem() == currents.NoIdentity)
+	// Output:
+	// nul true
+	// unsafe key true
+	// key read as a path true
+	// number true
+	// surrogate true
+	// id true
+	// event type true
+	// properties false
+	// true
+}

@@ -1,0 +1,112 @@
+package currents_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+type member struct{ key, value string }
+
+func members(object string) (list []member) {
+	for f := currents.Fields([]byte(object)); f.Next(); {
+		list = append(list, member{string(f.Key()), string(f.Value())})
+	}
+	return list
+}
+
+func TestFields(t *testing.T) {
+	tests := []struct {
+		object string
+		want   []member
+	}{
+		{`{}`, nil}, {`{ }`, nil}, {``, nil}, {`[1]`, nil}, {`"a"`, nil}, {`null`, nil},
+		{`{"a":1}`, []member{{"a", "1"}}},
+		{`{"a":1,"a":-2.5e3,"":null,"b":true}`, []member{{"a", "1"}, {"a", "-2.5e3"}, {"", "null"}, {"b", "true"}}},
+		{" { \"a\" : 1 }"[1:], []member{{"a", "1"}}},
+		{"{ \"a\"\n:\t\"x\" ,\r\"b\" : [ 1, {\"c\":\"]}\"} ] , \"d\":{\"e\":\"\\\"}\"}\n}", []member{{"a", `"x"`}, {"b", `[ 1, {"c":"]}"} ]`}, {"d", `{"e":"\"}"}`}}},
+		{`{"a long key with \" and \\":"a long value with \" and \\"}`, []member{{`a long key with \" and \\`, `"a long value with \" and \\"`}}},
+	}
+	for _, tt := range tests {
+		require.Equal(t, tt.want, members(tt.object), tt.object)
+	}
+}
+
+func TestFieldsKeys(t *testing.T) {
+	object := []byte(`{"a\u0062c":1,"abc":2,"abcd":3,"\ud83d\ude00":4}`)
+	f := currents.Fields(object)
+	require.True(t, f.Next())
+	require.True(t, f.Escaped())
+	require.True(t, f.KeyIs("abc"))
+	require.False(t, f.KeyIs(`a\u0062c`))
+	require.Equal(t, "> abc", string(f.AppendKey([]byte("> "))))
+	require.True(t, f.Next())
+	require.False(t, f.Escaped())
+	require.True(t, f.KeyIs("abc"))
+	start, end := f.Span()
+	require.Equal(t, `"abc":2`, string(object[start:end]))
+	require.True(t, f.Next())
+	require.False(t, f.KeyIs("abc"))
+	require.True(t, f.Next())
+	require.True(t, f.KeyIs("😀"))
+	require.False(t, f.Next())
+	require.False(t, f.Next(), "an iterator that has ended stays so")
+}
+
+// TestFieldsInner walks into values, leaves them at their end, early, and not
+// at all; the outer iterator goes on with the next member each time.
+func TestFieldsInner(t *testing.T) {
+	object := []byte(`{"a":{"b":1,"c":{"d":[2]}} , "e":{ } ,"f":[{"g":3}],"h":{"i":4},"j":5}`)
+	for _, steps := range []int{0, 1, 2, 9} {
+		var keys, inside []string
+		for f := currents.Fields(object); f.Next(); {
+			keys = append(keys, string(f.Key()))
+			inner := f.Inner()
+			for range steps {
+				if inner.Next() {
+					inside = append(inside, string(inner.Key())+string(inner.Value()))
+				}
+			}
+			f.Leave(&inner)
+			if f.KeyIs("h") {
+				require.Equal(t, `{"i":4}`, string(f.Value()))
+			}
+		}
+		require.Equal(t, []string{"a", "e", "f", "h", "j"}, keys)
+		want := []string{"b1", `c{"d":[2]}`, "i4"}
+		if steps == 1 {
+			want = []string{"b1", "i4"}
+		}
+		require.Equal(t, want[:min(len(want), 3*steps)], append([]string{}, inside...))
+	}
+}
+
+func TestFirstElement(t *testing.T) {
+	for raw, want := range map[string]string{`[]`: "", `[ ]`: "", `[1,2]`: "1", `[ "a,]" ]`: `"a,]"`, `[[1],2]`: "[1]", `[{"a":[]} ,1]`: `{"a":[]}`, `{}`: "", `1`: "", ``: "", `[`: ""} {
+		require.Equal(t, want, string(currents.FirstElement([]byte(raw))), raw)
+	}
+}
+
+// FuzzFields walks anything: it must end and never panic.
+func FuzzFields(f *testing.F) {
+	for _, seed := range append(oddBodies(), `{"a`, `{"a"`, `{"a":`, `{"a":"`, `{"a":"\`, `{"a":[`, `{"a" 1`, `{,`, `{"a":}`) {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		count := 0
+		for f := currents.Fields(raw); f.Next(); count++ {
+			inner := f.Inner()
+			for inner.Next() {
+				_, _ = inner.Value(), inner.AppendKey(nil)
+			}
+			f.Leave(&inner)
+			_, _ = f.Value(), f.KeyIs("a")
+			start, end := f.Span()
+			require.LessOrEqual(t, start, end)
+		}
+		require.LessOrEqual(t, count, len(raw))
+		currents.FirstElement(raw)
+	})
+}

@@ -1,0 +1,201 @@
+package currents_test
+
+import (
+	"errors"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+func scan(t *testing.T, body string) []currents.Event {
+	t.Helper()
+	var batch currents.Batch
+	require.NoError(t, batch.Scan([]byte(body)))
+	return batch.Events
+}
+
+// scanOne scans a body whose only event is given.
+func scanOne(t *testing.T, event string) currents.Event {
+	t.Helper()
+	events := scan(t, `{"events":[`+event+`]}`)
+	require.Len(t, events, 1)
+	return events[0]
+}
+
+func TestScanFindsEventsInPlace(t *testing.T) {
+	body := " {\"x\" : [{\"events\":[7]}],\n\"events\": [ {\"id\":1} , 5,\t\"a\",null,[1, 2] ,{ } ] , \"y\":{}} \r\n"
+	var got []string
+	for _, e := range scan(t, body) {
+		got = append(got, body[e.Start:e.End])
+		require.Equal(t, body[e.Start] == '{', e.Object)
+	}
+	require.Equal(t, []string{`{"id":1}`, `5`, `"a"`, `null`, `[1, 2]`, `{ }`}, got)
+}
+
+func TestScanReadsTheValuesThatDecide(t *testing.T) {
+	tests := []struct{ name, event, typ, id, user, external string }{
+		{"plain", `{"event_type":"t","id":"i","user":{"user_id":"u","external_user_id":"e"}}`, `"t"`, `"i"`, `"u"`, `"e"`},
+		{"raw values of any type", `{"event_type":[1, 2],"id":-1.5e3,"user":{"user_id":{"a":[]},"external_user_id":null}}`, `[1, 2]`, `-1.5e3`, `{"a":[]}`, `null`},
+		{"absent", `{"properties":{"event_type":1,"id":2,"user":{"user_id":3}}}`, ``, ``, ``, ``},
+		{"white space", "{ \"event_type\"\n:\t\"t\" , \"user\" : { \"user_id\" : \"u\" } }", `"t"`, ``, `"u"`, ``},
+		{"escaped keys", `{"event\u005ftype":"t","\u0069\u0064":"i","us\u0065r":{"user_\u0069d":"u","external\u005fuser\u005fid":"e"}}`, `"t"`, `"i"`, `"u"`, `"e"`},
+		{"case matters", `{"Event_type":"t","ID":"i","User":{"user_id":"u"}}`, ``, ``, ``, ``},
+		{"the last duplicate wins", `{"id":1,"id":2,"event_type":"a","event_type":null,"user":{"user_id":1,"user_id":2}}`, `null`, `2`, `2`, ``},
+		{"a later user replaces the whole", `{"user":{"user_id":"u"},"user":{"external_user_id":"e"}}`, ``, ``, ``, `"e"`},
+		{"a later user that is no object", `{"user":{"user_id":"u"},"user":[{"user_id":"x"}]}`, ``, ``, ``, ``},
+		{"a user that is a string", `{"user":"user_id"}`, ``, ``, ``, ``},
+		{"escapes stay", `{"event_type":"a\u0062\"","id":"\\"}`, `"a\u0062\""`, `"\\"`, ``, ``},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := scanOne(t, tt.event)
+			require.True(t, e.Object)
+			for _, v := range []struct {
+				want string
+				got  []byte
+			}{{tt.typ, e.Type}, {tt.id, e.ID}, {tt.user, e.UserID}, {tt.external, e.ExternalUserID}} {
+				require.Equal(t, v.want, string(v.got))
+				require.Equal(t, v.want == "", v.got == nil)
+			}
+		})
+	}
+}
+
+func TestScanTakesTheLastEvents(t *testing.T) {
+	require.Len(t, scan(t, `{"events":[1],"\u0065vents":[2,3]}`), 2)
+	require.Len(t, scan(t, `{"events":5,"events":[]}`), 0)
+	var batch currents.Batch
+	require.ErrorIs(t, batch.Scan([]byte(`{"events":[1],"events":null}`)), currents.ErrNoEvents)
+	require.Empty(t, batch.Events)
+}
+
+func TestScanWithoutEvents(t *testing.T) {
+	for _, body := range []string{`{}`, `[]`, `null`, `5`, `"events"`, `[{"events":[]}]`, `{"a":{"events":[]}}`, `{"Events":[]}`, `{"events":{}}`, `{"events":"[]"}`} {
+		var batch currents.Batch
+		require.ErrorIs(t, batch.Scan([]byte(body)), currents.ErrNoEvents, body)
+	}
+}
+
+func TestScanRefusesWhatIsNotJSON(t *testing.T) {
+	tests := []struct {
+		body   string
+		offset int
+	}{
+		{``, 0}, {`  `, 2}, {"\ufeff{}", 0}, {`{"events":[]}x`, 13}, {`{"events":[]}{"events":[]}`, 13},
+		{`{"events":[`, 11}, {`{"events":[{]}`, 12}, {`{"events":[1,]}`, 13}, {`{"events":[{"a":1,}]}`, 18},
+		{`{"events":[{"a" 1}]}`, 16}, {`{"events":[{'a':1}]}`, 12}, {`{"events":[[1}]}`, 13}, {`{"events":[{"a":[{]}]}`, 18},
+		{"{\"events\":[\"a\tb\"]}", 13}, {"{\"events\":[\"\x00\"]}", 12}, {"{\"events\":[\"0123456789\n\"]}", 22},
+		{`{"events":["\a"]}`, 13}, {`{"events":["\u00g0"]}`, 16}, {`{"events":["\u00`, 16}, {`{"events":["a`, 13},
+		{`{"events":[01]}`, 12}, {`{"events":[1.]}`, 13}, {`{"events":[1e]}`, 13}, {`{"events":[-]}`, 12}, {`{"events":[+1]}`, 11},
+		{`{"events":[.1]}`, 11}, {`{"events":[1.5.2]}`, 14}, {`{"events":[nulL]}`, 14}, {`{"events":[NaN]}`, 11},
+		{`{"events":[{"id":01}]}`, 18}, {`{"events":[{"user":{"user_id":tru}}]}`, 33}, {`{"events":[{"properties":{"a":1,}}]}`, 32},
+		{`{"a":[1,{"b":nul}],"events":[]}`, 16}, {`[[1,2]`, 6}, {`[1}`, 2}, {`{"a":1]`, 6}, {`{"a":1,5}`, 7},
+	}
+	var batch currents.Batch
+	for _, tt := range tests {
+		require.NoError(t, batch.Scan([]byte(`{"events":[{}]}`)))
+		err := batch.Scan([]byte(tt.body))
+		require.ErrorIs(t, err, currents.ErrNotJSON, tt.body)
+		var syntax *currents.SyntaxError
+		require.True(t, errors.As(err, &syntax))
+		require.Equal(t, tt.offset, syntax.Offset, tt.body)
+		require.Empty(t, batch.Events)
+		require.Contains(t, err.Error(), "at byte "+strconv.Itoa(tt.offset))
+	}
+}
+
+func TestScanTakesOddStrings(t *testing.T) {
+	for _, value := range []string{"\"\xff\xfe\xc3\"", `"\ud800"`, `"\udc00\ud800x"`, "\"\x7f\u2028\"", `"\"\\\/\b\f\n\r\t\u00e9"`, "\"\xed\xa0\x80 long enough for words\""} {
+		body := `{"events":[` + value + `]}`
+		e := scan(t, body)[0]
+		require.Equal(t, value, body[e.Start:e.End])
+	}
+}
+
+// TestScanSurvivesDepth nests far deeper than a goroutine's stack would allow.
+func TestScanSurvivesDepth(t *testing.T) {
+	const depth = 8 << 20
+	bodies := map[string]string{
+		"arrays never closed":  strings.Repeat("[", 2*depth),
+		"arrays in an event":   `{"events":[{"properties":{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}]}`,
+		"objects in an event":  `{"events":[{"a":` + strings.Repeat(`{"":`, depth/4) + `1` + strings.Repeat("}", depth/4) + `}]}`,
+		"closed the wrong way": `{"events":[` + strings.Repeat("[", depth) + strings.Repeat("]", depth-1) + `}]}`,
+	}
+	for name, text := range bodies {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(text)
+			var batch currents.Batch
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := batch.Scan(body)
+			runtime.ReadMemStats(&after)
+			require.Equal(t, strings.HasSuffix(name, "event"), err == nil, "%v", err)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(body)))
+		})
+	}
+}
+
+// TestScanKnowsBracketsApart closes mixed brackets across the word of 64.
+func TestScanKnowsBracketsApart(t *testing.T) {
+	var opened, closed string
+	var batch currents.Batch
+	for depth := range 200 {
+		if depth%3 == 0 {
+			opened, closed = opened+`{"a":`, `}`+closed
+		} else {
+			opened, closed = opened+`[`, `]`+closed
+		}
+		require.NoError(t, batch.Scan([]byte(`{"events":[`+opened+`1`+closed+`]}`)))
+		for i := range closed {
+			wrong := []byte(closed)
+			wrong[i] ^= ']' ^ '}'
+			require.ErrorIs(t, batch.Scan([]byte(`{"events":[`+opened+`1`+string(wrong)+`]}`)), currents.ErrNotJSON)
+		}
+	}
+}
+
+func TestScanLargeBodies(t *testing.T) {
+	events := scan(t, `{"events":[`+strings.Repeat(`{"id":1},`, 99_999)+`{"id":2}]}`)
+	require.Len(t, events, 100_000)
+	require.Equal(t, "2", string(events[99_999].ID))
+	long := `"` + strings.Repeat("x", 10<<20) + `"`
+	e := scanOne(t, `{"event_type":"t","properties":{"a":`+long+`}}`)
+	require.Equal(t, len(`{"event_type":"t","properties":{"a":}}`)+len(long), e.End-e.Start)
+}
+
+func TestScanLimit(t *testing.T) {
+	batch := currents.Batch{Limit: 2}
+	require.NoError(t, batch.Scan([]byte(`{"events":[{},{}]}`)))
+	require.ErrorIs(t, batch.Scan([]byte(`{"events":[{},{},{}]}`)), currents.ErrTooManyEvents)
+	require.Empty(t, batch.Events)
+	require.ErrorIs(t, batch.Scan([]byte(`{"events":[{},{},{},{},{]}`)), currents.ErrNotJSON)
+	require.NoError(t, batch.Scan([]byte(`{"events":[1,2,3],"events":[{}]}`)))
+	require.Len(t, batch.Events, 1)
+	many := []byte(`{"events":[` + strings.Repeat("1,", 1<<20) + `1]}`)
+	require.ErrorIs(t, batch.Scan(many), currents.ErrTooManyEvents)
+	require.LessOrEqual(t, cap(batch.Events), 8, "events beyond the limit take memory")
+}
+
+func TestScanIsAFreshStartEachTime(t *testing.T) {
+	var batch currents.Batch
+	require.NoError(t, batch.Scan([]byte(`{"events":[{"event_type":"constructor","id":" ","properties":{"a.b":1,"__proto__":9007199254740993,"z":"\u0000"}}]}`)))
+	require.True(t, batch.Events[0].Changed())
+	require.NoError(t, batch.Scan([]byte(`{"events":[{"id":"x"}]}`)))
+	require.Len(t, batch.Events, 1)
+	require.Zero(t, batch.Events[0].Flags)
+	require.Nil(t, batch.Events[0].Type)
+	batch.Limit = 7
+	batch.Reset()
+	require.Equal(t, currents.Batch{Limit: 7}, batch)
+}
+
+func TestIsBlank(t *testing.T) {
+	for body, want := range map[string]bool{"": true, " \t\r\n": true, "{}": false, " x": false, "\v": false, "\u00a0": false} {
+		require.Equal(t, want, currents.IsBlank([]byte(body)), "%q", body)
+	}
+}

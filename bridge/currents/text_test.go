@@ -1,0 +1,59 @@
+package currents_test
+
+import (
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+func TestAppendText(t *testing.T) {
+	for raw, want := range map[string]string{
+		`""`: "", `"abc"`: "abc", `"\"\\\/\b\f\n\r\t"`: "\"\\/\b\f\n\r\t", `"\u0041\u00e9\u20AC"`: "Aé€", `"x\ud83d\ude00y"`: "x😀y",
+		`"\u0000"`: "\x00", `"\ud800"`: "\xed\xa0\x80", `"\udfff!"`: "\xed\xbf\xbf!", `"\ud800\ud83d\ude00"`: "\xed\xa0\x80😀", `"\ud800\n"`: "\xed\xa0\x80\n", "\"\xff\"": "\xff",
+	} {
+		text, ok := currents.AppendText([]byte("> "), []byte(raw))
+		require.True(t, ok)
+		require.Equal(t, "> "+want, string(text), raw)
+	}
+	for _, raw := range []string{``, `"`, `1`, `null`, `{}`, `["a"]`} {
+		text, ok := currents.AppendText([]byte("> "), []byte(raw))
+		require.False(t, ok, raw)
+		require.Equal(t, "> ", string(text))
+	}
+}
+
+func TestAppendID(t *testing.T) {
+	for raw, want := range map[string]string{`"a\u0062"`: "ab", `" a "`: " a ", `123`: "123", `-1.50e3`: "-1.50e3", `9007199254740993`: "9007199254740993", `"0"`: "0"} {
+		text, ok := currents.AppendID(nil, []byte(raw))
+		require.True(t, ok, raw)
+		require.True(t, currents.UsableID([]byte(raw)))
+		require.Equal(t, want, string(text))
+	}
+	for _, raw := range []string{``, `null`, `""`, `" \t\u00a0"`, `0`, `0.0`, `true`, `false`, `{}`, `["a"]`} {
+		_, ok := currents.AppendID(nil, []byte(raw))
+		require.False(t, ok, raw)
+		require.False(t, currents.UsableID([]byte(raw)))
+	}
+}
+
+// FuzzAppendText holds AppendText against encoding/json, which puts U+FFFD
+// where a string is not Unicode, and checks that nothing else differs.
+func FuzzAppendText(f *testing.F) {
+	for _, inside := range []string{``, `a`, `\u00e9\ud83d\ude00`, `\\\"\/`, `\ud800\u0061`, "\xff"} {
+		f.Add([]byte(inside))
+	}
+	f.Fuzz(func(t *testing.T, inside []byte) {
+		raw := append(append([]byte{'"'}, inside...), '"')
+		text, _ := currents.AppendText(nil, raw) // must not panic over anything
+		currents.UsableID(raw)
+		var want string
+		if json.Unmarshal(raw, &want) != nil || !utf8.Valid(text) {
+			return
+		}
+		require.Equal(t, want, string(text))
+	})
+}

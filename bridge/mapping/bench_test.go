@@ -1,0 +1,42 @@
+package mapping_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+)
+
+// BenchmarkMap maps 100 events of about 1 KB, each into the same buffer.
+func BenchmarkMap(b *testing.B) {
+	_, events := currentstest.EmailOpens(100)
+	size := 0
+	for _, e := range events {
+		size += len(e)
+	}
+	mapper := mapping.New(mapping.Options{})
+	var dst []byte
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = dst[:0]
+		for _, e := range events {
+			dst = mapper.AppendMessage(dst, e, "")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)), "ns/event")
+}
+
+// TestMapAllocatesNothing holds AppendMessage to its promise.
+func TestMapAllocatesNothing(t *testing.T) {
+	_, events := currentstest.EmailOpens(10)
+	mapper := mapping.New(mapping.Options{})
+	dst := make([]byte, 0, 4096)
+	require.Zero(t, testing.AllocsPerRun(20, func() {
+		for _, e := range events {
+			dst = mapper.AppendMessage(dst[:0], e, "")
+		}
+	}))
+}
