@@ -39,6 +39,7 @@ type posted struct {
 	header http.Header
 	url    string
 	body   []byte
+	reply  reply
 }
 
 // reply is what comes back. The zero reply is 200 ok.
@@ -80,6 +81,9 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if rule != nil {
 		a = rule(p)
 	}
+	r.mu.Lock()
+	r.posts[p.n].reply = a
+	r.mu.Unlock()
 	return a.send(req)
 }
 
@@ -120,6 +124,28 @@ func (r *rudder) all() []posted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]posted(nil), r.posts...)
+}
+
+// taken counts how often each event was taken.
+func (r *rudder) taken() map[string]int {
+	times := map[string]int{}
+	for _, p := range r.all() {
+		if p.reply.status == 0 && p.reply.err == nil && !p.reply.hang {
+			for _, id := range p.ids {
+				times[id]++
+			}
+		}
+	}
+	return times
+}
+
+// repeats is how many events were taken more than once, each time counted.
+func repeats(times map[string]int) int {
+	n := 0
+	for _, t := range times {
+		n += t - 1
+	}
+	return n
 }
 
 // always answers every POST alike.

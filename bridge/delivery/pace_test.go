@@ -49,8 +49,8 @@ type step struct {
 	next  float64 // NextTry afterwards, in seconds; 0: none
 }
 
-func TestPacer(t *testing.T) {
-	for name, steps := range map[string][]step{
+func TestPacerOpensAndCloses(t *testing.T) {
+	playPacers(t, map[string][]step{
 		"success changes nothing": {
 			{at: 1, what: "grant", state: "ok"},
 			{at: 2, what: "ok", state: "ok"},
@@ -94,6 +94,17 @@ func TestPacer(t *testing.T) {
 			{at: 6, what: "grant", state: "backing-off", next: 6},
 			{at: 7, what: "400", from: 1, state: "ok"},
 		},
+		"waits count from the start of the try": {
+			{what: "grant", state: "ok"}, {what: "grant", state: "ok"}, {what: "grant", state: "ok"},
+			{at: 25, took: 25, what: "503", state: "backing-off"},
+			{at: 25, took: 25, what: "503", from: 1, state: "backing-off"},
+			{at: 25, took: 25, what: "503", from: 2, state: "backing-off", next: 2},
+		},
+	})
+}
+
+func TestPacerHearsRetryAfter(t *testing.T) {
+	playPacers(t, map[string][]step{
 		"Retry-After is a minimum, not the wait": {
 			{what: "grant", state: "ok"}, {what: "grant", state: "ok"}, {what: "grant", state: "ok"},
 			{at: 1, what: "503", state: "backing-off"},
@@ -112,6 +123,11 @@ func TestPacer(t *testing.T) {
 			{at: 6, what: "ok", from: 2, state: "ok"},
 			{at: 7, what: "503", from: 1, after: 9, state: "backing-off", next: 16},
 		},
+	})
+}
+
+func TestPacerPauses(t *testing.T) {
+	playPacers(t, map[string][]step{
 		"a failure of an earlier round says nothing": {
 			{what: "grant", state: "ok"}, {what: "grant", state: "ok"},
 			{at: 1, what: "401", state: "paused", next: 16},
@@ -135,13 +151,11 @@ func TestPacer(t *testing.T) {
 			{at: 17, what: "grant", state: "backing-off", next: 16.5},
 			{at: 17, what: "401", from: 2, state: "paused", next: 32},
 		},
-		"waits count from the start of the try": {
-			{what: "grant", state: "ok"}, {what: "grant", state: "ok"}, {what: "grant", state: "ok"},
-			{at: 25, took: 25, what: "503", state: "backing-off"},
-			{at: 25, took: 25, what: "503", from: 1, state: "backing-off"},
-			{at: 25, took: 25, what: "503", from: 2, state: "backing-off", next: 2},
-		},
-	} {
+	})
+}
+
+func playPacers(t *testing.T, cases map[string][]step) {
+	for name, steps := range cases {
 		t.Run(name, func(t *testing.T) { playPacer(t, steps) })
 	}
 }
