@@ -1,0 +1,396 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // gin lists its routes on standard output otherwise
+	os.Exit(m.Run())
+}
+
+// stack stands for RudderStack: it keeps what it is sent and answers as told.
+type stack struct {
+	*httptest.Server
+	mu     sync.Mutex
+	status int
+	bodies []string
+	paths  []string
+	auth   []string
+}
+
+func newStack(t *testing.T) *stack {
+	s := &stack{status: http.StatusOK}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.status == http.StatusOK {
+			key, _, _ := r.BasicAuth()
+			s.bodies = append(s.bodies, string(body))
+			s.paths = append(s.paths, r.URL.String())
+			s.auth = append(s.auth, key)
+		}
+		w.WriteHeader(s.status)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *stack) answer(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status = status
+}
+
+// items returns what came, of all requests, in the list called key.
+func (s *stack) items(t *testing.T, key string) []string {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, body := range s.bodies {
+		var lists map[string][]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(body), &lists), body)
+		for _, item := range lists[key] {
+			out = append(out, string(item))
+		}
+	}
+	return out
+}
+
+// running is a bridge that runs, until the test ends or stop is called.
+type running struct {
+	Addresses
+	log  *lockedBuffer
+	stop func() error
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func configFor(t *testing.T, connectors ...Connector) Config {
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	cfg.Connectors = connectors
+	return cfg
+}
+
+func connectorTo(url string) Connector {
+	c := DefaultConnector()
+	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, url, "wk"
+	c.Backoff = Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond}
+	return c
+}
+
+func run(t *testing.T, cfg Config) *running {
+	t.Helper()
+	r := &running{log: &lockedBuffer{}}
+	ready := make(chan Addresses, 1)
+	b, err := New(cfg, Options{Log: slog.New(slog.NewTextHandler(r.log, nil)), Ready: func(a Addresses) { ready <- a }})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	r.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	select {
+	case r.Addresses = <-ready:
+	case err := <-ended:
+		cancel()
+		require.NoError(t, err)
+		t.Fatal("the bridge ended before it was ready")
+	}
+	t.Cleanup(func() { require.NoError(t, r.stop()) })
+	return r
+}
+
+func (r *running) post(t *testing.T, path, token, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, strings.TrimSpace(string(answer))
+}
+
+func (r *running) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(r.Admin + path)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(body)
+}
+
+func (r *running) status(t *testing.T) []admin.ConnectorStatus {
+	t.Helper()
+	_, body := r.get(t, "/status")
+	var s admin.Status
+	require.NoError(t, json.Unmarshal([]byte(body), &s))
+	return s.Connectors
+}
+
+// settled waits until nothing is pending, and returns the ledgers.
+func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
+	t.Helper()
+	var s []admin.ConnectorStatus
+	require.Eventually(t, func() bool {
+		s = r.status(t)
+		for _, c := range s {
+			if c.Pending > 0 {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 5*time.Millisecond)
+	return s
+}
+
+const odd = `{"events":[
+	{"id":"e1","event_type":"users.messages.email.Open","time":1700000000,"user":{"user_id":"u1","external_user_id":"x1"},"properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}},
+	{"id":12345678901234567890,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u2"}},
+	"no object",
+	{"id":"e4","user":{"user_id":"u4"}},
+	{"id":"e5","event_type":"agentconsole.ToolInvocation"},
+	{"id":"e6","event_type":"t","user":{"user_id":" ","external_user_id":"\t"}},
+	{"id":"e1","event_type":"users.messages.email.Open","user":{"user_id":"u1"}}]}`
+
+func TestEventsModeEndToEnd(t *testing.T) {
+	rudder := newStack(t)
+	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	code, answer := r.post(t, "/currents", "secret", odd)
+	require.Equal(t, 200, code)
+	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":4}`, answer)
+
+	s := r.settled(t)[0]
+	s.OldestPendingSeconds = 0
+	require.Equal(t, admin.ConnectorStatus{Name: "default", Received: 7, Duplicates: 1, Accepted: 6, Delivered: 2, Dead: 4, Destination: admin.Destination{State: "ok"}}, s)
+	got := strings.Join(rudder.items(t, "batch"), "\n")
+	require.Contains(t, got, `"messageId":"e1"`)
+	require.Contains(t, got, `"properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}`)
+	require.Contains(t, got, `"messageId":"12345678901234567890"`)
+	require.Equal(t, []string{"/v1/batch"}, rudder.paths)
+	require.Equal(t, []string{"wk"}, rudder.auth)
+
+	_, body := r.get(t, "/api/dead")
+	var letters admin.Letters
+	require.NoError(t, json.Unmarshal([]byte(body), &letters))
+	var reasons []string
+	for _, l := range letters.Dead {
+		reasons = append(reasons, l.Reason)
+	}
+	require.Equal(t, []string{"not_an_object", "no_event_type", "no_identity", "no_identity"}, reasons)
+	require.JSONEq(t, `"no object"`, string(letters.Dead[0].Event))
+
+	_, metrics := r.get(t, "/metrics")
+	for _, line := range []string{
+		`bridge_events_delivered_total{connector="default"} 2`,
+		`bridge_requests_total{code="200",connector="default"} 1`,
+		`bridge_delivery_requests_total{class="2xx",connector="default"} 1`,
+		`bridge_delivery_attempted_events_total{connector="default"} 2`,
+		`bridge_ack_duration_seconds_count{connector="default"} 1`,
+	} {
+		require.Contains(t, metrics, line+"\n")
+	}
+}
+
+func TestWebhookModeEndToEnd(t *testing.T) {
+	rudder := newStack(t)
+	c := connectorTo(rudder.URL)
+	c.Mode = Webhook
+	r := run(t, configFor(t, c))
+	_, answer := r.post(t, "/v1/webhook?writeKey=secret", "", odd)
+	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":5}`, answer)
+	s := r.settled(t)[0]
+	require.Equal(t, uint64(1), s.Delivered)
+	require.Equal(t, uint64(5), s.Dead)
+	events := rudder.items(t, "events")
+	require.Len(t, events, 1)
+	require.Contains(t, events[0], `12345678901234567890`)
+	require.Equal(t, []string{"/v1/webhook?writeKey=wk"}, rudder.paths)
+}
+
+func TestMissingExternalUserID(t *testing.T) {
+	const body = `{"events":[{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"external_user_id":"x"}}]}`
+	for policy, want := range map[Policy][3]uint64{Deliver: {2, 0, 0}, Dead: {1, 1, 0}, Drop: {1, 0, 1}} {
+		t.Run(string(policy), func(t *testing.T) {
+			rudder := newStack(t)
+			c := connectorTo(rudder.URL)
+			c.MissingExternalUserID = policy
+			r := run(t, configFor(t, c))
+			code, _ := r.post(t, "/currents/default", "secret", body)
+			require.Equal(t, 200, code)
+			s := r.settled(t)[0]
+			require.Equal(t, want, [3]uint64{s.Delivered, s.Dead, s.Filtered})
+			require.Len(t, rudder.items(t, "batch"), int(want[0]))
+		})
+	}
+}
+
+func event(id string) string {
+	return fmt.Sprintf(`{"events":[{"id":%q,"event_type":"t","user":{"user_id":"u"}}]}`, id)
+}
+
+// TestAcknowledgedEventsOutliveTheBridge stops a bridge whose destination is
+// away and starts it again on the same directory.
+func TestAcknowledgedEventsOutliveTheBridge(t *testing.T) {
+	rudder := newStack(t)
+	rudder.answer(http.StatusServiceUnavailable)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	first := run(t, cfg)
+	for i := range 5 {
+		code, _ := first.post(t, "/currents", "secret", event(fmt.Sprint(i)))
+		require.Equal(t, 200, code)
+	}
+	require.Eventually(t, func() bool { return first.status(t)[0].Destination.State == "backing-off" }, 20*time.Second, 5*time.Millisecond)
+	code, body := first.get(t, "/readyz")
+	require.Equal(t, 200, code, "trouble with a destination is no reason to send Braze away")
+	require.Contains(t, body, `"state":"backing-off"`)
+	require.Equal(t, uint64(5), first.status(t)[0].Pending)
+	require.NoError(t, first.stop())
+
+	rudder.answer(http.StatusOK)
+	second := run(t, cfg)
+	_, answer := second.post(t, "/currents", "secret", event("3"))
+	require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, answer)
+	s := second.settled(t)[0]
+	require.Equal(t, [4]uint64{6, 1, 5, 5}, [4]uint64{s.Received, s.Duplicates, s.Accepted, s.Delivered})
+	require.Len(t, rudder.items(t, "batch"), 5)
+}
+
+func TestOneDestinationDoesNotHoldUpAnother(t *testing.T) {
+	good, bad := newStack(t), newStack(t)
+	bad.answer(http.StatusUnauthorized)
+	a, b := connectorTo(bad.URL), connectorTo(good.URL)
+	a.Name, b.Name, b.Tokens = "a", "b", []string{"other"}
+	r := run(t, configFor(t, a, b))
+	r.post(t, "/currents", "secret", event("1"))
+	code, _ := r.post(t, "/currents/b", "other", event("1"))
+	require.Equal(t, 200, code)
+	require.Eventually(t, func() bool {
+		s := r.status(t)
+		return s[0].Destination.State == "paused" && s[0].Pending == 1 && s[1].Delivered == 1
+	}, 20*time.Second, 5*time.Millisecond)
+	require.NotContains(t, r.log.String(), "secret")
+}
+
+func TestRunFailsEarly(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
+	running := run(t, cfg)
+	attempt := func(change func(*Config)) error {
+		other := cfg
+		other.DataDir = t.TempDir()
+		change(&other)
+		b, err := New(other, Options{})
+		require.NoError(t, err)
+		return b.Run(t.Context())
+	}
+	err = attempt(func(c *Config) { c.Listen = taken.Addr().String() })
+	require.ErrorContains(t, err, "listen: ")
+	require.ErrorContains(t, err, "address already in use")
+	err = attempt(func(c *Config) { c.Admin = taken.Addr().String() })
+	require.ErrorContains(t, err, "admin: ")
+	err = attempt(func(c *Config) { c.DataDir = cfg.DataDir })
+	require.ErrorIs(t, err, queue.ErrLocked)
+	require.ErrorContains(t, err, "data_dir "+cfg.DataDir)
+	err = attempt(func(c *Config) { c.DataDir = "/dev/null/x" })
+	require.ErrorContains(t, err, "data_dir /dev/null/x")
+	require.NoError(t, running.stop())
+}
+
+func TestNewRefusesAWrongConfig(t *testing.T) {
+	_, err := New(Config{}, Options{})
+	var wrong *ConfigError
+	require.ErrorAs(t, err, &wrong)
+	cfg := configFor(t, connectorTo("http://r"))
+	cfg.Connectors[0].Tokens = nil
+	_, err = New(cfg, Options{})
+	require.ErrorContains(t, err, "connectors[0].token: is missing")
+	cfg.Connectors[0].Open = true
+	_, err = New(cfg, Options{})
+	require.NoError(t, err)
+}
+
+// TestRequestsUnderWayAreFinished stops the bridge while a client is in the
+// middle of its body.
+func TestRequestsUnderWayAreFinished(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	r := run(t, cfg)
+	body, rest := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", body)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer secret")
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	_, err = io.WriteString(rest, event("1")[:10])
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, metrics := r.get(t, "/metrics")
+		return strings.Contains(metrics, "bridge_requests_reading 1\n")
+	}, 20*time.Second, 5*time.Millisecond)
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=stopping") }, 20*time.Second, time.Millisecond)
+	_, err = io.WriteString(rest, event("1")[10:])
+	require.NoError(t, err)
+	require.NoError(t, rest.Close())
+	require.Equal(t, 200, <-answered)
+	require.NoError(t, <-stopped)
+
+	again := run(t, cfg)
+	require.Equal(t, uint64(1), again.settled(t)[0].Delivered)
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// asCommand makes the test binary be the command, so that tests have a real
+// process with real signals and exit codes.
+const asCommand = "TEST_RUN_AS_BRIDGE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append([]string{asCommand + "=1", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// runBridge runs the command to its end.
+func runBridge(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := command(t, env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// serving is a bridge that runs as a process.
+type serving struct {
+	cmd           *exec.Cmd
+	listen, admin string
+	stderr        bytes.Buffer
+}
+
+func serve(t *testing.T, env []string, args ...string) *serving {
+	t.Helper()
+	s := &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
+	s.cmd.Stderr = &s.stderr
+	out, err := s.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			_ = s.cmd.Process.Kill()
+			_ = s.cmd.Wait()
+		}
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready: listen=")
+	require.True(t, ok, line)
+	s.listen, s.admin, ok = strings.Cut(rest, " admin=")
+	require.True(t, ok, line)
+	return s
+}
+
+func (s *serving) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, s.cmd.Process.Signal(signal))
+}
+
+func (s *serving) end(t *testing.T) int {
+	t.Helper()
+	_ = s.cmd.Wait()
+	return s.cmd.ProcessState.ExitCode()
+}
+
+func (s *serving) post(t *testing.T, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.listen+"/currents", strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer s3cret")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, 200, resp.StatusCode)
+}
+
+func rudderStack(t *testing.T) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+const twoEvents = `{"events":[{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"agentconsole.ToolInvocation"}]}`
+
+func TestServeStatusDeadAndSignals(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			s := serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
+			s.post(t, twoEvents)
+			var stdout string
+			require.Eventually(t, func() bool {
+				code := 0
+				code, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
+				return code == 0 && strings.Contains(stdout, `"delivered":1`)
+			}, 30*time.Second, 20*time.Millisecond)
+			require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""}}]}\n$`, stdout)
+
+			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.admin, "http://")}, "status")
+			require.Zero(t, code)
+			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
+			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +- +ok *$`, stdout)
+
+			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
+			require.Zero(t, code)
+			require.Regexp(t, `(?m)^1 +20.* +no_identity +- +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
+			code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.admin, "--json")
+			require.Zero(t, code)
+			require.True(t, json.Valid([]byte(stdout)), stdout)
+			require.Contains(t, stdout, `"reason":"no_identity"`)
+			code, _, stderr := runBridge(t, nil, "dead", "show", "2", "--admin", s.admin)
+			require.Equal(t, 1, code)
+			require.Equal(t, "error: connector default has no dead letter 2\n", stderr)
+
+			s.signal(t, signal)
+			require.Zero(t, s.end(t), s.stderr.String())
+			require.NotContains(t, s.stderr.String(), "s3cret")
+			code, _, stderr = runBridge(t, nil, "status", "--admin", s.admin)
+			require.Equal(t, 1, code)
+			require.Contains(t, stderr, "error: no bridge answers on "+s.admin)
+		})
+	}
+}
+
+// TestSecondSignal has a client in the middle of its body, which the first
+// signal waits for.
+func TestSecondSignal(t *testing.T) {
+	s := serve(t, nil, "--braze-token", "s3cret", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
+	require.NoError(t, err)
+	_, err = bufio.NewReader(conn).ReadString('\n') // it is told to go on, so it is being read
+	require.NoError(t, err)
+
+	begin := time.Now()
+	s.signal(t, syscall.SIGTERM)
+	require.Eventually(t, func() bool { // it takes no new connections
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 5*time.Millisecond)
+	s.signal(t, syscall.SIGTERM)
+	require.Equal(t, 128+int(syscall.SIGTERM), s.end(t))
+	require.Less(t, time.Since(begin), 8*time.Second)
+}
+
+func TestServeFails(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir())
+	dir := s.cmd.Args[len(s.cmd.Args)-1]
+	good := []string{"serve", "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--admin", "127.0.0.1:0"}
+	file := filepath.Join(t.TempDir(), "bridge.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("connectors:\n  - token: t\n    rudder_ur: http://r\n    write_key: k\n"), 0o600))
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"no token", []string{"serve", "--rudder-url", "http://r", "--write-key", "k"}, []string{"error: --braze-token: braze_token: is missing", "open: true"}},
+		{"wrong file", []string{"serve", "--config", file}, []string{
+			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here"}},
+		{"no file", []string{"serve", "--config", "/none.yaml"}, []string{"/none.yaml: no such file"}},
+		{"unknown flag", []string{"serve", "--nonsense"}, []string{"unknown flag: --nonsense"}},
+		{"NATS", append(good, "--queue", "nats://127.0.0.1:4222"), []string{"--queue: queue: "}},
+		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
+		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := runBridge(t, nil, tt.args...)
+			require.Equal(t, 1, code)
+			require.Empty(t, stdout)
+			for _, want := range tt.want {
+				require.Contains(t, stderr, want)
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bridge.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://r\n    write_key: k\n")
+	code, stdout, stderr := runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
+	require.Zero(t, code)
+	require.Contains(t, stdout, "good: ")
+	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
+	require.Empty(t, stderr)
+
+	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
+	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
+	require.Equal(t, 1, code)
+	require.Empty(t, stderr)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, lines, 3)
+	require.True(t, strings.HasPrefix(lines[0], file+":1: max_body: must be a size"), lines[0])
+	require.True(t, strings.HasPrefix(lines[1], file+":3: connectors[0].rudder_url: is missing"), lines[1])
+	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
+}
+
+func TestHelpShowsExamples(t *testing.T) {
+	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"dead"}, {"dead", "list"}, {"dead", "show"}} {
+		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
+		require.Zero(t, code)
+		require.Contains(t, stdout, "Examples:\n  bridge ", args)
+	}
+}
