@@ -7,7 +7,7 @@ import (
 )
 
 // samples is how many offenders of each kind the books keep for the report.
-const samples = 10
+const samples = 5
 
 // Archive keeps what was sent, so that a mismatch can be explained afterwards.
 type Archive interface {

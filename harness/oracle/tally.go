@@ -39,7 +39,7 @@ func (b *Books) Tally() Tally {
 }
 
 // Missing lists ids of acknowledged events that were to be delivered and were
-// not, as far as the archive can name them: at most ten.
+// not, as far as the archive can name them: at most five.
 func (b *Books) Missing() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,0 +1,68 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// Ledger is what the bridge says of one connector at /status. All counts are
+// events over the lifetime of its store.
+type Ledger struct {
+	Name        string `json:"name"`
+	Received    int64  `json:"received"`
+	Duplicates  int64  `json:"duplicates"`
+	Accepted    int64  `json:"accepted"`
+	Filtered    int64  `json:"filtered"`
+	Delivered   int64  `json:"delivered"`
+	Dead        int64  `json:"dead"`
+	Purged      int64  `json:"purged"`
+	Pending     int64  `json:"pending"`
+	Replayed    int64  `json:"replayed"`
+	Destination struct {
+		State     string `json:"state"`
+		LastError string `json:"last_error"`
+	} `json:"destination"`
+}
+
+// Check returns an error where the sums that must hold at every moment do not:
+// received = duplicates + accepted, and
+// accepted = filtered + delivered + dead + purged + pending.
+func (l Ledger) Check() error {
+	if l.Received != l.Duplicates+l.Accepted {
+		return fmt.Errorf("the bridge's ledger does not add up: received %d is not duplicates %d + accepted %d",
+			l.Received, l.Duplicates, l.Accepted)
+	}
+	if l.Accepted != l.Filtered+l.Delivered+l.Dead+l.Purged+l.Pending {
+		return fmt.Errorf("the bridge's ledger does not add up: accepted %d is not filtered %d + delivered %d + dead %d + purged %d + pending %d",
+			l.Accepted, l.Filtered, l.Delivered, l.Dead, l.Purged, l.Pending)
+	}
+	return nil
+}
+
+// readLedger asks the bridge's admin address for the ledger of a connector.
+func readLedger(ctx context.Context, client *http.Client, admin, connector string) (Ledger, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/status", nil)
+	if err != nil {
+		return Ledger{}, fmt.Errorf("ask the bridge for its status: %w", err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return Ledger{}, fmt.Errorf("ask the bridge for its status: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return Ledger{}, fmt.Errorf("ask the bridge for its status: %s", res.Status)
+	}
+	var status struct{ Connectors []Ledger }
+	if err := json.NewDecoder(res.Body).Decode(&status); err != nil {
+		return Ledger{}, fmt.Errorf("read the bridge's status: %w", err)
+	}
+	for _, l := range status.Connectors {
+		if l.Name == connector {
+			return l, nil
+		}
+	}
+	return Ledger{}, fmt.Errorf("the bridge's status has no connector %q", connector)
+}

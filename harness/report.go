@@ -1,0 +1,163 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Verdicts of a run.
+const (
+	Pass = "pass"
+	Fail = "fail"
+)
+
+// Report is what a run found. Its JSON is a contract: other tools read it.
+// All counts are events.
+type Report struct {
+	// Verdict is Pass or Fail; Failures says why, and is empty on a pass.
+	Verdict string `json:"verdict"`
+
+	Sent       int64 `json:"events_sent"`      // different events that Braze sent
+	Acked      int64 `json:"events_acked"`     // of them answered 2XX by the bridge
+	Delivered  int64 `json:"events_delivered"` // different events that reached RudderStack
+	Lost       int64 `json:"lost"`             // acked and neither delivered, filtered nor dead
+	Corrupted  int64 `json:"corrupted"`        // delivered but not what the mapping says of what was sent
+	Invalid    int64 `json:"invalid"`          // against the JSON Schema
+	Duplicates int64 `json:"duplicates"`       // deliveries beyond the first
+	Dead       int64 `json:"dead"`             // in the bridge's dead letters
+	Filtered   int64 `json:"filtered"`         // dropped as the connector says
+
+	TypesSent      int `json:"types_sent"`
+	TypesDelivered int `json:"types_delivered"`
+
+	Crashes   int      `json:"crashes"`      // SIGKILLs of the bridge
+	Duration  float64  `json:"duration_s"`   // from the first event sent to the last outcome, in seconds
+	PerSecond float64  `json:"events_per_s"` // delivered, over the whole duration
+	Failures  []string `json:"failures"`
+
+	// Faults counts what really happened at RudderStack's side, by name. It is
+	// shown and no part of the JSON.
+	Faults map[string]int `json:"-"`
+	// DuplicateBound is the most duplicates that the faults of this run can explain.
+	DuplicateBound int64 `json:"-"`
+	// Seed is what the events were made from: the same seed, the same events.
+	Seed uint64 `json:"-"`
+	// Data is the directory with the bridge's data and log, where it was kept.
+	Data string `json:"-"`
+}
+
+// Passed says whether the verdict is Pass.
+func (r Report) Passed() bool { return r.Verdict == Pass }
+
+// WriteFile writes the report: HTML where the name ends in .html or .htm, JSON otherwise.
+func (r Report) WriteFile(path string) error {
+	var text strings.Builder
+	write := r.WriteJSON
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".html", ".htm":
+		write = r.WriteHTML
+	}
+	if err := write(&text); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// WriteJSON writes the report as indented JSON.
+func (r Report) WriteJSON(w io.Writer) error {
+	if r.Failures == nil {
+		r.Failures = []string{}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// row is a line of the table that people read.
+type row struct{ Name, Value, Note string }
+
+// rows are the figures in the order in which they are shown.
+func (r Report) rows() []row {
+	return []row{
+		{"sent", count(r.Sent), ""},
+		{"acknowledged", count(r.Acked), ""},
+		{"delivered", count(r.Delivered), ""},
+		{"lost", count(r.Lost), "acknowledged, and neither delivered, filtered nor dead"},
+		{"corrupted", count(r.Corrupted), "delivered, but not what was sent"},
+		{"invalid", count(r.Invalid), "against RudderStack's schema"},
+		{"duplicates", count(r.Duplicates), "at most " + count(r.DuplicateBound) + " can come of the faults"},
+		{"dead", count(r.Dead), "cannot be delivered: no user"},
+		{"filtered", count(r.Filtered), ""},
+		{"types sent", strconv.Itoa(r.TypesSent), ""},
+		{"types delivered", strconv.Itoa(r.TypesDelivered), ""},
+		{"faults", orNone(faultText(r.Faults)), ""},
+		{"crashes", strconv.Itoa(r.Crashes), ""},
+		{"duration", fmt.Sprintf("%.1f s", r.Duration), ""},
+		{"events/s", count(int64(r.PerSecond)), ""},
+	}
+}
+
+// WriteText writes a short table for people; its first line is the verdict.
+func (r Report) WriteText(w io.Writer) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s\n", strings.ToUpper(r.Verdict))
+	for _, line := range r.rows() {
+		text := fmt.Sprintf("  %-16s %10s", line.Name, line.Value)
+		if line.Note != "" {
+			text += "   (" + line.Note + ")"
+		}
+		fmt.Fprintln(&out, text)
+	}
+	for _, failure := range r.Failures {
+		fmt.Fprintf(&out, "  ✗ %s\n", failure)
+	}
+	if r.Data != "" {
+		fmt.Fprintf(&out, "  data and log of the bridge: %s\n", r.Data)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// faultText lists faults by name, "429 ×3, hang ×1".
+func faultText(faults map[string]int) string {
+	var names []string
+	for name, n := range faults {
+		if n > 0 {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for i, name := range names {
+		names[i] = name + " ×" + strconv.Itoa(faults[name])
+	}
+	return strings.Join(names, ", ")
+}
+
+// count writes a number with commas between the thousands.
+func count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

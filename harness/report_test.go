@@ -1,0 +1,76 @@
+package harness
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func failedReport() Report {
+	return Report{
+		Verdict: Fail, Sent: 20000, Acked: 20000, Delivered: 19791, Lost: 1, Duplicates: 3, Dead: 208,
+		TypesSent: 96, TypesDelivered: 95, Crashes: 2, Duration: 12.5, PerSecond: 1583.28,
+		Failures: []string{"1 acknowledged events are lost, such as <x>"},
+		Faults:   map[string]int{"429": 3, "500": 0, "hang": 1}, DuplicateBound: 4000, Seed: 7,
+	}
+}
+
+func TestReportAsJSON(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, failedReport().WriteJSON(&out))
+	require.JSONEq(t, `{"verdict":"fail","events_sent":20000,"events_acked":20000,"events_delivered":19791,"lost":1,
+	  "corrupted":0,"invalid":0,"duplicates":3,"dead":208,"filtered":0,"types_sent":96,"types_delivered":95,"crashes":2,
+	  "duration_s":12.5,"events_per_s":1583.28,"failures":["1 acknowledged events are lost, such as <x>"]}`, out.String())
+	out.Reset()
+	require.NoError(t, Report{}.WriteJSON(&out))
+	require.Contains(t, out.String(), `"failures": []`)
+}
+
+func TestReportAsText(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, failedReport().WriteText(&out))
+	require.Equal(t, `FAIL
+  sent                 20,000
+  acknowledged         20,000
+  delivered            19,791
+  lost                      1   (acknowledged, and neither delivered, filtered nor dead)
+  corrupted                 0   (delivered, but not what was sent)
+  invalid                   0   (against RudderStack's schema)
+  duplicates                3   (at most 4,000 can come of the faults)
+  dead                    208   (cannot be delivered: no user)
+  filtered                  0
+  types sent               96
+  types delivered          95
+  faults           429 ×3, hang ×1
+  crashes                   2
+  duration             12.5 s
+  events/s              1,583
+  ✗ 1 acknowledged events are lost, such as <x>
+`, out.String())
+}
+
+func TestReportFiles(t *testing.T) {
+	dir := t.TempDir()
+	page, text := filepath.Join(dir, "r.HTML"), filepath.Join(dir, "r.json")
+	require.NoError(t, failedReport().WriteFile(page))
+	require.NoError(t, failedReport().WriteFile(text))
+	html, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Contains(t, string(html), `<h1 class="fail">FAIL</h1>`)
+	require.Contains(t, string(html), "such as &lt;x&gt;")
+	require.Contains(t, string(html), "19,791")
+	written, err := os.ReadFile(text)
+	require.NoError(t, err)
+	require.True(t, json.Valid(written))
+	require.Error(t, failedReport().WriteFile(filepath.Join(dir, "no", "r.json")))
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
+		require.Equal(t, want, count(n))
+	}
+}

@@ -1,0 +1,88 @@
+package harness
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/harness/oracle"
+)
+
+// goodRun is the evidence of a run of 100 events, one of them dead, with two
+// duplicates that a kill and a lost answer explain.
+func goodRun() evidence {
+	return evidence{
+		tally: oracle.Tally{
+			Sent: 100, Acked: 100, Awaited: 99, Delivered: 99, Dead: 1, Duplicates: 2, TypesSent: 96, TypesDelivered: 95,
+		},
+		ledger:   Ledger{Received: 110, Duplicates: 10, Accepted: 100, Delivered: 99, Dead: 1},
+		answered: 100, unanswered: 10,
+		faults: map[string]int{"429": 2, "close stored": 1}, wanted: []string{"429"},
+		crashes: 1, wantedCrashes: 1, inFlight: 20, perPost: 5, lostAnswers: 1,
+		notes:    []string{"a remark"},
+		duration: 2 * time.Second,
+	}
+}
+
+func TestVerdictOfAGoodRun(t *testing.T) {
+	r := judge(goodRun())
+	require.Equal(t, Report{
+		Verdict: Pass, Sent: 100, Acked: 100, Delivered: 99, Duplicates: 2, Dead: 1,
+		TypesSent: 96, TypesDelivered: 95, Crashes: 1, Duration: 2, PerSecond: 49.5,
+		Faults: map[string]int{"429": 2, "close stored": 1}, DuplicateBound: 25,
+	}, r)
+	require.True(t, r.Passed())
+}
+
+func TestVerdictFailsForEachReason(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(*evidence)
+		why   string
+		check func(*testing.T, Report)
+	}{
+		{"lost", func(e *evidence) {
+			e.tally.Delivered, e.tally.Undelivered, e.missing = 98, 1, []string{"id-7 (t)"}
+		}, "lost: 1 acknowledged and neither delivered, filtered nor dead, such as id-7 (t)", func(t *testing.T, r Report) { require.EqualValues(t, 1, r.Lost) }},
+		{"dead by mistake is no loss", func(e *evidence) {
+			e.tally.Delivered, e.tally.Undelivered = 98, 1
+			e.ledger.Delivered, e.ledger.Dead = 98, 2
+		}, "the bridge's ledger says dead 2, the oracle 1", func(t *testing.T, r Report) { require.Zero(t, r.Lost) }},
+		{"dead that are nowhere are lost", func(e *evidence) {
+			e.ledger.Delivered, e.ledger.Dead = 100, 0
+		}, "lost: 1 acknowledged and neither delivered, filtered nor dead", func(t *testing.T, r Report) { require.EqualValues(t, 1, r.Lost) }},
+		{"corrupted", func(e *evidence) { e.tally.Corrupted = 3 }, "corrupted: 3 delivered but not what was sent", nil},
+		{"invalid", func(e *evidence) { e.tally.Invalid = 3 }, "invalid: 3 against RudderStack's schema", nil},
+		{"stray", func(e *evidence) { e.tally.Stray = 3 }, "stray: 3 came in that were never sent", nil},
+		{"misdirected", func(e *evidence) { e.tally.Misdirected = 1 }, "misdirected: 1 delivered that should be dead or filtered", nil},
+		{"unexplained", func(e *evidence) { e.tally.Unexplained = 1 }, "duplicates: 1 with nothing lost between the two deliveries", nil},
+		{"too many duplicates", func(e *evidence) { e.tally.Duplicates = 26 }, "duplicates: 26, and at most 25 can come of the faults", nil},
+		{"reissued", func(e *evidence) { e.tally.Reissued = 1 }, "reissued: 1 ids were sent with two different contents", nil},
+		{"never acknowledged", func(e *evidence) { e.tally.Sent = 101 }, "never acknowledged: 1 of those sent", nil},
+		{"nothing sent", func(e *evidence) { *e = evidence{} }, "nothing was sent", nil},
+		{"ledger: received", func(e *evidence) { e.ledger.Received, e.ledger.Duplicates = 111, 11 }, "the bridge's ledger says received 111; 100 were answered 2XX and 10 not answered", nil},
+		{"ledger: received too few", func(e *evidence) { e.answered = 111 }, "the bridge's ledger says received 110; 111 were answered 2XX and 10 not answered", nil},
+		{"ledger: sum in", func(e *evidence) { e.ledger.Duplicates = 9 }, "the bridge's ledger does not add up: received 110 is not duplicates 9 + accepted 100", nil},
+		{"ledger: sum out", func(e *evidence) { e.ledger.Pending = 1 }, "the bridge's ledger does not add up: accepted 100 is not filtered 0 + delivered 99 + dead 1 + purged 0 + pending 1", nil},
+		{"ledger: filtered", func(e *evidence) { e.ledger.Filtered, e.ledger.Delivered = 1, 98 }, "the bridge's ledger says filtered 1, the oracle 0", nil},
+		{"fault missing", func(e *evidence) { e.wanted = append(e.wanted, "hang") }, "the fault hang was asked for and did not happen", nil},
+		{"kill missing", func(e *evidence) { e.wantedCrashes = 2 }, "the bridge was killed 1 times, not 2 as asked for", nil},
+		{"trouble", func(e *evidence) { e.troubles = []string{"it stands still"} }, "it stands still", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := goodRun()
+			tt.spoil(&e)
+			r := judge(e)
+			require.False(t, r.Passed())
+			require.Contains(t, r.Failures, tt.why)
+			if len(e.notes) > 0 {
+				require.Contains(t, r.Failures, "a remark")
+			}
+			if tt.check != nil {
+				tt.check(t, r)
+			}
+		})
+	}
+}
