@@ -1,0 +1,111 @@
+// Command harness runs the fake Braze, the bridge and the fake RudderStack
+// together: `run` sends events through them, with faults on the way, and gives
+// a verdict.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+)
+
+// errFailed ends the program with 1; the table has said why.
+var errFailed = errors.New("")
+
+func main() {
+	gin.SetMode(gin.ReleaseMode)
+	cli.Main(command(), nil)
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "harness",
+		Short: "Braze, the bridge and RudderStack together",
+		Long: "Runs the fake Braze, the bridge and the fake RudderStack together.\n" +
+			"Every flag is an environment variable too: HARNESS_EVENTS for --events.",
+		Args: cobra.NoArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cli.BindEnv("HARNESS", cmd.Flags())
+		},
+	}
+	root.AddCommand(runCommand())
+	return root
+}
+
+func runCommand() *cobra.Command {
+	var c harness.Config
+	var rate, report, keep string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Send events through all three and judge what arrives",
+		Long: "Sends events of every type through the fake Braze and the bridge to the fake RudderStack,\n" +
+			"and says PASS only if nothing was lost, changed, invalid or doubled without a reason.\n" +
+			"Exit code 0 on a pass, 1 otherwise.",
+		Example: "  harness run --events 20000 --faults network\n" +
+			"  harness run --events 100000 --faults all --mode webhook --report run.json\n" +
+			"  harness run --events 2000 --break lose        (must fail)",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Rate, err = parseRate(rate); err != nil {
+				return err
+			}
+			c.Dir, c.Progress = keep, cmd.ErrOrStderr()
+			r, err := harness.Run(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return finish(cmd.OutOrStdout(), r, report)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&c.Events, "events", 20_000, "how many events to send, over all types in turn")
+	f.Uint64Var(&c.Seed, "seed", 1, "the same seed, the same events")
+	f.StringVar((*string)(&c.Mode), "mode", "events", "how the bridge delivers: events or webhook")
+	f.StringVar(&rate, "rate", "max", "events a second, or max")
+	f.StringVar((*string)(&c.Faults), "faults", "none", "what goes wrong on the way: none, network, crash or all")
+	f.IntVar(&c.Crashes, "crashes", 5, "how often the bridge is killed with --faults crash or all")
+	f.StringVar(&c.Queue, "queue", "", "the bridge's queue; default: the bridge's own")
+	f.StringVar(&c.MissingExternalUserID, "missing-external-user-id", "deliver", "the bridge's setting: deliver, dead or drop")
+	f.StringVar(&report, "report", "", "write the report to FILE.json or FILE.html")
+	f.StringVar((*string)(&c.Break), "break", "", "spoil the run on purpose: lose, corrupt or duplicate")
+	f.StringVar(&c.Bridge, "bridge", "", "the bridge's program; default: beside this one")
+	f.StringVar(&keep, "keep", "", "keep the bridge's data and log in this new directory; default: a temporary one")
+	return cmd
+}
+
+// parseRate reads events a second; 0 stands for max.
+func parseRate(text string) (float64, error) {
+	if text == "max" {
+		return 0, nil
+	}
+	rate, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(rate > 0) {
+		return 0, fmt.Errorf("--rate must be a number of events a second or max, not %q", text)
+	}
+	return rate, nil
+}
+
+// finish shows the report, writes it where that was asked for, and turns a
+// failed run into an exit code.
+func finish(out io.Writer, r harness.Report, file string) error {
+	if err := r.WriteText(out); err != nil {
+		return err
+	}
+	if file != "" {
+		if err := r.WriteFile(file); err != nil {
+			return err
+		}
+	}
+	if !r.Passed() {
+		return errFailed
+	}
+	return nil
+}

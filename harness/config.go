@@ -1,0 +1,168 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/harness/oracle"
+)
+
+// Mode is how the bridge hands events to RudderStack.
+type Mode string
+
+// The two ways into RudderStack.
+const (
+	ModeEvents  Mode = "events"  // finished messages to /v1/batch
+	ModeWebhook Mode = "webhook" // Braze's own batches to /v1/webhook
+)
+
+// Config says what a run does. The zero value is a run of 20,000 events as fast
+// as they go, in events mode and without faults.
+type Config struct {
+	Events int    // how many to send, over all types in turn; default 20,000
+	Seed   uint64 // the same seed, the same events; default 1
+	Mode   Mode   // default ModeEvents
+	// Rate is events a second; 0 is as fast as they are taken.
+	Rate   float64
+	Faults Faults // default FaultsNone
+	// Crashes is how often the bridge is killed where Faults says that it is;
+	// default 5.
+	Crashes int
+	// Queue is the bridge's queue setting; default its own.
+	Queue string
+	Break Break // spoils the run on purpose; default nothing
+	// MissingExternalUserID is the bridge's setting of that name: deliver, dead
+	// or drop; default deliver.
+	MissingExternalUserID string
+
+	// Bridge is the path of the bridge's program; default: beside the running program.
+	Bridge string
+	// Dir keeps the bridge's data, configuration and log, and is left there;
+	// default: a temporary directory that is removed.
+	Dir string
+	// Progress is where lines about the run's progress go; nil: nowhere.
+	Progress io.Writer
+	// Standstill ends a run, which then fails, when nothing got on for so long;
+	// default a minute.
+	Standstill time.Duration
+	// Rudder, where given, stands around the fake RudderStack's handler, so
+	// that a test can send it away. Its answers count as RudderStack's.
+	Rudder func(http.Handler) http.Handler
+}
+
+// Limits of the bridge in a run. They are small, so that faults pass quickly
+// and a small run has many requests, and time enough for a slow machine to
+// answer: an answer that comes after the time-out would be a lost one.
+const (
+	concurrency = 4
+	postTimeout = 5 * time.Second
+	minBackoff  = 20 * time.Millisecond
+	maxBackoff  = 500 * time.Millisecond
+	connections = 8 // of Braze to the bridge
+	brazeToken  = "harness-braze-token"
+	brazeKey    = "wkBraze"
+	httpKey     = "wkHTTP"
+	connector   = "default"
+)
+
+func (c Config) withDefaults() (Config, error) {
+	fill(&c.Events, 20_000)
+	fill(&c.Seed, 1)
+	fill(&c.Mode, ModeEvents)
+	fill(&c.Faults, FaultsNone)
+	fill(&c.Crashes, 5)
+	fill(&c.MissingExternalUserID, "deliver")
+	fill(&c.Standstill, time.Minute)
+	if c.Rudder == nil {
+		c.Rudder = func(h http.Handler) http.Handler { return h }
+	}
+	return c, c.check()
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) check() error {
+	var wrong []error
+	oneOf := func(what, value string, words ...string) {
+		for _, word := range words {
+			if value == word {
+				return
+			}
+		}
+		wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", what, value, strings.Join(words, ", ")))
+	}
+	if c.Events < 0 {
+		wrong = append(wrong, fmt.Errorf("events: %d is negative", c.Events))
+	}
+	if c.Rate < 0 {
+		wrong = append(wrong, fmt.Errorf("rate: %v is negative", c.Rate))
+	}
+	if c.Crashes < 0 {
+		wrong = append(wrong, fmt.Errorf("crashes: %d is negative", c.Crashes))
+	}
+	oneOf("mode", string(c.Mode), "events", "webhook")
+	oneOf("faults", string(c.Faults), "none", "network", "crash", "all")
+	if c.Break != BreakNothing {
+		oneOf("break", string(c.Break), "lose", "corrupt", "duplicate")
+	}
+	oneOf("missing-external-user-id", c.MissingExternalUserID, "deliver", "dead", "drop")
+	return errors.Join(wrong...)
+}
+
+// crashes is how many kills are asked for.
+func (c Config) crashes() int {
+	if c.Faults.crash() {
+		return c.Crashes
+	}
+	return 0
+}
+
+// perPost is how many events the bridge may put into one request: a fortieth
+// of the run, so that there are requests enough for every fault to strike.
+func (c Config) perPost() int { return min(500, max(20, c.Events/40)) }
+
+func (c Config) rules() oracle.Rules {
+	rules := oracle.Rules{}
+	if c.Mode == ModeWebhook {
+		rules.Mode = oracle.Webhook
+	}
+	switch c.MissingExternalUserID {
+	case "dead":
+		rules.MissingExternalUserID = oracle.Dead
+	case "drop":
+		rules.MissingExternalUserID = oracle.Filtered
+	}
+	return rules
+}
+
+func (c Config) writeKey() string {
+	if c.Mode == ModeWebhook {
+		return brazeKey
+	}
+	return httpKey
+}
+
+// bridgeFile is the bridge's configuration file for this run. Text is quoted
+// as JSON does it, which YAML reads too.
+func (c Config) bridgeFile(listen, admin, data, rudder string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
+	if c.Queue != "" {
+		fmt.Fprintf(&out, "queue: %q\n", c.Queue)
+	}
+	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
+		connector, brazeToken, c.Mode, rudder, c.writeKey())
+	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",
+		c.MissingExternalUserID, concurrency, c.perPost(), postTimeout)
+	fmt.Fprintf(&out, "    backoff: {min: %q, max: %q}\n", minBackoff, maxBackoff)
+	return out.String()
+}

@@ -1,0 +1,82 @@
+package harness
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/currentsbridge/currentsbridge/harness/oracle"
+)
+
+// crasher kills the bridge under load, by the share of events that got through:
+// the first, third, … kill when enough were acknowledged, the others when
+// enough were delivered, so that it strikes at both ends.
+type crasher struct {
+	ctx     context.Context // of the run: no kill and no start after it
+	process *process
+	books   *oracle.Books
+	drain   func(context.Context) error // until RudderStack has nothing under way
+	trouble func(error)
+	total   int64 // events that will be delivered, at least
+	crashes int
+
+	killed atomic.Bool // from the kill until nothing of that process is under way
+	down   atomic.Bool // from the kill until the bridge is ready again
+
+	mu       sync.Mutex
+	done     int
+	restarts sync.WaitGroup
+}
+
+// reached kills the bridge where it is time to. It returns once the bridge is
+// gone, and does not wait until it is back.
+func (c *crasher) reached(acked, delivered int64) {
+	if c.down.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down.Load() || c.done >= c.crashes || c.ctx.Err() != nil {
+		return
+	}
+	got := acked
+	if c.done%2 == 1 {
+		got = delivered
+	}
+	if got*int64(c.crashes+1) < int64(c.done+1)*c.total {
+		return
+	}
+	c.down.Store(true)
+	c.killed.Store(true)
+	if err := c.process.kill(); err != nil {
+		c.trouble(err)
+		return
+	}
+	c.done++
+	c.restarts.Go(c.restart)
+}
+
+// restart brings the bridge back. What its killed process had sent may still be
+// on its way into RudderStack; only when that is through do the books close
+// that chapter, so that what comes twice afterwards is known to come twice
+// because of the kill.
+func (c *crasher) restart() {
+	if err := c.drain(c.ctx); err != nil {
+		c.trouble(err)
+		return
+	}
+	c.books.Interrupt()
+	c.killed.Store(false)
+	if err := c.process.start(c.ctx); err != nil {
+		c.trouble(err)
+		return
+	}
+	c.down.Store(false)
+}
+
+// count is how often the bridge was killed so far.
+func (c *crasher) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
+}

@@ -1,0 +1,165 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+)
+
+// How often the bridge is asked for its ledger: its sums must hold at every
+// moment, also in the middle of a run.
+const (
+	ledgerEvery = 250 * time.Millisecond
+	brazeWait   = 50 * time.Millisecond // first backoff of Braze, which doubles
+	brazeMax    = time.Second
+)
+
+// drive sends everything, waits until the bridge has delivered it, and judges.
+func (r *run) drive(ctx context.Context) Report {
+	r.began = time.Now()
+	if r.config.Faults.network() {
+		if err := r.schedule.begin(); err != nil {
+			r.note(err)
+		}
+	}
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.fatal = cancel
+	r.mu.Unlock()
+	r.crasher.ctx = running
+	r.progress.say("%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s",
+		count(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
+
+	sent := make(chan error, 1)
+	go func() { sent <- r.send(running) }()
+	last := r.follow(running, cancel, sent)
+	cancel()
+	r.crasher.restarts.Wait()
+	took := time.Since(r.began)
+	r.progress.show(r.snapshot())
+	r.progress.done()
+	if ctx.Err() == nil {
+		if err := r.process.stop(); err != nil {
+			r.note(err)
+		}
+	}
+	return r.verdict(last, took)
+}
+
+// send makes one Current of all types and sends the events through it.
+func (r *run) send(ctx context.Context) error {
+	current, err := r.braze.Create(mockbraze.Current{
+		Name:  "harness",
+		URL:   "http://" + r.process.listen + "/currents",
+		Token: brazeToken, Events: mockbraze.All, Connections: connections,
+		Backoff: mockbraze.Backoff{First: brazeWait, Max: brazeMax},
+		OnSend:  r.sending,
+		OnAck:   func(events []mockbraze.Event, _ mockbraze.Answer) { r.acknowledged(events) },
+	})
+	if err != nil {
+		return err
+	}
+	if err := current.Launch(ctx); err != nil {
+		return err
+	}
+	return current.SendAt(ctx, r.config.Events, r.config.Rate)
+}
+
+// follow watches the run until the bridge has nothing pending any more, or
+// nothing gets on. It returns the bridge's last ledger.
+func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger {
+	ask, show := time.NewTicker(ledgerEvery), time.NewTicker(r.progress.every())
+	defer ask.Stop()
+	defer show.Stop()
+	var ledger Ledger
+	still := standstill{limit: r.config.Standstill, since: time.Now()}
+	all := false // everything was sent and acknowledged
+	for {
+		select {
+		case <-ctx.Done():
+			return ledger
+		case err := <-sent:
+			if err != nil && ctx.Err() == nil {
+				r.note(fmt.Errorf("the sending side: %w", err))
+			}
+			all = true
+		case <-show.C:
+			r.progress.show(r.snapshot())
+			continue
+		case <-ask.C:
+		}
+		now, err := r.askLedger(ctx)
+		if err == nil {
+			ledger = now
+		}
+		if err == nil && all && ledger.Pending == 0 && r.idle() {
+			return ledger
+		}
+		acked, _, delivered := r.books.Progress()
+		if still.at(time.Now(), acked+delivered) {
+			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
+				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.tail()))
+			stop()
+			return ledger
+		}
+	}
+}
+
+// askLedger reads the bridge's ledger and checks its sums. While the bridge is
+// down there is none.
+func (r *run) askLedger(ctx context.Context) (Ledger, error) {
+	ledger, err := readLedger(ctx, r.process.client, r.process.admin, connector)
+	if err != nil {
+		return Ledger{}, err
+	}
+	if err := ledger.Check(); err != nil {
+		r.stopWith(err)
+	}
+	return ledger, nil
+}
+
+// standstill tells whether a number has not changed for long.
+type standstill struct {
+	limit time.Duration
+	since time.Time
+	last  int64
+}
+
+func (s *standstill) at(now time.Time, value int64) bool {
+	if value != s.last {
+		s.since, s.last = now, value
+	}
+	return now.Sub(s.since) > s.limit
+}
+
+func (r *run) snapshot() snapshot {
+	acked, awaited, delivered := r.books.Progress()
+	return snapshot{
+		acked: acked, delivered: delivered, awaited: awaited, total: int64(r.config.Events),
+		faults: r.schedule.happened(), crashes: r.crasher.count(), elapsed: time.Since(r.began),
+	}
+}
+
+// verdict puts the evidence together once everything stands still.
+func (r *run) verdict(ledger Ledger, took time.Duration) Report {
+	e := evidence{
+		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),
+		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
+		faults: r.schedule.happened(), crashes: r.crasher.count(), wantedCrashes: r.config.crashes(),
+		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
+		lostAnswers: r.lost.Load(), duration: took,
+	}
+	if r.config.Faults.network() {
+		e.wanted = r.schedule.wanted()
+	}
+	r.mu.Lock()
+	e.troubles = r.troubles
+	r.mu.Unlock()
+	report := judge(e)
+	report.Seed = r.config.Seed
+	report.Data = r.config.Dir
+	return report
+}

@@ -1,0 +1,141 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// Faults says what goes wrong during a run.
+type Faults string
+
+// The kinds of faults.
+const (
+	FaultsNone    Faults = "none"
+	FaultsNetwork Faults = "network" // RudderStack answers badly, late or not at all
+	FaultsCrash   Faults = "crash"   // the bridge is killed and started again
+	FaultsAll     Faults = "all"     // both
+)
+
+func (f Faults) network() bool { return f == FaultsNetwork || f == FaultsAll }
+func (f Faults) crash() bool   { return f == FaultsCrash || f == FaultsAll }
+
+// named is a fault with the name under which it is counted.
+type named struct {
+	name  string
+	fault mockrudder.Fault
+}
+
+// slowness is short enough that an answer is late and not lost; see timeout.
+const slowness = 300 * time.Millisecond
+
+// round is one pass through every fault, each striking one or two requests, in
+// this order. What hangs is let go in the end by the bridge's own time-out.
+func round(mode Mode) []named {
+	faults := []named{
+		{"429", mockrudder.Fault{Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2}},
+		{"500", mockrudder.Fault{Status: http.StatusInternalServerError, Requests: 2}},
+		{"503", mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}},
+		{"closed before reading", mockrudder.Fault{Close: mockrudder.Before, Requests: 1}},
+		{"closed after reading", mockrudder.Fault{Close: mockrudder.After, Requests: 1}},
+		{"closed after storing", mockrudder.Fault{Close: mockrudder.Stored, Requests: 2}},
+		{"slow", mockrudder.Fault{Latency: mockrudder.Duration(slowness), Requests: 2}},
+	}
+	if mode == ModeWebhook {
+		faults = append(faults, named{"transformer down", mockrudder.Fault{Transformer: mockrudder.TransformerDown, Requests: 1}})
+	}
+	return append(faults, named{"hung", mockrudder.Fault{Hang: mockrudder.Forever, Requests: 1}})
+}
+
+// once is what comes a single time, at the start: it takes whole seconds.
+func once() []named {
+	return []named{
+		{"429 with Retry-After", mockrudder.Fault{Status: http.StatusTooManyRequests, RetryAfter: 1, Requests: 1}},
+	}
+}
+
+// destination is what the schedule needs of RudderStack.
+type destination interface {
+	Fault(mockrudder.Fault) error
+	Faults() []mockrudder.Fault
+}
+
+// schedule arms faults by the share of events that were delivered: a round
+// before the first, the others evenly over the run. Each fault waits for a
+// request to strike, so every one of the first round happens in any run, and
+// what is armed has happened once it has struck.
+type schedule struct {
+	to     destination
+	mode   Mode
+	total  int64
+	rounds int64
+
+	mu    sync.Mutex
+	armed int64
+	names []string // of the faults in force, in their order
+	err   error
+}
+
+// roundEvery is how many events go with one round; there are four at least and
+// fifty at most.
+const roundEvery = 5000
+
+func newSchedule(to destination, mode Mode, total int64) *schedule {
+	return &schedule{to: to, mode: mode, total: total, rounds: min(50, max(4, total/roundEvery))}
+}
+
+// begin arms what must happen in any case.
+func (s *schedule) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.arm(once())
+	s.arm(round(s.mode))
+	s.armed = 1
+	return s.err
+}
+
+// reached arms the next round where enough events were delivered for it.
+func (s *schedule) reached(delivered int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.armed < s.rounds && delivered*s.rounds >= s.armed*s.total {
+		s.arm(round(s.mode))
+		s.armed++
+	}
+}
+
+func (s *schedule) arm(list []named) {
+	for _, n := range list {
+		if err := s.to.Fault(n.fault); err != nil {
+			s.err = errors.Join(s.err, fmt.Errorf("arm the fault %s: %w", n.name, err))
+			continue
+		}
+		s.names = append(s.names, n.name)
+	}
+}
+
+// wanted names every fault of the schedule, once each.
+func (s *schedule) wanted() []string {
+	var names []string
+	for _, n := range append(once(), round(s.mode)...) {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// happened counts by name what has struck so far.
+func (s *schedule) happened() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := map[string]int{}
+	for i, fault := range s.to.Faults() {
+		if i < len(s.names) {
+			counts[s.names[i]] += fault.Hits
+		}
+	}
+	return counts
+}
