@@ -1,0 +1,85 @@
+package harness_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/harness/oracle"
+)
+
+// The bridge's mapping and the oracle were written from the same facts, apart
+// from each other: one byte to byte, the other over decoded JSON. On every
+// event that is JSON at all they must agree about its fate and its message.
+
+// seedEvents adds every event of fixtures/events and fixtures/odd to a fuzz
+// test, and some shapes that meet in one event.
+func seedEvents(f *testing.F) {
+	f.Helper()
+	for _, pattern := range []string{"../fixtures/odd/*.json", "../fixtures/events/*.json"} {
+		paths, err := filepath.Glob(pattern)
+		require.NoError(f, err)
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			require.NoError(f, err)
+			var odd struct {
+				JSON struct{ Events []json.RawMessage } `json:"json"`
+			}
+			if json.Unmarshal(text, &odd) != nil || odd.JSON.Events == nil {
+				f.Add(text)
+				continue
+			}
+			for _, event := range odd.JSON.Events {
+				f.Add([]byte(event))
+			}
+		}
+	}
+	f.Add([]byte(`{"event_type":"t","user.user_id":"lit","user":{"user_id":"u"},"id":-1.5e3}`))
+	f.Add([]byte(`{"event_type":"t","user":{"user_id":"u"},"properties":{"a.constructor":1,"b/c":{"x":"\u0000"}}}`))
+	f.Add([]byte(`{"event_type":"t","user":{"user_id":"\ud800"},"time":[["17"],5],"properties":{"platform":{"a":[1.0,null]}}}`))
+}
+
+// scanEvent finds the one event in a body made of text.
+func scanEvent(t *testing.T, text []byte) (body []byte, event currents.Event, ok bool) {
+	t.Helper()
+	body = append(append([]byte(`{"events":[`), text...), `]}`...)
+	var batch currents.Batch
+	if err := batch.Scan(body); err != nil || len(batch.Events) != 1 {
+		return nil, currents.Event{}, false
+	}
+	return body, batch.Events[0], true
+}
+
+func FuzzMappingAgainstOracle(f *testing.F) {
+	seedEvents(f)
+	mapper := mapping.New(mapping.Options{})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		body, event, ok := scanEvent(t, text)
+		if !ok {
+			return
+		}
+		want, err := oracle.Expect(body[event.Start:event.End], oracle.Rules{})
+		if err != nil {
+			return // deeper than the oracle reads
+		}
+		require.Equal(t, want.Reason, string(event.Problem()))
+		if want.Fate != oracle.Deliver {
+			return
+		}
+		message := mapper.AppendMessage(nil, body[event.Start:event.End], "")
+		got, err := oracle.Decode(message)
+		require.NoError(t, err, "%s", message)
+		require.Empty(t, oracle.Diff(want.Message, got, oracle.Exact, 5), "%s", message)
+		id, usable := currents.AppendID(nil, event.ID)
+		require.Equal(t, want.ID != "", usable)
+		if usable {
+			require.Equal(t, want.ID, string(bytes.ToValidUTF8(id, []byte("\uFFFD"))))
+		}
+	})
+}
