@@ -1,0 +1,48 @@
+// Command mockrudder is a fake RudderStack for people and scripts: it serves
+// the gateway, and it judges recorded events.
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+)
+
+func main() { cli.Main(newRoot(), exitCode) }
+
+// The exit codes of validate. 1 is for every other failure, as everywhere.
+const codeInvalid = 2
+
+// errInvalid ends validate where all could be read and something was invalid.
+// It has no words of its own: the report has said it.
+var errInvalid = silent{}
+
+type silent struct{}
+
+func (silent) Error() string { return "" }
+
+func exitCode(err error) int {
+	if errors.Is(err, errInvalid) {
+		return codeInvalid
+	}
+	return 1
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mockrudder",
+		Short: "A fake RudderStack data plane, and a judge of recorded events",
+		Long: "mockrudder answers as RudderStack's gateway does, keeps what it took for questions under\n" +
+			"/_mock/, and judges it. Every flag is also an environment variable: MOCKRUDDER_LISTEN, ….",
+		Example: "  mockrudder serve --source demo=braze &\n" +
+			"  curl -d '{\"events\":[]}' 'http://127.0.0.1:8090/v1/webhook?writeKey=demo'\n" +
+			"  curl 'http://127.0.0.1:8090/_mock/events?count=1&wait=5s'",
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
+		},
+	}
+	root.AddCommand(newServe(), newValidate())
+	return root
+}

@@ -1,0 +1,267 @@
+package check
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Reporter tells of verdicts.
+type Reporter interface {
+	// Event is called for every event, in order. An error ends the run.
+	Event(Result) error
+	// End is called once, last.
+	End(Summary) error
+}
+
+// maxGroups bounds how many kinds of drift are told apart, and in JUnit how
+// many events of a type are listed one by one.
+const maxGroups = 1000
+
+// NewReporter returns the Reporter of a format: text, json or junit. It writes
+// to w as it goes, but for junit, which is written at the end.
+func NewReporter(format string, w io.Writer) (Reporter, error) {
+	switch format {
+	case "text":
+		return &textReport{w: w}, nil
+	case "json":
+		return &jsonReport{w: w}, nil
+	case "junit":
+		return &junitReport{w: w, cases: map[string]*junitCase{}}, nil
+	}
+	return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
+}
+
+// driftCount gathers the same drift of many events.
+type driftCount struct {
+	Type   string `json:"type"`
+	Path   string `json:"path"`
+	Rule   string `json:"rule"`
+	Events int    `json:"events"`
+	First  string `json:"first"` // FILE:LINE of the first event that has it
+}
+
+type drifts struct {
+	order []*driftCount
+	byKey map[[3]string]*driftCount
+	more  int // kinds beyond maxGroups
+}
+
+func (d *drifts) add(r Result) {
+	for _, f := range r.Drift {
+		key := [3]string{r.Type, f.Path, f.Rule}
+		count := d.byKey[key]
+		if count == nil {
+			if len(d.order) == maxGroups {
+				d.more++
+				continue
+			}
+			count = &driftCount{Type: r.Type, Path: f.Path, Rule: f.Rule, First: place(r)}
+			if d.byKey == nil {
+				d.byKey = map[[3]string]*driftCount{}
+			}
+			d.byKey[key] = count
+			d.order = append(d.order, count)
+		}
+		count.Events++
+	}
+}
+
+func place(r Result) string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
+
+func nameOf(r Result) string {
+	name := r.Type
+	if name == "" {
+		name = "(no type)"
+	}
+	if r.ID != "" {
+		name += " id=" + r.ID
+	}
+	return name
+}
+
+// textReport writes a line for each finding, then the drift, then a summary.
+type textReport struct {
+	w io.Writer
+	drifts
+}
+
+func (t *textReport) Event(r Result) error {
+	t.add(r)
+	for _, f := range r.Errors {
+		if _, err := fmt.Fprintf(t.w, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pointer writes the JSON pointer to the whole document so that it can be seen.
+func pointer(path string) string {
+	if path == "" {
+		return "(the event)"
+	}
+	return path
+}
+
+func (t *textReport) End(s Summary) error {
+	for _, d := range t.order {
+		if _, err := fmt.Fprintf(t.w, "drift: %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
+			return err
+		}
+	}
+	if t.more > 0 {
+		if _, err := fmt.Fprintf(t.w, "drift: and %d more\n", t.more); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(t.w, "%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know\n",
+		s.Events, s.Valid, s.Invalid, s.Drift)
+	return err
+}
+
+// jsonReport writes one document: the invalid events as they come, then the
+// drift and the counts.
+type jsonReport struct {
+	w       io.Writer
+	written int
+	drifts
+}
+
+type jsonEvent struct {
+	File   string            `json:"file"`
+	Line   int               `json:"line"`
+	Number int               `json:"number"`
+	As     As                `json:"as"`
+	Type   string            `json:"type"`
+	ID     string            `json:"id"`
+	Errors []schemas.Finding `json:"errors"`
+}
+
+func (j *jsonReport) Event(r Result) error {
+	j.add(r)
+	if r.Valid {
+		return nil
+	}
+	text, err := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
+	if err != nil {
+		return err
+	}
+	before := ",\n"
+	if j.written == 0 {
+		before = "{\"findings\":[\n"
+	}
+	j.written++
+	_, err = fmt.Fprintf(j.w, "%s%s", before, text)
+	return err
+}
+
+func (j *jsonReport) End(s Summary) error {
+	before := "\n],"
+	if j.written == 0 {
+		before = `{"findings":[],`
+	}
+	drift := j.order
+	if drift == nil {
+		drift = []*driftCount{}
+	}
+	text, err := json.Marshal(struct {
+		Drift     []*driftCount `json:"drift"`
+		DriftMore int           `json:"drift_not_listed"`
+		Summary   Summary       `json:"summary"`
+	}{drift, j.more, s})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
+	return err
+}
+
+// junitReport has one test case for each event type, which fails with what was
+// wrong with its events.
+type junitReport struct {
+	w     io.Writer
+	cases map[string]*junitCase
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitFailure `xml:"failure,omitempty"`
+	Out     string        `xml:"system-out,omitempty"`
+
+	events, invalid, listed int
+	text                    strings.Builder
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+func (j *junitReport) Event(r Result) error {
+	name := r.Type
+	if name == "" {
+		name = "(no type)"
+	}
+	key := string(r.As) + " " + name
+	c := j.cases[key]
+	if c == nil {
+		if len(j.cases) >= maxGroups {
+			name = "(other types)"
+			key = string(r.As) + " " + name
+			c = j.cases[key]
+		}
+		if c == nil {
+			c = &junitCase{Class: string(r.As), Name: name}
+			j.cases[key] = c
+		}
+	}
+	c.events++
+	if r.Valid {
+		return nil
+	}
+	c.invalid++
+	if c.listed == maxGroups {
+		return nil
+	}
+	c.listed++
+	for _, f := range r.Errors {
+		fmt.Fprintf(&c.text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
+	}
+	return nil
+}
+
+func (j *junitReport) End(Summary) error {
+	type suite struct {
+		XMLName  xml.Name     `xml:"testsuite"`
+		Name     string       `xml:"name,attr"`
+		Tests    int          `xml:"tests,attr"`
+		Failures int          `xml:"failures,attr"`
+		Cases    []*junitCase `xml:"testcase"`
+	}
+	all := suite{Name: "mockrudder validate"}
+	for _, c := range j.cases {
+		all.Tests++
+		c.Out = fmt.Sprintf("%d events", c.events)
+		if c.invalid > 0 {
+			all.Failures++
+			c.Failure = &junitFailure{fmt.Sprintf("%d of %d events are invalid", c.invalid, c.events), c.text.String()}
+		}
+		all.Cases = append(all.Cases, c)
+	}
+	slices.SortFunc(all.Cases, func(a, b *junitCase) int {
+		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
+	})
+	text, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(j.w, "%s%s\n", xml.Header, text)
+	return err
+}
