@@ -232,8 +232,8 @@ func TestAnswersToOldRequestsDoNotHold(t *testing.T) {
 
 func TestSendErrorSaysWhatHappened(t *testing.T) {
 	err := &SendError{
-		Acked: 3, Pending: 2, Dropped: map[Reason]int{Refused: 1, Expired: 4},
-		Last: Answer{Status: 400}, Cause: ErrDropped,
+		Outcome: Outcome{Acked: 3, Pending: 2, Dropped: map[Reason]int{Refused: 1, Expired: 4}},
+		Last:    Answer{Status: 400}, Cause: ErrDropped,
 	}
 	require.Equal(t, "send: events were dropped (acknowledged 3, still queued 2, expired 4, refused 1; last answer: 400)", err.Error())
 	err.Last = Answer{Error: "connection refused"}

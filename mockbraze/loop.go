@@ -175,8 +175,8 @@ func (c *Connector) acknowledged(b *batch, a Answer) {
 	c.counts.Queued -= int64(len(b.events))
 	for _, n := range b.notes {
 		if n.ticket != nil {
-			n.ticket.acked++
-			n.ticket.pending--
+			n.ticket.Acked++
+			n.ticket.Pending--
 		}
 	}
 	c.stir()

@@ -20,14 +20,19 @@ func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx
 // SendAt is Send at a rate of events a second; 0 means as fast as they are
 // taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
+	_, err := c.sendAt(ctx, n, rate)
+	return err
+}
+
+func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, error) {
 	if n < 0 || rate < 0 {
-		return errors.New("send: a number of events and a rate cannot be negative")
+		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
 	}
 	t, err := c.open()
 	if err != nil {
-		return err
+		return Outcome{}, err
 	}
-	return c.settleTicket(t, c.produce(ctx, t, n, rate))
+	return c.finish(t, c.produce(ctx, t, n, rate))
 }
 
 // SendEvents sends events that the caller made, whatever they are, flushes and
@@ -40,7 +45,8 @@ func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 	}
 	c.enqueue(completeAll(events), t)
 	c.Flush()
-	return c.settleTicket(t, c.wait(ctx, t, 0))
+	_, err = c.finish(t, c.wait(ctx, t, 0))
+	return err
 }
 
 // Queue adds events without flushing and without waiting: they go out when
@@ -100,7 +106,7 @@ func (c *Connector) makeRoom(ctx context.Context, t *ticket) error {
 		return err
 	}
 	c.mu.Lock()
-	full := t.pending > c.spec.Window
+	full := t.Pending > c.spec.Window
 	c.mu.Unlock()
 	if !full {
 		return nil
@@ -170,7 +176,7 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 	c.counts.Events += int64(len(events))
 	c.counts.Queued += int64(len(events))
 	if t != nil {
-		t.pending += len(events)
+		t.Pending += len(events)
 	}
 	c.stir()
 	c.mu.Unlock()
@@ -217,7 +223,7 @@ func (c *Connector) withhold(events []Event, t *ticket) []Event {
 	defer c.mu.Unlock()
 	c.counts.Withheld += int64(len(events) - len(kept))
 	if t != nil {
-		t.withheld += len(events) - len(kept)
+		t.Withheld += len(events) - len(kept)
 	}
 	return kept
 }

@@ -117,6 +117,18 @@ func (s *Server) Current(id string) (*Connector, bool) {
 	return nil, false
 }
 
+// background runs do until it returns; its context ends with Close, which waits
+// for it. It returns false where the Server is closed already.
+func (s *Server) background(do func(ctx context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Go(func() { do(s.ctx) })
+	return true
+}
+
 // Close ends all Currents at once, also requests under way, and returns when
 // nothing of them runs any more. What is queued is lost.
 func (s *Server) Close() {

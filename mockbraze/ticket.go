@@ -8,16 +8,28 @@ import (
 	"strings"
 )
 
-// ticket follows the events of one call of Send. Its fields are guarded by the
+// Outcome is what became of the events of one call of Send.
+type Outcome struct {
+	// Acked events were answered 2XX.
+	Acked int `json:"acked"`
+	// Withheld events are not exported by a Current of kind RudderStack.
+	Withheld int `json:"withheld"`
+	// Dropped events are lost, by reason.
+	Dropped map[Reason]int `json:"dropped"`
+	// Pending events are queued or under way still; the Current goes on with
+	// them.
+	Pending int `json:"pending"`
+}
+
+// ticket follows the events of one call of Send. Its outcome is guarded by the
 // Connector's lock.
 type ticket struct {
-	acked, withheld, pending int
-	dropped                  map[Reason]int
-	changed                  chan struct{}
+	Outcome
+	changed chan struct{}
 }
 
 func newTicket() *ticket {
-	return &ticket{dropped: make(map[Reason]int), changed: make(chan struct{}, 1)}
+	return &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
 }
 
 func (t *ticket) stir() {
@@ -33,20 +45,14 @@ func (t *ticket) drop(reason Reason) {
 	if t == nil {
 		return
 	}
-	t.dropped[reason]++
-	t.pending--
+	t.Dropped[reason]++
+	t.Pending--
 }
 
 // SendError says what became of the events of one call of Send. Unwrap it to
 // learn why: ErrDropped, ErrHeld, ErrDisabled, ErrClosed, or the error of the context.
 type SendError struct {
-	// Acked events were answered 2XX.
-	Acked int
-	// Dropped events are lost, by reason.
-	Dropped map[Reason]int
-	// Pending events are queued or under way still; the Current goes on with
-	// them.
-	Pending int
+	Outcome
 	// Last is the Current's last answer.
 	Last  Answer
 	Cause error
@@ -76,7 +82,7 @@ func (e *SendError) Unwrap() error { return e.Cause }
 func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
 	for {
 		c.mu.Lock()
-		pending, state := t.pending, c.state
+		pending, state := t.Pending, c.state
 		c.mu.Unlock()
 		switch {
 		case pending <= limit:
@@ -111,20 +117,23 @@ func (c *Connector) open() (*ticket, error) {
 	return t, nil
 }
 
-// settleTicket ends a ticket; cause is why it ended early, or nil.
-func (c *Connector) settleTicket(t *ticket, cause error) error {
+// finish ends a ticket; cause is why it ended early, or nil. The error is a
+// *SendError unless all went well.
+func (c *Connector) finish(t *ticket, cause error) (Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tickets, t)
-	if cause == nil && len(t.dropped) == 0 {
-		return nil
-	}
-	if cause == nil {
+	out := t.Outcome
+	out.Dropped = maps.Clone(t.Dropped)
+	if cause == nil && len(out.Dropped) > 0 {
 		cause = ErrDropped
 	}
-	e := &SendError{Acked: t.acked, Dropped: maps.Clone(t.dropped), Pending: t.pending, Cause: cause}
+	if cause == nil {
+		return out, nil
+	}
+	e := &SendError{Outcome: out, Cause: cause}
 	if n := len(c.answers); n > 0 {
 		e.Last = c.answers[n-1]
 	}
-	return e
+	return out, e
 }

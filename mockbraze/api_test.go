@@ -1,0 +1,153 @@
+package mockbraze
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// control calls the control API of s.
+func control(t *testing.T, h http.Handler, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	var answer map[string]any
+	require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &answer), "%s", rec.Body)
+	if rec.Code >= 400 {
+		require.NotEmpty(t, answer["error"])
+		require.NotEmpty(t, answer["what_to_do"])
+	}
+	return rec.Code, answer
+}
+
+func TestControlAPI(t *testing.T) {
+	e := &endpoint{}
+	h := e.open(t).Handler()
+
+	code, answer := control(t, h, "GET", "/api/currents", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, []any{}, answer["currents"])
+
+	code, answer = control(t, h, "POST", "/api/currents", `{"kind":"http","integration_name":"Bridge","contact_email":"ops@example.com",
+		"url":"http://x.example/currents","token":"s3cret","region":"EU","events":["users.messages.email.*"]}`)
+	require.Equal(t, 201, code)
+	id, _ := answer["id"].(string)
+	require.NotEmpty(t, id)
+
+	code, _ = control(t, h, "POST", "/api/currents/"+id+"/send?events=5", "")
+	require.Equal(t, 409, code, "it is not launched")
+	code, _ = control(t, h, "POST", "/api/currents/"+id+"/pause", "")
+	require.Equal(t, 409, code)
+	code, answer = control(t, h, "POST", "/api/currents/"+id+"/launch", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, "running", answer["state"])
+	code, answer = control(t, h, "POST", "/api/currents/"+id+"/send?events=77", "")
+	require.Equal(t, 200, code)
+	require.EqualValues(t, 77, answer["acked"])
+	require.Equal(t, "Bearer s3cret", e.batches()[0].header.Get("Authorization"))
+
+	code, answer = control(t, h, "GET", "/api/currents/"+id, "")
+	require.Equal(t, 200, code)
+	require.Equal(t, "Bridge", answer["integration_name"])
+	require.Equal(t, "ops@example.com", answer["contact_email"])
+	require.Equal(t, "EU", answer["region"])
+	require.Equal(t, true, answer["has_token"])
+	require.NotContains(t, answer, "token")
+	counts, _ := answer["counts"].(map[string]any)
+	require.EqualValues(t, 77, counts["sent"])
+	for _, typ := range answer["events"].([]any) {
+		require.Contains(t, typ, "users.messages.email.")
+	}
+
+	code, answer = control(t, h, "POST", "/api/currents/"+id+"/pause", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, "paused", answer["state"])
+	code, answer = control(t, h, "GET", "/api/currents", "")
+	require.Equal(t, 200, code)
+	require.Len(t, answer["currents"], 1)
+}
+
+func TestControlAPIMendsCredentials(t *testing.T) {
+	e := &endpoint{probe: 401}
+	h := e.open(t).Handler()
+	_, answer := control(t, h, "POST", "/api/currents", `{"url":"http://x.example/a","token":"wrong"}`)
+	require.Equal(t, "1", answer["id"])
+	require.Len(t, answer["events"], 96, "all types where none is chosen")
+	code, answer := control(t, h, "POST", "/api/currents/1/launch", "")
+	require.Equal(t, 422, code)
+	require.Contains(t, answer["error"], "401")
+	e.probe = 200
+	code, _ = control(t, h, "POST", "/api/currents/1/launch", `{"token":"right","url":"http://x.example/b"}`)
+	require.Equal(t, 200, code)
+	last := e.requests[len(e.requests)-1]
+	require.Equal(t, "Bearer right", last.header.Get("Authorization"))
+	require.Equal(t, "http://x.example/b", last.url)
+
+	e.say(always(403))
+	code, answer = control(t, h, "POST", "/api/currents/1/send?events=3", "")
+	require.Equal(t, 409, code)
+	require.Contains(t, answer["error"], "held")
+	require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
+	_, answer = control(t, h, "GET", "/api/currents/1", "")
+	require.Equal(t, "held", answer["state"])
+}
+
+func TestControlAPIReportsDrops(t *testing.T) {
+	e := &endpoint{answer: always(400)}
+	h := e.open(t).Handler()
+	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
+	control(t, h, "POST", "/api/currents/1/launch", "")
+	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, map[string]any{"refused": 3.0}, answer["dropped"])
+}
+
+func TestControlAPIDoesNotWaitForever(t *testing.T) {
+	e := &endpoint{answer: always(503)}
+	s := e.open(t)
+	h := api{server: s.Server, patience: 10 * time.Millisecond}.routes()
+	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
+	control(t, h, "POST", "/api/currents/1/launch", "")
+	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
+	require.Equal(t, 202, code)
+	require.Contains(t, answer["what_to_do"], "/api/currents/1")
+	s.Close()
+	code, _ = control(t, h, "POST", "/api/currents/1/send?events=3", "")
+	require.Equal(t, 503, code)
+}
+
+func TestControlAPITurnsDownNonsense(t *testing.T) {
+	h := (&endpoint{}).open(t).Handler()
+	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
+	tests := []struct {
+		method, path, body string
+		code               int
+		says               string
+	}{
+		{"POST", "/api/currents", `{"url":"ftp://x"}`, 400, "url"},
+		{"POST", "/api/currents", ``, 400, "url"},
+		{"POST", "/api/currents", `{`, 400, "body"},
+		{"POST", "/api/currents", `{"url":"http://x","tokn":"t"}`, 400, "tokn"},
+		{"POST", "/api/currents", `{"url":"http://x","kind":"s3"}`, 400, "kind"},
+		{"POST", "/api/currents", `{"url":"http://x","events":[]}`, 400, "event"},
+		{"POST", "/api/currents", `{"url":"http://x","events":["users.nope"]}`, 400, "users.nope"},
+		{"POST", "/api/currents/9/launch", ``, 404, `"9"`},
+		{"GET", "/api/currents/x", ``, 404, `"x"`},
+		{"POST", "/api/currents/1/launch", `{"url":"nowhere"}`, 400, "url"},
+		{"POST", "/api/currents/1/send", ``, 400, "events"},
+		{"POST", "/api/currents/1/send?events=-1", ``, 400, "-1"},
+		{"POST", "/api/currents/1/send?events=many", ``, 400, "many"},
+		{"DELETE", "/api/currents/1", ``, 405, "DELETE"},
+		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
+	}
+	for _, tt := range tests {
+		code, answer := control(t, h, tt.method, tt.path, tt.body)
+		require.Equal(t, tt.code, code, "%s %s %s", tt.method, tt.path, tt.body)
+		require.Contains(t, answer["error"], tt.says)
+	}
+}
