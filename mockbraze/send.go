@@ -168,8 +168,8 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 			lost[reason].add(e, n)
 			continue
 		}
-		c.queueOf(e.Type).add(e, n)
-		if q := c.queueOf(e.Type); len(q.events) >= c.spec.Batch {
+		q := c.queueOf(e.Type)
+		if q.add(e, n); len(q.events) >= c.spec.Batch {
 			c.plan(q.take(c.spec.Batch), n.queued)
 		}
 	}

@@ -1,0 +1,33 @@
+// Command mockbraze is a fake Braze on the command line: it prints events, and
+// serves a workspace whose Currents post to a bridge or to RudderStack.
+package main
+
+import (
+	"github.com/gin-gonic/gin"
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+)
+
+func main() {
+	gin.SetMode(gin.ReleaseMode)
+	cli.Main(newRoot(), nil)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mockbraze",
+		Short: "A fake Braze that sends Currents events",
+		Long: `A fake Braze that sends Currents events as Braze's Custom HTTP connector does.
+
+Every flag is also an environment variable: --listen is MOCKBRAZE_LISTEN. A
+flag that may be repeated takes a comma-separated list there.`,
+		Example: `  mockbraze emit --events 960 --seed 1
+  mockbraze serve --listen 127.0.0.1:8091`,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cli.BindEnv("MOCKBRAZE", cmd.Flags())
+		},
+	}
+	root.AddCommand(newEmit(), newServe())
+	return root
+}

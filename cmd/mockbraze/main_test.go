@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // as main does
+	m.Run()
+}
+
+// run runs the command line and returns what it printed.
+func run(t *testing.T, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	root := newRoot()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SetArgs(args)
+	err = root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestEmit(t *testing.T) {
+	all, err := run(t, "emit", "--events", "960", "--seed", "1")
+	require.NoError(t, err)
+	require.Equal(t, 960, strings.Count(all, "\n"))
+	again, err := run(t, "emit", "--events", "960")
+	require.NoError(t, err)
+	require.Equal(t, all, again, "1 is the seed unless told otherwise")
+
+	some, err := run(t, "emit", "--events", "20", "--types", "users.messages.email.*", "--types", "users.canvas.Entry")
+	require.NoError(t, err)
+	require.Contains(t, some, `"users.canvas.Entry"`)
+	require.NotContains(t, some, `"users.messages.sms`)
+
+	batches, err := run(t, "emit", "--events", "250", "--types", "users.canvas.Entry", "--format", "batches")
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(batches, "\n"))
+	require.True(t, strings.HasPrefix(batches, `{"events":[{"event_type":"users.canvas.Entry"`))
+}
+
+func TestEmitFromTheEnvironment(t *testing.T) {
+	t.Setenv("MOCKBRAZE_EVENTS", "7")
+	t.Setenv("MOCKBRAZE_SEED", "5")
+	t.Setenv("MOCKBRAZE_TYPES", "users.canvas.Entry, users.canvas.Conversion")
+	got, err := run(t, "emit")
+	require.NoError(t, err)
+	require.Equal(t, 7, strings.Count(got, "\n"))
+	want, err := run(t, "emit", "--types", "users.canvas.Entry", "--types", "users.canvas.Conversion")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	other, err := run(t, "emit", "--seed", "6")
+	require.NoError(t, err)
+	require.NotEqual(t, got, other, "a flag wins over the variable")
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	for want, args := range map[string][]string{
+		`"csv"`:       {"emit", "--format", "csv"},
+		`"users.no*"`: {"emit", "--types", "users.no*"},
+		"negative":    {"emit", "--events", "-1"},
+		"--listen":    {"serve", "--listen", "nowhere:http:1"},
+		"unknown":     {"explode"},
+	} {
+		_, err := run(t, args...)
+		require.ErrorContains(t, err, want)
+	}
+	help, err := run(t, "serve", "--help")
+	require.NoError(t, err)
+	require.Contains(t, help, "/api/currents/1/launch")
+}
+
+// TestServe makes, launches and uses a Current of a server that runs.
+func TestServe(t *testing.T) {
+	var mu sync.Mutex
+	arrived := 0
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var batch struct{ Events []json.RawMessage }
+		if json.NewDecoder(r.Body).Decode(&batch) == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			arrived += len(batch.Events)
+		}
+	}))
+	defer target.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told, words := io.Pipe()
+	root := newRoot()
+	root.SetErr(words)
+	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3"})
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	line := make([]byte, 200)
+	n, err := told.Read(line)
+	require.NoError(t, err)
+	url := regexp.MustCompile(`http://\S+`).FindString(string(line[:n]))
+
+	post := func(path, body string) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, strings.NewReader(body))
+		require.NoError(t, err)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.Less(t, res.StatusCode, 300, "%s", text)
+	}
+	post("", `{"url":"`+target.URL+`","events":["users.messages.*"]}`)
+	post("/1/launch", "")
+	post("/1/send?events=321", "")
+	mu.Lock()
+	require.Equal(t, 321, arrived)
+	mu.Unlock()
+
+	cancel()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("serve does not end")
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+)
+
+func newServe() *cobra.Command {
+	var listen string
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a workspace whose Currents are made over HTTP",
+		Long: `Run a workspace whose Currents are made and launched over HTTP:
+
+  POST /api/currents                  make a Current
+  POST /api/currents/ID/launch        probe the credentials and start it
+  POST /api/currents/ID/send?events=N let N events happen and send them
+  POST /api/currents/ID/pause         stop it; its events wait
+  GET  /api/currents[/ID]             how it stands
+
+It asks nobody for a password; keep it on loopback.`,
+		Example: `  mockbraze serve --listen 127.0.0.1:8091
+  curl http://127.0.0.1:8091/api/currents -d '{"url":"http://127.0.0.1:8080/currents","token":"TOKEN","events":["users.messages.*"]}'
+  curl -X POST http://127.0.0.1:8091/api/currents/1/launch
+  curl -X POST 'http://127.0.0.1:8091/api/currents/1/send?events=1000'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd, listen, seed)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8091", "address of the control API")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "what decides every value")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, listen string, seed uint64) error {
+	braze, err := mockbraze.New(mockbraze.WithSeed(seed))
+	if err != nil {
+		return err
+	}
+	defer braze.Close()
+	var config net.ListenConfig
+	ln, err := config.Listen(cmd.Context(), "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "mockbraze: control API on http://%s/api/currents\n", ln.Addr())
+	srv := &http.Server{
+		Handler:           braze.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return cmd.Context() },
+	}
+	return cli.Serve(cmd.Context(), srv, ln, 5*time.Second)
+}
