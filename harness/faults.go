@@ -33,9 +33,13 @@ type named struct {
 // slowness is short enough that an answer is late and not lost; see timeout.
 const slowness = 300 * time.Millisecond
 
+// hangFor is how long a later request hangs before its connection is closed;
+// the first one hangs until the bridge itself gives it up.
+const hangFor = time.Second
+
 // round is one pass through every fault, each striking one or two requests, in
-// this order. What hangs is let go in the end by the bridge's own time-out.
-func round(mode Mode) []named {
+// this order.
+func round(mode Mode, hang time.Duration) []named {
 	faults := []named{
 		{"429", mockrudder.Fault{Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2}},
 		{"500", mockrudder.Fault{Status: http.StatusInternalServerError, Requests: 2}},
@@ -48,7 +52,7 @@ func round(mode Mode) []named {
 	if mode == ModeWebhook {
 		faults = append(faults, named{"transformer down", mockrudder.Fault{Transformer: mockrudder.TransformerDown, Requests: 1}})
 	}
-	return append(faults, named{"hung", mockrudder.Fault{Hang: mockrudder.Forever, Requests: 1}})
+	return append(faults, named{"hung", mockrudder.Fault{Hang: mockrudder.Duration(hang), Requests: 1}})
 }
 
 // once is what comes a single time, at the start: it takes whole seconds.
@@ -93,7 +97,7 @@ func (s *schedule) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.arm(once())
-	s.arm(round(s.mode))
+	s.arm(round(s.mode, time.Duration(mockrudder.Forever)))
 	s.armed = 1
 	return s.err
 }
@@ -103,7 +107,7 @@ func (s *schedule) reached(delivered int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.armed < s.rounds && delivered*s.rounds >= s.armed*s.total {
-		s.arm(round(s.mode))
+		s.arm(round(s.mode, hangFor))
 		s.armed++
 	}
 }
@@ -121,7 +125,7 @@ func (s *schedule) arm(list []named) {
 // wanted names every fault of the schedule, once each.
 func (s *schedule) wanted() []string {
 	var names []string
-	for _, n := range append(once(), round(s.mode)...) {
+	for _, n := range append(once(), round(s.mode, hangFor)...) {
 		names = append(names, n.name)
 	}
 	return names

@@ -26,9 +26,9 @@ const (
 // ErrNoBridge means that the bridge's program was not found.
 var ErrNoBridge = errors.New("the bridge's program was not found")
 
-// FindBridge returns the path of the bridge's program: the one given, or
+// findBridge returns the path of the bridge's program: the one given, or
 // `bridge` beside the running program. The error says how to build it.
-func FindBridge(given string) (string, error) {
+func findBridge(given string) (string, error) {
 	path := given
 	if path == "" {
 		self, err := os.Executable()

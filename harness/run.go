@@ -75,7 +75,7 @@ func (r *run) close() {
 
 // open starts everything.
 func (r *run) open(ctx context.Context) error {
-	program, err := FindBridge(r.config.Bridge)
+	program, err := findBridge(r.config.Bridge)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,208 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// requirePass runs and shows the whole report where it did not pass.
+func requirePass(t *testing.T, c Config) Report {
+	t.Helper()
+	c.Bridge = bridgeProgram(t)
+	r, err := Run(t.Context(), c)
+	require.NoError(t, err)
+	require.True(t, r.Passed(), "%s", strings.Join(r.Failures, "\n"))
+	require.Empty(t, r.Failures)
+	return r
+}
+
+func TestRunPasses(t *testing.T) {
+	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			var lines strings.Builder
+			r := requirePass(t, Config{Events: 2000, Mode: mode, Faults: FaultsNetwork, Progress: &lines})
+			require.EqualValues(t, 2000, r.Sent)
+			require.EqualValues(t, 2000, r.Acked)
+			require.Equal(t, 96, r.TypesSent)
+			require.Equal(t, 95, r.TypesDelivered)
+			// Event i is of type i modulo 96, and agentconsole.ToolInvocation is the second.
+			require.EqualValues(t, 21, r.Dead)
+			require.EqualValues(t, 2000-21, r.Delivered)
+			require.Zero(t, r.Crashes)
+			require.Positive(t, r.Duplicates, "answers were lost after storing")
+			require.Positive(t, r.PerSecond)
+			for _, fault := range newSchedule(nil, mode, 0).wanted() {
+				require.Positive(t, r.Faults[fault], fault)
+			}
+			require.Contains(t, lines.String(), "acked 2,000 of 2,000 · delivered 1,979")
+		})
+	}
+}
+
+func TestRunWithoutFaultsHasNoDuplicates(t *testing.T) {
+	r := requirePass(t, Config{Events: 500, Seed: 3})
+	require.Zero(t, r.Duplicates)
+	require.Zero(t, r.DuplicateBound)
+	require.Empty(t, faultText(r.Faults))
+}
+
+func TestRunKeepsToItsRate(t *testing.T) {
+	r := requirePass(t, Config{Events: 300, Rate: 200})
+	require.Greater(t, r.Duration, 1.4)
+}
+
+func TestRunFiltersAndDeadLettersWhoHasNoExternalID(t *testing.T) {
+	dropped := requirePass(t, Config{Events: 2000, MissingExternalUserID: "drop"})
+	require.Positive(t, dropped.Filtered)
+	require.EqualValues(t, 21, dropped.Dead)
+	dead := requirePass(t, Config{Events: 2000, MissingExternalUserID: "dead"})
+	require.Zero(t, dead.Filtered)
+	require.EqualValues(t, dropped.Filtered+21, dead.Dead)
+}
+
+func TestEachBreakFails(t *testing.T) {
+	tests := []struct {
+		how     Break
+		counter func(Report) int64
+		others  func(Report) []int64
+	}{
+		{BreakLose, func(r Report) int64 { return r.Lost }, func(r Report) []int64 { return []int64{r.Corrupted, r.Invalid, r.Duplicates} }},
+		{BreakCorrupt, func(r Report) int64 { return r.Corrupted }, func(r Report) []int64 { return []int64{r.Lost, r.Duplicates} }},
+		{BreakDuplicate, func(r Report) int64 { return r.Duplicates }, func(r Report) []int64 { return []int64{r.Lost, r.Corrupted, r.Invalid} }},
+	}
+	for _, tt := range tests {
+		for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+			t.Run(fmt.Sprintf("%s in %s mode", tt.how, mode), func(t *testing.T) {
+				r, err := Run(t.Context(), Config{Events: 1000, Mode: mode, Break: tt.how, Bridge: bridgeProgram(t)})
+				require.NoError(t, err)
+				require.Equal(t, Fail, r.Verdict)
+				require.Positive(t, tt.counter(r), "%v", r)
+				for _, other := range tt.others(r) {
+					require.Zero(t, other, "%v", r)
+				}
+				require.NotEmpty(t, r.Failures)
+			})
+		}
+	}
+}
+
+func TestEachBreakFailsAmongKills(t *testing.T) {
+	for _, how := range []Break{BreakLose, BreakCorrupt, BreakDuplicate} {
+		t.Run(string(how), func(t *testing.T) {
+			r, err := Run(t.Context(), Config{Events: 1000, Faults: FaultsCrash, Crashes: 2, Break: how, Bridge: bridgeProgram(t)})
+			require.NoError(t, err)
+			require.Equal(t, Fail, r.Verdict)
+			require.Equal(t, 2, r.Crashes)
+		})
+	}
+}
+
+func TestKillTenTimesLosesNoAcknowledgedEvent(t *testing.T) {
+	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			r := requirePass(t, Config{Events: 3000, Mode: mode, Faults: FaultsCrash, Crashes: 10})
+			require.Equal(t, 10, r.Crashes)
+			require.EqualValues(t, 3000, r.Acked)
+			require.Zero(t, r.Lost)
+			require.LessOrEqual(t, r.Duplicates, r.DuplicateBound)
+		})
+	}
+}
+
+// away is a RudderStack that cannot be reached for its first requests.
+type away struct {
+	next   http.Handler
+	refuse int64
+
+	refused atomic.Int64
+	back    atomic.Pointer[time.Time]
+}
+
+func (a *away) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch n := a.refused.Add(1); {
+	case n < a.refuse:
+		panic(http.ErrAbortHandler)
+	case n == a.refuse:
+		now := time.Now()
+		a.back.Store(&now)
+	}
+	a.next.ServeHTTP(w, r)
+}
+
+func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
+	gone := &away{refuse: 25}
+	r := requirePass(t, Config{Events: 2000, Rudder: func(next http.Handler) http.Handler {
+		gone.next = next
+		return gone
+	}})
+	require.Less(t, time.Since(*gone.back.Load()), 30*time.Second)
+	require.Zero(t, r.Duplicates, "nothing was stored while it was away")
+	require.EqualValues(t, 1979, r.Delivered)
+}
+
+func TestRunThatStandsStillFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	r, err := Run(t.Context(), Config{
+		Events: 100, Bridge: bridgeProgram(t), Standstill: 2 * time.Second, Dir: dir,
+		Rudder: func(http.Handler) http.Handler { return &away{refuse: 1 << 40} },
+	})
+	require.NoError(t, err)
+	require.Equal(t, Fail, r.Verdict)
+	require.Contains(t, r.Failures[0], "nothing got on for 2s: 100 acknowledged, 0 delivered, 98 pending")
+	require.EqualValues(t, 98, r.Lost)
+	require.FileExists(t, filepath.Join(dir, "bridge.log"))
+	require.Equal(t, dir, r.Data)
+}
+
+func TestRunNeedsABridge(t *testing.T) {
+	_, err := Run(t.Context(), Config{Bridge: filepath.Join(t.TempDir(), "nothing")})
+	require.ErrorIs(t, err, ErrNoBridge)
+	require.ErrorContains(t, err, "make build")
+
+	// A program that is not the bridge.
+	path := filepath.Join(t.TempDir(), "bridge")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\necho no good >&2\nexit 3\n"), 0o755))
+	_, err = Run(t.Context(), Config{Bridge: path})
+	require.ErrorContains(t, err, "ended before it was ready")
+	require.ErrorContains(t, err, "no good")
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			cancel()
+			next.ServeHTTP(w, r)
+		})
+	}
+	_, err := Run(ctx, Config{Events: 100_000, Bridge: bridgeProgram(t), Rudder: stop})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestConfigThatMakesNoSense(t *testing.T) {
+	tests := []struct {
+		config Config
+		want   string
+	}{
+		{Config{Events: -1}, "events: -1 is negative"},
+		{Config{Rate: -1}, "rate: -1 is negative"},
+		{Config{Crashes: -1}, "crashes: -1 is negative"},
+		{Config{Mode: "push"}, `mode: "push" is none of events, webhook`},
+		{Config{Faults: "some"}, `faults: "some" is none of none, network, crash, all`},
+		{Config{Break: "bend"}, `break: "bend" is none of lose, corrupt, duplicate`},
+		{Config{MissingExternalUserID: "keep"}, `missing-external-user-id: "keep" is none of deliver, dead, drop`},
+	}
+	for _, tt := range tests {
+		_, err := Run(t.Context(), tt.config)
+		require.EqualError(t, err, tt.want)
+	}
+}
