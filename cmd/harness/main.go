@@ -1,6 +1,6 @@
 // Command harness runs the fake Braze, the bridge and the fake RudderStack
 // together: `run` sends events through them, with faults on the way, and gives
-// a verdict.
+// a verdict; `up` leaves them running to play with.
 package main
 
 import (
@@ -35,7 +35,7 @@ func command() *cobra.Command {
 			return cli.BindEnv("HARNESS", cmd.Flags())
 		},
 	}
-	root.AddCommand(runCommand())
+	root.AddCommand(runCommand(), upCommand())
 	return root
 }
 

@@ -1,0 +1,174 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// UpConfig says where Up serves. The zero value serves on the default ports of
+// the three programs.
+type UpConfig struct {
+	Braze  string // address of the fake Braze; default 127.0.0.1:8091
+	Rudder string // address of the fake RudderStack; default 127.0.0.1:8090
+	Listen string // address that the bridge takes events on; default 127.0.0.1:8080
+	Admin  string // address of the bridge's admin side; default 127.0.0.1:9090
+	Mode   Mode   // default ModeEvents
+	Bridge string // path of the bridge's program; default: beside the running program
+	// Dir keeps the bridge's data, configuration and log; default: a temporary
+	// directory that is removed.
+	Dir string
+	Out io.Writer // where it says what is where; nil: nowhere
+}
+
+// upToken is the token of the connector that Up sets up. It guards nothing.
+const upToken = "try-me"
+
+// Up runs all three until ctx ends, with a Current that is ready to send.
+func Up(ctx context.Context, c UpConfig) error {
+	fill(&c.Braze, "127.0.0.1:8091")
+	fill(&c.Rudder, "127.0.0.1:8090")
+	fill(&c.Listen, "127.0.0.1:8080")
+	fill(&c.Admin, "127.0.0.1:9090")
+	fill(&c.Mode, ModeEvents)
+	if c.Out == nil {
+		c.Out = io.Discard
+	}
+	rudder, err := mockrudder.New()
+	if err != nil {
+		return err
+	}
+	defer rudder.Close()
+	braze, err := mockbraze.New()
+	if err != nil {
+		return err
+	}
+	defer braze.Close()
+	stopRudder, err := background(rudder, c.Rudder)
+	if err != nil {
+		return err
+	}
+	defer stopRudder()
+	stopBraze, err := background(braze.Handler(), c.Braze)
+	if err != nil {
+		return err
+	}
+	defer stopBraze()
+	bridge, cleanup, err := c.startBridge(ctx)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	if err := c.launch(ctx, braze); err != nil {
+		return err
+	}
+	c.explain(bridge)
+	select {
+	case <-ctx.Done():
+		return bridge.stop()
+	case <-bridge.ended:
+		return bridge.ending()
+	}
+}
+
+// background serves until it is told to stop.
+func background(h http.Handler, address string) (stop func(), err error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- cli.Serve(ctx, &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, ln, time.Second)
+	}()
+	return func() {
+		cancel()
+		<-served
+	}, nil
+}
+
+func (c UpConfig) startBridge(ctx context.Context) (*process, func(), error) {
+	program, err := findBridge(c.Bridge)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, cleanup := c.Dir, func() {}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "currentsbridge-up-"); err != nil {
+			return nil, nil, fmt.Errorf("make a directory for the bridge: %w", err)
+		}
+		cleanup = func() { _ = os.RemoveAll(dir) } // what stays behind is the system's to clean
+	}
+	bridge, err := c.runBridge(ctx, program, dir)
+	if err != nil {
+		cleanup()
+		return nil, nil, err
+	}
+	return bridge, func() {
+		_ = bridge.stop() // again after a stop in order, and then without effect
+		cleanup()
+	}, nil
+}
+
+func (c UpConfig) runBridge(ctx context.Context, program, dir string) (*process, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a directory for the bridge: %w", err)
+	}
+	key := httpKey
+	if c.Mode == ModeWebhook {
+		key = brazeKey
+	}
+	text := fmt.Sprintf("listen: %q\nadmin: %q\ndata_dir: %q\nbraze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n",
+		c.Listen, c.Admin, filepath.Join(dir, "data"), upToken, c.Mode, "http://"+c.Rudder, key)
+	file := filepath.Join(dir, "bridge.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write the bridge's configuration: %w", err)
+	}
+	bridge := &process{
+		path: program, config: file, listen: c.Listen, admin: c.Admin,
+		logPath: filepath.Join(dir, "bridge.log"), client: &http.Client{Timeout: 5 * time.Second},
+	}
+	if err := bridge.start(ctx); err != nil {
+		_ = bridge.stop() // the error of the start says more
+		return nil, err
+	}
+	return bridge, nil
+}
+
+// launch makes the Current that "what to try" sends through.
+func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
+	current, err := braze.Create(mockbraze.Current{
+		Name: "try me", URL: "http://" + c.Listen + "/currents", Token: upToken, Events: mockbraze.All,
+	})
+	if err != nil {
+		return err
+	}
+	return current.Launch(ctx)
+}
+
+func (c UpConfig) explain(bridge *process) {
+	fmt.Fprintf(c.Out, `All three are running; Ctrl-C ends them.
+
+  fake Braze         http://%[1]s
+  bridge             http://%[2]s/currents   (token %[5]s)
+  bridge's admin     http://%[3]s/status
+  fake RudderStack   http://%[4]s
+  bridge's log       %[6]s
+
+Try:
+  curl -X POST 'http://%[1]s/api/currents/1/send?events=960'
+  curl 'http://%[3]s/status'
+  curl 'http://%[4]s/_mock/stats'
+  curl 'http://%[4]s/_mock/events?event=users.messages.email.Open&limit=1'
+`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath)
+}

@@ -1,0 +1,90 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// said is a writer that a test may read while it is written to.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func TestUp(t *testing.T) {
+	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			out := &said{}
+			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out}
+			for _, address := range []*string{&c.Braze, &c.Rudder, &c.Listen, &c.Admin} {
+				var err error
+				*address, err = freePort()
+				require.NoError(t, err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- Up(ctx, c) }()
+			waiting, stop := context.WithTimeout(t.Context(), 30*time.Second)
+			defer stop()
+			require.NoError(t, await(waiting, func() bool { return strings.Contains(out.String(), "Try:") }))
+
+			send := "http://" + c.Braze + "/api/currents/1/send?events=192"
+			require.Contains(t, out.String(), "curl -X POST '"+strings.Replace(send, "192", "960", 1)+"'")
+			res, err := http.Post(send, "", nil)
+			require.NoError(t, err)
+			res.Body.Close()
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			require.NoError(t, await(waiting, func() bool { return stored(t, c.Rudder) == 190 }))
+			cancel()
+			require.NoError(t, <-ended)
+		})
+	}
+}
+
+func stored(t *testing.T, rudder string) (n int) {
+	t.Helper()
+	res, err := http.Get("http://" + rudder + "/_mock/stats")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	var stats struct{ Stored int }
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&stats))
+	return stats.Stored
+}
+
+func TestUpSaysWhatIsInTheWay(t *testing.T) {
+	taken, err := freePort()
+	require.NoError(t, err)
+	stop, err := background(http.NotFoundHandler(), taken)
+	require.NoError(t, err)
+	defer stop()
+	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})
+	require.ErrorContains(t, err, taken)
+	free := func() string {
+		address, err := freePort()
+		require.NoError(t, err)
+		return address
+	}
+	err = Up(t.Context(), UpConfig{Rudder: free(), Braze: free(), Listen: taken, Admin: free(), Bridge: bridgeProgram(t)})
+	require.ErrorContains(t, err, "ended before it was ready")
+	require.ErrorContains(t, err, "address already in use")
+}
