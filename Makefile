@@ -53,7 +53,9 @@ lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh
 	$(GO) run ./schemas/generate -check
 
 generate: go ## JSON Schemas from the glossary, fixtures from the generator
-	$(GO) generate ./...
+	$(GO) generate ./schemas
+	$(GO) generate ./mockbraze
+	$(GO) generate ./harness
 
 clean: ## remove what make build made
 	rm -rf bin
