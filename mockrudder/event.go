@@ -45,6 +45,7 @@ type Event struct {
 	finished  string // the message before the gateway's own changes where that is not Raw
 	setType   string // the type that a single call gives its message
 	requestIP string
+	share     int // of the bytes of the request body, which Raw is a part of
 }
 
 // Finding is one place that a verdict is about.
@@ -62,10 +63,7 @@ type Finding struct {
 // made up, and receivedAt, request_ip and rudderId added. It is made anew on
 // every call, so that taking messages in costs less.
 func (e Event) Message() json.RawMessage {
-	message, _ := decode(e.text()).(map[string]any)
-	if message == nil {
-		message = map[string]any{}
-	}
+	message := decodeObject(e.text())
 	if e.setType != "" {
 		message["type"] = e.setType
 	}
@@ -114,6 +112,15 @@ func setUnlessText(message map[string]any, key, value string) {
 // rudderID is the MD5 of both ids as a UUID, as RudderStack makes it.
 func rudderID(userID, anonymousID string) string {
 	return uuid.UUID(md5.Sum([]byte(strings.TrimSpace(userID) + ":" + strings.TrimSpace(anonymousID)))).String()
+}
+
+// decodeObject reads an object, which is empty where the text is none.
+func decodeObject(text string) map[string]any {
+	object, _ := decode(text).(map[string]any)
+	if object == nil {
+		object = map[string]any{}
+	}
+	return object
 }
 
 // decode reads JSON the way the gateway does: every number is a float64. A

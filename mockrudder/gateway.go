@@ -34,7 +34,7 @@ func (s *Server) messages(read keyReader, parse parser) gin.HandlerFunc {
 			s.refuse(c, src.key, no)
 			return
 		}
-		s.accept(src, c.Request, events)
+		s.accept(src, c.Request, len(body), events)
 		s.succeed(c, src.key)
 	}
 }
@@ -181,7 +181,7 @@ func (s *Server) imports(c *gin.Context) {
 			refusals = append(refusals, no)
 			continue
 		}
-		s.accept(src, c.Request, events)
+		s.accept(src, c.Request, len(group), events)
 	}
 	switch len(refusals) {
 	case 0:

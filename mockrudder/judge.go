@@ -50,7 +50,7 @@ func (e *Event) message() string {
 	if e.setType == "" {
 		return e.text()
 	}
-	message, _ := decode(e.Raw).(map[string]any)
+	message := decodeObject(e.Raw)
 	message["type"] = e.setType
 	return string(encode(message))
 }

@@ -20,8 +20,9 @@ func (s *Server) pixel(kind string) gin.HandlerFunc {
 		key := ""
 		if src, _, ok := s.authenticate(c.Request, keyInQuery, false); ok {
 			key = src.key
-			if events, _, ok := parse(pixelMessage(c.Request)); ok && s.limiter.allow(time.Now()) {
-				s.accept(src, c.Request, events)
+			message := pixelMessage(c.Request)
+			if events, _, ok := parse(message); ok && s.limiter.allow(time.Now()) {
+				s.accept(src, c.Request, len(message), events)
 			}
 		}
 		s.store.answered(key, http.StatusOK)

@@ -19,13 +19,14 @@ type Server struct {
 	// for a server made by New.
 	URL string
 
-	config  *config
-	store   *store
-	faults  *faults
-	limiter *limiter
-	judge   *judge // nil where nothing is judged
-	gateway http.Handler
-	query   http.Handler
+	config   *config
+	store    *store
+	faults   *faults
+	limiter  *limiter
+	judge    *judge       // nil where nothing is judged
+	entrance http.Handler // the gateway with CORS and faults before it
+	gateway  http.Handler // its routes
+	query    http.Handler
 
 	open  context.Context // ends with Close
 	close context.CancelFunc
@@ -50,13 +51,13 @@ func New(opts ...Option) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.gateway = cors.New(cors.Options{ // as RudderStack's server sets it up
+	s.gateway, s.query = s.gatewayRoutes(), s.queryRoutes()
+	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowCredentials: true,
 		AllowedHeaders:   []string{"*"},
 		MaxAge:           900,
-	}).Handler(s.gatewayRoutes())
-	s.query = s.queryRoutes()
+	}).Handler(http.HandlerFunc(s.enter))
 	return s, nil
 }
 
@@ -66,6 +67,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.query.ServeHTTP(w, r)
 		return
 	}
+	s.entrance.ServeHTTP(w, r)
+}
+
+// enter lets a request in, or has a fault strike it.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	if fault, hit := s.faults.strike(r.URL.Path, func() string { return anyKey(r) }); hit {
 		s.misbehave(w, r, fault)
 		return
@@ -158,11 +164,13 @@ func (s *Server) succeed(c *gin.Context, key string) {
 }
 
 // accept judges messages, stores them in order and shows them to the observer.
-func (s *Server) accept(src *source, r *http.Request, events []Event) {
+// size is that of the body they are parts of, and hold in memory.
+func (s *Server) accept(src *source, r *http.Request, size int, events []Event) {
 	now, ip := time.Now(), requestIP(r)
 	for i := range events {
 		e := &events[i]
 		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
+		e.share = size / len(events)
 		if s.judge != nil {
 			s.judge.event(e)
 		}

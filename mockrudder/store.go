@@ -181,5 +181,5 @@ func (s *store) reset() {
 // size is what a message costs to keep, near enough.
 func (e *Event) size() int {
 	const fixed = 320 // the struct itself and what hangs on it
-	return len(e.Raw) + len(e.finished) + fixed
+	return e.share + len(e.finished) + fixed
 }

@@ -35,39 +35,45 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refuse(c, "", no)
 		return
 	}
-	events, no, ok := s.receive(c.Request, src)
+	body, no, ok := s.receive(c.Request, src)
 	if !ok {
 		s.refuse(c, src.key, no)
 		return
 	}
-	s.accept(src, c.Request, events)
+	events, no, ok := transform(src, body)
+	if !ok {
+		s.refuse(c, src.key, no)
+		return
+	}
+	s.accept(src, c.Request, len(body), events)
 	s.succeed(c, src.key)
 }
 
-// receive makes messages of a webhook request.
-func (s *Server) receive(r *http.Request, src *source) (events []Event, no refusal, ok bool) {
-	body, no, ok := webhookBody(r)
+// receive reads a request and takes it to the transformer.
+func (s *Server) receive(r *http.Request, src *source) (body string, no refusal, ok bool) {
+	body, no, ok = webhookBody(r)
 	switch {
 	case !ok:
-		return nil, no, false
+		return "", no, false
 	case len(body) > MaxRequestBytes:
-		return nil, tooLarge, false
+		return "", tooLarge, false
 	case !s.limiter.allow(time.Now()):
-		return nil, tooMany, false
+		return "", tooMany, false
 	}
 	if no, failed := s.transformer(r, src.key); failed {
-		return nil, no, false
+		return "", no, false
 	}
-	body, no, ok = throughTransport(body)
-	if !ok {
-		return nil, no, false
-	}
+	return throughTransport(body)
+}
+
+// transform makes messages of a request body.
+func transform(src *source, body string) (events []Event, no refusal, ok bool) {
 	result, err := src.mapper.Transform(body, MaxRequestBytes)
-	if err != nil {
-		var refused *brazesource.Error
-		if errors.As(err, &refused) {
-			return nil, refusal{refused.Status, refused.Text}, false
-		}
+	var refused *brazesource.Error
+	switch {
+	case errors.As(err, &refused):
+		return nil, refusal{refused.Status, refused.Text}, false
+	case err != nil:
 		return nil, refusal{http.StatusInternalServerError, err.Error()}, false
 	}
 	return transformed(result)

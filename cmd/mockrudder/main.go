@@ -37,7 +37,8 @@ func newRoot() *cobra.Command {
 		Long: "mockrudder answers as RudderStack's gateway does, keeps what it took for questions under\n" +
 			"/_mock/, and judges it. Every flag is also an environment variable: MOCKRUDDER_LISTEN, ….",
 		Example: "  mockrudder serve --source demo=braze &\n" +
-			"  curl -d '{\"events\":[]}' 'http://127.0.0.1:8090/v1/webhook?writeKey=demo'\n" +
+			"  curl -H 'Content-Type: application/json' 'http://127.0.0.1:8090/v1/webhook?writeKey=demo' \\\n" +
+			"       -d '{\"events\":[{\"event_type\":\"users.messages.email.Open\",\"id\":\"1\",\"user\":{\"external_user_id\":\"u\"}}]}'\n" +
 			"  curl 'http://127.0.0.1:8090/_mock/events?count=1&wait=5s'",
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.BindEnv("MOCKRUDDER", cmd.Flags())

@@ -3,6 +3,10 @@ package brazesource
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,4 +43,169 @@ func TestRecordedCases(t *testing.T) {
 			}
 		})
 	}
+}
+
+// testdata/odd.jsonl follows the rules into corners that no recorded case
+// reaches. What it wants was worked out by a JavaScript engine, so that order
+// of keys and printing of numbers count too; "" is an event that is left out.
+func TestOddEvents(t *testing.T) {
+	text, err := os.ReadFile("testdata/odd.jsonl")
+	require.NoError(t, err)
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var c struct{ Event, Want string }
+		require.NoError(t, json.Unmarshal([]byte(line), &c))
+		t.Run(c.Event, func(t *testing.T) {
+			require.Equal(t, c.Want, transformOne(t, New(), c.Event))
+		})
+	}
+}
+
+// transformOne returns the message made of one event, "" for none.
+func transformOne(t *testing.T, m *Mapper, event string) string {
+	t.Helper()
+	result, err := m.Transform(`{"events":[`+event+`]}`, limit)
+	if errors.Is(err, errAllFailed) {
+		return ""
+	}
+	require.NoError(t, err)
+	require.False(t, result.TooLarge)
+	require.Len(t, result.Messages, 1)
+	require.Equal(t, event, result.Messages[0].Raw)
+	return result.Messages[0].JSON
+}
+
+func TestCustomMapping(t *testing.T) {
+	for _, c := range []struct{ mapping, eventType, want string }{
+		{`[{"from":"a","to":"X"}]`, `"a"`, `"X"`},
+		{`[{"from":"a","to":"X"},{"from":"a","to":"Y"}]`, `"a"`, `"Y"`},
+		{`[{"from":"a","to":"X"},{"from":"a","to":""}]`, `"a"`, `"a"`},
+		{`[{"from":"a","to":"X"},{"from":"a"}]`, `"a"`, `"a"`},
+		{`[{"from":"a","to":null}]`, `"a"`, `"a"`},
+		{`[{"from":"a","to":{"b":1}}]`, `"a"`, `{"b":1}`},
+		{`[{"from":" ","to":"X"}]`, `" "`, `" "`},
+		{`[{"to":"X"}]`, `"undefined"`, `"undefined"`},
+		{`[{"from":null,"to":"X"}]`, `"null"`, `"null"`},
+		{`[{"from":5,"to":"X"}]`, `5`, `"X"`},
+		{`[{"from":"true","to":"X"}]`, `true`, `"X"`},
+		{`[{"from":"[object Object]","to":"X"}]`, `{"a":1}`, `"X"`},
+		{`[{"from":"a,b","to":"X"}]`, `["a","b"]`, `"X"`},
+		{`[{"from":"constructor","to":"X"}]`, `"constructor"`, `"X"`},
+		{`["x",5,{}]`, `"a"`, `"a"`},
+		{`"x"`, `"a"`, `"a"`},
+	} {
+		m, err := WithCustomMapping([]byte(c.mapping))
+		require.NoError(t, err)
+		message := transformOne(t, m, `{"event_type":`+c.eventType+`,"user":{"user_id":"u"}}`)
+		require.Contains(t, message, `"event":`+c.want+`,`, c.mapping)
+	}
+	_, err := WithCustomMapping([]byte(`{`))
+	require.Error(t, err)
+}
+
+func TestEnvelope(t *testing.T) {
+	const event = `{"event_type":"t","user":{"user_id":"u"}}`
+	for body, want := range map[string]string{
+		`[{"events":[` + event + `]},{"events":5}]`:         "",
+		`{"events":5,"events":[` + event + `]}`:             "",
+		`{"events":[` + event + `],"events":5}`:             "400 eventList should be an array",
+		`[[{"events":[` + event + `]}]]`:                    "400 eventList should be an array",
+		`{"\u0065vents":[` + event + `]}`:                   "",
+		`{"events":[` + event + `]} x`:                      "400 Malformed JSON in request body",
+		``:                                                  "400 Malformed JSON in request body",
+		`{"events":{"0":` + event + `}}`:                    "400 eventList should be an array",
+		`{"events":[[` + event + `]]}`:                      "400 All requests in the batch failed",
+		strings.Repeat("[", 10001) + strings.Repeat("]", 9): "400 Malformed JSON in request body",
+	} {
+		result, err := New().Transform(body, limit)
+		if want == "" {
+			require.NoError(t, err, body)
+			require.Equal(t, event, result.Messages[0].Raw)
+			continue
+		}
+		require.EqualError(t, err, want, body)
+	}
+}
+
+// A huge index makes a message too large without the array being built.
+func TestHugeIndices(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, properties := range []string{
+		`{"900000":1}`, `{"1e9":1}`, `{"4294967294":1}`, `{"a.4294967294":1,"b.4294967294":1}`, `{"0":1,"length":4294967295}`,
+		`{"a":{"x":1},"a.900000":1,"b.c.d.0xfffffff":2}`,
+	} {
+		body := fmt.Sprintf(`{"events":[{"event_type":"t","id":"i","user":{"user_id":"u"},"properties":%s},`+
+			`{"event_type":"t","user":{"user_id":"v"},"properties":{"x":1}}]}`, properties)
+		result, err := New().Transform(body, limit)
+		require.NoError(t, err)
+		require.True(t, result.TooLarge, properties)
+		require.Len(t, result.Messages, 2)
+		require.Contains(t, result.Messages[0].JSON, `"anonymousId":"u"`)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100<<20))
+
+	result, err := New().Transform(`{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"800000":1}}]}`, limit)
+	require.NoError(t, err)
+	require.False(t, result.TooLarge)
+	require.Greater(t, len(result.Messages[0].JSON), 4_000_000)
+}
+
+// A body of many events, each of which would be too large, is no work.
+func TestManyHugeEvents(t *testing.T) {
+	const event = `{"event_type":"t","user":{"user_id":"u"},"properties":{"800000":1}}`
+	result, err := New().Transform(`{"events":[`+strings.Repeat(event+",", 20_000)+event+`]}`, limit)
+	require.NoError(t, err)
+	require.True(t, result.TooLarge)
+	require.Len(t, result.Messages, 20_001)
+}
+
+// An object that paths put into itself over and over doubles each time: it
+// must end in TooLarge, not in endless work.
+func TestDoublingObject(t *testing.T) {
+	path, properties := "a", &strings.Builder{}
+	inner := `{"k\\l":1}`
+	for range 40 {
+		inner = `{"k\\l":` + inner + `}`
+	}
+	fmt.Fprintf(properties, `{"a":%s`, inner)
+	for range 40 { // reads "k\l", writes "kl": the same object twice
+		fmt.Fprintf(properties, `,"%s.k\\l":0`, path)
+		path += ".kl"
+	}
+	properties.WriteString("}")
+	result, err := New().Transform(`{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":`+properties.String()+`}]}`, limit)
+	require.NoError(t, err)
+	require.True(t, result.TooLarge)
+}
+
+func FuzzTransform(f *testing.F) {
+	cases, err := fixtures.BrazeSourceCases()
+	require.NoError(f, err)
+	for _, c := range cases {
+		f.Add(c.Body, string(c.Config["customMapping"]))
+	}
+	f.Add(`{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"a.length":5,"a":[],"toString.x":1,"1e9":0}}]}`, `[{"from":"t","to":"T"}]`)
+	f.Fuzz(func(t *testing.T, body, mapping string) {
+		const small = 100_000
+		m, err := WithCustomMapping([]byte(mapping))
+		if err != nil {
+			m = New()
+		}
+		result, err := m.Transform(body, small)
+		var refused *Error
+		if err != nil {
+			require.True(t, errors.As(err, &refused))
+			return
+		}
+		total := 0
+		for _, message := range result.Messages {
+			require.True(t, json.Valid([]byte(message.JSON)), "%s", message.JSON)
+			require.True(t, json.Valid([]byte(message.Raw)))
+			total += len(message.JSON)
+		}
+		if !result.TooLarge {
+			require.LessOrEqual(t, total, small+1000)
+		}
+	})
 }

@@ -34,8 +34,9 @@ type Message struct {
 // Result is what the transformation makes of one request.
 type Result struct {
 	Messages []Message
-	// TooLarge says that the messages would take more bytes than the limit. They
-	// come without their properties then, so that nothing grows beyond bounds.
+	// TooLarge says that the messages would take more bytes than the limit. From
+	// the one that goes beyond it on they come with their type, event and ids
+	// alone then, so that nothing grows beyond bounds.
 	TooLarge bool
 }
 
@@ -121,10 +122,13 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 			continue
 		}
 		w := writer{limit: limit}
-		if w.value(message); w.full || result.TooLarge {
-			message.delete("properties")
-			w, result.TooLarge = writer{limit: math.MaxInt}, true
+		if !result.TooLarge {
 			w.value(message)
+			result.TooLarge = w.full
+		}
+		if result.TooLarge {
+			w = writer{limit: math.MaxInt}
+			w.value(heading(message))
 		}
 		limit -= len(w.out)
 		result.Messages = append(result.Messages, Message{JSON: string(w.out), Raw: raws[i]})
@@ -133,6 +137,17 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 		return Result{}, errAllFailed
 	}
 	return result, nil
+}
+
+// heading is a message without all that can be larger than the event was.
+func heading(message *object) *object {
+	short := &object{}
+	for _, key := range []string{"type", "event", "messageId", "anonymousId", "userId"} {
+		if v, ok := message.get(key); ok {
+			short.set(key, v)
+		}
+	}
+	return short
 }
 
 // rawEvents finds the texts of the events in a body that has them.

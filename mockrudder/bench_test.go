@@ -1,0 +1,71 @@
+package mockrudder_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// batchOf makes a batch of n messages of about a kilobyte.
+func batchOf(n int) string {
+	var body strings.Builder
+	body.WriteString(`{"batch":[`)
+	for i := range n {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		fmt.Fprintf(&body, `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"},"device":{"id":"d-%d"},"timezone":"America/New_York"},`+
+			`"integrations":{"Braze":false},"type":"track","event":"users.messages.email.Open","messageId":"m-%d","anonymousId":"a-%d","userId":"u-%d",`+
+			`"traits":{"email":"person.%d@example.com"},"timestamp":"2026-01-31T09:30:00.000Z","properties":{"padding":"%s","number":12345.5,"flag":true}}`,
+			i, i, i, i, i, strings.Repeat("x", 560))
+	}
+	body.WriteString("]}")
+	return body.String()
+}
+
+func benchmarkBatch(b *testing.B, opts ...mockrudder.Option) {
+	const events = 1000
+	server, err := mockrudder.New(append(opts, mockrudder.WithKeep(10_000))...)
+	require.NoError(b, err)
+	defer server.Close()
+	body := batchOf(events)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		request := httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(body))
+		request.SetBasicAuth("wkHTTP", "")
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			b.Fatal(answer.Code)
+		}
+	}
+	b.ReportMetric(float64(b.N)*events/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkBatch(b *testing.B)     { benchmarkBatch(b) }
+func BenchmarkBatchSink(b *testing.B) { benchmarkBatch(b, mockrudder.WithoutValidation()) }
+
+func BenchmarkWebhook(b *testing.B) {
+	server, err := mockrudder.New(mockrudder.WithoutValidation())
+	require.NoError(b, err)
+	defer server.Close()
+	event := strings.TrimSuffix(strings.TrimPrefix(brazeOpen, `{"events":[`), `]}`)
+	body := `{"events":[` + strings.Repeat(event+",", 99) + event + `]}`
+	b.ReportAllocs()
+	for b.Loop() {
+		request := httptest.NewRequest(http.MethodPost, "/v1/webhook?writeKey=wkBraze", strings.NewReader(body))
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			b.Fatal(answer.Code)
+		}
+	}
+	b.ReportMetric(float64(b.N)*100/b.Elapsed().Seconds(), "events/s")
+}
