@@ -153,6 +153,9 @@ func (s *splitter) members(open, end byte, member func() error) error {
 			if err := s.expect(','); err != nil {
 				return err
 			}
+			if _, err := s.space(); err != nil {
+				return s.fail(err)
+			}
 		}
 		if err := member(); err != nil {
 			return err

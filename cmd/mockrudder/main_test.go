@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// command runs mockrudder with this standard input and returns what it wrote
+// and its exit code.
+func command(t *testing.T, stdin string, args ...string) (out string, code int, err error) {
+	t.Helper()
+	root := newRoot()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	var buf bytes.Buffer
+	root.SetArgs(args)
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&buf)
+	root.SetErr(io.Discard)
+	if err = root.ExecuteContext(t.Context()); err != nil {
+		code = exitCode(err)
+	}
+	return buf.String(), code, err
+}
+
+const (
+	good = `{"event_type":"users.behaviors.app.SessionStart","id":"b-1","time":1700000000,"user":{"user_id":"u"},"properties":{"app_id":"a","session_id":"s"}}` + "\n"
+	bad  = `{"event_type":"users.behaviors.app.SessionStart","id":"b-2","time":"soon","user":{"user_id":"u"},"properties":{"app_id":"a","session_id":"s"}}` + "\n"
+)
+
+func TestValidateExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	goodFile, badFile, brokenFile := file("good", good), file("bad", bad), file("broken", good+"{")
+	missing := filepath.Join(dir, "missing")
+	for _, c := range []struct {
+		name, stdin string
+		args        []string
+		code        int
+		out         string
+	}{
+		{"valid input", good + good, nil, 0, `^2 events: 2 valid, 0 invalid;`},
+		{"as braze", good, []string{"--as", "braze"}, 0, `1 valid`},
+		{"dash", good, []string{"-"}, 0, `1 valid`},
+		{"invalid", good + bad, []string{"--as", "braze"}, 2, `^stdin:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: expected .+\n`},
+		{"wrong kind", good, []string{"--as", "rudder"}, 2, `stdin:1: `},
+		{"files", "", []string{goodFile, badFile}, 2, regexp.QuoteMeta(badFile) + `:1: (.|\n)*2 events: 1 valid, 1 invalid`},
+		{"unreadable", good + "{", nil, 1, `1 events: 1 valid`},
+		{"unreadable and invalid", "", []string{badFile, brokenFile}, 1, `2 events: 1 valid, 1 invalid`},
+		{"missing file, the rest is judged", "", []string{missing, goodFile}, 1, `1 events: 1 valid`},
+		{"empty", "", nil, 0, `^0 events`},
+		{"json", bad, []string{"--format", "json"}, 2, `"path":"/time"`},
+		{"junit", bad, []string{"--format=junit"}, 2, `<testsuite `},
+		{"unknown format", "", []string{"--format", "xml"}, 1, ``},
+		{"unknown as", "", []string{"--as", "xml"}, 1, ``},
+		{"unknown flag", "", []string{"--nope"}, 1, ``},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, code, err := command(t, c.stdin, append([]string{"validate"}, c.args...)...)
+			require.Equal(t, c.code, code, "%v", err)
+			require.Regexp(t, c.out, out)
+			if c.code == 2 {
+				require.Empty(t, err.Error(), "the report has said it")
+			}
+		})
+	}
+}
+
+func TestFlagsFromTheEnvironment(t *testing.T) {
+	t.Setenv("MOCKRUDDER_AS", "rudder")
+	_, code, _ := command(t, good, "validate")
+	require.Equal(t, 2, code)
+	_, code, _ = command(t, good, "validate", "--as", "braze")
+	require.Equal(t, 0, code, "a flag wins")
+}
+
+// lines takes what the server prints while it runs.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
+// serving starts mockrudder serve and returns its address.
+func serving(t *testing.T, args ...string) (url string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	root := newRoot()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	printed := make(lines, 10)
+	root.SetErr(printed)
+	root.SetArgs(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+		case <-time.After(30 * time.Second):
+			t.Error("the server does not stop")
+		}
+	})
+	select {
+	case line := <-printed:
+		return regexp.MustCompile(`http://\S+`).FindString(line)
+	case err := <-done:
+		done <- err
+		t.Fatal(err)
+		return ""
+	}
+}
+
+func status(t *testing.T, method, url, body string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	return answer.StatusCode
+}
+
+func TestServe(t *testing.T) {
+	names := filepath.Join(t.TempDir(), "names.json")
+	require.NoError(t, os.WriteFile(names, []byte(`{"t":"T"}`), 0o600))
+	url := serving(t, "--source", "a=braze,map="+names, "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
+	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
+	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
+	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
+	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
+	answer, err := http.Get(url + "/_mock/events?event=T")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"total":1`)
+	// A request that hangs does not keep the server from stopping.
+	require.Equal(t, 200, status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
+	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()
+}
+
+func TestServeDefaults(t *testing.T) {
+	t.Setenv("MOCKRUDDER_RATE_LIMIT", "1")
+	url := serving(t)
+	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
+	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
+	require.Equal(t, 400, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", "{}"))
+	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", "{}"))
+}
+
+func TestSourceMistakes(t *testing.T) {
+	for spec, want := range map[string]string{
+		"x":                    "want KEY=braze|http[,disabled][,map=FILE]",
+		"=braze":               "want KEY=braze|http[,disabled][,map=FILE]",
+		"x=kafka":              `unknown kind "kafka"`,
+		"x=braze,off":          `unknown part "off"`,
+		"x=braze,map=no/where": "no such file",
+	} {
+		_, code, err := command(t, "", "serve", "--source", spec)
+		require.Equal(t, 1, code)
+		require.ErrorContains(t, err, want)
+	}
+	// The environment variable splits at commas, which stand inside a source too.
+	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
+}

@@ -1,0 +1,136 @@
+package mockrudder_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// What no recorded case says of the HTTP API, but its rules do.
+func TestBatchAnswers(t *testing.T) {
+	const good = `{"type":"track","event":"E","userId":"u"}`
+	padding := strings.Repeat(" ", mockrudder.MaxRequestBytes)
+	for _, c := range []struct {
+		name, path, body, want string
+		stored                 int
+	}{
+		{"a number under batch", batchPath, `{"batch":5}`, "400 event is not a valid rudder event", 0},
+		{"the first key batch counts", batchPath, `{"batch":[` + good + `],"batch":5}`, "200 ok", 1},
+		{"an escaped key", batchPath, `{"b\u0061tch":[` + good + `]}`, "200 ok", 1},
+		{"the first bad message decides: identity", batchPath, `{"batch":[{},5]}`, "400 request neither has anonymousId nor userId", 0},
+		{"the first bad message decides: object", batchPath, `{"batch":[5,{}]}`, "400 event is not a valid rudder event", 0},
+		{"JSON before messages", batchPath, `{"batch":[5,{}]`, "400 invalid json", 0},
+		{"two documents", batchPath, `{"batch":[` + good + `]}{}`, "400 invalid json", 0},
+		{"byte-order mark", batchPath, "\xef\xbb\xbf" + `{"batch":[` + good + `]}`, "400 invalid json", 0},
+		{"space around", batchPath, " \n{\"batch\" : [ " + good + " ] }\t", "200 ok", 1},
+		{"NUL escapes are fine here", batchPath, `{"batch":[{"userId":"u","x":"\u0000"}]}`, "200 ok", 1},
+		{"false and 0 are ids here", batchPath, `{"batch":[{"userId":false},{"anonymousId":0}]}`, "200 ok", 2},
+		{"a null id is none", batchPath, `{"batch":[{"userId":null,"anonymousId":"\u00a0\t"}]}`, "400 request neither has anonymousId nor userId", 0},
+		{"too large", batchPath, `{"batch":[` + good + `]}` + padding, "413 request size exceeds max limit", 0},
+		{"identity before size", batchPath, `{"batch":[{}]}` + padding, "400 request neither has anonymousId nor userId", 0},
+		{"exactly the limit", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes), "200 ok", 1},
+		{"one more", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "413 request size exceeds max limit", 0},
+		{"single call too large", "/v1/track", good + padding, "413 request size exceeds max limit", 0},
+		{"single call without id", "/v1/page", `{"type":"extract"}`, "400 request neither has anonymousId nor userId", 0},
+		{"trailing slash", "/v1/batch/", `{}`, "404 404 page not found", 0},
+		{"double slash", "/v1//batch", `{}`, "404 404 page not found", 0},
+		{"import of two users, one bad", "/v1/import", `{"batch":[` + good + `,{"userId":"v"},{"type":"track"},5]}`, "400 request neither has anonymousId nor userId", 2},
+		{"import of several bad", "/v1/import", `{"batch":[{"userId":" "},{"anonymousId":" "},` + good + `]}`, "500 request neither has anonymousId nor userIdrequest neither has anonymousId nor userId", 1},
+		{"import of an object", "/v1/import", `{"batch":` + good + `}`, "400 event is not a valid rudder event", 0},
+		{"import of nothing", "/v1/import", `{}`, "200 ok", 0},
+		{"import of null", "/v1/import", `{"batch":null}`, "400 event is not a valid rudder event", 0},
+		{"broken import", "/v1/import", `{"batch":[`, "400 invalid json", 0},
+		{"empty import", "/v1/import", ``, "400 invalid json", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := server(t)
+			require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body}.answer(t, s))
+			require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
+		})
+	}
+}
+
+// pad puts spaces behind a text until it has n bytes.
+func pad(text string, n int) string { return text + strings.Repeat(" ", n-len(text)) }
+
+func TestBatchGzip(t *testing.T) {
+	const body = `{"batch":[{"userId":"u"}]}`
+	s := server(t)
+	for _, c := range []struct{ encoding, body, want string }{
+		{"gzip", packed(t, body), "200 ok"},
+		{"gzip", packed(t, body)[:20], "500 failed to read body from request"},
+		{"gzip", "", "400 invalid json"},
+		{"GZIP", packed(t, body), "400 invalid json"},
+		{"gzip, gzip", packed(t, body), "400 invalid json"},
+		{"gzip", packed(t, pad(body, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
+		{"gzip", packed(t, strings.Repeat(" ", 65<<20)), "413 request size exceeds max limit"},
+	} {
+		require.Equal(t, c.want, probe{path: batchPath, key: "wkHTTP", body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
+	}
+}
+
+func TestMessageAsStored(t *testing.T) {
+	s := server(t)
+	element := `{"type":"track","event":"E","userId":" u ","messageId":" m ","z":1,"a":9007199254740993,"f":1.0,"s":"\ud800<","n":1e400}`
+	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[ ` + element + ` ]}`,
+		headers: []string{"X-Forwarded-For", " 1.2.3.4, 5.6.7.8"}}.answer(t, s))
+	events := s.Events(mockrudder.Filter{})
+	require.Len(t, events, 1)
+	e := events[0]
+	require.Equal(t, element, e.Raw)
+	require.Equal(t, "m", e.MessageID)
+	text := string(e.Message())
+	require.Less(t, strings.Index(text, `"a":`), strings.Index(text, `"z":`), "keys are sorted")
+	message := stored(t, s)
+	require.Equal(t, "m", message["messageId"])
+	require.Equal(t, " u ", message["userId"])
+	require.Equal(t, float64(9007199254740992), message["a"])
+	require.Contains(t, text, `"a":9007199254740992,`)
+	require.Contains(t, text, `"f":1,`)
+	require.Contains(t, text, "\"s\":\"\ufffd<\"")
+	require.Contains(t, text, `"n":null`)
+	require.Equal(t, "1.2.3.4", message["request_ip"])
+	require.Equal(t, "61763869-6114-1ab2-3dac-9ba13af24508", message["rudderId"], "MD5 of both ids, trimmed, with a colon between")
+	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, message["receivedAt"])
+}
+
+func TestMessageIDs(t *testing.T) {
+	for given, want := range map[string]string{
+		`"m"`: "m", `" m\n"`: "m", `"a b"`: "a b", `""`: "", `"  "`: "", `null`: "", `77`: "", `{}`: "", `true`: "",
+	} {
+		s := server(t)
+		probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","messageId":` + given + `}]}`}.answer(t, s)
+		e := s.Events(mockrudder.Filter{})[0]
+		require.Equal(t, e.MessageID, stored(t, s)["messageId"])
+		if want != "" {
+			require.Equal(t, want, e.MessageID)
+			continue
+		}
+		_, err := uuid.Parse(e.MessageID)
+		require.NoError(t, err, given)
+	}
+}
+
+func TestGivenValuesAreKept(t *testing.T) {
+	s := server(t)
+	probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","receivedAt":"2001-01-01T00:00:00Z","request_ip":"9.9.9.9"}]}`}.answer(t, s)
+	message := stored(t, s)
+	require.Equal(t, "2001-01-01T00:00:00Z", message["receivedAt"])
+	require.Equal(t, "9.9.9.9", message["request_ip"])
+}
+
+// A single call says of what type its message is.
+func TestSingleCallSetsTheType(t *testing.T) {
+	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
+		s := server(t)
+		body := `{"userId":"u","type":"banana"}`
+		require.Equal(t, "200 ok", probe{path: "/v1/" + kind, key: "wkHTTP", body: " " + body + " "}.answer(t, s))
+		require.Equal(t, kind, stored(t, s)["type"])
+		e := s.Events(mockrudder.Filter{Type: kind})[0]
+		require.Equal(t, body, e.Raw)
+	}
+}

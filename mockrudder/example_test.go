@@ -1,0 +1,122 @@
+package mockrudder_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// exampleT stands where a test has its *testing.T.
+type exampleT struct{ cleanups []func() }
+
+func (t *exampleT) Helper()                        {}
+func (t *exampleT) Cleanup(f func())               { t.cleanups = append(t.cleanups, f) }
+func (t *exampleT) Errorf(format string, a ...any) { fmt.Printf(format+"\n", a...) }
+func (t *exampleT) Fatalf(format string, a ...any) { fmt.Printf(format+"\n", a...) }
+func (t *exampleT) done()                          { t.cleanups[0]() }
+func mustPost(url, key, body string) (answer string) {
+	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	request.SetBasicAuth(key, "")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "no answer"
+	}
+	defer response.Body.Close()
+	return response.Status
+}
+
+// A test sends what it has to a fake RudderStack, waits for what should arrive,
+// and has it judged.
+func ExampleStart() {
+	t := &exampleT{} // in a test: its *testing.T
+	defer t.done()
+
+	rudder := mockrudder.Start(t,
+		mockrudder.WithSource("app", mockrudder.HTTP),
+		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.Renamed(map[string]string{
+			"users.messages.email.Open": "Email Opened",
+		})))
+	fmt.Println(mustPost(rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1","properties":{"total":5}}`))
+	fmt.Println(mustPost(rudder.WebhookURL("braze"), "", `{"events":[{"event_type":"users.messages.email.Open","id":"e-1",`+
+		`"time":1700000000,"user":{"user_id":"b-1","external_user_id":"u-1"},"properties":{"email_address":"ada@example.com"}}]}`))
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	events, err := rudder.WaitFor(ctx, mockrudder.Filter{UserID: "u-1"}, 2)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for _, e := range events {
+		fmt.Println(e.Source, e.Type, e.Name)
+	}
+	rudder.RequireValid(t)
+	rudder.RequireNone(t, mockrudder.Filter{Event: "Order Cancelled"}, 10*time.Millisecond)
+	// Output:
+	// 200 OK
+	// 200 OK
+	// app track Order Placed
+	// braze track Email Opened
+}
+
+// Faults show what a sender does when RudderStack is not well.
+func ExampleServer_Fault() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.Start(t)
+
+	err := rudder.SetFaults(
+		mockrudder.Fault{Path: "/v1/batch", Status: http.StatusServiceUnavailable, RetryAfter: 1, Requests: 1},
+		mockrudder.Fault{Path: "/v1/batch", Close: mockrudder.Stored, Requests: 1},
+	)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for range 3 {
+		fmt.Println(mustPost(rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[{"type":"track","event":"E","userId":"u","messageId":"m"}]}`))
+	}
+	for _, fault := range rudder.Faults() {
+		fmt.Println("struck", fault.Hits)
+	}
+	fmt.Println(rudder.Count(mockrudder.Filter{MessageID: "m"}), "copies: the answer to the first was lost")
+	rudder.Reset()
+	fmt.Println(len(rudder.Events(mockrudder.Filter{})), "left")
+	// Output:
+	// 503 Service Unavailable
+	// no answer
+	// 200 OK
+	// struck 1
+	// struck 1
+	// 2 copies: the answer to the first was lost
+	// 0 left
+}
+
+// A server is an http.Handler that a program serves as it likes. This one is a
+// cheap sink that shows each message to the program.
+func ExampleNew() {
+	sink, err := mockrudder.New(
+		mockrudder.WithSource("key", mockrudder.HTTP),
+		mockrudder.WithoutValidation(),
+		mockrudder.WithKeep(1000),
+		mockrudder.WithObserver(func(e mockrudder.Event) { fmt.Println("stored", e.MessageID, e.Raw) }),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer sink.Close()
+	request := httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(`{"batch":[{"userId":"u","messageId":"m-1"}]}`))
+	request.SetBasicAuth("key", "")
+	sink.ServeHTTP(httptest.NewRecorder(), request)
+	fmt.Println(sink.Stats().Stored, "stored")
+	// Output:
+	// stored m-1 {"userId":"u","messageId":"m-1"}
+	// 1 stored
+}

@@ -1,0 +1,250 @@
+package mockrudder_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// pipes is a listener without a network, so that hangs and latencies pass in
+// the fake time of testing/synctest.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	p.conns <- there
+	return here, nil
+}
+
+// inFakeTime runs a test against a server in a bubble of synctest.
+func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, client *http.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := server(t)
+		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		web := &http.Server{Handler: s}
+		done := make(chan error)
+		go func() { done <- web.Serve(listener) }()
+		transport := &http.Transport{DialContext: listener.dial, DisableKeepAlives: true}
+		run(t, s, &http.Client{Transport: transport})
+		transport.CloseIdleConnections()
+		s.Close()
+		require.NoError(t, web.Close())
+		require.ErrorIs(t, <-done, http.ErrServerClosed)
+	})
+}
+
+// ask posts and returns the answer as text, "closed" where there is none, and
+// how long it took.
+func ask(t *testing.T, client *http.Client, path, key, body string) (string, time.Duration) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder"+path, strings.NewReader(body))
+	require.NoError(t, err)
+	if key != "" {
+		request.SetBasicAuth(key, "")
+	}
+	start := time.Now()
+	answer, err := client.Do(request)
+	took := time.Since(start)
+	if err != nil {
+		require.True(t, errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF), "%v", err)
+		return "closed", took
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return fmt.Sprintf("%d %s", answer.StatusCode, strings.TrimSuffix(string(text), "\n")), took
+}
+
+const goodBatch = `{"batch":[{"type":"track","event":"E","userId":"u"}]}`
+
+func TestFaultsOnTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  mockrudder.Fault
+		path   string
+		body   string
+		want   string
+		took   time.Duration
+		stored int
+	}{
+		"status":           {mockrudder.Fault{Status: 503, Body: "away"}, batchPath, goodBatch, "503 away", 0, 0},
+		"status no words":  {mockrudder.Fault{Status: 500}, batchPath, goodBatch, "500 Internal Server Error", 0, 0},
+		"latency":          {mockrudder.Fault{Latency: mockrudder.Duration(3 * time.Second)}, batchPath, goodBatch, "200 ok", 3 * time.Second, 1},
+		"latency, status":  {mockrudder.Fault{Latency: mockrudder.Duration(time.Second), Status: 429}, batchPath, goodBatch, "429 Too Many Requests", time.Second, 0},
+		"hang":             {mockrudder.Fault{Hang: mockrudder.Duration(30 * time.Second)}, batchPath, goodBatch, "closed", 30 * time.Second, 0},
+		"close before":     {mockrudder.Fault{Close: mockrudder.Before}, batchPath, goodBatch, "closed", 0, 0},
+		"close after":      {mockrudder.Fault{Close: mockrudder.After}, batchPath, goodBatch, "closed", 0, 0},
+		"close stored":     {mockrudder.Fault{Close: mockrudder.Stored}, batchPath, goodBatch, "closed", 0, 1},
+		"transformer down": {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, webhookPath, brazeEvent(`{}`), "503 transformation server unreachable", time.Second, 0},
+		"transformer hang": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, webhookPath, brazeEvent(`{}`), "closed", 30 * time.Second, 0},
+		"transformer is not needed for the batch": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, batchPath, goodBatch, "200 ok", 0, 1},
+		"auth before transformer":                 {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, "/v1/webhook?writeKey=nope", brazeEvent(`{}`), "401 invalid write key", 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+				require.NoError(t, s.Fault(c.fault))
+				got, took := ask(t, client, c.path, "wkHTTP", c.body)
+				require.Equal(t, c.want, got)
+				require.Equal(t, c.took, took)
+				require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
+				if !strings.Contains(name, "not needed") {
+					require.Equal(t, 1, s.Faults()[0].Hits)
+				}
+				require.NoError(t, s.SetFaults())
+				got, took = ask(t, client, batchPath, "wkHTTP", goodBatch)
+				require.Equal(t, "200 ok", got)
+				require.Zero(t, took)
+			})
+		})
+	}
+}
+
+// A request that hangs without end lets go when the client leaves, and when the
+// server is closed.
+func TestHangForever(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		require.NoError(t, s.Fault(mockrudder.Fault{Hang: mockrudder.Forever}))
+		client.Timeout = time.Hour
+		_, err := client.Post("http://rudder"+webhookPath, "", strings.NewReader("{}"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		synctest.Wait()
+		require.EqualValues(t, 1, s.Stats().Sources["wkBraze"].Requests["closed"], "it noticed")
+
+		client.Timeout = 0
+		time.AfterFunc(time.Minute, s.Close)
+		got, took := ask(t, client, webhookPath, "", "{}")
+		require.Equal(t, "closed", got)
+		require.Equal(t, time.Minute, took)
+	})
+}
+
+func TestFaultsAreLimited(t *testing.T) {
+	send := func(s *mockrudder.Server, path, key string) int {
+		return probe{path: path, key: key, body: goodBatch}.send(s).Code
+	}
+	t.Run("path", func(t *testing.T) {
+		s := server(t)
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Path: batchPath}))
+		require.Equal(t, 503, send(s, batchPath, "wkHTTP"))
+		require.Equal(t, 200, send(s, "/v1/import", "wkHTTP"))
+		require.NoError(t, s.SetFaults(mockrudder.Fault{Status: 503, Path: "/v1/im*"}))
+		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
+		require.Equal(t, 503, send(s, "/v1/import", "wkHTTP"))
+	})
+	t.Run("source", func(t *testing.T) {
+		s := server(t)
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Source: "wkBraze"}))
+		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
+		require.Equal(t, 503, send(s, batchPath, "wkBraze"))
+		require.Equal(t, 503, send(s, webhookPath, ""))
+	})
+	t.Run("number", func(t *testing.T) {
+		s := server(t)
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Requests: 2}))
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, Requests: 1}))
+		for _, want := range []int{503, 503, 429, 200, 200} {
+			require.Equal(t, want, send(s, batchPath, "wkHTTP"))
+		}
+		require.Equal(t, 2, s.Faults()[0].Hits)
+		require.Equal(t, 1, s.Faults()[1].Hits)
+	})
+	t.Run("probability", func(t *testing.T) {
+		hits := func(seed uint64) (pattern string) {
+			s := server(t, mockrudder.WithSeed(seed))
+			require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Probability: 0.25}))
+			for range 400 {
+				pattern += fmt.Sprint(send(s, batchPath, "wkHTTP") / 503)
+			}
+			require.Equal(t, strings.Count(pattern, "1"), s.Faults()[0].Hits)
+			return pattern
+		}
+		first := hits(7)
+		require.InDelta(t, 100, strings.Count(first, "1"), 40)
+		require.Equal(t, first, hits(7), "same seed, same strikes")
+		require.NotEqual(t, first, hits(8))
+	})
+	t.Run("never the query API", func(t *testing.T) {
+		s := server(t)
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503}))
+		require.Equal(t, 200, probe{method: "GET", path: "/_mock/stats"}.send(s).Code)
+	})
+}
+
+func TestFaultHeaders(t *testing.T) {
+	s := server(t)
+	require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
+	answer := probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s)
+	require.Equal(t, "7", answer.Header().Get("Retry-After"))
+	require.Equal(t, "slow down\n", answer.Body.String())
+	require.Equal(t, "Origin", answer.Header().Get("Vary"))
+}
+
+func TestFaultsOverHTTP(t *testing.T) {
+	s := server(t)
+	put := func(body string) string { return probe{method: "PUT", path: "/_mock/faults", body: body}.answer(t, s) }
+	get := func() string { return probe{method: "GET", path: "/_mock/faults"}.answer(t, s) }
+
+	full := `{"path":"/v1/batch","source":"wkHTTP","probability":0.5,"requests":3,"latency":"250ms","status":503,"body":"x","retry_after":1,"hits":0}`
+	require.Equal(t, `200 {"faults":[`+full+`]}`, put(`{"faults":[`+full+`]}`))
+	require.Equal(t, `200 {"faults":[`+full+`]}`, get())
+	require.Equal(t, `200 {"faults":[{"hang":true,"hits":0},{"latency":"2s","close":"stored","hits":0}]}`,
+		put(`[{"hang":true},{"latency":2000,"close":"stored"}]`))
+	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
+
+	for body, want := range map[string]string{
+		`{"status":99}`:                   "status must be between 200 and 599, not 99",
+		`{"statos":500}`:                  `unknown field`,
+		`[{"status":500},{}]`:             "fault 2: a fault needs one of status, latency, hang, close and transformer",
+		`{"status":500,"probability":2}`:  "probability must be between 0 and 1",
+		`{"close":"later"}`:               `close must be before, after or stored`,
+		`{"latency":"soon"}`:              `is no duration such as 250ms`,
+		`{"latency":true}`:                `latency must be a duration that ends`,
+		`{"transformer":"x"}`:             `transformer must be down or hang`,
+		`{"retry_after":1,"hang":"1s"}`:   `body and retry_after need a status`,
+		`{"status":500,"requests":-1}`:    `requests must not be negative`,
+		`{"status":500,"retry_after":-1}`: `retry_after must not be negative`,
+		`nonsense`:                        `faults: `,
+		`{"hang":{}}`:                     `is no duration`,
+	} {
+		answer := put(body)
+		require.True(t, strings.HasPrefix(answer, "400 "), answer)
+		var problem struct{ Error string }
+		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
+		require.Contains(t, problem.Error, want)
+	}
+	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
+
+	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)
+	require.Len(t, s.Faults(), 1)
+	require.Equal(t, 400, probe{path: "/_mock/reset?keep=x"}.send(s).Code)
+	require.Equal(t, 200, probe{path: "/_mock/reset"}.send(s).Code)
+	require.Empty(t, s.Faults())
+	require.Equal(t, `200 {"faults":[]}`, put(`[]`))
+}

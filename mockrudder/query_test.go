@@ -1,0 +1,279 @@
+package mockrudder_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// page is what the query API answers with.
+type page struct {
+	Events []struct {
+		Message    map[string]any `json:"message"`
+		Raw        string         `json:"raw"`
+		Source     string         `json:"source"`
+		ReceivedAt time.Time      `json:"received_at"`
+		Valid      *bool          `json:"valid"`
+		Errors     []mockrudder.Finding
+		Drift      []mockrudder.Finding
+	} `json:"events"`
+	Next  string `json:"next"`
+	Total int    `json:"total"`
+}
+
+func (p page) ids() string {
+	var ids []string
+	for _, e := range p.Events {
+		ids = append(ids, e.Message["messageId"].(string))
+	}
+	return strings.Join(ids, " ")
+}
+
+func query(t *testing.T, s *mockrudder.Server, rawQuery string) page {
+	t.Helper()
+	answer := probe{method: http.MethodGet, path: "/_mock/events?" + rawQuery}.send(s)
+	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+	require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
+	var p page
+	decoder := json.NewDecoder(answer.Body)
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&p))
+	return p
+}
+
+// judged returns a server that validates, with five messages of two sources.
+func judged(t *testing.T) *mockrudder.Server {
+	t.Helper()
+	s, err := mockrudder.New(recordedSources()...)
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[` +
+		`{"type":"track","event":"A b","userId":"u1","messageId":"m1"},` +
+		`{"type":"track","event":"B","userId":"u2","messageId":"m2"},` +
+		`{"type":"identify","userId":"u1","messageId":"m3","traits":5}]}`}.answer(t, s))
+	require.Equal(t, "200 ok", probe{path: "/v1/page", key: "wkBraze", body: `{"userId":"u3","messageId":"m4"}`}.answer(t, s))
+	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkBraze", body: `{"batch":[{"type":"track","userId":7,"messageId":"m5"}]}`}.answer(t, s))
+	return s
+}
+
+func TestQueryFilters(t *testing.T) {
+	s := judged(t)
+	for rawQuery, want := range map[string]string{
+		"":                                "m1 m2 m3 m4 m5",
+		"type=track":                      "m1 m2 m5",
+		"type=page":                       "m4",
+		"event=" + url.QueryEscape("A b"): "m1",
+		"userId=u1":                       "m1 m3",
+		"userId=7":                        "m5",
+		"messageId=m2":                    "m2",
+		"source=wkBraze":                  "m4 m5",
+		"source=wkHTTP&type=track":        "m1 m2",
+		"valid=true":                      "m1 m2 m4",
+		"valid=false":                     "m3 m5",
+		"valid=false&source=wkHTTP":       "m3",
+		"type=trac":                       "",
+		"valid=&type=&limit=5":            "m1 m2 m3 m4 m5",
+	} {
+		p := query(t, s, rawQuery)
+		require.Equal(t, want, p.ids(), rawQuery)
+		require.Equal(t, len(p.Events), p.Total, rawQuery)
+	}
+}
+
+func TestQueryShape(t *testing.T) {
+	s := judged(t)
+	p := query(t, s, "messageId=m3")
+	e := p.Events[0]
+	require.Equal(t, `{"type":"identify","userId":"u1","messageId":"m3","traits":5}`, e.Raw)
+	require.Equal(t, "wkHTTP", e.Source)
+	require.WithinDuration(t, time.Now(), e.ReceivedAt, time.Minute)
+	require.False(t, *e.Valid)
+	require.Len(t, e.Errors, 1)
+	require.Equal(t, "/traits", e.Errors[0].Path)
+	require.Equal(t, "type", e.Errors[0].Rule)
+	require.Equal(t, "message", e.Errors[0].In)
+	require.NotEmpty(t, e.Errors[0].Detail)
+	require.Contains(t, e.Message, "rudderId")
+
+	answer := probe{method: http.MethodGet, path: "/_mock/events?messageId=m1"}.send(s)
+	require.Contains(t, answer.Body.String(), `"valid":true,"errors":[]`)
+	answer = probe{method: http.MethodGet, path: "/_mock/events?messageId=none"}.send(s)
+	require.Equal(t, `{"events":[],"next":"","total":0}`, strings.TrimSpace(answer.Body.String()))
+
+	unjudged := server(t)
+	probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(unjudged)
+	require.Nil(t, query(t, unjudged, "").Events[0].Valid)
+	require.Empty(t, query(t, unjudged, "valid=true").Events)
+}
+
+// A webhook event is judged twice: as Braze's event and as the message it became.
+func TestWebhookVerdicts(t *testing.T) {
+	s, err := mockrudder.New()
+	require.NoError(t, err)
+	probe{path: webhookPath, body: `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`}.send(s)
+	e := query(t, s, "valid=false").Events[0]
+	in := map[string]string{}
+	for _, f := range e.Errors {
+		in[f.In] += " " + f.Path
+	}
+	require.Contains(t, in["message"], "/timestamp", "Invalid date is no time")
+	require.Contains(t, in["event"], "/time")
+	require.NotEmpty(t, e.Drift)
+	require.Equal(t, "/properties/brand_new", e.Drift[0].Path)
+	stats := s.Stats()
+	require.Equal(t, mockrudder.Counts{Stored: 1, Invalid: 1, Drift: 1}, stats.Counts)
+}
+
+func TestQueryPages(t *testing.T) {
+	s := server(t)
+	for i := range 10 {
+		kind := []string{"a", "b"}[i%2]
+		probe{path: batchPath, key: "wkHTTP", body: fmt.Sprintf(`{"batch":[{"userId":"u","type":"%s","messageId":"m%d"}]}`, kind, i)}.send(s)
+	}
+	var ids []string
+	after := ""
+	for {
+		p := query(t, s, "type=a&limit=2&after="+after)
+		require.Equal(t, 5, p.Total)
+		if len(p.Events) == 0 {
+			require.Empty(t, p.Next)
+			break
+		}
+		ids, after = append(ids, p.ids()), p.Next
+	}
+	require.Equal(t, []string{"m0 m2", "m4 m6", "m8"}, ids)
+	require.Len(t, query(t, s, "limit=0").Events, 0)
+}
+
+func TestQueryMistakes(t *testing.T) {
+	s := server(t)
+	for path, want := range map[string]string{
+		"GET /_mock/events?valid=yes":     "400 valid must be true or false",
+		"GET /_mock/events?after=x":       "400 after must be a cursor",
+		"GET /_mock/events?limit=-1":      "400 limit must be a whole number",
+		"GET /_mock/events?limit=1000001": "400 limit must be a whole number",
+		"GET /_mock/events?count=x":       "400 count must be a whole number",
+		"GET /_mock/events?wait=soon":     "400 wait must be a duration",
+		"GET /_mock/events?wait=1h":       "400 wait must be a duration",
+		"GET /_mock/events?user=u":        "400 unknown parameter",
+		"GET /_mock/events?a=%zz":         "400 query",
+		"POST /_mock/events":              "405 no such method",
+		"GET /_mock/other":                "404 no such path",
+	} {
+		method, target, _ := strings.Cut(path, " ")
+		answer := probe{method: method, path: target}.send(s)
+		var problem struct{ Error string }
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &problem), path)
+		require.Contains(t, fmt.Sprintf("%d %s", answer.Code, problem.Error), want)
+	}
+}
+
+func TestQueryWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(t)
+		store := func(event string) {
+			probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","type":"track","event":"` + event + `"}]}`}.send(s)
+		}
+		ask := func(rawQuery string) (page, time.Duration) {
+			start := time.Now()
+			p := query(t, s, rawQuery)
+			return p, time.Since(start)
+		}
+		go func() {
+			for _, event := range []string{"A", "B", "A", "A"} {
+				time.Sleep(time.Second)
+				store(event)
+			}
+		}()
+		p, took := ask("event=A&count=2&wait=1m")
+		require.Len(t, p.Events, 2)
+		require.Equal(t, 3*time.Second, took)
+
+		p, took = ask("event=A&wait=1m")
+		require.Len(t, p.Events, 2, "what is there is enough")
+		require.Zero(t, took)
+
+		p, took = ask("event=A&wait=1m&after=" + p.Next)
+		require.Len(t, p.Events, 1, "only what is new counts behind a cursor")
+		require.Equal(t, time.Second, took)
+		require.Equal(t, 3, p.Total)
+
+		cursor := p.Next
+		p, took = ask("count=99&wait=5s")
+		require.Len(t, p.Events, 4)
+		require.Equal(t, 5*time.Second, took)
+
+		p, took = ask("wait=1.5&after=" + cursor)
+		require.Empty(t, p.Events)
+		require.Equal(t, cursor, p.Next, "so that the next wait goes on from there")
+		require.Equal(t, 1500*time.Millisecond, took)
+
+		time.AfterFunc(time.Second, s.Close)
+		_, took = ask("count=99&wait=5m")
+		require.Equal(t, time.Second, took, "closing ends the wait")
+	})
+}
+
+func TestStats(t *testing.T) {
+	s := judged(t)
+	for _, p := range []probe{
+		{path: webhookPath, body: "{}"},
+		{path: "/v1/webhook?writeKey=nope", body: "{}"},
+		{path: batchPath, key: "wkOffHTTP"},
+		{path: webhookPath, method: http.MethodGet},
+		{path: "/pixel/v1/track?writeKey=wkHTTP&userId=u&event=E", method: http.MethodGet},
+	} {
+		p.send(s)
+	}
+	answer := probe{method: http.MethodGet, path: "/_mock/stats"}.send(s)
+	var stats mockrudder.Stats
+	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &stats))
+	require.Equal(t, s.Stats(), stats)
+	require.Equal(t, mockrudder.Counts{Stored: 6, Valid: 4, Invalid: 2}, stats.Counts)
+	require.Equal(t, 6, stats.Kept)
+	require.Len(t, stats.Sources, 6, "every source, and one for no good key")
+	require.Equal(t, map[string]uint64{"200": 3, "400": 1}, stats.Sources["wkBraze"].Requests)
+	require.Equal(t, map[string]uint64{"401": 1, "404": 1}, stats.Sources[""].Requests)
+	http := stats.Sources["wkHTTP"]
+	require.Equal(t, mockrudder.Counts{Stored: 4, Valid: 3, Invalid: 1}, http.Counts)
+	require.EqualValues(t, 3, http.ByType["track"].Stored)
+	require.EqualValues(t, 1, http.ByEvent["A b"].Stored)
+
+	s.Reset()
+	require.Equal(t, mockrudder.Counts{}, s.Stats().Counts)
+	require.Empty(t, query(t, s, "").Events)
+}
+
+// The answer to a request leaves after the message is there, and the observer
+// has seen it.
+func TestStoredBeforeTheAnswer(t *testing.T) {
+	var seen []string
+	s := server(t, mockrudder.WithObserver(func(e mockrudder.Event) { seen = append(seen, e.MessageID) }))
+	request := httptest.NewRequest(http.MethodPost, batchPath, strings.NewReader(`{"batch":[{"userId":"u","messageId":"1"},{"userId":"u","messageId":"2"}]}`))
+	request.SetBasicAuth("wkHTTP", "")
+	s.ServeHTTP(watcher{httptest.NewRecorder(), func() {
+		require.Equal(t, []string{"1", "2"}, seen)
+		require.Len(t, s.Events(mockrudder.Filter{}), 2)
+	}}, request)
+}
+
+// watcher looks on as an answer is written.
+type watcher struct {
+	*httptest.ResponseRecorder
+	look func()
+}
+
+func (w watcher) WriteHeader(status int) {
+	w.look()
+	w.ResponseRecorder.WriteHeader(status)
+}

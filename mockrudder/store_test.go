@@ -1,0 +1,115 @@
+package mockrudder
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func numbered(from, to int) []Event {
+	var events []Event
+	for i := from; i < to; i++ {
+		events = append(events, Event{Source: "k", Type: "track", Name: fmt.Sprint("e", i%3), UserID: fmt.Sprint("u", i), MessageID: fmt.Sprint(i), Judged: true, Valid: i%2 == 0})
+	}
+	return events
+}
+
+func ids(events []Event) (all []string) {
+	for _, e := range events {
+		all = append(all, e.MessageID)
+	}
+	return all
+}
+
+func TestStoreKeepsTheNewest(t *testing.T) {
+	s := newStore(5, 1<<30)
+	for i := range 23 {
+		s.add(numbered(i, i+1))
+		require.LessOrEqual(t, len(s.ring), 5)
+	}
+	require.Equal(t, []string{"18", "19", "20", "21", "22"}, ids(s.find(Filter{}, 0, 100)))
+	require.Equal(t, []string{"21", "22"}, ids(s.find(Filter{}, 21, 100)), "messages are numbered from 1")
+	require.Equal(t, []string{"18"}, ids(s.find(Filter{}, 3, 1)), "a cursor on what is gone starts at the oldest")
+	require.Empty(t, s.find(Filter{}, 99, 100))
+
+	require.EqualValues(t, 23, s.total(Filter{}), "counts are exact, kept or not")
+	require.EqualValues(t, 12, s.total(Filter{OnlyValid: true}))
+	require.EqualValues(t, 11, s.total(Filter{OnlyInvalid: true}))
+	require.EqualValues(t, 8, s.total(Filter{Event: "e0"}))
+	require.EqualValues(t, 4, s.total(Filter{Event: "e0", OnlyValid: true}))
+	require.EqualValues(t, 0, s.total(Filter{OnlyValid: true, OnlyInvalid: true}))
+	require.EqualValues(t, 1, s.total(Filter{UserID: "u22"}))
+	require.EqualValues(t, 0, s.total(Filter{UserID: "u1"}), "not kept")
+}
+
+func TestStoreKeepsNoMoreBytes(t *testing.T) {
+	s := newStore(1000, 10_000)
+	for i := range 100 {
+		events := numbered(i, i+1)
+		events[0].share = 2000
+		s.add(events)
+		require.LessOrEqual(t, s.bytes, 10_000)
+	}
+	require.Len(t, s.find(Filter{}, 0, 100), 4)
+	huge := numbered(0, 1)
+	huge[0].share = 1 << 20
+	s.add(huge)
+	require.Len(t, s.find(Filter{}, 0, 100), 1, "the newest stays whatever its size")
+	require.EqualValues(t, 101, s.total(Filter{}))
+	s.reset()
+	require.Zero(t, s.bytes)
+}
+
+// A sender with endless event names does not fill the memory.
+func TestTallyIsBounded(t *testing.T) {
+	s := newStore(10, 1<<30)
+	for i := range maxNames + 500 {
+		s.add([]Event{{Source: "k", Type: "track", Name: fmt.Sprint(i)}})
+	}
+	require.Len(t, s.tally.kinds, maxNames+1)
+	require.EqualValues(t, maxNames+500, s.total(Filter{Source: "k"}))
+	require.EqualValues(t, 1, s.total(Filter{Event: fmt.Sprint(maxNames + 499)}), "counted among the kept")
+}
+
+func TestStoreWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(5, 1<<30)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		type result struct {
+			seen uint64
+			err  error
+		}
+		wait := func(f Filter, n int) chan result {
+			done := make(chan result, 1)
+			go func() {
+				seen, err := s.wait(ctx, f, 0, n)
+				done <- result{seen, err}
+			}()
+			synctest.Wait()
+			return done
+		}
+		all, user := wait(Filter{}, 30), wait(Filter{UserID: "u29"}, 1)
+		s.add(numbered(0, 20))
+		synctest.Wait()
+		require.Empty(t, all)
+		s.add(numbered(20, 30))
+		require.Equal(t, result{30, nil}, <-all, "messages count that are no longer kept")
+		require.Equal(t, result{1, nil}, <-user)
+
+		again := wait(Filter{}, 31)
+		s.reset()
+		s.add(numbered(0, 1))
+		synctest.Wait()
+		require.Empty(t, again, "a reset starts the count anew")
+		s.add(numbered(0, 30))
+		require.Equal(t, result{31, nil}, <-again)
+
+		never := wait(Filter{UserID: "nobody"}, 1)
+		require.ErrorIs(t, (<-never).err, context.DeadlineExceeded)
+	})
+}

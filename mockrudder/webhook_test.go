@@ -1,0 +1,122 @@
+package mockrudder_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// What no recorded case says of the webhook, but its rules do.
+func TestWebhookAnswers(t *testing.T) {
+	const (
+		good      = `{"event_type":"t","id":"i","user":{"external_user_id":"u"}}`
+		form      = "application/x-www-form-urlencoded"
+		multipart = "multipart/form-data; boundary=X"
+	)
+	for _, c := range []struct {
+		name, body, kind, want string
+		stored                 int
+	}{
+		{"first element of an array", `[{"events":[` + good + `]},{"events":[` + good + `]}]`, "", "200 ok", 1},
+		{"blank id sinks the rest", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
+		{"blank beside a good id", `{"events":[{"event_type":"t","user":{"user_id":" ","external_user_id":"u"}}]}`, "", "200 ok", 1},
+		{"an id beyond float64 is null", `{"events":[{"event_type":"t","user":{"user_id":1e400}}]}`, "", "400 request neither has anonymousId nor userId", 0},
+		{"falsy ids are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":0,"external_user_id":false}}]}`, "", "200 ok", 1},
+		{"no event type is silently gone", `{"events":[` + good + `,{"user":{"user_id":"x"}}]}`, "", "200 ok", 1},
+		{"unsafe keys are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":"x"},"properties":{"a.constructor":1}}]}`, "", "200 ok", 1},
+		{"too large", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
+		{"size before JSON", pad(`{`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
+		{"exactly the limit", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes), "", "200 ok", 1},
+		{"too large when transformed", brazeEvent(`{"x":"` + strings.Repeat("x", mockrudder.MaxRequestBytes-130) + `"}`), "", "413 request size exceeds max limit", 0},
+		{"too large when transformed, identity first", `{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"900000":1}},{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
+		{"absurd index", brazeEvent(`{"4294967294":1}`), "", "413 request size exceeds max limit", 0},
+		{"content type of no concern", `{"events":[` + good + `]}`, "image/png", "200 ok", 1},
+		{"form without events", "a=b&c=d", form, "400 eventList should be an array", 0},
+		{"form with events", "events=" + good, "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", "400 All requests in the batch failed", 0},
+		{"empty form", "", form, "400 eventList should be an array", 0},
+		{"multipart with events", "--X\r\nContent-Disposition: form-data; name=\"events\"\r\n\r\n" + good + "\r\n--X--\r\n", multipart, "400 eventList should be an array", 0},
+		{"broken multipart", "nothing", multipart, "400 error during parsing multiform", 0},
+		{"multipart without boundary", "--X\r\n", "multipart/form-data", "400 error during parsing multiform", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := server(t)
+			require.Equal(t, c.want, probe{path: webhookPath, body: c.body, headers: []string{"Content-Type", c.kind}}.answer(t, s))
+			require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
+		})
+	}
+}
+
+// The body travels to the transformer as a text in a JSON document that all
+// \u0000 are cut out of; what is left of the backslash decides.
+func TestWebhookNUL(t *testing.T) {
+	for value, want := range map[string]string{
+		`"x\u0000"`:          "400 invalid json",
+		`"\u0000"`:           "400 invalid json",
+		`"a\u0000 b"`:        "400 invalid json",
+		`"a\u00001"`:         "400 invalid json",
+		`"a\u0000\u0000"`:    "400 Malformed JSON in request body",
+		`"x\u0000n"`:         "400 Malformed JSON in request body",
+		`"x\u0000t"`:         "400 Malformed JSON in request body",
+		`"a\\u0000"`:         "400 invalid json", // an escaped backslash before plain u0000
+		`"a\\\u0000n"`:       "400 Malformed JSON in request body",
+		`"fine \u0001 \\n"`:  "200 ok",
+		`{"k\u0000":1}`:      "400 invalid json",
+		`{"k":["z\u0000z"]}`: "400 invalid json",
+	} {
+		s := server(t)
+		require.Equal(t, want, probe{path: webhookPath, body: brazeEvent(`{"a":` + value + `}`)}.answer(t, s), value)
+	}
+}
+
+func TestWebhookGzip(t *testing.T) {
+	body := brazeEvent(`{}`)
+	s := server(t)
+	for _, c := range []struct{ encoding, body, want string }{
+		{"gzip", packed(t, body), "200 ok"},
+		{"gzip", packed(t, body)[:30], "500 reading request body: unexpected EOF"},
+		{"gzip", "{}", "500 reading request body: unexpected EOF"},
+		{"gzip", body, "500 reading request body: gzip: invalid header"},
+		{"Gzip", packed(t, body), "400 Malformed JSON in request body"},
+		{"deflate", body, "200 ok"},
+	} {
+		require.Equal(t, c.want, probe{path: webhookPath, body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
+	}
+}
+
+func TestWebhookMessageAsStored(t *testing.T) {
+	s := server(t)
+	event := `{"event_type":"users.behaviors.CustomEvent", "id":12345,"time":"2024-01-02","user":{"user_id":"b","external_user_id":"x"},` +
+		`"properties":{"name":"\ud800","big":9007199254740993,"plan.name":"gold"}}`
+	require.Equal(t, "200 ok", probe{path: "/v1/webhook?writeKey=wkBrazeMap", body: `{"events": [ ` + event + ` ]}`}.answer(t, s))
+	message := stored(t, s)
+	require.Equal(t, "Custom Event", message["event"])
+	require.Equal(t, "1970-01-01T00:33:44.000Z", message["timestamp"])
+	require.Equal(t, map[string]any{"name": "\ufffd", "big": float64(9007199254740992), "plan": map[string]any{"name": "gold"}}, message["properties"])
+	e := s.Events(mockrudder.Filter{Source: "wkBrazeMap"})[0]
+	require.Equal(t, event, e.Raw)
+	require.Len(t, e.MessageID, 36, "a number is no messageId: a fresh UUID takes its place")
+	require.Equal(t, e.MessageID, message["messageId"])
+}
+
+// The way a custom mapping is given to a source.
+func TestCustomMapping(t *testing.T) {
+	for mapping, want := range map[string]string{
+		`{"t":"T"}`:               "T",
+		`[{"from":"t","to":"T"}]`: "T",
+		`[{"from":"t","to":"S"},{"from":"t","to":"T"}]`: "T",
+		`[]`: "t",
+	} {
+		s, err := mockrudder.New(mockrudder.WithoutValidation(), mockrudder.WithSource("k", mockrudder.Braze, mockrudder.CustomMapping([]byte(mapping))))
+		require.NoError(t, err)
+		require.Equal(t, "200 ok", probe{path: "/v1/webhook?writeKey=k", body: brazeEvent(`{}`)}.answer(t, s))
+		require.Equal(t, want, s.Events(mockrudder.Filter{})[0].Name)
+	}
+	s, err := mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze, mockrudder.CustomMapping([]byte(`[null]`))))
+	require.NoError(t, err)
+	require.Equal(t, "500 Cannot read properties of null (reading 'from')", probe{path: "/v1/webhook?writeKey=k", body: brazeEvent(`{}`)}.answer(t, s))
+	_, err = mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{`))))
+	require.ErrorContains(t, err, "source k: custom mapping")
+}
