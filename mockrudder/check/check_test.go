@@ -107,19 +107,16 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 }
 
 func TestEachIsBounded(t *testing.T) {
-	endless := io.MultiReader(strings.NewReader(`{"a":"`), io.LimitReader(xs{}, MaxItem+10))
-	_, err := collect(t, endless)
-	require.ErrorContains(t, err, "an event is longer than")
-}
-
-// xs is a stream of nothing but the letter x.
-type xs struct{}
-
-func (xs) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
+	const most = 1000
+	count := 0
+	visit := func(Item) error { count++; return nil }
+	fits := `{"a":"` + strings.Repeat("x", most-20) + `"}`
+	require.NoError(t, each(strings.NewReader(strings.Repeat(fits, 50)), most, visit))
+	require.NoError(t, each(strings.NewReader(`{"events":[`+fits+","+fits+`]}`), most, visit))
+	require.Equal(t, 52, count)
+	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`} {
+		require.ErrorIs(t, each(strings.NewReader(long+strings.Repeat("5", 2*most)), most, visit), errTooLong, long)
 	}
-	return len(p), nil
 }
 
 func FuzzEach(f *testing.F) {

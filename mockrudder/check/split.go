@@ -36,7 +36,7 @@ func (e *ReadError) Unwrap() error { return e.Err }
 var (
 	errNotJSON = errors.New("this is not JSON")
 	errCutOff  = errors.New("the JSON is cut off")
-	errTooLong = fmt.Errorf("an event is longer than %d bytes", MaxItem)
+	errTooLong = errors.New("an event is longer than this program reads")
 )
 
 // Each calls visit for every event of a stream, in order: JSON documents one
@@ -44,7 +44,9 @@ var (
 // bodies {"events":[…]} or {"batch":[…]}, and any of that compressed by gzip.
 // It holds one event in memory at a time. It ends with the error of visit, a
 // *ReadError, or the error of r.
-func Each(r io.Reader, visit func(Item) error) error {
+func Each(r io.Reader, visit func(Item) error) error { return each(r, MaxItem, visit) }
+
+func each(r io.Reader, maxItem int, visit func(Item) error) error {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, err := in.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
 		unpacked, err := gzip.NewReader(in)
@@ -56,7 +58,7 @@ func Each(r io.Reader, visit func(Item) error) error {
 	if mark, err := in.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
 		_, _ = in.Discard(3)
 	}
-	s := splitter{in: in, line: 1, visit: visit}
+	s := splitter{in: in, line: 1, maxItem: maxItem, visit: visit}
 	for {
 		switch _, err := s.space(); {
 		case errors.Is(err, io.EOF):
@@ -73,11 +75,12 @@ func Each(r io.Reader, visit func(Item) error) error {
 // splitter takes a stream apart. It looks no deeper than it must, and the
 // grammar of each event is checked once it has been read whole.
 type splitter struct {
-	in     *bufio.Reader
-	line   int
-	number int
-	item   []byte
-	visit  func(Item) error
+	in      *bufio.Reader
+	line    int
+	number  int
+	maxItem int
+	item    []byte
+	visit   func(Item) error
 }
 
 func (s *splitter) fail(err error) error {
@@ -253,7 +256,7 @@ func (s *splitter) value(to []byte) ([]byte, error) {
 		if c == '\n' {
 			s.line++
 		}
-		if len(to) >= MaxItem {
+		if len(to) >= s.maxItem {
 			return to, s.fail(errTooLong)
 		}
 		if inString {
