@@ -42,6 +42,9 @@ func (r *run) drive(ctx context.Context) Report {
 	r.progress.show(r.snapshot())
 	r.progress.done()
 	if ctx.Err() == nil {
+		if err := readLetters(ctx, r.process.client, r.process.admin, connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
+			r.note(err)
+		}
 		if err := r.process.stop(); err != nil {
 			r.note(err)
 		}
@@ -90,6 +93,10 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 			r.progress.show(r.snapshot())
 			continue
 		case <-ask.C:
+		}
+		if !r.crasher.down.Load() && r.process.gone() {
+			stop() // what it ended with is told where it is stopped
+			return ledger
 		}
 		now, err := r.askLedger(ctx)
 		if err == nil {
@@ -150,8 +157,9 @@ func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
 		faults: r.schedule.happened(), crashes: r.crasher.count(), wantedCrashes: r.config.crashes(),
 		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
-		lostAnswers: r.lost.Load(), duration: took,
+		duration: took,
 	}
+	e.lostAnswers = lostAfterStoring(r.lost.Load(), e.faults)
 	if r.config.Faults.network() {
 		e.wanted = r.schedule.wanted()
 	}

@@ -30,6 +30,23 @@ type named struct {
 	fault mockrudder.Fault
 }
 
+// Names of the faults that lose an answer.
+const (
+	closedBefore = "closed before reading"
+	closedAfter  = "closed after reading"
+	closedStored = "closed after storing"
+	hung         = "hung"
+)
+
+// lostAfterStoring says how many of the lost answers may be of requests that
+// were stored: those closed after storing, and any that no fault accounts for,
+// such as one for which the bridge did not wait. Answers that a kill loses are
+// not among lost, but the faults among them may be counted.
+func lostAfterStoring(lost int64, faults map[string]int) int64 {
+	other := lost - int64(faults[closedBefore]+faults[closedAfter]+faults[hung])
+	return max(int64(faults[closedStored]), other)
+}
+
 // slowness is short enough that an answer is late and not lost; see timeout.
 const slowness = 300 * time.Millisecond
 
@@ -44,15 +61,15 @@ func round(mode Mode, hang time.Duration) []named {
 		{"429", mockrudder.Fault{Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2}},
 		{"500", mockrudder.Fault{Status: http.StatusInternalServerError, Requests: 2}},
 		{"503", mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}},
-		{"closed before reading", mockrudder.Fault{Close: mockrudder.Before, Requests: 1}},
-		{"closed after reading", mockrudder.Fault{Close: mockrudder.After, Requests: 1}},
-		{"closed after storing", mockrudder.Fault{Close: mockrudder.Stored, Requests: 2}},
+		{closedBefore, mockrudder.Fault{Close: mockrudder.Before, Requests: 1}},
+		{closedAfter, mockrudder.Fault{Close: mockrudder.After, Requests: 1}},
+		{closedStored, mockrudder.Fault{Close: mockrudder.Stored, Requests: 2}},
 		{"slow", mockrudder.Fault{Latency: mockrudder.Duration(slowness), Requests: 2}},
 	}
 	if mode == ModeWebhook {
 		faults = append(faults, named{"transformer down", mockrudder.Fault{Transformer: mockrudder.TransformerDown, Requests: 1}})
 	}
-	return append(faults, named{"hung", mockrudder.Fault{Hang: mockrudder.Duration(hang), Requests: 1}})
+	return append(faults, named{hung, mockrudder.Fault{Hang: mockrudder.Duration(hang), Requests: 1}})
 }
 
 // once is what comes a single time, at the start: it takes whole seconds.

@@ -43,21 +43,9 @@ func (l Ledger) Check() error {
 
 // readLedger asks the bridge's admin address for the ledger of a connector.
 func readLedger(ctx context.Context, client *http.Client, admin, connector string) (Ledger, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/status", nil)
-	if err != nil {
-		return Ledger{}, fmt.Errorf("ask the bridge for its status: %w", err)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return Ledger{}, fmt.Errorf("ask the bridge for its status: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return Ledger{}, fmt.Errorf("ask the bridge for its status: %s", res.Status)
-	}
 	var status struct{ Connectors []Ledger }
-	if err := json.NewDecoder(res.Body).Decode(&status); err != nil {
-		return Ledger{}, fmt.Errorf("read the bridge's status: %w", err)
+	if err := ask(ctx, client, "http://"+admin+"/status", &status); err != nil {
+		return Ledger{}, err
 	}
 	for _, l := range status.Connectors {
 		if l.Name == connector {
@@ -65,4 +53,50 @@ func readLedger(ctx context.Context, client *http.Client, admin, connector strin
 		}
 	}
 	return Ledger{}, fmt.Errorf("the bridge's status has no connector %q", connector)
+}
+
+// letter is a dead letter of the bridge.
+type letter struct {
+	Reason string          `json:"reason"`
+	Event  json.RawMessage `json:"event"`
+}
+
+// readLetters hands each dead letter of a connector to use, a page at a time.
+func readLetters(ctx context.Context, client *http.Client, admin, connector string, use func(letter)) error {
+	for after := uint64(0); ; {
+		var page struct {
+			Dead []letter
+			Next uint64
+		}
+		at := fmt.Sprintf("http://%s/api/dead?connector=%s&limit=1000&after=%d", admin, connector, after)
+		if err := ask(ctx, client, at, &page); err != nil {
+			return err
+		}
+		for _, l := range page.Dead {
+			use(l)
+		}
+		if after = page.Next; after == 0 {
+			return nil
+		}
+	}
+}
+
+// ask gets JSON from the bridge's admin address.
+func ask(ctx context.Context, client *http.Client, address string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return fmt.Errorf("ask the bridge: %w", err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the bridge: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask the bridge: %s: %s", address, res.Status)
+	}
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", address, err)
+	}
+	return nil
 }

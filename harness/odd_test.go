@@ -138,21 +138,10 @@ func (b together) settled(t *testing.T) Ledger {
 }
 
 // deadLetters lists what the bridge keeps of the events that it cannot deliver.
-func (b together) deadLetters(t *testing.T) []deadLetter {
+func (b together) deadLetters(t *testing.T) (list []letter) {
 	t.Helper()
-	res, err := http.Get("http://" + b.admin + "/api/dead?limit=1000")
-	require.NoError(t, err)
-	defer res.Body.Close()
-	var list struct {
-		Dead []deadLetter `json:"dead"`
-	}
-	require.NoError(t, json.NewDecoder(res.Body).Decode(&list))
-	return list.Dead
-}
-
-type deadLetter struct {
-	Reason string          `json:"reason"`
-	Event  json.RawMessage `json:"event"`
+	require.NoError(t, readLetters(t.Context(), b.client, b.admin, connector, func(l letter) { list = append(list, l) }))
+	return list
 }
 
 // events are the elements of the case's batch as they were sent.
@@ -168,7 +157,7 @@ func TestOddRequests(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
 	bridge := startTogether(t, ModeEvents)
-	var dead []deadLetter // expected so far
+	var dead []letter // expected so far
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
 			c := readOddCase(t, path)
@@ -186,7 +175,7 @@ func TestOddRequests(t *testing.T) {
 			for i, fate := range c.Events {
 				switch {
 				case fate.Dead != "":
-					dead = append(dead, deadLetter{fate.Dead, c.events(t)[i]})
+					dead = append(dead, letter{fate.Dead, c.events(t)[i]})
 				case !fate.Duplicate:
 					want = append(want, fate.Message)
 				}
@@ -278,7 +267,7 @@ func TestOddBatchInWebhookMode(t *testing.T) {
 		`{"event_type":"users.messages.email.Open","id":"w1","time":1700000000,"user":{"user_id":"u1","external_user_id":"e1"},"properties":{ "campaign_id":"c1" }}`,
 		`{"event_type":"users.behaviors.CustomEvent","id":"w2","user":{"external_user_id":"e2"},"properties":{"custom_properties":{"constructor":1}}}`,
 	}
-	bad := []deadLetter{
+	bad := []letter{
 		{"unsafe_key", json.RawMessage(`{"event_type":"t","id":"w3","user":{"user_id":"u"},"properties":{"constructor":1}}`)},
 		{"unsafe_key", json.RawMessage(`{"event_type":"t","id":"w4","user":{"user_id":"u"},"properties":{"a.__proto__":1}}`)},
 		{"nul", json.RawMessage(`{"event_type":"t","id":"w5","user":{"user_id":"u"},"properties":{"a":["\u0000"]}}`)},
@@ -287,8 +276,8 @@ func TestOddBatchInWebhookMode(t *testing.T) {
 		{"not_an_object", json.RawMessage(`true`)},
 	}
 	var texts []string
-	for _, letter := range bad {
-		texts = append(texts, string(letter.Event))
+	for _, dead := range bad {
+		texts = append(texts, string(dead.Event))
 	}
 	body := `{"events":[` + good[0] + "," + strings.Join(texts, ",") + "," + good[1] + `]}`
 	res := oddCase{Method: http.MethodPost, Path: "/currents", Text: &body}.post(t, "http://"+bridge.listen)

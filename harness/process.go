@@ -126,6 +126,20 @@ func (p *process) ready(ctx context.Context) bool {
 	return res.StatusCode == http.StatusOK
 }
 
+// gone says whether the bridge has ended and nobody is starting or ending it.
+func (p *process) gone() bool {
+	if !p.mu.TryLock() {
+		return false
+	}
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends the bridge with SIGKILL and waits until it is gone.
 func (p *process) kill() error {
 	p.mu.Lock()

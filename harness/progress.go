@@ -60,11 +60,11 @@ func (p *progress) show(now snapshot) {
 	line := fmt.Sprintf("acked %s of %s · delivered %s · %s/s · left %s",
 		count(now.acked), count(now.total), count(now.delivered), count(int64(rate)),
 		count(max(0, now.awaited-now.delivered)+now.total-now.acked))
-	if faults := faultText(now.faults); faults != "" {
-		line += " · " + faults
+	if kinds, total := faultCount(now.faults); total > 0 {
+		line += fmt.Sprintf(" · faults %d (%d kinds)", total, kinds)
 	}
 	if now.crashes > 0 {
-		line += fmt.Sprintf(" · killed ×%d", now.crashes)
+		line += fmt.Sprintf(" · kills %d", now.crashes)
 	}
 	if p.terminal {
 		fmt.Fprintf(p.out, "\r\033[K%s", line)
@@ -90,4 +90,15 @@ func (p *progress) say(format string, args ...any) {
 		fmt.Fprint(p.out, "\r\033[K")
 	}
 	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+// faultCount sums up what faultText lists; a terminal's line has no room for more.
+func faultCount(faults map[string]int) (kinds, total int) {
+	for _, n := range faults {
+		if n > 0 {
+			kinds++
+			total += n
+		}
+	}
+	return kinds, total
 }

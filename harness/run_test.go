@@ -163,6 +163,16 @@ func TestRunThatStandsStillFails(t *testing.T) {
 	require.Equal(t, dir, r.Data)
 }
 
+func TestRunFailsWhenTheBridgeEndsByItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge")
+	script := "#!/bin/sh\n(sleep 1; kill -9 $$) &\nexec " + bridgeProgram(t) + ` "$@"` + "\n"
+	require.NoError(t, os.WriteFile(path, []byte(script), 0o755))
+	r, err := Run(t.Context(), Config{Events: 10_000, Rate: 500, Bridge: path})
+	require.NoError(t, err)
+	require.Equal(t, Fail, r.Verdict)
+	require.Contains(t, strings.Join(r.Failures, "\n"), "the bridge ended with signal: killed")
+}
+
 func TestRunNeedsABridge(t *testing.T) {
 	_, err := Run(t.Context(), Config{Bridge: filepath.Join(t.TempDir(), "nothing")})
 	require.ErrorIs(t, err, ErrNoBridge)

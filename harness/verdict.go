@@ -28,7 +28,7 @@ type evidence struct {
 	// inFlight is how many events the bridge may have under way at once, and
 	// perPost how many in one request; see bound.
 	inFlight, perPost int64
-	lostAnswers       int64
+	lostAnswers       int64 // after storing
 
 	troubles []string // of the run itself, such as a standstill
 	duration time.Duration
@@ -37,13 +37,13 @@ type evidence struct {
 // bound is the most duplicates that what happened can explain. A kill repeats
 // at most what was sent and whose outcome was not on disk yet, which is no more
 // than the configured events in flight (requests at a time × events in one
-// request). A lost answer, which is one of a connection closed or hung, repeats
-// the events of its one request:
+// request). An answer that was lost after its request was stored repeats the
+// events of that request:
 //
-//	bound = crashes × concurrency × events a request + lost answers × events a request
+//	bound = crashes × concurrency × events a request + answers lost after storing × events a request
 //
 // Within it, a repeat counts against the bridge all the same where nothing was
-// lost between the two deliveries (Tally.Unexplained). Without crashes and lost
+// lost between the two deliveries (Tally.Unexplained). Without kills and lost
 // answers the bound is 0.
 func (e evidence) bound() int64 {
 	return int64(e.crashes)*e.inFlight + e.lostAnswers*e.perPost
@@ -51,14 +51,11 @@ func (e evidence) bound() int64 {
 
 // judge makes the report.
 func judge(e evidence) Report {
-	deadTooMany := max(0, e.ledger.Dead-e.tally.Dead) + max(0, e.ledger.Filtered-e.tally.Filtered)
-	deadTooFew := max(0, e.tally.Dead-e.ledger.Dead) + max(0, e.tally.Filtered-e.ledger.Filtered)
 	r := Report{
 		Verdict: Fail,
 		Sent:    e.tally.Sent, Acked: e.tally.Acked, Delivered: e.tally.Delivered,
-		// What lies in the dead letters by mistake is wrong, but not lost; what
-		// should lie there and does not is.
-		Lost:      max(0, e.tally.Undelivered-deadTooMany) + max(0, deadTooFew-e.tally.Misdirected),
+		// What is in the dead letters by mistake is wrong, but not lost.
+		Lost:      e.tally.Undelivered + e.tally.Unburied + max(0, e.tally.Filtered-e.ledger.Filtered),
 		Corrupted: e.tally.Corrupted, Invalid: e.tally.Invalid, Duplicates: e.tally.Duplicates,
 		Dead: e.ledger.Dead, Filtered: e.ledger.Filtered,
 		TypesSent: e.tally.TypesSent, TypesDelivered: e.tally.TypesDelivered,
@@ -87,6 +84,7 @@ func (e evidence) failures(r Report) []string {
 	f.count(true, r.Invalid, "invalid: %d against RudderStack's schema", r.Invalid)
 	f.count(true, e.tally.Stray, "stray: %d came in that were never sent", e.tally.Stray)
 	f.count(true, e.tally.Misdirected, "misdirected: %d delivered that should be dead or filtered", e.tally.Misdirected)
+	f.count(true, e.tally.Misburied, "dead letters: %d that should be none, or have another reason", e.tally.Misburied)
 	f.count(true, e.tally.Unexplained, "duplicates: %d with nothing lost between the two deliveries", e.tally.Unexplained)
 	f.count(r.Duplicates > e.bound(), r.Duplicates, "duplicates: %d, and at most %d can come of the faults", r.Duplicates, e.bound())
 	f.count(true, e.tally.Reissued, "reissued: %d ids were sent with two different contents", e.tally.Reissued)
@@ -112,7 +110,7 @@ func (e evidence) ledgerFindings(f *findings) {
 	}
 	same("accepted", e.ledger.Accepted, e.tally.Acked)
 	same("delivered", e.ledger.Delivered, e.tally.Delivered)
-	same("dead", e.ledger.Dead, e.tally.Dead)
+	same("dead", e.ledger.Dead, e.tally.Buried)
 	same("filtered", e.ledger.Filtered, e.tally.Filtered)
 	same("pending", e.ledger.Pending, 0)
 	same("purged", e.ledger.Purged, 0)

@@ -43,6 +43,7 @@ type entry struct {
 	fate      Fate
 	acked     bool
 	corrupt   bool
+	buried    bool
 }
 
 type typeEntry struct{ sent, delivered bool }
@@ -66,7 +67,10 @@ type Tally struct {
 	Invalid     int64 // deliveries that break RudderStack's schema
 	Stray       int64 // deliveries of what was never issued
 	Misdirected int64 // different events delivered though they are dead or filtered
-	Undelivered int64 // acknowledged, to be delivered, not delivered
+	Buried      int64 // different events that are in the dead letters
+	Misburied   int64 // dead letters that should be none, or have another reason
+	Undelivered int64 // acknowledged, to be delivered, neither delivered nor dead
+	Unburied    int64 // acknowledged, to be dead, neither dead nor delivered
 
 	Dead, Filtered   int64 // acknowledged events that must be dead, or filtered
 	Awaited          int64 // acknowledged events that must be delivered
@@ -254,6 +258,34 @@ func storedDiff(want map[string]any, stored []byte) []string {
 		}
 	}
 	return Diff(any(want), v, Float, samples)
+}
+
+// Bury notes that an event is in the bridge's dead letters, and why.
+func (b *Books) Bury(event []byte, reason string) {
+	want, err := Expect(event, b.rules)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, ok := b.entries[sumText(want.ID)]
+	switch {
+	case err != nil || want.ID == "" || !ok:
+		b.tally.Misburied++
+		b.note("misburied", "a dead letter was never sent as an event: %s", show(string(event)))
+	case want.Fate != Dead || want.Reason != reason || e.buried:
+		b.tally.Misburied++
+		b.note("misburied", "event %s (%s) is a dead letter with the reason %s; expected: %s",
+			want.ID, want.Type, reason, orNone(want.Reason))
+	}
+	if ok && !e.buried {
+		e.buried = true
+		b.tally.Buried++
+	}
+}
+
+func orNone(reason string) string {
+	if reason == "" {
+		return "none"
+	}
+	return reason
 }
 
 // note keeps the first few remarks of each kind.

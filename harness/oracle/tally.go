@@ -21,8 +21,10 @@ func (b *Books) Tally() Tally {
 	sum := b.tally
 	for _, e := range b.entries {
 		switch {
-		case e.acked && e.fate == Deliver && e.delivered == 0:
+		case e.lost() && e.fate == Deliver:
 			sum.Undelivered++
+		case e.lost() && e.fate == Dead:
+			sum.Unburied++
 		case !e.acked && e.delivered > 0:
 			sum.DeliveredUnacked++
 		}
@@ -38,8 +40,12 @@ func (b *Books) Tally() Tally {
 	return sum
 }
 
-// Missing lists ids of acknowledged events that were to be delivered and were
-// not, as far as the archive can name them: at most five.
+// lost says that an acknowledged event is nowhere. That of a filtered one is
+// not known here; the bridge only counts them.
+func (e *entry) lost() bool { return e.acked && e.delivered == 0 && !e.buried && e.fate != Filtered }
+
+// Missing lists ids of acknowledged events that are neither delivered nor dead,
+// as far as the archive can name them: at most five.
 func (b *Books) Missing() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,7 +54,7 @@ func (b *Books) Missing() []string {
 	}
 	var refs []uint64
 	for _, e := range b.entries {
-		if e.acked && e.fate == Deliver && e.delivered == 0 {
+		if e.lost() {
 			refs = append(refs, e.ref)
 		}
 	}
