@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,23 +43,94 @@ func FuzzScan(f *testing.F) {
 	for _, body := range oddBodies() {
 		f.Add([]byte(body))
 	}
-	var batch currents.Batch
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > 9000 {
 			return // encoding/json stops at a depth of 10,000
 		}
-		before := bytes.Clone(body)
-		err := batch.Scan(body)
-		require.Equal(t, before, body, "Scan changed the body")
-		require.Equal(t, json.Valid(body), !errors.Is(err, currents.ErrNotJSON), "%v", err)
-		want, ok := decodeEvents(body)
-		require.Equal(t, ok, err == nil, "%v", err)
-		require.Len(t, batch.Events, len(want))
-		for i, e := range batch.Events {
-			require.Equal(t, string(want[i]), string(body[e.Start:e.End]))
-			checkEvent(t, &e, want[i])
-		}
+		var batch currents.Batch
+		checkScan(t, &batch, body)
 	})
+}
+
+// TestScanTokenSoup scans bodies that are put together at random, valid and
+// not, with one Batch, and holds them against encoding/json.
+func TestScanTokenSoup(t *testing.T) {
+	tokens := []string{
+		`{`, `}`, `[`, `]`, `,`, `:`, ` `, "\n", `"events":[`, `"events":`, `{"user":{`, `"user_id":"u"`, `"us\u0065r":`, `"event_type":"t"`, `"id":1`, `{}`, `[]`,
+		`"properties":{`, `"a.b":`, `"a":`, `null`, `true`, `0`, `-1.5e3`, `"x\ud83d\ude00"`, `"\u0000 and more"`, `"\"`, `""`, "\"\xff\"", `,"external_user_id":`,
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	var batch currents.Batch
+	valid := 0
+	for range 30_000 {
+		var body []byte
+		if rng.IntN(4) > 0 {
+			body = append(body, `{"events":[`...)
+			for range rng.IntN(4) {
+				body = append(appendRandom(body, rng, 4), ',')
+			}
+			body = append(appendRandom(body, rng, 4), `]}`...)
+		}
+		for range rng.IntN(3) { // spoil it
+			at := rng.IntN(len(body) + 1)
+			body = slices.Insert(body, at, []byte(tokens[rng.IntN(len(tokens))])...)
+		}
+		checkScan(t, &batch, body)
+		if json.Valid(body) {
+			valid++
+		}
+	}
+	require.Greater(t, valid, 5_000, "the soup is too thick")
+}
+
+// appendRandom appends a random JSON value with names that matter in it.
+func appendRandom(dst []byte, rng *rand.Rand, depth int) []byte {
+	keys := []string{"event_type", "id", "user", "user_id", "external_user_id", "properties", "events", `us\u0065r`, "a.b", `\u0069d`, "", "__proto__"}
+	scalars := []string{`null`, `true`, `0`, `12`, `-0.5e+7`, `""`, `"text"`, `"\u0000\ud800"`, `9007199254740993`, `"a long string, longer than words"`}
+	space := func() {
+		if rng.IntN(8) == 0 {
+			dst = append(dst, " \n\t\r"[rng.IntN(4)])
+		}
+	}
+	kind := rng.IntN(4)
+	if depth == 0 || kind == 0 {
+		return append(dst, scalars[rng.IntN(len(scalars))]...)
+	}
+	opening, closing := byte('{'), byte('}')
+	if kind == 1 {
+		opening, closing = '[', ']'
+	}
+	dst = append(dst, opening)
+	for i := range rng.IntN(6) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		space()
+		if kind != 1 {
+			dst = append(dst, '"')
+			dst = append(dst, keys[rng.IntN(len(keys))]...)
+			dst = append(dst, `":`...)
+		}
+		space()
+		dst = appendRandom(dst, rng, depth-1)
+		space()
+	}
+	return append(dst, closing)
+}
+
+// checkScan scans body and compares with encoding/json.
+func checkScan(t *testing.T, batch *currents.Batch, body []byte) {
+	before := bytes.Clone(body)
+	err := batch.Scan(body)
+	require.Equal(t, before, body, "Scan changed the body")
+	require.Equal(t, json.Valid(body), !errors.Is(err, currents.ErrNotJSON), "%v: %s", err, body)
+	want, ok := decodeEvents(body)
+	require.Equal(t, ok, err == nil, "%v: %s", err, body)
+	require.Len(t, batch.Events, len(want))
+	for i, e := range batch.Events {
+		require.Equal(t, string(want[i]), string(body[e.Start:e.End]))
+		checkEvent(t, &e, want[i])
+	}
 }
 
 // decodeEvents finds the events of a body as encoding/json sees them.
