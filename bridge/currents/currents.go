@@ -87,6 +87,36 @@ func (b *Batch) Scan(body []byte) error {
 	b.Events = b.Events[:0]
 	b.flags = 0
 	end, found := b.document(body)
+	if err := b.finish(body, end); err != nil {
+		return err
+	}
+	if !found {
+		b.Events = b.Events[:0]
+		return ErrNoEvents
+	}
+	if b.Limit > 0 && len(b.Events) > b.Limit {
+		b.Events = b.Events[:0]
+		return ErrTooManyEvents
+	}
+	return nil
+}
+
+// ScanEvent scans one event that stands alone, as if body were one element of
+// events; b.Events then holds that one. The error is a *SyntaxError.
+func (b *Batch) ScanEvent(body []byte) error {
+	b.Events = b.Events[:0]
+	end := b.element(body, skipSpace(body, 0))
+	if end >= 0 {
+		if end = skipSpace(body, end); end < len(body) {
+			end = ^end
+		}
+	}
+	return b.finish(body, end)
+}
+
+// finish lets go of memory that only an odd body needs, and turns a negative
+// end into an error.
+func (b *Batch) finish(body []byte, end int) error {
 	if cap(b.deep) > deepKept {
 		b.deep = nil
 	}
@@ -96,14 +126,6 @@ func (b *Batch) Scan(body []byte) error {
 	if end < 0 {
 		b.Events = b.Events[:0]
 		return &SyntaxError{Offset: min(^end, len(body))}
-	}
-	if !found {
-		b.Events = b.Events[:0]
-		return ErrNoEvents
-	}
-	if b.Limit > 0 && len(b.Events) > b.Limit {
-		b.Events = b.Events[:0]
-		return ErrTooManyEvents
 	}
 	return nil
 }

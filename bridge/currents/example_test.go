@@ -98,9 +98,9 @@ func ExampleUsableID() {
 }
 
 func ExampleFlags() {
-	body := []byte(`{"events":[{"properties":{"a.b":1,"prototype":2,"big":1e400,"half":"\ud800\u0000"},"id":7,"event_type":"toString"}]}`)
+	event := []byte(`{"properties":{"a.b":1,"prototype":2,"big":1e400,"half":"\ud800\u0000"},"id":7,"event_type":"toString"}`)
 	var batch currents.Batch
-	if err := batch.Scan(body); err != nil {
+	if err := batch.ScanEvent(event); err != nil {
 		fmt.Println(err)
 		return
 	}

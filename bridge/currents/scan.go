@@ -52,14 +52,10 @@ func (b *Batch) events(body []byte, i int) int {
 		return i + 1
 	}
 	for {
-		start := i
-		b.flags = 0
 		if b.Limit > 0 && len(b.Events) > b.Limit {
 			i = b.value(body, i) // one too many is enough to refuse; only validity still matters
-		} else if i < len(body) && body[i] == '{' {
-			i = b.event(body, i)
-		} else if i = b.value(body, i); i >= 0 {
-			b.Events = append(b.Events, Event{Start: start, End: i, Flags: b.flags & (FlagNul | FlagNumber | FlagSurrogate)})
+		} else {
+			i = b.element(body, i)
 		}
 		if i < 0 {
 			return i
@@ -77,6 +73,20 @@ func (b *Batch) events(body []byte, i int) int {
 			return ^i
 		}
 	}
+}
+
+// element scans one element of events and appends it.
+func (b *Batch) element(body []byte, i int) int {
+	b.flags = 0
+	if i < len(body) && body[i] == '{' {
+		return b.event(body, i)
+	}
+	end := b.value(body, i)
+	if end >= 0 {
+		flags := b.flags & (FlagNul | FlagNumber | FlagSurrogate)
+		b.Events = append(b.Events, Event{Start: i, End: end, Flags: flags})
+	}
+	return end
 }
 
 // event scans one event that is an object and appends it.

@@ -181,6 +181,26 @@ func TestScanLimit(t *testing.T) {
 	require.LessOrEqual(t, cap(batch.Events), 8, "events beyond the limit take memory")
 }
 
+func TestScanEvent(t *testing.T) {
+	var batch currents.Batch
+	for range 2 {
+		require.NoError(t, batch.ScanEvent([]byte(" {\"id\":7,\"properties\":{\"a.b\":1}}\n")))
+		require.Len(t, batch.Events, 1)
+		e := batch.Events[0]
+		require.Equal(t, [2]int{1, 32}, [2]int{e.Start, e.End})
+		require.Equal(t, "7", string(e.ID))
+		require.Equal(t, currents.FlagPathKey|currents.FlagID, e.Flags)
+	}
+	require.NoError(t, batch.ScanEvent([]byte(`[1]`)))
+	require.Equal(t, []currents.Event{{Start: 0, End: 3}}, batch.Events)
+	for body, offset := range map[string]int{``: 0, `{}{}`: 2, `{"a":}`: 5, `{`: 1, `1,`: 1, `{} x`: 3} {
+		var syntax *currents.SyntaxError
+		require.ErrorAs(t, batch.ScanEvent([]byte(body)), &syntax, body)
+		require.Equal(t, offset, syntax.Offset, body)
+		require.Empty(t, batch.Events)
+	}
+}
+
 func TestScanIsAFreshStartEachTime(t *testing.T) {
 	var batch currents.Batch
 	require.NoError(t, batch.Scan([]byte(`{"events":[{"event_type":"constructor","id":" ","properties":{"a.b":1,"__proto__":9007199254740993,"z":"\u0000"}}]}`)))

@@ -17,7 +17,7 @@ func BenchmarkMap(b *testing.B) {
 		size += len(e)
 	}
 	mapper := mapping.New(mapping.Options{})
-	var dst []byte
+	dst := make([]byte, 0, 2*size)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
