@@ -53,18 +53,18 @@ func ExampleBatch_Scan_errors() {
 }
 
 func ExampleFields() {
-	object := []byte(`{"name":"Seat chosen", "user": {"us\u0065r_id":"bz1"}, "path":["a","b"]}`)
+	object := []byte(`{"name":"Seat chosen", "user": {"us\u0065r_id":"bz1"}, "path":[["a"],"b"]}`)
 	for f := currents.Fields(object); f.Next(); {
 		start, end := f.Span()
 		fmt.Printf("%s is %s, at %d to %d\n", f.Key(), f.Value(), start, end)
 		if f.KeyIs("path") {
-			fmt.Printf("first: %s\n", currents.FirstElement(f.Value()))
+			fmt.Printf("first: %s\n", currents.FirstInside(f.Value()))
 		}
 	}
 	// Output:
 	// name is "Seat chosen", at 1 to 21
 	// user is {"us\u0065r_id":"bz1"}, at 23 to 53
-	// path is ["a","b"], at 55 to 71
+	// path is [["a"],"b"], at 55 to 73
 	// first: "a"
 }
 

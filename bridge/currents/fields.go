@@ -131,17 +131,32 @@ func (f *FieldIterator) Leave(inner *FieldIterator) {
 	}
 }
 
-// FirstElement returns the first element of an array that Scan has found
-// valid, or nil where it is empty or raw is no array.
-func FirstElement(raw []byte) []byte {
-	if len(raw) == 0 || raw[0] != '[' {
-		return nil
+// FirstInside returns the first value of an array that Scan has found valid,
+// or, where that is an array too, the first value of that, and so on: the first
+// that is no array. It is nil where there is none or raw is no array.
+func FirstInside(raw []byte) []byte {
+	i := 0
+	for i < len(raw) && raw[i] == '[' {
+		i = skipSpace(raw, i+1)
 	}
-	i := skipSpace(raw, 1)
-	if i >= len(raw) || raw[i] == ']' {
+	if i == 0 || i >= len(raw) || raw[i] == ']' {
 		return nil
 	}
 	return raw[i:skipValue(raw, i)]
+}
+
+// elementAfter returns the place of the array element that comes after i, the
+// index behind the element before it, or 0 for the first one.
+func elementAfter(raw []byte, i int) (start, end int, ok bool) {
+	if i > 0 {
+		if i = skipSpace(raw, i); i >= len(raw) || raw[i] != ',' {
+			return 0, 0, false
+		}
+	}
+	if i = skipSpace(raw, i+1); i >= len(raw) || raw[i] == ']' {
+		return 0, 0, false
+	}
+	return i, skipValue(raw, i), true
 }
 
 // skipString returns the index behind the closing quote of the string whose

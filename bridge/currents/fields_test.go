@@ -83,9 +83,14 @@ func TestFieldsInner(t *testing.T) {
 	}
 }
 
-func TestFirstElement(t *testing.T) {
-	for raw, want := range map[string]string{`[]`: "", `[ ]`: "", `[1,2]`: "1", `[ "a,]" ]`: `"a,]"`, `[[1],2]`: "[1]", `[{"a":[]} ,1]`: `{"a":[]}`, `{}`: "", `1`: "", ``: "", `[`: ""} {
-		require.Equal(t, want, string(currents.FirstElement([]byte(raw))), raw)
+func TestFirstInside(t *testing.T) {
+	for raw, want := range map[string]string{
+		`[]`: "", `[ ]`: "", `[1,2]`: "1", `[ "a,]" ]`: `"a,]"`, `[ [1],2]`: "1", `[[[ "x" ],2],3]`: `"x"`, `[{"a":[]} ,1]`: `{"a":[]}`,
+		`[[],1]`: "", `[null]`: "null", `{}`: "", `1`: "", `"[1]"`: "", ``: "", `[`: "", `[[`: "",
+	} {
+		got := currents.FirstInside([]byte(raw))
+		require.Equal(t, want, string(got), raw)
+		require.Equal(t, want == "", got == nil, raw)
 	}
 }
 
@@ -107,6 +112,6 @@ func FuzzFields(f *testing.F) {
 			require.LessOrEqual(t, start, end)
 		}
 		require.LessOrEqual(t, count, len(raw))
-		currents.FirstElement(raw)
+		currents.FirstInside(raw)
 	})
 }

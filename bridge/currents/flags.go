@@ -2,16 +2,13 @@ package currents
 
 import (
 	"bytes"
-	"math"
-	"strconv"
-	"unicode"
 	"unicode/utf8"
 )
 
 // Flags say what RudderStack's own Braze source would make of an event, beyond
 // the plain mapping. In events mode none of them matters: the bridge sends
 // finished messages and keeps every byte.
-type Flags uint16
+type Flags uint32
 
 // The kinds of trouble. FlagUnsafeKey and FlagNul lose the event there; the
 // others change something in it.
@@ -20,7 +17,8 @@ const (
 	// RudderStack answers 400 for the whole request.
 	FlagNul Flags = 1 << iota
 	// FlagUnsafeKey: a key of properties, read as a path, has a segment
-	// __proto__, constructor or prototype. The event is dropped silently.
+	// __proto__, constructor or prototype, or leads where RudderStack's
+	// JavaScript throws. The event is dropped silently.
 	FlagUnsafeKey
 	// FlagPathKey: a key of properties is empty, has a dot, slash or
 	// backslash, or is a whole number to JavaScript; or a key of the event
@@ -38,7 +36,8 @@ const (
 	// FlagEventType: the event type is the name of something that every
 	// JavaScript object has, such as constructor. The name is lost.
 	FlagEventType
-	// FlagProperties: properties is neither object, array nor null. It is lost.
+	// FlagProperties: properties is neither an object, nor an array with
+	// something in it, nor null. It is lost.
 	FlagProperties
 
 	// The event has the whole path to an id as one key, which RudderStack
@@ -48,9 +47,26 @@ const (
 	flagLiteralUserUsable
 	flagLiteralExternal
 	flagLiteralExternalUsable
+	// What makes JavaScript throw where it comes together: paths that make an
+	// array, and what may be written to an array's length; properties that are
+	// objects or arrays, and paths into an array's functions.
+	flagIndex
+	flagLength
+	flagLiteralLength
+	flagNested
+	flagArrayFunction
+	// The time is something that JavaScript cannot make a string of.
+	flagTime
 	// A string had an escape, a key a dot or slash; only of use inside a scan.
 	flagEscape
 	flagPathByte
+)
+
+// Flags that mean something during a scan only, and all those that a later
+// duplicate of properties makes void.
+const (
+	inScan       = flagEscape | flagPathByte | flagLiteralLength | flagTime
+	inProperties = flagIndex | flagLength | flagNested | flagArrayFunction
 )
 
 // Changed reports whether RudderStack's Braze source would deliver something
@@ -58,6 +74,16 @@ const (
 func (f Flags) Changed() bool {
 	const changes = FlagPathKey | FlagNumber | FlagSurrogate | FlagID | FlagEventType | FlagProperties | flagLiteralPath
 	return f&changes != 0
+}
+
+// eventFlags draws the conclusions once the whole event was seen.
+func eventFlags(flags Flags) Flags {
+	length := flags&(flagLength|flagLiteralLength) != 0 && flags&flagIndex != 0
+	function := flags&flagArrayFunction != 0 && flags&(flagIndex|flagNested) != 0
+	if length || function || flags&flagTime != 0 {
+		flags |= FlagUnsafeKey
+	}
+	return flags &^ (inScan | inProperties)
 }
 
 // ownFlags judges the values that are kept in the event.
@@ -74,6 +100,9 @@ func ownFlags(e *Event) (flags Flags) {
 		if onPrototype(name) {
 			flags |= FlagEventType
 		}
+	}
+	if hidesToString(e.Type, 0) {
+		flags |= FlagUnsafeKey
 	}
 	return flags
 }
@@ -97,12 +126,7 @@ const longestPrototypeName = len("propertyIsEnumerable")
 // onPrototype reports whether every JavaScript object has something of that
 // name, which RudderStack's lookup of the custom mapping finds.
 func onPrototype(name []byte) bool {
-	switch string(name) {
-	case "constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty", "isPrototypeOf",
-		"propertyIsEnumerable", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__":
-		return true
-	}
-	return false
+	return isMethod(name) || string(name) == "constructor" || string(name) == "__proto__"
 }
 
 // oddEdge marks bytes that may be white space or part of it.
@@ -137,99 +161,8 @@ func literalPath(flags Flags, key, value []byte) Flags {
 	case !bytes.HasPrefix(key, []byte("user.")) && !bytes.HasPrefix(key, []byte("properties.")):
 		return flags
 	}
+	if bytes.Contains(key, []byte(".length")) {
+		flags |= flagLiteralLength
+	}
 	return flags | flagLiteralPath
-}
-
-// propertyKey judges a key of properties, escapes undone, as a path.
-func propertyKey(key []byte) (flags Flags) {
-	if len(key) == 0 {
-		return FlagPathKey
-	}
-	if bytes.ContainsAny(key, `./\`) || wholeNumber(key) {
-		flags = FlagPathKey
-	}
-	if unsafePath(key) {
-		flags |= FlagUnsafeKey
-	}
-	return flags
-}
-
-// unsafePath reports whether a segment of the path is a name that RudderStack
-// refuses to write. A path with a slash is one key; a backslash takes the next
-// character as it is.
-func unsafePath(key []byte) bool {
-	if bytes.IndexByte(key, '/') >= 0 {
-		return false
-	}
-	var buf [16]byte // longer than any name that matters
-	segment := buf[:0]
-	for i := 0; i < len(key); i++ {
-		c := key[i]
-		if c == '.' {
-			if unsafeSegment(segment) {
-				return true
-			}
-			segment = buf[:0]
-			continue
-		}
-		if c == '\\' {
-			if i++; i == len(key) {
-				break
-			}
-			c = key[i]
-		}
-		if len(segment) < len(buf) {
-			segment = append(segment, c)
-		}
-	}
-	return unsafeSegment(segment)
-}
-
-func unsafeSegment(segment []byte) bool {
-	switch string(segment) {
-	case "__proto__", "constructor", "prototype":
-		return true
-	}
-	return false
-}
-
-// wholeNumber reports whether JavaScript's Number reads a key without dots as
-// a whole number, as in 1, -1, 0x10, 1e2 or " 7 ".
-func wholeNumber(key []byte) bool {
-	key = bytes.TrimFunc(key, jsSpace)
-	if len(key) > 2 && key[0] == '0' {
-		switch key[1] | 0x20 {
-		case 'x':
-			return allDigits(key[2:], 16)
-		case 'o':
-			return allDigits(key[2:], 8)
-		case 'b':
-			return allDigits(key[2:], 2)
-		}
-	}
-	unsigned := key
-	if len(key) > 0 && (key[0] == '-' || key[0] == '+') {
-		unsigned = key[1:]
-	}
-	if i := digits(unsigned, 0); i == 0 || i < len(unsigned) && unsigned[i]|0x20 != 'e' {
-		return false
-	}
-	f, err := strconv.ParseFloat(string(key), 64) // no names or underscores get here
-	return err == nil && f == math.Trunc(f)
-}
-
-func allDigits(text []byte, base int) bool {
-	for _, c := range text {
-		digit, ok := hexDigit(c)
-		if !ok || int(digit) >= base {
-			return false
-		}
-	}
-	return true
-}
-
-// jsSpace is JavaScript's notion of white space: Unicode's, without the next
-// line character and with the byte-order mark.
-func jsSpace(r rune) bool {
-	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
 }

@@ -46,6 +46,7 @@ func TestFlagsOfAnEvent(t *testing.T) {
 		{"properties true", `{"properties":true}`, currents.FlagProperties},
 		{"properties number", `{"properties":0}`, currents.FlagProperties},
 		{"properties array", `{"properties":[1]}`, 0},
+		{"properties empty array", `{"properties":[ ]}`, currents.FlagProperties},
 		{"properties null", `{"properties":null}`, 0},
 		{"only the last properties count", `{"properties":{"a.b":1,"prototype":2},"properties":"x","properties":{"c":1}}`, 0},
 		{"the last properties are odd", `{"properties":{},"properties":{"a/b":1}}`, currents.FlagPathKey},
@@ -83,7 +84,7 @@ func TestPropertyKeysAsPaths(t *testing.T) {
 		` 7 `: path, `\t7`: path, `\ufeff7`: path, `7\u00a0`: path, `1e400`: 0, `1_0`: 0, `0x`: 0, `0b12`: 0, `-0x10`: 0, `0xg`: 0, `1e`: 0, `5e-1`: 0, `1a`: 0, ` `: 0, `-`: 0, `+`: 0, `7\u0085`: 0,
 		`900000`: path, `12345678901234567890123`: path, `\u0031`: path,
 		`__proto__`: unsafe, `constructor`: unsafe, `prototype`: unsafe, `\u005f_proto__`: unsafe, `proto\u0074ype`: unsafe,
-		`a.__proto__`: path | unsafe, `constructor.b`: path | unsafe, `a.prototype.b`: path | unsafe, `__pro\\to__`: path | unsafe, `prototype.`: path | unsafe, `a..constructor`: path | unsafe,
+		`a.__proto__`: path | unsafe, `constructor.b`: path | unsafe, `a.prototype.b`: path | unsafe, `__pro\\to__`: path | unsafe, `prototype.`: path | unsafe, `prototype\\`: path, `a.prototype\\`: path, `a..constructor`: path | unsafe,
 		`a\\.__proto__`: path, `a/__proto__`: path, `x/y.constructor`: path, `prototypes`: 0, `constructor_`: 0, ` constructor`: 0, `Constructor`: 0, `prototype_and_more_than_16_bytes`: 0,
 		`a_segment_longer_than_16_bytes.constructor`: path | unsafe, `constructorconstructor.a`: path,
 	}

@@ -100,7 +100,7 @@ func (b *Batch) event(body []byte, i int) int {
 		}
 		if key == nil {
 			e.End = at
-			e.Flags = (b.flags | ownFlags(e)) &^ (flagEscape | flagPathByte)
+			e.Flags = eventFlags(b.flags | ownFlags(e))
 			return at
 		}
 		b.flags |= odd
@@ -111,6 +111,13 @@ func (b *Batch) event(body []byte, i int) int {
 		case "id":
 			i = b.value(body, at)
 			e.ID = slice(body, at, i)
+		case "time":
+			if i = b.value(body, at); i >= 0 {
+				b.flags &^= flagTime // of an earlier duplicate
+				if hidesToString(body[at:i], 0) {
+					b.flags |= flagTime
+				}
+			}
 		case "user":
 			i = b.user(body, at, e)
 		case "properties":
@@ -155,12 +162,13 @@ func (b *Batch) user(body []byte, i int, e *Event) int {
 // properties scans the value of an event's properties and looks at its keys
 // as RudderStack's Braze source would.
 func (b *Batch) properties(body []byte, i int) int {
-	b.flags &^= FlagUnsafeKey | FlagPathKey | FlagProperties // of an earlier duplicate
+	b.flags &^= FlagUnsafeKey | FlagPathKey | FlagProperties | inProperties // of an earlier duplicate
 	if i >= len(body) || body[i] != '{' {
-		if i < len(body) && body[i] != '[' && body[i] != 'n' {
+		end := b.value(body, i)
+		if end >= 0 && body[i] != 'n' && (body[i] != '[' || body[skipSpace(body, i+1)] == ']') {
 			b.flags |= FlagProperties
 		}
-		return b.value(body, i)
+		return end
 	}
 	for first := true; ; first = false {
 		at, key, odd := nextMember(body, i, first)
@@ -168,11 +176,14 @@ func (b *Batch) properties(body []byte, i int) int {
 			return at
 		}
 		b.flags |= odd
-		if odd != 0 || len(key) == 0 || oddKey[key[0]] || unsafeSegment(key) {
-			b.flags |= propertyKey(b.plain(key, odd))
-		}
 		if i = b.value(body, at); i < 0 {
 			return i
+		}
+		if first := body[at]; first == '{' || first == '[' {
+			b.flags |= flagNested
+		}
+		if odd != 0 || len(key) == 0 || oddKey[key[0]] || oddName(key) {
+			b.flags |= propertyKey(b.plain(key, odd), body[at:i])
 		}
 	}
 }

@@ -117,14 +117,17 @@ func TestScanTakesOddStrings(t *testing.T) {
 	}
 }
 
+func nest(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
 // TestScanSurvivesDepth nests far deeper than a goroutine's stack would allow.
 func TestScanSurvivesDepth(t *testing.T) {
 	const depth = 8 << 20
 	bodies := map[string]string{
-		"arrays never closed":  strings.Repeat("[", 2*depth),
-		"arrays in an event":   `{"events":[{"properties":{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}]}`,
-		"objects in an event":  `{"events":[{"a":` + strings.Repeat(`{"":`, depth/4) + `1` + strings.Repeat("}", depth/4) + `}]}`,
-		"closed the wrong way": `{"events":[` + strings.Repeat("[", depth) + strings.Repeat("]", depth-1) + `}]}`,
+		"arrays never closed":           strings.Repeat("[", 2*depth),
+		"arrays in an event":            `{"events":[{"properties":{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}]}`,
+		"objects in an event":           `{"events":[{"a":` + strings.Repeat(`{"":`, depth/4) + `1` + strings.Repeat("}", depth/4) + `}]}`,
+		"arrays for a time in an event": `{"events":[{"event_type":` + nest(depth/4) + `,"time":` + nest(depth/4) + `,"id":` + nest(depth/4) + `,"properties":` + nest(depth/4) + `}]}`,
+		"closed the wrong way":          `{"events":[` + strings.Repeat("[", depth) + strings.Repeat("]", depth-1) + `}]}`,
 	}
 	for name, text := range bodies {
 		t.Run(name, func(t *testing.T) {

@@ -126,6 +126,16 @@ func TestManyDuplicates(t *testing.T) {
 	}
 }
 
+// TestDeepNesting: reading each level again would take hours here.
+func TestDeepNesting(t *testing.T) {
+	const depth = 2 << 20
+	open, closed := strings.Repeat("[", depth), strings.Repeat("]", depth)
+	event := `{"id":"i","time":` + open + `1700000000` + closed + `,"user":{"user_id":` + open + closed + `},"properties":{"platform":` + open + closed + `,"a":` + open + closed + `}}`
+	want := context + `,"os":{"name":` + open + closed + `}` + track + `,"messageId":"i","anonymousId":` + open + closed +
+		`,"timestamp":"2023-11-14T22:13:20.000Z","properties":{"a":` + open + closed + `}}`
+	require.True(t, mapped(event) == want) // without a listing of megabytes
+}
+
 func TestAppendsToWhatIsThere(t *testing.T) {
 	mapper := mapping.New(mapping.Options{})
 	dst := []byte(`{"batch":[`)

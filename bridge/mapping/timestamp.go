@@ -98,11 +98,8 @@ func parseNumberTime(raw []byte) (seconds int64, zero, ok bool) {
 // parseArrayTime reads an array, whose text is that of its elements joined by
 // commas: only the first one, and the first of that, can give a number.
 func parseArrayTime(raw []byte) (seconds int64, ok bool) {
-	for raw[0] == '[' {
-		raw = currents.FirstElement(raw)
-		if len(raw) == 0 {
-			return 0, false
-		}
+	if raw = currents.FirstInside(raw); len(raw) == 0 {
+		return 0, false
 	}
 	switch raw[0] {
 	case '"':
