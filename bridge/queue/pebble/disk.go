@@ -21,12 +21,11 @@ type disk struct {
 	max     int64 // 0: no limit but the reserve
 	reserve int64
 
-	mu       sync.Mutex
-	bytes    int64 // of the store's files, as last measured
-	free     int64 // of the file system, as last measured; -1: unknown
-	since    int64 // bytes of commits since then
-	full     bool
-	noReport bool // a failed measurement has been logged
+	mu    sync.Mutex
+	bytes int64 // of the store's files, as last measured
+	free  int64 // of the file system, as last measured; -1: unknown
+	since int64 // bytes of commits since then
+	full  bool
 }
 
 // init takes the first measure.

@@ -44,6 +44,8 @@ type Options struct {
 	CheckEvery time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+
+	memTable uint64 // bytes that Pebble collects in memory; tests make it small
 }
 
 func (o Options) withDefaults() Options {
@@ -58,6 +60,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.memTable == 0 {
+		o.memTable = memTableSize
 	}
 	return o
 }

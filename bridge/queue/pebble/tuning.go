@@ -22,7 +22,7 @@ func tuning(o Options) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		CacheSize:                   cacheSize,
 		MaxOpenFiles:                maxOpenFiles,
-		MemTableSize:                memTableSize,
+		MemTableSize:                o.memTable,
 		MemTableStopWritesThreshold: 4,
 		// Only keys and ids are ever compacted, so that a compaction is cheap
 		// and a few more files in L0 cost nothing.
