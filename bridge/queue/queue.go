@@ -108,7 +108,7 @@ type Batch struct {
 	// after Append has returned.
 	Body       []byte
 	Items      []Item
-	ReceivedAt time.Time
+	ReceivedAt time.Time // zero: now
 }
 
 // Item is one element of a batch's events.

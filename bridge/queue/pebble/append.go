@@ -58,6 +58,9 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 			return queue.Receipt{}, fmt.Errorf("item %d: [%d:%d] is not in the body of %d bytes", i, it.Start, it.End, len(b.Body))
 		}
 	}
+	if b.ReceivedAt.IsZero() {
+		b.ReceivedAt = q.store.opts.Now()
+	}
 	if err := q.store.disk.admit(len(b.Body)); err != nil {
 		return queue.Receipt{}, err
 	}

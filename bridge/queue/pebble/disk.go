@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -39,7 +41,7 @@ func (d *disk) measure() {
 	d.mu.Lock()
 	d.since = 0 // what is written from here on may count twice, never not at all
 	d.mu.Unlock()
-	bytes := int64(d.store.db.Metrics().DiskSpaceUsage())
+	bytes := filesOf(d.store.db.Metrics())
 	usage, err := d.store.opts.FS.GetDiskUsage(d.store.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -52,6 +54,17 @@ func (d *disk) measure() {
 		}
 	}
 	d.update()
+}
+
+// filesOf is what the files of the store take, but for a few small ones. (The
+// sum that Pebble itself offers forgets the blob files that were there when the
+// store was opened.)
+func filesOf(m *pebble.Metrics) int64 {
+	total := m.Total()
+	return int64(m.WAL.PhysicalSize+m.WAL.ObsoletePhysicalSize+
+		m.Table.ObsoleteSize+m.Table.ZombieSize+
+		m.BlobFiles.LiveSize+m.BlobFiles.ObsoleteSize+m.BlobFiles.ZombieSize) +
+		total.TablesSize + m.Compact.InProgressBytes
 }
 
 // update decides whether the store is full and says so when that changes. It

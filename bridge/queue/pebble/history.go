@@ -45,6 +45,7 @@ func (q *connQueue) loadHistory() error {
 	if err != nil {
 		return err
 	}
+	q.history.gone.seq = 1
 	if value != nil {
 		if q.history.gone, err = parseMark(value); err != nil {
 			return err

@@ -25,6 +25,7 @@ import (
 type connQueue struct {
 	store  *Store
 	conn   uint32
+	opened time.Time
 	origin string // what all origins of this queue's records begin with
 
 	commitMu sync.Mutex
@@ -55,7 +56,7 @@ type oldest struct {
 
 func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
 	q := &connQueue{
-		store: s, conn: conn,
+		store: s, conn: conn, opened: s.opts.Now(),
 		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
 		ids:     window.New(limit),
 		idMarks: newIDMarks(limit),
@@ -186,35 +187,38 @@ func (q *connQueue) tell() {
 
 // Ledger implements queue.Queue. It shows what is on disk.
 func (q *connQueue) Ledger() queue.Ledger {
+	open := q.store.enterToRead() == nil
+	if open {
+		defer q.store.leave()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.durable.ledger
 	if q.durable.low < q.durable.next {
-		l.OldestPending = q.receivedAt(q.durable.low)
+		l.OldestPending = q.receivedAt(q.durable.low, open)
 	}
 	return l
 }
 
 // receivedAt returns when the record was received: from memory where it is
-// handed out or was asked for before. mu must be held.
-func (q *connQueue) receivedAt(seq uint64) time.Time {
+// handed out or was asked for before, else from the store if that is open. A
+// record that cannot be read counts from when the queue was opened. mu must be
+// held.
+func (q *connQueue) receivedAt(seq uint64, open bool) time.Time {
 	if l := q.held[seq]; l != nil && !l.received.IsZero() {
 		q.oldest = oldest{seq, l.received}
 	}
-	if q.oldest.seq == seq {
+	if q.oldest.seq == seq || !open {
 		return q.oldest.at
 	}
-	if q.store.enter() != nil {
-		return q.oldest.at
-	}
-	defer q.store.leave()
+	q.oldest = oldest{seq, q.opened}
 	value, closer, err := q.store.db.Get(seqKey(keyRecord, q.conn, seq))
 	if err != nil {
 		return q.oldest.at
 	}
 	defer closer.Close()
 	if at, err := receivedAt(value); err == nil {
-		q.oldest = oldest{seq, at}
+		q.oldest.at = at
 	}
 	return q.oldest.at
 }

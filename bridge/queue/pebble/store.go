@@ -26,8 +26,10 @@ type Store struct {
 	id   string // of the store, as text
 	lock *pebble.Lock
 
-	// life is held for reading by everything that uses db; Close takes it.
+	// life is held for reading by everything that uses db, and taken before any
+	// other lock; Close takes it for writing.
 	life   sync.RWMutex
+	ending sync.Once
 	closed bool
 	done   chan struct{} // closed when Close begins
 	failed chan struct{} // closed when failure is set
@@ -215,14 +217,22 @@ func (s *Store) number(name string) (uint32, error) {
 
 // enter must be called before anything that uses the database, and leave after.
 func (s *Store) enter() error {
+	if err := s.enterToRead(); err != nil {
+		return err
+	}
+	if f := s.failure.Load(); f != nil {
+		s.leave()
+		return f.err
+	}
+	return nil
+}
+
+// enterToRead is enter for what may go on after a failure.
+func (s *Store) enterToRead() error {
 	s.life.RLock()
 	if s.closed {
 		s.life.RUnlock()
 		return queue.ErrClosed
-	}
-	if f := s.failure.Load(); f != nil {
-		s.life.RUnlock()
-		return f.err
 	}
 	return nil
 }
@@ -253,14 +263,14 @@ func (s *Store) Usage() queue.Usage {
 // Close implements queue.Store. It wakes up who waits in Fetch and waits for
 // everything else that is under way.
 func (s *Store) Close() error {
+	s.ending.Do(func() { close(s.done) })
+	s.upkeep.Wait()
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	close(s.done)
-	s.upkeep.Wait()
 	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
 		return fmt.Errorf("close queue in %s: %w", s.dir, err)
 	}

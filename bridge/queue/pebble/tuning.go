@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	memTableSize = 16 << 20
+	memTableSize = 8 << 20
 	cacheSize    = 8 << 20
 	maxOpenFiles = 256
 )
@@ -30,6 +30,9 @@ func tuning(o Options) *pebble.Options {
 		L0StopWritesThreshold: 1000,
 		BytesPerSync:          1 << 20,
 		WALBytesPerSync:       1 << 20,
+		// One flush makes one blob file; the sizes count what tables refer to.
+		FlushSplitBytes: 64 << 20,
+		TargetFileSizes: [7]int64{32 << 20, 64 << 20, 64 << 20, 64 << 20, 64 << 20, 64 << 20, 64 << 20},
 	}
 	// Bodies go to blob files when the memtable is flushed and are not
 	// rewritten by compactions: what is written twice is all that is written.

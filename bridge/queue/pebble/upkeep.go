@@ -197,7 +197,7 @@ func (s *Store) noteAll(queues []*connQueue) bool {
 func (s *Store) reclaim(ctx context.Context, queues []*connQueue) error {
 	s.unclaimed = 0
 	for _, q := range queues {
-		if q.history.gone.seq == 0 {
+		if q.history.gone.seq <= 1 {
 			continue
 		}
 		from, to := seqKey(keyRecord, q.conn, 0), seqKey(keyRecord, q.conn, q.history.gone.seq)

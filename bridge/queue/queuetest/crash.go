@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,15 @@ func (k *kit) appendLater(q queue.Queue, ids ...string) <-chan appended {
 		done <- appended{receipt, err}
 	}()
 	return done
+}
+
+// stall holds up the syncs until release is called, or the test is over.
+func (k *kit) stall() (release func(fail bool)) {
+	var once sync.Once
+	free := k.site.Stall()
+	release = func(fail bool) { once.Do(func() { free(fail) }) }
+	k.Cleanup(func() { release(false) })
+	return release
 }
 
 // underWay requires that none of the calls has come back.
@@ -52,7 +62,7 @@ func nothingBeforeSync(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "0")
 	k.deliver(q, k.fetchAll(q, 1)...)
-	release := k.site.Stall()
+	release := k.stall()
 	first := k.appendLater(q, "1", "2")
 	k.underWay(first)
 	repeat := k.appendLater(q, "1")
@@ -68,7 +78,7 @@ func nothingBeforeSync(k *kit) {
 	r := k.fetchAll(q, 3)
 
 	// An outcome counts when it is on disk, too.
-	release = k.site.Stall()
+	release = k.stall()
 	settled := make(chan error, 1)
 	go func() { settled <- q.Settle(k.ctx, delivered(r...)) }()
 	select {
@@ -87,7 +97,7 @@ func failedSync(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "0")
 	r := k.fetchAll(q, 1)
-	release := k.site.Stall()
+	release := k.stall()
 	first := k.appendLater(q, "1", "2")
 	k.underWay(first)
 	repeat := k.appendLater(q, "1")

@@ -3,7 +3,6 @@ package queuetest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -230,5 +229,3 @@ func (k *kit) count(q queue.Queue, received, duplicates, accepted, filtered, del
 		Filtered: filtered, Delivered: delivered, Dead: dead, Purged: purged,
 	}, l)
 }
-
-func isTimeout(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
