@@ -171,7 +171,7 @@ func TestOtherSeedsGiveOtherEvents(t *testing.T) {
 func TestEveryoneHasAnIdentity(t *testing.T) {
 	r := rounds(t, 1)
 	anonymous, total := 0, 0
-	for i := range uint64(9600) {
+	for i := range uint64(96 * 50) {
 		e := decode(t, r.Append(nil, i))
 		if e.Type == "agentconsole.ToolInvocation" {
 			require.Empty(t, e.User)
@@ -193,7 +193,7 @@ func TestEveryoneHasAnIdentity(t *testing.T) {
 // TestThingsAgree follows what belongs together over many events.
 func TestThingsAgree(t *testing.T) {
 	// A small workspace, so that its people come up again.
-	r, err := New(Config{Glossary: glossary(t), Population: population.New(population.Config{Seed: 1, Users: 60})})
+	r, err := New(Config{Glossary: glossary(t), Population: population.New(population.Config{Seed: 1, Users: 40})})
 	require.NoError(t, err)
 	pairs := []struct{ key, value string }{
 		{"user_id", "external_user_id"}, {"user_id", "device_id"}, {"user_id", "timezone"},
@@ -208,7 +208,7 @@ func TestThingsAgree(t *testing.T) {
 	}
 	known := make(map[string]any)
 	met := make(map[string]int)
-	for i := range uint64(96 * 250) {
+	for i := range uint64(96 * 120) {
 		e := decode(t, r.Append(nil, i))
 		for name, v := range e.User {
 			e.Properties[name] = v

@@ -102,7 +102,7 @@ func TestValuesLookRight(t *testing.T) {
 			require.Greater(t, v, -180.1)
 		}
 	}
-	for i := range uint64(9600) {
+	for i := range uint64(96 * 50) {
 		e := decode(t, r.Append(nil, i))
 		require.True(t, looks("uuid", e.ID), e.ID)
 		require.InDelta(t, float64(Reference().Unix()), e.Time, 3*86400)
