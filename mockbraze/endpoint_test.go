@@ -75,7 +75,7 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, req.Context().Err()
 	}
 	return &http.Response{
-		StatusCode: status, Header: http.Header{}, Request: req,
+		StatusCode: status, Header: http.Header{"Location": {"http://elsewhere.example/"}}, Request: req,
 		Body: io.NopCloser(strings.NewReader(http.StatusText(status))),
 	}, nil
 }
