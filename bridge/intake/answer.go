@@ -18,7 +18,7 @@ import (
 const retryAfter = "5"
 
 // lingering is how long the rest of a body that nobody wants may come in after
-// the answer. It lets a client that writes before it reads see the answer.
+// the answer, so that a client that writes before it reads sees the answer.
 const lingering = time.Second
 
 // fail answers a request that could not be stored.
@@ -56,7 +56,7 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 		// net/http would read the rest of the body first, to keep the
 		// connection. Nobody who was refused is worth that.
 		c.Writer.Header().Set("Connection", "close")
-		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(lingering))
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(in.linger))
 	}
 	answer, err := json.Marshal(struct {
 		Error string `json:"error"`

@@ -128,6 +128,7 @@ type Intake struct {
 	scanners   chan *scanner // one for each processor: scanning is all computation
 	appends    chan struct{}
 	metrics    *metrics
+	linger     time.Duration
 	refusals   throttle
 	failures   throttle
 }
@@ -147,6 +148,7 @@ func New(cfg Config) (*Intake, error) {
 	in := &Intake{
 		cfg:      cfg,
 		byName:   map[string]int{},
+		linger:   lingering,
 		buffers:  newBuffers(cfg.MaxBody, cfg.MaxBuffered),
 		scanners: make(chan *scanner, runtime.GOMAXPROCS(0)),
 		appends:  make(chan struct{}, cfg.MaxAppends),

@@ -266,6 +266,7 @@ func answerOn(t *testing.T, conn net.Conn) *http.Response {
 
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	b := start(t, Config{MaxBody: 1 << 20})
+	b.linger = time.Hour // were the body read before the answer, there would be none
 	tests := []struct {
 		name, head string
 		status     int
