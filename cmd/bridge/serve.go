@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,11 +65,25 @@ address is taken, or the data directory is in use.
 			if err != nil {
 				return err
 			}
+			tuneGC()
 			return b.Run(cmd.Context())
 		},
 	}
 	addConfigFlags(cmd.Flags())
 	return cmd
+}
+
+// gcPercent is how much the heap may grow between two collections. What lives
+// on it is small and steady (most of it is the duplicate window), while each
+// request leaves some garbage: 400 saves about a tenth of the CPU of Go's default
+// of 100 for some 25 MB of memory (BenchmarkProcess).
+const gcPercent = 400
+
+// tuneGC leaves GOGC to whoever has set it.
+func tuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 func newCheck() *cobra.Command {
