@@ -94,7 +94,7 @@ func TestFaultsOnTime(t *testing.T) {
 		took   time.Duration
 		stored int
 	}{
-		"status":           {mockrudder.Fault{Status: 503, Body: "away"}, batchPath, goodBatch, "503 away", 0, 0},
+		"status":           {mockrudder.Fault{Status: 503, Body: "away\n"}, batchPath, goodBatch, "503 away", 0, 0},
 		"status no words":  {mockrudder.Fault{Status: 500}, batchPath, goodBatch, "500 Internal Server Error", 0, 0},
 		"latency":          {mockrudder.Fault{Latency: mockrudder.Duration(3 * time.Second)}, batchPath, goodBatch, "200 ok", 3 * time.Second, 1},
 		"latency, status":  {mockrudder.Fault{Latency: mockrudder.Duration(time.Second), Status: 429}, batchPath, goodBatch, "429 Too Many Requests", time.Second, 0},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 		if body == "" {
 			body = http.StatusText(f.Status)
 		}
-		http.Error(w, body, f.Status)
+		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
 	case f.Transformer != "":
 		s.gateway.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), transformerKey{}, f.Transformer)))
 	default:

@@ -173,26 +173,50 @@ func TestRetryAfterDoesNotDelayTheProbeOfAPausedDestination(t *testing.T) {
 	})
 }
 
-func TestGateTakesBackTheTicketOfWhoLeft(t *testing.T) {
+func TestGateLetsTheNextInWhenOneLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{pacer: pacer{pacing: testPacing(), open: true, next: time.Now().Add(time.Second)}}
 		ctx, cancel := context.WithCancel(t.Context())
-		gone := make(chan error)
-		go func() {
-			_, err := g.enter(ctx, contender{seq: 1})
-			gone <- err
-		}()
-		entered := make(chan ticket)
-		go func() {
-			pass, _ := g.enter(t.Context(), contender{seq: 2})
-			entered <- pass
-		}()
+		gone := enterGate(ctx, g, 1)
+		entered := enterGate(t.Context(), g, 2)
 		synctest.Wait()
 		cancel()
-		require.ErrorIs(t, <-gone, context.Canceled)
-		require.True(t, (<-entered).probe)
+		require.ErrorIs(t, (<-gone).err, context.Canceled)
+		require.True(t, (<-entered).pass.probe)
 		_, err := g.enter(ctx, contender{seq: 3})
 		require.ErrorIs(t, err, context.Canceled)
 		g.close()
 	})
+}
+
+// Whoever leaves in the very moment in which it is let in takes no ticket along.
+func TestGateTakesBackATicketThatCameTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{pacer: pacer{pacing: testPacing(), open: true, next: time.Now().Add(time.Hour)}}
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := enterGate(ctx, g, 1)
+		synctest.Wait()
+		g.mu.Lock()
+		cancel() // it wakes up for that, and finds the lock taken
+		g.pacer.next = time.Now()
+		g.dispatch()
+		g.mu.Unlock()
+		require.ErrorIs(t, (<-gone).err, context.Canceled)
+		require.True(t, (<-enterGate(t.Context(), g, 2)).pass.probe)
+		g.close()
+	})
+}
+
+type entry struct {
+	pass ticket
+	err  error
+}
+
+func enterGate(ctx context.Context, g *gate, seq uint64) <-chan entry {
+	done := make(chan entry, 1)
+	go func() {
+		pass, err := g.enter(ctx, contender{seq: seq})
+		done <- entry{pass, err}
+	}()
+	return done
 }

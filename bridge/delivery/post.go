@@ -63,9 +63,10 @@ func (p *poster) post(ctx context.Context, body []byte) answer {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil
 		if context.Cause(call) == errTimeout {
-			err = fmt.Errorf("no answer within %s", p.timeout)
+			a.words = fmt.Sprintf("no answer within %s", p.timeout)
+		} else {
+			a.words = p.clean("no answer: " + err.Error())
 		}
-		a.words = p.clean("no answer: " + err.Error())
 		return a
 	}
 	a.status = res.StatusCode

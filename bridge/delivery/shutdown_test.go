@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,19 +70,36 @@ func TestStopWhileWaitingIsAtOnce(t *testing.T) {
 	}
 }
 
-func TestRunAgainAfterStop(t *testing.T) {
+func TestOneRunAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		r.set(always(reply{hang: true}))
-		q.put(events("e", 2)...)
-		b := start(t, q, r, nil)
+		b := start(t, newMemQueue(), &rudder{}, nil)
 		synctest.Wait()
 		require.ErrorContains(t, b.Run(t.Context()), "running already")
 		b.finish(t)
+	})
+}
+
+// The probe that a stop cuts off must not stay the only one for ever.
+func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(func(p posted) reply {
+			if p.n == 0 {
+				return reply{status: 401}
+			}
+			return reply{hang: true}
+		})
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		time.Sleep(DefaultProbeInterval + time.Second)
+		b.finish(t)
+		require.Len(t, r.all(), 2)
 
 		r.set(nil)
-		again := start(t, q, r, nil)
-		again.settledWithin(t, time.Second)
-		again.finish(t)
+		ctx, stop := context.WithCancel(t.Context())
+		b.stop = stop
+		go func() { b.ended <- b.Run(ctx) }()
+		b.settledWithin(t, 30*time.Second)
+		b.finish(t)
 	})
 }

@@ -98,6 +98,16 @@ func TestBodyExactlyAtTheLimitIsOnePost(t *testing.T) {
 	require.Equal(t, `{"events":[{"id":"e-0"},{"id":"e-1"}]}`, string(b.body))
 }
 
+func TestSpansFollowRecordsAndGaps(t *testing.T) {
+	b := batch{events: []event{
+		{seq: 1, index: 0}, {seq: 1, index: 1}, {seq: 2, index: 2}, {seq: 2, index: 3}, {seq: 2, index: 5}, {seq: 4, index: 0},
+	}}
+	require.Equal(t, []queue.Span{
+		{Seq: 1, First: 0, Last: 1}, {Seq: 2, First: 2, Last: 3}, {Seq: 2, First: 5, Last: 5}, {Seq: 4},
+	}, b.settlement(span{0, 6}, nil))
+	require.Equal(t, []queue.Span{{Seq: 1, First: 1, Last: 1}, {Seq: 2, First: 2, Last: 2}}, b.settlement(span{1, 3}, nil))
+}
+
 func TestWebhookSendsWhatBrazeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
