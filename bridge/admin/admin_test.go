@@ -196,7 +196,8 @@ func TestDead(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `],"next":3}`},
+		{"", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `]}`},
+		{"?limit=3", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `],"next":3}`},
 		{"?connector=a&after=1&limit=1", 200, `{"connector":"a","dead":[` + letter("2") + `],"next":2}`},
 		{"?after=3", 200, `{"connector":"a","dead":[]}`},
 		{"?connector=b", 200, `{"connector":"b","dead":[]}`},
@@ -215,6 +216,18 @@ func TestDead(t *testing.T) {
 	code, _ := f.get(t, "/api/dead")
 	require.Equal(t, 500, code)
 	require.Contains(t, f.log.String(), "disk on fire")
+}
+
+// encoding/json goes 10,000 levels deep; an event may go deeper.
+func TestDeadEventThatIsNestedTooDeeply(t *testing.T) {
+	f := newFixture(t)
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	f.a.dead = []queue.DeadLetter{{Number: 1, Event: []byte(deep)}}
+	code, body := f.get(t, "/api/dead")
+	require.Equal(t, 200, code)
+	var answer struct{ Dead []struct{ Event string } }
+	require.NoError(t, json.Unmarshal([]byte(body), &answer))
+	require.Equal(t, deep, answer.Dead[0].Event)
 }
 
 func TestOtherPaths(t *testing.T) {

@@ -24,10 +24,22 @@ type Letters struct {
 	Next uint64 `json:"next,omitempty"`
 }
 
-// Letter is a dead letter with its event as Braze sent it.
+// Letter is a dead letter with its event as Braze sent it. Where the event is
+// nested more deeply than encoding/json goes, it is shown as text, in a string.
 type Letter struct {
 	queue.DeadLetter
 	Event json.RawMessage `json:"event"`
+}
+
+func letterOf(d queue.DeadLetter) Letter {
+	if json.Valid(d.Event) {
+		return Letter{d, d.Event}
+	}
+	text, err := json.Marshal(string(d.Event))
+	if err != nil {
+		text = []byte("null")
+	}
+	return Letter{d, text}
 }
 
 // dead lists the dead letters of a connector, the oldest first.
@@ -55,8 +67,10 @@ func (a *Admin) dead(c *gin.Context) {
 	}
 	answer := Letters{Connector: connector.Name, Dead: make([]Letter, len(letters))}
 	for i, letter := range letters {
-		answer.Dead[i] = Letter{letter, letter.Event}
-		answer.Next = letter.Number
+		answer.Dead[i] = letterOf(letter)
+	}
+	if len(letters) == limit {
+		answer.Next = letters[limit-1].Number
 	}
 	c.Header("Content-Type", "application/json; charset=utf-8")
 	encoder := json.NewEncoder(c.Writer)

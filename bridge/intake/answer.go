@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -20,6 +21,13 @@ const retryAfter = "5"
 // lingering is how long the rest of a body that nobody wants may come in after
 // the answer, so that a client that writes before it reads sees the answer.
 const lingering = time.Second
+
+// draining and drainFactor bound the same for a sender whose token is good: in
+// time, and in sizes of the largest body.
+const (
+	draining    = 10 * time.Second
+	drainFactor = 4
+)
 
 // fail answers a request that could not be stored.
 func (in *Intake) fail(c *gin.Context, to *connector, err error) {
@@ -64,7 +72,28 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 	if err != nil {
 		answer = []byte(`{"error":""}`)
 	}
-	in.answer(c, to, status, append(answer, '\n'))
+	answer = append(answer, '\n')
+	if to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
+		in.answerAndDrain(c, to, status, answer)
+		return
+	}
+	in.answer(c, to, status, answer)
+}
+
+// answerAndDrain answers a sender whose token is good, and then takes in the
+// rest of its body: many clients write the whole body before they read, and
+// would see a broken connection instead of the 413 that tells them what to do.
+func (in *Intake) answerAndDrain(c *gin.Context, to *connector, status int, body []byte) {
+	control := http.NewResponseController(c.Writer)
+	// Without it net/http reads the body before it writes the answer.
+	full := control.EnableFullDuplex() == nil
+	in.answer(c, to, status, body)
+	if !full || control.Flush() != nil || c.Request.Header.Get("Expect") != "" {
+		return // who asks first has not sent it
+	}
+	_ = control.SetReadDeadline(time.Now().Add(in.drainTime))
+	// What comes is thrown away; who goes on for longer is cut off.
+	_, _ = io.CopyN(io.Discard, c.Request.Body, drainFactor*in.cfg.MaxBody)
 }
 
 func (in *Intake) answer(c *gin.Context, to *connector, status int, body []byte) {

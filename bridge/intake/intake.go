@@ -129,6 +129,7 @@ type Intake struct {
 	appends    chan struct{}
 	metrics    *metrics
 	linger     time.Duration
+	drainTime  time.Duration
 	refusals   throttle
 	failures   throttle
 }
@@ -146,12 +147,13 @@ type connector struct {
 func New(cfg Config) (*Intake, error) {
 	cfg = cfg.withDefaults()
 	in := &Intake{
-		cfg:      cfg,
-		byName:   map[string]int{},
-		linger:   lingering,
-		buffers:  newBuffers(cfg.MaxBody, cfg.MaxBuffered),
-		scanners: make(chan *scanner, runtime.GOMAXPROCS(0)),
-		appends:  make(chan struct{}, cfg.MaxAppends),
+		cfg:       cfg,
+		byName:    map[string]int{},
+		linger:    lingering,
+		drainTime: draining,
+		buffers:   newBuffers(cfg.MaxBody, cfg.MaxBuffered),
+		scanners:  make(chan *scanner, runtime.GOMAXPROCS(0)),
+		appends:   make(chan struct{}, cfg.MaxAppends),
 	}
 	var err error
 	if in.metrics, err = newMetrics(cfg.Registerer, in.buffers); err != nil {

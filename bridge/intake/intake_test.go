@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -267,6 +268,7 @@ func answerOn(t *testing.T, conn net.Conn) *http.Response {
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	b := start(t, Config{MaxBody: 1 << 20})
 	b.linger = time.Hour // were the body read before the answer, there would be none
+	b.drainTime = 50 * time.Millisecond
 	tests := []struct {
 		name, head string
 		status     int
@@ -284,6 +286,23 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			require.Equal(t, tt.status, answerOn(t, b.raw(t, tt.head)).StatusCode)
 		})
+	}
+}
+
+// A client that writes all of its body before it reads must see the answer, not
+// a broken connection: only 413 makes Braze send smaller batches.
+func TestWhoWritesBeforeReadingSees413(t *testing.T) {
+	b := start(t, Config{MaxBody: 1 << 20})
+	size := 4 << 20
+	for framing, end := range map[string]string{
+		fmt.Sprintf("Content-Length: %d\r\n\r\n", size):             "",
+		fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", size): "\r\n0\r\n\r\n",
+	} {
+		conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+framing)
+		require.NoError(t, conn.SetWriteDeadline(time.Now().Add(10*time.Second)))
+		_, err := conn.Write(append(bytes.Repeat([]byte(" "), size), end...))
+		require.NoError(t, err)
+		require.Equal(t, 413, answerOn(t, conn).StatusCode)
 	}
 }
 
