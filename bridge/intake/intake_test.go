@@ -295,7 +295,7 @@ func TestWhoWritesBeforeReadingSees413(t *testing.T) {
 	b := start(t, Config{MaxBody: 1 << 20})
 	size := 4 << 20
 	for framing, end := range map[string]string{
-		fmt.Sprintf("Content-Length: %d\r\n\r\n", size):             "",
+		fmt.Sprintf("Content-Length: %d\r\n\r\n", size):               "",
 		fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", size): "\r\n0\r\n\r\n",
 	} {
 		conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+framing)
