@@ -22,6 +22,8 @@ import (
 type Queue interface {
 	Ledger() queue.Ledger
 	Dead(ctx context.Context, after uint64, limit int) ([]queue.DeadLetter, error)
+	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
+	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
 }
 
 // Connector is one connector as the operator sees it.
@@ -42,7 +44,8 @@ type Config struct {
 	Now      func() time.Time // default: time.Now
 }
 
-// Admin is an http.Handler: /livez, /readyz, /metrics, /status and /api/dead.
+// Admin is an http.Handler: /livez, /readyz, /metrics, /status, /api/dead,
+// /api/dead/replay and /api/dead/purge.
 // Make one with New. It is safe for concurrent use.
 type Admin struct {
 	cfg    Config
@@ -80,6 +83,8 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/readyz", a.ready)
 	e.GET("/status", func(c *gin.Context) { c.JSON(http.StatusOK, a.Status()) })
 	e.GET("/api/dead", a.dead)
+	e.POST("/api/dead/replay", a.move(replaying()))
+	e.POST("/api/dead/purge", a.move(purging()))
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelError),
 	})))

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -42,16 +44,60 @@ func letterOf(d queue.DeadLetter) Letter {
 	return Letter{d, text}
 }
 
-// dead lists the dead letters of a connector, the oldest first.
-func (a *Admin) dead(c *gin.Context) {
+// Moved is what /api/dead/replay and /api/dead/purge answer.
+type Moved struct {
+	Connector string `json:"connector"`
+	Moved     int    `json:"moved"` // how many dead letters
+	// Unfit counts those that no replay can help, because nobody or no event
+	// type is in them. They stay where they are.
+	Unfit int `json:"unfit,omitempty"`
+}
+
+// mover is one way to move dead letters.
+type mover struct {
+	verb string
+	move func(Queue) func(context.Context, ...uint64) (int, error)
+	fits func(event []byte) bool
+}
+
+func (m mover) sift(letters []queue.DeadLetter) (numbers []uint64, unfit int) {
+	for _, letter := range letters {
+		if m.fits(letter.Event) {
+			numbers = append(numbers, letter.Number)
+		}
+	}
+	return numbers, len(letters) - len(numbers)
+}
+
+func replaying() mover {
+	return mover{"replay", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.ReplayDead }, deliverable}
+}
+
+func purging() mover {
+	return mover{"purge", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.PurgeDead },
+		func([]byte) bool { return true }}
+}
+
+// chosen reads which connector and which dead letters a request means. Where it
+// returns false the request is answered.
+func (a *Admin) chosen(c *gin.Context) (Connector, selection, bool) {
 	connector, ok := a.connector(c.Query("connector"))
 	if !ok {
 		fail(c, http.StatusNotFound, "there is no connector of this name")
-		return
+		return connector, selection{}, false
 	}
-	after, err := strconv.ParseUint(c.DefaultQuery("after", "0"), 10, 64)
+	s, err := selectionOf(c.Request.URL.Query())
 	if err != nil {
-		fail(c, http.StatusBadRequest, "after must be the number of a dead letter")
+		fail(c, http.StatusBadRequest, err.Error())
+		return connector, s, false
+	}
+	return connector, s, true
+}
+
+// dead lists the dead letters of a connector, the oldest first.
+func (a *Admin) dead(c *gin.Context) {
+	connector, s, ok := a.chosen(c)
+	if !ok {
 		return
 	}
 	limit, err := strconv.Atoi(c.DefaultQuery("limit", strconv.Itoa(defaultLetters)))
@@ -59,18 +105,20 @@ func (a *Admin) dead(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
 		return
 	}
-	letters, err := connector.Queue.Dead(c.Request.Context(), after, limit)
+	answer := Letters{Connector: connector.Name, Dead: []Letter{}}
+	err = choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+		for _, letter := range letters {
+			if len(answer.Dead) == limit {
+				answer.Next = answer.Dead[limit-1].Number
+				return false, nil
+			}
+			answer.Dead = append(answer.Dead, letterOf(letter))
+		}
+		return true, nil
+	})
 	if err != nil {
-		a.cfg.Log.Error("the dead letters could not be read", "connector", connector.Name, "error", err)
-		fail(c, http.StatusInternalServerError, "the dead letters could not be read: "+err.Error())
+		a.unreadable(c, connector, err)
 		return
-	}
-	answer := Letters{Connector: connector.Name, Dead: make([]Letter, len(letters))}
-	for i, letter := range letters {
-		answer.Dead[i] = letterOf(letter)
-	}
-	if len(letters) == limit {
-		answer.Next = letters[limit-1].Number
 	}
 	c.Header("Content-Type", "application/json; charset=utf-8")
 	encoder := json.NewEncoder(c.Writer)
@@ -78,6 +126,51 @@ func (a *Admin) dead(c *gin.Context) {
 	if err := encoder.Encode(answer); err != nil {
 		a.cfg.Log.Debug("the dead letters could not be sent", "error", err)
 	}
+}
+
+// move handles a request that moves the chosen dead letters. What was moved
+// when it fails half-way is moved; asking again does the rest.
+func (a *Admin) move(m mover) gin.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
+	return func(c *gin.Context) {
+		if err := origins.Check(c.Request); err != nil {
+			fail(c, http.StatusForbidden, "a page from elsewhere may not do this")
+			return
+		}
+		connector, s, ok := a.chosen(c)
+		if !ok {
+			return
+		}
+		if !s.narrow() && !s.all {
+			fail(c, http.StatusBadRequest, "say which: number, reason, type, since or until; or all=true")
+			return
+		}
+		// What is replayed may die again at once, and would be met again.
+		if now := a.cfg.Now(); s.till.IsZero() || s.till.After(now) {
+			s.till = now
+		}
+		answer := Moved{Connector: connector.Name}
+		err := choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+			numbers, unfit := m.sift(letters)
+			n, err := m.move(connector.Queue)(c.Request.Context(), numbers...)
+			answer.Moved += n
+			answer.Unfit += unfit
+			return true, err
+		})
+		if answer.Moved > 0 {
+			a.cfg.Log.Info("dead letters were moved", "connector", connector.Name, "how", m.verb, "letters", answer.Moved)
+		}
+		if err != nil {
+			a.unreadable(c, connector, fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err))
+			return
+		}
+		c.JSON(http.StatusOK, answer)
+	}
+}
+
+func (a *Admin) unreadable(c *gin.Context, connector Connector, err error) {
+	a.cfg.Log.Error("the dead letters could not be read or moved", "connector", connector.Name, "error", err)
+	fail(c, http.StatusInternalServerError, "the dead letters could not be read or moved: "+err.Error())
 }
 
 // connector finds a connector by name; the first one has no need of it.

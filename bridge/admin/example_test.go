@@ -19,6 +19,10 @@ func (ledger) Ledger() queue.Ledger {
 	return queue.Ledger{Received: 2, Accepted: 2, Delivered: 1, Dead: 1}
 }
 
+func (ledger) ReplayDead(context.Context, ...uint64) (int, error) { return 0, nil }
+
+func (ledger) PurgeDead(context.Context, ...uint64) (int, error) { return 0, nil }
+
 func (ledger) Dead(context.Context, uint64, int) ([]queue.DeadLetter, error) {
 	return []queue.DeadLetter{{Number: 1, Reason: "no_identity", Event: []byte(`{"id":"e1"}`)}}, nil
 }

@@ -27,12 +27,15 @@ func addAdminFlags(cmd *cobra.Command) {
 }
 
 // ask gets a path of the admin address that the command's flags name.
-func ask(cmd *cobra.Command, path string) ([]byte, error) {
+func ask(cmd *cobra.Command, path string) ([]byte, error) { return call(cmd, http.MethodGet, path) }
+
+// call makes a request to that address and returns the body of a 200.
+func call(cmd *cobra.Command, method, path string) ([]byte, error) {
 	address, err := cmd.Flags().GetString("admin")
 	if err != nil {
 		return nil, err
 	}
-	return get(cmd.Context(), baseURL(address)+path)
+	return do(cmd.Context(), method, baseURL(address)+path)
 }
 
 func baseURL(address string) string {
@@ -48,10 +51,10 @@ func baseURL(address string) string {
 // largestAnswer bounds what is read of an answer.
 const largestAnswer = 1 << 30
 
-func get(ctx context.Context, address string) ([]byte, error) {
+func do(ctx context.Context, method, address string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -17,13 +17,18 @@ import (
 func newDead() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Look into the dead letters of a running bridge",
+		Short: "Look into the dead letters of a running bridge, replay or purge them",
 		Long: `Look into the dead letters of a running bridge: events that cannot be delivered,
-because nobody is in them or because RudderStack refused them on their own.`,
+because nobody is in them or because RudderStack refused them on their own.
+Replay what has been mended on RudderStack's side; purge what nobody wants.`,
 		Example: `  bridge dead list
-  bridge dead show 7`,
+  bridge dead show 7
+  bridge dead replay --reason refused --since 2h
+  bridge dead purge 7 8 9`,
 	}
-	cmd.AddCommand(newDeadList(), newDeadShow())
+	cmd.AddCommand(newDeadList(), newDeadShow(),
+		newDeadMove("replay", "replayed", "Make dead letters pending again, for delivery by the same path"),
+		newDeadMove("purge", "purged", "Remove dead letters for good"))
 	return cmd
 }
 
@@ -35,9 +40,13 @@ func newDeadList() *cobra.Command {
   bridge dead list --connector brand-a --after 100 --limit 50 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			query, err := chosenBy(cmd)
+			if err != nil {
+				return err
+			}
 			after, _ := cmd.Flags().GetUint64("after")
 			limit, _ := cmd.Flags().GetInt("limit")
-			letters, err := askLetters(cmd, after, limit)
+			letters, err := askLetters(cmd, query, after, limit)
 			if err != nil {
 				return err
 			}
@@ -48,7 +57,7 @@ func newDeadList() *cobra.Command {
 		},
 	}
 	addAdminFlags(cmd)
-	cmd.Flags().String("connector", "", "`NAME` of the connector (default the first)")
+	addChoiceFlags(cmd)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
 	return cmd
@@ -66,7 +75,8 @@ func newDeadShow() *cobra.Command {
 			if err != nil || number == 0 {
 				return fmt.Errorf("%q is not the number of a dead letter", args[0])
 			}
-			letters, err := askLetters(cmd, number-1, 1)
+			query := url.Values{"connector": {flag(cmd, "connector")}}
+			letters, err := askLetters(cmd, query, number-1, 1)
 			if err != nil {
 				return err
 			}
@@ -85,13 +95,9 @@ func newDeadShow() *cobra.Command {
 	return cmd
 }
 
-func askLetters(cmd *cobra.Command, after uint64, limit int) (admin.Letters, error) {
-	connector, _ := cmd.Flags().GetString("connector")
-	query := url.Values{
-		"connector": {connector},
-		"after":     {strconv.FormatUint(after, 10)},
-		"limit":     {strconv.Itoa(limit)},
-	}
+func askLetters(cmd *cobra.Command, query url.Values, after uint64, limit int) (admin.Letters, error) {
+	query.Set("after", strconv.FormatUint(after, 10))
+	query.Set("limit", strconv.Itoa(limit))
 	body, err := ask(cmd, "/api/dead?"+query.Encode())
 	if err != nil {
 		return admin.Letters{}, err

@@ -138,6 +138,18 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			require.Equal(t, 1, code)
 			require.Equal(t, "error: connector default has no dead letter 2\n", stderr)
 
+			code, _, stderr = runBridge(t, nil, "dead", "purge", "--admin", s.admin)
+			require.Equal(t, 1, code)
+			require.Contains(t, stderr, "say which")
+			code, _, stderr = runBridge(t, nil, "dead", "replay", "--since", "soon", "--admin", s.admin)
+			require.Equal(t, 1, code)
+			require.Contains(t, stderr, `--since: "soon" is neither`)
+			code, stdout, stderr = runBridge(t, nil, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.admin)
+			require.Zero(t, code, stderr)
+			require.Equal(t, "connector default: 1 dead letters purged\n", stdout)
+			_, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
+			require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
+
 			s.signal(t, signal)
 			require.Zero(t, s.end(t), s.stderr.String())
 			require.NotContains(t, s.stderr.String(), "s3cret")

@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// letters are six dead letters, an hour apart; the last died an hour ago.
+func letters() []queue.DeadLetter {
+	var all []queue.DeadLetter
+	for i, event := range []string{
+		`{"event_type":"users.messages.email.Open","user":{"user_id":"u"}}`,
+		`{"event\u005ftype":"users.messages.email.Click","user":{"user_id":"u"}}`,
+		`{"event_type":5,"user":{}}`,
+		`no JSON`,
+		`{"event_type":"users.messages.sms.Send","user":{"user_id":"u"}}`,
+		`{"event_type":"users.messages.email.Open","user":{"external_user_id":"x"}}`,
+	} {
+		reason := "refused"
+		if i%2 == 1 {
+			reason = "no_identity"
+		}
+		all = append(all, queue.DeadLetter{
+			Number: uint64(i + 1), Reason: reason, DiedAt: noon.Add(time.Duration(i-6) * time.Hour), Event: []byte(event),
+		})
+	}
+	return all
+}
+
+func numbers(dead []queue.DeadLetter) (all []uint64) {
+	for _, d := range dead {
+		all = append(all, d.Number)
+	}
+	return all
+}
+
+func TestDeadLettersAreChosen(t *testing.T) {
+	for query, want := range map[string][]uint64{
+		"":                              {1, 2, 3, 4, 5, 6},
+		"reason=refused":                {1, 3, 5},
+		"type=users.messages.email.*":   {1, 2, 6},
+		"type=users.messages.sms.Send":  {5},
+		"number=2&number=4&number=9":    {2, 4},
+		"since=2026-01-02T09:00:00Z":    {4, 5, 6},
+		"until=2026-01-02T09:00:00Z":    {1, 2, 3},
+		"after=4&reason=no_identity":    {6},
+		"reason=refused&type=*.sms.*":   {5},
+		"type=users.messages.email.Not": nil,
+	} {
+		f := newFixture(t)
+		f.a.dead = letters()
+		code, body := f.get(t, "/api/dead?"+query)
+		require.Equal(t, 200, code, query)
+		var answer struct {
+			Dead []struct{ Number uint64 }
+			Next uint64
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &answer), body)
+		var got []uint64
+		for _, d := range answer.Dead {
+			got = append(got, d.Number)
+		}
+		require.Equal(t, want, got, query)
+		require.Zero(t, answer.Next)
+	}
+}
+
+func TestDeadPagesGoOn(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead = letters()
+	_, body := f.get(t, "/api/dead?reason=refused&limit=2")
+	require.Contains(t, body, `"next":3}`)
+	_, body = f.get(t, "/api/dead?reason=refused&limit=2&after=3")
+	require.NotContains(t, body, `"next"`)
+}
+
+func TestPurgeTakesOnlyWhatIsChosen(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead = letters()
+	code, body := f.post(t, "/api/dead/purge?connector=a&type=users.messages.email.*")
+	require.Equal(t, 200, code, body)
+	require.JSONEq(t, `{"connector":"a","moved":3}`, body)
+	require.Equal(t, []uint64{3, 4, 5}, numbers(f.a.dead))
+	require.Contains(t, f.log.String(), "how=purge letters=3")
+}
+
+// What dies again while it is replayed must not be replayed for ever.
+func TestReplayEnds(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead = letters()
+	code, body := f.post(t, "/api/dead/replay?all=true")
+	require.Equal(t, 200, code, body)
+	require.JSONEq(t, `{"connector":"a","moved":4,"unfit":2}`, body)
+	require.Equal(t, []uint64{3, 4, 7, 8, 9, 10}, numbers(f.a.dead))
+}
+
+func TestMovesThatAreRefused(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead = letters()
+	for query, want := range map[string]int{
+		"": 400, "all=yes": 400, "number=x": 400, "type=[": 400, "since=yesterday": 400, "until=5": 400,
+		"all=true&connector=c": 404,
+	} {
+		for _, verb := range []string{"replay", "purge"} {
+			code, body := f.post(t, fmt.Sprintf("/api/dead/%s?%s", verb, query))
+			require.Equal(t, want, code, "%s %s", query, body)
+			require.Contains(t, body, `"error":"`)
+		}
+	}
+	code, _ := f.get(t, "/api/dead/purge?all=true")
+	require.Equal(t, 405, code)
+	r := httptest.NewRequest(http.MethodPost, "/api/dead/purge?all=true", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	code, _ = f.request(t, r)
+	require.Equal(t, 403, code, "a page from elsewhere")
+	require.Len(t, f.a.dead, 6)
+}
