@@ -30,7 +30,8 @@ func command() *cobra.Command {
 		Short: "Braze, the bridge and RudderStack together",
 		Long: "Runs the fake Braze, the bridge and the fake RudderStack together.\n" +
 			"Every flag is an environment variable too: HARNESS_EVENTS for --events.",
-		Args: cobra.NoArgs,
+		Example: "  harness run --events 20000 --faults network\n  harness up",
+		Args:    cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.BindEnv("HARNESS", cmd.Flags())
 		},
