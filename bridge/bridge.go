@@ -132,7 +132,6 @@ func (b *Bridge) assemble(ctx context.Context, store queue.Store) (parts, error)
 	if err != nil {
 		return parts{}, err
 	}
-	mapper := mapping.New(mapping.Options{})
 	var made parts
 	in := intake.Config{MaxBody: b.cfg.MaxBody, Log: b.opts.Log, Registerer: registry}
 	ad := admin.Config{Usage: store.Usage, Registry: registry, Log: b.opts.Log}
@@ -141,7 +140,7 @@ func (b *Bridge) assemble(ctx context.Context, store queue.Store) (parts, error)
 		if err != nil {
 			return parts{}, fmt.Errorf("open the queue of connector %s: %w", c.Name, err)
 		}
-		sender, err := delivery.New(b.delivery(c, q, mapper, posts.of(c.Name)))
+		sender, err := b.sender(c, q, posts.of(c.Name))
 		if err != nil {
 			return parts{}, fmt.Errorf("connector %s: %w", c.Name, err)
 		}
@@ -162,12 +161,16 @@ func (b *Bridge) assemble(ctx context.Context, store queue.Store) (parts, error)
 	return made, err
 }
 
-func (b *Bridge) delivery(c Connector, q queue.Queue, mapper delivery.Mapper, observer delivery.Observer) delivery.Config {
+func (b *Bridge) sender(c Connector, q queue.Queue, observer delivery.Observer) (*delivery.Sender, error) {
+	mapper, err := mapping.New(mapping.Options{Webhook: c.Mode == Webhook})
+	if err != nil {
+		return nil, err
+	}
 	grace := b.cfg.Grace
 	if grace == 0 {
 		grace = -1 // to delivery, 0 is its default
 	}
-	return delivery.Config{
+	return delivery.New(delivery.Config{
 		Name:        c.Name,
 		Queue:       q,
 		Mapper:      mapper,
@@ -183,7 +186,7 @@ func (b *Bridge) delivery(c Connector, q queue.Queue, mapper delivery.Mapper, ob
 		Grace:       grace,
 		Logger:      b.opts.Log,
 		Observer:    observer,
-	}
+	})
 }
 
 // serve runs the parts until ctx ends or one of them fails. The operator's

@@ -58,7 +58,7 @@ func scanEvent(t *testing.T, text []byte) (body []byte, event currents.Event, ok
 
 func FuzzMappingAgainstOracle(f *testing.F) {
 	seedEvents(f)
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	f.Fuzz(func(t *testing.T, text []byte) {
 		body, event, ok := scanEvent(t, text)
 		if !ok {

@@ -29,7 +29,7 @@ func TestMessageFixtures(t *testing.T) {
 	require.NoError(t, err)
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	want := map[string]bool{}
 	for _, path := range events {
 		name := filepath.Base(path)

@@ -29,7 +29,7 @@ func bothMap(t *testing.T, body []byte, event currents.Event) (bridge, source an
 	t.Helper()
 	var err error
 	if event.Problem() == "" {
-		message := mapping.New(mapping.Options{}).AppendMessage(nil, body[event.Start:event.End], "")
+		message := mapping.Plain().AppendMessage(nil, body[event.Start:event.End], "")
 		bridge, err = oracle.Decode(message)
 		require.NoError(t, err, "%s", message)
 	}

@@ -139,11 +139,8 @@ func (b *batch) pack(s span) span {
 		if i > s.first {
 			body = append(body, ',')
 		}
-		if e := &b.events[i]; b.mode == Webhook {
-			body = append(body, e.raw...)
-		} else {
-			body = b.mapper.AppendMessage(body, e.raw, e.id)
-		}
+		e := &b.events[i]
+		body = b.mapper.Append(body, e.raw, e.id)
 		if len(body)+len(tail) > b.maxBody && i > s.first {
 			body = body[:before]
 			s.end = i

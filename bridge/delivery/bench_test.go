@@ -73,8 +73,10 @@ func benchmark(b *testing.B, mode Mode) {
 		q.records = append(q.records, record)
 	}
 	sink := &nullTransport{}
+	mapper, err := mapping.New(mapping.Options{Webhook: mode == Webhook})
+	require.NoError(b, err)
 	sender, err := New(Config{
-		Queue: q, Mapper: mapping.New(mapping.Options{}), Transport: sink, Mode: mode,
+		Queue: q, Mapper: mapper, Transport: sink, Mode: mode,
 		URL: "http://rudder.test", WriteKey: "wk", Concurrency: 1,
 	})
 	require.NoError(b, err)

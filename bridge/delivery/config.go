@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -26,6 +27,14 @@ const (
 	// Braze source maps them. That source answers 200 and silently drops some
 	// events, so intake sorts those out before they come here.
 	Webhook Mode = "webhook"
+)
+
+// Gzip says whether bodies are packed.
+type Gzip string
+
+const (
+	GzipAuto Gzip = "auto" // where the destination says that it can; the default
+	GzipOff  Gzip = "off"
 )
 
 // Reasons of the dead letters that delivery makes.
@@ -67,17 +76,25 @@ type Queue interface {
 	Release(records ...*queue.Record)
 }
 
-// Mapper makes RudderStack messages of Braze events. It must be safe for
-// concurrent use.
-type Mapper interface {
-	// AppendMessage appends the message of one event to dst and returns the
-	// longer slice. fallbackID is the messageId of an event without a usable id.
-	AppendMessage(dst, event []byte, fallbackID string) []byte
+// Replays is what delivery needs of a queue to send history again; see queue.Queue.
+type Replays interface {
+	FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error)
+	SettleReplay(ctx context.Context, p queue.ReplayProgress) error
 }
 
-// Config says what a Sender delivers, where to and how. Queue, URL and
-// WriteKey are needed, Mapper too in the mode Events; a zero in any other field
-// means its default.
+// Mapper makes of Braze events what RudderStack gets. It must be safe for
+// concurrent use.
+type Mapper interface {
+	// Keeps tells whether the event is to be delivered; others count as filtered.
+	Keeps(event []byte) bool
+	// Append appends what is sent for one event to dst and returns the longer
+	// slice: its message, or in the mode Webhook the event itself. fallbackID is
+	// the messageId of an event without a usable id.
+	Append(dst, event []byte, fallbackID string) []byte
+}
+
+// Config says what a Sender delivers, where to and how. Queue, Mapper, URL and
+// WriteKey are needed; a zero in any other field means its default.
 type Config struct {
 	Name     string // the connector's name, for the log
 	Queue    Queue
@@ -96,6 +113,18 @@ type Config struct {
 	ProbeInterval time.Duration // between tries of a paused destination, 30 s at most
 	Grace         time.Duration // how long POSTs under way may take once Run is told to end; below 0: none
 	MaxAnswer     int           // bytes of an answer kept for the dead letters and the log
+
+	// Replays, where it is not nil, is asked for history to be sent again, beside
+	// what is pending and within the same limits.
+	Replays Replays
+	// RequestsPerSecond bounds the POSTs that begin in a second; 0: no limit.
+	RequestsPerSecond float64
+	// Gzip packs bodies where the destination's /version lists
+	// gzip-req-payload; GzipOff never does.
+	Gzip Gzip
+	// RootCAs verify the destination's certificate; nil: the system's. It is
+	// for the default Transport.
+	RootCAs *x509.CertPool
 
 	Transport http.RoundTripper // default NewTransport(Concurrency)
 	Random    func() float64    // jitter, from 0 up to 1; safe for concurrent use; default math/rand
@@ -147,7 +176,7 @@ func (c Config) problems() []error {
 	}
 	wrong(c.Queue == nil, "no queue")
 	wrong(c.Mode != Events && c.Mode != Webhook, "mode %q is neither %q nor %q", c.Mode, Events, Webhook)
-	wrong(c.Mode == Events && c.Mapper == nil, "mode %q needs a mapper", Events)
+	wrong(c.Mapper == nil, "no mapper")
 	wrong(c.WriteKey == "", "no write key")
 	wrong(strings.ContainsAny(c.WriteKey, ":\r\n"), "the write key holds a colon or a line break")
 	wrong(c.Concurrency < 0, "concurrency is negative")

@@ -37,7 +37,7 @@ func ExampleSender() {
 	sender, err := delivery.New(delivery.Config{
 		Name:     "default",
 		Queue:    q,
-		Mapper:   mapping.New(mapping.Options{}),
+		Mapper:   mapping.Plain(),
 		URL:      rudder.URL,
 		WriteKey: "wkHTTP",
 	})
@@ -85,6 +85,7 @@ func ExampleObserver() {
 	m := metrics{paused: make(chan delivery.State, 1)}
 	sender, err := delivery.New(delivery.Config{
 		Queue:         q,
+		Mapper:        mapping.Plain(), // never asked: the key is refused
 		URL:           rudder.URL,
 		WriteKey:      "wkBraze",
 		Mode:          delivery.Webhook,

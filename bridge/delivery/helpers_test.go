@@ -182,7 +182,9 @@ func idsOf(body []byte) []string {
 // testMapper makes {"messageId":…,"event":…} of {"id":…}.
 type testMapper struct{}
 
-func (testMapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
+func (testMapper) Keeps([]byte) bool { return true }
+
+func (testMapper) Append(dst, event []byte, fallbackID string) []byte {
 	var parsed struct{ ID string }
 	if json.Unmarshal(event, &parsed) != nil || parsed.ID == "" {
 		parsed.ID = fallbackID
@@ -190,6 +192,11 @@ func (testMapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	dst = fmt.Appendf(dst, `{"messageId":%q,"event":`, parsed.ID)
 	return append(append(dst, event...), '}')
 }
+
+// asTheyAre passes events on.
+type asTheyAre struct{ testMapper }
+
+func (asTheyAre) Append(dst, event []byte, _ string) []byte { return append(dst, event...) }
 
 // bench is one sender between a queue and a RudderStack.
 type testBench struct {
@@ -214,6 +221,9 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	}
 	if change != nil {
 		change(&config)
+	}
+	if config.Mode == Webhook {
+		config.Mapper = asTheyAre{}
 	}
 	sender, err := New(config)
 	require.NoError(t, err)

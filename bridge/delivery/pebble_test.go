@@ -52,7 +52,7 @@ func braze(t *testing.T, q queue.Queue, batch, n int) {
 func deliverUntil(t *testing.T, q queue.Queue, r *rudder, until func() bool, crash func()) {
 	t.Helper()
 	sender, err := New(Config{
-		Queue: q, Mapper: mapping.New(mapping.Options{}), Transport: r, URL: "http://rudder.test", WriteKey: "wk",
+		Queue: q, Mapper: mapping.Plain(), Transport: r, URL: "http://rudder.test", WriteKey: "wk",
 		Concurrency: 3, MaxEvents: 20, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Grace: -1,
 		Logger: slog.New(slog.DiscardHandler),
 	})

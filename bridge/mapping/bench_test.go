@@ -16,7 +16,7 @@ func BenchmarkMap(b *testing.B) {
 	for _, e := range events {
 		size += len(e)
 	}
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	dst := make([]byte, 0, 2*size)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
@@ -32,7 +32,7 @@ func BenchmarkMap(b *testing.B) {
 // TestMapAllocatesNothing holds AppendMessage to its promise.
 func TestMapAllocatesNothing(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	dst := make([]byte, 0, 4096)
 	require.Zero(t, testing.AllocsPerRun(20, func() {
 		for _, e := range events {

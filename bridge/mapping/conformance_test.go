@@ -79,7 +79,7 @@ func differences() map[string]func(event, message object) {
 // source made of the same bodies, and where it must differ says how.
 func TestRecordedCases(t *testing.T) {
 	edits := differences()
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	for _, c := range readRecorded(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			var batch currents.Batch

