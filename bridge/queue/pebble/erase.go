@@ -29,8 +29,12 @@ func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (q
 	defer q.store.leave()
 	ctx, cancel := q.store.untilEnd(ctx)
 	defer cancel()
-	q.eraseMu.Lock()
-	defer q.eraseMu.Unlock()
+	select {
+	case <-q.store.wiper.turn:
+		defer func() { q.store.wiper.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return queue.Erasure{}, q.store.endedOr(ctx.Err())
+	}
 	e := eraser{queue: q, match: match}
 	// Letters last: an event that dies meanwhile was counted as pending, and
 	// the caller, who has to come again for those, meets its record then.
@@ -38,10 +42,20 @@ func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (q
 	if err == nil {
 		err = q.store.wipe(ctx, q)
 	}
-	if err != nil && q.store.ending() {
-		err = queue.ErrClosed
+	return e.out, q.store.endedOr(err)
+}
+
+// endedOr returns queue.ErrClosed in the place of an error that came of the
+// store's end.
+func (s *Store) endedOr(err error) error {
+	select {
+	case <-s.done:
+		if err != nil {
+			return queue.ErrClosed
+		}
+	default:
 	}
-	return e.out, err
+	return err
 }
 
 // untilEnd returns a context that ends with the store, too.

@@ -51,7 +51,6 @@ type connQueue struct {
 	replay   replay        // the newest, as it is on disk; changed under replayMu and mu
 	orders   chan struct{} // closed when a replay begins; nil: nobody waits; under mu
 
-	eraseMu   sync.Mutex      // one Erase at a time
 	rewriteMu sync.Mutex      // keeps history from being cut while records are rewritten; the last to be taken
 	unread    map[uint64]bool // records that could not be read again, which are counted once; under mu
 }
