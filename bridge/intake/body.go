@@ -80,31 +80,39 @@ func (u *unpackers) get(packed io.Reader) (*gzip.Reader, error) {
 }
 
 // read reads and unpacks a whole body. The buffer goes back with put.
-func (in *Intake) read(w http.ResponseWriter, r *http.Request, packed bool) (*buffer, error) {
+func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed bool) (*buffer, error) {
+	in.metrics.reading.Inc()
+	defer in.metrics.reading.Dec()
 	from := &patient{body: r.Body, deadlines: http.NewResponseController(w), idle: in.cfg.IdleRead, end: time.Now().Add(in.cfg.BodyRead)}
 	if !packed {
-		return in.fill(from, from)
+		return in.fill(into, from, from)
 	}
-	if !in.buffers.small.take(unpackerSize) {
+	if !into.small.take(unpackerSize) {
 		return nil, errNoRoom
 	}
-	defer in.buffers.small.give(unpackerSize)
+	defer into.small.give(unpackerSize)
 	unpacked, err := in.unpackers.get(from)
 	if err == io.EOF { // no byte at all: an empty body, packed or not
-		return in.buffers.get(0)
+		return in.buffers.get(0, into)
 	}
 	if err != nil {
 		return nil, in.broken(from, err)
 	}
 	defer in.unpackers.pool.Put(unpacked)
-	return in.fill(unpacked, from)
+	return in.fill(into, unpacked, from)
 }
 
-func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
-	b, err := in.buffers.get(0)
+func (in *Intake) fill(into room, source io.Reader, from *patient) (*buffer, error) {
+	b, err := in.buffers.get(0, into)
 	if err != nil {
 		return nil, err
 	}
+	whole := false
+	defer func() {
+		if !whole { // whatever came between
+			in.buffers.put(b)
+		}
+	}()
 	for {
 		n, err := source.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
@@ -112,6 +120,7 @@ func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
 		case int64(len(b.data)) > in.cfg.MaxBody:
 			err = in.tooLarge()
 		case err == io.EOF:
+			whole = true
 			return b, nil
 		case err != nil:
 			err = in.broken(from, err)
@@ -119,7 +128,6 @@ func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
 			b, err = in.buffers.grow(b)
 		}
 		if err != nil {
-			in.buffers.put(b)
 			return nil, err
 		}
 	}

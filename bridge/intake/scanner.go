@@ -1,8 +1,8 @@
 package intake
 
 import (
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -14,14 +14,41 @@ import (
 // sends 100 at most.
 const keptEvents = 4096
 
+// scanners bounds how many bodies are scanned at once, and with it the memory
+// that scanning takes. There is one for each processor, as scanning is all
+// computation, and as many again for large bodies, behind which usual ones
+// would have to wait.
+type scanners struct{ small, large chan *scanner }
+
+func newScanners(maxEvents int) scanners {
+	n := runtime.GOMAXPROCS(0)
+	s := scanners{make(chan *scanner, n), make(chan *scanner, n)}
+	for _, lane := range []chan *scanner{s.small, s.large} {
+		for range n {
+			lane <- &scanner{batch: currents.Batch{Limit: maxEvents}, lane: lane}
+		}
+	}
+	return s
+}
+
+// get waits for a scanner for a body of so many bytes.
+func (s scanners) get(size int) *scanner {
+	if size <= largestSmall {
+		return <-s.small
+	}
+	return <-s.large
+}
+
+func (s scanners) put(used *scanner) {
+	used.trim()
+	used.lane <- used
+}
+
 // scanner is what scanning a body needs.
 type scanner struct {
 	batch currents.Batch
 	id    []byte
-}
-
-func newScanner(maxEvents int) *scanner {
-	return &scanner{batch: currents.Batch{Limit: maxEvents}}
+	lane  chan *scanner
 }
 
 // trim lets go of what an unusual body took.
@@ -62,10 +89,9 @@ func (p *items) put(l *itemList) {
 // throttle lets a line of the log through from time to time. The zero value is
 // ready.
 type throttle struct {
-	mu      sync.Mutex
-	next    time.Time
-	unsaid  int
-	already atomic.Bool
+	mu     sync.Mutex
+	next   time.Time
+	unsaid int
 }
 
 // quiet is the time between two lines about the same thing.
@@ -87,5 +113,32 @@ func (t *throttle) allow() int {
 	return n
 }
 
-// once is true the first time.
-func (t *throttle) once() bool { return t.already.CompareAndSwap(false, true) }
+// versions remembers which versions of Currents were met. The zero value is
+// ready.
+type versions struct {
+	mu  sync.Mutex
+	met map[string]bool
+}
+
+// What versions keeps, and says in the log, of what anyone may send.
+const (
+	maxVersions    = 16
+	maxVersionName = 32
+)
+
+// note returns the name of a version, cut where it is long, and whether it is
+// met for the first time. It knows no more than a few; of others beyond them it
+// says nothing.
+func (v *versions) note(version string) (name string, first bool) {
+	name = version[:min(len(version), maxVersionName)]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.met[name] || len(v.met) == maxVersions {
+		return name, false
+	}
+	if v.met == nil {
+		v.met = map[string]bool{}
+	}
+	v.met[name] = true
+	return name, true
+}
