@@ -38,8 +38,10 @@ func encoding(r *http.Request) (packed, ok bool) {
 }
 
 // patient reads a request's body. A client may be silent for a while, and the
-// whole body may take a while, but neither for ever.
+// whole body may take a while, but neither for ever; and what comes packed may
+// not be more than it may be unpacked, or packed nothing could go on and on.
 type patient struct {
+	left      int64 // how many bytes may come
 	body      io.Reader
 	deadlines *http.ResponseController
 	idle      time.Duration
@@ -55,11 +57,17 @@ func (p *patient) Read(b []byte) (int, error) {
 	// Without a connection, as in a test, there is nothing to wait for.
 	_ = p.deadlines.SetReadDeadline(deadline)
 	n, err := p.body.Read(b)
+	if p.left -= int64(n); p.left < 0 {
+		err = errTooLong
+	}
 	if err != nil && err != io.EOF {
 		p.err = err
 	}
 	return n, err
 }
+
+// errTooLong means that more bytes came than a body may have.
+var errTooLong = errors.New("the body is too long")
 
 // unpackers keeps gzip readers for reuse.
 type unpackers struct{ pool sync.Pool }
@@ -83,7 +91,13 @@ func (u *unpackers) get(packed io.Reader) (*gzip.Reader, error) {
 func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed bool) (*buffer, error) {
 	in.metrics.reading.Inc()
 	defer in.metrics.reading.Dec()
-	from := &patient{body: r.Body, deadlines: http.NewResponseController(w), idle: in.cfg.IdleRead, end: time.Now().Add(in.cfg.BodyRead)}
+	from := &patient{
+		body:      r.Body,
+		deadlines: http.NewResponseController(w),
+		left:      in.cfg.MaxBody,
+		idle:      in.cfg.IdleRead,
+		end:       time.Now().Add(in.cfg.BodyRead),
+	}
 	if !packed {
 		return in.fill(into, from, from)
 	}
@@ -142,6 +156,8 @@ func (in *Intake) tooLarge() error {
 // way it came, or the way it is packed.
 func (in *Intake) broken(from *patient, err error) error {
 	switch {
+	case errors.Is(from.err, errTooLong):
+		return in.tooLarge()
 	case errors.Is(from.err, os.ErrDeadlineExceeded):
 		return &failure{http.StatusRequestTimeout, "the body did not come in time; send it again"}
 	case from.err != nil:

@@ -195,6 +195,8 @@ func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.
 func (in *Intake) Server() *http.Server {
 	return &http.Server{
 		Handler: in,
+		// net/http would answer OPTIONS * with 200.
+		DisableGeneralOptionsHandler: true,
 		// Also bounds a TLS handshake.
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       in.cfg.BodyRead,

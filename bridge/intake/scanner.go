@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -15,40 +16,59 @@ import (
 const keptEvents = 4096
 
 // scanners bounds how many bodies are scanned at once, and with it the memory
-// that scanning takes. There is one for each processor, as scanning is all
-// computation, and as many again for large bodies, behind which usual ones
-// would have to wait.
-type scanners struct{ small, large chan *scanner }
+// that scanning takes: there is one for each processor, as scanning is all
+// computation. Odd bodies, large ones or those of very many events, have a few
+// scanners of their own, so that usual ones do not wait behind them and the
+// memory for all those events is bounded however many processors there are.
+type scanners struct{ usual, odd lane }
+
+// lane holds scanners that nobody uses.
+type lane chan *scanner
+
+// oddScanners is how many odd bodies are scanned at once, at most.
+const oddScanners = 2
 
 func newScanners(maxEvents int) scanners {
-	n := runtime.GOMAXPROCS(0)
-	s := scanners{make(chan *scanner, n), make(chan *scanner, n)}
-	for _, lane := range []chan *scanner{s.small, s.large} {
+	fill := func(n, limit int) lane {
+		l := make(lane, n)
 		for range n {
-			lane <- &scanner{batch: currents.Batch{Limit: maxEvents}, lane: lane}
+			l <- &scanner{batch: currents.Batch{Limit: limit}}
+		}
+		return l
+	}
+	n := runtime.GOMAXPROCS(0)
+	return scanners{usual: fill(n, min(maxEvents, keptEvents)), odd: fill(min(n, oddScanners), maxEvents)}
+}
+
+// scan scans a body and calls found with the scanner that holds its events,
+// until found returns. The errors are those of currents.Batch.Scan.
+func (s scanners) scan(body []byte, found func(*scanner)) error {
+	if len(body) <= largestSmall {
+		err := s.usual.scan(body, found)
+		if !errors.Is(err, currents.ErrTooManyEvents) {
+			return err
 		}
 	}
-	return s
+	return s.odd.scan(body, found)
 }
 
-// get waits for a scanner for a body of so many bytes.
-func (s scanners) get(size int) *scanner {
-	if size <= largestSmall {
-		return <-s.small
+func (l lane) scan(body []byte, found func(*scanner)) error {
+	s := <-l
+	defer func() {
+		s.trim()
+		l <- s
+	}()
+	if err := s.batch.Scan(body); err != nil {
+		return err
 	}
-	return <-s.large
-}
-
-func (s scanners) put(used *scanner) {
-	used.trim()
-	used.lane <- used
+	found(s)
+	return nil
 }
 
 // scanner is what scanning a body needs.
 type scanner struct {
 	batch currents.Batch
 	id    []byte
-	lane  chan *scanner
 }
 
 // trim lets go of what an unusual body took.

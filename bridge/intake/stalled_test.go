@@ -105,6 +105,6 @@ func TestAllMemoryComesBack(t *testing.T) {
 	require.Zero(t, b.buffers.inUse())
 	require.Zero(t, b.requests.taken())
 	require.Zero(t, b.appends.taken())
-	require.Len(t, b.scanners.small, cap(b.scanners.small))
-	require.Len(t, b.scanners.large, cap(b.scanners.large))
+	require.Len(t, b.scanners.usual, cap(b.scanners.usual))
+	require.Len(t, b.scanners.odd, cap(b.scanners.odd))
 }

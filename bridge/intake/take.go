@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -96,26 +97,24 @@ var errBusy = errors.New("too many requests wait for the disk")
 // judge finds the events and says what becomes of each. It returns how many of
 // them RudderStack's own mapping will change.
 func (in *Intake) judge(to *connector, body []byte, list *itemList) (changed int, err error) {
-	s := in.scanners.get(len(body))
-	defer in.scanners.put(s)
-	if err := s.batch.Scan(body); err != nil {
-		return 0, err
-	}
-	for i := range s.batch.Events {
-		e := &s.batch.Events[i]
-		item := queue.Item{Start: e.Start, End: e.End}
-		item.Fate, item.Reason = to.fate(e)
-		id, ok := currents.AppendID(s.id[:0], e.ID)
-		if ok {
-			item.ID = queue.HashID(id)
+	err = in.scanners.scan(body, func(s *scanner) {
+		list.items = slices.Grow(list.items, len(s.batch.Events))
+		for i := range s.batch.Events {
+			e := &s.batch.Events[i]
+			item := queue.Item{Start: e.Start, End: e.End}
+			item.Fate, item.Reason = to.fate(e)
+			id, ok := currents.AppendID(s.id[:0], e.ID)
+			if ok {
+				item.ID = queue.HashID(id)
+			}
+			s.id = id
+			if to.Webhook && item.Fate == queue.Pending && e.Changed() {
+				changed++
+			}
+			list.items = append(list.items, item)
 		}
-		s.id = id
-		if to.Webhook && item.Fate == queue.Pending && e.Changed() {
-			changed++
-		}
-		list.items = append(list.items, item)
-	}
-	return changed, nil
+	})
+	return changed, err
 }
 
 // fate decides what can be decided of an event before it is sent.
