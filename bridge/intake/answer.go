@@ -61,7 +61,7 @@ func explain(err error) (status int, text string) {
 // refuse answers with an error. to is nil where no connector is meant.
 func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
 	control := http.NewResponseController(c.Writer)
-	_ = control.SetWriteDeadline(time.Now().Add(hearing))
+	_ = control.SetWriteDeadline(time.Now().Add(in.hearing))
 	if c.Request.ContentLength != 0 {
 		// net/http would read the rest of the body first, to keep the
 		// connection. Nobody who was refused is worth that. Over HTTP/2 the

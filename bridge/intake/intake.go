@@ -141,6 +141,7 @@ type Intake struct {
 	metrics   *metrics
 	linger    time.Duration
 	drainTime time.Duration
+	hearing   time.Duration
 	refusals  throttle // of requests that meant no connector
 }
 
@@ -154,6 +155,7 @@ func New(cfg Config) (*Intake, error) {
 		kept:      map[string]*lasting{},
 		linger:    lingering,
 		drainTime: draining,
+		hearing:   hearing,
 		requests:  &pot{limit: int64(cfg.MaxRequests), least: 1},
 		appends:   &pot{limit: int64(cfg.MaxAppends), least: 1},
 		buffers:   newBuffers(cfg.MaxBody, cfg.MaxBuffered),

@@ -29,6 +29,10 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		in.refuse(c, to, http.StatusUnsupportedMediaType, "only gzip is taken as Content-Encoding; send the body as it is, or packed with gzip")
 		return
 	}
+	if unmeasured(r) {
+		in.refuse(c, to, http.StatusLengthRequired, "nothing says how long the body is; send its Content-Length")
+		return
+	}
 	if r.ContentLength > in.cfg.MaxBody {
 		in.fail(c, to, in.tooLarge())
 		return
