@@ -174,7 +174,10 @@ func New(cfg Config) (*Intake, error) {
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
-	e.Use(in.rescue)
+	e.Use(func(c *gin.Context) {
+		defer in.rescue(c, nil)
+		c.Next()
+	})
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.POST("/currents", in.toFirst)

@@ -16,6 +16,7 @@ import (
 
 // take reads, judges and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
+	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
 	if !to.requests.take(1) {
