@@ -83,7 +83,10 @@ func newConditions(option string, rules []PropertyRule, wrong *mistakes) (list [
 }
 
 func isNumber(text string) bool {
-	return text != "" && (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
+	if text == "" || text[len(text)-1]-'0' > 9 { // JSON would allow white space there
+		return false
+	}
+	return (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
 }
 
 // keeps tells whether an event leaves. What is no object does, so that it
