@@ -176,11 +176,12 @@ func (c *condition) holds(properties []byte) bool {
 // else of the nested one.
 func (c *condition) find(properties []byte) []byte {
 	var literal, outer, inner []byte
+	var scratch [64]byte
 	for f := currents.Fields(properties); f.Next(); {
-		switch {
-		case f.KeyIs(c.property):
+		switch key := plainKey(&f, scratch[:0]); {
+		case string(key) == c.property:
 			literal = f.Value()
-		case c.head != "" && f.KeyIs(c.head):
+		case c.head != "" && string(key) == c.head:
 			outer = f.Value()
 		}
 	}
