@@ -178,3 +178,20 @@ func TestSourceMistakes(t *testing.T) {
 	// The environment variable splits at commas, which stand inside a source too.
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
 }
+
+func TestAudit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "recorded")
+	require.NoError(t, os.WriteFile(file, []byte(`{"events":[`+strings.TrimSpace(good)+`]}`), 0o600))
+	out, code, err := command(t, "", "audit", file)
+	require.NoError(t, err)
+	require.Zero(t, code)
+	require.Contains(t, out, "1 requests, 0 of them refused; 1 events: 1 unchanged")
+	harmful := `{"event_type":"t","id":"1","user":{"user_id":"u"},"properties":{"a.b":1}}`
+	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
+	require.Equal(t, 2, code)
+	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
+	_, code, _ = command(t, "", "audit", "no/where")
+	require.Equal(t, 1, code)
+	_, code, _ = command(t, "", "audit", "--format", "xml", file)
+	require.Equal(t, 1, code)
+}
