@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,18 +15,19 @@ func newAudit() *cobra.Command {
 	var format string
 	var fail bool
 	cmd := &cobra.Command{
-		Use:   "audit FILE|-...",
+		Use:   "audit FILE|DIRECTORY|-...",
 		Short: "Say what RudderStack's own Braze source would do to recorded batches",
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
 			"gzip, and lists by event type and property what RudderStack's own Braze source would drop,\n" +
-			"change or refuse, with counts and an example each. Events that stand alone in a file are\n" +
+			"change or refuse, with counts and an example each. A directory stands for the *.json,\n" +
+			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
 			"taken for requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
 		Example: "  mockbraze emit --events 960 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return runAudit(cmd.InOrStdin(), cmd.OutOrStdout(), format, fail, files)
+			return runAudit(cmd, format, fail, files)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
@@ -36,7 +35,7 @@ func newAudit() *cobra.Command {
 	return cmd
 }
 
-func runAudit(stdin io.Reader, stdout io.Writer, format string, fail bool, files []string) error {
+func runAudit(cmd *cobra.Command, format string, fail bool, files []string) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("--format must be text or json, not %q", format)
 	}
@@ -44,12 +43,13 @@ func runAudit(stdin io.Reader, stdout io.Writer, format string, fail bool, files
 	if err != nil {
 		return err
 	}
-	var unread error
-	for _, file := range files {
-		unread = errors.Join(unread, auditFile(auditor, stdin, file))
+	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if in == nil {
+		return unread
 	}
+	unread = errors.Join(unread, in.each(auditor.Stream))
 	report := auditor.Report()
-	out := bufio.NewWriter(stdout)
+	out := bufio.NewWriter(cmd.OutOrStdout())
 	if format == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetEscapeHTML(false)
@@ -67,16 +67,4 @@ func runAudit(stdin io.Reader, stdout io.Writer, format string, fail bool, files
 		return errInvalid
 	}
 	return nil
-}
-
-func auditFile(auditor *audit.Auditor, stdin io.Reader, file string) error {
-	if file == "-" {
-		return auditor.Stream("stdin", stdin)
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return auditor.Stream(file, in)
 }
