@@ -21,6 +21,9 @@ type Item struct {
 	// Envelope is "events" or "batch" where it stood in a request body of that
 	// kind, else "".
 	Envelope string
+	// Request is the number of that body among those of the stream, from 1; 0
+	// where the item stood alone.
+	Request int
 }
 
 // ReadError says where a stream is not what it should be.
@@ -78,6 +81,7 @@ type splitter struct {
 	in      *bufio.Reader
 	line    int
 	number  int
+	request int
 	maxItem int
 	item    []byte
 	visit   func(Item) error
@@ -206,6 +210,7 @@ func (s *splitter) object() error {
 		}
 		if c == '[' && (key == "events" || key == "batch") {
 			envelope, s.item = key, nil
+			s.request++
 			return s.array(key)
 		}
 		if item, err = s.value(append(item, ':')); err != nil {
@@ -238,7 +243,11 @@ func (s *splitter) judge(line int, envelope string) error {
 		return &ReadError{line, errNotJSON}
 	}
 	s.number++
-	return s.visit(Item{Raw: s.item, Line: line, Number: s.number, Envelope: envelope})
+	item := Item{Raw: s.item, Line: line, Number: s.number, Envelope: envelope}
+	if envelope != "" {
+		item.Request = s.request
+	}
+	return s.visit(item)
 }
 
 // value appends the text of one value. It counts brackets and minds strings;
