@@ -25,18 +25,29 @@ func Compile(schema []byte) (*Checker, error) {
 	if err := decoder.Decode(&root); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	k := &compiler{root: root, refs: map[string]*Checker{}}
-	c := &Checker{}
-	k.refs["#"] = c
-	if err := k.fill(c, root, true); err != nil {
-		return nil, err
+	c, err := compile(root, false)
+	if err == nil {
+		return c, c.comesToAnEnd()
 	}
-	return c, c.comesToAnEnd()
+	// What a Checker cannot tell, gojsonschema can, and must come to an end too.
+	if all, _ := compile(root, true); all.comesToAnEnd() != nil {
+		return nil, ErrEndless
+	}
+	return nil, err
 }
 
 type compiler struct {
 	root any
 	refs map[string]*Checker // by reference; what is being compiled is there already
+	// lenient passes over what is not supported. What comes out is good for
+	// looking for an end only.
+	lenient bool
+}
+
+func compile(root any, lenient bool) (*Checker, error) {
+	c := &Checker{}
+	k := &compiler{root: root, refs: map[string]*Checker{"#": c}, lenient: lenient}
+	return c, k.fill(c, root, true)
 }
 
 func unsupported(format string, args ...any) error {
@@ -87,14 +98,14 @@ func (k *compiler) fill(c *Checker, schema any, root bool) error {
 	case map[string]any:
 		if ref, ok := reference(schema); ok { // all beside it is ignored
 			target, err := k.ref(ref)
-			c.all = []*Checker{target}
-			return err
+			c.all = []*Checker{target} // nil beside an error
+			return k.strictly(err)
 		}
 		for keyword, value := range schema {
 			if id, ok := value.(string); keyword == "$id" && root && ok && !strings.Contains(id, "#") {
 				continue
 			}
-			if err := k.keyword(c, keyword, value); err != nil {
+			if err := k.strictly(k.keyword(c, keyword, value)); err != nil {
 				return err
 			}
 		}
@@ -112,6 +123,14 @@ func (k *compiler) fill(c *Checker, schema any, root bool) error {
 		c.minimum == nil && c.maximum == nil && c.above == nil && c.below == nil && c.multipleOf == nil &&
 		len(c.all)+len(c.any)+len(c.one) == 0 && c.not == nil && c.when == nil
 	return nil
+}
+
+// strictly is the error, which a lenient compiler passes over.
+func (k *compiler) strictly(err error) error {
+	if k.lenient {
+		return nil
+	}
+	return err
 }
 
 // keyword compiles one keyword. What is not listed is not known.
@@ -196,7 +215,7 @@ func (k *compiler) subs(value any) ([]*Checker, error) {
 	var out []*Checker
 	for _, schema := range list {
 		c, err := k.sub(schema)
-		if err != nil {
+		if err := k.strictly(err); err != nil {
 			return nil, err
 		}
 		out = append(out, c)
@@ -208,7 +227,7 @@ func (k *compiler) properties(c *Checker, value any) error {
 	schemas, err := as[map[string]any]("properties", value)
 	for name, schema := range schemas {
 		inner, err := k.sub(schema)
-		if err != nil {
+		if err := k.strictly(err); err != nil {
 			return err
 		}
 		of := c.member(name)
