@@ -5,6 +5,7 @@ package jsonscan
 
 import (
 	"encoding/json"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
@@ -63,7 +64,10 @@ func Valid(s string) bool {
 
 // String returns the index behind the string whose opening quote is at i, or Bad.
 func String(s string, i int) int {
-	for i++; i < len(s); i++ {
+	for i++; ; i++ {
+		if i = plain(s, i); i >= len(s) {
+			return Bad
+		}
 		switch c := s[i]; {
 		case c == '"':
 			return i + 1
@@ -85,7 +89,26 @@ func String(s string, i int) int {
 			return Bad
 		}
 	}
-	return Bad
+}
+
+// plain returns the first index at or after i where less than eight bytes are
+// left, or where a quote, a backslash or a control character stands. It looks at
+// eight bytes at a time.
+func plain(s string, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(s) {
+		part := s[i : i+8]
+		eight := uint64(part[0]) | uint64(part[1])<<8 | uint64(part[2])<<16 | uint64(part[3])<<24 |
+			uint64(part[4])<<32 | uint64(part[5])<<40 | uint64(part[6])<<48 | uint64(part[7])<<56
+		quote, slash := eight^ones*'"', eight^ones*'\\'
+		// The lowest mark is always right; those above it may not be.
+		marks := ((quote-ones)&^quote | (slash-ones)&^slash | (eight-ones*' ')&^eight) & tops
+		if marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+		i += 8
+	}
+	return i
 }
 
 func hex(c byte) bool {
