@@ -5,9 +5,10 @@ package jsonscan
 
 import (
 	"encoding/json"
-	"math/bits"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // MaxDepth is how deep arrays and objects may be nested; what is deeper counts
@@ -16,20 +17,10 @@ const MaxDepth = 10000
 
 // Bad is what the functions of this package return instead of an end where the
 // text is no JSON.
-const Bad = -1
+const Bad = jsonlex.Bad
 
 // Space returns the first index at or after i that holds no white space.
-func Space(s string, i int) int {
-	for i < len(s) {
-		switch s[i] {
-		case ' ', '\n', '\r', '\t':
-			i++
-		default:
-			return i
-		}
-	}
-	return i
-}
+func Space(s string, i int) int { return jsonlex.Space(s, i) }
 
 // Value returns the index behind the JSON value that starts at i, or Bad.
 // depth is how many arrays and objects are open around it.
@@ -47,11 +38,11 @@ func Value(s string, i, depth int) int {
 	case c == '-' || c >= '0' && c <= '9':
 		return number(s, i)
 	case c == 't':
-		return literal(s, i, "true")
+		return jsonlex.Word(s, i, "true")
 	case c == 'f':
-		return literal(s, i, "false")
+		return jsonlex.Word(s, i, "false")
 	case c == 'n':
-		return literal(s, i, "null")
+		return jsonlex.Word(s, i, "null")
 	}
 	return Bad
 }
@@ -64,102 +55,13 @@ func Valid(s string) bool {
 
 // String returns the index behind the string whose opening quote is at i, or Bad.
 func String(s string, i int) int {
-	for i++; ; i++ {
-		if i = plain(s, i); i >= len(s) {
-			return Bad
-		}
-		switch c := s[i]; {
-		case c == '"':
-			return i + 1
-		case c == '\\':
-			if i++; i >= len(s) {
-				return Bad
-			}
-			switch s[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				if i+4 >= len(s) || !hex(s[i+1]) || !hex(s[i+2]) || !hex(s[i+3]) || !hex(s[i+4]) {
-					return Bad
-				}
-				i += 4
-			default:
-				return Bad
-			}
-		case c < ' ':
-			return Bad
-		}
-	}
-}
-
-// plain returns the first index at or after i where less than eight bytes are
-// left, or where a quote, a backslash or a control character stands. It looks at
-// eight bytes at a time.
-func plain(s string, i int) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for i+8 <= len(s) {
-		part := s[i : i+8]
-		eight := uint64(part[0]) | uint64(part[1])<<8 | uint64(part[2])<<16 | uint64(part[3])<<24 |
-			uint64(part[4])<<32 | uint64(part[5])<<40 | uint64(part[6])<<48 | uint64(part[7])<<56
-		quote, slash := eight^ones*'"', eight^ones*'\\'
-		// The lowest mark is always right; those above it may not be.
-		marks := ((quote-ones)&^quote | (slash-ones)&^slash | (eight-ones*' ')&^eight) & tops
-		if marks != 0 {
-			return i + bits.TrailingZeros64(marks)/8
-		}
-		i += 8
-	}
-	return i
-}
-
-func hex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
-
-func literal(s string, i int, word string) int {
-	if len(s)-i < len(word) || s[i:i+len(word)] != word {
-		return Bad
-	}
-	return i + len(word)
+	end, _ := jsonlex.String(s, i)
+	return end
 }
 
 func number(s string, i int) int {
-	if s[i] == '-' {
-		i++
-	}
-	switch {
-	case i >= len(s):
-		return Bad
-	case s[i] == '0':
-		i++
-	default:
-		if i = digits(s, i); i == Bad {
-			return Bad
-		}
-	}
-	if i < len(s) && s[i] == '.' {
-		if i = digits(s, i+1); i == Bad {
-			return Bad
-		}
-	}
-	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
-			i++
-		}
-		return digits(s, i)
-	}
-	return i
-}
-
-// digits returns the index behind one or more digits at i, or Bad.
-func digits(s string, i int) int {
-	start := i
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-		i++
-	}
-	if i == start {
-		return Bad
-	}
-	return i
+	end, _ := jsonlex.Number(s, i)
+	return end
 }
 
 // Object walks the object whose brace is at i and returns the index behind it,

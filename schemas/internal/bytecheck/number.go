@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // gojsonschema turns numbers into fractions of big integers: 1e999999 costs it
@@ -49,7 +51,7 @@ func (x *Index) rat(n Node) *big.Rat {
 // integer says whether a number is whole; 1.0 and 1e2 are.
 func (x *Index) integer(n Node) bool {
 	of := &x.nodes[n]
-	if of.flags&fraction == 0 {
+	if of.flags&jsonlex.Fraction == 0 {
 		return true // as is what is left of it, however long it was
 	}
 	value := x.rat(n)
