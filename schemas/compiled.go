@@ -160,7 +160,7 @@ func ownKeyword(errorType string) string {
 // ownFindings turns the errors of gojsonschema over a user's schema into
 // findings, sorted by path.
 func ownFindings(errs []gojsonschema.ResultError) []Finding {
-	out := make([]Finding, 0, len(errs))
+	var out []Finding
 	for _, e := range errs {
 		f := Finding{Path: pointer(e), Rule: ownKeyword(e.Type())}
 		switch f.Rule {
