@@ -44,8 +44,11 @@ const (
 	functionMethods = " apply bind call "
 )
 
+// longestWord is the length of propertyIsEnumerable.
+const longestWord = 20
+
 func hasWord(words, word string) bool {
-	return word != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
+	return word != "" && len(word) <= longestWord && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
 }
 
 func constructorName(target value) string {
