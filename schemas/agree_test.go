@@ -232,7 +232,7 @@ func (m *mutator) bytes(raw []byte) []byte {
 func TestWalkAgreesWithGojsonschema(t *testing.T) {
 	v, err := agreeing()
 	require.NoError(t, err)
-	for kind, times := range map[string]int{"events": 500, "messages": 200} {
+	for kind, times := range map[string]int{"events": 300, "messages": 100} {
 		if testing.Short() {
 			times /= 10
 		}
