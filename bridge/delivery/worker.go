@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // errStopping ends a worker's batch: Run was told to end, or no outcome can be
@@ -111,6 +112,7 @@ func (w *worker) send(ctx, hard context.Context, packed span) error {
 		case now.len() == 1:
 			err = w.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{w.dead(now, v, a)}})
 		default:
+			crashpoint.At("delivery.between-halves")
 			left, right := now.halves()
 			w.todo = append(w.todo, part{right, now.sent}, part{left, now.sent})
 		}
@@ -139,7 +141,9 @@ func (w *worker) insist(ctx, hard context.Context, p *part) (answer, error) {
 		if err != nil {
 			return answer{}, errStopping
 		}
+		crashpoint.At("delivery.before-post")
 		a := w.poster.post(hard, w.batch.body)
+		crashpoint.At("delivery.answered")
 		if a.cut {
 			w.gate.abandon(pass)
 			return answer{}, errStopping
@@ -185,6 +189,7 @@ func (w *worker) settle(hard context.Context, s queue.Settlement) error {
 		err := w.config.Queue.Settle(hard, s)
 		switch {
 		case err == nil:
+			crashpoint.At("delivery.settled")
 			return nil
 		case hopeless(err):
 			return fmt.Errorf("delivery: settle: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/window"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // connQueue is the queue of one connector.
@@ -78,9 +79,11 @@ func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
 	if err := q.loadPartial(); err != nil {
 		return nil, err
 	}
+	crashpoint.At("start.before-ids")
 	if err := q.loadIDs(limit); err != nil {
 		return nil, err
 	}
+	crashpoint.At("start.loaded")
 	return q, q.loadHistory()
 }
 
