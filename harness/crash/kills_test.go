@@ -22,7 +22,7 @@ var (
 // patience is how long a life may take to come to its point, and how often
 // another one tries.
 const (
-	patience = 6 * time.Second
+	patience = 10 * time.Second
 	maxTries = 4
 )
 
@@ -224,15 +224,4 @@ func (r *killRun) report(sum result) {
 		r.took[len(r.took)/2].Round(time.Millisecond), r.took[len(r.took)-1].Round(time.Millisecond), len(r.took))
 	out.WriteString(sum.String())
 	r.t.Log(out.String())
-}
-
-// String is the report of the books.
-func (r result) String() string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "events: %d sent, %d acknowledged, %d delivered, %d dead, %d to be filtered\n", r.sent, r.acked, r.delivered, r.dead, r.filtered)
-	fmt.Fprintf(&out, "duplicates: %d by crashes, %d by answers that were lost on purpose\n", r.duplicates, r.excused)
-	for _, c := range connectors() {
-		fmt.Fprintf(&out, "  most of one crash at %-8s %3d of %d that may be in flight\n", c.name, r.worst[c.name], inFlight)
-	}
-	return out.String()
 }

@@ -29,8 +29,8 @@ const (
 // points are all that must be reached.
 func points() []string { return append(crashpoint.Points(), postArrived, postAnswered) }
 
-// often is how many times a life passes a point, about, with a share of it
-// that is certain: points that are passed with every batch or POST, and others.
+// often is the highest pass of a point at which a life is to end: one that
+// every life comes to soon, so it is low where few batches lead there.
 func often(point string) int {
 	kind, _, _ := strings.Cut(point, ".")
 	switch {

@@ -33,8 +33,10 @@ type machine struct {
 	senders       sync.WaitGroup
 }
 
-// syncTime is how long a sync takes, at most. Memory has none to wait for, and
-// much of what can go wrong goes wrong while one is under way.
+// syncTime is how long a sync usually takes, at most. Memory has none to wait
+// for, and much of what can go wrong goes wrong while one is under way. Now and
+// then a sync is slow, as on a disk that others use: it then takes longer than
+// several POSTs.
 const syncTime = 4 * time.Millisecond
 
 // slow makes the syncs of a disk take their time.
@@ -42,7 +44,11 @@ func slow(disk vfs.FS) vfs.FS {
 	return errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch op.Kind {
 		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
-			pause(context.Background(), time.Duration(rand.Int64N(int64(syncTime))))
+			wait := time.Duration(rand.Int64N(int64(syncTime)))
+			if rand.IntN(15) == 0 {
+				wait += 15 * syncTime
+			}
+			pause(context.Background(), wait)
 		}
 		return nil
 	}))
