@@ -26,12 +26,18 @@ type site struct {
 	dir     string
 }
 
+// deadPerLife is how many KiB of dead letters a life leaves behind, about. They
+// are never given up, so without room for them a long run would come to a
+// store that is full for good.
+const deadPerLife = 20
+
 // settings are those of one life. History is so short and so small, and so is
 // the store, that it is cut and compacted all the time.
 func (s *site) settings(life int) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", filepath.Join(s.dir, "data"))
-	out.WriteString("retain: {age: 500ms, size: 2MiB}\nqueue: {max_size: 24MiB}\nlog: {level: warn}\nconnectors:\n")
+	fmt.Fprintf(&out, "retain: {age: 500ms, size: 2MiB}\nqueue: {max_size: %dKiB}\n", 24<<10+life*deadPerLife)
+	out.WriteString("log: {level: warn}\nconnectors:\n")
 	for _, c := range connectors() {
 		fmt.Fprintf(&out, "  - name: %s\n    token: %s\n    mode: %s\n    missing_external_user_id: %s\n", c.name, c.token(), c.mode, c.missing)
 		fmt.Fprintf(&out, "    rudder_url: %q\n    write_key: wk\n    concurrency: %d\n    batch_events: %d\n", s.sink.of(life, c.name), concurrency, batchEvents)
