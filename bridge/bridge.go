@@ -19,6 +19,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Options are what a Bridge needs beside its configuration.
@@ -217,6 +218,7 @@ func (b *Bridge) serve(ctx context.Context, p parts, store queue.Store, public, 
 	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(p.senders))
 	b.opts.Ready(addresses)
 	<-ctx.Done()
+	crashpoint.At("stop.begun")
 	b.opts.Log.Info("stopping", "grace", b.cfg.Grace)
 	work.Wait()
 	unwatch()
