@@ -109,7 +109,7 @@ func again(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	})
 	b.settledWithin(t, time.Minute)
 	r.mu.Lock()
-	r.posts = nil
+	r.posts, r.most = nil, 0
 	r.mu.Unlock()
 	b.seen.change(func() { b.seen.posts, b.seen.latencies = nil, nil })
 	return b
