@@ -15,7 +15,7 @@ import (
 
 // picky keeps back what holds "no" and takes out user_id, as rules for personal
 // data may.
-type picky struct{ testMapper }
+type picky struct{}
 
 func (picky) Keeps(event []byte) bool { return !bytes.Contains(event, []byte(`"no"`)) }
 
@@ -69,7 +69,8 @@ func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
 		time.Sleep(time.Second)
 		b := start(t, q, r, nil)
 		time.Sleep(time.Second)
-		require.Equal(t, [2]int{1, 7}, [2]int{b.seen.requests, b.seen.events})
+		synctest.Wait()
+		require.Equal(t, [2]int{1, 7}, b.seen.inFlight())
 		b.settledWithin(t, time.Minute)
 		require.Equal(t, 2, b.seen.begun)
 		require.Equal(t, []time.Duration{65 * time.Second, 5 * time.Second}, b.seen.latencies, "once a record, over both tries")
@@ -84,7 +85,8 @@ func TestInFlightEndsWithAPostThatIsCutOff(t *testing.T) {
 		q.put(events("a", 3)...)
 		b := start(t, q, r, nil)
 		time.Sleep(time.Second)
-		require.Equal(t, 1, b.seen.requests)
+		synctest.Wait()
+		require.Equal(t, [2]int{1, 3}, b.seen.inFlight())
 		b.finish(t) // checks that nothing is in flight
 		require.Empty(t, b.seen.latencies)
 	})

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +139,19 @@ func (r *rudder) set(rule func(posted) reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rule = rule
+}
+
+func (r *rudder) setVersion(a reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.version = a
+}
+
+// questions returns the requests for /version that came.
+func (r *rudder) questions() []*http.Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
 }
 
 func (r *rudder) all() []posted {
@@ -307,6 +321,13 @@ func (s *seen) Ended(events int)    { s.change(func() { s.requests--; s.events -
 func (s *seen) GzipChanged(on bool) { s.change(func() { s.gzip = append(s.gzip, on) }) }
 func (s *seen) Delivered(latency time.Duration) {
 	s.change(func() { s.latencies = append(s.latencies, latency) })
+}
+
+// inFlight returns the requests and events that are in flight.
+func (s *seen) inFlight() [2]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return [2]int{s.requests, s.events}
 }
 
 func (s *seen) change(do func()) {

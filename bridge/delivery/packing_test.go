@@ -58,10 +58,10 @@ func TestBodiesArePackedWhereVersionListsIt(t *testing.T) {
 				require.True(t, b.seen.posts[1].Packed)
 				require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
 
-				require.Len(t, r.asked, 1)
-				require.Equal(t, "http://rudder.test/data/version", r.asked[0].URL.String())
-				require.NotContains(t, fmt.Sprint(r.asked[0].Header, r.asked[0].URL), "wk-secret")
-				require.Empty(t, r.asked[0].Header.Get("Authorization"))
+				require.Len(t, r.questions(), 1)
+				require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
+				require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
+				require.Empty(t, r.questions()[0].Header.Get("Authorization"))
 
 				b.queue.put(events("small", 5)...)
 				b.queue.put(fat("alone", 1)...)
@@ -112,7 +112,7 @@ func TestBodiesAreNotPackedUnlessVersionListsIt(t *testing.T) {
 				for _, p := range r.all() {
 					require.False(t, p.packed)
 				}
-				require.Len(t, r.asked, 1)
+				require.Len(t, r.questions(), 1)
 				require.Empty(t, b.seen.names(), "that is no trouble of the destination")
 				b.finish(t)
 			})
@@ -127,7 +127,7 @@ func TestGzipOffNeverAsks(t *testing.T) {
 		b.queue.put(fat("e", 5)...)
 		b.settledWithin(t, time.Second)
 		require.False(t, r.all()[1].packed)
-		require.Empty(t, r.asked)
+		require.Empty(t, r.questions())
 		b.finish(t)
 	})
 }
@@ -136,19 +136,19 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rudder{version: canGzip()}
 		b := packs(t, r, nil)
-		r.version = reply{status: 404}
+		r.setVersion(reply{status: 404})
 		for i := range 66 {
 			b.queue.put(fat(fmt.Sprint(i), 2)...)
 			b.settledWithin(t, time.Second)
 			time.Sleep(time.Minute)
 		}
-		require.Len(t, r.asked, 1)
+		require.Len(t, r.questions(), 1)
 		require.True(t, r.all()[66].packed)
 		for i := range 2 {
 			b.queue.put(fat(fmt.Sprint("late", i), 2)...)
 			b.settledWithin(t, time.Second)
 		}
-		require.Len(t, r.asked, 2)
+		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[68].packed, "it cannot any more")
 		b.finish(t)
 	})
@@ -161,7 +161,7 @@ func TestVersionIsAskedAgainAfterTrouble(t *testing.T) {
 		r.set(always(reply{status: 503}))
 		b.queue.put(fat("e", 5)...)
 		time.Sleep(time.Minute)
-		require.Len(t, r.asked, 1, "not while it is in trouble")
+		require.Len(t, r.questions(), 1, "not while it is in trouble")
 		require.True(t, r.all()[1].packed)
 		require.False(t, r.all()[2].packed)
 		r.set(nil)
@@ -170,7 +170,7 @@ func TestVersionIsAskedAgainAfterTrouble(t *testing.T) {
 			b.queue.put(fat(fmt.Sprint("late", i), 5)...)
 			b.settledWithin(t, time.Second)
 		}
-		require.Len(t, r.asked, 2)
+		require.Len(t, r.questions(), 2)
 		all := r.all()
 		require.False(t, all[len(all)-2].packed, "another version may have come back")
 		require.True(t, all[len(all)-1].packed)
