@@ -37,7 +37,7 @@ func (c Connector) check(p *problems, key func(field string) string) {
 		p.add(key("requests_per_second"), "must be between 0, which is no limit, and 100000")
 	}
 	oneWord(p, key("gzip"), c.Gzip, delivery.GzipAuto, delivery.GzipOff)
-	if _, err := c.rootCAs(); err != nil {
+	if _, _, err := c.rootCAs(); err != nil {
 		p.add(key("ca_file"), "%v", err)
 	}
 	between(p, key("dedupe_window"), c.DedupeWindow, 0, 100_000_000, strconv.Itoa)
@@ -157,18 +157,17 @@ func (c Connector) mapping() mapping.Options {
 	}
 }
 
-// rootCAs reads CAFile; nil stands for the system's certificates.
-func (c Connector) rootCAs() (*x509.CertPool, error) {
+// rootCAs reads CAFile. A nil pool stands for the system's certificates.
+func (c Connector) rootCAs() (text []byte, pool *x509.CertPool, err error) {
 	if c.CAFile == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	text, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, err
+	if text, err = os.ReadFile(c.CAFile); err != nil {
+		return nil, nil, err
 	}
-	pool := x509.NewCertPool()
+	pool = x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", c.CAFile)
+		return nil, nil, fmt.Errorf("%s holds no certificate in PEM", c.CAFile)
 	}
-	return pool, nil
+	return text, pool, nil
 }

@@ -177,6 +177,14 @@ const (
 	defaultName = "default"
 )
 
+// Check looks at everything in c, and at the files that it names. Where something
+// is wrong the error is a *ConfigError with every mistake.
+func (c Config) Check() error {
+	p := newProblems(map[string]origin{})
+	c.check(p, listKey)
+	return p.err()
+}
+
 // Warnings names what is allowed in c and should be meant. It is for whoever
 // starts a bridge, and holds no secret.
 func (c Config) Warnings() []string {

@@ -43,6 +43,9 @@ type Store interface {
 	// window is the number of event ids remembered to catch duplicates; with 0
 	// only repeats within one batch are caught.
 	Open(ctx context.Context, name string, window int) (Queue, error)
+	// Connectors lists the names of all queues that there are, opened or not, in
+	// the order of their bytes.
+	Connectors(ctx context.Context) ([]string, error)
 	// Usage reports how much disk the store takes and how much it may take.
 	Usage() Usage
 	// Close waits for commits under way and releases the store.
