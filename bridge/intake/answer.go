@@ -22,6 +22,9 @@ const retryAfter = "5"
 // the answer, so that a client that writes before it reads sees the answer.
 const lingering = time.Second
 
+// hearing is how long a client may take to take in a refusal.
+const hearing = 10 * time.Second
+
 // draining and drainFactor bound the same for a sender whose token is good: in
 // time, and in sizes of the largest body.
 const (
@@ -32,9 +35,6 @@ const (
 // fail answers a request that could not be stored.
 func (in *Intake) fail(c *gin.Context, to *connector, err error) {
 	status, text := explain(err)
-	if status == http.StatusServiceUnavailable {
-		c.Writer.Header().Set("Retry-After", retryAfter)
-	}
 	in.refuse(c, to, status, text)
 }
 
@@ -50,7 +50,7 @@ func explain(err error) (status int, text string) {
 		return http.StatusBadRequest, `the body has no array called events; send {"events":[…]}`
 	case errors.Is(err, currents.ErrTooManyEvents):
 		return http.StatusRequestEntityTooLarge, "the body has too many events; send fewer in a request"
-	case errors.Is(err, errNoRoom), errors.Is(err, errBusy):
+	case errors.Is(err, errNoRoom), errors.Is(err, errBusy), errors.Is(err, errTooMany):
 		return http.StatusServiceUnavailable, "the bridge is busy; send the batch again later"
 	case errors.Is(err, queue.ErrFull):
 		return http.StatusServiceUnavailable, "the bridge has no room to store the batch; send it again later"
@@ -60,11 +60,19 @@ func explain(err error) (status int, text string) {
 
 // refuse answers with an error. to is nil where no connector is meant.
 func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
+	control := http.NewResponseController(c.Writer)
+	_ = control.SetWriteDeadline(time.Now().Add(hearing))
 	if c.Request.ContentLength != 0 {
 		// net/http would read the rest of the body first, to keep the
-		// connection. Nobody who was refused is worth that.
-		c.Writer.Header().Set("Connection", "close")
-		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(in.linger))
+		// connection. Nobody who was refused is worth that. Over HTTP/2 the
+		// stream ends alone, and its neighbours go on.
+		if c.Request.ProtoMajor == 1 {
+			c.Writer.Header().Set("Connection", "close")
+		}
+		_ = control.SetReadDeadline(time.Now().Add(in.linger))
+	}
+	if status == http.StatusServiceUnavailable {
+		c.Writer.Header().Set("Retry-After", retryAfter)
 	}
 	answer, err := json.Marshal(struct {
 		Error string `json:"error"`

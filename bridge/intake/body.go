@@ -38,8 +38,10 @@ func encoding(r *http.Request) (packed, ok bool) {
 }
 
 // patient reads a request's body. A client may be silent for a while, and the
-// whole body may take a while, but neither for ever.
+// whole body may take a while, but neither for ever; and what comes packed may
+// not be more than it may be unpacked, or packed nothing could go on and on.
 type patient struct {
+	left      int64 // how many bytes may come
 	body      io.Reader
 	deadlines *http.ResponseController
 	idle      time.Duration
@@ -55,11 +57,17 @@ func (p *patient) Read(b []byte) (int, error) {
 	// Without a connection, as in a test, there is nothing to wait for.
 	_ = p.deadlines.SetReadDeadline(deadline)
 	n, err := p.body.Read(b)
+	if p.left -= int64(n); p.left < 0 {
+		err = errTooLong
+	}
 	if err != nil && err != io.EOF {
 		p.err = err
 	}
 	return n, err
 }
+
+// errTooLong means that more bytes came than a body may have.
+var errTooLong = errors.New("the body is too long")
 
 // unpackers keeps gzip readers for reuse.
 type unpackers struct{ pool sync.Pool }
@@ -80,31 +88,45 @@ func (u *unpackers) get(packed io.Reader) (*gzip.Reader, error) {
 }
 
 // read reads and unpacks a whole body. The buffer goes back with put.
-func (in *Intake) read(w http.ResponseWriter, r *http.Request, packed bool) (*buffer, error) {
-	from := &patient{body: r.Body, deadlines: http.NewResponseController(w), idle: in.cfg.IdleRead, end: time.Now().Add(in.cfg.BodyRead)}
-	if !packed {
-		return in.fill(from, from)
+func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed bool) (*buffer, error) {
+	in.metrics.reading.Inc()
+	defer in.metrics.reading.Dec()
+	from := &patient{
+		body:      r.Body,
+		deadlines: http.NewResponseController(w),
+		left:      in.cfg.MaxBody,
+		idle:      in.cfg.IdleRead,
+		end:       time.Now().Add(in.cfg.BodyRead),
 	}
-	if !in.buffers.small.take(unpackerSize) {
+	if !packed {
+		return in.fill(into, from, from)
+	}
+	if !into.small.take(unpackerSize) {
 		return nil, errNoRoom
 	}
-	defer in.buffers.small.give(unpackerSize)
+	defer into.small.give(unpackerSize)
 	unpacked, err := in.unpackers.get(from)
 	if err == io.EOF { // no byte at all: an empty body, packed or not
-		return in.buffers.get(0)
+		return in.buffers.get(0, into)
 	}
 	if err != nil {
 		return nil, in.broken(from, err)
 	}
 	defer in.unpackers.pool.Put(unpacked)
-	return in.fill(unpacked, from)
+	return in.fill(into, unpacked, from)
 }
 
-func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
-	b, err := in.buffers.get(0)
+func (in *Intake) fill(into room, source io.Reader, from *patient) (*buffer, error) {
+	b, err := in.buffers.get(0, into)
 	if err != nil {
 		return nil, err
 	}
+	whole := false
+	defer func() {
+		if !whole { // whatever came between
+			in.buffers.put(b)
+		}
+	}()
 	for {
 		n, err := source.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
@@ -112,6 +134,7 @@ func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
 		case int64(len(b.data)) > in.cfg.MaxBody:
 			err = in.tooLarge()
 		case err == io.EOF:
+			whole = true
 			return b, nil
 		case err != nil:
 			err = in.broken(from, err)
@@ -119,7 +142,6 @@ func (in *Intake) fill(source io.Reader, from *patient) (*buffer, error) {
 			b, err = in.buffers.grow(b)
 		}
 		if err != nil {
-			in.buffers.put(b)
 			return nil, err
 		}
 	}
@@ -134,6 +156,8 @@ func (in *Intake) tooLarge() error {
 // way it came, or the way it is packed.
 func (in *Intake) broken(from *patient, err error) error {
 	switch {
+	case errors.Is(from.err, errTooLong):
+		return in.tooLarge()
 	case errors.Is(from.err, os.ErrDeadlineExceeded):
 		return &failure{http.StatusRequestTimeout, "the body did not come in time; send it again"}
 	case from.err != nil:

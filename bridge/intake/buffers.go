@@ -3,27 +3,10 @@ package intake
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 )
 
 // errNoRoom means that the bodies under way take all the memory they may.
 var errNoRoom = errors.New("too many bytes in requests under way")
-
-// budget bounds a number of bytes.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.limit {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }
 
 const (
 	smallestBuffer = 4 << 10
@@ -32,6 +15,9 @@ const (
 	largestSmall = 256 << 10
 	// largestPooled bounds what is kept for reuse.
 	largestPooled = 1 << 20
+	// leastSmall is room for a usual body while it moves to its last buffer,
+	// packed with gzip. Each connector has that much of its own.
+	leastSmall = largestSmall + largestSmall/4 + unpackerSize
 )
 
 // buffers hands out memory for bodies. A body begins in a small buffer and
@@ -40,16 +26,27 @@ const (
 type buffers struct {
 	sizes        []int // ascending; the last one holds a byte more than a body may have
 	pools        []sync.Pool
-	small, large budget
+	small, large *pot // bytes
+}
+
+// room is the memory that a connector may take for bodies.
+type room struct{ small, large *share }
+
+func (r room) of(size int) *share {
+	if size <= largestSmall {
+		return r.small
+	}
+	return r.large
 }
 
 type buffer struct {
 	data  []byte // its length is what is filled
 	class int
+	room  room // where its size is taken from
 }
 
 func newBuffers(maxBody, maxBuffered int64) *buffers {
-	b := &buffers{small: budget{limit: maxBuffered / 2}, large: budget{limit: maxBuffered / 2}}
+	b := &buffers{small: &pot{limit: maxBuffered / 2, least: leastSmall}, large: &pot{limit: maxBuffered / 2}}
 	for size := int64(smallestBuffer); size < maxBody; size *= 4 {
 		b.sizes = append(b.sizes, int(size))
 	}
@@ -58,30 +55,26 @@ func newBuffers(maxBody, maxBuffered int64) *buffers {
 	return b
 }
 
-func (b *buffers) budget(size int) *budget {
-	if size <= largestSmall {
-		return &b.small
-	}
-	return &b.large
-}
+// room makes the shares of one connector.
+func (b *buffers) room() room { return room{b.small.add(), b.large.add()} }
 
 // get returns an empty buffer of a class, 0 being the smallest.
-func (b *buffers) get(class int) (*buffer, error) {
+func (b *buffers) get(class int, r room) (*buffer, error) {
 	size := b.sizes[class]
-	if !b.budget(size).take(int64(size)) {
+	if !r.of(size).take(int64(size)) {
 		return nil, errNoRoom
 	}
 	if kept, ok := b.pools[class].Get().(*buffer); ok {
-		kept.data = kept.data[:0]
+		kept.data, kept.room = kept.data[:0], r
 		return kept, nil
 	}
-	return &buffer{data: make([]byte, 0, size), class: class}, nil
+	return &buffer{data: make([]byte, 0, size), class: class, room: r}, nil
 }
 
 // grow returns a larger buffer with the same content and takes the old one
 // back. The largest one does not grow; it is larger than a body may be.
 func (b *buffers) grow(old *buffer) (*buffer, error) {
-	larger, err := b.get(old.class + 1)
+	larger, err := b.get(old.class+1, old.room)
 	if err != nil {
 		return old, err
 	}
@@ -92,11 +85,12 @@ func (b *buffers) grow(old *buffer) (*buffer, error) {
 
 func (b *buffers) put(old *buffer) {
 	size := b.sizes[old.class]
-	b.budget(size).give(int64(size))
+	old.room.of(size).give(int64(size))
+	old.room = room{}
 	if size <= largestPooled {
 		b.pools[old.class].Put(old)
 	}
 }
 
 // inUse returns the bytes handed out.
-func (b *buffers) inUse() float64 { return float64(b.small.used.Load() + b.large.used.Load()) }
+func (b *buffers) inUse() float64 { return float64(b.small.taken() + b.large.taken()) }

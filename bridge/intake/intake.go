@@ -10,11 +10,11 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -54,6 +54,10 @@ type Connector struct {
 
 // Config says what an Intake takes. Connectors is needed; a zero in any other
 // field means its default.
+//
+// Of MaxRequests, MaxAppends and MaxBuffered half is divided evenly among the
+// connectors, so that one whose senders flood it, or whose queue hangs, leaves
+// the others theirs.
 type Config struct {
 	Connectors []Connector
 
@@ -69,6 +73,10 @@ type Config struct {
 	// up to 256 KiB, as Braze's usually are, so that a few large ones cannot
 	// keep them out. Default 128 MiB, or 8 times MaxBody if that is more.
 	MaxBuffered int64
+	// MaxRequests is the number of requests under way at once, over all
+	// connectors; beyond it the answer is 503, and the body is not read.
+	// Default 1,024.
+	MaxRequests int
 	// MaxAppends is the number of requests that may wait for the disk at once.
 	// Others wait for their turn, Patience at most, and are then answered 503.
 	// Default 256.
@@ -86,15 +94,17 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	defaultMaxBody    = 16 << 20
-	defaultMaxEvents  = 250_000
-	defaultMaxAppends = 256
+	defaultMaxBody     = 16 << 20
+	defaultMaxEvents   = 250_000
+	defaultMaxRequests = 1024
+	defaultMaxAppends  = 256
 )
 
 func (c Config) withDefaults() Config {
 	fill(&c.MaxBody, defaultMaxBody)
 	fill(&c.MaxEvents, defaultMaxEvents)
 	fill(&c.MaxBuffered, max(128<<20, 8*c.MaxBody))
+	fill(&c.MaxRequests, defaultMaxRequests)
 	fill(&c.MaxAppends, defaultMaxAppends)
 	fill(&c.Patience, 5*time.Second)
 	fill(&c.IdleRead, 10*time.Second)
@@ -117,28 +127,21 @@ func fill[T comparable](field *T, value T) {
 // the token says which connector is meant, as a Current made for RudderStack
 // posts. Make one with New. It is safe for concurrent use.
 type Intake struct {
-	cfg        Config
-	connectors []connector
-	byName     map[string]int
-	tokens     tokens
-	engine     *gin.Engine
-	buffers    *buffers
-	unpackers  unpackers
-	items      items
-	scanners   chan *scanner // one for each processor: scanning is all computation
-	appends    chan struct{}
-	metrics    *metrics
-	linger     time.Duration
-	drainTime  time.Duration
-	refusals   throttle
-	failures   throttle
-}
-
-// connector is a Connector with what its requests share.
-type connector struct {
-	Connector
-	metrics connectorMetrics
-	version throttle
+	cfg       Config
+	table     atomic.Pointer[table]
+	reloading sync.Mutex
+	kept      map[string]*lasting // by name of connector; for Reload alone
+	engine    *gin.Engine
+	requests  *pot
+	appends   *pot
+	buffers   *buffers
+	unpackers unpackers
+	items     items
+	scanners  scanners
+	metrics   *metrics
+	linger    time.Duration
+	drainTime time.Duration
+	refusals  throttle // of requests that meant no connector
 }
 
 // New makes an Intake. It fails where there is no connector, where one has no
@@ -148,34 +151,20 @@ func New(cfg Config) (*Intake, error) {
 	cfg = cfg.withDefaults()
 	in := &Intake{
 		cfg:       cfg,
-		byName:    map[string]int{},
+		kept:      map[string]*lasting{},
 		linger:    lingering,
 		drainTime: draining,
+		requests:  &pot{limit: int64(cfg.MaxRequests), least: 1},
+		appends:   &pot{limit: int64(cfg.MaxAppends), least: 1},
 		buffers:   newBuffers(cfg.MaxBody, cfg.MaxBuffered),
-		scanners:  make(chan *scanner, runtime.GOMAXPROCS(0)),
-		appends:   make(chan struct{}, cfg.MaxAppends),
+		scanners:  newScanners(cfg.MaxEvents),
 	}
 	var err error
 	if in.metrics, err = newMetrics(cfg.Registerer, in.buffers); err != nil {
 		return nil, fmt.Errorf("register intake's metrics: %w", err)
 	}
-	if len(cfg.Connectors) == 0 {
-		return nil, errors.New("intake has no connector")
-	}
-	for i, c := range cfg.Connectors {
-		if _, taken := in.byName[c.Name]; taken || c.Name == "" || c.Queue == nil {
-			return nil, fmt.Errorf("connector %q needs a name of its own and a queue", c.Name)
-		}
-		in.byName[c.Name] = i
-		in.connectors = append(in.connectors, connector{Connector: c, metrics: in.metrics.of(c.Name)})
-		for _, token := range c.Tokens {
-			if !in.tokens.add(token, i) {
-				return nil, fmt.Errorf("connector %q has a token that is empty or taken already", c.Name)
-			}
-		}
-	}
-	for range cap(in.scanners) {
-		in.scanners <- newScanner(cfg.MaxEvents)
+	if err := in.Reload(cfg.Connectors); err != nil {
+		return nil, err
 	}
 	in.engine = in.routes()
 	return in, nil
@@ -183,24 +172,20 @@ func New(cfg Config) (*Intake, error) {
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
+	e.Use(in.rescue)
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.POST("/currents", in.toFirst)
 	e.POST("/currents/:name", in.toNamed)
 	e.POST("/v1/webhook", in.asRudderStack)
 	e.NoMethod(func(c *gin.Context) {
-		in.refuse(c, nil, http.StatusMethodNotAllowed, "only POST is taken here")
+		in.refuse(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
 	})
 	e.NoRoute(func(c *gin.Context) {
 		in.refuse(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
 	})
 	return e
 }
-
-// Reload puts other connectors in the place of those that are there. Requests
-// under way end with the connector that they began with. On an error, one of
-// New's, nothing changes.
-func (in *Intake) Reload(connectors []Connector) error { return errors.ErrUnsupported }
 
 // ServeHTTP answers one request.
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.ServeHTTP(w, r) }
@@ -209,7 +194,10 @@ func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.
 // against slow and hostile clients.
 func (in *Intake) Server() *http.Server {
 	return &http.Server{
-		Handler:           in,
+		Handler: in,
+		// net/http would answer OPTIONS * with 200.
+		DisableGeneralOptionsHandler: true,
+		// Also bounds a TLS handshake.
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       in.cfg.BodyRead,
 		// Counted from the end of the headers, so it must leave room for the
@@ -217,6 +205,16 @@ func (in *Intake) Server() *http.Server {
 		WriteTimeout:   in.cfg.BodyRead + in.cfg.Patience + time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
-		ErrorLog:       slog.NewLogLogger(in.cfg.Log.Handler(), slog.LevelDebug),
+		ConnState:      connState,
+		// A connection of HTTP/2 takes memory for each stream and for what has
+		// come and is not read yet; the defaults are made for browsers.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          32,
+			MaxReceiveBufferPerConnection: 256 << 10,
+			MaxReceiveBufferPerStream:     256 << 10,
+			SendPingTimeout:               30 * time.Second,
+			WriteByteTimeout:              30 * time.Second,
+		},
+		ErrorLog: slog.NewLogLogger(in.cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

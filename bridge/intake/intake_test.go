@@ -231,18 +231,18 @@ func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
 }
 
 func TestTooManyRequestsWaitForTheDisk(t *testing.T) {
-	b := start(t, Config{MaxAppends: 1, Patience: time.Millisecond})
+	b := start(t, Config{MaxAppends: 1, Patience: time.Millisecond, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
 	q := b.queues["a"]
 	q.block = make(chan struct{})
 	first := make(chan reply, 1)
 	go func() { first <- b.do(t, request{body: oneEvent, header: with("secret")}) }()
-	require.Eventually(t, func() bool { return len(b.appends) == 1 }, 10*time.Second, time.Millisecond)
-	got := b.do(t, request{path: "/currents/b", body: oneEvent, header: with("other")})
+	require.Eventually(t, func() bool { return b.appends.taken() == 1 }, 10*time.Second, time.Millisecond)
+	got := b.do(t, request{body: oneEvent, header: with("secret")})
 	require.Equal(t, 503, got.status)
 	require.Equal(t, "5", got.header.Get("Retry-After"))
 	close(q.block)
 	require.Equal(t, 200, (<-first).status)
-	require.Equal(t, 200, b.do(t, request{path: "/currents/b", body: oneEvent, header: with("other")}).status)
+	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
 }
 
 // raw sends text over a connection of its own and returns the connection.

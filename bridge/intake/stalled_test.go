@@ -75,20 +75,21 @@ func TestStalledClients(t *testing.T) {
 // TestMemoryForBodiesIsBounded has clients that really send: when all memory for
 // large bodies is taken the next one is refused, and usual ones still pass.
 func TestMemoryForBodiesIsBounded(t *testing.T) {
-	b := start(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20})
+	b := start(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
+	large := b.table.Load().connectors[0].room.large
 	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 8388608\r\n\r\n"
 	for range 3 {
 		b.raw(t, head+strings.Repeat(" ", 900_000)) // 1 MiB each
 	}
-	require.Eventually(t, func() bool { return b.buffers.large.used.Load() == 3<<20 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return b.buffers.large.taken() == 3<<20 }, 10*time.Second, time.Millisecond)
 
 	got := b.do(t, request{body: strings.Repeat(" ", 3<<20), header: with("secret")})
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "5", got.header.Get("Retry-After"))
-	require.True(t, b.buffers.large.take(1<<20)) // the last of it
+	require.True(t, large.take(1<<20)) // the last of it
 	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
-	b.buffers.large.give(1 << 20)
-	require.Equal(t, int64(3<<20), b.buffers.large.used.Load())
+	large.give(1 << 20)
+	require.Equal(t, int64(3<<20), b.buffers.large.taken())
 }
 
 func TestAllMemoryComesBack(t *testing.T) {
@@ -102,7 +103,8 @@ func TestAllMemoryComesBack(t *testing.T) {
 		}
 	}
 	require.Zero(t, b.buffers.inUse())
-	require.Zero(t, b.buffers.large.used.Load())
-	require.Empty(t, b.appends)
-	require.Len(t, b.scanners, cap(b.scanners))
+	require.Zero(t, b.requests.taken())
+	require.Zero(t, b.appends.taken())
+	require.Len(t, b.scanners.usual, cap(b.scanners.usual))
+	require.Len(t, b.scanners.odd, cap(b.scanners.odd))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,11 @@ import (
 func (in *Intake) take(c *gin.Context, to *connector) {
 	begin := time.Now()
 	r := c.Request
+	if !to.requests.take(1) {
+		in.fail(c, to, errTooMany)
+		return
+	}
+	defer to.requests.give(1)
 	packed, ok := encoding(r)
 	if !ok {
 		c.Writer.Header().Set("Accept-Encoding", "gzip")
@@ -28,9 +34,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		return
 	}
 	in.noteVersion(r, to)
-	in.metrics.reading.Inc()
-	body, err := in.read(c.Writer, r, packed)
-	in.metrics.reading.Dec()
+	body, err := in.read(c.Writer, r, to.room, packed)
 	if err != nil {
 		in.fail(c, to, err)
 		return
@@ -54,10 +58,10 @@ func (in *Intake) store(to *connector, body []byte, at time.Time) (queue.Receipt
 	if currents.IsBlank(body) {
 		return queue.Receipt{}, nil
 	}
-	if err := in.turn(); err != nil {
-		return queue.Receipt{}, err
+	if !to.appends.wait(in.cfg.Patience) {
+		return queue.Receipt{}, errBusy
 	}
-	defer func() { <-in.appends }()
+	defer to.appends.give(1)
 	list := in.items.get()
 	defer in.items.put(list)
 	changed, err := in.judge(to, body, list)
@@ -68,10 +72,10 @@ func (in *Intake) store(to *connector, body []byte, at time.Time) (queue.Receipt
 		return queue.Receipt{}, nil
 	}
 	if extra := list.extra(); extra > 0 {
-		if !in.buffers.large.take(extra) {
+		if !to.room.large.take(extra) {
 			return queue.Receipt{}, errNoRoom
 		}
-		defer in.buffers.large.give(extra)
+		defer to.room.large.give(extra)
 	}
 	// A client that hangs up changes nothing: the batch is stored or it is not,
 	// and Braze sends it again if it has not heard.
@@ -84,22 +88,8 @@ func (in *Intake) store(to *connector, body []byte, at time.Time) (queue.Receipt
 	return receipt, nil
 }
 
-// turn waits until one more request may go to the queue.
-func (in *Intake) turn() error {
-	select {
-	case in.appends <- struct{}{}:
-		return nil
-	default:
-	}
-	timer := time.NewTimer(in.cfg.Patience)
-	defer timer.Stop()
-	select {
-	case in.appends <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return errBusy
-	}
-}
+// errTooMany means that too many requests are under way.
+var errTooMany = errors.New("too many requests under way")
 
 // errBusy means that too many requests wait for the disk.
 var errBusy = errors.New("too many requests wait for the disk")
@@ -107,27 +97,24 @@ var errBusy = errors.New("too many requests wait for the disk")
 // judge finds the events and says what becomes of each. It returns how many of
 // them RudderStack's own mapping will change.
 func (in *Intake) judge(to *connector, body []byte, list *itemList) (changed int, err error) {
-	s := <-in.scanners
-	defer func() { in.scanners <- s }()
-	defer s.trim()
-	if err := s.batch.Scan(body); err != nil {
-		return 0, err
-	}
-	for i := range s.batch.Events {
-		e := &s.batch.Events[i]
-		item := queue.Item{Start: e.Start, End: e.End}
-		item.Fate, item.Reason = to.fate(e)
-		id, ok := currents.AppendID(s.id[:0], e.ID)
-		if ok {
-			item.ID = queue.HashID(id)
+	err = in.scanners.scan(body, func(s *scanner) {
+		list.items = slices.Grow(list.items, len(s.batch.Events))
+		for i := range s.batch.Events {
+			e := &s.batch.Events[i]
+			item := queue.Item{Start: e.Start, End: e.End}
+			item.Fate, item.Reason = to.fate(e)
+			id, ok := currents.AppendID(s.id[:0], e.ID)
+			if ok {
+				item.ID = queue.HashID(id)
+			}
+			s.id = id
+			if to.Webhook && item.Fate == queue.Pending && e.Changed() {
+				changed++
+			}
+			list.items = append(list.items, item)
 		}
-		s.id = id
-		if to.Webhook && item.Fate == queue.Pending && e.Changed() {
-			changed++
-		}
-		list.items = append(list.items, item)
-	}
-	return changed, nil
+	})
+	return changed, err
 }
 
 // fate decides what can be decided of an event before it is sent.
@@ -150,7 +137,7 @@ func (c *connector) fate(e *currents.Event) (queue.Fate, string) {
 
 // storeFailed logs that a batch could not be stored, not each time.
 func (in *Intake) storeFailed(to *connector, err error) {
-	if n := in.failures.allow(); n > 0 {
+	if n := to.failures.allow(); n > 0 {
 		in.cfg.Log.Error("batches could not be stored; Braze was asked to come again", "connector", to.Name, "error", err, "batches", n)
 	}
 }
@@ -163,8 +150,8 @@ func (in *Intake) noteVersion(r *http.Request, to *connector) {
 		return
 	}
 	to.metrics.version.Inc()
-	if to.version.once() {
-		in.cfg.Log.Warn("Braze sends a version of Currents that is not known here; its events are taken", "connector", to.Name, "version", version)
+	if name, first := to.versions.note(version); first {
+		in.cfg.Log.Warn("Braze sends a version of Currents that is not known here; its events are taken", "connector", to.Name, "version", name)
 	}
 }
 
