@@ -4,7 +4,12 @@
 package drift
 
 import (
+	"fmt"
+	"hash/maphash"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,11 +31,136 @@ type Item struct {
 	LastSeen  time.Time `json:"last_seen"`
 }
 
-// Watch counts. Make one with New; it is safe for concurrent use.
-type Watch struct{}
+// Other stands for the event type, and for the field, of everything that came
+// after MaxItems names.
+const Other = "(other)"
 
-// New returns a Watch.
-func New(Config) (*Watch, error) { return &Watch{}, nil }
+// MaxItems is how many names are counted by themselves. Names come from
+// outside, and each is a time series of its own.
+const MaxItems = 200
+
+// Watch counts. Make one with New; it is safe for concurrent use.
+type Watch struct {
+	log   *slog.Logger
+	now   func() time.Time
+	total *prometheus.CounterVec
+	seed  maphash.Seed
+
+	mu     sync.Mutex
+	items  map[string]map[string]*item // by event type and field
+	count  int                         // of items, Other apart
+	recent recent
+}
+
+type item struct {
+	Item
+	metric prometheus.Counter
+}
+
+// New returns a Watch, or an error where the registerer has bridge_drift_total
+// already.
+func New(cfg Config) (*Watch, error) {
+	w := &Watch{
+		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
+		items: make(map[string]map[string]*item),
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridge_drift_total",
+			Help: "Events delivered with an event type (empty field) or a field that the glossary does not have.",
+		}, []string{"event_type", "field"}),
+	}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(w.total); err != nil {
+			return nil, fmt.Errorf("register bridge_drift_total: %w", err)
+		}
+	}
+	return w, nil
+}
+
+// Begin reports whether an event with something unknown in it is to be counted:
+// not where the same bytes are among the last 16,384 such events, as they are
+// when an event is mapped again for another try.
+func (w *Watch) Begin(event []byte) bool {
+	sum := maphash.Bytes(w.seed, event)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.recent.add(sum)
+}
+
+// Count counts one event of eventType that has field, or whose type is not
+// known where field is empty. Names are those of the event, escapes undone;
+// they are cut at 100 bytes, and what is not printable becomes U+FFFD.
+func (w *Watch) Count(eventType, field []byte) {
+	var typeBuf, fieldBuf [2 * maxName]byte
+	eventType, field = appendClean(typeBuf[:0], eventType), appendClean(fieldBuf[:0], field)
+	now := w.now()
+	w.mu.Lock()
+	i, isNew := w.find(eventType, field)
+	i.Count++
+	i.LastSeen = now
+	if isNew {
+		i.FirstSeen = now
+	}
+	w.mu.Unlock()
+	i.metric.Inc()
+	if isNew {
+		w.tell(i.EventType, i.Field)
+	}
+}
+
+// find returns the item of two names, made where there is none and room is left.
+func (w *Watch) find(eventType, field []byte) (i *item, isNew bool) {
+	if i = w.items[string(eventType)][string(field)]; i != nil {
+		return i, false
+	}
+	names := Item{EventType: string(eventType), Field: string(field)}
+	if w.count == MaxItems {
+		names = Item{EventType: Other, Field: Other}
+		if i = w.items[Other][Other]; i != nil {
+			return i, false
+		}
+	} else {
+		w.count++
+	}
+	i = &item{Item: names, metric: w.total.WithLabelValues(names.EventType, names.Field)}
+	if w.items[names.EventType] == nil {
+		w.items[names.EventType] = make(map[string]*item)
+	}
+	w.items[names.EventType][names.Field] = i
+	return i, true
+}
+
+func (w *Watch) tell(eventType, field string) {
+	switch {
+	case eventType == Other && field == Other:
+		w.log.Info("more names are unknown than are counted by name; from here on they are counted together", "limit", MaxItems)
+	case field == "":
+		w.log.Info("Braze sends an event type that the glossary does not have; it is delivered", "event_type", eventType)
+	default:
+		w.log.Info("Braze sends a field that the glossary does not have; it is delivered", "event_type", eventType, "field", field)
+	}
+}
 
 // List returns what was seen since the start, by event type and field.
-func (w *Watch) List() []Item { return nil }
+func (w *Watch) List() []Item {
+	w.mu.Lock()
+	list := make([]Item, 0, w.count+1)
+	for _, fields := range w.items {
+		for _, i := range fields {
+			list = append(list, i.Item)
+		}
+	}
+	w.mu.Unlock()
+	slices.SortFunc(list, func(a, b Item) int {
+		if a.EventType != b.EventType {
+			return strings.Compare(a.EventType, b.EventType)
+		}
+		return strings.Compare(a.Field, b.Field)
+	})
+	return list
+}

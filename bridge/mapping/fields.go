@@ -1,6 +1,10 @@
 package mapping
 
-import "github.com/currentsbridge/currentsbridge/bridge/currents"
+import (
+	"bytes"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
 
 // The properties that have a place of their own in the message. They never
 // stay in its properties, not even when they are null.
@@ -15,6 +19,7 @@ const (
 	adTracking
 	movedCount
 	notMoved = -1
+	unknown  = -2 // to the glossary, so it may be any
 )
 
 // movedIndex returns which of the moved properties key is.
@@ -50,18 +55,26 @@ type fields struct {
 	cut   bool                // a member of properties moves
 	runs  [movedCount + 1]run // those that stay, between those that move
 	used  int                 // of runs; more than len(runs) with duplicates only
+
+	shape *shape // of the event type, where shapes are known and it came first
+	odd   bool   // something may not be in the glossary; of use with shapes only
 }
 
 // run is a run of members of properties that stay: properties[from:to].
 type run struct{ from, to int }
 
-// read walks the event once, user and properties in their place.
-func (e *fields) read(event []byte) {
+// read walks the event once, user and properties in their place. known may be
+// nil; else odd tells whether it is worth a closer look by known.note.
+func (e *fields) read(event []byte, known *shapes) {
 	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {
 		switch string(plainKey(&f, scratch[:0])) {
 		case "event_type":
+			e.odd = e.odd || e.eventType != nil
 			e.eventType = f.Value()
+			if known != nil {
+				e.shape = known.of(e.eventType)
+			}
 		case "id":
 			e.id = f.Value()
 		case "time":
@@ -71,28 +84,40 @@ func (e *fields) read(event []byte) {
 			e.readUser(&inner, scratch[:0])
 			f.Leave(&inner)
 		case "properties":
+			e.odd = e.odd || e.shape == nil
 			inner := f.Inner()
 			e.readProperties(&inner, scratch[:0])
 			f.Leave(&inner)
 			e.properties = f.Value()
+		default:
+			e.odd = true
 		}
 	}
+	e.odd = e.odd || e.shape == nil
 }
 
 func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
 	e.userID, e.externalUserID, e.deviceID, e.timezone = nil, nil, nil, nil // of an earlier duplicate
+	var seen uint8
 	for f.Next() {
 		switch string(plainKey(f, scratch)) {
 		case "user_id":
 			e.userID = f.Value()
+			seen |= hasUserID
 		case "external_user_id":
 			e.externalUserID = f.Value()
+			seen |= hasExternalUserID
 		case "device_id":
 			e.deviceID = f.Value()
+			seen |= hasDeviceID
 		case "timezone":
 			e.timezone = f.Value()
+			seen |= hasTimezone
+		default:
+			e.odd = true
 		}
 	}
+	e.odd = e.odd || e.shape == nil || seen&^e.shape.userBits != 0
 }
 
 // readProperties takes out what moves and notes the runs of what stays.
@@ -100,8 +125,16 @@ func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 	e.moved = [movedCount][]byte{} // of an earlier duplicate
 	e.used, e.cut = 0, false
 	from, to := -1, 0
+	shape := e.shape
 	for f.Next() {
-		i := movedIndex(plainKey(f, scratch))
+		key := plainKey(f, scratch)
+		var i int
+		if shape == nil {
+			i = movedIndex(key)
+		} else if i = shape.place(key); i == unknown {
+			e.odd = true
+			i = movedIndex(key)
+		}
 		if i == notMoved {
 			start, end := f.Span()
 			if from < 0 {
@@ -183,4 +216,17 @@ func plainKey(f *currents.FieldIterator, scratch []byte) []byte {
 		return f.AppendKey(scratch)
 	}
 	return f.Key()
+}
+
+// plainText returns the text of a raw string, in scratch where it has escapes;
+// what is no string is returned as it is.
+func plainText(raw, scratch []byte) []byte {
+	if len(raw) < 2 || raw[0] != '"' {
+		return raw
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	text, _ := currents.AppendText(scratch, raw)
+	return text
 }

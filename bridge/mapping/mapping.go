@@ -6,15 +6,27 @@ package mapping
 
 import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Mapper maps events. It is safe for concurrent use.
 type Mapper struct {
-	opts Options
+	opts   Options
+	shapes *shapes
+	drift  *drift.Watch
 }
 
 // New returns a Mapper, or an error that names everything in opts that is wrong.
-func New(opts Options) (*Mapper, error) { return &Mapper{opts: opts}, nil }
+func New(opts Options) (*Mapper, error) {
+	m := &Mapper{opts: opts}
+	if opts.Drift != nil {
+		g, _ := schemas.Load()
+		m.shapes = newShapes(g)
+		m.drift = opts.Drift
+	}
+	return m, nil
+}
 
 // Plain returns the Mapper of the zero Options: it maps as RudderStack's own
 // Braze source does.
@@ -55,7 +67,10 @@ const (
 // len(event)+len(fallbackID)*6+512 bytes long.
 func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	var e fields
-	e.read(event)
+	e.read(event, m.shapes)
+	if m.shapes != nil && e.odd {
+		m.shapes.note(m.drift, event)
+	}
 	dst = append(dst, head...)
 	dst = e.appendContext(dst)
 	dst = append(dst, middle...)

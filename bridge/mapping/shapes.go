@@ -1,0 +1,133 @@
+package mapping
+
+import (
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// shapes is what the glossary says of events, to find what it does not say.
+type shapes struct {
+	top   table // fields of the envelope
+	types table
+	list  []shape // by number of types
+}
+
+// shape is what the glossary says of one event type.
+type shape struct {
+	user       table
+	userBits   uint8 // those of the user's fields that fields.readUser knows
+	properties table
+	moved      []int8 // by number of properties: which of the moved ones it is, or notMoved
+}
+
+// The user's fields that a message is made of, as bits.
+const (
+	hasUserID = 1 << iota
+	hasExternalUserID
+	hasDeviceID
+	hasTimezone
+)
+
+func newShapes(g *schemas.Glossary) *shapes {
+	s := &shapes{list: make([]shape, len(g.Events))}
+	for _, f := range g.Envelope {
+		s.top.add(f.Name)
+	}
+	bits := map[string]uint8{"user_id": hasUserID, "external_user_id": hasExternalUserID, "device_id": hasDeviceID, "timezone": hasTimezone}
+	for i := range g.Events {
+		e, of := &g.Events[i], &s.list[s.types.add(g.Events[i].Name)]
+		for _, f := range e.User {
+			of.user.add(f.Name)
+			of.userBits |= bits[f.Name]
+		}
+		for _, f := range e.Properties {
+			of.properties.add(f.Name)
+			of.moved = append(of.moved, int8(movedIndex([]byte(f.Name))))
+		}
+	}
+	return s
+}
+
+// of returns the shape of a raw event type; nil: the glossary does not have it.
+func (s *shapes) of(eventType []byte) *shape {
+	if len(eventType) < 2 || eventType[0] != '"' {
+		return nil
+	}
+	i := s.types.find(eventType[1 : len(eventType)-1])
+	if i < 0 {
+		var buf [64]byte
+		i = s.types.find(plainText(eventType, buf[:0])) // it may be written with escapes
+	}
+	if i < 0 {
+		return nil
+	}
+	return &s.list[i]
+}
+
+// place returns which of the moved properties key is, or unknown.
+func (s *shape) place(key []byte) int {
+	i := s.properties.find(key)
+	if i < 0 {
+		return unknown
+	}
+	return int(s.moved[i])
+}
+
+// note counts what the glossary does not have in an event. It is for the rare
+// event in which fields.read has seen something odd, and looks closely.
+func (s *shapes) note(watch *drift.Watch, event []byte) {
+	n := noting{watch: watch, event: event}
+	for f := currents.Fields(event); f.Next(); {
+		if f.KeyIs("event_type") {
+			n.eventType = f.Value()
+		}
+	}
+	of := s.of(n.eventType)
+	if of == nil && present(n.eventType) {
+		n.count("", nil)
+	}
+	for f := currents.Fields(event); f.Next(); {
+		inner := f.Inner()
+		switch {
+		case s.top.find(plainKey(&f, n.key[:0])) < 0:
+			n.count("", f.AppendKey(nil))
+		case of == nil: // nobody knows what should be in it
+		case f.KeyIs("user"):
+			n.unknown("user.", &inner, &of.user)
+		case f.KeyIs("properties"):
+			n.unknown("properties.", &inner, &of.properties)
+		}
+	}
+}
+
+// noting is one event being looked at closely.
+type noting struct {
+	watch            *drift.Watch
+	event, eventType []byte
+	known, again     bool
+	key              [64]byte
+}
+
+func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table) {
+	for f.Next() {
+		if known.find(plainKey(f, n.key[:0])) < 0 {
+			n.count(prefix, f.AppendKey(nil))
+		}
+	}
+}
+
+// count asks at the first name whether the event was counted before.
+func (n *noting) count(prefix string, key []byte) {
+	if !n.known {
+		n.known, n.again = true, !n.watch.Begin(n.event)
+	}
+	if n.again {
+		return
+	}
+	name := []byte("(no text)") // never a value of another kind: it is nobody's name
+	if text, ok := currents.AppendText(nil, n.eventType); ok {
+		name = text
+	}
+	n.watch.Count(name, append([]byte(prefix), key...))
+}
