@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
@@ -66,7 +67,7 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 	for _, warning := range b.cfg.Warnings() {
 		b.opts.Log.Warn(warning)
 	}
-	public, err := listen("listen", b.cfg.Listen)
+	public, err := b.listenForBraze()
 	if err != nil {
 		return err
 	}
@@ -90,6 +91,22 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 		return err
 	}
 	return b.serve(ctx, parts, public, private)
+}
+
+// listenForBraze listens on the public address, within its limits.
+func (b *Bridge) listenForBraze() (net.Listener, error) {
+	var certificates *intake.Certificates
+	if b.cfg.TLS != (TLS{}) {
+		var err error
+		if certificates, err = intake.NewCertificates(b.cfg.TLS.Cert, b.cfg.TLS.Key, b.opts.Log); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	ln, err := listen("listen", b.cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return intake.Listen(ln, b.cfg.MaxConnections, certificates), nil
 }
 
 func listen(key, address string) (net.Listener, error) {

@@ -58,7 +58,7 @@ func assemble(ctx context.Context, cfg Config, store queue.Store, log *slog.Logg
 		return nil, err
 	}
 	p.intake, err = intake.New(intake.Config{
-		MaxBody: cfg.MaxBody, Log: log, Registerer: registry, Connectors: p.takers(cfg),
+		MaxBody: cfg.MaxBody, MaxRequests: cfg.MaxRequests, Log: log, Registerer: registry, Connectors: p.takers(cfg),
 	})
 	if err != nil {
 		return nil, err

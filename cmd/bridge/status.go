@@ -25,17 +25,17 @@ the lifetime of the store:
   bridge status --admin 127.0.0.1:9090 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := ask(cmd, "/status")
-			if err != nil {
-				return err
-			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if wantsJSON(cmd) {
+				var body json.RawMessage
+				if err := ask(cmd, "/status", nil, &body); err != nil {
+					return err
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
 				return nil
 			}
 			var status admin.Status
-			if err := json.Unmarshal(body, &status); err != nil {
-				return fmt.Errorf("the answer is not a bridge's status: %w", err)
+			if err := ask(cmd, "/status", nil, &status); err != nil {
+				return err
 			}
 			return printStatus(cmd.OutOrStdout(), status)
 		},
