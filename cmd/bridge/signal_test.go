@@ -15,15 +15,17 @@ import (
 )
 
 // stalled is a client in the middle of its body, which shutdown waits for.
-func (s *serving) stalled(t *testing.T) {
+func (s *serving) stalled(t *testing.T, token string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
+	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
 	require.NoError(t, err)
-	_, err = bufio.NewReader(conn).ReadString('\n') // it is told to go on, so it is being read
+	line, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)
+	require.Contains(t, line, "100 Continue", "it is being read")
+	return conn
 }
 
 // closed waits until the bridge takes no new connections.
@@ -47,7 +49,7 @@ func TestSecondSignal(t *testing.T) {
 	for i := range batches {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i))
 	}
-	s.stalled(t)
+	s.stalled(t, "s3cret")
 	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	s.closed(t)
@@ -98,10 +100,12 @@ func TestHangupReloads(t *testing.T) {
 	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-2", twoEvents))
 
 	// At the end it is passed over, and never what ends the process.
-	s.stalled(t)
+	client := s.stalled(t, "s3cret-2")
 	s.signal(t, syscall.SIGTERM)
 	s.closed(t)
 	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "stopping")
+	require.NoError(t, client.Close())
 	require.NotEqual(t, -1, s.end(t), "a signal ended it")
 	require.Zero(t, s.cmd.ProcessState.ExitCode(), s.stderr.String())
 	require.NotContains(t, s.stderr.String(), "s3cret")
