@@ -127,3 +127,32 @@ func ExampleFlags() {
 	// properties false
 	// true
 }
+
+func ExampleSameNumber() {
+	fmt.Println(currents.SameNumber([]byte("10"), []byte("1.0e1")))
+	fmt.Println(currents.SameNumber([]byte("9007199254740993"), []byte("9007199254740992")))
+	// Output:
+	// true
+	// false
+}
+
+func ExampleUsableIdentity() {
+	for _, id := range []string{`"customer-7"`, `" "`, `null`} {
+		fmt.Println(id, currents.UsableIdentity([]byte(id)))
+	}
+	// Output:
+	// "customer-7" true
+	// " " false
+	// null false
+}
+
+func ExampleFieldIterator_Start() {
+	event := []byte(`{"id":"a", "time":1700000000}`)
+	for f := currents.Fields(event); f.Next(); {
+		member, value := f.Start()
+		fmt.Printf("%s starts at %d, its value at %d\n", f.Key(), member, value)
+	}
+	// Output:
+	// id starts at 1, its value at 6
+	// time starts at 11, its value at 18
+}

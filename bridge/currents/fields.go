@@ -107,6 +107,11 @@ func (f *FieldIterator) Span() (start, end int) {
 	return f.keyStart - 1, f.next
 }
 
+// Start returns the places in the object where the current member and its value
+// start: of its key's opening quote, and of the value's first byte. Unlike Span
+// it does not look for the value's end.
+func (f *FieldIterator) Start() (member, value int) { return f.keyStart - 1, f.valueStart }
+
 func (f *FieldIterator) finish() {
 	if f.late {
 		f.late = false

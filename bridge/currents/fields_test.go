@@ -115,3 +115,15 @@ func FuzzFields(f *testing.F) {
 		currents.FirstInside(raw)
 	})
 }
+
+func TestFieldsStart(t *testing.T) {
+	object := []byte(`{ "a" : [1, 2] ,"b":"x"}`)
+	var got []string
+	for f := currents.Fields(object); f.Next(); {
+		member, value := f.Start()
+		start, end := f.Span()
+		require.Equal(t, start, member)
+		got = append(got, string(object[member:value]), string(object[value:end]))
+	}
+	require.Equal(t, []string{`"a" : `, `[1, 2]`, `"b":`, `"x"`}, got)
+}

@@ -89,6 +89,23 @@ func sameDecimal(a, b []byte) bool {
 	}
 }
 
+// SameNumber reports whether two valid JSON numbers have the same value, however
+// they are written: 1, 1.0 and 10e-1 do. It is exact and takes no more time for
+// huge ones. An exponent of more than 15 digits is taken for a value that no
+// other number has, unless the number is 0.
+func SameNumber(a, b []byte) bool {
+	na, nb := decimalOf(a), decimalOf(b)
+	if na.zero || nb.zero {
+		return na.zero == nb.zero
+	}
+	return (a[0] == '-') == (b[0] == '-') && exponentFits(a) && exponentFits(b) && sameDecimal(a, b)
+}
+
+func exponentFits(raw []byte) bool {
+	e := bytes.IndexAny(raw, "eE")
+	return e < 0 || len(raw)-e <= 16
+}
+
 // decimal walks the significant digits of a number.
 type decimal struct {
 	text []byte // from the first significant digit to the last

@@ -65,6 +65,10 @@ func (e *Event) problem(user, external bool) Reason {
 // sends only events that have one.
 func (e *Event) HasExternalUserID() bool { return usable(e.ExternalUserID) }
 
+// UsableIdentity reports whether RudderStack takes a raw value for the identity
+// of a user: it is not absent, null, "", 0, false or nothing but white space.
+func UsableIdentity(raw []byte) bool { return usable(raw) }
+
 // usable reports whether RudderStack takes a value for an identity.
 func usable(raw []byte) bool {
 	return !falsy(raw) && (raw[0] != '"' || !blank(raw))

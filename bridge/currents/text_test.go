@@ -57,3 +57,9 @@ func FuzzAppendText(f *testing.F) {
 		require.Equal(t, want, string(text))
 	})
 }
+
+func TestUsableIdentity(t *testing.T) {
+	for raw, want := range map[string]bool{`"u"`: true, `5`: true, `{}`: true, `true`: true, ``: false, `null`: false, `""`: false, `" \u00a0"`: false, `0`: false, `false`: false} {
+		require.Equal(t, want, currents.UsableIdentity([]byte(raw)), raw)
+	}
+}

@@ -5,6 +5,8 @@
 package mapping
 
 import (
+	"fmt"
+
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -12,36 +14,100 @@ import (
 
 // Mapper maps events. It is safe for concurrent use.
 type Mapper struct {
-	opts   Options
-	shapes *shapes
-	drift  *drift.Watch
+	webhook         bool
+	identify, alias bool
+	names           *names    // nil: as Braze names them
+	filter          *filter   // nil: everything leaves
+	personal        *personal // nil: nothing is changed
+	guard           *guard    // nil: no id is dropped
+	shapes          *shapes   // nil: nobody asks for drift
+	drift           *drift.Watch
 }
 
-// New returns a Mapper, or an error that names everything in opts that is wrong.
+// New returns a Mapper, or an error that names everything in opts that is
+// wrong: an OptionError for each mistake, joined.
 func New(opts Options) (*Mapper, error) {
-	m := &Mapper{opts: opts}
-	if opts.Drift != nil {
-		g, _ := schemas.Load()
+	g, err := schemas.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load the glossary: %w", err)
+	}
+	return newMapper(opts, g)
+}
+
+func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
+	var wrong mistakes
+	if opts.Webhook {
+		checkWebhook(opts, &wrong)
+	}
+	m := &Mapper{
+		webhook: opts.Webhook, identify: opts.Identify, alias: opts.Alias,
+		names:    newNames(opts.Names, g, &wrong),
+		filter:   newFilter(opts.Filter, &wrong),
+		personal: newPersonal(opts.Personal, g, &wrong),
+		drift:    opts.Drift,
+	}
+	if m.drift != nil {
 		m.shapes = newShapes(g)
-		m.drift = opts.Drift
+	}
+	if m.personal != nil && m.personal.dropID {
+		m.guard = &guard{personal: m.personal, webhook: opts.Webhook}
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
 	}
 	return m, nil
+}
+
+// checkWebhook refuses what RudderStack's Braze source would not understand.
+func checkWebhook(opts Options, wrong *mistakes) {
+	const why = "has no meaning in webhook mode, where RudderStack's Braze source does the mapping; remove it, or change to the mode events"
+	if opts.Names.Readable || len(opts.Names.Map) > 0 {
+		wrong.add("names", why)
+	}
+	if opts.Identify {
+		wrong.add("identify", why)
+	}
+	if opts.Alias {
+		wrong.add("alias", why)
+	}
 }
 
 // Plain returns the Mapper of the zero Options: it maps as RudderStack's own
 // Braze source does.
 func Plain() *Mapper { return &Mapper{} }
 
-// Keeps tells whether the connector's filter lets an event through.
-func (m *Mapper) Keeps(event []byte) bool { return true }
+// Keeps tells whether an event leaves: the filter lets it through, and where a
+// user id is dropped, it has another one. What is no object leaves, so that it
+// becomes a dead letter where it is mapped. event is as AppendMessage takes it.
+func (m *Mapper) Keeps(event []byte) bool {
+	return (m.filter == nil || m.filter.keeps(event)) && (m.guard == nil || m.guard.keeps(event))
+}
 
 // Append appends what RudderStack gets of one event to dst: its message, or
 // with Options.Webhook the event itself as the rules for personal data leave it.
 func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
-	if m.opts.Webhook {
-		return append(dst, event...)
+	if !m.webhook {
+		return m.AppendMessage(dst, event, fallbackID)
 	}
-	return m.AppendMessage(dst, event, fallbackID)
+	start := len(dst)
+	if m.personal == nil {
+		dst = append(dst, event...)
+	} else {
+		dst = m.personal.append(dst, event)
+	}
+	if m.shapes != nil {
+		var e fields
+		e.read(dst[start:], m.shapes)
+		m.look(&e, dst[start:])
+	}
+	return dst
+}
+
+// look tells the drift of what is in an event that was read.
+func (m *Mapper) look(e *fields, event []byte) {
+	if m.shapes != nil && e.odd {
+		m.shapes.note(m.drift, event)
+	}
 }
 
 // The parts of every message. The order of its keys is that of RudderStack's
@@ -49,39 +115,82 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 // traits, timestamp, properties.
 const (
 	head   = `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}`
-	middle = `},"integrations":{"Braze":false},"type":"track"`
+	middle = `},"integrations":{"Braze":false},"type":`
 )
 
-// AppendMessage appends one RudderStack track message to dst and returns it.
+// AppendMessage appends one RudderStack message to dst and returns it: a track
+// call, or what Options.Identify and Options.Alias make of their event types.
 // event is a JSON object that currents.Batch.Scan has found valid; of duplicate
 // keys the last one counts. fallbackID is the messageId of an event that has no
 // usable id (a string that is not blank, or a number other than 0); where that
 // is empty too, the message has none and RudderStack gives it one.
 //
 // A value keeps its JSON type and its bytes, apart from a numeric id, which
-// becomes text, and the time. null never sets a field; "", 0 and false do.
-// properties that is no object, and not null, is passed on as it is. Keys of
-// the event and of user that the table does not name are not carried.
+// becomes text, the time, and what Options change. null never sets a field; "",
+// 0 and false do. properties that is no object, and not null, is passed on as
+// it is. Keys of the event and of user that the table does not name are not
+// carried.
 //
-// AppendMessage allocates only to grow dst; the message is at most
-// len(event)+len(fallbackID)*6+512 bytes long.
+// AppendMessage allocates only to grow dst, for keys and types of more than 64
+// bytes that are written with escapes, for names that a pattern gives to types
+// that are not in the glossary, and where it counts drift. The message of zero Options is at most
+// len(event)+len(fallbackID)*6+512 bytes long; a hash adds 66 bytes at most.
+// With rules for personal data dst grows by the size of the event in between.
 func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
+	if m.personal == nil {
+		return m.appendMessage(dst, event, fallbackID)
+	}
+	start := len(dst)
+	dst = m.personal.append(dst, event)
+	end := len(dst)
+	dst = m.appendMessage(dst, dst[start:end], fallbackID)
+	return append(dst[:start], dst[end:]...)
+}
+
+func (m *Mapper) appendMessage(dst, event []byte, fallbackID string) []byte {
 	var e fields
 	e.read(event, m.shapes)
-	if m.shapes != nil && e.odd {
-		m.shapes.note(m.drift, event)
-	}
+	m.look(&e, event)
 	dst = append(dst, head...)
 	dst = e.appendContext(dst)
 	dst = append(dst, middle...)
-	dst = appendMember(dst, `,"event":`, e.eventType)
-	dst = appendMessageID(dst, e.id, fallbackID)
-	dst = appendMember(dst, `,"anonymousId":`, e.userID)
-	dst = appendMember(dst, `,"userId":`, e.externalUserID)
+	if m.identify && e.isType(profileUpdate) {
+		dst = append(dst, `"identify"`...)
+		dst = e.appendIDs(dst, fallbackID)
+		dst = appendTimestamp(dst, e.time)
+		dst = e.appendProfile(dst)
+		return append(dst, '}')
+	}
+	if m.alias && e.isType(userOrphan) {
+		if id, previous, ok := e.aliasIDs(); ok {
+			dst = append(dst, `"alias"`...)
+			dst = appendMember(dst, `,"previousId":`, previous)
+			e.externalUserID = id
+			return e.appendRest(dst, fallbackID)
+		}
+	}
+	dst = append(dst, `"track"`...)
+	if m.names != nil && present(e.eventType) {
+		dst = m.names.append(append(dst, `,"event":`...), e.eventType)
+	} else {
+		dst = appendMember(dst, `,"event":`, e.eventType)
+	}
+	return e.appendRest(dst, fallbackID)
+}
+
+// appendRest appends what follows the event's name.
+func (e *fields) appendRest(dst []byte, fallbackID string) []byte {
+	dst = e.appendIDs(dst, fallbackID)
 	dst = e.appendTraits(dst)
 	dst = appendTimestamp(dst, e.time)
 	dst = e.appendProperties(dst)
 	return append(dst, '}')
+}
+
+func (e *fields) appendIDs(dst []byte, fallbackID string) []byte {
+	dst = appendMessageID(dst, e.id, fallbackID)
+	dst = appendMember(dst, `,"anonymousId":`, e.userID)
+	return appendMember(dst, `,"userId":`, e.externalUserID)
 }
 
 // appendMember appends a key, given with its comma and colon, and a raw value,

@@ -1,0 +1,193 @@
+package mapping
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"strings"
+	"sync/atomic"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+)
+
+// filter decides which events leave.
+type filter struct {
+	allow, deny     []string
+	allowed, denied []condition
+	// What the patterns said of the types that came so far: a copy is made to
+	// add one, so that reading needs no lock. Types come from outside, so there
+	// is a limit to how many are kept, and how long they may be.
+	learned atomic.Pointer[map[string]bool]
+}
+
+const (
+	maxLearned     = 512
+	maxLearnedType = 256
+)
+
+// condition is a PropertyRule made ready.
+type condition struct {
+	property   string
+	head, rest string // the way to a nested property; empty where there is no dot
+	values     []wanted
+}
+
+type wanted struct {
+	text   string
+	number bool
+}
+
+// newFilter returns nil where everything leaves.
+func newFilter(o Filter, wrong *mistakes) *filter {
+	if len(o.Allow)+len(o.Deny)+len(o.AllowProperties)+len(o.DenyProperties) == 0 {
+		return nil
+	}
+	checkPatterns("filter.allow", o.Allow, wrong)
+	checkPatterns("filter.deny", o.Deny, wrong)
+	return &filter{
+		allow: o.Allow, deny: o.Deny,
+		allowed: newConditions("filter.allow_properties", o.AllowProperties, wrong),
+		denied:  newConditions("filter.deny_properties", o.DenyProperties, wrong),
+	}
+}
+
+func checkPatterns(option string, patterns []string, wrong *mistakes) {
+	for i, p := range patterns {
+		at := fmt.Sprintf("%s[%d]", option, i)
+		if p == "" {
+			wrong.add(at, "the pattern is empty and fits no event type; write a type, or * for all")
+		} else if _, err := path.Match(p, ""); err != nil {
+			wrong.add(at, "%q is no pattern: * stands for any text, ? for one character, [ab] for one of them, and a backslash takes the next as it is", p)
+		}
+	}
+}
+
+func newConditions(option string, rules []PropertyRule, wrong *mistakes) (list []condition) {
+	for _, r := range rules {
+		c := condition{property: r.Property}
+		if head, rest, ok := strings.Cut(r.Property, "."); ok {
+			c.head, c.rest = head, rest
+		}
+		if r.Property == "" {
+			wrong.add(option, "a rule names no property")
+		} else if len(r.Values) == 0 {
+			wrong.add(option+"."+r.Property, "there is no value; list at least one")
+		}
+		for _, v := range r.Values {
+			c.values = append(c.values, wanted{v, isNumber(v)})
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func isNumber(text string) bool {
+	return text != "" && (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
+}
+
+// keeps tells whether an event leaves. What is no object does, so that it
+// becomes a dead letter further on.
+func (f *filter) keeps(event []byte) bool {
+	if len(event) == 0 || event[0] != '{' {
+		return true
+	}
+	var eventType, properties []byte
+	for i := currents.Fields(event); i.Next(); {
+		switch {
+		case i.KeyIs("event_type"):
+			eventType = i.Value()
+		case i.KeyIs("properties"):
+			properties = i.Value()
+		}
+	}
+	if len(f.allow)+len(f.deny) > 0 {
+		var buf [64]byte
+		if !f.keepsType(plainText(eventType, buf[:0])) {
+			return false
+		}
+	}
+	for i := range f.allowed {
+		if !f.allowed[i].holds(properties) {
+			return false
+		}
+	}
+	for i := range f.denied {
+		if f.denied[i].holds(properties) {
+			return false
+		}
+	}
+	return true
+}
+
+// keepsType asks the patterns, once for each type.
+func (f *filter) keepsType(eventType []byte) bool {
+	known := f.learned.Load()
+	if known != nil {
+		if keeps, ok := (*known)[string(eventType)]; ok {
+			return keeps
+		}
+	}
+	text := string(eventType)
+	keeps := (len(f.allow) == 0 || matches(f.allow, text)) && !matches(f.deny, text)
+	if len(text) > maxLearnedType || known != nil && len(*known) >= maxLearned {
+		return keeps
+	}
+	next := make(map[string]bool)
+	if known != nil {
+		maps.Copy(next, *known)
+	}
+	next[text] = keeps
+	f.learned.CompareAndSwap(known, &next) // else somebody else has learned something, and this is for another time
+	return keeps
+}
+
+func matches(patterns []string, text string) bool {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, text); ok { // New has refused bad ones
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether the property is there and has one of the values.
+func (c *condition) holds(properties []byte) bool {
+	value := c.find(properties)
+	if len(value) == 0 || value[0] == '{' || value[0] == '[' {
+		return false
+	}
+	var buf [64]byte
+	text := plainText(value, buf[:0])
+	number := value[0] == '-' || value[0]-'0' <= 9
+	for i := range c.values {
+		w := &c.values[i]
+		if string(text) == w.text || number && w.number && currents.SameNumber(value, []byte(w.text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the raw value of the property: of a key of that very name, or
+// else of the nested one.
+func (c *condition) find(properties []byte) []byte {
+	var literal, outer, inner []byte
+	for f := currents.Fields(properties); f.Next(); {
+		switch {
+		case f.KeyIs(c.property):
+			literal = f.Value()
+		case c.head != "" && f.KeyIs(c.head):
+			outer = f.Value()
+		}
+	}
+	if literal != nil {
+		return literal
+	}
+	for f := currents.Fields(outer); f.Next(); {
+		if f.KeyIs(c.rest) {
+			inner = f.Value()
+		}
+	}
+	return inner
+}
