@@ -61,14 +61,16 @@ func explain(err error) (status int, text string) {
 // refuse answers with an error. to is nil where no connector is meant.
 func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
 	control := http.NewResponseController(c.Writer)
-	_ = control.SetWriteDeadline(time.Now().Add(hearing))
-	if c.Request.ContentLength != 0 {
+	_ = control.SetWriteDeadline(time.Now().Add(in.hearing))
+	unread := c.Request.ContentLength != 0
+	// Over HTTP/2 an answer ends its own stream, and its neighbours go on.
+	alone := c.Request.ProtoMajor == 1
+	if unread && alone {
 		// net/http would read the rest of the body first, to keep the
-		// connection. Nobody who was refused is worth that. Over HTTP/2 the
-		// stream ends alone, and its neighbours go on.
-		if c.Request.ProtoMajor == 1 {
-			c.Writer.Header().Set("Connection", "close")
-		}
+		// connection. Nobody who was refused is worth that.
+		c.Writer.Header().Set("Connection", "close")
+	}
+	if unread {
 		_ = control.SetReadDeadline(time.Now().Add(in.linger))
 	}
 	if status == http.StatusServiceUnavailable {
@@ -81,7 +83,7 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 		answer = []byte(`{"error":""}`)
 	}
 	answer = append(answer, '\n')
-	if to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
+	if alone && to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
 		in.answerAndDrain(c, to, status, answer)
 		return
 	}

@@ -37,6 +37,13 @@ func encoding(r *http.Request) (packed, ok bool) {
 	return false, false
 }
 
+// unmeasured tells whether the end of the body cannot be known: HTTP/1.0 has no
+// chunks, and net/http takes a body in chunks for an empty one there. Answered
+// 200, as Braze's probe is, its events would be lost.
+func unmeasured(r *http.Request) bool {
+	return !r.ProtoAtLeast(1, 1) && len(r.Header["Content-Length"]) == 0
+}
+
 // patient reads a request's body. A client may be silent for a while, and the
 // whole body may take a while, but neither for ever; and what comes packed may
 // not be more than it may be unpacked, or packed nothing could go on and on.

@@ -98,6 +98,12 @@ func (s *safeBuffer) String() string {
 // "other") and c (open) unless cfg has its own.
 func start(t *testing.T, cfg Config) *bench {
 	t.Helper()
+	return startWith(t, cfg, func(*http.Server) {})
+}
+
+// startWith is start with a server that is changed before it listens.
+func startWith(t *testing.T, cfg Config, change func(*http.Server)) *bench {
+	t.Helper()
 	b := &bench{queues: map[string]*shelf{}, registry: prometheus.NewRegistry(), log: &safeBuffer{}}
 	if cfg.Connectors == nil {
 		cfg.Connectors = []Connector{
@@ -115,18 +121,27 @@ func start(t *testing.T, cfg Config) *bench {
 	in, err := New(cfg)
 	require.NoError(t, err)
 	b.Intake = in
-	b.url = listen(t, in)
+	server := in.Server()
+	change(server)
+	b.url = serve(t, server, func(ln net.Listener) net.Listener { return ln })
 	b.addr = strings.TrimPrefix(b.url, "http://")
 	return b
 }
 
 // listen serves in on loopback and returns its URL.
 func listen(t testing.TB, in *Intake) string {
+	return serve(t, in.Server(), func(ln net.Listener) net.Listener { return ln })
+}
+
+// serve runs a server on loopback, behind a listener around the system's, and
+// returns its URL.
+func serve(t testing.TB, server *http.Server, wrap func(net.Listener) net.Listener) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- cli.Serve(ctx, in.Server(), ln, 0) }()
+	go func() { done <- cli.Serve(ctx, server, wrap(ln), 0) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)

@@ -137,8 +137,10 @@ func answersOn(t *testing.T, conn net.Conn) []reply {
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection never ended; answers: %v", got)
 			return got
 		}
+		// net/http ends its own refusals with the connection, which may
+		// break before all of them is read.
 		body, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
 	}
 }

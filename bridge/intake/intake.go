@@ -141,6 +141,7 @@ type Intake struct {
 	metrics   *metrics
 	linger    time.Duration
 	drainTime time.Duration
+	hearing   time.Duration
 	refusals  throttle // of requests that meant no connector
 }
 
@@ -154,6 +155,7 @@ func New(cfg Config) (*Intake, error) {
 		kept:      map[string]*lasting{},
 		linger:    lingering,
 		drainTime: draining,
+		hearing:   hearing,
 		requests:  &pot{limit: int64(cfg.MaxRequests), least: 1},
 		appends:   &pot{limit: int64(cfg.MaxAppends), least: 1},
 		buffers:   newBuffers(cfg.MaxBody, cfg.MaxBuffered),
@@ -172,7 +174,10 @@ func New(cfg Config) (*Intake, error) {
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
-	e.Use(in.rescue)
+	e.Use(func(c *gin.Context) {
+		defer in.rescue(c, nil)
+		c.Next()
+	})
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.POST("/currents", in.toFirst)

@@ -359,16 +359,6 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-func TestVersionIsLoggedOnce(t *testing.T) {
-	b := start(t, Config{})
-	for range 3 {
-		b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")})
-		b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "1")})
-	}
-	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
-	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
-}
-
 func TestNewRefuses(t *testing.T) {
 	q := &shelf{}
 	for name, connectors := range map[string][]Connector{

@@ -10,25 +10,24 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// rescue keeps a bug in the handling of one request from ending the process,
-// and from passing in silence. The log gets the place in the code; what the
-// request held is nobody's business, neither its body nor its headers.
-func (in *Intake) rescue(c *gin.Context) {
-	defer func() {
-		found := recover()
-		if found == nil {
-			return
-		}
-		if err, ok := found.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(found) // net/http's own way to end a connection
-		}
-		in.cfg.Log.Error("a request ended in a bug of the bridge; please report it", "panic", panicText(found), "stack", string(debug.Stack()))
-		if c.Writer.Written() {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-		}
-		in.refuse(c, nil, http.StatusInternalServerError, "the bridge failed at this request, which is a bug of the bridge; its log says where; send the batch again")
-	}()
-	c.Next()
+// rescue, deferred, keeps a bug in the handling of one request from ending the
+// process, and from passing in silence. The log gets the place in the code;
+// what the request held is nobody's business, neither its body nor its headers.
+// to is nil where no connector is meant.
+func (in *Intake) rescue(c *gin.Context, to *connector) {
+	found := recover()
+	if found == nil {
+		return
+	}
+	if err, ok := found.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(found) // net/http's own way to end a connection
+	}
+	in.cfg.Log.Error("a request ended in a bug of the bridge; please report it",
+		"connector", nameOf(to), "panic", panicText(found), "stack", string(debug.Stack()))
+	if c.Writer.Written() {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	in.refuse(c, to, http.StatusInternalServerError, "the bridge failed at this request, which is a bug of the bridge; its log says where; send the batch again")
 }
 
 // panicText describes a panic. Only Go's own errors are sure to hold nothing of

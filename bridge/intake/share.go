@@ -43,8 +43,9 @@ func (p *pot) add() *share {
 	return s
 }
 
-// divide gives each of the shares named an even part of its own and the others
-// none. What is taken stays taken.
+// divide gives each of the shares named an even part of its own. What is taken
+// stays taken, and the others keep their own, to end what is under way: until
+// then it may be more than limit.
 func (p *pot) divide(among []*share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +57,6 @@ func (p *pot) divide(among []*share) {
 	p.common = max(0, p.limit-n*own)
 	p.beyond = 0
 	for _, s := range p.shares {
-		s.own = 0
 		if slices.Contains(among, s) {
 			s.own = own
 		}

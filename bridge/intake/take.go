@@ -16,6 +16,7 @@ import (
 
 // take reads, judges and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
+	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
 	if !to.requests.take(1) {
@@ -27,6 +28,10 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	if !ok {
 		c.Writer.Header().Set("Accept-Encoding", "gzip")
 		in.refuse(c, to, http.StatusUnsupportedMediaType, "only gzip is taken as Content-Encoding; send the body as it is, or packed with gzip")
+		return
+	}
+	if unmeasured(r) {
+		in.refuse(c, to, http.StatusLengthRequired, "nothing says how long the body is; send its Content-Length")
 		return
 	}
 	if r.ContentLength > in.cfg.MaxBody {

@@ -1,0 +1,255 @@
+package intake
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// pairFiles is a certificate with its key in files, as an operator has them.
+type pairFiles struct{ cert, key string }
+
+// newPair makes a certificate for localhost whose common name is given.
+func newPair(t *testing.T, name string) pairFiles {
+	t.Helper()
+	dir := t.TempDir()
+	f := pairFiles{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
+	f.write(t, name)
+	return f
+}
+
+func (f pairFiles) write(t *testing.T, name string) {
+	t.Helper()
+	cert, key := pemPair(t, name)
+	require.NoError(t, os.WriteFile(f.cert, cert, 0o600))
+	require.NoError(t, os.WriteFile(f.key, key, 0o600))
+}
+
+func pemPair(t *testing.T, name string) (cert, key []byte) {
+	t.Helper()
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, secret.Public(), secret)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(secret)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+}
+
+func (f pairFiles) certificates(t *testing.T, log io.Writer) *Certificates {
+	t.Helper()
+	var logger *slog.Logger
+	if log != nil {
+		logger = slog.New(slog.NewTextHandler(log, nil))
+	}
+	c, err := NewCertificates(f.cert, f.key, logger)
+	require.NoError(t, err)
+	return c
+}
+
+// shown returns the name of the certificate that a handshake shows.
+func shown(t *testing.T, c *Certificates) string {
+	t.Helper()
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go func() { _ = tls.Server(server, c.TLS()).Handshake() }()
+	conn := tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, conn.Handshake())
+	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+// clock is a time that a test moves.
+type clock struct{ at time.Time }
+
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+
+func TestCertificateIsReadAgain(t *testing.T) {
+	var log bytes.Buffer
+	files := newPair(t, "one")
+	c := files.certificates(t, &log)
+	now := &clock{time.Now()}
+	c.now = func() time.Time { return now.at }
+	c.next.Store(now.at.Add(lookAgain).UnixNano())
+	require.Equal(t, "one", shown(t, c))
+
+	files.write(t, "two")
+	require.Equal(t, "one", shown(t, c), "looked at again too soon")
+	now.pass(time.Second)
+	require.Equal(t, "two", shown(t, c))
+	require.Equal(t, 1, strings.Count(log.String(), "a new certificate is in use"))
+
+	cert, key := pemPair(t, "three")
+	kept, err := os.Stat(files.cert)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(files.cert, cert, 0o600))
+	for range 3 { // the key is not there yet
+		now.pass(time.Second)
+		require.Equal(t, "two", shown(t, c))
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "the old one is kept"), log.String())
+	require.NoError(t, os.WriteFile(files.key, key, 0o600))
+	require.NoError(t, os.Chtimes(files.cert, kept.ModTime(), kept.ModTime())) // as cp -p leaves it
+	now.pass(time.Second)
+	require.Equal(t, "three", shown(t, c))
+
+	require.NoError(t, os.Remove(files.key))
+	for range 3 {
+		now.pass(time.Second)
+		require.Equal(t, "three", shown(t, c))
+	}
+	require.Equal(t, 2, strings.Count(log.String(), "the old one is kept"), log.String())
+	require.NotContains(t, log.String(), "PRIVATE")
+	require.NoError(t, os.WriteFile(files.key, key, 0o600))
+	now.pass(time.Second)
+	require.Equal(t, "three", shown(t, c))
+}
+
+// Kubernetes puts the files behind a link to a directory and swaps the link;
+// certbot swaps links to files.
+func TestLinkThatPointsElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+		pairFiles{filepath.Join(dir, name, "tls.crt"), filepath.Join(dir, name, "tls.key")}.write(t, name)
+	}
+	link := filepath.Join(dir, "data")
+	require.NoError(t, os.Symlink("one", link))
+	c := pairFiles{filepath.Join(link, "tls.crt"), filepath.Join(link, "tls.key")}.certificates(t, nil)
+	require.Equal(t, "one", shown(t, c))
+	require.NoError(t, os.Symlink("two", link+"~"))
+	require.NoError(t, os.Rename(link+"~", link))
+	c.next.Store(0)
+	require.Equal(t, "two", shown(t, c))
+}
+
+func TestNewCertificatesRefuses(t *testing.T) {
+	one, two := newPair(t, "one"), newPair(t, "two")
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for name, files := range map[string]pairFiles{
+		"no such certificate": {one.cert + "x", one.key},
+		"no such key":         {one.cert, one.key + "x"},
+		"another's key":       {one.cert, two.key},
+		"an empty file":       {one.cert, empty},
+		"the wrong way round": {one.key, one.cert},
+	} {
+		_, err := NewCertificates(files.cert, files.key, nil)
+		require.Error(t, err, name)
+		require.True(t, strings.Contains(err.Error(), files.cert) || strings.Contains(err.Error(), files.key), err)
+	}
+}
+
+func TestCertificatesAreSafeForConcurrentUse(t *testing.T) {
+	files := newPair(t, "one")
+	c := files.certificates(t, nil)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				c.next.Store(0)
+				c.look()
+			}
+		})
+	}
+	files.write(t, "two")
+	all.Wait()
+	c.next.Store(0)
+	require.Equal(t, "two", shown(t, c))
+}
+
+func TestTLS(t *testing.T) {
+	certs := newPair(t, "one").certificates(t, nil)
+	b := bounded(t, 0, certs)
+	b.url = "https://" + b.addr
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	_, err := tls.Dial("tcp", b.addr, old)
+	require.ErrorContains(t, err, "protocol version")
+
+	for version, client := range map[int]*http.Client{1: tlsClient(t, false), 2: tlsClient(t, true)} {
+		for range 3 { // the connection serves on after each answer
+			for _, tt := range []struct {
+				body, token, text string
+				status            int
+			}{
+				{oneEvent, "secret", `"accepted"`, 200},
+				{batch(event(`{"a":"` + strings.Repeat("x", 2<<20) + `"}`)), "secret", `"accepted"`, 200},
+				{strings.Repeat(" ", 1<<20), "wrong", "the token", 401},
+				{"{" + strings.Repeat(" ", 1<<20), "secret", "not JSON", 400},
+				{strings.Repeat(" ", 17<<20), "secret", "larger than", 413},
+			} {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/currents", strings.NewReader(tt.body))
+				require.NoError(t, err)
+				req.Header.Set("Authorization", "Bearer "+tt.token)
+				resp, err := client.Do(req)
+				require.NoError(t, err)
+				text, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				resp.Body.Close()
+				require.Equal(t, tt.status, resp.StatusCode)
+				require.Equal(t, version, resp.ProtoMajor)
+				require.Contains(t, string(text), tt.text)
+			}
+		}
+	}
+	require.Zero(t, b.buffers.inUse())
+}
+
+// A stream of HTTP/2 that stops is answered 408, and its neighbours on the same
+// connection go on.
+func TestSlowStream(t *testing.T) {
+	certs := newPair(t, "one").certificates(t, nil)
+	b := start(t, Config{IdleRead: 200 * time.Millisecond})
+	b.url = strings.Replace(serve(t, b.Server(), func(ln net.Listener) net.Listener { return Listen(ln, 1, certs) }), "http", "https", 1)
+	client := tlsClient(t, true)
+	send := func(body io.Reader) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/currents", body)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer secret")
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.Equal(t, 2, resp.ProtoMajor)
+		return resp.StatusCode
+	}
+	require.Equal(t, 200, send(strings.NewReader(oneEvent)))
+	slow, end := io.Pipe()
+	defer end.Close()
+	status := make(chan int, 1)
+	go func() { status <- send(slow) }()
+	_, err := io.WriteString(end, "{")
+	require.NoError(t, err)
+	require.Equal(t, 200, send(strings.NewReader(oneEvent)))
+	require.Equal(t, 408, <-status)
+	require.Equal(t, 200, send(strings.NewReader(oneEvent)))
+}
+
+func tlsClient(t *testing.T, two bool) *http.Client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: two}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+}
