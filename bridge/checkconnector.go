@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -144,9 +145,47 @@ func (c Connector) checkMapping(p *problems, key func(field string) string) {
 		}
 		c.Names, c.Identify, c.Alias = mapping.Names{}, false, false
 	}
-	if _, err := mapping.New(c.mapping()); err != nil {
-		p.add(key("names"), "%v", err)
+	_, err := mapping.New(c.mapping())
+	for _, wrong := range optionErrors(err) {
+		p.add(key(keyOfOption(wrong.Option)), "%s", wrong.Text)
 	}
+}
+
+// optionErrors takes apart what mapping.New says.
+func optionErrors(err error) []*mapping.OptionError {
+	if one := (*mapping.OptionError)(nil); errors.As(err, &one) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			var all []*mapping.OptionError
+			for _, part := range joined.Unwrap() {
+				all = append(all, optionErrors(part)...)
+			}
+			return all
+		}
+		return []*mapping.OptionError{one}
+	}
+	if err != nil { // whatever it is, it must not pass
+		return []*mapping.OptionError{{Option: "filter", Text: err.Error()}}
+	}
+	return nil
+}
+
+// keyOfOption names the key that an option of the mapping is read from.
+func keyOfOption(option string) string {
+	name, rest, _ := strings.Cut(option, ".")
+	switch name {
+	case "identify":
+		return "profile_updates"
+	case "alias":
+		return "user_orphan"
+	case "names":
+		return strings.TrimRight("names."+strings.TrimPrefix(rest, "map."), ".")
+	case "personal":
+		if rest == "salt" {
+			return rest
+		}
+		return strings.TrimRight("pii."+rest, ".")
+	}
+	return option
 }
 
 // mapping returns what the connector's mapper is told.

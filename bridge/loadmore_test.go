@@ -183,6 +183,17 @@ func TestLoadMoreMistakes(t *testing.T) {
 			"bridge.yaml:8: connectors[0].filter.alow: is not known here; the keys are allow, deny,",
 			"bridge.yaml:9: connectors[0].pii: must be text, not a list",
 		}},
+		{"what the mapping refuses", "connectors:\n  - names:\n      a.b: ''\n      a*c: X\n    filter:\n      allow: [ok, '[']\n      deny_properties:\n        plan: []\n    pii:\n      preset: hide\n      fields:\n        email: shout\n" + good +
+			"  - {name: c, token: d, rudder_url: http://r, write_key: k, pii: hash}\n", []string{
+			"bridge.yaml:2: connectors[0].name: is missing",
+			"bridge.yaml:3: connectors[0].names.a.b: the name is empty",
+			"bridge.yaml:4: connectors[0].names.a*c: a pattern may have a star at its end only",
+			"bridge.yaml:6: connectors[0].filter.allow[1]: ",
+			"bridge.yaml:8: connectors[0].filter.deny_properties.plan: there is no value",
+			"bridge.yaml:10: connectors[0].pii.preset: ",
+			"bridge.yaml:12: connectors[0].pii.fields.email: ",
+			"bridge.yaml:16: connectors[1].salt: hash needs a salt",
+		}},
 		{"webhook", "connectors:\n  - mode: webhook\n    names: {a: b}\n    profile_updates: identify\n    user_orphan: alias\n" + good, []string{
 			"bridge.yaml:3: connectors[0].names: changes messages", "bridge.yaml:4: connectors[0].profile_updates: changes messages",
 			"bridge.yaml:5: connectors[0].user_orphan: changes messages",

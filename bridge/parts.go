@@ -153,7 +153,7 @@ func (p *parts) sender(l *lane, c Connector, pool *x509.CertPool) (*delivery.Sen
 }
 
 // findRetired opens the queues of connectors that the configuration does not
-// have: their history must be let go of in time, and their events may wait.
+// have: their events may wait, and a person's must be found in them too.
 func (p *parts) findRetired(ctx context.Context) error {
 	names, err := p.store.Connectors(ctx)
 	if err != nil {

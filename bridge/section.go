@@ -186,6 +186,7 @@ func (s *section) alternatives(name string, into *[]string) {
 			*into = append(*into, item)
 		default:
 			s.bad(indexed(name, i), "must be a value, not %s", kind(item))
+			*into = append(*into, "") // that there is none is not what is wrong
 		}
 	}
 }
