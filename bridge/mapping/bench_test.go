@@ -6,49 +6,90 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
-	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
-// BenchmarkMap maps 100 events of about 1 KB, each into the same buffer.
+// BenchmarkMap maps 100 events of about 1 KB, each into the same buffer, with
+// each of the options.
 func BenchmarkMap(b *testing.B) {
-	w, _ := drift.New(drift.Config{})
-	m2, _ := mapping.New(mapping.Options{Drift: w})
-	for i := range 4 {
-		b.Run("plain", func(b *testing.B) { bench(b, mapping.Plain()) })
-		b.Run("drift", func(b *testing.B) { bench(b, m2) })
-		_ = i
-	}
-	if len(w.List()) > 0 {
-		b.Fatal(w.List())
-	}
-}
-func bench(b *testing.B, mapper *mapping.Mapper) {
 	_, events := currentstest.EmailOpens(100)
 	size := 0
 	for _, e := range events {
 		size += len(e)
 	}
-	dst := make([]byte, 0, 2*size)
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	for b.Loop() {
-		dst = dst[:0]
-		for _, e := range events {
-			dst = mapper.AppendMessage(dst, e, "")
-		}
+	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("a salt of sixteen")}
+	for _, bb := range []struct {
+		name string
+		opts mapping.Options
+	}{
+		{"plain", mapping.Options{}},
+		{"drift", mapping.Options{Drift: newWatch(b)}},
+		{"names", mapping.Options{Names: mapping.Names{Readable: true}}},
+		{"personal", mapping.Options{Personal: personal}}, // one field of the event is flagged
+		{"identify", mapping.Options{Identify: true, Alias: true}},
+		{"webhook", mapping.Options{Webhook: true}},
+		{"webhook-drift", mapping.Options{Webhook: true, Drift: newWatch(b)}},
+		{"webhook-personal", mapping.Options{Webhook: true, Personal: personal}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			mapper := newMapper(b, bb.opts)
+			dst := make([]byte, 0, 2*size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = dst[:0]
+				for _, e := range events {
+					dst = mapper.Append(dst, e, "")
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)), "ns/event")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)), "ns/event")
 }
 
-// TestMapAllocatesNothing holds AppendMessage to its promise.
+// BenchmarkKeeps asks whether 100 events of about 1 KB leave.
+func BenchmarkKeeps(b *testing.B) {
+	_, events := currentstest.EmailOpens(100)
+	for _, bb := range []struct {
+		name string
+		opts mapping.Options
+	}{
+		{"none", mapping.Options{}},
+		{"types", mapping.Options{Filter: mapping.Filter{Allow: []string{"users.messages.*"}, Deny: []string{"users.behaviors.*"}}}},
+		{"property", mapping.Options{Filter: mapping.Filter{DenyProperties: []mapping.PropertyRule{{Property: "esp", Values: []string{"none"}}}}}},
+		{"drop-id", mapping.Options{Personal: mapping.Personal{Fields: actions{"user.user_id": mapping.Drop}}}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			mapper := newMapper(b, bb.opts)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, e := range events {
+					if !mapper.Keeps(e) {
+						b.Fatal("kept back")
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)), "ns/event")
+		})
+	}
+}
+
+// TestMapAllocatesNothing holds Append to its promise.
 func TestMapAllocatesNothing(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
-	mapper := mapping.Plain()
-	dst := make([]byte, 0, 4096)
-	require.Zero(t, testing.AllocsPerRun(20, func() {
-		for _, e := range events {
-			dst = mapper.AppendMessage(dst[:0], e, "")
-		}
-	}))
+	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Drop}}
+	for _, opts := range []mapping.Options{
+		{}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
+		{Webhook: true, Personal: personal},
+	} {
+		mapper := newMapper(t, opts)
+		dst := make([]byte, 0, 4096)
+		require.Zero(t, testing.AllocsPerRun(20, func() {
+			for _, e := range events {
+				if mapper.Keeps(e) {
+					dst = mapper.Append(dst[:0], e, "")
+				}
+			}
+		}))
+	}
 }

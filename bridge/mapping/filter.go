@@ -83,7 +83,10 @@ func newConditions(option string, rules []PropertyRule, wrong *mistakes) (list [
 }
 
 func isNumber(text string) bool {
-	return text != "" && (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
+	if text == "" || text[len(text)-1]-'0' > 9 { // JSON would allow white space there
+		return false
+	}
+	return (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
 }
 
 // keeps tells whether an event leaves. What is no object does, so that it
@@ -173,11 +176,12 @@ func (c *condition) holds(properties []byte) bool {
 // else of the nested one.
 func (c *condition) find(properties []byte) []byte {
 	var literal, outer, inner []byte
+	var scratch [64]byte
 	for f := currents.Fields(properties); f.Next(); {
-		switch {
-		case f.KeyIs(c.property):
+		switch key := plainKey(&f, scratch[:0]); {
+		case string(key) == c.property:
 			literal = f.Value()
-		case c.head != "" && f.KeyIs(c.head):
+		case c.head != "" && string(key) == c.head:
 			outer = f.Value()
 		}
 	}

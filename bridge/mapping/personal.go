@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -41,10 +42,10 @@ func (s *ruleset) find(key []byte) *rule {
 	if s.properties == nil {
 		return nil
 	}
-	if rest, ok := strings.CutPrefix(string(key), "user."); ok {
-		return s.user.find([]byte(rest))
+	if rest, ok := bytes.CutPrefix(key, []byte("user.")); ok {
+		return s.user.find(rest)
 	}
-	return s.properties.find([]byte(strings.TrimPrefix(string(key), "properties.")))
+	return s.properties.find(bytes.TrimPrefix(key, []byte("properties.")))
 }
 
 // rule returns the rule for a key, made where there is none.

@@ -15,8 +15,7 @@ func (p *personal) append(dst, event []byte) []byte {
 	if p.typed {
 		w.findType()
 	}
-	f := currents.Fields(event)
-	w.object(&f, 0, &p.top)
+	w.object(currents.Fields(event), 0, &p.top)
 	w.upTo(len(event))
 	return w.dst
 }
@@ -48,12 +47,13 @@ func (w *rewriter) upTo(i int) {
 
 // object goes through the members of an object that starts at index base. Of
 // members that are dropped, the comma and white space before the first one
-// stay where another member follows; else those go.
-func (w *rewriter) object(f *currents.FieldIterator, base int, rules *ruleset) {
+// stay where another member follows; else those go. The iterator comes back at
+// its end; by value, because by pointer each one would be allocated.
+func (w *rewriter) object(f currents.FieldIterator, base int, rules *ruleset) currents.FieldIterator {
 	last, gap, end := 1, -1, 0 // behind the last one that stayed; where those dropped since start and end
 	for f.Next() {
-		r := rules.find(plainKey(f, w.key[:0]))
-		action := w.action(r, f)
+		r := rules.find(plainKey(&f, w.key[:0]))
+		action := w.action(r, &f)
 		start, value := f.Start()
 		if action == Drop {
 			_, end = f.Span()
@@ -73,8 +73,7 @@ func (w *rewriter) object(f *currents.FieldIterator, base int, rules *ruleset) {
 			w.hash(f.Value())
 			w.done = base + value + len(f.Value())
 		case r != nil && r.inner != nil:
-			inner := f.Inner()
-			w.object(&inner, base+value, r.inner)
+			inner := w.object(f.Inner(), base+value, r.inner)
 			f.Leave(&inner)
 		}
 		_, last = f.Span()
@@ -83,6 +82,7 @@ func (w *rewriter) object(f *currents.FieldIterator, base int, rules *ruleset) {
 		w.upTo(base + last)
 		w.done = base + end
 	}
+	return f
 }
 
 // action returns what is done to the current member.

@@ -1,0 +1,175 @@
+package mapping_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func newWatch(t testing.TB) *drift.Watch {
+	t.Helper()
+	w, err := drift.New(drift.Config{})
+	require.NoError(t, err)
+	return w
+}
+
+// counted returns what a watch has seen, as type|field=count.
+func counted(w *drift.Watch) (list []string) {
+	for _, i := range w.List() {
+		list = append(list, fmt.Sprintf("%s|%s=%d", i.EventType, i.Field, i.Count))
+	}
+	return list
+}
+
+// bothModes maps an event in each mode with a watch of its own, and makes sure
+// that what leaves is what leaves without one.
+func bothModes(t *testing.T, g *schemas.Glossary, personal mapping.Personal, events ...string) (seen []string) {
+	t.Helper()
+	for _, webhook := range []bool{false, true} {
+		w := newWatch(t)
+		m, err := mapping.NewWith(mapping.Options{Webhook: webhook, Drift: w, Personal: personal}, g)
+		require.NoError(t, err)
+		silent, err := mapping.NewWith(mapping.Options{Webhook: webhook, Personal: personal}, g)
+		require.NoError(t, err)
+		for _, event := range events {
+			require.Equal(t, string(silent.Append([]byte("["), []byte(event), "f")), string(m.Append([]byte("["), []byte(event), "f")))
+		}
+		if webhook {
+			require.Equal(t, seen, counted(w))
+		}
+		seen = counted(w)
+	}
+	return seen
+}
+
+func TestDrift(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	open := func(user, properties, rest string) string {
+		return `{"event_type":"users.messages.email.Open","id":"i","time":1,"user":{"user_id":"u"` + user + `},"properties":{"email_address":"m"` + properties + `}` + rest + `}`
+	}
+	const typ = "users.messages.email.Open|"
+	for name, tt := range map[string]struct {
+		event string
+		want  []string
+	}{
+		"known":               {open(`,"timezone":"z"`, `,"device_class":1,"campaign_id":2`, ``), nil},
+		"escaped":             {strings.NewReplacer("type", `t\u0079pe`, "email.Open", `\u0065mail.Open`, "user_id", `user\u005fid`, "email_address", `email\u005faddress`).Replace(open(``, ``, ``)), nil},
+		"top":                 {open(``, ``, `,"sent_at":1`), []string{typ + "sent_at=1"}},
+		"user":                {open(`,"country":"x"`, ``, ``), []string{typ + "user.country=1"}},
+		"user of other types": {`{"event_type":"users.UserDeleteRequest","user":{"user_id":"u","device_id":"d"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
+		"properties":          {open(``, `,"b":1,"new\u005ffield":null,"a":{"c":1}`, ``), []string{typ + "properties.a=1", typ + "properties.b=1", typ + "properties.new_field=1"}},
+		"moved of others":     {open(``, `,"to_phone_number":1`, ``), []string{typ + "properties.to_phone_number=1"}},
+		"type last":           {`{"properties":{"x":1,"email_address":2},"user":{"y":1},"event_type":"users.messages.email.Open"}`, []string{typ + "properties.x=1", typ + "user.y=1"}},
+		"type last, known":    {`{"properties":{"email_address":2},"user":{"user_id":1},"event_type":"users.messages.email.Open"}`, nil},
+		"type twice":          {`{"event_type":"new","properties":{"app_id":1,"x":2},"event_type":"users.UserOrphan"}`, []string{"users.UserOrphan|properties.x=1"}},
+		"type":                {`{"event_type":"users.messages.pigeon.Send","id":"i","user":{"x":1},"properties":{"y":1},"z":1}`, []string{"users.messages.pigeon.Send|=1", "users.messages.pigeon.Send|z=1"}},
+		"type is no text":     {`{"event_type":{"secret":1}}`, []string{"(no text)|=1"}},
+		"no type":             {`{"id":"i"}`, nil},
+		"null type":           {`{"event_type":null,"x":1}`, []string{"(no text)|x=1"}},
+		"odd properties":      {`{"event_type":"users.UserOrphan","properties":[{"x":1}],"user":"u"}`, nil},
+		"free objects":        {`{"event_type":"users.behaviors.CustomEvent","properties":{"custom_properties":{"x":{"y":1}}}}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{}, tt.event))
+			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{Preset: mapping.Hash, Salt: []byte(salt)}, tt.event))
+			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{}, tt.event, tt.event), "the same event again, as when a batch is halved")
+		})
+	}
+	again := []string{typ + "properties.x=2"}
+	require.Equal(t, again, bothModes(t, g, mapping.Personal{}, open(``, `,"x":1`, ``), open(``, `,"x":2`, ``)))
+	require.Nil(t, bothModes(t, g, mapping.Personal{Fields: actions{"x": mapping.Drop}}, open(``, `,"x":1`, ``)), "what does not leave is not told")
+}
+
+// TestDriftAgreesWithTheSchemas holds the names found against those of
+// schemas.Validator, over the glossary and changes to its events.
+func TestDriftAgreesWithTheSchemas(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	paths, err := filepath.Glob("../../fixtures/events/*.json")
+	require.NoError(t, err)
+	require.Greater(t, len(paths), 50)
+	drifted := 0
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var compact json.RawMessage
+		require.NoError(t, json.Unmarshal(raw, &compact))
+		plain := string(compact)
+		for _, event := range []string{
+			plain, strings.Replace(plain, `"app_id"`, `"app_id2"`, 1), strings.Replace(plain, `"user_id"`, `"device_id"`, 1),
+			strings.Replace(plain, `"properties"`, `"device_model"`, 1), strings.Replace(plain, `"properties": {`, `"properties": {"device_model":1,"abort_log":2,`, 1),
+			strings.Replace(plain, `"user": {`, `"user": {"timezone":1,"city":2,`, 1), strings.Replace(plain, `"event_type": "users`, `"event_type": "user`, 1),
+		} {
+			if !json.Valid([]byte(event)) {
+				continue // a comma too many
+			}
+			var want []string
+			for _, f := range v.Event([]byte(event)).Drift {
+				field := strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", ".")
+				if f.Rule == schemas.RuleUnknownEventType {
+					field = ""
+				}
+				want = append(want, typeOf(t, event)+"|"+field+"=1")
+				drifted++
+			}
+			slices.Sort(want)
+			require.Equal(t, want, bothModes(t, g, mapping.Personal{}, event), "%s", event)
+		}
+	}
+	require.Greater(t, drifted, 200)
+}
+
+func typeOf(t *testing.T, event string) string {
+	return textOf(t, decode(t, []byte(event))["event_type"])
+}
+
+// TestKnownEventsAreCheap: what is all in the glossary allocates nothing, and
+// all fields that the glossary has of a user are known to the walk itself.
+func TestKnownEventsAreCheap(t *testing.T) {
+	_, events := currentstest.EmailOpens(10)
+	w := newWatch(t)
+	m := newMapper(t, mapping.Options{Drift: w})
+	dst := make([]byte, 0, 4096)
+	require.Zero(t, testing.AllocsPerRun(20, func() {
+		for _, e := range events {
+			dst = m.Append(dst[:0], e, "")
+		}
+	}))
+	require.Empty(t, w.List())
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	for _, e := range g.Events {
+		for _, f := range e.User {
+			require.Contains(t, []string{"user_id", "external_user_id", "device_id", "timezone"}, f.Name, "fields.readUser takes the slow way for it")
+		}
+	}
+}
+
+// FuzzDrift: a watch changes nothing, and never panics.
+func FuzzDrift(f *testing.F) {
+	for _, seed := range seeds() {
+		f.Add([]byte(seed))
+	}
+	events, err := mapping.New(mapping.Options{Drift: newWatch(f)})
+	require.NoError(f, err)
+	webhook, err := mapping.New(mapping.Options{Drift: newWatch(f), Webhook: true})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, event []byte) {
+		require.Equal(t, string(mapping.Plain().AppendMessage(nil, event, "f")), string(events.Append(nil, event, "f")))
+		require.Equal(t, string(event), string(webhook.Append(nil, event, "f")))
+	})
+}

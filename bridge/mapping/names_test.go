@@ -1,0 +1,94 @@
+package mapping_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func newMapper(t testing.TB, opts mapping.Options) *mapping.Mapper {
+	t.Helper()
+	m, err := mapping.New(opts)
+	require.NoError(t, err)
+	return m
+}
+
+// eventName returns what a message has under event, as it is written.
+func eventName(t *testing.T, m *mapping.Mapper, eventType string) string {
+	t.Helper()
+	event := `{"event_type":` + eventType + `,"id":"i"}`
+	message := m.Append(nil, []byte(event), "")
+	require.True(t, json.Valid(message), "%s", message)
+	got := string(decode(t, message)["event"])
+	plain := mapping.Plain().AppendMessage(nil, []byte(event), "")
+	require.Equal(t, strings.Replace(string(plain), `"event":`+eventType, `"event":`+got, 1), string(message), "only the name differs")
+	return got
+}
+
+func TestNames(t *testing.T) {
+	m := newMapper(t, mapping.Options{Names: mapping.Names{Readable: true, Map: map[string]string{
+		"users.messages.email.*":     "Email *",
+		"users.messages.email.Open":  "Mail \"read\" \\ é*",
+		"users.messages.*":           "Message",
+		"users.messages.pigeon.":     "exact",
+		"users.canvas.Entry":         "constructor",
+		"new.*":                      "*",
+		"no.such.Type":               "Nothing",
+		"users.messages.sms.Send*":   "SMS*",
+		"users.behaviors.Uninstall*": "Gone",
+	}}})
+	for eventType, want := range map[string]string{
+		`"users.messages.email.Click"`:                 `"Email Click"`,
+		`"users.messages.email.Open"`:                  `"Mail \"read\" \\ é*"`,
+		`"users.messages.email.\u004fpen"`:             `"Mail \"read\" \\ é*"`,
+		`"users.messages.email.Op\u0022en\\"`:          `"Email Op\"en\\"`,
+		`"users.messages.email."`:                      `"Email "`,
+		`"users.messages.email"`:                       `"Message"`,
+		`"users.messages.pushnotification.Open"`:       `"Message"`,
+		`"users.messages.pigeon."`:                     `"exact"`,
+		`"users.messages.pigeon.Send"`:                 `"Message"`,
+		`"users.messages.sms.Send"`:                    `"SMS"`,
+		`"users.messages.sms.SendAgain"`:               `"SMSAgain"`,
+		`"users.canvas.Entry"`:                         `"constructor"`,
+		`"users.canvas.Conversion"`:                    `"Canvas Converted"`, // by the glossary
+		`"users.behaviors.Uninstall"`:                  `"Gone"`,
+		`"users.behaviors.CustomEvent"`:                `"users.behaviors.CustomEvent"`, // which has no readable name there
+		`"USERS.CANVAS.Entry"`:                         `"USERS.CANVAS.Entry"`,
+		`"no.such.Type"`:                               `"Nothing"`,
+		`"new.thing"`:                                  `"thing"`,
+		`"new."`:                                       `"new."`, // nothing is no name
+		`"unk\u006eown"`:                               `"unk\u006eown"`,
+		`5`:                                            `5`,
+		`true`:                                         `true`,
+		`["users.canvas.Entry"]`:                       `["users.canvas.Entry"]`,
+		`{"a":"users.canvas.Entry"}`:                   `{"a":"users.canvas.Entry"}`,
+		`"` + strings.Repeat("\\u0061", 200) + `"`:     `"` + strings.Repeat("\\u0061", 200) + `"`,
+		`"new.` + strings.Repeat("\\u0061", 200) + `"`: `"` + strings.Repeat("a", 200) + `"`,
+	} {
+		require.Equal(t, want, eventName(t, m, eventType), eventType)
+	}
+	require.NotContains(t, string(m.Append(nil, []byte(`{"event_type":null}`), "i")), `"event"`)
+	require.NotContains(t, string(m.Append(nil, []byte(`{}`), "i")), `"event"`)
+}
+
+func TestReadableNames(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	m := newMapper(t, mapping.Options{Names: mapping.Names{Readable: true}})
+	named := 0
+	for i := range g.Events {
+		e := &g.Events[i]
+		want := e.Name
+		if e.RudderName != "" {
+			want = e.RudderName
+			named++
+		}
+		require.Equal(t, `"`+want+`"`, eventName(t, m, `"`+e.Name+`"`))
+	}
+	require.Greater(t, named, 10)
+}

@@ -1,0 +1,182 @@
+package mapping_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+const salt = "pepper"
+
+// hashed is the hash of a text as JSON.
+func hashed(text string) string {
+	sum := sha256.Sum256([]byte(salt + text))
+	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+type actions = map[string]mapping.Action
+
+// rewritten is what leaves in webhook mode.
+func rewritten(t *testing.T, preset mapping.Action, fields actions, event string) string {
+	t.Helper()
+	m := newMapper(t, mapping.Options{Webhook: true, Personal: mapping.Personal{Preset: preset, Fields: fields, Salt: []byte(salt)}})
+	got := string(m.Append([]byte("before,"), []byte(event), ""))
+	require.True(t, strings.HasPrefix(got, "before,"))
+	return strings.TrimPrefix(got, "before,")
+}
+
+// TestPersonalRewrites holds what leaves in webhook mode byte for byte, and what
+// leaves in events mode to the message of those bytes.
+func TestPersonalRewrites(t *testing.T) {
+	drop, hash := actions{"email_address": mapping.Drop, "c": mapping.Drop}, actions{"a": mapping.Hash}
+	properties := func(p string) string { return `{"event_type":"t","properties":` + p + `,"id":"i"}` }
+	for name, tt := range map[string]struct {
+		preset      mapping.Action
+		fields      actions
+		event, want string
+	}{
+		"drop the only one":     {"", drop, properties(`{ "c" : 1 }`), properties(`{ }`)},
+		"drop the first":        {"", drop, properties(`{ "c" : 1 , "x":2}`), properties(`{ "x":2}`)},
+		"drop the last":         {"", drop, properties(`{ "x" : 2 , "c":1 }`), properties(`{ "x" : 2 }`)},
+		"drop one between":      {"", drop, properties(`{"x":1 , "c":2,  "y":3}`), properties(`{"x":1 , "y":3}`)},
+		"drop runs":             {"", drop, properties(`{"c":0,"email_address":1,"x":2,"c":3,"c":[4, {}],"y":{"c":5},"c":"6","email_address":7}`), properties(`{"x":2,"y":{"c":5}}`)},
+		"drop all":              {"", drop, properties(`{"c":0,"email_address":1}`), properties(`{}`)},
+		"drop null":             {"", drop, properties(`{"c":null,"x":null}`), properties(`{"x":null}`)},
+		"escaped keys":          {"", drop, properties(`{"email\u005faddress":1,"\u0063":2,"x\u0063":3}`), properties(`{"x\u0063":3}`)},
+		"duplicates":            {"", drop, `{"properties":{"c":1},"properties":{"c":2,"x":1},"\u0070roperties":{"c":3}}`, `{"properties":{},"properties":{"x":1},"\u0070roperties":{}}`},
+		"at the top":            {"", drop, `{"c":1,"properties.email_address":2,"properties.x":3,"x":4,"user.c":5}`, `{"properties.x":3,"x":4,"user.c":5}`},
+		"not there":             {"", drop, "{ \"properties\" : [{\"c\":1}] , \"user\":{\"c\":1,\n \"x\":2} } ", "{ \"properties\" : [{\"c\":1}] , \"user\":{\"c\":1,\n \"x\":2} } "},
+		"of Braze's own":        {"", actions{"event_type": mapping.Drop, "time": mapping.Drop, "user": mapping.Drop, "properties": mapping.Drop}, `{"event_type":"t","time":1,"user":{"time":1},"properties":{"time":1,"user":2,"properties":3,"event_type":4}}`, `{"event_type":"t","time":1,"user":{"time":1},"properties":{}}`},
+		"hash text":             {"", hash, properties(`{"x" : 1, "a" : "b c" , "y":2}`), properties(`{"x" : 1, "a" : ` + hashed("b c") + ` , "y":2}`)},
+		"hash escapes":          {"", hash, properties(`{"a":"\u00e9\n\"\ud83d\ude00\/","\u0061":"é"}`), properties(`{"a":` + hashed("é\n\"😀/") + `,"\u0061":` + hashed("é") + `}`)},
+		"hash half a pair":      {"", hash, properties(`{"a":"\ud800"}`), properties(`{"a":` + hashed("\xed\xa0\x80") + `}`)},
+		"hash the empty":        {"", hash, properties(`{"a":""}`), properties(`{"a":` + hashed("") + `}`)},
+		"hash numbers":          {"", hash, properties(`{"a":1.50,"a":9007199254740993,"a":true,"a":false}`), properties(`{"a":` + hashed("1.50") + `,"a":` + hashed("9007199254740993") + `,"a":` + hashed("true") + `,"a":` + hashed("false") + `}`)},
+		"hash null":             {"", hash, properties(`{"a":null}`), properties(`{"a":null}`)},
+		"hash objects":          {"", hash, properties(`{"a":{ "b c\" " : [ 1 , "\\" ] },"a":[ ]}`), properties(`{"a":` + hashed(`{"b c\" ":[1,"\\"]}`) + `,"a":` + hashed(`[]`) + `}`)},
+		"hash and drop":         {"", actions{"a": mapping.Hash, "c": mapping.Drop}, properties(`{"c":1,"a":"x","c":2}`), properties(`{"a":` + hashed("x") + `}`)},
+		"nested":                {"", actions{"p.a": mapping.Hash, "p.c": mapping.Drop, "p.q.r": mapping.Drop}, properties(`{"p":{"a":"x","c":1,"q.r":2,"q":{"r":3}},"p.a":"y","a":"z","p":[{"a":1}]}`), properties(`{"p":{"a":` + hashed("x") + `,"q":{"r":3}},"p.a":` + hashed("y") + `,"a":"z","p":[{"a":1}]}`)},
+		"nested in what goes":   {"", actions{"p.a": mapping.Keep, "p": mapping.Drop}, properties(`{"p":{"a":"x"},"p.a":1}`), properties(`{"p.a":1}`)},
+		"ids are left":          {mapping.Hash, nil, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`},
+		"ids that are named":    {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Drop, "user.timezone": mapping.Hash}, `{"id":"i","user":{"user_id":"u","external_user_id":7,"device_id":"d","timezone":"z","id":"x"},"user.user_id":"v"}`, `{"id":` + hashed("i") + `,"user":{"user_id":` + hashed("u") + `,"external_user_id":` + hashed("7") + `,"timezone":` + hashed("z") + `,"id":"x"},"user.user_id":` + hashed("v") + `}`},
+		"ids that are none":     {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Hash}, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`},
+		"preset":                {mapping.Drop, nil, `{"event_type":"users.messages.email.Open","properties":{"email_address":1,"user_agent":2,"custom_properties":{"email_address":3}}}`, `{"event_type":"users.messages.email.Open","properties":{"user_agent":2,"custom_properties":{"email_address":3}}}`},
+		"preset, unknown type":  {mapping.Drop, nil, `{"event_type":"new","email_address":0,"user":{"first_name":1,"language":2,"timezone":3},"properties":{"dob":4,"x":5}}`, `{"event_type":"new","user":{"timezone":3},"properties":{"x":5}}`},
+		"preset, unknown field": {mapping.Drop, nil, `{"event_type":"users.messages.email.Open","properties":{"home_city":4,"x":5}}`, `{"event_type":"users.messages.email.Open","properties":{"x":5}}`},
+		"fields win":            {mapping.Drop, actions{"email_address": mapping.Keep, "dob": mapping.Hash}, properties(`{"email_address":"e","dob":"d","gender":"F"}`), properties(`{"email_address":"e","dob":` + hashed("d") + `}`)},
+		"keep":                  {mapping.Keep, actions{"a": mapping.Keep}, properties(`{"email_address":"e" }`), properties(`{"email_address":"e" }`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := rewritten(t, tt.preset, tt.fields, tt.event)
+			require.Equal(t, tt.want, got)
+			m := newMapper(t, mapping.Options{Personal: mapping.Personal{Preset: tt.preset, Fields: tt.fields, Salt: []byte(salt)}})
+			message := m.Append([]byte("["), []byte(tt.event), "fallback")
+			require.Equal(t, "["+mapped(tt.want), string(message))
+		})
+	}
+}
+
+func TestSaltMatters(t *testing.T) {
+	event := []byte(`{"properties":{"a":"x"}}`)
+	leaves := func(salt string) string {
+		m := newMapper(t, mapping.Options{Webhook: true, Personal: mapping.Personal{Fields: actions{"a": mapping.Hash}, Salt: []byte(salt)}})
+		return string(m.Append(nil, event, ""))
+	}
+	require.Equal(t, leaves("one"), leaves("one"))
+	require.NotEqual(t, leaves("one"), leaves("two"))
+}
+
+// TestPresetOverTheGlossary: of every event type, every field that is flagged
+// goes in both modes, and no other.
+func TestPresetOverTheGlossary(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte(salt)}
+	modes := []*mapping.Mapper{newMapper(t, mapping.Options{Personal: personal}), newMapper(t, mapping.Options{Webhook: true, Personal: personal})}
+	flagged := 0
+	for i := range g.Events {
+		e := &g.Events[i]
+		var members []string
+		for _, f := range e.Properties {
+			members = append(members, fmt.Sprintf("%q:%q", f.Name, "value of "+f.Name+"."))
+		}
+		event := fmt.Sprintf(`{"event_type":%q,"id":"i","user":{"user_id":"u","external_user_id":"e","timezone":"z"},"properties":{%s}}`, e.Name, strings.Join(members, ","))
+		for _, m := range modes {
+			got := string(m.Append(nil, []byte(event), ""))
+			for _, f := range e.Properties {
+				text := "value of " + f.Name + "."
+				require.Equal(t, f.PII, strings.Contains(got, hashed(text)), "%s %s", e.Name, f.Name)
+				require.Equal(t, !f.PII, strings.Contains(got, text), "%s %s", e.Name, f.Name)
+				if f.PII {
+					flagged++
+				}
+			}
+			for _, id := range []string{`"i"`, `"u"`, `"e"`, `"z"`} {
+				require.Contains(t, got, id)
+			}
+		}
+	}
+	require.Greater(t, flagged, 100)
+}
+
+// TestPresetByType is for a glossary that flags a field for some types only.
+func TestPresetByType(t *testing.T) {
+	g := &schemas.Glossary{Events: []schemas.EventType{
+		{Name: "person", User: []schemas.Field{{Name: "zone", PII: true}}, Properties: []schemas.Field{{Name: "name", PII: true}, {Name: "age", PII: true}}},
+		{Name: "thing", User: []schemas.Field{{Name: "zone"}}, Properties: []schemas.Field{{Name: "name"}}},
+	}}
+	m, err := mapping.NewWith(mapping.Options{Webhook: true, Personal: mapping.Personal{Preset: mapping.Drop}}, g)
+	require.NoError(t, err)
+	const rest = `"user":{"zone":1,"age":2,"x":3},"properties":{"name":4,"age":5,"zone":6,"x":7}`
+	for event, want := range map[string]string{
+		`{"event_type":"person",` + rest + `}`:                           `{"event_type":"person","user":{"x":3},"properties":{"x":7}}`,
+		`{"event_type":"thing",` + rest + `}`:                            `{"event_type":"thing","user":{"zone":1,"x":3},"properties":{"name":4,"x":7}}`,
+		`{` + rest + `,"event_type":"thin\u0067"}`:                       `{"user":{"zone":1,"x":3},"properties":{"name":4,"x":7},"event_type":"thin\u0067"}`,
+		`{"event_type":"thing",` + rest + `,"event\u005ftype":"person"}`: `{"event_type":"thing","user":{"x":3},"properties":{"x":7},"event\u005ftype":"person"}`,
+		`{"event_type":"new",` + rest + `}`:                              `{"event_type":"new","user":{"x":3},"properties":{"x":7}}`,
+		`{"event_type":["thing"],` + rest + `}`:                          `{"event_type":["thing"],"user":{"x":3},"properties":{"x":7}}`,
+		`{` + rest + `}`:                                                 `{"user":{"x":3},"properties":{"x":7}}`,
+	} {
+		require.Equal(t, want, string(m.Append(nil, []byte(event), "")))
+	}
+}
+
+// TestDroppedIdentity: what has no other id is kept back, since RudderStack
+// would refuse its neighbours with it.
+func TestDroppedIdentity(t *testing.T) {
+	type ids = map[string]bool
+	const both, user, external = `{"user_id":"u","external_user_id":"e"}`, `{"user_id":"u","external_user_id":" "}`, `{"user_id":null,"external_user_id":"e"}`
+	const none = `{"user_id":"","external_user_id":0}`
+	for _, webhook := range []bool{true, false} {
+		for field, want := range map[string]ids{
+			"user.user_id":          {both: true, user: false, external: true, none: true},
+			"user.external_user_id": {both: true, user: true, external: false, none: true},
+			"user.device_id":        {both: true, user: true, external: true, none: true},
+		} {
+			m := newMapper(t, mapping.Options{Webhook: webhook, Personal: mapping.Personal{Fields: actions{field: mapping.Drop}}})
+			for u, keeps := range want {
+				event := []byte(`{"event_type":"t","user":` + u + `}`)
+				require.Equal(t, keeps, m.Keeps(event), "%v %s %s", webhook, field, event)
+				var batch currents.Batch
+				require.NoError(t, batch.ScanEvent(m.Append(nil, event, "")))
+				if webhook && keeps && u != none {
+					require.Empty(t, batch.Events[0].WebhookProblem())
+				}
+			}
+			require.True(t, m.Keeps([]byte(`5`)))
+			require.True(t, m.Keeps([]byte(`{"user`)))
+		}
+	}
+	m := newMapper(t, mapping.Options{Filter: mapping.Filter{Deny: []string{"t"}}, Personal: mapping.Personal{Fields: actions{"user.user_id": mapping.Drop}}})
+	require.False(t, m.Keeps([]byte(`{"event_type":"t","user":`+both+`}`)))
+	require.True(t, m.Keeps([]byte(`{"event_type":"s","user":`+both+`}`)))
+	require.False(t, m.Keeps([]byte(`{"event_type":"s","user":`+user+`}`)))
+}
