@@ -113,8 +113,11 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed
 	}
 	defer into.small.give(unpackerSize)
 	unpacked, err := in.unpackers.get(from)
-	if err == io.EOF { // no byte at all: an empty body, packed or not
+	if err == io.EOF && from.left == in.cfg.MaxBody { // no byte at all: an empty body, packed or not
 		return in.buffers.get(0, into)
+	}
+	if err == io.EOF { // some headers that are cut short end so
+		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		return nil, in.broken(from, err)

@@ -3,6 +3,8 @@ package intake_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,4 +71,83 @@ func Example() {
 	// 200 OK
 	// 401 Unauthorized
 	// the reason is always no_external_user_id
+}
+
+// Reload changes connectors and tokens while requests come in: here a token is
+// rotated, first beside the old one, then without it.
+func ExampleIntake_Reload() {
+	connector := intake.Connector{Name: "brand-a", Tokens: []string{"old"}, Queue: printer{}}
+	in, err := intake.New(intake.Config{Connectors: []intake.Connector{connector}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	probe := func(token string) int {
+		w := httptest.NewRecorder()
+		req := httptest.NewRequest(http.MethodPost, "/currents", strings.NewReader(`{"events":[]}`))
+		req.Header.Set("Authorization", "Bearer "+token)
+		in.ServeHTTP(w, req)
+		return w.Code
+	}
+	for _, tokens := range [][]string{{"old"}, {"old", "new"}, {"new"}} {
+		connector.Tokens = tokens
+		if err := in.Reload([]intake.Connector{connector}); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(tokens, probe("old"), probe("new"))
+	}
+
+	// Output:
+	// [old] 200 401
+	// [old new] 200 200
+	// [new] 401 200
+}
+
+// Listen bounds the connections and serves TLS, if it is given certificates.
+func ExampleListen() {
+	in, err := intake.New(intake.Config{Connectors: []intake.Connector{{Name: "brand-a", Queue: printer{}}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := in.Server()
+	go func() { _ = server.Serve(intake.Listen(ln, 100, nil)) }()
+	defer server.Close()
+
+	resp, err := http.Post("http://"+ln.Addr().String()+"/currents", "application/json", strings.NewReader(`{"events":[]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+
+	// Output:
+	// 200 OK
+}
+
+// NewCertificates reads a certificate that is renewed under the same name.
+func ExampleNewCertificates() {
+	var certs *intake.Certificates
+	certs, err := intake.NewCertificates("/etc/bridge/missing.crt", "/etc/bridge/missing.key", slog.Default())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ln, err := net.Listen("tcp", ":8443")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ln = intake.Listen(ln, 0, certs) // or tls.NewListener(ln, certs.TLS())
+	defer ln.Close()
+
+	// Output:
+	// read the certificate: open /etc/bridge/missing.crt: no such file or directory
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -123,6 +124,9 @@ func startWith(t *testing.T, cfg Config, change func(*http.Server)) *bench {
 	b.Intake = in
 	server := in.Server()
 	change(server)
+	t.Cleanup(func() { // once the server is closed; the next test may measure memory
+		require.Eventually(t, func() bool { return in.requests.taken() == 0 }, 10*time.Second, time.Millisecond)
+	})
 	b.url = serve(t, server, func(ln net.Listener) net.Listener { return ln })
 	b.addr = strings.TrimPrefix(b.url, "http://")
 	return b

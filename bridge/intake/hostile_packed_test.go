@@ -70,6 +70,8 @@ func TestHostilePacking(t *testing.T) {
 		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
 		{"cut in the middle", zipped(good)[:len(zipped(good))/2], "", 400, "Content-Encoding: gzip"},
 		{"a wrong length", zipped(good)[:len(zipped(good))-1] + "\x01", "", 400, "Content-Encoding: gzip"},
+		{"cut in the name in its header", zippedWith(t, 100, good)[:50], "", 400, "Content-Encoding: gzip"},
+		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
 		{"a long name in its header", zippedWith(t, 1<<20, good), "", 400, "Content-Encoding: gzip"},
 		{"zlib", "\x78\x9c\x03\x00\x00\x00\x00\x01", "", 400, "Content-Encoding: gzip"},
 		{"blocks with nothing in them, 15 MB", emptyBlocks(t, 3<<20), "", 400, "Content-Encoding: gzip"},

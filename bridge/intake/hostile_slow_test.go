@@ -48,9 +48,9 @@ func TestSlowSenders(t *testing.T) {
 		{"a chunk's size", head + "Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("0", 1000), []int{408}},
 		{"a packed body", head + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + packed[:5], packed[5:] + strings.Repeat("x", 1000), []int{408}},
 		{"a body after a good one", post("", batch()) + head + "Content-Length: 10000\r\n\r\n", good, []int{200, 408}},
-		{"headers", "POST /currents HTTP/1.1\r\n", strings.Repeat("X: x\r\n", 1000), []int{400}},
-		{"the request line", "", strings.Repeat("P", 1000), []int{400}},
-		{"headers after a good batch", post("", batch()) + "POST", strings.Repeat(" ", 1000), []int{200, 400}},
+		{"headers", "POST /currents HTTP/1.1\r\n", strings.Repeat("X: x\r\n", 1000), []int{}},
+		{"the request line", "", strings.Repeat("P", 1000), []int{}},
+		{"headers after a good batch", post("", batch()) + "POST", strings.Repeat(" ", 1000), []int{200}},
 		{"nothing at all", "", "", []int{}},
 	}
 	for _, tt := range tests {
@@ -67,7 +67,13 @@ func TestSlowSenders(t *testing.T) {
 			drip(t, conn, tt.rest, 1, 10*time.Millisecond)
 			got := answersOn(t, conn)
 			require.Less(t, time.Since(began), 5*time.Second)
-			require.Equal(t, tt.statuses, statuses(got))
+			// Who is slow before the body may see net/http's 400, or only
+			// the end of the connection.
+			codes := statuses(got)
+			if n := len(codes); n > 0 && codes[n-1] == 400 {
+				codes = codes[:n-1]
+			}
+			require.Equal(t, tt.statuses, codes)
 			for _, r := range got {
 				if r.status == 408 {
 					require.Contains(t, r.body, "send it again")

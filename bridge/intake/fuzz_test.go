@@ -1,0 +1,242 @@
+package intake
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/stretchr/testify/require"
+)
+
+// fuzzed is a small Intake with one connector and its queue.
+func fuzzed(t testing.TB) (*Intake, *shelf) {
+	q := &shelf{}
+	in, err := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: q}}, MaxBody: 1 << 16, MaxEvents: 100})
+	require.NoError(t, err)
+	return in, q
+}
+
+// FuzzIntakeBody sends any body with any headers to the handler. The answer is
+// one that Braze is meant to get, agrees with encoding/json about what is JSON,
+// and exactly what it acknowledges is stored, as it came.
+func FuzzIntakeBody(f *testing.F) {
+	for _, body := range []string{
+		"", " ", "{}", "null", oneEvent, `{"events":[]}`, `{"events":[null,{}]}`, `{"events":[1],"events":[2,3]}`, `{"events":{}}`,
+		"\ufeff{}", `{"events":["\ud800\u0000"]}`, "{\"events\":[\"\xff\"]}", `{"events":[1e999999,01]}`, `{"events":[[[[{}]]]]}`,
+	} {
+		f.Add([]byte(body), "", "Bearer secret", "1")
+		f.Add([]byte(zipped(body)), "gzip", "Bearer secret", "2")
+	}
+	f.Add([]byte(oneEvent), "br", "Bearer secret", "")
+	f.Add([]byte(oneEvent), "", "Bearer wrong", "")
+	f.Add(bytes.Repeat([]byte(" "), 1<<16+1), "identity", "bearer secret", "")
+	in, q := fuzzed(f)
+	f.Fuzz(func(t *testing.T, body []byte, encoding, authorization, version string) {
+		q.mu.Lock()
+		q.batches = nil
+		q.mu.Unlock()
+		req := httptest.NewRequest(http.MethodPost, "/currents", bytes.NewReader(body))
+		req.Header["Content-Encoding"] = []string{encoding}
+		req.Header["Authorization"] = []string{authorization}
+		req.Header["Braze-Currents-Version"] = []string{version}
+		w := httptest.NewRecorder()
+		in.ServeHTTP(w, req)
+
+		if !strings.HasPrefix(strings.ToLower(authorization), "bearer ") || strings.Trim(authorization[7:], " \t") != "secret" {
+			require.Equal(t, 401, w.Code)
+		} else if packed, ok := encodingOf(encoding); !ok {
+			require.Equal(t, 415, w.Code)
+		} else {
+			plain, whole := unzipped(body, packed)
+			if bytes.Count(plain, []byte("["))+bytes.Count(plain, []byte("{")) > 9000 {
+				return // encoding/json stops at a depth of 10,000
+			}
+			require.Equal(t, expected(plain, whole), w.Code, w.Body)
+			if w.Code == http.StatusOK {
+				requireStored(t, q, plain, w.Body.Bytes())
+			}
+		}
+		if w.Code != http.StatusOK {
+			require.Empty(t, q.batches)
+			require.True(t, strings.HasPrefix(w.Body.String(), `{"error":"`))
+		}
+		require.Zero(t, in.requests.taken()+in.appends.taken()+int64(in.buffers.inUse()))
+	})
+}
+
+func encodingOf(value string) (packed, ok bool) {
+	value = strings.ToLower(strings.TrimSpace(value))
+	packed = value == "gzip" || value == "x-gzip"
+	return packed, packed || value == "" || value == "identity"
+}
+
+// unzipped returns what a body holds, up to a byte more than may be, and
+// whether that is all of it.
+func unzipped(body []byte, packed bool) (plain []byte, whole bool) {
+	if !packed || len(body) == 0 || len(body) > 1<<16 {
+		return body, true
+	}
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, false
+	}
+	plain, err = io.ReadAll(io.LimitReader(r, 1<<16+1))
+	return plain, err == nil
+}
+
+// expected says what the answer to a body must be, by encoding/json.
+func expected(plain []byte, whole bool) int {
+	if len(plain) > 1<<16 {
+		return 413
+	}
+	if !whole {
+		return 400
+	}
+	if len(bytes.Trim(plain, " \t\r\n")) == 0 {
+		return 200
+	}
+	var top map[string]json.RawMessage
+	var events []json.RawMessage
+	if json.Unmarshal(plain, &top) != nil || !bytes.HasPrefix(top["events"], []byte("[")) || json.Unmarshal(top["events"], &events) != nil {
+		return 400
+	}
+	if len(events) > 100 {
+		return 413
+	}
+	return 200
+}
+
+// requireStored checks that the events of an answer are those stored.
+func requireStored(t *testing.T, q *shelf, plain, answer []byte) {
+	t.Helper()
+	var told struct{ Accepted, Duplicates int }
+	require.NoError(t, json.Unmarshal(answer, &told))
+	var want struct {
+		Events []json.RawMessage `json:"events"`
+	}
+	var top map[string]json.RawMessage
+	if json.Unmarshal(plain, &top) == nil { // a struct would take Events for events
+		require.NoError(t, json.Unmarshal(top["events"], &want.Events))
+	}
+	require.Equal(t, len(want.Events), told.Accepted+told.Duplicates)
+	if len(want.Events) == 0 {
+		require.Empty(t, q.batches)
+		return
+	}
+	require.Len(t, q.batches, 1)
+	require.Equal(t, string(plain), string(q.batches[0].Body))
+	for i, item := range q.batches[0].Items {
+		require.Equal(t, string(want.Events[i]), string(plain[item.Start:item.End]))
+	}
+}
+
+// FuzzRawRequest sends any bytes to the server over a connection. Whatever
+// comes, the server answers what HTTP knows, ends in time, and serves the next;
+// what it acknowledged is what is stored.
+func FuzzRawRequest(f *testing.F) {
+	for _, text := range []string{
+		"", "\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", post("", oneEvent), post("", oneEvent) + post("", "{}"),
+		postChunked("", oneEvent), postChunked("Content-Encoding: gzip\r\n", zipped(oneEvent)), post("Expect: 100-continue\r\n", oneEvent),
+		post("Transfer-Encoding: chunked\r\n", "5\r\n{\r\n0\r\n\r\n"), "POST /v1/webhook?writeKey=secret HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "POST http://x/currents/a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		synctest.Test(t, func(t *testing.T) { // whoever waits in vain does so in no time
+			in, q := fuzzed(t)
+			conns := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+			server := in.Server()
+			served := make(chan error, 1)
+			go func() { served <- server.Serve(Listen(conns, 10, nil)) }()
+			began := time.Now()
+			told := 0
+			for _, answer := range exchange(t, conns, text) {
+				require.Contains(t, []int{100, 200, 400, 401, 404, 405, 408, 411, 413, 415, 417, 431, 501, 503, 505}, answer.status)
+				told += acknowledged(t, answer)
+			}
+			require.Less(t, time.Since(began), 10*time.Minute)
+			next := exchange(t, conns, []byte(post("Connection: close\r\n", oneEvent)))
+			require.Equal(t, []int{200}, statuses(next))
+			told += acknowledged(t, next[0])
+
+			require.NoError(t, server.Close())
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+			synctest.Wait()
+			stored := 0
+			for _, b := range q.batches {
+				stored += len(b.Items)
+			}
+			require.LessOrEqual(t, told, stored)
+			if !bytes.Contains(text, []byte("HEAD ")) { // its answer has no body, so those behind it are not understood here
+				require.Equal(t, told, stored)
+			}
+			require.Zero(t, in.requests.taken()+in.appends.taken()+int64(in.buffers.inUse()))
+		})
+	})
+}
+
+// acknowledged returns how many events an answer says are stored.
+func acknowledged(t *testing.T, answer reply) int {
+	t.Helper()
+	if answer.status != http.StatusOK {
+		return 0
+	}
+	var told struct{ Accepted, Duplicates int }
+	require.NoError(t, json.Unmarshal([]byte(answer.body), &told))
+	return told.Accepted + told.Duplicates
+}
+
+// exchange sends text over a connection and returns all answers to it.
+func exchange(t *testing.T, to *pipes, text []byte) []reply {
+	t.Helper()
+	client, server := net.Pipe()
+	defer client.Close()
+	to.conns <- server
+	go func() { _, _ = client.Write(text) }()
+	var got []reply
+	for in := bufio.NewReader(client); ; {
+		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
+		if err != nil {
+			return got
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return got
+		}
+		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
+	}
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
