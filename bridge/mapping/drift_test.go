@@ -72,6 +72,8 @@ func TestDrift(t *testing.T) {
 		"properties":          {open(``, `,"b":1,"new\u005ffield":null,"a":{"c":1}`, ``), []string{typ + "properties.a=1", typ + "properties.b=1", typ + "properties.new_field=1"}},
 		"moved of others":     {open(``, `,"to_phone_number":1`, ``), []string{typ + "properties.to_phone_number=1"}},
 		"type last":           {`{"properties":{"x":1,"email_address":2},"user":{"y":1},"event_type":"users.messages.email.Open"}`, []string{typ + "properties.x=1", typ + "user.y=1"}},
+		"type between":        {`{"properties":{"x":1},"event_type":"users.UserOrphan","user":{"user_id":"u"}}`, []string{"users.UserOrphan|properties.x=1"}},
+		"type behind user":    {`{"user":{"device_id":1},"event_type":"users.UserDeleteRequest","properties":{"app_group_id":"u"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
 		"type last, known":    {`{"properties":{"email_address":2},"user":{"user_id":1},"event_type":"users.messages.email.Open"}`, nil},
 		"type twice":          {`{"event_type":"new","properties":{"app_id":1,"x":2},"event_type":"users.UserOrphan"}`, []string{"users.UserOrphan|properties.x=1"}},
 		"type":                {`{"event_type":"users.messages.pigeon.Send","id":"i","user":{"x":1},"properties":{"y":1},"z":1}`, []string{"users.messages.pigeon.Send|=1", "users.messages.pigeon.Send|z=1"}},
