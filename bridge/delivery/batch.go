@@ -3,6 +3,7 @@ package delivery
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -14,6 +15,8 @@ type event struct {
 	index int
 	raw   []byte
 	id    string // messageId where the event has none
+
+	received time.Time
 }
 
 // span is a run of a worker's events, from first up to but not including end.
@@ -33,6 +36,7 @@ func (s span) halves() (span, span) {
 type batch struct {
 	mode      Mode
 	mapper    Mapper
+	wants     func(event []byte) bool // beside Mapper.Keeps; nil: all
 	maxEvents int
 	maxBody   int
 
@@ -42,7 +46,7 @@ type batch struct {
 	body   []byte // of the span packed last
 
 	scan  currents.Batch
-	alone []byte // one event as a body of its own, to be scanned
+	alone []byte // one event as it would be sent, to be scanned
 }
 
 // load takes the events of the records, oldest first.
@@ -50,7 +54,7 @@ func (b *batch) load(records []*queue.Record) {
 	b.events = b.events[:0]
 	for _, r := range records {
 		for _, e := range r.Events {
-			b.events = append(b.events, event{seq: r.Seq, index: e.Index, raw: e.Raw})
+			b.events = append(b.events, event{seq: r.Seq, index: e.Index, raw: e.Raw, received: r.ReceivedAt})
 		}
 	}
 	if b.mode == Events {
@@ -78,33 +82,38 @@ func (b *batch) nameEvents(records []*queue.Record) {
 	}
 }
 
-// sift takes out what RudderStack would lose without a word or what cannot be
-// mapped, and returns it for the dead letters. Intake has done that already,
-// but for the mode of that day: the connector's mode may have been changed
-// since, and replayed dead letters do not pass intake again.
-func (b *batch) sift() []queue.DeadEvent {
-	var dead []queue.DeadEvent
+// sift takes out what is not to be sent: what the connector's filter keeps
+// back, and for the dead letters what RudderStack would lose without a word or
+// what cannot be mapped. Intake has looked already, but by the rules and the
+// mode of that day: they may have been changed since, and replayed dead letters
+// do not pass intake again.
+func (b *batch) sift() (filtered []queue.Span, dead []queue.DeadEvent) {
 	b.events = slices.DeleteFunc(b.events, func(e event) bool {
-		reason := b.problem(e.raw)
+		reason := currents.NotAnObject
+		if len(e.raw) > 0 && e.raw[0] == '{' {
+			if b.wants != nil && !b.wants(e.raw) || !b.mapper.Keeps(e.raw) {
+				filtered = appendSpan(filtered, e)
+				return true
+			}
+			reason = b.problem(e)
+		}
 		if reason != "" {
 			dead = append(dead, queue.DeadEvent{Seq: e.seq, Index: e.index, Reason: string(reason)})
 		}
 		return reason != ""
 	})
-	return dead
+	return filtered, dead
 }
 
 // problem is the reason not to send an event. For the mode Events it looks no
-// closer than it must: /v1/batch drops nothing silently.
-func (b *batch) problem(raw []byte) currents.Reason {
+// closer: /v1/batch drops nothing silently. For Webhook it looks at the event
+// as it would be sent, since the mapper may have taken an id out of it.
+func (b *batch) problem(e event) currents.Reason {
 	if b.mode == Events {
-		if len(raw) == 0 || raw[0] != '{' {
-			return currents.NotAnObject
-		}
 		return ""
 	}
-	b.alone = append(append(append(b.alone[:0], `{"events":[`...), raw...), `]}`...)
-	if err := b.scan.Scan(b.alone); err != nil || len(b.scan.Events) != 1 {
+	b.alone = b.mapper.Append(b.alone[:0], e.raw, e.id)
+	if err := b.scan.ScanEvent(b.alone); err != nil {
 		return currents.NotAnObject
 	}
 	return b.scan.Events[0].WebhookProblem()
@@ -155,11 +164,17 @@ func (b *batch) pack(s span) span {
 func (b *batch) settlement(s span, into []queue.Span) []queue.Span {
 	into = into[:0]
 	for _, e := range b.events[s.first:s.end] {
-		if n := len(into) - 1; n >= 0 && into[n].Seq == e.seq && into[n].Last+1 == e.index {
-			into[n].Last = e.index
-			continue
-		}
-		into = append(into, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
+		into = appendSpan(into, e)
 	}
 	return into
+}
+
+// appendSpan adds an event to the last run where it follows it, else as a run
+// of its own.
+func appendSpan(spans []queue.Span, e event) []queue.Span {
+	if n := len(spans) - 1; n >= 0 && spans[n].Seq == e.seq && spans[n].Last+1 == e.index {
+		spans[n].Last = e.index
+		return spans
+	}
+	return append(spans, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -117,16 +118,18 @@ type Config struct {
 	// Replays, where it is not nil, is asked for history to be sent again, beside
 	// what is pending and within the same limits.
 	Replays Replays
-	// RequestsPerSecond bounds the POSTs that begin in a second; 0: no limit.
+	// RequestsPerSecond bounds the POSTs that begin in a second, evenly spread;
+	// halves and probes count. 0: no limit.
 	RequestsPerSecond float64
 	// Gzip packs bodies where the destination's /version lists
-	// gzip-req-payload; GzipOff never does.
+	// gzip-req-payload; GzipOff never does. MaxBody is the size before packing,
+	// as RudderStack's own limit is.
 	Gzip Gzip
 	// RootCAs verify the destination's certificate; nil: the system's. It is
 	// for the default Transport.
 	RootCAs *x509.CertPool
 
-	Transport http.RoundTripper // default NewTransport(Concurrency)
+	Transport http.RoundTripper // default NewTransport with RootCAs
 	Random    func() float64    // jitter, from 0 up to 1; safe for concurrent use; default math/rand
 	Logger    *slog.Logger      // default slog.Default()
 	Observer  Observer          // default none
@@ -136,6 +139,7 @@ type Config struct {
 // field that is wrong.
 func (c Config) withDefaults() (Config, error) {
 	fill(&c.Mode, Events)
+	fill(&c.Gzip, GzipAuto)
 	fill(&c.Concurrency, DefaultConcurrency)
 	fill(&c.MaxEvents, DefaultMaxEvents)
 	fill(&c.Timeout, DefaultTimeout)
@@ -183,17 +187,19 @@ func (c Config) problems() []error {
 	wrong(c.MaxEvents < 0, "events a POST are negative")
 	wrong(c.MaxBody < 0, "bytes a POST are negative")
 	wrong(c.MaxAnswer < 0, "bytes of an answer are negative")
+	wrong(c.Gzip != GzipAuto && c.Gzip != GzipOff, "gzip %q is neither %q nor %q", c.Gzip, GzipAuto, GzipOff)
+	wrong(!(c.RequestsPerSecond >= 0) || math.IsInf(c.RequestsPerSecond, 0), "requests a second: %g is no rate", c.RequestsPerSecond)
 	wrong(c.Timeout < 0, "time-out is negative")
 	wrong(c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff, "backoff from %s to %s", c.MinBackoff, c.MaxBackoff)
 	wrong(c.ProbeInterval < 0 || c.ProbeInterval > maxProbeInterval, "probe interval %s is not within %s", c.ProbeInterval, maxProbeInterval)
-	if _, err := c.endpoint(); err != nil {
+	if _, err := c.base(); err != nil {
 		found = append(found, err)
 	}
 	return found
 }
 
-// endpoint returns the URL that POSTs go to, without the write key.
-func (c Config) endpoint() (*url.URL, error) {
+// base returns the URL of RudderStack's data plane.
+func (c Config) base() (*url.URL, error) {
 	base, err := url.Parse(c.URL)
 	if err != nil {
 		// Without url.Error's own words, which repeat the URL and what may be secret in it.
@@ -211,31 +217,47 @@ func (c Config) endpoint() (*url.URL, error) {
 	if base.Path == "" {
 		base.Path = "/" // else JoinPath makes a relative path
 	}
-	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.
-	if c.Mode == Webhook {
-		return base.JoinPath("v1", "webhook"), nil
-	}
-	return base.JoinPath("v1", "batch"), nil
+	return base, nil
 }
 
 // request returns the request that all POSTs are cloned from.
 func (c Config) request() (*http.Request, error) {
-	target, err := c.endpoint()
+	base, err := c.base()
 	if err != nil {
 		return nil, err
 	}
 	header := http.Header{
 		"Content-Type": {"application/json"},
-		"User-Agent":   {"currentsbridge"},
+		"User-Agent":   {userAgent},
 	}
+	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.
+	target := base.JoinPath("v1", "batch")
 	if c.Mode == Webhook {
+		target = base.JoinPath("v1", "webhook")
 		target.RawQuery = url.Values{"writeKey": {c.WriteKey}}.Encode()
 	} else {
 		// The write key is the user name; the password is empty.
 		header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(c.WriteKey+":"))}
 	}
+	return newRequest(http.MethodPost, target, header), nil
+}
+
+// versionRequest returns the request that asks the destination what it can. It
+// has no write key: /version answers anyone.
+func (c Config) versionRequest() (*http.Request, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
+	return newRequest(http.MethodGet, base.JoinPath("version"), header), nil
+}
+
+const userAgent = "currentsbridge"
+
+func newRequest(method string, target *url.URL, header http.Header) *http.Request {
 	return &http.Request{
-		Method: http.MethodPost, URL: target, Host: target.Host, Header: header,
+		Method: method, URL: target, Host: target.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}, nil
+	}
 }

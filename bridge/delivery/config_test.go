@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -28,20 +29,27 @@ func TestConfigDefaults(t *testing.T) {
 
 func TestConfigMistakesAreAllNamed(t *testing.T) {
 	_, err := New(Config{Mode: "both", Concurrency: -1, MaxEvents: -1, MaxBody: -1, MaxAnswer: -1,
-		Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, ProbeInterval: time.Hour})
+		Gzip: "maybe", RequestsPerSecond: -1, Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, ProbeInterval: time.Hour})
 	for _, words := range []string{
 		"no queue", `mode "both"`, "no write key", "concurrency", "events a POST", "bytes a POST", "bytes of an answer",
+		`gzip "maybe"`, "requests a second",
 		"time-out", "backoff from 1m0s to 1s", "probe interval 1h0m0s", "URL is not",
 	} {
 		require.ErrorContains(t, err, words)
 	}
 	c := goodConfig()
-	c.Mapper = nil
-	_, err = New(c)
-	require.EqualError(t, err, `delivery: mode "events" needs a mapper`)
-	c.Mode = Webhook
-	_, err = New(c)
-	require.NoError(t, err)
+	for _, c.Mode = range []Mode{Events, Webhook} {
+		c.Mapper = nil
+		_, err = New(c)
+		require.EqualError(t, err, "delivery: no mapper")
+		c.Mapper = testMapper{}
+		_, err = New(c)
+		require.NoError(t, err)
+	}
+	for _, c.RequestsPerSecond = range []float64{-1, math.NaN(), math.Inf(1)} {
+		_, err = New(c)
+		require.ErrorContains(t, err, "requests a second")
+	}
 	c.WriteKey = "a:b"
 	_, err = New(c)
 	require.ErrorContains(t, err, "colon")

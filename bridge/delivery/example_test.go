@@ -19,12 +19,14 @@ import (
 // One batch of Braze waits in a queue; the Sender brings it to RudderStack.
 func ExampleSender() {
 	got := make(chan string, 1)
-	rudder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	gateway := http.NewServeMux()
+	gateway.HandleFunc("POST /v1/batch", func(w http.ResponseWriter, r *http.Request) {
 		key, _, _ := r.BasicAuth()
 		body, _ := io.ReadAll(r.Body)
 		got <- fmt.Sprintf("POST %s with key %s\n%s", r.URL.Path, key, body)
 		_, _ = io.WriteString(w, "ok")
-	}))
+	})
+	rudder := httptest.NewServer(gateway)
 	defer rudder.Close()
 
 	q, closeQueue, err := queueWith(`{"id":"e1","event_type":"users.behaviors.app.SessionStart","user":{"external_user_id":"ada"}}`)
@@ -66,6 +68,11 @@ func (metrics) Posted(p delivery.Post) {
 	fmt.Println("POST:", p.Class, p.Status, "events:", p.Events, "halved:", p.Halved, "dead:", p.Dead == delivery.ReasonRefused)
 }
 
+func (metrics) Began(int)               {}
+func (metrics) Ended(int)               {}
+func (metrics) Delivered(time.Duration) {}
+func (metrics) GzipChanged(bool)        {}
+
 func (m metrics) StateChanged(s delivery.State) { m.paused <- s }
 
 // A wrong write key pauses the destination; nothing is lost, and a try every
@@ -82,10 +89,15 @@ func ExampleObserver() {
 	}
 	defer closeQueue()
 
+	mapper, err := mapping.New(mapping.Options{Webhook: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	m := metrics{paused: make(chan delivery.State, 1)}
 	sender, err := delivery.New(delivery.Config{
 		Queue:         q,
-		Mapper:        mapping.Plain(), // never asked: the key is refused
+		Mapper:        mapper,
 		URL:           rudder.URL,
 		WriteKey:      "wkBraze",
 		Mode:          delivery.Webhook,

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -48,15 +49,22 @@ func (g *gate) enter(ctx context.Context, c contender) (ticket, error) {
 	return ticket{}, ctx.Err()
 }
 
-// leave reports what came of a try. It returns the batch's own wait, for the
+// leave reports what came of a try and notes the batch's own wait in c, for the
 // next enter.
-func (g *gate) leave(t ticket, o outcome) (again time.Time, round uint64) {
+func (g *gate) leave(t ticket, o outcome, c *contender) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	again = g.pacer.report(t, o)
-	round = g.pacer.round
+	c.again = g.pacer.report(t, o)
+	c.round, c.resumes = g.pacer.round, g.pacer.resumes
 	g.dispatch()
-	return again, round
+}
+
+// resume ends all waits that are under way.
+func (g *gate) resume() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pacer.resume(time.Now())
+	g.dispatch()
 }
 
 // abandon gives a ticket back whose try was cut off by shutdown.
@@ -90,7 +98,7 @@ func (g *gate) dispatch() {
 		if i >= 0 {
 			ch := g.granted[i]
 			g.remove(i)
-			ch <- g.pacer.grant()
+			ch <- g.pacer.grant(now)
 			continue
 		}
 		if !next.IsZero() {
@@ -113,7 +121,7 @@ func (g *gate) wakeIn(d time.Duration) {
 }
 
 func (g *gate) remove(i int) {
-	last := len(g.waiting) - 1
-	g.waiting[i], g.granted[i] = g.waiting[last], g.granted[last]
-	g.waiting, g.granted = g.waiting[:last], g.granted[:last]
+	// The order in which they came is kept: it is that of their turns.
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	g.granted = slices.Delete(g.granted, i, i+1)
 }

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,6 +30,9 @@ type rudder struct {
 	most  int // of those at once
 
 	openEvents, mostEvents int
+
+	version reply           // to GET /version
+	asked   []*http.Request // these
 }
 
 // posted is a POST as it came.
@@ -38,7 +43,8 @@ type posted struct {
 	bytes  int
 	header http.Header
 	url    string
-	body   []byte
+	body   []byte // unpacked
+	packed bool
 	reply  reply
 }
 
@@ -53,15 +59,29 @@ type reply struct {
 }
 
 func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		r.mu.Lock()
+		r.asked = append(r.asked, req)
+		answer := r.version
+		r.mu.Unlock()
+		return answer.send(req)
+	}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return nil, err
 	}
 	defer req.Body.Close()
-	p := posted{
-		at: time.Now(), ids: idsOf(body), bytes: len(body), body: body,
-		header: req.Header, url: req.URL.String(),
+	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
+	if p.packed = req.Header.Get("Content-Encoding") == "gzip"; p.packed {
+		unpacker, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		if body, err = io.ReadAll(unpacker); err != nil {
+			return nil, err
+		}
 	}
+	p.body, p.ids = body, idsOf(body)
 	r.mu.Lock()
 	p.n = len(r.posts)
 	r.posts = append(r.posts, p)
@@ -222,7 +242,7 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	if change != nil {
 		change(&config)
 	}
-	if config.Mode == Webhook {
+	if _, own := config.Mapper.(testMapper); own && config.Mode == Webhook {
 		config.Mapper = asTheyAre{}
 	}
 	sender, err := New(config)
@@ -241,6 +261,8 @@ func (b *testBench) finish(t *testing.T) {
 	require.NoError(t, <-b.ended)
 	require.Empty(t, b.queue.broken)
 	require.Zero(t, b.queue.out, "every record was released")
+	require.Zero(t, b.seen.requests, "every POST that began has ended")
+	require.Zero(t, b.seen.events)
 }
 
 // settledWithin waits until nothing is pending; time is the bubble's.
@@ -268,12 +290,29 @@ type seen struct {
 	mu     sync.Mutex
 	posts  []Post
 	states []State
+
+	requests, events, begun int // in flight now, and ever
+	gzip                    []bool
+	latencies               []time.Duration
 }
 
 func (s *seen) Posted(p Post) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.posts = append(s.posts, p)
+}
+
+func (s *seen) Began(events int)    { s.change(func() { s.requests++; s.events += events; s.begun++ }) }
+func (s *seen) Ended(events int)    { s.change(func() { s.requests--; s.events -= events }) }
+func (s *seen) GzipChanged(on bool) { s.change(func() { s.gzip = append(s.gzip, on) }) }
+func (s *seen) Delivered(latency time.Duration) {
+	s.change(func() { s.latencies = append(s.latencies, latency) })
+}
+
+func (s *seen) change(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
 }
 
 func (s *seen) StateChanged(state State) {

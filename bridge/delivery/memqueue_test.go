@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -21,6 +22,10 @@ type memQueue struct {
 	broken  []string     // how the contract was broken
 	out     int          // events handed out without an outcome now
 	maxOut  int
+
+	replay  queue.Replay
+	groups  []queue.ReplayProgress // each SettleReplay
+	fetched []int                  // events of each FetchReplay
 }
 
 type memRecord struct {
@@ -28,6 +33,8 @@ type memRecord struct {
 	events [][]byte
 	fates  []queue.Fate
 	held   bool
+
+	received time.Time
 }
 
 func newMemQueue() *memQueue { return &memQueue{changed: make(chan struct{})} }
@@ -36,7 +43,7 @@ func newMemQueue() *memQueue { return &memQueue{changed: make(chan struct{})} }
 func (q *memQueue) put(events ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := &memRecord{seq: uint64(len(q.records) + 1), fates: make([]queue.Fate, len(events))}
+	r := &memRecord{seq: uint64(len(q.records) + 1), fates: make([]queue.Fate, len(events)), received: time.Now()}
 	for _, e := range events {
 		r.events = append(r.events, []byte(e))
 	}
@@ -75,7 +82,7 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 		if r.held || !slices.Contains(r.fates, queue.Pending) {
 			continue
 		}
-		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq)}
+		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
 		size := 0
 		for i, raw := range r.events {
 			if r.fates[i] == queue.Pending {
@@ -110,6 +117,11 @@ func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {
 	for _, span := range s.Delivered {
 		for i := span.First; i <= span.Last; i++ {
 			q.set(span.Seq, i, queue.Delivered)
+		}
+	}
+	for _, span := range s.Filtered {
+		for i := span.First; i <= span.Last; i++ {
+			q.set(span.Seq, i, queue.Filtered)
 		}
 	}
 	for _, d := range s.Dead {
@@ -166,9 +178,9 @@ func (q *memQueue) restart() *memQueue {
 	defer q.mu.Unlock()
 	again := newMemQueue()
 	for _, r := range q.records {
-		again.records = append(again.records, &memRecord{seq: r.seq, events: r.events, fates: slices.Clone(r.fates)})
+		again.records = append(again.records, &memRecord{seq: r.seq, events: r.events, fates: slices.Clone(r.fates), received: r.received})
 	}
-	again.dead = slices.Clone(q.dead)
+	again.dead, again.replay = slices.Clone(q.dead), q.replay
 	return again
 }
 
@@ -185,4 +197,92 @@ func (q *memQueue) count(fate queue.Fate) int {
 		}
 	}
 	return n
+}
+
+// order starts a replay of everything.
+func (q *memQueue) order(order queue.ReplayOrder) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.replay = queue.Replay{Number: q.replay.Number + 1, Order: order, StartedAt: time.Now(), Next: 1}
+	q.poke()
+}
+
+func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return queue.Replay{}, nil, err
+		}
+		q.mu.Lock()
+		replay, changed := q.replay, q.changed
+		var got []*queue.Record
+		if replay.Active() {
+			got = q.history(replay.Next, limit)
+		}
+		q.mu.Unlock()
+		if replay.Active() {
+			return replay, got, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (q *memQueue) history(next uint64, limit queue.Limit) []*queue.Record {
+	var got []*queue.Record
+	events := 0
+	for _, r := range q.records {
+		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
+		for i, raw := range r.events {
+			if r.seq >= next && r.fates[i] == queue.Delivered {
+				out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
+			}
+		}
+		if len(out.Events) == 0 {
+			continue
+		}
+		if events += len(out.Events); events > limit.Events && len(got) > 0 {
+			break
+		}
+		got = append(got, out)
+	}
+	q.fetched = append(q.fetched, min(events, limit.Events))
+	return got
+}
+
+func (q *memQueue) SettleReplay(ctx context.Context, p queue.ReplayProgress) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fail != nil {
+		if err := q.fail(); err != nil {
+			return err
+		}
+	}
+	q.groups = append(q.groups, p)
+	if p.Number != q.replay.Number || !q.replay.Active() {
+		return nil
+	}
+	if p.Next < q.replay.Next {
+		q.broken = append(q.broken, fmt.Sprintf("replay went back from %d to %d", q.replay.Next, p.Next))
+	}
+	q.replay.Next = p.Next
+	q.replay.Replayed += p.Replayed
+	q.replay.Refused += p.Refused
+	q.replay.Skipped += p.Skipped
+	if p.End {
+		q.replay.EndedAt = time.Now()
+	}
+	q.poke()
+	return nil
+}
+
+// replayed returns the replay as it is now.
+func (q *memQueue) replayed() queue.Replay {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.replay
 }

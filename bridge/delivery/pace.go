@@ -10,6 +10,7 @@ const breakAfter = 3
 type pacing struct {
 	min, max time.Duration  // bounds of the backoff
 	pause    time.Duration  // between tries of a paused destination
+	every    time.Duration  // between the beginnings of two tries; 0: no limit
 	random   func() float64 // from 0 up to 1
 }
 
@@ -39,6 +40,7 @@ type outcome struct {
 type ticket struct {
 	round uint64
 	probe bool // the one try that is allowed while the breaker is open
+	well  bool // nothing was wrong with the destination when it was given
 }
 
 // pacer is the breaker and the state of one destination. It is plain
@@ -55,11 +57,14 @@ type pacer struct {
 	probing bool      // a probe is under way
 	next    time.Time // while open: no probe before
 	floor   time.Time // Retry-After: no try before
+	slot    time.Time // requests a second: no try before
 	fails   int       // in a row
 	probes  int       // since it opened
 	// round counts openings and closings. What was begun in an earlier round
 	// says nothing about this one.
 	round uint64
+	// resumes counts the operator's words: they end the waits set before.
+	resumes uint64
 
 	since   time.Time
 	lastErr string
@@ -159,30 +164,47 @@ func (p *pacer) worked() {
 	}
 }
 
+// resume makes the destination be tried at once, whatever it has asked for. A
+// breaker that is open lets in one, as ever.
+func (p *pacer) resume(now time.Time) {
+	p.resumes++
+	p.floor = time.Time{}
+	if p.open {
+		p.next = now
+	}
+}
+
 // contender is a batch that waits to be tried.
 type contender struct {
-	seq   uint64    // its first record: the lowest is the oldest
-	again time.Time // its own wait
-	round uint64    // in which again was set
-	fails int       // tries that failed in a row
+	seq     uint64    // its first record: the lowest is the oldest
+	again   time.Time // its own wait
+	round   uint64    // in which again was set
+	resumes uint64    // before again was set
+	fails   int       // tries that failed in a row
 }
 
 // choose picks the batch to be tried next at now, or says with -1 that none is,
-// and then when to ask again (zero: when something has changed).
+// and then when to ask again (zero: when something has changed). Closed, the
+// first that came goes first, so that none waits for ever where tries are few.
 func (p *pacer) choose(now time.Time, waiting []contender) (int, time.Time) {
+	if len(waiting) == 0 || p.open && p.probing {
+		return -1, time.Time{}
+	}
+	earliest := p.slot
 	if p.open {
-		switch {
-		case p.probing || len(waiting) == 0:
-			return -1, time.Time{}
-		case now.Before(p.next):
-			return -1, p.next
-		}
+		earliest = later(p.slot, p.next)
+	}
+	if now.Before(earliest) {
+		return -1, earliest
+	}
+	if p.open {
 		return p.candidate(waiting), time.Time{}
 	}
 	var next time.Time
 	for i, w := range waiting {
-		// A breaker that closed since it failed has ended its wait: all resume.
-		if w.round != p.round || !now.Before(w.again) {
+		// A breaker that closed since it failed has ended its wait, and so has
+		// the operator: all resume.
+		if w.round != p.round || w.resumes != p.resumes || !now.Before(w.again) {
 			return i, time.Time{}
 		}
 		if next.IsZero() || w.again.Before(next) {
@@ -220,13 +242,20 @@ func (p *pacer) candidate(waiting []contender) int {
 	return other
 }
 
+// slack is how late a try may begin without the ones after it being late too;
+// timers are. It lets at most slack's worth of tries begin together.
+const slack = 50 * time.Millisecond
+
 // grant allows one try.
-func (p *pacer) grant() ticket {
+func (p *pacer) grant(now time.Time) ticket {
+	if p.every > 0 {
+		p.slot = later(p.slot, now.Add(-slack)).Add(p.every)
+	}
 	if p.open {
 		p.probing = true
 		p.probes++
 	}
-	return ticket{round: p.round, probe: p.open}
+	return ticket{round: p.round, probe: p.open, well: !p.open && p.fails == 0}
 }
 
 // giveBack takes a ticket back that was not used, or whose try was cut off.

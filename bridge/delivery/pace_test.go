@@ -169,7 +169,7 @@ func playPacer(t *testing.T, steps []step) {
 	name := StateOK
 	for i, s := range steps {
 		if s.what == "grant" {
-			grants = append(grants, p.grant())
+			grants = append(grants, p.grant(at(s.at)))
 		} else {
 			p.report(grants[s.from], outcome{
 				verdict: verdicts[s.what], began: at(s.at - s.took), ended: at(s.at),
@@ -226,7 +226,7 @@ func TestPacerChooses(t *testing.T) {
 
 func TestPacerTakesBackWhatWasNotUsed(t *testing.T) {
 	p := pacer{pacing: testPacing(), open: true}
-	probe := p.grant()
+	probe := p.grant(time.Now())
 	require.True(t, p.probing)
 	p.giveBack(probe)
 	require.False(t, p.probing)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,22 +28,25 @@ type answer struct {
 	words        string // RudderStack's, or why there is none
 	retryAfter   time.Duration
 	began, ended time.Time
+	bytes        int  // of the body that was sent
+	packed       bool // it was
 	cut          bool // cut off by ctx before an answer came: nothing is known
 }
 
 // poster makes POSTs to one destination.
 type poster struct {
 	transport http.RoundTripper
-	request   *http.Request // what every request is cloned from
+	request   *http.Request // what every POST is cloned from
+	version   *http.Request // likewise, of the question what the destination can
 	secret    string        // never shown
 	timeout   time.Duration
 	maxAnswer int
 }
 
-// post sends body and waits for the answer. The body is not read any more once
-// it has returned.
-func (p *poster) post(ctx context.Context, body []byte) answer {
-	a := answer{began: time.Now()}
+// post sends body, which is packed with gzip or not, and waits for the answer.
+// The body is not read any more once it has returned.
+func (p *poster) post(ctx context.Context, body []byte, packed bool) answer {
+	a := answer{began: time.Now(), bytes: len(body), packed: packed}
 	call, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(p.timeout, func() { cancel(errTimeout) })
@@ -53,6 +57,9 @@ func (p *poster) post(ctx context.Context, body []byte) answer {
 	req := p.request.Clone(call)
 	req.ContentLength = int64(len(body))
 	req.Body = load.reader()
+	if packed {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
 	// With it the transport may send again on a new connection what an idle
 	// one that the other side had closed took nothing of.
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
@@ -65,7 +72,7 @@ func (p *poster) post(ctx context.Context, body []byte) answer {
 		if context.Cause(call) == errTimeout {
 			a.words = fmt.Sprintf("no answer within %s", p.timeout)
 		} else {
-			a.words = p.clean("no answer: " + err.Error())
+			a.words = p.clean("no answer: " + explain(err))
 		}
 		return a
 	}
@@ -75,6 +82,14 @@ func (p *poster) post(ctx context.Context, body []byte) answer {
 	a.ended = time.Now()
 	a.retryAfter = retryAfter(res.Header, a.ended)
 	return a
+}
+
+// explain puts an error of the transport in words that say what to do.
+func explain(err error) string {
+	if distrust := (*tls.CertificateVerificationError)(nil); errors.As(err, &distrust) {
+		return err.Error() + "; if it is the right one, name the CA that signed it in the connector's settings"
+	}
+	return err.Error()
 }
 
 // read takes in the answer's body, keeps what fits and closes it.

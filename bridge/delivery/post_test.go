@@ -42,7 +42,7 @@ func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pi
 	network := &pipes{serve: serve}
 	transport := NewTransport(DefaultConcurrency)
 	transport.DialContext = network.dial
-	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency = transport, 1 })
+	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, GzipOff })
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		network.open.Wait() // every connection was let go of

@@ -2,7 +2,9 @@
 //
 // A Sender fetches records, makes one POST of as many as fit, and stores what
 // came of it before it uses the slot again; so events in flight, and with them
-// the duplicates that a crash can make, are at most Concurrency × MaxEvents.
+// the duplicates that a crash can make, are at most Concurrency × MaxEvents,
+// and while a replay of history runs MaxEvents more (or one batch of Braze,
+// where that has more events).
 // What each answer means is one table, in answers.go; when the next try is due
 // is plain arithmetic, in pace.go.
 //
@@ -29,6 +31,9 @@ type Sender struct {
 	gate   gate
 	log    *slog.Logger
 
+	packing packing
+	asks    sync.WaitGroup // questions to /version under way
+
 	running atomic.Bool
 	told    sync.Mutex // held while the log and the observer are told of a state
 	lastly  string     // the name of the state that they were told last
@@ -45,25 +50,48 @@ func New(config Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	version, err := config.versionRequest()
+	if err != nil {
+		return nil, err
+	}
 	pace := pacing{
 		min: config.MinBackoff, max: config.MaxBackoff,
 		pause: config.ProbeInterval, random: config.Random,
 	}
+	if config.RequestsPerSecond > 0 {
+		pace.every = time.Duration(min(float64(time.Second)/config.RequestsPerSecond, float64(maxEvery)))
+	}
 	transport := config.Transport
 	if transport == nil {
-		transport = NewTransport(config.Concurrency)
+		own := NewTransport(config.Concurrency + 1) // a replay's POST comes beside the others
+		own.TLSClientConfig.RootCAs = config.RootCAs
+		transport = own
 	}
-	return &Sender{
+	s := &Sender{
 		config: config,
 		pacing: pace,
 		poster: poster{
-			transport: transport, request: request, secret: config.WriteKey,
+			transport: transport, request: request, version: version, secret: config.WriteKey,
 			timeout: config.Timeout, maxAnswer: config.MaxAnswer,
 		},
 		gate:   gate{pacer: pacer{pacing: pace, since: time.Now()}},
 		log:    config.Logger.With("connector", config.Name),
 		lastly: StateOK,
-	}, nil
+	}
+	s.packing = packing{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
+	return s, nil
+}
+
+// maxEvery is the longest time between two POSTs that a limit can ask for.
+const maxEvery = 24 * time.Hour
+
+func (s *Sender) gzipChanged(on bool, why string) {
+	if on {
+		s.log.Info("bodies are packed from now on")
+	} else {
+		s.log.Info("bodies are not packed any more", "why", why)
+	}
+	s.config.Observer.GzipChanged(on)
 }
 
 // Run delivers until ctx ends. Then it fetches and sends nothing more, gives
@@ -89,20 +117,25 @@ func (s *Sender) Run(ctx context.Context) error {
 	})
 	defer grace()
 
-	errs := make([]error, s.config.Concurrency)
+	s.packing.begin()
+	errs := make([]error, s.config.Concurrency+1)
 	var all sync.WaitGroup
-	for i := range errs {
-		w := &worker{Sender: s, batch: batch{
-			mode: s.config.Mode, mapper: s.config.Mapper,
-			maxEvents: s.config.MaxEvents, maxBody: s.config.MaxBody,
-		}}
+	work := func(i int, run func(ctx, hard context.Context) error) {
 		all.Go(func() {
-			if errs[i] = w.run(ctx, hard); errs[i] != nil {
+			if errs[i] = run(ctx, hard); errs[i] != nil {
 				stop() // the others would meet the same error, after sending once more
 			}
 		})
 	}
+	for i := range s.config.Concurrency {
+		work(i, s.worker().run)
+	}
+	if s.config.Replays != nil {
+		work(s.config.Concurrency, s.replayer().run)
+	}
 	all.Wait()
+	stop()
+	s.asks.Wait()
 	s.gate.close()
 	if s.config.Transport == nil {
 		s.poster.transport.(*http.Transport).CloseIdleConnections()
@@ -110,9 +143,16 @@ func (s *Sender) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Resume ends the wait of a destination that is paused or backing off: it is
-// tried again at once.
-func (s *Sender) Resume() {}
+// Resume is the operator's word that a destination in trouble is well again: it
+// is tried at once, whatever wait was under way and whatever a Retry-After has
+// asked for. If it is not well, the waits go on as before. It may be called at
+// any time; without a Run the next one begins with a try.
+func (s *Sender) Resume() {
+	if now := s.State(); now.Name != StateOK {
+		s.log.Info("destination is tried at once, as told", "state", now.Name)
+	}
+	s.gate.resume()
+}
 
 // State returns how the destination does now.
 func (s *Sender) State() State { return s.gate.state() }

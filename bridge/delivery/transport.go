@@ -1,13 +1,15 @@
 package delivery
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
 )
 
 // NewTransport returns the transport that a Sender uses unless it is given one:
-// certificates are verified, HTTP/2 is used where the other side offers it over
+// certificates are verified by the system's CAs, unless RootCAs are set in its
+// TLSClientConfig, and TLS is 1.2 at least; HTTP/2 is used where the other side offers it over
 // TLS, proxies are taken from the environment, and as many connections are kept
 // open as there are POSTs at once. The time-out of a whole POST is the Sender's.
 func NewTransport(concurrency int) *http.Transport {
@@ -24,6 +26,7 @@ func NewTransport(concurrency int) *http.Transport {
 		MaxIdleConnsPerHost: concurrency,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 		DisableCompression:  true, // answers are one line
 		// POSTs are megabytes and answers a line: fewer system calls one way,
 		// less memory the other.

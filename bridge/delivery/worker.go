@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -16,173 +17,124 @@ var errStopping = errors.New("delivery is stopping")
 // worker delivers one batch after the other.
 type worker struct {
 	*Sender
-	batch batch
-	todo  []part
-	spans []queue.Span
+	batch  batch
+	packer packer
+	todo   []part
+	spans  []queue.Span
+
+	// How a worker that sends history again differs.
+	replay bool
+	record func(context.Context, queue.Settlement) error   // takes in an outcome
+	pay    func(ctx context.Context, events int) (ok bool) // waits for the right to send them; nil: they are free
 }
 
-// part is what is still to be sent of a POST that is being cut in halves.
-type part struct {
-	span
-	sent int // POSTs that its events have been in
+func (s *Sender) worker() *worker {
+	w := &worker{Sender: s, batch: batch{
+		mode: s.config.Mode, mapper: s.config.Mapper,
+		maxEvents: s.config.MaxEvents, maxBody: s.config.MaxBody,
+	}}
+	w.record = w.settle
+	return w
+}
+
+// limit is what one fetch is to bring. Messages are larger than events; what
+// does not fit becomes a small POST of its own, so a little less is fetched
+// than fits.
+func (w *worker) limit() queue.Limit {
+	return queue.Limit{Events: w.batch.maxEvents, Bytes: w.batch.maxBody - w.batch.maxBody/8}
 }
 
 // run delivers until ctx ends. A POST under way and the storing of its outcome
 // may go on until hard ends.
 func (w *worker) run(ctx, hard context.Context) error {
-	limit := queue.Limit{
-		Events: w.config.MaxEvents,
-		// Messages are larger than events; what does not fit becomes a small
-		// POST of its own, so a little less is fetched than fits.
-		Bytes: w.config.MaxBody - w.config.MaxBody/8,
-	}
 	for failed := 0; ; {
-		records, err := w.config.Queue.Fetch(ctx, limit)
+		records, err := w.config.Queue.Fetch(ctx, w.limit())
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if hopeless(err) {
-				return fmt.Errorf("delivery: fetch: %w", err)
-			}
 			failed++
-			w.log.Error("cannot read the queue", "error", err, "failed", failed)
-			if !sleep(ctx, w.pacing.backoff(failed)) {
-				return nil
+			if on, err := w.fetchFailed(ctx, err, failed); !on {
+				return err
 			}
 			continue
 		}
 		failed = 0
 		w.batch.load(records)
 		err = w.deliver(ctx, hard)
-		w.batch.drop()
+		w.drop()
 		w.config.Queue.Release(records...)
-		switch {
-		case errors.Is(err, errStopping):
-			return nil
-		case err != nil:
-			return err
+		if err != nil {
+			return stopped(err)
 		}
 	}
 }
 
-// deliver sends everything in the batch, in as many POSTs as it takes, one
-// after the other: what one worker has in flight is never more than one POST.
+// fetchFailed waits after a failed fetch, or says with false that there will be
+// no other, and with an error that this is not because ctx has ended.
+func (w *worker) fetchFailed(ctx context.Context, err error, failed int) (bool, error) {
+	switch {
+	case ctx.Err() != nil:
+		return false, nil
+	case hopeless(err):
+		return false, fmt.Errorf("delivery: fetch: %w", err)
+	}
+	w.log.Error("cannot read the queue", "error", err, "failed", failed, "replay", w.replay)
+	return sleep(ctx, w.pacing.backoff(failed)), nil
+}
+
+// stopped is what a worker returns that ends with err.
+func stopped(err error) error {
+	if errors.Is(err, errStopping) {
+		return nil
+	}
+	return err
+}
+
+func (w *worker) drop() {
+	w.batch.drop()
+	w.packer.drop(2 * w.config.MaxBody)
+}
+
+// deliver brings the batch to its end.
 func (w *worker) deliver(ctx, hard context.Context) error {
-	if dead := w.batch.sift(); len(dead) > 0 {
-		if err := w.settle(hard, queue.Settlement{Dead: dead}); err != nil {
+	if filtered, dead := w.batch.sift(); len(filtered)+len(dead) > 0 {
+		if err := w.record(hard, queue.Settlement{Filtered: filtered, Dead: dead}); err != nil {
 			return err
 		}
 	}
+	return w.sendAll(ctx, hard)
+}
+
+// sendAll sends everything in the batch, in as many POSTs as it takes, one
+// after the other: what one worker has in flight is never more than one POST.
+func (w *worker) sendAll(ctx, hard context.Context) error {
 	rest := span{0, len(w.batch.events)}
 	for rest.len() > 0 {
-		packed := w.batch.pack(rest)
-		if err := w.send(ctx, hard, packed); err != nil {
+		filled := w.batch.pack(rest)
+		if err := w.send(ctx, hard, filled); err != nil {
 			return err
 		}
-		rest.first = packed.end
+		rest.first = filled.end
 	}
 	return nil
 }
 
-// send delivers one packed POST, cutting it in halves where RudderStack refuses
-// it, until each event has an outcome. Each outcome is on disk before the next
-// part is sent. For k refused events among n this takes at most
-// min(2n−1, 2k(⌈log₂ n⌉+1)+1) POSTs: each but the first is a half of one that
-// was refused, and one is refused only for an event in it.
-func (w *worker) send(ctx, hard context.Context, packed span) error {
-	w.todo = append(w.todo[:0], part{span: packed})
-	for len(w.todo) > 0 {
-		last := len(w.todo) - 1
-		now := w.todo[last]
-		w.todo = w.todo[:last]
-		if now.span != packed {
-			// A part of a body that fitted fits.
-			packed = w.batch.pack(now.span)
-		}
-		a, err := w.insist(ctx, hard, &now)
-		if err != nil {
-			return err
-		}
-		switch v := classify(a.status); {
-		case v == accepted:
-			w.spans = w.batch.settlement(now.span, w.spans)
-			err = w.settle(hard, queue.Settlement{Delivered: w.spans})
-		case now.len() == 1:
-			err = w.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{w.dead(now, v, a)}})
-		default:
-			left, right := now.halves()
-			w.todo = append(w.todo, part{right, now.sent}, part{left, now.sent})
-		}
-		if err != nil {
-			return err
-		}
+// rank is the place of a part in the destination's order of age. History comes
+// after all that is pending.
+func (w *worker) rank(p *part) uint64 {
+	if w.replay {
+		return math.MaxUint64
 	}
-	return nil
-}
-
-func (w *worker) dead(p part, v verdict, a answer) queue.DeadEvent {
-	e := w.batch.events[p.first]
-	w.log.Debug("event is dead", "record", e.seq, "index", e.index, "reason", v.reason(), "answer", a.describe())
-	return queue.DeadEvent{
-		Seq: e.seq, Index: e.index,
-		Reason: v.reason(), Status: a.status, Answer: a.words, Attempts: p.sent,
-	}
-}
-
-// insist sends what is packed until RudderStack has judged it, as the gate
-// allows. It gives up only when ctx ends.
-func (w *worker) insist(ctx, hard context.Context, p *part) (answer, error) {
-	turn := contender{seq: w.batch.events[p.first].seq}
-	for {
-		pass, err := w.gate.enter(ctx, turn)
-		if err != nil {
-			return answer{}, errStopping
-		}
-		a := w.poster.post(hard, w.batch.body)
-		if a.cut {
-			w.gate.abandon(pass)
-			return answer{}, errStopping
-		}
-		p.sent++
-		v := classify(a.status)
-		w.observe(a, v, p.len())
-		o := outcome{
-			verdict: v, began: a.began, ended: a.ended,
-			retryAfter: a.retryAfter, failed: turn.fails + 1, text: a.describe(),
-		}
-		turn.again, turn.round = w.gate.leave(pass, o)
-		w.announce()
-		if v != retry && v != misled {
-			return a, nil
-		}
-		turn.fails++
-	}
-}
-
-func (w *worker) observe(a answer, v verdict, events int) {
-	post := Post{
-		Status: a.status, Class: statusClass(a.status), Events: events,
-		Bytes: len(w.batch.body), Latency: a.ended.Sub(a.began),
-	}
-	if v.reason() != "" {
-		if events == 1 {
-			post.Dead = v.reason()
-		} else {
-			post.Halved = true
-		}
-	}
-	if v != accepted {
-		w.log.Debug("POST failed", "answer", a.describe(), "events", events, "took", post.Latency)
-	}
-	w.config.Observer.Posted(post)
+	return w.batch.events[p.first].seq
 }
 
 // settle stores an outcome and insists on it: sending again what RudderStack
 // has would make duplicates, so it is only the storing that is tried again.
 func (w *worker) settle(hard context.Context, s queue.Settlement) error {
+	return w.store(hard, func() error { return w.config.Queue.Settle(hard, s) })
+}
+
+func (w *worker) store(hard context.Context, outcome func() error) error {
 	for failed := 1; ; failed++ {
-		err := w.config.Queue.Settle(hard, s)
+		err := outcome()
 		switch {
 		case err == nil:
 			return nil
