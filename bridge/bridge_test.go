@@ -60,6 +60,10 @@ func (s *stack) certificate() []byte {
 func unstarted(t *testing.T) *stack {
 	s := &stack{status: http.StatusOK}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost { // it is asked what it can do
+			http.NotFound(w, r)
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return

@@ -19,8 +19,9 @@ import (
 func Example() {
 	delivered := make(chan string, 1)
 	rudderstack := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		delivered <- string(body)
+		if body, _ := io.ReadAll(r.Body); r.Method == http.MethodPost {
+			delivered <- string(body)
+		}
 	}))
 	defer rudderstack.Close()
 	dir, err := os.MkdirTemp("", "bridge")

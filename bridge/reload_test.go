@@ -192,7 +192,10 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	var at atomic.Int64
 	slow := newStack(t)
-	slow.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	slow.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			return
+		}
 		at.Add(1)
 		close(began)
 		<-release
