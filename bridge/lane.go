@@ -26,6 +26,7 @@ type crew struct {
 	connector Connector
 	ca        []byte // what CAFile held
 	sender    *delivery.Sender
+	observer  delivery.Observer
 	stop      context.CancelFunc
 }
 
@@ -54,6 +55,7 @@ func (l *lane) take(next *crew, work *group) {
 		if before != nil {
 			<-before
 		}
+		defer next.observer.GzipChanged(false) // the next one may not pack
 		return next.sender.Run(ctx)
 	}, nil)
 }

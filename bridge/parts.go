@@ -111,14 +111,15 @@ func (p *parts) crew(l *lane, c Connector) (*crew, error) {
 	if now := l.crew.Load(); now.same(c, ca) {
 		return now, nil
 	}
-	sender, err := p.sender(l, c, pool)
+	observer := p.posts.of(c.Name)
+	sender, err := p.sender(l, c, pool, observer)
 	if err != nil {
 		return nil, err
 	}
-	return &crew{connector: c, ca: ca, sender: sender}, nil
+	return &crew{connector: c, ca: ca, sender: sender, observer: observer}, nil
 }
 
-func (p *parts) sender(l *lane, c Connector, pool *x509.CertPool) (*delivery.Sender, error) {
+func (p *parts) sender(l *lane, c Connector, pool *x509.CertPool, observer delivery.Observer) (*delivery.Sender, error) {
 	opts := c.mapping()
 	opts.Drift = p.drift
 	mapper, err := mapping.New(opts)
@@ -148,7 +149,7 @@ func (p *parts) sender(l *lane, c Connector, pool *x509.CertPool) (*delivery.Sen
 		MaxBackoff:        c.Backoff.Max,
 		Grace:             grace,
 		Logger:            p.log,
-		Observer:          p.posts.of(c.Name),
+		Observer:          observer,
 	})
 }
 

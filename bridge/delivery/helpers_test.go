@@ -339,3 +339,12 @@ func events(prefix string, n int) []string {
 	}
 	return list
 }
+
+// whole makes events that the mode Webhook takes too.
+func whole(prefix string, n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"}}`, prefix, i))
+	}
+	return list
+}

@@ -22,15 +22,21 @@ func mostPosts(n, k int) int {
 }
 
 func TestIsolationFindsExactlyTheBadWithFewRequests(t *testing.T) {
+	for _, mode := range []Mode{Events, Webhook} {
+		isolateAll(t, mode)
+	}
+}
+
+func isolateAll(t *testing.T, mode Mode) {
 	for _, status := range []int{400, 413} {
 		for _, n := range []int{1, 2, 3, 100, 101, 1000} {
 			for _, k := range []int{0, 1, 2, 3, 50, 100} {
 				if k > n {
 					continue
 				}
-				t.Run(fmt.Sprintf("%d/%d of %d", status, k, n), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%d/%d of %d", mode, status, k, n), func(t *testing.T) {
 					for seed := range uint64(3) {
-						isolate(t, status, n, rand.New(rand.NewPCG(seed, uint64(n*1000+k))).Perm(n)[:k])
+						isolate(t, mode, status, n, rand.New(rand.NewPCG(seed, uint64(n*1000+k))).Perm(n)[:k])
 					}
 				})
 			}
@@ -38,7 +44,7 @@ func TestIsolationFindsExactlyTheBadWithFewRequests(t *testing.T) {
 	}
 }
 
-func isolate(t *testing.T, status, n int, bad []int) {
+func isolate(t *testing.T, mode Mode, status, n int, bad []int) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		var ids []string
@@ -46,8 +52,8 @@ func isolate(t *testing.T, status, n int, bad []int) {
 			ids = append(ids, fmt.Sprintf("e-%d", i))
 		}
 		r.set(refusing(status, "no", ids...))
-		q.put(events("e", n)...)
-		b := start(t, q, r, nil)
+		q.put(whole("e", n)...)
+		b := start(t, q, r, func(c *Config) { c.Mode = mode })
 		b.settledWithin(t, time.Minute)
 
 		require.Equal(t, n-len(bad), q.count(queue.Delivered))
