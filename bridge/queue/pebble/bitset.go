@@ -2,7 +2,7 @@ package pebble
 
 import "encoding/binary"
 
-// bitset says which events of a record have an outcome. It is as long as needed.
+// bitset is a set of events of a record, by their index. It is as long as needed.
 type bitset []uint64
 
 func (b bitset) has(i int) bool {
@@ -11,11 +11,11 @@ func (b bitset) has(i int) bool {
 
 // sized returns an empty set for n events, in b's memory where that is enough.
 func (b bitset) sized(n int) bitset {
-	words := (n + 63) / 64
-	if cap(b) < words {
-		return make(bitset, words)
+	size := words(n)
+	if cap(b) < size {
+		return make(bitset, size)
 	}
-	b = b[:words]
+	b = b[:size]
 	clear(b)
 	return b
 }
@@ -28,6 +28,9 @@ func (b bitset) append(dst []byte) []byte {
 	}
 	return dst
 }
+
+// words is how many words a set for n events has.
+func words(n int) int { return (n + 63) / 64 }
 
 func parseBitset(value []byte) bitset {
 	b := make(bitset, 0, len(value)/8)

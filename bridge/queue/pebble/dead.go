@@ -22,9 +22,7 @@ func (q *connQueue) Dead(ctx context.Context, after uint64, limit int) ([]queue.
 		return nil, err
 	}
 	defer q.store.leave()
-	q.mu.Lock()
-	upTo := q.durable.nextDead
-	q.mu.Unlock()
+	upTo := q.deadEnd()
 	if limit <= 0 || after+1 >= upTo {
 		return nil, ctx.Err()
 	}
@@ -49,26 +47,40 @@ func (q *connQueue) Dead(ctx context.Context, after uint64, limit int) ([]queue.
 	return letters, errors.Join(it.Error(), it.Close())
 }
 
+// deadEnd is above the numbers of all dead letters that are on disk.
+func (q *connQueue) deadEnd() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.durable.nextDead
+}
+
 // ReplayDead implements queue.Queue. What moves in one commit is one new record.
 func (q *connQueue) ReplayDead(ctx context.Context, numbers ...uint64) (int, error) {
+	if err := q.store.enter(); err != nil {
+		return 0, err
+	}
+	defer q.store.leave()
 	return q.moveDead(ctx, numbers, q.revive)
 }
 
 // PurgeDead implements queue.Queue.
 func (q *connQueue) PurgeDead(ctx context.Context, numbers ...uint64) (int, error) {
-	return q.moveDead(ctx, numbers, func(letters []deadLetter, batch *pebble.Batch) {
-		q.state.ledger.Dead -= uint64(len(letters))
-		q.state.ledger.Purged += uint64(len(letters))
-	})
-}
-
-// moveDead takes the letters out of the store, in as many commits as it needs,
-// and gives those of each commit to move, under both locks.
-func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, move func([]deadLetter, *pebble.Batch)) (int, error) {
 	if err := q.store.enter(); err != nil {
 		return 0, err
 	}
 	defer q.store.leave()
+	return q.moveDead(ctx, numbers, q.countPurged)
+}
+
+// countPurged counts letters that are gone for good. Both locks are held.
+func (q *connQueue) countPurged(letters []deadLetter, _ *pebble.Batch) {
+	q.state.ledger.Dead -= uint64(len(letters))
+	q.state.ledger.Purged += uint64(len(letters))
+}
+
+// moveDead takes the letters out of the store, in as many commits as it needs,
+// and gives those of each commit to move, under both locks. The caller has entered.
+func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, move func([]deadLetter, *pebble.Batch)) (int, error) {
 	moved := 0
 	for len(numbers) > 0 {
 		if err := ctx.Err(); err != nil {

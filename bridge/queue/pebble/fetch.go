@@ -113,8 +113,8 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 	}
 	if !l.partial {
 		l.settled = l.settled.sized(len(l.spans))
-	} else if 64*len(l.settled) < len(l.spans) {
-		return nil, fmt.Errorf("its outcomes: %w", errDamaged)
+	} else if err := l.split(); err != nil {
+		return nil, err
 	}
 	events, bytes := l.pending()
 	if !first && (events > room.Events || bytes > room.Bytes) {
@@ -140,7 +140,7 @@ func (q *connQueue) giveBack(l *lease, w waiting) {
 	defer q.mu.Unlock()
 	delete(q.held, l.seq)
 	if l.partial {
-		q.partial[l.seq] = append(bitset(nil), l.settled...)
+		q.partial[l.seq] = l.outcomes()
 	}
 	q.returned.add(w)
 	q.store.freeLease(l)
@@ -158,7 +158,7 @@ func (q *connQueue) setAside(l *lease, err error) {
 	aside := &lease{seq: l.seq}
 	q.held[l.seq] = aside
 	if l.partial {
-		q.partial[l.seq] = append(bitset(nil), l.settled...)
+		q.partial[l.seq] = l.outcomes()
 	}
 	q.store.freeLease(l)
 }

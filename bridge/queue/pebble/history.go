@@ -101,10 +101,14 @@ func (q *connQueue) size() uint64 {
 // cut gives up the history before the first n marks and returns its bytes.
 func (q *connQueue) cut(n int) (uint64, error) {
 	to := q.history.marks[n-1]
+	// Erase puts nothing back that goes here.
+	q.rewriteMu.Lock()
+	defer q.rewriteMu.Unlock()
 	b := q.store.db.NewBatch()
 	defer b.Close()
 	err := errors.Join(
 		b.DeleteRange(seqKey(keyRecord, q.conn, 0), seqKey(keyRecord, q.conn, to.seq), nil),
+		b.DeleteRange(seqKey(keyMissed, q.conn, 0), seqKey(keyMissed, q.conn, to.seq), nil),
 		b.DeleteRange(seqKey(keyMark, q.conn, 0), seqKey(keyMark, q.conn, to.seq+1), nil),
 		b.Set(connKey(keyGone, q.conn), to.append(nil), nil),
 		b.Commit(pebble.NoSync),

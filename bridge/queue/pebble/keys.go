@@ -12,11 +12,19 @@ const (
 	keyIDs     = 'i' // + connector + seq: the hashes of a record's event ids, 16 bytes each
 	keyMeta    = 'm' // + name: what is the store's own
 	keyName    = 'n' // + connector's name: its number
-	keyPartial = 'p' // + connector + seq: the bits of a record that has some outcomes
+	keyMissed  = 'o' // + connector + seq: of a done record, the bits of the events not delivered
+	keyPartial = 'p' // + connector + seq: the outcomes of a record that has some
 	keyRecord  = 'r' // + connector + seq: a record
 	keyState   = 's' // + connector: totals
+	keyReplay  = 'y' // + connector: the newest replay of history
 )
 
+// A partial value is a set of bits, one for each event of the record, of those
+// that have an outcome; after it comes one of the same size, of those among
+// them that were not delivered, where there are any. Versions that knew no
+// second set read the first alone. A missed value is a set of the second kind;
+// there is none where all was delivered. Records that were done before there
+// were missed values look as if all of theirs was delivered.
 const (
 	metaFormat = "format" // number of the layout that this file describes
 	metaStore  = "store"  // 16 random bytes that name the store for ever

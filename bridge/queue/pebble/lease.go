@@ -17,6 +17,7 @@ type lease struct {
 	events   []queue.Event
 	left     int    // events without an outcome; under mu
 	settled  bitset // by Settle; changed under both locks
+	missed   bitset // of settled: not delivered; empty where there are none
 	done     bool   // counted as complete
 	partial  bool   // settled is in the store, as the record is not done
 }
@@ -32,7 +33,7 @@ func (s *Store) freeLease(l *lease) {
 	if cap(l.body) > maxBuffer {
 		return
 	}
-	*l = lease{spans: l.spans[:0], body: l.body[:0], events: l.events[:0], settled: l.settled[:0]}
+	*l = lease{spans: l.spans[:0], body: l.body[:0], events: l.events[:0], settled: l.settled[:0], missed: l.missed[:0]}
 	s.leases.Put(l)
 }
 

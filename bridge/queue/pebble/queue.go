@@ -46,6 +46,13 @@ type connQueue struct {
 	oldest   oldest
 
 	history history // the store's upkeep only
+
+	replayMu sync.Mutex    // held while the replay is changed, until that is on disk
+	replay   replay        // the newest, as it is on disk; changed under replayMu and mu
+	orders   chan struct{} // closed when a replay begins; nil: nobody waits; under mu
+
+	rewriteMu sync.Mutex      // keeps history from being cut while records are rewritten; the last to be taken
+	unread    map[uint64]bool // records that could not be read again, which are counted once; under mu
 }
 
 // oldest remembers when the record at the low mark was received.
@@ -79,6 +86,9 @@ func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
 		return nil, err
 	}
 	if err := q.loadIDs(limit); err != nil {
+		return nil, err
+	}
+	if err := q.loadReplay(); err != nil {
 		return nil, err
 	}
 	return q, q.loadHistory()

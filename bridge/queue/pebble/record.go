@@ -21,11 +21,16 @@ import (
 //	body           uvarint, length as it was; then the rest of the value, an s2 block
 //
 // The body is the request as it was received. Where duplicates were more than
-// half of it, it holds only the other events, one after the other.
+// half of it, and where something was erased, it holds only the events that are
+// left, one after the other. An erased event has a length of 0.
 const recordVersion = 1
 
 // maxBody bounds what a damaged header can make us allocate.
 const maxBody = 1 << 30
+
+// erased is the fate of an event whose bytes were removed. It is the store's
+// own; an event with any fate but queue.Pending is never handed out.
+const erased = queue.Fate(255)
 
 // span is where an event lies in its record's body.
 type span struct {

@@ -2,36 +2,244 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// StartReplay implements queue.Queue.
+const replayVersion = 1
+
+// replay is a replay as it is stored.
+type replay struct {
+	queue.Replay
+	end uint64 // records from here on came after the order
+}
+
+// StartReplay implements queue.Queue. Records that are stored later than the
+// order are no part of the replay.
 func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (queue.Replay, error) {
-	return queue.Replay{}, errors.ErrUnsupported
+	if err := q.enterReplay(ctx); err != nil {
+		return queue.Replay{}, err
+	}
+	defer q.leaveReplay()
+	if q.replay.Active() {
+		return queue.Replay{}, fmt.Errorf("number %d: %w", q.replay.Number, queue.ErrReplaying)
+	}
+	next, err := q.receivedFrom(order.From)
+	if err != nil {
+		return queue.Replay{}, err
+	}
+	order.Types = append([]string(nil), order.Types...)
+	r := replay{Replay: queue.Replay{
+		Number: q.replay.Number + 1, Order: order, StartedAt: q.store.opts.Now(), Next: next,
+	}}
+	q.commitMu.Lock()
+	r.end = q.state.next
+	q.commitMu.Unlock()
+	if err := q.storeReplay(r, 0); err != nil {
+		return queue.Replay{}, err
+	}
+	return r.copy(), nil
 }
 
 // EndReplay implements queue.Queue.
-func (q *connQueue) EndReplay(ctx context.Context, number uint64) error { return errors.ErrUnsupported }
+func (q *connQueue) EndReplay(ctx context.Context, number uint64) error {
+	if err := q.enterReplay(ctx); err != nil {
+		return err
+	}
+	defer q.leaveReplay()
+	if !q.replay.Active() || q.replay.Number != number {
+		return nil
+	}
+	r := q.replay
+	r.EndedAt = q.store.opts.Now()
+	return q.storeReplay(r, 0)
+}
 
 // Replay implements queue.Queue.
 func (q *connQueue) Replay(ctx context.Context) (queue.Replay, error) {
-	return queue.Replay{}, errors.ErrUnsupported
-}
-
-// FetchReplay implements queue.Queue.
-func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error) {
-	<-ctx.Done()
-	return queue.Replay{}, nil, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return queue.Replay{}, err
+	}
+	if err := q.store.enterToRead(); err != nil {
+		return queue.Replay{}, err
+	}
+	defer q.store.leave()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.replay.copy(), nil
 }
 
 // SettleReplay implements queue.Queue.
 func (q *connQueue) SettleReplay(ctx context.Context, p queue.ReplayProgress) error {
-	return errors.ErrUnsupported
+	if err := q.enterReplay(ctx); err != nil {
+		return err
+	}
+	defer q.leaveReplay()
+	r := q.replay
+	if r.Active() && r.Number == p.Number {
+		r.Next = max(r.Next, p.Next)
+		r.Replayed += p.Replayed
+		r.Refused += p.Refused
+		r.Skipped += p.Skipped
+		if p.End {
+			r.EndedAt = q.store.opts.Now()
+		}
+	}
+	return q.storeReplay(r, p.Replayed)
 }
 
-// Erase implements queue.Queue.
-func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (queue.Erasure, error) {
-	return queue.Erasure{}, errors.ErrUnsupported
+// enterReplay lets one caller at a time change the replay.
+func (q *connQueue) enterReplay(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.store.enter(); err != nil {
+		return err
+	}
+	if err := q.store.disk.admitOutcome(); err != nil {
+		q.store.leave()
+		return err
+	}
+	q.replayMu.Lock()
+	return nil
+}
+
+func (q *connQueue) leaveReplay() {
+	q.replayMu.Unlock()
+	q.store.leave()
+}
+
+// storeReplay commits the replay together with what it adds to the ledger, and
+// makes it known once it is on disk. replayMu is held.
+func (q *connQueue) storeReplay(r replay, replayed uint64) error {
+	t, err := q.commitReplay(r, replayed)
+	if err != nil {
+		return err
+	}
+	if err := q.wait(t); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.replay = r
+	if r.Active() && q.orders != nil {
+		close(q.orders)
+		q.orders = nil
+	}
+	return nil
+}
+
+func (q *connQueue) commitReplay(r replay, replayed uint64) (ticket, error) {
+	q.commitMu.Lock()
+	defer q.commitMu.Unlock()
+	batch := q.store.db.NewBatch()
+	if r.Number > 0 {
+		if err := batch.Set(connKey(keyReplay, q.conn), r.append(nil), nil); err != nil {
+			return ticket{}, errors.Join(q.store.fail(err), batch.Close())
+		}
+	}
+	q.mu.Lock()
+	q.state.ledger.Replayed += replayed
+	q.mu.Unlock()
+	return q.commit(batch)
+}
+
+// loadReplay reads the newest replay.
+func (q *connQueue) loadReplay() error {
+	value, err := q.store.get(connKey(keyReplay, q.conn))
+	if err != nil || value == nil {
+		return err
+	}
+	q.replay, err = parseReplay(value)
+	return err
+}
+
+// copy returns the replay for a caller, who may change it.
+func (r replay) copy() queue.Replay {
+	out := r.Replay
+	out.Order.Types = append([]string(nil), out.Order.Types...)
+	return out
+}
+
+func (r replay) append(dst []byte) []byte {
+	dst = append(dst, replayVersion)
+	dst = binary.AppendUvarint(dst, r.Number)
+	for _, at := range [...]time.Time{r.Order.From, r.Order.Till, r.StartedAt, r.EndedAt} {
+		dst = appendTime(dst, at)
+	}
+	dst = binary.AppendUvarint(dst, math.Float64bits(r.Order.Rate))
+	for _, v := range [...]uint64{r.Next, r.end, r.Replayed, r.Refused, r.Skipped, uint64(len(r.Order.Types))} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	for _, pattern := range r.Order.Types {
+		dst = appendBytes(dst, []byte(pattern))
+	}
+	return dst
+}
+
+func parseReplay(value []byte) (replay, error) {
+	rd := reader{data: value}
+	version := rd.byte()
+	r := replay{Replay: queue.Replay{Number: rd.uint()}}
+	for _, at := range [...]*time.Time{&r.Order.From, &r.Order.Till, &r.StartedAt, &r.EndedAt} {
+		*at = rd.time()
+	}
+	r.Order.Rate = math.Float64frombits(rd.uint())
+	for _, v := range [...]*uint64{&r.Next, &r.end, &r.Replayed, &r.Refused, &r.Skipped} {
+		*v = rd.uint()
+	}
+	for types := rd.length(len(value)); types > 0 && !rd.bad; types-- {
+		r.Order.Types = append(r.Order.Types, string(rd.bytes()))
+	}
+	if rd.bad || version != replayVersion {
+		return replay{}, fmt.Errorf("replay: %w", errDamaged)
+	}
+	return r, nil
+}
+
+// appendTime encodes a time that may be zero.
+func appendTime(dst []byte, at time.Time) []byte {
+	if at.IsZero() {
+		return append(dst, 0)
+	}
+	dst = binary.AppendVarint(append(dst, 1), at.Unix())
+	return binary.AppendUvarint(dst, uint64(at.Nanosecond()))
+}
+
+func (r *reader) time() time.Time {
+	if r.byte() == 0 {
+		return time.Time{}
+	}
+	return time.Unix(r.int(), int64(r.length(int(time.Second))))
+}
+
+// disorder is how far records may be from the order of their times: a request
+// takes time from its first byte until it is stored, and clocks are set.
+const disorder = time.Hour
+
+// receivedFrom returns a record before which none was received at from or
+// later. It reads the marks of history alone: what is done at a time was
+// received before it. The marks are in the store as upkeep has them.
+func (q *connQueue) receivedFrom(from time.Time) (uint64, error) {
+	it, err := q.scan(keyMark, 0, end)
+	if err != nil {
+		return 0, err
+	}
+	next := uint64(1)
+	for ok := it.First(); ok; ok = it.Next() {
+		m, err := parseMark(it.Value())
+		if err != nil {
+			return 0, errors.Join(err, it.Close())
+		}
+		if !m.at.Add(disorder).Before(from) {
+			break
+		}
+		next = m.seq
+	}
+	return next, errors.Join(it.Error(), it.Close())
 }

@@ -80,12 +80,12 @@ func (q *connQueue) apply(s queue.Settlement, touched map[uint64]*lease, batch *
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ledger := &q.state.ledger
-	ledger.Delivered += settleSpans(touched, s.Delivered)
-	ledger.Filtered += settleSpans(touched, s.Filtered)
+	ledger.Delivered += settleSpans(touched, s.Delivered, queue.Delivered)
+	ledger.Filtered += settleSpans(touched, s.Filtered, queue.Filtered)
 	now := q.store.opts.Now()
 	for _, d := range s.Dead {
 		l := touched[d.Seq]
-		if !l.settle(d.Index) {
+		if !l.settle(d.Index, queue.Dead) {
 			continue
 		}
 		sp := l.spans[d.Index]
@@ -116,11 +116,16 @@ func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
 	key := seqKey(keyPartial, q.conn, seq)
 	if l.left > 0 {
 		l.partial = true
-		return batch.Set(key, l.settled.append(nil), nil)
+		return batch.Set(key, l.outcomes().append(nil), nil)
 	}
 	if !l.done {
 		l.done = true
 		q.state.complete(seq, l.size)
+		if len(l.missed) > 0 {
+			if err := batch.Set(seqKey(keyMissed, q.conn, seq), l.missed.append(nil), nil); err != nil {
+				return err
+			}
+		}
 	}
 	if l.partial {
 		return batch.Delete(key, nil)
@@ -128,11 +133,11 @@ func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
 	return nil
 }
 
-func settleSpans(touched map[uint64]*lease, spans []queue.Span) (n uint64) {
+func settleSpans(touched map[uint64]*lease, spans []queue.Span, fate queue.Fate) (n uint64) {
 	for _, sp := range spans {
 		l := touched[sp.Seq]
 		for i := sp.First; i <= sp.Last; i++ {
-			if l.settle(i) {
+			if l.settle(i, fate) {
 				n++
 			}
 		}
@@ -141,11 +146,14 @@ func settleSpans(touched map[uint64]*lease, spans []queue.Span) (n uint64) {
 }
 
 // settle notes the outcome of an event; false: it has one already.
-func (l *lease) settle(i int) bool {
+func (l *lease) settle(i int, fate queue.Fate) bool {
 	if !l.open(i) {
 		return false
 	}
 	l.settled.set(i)
+	if fate != queue.Delivered {
+		l.miss(i)
+	}
 	l.left--
 	return true
 }

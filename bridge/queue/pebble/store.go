@@ -43,6 +43,7 @@ type Store struct {
 	entries sync.Pool // of *entry
 	leases  sync.Pool // of *lease
 
+	wiper     wiper
 	disk      disk
 	unclaimed uint64 // bytes of history that is deleted and may still be on disk; upkeep only
 	damaged   atomic.Int64
@@ -83,6 +84,7 @@ func (s *Store) start() error {
 	}
 	tuned := tuning(s.opts)
 	tuned.Lock = s.lock
+	s.wiper.tune(tuned)
 	db, err := pebble.Open(s.dir, tuned)
 	if err != nil {
 		return fmt.Errorf("open queue in %s: %w", s.dir, err)

@@ -1,0 +1,288 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+const (
+	eraseBytes   = 4 << 20 // bytes of records that one commit rewrites, about
+	eraseRecords = 256     // and their number
+)
+
+// Erase implements queue.Queue. It returns once the bytes are in none of the
+// store's files. It reads all history and all dead letters once, and then
+// rewrites the files that something was erased from: the time it takes is that
+// of reading. Appends, deliveries and retention go on meanwhile. Records and
+// letters that cannot be read are logged, counted in Usage and passed over.
+func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (queue.Erasure, error) {
+	if err := q.store.enter(); err != nil {
+		return queue.Erasure{}, err
+	}
+	defer q.store.leave()
+	ctx, cancel := q.store.untilEnd(ctx)
+	defer cancel()
+	select {
+	case <-q.store.wiper.turn:
+		defer func() { q.store.wiper.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return queue.Erasure{}, q.store.endedOr(ctx.Err())
+	}
+	e := eraser{queue: q, match: match}
+	// Letters last: an event that dies meanwhile was counted as pending, and
+	// the caller, who has to come again for those, meets its record then.
+	err := errors.Join(e.records(ctx), e.letters(ctx))
+	if err == nil {
+		err = q.store.wipe(ctx, q)
+	}
+	return e.out, q.store.endedOr(err)
+}
+
+// endedOr returns queue.ErrClosed in the place of an error that came of the
+// store's end.
+func (s *Store) endedOr(err error) error {
+	select {
+	case <-s.done:
+		if err != nil {
+			return queue.ErrClosed
+		}
+	default:
+	}
+	return err
+}
+
+// untilEnd returns a context that ends with the store, too.
+func (s *Store) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-s.done:
+			cancel()
+		}
+	}()
+	return ctx, cancel
+}
+
+// eraser is one Erase under way.
+type eraser struct {
+	queue *connQueue
+	match func(event []byte) bool
+	out   queue.Erasure
+	body  []byte
+}
+
+// rewritten is a record without what was erased from it.
+type rewritten struct {
+	seq    uint64
+	value  []byte
+	events int // that were erased
+}
+
+// records goes through the records that are there by now, in pieces, each of
+// which is committed before the next is read.
+func (e *eraser) records(ctx context.Context) error {
+	q := e.queue
+	q.commitMu.Lock()
+	w := walk{queue: q, next: 1, end: q.state.next}
+	q.commitMu.Unlock()
+	for more := true; more; {
+		var changed []rewritten
+		size := 0
+		for size < eraseBytes && len(changed) < eraseRecords {
+			if more = w.advance(ctx); !more {
+				break
+			}
+			size += len(w.value) // of all that is read: no view of the store is kept for long
+			r, err := e.rewrite(&w)
+			if err != nil {
+				w.skip(w.seq, err)
+			} else if r.value != nil {
+				changed = append(changed, r)
+			}
+		}
+		if err := w.shut(); err != nil && w.err == nil {
+			w.err = fmt.Errorf("read history: %w", err)
+		}
+		if err := e.commit(changed); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// rewrite makes the record at hand anew without what is to be erased; its value
+// is nil where all stays.
+func (e *eraser) rewrite(w *walk) (rewritten, error) {
+	h := w.header
+	out, err := w.outcomes()
+	if err != nil {
+		return rewritten{}, err
+	}
+	if e.body, err = h.unpack(e.body); err != nil {
+		return rewritten{}, err
+	}
+	r := rewritten{seq: w.seq}
+	pending := 0
+	for i, s := range h.spans {
+		switch {
+		case s.fate == erased || !e.match(e.body[s.start:s.end:s.end]):
+		case s.fate != queue.Pending || out.settledAt(i):
+			h.spans[i].fate = erased
+			r.events++
+		default:
+			pending++
+		}
+	}
+	e.out.Pending += pending
+	if r.events > 0 || strays(e.body, w.header.spans) {
+		r.value = h.without(e.body)
+	}
+	return r, nil
+}
+
+// without encodes a record anew: its body is that of the events that are not
+// erased, one after the other, and nothing else.
+func (h header) without(body []byte) []byte {
+	var kept []byte
+	spans := make([]span, len(h.spans))
+	for i, s := range h.spans {
+		start := len(kept)
+		if s.fate != erased {
+			kept = append(kept, body[s.start:s.end]...)
+		}
+		spans[i] = span{start: start, end: len(kept), fate: s.fate}
+	}
+	return append(appendHeader(nil, h.received, spans, len(kept)), s2.Encode(nil, kept)...)
+}
+
+// strays tells whether the body holds more than the events of the record and
+// what is between them in a batch without others: then it may hold duplicates,
+// whose bytes no event points to. An event that has an id cannot hide in less.
+func strays(body []byte, spans []span) bool {
+	const frame = len(`{"events":[]}`)
+	n, at := 0, 0
+	count := func(gap []byte) {
+		n += len(gap)
+		for _, c := range []byte{' ', '\n', '\r', '\t', ','} {
+			n -= bytes.Count(gap, []byte{c})
+		}
+	}
+	for _, s := range spans {
+		if s.start > at {
+			count(body[at:s.start])
+		}
+		at = max(at, s.end)
+	}
+	count(body[at:])
+	return n > frame
+}
+
+// commit puts the rewritten records in the place of the old ones. Those that
+// retention has deleted meanwhile stay deleted.
+func (e *eraser) commit(changed []rewritten) error {
+	q := e.queue
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := q.store.disk.admitOutcome(); err != nil {
+		return err
+	}
+	q.rewriteMu.Lock()
+	defer q.rewriteMu.Unlock()
+	batch := q.store.db.NewBatch()
+	defer batch.Close()
+	erased := 0
+	for _, r := range changed {
+		if r.seq < q.history.gone.seq {
+			continue
+		}
+		if err := batch.Set(seqKey(keyRecord, q.conn, r.seq), r.value, nil); err != nil {
+			return q.store.fail(err)
+		}
+		erased += r.events
+	}
+	if err := q.rewriteRecords(batch); err != nil {
+		return err
+	}
+	e.out.History += erased
+	return nil
+}
+
+// letters purges the dead letters that match, of those that are there by now.
+func (e *eraser) letters(ctx context.Context) error {
+	q := e.queue
+	next, upTo := uint64(1), q.deadEnd()
+	for next < upTo {
+		numbers, rest, err := e.matching(ctx, next, upTo)
+		if err != nil {
+			return err
+		}
+		n, err := q.moveDead(ctx, numbers, q.countPurged)
+		e.out.Dead += n
+		if err != nil {
+			return err
+		}
+		next = rest
+	}
+	return nil
+}
+
+// matching returns the numbers of some letters that match, from next on, and
+// where to go on.
+func (e *eraser) matching(ctx context.Context, next, upTo uint64) (numbers []uint64, rest uint64, err error) {
+	it, err := e.queue.scan(keyDead, next, upTo)
+	if err != nil {
+		return nil, 0, err
+	}
+	size := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, errors.Join(err, it.Close())
+		}
+		if size >= deadPage || len(numbers) >= deadChunk {
+			break
+		}
+		number, _ := seqOf(it.Key())
+		next = number + 1
+		var d deadLetter
+		value, err := it.ValueAndErr()
+		if err == nil {
+			d, err = parseLetter(number, value)
+		}
+		if err != nil {
+			e.queue.store.damaged.Add(1)
+			e.queue.store.opts.Logger.Error("a dead letter cannot be read and is passed over",
+				"connector", e.queue.conn, "letter", number, "error", err)
+			continue
+		}
+		size += len(d.Event)
+		if e.match(d.Event) {
+			numbers = append(numbers, number)
+		}
+	}
+	if size < deadPage && len(numbers) < deadChunk {
+		next = upTo
+	}
+	return numbers, next, errors.Join(it.Error(), it.Close())
+}
+
+// rewriteRecords commits a batch that changes nothing of the queue's totals, and waits
+// until it is on disk.
+func (q *connQueue) rewriteRecords(batch *pebble.Batch) error {
+	if f := q.store.failure.Load(); f != nil {
+		return f.err
+	}
+	q.store.disk.wrote(batch.Len())
+	if err := q.store.db.Apply(batch, pebble.Sync); err != nil {
+		return q.store.fail(err)
+	}
+	return nil
+}
