@@ -19,12 +19,15 @@ import (
 func TestConformanceOnDisk(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Site {
 		dir := filepath.Join(t.TempDir(), "data", "queue")
-		return queuetest.Site{Open: func() (queue.Store, error) { return openStore(dir, Options{}) }}
+		return queuetest.Site{
+			Open:    func() (queue.Store, error) { return openStore(dir, Options{RetainAge: time.Hour}) },
+			History: true,
+		}
 	})
 }
 
 func TestConformanceInMemory(t *testing.T) {
-	queuetest.Run(t, func(t *testing.T) queuetest.Site { return newSite(t, Options{memTable: 1 << 20}).site() })
+	queuetest.Run(t, func(t *testing.T) queuetest.Site { return newSite(t, Options{RetainAge: time.Hour, memTable: 1 << 20}).site() })
 }
 
 // The same with memtables so small that they are flushed and compacted all the
@@ -32,6 +35,14 @@ func TestConformanceInMemory(t *testing.T) {
 func TestConformanceUnderPressure(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Site {
 		return newSite(t, Options{memTable: 16 << 10, CheckEvery: time.Millisecond}).site()
+	})
+}
+
+// The same with history that stays, so that it is read again and rewritten
+// while memtables are flushed and compacted.
+func TestConformanceUnderPressureWithHistory(t *testing.T) {
+	queuetest.Run(t, func(t *testing.T) queuetest.Site {
+		return newSite(t, Options{RetainAge: time.Hour, memTable: 16 << 10, CheckEvery: time.Millisecond}).site()
 	})
 }
 
@@ -65,7 +76,7 @@ func newSite(t *testing.T, opts Options) *site {
 }
 
 func (s *site) site() queuetest.Site {
-	return queuetest.Site{Open: s.open, Crash: s.crash, Stall: s.stall, Fill: s.fill}
+	return queuetest.Site{Open: s.open, Crash: s.crash, Stall: s.stall, Fill: s.fill, History: s.opts.RetainAge > 0}
 }
 
 func (s *site) open() (queue.Store, error) {

@@ -25,6 +25,8 @@ type Site struct {
 	// Fill makes the disk full, or ends that. The store may need a moment to
 	// see it.
 	Fill func(full bool)
+	// History says that the store keeps history for as long as a case takes.
+	History bool
 }
 
 // Factory makes a new Site for one test.
@@ -73,7 +75,45 @@ func aFill(s Site) string {
 	return ""
 }
 
+func history(s Site) string {
+	if !s.History {
+		return "History"
+	}
+	return ""
+}
+
+func both(a, b func(Site) string) func(Site) string {
+	return func(s Site) string {
+		if missing := a(s); missing != "" {
+			return missing
+		}
+		return b(s)
+	}
+}
+
 func cases() []testCase {
+	return append(liveCases(), historyCases()...)
+}
+
+func historyCases() []testCase {
+	return []testCase{
+		{"Replay history", history, replayHistory},
+		{"Replay a time", history, replayTimes},
+		{"Replay passes over what was not delivered", history, replayPassesOver},
+		{"Replay goes on after a restart", history, replayAfterRestart},
+		{"Replay goes on after a power cut", both(history, aCrash), replayAfterPowerCut},
+		{"Replay ends", history, replayEnds},
+		{"Replay is waited for", history, replayWaits},
+		{"Replay fails with the store", both(history, aStall), replayFails},
+		{"Erase from history and dead letters", history, eraseHistory},
+		{"Erase what was a dead letter", history, eraseRevived},
+		{"Erase of one connector", history, eraseApart},
+		{"Erase stops", history, eraseStops},
+		{"Power cuts while erasing", both(history, aCrash), erasePowerCuts},
+	}
+}
+
+func liveCases() []testCase {
 	return []testCase{
 		{"Append and fetch", nothing, appendAndFetch},
 		{"Batch without items", nothing, emptyBatch},
