@@ -10,7 +10,8 @@ import (
 )
 
 // history is the records of a queue that are done and still there: those from
-// gone to the low mark. Only the store's upkeep uses it, apart from opening.
+// gone to the low mark. Only the store's upkeep uses it, apart from opening;
+// gone is changed under rewriteMu.
 type history struct {
 	gone  mark   // what is older was given up
 	marks []mark // places where it can be cut, oldest first
@@ -122,11 +123,20 @@ func (q *connQueue) cut(n int) (uint64, error) {
 	return freed, nil
 }
 
+// oldestIDs returns a record before which no ids are in the window. Where the
+// queue is not open, it is not known how large the window is.
+func (q *connQueue) oldestIDs() uint64 {
+	q.commitMu.Lock()
+	defer q.commitMu.Unlock()
+	if q.ids == nil {
+		return 0
+	}
+	return q.idMarks.cut(q.ids.First())
+}
+
 // dropIDs deletes the ids of records that have none in the window any more.
 func (q *connQueue) dropIDs() error {
-	q.commitMu.Lock()
-	before := q.idMarks.cut(q.ids.First())
-	q.commitMu.Unlock()
+	before := q.oldestIDs()
 	if before <= q.history.ids {
 		return nil
 	}

@@ -29,7 +29,7 @@ type connQueue struct {
 	origin string // what all origins of this queue's records begin with
 
 	commitMu sync.Mutex
-	ids      *window.Window
+	ids      *window.Window // nil: the queue is not open
 	idMarks  idMarks
 	version  uint64 // counts commits
 	scratch  []byte
@@ -61,12 +61,12 @@ type oldest struct {
 	at  time.Time
 }
 
-func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
+// openQueue reads what upkeep needs to look after the queue's history. wake
+// makes it ready for the rest.
+func openQueue(s *Store, conn uint32) (*connQueue, error) {
 	q := &connQueue{
 		store: s, conn: conn, opened: s.opts.Now(),
 		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
-		ids:     window.New(limit),
-		idMarks: newIDMarks(limit),
 		state:   newState(),
 		held:    map[uint64]*lease{},
 		partial: map[uint64]bitset{},
@@ -82,16 +82,23 @@ func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
 	}
 	q.durable = q.state.totals
 	q.cursor = q.state.low
-	if err := q.loadPartial(); err != nil {
-		return nil, err
-	}
-	if err := q.loadIDs(limit); err != nil {
-		return nil, err
-	}
-	if err := q.loadReplay(); err != nil {
-		return nil, err
-	}
 	return q, q.loadHistory()
+}
+
+// wake reads the rest of what a queue needs to be used.
+func (q *connQueue) wake(limit int) error {
+	clear(q.partial)
+	if err := errors.Join(q.loadPartial(), q.loadReplay()); err != nil {
+		return err
+	}
+	q.commitMu.Lock() // upkeep looks at the ids
+	defer q.commitMu.Unlock()
+	q.ids, q.idMarks = window.New(limit), newIDMarks(limit)
+	if err := q.loadIDs(limit); err != nil {
+		q.ids = nil
+		return err
+	}
+	return nil
 }
 
 // scan returns an iterator over the keys of one kind of this connector.

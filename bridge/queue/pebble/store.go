@@ -37,8 +37,8 @@ type Store struct {
 	kick   chan struct{} // asks for upkeep at once
 
 	mu     sync.Mutex
-	queues map[string]*connQueue
-	all    []*connQueue
+	queues map[string]*connQueue // that were opened
+	all    []*connQueue          // that upkeep looks after
 
 	entries sync.Pool // of *entry
 	leases  sync.Pool // of *lease
@@ -90,7 +90,7 @@ func (s *Store) start() error {
 		return fmt.Errorf("open queue in %s: %w", s.dir, err)
 	}
 	s.db = db
-	if err := s.identify(); err != nil {
+	if err := errors.Join(s.identify(), s.meet()); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	s.disk.init(s)
@@ -175,13 +175,10 @@ func (s *Store) Open(ctx context.Context, name string, window int) (queue.Queue,
 	if err != nil {
 		return nil, err
 	}
-	q, err := openQueue(s, conn, window)
-	if err != nil {
+	if err := s.wake(name, conn, window); err != nil {
 		return nil, fmt.Errorf("open queue of connector %q: %w", name, err)
 	}
-	s.queues[name] = q
-	s.all = append(s.all, q)
-	return q, nil
+	return s.queues[name], nil
 }
 
 // number returns the connector's number, a new one for a new name.
