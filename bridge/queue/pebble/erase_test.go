@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,5 +196,72 @@ func TestErasedBytesLeaveTheDisk(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) { run(newErasing(t)) })
+	}
+}
+
+// Killed after the records were rewritten and before the files were, Erase has
+// nothing left to find, and yet to wipe.
+func TestEraseCutOffIsFinished(t *testing.T) {
+	e := newErasing(t)
+	e.fill(20)
+	e.append(note([]string{"1"}, marker+noise(e.rng, 1000)))
+	e.fill(20)
+	e.deliver()
+	require.NoError(t, e.s.db.Flush())
+	er := eraser{queue: e.q, match: marked}
+	require.NoError(t, er.records(t.Context()))
+	require.Equal(t, queue.Erasure{History: 1}, er.out)
+	e.reopen()
+	e.gone(queue.Erasure{})
+}
+
+// Retention that deletes a record while it is rewritten has the last word.
+func TestEraseBringsNothingBack(t *testing.T) {
+	k := newKeeping(t, Options{RetainAge: time.Hour})
+	q := openTestQueue(t, k.s, "a")
+	k.addDelivered(q, 100)
+	k.addDelivered(q, 100)
+	k.mark(q)
+	k.pass(5 * time.Minute)
+	k.addDelivered(q, 100)
+	k.mark(q)
+	w := walk{queue: q, next: 1, end: 4}
+	er := eraser{queue: q, match: func([]byte) bool { return true }}
+	var changed []rewritten
+	for w.advance(t.Context()) {
+		r, err := er.rewrite(&w)
+		require.NoError(t, err)
+		changed = append(changed, r)
+	}
+	require.NoError(t, w.close())
+	require.Len(t, changed, 3)
+	k.pass(56 * time.Minute)
+	k.kept(3)
+	require.NoError(t, er.commit(changed))
+	require.Equal(t, []uint64{3}, k.numbers(keyRecord, 1))
+	require.Equal(t, queue.Erasure{History: 1}, er.out)
+}
+
+func TestEraseEndsWithTheStore(t *testing.T) {
+	k := newKeeping(t, Options{RetainAge: time.Hour})
+	q := openTestQueue(t, k.s, "a")
+	k.addDelivered(q, 100)
+	k.addDelivered(q, 100)
+	begun, done := make(chan struct{}), make(chan error, 2)
+	var once sync.Once
+	erase := func() {
+		_, err := q.Erase(context.Background(), func([]byte) bool {
+			once.Do(func() { close(begun) })
+			<-k.s.done
+			return true
+		})
+		done <- err
+	}
+	go erase()
+	<-begun
+	go erase() // waits for the first
+	require.NoError(t, k.s.Close())
+	for range 2 {
+		require.ErrorIs(t, <-done, queue.ErrClosed)
 	}
 }

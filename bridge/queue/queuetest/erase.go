@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
@@ -174,4 +175,106 @@ func (k *kit) cutErase(q queue.Queue, name string, percent int, seed uint64, loo
 		require.True(k, over(err), "%v", err)
 	}
 	return q
+}
+
+// eraseAtWork erases again and again while events come and are settled. No
+// event of others' may be missing or another one afterwards.
+func eraseAtWork(k *kit) {
+	const senders, batches, size = 3, 60, 6
+	k.window = senders * batches * size
+	q := k.open("a")
+	ctx, stop := context.WithCancel(k.ctx)
+	var sending, working sync.WaitGroup
+	errs := make(chan error, senders+3)
+	for s := range senders {
+		sending.Go(func() { errs <- k.sendMixed(q, s, batches, size) })
+	}
+	seen := &ledgerOfIDs{counts: map[string]int{}, held: map[string]bool{}}
+	for range 2 {
+		working.Go(func() { errs <- k.settleMixed(ctx, q, seen) })
+	}
+	working.Go(func() {
+		err := error(nil)
+		for ctx.Err() == nil && err == nil {
+			_, err = q.Erase(ctx, mine)
+		}
+		if ctx.Err() != nil {
+			err = nil
+		}
+		errs <- err
+	})
+	sending.Wait()
+	k.eventually(func() bool { return q.Ledger().Pending() == 0 || len(errs) > senders }, "everything is settled")
+	stop()
+	working.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(k, err)
+	}
+	k.balanced(q)
+	_, err := q.Erase(k.ctx, mine)
+	require.NoError(k, err)
+	var others []string
+	for id, n := range seen.counts {
+		require.Equal(k, 1, n, "event %s was settled %d times", id, n)
+		if !strings.HasPrefix(id, "my") {
+			others = append(others, id)
+		}
+	}
+	require.Len(k, others, senders*batches*size/2)
+	require.ElementsMatch(k, others, k.replayAll(q))
+	letters, err := q.Dead(k.ctx, 0, 10)
+	require.NoError(k, err)
+	require.Empty(k, letters)
+	k.erase(q, queue.Erasure{})
+}
+
+// sendMixed appends batches in which every second event is to be erased.
+func (k *kit) sendMixed(q queue.Queue, sender, batches, size int) error {
+	for b := range batches {
+		ids := make([]string, size)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%s-%d-%d-%d", []string{"my", "other"}[i%2], sender, b, i)
+		}
+		if _, err := q.Append(k.ctx, k.batch(ids...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleMixed delivers what others sent, and of mine some; a record's first
+// half comes before its second.
+func (k *kit) settleMixed(ctx context.Context, q queue.Queue, seen *ledgerOfIDs) error {
+	for {
+		records, err := q.Fetch(ctx, queue.Limit{Events: 12, Bytes: 1 << 20})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var halves [2]queue.Settlement
+		for _, r := range records {
+			for i, e := range r.Events {
+				s := &halves[2*i/len(r.Events)]
+				at := queue.Span{Seq: r.Seq, First: e.Index, Last: e.Index}
+				switch n := len(e.Raw) % 3; {
+				case mine(e.Raw) && n == 0:
+					s.Filtered = append(s.Filtered, at)
+				case mine(e.Raw) && n == 1:
+					s.Dead = append(s.Dead, queue.DeadEvent{Seq: r.Seq, Index: e.Index, Reason: "refused"})
+				default:
+					s.Delivered = append(s.Delivered, at)
+				}
+				seen.settled(k.idOf(e.Raw))
+			}
+		}
+		for _, s := range halves {
+			if err := q.Settle(k.ctx, s); err != nil {
+				return err
+			}
+		}
+		q.Release(records...)
+	}
 }

@@ -109,6 +109,7 @@ func historyCases() []testCase {
 		{"Erase what was a dead letter", history, eraseRevived},
 		{"Erase of one connector", history, eraseApart},
 		{"Erase stops", history, eraseStops},
+		{"Erase while events come and go", history, eraseAtWork},
 		{"Power cuts while erasing", both(history, aCrash), erasePowerCuts},
 	}
 }
