@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -28,4 +29,16 @@ func ExampleBatch() {
 	// Output:
 	// {"id":"a"} known by its id: true, dead: false
 	// 5 known by its id: false, dead: true
+}
+
+// A replay is under way until it has an end.
+func ExampleReplay_Active() {
+	var none queue.Replay
+	r := queue.Replay{Number: 1, StartedAt: time.Now()}
+	fmt.Println(none.Active(), r.Active())
+	r.EndedAt = time.Now()
+	fmt.Println(r.Active())
+	// Output:
+	// false true
+	// false
 }

@@ -105,7 +105,10 @@ type Queue interface {
 	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
 	// StartReplay stores an order to deliver history again and returns it. It
 	// outlives crashes: the next start goes on where the last SettleReplay
-	// left it. There is one at a time, else the error is ErrReplaying.
+	// left it. There is one at a time, else the error is ErrReplaying. Records
+	// that are stored later than the order are no part of it. A replay does
+	// not keep history from being given up. Like Settle, it may return ErrFull,
+	// as may EndReplay, SettleReplay and Erase: come again with the same.
 	StartReplay(ctx context.Context, order ReplayOrder) (Replay, error)
 	// EndReplay ends the replay with this number, if it is under way.
 	EndReplay(ctx context.Context, number uint64) error
@@ -114,28 +117,39 @@ type Queue interface {
 	Replay(ctx context.Context) (Replay, error)
 	// FetchReplay waits for a replay to be under way and returns its next
 	// records, in the order in which they came: of each the events that were
-	// delivered, and only records of the order's time. They are read, not
+	// delivered, and only records of the order's time. What was filtered, died,
+	// or was erased is left out. So is what is pending: a record of which a part
+	// is pending gives what was delivered of it by now. They are read, not
 	// handed out: they need no Settle and no Release, and asking again gives
-	// the same until SettleReplay. Without a record the replay has come to its
-	// end; say so with SettleReplay. With the store's end it returns ErrClosed.
+	// the same until SettleReplay, but for what was delivered or given up
+	// meanwhile. At least one record is returned even if it is larger than the
+	// limit. Without a record the replay has come to its end; say so with
+	// SettleReplay. With the store's end it returns ErrClosed.
 	FetchReplay(ctx context.Context, limit Limit) (Replay, []*Record, error)
 	// SettleReplay stores how far a replay has come, and returns once that is on
-	// disk. Progress of a replay that is not under way any more changes nothing
-	// but the ledger's Replayed.
+	// disk. Each call that returns without an error counts once. Progress of a
+	// replay that is not under way any more changes nothing but the ledger's
+	// Replayed.
 	SettleReplay(ctx context.Context, p ReplayProgress) error
 	// Erase removes the events that match from history and from the dead
-	// letters, bytes and all; letters count as purged, all else in the ledger
-	// stays. Events that are pending or handed out stay and are counted. match
-	// is called from one goroutine at a time and must not keep the event. What
-	// was erased when it fails half-way is erased; asking again does the rest.
+	// letters, bytes and all: once it has returned, they are in none of the
+	// store's files. History is every event that has an outcome, whatever that
+	// is, also one of a record of which a part is pending: an event that died
+	// lies there too, beside its letter. Letters count as purged, all else in
+	// the ledger stays; ids stay in the window. Events that are pending or
+	// handed out stay and are counted. match is called from one goroutine at a
+	// time and must not keep the event. What was erased when it fails half-way
+	// is erased; asking again does the rest.
 	Erase(ctx context.Context, match func(event []byte) bool) (Erasure, error)
 }
 
 // ReplayOrder chooses events of history to be delivered again.
 type ReplayOrder struct {
-	From, Till time.Time // when the record was received; Till is not included
-	Types      []string  // patterns of event types, as in path.Match; none: all
-	Rate       float64   // events a second; 0: as fast as it goes
+	// From and Till are when the record was received; Till is not included.
+	// Zero is no bound. Records may be stored an hour out of that order.
+	From, Till time.Time
+	Types      []string // patterns of event types, as in path.Match; none: all
+	Rate       float64  // events a second; 0: as fast as it goes
 }
 
 // Replay is an order and how far it has come.
@@ -164,8 +178,8 @@ type ReplayProgress struct {
 
 // Erasure says what Erase did, in events.
 type Erasure struct {
-	History int // removed from history
-	Dead    int // removed from the dead letters, and purged
+	History int // removed from history; those that died are among them
+	Dead    int // letters removed, and purged
 	Pending int // left, because they wait for delivery
 }
 

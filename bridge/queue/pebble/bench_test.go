@@ -202,6 +202,50 @@ func fill(tb testing.TB, q queue.Queue, batches []queue.Batch, n int) {
 	}
 }
 
+// BenchmarkErase erases one event in a thousand from history; an op is an event
+// of history. What it rewrites is beside it.
+func BenchmarkErase(b *testing.B) {
+	batches := benchBatches()
+	s, q := openBench(b, b.TempDir(), Options{RetainAge: time.Hour})
+	records := max(b.N/benchEvents, 1)
+	fill(b, q, batches, records)
+	for q.Ledger().Pending() > 0 {
+		require.NoError(b, drainOnce(b.Context(), q))
+	}
+	n := 0
+	measure(b, records, func() {
+		got, err := q.Erase(b.Context(), func([]byte) bool { n++; return n%1000 == 0 })
+		require.NoError(b, err)
+		require.Equal(b, records*benchEvents/1000, got.History)
+	})
+	b.ReportMetric(float64(s.db.Metrics().BlobFiles.LiveSize)/1e6, "MB-history")
+	require.NoError(b, s.Close())
+}
+
+// BenchmarkReplay reads all of history again; an op is a record.
+func BenchmarkReplay(b *testing.B) {
+	s, q := openBench(b, b.TempDir(), Options{RetainAge: time.Hour})
+	fill(b, q, benchBatches(), b.N)
+	for q.Ledger().Pending() > 0 {
+		require.NoError(b, drainOnce(b.Context(), q))
+	}
+	_, err := q.StartReplay(b.Context(), queue.ReplayOrder{})
+	require.NoError(b, err)
+	measure(b, b.N, func() {
+		for {
+			r, records, err := q.FetchReplay(b.Context(), queue.Limit{Events: 500, Bytes: 1 << 20})
+			require.NoError(b, err)
+			if len(records) == 0 {
+				return
+			}
+			require.NoError(b, q.SettleReplay(b.Context(), queue.ReplayProgress{
+				Number: r.Number, Next: records[len(records)-1].Seq + 1, Replayed: 1,
+			}))
+		}
+	})
+	require.NoError(b, s.Close())
+}
+
 // BenchmarkReopen opens a store with a million events pending, and ten.
 func BenchmarkReopen(b *testing.B) {
 	for _, events := range []int{1_000_000, 10_000_000} {

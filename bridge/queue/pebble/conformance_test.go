@@ -27,7 +27,9 @@ func TestConformanceOnDisk(t *testing.T) {
 }
 
 func TestConformanceInMemory(t *testing.T) {
-	queuetest.Run(t, func(t *testing.T) queuetest.Site { return newSite(t, Options{RetainAge: time.Hour, memTable: 1 << 20}).site() })
+	queuetest.Run(t, func(t *testing.T) queuetest.Site {
+		return newSite(t, Options{RetainAge: time.Hour, memTable: 1 << 20}).site()
+	})
 }
 
 // The same with memtables so small that they are flushed and compacted all the
