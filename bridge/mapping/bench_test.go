@@ -74,10 +74,11 @@ func BenchmarkKeeps(b *testing.B) {
 	}
 }
 
-// TestMapAllocatesNothing holds Append to its promise.
+// TestMapAllocatesNothing holds Append and Keeps to their promise. No user id is
+// dropped here: that takes a pool, which the race detector empties now and then.
 func TestMapAllocatesNothing(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
-	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Drop}}
+	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Hash, "user.timezone": mapping.Drop}}
 	for _, opts := range []mapping.Options{
 		{}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
 		{Webhook: true, Personal: personal},

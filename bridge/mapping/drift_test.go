@@ -32,20 +32,26 @@ func counted(w *drift.Watch) (list []string) {
 	return list
 }
 
-// bothModes maps an event in each mode with a watch of its own, and makes sure
-// that what leaves is what leaves without one.
-func bothModes(t *testing.T, g *schemas.Glossary, personal mapping.Personal, events ...string) (seen []string) {
+// modes returns a Mapper with a watch in each mode.
+func modes(t *testing.T, personal mapping.Personal) (list []*mapping.Mapper) {
 	t.Helper()
 	for _, webhook := range []bool{false, true} {
+		list = append(list, newMapper(t, mapping.Options{Webhook: webhook, Drift: newWatch(t), Personal: personal}))
+	}
+	return list
+}
+
+// bothModes maps events in each mode with a watch of its own, and makes sure
+// that what leaves is what leaves without one.
+func bothModes(t *testing.T, modes []*mapping.Mapper, events ...string) (seen []string) {
+	t.Helper()
+	for i, mode := range modes {
 		w := newWatch(t)
-		m, err := mapping.NewWith(mapping.Options{Webhook: webhook, Drift: w, Personal: personal}, g)
-		require.NoError(t, err)
-		silent, err := mapping.NewWith(mapping.Options{Webhook: webhook, Personal: personal}, g)
-		require.NoError(t, err)
+		m, silent := mapping.WithDrift(mode, w), mapping.WithDrift(mode, nil)
 		for _, event := range events {
 			require.Equal(t, string(silent.Append([]byte("["), []byte(event), "f")), string(m.Append([]byte("["), []byte(event), "f")))
 		}
-		if webhook {
+		if i > 0 {
 			require.Equal(t, seen, counted(w))
 		}
 		seen = counted(w)
@@ -54,8 +60,7 @@ func bothModes(t *testing.T, g *schemas.Glossary, personal mapping.Personal, eve
 }
 
 func TestDrift(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	plain, hashing := modes(t, mapping.Personal{}), modes(t, mapping.Personal{Preset: mapping.Hash, Salt: []byte(salt)})
 	open := func(user, properties, rest string) string {
 		return `{"event_type":"users.messages.email.Open","id":"i","time":1,"user":{"user_id":"u"` + user + `},"properties":{"email_address":"m"` + properties + `}` + rest + `}`
 	}
@@ -84,21 +89,20 @@ func TestDrift(t *testing.T) {
 		"free objects":        {`{"event_type":"users.behaviors.CustomEvent","properties":{"custom_properties":{"x":{"y":1}}}}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{}, tt.event))
-			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{Preset: mapping.Hash, Salt: []byte(salt)}, tt.event))
-			require.Equal(t, tt.want, bothModes(t, g, mapping.Personal{}, tt.event, tt.event), "the same event again, as when a batch is halved")
+			require.Equal(t, tt.want, bothModes(t, plain, tt.event))
+			require.Equal(t, tt.want, bothModes(t, hashing, tt.event))
+			require.Equal(t, tt.want, bothModes(t, plain, tt.event, tt.event), "the same event again, as when a batch is halved")
 		})
 	}
 	again := []string{typ + "properties.x=2"}
-	require.Equal(t, again, bothModes(t, g, mapping.Personal{}, open(``, `,"x":1`, ``), open(``, `,"x":2`, ``)))
-	require.Nil(t, bothModes(t, g, mapping.Personal{Fields: actions{"x": mapping.Drop}}, open(``, `,"x":1`, ``)), "what does not leave is not told")
+	require.Equal(t, again, bothModes(t, plain, open(``, `,"x":1`, ``), open(``, `,"x":2`, ``)))
+	require.Nil(t, bothModes(t, modes(t, mapping.Personal{Fields: actions{"x": mapping.Drop}}), open(``, `,"x":1`, ``)), "what does not leave is not told")
 }
 
 // TestDriftAgreesWithTheSchemas holds the names found against those of
 // schemas.Validator, over the glossary and changes to its events.
 func TestDriftAgreesWithTheSchemas(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	watched := modes(t, mapping.Personal{})
 	v, err := schemas.NewValidator()
 	require.NoError(t, err)
 	paths, err := filepath.Glob("../../fixtures/events/*.json")
@@ -129,7 +133,7 @@ func TestDriftAgreesWithTheSchemas(t *testing.T) {
 				drifted++
 			}
 			slices.Sort(want)
-			require.Equal(t, want, bothModes(t, g, mapping.Personal{}, event), "%s", event)
+			require.Equal(t, want, bothModes(t, watched, event), "%s", event)
 		}
 	}
 	require.Greater(t, drifted, 200)

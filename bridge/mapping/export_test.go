@@ -1,9 +1,23 @@
 package mapping
 
-import "github.com/currentsbridge/currentsbridge/schemas"
+import (
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
 
 // NewWith is New with another glossary.
 func NewWith(opts Options, g *schemas.Glossary) (*Mapper, error) { return newMapper(opts, g) }
+
+// WithDrift returns a Mapper made with a watch as one with another watch, or
+// with none where w is nil.
+func WithDrift(m *Mapper, w *drift.Watch) *Mapper {
+	other := *m
+	other.drift = w
+	if w == nil {
+		other.shapes = nil
+	}
+	return &other
+}
 
 // Table is the table of names.
 type Table struct{ table }

@@ -27,11 +27,19 @@ type Mapper struct {
 // New returns a Mapper, or an error that names everything in opts that is
 // wrong: an OptionError for each mistake, joined.
 func New(opts Options) (*Mapper, error) {
+	if !opts.needGlossary() {
+		return newMapper(opts, &schemas.Glossary{})
+	}
 	g, err := schemas.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load the glossary: %w", err)
 	}
 	return newMapper(opts, g)
+}
+
+// needGlossary tells whether it is worth the milliseconds that loading takes.
+func (o *Options) needGlossary() bool {
+	return o.Drift != nil || o.Names.Readable || len(o.Names.Map) > 0 || o.Personal.Preset == Drop || o.Personal.Preset == Hash
 }
 
 func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {

@@ -47,8 +47,8 @@ type Filter struct {
 
 // PropertyRule names a property and values of it.
 type PropertyRule struct {
-	Property string   // custom_properties.plan for one that is nested
-	Values   []string // texts of strings, numbers, true, false or null
+	Property string   // custom_properties.plan for a key of that name, or else for one that is nested
+	Values   []string // texts of strings, numbers, true, false or null; numbers are compared by value
 }
 
 // Action says what is done to a field.
@@ -66,8 +66,10 @@ type Personal struct {
 	// Preset is for the fields that the glossary flags as personal data, ids
 	// apart; empty: Keep.
 	Preset Action
-	// Fields wins over Preset: by the name of a property, or user.user_id,
-	// user.external_user_id, user.device_id, user.timezone.
+	// Fields wins over Preset: by the name of a property, as in
+	// custom_properties.email for a nested one, or user.user_id,
+	// user.external_user_id, user.device_id, user.timezone, or id, which is the
+	// event's own. Not all of what makes an identity can be dropped.
 	Fields map[string]Action
-	Salt   []byte
+	Salt   []byte // not empty where anything is hashed
 }
