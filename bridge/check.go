@@ -56,9 +56,9 @@ func (t TLS) check(p *problems) {
 	switch {
 	case t == TLS{}:
 	case t.Cert == "":
-		p.add("tls.cert", "is missing; it is the PEM file of the certificate that belongs to tls.key")
+		p.add("tls.key", "needs tls.cert, the PEM file of the certificate that it belongs to")
 	case t.Key == "":
-		p.add("tls.key", "is missing; it is the PEM file of the key that belongs to tls.cert")
+		p.add("tls.cert", "needs tls.key, the PEM file of the key that belongs to it")
 	default:
 		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
 			p.add("tls.cert", "the certificate and tls.key cannot be used: %v", err)

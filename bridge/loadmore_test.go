@@ -144,8 +144,8 @@ func TestLoadMoreMistakes(t *testing.T) {
 		name, file string
 		want       []string
 	}{
-		{"half a certificate", "tls: {cert: " + certFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.key: is missing"}},
-		{"the other half", "tls: {key: " + keyFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.cert: is missing"}},
+		{"half a certificate", "tls: {cert: " + certFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.cert: needs tls.key"}},
+		{"the other half", "tls: {key: " + keyFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.key: needs tls.cert"}},
 		{"another certificate's key", "tls: {cert: " + certFile + ", key: " + other + "}\nconnectors:\n  -\n" + good,
 			[]string{"bridge.yaml:1: tls.cert: the certificate and tls.key cannot be used: tls: private key does not match"}},
 		{"no certificate", "tls: {cert: /none.pem, key: " + keyFile + "}\nconnectors:\n  -\n" + good,

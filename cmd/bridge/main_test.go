@@ -156,7 +156,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.admin, "http://")}, "status")
 			require.Zero(t, code)
 			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
-			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +- +ok *$`, stdout)
+			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +- +ok *$`, stdout)
 
 			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
 			require.Zero(t, code)
