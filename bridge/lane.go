@@ -36,7 +36,7 @@ func (c *crew) same(connector Connector, ca []byte) bool {
 }
 
 // take puts next in the place of the crew that is there, once that has ended:
-// two must not have the same events in flight. next may be nil.
+// two at once would have more in flight than is configured. next may be nil.
 func (l *lane) take(next *crew, work *group) {
 	if last := l.crew.Swap(next); last != nil {
 		last.stop()
