@@ -190,8 +190,10 @@ func TestReloadUnderLoad(t *testing.T) {
 // would send all of it twice.
 func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
 	var at atomic.Int64
 	slow := newStack(t)
+	t.Cleanup(letGo)
 	slow.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			return
@@ -212,7 +214,7 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	code, _ := r.post(t, "/currents", "secret", event("2"))
 	require.Equal(t, 200, code, "intake goes on")
 	require.Never(t, func() bool { return len(fast.items(t, "batch")) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "the new one waits")
-	close(release)
+	letGo()
 	require.Equal(t, uint64(2), r.settled(t)[0].Delivered)
 	require.Equal(t, int64(1), at.Load())
 	require.Len(t, fast.items(t, "batch"), 1)
