@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,6 +21,9 @@ import (
 type nullTransport struct{ bytes atomic.Int64 }
 
 func (n *nullTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return canGzip().send(req)
+	}
 	var chunk [64 << 10]byte
 	for {
 		read, err := req.Body.Read(chunk[:])
@@ -59,16 +64,18 @@ func (q *endlessQueue) Release(...*queue.Record) {}
 // nothing. ns/op and allocs/op are for one event.
 func BenchmarkDelivery(b *testing.B) {
 	for _, mode := range []Mode{Events, Webhook} {
-		b.Run(string(mode), func(b *testing.B) { benchmark(b, mode) })
+		for _, packing := range []Gzip{GzipOff, GzipAuto} {
+			b.Run(fmt.Sprintf("%s/gzip %s", mode, packing), func(b *testing.B) { benchmark(b, mode, packing) })
+		}
 	}
 }
 
-func benchmark(b *testing.B, mode Mode) {
+func benchmark(b *testing.B, mode Mode, packing Gzip) {
 	q := &endlessQueue{}
 	for r := range 10 {
 		record := &queue.Record{Seq: uint64(r + 1), Origin: "0123456789abcdef-000001"}
 		for i := range 100 {
-			record.Events = append(record.Events, queue.Event{Index: i, Raw: kilobyte(i)})
+			record.Events = append(record.Events, queue.Event{Index: i, Raw: kilobyte(r*100 + i)})
 		}
 		q.records = append(q.records, record)
 	}
@@ -77,7 +84,7 @@ func benchmark(b *testing.B, mode Mode) {
 	require.NoError(b, err)
 	sender, err := New(Config{
 		Queue: q, Mapper: mapper, Transport: sink, Mode: mode,
-		URL: "http://rudder.test", WriteKey: "wk", Concurrency: 1,
+		URL: "http://rudder.test", WriteKey: "wk", Concurrency: 1, Gzip: packing, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
@@ -90,13 +97,25 @@ func benchmark(b *testing.B, mode Mode) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// kilobyte is an event of about 1 KB, as an email click has.
+// kilobyte is an event of about 1 KB, as an email click has. Ids are random as
+// Braze's are, and a few campaigns are shared by all, so that it packs as real
+// events do.
 func kilobyte(i int) []byte {
-	return fmt.Appendf(nil, `{"id":"a1b2c3d4-0000-4000-8000-%012d","event_type":"users.messages.email.Click","time":17000000%02d,`+
-		`"user":{"user_id":"62f1a0b2c3d4e5f6a7b8c9d0","external_user_id":"customer-%06d","timezone":"Europe/Berlin"},`+
-		`"properties":{"campaign_id":"0e7d4f2a-1111-4222-8333-444455556666","campaign_name":"Autumn news","dispatch_id":"d%031d",`+
-		`"message_variation_id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","message_variation_name":"Variant 1","url":"https://shop.example/%s",`+
-		`"link_id":"l1","link_alias":"hero","is_amp":false,"email_address":"customer%d@example.com","user_agent":"Mozilla/5.0 (X11; Linux x86_64)",`+
-		`"sending_ip":"203.0.113.7","ip_pool":"main","esp":"sendgrid","from_domain":"news.example","note":"%s"}}`,
-		i, i%100, i, i, strings.Repeat("p", 120), i, strings.Repeat("n", 120))
+	own := rand.New(rand.NewPCG(uint64(i), 1))
+	campaign := rand.New(rand.NewPCG(uint64(i%7), 2))
+	hex := func(r *rand.Rand) string { return fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()) }
+	uuid := func(r *rand.Rand) string {
+		h := hex(r)
+		return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	}
+	return fmt.Appendf(nil, `{"id":%q,"event_type":"users.messages.email.Click","time":17000%05d,`+
+		`"user":{"user_id":"%s","external_user_id":"customer-%06d","timezone":"Europe/Berlin"},`+
+		`"properties":{"campaign_id":%q,"campaign_name":"Autumn news %d","dispatch_id":"%s",`+
+		`"message_variation_id":%q,"message_variation_name":"Variant 1","url":"https://shop.example/%s/%d",`+
+		`"link_id":"l%d","link_alias":"hero","is_amp":false,"email_address":"customer%d@example.com",`+
+		`"user_agent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36",`+
+		`"sending_ip":"203.0.113.%d","ip_pool":"main","esp":"sendgrid","from_domain":"news.example","send_id":%q}}`,
+		uuid(own), own.IntN(100000), hex(own)[:24], own.IntN(1000000),
+		uuid(campaign), i%7, hex(own), uuid(campaign), uuid(campaign), own.IntN(90),
+		own.IntN(9), own.IntN(1000000), 100+own.IntN(30), own.IntN(250), uuid(own))
 }

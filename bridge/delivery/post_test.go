@@ -90,6 +90,31 @@ func raw(text string, then func(net.Conn)) func(net.Conn) {
 	}
 }
 
+// trickle writes text and then a letter every so often.
+func trickle(text string, every time.Duration) func(net.Conn) {
+	return raw(text, func(c net.Conn) {
+		defer c.Close()
+		for {
+			if _, err := io.WriteString(c, "x"); err != nil {
+				return
+			}
+			time.Sleep(every)
+		}
+	})
+}
+
+// endlessHeaders writes one header after the other for as long as they are read.
+func endlessHeaders(c net.Conn) {
+	raw("HTTP/1.1 200 OK\r\n", func(c net.Conn) {
+		defer c.Close()
+		for i := 0; ; i++ {
+			if _, err := fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("x", 500)); err != nil {
+				return
+			}
+		}
+	})(c)
+}
+
 func hangUp(c net.Conn) { _ = c.Close() }
 
 // silent keeps the pipe open until the other side closes it.
@@ -124,6 +149,7 @@ func TestStatusDecidesWhateverFollows(t *testing.T) {
 		"closing":             raw("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", hangUp),
 		"HTTP/1.0":            raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp),
 		"cut short":           raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", hangUp),
+		"trickling":           trickle("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", time.Second),
 		"no end":              raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", silent),
 		"no content":          raw("HTTP/1.1 204 No Content\r\n\r\n", silent),
 		"after informational": raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", silent),
@@ -159,6 +185,8 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 		"a huge header":              raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp),
 		"switching protocols":        raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent),
 		"503 closing":                raw("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n", hangUp),
+		"headers that never end":     endlessHeaders,
+		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
 		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -302,8 +330,16 @@ func TestCertificateIsVerified(t *testing.T) {
 	t.Run("unknown", func(t *testing.T) {
 		b, q := run(t, NewTransport(1))
 		require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
-		require.Contains(t, b.State().LastError, "certificate")
+		require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
 		require.Equal(t, 3, q.count(queue.Pending))
+		b.finish(t)
+	})
+	t.Run("signed by a CA that was named", func(t *testing.T) {
+		q, roots := newMemQueue(), x509.NewCertPool()
+		roots.AddCert(server.Certificate())
+		q.put(events("e", 3)...)
+		b := start(t, q, nil, func(c *Config) { c.URL, c.Transport, c.RootCAs = server.URL, nil, roots })
+		require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
 		b.finish(t)
 	})
 	t.Run("known", func(t *testing.T) {
