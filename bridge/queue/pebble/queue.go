@@ -25,6 +25,7 @@ import (
 type connQueue struct {
 	store  *Store
 	conn   uint32
+	name   string
 	opened time.Time
 	origin string // what all origins of this queue's records begin with
 
@@ -54,9 +55,9 @@ type oldest struct {
 	at  time.Time
 }
 
-func openQueue(s *Store, conn uint32, limit int) (*connQueue, error) {
+func openQueue(s *Store, conn uint32, name string, limit int) (*connQueue, error) {
 	q := &connQueue{
-		store: s, conn: conn, opened: s.opts.Now(),
+		store: s, conn: conn, name: name, opened: s.opts.Now(),
 		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
 		ids:     window.New(limit),
 		idMarks: newIDMarks(limit),
