@@ -83,6 +83,7 @@ func (s *logScanner) offset() int64 { return s.block + int64(s.at) }
 func (s *logScanner) fill() error {
 	s.block, s.at = s.block+logBlock, 0
 	if s.block >= s.size {
+		s.block, s.buf = s.size, s.buf[:0]
 		return io.EOF
 	}
 	s.buf = s.buf[:min(logBlock, s.size-s.block)]
@@ -223,9 +224,6 @@ func (s *logScanner) records(visit func(logRecord, []byte) error) (gaps []Damage
 			err := s.resync()
 			if err != nil && !errors.Is(err, io.EOF) {
 				return gaps, false, synced, err
-			}
-			if err != nil {
-				s.block, s.at = s.size, 0
 			}
 			gap(start, s.offset(), "checksum does not match, or there is no record")
 			continue
