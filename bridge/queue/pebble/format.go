@@ -22,6 +22,9 @@ func checkFormat(fs vfs.FS, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read data directory: %w", err)
 	}
+	if err := checkMarkers(dir, names); err != nil {
+		return err
+	}
 	for _, name := range names {
 		rest, ok := strings.CutPrefix(name, formatMarker)
 		if !ok {
@@ -29,8 +32,37 @@ func checkFormat(fs vfs.FS, dir string) error {
 		}
 		_, version, _ := strings.Cut(rest, ".")
 		v, err := strconv.ParseUint(version, 10, 32)
-		if err == nil && v > uint64(pebble.FormatNewest) {
+		if err != nil {
+			return &damagedFile{Damage{File: name, Problem: "the storage format in its name is no number"}, dir}
+		}
+		if v > uint64(pebble.FormatNewest) {
 			return fmt.Errorf("%s: %w: storage format %d, known is %d", dir, queue.ErrNewerFormat, v, pebble.FormatNewest)
+		}
+	}
+	return nil
+}
+
+// manifestMarker begins the name of the file in whose name Pebble keeps the
+// name of its manifest.
+const manifestMarker = "marker.manifest."
+
+// checkMarkers refuses a directory with data and without the markers, which
+// Pebble would take for an empty one and clear.
+func checkMarkers(dir string, names []string) error {
+	markers, data := map[string]bool{}, false
+	for _, name := range names {
+		if name == repairPlan {
+			return fmt.Errorf("%s: %w: a repair was interrupted; run it again: bridge repair --data-dir %s", dir, queue.ErrDamaged, dir)
+		}
+		for _, m := range [...]string{formatMarker, manifestMarker} {
+			markers[m] = markers[m] || strings.HasPrefix(name, m)
+		}
+		_, isData := parseName(name)
+		data = data || isData
+	}
+	for _, m := range [...]string{formatMarker, manifestMarker} {
+		if data && !markers[m] {
+			return &damagedFile{Damage{File: m + "*", Problem: "it is not there, but data is"}, dir}
 		}
 	}
 	return nil

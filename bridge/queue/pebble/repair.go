@@ -1,0 +1,2 @@
+package pebble
+const repairPlan = "repair.plan"
