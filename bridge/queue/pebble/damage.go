@@ -89,6 +89,9 @@ func explainOpen(dir, last string, err error) error {
 	if errors.As(err, &file) {
 		return file
 	}
+	if errors.Is(err, pebble.ErrDBNotPristine) {
+		return &damagedFile{Damage{File: formatMarker + "*", Problem: "it is not there, but data is"}, dir}
+	}
 	if !isDamage(err) && !isOptions(last) {
 		return fmt.Errorf("open queue in %s: %w", dir, err)
 	}
@@ -111,7 +114,7 @@ func isDamage(err error) bool {
 	}
 	return errors.Is(err, queue.ErrDamaged) || pebble.IsCorruptionError(err) ||
 		errors.Is(err, record.ErrInvalidChunk) || errors.Is(err, record.ErrZeroedChunk) || errors.Is(err, record.ErrUnexpectedEOF) ||
-		errors.Is(err, pebble.ErrDBNotPristine) || errors.Is(err, fs.ErrNotExist)
+		errors.Is(err, fs.ErrNotExist)
 }
 
 // damagedAt reports something of the queue that cannot be read.

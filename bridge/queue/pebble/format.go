@@ -46,24 +46,21 @@ func checkFormat(fs vfs.FS, dir string) error {
 // name of its manifest.
 const manifestMarker = "marker.manifest."
 
-// checkMarkers refuses a directory with data and without the markers, which
-// Pebble would take for an empty one and clear.
+// checkMarkers refuses a directory with data and without the marker of the
+// manifest, which Pebble would take for an empty one and clear. It looks after
+// the other marker itself.
 func checkMarkers(dir string, names []string) error {
-	markers, data := map[string]bool{}, false
+	marked, data := false, false
 	for _, name := range names {
 		if name == repairPlan {
 			return fmt.Errorf("%s: %w: a repair was interrupted; run it again: bridge repair --data-dir %s", dir, queue.ErrDamaged, dir)
 		}
-		for _, m := range [...]string{formatMarker, manifestMarker} {
-			markers[m] = markers[m] || strings.HasPrefix(name, m)
-		}
+		marked = marked || strings.HasPrefix(name, manifestMarker)
 		_, isData := parseName(name)
 		data = data || isData
 	}
-	for _, m := range [...]string{formatMarker, manifestMarker} {
-		if data && !markers[m] {
-			return &damagedFile{Damage{File: m + "*", Problem: "it is not there, but data is"}, dir}
-		}
+	if data && !marked {
+		return &damagedFile{Damage{File: manifestMarker + "*", Problem: "it is not there, but data is"}, dir}
 	}
 	return nil
 }

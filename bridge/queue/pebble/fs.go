@@ -61,12 +61,17 @@ func makeDir(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, dirMode); err != nil {
 		return fmt.Errorf("create data directory: %w", err)
 	}
-	f, err := fs.OpenDir(parent)
+	return syncDir(fs, parent)
+}
+
+// syncDir makes sure that the entries of a directory are on disk.
+func syncDir(fs vfs.FS, dir string) error {
+	f, err := fs.OpenDir(dir)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", parent, err)
+		return fmt.Errorf("open %s: %w", dir, err)
 	}
 	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync %s: %w", parent, err), f.Close())
+		return errors.Join(fmt.Errorf("sync %s: %w", dir, err), f.Close())
 	}
 	return f.Close()
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/blob"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -62,7 +64,36 @@ func (o *opening) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 			return nil, err
 		}
 	}
+	if f, ok := parseName(o.PathBase(name)); ok && f.kind == blobFile {
+		if err := o.checkBlobs(name); err != nil {
+			return nil, err
+		}
+	}
 	return o.FS.Open(name, opts...)
+}
+
+// checkBlobs looks at the frame of a blob file before Pebble does. Pebble panics
+// where that is damaged, or the file is not there.
+func (o *opening) checkBlobs(path string) error {
+	d := Damage{File: o.PathBase(path)}
+	file, err := o.FS.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.Problem = "it is not there"
+		return &damagedFile{d, o.dir}
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	readable, err := sstable.NewSimpleReadable(file)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", d.File, err)
+	}
+	if _, err := blob.NewFileReader(context.Background(), readable, blob.FileReaderOptions{}); err != nil {
+		d.Offset, d.Problem = max(0, readable.Size()-blobFooter), "the blob file's frame: "+brief(err)
+		return &damagedFile{d, o.dir}
+	}
+	return nil
 }
 
 func (o *opening) check(path string) error {

@@ -63,12 +63,16 @@ type rawReader struct {
 	fs  vfs.FS
 	dir string
 	buf []byte
+	// unsealed counts the values in blob files that do not say whose they are.
+	unsealed int
 
 	// entry gets what tables and logs hold, value what blob files hold, with
 	// the key that is written in the value.
 	entry  func(rawEntry) error
 	value  func(file uint64, key, value []byte) error
 	damage func(Damage)
+	// torn gets the end of a log that a crash has torn; nil: nobody asks.
+	torn func(Damage)
 	// pace is called after so many bytes were read; its error ends the reading.
 	pace func(ctx context.Context, bytes int) error
 }

@@ -338,6 +338,9 @@ func (r *rawReader) log(ctx context.Context, f rawFile, file io.ReaderAt) error 
 		h.File = f.name
 		r.damage(h)
 	}
+	if st.given > 0 && r.torn != nil {
+		r.torn(Damage{File: f.name, Offset: st.tail, Bytes: st.given, Problem: "torn end, as a crash leaves it"})
+	}
 	s := newLogScanner(file, f.size, f.number, true)
 	_, _, _, err = s.records(func(rec logRecord, data []byte) error {
 		if rec.offset >= st.tail {
