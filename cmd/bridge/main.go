@@ -27,6 +27,6 @@ Every flag is an environment variable too: BRIDGE_RUDDER_URL for --rudder-url.`,
   bridge status`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newStatus(), newDead())
+	root.AddCommand(newServe(), newCheck(), newStatus(), newDead(), newRepair())
 	return root
 }

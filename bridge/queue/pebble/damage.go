@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -92,11 +93,15 @@ func explainOpen(dir, last string, err error) error {
 	if errors.Is(err, pebble.ErrDBNotPristine) {
 		return &damagedFile{Damage{File: formatMarker + "*", Problem: "it is not there, but data is"}, dir}
 	}
-	if !isDamage(err) && !isOptions(last) {
+	if !isDamage(err) && !isOptions(last) && !strings.Contains(err.Error(), wrongSize) {
 		return fmt.Errorf("open queue in %s: %w", dir, err)
 	}
 	return fmt.Errorf("%s: %w: %s (read last: %s); %s", dir, queue.ErrDamaged, brief(err), last, remedyFor(dir))
 }
+
+// wrongSize is in Pebble's error for a table that is longer or shorter than its
+// manifest says, which has no type.
+const wrongSize = "object size mismatch"
 
 // isOptions tells whether a file is the one in which Pebble keeps its options:
 // what is wrong with it is an error of no type.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // errEnough ends each without an error.
@@ -54,7 +57,7 @@ func (q *connQueue) eachUntilDamage(ctx context.Context, kind byte, from, to uin
 			return from, err
 		}
 		number, _ := seqOf(it.Key())
-		value, err := it.ValueAndErr()
+		value, err := valueOf(it)
 		if err != nil {
 			if !isDamage(err) {
 				return number, err
@@ -113,4 +116,36 @@ func (q *connQueue) readable(kind byte, from, to uint64) error {
 	}
 	it.First()
 	return errors.Join(it.Error(), it.Close())
+}
+
+// valueOf is the value that the iterator stands at. Where the blob file that
+// holds it is not there, Pebble panics.
+func valueOf(it *pebble.Iterator) (value []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the blob file that holds it cannot be opened: %w", errDamaged)
+		}
+	}()
+	return it.ValueAndErr()
+}
+
+// lookup returns the value of key, which is valid until the closer is closed, or
+// pebble.ErrNotFound. It is what Pebble's Get does, but holds nothing for ever
+// where that panics.
+func (s *Store) lookup(key []byte) ([]byte, io.Closer, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: key, UpperBound: append(key[:len(key):len(key)], 0)})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !it.First() {
+		if err := errors.Join(it.Error(), it.Close()); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, pebble.ErrNotFound
+	}
+	value, err := valueOf(it)
+	if err != nil {
+		return nil, nil, errors.Join(err, it.Close())
+	}
+	return value, it, nil
 }

@@ -100,7 +100,7 @@ func (q *connQueue) claim(room queue.Limit, first bool) (*lease, <-chan struct{}
 // not fit into room and is not the first.
 func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record, error) {
 	key := seqKey(keyRecord, q.conn, l.seq)
-	value, closer, err := q.store.db.Get(key)
+	value, closer, err := q.store.lookup(key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
 			err = fmt.Errorf("it is not there: %w", errDamaged)

@@ -50,17 +50,22 @@ const manifestMarker = "marker.manifest."
 // manifest, which Pebble would take for an empty one and clear. It looks after
 // the other marker itself.
 func checkMarkers(dir string, names []string) error {
-	marked, data := false, false
+	marked, data, logs, tables := false, false, false, false
 	for _, name := range names {
 		if name == repairPlan {
 			return fmt.Errorf("%s: %w: a repair was interrupted; run it again: bridge repair --data-dir %s", dir, queue.ErrDamaged, dir)
 		}
 		marked = marked || strings.HasPrefix(name, manifestMarker)
-		_, isData := parseName(name)
+		f, isData := parseName(name)
 		data = data || isData
+		logs = logs || isData && f.kind == logFile
+		tables = tables || isData && f.kind == tableFile
 	}
 	if data && !marked {
 		return &damagedFile{Damage{File: manifestMarker + "*", Problem: "it is not there, but data is"}, dir}
+	}
+	if tables && !logs {
+		return &damagedFile{Damage{File: "*.log", Problem: "there is no log, but a store that was ever open has one"}, dir}
 	}
 	return nil
 }

@@ -227,7 +227,7 @@ func (q *connQueue) receivedAt(seq uint64, open bool) time.Time {
 		return q.oldest.at
 	}
 	q.oldest = oldest{seq, q.opened}
-	value, closer, err := q.store.db.Get(seqKey(keyRecord, q.conn, seq))
+	value, closer, err := q.store.lookup(seqKey(keyRecord, q.conn, seq))
 	if err != nil { // it is reported when it is fetched
 		return q.oldest.at
 	}

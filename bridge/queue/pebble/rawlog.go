@@ -338,8 +338,8 @@ func (r *rawReader) log(ctx context.Context, f rawFile, file io.ReaderAt) error 
 		h.File = f.name
 		r.damage(h)
 	}
-	if st.given > 0 && r.torn != nil {
-		r.torn(Damage{File: f.name, Offset: st.tail, Bytes: st.given, Problem: "torn end, as a crash leaves it"})
+	if !st.closed && r.torn != nil {
+		r.torn(Damage{File: f.name, Offset: st.tail, Bytes: st.given, Problem: "the log was not closed, as after a crash, and ends here"})
 	}
 	s := newLogScanner(file, f.size, f.number, true)
 	_, _, _, err = s.records(func(rec logRecord, data []byte) error {

@@ -146,7 +146,7 @@ func (s *Store) found() error {
 
 // get returns a copy of the value of key, nil where there is none.
 func (s *Store) get(key []byte) ([]byte, error) {
-	value, closer, err := s.db.Get(key)
+	value, closer, err := s.lookup(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
