@@ -208,6 +208,7 @@ type pacer struct {
 	pause func(context.Context, time.Duration) error
 	read  int64
 	owed  time.Duration
+	left  time.Duration // of the time that it was given; files may have grown since
 	body  []byte
 }
 
@@ -217,7 +218,8 @@ func newPacer(files []rawFile, in time.Duration, pause func(context.Context, tim
 		total += f.size
 	}
 	rate := float64(total) / (in.Seconds() * scrubShare)
-	return &pacer{rate: min(rate, scrubRate), pause: pause}
+	left := max(in, time.Duration(float64(total)/scrubRate*float64(time.Second)))
+	return &pacer{rate: min(rate, scrubRate), pause: pause, left: left}
 }
 
 // wait is called after n bytes were read.
@@ -227,8 +229,8 @@ func (p *pacer) wait(ctx context.Context, n int) error {
 	if p.owed < scrubPause {
 		return ctx.Err()
 	}
-	owed := p.owed
-	p.owed = 0
+	owed := min(p.owed, p.left)
+	p.left, p.owed = p.left-owed, 0
 	return p.pause(ctx, owed)
 }
 
