@@ -104,7 +104,7 @@ func TestScrubPace(t *testing.T) {
 		require.Equal(t, 24*time.Hour, waited.Round(time.Second))
 		require.Equal(t, 1, s.Usage().Damaged)
 	}
-	require.WithinDuration(t, now, s.Usage().Scrubbed, 6*time.Hour)
+	require.WithinDuration(t, now, s.Usage().Scrubbed, 12*time.Hour)
 
 	p := newPacer([]rawFile{{size: 1 << 40}}, time.Hour, s.opts.pause)
 	waited = 0
