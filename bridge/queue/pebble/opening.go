@@ -27,7 +27,8 @@ type opening struct {
 	vfs.FS
 	dir    string
 	log    *slog.Logger
-	newest string // the log that the last run wrote to
+	newest string    // the log that the last run wrote to
+	before []rawFile // what was there
 
 	mu       sync.Mutex
 	done     bool
@@ -42,6 +43,7 @@ func newOpening(in vfs.FS, dir string, log *slog.Logger) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.before = files
 	for _, f := range files {
 		if f.kind == logFile {
 			o.newest = f.name
@@ -209,7 +211,7 @@ func (s *Store) openDB() (err error) {
 	if err != nil {
 		return errors.Join(explainOpen(s.dir, o.lastOpened(), err), o.settle(true))
 	}
-	if err := s.compareStates(known); err != nil {
+	if err := errors.Join(s.compareStates(known), s.checkOrphans(o.before)); err != nil {
 		return errors.Join(err, o.settle(true), s.db.Close())
 	}
 	return o.settle(false)
@@ -225,12 +227,8 @@ type tableState struct {
 // knownStates reads the totals out of all tables, in use or not. Totals are
 // among the last keys of a table, so that this is a few reads for each.
 func (s *Store) knownStates() (map[uint32]tableState, error) {
-	files, err := listFiles(s.opts.FS, s.dir)
-	if err != nil {
-		return nil, err
-	}
 	known := map[uint32]tableState{}
-	for _, f := range files {
+	for _, f := range s.opening.before {
 		if f.kind != tableFile {
 			continue
 		}

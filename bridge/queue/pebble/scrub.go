@@ -130,27 +130,42 @@ func (s *Store) scrubOnce(ctx context.Context) {
 	_ = s.opts.pause(ctx, max(rest, min(scrubRest, s.opts.ScrubEvery)))
 }
 
-// scrubFile reads a file and reports what is damaged in it, unless the file went
-// or was written meanwhile. The newest log is left out: it is being written, and
-// is checked when it is closed and at the next start.
+// scrubFile reads a file and reports what is damaged in it. What seems damaged
+// is read a second time a little later: it may have been written at the time.
+// The newest log is left out: it is being written, and is checked when it is not
+// the newest any more and at the next start.
 func (s *Store) scrubFile(ctx context.Context, f rawFile, p *pacer) (int, error) {
-	if s.making.has(f.name) || (f.kind == logFile && s.isNewestLog(f)) {
-		return 0, nil
+	places, err := s.checkFile(ctx, f, p)
+	if len(places) == 0 || err != nil {
+		return 0, err
 	}
-	r := s.reader()
-	r.pace = p.wait
-	r.entry = func(e rawEntry) error { return checkEntry(e) }
-	r.value = func(_ uint64, key, value []byte) error { return checkValue(key, value, &p.body) }
-	var places []Damage
-	r.damage = func(d Damage) { places = append(places, d) }
-	err := r.read(ctx, f)
-	if _, gone := s.opts.FS.Stat(s.opts.FS.PathJoin(s.dir, f.name)); errors.Is(gone, fs.ErrNotExist) {
-		return 0, nil // what was read may have been something else by then
+	if err := s.opts.pause(ctx, scrubRest); err != nil {
+		return 0, err
 	}
+	places, err = s.checkFile(ctx, f, p)
 	for _, d := range places {
 		s.reportFile(d)
 	}
 	return len(places), err
+}
+
+// checkFile returns the damaged places of a file, unless it is gone or is being
+// written.
+func (s *Store) checkFile(ctx context.Context, f rawFile, p *pacer) ([]Damage, error) {
+	if s.making.has(f.name) || (f.kind == logFile && s.isNewestLog(f)) {
+		return nil, nil
+	}
+	r := s.reader()
+	r.pace = p.wait
+	r.entry = checkEntry
+	r.value = func(_ uint64, key, value []byte) error { return checkValue(key, value, &p.body) }
+	var places []Damage
+	r.damage = func(d Damage) { places = append(places, d) }
+	err := r.read(ctx, f)
+	if _, gone := s.opts.FS.Stat(s.opts.FS.PathJoin(s.dir, f.name)); errors.Is(gone, fs.ErrNotExist) || s.making.has(f.name) {
+		return nil, nil // what was read may have been something else by then
+	}
+	return places, err
 }
 
 func (s *Store) isNewestLog(f rawFile) bool {
