@@ -123,6 +123,7 @@ func (b *Bridge) openStore() (queue.Store, error) {
 		RetainAge:   b.cfg.Retain.Age,
 		RetainBytes: b.cfg.Retain.Size,
 		MaxBytes:    b.cfg.Queue.MaxSize,
+		ScrubEvery:  b.cfg.ScrubEvery,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("data_dir %s: %w", b.cfg.DataDir, err)

@@ -30,6 +30,9 @@ var (
 	ErrClosed = errors.New("queue is closed")
 	// ErrLocked means that another process has the data directory open.
 	ErrLocked = errors.New("data directory is in use by another process")
+	// ErrDamaged means that the disk does not hold what was written to it. The
+	// error names the file; "bridge repair" sets aside what cannot be read.
+	ErrDamaged = errors.New("data on disk is damaged")
 	// ErrReplaying means that a replay of history is under way already.
 	ErrReplaying = errors.New("a replay of history is under way")
 	// ErrNewerFormat means that a newer version of the bridge wrote the data directory.
