@@ -3,6 +3,8 @@ GO       ?= go
 FUZZTIME ?= 30s
 EVENTS   ?= 20000
 COUNT    ?= 5
+N        ?= 200
+SEED     ?= 1
 
 PROGRAMS := bridge mockbraze mockrudder harness
 
@@ -12,7 +14,7 @@ RACE := -race
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo up test bench fuzz lint generate clean go
+.PHONY: help build demo up test crash bench fuzz lint generate clean go
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,9 @@ up: build ## all three programs together until Ctrl-C
 test: go ## every test that needs no container
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
 	$(GO) test $(RACE) -timeout 10m ./...
+
+crash: go ## kill the bridge N times under load, cut the power N times, and compare with the books
+	$(GO) test -v -count 1 -timeout 0 -run 'TestKills|TestPowerCuts' ./harness/crash -kills $(N) -cuts $(N) -seed $(SEED)
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...

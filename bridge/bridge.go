@@ -13,6 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Options are what a Bridge needs beside its configuration.
@@ -134,6 +135,7 @@ func (b *Bridge) openStore() (queue.Store, error) {
 // serve runs the parts until ctx ends or one of them fails. The operator's
 // address goes last, so that a slow end can be watched.
 func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listener) error {
+	cfg := b.cfg // it may change from begin on
 	work := newGroup(ctx)
 	defer work.stop()
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
@@ -141,15 +143,16 @@ func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listen
 	watch := newGroup(watching)
 	b.begin(p, work)
 	watch.run(func(ctx context.Context) error { return cli.Serve(ctx, p.admin.Server(), private, time.Second) }, work.stop)
-	work.run(func(ctx context.Context) error { return cli.Serve(ctx, p.intake.Server(), public, b.cfg.Grace) }, nil)
+	work.run(func(ctx context.Context) error { return cli.Serve(ctx, p.intake.Server(), public, cfg.Grace) }, nil)
 	work.run(func(ctx context.Context) error { return watchStore(ctx, p.store) }, nil)
 
-	addresses := Addresses{Intake: b.scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
-	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(b.cfg.Connectors))
+	addresses := Addresses{Intake: cfg.scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
+	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(cfg.Connectors))
 	b.opts.Ready(addresses)
 	<-work.ctx.Done()
 	b.end() // from here on nothing is started any more
-	b.opts.Log.Info("stopping", "grace", b.cfg.Grace)
+	crashpoint.At("stop.begun")
+	b.opts.Log.Info("stopping", "grace", cfg.Grace)
 	failed := work.wait()
 	unwatch()
 	failed = errors.Join(failed, watch.wait())
@@ -159,8 +162,8 @@ func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listen
 	return failed
 }
 
-func (b *Bridge) scheme() string {
-	if b.cfg.TLS != (TLS{}) {
+func (c Config) scheme() string {
+	if c.TLS != (TLS{}) {
 		return "https://"
 	}
 	return "http://"

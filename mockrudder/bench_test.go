@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +39,7 @@ func benchmarkBatch(b *testing.B, opts ...mockrudder.Option) {
 	body := batchOf(events)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
+	before := cpuTime()
 	for b.Loop() {
 		request := httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(body))
 		request.SetBasicAuth("wkHTTP", "")
@@ -46,19 +49,32 @@ func benchmarkBatch(b *testing.B, opts ...mockrudder.Option) {
 			b.Fatal(answer.Code)
 		}
 	}
-	b.ReportMetric(float64(b.N)*events/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)*events/(cpuTime()-before).Seconds(), "events/CPU-s")
+}
+
+// cpuTime is what the process has used, the collector's work too. Unlike the
+// time of day it is the same on a machine that others use.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkBatch(b *testing.B)     { benchmarkBatch(b) }
 func BenchmarkBatchSink(b *testing.B) { benchmarkBatch(b, mockrudder.WithoutValidation()) }
 
-func BenchmarkWebhook(b *testing.B) {
-	server, err := mockrudder.New(mockrudder.WithoutValidation())
+// A webhook's events are mapped to messages, and both are judged.
+func BenchmarkWebhook(b *testing.B)     { benchmarkWebhook(b) }
+func BenchmarkWebhookSink(b *testing.B) { benchmarkWebhook(b, mockrudder.WithoutValidation()) }
+
+func benchmarkWebhook(b *testing.B, opts ...mockrudder.Option) {
+	server, err := mockrudder.New(opts...)
 	require.NoError(b, err)
 	defer server.Close()
 	event := strings.TrimSuffix(strings.TrimPrefix(brazeOpen, `{"events":[`), `]}`)
 	body := `{"events":[` + strings.Repeat(event+",", 99) + event + `]}`
 	b.ReportAllocs()
+	before := cpuTime()
 	for b.Loop() {
 		request := httptest.NewRequest(http.MethodPost, "/v1/webhook?writeKey=wkBraze", strings.NewReader(body))
 		answer := httptest.NewRecorder()
@@ -67,5 +83,5 @@ func BenchmarkWebhook(b *testing.B) {
 			b.Fatal(answer.Code)
 		}
 	}
-	b.ReportMetric(float64(b.N)*100/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)*100/(cpuTime()-before).Seconds(), "events/CPU-s")
 }

@@ -3,12 +3,14 @@ package mockrudder
 import (
 	"sync"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // judge holds messages against the schemas. It is safe for concurrent use.
 type judge struct {
 	validator *schemas.Validator
+	buffers   sync.Pool // of *[]byte, for texts while they are judged
 }
 
 // sharedValidator compiles the schemas once for all servers of a process.
@@ -19,16 +21,28 @@ func newJudge() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &judge{validator}, nil
+	return &judge{validator: validator}, nil
 }
 
-// event judges what was received. A message that came in by a webhook is
+// events judges what was received. A message that came in by a webhook is
 // judged as the transformation made it, and its Braze event too.
-func (j *judge) event(e *Event) {
-	e.Judged, e.Valid = true, true
-	j.note(e, "message", j.validator.Message([]byte(e.message())))
-	if e.finished != "" {
-		j.note(e, "event", j.validator.Event([]byte(e.Raw)))
+func (j *judge) events(events []Event) {
+	buffer, ok := j.buffers.Get().(*[]byte)
+	if !ok {
+		buffer = new([]byte)
+	}
+	for i := range events {
+		e := &events[i]
+		e.Judged, e.Valid = true, true
+		*buffer = e.appendMessage((*buffer)[:0])
+		j.note(e, "message", j.validator.Message(*buffer))
+		if e.finished != "" {
+			*buffer = append((*buffer)[:0], e.Raw...)
+			j.note(e, "event", j.validator.Event(*buffer))
+		}
+	}
+	if cap(*buffer) <= 1<<20 {
+		j.buffers.Put(buffer)
 	}
 }
 
@@ -45,12 +59,20 @@ func appendFindings(to []Finding, in string, found []schemas.Finding) []Finding 
 	return to
 }
 
-// message is the text of the finished message before the gateway's own changes.
-func (e *Event) message() string {
+// appendMessage appends the text of the finished message before the gateway's
+// own changes. The type that a single call gives it comes last, and of two the
+// last one counts.
+func (e *Event) appendMessage(to []byte) []byte {
+	text := e.text()
 	if e.setType == "" {
-		return e.text()
+		return append(to, text...)
 	}
-	message := decodeObject(e.Raw)
-	message["type"] = e.setType
-	return string(encode(message))
+	end := len(text) - 1 // a single call has an object that ends here
+	to = append(to, text[:end]...)
+	if jsonscan.Space(text, 1) < end {
+		to = append(to, ',')
+	}
+	to = append(to, `"type":"`...)
+	to = append(to, e.setType...)
+	return append(to, `"}`...)
 }

@@ -171,9 +171,9 @@ func (s *Server) accept(src *source, r *http.Request, size int, events []Event) 
 		e := &events[i]
 		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
 		e.share = size / len(events)
-		if s.judge != nil {
-			s.judge.event(e)
-		}
+	}
+	if s.judge != nil {
+		s.judge.events(events)
 	}
 	s.store.add(events)
 	if s.config.observe != nil {

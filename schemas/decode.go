@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
+
+	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
 // decode reads one JSON document. Numbers keep their text, so that an integer
@@ -39,24 +40,16 @@ func jsonError(err error) error {
 	return fmt.Errorf("expected a JSON document: %w", err)
 }
 
-// gojsonschema turns numbers into fractions of big integers: 1e999999 costs it
-// 50 ms, a million digits two seconds. These limits are far beyond any number
-// that Braze or a float64 knows.
-const (
-	maxExponent = 400
-	maxDigits   = 1000
-)
-
 // tame brings monstrous numbers within the limits, everywhere in the document.
-// Such a number is judged by what is left of it.
+// gojsonschema would spend seconds on them.
 func tame(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		return tameNumber(v)
+		return bytecheck.Tame(v)
 	case map[string]any:
 		for key, member := range v {
 			if n, ok := member.(json.Number); ok {
-				v[key] = tameNumber(n)
+				v[key] = bytecheck.Tame(n)
 			} else {
 				tame(member)
 			}
@@ -67,23 +60,6 @@ func tame(v any) any {
 		}
 	}
 	return v
-}
-
-func tameNumber(n json.Number) json.Number {
-	if len(n) > maxDigits {
-		n = json.Number(strings.TrimRight(string(n[:maxDigits]), ".eE+-"))
-	}
-	e := strings.IndexAny(string(n), "eE")
-	if e < 0 {
-		return n
-	}
-	// An exponent that fits no int comes as the nearest one, beside the error.
-	exponent, _ := strconv.Atoi(string(n[e+1:]))
-	if exponent > maxExponent || exponent < -maxExponent {
-		exponent = max(-maxExponent, min(exponent, maxExponent))
-		return n[:e+1] + json.Number(strconv.Itoa(exponent))
-	}
-	return n
 }
 
 // short describes a value for a finding: its kind and, where it is small, the

@@ -1,16 +1,24 @@
 package schemas
 
 import (
+	"maps"
 	"slices"
 
-	"github.com/xeipuuv/gojsonschema"
+	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
+)
+
+// Where in an event a walk notes members that the glossary does not know.
+const (
+	inTop = iota + 1
+	inProperties
+	inUser
 )
 
 // eventRules is what a Validator knows of one event type; without a name, of
 // every event.
 type eventRules struct {
-	name   string
-	schema *gojsonschema.Schema
+	name string
+	rules
 	// The fields that the glossary knows.
 	top, user, properties fieldSet
 }
@@ -26,6 +34,47 @@ func names(fields []Field) fieldSet {
 		set[f.Name] = struct{}{}
 	}
 	return set
+}
+
+func (s fieldSet) list() []string { return slices.Collect(maps.Keys(s)) }
+
+// tell has the checker note what the glossary does not know.
+func (r *eventRules) tell() {
+	r.checker.Tell(inTop, r.top.list())
+	if r.name != "" {
+		r.checker.Tell(inProperties, r.properties.list(), "properties")
+		r.checker.Tell(inUser, r.user.list(), "user")
+	}
+}
+
+// noted appends the drift that a walk over an event noted from the first of its
+// places on. It is what drift finds in the decoded event.
+func (r *eventRules) noted(found []Finding, x *bytecheck.Index, first int, at spot) []Finding {
+	if len(x.Strange()) == first {
+		return found
+	}
+	where, place := "an event", at.String()
+	if r.name != "" {
+		where = r.name
+	}
+	found = driftOf(found, x, first, inTop, r.top, place, where)
+	found = driftOf(found, x, first, inProperties, r.properties, place+"/properties", "the properties of "+where)
+	return driftOf(found, x, first, inUser, r.user, place+"/user", "the user of "+where)
+}
+
+// driftOf appends what a walk noted in one section.
+func driftOf(found []Finding, x *bytecheck.Index, first, section int, known fieldSet, at, where string) []Finding {
+	var object map[string]any
+	for _, s := range x.Strange()[first:] {
+		if s.Section != section {
+			continue
+		}
+		if object == nil {
+			object = map[string]any{}
+		}
+		object[string(x.Text(s.Key))] = decoded(x, s.Value)
+	}
+	return unknownFields(found, object, known, at, where)
 }
 
 // drift appends the fields of an event that the glossary does not know, null or

@@ -50,14 +50,19 @@ func findings(errs []gojsonschema.ResultError, prefix string) []Finding {
 			return f.Path == "/userId" || f.Path == "/anonymousId"
 		})
 	}
-	slices.SortFunc(out, byPlace)
-	out = slices.CompactFunc(out, func(a, b Finding) bool { return a.Path == b.Path && a.Rule == b.Rule })
+	out = ordered(out)
 	if prefix != "" {
 		for i := range out {
 			out[i].Path = prefix + out[i].Path
 		}
 	}
 	return out
+}
+
+// ordered sorts findings and leaves one of each place and rule.
+func ordered(found []Finding) []Finding {
+	slices.SortFunc(found, byPlace)
+	return slices.CompactFunc(found, func(a, b Finding) bool { return a.Path == b.Path && a.Rule == b.Rule })
 }
 
 func byPlace(a, b Finding) int {

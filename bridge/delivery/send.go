@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // part is what is still to be sent of a POST that is being cut in halves.
@@ -46,6 +47,7 @@ func (w *worker) send(ctx, hard context.Context, whole span) error {
 			cleared = true
 			err = w.record(hard, queue.Settlement{Dead: []queue.DeadEvent{w.dead(now, v, a)}})
 		default:
+			crashpoint.At("delivery.between-halves")
 			plain := now.plain || a.packed && v == refused
 			doubted = doubted || a.packed && v == refused
 			cleared = cleared || !a.packed
@@ -135,6 +137,8 @@ func (w *worker) try(ctx, hard context.Context, p part, pass ticket) answer {
 	}
 	w.config.Observer.Began(p.len())
 	defer w.config.Observer.Ended(p.len())
+	crashpoint.At("delivery.before-post")
+	defer crashpoint.At("delivery.answered")
 	return w.poster.post(hard, body, packed)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // errStopping ends a worker's batch: Run was told to end, or no outcome can be
@@ -137,6 +138,7 @@ func (w *worker) store(hard context.Context, outcome func() error) error {
 		err := outcome()
 		switch {
 		case err == nil:
+			crashpoint.At("delivery.settled")
 			return nil
 		case hopeless(err):
 			return fmt.Errorf("delivery: settle: %w", err)

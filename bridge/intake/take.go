@@ -12,6 +12,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // take reads, judges and stores the body of a request whose token is good.
@@ -51,6 +52,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		return
 	}
 	in.accepted(c, to, receipt)
+	crashpoint.At("intake.answered")
 	to.metrics.bytes.Add(float64(len(body.data)))
 	if receipt != (queue.Receipt{}) {
 		to.metrics.ack.Observe(time.Since(begin).Seconds())

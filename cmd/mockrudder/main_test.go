@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // command runs mockrudder with this standard input and returns what it wrote
@@ -177,4 +180,67 @@ func TestSourceMistakes(t *testing.T) {
 	}
 	// The environment variable splits at commas, which stand inside a source too.
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
+}
+
+func TestAudit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "recorded")
+	require.NoError(t, os.WriteFile(file, []byte(`{"events":[`+strings.TrimSpace(good)+`]}`), 0o600))
+	out, code, err := command(t, "", "audit", file)
+	require.NoError(t, err)
+	require.Zero(t, code)
+	require.Contains(t, out, "1 requests, 0 of them refused; 1 events: 1 unchanged")
+	harmful := `{"event_type":"t","id":"1","user":{"user_id":"u"},"properties":{"a.b":1}}`
+	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
+	require.Equal(t, 2, code)
+	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
+	_, code, _ = command(t, "", "audit", "no/where")
+	require.Equal(t, 1, code)
+	_, code, _ = command(t, "", "audit", "--format", "xml", file)
+	require.Equal(t, 1, code)
+}
+
+func TestSchema(t *testing.T) {
+	out, code, err := command(t, "", "schema", "list")
+	require.NoError(t, err)
+	require.Zero(t, code)
+	require.Equal(t, schemas.Names(), strings.Fields(out))
+	out, _, err = command(t, "", "schema", "list", "users.messages.email.Op*")
+	require.NoError(t, err)
+	require.Equal(t, "braze/users.messages.email.Open\n", out)
+	for _, name := range []string{"users.messages.email.Open", "braze/users.messages.email.Open"} {
+		out, _, err = command(t, "", "schema", "show", name)
+		require.NoError(t, err)
+		want, _ := schemas.Schema("braze/users.messages.email.Open")
+		require.Equal(t, string(want), out)
+	}
+	out, _, err = command(t, "", "schema", "show", "track")
+	require.NoError(t, err)
+	require.Contains(t, out, `"$schema"`)
+	for _, args := range [][]string{{"list", "nothing"}, {"list", "["}, {"show", "nothing"}, {"show"}} {
+		_, code, err = command(t, "", append([]string{"schema"}, args...)...)
+		require.Error(t, err)
+		require.Equal(t, 1, code)
+	}
+}
+
+func TestDirectoriesAndGzip(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "deep", "a.ndjson"), []byte(good+bad), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("no JSON"), 0o600))
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.WriteString(w, good)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), packed.Bytes(), 0o600))
+	out, code, _ := command(t, "", "validate", dir)
+	require.Equal(t, 2, code)
+	require.Contains(t, out, "3 events: 2 valid, 1 invalid")
+	out, _, err = command(t, "", "audit", dir)
+	require.NoError(t, err)
+	require.Contains(t, out, "3 requests")
+	_, code, err = command(t, "", "validate", t.TempDir())
+	require.Equal(t, 1, code)
+	require.ErrorContains(t, err, "no file called")
 }

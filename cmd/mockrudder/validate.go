@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -15,18 +13,18 @@ import (
 func newValidate() *cobra.Command {
 	var as, format string
 	cmd := &cobra.Command{
-		Use:   "validate [FILE|-]...",
+		Use:   "validate [FILE|DIRECTORY|-]...",
 		Short: "Judge recorded events against the schemas",
 		Long: "validate judges Braze events against the glossary and RudderStack messages against the\n" +
 			"schemas of its HTTP API. It reads NDJSON, arrays, request bodies {\"events\":[…]} and\n" +
 			"{\"batch\":[…]}, pretty-printed documents, and any of that in gzip; standard input where no\n" +
-			"file is named. Fields and event types that the glossary does not know are told, and fail\n" +
-			"nothing.\n\n" +
+			"file is named, and of a directory the *.json, *.jsonl and *.ndjson files in it. Fields and\n" +
+			"event types that the glossary does not know are told, and fail nothing.\n\n" +
 			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",
 		Example: "  mockbraze emit --events 960 | mockrudder validate --as braze\n" +
 			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return validate(cmd.InOrStdin(), cmd.OutOrStdout(), check.As(as), format, files)
+			return validate(cmd, check.As(as), format, files)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", string(check.Auto), "what the events are: auto, braze or rudder")
@@ -34,8 +32,8 @@ func newValidate() *cobra.Command {
 	return cmd
 }
 
-func validate(stdin io.Reader, stdout io.Writer, as check.As, format string, files []string) error {
-	out := bufio.NewWriter(stdout)
+func validate(cmd *cobra.Command, as check.As, format string, files []string) error {
+	out := bufio.NewWriter(cmd.OutOrStdout())
 	report, err := check.NewReporter(format, out)
 	if err != nil {
 		return err
@@ -47,10 +45,11 @@ func validate(stdin io.Reader, stdout io.Writer, as check.As, format string, fil
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
-	var unread error
-	for _, file := range files {
-		unread = errors.Join(unread, validateFile(checker, stdin, file))
+	in, unread := newInputs("validate", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if in == nil {
+		return unread
 	}
+	unread = errors.Join(unread, in.each(checker.Stream))
 	summary, err := checker.Close()
 	if err = errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
@@ -62,16 +61,4 @@ func validate(stdin io.Reader, stdout io.Writer, as check.As, format string, fil
 		return errInvalid
 	}
 	return nil
-}
-
-func validateFile(checker *check.Checker, stdin io.Reader, file string) error {
-	if file == "-" {
-		return checker.Stream("stdin", stdin)
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return checker.Stream(file, in)
 }

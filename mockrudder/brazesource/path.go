@@ -18,6 +18,15 @@ func getPath(target value, path string) (value, error) {
 	if v, ok, err := get(target, path); ok || err != nil {
 		return v, err
 	}
+	if first, last, ok := strings.Cut(path, "."); ok && !strings.Contains(last, ".") && !strings.Contains(path, `\`) {
+		// Two plain segments, as nearly every path has, need no list.
+		inner, ok, err := get(target, first)
+		if !ok || err != nil || !holdsKeys(inner) {
+			return nil, err
+		}
+		v, _, err := get(inner, last)
+		return v, err
+	}
 	segments := strings.Split(path, ".")
 	at := 0
 	for at < len(segments) && holdsKeys(target) {
@@ -58,22 +67,24 @@ type segment struct {
 // splitPath splits a path for writing. A path with a slash is one key. A
 // backslash takes the next character as it is, and an empty last segment falls
 // away. A segment that is not blank and that Number reads as a whole number is
-// an index.
-func splitPath(path string) []segment {
+// an index. The segments are appended.
+func splitPath(path string, segments []segment) []segment {
 	if strings.Contains(path, "/") {
-		return []segment{{key: path}}
+		return append(segments, segment{key: path})
 	}
-	var segments []segment
-	part := make([]byte, 0, len(path))
-	push := func() {
-		s := segment{key: string(part)}
-		if trim(s.key) != "" {
-			if n := parseNumber(s.key); n == math.Trunc(n) && !math.IsInf(n, 0) {
-				s = segment{key: formatNumber(n), number: true}
+	if !strings.Contains(path, `\`) {
+		for {
+			part, rest, more := strings.Cut(path, ".")
+			if more || part != "" {
+				segments = append(segments, segmentOf(part))
 			}
+			if !more {
+				return segments
+			}
+			path = rest
 		}
-		segments, part = append(segments, s), part[:0]
 	}
+	part := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		switch {
 		case path[i] == '\\' && i+1 == len(path):
@@ -82,15 +93,24 @@ func splitPath(path string) []segment {
 			i++
 			part = append(part, path[i])
 		case path[i] == '.':
-			push()
+			segments, part = append(segments, segmentOf(string(part))), part[:0]
 		default:
 			part = append(part, path[i])
 		}
 	}
 	if len(part) > 0 {
-		push()
+		segments = append(segments, segmentOf(string(part)))
 	}
 	return segments
+}
+
+func segmentOf(key string) segment {
+	if trim(key) != "" {
+		if n := parseNumber(key); n == math.Trunc(n) && !math.IsInf(n, 0) {
+			return segment{key: formatNumber(n), number: true}
+		}
+	}
+	return segment{key: key}
 }
 
 // unsafe says whether a segment must never be written.
@@ -104,7 +124,8 @@ func unsafe(key string) bool {
 // none and the value holds no keys.
 func setPath(message *object, path string, v value) error {
 	var target value = message
-	segments := splitPath(path)
+	var room [4]segment
+	segments := splitPath(path, room[:0])
 	for i, s := range segments {
 		if unsafe(s.key) {
 			return errThrown

@@ -31,21 +31,30 @@ func inherited(target value, key string) (v value, ok bool, err error) {
 		return &object{}, true, nil
 	case key == "constructor":
 		return &function{name: constructorName(target), params: 1}, true, nil
-	case hasWord(names, key) || hasWord(objectMethods, key):
+	case isObjectMethod(key) || hasWord(names, key):
 		return &function{name: key, params: paramsOf(key)}, true, nil
 	}
 	return nil, false, nil
 }
 
+// isObjectMethod is asked for every key that an event does not have.
+func isObjectMethod(key string) bool {
+	switch key {
+	case "__defineGetter__", "__defineSetter__", "hasOwnProperty", "__lookupGetter__", "__lookupSetter__",
+		"isPrototypeOf", "propertyIsEnumerable", "toString", "valueOf", "toLocaleString":
+		return true
+	}
+	return false
+}
+
 const (
-	objectMethods = " __defineGetter__ __defineSetter__ hasOwnProperty __lookupGetter__ __lookupSetter__ isPrototypeOf propertyIsEnumerable toString valueOf toLocaleString "
-	arrayMethods  = " at concat copyWithin fill find findIndex findLast findLastIndex lastIndexOf pop push reverse shift unshift slice sort splice includes indexOf join keys entries values forEach filter flat flatMap map every some reduce reduceRight toReversed toSorted toSpliced with "
+	arrayMethods = " at concat copyWithin fill find findIndex findLast findLastIndex lastIndexOf pop push reverse shift unshift slice sort splice includes indexOf join keys entries values forEach filter flat flatMap map every some reduce reduceRight toReversed toSorted toSpliced with "
 	// The functions of Function.prototype.
 	functionMethods = " apply bind call "
 )
 
 func hasWord(words, word string) bool {
-	return word != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
+	return word != "" && words != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
 }
 
 func constructorName(target value) string {

@@ -112,6 +112,7 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 	}
 	raws := rawEvents(body)
 	var result Result
+	var out []byte // is written to again and again
 	for i, v := range list.dense {
 		event, isObject := v.(*object)
 		if !isObject {
@@ -121,16 +122,17 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 		if err != nil || message == nil {
 			continue
 		}
-		w := writer{limit: limit}
+		w := writer{out: out[:0], limit: limit}
 		if !result.TooLarge {
 			w.value(message)
 			result.TooLarge = w.full
 		}
 		if result.TooLarge {
-			w = writer{limit: math.MaxInt}
+			w = writer{out: out[:0], limit: math.MaxInt}
 			w.value(heading(message))
 		}
 		limit -= len(w.out)
+		out = w.out
 		result.Messages = append(result.Messages, Message{JSON: string(w.out), Raw: raws[i]})
 	}
 	if len(result.Messages) == 0 {

@@ -28,6 +28,9 @@ type object struct {
 // smallObject is up to how many keys looking at each is quicker than a map.
 const smallObject = 12
 
+// fewKeys is how many keys an object has room for at first.
+const fewKeys = 4
+
 func (o *object) find(key string) int {
 	if o.index != nil {
 		if i, ok := o.index[key]; ok {
@@ -57,6 +60,9 @@ func (o *object) set(key string, v value) {
 	}
 	if _, ok := arrayIndex(key); ok {
 		o.indices = true
+	}
+	if o.keys == nil {
+		o.keys, o.values = make([]string, 0, fewKeys), make([]value, 0, fewKeys)
 	}
 	o.keys, o.values = append(o.keys, key), append(o.values, v)
 	switch {

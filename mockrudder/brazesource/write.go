@@ -64,21 +64,30 @@ func (w *writer) value(v value) {
 func (w *writer) object(o *object) {
 	w.out = append(w.out, '{')
 	first := true
-	for _, key := range o.ordered() {
-		v, _ := o.get(key)
-		if !visible(v) {
-			continue
+	member := func(key string, v value) {
+		if w.full || !visible(v) {
+			return
 		}
 		if !first {
 			w.out = append(w.out, ',')
 		}
 		first = false
 		w.out = append(appendString(w.out, key), ':')
-		if w.value(v); w.full {
-			return
+		w.value(v)
+	}
+	if o.indices {
+		for _, key := range o.ordered() {
+			v, _ := o.get(key)
+			member(key, v)
+		}
+	} else {
+		for i, key := range o.keys { // in order, nil where one was deleted
+			member(key, o.values[i])
 		}
 	}
-	w.out = append(w.out, '}')
+	if !w.full {
+		w.out = append(w.out, '}')
+	}
 }
 
 func (w *writer) array(a *array) {

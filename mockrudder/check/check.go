@@ -1,10 +1,11 @@
 package check
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -75,28 +76,55 @@ func (c *Checker) Close() (Summary, error) {
 	return c.summary, c.Report.End(c.summary)
 }
 
-// header is what of an event the report names.
+// header is what of an event the report names, as raw JSON values, "" where
+// they are missing.
 type header struct {
-	EventType json.RawMessage `json:"event_type"`
-	ID        json.RawMessage `json:"id"`
+	eventType, id                               string
+	kind, event, messageID, userID, anonymousID string
+}
 
-	Type        json.RawMessage `json:"type"`
-	Event       json.RawMessage `json:"event"`
-	MessageID   json.RawMessage `json:"messageId"`
-	UserID      json.RawMessage `json:"userId"`
-	AnonymousID json.RawMessage `json:"anonymousId"`
+// headerOf finds the header of an event; what is no object has none. Of a key
+// given twice the last one counts.
+func headerOf(text string) (h header) {
+	if text == "" || text[0] != '{' {
+		return h
+	}
+	jsonscan.Object(text, 0, 0, func(key string, start int) int {
+		end := jsonscan.Value(text, start, 1)
+		if end == jsonscan.Bad {
+			return end
+		}
+		value := text[start:end]
+		switch key {
+		case "event_type":
+			h.eventType = value
+		case "id":
+			h.id = value
+		case "type":
+			h.kind = value
+		case "event":
+			h.event = value
+		case "messageId":
+			h.messageID = value
+		case "userId":
+			h.userID = value
+		case "anonymousId":
+			h.anonymousID = value
+		}
+		return end
+	})
+	return h
 }
 
 func (c *Checker) item(file string, item Item) error {
-	var h header
-	_ = json.Unmarshal(item.Raw, &h) // what is no object has no header
+	h := headerOf(item.text)
 	r := Result{File: file, Line: item.Line, Number: item.Number, As: c.asFor(item, h)}
 	if r.As == Braze {
-		r.Type, r.ID = text(h.EventType), text(h.ID)
+		r.Type, r.ID = text(h.eventType), text(h.id)
 		r.Verdict = c.validator.Event(item.Raw)
 	} else {
-		r.Type, r.ID = text(h.Type), text(h.MessageID)
-		if event := text(h.Event); event != "" {
+		r.Type, r.ID = text(h.kind), text(h.messageID)
+		if event := text(h.event); event != "" {
 			r.Type += " " + event
 		}
 		r.Verdict = c.validator.Message(item.Raw)
@@ -121,17 +149,20 @@ func (c *Checker) asFor(item Item, h header) As {
 		return Braze
 	case item.Envelope == "batch":
 		return Rudder
-	case h.EventType == nil && (h.Type != nil || h.MessageID != nil || h.UserID != nil || h.AnonymousID != nil):
+	case h.eventType == "" && (h.kind != "" || h.messageID != "" || h.userID != "" || h.anonymousID != ""):
 		return Rudder
 	}
 	return Braze
 }
 
-// text is a JSON value as a person would say it: a string without its quotes.
-func text(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
+// text is a JSON value as a person would say it: a string without its quotes,
+// nothing for null.
+func text(raw string) string {
+	switch {
+	case raw == "null":
+		return ""
+	case strings.HasPrefix(raw, `"`):
+		return jsonscan.Text(raw)
 	}
-	return string(raw)
+	return raw
 }

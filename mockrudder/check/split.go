@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -21,6 +22,11 @@ type Item struct {
 	// Envelope is "events" or "batch" where it stood in a request body of that
 	// kind, else "".
 	Envelope string
+	// Request is the number of that body among those of the stream, from 1; 0
+	// where the item stood alone.
+	Request int
+
+	text string // the same as Raw
 }
 
 // ReadError says where a stream is not what it should be.
@@ -78,6 +84,7 @@ type splitter struct {
 	in      *bufio.Reader
 	line    int
 	number  int
+	request int
 	maxItem int
 	item    []byte
 	visit   func(Item) error
@@ -190,10 +197,11 @@ func (s *splitter) object() error {
 		if item, err = s.value(item); err != nil {
 			return err
 		}
-		if len(item) == start || item[start] != '"' || !jsonscan.Valid(string(item[start:])) {
+		quoted := string(item[start:])
+		if quoted == "" || quoted[0] != '"' || !jsonscan.Valid(quoted) {
 			return s.fail(errNotJSON)
 		}
-		key := jsonscan.Text(string(item[start:]))
+		key := jsonscan.Text(quoted)
 		if _, err := s.space(); err != nil {
 			return s.fail(err)
 		}
@@ -206,6 +214,7 @@ func (s *splitter) object() error {
 		}
 		if c == '[' && (key == "events" || key == "batch") {
 			envelope, s.item = key, nil
+			s.request++
 			return s.array(key)
 		}
 		if item, err = s.value(append(item, ':')); err != nil {
@@ -234,65 +243,99 @@ func (s *splitter) event(envelope string) error {
 }
 
 func (s *splitter) judge(line int, envelope string) error {
-	if !jsonscan.Valid(string(s.item)) {
+	text := string(s.item)
+	if !jsonscan.Valid(text) {
 		return &ReadError{line, errNotJSON}
 	}
 	s.number++
-	return s.visit(Item{Raw: s.item, Line: line, Number: s.number, Envelope: envelope})
+	item := Item{Raw: s.item, Line: line, Number: s.number, Envelope: envelope, text: text}
+	if envelope != "" {
+		item.Request = s.request
+	}
+	return s.visit(item)
 }
 
 // value appends the text of one value. It counts brackets and minds strings;
 // the rest of the grammar is left to who looks at the text.
 func (s *splitter) value(to []byte) ([]byte, error) {
-	depth, inString := 0, false
+	var v valueScan
 	for {
-		c, err := s.in.ReadByte()
-		if err != nil {
-			if errors.Is(err, io.EOF) && depth == 0 && !inString && len(to) > 0 {
+		if _, err := s.in.Peek(1); err != nil {
+			if errors.Is(err, io.EOF) && v.depth == 0 && !v.inString && len(to) > 0 {
 				return to, nil
 			}
 			return to, s.fail(err)
 		}
-		if c == '\n' {
-			s.line++
-		}
-		if len(to) >= s.maxItem {
+		part, _ := s.in.Peek(s.in.Buffered())
+		n, done := v.scan(part)
+		part = part[:n]
+		s.line += bytes.Count(part, []byte{'\n'})
+		if len(to)+n > s.maxItem {
 			return to, s.fail(errTooLong)
 		}
-		if inString {
-			to = append(to, c)
-			switch c {
-			case '\\':
-				escaped, err := s.in.ReadByte()
-				if err != nil {
-					return to, s.fail(err)
-				}
-				to = append(to, escaped)
-			case '"':
-				if inString = false; depth == 0 {
-					return to, nil
-				}
+		to = append(to, part...)
+		if _, err := s.in.Discard(n); err != nil || done {
+			return to, err
+		}
+	}
+}
+
+// valueScan is how far the reading of a value has come.
+type valueScan struct {
+	depth             int
+	inString, escaped bool
+}
+
+// scan takes the next part of the text and returns how many bytes of it belong
+// to the value, and whether it ends with them.
+func (v *valueScan) scan(part []byte) (n int, done bool) {
+	for i := 0; i < len(part); i++ {
+		if v.inString {
+			if i = v.str(part, i); !v.inString && v.depth == 0 {
+				return i + 1, true
 			}
 			continue
 		}
-		switch c {
+		switch c := part[i]; c {
 		case '"':
-			inString = true
+			v.inString = true
 		case '{', '[':
-			depth++
+			v.depth++
 		case '}', ']', ',', ':', ' ', '\t', '\r', '\n':
-			if depth == 0 { // the end of a number or a word
-				if c == '\n' {
-					s.line--
-				}
-				return to, s.in.UnreadByte()
+			if v.depth == 0 { // the end of a number or a word
+				return i, true
 			}
 			if c == '}' || c == ']' {
-				if depth--; depth == 0 {
-					return append(to, c), nil
+				if v.depth--; v.depth == 0 {
+					return i + 1, true
 				}
 			}
 		}
-		to = append(to, c)
 	}
+	return len(part), false
+}
+
+// str goes on inside of a string and returns where its end is, or that of the
+// part.
+func (v *valueScan) str(part []byte, i int) int {
+	for ; i < len(part); i++ {
+		if v.escaped {
+			v.escaped = false
+			continue
+		}
+		quote := bytes.IndexByte(part[i:], '"')
+		if quote < 0 {
+			quote = len(part) - i
+		}
+		if slash := bytes.IndexByte(part[i:i+quote], '\\'); slash >= 0 {
+			i += slash
+			v.escaped = true
+			continue
+		}
+		if i += quote; i < len(part) {
+			v.inString = false
+		}
+		return i
+	}
+	return i
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // maxBuffer is the largest buffer that is kept for another use.
@@ -72,9 +73,11 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 	if err != nil {
 		return queue.Receipt{}, err
 	}
+	crashpoint.At("append.committed")
 	if err := q.wait(t); err != nil {
 		return queue.Receipt{}, err
 	}
+	crashpoint.At("append.synced")
 	return receipt, nil
 }
 
@@ -151,6 +154,7 @@ func (q *connQueue) write(b queue.Batch, e *entry, r queue.Receipt, batch *pebbl
 	if len(e.ids) > 0 {
 		q.idMarks.add(q.ids.Next()-uint64(len(e.ids)/idSize), seq)
 	}
+	crashpoint.At("append.before-commit")
 	return q.commit(batch)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -93,9 +94,11 @@ func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, move func([]
 		if err != nil {
 			return moved, err
 		}
+		crashpoint.At("dead.committed")
 		if err := q.wait(t); err != nil {
 			return moved, err
 		}
+		crashpoint.At("dead.synced")
 		moved += n
 		numbers = rest
 	}
@@ -117,6 +120,7 @@ func (q *connQueue) moveSome(numbers []uint64, move func([]deadLetter, *pebble.B
 		move(letters, batch)
 		q.mu.Unlock()
 	}
+	crashpoint.At("dead.before-commit")
 	t, err := q.commit(batch)
 	return t, len(letters), rest, err
 }

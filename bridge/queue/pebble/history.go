@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // history is the records of a queue that are done and still there: those from
@@ -87,6 +89,7 @@ func (q *connQueue) note(now time.Time, every time.Duration, step uint64) error 
 	if err := q.store.db.Set(seqKey(keyMark, q.conn, m.seq), m.append(nil), pebble.NoSync); err != nil {
 		return fmt.Errorf("mark history: %w", err)
 	}
+	crashpoint.At("history.marked")
 	q.history.marks = append(q.history.marks, m)
 	return nil
 }
@@ -100,6 +103,7 @@ func (q *connQueue) size() uint64 {
 
 // cut gives up the history before the first n marks and returns its bytes.
 func (q *connQueue) cut(n int) (uint64, error) {
+	crashpoint.At("history.before-cut")
 	to := q.history.marks[n-1]
 	// Erase puts nothing back that goes here.
 	q.rewriteMu.Lock()
@@ -116,6 +120,7 @@ func (q *connQueue) cut(n int) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("give up history: %w", err)
 	}
+	crashpoint.At("history.cut")
 	freed := to.bytes - q.history.gone.bytes
 	q.history.gone = to
 	q.history.marks = append([]mark(nil), q.history.marks[n:]...)
@@ -143,6 +148,7 @@ func (q *connQueue) dropIDs() error {
 	if err != nil {
 		return fmt.Errorf("delete old ids: %w", err)
 	}
+	crashpoint.At("history.ids-dropped")
 	q.history.ids = before
 	return nil
 }

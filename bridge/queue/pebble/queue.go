@@ -13,6 +13,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/window"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // connQueue is the queue of one connector.
@@ -96,10 +97,12 @@ func (q *connQueue) wake(limit int) error {
 	q.commitMu.Lock() // upkeep looks at the ids
 	defer q.commitMu.Unlock()
 	q.ids, q.idMarks = window.New(limit), newIDMarks(limit)
+	crashpoint.At("start.before-ids")
 	if err := q.loadIDs(limit); err != nil {
 		q.ids = nil
 		return err
 	}
+	crashpoint.At("start.loaded")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Settle implements queue.Queue.
@@ -28,6 +29,7 @@ func (q *connQueue) Settle(ctx context.Context, s queue.Settlement) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At("settle.committed")
 	return q.wait(t)
 }
 
@@ -43,6 +45,7 @@ func (q *connQueue) outcome(s queue.Settlement) (ticket, error) {
 	if err := q.apply(s, touched, batch); err != nil {
 		return ticket{}, err
 	}
+	crashpoint.At("settle.before-commit")
 	return q.commit(batch)
 }
 

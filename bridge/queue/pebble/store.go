@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // maxName is the longest name of a connector, in bytes.
@@ -281,8 +282,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	crashpoint.At("stop.before-close")
 	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
 		return fmt.Errorf("close queue in %s: %w", s.dir, err)
 	}
+	crashpoint.At("stop.closed")
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -200,10 +202,12 @@ func (s *Store) reclaim(ctx context.Context, queues []*connQueue) error {
 		if q.history.gone.seq <= 1 {
 			continue
 		}
+		crashpoint.At("upkeep.before-compact")
 		from, to := seqKey(keyRecord, q.conn, 0), seqKey(keyRecord, q.conn, q.history.gone.seq)
 		if err := s.db.Compact(ctx, from, to, false); err != nil {
 			return fmt.Errorf("reclaim what history took: %w", err)
 		}
+		crashpoint.At("upkeep.compacted")
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // MaxDepth is how deep arrays and objects may be nested; what is deeper counts
@@ -15,20 +17,10 @@ const MaxDepth = 10000
 
 // Bad is what the functions of this package return instead of an end where the
 // text is no JSON.
-const Bad = -1
+const Bad = jsonlex.Bad
 
 // Space returns the first index at or after i that holds no white space.
-func Space(s string, i int) int {
-	for i < len(s) {
-		switch s[i] {
-		case ' ', '\n', '\r', '\t':
-			i++
-		default:
-			return i
-		}
-	}
-	return i
-}
+func Space(s string, i int) int { return jsonlex.Space(s, i) }
 
 // Value returns the index behind the JSON value that starts at i, or Bad.
 // depth is how many arrays and objects are open around it.
@@ -46,11 +38,11 @@ func Value(s string, i, depth int) int {
 	case c == '-' || c >= '0' && c <= '9':
 		return number(s, i)
 	case c == 't':
-		return literal(s, i, "true")
+		return jsonlex.Word(s, i, "true")
 	case c == 'f':
-		return literal(s, i, "false")
+		return jsonlex.Word(s, i, "false")
 	case c == 'n':
-		return literal(s, i, "null")
+		return jsonlex.Word(s, i, "null")
 	}
 	return Bad
 }
@@ -63,80 +55,13 @@ func Valid(s string) bool {
 
 // String returns the index behind the string whose opening quote is at i, or Bad.
 func String(s string, i int) int {
-	for i++; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"':
-			return i + 1
-		case c == '\\':
-			if i++; i >= len(s) {
-				return Bad
-			}
-			switch s[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				if i+4 >= len(s) || !hex(s[i+1]) || !hex(s[i+2]) || !hex(s[i+3]) || !hex(s[i+4]) {
-					return Bad
-				}
-				i += 4
-			default:
-				return Bad
-			}
-		case c < ' ':
-			return Bad
-		}
-	}
-	return Bad
-}
-
-func hex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
-
-func literal(s string, i int, word string) int {
-	if len(s)-i < len(word) || s[i:i+len(word)] != word {
-		return Bad
-	}
-	return i + len(word)
+	end, _ := jsonlex.String(s, i)
+	return end
 }
 
 func number(s string, i int) int {
-	if s[i] == '-' {
-		i++
-	}
-	switch {
-	case i >= len(s):
-		return Bad
-	case s[i] == '0':
-		i++
-	default:
-		if i = digits(s, i); i == Bad {
-			return Bad
-		}
-	}
-	if i < len(s) && s[i] == '.' {
-		if i = digits(s, i+1); i == Bad {
-			return Bad
-		}
-	}
-	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
-			i++
-		}
-		return digits(s, i)
-	}
-	return i
-}
-
-// digits returns the index behind one or more digits at i, or Bad.
-func digits(s string, i int) int {
-	start := i
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-		i++
-	}
-	if i == start {
-		return Bad
-	}
-	return i
+	end, _ := jsonlex.Number(s, i)
+	return end
 }
 
 // Object walks the object whose brace is at i and returns the index behind it,

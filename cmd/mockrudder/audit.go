@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/audit"
+)
+
+func newAudit() *cobra.Command {
+	var format string
+	var fail bool
+	cmd := &cobra.Command{
+		Use:   "audit FILE|DIRECTORY|-...",
+		Short: "Say what RudderStack's own Braze source would do to recorded batches",
+		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
+			"gzip, and lists by event type and property what RudderStack's own Braze source would drop,\n" +
+			"change or refuse, with counts and an example each. A directory stands for the *.json,\n" +
+			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
+			"taken for requests of one event.\n\n" +
+			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
+		Example: "  mockbraze emit --events 960 --format batches | mockrudder audit -\n" +
+			"  mockrudder audit --format json recorded/*.ndjson.gz",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return runAudit(cmd, format, fail, files)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
+	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
+	return cmd
+}
+
+func runAudit(cmd *cobra.Command, format string, fail bool, files []string) error {
+	if format != "text" && format != "json" {
+		return fmt.Errorf("--format must be text or json, not %q", format)
+	}
+	auditor, err := audit.New()
+	if err != nil {
+		return err
+	}
+	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if in == nil {
+		return unread
+	}
+	unread = errors.Join(unread, in.each(auditor.Stream))
+	report := auditor.Report()
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	if format == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(report)
+	} else {
+		err = report.WriteText(out)
+	}
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	switch {
+	case unread != nil:
+		return unread
+	case fail && !report.Harmless():
+		return errInvalid
+	}
+	return nil
+}

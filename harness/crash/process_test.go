@@ -1,0 +1,182 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+)
+
+// site is where all lives of the bridge take place.
+type site struct {
+	program program
+	sink    *sink
+	dir     string
+}
+
+// deadPerLife is how many KiB of dead letters a life leaves behind, about. They
+// are never given up, so without room for them a long run would come to a
+// store that is full for good.
+const deadPerLife = 20
+
+// settings are those of one life. History is so short and so small, and so is
+// the store, that it is cut and compacted all the time.
+func (s *site) settings(life int) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", filepath.Join(s.dir, "data"))
+	fmt.Fprintf(&out, "retain: {age: 500ms, size: 2MiB}\nqueue: {max_size: %dKiB}\n", 24<<10+life*deadPerLife)
+	out.WriteString("log: {level: warn}\nconnectors:\n")
+	for _, c := range connectors() {
+		fmt.Fprintf(&out, "  - name: %s\n    token: %s\n    mode: %s\n    missing_external_user_id: %s\n", c.name, c.token(), c.mode, c.missing)
+		fmt.Fprintf(&out, "    rudder_url: %q\n    write_key: wk\n    concurrency: %d\n    batch_events: %d\n", s.sink.of(life, c.name), concurrency, batchEvents)
+		fmt.Fprintf(&out, "    dedupe_window: %d\n    timeout: %s\n    backoff: {min: %s, max: %s}\n", dedupeWindow, postTimeout, minBackoff, maxBackoff)
+	}
+	return out.String()
+}
+
+// process is one life of the bridge.
+type process struct {
+	cmd           *exec.Cmd
+	ready         chan struct{} // closed once it answers
+	gone          chan struct{} // closed once it has ended
+	intake, admin string        // set when ready
+	took          time.Duration // from its start to ready
+	logPath       string
+}
+
+// start runs the bridge. trap is what crashpoint.Env is set to, if anything.
+func (s *site) start(life int, trap string) (*process, error) {
+	config := filepath.Join(s.dir, "bridge.yaml")
+	if err := os.WriteFile(config, []byte(s.settings(life)), 0o600); err != nil {
+		return nil, err
+	}
+	p := &process{ready: make(chan struct{}), gone: make(chan struct{}), logPath: filepath.Join(s.dir, "bridge.log")}
+	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the process has its own handle
+	path := s.program.plain
+	if trap != "" {
+		path = s.program.armed
+	}
+	p.cmd = exec.Command(path, "serve", "--config", config)
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "BRIDGE_") {
+			p.cmd.Env = append(p.cmd.Env, pair)
+		}
+	}
+	if trap != "" {
+		p.cmd.Env = append(p.cmd.Env, crashpoint.Env+"="+trap)
+	}
+	p.cmd.Stderr = log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.gone)
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		p.took = time.Since(begin)
+		if p.addresses(line) {
+			close(p.ready)
+		}
+		_ = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// addresses reads the line that the bridge prints once it answers.
+func (p *process) addresses(line string) bool {
+	for _, word := range strings.Fields(line) {
+		if url, ok := strings.CutPrefix(word, "listen="); ok {
+			p.intake = url
+		}
+		if url, ok := strings.CutPrefix(word, "admin="); ok {
+			p.admin = url
+		}
+	}
+	return p.intake != "" && p.admin != "" && strings.HasSuffix(line, "\n")
+}
+
+func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+// killed says whether it ended by SIGKILL; false: it was told to stop and had
+// done so before. Any other end is an error. It must be gone.
+func (p *process) killed(stopped bool) (bool, error) {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+		return true, nil
+	}
+	if stopped && p.cmd.ProcessState.Success() {
+		return false, nil
+	}
+	return false, fmt.Errorf("the bridge ended by itself: %s\n%s", p.cmd.ProcessState, p.log())
+}
+
+func (p *process) log() string {
+	text, err := os.ReadFile(p.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-2000):])
+}
+
+// awaitReady waits until it answers.
+func (p *process) awaitReady(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return nil
+	case <-p.gone:
+		return errors.New("the bridge ended before it was ready: " + p.log())
+	case <-ctx.Done():
+		return fmt.Errorf("the bridge is never ready: %w", ctx.Err())
+	}
+}
+
+// stop asks it to end and waits until it has done so in good order.
+func (p *process) stop(ctx context.Context) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.gone:
+	case <-ctx.Done():
+		return fmt.Errorf("the bridge does not stop: %w", ctx.Err())
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("the bridge stopped with %s: %s", p.cmd.ProcessState, p.log())
+	}
+	return nil
+}
+
+// What is shipped has nothing of the crash points: no code, no name, no switch.
+func TestNormalBuildHasNoCrashPoints(t *testing.T) {
+	built := build(t)
+	for path, there := range map[string]bool{built.plain: false, built.armed: true} {
+		symbols, err := exec.Command("go", "tool", "nm", path).Output()
+		require.NoError(t, err)
+		require.Equal(t, there, bytes.Contains(symbols, []byte("internal/crashpoint.At")), "code in %s", path)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, name := range append(crashpoint.Points(), crashpoint.Env) {
+			require.Equal(t, there, bytes.Contains(text, []byte(name)), "%s in %s", name, path)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package crashpoint_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+)
+
+// A point that is listed and passed nowhere, or the other way round, is one
+// that nobody tries.
+func TestPointsAreThoseInTheCode(t *testing.T) {
+	call := regexp.MustCompile(`crashpoint\.At\("([^"]*)"\)`)
+	var passed []string
+	err := filepath.WalkDir("../../bridge", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range call.FindAllSubmatch(text, -1) {
+			passed = append(passed, string(found[1]))
+		}
+		return err
+	})
+	require.NoError(t, err)
+	slices.Sort(passed)
+	listed := slices.Sorted(slices.Values(crashpoint.Points()))
+	require.Equal(t, listed, passed, "each point is passed at one place, and listed")
+}
+
+// In a normal build a point is an empty function that the compiler inlines.
+func TestPointsCostNothingInANormalBuild(t *testing.T) {
+	out, err := exec.Command("go", "build", "-gcflags=-m=2", ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Regexp(t, `can inline At with cost 0 as: func\(string\) *{ *}`, string(out))
+}

@@ -1,0 +1,74 @@
+package jsonlex
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func seeds() []string {
+	seeds := []string{
+		`true`, `tru`, `trues`, `false`, `null`, `0`, `-0`, `-`, `01`, `1.`, `1.5`, `.5`, `1e`, `1e+`, `1E-5`, `1.0e5`, `12345678901234567890`,
+		`"`, `""`, `"\`, `"\"`, `"\x"`, `"\u12"`, `"\u12g4"`, `"\u00e9"`, "\"\xff\"", "\"é\"", "\"\x7f\x80\"", `"a"b`,
+	}
+	for _, odd := range []string{"\n", "\x00", "\x1f", " ", "\\", `\"`, `\\`, `\u00e9`, `"`, "é", "\xff", "\x80\"", "!", "#", "]", "["} {
+		for n := range 18 {
+			seeds = append(seeds, `"`+strings.Repeat("x", n)+odd+`"`, `"`+strings.Repeat("x", n)+odd+strings.Repeat("y", 17-n)+`"`)
+		}
+	}
+	return seeds
+}
+
+// agree holds a text that is one string, number or word against encoding/json.
+func agree(t *testing.T, s string) {
+	t.Helper()
+	if s == "" {
+		return
+	}
+	end, flags := Bad, Flags(0)
+	switch c := s[0]; {
+	case c == '"':
+		end, flags = String(s, 0)
+	case c == '-' || c >= '0' && c <= '9':
+		end, flags = Number(s, 0)
+	case c == 't':
+		end = Word(s, 0, "true")
+	case c == 'f':
+		end = Word(s, 0, "false")
+	case c == 'n':
+		end = Word(s, 0, "null")
+	default:
+		return
+	}
+	valid := end != Bad && Space(s, end) == len(s)
+	require.Equal(t, json.Valid([]byte(s)), valid, "%q", s)
+	if s[0] == '"' {
+		sameEnd, sameFlags := String([]byte(s), 0)
+		require.Equal(t, end, sameEnd)
+		require.Equal(t, flags, sameFlags)
+	}
+	if !valid {
+		return
+	}
+	require.Equal(t, s[0] == '"' && strings.Contains(s[:end], `\`), flags&Escaped != 0, "%q", s)
+	require.Equal(t, s[0] != '"' && strings.ContainsAny(s[:end], ".eE") && s[0] != 't' && s[0] != 'f', flags&Fraction != 0, "%q", s)
+	for i := range end {
+		require.False(t, s[i] >= 0x80 && flags&High == 0, "%q", s)
+	}
+}
+
+func TestAgreesWithEncodingJSON(t *testing.T) {
+	for _, s := range seeds() {
+		agree(t, s)
+	}
+	require.Equal(t, 4, Space(" \r\n\t\v", 0))
+}
+
+func FuzzAgreesWithEncodingJSON(f *testing.F) {
+	for _, s := range seeds() {
+		f.Add(s)
+	}
+	f.Fuzz(agree)
+}

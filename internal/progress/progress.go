@@ -1,0 +1,155 @@
+// Package progress shows how far long work is: done, rate and what is left. On
+// a terminal that is one line that renews itself, elsewhere a line every few
+// seconds. Work that is over quickly shows nothing.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How often a line is shown, and how long work may take without any.
+const (
+	terminalEvery = 500 * time.Millisecond
+	plainEvery    = 5 * time.Second
+	quietFor      = 2 * time.Second
+)
+
+// Meter shows the progress of one piece of work. Make it with Start, and Stop
+// it. Add may be called from many goroutines.
+type Meter struct {
+	out      io.Writer
+	terminal bool
+	what     string
+	unit     Unit
+	total    int64
+	done     atomic.Int64
+	began    time.Time
+	before   int64 // done at the last line
+	last     time.Time
+	shown    bool
+	stop     chan struct{}
+	stopped  sync.WaitGroup
+}
+
+// Unit writes a number of what is counted.
+type Unit func(n int64) string
+
+// Start begins to show the work called what on out; total is how much there is,
+// 0 where that is not known.
+func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
+	m := &Meter{out: out, what: what, unit: unit, total: total, stop: make(chan struct{})}
+	m.began = time.Now()
+	m.last = m.began
+	if file, ok := out.(*os.File); ok {
+		if info, err := file.Stat(); err == nil {
+			m.terminal = info.Mode()&os.ModeCharDevice != 0
+		}
+	}
+	m.stopped.Go(m.run)
+	return m
+}
+
+// Add counts n more as done.
+func (m *Meter) Add(n int64) { m.done.Add(n) }
+
+// Stop ends the showing, with a last line where there were others.
+func (m *Meter) Stop() {
+	close(m.stop)
+	m.stopped.Wait()
+	if m.shown {
+		m.show(time.Now())
+		if m.terminal {
+			fmt.Fprintln(m.out)
+		}
+	}
+}
+
+func (m *Meter) run() {
+	every := plainEvery
+	if m.terminal {
+		every = terminalEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case now := <-ticker.C:
+			if now.Sub(m.began) >= quietFor {
+				m.show(now)
+			}
+		}
+	}
+}
+
+func (m *Meter) show(now time.Time) {
+	done := m.done.Load()
+	line := m.line(done, now)
+	m.before, m.last, m.shown = done, now, true
+	if m.terminal {
+		fmt.Fprintf(m.out, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(m.out, line)
+}
+
+// line says how far the work is. The rate is that since the last line, what is
+// left is worked out with the rate of all.
+func (m *Meter) line(done int64, now time.Time) string {
+	text := m.what + ": " + m.unit(done)
+	if m.total > 0 {
+		text += fmt.Sprintf(" of %s (%d %%)", m.unit(m.total), done*100/m.total)
+	}
+	if seconds := now.Sub(m.last).Seconds(); seconds > 0 {
+		text += fmt.Sprintf(", %s/s", m.unit(int64(float64(done-m.before)/seconds)))
+	}
+	if m.total > done && done > 0 {
+		left := time.Duration(float64(now.Sub(m.began)) * float64(m.total-done) / float64(done))
+		text += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return text
+}
+
+// Bytes is the Unit of bytes.
+func Bytes(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}} {
+		if n >= unit.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit.size), unit.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// Count returns the Unit of what has this name, such as events.
+func Count(name string) Unit {
+	return func(n int64) string {
+		digits := fmt.Sprint(n)
+		for i := len(digits) - 3; i > 0; i -= 3 {
+			digits = digits[:i] + "," + digits[i:]
+		}
+		return digits + " " + name
+	}
+}
+
+// Reader counts in m what is read from r, in bytes.
+func (m *Meter) Reader(r io.Reader) io.Reader { return &counted{r, m} }
+
+type counted struct {
+	io.Reader
+	meter *Meter
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.meter.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,48 @@
+package progress
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestUnits(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2_000_000: "2.0 MB", 3_500_000_000: "3.5 GB"} {
+		require.Equal(t, want, Bytes(n))
+	}
+	for n, want := range map[int64]string{0: "0 events", 999: "999 events", 1000: "1,000 events", 1234567: "1,234,567 events"} {
+		require.Equal(t, want, Count("events")(n))
+	}
+}
+
+func TestLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		m := Start(&out, "validate", Bytes, 10_000)
+		n, err := io.Copy(io.Discard, m.Reader(strings.NewReader(strings.Repeat("x", 2500))))
+		require.NoError(t, err)
+		require.EqualValues(t, 2500, n)
+		time.Sleep(5*time.Second + time.Millisecond) // fake time
+		synctest.Wait()
+		require.Equal(t, "validate: 2.5 kB of 10.0 kB (25 %), 500 B/s, 15s left\n", out.String())
+		m.Add(7500)
+		m.Stop()
+		require.Contains(t, out.String(), "validate: 10.0 kB of 10.0 kB (100 %)")
+	})
+}
+
+func TestShortWorkShowsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		m := Start(&out, "validate", Count("events"), 0)
+		m.Add(5)
+		time.Sleep(time.Second)
+		m.Stop()
+		require.Empty(t, out.String())
+	})
+}

@@ -1,0 +1,329 @@
+package audit
+
+import (
+	"encoding/json"
+	"maps"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parsedEvent is an event that was sent, with its numbers as they were written.
+type parsedEvent struct {
+	eventType string // as text; JSON where it is no string
+	object    map[string]any
+}
+
+func parseEvent(raw string) parsedEvent {
+	object, _ := decode(raw).(map[string]any)
+	p := parsedEvent{object: object}
+	switch t := object["event_type"].(type) {
+	case nil:
+	case string:
+		p.eventType = t
+	default:
+		p.eventType = encode(t)
+	}
+	return p
+}
+
+// missing names what an event lacks that is dropped, as far as that can be seen.
+func (p parsedEvent) missing() string {
+	user, _ := p.object["user"].(map[string]any)
+	switch {
+	case p.object == nil:
+		return ""
+	case empty(p.object["event_type"]):
+		return "event_type"
+	case empty(user["user_id"]) && empty(user["external_user_id"]):
+		return "user"
+	}
+	properties, _ := p.object["properties"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		for _, part := range strings.Split(name, ".") {
+			if part == "__proto__" || part == "constructor" || part == "prototype" {
+				return "properties." + name
+			}
+		}
+	}
+	return ""
+}
+
+func empty(v any) bool {
+	if n, ok := v.(json.Number); ok {
+		f, err := n.Float64()
+		return err == nil && f == 0
+	}
+	return v == nil || v == "" || v == false
+}
+
+// difference is one place where the message is not what was sent.
+type difference struct {
+	property, detail, before, after string
+	what                            What
+}
+
+// moved are the fields that have a place of their own in the message, as they
+// are named in the event.
+var moved = map[string]string{
+	"user.user_id":                   "anonymousId",
+	"user.external_user_id":          "userId",
+	"user.device_id":                 "context.device.id",
+	"user.timezone":                  "context.timezone",
+	"properties.device_model":        "context.device.model",
+	"properties.os_version":          "context.os.version",
+	"properties.platform":            "context.os.name",
+	"properties.email_address":       "traits.email",
+	"properties.to_phone_number":     "traits.phone",
+	"properties.user_agent":          "context.userAgent",
+	"properties.ad_id":               "context.device.advertisingId",
+	"properties.ad_tracking_enabled": "context.device.adTrackingEnabled",
+}
+
+// differences holds a message as RudderStack would store it against the event.
+func differences(sent parsedEvent, stored json.RawMessage) []difference {
+	message, _ := decode(string(stored)).(map[string]any)
+	var found []difference
+	note := func(d *difference) {
+		if d != nil {
+			found = append(found, *d)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(sent.object)) {
+		v := sent.object[name]
+		switch name {
+		case "event_type":
+			note(sameField(name, v, message["event"]))
+		case "id":
+			note(sameField(name, v, message["messageId"]))
+		case "time":
+			note(sameTime(v, message["timestamp"]))
+		case "user":
+			found = append(found, userDifferences(v, message)...)
+		case "properties":
+			found = append(found, propertyDifferences(v, message)...)
+		default:
+			note(sameField(name, v, nil))
+		}
+	}
+	return found
+}
+
+func userDifferences(v any, message map[string]any) (found []difference) {
+	user, isObject := v.(map[string]any)
+	if !isObject {
+		if d := sameField("user", v, nil); d != nil {
+			found = append(found, *d)
+		}
+		return found
+	}
+	for _, name := range slices.Sorted(maps.Keys(user)) {
+		path := "user." + name
+		if d := sameField(path, user[name], at(message, moved[path])); d != nil {
+			found = append(found, *d)
+		}
+	}
+	return found
+}
+
+func propertyDifferences(v any, message map[string]any) (found []difference) {
+	properties, isObject := v.(map[string]any)
+	if !isObject {
+		if d := sameField("properties", v, message["properties"]); d != nil {
+			found = append(found, *d)
+		}
+		return found
+	}
+	stored, _ := message["properties"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		path, v := "properties."+name, properties[name]
+		if place, ok := moved[path]; ok {
+			if d := sameField(path, v, at(message, place)); d != nil {
+				found = append(found, *d)
+			}
+			continue
+		}
+		after, there := stored[name]
+		if !there {
+			found = append(found, astray(path, name, v, message))
+		} else if d := sameValue(path, v, after); d != nil {
+			found = append(found, *d)
+		}
+	}
+	return found
+}
+
+// astray looks for a property that is not under its name.
+func astray(path, name string, v any, message map[string]any) difference {
+	d := difference{property: path, before: encode(v), what: Moved}
+	if after, ok := message[path]; ok && strings.Contains(name, "/") {
+		d.detail, d.after = "to a key of its own at the top of the message", encode(after)
+		return d
+	}
+	if list, ok := message["properties"].([]any); ok {
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(list) {
+			d.detail, d.after = "properties became a list", encode(message["properties"])
+			return d
+		}
+		d.what, d.detail, d.after = Lost, "properties became a list", encode(message["properties"])
+		return d
+	}
+	for _, other := range []string{strings.ReplaceAll(path, `\`, ""), path} {
+		if after := at(message, other); after != nil && other != "properties."+name {
+			d.detail, d.after = "a backslash is gone from its name", encode(after)
+			return d
+		} else if after != nil {
+			d.detail, d.after = "a name with dots became objects inside each other", encode(message["properties"])
+			return d
+		}
+	}
+	d.what, d.detail = Lost, "it is not in the message"
+	return d
+}
+
+// at walks a message along a path of plain names.
+func at(message map[string]any, path string) any {
+	var v any = message
+	for _, name := range strings.Split(path, ".") {
+		object, _ := v.(map[string]any)
+		if v = object[name]; v == nil {
+			return nil
+		}
+	}
+	return v
+}
+
+// sameField compares a field that has a place of its own. null sets nothing
+// there, which loses nothing.
+func sameField(path string, before, after any) *difference {
+	switch {
+	case before == nil:
+		return nil
+	case after == nil:
+		return &difference{property: path, what: Lost, detail: "the message has no place for it, or not for this value", before: encode(before)}
+	}
+	return sameValue(path, before, after)
+}
+
+func sameValue(path string, before, after any) *difference {
+	what, same := equal(before, after)
+	if same {
+		return nil
+	}
+	detail := "the value is another one"
+	if what == Rounded {
+		detail = "RudderStack reads numbers as float64"
+	}
+	return &difference{property: path, what: what, detail: detail, before: encode(before), after: encode(after)}
+}
+
+func sameTime(before, after any) *difference {
+	if before == nil {
+		return nil
+	}
+	text, _ := after.(string)
+	d := &difference{property: "time", what: Changed, before: encode(before), after: encode(after),
+		detail: "read as whole seconds since 1970, as far as that goes"}
+	if after == nil {
+		d.what, d.after, d.detail = Lost, "", "RudderStack takes the time of arrival"
+		return d
+	}
+	stamp, err := time.Parse("2006-01-02T15:04:05.000Z", text)
+	number, isNumber := before.(json.Number)
+	if err != nil || !isNumber {
+		return d
+	}
+	if seconds, err := number.Int64(); err != nil || seconds != stamp.Unix() {
+		return d
+	}
+	return nil
+}
+
+// equal compares JSON values; numbers by what they are worth, to the last digit.
+func equal(before, after any) (What, bool) {
+	switch b := before.(type) {
+	case json.Number:
+		a, isNumber := after.(json.Number)
+		if !isNumber {
+			return Changed, false
+		}
+		return Rounded, sameNumber(string(b), string(a))
+	case map[string]any:
+		a, isObject := after.(map[string]any)
+		if !isObject || len(a) != len(b) {
+			return Changed, false
+		}
+		for name, v := range b {
+			other, there := a[name]
+			if !there {
+				return Changed, false
+			}
+			if what, same := equal(v, other); !same {
+				return what, false
+			}
+		}
+		return "", true
+	case []any:
+		a, isArray := after.([]any)
+		if !isArray || len(a) != len(b) {
+			return Changed, false
+		}
+		for i := range b {
+			if what, same := equal(b[i], a[i]); !same {
+				return what, false
+			}
+		}
+		return "", true
+	}
+	return Changed, reflect.DeepEqual(before, after)
+}
+
+// sameNumber compares texts of numbers. What has an exponent that no float64
+// has is not worth working out.
+func sameNumber(a, b string) bool {
+	if a == b {
+		return true
+	}
+	const longest = 400
+	if exponent(a) > longest || exponent(b) > longest || len(a) > 10*longest {
+		return false
+	}
+	x, okX := new(big.Rat).SetString(a)
+	y, okY := new(big.Rat).SetString(b)
+	return okX && okY && x.Cmp(y) == 0
+}
+
+func exponent(number string) int {
+	i := strings.IndexAny(number, "eE")
+	if i < 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(number[i+1:], "+"))
+	if err != nil {
+		return 1 << 30
+	}
+	return max(n, -n)
+}
+
+func decode(text string) any {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if decoder.Decode(&v) != nil {
+		return nil
+	}
+	return v
+}
+
+func encode(v any) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(v) != nil {
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"unicode/utf8"
+)
+
+// What says what becomes of an event or of one of its fields.
+type What string
+
+// What RudderStack's Braze source does to events and fields.
+const (
+	Refused What = "refused" // the whole request is refused for it
+	Dropped What = "dropped" // the event is gone, and the request answered 200
+	Lost    What = "lost"    // the field is gone
+	Moved   What = "moved"   // the field stands elsewhere in the message
+	Rounded What = "rounded" // a number is no longer the number that was sent
+	Changed What = "changed" // the value is another one
+)
+
+// maxFindings bounds how many kinds of findings are told apart.
+const maxFindings = 10_000
+
+// Report is what an audit found. Counts of events add up: Total = Unchanged +
+// Changed + Dropped + Refused + RefusedBeside.
+type Report struct {
+	Requests struct {
+		Total   int `json:"total"`
+		Refused int `json:"refused"`
+	} `json:"requests"`
+	Events struct {
+		Total     int `json:"total"`
+		Unchanged int `json:"unchanged"`
+		Changed   int `json:"changed"`
+		Dropped   int `json:"dropped"`
+		// Refused are those for which a request is refused, RefusedBeside those
+		// that are refused with them.
+		Refused       int `json:"refused"`
+		RefusedBeside int `json:"refused_beside"`
+	} `json:"events"`
+	Findings []Finding `json:"findings"`
+	// NotListed counts what was found beyond the number of kinds that are told apart.
+	NotListed int `json:"findings_not_listed"`
+}
+
+// Finding is one kind of harm: to one property of one event type.
+type Finding struct {
+	EventType string  `json:"event_type"` // empty: it is about a request, or there is none
+	Property  string  `json:"property"`   // such as properties.a.b or user.locale; empty: the whole event
+	What      What    `json:"what"`
+	Detail    string  `json:"detail"`
+	Events    int     `json:"events"`
+	Example   Example `json:"example"`
+}
+
+// Example is the first event with a finding.
+type Example struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Before string `json:"before,omitempty"` // the value as it was sent, as JSON
+	After  string `json:"after,omitempty"`  // as it would be stored; empty: not at all
+}
+
+type findingKey struct {
+	eventType, property, detail string
+	what                        What
+}
+
+// Harmless tells whether everything would arrive as it was sent.
+func (r Report) Harmless() bool { return len(r.Findings) == 0 }
+
+func (a *Auditor) note(eventType string, f Finding, e event, before, after string) {
+	k := findingKey{eventType, f.Property, f.Detail, f.What}
+	i, known := a.index[k]
+	if !known {
+		if len(a.report.Findings) == maxFindings {
+			a.report.NotListed++
+			return
+		}
+		i = len(a.report.Findings)
+		a.index[k] = i
+		f.EventType = eventType
+		f.Example = Example{File: a.file, Line: e.line, Before: shorten(before), After: shorten(after)}
+		a.report.Findings = append(a.report.Findings, f)
+	}
+	a.report.Findings[i].Events++
+}
+
+// shorten keeps an example to a line that can be read.
+func shorten(text string) string {
+	const enough = 120
+	if len(text) <= enough {
+		return text
+	}
+	cut := enough
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}
+
+// sorted returns the report with the findings in order: by event type, and of
+// one type the most frequent first.
+func (r Report) sorted() Report {
+	r.Findings = slices.Clone(r.Findings)
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.EventType, b.EventType), cmp.Compare(b.Events, a.Events),
+			cmp.Compare(a.Property, b.Property), cmp.Compare(a.What, b.What))
+	})
+	if r.Findings == nil {
+		r.Findings = []Finding{}
+	}
+	return r
+}
+
+// WriteText writes the report for people.
+func (r Report) WriteText(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(table, "EVENT TYPE\tPROPERTY\tWHAT\tEVENTS\tDETAIL\tEXAMPLE")
+	}
+	for _, f := range r.Findings {
+		example := fmt.Sprintf("%s:%d", f.Example.File, f.Example.Line)
+		if f.Example.Before != "" {
+			example += " " + f.Example.Before
+		}
+		if f.Example.After != "" {
+			example += " → " + f.Example.After
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, "(none)"), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, example)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if r.NotListed > 0 {
+		fmt.Fprintf(w, "and %d more findings of other kinds\n", r.NotListed)
+	}
+	e := r.Events
+	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour\n",
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside)
+	return err
+}

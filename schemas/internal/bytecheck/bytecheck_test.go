@@ -1,0 +1,236 @@
+package bytecheck
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/xeipuuv/gojsonschema"
+)
+
+// values are documents of every kind, the odd ones above all.
+func values() []string {
+	return []string{
+		`null`, `true`, `false`, `0`, `-0`, `1`, `1.0`, `1e2`, `100`, `1.5`, `15e-1`, `10e-1`, `-3`, `0.30`, `0e-5`, `1E400`, `1e-400`, `0.0e9`,
+		`9007199254740993`, `9007199254740992`, `123456789012345678901234567890`, `0.1`, `1e999999`, `5e-999999`,
+		strings.Repeat("7", 1200) + ".5", strings.Repeat("7", 990) + ".55555555555555555555",
+		`""`, `"a"`, `"ab"`, `"abc"`, `"ä"`, `"\u00e4b"`, `"😀"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83d"`, `"\ud800\u0041"`, `"\u0000"`, "\"\xff\"", "\"\xff\xfe\"", "\"\xc3\"",
+		`"\ufffd"`, "\"\ufffd\"", `"A"`, `"\u0041"`, `"<"`, `"\u003c"`, `" "`, `"\t"`, `"\u00a0"`, "\"\u3000x\"", `"a\/b"`, `"1"`, `"true"`,
+		`"2026-01-31T09:30:00Z"`, `"2026-01-31T09:30:00+0530"`, `"2026-01-31"`, `"09:30:00"`, `"2026-1-31T9:30:00Z"`, `"2026-01-31T09:30:00,5Z"`, `"2026-01-31T24:00:00Z"`, `"2026-01-31T09:30:00+25:00"`, `"a@example.com"`,
+		`{}`, `{"a":1}`, `{"a":"x"}`, `{"a":null}`, `{"b":1}`, `{"a":1,"b":"x"}`, `{"a":"x","a":1}`, `{"a":1,"a":"x"}`, `{"\u0061":1}`, `{"\u0061":"x"}`, `{"a":1,"\u0061":"x"}`,
+		`{"a":1,"b":2,"c":3}`, `{"c":"x","c":1}`, `{"c":1,"c":"x"}`, `{"c":1,"\u0063":2,"d":3}`, "{\"\xff\":1,\"\ufffd\":\"x\"}", `{"":1}`, `{"a":{"a":{"a":1}}}`, `{"a":{"a":{"a":"x"}}}`, `{"a":{"b":[]}}`, `{"next":{"next":{"a":"x"}}}`,
+		`[]`, `[1]`, `[1,"x"]`, `["x"]`, `["x","y","z"]`, `[[1],[2,[3]]]`, `[{"a":1},{"a":"x"}]`, ` [ 1 , null ] `,
+	}
+}
+
+// everySchema has each keyword that a Checker knows, alone and with others.
+func everySchema() []string {
+	return []string{
+		`true`, `false`, `{}`, `{"title":"t","description":"d","$comment":"c","examples":[1],"default":1,"readOnly":true,"writeOnly":false}`,
+		`{"type":"null"}`, `{"type":"boolean"}`, `{"type":"number"}`, `{"type":"integer"}`, `{"type":"string"}`, `{"type":"object"}`, `{"type":"array"}`, `{"type":["string","null"]}`, `{"type":["integer","object"]}`, `{"type":[]}`,
+		`{"const":null}`, `{"const":true}`, `{"const":1}`, `{"const":0}`, `{"const":0.3}`, `{"const":9007199254740992}`, `{"const":"ä"}`, `{"const":"<"}`, `{"const":"A"}`, `{"const":"\ufffd"}`,
+		`{"enum":[]}`, `{"enum":[null,false,100,"a","\u0000"]}`, `{"enum":["x"],"const":"x"}`, `{"enum":["a","ab"],"const":"a"}`,
+		`{"minLength":1}`, `{"minLength":2}`, `{"maxLength":1}`, `{"minLength":1,"maxLength":2}`, `{"maxLength":0}`, `{"minLength":0}`,
+		`{"pattern":"^a"}`, `{"pattern":"[^\t\n\u000b\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"}`, `{"pattern":"[a-c]"}`, `{"pattern":"(?i)[a]"}`, `{"pattern":"(?i)A"}`, `{"pattern":"."}`, `{"pattern":"\ufffd"}`, `{"pattern":"^[^a]$"}`,
+		`{"format":"date-time"}`, `{"format":"email"}`, `{"format":"date"}`, `{"format":"unheard-of"}`, `{"format":""}`, `{"type":["string","null"],"format":"date-time"}`,
+		`{"minimum":1}`, `{"maximum":1.5}`, `{"exclusiveMinimum":1}`, `{"exclusiveMaximum":100}`, `{"minimum":-3,"maximum":9007199254740992}`, `{"multipleOf":0.1}`, `{"multipleOf":3}`,
+		`{"required":["a"]}`, `{"required":["a","b"]}`, `{"required":[""]}`, `{"properties":{"a":{"type":"integer"}}}`, `{"properties":{"a":true,"b":false}}`, `{"properties":{"a":{"type":"string"}},"required":["a"]}`, `{"properties":{"":{"type":"string"},"\ufffd":{"type":"string"}}}`,
+		`{"additionalProperties":false}`, `{"additionalProperties":true}`, `{"additionalProperties":{"type":"integer"}}`, `{"properties":{"a":{}},"additionalProperties":false}`, `{"properties":{"a":{"type":["integer","string"]}},"required":["b"],"additionalProperties":{"type":"integer"}}`, `{"required":["a"],"additionalProperties":false}`,
+		`{"minProperties":1}`, `{"minProperties":2}`, `{"maxProperties":1}`, `{"maxProperties":0}`,
+		`{"items":{"type":"integer"}}`, `{"items":true}`, `{"items":false}`, `{"items":{"type":"array","items":{"type":["integer","array"]}}}`, `{"minItems":1}`, `{"maxItems":1}`, `{"minItems":2,"maxItems":2,"items":{}}`,
+		`{"allOf":[{"type":"object"},{"required":["a"]}]}`, `{"anyOf":[{"type":"string"},{"required":["a"],"type":"object"}]}`, `{"oneOf":[{"type":"integer"},{"minimum":2}]}`, `{"oneOf":[{"type":"object"},{"required":["a"]}]}`, `{"not":{"type":"string"}}`, `{"not":{"properties":{"a":{"type":"integer"}}}}`, `{"anyOf":[]}`, `{"allOf":[],"oneOf":[]}`,
+		`{"if":{"type":"object"},"then":{"required":["a"]},"else":{"minLength":2}}`, `{"if":{"type":"integer"},"else":{"type":"string"}}`, `{"then":false,"else":false}`, `{"if":false,"then":false}`,
+		`{"$ref":"#/definitions/a","type":"null","definitions":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"$ref":"#/$defs/y"},"y":{"type":"string"}}}`, `{"type":["object","integer"],"properties":{"a":{"$ref":"#"}}}`,
+		`{"$ref":"#/definitions/list","definitions":{"list":{"type":"object","properties":{"a":{"type":"integer"},"next":{"$ref":"#/definitions/list"}}}}}`,
+		`{"$schema":"http://json-schema.org/draft-07/schema#","$id":"https://example.com/x.json","properties":{"a":{"$ref":"#/definitions/i"}},"definitions":{"i":{"type":"integer"}}}`,
+		`{"allOf":[{"$ref":"#/definitions/up"}],"definitions":{"up":{"properties":{"a":{"allOf":[{"$ref":"#"}]}},"type":["object","string"]}}}`,
+	}
+}
+
+func library(t testing.TB, schema string) *gojsonschema.Schema {
+	t.Helper()
+	loader := gojsonschema.NewSchemaLoader()
+	loader.Draft, loader.AutoDetect = gojsonschema.Draft7, false
+	compiled, err := loader.Compile(gojsonschema.NewStringLoader(schema))
+	require.NoError(t, err, schema)
+	return compiled
+}
+
+// tameAll does to a document what the schemas package does before gojsonschema
+// sees it.
+func tameAll(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return Tame(v)
+	case map[string]any:
+		for name := range v {
+			v[name] = tameAll(v[name])
+		}
+	case []any:
+		for i := range v {
+			v[i] = tameAll(v[i])
+		}
+	}
+	return v
+}
+
+// judged is what gojsonschema says. It panics over a number beyond float64 where
+// it is held against a constant; a Checker refuses it.
+func judged(t testing.TB, schema *gojsonschema.Schema, document string) (valid bool) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(document))
+	decoder.UseNumber()
+	var doc any
+	require.NoError(t, decoder.Decode(&doc), document)
+	defer func() {
+		if recover() != nil {
+			valid = false
+		}
+	}()
+	result, err := schema.Validate(gojsonschema.NewRawLoader(tameAll(doc)))
+	require.NoError(t, err)
+	return result.Valid()
+}
+
+func TestEveryKeywordAgreesWithGojsonschema(t *testing.T) {
+	var x Index
+	for _, schema := range everySchema() {
+		checker, err := Compile([]byte(schema))
+		require.NoError(t, err, schema)
+		compiled := library(t, schema)
+		for _, document := range values() {
+			require.True(t, x.Read([]byte(document)), document)
+			require.Equal(t, judged(t, compiled, document), checker.Valid(&x, 0), "%s against %s", document, schema)
+		}
+	}
+}
+
+func TestWhatIsNotKnownIsNotCompiled(t *testing.T) {
+	for _, schema := range []string{
+		`{"uniqueItems":true}`, `{"contains":{}}`, `{"patternProperties":{"a":{}}}`, `{"propertyNames":{}}`, `{"dependencies":{}}`, `{"additionalItems":false}`,
+		`{"items":[{}]}`, `{"$id":"x#y"}`, `{"properties":{"a":{"$id":"x"}}}`, `{"id":"x"}`, `{"const":{}}`, `{"enum":[[1]]}`, `{"const":1e400}`,
+		`{"$ref":"other.json"}`, `{"$ref":"#/properties/a"}`, `{"$ref":"#/definitions/none"}`, `{"$ref":"#/definitions/a~1b","definitions":{"a/b":{}}}`, `{"$ref":5}`,
+		`{"type":"text"}`, `{"minLength":1.5}`, `{"anyOf":[{"unevaluatedProperties":false}]}`, `{"if":5}`, `5`, `{`, `{"definitions":{"a":{"contains":{}}},"items":{"$ref":"#/definitions/a"}}`,
+	} {
+		_, err := Compile([]byte(schema))
+		require.ErrorIs(t, err, ErrUnsupported, schema)
+	}
+}
+
+func TestEndlessSchemas(t *testing.T) {
+	for _, schema := range []string{
+		`{"$ref":"#"}`, `{"allOf":[{"$ref":"#"}]}`, `{"$ref":"#/definitions/a","definitions":{"a":{"not":{"$ref":"#/definitions/b"}},"b":{"if":{"$ref":"#/definitions/a"}}}}`,
+		`{"properties":{"a":{"anyOf":[{"$ref":"#/definitions/b"}]}},"definitions":{"b":{"oneOf":[{"$ref":"#/definitions/b"}]}}}`,
+		`{"uniqueItems":true,"allOf":[{"contains":{}},{"$ref":"#"}]}`,
+	} {
+		_, err := Compile([]byte(schema))
+		require.ErrorIs(t, err, ErrEndless, schema)
+		require.False(t, errors.Is(err, ErrUnsupported))
+	}
+}
+
+// texts are documents that are JSON, nearly.
+func texts() []string {
+	return append(values(),
+		``, ` `, "\ufeff{}", `nul`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`, `01`, `-`, `--1`, `1.`, `.5`, `1e`, `1e+`, `+1`, `1x`, `0x1`,
+		`"\x"`, `"\u12"`, `"\u12g4"`, "\"\n\"", "\"\x00\"", `"`, `"\`, `"\"`, `"12345678`, `"1234567\`, `"1234567\"`, "\"1234567\x1f\"", "\"\x7f\x80\"", `"12345678\u000"`,
+		`{}{}`, `{} {}`, `{} ]`, `1 ,`, `{1:2}`, `{"a":1`, `[`, `]`, `{`, `}`, `[}`, `{"a":1]`, `[1`, `{"a`, `tru`, `truee`, `{}`+"\x00", `{}`+"\v", "{}\r\n\t ", `"a"b`, `{"a":1;}`, `'a'`, `{'a':1}`, `//`, `NaN`,
+	)
+}
+
+func agreeOnGrammar(t *testing.T, raw []byte) {
+	t.Helper()
+	var x Index
+	ok := x.Read(raw)
+	require.Equal(t, json.Valid(raw), ok, "%q", raw)
+	if !ok {
+		return
+	}
+	require.Equal(t, bytes.TrimSpace(raw), bytes.TrimSpace(x.Raw(0)))
+	for n := range x.nodes {
+		if x.Kind(Node(n)) == String {
+			var want string
+			require.NoError(t, json.Unmarshal(x.Raw(Node(n)), &want))
+			require.Equal(t, want, string(x.Text(Node(n))))
+		}
+	}
+}
+
+func TestReadAgreesWithEncodingJSON(t *testing.T) {
+	for _, text := range texts() {
+		agreeOnGrammar(t, []byte(text))
+		agreeOnGrammar(t, []byte(` {"padding, to move the eight bytes":`+text+`, "b" : [`+text+`]}`))
+	}
+	var x Index
+	for _, pair := range []string{"[]", "{}"} {
+		opening, closing := pair[:1], pair[1:]
+		if pair == "{}" {
+			opening = `{"a":`
+		}
+		deep := func(n int) []byte {
+			return []byte(strings.Repeat(opening, n) + "[]" + strings.Repeat(closing, n))
+		}
+		require.True(t, x.Read(deep(MaxDepth-1)))
+		require.False(t, x.Read(deep(MaxDepth)))
+		require.False(t, x.Read(deep(1_000_000)))
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, text := range texts() {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(agreeOnGrammar)
+}
+
+// A schema of any of the keywords and a document of any shape.
+func FuzzKeywordsAgree(f *testing.F) {
+	schemas := everySchema()
+	for i, text := range values() {
+		f.Add(uint8(i), []byte(text)) // the rest of the pairs is in a test
+	}
+	var compiled []*gojsonschema.Schema
+	var checkers []*Checker
+	for _, schema := range schemas {
+		checker, err := Compile([]byte(schema))
+		require.NoError(f, err)
+		checkers, compiled = append(checkers, checker), append(compiled, library(f, schema))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, raw []byte) {
+		var x Index
+		if !x.Read(raw) {
+			return
+		}
+		i := int(which) % len(schemas)
+		require.Equal(t, judged(t, compiled[i], string(raw)), checkers[i].Valid(&x, 0), "%q against %s", raw, schemas[i])
+	})
+}
+
+func TestTell(t *testing.T) {
+	checker, err := Compile([]byte(`{"properties":{"a":{"type":"object","properties":{"b":{}}}}}`))
+	require.NoError(t, err)
+	checker.Tell(1, []string{"a", "c"})
+	checker.Tell(2, []string{"b"}, "a")
+	checker.Tell(3, []string{"d"}, "c")
+	var x Index
+	for document, want := range map[string]string{
+		`{"a":{"b":1},"c":{"d":1}}`:             "",
+		`{"x":1,"a":{"y":1,"b":1},"c":{"z":1}}`: "1x 2y 3z",
+		`{"a":{"y":1},"a":{"b":1}}`:             "",
+		`{"x":1,"x":2,"\u0061":{"y\u0021":3}}`:  "1x 1x 2y!",
+		`{"c":null}`:                            "",
+	} {
+		require.True(t, x.Read([]byte(document)))
+		require.True(t, checker.Valid(&x, 0), document)
+		var got []string
+		for _, s := range x.Strange() {
+			got = append(got, string(rune('0'+s.Section))+string(x.Text(s.Key)))
+		}
+		require.Equal(t, want, strings.Join(got, " "), document)
+	}
+	require.True(t, x.Read([]byte(`{"a":5}`)))
+	require.False(t, checker.Valid(&x, 0))
+}

@@ -1,0 +1,238 @@
+package bytecheck
+
+import (
+	"encoding/json"
+	"math"
+	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
+)
+
+// MaxDepth is how deep arrays and objects may be nested; what is deeper counts
+// as broken. It is the limit of encoding/json.
+const MaxDepth = 10000
+
+// Kind is what a value is.
+type Kind uint8
+
+// The kinds of values.
+const (
+	Null Kind = iota
+	Boolean
+	Number
+	String
+	Object
+	Array
+)
+
+// Node is a value's place in an Index. The whole document is node 0.
+type Node uint32
+
+// node is a value, or the key of an object. What an object or array holds
+// stands right behind it: of an object key, value, key, value.
+type node struct {
+	start, end uint32 // of its bytes
+	next       Node   // the first node that is not inside of this one
+	kind       Kind
+	flags      jsonlex.Flags
+}
+
+// Index says where the values of a JSON text lie. Its zero value is ready; it
+// is for one goroutine at a time, and holds the text until the next Read.
+type Index struct {
+	text  []byte
+	nodes []node
+
+	slots   []Node // of the objects that are being checked, see object.go
+	strange []Strange
+}
+
+// Read notes where the values of a text lie. It is false where the text is not
+// one JSON document as encoding/json reads it, and for texts of 2 GiB and more.
+func (x *Index) Read(text []byte) bool {
+	x.text, x.nodes, x.slots, x.strange = text, x.nodes[:0], x.slots[:0], x.strange[:0]
+	if len(text) > math.MaxInt32 {
+		return false
+	}
+	end := x.value(jsonlex.Space(text, 0), 0)
+	return end != jsonlex.Bad && jsonlex.Space(text, end) == len(text)
+}
+
+// Large says that the Index has grown so much that it is better not kept.
+func (x *Index) Large() bool { return cap(x.nodes) > 1<<16 || cap(x.slots) > 1<<16 }
+
+// Forget lets go of the text.
+func (x *Index) Forget() { x.text = nil }
+
+// Kind returns what a value is.
+func (x *Index) Kind(n Node) Kind { return x.nodes[n].kind }
+
+// Raw returns a value's text, as a part of the whole.
+func (x *Index) Raw(n Node) []byte { return x.text[x.nodes[n].start:x.nodes[n].end] }
+
+// Text returns what a string or key means: without quotes, escapes undone, and
+// U+FFFD for what is no Unicode. It is a part of the whole where it can be.
+func (x *Index) Text(n Node) []byte {
+	of := &x.nodes[n]
+	inner := x.text[of.start+1 : of.end-1]
+	if of.flags == 0 || of.flags == jsonlex.High && utf8.Valid(inner) {
+		return inner
+	}
+	return unquote(x.text[of.start:of.end])
+}
+
+// unquote is seldom needed and leaves the rules to encoding/json.
+func unquote(quoted []byte) []byte {
+	var text string
+	if err := json.Unmarshal(quoted, &text); err != nil {
+		return quoted // cannot be: Read has seen that it is a string
+	}
+	return []byte(text)
+}
+
+// Members calls visit for each member of an object, in order, until it returns
+// false.
+func (x *Index) Members(object Node, visit func(key, value Node) bool) {
+	end := x.nodes[object].next
+	for key := object + 1; key < end; key = x.nodes[key+1].next {
+		if !visit(key, key+1) {
+			return
+		}
+	}
+}
+
+// Member returns the value that an object has under a name: the last one, if
+// the name comes twice. It is not ok where there is none or no object.
+func (x *Index) Member(object Node, name string) (value Node, ok bool) {
+	if x.nodes[object].kind != Object {
+		return 0, false
+	}
+	end := x.nodes[object].next
+	for key := object + 1; key < end; key = x.nodes[key+1].next {
+		if string(x.Text(key)) == name {
+			value, ok = key+1, true
+		}
+	}
+	return value, ok
+}
+
+// Items calls visit for each item of an array, in order.
+func (x *Index) Items(array Node, visit func(i int, item Node)) {
+	end := x.nodes[array].next
+	i := 0
+	for item := array + 1; item < end; item = x.nodes[item].next {
+		visit(i, item)
+		i++
+	}
+}
+
+// value notes the value that starts at i, with so many arrays and objects open
+// around it, and returns the index behind it or jsonlex.Bad.
+func (x *Index) value(i, depth int) int {
+	if i >= len(x.text) {
+		return jsonlex.Bad
+	}
+	switch c := x.text[i]; {
+	case c == '"':
+		return x.str(i)
+	case c == '{':
+		return x.object(i, depth)
+	case c == '-' || c >= '0' && c <= '9':
+		end, flags := jsonlex.Number(x.text, i)
+		return x.scalar(i, end, Number, flags)
+	case c == '[':
+		return x.array(i, depth)
+	case c == 't':
+		return x.scalar(i, jsonlex.Word(x.text, i, "true"), Boolean, 0)
+	case c == 'f':
+		return x.scalar(i, jsonlex.Word(x.text, i, "false"), Boolean, 0)
+	case c == 'n':
+		return x.scalar(i, jsonlex.Word(x.text, i, "null"), Null, 0)
+	}
+	return jsonlex.Bad
+}
+
+func (x *Index) scalar(start, end int, kind Kind, flags jsonlex.Flags) int {
+	if end != jsonlex.Bad {
+		x.nodes = append(x.nodes, node{uint32(start), uint32(end), Node(len(x.nodes) + 1), kind, flags})
+	}
+	return end
+}
+
+func (x *Index) str(i int) int {
+	end, flags := jsonlex.String(x.text, i)
+	return x.scalar(i, end, String, flags)
+}
+
+// open starts an object or array, close ends it.
+func (x *Index) open(i int, kind Kind) Node {
+	x.nodes = append(x.nodes, node{start: uint32(i), kind: kind})
+	return Node(len(x.nodes) - 1)
+}
+
+func (x *Index) close(n Node, end int) int {
+	x.nodes[n].end, x.nodes[n].next = uint32(end), Node(len(x.nodes))
+	return end
+}
+
+func (x *Index) object(i, depth int) int {
+	if depth >= MaxDepth {
+		return jsonlex.Bad
+	}
+	n := x.open(i, Object)
+	s := x.text
+	if i = jsonlex.Space(s, i+1); i < len(s) && s[i] == '}' {
+		return x.close(n, i+1)
+	}
+	for i < len(s) && s[i] == '"' {
+		if i = x.str(i); i == jsonlex.Bad {
+			return jsonlex.Bad
+		}
+		if i = jsonlex.Space(s, i); i >= len(s) || s[i] != ':' {
+			return jsonlex.Bad
+		}
+		if i = x.value(jsonlex.Space(s, i+1), depth+1); i == jsonlex.Bad {
+			return jsonlex.Bad
+		}
+		if i = jsonlex.Space(s, i); i >= len(s) {
+			return jsonlex.Bad
+		}
+		switch s[i] {
+		case '}':
+			return x.close(n, i+1)
+		case ',':
+			i = jsonlex.Space(s, i+1)
+		default:
+			return jsonlex.Bad
+		}
+	}
+	return jsonlex.Bad
+}
+
+func (x *Index) array(i, depth int) int {
+	if depth >= MaxDepth {
+		return jsonlex.Bad
+	}
+	n := x.open(i, Array)
+	s := x.text
+	if i = jsonlex.Space(s, i+1); i < len(s) && s[i] == ']' {
+		return x.close(n, i+1)
+	}
+	for i < len(s) {
+		if i = x.value(i, depth+1); i == jsonlex.Bad {
+			return jsonlex.Bad
+		}
+		if i = jsonlex.Space(s, i); i >= len(s) {
+			return jsonlex.Bad
+		}
+		switch s[i] {
+		case ']':
+			return x.close(n, i+1)
+		case ',':
+			i = jsonlex.Space(s, i+1)
+		default:
+			return jsonlex.Bad
+		}
+	}
+	return jsonlex.Bad
+}

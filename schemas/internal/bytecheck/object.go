@@ -1,0 +1,216 @@
+package bytecheck
+
+import (
+	"bytes"
+	"slices"
+)
+
+// members is what a schema knows of an object's members by name.
+type members struct {
+	list     []member
+	required []int    // places in list
+	table    []uint16 // open addressing: places in list, from 1
+	section  int      // where unknown members are noted, see Tell
+}
+
+type member struct {
+	name      string
+	schema    *Checker // nil: nothing is asked
+	described bool     // it stands under properties
+	known     bool     // see Tell
+}
+
+// maxMembers keeps the table's places in their type.
+const maxMembers = 1 << 14
+
+func (m *members) find(name string) (place int, ok bool) {
+	place = slices.IndexFunc(m.list, func(of member) bool { return of.name == name })
+	return place, place >= 0
+}
+
+// add returns the place of a name, which is made where it is new.
+func (m *members) add(name string) int {
+	if place, ok := m.find(name); ok {
+		return place
+	}
+	m.list = append(m.list, member{name: name})
+	return len(m.list) - 1
+}
+
+// hash names by their length and three letters, which tells those of a schema
+// apart well enough.
+func hash(name []byte) uint {
+	n := len(name)
+	if n == 0 {
+		return 0
+	}
+	return uint(n)*37 + uint(name[0])*7 + uint(name[n/2])*131 + uint(name[n-1])*31
+}
+
+// index makes the table of all that was added.
+func (m *members) index() {
+	size := 4
+	for size < 4*len(m.list) {
+		size *= 2
+	}
+	m.table = make([]uint16, size)
+	for i, of := range m.list {
+		at := hash([]byte(of.name)) & uint(size-1)
+		for m.table[at] != 0 {
+			at = (at + 1) & uint(size-1)
+		}
+		m.table[at] = uint16(i + 1)
+	}
+}
+
+// lookup returns the place of a name in the list, or -1.
+func (m *members) lookup(name []byte) int {
+	mask := uint(len(m.table) - 1)
+	for at := hash(name) & mask; ; at = (at + 1) & mask {
+		place := int(m.table[at]) - 1
+		if place < 0 || m.list[place].name == string(name) {
+			return place
+		}
+	}
+}
+
+func (c *Checker) object(x *Index, at Node) bool {
+	if c.properties.given() && !c.properties.hold(x.distinct(at)) {
+		return false
+	}
+	if c.members == nil {
+		return c.additional == nil || c.others(x, at)
+	}
+	if c.additional != nil && !c.others(x, at) {
+		return false
+	}
+	// Of a name given twice the last value counts, so each is looked at once all
+	// are there. Checking one may move the slots.
+	first := len(x.slots)
+	x.slots = slices.Grow(x.slots, len(c.members.list))[:first+len(c.members.list)]
+	clear(x.slots[first:])
+	c.members.gather(x, at, first)
+	ok := c.members.check(x, first)
+	x.slots = x.slots[:first]
+	return ok
+}
+
+// gather puts the values that have a name in the list into the slots; the whole
+// document is the value of none, so that 0 says that there is none.
+func (m *members) gather(x *Index, at Node, first int) {
+	slots := x.slots[first:]
+	end := x.nodes[at].next
+	for key := at + 1; key < end; key = x.nodes[key+1].next {
+		place := m.lookup(x.Text(key))
+		if place >= 0 {
+			slots[place] = key + 1
+		}
+		if m.section != 0 && (place < 0 || !m.list[place].known) {
+			x.strange = append(x.strange, Strange{m.section, key, key + 1})
+		}
+	}
+}
+
+func (m *members) check(x *Index, first int) bool {
+	for _, place := range m.required {
+		if x.slots[first+place] == 0 {
+			return false
+		}
+	}
+	for place := range m.list {
+		value, schema := x.slots[first+place], m.list[place].schema
+		if value != 0 && schema != nil && !schema.Valid(x, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// others checks the members that the schema does not describe.
+func (c *Checker) others(x *Index, at Node) bool {
+	end := x.nodes[at].next
+	for key := at + 1; key < end; key = x.nodes[key+1].next {
+		if c.describes(x.Text(key)) || c.additional.Valid(x, key+1) {
+			continue
+		}
+		if !x.again(key, end) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Checker) describes(name []byte) bool {
+	if c.members == nil {
+		return false
+	}
+	place := c.members.lookup(name)
+	return place >= 0 && c.members.list[place].described
+}
+
+// again says whether a key comes once more further on.
+func (x *Index) again(key, end Node) bool {
+	name := x.Text(key)
+	for key = x.nodes[key+1].next; key < end; key = x.nodes[key+1].next {
+		if bytes.Equal(name, x.Text(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// distinct counts an object's members, each name once.
+func (x *Index) distinct(at Node) int {
+	names := map[string]struct{}{}
+	end := x.nodes[at].next
+	for key := at + 1; key < end; key = x.nodes[key+1].next {
+		names[string(x.Text(key))] = struct{}{}
+	}
+	return len(names)
+}
+
+// Strange is a member whose name was not told, see Tell.
+type Strange struct {
+	Section    int
+	Key, Value Node
+}
+
+// Strange lists the members that were met and are not known, in the order in
+// which Valid met them since the text was read. Where an object has a name
+// twice, both are there. The list is good until the next Read.
+func (x *Index) Strange() []Strange { return x.strange }
+
+// Tell has the checker note the members of the object at a path (of names from
+// the root) that are not among the known ones. They are noted under section,
+// which must not be 0. What is valid does not change. Tell is for the time
+// before the checker is shared.
+func (c *Checker) Tell(section int, known []string, path ...string) {
+	for _, name := range path {
+		c.members = c.members.copied()
+		place := c.members.add(name)
+		c.members.index()
+		inner := &Checker{trivial: true}
+		if have := c.members.list[place].schema; have != nil {
+			*inner = *have // it may be that of another place too
+		}
+		c.members.list[place].schema = inner
+		c.trivial = false
+		c = inner
+	}
+	c.members = c.members.copied()
+	c.members.section = section
+	for _, name := range known {
+		c.members.list[c.members.add(name)].known = true
+	}
+	c.members.index()
+	c.trivial = false
+}
+
+func (m *members) copied() *members {
+	if m == nil {
+		return &members{}
+	}
+	out := *m
+	out.list = slices.Clone(m.list)
+	return &out
+}
