@@ -9,13 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"github.com/currentsbridge/currentsbridge/bridge/admin"
-	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
-	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
@@ -40,16 +34,17 @@ type Addresses struct {
 
 // Bridge is a bridge that can run. Make one with New.
 type Bridge struct {
-	cfg  Config
 	opts Options
+
+	mu    sync.Mutex // held while the configuration changes
+	cfg   Config     // what is in force
+	parts *parts     // nil while the bridge does not run
 }
 
 // New checks cfg; where it is wrong the error is a *ConfigError. It opens
 // nothing yet.
 func New(cfg Config, opts Options) (*Bridge, error) {
-	p := newProblems(map[string]origin{})
-	cfg.check(p, listKey)
-	if err := p.err(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	if opts.Log == nil {
@@ -58,7 +53,7 @@ func New(cfg Config, opts Options) (*Bridge, error) {
 	if opts.Ready == nil {
 		opts.Ready = func(Addresses) {}
 	}
-	return &Bridge{cfg, opts}, nil
+	return &Bridge{cfg: cfg, opts: opts}, nil
 }
 
 // Run takes and delivers events until ctx ends; then it takes nothing more,
@@ -70,7 +65,10 @@ func New(cfg Config, opts Options) (*Bridge, error) {
 // (queue.ErrNewerFormat); and later where nothing can be stored any more
 // (queue.ErrFailed).
 func (b *Bridge) Run(ctx context.Context) (err error) {
-	public, err := listen("listen", b.cfg.Listen)
+	for _, warning := range b.cfg.Warnings() {
+		b.opts.Log.Warn(warning)
+	}
+	public, err := b.listenForBraze()
 	if err != nil {
 		return err
 	}
@@ -89,11 +87,27 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 			err = errors.Join(err, fmt.Errorf("close the store: %w", closing))
 		}
 	}()
-	parts, err := b.assemble(ctx, store)
+	parts, err := assemble(ctx, b.cfg, store, b.opts.Log)
 	if err != nil {
 		return err
 	}
-	return b.serve(ctx, parts, store, public, private)
+	return b.serve(ctx, parts, public, private)
+}
+
+// listenForBraze listens on the public address, within its limits.
+func (b *Bridge) listenForBraze() (net.Listener, error) {
+	var certificates *intake.Certificates
+	if b.cfg.TLS != (TLS{}) {
+		var err error
+		if certificates, err = intake.NewCertificates(b.cfg.TLS.Cert, b.cfg.TLS.Key, b.opts.Log); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	ln, err := listen("listen", b.cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return intake.Listen(ln, b.cfg.MaxConnections, certificates), nil
 }
 
 func listen(key, address string) (net.Listener, error) {
@@ -110,6 +124,7 @@ func (b *Bridge) openStore() (queue.Store, error) {
 		RetainAge:   b.cfg.Retain.Age,
 		RetainBytes: b.cfg.Retain.Size,
 		MaxBytes:    b.cfg.Queue.MaxSize,
+		ScrubEvery:  b.cfg.ScrubEvery,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("data_dir %s: %w", b.cfg.DataDir, err)
@@ -117,121 +132,56 @@ func (b *Bridge) openStore() (queue.Store, error) {
 	return store, nil
 }
 
-// parts is what runs.
-type parts struct {
-	intake  *intake.Intake
-	admin   *admin.Admin
-	senders []*delivery.Sender
-}
-
-// assemble opens the queue of each connector and puts intake, senders and admin
-// around them.
-func (b *Bridge) assemble(ctx context.Context, store queue.Store) (parts, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	posts, err := newPostMetrics(registry)
-	if err != nil {
-		return parts{}, err
-	}
-	var made parts
-	in := intake.Config{MaxBody: b.cfg.MaxBody, Log: b.opts.Log, Registerer: registry}
-	ad := admin.Config{Usage: store.Usage, Registry: registry, Log: b.opts.Log}
-	for _, c := range b.cfg.Connectors {
-		q, err := store.Open(ctx, c.Name, c.DedupeWindow)
-		if err != nil {
-			return parts{}, fmt.Errorf("open the queue of connector %s: %w", c.Name, err)
-		}
-		sender, err := b.sender(c, q, posts.of(c.Name))
-		if err != nil {
-			return parts{}, fmt.Errorf("connector %s: %w", c.Name, err)
-		}
-		if c.Open {
-			b.opts.Log.Warn("this connector takes events from anyone", "connector", c.Name)
-		}
-		made.senders = append(made.senders, sender)
-		in.Connectors = append(in.Connectors, intake.Connector{
-			Name: c.Name, Tokens: c.Tokens, Queue: q, Webhook: c.Mode == Webhook,
-			MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
-		})
-		ad.Connectors = append(ad.Connectors, admin.Connector{Name: c.Name, Queue: q, Destination: sender.State})
-	}
-	if made.intake, err = intake.New(in); err != nil {
-		return parts{}, err
-	}
-	made.admin, err = admin.New(ad)
-	return made, err
-}
-
-func (b *Bridge) sender(c Connector, q queue.Queue, observer delivery.Observer) (*delivery.Sender, error) {
-	mapper, err := mapping.New(mapping.Options{Webhook: c.Mode == Webhook})
-	if err != nil {
-		return nil, err
-	}
-	grace := b.cfg.Grace
-	if grace == 0 {
-		grace = -1 // to delivery, 0 is its default
-	}
-	return delivery.New(delivery.Config{
-		Name:        c.Name,
-		Queue:       q,
-		Mapper:      mapper,
-		URL:         c.RudderURL,
-		WriteKey:    c.WriteKey,
-		Mode:        delivery.Mode(c.Mode),
-		Concurrency: c.Concurrency,
-		MaxEvents:   c.BatchEvents,
-		MaxBody:     int(c.MaxBody),
-		Timeout:     c.Timeout,
-		MinBackoff:  c.Backoff.Min,
-		MaxBackoff:  c.Backoff.Max,
-		Grace:       grace,
-		Logger:      b.opts.Log,
-		Observer:    observer,
-	})
-}
-
 // serve runs the parts until ctx ends or one of them fails. The operator's
 // address goes last, so that a slow end can be watched.
-func (b *Bridge) serve(ctx context.Context, p parts, store queue.Store, public, private net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listener) error {
+	cfg := b.cfg // it may change from begin on
+	work := newGroup(ctx)
+	defer work.stop()
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
-	failures := make(chan error, len(p.senders)+3)
-	run := func(group *sync.WaitGroup, part func() error) {
-		group.Go(func() {
-			if err := part(); err != nil {
-				failures <- err
-				stop()
-			}
-		})
-	}
-	var work, watch sync.WaitGroup
-	run(&watch, func() error { return cli.Serve(watching, p.admin.Server(), private, time.Second) })
-	run(&work, func() error { return cli.Serve(ctx, p.intake.Server(), public, b.cfg.Grace) })
-	run(&work, func() error { return watchStore(ctx, store) })
-	for _, sender := range p.senders {
-		run(&work, func() error { return sender.Run(ctx) })
-	}
+	watch := newGroup(watching)
+	b.begin(p, work)
+	watch.run(func(ctx context.Context) error { return cli.Serve(ctx, p.admin.Server(), private, time.Second) }, work.stop)
+	work.run(func(ctx context.Context) error { return cli.Serve(ctx, p.intake.Server(), public, cfg.Grace) }, nil)
+	work.run(func(ctx context.Context) error { return watchStore(ctx, p.store) }, nil)
 
-	addresses := Addresses{Intake: "http://" + public.Addr().String(), Admin: "http://" + private.Addr().String()}
-	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(p.senders))
+	addresses := Addresses{Intake: cfg.scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
+	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(cfg.Connectors))
 	b.opts.Ready(addresses)
-	<-ctx.Done()
+	<-work.ctx.Done()
+	b.end() // from here on nothing is started any more
 	crashpoint.At("stop.begun")
-	b.opts.Log.Info("stopping", "grace", b.cfg.Grace)
-	work.Wait()
+	b.opts.Log.Info("stopping", "grace", cfg.Grace)
+	failed := work.wait()
 	unwatch()
-	watch.Wait()
-	close(failures)
-	var failed error
-	for err := range failures {
-		failed = errors.Join(failed, err)
-	}
+	failed = errors.Join(failed, watch.wait())
 	if failed == nil {
 		b.opts.Log.Info("stopped")
 	}
 	return failed
+}
+
+func (c Config) scheme() string {
+	if c.TLS != (TLS{}) {
+		return "https://"
+	}
+	return "http://"
+}
+
+// begin starts the senders and lets the configuration be changed from here on.
+func (b *Bridge) begin(p *parts, work *group) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.start(work)
+	b.parts = p
+}
+
+// end lets nothing be changed any more.
+func (b *Bridge) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parts = nil
 }
 
 // watchStore ends the bridge once its store has failed: only opening it anew

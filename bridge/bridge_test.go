@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,9 +40,27 @@ type stack struct {
 }
 
 func newStack(t *testing.T) *stack {
+	s := unstarted(t)
+	s.Start()
+	return s
+}
+
+func newTLSStack(t *testing.T) *stack {
+	s := unstarted(t)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	s.StartTLS()
+	return s
+}
+
+// certificate is what the stack's own is verified with.
+func (s *stack) certificate() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+}
+
+func unstarted(t *testing.T) *stack {
 	s := &stack{status: http.StatusOK}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost { // GET /version
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost { // it is asked what it can do
 			http.NotFound(w, r)
 			return
 		}
@@ -88,8 +107,9 @@ func (s *stack) items(t *testing.T, key string) []string {
 // running is a bridge that runs, until the test ends or stop is called.
 type running struct {
 	Addresses
-	log  *lockedBuffer
-	stop func() error
+	bridge *Bridge
+	log    *lockedBuffer
+	stop   func() error
 }
 
 type lockedBuffer struct {
@@ -125,10 +145,19 @@ func connectorTo(url string) Connector {
 
 func run(t *testing.T, cfg Config) *running {
 	t.Helper()
-	r := &running{log: &lockedBuffer{}}
+	log := &lockedBuffer{}
+	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, nil)))
+	r.log = log
+	return r
+}
+
+func runWith(t *testing.T, cfg Config, log *slog.Logger) *running {
+	t.Helper()
+	r := &running{}
 	ready := make(chan Addresses, 1)
-	b, err := New(cfg, Options{Log: slog.New(slog.NewTextHandler(r.log, nil)), Ready: func(a Addresses) { ready <- a }})
+	b, err := New(cfg, Options{Log: log, Ready: func(a Addresses) { ready <- a }})
 	require.NoError(t, err)
+	r.bridge = b
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()

@@ -5,9 +5,12 @@
 package bridge
 
 import (
+	"net"
+	"net/netip"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -15,19 +18,35 @@ import (
 // environment and flags; one made by hand starts from DefaultConfig and
 // DefaultConnector.
 type Config struct {
-	Listen  string // address that Braze posts to, host:port
-	Admin   string // address for the operator, host:port
-	DataDir string // directory of the embedded store
-	Queue   Queue
-	Retain  Retain
+	Listen string // address that Braze posts to, host:port
+	TLS    TLS    // for Listen; without it that address speaks plain HTTP
+	Admin  string // address for the operator, host:port
+	// AdminToken is the bearer token that everything on the admin address needs,
+	// but /livez and /readyz. Empty: nothing needs one.
+	AdminToken string
+	DataDir    string // directory of the embedded store
+	Queue      Queue
+	Retain     Retain
+	// ScrubEvery is the time in which everything on disk is read once, so that
+	// damage is found before it is met. 0: never.
+	ScrubEvery time.Duration
 	// MaxBody is the largest request body that is taken, in bytes, after
 	// decompression. Braze sends up to 100 events of at most 900 KB each.
 	MaxBody int64
+	// MaxRequests and MaxConnections bound what is under way on Listen at one
+	// time; 0: intake's defaults.
+	MaxRequests, MaxConnections int
 	// Grace is how long requests and deliveries under way may take to finish
 	// once the bridge is told to stop.
 	Grace      time.Duration
 	Log        Log
 	Connectors []Connector
+}
+
+// TLS names the PEM files of a certificate, with its chain, and of its key. Both
+// are read again when the configuration is, and when they change.
+type TLS struct {
+	Cert, Key string
 }
 
 // Queue says where batches are kept until they are delivered.
@@ -88,6 +107,16 @@ type Connector struct {
 	WriteKey  string
 	// MissingExternalUserID is for events that have a user_id only.
 	MissingExternalUserID Policy
+	// Filter says which events are delivered; the others count as filtered. It
+	// holds at delivery: what it keeps back is on disk like all else.
+	Filter mapping.Filter
+	// Personal says what becomes of personal data when it leaves. On disk it
+	// stays as it came, for as long as events are retained.
+	Personal mapping.Personal
+	// Names, Identify and Alias change messages and need the mode Events; see
+	// mapping.Options.
+	Names           mapping.Names
+	Identify, Alias bool
 	// DedupeWindow is how many event ids are remembered to catch what Braze
 	// sends twice; about 50 bytes of memory each. 0: only within one batch.
 	DedupeWindow int
@@ -97,6 +126,12 @@ type Connector struct {
 	// MaxBody is the most bytes in one request; RudderStack takes 4,096,000.
 	// 0: a little less than that, depending on the mode.
 	MaxBody int64
+	// RequestsPerSecond bounds the requests that begin in a second; 0: no limit.
+	RequestsPerSecond float64
+	Gzip              delivery.Gzip // whether bodies are packed
+	// CAFile is a PEM file of certificates that RudderStack's is verified with,
+	// in the place of the system's. Empty: the system's.
+	CAFile  string
 	Timeout time.Duration // for one request
 	Backoff Backoff
 }
@@ -110,14 +145,15 @@ type Backoff struct {
 // DefaultConfig is what holds where nothing is said. It has no connector.
 func DefaultConfig() Config {
 	return Config{
-		Listen:  "127.0.0.1:8080",
-		Admin:   "127.0.0.1:9090",
-		DataDir: "./data",
-		Queue:   Queue{Store: storePebble},
-		Retain:  Retain{Age: 72 * time.Hour, Size: 20 << 30},
-		MaxBody: 16 << 20,
-		Grace:   15 * time.Second,
-		Log:     Log{Format: "text", Level: "info"},
+		Listen:     "127.0.0.1:8080",
+		Admin:      "127.0.0.1:9090",
+		DataDir:    "./data",
+		Queue:      Queue{Store: storePebble},
+		Retain:     Retain{Age: 72 * time.Hour, Size: 20 << 30},
+		ScrubEvery: 24 * time.Hour,
+		MaxBody:    16 << 20,
+		Grace:      15 * time.Second,
+		Log:        Log{Format: "text", Level: "info"},
 	}
 }
 
@@ -130,6 +166,7 @@ func DefaultConnector() Connector {
 		DedupeWindow:          queue.DefaultWindow,
 		Concurrency:           delivery.DefaultConcurrency,
 		BatchEvents:           delivery.DefaultMaxEvents,
+		Gzip:                  delivery.GzipAuto,
 		Timeout:               delivery.DefaultTimeout,
 		Backoff:               Backoff{Min: delivery.DefaultMinBackoff, Max: delivery.DefaultMaxBackoff},
 	}
@@ -139,3 +176,36 @@ const (
 	storePebble = "pebble"
 	defaultName = "default"
 )
+
+// Check looks at everything in c, and at the files that it names. Where something
+// is wrong the error is a *ConfigError with every mistake.
+func (c Config) Check() error {
+	p := newProblems(map[string]origin{})
+	c.check(p, listKey)
+	return p.err()
+}
+
+// Warnings names what is allowed in c and should be meant. It is for whoever
+// starts a bridge, and holds no secret.
+func (c Config) Warnings() []string {
+	var found []string
+	if c.AdminToken == "" && !loopback(c.Admin) {
+		found = append(found, "admin: "+c.Admin+" can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1")
+	}
+	for _, connector := range c.Connectors {
+		if connector.Open {
+			found = append(found, "connector "+connector.Name+" takes events from anyone")
+		}
+	}
+	return found
+}
+
+// loopback tells whether only this machine reaches an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return err == nil
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

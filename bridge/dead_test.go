@@ -24,9 +24,9 @@ func TestReplayedDeadLettersAreDelivered(t *testing.T) {
 	rudder.answer(http.StatusOK)
 	before := len(rudder.items(t, "batch"))
 	for _, want := range [][2]string{
-		{"number=1&number=2&number=99", `{"connector":"default","moved":1,"unfit":1}`},
-		{"reason=refused", `{"connector":"default","moved":1}`},
-		{"all=true", `{"connector":"default","moved":0,"unfit":1}`},
+		{"number=1&number=2&number=99", `{"moved":1,"unfit":1,"connectors":[{"connector":"default","moved":1,"unfit":1}]}`},
+		{"reason=refused", `{"moved":1,"connectors":[{"connector":"default","moved":1}]}`},
+		{"all=true", `{"moved":0,"unfit":1,"connectors":[{"connector":"default","moved":0,"unfit":1}]}`},
 	} {
 		resp, err := http.Post(r.Admin+"/api/dead/replay?"+want[0], "", nil)
 		require.NoError(t, err)

@@ -19,8 +19,9 @@ import (
 func Example() {
 	delivered := make(chan string, 1)
 	rudderstack := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		delivered <- string(body)
+		if body, _ := io.ReadAll(r.Body); r.Method == http.MethodPost {
+			delivered <- string(body)
+		}
 	}))
 	defer rudderstack.Close()
 	dir, err := os.MkdirTemp("", "bridge")
@@ -80,6 +81,7 @@ func ExampleConfig() {
 	cfg.Queue = bridge.Queue{Store: "pebble", MaxSize: 50 << 30}
 	cfg.Retain = bridge.Retain{Age: 72 * time.Hour, Size: 20 << 30}
 	cfg.Log = bridge.Log{Format: "json", Level: "info"}
+	cfg.Admin = "0.0.0.0:9090" // with AdminToken empty, this is worth a warning
 
 	lossless := bridge.DefaultConnector()
 	lossless.Name, lossless.Tokens = "brand-a", []string{"token-a"}
@@ -93,8 +95,12 @@ func ExampleConfig() {
 	dropIn.Mode = bridge.Webhook
 
 	cfg.Connectors = []bridge.Connector{lossless, dropIn}
-	_, err := bridge.New(cfg, bridge.Options{})
-	fmt.Println(err)
+	fmt.Println(cfg.Check())
+	for _, warning := range cfg.Warnings() {
+		fmt.Println(warning)
+	}
+	cfg.TLS = bridge.TLS{Cert: "/none.pem", Key: "/none.pem"}
+	fmt.Println(cfg.Check() != nil)
 
 	for _, c := range cfg.Connectors {
 		var mode bridge.Mode = c.Mode
@@ -105,6 +111,8 @@ func ExampleConfig() {
 
 	// Output:
 	// <nil>
+	// admin: 0.0.0.0:9090 can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1
+	// true
 	// brand-a events deliver
 	// brand-b webhook deliver
 	// dead drop
@@ -147,4 +155,53 @@ connectors:
 	// --listen: listen: must be an address such as 127.0.0.1:8080, not "8080"
 	// bridge.yaml:1: max_body: must be a size such as 16MiB or 20GB, not "16 buckets"
 	// bridge.yaml:3: connectors[0].write_key: is missing; it is the write key of the source in RudderStack
+}
+
+// A bridge takes another configuration while it runs, or refuses it and goes on
+// with the old one.
+func ExampleBridge_Reload() {
+	dir, err := os.MkdirTemp("", "bridge")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	cfg := bridge.DefaultConfig()
+	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
+	connector := bridge.DefaultConnector()
+	connector.Tokens, connector.RudderURL, connector.WriteKey = []string{"old"}, "http://127.0.0.1:1", "wk"
+	cfg.Connectors = []bridge.Connector{connector}
+
+	ready := make(chan struct{})
+	b, err := bridge.New(cfg, bridge.Options{Ready: func(bridge.Addresses) { close(ready) }})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		fmt.Println(err)
+		stop()
+		return
+	}
+
+	connector.Tokens = []string{"old", "new"} // both, until Braze sends the new one
+	cfg.Connectors = []bridge.Connector{connector}
+	fmt.Println(b.Reload(ctx, cfg))
+	fmt.Println(b.ReloadFrom(ctx, func() (bridge.Config, error) {
+		return bridge.Load(bridge.Source{Flags: map[string]string{"braze_token": "t", "rudder_url": "http://r"}})
+	}))
+	stop()
+	fmt.Println(<-ended)
+	fmt.Println(errors.Is(b.Reload(context.Background(), cfg), bridge.ErrNotRunning))
+
+	// Output:
+	// <nil>
+	// --write-key: write_key: is missing; it is the write key of the source in RudderStack
+	// <nil>
+	// true
 }

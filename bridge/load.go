@@ -26,14 +26,42 @@ type Source struct {
 // envKeys are the keys that are environment variables too: BRIDGE_DATA_DIR for
 // data_dir, BRIDGE_RETAIN_AGE for retain.age.
 func envKeys() []string {
-	return append(connectorKeys(), "listen", "admin", "data_dir", "queue", "queue.max_size", "retain.age",
-		"retain.size", "max_body", "grace", "log.format", "log.level", "open")
+	return append(connectorKeys(), "listen", "tls.cert", "tls.key", "admin", "admin_token", "admin_token_file", "data_dir",
+		"queue", "queue.max_size", "retain.age", "retain.size", "scrub_every", "max_body", "max_requests",
+		"max_connections", "grace", "log.format", "log.level", "open")
 }
 
 // connectorKeys describe the one connector of a configuration without a list
-// of connectors.
+// of connectors. Of a connector's own keys these leave out what needs a map, and
+// max_body, which is another key there.
 func connectorKeys() []string {
-	return []string{"braze_token", "rudder_url", "write_key", "mode"}
+	return []string{"braze_token", "braze_token_file", "rudder_url", "write_key", "write_key_file", "mode",
+		"missing_external_user_id", "names", "filter.allow", "filter.deny", "pii", "salt", "salt_file",
+		"profile_updates", "user_orphan", "dedupe_window", "concurrency", "batch_events", "requests_per_second",
+		"gzip", "ca_file", "timeout", "backoff.min", "backoff.max"}
+}
+
+// alternatives are keys that say the same thing in different ways: what is said
+// later, in the order of precedence, takes the place of all of them.
+func alternatives() [][]string {
+	return [][]string{
+		{"braze_token", "braze_tokens", "braze_token_file", "braze_token_files"},
+		{"token", "tokens", "token_file", "token_files"},
+		{"write_key", "write_key_file"},
+		{"salt", "salt_file"},
+		{"admin_token", "admin_token_file"},
+	}
+}
+
+// displace removes from lower what upper says in another way.
+func displace(lower, upper tree) {
+	for _, keys := range alternatives() {
+		if slices.ContainsFunc(keys, func(key string) bool { _, said := upper[key]; return said }) {
+			for _, key := range keys {
+				delete(lower, key)
+			}
+		}
+	}
 }
 
 // Load reads a configuration and checks all of it. Where it is wrong the error
@@ -113,9 +141,12 @@ func put(t tree, key, value string) {
 // merge lays the later trees over the earlier ones.
 func merge(layers ...tree) (tree, error) {
 	k := koanf.New(".")
-	for _, layer := range layers {
+	for i, layer := range layers {
 		if store, ok := layer["queue"].(string); ok {
 			layer["queue"] = tree{"store": store}
+		}
+		for _, upper := range layers[i+1:] {
+			displace(layer, upper)
 		}
 		if err := k.Load(confmap.Provider(layer, ""), nil); err != nil {
 			return nil, err
@@ -138,124 +169,56 @@ func overrideConnector(file, env, flags tree, p *problems) {
 	if len(list) == 1 {
 		only, _ = list[0].(tree)
 	}
-	for _, key := range connectorKeys() {
+	for _, key := range append(connectorKeys(), "braze_tokens", "braze_token_files") {
 		if _, ok := file[key]; ok {
 			p.add(key, "belongs to a connector where there is a list of connectors")
 			delete(file, key)
 		}
-		for _, layer := range []tree{env, flags} {
-			value, ok := layer[key]
-			if !ok {
-				continue
-			}
-			delete(layer, key)
+	}
+	for _, layer := range []tree{env, flags} {
+		said := tree{}
+		for _, key := range connectorKeys() {
+			value, ok := take(layer, key)
 			switch name := strings.TrimPrefix(key, "braze_"); {
+			case !ok:
 			case only != nil:
-				only[name] = value
+				put(said, name, value)
 				p.origins["connectors[0]."+name] = p.origins[key]
-				if name == "token" {
-					delete(only, "tokens")
-				}
 			case strings.HasPrefix(p.origins[key].name, "--"):
 				p.add(key, "cannot be given beside a file with several connectors")
 			}
 		}
+		overlay(only, said)
 	}
 }
 
-// keyFunc names the key that a field of the i-th connector was read from.
-type keyFunc func(i int, field string) string
-
-func listKey(i int, field string) string {
-	return join(indexed("connectors", i), field)
-}
-
-func flatKey(_ int, field string) string {
-	if field == "token" {
-		return "braze_token"
-	}
-	return field
-}
-
-// readConfig reads everything. missing says where the one connector's keys are
-// looked for when they are not there.
-func readConfig(root *section, missing func(key string) origin) (Config, keyFunc) {
-	cfg := DefaultConfig()
-	root.text("listen", &cfg.Listen)
-	root.text("admin", &cfg.Admin)
-	root.text("data_dir", &cfg.DataDir)
-	queue := root.sub("queue")
-	queue.text("store", &cfg.Queue.Store)
-	queue.size("max_size", &cfg.Queue.MaxSize)
-	queue.done()
-	retain := root.sub("retain")
-	retain.duration("age", &cfg.Retain.Age)
-	retain.size("size", &cfg.Retain.Size)
-	retain.done()
-	root.size("max_body", &cfg.MaxBody)
-	root.duration("grace", &cfg.Grace)
-	log := root.sub("log")
-	log.text("format", &cfg.Log.Format)
-	log.text("level", &cfg.Log.Level)
-	log.done()
-	var open bool
-	root.truth("open", &open)
-
-	single := DefaultConnector()
-	token := ""
-	root.text("braze_token", &token)
-	root.text("rudder_url", &single.RudderURL)
-	root.text("write_key", &single.WriteKey)
-	root.text("mode", (*string)(&single.Mode))
-	if sections := root.subs("connectors"); root.values["connectors"] != nil || root.problems.bad["connectors"] {
-		for _, s := range sections {
-			cfg.Connectors = append(cfg.Connectors, readConnector(s, len(sections) == 1, open))
+// overlay lays said over a connector of a file.
+func overlay(only, said tree) {
+	displace(only, said)
+	for name, value := range said {
+		inner, nested := value.(tree)
+		if below, ok := only[name].(tree); ok && nested {
+			maps.Copy(below, inner)
+			continue
 		}
-		return cfg, listKey
+		only[name] = value
 	}
-	if _, given := root.values["braze_token"]; given {
-		single.Tokens = []string{token}
-	}
-	single.Open = open && single.Tokens == nil
-	for _, key := range connectorKeys() {
-		if _, given := root.problems.origins[key]; !given {
-			root.problems.origins[key] = missing(key)
-		}
-	}
-	cfg.Connectors = []Connector{single}
-	return cfg, flatKey
 }
 
-func readConnector(s *section, alone, open bool) Connector {
-	c := DefaultConnector()
-	if !alone {
-		c.Name = ""
-	}
-	s.text("name", &c.Name)
-	token := ""
-	s.text("token", &token)
-	s.texts("tokens", &c.Tokens)
-	if _, given := s.values["token"]; given {
-		if c.Tokens != nil {
-			s.bad("tokens", "cannot stand beside token; put all of them here")
+// take removes the value of a key, which may be nested, from t.
+func take(t tree, key string) (string, bool) {
+	outer, inner, nested := strings.Cut(key, ".")
+	if nested {
+		below, _ := t[outer].(tree)
+		value, ok := take(below, inner)
+		if ok && len(below) == 0 {
+			delete(t, outer)
 		}
-		c.Tokens = []string{token}
+		return value, ok
 	}
-	c.Open = open && c.Tokens == nil
-	s.truth("open", &c.Open)
-	s.text("mode", (*string)(&c.Mode))
-	s.text("rudder_url", &c.RudderURL)
-	s.text("write_key", &c.WriteKey)
-	s.text("missing_external_user_id", (*string)(&c.MissingExternalUserID))
-	s.whole("dedupe_window", &c.DedupeWindow)
-	s.whole("concurrency", &c.Concurrency)
-	s.whole("batch_events", &c.BatchEvents)
-	s.size("max_body", &c.MaxBody)
-	s.duration("timeout", &c.Timeout)
-	backoff := s.sub("backoff")
-	backoff.duration("min", &c.Backoff.Min)
-	backoff.duration("max", &c.Backoff.Max)
-	backoff.done()
-	s.done()
-	return c
+	value, ok := t[key].(string)
+	if ok {
+		delete(t, key)
+	}
+	return value, ok
 }

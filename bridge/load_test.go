@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
 func writeFile(t *testing.T, text string) string {
@@ -75,12 +77,13 @@ connectors:
 	require.Equal(t, Config{
 		Listen: "0.0.0.0:8443", Admin: "127.0.0.1:9191", DataDir: "/var/lib/bridge",
 		Queue:  Queue{Store: "pebble", MaxSize: 30 << 30},
-		Retain: Retain{Age: 7 * 24 * time.Hour, Size: 20_000_000_000}, MaxBody: 8 << 20, Grace: time.Minute,
+		Retain: Retain{Age: 7 * 24 * time.Hour, Size: 20_000_000_000}, ScrubEvery: 24 * time.Hour,
+		MaxBody: 8 << 20, Grace: time.Minute,
 		Log: Log{Format: "json", Level: "debug"},
 		Connectors: []Connector{{
 			Name: "brand-a", Tokens: []string{"abc"}, Mode: Webhook, RudderURL: "https://a.example.com/proxy/",
 			WriteKey: "wkA", MissingExternalUserID: Dead, DedupeWindow: 2_000_000, Concurrency: 8, BatchEvents: 500,
-			MaxBody: 2_000_000, Timeout: 10 * time.Second, Backoff: Backoff{100 * time.Millisecond, 5 * time.Second},
+			MaxBody: 2_000_000, Gzip: delivery.GzipAuto, Timeout: 10 * time.Second, Backoff: Backoff{100 * time.Millisecond, 5 * time.Second},
 		}, b, c},
 	}, cfg)
 }
@@ -213,7 +216,7 @@ func TestLoadMistakes(t *testing.T) {
 		}},
 		{name: "variables", file: "listen: ${HERE}\nadmin: ${NO SPACE}\nconnectors:\n  -\n" + good, want: []string{
 			`bridge.yaml:1: listen: the environment variable HERE is not set`,
-			`bridge.yaml:2: admin: ${NO SPACE} is no reference to an environment variable`,
+			`bridge.yaml:2: admin: has a ${…} that is no reference to an environment variable`,
 		}},
 		{name: "environment and flags are named", env: []string{"BRIDGE_MAX_BODY", "big", "BRIDGE_LOG_LEVEL", "x"}, flags: map[string]string{
 			"listen": "x", "rudder_url": "x", "write_key": "k", "open": "true"}, want: []string{

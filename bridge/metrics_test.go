@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // documented is a line of a table in docs/metrics.md.
@@ -72,6 +75,106 @@ func TestMetricsAreTheOnesThatAreDocumented(t *testing.T) {
 		shown[name] = d
 	}
 	require.Equal(t, readDocumented(t), shown)
+}
+
+// alertFile is a file of rules as Prometheus reads it.
+type alertFile struct {
+	Groups []struct {
+		Name  string
+		Rules []struct {
+			Alert, Expr, For    string
+			Labels, Annotations map[string]string
+		}
+	}
+}
+
+// TestAlertsAreWellFormed sees what Prometheus would refuse, and that the page
+// for operators says of each alert what to do.
+func TestAlertsAreWellFormed(t *testing.T) {
+	text, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
+	require.NoError(t, err)
+	operations, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	var file alertFile
+	require.NoError(t, decoder.Decode(&file))
+	seen := map[string]bool{}
+	for _, group := range file.Groups {
+		require.NotEmpty(t, group.Name)
+		for _, rule := range group.Rules {
+			require.False(t, seen[rule.Alert], rule.Alert)
+			seen[rule.Alert] = true
+			wellFormed(t, rule.Expr)
+			if rule.For != "" {
+				_, err := model.ParseDuration(rule.For)
+				require.NoError(t, err, rule.Alert)
+			}
+			require.Contains(t, []string{"critical", "warning", "info"}, rule.Labels["severity"], rule.Alert)
+			require.NotEmpty(t, rule.Annotations["summary"], rule.Alert)
+			require.Contains(t, string(operations), "`"+rule.Alert+"`")
+		}
+	}
+	require.Greater(t, len(seen), 8)
+}
+
+// TestDashboardIsWellFormed sees what Grafana would not show.
+func TestDashboardIsWellFormed(t *testing.T) {
+	text, err := os.ReadFile("../deploy/grafana/bridge.json")
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			Targets []struct{ RefID, Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	ids := map[int]bool{}
+	for _, panel := range dashboard.Panels {
+		require.False(t, ids[panel.ID], panel.Title)
+		ids[panel.ID] = true
+		refs := map[string]bool{}
+		for _, target := range panel.Targets {
+			require.False(t, refs[target.RefID], panel.Title)
+			refs[target.RefID] = true
+			wellFormed(t, target.Expr)
+		}
+	}
+	require.Greater(t, len(ids), 8)
+}
+
+var durations = regexp.MustCompile(`\[([^\]]*)\]`)
+
+// wellFormed finds brackets and quotes without their partners in a query, and
+// what is no duration.
+func wellFormed(t *testing.T, query string) {
+	t.Helper()
+	require.NotEmpty(t, query)
+	var open []rune
+	closes := map[rune]rune{')': '(', ']': '[', '}': '{'}
+	quote := false
+	for _, r := range query {
+		switch {
+		case r == '"':
+			quote = !quote
+		case quote:
+		case strings.ContainsRune("([{", r):
+			open = append(open, r)
+		case closes[r] != 0:
+			require.NotEmpty(t, open, query)
+			require.Equal(t, closes[r], open[len(open)-1], query)
+			open = open[:len(open)-1]
+		}
+	}
+	require.False(t, quote, query)
+	require.Empty(t, open, query)
+	for _, d := range durations.FindAllStringSubmatch(query, -1) {
+		if d[1] != "$__rate_interval" {
+			_, err := model.ParseDuration(d[1])
+			require.NoError(t, err, query)
+		}
+	}
 }
 
 // TestAlertsAndDashboardUseMetricsThatExist reads every expression in them.

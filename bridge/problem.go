@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -81,6 +82,11 @@ func (p *problems) add(key, format string, args ...any) {
 	at := p.where(key)
 	p.list = append(p.list, Problem{Where: at.String(), Key: key, Text: fmt.Sprintf(format, args...)})
 	p.lines = append(p.lines, at.line)
+}
+
+// anyBad tells whether one of the keys is known to be wrong.
+func (p *problems) anyBad(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return p.bad[key] })
 }
 
 // where finds the place of a key, or of what it would be written in.

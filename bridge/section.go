@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +17,18 @@ type section struct {
 	path     string
 	values   tree
 	known    []string
+	rename   func(string) string // of keys that are written otherwise here; nil: none
 }
 
-func (s *section) key(name string) string { return join(s.path, name) }
+func (s *section) key(name string) string { return join(s.path, s.name(name)) }
+
+// name returns how a key is written here.
+func (s *section) name(key string) string {
+	if s.rename == nil {
+		return key
+	}
+	return s.rename(key)
+}
 
 func (s *section) bad(name, format string, args ...any) {
 	s.problems.add(s.key(name), format, args...)
@@ -26,8 +36,9 @@ func (s *section) bad(name, format string, args ...any) {
 
 // get returns what was written for a key, if anything.
 func (s *section) get(name string) (any, bool) {
-	s.known = append(s.known, name)
-	value, ok := s.values[name]
+	written := s.name(name)
+	s.known = append(s.known, written)
+	value, ok := s.values[written]
 	if ok && value == nil {
 		s.bad(name, "has no value")
 		return nil, false
@@ -113,6 +124,71 @@ func (s *section) whole(name string, into *int) {
 		return
 	}
 	*into = n
+}
+
+func (s *section) number(name string, into *float64) {
+	text, ok := s.scalar(name, "a number")
+	if !ok {
+		return
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		s.bad(name, "must be a number, not %q", text)
+		return
+	}
+	*into = n
+}
+
+// either reads one of two words; the second one is what into means.
+func (s *section) either(name, no, yes string, into *bool) {
+	text, ok := s.scalar(name, oneOf([]string{no, yes}))
+	if !ok {
+		return
+	}
+	if text != no && text != yes {
+		s.bad(name, "must be %s, not %q", oneOf([]string{no, yes}), text)
+		return
+	}
+	*into = text == yes
+}
+
+// list reads a list of scalars, or one text with commas between them.
+func (s *section) list(name string, into *[]string) {
+	text, ok := s.values[s.name(name)].(string)
+	if !ok {
+		s.texts(name, into)
+		return
+	}
+	s.known = append(s.known, s.name(name))
+	*into = nil
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			*into = append(*into, item)
+		}
+	}
+}
+
+// alternatives reads a value or a list of values; null is one too.
+func (s *section) alternatives(name string, into *[]string) {
+	value, ok := s.get(name)
+	if !ok {
+		return
+	}
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	for i, item := range list {
+		switch item := item.(type) {
+		case nil:
+			*into = append(*into, "null")
+		case string:
+			*into = append(*into, item)
+		default:
+			s.bad(indexed(name, i), "must be a value, not %s", kind(item))
+			*into = append(*into, "") // that there is none is not what is wrong
+		}
+	}
 }
 
 // oneOf lists words for a message.

@@ -63,6 +63,11 @@ func (f *yamlFile) syntax(err error) {
 		at.line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
+	// A value that begins with a star is taken for the name of an anchor, and may
+	// be a secret.
+	if strings.HasPrefix(text, "unknown anchor") {
+		text = "a value that begins with * needs quotes"
+	}
 	f.problems.origins["config"] = at
 	f.problems.add("config", "is not YAML: %s", text)
 }
@@ -161,7 +166,8 @@ func (f *yamlFile) expand(text, path string) string {
 		}
 		m := variable.FindStringSubmatch(ref)
 		if m == nil {
-			f.problems.add(path, "%s is no reference to an environment variable; write ${NAME}, or $${ for the text ${", ref)
+			// The text may be part of a secret, so it is not shown.
+			f.problems.add(path, "has a ${…} that is no reference to an environment variable; write ${NAME}, or $${ for the text ${")
 			return ""
 		}
 		value, ok := f.getenv(m[1])

@@ -1,13 +1,21 @@
 // Package admin is the operator's side of the bridge, on an address of its own:
-// whether it lives and can store, the ledger of every connector, metrics, and
-// the dead letters.
+// whether it lives and can store, the ledger of every connector, metrics, the
+// dead letters, replays of history, what is not in the glossary, and the removal
+// of a person's events.
+//
+// All answers but /metrics are JSON; an error is {"error": "…"}. What changes
+// something is a POST, with what it needs in the query, a form or a JSON object,
+// and is refused to pages of other sites.
 package admin
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -15,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -24,6 +33,10 @@ type Queue interface {
 	Dead(ctx context.Context, after uint64, limit int) ([]queue.DeadLetter, error)
 	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
 	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
+	StartReplay(ctx context.Context, order queue.ReplayOrder) (queue.Replay, error)
+	EndReplay(ctx context.Context, number uint64) error
+	Replay(ctx context.Context) (queue.Replay, error)
+	Erase(ctx context.Context, match func(event []byte) bool) (queue.Erasure, error)
 }
 
 // Connector is one connector as the operator sees it.
@@ -31,12 +44,22 @@ type Connector struct {
 	Name        string
 	Queue       Queue
 	Destination func() delivery.State // how RudderStack does
+	// Resume has a destination tried again at once; nil: nobody delivers for
+	// this connector, because it is not in the configuration.
+	Resume func()
+	// Quiet is for what needs no attention: it shows only where it is named, and
+	// people's events are removed from it too.
+	Quiet bool
 }
 
-// Config says what an Admin shows. Connectors and Usage are needed.
+// Config says what an Admin shows. Usage is needed.
 type Config struct {
-	Connectors []Connector
-	Usage      func() queue.Usage // of the store
+	Connectors []Connector         // at first; see Show
+	Usage      func() queue.Usage  // of the store
+	Drift      func() []drift.Item // what is not in the glossary; default: nothing
+	// Token is the bearer token that all but /livez and /readyz need; empty:
+	// nothing needs one.
+	Token string
 	// Registry is what /metrics shows; New adds the metrics of ledgers,
 	// destinations and store to it. Default: a new one.
 	Registry *prometheus.Registry
@@ -44,19 +67,24 @@ type Config struct {
 	Now      func() time.Time // default: time.Now
 }
 
-// Admin is an http.Handler: /livez, /readyz, /metrics, /status, /api/dead,
-// /api/dead/replay and /api/dead/purge.
-// Make one with New. It is safe for concurrent use.
+// Admin is an http.Handler for the operator's address. Make one with New. It is
+// safe for concurrent use.
 type Admin struct {
-	cfg    Config
-	engine *gin.Engine
+	cfg        Config
+	connectors atomic.Pointer[[]Connector]
+	token      atomic.Pointer[[sha256.Size]byte] // nil: none is needed
+	origins    *http.CrossOriginProtection
+	engine     *gin.Engine
 }
 
 // New makes an Admin. It fails where something of cfg is missing and where the
 // registry has metrics of the same names.
 func New(cfg Config) (*Admin, error) {
-	if len(cfg.Connectors) == 0 || cfg.Usage == nil {
-		return nil, errors.New("admin needs connectors and the usage of a store")
+	if cfg.Usage == nil {
+		return nil, errors.New("admin needs the usage of a store")
+	}
+	if cfg.Drift == nil {
+		cfg.Drift = func() []drift.Item { return nil }
 	}
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
@@ -67,29 +95,51 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Admin{cfg: cfg}
-	if err := cfg.Registry.Register(newCollector(cfg)); err != nil {
+	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
+	a.Show(cfg.Connectors)
+	a.SetToken(cfg.Token)
+	if err := cfg.Registry.Register(newCollector(a)); err != nil {
 		return nil, err
 	}
 	a.engine = a.routes()
 	return a, nil
 }
 
+// Show puts other connectors in the place of those that are there.
+func (a *Admin) Show(connectors []Connector) {
+	connectors = slices.Clone(connectors)
+	a.connectors.Store(&connectors)
+}
+
+// shown returns the connectors that need attention.
+func (a *Admin) shown() []Connector {
+	return slices.DeleteFunc(slices.Clone(*a.connectors.Load()), func(c Connector) bool { return c.Quiet })
+}
+
 func (a *Admin) routes() *gin.Engine {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
+	e.Use(a.guard)
 	e.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"alive": true}) })
 	e.GET("/readyz", a.ready)
 	e.GET("/status", func(c *gin.Context) { c.JSON(http.StatusOK, a.Status()) })
 	e.GET("/api/dead", a.dead)
+	e.GET("/api/dead/:number", a.letter)
 	e.POST("/api/dead/replay", a.move(replaying()))
 	e.POST("/api/dead/purge", a.move(purging()))
+	e.POST("/api/resume", a.resume)
+	e.GET("/api/replay", a.replays)
+	e.POST("/api/replay", a.startReplay)
+	e.DELETE("/api/replay", a.endReplay)
+	e.POST("/api/replay/end", a.endReplay)
+	e.POST("/api/forget", a.forget)
+	e.GET("/api/drift", a.drift)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelError),
 	})))
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, http.StatusNotFound, "there is nothing here; see /livez, /readyz, /metrics, /status and /api/dead")
+		fail(c, http.StatusNotFound, "there is nothing here; see /livez, /readyz, /metrics, /status, /api/dead, /api/replay and /api/drift")
 	})
 	e.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not taken here") })
 	return e
@@ -111,38 +161,16 @@ func (a *Admin) Server() *http.Server {
 	}
 }
 
+// patient lets a request take as long as it needs; it ends when the client goes.
+func patient(c *gin.Context) {
+	control := http.NewResponseController(c.Writer)
+	// Where this is not possible there are no time limits either.
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+}
+
 func fail(c *gin.Context, status int, text string) {
-	c.JSON(status, struct {
+	c.AbortWithStatusJSON(status, struct {
 		Error string `json:"error"`
 	}{text})
-}
-
-// ready answers whether batches can be stored. A destination in trouble is in
-// the body and no reason to send Braze away: the queue is there for that.
-func (a *Admin) ready(c *gin.Context) {
-	usage := a.cfg.Usage()
-	answer := struct {
-		Ready      bool             `json:"ready"`
-		Reason     string           `json:"reason,omitempty"`
-		Connectors []readyConnector `json:"connectors"`
-	}{Ready: true}
-	switch {
-	case usage.Err != nil:
-		answer.Ready, answer.Reason = false, usage.Err.Error()
-	case usage.Full:
-		answer.Ready, answer.Reason = false, queue.ErrFull.Error()
-	}
-	for _, connector := range a.cfg.Connectors {
-		answer.Connectors = append(answer.Connectors, readyConnector{connector.Name, destinationOf(connector)})
-	}
-	status := http.StatusOK
-	if !answer.Ready {
-		status = http.StatusServiceUnavailable
-	}
-	c.JSON(status, answer)
-}
-
-type readyConnector struct {
-	Name        string      `json:"name"`
-	Destination Destination `json:"destination"`
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -36,7 +37,32 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 type books struct {
 	ledger func() queue.Ledger
 	dead   []queue.DeadLetter
+	replay queue.Replay
+	erase  []string // events of history
 	err    error
+}
+
+func (b *books) StartReplay(_ context.Context, order queue.ReplayOrder) (queue.Replay, error) {
+	if b.replay.Active() {
+		return queue.Replay{}, queue.ErrReplaying
+	}
+	b.replay = queue.Replay{Number: b.replay.Number + 1, Order: order, StartedAt: noon}
+	return b.replay, b.err
+}
+
+func (b *books) EndReplay(_ context.Context, number uint64) error {
+	if b.replay.Number == number {
+		b.replay.EndedAt = noon.Add(time.Minute)
+	}
+	return b.err
+}
+
+func (b *books) Replay(context.Context) (queue.Replay, error) { return b.replay, b.err }
+
+func (b *books) Erase(_ context.Context, match func([]byte) bool) (queue.Erasure, error) {
+	before := len(b.erase)
+	b.erase = slices.DeleteFunc(b.erase, func(event string) bool { return match([]byte(event)) })
+	return queue.Erasure{History: before - len(b.erase), Pending: 1}, b.err
 }
 
 func (b *books) Ledger() queue.Ledger { return b.ledger() }
@@ -74,9 +100,13 @@ func (b *books) ReplayDead(_ context.Context, numbers ...uint64) (int, error) {
 type fixture struct {
 	*Admin
 	usage queue.Usage
+	drift []drift.Item
 	a, b  *books
+	gone  *books // of a connector that is not in the configuration
 	state delivery.State
 	log   bytes.Buffer
+
+	resumed []string
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -84,16 +114,20 @@ func newFixture(t *testing.T) *fixture {
 	f.a = &books{ledger: func() queue.Ledger {
 		return queue.Ledger{Received: 100, Duplicates: 10, Accepted: 90, Filtered: 5, Delivered: 40, Dead: 7, Purged: 3, Replayed: 2, OldestPending: noon.Add(-90500 * time.Millisecond)}
 	}}
-	f.b = &books{ledger: func() queue.Ledger { return queue.Ledger{} }}
+	empty := func() queue.Ledger { return queue.Ledger{} }
+	f.b, f.gone = &books{ledger: empty}, &books{ledger: empty}
+	resume := func(name string) func() { return func() { f.resumed = append(f.resumed, name) } }
 	var err error
 	f.Admin, err = New(Config{
 		Connectors: []Connector{
-			{"a", f.a, func() delivery.State { return f.state }},
-			{"b", f.b, func() delivery.State {
+			{Name: "a", Queue: f.a, Destination: func() delivery.State { return f.state }, Resume: resume("a")},
+			{Name: "b", Queue: f.b, Destination: func() delivery.State {
 				return delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}
-			}},
+			}, Resume: resume("b")},
+			{Name: "gone", Queue: f.gone, Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} }, Quiet: true},
 		},
 		Usage: func() queue.Usage { return f.usage },
+		Drift: func() []drift.Item { return f.drift },
 		Now:   func() time.Time { return noon },
 		Log:   slog.New(slog.NewTextHandler(&f.log, nil)),
 	})
@@ -177,7 +211,8 @@ func labels(m *dto.Metric) string {
 
 func TestMetrics(t *testing.T) {
 	f := newFixture(t)
-	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Err: queue.ErrFailed}
+	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed}
+	f.b.replay = queue.Replay{Number: 1}
 	values := gather(t, f.cfg.Registry)
 	for name, want := range map[string]float64{
 		"bridge_events_received_total{a}": 100, "bridge_events_duplicates_total{a}": 10, "bridge_events_accepted_total{a}": 90,
@@ -187,11 +222,13 @@ func TestMetrics(t *testing.T) {
 		"bridge_destination_state{a,ok}": 1, "bridge_destination_state{a,paused}": 0, "bridge_destination_state{a,backing-off}": 0,
 		"bridge_destination_state{b,ok}": 0, "bridge_destination_state{b,paused}": 1,
 		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_damaged_records{}": 2,
+		"bridge_store_scrubbed_timestamp_seconds{}": float64(noon.Unix()), "bridge_replay_active{a}": 0, "bridge_replay_active{b}": 1,
 	} {
 		got, there := values[name]
 		require.True(t, there, name)
 		require.Equal(t, want, got, name)
 	}
+	require.NotContains(t, values, "bridge_events_received_total{gone}")
 	code, body := f.get(t, "/metrics")
 	require.Equal(t, 200, code)
 	require.Contains(t, body, "bridge_events_received_total{connector=\"a\"} 100\n")
@@ -219,28 +256,47 @@ func TestDead(t *testing.T) {
 	for n := range uint64(3) {
 		f.a.dead = append(f.a.dead, queue.DeadLetter{Number: n + 1, ReceivedAt: noon, DiedAt: noon, Reason: "refused", Status: 400, Answer: "no <good>", Attempts: 2, Event: []byte(`{"id":"<é>"}`)})
 	}
-	letter := func(n string) string {
-		return `{"number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"event":{"id":"<é>"}}`
+	f.b.dead = f.a.dead[:1]
+	letter := func(connector, n string) string {
+		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"event":{"id":"<é>"}}`
 	}
+	a1, a2, a3, b1 := letter("a", "1"), letter("a", "2"), letter("a", "3"), letter("b", "1")
 	tests := []struct {
-		query  string
+		path   string
 		status int
 		body   string
 	}{
-		{"", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `]}`},
-		{"?limit=3", 200, `{"connector":"a","dead":[` + letter("1") + "," + letter("2") + "," + letter("3") + `]}`},
-		{"?connector=a&after=1&limit=1", 200, `{"connector":"a","dead":[` + letter("2") + `],"next":2}`},
-		{"?after=3", 200, `{"connector":"a","dead":[]}`},
-		{"?connector=b", 200, `{"connector":"b","dead":[]}`},
+		{"", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + "," + b1 + `]}`},
+		{"?limit=4", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + "," + b1 + `]}`},
+		{"?limit=3", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + `],"next":3,"next_connector":"a"}`},
+		{"?limit=2", 200, `{"dead":[` + a1 + "," + a2 + `],"next":2,"next_connector":"a"}`},
+		{"?limit=2&after=2&after_connector=a", 200, `{"dead":[` + a3 + "," + b1 + `]}`},
+		{"?after=3&after_connector=a", 200, `{"dead":[` + b1 + `]}`},
+		{"?after=1&after_connector=b", 200, `{"dead":[]}`},
+		{"?connector=a&limit=3", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + `]}`},
+		{"?connector=a&after=1&limit=1", 200, `{"dead":[` + a2 + `],"next":2}`},
+		{"?connector=a&after=3", 200, `{"dead":[]}`},
+		{"?connector=b", 200, `{"dead":[` + b1 + `]}`},
+		{"?connector=gone", 200, `{"dead":[]}`},
 		{"?connector=c", 404, `{"error":"there is no connector of this name"}`},
+		{"?after=1&after_connector=c", 404, `{"error":"there is no connector of the name that after_connector gives"}`},
+		{"?after=1", 400, `{"error":"after needs connector, or after_connector, because each connector counts for itself"}`},
 		{"?after=x", 400, `{"error":"after must be the number of a dead letter"}`},
 		{"?limit=0", 400, `{"error":"limit must be a number from 1 to 1000"}`},
 		{"?limit=1001", 400, `{"error":"limit must be a number from 1 to 1000"}`},
+		{"?limit=%zz", 400, `{"error":"the body or the query is no form"}`},
+		{"/2", 200, a2},
+		{"/1?connector=b", 200, b1},
+		{"/1", 409, `{"error":"several connectors have a letter of this number, name one of them: a, b"}`},
+		{"/4", 404, `{"error":"there is no dead letter 4"}`},
+		{"/2?connector=c", 404, `{"error":"there is no connector of this name"}`},
+		{"/0", 400, `{"error":"this is not the number of a dead letter"}`},
+		{"/x", 400, `{"error":"this is not the number of a dead letter"}`},
 	}
 	for _, tt := range tests {
-		code, body := f.get(t, "/api/dead"+tt.query)
-		require.Equal(t, tt.status, code, tt.query)
-		require.Equal(t, tt.body, strings.TrimSpace(body), tt.query)
+		code, body := f.get(t, "/api/dead"+tt.path)
+		require.Equal(t, tt.status, code, tt.path)
+		require.Equal(t, tt.body, strings.TrimSpace(body), tt.path)
 		require.True(t, json.Valid([]byte(body)))
 	}
 	f.a.err = errors.New("disk on fire")
@@ -272,7 +328,7 @@ func TestOtherPaths(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	_, err := New(Config{})
-	require.Error(t, err)
+	require.ErrorContains(t, err, "usage")
 	f := newFixture(t)
 	_, err = New(f.cfg) // its registry has these metrics already
 	require.Error(t, err)

@@ -1,103 +1,67 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// How many dead letters one answer has.
+// How many dead letters one answer has, and how many bytes of events: it ends
+// with the letter that goes beyond.
 const (
 	defaultLetters = 100
 	maxLetters     = 1000
+	maxLetterBytes = 16 << 20
 )
 
 // Letters is what /api/dead answers.
 type Letters struct {
-	Connector string   `json:"connector"`
-	Dead      []Letter `json:"dead"`
-	// Next is what to ask for as after to read on; 0: this was the end.
-	Next uint64 `json:"next,omitempty"`
+	Dead []Letter `json:"dead"`
+	// Next is what to ask for as after to read on; 0: this was the end. Where no
+	// connector was named, NextConnector goes with it, as after_connector.
+	Next          uint64 `json:"next,omitempty"`
+	NextConnector string `json:"next_connector,omitempty"`
 }
 
 // Letter is a dead letter with its event as Braze sent it. Where the event is
 // nested more deeply than encoding/json goes, it is shown as text, in a string.
+// The number is one of its connector's.
 type Letter struct {
+	Connector string `json:"connector"`
 	queue.DeadLetter
 	Event json.RawMessage `json:"event"`
 }
 
-func letterOf(d queue.DeadLetter) Letter {
+func letterOf(connector string, d queue.DeadLetter) Letter {
 	if json.Valid(d.Event) {
-		return Letter{d, d.Event}
+		return Letter{connector, d, d.Event}
 	}
 	text, err := json.Marshal(string(d.Event))
 	if err != nil {
 		text = []byte("null")
 	}
-	return Letter{d, text}
+	return Letter{connector, d, text}
 }
 
-// Moved is what /api/dead/replay and /api/dead/purge answer.
-type Moved struct {
-	Connector string `json:"connector"`
-	Moved     int    `json:"moved"` // how many dead letters
-	// Unfit counts those that no replay can help, because nobody or no event
-	// type is in them. They stay where they are.
-	Unfit int `json:"unfit,omitempty"`
-}
-
-// mover is one way to move dead letters.
-type mover struct {
-	verb string
-	move func(Queue) func(context.Context, ...uint64) (int, error)
-	fits func(event []byte) bool
-}
-
-func (m mover) sift(letters []queue.DeadLetter) (numbers []uint64, unfit int) {
-	for _, letter := range letters {
-		if m.fits(letter.Event) {
-			numbers = append(numbers, letter.Number)
-		}
-	}
-	return numbers, len(letters) - len(numbers)
-}
-
-func replaying() mover {
-	return mover{"replay", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.ReplayDead }, deliverable}
-}
-
-func purging() mover {
-	return mover{"purge", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.PurgeDead },
-		func([]byte) bool { return true }}
-}
-
-// chosen reads which connector and which dead letters a request means. Where it
-// returns false the request is answered.
-func (a *Admin) chosen(c *gin.Context) (Connector, selection, bool) {
-	connector, ok := a.connector(c.Query("connector"))
+// dead lists dead letters, connector by connector, the oldest of each first.
+func (a *Admin) dead(c *gin.Context) {
+	values, ok := form(c)
 	if !ok {
-		fail(c, http.StatusNotFound, "there is no connector of this name")
-		return connector, selection{}, false
+		return
 	}
-	s, err := selectionOf(c.Request.URL.Query())
+	connectors, ok := a.meant(c, values)
+	if !ok {
+		return
+	}
+	s, err := selectionOf(values, a.cfg.Now())
 	if err != nil {
 		fail(c, http.StatusBadRequest, err.Error())
-		return connector, s, false
-	}
-	return connector, s, true
-}
-
-// dead lists the dead letters of a connector, the oldest first.
-func (a *Admin) dead(c *gin.Context) {
-	connector, s, ok := a.chosen(c)
-	if !ok {
 		return
 	}
 	limit, err := strconv.Atoi(c.DefaultQuery("limit", strconv.Itoa(defaultLetters)))
@@ -105,80 +69,114 @@ func (a *Admin) dead(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
 		return
 	}
-	answer := Letters{Connector: connector.Name, Dead: []Letter{}}
-	err = choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+	patient(c) // what is chosen may be far between
+	l := listing{limit: limit, all: values.Get("connector") == "", dead: []Letter{}}
+	if from := values.Get("after_connector"); from != "" && l.all {
+		begin := slices.IndexFunc(connectors, func(c Connector) bool { return c.Name == from })
+		if begin < 0 {
+			fail(c, http.StatusNotFound, "there is no connector of the name that after_connector gives")
+			return
+		}
+		connectors = connectors[begin:]
+	} else if l.all && s.after > 0 && len(connectors) > 1 {
+		fail(c, http.StatusBadRequest, "after needs connector, or after_connector, because each connector counts for itself")
+		return
+	}
+	for _, connector := range connectors {
+		if err := l.read(c, connector, s); err != nil {
+			a.unreadable(c, connector, err)
+			return
+		}
+		if l.more {
+			break
+		}
+		s.after = 0
+	}
+	a.show(c, l.answer())
+}
+
+// listing is a list of dead letters that has an end.
+type listing struct {
+	limit, bytes int
+	all          bool // of all connectors
+	dead         []Letter
+	more         bool // there are more than fit
+}
+
+func (l *listing) read(c *gin.Context, connector Connector, s selection) error {
+	return choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
 		for _, letter := range letters {
-			if len(answer.Dead) == limit {
-				answer.Next = answer.Dead[limit-1].Number
+			if len(l.dead) == l.limit || l.bytes > maxLetterBytes {
+				l.more = true
 				return false, nil
 			}
-			answer.Dead = append(answer.Dead, letterOf(letter))
+			l.bytes += len(letter.Event)
+			l.dead = append(l.dead, letterOf(connector.Name, letter))
 		}
 		return true, nil
 	})
-	if err != nil {
-		a.unreadable(c, connector, err)
+}
+
+func (l *listing) answer() Letters {
+	answer := Letters{Dead: l.dead}
+	if l.more {
+		last := l.dead[len(l.dead)-1]
+		answer.Next = last.Number
+		if l.all {
+			answer.NextConnector = last.Connector
+		}
+	}
+	return answer
+}
+
+// letter shows one dead letter.
+func (a *Admin) letter(c *gin.Context) {
+	number, err := strconv.ParseUint(c.Param("number"), 10, 64)
+	if err != nil || number == 0 {
+		fail(c, http.StatusBadRequest, "this is not the number of a dead letter")
 		return
 	}
-	c.Header("Content-Type", "application/json; charset=utf-8")
-	encoder := json.NewEncoder(c.Writer)
-	encoder.SetEscapeHTML(false) // the event is shown as it came
-	if err := encoder.Encode(answer); err != nil {
-		a.cfg.Log.Debug("the dead letters could not be sent", "error", err)
+	values, ok := form(c)
+	if !ok {
+		return
+	}
+	connectors, ok := a.meant(c, values)
+	if !ok {
+		return
+	}
+	var found []Letter
+	var owners []string
+	for _, connector := range connectors {
+		letters, err := connector.Queue.Dead(c.Request.Context(), number-1, 1)
+		if err != nil {
+			a.unreadable(c, connector, err)
+			return
+		}
+		if len(letters) == 1 && letters[0].Number == number {
+			found, owners = append(found, letterOf(connector.Name, letters[0])), append(owners, connector.Name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		fail(c, http.StatusNotFound, "there is no dead letter "+strconv.FormatUint(number, 10))
+	case 1:
+		a.show(c, found[0])
+	default:
+		fail(c, http.StatusConflict, "several connectors have a letter of this number, name one of them: "+strings.Join(owners, ", "))
 	}
 }
 
-// move handles a request that moves the chosen dead letters. What was moved
-// when it fails half-way is moved; asking again does the rest.
-func (a *Admin) move(m mover) gin.HandlerFunc {
-	origins := http.NewCrossOriginProtection()
-	return func(c *gin.Context) {
-		if err := origins.Check(c.Request); err != nil {
-			fail(c, http.StatusForbidden, "a page from elsewhere may not do this")
-			return
-		}
-		connector, s, ok := a.chosen(c)
-		if !ok {
-			return
-		}
-		if !s.narrow() && !s.all {
-			fail(c, http.StatusBadRequest, "say which: number, reason, type, since or until; or all=true")
-			return
-		}
-		// What is replayed may die again at once, and would be met again.
-		if now := a.cfg.Now(); s.till.IsZero() || s.till.After(now) {
-			s.till = now
-		}
-		answer := Moved{Connector: connector.Name}
-		err := choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
-			numbers, unfit := m.sift(letters)
-			n, err := m.move(connector.Queue)(c.Request.Context(), numbers...)
-			answer.Moved += n
-			answer.Unfit += unfit
-			return true, err
-		})
-		if answer.Moved > 0 {
-			a.cfg.Log.Info("dead letters were moved", "connector", connector.Name, "how", m.verb, "letters", answer.Moved)
-		}
-		if err != nil {
-			a.unreadable(c, connector, fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err))
-			return
-		}
-		c.JSON(http.StatusOK, answer)
+// show answers with events as they came.
+func (a *Admin) show(c *gin.Context, answer any) {
+	c.Header("Content-Type", "application/json; charset=utf-8")
+	encoder := json.NewEncoder(c.Writer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(answer); err != nil {
+		a.cfg.Log.Debug("the dead letters could not be sent", "error", err)
 	}
 }
 
 func (a *Admin) unreadable(c *gin.Context, connector Connector, err error) {
 	a.cfg.Log.Error("the dead letters could not be read or moved", "connector", connector.Name, "error", err)
 	fail(c, http.StatusInternalServerError, "the dead letters could not be read or moved: "+err.Error())
-}
-
-// connector finds a connector by name; the first one has no need of it.
-func (a *Admin) connector(name string) (Connector, bool) {
-	for _, c := range a.cfg.Connectors {
-		if name == "" || c.Name == name {
-			return c, true
-		}
-	}
-	return Connector{}, false
 }

@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,16 +46,17 @@ func numbers(dead []queue.DeadLetter) (all []uint64) {
 
 func TestDeadLettersAreChosen(t *testing.T) {
 	for query, want := range map[string][]uint64{
-		"":                              {1, 2, 3, 4, 5, 6},
-		"reason=refused":                {1, 3, 5},
-		"type=users.messages.email.*":   {1, 2, 6},
-		"type=users.messages.sms.Send":  {5},
-		"number=2&number=4&number=9":    {2, 4},
-		"since=2026-01-02T09:00:00Z":    {4, 5, 6},
-		"until=2026-01-02T09:00:00Z":    {1, 2, 3},
-		"after=4&reason=no_identity":    {6},
-		"reason=refused&type=*.sms.*":   {5},
-		"type=users.messages.email.Not": nil,
+		"":                                       {1, 2, 3, 4, 5, 6},
+		"reason=refused":                         {1, 3, 5},
+		"type=users.messages.email.*":            {1, 2, 6},
+		"type=users.messages.sms.Send":           {5},
+		"number=2&number=4&number=9":             {2, 4},
+		"since=2026-01-02T09:00:00Z":             {4, 5, 6},
+		"until=2026-01-02T09:00:00Z":             {1, 2, 3},
+		"connector=a&after=4&reason=no_identity": {6},
+		"reason=refused&type=*.sms.*":            {5},
+		"since=3h":                               {4, 5, 6},
+		"type=users.messages.email.Not":          nil,
 	} {
 		f := newFixture(t)
 		f.a.dead = letters()
@@ -77,8 +80,8 @@ func TestDeadPagesGoOn(t *testing.T) {
 	f := newFixture(t)
 	f.a.dead = letters()
 	_, body := f.get(t, "/api/dead?reason=refused&limit=2")
-	require.Contains(t, body, `"next":3}`)
-	_, body = f.get(t, "/api/dead?reason=refused&limit=2&after=3")
+	require.Contains(t, body, `"next":3,"next_connector":"a"}`)
+	_, body = f.get(t, "/api/dead?reason=refused&limit=2&after=3&after_connector=a")
 	require.NotContains(t, body, `"next"`)
 }
 
@@ -87,7 +90,7 @@ func TestPurgeTakesOnlyWhatIsChosen(t *testing.T) {
 	f.a.dead = letters()
 	code, body := f.post(t, "/api/dead/purge?connector=a&type=users.messages.email.*")
 	require.Equal(t, 200, code, body)
-	require.JSONEq(t, `{"connector":"a","moved":3}`, body)
+	require.JSONEq(t, `{"moved":3,"connectors":[{"connector":"a","moved":3}]}`, body)
 	require.Equal(t, []uint64{3, 4, 5}, numbers(f.a.dead))
 	require.Contains(t, f.log.String(), "how=purge letters=3")
 }
@@ -98,7 +101,7 @@ func TestReplayEnds(t *testing.T) {
 	f.a.dead = letters()
 	code, body := f.post(t, "/api/dead/replay?all=true")
 	require.Equal(t, 200, code, body)
-	require.JSONEq(t, `{"connector":"a","moved":4,"unfit":2}`, body)
+	require.JSONEq(t, `{"moved":4,"unfit":2,"connectors":[{"connector":"a","moved":4,"unfit":2},{"connector":"b","moved":0}]}`, body)
 	require.Equal(t, []uint64{3, 4, 7, 8, 9, 10}, numbers(f.a.dead))
 }
 
@@ -107,7 +110,7 @@ func TestMovesThatAreRefused(t *testing.T) {
 	f.a.dead = letters()
 	for query, want := range map[string]int{
 		"": 400, "all=yes": 400, "number=x": 400, "type=[": 400, "since=yesterday": 400, "until=5": 400,
-		"all=true&connector=c": 404,
+		"all=true&connector=c": 404, "number=1": 400, "after=1&all=true": 400,
 	} {
 		for _, verb := range []string{"replay", "purge"} {
 			code, body := f.post(t, fmt.Sprintf("/api/dead/%s?%s", verb, query))
@@ -116,10 +119,39 @@ func TestMovesThatAreRefused(t *testing.T) {
 		}
 	}
 	code, _ := f.get(t, "/api/dead/purge?all=true")
-	require.Equal(t, 405, code)
+	require.Equal(t, 400, code)
 	r := httptest.NewRequest(http.MethodPost, "/api/dead/purge?all=true", nil)
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	code, _ = f.request(t, r)
 	require.Equal(t, 403, code, "a page from elsewhere")
 	require.Len(t, f.a.dead, 6)
+}
+
+// Each connector counts its letters for itself, so all of them are moved only by
+// what can be said of all.
+func TestMovesOverAllConnectors(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead, f.b.dead, f.gone.dead = letters(), letters()[:2], letters()[:1]
+	r := httptest.NewRequest(http.MethodPost, "/api/dead/purge", strings.NewReader(`{"reason":"refused","all":true}`))
+	r.Header.Set("Content-Type", "application/json")
+	code, body := f.request(t, r)
+	require.Equal(t, 200, code, body)
+	require.JSONEq(t, `{"moved":4,"connectors":[{"connector":"a","moved":3},{"connector":"b","moved":1}]}`, body)
+	require.Equal(t, []uint64{2, 4, 6}, numbers(f.a.dead))
+	require.Len(t, f.gone.dead, 1)
+	code, _ = f.post(t, "/api/dead/purge?number=1&connector=gone")
+	require.Equal(t, 200, code)
+	require.Empty(t, f.gone.dead)
+}
+
+// Large events end a page before its limit.
+func TestDeadPagesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	large := append(append([]byte{'"'}, bytes.Repeat([]byte("x"), 6<<20)...), '"')
+	for n := range uint64(5) {
+		f.a.dead = append(f.a.dead, queue.DeadLetter{Number: n + 1, Event: large})
+	}
+	_, body := f.get(t, "/api/dead?connector=a")
+	require.Less(t, len(body), 20<<20)
+	require.True(t, strings.HasSuffix(strings.TrimSpace(body), `"next":3}`), body[len(body)-40:])
 }

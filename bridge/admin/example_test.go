@@ -12,43 +12,61 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// ledger is an admin.Queue with one delivered event and one dead one.
-type ledger struct{}
+// ledger is an admin.Queue with one delivered event and one dead one. What this
+// example does not ask for is left out.
+type ledger struct{ admin.Queue }
 
 func (ledger) Ledger() queue.Ledger {
 	return queue.Ledger{Received: 2, Accepted: 2, Delivered: 1, Dead: 1}
 }
 
-func (ledger) ReplayDead(context.Context, ...uint64) (int, error) { return 0, nil }
+func (ledger) PurgeDead(context.Context, ...uint64) (int, error) { return 1, nil }
 
-func (ledger) PurgeDead(context.Context, ...uint64) (int, error) { return 0, nil }
-
-func (ledger) Dead(context.Context, uint64, int) ([]queue.DeadLetter, error) {
+func (ledger) Dead(_ context.Context, after uint64, _ int) ([]queue.DeadLetter, error) {
+	if after > 0 {
+		return nil, nil
+	}
 	return []queue.DeadLetter{{Number: 1, Reason: "no_identity", Event: []byte(`{"id":"e1"}`)}}, nil
+}
+
+func (ledger) Replay(context.Context) (queue.Replay, error) {
+	return queue.Replay{Number: 1, Replayed: 3}, nil
+}
+
+func (ledger) Erase(context.Context, func([]byte) bool) (queue.Erasure, error) {
+	return queue.Erasure{History: 2, Dead: 1}, nil
 }
 
 // An Admin shows what a bridge does to whoever runs it.
 func Example() {
-	var books admin.Queue = ledger{}
 	a, err := admin.New(admin.Config{
-		Connectors: []admin.Connector{{
-			Name:        "default",
-			Queue:       books,
-			Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} },
-		}},
 		Usage: func() queue.Usage { return queue.Usage{} },
+		Token: "operator",
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	var books admin.Queue = ledger{}
+	a.Show([]admin.Connector{{
+		Name:        "default",
+		Queue:       books,
+		Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} },
+		Resume:      func() { fmt.Println("tried again") },
+	}})
+	a.SetToken("") // nothing needs a token any more
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = a.Server()
 	server.Start()
 	defer server.Close()
 
-	get := func(path string, into any) {
-		resp, err := http.Get(server.URL + path)
+	ask := func(method, path string, into any) {
+		req, err := http.NewRequest(method, server.URL+path, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -59,17 +77,46 @@ func Example() {
 		}
 	}
 	var status admin.Status
-	get("/status", &status)
+	ask("GET", "/status", &status)
 	var first admin.ConnectorStatus = status.Connectors[0]
 	var destination admin.Destination = first.Destination
 	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
 
 	var letters admin.Letters
-	get("/api/dead", &letters)
+	ask("GET", "/api/dead", &letters)
 	var letter admin.Letter = letters.Dead[0]
 	fmt.Println(letter.Number, letter.Reason, string(letter.Event))
+
+	var moved admin.Moved
+	ask("POST", "/api/dead/purge?reason=no_identity", &moved)
+	var each admin.ConnectorMoved = moved.Connectors[0]
+	fmt.Println("purged", moved.Moved, "of", each.Connector)
+
+	var resumed admin.Resumed
+	ask("POST", "/api/resume", &resumed)
+	fmt.Println("resumed", resumed.Resumed)
+
+	var replays admin.Replays
+	ask("GET", "/api/replay", &replays)
+	var replay admin.Replay = replays.Replays[0]
+	fmt.Println("replay", replay.Number, "delivered", replay.Replayed, "again")
+
+	var forgotten admin.Forgotten
+	ask("POST", "/api/forget?user=jo", &forgotten)
+	var part admin.ConnectorForgotten = forgotten.Connectors[0]
+	fmt.Println("forgotten", part.History, "in history and", part.Dead, "dead letters")
+
+	var drifting admin.Drift
+	ask("GET", "/api/drift", &drifting)
+	fmt.Println("drift", len(drifting.Drift))
 
 	// Output:
 	// default delivered 1 dead 1 pending 0 destination ok
 	// 1 no_identity {"id":"e1"}
+	// purged 1 of default
+	// tried again
+	// resumed [default]
+	// replay 1 delivered 3 again
+	// forgotten 2 in history and 1 dead letters
+	// drift 0
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
@@ -10,15 +12,17 @@ import (
 // collector makes metrics of ledgers, destinations and store at the moment they
 // are asked for. A ledger is read once a scrape, so the sums hold within it.
 type collector struct {
-	cfg     Config
-	ledger  []ledgerMetric
-	oldest  *prometheus.Desc
-	state   *prometheus.Desc
-	bytes   *prometheus.Desc
-	free    *prometheus.Desc
-	full    *prometheus.Desc
-	failed  *prometheus.Desc
-	damaged *prometheus.Desc
+	admin    *Admin
+	ledger   []ledgerMetric
+	replay   *prometheus.Desc
+	scrubbed *prometheus.Desc
+	oldest   *prometheus.Desc
+	state    *prometheus.Desc
+	bytes    *prometheus.Desc
+	free     *prometheus.Desc
+	full     *prometheus.Desc
+	failed   *prometheus.Desc
+	damaged  *prometheus.Desc
 }
 
 type ledgerMetric struct {
@@ -27,16 +31,18 @@ type ledgerMetric struct {
 	value func(queue.Ledger) uint64
 }
 
-func newCollector(cfg Config) *collector {
+func newCollector(a *Admin) *collector {
 	c := &collector{
-		cfg:     cfg,
-		oldest:  describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
-		state:   describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
-		bytes:   describe("bridge_store_bytes", "Disk that the store's files take."),
-		free:    describe("bridge_store_free_bytes", "What the store's file system still has."),
-		full:    describe("bridge_store_full", "1 while new batches are refused because there is no room."),
-		failed:  describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
-		damaged: describe("bridge_store_damaged_records", "Records set aside since the start because they cannot be read."),
+		admin:    a,
+		replay:   describe("bridge_replay_active", "1 while history is being delivered again.", "connector"),
+		scrubbed: describe("bridge_store_scrubbed_timestamp_seconds", "When everything on disk was last read from end to end, in seconds since 1970; 0: not since the start."),
+		oldest:   describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
+		state:    describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
+		bytes:    describe("bridge_store_bytes", "Disk that the store's files take."),
+		free:     describe("bridge_store_free_bytes", "What the store's file system still has."),
+		full:     describe("bridge_store_full", "1 while new batches are refused because there is no room."),
+		failed:   describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
+		damaged:  describe("bridge_store_damaged_records", "Records set aside since the start because they cannot be read."),
 	}
 	total := func(name, help string, value func(queue.Ledger) uint64) {
 		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), prometheus.CounterValue, value})
@@ -66,7 +72,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range c.ledger {
 		to <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.damaged} {
+	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.damaged} {
 		to <- d
 	}
 }
@@ -76,22 +82,30 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	for _, connector := range c.cfg.Connectors {
+	for _, connector := range c.admin.shown() {
 		l := connector.Queue.Ledger()
 		for _, m := range c.ledger {
 			to <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.value(l)), connector.Name)
 		}
-		gauge(c.oldest, waited(l, c.cfg.Now()), connector.Name)
+		gauge(c.oldest, waited(l, c.admin.cfg.Now()), connector.Name)
+		// Where it cannot be read the store says so in other metrics.
+		replay, err := connector.Queue.Replay(context.Background())
+		gauge(c.replay, truth(err == nil && replay.Active()), connector.Name)
 		current := connector.Destination().Name
 		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused} {
 			gauge(c.state, truth(state == current), connector.Name, state)
 		}
 	}
-	usage := c.cfg.Usage()
+	usage := c.admin.cfg.Usage()
 	gauge(c.bytes, float64(usage.Bytes))
 	gauge(c.free, float64(usage.Free))
 	gauge(c.full, truth(usage.Full))
 	gauge(c.failed, truth(usage.Err != nil))
+	scrubbed := 0.0
+	if !usage.Scrubbed.IsZero() {
+		scrubbed = float64(usage.Scrubbed.UnixMilli()) / 1000
+	}
+	gauge(c.scrubbed, scrubbed)
 	gauge(c.damaged, float64(usage.Damaged))
 }
 

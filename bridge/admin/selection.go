@@ -27,7 +27,7 @@ type selection struct {
 }
 
 // selectionOf reads a selection from a query; an error says which part is wrong.
-func selectionOf(q url.Values) (selection, error) {
+func selectionOf(q url.Values, now time.Time) (selection, error) {
 	s := selection{reason: q.Get("reason"), typ: q.Get("type"), all: q.Get("all") == "true"}
 	var err error
 	if text := q.Get("after"); text != "" {
@@ -50,8 +50,8 @@ func selectionOf(q url.Values) (selection, error) {
 	}
 	for name, at := range map[string]*time.Time{"since": &s.since, "until": &s.till} {
 		if text := q.Get(name); text != "" {
-			if *at, err = time.Parse(time.RFC3339, text); err != nil {
-				return s, fmt.Errorf("%s must be a time such as 2026-01-02T15:04:05Z", name)
+			if *at, err = momentOf(text, now); err != nil {
+				return s, fmt.Errorf("%s %w", name, err)
 			}
 		}
 	}

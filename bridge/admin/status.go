@@ -40,8 +40,9 @@ type Destination struct {
 
 // Status returns what /status answers.
 func (a *Admin) Status() Status {
-	s := Status{Connectors: make([]ConnectorStatus, 0, len(a.cfg.Connectors))}
-	for _, c := range a.cfg.Connectors {
+	shown := a.shown()
+	s := Status{Connectors: make([]ConnectorStatus, 0, len(shown))}
+	for _, c := range shown {
 		l := c.Queue.Ledger()
 		s.Connectors = append(s.Connectors, ConnectorStatus{
 			Name:                 c.Name,

@@ -30,6 +30,9 @@ var (
 	ErrClosed = errors.New("queue is closed")
 	// ErrLocked means that another process has the data directory open.
 	ErrLocked = errors.New("data directory is in use by another process")
+	// ErrDamaged means that the disk does not hold what was written to it. The
+	// error names the file; "bridge repair" sets aside what cannot be read.
+	ErrDamaged = errors.New("data on disk is damaged")
 	// ErrReplaying means that a replay of history is under way already.
 	ErrReplaying = errors.New("a replay of history is under way")
 	// ErrNewerFormat means that a newer version of the bridge wrote the data directory.
@@ -43,6 +46,9 @@ type Store interface {
 	// window is the number of event ids remembered to catch duplicates; with 0
 	// only repeats within one batch are caught.
 	Open(ctx context.Context, name string, window int) (Queue, error)
+	// Connectors lists the names of all queues that there are, opened or not, in
+	// the order of their bytes.
+	Connectors(ctx context.Context) ([]string, error)
 	// Usage reports how much disk the store takes and how much it may take.
 	Usage() Usage
 	// Close waits for commits under way and releases the store.

@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/currentsbridge/currentsbridge/bridge"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
@@ -22,20 +24,91 @@ import (
 func addAdminFlags(cmd *cobra.Command) {
 	cmd.Flags().SortFlags = false
 	cmd.Flags().String("admin", bridge.DefaultConfig().Admin, "`ADDRESS` of the bridge's admin side")
+	cmd.Flags().String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
+	cmd.Flags().String("admin-token-file", "", "`FILE` that holds it")
 	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return cli.BindEnv("BRIDGE", cmd.Flags()) }
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return bindClient(cmd.Flags()) }
 }
 
-// ask gets a path of the admin address that the command's flags name.
-func ask(cmd *cobra.Command, path string) ([]byte, error) { return call(cmd, http.MethodGet, path) }
-
-// call makes a request to that address and returns the body of a 200.
-func call(cmd *cobra.Command, method, path string) ([]byte, error) {
-	address, err := cmd.Flags().GetString("admin")
-	if err != nil {
-		return nil, err
+// bindClient sets flags from the environment. A token on the command line takes
+// the place of one in the environment, however that is given.
+func bindClient(fs *pflag.FlagSet) error {
+	other := ""
+	switch {
+	case fs.Changed("admin-token"):
+		other = "admin-token-file"
+	case fs.Changed("admin-token-file"):
+		other = "admin-token"
 	}
-	return do(cmd.Context(), method, baseURL(address)+path)
+	given := other != "" && fs.Changed(other)
+	if err := cli.BindEnv("BRIDGE", fs); err != nil {
+		return err
+	}
+	if other != "" && !given {
+		return fs.Set(other, "")
+	}
+	return nil
+}
+
+// adminToken returns the token of the admin side; empty: none.
+func adminToken(cmd *cobra.Command) (string, error) {
+	token, file := flag(cmd, "admin-token"), flag(cmd, "admin-token-file")
+	switch {
+	case file == "":
+		return token, nil
+	case token != "":
+		return "", errors.New("--admin-token and --admin-token-file say the same; leave out one of them")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--admin-token-file: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// brief is how long an answer may take that needs no reading of the disk.
+const brief = time.Minute
+
+// ask gets a path of the admin address that the command's flags name, as JSON
+// into into, which may be a *json.RawMessage.
+func ask(cmd *cobra.Command, path string, query url.Values, into any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return call(cmd, http.MethodGet, path, nil, brief, into)
+}
+
+// call makes a request to that address, with form in its body, and decodes the
+// answer. It waits for within, or with 0 for as long as it takes.
+func call(cmd *cobra.Command, method, path string, form url.Values, within time.Duration, into any) error {
+	token, err := adminToken(cmd)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	if within > 0 {
+		limited, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		ctx = limited
+	}
+	req, err := http.NewRequestWithContext(ctx, method, baseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	body, err := do(req)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the answer is not understood, is that a bridge's admin address? %w", err)
+	}
+	return nil
 }
 
 func baseURL(address string) string {
@@ -51,13 +124,7 @@ func baseURL(address string) string {
 // largestAnswer bounds what is read of an answer.
 const largestAnswer = 1 << 30
 
-func do(ctx context.Context, method, address string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, address, nil)
-	if err != nil {
-		return nil, err
-	}
+func do(req *http.Request) ([]byte, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		if cause := (*url.Error)(nil); errors.As(err, &cause) {
@@ -78,4 +145,34 @@ func do(ctx context.Context, method, address string) ([]byte, error) {
 		return nil, fmt.Errorf("the bridge answered %s: %s", resp.Status, said.Error)
 	}
 	return body, nil
+}
+
+func wantsJSON(cmd *cobra.Command) bool {
+	asJSON, err := cmd.Flags().GetBool("json")
+	return err == nil && asJSON
+}
+
+func printJSON(to io.Writer, value any) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+func flag(cmd *cobra.Command, name string) string {
+	value, _ := cmd.Flags().GetString(name)
+	return value
+}
+
+// named puts the connector that a command names, if any, into a query.
+func named(cmd *cobra.Command) url.Values {
+	query := url.Values{}
+	if name := flag(cmd, "connector"); name != "" {
+		query.Set("connector", name)
+	}
+	return query
+}
+
+// addConnectorFlag adds the name of the one connector that is meant.
+func addConnectorFlag(cmd *cobra.Command) {
+	cmd.Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -19,8 +17,9 @@ func newDead() *cobra.Command {
 		Use:   "dead",
 		Short: "Look into the dead letters of a running bridge, replay or purge them",
 		Long: `Look into the dead letters of a running bridge: events that cannot be delivered,
-because nobody is in them or because RudderStack refused them on their own.
-Replay what has been mended on RudderStack's side; purge what nobody wants.`,
+because nobody is in them or because RudderStack refused them on their own. Each
+connector counts its letters for itself, so a number needs --connector where
+there are several. Replay what has been mended on RudderStack's side; purge what nobody wants.`,
 		Example: `  bridge dead list
   bridge dead show 7
   bridge dead replay --reason refused --since 2h
@@ -44,13 +43,20 @@ func newDeadList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			after, _ := cmd.Flags().GetUint64("after")
+			if cmd.Flags().Changed("after") {
+				after, _ := cmd.Flags().GetUint64("after")
+				query.Set("after", strconv.FormatUint(after, 10))
+			}
+			if from := flag(cmd, "after-connector"); from != "" {
+				query.Set("after_connector", from)
+			}
 			limit, _ := cmd.Flags().GetInt("limit")
-			letters, err := askLetters(cmd, query, after, limit)
-			if err != nil {
+			query.Set("limit", strconv.Itoa(limit))
+			var letters admin.Letters
+			if err := ask(cmd, "/api/dead", query, &letters); err != nil {
 				return err
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if wantsJSON(cmd) {
 				return printJSON(cmd.OutOrStdout(), letters)
 			}
 			return printLetters(cmd.OutOrStdout(), letters)
@@ -59,6 +65,7 @@ func newDeadList() *cobra.Command {
 	addAdminFlags(cmd)
 	addChoiceFlags(cmd)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
+	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
 	return cmd
 }
@@ -75,44 +82,20 @@ func newDeadShow() *cobra.Command {
 			if err != nil || number == 0 {
 				return fmt.Errorf("%q is not the number of a dead letter", args[0])
 			}
-			query := url.Values{"connector": {flag(cmd, "connector")}}
-			letters, err := askLetters(cmd, query, number-1, 1)
-			if err != nil {
+			var letter admin.Letter
+			if err := ask(cmd, "/api/dead/"+strconv.FormatUint(number, 10), named(cmd), &letter); err != nil {
 				return err
 			}
-			if len(letters.Dead) == 0 || letters.Dead[0].Number != number {
-				return fmt.Errorf("connector %s has no dead letter %d", letters.Connector, number)
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), letter)
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-				return printJSON(cmd.OutOrStdout(), letters.Dead[0])
-			}
-			printLetter(cmd.OutOrStdout(), letters.Dead[0])
+			printLetter(cmd.OutOrStdout(), letter)
 			return nil
 		},
 	}
 	addAdminFlags(cmd)
-	cmd.Flags().String("connector", "", "`NAME` of the connector (default the first)")
+	addConnectorFlag(cmd)
 	return cmd
-}
-
-func askLetters(cmd *cobra.Command, query url.Values, after uint64, limit int) (admin.Letters, error) {
-	query.Set("after", strconv.FormatUint(after, 10))
-	query.Set("limit", strconv.Itoa(limit))
-	body, err := ask(cmd, "/api/dead?"+query.Encode())
-	if err != nil {
-		return admin.Letters{}, err
-	}
-	var letters admin.Letters
-	if err := json.Unmarshal(body, &letters); err != nil {
-		return admin.Letters{}, fmt.Errorf("the answer is no list of dead letters: %w", err)
-	}
-	return letters, nil
-}
-
-func printJSON(to io.Writer, value any) error {
-	encoder := json.NewEncoder(to)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
 }
 
 // shownEvent is how much of an event a line of the list has.
@@ -120,18 +103,24 @@ const shownEvent = 80
 
 func printLetters(to io.Writer, letters admin.Letters) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "number\tdied at\treason\tstatus\tevent")
+	fmt.Fprintln(table, "connector\tnumber\tdied at\treason\tstatus\tevent")
 	for _, l := range letters.Dead {
 		event := []rune(string(l.Event))
 		if len(event) > shownEvent {
 			event = append(event[:shownEvent:shownEvent], '…')
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", l.Number, l.DiedAt.Format(time.RFC3339), l.Reason, statusOf(l), string(event))
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), l.Reason, statusOf(l), string(event))
 	}
-	if letters.Next != 0 {
-		fmt.Fprintf(table, "… go on with --after %d\n", letters.Next)
+	if err := table.Flush(); err != nil {
+		return err
 	}
-	return table.Flush()
+	switch {
+	case letters.NextConnector != "":
+		fmt.Fprintf(to, "… go on with --after %d --after-connector %s\n", letters.Next, letters.NextConnector)
+	case letters.Next != 0:
+		fmt.Fprintf(to, "… go on with --after %d\n", letters.Next)
+	}
+	return nil
 }
 
 func statusOf(l admin.Letter) string {
@@ -142,8 +131,8 @@ func statusOf(l admin.Letter) string {
 }
 
 func printLetter(to io.Writer, l admin.Letter) {
-	fmt.Fprintf(to, "number:      %d\nreceived at: %s\ndied at:     %s\nreason:      %s\n",
-		l.Number, l.ReceivedAt.Format(time.RFC3339), l.DiedAt.Format(time.RFC3339), l.Reason)
+	fmt.Fprintf(to, "connector:   %s\nnumber:      %d\nreceived at: %s\ndied at:     %s\nreason:      %s\n",
+		l.Connector, l.Number, l.ReceivedAt.Format(time.RFC3339), l.DiedAt.Format(time.RFC3339), l.Reason)
 	if l.Status != 0 {
 		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, l.Answer, l.Attempts)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -39,33 +38,31 @@ has moved some, and none is lost: call it again for the rest.`,
 			if all, _ := cmd.Flags().GetBool("all"); all {
 				query.Set("all", "true")
 			}
-			body, err := call(cmd, http.MethodPost, "/api/dead/"+verb+"?"+query.Encode())
-			if err != nil {
+			var moved admin.Moved
+			if err := call(cmd, http.MethodPost, "/api/dead/"+verb, query, 0, &moved); err != nil {
 				return err
 			}
-			var moved admin.Moved
-			if err := json.Unmarshal(body, &moved); err != nil {
-				return fmt.Errorf("the answer is not understood: %w", err)
-			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if wantsJSON(cmd) {
 				return printJSON(cmd.OutOrStdout(), moved)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d dead letters %s\n", moved.Connector, moved.Moved, done)
-			if moved.Unfit > 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d more stay: nobody or no event type is in them, so no replay can help\n", moved.Unfit)
+			for _, c := range moved.Connectors {
+				fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d dead letters %s\n", c.Connector, c.Moved, done)
+				if c.Unfit > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d more stay: nobody or no event type is in them, so no replay can help\n", c.Connector, c.Unfit)
+				}
 			}
 			return nil
 		},
 	}
 	addAdminFlags(cmd)
 	addChoiceFlags(cmd)
-	cmd.Flags().Bool("all", false, "all of the connector, where nothing else is said")
+	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }
 
 // addChoiceFlags adds what dead letters are chosen by.
 func addChoiceFlags(cmd *cobra.Command) {
-	cmd.Flags().String("connector", "", "`NAME` of the connector (default the first)")
+	addConnectorFlag(cmd)
 	cmd.Flags().String("reason", "", "only those with this `REASON`, such as refused")
 	cmd.Flags().String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
 	cmd.Flags().String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")
@@ -74,8 +71,8 @@ func addChoiceFlags(cmd *cobra.Command) {
 
 // chosenBy turns these flags into a query.
 func chosenBy(cmd *cobra.Command) (url.Values, error) {
-	query := url.Values{}
-	for _, name := range []string{"connector", "reason", "type"} {
+	query := named(cmd)
+	for _, name := range []string{"reason", "type"} {
 		if value := flag(cmd, name); value != "" {
 			query.Set(name, value)
 		}
@@ -85,20 +82,22 @@ func chosenBy(cmd *cobra.Command) (url.Values, error) {
 		if value == "" {
 			continue
 		}
-		at, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			ago, err := time.ParseDuration(value)
-			if err != nil || ago < 0 {
-				return nil, fmt.Errorf("--%s: %q is neither a time such as 2026-01-02T15:04:05Z nor a duration such as 2h", name, value)
-			}
-			at = time.Now().Add(-ago)
+		if err := checkMoment(name, value); err != nil {
+			return nil, err
 		}
-		query.Set(name, at.UTC().Format(time.RFC3339Nano))
+		query.Set(name, value)
 	}
 	return query, nil
 }
 
-func flag(cmd *cobra.Command, name string) string {
-	value, _ := cmd.Flags().GetString(name)
-	return value
+// checkMoment refuses what is neither a time nor how long ago it was, before
+// the bridge does: here it is known which flag is meant.
+func checkMoment(name, value string) error {
+	if _, err := time.Parse(time.RFC3339, value); err == nil {
+		return nil
+	}
+	if ago, err := time.ParseDuration(value); err != nil || ago < 0 {
+		return fmt.Errorf("--%s: %q is neither a time such as 2026-01-02T15:04:05Z nor a duration such as 2h", name, value)
+	}
+	return nil
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
@@ -11,7 +13,23 @@ import (
 
 func main() {
 	gin.SetMode(gin.ReleaseMode)
-	cli.Main(newRoot(), nil)
+	cli.Main(newRoot(), codeOf)
+}
+
+// exitCode is an error that only the exit code speaks of.
+type exitCode int
+
+func (exitCode) Error() string { return "" }
+
+// exitLeft is for a command that did what it can and left something.
+const exitLeft = 3
+
+func codeOf(err error) int {
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	return 1
 }
 
 func newRoot() *cobra.Command {
@@ -21,12 +39,18 @@ func newRoot() *cobra.Command {
 		Long: `bridge is the endpoint of a Custom HTTP connector of Braze Currents. It
 acknowledges a batch once it is on disk, and delivers it to RudderStack.
 
-Every flag is an environment variable too: BRIDGE_RUDDER_URL for --rudder-url.`,
+Every flag is an environment variable too: BRIDGE_RUDDER_URL for --rudder-url.
+Commands that ask a running bridge find it with --admin, and its token with
+--admin-token or --admin-token-file.
+
+Exit codes: 0 done; 1 an error, which is printed to standard error; what else a
+command exits with stands in its help. A second signal ends it at once, with 128
+plus the signal's number.`,
 		Example: `  bridge serve --braze-token s3cret --rudder-url https://example.dataplane.rudderstack.com --write-key 2abc
   bridge check --config bridge.yaml
   bridge status`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newStatus(), newDead())
+	root.AddCommand(newServe(), newCheck(), newStatus(), newDead(), newReplay(), newResume(), newForget(), newDrift(), newRepair())
 	return root
 }

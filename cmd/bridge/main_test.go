@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,7 +55,25 @@ func runBridge(t *testing.T, env []string, args ...string) (code int, stdout, st
 type serving struct {
 	cmd           *exec.Cmd
 	listen, admin string
-	stderr        bytes.Buffer
+	stderr        lockedBuffer
+}
+
+// lockedBuffer is read while the process writes to it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func serve(t *testing.T, env []string, args ...string) *serving {
@@ -92,13 +111,25 @@ func (s *serving) end(t *testing.T) int {
 
 func (s *serving) post(t *testing.T, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.listen+"/currents", strings.NewReader(body))
+	require.Equal(t, 200, s.try(t, "/currents", "s3cret", body))
+}
+
+// try posts a body and returns the status of the answer.
+func (s *serving) try(t *testing.T, path, token, body string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.listen+path, strings.NewReader(body))
 	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer s3cret")
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	resp.Body.Close()
-	require.Equal(t, 200, resp.StatusCode)
+	return resp.StatusCode
+}
+
+// logged waits until the bridge has logged text.
+func (s *serving) logged(t *testing.T, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(s.stderr.String(), text) }, 20*time.Second, 5*time.Millisecond, text)
 }
 
 func rudderStack(t *testing.T) *httptest.Server {
@@ -125,18 +156,18 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.admin, "http://")}, "status")
 			require.Zero(t, code)
 			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
-			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +- +ok *$`, stdout)
+			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +- +ok *$`, stdout)
 
 			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
 			require.Zero(t, code)
-			require.Regexp(t, `(?m)^1 +20.* +no_identity +- +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
+			require.Regexp(t, `(?m)^default +1 +20.* +no_identity +- +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
 			code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.admin, "--json")
 			require.Zero(t, code)
 			require.True(t, json.Valid([]byte(stdout)), stdout)
 			require.Contains(t, stdout, `"reason":"no_identity"`)
 			code, _, stderr := runBridge(t, nil, "dead", "show", "2", "--admin", s.admin)
 			require.Equal(t, 1, code)
-			require.Equal(t, "error: connector default has no dead letter 2\n", stderr)
+			require.Equal(t, "error: the bridge answered 404 Not Found: there is no dead letter 2\n", stderr)
 
 			code, _, stderr = runBridge(t, nil, "dead", "purge", "--admin", s.admin)
 			require.Equal(t, 1, code)
@@ -158,32 +189,6 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			require.Contains(t, stderr, "error: no bridge answers on "+s.admin)
 		})
 	}
-}
-
-// TestSecondSignal has a client in the middle of its body, which the first
-// signal waits for.
-func TestSecondSignal(t *testing.T) {
-	s := serve(t, nil, "--braze-token", "s3cret", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
-	require.NoError(t, err)
-	_, err = bufio.NewReader(conn).ReadString('\n') // it is told to go on, so it is being read
-	require.NoError(t, err)
-
-	begin := time.Now()
-	s.signal(t, syscall.SIGTERM)
-	require.Eventually(t, func() bool { // it takes no new connections
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	}, 10*time.Second, 5*time.Millisecond)
-	s.signal(t, syscall.SIGTERM)
-	require.Equal(t, 128+int(syscall.SIGTERM), s.end(t))
-	require.Less(t, time.Since(begin), 8*time.Second)
 }
 
 func TestServeFails(t *testing.T) {
@@ -228,8 +233,13 @@ func TestCheck(t *testing.T) {
 	code, stdout, stderr := runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
 	require.Zero(t, code)
 	require.Contains(t, stdout, "good: ")
+	require.NotContains(t, stdout, "warning")
 	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
 	require.Empty(t, stderr)
+
+	code, stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, "check", "--config", file)
+	require.Zero(t, code)
+	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
 
 	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
 	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
@@ -243,7 +253,8 @@ func TestCheck(t *testing.T) {
 }
 
 func TestHelpShowsExamples(t *testing.T) {
-	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"dead"}, {"dead", "list"}, {"dead", "show"}} {
+	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
+		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}} {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)

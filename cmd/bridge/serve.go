@@ -1,41 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
-	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/currentsbridge/currentsbridge/bridge"
 )
-
-const configHelp = `
-The configuration comes from the flags, the environment (BRIDGE_LISTEN for
---listen) and a YAML file, in this order of precedence. Without a list of
-connectors in a file, the flags describe one connector, called default. Without
-a token the bridge starts only with --open, or open: true in the file.
-
-  listen: 127.0.0.1:8080
-  admin: 127.0.0.1:9090
-  data_dir: ./data
-  queue: {store: pebble, max_size: 50GiB}
-  retain: {age: 72h, size: 20GiB}
-  max_body: 16MiB
-  log: {format: text, level: info}
-  connectors:
-    - name: brand-a
-      token: ${BRAZE_TOKEN}
-      rudder_url: https://example.dataplane.rudderstack.com
-      write_key: ${WRITE_KEY}
-      mode: events
-      missing_external_user_id: deliver
-`
 
 func newServe() *cobra.Command {
 	cmd := &cobra.Command{
@@ -43,9 +22,14 @@ func newServe() *cobra.Command {
 		Short: "Take events from Braze and deliver them to RudderStack",
 		Long: `Take events from Braze and deliver them to RudderStack until the first SIGINT
 or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
-once. When it answers, one line with its addresses goes to standard output; the
-log goes to standard error. It exits 1 where the configuration is wrong, an
-address is taken, or the data directory is in use.
+once, with 128 plus the signal's number; nothing acknowledged is lost by that.
+When it answers, one line with its addresses goes to standard output; the log
+goes to standard error. It exits 1 where the configuration is wrong, an address
+is taken, or the data directory is in use.
+
+SIGHUP has it read its configuration again: connectors, filters, limits and
+tokens change without a request or an event being lost. A wrong configuration is
+refused, with every mistake in the log, and the old one stays in force.
 ` + configHelp,
 		Example: `  bridge serve --braze-token s3cret --rudder-url https://example.dataplane.rudderstack.com --write-key 2abc
   bridge serve --config bridge.yaml
@@ -56,8 +40,9 @@ address is taken, or the data directory is in use.
 			if err != nil {
 				return err
 			}
+			log := newLog(cfg.Log, cmd.ErrOrStderr())
 			b, err := bridge.New(cfg, bridge.Options{
-				Log: newLog(cfg.Log, cmd.ErrOrStderr()),
+				Log: log,
 				Ready: func(a bridge.Addresses) {
 					fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s admin=%s\n", a.Intake, a.Admin)
 				},
@@ -66,11 +51,40 @@ address is taken, or the data directory is in use.
 				return err
 			}
 			tuneGC()
+			defer reloadOnHangup(cmd.Context(), b, log, func() (bridge.Config, error) { return load(cmd.Flags()) })()
 			return b.Run(cmd.Context())
 		},
 	}
 	addConfigFlags(cmd.Flags())
 	return cmd
+}
+
+// reloadOnHangup reloads the configuration at each SIGHUP until the function
+// that it returns is called. The signal never ends the process, however early or
+// late it comes: what comes while the bridge starts or stops is passed over.
+func reloadOnHangup(ctx context.Context, b *bridge.Bridge, log *slog.Logger, load func() (bridge.Config, error)) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				// What fails otherwise is in the log by then.
+				if err := b.ReloadFrom(ctx, load); errors.Is(err, bridge.ErrNotRunning) {
+					log.Info("a signal to reload is passed over", "reason", err)
+				}
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // gcPercent is how much the heap may grow between two collections. What lives
@@ -91,7 +105,9 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Say what is wrong with a configuration",
 		Long: `Read a configuration as bridge serve would and print a line for each mistake.
-It exits 0 if there is none, and 1 otherwise. It starts and opens nothing.
+It exits 0 if there is none, and 1 otherwise. It starts nothing; of files it reads
+those that the configuration names. What is allowed but should be meant is a
+warning. It never prints a secret.
 ` + configHelp,
 		Example: `  bridge check --config bridge.yaml`,
 		Args:    cobra.NoArgs,
@@ -106,6 +122,9 @@ It exits 0 if there is none, and 1 otherwise. It starts and opens nothing.
 			}
 			if err != nil {
 				return err
+			}
+			for _, warning := range cfg.Warnings() {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+warning)
 			}
 			summarize(cmd.OutOrStdout(), cfg)
 			return nil
@@ -124,50 +143,6 @@ func summarize(to io.Writer, cfg bridge.Config) {
 		}
 		fmt.Fprintf(to, "connector %s: /currents/%s, %s, to %s in mode %s\n", c.Name, c.Name, access, c.RudderURL, c.Mode)
 	}
-}
-
-// addConfigFlags adds the flags that are keys of the configuration. Their
-// defaults are bridge.DefaultConfig's; a flag that is not given says nothing.
-func addConfigFlags(fs *pflag.FlagSet) {
-	cfg, connector := bridge.DefaultConfig(), bridge.DefaultConnector()
-	fs.SortFlags = false
-	fs.String("config", "", "YAML file to read `FILE`")
-	fs.String("listen", cfg.Listen, "`ADDRESS` that Braze posts to")
-	fs.String("admin", cfg.Admin, "`ADDRESS` of status, health and metrics")
-	fs.String("data-dir", cfg.DataDir, "`DIRECTORY` that keeps the events")
-	fs.String("queue", cfg.Queue.Store, "`STORE` of the events; this build has pebble")
-	fs.String("braze-token", "", "bearer `TOKEN` that Braze sends")
-	fs.Bool("open", false, "take events without a token, from anyone")
-	fs.String("rudder-url", "", "`URL` of RudderStack's data plane")
-	fs.String("write-key", "", "write `KEY` of the source in RudderStack")
-	fs.String("mode", string(connector.Mode), "how events are sent: events (finished messages) or webhook (as Braze does)")
-	fs.String("log-format", cfg.Log.Format, "text or json")
-	fs.String("log-level", cfg.Log.Level, "debug, info, warn or error")
-}
-
-// load reads the configuration that flags, environment and file give. The
-// environment is not bound to the flags here, because it has its own place
-// between them and the file.
-func load(fs *pflag.FlagSet) (bridge.Config, error) {
-	file, err := fs.GetString("config")
-	if err != nil {
-		return bridge.Config{}, err
-	}
-	if !fs.Changed("config") {
-		file = os.Getenv("BRIDGE_CONFIG")
-	}
-	given := map[string]string{}
-	fs.Visit(func(f *pflag.Flag) {
-		if f.Name == "config" {
-			return
-		}
-		key := strings.ReplaceAll(f.Name, "-", "_")
-		if section, name, ok := strings.Cut(f.Name, "log-"); ok && section == "" {
-			key = "log." + name
-		}
-		given[key] = f.Value.String()
-	})
-	return bridge.Load(bridge.Source{File: file, Env: os.LookupEnv, Flags: given})
 }
 
 func newLog(cfg bridge.Log, to io.Writer) *slog.Logger {

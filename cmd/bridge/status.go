@@ -25,17 +25,17 @@ the lifetime of the store:
   bridge status --admin 127.0.0.1:9090 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := ask(cmd, "/status")
-			if err != nil {
-				return err
-			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if wantsJSON(cmd) {
+				var body json.RawMessage
+				if err := ask(cmd, "/status", nil, &body); err != nil {
+					return err
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
 				return nil
 			}
 			var status admin.Status
-			if err := json.Unmarshal(body, &status); err != nil {
-				return fmt.Errorf("the answer is not a bridge's status: %w", err)
+			if err := ask(cmd, "/status", nil, &status); err != nil {
+				return err
 			}
 			return printStatus(cmd.OutOrStdout(), status)
 		},
@@ -46,14 +46,14 @@ the lifetime of the store:
 
 func printStatus(to io.Writer, s admin.Status) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\toldest\tdestination\t")
+	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\treplayed\toldest\tdestination\t")
 	for _, c := range s.Connectors {
 		oldest := "-"
 		if c.Pending > 0 {
 			oldest = (time.Duration(c.OldestPendingSeconds*1000) * time.Millisecond).Round(time.Second).String()
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
-			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, oldest, c.Destination.State)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
+			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, c.Replayed, oldest, c.Destination.State)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -160,9 +160,10 @@ func (q *connQueue) write(b queue.Batch, e *entry, r queue.Receipt, batch *pebbl
 
 func (q *connQueue) setRecord(batch *pebble.Batch, seq uint64, e *entry) {
 	var key [seqKeyLen]byte
-	op := batch.SetDeferred(seqKeyLen, len(e.header)+len(e.packed))
+	op := batch.SetDeferred(seqKeyLen, sealLength+len(e.header)+len(e.packed))
 	copy(op.Key, appendSeqKey(key[:0], keyRecord, q.conn, seq))
-	copy(op.Value[copy(op.Value, e.header):], e.packed)
+	rest := op.Value[len(appendSeal(op.Value[:0], key[:])):]
+	copy(rest[copy(rest, e.header):], e.packed)
 	_ = op.Finish() // returns nil always: there is no index
 	if len(e.ids) > 0 {
 		op = batch.SetDeferred(seqKeyLen, len(e.ids))

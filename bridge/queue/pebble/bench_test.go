@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -246,33 +248,70 @@ func BenchmarkReplay(b *testing.B) {
 	require.NoError(b, s.Close())
 }
 
-// BenchmarkReopen opens a store with a million events pending, and ten.
+// BenchmarkReopen opens a store with a million events pending, and ten, after a
+// clean end and after a crash, up to the first events handed out.
 func BenchmarkReopen(b *testing.B) {
 	for _, events := range []int{1_000_000, 10_000_000} {
-		b.Run(fmt.Sprint("pending=", events), func(b *testing.B) {
-			dir := b.TempDir()
-			s, q := openBench(b, dir, Options{})
-			fill(b, q, benchBatches(), events/benchEvents)
-			require.NoError(b, s.Close())
-			s, q = nil, nil
-			b.ResetTimer()
-			for range b.N {
-				if s != nil {
-					require.NoError(b, s.Close())
-				}
-				s, q = openBench(b, dir, Options{})
-				records, err := q.Fetch(b.Context(), queue.Limit{Events: 500, Bytes: 1 << 20})
-				require.NoError(b, err)
-				q.Release(records...)
-			}
-			b.StopTimer()
-			runtime.GC()
-			var after runtime.MemStats
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.HeapAlloc)/1e6, "MB-heap")
-			b.ReportMetric(float64(s.Usage().Bytes)/1e6, "MB-disk")
-			require.Equal(b, uint64(events), q.Ledger().Pending())
-			require.NoError(b, s.Close())
+		dir, crashed := b.TempDir(), filepath.Join(b.TempDir(), "crashed")
+		s, q := openBench(b, dir, Options{})
+		fill(b, q, benchBatches(), events/benchEvents)
+		require.NoError(b, s.db.Checkpoint(crashed)) // as a crash would leave it
+		require.NoError(b, s.Close())
+		s, q = nil, nil
+		b.Run(fmt.Sprint("pending=", events, "/after=close"), func(b *testing.B) {
+			reopen(b, events, func() string { return dir })
 		})
+		b.Run(fmt.Sprint("pending=", events, "/after=crash"), func(b *testing.B) {
+			reopen(b, events, func() string {
+				dir := filepath.Join(b.TempDir(), "queue")
+				snapshot(b, crashed, dir)
+				return dir
+			})
+		})
+	}
+}
+
+func reopen(b *testing.B, events int, next func() string) {
+	var s *Store
+	var q queue.Queue
+	for range b.N {
+		b.StopTimer()
+		if s != nil {
+			require.NoError(b, s.Close())
+		}
+		dir := next()
+		b.StartTimer()
+		s, q = openBench(b, dir, Options{})
+		records, err := q.Fetch(b.Context(), queue.Limit{Events: 500, Bytes: 1 << 20})
+		require.NoError(b, err)
+		q.Release(records...)
+	}
+	b.StopTimer()
+	runtime.GC()
+	var after runtime.MemStats
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/start")
+	b.ReportMetric(float64(after.HeapAlloc)/1e6, "MB-heap")
+	b.ReportMetric(float64(s.Usage().Bytes)/1e6, "MB-disk")
+	require.Equal(b, uint64(events), q.Ledger().Pending())
+	require.NoError(b, s.Close())
+}
+
+// snapshot copies a store. Files that are never changed are not copied but
+// linked.
+func snapshot(b *testing.B, from, to string) {
+	require.NoError(b, os.MkdirAll(to, dirMode))
+	entries, err := os.ReadDir(from)
+	require.NoError(b, err)
+	for _, e := range entries {
+		f, isData := parseName(e.Name())
+		from, to := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
+		if isData && f.kind != logFile {
+			require.NoError(b, os.Link(from, to))
+			continue
+		}
+		content, err := os.ReadFile(from)
+		require.NoError(b, err)
+		require.NoError(b, os.WriteFile(to, content, fileMode))
 	}
 }

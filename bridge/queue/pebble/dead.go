@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -27,25 +26,22 @@ func (q *connQueue) Dead(ctx context.Context, after uint64, limit int) ([]queue.
 	if limit <= 0 || after+1 >= upTo {
 		return nil, ctx.Err()
 	}
-	it, err := q.scan(keyDead, after+1, upTo)
-	if err != nil {
-		return nil, err
-	}
 	var letters []queue.DeadLetter
 	bytes := 0
-	for ok := it.First(); ok && len(letters) < limit && bytes < deadPage; ok = it.Next() {
-		if err := ctx.Err(); err != nil {
-			return nil, errors.Join(err, it.Close())
+	err := q.each(ctx, keyDead, after+1, upTo, unreadableLetter, func(number uint64, value []byte) error {
+		if len(letters) >= limit || bytes >= deadPage {
+			return errEnough
 		}
-		number, _ := seqOf(it.Key())
-		d, err := parseLetter(number, it.Value())
+		d, err := parseLetter(number, value)
 		if err != nil {
-			return nil, errors.Join(err, it.Close())
+			q.damagedAt(keyDead, number, unreadableLetter, err)
+			return nil
 		}
 		bytes += len(d.Event)
 		letters = append(letters, d.DeadLetter)
-	}
-	return letters, errors.Join(it.Error(), it.Close())
+		return nil
+	})
+	return letters, err
 }
 
 // deadEnd is above the numbers of all dead letters that are on disk.
@@ -54,6 +50,10 @@ func (q *connQueue) deadEnd() uint64 {
 	defer q.mu.Unlock()
 	return q.durable.nextDead
 }
+
+// unreadableLetter is said of a letter that stays where it is, and counts as
+// dead, until a repair.
+const unreadableLetter = "a dead letter cannot be read and is passed over"
 
 // ReplayDead implements queue.Queue. What moves in one commit is one new record.
 func (q *connQueue) ReplayDead(ctx context.Context, numbers ...uint64) (int, error) {
@@ -137,7 +137,11 @@ func (q *connQueue) exhume(numbers []uint64, batch *pebble.Batch) (letters []dea
 		key := seqKey(keyDead, q.conn, number)
 		value, err := q.store.get(key)
 		if err != nil {
-			return nil, nil, err
+			if !isDamage(err) {
+				return nil, nil, err
+			}
+			q.damagedAt(keyDead, number, unreadableLetter, err)
+			continue
 		}
 		if value == nil || seen[number] {
 			continue
@@ -145,7 +149,8 @@ func (q *connQueue) exhume(numbers []uint64, batch *pebble.Batch) (letters []dea
 		seen[number] = true
 		d, err := parseLetter(number, value)
 		if err != nil {
-			return nil, nil, err
+			q.damagedAt(keyDead, number, unreadableLetter, err)
+			continue
 		}
 		if err := batch.Delete(key, nil); err != nil {
 			return nil, nil, fmt.Errorf("delete dead letter %d: %w", number, err)

@@ -115,6 +115,23 @@ func (e *erasing) deliver() {
 	}
 }
 
+// bury settles all that is pending as dead.
+func (e *erasing) bury() {
+	e.Helper()
+	for e.q.Ledger().Pending() > 0 {
+		records, err := e.q.Fetch(e.Context(), queue.Limit{Events: 1 << 20, Bytes: 1 << 30})
+		require.NoError(e, err)
+		var s queue.Settlement
+		for _, r := range records {
+			for _, ev := range r.Events {
+				s.Dead = append(s.Dead, queue.DeadEvent{Seq: r.Seq, Index: ev.Index, Reason: "refused"})
+			}
+		}
+		require.NoError(e, e.q.Settle(e.Context(), s))
+		e.q.Release(records...)
+	}
+}
+
 // gone erases and requires that the marker was on disk and is not any more.
 func (e *erasing) gone(want queue.Erasure) {
 	e.Helper()
@@ -127,8 +144,10 @@ func (e *erasing) gone(want queue.Erasure) {
 	require.Empty(e, filesWith(e.T, e.dir))
 }
 
+// secret is a text with the marker that is large enough for a blob file.
+func secret(e *erasing) string { return marker + noise(e.rng, 1500) }
+
 func TestErasedBytesLeaveTheDisk(t *testing.T) {
-	secret := func(e *erasing) string { return marker + noise(e.rng, 1500) }
 	for name, run := range map[string]func(e *erasing){
 		"in the log": func(e *erasing) {
 			e.append(note([]string{"1", "2"}, secret(e), noise(e.rng, 500)))
@@ -180,18 +199,7 @@ func TestErasedBytesLeaveTheDisk(t *testing.T) {
 			e.fill(20)
 			e.append(note([]string{"1", "2"}, secret(e), marker))
 			e.fill(20)
-			for e.q.Ledger().Pending() > 0 {
-				records, err := e.q.Fetch(e.Context(), queue.Limit{Events: 1 << 20, Bytes: 1 << 30})
-				require.NoError(e, err)
-				for _, r := range records {
-					for _, ev := range r.Events {
-						require.NoError(e, e.q.Settle(e.Context(), queue.Settlement{
-							Dead: []queue.DeadEvent{{Seq: r.Seq, Index: ev.Index, Reason: "refused"}},
-						}))
-					}
-				}
-				e.q.Release(records...)
-			}
+			e.bury()
 			e.gone(queue.Erasure{History: 2, Dead: 2})
 		},
 	} {

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,8 @@ func (q *connQueue) claim(room queue.Limit, first bool) (*lease, <-chan struct{}
 // load reads the record. It returns nil and gives the record back where it does
 // not fit into room and is not the first.
 func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record, error) {
-	value, closer, err := q.store.db.Get(seqKey(keyRecord, q.conn, l.seq))
+	key := seqKey(keyRecord, q.conn, l.seq)
+	value, closer, err := q.store.lookup(key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
 			err = fmt.Errorf("it is not there: %w", errDamaged)
@@ -106,6 +108,9 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 		return nil, err
 	}
 	defer closer.Close()
+	if owner, _ := unseal(value); owner != nil && !bytes.Equal(owner, key) {
+		return nil, fmt.Errorf("another record is in its place: %w", errDamaged)
+	}
 	h, err := parseHeader(value, l.spans)
 	l.spans = h.spans
 	if err != nil {
@@ -150,9 +155,7 @@ func (q *connQueue) giveBack(l *lease, w waiting) {
 // setAside keeps a record that cannot be read from being fetched again before
 // the next start. It stays held, and so pending.
 func (q *connQueue) setAside(l *lease, err error) {
-	q.store.damaged.Add(1)
-	q.store.opts.Logger.Error("a record cannot be read and is set aside",
-		"connector", q.conn, "record", l.seq, "error", err)
+	q.damagedAt(keyRecord, l.seq, "a record cannot be read and is set aside; it stays pending", err)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	aside := &lease{seq: l.seq}

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,18 +55,16 @@ func (q *connQueue) loadHistory() error {
 			return err
 		}
 	}
-	it, err := q.scan(keyMark, 0, end)
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		m, err := parseMark(it.Value())
+	const lost = "a mark in history cannot be read: history is cut at the next one"
+	return q.each(context.Background(), keyMark, 0, end, lost, func(seq uint64, value []byte) error {
+		m, err := parseMark(value)
 		if err != nil {
-			return errors.Join(err, it.Close())
+			q.damagedAt(keyMark, seq, lost, err)
+			return nil
 		}
 		q.history.marks = append(q.history.marks, m)
-	}
-	return errors.Join(it.Error(), it.Close())
+		return nil
+	})
 }
 
 // newest is the latest place where history can be cut.

@@ -43,7 +43,10 @@ func connKey(kind byte, conn uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{kind}, conn)
 }
 
-const seqKeyLen = 13
+const (
+	connKeyLen = 5
+	seqKeyLen  = 13
+)
 
 // seqKey is the key of one of many things of a connector.
 func seqKey(kind byte, conn uint32, seq uint64) []byte {

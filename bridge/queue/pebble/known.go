@@ -24,7 +24,7 @@ func (s *Store) meet() error {
 			s.opts.Logger.Error("the number of a connector is damaged; its history is left alone", "name", name)
 			continue
 		}
-		q, err := openQueue(s, binary.BigEndian.Uint32(it.Value()))
+		q, err := openQueue(s, binary.BigEndian.Uint32(it.Value()), name)
 		if err != nil {
 			s.opts.Logger.Error("a connector's queue cannot be read; its history is left alone", "name", name, "error", err)
 			continue
@@ -47,7 +47,7 @@ func (s *Store) wake(name string, conn uint32, window int) error {
 		s.queues[name] = s.all[i]
 		return nil
 	}
-	q, err := openQueue(s, conn)
+	q, err := openQueue(s, conn, name)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type deadLetter struct {
 
 // bury writes a dead letter into batch.
 func (q *connQueue) bury(d deadLetter, batch *pebble.Batch) error {
-	return batch.Set(seqKey(keyDead, q.conn, d.Number), d.append(nil), nil)
+	key := seqKey(keyDead, q.conn, d.Number)
+	return batch.Set(key, d.append(appendSeal(nil, key)), nil)
 }
 
 // buryAtOnce writes the dead letters of events that arrived dead. Their numbers
@@ -83,6 +84,10 @@ func shorten(text string) string {
 }
 
 func parseLetter(number uint64, value []byte) (deadLetter, error) {
+	owner, value := unseal(value)
+	if owned, _ := seqOf(owner); owner != nil && owned != number {
+		return deadLetter{}, fmt.Errorf("dead letter %d is letter %d: %w", number, owned, errDamaged)
+	}
 	r := reader{data: value}
 	version := r.byte()
 	d := deadLetter{DeadLetter: queue.DeadLetter{

@@ -8,6 +8,7 @@
 package pebble
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -40,12 +41,18 @@ type Options struct {
 	// because a log that cannot be written ends the store.
 	Reserve int64
 
+	// ScrubEvery is the time in which everything on disk is read once, at an even
+	// pace and at 8 MiB a second at most, so that damage is named before anybody
+	// needs what it hit; 0: never.
+	ScrubEvery time.Duration
+
 	// CheckEvery is the time between two looks at disk and history; 0: a second.
 	CheckEvery time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
 	memTable uint64 // bytes that Pebble collects in memory; tests make it small
+	pause    func(context.Context, time.Duration) error
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +67,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.pause == nil {
+		o.pause = pauseFor
 	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize

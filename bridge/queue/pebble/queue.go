@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 type connQueue struct {
 	store  *Store
 	conn   uint32
+	name   string
 	opened time.Time
 	origin string // what all origins of this queue's records begin with
 
@@ -64,9 +66,9 @@ type oldest struct {
 
 // openQueue reads what upkeep needs to look after the queue's history. wake
 // makes it ready for the rest.
-func openQueue(s *Store, conn uint32) (*connQueue, error) {
+func openQueue(s *Store, conn uint32, name string) (*connQueue, error) {
 	q := &connQueue{
-		store: s, conn: conn, opened: s.opts.Now(),
+		store: s, conn: conn, name: name, opened: s.opts.Now(),
 		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
 		state:   newState(),
 		held:    map[uint64]*lease{},
@@ -137,26 +139,39 @@ func (q *connQueue) loadPartial() error {
 // loadIDs fills the window with the newest ids. It finds the record to begin
 // with from the back, so that it reads no more than it needs.
 func (q *connQueue) loadIDs(limit int) error {
-	it, err := q.scan(keyIDs, 0, end)
+	from, err := q.oldestID(limit)
 	if err != nil {
 		return err
 	}
-	found, ok := 0, it.Last()
-	for ; ok && found < limit; ok = it.Prev() {
-		found += len(it.Value()) / idSize
-	}
-	if !ok {
-		ok = it.First()
-	}
-	for ; ok; ok = it.Next() {
-		seq, _ := seqOf(it.Key())
+	err = q.each(context.Background(), keyIDs, from, end, "ids cannot be read: repeats of these events are not caught", func(seq uint64, value []byte) error {
 		q.idMarks.add(q.ids.Next(), seq)
-		for ids := it.Value(); len(ids) >= idSize; ids = ids[idSize:] {
+		for ids := value; len(ids) >= idSize; ids = ids[idSize:] {
 			q.ids.Add(queue.Hash{binary.LittleEndian.Uint64(ids), binary.LittleEndian.Uint64(ids[8:])})
 		}
-	}
+		q.ids.Trim()
+		return nil
+	})
 	q.ids.Trim()
-	return errors.Join(it.Error(), it.Close())
+	return err
+}
+
+// oldestID returns the record whose ids, with all that follow, fill the window;
+// 0 where there are fewer, or it is not known.
+func (q *connQueue) oldestID(limit int) (uint64, error) {
+	it, err := q.scan(keyIDs, 0, end)
+	if err != nil {
+		return 0, err
+	}
+	found, oldest := 0, uint64(0)
+	for ok := it.Last(); ok && found < limit; ok = it.Prev() {
+		oldest, _ = seqOf(it.Key())
+		found += len(it.Value()) / idSize
+	}
+	err = errors.Join(it.Error(), it.Close())
+	if isDamage(err) {
+		return 0, nil
+	}
+	return oldest, err
 }
 
 // ticket is a commit that is on its way to disk.
@@ -232,8 +247,8 @@ func (q *connQueue) receivedAt(seq uint64, open bool) time.Time {
 		return q.oldest.at
 	}
 	q.oldest = oldest{seq, q.opened}
-	value, closer, err := q.store.db.Get(seqKey(keyRecord, q.conn, seq))
-	if err != nil {
+	value, closer, err := q.store.lookup(seqKey(keyRecord, q.conn, seq))
+	if err != nil { // it is reported when it is fetched
 		return q.oldest.at
 	}
 	defer closer.Close()

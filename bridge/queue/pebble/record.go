@@ -10,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// A record's value is a header and the body that its events lie in:
+// A record's value is, after the seal that names its key, a header and the body that its events lie in:
 //
 //	version        1 byte
 //	received at    varint, nanoseconds since 1970
@@ -77,6 +77,7 @@ type header struct {
 
 // parseHeader reads a record's value; spans is memory that it may use.
 func parseHeader(value []byte, spans []span) (header, error) {
+	_, value = unseal(value)
 	r := reader{data: value}
 	if r.byte() != recordVersion {
 		return header{}, fmt.Errorf("record: %w", errDamaged)
@@ -112,6 +113,7 @@ func parseHeader(value []byte, spans []span) (header, error) {
 
 // receivedAt reads only the time from a record's value.
 func receivedAt(value []byte) (time.Time, error) {
+	_, value = unseal(value)
 	r := reader{data: value}
 	version, nanos := r.byte(), r.int()
 	if r.bad || version != recordVersion {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
@@ -26,6 +27,8 @@ type Store struct {
 	db   *pebble.DB
 	id   string // of the store, as text
 	lock *pebble.Lock
+
+	opening *opening // watches the files while they are opened
 
 	// life is held for reading by everything that uses db, and taken before any
 	// other lock; Close takes it for writing.
@@ -48,6 +51,9 @@ type Store struct {
 	disk      disk
 	unclaimed uint64 // bytes of history that is deleted and may still be on disk; upkeep only
 	damaged   atomic.Int64
+	damages   damages
+	scrubbed  atomic.Int64 // when the last scrub ended, in nanoseconds since 1970; 0: not yet
+	making    making       // files that are being written
 	failure   atomic.Pointer[failure]
 }
 
@@ -66,7 +72,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	lock, err := pebble.LockDirectory(dir, opts.FS)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", dir, queue.ErrLocked, err)
+		return nil, lockError(dir, err)
 	}
 	s := &Store{
 		opts: opts, dir: dir, lock: lock,
@@ -83,20 +89,16 @@ func (s *Store) start() error {
 	if err := checkFormat(s.opts.FS, s.dir); err != nil {
 		return err
 	}
-	tuned := tuning(s.opts)
-	tuned.Lock = s.lock
-	s.wiper.tune(tuned)
-	db, err := pebble.Open(s.dir, tuned)
-	if err != nil {
-		return fmt.Errorf("open queue in %s: %w", s.dir, err)
+	if err := s.openDB(); err != nil {
+		return err
 	}
-	s.db = db
 	if err := errors.Join(s.identify(), s.meet()); err != nil {
-		return errors.Join(err, db.Close())
+		return errors.Join(err, s.db.Close())
 	}
 	s.disk.init(s)
 	s.upkeep.Add(1)
 	go s.keepUp()
+	s.startScrub()
 	return nil
 }
 
@@ -104,20 +106,23 @@ func (s *Store) start() error {
 func (s *Store) identify() error {
 	format, err := s.get(metaKey(metaFormat))
 	if err != nil {
-		return err
+		return explainOpen(s.dir, s.opening.lastOpened(), err)
 	}
 	if format == nil {
 		return s.found()
 	}
-	if v, n := binary.Uvarint(format); n <= 0 || v != layout {
+	switch v, n := binary.Uvarint(format); {
+	case n != len(format) || v == 0:
+		return fmt.Errorf("%s: number of the layout: %w; %s", s.dir, errDamaged, s.remedy())
+	case v > layout:
 		return fmt.Errorf("%s: %w: layout %d, known is %d", s.dir, queue.ErrNewerFormat, v, layout)
 	}
 	id, err := s.get(metaKey(metaStore))
 	if err != nil {
-		return err
+		return explainOpen(s.dir, s.opening.lastOpened(), err)
 	}
 	if len(id) != len(uuid.UUID{}) {
-		return fmt.Errorf("%s: name of the store: %w", s.dir, errDamaged)
+		return fmt.Errorf("%s: name of the store: %w; %s", s.dir, errDamaged, s.remedy())
 	}
 	s.id = base64.RawURLEncoding.EncodeToString(id)
 	return nil
@@ -143,7 +148,7 @@ func (s *Store) found() error {
 
 // get returns a copy of the value of key, nil where there is none.
 func (s *Store) get(key []byte) ([]byte, error) {
-	value, closer, err := s.db.Get(key)
+	value, closer, err := s.lookup(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
@@ -177,6 +182,9 @@ func (s *Store) Open(ctx context.Context, name string, window int) (queue.Queue,
 		return nil, err
 	}
 	if err := s.wake(name, conn, window); err != nil {
+		if isDamage(err) {
+			err = fmt.Errorf("%w: %w; %s", queue.ErrDamaged, err, s.remedy())
+		}
 		return nil, fmt.Errorf("open queue of connector %q: %w", name, err)
 	}
 	return s.queues[name], nil
@@ -254,6 +262,9 @@ func (s *Store) fail(err error) error {
 func (s *Store) Usage() queue.Usage {
 	u := s.disk.usage()
 	u.Damaged = int(s.damaged.Load())
+	if at := s.scrubbed.Load(); at != 0 {
+		u.Scrubbed = time.Unix(0, at)
+	}
 	if f := s.failure.Load(); f != nil {
 		u.Err = f.err
 	}

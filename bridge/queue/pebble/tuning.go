@@ -46,13 +46,7 @@ func tuning(o Options) *pebble.Options {
 			TargetGarbageRatio:    1,
 		}
 	}
-	// Ids are apart from bodies: they are deleted at another time, and one of
-	// the two would keep the other's blob files.
-	opts.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(
-		pebble.DefaultComparer.Compare,
-		pebble.KeyRange{Start: []byte{keyIDs}, End: []byte{keyIDs + 1}},
-		pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency},
-	)
+	opts.Experimental.SpanPolicyFunc = spanPolicy
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	opts.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) {
@@ -60,6 +54,28 @@ func tuning(o Options) *pebble.Options {
 		},
 	}
 	return opts
+}
+
+// spanPolicy lets only the values of records and of dead letters go to blob
+// files: they say whose they are, so that what is in such a file is of use
+// without the tables. Ids in particular are deleted at another time than
+// records, and one of the two would keep the other's blob files.
+func spanPolicy(start []byte) (pebble.SpanPolicy, []byte, error) {
+	inTable := pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency}
+	kind := byte(0)
+	if len(start) > 0 {
+		kind = start[0]
+	}
+	switch {
+	case kind == keyDead || kind == keyRecord:
+		return pebble.SpanPolicy{}, []byte{kind + 1}, nil
+	case kind < keyDead:
+		return inTable, []byte{keyDead}, nil
+	case kind < keyRecord:
+		return inTable, []byte{keyRecord}, nil
+	default:
+		return inTable, nil, nil
+	}
 }
 
 // logger passes on what Pebble says.

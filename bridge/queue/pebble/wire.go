@@ -2,11 +2,13 @@ package pebble
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // errDamaged means that a value in the store is not what was written there.
-var errDamaged = errors.New("value in the store is damaged")
+var errDamaged = fmt.Errorf("value in the store: %w", queue.ErrDamaged)
 
 // reader takes apart what encoding/binary's Append functions put together. A
 // value that is too short or malformed sets bad and reads as zero from then on.

@@ -137,6 +137,7 @@ func liveCases() []testCase {
 		{"Repeats after a restart", nothing, repeatsAfterRestart},
 		{"Restart", nothing, restart},
 		{"Connectors are apart", nothing, connectorsApart},
+		{"Connectors are listed", nothing, connectorsListed},
 		{"Oldest pending", nothing, oldestPending},
 		{"Closed", nothing, closed},
 		{"Locked", nothing, locked},

@@ -1,0 +1,44 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// SetToken puts another token in the place of the one that requests need; empty:
+// they need none.
+func (a *Admin) SetToken(token string) {
+	if token == "" {
+		a.token.Store(nil)
+		return
+	}
+	hash := sha256.Sum256([]byte(token))
+	a.token.Store(&hash)
+}
+
+// guard refuses whoever has no token, and pages of other sites that a browser
+// shows beside this address.
+func (a *Admin) guard(c *gin.Context) {
+	if err := a.origins.Check(c.Request); err != nil {
+		fail(c, http.StatusForbidden, "a page from elsewhere may not do this")
+		return
+	}
+	switch c.Request.URL.Path {
+	case "/livez", "/readyz": // whatever looks after the process has no token
+		return
+	}
+	want := a.token.Load()
+	if want == nil {
+		return
+	}
+	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	got := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	if !strings.EqualFold(scheme, "bearer") || subtle.ConstantTimeCompare(got[:], want[:]) == 0 {
+		c.Header("WWW-Authenticate", "Bearer")
+		fail(c, http.StatusUnauthorized, "the admin token is missing or wrong; send it as a bearer token (bridge commands: --admin-token)")
+	}
+}

@@ -1,0 +1,218 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+func TestResume(t *testing.T) {
+	f := newFixture(t)
+	code, body := f.post(t, "/api/resume")
+	require.Equal(t, 200, code)
+	require.JSONEq(t, `{"resumed":["a","b"]}`, body)
+	code, _ = f.post(t, "/api/resume?connector=b")
+	require.Equal(t, 200, code)
+	require.Equal(t, []string{"a", "b", "b"}, f.resumed)
+	code, body = f.post(t, "/api/resume?connector=gone")
+	require.Equal(t, 409, code)
+	require.Contains(t, body, "not in the configuration")
+	code, _ = f.post(t, "/api/resume?connector=c")
+	require.Equal(t, 404, code)
+}
+
+func TestReplayIsOrdered(t *testing.T) {
+	f := newFixture(t)
+	code, body := f.get(t, "/api/replay")
+	require.Equal(t, 200, code)
+	require.JSONEq(t, `{"replays":[]}`, body)
+
+	r := httptest.NewRequest(http.MethodPost, "/api/replay", strings.NewReader(
+		`{"connector":"b","from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z","type":["users.*","x"],"rate":2.5}`))
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	code, body = f.request(t, r)
+	require.Equal(t, 200, code, body)
+	require.JSONEq(t, `{"replays":[{"connector":"b","number":1,"active":true,"from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z",
+		"types":["users.*","x"],"rate":2.5,"started_at":"2026-01-02T12:00:00Z","replayed":0,"refused":0,"skipped":0}]}`, body)
+	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon.Add(-time.Hour), Types: []string{"users.*", "x"}, Rate: 2.5}, f.b.replay.Order)
+
+	// One is under way, so none is begun for all.
+	code, body = f.post(t, "/api/replay?since=2h")
+	require.Equal(t, 409, code)
+	require.Contains(t, body, "connector b: ")
+	require.Zero(t, f.a.replay.Number)
+
+	f.b.replay.Replayed, f.b.replay.Refused, f.b.replay.Skipped = 5, 6, 7
+	code, body = f.request(t, httptest.NewRequest(http.MethodDelete, "/api/replay?connector=b", nil))
+	require.Equal(t, 200, code, body)
+	require.Contains(t, body, `"active":false,`)
+	require.Contains(t, body, `"ended_at":"2026-01-02T12:01:00Z","replayed":5,"refused":6,"skipped":7`)
+
+	code, body = f.post(t, "/api/replay?since=2h")
+	require.Equal(t, 200, code, body)
+	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon}, f.a.replay.Order)
+	code, body = f.post(t, "/api/replay/end")
+	require.Equal(t, 200, code, body)
+	require.False(t, f.a.replay.Active() || f.b.replay.Active())
+	_, body = f.get(t, "/api/replay")
+	require.Equal(t, 2, strings.Count(body, `"active":false`))
+	require.NotContains(t, body, "gone")
+
+	f.a.err = errors.New("disk on fire")
+	code, _ = f.post(t, "/api/replay?since=2h")
+	require.Equal(t, 500, code)
+}
+
+func TestReplaysThatAreRefused(t *testing.T) {
+	f := newFixture(t)
+	for query, want := range map[string]int{
+		"": 400, "since=x": 400, "from=x": 400, "since=1h&from=2026-01-02T10:00:00Z": 400, "since=1h&to=2h": 400,
+		"since=1h&to=x": 400, "since=1h&type=[": 400, "since=1h&type=": 400, "since=1h&rate=-1": 400, "since=1h&rate=NaN": 400,
+		"since=1h&rate=x": 400, "since=0s": 400, "since=1h&connector=c": 404, "since=1h&connector=gone": 409,
+	} {
+		code, body := f.post(t, "/api/replay?"+query)
+		require.Equal(t, want, code, "%s %s", query, body)
+		require.Contains(t, body, `"error":"`)
+	}
+	for body, want := range map[string]string{`[]`: "no JSON object", `{"since":{}}`: "since must be text", `{"since":null}`: "since must be text"} {
+		r := httptest.NewRequest(http.MethodPost, "/api/replay", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		code, answer := f.request(t, r)
+		require.Equal(t, 400, code)
+		require.Contains(t, answer, want)
+	}
+	require.Zero(t, f.a.replay.Number)
+}
+
+func TestForget(t *testing.T) {
+	f := newFixture(t)
+	f.a.erase = []string{
+		`{"user":{"external_user_id":"jo"}}`, `{"user":{"external_user_id":"j\u006f"}}`,
+		`{"user":{"external_user_id":"Jo"}}`, `{"user":{"external_user_id":"jo "}}`, `{"user":{"user_id":"jo"}}`,
+		`{"user":{"external_user_id":null}}`, `{"user":{"external_user_id":7}}`, `"jo"`, `{`,
+		`{"user":{"external_user_id":"other","external_user_id":"jo"}}`,
+	}
+	f.gone.erase = []string{`{"user":{"external_user_id":"jo"}}`}
+	r := httptest.NewRequest(http.MethodPost, "/api/forget", strings.NewReader(url.Values{"user": {"jo"}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	code, body := f.request(t, r)
+	require.Equal(t, 200, code, body)
+	require.JSONEq(t, `{"history":4,"dead":0,"pending":3,"connectors":[{"connector":"a","history":3,"dead":0,"pending":1},
+		{"connector":"b","history":0,"dead":0,"pending":1},{"connector":"gone","history":1,"dead":0,"pending":1}]}`, body)
+	require.Len(t, f.a.erase, 7)
+	require.NotContains(t, f.log.String(), "jo")
+
+	for user, left := range map[string]int{"null": 7, "7": 6} {
+		_, body = f.post(t, "/api/forget?connector=a&user="+user)
+		require.Len(t, f.a.erase, left, body)
+		f.a.erase = append(f.a.erase[:len(f.a.erase):len(f.a.erase)], make([]string, 7-left)...)
+	}
+	code, _ = f.post(t, "/api/forget")
+	require.Equal(t, 400, code)
+	code, _ = f.get(t, "/api/forget?user=jo")
+	require.Equal(t, 405, code)
+	f.a.err = errors.New("disk on fire")
+	code, body = f.post(t, "/api/forget?user=jo")
+	require.Equal(t, 500, code)
+	require.Contains(t, body, "ask again")
+}
+
+// slow takes its time to erase.
+type slow struct {
+	*books
+	takes time.Duration
+}
+
+func (s slow) Erase(ctx context.Context, match func([]byte) bool) (queue.Erasure, error) {
+	select {
+	case <-ctx.Done():
+		return queue.Erasure{}, ctx.Err()
+	case <-time.After(s.takes):
+		return queue.Erasure{History: 1}, nil
+	}
+}
+
+// The time limits of the server are for requests that should be short.
+func TestForgetMayTakeLongerThanTheServerAllows(t *testing.T) {
+	f := newFixture(t)
+	f.Show([]Connector{{Name: "a", Queue: slow{f.a, 300 * time.Millisecond}, Destination: (*f.connectors.Load())[0].Destination}})
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = f.Server()
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	server.Start()
+	defer server.Close()
+	resp, err := http.PostForm(server.URL+"/api/forget", url.Values{"user": {"jo"}})
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(body), `"history":1`)
+}
+
+func TestDrift(t *testing.T) {
+	f := newFixture(t)
+	_, body := f.get(t, "/api/drift")
+	require.JSONEq(t, `{"drift":[]}`, body)
+	f.drift = []drift.Item{{EventType: "new.Type", Count: 3, FirstSeen: noon, LastSeen: noon}}
+	_, body = f.get(t, "/api/drift")
+	var answer Drift
+	require.NoError(t, json.Unmarshal([]byte(body), &answer))
+	require.Equal(t, f.drift, answer.Drift)
+}
+
+func TestToken(t *testing.T) {
+	f := newFixture(t)
+	f.SetToken("operator")
+	ask := func(path, authorization string) (int, string) {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Authorization", authorization)
+		return f.request(t, r)
+	}
+	for _, path := range []string{"/status", "/metrics", "/api/dead", "/api/dead/1", "/api/replay", "/api/drift", "/nothing"} {
+		for _, wrong := range []string{"", "Bearer", "Bearer operato", "Bearer operator2", "Basic operator", "operator"} {
+			code, body := ask(path, wrong)
+			require.Equal(t, 401, code, "%s %q", path, wrong)
+			require.Contains(t, body, `{"error":"the admin token is missing or wrong`)
+		}
+		code, _ := ask(path, "bearer operator")
+		require.NotEqual(t, 401, code, path)
+	}
+	code, _ := f.post(t, "/api/resume")
+	require.Equal(t, 401, code)
+	require.Empty(t, f.resumed)
+	for _, path := range []string{"/livez", "/readyz"} {
+		code, _ := ask(path, "")
+		require.Equal(t, 200, code)
+	}
+	f.SetToken("next")
+	code, _ = ask("/status", "Bearer operator")
+	require.Equal(t, 401, code)
+	f.SetToken("")
+	code, _ = ask("/status", "")
+	require.Equal(t, 200, code)
+}
+
+// Pages of other sites may change nothing, whatever they know.
+func TestPagesFromElsewhere(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/api/dead/replay", "/api/dead/purge", "/api/resume", "/api/replay", "/api/replay/end", "/api/forget"} {
+		r := httptest.NewRequest(http.MethodPost, path+"?user=jo&since=1h&all=true", nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		code, body := f.request(t, r)
+		require.Equal(t, 403, code, path)
+		require.Contains(t, body, `{"error":"`)
+	}
+	require.Empty(t, f.resumed)
+}

@@ -1,0 +1,380 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+)
+
+func eventually(t *testing.T, holds func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, holds, 30*time.Second, 5*time.Millisecond, what)
+}
+
+// TestEverySettingIsWatched changes each field of the configuration, so that
+// none is forgotten when it is reloaded.
+func TestEverySettingIsWatched(t *testing.T) {
+	connector, cfg := reflect.TypeFor[Connector](), reflect.TypeFor[Config]()
+	for i := range connector.NumField() {
+		before, after := DefaultConnector(), DefaultConnector()
+		alter(t, reflect.ValueOf(&after).Elem().Field(i))
+		name := connector.Field(i).Name
+		if name == "Name" {
+			continue
+		}
+		require.Len(t, changes(before, after), 1, name)
+	}
+	for i := range cfg.NumField() {
+		before, after := DefaultConfig(), DefaultConfig()
+		alter(t, reflect.ValueOf(&after).Elem().Field(i))
+		if name := cfg.Field(i).Name; name != "Connectors" {
+			require.Len(t, changes(before, after), 1, name)
+		}
+	}
+}
+
+func alter(t *testing.T, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	case reflect.Float64:
+		v.SetFloat(v.Float() + 1)
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case reflect.Struct:
+		alter(t, v.Field(0))
+	default:
+		t.Fatalf("what is a %s?", v.Kind())
+	}
+}
+
+// A connector comes, one goes with what waits in it, and it comes back: nothing
+// is lost, and the one that stays is not disturbed.
+func TestConnectorsComeAndGo(t *testing.T) {
+	stays, goes, comes := newStack(t), newStack(t), newStack(t)
+	goes.answer(http.StatusServiceUnavailable)
+	a, b, c := connectorTo(stays.URL), connectorTo(goes.URL), connectorTo(comes.URL)
+	a.Name, b.Name, c.Name = "a", "b", "c"
+	b.Tokens, c.Tokens = []string{"token-b"}, []string{"token-c"}
+	cfg := configFor(t, a, b)
+	r := run(t, cfg)
+	code, _ := r.post(t, "/currents/b", "token-b", event("1"))
+	require.Equal(t, 200, code)
+	eventually(t, func() bool { return r.status(t)[1].Destination.State == "backing-off" }, "b was tried")
+	kept := r.bridge.parts.lanes[0].crew.Load()
+
+	cfg.Connectors = []Connector{c, a}
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	code, _ = r.post(t, "/currents/b", "token-b", event("2"))
+	require.Equal(t, 401, code, "what is not in the configuration takes nothing")
+	for name, token := range map[string]string{"a": "secret", "c": "token-c"} {
+		code, _ = r.post(t, "/currents/"+name, token, event("1"))
+		require.Equal(t, 200, code, name)
+	}
+	eventually(t, func() bool { s := r.status(t); return s[0].Delivered == 1 && s[1].Delivered == 1 }, "c and a are delivered")
+	s := r.status(t)
+	require.Equal(t, []string{"c", "a", "b"}, []string{s[0].Name, s[1].Name, s[2].Name})
+	require.Equal(t, uint64(1), s[2].Pending)
+	require.Equal(t, "paused", s[2].Destination.State)
+	require.Equal(t, "the connector is not in the configuration; its events wait", s[2].Destination.LastError)
+	require.Same(t, kept, r.bridge.parts.lanes[1].crew.Load(), "who does not change goes on")
+	for _, line := range []string{
+		`msg="connector is added" connector=c`, `level=WARN msg="connector is removed, its events wait" connector=b pending=1 dead=0`,
+		`msg="configuration is reloaded" connectors=2`,
+	} {
+		require.Contains(t, r.log.String(), line)
+	}
+	require.NotContains(t, r.log.String(), "connector=a")
+
+	goes.answer(http.StatusOK)
+	cfg.Connectors = []Connector{a, b, c}
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	for _, s := range r.settled(t) {
+		require.Equal(t, uint64(1), s.Delivered, s.Name)
+	}
+	code, answer := r.post(t, "/currents/b", "token-b", event("1"))
+	require.Equal(t, 200, code)
+	require.Contains(t, answer, `"duplicates":1`, "it remembers the ids that it had")
+	_, metrics := r.get(t, "/metrics")
+	require.Contains(t, metrics, `bridge_config_reloads_total{result="ok"} 2`)
+	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 0`)
+}
+
+// A restart with a configuration that lacks a connector shows what waits in it.
+func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
+	rudder := newStack(t)
+	rudder.answer(http.StatusServiceUnavailable)
+	a, b, c := connectorTo(rudder.URL), connectorTo(rudder.URL), connectorTo(rudder.URL)
+	a.Name, b.Name, c.Name = "a", "b", "c"
+	b.Tokens, c.Tokens = []string{"token-b"}, []string{"token-c"}
+	cfg := configFor(t, a, b, c)
+	first := run(t, cfg)
+	first.post(t, "/currents/b", "token-b", event("1"))
+	require.NoError(t, first.stop())
+
+	cfg.Connectors = []Connector{a}
+	second := run(t, cfg)
+	s := second.status(t)
+	require.Len(t, s, 2, "c has nothing that waits")
+	require.Equal(t, "b", s[1].Name)
+	require.Equal(t, "paused", s[1].Destination.State)
+	require.Contains(t, second.log.String(), `msg="a connector is not in the configuration, its events wait" connector=b pending=1 dead=0`)
+	code, body := second.get(t, "/readyz")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, "the connector is not in the configuration; its events wait")
+	rudder.answer(http.StatusOK)
+	cfg.Connectors = []Connector{a, b}
+	require.NoError(t, second.bridge.Reload(t.Context(), cfg))
+	require.Equal(t, uint64(1), second.settled(t)[1].Delivered)
+}
+
+// TestReloadUnderLoad changes a connector's delivery again and again while
+// batches come in: each is acknowledged, and each event is delivered once.
+func TestReloadUnderLoad(t *testing.T) {
+	one, other := newStack(t), newStack(t)
+	c := connectorTo(one.URL)
+	cfg := configFor(t, c)
+	r := run(t, cfg)
+	var stop atomic.Bool
+	var sent atomic.Int64
+	var senders sync.WaitGroup
+	for worker := range 3 {
+		senders.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				code, _ := r.post(t, "/currents", "secret", event(fmt.Sprintf("%d-%d", worker, i)))
+				if code != 200 {
+					t.Errorf("answered %d", code)
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	for i := range 20 {
+		before := sent.Load()
+		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
+		c.RudderURL = []string{one.URL, other.URL}[i%2]
+		c.BatchEvents = 10 + i
+		cfg.Connectors = []Connector{c}
+		require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+		eventually(t, func() bool { return sent.Load() > before || t.Failed() }, "intake goes on")
+	}
+	stop.Store(true)
+	senders.Wait()
+	s := r.settled(t)[0]
+	require.Equal(t, uint64(sent.Load()), s.Delivered)
+	require.Len(t, append(one.items(t, "batch"), other.items(t, "batch")...), int(sent.Load()), "nothing twice")
+	require.NotEmpty(t, one.bodies)
+	require.NotEmpty(t, other.bodies)
+}
+
+// Two senders at once would have more in flight than is configured, and a crash
+// would send all of it twice.
+func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
+	began, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	var at atomic.Int64
+	slow := newStack(t)
+	t.Cleanup(letGo)
+	slow.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			return
+		}
+		at.Add(1)
+		close(began)
+		<-release
+	})
+	fast := newStack(t)
+	c := connectorTo(slow.URL)
+	cfg := configFor(t, c)
+	r := run(t, cfg)
+	r.post(t, "/currents", "secret", event("1"))
+	<-began
+	c.RudderURL = fast.URL
+	cfg.Connectors = []Connector{c}
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg), "it does not wait for the old sender")
+	code, _ := r.post(t, "/currents", "secret", event("2"))
+	require.Equal(t, 200, code, "intake goes on")
+	require.Never(t, func() bool { return len(fast.items(t, "batch")) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "the new one waits")
+	letGo()
+	require.Equal(t, uint64(2), r.settled(t)[0].Delivered)
+	require.Equal(t, int64(1), at.Load())
+	require.Len(t, fast.items(t, "batch"), 1)
+}
+
+func TestABadConfigurationIsRefused(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	r := run(t, cfg)
+	_, metrics := r.get(t, "/metrics")
+	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 0`)
+	bad := cfg
+	bad.Connectors = []Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
+	var wrong *ConfigError
+	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
+	require.Greater(t, len(wrong.Problems), 5)
+	for _, problem := range wrong.Problems {
+		require.Contains(t, r.log.String(), strings.ReplaceAll(problem.Key, `"`, `\"`))
+	}
+	require.Contains(t, r.log.String(), "the old one stays in force")
+	require.NotContains(t, r.log.String(), "s3cret")
+	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func() (Config, error) { return Config{}, os.ErrNotExist }), "not exist")
+	code, _ := r.post(t, "/currents", "secret", event("1"))
+	require.Equal(t, 200, code)
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	_, metrics = r.get(t, "/metrics")
+	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 2`)
+}
+
+// What needs a restart is named each time; the rest of the file is taken.
+func TestWhatNeedsARestartIsNamed(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	r := run(t, cfg)
+	cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
+	cfg.Connectors = []Connector{cfg.Connectors[0]}
+	cfg.Connectors[0].DedupeWindow = 7
+	cfg.Connectors[0].Tokens = []string{"rotated"}
+	for i := range 2 {
+		require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+		for _, setting := range []string{"listen", "data_dir", "grace"} {
+			line := `level=WARN msg="this setting changes only with a restart" setting=` + setting
+			require.Equal(t, i+1, strings.Count(r.log.String(), line), setting)
+		}
+	}
+	require.Contains(t, r.log.String(), `msg="connector is changed" connector=default settings="tokens, dedupe_window"`)
+	require.Contains(t, r.log.String(), `msg="this setting changes only with a restart" connector=default setting=dedupe_window`)
+	require.NotContains(t, r.log.String(), "rotated")
+	require.NotContains(t, r.log.String(), "operator")
+	code, _ := r.post(t, "/currents", "secret", event("1"))
+	require.Equal(t, 401, code)
+	code, _ = r.post(t, "/currents", "rotated", event("1"))
+	require.Equal(t, 200, code)
+	code, _ = r.get(t, "/status")
+	require.Equal(t, 401, code, "the admin token holds at once")
+}
+
+func TestReloadNeedsARunningBridge(t *testing.T) {
+	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
+	b, err := New(cfg, Options{})
+	require.NoError(t, err)
+	require.ErrorIs(t, b.Reload(t.Context(), cfg), ErrNotRunning)
+	r := run(t, cfg)
+	require.NoError(t, r.stop())
+	require.ErrorIs(t, r.bridge.Reload(context.Background(), cfg), ErrNotRunning)
+}
+
+// The certificates that RudderStack's is verified with may change under the same
+// name.
+func TestTrustedCertificates(t *testing.T) {
+	served := newTLSStack(t)
+	cert, _ := certificate(t, 1)
+	c := connectorTo(served.URL)
+	c.CAFile = fileOf(t, "ca.pem", cert)
+	cfg := configFor(t, c)
+	r := run(t, cfg)
+	r.post(t, "/currents", "secret", event("1"))
+	eventually(t, func() bool { return strings.Contains(r.status(t)[0].Destination.LastError, "certificate") }, "it is not trusted")
+	require.NoError(t, os.WriteFile(c.CAFile, served.certificate(), 0o600))
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	require.Contains(t, r.log.String(), `msg="connector is changed" connector=default settings=ca_file`)
+}
+
+func TestServesTLS(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	cert, key := certificate(t, 1)
+	cfg.TLS = TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+	r := run(t, cfg)
+	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"}}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(event("1")))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer secret")
+	resp, err := client.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	client.CloseIdleConnections()
+}
+
+// TestFiltersAndPersonalData sees that a connector's rules reach its sender, and
+// that a reload changes them.
+func TestFiltersAndPersonalData(t *testing.T) {
+	rudder := newStack(t)
+	c := connectorTo(rudder.URL)
+	c.Filter = mapping.Filter{Deny: []string{"t"}}
+	cfg := configFor(t, c)
+	r := run(t, cfg)
+	r.post(t, "/currents", "secret", event("1"))
+	require.Equal(t, uint64(1), r.settled(t)[0].Filtered)
+	c.Filter = mapping.Filter{}
+	c.Names.Map = map[string]string{"t": "Renamed"}
+	c.Personal = mapping.Personal{Fields: map[string]mapping.Action{"user.user_id": mapping.Hash}, Salt: []byte("pepper")}
+	cfg.Connectors = []Connector{c}
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	r.post(t, "/currents", "secret", event("2"))
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	got := strings.Join(rudder.items(t, "batch"), "\n")
+	require.Contains(t, got, `"event":"Renamed"`)
+	require.NotContains(t, got, `"anonymousId":"u"`)
+}
+
+// TestTheLogHoldsNoSecretsAndNobody runs with everything logged.
+func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
+	rudder := newStack(t)
+	log := &lockedBuffer{}
+	c := connectorTo(rudder.URL)
+	c.Tokens, c.WriteKey = []string{"t0ken-of-braze"}, "wr1te-key"
+	c.Personal = mapping.Personal{Preset: mapping.Hash, Salt: []byte("s4lt-of-hashes")}
+	other := c
+	other.Name, other.Mode, other.Tokens = "other", Webhook, []string{"t0ken-of-other"}
+	cfg := configFor(t, c, other)
+	cfg.AdminToken = "t0ken-of-admin"
+	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	const person = `{"events":[{"id":"e%d","event_type":"users.messages.email.Open","user":{"external_user_id":"ada-4711"},"properties":{"email_address":"ada@example.com"}},{"id":"d%d"}]}`
+	for i, status := range []int{200, 400, 401, 503, 200} {
+		rudder.answer(status)
+		for _, path := range []string{"/currents/default", "/v1/webhook?writeKey=t0ken-of-other", "/currents?secret=qu3ry"} {
+			r.post(t, path, "t0ken-of-braze", fmt.Sprintf(person, i, i))
+			r.post(t, path, "t0ken-wrong", fmt.Sprintf(person, i, i))
+		}
+	}
+	require.Error(t, r.bridge.Reload(t.Context(), Config{AdminToken: "t0ken of admin", Connectors: []Connector{{WriteKey: "wr1te-key:"}}}))
+	changed := cfg
+	changed.AdminToken = ""
+	changed.Connectors = []Connector{c, other}
+	changed.Connectors[0].WriteKey = "wr1te-key-2"
+	changed.Connectors[0].Personal.Salt = []byte("s4lt-2")
+	require.NoError(t, r.bridge.Reload(t.Context(), changed))
+	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, r.stop())
+	require.Contains(t, log.String(), "level=DEBUG", "everything is logged")
+	for _, secret := range []string{"t0ken", "wr1te-key", "s4lt", "qu3ry", "writeKey", "ada@example.com", "ada-4711"} {
+		require.NotContains(t, log.String(), secret)
+	}
+}

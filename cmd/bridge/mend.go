@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+)
+
+func newResume() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Try a destination again at once that is paused or backing off",
+		Long: `Try a destination again at once that is paused or backing off, for example after
+its write key was set right in RudderStack. Without this the bridge tries by
+itself, at least every 30 seconds. It exits 0 when the bridge was told; bridge
+status shows what came of it.`,
+		Example: `  bridge resume
+  bridge resume --connector brand-a`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var resumed admin.Resumed
+			if err := call(cmd, http.MethodPost, "/api/resume", named(cmd), brief, &resumed); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), resumed)
+			}
+			for _, name := range resumed.Resumed {
+				fmt.Fprintf(cmd.OutOrStdout(), "connector %s: the destination is tried again\n", name)
+			}
+			return nil
+		},
+	}
+	addAdminFlags(cmd)
+	addConnectorFlag(cmd)
+	return cmd
+}
+
+func newForget() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "forget --user EXTERNAL_ID",
+		Short: "Remove a person's events from history and dead letters",
+		Long: `Remove the events of a person from the history and the dead letters of the
+bridge: those whose external_user_id is exactly this one. Everything on disk is
+read, so it may take minutes. Events that wait for delivery stay, and what
+RudderStack has is RudderStack's to remove.
+
+It exits 0 when nothing of the person is left, 3 when some events wait for
+delivery and were left (call it again later), and 1 on an error.`,
+		Example: `  bridge forget --user customer-4711
+  bridge forget --user customer-4711 --connector brand-a --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			form := named(cmd)
+			if flag(cmd, "user") == "" {
+				return errors.New("--user is missing: the external_user_id of the person")
+			}
+			form.Set("user", flag(cmd, "user"))
+			stop := reportWaiting(cmd.Context(), cmd.ErrOrStderr(), 10*time.Second)
+			var forgotten admin.Forgotten
+			err := call(cmd, http.MethodPost, "/api/forget", form, 0, &forgotten)
+			stop()
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				err = printJSON(cmd.OutOrStdout(), forgotten)
+			} else {
+				printForgotten(cmd.OutOrStdout(), forgotten)
+			}
+			if err == nil && forgotten.Pending > 0 {
+				err = exitCode(exitLeft)
+			}
+			return err
+		},
+	}
+	addAdminFlags(cmd)
+	addConnectorFlag(cmd)
+	cmd.Flags().String("user", "", "`EXTERNAL_ID` of the person")
+	return cmd
+}
+
+// reportWaiting writes a line every now and then, until the function that it
+// returns is called.
+func reportWaiting(ctx context.Context, to io.Writer, every time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		begin, ticker := time.Now(), time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				fmt.Fprintf(to, "the bridge is reading its disk, for %s now\n", time.Since(begin).Round(time.Second))
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+func printForgotten(to io.Writer, f admin.Forgotten) {
+	for _, c := range f.Connectors {
+		fmt.Fprintf(to, "connector %s: %d events of history and %d dead letters are removed\n", c.Connector, c.History, c.Dead)
+		if c.Pending > 0 {
+			fmt.Fprintf(to, "connector %s: %d events wait for delivery and are left; call this again once they are delivered\n", c.Connector, c.Pending)
+		}
+	}
+}
+
+func newDrift() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drift",
+		Short: "List what Braze sent that the glossary of event types does not have",
+		Long: `List event types and fields that Braze sent since the bridge was started and that
+the glossary of event types does not have. They are delivered like all others.
+It exits 0 whether there are any or not.`,
+		Example: `  bridge drift
+  bridge drift --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var drift admin.Drift
+			if err := ask(cmd, "/api/drift", nil, &drift); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), drift)
+			}
+			return printDrift(cmd.OutOrStdout(), drift)
+		},
+	}
+	addAdminFlags(cmd)
+	return cmd
+}
+
+func printDrift(to io.Writer, d admin.Drift) error {
+	if len(d.Drift) == 0 {
+		fmt.Fprintln(to, "nothing that the glossary does not have")
+		return nil
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "event type\tfield\tevents\tfirst seen\tlast seen")
+	for _, item := range d.Drift {
+		field := item.Field
+		if field == "" {
+			field = "(the type itself)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", item.EventType, field, item.Count,
+			item.FirstSeen.Format(time.RFC3339), item.LastSeen.Format(time.RFC3339))
+	}
+	return table.Flush()
+}

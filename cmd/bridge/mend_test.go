@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// answering is a data plane that answers POSTs with a status that can change.
+func answering(t *testing.T, status int) (url string, answer *atomic.Int64) {
+	answer = &atomic.Int64{}
+	answer.Store(int64(status))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(int(answer.Load()))
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, answer
+}
+
+// eventually waits until the status of the bridge as JSON contains text.
+func (s *serving) eventually(t *testing.T, text string) {
+	t.Helper()
+	var stdout string
+	require.Eventually(t, func() bool {
+		_, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
+		return strings.Contains(stdout, text)
+	}, 30*time.Second, 20*time.Millisecond, text)
+}
+
+// TestOperator has a day of an operator, with an admin token all the while: a
+// destination that refuses, then what is new, a replay, and a person to forget.
+func TestOperator(t *testing.T) {
+	url, answer := answering(t, 401)
+	token := filepath.Join(t.TempDir(), "admin-token")
+	require.NoError(t, os.WriteFile(token, []byte("operator\n"), 0o600))
+	s := serve(t, []string{"BRIDGE_ADMIN_TOKEN_FILE=" + token}, "--braze-token", "s3cret", "--rudder-url", url, "--write-key", "wk", "--data-dir", t.TempDir())
+	code, _, stderr := runBridge(t, nil, "status", "--admin", s.admin)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "401 Unauthorized: the admin token is missing or wrong")
+	env := []string{"BRIDGE_ADMIN=" + s.admin, "BRIDGE_ADMIN_TOKEN=wrong"}
+	bridge := func(args ...string) (int, string) {
+		t.Helper()
+		code, stdout, stderr := runBridge(t, env, append(args, "--admin-token-file", token)...)
+		return code, stdout + stderr
+	}
+	for i := range 5 {
+		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"users.new.Type","user":{"external_user_id":"ada-%d"}}]}`, i, i%2))
+	}
+	var out string
+	require.Eventually(t, func() bool {
+		_, out = bridge("status", "--json")
+		return strings.Contains(out, `"state":"paused"`)
+	}, 30*time.Second, 20*time.Millisecond)
+
+	code, out = bridge("forget", "--user", "ada-0", "--json")
+	require.Equal(t, 3, code, "what is pending is left, and the exit code says so")
+	require.JSONEq(t, `{"history":0,"dead":0,"pending":3,"connectors":[{"connector":"default","history":0,"dead":0,"pending":3}]}`, out)
+
+	answer.Store(200)
+	begin := time.Now()
+	code, out = bridge("resume", "--connector", "default")
+	require.Zero(t, code)
+	require.Equal(t, "connector default: the destination is tried again\n", out)
+	require.Eventually(t, func() bool {
+		_, out = bridge("status", "--json")
+		return strings.Contains(out, `"delivered":5`)
+	}, 30*time.Second, 20*time.Millisecond)
+	require.Less(t, time.Since(begin), 10*time.Second, "by itself it would have been 15 seconds")
+
+	code, out = bridge("drift")
+	require.Zero(t, code)
+	require.Regexp(t, `(?m)^users\.new\.Type +\(the type itself\) +5 +20`, out)
+	code, out = bridge("drift", "--json")
+	require.Zero(t, code)
+	require.Contains(t, out, `{"drift":[{"event_type":"users.new.Type","field":"","count":5,`)
+
+	code, out = bridge("replay", "--since", "1h", "--type", "users.new.*", "--rate", "1000", "--wait")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^connector default: replay 1 \(received 20.* to 20.*\) has ended: 5 delivered again, 0 refused, 0 left out$`, out)
+	code, out = bridge("replay", "status", "--json")
+	require.Zero(t, code)
+	require.Contains(t, out, `"active":false`)
+	require.Contains(t, out, `"types":["users.new.*"],"rate":1000`)
+	_, out = bridge("status", "--json")
+	require.Contains(t, out, `"delivered":5,"dead":0,"purged":0,"pending":0,"replayed":5`)
+
+	code, out = bridge("forget", "--user", "ada-0")
+	require.Zero(t, code)
+	require.Equal(t, "connector default: 3 events of history and 0 dead letters are removed\n", out)
+	require.NotContains(t, s.stderr.String(), "ada-")
+
+	// A slow one, that is told to end.
+	code, out = bridge("replay", "--from", "2020-01-01T00:00:00Z", "--rate", "0.001")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "replay 2 (received 2020-01-01T00:00:00Z to ")
+	code, out = bridge("replay", "--since", "1h")
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "409 Conflict: connector default: a replay of history is under way")
+	code, out = bridge("replay", "end")
+	require.Zero(t, code)
+	require.Contains(t, out, "has ended")
+}
+
+func TestCommandsThatAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"replay"}, "say from when on"},
+		{[]string{"replay", "--to", "1h"}, "say from when on"},
+		{[]string{"replay", "--since", "soon"}, `--since: "soon" is neither a time`},
+		{[]string{"replay", "--since", "1h", "--rate", "x"}, "--rate"},
+		{[]string{"replay", "stop"}, `unknown command "stop"`},
+		{[]string{"forget"}, "--user is missing"},
+		{[]string{"dead", "show", "x"}, `"x" is not the number`},
+		{[]string{"drift", "--admin-token", "a", "--admin-token-file", "b"}, "leave out one of them"},
+		{[]string{"drift", "--admin-token-file", "/none"}, "--admin-token-file: open /none"},
+		{[]string{"resume", "--admin", "127.0.0.1:1"}, "no bridge answers on http://127.0.0.1:1"},
+	} {
+		code, stdout, stderr := runBridge(t, nil, tt.args...)
+		require.Equal(t, 1, code, tt.args)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, tt.want)
+	}
+}
+
+// Every flag of serve is a variable, and what is wrong with it is said of it.
+func TestFlagsAreVariables(t *testing.T) {
+	for _, f := range configFlags() {
+		switch f.name {
+		case "queue", "admin-token-file", "braze-token-file", "write-key-file", "salt-file", "data-dir", "salt", "filter-allow", "filter-deny":
+			continue // not any text is wrong there
+		}
+		name := "BRIDGE_" + strings.ToUpper(strings.ReplaceAll(f.name, "-", "_"))
+		for _, tt := range []struct {
+			env  []string
+			args []string
+			want string
+		}{{nil, []string{"--" + f.name, "a b:"}, "--" + f.name}, {[]string{name + "=a b:"}, nil, name}} {
+			code, stdout, _ := runBridge(t, tt.env, append([]string{"check"}, tt.args...)...)
+			require.Equal(t, 1, code)
+			require.Regexp(t, "(?m)^"+tt.want+": ", stdout)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+)
+
+func newReplay() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "replay --since 2h | --from T --to T",
+		Short: "Deliver events of history again",
+		Long: `Deliver events again that were delivered before and are still retained: those
+that were received in a span of time, of all types or of some. They go beside the
+new ones, within the destination's limits, and count as replayed and nowhere
+else. An event keeps its messageId, so RudderStack may take it for a repeat.
+
+The order is stored: it outlives a restart and a crash of the bridge. There is
+one at a time for each connector. It exits 0 when the order is stored, or with
+--wait when the replay has ended, and 1 on an error.`,
+		Example: `  bridge replay --since 2h --connector brand-a --wait
+  bridge replay --from 2026-01-02T10:00:00Z --to 2026-01-02T11:00:00Z --type 'users.messages.email.*' --rate 500
+  bridge replay status
+  bridge replay end --connector brand-a`,
+		Args: cobra.NoArgs,
+		RunE: orderReplay,
+	}
+	addAdminFlags(cmd)
+	addConnectorFlag(cmd)
+	fs := cmd.Flags()
+	fs.String("since", "", "received since this `TIME`: RFC 3339, or how long ago, such as 2h")
+	fs.String("from", "", "the same")
+	fs.String("to", "", "received before this `TIME` (default now)")
+	fs.StringArray("type", nil, "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'; may be repeated")
+	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the destination takes them")
+	fs.Bool("wait", false, "show progress until the replay has ended")
+	cmd.AddCommand(newReplayStatus(), newReplayEnd())
+	return cmd
+}
+
+func orderReplay(cmd *cobra.Command, _ []string) error {
+	form := named(cmd)
+	for _, name := range []string{"since", "from", "to"} {
+		value := flag(cmd, name)
+		if value == "" {
+			continue
+		}
+		if err := checkMoment(name, value); err != nil {
+			return err
+		}
+		form.Set(name, value)
+	}
+	if form.Get("since") == "" && form.Get("from") == "" {
+		return errors.New("say from when on: --since 2h, or --from TIME and --to TIME")
+	}
+	types, err := cmd.Flags().GetStringArray("type")
+	if err != nil {
+		return err
+	}
+	form["type"] = types
+	rate, err := cmd.Flags().GetFloat64("rate")
+	if err != nil {
+		return err
+	}
+	form.Set("rate", strconv.FormatFloat(rate, 'f', -1, 64))
+	var ordered admin.Replays
+	if err := call(cmd, http.MethodPost, "/api/replay", form, brief, &ordered); err != nil {
+		return err
+	}
+	if wait, _ := cmd.Flags().GetBool("wait"); wait {
+		return followReplays(cmd, ordered)
+	}
+	return showReplays(cmd, ordered)
+}
+
+func newReplayStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how far the newest replay of each connector has come",
+		Example: `  bridge replay status
+  bridge replay status --connector brand-a --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var replays admin.Replays
+			if err := ask(cmd, "/api/replay", named(cmd), &replays); err != nil {
+				return err
+			}
+			return showReplays(cmd, replays)
+		},
+	}
+	addAdminFlags(cmd)
+	addConnectorFlag(cmd)
+	return cmd
+}
+
+func newReplayEnd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "end",
+		Short: "End replays before they are through",
+		Example: `  bridge replay end
+  bridge replay end --connector brand-a`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var replays admin.Replays
+			if err := call(cmd, http.MethodPost, "/api/replay/end", named(cmd), brief, &replays); err != nil {
+				return err
+			}
+			return showReplays(cmd, replays)
+		},
+	}
+	addAdminFlags(cmd)
+	addConnectorFlag(cmd)
+	return cmd
+}
+
+func showReplays(cmd *cobra.Command, replays admin.Replays) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), replays)
+	}
+	if len(replays.Replays) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "there was no replay yet")
+	}
+	for _, r := range replays.Replays {
+		printReplay(cmd.OutOrStdout(), r, "")
+	}
+	return nil
+}
+
+// printReplay says how far a replay has come, in a line.
+func printReplay(to io.Writer, r admin.Replay, speed string) {
+	state := "has ended"
+	if r.Active {
+		state = "is under way"
+	}
+	fmt.Fprintf(to, "connector %s: replay %d (received %s to %s) %s: %d delivered again, %d refused, %d left out%s\n",
+		r.Connector, r.Number, r.From.UTC().Format(time.RFC3339), r.To.UTC().Format(time.RFC3339), state,
+		r.Replayed, r.Refused, r.Skipped, speed)
+}
+
+// followReplays shows the progress of the replays that were ordered, to standard
+// error, until all have ended.
+func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	before := map[string]uint64{}
+	for {
+		now := admin.Replays{Replays: []admin.Replay{}}
+		active := false
+		for _, o := range ordered.Replays {
+			var newest admin.Replays
+			if err := ask(cmd, "/api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
+				return leftAlone(cmd, err)
+			}
+			for _, r := range newest.Replays {
+				if r.Number != o.Number {
+					return fmt.Errorf("connector %s: replay %d was followed by another one", o.Connector, o.Number)
+				}
+				active = active || r.Active
+				now.Replays = append(now.Replays, r)
+			}
+		}
+		if !active {
+			return showReplays(cmd, now)
+		}
+		for _, r := range now.Replays {
+			printReplay(cmd.ErrOrStderr(), r, fmt.Sprintf(" (%d events a second)", r.Replayed-min(r.Replayed, before[r.Connector])))
+			before[r.Connector] = r.Replayed
+		}
+		select {
+		case <-cmd.Context().Done():
+			return leftAlone(cmd, cmd.Context().Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// leftAlone tells who stops waiting that the replay does not stop with it.
+func leftAlone(cmd *cobra.Command, err error) error {
+	if cmd.Context().Err() == nil {
+		return err
+	}
+	return errors.New("the replay goes on without this command: bridge replay status shows it, bridge replay end ends it")
+}

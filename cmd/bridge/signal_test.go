@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stalled is a client in the middle of its body, which shutdown waits for.
+func (s *serving) stalled(t *testing.T, token string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
+	require.NoError(t, err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "100 Continue", "it is being read")
+	return conn
+}
+
+// closed waits until the bridge takes no new connections.
+func (s *serving) closed(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
+// A second signal does not wait, and what was acknowledged is there at the next
+// start all the same.
+func TestSecondSignal(t *testing.T) {
+	away := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir()}
+	s := serve(t, nil, away...)
+	const batches = 20
+	for i := range batches {
+		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i))
+	}
+	s.stalled(t, "s3cret")
+	begin := time.Now()
+	s.signal(t, syscall.SIGTERM)
+	s.closed(t)
+	s.signal(t, syscall.SIGTERM)
+	require.Equal(t, 128+int(syscall.SIGTERM), s.end(t))
+	require.Less(t, time.Since(begin), 8*time.Second)
+
+	again := serve(t, nil, away...)
+	_, stdout, _ := runBridge(t, nil, "status", "--admin", again.admin, "--json")
+	require.Contains(t, stdout, fmt.Sprintf(`"accepted":%d,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":%d,`, batches, batches))
+}
+
+func TestHangupReloads(t *testing.T) {
+	dir := t.TempDir()
+	token, file := filepath.Join(dir, "token"), filepath.Join(dir, "bridge.yaml")
+	write := func(name, text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
+	good := "connectors:\n  - {name: a, token_file: " + token + ", rudder_url: " + rudderStack(t).URL + ", write_key: k}\n"
+	write(token, "s3cret-1\n")
+	write(file, good)
+	s := serve(t, nil, "--config", file, "--data-dir", filepath.Join(dir, "data"))
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-1", twoEvents))
+
+	// Rotating a token: both are taken for a while.
+	write(token, "s3cret-1\ns3cret-2\n")
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, `msg="connector is changed" connector=a settings=tokens`)
+	s.logged(t, `msg="configuration is reloaded"`)
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-1", twoEvents))
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-2", twoEvents))
+
+	// A bad file is refused with every mistake, and the old one stays.
+	write(file, "max_body: huge\n"+strings.Replace(good, "write_key: k", "writekey: k", 1))
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "the old one stays in force")
+	for _, mistake := range []string{file + ":1: max_body: must be a size", file + ":3: connectors[0].write_key: is missing", file + ":3: connectors[0].writekey: is not known"} {
+		s.logged(t, mistake)
+	}
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-2", twoEvents))
+
+	// A token that cannot be read is a mistake too.
+	write(file, good)
+	require.NoError(t, os.Remove(token))
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "there is no file "+token)
+	write(token, "s3cret-2\n")
+	s.signal(t, syscall.SIGHUP)
+	require.Eventually(t, func() bool { return s.try(t, "/currents/a", "s3cret-1", twoEvents) == 401 }, 20*time.Second, 5*time.Millisecond)
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-2", twoEvents))
+
+	// At the end it is passed over, and never what ends the process.
+	client := s.stalled(t, "s3cret-2")
+	s.signal(t, syscall.SIGTERM)
+	s.closed(t)
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "stopping")
+	require.NoError(t, client.Close())
+	require.NotEqual(t, -1, s.end(t), "a signal ended it")
+	require.Zero(t, s.cmd.ProcessState.ExitCode(), s.stderr.String())
+	require.NotContains(t, s.stderr.String(), "s3cret")
+}
