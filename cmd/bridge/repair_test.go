@@ -61,6 +61,15 @@ func TestRepair(t *testing.T) {
 	aside, err := filepath.Glob(filepath.Join(dir, "set-aside-*", "MANIFEST-*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, aside)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := e.Info()
+		require.NoError(t, err)
+		if path != dir { // the test made that one
+			require.Zero(t, info.Mode().Perm()&0o077, "%s can be read by others", path)
+		}
+		return nil
+	}))
 
 	s = serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", dir)
 	code, stdout, stderr = runBridge(t, nil, "status", "--admin", s.admin, "--json")

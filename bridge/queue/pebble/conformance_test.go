@@ -33,10 +33,11 @@ func TestConformanceInMemory(t *testing.T) {
 }
 
 // The same with memtables so small that they are flushed and compacted all the
-// time, and with history that goes as soon as it may.
+// time, with history that goes as soon as it may, and with a scrub that reads all
+// the time and must find nothing.
 func TestConformanceUnderPressure(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Site {
-		return newSite(t, Options{memTable: 16 << 10, CheckEvery: time.Millisecond}).site()
+		return newSite(t, Options{memTable: 16 << 10, CheckEvery: time.Millisecond, ScrubEvery: 20 * time.Millisecond}).site()
 	})
 }
 
@@ -74,6 +75,11 @@ func newSite(t *testing.T, opts Options) *site {
 	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := &site{opts: opts, fs: vfs.NewCrashableMem()}
 	s.fill(false)
+	t.Cleanup(func() {
+		if store, ok := s.store.(*Store); ok && store.Usage().Damaged > 0 {
+			t.Errorf("%d places are said to be damaged", store.Usage().Damaged)
+		}
+	})
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -218,6 +219,24 @@ func kindOf(name string) string {
 	return name
 }
 
+// logText is what was logged, from whatever goroutine.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func noPause(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // drain returns the events that can be fetched, and those of dead letters by
@@ -251,7 +270,7 @@ func drain(t *testing.T, s *Store, name string) (events map[string]bool, letters
 
 // checkNamed opens the store: what is missing must have been named.
 func (w wreck) checkNamed(t *testing.T, what string, fs *vfs.MemFS, file string) {
-	var log bytes.Buffer
+	var log logText
 	s, err := Open(damageDir, Options{
 		FS: fs, CheckEvery: time.Hour, RetainAge: time.Hour, pause: noPause, ScrubEvery: 0,
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -297,7 +316,7 @@ func (w wreck) checkNamed(t *testing.T, what string, fs *vfs.MemFS, file string)
 func (w wreck) checkMended(t *testing.T, what string, fs *vfs.MemFS) {
 	report, err := Repair(t.Context(), damageDir, RepairOptions{FS: fs})
 	require.NoError(t, err, what)
-	var log bytes.Buffer
+	var log logText
 	s, err := Open(damageDir, Options{
 		FS: fs, CheckEvery: time.Hour, RetainAge: time.Hour, pause: noPause,
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -336,56 +355,4 @@ func (w wreck) checkMended(t *testing.T, what string, fs *vfs.MemFS) {
 	s.opts.ScrubEvery = time.Hour
 	s.scrubOnce(t.Context())
 	require.Zero(t, s.Usage().Damaged, "%s: after the repair\n%s", what, log.String())
-}
-
-// TestManifestCut cuts the manifest everywhere, where the logs that it needs no
-// more are gone: what it has forgotten must not be deleted, nor missed silently.
-func TestManifestCut(t *testing.T) {
-	w := makeWreck(t, false)
-	files, err := listFiles(w.fs, damageDir)
-	require.NoError(t, err)
-	var logs []string
-	for _, f := range files {
-		if f.kind == logFile {
-			logs = append(logs, f.name)
-		}
-	}
-	names, err := w.fs.List(damageDir)
-	require.NoError(t, err)
-	opened, refused := 0, 0
-	for _, name := range names {
-		if kindOf(name) != "MANIFEST" {
-			continue
-		}
-		b := readFile(t, w.fs, name)
-		for at := len(b); at >= 0; at -= 11 {
-			fs := w.clone(t)
-			for _, log := range logs[:len(logs)-1] {
-				require.NoError(t, fs.Remove(fs.PathJoin(damageDir, log)))
-			}
-			writeFile(t, fs, name, b[:at])
-			before, err := listFiles(fs, damageDir)
-			require.NoError(t, err)
-			s, err := Open(damageDir, Options{FS: fs, CheckEvery: time.Hour, RetainAge: time.Hour})
-			if err == nil {
-				for _, name := range []string{"a", "b"} {
-					events, _, err := drain(t, s, name)
-					require.NoError(t, err)
-					require.Equal(t, w.pending[name], events, at)
-				}
-				require.NoError(t, s.Close())
-				opened++
-				continue
-			}
-			require.ErrorIs(t, err, queue.ErrDamaged)
-			refused++
-			for _, f := range before { // a repair needs all of them
-				_, err := fs.Stat(fs.PathJoin(damageDir, f.name))
-				require.NoError(t, err, "%d: %s was deleted", at, f.name)
-			}
-			w.checkMended(t, fmt.Sprintf("cut@%d", at), fs)
-		}
-	}
-	require.Positive(t, opened)
-	require.Greater(t, refused, 50)
 }

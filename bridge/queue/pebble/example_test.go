@@ -69,3 +69,36 @@ func use(dir string) error {
 	fmt.Printf("pending %d, delivered %d\n", l.Pending(), l.Delivered)
 	return nil
 }
+
+func ExampleRepair() {
+	dir, err := os.MkdirTemp("", "queue")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	if err := use(dir); err != nil {
+		fmt.Println(err)
+		return
+	}
+	report, err := pebble.Repair(context.Background(), dir, pebble.RepairOptions{
+		Progress: func(p pebble.RepairProgress) { fmt.Fprintln(os.Stderr, p.Done, "of", p.Total) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, d := range report.Damages {
+		fmt.Println(d)
+	}
+	for _, c := range report.Connectors {
+		fmt.Printf("connector %s: %d events lost (%s)\n", c.Name, c.Lost, pebble.ReasonDamaged)
+	}
+	fmt.Println("whole:", report.Whole)
+	// Output:
+	// stored {Accepted:1 Duplicates:1 Filtered:0 Dead:0}
+	// sending {"id":"e1"}
+	// pending 0, delivered 1
+	// connector default: 0 events lost (damaged)
+	// whole: true
+}

@@ -41,12 +41,6 @@ type logChunk struct {
 	synced uint64 // up to where the log was on disk by then
 }
 
-// logRecord is where a record lies.
-type logRecord struct {
-	offset int64
-	gap    bool // what is before it cannot be read
-}
-
 // logState is what a log looks like.
 type logState struct {
 	closed bool     // it has its end mark
@@ -186,78 +180,89 @@ func zeros(b []byte) bool {
 	return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 })
 }
 
-// records walks over the records of a log and gives each to visit, whose bytes
-// are valid during the call. It returns where things go wrong, in order, and
-// whether the end mark was found. synced is up to where the log says that it
-// was on disk.
-func (s *logScanner) records(visit func(logRecord, []byte) error) (gaps []Damage, closed bool, synced uint64, err error) {
-	var record []byte
-	start, inside, lost := int64(0), false, false
-	gap := func(from, to int64, problem string) {
-		gaps = append(gaps, Damage{Offset: from, Bytes: to - from, Problem: problem})
-		record, inside, lost = record[:0], false, true
-	}
+// logWalk is what a walk over the records of a log has found.
+type logWalk struct {
+	gaps   []Damage // where things go wrong, in order
+	closed bool     // the end mark was found
+	synced uint64   // up to where the log says that it was on disk
+
+	record []byte // as far as it was read
+	start  int64  // where it begins
+	inside bool   // its end is still to come
+}
+
+// records walks over the records of a log and gives each to visit with where it
+// begins; its bytes are valid during the call.
+func (s *logScanner) records(visit func(offset int64, data []byte) error) (logWalk, error) {
+	var w logWalk
 	for {
-		at := s.offset()
 		c, err := s.next()
 		if err == nil {
-			at = s.offset() - int64(c.size)
-		}
-		if !inside {
-			start = max(at, 0)
-		}
-		switch {
-		case errors.Is(err, errLogEnd):
-			if inside {
-				gap(start, at, "a record without its end")
-			}
-			return gaps, true, synced, nil
-		case errors.Is(err, io.EOF):
-			if inside {
-				gap(start, s.size, "a record without its end")
-			}
-			return gaps, false, synced, nil
-		case errors.Is(err, errNoChunk):
-			if !inside {
-				start = s.offset()
-			}
-			err := s.resync()
-			if err != nil && !errors.Is(err, io.EOF) {
-				return gaps, false, synced, err
-			}
-			gap(start, s.offset(), "checksum does not match, or there is no record")
-			continue
-		case err != nil:
-			return gaps, false, synced, err
-		}
-		synced = max(synced, c.synced)
-		first := c.part == chunkFull || c.part == chunkFirst
-		if first == inside {
-			if inside {
-				gap(start, at, "a record without its end")
-			}
-			if !first {
-				// The rest of a record whose beginning was lost. It is part of
-				// the gap before it.
-				if n := len(gaps); n > 0 {
-					gaps[n-1].Bytes = s.offset() - gaps[n-1].Offset
-				} else {
-					gap(at, s.offset(), "a record without its beginning")
+			if w.add(c, s.offset()) {
+				if err := visit(w.start, w.record); err != nil {
+					return w, err
 				}
-				continue
+				w.record = w.record[:0]
 			}
-			start = at
-		}
-		record = append(record, c.data...)
-		inside = c.part == chunkFirst || c.part == chunkMiddle
-		if inside {
 			continue
 		}
-		if err := visit(logRecord{offset: start, gap: lost}, record); err != nil {
-			return gaps, false, synced, err
+		if done, err := w.stumble(s, err); done || err != nil {
+			return w, err
 		}
-		record, lost = record[:0], false
 	}
+}
+
+// add takes the next chunk, which ends at end; true: the record is whole.
+func (w *logWalk) add(c logChunk, end int64) bool {
+	at := end - int64(c.size)
+	w.synced = max(w.synced, c.synced)
+	first := c.part == chunkFull || c.part == chunkFirst
+	switch {
+	case first && w.inside:
+		w.gap(w.start, at, "a record without its end")
+	case !first && !w.inside:
+		// The rest of a record whose beginning was lost: part of the gap before.
+		if n := len(w.gaps); n > 0 {
+			w.gaps[n-1].Bytes = end - w.gaps[n-1].Offset
+		} else {
+			w.gap(at, end, "a record without its beginning")
+		}
+		return false
+	}
+	if first {
+		w.start = at
+	}
+	w.record = append(w.record, c.data...)
+	w.inside = c.part == chunkFirst || c.part == chunkMiddle
+	return !w.inside
+}
+
+// stumble deals with what is no chunk; true: the log ends there.
+func (w *logWalk) stumble(s *logScanner, err error) (bool, error) {
+	from := w.start
+	switch {
+	case errors.Is(err, errLogEnd), errors.Is(err, io.EOF):
+		w.closed = errors.Is(err, errLogEnd)
+		if w.inside {
+			w.gap(from, min(s.offset(), s.size), "a record without its end")
+		}
+		return true, nil
+	case !errors.Is(err, errNoChunk):
+		return false, err
+	}
+	if !w.inside {
+		from = s.offset()
+	}
+	if err := s.resync(); err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	w.gap(from, min(s.offset(), s.size), "checksum does not match, or there is no record")
+	return false, nil
+}
+
+func (w *logWalk) gap(from, to int64, problem string) {
+	w.gaps = append(w.gaps, Damage{Offset: from, Bytes: to - from, Problem: problem})
+	w.record, w.inside = w.record[:0], false
 }
 
 // inspectLog looks at a log of commits or, where number is 0, at a manifest. A
@@ -266,19 +271,19 @@ func (s *logScanner) records(visit func(logRecord, []byte) error) (gaps []Damage
 func inspectLog(in io.ReaderAt, size int64, number uint64) (logState, error) {
 	s := newLogScanner(in, size, number, number > 0)
 	var end int64
-	gaps, closed, synced, err := s.records(func(logRecord, []byte) error {
+	w, err := s.records(func(int64, []byte) error {
 		end = s.offset()
 		return nil
 	})
 	if err != nil {
 		return logState{}, err
 	}
-	st := logState{closed: closed, tail: size}
+	st := logState{closed: w.closed, tail: size}
 	if number == 0 {
-		synced = uint64(end) // each record of a manifest is synced before the next
+		w.synced = uint64(end) // each record of a manifest is synced before the next
 	}
-	for _, g := range gaps {
-		if closed || uint64(g.Offset) < synced {
+	for _, g := range w.gaps {
+		if w.closed || uint64(g.Offset) < w.synced {
 			st.holes = append(st.holes, g)
 			continue
 		}
@@ -342,12 +347,12 @@ func (r *rawReader) log(ctx context.Context, f rawFile, file io.ReaderAt) error 
 		r.torn(Damage{File: f.name, Offset: st.tail, Bytes: st.given, Problem: "the log was not closed, as after a crash, and ends here"})
 	}
 	s := newLogScanner(file, f.size, f.number, true)
-	_, _, _, err = s.records(func(rec logRecord, data []byte) error {
-		if rec.offset >= st.tail {
+	_, err = s.records(func(offset int64, data []byte) error {
+		if offset >= st.tail {
 			return nil
 		}
 		if err := guard(func() error { return r.batch(data) }); err != nil {
-			return r.note(Damage{File: f.name, Offset: rec.offset, Bytes: int64(len(data))}, err)
+			return r.note(Damage{File: f.name, Offset: offset, Bytes: int64(len(data))}, err)
 		}
 		return nil
 	})
