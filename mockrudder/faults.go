@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +16,9 @@ import (
 // it goes on as usual. The first fault of the list that fits a request and
 // whose chance strikes is the one that acts. The query API is never hit.
 type Fault struct {
+	// ID names the fault among those in force. A server gives one where it is
+	// "".
+	ID string `json:"id"`
 	// Path limits the fault to one path, or with a * at its end to what begins
 	// so; "" is every path.
 	Path string `json:"path,omitempty"`
@@ -154,6 +159,7 @@ type faults struct {
 	mu     sync.Mutex
 	list   []Fault
 	chance *rand.Rand
+	given  int // ids given so far
 }
 
 func newFaults(seed uint64) *faults {
@@ -162,29 +168,58 @@ func newFaults(seed uint64) *faults {
 
 // set replaces the whole list; all counts start at 0.
 func (f *faults) set(list []Fault) error {
-	fresh := make([]Fault, len(list))
-	for i, fault := range list {
-		if err := fault.check(); err != nil {
-			return fmt.Errorf("fault %d: %w", i+1, err)
-		}
-		fault.Hits = 0
-		fresh[i] = fault
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	fresh := make([]Fault, 0, len(list))
+	for i, fault := range list {
+		var err error
+		if fresh, _, err = f.appended(fresh, fault); err != nil {
+			return fmt.Errorf("fault %d: %w", i+1, err)
+		}
+	}
 	f.list = fresh
 	return nil
 }
 
-func (f *faults) add(fault Fault) error {
-	if err := fault.check(); err != nil {
-		return err
-	}
-	fault.Hits = 0
+// add puts a fault behind the others and returns it with its id.
+func (f *faults) add(fault Fault) (Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.list = append(f.list, fault)
-	return nil
+	list, added, err := f.appended(f.list, fault)
+	if err != nil {
+		return Fault{}, err
+	}
+	f.list = list
+	return added, nil
+}
+
+func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
+	if err := fault.check(); err != nil {
+		return list, fault, err
+	}
+	taken := func(id string) bool {
+		return slices.ContainsFunc(list, func(other Fault) bool { return other.ID == id })
+	}
+	for fault.ID == "" {
+		f.given++
+		if id := strconv.Itoa(f.given); !taken(id) {
+			fault.ID = id
+		}
+	}
+	if taken(fault.ID) {
+		return list, fault, fmt.Errorf("there is a fault %q already", fault.ID)
+	}
+	fault.Hits = 0
+	return append(list, fault), fault, nil
+}
+
+// remove ends one fault, and says whether there was one.
+func (f *faults) remove(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
+	return len(f.list) < before
 }
 
 func (f *faults) all() []Fault {

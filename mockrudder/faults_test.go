@@ -211,12 +211,12 @@ func TestFaultsOverHTTP(t *testing.T) {
 	put := func(body string) string { return probe{method: "PUT", path: "/_mock/faults", body: body}.answer(t, s) }
 	get := func() string { return probe{method: "GET", path: "/_mock/faults"}.answer(t, s) }
 
-	full := `{"path":"/v1/batch","source":"wkHTTP","probability":0.5,"requests":3,"latency":"250ms","status":503,"body":"x","retry_after":1,"hits":0}`
+	full := `{"id":"f","path":"/v1/batch","source":"wkHTTP","probability":0.5,"requests":3,"latency":"250ms","status":503,"body":"x","retry_after":1,"hits":0}`
 	require.Equal(t, `200 {"faults":[`+full+`]}`, put(`{"faults":[`+full+`]}`))
 	require.Equal(t, `200 {"faults":[`+full+`]}`, get())
-	require.Equal(t, `200 {"faults":[{"hang":true,"hits":0},{"latency":"2s","close":"stored","hits":0}]}`,
+	require.Equal(t, `200 {"faults":[{"id":"1","hang":true,"hits":0},{"id":"2","latency":"2s","close":"stored","hits":0}]}`,
 		put(`[{"hang":true},{"latency":2000,"close":"stored"}]`))
-	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
+	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
 
 	for body, want := range map[string]string{
 		`{"status":99}`:                   "status must be between 200 and 599, not 99",
@@ -239,7 +239,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
 		require.Contains(t, problem.Error, want)
 	}
-	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
+	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)
 	require.Len(t, s.Faults(), 1)

@@ -46,6 +46,22 @@ func (j *judge) events(events []Event) {
 	}
 }
 
+// schemas names the schemas that a message was held against, as
+// "mockrudder schema list" has them.
+func (j *judge) schemas(e *Event) []string {
+	var names []string
+	add := func(name string) {
+		if _, known := schemas.Schema(name); known {
+			names = append(names, name)
+		}
+	}
+	add("rudder/" + j.validator.Message(e.appendMessage(nil)).Type)
+	if e.finished != "" {
+		add("braze/" + j.validator.Event([]byte(e.Raw)).Type)
+	}
+	return names
+}
+
 func (j *judge) note(e *Event, in string, verdict schemas.Verdict) {
 	e.Valid = e.Valid && verdict.Valid
 	e.Errors = appendFindings(e.Errors, in, verdict.Errors)

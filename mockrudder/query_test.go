@@ -19,6 +19,8 @@ import (
 // page is what the query API answers with.
 type page struct {
 	Events []struct {
+		ID         string
+		TestID     string `json:"test_id"`
 		Message    map[string]any `json:"message"`
 		Raw        string         `json:"raw"`
 		Source     string         `json:"source"`

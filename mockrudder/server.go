@@ -10,7 +10,10 @@ import (
 	"github.com/rs/cors"
 )
 
-const webhookPath = "/v1/webhook"
+const (
+	webhookPath  = "/v1/webhook"
+	testIDHeader = "X-Test-ID"
+)
 
 // Server is a fake RudderStack data plane. It is an http.Handler that is safe
 // for concurrent use; make one with New, or in a test with Start.
@@ -93,7 +96,13 @@ func (s *Server) Reset() {
 func (s *Server) ResetMessages() { s.store.reset() }
 
 // Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error { return s.faults.add(fault) }
+func (s *Server) Fault(fault Fault) error {
+	_, err := s.faults.add(fault)
+	return err
+}
+
+// RemoveFault ends the fault with this id, and says whether there was one.
+func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
 
 // SetFaults replaces the faults in force; none ends them.
 func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
@@ -108,6 +117,9 @@ func (s *Server) Stats() Stats {
 	defer s.store.mu.Unlock()
 	stats := s.store.tally.stats()
 	stats.Kept = s.store.n
+	if s.store.last > 0 {
+		stats.Newest = idOf(s.store.last)
+	}
 	for key := range s.config.sources {
 		stats.source(key)
 	}
@@ -143,8 +155,14 @@ func (s *Server) gatewayRoutes() http.Handler {
 	engine.GET("/health", health)
 	engine.GET("/version", version)
 	engine.GET("/robots.txt", robots)
-	engine.NoRoute(func(c *gin.Context) { http.Error(c.Writer, "404 page not found", http.StatusNotFound) })
-	engine.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	engine.NoRoute(func(c *gin.Context) {
+		s.store.answered("", http.StatusNotFound)
+		http.Error(c.Writer, "404 page not found", http.StatusNotFound)
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		s.store.answered("", http.StatusMethodNotAllowed)
+		c.Writer.WriteHeaderNow()
+	})
 	return engine
 }
 
@@ -166,10 +184,11 @@ func (s *Server) succeed(c *gin.Context, key string) {
 // accept judges messages, stores them in order and shows them to the observer.
 // size is that of the body they are parts of, and hold in memory.
 func (s *Server) accept(src *source, r *http.Request, size int, events []Event) {
-	now, ip := time.Now(), requestIP(r)
+	now, ip := time.Now().UTC(), requestIP(r)
+	testID := strings.Clone(r.Header.Get(testIDHeader))
 	for i := range events {
 		e := &events[i]
-		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
+		e.Source, e.ReceivedAt, e.requestIP, e.TestID = src.key, now, ip, testID
 		e.share = size / len(events)
 	}
 	if s.judge != nil {
