@@ -1,10 +1,10 @@
 // What is shown is in the address: the filters, the message that is open, and
 // live=off. So a link shows the same to somebody else.
 
-// names are the filters, as the query API calls them. The last three have no
-// field on the page, but work in a link.
-export const names = ["q", "valid", "type", "event", "source", "userId", "test", "messageId", "since", "until"]
-export const unseen = ["messageId", "since", "until"]
+// names are the filters, as the query API calls them. The unseen
+// ones have no field on the page, but work in a link.
+export const names = ["q", "valid", "type", "event", "source", "userId", "test", "anonymousId", "messageId", "rule", "since", "until"]
+export const unseen = ["anonymousId", "messageId", "rule", "since", "until"]
 
 const params = () => new URLSearchParams(location.search)
 

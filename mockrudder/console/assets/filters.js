@@ -95,17 +95,11 @@ function offer(select, values) {
 
 // choices offers what has been counted so far.
 export function choices(stats) {
-  const types = new Set()
-  const events = new Set()
-  for (const source of Object.values(stats.sources ?? {})) {
-    Object.keys(source.by_type ?? {}).forEach((type) => types.add(type))
-    Object.keys(source.by_event ?? {}).forEach((event) => events.add(event))
-  }
-  offer($("filters").elements.type, [...types].sort())
-  offer($("filters").elements.source, Object.keys(stats.sources ?? {}).sort())
+  offer($("filters").elements.type, Object.keys(stats.by_type).sort())
+  offer($("filters").elements.source, Object.keys(stats.sources).sort())
   const list = $("event-names")
   const known = new Set([...list.options].map((option) => option.value))
-  for (const event of [...events].sort().slice(0, 1000)) {
+  for (const event of Object.keys(stats.by_event).sort().slice(0, 1000)) {
     if (event !== "" && !known.has(event)) list.append(el("option", { value: event }))
   }
 }

@@ -94,7 +94,8 @@ function message({ events = [], skipped = 0, stats }) {
   if (stats) show(stats)
   if (events.length + skipped === 0) return
   if (!list.atTop) return list.missed(events.filter((e) => Number(e.id) > rows.top).length + skipped)
-  if (skipped > 0 || events.length > HEAD || !rows.loaded) return refresh()
+  // An answer that is on its way can be older than this message.
+  if (skipped > 0 || events.length > HEAD || !rows.loaded || running !== undefined) return refresh()
   rows.prepend([...events].sort((a, b) => Number(b.id) - Number(a.id)), kept())
 }
 

@@ -4,12 +4,7 @@ const SECONDS = 120
 
 // counters shows what was counted since the last reset.
 export function counters(stats) {
-  const refused = new Map()
-  for (const source of Object.values(stats.sources ?? {})) {
-    for (const [status, n] of Object.entries(source.requests ?? {})) {
-      if (status !== "200") refused.set(status, (refused.get(status) ?? 0) + n)
-    }
-  }
+  const refused = new Map(Object.entries(stats.requests).filter(([status]) => !status.startsWith("2")))
   const all = [...refused.values()].reduce((sum, n) => sum + n, 0)
   const detail = [...refused].sort().map(([status, n]) => `${status}: ${numberOf(n)}`).join(" · ")
   const list = [
