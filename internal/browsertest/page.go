@@ -12,10 +12,12 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience is how long a page may take for what a test waits for.
@@ -117,10 +119,21 @@ func (p *Page) Type(selector, text string) {
 }
 
 // Press sends keys to what has the focus; package kb of chromedp names those
-// that are no letters.
+// that are no letters. A key that the page takes for itself writes no letter:
+// chromedp's own KeyEvent sends the letter all the same.
 func (p *Page) Press(keys string) {
 	p.t.Helper()
-	p.do("pressing "+strconv.Quote(keys), chromedp.KeyEvent(keys))
+	for _, key := range keys {
+		events := kb.Encode(key)
+		down, up := events[0], events[len(events)-1]
+		if len(events) == 3 {
+			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+		}
+		for _, event := range []*input.DispatchKeyEventParams{down, up} {
+			_, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, *event)
+			p.must(err, "pressing "+strconv.QuoteRune(key))
+		}
+	}
 }
 
 // Choose sets the value of a field, such as a select, and says that it changed.

@@ -46,7 +46,7 @@ export class Detail {
 
   content(event) {
     const kind = this.kindOf(event.source)
-    const raw = new Pane(kind === "braze" ? "Braze event" : "Message as received", "received", event.raw)
+    const raw = new Pane(kind === "braze" ? "Braze event" : "Request", "as it was received", event.raw)
     const made = new Pane("Message", "as RudderStack stores it", textOf(event))
     const drift = (event.drift ?? []).map((f) => ({ ...f, drift: true }))
     const all = [...event.errors, ...drift]

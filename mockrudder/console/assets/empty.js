@@ -38,7 +38,7 @@ function commandFor(source) {
     const event = {
       event_type: "users.behaviors.CustomEvent", id: "a1b2c3d4-0000-4000-8000-000000000001", time: Math.floor(Date.now() / 1000 / 3600) * 3600,
       user: { user_id: "5f2a91c04d1e", external_user_id: "ada" },
-      properties: { app_id: "app-1", name: "first event" },
+      properties: { app_id: "app-1", name: "first event", custom_properties: { by: "hand" } },
     }
     return `curl -X POST ${quoted(`${location.origin}/v1/webhook?writeKey=${encodeURIComponent(source.key)}`)} \\\n` +
       `  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify({ events: [event] }))}`
