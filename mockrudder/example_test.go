@@ -66,6 +66,49 @@ func ExampleStart() {
 	// braze track Email Opened
 }
 
+// Without a port: the server is reached by its own client alone. In a bubble of
+// testing/synctest the 30 seconds would pass at once.
+func ExampleStartInMemory() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.StartInMemory(t, mockrudder.WithSource("app", mockrudder.HTTP))
+
+	request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/track", strings.NewReader(`{"event":"Order Placed","userId":"u-1"}`))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	request.SetBasicAuth("app", "")
+	request.Header.Set("X-Test-ID", "orders") // so that tests can share a server
+	answer, err := rudder.Client().Do(request)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	answer.Body.Close()
+
+	mine := mockrudder.Filter{TestID: "orders"}
+	for _, e := range rudder.RequireEvents(t, mine, 1, time.Second) {
+		fmt.Println(e.ID(), e.Name, e.UserID)
+	}
+	rudder.RequireValid(t, mine)
+	// Output: 1 Order Placed u-1
+}
+
+// A wait that is in vain tells what came instead.
+func ExampleServer_WaitFor() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.Start(t)
+	mustPost(rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err := rudder.WaitFor(ctx, mockrudder.Filter{Event: "Order Placed", UserID: "a"}, 1)
+	fmt.Println(err)
+	// Output:
+	// mockrudder: 0 of 1 messages came for event "Order Placed", userId "a", and 1 others: context deadline exceeded
+	// 	nearest: track "Order Placed", messageId m-1: userId is "b", want "a"
+}
+
 // Faults show what a sender does when RudderStack is not well.
 func ExampleServer_Fault() {
 	t := &exampleT{}

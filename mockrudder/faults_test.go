@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,46 +17,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// pipes is a listener without a network, so that hangs and latencies pass in
-// the fake time of testing/synctest.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here, nil
-}
-
-// inFakeTime runs a test against a server in a bubble of synctest.
+// inFakeTime runs a test against a server in a bubble of synctest, so that
+// hangs and latencies take no time.
 func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, client *http.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := server(t)
-		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		web := &http.Server{Handler: s}
-		done := make(chan error)
-		go func() { done <- web.Serve(listener) }()
-		transport := &http.Transport{DialContext: listener.dial, DisableKeepAlives: true}
-		run(t, s, &http.Client{Transport: transport})
-		transport.CloseIdleConnections()
-		s.Close()
-		require.NoError(t, web.Close())
-		require.ErrorIs(t, <-done, http.ErrServerClosed)
+		s := mockrudder.StartInMemory(t, append(recordedSources(), mockrudder.WithoutValidation())...)
+		run(t, s, s.Client())
 	})
 }
 
@@ -65,7 +31,7 @@ func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, clien
 // how long it took.
 func ask(t *testing.T, client *http.Client, path, key, body string) (string, time.Duration) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder"+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder.test"+path, strings.NewReader(body))
 	require.NoError(t, err)
 	if key != "" {
 		request.SetBasicAuth(key, "")
@@ -132,7 +98,7 @@ func TestHangForever(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
 		require.NoError(t, s.Fault(mockrudder.Fault{Hang: mockrudder.Forever}))
 		client.Timeout = time.Hour
-		_, err := client.Post("http://rudder"+webhookPath, "", strings.NewReader("{}"))
+		_, err := client.Post("http://rudder.test"+webhookPath, "", strings.NewReader("{}"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		require.EqualValues(t, 1, s.Stats().Sources["wkBraze"].Requests["closed"], "it noticed")

@@ -18,7 +18,8 @@ const (
 // Server is a fake RudderStack data plane. It is an http.Handler that is safe
 // for concurrent use; make one with New, or in a test with Start.
 type Server struct {
-	// URL is where Start has the server listen, without a slash at the end; ""
+	// URL is where Start has the server listen, without a slash at the end. With
+	// StartInMemory it is a name that only Client and Transport reach; it is ""
 	// for a server made by New.
 	URL string
 
@@ -30,6 +31,8 @@ type Server struct {
 	entrance http.Handler // the gateway with CORS and faults before it
 	gateway  http.Handler // its routes
 	query    http.Handler
+
+	transport *http.Transport // to the listener of Start, nil without
 
 	open  context.Context // ends with Close
 	close context.CancelFunc
