@@ -105,7 +105,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/_mock/rates?seconds=5", "", "/_mock/rates", "200"},
 		{"GET", "/_mock/sources", "", "/_mock/sources", "200"},
 		{"GET", "/_mock/openapi.json", "", "/_mock/openapi.json", "200"},
-		{"PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"latency":"1s","status":500,"body":"x","retry_after":1}]`, "/_mock/faults", "200"},
+		{"PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"method":"GET","test_id":"x","nth":1,"latency":"1s","latency_max":"2s","status":500,"body":"x","retry_after":1,"trickle":"1s"},{"wrong_body":"html","every":2}]`, "/_mock/faults", "200"},
 		{"POST", "/_mock/faults", `{"id":"mine","close":"stored"}`, "/_mock/faults", "201"},
 		{"POST", "/_mock/faults", `{"close":"never"}`, "/_mock/faults", "400"},
 		{"GET", "/_mock/faults", "", "/_mock/faults", "200"},

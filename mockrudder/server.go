@@ -78,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter lets a request in, or has a fault strike it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	if fault, hit := s.faults.strike(r.URL.Path, func() string { return anyKey(r) }); hit {
+	if fault, hit := s.faults.strike(r); hit {
 		s.misbehave(w, r, fault)
 		return
 	}
