@@ -111,6 +111,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/_mock/faults", "", "/_mock/faults", "200"},
 		{"DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "200"},
 		{"DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "404"},
+		{"PUT", "/_mock/suppressions", `{"users":["u"]}`, "/_mock/suppressions", "200"},
+		{"PUT", "/_mock/suppressions", `{"users":[""]}`, "/_mock/suppressions", "400"},
+		{"GET", "/_mock/suppressions", "", "/_mock/suppressions", "200"},
 		{"POST", "/_mock/reset?keep=faults", "", "/_mock/reset", "200"},
 		{"GET", "/_mock/stats?x=1", "", "/_mock/stats", "400"},
 	} {
