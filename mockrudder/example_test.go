@@ -2,6 +2,7 @@ package mockrudder_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 // exampleT stands where a test has its *testing.T.
@@ -162,4 +164,45 @@ func ExampleNew() {
 	// Output:
 	// stored m-1 {"userId":"u","messageId":"m-1"}
 	// 1 stored
+}
+
+// A tracking plan of one's own shows what a destination will get, and what the
+// real server can be set up to keep out is kept out.
+func ExampleWithPlan() {
+	t := &exampleT{}
+	defer t.done()
+	orders, err := plan.New(map[string]json.RawMessage{
+		"Order Placed": []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var recorded strings.Builder
+	rudder := mockrudder.Start(t,
+		mockrudder.WithPlan(orders),
+		mockrudder.WithDedup(time.Hour, 0),
+		mockrudder.WithSuppressedUsers("u-gone"),
+		mockrudder.WithRecording(&recorded),
+	)
+	for _, message := range []string{
+		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":"5"}}`,
+		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":5}}`,
+		`{"event":"Order Placed","userId":"u-gone","messageId":"m-2","properties":{"total":5}}`,
+	} {
+		fmt.Println(mustPost(rudder.URL+"/v1/track", "wkHTTP", message))
+	}
+	stats := rudder.Stats()
+	fmt.Println(stats.Stored, "stored,", stats.Duplicates, "duplicates,", stats.Suppressed, "suppressed")
+	fmt.Println(strings.Count(recorded.String(), "\n"), "recorded,", rudder.RecordingError())
+	rudder.RequireValid(t)
+	rudder.Suppress() // nobody any more
+	// Output:
+	// 200 OK
+	// 200 OK
+	// 200 OK
+	// 1 stored, 1 duplicates, 1 suppressed
+	// 1 recorded, <nil>
+	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, came string "5"
+	// mockrudder: 1 invalid messages, of which 1 are shown above
 }
