@@ -55,8 +55,8 @@ type Finding struct {
 	Path   string `json:"path"`   // JSON pointer (RFC 6901)
 	Rule   string `json:"rule"`   // the schema's keyword, such as required or type
 	Detail string `json:"detail"` // what was expected and what came
-	// In says what Path points into: "message", or "event" for the Braze event
-	// of a webhook request.
+	// In says what Path points into: "message", "event" for the Braze event of
+	// a webhook request, or "plan" for the message, by the tracking plan.
 	In string `json:"in"`
 }
 

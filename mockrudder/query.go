@@ -2,6 +2,8 @@ package mockrudder
 
 import (
 	_ "embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,6 +43,8 @@ func (s *Server) queries() []route {
 		{http.MethodPut, "/_mock/faults", nil, s.putFaults},
 		{http.MethodPost, "/_mock/faults", nil, s.postFault},
 		{http.MethodDelete, "/_mock/faults/:id", nil, s.deleteFault},
+		{http.MethodGet, "/_mock/suppressions", nil, s.getSuppressions},
+		{http.MethodPut, "/_mock/suppressions", nil, s.putSuppressions},
 		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
 	}
 }
@@ -132,4 +136,30 @@ func (s *Server) postReset(c *gin.Context) {
 		return
 	}
 	writeJSON(c.Writer, http.StatusOK, map[string]bool{"ok": true})
+}
+
+// suppressions is the list of suppressed users in the query API.
+type suppressions struct {
+	Users []string `json:"users"`
+}
+
+func (s *Server) getSuppressions(c *gin.Context) {
+	writeJSON(c.Writer, http.StatusOK, suppressions{s.admits.users()})
+}
+
+func (s *Server) putSuppressions(c *gin.Context) {
+	const maxUsers = 16 << 20 // bytes
+	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxUsers))
+	decoder.DisallowUnknownFields()
+	var list suppressions
+	err := decoder.Decode(&list)
+	if err == nil && (list.Users == nil || slices.Contains(list.Users, "")) {
+		err = errors.New(`want {"users":["id",…]}, no id empty`)
+	}
+	if err != nil {
+		writeError(c.Writer, http.StatusBadRequest, "suppressions: "+err.Error())
+		return
+	}
+	s.Suppress(list.Users...)
+	writeJSON(c.Writer, http.StatusOK, suppressions{s.admits.users()})
 }

@@ -55,6 +55,15 @@ func (s *store) answered(source string, status int) {
 	s.version++
 }
 
+// keptOut counts messages that were not stored.
+func (s *store) keptOut(suppressed, duplicates uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.suppressed += suppressed
+	s.tally.duplicates += duplicates
+	s.version++
+}
+
 // lastSeconds returns the counts of the last n seconds.
 func (s *store) lastSeconds(now time.Time, n int) []second {
 	s.mu.Lock()

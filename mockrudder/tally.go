@@ -1,6 +1,9 @@
 package mockrudder
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // maxNames bounds how many kinds of message and how many request states are
 // counted apart, so that a sender with endless event names cannot fill the memory.
@@ -15,6 +18,8 @@ type tally struct {
 	kinds    map[kindKey]*Counts
 	requests map[requestKey]uint64
 	overflow bool // some event names are counted under otherName
+
+	suppressed, duplicates uint64 // kept out
 }
 
 type kindKey struct{ source, kind, name string }
@@ -54,7 +59,7 @@ func (t *tally) count(e *Event) {
 		}
 		if counts == nil {
 			counts = &Counts{}
-			t.kinds[key] = counts
+			t.kinds[kindKey{key.source, strings.Clone(key.kind), strings.Clone(key.name)}] = counts // not a part of the body
 		}
 	}
 	counts.Stored++
@@ -100,6 +105,10 @@ type Stats struct {
 	Total uint64 `json:"total"`
 	// Kept is how many messages can still be asked for.
 	Kept int `json:"kept"`
+	// Suppressed and Duplicates count messages that were taken and not stored:
+	// of suppressed users, and with a messageId that came before.
+	Suppressed uint64 `json:"suppressed"`
+	Duplicates uint64 `json:"duplicates"`
 	// Newest is the id of the newest message there ever was, "" for none.
 	Newest string `json:"newest"`
 	// Requests counts answers by status, of all sources; "closed" is for none.
@@ -145,6 +154,7 @@ func (t *tally) stats() Stats {
 		stats.source(key.source).Requests[status] += n
 	}
 	stats.Total = stats.Stored
+	stats.Suppressed, stats.Duplicates = t.suppressed, t.duplicates
 	return stats
 }
 
