@@ -13,8 +13,10 @@ type Answer struct {
 	Type   string        `json:"event_type"` // empty for a probe
 	Events int           `json:"events"`     // how many the request carried
 	Status int           `json:"status"`     // 0 where there was no answer
-	Body   string        `json:"body,omitempty"`
-	Error  string        `json:"error,omitempty"` // why there was no answer
+	// Body is how the answer begins, at most 200 bytes. Where it repeats the
+	// token or a secret of the URL, these are masked.
+	Body  string `json:"body,omitempty"`
+	Error string `json:"error,omitempty"` // why there was no answer
 }
 
 // verdict is what Braze makes of an answer.
@@ -42,6 +44,33 @@ func judge(a Answer) verdict {
 		return hold
 	default:
 		return again
+	}
+}
+
+// Verdict is what an answer to a probe says about the credentials.
+type Verdict string
+
+// The verdicts.
+const (
+	// Good credentials: the answer was 2XX, or RudderStack's 400.
+	Good Verdict = "good"
+	// Denied credentials: 401, 403 or 404. A launch fails.
+	Denied Verdict = "denied"
+	// Unsure: any other answer, or none. A launch goes through, and batches are
+	// tried until they are taken.
+	Unsure Verdict = "unsure"
+)
+
+// Verdict says what an answer to the probe of a Current of a kind means.
+// RudderStack answers 400 to a request without events.
+func (a Answer) Verdict(kind Kind) Verdict {
+	switch {
+	case a.denies():
+		return Denied
+	case judge(a) == accepted, kind == RudderStack && a.Status == http.StatusBadRequest:
+		return Good
+	default:
+		return Unsure
 	}
 }
 

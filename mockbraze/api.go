@@ -1,21 +1,26 @@
 package mockbraze
 
 import (
-	"context"
+	_ "embed" // for openapi.json
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/console"
 )
 
 // Limits of the control API.
 const (
 	maxRequestBody = 1 << 20
+	// maxSend is how many events one send may ask for.
+	maxSend = 10_000_000
 	// sendWait is how long a send waits for its answers before it is answered
 	// 202 and goes on by itself.
 	sendWait = 20 * time.Second
@@ -25,56 +30,109 @@ const (
 type api struct {
 	server   *Server
 	patience time.Duration // how long a send waits for its answers
+	page     http.Handler
 }
 
-// Handler is the control API: POST /api/currents makes a Current, POST
+// Handler is the page at / and the control API, which /api/openapi.json
+// describes: POST /api/currents makes a Current, POST
 // /api/currents/ID/launch, …/pause and …/send?events=N run it, GET
 // /api/currents and /api/currents/ID show how it stands. Answers are JSON; an
 // error says what is wrong and what to do. It asks nobody for a password:
 // serve it on loopback only.
-func (s *Server) Handler() http.Handler { return api{server: s, patience: sendWait}.routes() }
+func (s *Server) Handler() http.Handler {
+	return api{server: s, patience: sendWait, page: console.Handler()}.routes()
+}
+
+// route is one operation of the control API; params are the query parameters
+// that it takes.
+type route struct {
+	method, path string
+	params       []string
+	do           gin.HandlerFunc
+}
+
+func (a api) table() []route {
+	return []route{
+		{"GET", "/api/currents", nil, a.list},
+		{"POST", "/api/currents", nil, a.create},
+		{"POST", "/api/currents/test", nil, a.testForm},
+		{"GET", "/api/currents/:id", nil, a.with(a.show)},
+		{"PATCH", "/api/currents/:id", nil, a.with(a.change)},
+		{"DELETE", "/api/currents/:id", nil, a.with(a.remove)},
+		{"POST", "/api/currents/:id/test", nil, a.with(a.test)},
+		{"POST", "/api/currents/:id/launch", nil, a.with(a.launch)},
+		{"POST", "/api/currents/:id/pause", nil, a.with(a.pause)},
+		{"POST", "/api/currents/:id/flush", nil, a.with(a.flush)},
+		{"POST", "/api/currents/:id/send", []string{"events", "count", "types", "scenario"}, a.with(a.send)},
+		{"GET", "/api/currents/:id/seconds", nil, a.with(a.seconds)},
+		{"GET", "/api/event-types", nil, a.eventTypes},
+		{"GET", "/api/stream", []string{"id"}, a.stream},
+		{"GET", "/api/openapi.json", nil, describe},
+	}
+}
 
 func (a api) routes() http.Handler {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 		fail(c, http.StatusInternalServerError, errors.New("mockbraze failed on this request"), "Report it with the request that you sent.")
-	}))
+	}), sameOrigin(), headers)
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, http.StatusNotFound, fmt.Errorf("no such path: %s", c.Request.URL.Path), "Start with GET or POST /api/currents.")
+		if a.page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {
+			c.Writer.WriteHeader(http.StatusOK) // gin begins with 404 here; the page decides anew
+			a.page.ServeHTTP(c.Writer, c.Request)
+			return
+		}
+		fail(c, http.StatusNotFound, fmt.Errorf("no such path: %s", c.Request.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
 	})
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, http.StatusMethodNotAllowed, fmt.Errorf("%s is not allowed here", c.Request.Method), "Allowed: "+c.Writer.Header().Get("Allow")+".")
 	})
-	e.GET("/api/currents", a.list)
-	e.POST("/api/currents", a.create)
-	e.GET("/api/currents/:id", a.with(func(c *gin.Context, current *Connector) { c.JSON(http.StatusOK, current.Report()) }))
-	e.POST("/api/currents/:id/launch", a.with(a.launch))
-	e.POST("/api/currents/:id/pause", a.with(a.pause))
-	e.POST("/api/currents/:id/send", a.with(a.send))
+	for _, r := range a.table() {
+		e.Handle(r.method, r.path, knownParams(r.params), r.do)
+	}
 	return e
 }
+
+// sameOrigin turns down what pages of other sites send through a browser.
+func sameOrigin() gin.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
+	return func(c *gin.Context) {
+		if origins.Check(c.Request) != nil {
+			fail(c, http.StatusForbidden, errors.New("a page from elsewhere may not do this"), "Use the page of mockbraze itself, or a client that is no browser.")
+		}
+	}
+}
+
+func headers(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.Header("X-Content-Type-Options", "nosniff")
+}
+
+// knownParams turns down a query parameter that an operation does not take.
+func knownParams(known []string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		for name := range c.Request.URL.Query() {
+			if !slices.Contains(known, name) {
+				todo := "It takes none."
+				if len(known) > 0 {
+					todo = "It takes " + strings.Join(known, ", ") + "."
+				}
+				fail(c, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), todo)
+				return
+			}
+		}
+	}
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func describe(c *gin.Context) { c.Data(http.StatusOK, "application/json; charset=utf-8", openAPI) }
 
 // fail answers with an error and what to do about it.
 func fail(c *gin.Context, status int, err error, todo string) {
 	c.AbortWithStatusJSON(status, gin.H{"error": err.Error(), "what_to_do": todo})
-}
-
-// currentForm is what Braze's form asks for.
-type currentForm struct {
-	Kind    Kind     `json:"kind"`
-	Name    string   `json:"integration_name"`
-	Contact string   `json:"contact_email"`
-	URL     string   `json:"url"`
-	Token   string   `json:"token"`
-	Region  string   `json:"region"`
-	Events  []string `json:"events"`
-}
-
-// credentials are what may be mended with a launch.
-type credentials struct {
-	URL   string `json:"url"`
-	Token string `json:"token"`
 }
 
 // decode reads a JSON body into v; an empty one leaves v as it is.
@@ -96,110 +154,5 @@ func (a api) with(do func(*gin.Context, *Connector)) gin.HandlerFunc {
 			return
 		}
 		do(c, current)
-	}
-}
-
-func (a api) list(c *gin.Context) {
-	reports := []Report{}
-	for _, current := range a.server.Currents() {
-		reports = append(reports, current.Report())
-	}
-	c.JSON(http.StatusOK, gin.H{"currents": reports})
-}
-
-func (a api) create(c *gin.Context) {
-	const todo = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
-	var form currentForm
-	if err := decode(c, &form); err != nil {
-		fail(c, http.StatusBadRequest, err, todo)
-		return
-	}
-	current, err := a.server.Create(Current{
-		Kind: form.Kind, Name: form.Name, Contact: form.Contact, Region: form.Region,
-		URL: form.URL, Token: form.Token, Events: form.Events,
-	})
-	if err != nil {
-		fail(c, http.StatusBadRequest, err, todo)
-		return
-	}
-	c.Header("Location", "/api/currents/"+current.ID())
-	c.JSON(http.StatusCreated, current.Report())
-}
-
-// launch takes a new URL or token along, where the old one was wrong.
-func (a api) launch(c *gin.Context, current *Connector) {
-	var mended credentials
-	err := decode(c, &mended)
-	if err == nil {
-		err = current.Mend(mended.URL, mended.Token)
-	}
-	if err != nil {
-		fail(c, http.StatusBadRequest, err, `Send no body, or {"url":"…","token":"…"} to change one of them.`)
-		return
-	}
-	var refused *LaunchError
-	switch err := current.Launch(c.Request.Context()); {
-	case errors.As(err, &refused):
-		fail(c, http.StatusUnprocessableEntity, err, `Launch again with {"url":"…","token":"…"}, as they should be.`)
-	case err != nil:
-		fail(c, http.StatusServiceUnavailable, err, "Try again.")
-	default:
-		c.JSON(http.StatusOK, current.Report())
-	}
-}
-
-func (a api) pause(c *gin.Context, current *Connector) {
-	if err := current.Pause(); err != nil {
-		fail(c, http.StatusConflict, err, "POST "+launchPath(current))
-		return
-	}
-	c.JSON(http.StatusOK, current.Report())
-}
-
-func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
-
-// sent is the answer to a send.
-type sent struct {
-	ID     string `json:"id"`
-	Events int    `json:"events"`
-	State  State  `json:"state"`
-	Outcome
-}
-
-// send answers 200 once every event was answered for, 202 when that takes
-// longer than sendWait. Sending goes on though the client has gone.
-func (a api) send(c *gin.Context, current *Connector) {
-	n, err := strconv.Atoi(c.Query("events"))
-	if err != nil || n < 0 {
-		fail(c, http.StatusBadRequest, fmt.Errorf("events=%q is no number of events", c.Query("events")),
-			"POST "+c.Request.URL.Path+"?events=100")
-		return
-	}
-	type result struct {
-		outcome Outcome
-		err     error
-	}
-	done := make(chan result, 1)
-	if !a.server.background(func(ctx context.Context) {
-		outcome, err := current.sendAt(ctx, n, 0)
-		done <- result{outcome, err}
-	}) {
-		fail(c, http.StatusServiceUnavailable, ErrClosed, "Start mockbraze again.")
-		return
-	}
-	patience, cancel := context.WithTimeout(c.Request.Context(), a.patience)
-	defer cancel()
-	select {
-	case <-patience.Done():
-		c.JSON(http.StatusAccepted, gin.H{
-			"id": current.ID(), "events": n, "state": current.State(),
-			"what_to_do": "It goes on by itself; GET /api/currents/" + current.ID() + " shows how far it is.",
-		})
-	case r := <-done:
-		if r.err != nil && !errors.Is(r.err, ErrDropped) {
-			fail(c, http.StatusConflict, r.err, "POST "+launchPath(current))
-			return
-		}
-		c.JSON(http.StatusOK, sent{ID: current.ID(), Events: n, State: current.State(), Outcome: r.outcome})
 	}
 }

@@ -7,10 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 )
 
 // State is how a Current stands.
@@ -30,7 +27,7 @@ const (
 	// Stopped is a Current that Braze disabled after DisableAfter of trouble:
 	// new events are lost, and queued ones wait for a launch, for KeepFor.
 	Stopped State = "disabled"
-	// Closed is a Current whose Server was closed.
+	// Closed is a Current that was deleted, or whose Server was closed.
 	Closed State = "closed"
 )
 
@@ -45,8 +42,8 @@ var (
 	ErrDisabled = errors.New("the Current was disabled after days of errors; mend its endpoint and launch it again")
 	// ErrDropped: some events were given up for good.
 	ErrDropped = errors.New("events were dropped")
-	// ErrClosed: the Server was closed.
-	ErrClosed = errors.New("the fake Braze was closed")
+	// ErrClosed: the Server was closed, or the Current deleted.
+	ErrClosed = errors.New("the Current was deleted, or the fake Braze was closed")
 )
 
 // LaunchError says that the probe of the credentials was turned down.
@@ -65,10 +62,12 @@ type Connector struct {
 	id     string
 	spec   Current // URL and Token are those it was made with
 	client *http.Client
-	rounds *journey.Rounds
-	next   atomic.Uint64 // the number of the next event to happen
+	feeds  *feeds
 	wake   chan struct{} // tells the loop that something changed
 	work   chan *batch   // from the loop to the workers
+
+	ctx    context.Context // ends when the Current is deleted or the Server closed
+	cancel context.CancelFunc
 
 	launching sync.Mutex // one launch at a time
 
@@ -78,6 +77,7 @@ type Connector struct {
 	state    State
 	started  bool
 	trouble  time.Time // since when nothing was accepted, zero while all is well
+	denied   time.Time // since when the credentials are turned down, for an older account
 	disabled time.Time
 	queues   map[string]*queue
 	names    []string // of the queues, in the order in which they came
@@ -89,6 +89,10 @@ type Connector struct {
 	tickets  map[*ticket]struct{}
 	counts   Counts
 	dropped  map[Reason]int64
+	byType   map[string]*TypeCounts
+	latency  latencies
+	rate     float64
+	pulse    pulse
 	answers  []Answer
 	mails    []Mail
 }
@@ -107,14 +111,12 @@ func (c *Connector) Launch(ctx context.Context) error {
 	if c.State() == Closed {
 		return ErrClosed
 	}
-	a := c.post(ctx, "", nil)
-	if err := ctx.Err(); err != nil {
+	a, err := c.Test(ctx)
+	if err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counts.Probes++
-	c.keepAnswer(a)
 	if a.denies() {
 		return &LaunchError{Answer: a}
 	}
@@ -122,7 +124,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 		return ErrClosed
 	}
 	c.launches++
-	c.state, c.trouble, c.disabled = Running, time.Time{}, time.Time{}
+	c.state, c.trouble, c.denied, c.disabled = Running, time.Time{}, time.Time{}, time.Time{}
 	now := c.server.clock.Now()
 	for _, b := range c.agenda {
 		if b.due.After(now) {
@@ -133,6 +135,25 @@ func (c *Connector) Launch(ctx context.Context) error {
 	c.start()
 	c.stir()
 	return nil
+}
+
+// Test probes the credentials with a request of no events and changes nothing
+// but the list of answers. Whether the Current could be launched follows from
+// Answer.Verdict. It fails where ctx ended or the Current was closed.
+func (c *Connector) Test(ctx context.Context) (Answer, error) {
+	a := c.probe(ctx)
+	if err := ctx.Err(); err != nil {
+		return a, err
+	}
+	if c.ctx.Err() != nil {
+		return a, ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Probes++
+	c.keepAnswer(a)
+	c.stir()
+	return a, nil
 }
 
 // Mend changes the URL and the token that are used from the next request on;
@@ -149,6 +170,7 @@ func (c *Connector) Mend(url, token string) error {
 	if token != "" {
 		c.token = token
 	}
+	c.stir()
 	return nil
 }
 
@@ -163,9 +185,18 @@ func (c *Connector) Pause() error {
 	case Closed:
 		return ErrClosed
 	}
-	c.state, c.trouble = Paused, time.Time{}
+	c.state, c.trouble, c.denied = Paused, time.Time{}, time.Time{}
 	c.stir()
 	return nil
+}
+
+// close ends the Current for good.
+func (c *Connector) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = Closed
+	c.cancel()
+	c.stir()
 }
 
 // State is how the Current stands.
@@ -187,11 +218,11 @@ func (c *Connector) start() {
 		return
 	}
 	c.started = true
-	c.server.running.Go(func() { c.loop(c.server.ctx) })
+	c.server.running.Go(func() { c.loop(c.ctx) })
 	for range c.spec.Connections {
 		c.server.running.Go(func() {
 			for b := range c.work {
-				c.send(c.server.ctx, b)
+				c.send(c.ctx, b)
 			}
 		})
 	}
@@ -200,6 +231,7 @@ func (c *Connector) start() {
 // stir tells the loop and all who wait that something changed. The lock is
 // held.
 func (c *Connector) stir() {
+	c.server.changes.Add(1)
 	select {
 	case c.wake <- struct{}{}:
 	default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
@@ -25,6 +26,9 @@ const (
 // All chooses every event type. Do not change it.
 var All = []string{"*"}
 
+// MaxRate is how many events a second may happen by themselves.
+const MaxRate = 100_000
+
 // MaxBatch is how many events Braze puts into a request at most.
 const MaxBatch = 100
 
@@ -35,6 +39,11 @@ const (
 	DisableAfter = 5 * 24 * time.Hour
 	// KeepFor is how long a disabled Current's queued events are kept.
 	KeepFor = 7 * 24 * time.Hour
+	// OlderRetryFor is how long an older account's Current goes on trying where
+	// the credentials are wrong.
+	OlderRetryFor = 48 * time.Hour
+	// An older account tries wrong credentials again after so long.
+	olderRetryMin, olderRetryMax = 2 * time.Minute, 5 * time.Minute
 )
 
 // Current is what a customer fills in to make a Current, and how the fake is
@@ -68,8 +77,23 @@ type Current struct {
 	// Connections is how many requests are under way at most; 0 means 4.
 	Connections int
 	// Window is how many events of one call of Send may be on their way; 0
-	// means 20,000. It bounds memory.
+	// means 20,000. It bounds memory. Nothing happens by itself either while
+	// so many are queued.
 	Window int
+	// Rate is how many events a second happen by themselves once the Current is
+	// launched; 0 means that they happen only when Send asks for them. They are
+	// flushed like those of Queue. SetRate changes it.
+	Rate float64
+	// Scenario is what decides which events happen: Rounds, which an empty one
+	// means, or a name that WithScenario made known.
+	Scenario string
+	// OlderAccount makes 401, 403 and 404 what they are for an older account of
+	// Braze: each batch is sent again after 2 to 5 minutes, and the Current is
+	// held only once that went on for OlderRetryFor.
+	OlderAccount bool
+	// EmptyProbe makes the probe of the credentials a request with an empty
+	// body instead of one with zero events. Braze sends either.
+	EmptyProbe bool
 
 	// OnSend sees each batch before each time it is sent, OnAck each batch
 	// answered 2XX, OnDrop the events that are given up and why. They are
@@ -125,6 +149,12 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	if c.Batch < 0 || c.Batch > MaxBatch {
 		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
 	}
+	if err := checkRate(c.Rate); err != nil {
+		return c, err
+	}
+	if c.Scenario == "" {
+		c.Scenario = Rounds
+	}
 	c.Batch = orElse(c.Batch, MaxBatch)
 	c.FlushAfter = orElse(c.FlushAfter, 5*time.Minute)
 	c.Timeout = orElse(c.Timeout, 30*time.Second)
@@ -136,12 +166,22 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 }
 
 func checkURL(text string) error {
+	// Neither the text nor the error of the parser, which repeats it, may be
+	// shown: there can be a write key in it.
 	target, err := url.Parse(text)
-	if err != nil {
-		return fmt.Errorf("url: %w", err)
+	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+		return errors.New("url: it is no http or https URL; write it out, such as http://127.0.0.1:8080/currents")
 	}
-	if (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
-		return fmt.Errorf("url: %q is no http or https URL", text)
+	if strings.Contains(text, mask) || strings.Contains(text, url.QueryEscape(mask)) {
+		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", mask)
+	}
+	return nil
+}
+
+// checkRate turns down what is no number of events a second.
+func checkRate(rate float64) error {
+	if !(rate >= 0 && rate <= MaxRate) {
+		return fmt.Errorf("rate: %v is not from 0 to %d events a second", rate, MaxRate)
 	}
 	return nil
 }

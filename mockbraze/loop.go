@@ -18,7 +18,12 @@ func (c *Connector) loop(ctx context.Context) {
 			c.giveUp(lost, Expired)
 			continue
 		}
-		fired, stop := c.server.clock.After(wait)
+		n, next := c.beat()
+		if n > 0 {
+			c.enqueue(c.feeds.main.take(n), nil)
+			continue
+		}
+		fired, stop := c.server.clock.After(min(wait, next))
 		select {
 		case <-ctx.Done():
 		case <-c.wake:
@@ -159,6 +164,7 @@ func (c *Connector) settle(a Answer) {
 	c.mu.Lock()
 	c.busy--
 	c.counts.Requests++
+	c.latency.add(a)
 	c.keepAnswer(a)
 }
 
@@ -169,8 +175,9 @@ func (c *Connector) acknowledged(b *batch, a Answer) {
 	c.settle(a)
 	defer c.mu.Unlock()
 	if c.state == Running {
-		c.trouble = time.Time{}
+		c.trouble, c.denied = time.Time{}, time.Time{}
 	}
+	c.typeOf(b.typ).Sent += int64(len(b.events))
 	c.counts.Sent += int64(len(b.events))
 	c.counts.Queued -= int64(len(b.events))
 	for _, n := range b.notes {
@@ -193,6 +200,7 @@ func (c *Connector) divide(b *batch, a Answer, n int, reason Reason) {
 	}
 	defer c.mu.Unlock()
 	c.counts.Split++
+	c.typeOf(b.typ).Split++
 	now := c.server.clock.Now()
 	for _, part := range b.split(n) {
 		c.plan(part, now)
@@ -205,6 +213,9 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.settle(a)
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
+	if c.tryDeniedAgain(b, now) {
+		return
+	}
 	c.plan(b, now)
 	// An answer to a request from before the last launch says nothing of the
 	// credentials that were mended since.
@@ -216,14 +227,36 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.stir()
 }
 
+// tryDeniedAgain is what an older account does instead of waiting for somebody,
+// while it does. The lock is held.
+func (c *Connector) tryDeniedAgain(b *batch, now time.Time) bool {
+	if !c.spec.OlderAccount || c.state != Running {
+		return false
+	}
+	if c.denied.IsZero() {
+		c.denied = now
+	}
+	if now.Sub(c.denied) >= OlderRetryFor {
+		return false
+	}
+	spread := int64(olderRetryMax - olderRetryMin)
+	c.again(b, now, olderRetryMin+time.Duration(c.random.Int64N(spread+1)))
+	return true
+}
+
 // retry sends the same batch later.
 func (c *Connector) retry(b *batch, a Answer) {
 	c.settle(a)
 	defer c.mu.Unlock()
-	now := c.server.clock.Now()
 	b.attempts++
-	c.plan(b, now.Add(c.spec.Backoff.wait(b.attempts, c.random)))
+	c.again(b, c.server.clock.Now(), c.spec.Backoff.wait(b.attempts, c.random))
+}
+
+// again puts a batch that failed back on the agenda. The lock is held.
+func (c *Connector) again(b *batch, now time.Time, wait time.Duration) {
+	c.plan(b, now.Add(wait))
 	c.counts.Retried += int64(len(b.events))
+	c.typeOf(b.typ).Retried += int64(len(b.events))
 	c.worry(now)
 	c.stir()
 }
@@ -255,6 +288,9 @@ func (c *Connector) giveUp(lost []*batch, reason Reason) {
 	for _, b := range lost {
 		c.dropped[reason] += int64(len(b.events))
 		c.counts.Queued -= int64(len(b.events))
+		for i := range b.events {
+			c.typeOf(b.events[i].Type).drop(reason)
+		}
 		for _, n := range b.notes {
 			n.ticket.drop(reason)
 		}

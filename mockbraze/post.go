@@ -3,36 +3,59 @@ package mockbraze
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 const (
 	bodyOpen  = `{"events":[`
 	bodyClose = `]}`
 	// snippet is how much of an answer's body is kept for the report.
-	snippet = 512
+	snippet = 200
 	// drain is how much more of it is read so that the connection can be used
 	// again.
 	drain = 256 << 10
 )
 
-// post sends one request, with no events for a probe. It returns once the
-// answer is there, the time is over or ctx has ended.
+// post sends one request of events. It returns once the answer is there, the
+// time is over or ctx has ended.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
+	parts, size := bodyParts(events)
+	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, parts, size)
+}
+
+// probe asks whether the credentials are good, with no events.
+func (c *Connector) probe(ctx context.Context) Answer {
+	if c.spec.EmptyProbe {
+		return c.exchange(ctx, Answer{}, nil, 0)
+	}
+	return c.post(ctx, "", nil)
+}
+
+// exchange posts a body and completes the answer, which never holds the token
+// or a secret of the URL.
+func (c *Connector) exchange(ctx context.Context, a Answer, parts [][]byte, size int64) Answer {
 	clock := c.server.clock
-	a := Answer{At: clock.Now(), Type: typ, Events: len(events)}
-	url, token := c.credentials()
+	a.At = clock.Now()
+	target, token := c.credentials()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
-	req, err := newRequest(ctx, url, token, events)
+	req, err := newRequest(ctx, target, token, parts, size)
 	if err == nil {
 		err = c.roundTrip(req, &a)
 	}
 	if err != nil {
-		a.Status, a.Error = 0, err.Error()
+		var withURL *url.Error // it repeats the whole URL
+		if errors.As(err, &withURL) {
+			err = withURL.Err
+		}
+		a.Status, a.Error = 0, maskIn(err.Error(), target, token)
 	}
+	a.Body = maskIn(a.Body, target, token)
 	a.Took = clock.Now().Sub(a.At)
 	return a
 }
@@ -49,7 +72,7 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 		// The status came, but the answer broke off: nobody can rely on it.
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	a.Body = string(text)
+	a.Body = strings.ToValidUTF8(string(text), "\uFFFD")
 	if _, err = io.CopyN(io.Discard, res.Body, drain); err != nil && err != io.EOF {
 		return fmt.Errorf("read the answer: %w", err)
 	}
@@ -57,8 +80,8 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 }
 
 // newRequest makes a request as the Custom HTTP connector does.
-func newRequest(ctx context.Context, url, token string, events []Event) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
+func newRequest(ctx context.Context, target, token string, parts [][]byte, size int64) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +90,9 @@ func newRequest(ctx context.Context, url, token string, events []Event) (*http.R
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	parts, size := bodyParts(events)
+	if size == 0 {
+		return req, nil
+	}
 	req.ContentLength = size
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(&bodyReader{parts: parts}), nil }
 	req.Body, _ = req.GetBody()

@@ -34,21 +34,61 @@ type Mail struct {
 	Subject string    `json:"subject"`
 }
 
+// TypeCounts are what a Current did with the events of one type.
+type TypeCounts struct {
+	Events  int64 `json:"events"`
+	Sent    int64 `json:"sent"`
+	Retried int64 `json:"retried"`
+	// Split are batches, as in Counts.
+	Split   int64            `json:"split_batches"`
+	Dropped map[Reason]int64 `json:"dropped"`
+}
+
+func (t *TypeCounts) drop(reason Reason) {
+	if t.Dropped == nil {
+		t.Dropped = make(map[Reason]int64)
+	}
+	t.Dropped[reason]++
+}
+
+// typeOf finds or makes the counts of a type. The lock is held.
+func (c *Connector) typeOf(name string) *TypeCounts {
+	counts := c.byType[name]
+	if counts == nil {
+		counts = new(TypeCounts)
+		c.byType[name] = counts
+	}
+	return counts
+}
+
 // Report is how a Current stands, as the control API shows it. The token is
-// left out.
+// left out, and secrets of the URL are masked.
 type Report struct {
-	ID       string   `json:"id"`
-	Kind     Kind     `json:"kind"`
-	Name     string   `json:"integration_name"`
-	Contact  string   `json:"contact_email"`
-	URL      string   `json:"url"`
-	Region   string   `json:"region"`
-	HasToken bool     `json:"has_token"`
-	Types    []string `json:"events"`
-	State    State    `json:"state"`
-	Counts   Counts   `json:"counts"`
+	ID       string `json:"id"`
+	Kind     Kind   `json:"kind"`
+	Name     string `json:"integration_name"`
+	Contact  string `json:"contact_email"`
+	URL      string `json:"url"`
+	Region   string `json:"region"`
+	HasToken bool   `json:"has_token"`
+	Scenario string `json:"scenario"`
+	// Rate is how many events a second happen by themselves.
+	Rate   float64  `json:"rate"`
+	Types  []string `json:"events"`
+	State  State    `json:"state"`
+	Counts Counts   `json:"counts"`
 	// Dropped are the events given up, by reason.
 	Dropped map[Reason]int64 `json:"dropped"`
+	// ByType has an entry for each type of which there was an event.
+	ByType  map[string]TypeCounts `json:"by_type"`
+	Latency Latency               `json:"latency"`
+	// FlushAfter is how long the oldest event of a queue waits, in seconds, and
+	// Batch how many events a request carries at most.
+	FlushAfter float64 `json:"flush_after_seconds"`
+	Batch      int     `json:"batch"`
+	// OlderAccount and EmptyProbe are as in Current.
+	OlderAccount bool `json:"older_account"`
+	EmptyProbe   bool `json:"empty_probe"`
 	// Queues are the events that are in no batch yet, by event type.
 	Queues map[string]int `json:"queues"`
 	// TroubleSince is when the last answer other than 2XX came that began a
@@ -59,8 +99,10 @@ type Report struct {
 	Mails   []Mail   `json:"mails"`
 }
 
-// lastAnswers is how many answers a report shows.
-const lastAnswers = 20
+const (
+	lastAnswers = 20 // as many answers does a report show
+	lastMails   = 20
+)
 
 // Report says how the Current stands now.
 func (c *Connector) Report() Report {
@@ -68,14 +110,23 @@ func (c *Connector) Report() Report {
 	defer c.mu.Unlock()
 	r := Report{
 		ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, Contact: c.spec.Contact,
-		URL: c.url, Region: c.spec.Region, HasToken: c.token != "", Types: c.spec.Events,
+		URL: maskURL(c.url), Region: c.spec.Region, HasToken: c.token != "", Types: c.spec.Events,
 		State: c.state, Counts: c.counts, Dropped: maps.Clone(c.dropped), Queues: make(map[string]int),
+		Scenario: c.spec.Scenario, Rate: c.rate, ByType: make(map[string]TypeCounts, len(c.byType)),
+		FlushAfter: c.spec.FlushAfter.Seconds(), Batch: c.spec.Batch,
+		OlderAccount: c.spec.OlderAccount, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
 		Answers: append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
 	for name, q := range c.queues {
 		if len(q.events) > 0 {
 			r.Queues[name] = len(q.events)
 		}
+	}
+	for name, counts := range c.byType {
+		shown := *counts
+		shown.Dropped = make(map[Reason]int64, len(counts.Dropped))
+		maps.Copy(shown.Dropped, counts.Dropped)
+		r.ByType[name] = shown
 	}
 	if !c.trouble.IsZero() {
 		since := c.trouble
@@ -95,5 +146,8 @@ func (c *Connector) keepAnswer(a Answer) {
 
 // mail writes to the contact. The lock is held.
 func (c *Connector) mail(at time.Time, subject string) {
+	if len(c.mails) == lastMails {
+		c.mails = c.mails[1:]
+	}
 	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
 }

@@ -32,7 +32,16 @@ func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, e
 	if err != nil {
 		return Outcome{}, err
 	}
-	return c.finish(t, c.produce(ctx, t, n, rate))
+	return c.finish(t, c.produce(ctx, t, c.feeds.main, n, rate))
+}
+
+// sendFrom is Send for events of another feed.
+func (c *Connector) sendFrom(ctx context.Context, f *feed, n int) (Outcome, error) {
+	t, err := c.open()
+	if err != nil {
+		return Outcome{}, err
+	}
+	return c.finish(t, c.produce(ctx, t, f, n, 0))
 }
 
 // SendEvents sends events that the caller made, whatever they are, flushes and
@@ -75,7 +84,7 @@ func completeAll(events []Event) []Event {
 }
 
 // produce makes n events at a rate and waits until they are done.
-func (c *Connector) produce(ctx context.Context, t *ticket, n int, rate float64) error {
+func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate float64) error {
 	begin := c.server.clock.Now()
 	step := chunk
 	if rate > 0 {
@@ -90,7 +99,7 @@ func (c *Connector) produce(ctx context.Context, t *ticket, n int, rate float64)
 			}
 		}
 		m := min(step, n-done)
-		c.enqueue(c.happen(m), t)
+		c.enqueue(f.take(m), t)
 		done += m
 		if err := c.makeRoom(ctx, t); err != nil {
 			return err
@@ -126,32 +135,11 @@ func (c *Connector) sleep(ctx context.Context, until time.Time) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.server.ctx.Done():
+	case <-c.ctx.Done():
 		return ErrClosed
 	case <-fired:
 		return nil
 	}
-}
-
-// happen makes the next n events of the workspace.
-func (c *Connector) happen(n int) []Event {
-	first := c.next.Add(uint64(n)) - uint64(n)
-	events := make([]Event, n)
-	ends := make([]int, n)
-	text := make([]byte, 0, 1024*n)
-	var id [36]byte
-	for i := range events {
-		number := first + uint64(i)
-		text = c.rounds.Append(text, number)
-		ends[i] = len(text)
-		events[i] = Event{Type: c.rounds.Type(number), ID: string(c.rounds.AppendID(id[:0], number))}
-	}
-	begin := 0
-	for i, end := range ends {
-		events[i].Raw = text[begin:end:end]
-		begin = end
-	}
-	return events
 }
 
 // enqueue puts events into the queues of their types and cuts full batches.
@@ -172,6 +160,9 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 		if q.add(e, n); len(q.events) >= c.spec.Batch {
 			c.plan(q.take(c.spec.Batch), n.queued)
 		}
+	}
+	for i := range events {
+		c.typeOf(events[i].Type).Events++
 	}
 	c.counts.Events += int64(len(events))
 	c.counts.Queued += int64(len(events))

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze/population"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -29,8 +29,12 @@ type Server struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
+	scenarios map[string]OpenSource
+	changes   atomic.Uint64 // counts whatever the API's stream should tell
+
 	mu       sync.Mutex
 	currents []*Connector
+	made     uint64 // Currents so far, also those that were deleted
 	closed   bool
 }
 
@@ -81,23 +85,44 @@ func (s *Server) Create(spec Current) (*Connector, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	stream := uint64(len(s.currents))
-	rounds, err := journey.New(journey.Config{
-		Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
-		Types: spec.Events, Reference: s.reference,
-	})
+	stream := s.made
+	feeds, err := s.newFeeds(spec, stream)
 	if err != nil {
 		return nil, fmt.Errorf("create a Current: %w", err)
 	}
-	c := &Connector{
-		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
-		client: s.newClient(spec.Connections), rounds: rounds,
-		wake: make(chan struct{}, 1), work: make(chan *batch, spec.Connections),
-		state: Draft, queues: make(map[string]*queue), tickets: make(map[*ticket]struct{}),
-		dropped: make(map[Reason]int64), random: rand.New(rand.NewPCG(s.seed, stream)),
-	}
+	c := s.connector(spec, stream)
+	c.feeds = feeds
+	s.made++
+	s.changes.Add(1)
 	s.currents = append(s.currents, c)
 	return c, nil
+}
+
+// Test probes the credentials of a Current that is not made. It fails as Create
+// does, or where ctx ended.
+func (s *Server) Test(ctx context.Context, spec Current) (Answer, error) {
+	spec, err := spec.withDefaults(s.glossary)
+	if err != nil {
+		return Answer{}, fmt.Errorf("test a Current: %w", err)
+	}
+	c := s.connector(spec, 0)
+	defer c.client.CloseIdleConnections()
+	defer c.close()
+	return c.Test(ctx)
+}
+
+// connector makes a Connector that belongs to no list and has no events.
+func (s *Server) connector(spec Current, stream uint64) *Connector {
+	c := &Connector{
+		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
+		client: s.newClient(spec.Connections),
+		wake:   make(chan struct{}, 1), work: make(chan *batch, spec.Connections),
+		state: Draft, queues: make(map[string]*queue), tickets: make(map[*ticket]struct{}),
+		dropped: make(map[Reason]int64), byType: make(map[string]*TypeCounts),
+		rate: spec.Rate, random: rand.New(rand.NewPCG(s.seed, stream)),
+	}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	return c
 }
 
 // Currents lists the Currents in the order in which they were made.
@@ -117,6 +142,23 @@ func (s *Server) Current(id string) (*Connector, bool) {
 	return nil, false
 }
 
+// Delete ends a Current at once, also requests under way, and forgets it. What
+// it has queued is lost. It returns false where there is no such Current.
+func (s *Server) Delete(id string) bool {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.currents, func(c *Connector) bool { return c.id == id })
+	if i < 0 {
+		s.mu.Unlock()
+		return false
+	}
+	c := s.currents[i]
+	s.currents = slices.Delete(s.currents, i, i+1)
+	s.mu.Unlock()
+	c.close()
+	c.client.CloseIdleConnections()
+	return true
+}
+
 // background runs do until it returns; its context ends with Close, which waits
 // for it. It returns false where the Server is closed already.
 func (s *Server) background(do func(ctx context.Context)) bool {
@@ -134,14 +176,11 @@ func (s *Server) background(do func(ctx context.Context)) bool {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
-	currents := s.currents
+	currents := slices.Clone(s.currents)
 	s.mu.Unlock()
 	s.cancel()
 	for _, c := range currents {
-		c.mu.Lock()
-		c.state = Closed
-		c.stir()
-		c.mu.Unlock()
+		c.close()
 	}
 	s.running.Wait()
 	for _, c := range currents {

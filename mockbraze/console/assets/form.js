@@ -1,0 +1,173 @@
+import * as api from "./api.js"
+import { $, el, problem, setText } from "./dom.js"
+import { Types } from "./types.js"
+
+// The form that makes a Current, in Braze's own steps.
+
+const REGIONS = ["US-01", "US-02", "US-03", "US-04", "US-05", "US-06", "US-07", "US-08", "US-10", "EU-01", "EU-02", "AU-01", "ID-01", "JP-01"]
+
+export class Form {
+  constructor({ families, scenarios, made }) {
+    this.made = made
+    this.types = new Types(families)
+    this.form = $("create")
+    this.result = el("p", { class: "note", role: "status", id: "test-result", hidden: true })
+    this.wrong = el("p", { class: "problem", role: "alert", id: "form-problem", hidden: true })
+    this.form.append(
+      el("h2", {}, "Create Current"),
+      el("p", { class: "hint" }, "A Current sends what happens in this workspace to an endpoint, one event type in a request."),
+      this.integration(), this.credentials(), this.events(), this.running(scenarios), this.wrong, this.actions())
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.make(true)
+    })
+    this.form.addEventListener("input", () => { this.wrong.hidden = true })
+    this.kindChanged()
+  }
+
+  integration() {
+    const kind = (value, name, about, checked) => el("label", {},
+      el("input", { type: "radio", name: "kind", value, checked, on: { change: () => this.kindChanged() } }), el("b", {}, name), el("small", {}, about))
+    return step(1, "Integration",
+      el("div", { class: "kinds", role: "radiogroup", "aria-label": "Kind" },
+        kind("http", "Custom HTTP", "Every event, with an optional bearer token", true),
+        kind("rudderstack", "RudderStack", "Only events of users with an external_user_id", false)),
+      el("div", { class: "fields" },
+        field("Integration name", { name: "integration_name", placeholder: "Bridge" }),
+        field("Contact email", { name: "contact_email", type: "email", placeholder: "you@example.com" }, "Told when credentials fail or the Current is disabled.")))
+  }
+
+  credentials() {
+    this.endpoint = field("Endpoint", { name: "url", type: "url", required: true, inputmode: "url" }, " ")
+    this.endpoint.classList.add("wide")
+    this.token = field("Bearer token", { name: "token", type: "password", autocomplete: "new-password" }, "Optional. Sent with every request; never shown again.")
+    const region = el("select", { name: "region" }, REGIONS.map((name) => el("option", {}, name)))
+    this.tester = el("button", { type: "button", id: "test-form", on: { click: () => this.test() } }, "Test credentials")
+    return step(2, "Credentials",
+      el("div", { class: "fields" }, this.endpoint, this.token, el("label", { class: "field" }, "Region", region)),
+      el("div", { class: "testing" }, this.tester, this.result))
+  }
+
+  events() {
+    return step(3, "Events", this.types.element)
+  }
+
+  running(scenarios) {
+    const check = (name, text, about) => el("label", { class: "check" }, el("input", { type: "checkbox", name }), el("span", {}, text, el("small", {}, about)))
+    return el("details", { class: "card more" }, el("summary", {}, "How this fake runs it"),
+      el("div", { class: "fields" },
+        el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, scenarios.map((name) => el("option", {}, name))), el("small", {}, "Which events happen.")),
+        field("Events a second", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0 }, "That happen by themselves; 0: only when you send."),
+        field("Flush after (seconds)", { name: "flush_after_seconds", type: "number", min: 0.1, max: 86400, step: "any", value: 300 }, "How long a batch waits to fill. Braze: 5 to 30 minutes."),
+        check("older_account", "Older account", "401, 403 and 404 are retried after 2 to 5 minutes, for 48 hours."),
+        check("empty_probe", "Probe with an empty body", "Instead of one with zero events; Braze sends either.")))
+  }
+
+  actions() {
+    this.launcher = el("button", { type: "submit", class: "main", id: "launch-form" }, "Launch Current")
+    return el("div", { class: "launch" }, this.launcher,
+      el("button", { type: "button", id: "save-form", on: { click: () => this.make(false) } }, "Save as draft"),
+      el("span", { class: "hint" }, "Launching probes the credentials first."))
+  }
+
+  kindChanged() {
+    const rudder = this.value("kind") === "rudderstack"
+    setText(this.endpoint.firstChild, rudder ? "RudderStack webhook URL" : "Endpoint")
+    this.endpoint.querySelector("input").placeholder = rudder ? "http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze" : "http://127.0.0.1:8080/currents"
+    setText(this.endpoint.querySelector("small"), rudder ? "With the write key of the source in it. It is masked from then on." : "Several Currents may share one: tell them apart by a query parameter.")
+    this.token.hidden = rudder
+    this.result.hidden = true
+  }
+
+  value(name) {
+    return this.form.elements[name].value.trim()
+  }
+
+  // read is what the API takes; undefined where something is missing, which is
+  // shown.
+  read() {
+    const number = (name) => Number(this.value(name) || 0)
+    for (const input of this.form.querySelectorAll("input")) {
+      if (input.name !== "type" && !input.checkValidity()) {
+        const named = input.closest("label").firstChild.textContent
+        this.say(`${named}: ${input.validationMessage}`)
+        const details = input.closest("details")
+        if (details) details.open = true
+        input.focus()
+        return undefined
+      }
+    }
+    const events = this.types.chosen()
+    if (events.length === 0) {
+      this.say("Choose at least one event type.")
+      this.types.search.focus()
+      return undefined
+    }
+    const rudder = this.value("kind") === "rudderstack"
+    return {
+      kind: this.value("kind"), integration_name: this.value("integration_name"), contact_email: this.value("contact_email"),
+      url: this.value("url"), token: rudder ? "" : this.value("token"), region: this.value("region"), events,
+      scenario: this.value("scenario"), rate: number("rate"), flush_after_seconds: number("flush_after_seconds"),
+      older_account: this.form.elements.older_account.checked, empty_probe: this.form.elements.empty_probe.checked,
+    }
+  }
+
+  say(text) {
+    setText(this.wrong, text)
+    this.wrong.hidden = false
+    this.wrong.scrollIntoView({ block: "nearest" })
+  }
+
+  async test() {
+    const form = this.read()
+    if (form === undefined) return
+    this.tester.disabled = true
+    try {
+      showTested(this.result, await api.testForm(form))
+    } catch (error) {
+      this.say(error.message)
+    } finally {
+      this.tester.disabled = false
+    }
+  }
+
+  async make(launch) {
+    const form = this.read()
+    if (form === undefined) return
+    this.launcher.disabled = true
+    try {
+      const { id } = await api.create(form)
+      let failure = ""
+      if (launch) await api.launch(id).catch((error) => { failure = error.message })
+      this.form.elements.token.value = ""
+      this.result.hidden = true
+      this.made(id, failure)
+    } catch (error) {
+      this.say(error.message)
+    } finally {
+      this.launcher.disabled = false
+    }
+  }
+
+  show(on) {
+    this.form.hidden = !on
+    if (on) problem("")
+  }
+}
+
+// showTested shows what a test of credentials gave.
+export function showTested(place, { verdict, says, answer }) {
+  const detail = answer.error ? ` ${answer.error}` : answer.body ? ` It says: ${answer.body}` : ""
+  setText(place, says + detail)
+  place.className = `note ${{ good: "good", denied: "bad", unsure: "odd" }[verdict]}`
+  place.hidden = false
+}
+
+function step(number, title, ...children) {
+  return el("fieldset", { class: "card" }, el("legend", { class: "offscreen" }, title),
+    el("p", { class: "step", "aria-hidden": "true" }, el("i", {}, String(number)), title), children)
+}
+
+export function field(label, properties, hint) {
+  return el("label", { class: "field" }, el("span", {}, label), el("input", { spellcheck: "false", ...properties }), hint ? el("small", {}, hint) : null)
+}

@@ -1,0 +1,224 @@
+package mockbraze
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Rounds is the scenario that is always there: event types in turn, evenly, as
+// emit prints them.
+const Rounds = "rounds"
+
+// ErrScenario says that there is no such scenario; the text lists those there
+// are.
+var ErrScenario = errors.New("there is no such scenario")
+
+// Source gives the events that happen, in their order. It is asked by one
+// goroutine at a time. Raw must not be changed once it was given.
+type Source interface {
+	Next() Event
+}
+
+// SourceConfig is what a scenario's Source is made from.
+type SourceConfig struct {
+	Glossary   *schemas.Glossary
+	Population *population.Population
+	Seed       uint64
+	// Stream tells the Sources of one Server apart: no two may give events of
+	// one id.
+	Stream uint64
+	// Types are the event types to give, at least one.
+	Types []string
+	// Reference is when the first event happens; zero means
+	// journey.Reference().
+	Reference time.Time
+}
+
+// OpenSource makes the Source of a scenario.
+type OpenSource func(SourceConfig) (Source, error)
+
+// WithScenario makes a scenario known to the Currents and to the control API.
+// The name Rounds is taken.
+func WithScenario(name string, open OpenSource) Option {
+	return func(s *Server) {
+		if s.scenarios == nil {
+			s.scenarios = make(map[string]OpenSource)
+		}
+		s.scenarios[name] = open
+	}
+}
+
+// Scenarios lists the scenarios that the Server knows: Rounds and those of
+// WithScenario.
+func (s *Server) Scenarios() []string {
+	return append([]string{Rounds}, slices.Sorted(maps.Keys(s.scenarios))...)
+}
+
+// feed is a Source that goroutines may share.
+type feed struct {
+	mu     sync.Mutex
+	source taker
+}
+
+// taker gives n events at a time.
+type taker interface{ take(n int) []Event }
+
+func (f *feed) take(n int) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.source.take(n)
+}
+
+// oneByOne takes from a Source.
+type oneByOne struct{ Source }
+
+func (o oneByOne) take(n int) []Event {
+	events := make([]Event, n)
+	for i := range events {
+		events[i] = o.Next().complete()
+	}
+	return events
+}
+
+// rounds takes from journey.Rounds, many events in one piece of memory.
+type rounds struct {
+	*journey.Rounds
+	next uint64 // the number of the next event to happen
+}
+
+func (r *rounds) take(n int) []Event {
+	events := make([]Event, n)
+	ends := make([]int, n)
+	text := make([]byte, 0, 1024*n)
+	var id [36]byte
+	for i := range events {
+		text = r.Append(text, r.next)
+		ends[i] = len(text)
+		events[i] = Event{Type: r.Type(r.next), ID: string(r.AppendID(id[:0], r.next))}
+		r.next++
+	}
+	begin := 0
+	for i, end := range ends {
+		events[i].Raw = text[begin:end:end]
+		begin = end
+	}
+	return events
+}
+
+const (
+	// feedStreams is how far apart the streams of a Current's feeds lie, so
+	// that the n-th Current's first is n.
+	feedStreams = 1 << 32
+	// maxFeeds is how many feeds of narrowed types a Current keeps.
+	maxFeeds = 32
+)
+
+// feeds are where the events of one Current come from: the main feed, and those
+// that single sends asked for. A feed goes on where it stopped.
+type feeds struct {
+	server   *Server
+	scenario string
+	types    []string
+	stream   uint64
+	main     *feed
+
+	mu     sync.Mutex
+	opened uint64
+	others map[string]*feed
+}
+
+func (s *Server) newFeeds(spec Current, stream uint64) (*feeds, error) {
+	fs := &feeds{server: s, scenario: spec.Scenario, types: spec.Events, stream: stream, others: make(map[string]*feed)}
+	var err error
+	fs.main, err = fs.open(spec.Scenario, spec.Events)
+	return fs, err
+}
+
+// of finds or makes the feed of a scenario and some of the chosen types; what
+// is empty is that of the Current.
+func (fs *feeds) of(scenario string, types []string) (*feed, error) {
+	if scenario == "" {
+		scenario = fs.scenario
+	}
+	chosen, err := fs.choose(types)
+	if err != nil {
+		return nil, err
+	}
+	if scenario == fs.scenario && len(chosen) == len(fs.types) {
+		return fs.main, nil
+	}
+	key := scenario + "\n" + strings.Join(chosen, "\n")
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.others[key]; f != nil {
+		return f, nil
+	}
+	f, err := fs.open(scenario, chosen)
+	if err != nil {
+		return nil, err
+	}
+	if len(fs.others) >= maxFeeds {
+		clear(fs.others) // a new one has a stream of its own, so no id comes twice
+	}
+	fs.others[key] = f
+	return f, nil
+}
+
+// choose narrows the types of the Current.
+func (fs *feeds) choose(patterns []string) ([]string, error) {
+	if len(patterns) == 0 {
+		return fs.types, nil
+	}
+	wanted, err := journey.Select(fs.server.glossary, patterns)
+	if err != nil {
+		return nil, fmt.Errorf("types: %w", err)
+	}
+	var chosen []string
+	for _, name := range fs.types {
+		if slices.Contains(wanted, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, errors.New("types: none of them was chosen for this Current")
+	}
+	return chosen, nil
+}
+
+// open makes a feed with a stream that no other has.
+func (fs *feeds) open(scenario string, types []string) (*feed, error) {
+	s := fs.server
+	stream := fs.stream + fs.opened*feedStreams
+	fs.opened++
+	if scenario == Rounds {
+		r, err := journey.New(journey.Config{
+			Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
+			Types: types, Reference: s.reference,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &feed{source: &rounds{Rounds: r}}, nil
+	}
+	open := s.scenarios[scenario]
+	if open == nil {
+		return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, scenario, strings.Join(s.Scenarios(), ", "))
+	}
+	source, err := open(SourceConfig{
+		Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
+		Types: types, Reference: s.reference,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", scenario, err)
+	}
+	return &feed{source: oneByOne{source}}, nil
+}
