@@ -23,6 +23,8 @@ type Event struct {
 	Raw string
 	// ReceivedAt is when the request was taken.
 	ReceivedAt time.Time
+	// TestID is what the request said in its header X-Test-ID, "" for nothing.
+	TestID string
 
 	// Type, Name (the message's event), UserID, AnonymousID and MessageID are
 	// the message's own fields as text: "" where missing or null, JSON where
@@ -53,8 +55,8 @@ type Finding struct {
 	Path   string `json:"path"`   // JSON pointer (RFC 6901)
 	Rule   string `json:"rule"`   // the schema's keyword, such as required or type
 	Detail string `json:"detail"` // what was expected and what came
-	// In says what Path points into: "message", or "event" for the Braze event
-	// of a webhook request.
+	// In says what Path points into: "message", "event" for the Braze event of
+	// a webhook request, or "plan" for the message, by the tracking plan.
 	In string `json:"in"`
 }
 
@@ -80,27 +82,6 @@ func (e *Event) text() string {
 		return e.finished
 	}
 	return e.Raw
-}
-
-// MarshalJSON gives the shape of the query API.
-func (e Event) MarshalJSON() ([]byte, error) {
-	errs := e.Errors
-	if errs == nil {
-		errs = []Finding{}
-	}
-	var valid *bool
-	if e.Judged {
-		valid = &e.Valid
-	}
-	return marshal(struct {
-		Message    json.RawMessage `json:"message"`
-		Raw        string          `json:"raw"`
-		Source     string          `json:"source"`
-		ReceivedAt time.Time       `json:"received_at"`
-		Valid      *bool           `json:"valid"`
-		Errors     []Finding       `json:"errors"`
-		Drift      []Finding       `json:"drift,omitempty"`
-	}{e.Message(), e.Raw, e.Source, e.ReceivedAt, valid, errs, e.Drift})
 }
 
 func setUnlessText(message map[string]any, key, value string) {

@@ -2,6 +2,7 @@ package mockrudder_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 // exampleT stands where a test has its *testing.T.
@@ -66,6 +68,49 @@ func ExampleStart() {
 	// braze track Email Opened
 }
 
+// Without a port: the server is reached by its own client alone. In a bubble of
+// testing/synctest the 30 seconds would pass at once.
+func ExampleStartInMemory() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.StartInMemory(t, mockrudder.WithSource("app", mockrudder.HTTP))
+
+	request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/track", strings.NewReader(`{"event":"Order Placed","userId":"u-1"}`))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	request.SetBasicAuth("app", "")
+	request.Header.Set("X-Test-ID", "orders") // so that tests can share a server
+	answer, err := rudder.Client().Do(request)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	answer.Body.Close()
+
+	mine := mockrudder.Filter{TestID: "orders"}
+	for _, e := range rudder.RequireEvents(t, mine, 1, time.Second) {
+		fmt.Println(e.ID(), e.Name, e.UserID)
+	}
+	rudder.RequireValid(t, mine)
+	// Output: 1 Order Placed u-1
+}
+
+// A wait that is in vain tells what came instead.
+func ExampleServer_WaitFor() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.Start(t)
+	mustPost(rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err := rudder.WaitFor(ctx, mockrudder.Filter{Event: "Order Placed", UserID: "a"}, 1)
+	fmt.Println(err)
+	// Output:
+	// mockrudder: 0 of 1 messages came for event "Order Placed", userId "a", and 1 others: context deadline exceeded
+	// 	nearest: track "Order Placed", messageId m-1: userId is "b", want "a"
+}
+
 // Faults show what a sender does when RudderStack is not well.
 func ExampleServer_Fault() {
 	t := &exampleT{}
@@ -119,4 +164,45 @@ func ExampleNew() {
 	// Output:
 	// stored m-1 {"userId":"u","messageId":"m-1"}
 	// 1 stored
+}
+
+// A tracking plan of one's own shows what a destination will get, and what the
+// real server can be set up to keep out is kept out.
+func ExampleWithPlan() {
+	t := &exampleT{}
+	defer t.done()
+	orders, err := plan.New(map[string]json.RawMessage{
+		"Order Placed": []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var recorded strings.Builder
+	rudder := mockrudder.Start(t,
+		mockrudder.WithPlan(orders),
+		mockrudder.WithDedup(time.Hour, 0),
+		mockrudder.WithSuppressedUsers("u-gone"),
+		mockrudder.WithRecording(&recorded),
+	)
+	for _, message := range []string{
+		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":"5"}}`,
+		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":5}}`,
+		`{"event":"Order Placed","userId":"u-gone","messageId":"m-2","properties":{"total":5}}`,
+	} {
+		fmt.Println(mustPost(rudder.URL+"/v1/track", "wkHTTP", message))
+	}
+	stats := rudder.Stats()
+	fmt.Println(stats.Stored, "stored,", stats.Duplicates, "duplicates,", stats.Suppressed, "suppressed")
+	fmt.Println(strings.Count(recorded.String(), "\n"), "recorded,", rudder.RecordingError())
+	rudder.RequireValid(t)
+	rudder.Suppress() // nobody any more
+	// Output:
+	// 200 OK
+	// 200 OK
+	// 200 OK
+	// 1 stored, 1 duplicates, 1 suppressed
+	// 1 recorded, <nil>
+	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, came string "5"
+	// mockrudder: 1 invalid messages, of which 1 are shown above
 }

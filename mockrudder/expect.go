@@ -2,9 +2,20 @@ package mockrudder
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
+)
+
+// How much an assertion tells.
+const (
+	shownMessages = 10
+	shownFindings = 5 // of a message
+	shownNearest  = 3
 )
 
 // Events returns the messages that match and are still kept, in the order in
@@ -14,39 +25,147 @@ func (s *Server) Events(filter Filter) []Event {
 }
 
 // Count returns how many messages matched since the start or the last reset,
-// kept or not. A filter by UserID or MessageID counts only those still kept.
+// kept or not. A filter by more than Source, Type, Event and verdict counts
+// only those still kept.
 func (s *Server) Count(filter Filter) uint64 { return s.store.total(filter) }
 
 // WaitFor returns once n messages match, with all that do and are still kept.
-// It gives up with ctx, whose error it wraps, and returns what has come by then.
+// It gives up with ctx, whose error it wraps, or with ErrClosed where the
+// server is closed; then it returns what has come by then, and the error tells
+// which messages came nearest to the filter and what of them differs.
 func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.open, func() { cancel(ErrClosed) })()
 	seen, err := s.store.wait(ctx, filter, 0, n)
 	events := s.Events(filter)
 	if err != nil {
-		return events, fmt.Errorf("mockrudder: %d of %d messages came, and %d others: %w",
-			seen, n, s.Count(Filter{})-seen, err)
+		return events, fmt.Errorf("mockrudder: %d of %d messages came for %s, and %d others: %w%s",
+			seen, n, filter, s.others(seen), context.Cause(ctx), s.instead(filter))
 	}
 	return events, nil
 }
 
-// RequireValid fails the test for each kept message that a schema refuses, and
-// where nothing was judged.
-func (s *Server) RequireValid(t TB) {
+// others is how many messages came beside these.
+func (s *Server) others(seen uint64) uint64 {
+	all := s.Count(Filter{})
+	return all - min(seen, all)
+}
+
+// ErrClosed ends a wait on a server that is closed.
+var ErrClosed = errors.New("the server is closed")
+
+// instead tells what came and did not match, one line each.
+func (s *Server) instead(filter Filter) string {
+	var text strings.Builder
+	for _, near := range s.store.nearest(filter, shownNearest) {
+		fmt.Fprintf(&text, "\n\tnearest: %s: %s", describe(&near.event), near.tell(&filter))
+	}
+	stats := s.Stats()
+	if stats.Stored == 0 {
+		text.WriteString("\n\tno message came at all")
+	}
+	for _, status := range slices.Sorted(maps.Keys(stats.Requests)) {
+		if status != "200" {
+			fmt.Fprintf(&text, "\n\tanswered %s: %d requests", status, stats.Requests[status])
+		}
+	}
+	return text.String()
+}
+
+// describe names a message so that a person finds it.
+func describe(e *Event) string {
+	name := e.Type
+	if e.Name != "" {
+		name = fmt.Sprintf("%s %q", e.Type, e.Name)
+	}
+	return fmt.Sprintf("%s, messageId %s", name, e.MessageID)
+}
+
+// nearMiss is a message that does not match, and how many conditions it fails.
+type nearMiss struct {
+	event   Event
+	differs int
+}
+
+// tell says which conditions the message fails.
+func (m *nearMiss) tell(filter *Filter) string {
+	var differs []string
+	for c := range conditions {
+		if filter.differs(c, &m.event) {
+			field, is, want := filter.words(c, &m.event)
+			differs = append(differs, fmt.Sprintf("%s is %q, want %q", field, is, want))
+		}
+	}
+	return strings.Join(differs, "; ")
+}
+
+// nearest returns up to n messages that do not match, those that fail the
+// fewest conditions first, and of them the newest.
+func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
+	s.scan(0, 0, true, func(e *Event) bool {
+		differs := 0
+		for c := range conditions {
+			if filter.differs(c, e) {
+				differs++
+			}
+		}
+		at := len(best)
+		for at > 0 && differs < best[at-1].differs {
+			at--
+		}
+		if differs > 0 && at < n {
+			best = slices.Insert(best, at, nearMiss{*e, differs})
+			best = best[:min(len(best), n)]
+		}
+		return true
+	})
+	return best
+}
+
+// RequireValid fails the test for each kept message that a schema or the
+// tracking plan refuses, and where nothing is judged. With filters it looks at
+// the messages alone that match one of them.
+func (s *Server) RequireValid(t TB, filters ...Filter) {
 	t.Helper()
 	if s.judge == nil {
 		t.Fatalf("mockrudder: this server was started without validation")
 		return
 	}
-	invalid := s.Events(Filter{OnlyInvalid: true})
-	const shown = 10
-	for _, e := range invalid[:min(shown, len(invalid))] {
-		for _, f := range e.Errors {
-			t.Errorf("mockrudder: %s %q, messageId %s: %s: %s: %s", e.Type, e.Name, e.MessageID, f.Path, f.Rule, f.Detail)
+	if len(filters) == 0 {
+		filters = []Filter{{}}
+	}
+	for _, filter := range filters {
+		filter.OnlyInvalid = true
+		invalid := s.Events(filter)
+		for _, e := range invalid[:min(shownMessages, len(invalid))] {
+			for _, f := range e.Errors[:min(shownFindings, len(e.Errors))] {
+				t.Errorf("mockrudder: %s: %s %s: %s: %s", describe(&e), f.In, f.Path, f.Rule, f.Detail)
+			}
+			if more := len(e.Errors) - shownFindings; more > 0 {
+				t.Errorf("mockrudder: %s: and %d more", describe(&e), more)
+			}
+		}
+		if all := s.Count(filter); all > 0 {
+			t.Fatalf("mockrudder: %d invalid messages, of which %d are shown above", all, min(shownMessages, len(invalid)))
 		}
 	}
-	if all := s.Count(Filter{OnlyInvalid: true}); all > 0 {
-		t.Fatalf("mockrudder: %d invalid messages, of which %d are shown above", all, min(shown, len(invalid)))
+}
+
+// RequireEvents waits up to within for n messages that match and returns them.
+// It fails the test where fewer came, or where by then there are more.
+func (s *Server) RequireEvents(t TB, filter Filter, n int, within time.Duration) []Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	events, err := s.WaitFor(ctx, filter, n)
+	switch seen := s.Count(filter); {
+	case err != nil:
+		t.Fatalf("%v", err)
+	case seen > uint64(max(n, 0)):
+		t.Fatalf("mockrudder: %d messages came for %s, want %d:%s", seen, filter, n, listed(events))
 	}
+	return events
 }
 
 // RequireNone fails the test if a message matches now or comes within window.
@@ -55,10 +174,18 @@ func (s *Server) RequireNone(t TB, filter Filter, window time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), window)
 	defer cancel()
 	if seen, err := s.store.wait(ctx, filter, 0, 1); err == nil {
-		first := "no longer kept"
-		if events := s.Events(filter); len(events) > 0 {
-			first = string(events[0].Message())
-		}
-		t.Fatalf("mockrudder: no message should match %+v, but %d did; the first: %s", filter, seen, first)
+		t.Fatalf("mockrudder: no message should match %s, but %d did:%s", filter, seen, listed(s.Events(filter)))
 	}
+}
+
+// listed tells of the first few messages, one line each.
+func listed(events []Event) string {
+	var text strings.Builder
+	for i := range events[:min(shownMessages, len(events))] {
+		fmt.Fprintf(&text, "\n\t%s: %s", describe(&events[i]), shorten(string(events[i].Message())))
+	}
+	if more := len(events) - shownMessages; more > 0 {
+		fmt.Fprintf(&text, "\n\tand %d more", more)
+	}
+	return text.String()
 }

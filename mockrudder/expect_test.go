@@ -45,7 +45,7 @@ func TestRequireValid(t *testing.T) {
 	loud := &fakeT{}
 	s.RequireValid(loud)
 	require.Len(t, loud.errors, 10)
-	require.Contains(t, loud.errors[0], `track "E", messageId bad-0: /properties: type: `)
+	require.Contains(t, loud.errors[0], `track "E", messageId bad-0: message /properties: type: `)
 	require.Equal(t, []string{"mockrudder: 12 invalid messages, of which 10 are shown above"}, loud.fatals)
 
 	unjudged := &fakeT{}
@@ -75,13 +75,77 @@ func TestRequireNone(t *testing.T) {
 
 func TestWaitForTellsWhatCame(t *testing.T) {
 	s := server(t)
-	probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s)
+	for i, user := range []string{"a", "b", "c", "b"} {
+		event := []string{"Open", "Open", "Click", "Send"}[i]
+		probe{path: batchPath, key: "wkHTTP", body: fmt.Sprintf(
+			`{"batch":[{"type":"track","event":"%s","userId":"%s","messageId":"m%d"}]}`, event, user, i)}.send(s)
+	}
+	probe{path: batchPath, body: "{}"}.send(s)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	events, err := s.WaitFor(ctx, mockrudder.Filter{Event: "F"}, 2)
-	require.Empty(t, events)
+	events, err := s.WaitFor(ctx, mockrudder.Filter{Event: "Open", UserID: "a"}, 2)
+	require.Len(t, events, 1)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "0 of 2 messages came, and 1 others")
+	require.Equal(t, `mockrudder: 1 of 2 messages came for event "Open", userId "a", and 3 others: context deadline exceeded
+	nearest: track "Open", messageId m1: userId is "b", want "a"
+	nearest: track "Send", messageId m3: event is "Send", want "Open"; userId is "b", want "a"
+	nearest: track "Click", messageId m2: event is "Click", want "Open"; userId is "c", want "a"
+	answered 401: 1 requests`, err.Error())
+
+	_, err = server(t).WaitFor(ctx, mockrudder.Filter{}, 1)
+	require.ErrorContains(t, err, "no message came at all")
+}
+
+// A wait does not outlive the server.
+func TestWaitForEndsWithTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(t)
+		time.AfterFunc(time.Second, s.Close)
+		_, err := s.WaitFor(t.Context(), mockrudder.Filter{}, 1)
+		require.ErrorIs(t, err, mockrudder.ErrClosed)
+	})
+}
+
+func TestRequireEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(t)
+		send := func() { probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s) }
+		time.AfterFunc(time.Second, send)
+		time.AfterFunc(2*time.Second, send)
+		watched, start := &fakeT{}, time.Now()
+		require.Len(t, s.RequireEvents(watched, mockrudder.Filter{Event: "E"}, 2, time.Minute), 2)
+		require.Equal(t, 2*time.Second, time.Since(start), "it waits for all, and no longer")
+		require.Empty(t, watched.fatals)
+
+		s.RequireEvents(watched, mockrudder.Filter{Event: "E"}, 3, time.Second)
+		require.Len(t, watched.fatals, 1)
+		require.Contains(t, watched.fatals[0], "2 of 3 messages came")
+		send()
+		s.RequireEvents(watched, mockrudder.Filter{Event: "E"}, 2, time.Second)
+		require.Len(t, watched.fatals, 2)
+		require.Contains(t, watched.fatals[1], `3 messages came for event "E", want 2:`)
+		require.Contains(t, watched.fatals[1], `"event":"E"`)
+	})
+}
+
+// Tests that share a server tell their messages apart by a header.
+func TestTestIDsKeepTestsApart(t *testing.T) {
+	s, err := mockrudder.New()
+	require.NoError(t, err)
+	for _, id := range []string{"good", "bad"} {
+		body := `{"batch":[{"type":"track","event":"E","userId":"u"}]}`
+		if id == "bad" {
+			body = `{"batch":[{"type":"track","userId":"u"}]}`
+		}
+		require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: body, headers: []string{"X-Test-ID", id}}.send(s).Code)
+	}
+	for _, id := range []string{"good", "bad"} {
+		watched := &fakeT{}
+		s.RequireValid(watched, mockrudder.Filter{TestID: id})
+		require.Equal(t, id == "bad", len(watched.fatals) > 0, id)
+		require.Len(t, s.RequireEvents(t, mockrudder.Filter{TestID: id}, 1, time.Second), 1)
+	}
+	s.RequireNone(t, mockrudder.Filter{TestID: "other"}, time.Millisecond)
 }
 
 func TestStartFailsTheTest(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,46 +17,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// pipes is a listener without a network, so that hangs and latencies pass in
-// the fake time of testing/synctest.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here, nil
-}
-
-// inFakeTime runs a test against a server in a bubble of synctest.
+// inFakeTime runs a test against a server in a bubble of synctest, so that
+// hangs and latencies take no time.
 func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, client *http.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := server(t)
-		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		web := &http.Server{Handler: s}
-		done := make(chan error)
-		go func() { done <- web.Serve(listener) }()
-		transport := &http.Transport{DialContext: listener.dial, DisableKeepAlives: true}
-		run(t, s, &http.Client{Transport: transport})
-		transport.CloseIdleConnections()
-		s.Close()
-		require.NoError(t, web.Close())
-		require.ErrorIs(t, <-done, http.ErrServerClosed)
+		s := mockrudder.StartInMemory(t, append(recordedSources(), mockrudder.WithoutValidation())...)
+		run(t, s, s.Client())
 	})
 }
 
@@ -65,7 +31,7 @@ func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, clien
 // how long it took.
 func ask(t *testing.T, client *http.Client, path, key, body string) (string, time.Duration) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder"+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder.test"+path, strings.NewReader(body))
 	require.NoError(t, err)
 	if key != "" {
 		request.SetBasicAuth(key, "")
@@ -132,7 +98,7 @@ func TestHangForever(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
 		require.NoError(t, s.Fault(mockrudder.Fault{Hang: mockrudder.Forever}))
 		client.Timeout = time.Hour
-		_, err := client.Post("http://rudder"+webhookPath, "", strings.NewReader("{}"))
+		_, err := client.Post("http://rudder.test"+webhookPath, "", strings.NewReader("{}"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		require.EqualValues(t, 1, s.Stats().Sources["wkBraze"].Requests["closed"], "it noticed")
@@ -197,6 +163,121 @@ func TestFaultsAreLimited(t *testing.T) {
 	})
 }
 
+// strikes sends requests and returns those that a fault of status 503 struck.
+func strikes(t *testing.T, n int, list ...mockrudder.Fault) (struck []int) {
+	t.Helper()
+	s := server(t)
+	require.NoError(t, s.SetFaults(list...))
+	for i := range n {
+		if (probe{path: batchPath, key: "wkHTTP", body: goodBatch}).send(s).Code == 503 {
+			struck = append(struck, i+1)
+		}
+	}
+	return struck
+}
+
+func TestFaultsByTurn(t *testing.T) {
+	require.Equal(t, []int{1}, strikes(t, 5, mockrudder.Fault{Status: 503, Nth: 1}))
+	require.Equal(t, []int{3}, strikes(t, 9, mockrudder.Fault{Status: 503, Nth: 3}))
+	require.Equal(t, []int{3, 6, 9}, strikes(t, 10, mockrudder.Fault{Status: 503, Every: 3}))
+	require.Equal(t, []int{2, 4}, strikes(t, 9, mockrudder.Fault{Status: 503, Every: 2, Requests: 2}))
+	require.Equal(t, []int{2, 3, 4}, strikes(t, 9, mockrudder.Fault{Status: 503, Nth: 3}, mockrudder.Fault{Status: 503, Every: 2, Requests: 2}),
+		"each counts all requests, whatever struck them")
+	require.Empty(t, strikes(t, 3, mockrudder.Fault{Status: 503, Nth: 1, Path: "/v1/track"}))
+
+	s := server(t)
+	require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Nth: 2, TestID: "mine", Method: http.MethodPost}))
+	for _, c := range []struct {
+		id   string
+		want int
+	}{{"mine", 200}, {"", 200}, {"other", 200}, {"mine", 503}, {"mine", 200}} {
+		require.Equal(t, c.want, probe{path: batchPath, key: "wkHTTP", body: goodBatch, headers: []string{"X-Test-ID", c.id}}.send(s).Code)
+	}
+	require.NoError(t, s.SetFaults(mockrudder.Fault{Status: 503, Method: http.MethodGet}))
+	require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s).Code)
+	require.Equal(t, 503, probe{path: "/health", method: http.MethodGet}.send(s).Code)
+}
+
+func TestLatencyRange(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		low, high := 100*time.Millisecond, 300*time.Millisecond
+		require.NoError(t, s.Fault(mockrudder.Fault{Latency: mockrudder.Duration(low), LatencyMax: mockrudder.Duration(high)}))
+		shortest, longest := time.Hour, time.Duration(0)
+		for range 100 {
+			got, took := ask(t, client, batchPath, "wkHTTP", goodBatch)
+			require.Equal(t, "200 ok", got)
+			shortest, longest = min(shortest, took), max(longest, took)
+		}
+		require.GreaterOrEqual(t, shortest, low)
+		require.LessOrEqual(t, longest, high)
+		require.Greater(t, longest-shortest, 150*time.Millisecond, "all over the range")
+	})
+}
+
+// What is done to an answer: the status stays, the body does not come as it should.
+func TestSpoiledAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  mockrudder.Fault
+		status int
+		body   string // as far as it came
+		kind   string
+		cut    bool
+		took   time.Duration
+		stored int
+	}{
+		"middle of ok":       {mockrudder.Fault{Close: mockrudder.Middle}, 200, "o", "text/plain; charset=utf-8", true, 0, 1},
+		"middle of a status": {mockrudder.Fault{Close: mockrudder.Middle, Status: 503, Body: "123456789"}, 503, "12345", "text/plain; charset=utf-8", true, 0, 0},
+		"trickle":            {mockrudder.Fault{Trickle: mockrudder.Duration(10 * time.Second)}, 200, "ok", "text/plain; charset=utf-8", false, 10 * time.Second, 1},
+		"trickle, then cut":  {mockrudder.Fault{Trickle: mockrudder.Duration(10 * time.Second), Close: mockrudder.Middle}, 200, "o", "text/plain; charset=utf-8", true, 10 * time.Second, 1},
+		"garbage":            {mockrudder.Fault{WrongBody: mockrudder.Garbage}, 200, "\x00\xff\xfe\x80 not text \x00\xc3\x28", "application/octet-stream", false, 0, 1},
+		"json error":         {mockrudder.Fault{WrongBody: mockrudder.JSONError, Status: 502}, 502, `{"error":"upstream connect error"}`, "application/json", false, 0, 0},
+		"nothing":            {mockrudder.Fault{WrongBody: mockrudder.NoBody}, 200, "", "text/plain; charset=utf-8", false, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+				require.NoError(t, s.Fault(c.fault))
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+batchPath, strings.NewReader(goodBatch))
+				require.NoError(t, err)
+				request.SetBasicAuth("wkHTTP", "")
+				start := time.Now()
+				answer, err := client.Do(request)
+				require.NoError(t, err)
+				text, err := io.ReadAll(answer.Body)
+				require.NoError(t, answer.Body.Close())
+				if c.cut {
+					require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				} else {
+					require.NoError(t, err)
+				}
+				require.Equal(t, c.status, answer.StatusCode)
+				require.Equal(t, c.body, string(text))
+				require.Equal(t, c.kind, answer.Header.Get("Content-Type"))
+				require.Equal(t, "Origin", answer.Header.Get("Vary"))
+				require.Equal(t, c.took, time.Since(start))
+				require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
+			})
+		})
+	}
+	s := server(t)
+	require.NoError(t, s.Fault(mockrudder.Fault{WrongBody: mockrudder.HTMLPage, Status: 502}))
+	answer := probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s)
+	require.Equal(t, 502, answer.Code)
+	require.Contains(t, answer.Body.String(), "<h1>502 Bad Gateway</h1>")
+}
+
+// Faults are added and ended one by one.
+func TestOneFault(t *testing.T) {
+	s := server(t)
+	require.Equal(t, `201 {"id":"1","status":503,"hits":0}`, probe{path: "/_mock/faults", body: `{"status":503}`}.answer(t, s))
+	require.Equal(t, `201 {"id":"2","hang":"1s","hits":0}`, probe{path: "/_mock/faults", body: `{"hang":"1s"}`}.answer(t, s))
+	require.Contains(t, probe{path: "/_mock/faults", body: `[]`}.answer(t, s), `400 {"error":"want one fault, not 0"}`)
+	require.Equal(t, 503, probe{path: batchPath}.send(s).Code)
+	require.Equal(t, `200 {"faults":[{"id":"2","hang":"1s","hits":0}]}`, probe{method: "DELETE", path: "/_mock/faults/1"}.answer(t, s))
+	require.Equal(t, `404 {"error":"no fault \"1\""}`, probe{method: "DELETE", path: "/_mock/faults/1"}.answer(t, s))
+	require.True(t, s.RemoveFault("2"))
+	require.Equal(t, 401, probe{path: batchPath}.send(s).Code)
+}
+
 func TestFaultHeaders(t *testing.T) {
 	s := server(t)
 	require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
@@ -211,27 +292,34 @@ func TestFaultsOverHTTP(t *testing.T) {
 	put := func(body string) string { return probe{method: "PUT", path: "/_mock/faults", body: body}.answer(t, s) }
 	get := func() string { return probe{method: "GET", path: "/_mock/faults"}.answer(t, s) }
 
-	full := `{"path":"/v1/batch","source":"wkHTTP","probability":0.5,"requests":3,"latency":"250ms","status":503,"body":"x","retry_after":1,"hits":0}`
+	full := `{"id":"f","path":"/v1/batch","source":"wkHTTP","probability":0.5,"requests":3,"latency":"250ms","status":503,"body":"x","retry_after":1,"hits":0}`
 	require.Equal(t, `200 {"faults":[`+full+`]}`, put(`{"faults":[`+full+`]}`))
 	require.Equal(t, `200 {"faults":[`+full+`]}`, get())
-	require.Equal(t, `200 {"faults":[{"hang":true,"hits":0},{"latency":"2s","close":"stored","hits":0}]}`,
+	require.Equal(t, `200 {"faults":[{"id":"1","hang":true,"hits":0},{"id":"2","latency":"2s","close":"stored","hits":0}]}`,
 		put(`[{"hang":true},{"latency":2000,"close":"stored"}]`))
-	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
+	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
 
 	for body, want := range map[string]string{
-		`{"status":99}`:                   "status must be between 200 and 599, not 99",
-		`{"statos":500}`:                  `unknown field`,
-		`[{"status":500},{}]`:             "fault 2: a fault needs one of status, latency, hang, close and transformer",
-		`{"status":500,"probability":2}`:  "probability must be between 0 and 1",
-		`{"close":"later"}`:               `close must be before, after or stored`,
-		`{"latency":"soon"}`:              `is no duration such as 250ms`,
-		`{"latency":true}`:                `latency must be a duration that ends`,
-		`{"transformer":"x"}`:             `transformer must be down or hang`,
-		`{"retry_after":1,"hang":"1s"}`:   `body and retry_after need a status`,
-		`{"status":500,"requests":-1}`:    `requests must not be negative`,
-		`{"status":500,"retry_after":-1}`: `retry_after must not be negative`,
-		`nonsense`:                        `faults: `,
-		`{"hang":{}}`:                     `is no duration`,
+		`{"status":99}`:                                   "status must be between 200 and 599, not 99",
+		`{"statos":500}`:                                  `unknown field`,
+		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body and transformer",
+		`{"status":500,"probability":2}`:                  "probability must be between 0 and 1",
+		`{"close":"later"}`:                               `close must be one of [before after stored middle], not "later"`,
+		`{"latency":"soon"}`:                              `is no duration such as 250ms`,
+		`{"latency":true}`:                                `latency must be a duration that ends`,
+		`{"transformer":"x"}`:                             `transformer must be one of [down hang]`,
+		`{"retry_after":1,"hang":"1s"}`:                   `body and retry_after need a status`,
+		`{"status":500,"requests":-1}`:                    `requests must not be negative`,
+		`{"status":500,"retry_after":-1}`:                 `retry_after must not be negative`,
+		`{"status":500,"nth":-1}`:                         `nth must not be negative`,
+		`{"status":500,"nth":1,"every":2}`:                `nth and every exclude each other`,
+		`{"latency":"2s","latency_max":"1s"}`:             `latency_max must not be less`,
+		`{"trickle":true}`:                                `trickle must be a duration that ends`,
+		`{"wrong_body":"x"}`:                              `wrong_body must be one of [garbage html json empty]`,
+		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
+		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
+		`nonsense`:    `faults: `,
+		`{"hang":{}}`: `is no duration`,
 	} {
 		answer := put(body)
 		require.True(t, strings.HasPrefix(answer, "400 "), answer)
@@ -239,7 +327,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
 		require.Contains(t, problem.Error, want)
 	}
-	require.Equal(t, `200 {"faults":[{"transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
+	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)
 	require.Len(t, s.Faults(), 1)

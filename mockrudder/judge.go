@@ -4,24 +4,26 @@ import (
 	"sync"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // judge holds messages against the schemas. It is safe for concurrent use.
 type judge struct {
 	validator *schemas.Validator
-	buffers   sync.Pool // of *[]byte, for texts while they are judged
+	plan      *plan.Plan // nil for none
+	buffers   sync.Pool  // of *[]byte, for texts while they are judged
 }
 
 // sharedValidator compiles the schemas once for all servers of a process.
 var sharedValidator = sync.OnceValues(schemas.NewValidator)
 
-func newJudge() (*judge, error) {
+func newJudge(p *plan.Plan) (*judge, error) {
 	validator, err := sharedValidator()
 	if err != nil {
 		return nil, err
 	}
-	return &judge{validator: validator}, nil
+	return &judge{validator: validator, plan: p}, nil
 }
 
 // events judges what was received. A message that came in by a webhook is
@@ -36,6 +38,9 @@ func (j *judge) events(events []Event) {
 		e.Judged, e.Valid = true, true
 		*buffer = e.appendMessage((*buffer)[:0])
 		j.note(e, "message", j.validator.Message(*buffer))
+		if j.plan != nil {
+			j.note(e, "plan", j.plan.Judge(string(*buffer)))
+		}
 		if e.finished != "" {
 			*buffer = append((*buffer)[:0], e.Raw...)
 			j.note(e, "event", j.validator.Event(*buffer))
@@ -44,6 +49,25 @@ func (j *judge) events(events []Event) {
 	if cap(*buffer) <= 1<<20 {
 		j.buffers.Put(buffer)
 	}
+}
+
+// schemas names the schemas that a message was held against, as
+// "mockrudder schema list" has them.
+func (j *judge) schemas(e *Event) []string {
+	var names []string
+	add := func(name string) {
+		if _, known := schemas.Schema(name); known {
+			names = append(names, name)
+		}
+	}
+	add("rudder/" + j.validator.Message(e.appendMessage(nil)).Type)
+	if j.plan != nil && e.Type == "track" {
+		names = append(names, "plan/"+e.Name)
+	}
+	if e.finished != "" {
+		add("braze/" + j.validator.Event([]byte(e.Raw)).Type)
+	}
+	return names
 }
 
 func (j *judge) note(e *Event, in string, verdict schemas.Verdict) {

@@ -1,11 +1,14 @@
 package mockrudder_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 // A single call is judged by the type that its path gives it, whatever the
@@ -39,4 +42,41 @@ func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, c.path+c.body)
 	}
+}
+
+// A tracking plan is one more judge of a message, and of what a webhook event
+// became.
+func TestPlanVerdicts(t *testing.T) {
+	p, err := plan.New(map[string]json.RawMessage{
+		"E":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+		"Opened": []byte(`{"properties":{"send_id":{"type":"string","maxLength":3}}}`),
+	})
+	require.NoError(t, err)
+	s, err := mockrudder.New(mockrudder.WithPlan(p),
+		mockrudder.WithSource("k", mockrudder.Braze, mockrudder.Renamed(map[string]string{"users.messages.email.Open": "Opened"})))
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	for i, c := range []struct{ path, body, errors, drift string }{
+		{"/v1/track", `{"event":"E","userId":"u","properties":{"total":1}}`, "", ""},
+		{"/v1/track", `{"event":"E","userId":"u"}`, "plan /properties/total required", ""},
+		{"/v1/track", `{"event":"F","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/page", `{"event":"F","userId":"u"}`, "", ""},
+		{"/v1/webhook", strings.Replace(brazeOpen, `"send_id":null`, `"send_id":"long"`, 1), "plan /properties/send_id maxLength", ""},
+	} {
+		require.Equal(t, "200 ok", probe{path: c.path, key: "k", body: c.body}.answer(t, s))
+		e := s.Events(mockrudder.Filter{})[i]
+		tell := func(findings []mockrudder.Finding) string {
+			text := ""
+			for _, f := range findings {
+				text += f.In + " " + f.Path + " " + f.Rule
+			}
+			return text
+		}
+		require.Equal(t, c.errors, tell(e.Errors), c.body)
+		require.Equal(t, c.drift, tell(e.Drift), c.body)
+		require.Equal(t, c.errors == "", e.Valid)
+	}
+	got := probe{method: "GET", path: "/_mock/events/5"}.send(s)
+	require.Contains(t, got.Body.String(), `"schema":["rudder/track","plan/Opened","braze/users.messages.email.Open"]`)
+	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)
 }

@@ -30,6 +30,17 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 	if f.Latency > 0 && !s.pause(r.Context(), time.Duration(f.Latency)) {
 		s.abort(key)
 	}
+	if f.spoils() {
+		answer := &answer{header: http.Header{}}
+		s.act(answer, r, f, key)
+		s.spoil(w, r, f, answer)
+		return
+	}
+	s.act(w, r, f, key)
+}
+
+// act does what a fault does instead of an answer, or answers.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	switch {
 	case f.Close == Before:
 		s.abort(key)
@@ -37,7 +48,7 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		s.abort(key)
 	case f.Close == Stored:
-		s.gateway.ServeHTTP(&unheard{header: http.Header{}}, r)
+		s.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case f.Hang != 0:
 		s.pause(r.Context(), time.Duration(f.Hang))
@@ -102,13 +113,6 @@ func (s *Server) transformer(r *http.Request, key string) (no refusal, failed bo
 	}
 	return refusal{}, false
 }
-
-// unheard is where an answer goes that the client does not get.
-type unheard struct{ header http.Header }
-
-func (u *unheard) Header() http.Header         { return u.header }
-func (u *unheard) Write(p []byte) (int, error) { return len(p), nil }
-func (u *unheard) WriteHeader(int)             {}
 
 // buffered reads a body to its end and returns one that gives the same, and
 // the same error if there was one.

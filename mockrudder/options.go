@@ -2,9 +2,14 @@ package mockrudder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 // Defaults of a server.
@@ -40,6 +45,12 @@ type config struct {
 	judge     bool
 	observe   func(Event)
 	seed      uint64
+	plan      *plan.Plan // nil for none
+	recording io.Writer  // nil for none
+
+	suppressed  []string
+	dedupWindow time.Duration // 0 is off
+	dedupMax    int
 }
 
 // source is one entrance with its write key.
@@ -180,12 +191,73 @@ func WithSeed(seed uint64) Option {
 	}
 }
 
+// WithDedup keeps out a message whose messageId came before, whatever its
+// source, within window of the first one; its request is answered as ever, and
+// it is counted. At most max ids are remembered, 0 for DefaultDedupMax, then the
+// oldest is forgotten. RudderStack does this where its operator turned it on.
+func WithDedup(window time.Duration, max int) Option {
+	return func(c *config) error {
+		if window <= 0 {
+			return fmt.Errorf("deduplication needs a window, not %s", window)
+		}
+		if max < 0 {
+			return fmt.Errorf("deduplication cannot remember %d message ids", max)
+		}
+		if max == 0 {
+			max = DefaultDedupMax
+		}
+		c.dedupWindow, c.dedupMax = window, max
+		return nil
+	}
+}
+
+// WithSuppressedUsers keeps out the messages with one of these userIds, as
+// RudderStack does for users whom a regulation says to suppress: their request
+// is answered as ever, and they are counted. See also Server.Suppress.
+func WithSuppressedUsers(ids ...string) Option {
+	return func(c *config) error {
+		if slices.Contains(ids, "") {
+			return fmt.Errorf("a user to suppress needs an id")
+		}
+		c.suppressed = append(c.suppressed, ids...)
+		return nil
+	}
+}
+
+// WithRecording writes every message that is stored to w, as a line of JSON in
+// the shape of the query API, in the order of storing and before its request is
+// answered. There is one Write for a request, and never two at once. After an
+// error nothing more is written and answers are given as ever; RecordingError
+// tells of it.
+func WithRecording(w io.Writer) Option {
+	return func(c *config) error {
+		c.recording = w
+		return nil
+	}
+}
+
+// WithPlan holds track messages against a tracking plan too. What breaks it
+// makes a message invalid, with findings whose In is "plan"; an event that the
+// plan does not have is drift.
+func WithPlan(p *plan.Plan) Option {
+	return func(c *config) error {
+		if p == nil {
+			return fmt.Errorf("there is no tracking plan")
+		}
+		c.plan = p
+		return nil
+	}
+}
+
 func newConfig(opts []Option) (*config, error) {
 	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {
 			return nil, fmt.Errorf("mockrudder: %w", err)
 		}
+	}
+	if c.plan != nil && !c.judge {
+		return nil, errors.New("mockrudder: a tracking plan needs validation")
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {

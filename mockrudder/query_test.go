@@ -19,6 +19,8 @@ import (
 // page is what the query API answers with.
 type page struct {
 	Events []struct {
+		ID         string
+		TestID     string         `json:"test_id"`
 		Message    map[string]any `json:"message"`
 		Raw        string         `json:"raw"`
 		Source     string         `json:"source"`
@@ -88,6 +90,104 @@ func TestQueryFilters(t *testing.T) {
 		require.Equal(t, want, p.ids(), rawQuery)
 		require.Equal(t, len(p.Events), p.Total, rawQuery)
 	}
+}
+
+// The filters beyond those that are counted.
+func TestQueryFiltersByWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := mockrudder.New()
+		require.NoError(t, err)
+		start := time.Now()
+		for i, message := range []string{
+			`{"type":"track","event":"E","userId":"u","messageId":"m1","properties":{"plan":"Gold"}}`,
+			`{"type":"track","event":"E","anonymousId":"a","messageId":"m2"}`,
+			`{"type":"track","userId":"u","messageId":"m3"}`,
+		} {
+			require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[` + message + `]}`,
+				headers: []string{"X-Test-ID", fmt.Sprint("t", i%2)}}.send(s).Code)
+			time.Sleep(time.Minute)
+		}
+		at := func(minutes int) string {
+			return url.QueryEscape(start.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339Nano))
+		}
+		for rawQuery, want := range map[string]string{
+			"q=Gold":                             "m1",
+			"q=gold":                             "",
+			"anonymousId=a":                      "m2",
+			"test=t0":                            "m1 m3",
+			"test=t0&rule=required":              "m3",
+			"rule=type":                          "",
+			"since=" + at(1):                     "m2 m3",
+			"until=" + at(1):                     "m1",
+			"since=" + at(1) + "&until=" + at(2): "m2",
+			"order=desc":                         "m3 m2 m1",
+			"order=desc&limit=2":                 "m3 m2",
+			"order=desc&before=2":                "m1",
+			"before=3":                           "m1 m2",
+			"after=1&before=3":                   "m2",
+			"after=1&order=desc":                 "m3 m2",
+		} {
+			require.Equal(t, want, query(t, s, rawQuery).ids(), rawQuery)
+		}
+		p := query(t, s, "order=desc&limit=2")
+		require.Equal(t, "m1", query(t, s, "order=desc&before="+p.Next).ids(), "next goes on in the same direction")
+		require.Equal(t, "t0", p.Events[0].TestID)
+		require.Len(t, query(t, s, "since=1999-01-01T00:00:00+01:00").Events, 3, "a + that is not escaped")
+		matched := s.Events(mockrudder.Filter{Match: func(e mockrudder.Event) bool {
+			return len(s.Events(mockrudder.Filter{})) == 3 && e.MessageID > "m1" // asking the server again is fine
+		}})
+		require.Len(t, matched, 2)
+	})
+}
+
+func TestOneEventAndSummaries(t *testing.T) {
+	s := judged(t)
+	get := func(path string) (answer map[string]any) {
+		got := probe{method: http.MethodGet, path: path}.send(s)
+		require.Equal(t, 200, got.Code)
+		require.NoError(t, json.Unmarshal(got.Body.Bytes(), &answer))
+		return answer
+	}
+	first := get("/_mock/events?summary=1&limit=1")["events"].([]any)[0].(map[string]any)
+	delete(first, "received_at")
+	require.Equal(t, map[string]any{"id": "1", "source": "wkHTTP", "type": "track", "event": "A b", "userId": "u1", "anonymousId": "",
+		"messageId": "m1", "valid": true, "errors": 0.0, "drift": 0.0, "bytes": 61.0, "test_id": ""}, first)
+	one := get("/_mock/events/3")
+	require.Equal(t, "3", one["id"])
+	require.Equal(t, []any{"rudder/identify"}, one["schema"])
+	require.Equal(t, false, one["valid"])
+	for _, id := range []string{"0", "6", "x", "-1"} {
+		require.Equal(t, 404, probe{method: http.MethodGet, path: "/_mock/events/" + id}.send(s).Code, id)
+	}
+}
+
+func TestRates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := mockrudder.New()
+		require.NoError(t, err)
+		rates := func() string {
+			var answer struct {
+				Seconds []struct{ At, Stored, Valid, Invalid, Requests, Refused int64 }
+			}
+			got := probe{method: http.MethodGet, path: "/_mock/rates?seconds=4"}.send(s)
+			require.NoError(t, json.Unmarshal(got.Body.Bytes(), &answer))
+			require.Equal(t, time.Now().Unix(), answer.Seconds[3].At)
+			text := ""
+			for _, r := range answer.Seconds {
+				text += fmt.Sprintf("%d/%d/%d %d-%d, ", r.Stored, r.Valid, r.Invalid, r.Requests, r.Refused)
+			}
+			return text
+		}
+		send := func(body string) { probe{path: batchPath, key: "wkHTTP", body: body}.send(s) }
+		send(goodBatch)
+		send("{}")
+		time.Sleep(time.Second)
+		send(`{"batch":[{"userId":"u"},{"userId":"u","type":"track","event":"E"}]}`)
+		time.Sleep(time.Second)
+		require.Equal(t, "0/0/0 0-0, 1/1/0 2-1, 2/1/1 1-0, 0/0/0 0-0, ", rates())
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, strings.Repeat("0/0/0 0-0, ", 4), rates(), "the circle has come round")
+	})
 }
 
 func TestQueryShape(t *testing.T) {

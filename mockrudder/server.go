@@ -10,12 +10,16 @@ import (
 	"github.com/rs/cors"
 )
 
-const webhookPath = "/v1/webhook"
+const (
+	webhookPath  = "/v1/webhook"
+	testIDHeader = "X-Test-ID"
+)
 
 // Server is a fake RudderStack data plane. It is an http.Handler that is safe
 // for concurrent use; make one with New, or in a test with Start.
 type Server struct {
-	// URL is where Start has the server listen, without a slash at the end; ""
+	// URL is where Start has the server listen, without a slash at the end. With
+	// StartInMemory it is a name that only Client and Transport reach; it is ""
 	// for a server made by New.
 	URL string
 
@@ -23,10 +27,14 @@ type Server struct {
 	store    *store
 	faults   *faults
 	limiter  *limiter
+	admits   *admission
+	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
 	entrance http.Handler // the gateway with CORS and faults before it
 	gateway  http.Handler // its routes
 	query    http.Handler
+
+	transport *http.Transport // to the listener of Start, nil without
 
 	open  context.Context // ends with Close
 	close context.CancelFunc
@@ -44,10 +52,14 @@ func New(opts ...Option) (*Server, error) {
 		store:   newStore(c.keep, c.keepBytes),
 		faults:  newFaults(c.seed),
 		limiter: newLimiter(c.rate, time.Now()),
+		admits:  newAdmission(c),
+	}
+	if c.recording != nil {
+		s.recorder = &recorder{w: c.recording}
 	}
 	s.open, s.close = context.WithCancel(context.Background())
 	if c.judge {
-		if s.judge, err = newJudge(); err != nil {
+		if s.judge, err = newJudge(c.plan); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +84,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter lets a request in, or has a fault strike it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	if fault, hit := s.faults.strike(r.URL.Path, func() string { return anyKey(r) }); hit {
+	if fault, hit := s.faults.strike(r); hit {
 		s.misbehave(w, r, fault)
 		return
 	}
@@ -83,17 +95,30 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 // still be read.
 func (s *Server) Close() { s.close() }
 
-// Reset forgets all messages, counts and faults.
+// Reset forgets all messages, counts, message ids of WithDedup, and faults.
+// Suppressed users stay.
 func (s *Server) Reset() {
-	s.store.reset()
+	s.ResetMessages()
 	_ = s.faults.set(nil)
 }
 
-// ResetMessages forgets all messages and counts and leaves the faults in force.
-func (s *Server) ResetMessages() { s.store.reset() }
+// ResetMessages is Reset, but leaves the faults in force.
+func (s *Server) ResetMessages() {
+	s.admits.forget()
+	s.store.reset()
+}
+
+// Suppress replaces the users whose messages are kept out; none ends it.
+func (s *Server) Suppress(ids ...string) { s.admits.suppress(ids) }
 
 // Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error { return s.faults.add(fault) }
+func (s *Server) Fault(fault Fault) error {
+	_, err := s.faults.add(fault)
+	return err
+}
+
+// RemoveFault ends the fault with this id, and says whether there was one.
+func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
 
 // SetFaults replaces the faults in force; none ends them.
 func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
@@ -108,6 +133,9 @@ func (s *Server) Stats() Stats {
 	defer s.store.mu.Unlock()
 	stats := s.store.tally.stats()
 	stats.Kept = s.store.n
+	if s.store.last > 0 {
+		stats.Newest = idOf(s.store.last)
+	}
 	for key := range s.config.sources {
 		stats.source(key)
 	}
@@ -143,8 +171,14 @@ func (s *Server) gatewayRoutes() http.Handler {
 	engine.GET("/health", health)
 	engine.GET("/version", version)
 	engine.GET("/robots.txt", robots)
-	engine.NoRoute(func(c *gin.Context) { http.Error(c.Writer, "404 page not found", http.StatusNotFound) })
-	engine.NoMethod(func(c *gin.Context) { c.Writer.WriteHeaderNow() })
+	engine.NoRoute(func(c *gin.Context) {
+		s.store.answered("", http.StatusNotFound)
+		http.Error(c.Writer, "404 page not found", http.StatusNotFound)
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		s.store.answered("", http.StatusMethodNotAllowed)
+		c.Writer.WriteHeaderNow()
+	})
 	return engine
 }
 
@@ -163,19 +197,29 @@ func (s *Server) succeed(c *gin.Context, key string) {
 	_, _ = c.Writer.WriteString("ok")
 }
 
-// accept judges messages, stores them in order and shows them to the observer.
+// accept judges the messages that are not kept out, stores them in order and
+// shows them to the observer.
 // size is that of the body they are parts of, and hold in memory.
 func (s *Server) accept(src *source, r *http.Request, size int, events []Event) {
-	now, ip := time.Now(), requestIP(r)
+	now, ip := time.Now().UTC(), requestIP(r)
+	share := size / max(len(events), 1)
+	events, suppressed, duplicates := s.admits.admit(events, now)
+	if suppressed+duplicates > 0 {
+		s.store.keptOut(suppressed, duplicates)
+	}
+	if len(events) == 0 {
+		return
+	}
+	testID := strings.Clone(r.Header.Get(testIDHeader))
 	for i := range events {
 		e := &events[i]
-		e.Source, e.ReceivedAt, e.requestIP = src.key, now, ip
-		e.share = size / len(events)
+		e.Source, e.ReceivedAt, e.requestIP, e.TestID = src.key, now, ip, testID
+		e.share = share
 	}
 	if s.judge != nil {
 		s.judge.events(events)
 	}
-	s.store.add(events)
+	s.keep(events)
 	if s.config.observe != nil {
 		for i := range events {
 			s.config.observe(events[i])

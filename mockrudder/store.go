@@ -2,7 +2,9 @@ package mockrudder
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 )
 
 // store keeps the newest messages and counts all of them. Its memory is
@@ -17,7 +19,10 @@ type store struct {
 	bytes   int
 	last    uint64 // sequence number of the newest message; never goes back
 	resets  int
+	resetAt uint64 // the newest message at the time of the last reset
+	version uint64 // goes on with every change, counts included
 	tally   tally
+	rates   rates
 	changed chan struct{} // closed on the next change; nil while nobody waits
 }
 
@@ -34,7 +39,9 @@ func (s *store) add(events []Event) {
 		events[i].seq = s.last
 		s.push(events[i])
 		s.tally.count(&events[i])
+		s.rates.count(&events[i])
 	}
+	s.version++
 	s.wake()
 }
 
@@ -44,6 +51,24 @@ func (s *store) answered(source string, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tally.requests[requestKey{source, status}]++
+	s.rates.answered(time.Now(), status)
+	s.version++
+}
+
+// keptOut counts messages that were not stored.
+func (s *store) keptOut(suppressed, duplicates uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.suppressed += suppressed
+	s.tally.duplicates += duplicates
+	s.version++
+}
+
+// lastSeconds returns the counts of the last n seconds.
+func (s *store) lastSeconds(now time.Time, n int) []second {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rates.last(now, n)
 }
 
 func (s *store) wake() {
@@ -91,62 +116,131 @@ func (s *store) from(after uint64) int {
 	return int(min(after-s.at(0).seq+1, uint64(s.n)))
 }
 
+// scan visits the messages kept that are newer than after and older than
+// before, the oldest first or, backwards, the newest first, until visit returns
+// false. before 0 is no bound; what is stored while it runs is not visited. It
+// looks at a few messages at a time and visits them without the lock, so that a
+// long search keeps nobody from storing.
+func (s *store) scan(after, before uint64, backwards bool, visit func(*Event) bool) {
+	const piece = 128
+	var events []Event
+	resets := -1
+	for {
+		s.mu.Lock()
+		if resets < 0 {
+			resets = s.resets
+			before = min(before-1, s.last) + 1 // 0 becomes the end
+		}
+		low, high := s.from(after), s.from(before-1)
+		if backwards {
+			low = max(low, high-piece)
+		} else {
+			high = min(high, low+piece)
+		}
+		events = events[:0]
+		for i := low; i < high && resets == s.resets; i++ {
+			events = append(events, *s.at(i))
+		}
+		s.mu.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		after, before = bounds(events, after, before, backwards)
+		if backwards {
+			slices.Reverse(events)
+		}
+		for i := range events {
+			if !visit(&events[i]) {
+				return
+			}
+		}
+	}
+}
+
+// bounds are what is left to look at after a piece.
+func bounds(piece []Event, after, before uint64, backwards bool) (uint64, uint64) {
+	if backwards {
+		return after, piece[0].seq
+	}
+	return piece[len(piece)-1].seq, before
+}
+
 // find returns up to limit messages that match and are newer than after, the
 // oldest first.
 func (s *store) find(f Filter, after uint64, limit int) []Event {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	return s.page(f, after, 0, false, limit)
+}
+
+// page returns up to limit messages that match, in the order of scan.
+func (s *store) page(f Filter, after, before uint64, backwards bool, limit int) []Event {
 	var found []Event
-	for i := s.from(after); i < s.n && len(found) < limit; i++ {
-		if e := s.at(i); f.matches(e) {
-			found = append(found, *e)
-		}
+	if limit > 0 {
+		s.scan(after, before, backwards, func(e *Event) bool {
+			if f.matches(e) {
+				found = append(found, *e)
+			}
+			return len(found) < limit
+		})
 	}
 	return found
 }
 
-// total returns how many messages matched since the last reset: all that were
-// stored, unless the filter asks by user or message id; then those still kept.
-func (s *store) total(f Filter) uint64 {
+// get returns the message of this number, if it is still kept.
+func (s *store) get(seq uint64) (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.totalLocked(f)
+	if i := s.from(seq - 1); seq > 0 && i < s.n && s.at(i).seq == seq {
+		return *s.at(i), true
+	}
+	return Event{}, false
 }
 
-func (s *store) totalLocked(f Filter) uint64 {
-	if total, ok := s.tally.total(f); ok {
+// total returns how many messages matched since the last reset: all that were
+// stored where the tally knows, else those still kept.
+func (s *store) total(f Filter) uint64 {
+	s.mu.Lock()
+	total, ok := s.tally.total(f)
+	s.mu.Unlock()
+	if ok {
 		return total
 	}
-	return s.countLocked(f, 0)
+	return s.count(f, 0, 0)
 }
 
-func (s *store) countLocked(f Filter, after uint64) uint64 {
-	var total uint64
-	for i := s.from(after); i < s.n; i++ {
-		if f.matches(s.at(i)) {
-			total++
+// count returns how many of the messages kept match and are newer than after
+// and older than before.
+func (s *store) count(f Filter, after, before uint64) (n uint64) {
+	s.scan(after, before, false, func(e *Event) bool {
+		if f.matches(e) {
+			n++
 		}
-	}
-	return total
+		return true
+	})
+	return n
 }
 
 // wait returns once n messages that match and are newer than after have come,
 // or with the context's error. With after 0 all since the last reset count.
 // seen is how many there are.
 func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen uint64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fromStart := after == 0
-	for resets := s.resets; ; {
+	fromStart, resets := after == 0, -1
+	for {
+		s.mu.Lock()
 		if resets != s.resets {
 			resets, seen = s.resets, 0
 		}
 		total, exact := s.tally.total(f)
+		last := s.last
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		s.mu.Unlock()
 		if fromStart && exact {
 			seen = total
 		} else { // only what is new since the last look
-			seen += s.countLocked(f, after)
-			after = max(after, s.last)
+			seen += s.count(f, after, last+1)
+			after = max(after, last)
 		}
 		if seen >= uint64(max(n, 0)) {
 			return seen, nil
@@ -154,16 +248,10 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 		if err := ctx.Err(); err != nil {
 			return seen, err
 		}
-		if s.changed == nil {
-			s.changed = make(chan struct{})
-		}
-		changed := s.changed
-		s.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
-		s.mu.Lock()
 	}
 }
 
@@ -173,8 +261,10 @@ func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ring, s.head, s.n, s.bytes = nil, 0, 0, 0
-	s.tally = newTally()
+	s.tally, s.rates = newTally(), rates{}
 	s.resets++
+	s.resetAt = s.last
+	s.version++
 	s.wake()
 }
 

@@ -1,6 +1,9 @@
 package mockrudder
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // maxNames bounds how many kinds of message and how many request states are
 // counted apart, so that a sender with endless event names cannot fill the memory.
@@ -15,6 +18,8 @@ type tally struct {
 	kinds    map[kindKey]*Counts
 	requests map[requestKey]uint64
 	overflow bool // some event names are counted under otherName
+
+	suppressed, duplicates uint64 // kept out
 }
 
 type kindKey struct{ source, kind, name string }
@@ -54,7 +59,7 @@ func (t *tally) count(e *Event) {
 		}
 		if counts == nil {
 			counts = &Counts{}
-			t.kinds[key] = counts
+			t.kinds[kindKey{key.source, strings.Clone(key.kind), strings.Clone(key.name)}] = counts // not a part of the body
 		}
 	}
 	counts.Stored++
@@ -73,7 +78,7 @@ func (t *tally) count(e *Event) {
 // total adds up what matches. It is not ok where the filter asks for more than
 // is counted.
 func (t *tally) total(f Filter) (total uint64, ok bool) {
-	if f.byUser() || t.overflow && (f.Type != "" || f.Event != "") {
+	if !f.counted() || t.overflow && (f.Type != "" || f.Event != "") {
 		return 0, false
 	}
 	for key, counts := range t.kinds {
@@ -96,8 +101,21 @@ func (t *tally) total(f Filter) (total uint64, ok bool) {
 // Stats is what a server has counted since it started or was reset.
 type Stats struct {
 	Counts
+	// Total is how many messages were stored, the same as Stored.
+	Total uint64 `json:"total"`
 	// Kept is how many messages can still be asked for.
 	Kept int `json:"kept"`
+	// Suppressed and Duplicates count messages that were taken and not stored:
+	// of suppressed users, and with a messageId that came before.
+	Suppressed uint64 `json:"suppressed"`
+	Duplicates uint64 `json:"duplicates"`
+	// Newest is the id of the newest message there ever was, "" for none.
+	Newest string `json:"newest"`
+	// Requests counts answers by status, of all sources; "closed" is for none.
+	Requests map[string]uint64 `json:"requests"`
+	// ByType and ByEvent count the messages of all sources.
+	ByType  map[string]*Counts `json:"by_type"`
+	ByEvent map[string]*Counts `json:"by_event"`
 	// Sources has an entry for each source, by write key, and one under "" for
 	// requests without a good key.
 	Sources map[string]*SourceStats `json:"sources"`
@@ -114,10 +132,15 @@ type SourceStats struct {
 }
 
 func (t *tally) stats() Stats {
-	stats := Stats{Sources: map[string]*SourceStats{}}
+	stats := Stats{
+		Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{},
+		Sources: map[string]*SourceStats{},
+	}
 	for key, counts := range t.kinds {
 		of := stats.source(key.source)
 		stats.add(*counts)
+		addTo(stats.ByType, key.kind, *counts)
+		addTo(stats.ByEvent, key.name, *counts)
 		of.add(*counts)
 		addTo(of.ByType, key.kind, *counts)
 		addTo(of.ByEvent, key.name, *counts)
@@ -127,8 +150,11 @@ func (t *tally) stats() Stats {
 		if key.status != 0 {
 			status = strconv.Itoa(key.status)
 		}
+		stats.Requests[status] += n
 		stats.source(key.source).Requests[status] += n
 	}
+	stats.Total = stats.Stored
+	stats.Suppressed, stats.Duplicates = t.suppressed, t.duplicates
 	return stats
 }
 
@@ -145,4 +171,17 @@ func addTo(counts map[string]*Counts, key string, c Counts) {
 		counts[key] = &Counts{}
 	}
 	counts[key].add(c)
+}
+
+// withoutNames leaves out the counts by event name, of which there can be many.
+func (s Stats) withoutNames() Stats {
+	s.ByEvent = map[string]*Counts{}
+	sources := s.Sources
+	s.Sources = map[string]*SourceStats{}
+	for key, of := range sources {
+		short := *of
+		short.ByEvent = map[string]*Counts{}
+		s.Sources[key] = &short
+	}
+	return s
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 type serveFlags struct {
@@ -19,7 +22,13 @@ type serveFlags struct {
 	sources    []string
 	rate       float64
 	keep       int
+	keepBytes  int
 	noValidate bool
+	plan       string
+	record     string
+	suppress   []string
+	dedup      time.Duration
+	dedupMax   int
 }
 
 func newServe() *cobra.Command {
@@ -28,8 +37,9 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer as RudderStack's gateway until interrupted",
 		Long: "serve answers as RudderStack's gateway until it is interrupted. What it took is asked for\n" +
-			"under /_mock/: events, stats, reset, faults.",
-		Example: "  mockrudder serve --source demo=braze --source api=http,disabled\n" +
+			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it.",
+		Example: "  mockrudder serve --plan plan.json --record received.ndjson\n" +
+			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
 			"  mockrudder serve --source 'demo=braze,map=names.json'   # names.json: {\"users.messages.email.Open\":\"Email Opened\"}",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
@@ -40,21 +50,28 @@ func newServe() *cobra.Command {
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
 	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many requests a second; 0 is no limit")
 	flags.IntVar(&f.keep, "keep", mockrudder.DefaultKeep, "how many of the newest messages to keep")
+	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take up together")
+	flags.StringVar(&f.plan, "plan", "", planUsage)
+	flags.StringVar(&f.record, "record", "", "append every message that is stored to this file, as a line of JSON")
+	flags.StringArrayVar(&f.suppress, "suppress", nil, "store no message of the user with this userId; may be repeated")
+	flags.DurationVar(&f.dedup, "dedup-window", 0, "store no message whose messageId came within so long before, such as 1h; 0 is off")
+	flags.IntVar(&f.dedupMax, "dedup-max", mockrudder.DefaultDedupMax, "how many message ids --dedup-window remembers")
 	flags.BoolVar(&f.noValidate, "no-validate", false, "judge nothing, to take more events a second")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, f serveFlags) error {
-	opts := []mockrudder.Option{mockrudder.WithKeep(f.keep), mockrudder.WithRateLimit(f.rate)}
-	if f.noValidate {
-		opts = append(opts, mockrudder.WithoutValidation())
+func serve(cmd *cobra.Command, f serveFlags) (err error) {
+	opts, err := f.options()
+	if err != nil {
+		return err
 	}
-	for _, spec := range rejoin(f.sources) {
-		source, err := parseSource(spec)
+	if f.record != "" {
+		file, err := os.OpenFile(f.record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return fmt.Errorf("--source %s: %w", spec, err)
+			return fmt.Errorf("--record: %w", err)
 		}
-		opts = append(opts, source)
+		defer func() { err = errors.Join(err, file.Close()) }()
+		opts = append(opts, mockrudder.WithRecording(&loud{file, cmd.ErrOrStderr()}))
 	}
 	server, err := mockrudder.New(opts...)
 	if err != nil {
@@ -70,7 +87,52 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 		<-cmd.Context().Done()
 		server.Close()
 	}()
-	return cli.Serve(cmd.Context(), &http.Server{Handler: server, ReadHeaderTimeout: time.Minute}, listener, 5*time.Second)
+	err = cli.Serve(cmd.Context(), &http.Server{Handler: server, ReadHeaderTimeout: time.Minute}, listener, 5*time.Second)
+	return errors.Join(err, server.RecordingError())
+}
+
+// options are those of the server, but for the recording.
+func (f serveFlags) options() ([]mockrudder.Option, error) {
+	opts := []mockrudder.Option{
+		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate),
+		mockrudder.WithSuppressedUsers(f.suppress...),
+	}
+	if f.noValidate {
+		opts = append(opts, mockrudder.WithoutValidation())
+	}
+	if f.dedup != 0 {
+		opts = append(opts, mockrudder.WithDedup(f.dedup, f.dedupMax))
+	}
+	if f.plan != "" {
+		p, err := plan.Read(f.plan)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, mockrudder.WithPlan(p))
+	}
+	for _, spec := range rejoin(f.sources) {
+		source, err := parseSource(spec)
+		if err != nil {
+			return nil, fmt.Errorf("--source %s: %w", spec, err)
+		}
+		opts = append(opts, source)
+	}
+	return opts, nil
+}
+
+// loud tells at once when a recording fails: the server goes on, and its end
+// may be long in coming.
+type loud struct {
+	file *os.File
+	to   io.Writer
+}
+
+func (l *loud) Write(p []byte) (int, error) {
+	n, err := l.file.Write(p)
+	if err != nil {
+		fmt.Fprintf(l.to, "mockrudder: nothing is recorded from here on: %v\n", err)
+	}
+	return n, err
 }
 
 // rejoin puts together what belongs to one source where a list was split at

@@ -8,10 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
+// planUsage describes --plan, of validate and serve.
+const planUsage = "a tracking plan: a JSON file {\"event name\":{JSON Schema of its properties},…}, or a directory of NAME.schema.json"
+
 func newValidate() *cobra.Command {
-	var as, format string
+	var as, format, planPath string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIRECTORY|-]...",
 		Short: "Judge recorded events against the schemas",
@@ -19,20 +23,24 @@ func newValidate() *cobra.Command {
 			"schemas of its HTTP API. It reads NDJSON, arrays, request bodies {\"events\":[…]} and\n" +
 			"{\"batch\":[…]}, pretty-printed documents, and any of that in gzip; standard input where no\n" +
 			"file is named, and of a directory the *.json, *.jsonl and *.ndjson files in it. Fields and\n" +
-			"event types that the glossary does not know are told, and fail nothing.\n\n" +
+			"event types that the glossary does not know are told, and fail nothing. With --plan the\n" +
+			"properties of track messages, and of Braze events as RudderStack's source maps them, are held\n" +
+			"against your own tracking plan.\n\n" +
 			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",
 		Example: "  mockbraze emit --events 960 | mockrudder validate --as braze\n" +
+			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
 			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return validate(cmd, check.As(as), format, files)
+			return validate(cmd, check.As(as), format, planPath, files)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", string(check.Auto), "what the events are: auto, braze or rudder")
+	cmd.Flags().StringVar(&planPath, "plan", "", planUsage)
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	return cmd
 }
 
-func validate(cmd *cobra.Command, as check.As, format string, files []string) error {
+func validate(cmd *cobra.Command, as check.As, format, planPath string, files []string) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	report, err := check.NewReporter(format, out)
 	if err != nil {
@@ -41,6 +49,11 @@ func validate(cmd *cobra.Command, as check.As, format string, files []string) er
 	checker, err := check.New(as, report)
 	if err != nil {
 		return err
+	}
+	if planPath != "" {
+		if checker.Plan, err = plan.Read(planPath); err != nil {
+			return err
+		}
 	}
 	if len(files) == 0 {
 		files = []string{"-"}

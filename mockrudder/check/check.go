@@ -5,7 +5,9 @@ import (
 	"io"
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -45,6 +47,10 @@ type Summary struct {
 type Checker struct {
 	As     As
 	Report Reporter
+	// Plan is a tracking plan that messages are held against too, nil for none.
+	// A Braze event is held against it as the message that RudderStack's own
+	// source makes of it.
+	Plan *plan.Plan
 
 	validator *schemas.Validator
 	summary   Summary
@@ -129,6 +135,9 @@ func (c *Checker) item(file string, item Item) error {
 		}
 		r.Verdict = c.validator.Message(item.Raw)
 	}
+	if c.Plan != nil {
+		c.planned(item.text, &r)
+	}
 	c.summary.Events++
 	if r.Valid {
 		c.summary.Valid++
@@ -139,6 +148,25 @@ func (c *Checker) item(file string, item Item) error {
 		c.summary.Drift++
 	}
 	return c.Report.Event(r)
+}
+
+// planned adds what the tracking plan says. An event that RudderStack's source
+// makes no message of has nothing to hold against it.
+func (c *Checker) planned(message string, r *Result) {
+	if r.As == Braze {
+		made, err := brazesource.New().Transform(`{"events":[`+message+`]}`, 1<<30)
+		if err != nil || len(made.Messages) != 1 {
+			return
+		}
+		message = made.Messages[0].JSON
+	}
+	verdict := c.Plan.Judge(message)
+	r.Valid = r.Valid && verdict.Valid
+	for _, f := range verdict.Errors {
+		f.Detail = "tracking plan: " + f.Detail
+		r.Errors = append(r.Errors, f)
+	}
+	r.Drift = append(r.Drift, verdict.Drift...)
 }
 
 func (c *Checker) asFor(item Item, h header) As {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const orderPlan = `{"Order Placed":{"required":["total"]}}`
+
+func write(t *testing.T, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestValidateAgainstAPlan(t *testing.T) {
+	file := write(t, "plan.json", orderPlan)
+	const message = `{"type":"track","event":"Order Placed","userId":"u"}`
+	out, code, err := command(t, message, "validate", "--plan", file)
+	require.Equal(t, 2, code, "%v", err)
+	require.Contains(t, out, "/properties/total: required: tracking plan: ")
+	_, code, _ = command(t, message, "validate")
+	require.Equal(t, 0, code, "without the plan it is valid")
+	_, code, err = command(t, message, "validate", "--plan", write(t, "broken.json", `{"E":{"type":7}}`))
+	require.Equal(t, 1, code)
+	require.ErrorContains(t, err, `event "E"`)
+}
+
+// The options of the real server, a plan and a recording, as flags.
+func TestServeOptions(t *testing.T) {
+	record := filepath.Join(t.TempDir(), "received.ndjson")
+	url := serving(t, "--source", "k=http", "--plan", write(t, "plan.json", orderPlan), "--record", record,
+		"--dedup-window", "1h", "--suppress", "gone", "--suppress", "away", "--keep-bytes", "100000")
+	send := func(message string) {
+		require.Equal(t, 200, status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
+	}
+	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
+	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
+	send(`{"event":"Order Placed","userId":"gone"}`)
+	send(`{"event":"Order Placed","userId":"away"}`)
+
+	text, err := os.ReadFile(record)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(text), "\n"), "%s", text)
+	require.Contains(t, string(text), `"in":"plan"`)
+	require.Contains(t, string(text), `"valid":false`)
+}
+
+func TestServeMistakes(t *testing.T) {
+	for want, args := range map[string][]string{
+		"no such file":                      {"--plan", "/none/plan.json"},
+		"--record":                          {"--record", "/none/file"},
+		"deduplication needs a window":      {"--dedup-window", "-1s"},
+		"a user to suppress needs an id":    {"--suppress", ""},
+		"a tracking plan needs validation":  {"--no-validate", "--plan", write(t, "p.json", orderPlan)},
+		"the kept messages need some bytes": {"--keep-bytes", "0"},
+	} {
+		_, code, err := command(t, "", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+		require.Equal(t, 1, code)
+		require.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,157 @@
+// Package plan holds messages against a tracking plan of the user's own: one
+// JSON Schema for each event name. As in RudderStack's tracking plans, the
+// schema is for the properties of track calls.
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// RuleUnplanned is the rule of drift: an event that the plan does not have.
+const RuleUnplanned = "unplanned"
+
+// suffix is what files of a plan that is a directory end in.
+const suffix = ".schema.json"
+
+// Plan is a tracking plan. It may be used from many goroutines at once.
+type Plan struct {
+	events map[string]*schemas.Compiled
+}
+
+// New makes a plan of JSON Schemas (see schemas.Compile) by event name. The
+// error names every one that is none.
+func New(events map[string]json.RawMessage) (*Plan, error) {
+	if len(events) == 0 {
+		return nil, errors.New(`a tracking plan needs events: {"event name":{JSON Schema of its properties},…}`)
+	}
+	p := &Plan{events: map[string]*schemas.Compiled{}}
+	var broken []error
+	for name, schema := range events {
+		compiled, err := schemas.Compile(schema)
+		if err != nil {
+			broken = append(broken, fmt.Errorf("event %q: %w", name, err))
+			continue
+		}
+		p.events[name] = compiled
+	}
+	slices.SortFunc(broken, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return p, errors.Join(broken...)
+}
+
+// Read reads a plan from a JSON file {"event name":{schema},…}, or from a
+// directory with a file NAME.schema.json for each event.
+func Read(path string) (*Plan, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	events := map[string]json.RawMessage{}
+	if info.IsDir() {
+		err = readDirectory(path, events)
+	} else {
+		var text []byte
+		if text, err = os.ReadFile(path); err == nil {
+			err = json.Unmarshal(text, &events)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tracking plan %s: %w", path, err)
+	}
+	p, err := New(events)
+	if err != nil {
+		return nil, fmt.Errorf("tracking plan %s: %w", path, err)
+	}
+	return p, nil
+}
+
+func readDirectory(path string, events map[string]json.RawMessage) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), suffix)
+		if !ok || name == "" || entry.Type()&fs.ModeDir != 0 {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(path, entry.Name()))
+		if err != nil {
+			return err
+		}
+		events[name] = text
+	}
+	if len(events) == 0 {
+		return fmt.Errorf("no file is called NAME%s", suffix)
+	}
+	return nil
+}
+
+// Judge holds a RudderStack message against the plan. Messages other than track
+// calls are not looked at. Missing properties are taken for an empty object, so
+// that a property that must be there is missed. The paths of findings are those
+// of the message. An event that the plan does not have is drift.
+func (p *Plan) Judge(message string) schemas.Verdict {
+	kind, event, properties := parts(message)
+	if kind != "track" {
+		return schemas.Verdict{Valid: true}
+	}
+	compiled := p.events[event]
+	if compiled == nil {
+		return schemas.Verdict{Valid: true, Drift: []schemas.Finding{
+			{Path: "/event", Rule: RuleUnplanned, Detail: fmt.Sprintf("the tracking plan has no event %q", event)},
+		}}
+	}
+	verdict := compiled.Judge([]byte(properties))
+	for i := range verdict.Errors {
+		verdict.Errors[i].Path = "/properties" + verdict.Errors[i].Path
+	}
+	return verdict
+}
+
+// parts finds what of a message the plan is about. Of a key given twice the
+// last one counts.
+func parts(message string) (kind, event, properties string) {
+	properties = "{}"
+	start := jsonscan.Space(message, 0)
+	if start >= len(message) || message[start] != '{' {
+		return "", "", properties
+	}
+	jsonscan.Object(message, start, 0, func(key string, at int) int {
+		end := jsonscan.Value(message, at, 1)
+		if end == jsonscan.Bad {
+			return end
+		}
+		value := message[at:end]
+		switch key {
+		case "type":
+			kind = text(value)
+		case "event":
+			event = text(value)
+		case "properties":
+			properties = value
+			if value == "null" {
+				properties = "{}"
+			}
+		}
+		return end
+	})
+	return kind, event, properties
+}
+
+// text is the content of a JSON string, and JSON itself for other values.
+func text(value string) string {
+	if strings.HasPrefix(value, `"`) {
+		return jsonscan.Text(value)
+	}
+	return value
+}

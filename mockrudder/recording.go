@@ -1,0 +1,55 @@
+package mockrudder
+
+import (
+	"fmt"
+	"io"
+	"sync"
+)
+
+// recorder writes every message that is stored, a line each.
+type recorder struct {
+	mu  sync.Mutex // also keeps the lines in the order of the store
+	w   io.Writer
+	buf []byte
+	err error
+}
+
+// write writes the messages of a request at once. After an error nothing more
+// is written, so that what is there has no gap.
+func (r *recorder) write(events []Event) {
+	if r.err != nil {
+		return
+	}
+	r.buf = r.buf[:0]
+	for i := range events {
+		r.buf = append(append(r.buf, encode(events[i].json())...), '\n')
+	}
+	if _, err := r.w.Write(r.buf); err != nil {
+		r.err = fmt.Errorf("mockrudder: recording ended: %w", err)
+	}
+	if cap(r.buf) > 1<<20 {
+		r.buf = nil
+	}
+}
+
+// RecordingError is why WithRecording's writer got no more messages, or nil.
+func (s *Server) RecordingError() error {
+	if s.recorder == nil {
+		return nil
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	return s.recorder.err
+}
+
+// keep stores messages and records them.
+func (s *Server) keep(events []Event) {
+	if s.recorder == nil {
+		s.store.add(events)
+		return
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	s.store.add(events)
+	s.recorder.write(events)
+}

@@ -1,0 +1,199 @@
+package mockrudder_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// sse is one server-sent event, or a comment.
+type sse struct {
+	event, id, comment string
+	batch              struct {
+		Events []struct {
+			ID        string
+			Event     string
+			MessageID string `json:"messageId"`
+		}
+		Skipped int
+		Stats   mockrudder.Stats
+	}
+}
+
+func (e sse) names() string {
+	var names []string
+	for _, s := range e.batch.Events {
+		names = append(names, s.Event)
+	}
+	return strings.Join(names, " ")
+}
+
+// listen opens a stream and returns a function that waits for its next event.
+func listen(t *testing.T, client *http.Client, query, lastID string) (next func() sse, leave func()) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://rudder.test/_mock/stream"+query, nil)
+	require.NoError(t, err)
+	if lastID != "" {
+		request.Header.Set("Last-Event-ID", lastID)
+	}
+	answer, err := client.Do(request)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 1<<20)
+	return func() (e sse) {
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				e.event = value
+			case "id":
+				e.id = value
+			case "data":
+				require.NoError(t, json.Unmarshal([]byte(value), &e.batch))
+			case "":
+				if lines.Text() != "" {
+					e.comment = value
+					continue
+				}
+				return e
+			}
+		}
+		e.event = "end"
+		return e
+	}, func() { _ = answer.Body.Close() }
+}
+
+func track(events ...string) string {
+	var list []string
+	for _, event := range events {
+		list = append(list, fmt.Sprintf(`{"userId":"u","type":"track","event":"%s"}`, event))
+	}
+	return `{"batch":[` + strings.Join(list, ",") + `]}`
+}
+
+func TestStreamTellsWhatComes(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
+		send("before")
+		next, leave := listen(t, client, "", "")
+		defer leave()
+		first := next()
+		require.Equal(t, "message", first.event)
+		require.Empty(t, first.batch.Events, "what came before is no news")
+		require.EqualValues(t, 1, first.batch.Stats.Stored, "but it is counted at once")
+
+		start := time.Now()
+		send("A")
+		send("B")
+		got := next()
+		require.Equal(t, "A B", got.names(), "what comes together is told together")
+		require.Equal(t, "3", got.id)
+		require.LessOrEqual(t, time.Since(start), 250*time.Millisecond)
+		require.EqualValues(t, 3, got.batch.Stats.Stored)
+
+		probe{path: batchPath, body: "{}"}.send(s)
+		got = next()
+		require.Empty(t, got.batch.Events)
+		require.EqualValues(t, 1, got.batch.Stats.Requests["401"], "a refusal is news too")
+
+		start = time.Now()
+		require.Equal(t, "still here", next().comment)
+		require.InDelta(t, 15, time.Since(start).Seconds(), 0.5)
+
+		time.AfterFunc(time.Second, s.Close)
+		require.Equal(t, "end", next().event, "it ends with the server")
+	})
+}
+
+// A reset is told, also to one who was away when it happened, and to one who
+// knows another server.
+func TestStreamTellsOfAReset(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
+		send("A", "B")
+		next, leave := listen(t, client, "", "")
+		require.Equal(t, "message", next().event)
+		s.Reset()
+		send("C")
+		got := next()
+		require.Equal(t, "reset", got.event)
+		require.Equal(t, "2", got.id)
+		got = next()
+		require.Equal(t, "C", got.names())
+		require.EqualValues(t, 1, got.batch.Stats.Stored)
+		leave()
+
+		for cursor, want := range map[string]string{"1": "reset C", "2": "reset C", "3": "message ", "77": "reset C"} {
+			next, leave := listen(t, client, "", cursor)
+			got := next()
+			kind := got.event
+			if kind == "reset" {
+				got = next()
+			}
+			require.Equal(t, want, kind+" "+got.names(), "Last-Event-ID %s", cursor)
+			leave()
+		}
+	})
+}
+
+func TestStreamGoesOn(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
+		send("A", "B", "A", "C")
+		for query, want := range map[string]string{
+			"?after=1": "B A C", "?after=0&event=A": "A A", "?after=4": "", "?event=A": "", "?after=0&q=C": "C",
+		} {
+			next, leave := listen(t, client, query, "")
+			require.Equal(t, want, next().names(), query)
+			leave()
+		}
+		next, leave := listen(t, client, "?after=0", "3")
+		require.Equal(t, "C", next().names(), "Last-Event-ID wins")
+
+		many := make([]string, 450)
+		for i := range many {
+			many[i] = fmt.Sprint(i)
+		}
+		send(many...)
+		got := next()
+		require.Len(t, got.batch.Events, 200)
+		require.Equal(t, 250, got.batch.Skipped)
+		require.Equal(t, "449", got.batch.Events[199].Event, "the newest are shown")
+		leave()
+
+		for _, path := range []string{"/_mock/stream?limit=3", "/_mock/stream?after=x", "/_mock/stream?valid=x"} {
+			require.Equal(t, 400, probe{method: "GET", path: path}.send(s).Code, path)
+		}
+	})
+}
+
+// One who does not read is dropped.
+func TestStreamDropsWhoDoesNotRead(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		next, _ := listen(t, client, "", "")
+		require.Equal(t, "message", next().event)
+		start := time.Now()
+		for time.Since(start) < time.Minute { // more than any buffer in between holds
+			many := make([]string, 200)
+			probe{path: batchPath, key: "wkHTTP", body: track(many...)}.send(s)
+			time.Sleep(250 * time.Millisecond)
+		}
+		synctest.Wait()
+		for range 1000 {
+			if next().event == "end" {
+				return
+			}
+		}
+		t.Fatal("the stream went on")
+	})
+}
