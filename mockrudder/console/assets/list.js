@@ -140,6 +140,7 @@ export class List {
     if (place === undefined) return
     $("spacer").style.height = `${this.rows.count * this.height}px`
     this.move(place)
+    this.select(id) // its row may have yet to come
   }
 
   clicked(event) {
