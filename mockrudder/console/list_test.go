@@ -274,6 +274,10 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	requests := page.Number(`performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/events")).length`)
 	require.Less(t, requests, float64(20))
 
+	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{Event: "Event 70000"})[0].ID())
+	linked.Shows(".row.selected .event", "Event 70000")
+	linked.Until(bounded)
+
 	track(t, rudder, "ada", "The newest") // takes the place of the oldest
 	page.Shows("#fresh", "1 new")
 	page.Click("#fresh")

@@ -35,7 +35,7 @@ func TestScreenshots(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	fillForPicture(t, rudder)
 	browser := browsertest.Start(t)
-	invalid := rudder.Events(mockrudder.Filter{OnlyInvalid: true, Event: "users.messages.email.Click"})
+	invalid := rudder.Events(mockrudder.Filter{OnlyInvalid: true})
 	require.NotEmpty(t, invalid)
 	shown := invalid[len(invalid)-1].ID()
 
@@ -89,7 +89,12 @@ func (p picture) take(t *testing.T, page *browsertest.Page) {
 	}
 	if p.shows != "" {
 		page.Shows(p.shows, "")
-	} else {
+	}
+	if strings.Contains(p.url, "open=") && !p.phone {
+		page.Shows(".row.selected", "")
+	}
+	page.Until(`document.querySelector(".row.waiting") === null`)
+	if p.shows == "" {
 		page.Until(`document.querySelectorAll(".row:not(.waiting)").length > 5`)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(*screenshots, p.name), page.Screenshot(), 0o644))
