@@ -13,6 +13,9 @@ ifneq ($(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),
 RACE := -race
 endif
 
+# The pages are tested in a real browser; internal/browsertest looks for these.
+CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo up test crash bench fuzz lint generate clean go
 
@@ -34,6 +37,7 @@ up: build ## all three programs together until Ctrl-C
 
 test: go ## every test that needs no container
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
+	@test -n "$(CHROMIUM)" || echo "no Chromium here: the pages are not tested; install the package chromium"
 	$(GO) test $(RACE) -timeout 10m ./...
 
 crash: go ## kill the bridge N times under load, cut the power N times, and compare with the books

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/console"
 )
 
 // The query API under /_mock/. Errors are JSON, {"error":"…"}. What it offers
@@ -52,6 +54,8 @@ func (s *Server) queryRoutes() http.Handler {
 	for _, r := range s.queries() {
 		engine.Handle(r.method, r.path, known(r.params), r.handle)
 	}
+	page, read := gin.WrapH(console.Handler()), []string{http.MethodGet, http.MethodHead}
+	engine.Match(read, "/_mock/", page).Match(read, "/_mock/assets/*file", page)
 	engine.NoRoute(func(c *gin.Context) { writeError(c.Writer, http.StatusNotFound, "no such path") })
 	engine.NoMethod(func(c *gin.Context) { writeError(c.Writer, http.StatusMethodNotAllowed, "no such method here") })
 	return engine

@@ -1,0 +1,67 @@
+import * as api from "./api.js"
+
+// Live brings news: by server-sent events, and where those do not come through,
+// as with some proxies, by asking every other second.
+
+const POLL = 2000
+const RETRY = 20_000 // before events are tried again
+const FAILURES = 3 // in a row, before asking begins
+
+export class Live {
+  // message is called with what the stream brings, refresh when everything
+  // should be asked for anew, state with "live", "polling", "lost" or "off".
+  constructor({ message, refresh, state }) {
+    Object.assign(this, { message, refresh, state })
+    this.filters = {}
+  }
+
+  start(filters) {
+    this.stop()
+    this.filters = filters
+    this.failures = 0
+    this.connect()
+  }
+
+  stop() {
+    this.source?.close()
+    this.source = undefined
+    clearTimeout(this.poll)
+    clearTimeout(this.retry)
+    this.poll = undefined
+  }
+
+  connect() {
+    this.source?.close()
+    const source = (this.source = api.stream(this.filters))
+    source.addEventListener("open", () => {
+      clearTimeout(this.poll)
+      this.poll = undefined
+      this.failures = 0
+      this.state("live")
+      this.refresh() // what came while there was no stream
+    })
+    source.addEventListener("message", (event) => this.message(JSON.parse(event.data)))
+    source.addEventListener("reset", () => this.refresh())
+    source.addEventListener("error", () => this.failed(source))
+  }
+
+  failed(source) {
+    if (source !== this.source) return
+    this.failures++
+    if (this.failures < FAILURES && source.readyState !== EventSource.CLOSED) {
+      this.state("lost")
+      return // the browser connects again by itself
+    }
+    source.close()
+    this.retry = setTimeout(() => this.connect(), RETRY)
+    if (this.poll === undefined) this.ask()
+  }
+
+  async ask() {
+    this.poll = -1 // asking
+    const ok = await this.refresh()
+    if (this.poll === undefined) return // stopped, or the stream is back
+    this.state(ok ? "polling" : "lost")
+    this.poll = setTimeout(() => this.ask(), POLL)
+  }
+}

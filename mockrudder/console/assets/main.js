@@ -1,0 +1,216 @@
+import * as address from "./address.js"
+import * as api from "./api.js"
+import { Detail } from "./detail.js"
+import { $, problem, setText } from "./dom.js"
+import { empty } from "./empty.js"
+import { Faults } from "./faults.js"
+import * as filtering from "./filters.js"
+import { List } from "./list.js"
+import { Live } from "./live.js"
+import { setUpReset } from "./reset.js"
+import { HEAD, Rows } from "./rows.js"
+import { chart, counters } from "./stats.js"
+
+// The page as a whole: who tells whom.
+
+const state = { paused: false, stats: { kept: 0, sources: {} }, sources: [] }
+
+const kept = () => state.stats.kept ?? 0
+const watching = () => address.live() && !state.paused
+const failed = (error) => problem(error.message)
+
+const rows = new Rows(changed, failed)
+const list = new List(rows, {
+  open: (event) => open(event.id),
+  moved: (event) => address.opened() !== "" && open(event.id),
+  newest: () => refresh(),
+})
+const detail = new Detail({ close, step, kindOf: (key) => state.sources.find((source) => source.key === key)?.kind ?? "http" })
+const faults = new Faults({ sources: () => state.sources, failed })
+const live = new Live({ message, refresh, state: tell })
+
+function changed() {
+  list.draw()
+  const none = rows.loaded && rows.count === 0
+  if (none) empty({ filtered: !rows.plain, sources: state.sources, clear: () => { filtering.clear(); restart() } })
+  else $("empty").hidden = true
+}
+
+// refresh asks for everything anew and says whether that went well. Asked while
+// it is at it, it goes round once more.
+let running
+let again = false
+
+function refresh() {
+  again = running !== undefined
+  running ??= (async () => {
+    let ok
+    do {
+      again = false
+      ok = await refreshOnce()
+    } while (again)
+    running = undefined
+    return ok
+  })()
+  return running
+}
+
+async function refreshOnce() {
+  try {
+    show(await api.stats())
+    if (list.atTop) {
+      list.fresh = 0
+      if (!(await rows.refresh(address.filters(), kept))) return false
+    } else if (rows.filters && !(await countMissed())) return false
+    problem("")
+    return true
+  } catch (error) {
+    failed(error)
+    return false
+  }
+}
+
+// countMissed asks what came while the list stood still, when no stream told.
+async function countMissed() {
+  const newest = (await api.page(address.filters(), "", 1)).events[0]
+  if (newest === undefined) { // there was a reset
+    list.toTop()
+    return rows.refresh(address.filters(), kept)
+  }
+  if (Number(newest.id) > rows.top && list.fresh === 0) list.missed(Number(newest.id) - rows.top)
+  return true
+}
+
+function show(stats) {
+  state.stats = stats
+  counters(stats)
+  filtering.choices(stats)
+}
+
+// message takes what the stream brings: summaries of the newest, how many were
+// left out, and the counts.
+function message({ events = [], skipped = 0, stats }) {
+  if (!watching()) return
+  if (stats) show(stats)
+  if (events.length + skipped === 0) return
+  if (!list.atTop) return list.missed(events.filter((e) => Number(e.id) > rows.top).length + skipped)
+  // An answer that is on its way can be older than this message.
+  if (skipped > 0 || events.length > HEAD || !rows.loaded || running !== undefined) return refresh()
+  rows.prepend([...events].sort((a, b) => Number(b.id) - Number(a.id)), kept())
+}
+
+function open(id) {
+  const already = address.opened() !== ""
+  address.change({ open: String(id) }, !already) // the way back closes it
+  follow()
+}
+
+function close() {
+  address.change({ open: "" })
+  follow()
+  $("scroll").focus()
+}
+
+// follow shows the message that the address names.
+function follow() {
+  const id = address.opened()
+  list.select(id)
+  if (id === "") detail.hide()
+  else detail.show(id)
+}
+
+async function step(older) {
+  try {
+    const next = await api.neighbour(address.filters(), address.opened(), older)
+    if (next === undefined) return
+    open(next.id)
+    // In the list as well, where it is near.
+    const place = list.selected + (older ? 1 : -1)
+    if (rows.at(place)?.id === next.id) list.move(place)
+  } catch (error) {
+    failed(error)
+  }
+}
+
+// tell shows how the page gets its news.
+function tell(how) {
+  const texts = { live: "live", polling: "live, by polling", lost: "no connection", paused: "paused", off: "as it was when loaded" }
+  document.body.dataset.state = how
+  setText($("state-text"), texts[how])
+  setText($("pause"), how === "off" ? "Go live" : how === "paused" ? "Resume" : "Pause")
+}
+
+function restart() {
+  $("scroll").scrollTop = 0
+  list.fresh = 0
+  rows.clear(address.filters())
+  list.draw()
+  if (watching()) live.start(address.filters()) // asks for the rows when it is open
+  else live.stop()
+  refresh()
+}
+
+$("pause").addEventListener("click", () => {
+  if (address.live()) state.paused = !state.paused
+  else address.change({ live: "" })
+  if (!watching()) {
+    live.stop()
+    tell("paused")
+    return
+  }
+  live.start(address.filters())
+  rates()
+  refresh()
+})
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea, dialog")
+  if (event.key === "Escape" && typing === null && address.opened() !== "") {
+    event.preventDefault()
+    close()
+  } else if (event.key === "/" && typing === null && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault()
+    $("filters").elements.q.focus()
+    $("filters").elements.q.select()
+  } else if (["ArrowDown", "ArrowUp"].includes(event.key) && event.target === document.body) {
+    event.preventDefault()
+    $("scroll").focus()
+    list.key(event)
+  }
+})
+
+window.addEventListener("popstate", () => {
+  filtering.fill()
+  follow()
+  if (JSON.stringify(rows.filters) !== JSON.stringify(address.filters())) restart()
+})
+
+// rates draws the chart, once a second while somebody looks.
+async function rates() {
+  clearTimeout(rates.timer)
+  try {
+    if (!document.hidden) chart((await api.rates(120)).seconds)
+  } catch {
+    // The state of the connection is shown already.
+  }
+  if (watching()) rates.timer = setTimeout(rates, 1000)
+}
+
+async function start() {
+  filtering.setUp(restart)
+  setUpReset({ done: () => { list.toTop(); close(); refresh(); faults.refresh() }, failed })
+  if (!address.live()) tell("off")
+  try {
+    state.sources = (await api.sources()).sources
+  } catch (error) {
+    failed(error)
+  }
+  restart()
+  rates()
+  faults.refresh()
+  follow()
+  await running
+  if (address.opened() !== "") list.reveal(address.opened()) // a link: show where it stands
+}
+
+start()

@@ -1,0 +1,164 @@
+import * as api from "./api.js"
+
+// Rows is the list of messages by place, the newest at 0. It holds the few
+// pages that are looked at and asks for others when they are needed, so that a
+// hundred thousand messages cost no more than fifty.
+//
+// The API pages by cursor. Without a filter the ids have no gaps, and the cursor
+// of a place is simple arithmetic. With one the list is walked in big steps, and
+// what was passed is remembered.
+
+const PAGE = 100
+const STEP = 5000 // summaries in one step of a walk
+const HELD = 3000 // rows held at most
+export const HEAD = 300 // of which at the top while new ones come in
+const MOST = 500_000 // browsers cannot lay out endless heights
+
+export class Rows {
+  // changed is called when there is something new to show, failed with an error.
+  constructor(changed, failed) {
+    this.changed = changed
+    this.failed = failed
+    this.stop = new AbortController()
+    this.clear({})
+  }
+
+  clear(filters) {
+    this.stop.abort()
+    this.stop = new AbortController()
+    this.filters = filters
+    this.rows = []
+    this.held = 0
+    this.marks = new Map() // page → the id that its rows are older than
+    this.loading = new Set()
+    this.count = 0
+    this.top = 0
+    this.loaded = false
+  }
+
+  get plain() {
+    return Object.keys(this.filters).length === 0
+  }
+
+  at(place) {
+    return this.rows[place]
+  }
+
+  // placeOf returns the place of a message, undefined where only a search would tell.
+  placeOf(id) {
+    const place = this.plain ? this.top - Number(id) : this.rows.findIndex((row) => row?.id === id)
+    return place >= 0 && place < this.count ? place : undefined
+  }
+
+  // refresh asks for the newest. kept is how many messages the server still
+  // has: of its total, which counts all, no more can be shown.
+  async refresh(filters, kept) {
+    this.stop.abort()
+    const stop = (this.stop = new AbortController())
+    this.loading.clear()
+    let answer
+    try {
+      answer = await api.page(filters, "", PAGE, stop.signal)
+    } catch (error) {
+      if (error.name !== "AbortError") this.failed(error)
+      return false
+    }
+    if (stop.signal.aborted) return false
+    this.clear(filters)
+    this.loaded = true
+    this.count = answer.events.length < PAGE ? answer.events.length : Math.min(answer.total, kept(), MOST)
+    this.top = Number(answer.events[0]?.id ?? 0)
+    this.put(0, answer.events)
+    this.changed()
+    return true
+  }
+
+  // prepend adds what just came in, the newest first. It forgets what is far
+  // from the top.
+  prepend(events, kept) {
+    const fresh = events.filter((e) => Number(e.id) > this.top)
+    if (fresh.length === 0) return
+    const seen = []
+    for (let i = 0; i < HEAD && this.rows[i] !== undefined; i++) seen.push(this.rows[i])
+    this.rows = fresh.concat(seen).slice(0, HEAD)
+    this.held = this.rows.length
+    this.marks.clear()
+    this.top = Number(fresh[0].id)
+    this.count = Math.min(this.count + fresh.length, kept, MOST)
+    this.changed()
+  }
+
+  put(place, events) {
+    events.forEach((event, i) => {
+      if (this.rows[place + i] === undefined) this.held++
+      this.rows[place + i] = event
+    })
+  }
+
+  // want sees to it that the rows of these places come.
+  want(first, last) {
+    for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page++) {
+      const from = Math.max(first, page * PAGE)
+      const to = Math.min(last, page * PAGE + PAGE - 1, this.count - 1)
+      let missing = false
+      for (let i = from; i <= to && !missing; i++) missing = this.rows[i] === undefined
+      if (missing) this.load(page)
+    }
+  }
+
+  async load(page) {
+    if (this.loading.has(page)) return
+    this.loading.add(page)
+    const stop = this.stop
+    try {
+      const before = await this.cursor(page, stop.signal)
+      const { events } = before === null ? {} : await api.page(this.filters, before, PAGE, stop.signal)
+      if (stop.signal.aborted) return
+      if (before === null) return this.changed() // the list ends before this page
+      this.forget(page * PAGE)
+      this.put(page * PAGE, events)
+      // Old messages go when new ones come: then the list is shorter by now.
+      if (events.length < PAGE) this.count = page * PAGE + events.length
+      this.changed()
+    } catch (error) {
+      if (error.name !== "AbortError") this.failed(error)
+    } finally {
+      if (!stop.signal.aborted) this.loading.delete(page)
+    }
+  }
+
+  // cursor returns the id that the rows of a page are older than, or null where
+  // there are none.
+  async cursor(page, signal) {
+    if (this.plain) return this.top - page * PAGE + 1
+    if (page === 0) return this.top + 1
+    const last = this.rows[page * PAGE - 1]
+    if (last !== undefined) return last.id
+    let known = page
+    while (known > 0 && !this.marks.has(known)) known--
+    let before = this.marks.get(known) ?? this.top + 1
+    while (known < page) {
+      const steps = Math.min(STEP / PAGE, page - known)
+      const { events } = await api.page(this.filters, before, steps * PAGE, signal)
+      for (let i = PAGE; i <= events.length; i += PAGE) this.marks.set(known + i / PAGE, events[i - 1].id)
+      if (events.length < steps * PAGE) {
+        this.count = known * PAGE + events.length
+        return null
+      }
+      known += steps
+      before = events.at(-1).id
+    }
+    return before
+  }
+
+  // forget lets go of rows that are far from a place.
+  forget(place) {
+    if (this.held < HELD) return
+    const near = []
+    for (let i = Math.max(0, place - PAGE); i < place + 2 * PAGE; i++) {
+      if (this.rows[i] !== undefined) near[i] = this.rows[i]
+    }
+    this.rows = near
+    this.held = Object.keys(near).length
+  }
+}
