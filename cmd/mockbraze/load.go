@@ -175,10 +175,9 @@ func liveLine(run *load.Run) string {
 	if p.Verifying {
 		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)
 	}
-	count := progress.Count("events")
-	line := "load: " + count(int64(p.Sent))
+	line := "load: " + progress.Count("events")(int64(p.Sent))
 	if p.Total > 0 {
-		line += fmt.Sprintf(" of %s (%d %%)", count(int64(p.Total)), p.Sent*100/p.Total)
+		line += fmt.Sprintf(" (%d %%)", p.Sent*100/p.Total)
 	}
 	line += fmt.Sprintf(", %.0f/s", p.Rate)
 	if p.Wanted > 0 {

@@ -59,7 +59,7 @@ type follower struct {
 	problem string
 }
 
-func newFollower(address string, ids numbering, size int) (*follower, error) {
+func newFollower(address string, ids numbering, size int, dial DialFunc) (*follower, error) {
 	u, err := parseURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("the address to verify at: %w", err)
@@ -68,7 +68,7 @@ func newFollower(address string, ids numbering, size int) (*follower, error) {
 	return &follower{
 		ledger:  ledger{ids: ids, size: uint64(size)},
 		base:    u,
-		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: pageTimeout},
+		client:  &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1}, Timeout: pageTimeout},
 		summary: "&summary=1",
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 const (
 	templatesPerType = 70
 	people           = 1 << 14
+	users            = 1_000_000 // of whom the people are drawn
 )
 
 // Generator writes request bodies. Before the run it renders templatesPerType
@@ -71,7 +72,7 @@ func NewGenerator(seed uint64, types []string) (*Generator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	pop := population.New(population.Config{Seed: seed})
+	pop := population.New(population.Config{Seed: seed, Users: users})
 	rounds, err := journey.New(journey.Config{
 		Glossary: glossary, Population: pop, Seed: seed, Types: types, Stream: population.Key("load"),
 	})

@@ -14,10 +14,10 @@ import (
 
 // Size of a plot and its margins, in the SVG's own units.
 const (
-	plotWidth, plotHeight = 760.0, 250.0
-	leftMargin            = 58.0
-	rightMargin           = 16.0
-	topMargin             = 10.0
+	plotWidth, plotHeight = 600.0, 230.0
+	leftMargin            = 56.0
+	rightMargin           = 14.0
+	topMargin             = 8.0
 	bottomMargin          = 34.0
 )
 

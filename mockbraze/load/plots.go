@@ -81,7 +81,7 @@ func positive(v float64) float64 {
 func (r *Report) plots() []figure {
 	all := bins(r.Series)
 	long := float64(len(r.Series))
-	x := span0(long, 12, "seconds")
+	x := span0(long, 10, "seconds")
 	return []figure{r.latencyPlot(all, x), r.percentilePlot(), r.ratePlot(all, x), r.statusPlot(all, x)}
 }
 
@@ -113,7 +113,7 @@ func (r *Report) percentilePlot() figure {
 		curves[1].points = append(curves[1].points, point{nines(p.Percentile), positive(p.Service)})
 	}
 	x := axis{high: 4, name: "percentile"}
-	for _, p := range []float64{0, 50, 75, 90, 95, 99, 99.5, 99.9} {
+	for _, p := range []float64{0, 50, 90, 95, 99, 99.5, 99.9} {
 		x.ticks = append(x.ticks, tickMark{nines(p), fmt.Sprint(p)})
 	}
 	x.ticks = append(x.ticks, tickMark{4, "max"})
@@ -123,7 +123,7 @@ func (r *Report) percentilePlot() figure {
 	s.lines(x, y, curves)
 	return figure{
 		Title: "Latency by percentile", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the whole run without the warm-up. Where both curves part, batches started late.",
+		Note: "Of the whole run without the warm-up. Where the curves part, batches waited before they started.",
 	}
 }
 

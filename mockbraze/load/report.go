@@ -113,10 +113,11 @@ func eventsOf(t tally) EventCounts {
 }
 
 func process(cpu, wall time.Duration) Process {
-	return Process{
-		CPUSeconds: cpu.Seconds(),
-		CPUShare:   cpu.Seconds() / wall.Seconds() / float64(runtime.GOMAXPROCS(0)),
+	p := Process{CPUSeconds: cpu.Seconds()}
+	if wall > 0 {
+		p.CPUShare = p.CPUSeconds / wall.Seconds() / float64(runtime.GOMAXPROCS(0))
 	}
+	return p
 }
 
 // report puts the figures together; nothing runs any more.

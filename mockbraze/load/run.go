@@ -55,7 +55,7 @@ func New(cfg Config) (*Run, error) {
 		return nil, err
 	}
 	if cfg.Verify != "" {
-		if r.far, err = newFollower(cfg.Verify, r.gen.ids, cfg.Batch); err != nil {
+		if r.far, err = newFollower(cfg.Verify, r.gen.ids, cfg.Batch, cfg.Dial); err != nil {
 			return nil, err
 		}
 	}
@@ -285,6 +285,7 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		r.far.await(wait)
 		stop()
 		reader.Wait()
+		r.far.client.CloseIdleConnections()
 		return r.far.verdict(r.cfg.Pacer, r.cfg.closed())
 	}
 }

@@ -16,17 +16,15 @@ type fact struct{ Name, Value string }
 func (r *Report) facts() []fact {
 	facts := []fact{
 		{"Events sent", grouped(r.Events.Sent)},
-		{"acknowledged", grouped(r.Events.Acked)},
-		{"refused", grouped(r.Events.Refused)},
-		{"not answered", grouped(r.Events.Failed)},
+		{"Events acknowledged", grouped(r.Events.Acked)},
+		{"Events refused", grouped(r.Events.Refused)},
+		{"Events not answered", grouped(r.Events.Failed)},
 		{"Batches intended", grouped(r.Batches.Intended)},
-		{"started", grouped(r.Batches.Started)},
-		{"late by over 100 ms", grouped(r.Batches.Late)},
-		{"dropped", grouped(r.Batches.Dropped)},
-		{"Events a second wanted", rateText(r.Rate.Wanted)},
-		{"sent", rateText(r.Rate.Reached)},
-		{"acknowledged", rateText(r.Rate.Acked)},
-		{"Seconds", strconv.FormatFloat(r.Seconds, 'f', 1, 64)},
+		{"Batches started", grouped(r.Batches.Started)},
+		{"Batches late by over 100 ms", grouped(r.Batches.Late)},
+		{"Batches dropped", grouped(r.Batches.Dropped)},
+		{"Events a second: wanted, sent, acknowledged", fmt.Sprintf("%s, %s, %s", rateText(r.Rate.Wanted), rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
+		{"Time to the last answer", fmt.Sprintf("%.1f s", r.Seconds)},
 		{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, grouped(r.Warmed.Sent))},
 		{"Connections", grouped(uint64(r.Connections))},
 		{"Events a batch", grouped(uint64(r.Batch))},
@@ -34,14 +32,14 @@ func (r *Report) facts() []fact {
 		{"CPU of the load itself", fmt.Sprintf("%.1f s, %.0f %% of the machine", r.Process.CPUSeconds, 100*r.Process.CPUShare)},
 	}
 	if v := r.Verify; v != nil {
-		facts = append(facts, fact{"Arrived at the far end", grouped(v.Arrived)})
+		facts = append(facts, fact{"Events at the far end", grouped(v.Arrived)})
 		if v.Problem != "" {
 			return append(facts, fact{"Not verified", v.Problem})
 		}
 		facts = append(facts,
-			fact{"acknowledged and lost", grouped(v.Lost)},
-			fact{"duplicated", grouped(v.Duplicated)},
-			fact{"not acknowledged, yet arrived", grouped(v.Unacknowledged)})
+			fact{"Events acknowledged and lost", grouped(v.Lost)},
+			fact{"Arrivals beyond the first", grouped(v.Duplicated)},
+			fact{"Events not acknowledged, yet arrived", grouped(v.Unacknowledged)})
 	}
 	return facts
 }
