@@ -131,8 +131,8 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if ctx.Err() != nil {
-		return false
+	if err != nil && ctx.Err() != nil {
+		return false // it was told to stop; a page that still came counts
 	}
 	if f.lastErr = err; err != nil {
 		return false
@@ -190,6 +190,19 @@ func (f *follower) await(ctx context.Context) {
 			quiet++ // what comes twice may come a little later
 		} else {
 			quiet = 0
+		}
+	}
+}
+
+// settle reads once more after run has ended: only pages without events show
+// whether something was given up unread, and no run is so short that this may go
+// unseen.
+func (f *follower) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
+	defer cancel()
+	for last := 0; last < 3 && f.trouble() == "" && ctx.Err() == nil; {
+		if !f.step(ctx) {
+			last++
 		}
 	}
 }

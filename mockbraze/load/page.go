@@ -23,6 +23,9 @@ type page struct {
 func scanPage(text []byte, visit func(messageID, receivedAt []byte)) (page, error) {
 	var p page
 	s := scanner{text: text}
+	if s.at = jsonlex.Space(text, 0); s.at == len(text) || text[s.at] != '{' {
+		return p, errPage
+	}
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "events":

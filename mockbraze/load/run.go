@@ -285,6 +285,7 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		r.far.await(wait)
 		stop()
 		reader.Wait()
+		r.far.settle(ctx)
 		r.far.client.CloseIdleConnections()
 		return r.far.verdict(r.cfg.Pacer, r.cfg.closed())
 	}
