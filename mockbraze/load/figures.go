@@ -42,12 +42,14 @@ func (t times) merge(from times) {
 // tally counts what happened. Events and batches are those that were begun.
 type tally struct {
 	sent, acked, refused, failed uint64 // events
+	dead                         uint64 // events, of acked
 	started, late                uint64 // batches
 }
 
 func (t *tally) add(o tally) {
 	t.sent += o.sent
 	t.acked += o.acked
+	t.dead += o.dead
 	t.refused += o.refused
 	t.failed += o.failed
 	t.started += o.started

@@ -26,7 +26,8 @@ type Verification struct {
 	FarEnd     string `json:"far_end"`
 	Acked      uint64 `json:"acked"`
 	Arrived    uint64 `json:"arrived"`    // different events of this run
-	Lost       uint64 `json:"lost"`       // acknowledged and not arrived
+	Dead       uint64 `json:"dead"`       // of these, dead letters at once, as the answers said
+	Lost       uint64 `json:"lost"`       // acknowledged, not dead and not arrived
 	Duplicated uint64 `json:"duplicated"` // arrivals beyond the first
 	// Unacknowledged events arrived although their batch got no 2XX.
 	Unacknowledged uint64 `json:"unacknowledged"`
@@ -260,7 +261,7 @@ func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
 		record(answer, arrived-acked)
 		record(intended, arrived-due)
 	})
-	v.Acked, v.Arrived, v.Lost = f.acked, f.arrived, f.missing
+	v.Acked, v.Dead, v.Arrived, v.Lost = f.acked, f.dead, f.arrived, f.missing
 	v.Duplicated, v.Foreign, v.Unacknowledged = f.duplicated, f.foreign, f.arrived-counted
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
 	return v

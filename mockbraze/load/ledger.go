@@ -34,15 +34,26 @@ type ledger struct {
 	seen       list[uint32] // by event: when it arrived, 0 where it did not
 	sent       list[sentBatch]
 	acked      uint64 // events
-	missing    uint64 // events that were acknowledged and have not arrived
+	dead       uint64 // events, of acked
+	missing    uint64 // events that were acknowledged, are not dead and have not arrived
 	duplicated uint64 // arrivals beyond the first
 	foreign    uint64 // arrivals that are not of this run
 	arrived    uint64 // events
 }
 
+// sentBatch is a batch; start and acked are 0 where it did not. dead is how many
+// of its events went to the dead letters, as its answer said.
 type sentBatch struct {
-	start, acked uint32 // 0 where it did not
-	events       uint8
+	start, acked       uint32
+	events, seen, dead uint8
+}
+
+// missing is how many of the batch's events should have arrived and have not.
+func (b *sentBatch) missing() uint64 {
+	if b.acked == 0 {
+		return 0
+	}
+	return uint64(max(0, int(b.events)-int(b.seen)-int(b.dead)))
 }
 
 // stamp makes an instant of the run fit; it is never 0.
@@ -65,13 +76,11 @@ func (l *ledger) answered(n uint64, b *batch) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent.at(n).acked = stamp(b.done)
+	sent := l.sent.at(n)
+	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
 	l.acked += uint64(b.events)
-	for i := range uint64(b.events) {
-		if *l.seen.at(n*l.size + i) == 0 {
-			l.missing++
-		}
-	}
+	l.dead += uint64(b.dead)
+	l.missing += sent.missing()
 }
 
 // arrive books that a message with this id arrived.
@@ -90,9 +99,10 @@ func (l *ledger) arrive(id []byte, at time.Duration) {
 	}
 	*seen = stamp(at)
 	l.arrived++
-	if l.sent.at(n/l.size).acked != 0 {
-		l.missing--
-	}
+	sent := l.sent.at(n / l.size)
+	before := sent.missing()
+	sent.seen++
+	l.missing -= before - sent.missing()
 }
 
 func (l *ledger) lost() uint64 {

@@ -75,6 +75,7 @@ type batch struct {
 	start   time.Duration
 	done    time.Duration
 	status  int
+	dead    int    // events that the answer says went to the dead letters
 	failure string // where there was no answer
 }
 
@@ -118,7 +119,7 @@ func outcome(b *batch) tally {
 	n := uint64(b.events)
 	switch {
 	case b.status >= 200 && b.status <= 299:
-		return tally{acked: n}
+		return tally{acked: n, dead: uint64(b.dead)}
 	case b.status == 0:
 		return tally{failed: n}
 	default:

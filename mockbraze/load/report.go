@@ -50,6 +50,7 @@ type Report struct {
 type EventCounts struct {
 	Sent    uint64 `json:"sent"`
 	Acked   uint64 `json:"acked"`   // answered 2XX
+	Dead    uint64 `json:"dead"`    // of these, dead letters at once, as a bridge's answer says
 	Refused uint64 `json:"refused"` // answered otherwise
 	Failed  uint64 `json:"failed"`  // not answered
 }
@@ -109,7 +110,7 @@ func latenciesOf(h *hdrhistogram.Histogram) Latencies {
 }
 
 func eventsOf(t tally) EventCounts {
-	return EventCounts{Sent: t.sent, Acked: t.acked, Refused: t.refused, Failed: t.failed}
+	return EventCounts{Sent: t.sent, Acked: t.acked, Dead: t.dead, Refused: t.refused, Failed: t.failed}
 }
 
 func process(cpu, wall time.Duration) Process {

@@ -64,7 +64,7 @@ func TestJSONReport(t *testing.T) {
 		"verdict", "target", "model", "pace", "seed", "started", "duration_s", "warm_up_s", "connections", "batch", "types",
 		"events", "warm_up_events", "batches", "status", "failures", "latency", "rate", "process", "verify", "thresholds", "series", "percentiles",
 	}, keys())
-	require.ElementsMatch(t, []string{"sent", "acked", "refused", "failed"}, keys("events"))
+	require.ElementsMatch(t, []string{"sent", "acked", "dead", "refused", "failed"}, keys("events"))
 	require.ElementsMatch(t, []string{"intended", "started", "late", "dropped"}, keys("batches"))
 	require.ElementsMatch(t, []string{"p50", "p90", "p95", "p99", "p99.9", "max", "mean"}, keys("latency", "intended"))
 	require.ElementsMatch(t, []string{"wanted", "reached", "acked"}, keys("rate"))

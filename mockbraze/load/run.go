@@ -194,15 +194,15 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		r.waiting[place].Store(int64(b.due))
 		r.rec.began(b)
 		r.far.issue(n, b)
-		status, reusable, err := r.target.post(flight, buf)
-		b.done, b.status = time.Since(start), status
+		a, err := r.target.post(flight, buf)
+		b.done, b.status, b.dead = time.Since(start), a.status, min(a.dead, b.events)
 		if err != nil {
 			b.failure = failureOf(err)
 		}
 		r.waiting[place].Store(notWaiting)
 		r.rec.ended(b)
 		r.far.answered(n, b)
-		if !reusable {
+		if !a.reusable {
 			buf = nil // the transport still reads it
 		}
 	}

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,13 +143,25 @@ func (p *payload) Close() error {
 	return nil
 }
 
-// maxAnswer is how much of an answer is read, so that the connection can be used
-// again.
-const maxAnswer = 256 << 10
+// How much of an answer is looked at, and how much more is read so that the
+// connection can be used again.
+const (
+	maxAnswer = 4 << 10
+	maxDrain  = 256 << 10
+)
 
-// post sends one batch. status is 0 where no answer came; then err says why and
-// holds no URL. reusable says whether the body's bytes are free again.
-func (t *target) post(ctx context.Context, body []byte) (status int, reusable bool, err error) {
+// answer is what came back for a batch.
+type answer struct {
+	status int // 0 where no answer came
+	// dead is how many of the events went to the dead letters at once, as a
+	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
+	dead int
+	// reusable says whether the body's bytes are free again.
+	reusable bool
+}
+
+// post sends one batch. Where no answer came, err says why and holds no URL.
+func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	p := &payload{}
@@ -161,13 +174,28 @@ func (t *target) post(ctx context.Context, body []byte) (status int, reusable bo
 	// query into errors.
 	res, err := t.transport.RoundTrip(req)
 	if err != nil {
-		return 0, p.closed.Load(), err
+		return answer{reusable: p.closed.Load()}, err
 	}
 	defer res.Body.Close()
-	if _, err = io.CopyN(io.Discard, res.Body, maxAnswer); err != nil && !errors.Is(err, io.EOF) {
-		return 0, p.closed.Load(), fmt.Errorf("read the answer: %w", err)
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err == nil {
+		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
 	}
-	return res.StatusCode, p.closed.Load(), nil
+	if err != nil && !errors.Is(err, io.EOF) {
+		return answer{reusable: p.closed.Load()}, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer{status: res.StatusCode, dead: deadOf(text), reusable: p.closed.Load()}, nil
+}
+
+// deadOf reads a bridge's answer; any other says nothing of dead letters.
+func deadOf(text []byte) int {
+	var said struct {
+		Dead int `json:"dead"`
+	}
+	if json.Unmarshal(text, &said) != nil {
+		return 0
+	}
+	return max(said.Dead, 0)
 }
 
 // failureOf names the kind of an error that came instead of an answer. There are

@@ -37,6 +37,7 @@ func (r *Report) facts() []fact {
 			return append(facts, fact{"Not verified", v.Problem})
 		}
 		facts = append(facts,
+			fact{"Events that are dead letters", grouped(v.Dead)},
 			fact{"Events acknowledged and lost", grouped(v.Lost)},
 			fact{"Arrivals beyond the first", grouped(v.Duplicated)},
 			fact{"Events not acknowledged, yet arrived", grouped(v.Unacknowledged)})
@@ -109,8 +110,8 @@ func (r *Report) writeVerify(w io.Writer) {
 		fmt.Fprintf(w, "far end\tNOT VERIFIED: %s\n", v.Problem)
 		return
 	}
-	fmt.Fprintf(w, "far end\t%s arrived, %s lost, %s duplicated, %s not acknowledged yet arrived\n",
-		grouped(v.Arrived), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged))
+	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived\n",
+		grouped(v.Arrived), grouped(v.Dead), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged))
 	writeLatency(w, "answer to far end", v.FromAnswer)
 	writeLatency(w, "intended to far end", v.FromIntended)
 }

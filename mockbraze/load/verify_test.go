@@ -111,6 +111,34 @@ func TestVerifyCountsLossesAndDuplicates(t *testing.T) {
 	require.Equal(t, []bool{true, false, true}, oks(r))
 }
 
+// What the answers call dead need not arrive, but not more than that of a batch.
+func TestVerifyAllowsForDeadLetters(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	n := 0
+	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage {
+		if n++; n == 1 {
+			return events[:90] // ten more than are called dead
+		}
+		return events[:97]
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, err := http.Post(to, "application/json", r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		res.Body.Close()
+		_, _ = io.WriteString(w, `{"accepted":100,"duplicates":0,"dead":3}`)
+	}))
+	defer server.Close()
+	r := do(t, verifying(server.URL, rudder))
+	require.Empty(t, r.Verify.Problem)
+	require.EqualValues(t, 60, r.Verify.Dead)
+	require.EqualValues(t, 60, r.Events.Dead)
+	require.EqualValues(t, 7, r.Verify.Lost)
+	require.EqualValues(t, 2000-67, r.Verify.Arrived)
+}
+
 // What arrived of a batch that got no 2XX is neither lost nor acknowledged.
 func TestVerifyKnowsWhatWasNotAcknowledged(t *testing.T) {
 	rudder := mockrudder.Start(t)
