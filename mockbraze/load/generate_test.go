@@ -3,7 +3,6 @@ package load
 import (
 	"encoding/json"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -139,21 +138,13 @@ func BenchmarkGenerate(b *testing.B) {
 	var size int64
 	at := time.Unix(1_800_000_000, 0)
 	b.ReportAllocs()
-	before := usage(b)
+	before := cpuTime()
 	for n := uint64(0); b.Loop(); n++ {
 		buf = g.Append(buf[:0], n, n*100, 100, at)
 		size += int64(len(buf))
 	}
-	cpu := (usage(b) - before).Seconds()
+	cpu := (cpuTime() - before).Seconds()
 	b.ReportMetric(float64(b.N)*100/cpu, "events/CPU-s")
 	b.ReportMetric(float64(size)/1000/cpu, "kB-events/CPU-s")
 	b.ReportMetric(float64(size)/float64(b.N)/100, "B/event")
-}
-
-func usage(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
