@@ -24,7 +24,7 @@ func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
 		require.NotContains(t, ids, n.ID, n.Name)
 		ids[n.ID] = n.Name
 	}
-	for _, channel := range channels() {
+	for _, channel := range Channels() {
 		require.NotEmpty(t, p.Campaigns[channel], channel)
 		for _, c := range p.Campaigns[channel] {
 			require.Equal(t, channel, c.Channel)
