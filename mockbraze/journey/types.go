@@ -29,6 +29,7 @@ type field struct {
 	label    string // "name":
 	key      uint64
 	required bool
+	links    bool // in a story it is always there
 	// fits says whether the field goes with a moment; nil: always.
 	fits func(m *moment) bool
 	// value appends the field's JSON value.
@@ -105,6 +106,7 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		required: f.Required,
 		fits:     fits[f.Name],
 	}
+	out.links = linking()[f.Name]
 	if special, ok := fits[event+"/"+f.Name]; ok {
 		out.fits = special
 	}
