@@ -195,7 +195,7 @@ func (s *Stories) arrives(e *entry, d population.Draw) bool {
 func (s *Stories) visits(e *entry, d population.Draw) bool {
 	if e.session == 0 {
 		e.session = d.With(keyNew)
-		if e.goal == 0 && e.channel != s.push() {
+		if e.goal == 0 && e.campaign < 0 && e.canvas < 0 { // a message is followed on the device that it is for
 			s.takeDevice(e, d)
 		}
 	}
