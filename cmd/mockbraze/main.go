@@ -28,6 +28,6 @@ flag that may be repeated takes a comma-separated list there.`,
 			return cli.BindEnv("MOCKBRAZE", cmd.Flags())
 		},
 	}
-	root.AddCommand(newEmit(), newServe())
+	root.AddCommand(newEmit(), newScenario(), newServe())
 	return root
 }
