@@ -151,12 +151,11 @@ func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time
 		if !s.now.send && !s.happens(&s.now) {
 			continue
 		}
-		typ := s.graph.nodes[s.now.node].typ
-		if !s.wanted[typ] {
-			continue
-		}
-		if !s.now.copied {
+		if !s.now.copied { // of those not wanted, too, so that the order stays
 			s.repeat(&s.now)
+		}
+		if !s.wanted[s.graph.nodes[s.now.node].typ] {
+			continue
 		}
 		event, eventType = s.append(dst, &s.now)
 		return event, eventType, time.Unix(s.now.at, 0).UTC()

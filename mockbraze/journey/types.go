@@ -104,9 +104,9 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		label:    string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
+		links:    links(f.Name),
 		fits:     fits[f.Name],
 	}
-	out.links = linking()[f.Name]
 	if special, ok := fits[event+"/"+f.Name]; ok {
 		out.fits = special
 	}
