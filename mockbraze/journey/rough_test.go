@@ -303,9 +303,9 @@ func TestEveryNodeCanBeReached(t *testing.T) {
 // storyDigests are of the first 5,000 events of seed 42.
 func storyDigests() map[string]string {
 	return map[string]string{
-		"steady":     "49994c51f3616eb1f433ddb77f7232fd56790fe3719dbe396a7d0169f15fb94c",
-		"flash-sale": "4cb056ed1fcb6547956fae95a860d15a5ed40ef02a592c6051de7da8eb8f53c2",
-		"newsletter": "49963927f9eb412b283bc9a1ed133fb9beca874456bbc3edcc86b48c06fb64d4",
-		"quiet":      "f0378784a2e2e01cae4f9d416bf9b57d373dc0968a3c748871c3af629145b21e",
+		"steady":     "9fe683f87d3ed84d8a0c7bad8d7440b14d54ddc68d8f9f24cca3628ed1136a43",
+		"flash-sale": "fa6ee9953679b0b644a5b372d4c9c6fae392b2ea53f550e5feb917c1457a1aa6",
+		"newsletter": "37208d255cb59b1986f375cee22184a3cbc6336958071aa6e0325ef4fb2bd4d4",
+		"quiet":      "b39279f2fabfc1e19fb0b3a4771639a1d4517bd4eee4bf990b9884156faf63e2",
 	}
 }

@@ -56,7 +56,7 @@ func ExamplePopulation_Person() {
 	// true true
 	// true London 60 13
 	// android Pixel 8 ba56dcf2fa54a32e
-	// kindle KFTRWI ba56dcf2fa54a32e
+	// kindle KFTRWI 1da3cc96ce510495
 	// false
 	// My own
 }

@@ -172,7 +172,7 @@ func (u *User) AppendDeviceID(dst []byte) []byte {
 	case IOS, TVOS:
 		return AppendUpperUUID(dst, u.deviceDraw(12))
 	case Android, Kindle:
-		return AppendHex(dst, u.draw.With(12), 16)
+		return AppendHex(dst, u.deviceDraw(12), 16)
 	default:
 		return AppendUUID(dst, u.deviceDraw(12))
 	}
