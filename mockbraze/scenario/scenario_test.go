@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,5 +150,21 @@ func TestNamesAreThereOnce(t *testing.T) {
 		}
 		require.NotEmpty(t, k.Source)
 		require.LessOrEqual(t, k.After.Min, k.After.Max)
+	}
+}
+
+// TestTheDocumentationHasEveryRate holds docs/mockbraze.md against the table.
+func TestTheDocumentationHasEveryRate(t *testing.T) {
+	text, err := os.ReadFile("../../docs/mockbraze.md")
+	require.NoError(t, err)
+	for _, k := range KnownOutcomes() {
+		row := fmt.Sprintf("| `%s` | %s → %s | %s | %s | %s |\n", k.Name, k.From, k.To, k.Share, k.After, k.Source)
+		require.Contains(t, string(text), row)
+	}
+	for _, start := range KnownStarts() {
+		require.Contains(t, string(text), fmt.Sprintf("| `%s` | %d | %s |\n", start.Name, start.PerHour, start.What))
+	}
+	for _, name := range Names() {
+		require.Contains(t, string(text), "`"+name+"`")
 	}
 }
