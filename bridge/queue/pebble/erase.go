@@ -143,14 +143,14 @@ func (e *eraser) rewrite(w *walk) (rewritten, error) {
 	}
 	e.out.Pending += pending
 	if r.events > 0 || strays(e.body, w.header.spans) {
-		r.value = h.without(e.body)
+		r.value = h.without(seqKey(keyRecord, e.queue.conn, w.seq), e.body)
 	}
 	return r, nil
 }
 
-// without encodes a record anew: its body is that of the events that are not
-// erased, one after the other, and nothing else.
-func (h header) without(body []byte) []byte {
+// without encodes the record under key anew: its body is that of the events that
+// are not erased, one after the other, and nothing else.
+func (h header) without(key, body []byte) []byte {
 	var kept []byte
 	spans := make([]span, len(h.spans))
 	for i, s := range h.spans {
@@ -160,7 +160,7 @@ func (h header) without(body []byte) []byte {
 		}
 		spans[i] = span{start: start, end: len(kept), fate: s.fate}
 	}
-	return append(appendHeader(nil, h.received, spans, len(kept)), s2.Encode(nil, kept)...)
+	return append(appendHeader(appendSeal(nil, key), h.received, spans, len(kept)), s2.Encode(nil, kept)...)
 }
 
 // strays tells whether the body holds more than the events of the record and
@@ -238,40 +238,25 @@ func (e *eraser) letters(ctx context.Context) error {
 // matching returns the numbers of some letters that match, from next on, and
 // where to go on.
 func (e *eraser) matching(ctx context.Context, next, upTo uint64) (numbers []uint64, rest uint64, err error) {
-	it, err := e.queue.scan(keyDead, next, upTo)
-	if err != nil {
-		return nil, 0, err
-	}
-	size := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := ctx.Err(); err != nil {
-			return nil, 0, errors.Join(err, it.Close())
-		}
+	q, size := e.queue, 0
+	rest = upTo
+	err = q.each(ctx, keyDead, next, upTo, unreadableLetter, func(number uint64, value []byte) error {
 		if size >= deadPage || len(numbers) >= deadChunk {
-			break
+			rest = number
+			return errEnough
 		}
-		number, _ := seqOf(it.Key())
-		next = number + 1
-		var d deadLetter
-		value, err := it.ValueAndErr()
-		if err == nil {
-			d, err = parseLetter(number, value)
-		}
+		d, err := parseLetter(number, value)
 		if err != nil {
-			e.queue.store.damaged.Add(1)
-			e.queue.store.opts.Logger.Error("a dead letter cannot be read and is passed over",
-				"connector", e.queue.conn, "letter", number, "error", err)
-			continue
+			q.damagedAt(keyDead, number, unreadableLetter, err)
+			return nil
 		}
 		size += len(d.Event)
 		if e.match(d.Event) {
 			numbers = append(numbers, number)
 		}
-	}
-	if size < deadPage && len(numbers) < deadChunk {
-		next = upTo
-	}
-	return numbers, next, errors.Join(it.Error(), it.Close())
+		return nil
+	})
+	return numbers, rest, err
 }
 
 // rewriteRecords commits a batch that changes nothing of the queue's totals, and waits

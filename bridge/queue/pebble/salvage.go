@@ -97,7 +97,7 @@ func (f fact) open(settled bitset) (n int) {
 func (s *salvage) readAll(ctx context.Context, files []rawFile, total int64) error {
 	told := time.Time{}
 	r := &rawReader{
-		fs: s.opts.FS, dir: s.dir, entry: s.entry, value: s.value, damage: s.note,
+		fs: s.opts.FS, dir: s.dir, entry: s.entry, value: s.value, damage: s.note, newest: newestLog(files),
 		torn: func(d Damage) { s.report.Torn = append(s.report.Torn, d) },
 		pace: func(ctx context.Context, n int) error {
 			s.report.BytesRead += int64(n)

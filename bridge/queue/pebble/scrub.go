@@ -173,12 +173,8 @@ func (s *Store) isNewestLog(f rawFile) bool {
 	if err != nil {
 		return true
 	}
-	for _, other := range files {
-		if other.kind == logFile && other.number > f.number {
-			return false
-		}
-	}
-	return true
+	newest := newestLog(files)
+	return newest == "" || newest == f.name
 }
 
 // checkEntry takes apart what a table or a log holds.
