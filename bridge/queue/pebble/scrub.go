@@ -195,6 +195,9 @@ func checkValue(key, value []byte, body *[]byte) error {
 		if h, err = parseHeader(value, nil); err == nil {
 			*body, err = h.unpack(*body)
 		}
+		if err == nil {
+			err = checkSeal(key, value)
+		}
 	case keyDead:
 		number, _ := seqOf(key)
 		_, err = parseLetter(number, value)
@@ -206,6 +209,16 @@ func checkValue(key, value []byte, body *[]byte) error {
 		_, err = parseState(value)
 	case keyMark, keyGone:
 		_, err = parseMark(value)
+	case keyReplay:
+		_, err = parseReplay(value)
+	case keyMissed, keyPartial:
+		if len(value)%wordSize != 0 {
+			err = errDamaged
+		}
+	case keyName:
+		if len(value) != 4 {
+			err = errDamaged
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", key, err)
