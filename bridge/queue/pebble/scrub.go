@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"time"
@@ -142,7 +143,9 @@ func (s *Store) scrubFile(ctx context.Context, f rawFile, p *pacer) (int, error)
 	if err := s.opts.pause(ctx, scrubRest); err != nil {
 		return 0, err
 	}
-	places, err = s.checkFile(ctx, f, p)
+	// Not at the pace at which all is read once: that knows nothing of it.
+	again := &pacer{rate: scrubRate, pause: s.opts.pause, left: math.MaxInt64}
+	places, err = s.checkFile(ctx, f, again)
 	for _, d := range places {
 		s.reportFile(d)
 	}
