@@ -36,9 +36,14 @@ func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (q
 		return queue.Erasure{}, q.store.endedOr(ctx.Err())
 	}
 	e := eraser{queue: q, match: match}
-	// Letters last: an event that dies meanwhile was counted as pending, and
-	// the caller, who has to come again for those, meets its record then.
-	err := errors.Join(e.records(ctx), e.letters(ctx))
+	// Letters after records: an event that dies meanwhile was counted as pending,
+	// and the caller, who has to come again for those, meets its record then.
+	// A letter that was moved back meanwhile is in a record that came later.
+	end, err := e.records(ctx, 1)
+	err = errors.Join(err, e.letters(ctx))
+	if err == nil {
+		_, err = e.records(ctx, end)
+	}
 	if err == nil {
 		err = q.store.wipe(ctx, q)
 	}
@@ -86,12 +91,12 @@ type rewritten struct {
 	events int // that were erased
 }
 
-// records goes through the records that are there by now, in pieces, each of
-// which is committed before the next is read.
-func (e *eraser) records(ctx context.Context) error {
+// records goes through the records from one on that are there by now, in pieces,
+// each of which is committed before the next is read. It returns where they end.
+func (e *eraser) records(ctx context.Context, from uint64) (uint64, error) {
 	q := e.queue
 	q.commitMu.Lock()
-	w := walk{queue: q, next: 1, end: q.state.next}
+	w := walk{queue: q, next: from, end: q.state.next}
 	q.commitMu.Unlock()
 	for more := true; more; {
 		var changed []rewritten
@@ -112,10 +117,10 @@ func (e *eraser) records(ctx context.Context) error {
 			w.err = fmt.Errorf("read history: %w", err)
 		}
 		if err := e.commit(changed); err != nil {
-			return err
+			return w.end, err
 		}
 	}
-	return w.close()
+	return w.end, w.close()
 }
 
 // rewrite makes the record at hand anew without what is to be erased; its value
@@ -192,7 +197,11 @@ func (e *eraser) commit(changed []rewritten) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := q.store.disk.admitOutcome(); err != nil {
+	size := 0
+	for _, r := range changed {
+		size += seqKeyLen + len(r.value)
+	}
+	if err := q.store.disk.admitOutcome(size); err != nil {
 		return err
 	}
 	q.rewriteMu.Lock()
@@ -225,7 +234,7 @@ func (e *eraser) letters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := q.moveDead(ctx, numbers, q.countPurged)
+		n, err := q.moveDead(ctx, numbers, mover{q.countPurged, false})
 		e.out.Dead += n
 		if err != nil {
 			return err

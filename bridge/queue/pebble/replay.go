@@ -11,7 +11,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-const replayVersion = 1
+const (
+	replayVersion = 1
+	maxOrder      = 4 << 10 // bytes that a replay takes in the store, about
+)
 
 // replay is a replay as it is stored.
 type replay struct {
@@ -29,7 +32,7 @@ func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (q
 	if q.replay.Active() {
 		return queue.Replay{}, fmt.Errorf("number %d: %w", q.replay.Number, queue.ErrReplaying)
 	}
-	next, err := q.receivedFrom(order.From)
+	next, err := q.receivedFrom(ctx, order.From)
 	if err != nil {
 		return queue.Replay{}, err
 	}
@@ -101,7 +104,7 @@ func (q *connQueue) enterReplay(ctx context.Context) error {
 	if err := q.store.enter(); err != nil {
 		return err
 	}
-	if err := q.store.disk.admitOutcome(); err != nil {
+	if err := q.store.disk.admitOutcome(maxOrder); err != nil {
 		q.store.leave()
 		return err
 	}
@@ -225,21 +228,19 @@ const disorder = time.Hour
 // receivedFrom returns a record before which none was received at from or
 // later. It reads the marks of history alone: what is done at a time was
 // received before it. The marks are in the store as upkeep has them.
-func (q *connQueue) receivedFrom(from time.Time) (uint64, error) {
-	it, err := q.scan(keyMark, 0, end)
-	if err != nil {
-		return 0, err
-	}
+func (q *connQueue) receivedFrom(ctx context.Context, from time.Time) (uint64, error) {
 	next := uint64(1)
-	for ok := it.First(); ok; ok = it.Next() {
-		m, err := parseMark(it.Value())
+	err := q.each(ctx, keyMark, 0, end, lostMark, func(seq uint64, value []byte) error {
+		m, err := parseMark(value)
 		if err != nil {
-			return 0, errors.Join(err, it.Close())
+			q.damagedAt(keyMark, seq, lostMark, err)
+			return nil
 		}
 		if !m.at.Add(disorder).Before(from) {
-			break
+			return errEnough
 		}
 		next = m.seq
-	}
-	return next, errors.Join(it.Error(), it.Close())
+		return nil
+	})
+	return next, err
 }
