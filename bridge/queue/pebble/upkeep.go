@@ -139,12 +139,19 @@ func (s *Store) cutOldest(queues []*connQueue) (bool, error) {
 	return true, s.cut(oldest, 1)
 }
 
-// makeRoom measures the disk and gives up history while it is too full.
+// makeRoom measures the disk and gives up history while it is too full. What
+// was given up before and is still on disk, beside what is alive, goes first.
 func (s *Store) makeRoom(ctx context.Context, queues []*connQueue) error {
+	squeezed := false
 	for s.disk.measure(); ctx.Err() == nil; s.disk.measure() {
 		missing := s.disk.excess()
 		if missing <= 0 {
 			return nil
+		}
+		if dead := garbage(s.db.Metrics()); !squeezed && dead > 0 {
+			squeezed = true
+			s.squeeze(ctx)
+			continue
 		}
 		if err := s.giveUp(queues, uint64(missing)); err != nil {
 			return err
@@ -156,6 +163,7 @@ func (s *Store) makeRoom(ctx context.Context, queues []*connQueue) error {
 		if err := s.reclaim(ctx, queues); err != nil {
 			return err
 		}
+		s.squeeze(ctx)
 	}
 	return nil
 }
