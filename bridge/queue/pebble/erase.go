@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -45,6 +46,7 @@ func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (q
 		_, err = e.records(ctx, end)
 	}
 	if err == nil {
+		crashpoint.At("erase.before-wipe")
 		err = q.store.wipe(ctx, q)
 	}
 	return e.out, q.store.endedOr(err)
@@ -218,9 +220,11 @@ func (e *eraser) commit(changed []rewritten) error {
 		}
 		erased += r.events
 	}
+	crashpoint.At("erase.before-commit")
 	if err := q.rewriteRecords(batch); err != nil {
 		return err
 	}
+	crashpoint.At("erase.committed")
 	e.out.History += erased
 	return nil
 }

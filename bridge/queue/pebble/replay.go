@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -124,9 +125,11 @@ func (q *connQueue) storeReplay(r replay, replayed uint64) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At("replay.committed")
 	if err := q.wait(t); err != nil {
 		return err
 	}
+	crashpoint.At("replay.synced")
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.replay = r
@@ -149,6 +152,7 @@ func (q *connQueue) commitReplay(r replay, replayed uint64) (ticket, error) {
 	q.mu.Lock()
 	q.state.ledger.Replayed += replayed
 	q.mu.Unlock()
+	crashpoint.At("replay.before-commit")
 	return q.commit(batch)
 }
 

@@ -139,6 +139,7 @@ func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
 		l.done = true
 		q.state.complete(seq, l.size)
 		if len(l.missed) > 0 {
+			crashpoint.At("settle.missed")
 			if err := batch.Set(seqKey(keyMissed, q.conn, seq), l.missed.append(nil), nil); err != nil {
 				return err
 			}

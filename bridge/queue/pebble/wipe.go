@@ -13,6 +13,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -58,6 +60,7 @@ func (s *Store) wipe(ctx context.Context, q *connQueue) error {
 	if err := s.wipeLogs(ctx); err != nil {
 		return fmt.Errorf("erase from the log: %w", err)
 	}
+	crashpoint.At("erase.logs-dropped")
 	for _, kind := range [...]byte{keyRecord, keyDead} {
 		// Moves keys only; values below 256 bytes lie beside them.
 		if err := s.db.Compact(ctx, seqKey(kind, q.conn, 0), seqKey(kind, q.conn, end), false); err != nil {
@@ -73,6 +76,7 @@ func (s *Store) wipe(ctx context.Context, q *connQueue) error {
 	}); err != nil {
 		return fmt.Errorf("delete files that something was erased from: %w", err)
 	}
+	crashpoint.At("erase.wiped")
 	return syncDir(s.opts.FS, s.dir)
 }
 
