@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -27,81 +25,6 @@ import (
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode) // gin lists its routes on standard output otherwise
 	os.Exit(m.Run())
-}
-
-// stack stands for RudderStack: it keeps what it is sent and answers as told.
-type stack struct {
-	*httptest.Server
-	mu     sync.Mutex
-	status int
-	bodies []string
-	paths  []string
-	auth   []string
-}
-
-func newStack(t *testing.T) *stack {
-	s := unstarted(t)
-	s.Start()
-	return s
-}
-
-func newTLSStack(t *testing.T) *stack {
-	s := unstarted(t)
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
-	s.StartTLS()
-	return s
-}
-
-// certificate is what the stack's own is verified with.
-func (s *stack) certificate() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-}
-
-func unstarted(t *testing.T) *stack {
-	s := &stack{status: http.StatusOK}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost { // it is asked what it can do
-			http.NotFound(w, r)
-			return
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.status == http.StatusOK {
-			key, _, _ := r.BasicAuth()
-			s.bodies = append(s.bodies, string(body))
-			s.paths = append(s.paths, r.URL.String())
-			s.auth = append(s.auth, key)
-		}
-		w.WriteHeader(s.status)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *stack) answer(status int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.status = status
-}
-
-// items returns what came, of all requests, in the list called key.
-func (s *stack) items(t *testing.T, key string) []string {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []string
-	for _, body := range s.bodies {
-		var lists map[string][]json.RawMessage
-		require.NoError(t, json.Unmarshal([]byte(body), &lists), body)
-		for _, item := range lists[key] {
-			out = append(out, string(item))
-		}
-	}
-	return out
 }
 
 // running is a bridge that runs, until the test ends or stop is called.

@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -152,11 +153,25 @@ func (p *process) post(t template, from, to int64) {
 	all.Wait()
 }
 
-// nullSink takes everything that is posted and counts the messages.
-func nullSink(tb testing.TB) (url string, messages *atomic.Int64) {
+// nullSink takes everything that is posted and counts the messages. Packed
+// bodies it asks for where packed is true.
+func nullSink(tb testing.TB, packed bool) (url string, messages *atomic.Int64) {
 	messages = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/version" && packed {
+			_, _ = io.WriteString(w, `{"Features":["gzip-req-payload"]}`)
+			return
+		}
+		from := io.Reader(r.Body)
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			unpacked, err := gzip.NewReader(from)
+			if err != nil {
+				tb.Error(err)
+				return
+			}
+			from = unpacked
+		}
+		body, _ := io.ReadAll(from)
 		messages.Add(int64(bytes.Count(body, []byte(`"messageId":`))))
 		_, _ = io.WriteString(w, "ok")
 	}))
@@ -165,10 +180,16 @@ func nullSink(tb testing.TB) (url string, messages *atomic.Int64) {
 }
 
 // BenchmarkProcess is the whole path: the real binary, batches of 100 events of
-// a kilobyte over HTTP, fsynced, mapped and posted to a sink that says ok. Only
-// the bridge's own CPU counts, user and system.
+// a kilobyte over HTTP, fsynced, mapped and posted to a sink that says ok, as
+// they are or packed with gzip. Only the bridge's own CPU counts, user and
+// system.
 func BenchmarkProcess(b *testing.B) {
-	url, delivered := nullSink(b)
+	b.Run("plain", func(b *testing.B) { benchmarkProcess(b, false) })
+	b.Run("gzip", func(b *testing.B) { benchmarkProcess(b, true) })
+}
+
+func benchmarkProcess(b *testing.B, packed bool) {
+	url, delivered := nullSink(b, packed)
 	p := startProcess(b, url)
 	t := newTemplate(b)
 	p.post(t, 0, 50) // connections, buffers and caches as they are in the long run

@@ -320,6 +320,18 @@ func TestServesTLS(t *testing.T) {
 	client.CloseIdleConnections()
 }
 
+// TestTheDiskIsScrubbed sees that the store is told to.
+func TestTheDiskIsScrubbed(t *testing.T) {
+	cfg := configFor(t, connectorTo(newStack(t).URL))
+	cfg.ScrubEvery = time.Second
+	r := run(t, cfg)
+	r.post(t, "/currents", "secret", event("1"))
+	eventually(t, func() bool {
+		_, metrics := r.get(t, "/metrics")
+		return !strings.Contains(metrics, "bridge_store_scrubbed_timestamp_seconds 0\n")
+	}, "the disk is read once")
+}
+
 // TestFiltersAndPersonalData sees that a connector's rules reach its sender, and
 // that a reload changes them.
 func TestFiltersAndPersonalData(t *testing.T) {

@@ -2,9 +2,9 @@
 // things, and Currents that send what happened as Braze's Custom HTTP
 // connector does.
 //
-// What it does not do: it does not tell stories (an event stands for itself;
-// see package journey), it does not happen by itself (nothing is generated
-// until Send asks for it), it keeps nothing on disk, it has no exports to
+// What it does not do: its Currents do not tell stories (an event stands for
+// itself; Emit does tell them, see package journey), it does not happen by itself
+// (nothing is generated until Send asks for it), it keeps nothing on disk, it has no exports to
 // storage and no other API of Braze. Where Braze publishes no number, such as
 // how long a backoff is, the default here is an assumption and says so.
 //

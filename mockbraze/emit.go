@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -15,13 +17,24 @@ import (
 type Emission struct {
 	// Events is how many events there are; not negative.
 	Events int
-	// Types are the event types to go round, as patterns; none means all.
+	// Types are the event types, as patterns; none means all.
 	Types []string
 	// Seed decides what the events say.
 	Seed uint64
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
+	// Scenario tells stories instead of going round the types evenly.
+	Scenario *scenario.Scenario
+	// Drift is the share of events with a field or a type that is new.
+	// Without a Scenario nothing else is rough; with one it replaces the
+	// scenario's share, unless it is 0.
+	Drift scenario.Share
+	// Users replaces how many people the scenario has, unless it is 0.
+	Users uint64
+	// Progress is called now and then with how many more events were made; it
+	// may be nil.
+	Progress func(more int)
 }
 
 // emitCheck is after how many events Emit looks whether it is to stop.
@@ -35,11 +48,10 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Events < 0 {
 		return errors.New("emit: a number of events cannot be negative")
 	}
-	glossary, err := schemas.Load()
-	if err != nil {
-		return fmt.Errorf("emit: %w", err)
+	if e.Users > 0 && e.Scenario == nil {
+		return errors.New("emit: a number of users needs a scenario")
 	}
-	rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types})
+	next, err := e.source()
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)
 	}
@@ -48,7 +60,7 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Batches {
 		write = emitBatches
 	}
-	if err = write(ctx, out, rounds, e.Events); err == nil {
+	if err = write(ctx, out, next, e); err == nil {
 		err = out.Flush()
 	}
 	if err != nil {
@@ -57,51 +69,159 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	return nil
 }
 
-func emitEvents(ctx context.Context, out *bufio.Writer, rounds *journey.Rounds, n int) error {
-	var line []byte
-	for i := range n {
-		if i%emitCheck == 0 && ctx.Err() != nil {
-			return ctx.Err()
+// eventSource appends the next event; at is when it is there to be sent, zero
+// where the source has no clock.
+type eventSource func(dst []byte) (event []byte, eventType string, at time.Time)
+
+func (e *Emission) source() (eventSource, error) {
+	glossary, err := schemas.Load()
+	if err != nil {
+		return nil, err
+	}
+	if e.Scenario == nil {
+		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types})
+		if err != nil {
+			return nil, err
 		}
-		line = append(rounds.Append(line[:0], uint64(i)), '\n')
+		return roundsSource(rounds, journey.Drifter{Share: e.Drift, Seed: e.Seed}), nil
+	}
+	told := *e.Scenario
+	if e.Drift > 0 {
+		told.Rough.Drift = e.Drift
+	}
+	if e.Users > 0 {
+		told.Users = e.Users
+	}
+	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Scenario: &told})
+	if err != nil {
+		return nil, err
+	}
+	return stories.Next, nil
+}
+
+func roundsSource(rounds *journey.Rounds, drift journey.Drifter) eventSource {
+	i := uint64(0)
+	return func(dst []byte) ([]byte, string, time.Time) {
+		start := len(dst)
+		dst = rounds.Append(dst, i)
+		dst, name := drift.Append(dst, start, rounds.Type(i), i)
+		i++
+		return dst, name, time.Time{}
+	}
+}
+
+// check is called after each event.
+func (e *Emission) check(ctx context.Context, made int) error {
+	if made%emitCheck != 0 && made != e.Events {
+		return nil
+	}
+	if e.Progress != nil && made > 0 {
+		e.Progress((made-1)%emitCheck + 1)
+	}
+	return ctx.Err()
+}
+
+func emitEvents(ctx context.Context, out *bufio.Writer, next eventSource, e Emission) error {
+	var line []byte
+	for i := range e.Events {
+		line, _, _ = next(line[:0])
+		line = append(line, '\n')
 		if _, err := out.Write(line); err != nil {
+			return err
+		}
+		if err := e.check(ctx, i+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// emitBatches writes a batch when it is full, and what is left at the end in
-// the order of the types.
-func emitBatches(ctx context.Context, out *bufio.Writer, rounds *journey.Rounds, n int) error {
-	types := len(rounds.Types())
-	lines := make([][]byte, types)
-	held := make([]int, types)
-	for i := range n {
-		if i%emitCheck == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		t := i % types
-		if held[t] == 0 {
-			lines[t] = append(lines[t][:0], bodyOpen...)
-		} else {
-			lines[t] = append(lines[t], ',')
-		}
-		lines[t] = rounds.Append(lines[t], uint64(i))
-		if held[t]++; held[t] == MaxBatch {
-			held[t] = 0
-			if _, err := out.Write(append(lines[t], bodyClose+"\n"...)); err != nil {
+// batchAge is how long the oldest event of a batch waits for others, where
+// events have a clock; see Current.FlushAge.
+const batchAge = 5 * time.Minute
+
+// gathering is a batch of one type that is not full yet.
+type gathering struct {
+	line []byte
+	held int
+	from time.Time // of its oldest event
+}
+
+// emitBatches writes a batch when it is full, when its oldest event has waited
+// for batchAge, and what is left at the end. Batches that are due together are
+// written in the order in which their types first came.
+func emitBatches(ctx context.Context, out *bufio.Writer, next eventSource, e Emission) error {
+	var all []*gathering
+	byType := make(map[string]*gathering)
+	var event []byte
+	var looked time.Time
+	for i := range e.Events {
+		var name string
+		var at time.Time
+		event, name, at = next(event[:0])
+		if at.Sub(looked) > time.Second {
+			looked = at
+			if err := writeOld(out, all, at); err != nil {
 				return err
 			}
 		}
-	}
-	for t := range types {
-		if held[t] == 0 {
-			continue
+		g := byType[name]
+		if g == nil {
+			g = new(gathering)
+			byType[name] = g
+			all = append(all, g)
 		}
-		if _, err := out.Write(append(lines[t], bodyClose+"\n"...)); err != nil {
+		g.add(event, at)
+		if g.held == MaxBatch {
+			if err := g.write(out); err != nil {
+				return err
+			}
+		}
+		if err := e.check(ctx, i+1); err != nil {
+			return err
+		}
+	}
+	for _, g := range all {
+		if err := g.write(out); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func writeOld(out *bufio.Writer, all []*gathering, now time.Time) error {
+	for _, g := range all {
+		if g.held > 0 && now.Sub(g.from) >= batchAge {
+			if err := g.write(out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *gathering) add(event []byte, at time.Time) {
+	if g.held == 0 {
+		g.line, g.from = append(g.line[:0], bodyOpen...), at
+	} else {
+		g.line = append(g.line, ',')
+	}
+	g.line = append(g.line, event...)
+	g.held++
+}
+
+// keepLine is how large a line may be to be kept for the next batch.
+const keepLine = 1 << 20
+
+func (g *gathering) write(out *bufio.Writer) error {
+	if g.held == 0 {
+		return nil
+	}
+	g.held = 0
+	g.line = append(g.line, bodyClose+"\n"...)
+	_, err := out.Write(g.line)
+	if cap(g.line) > keepLine {
+		g.line = nil
+	}
+	return err
 }

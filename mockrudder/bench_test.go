@@ -85,3 +85,30 @@ func benchmarkWebhook(b *testing.B, opts ...mockrudder.Option) {
 	}
 	b.ReportMetric(float64(b.N)*100/(cpuTime()-before).Seconds(), "events/CPU-s")
 }
+
+// A search through all that a server keeps by default: by a field, by text, and
+// for the newest page of a list.
+func BenchmarkSearch(b *testing.B) {
+	s := server(b)
+	body := strings.Builder{}
+	for sent := 0; sent < mockrudder.DefaultKeep; sent += 1000 {
+		body.Reset()
+		body.WriteString(`{"batch":[`)
+		for i := range 1000 {
+			if i > 0 {
+				body.WriteByte(',')
+			}
+			fmt.Fprintf(&body, `{"type":"track","event":"e","userId":"u%d","messageId":"m%d","properties":{"x":"%s"}}`, sent+i, sent+i, strings.Repeat("y", 900))
+		}
+		body.WriteString(`]}`)
+		probe{path: batchPath, key: "wkHTTP", body: body.String()}.send(s)
+	}
+	for name, query := range map[string]string{"user": "userId=nobody", "text": "q=nothing", "newest": "order=desc&limit=100"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				probe{method: http.MethodGet, path: "/_mock/events?summary=1&" + query}.send(s)
+			}
+		})
+	}
+}

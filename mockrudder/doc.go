@@ -1,13 +1,18 @@
 // Package mockrudder is a fake RudderStack data plane for tests: it answers as
 // RudderStack's server 1.83 does, keeps what it took for questions, holds it
-// against JSON Schemas, and misbehaves when told to.
+// against JSON Schemas and a tracking plan, and misbehaves when told to.
 //
-// What it does not do: it delivers nothing to any destination, keeps nothing on
-// disk, and knows no workspaces, tracking plans, suppression, or deduplication.
-// It reads no more than 64 MiB of a body, and takes JSON nested deeper than
-// 10,000 levels for broken. What came in is kept in memory, the newest
-// DefaultKeep messages, and the rest is only counted.
+// What it does not do: it delivers nothing to any destination, runs no
+// transformations but the Braze source's, knows no workspaces, and keeps nothing
+// on disk but what WithRecording writes. It reads no more than 64 MiB of a body,
+// and takes JSON nested deeper than 10,000 levels for broken. What came in is
+// kept in memory, the newest DefaultKeep messages, and the rest is only counted.
+// Deduplication and user suppression are there and off, as in RudderStack.
 //
 // A message is stored and judged before its request is answered: a test that
 // has the answer finds the message.
+//
+// Servers share nothing, so that tests with one each may run in parallel. Tests
+// that share a server send an X-Test-ID header and ask with Filter.TestID.
+// StartInMemory needs no port and works under testing/synctest.
 package mockrudder

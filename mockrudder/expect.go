@@ -59,7 +59,7 @@ var ErrClosed = errors.New("the server is closed")
 func (s *Server) instead(filter Filter) string {
 	var text strings.Builder
 	for _, near := range s.store.nearest(filter, shownNearest) {
-		fmt.Fprintf(&text, "\n\tnearest: %s: %s", describe(&near.event), strings.Join(near.differs, "; "))
+		fmt.Fprintf(&text, "\n\tnearest: %s: %s", describe(&near.event), near.tell(&filter))
 	}
 	stats := s.Stats()
 	if stats.Stored == 0 {
@@ -82,34 +82,42 @@ func describe(e *Event) string {
 	return fmt.Sprintf("%s, messageId %s", name, e.MessageID)
 }
 
-// nearMiss is a message that does not match, and why.
+// nearMiss is a message that does not match, and how many conditions it fails.
 type nearMiss struct {
 	event   Event
-	differs []string
+	differs int
 }
 
-// nearest returns up to n messages that do not match, those with the fewest
-// differences first, and of them the newest.
+// tell says which conditions the message fails.
+func (m *nearMiss) tell(filter *Filter) string {
+	var differs []string
+	for c := range conditions {
+		if filter.differs(c, &m.event) {
+			field, is, want := filter.words(c, &m.event)
+			differs = append(differs, fmt.Sprintf("%s is %q, want %q", field, is, want))
+		}
+	}
+	return strings.Join(differs, "; ")
+}
+
+// nearest returns up to n messages that do not match, those that fail the
+// fewest conditions first, and of them the newest.
 func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 	s.scan(0, 0, true, func(e *Event) bool {
-		var differs []string
-		filter.each(e, func(field, is, want string, ok bool) bool {
-			if !ok {
-				differs = append(differs, fmt.Sprintf("%s is %q, want %q", field, is, want))
+		differs := 0
+		for c := range conditions {
+			if filter.differs(c, e) {
+				differs++
 			}
-			return true
-		})
+		}
 		at := len(best)
-		for at > 0 && len(differs) < len(best[at-1].differs) {
+		for at > 0 && differs < best[at-1].differs {
 			at--
 		}
-		if len(differs) == 0 || at == n {
-			return true
+		if differs > 0 && at < n {
+			best = slices.Insert(best, at, nearMiss{*e, differs})
+			best = best[:min(len(best), n)]
 		}
-		best = append(best, nearMiss{})
-		copy(best[at+1:], best[at:])
-		best[at] = nearMiss{*e, differs}
-		best = best[:min(len(best), n)]
 		return true
 	})
 	return best

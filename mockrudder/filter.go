@@ -37,56 +37,112 @@ type Filter struct {
 	Match func(Event) bool
 }
 
+// condition is one of the things that a filter can ask for.
+type condition int
+
+const (
+	bySource condition = iota
+	byType
+	byEvent
+	byUserID
+	byAnonymousID
+	byMessageID
+	byTestID
+	bySince
+	byUntil
+	byText
+	byRule
+	byValid
+	byInvalid
+	byMatch
+	conditions // how many there are
+)
+
 // matches says whether a message is meant.
 func (f *Filter) matches(e *Event) bool {
-	matched := true
-	f.each(e, func(_, _, _ string, ok bool) bool {
-		matched = ok
-		return ok
-	})
-	return matched
-}
-
-// each visits what the filter asks for: the field, what it is in the message,
-// what is wanted, and whether that is so. It ends where visit returns false.
-func (f *Filter) each(e *Event, visit func(field, is, want string, ok bool) bool) {
-	for _, c := range [...]struct{ field, is, want string }{
-		{"source", e.Source, f.Source},
-		{"type", e.Type, f.Type},
-		{"event", e.Name, f.Event},
-		{"userId", e.UserID, f.UserID},
-		{"anonymousId", e.AnonymousID, f.AnonymousID},
-		{"messageId", e.MessageID, f.MessageID},
-		{"X-Test-ID", e.TestID, f.TestID},
-	} {
-		if c.want != "" && !visit(c.field, c.is, c.want, c.is == c.want) {
-			return
+	for c := range conditions {
+		if f.differs(c, e) {
+			return false
 		}
 	}
-	f.eachOther(e, visit)
+	return true
 }
 
-// eachOther visits what is more than a comparison of two texts.
-func (f *Filter) eachOther(e *Event, visit func(field, is, want string, ok bool) bool) {
+// differs says whether a condition is asked for and not so.
+func (f *Filter) differs(c condition, e *Event) bool {
+	switch c {
+	case bySince:
+		return !f.Since.IsZero() && e.ReceivedAt.Before(f.Since)
+	case byUntil:
+		return !f.Until.IsZero() && !e.ReceivedAt.Before(f.Until)
+	case byText:
+		return f.Text != "" && !strings.Contains(e.Raw, f.Text)
+	case byRule:
+		return f.Rule != "" && !e.breaks(f.Rule)
+	case byValid:
+		return f.OnlyValid && !(e.Judged && e.Valid)
+	case byInvalid:
+		return f.OnlyInvalid && (!e.Judged || e.Valid)
+	case byMatch:
+		return f.Match != nil && !f.Match(*e)
+	}
+	_, is, want := f.equal(c, e)
+	return want != "" && is != want
+}
+
+// equal is a condition that two texts are the same, of which want is "" where
+// it is not asked for.
+func (f *Filter) equal(c condition, e *Event) (field, is, want string) {
+	switch c {
+	case bySource:
+		return "source", e.Source, f.Source
+	case byType:
+		return "type", e.Type, f.Type
+	case byEvent:
+		return "event", e.Name, f.Event
+	case byUserID:
+		return "userId", e.UserID, f.UserID
+	case byAnonymousID:
+		return "anonymousId", e.AnonymousID, f.AnonymousID
+	case byMessageID:
+		return "messageId", e.MessageID, f.MessageID
+	case byTestID:
+		return testIDHeader, e.TestID, f.TestID
+	}
+	return "", "", ""
+}
+
+// words tells of a condition for people: the field, what it is in the message
+// and what is wanted, "" where it is not asked for.
+func (f *Filter) words(c condition, e *Event) (field, is, want string) {
 	const clock = "15:04:05.000"
 	switch {
-	case !f.Since.IsZero() && !visit("received", e.ReceivedAt.Format(clock), "since "+f.Since.Format(clock), !e.ReceivedAt.Before(f.Since)):
-	case !f.Until.IsZero() && !visit("received", e.ReceivedAt.Format(clock), "before "+f.Until.Format(clock), e.ReceivedAt.Before(f.Until)):
-	case f.Text != "" && !visit("text", shorten(e.Raw), f.Text, strings.Contains(e.Raw, f.Text)):
-	case f.Rule != "" && !visit("rule", rules(e), f.Rule, e.breaks(f.Rule)):
-	case f.OnlyValid && !visit("verdict", e.verdict(), "valid", e.Judged && e.Valid):
-	case f.OnlyInvalid && !visit("verdict", e.verdict(), "invalid", e.Judged && !e.Valid):
-	case f.Match != nil && !visit("Match", "false", "true", f.Match(*e)):
+	case c == bySince && !f.Since.IsZero():
+		return "received", e.ReceivedAt.Format(clock), "since " + f.Since.Format(clock)
+	case c == byUntil && !f.Until.IsZero():
+		return "received", e.ReceivedAt.Format(clock), "before " + f.Until.Format(clock)
+	case c == byText:
+		return "text", shorten(e.Raw), f.Text
+	case c == byRule:
+		return "rule", rules(e), f.Rule
+	case c == byValid && f.OnlyValid:
+		return "verdict", e.verdict(), "valid"
+	case c == byInvalid && f.OnlyInvalid:
+		return "verdict", e.verdict(), "invalid"
+	case c == byMatch && f.Match != nil:
+		return "Match", "false", "true"
 	}
+	return f.equal(c, e)
 }
 
 // String says what the filter asks for.
 func (f Filter) String() string {
 	var parts []string
-	f.each(&Event{}, func(field, _, want string, _ bool) bool {
-		parts = append(parts, fmt.Sprintf("%s %q", field, want))
-		return true
-	})
+	for c := range conditions {
+		if field, _, want := f.words(c, &Event{}); want != "" {
+			parts = append(parts, fmt.Sprintf("%s %q", field, want))
+		}
+	}
 	if len(parts) == 0 {
 		return "any message"
 	}

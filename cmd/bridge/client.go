@@ -142,7 +142,7 @@ func do(req *http.Request) ([]byte, error) {
 		if json.Unmarshal(body, &said) != nil || said.Error == "" {
 			said.Error = "is that a bridge's admin address?"
 		}
-		return nil, fmt.Errorf("the bridge answered %s: %s", resp.Status, said.Error)
+		return nil, fmt.Errorf("the bridge answered %s: %s", resp.Status, printable(said.Error))
 	}
 	return body, nil
 }

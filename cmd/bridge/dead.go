@@ -109,7 +109,7 @@ func printLetters(to io.Writer, letters admin.Letters) error {
 		if len(event) > shownEvent {
 			event = append(event[:shownEvent:shownEvent], '…')
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), l.Reason, statusOf(l), string(event))
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), printable(l.Reason), statusOf(l), printable(string(event)))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -132,9 +132,9 @@ func statusOf(l admin.Letter) string {
 
 func printLetter(to io.Writer, l admin.Letter) {
 	fmt.Fprintf(to, "connector:   %s\nnumber:      %d\nreceived at: %s\ndied at:     %s\nreason:      %s\n",
-		l.Connector, l.Number, l.ReceivedAt.Format(time.RFC3339), l.DiedAt.Format(time.RFC3339), l.Reason)
+		l.Connector, l.Number, l.ReceivedAt.Format(time.RFC3339), l.DiedAt.Format(time.RFC3339), printable(l.Reason))
 	if l.Status != 0 {
-		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, l.Answer, l.Attempts)
+		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, printable(l.Answer), l.Attempts)
 	}
-	fmt.Fprintf(to, "%s\n", l.Event)
+	fmt.Fprintf(to, "%s\n", printable(string(l.Event)))
 }

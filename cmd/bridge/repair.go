@@ -10,6 +10,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 func newRepair() *cobra.Command {
@@ -29,6 +30,9 @@ was. It exits 0 when the store is whole, also where something was set aside, and
 		Example: `  bridge repair --data-dir /var/lib/bridge --dry-run
   bridge repair --data-dir /var/lib/bridge`,
 		Args: cobra.NoArgs,
+		// Where the variable says to bridge serve what the directory is, a repair
+		// of another one, such as ./data, would be a surprise.
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return cli.BindEnv("BRIDGE", cmd.Flags()) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("data-dir")
 			dryRun, _ := cmd.Flags().GetBool("dry-run")

@@ -78,3 +78,20 @@ func TestRepair(t *testing.T) {
 	s.signal(t, syscall.SIGTERM)
 	require.Equal(t, 0, s.end(t), s.stderr.String())
 }
+
+// TestRepairTakesTheVariableOfServe: the directory that a variable gives to
+// bridge serve is the one that bridge repair means.
+func TestRepairTakesTheVariableOfServe(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", dir)
+	s.post(t, twoEvents)
+	s.signal(t, syscall.SIGTERM)
+	require.Equal(t, 0, s.end(t), s.stderr.String())
+
+	code, stdout, stderr := runBridge(t, []string{"BRIDGE_DATA_DIR=" + dir, "BRIDGE_DRY_RUN=true", "BRIDGE_JSON=true"}, "repair")
+	require.Equal(t, 0, code, stderr)
+	var report pebble.RepairReport
+	require.NoError(t, json.Unmarshal([]byte(stdout), &report))
+	require.Equal(t, dir, report.Dir)
+	require.True(t, report.Whole)
+}

@@ -60,7 +60,7 @@ func printStatus(to io.Writer, s admin.Status) error {
 	}
 	for _, c := range s.Connectors {
 		if c.Destination.LastError != "" {
-			fmt.Fprintf(to, "%s: %s\n", c.Name, c.Destination.LastError)
+			fmt.Fprintf(to, "%s: %s\n", c.Name, printable(c.Destination.LastError))
 		}
 	}
 	return nil

@@ -5,25 +5,30 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 )
 
 func newEmit() *cobra.Command {
 	var e mockbraze.Emission
-	var format string
+	var format, told, drift string
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
 		Long: `Print events as NDJSON on standard output, one a line, or one batch a line.
 
-It goes round the event types evenly. Ten events of a type show every field
-that Braze documents for it. One seed prints the same bytes every time.`,
+Without --scenario it goes round the event types evenly: ten events of a type
+show every field that Braze documents for it. With one it tells stories: a send
+leads to a delivery, that to an open, a click, a session, a purchase. One seed
+prints the same bytes every time.`,
 		Example: `  mockbraze emit --events 960 --seed 1
+  mockbraze emit --scenario flash-sale --events 100000 > events.ndjson
   mockbraze emit --events 200 --types 'users.messages.email.*' --types users.campaigns.Conversion
   mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
     curl --data-binary @- -H 'Content-Type: application/json' -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8080/currents`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			switch format {
 			case "events":
 			case "batches":
@@ -31,13 +36,30 @@ that Braze documents for it. One seed prints the same bytes every time.`,
 			default:
 				return fmt.Errorf("--format %q: it is events or batches", format)
 			}
+			if e.Drift, err = scenario.ParseShare(drift); err != nil {
+				return fmt.Errorf("--drift: %w", err)
+			}
+			if told != "" {
+				if e.Scenario, err = scenario.Load(told); err != nil {
+					return fmt.Errorf("--scenario: %w", err)
+				}
+			}
+			if e.Users > scenario.MaxUsers {
+				return fmt.Errorf("--users %d: at most %d", e.Users, scenario.MaxUsers)
+			}
+			meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(e.Events))
+			defer meter.Stop()
+			e.Progress = func(more int) { meter.Add(int64(more)) }
 			return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), e)
 		},
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&e.Events, "events", 100, "how many events")
-	flags.StringArrayVar(&e.Types, "types", nil, "event types to go round: names or patterns; repeatable (default all)")
+	flags.StringArrayVar(&e.Types, "types", nil, "event types: names or patterns; repeatable (default all)")
 	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
 	flags.StringVar(&format, "format", "events", `"events", or "batches" of at most 100 events of one type, as Braze posts them`)
+	flags.StringVar(&told, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
+	flags.StringVar(&drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
+	flags.Uint64Var(&e.Users, "users", 0, "how many people there are, instead of the scenario's number")
 	return cmd
 }

@@ -1,5 +1,6 @@
-// Command mockbraze is a fake Braze on the command line: it prints events, and
-// serves a workspace whose Currents post to a bridge or to RudderStack.
+// Command mockbraze is a fake Braze on the command line: it prints events, puts
+// load on what takes them, and serves a workspace whose Currents post to a bridge
+// or to RudderStack.
 package main
 
 import (
@@ -11,7 +12,7 @@ import (
 
 func main() {
 	gin.SetMode(gin.ReleaseMode)
-	cli.Main(newRoot(), nil)
+	cli.Main(newRoot(), exitCode)
 }
 
 func newRoot() *cobra.Command {
@@ -28,6 +29,6 @@ flag that may be repeated takes a comma-separated list there.`,
 			return cli.BindEnv("MOCKBRAZE", cmd.Flags())
 		},
 	}
-	root.AddCommand(newEmit(), newServe())
+	root.AddCommand(newEmit(), newLoad(), newScenario(), newServe())
 	return root
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 )
 
 func TestMain(m *testing.M) {
@@ -74,6 +78,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		`"csv"`:       {"emit", "--format", "csv"},
 		`"users.no*"`: {"emit", "--types", "users.no*"},
 		"negative":    {"emit", "--events", "-1"},
+		`"stedy"`:     {"emit", "--scenario", "stedy"},
+		"--drift":     {"emit", "--drift", "5"},
+		"--users":     {"emit", "--scenario", "quiet", "--users", "1000000000"},
+		"a scenario":  {"emit", "--users", "100"},
+		`"loud"`:      {"scenario", "show", "loud"},
 		"--listen":    {"serve", "--listen", "nowhere:http:1"},
 		"unknown":     {"explode"},
 	} {
@@ -83,6 +92,33 @@ func TestMistakesAreNamed(t *testing.T) {
 	help, err := run(t, "serve", "--help")
 	require.NoError(t, err)
 	require.Contains(t, help, "/api/currents/1/launch")
+}
+
+// TestScenarios prints one, changes it, and tells its stories.
+func TestScenarios(t *testing.T) {
+	list, err := run(t, "scenario", "list")
+	require.NoError(t, err)
+	for _, name := range scenario.Names() {
+		require.Contains(t, list, name)
+	}
+	text, err := run(t, "scenario", "show", "flash-sale")
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	again, err := run(t, "scenario", "show", path)
+	require.NoError(t, err)
+	require.Equal(t, strings.Replace(text, "Scenario flash-sale.", "Scenario mine.", 1), again)
+
+	want, err := run(t, "emit", "--scenario", "flash-sale", "--events", "500")
+	require.NoError(t, err)
+	got, err := run(t, "emit", "--scenario", path, "--events", "500")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.Equal(t, 500, strings.Count(got, "\n"))
+
+	require.NoError(t, os.WriteFile(path, []byte("users: 100\noutcomes: {email: {opn: 5%}}"), 0o600))
+	_, err = run(t, "emit", "--scenario", path)
+	require.ErrorContains(t, err, "mine.yaml:2: outcomes.email.opn")
 }
 
 // TestServe makes, launches and uses a Current of a server that runs.

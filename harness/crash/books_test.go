@@ -25,6 +25,7 @@ type books struct {
 type account struct {
 	rules    oracle.Rules
 	bound    int // events that may be in flight to its destination
+	mended   bool
 	entries  map[string]*entry
 	arrivals map[string]*arrival // by messageId, or by key where there is none
 	tried    int64               // events in requests, those sent again included
@@ -56,7 +57,7 @@ func newBooks() *books {
 	b := &books{connectors: map[string]*account{}, dead: map[int]bool{}}
 	for _, c := range connectors() {
 		b.connectors[c.name] = &account{
-			rules: c.rules, bound: inFlight, entries: map[string]*entry{}, arrivals: map[string]*arrival{},
+			rules: c.rules, bound: inFlight, mended: c.mended, entries: map[string]*entry{}, arrivals: map[string]*arrival{},
 		}
 	}
 	return b
@@ -265,6 +266,8 @@ func (b *books) check(l harness.Ledger, acked int64) {
 		"received": {was.Received, l.Received}, "duplicates": {was.Duplicates, l.Duplicates},
 		"accepted": {was.Accepted, l.Accepted}, "filtered": {was.Filtered, l.Filtered},
 		"delivered":                 {was.Delivered, l.Delivered},
+		"purged":                    {was.Purged, l.Purged},
+		"replayed":                  {was.Replayed, l.Replayed},
 		"acknowledged, as received": {acked, l.Received},
 		"received, as sent":         {l.Received, a.tried},
 		"delivered, as arrived":     {l.Delivered, int64(len(a.arrivals))},

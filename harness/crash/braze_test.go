@@ -19,6 +19,7 @@ import (
 type connector struct {
 	name, mode, missing string
 	rules               oracle.Rules
+	mended              bool // history is replayed, users are erased, letters are purged
 }
 
 // What the bridge is told; the bound of its promise follows from it.
@@ -34,9 +35,10 @@ const (
 
 func connectors() []connector {
 	return []connector{
-		{"events", "events", "deliver", oracle.Rules{}},
-		{"webhook", "webhook", "deliver", oracle.Rules{Mode: oracle.Webhook}},
-		{"strict", "events", "drop", oracle.Rules{MissingExternalUserID: oracle.Filtered}},
+		{"events", "events", "deliver", oracle.Rules{}, false},
+		{"webhook", "webhook", "deliver", oracle.Rules{Mode: oracle.Webhook}, false},
+		{"strict", "events", "drop", oracle.Rules{MissingExternalUserID: oracle.Filtered}, false},
+		{"mended", "events", "deliver", oracle.Rules{}, true},
 	}
 }
 
@@ -113,7 +115,7 @@ func startBraze(t *testing.T, b *books, d *door, seed uint64) *braze {
 	for i, c := range connectors() {
 		for j := range senders {
 			m := &maker{
-				templates: templates, name: fmt.Sprintf("%s-%d", c.name, j), webhook: c.mode == "webhook",
+				templates: templates, name: fmt.Sprintf("%s-%d", c.name, j), webhook: c.mode == "webhook", mended: c.mended,
 				rng: rand.New(rand.NewPCG(seed, uint64(10*i+j))),
 			}
 			s.all.Go(func() { s.send(ctx, c, m) })

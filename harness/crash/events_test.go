@@ -19,6 +19,9 @@ const (
 	poison = "-poison-" // always refused
 )
 
+// maxBatch is how many events a batch has at most.
+const maxBatch = 100
+
 // maxPoison is how many events of a connector are refused for good. Each is
 // sent again with every replay of dead letters.
 const maxPoison = 3
@@ -64,6 +67,7 @@ type maker struct {
 	templates []template
 	name      string // what all keys of this sender begin with
 	webhook   bool   // nothing there tells two copies of an event without id apart
+	mended    bool   // letters are purged: none may be of an event that will arrive
 	rng       *rand.Rand
 	made      int
 	poisoned  int
@@ -78,7 +82,7 @@ const maxRecent = 500
 func (m *maker) batch() []event {
 	n := 1 + m.rng.IntN(30)
 	if m.rng.IntN(20) == 0 {
-		n = 100
+		n = maxBatch
 	}
 	events := make([]event, 0, n)
 	for len(events) < n {
@@ -98,7 +102,7 @@ func (m *maker) event() event {
 	number := 1_000_000_000_000_000_000 + m.rng.Int64N(8_000_000_000_000_000_000)
 	id, repeats, odd := "", true, func(text string) string { return text }
 	switch n := m.rng.IntN(1000); {
-	case n < 10:
+	case n < 10 && !m.mended:
 		word = sick
 	case n < 15 && m.poisoned < maxPoison:
 		word = poison

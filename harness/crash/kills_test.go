@@ -145,7 +145,7 @@ func (r *killRun) work(p *process, s strike) error {
 	r.door.open(r.lives, p.intake)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := r.operator.look(ctx, p.admin)
+	err := r.operator.look(ctx, p.admin, strings.HasPrefix(s.point, "erase."))
 	select {
 	case <-p.gone: // whatever went wrong, went wrong because of that
 		return nil

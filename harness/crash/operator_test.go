@@ -3,9 +3,11 @@ package crash
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/harness"
@@ -16,7 +18,16 @@ import (
 type operator struct {
 	books  *books
 	client http.Client
+	looks  int
 }
+
+// users are some of those that the templates are about.
+func users() []string {
+	return []string{"customer-104415", "customer-100655", "customer-109727", "customer-109657", "customer-109557"}
+}
+
+// errBusy is what the bridge answers where a replay is under way already.
+var errBusy = errors.New("busy")
 
 func (o *operator) ask(ctx context.Context, method, url string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
@@ -28,6 +39,9 @@ func (o *operator) ask(ctx context.Context, method, url string, into any) error 
 		return err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusConflict {
+		return errBusy
+	}
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(res.Body)
 		return fmt.Errorf("%s %s: %d %s", method, url, res.StatusCode, text)
@@ -62,12 +76,50 @@ func (o *operator) replay(ctx context.Context, admin string) error {
 	return nil
 }
 
-// look is what is done after each start.
-func (o *operator) look(ctx context.Context, admin string) error {
+// look is what is done after each start; erase has users erased in any case.
+func (o *operator) look(ctx context.Context, admin string, erase bool) error {
 	if _, err := o.ledgers(ctx, admin); err != nil {
 		return err
 	}
-	return o.replay(ctx, admin)
+	if err := o.replay(ctx, admin); err != nil {
+		return err
+	}
+	o.looks++
+	return o.mend(ctx, admin, o.looks, erase)
+}
+
+// mend orders what there is to order for the connectors that are mended: history
+// is replayed, every third time a user is erased, and every fourth time the
+// letters of one reason are purged.
+func (o *operator) mend(ctx context.Context, admin string, turn int, erase bool) error {
+	for _, c := range connectors() {
+		if !c.mended {
+			continue
+		}
+		var answer struct{}
+		err := o.ask(ctx, http.MethodPost, admin+"/api/replay?since=1h&connector="+c.name, &answer)
+		if err != nil && !errors.Is(err, errBusy) {
+			return err
+		}
+		if turn%4 == 0 {
+			if err := o.ask(ctx, http.MethodPost, admin+"/api/dead/purge?reason=no_event_type&connector="+c.name, &answer); err != nil {
+				return err
+			}
+		}
+		them := users()
+		if !erase {
+			them = them[turn%len(them):][:1]
+		}
+		for _, user := range them {
+			if turn%3 > 0 && !erase {
+				break
+			}
+			if err := o.ask(ctx, http.MethodPost, admin+"/api/forget?user="+user+"&connector="+c.name, &answer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // letters hands every dead letter of a connector to take.
@@ -117,6 +169,15 @@ func (o *operator) finish(ctx context.Context, admin string) error {
 			return err
 		}
 	}
-	_, err := o.ledgers(ctx, admin)
+	// The last replay has to end, as what it brings counts when it is stored.
+	err := until(ctx, 20*time.Millisecond, func() (bool, error) {
+		var now struct{ Replays []struct{ Active bool } }
+		err := o.ask(ctx, http.MethodGet, admin+"/api/replay", &now)
+		return !slices.ContainsFunc(now.Replays, func(r struct{ Active bool }) bool { return r.Active }), err
+	})
+	if err != nil {
+		return fmt.Errorf("end the replay: %w", err)
+	}
+	_, err = o.ledgers(ctx, admin)
 	return err
 }

@@ -36,8 +36,10 @@ func often(point string) int {
 	switch {
 	case kind == "start":
 		return len(connectors())
-	case kind == "stop", kind == "upkeep", kind == "dead":
+	case kind == "stop", kind == "upkeep", kind == "dead", kind == "erase":
 		return 1
+	case kind == "replay", point == "settle.missed":
+		return 3
 	case kind == "history", point == "delivery.between-halves":
 		return 3
 	}

@@ -76,7 +76,7 @@ func boot(disk vfs.FS, sink *sink, life int) (*machine, error) {
 			return nil, err
 		}
 		sender, err := delivery.New(delivery.Config{
-			Name: c.name, Queue: q, Mapper: mapper, URL: sink.of(life, c.name), WriteKey: "wk", Mode: delivery.Mode(c.mode),
+			Name: c.name, Queue: q, Replays: q, Mapper: mapper, URL: sink.of(life, c.name), WriteKey: "wk", Mode: delivery.Mode(c.mode),
 			Concurrency: concurrency, MaxEvents: batchEvents, Timeout: postTimeout,
 			MinBackoff: minBackoff, MaxBackoff: maxBackoff, Grace: -1, Logger: slog.New(slog.DiscardHandler),
 		})
@@ -88,7 +88,7 @@ func boot(disk vfs.FS, sink *sink, life int) (*machine, error) {
 			Name: c.name, Tokens: []string{c.token()}, Queue: q, Webhook: c.mode == "webhook",
 			MissingExternalUserID: intake.Policy(c.missing),
 		})
-		ad.Connectors = append(ad.Connectors, admin.Connector{Name: c.name, Queue: q, Destination: sender.State})
+		ad.Connectors = append(ad.Connectors, admin.Connector{Name: c.name, Queue: q, Destination: sender.State, Resume: sender.Resume})
 	}
 	public, err := intake.New(in)
 	if err != nil {
@@ -161,7 +161,7 @@ func cutPower(t *testing.T, disk *vfs.MemFS, rudder *sink, d *door, o *operator,
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(20+rng.IntN(150))*time.Millisecond)
 	defer cancel()
 	d.open(life, m.intake.URL)
-	if err := o.look(ctx, m.admin.URL); !errors.Is(err, context.DeadlineExceeded) {
+	if err := o.look(ctx, m.admin.URL, false); !errors.Is(err, context.DeadlineExceeded) {
 		require.NoError(t, err)
 	}
 	<-ctx.Done()

@@ -153,10 +153,12 @@ func (p *Page) Choose(selector, value string) {
 // a minute.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
-	_, err := chromedp.Run(p.ctx, chromedp.Poll[bool](expression,
+	ctx, cancel := context.WithTimeout(p.ctx, 2*patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
 		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 	if err != nil {
-		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
 		p.t.Fatalf("waiting for %s: %v\nthe page says: %.2000s\nwrong so far: %q", expression, err, text, p.Forgive())
 	}
 }
@@ -171,33 +173,35 @@ func (p *Page) Shows(selector, text string) {
 // waited for.
 func (p *Page) Text(expression string) string {
 	p.t.Helper()
-	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](
+	return run(p, expression, chromedp.Evaluate[string](
 		"(async () => String(await ("+expression+")))()", chromedp.EvalAwaitPromise))
-	p.must(err, expression)
-	return text
 }
 
 // Number returns the value of a JavaScript expression.
 func (p *Page) Number(expression string) float64 {
 	p.t.Helper()
-	number, err := chromedp.Run(p.ctx, chromedp.Evaluate[float64](expression))
-	p.must(err, expression)
-	return number
+	return run(p, expression, chromedp.Evaluate[float64](expression))
 }
 
 // Screenshot returns the visible part of the page as PNG.
 func (p *Page) Screenshot() []byte {
 	p.t.Helper()
-	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-	p.must(err, "taking a screenshot")
-	return picture
+	return run(p, "taking a screenshot", chromedp.CaptureScreenshot())
 }
 
 func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
+	run(p, what, action)
+}
+
+// run does something that must not take longer than patience.
+func run[T any](p *Page, what string, action chromedp.Action[T]) T {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	p.must(chromedp.Do(ctx, action), what)
+	value, err := chromedp.Run(ctx, action)
+	p.must(err, what)
+	return value
 }
 
 func (p *Page) must(err error, what string) {

@@ -23,12 +23,16 @@ func Points() []string {
 		"intake.answered",
 		// A batch on its way out.
 		"delivery.before-post", "delivery.answered", "delivery.between-halves", "delivery.settled",
-		"settle.before-commit", "settle.committed",
+		"settle.missed", "settle.before-commit", "settle.committed",
 		// History that goes, and ids that leave the window.
 		"history.marked", "history.before-cut", "history.cut", "history.ids-dropped",
 		"upkeep.before-compact", "upkeep.compacted",
 		// Dead letters on their way back to pending.
 		"dead.before-commit", "dead.committed", "dead.synced",
+		// A replay of history: its order, and how far it has come.
+		"replay.before-commit", "replay.committed", "replay.synced",
+		// A user's events on their way out of records, logs and files.
+		"erase.before-commit", "erase.committed", "erase.before-wipe", "erase.logs-dropped", "erase.wiped",
 		// Start and end of the process.
 		"start.before-ids", "start.loaded",
 		"stop.begun", "stop.before-close", "stop.closed",

@@ -6,34 +6,21 @@ package progress
 import (
 	"fmt"
 	"io"
-	"os"
-	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// How often a line is shown, and how long work may take without any.
-const (
-	terminalEvery = 500 * time.Millisecond
-	plainEvery    = 5 * time.Second
-	quietFor      = 2 * time.Second
 )
 
 // Meter shows the progress of one piece of work. Make it with Start, and Stop
 // it. Add may be called from many goroutines.
 type Meter struct {
-	out      io.Writer
-	terminal bool
-	what     string
-	unit     Unit
-	total    int64
-	done     atomic.Int64
-	began    time.Time
-	before   int64 // done at the last line
-	last     time.Time
-	shown    bool
-	stop     chan struct{}
-	stopped  sync.WaitGroup
+	live   *Live
+	what   string
+	unit   Unit
+	total  int64
+	done   atomic.Int64
+	began  time.Time
+	before int64 // done at the last line
+	last   time.Time
 }
 
 // Unit writes a number of what is counted.
@@ -42,15 +29,10 @@ type Unit func(n int64) string
 // Start begins to show the work called what on out; total is how much there is,
 // 0 where that is not known.
 func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
-	m := &Meter{out: out, what: what, unit: unit, total: total, stop: make(chan struct{})}
+	m := &Meter{what: what, unit: unit, total: total}
 	m.began = time.Now()
 	m.last = m.began
-	if file, ok := out.(*os.File); ok {
-		if info, err := file.Stat(); err == nil {
-			m.terminal = info.Mode()&os.ModeCharDevice != 0
-		}
-	}
-	m.stopped.Go(m.run)
+	m.live = Show(out, m.show)
 	return m
 }
 
@@ -58,45 +40,13 @@ func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 func (m *Meter) Add(n int64) { m.done.Add(n) }
 
 // Stop ends the showing, with a last line where there were others.
-func (m *Meter) Stop() {
-	close(m.stop)
-	m.stopped.Wait()
-	if m.shown {
-		m.show(time.Now())
-		if m.terminal {
-			fmt.Fprintln(m.out)
-		}
-	}
-}
+func (m *Meter) Stop() { m.live.Stop() }
 
-func (m *Meter) run() {
-	every := plainEvery
-	if m.terminal {
-		every = terminalEvery
-	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-m.stop:
-			return
-		case now := <-ticker.C:
-			if now.Sub(m.began) >= quietFor {
-				m.show(now)
-			}
-		}
-	}
-}
-
-func (m *Meter) show(now time.Time) {
+func (m *Meter) show(now time.Time) string {
 	done := m.done.Load()
 	line := m.line(done, now)
-	m.before, m.last, m.shown = done, now, true
-	if m.terminal {
-		fmt.Fprintf(m.out, "\r\x1b[K%s", line)
-		return
-	}
-	fmt.Fprintln(m.out, line)
+	m.before, m.last = done, now
+	return line
 }
 
 // line says how far the work is. The rate is that since the last line, what is

@@ -1,10 +1,13 @@
 package journey_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -48,4 +51,45 @@ func ExampleSelect() {
 	// Output:
 	// [users.messages.line.Abort users.messages.line.Click users.messages.line.InboundReceive users.messages.line.Retry users.messages.line.Send] <nil>
 	// no event type of the glossary matches "users.messages.fax.*"
+}
+
+func ExampleNewStories() {
+	glossary, err := schemas.Load()
+	if err != nil {
+		panic(err)
+	}
+	told, err := scenario.Builtin("quiet")
+	if err != nil {
+		panic(err)
+	}
+	stories, err := journey.NewStories(journey.StoriesConfig{
+		Glossary: glossary, Scenario: told, Seed: 1, Types: []string{"users.canvas.Entry", "users.messages.sms.*"},
+		Population: journey.People(1, told), Start: journey.Reference(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	var event []byte
+	for range 4 {
+		var eventType string
+		var at time.Time
+		event, eventType, at = stories.Next(event[:0])
+		fmt.Println(at.Format(time.DateTime), eventType, json.Valid(event))
+	}
+	// Output:
+	// 2026-06-01 00:07:20 users.canvas.Entry true
+	// 2026-06-01 00:30:51 users.canvas.Entry true
+	// 2026-06-01 00:54:19 users.canvas.Entry true
+	// 2026-06-01 00:55:19 users.canvas.Entry true
+}
+
+func ExampleDrifter() {
+	drifter := journey.Drifter{Share: scenario.Whole, Seed: 1}
+	event := []byte(`{"event_type":"users.canvas.Entry","id":"1","time":1,"user":{},"properties":{"a":1}}`)
+	drifted, eventType := drifter.Append(event, 0, "users.canvas.Entry", 3)
+	fmt.Println(eventType)
+	fmt.Println(string(drifted))
+	// Output:
+	// users.canvas.Entry
+	// {"event_type":"users.canvas.Entry","id":"1","time":1,"user":{},"properties":{"a":1,"attempt_ms":12}}
 }

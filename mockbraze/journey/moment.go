@@ -13,6 +13,13 @@ type moment struct {
 	time  int64 // seconds since the epoch
 	user  population.User
 	about message
+	// root is where the choices come from that stay with what is about, such as
+	// the agent: draw, or in a story what the thread has.
+	root population.Draw
+	// tale is the thread that the moment belongs to, nil outside of a story;
+	// note tells apart the nodes of its type.
+	tale *thread
+	note string
 	// scratch is for values that are put together before they are escaped.
 	scratch []byte
 }

@@ -16,6 +16,8 @@ func (m *moment) has(f *field, d population.Draw) presence {
 		return present
 	case f.fits != nil && !f.fits(m):
 		return m.lacking(f, d)
+	case m.tale != nil && f.links:
+		return present
 	case m.show != showSome || f.identifies(m):
 		return present
 	}
@@ -43,6 +45,22 @@ const (
 	userID      = `"user_id":`
 	externalID  = `"external_user_id":`
 )
+
+// links says whether a story is followed by a field: where such a one fits, it
+// is always there.
+func links(name string) bool {
+	switch name {
+	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
+		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
+		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
+		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
+		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
+		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
+		"duration", "conversion_behavior":
+		return true
+	}
+	return false
+}
 
 // identifies says whether leaving the field out could leave nobody whom the
 // event happened to: the external id of those who have one, else the user id.

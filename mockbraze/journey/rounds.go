@@ -133,10 +133,18 @@ func showOf(place uint64) show {
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
 	m, _ := r.moments.Get().(*moment)
 	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, scratch: m.scratch}
+	m.root = m.draw
 	m.time = r.timeOf(m.draw, k)
 	m.pickUser()
 	m.pickMessage()
+	dst = m.append(dst)
+	r.moments.Put(m)
+	return dst
+}
 
+// append appends the moment as an event.
+func (m *moment) append(dst []byte) []byte {
+	t := m.typ
 	dst = append(dst, t.opening...)
 	dst = appendID(dst, m.draw)
 	dst = append(dst, `","time":`...)
@@ -145,7 +153,6 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
 	dst = m.appendObject(dst, t.user)
 	dst = append(dst, `,"properties":`...)
 	dst = m.appendObject(dst, t.properties)
-	r.moments.Put(m)
 	return append(dst, '}')
 }
 

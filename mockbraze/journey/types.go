@@ -29,6 +29,7 @@ type field struct {
 	label    string // "name":
 	key      uint64
 	required bool
+	links    bool // in a story it is always there
 	// fits says whether the field goes with a moment; nil: always.
 	fits func(m *moment) bool
 	// value appends the field's JSON value.
@@ -103,6 +104,7 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		label:    string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
+		links:    links(f.Name),
 		fits:     fits[f.Name],
 	}
 	if special, ok := fits[event+"/"+f.Name]; ok {

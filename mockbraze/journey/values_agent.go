@@ -40,7 +40,7 @@ func agentValues() map[string]valueFunc {
 
 // agent is who did it.
 func agent(m *moment) *population.Agent {
-	return &m.pop.Agents[m.draw.With(population.Key("agent_id")).N(len(m.pop.Agents))]
+	return &m.pop.Agents[m.root.With(population.Key("agent_id")).N(len(m.pop.Agents))]
 }
 
 func hexAfter(prefix string, n int) valueFunc {

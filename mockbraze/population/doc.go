@@ -4,8 +4,8 @@
 //
 // It does not store people. A user is worked out from the seed and a number,
 // each time the same, so a million users need no memory. It keeps no state of
-// what happened to them either: nobody subscribes, moves house or changes the
-// phone.
+// what happened to them either: who unsubscribed or left is known to those who
+// tell the stories (package journey).
 //
 // Everything comes from integers. No step uses floating point, the clock, the
 // order of a map or the number of processors, so one seed means one workspace

@@ -36,3 +36,27 @@ func ExampleDraw() {
 	// 3 3 2
 	// cdb78bec-56fa-4803-be8e-4f4c875386ad 3084af65 0879
 }
+
+func ExamplePopulation_Person() {
+	people := population.New(population.Config{Seed: 1})
+	user, next := people.User(8), people.Person(8, 1)
+	fmt.Println(string(user.AppendID(nil)), string(next.AppendID(nil)))
+	fmt.Println(user.App.Platform == next.App.Platform, people.PlatformOf(8) == user.App.Platform)
+	fmt.Println(people.PlaceOf(8, 1) == next.Place, next.Place.City, next.Place.Offset, len(people.Offsets()))
+	for device := range user.Devices() {
+		here := people.OnDevice(user, device)
+		fmt.Println(here.App.Platform, here.Model.Name, string(here.AppendDeviceID(nil)))
+	}
+	renewed := user
+	renewed.Tokens = 1
+	fmt.Println(string(user.AppendPushToken(nil)) == string(renewed.AppendPushToken(nil)))
+	fmt.Println(people.Campaign(population.Channels()[0], 3, "My own").Name)
+	// Output:
+	// 66eee7e78e4d9a1609d1f1a4 664bfddca1d4b2a6e8e745b7
+	// true true
+	// true London 60 13
+	// android Pixel 8 ba56dcf2fa54a32e
+	// kindle KFTRWI 1da3cc96ce510495
+	// false
+	// My own
+}

@@ -3,6 +3,7 @@ package population
 import (
 	"fmt"
 	"math/rand"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,16 +134,37 @@ func (p *Population) addCampaigns(fake *gofakeit.Faker) {
 	}
 	p.Campaigns = make(map[Channel][]Campaign)
 	d := p.Draw("campaigns")
-	for i, channel := range channels() {
+	for i, channel := range Channels() {
 		for j, theme := range themes {
-			here := d.With(uint64(i)).With(uint64(j))
-			p.Campaigns[channel] = append(p.Campaigns[channel], Campaign{
-				Named:      Named{uuidString(here), theme + " | " + string(channel) + " | " + fake.BuzzWord()},
-				Channel:    channel,
-				Variations: named(here, "Control", "Variation A", "Variation B"),
-			})
+			name := theme + " | " + string(channel) + " | " + fake.BuzzWord()
+			p.Campaigns[channel] = append(p.Campaigns[channel], newCampaign(d.With(uint64(i)).With(uint64(j)), channel, name))
 		}
 	}
+}
+
+func newCampaign(d Draw, channel Channel, name string) Campaign {
+	return Campaign{
+		Named:      Named{uuidString(d), name},
+		Channel:    channel,
+		Variations: named(d, "Control", "Variation A", "Variation B"),
+	}
+}
+
+// Campaign is campaign number n of a channel: one of Campaigns, or beyond them
+// another one. With a name it has that name.
+func (p *Population) Campaign(channel Channel, n int, name string) Campaign {
+	list := p.Campaigns[channel]
+	if n >= len(list) {
+		if name == "" {
+			name = "Campaign " + strconv.Itoa(n+1) + " | " + string(channel)
+		}
+		return newCampaign(p.Draw("more campaigns "+string(channel)).With(uint64(n)), channel, name)
+	}
+	c := list[n]
+	if name != "" {
+		c.Name = name
+	}
+	return c
 }
 
 func (p *Population) addCanvases(fake *gofakeit.Faker) {

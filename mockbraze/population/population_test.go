@@ -2,6 +2,7 @@ package population
 
 import (
 	"math/rand"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
 		require.NotContains(t, ids, n.ID, n.Name)
 		ids[n.ID] = n.Name
 	}
-	for _, channel := range channels() {
+	for _, channel := range Channels() {
 		require.NotEmpty(t, p.Campaigns[channel], channel)
 		for _, c := range p.Campaigns[channel] {
 			require.Equal(t, channel, c.Channel)
@@ -154,4 +155,59 @@ func BenchmarkUser(b *testing.B) {
 		buf = u.AppendEmail(buf[:0])
 		i++
 	}
+}
+
+func TestDevicesAndPersonsAreTheirOwn(t *testing.T) {
+	p := New(Config{Seed: 1, Users: 2000})
+	ids := make(map[string]bool)
+	more := 0
+	see := func(id []byte) {
+		require.False(t, ids[string(id)], "%s", id)
+		ids[string(id)] = true
+	}
+	for i := range p.Users() {
+		for life := range uint64(2) {
+			u := p.Person(i, life)
+			require.Equal(t, p.PlatformOf(i), u.App.Platform)
+			require.Same(t, p.PlaceOf(i, life), u.Place)
+			see(u.AppendID(nil))
+			see(u.AppendExternalID(nil))
+			for device := range u.Devices() {
+				here := p.OnDevice(u, device)
+				require.Equal(t, u.AppendID(nil), here.AppendID(nil))
+				see(here.AppendDeviceID(nil))
+				see(here.AppendAdID(nil))
+				see(here.AppendPushToken(nil))
+				here.Tokens = 3
+				see(here.AppendPushToken(nil))
+				more += min(device, 1)
+			}
+		}
+		require.Equal(t, p.User(i), p.Person(i, 0))
+	}
+	require.InDelta(t, 4000*43/100, more, 200)
+	require.Equal(t, p.Campaigns[Email][2], p.Campaign(Email, 2, ""))
+	see([]byte(p.Campaign(Email, 10, "").ID))
+	see([]byte(p.Campaign(Email, 11, "").ID))
+	see([]byte(p.Campaign(SMS, 10, "").ID))
+}
+
+// TestAMillionPeopleAreNotStored holds a workspace of a million against one of
+// a thousand.
+func TestAMillionPeopleAreNotStored(t *testing.T) {
+	size := func(users uint64) uint64 {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		p := New(Config{Seed: 1, Users: users})
+		for i := range uint64(1000) {
+			p.User(i * 997)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(p)
+		return after.HeapAlloc - min(after.HeapAlloc, before.HeapAlloc)
+	}
+	size(1000)
+	require.InDelta(t, size(1000), size(1_000_000), 256<<10)
 }

@@ -1,6 +1,9 @@
 package population
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // User is one person of the workspace. All of it follows from the seed and
 // Index, so two events of one person agree. The zero value is nobody.
@@ -16,9 +19,12 @@ type User struct {
 	Identified bool
 	// Tracked says whether the user lets advertisers follow the device.
 	Tracked bool
+	// Tokens is how often the push token has changed; the population gives 0.
+	Tokens int
 
 	draw    Draw
 	created int64
+	device  int
 }
 
 // Users is how many people there are.
@@ -26,8 +32,71 @@ func (p *Population) Users() uint64 { return p.users }
 
 // User works out the person with this index, from 0 to Users()-1; a larger
 // index starts again from 0.
-func (p *Population) User(index uint64) User {
-	index %= p.users
+func (p *Population) User(index uint64) User { return p.user(index % p.users) }
+
+// Person works out somebody who takes the place of the user with this index:
+// others went before, life is how many. They live on the same platform and
+// have ids of their own. Person(index, 0) is User(index).
+func (p *Population) Person(index, life uint64) User { return p.user(index%p.users + life*p.users) }
+
+// PlatformOf is the platform of the first device of User(index), and of those
+// who take that place.
+func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index % p.users) }
+
+// PlaceOf is where Person(index, life) lives.
+func (p *Population) PlaceOf(index, life uint64) *Place {
+	d := p.draw.With(keyUser).With(index%p.users + life*p.users)
+	return &p.places[d.With(4).N(len(p.places))]
+}
+
+// Offsets are the different Offsets of the places, in no special order, but
+// always the same.
+func (p *Population) Offsets() []int {
+	var list []int
+	for i := range p.places {
+		if !slices.Contains(list, p.places[i].Offset) {
+			list = append(list, p.places[i].Offset)
+		}
+	}
+	return list
+}
+
+// Devices is how many devices the user has: one, two or three (shares of 65, 27
+// and 8 percent, an assumption).
+func (u *User) Devices() int {
+	switch n := u.draw.With(16).N(100); {
+	case n < 65:
+		return 1
+	case n < 92:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// OnDevice is the user with another device, from 0 to Devices()-1, in the hand:
+// App, Model and the ids of the device are those of that one.
+func (p *Population) OnDevice(u User, device int) User {
+	if device == 0 {
+		return u
+	}
+	d := u.draw.With(17).With(uint64(device))
+	others := []Platform{Web, IOS, Android, Web, TVOS, Kindle, Roku, Web}
+	u.App = p.apps[Pick(d, others)]
+	kinds := p.models[u.App.Platform]
+	u.Model, u.device = &kinds[d.With(1).N(len(kinds))], device
+	return u
+}
+
+// deviceDraw is a source of choices that stay with the device in the hand.
+func (u *User) deviceDraw(key uint64) Draw {
+	if u.device == 0 {
+		return u.draw.With(key)
+	}
+	return u.draw.With(key).With(uint64(u.device))
+}
+
+func (p *Population) user(index uint64) User {
 	d := p.draw.With(keyUser).With(index)
 	app := p.apps[platformOf(index)]
 	kinds := p.models[app.Platform]
@@ -96,22 +165,25 @@ func (u *User) AppendPhone(dst []byte) []byte {
 	return AppendDigits(dst, u.draw.With(11), u.Place.DialDigits)
 }
 
-// AppendDeviceID appends the id of the user's one device: a UUID, or on
+// AppendDeviceID appends the id of the device in the hand: a UUID, or on
 // Android the vendor's 16 hex digits.
 func (u *User) AppendDeviceID(dst []byte) []byte {
 	switch u.App.Platform {
 	case IOS, TVOS:
-		return AppendUpperUUID(dst, u.draw.With(12))
+		return AppendUpperUUID(dst, u.deviceDraw(12))
 	case Android, Kindle:
-		return AppendHex(dst, u.draw.With(12), 16)
+		return AppendHex(dst, u.deviceDraw(12), 16)
 	default:
-		return AppendUUID(dst, u.draw.With(12))
+		return AppendUUID(dst, u.deviceDraw(12))
 	}
 }
 
 // AppendPushToken appends the token that the platform's push service gave.
 func (u *User) AppendPushToken(dst []byte) []byte {
-	d := u.draw.With(13)
+	d := u.deviceDraw(13)
+	if u.Tokens > 0 {
+		d = d.With(2).With(uint64(u.Tokens))
+	}
 	switch u.App.Platform {
 	case IOS, TVOS:
 		return AppendHex(dst, d, 64)
@@ -125,9 +197,9 @@ func (u *User) AppendPushToken(dst []byte) []byte {
 // AppendAdID appends the advertising id of the user's device.
 func (u *User) AppendAdID(dst []byte) []byte {
 	if u.App.Platform == IOS || u.App.Platform == TVOS {
-		return AppendUpperUUID(dst, u.draw.With(14))
+		return AppendUpperUUID(dst, u.deviceDraw(14))
 	}
-	return AppendUUID(dst, u.draw.With(14))
+	return AppendUUID(dst, u.deviceDraw(14))
 }
 
 // AppendBirthday appends an ISO 8601 date.

@@ -19,7 +19,8 @@ const (
 	LiveActivity Channel = "live_activity"
 )
 
-func channels() []Channel {
+// Channels lists them all.
+func Channels() []Channel {
 	return []Channel{Email, Push, InApp, ContentCard, Banner, SMS, RCS, WhatsApp, LINE, Webhook, FeatureFlag, LiveActivity}
 }
 

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,8 @@ func TestPage(t *testing.T) {
 		"an invalid message":             testInvalid,
 		"copies":                         testCopies,
 		"faults":                         testFaults,
+		"the form of faults":             testFaultForm,
+		"a server that is gone":          testGone,
 		"reset":                          testReset,
 		"live=off":                       testOff,
 		"pause":                          testPause,
@@ -175,6 +178,46 @@ func testFaults(t *testing.T, browser *browsertest.Browser) {
 	page.Shows(".fault-list .does", "stores, then closes")
 	require.Zero(t, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"closed"}`))
 	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{Event: "closed"}))
+}
+
+// testFaultForm has the server take what every preset and every kind of fault
+// makes of the form.
+func testFaultForm(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	page := show(t, browser, rudder, "")
+	page.Click("#open-faults")
+	submit := func(n int) {
+		page.Click("#faults button[type=submit]")
+		page.Until(fmt.Sprintf(`document.querySelectorAll(".fault-list button").length === %d`, n))
+	}
+	presets := int(page.Number(`document.querySelectorAll(".presets button").length`))
+	for i := range presets {
+		page.Click(fmt.Sprintf(".presets button:nth-child(%d)", i+1))
+		submit(i + 1)
+	}
+	var kinds []string
+	require.NoError(t, json.Unmarshal([]byte(page.Text(`JSON.stringify([...document.querySelector("#faults [name=kind]").options].map(o => o.value))`)), &kinds))
+	require.Len(t, kinds, 7)
+	for i, kind := range kinds {
+		page.Choose("#faults [name=kind]", kind)
+		page.Choose("#faults [name=latency]", "1ms")
+		page.Choose("#faults [name=latency_max]", "2ms")
+		submit(presets + i + 1)
+	}
+	list := rudder.Faults()
+	require.Equal(t, mockrudder.Fault{ID: list[0].ID, Status: http.StatusServiceUnavailable}, list[0])
+	last := list[len(list)-1]
+	require.Equal(t, mockrudder.TransformerDown, last.Transformer)
+	require.Equal(t, mockrudder.Duration(2*time.Millisecond), last.LatencyMax)
+
+	page.Choose("#faults [name=kind]", "status")
+	page.Choose("#faults [name=latency]", "9ms")
+	page.Click("#faults button[type=submit]") // waits longer than at most
+	page.Until(`!document.querySelector("#faults .wrong").hidden`)
+	page.Shows("#faults .wrong", "latency")
+	require.Len(t, page.Forgive(), 1, "the browser logs the 400")
+	page.Press(kb.Escape)
+	page.Until(`!document.querySelector("#faults").open`)
 }
 
 func testReset(t *testing.T, browser *browsertest.Browser) {

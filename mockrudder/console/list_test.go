@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,13 +171,37 @@ func testPolling(t *testing.T, browser *browsertest.Browser) {
 		}
 		rudder.ServeHTTP(w, r)
 	}))
-	defer front.Close()
+	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
 	page := browser.Open(t, front.URL)
 	page.Go(front.URL + "/_mock/")
 	page.Shows("#state-text", "live, by polling")
 	track(t, rudder, "ada", "Polled")
 	page.Shows(".row .event", "Polled")
 	require.NotEmpty(t, page.Forgive(), "the browser logs the 502")
+}
+
+func testGone(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	var gone atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		rudder.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
+	page := browser.Open(t, front.URL)
+	page.Go(front.URL + "/_mock/")
+	page.Shows("#state-text", "live")
+	gone.Store(true)
+	front.CloseClientConnections()
+	page.Shows("#state-text", "no connection")
+	page.Shows("#problem", "mockrudder does not answer")
+	track(t, rudder, "ada", "Meanwhile")
+	gone.Store(false)
+	page.Shows(".row .event", "Meanwhile")
+	page.Until(`document.querySelector("#problem").hidden && document.body.dataset.state !== "lost"`)
+	page.Forgive() // the browser logs each failure
 }
 
 func testStandsStill(t *testing.T, browser *browsertest.Browser) {
@@ -248,6 +273,10 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	page.Until(bounded)
 	requests := page.Number(`performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/events")).length`)
 	require.Less(t, requests, float64(20))
+
+	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{Event: "Event 70000"})[0].ID())
+	linked.Shows(".row.selected .event", "Event 70000")
+	linked.Until(bounded)
 
 	track(t, rudder, "ada", "The newest") // takes the place of the oldest
 	page.Shows("#fresh", "1 new")

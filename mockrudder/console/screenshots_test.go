@@ -19,7 +19,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-var screenshots = flag.String("screenshots", "", "write pictures of the page into this directory, which takes two minutes")
+var (
+	screenshots = flag.String("screenshots", "", "write pictures of the page into this directory, which takes two minutes")
+	traffic     = flag.Int("traffic", 120, "for how many seconds messages are sent before the pictures are taken")
+	all         = flag.Bool("all", false, "with -screenshots, also those that are only to be looked at")
+)
 
 // TestScreenshots makes the pictures in docs/:
 //
@@ -31,49 +35,69 @@ func TestScreenshots(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	fillForPicture(t, rudder)
 	browser := browsertest.Start(t)
-	invalid := rudder.Events(mockrudder.Filter{OnlyInvalid: true, Event: "users.messages.email.Click"})
+	invalid := rudder.Events(mockrudder.Filter{OnlyInvalid: true})
 	require.NotEmpty(t, invalid)
 	shown := invalid[len(invalid)-1].ID()
 
-	take := func(name, scheme string, width, height int, phone bool, query string, ready func(*browsertest.Page)) {
-		page := browser.Open(t, rudder.URL)
-		page.Size(width, height, phone)
-		page.Scheme(scheme)
-		page.Go(rudder.URL + "/_mock/" + query)
-		page.Until(`document.querySelectorAll(".row:not(.waiting)").length > 5 && document.querySelectorAll("#chart rect").length > 20`)
-		ready(page)
-		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, name), page.Screenshot(), 0o644))
+	url := rudder.URL + "/_mock/"
+	for _, p := range []picture{
+		{name: "mockrudder-page.png", url: url + "?open=" + shown, shows: "#detail .note"},
+		{name: "mockrudder-page-dark.png", dark: true, url: url, shows: ".row .badge.bad"},
+		{name: "mockrudder-page-phone.png", phone: true, url: url + "?open=" + shown, shows: "#detail .note"},
+		{name: "list.png", url: url, more: true},
+		{name: "detail-dark.png", dark: true, url: url + "?open=" + shown, shows: "#detail .note", more: true},
+		{name: "list-phone.png", dark: true, phone: true, url: url, more: true},
+		{name: "filters-phone.png", phone: true, url: url + "?valid=false", click: "#more-filters", more: true},
+		{name: "faults.png", url: url, click: "#open-faults", shows: ".fault-list button", more: true},
+		{name: "faults-phone.png", dark: true, phone: true, url: url, click: "#open-faults", shows: ".fault-list button", more: true},
+		{name: "reset.png", url: url, click: "#open-reset", more: true},
+		{name: "empty.png", url: url + "?live=off", shows: "#empty pre", more: true, reset: true},
+		{name: "empty-phone.png", phone: true, url: url, shows: "#empty pre", more: true, reset: true},
+	} {
+		if p.more && !*all {
+			continue
+		}
+		if p.reset {
+			rudder.Reset()
+		} else if p.more && len(rudder.Faults()) == 0 {
+			require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Probability: 0.25, Path: "/v1/batch", Requests: 20}))
+			require.NoError(t, rudder.Fault(mockrudder.Fault{Close: mockrudder.Stored, Latency: mockrudder.Duration(time.Second)}))
+		}
+		t.Run(p.name, func(t *testing.T) { p.take(t, browser.Open(t, rudder.URL)) })
 	}
-	opened := func(page *browsertest.Page) { page.Shows("#detail .note", "") }
-	nothing := func(*browsertest.Page) {}
-	take("mockrudder-page.png", "light", 1440, 900, false, "?open="+shown, opened)
-	take("mockrudder-page-dark.png", "dark", 1440, 900, false, "", nothing)
-	take("mockrudder-page-phone.png", "light", 390, 844, true, "?open="+shown, opened)
-	if os.Getenv("ALL_SCREENSHOTS") == "" {
-		return
+}
+
+// picture is one screenshot.
+type picture struct {
+	name, url    string
+	dark, phone  bool
+	click, shows string // selectors; shows is waited for
+	more, reset  bool
+}
+
+func (p picture) take(t *testing.T, page *browsertest.Page) {
+	if p.phone {
+		page.Size(390, 844, true)
+	} else {
+		page.Size(1440, 900, false)
 	}
-	take("more-list-light.png", "light", 1440, 900, false, "", nothing)
-	take("more-detail-dark.png", "dark", 1440, 900, false, "?open="+shown, opened)
-	take("more-phone-list.png", "dark", 390, 844, true, "", nothing)
-	take("more-phone-filters.png", "light", 390, 844, true, "?valid=false", func(page *browsertest.Page) { page.Click("#more-filters") })
-	take("more-tablet.png", "light", 900, 1100, false, "", nothing)
-	require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Probability: 0.25, Path: "/v1/batch"}))
-	require.NoError(t, rudder.Fault(mockrudder.Fault{Close: mockrudder.Stored, Requests: 3, Latency: mockrudder.Duration(time.Second)}))
-	faults := func(page *browsertest.Page) {
-		page.Click("#open-faults")
-		page.Shows(".fault-list li", "503")
+	page.Scheme(map[bool]string{false: "light", true: "dark"}[p.dark])
+	page.Go(p.url)
+	page.Until(`document.querySelectorAll("#chart rect").length > 0 && ["live", "off"].includes(document.body.dataset.state)`)
+	if p.click != "" {
+		page.Click(p.click)
 	}
-	take("more-faults.png", "light", 1440, 900, false, "", faults)
-	take("more-faults-phone.png", "dark", 390, 844, true, "", faults)
-	take("more-reset.png", "light", 1440, 900, false, "", func(page *browsertest.Page) { page.Click("#open-reset") })
-	rudder.Reset()
-	for name, phone := range map[string]bool{"more-empty.png": false, "more-empty-phone.png": true} {
-		page := browser.Open(t, rudder.URL)
-		page.Size(map[bool]int{false: 1440, true: 390}[phone], map[bool]int{false: 900, true: 844}[phone], phone)
-		page.Go(rudder.URL + "/_mock/")
-		page.Shows("#empty", "Waiting for the first event")
-		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, name), page.Screenshot(), 0o644))
+	if p.shows != "" {
+		page.Shows(p.shows, "")
 	}
+	if strings.Contains(p.url, "open=") && !p.phone {
+		page.Shows(".row.selected", "")
+	}
+	page.Until(`document.querySelector(".row.waiting") === null`)
+	if p.shows == "" {
+		page.Until(`document.querySelectorAll(".row:not(.waiting)").length > 5`)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(*screenshots, p.name), page.Screenshot(), 0o644))
 }
 
 // fillForPicture sends what a busy test would, for two minutes: every event
@@ -84,7 +108,7 @@ func fillForPicture(t *testing.T, rudder *mockrudder.Server) {
 	events := strings.Split(strings.TrimSpace(out.String()), "\n")
 	breaks := strings.NewReplacer(`"is_amp":false`, `"is_amp":"false"`, `"is_amp":true`, `"is_amp":"yes"`, `"send_id":"`, `"sendID":"`)
 	at := 0
-	for second := range 125 {
+	for second := range *traffic {
 		n := int(150 + 90*math.Sin(float64(second)/11) + 40*math.Sin(float64(second)/3))
 		batch := make([]string, 0, n)
 		for range n {
@@ -94,12 +118,15 @@ func fillForPicture(t *testing.T, rudder *mockrudder.Server) {
 			}
 			batch = append(batch, event)
 		}
-		if second < 123 {
+		if second < *traffic-1 {
 			post(t, rudder.WebhookURL("wkBraze"), "", `{"events":[`+strings.Join(batch, ",")+`]}`)
 			time.Sleep(time.Second)
 			continue
 		}
-		for _, event := range batch[:20] {
+		for i, event := range batch[:20] {
+			if i%7 == 3 {
+				event = breaks.Replace(strings.Replace(event, `"app_group_id":"`, `"app_group_id":1,"x":"`, 1))
+			}
 			post(t, rudder.WebhookURL("wkBraze"), "", `{"events":[`+event+`]}`)
 		}
 		for i := range 4 {

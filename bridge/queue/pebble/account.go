@@ -64,6 +64,9 @@ func (s *salvage) rebuild(ctx context.Context) error {
 	return nil
 }
 
+// ownKinds are the other kinds of keys that belong to a connector.
+const ownKinds = string(keyState) + string(keyGone) + string(keyMark) + string(keyPartial) + string(keyReplay)
+
 // connectors finds all connectors by number, with their names.
 func (s *salvage) connectors() (map[uint32]string, error) {
 	names := map[uint32]string{}
@@ -80,11 +83,11 @@ func (s *salvage) connectors() (map[uint32]string, error) {
 		}
 	}
 	for key, v := range s.small {
-		if len(key) >= connKeyLen && v.value != nil && strings.IndexByte("sghp", key[0]) >= 0 {
+		if len(key) >= connKeyLen && v.value != nil && strings.IndexByte(ownKinds, key[0]) >= 0 {
 			add(binary.BigEndian.Uint32([]byte(key[1:])))
 		}
 	}
-	for _, kind := range []byte{keyRecord, keyIDs, keyDead} {
+	for _, kind := range []byte(bigKinds) {
 		for conn := uint32(0); ; conn++ {
 			it, err := s.db.NewIter(&pebble.IterOptions{
 				LowerBound: factKey(connKey(kind, conn)), UpperBound: factKey([]byte{kind + 1}),
@@ -164,11 +167,17 @@ func (a *account) settle() error {
 	if !a.known {
 		a.changed = true
 		a.estimate("connector %s: its totals are lost; they are counted anew from what is there", a.name)
+		// What is before a mark in history is done.
+		m := a.newestMark(a.conn)
+		a.state.next, a.state.low, a.state.stored, a.state.done = m.seq, m.seq, m.bytes, m.bytes
 	}
 	if err := a.forgetHistory(); err != nil {
 		return err
 	}
 	if err := a.countRecords(); err != nil {
+		return err
+	}
+	if err := a.sortOutMissed(); err != nil {
 		return err
 	}
 	if err := a.countLetters(); err != nil {
@@ -196,98 +205,8 @@ func (a *account) forgetHistory() error {
 	if err != nil {
 		return nil // was noted when it was read
 	}
-	return a.forget(keyRecord, a.conn, interval{0, min(m.seq, a.state.low)})
-}
-
-// countRecords walks over the records. What the totals say is pending and is not
-// there is missing; what is newer than the totals is added to them.
-func (a *account) countRecords() error {
-	expect := a.state.low
-	limit := a.state.next
-	var newer []uint64
-	err := a.facts(keyRecord, a.conn, func(seq uint64, f fact) error {
-		if seq < a.state.low || !f.have {
-			return nil
-		}
-		settled := parseBitset(a.newest(seqKey(keyPartial, a.conn, seq)))
-		if seq >= limit {
-			newer = append(newer, seq)
-			a.addRecord(seq, f, settled)
-			return nil
-		}
-		if a.state.open(seq) != seq {
-			return nil
-		}
-		a.at = f.received
-		a.found += uint64(f.open(settled))
-		a.miss(expect, seq)
-		expect = seq + 1
-		return a.keepPartial(seq, settled)
-	})
-	if err != nil {
-		return err
-	}
-	a.miss(expect, limit)
-	if len(newer) > 0 {
-		a.changed = true
-		a.estimate("connector %s: %d records are newer than its totals, which were counted on from there", a.name, len(newer))
-		a.addGaps(limit, newer)
-	}
-	for _, in := range a.missing {
-		for seq := in.from; seq < in.to; seq++ {
-			a.state.complete(seq, 0)
-		}
-	}
-	return nil
-}
-
-// miss notes the records from from to to that have no outcome, and are not there.
-func (a *account) miss(from, to uint64) {
-	for seq := a.state.open(from); seq < to; {
-		run := interval{seq, seq + 1}
-		for run.to < to && a.state.open(run.to) == run.to {
-			run.to++
-		}
-		a.missing = append(a.missing, run)
-		seq = a.state.open(run.to)
-	}
-}
-
-func (a *account) keepPartial(seq uint64, settled bitset) error {
-	if len(settled) == 0 {
-		return nil
-	}
-	if err := a.db.Set(seqKey(keyPartial, a.conn, seq), settled.append(nil), pebble.NoSync); err != nil {
-		return fmt.Errorf("write the new store: %w", err)
-	}
-	return nil
-}
-
-// addRecord counts a record that the totals do not know of.
-func (a *account) addRecord(seq uint64, f fact, settled bitset) {
-	l := &a.state.ledger
-	l.Received += uint64(f.events)
-	l.Accepted += uint64(f.events)
-	l.Filtered += uint64(f.filtered)
-	l.Dead += uint64(f.dead)
-	open := uint64(f.open(settled))
-	l.Delivered += uint64(f.events-f.filtered-f.dead) - open
-	a.found += open
-	a.state.next = seq + 1
-	if open == 0 {
-		a.state.complete(seq, 0)
-	}
-}
-
-// addGaps takes the numbers between records that the totals do not know of for
-// done: nobody knows whether there was anything.
-func (a *account) addGaps(from uint64, newer []uint64) {
-	for _, seq := range newer {
-		for ; from < seq; from++ {
-			a.state.complete(from, 0)
-		}
-		from = seq + 1
-	}
+	gone := interval{0, min(m.seq, a.state.low)}
+	return errors.Join(a.forget(keyRecord, a.conn, gone), a.forget(keyMissed, a.conn, gone))
 }
 
 // balancePending brings what the ledger calls pending and what is there together.

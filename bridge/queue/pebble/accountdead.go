@@ -10,17 +10,37 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// countLetters walks over the dead letters.
+// countLetters walks over the dead letters. Those that only a blob file or a log
+// out of use holds were replayed or purged, unless a table is gone that named
+// them: where the totals are known and the others are as many as they say, the
+// strays go.
 func (a *account) countLetters() error {
-	return a.facts(keyDead, a.conn, func(number uint64, f fact) error {
+	var strays []uint64
+	err := a.facts(keyDead, a.conn, func(number uint64, f fact) error {
 		a.state.nextDead = max(a.state.nextDead, number+1)
-		if f.have {
-			a.letters++
-		} else {
+		switch {
+		case !f.have:
 			a.blank = append(a.blank, number)
+		case f.stray:
+			strays = append(strays, number)
+		default:
+			a.letters++
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if a.known && a.letters+uint64(len(a.blank)) >= a.state.ledger.Dead {
+		for _, number := range strays {
+			if err := a.forget(keyDead, a.conn, interval{number, number + 1}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	a.letters += uint64(len(strays))
+	return nil
 }
 
 // balanceDead brings the number of dead letters and their count together.

@@ -29,12 +29,15 @@ func (b bitset) append(dst []byte) []byte {
 	return dst
 }
 
+// wordSize is the size of a word in the store, in bytes.
+const wordSize = 8
+
 // words is how many words a set for n events has.
 func words(n int) int { return (n + 63) / 64 }
 
 func parseBitset(value []byte) bitset {
-	b := make(bitset, 0, len(value)/8)
-	for ; len(value) >= 8; value = value[8:] {
+	b := make(bitset, 0, len(value)/wordSize)
+	for ; len(value) >= wordSize; value = value[wordSize:] {
 		b = append(b, binary.LittleEndian.Uint64(value))
 	}
 	return b

@@ -130,7 +130,8 @@ func (q *connQueue) damagedAt(kind byte, seq uint64, message string, err error) 
 
 // kindName is what the number in a key counts.
 var kindName = map[byte]string{
-	keyDead: "dead_letter", keyIDs: "ids_of_record", keyMark: "mark", keyPartial: "outcomes_of_record", keyRecord: "record",
+	keyDead: "dead_letter", keyIDs: "ids_of_record", keyMark: "mark", keyMissed: "outcomes_of_record", keyPartial: "outcomes_of_record",
+	keyRecord: "record",
 }
 
 // lockError says who is in the way.

@@ -61,7 +61,7 @@ func (q *connQueue) ReplayDead(ctx context.Context, numbers ...uint64) (int, err
 		return 0, err
 	}
 	defer q.store.leave()
-	return q.moveDead(ctx, numbers, q.revive)
+	return q.moveDead(ctx, numbers, mover{q.revive, true})
 }
 
 // PurgeDead implements queue.Queue.
@@ -70,7 +70,7 @@ func (q *connQueue) PurgeDead(ctx context.Context, numbers ...uint64) (int, erro
 		return 0, err
 	}
 	defer q.store.leave()
-	return q.moveDead(ctx, numbers, q.countPurged)
+	return q.moveDead(ctx, numbers, mover{q.countPurged, false})
 }
 
 // countPurged counts letters that are gone for good. Both locks are held.
@@ -79,18 +79,21 @@ func (q *connQueue) countPurged(letters []deadLetter, _ *pebble.Batch) {
 	q.state.ledger.Purged += uint64(len(letters))
 }
 
+// mover says what becomes of letters that are taken out of the store.
+type mover struct {
+	move  func([]deadLetter, *pebble.Batch) // called under both locks
+	keeps bool                              // their events are stored again
+}
+
 // moveDead takes the letters out of the store, in as many commits as it needs,
-// and gives those of each commit to move, under both locks. The caller has entered.
-func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, move func([]deadLetter, *pebble.Batch)) (int, error) {
+// and gives those of each commit to m. The caller has entered.
+func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, m mover) (int, error) {
 	moved := 0
 	for len(numbers) > 0 {
 		if err := ctx.Err(); err != nil {
 			return moved, err
 		}
-		if err := q.store.disk.admitOutcome(); err != nil {
-			return moved, err
-		}
-		t, n, rest, err := q.moveSome(numbers, move)
+		t, n, rest, err := q.moveSome(numbers, m)
 		if err != nil {
 			return moved, err
 		}
@@ -107,7 +110,7 @@ func (q *connQueue) moveDead(ctx context.Context, numbers []uint64, move func([]
 
 // moveSome hands one commit to the log and returns how many letters it moves
 // and the numbers that it has not come to.
-func (q *connQueue) moveSome(numbers []uint64, move func([]deadLetter, *pebble.Batch)) (ticket, int, []uint64, error) {
+func (q *connQueue) moveSome(numbers []uint64, m mover) (ticket, int, []uint64, error) {
 	q.commitMu.Lock()
 	defer q.commitMu.Unlock()
 	batch := q.store.db.NewBatch()
@@ -115,9 +118,18 @@ func (q *connQueue) moveSome(numbers []uint64, move func([]deadLetter, *pebble.B
 	if err != nil {
 		return ticket{}, 0, nil, err
 	}
+	size := batch.Len()
+	for _, d := range letters {
+		if m.keeps {
+			size += len(d.Event)
+		}
+	}
+	if err := q.store.disk.admitOutcome(size); err != nil {
+		return ticket{}, 0, nil, err
+	}
 	if len(letters) > 0 {
 		q.mu.Lock()
-		move(letters, batch)
+		m.move(letters, batch)
 		q.mu.Unlock()
 	}
 	crashpoint.At("dead.before-commit")

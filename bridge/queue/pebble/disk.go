@@ -27,6 +27,7 @@ type disk struct {
 	bytes int64 // of the store's files, as last measured
 	free  int64 // of the file system, as last measured; -1: unknown
 	since int64 // bytes of commits since then
+	log   int64 // bytes that were only in the log then, and will be in a blob file too
 	full  bool
 }
 
@@ -41,11 +42,12 @@ func (d *disk) measure() {
 	d.mu.Lock()
 	d.since = 0 // what is written from here on may count twice, never not at all
 	d.mu.Unlock()
-	bytes := filesOf(d.store.db.Metrics())
+	metrics := d.store.db.Metrics()
+	bytes := filesOf(metrics)
 	usage, err := d.store.opts.FS.GetDiskUsage(d.store.dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.bytes, d.free = bytes, -1
+	d.bytes, d.free, d.log = bytes, -1, int64(metrics.WAL.Size)
 	if err == nil {
 		d.free = int64(usage.AvailBytes)
 		d.reserve = d.store.opts.Reserve
@@ -104,7 +106,7 @@ func (d *disk) short(n, slack int64) int64 {
 		missing = d.bytes + grown - (d.max - part(d.max/4))
 	}
 	if d.free >= 0 {
-		missing = max(missing, d.reserve+part(d.reserve)-(d.free-grown))
+		missing = max(missing, d.reserve+part(d.reserve)-(d.free-d.log-grown))
 	}
 	return missing
 }
@@ -120,12 +122,13 @@ func (d *disk) admit(n int) error {
 	return queue.ErrFull
 }
 
-// admitOutcome says whether an outcome may be stored. It may while there is an
-// eighth of the reserve: outcomes are small, and what they free is more.
-func (d *disk) admitOutcome() error {
+// admitOutcome says whether an outcome, or what an operator orders, may be
+// stored, of n bytes. It may while there is an eighth of the reserve: outcomes
+// are small, and what they free is more.
+func (d *disk) admitOutcome(n int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.free >= 0 && d.free-written*d.since < d.reserve/8 {
+	if d.free >= 0 && d.free-d.log-written*(d.since+int64(n)) < d.reserve/8 {
 		d.store.hurry()
 		return queue.ErrFull
 	}

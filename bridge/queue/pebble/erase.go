@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -36,10 +37,16 @@ func (q *connQueue) Erase(ctx context.Context, match func(event []byte) bool) (q
 		return queue.Erasure{}, q.store.endedOr(ctx.Err())
 	}
 	e := eraser{queue: q, match: match}
-	// Letters last: an event that dies meanwhile was counted as pending, and
-	// the caller, who has to come again for those, meets its record then.
-	err := errors.Join(e.records(ctx), e.letters(ctx))
+	// Letters after records: an event that dies meanwhile was counted as pending,
+	// and the caller, who has to come again for those, meets its record then.
+	// A letter that was moved back meanwhile is in a record that came later.
+	end, err := e.records(ctx, 1)
+	err = errors.Join(err, e.letters(ctx))
 	if err == nil {
+		_, err = e.records(ctx, end)
+	}
+	if err == nil {
+		crashpoint.At("erase.before-wipe")
 		err = q.store.wipe(ctx, q)
 	}
 	return e.out, q.store.endedOr(err)
@@ -86,12 +93,12 @@ type rewritten struct {
 	events int // that were erased
 }
 
-// records goes through the records that are there by now, in pieces, each of
-// which is committed before the next is read.
-func (e *eraser) records(ctx context.Context) error {
+// records goes through the records from one on that are there by now, in pieces,
+// each of which is committed before the next is read. It returns where they end.
+func (e *eraser) records(ctx context.Context, from uint64) (uint64, error) {
 	q := e.queue
 	q.commitMu.Lock()
-	w := walk{queue: q, next: 1, end: q.state.next}
+	w := walk{queue: q, next: from, end: q.state.next}
 	q.commitMu.Unlock()
 	for more := true; more; {
 		var changed []rewritten
@@ -112,10 +119,10 @@ func (e *eraser) records(ctx context.Context) error {
 			w.err = fmt.Errorf("read history: %w", err)
 		}
 		if err := e.commit(changed); err != nil {
-			return err
+			return w.end, err
 		}
 	}
-	return w.close()
+	return w.end, w.close()
 }
 
 // rewrite makes the record at hand anew without what is to be erased; its value
@@ -143,14 +150,14 @@ func (e *eraser) rewrite(w *walk) (rewritten, error) {
 	}
 	e.out.Pending += pending
 	if r.events > 0 || strays(e.body, w.header.spans) {
-		r.value = h.without(e.body)
+		r.value = h.without(seqKey(keyRecord, e.queue.conn, w.seq), e.body)
 	}
 	return r, nil
 }
 
-// without encodes a record anew: its body is that of the events that are not
-// erased, one after the other, and nothing else.
-func (h header) without(body []byte) []byte {
+// without encodes the record under key anew: its body is that of the events that
+// are not erased, one after the other, and nothing else.
+func (h header) without(key, body []byte) []byte {
 	var kept []byte
 	spans := make([]span, len(h.spans))
 	for i, s := range h.spans {
@@ -160,7 +167,7 @@ func (h header) without(body []byte) []byte {
 		}
 		spans[i] = span{start: start, end: len(kept), fate: s.fate}
 	}
-	return append(appendHeader(nil, h.received, spans, len(kept)), s2.Encode(nil, kept)...)
+	return append(appendHeader(appendSeal(nil, key), h.received, spans, len(kept)), s2.Encode(nil, kept)...)
 }
 
 // strays tells whether the body holds more than the events of the record and
@@ -192,7 +199,11 @@ func (e *eraser) commit(changed []rewritten) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := q.store.disk.admitOutcome(); err != nil {
+	size := 0
+	for _, r := range changed {
+		size += seqKeyLen + len(r.value)
+	}
+	if err := q.store.disk.admitOutcome(size); err != nil {
 		return err
 	}
 	q.rewriteMu.Lock()
@@ -209,9 +220,11 @@ func (e *eraser) commit(changed []rewritten) error {
 		}
 		erased += r.events
 	}
+	crashpoint.At("erase.before-commit")
 	if err := q.rewriteRecords(batch); err != nil {
 		return err
 	}
+	crashpoint.At("erase.committed")
 	e.out.History += erased
 	return nil
 }
@@ -225,7 +238,7 @@ func (e *eraser) letters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := q.moveDead(ctx, numbers, q.countPurged)
+		n, err := q.moveDead(ctx, numbers, mover{q.countPurged, false})
 		e.out.Dead += n
 		if err != nil {
 			return err
@@ -238,40 +251,25 @@ func (e *eraser) letters(ctx context.Context) error {
 // matching returns the numbers of some letters that match, from next on, and
 // where to go on.
 func (e *eraser) matching(ctx context.Context, next, upTo uint64) (numbers []uint64, rest uint64, err error) {
-	it, err := e.queue.scan(keyDead, next, upTo)
-	if err != nil {
-		return nil, 0, err
-	}
-	size := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := ctx.Err(); err != nil {
-			return nil, 0, errors.Join(err, it.Close())
-		}
+	q, size := e.queue, 0
+	rest = upTo
+	err = q.each(ctx, keyDead, next, upTo, unreadableLetter, func(number uint64, value []byte) error {
 		if size >= deadPage || len(numbers) >= deadChunk {
-			break
+			rest = number
+			return errEnough
 		}
-		number, _ := seqOf(it.Key())
-		next = number + 1
-		var d deadLetter
-		value, err := it.ValueAndErr()
-		if err == nil {
-			d, err = parseLetter(number, value)
-		}
+		d, err := parseLetter(number, value)
 		if err != nil {
-			e.queue.store.damaged.Add(1)
-			e.queue.store.opts.Logger.Error("a dead letter cannot be read and is passed over",
-				"connector", e.queue.conn, "letter", number, "error", err)
-			continue
+			q.damagedAt(keyDead, number, unreadableLetter, err)
+			return nil
 		}
 		size += len(d.Event)
 		if e.match(d.Event) {
 			numbers = append(numbers, number)
 		}
-	}
-	if size < deadPage && len(numbers) < deadChunk {
-		next = upTo
-	}
-	return numbers, next, errors.Join(it.Error(), it.Close())
+		return nil
+	})
+	return numbers, rest, err
 }
 
 // rewriteRecords commits a batch that changes nothing of the queue's totals, and waits

@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,8 +107,8 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 		return nil, err
 	}
 	defer closer.Close()
-	if owner, _ := unseal(value); owner != nil && !bytes.Equal(owner, key) {
-		return nil, fmt.Errorf("another record is in its place: %w", errDamaged)
+	if err := checkSeal(key, value); err != nil {
+		return nil, err
 	}
 	h, err := parseHeader(value, l.spans)
 	l.spans = h.spans

@@ -43,6 +43,9 @@ func parseMark(value []byte) (mark, error) {
 	return m, nil
 }
 
+// lostMark is said of a mark that stays as it is until a repair.
+const lostMark = "a mark in history cannot be read: history is cut at the next one"
+
 // loadHistory reads the marks.
 func (q *connQueue) loadHistory() error {
 	value, err := q.store.get(connKey(keyGone, q.conn))
@@ -55,11 +58,10 @@ func (q *connQueue) loadHistory() error {
 			return err
 		}
 	}
-	const lost = "a mark in history cannot be read: history is cut at the next one"
-	return q.each(context.Background(), keyMark, 0, end, lost, func(seq uint64, value []byte) error {
+	return q.each(context.Background(), keyMark, 0, end, lostMark, func(seq uint64, value []byte) error {
 		m, err := parseMark(value)
 		if err != nil {
-			q.damagedAt(keyMark, seq, lost, err)
+			q.damagedAt(keyMark, seq, lostMark, err)
 			return nil
 		}
 		q.history.marks = append(q.history.marks, m)
@@ -75,6 +77,14 @@ func (h *history) newest() mark {
 	return h.gone
 }
 
+// notAfter brings marks that a clock which ran ahead has set down to now, else
+// what they stand for would be kept until the clock gets there. They are in order.
+func (h *history) notAfter(now time.Time) {
+	for i := len(h.marks) - 1; i >= 0 && h.marks[i].at.After(now); i-- {
+		h.marks[i].at = now
+	}
+}
+
 // note adds a mark at what is done by now, if the last one is older than every
 // or at least step bytes ago. It goes to the store without a wait: a mark that
 // is lost in a crash is made again.
@@ -82,6 +92,7 @@ func (q *connQueue) note(now time.Time, every time.Duration, step uint64) error 
 	q.mu.Lock()
 	m := mark{seq: q.durable.low, bytes: q.durable.done, at: now}
 	q.mu.Unlock()
+	q.history.notAfter(now)
 	last := q.history.newest()
 	if m.seq <= last.seq || (now.Sub(last.at) < every && m.bytes-last.bytes < step) {
 		return nil

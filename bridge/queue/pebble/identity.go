@@ -1,5 +1,10 @@
 package pebble
 
+import (
+	"bytes"
+	"fmt"
+)
+
 // Records and dead letters lie in blob files, apart from their keys. So that
 // what is in such a file can be told without any other, each begins with its
 // own key: sealed, the key, then the value itself. Values of the first versions
@@ -20,4 +25,12 @@ func unseal(value []byte) (key, rest []byte) {
 		return nil, value
 	}
 	return value[1:sealLength], value[sealLength:]
+}
+
+// checkSeal tells a value that lies under another key than its own.
+func checkSeal(key, value []byte) error {
+	if owner, _ := unseal(value); owner != nil && !bytes.Equal(owner, key) {
+		return fmt.Errorf("another value is in its place: %w", errDamaged)
+	}
+	return nil
 }

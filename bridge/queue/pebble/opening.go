@@ -43,12 +43,7 @@ func newOpening(in vfs.FS, dir string, log *slog.Logger) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.before = files
-	for _, f := range files {
-		if f.kind == logFile {
-			o.newest = f.name
-		}
-	}
+	o.before, o.newest = files, newestLog(files)
 	return o, nil
 }
 
@@ -114,7 +109,7 @@ func (o *opening) check(path string) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", name, err)
 	}
-	st, err := inspectLog(file, info.Size(), f.number)
+	st, err := inspectLog(file, info.Size(), f.number, name == o.newest)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}

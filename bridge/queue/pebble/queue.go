@@ -54,8 +54,7 @@ type connQueue struct {
 	replay   replay        // the newest, as it is on disk; changed under replayMu and mu
 	orders   chan struct{} // closed when a replay begins; nil: nobody waits; under mu
 
-	rewriteMu sync.Mutex      // keeps history from being cut while records are rewritten; the last to be taken
-	unread    map[uint64]bool // records that could not be read again, which are counted once; under mu
+	rewriteMu sync.Mutex // keeps history from being cut while records are rewritten; the last to be taken
 }
 
 // oldest remembers when the record at the low mark was received.

@@ -63,6 +63,8 @@ type rawReader struct {
 	fs  vfs.FS
 	dir string
 	buf []byte
+	// newest is the name of the log that was written last.
+	newest string
 	// unsealed counts the values in blob files that do not say whose they are.
 	unsealed int
 
@@ -119,6 +121,16 @@ func listFiles(in vfs.FS, dir string) ([]rawFile, error) {
 		return cmp.Or(cmp.Compare(order[a.kind], order[b.kind]), cmp.Compare(a.number, b.number))
 	})
 	return files, nil
+}
+
+// newestLog is the name of the last log of files that listFiles has returned.
+func newestLog(files []rawFile) (name string) {
+	for _, f := range files {
+		if f.kind == logFile {
+			name = f.name
+		}
+	}
+	return name
 }
 
 func parseName(name string) (rawFile, bool) {

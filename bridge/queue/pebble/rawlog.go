@@ -267,8 +267,10 @@ func (w *logWalk) gap(from, to int64, problem string) {
 
 // inspectLog looks at a log of commits or, where number is 0, at a manifest. A
 // crash leaves the end of a log torn; anything before what the log itself says
-// was on disk is damage.
-func inspectLog(in io.ReaderAt, size int64, number uint64) (logState, error) {
+// was on disk is damage. So is anything before the end mark, once a later log
+// was begun: Pebble syncs the end mark with all before it, and then begins the
+// next. Of the newest log, a power cut may have left the end mark alone.
+func inspectLog(in io.ReaderAt, size int64, number uint64, newest bool) (logState, error) {
 	s := newLogScanner(in, size, number, number > 0)
 	var end int64
 	w, err := s.records(func(int64, []byte) error {
@@ -283,11 +285,11 @@ func inspectLog(in io.ReaderAt, size int64, number uint64) (logState, error) {
 		w.synced = uint64(end) // each record of a manifest is synced before the next
 	}
 	for _, g := range w.gaps {
-		if w.closed || uint64(g.Offset) < w.synced {
+		if w.closed && !newest || uint64(g.Offset) < w.synced {
 			st.holes = append(st.holes, g)
 			continue
 		}
-		st.tail = g.Offset
+		st.tail, st.closed = g.Offset, false
 		st.given, err = tornBytes(in, g.Offset, size, number)
 		return st, err
 	}
@@ -332,7 +334,7 @@ func older(b []byte, number uint64) bool {
 
 // log reads a log of commits up to where it is not known to have been on disk.
 func (r *rawReader) log(ctx context.Context, f rawFile, file io.ReaderAt) error {
-	st, err := inspectLog(file, f.size, f.number)
+	st, err := inspectLog(file, f.size, f.number, f.name == r.newest)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}

@@ -101,7 +101,7 @@ func parseHeader(value []byte, spans []span) (header, error) {
 	h.body = r.length(maxBody)
 	h.packed = r.data
 	for _, s := range h.spans {
-		if s.start < 0 || s.end > h.body {
+		if s.start < 0 || s.end < s.start || s.end > h.body {
 			r.bad = true
 		}
 	}

@@ -9,9 +9,13 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-const replayVersion = 1
+const (
+	replayVersion = 1
+	maxOrder      = 4 << 10 // bytes that a replay takes in the store, about
+)
 
 // replay is a replay as it is stored.
 type replay struct {
@@ -29,7 +33,7 @@ func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (q
 	if q.replay.Active() {
 		return queue.Replay{}, fmt.Errorf("number %d: %w", q.replay.Number, queue.ErrReplaying)
 	}
-	next, err := q.receivedFrom(order.From)
+	next, err := q.receivedFrom(ctx, order.From)
 	if err != nil {
 		return queue.Replay{}, err
 	}
@@ -101,7 +105,7 @@ func (q *connQueue) enterReplay(ctx context.Context) error {
 	if err := q.store.enter(); err != nil {
 		return err
 	}
-	if err := q.store.disk.admitOutcome(); err != nil {
+	if err := q.store.disk.admitOutcome(maxOrder); err != nil {
 		q.store.leave()
 		return err
 	}
@@ -121,9 +125,11 @@ func (q *connQueue) storeReplay(r replay, replayed uint64) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At("replay.committed")
 	if err := q.wait(t); err != nil {
 		return err
 	}
+	crashpoint.At("replay.synced")
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.replay = r
@@ -146,6 +152,7 @@ func (q *connQueue) commitReplay(r replay, replayed uint64) (ticket, error) {
 	q.mu.Lock()
 	q.state.ledger.Replayed += replayed
 	q.mu.Unlock()
+	crashpoint.At("replay.before-commit")
 	return q.commit(batch)
 }
 
@@ -225,21 +232,19 @@ const disorder = time.Hour
 // receivedFrom returns a record before which none was received at from or
 // later. It reads the marks of history alone: what is done at a time was
 // received before it. The marks are in the store as upkeep has them.
-func (q *connQueue) receivedFrom(from time.Time) (uint64, error) {
-	it, err := q.scan(keyMark, 0, end)
-	if err != nil {
-		return 0, err
-	}
+func (q *connQueue) receivedFrom(ctx context.Context, from time.Time) (uint64, error) {
 	next := uint64(1)
-	for ok := it.First(); ok; ok = it.Next() {
-		m, err := parseMark(it.Value())
+	err := q.each(ctx, keyMark, 0, end, lostMark, func(seq uint64, value []byte) error {
+		m, err := parseMark(value)
 		if err != nil {
-			return 0, errors.Join(err, it.Close())
+			q.damagedAt(keyMark, seq, lostMark, err)
+			return nil
 		}
 		if !m.at.Add(disorder).Before(from) {
-			break
+			return errEnough
 		}
 		next = m.seq
-	}
-	return next, errors.Join(it.Error(), it.Close())
+		return nil
+	})
+	return next, err
 }

@@ -130,23 +130,41 @@ func (w *walk) advance(ctx context.Context) bool {
 		}
 		if !w.records.SeekGE(seqKey(keyRecord, w.queue.conn, w.next)) {
 			if err := w.records.Error(); err != nil {
-				w.skip(w.next, err)
+				w.leap(err)
 				continue
 			}
 			return false
 		}
-		seq, _ := seqOf(w.records.Key())
-		w.seq, w.next = seq, seq+1
+		key := w.records.Key()
+		w.seq, _ = seqOf(key)
+		w.next = w.seq + 1
 		var err error
-		if w.value, err = w.records.ValueAndErr(); err == nil {
+		if w.value, err = valueOf(w.records); err == nil {
+			err = checkSeal(key, w.value)
+		}
+		if err == nil {
 			w.header, err = parseHeader(w.value, nil)
 		}
 		if err == nil {
 			return true
 		}
-		w.skip(seq, err)
+		w.skip(w.seq, err)
 	}
 	return false
+}
+
+// unreadableRecord is said of a record of history that stays as it is until a
+// repair.
+const unreadableRecord = "a record of history cannot be read and is passed over"
+
+// leap passes over keys that cannot be read.
+func (w *walk) leap(err error) {
+	_ = w.shut() // fails with what is at hand
+	if !isDamage(err) {
+		w.err = fmt.Errorf("read history: %w", err)
+		return
+	}
+	w.next, w.err = w.queue.afterDamage(keyRecord, w.next, w.end, err, unreadableRecord)
 }
 
 // ended says why the walk has to end, if it has to.
@@ -163,25 +181,8 @@ func (w *walk) ended(ctx context.Context) error {
 // error may be of no more use, so the walk goes on with new ones.
 func (w *walk) skip(seq uint64, err error) {
 	w.next = seq + 1
-	w.queue.unreadable(seq, err)
+	w.queue.damagedAt(keyRecord, seq, unreadableRecord, err)
 	_ = w.shut() // fails with what has just been reported
-}
-
-// unreadable reports a record of history that cannot be read, once.
-func (q *connQueue) unreadable(seq uint64, err error) {
-	q.mu.Lock()
-	known := q.unread[seq]
-	if q.unread == nil {
-		q.unread = map[uint64]bool{}
-	}
-	q.unread[seq] = true
-	q.mu.Unlock()
-	if known {
-		return
-	}
-	q.store.damaged.Add(1)
-	q.store.opts.Logger.Error("a record of history cannot be read and is passed over",
-		"connector", q.conn, "record", seq, "error", err)
 }
 
 // open takes the moment's view of the store.
@@ -276,7 +277,7 @@ func bitsAt(it *pebble.Iterator, key []byte) (bitset, error) {
 	if string(it.Key()) != string(key) {
 		return nil, nil
 	}
-	value, err := it.ValueAndErr()
+	value, err := valueOf(it)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,6 +29,7 @@ type salvage struct {
 	body     []byte
 	unsealed int
 	changed  bool // something of the old store is not in the new one
+	stale    bool // the log at hand is in the tables already
 	small    map[string]version
 	deleted  map[string][]interval // by kind and connector
 }
@@ -50,23 +52,24 @@ type fact struct {
 	deleted bool
 	apart   bool // the newest value is in a blob file
 	have    bool // the value is in the new store
+	stray   bool // no table and no log in use names it: it may have been deleted
 	seq     uint64
 
-	received               time.Time
-	events, filtered, dead int
-	pending                bitset
+	received                       time.Time
+	events, filtered, dead, erased int
+	pending                        bitset
 }
 
 func (f fact) append(dst []byte) []byte {
 	flags := byte(0)
-	for i, set := range [...]bool{f.deleted, f.apart, f.have} {
+	for i, set := range [...]bool{f.deleted, f.apart, f.have, f.stray} {
 		if set {
 			flags |= 1 << i
 		}
 	}
 	dst = binary.AppendUvarint(append(dst, flags), f.seq)
 	dst = binary.AppendVarint(dst, f.received.UnixNano())
-	for _, n := range [...]int{f.events, f.filtered, f.dead} {
+	for _, n := range [...]int{f.events, f.filtered, f.dead, f.erased} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
 	return f.pending.append(dst)
@@ -75,8 +78,10 @@ func (f fact) append(dst []byte) []byte {
 func parseFact(value []byte) fact {
 	r := reader{data: value}
 	flags := r.byte()
-	f := fact{deleted: flags&1 > 0, apart: flags&2 > 0, have: flags&4 > 0, seq: r.uint(), received: time.Unix(0, r.int())}
-	f.events, f.filtered, f.dead = r.length(maxBody), r.length(maxBody), r.length(maxBody)
+	f := fact{deleted: flags&1 > 0, apart: flags&2 > 0, have: flags&4 > 0, stray: flags&8 > 0, seq: r.uint(), received: time.Unix(0, r.int())}
+	for _, n := range [...]*int{&f.events, &f.filtered, &f.dead, &f.erased} {
+		*n = r.length(maxBody)
+	}
 	f.pending = parseBitset(r.data)
 	return f
 }
@@ -97,7 +102,7 @@ func (f fact) open(settled bitset) (n int) {
 func (s *salvage) readAll(ctx context.Context, files []rawFile, total int64) error {
 	told := time.Time{}
 	r := &rawReader{
-		fs: s.opts.FS, dir: s.dir, entry: s.entry, value: s.value, damage: s.note,
+		fs: s.opts.FS, dir: s.dir, entry: s.entry, value: s.value, damage: s.note, newest: newestLog(files),
 		torn: func(d Damage) { s.report.Torn = append(s.report.Torn, d) },
 		pace: func(ctx context.Context, n int) error {
 			s.report.BytesRead += int64(n)
@@ -109,7 +114,12 @@ func (s *salvage) readAll(ctx context.Context, files []rawFile, total int64) err
 		},
 	}
 	for _, f := range files {
-		s.file = f.name
+		s.file, s.stale = f.name, false
+		if f.kind == logFile {
+			if err := s.lookAtLog(ctx, f, r.newest); err != nil {
+				return err
+			}
+		}
 		if err := r.read(ctx, f); err != nil {
 			return err
 		}
@@ -118,9 +128,12 @@ func (s *salvage) readAll(ctx context.Context, files []rawFile, total int64) err
 	return nil
 }
 
+// bigKinds are the kinds of keys of which there may be millions.
+const bigKinds = string(keyRecord) + string(keyIDs) + string(keyDead) + string(keyMissed)
+
 // isBig tells whether a key is of a kind of which there may be millions.
 func isBig(key []byte) bool {
-	return len(key) == seqKeyLen && (key[0] == keyRecord || key[0] == keyIDs || key[0] == keyDead)
+	return len(key) == seqKeyLen && strings.IndexByte(bigKinds, key[0]) >= 0
 }
 
 // entry takes what a table or a log holds.
@@ -143,11 +156,15 @@ func (s *salvage) entry(e rawEntry) error {
 	if isBig(e.key) {
 		return s.big(e)
 	}
-	if old, ok := s.small[string(e.key)]; ok && old.seq >= e.seq {
+	if old, ok := s.small[string(e.key)]; ok && !s.isNewer(e, old) {
 		return nil
 	}
 	v := version{seq: e.seq}
 	if e.isSet() {
+		if err := checkValue(e.key, e.value, &s.body); err != nil {
+			s.note(Damage{File: s.file, Problem: brief(err)})
+			return nil
+		}
 		v.value = append([]byte{}, e.value...)
 	}
 	s.small[string(e.key)] = v
@@ -162,15 +179,17 @@ func (s *salvage) big(e rawEntry) error {
 	switch {
 	case e.isDelete():
 		return s.setFact(e.key, fact{deleted: true})
-	case known && e.seq <= f.seq:
+	case known && (s.stale || e.seq <= f.seq):
 		return nil
 	case e.apart:
 		return s.setFact(e.key, fact{apart: true, seq: e.seq})
 	}
-	return s.keep(e.key, e.value, fact{seq: e.seq})
+	return s.keep(e.key, e.value, fact{seq: e.seq, stray: s.stale})
 }
 
-// value takes what a blob file holds. The newer file comes later.
+// value takes what a blob file holds. The newer file comes later, but a file that
+// was rewritten may be newer than its values: of two of the same record the one
+// that more was erased from is the newer.
 func (s *salvage) value(_ uint64, key, value []byte) error {
 	if !isBig(key) {
 		return nil
@@ -179,7 +198,8 @@ func (s *salvage) value(_ uint64, key, value []byte) error {
 	if err != nil || f.deleted || (known && !f.apart) {
 		return err
 	}
-	return s.keep(key, value, fact{apart: true, seq: f.seq})
+	f.apart, f.stray = true, f.stray || !known
+	return s.keep(key, value, f)
 }
 
 // keep puts a value into the new store, if it makes sense.
@@ -188,12 +208,16 @@ func (s *salvage) keep(key, value []byte, f fact) error {
 		s.note(Damage{File: s.file, Problem: brief(err)})
 		return s.setFact(key, f)
 	}
-	f.have = true
+	before := f.erased
 	if key[0] == keyRecord {
 		if err := f.describe(value); err != nil {
 			return err
 		}
 	}
+	if f.have && f.erased < before {
+		return nil
+	}
+	f.have = true
 	if !s.opts.DryRun {
 		if err := s.db.Set(key, value, pebble.NoSync); err != nil {
 			return fmt.Errorf("write the new store: %w", err)
@@ -208,7 +232,7 @@ func (f *fact) describe(value []byte) error {
 	if err != nil {
 		return err
 	}
-	f.received, f.events = h.received, len(h.spans)
+	f.received, f.events, f.filtered, f.dead, f.erased = h.received, len(h.spans), 0, 0, 0
 	f.pending = f.pending.sized(len(h.spans))
 	for i, sp := range h.spans {
 		switch sp.fate {
@@ -218,6 +242,8 @@ func (f *fact) describe(value []byte) error {
 			f.dead++
 		case queue.Pending:
 			f.pending.set(i)
+		case erased:
+			f.erased++
 		}
 	}
 	return nil

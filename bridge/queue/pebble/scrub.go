@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"time"
@@ -142,7 +143,9 @@ func (s *Store) scrubFile(ctx context.Context, f rawFile, p *pacer) (int, error)
 	if err := s.opts.pause(ctx, scrubRest); err != nil {
 		return 0, err
 	}
-	places, err = s.checkFile(ctx, f, p)
+	// Not at the pace at which all is read once: that knows nothing of it.
+	again := &pacer{rate: scrubRate, pause: s.opts.pause, left: math.MaxInt64}
+	places, err = s.checkFile(ctx, f, again)
 	for _, d := range places {
 		s.reportFile(d)
 	}
@@ -173,12 +176,8 @@ func (s *Store) isNewestLog(f rawFile) bool {
 	if err != nil {
 		return true
 	}
-	for _, other := range files {
-		if other.kind == logFile && other.number > f.number {
-			return false
-		}
-	}
-	return true
+	newest := newestLog(files)
+	return newest == "" || newest == f.name
 }
 
 // checkEntry takes apart what a table or a log holds.
@@ -199,6 +198,9 @@ func checkValue(key, value []byte, body *[]byte) error {
 		if h, err = parseHeader(value, nil); err == nil {
 			*body, err = h.unpack(*body)
 		}
+		if err == nil {
+			err = checkSeal(key, value)
+		}
 	case keyDead:
 		number, _ := seqOf(key)
 		_, err = parseLetter(number, value)
@@ -210,6 +212,16 @@ func checkValue(key, value []byte, body *[]byte) error {
 		_, err = parseState(value)
 	case keyMark, keyGone:
 		_, err = parseMark(value)
+	case keyReplay:
+		_, err = parseReplay(value)
+	case keyMissed, keyPartial:
+		if len(value)%wordSize != 0 {
+			err = errDamaged
+		}
+	case keyName:
+		if len(value) != 4 {
+			err = errDamaged
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", key, err)

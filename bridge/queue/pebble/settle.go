@@ -22,9 +22,6 @@ func (q *connQueue) Settle(ctx context.Context, s queue.Settlement) error {
 	if len(s.Delivered)+len(s.Filtered)+len(s.Dead) == 0 {
 		return nil
 	}
-	if err := q.store.disk.admitOutcome(); err != nil {
-		return err
-	}
 	t, err := q.outcome(s)
 	if err != nil {
 		return err
@@ -41,12 +38,29 @@ func (q *connQueue) outcome(s queue.Settlement) (ticket, error) {
 	if err != nil {
 		return ticket{}, err
 	}
+	if err := q.store.disk.admitOutcome(sizeOf(s, touched)); err != nil {
+		return ticket{}, err
+	}
 	batch := q.store.db.NewBatch()
 	if err := q.apply(s, touched, batch); err != nil {
 		return ticket{}, err
 	}
 	crashpoint.At("settle.before-commit")
 	return q.commit(batch)
+}
+
+// sizeOf is how many bytes a settlement takes in the store, at most and about.
+func sizeOf(s queue.Settlement, touched map[uint64]*lease) int {
+	const frame = 128 // keys, numbers and times
+	n := frame
+	for _, l := range touched {
+		n += frame + 2*wordSize*words(len(l.spans))
+	}
+	for _, d := range s.Dead {
+		sp := touched[d.Seq].spans[d.Index]
+		n += frame + min(len(d.Reason)+len(d.Answer), 2*queue.MaxAnswer) + sp.end - sp.start
+	}
+	return n
 }
 
 // leasesOf finds the records that s names, and checks that it may name them.
@@ -125,6 +139,7 @@ func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
 		l.done = true
 		q.state.complete(seq, l.size)
 		if len(l.missed) > 0 {
+			crashpoint.At("settle.missed")
 			if err := batch.Set(seqKey(keyMissed, q.conn, seq), l.missed.append(nil), nil); err != nil {
 				return err
 			}

@@ -120,10 +120,13 @@ func parseState(value []byte) (state, error) {
 		next.from = at + r.uint()
 		next.to = next.from + r.uint()
 		next.bytes = r.uint()
+		if next.from < at || next.to < next.from || next.to > s.next {
+			return state{}, errDamaged
+		}
 		at = next.to
 		s.ahead = append(s.ahead, next)
 	}
-	if r.err() != nil || s.low > s.next || at > s.next {
+	if r.err() != nil || s.low > s.next {
 		return state{}, errDamaged
 	}
 	return s, nil

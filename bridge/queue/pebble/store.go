@@ -178,10 +178,10 @@ func (s *Store) Open(ctx context.Context, name string, window int) (queue.Queue,
 		return q, nil
 	}
 	conn, err := s.number(name)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.wake(name, conn, window)
 	}
-	if err := s.wake(name, conn, window); err != nil {
+	if err != nil {
 		if isDamage(err) {
 			err = fmt.Errorf("%w: %w; %s", queue.ErrDamaged, err, s.remedy())
 		}
@@ -207,7 +207,10 @@ func (s *Store) number(name string) (uint32, error) {
 		return 0, err
 	}
 	conn := uint32(1)
-	if len(last) == 4 {
+	if last != nil {
+		if len(last) != 4 { // a number that is in use must not be given again
+			return 0, fmt.Errorf("number of the newest connector: %w", errDamaged)
+		}
 		conn += binary.BigEndian.Uint32(last)
 	}
 	value = binary.BigEndian.AppendUint32(nil, conn)

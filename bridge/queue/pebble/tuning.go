@@ -11,6 +11,7 @@ const (
 	memTableSize = 8 << 20
 	cacheSize    = 8 << 20
 	maxOpenFiles = 256
+	garbageShare = 0.5 // of what is in blob files: no more is copied than is won by it
 )
 
 // tuning sets Pebble up for a queue: large values that are compressed already,
@@ -36,14 +37,17 @@ func tuning(o Options) *pebble.Options {
 	}
 	// Bodies go to blob files when the memtable is flushed and are not
 	// rewritten by compactions: what is written twice is all that is written.
-	// A blob file goes when the last of its records goes; as records go in
-	// the order in which they came, hardly any is kept for long by a few.
+	// A blob file goes when the last of its records goes. As records go in the
+	// order in which they came, that is soon, unless it holds a dead letter or
+	// what waits for a destination that is down: a few of those would keep all
+	// that came at the same time. So what is alive in such files is copied once
+	// more than garbageShare of all values is dead.
 	opts.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
 			Enabled:               true,
 			MinimumSize:           256,
 			MaxBlobReferenceDepth: 1 << 20,
-			TargetGarbageRatio:    1,
+			TargetGarbageRatio:    garbageShare,
 		}
 	}
 	opts.Experimental.SpanPolicyFunc = spanPolicy

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,7 +52,8 @@ func (s *Store) keepUp() {
 	}
 }
 
-// look does one round of upkeep.
+// look does one round of upkeep. What fails for one queue or in one step does not
+// keep the others from theirs: the disk fills up meanwhile.
 func (s *Store) look(ctx context.Context) error {
 	if s.failure.Load() != nil {
 		return nil
@@ -59,23 +61,15 @@ func (s *Store) look(ctx context.Context) error {
 	s.mu.Lock()
 	queues := append([]*connQueue(nil), s.all...)
 	s.mu.Unlock()
+	var failed []error
 	for _, q := range queues {
-		if err := q.dropIDs(); err != nil {
-			return err
-		}
-		if err := q.note(s.opts.Now(), s.markEvery(), s.markStep()); err != nil {
-			return err
-		}
+		failed = append(failed, q.dropIDs(), q.note(s.opts.Now(), s.markEvery(), s.markStep()))
 	}
-	if err := s.forget(queues); err != nil {
-		return err
-	}
+	failed = append(failed, s.forget(queues))
 	if s.unclaimed >= compactAt {
-		if err := s.reclaim(ctx, queues); err != nil {
-			return err
-		}
+		failed = append(failed, s.reclaim(ctx, queues))
 	}
-	return s.makeRoom(ctx, queues)
+	return errors.Join(append(failed, s.makeRoom(ctx, queues))...)
 }
 
 func (s *Store) markEvery() time.Duration {
@@ -145,12 +139,19 @@ func (s *Store) cutOldest(queues []*connQueue) (bool, error) {
 	return true, s.cut(oldest, 1)
 }
 
-// makeRoom measures the disk and gives up history while it is too full.
+// makeRoom measures the disk and gives up history while it is too full. What
+// was given up before and is still on disk, beside what is alive, goes first.
 func (s *Store) makeRoom(ctx context.Context, queues []*connQueue) error {
+	squeezed := false
 	for s.disk.measure(); ctx.Err() == nil; s.disk.measure() {
 		missing := s.disk.excess()
 		if missing <= 0 {
 			return nil
+		}
+		if dead := garbage(s.db.Metrics()); !squeezed && dead > 0 {
+			squeezed = true
+			s.squeeze(ctx)
+			continue
 		}
 		if err := s.giveUp(queues, uint64(missing)); err != nil {
 			return err
@@ -162,6 +163,7 @@ func (s *Store) makeRoom(ctx context.Context, queues []*connQueue) error {
 		if err := s.reclaim(ctx, queues); err != nil {
 			return err
 		}
+		s.squeeze(ctx)
 	}
 	return nil
 }
@@ -198,6 +200,7 @@ func (s *Store) noteAll(queues []*connQueue) bool {
 // keys are rewritten for that.
 func (s *Store) reclaim(ctx context.Context, queues []*connQueue) error {
 	s.unclaimed = 0
+	var failed []error
 	for _, q := range queues {
 		if q.history.gone.seq <= 1 {
 			continue
@@ -205,9 +208,10 @@ func (s *Store) reclaim(ctx context.Context, queues []*connQueue) error {
 		crashpoint.At("upkeep.before-compact")
 		from, to := seqKey(keyRecord, q.conn, 0), seqKey(keyRecord, q.conn, q.history.gone.seq)
 		if err := s.db.Compact(ctx, from, to, false); err != nil {
-			return fmt.Errorf("reclaim what history took: %w", err)
+			failed = append(failed, fmt.Errorf("reclaim what history of connector %q took: %w", q.name, err))
+			continue
 		}
 		crashpoint.At("upkeep.compacted")
 	}
-	return nil
+	return errors.Join(failed...)
 }

@@ -13,11 +13,16 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
 	wipeEvery    = 10 * time.Millisecond // between two looks at Pebble's work
 	wipePatience = time.Minute           // that its work may stand still
+
+	squeezeTime     = 10 * time.Second // for what upkeep waits
+	squeezePatience = time.Second
 )
 
 // wiper makes Pebble let go of bytes that were overwritten or deleted. Left
@@ -26,7 +31,7 @@ const (
 // has rewritten. One Erase uses it at a time.
 type wiper struct {
 	turn    chan struct{} // holds one element; who has taken it may erase
-	rewrite atomic.Bool   // blob files with anything dead in them are rewritten
+	rewrite atomic.Int32  // above 0: blob files with anything dead in them are rewritten
 	logs    logFS
 }
 
@@ -39,7 +44,7 @@ func (w *wiper) tune(opts *pebble.Options) {
 	usual := opts.Experimental.ValueSeparationPolicy
 	opts.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		policy := usual()
-		if w.rewrite.Load() {
+		if w.rewrite.Load() > 0 {
 			policy.TargetGarbageRatio = 0
 		}
 		return policy
@@ -50,11 +55,12 @@ func (w *wiper) tune(opts *pebble.Options) {
 // dead letters of q is in a file any more. Where nothing is left to do, it only
 // looks; so it also finishes what was cut off before.
 func (s *Store) wipe(ctx context.Context, q *connQueue) error {
-	s.wiper.rewrite.Store(true)
-	defer s.wiper.rewrite.Store(false)
+	s.wiper.rewrite.Add(1)
+	defer s.wiper.rewrite.Add(-1)
 	if err := s.wipeLogs(ctx); err != nil {
 		return fmt.Errorf("erase from the log: %w", err)
 	}
+	crashpoint.At("erase.logs-dropped")
 	for _, kind := range [...]byte{keyRecord, keyDead} {
 		// Moves keys only; values below 256 bytes lie beside them.
 		if err := s.db.Compact(ctx, seqKey(kind, q.conn, 0), seqKey(kind, q.conn, end), false); err != nil {
@@ -62,22 +68,40 @@ func (s *Store) wipe(ctx context.Context, q *connQueue) error {
 		}
 	}
 	// One file at a time is rewritten, so that it takes no room to speak of.
-	if err := s.await(ctx, func(m *pebble.Metrics) uint64 {
-		return m.BlobFiles.ValueSize - m.BlobFiles.ReferencedValueSize
-	}); err != nil {
+	if err := s.await(ctx, wipePatience, garbage); err != nil {
 		return fmt.Errorf("erase from blob files: %w", err)
 	}
-	if err := s.await(ctx, func(m *pebble.Metrics) uint64 {
+	if err := s.await(ctx, wipePatience, func(m *pebble.Metrics) uint64 {
 		return m.BlobFiles.ZombieCount + m.BlobFiles.ObsoleteCount + uint64(m.Table.ZombieCount+m.Table.ObsoleteCount)
 	}); err != nil {
 		return fmt.Errorf("delete files that something was erased from: %w", err)
 	}
+	crashpoint.At("erase.wiped")
 	return syncDir(s.opts.FS, s.dir)
 }
 
+// garbage is how many bytes in blob files nothing refers to any more.
+func garbage(m *pebble.Metrics) uint64 {
+	return m.BlobFiles.ValueSize - min(m.BlobFiles.ValueSize, m.BlobFiles.ReferencedValueSize)
+}
+
+// squeeze has blob files rewritten that hold more than what is alive, as far as
+// that gets on.
+func (s *Store) squeeze(ctx context.Context) {
+	if garbage(s.db.Metrics()) == 0 {
+		return
+	}
+	s.wiper.rewrite.Add(1)
+	defer s.wiper.rewrite.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, squeezeTime)
+	defer cancel()
+	_ = s.await(ctx, squeezePatience, garbage) // what is left is met the next time
+}
+
 // await returns when left is 0 for a moment, which says that all that there was
-// before is done, whatever has come since.
-func (s *Store) await(ctx context.Context, left func(*pebble.Metrics) uint64) error {
+// before is done, whatever has come since; or an error when it stands still for
+// so long.
+func (s *Store) await(ctx context.Context, patience time.Duration, left func(*pebble.Metrics) uint64) error {
 	tick := time.NewTicker(wipeEvery)
 	defer tick.Stop()
 	last, since := uint64(0), time.Now()
@@ -88,7 +112,7 @@ func (s *Store) await(ctx context.Context, left func(*pebble.Metrics) uint64) er
 			return nil
 		case n != last:
 			last, since = n, time.Now()
-		case time.Since(since) > wipePatience:
+		case time.Since(since) > patience:
 			return errors.New("storage does not get on with it; ask again")
 		}
 		select {

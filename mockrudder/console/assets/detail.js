@@ -42,6 +42,7 @@ export class Detail {
     this.place.hidden = false
     this.place.scrollTop = 0
     document.body.classList.add("with-detail")
+    this.place.querySelectorAll(".pane").forEach(toFirstMark)
   }
 
   content(event) {
@@ -153,6 +154,15 @@ class Pane {
     item.classList.remove("flash")
     void item.offsetWidth // so that the animation starts anew
     item.classList.add("flash")
+  }
+}
+
+// toFirstMark scrolls a pane to the first place that breaks the schema, or that
+// is odd. Where the whole page scrolls, as on a phone, it stays at the top.
+function toFirstMark(pane) {
+  const mark = pane.querySelector(".wrong") ?? pane.querySelector("li.odd")
+  if (mark !== null && pane.scrollHeight > pane.clientHeight) {
+    pane.scrollTop = mark.offsetTop - pane.clientHeight / 3
   }
 }
 

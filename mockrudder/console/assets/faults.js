@@ -1,24 +1,10 @@
 import * as api from "./api.js"
 import { $, el, numberOf, setText, toast } from "./dom.js"
+import { describe, faultOf, kinds, limits, over, presets } from "./fault.js"
 
 // The dialog in which the gateway is told to misbehave.
 
-// kinds are what a fault can do, with the fields that each has.
-const kinds = {
-  status: { label: "Answer a status", fields: ["status", "retry_after", "body"] },
-  close: { label: "Close the connection", fields: ["close"] },
-  hang: { label: "Hang without an answer", fields: ["hang"] },
-  latency: { label: "Answer late", fields: [] },
-  transformer: { label: "Break the transformer", fields: ["transformer"] },
-}
-
-const presets = {
-  "503 always": { kind: "status", status: "503" },
-  "429 for 10 requests": { kind: "status", status: "429", retry_after: "1", requests: "10" },
-  "500 every other time": { kind: "status", status: "500", percent: "50" },
-  "Stored, no answer": { kind: "close", close: "stored" },
-  "Slow by a second": { kind: "latency", latency: "1s" },
-}
+const span = "([0-9.]+(ms|s|m|h))+" // a duration as Go writes it
 
 export class Faults {
   constructor({ sources, failed }) {
@@ -51,15 +37,21 @@ export class Faults {
       field("status", "Status", { type: "number", min: 200, max: 599, value: 503, required: true }),
       field("retry_after", "Retry-After, seconds", { type: "number", min: 0, placeholder: "none" }),
       field("body", "Body", { placeholder: "empty" }),
-      select("close", "When", [["before", "before reading the body"], ["after", "after reading, nothing stored"], ["stored", "when all is stored"]]),
-      field("hang", "For how long", { placeholder: "until the client leaves, or 30s", pattern: "[0-9.]+(ms|s|m|h)" }),
+      select("close", "When", [["before", "before reading the body"], ["after", "after reading, nothing stored"], ["stored", "when all is stored"], ["middle", "in the middle of the answer"]]),
+      field("hang", "For how long", { placeholder: "no end, or 30s", pattern: span }),
+      select("wrong_body", "With", [["html", "the error page of a proxy"], ["json", "JSON: an error"], ["garbage", "bytes that are no text"], ["empty", "nothing"]]),
+      field("trickle", "Spread over", { value: "5s", pattern: span, required: true }),
       select("transformer", "How", [["down", "it is down: 503"], ["hang", "it hangs: closed after 30 s"]]),
-      field("latency", "Wait before", { placeholder: "no wait, or 250ms", pattern: "[0-9.]+(ms|s|m|h)" }),
+      field("latency", "Wait first", { placeholder: "no wait, or 250ms", pattern: span }),
+      field("latency_max", "Wait at most", { placeholder: "the same each time", pattern: span }),
       field("percent", "Chance, %", { type: "number", min: 0.1, max: 100, step: 0.1, value: 100, required: true }),
+      field("every", "One in", { type: "number", min: 2, placeholder: "each request" }),
       field("requests", "For so many requests", { type: "number", min: 1, placeholder: "no end" }),
-      field("path", "Path", { placeholder: "every path; /v1/* for what begins so", list: "fault-paths" }),
+      field("path", "Path", { placeholder: "every path, or /v1/*", list: "fault-paths" }),
       el("datalist", { id: "fault-paths" }, ["/v1/batch", "/v1/webhook", "/v1/track", "/v1/*"].map((value) => el("option", { value }))),
       select("source", "Source", [["", "every source"]]),
+      select("method", "Method", [["", "every method"], ["POST", "POST"], ["GET", "GET"]]),
+      field("test_id", "Test id", { placeholder: "every test" }),
       this.note,
       el("button", { type: "submit", class: "main" }, "Switch it on"))
     this.dialog.append(el("div", { class: "box" },
@@ -129,7 +121,7 @@ export class Faults {
     if (this.key === key) return // the focus would be lost
     this.key = key
     this.list.replaceChildren(...(faults.length === 0 ? [el("li", { class: "none" }, "None is in force.")] : faults.map((fault) =>
-      el("li", { class: fault.requests > 0 && fault.hits >= fault.requests ? "over" : false },
+      el("li", { class: over(fault) ? "over" : false },
         el("span", { class: "does" }, describe(fault), el("small", {}, limits(fault))),
         el("span", { class: "hits" }, `${numberOf(fault.hits)} ${fault.hits === 1 ? "hit" : "hits"}`),
         el("button", { type: "button", on: { click: () => this.remove(fault) }, "aria-label": `Remove: ${describe(fault)}` }, "Remove")))))
@@ -144,52 +136,6 @@ export class Faults {
     }
     await this.refresh()
   }
-}
-
-// faultOf reads the form as the API takes it.
-function faultOf(fields) {
-  const fault = {}
-  const kind = fields.kind.value
-  if (kind === "status") {
-    fault.status = Number(fields.status.value)
-    if (fields.body.value !== "") fault.body = fields.body.value
-    if (Number(fields.retry_after.value) > 0) fault.retry_after = Number(fields.retry_after.value)
-  } else if (kind === "hang") {
-    fault.hang = fields.hang.value === "" ? true : fields.hang.value
-  } else if (kind !== "latency") {
-    fault[kind] = fields[kind].value
-  }
-  if (fields.latency.value !== "") fault.latency = fields.latency.value
-  if (Number(fields.percent.value) < 100) fault.probability = Number(fields.percent.value) / 100
-  if (fields.requests.value !== "") fault.requests = Number(fields.requests.value)
-  for (const name of ["path", "source"]) {
-    if (fields[name].value !== "") fault[name] = fields[name].value
-  }
-  return fault
-}
-
-// describe says in words what a fault does.
-function describe(fault) {
-  const parts = []
-  if (fault.latency) parts.push(`waits ${fault.latency === true ? "for ever" : fault.latency}`)
-  if (fault.close) parts.push({ before: "closes before reading", after: "closes after reading", stored: "stores, then closes" }[fault.close] ?? `closes ${fault.close}`)
-  if (fault.hang) parts.push(fault.hang === true ? "hangs until the client leaves" : `hangs for ${fault.hang}`)
-  if (fault.status) parts.push(`answers ${fault.status}${fault.retry_after ? `, Retry-After ${fault.retry_after}` : ""}`)
-  if (fault.transformer) parts.push(`transformer: ${fault.transformer}`)
-  // What a fault set by code can do beyond this form is shown as it is.
-  const known = ["id", "latency", "close", "hang", "status", "retry_after", "body", "transformer", "probability", "path", "source", "requests", "hits"]
-  for (const [name, value] of Object.entries(fault)) {
-    if (!known.includes(name) && value) parts.push(`${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-  }
-  return parts.join(", then ")
-}
-
-function limits(fault) {
-  const parts = [fault.path || "every path"]
-  if (fault.source) parts.push(`source ${fault.source}`)
-  if (fault.probability > 0 && fault.probability < 1) parts.push(`${+(fault.probability * 100).toFixed(2)} % of requests`)
-  if (fault.requests > 0) parts.push(fault.hits >= fault.requests ? `over after ${fault.requests}` : `${numberOf(fault.requests - fault.hits)} more`)
-  return parts.join(" · ")
 }
 
 const field = (name, label, properties) => el("label", {}, el("span", {}, label), el("input", { name, spellcheck: "false", ...properties }))

@@ -62,6 +62,11 @@ export class List {
 
   paint() {
     const { rows, scroller, height } = this
+    if (this.was !== undefined && this.was !== height) { // another layout: stay where we are
+      $("spacer").style.height = `${rows.count * height}px`
+      scroller.scrollTop = (scroller.scrollTop / this.was) * height
+    }
+    this.was = height
     $("spacer").style.height = `${rows.count * height}px`
     const first = Math.max(0, Math.floor(scroller.scrollTop / height) - AROUND)
     const last = Math.min(rows.count, Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + AROUND) - 1
@@ -127,6 +132,15 @@ export class List {
     this.selectedID = id === "" ? undefined : String(id)
     if (id === "") this.selected = -1
     this.draw()
+  }
+
+  // reveal brings the row of a message in sight where its place is known.
+  reveal(id) {
+    const place = this.rows.placeOf(id)
+    if (place === undefined) return
+    $("spacer").style.height = `${this.rows.count * this.height}px`
+    this.move(place)
+    this.select(id) // its row may have yet to come
   }
 
   clicked(event) {

@@ -209,6 +209,8 @@ async function start() {
   rates()
   faults.refresh()
   follow()
+  await running
+  if (address.opened() !== "") list.reveal(address.opened()) // a link: show where it stands
 }
 
 start()

@@ -44,6 +44,12 @@ export class Rows {
     return this.rows[place]
   }
 
+  // placeOf returns the place of a message, undefined where only a search would tell.
+  placeOf(id) {
+    const place = this.plain ? this.top - Number(id) : this.rows.findIndex((row) => row?.id === id)
+    return place >= 0 && place < this.count ? place : undefined
+  }
+
   // refresh asks for the newest. kept is how many messages the server still
   // has: of its total, which counts all, no more can be shown.
   async refresh(filters, kept) {

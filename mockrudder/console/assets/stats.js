@@ -9,7 +9,7 @@ export function counters(stats) {
   const detail = [...refused].sort().map(([status, n]) => `${status}: ${numberOf(n)}`).join(" · ")
   const list = [
     ["stored", stats.stored, ""],
-    ["valid", stats.valid, "good"],
+    ["valid", stats.valid, stats.valid > 0 ? "good" : ""],
     ["invalid", stats.invalid, stats.invalid > 0 ? "bad" : ""],
     ["drift", stats.drift, stats.drift > 0 ? "odd" : ""],
     ["refused", all, all > 0 ? "bad" : ""],

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// TestNothingFromOutsideSteersTheTerminal: events come from strangers, and
+// answers from whatever stands before RudderStack.
+func TestNothingFromOutsideSteersTheTerminal(t *testing.T) {
+	const hostile = "é 👩‍🚀 \x1b[2J \u009b31m \u007f \u202e"
+	const shown = `é 👩‍🚀 \u001b[2J \u009b31m \u007f \u202e`
+	letter := admin.Letter{
+		Connector:  "a",
+		DeadLetter: queue.DeadLetter{Number: 1, DiedAt: time.Unix(0, 0), Reason: "refused", Status: 400, Answer: hostile},
+		Event:      []byte(`{"id":"` + hostile + `"}`),
+	}
+	var list, one, status bytes.Buffer
+	require.NoError(t, printLetters(&list, admin.Letters{Dead: []admin.Letter{letter}}))
+	require.Contains(t, list.String(), `{"id":"`+shown+`"}`)
+	printLetter(&one, letter)
+	require.Contains(t, one.String(), `{"id":"`+shown+`"}`)
+	require.Contains(t, one.String(), "answer:      400 "+shown+"\n")
+	require.NoError(t, printStatus(&status, admin.Status{Connectors: []admin.ConnectorStatus{
+		{Name: "a", Destination: admin.Destination{State: "paused", LastError: hostile}},
+	}}))
+	require.Contains(t, status.String(), "a: "+shown+"\n")
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+)
+
+// failedCode is the exit code of a load whose thresholds do not hold.
+const failedCode = 99
+
+// errThreshold ends the program with failedCode; the report has said why.
+var errThreshold = errors.New("")
+
+// exitCode says what an error of a command is outside.
+func exitCode(err error) int {
+	if errors.Is(err, errThreshold) {
+		return failedCode
+	}
+	return 1
+}
+
+// loadFlags are the flags of load that are not fields of its Config as they are.
+type loadFlags struct {
+	cfg        load.Config
+	rate, ramp string
+	reports    []string
+	thresholds []string
+	abortOn    []string
+}
+
+func newLoad() *cobra.Command {
+	var f loadFlags
+	cmd := &cobra.Command{
+		Use:   "load",
+		Short: "Send events at a rate and report how they were taken",
+		Long: `Send Currents batches to a bridge, or to a RudderStack webhook, at a rate that
+does not depend on how fast the target answers, and report how they were taken.
+
+Each batch has an intended instant. p50, p99 and so on are from that instant to
+the answer, service_p50 and so on from the batch's real start. With --rate max
+there are no instants: each connection sends as soon as it has its answer.
+
+Thresholds and --abort-on are NAME, one of < <= > >= == !=, and a value:
+  p50 p90 p95 p99 p999 max mean    a duration; also with service_ before
+  errors late dropped acked        a number, or a share such as 1%
+  lost duplicated                  the same, with --verify
+  rate                             events a second that were sent
+
+It exits 0; 99 where a threshold failed or --abort-on ended the run; 1 on an
+error. The first Ctrl-C ends the run and reports on what was, with the exit code
+of the thresholds; the second ends at once.`,
+		Example: `  mockbraze load --url http://127.0.0.1:8080/currents --token TOKEN --rate 2000 --duration 2m --threshold 'p99<200ms,errors==0,late<1%'
+  mockbraze load --url http://127.0.0.1:8080/currents --ramp 0:5000:2m --report load.html --report load.json --verify http://127.0.0.1:8090/_mock
+  mockbraze load --url 'http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze' --rate max --events 100000`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLoad(cmd, &f) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *loadFlags) add(cmd *cobra.Command) {
+	flags, c := cmd.Flags(), &f.cfg
+	flags.SortFlags = false
+	flags.StringVar(&c.URL, "url", "", "`URL` to post to: a bridge's /currents or a webhook with its writeKey")
+	flags.StringVar(&c.Token, "token", "", "bearer `TOKEN`; better given as MOCKBRAZE_TOKEN")
+	flags.StringVar(&f.rate, "rate", "1000", "events a second, or max")
+	flags.StringVar(&f.ramp, "ramp", "", "a changing rate instead, `FROM:TO:DURATION`, several with commas between them")
+	flags.DurationVar(&c.Duration, "duration", 0, "how long, warm-up included (default the length of --ramp, else 1m without --events)")
+	flags.Uint64Var(&c.Events, "events", 0, "how many events, warm-up included; 0 is no limit")
+	flags.DurationVar(&c.MaxDuration, "max-duration", load.DefaultMaxDuration, "the longest run that is allowed")
+	flags.DurationVar(&c.WarmUp, "warm-up", 0, "how long at the start is left out of the figures")
+	flags.IntVar(&c.Batch, "batch", mockbraze.MaxBatch, "events a batch, all of one type")
+	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are under way at once")
+	flags.DurationVar(&c.Timeout, "timeout", load.DefaultTimeout, "how long an answer may take")
+	flags.StringArrayVar(&c.Types, "types", nil, "event types to go round: names or patterns; repeatable (default all)")
+	flags.Uint64Var(&c.Seed, "seed", 0, "what decides ids and values; equal seeds send equal ids (default random)")
+	flags.StringArrayVar(&f.reports, "report", nil, "write the report to `FILE` too, .json or .html; repeatable")
+	flags.StringArrayVar(&f.thresholds, "threshold", nil, "what must hold at the end, `CONDITIONS` such as 'p99<200ms,errors==0'; repeatable")
+	flags.StringArrayVar(&f.abortOn, "abort-on", nil, "end the run when it holds for the last 10 seconds, `CONDITIONS` such as 'errors>50%'; repeatable")
+	flags.StringVar(&c.Verify, "verify", "", "`URL` of the /_mock of the mockrudder where the events must arrive")
+	flags.DurationVar(&c.VerifyTimeout, "verify-timeout", load.DefaultVerifyTimeout, "how long after the end is waited for them")
+	flags.BoolVar(&c.PublicTarget, "yes-i-own-this-target", false, "allow a target that is neither loopback nor a private address")
+}
+
+func runLoad(cmd *cobra.Command, f *loadFlags) error {
+	cfg, err := f.config(cmd)
+	if err != nil {
+		return err
+	}
+	run, err := load.New(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "load: to %s, seed %d\n", run.Target(), run.Seed())
+	live := progress.Show(cmd.ErrOrStderr(), func(time.Time) string { return liveLine(run) })
+	report, err := run.Do(cmd.Context())
+	live.Stop()
+	if err != nil {
+		return err
+	}
+	if err := writeReports(cmd.OutOrStdout(), report, f.reports); err != nil {
+		return err
+	}
+	if !report.Passed() {
+		return errThreshold
+	}
+	return nil
+}
+
+// config reads what is left of the flags, and names every mistake in them.
+func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
+	cfg := f.cfg
+	var failed error
+	mistake := func(flag string, err error) {
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("--%s: %w", flag, err))
+		}
+	}
+	if cfg.URL == "" {
+		mistake("url", errors.New("where to? for example http://127.0.0.1:8080/currents"))
+	}
+	var err error
+	if f.ramp == "" {
+		cfg.Pacer, err = load.ParseRate(f.rate)
+		mistake("rate", err)
+	} else {
+		if cmd.Flags().Changed("rate") {
+			mistake("ramp", errors.New("it takes the place of --rate; give one of them"))
+		}
+		var ramp load.Ramp
+		ramp, err = load.ParseRamp(f.ramp)
+		mistake("ramp", err)
+		cfg.Pacer = ramp
+	}
+	if len(f.thresholds) > 0 {
+		cfg.Thresholds, err = load.ParseConditions(strings.Join(f.thresholds, ","))
+		mistake("threshold", err)
+	}
+	if len(f.abortOn) > 0 {
+		cfg.AbortOn, err = load.ParseConditions(strings.Join(f.abortOn, ","))
+		mistake("abort-on", err)
+	}
+	for _, file := range f.reports {
+		_, err = load.Format(file)
+		mistake("report", err)
+	}
+	return cfg, failed
+}
+
+// writeReports shows the report and writes its files, all that can be.
+func writeReports(out io.Writer, report *load.Report, files []string) error {
+	failed := report.WriteText(out)
+	for _, file := range files {
+		failed = errors.Join(failed, report.WriteFile(file))
+	}
+	return failed
+}
+
+// liveLine says how a run stands.
+func liveLine(run *load.Run) string {
+	p, ok := run.Now()
+	if !ok {
+		return ""
+	}
+	if p.Verifying {
+		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)
+	}
+	line := "load: " + progress.Count("events")(int64(p.Sent))
+	if p.Total > 0 {
+		line += fmt.Sprintf(" (%d %%)", p.Sent*100/p.Total)
+	}
+	line += fmt.Sprintf(", %.0f/s", p.Rate)
+	if p.Wanted > 0 {
+		line += fmt.Sprintf(" of %.0f", p.Wanted)
+	}
+	line += fmt.Sprintf(", p50 %.1f ms, p99 %.1f ms, %s", p.P50, p.P99, progress.Count("errors")(int64(p.Errors)))
+	if p.Late > 0 {
+		line += fmt.Sprintf(", %d late", p.Late)
+	}
+	if left := p.Length - p.Elapsed; left > 0 {
+		line += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return line
+}

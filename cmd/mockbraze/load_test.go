@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+)
+
+// taking answers every batch, and counts those with a token.
+func taking(t *testing.T, token string) (url string, good *atomic.Int64) {
+	t.Helper()
+	good = &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		good.Add(1)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/currents?key=sEcReT", good
+}
+
+func TestLoad(t *testing.T) {
+	t.Setenv("MOCKBRAZE_TOKEN", "t0ken")
+	url, good := taking(t, "t0ken")
+	dir := t.TempDir()
+	asJSON, asHTML := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
+	out, err := run(t, "load", "--url", url, "--rate", "10000", "--events", "1000", "--seed", "4",
+		"--threshold", "errors==0,p99<1m", "--threshold", "acked==1000", "--report", asJSON, "--report", asHTML)
+	require.NoError(t, err)
+	require.EqualValues(t, 10, good.Load())
+	require.Contains(t, out, "seed 4")
+	require.Contains(t, out, "acked==1000 holds: 1000")
+	require.NotContains(t, out, "sEcReT")
+	require.NotContains(t, out, "t0ken")
+
+	text, err := os.ReadFile(asJSON)
+	require.NoError(t, err)
+	var report load.Report
+	require.NoError(t, json.Unmarshal(text, &report))
+	require.True(t, report.Passed())
+	require.EqualValues(t, 1000, report.Events.Acked)
+	text, err = os.ReadFile(asHTML)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "<svg")
+}
+
+func TestLoadExitCodes(t *testing.T) {
+	url, _ := taking(t, "another")
+	out, err := run(t, "load", "--url", url, "--rate", "max", "--events", "500", "--threshold", "errors<1%")
+	require.ErrorIs(t, err, errThreshold)
+	require.Equal(t, 99, exitCode(err))
+	require.Contains(t, out, "errors<1% FAILED: 100.000%")
+	require.Contains(t, out, "401: 5 batches")
+
+	// Without thresholds a run that could be made is no failure.
+	_, err = run(t, "load", "--url", url, "--events", "100")
+	require.NoError(t, err)
+
+	_, err = run(t, "load", "--url", "http://192.0.2.7/currents?key=sEcReT", "--events", "100")
+	require.ErrorContains(t, err, "--yes-i-own-this-target")
+	require.NotContains(t, err.Error(), "sEcReT")
+	require.Equal(t, 1, exitCode(err))
+}
+
+func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
+	url, good := taking(t, "")
+	for want, args := range map[string][]string{
+		"--url: where to":        {"load"},
+		"--rate: a rate is":      {"load", "--url", url, "--rate", "fast"},
+		"--ramp: a part":         {"load", "--url", url, "--ramp", "1:2"},
+		"takes the place":        {"load", "--url", url, "--ramp", "1:2:1s", "--rate", "5"},
+		`unknown name "p98"`:     {"load", "--url", url, "--threshold", "p99<1s,p98<1s"},
+		`--abort-on: "errors"`:   {"load", "--url", url, "--abort-on", "errors"},
+		"--report: a report is":  {"load", "--url", url, "--report", "x.txt"},
+		"known only with":        {"load", "--url", url, "--threshold", "lost==0"},
+		"longest that":           {"load", "--url", url, "--duration", "3h"},
+		`"users.none"`:           {"load", "--url", url, "--types", "users.none"},
+		"a batch holds 1 to 100": {"load", "--url", url, "--batch", "500"},
+	} {
+		_, err := run(t, args...)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, 1, exitCode(err))
+	}
+	require.Zero(t, good.Load())
+}
+
+// An interrupted load reports, and its thresholds decide.
+func TestLoadInterrupted(t *testing.T) {
+	url, good := taking(t, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	root := newRoot()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	file := filepath.Join(t.TempDir(), "r.json")
+	root.SetOut(io.Discard)
+	root.SetErr(io.Discard)
+	root.SetArgs([]string{"load", "--url", url, "--token", "x", "--duration", "10m", "--threshold", "errors==0", "--report", file})
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	require.Eventually(t, func() bool { return good.Load() > 3 }, 20*time.Second, 10*time.Millisecond)
+	cancel()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"interrupted": true`)
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+)
+
+func newScenario() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "scenario",
+		Short: "List the scenarios, or print one to start from",
+		Long: `A scenario says what happens in the fake workspace, how often, and how rough
+the stream of events is.`,
+		Example: `  mockbraze scenario list
+  mockbraze scenario show steady > mine.yaml
+  mockbraze emit --scenario mine.yaml --events 1000`,
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the scenarios that are built in",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range scenario.Names() {
+				s, err := scenario.Builtin(name)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%-12s%s\n", name, s.About)
+			}
+			return nil
+		},
+	}
+	show := &cobra.Command{
+		Use:   "show NAME|FILE",
+		Short: "Print a scenario with everything that can be set, as YAML",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := scenario.Load(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(s.YAML())
+			return err
+		},
+	}
+	cmd.AddCommand(list, show)
+	return cmd
+}

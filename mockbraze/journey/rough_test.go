@@ -1,0 +1,311 @@
+package journey
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}"
+
+func TestRepeatsAreTheSameBytesLater(t *testing.T) {
+	s := stories(t, 1, parsed(t, smooth+"}"))
+	ids := make(map[string]bool)
+	for range 20_000 {
+		raw, _, _ := s.Next(nil)
+		id := decode(t, raw).ID
+		require.False(t, ids[id], "a smooth stream repeats %s", id)
+		ids[id] = true
+	}
+
+	s = stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
+	first, when := make(map[string]string), make(map[string]time.Time)
+	repeats := 0
+	for range 30_000 {
+		raw, _, at := s.Next(nil)
+		id := decode(t, raw).ID
+		if before, ok := first[id]; ok {
+			repeats++
+			require.Equal(t, before, string(raw))
+			require.GreaterOrEqual(t, at.Sub(when[id]), 5*time.Second)
+			require.LessOrEqual(t, at.Sub(when[id]), 6*time.Minute)
+		}
+		first[id], when[id] = string(raw), at
+	}
+	require.InDelta(t, 1500, repeats, 300)
+}
+
+func TestLateEventsHappenedBefore(t *testing.T) {
+	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1h..3h}}"))
+	late, total := 0, 0
+	for range 60_000 {
+		raw, typ, at := s.Next(nil)
+		e := decode(t, raw)
+		delay := at.Unix() - e.Time
+		require.GreaterOrEqual(t, delay, int64(0))
+		if delay > 0 {
+			require.True(t, onDevice(typ), typ)
+			require.GreaterOrEqual(t, delay, int64(3600))
+			require.LessOrEqual(t, delay, int64(4*3600+1))
+			late++
+		}
+		if onDevice(typ) {
+			total++
+		}
+	}
+	require.InDelta(t, 0.09, float64(late)/float64(total), 0.04)
+}
+
+func TestNamesAreNullOrOldAfterARename(t *testing.T) {
+	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
+	nulls, names := 0, make(map[string]map[string]bool)
+	for _, e := range told(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
+		id := e.text("campaign_id")
+		if id == "" {
+			continue
+		}
+		v, there := e.Properties["campaign_name"]
+		require.True(t, there)
+		if v == nil {
+			nulls++
+			continue
+		}
+		if names[id] == nil {
+			names[id] = make(map[string]bool)
+		}
+		names[id][v.(string)] = true
+	}
+	require.Positive(t, nulls)
+	renamed := 0
+	for _, list := range names {
+		if len(list) > 1 {
+			renamed++
+		}
+	}
+	require.Positive(t, renamed, "%v", names)
+}
+
+// TestDriftIsNewAndValid drifts stories and rounds.
+func TestDriftIsNewAndValid(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	known := make(map[string]bool)
+	for _, e := range glossary(t).Events {
+		known[e.Name] = true
+	}
+	s := stories(t, 1, parsed(t, "rough_edges: {drift: 10%, huge: 0%}"))
+	drifter, r := Drifter{Share: 100_000, Seed: 3}, rounds(t, 3)
+	for source, next := range map[string]func(i uint64) ([]byte, string){
+		"stories": func(uint64) ([]byte, string) { raw, typ, _ := s.Next([]byte("before")); return raw[6:], typ },
+		"rounds": func(i uint64) ([]byte, string) {
+			raw, typ := drifter.Append(r.Append([]byte("before"), i), 6, r.Type(i), i)
+			return raw[6:], typ
+		},
+	} {
+		drifted, types, rules := 0, 0, make(map[string]bool)
+		for i := range uint64(20_000) {
+			raw, typ := next(i)
+			require.True(t, json.Valid(raw), "%s", raw)
+			verdict := v.Event(raw)
+			require.True(t, verdict.Valid, "%v\n%s", verdict.Errors, raw)
+			require.Equal(t, typ, decode(t, raw).Type)
+			if len(verdict.Drift) > 0 {
+				drifted++
+				rules[verdict.Drift[0].Path[:strings.LastIndexByte(verdict.Drift[0].Path, '/')+1]] = true
+			}
+			if !known[typ] {
+				types++
+			}
+		}
+		require.InDelta(t, 2000, drifted, 300, source)
+		require.InDelta(t, 400, types, 150, source)
+		require.Greater(t, len(rules), 2, "%v", rules)
+	}
+	require.Equal(t, []byte("x"), func() []byte { b, _ := Drifter{}.Append([]byte("x"), 0, "y", 1); return b }())
+}
+
+func TestStrangeAndHugeEvents(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), custom, buys)
+	huge, all := 0, new(strings.Builder)
+	for range 600 {
+		raw, _, _ := s.Next(nil)
+		require.True(t, v.Event(raw).Valid)
+		require.LessOrEqual(t, len(raw), 900_000, "Braze never sends this")
+		if len(raw) > 700_000 {
+			huge++
+			continue
+		}
+		all.Write(raw)
+	}
+	require.Positive(t, huge)
+	for _, odd := range oddities() {
+		require.True(t, json.Valid([]byte("{"+odd+"}")), odd)
+		require.Contains(t, all.String(), odd)
+	}
+}
+
+func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
+	for _, name := range scenario.Names() {
+		one := make([]string, 2)
+		for i, procs := range []int{1, 8} {
+			func() {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				var wg sync.WaitGroup
+				same := make([]string, procs)
+				for w := range procs {
+					wg.Go(func() { same[w] = digestOf(stories(t, 42, builtin(t, name)), 5_000) })
+				}
+				wg.Wait()
+				for _, digest := range same {
+					require.Equal(t, same[0], digest)
+				}
+				one[i] = same[0]
+			}()
+		}
+		require.Equal(t, one[0], one[1])
+		// Written down so that another machine or day is held against this one.
+		require.Equal(t, storyDigests()[name], one[0], "the events of a seed have changed in %s", name)
+	}
+}
+
+func TestSeedsAndStreamsDiffer(t *testing.T) {
+	g, people := glossary(t), People(1, builtin(t, "quiet"))
+	seen := make(map[string]bool)
+	for stream := range uint64(3) {
+		s, err := NewStories(StoriesConfig{Glossary: g, Population: people, Stream: stream, Scenario: builtin(t, "quiet")})
+		require.NoError(t, err)
+		for range 3000 {
+			raw, _, _ := s.Next(nil)
+			id := decode(t, raw).ID
+			require.False(t, seen[id])
+			seen[id] = true
+		}
+	}
+	require.NotEqual(t, digestOf(stories(t, 1, builtin(t, "quiet")), 10), digestOf(stories(t, 2, builtin(t, "quiet")), 10))
+}
+
+// TestNarrowedStoriesAreTheSame holds a selection against the whole.
+func TestNarrowedStoriesAreTheSame(t *testing.T) {
+	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), messages+"email.*", converted)
+	var want []string
+	for range 20_000 {
+		raw, typ, _ := whole.Next(nil)
+		if strings.HasPrefix(typ, messages+"email.") || typ == converted {
+			want = append(want, string(raw))
+		}
+	}
+	require.Greater(t, len(want), 1000)
+	for _, line := range want {
+		raw, _, _ := some.Next(nil)
+		require.Equal(t, line, string(raw))
+	}
+}
+
+// TestAMillionPeopleNeedLittle holds the memory of a large workspace, and that
+// of a long stream, against a bound.
+func TestAMillionPeopleNeedLittle(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), converted)
+	require.Less(t, heap()-min(before, heap()), uint64(8<<20), "people are stored")
+	var buf []byte
+	for s.made < 300_000 {
+		buf, _, _ = s.Next(buf[:0])
+	}
+	require.EqualValues(t, 1_000_000, s.pop.Users())
+	require.Less(t, heap()-min(before, heap()), uint64(64<<20))
+	runtime.KeepAlive(s)
+}
+
+// TestTheAgendaStaysBounded tells a fortnight of a small workspace.
+func TestTheAgendaStaysBounded(t *testing.T) {
+	s := stories(t, 1, parsed(t, "users: 200\npace: 10%"), "users.UserDeleteRequest")
+	most := func(days int64) (n int) {
+		for s.minute*60 < s.begin+days*86400 {
+			s.Next(nil)
+			n = max(n, len(s.agenda.slab))
+		}
+		return n
+	}
+	week := most(8)
+	require.Less(t, most(16), week+week/2, "what is to come grows")
+}
+
+func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
+	starts := "starts: {"
+	for _, start := range scenario.KnownStarts() {
+		starts += start.Name + ": 0, "
+	}
+	s := stories(t, 1, parsed(t, starts+"}\ncampaigns: []\npace: 0%"), "users.UserOrphan")
+	_, typ, at := s.Next(nil)
+	require.Equal(t, "users.UserOrphan", typ)
+	require.Less(t, at.Sub(Reference()), 120*24*time.Hour)
+}
+
+func TestNewStoriesFails(t *testing.T) {
+	_, err := NewStories(StoriesConfig{})
+	require.ErrorContains(t, err, "glossary")
+	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Types: []string{"nope"}})
+	require.ErrorContains(t, err, `"nope"`)
+	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
+	require.ErrorContains(t, err, "no outcome")
+	g := glossary(t)
+	g.Events = append(g.Events, schemas.EventType{Name: "users.messages.smoke.Signal"})
+	_, err = NewStories(StoriesConfig{Glossary: g})
+	require.ErrorContains(t, err, "users.messages.smoke.Signal")
+}
+
+func TestEveryOutcomeIsInThePlot(t *testing.T) {
+	used := make(map[string]bool)
+	p := story()
+	for _, from := range p.from {
+		for _, group := range p.next[from] {
+			for _, c := range group {
+				used[c.outcome] = true
+			}
+		}
+	}
+	for _, k := range scenario.KnownOutcomes() {
+		require.True(t, used[k.Name], "nothing comes of %s", k.Name)
+	}
+	require.Len(t, startNames(), len(scenario.KnownStarts()))
+	for i, start := range scenario.KnownStarts() {
+		require.Contains(t, startNames(), start.Name, i)
+	}
+}
+
+func TestEveryNodeCanBeReached(t *testing.T) {
+	known := glossary(t)
+	g, err := newGraph(known, builtin(t, "steady"))
+	require.NoError(t, err)
+	for i, path := range g.paths {
+		require.NotZero(t, g.pathPlatforms(path), known.Events[i].Name)
+	}
+	require.Equal(t, population.Push, population.Channels()[pushChannel])
+}
+
+// storyDigests are of the first 5,000 events of seed 42.
+func storyDigests() map[string]string {
+	return map[string]string{
+		"steady":     "9fe683f87d3ed84d8a0c7bad8d7440b14d54ddc68d8f9f24cca3628ed1136a43",
+		"flash-sale": "fa6ee9953679b0b644a5b372d4c9c6fae392b2ea53f550e5feb917c1457a1aa6",
+		"newsletter": "37208d255cb59b1986f375cee22184a3cbc6336958071aa6e0325ef4fb2bd4d4",
+		"quiet":      "b39279f2fabfc1e19fb0b3a4771639a1d4517bd4eee4bf990b9884156faf63e2",
+	}
+}

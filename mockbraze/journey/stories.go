@@ -1,0 +1,309 @@
+package journey
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// StoriesConfig is what Stories are made from. Glossary is needed; the rest may
+// stay zero.
+type StoriesConfig struct {
+	Glossary *schemas.Glossary
+	// Population is whom it happens to; nil makes the one of Seed, with the
+	// number of people and the share of anonymous ones of Scenario.
+	Population *population.Population
+	Seed       uint64
+	// Stream tells several runs of one seed apart: other things happen to the
+	// same people, and events have other ids.
+	Stream uint64
+	// Scenario says what happens and how often; nil is scenario.Default.
+	Scenario *scenario.Scenario
+	// Types narrow what is sent, as path.Match patterns; none means all. What
+	// happens stays the same, ids included.
+	Types []string
+	// Start is when it begins; zero means Reference().
+	Start time.Time
+}
+
+// Stories tells what happens to the people of a workspace, in order, for ever:
+// a send leads to a delivery, that to an open, that to a click, a session, a
+// purchase. Ids agree along the way.
+//
+// It is a simulation on a clock of its own, and goes as fast as it is asked.
+// All that is to come lies in an agenda, whose size depends on the scenario,
+// not on how long it runs. Stories are not for concurrent use.
+type Stories struct {
+	scenario *scenario.Scenario
+	pop      *population.Population
+	graph    *graph
+	types    []eventType
+	names    []string
+	wanted   []bool
+	draw     population.Draw
+
+	campaigns []population.Campaign
+	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
+	running   []running
+	starts    []rate
+	shuffle   uint64 // a step that visits every user once
+	hourMax   int
+	hourSum   int
+	offsets   []int
+	channels  []population.Channel
+
+	begin  int64 // of everything, in seconds
+	minute int64 // the next that is to begin
+	people people
+	agenda agenda
+	made   uint64   // events that happened
+	seen   []uint64 // when each type last happened, counted in made
+	turn   int      // whose turn it is to be seen again
+	forced int64    // the minute in which it last was somebody's turn
+
+	moment moment
+	now    entry
+}
+
+// NewStories makes Stories. It fails without a glossary, for a pattern that
+// fits no event type, for an event type that the journeys do not know, and for
+// a scenario that lacks outcomes.
+func NewStories(cfg StoriesConfig) (*Stories, error) {
+	if cfg.Glossary == nil {
+		return nil, errors.New("journey: no glossary of event types")
+	}
+	names, err := Select(cfg.Glossary, cfg.Types)
+	if err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	if cfg.Scenario == nil {
+		if cfg.Scenario, err = scenario.Builtin(scenario.Default); err != nil {
+			return nil, fmt.Errorf("journey: %w", err)
+		}
+	}
+	if cfg.Population == nil {
+		cfg.Population = People(cfg.Seed, cfg.Scenario)
+	}
+	if cfg.Start.IsZero() {
+		cfg.Start = Reference()
+	}
+	s := &Stories{
+		scenario: cfg.Scenario,
+		pop:      cfg.Population,
+		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
+		begin:    cfg.Start.Unix(),
+		people:   newPeople(cfg.Population.Users()),
+		offsets:  cfg.Population.Offsets(),
+		channels: population.Channels(),
+	}
+	s.minute = s.begin / 60
+	s.forced = s.minute
+	if s.graph, err = newGraph(cfg.Glossary, cfg.Scenario); err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	s.compile(cfg.Glossary, names)
+	s.plan()
+	return s, nil
+}
+
+// People makes the population that a scenario asks for.
+func People(seed uint64, s *scenario.Scenario) *population.Population {
+	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
+	if anonymous == 0 {
+		anonymous = -1
+	}
+	return population.New(population.Config{Seed: seed, Users: s.Users, AnonymousPercent: anonymous})
+}
+
+// compile makes the event types ready.
+func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
+	values, fits := storyValues(s), storyFitting()
+	chosen := make(map[string]bool, len(wanted))
+	for _, name := range wanted {
+		chosen[name] = true
+	}
+	for i := range g.Events {
+		s.names = append(s.names, g.Events[i].Name)
+		s.types = append(s.types, compile(&g.Events[i], values, fits))
+		s.wanted = append(s.wanted, chosen[g.Events[i].Name])
+	}
+	s.seen = make([]uint64, len(s.types))
+}
+
+// Next appends the next event to dst, as one JSON object without spaces, and
+// returns it with its type and the instant at which Braze would have it to
+// send. That instant never goes back; the event's own time does where a device
+// was offline or an event comes again. An event type that drifted is new.
+func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
+	for {
+		for {
+			first, ok := s.agenda.first()
+			if ok && first < s.minute*60 {
+				break
+			}
+			s.beginMinute()
+		}
+		s.agenda.take(&s.now)
+		if !s.now.send && !s.happens(&s.now) {
+			continue
+		}
+		if !s.now.copied { // of those not wanted, too, so that the order stays
+			s.repeat(&s.now)
+		}
+		if !s.wanted[s.graph.nodes[s.now.node].typ] {
+			continue
+		}
+		event, eventType = s.append(dst, &s.now)
+		return event, eventType, time.Unix(s.now.at, 0).UTC()
+	}
+}
+
+// happens lets an entry happen; false means that there is nothing to send now.
+func (s *Stories) happens(e *entry) bool {
+	if s.people.get(e.slot).life != e.life {
+		return false // somebody else has the place by now
+	}
+	d := s.draw.With(keyHappens).With(e.order)
+	for {
+		before := e.node
+		if act := s.graph.nodes[e.node].act; act != nil && !act(s, e, d) {
+			return false
+		}
+		if e.node == before {
+			break
+		}
+		if path := s.path(e); int(e.pos)+1 < len(path) && path[e.pos+1] == e.node {
+			e.pos++
+		}
+	}
+	n := &s.graph.nodes[e.node]
+	if n.typ < 0 {
+		s.follow(e, n, d)
+		return false
+	}
+	s.made++
+	s.seen[n.typ] = s.made
+	e.number, e.time = s.made, e.at
+	exempt := e.goal > 0
+	s.follow(e, n, d)
+	if s.made%turnEvery == 0 {
+		s.nextTurn(e.at)
+	}
+	return exempt || !n.device || !s.offline(e)
+}
+
+// follow puts what comes of an entry into the agenda.
+func (s *Stories) follow(e *entry, n *node, d population.Draw) {
+	forced := int16(-1)
+	if path := s.path(e); int(e.pos)+1 < len(path) {
+		forced = path[e.pos+1]
+	}
+	for i, group := range n.groups {
+		d := d.With(uint64(i) + 10)
+		if forced >= 0 {
+			if edge := find(group, forced); edge != nil {
+				s.goOn(e, edge, d, true)
+				forced = -1
+				continue
+			}
+		}
+		for j := range group {
+			edge := &group[j]
+			if !s.can(e, edge) {
+				continue
+			}
+			if edge.share == scenario.Whole || chanceOf(d.With(uint64(j)), edge.share) {
+				s.goOn(e, edge, d, false)
+				break
+			}
+		}
+	}
+}
+
+// path is the path to what the entry's thread is to reach, if it is to.
+func (s *Stories) path(e *entry) []int16 {
+	if e.goal == 0 {
+		return nil
+	}
+	return s.graph.paths[e.goal-1]
+}
+
+func find(group []edge, to int16) *edge {
+	for i := range group {
+		if group[i].to == to {
+			return &group[i]
+		}
+	}
+	return nil
+}
+
+// goOn puts what an edge leads to into the agenda.
+func (s *Stories) goOn(e *entry, edge *edge, d population.Draw, forced bool) {
+	next := entry{thread: e.thread, node: edge.to}
+	if forced {
+		next.pos++
+		next.at = e.at + 1
+	} else {
+		next.goal, next.pos = 0, 0
+		next.at = e.at + spanOf(d.With(keySpan), edge.after)
+	}
+	switch {
+	case edge.ends:
+		next.at = e.until
+	case e.until > 0:
+		next.at = max(e.at, min(next.at, e.until-1))
+	}
+	s.agenda.add(&next)
+}
+
+// can says whether an edge is open to an entry.
+func (s *Stories) can(e *entry, edge *edge) bool {
+	if s.graph.nodes[edge.to].allowed&e.platform == 0 {
+		return false
+	}
+	inWindow := e.sent > 0 && e.at+edge.after.Max-e.sent <= s.scenario.ConversionWindow
+	switch edge.only {
+	case ofCampaign:
+		return e.campaign >= 0
+	case inWindowOfCampaign:
+		return e.campaign >= 0 && inWindow
+	case inWindowOfCanvas:
+		return e.canvas >= 0 && inWindow
+	case atMessageStep:
+		return e.step != waitStep
+	case atFirstMessage:
+		return e.step == firstMessage
+	default:
+		return true
+	}
+}
+
+// chanceOf is true in a share of all cases.
+func chanceOf(d population.Draw, share scenario.Share) bool {
+	return d.N(int(scenario.Whole)) < int(share)
+}
+
+// spanOf chooses a time within a span. The cube of an even number makes short
+// times common: half of all are within an eighth of the span.
+func spanOf(d population.Draw, span scenario.Span) int64 {
+	u := uint64(d.N(1 << 16))
+	return span.Min + int64(uint64(span.Max-span.Min+1)*(u*u*u>>16)>>32)
+}
+
+// Keys of what is drawn for stories.
+const (
+	keyHappens = iota + 100
+	keySpan
+	keyMinute
+	keyTurn
+	keyBlast
+	keyEvent
+	keyOffline
+	keyRepeat
+	keyNew
+	keyDispatch
+)

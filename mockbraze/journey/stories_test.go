@@ -1,0 +1,97 @@
+package journey
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func builtin(t testing.TB, name string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Builtin(name)
+	require.NoError(t, err)
+	return s
+}
+
+func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *Stories {
+	t.Helper()
+	out, err := NewStories(StoriesConfig{Glossary: glossary(t), Seed: seed, Scenario: s, Types: types})
+	require.NoError(t, err)
+	return out
+}
+
+// TestEventsOfEveryScenarioAreValid also counts the types of each stretch of
+// 20,000 events.
+func TestEventsOfEveryScenarioAreValid(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	for _, name := range scenario.Names() {
+		t.Run(name, func(t *testing.T) {
+			s := stories(t, 1, builtin(t, name))
+			var buf []byte
+			var before time.Time
+			count := make(map[string]int)
+			for i := range 100_000 {
+				event, typ, at := s.Next(buf[:0])
+				buf = event
+				verdict := v.Event(event)
+				require.True(t, verdict.Valid, "%v\n%.3000s", verdict.Errors, event)
+				require.Empty(t, verdict.Drift, "%.3000s", event)
+				require.False(t, at.Before(before))
+				require.LessOrEqual(t, len(event), 900_000)
+				before = at
+				count[typ]++
+				if i%20_000 == 19_999 {
+					require.Len(t, count, len(s.names), "%d: %v", i, missing(s, count))
+					t.Logf("%d events by %s, %d to come", i+1, at, len(s.agenda.heap))
+					clear(count)
+				}
+			}
+		})
+	}
+}
+
+func missing(s *Stories, count map[string]int) (list []string) {
+	for _, name := range s.names {
+		if count[name] == 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func digestOf(s *Stories, n int) string {
+	sum := sha256.New()
+	var buf []byte
+	for range n {
+		buf, _, _ = s.Next(buf[:0])
+		sum.Write(append(buf, '\n'))
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+func BenchmarkStories(b *testing.B) {
+	for _, name := range scenario.Names() {
+		b.Run(name, func(b *testing.B) {
+			s := stories(b, 1, builtin(b, name))
+			var buf []byte
+			var size int64
+			b.ReportAllocs()
+			for b.Loop() {
+				buf, _, _ = s.Next(buf[:0])
+				size += int64(len(buf))
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(size)/float64(b.N), "bytes/event")
+			b.ReportMetric(float64(len(s.agenda.slab)), "agenda")
+			runtime.KeepAlive(s)
+		})
+	}
+}

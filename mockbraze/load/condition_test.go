@@ -1,0 +1,107 @@
+package load
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// measured is a hundred batches of 100 events, from 1 to 100 ms of service and
+// ten times that from the intended instant.
+func measured() *figures {
+	f := &figures{times: newTimes(3), planned: 100, dropped: 2, seconds: 10}
+	f.tally = tally{sent: 10_000, acked: 9_900, refused: 60, failed: 40, started: 98, late: 5}
+	for i := range 100 {
+		record(f.service, time.Duration(i+1)*time.Millisecond)
+		record(f.intended, time.Duration(i+1)*10*time.Millisecond)
+	}
+	return f
+}
+
+func TestConditions(t *testing.T) {
+	verified := &Verification{Acked: 10_000, Lost: 10, Duplicated: 20}
+	tests := []struct {
+		text   string
+		ok     bool
+		actual string
+	}{
+		{"p50<501ms", true, "500.2 ms"},
+		{"p50<500ms", false, "500.2 ms"},
+		{"p90 <= 1s", true, "900.1 ms"},
+		{"p95>900ms", true, "950.3 ms"},
+		{"p99<0.9s", false, "990.2 ms"},
+		{"p999>=1s", true, "1.00 s"},
+		{"max<2s", true, "1.00 s"},
+		{"mean<506ms", true, "505.0 ms"},
+		{"service_p50<51ms", true, "50.0 ms"},
+		{"service_p99<50ms", false, "99.0 ms"},
+		{"service_max<=200ms", true, "100.0 ms"},
+		{"errors==100", true, "100"},
+		{"errors!=100", false, "100"},
+		{"errors<=1%", true, "1.000%"},
+		{"errors<1%", false, "1.000%"},
+		{"late<6", true, "5"},
+		{"late<5%", false, "5.000%"},
+		{"dropped==0", false, "2"},
+		{"dropped<=2%", true, "2.000%"},
+		{"acked>=99%", true, "99.000%"},
+		{"acked==9900", true, "9900"},
+		{"rate>=1000", true, "1000.0"},
+		{"rate>1000", false, "1000.0"},
+		{"lost==0", false, "10"},
+		{"lost<1%", true, "0.100%"},
+		{"duplicated<=20", true, "20"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.text, func(t *testing.T) {
+			c := conditions(t, tt.text)
+			require.Len(t, c, 1)
+			f := measured()
+			f.verified = verified
+			got := c[0].result(f)
+			require.Equal(t, tt.ok, got.OK)
+			require.Equal(t, tt.actual, got.Actual)
+		})
+	}
+}
+
+func TestWhatWasNotMeasuredHoldsNothing(t *testing.T) {
+	empty := &figures{times: newTimes(3), verified: &Verification{Problem: "the far end was reset"}}
+	for _, c := range conditions(t, "p99<1h,p99>=0s,rate>=0,errors<100%,late<100%,lost==0,duplicated>=0") {
+		r := c.result(empty)
+		require.False(t, r.OK, r.Expression)
+	}
+	require.Equal(t, "not known: the far end was reset", conditions(t, "lost==0")[0].result(empty).Actual)
+}
+
+func TestMistakesInConditionsAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"":              "there is no condition",
+		"p99":           "one of < <=",
+		"p98<1s":        `unknown name "p98"`,
+		"service_p98<1": `unknown name "service_p98"`,
+		"p99<200":       "with its unit",
+		"p99=<1s":       `"="`,
+		"p99=1s":        `"="`,
+		"errors<many":   `"many"`,
+		"errors<-1":     `"-1"`,
+		"errors<NaN":    `"NaN"`,
+		"rate>90%":      "not a share",
+		"p99<10%":       "with its unit",
+		"service_late<": "unknown name",
+	} {
+		_, err := ParseConditions(text)
+		require.ErrorContains(t, err, want, text)
+	}
+	_, err := ParseConditions("p98<1s, errors==0, p99<2")
+	require.ErrorContains(t, err, "p98<1s")
+	require.ErrorContains(t, err, "p99<2")
+	require.NotContains(t, err.Error(), "errors==0")
+}
+
+func TestConditionsAreShownAsWritten(t *testing.T) {
+	for _, text := range []string{"p99<200ms", "errors==0", "late<1%", "service_mean>=1.5s", "rate!=1990.5"} {
+		require.Equal(t, text, conditions(t, text)[0].String())
+	}
+}

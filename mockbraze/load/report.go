@@ -1,0 +1,266 @@
+package load
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Report is what a run did. Figures leave the warm-up out, except Series and
+// Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
+type Report struct {
+	Verdict     string    `json:"verdict"` // pass or fail
+	Target      string    `json:"target"`  // without the query
+	Model       string    `json:"model"`   // open or closed
+	Pace        string    `json:"pace"`    // as --rate or --ramp takes it
+	Seed        uint64    `json:"seed"`
+	Started     time.Time `json:"started"`
+	Seconds     float64   `json:"duration_s"` // until the last answer
+	WarmUp      float64   `json:"warm_up_s"`
+	Connections int       `json:"connections"`
+	Batch       int       `json:"batch"`
+	Types       int       `json:"types"`
+
+	Events   EventCounts       `json:"events"`
+	Warmed   EventCounts       `json:"warm_up_events"`
+	Batches  BatchCounts       `json:"batches"`
+	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
+	Failures map[string]uint64 `json:"failures"` // batches without an answer, by what came instead
+	Latency  LatencyPair       `json:"latency"`
+	Rate     Rates             `json:"rate"`
+	Process  Process           `json:"process"`
+	Verify   *Verification     `json:"verify,omitempty"`
+
+	Thresholds  []ThresholdResult `json:"thresholds"`
+	Abort       string            `json:"abort_reason,omitempty"`
+	Interrupted bool              `json:"interrupted,omitempty"`
+	Series      []Second          `json:"series"`
+	Percentiles []CurvePoint      `json:"percentiles"`
+
+	figures *figures
+}
+
+// EventCounts counts events.
+type EventCounts struct {
+	Sent    uint64 `json:"sent"`
+	Acked   uint64 `json:"acked"`   // answered 2XX
+	Dead    uint64 `json:"dead"`    // of these, dead letters at once, as a bridge's answer says
+	Refused uint64 `json:"refused"` // answered otherwise
+	Failed  uint64 `json:"failed"`  // not answered
+}
+
+// BatchCounts counts batches.
+type BatchCounts struct {
+	Intended uint64 `json:"intended"`
+	Started  uint64 `json:"started"`
+	Late     uint64 `json:"late"`    // started more than 100 ms after their instant
+	Dropped  uint64 `json:"dropped"` // not begun by the end
+}
+
+// LatencyPair is the two times of a batch.
+type LatencyPair struct {
+	Service  Latencies `json:"service"`  // from the start to the answer
+	Intended Latencies `json:"intended"` // from the intended instant to the answer
+}
+
+// Latencies are in milliseconds; all zero where nothing was measured.
+type Latencies struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+// Rates are events a second.
+type Rates struct {
+	Wanted  float64 `json:"wanted"`  // 0 in the closed model
+	Reached float64 `json:"reached"` // sent
+	Acked   float64 `json:"acked"`
+}
+
+// Process is what the load itself cost.
+type Process struct {
+	CPUSeconds float64 `json:"cpu_s"`
+	// CPUShare is the part of what this process may use of the machine: near 1
+	// the load is slowed by itself, and the figures are not the target's.
+	CPUShare float64 `json:"cpu_share"`
+}
+
+// CurvePoint is a point of the curve of percentiles.
+type CurvePoint struct {
+	Percentile float64 `json:"percentile"`
+	Service    float64 `json:"service"`
+	Intended   float64 `json:"intended"`
+}
+
+func latenciesOf(h *hdrhistogram.Histogram) Latencies {
+	return Latencies{
+		P50: quantile(h, "p50"), P90: quantile(h, "p90"), P95: quantile(h, "p95"), P99: quantile(h, "p99"),
+		P999: quantile(h, "p999"), Max: quantile(h, "max"), Mean: quantile(h, "mean"),
+	}
+}
+
+func eventsOf(t tally) EventCounts {
+	return EventCounts{Sent: t.sent, Acked: t.acked, Dead: t.dead, Refused: t.refused, Failed: t.failed}
+}
+
+func process(cpu, wall time.Duration) Process {
+	p := Process{CPUSeconds: cpu.Seconds()}
+	if wall > 0 {
+		p.CPUShare = p.CPUSeconds / wall.Seconds() / float64(runtime.GOMAXPROCS(0))
+	}
+	return p
+}
+
+// report puts the figures together; nothing runs any more.
+func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report {
+	rec, c := r.rec, &r.cfg
+	rec.finish(ended)
+	f := &figures{tally: rec.measured, times: rec.times}
+	until := r.until(ended)
+	f.seconds = max(0, (until - c.WarmUp).Seconds())
+	if c.closed() {
+		f.planned = f.started
+	} else if all := r.batchesUntil(until); all > r.warmUntil {
+		f.planned = all - r.warmUntil
+		f.dropped = f.planned - min(f.planned, f.started)
+	}
+	out := &Report{
+		Target: r.Target(), Model: "open", Pace: c.Pacer.String(), Seed: c.Seed, Started: start.UTC(),
+		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
+		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
+		Events: eventsOf(f.tally), Warmed: eventsOf(rec.warm),
+		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
+		Statuses: rec.statuses, Failures: rec.failures,
+		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
+		Abort:   abort, Series: rec.series, Percentiles: curve(f.times), figures: f,
+	}
+	if c.closed() {
+		out.Model = "closed"
+		out.Batches.Late = 0
+	}
+	if f.seconds > 0 {
+		out.Rate = Rates{Reached: float64(f.sent) / f.seconds, Acked: float64(f.acked) / f.seconds}
+		if !c.closed() {
+			out.Rate.Wanted = float64(f.planned*uint64(c.Batch)) / f.seconds
+		}
+	}
+	return out
+}
+
+// until is the instant up to which batches were to start. A run of a number of
+// events lasts until the next one would have been due, or until the last answer
+// where there are no instants.
+func (r *Run) until(ended time.Duration) time.Duration {
+	if r.stopped > 0 {
+		return min(r.stopped, r.end)
+	}
+	if r.cfg.Events == 0 {
+		return r.end
+	}
+	if r.cfg.closed() {
+		return min(ended, r.end)
+	}
+	last, ok := r.cfg.Pacer.Due(r.cfg.Events)
+	if !ok {
+		return r.end
+	}
+	return min(max(last, r.rec.lastStart), r.end)
+}
+
+// curve is the percentiles at even steps of the scale on which each nine takes
+// the same room.
+func curve(t times) []CurvePoint {
+	if t.intended.TotalCount() == 0 {
+		return nil
+	}
+	var points []CurvePoint
+	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
+		points = append(points, CurvePoint{
+			Percentile: p,
+			Service:    float64(t.service.ValueAtQuantile(p)) / 1000,
+			Intended:   float64(t.intended.ValueAtQuantile(p)) / 1000,
+		})
+	}
+	return points
+}
+
+// judge works out the thresholds and the verdict. With verification, lost==0 is
+// a threshold of its own unless there is one about lost.
+func (r *Report) judge(run *Run) {
+	r.figures.verified = r.Verify
+	thresholds := run.cfg.Thresholds
+	named := false
+	for _, t := range thresholds {
+		named = named || t.about("lost")
+	}
+	if r.Verify != nil && !named {
+		thresholds = append(thresholds[:len(thresholds):len(thresholds)], Condition{name: "lost", op: "=="})
+	}
+	r.Thresholds = []ThresholdResult{}
+	r.Verdict = "pass"
+	for _, t := range thresholds {
+		result := t.result(r.figures)
+		r.Thresholds = append(r.Thresholds, result)
+		if !result.OK {
+			r.Verdict = "fail"
+		}
+	}
+	if r.Abort != "" {
+		r.Verdict = "fail"
+	}
+}
+
+// Passed says whether every threshold held and the run was not aborted.
+func (r *Report) Passed() bool { return r.Verdict == "pass" }
+
+// WriteJSON writes the report as JSON.
+func (r *Report) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(r); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// Format says which writer a report file gets; it fails for another ending than
+// .json and .html.
+func Format(file string) (write func(*Report, io.Writer) error, err error) {
+	switch filepath.Ext(file) {
+	case ".json":
+		return (*Report).WriteJSON, nil
+	case ".html":
+		return (*Report).WriteHTML, nil
+	}
+	return nil, fmt.Errorf("a report is FILE.json or FILE.html, not %q", file)
+}
+
+// WriteFile writes the report in the format that the file's name says.
+func (r *Report) WriteFile(file string) error {
+	write, err := Format(file)
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err = write(r, out); err != nil {
+		out.Close()
+		return err
+	}
+	if err = out.Close(); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Share is a part of a whole in millionths. It is written in percent, with at
+// most four decimals: 12%, 0.05%.
+type Share uint32
+
+// Whole is the Share of everything.
+const Whole Share = 1_000_000
+
+// String writes the Share in percent.
+func (s Share) String() string {
+	text := strconv.Itoa(int(s) / 10_000)
+	if rest := int(s) % 10_000; rest != 0 {
+		text += "." + strings.TrimRight(fmt.Sprintf("%04d", rest), "0")
+	}
+	return text + "%"
+}
+
+// ParseShare reads a percentage from 0% to 100%. 0 may be written without %.
+func ParseShare(text string) (Share, error) {
+	s, err := parsePercent(text)
+	if err == nil && s > Whole {
+		err = fmt.Errorf("%q is more than 100%%", text)
+	}
+	return s, err
+}
+
+// parsePercent reads a percentage up to 100,000%.
+func parsePercent(text string) (Share, error) {
+	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
+	if !ok && number != "0" {
+		return 0, fmt.Errorf("%q is no share: write it in percent, such as 12%% or 0.5%%", text)
+	}
+	whole, part, dotted := strings.Cut(number, ".")
+	if len(part) > 4 || dotted && part == "" {
+		return 0, fmt.Errorf("%q has to have one to four digits after the point", text)
+	}
+	n, err := strconv.ParseUint(whole+(part + "0000")[:4], 10, 32)
+	if err != nil || whole == "" || n > 1000*uint64(Whole) {
+		return 0, fmt.Errorf("%q is no share: write it in percent, such as 12%% or 0.5%%", text)
+	}
+	return Share(n), nil
+}
+
+// Span is how long something takes: from Min to Max seconds, short times more
+// often than long ones. It is written 30s..36h; one duration is a fixed time.
+type Span struct{ Min, Max int64 }
+
+// String writes the Span as ParseSpan reads it.
+func (s Span) String() string {
+	if s.Min == s.Max {
+		return writeSeconds(s.Min)
+	}
+	return writeSeconds(s.Min) + ".." + writeSeconds(s.Max)
+}
+
+// longest is the longest time that a Span may take, 400 days in seconds.
+const longest = 400 * 86400
+
+// ParseSpan reads a Span of durations such as 90s, 5m, 36h or 2d, up to 400d.
+func ParseSpan(text string) (Span, error) {
+	low, high, two := strings.Cut(text, "..")
+	if !two {
+		high = low
+	}
+	var s Span
+	var err error
+	if s.Min, err = parseSeconds(low); err != nil {
+		return Span{}, err
+	}
+	if s.Max, err = parseSeconds(high); err != nil {
+		return Span{}, err
+	}
+	if s.Min > s.Max {
+		return Span{}, fmt.Errorf("%q begins after its end", text)
+	}
+	return s, nil
+}
+
+type unit struct {
+	letter  byte
+	seconds int64
+}
+
+func units() [4]unit { return [4]unit{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}} }
+
+var errDuration = errors.New("is no duration: write a whole number and s, m, h or d, such as 90s or 36h")
+
+// parseSeconds reads one duration: a whole number and a unit.
+func parseSeconds(text string) (int64, error) {
+	text = strings.TrimSpace(text)
+	if text == "0" {
+		return 0, nil
+	}
+	for _, u := range units() {
+		number, ok := strings.CutSuffix(text, string(u.letter))
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 31)
+		if err != nil {
+			break
+		}
+		if int64(n)*u.seconds > longest {
+			return 0, fmt.Errorf("%q is longer than 400d", text)
+		}
+		return int64(n) * u.seconds, nil
+	}
+	return 0, fmt.Errorf("%q %w", text, errDuration)
+}
+
+func writeSeconds(n int64) string {
+	for _, u := range units() {
+		if n%u.seconds == 0 && n != 0 {
+			return strconv.FormatInt(n/u.seconds, 10) + string(u.letter)
+		}
+	}
+	return "0s"
+}
+
+// Clock is a time of day in minutes since midnight, written 09:30.
+type Clock int
+
+// String writes the Clock as hours and minutes.
+func (c Clock) String() string { return fmt.Sprintf("%02d:%02d", int(c)/60, int(c)%60) }
+
+// ParseClock reads a time of day from 00:00 to 23:59.
+func ParseClock(text string) (Clock, error) {
+	hour, minute, ok := strings.Cut(text, ":")
+	h, err1 := strconv.ParseUint(hour, 10, 8)
+	m, err2 := strconv.ParseUint(minute, 10, 8)
+	if !ok || err1 != nil || err2 != nil || h > 23 || m > 59 || len(minute) != 2 {
+		return 0, fmt.Errorf("%q is no time of day: write it as 09:30", text)
+	}
+	return Clock(h*60 + m), nil
+}
