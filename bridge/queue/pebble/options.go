@@ -51,8 +51,9 @@ type Options struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	memTable uint64 // bytes that Pebble collects in memory; tests make it small
-	pause    func(context.Context, time.Duration) error
+	memTable  uint64 // bytes that Pebble collects in memory; tests make it small
+	compactAt uint64 // bytes of history given up before their files are let go of; tests make it small
+	pause     func(context.Context, time.Duration) error
 }
 
 func (o Options) withDefaults() Options {
@@ -70,6 +71,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.pause == nil {
 		o.pause = pauseFor
+	}
+	if o.compactAt == 0 {
+		o.compactAt = compactAt
 	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize

@@ -66,7 +66,7 @@ func (s *Store) look(ctx context.Context) error {
 		failed = append(failed, q.dropIDs(), q.note(s.opts.Now(), s.markEvery(), s.markStep()))
 	}
 	failed = append(failed, s.forget(queues))
-	if s.unclaimed >= compactAt {
+	if s.unclaimed >= s.opts.compactAt {
 		failed = append(failed, s.reclaim(ctx, queues))
 	}
 	return errors.Join(append(failed, s.makeRoom(ctx, queues))...)
