@@ -142,7 +142,9 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents/1/send", ``, 400, "events"},
 		{"POST", "/api/currents/1/send?events=-1", ``, 400, "-1"},
 		{"POST", "/api/currents/1/send?events=many", ``, 400, "many"},
-		{"DELETE", "/api/currents/1", ``, 405, "DELETE"},
+		{"PUT", "/api/currents/1", ``, 405, "PUT"},
+		{"DELETE", "/api/currents/9", ``, 404, `"9"`},
+		{"POST", "/api/currents/1/send?events=1&scenario=nope", ``, 400, "nope"},
 		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -62,7 +63,14 @@ func New(options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mockbraze: %w", err)
 	}
-	s := &Server{seed: 1, clock: systemClock{}, glossary: glossary}
+	s := &Server{seed: 1, clock: systemClock{}, glossary: glossary, scenarios: map[string]OpenSource{}}
+	for _, name := range scenario.Names() {
+		told, err := scenario.Builtin(name)
+		if err != nil {
+			return nil, fmt.Errorf("mockbraze: %w", err)
+		}
+		s.scenarios[name] = Stories(told)
+	}
 	for _, option := range options {
 		option(s)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -46,19 +47,37 @@ type SourceConfig struct {
 // OpenSource makes the Source of a scenario.
 type OpenSource func(SourceConfig) (Source, error)
 
-// WithScenario makes a scenario known to the Currents and to the control API.
-// The name Rounds is taken.
+// WithScenario makes a scenario known to the Currents and to the control API,
+// beside the built-in ones of package scenario. The name Rounds is taken.
 func WithScenario(name string, open OpenSource) Option {
-	return func(s *Server) {
-		if s.scenarios == nil {
-			s.scenarios = make(map[string]OpenSource)
+	return func(s *Server) { s.scenarios[name] = open }
+}
+
+// Stories is the OpenSource of a scenario: what happens follows from what
+// happened. Its people are the scenario's own, so that their number and the
+// share without an external id are as it says.
+func Stories(told *scenario.Scenario) OpenSource {
+	return func(c SourceConfig) (Source, error) {
+		stories, err := journey.NewStories(journey.StoriesConfig{
+			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: told, Types: c.Types, Start: c.Reference,
+		})
+		if err != nil {
+			return nil, err
 		}
-		s.scenarios[name] = open
+		return storySource{stories}, nil
 	}
 }
 
-// Scenarios lists the scenarios that the Server knows: Rounds and those of
-// WithScenario.
+type storySource struct{ stories *journey.Stories }
+
+// Next implements Source.
+func (s storySource) Next() Event {
+	raw, eventType, _ := s.stories.Next(nil)
+	return Event{Type: eventType, Raw: raw}.complete()
+}
+
+// Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
+// and those of WithScenario.
 func (s *Server) Scenarios() []string {
 	return append([]string{Rounds}, slices.Sorted(maps.Keys(s.scenarios))...)
 }

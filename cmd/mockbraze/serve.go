@@ -53,7 +53,7 @@ func serve(cmd *cobra.Command, listen string, seed uint64) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mockbraze: control API on http://%s/api/currents\n", ln.Addr())
+	fmt.Fprintf(cmd.ErrOrStderr(), "mockbraze: control API on http://%s/api/currents and page on http://%[1]s/\n", ln.Addr())
 	srv := &http.Server{
 		Handler:           braze.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,

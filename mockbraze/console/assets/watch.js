@@ -114,7 +114,8 @@ export class Watch {
       setTimeout(() => this.unsure(), 4000)
       return
     }
-    if (await this.act(() => api.remove(this.id), "Deleted.")) this.gone()
+    // Nothing more may be asked of what is gone.
+    if (await this.act(() => api.remove(this.id).then(() => { this.id = "" }), "Deleted.")) this.gone()
   }
 
   unsure() {
