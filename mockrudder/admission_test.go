@@ -85,7 +85,7 @@ func TestSuppression(t *testing.T) {
 	s.Reset()
 	probe{path: batchPath, key: "wkHTTP", body: body}.send(s)
 	require.Equal(t, []string{"1", "3"}, storedIDs(s), "a reset leaves them suppressed")
-	for _, body := range []string{``, `{}`, `{"users":[""]}`, `{"user":[]}`, `[]`} {
+	for _, body := range []string{``, `{}`, `{"users":[""]}`, `{"user":[]}`, `[]`, `{"users":["x"]} {}`} {
 		require.Equal(t, 400, probe{method: "PUT", path: "/_mock/suppressions", body: body}.send(s).Code, body)
 	}
 	require.Equal(t, 200, probe{method: "PUT", path: "/_mock/suppressions", body: `{"users":[]}`}.send(s).Code)

@@ -319,6 +319,9 @@ func TestFaultsOverHTTP(t *testing.T) {
 		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
 		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
 		`nonsense`:    `faults: `,
+		``:            `[] is for no faults`,
+		`[] x`:        `faults: `,
+		`[] []`:       `there is more behind the JSON`,
 		`{"hang":{}}`: `is no duration`,
 	} {
 		answer := put(body)

@@ -1,6 +1,7 @@
 package mockrudder
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
@@ -15,7 +16,9 @@ type judge struct {
 	buffers   sync.Pool  // of *[]byte, for texts while they are judged
 }
 
-// sharedValidator compiles the schemas once for all servers of a process.
+// sharedValidator compiles the schemas once for all servers of a process. It is
+// a constant that is built when it is first asked for: nothing changes it, and
+// each of a thousand parallel tests would pay for its own otherwise.
 var sharedValidator = sync.OnceValues(schemas.NewValidator)
 
 func newJudge(p *plan.Plan) (*judge, error) {
@@ -61,13 +64,19 @@ func (j *judge) schemas(e *Event) []string {
 		}
 	}
 	add("rudder/" + j.validator.Message(e.appendMessage(nil)).Type)
-	if j.plan != nil && e.Type == "track" {
+	if j.planned(e) {
 		names = append(names, "plan/"+e.Name)
 	}
 	if e.finished != "" {
 		add("braze/" + j.validator.Event([]byte(e.Raw)).Type)
 	}
 	return names
+}
+
+// planned says whether the tracking plan has a schema for a message.
+func (j *judge) planned(e *Event) bool {
+	unplanned := func(f Finding) bool { return f.In == "plan" && f.Rule == plan.RuleUnplanned }
+	return j.plan != nil && e.Type == "track" && !slices.ContainsFunc(e.Drift, unplanned)
 }
 
 func (j *judge) note(e *Event, in string, verdict schemas.Verdict) {

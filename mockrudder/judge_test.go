@@ -78,5 +78,7 @@ func TestPlanVerdicts(t *testing.T) {
 	}
 	got := probe{method: "GET", path: "/_mock/events/5"}.send(s)
 	require.Contains(t, got.Body.String(), `"schema":["rudder/track","plan/Opened","braze/users.messages.email.Open"]`)
+	got = probe{method: "GET", path: "/_mock/events/3"}.send(s)
+	require.Contains(t, got.Body.String(), `"schema":["rudder/track"]`, "the plan has no schema for it")
 	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)
 }

@@ -2,7 +2,6 @@ package mockrudder
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -149,10 +148,8 @@ func (s *Server) getSuppressions(c *gin.Context) {
 
 func (s *Server) putSuppressions(c *gin.Context) {
 	const maxUsers = 16 << 20 // bytes
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxUsers))
-	decoder.DisallowUnknownFields()
 	var list suppressions
-	err := decoder.Decode(&list)
+	err := decodeStrictly(http.MaxBytesReader(c.Writer, c.Request.Body, maxUsers), &list)
 	if err == nil && (list.Users == nil || slices.Contains(list.Users, "")) {
 		err = errors.New(`want {"users":["id",…]}, no id empty`)
 	}

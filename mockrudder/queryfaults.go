@@ -2,6 +2,7 @@ package mockrudder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,14 +68,32 @@ func readFaults(c *gin.Context) ([]Fault, error) {
 			text = strings.TrimSpace(string(inner))
 		}
 	}
+	if text == "" {
+		return nil, errors.New("faults: the body is empty; [] is for no faults")
+	}
 	if !strings.HasPrefix(text, "[") {
 		text = "[" + text + "]"
 	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
 	var list []Fault
-	if err := decoder.Decode(&list); err != nil {
+	if err := decodeStrictly(strings.NewReader(text), &list); err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
 	return list, nil
+}
+
+// decodeStrictly reads one JSON document with no fields but known ones, and
+// nothing behind it: half of what someone meant is not put in force.
+func decodeStrictly(r io.Reader, to any) error {
+	decoder := json.NewDecoder(r)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(to); err != nil {
+		return err
+	}
+	switch _, err := decoder.Token(); {
+	case err == nil:
+		return errors.New("there is more behind the JSON")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package mockrudder
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,11 +56,18 @@ func TestStoreKeepsNoMoreBytes(t *testing.T) {
 		require.LessOrEqual(t, s.bytes, 10_000)
 	}
 	require.Len(t, s.find(Filter{}, 0, 100), 4)
+	judged := numbered(0, 1)
+	for range 50 {
+		judged[0].Drift = append(judged[0].Drift, Finding{Path: "/properties/unknown", Detail: "nobody knows this one"})
+	}
+	s.add(judged)
+	require.Less(t, len(s.find(Filter{}, 0, 100)), 4, "what is found of a message takes room too")
+	require.LessOrEqual(t, s.bytes, 10_000)
 	huge := numbered(0, 1)
 	huge[0].share = 1 << 20
 	s.add(huge)
 	require.Len(t, s.find(Filter{}, 0, 100), 1, "the newest stays whatever its size")
-	require.EqualValues(t, 101, s.total(Filter{}))
+	require.EqualValues(t, 102, s.total(Filter{}))
 	s.reset()
 	require.Zero(t, s.bytes)
 }
@@ -73,6 +81,17 @@ func TestTallyIsBounded(t *testing.T) {
 	require.Len(t, s.tally.kinds, maxNames+1)
 	require.EqualValues(t, maxNames+500, s.total(Filter{Source: "k"}))
 	require.EqualValues(t, 1, s.total(Filter{Event: fmt.Sprint(maxNames + 499)}), "counted among the kept")
+}
+
+// A name as long as a request is not kept for good.
+func TestTallyKeepsNoLongNames(t *testing.T) {
+	s := newStore(10, 1<<30)
+	for i := range 3 {
+		s.add([]Event{{Source: "k", Type: "track", Name: fmt.Sprint(strings.Repeat("x", maxName), i)}})
+	}
+	require.Len(t, s.tally.kinds, 1)
+	require.EqualValues(t, 3, s.total(Filter{Source: "k"}))
+	require.EqualValues(t, 1, s.total(Filter{Event: fmt.Sprint(strings.Repeat("x", maxName), 1)}), "counted among the kept")
 }
 
 func TestStoreWaits(t *testing.T) {

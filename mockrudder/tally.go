@@ -9,6 +9,10 @@ import (
 // counted apart, so that a sender with endless event names cannot fill the memory.
 const maxNames = 10_000
 
+// maxName is how long a type and an event name may be together, in bytes, to be
+// counted apart; real names are far shorter, and a name can be as long as a request.
+const maxName = 1024
+
 // otherName is the event name under which the kinds beyond maxNames are counted.
 const otherName = "(other)"
 
@@ -52,7 +56,7 @@ func (t *tally) count(e *Event) {
 	key := kindKey{e.Source, e.Type, e.Name}
 	counts := t.kinds[key]
 	if counts == nil {
-		if len(t.kinds) >= maxNames {
+		if len(t.kinds) >= maxNames || len(e.Type)+len(e.Name) > maxName {
 			t.overflow = true
 			key.kind, key.name = otherName, otherName
 			counts = t.kinds[key]

@@ -82,7 +82,7 @@ func transform(src *source, body string) (events []Event, no refusal, ok bool) {
 // transformed is what the gateway makes of the batch that the transformation
 // hands it: the checks of the HTTP API, the size last.
 func transformed(result brazesource.Result) ([]Event, refusal, bool) {
-	size := len(`{"batch":[]}`)
+	size := len(`{"batch":[]}`) + max(len(result.Messages)-1, 0) // the commas
 	events := make([]Event, 0, len(result.Messages))
 	for _, message := range result.Messages {
 		found, _ := scanMessage(message.JSON, 0, 0)
@@ -92,7 +92,7 @@ func transformed(result brazesource.Result) ([]Event, refusal, bool) {
 		}
 		e.finished = message.JSON
 		events = append(events, e)
-		size += len(message.JSON) + len(",")
+		size += len(message.JSON)
 	}
 	if result.TooLarge || size > MaxRequestBytes {
 		return nil, tooLarge, false

@@ -63,8 +63,11 @@ func validate(cmd *cobra.Command, as check.As, format, planPath string, files []
 		return unread
 	}
 	unread = errors.Join(unread, in.each(checker.Stream))
-	summary, err := checker.Close()
-	if err = errors.Join(err, out.Flush()); err != nil {
+	if unread != nil {
+		err = checker.Unread(unread)
+	}
+	summary, closed := checker.Close()
+	if err = errors.Join(err, closed, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	switch {

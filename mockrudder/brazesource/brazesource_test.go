@@ -102,6 +102,12 @@ func TestCustomMapping(t *testing.T) {
 	require.Error(t, err)
 }
 
+// On the way to the transformer each byte that is no text becomes a U+FFFD.
+func TestBytesThatAreNoText(t *testing.T) {
+	got := transformOne(t, New(), "{\"event_type\":\"t\",\"user\":{\"user_id\":\"a\"},\"properties\":{\"k\xff\xfe\":\"\xe2\x82x\"}}")
+	require.Contains(t, got, "{\"k\ufffd\ufffd\":\"\ufffd\ufffdx\"}")
+}
+
 func TestEnvelope(t *testing.T) {
 	const event = `{"event_type":"t","user":{"user_id":"u"}}`
 	for body, want := range map[string]string{

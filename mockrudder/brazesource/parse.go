@@ -90,7 +90,7 @@ func (p *parser) string() string {
 	plain := p.s[p.i+1 : end-1]
 	p.i = end
 	if !utf8.ValidString(plain) {
-		plain = strings.ToValidUTF8(plain, "\ufffd")
+		plain = string([]rune(plain)) // each byte that is no text becomes a U+FFFD of its own, as in Go's JSON
 	}
 	if strings.IndexByte(plain, '\\') < 0 {
 		return plain

@@ -77,6 +77,21 @@ func (c *Checker) Stream(name string, r io.Reader) error {
 	return nil
 }
 
+// Unread has the report say what could not be read, such as an error of
+// Stream: one that knows nothing of it would tell of half a file as of a whole.
+// Of joined errors each is told by itself.
+func (c *Checker) Unread(err error) error {
+	if joined, many := err.(interface{ Unwrap() []error }); many {
+		for _, err := range joined.Unwrap() {
+			if err := c.Unread(err); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c.Report.Unread(err)
+}
+
 // Close ends the report and returns what was counted.
 func (c *Checker) Close() (Summary, error) {
 	return c.summary, c.Report.End(c.summary)

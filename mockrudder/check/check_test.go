@@ -190,7 +190,7 @@ func TestJSONReport(t *testing.T) {
 	require.Equal(t, Summary{Events: 3, Valid: 1, Invalid: 2, Drift: 1}, report.Summary)
 
 	out, _ = run(t, Auto, "json", goodRudder)
-	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"summary":{"events":1,"valid":1,"invalid":0,"drift":0}}`, out)
+	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0}}`, out)
 }
 
 func TestJUnitReport(t *testing.T) {

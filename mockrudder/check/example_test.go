@@ -24,8 +24,10 @@ func ExampleChecker() {
 		{"type":"track","event":"Order Placed","userId":"u-1","messageId":"m-1"},
 		{"type":"track","event":"Order Placed","userId":"u-1","messageId":"m-2","properties":"none"}
 	]}`
-	if err := checker.Stream("request.json", strings.NewReader(request)); err != nil {
-		fmt.Println(err)
+	if unread := checker.Stream("request.json", strings.NewReader(request)); unread != nil {
+		if err := checker.Unread(unread); err != nil {
+			fmt.Println(err)
+		}
 	}
 	if _, err := checker.Close(); err != nil {
 		fmt.Println(err)

@@ -15,6 +15,9 @@ import (
 type Reporter interface {
 	// Event is called for every event, in order. An error ends the run.
 	Event(Result) error
+	// Unread is called for what could not be read to its end, after the events
+	// of it that could.
+	Unread(error) error
 	// End is called once, last.
 	End(Summary) error
 }
@@ -109,6 +112,9 @@ func pointer(path string) string {
 	return path
 }
 
+// Unread writes nothing: the program that reads says it, on standard error.
+func (t *textReport) Unread(error) error { return nil }
+
 func (t *textReport) End(s Summary) error {
 	for _, d := range t.order {
 		if _, err := fmt.Fprintf(t.w, "drift: %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
@@ -130,6 +136,7 @@ func (t *textReport) End(s Summary) error {
 type jsonReport struct {
 	w       io.Writer
 	written int
+	unread  []string
 	drifts
 }
 
@@ -161,6 +168,11 @@ func (j *jsonReport) Event(r Result) error {
 	return err
 }
 
+func (j *jsonReport) Unread(err error) error {
+	j.unread = append(j.unread, err.Error())
+	return nil
+}
+
 func (j *jsonReport) End(s Summary) error {
 	before := "\n],"
 	if j.written == 0 {
@@ -170,11 +182,16 @@ func (j *jsonReport) End(s Summary) error {
 	if drift == nil {
 		drift = []*driftCount{}
 	}
+	unread := j.unread
+	if unread == nil {
+		unread = []string{}
+	}
 	text, err := json.Marshal(struct {
 		Drift     []*driftCount `json:"drift"`
 		DriftMore int           `json:"drift_not_listed"`
+		Unread    []string      `json:"unread"`
 		Summary   Summary       `json:"summary"`
-	}{drift, j.more, s})
+	}{drift, j.more, unread, s})
 	if err != nil {
 		return err
 	}
@@ -185,14 +202,16 @@ func (j *jsonReport) End(s Summary) error {
 // junitReport has one test case for each event type, which fails with what was
 // wrong with its events.
 type junitReport struct {
-	w     io.Writer
-	cases map[string]*junitCase
+	w      io.Writer
+	cases  map[string]*junitCase
+	unread []*junitCase
 }
 
 type junitCase struct {
 	Class   string        `xml:"classname,attr"`
 	Name    string        `xml:"name,attr"`
 	Failure *junitFailure `xml:"failure,omitempty"`
+	Error   *junitFailure `xml:"error,omitempty"`
 	Out     string        `xml:"system-out,omitempty"`
 
 	events, invalid, listed int
@@ -237,12 +256,18 @@ func (j *junitReport) Event(r Result) error {
 	return nil
 }
 
+func (j *junitReport) Unread(err error) error {
+	j.unread = append(j.unread, &junitCase{Class: "input", Name: "could not be read", Error: &junitFailure{Message: err.Error()}})
+	return nil
+}
+
 func (j *junitReport) End(Summary) error {
 	type suite struct {
 		XMLName  xml.Name     `xml:"testsuite"`
 		Name     string       `xml:"name,attr"`
 		Tests    int          `xml:"tests,attr"`
 		Failures int          `xml:"failures,attr"`
+		Errors   int          `xml:"errors,attr"`
 		Cases    []*junitCase `xml:"testcase"`
 	}
 	all := suite{Name: "mockrudder validate"}
@@ -258,6 +283,8 @@ func (j *junitReport) End(Summary) error {
 	slices.SortFunc(all.Cases, func(a, b *junitCase) int {
 		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
 	})
+	all.Tests, all.Errors = all.Tests+len(j.unread), len(j.unread)
+	all.Cases = append(all.Cases, j.unread...)
 	text, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
