@@ -3,9 +3,10 @@
 // connector does.
 //
 // What it does not do: its Currents do not tell stories (an event stands for
-// itself; Emit does tell them, see package journey), it does not happen by itself
-// (nothing is generated until Send asks for it), it keeps nothing on disk, it has no exports to
-// storage and no other API of Braze. Where Braze publishes no number, such as
+// itself; Emit does tell them, see package journey), nothing happens by itself
+// unless a Current has a Rate, it keeps nothing on disk, its control API and its
+// page ask nobody for a password, it has no exports to storage and no other API
+// of Braze. Where Braze publishes no number, such as
 // how long a backoff is, the default here is an assumption and says so.
 //
 // What it does to the letter: one queue for each event type, batches of at

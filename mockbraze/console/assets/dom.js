@@ -52,10 +52,8 @@ export function problem(text) {
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" })
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" })
 
 export const timeOf = (text) => clock.format(new Date(text))
-export const dateOf = (text) => day.format(new Date(text))
 
 const plain = new Intl.NumberFormat("en")
 
