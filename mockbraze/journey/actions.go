@@ -34,7 +34,7 @@ func actions() map[string]action {
 		optIn:                                (*Stories).optsIn,
 		"users.UserOrphan":                   (*Stories).goes,
 		"users.UserDeleteRequest":            (*Stories).goes,
-		enrolled:                             (*Stories).isSent,
+		enrolled:                             (*Stories).isEnrolled,
 		messages + "inappmessage.Impression": (*Stories).isSent,
 		messages + "banner.Impression":       (*Stories).isSent,
 		behaviors + "liveactivity.PushToStartTokenChange": (*Stories).isNew,
@@ -68,6 +68,9 @@ func (s *Stories) aboutToSend(e *entry, d population.Draw) bool {
 	}
 	e.session, e.until, e.sent = 0, 0, 0
 	e.wording = uint8(d.N(3))
+	if e.campaign >= 0 {
+		e.wording = s.wordingFor(e)
+	}
 	return true
 }
 
@@ -77,9 +80,27 @@ func (s *Stories) aboutToShow(e *entry, d population.Draw) bool {
 	list := s.shown[e.channel]
 	d = d.With(keyNew)
 	e.draw, e.dispatch = d, d.With(keyDispatch)
-	e.canvas, e.campaign = -1, list[0]+int32(d.With(1).N(int(list[1])))
-	e.wording, e.sent = uint8(d.N(3)), 0
-	return true
+	e.canvas, e.sent = -1, 0
+	first := int32(d.With(1).N(int(list[1])))
+	for i := range list[1] {
+		e.campaign = list[0] + (first+i)%list[1]
+		if s.fits(e) {
+			e.wording = s.wordingFor(e)
+			return true
+		}
+	}
+	return false
+}
+
+// wordingFor is the variation of the campaign that the person gets each time.
+func (s *Stories) wordingFor(e *entry) uint8 {
+	return controlVariation + 1 + uint8(s.member(e).With(1).N(len(s.campaigns[e.campaign].Variations)-1))
+}
+
+// isEnrolled is what somebody of the control group gets instead of a message.
+func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
+	e.wording = controlVariation
+	return s.isSent(e, d)
 }
 
 // reachable says whether a message may go out to the person at all.
@@ -253,11 +274,18 @@ const (
 // entersCanvas chooses the Canvas and the way through it.
 func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 	d = d.With(keyNew)
-	canvas := &s.pop.Canvases[d.N(len(s.pop.Canvases))]
-	e.canvas = int8(d.N(len(s.pop.Canvases)))
-	e.way, e.wording = uint8(d.With(1).N(len(canvas.Variations))), uint8(d.With(2).N(2))
 	e.draw, e.entry, e.sent = d, d.With(3), e.at
-	return true
+	all := len(s.pop.Canvases)
+	first := d.N(all)
+	for i := range all {
+		e.canvas = int8((first + i) % all)
+		if s.fits(e) {
+			variations := s.pop.Canvases[e.canvas].Variations
+			e.way, e.wording = uint8(s.member(e).With(1).N(len(variations))), uint8(d.With(2).N(2))
+			return true
+		}
+	}
+	return false
 }
 
 // advances goes to the next step, or out of the Canvas after the last.

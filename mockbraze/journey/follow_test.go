@@ -285,34 +285,66 @@ func TestCanvasStepsComeInOrder(t *testing.T) {
 	require.Positive(t, controlled)
 }
 
-// TestControlGroupsGetNothing looks for sends to those who were held back.
+// TestControlGroupsGetNothing looks for messages to those who were held back,
+// from the same campaign or Canvas at any time, and for people of whom a campaign
+// or Canvas thinks otherwise the next time.
 func TestControlGroupsGetNothing(t *testing.T) {
-	held, entries := make(map[string]bool), make(map[string][2]int)
-	n := 0
+	held, reached, variation := make(map[string]bool), make(map[string]bool), make(map[string]string)
+	controlled, entries, again := make(map[string]bool), make(map[string]int), 0
 	for _, e := range told(t, stories(t, 5, parsed(t, eventful)), 60_000) {
-		key := e.text("user_id") + " " + e.text("dispatch_id")
+		key := e.text("user_id") + " " + e.text("campaign_id") + e.text("canvas_id")
 		switch {
 		case e.Type == enrolled:
+			require.False(t, reached[key], "a message came before: %v", e)
 			held[key] = true
-			n++
-		case strings.HasPrefix(e.Type, messages) && e.text("dispatch_id") != "":
-			require.False(t, held[key], "%v", e)
-		}
-		way := e.text("user_id") + " " + e.text("canvas_id")
-		if e.Type == "users.canvas.Entry" {
-			c := entries[way]
-			if e.Properties["in_control_group"] == true {
-				c[0]++
-			} else {
-				c[1]++
+		case e.Type == "users.canvas.Entry":
+			in := e.Properties["in_control_group"] == true
+			if entries[key]++; entries[key] > 1 {
+				require.Equal(t, controlled[key], in, "%v", e)
 			}
-			entries[way] = c
+			controlled[key] = in
+		case e.Type == "users.canvasstep.Progression":
+			require.False(t, controlled[key], "%v", e)
+		case strings.HasPrefix(e.Type, messages) && e.text("campaign_id") != "":
+			require.False(t, held[key], "%v", e)
+			reached[key] = true
+		case strings.HasPrefix(e.Type, messages) && e.text("canvas_id") != "":
+			require.False(t, controlled[key], "%v", e)
 		}
-		if c := entries[way]; e.Type == "users.canvasstep.Progression" {
-			require.Positive(t, c[1], "only ever in the control group: %v", e)
+		if id := e.text("message_variation_id"); id != "" && e.text("campaign_id") != "" {
+			if before, ok := variation[key]; ok {
+				require.Equal(t, before, id, "another variation than before: %v", e)
+				again++
+			}
+			variation[key] = id
 		}
 	}
-	require.Greater(t, n, 200)
+	require.Greater(t, len(held), 200)
+	require.Greater(t, again, 2000)
+	n := 0
+	for key, in := range controlled {
+		if in && entries[key] > 1 {
+			n++
+		}
+	}
+	require.Greater(t, n, 20)
+}
+
+// TestControlGroupsOfAllOrNone still lets every type happen.
+func TestControlGroupsOfAllOrNone(t *testing.T) {
+	for _, share := range []string{"0%", "30%", "100%"} {
+		t.Run(share, func(t *testing.T) {
+			s := stories(t, 9, parsed(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
+			count := make(map[string]int)
+			var buf []byte
+			for range 20_000 {
+				event, typ, _ := s.Next(buf[:0])
+				buf = event
+				count[typ]++
+			}
+			require.Len(t, count, len(s.names), "%v", missing(s, count))
+		})
+	}
 }
 
 func TestSessionsLastAsLongAsTheySay(t *testing.T) {

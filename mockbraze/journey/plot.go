@@ -19,8 +19,9 @@ type choice struct {
 type condition uint8
 
 const (
-	always condition = iota
-	ofCampaign
+	always            condition = iota
+	controlOfCampaign           // enters the control group, for good
+	controlOfCanvas
 	inWindowOfCampaign // converts: the message is a campaign's and not too old
 	inWindowOfCanvas
 	atMessageStep
@@ -92,7 +93,7 @@ func story() *plot {
 // family is what the channel's event types begin with.
 func (p *plot) sending(channel, family string, first ...choice) {
 	t := messages + family + "."
-	choices := []choice{{channel + ".control", enrolled, ofCampaign}, {channel + ".abort", t + "Abort", always}}
+	choices := []choice{{channel + ".control", enrolled, controlOfCampaign}, {channel + ".abort", t + "Abort", always}}
 	choices = append(choices, first...)
 	switch channel {
 	case "rcs", "content_card":

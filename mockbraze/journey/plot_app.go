@@ -5,7 +5,7 @@ func (p *plot) inApps() {
 	for _, pair := range [][2]string{{"in_app_message", "inappmessage"}, {"banner", "banner"}} {
 		channel, family := pair[0], pair[1]
 		t := messages + family + "."
-		p.after(atShow+channel, choice{channel + ".control", enrolled, ofCampaign},
+		p.after(atShow+channel, choice{channel + ".control", enrolled, controlOfCampaign},
 			choice{channel + ".abort", t + "Abort", always}, choice{channel + ".impression", t + "Impression", always})
 		p.after(t+"Click", choice{channel + ".act", custom, always})
 	}
@@ -73,7 +73,7 @@ func (p *plot) canvases() {
 	const in, control = "users.canvas.Entry", "users.canvas.Entry#control"
 	const split = "users.canvas.experimentstep.SplitEntry"
 	const agent, tool = "agentconsole.AgentExecuted", "agentconsole.ToolInvocation"
-	p.after(atCanvas, choice{"canvas.control", control, always}, choice{"canvas.entry", in, always})
+	p.after(atCanvas, choice{"canvas.control", control, controlOfCanvas}, choice{"canvas.entry", in, always})
 	p.after(control, choice{"canvas.control_conversion", "users.canvas.Conversion", always})
 	p.after(in, choice{"canvas.first_step", entered, always})
 	matched, performed := "users.canvas.exit.MatchedAudience", "users.canvas.exit.PerformedEvent"

@@ -303,9 +303,9 @@ func TestEveryNodeCanBeReached(t *testing.T) {
 // storyDigests are of the first 5,000 events of seed 42.
 func storyDigests() map[string]string {
 	return map[string]string{
-		"steady":     "9fe683f87d3ed84d8a0c7bad8d7440b14d54ddc68d8f9f24cca3628ed1136a43",
-		"flash-sale": "fa6ee9953679b0b644a5b372d4c9c6fae392b2ea53f550e5feb917c1457a1aa6",
-		"newsletter": "37208d255cb59b1986f375cee22184a3cbc6336958071aa6e0325ef4fb2bd4d4",
-		"quiet":      "b39279f2fabfc1e19fb0b3a4771639a1d4517bd4eee4bf990b9884156faf63e2",
+		"steady":     "46586e2cae92c953a177d3f893e42394dfa88cc55ad6a15f0d8e94c1d062471c",
+		"flash-sale": "f456d122e7888a3c8c24c200fa2c4f72fa84960ac5bacb7fa5d3c1d0abd07735",
+		"newsletter": "832c7bff21f0e9baa980dfaf0a25b30d9ea6fbb01e9a8ce157184ff527bdeda2",
+		"quiet":      "3ea5a083cda35a20b49fb7b7aba576e1a681d2b2f1d1f003f647559ba20a7b48",
 	}
 }

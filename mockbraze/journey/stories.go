@@ -216,7 +216,11 @@ func (s *Stories) follow(e *entry, n *node, d population.Draw) {
 			if !s.can(e, edge) {
 				continue
 			}
-			if edge.share == scenario.Whole || chanceOf(d.With(uint64(j)), edge.share) {
+			of := d.With(uint64(j))
+			if edge.only.stays() {
+				of = s.member(e)
+			}
+			if edge.share == scenario.Whole || chanceOf(of, edge.share) {
 				s.goOn(e, edge, d, false)
 				break
 			}
@@ -267,8 +271,10 @@ func (s *Stories) can(e *entry, edge *edge) bool {
 	}
 	inWindow := e.sent > 0 && e.at+edge.after.Max-e.sent <= s.scenario.ConversionWindow
 	switch edge.only {
-	case ofCampaign:
+	case controlOfCampaign:
 		return e.campaign >= 0
+	case controlOfCanvas:
+		return e.canvas >= 0
 	case inWindowOfCampaign:
 		return e.campaign >= 0 && inWindow
 	case inWindowOfCanvas:

@@ -46,7 +46,11 @@ func (s *Stories) ready(e *entry, root string) bool {
 	if root == optIn {
 		e.channel = channelIndex(population.Email)
 	}
-	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(s.push()) && s.quietFor(e) == 0
+	if root == atCanvas {
+		trial := *e // whether there is a Canvas for it does not depend on the draw
+		return !one.gone && !one.isClosed(s.push()) && s.entersCanvas(&trial, 0)
+	}
+	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(s.push()) && s.quietFor(e) == 0 && s.fits(e)
 }
 
 // rateOf finds what begins at a node.
