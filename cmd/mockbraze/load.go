@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -151,10 +153,29 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 		mistake("abort-on", err)
 	}
 	for _, file := range f.reports {
-		_, err = load.Format(file)
-		mistake("report", err)
+		mistake("report", checkReport(file))
+	}
+	for _, name := range []string{"duration", "max-duration", "batch", "connections", "timeout"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && (flag.Value.String() == "0" || flag.Value.String() == "0s") {
+			mistake(name, errors.New("it cannot be 0; leave it out for the default"))
+		}
 	}
 	return cfg, failed
+}
+
+// checkReport says before the run what would keep its report from being written
+// after it.
+func checkReport(file string) error {
+	if _, err := load.Format(file); err != nil {
+		return err
+	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return fmt.Errorf("there is no directory %q for it; make it first", filepath.Dir(file))
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return fmt.Errorf("%q is a directory; name a file", file)
+	}
+	return nil
 }
 
 // writeReports shows the report and writes its files, all that can be.

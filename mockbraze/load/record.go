@@ -176,8 +176,8 @@ func (r *recorder) close() {
 
 // recent is the figures of the last whole seconds and the current one, at an
 // instant. waiting are the instants of batches that have no answer yet: a target
-// that never answers is slow, too.
-func (r *recorder) recent(at time.Duration, waiting []time.Duration) *figures {
+// that never answers is slow, too. overdue batches should have begun and have not.
+func (r *recorder) recent(at time.Duration, waiting []time.Duration, overdue uint64) *figures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(at)
@@ -191,9 +191,17 @@ func (r *recorder) recent(at time.Duration, waiting []time.Duration) *figures {
 			record(f.times.intended, at-due)
 		}
 	}
-	f.planned = f.started
+	f.late += overdue
+	f.planned = f.started + overdue
 	f.seconds = min(at.Seconds(), windowSeconds+(at%time.Second).Seconds())
 	return f
+}
+
+// begun is how many batches have begun so far, warm-up included.
+func (r *recorder) begun() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.measured.started + r.warm.started
 }
 
 // sum is everything so far, warm-up included, and the events a second sent in

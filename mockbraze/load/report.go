@@ -151,10 +151,21 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 	if f.seconds > 0 {
 		out.Rate = Rates{Reached: float64(f.sent) / f.seconds, Acked: float64(f.acked) / f.seconds}
 		if !c.closed() {
-			out.Rate.Wanted = float64(f.planned*uint64(c.Batch)) / f.seconds
+			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / f.seconds
 		}
 	}
 	return out
+}
+
+// eventsOf is how many events so many batches after the warm-up hold; the last
+// of a number of events may not be full.
+func (r *Run) eventsOf(batches uint64) uint64 {
+	size := uint64(r.cfg.Batch)
+	all := (r.warmUntil + batches) * size
+	if r.cfg.Events > 0 {
+		all = min(all, r.cfg.Events)
+	}
+	return all - min(all, r.warmUntil*size)
 }
 
 // until is the instant up to which batches were to start. A run of a number of

@@ -243,13 +243,29 @@ func (r *Run) watch(ctx context.Context, ended <-chan struct{}, start time.Time)
 		if at < windowSeconds*time.Second {
 			continue
 		}
-		f := r.rec.recent(at, r.waitingSince())
+		f := r.recent(at)
 		for _, c := range r.cfg.AbortOn {
 			if result := c.result(f); result.OK {
 				return fmt.Sprintf("%s in the last %d seconds: %s", result.Expression, windowSeconds, result.Actual)
 			}
 		}
 	}
+}
+
+// recent is the figures of the last seconds at an instant. What the target keeps
+// from happening is in them: batches that wait for an answer, and those whose
+// turn should have come.
+func (r *Run) recent(at time.Duration) *figures {
+	return r.rec.recent(at, r.waitingSince(), r.overdue(at))
+}
+
+// overdue is how many batches have not begun though they are late already.
+func (r *Run) overdue(at time.Duration) uint64 {
+	if r.cfg.closed() || at <= lateAfter {
+		return 0
+	}
+	due, begun := r.batchesUntil(min(at-lateAfter, r.end)), r.rec.begun()
+	return due - min(due, begun)
 }
 
 // waitingSince are the instants of the batches that have no answer yet.
@@ -296,8 +312,11 @@ type Progress struct {
 	Elapsed, Length time.Duration // Length is 0 where only events are counted and no rate is wanted
 	Sent, Total     uint64        // events; Total is 0 where only the time limits them
 	Rate, Wanted    float64       // events a second
-	P50, P99        float64       // of the last ten seconds, in ms, from the intended instant
-	Errors, Late    uint64        // events, batches
+	// P50 and P99 are of the last ten seconds, in ms, from the intended instant;
+	// batches that wait for an answer count with their wait so far.
+	P50, P99 float64
+	Errors   uint64 // events
+	Late     uint64 // batches, also those that should have begun and have not
 	// Verifying is whether all is sent, and the far end is waited for; Missing is
 	// how many acknowledged events have not arrived there.
 	Verifying bool
@@ -315,9 +334,9 @@ func (r *Run) Now() (p Progress, ok bool) {
 		p.Missing = r.far.lost()
 		return p, true
 	}
-	f := r.rec.recent(p.Elapsed, nil)
+	f := r.recent(p.Elapsed)
 	all, rate := r.rec.sum(p.Elapsed)
-	p.Rate, p.Sent, p.Late, p.Errors = rate, all.sent, all.late, all.refused+all.failed
+	p.Rate, p.Sent, p.Late, p.Errors = rate, all.sent, all.late+r.overdue(p.Elapsed), all.refused+all.failed
 	p.P50, p.P99 = quantile(f.times.intended, "p50"), quantile(f.times.intended, "p99")
 	p.Wanted = r.cfg.Pacer.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events

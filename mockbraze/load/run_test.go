@@ -131,9 +131,36 @@ func TestEventsEndTheRun(t *testing.T) {
 			require.Zero(t, r.Batches.Dropped)
 			if _, open := pacer.(Constant); open {
 				require.InDelta(t, 1000, r.Rate.Reached, 1)
+				require.InDelta(t, 1000, r.Rate.Wanted, 1, "the last batch is not full")
 			}
 		})
 	}
+}
+
+// What a target that never answers keeps back is told while the run goes on.
+func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}, Constant(1000), 20*time.Second)
+		cfg.Timeout = time.Minute
+		cfg.AbortOn = conditions(t, "late>50%")
+		run, err := New(cfg)
+		require.NoError(t, err)
+		var running sync.WaitGroup
+		var r *Report
+		running.Go(func() { r, err = run.Do(t.Context()) })
+		time.Sleep(5050 * time.Millisecond)
+		p, ok := run.Now()
+		require.True(t, ok)
+		require.Greater(t, p.P50, 4000.0, "four batches wait for their answers")
+		require.EqualValues(t, 50-4, p.Late, "due in 4.95 s; four have begun")
+		running.Wait()
+		require.NoError(t, err)
+		require.Contains(t, r.Abort, "late>50%")
+		require.Less(t, r.Seconds, 16.0)
+	})
 }
 
 func TestWarmUpIsLeftOut(t *testing.T) {
