@@ -10,6 +10,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 )
 
+// manyEvents are worth a line on standard error however fast they were made.
+const manyEvents = 100_000
+
 func newEmit() *cobra.Command {
 	var e mockbraze.Emission
 	var format, told, drift string
@@ -49,6 +52,9 @@ prints the same bytes every time.`,
 			}
 			meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(e.Events))
 			defer meter.Stop()
+			if e.Events >= manyEvents {
+				meter.KeepLast()
+			}
 			e.Progress = func(more int) { meter.Add(int64(more)) }
 			return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), e)
 		},

@@ -66,9 +66,25 @@ func setFlag(fs *pflag.FlagSet, f *pflag.Flag, value string) error {
 	return nil
 }
 
+// samePress is how soon after the first a signal is that one told again: timeout
+// and other parents signal a process and then its whole group.
+const samePress = 250 * time.Millisecond
+
+// twice calls first at the first signal and returns the second.
+func twice(signals <-chan os.Signal, first func()) os.Signal {
+	<-signals
+	at := time.Now()
+	first()
+	for {
+		if second := <-signals; time.Since(at) >= samePress {
+			return second
+		}
+	}
+}
+
 // Main runs root and ends the process. The context of the commands ends at the
-// first SIGINT or SIGTERM; a second signal ends the process at once with
-// 128 plus the signal's number. An error is printed to standard error as
+// first SIGINT or SIGTERM; a second signal, a moment later or more, ends the
+// process at once with 128 plus the signal's number. An error is printed to standard error as
 // "error: …", except where its text is empty (then only the exit code speaks),
 // and codeOf says which exit code it stands for; a nil codeOf means 1.
 func Main(root *cobra.Command, codeOf func(error) int) {
@@ -76,11 +92,8 @@ func Main(root *cobra.Command, codeOf func(error) int) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		<-signals
-		cancel()
-		second := <-signals
 		code := 1
-		if n, ok := second.(syscall.Signal); ok {
+		if n, ok := twice(signals, cancel).(syscall.Signal); ok {
 			code = 128 + int(n)
 		}
 		os.Exit(code)

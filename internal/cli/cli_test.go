@@ -6,7 +6,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +67,22 @@ func TestRunExitCodes(t *testing.T) {
 			require.Equal(t, tt.text, stderr.String())
 		})
 	}
+}
+
+// A parent such as timeout signals a process and its group: that is one press.
+func TestASignalToldTwiceIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal, 2)
+		first, second := make(chan struct{}), make(chan os.Signal, 1)
+		go func() { second <- twice(signals, func() { close(first) }) }()
+		signals <- os.Interrupt
+		<-first
+		signals <- os.Interrupt
+		time.Sleep(samePress)
+		require.Empty(t, second)
+		signals <- syscall.SIGTERM
+		require.Equal(t, syscall.SIGTERM, <-second)
+	})
 }
 
 func TestServeFinishesWhatIsUnderWay(t *testing.T) {

@@ -22,6 +22,7 @@ type Live struct {
 	terminal bool
 	line     func(now time.Time) string
 	shown    bool
+	last     bool // Stop shows a last line in any case
 	stop     chan struct{}
 	stopped  sync.WaitGroup
 }
@@ -45,7 +46,7 @@ func Show(out io.Writer, line func(now time.Time) string) *Live {
 func (l *Live) Stop() {
 	close(l.stop)
 	l.stopped.Wait()
-	if l.shown {
+	if l.shown || l.last {
 		l.show(time.Now())
 		if l.terminal {
 			fmt.Fprintln(l.out)

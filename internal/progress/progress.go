@@ -39,6 +39,11 @@ func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 // Add counts n more as done.
 func (m *Meter) Add(n int64) { m.done.Add(n) }
 
+// KeepLast makes Stop show a last line though the work may be over quickly: it
+// is large, and what became of it is worth a line. Call it before Stop, from
+// the same goroutine.
+func (m *Meter) KeepLast() { m.live.last = true }
+
 // Stop ends the showing, with a last line where there were others.
 func (m *Meter) Stop() { m.live.Stop() }
 

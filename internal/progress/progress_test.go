@@ -44,5 +44,12 @@ func TestShortWorkShowsNothing(t *testing.T) {
 		time.Sleep(time.Second)
 		m.Stop()
 		require.Empty(t, out.String())
+
+		m = Start(&out, "emit", Count("events"), 1_000_000)
+		m.KeepLast()
+		m.Add(1_000_000)
+		time.Sleep(time.Second)
+		m.Stop()
+		require.Equal(t, "emit: 1,000,000 events of 1,000,000 events (100 %), 1,000,000 events/s\n", out.String())
 	})
 }

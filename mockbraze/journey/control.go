@@ -10,9 +10,10 @@ import (
 const controlVariation = 0
 
 // member is where the choices come from that stay with a person and a campaign
-// or Canvas however often both meet. Braze keeps people in the variation, or the
-// control group, that they were in before (Braze, "Multivariate and A/B
-// testing": a recurring campaign does not move them).
+// or Canvas however often both meet. Braze keeps people in the variation or the
+// control group of a recurring campaign that they were in before, while its
+// shares stay (Braze's documentation of A/B tests); of Canvases that is an
+// assumption.
 func (s *Stories) member(e *entry) population.Draw {
 	d := s.pop.Draw("members")
 	if e.campaign >= 0 {
