@@ -142,6 +142,9 @@ func decode(c *gin.Context, v any) error {
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the body cannot be read: %w", err)
 	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("the body cannot be read: there is something behind the JSON object")
+	}
 	return nil
 }
 

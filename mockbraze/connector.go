@@ -159,6 +159,9 @@ func (c *Connector) Test(ctx context.Context) (Answer, error) {
 // Mend changes the URL and the token that are used from the next request on;
 // empty ones stay as they are. A held Current goes on with the next Launch.
 func (c *Connector) Mend(url, token string) error {
+	if err := checkToken(token); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if url != "" {

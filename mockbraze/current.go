@@ -133,6 +133,9 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	if err != nil {
 		return c, err
 	}
+	if err := checkToken(c.Token); err != nil {
+		return c, err
+	}
 	switch c.Kind {
 	case "":
 		c.Kind = HTTP
@@ -174,6 +177,17 @@ func checkURL(text string) error {
 	}
 	if strings.Contains(text, mask) || strings.Contains(text, url.QueryEscape(mask)) {
 		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", mask)
+	}
+	return nil
+}
+
+// checkToken turns down what no header can carry, so that a token with the end
+// of its line is not taken for an endpoint that never answers.
+func checkToken(token string) error {
+	for i := range len(token) {
+		if token[i] < ' ' || token[i] == 0x7F {
+			return errors.New("token: it holds a line break or another control character; copy it without")
+		}
 	}
 	return nil
 }

@@ -90,6 +90,10 @@ func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
 		"longest that":           {"load", "--url", url, "--duration", "3h"},
 		`"users.none"`:           {"load", "--url", url, "--types", "users.none"},
 		"a batch holds 1 to 100": {"load", "--url", url, "--batch", "500"},
+		"--batch: it cannot":     {"load", "--url", url, "--batch", "0"},
+		"--connections: it":      {"load", "--url", url, "--connections", "0"},
+		"--duration: it cannot":  {"load", "--url", url, "--duration", "0s"},
+		"there is no directory":  {"load", "--url", url, "--report", filepath.Join(t.TempDir(), "none", "r.json")},
 	} {
 		_, err := run(t, args...)
 		require.ErrorContains(t, err, want)

@@ -58,6 +58,21 @@ func TestEmit(t *testing.T) {
 	require.True(t, strings.HasPrefix(batches, `{"events":[{"event_type":"users.canvas.Entry"`))
 }
 
+// TestEmitSaysHowManyItMade looks at standard error, where a large emission says
+// so however fast it was, and a small one nothing.
+func TestEmitSaysHowManyItMade(t *testing.T) {
+	for n, want := range map[string]string{"1000": "", "100000": "100,000 events (100 %)"} {
+		var told bytes.Buffer
+		root := newRoot()
+		root.SetOut(io.Discard)
+		root.SetErr(&told)
+		root.SetArgs([]string{"emit", "--events", n, "--types", "users.canvas.Entry"})
+		require.NoError(t, root.ExecuteContext(t.Context()))
+		require.Contains(t, told.String(), want)
+		require.Equal(t, want == "", told.Len() == 0)
+	}
+}
+
 func TestEmitFromTheEnvironment(t *testing.T) {
 	t.Setenv("MOCKBRAZE_EVENTS", "7")
 	t.Setenv("MOCKBRAZE_SEED", "5")
