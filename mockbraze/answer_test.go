@@ -102,6 +102,7 @@ func TestDeniedHoldsUntilLaunchedAgain(t *testing.T) {
 			c := e.launch(t, Current{Token: "old", Contact: "ops@example.com", Connections: 1})
 			err := c.SendEvents(t.Context(), opens(250)...)
 			require.ErrorIs(t, err, ErrHeld)
+			require.EqualValues(t, 250, c.Report().ByType["users.messages.email.Open"].Queued, "also those that are in batches")
 			require.Equal(t, Held, c.State())
 			time.Sleep(4 * 24 * time.Hour)
 			synctest.Wait()

@@ -36,7 +36,9 @@ type Mail struct {
 
 // TypeCounts are what a Current did with the events of one type.
 type TypeCounts struct {
-	Events  int64 `json:"events"`
+	Events int64 `json:"events"`
+	// Queued wait or are under way, as in Counts.
+	Queued  int64 `json:"queued"`
 	Sent    int64 `json:"sent"`
 	Retried int64 `json:"retried"`
 	// Split are batches, as in Counts.
@@ -125,7 +127,11 @@ func (c *Connector) Report() Report {
 	for name, counts := range c.byType {
 		shown := *counts
 		shown.Dropped = make(map[Reason]int64, len(counts.Dropped))
-		maps.Copy(shown.Dropped, counts.Dropped)
+		shown.Queued = counts.Events - counts.Sent
+		for reason, n := range counts.Dropped {
+			shown.Dropped[reason] = n
+			shown.Queued -= n
+		}
 		r.ByType[name] = shown
 	}
 	if !c.trouble.IsZero() {

@@ -14,7 +14,7 @@ export class Watch {
       el("section", { class: "card", "aria-label": "Counted" }, el("dl", { class: "counters", id: "counters" })),
       el("div", { class: "pair" }, this.latency(), this.doing(families, scenarios)),
       section("Dropped", "reasons-card", el("ul", { class: "reasons", id: "reasons" })),
-      section("Event types", "by-type-card", el("div", { class: "scroll", tabindex: 0 }, table("by-type", ["Event type", "!Waiting", "!Sent", "!Retried", "!Split", "!Dropped"]))),
+      section("Event types", "by-type-card", el("div", { class: "scroll", tabindex: 0 }, table("by-type", ["Event type", "!Queued", "!Sent", "!Retried", "!Split", "!Dropped"]))),
       section("Last answers", "answers-card", table("answers", ["Time", "Status", "!Latency", "!Events", "Event type", "Answer"]), el("p", { class: "none", id: "no-answers" }, "None yet.")),
       section("Emails to the contact", "mails-card", el("ul", { class: "mails", id: "mails" })))
   }
@@ -184,7 +184,7 @@ export class Watch {
     $("counters").replaceChildren(...list.map(([name, n, look]) => el("div", { class: look, "data-counter": name }, el("dt", {}, name), el("dd", {}, numberOf(n)))))
   }
 
-  lists({ dropped, by_type: types, queues, last_answers: answers, mails }) {
+  lists({ dropped, by_type: types, last_answers: answers, mails }) {
     const number = (n) => el("td", { class: "number" }, n === 0 ? "" : numberOf(n))
     const sum = (reasons) => Object.values(reasons).reduce((all, n) => all + n, 0)
     $("reasons-card").hidden = sum(dropped) === 0
@@ -192,7 +192,7 @@ export class Watch {
     const names = Object.keys(types).sort()
     $("by-type-card").hidden = names.length === 0
     body("by-type").replaceChildren(...names.map((name) => el("tr", {}, el("td", { class: "name" }, name || "(none)"),
-      number(queues[name] ?? 0), number(types[name].sent), number(types[name].retried), number(types[name].split_batches), number(sum(types[name].dropped)))))
+      number(types[name].queued), number(types[name].sent), number(types[name].retried), number(types[name].split_batches), number(sum(types[name].dropped)))))
     body("answers").replaceChildren(...answers.toReversed().map((answer) => el("tr", {},
       el("td", {}, timeOf(answer.at)), el("td", {}, el("span", { class: `badge ${lookOf(answer)}` }, statusOf(answer))),
       el("td", { class: "number" }, milliseconds(answer.took_ns / 1e6)), el("td", { class: "number" }, numberOf(answer.events)),
