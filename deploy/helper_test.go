@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"net/url"
@@ -151,9 +150,4 @@ func (i image) with(t *testing.T, line string, words []string) image {
 		t.Fatalf("an image FROM scratch cannot do this, or this test does not know it: %s", line)
 	}
 	return i
-}
-
-// documents splits a file of several YAML documents.
-func documents(text []byte) [][]byte {
-	return bytes.Split(text, []byte("\n---\n"))
 }
