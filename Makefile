@@ -5,6 +5,7 @@ EVENTS   ?= 20000
 COUNT    ?= 5
 N        ?= 200
 SEED     ?= 1
+LOCAL    ?=
 
 PROGRAMS := bridge mockbraze mockrudder harness
 
@@ -17,7 +18,7 @@ endif
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo up test crash bench fuzz lint generate clean go
+.PHONY: help build image demo up test crash bench fuzz lint generate clean go
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,9 @@ go:
 build: go ## the four programs, into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+image: ## the four images of deploy/Dockerfile; LOCAL=1 from binaries built here, as where no registry is
+	LOCAL=$(LOCAL) GO=$(GO) deploy/images.sh
 
 demo: build ## every event type from the fake Braze through the bridge to the fake RudderStack, with faults, and a verdict
 	bin/harness run --events $(EVENTS) --faults network

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -91,7 +90,7 @@ func call(cmd *cobra.Command, method, path string, form url.Values, within time.
 		defer cancel()
 		ctx = limited
 	}
-	req, err := http.NewRequestWithContext(ctx, method, baseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, method, cli.BaseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
@@ -109,16 +108,6 @@ func call(cmd *cobra.Command, method, path string, form url.Values, within time.
 		return fmt.Errorf("the answer is not understood, is that a bridge's admin address? %w", err)
 	}
 	return nil
-}
-
-func baseURL(address string) string {
-	if strings.Contains(address, "://") {
-		return strings.TrimRight(address, "/")
-	}
-	if host, port, err := net.SplitHostPort(address); err == nil && host == "" {
-		address = net.JoinHostPort("127.0.0.1", port)
-	}
-	return "http://" + address
 }
 
 // largestAnswer bounds what is read of an answer.

@@ -253,7 +253,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestHelpShowsExamples(t *testing.T) {
-	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
+	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"healthcheck"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
 		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}} {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)

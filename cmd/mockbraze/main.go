@@ -29,6 +29,6 @@ flag that may be repeated takes a comma-separated list there.`,
 			return cli.BindEnv("MOCKBRAZE", cmd.Flags())
 		},
 	}
-	root.AddCommand(newEmit(), newLoad(), newScenario(), newServe())
+	root.AddCommand(newEmit(), newLoad(), newScenario(), newServe(), newHealthcheck())
 	return root
 }

@@ -163,6 +163,11 @@ func TestServe(t *testing.T) {
 	require.NoError(t, err)
 	url := regexp.MustCompile(`http://\S+`).FindString(string(line[:n]))
 
+	_, err = run(t, "healthcheck", "--listen", regexp.MustCompile(`[\d.]+:\d+`).FindString(url))
+	require.NoError(t, err)
+	_, err = run(t, "healthcheck", "--url", url+"/nowhere")
+	require.ErrorContains(t, err, "/nowhere answered 404")
+
 	post := func(path, body string) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, strings.NewReader(body))
 		require.NoError(t, err)

@@ -13,6 +13,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
+// defaultListen is where the control API is unless --listen says otherwise.
+const defaultListen = "127.0.0.1:8091"
+
 func newServe() *cobra.Command {
 	var listen string
 	var seed uint64
@@ -37,7 +40,7 @@ It asks nobody for a password; keep it on loopback.`,
 			return serve(cmd, listen, seed)
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8091", "address of the control API")
+	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of the control API")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "what decides every value")
 	return cmd
 }

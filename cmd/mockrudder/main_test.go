@@ -155,6 +155,10 @@ func TestServe(t *testing.T) {
 	text, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"total":1`)
+	_, _, err = command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	_, _, err = command(t, "", "healthcheck", "--url", url+"/nowhere")
+	require.ErrorContains(t, err, "/nowhere answered 404")
 	// A request that hangs does not keep the server from stopping.
 	require.Equal(t, 200, status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
 	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()

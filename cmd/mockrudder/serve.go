@@ -31,6 +31,9 @@ type serveFlags struct {
 	dedupMax   int
 }
 
+// defaultListen is where the gateway is unless --listen says otherwise.
+const defaultListen = "127.0.0.1:8090"
+
 func newServe() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
@@ -45,7 +48,7 @@ func newServe() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:8090", "address to listen on")
+	flags.StringVar(&f.listen, "listen", defaultListen, "address to listen on")
 	flags.StringArrayVar(&f.sources, "source", []string{"wkBraze=braze", "wkHTTP=http"},
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
 	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many requests a second; 0 is no limit")

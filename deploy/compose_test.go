@@ -1,0 +1,221 @@
+package deploy
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// composeFile has the keys that the compose files use; any other is a mistake.
+type composeFile struct {
+	Hardened service `yaml:"x-hardened"`
+	Bridge   service `yaml:"x-bridge"`
+	NATS     service `yaml:"x-nats"`
+	Services map[string]service
+	Volumes  map[string]any
+}
+
+type service struct {
+	Image           string
+	Build           build
+	Command         []string
+	Environment     map[string]string
+	Volumes         []string
+	Tmpfs           []string
+	Ports           []string
+	Healthcheck     healthcheck
+	StopGracePeriod time.Duration `yaml:"stop_grace_period"`
+	DependsOn       any           `yaml:"depends_on"`
+	ReadOnly        bool          `yaml:"read_only"`
+	CapDrop         []string      `yaml:"cap_drop"`
+	SecurityOpt     []string      `yaml:"security_opt"`
+	Restart         string
+}
+
+type build struct{ Context, Dockerfile, Target string }
+
+type healthcheck struct {
+	Test              []string
+	Interval, Timeout time.Duration
+	Retries           int
+	StartPeriod       time.Duration `yaml:"start_period"`
+}
+
+// after names the services that this one waits for.
+func (s service) after(t *testing.T) []string {
+	t.Helper()
+	switch on := s.DependsOn.(type) {
+	case nil:
+		return nil
+	case []any:
+		var names []string
+		for _, name := range on {
+			names = append(names, name.(string))
+		}
+		return names
+	case map[string]any:
+		return slices.Collect(maps.Keys(on))
+	default:
+		t.Fatalf("depends_on is a %T", on)
+		return nil
+	}
+}
+
+// mounts are its volumes by where they are in the container.
+func (s service) mounts(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, volume := range s.Volumes {
+		parts := strings.Split(volume, ":")
+		require.GreaterOrEqual(t, len(parts), 2, volume)
+		found[parts[1]] = parts[0]
+	}
+	return found
+}
+
+func composeFiles(t *testing.T) map[string]composeFile {
+	t.Helper()
+	files := map[string]composeFile{}
+	for _, path := range []string{"compose.yaml", "compose.scale.yaml"} {
+		var file composeFile
+		strict(t, path, &file)
+		files[path] = file
+	}
+	return files
+}
+
+// eachService calls check for every service of every file.
+func eachService(t *testing.T, check func(t *testing.T, file composeFile, name string, s service)) {
+	t.Helper()
+	for path, file := range composeFiles(t) {
+		for name, s := range file.Services {
+			t.Run(path+"/"+name, func(t *testing.T) { check(t, file, name, s) })
+		}
+	}
+}
+
+func TestComposeHasTheServices(t *testing.T) {
+	for path, want := range map[string][]string{
+		"compose.yaml":       {"bridge", "grafana", "mockbraze", "mockrudder", "prometheus"},
+		"compose.scale.yaml": {"bridge1", "bridge2", "loadbalancer", "mockbraze", "mockrudder", "nats1", "nats2", "nats3"},
+	} {
+		require.ElementsMatch(t, want, slices.Collect(maps.Keys(composeFiles(t)[path].Services)))
+	}
+}
+
+func TestComposeImages(t *testing.T) {
+	known := images(t)
+	eachService(t, func(t *testing.T, _ composeFile, _ string, s service) {
+		target, own := strings.CutPrefix(s.Image, namespace)
+		if !own {
+			require.Regexp(t, `^[\w/]+:v?\d+\.\d+`, s.Image, "other people's images have a version")
+			return
+		}
+		image, found := known[target]
+		require.True(t, found, s.Image)
+		require.Equal(t, target, s.Build.Target)
+		require.FileExists(t, filepath.Join(s.Build.Context, s.Build.Dockerfile))
+		require.FileExists(t, filepath.Join(s.Build.Context, "go.mod"))
+		require.Equal(t, append([]string{"CMD"}, image.healthcheck...), s.Healthcheck.Test)
+	})
+}
+
+func TestComposeServicesAreHardened(t *testing.T) {
+	eachService(t, func(t *testing.T, _ composeFile, _ string, s service) {
+		require.True(t, s.ReadOnly)
+		require.Equal(t, []string{"ALL"}, s.CapDrop)
+		require.Equal(t, []string{"no-new-privileges:true"}, s.SecurityOpt)
+		require.Equal(t, "unless-stopped", s.Restart)
+	})
+}
+
+var published = regexp.MustCompile(`^127\.0\.0\.1:\$\{(\w+):-(\d+)\}:(\d+)$`)
+
+// Ports are on loopback, can be moved, do not meet, and are those that the
+// program listens on.
+func TestComposePorts(t *testing.T) {
+	known := images(t)
+	for path, file := range composeFiles(t) {
+		variables, ports := map[string]bool{}, map[string]bool{}
+		for name, s := range file.Services {
+			for _, port := range s.Ports {
+				match := published.FindStringSubmatch(port)
+				require.NotNil(t, match, "%s: %s", path, port)
+				require.False(t, variables[match[1]], match[1])
+				require.False(t, ports[match[2]], match[2])
+				variables[match[1]], ports[match[2]] = true, true
+				if image, own := known[strings.TrimPrefix(s.Image, namespace)]; own {
+					require.Contains(t, image.ports, match[3], name)
+				}
+			}
+		}
+	}
+}
+
+// What is mounted exists, what is declared is used, and who is waited for is there.
+func TestComposeReferences(t *testing.T) {
+	for path, file := range composeFiles(t) {
+		used := map[string]bool{}
+		for name, s := range file.Services {
+			for _, other := range s.after(t) {
+				require.Contains(t, file.Services, other, "%s: %s", path, name)
+			}
+			for _, source := range s.mounts(t) {
+				if strings.HasPrefix(source, "./") {
+					_, err := os.Stat(source)
+					require.NoError(t, err, "%s: %s", path, name)
+					continue
+				}
+				require.Contains(t, file.Volumes, source, path)
+				require.False(t, used[source], "%s: %s has two owners", path, source)
+				used[source] = true
+			}
+		}
+		require.Len(t, used, len(file.Volumes), path)
+	}
+}
+
+var defaulted = regexp.MustCompile(`^\$\{\w+:-(.*)\}$`)
+
+// The bridges' configurations are right, lead to services that are there, and
+// have time to finish.
+func TestComposeBridges(t *testing.T) {
+	known := images(t)
+	bridges := 0
+	eachService(t, func(t *testing.T, file composeFile, _ string, s service) {
+		if s.Image != namespace+"bridge" {
+			return
+		}
+		bridges++
+		env := maps.Clone(known["bridge"].env)
+		for name, value := range s.Environment {
+			env[name] = defaulted.ReplaceAllString(value, "$1")
+		}
+		at := s.Command[slices.Index(s.Command, "--config")+1]
+		cfg := bridgeConfig(t, s.mounts(t)[at], env)
+		require.Greater(t, s.StopGracePeriod, cfg.Grace)
+		require.NotEmpty(t, cfg.Connectors[0].Tokens)
+		host, port := hostPort(t, cfg.Connectors[0].RudderURL)
+		require.Equal(t, namespace+"mockrudder", file.Services[host].Image)
+		require.Contains(t, known["mockrudder"].ports, port)
+		_, volume := s.mounts(t)[cfg.DataDir]
+		require.True(t, volume || len(s.Tmpfs) == 1 && strings.HasPrefix(s.Tmpfs[0], cfg.DataDir+":uid=65532,"), "nothing can be written to %s", cfg.DataDir)
+	})
+	require.Equal(t, 3, bridges)
+}
+
+// A queue in memory would lose what was acknowledged.
+func TestComposeKeepsTheQueueOnAVolume(t *testing.T) {
+	files := composeFiles(t)
+	require.Equal(t, "bridge", files["compose.yaml"].Services["bridge"].mounts(t)["/data"])
+	for _, name := range []string{"nats1", "nats2", "nats3"} {
+		require.Equal(t, name, files["compose.scale.yaml"].Services[name].mounts(t)["/data"])
+	}
+}

@@ -1,0 +1,63 @@
+package deploy
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	links    = regexp.MustCompile(`\]\(([^)]+)\)`)
+	headings = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	noSlug   = regexp.MustCompile(`[^\w\- ]`)
+)
+
+// anchors are what a link may name in a page.
+func anchors(t *testing.T, path string) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, heading := range headings.FindAllStringSubmatch(read(t, path), -1) {
+		slug := noSlug.ReplaceAllString(strings.ToLower(heading[1]), "")
+		found[strings.ReplaceAll(slug, " ", "-")] = true
+	}
+	return found
+}
+
+// The page on deployment leads to files and headings that are there, and so do
+// the links to it on the page for operators.
+func TestLinksOfThePages(t *testing.T) {
+	for _, page := range []string{"../docs/deploy.md", "../docs/operations.md"} {
+		for _, link := range links.FindAllStringSubmatch(read(t, page), -1) {
+			target, anchor, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := page
+			if target != "" {
+				path = filepath.Join(filepath.Dir(page), target)
+			}
+			_, err := os.Stat(path)
+			require.NoError(t, err, "%s: %s", page, link[1])
+			if anchor != "" {
+				require.True(t, anchors(t, path)[anchor], "%s: %s", page, link[1])
+			}
+		}
+	}
+	require.Contains(t, read(t, "../README.md"), "](docs/deploy.md)")
+}
+
+// What the pages say is deployed are all files that there are.
+func TestPageNamesEachPart(t *testing.T) {
+	page := read(t, "../docs/deploy.md")
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".go") {
+			require.Contains(t, page, "deploy/"+entry.Name(), "the page says nothing of it")
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package deploy
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func isSubset(part, whole map[string]string) bool {
+	for key, value := range part {
+		if whole[key] != value {
+			return false
+		}
+	}
+	return len(part) > 0
+}
+
+// selected is the one workload whose pods have these labels.
+func (c cluster) selected(t *testing.T, labels map[string]string) workload {
+	t.Helper()
+	var found []workload
+	for _, w := range c.workloads {
+		if isSubset(labels, w.pod.Labels) {
+			found = append(found, w)
+		}
+	}
+	require.Len(t, found, 1, labels)
+	return found[0]
+}
+
+func ports(w workload) map[string]int32 {
+	named := map[string]int32{}
+	for _, container := range w.pod.Spec.Containers {
+		for _, port := range container.Ports {
+			named[port.Name] = port.ContainerPort
+		}
+	}
+	return named
+}
+
+func TestKubernetesSelectorsMatch(t *testing.T) {
+	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
+		for _, w := range c.workloads {
+			require.True(t, isSubset(w.selector, w.pod.Labels), w.name)
+			require.Contains(t, c.budgets, w.name)
+			require.Contains(t, c.policies, w.name)
+			if w.service != "" {
+				require.Contains(t, c.services, w.service)
+				require.Equal(t, corev1.ClusterIPNone, c.services[w.service].Spec.ClusterIP)
+				require.True(t, isSubset(c.services[w.service].Spec.Selector, w.pod.Labels))
+			}
+			for _, spread := range w.pod.Spec.TopologySpreadConstraints {
+				require.True(t, isSubset(spread.LabelSelector.MatchLabels, w.pod.Labels), w.name)
+			}
+			if w.pod.Spec.Affinity != nil {
+				for _, term := range w.pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
+					require.True(t, isSubset(term.LabelSelector.MatchLabels, w.pod.Labels), w.name)
+				}
+			}
+		}
+		for _, service := range c.services {
+			for _, port := range service.Spec.Ports {
+				require.Contains(t, ports(c.selected(t, service.Spec.Selector)), port.TargetPort.StrVal, service.Name)
+			}
+		}
+		for _, budget := range c.budgets {
+			w := c.selected(t, budget.Spec.Selector.MatchLabels)
+			require.Equal(t, 1, budget.Spec.MaxUnavailable.IntValue(), "%s could not be moved", w.name)
+		}
+		c.checkPolicies(t)
+	})
+}
+
+// checkPolicies sees that the ports of policies are those of pods: of the
+// policy's own on the way in, of whom they lead to on the way out.
+func (c cluster) checkPolicies(t *testing.T) {
+	t.Helper()
+	for _, policy := range c.policies {
+		own := c.selected(t, policy.Spec.PodSelector.MatchLabels)
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				require.Contains(t, ports(own), port.Port.StrVal, policy.Name)
+			}
+			for _, peer := range rule.From {
+				if peer.PodSelector != nil {
+					c.selected(t, peer.PodSelector.MatchLabels)
+				}
+			}
+		}
+		for _, rule := range policy.Spec.Egress {
+			for _, peer := range rule.To {
+				for _, port := range rule.Ports {
+					if peer.PodSelector != nil {
+						require.Contains(t, ports(c.selected(t, peer.PodSelector.MatchLabels)), port.Port.StrVal, policy.Name)
+					} else {
+						require.Equal(t, intstr.Int, port.Port.Type, policy.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// What the rules of the namespace ask for, and a bit more.
+func TestKubernetesPodsAreHardened(t *testing.T) {
+	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
+		require.Equal(t, "restricted", c.namespaces["currentsbridge"].Labels["pod-security.kubernetes.io/enforce"])
+		for _, w := range c.workloads {
+			pod := w.pod.Spec
+			require.True(t, *pod.SecurityContext.RunAsNonRoot, w.name)
+			require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
+			require.NotNil(t, pod.SecurityContext.FSGroup, "the volume would be root's")
+			require.False(t, *pod.AutomountServiceAccountToken)
+			require.False(t, *pod.EnableServiceLinks, "variables of services begin with BRIDGE_ too")
+			for _, container := range pod.Containers {
+				require.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
+				require.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
+				require.Equal(t, []corev1.Capability{"ALL"}, container.SecurityContext.Capabilities.Drop)
+				checkMemory(t, container)
+			}
+		}
+		require.Contains(t, c.accounts, c.workloads["bridge"].pod.Spec.ServiceAccountName)
+	})
+}
+
+// checkMemory sees that garbage is collected before the limit kills the process.
+func checkMemory(t *testing.T, container corev1.Container) {
+	t.Helper()
+	require.False(t, container.Resources.Requests.Cpu().IsZero())
+	require.False(t, container.Resources.Requests.Memory().IsZero())
+	limit := container.Resources.Limits.Memory()
+	soft, err := resource.ParseQuantity(strings.TrimSuffix(variables(container)["GOMEMLIMIT"], "B"))
+	require.NoError(t, err)
+	require.Negative(t, soft.Cmp(*limit), "GOMEMLIMIT %s, limit %s", &soft, limit)
+}
+
+func variables(container corev1.Container) map[string]string {
+	named := map[string]string{}
+	for _, variable := range container.Env {
+		named[variable.Name] = variable.Value
+	}
+	return named
+}
+
+// Volumes that are mounted are there, and lead to what is there.
+func TestKubernetesVolumes(t *testing.T) {
+	secret := exampleSecret(t)
+	require.Equal(t, "currentsbridge", secret.Namespace)
+	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
+		for _, w := range c.workloads {
+			names := claimNames(w)
+			for _, volume := range w.pod.Spec.Volumes {
+				names = append(names, volume.Name)
+				if volume.ConfigMap != nil {
+					require.Contains(t, c.configMaps, volume.ConfigMap.Name)
+				}
+				if volume.Secret != nil {
+					require.Equal(t, secret.Name, volume.Secret.SecretName)
+				}
+			}
+			var mounted []string
+			for _, mount := range w.pod.Spec.Containers[0].VolumeMounts {
+				mounted = append(mounted, mount.Name)
+				if volume := w.configMapOf(c, mount.Name); volume != nil && mount.SubPath != "" {
+					require.Contains(t, volume.Data, mount.SubPath)
+				}
+			}
+			require.ElementsMatch(t, names, mounted, w.name)
+		}
+	})
+}
+
+func (w workload) configMapOf(c cluster, volume string) *corev1.ConfigMap {
+	for _, v := range w.pod.Spec.Volumes {
+		if v.Name == volume && v.ConfigMap != nil {
+			return c.configMaps[v.ConfigMap.Name]
+		}
+	}
+	return nil
+}
+
+func mountPath(t *testing.T, container corev1.Container, volume string) string {
+	t.Helper()
+	at := slices.IndexFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
+	require.GreaterOrEqual(t, at, 0, volume)
+	return container.VolumeMounts[at].MountPath
+}
+
+func TestKubernetesBridge(t *testing.T) {
+	image := images(t)["bridge"]
+	eachOverlay(t, func(t *testing.T, c cluster, dir string) {
+		w := c.workloads["bridge"]
+		container := w.pod.Spec.Containers[0]
+		require.Equal(t, namespace+"bridge", strings.Split(container.Image, ":")[0])
+		require.Equal(t, image.user, strconv.FormatInt(*w.pod.Spec.SecurityContext.RunAsUser, 10)+":"+strconv.FormatInt(*w.pod.Spec.SecurityContext.RunAsGroup, 10))
+		require.Equal(t, *w.pod.Spec.SecurityContext.RunAsGroup, *w.pod.Spec.SecurityContext.FSGroup, "the secrets could not be read")
+
+		_, intake := hostPort(t, image.env["BRIDGE_LISTEN"])
+		_, admin := hostPort(t, image.env["BRIDGE_ADMIN"])
+		require.Equal(t, intake, strconv.Itoa(int(ports(w)["intake"])))
+		require.Equal(t, admin, strconv.Itoa(int(ports(w)["admin"])))
+		require.Equal(t, admin, w.pod.Annotations["prometheus.io/port"])
+		require.Equal(t, "/metrics", w.pod.Annotations["prometheus.io/path"])
+		for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
+			require.Equal(t, path, probe.HTTPGet.Path)
+			require.Equal(t, "admin", probe.HTTPGet.Port.StrVal)
+		}
+		require.Equal(t, "/livez", container.StartupProbe.HTTPGet.Path)
+
+		require.Equal(t, image.env["BRIDGE_DATA_DIR"], mountPath(t, container, "data"))
+		require.Equal(t, container.Args[2], mountPath(t, container, "config"))
+		secrets := t.TempDir()
+		for name, value := range exampleSecret(t).StringData {
+			require.NoError(t, os.WriteFile(filepath.Join(secrets, name), []byte(value), 0o600))
+		}
+		at := mountPath(t, container, "secrets")
+		env := maps.Clone(image.env)
+		for name, value := range variables(container) {
+			env[name] = strings.ReplaceAll(value, at, secrets)
+		}
+		cfg := bridgeConfig(t, filepath.Join(dir, "bridge.yaml"), env, at, secrets)
+		require.Empty(t, cfg.Warnings())
+		require.NotEmpty(t, cfg.AdminToken)
+		stopping := float64(*w.pod.Spec.TerminationGracePeriodSeconds)
+		require.Greater(t, stopping, cfg.Grace.Seconds()+float64(container.Lifecycle.PreStop.Sleep.Seconds))
+		if len(w.claims) > 0 {
+			room := w.claims[0].Spec.Resources.Requests.Storage().Value()
+			require.Less(t, cfg.Queue.MaxSize+256<<20, room)
+			require.Less(t, cfg.Retain.Size, cfg.Queue.MaxSize)
+		}
+	})
+}
+
+func TestKubernetesNATS(t *testing.T) {
+	c := overlay(t, "nats")
+	w := c.workloads["nats"]
+	t.Setenv("POD_NAME", "nats-0")
+	opts := natsConfig(t, "kubernetes/overlays/nats/nats.conf")
+	require.Equal(t, "nats-0", opts.ServerName)
+	require.Equal(t, map[string]int32{"client": int32(opts.Port), "cluster": int32(opts.Cluster.Port), "monitor": int32(opts.HTTPPort)}, ports(w))
+	var clients, routes []string
+	for i := range int(w.replicas) {
+		host := w.name + "-" + strconv.Itoa(i) + "." + w.service
+		clients = append(clients, host+":"+strconv.Itoa(opts.Port))
+		routes = append(routes, host+":"+strconv.Itoa(opts.Cluster.Port))
+	}
+	require.Equal(t, clients, queueServers(t, "kubernetes/overlays/nats/bridge.yaml"))
+	var configured []string
+	for _, route := range opts.Routes {
+		configured = append(configured, route.Host)
+	}
+	require.Equal(t, routes, configured)
+
+	container := w.pod.Spec.Containers[0]
+	require.Equal(t, opts.StoreDir, mountPath(t, container, "data"))
+	require.Less(t, opts.JetStreamMaxStore, w.claims[0].Spec.Resources.Requests.Storage().Value())
+	require.Equal(t, filepath.Join(mountPath(t, container, "config"), "nats.conf"), container.Command[2])
+	require.Contains(t, w.configMapOf(c, "config").Data, "nats.conf")
+	require.Contains(t, container.Lifecycle.PreStop.Exec.Command[1], opts.PidFile)
+	require.Greater(t, float64(*w.pod.Spec.TerminationGracePeriodSeconds), (opts.LameDuckDuration + opts.LameDuckGracePeriod).Seconds())
+	// Both ways of running the cluster use the same version.
+	require.Equal(t, composeFiles(t)["compose.scale.yaml"].Services["nats1"].Image, container.Image)
+}
