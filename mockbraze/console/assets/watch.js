@@ -163,7 +163,7 @@ export class Watch {
     const running = current.state === "running"
     $("launch").hidden = running
     setText($("launch"), current.state === "paused" ? "Resume" : "Launch")
-    $("pause").hidden = ["draft", "paused"].includes(current.state)
+    $("pause").hidden = ["draft", "paused", "disabled"].includes(current.state)
     $("mend-card").hidden = !["draft", "held", "disabled"].includes(current.state)
     setText($("flush-hint"), `A batch waits to fill for up to ${milliseconds(current.flush_after_seconds * 1000)}.`)
     this.counters(current)
