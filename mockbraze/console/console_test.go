@@ -102,6 +102,8 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#launch-form")
 	page.Shows("#name", "Bridge")
 	page.Until(`document.querySelector("#launch").hidden`)
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 220.0, "names of types are long")
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=scenario]").offsetWidth`), 120.0)
 	page.Choose("#watch [name=events]", "960")
 	page.Click("#send")
 	counter(page, "sent", "960")
@@ -182,6 +184,12 @@ func testPhone(t *testing.T, browser *browsertest.Browser) {
 	page.Size(390, 844, true)
 	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
 	page.Shows("#create h2", "Create Current")
+	fill(page, newTarget(t).url, "good")
+	page.Click("#save-form")
+	page.Shows("#name", "Bridge")
+	page.Size(400, 844, true)
+	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 180.0)
 }
 
 func testHostile(t *testing.T, browser *browsertest.Browser) {
