@@ -74,7 +74,7 @@ func ExampleKnownOutcomes() {
 	fmt.Println(start.Name, start.PerHour)
 	fmt.Println(scenario.MaxUsers, scenario.MaxCampaigns)
 	// Output:
-	// delivered → opened: 35% after 20s..36h (Mailchimp, Email Marketing Benchmarks, 2023, rounded)
+	// delivered → opened: 35% after 20s..36h (assumption, of the order of published industry averages; not checked against a source)
 	// sessions 2500
 	// 100000000 1000
 }
