@@ -61,6 +61,7 @@ func ExampleConnector_Report() {
 	var failed *mockbraze.SendError
 	if errors.As(err, &failed) {
 		fmt.Println(failed.Outcome.Acked, failed.Pending, failed.Outcome.Withheld, errors.Is(failed.Cause, mockbraze.ErrDropped))
+		fmt.Println(failed.Last.Type, failed.Unwrap() == mockbraze.ErrDisabled, strings.HasPrefix(failed.Error(), "send: events were dropped (acknowledged 3,"))
 	}
 	current.Queue(event("waits", "6"))
 
@@ -88,6 +89,7 @@ func ExampleConnector_Report() {
 	// dropped odd refused
 	// dropped large too_large
 	// 3 0 0 true
+	// late false true
 	// 1 http Bridge ops@example.com EU true true rounds 2 3600 0 true
 	// 7 events: 3 sent, 1 queued; retried 1 split 0 requests true probes 1
 	// 1 1 1 map[waits:1]
