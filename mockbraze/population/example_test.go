@@ -54,7 +54,8 @@ func ExamplePopulation() {
 	fmt.Println(m.OS, m.Version, m.Class, m.Resolution, m.Browser == "", m.UserAgent == "")
 	fmt.Println(u.Gender, u.Tracked, len(u.AppendAdID(nil)), string(u.AppendBirthday(nil)), u.Created() > 0)
 	// Choices that stay with the person, or with the workspace.
-	fmt.Println(u.Draw("shoes").N(50) == u.Draw("shoes").N(50), p.Draw("logo").Bits() == p.Draw("slogan").Bits())
+	again := p.User(3)
+	fmt.Println(u.Draw("shoes").N(50) == again.Draw("shoes").N(50), p.Draw("logo").Bits() == p.Draw("slogan").Bits())
 	fmt.Println(string(population.AppendObjectID(nil, u.Draw("order"), 0))[:8], len(population.AppendUpperUUID(nil, u.Draw("token"))))
 	// Output:
 	// Factual factual.example.com 36 100 200 200
