@@ -222,13 +222,16 @@ func ExampleServer_Handler() {
 	// 2026
 }
 
-// hurriedClock is a clock on which an hour takes a second.
-type hurriedClock struct{ begin time.Time }
+// hurriedClock is a clock that is so many times too fast.
+type hurriedClock struct {
+	begin time.Time
+	times time.Duration
+}
 
-func (c hurriedClock) Now() time.Time { return c.begin.Add(3600 * time.Since(c.begin)) }
+func (c hurriedClock) Now() time.Time { return c.begin.Add(c.times * time.Since(c.begin)) }
 
 func (c hurriedClock) After(d time.Duration) (<-chan time.Time, func()) {
-	timer := time.NewTimer(d / 3600)
+	timer := time.NewTimer(d / c.times)
 	return timer.C, func() { timer.Stop() }
 }
 
@@ -238,7 +241,7 @@ func ExampleClock() {
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	var clock mockbraze.Clock = hurriedClock{begin: time.Now()}
+	var clock mockbraze.Clock = hurriedClock{time.Now(), 3600} // an hour takes a second
 	acked := make(chan struct{})
 	current := mockbraze.Start(t, mockbraze.WithClock(clock)).Launch(mockbraze.Current{
 		URL: target.URL, OnAck: func([]mockbraze.Event, mockbraze.Answer) { close(acked) },

@@ -70,9 +70,7 @@ func (c *Connector) step() (wait time.Duration, lost []*batch) {
 func (c *Connector) disable(now time.Time) {
 	c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
 	c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
-	for t := range c.tickets {
-		t.stir()
-	}
+	c.stir()
 }
 
 // cutAged makes batches of queues whose oldest event waited long enough and

@@ -24,6 +24,7 @@ func TestPage(t *testing.T) {
 		"choosing event types":        testTypes,
 		"a wrong token":               testWrongToken,
 		"an event that is refused":    testRefused,
+		"disabled after five days":    testDisabled,
 		"mistakes in the form":        testMistakes,
 		"phone":                       testPhone,
 		"hostile text":                testHostile,
@@ -32,11 +33,12 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// target is an endpoint that takes the token good, and refuses a body with bad
-// in it.
+// target is an endpoint that takes the token good, refuses a body with bad in
+// it, and answers 503 while it is down.
 type target struct {
-	url string
-	bad atomic.Value // string
+	url  string
+	bad  atomic.Value // string
+	down atomic.Bool
 }
 
 func newTarget(t *testing.T) *target {
@@ -46,6 +48,8 @@ func newTarget(t *testing.T) *target {
 		body, err := io.ReadAll(r.Body)
 		bad, _ := target.bad.Load().(string)
 		switch {
+		case target.down.Load():
+			http.Error(w, "in the workshop", http.StatusServiceUnavailable)
 		case err != nil || bad != "" && strings.Contains(string(body), bad):
 			http.Error(w, "one of these is <b>odd</b>", http.StatusBadRequest)
 		case r.Header.Get("Authorization") != "Bearer good":
@@ -61,6 +65,12 @@ func show(t *testing.T, browser *browsertest.Browser, path string) (*browsertest
 	t.Helper()
 	braze, err := mockbraze.New()
 	require.NoError(t, err)
+	return showOf(t, browser, braze, path)
+}
+
+// showOf shows the page of a mockbraze, which is closed with the test.
+func showOf(t *testing.T, browser *browsertest.Browser, braze *mockbraze.Server, path string) (*browsertest.Page, string) {
+	t.Helper()
 	t.Cleanup(braze.Close)
 	server := httptest.NewServer(braze.Handler())
 	t.Cleanup(server.Close)
@@ -92,6 +102,8 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#launch-form")
 	page.Shows("#name", "Bridge")
 	page.Until(`document.querySelector("#launch").hidden`)
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 220.0, "names of types are long")
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=scenario]").offsetWidth`), 120.0)
 	page.Choose("#watch [name=events]", "960")
 	page.Click("#send")
 	counter(page, "sent", "960")
@@ -172,6 +184,12 @@ func testPhone(t *testing.T, browser *browsertest.Browser) {
 	page.Size(390, 844, true)
 	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
 	page.Shows("#create h2", "Create Current")
+	fill(page, newTarget(t).url, "good")
+	page.Click("#save-form")
+	page.Shows("#name", "Bridge")
+	page.Size(400, 844, true)
+	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 180.0)
 }
 
 func testHostile(t *testing.T, browser *browsertest.Browser) {

@@ -45,4 +45,8 @@ func TestScreenshots(t *testing.T) {
 	save("mockbraze-page-watch.png")
 	page.Scheme("dark")
 	save("mockbraze-page-dark.png")
+	page.Scheme("light")
+	page.Size(400, 900, true)
+	page.Until(`(document.querySelector("#do-card").scrollIntoView(), scrollBy(0, -70), true)`)
+	save("mockbraze-page-phone.png")
 }

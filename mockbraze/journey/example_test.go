@@ -22,6 +22,8 @@ func ExampleNew() {
 		Population: population.New(population.Config{Seed: 1, Users: 100}),
 		Types:      []string{"users.behaviors.Uninstall", "users.behaviors.app.*"},
 		Reference:  journey.Reference(),
+		Seed:       1,
+		Stream:     0, // another stream has other ids
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -64,7 +66,7 @@ func ExampleNewStories() {
 	}
 	stories, err := journey.NewStories(journey.StoriesConfig{
 		Glossary: glossary, Scenario: told, Seed: 1, Types: []string{"users.canvas.Entry", "users.messages.sms.*"},
-		Population: journey.People(1, told), Start: journey.Reference(),
+		Population: journey.People(1, told), Stream: 0, Start: journey.Reference(),
 	})
 	if err != nil {
 		panic(err)

@@ -14,14 +14,14 @@ import (
 // TestHoursMatter looks at the clock on the wall of each person.
 func TestHoursMatter(t *testing.T) {
 	s := parsed(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
-		"pace: 30%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
+		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
 	sends, zones := 0, make(map[string]*time.Location)
 	st := stories(t, 7, s, custom, messages+"pushnotification.Send", messages+"sms.Send")
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
-		if buf = event; at.Sub(Reference()) > 72*time.Hour {
+		if buf = event; at.Sub(Reference()) > 27*time.Hour {
 			break
 		}
 		e := decode(t, event)
@@ -42,9 +42,11 @@ func TestHoursMatter(t *testing.T) {
 			continue
 		}
 		sends++
-		require.True(t, hour >= 9 && hour < 21, "%d o'clock in %s: %v", hour, zone, e)
+		if hour < 9 || hour >= 21 {
+			t.Fatalf("%d o'clock in %s: %v", hour, zone, e)
+		}
 	}
-	require.Greater(t, sends, 2000)
+	require.Greater(t, sends, 500)
 	require.Greater(t, visits[20], 4*visits[3], "%v", visits)
 	require.Greater(t, visits[12], 2*visits[5], "%v", visits)
 }
@@ -87,7 +89,9 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 		count[typ]++
 		if typ == messages+"email.Send" && e.text("campaign_id") != "" {
 			key := e.text("user_id") + " " + e.text("dispatch_id")
-			require.False(t, reached[key], "sent twice: %v", e)
+			if reached[key] {
+				t.Fatalf("sent twice: %v", e)
+			}
 			reached[key] = true
 		}
 	}

@@ -20,17 +20,19 @@ const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, h
 func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 	s := stories(t, 1, parsed(t, smooth+"}"))
 	ids := make(map[string]bool)
-	for range 20_000 {
+	for range 8_000 {
 		raw, _, _ := s.Next(nil)
 		id := decode(t, raw).ID
-		require.False(t, ids[id], "a smooth stream repeats %s", id)
+		if ids[id] {
+			t.Fatalf("a smooth stream repeats %s", id)
+		}
 		ids[id] = true
 	}
 
 	s = stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
 	first, when := make(map[string]string), make(map[string]time.Time)
 	repeats := 0
-	for range 30_000 {
+	for range 12_000 {
 		raw, _, at := s.Next(nil)
 		id := decode(t, raw).ID
 		if before, ok := first[id]; ok {
@@ -41,21 +43,21 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 		}
 		first[id], when[id] = string(raw), at
 	}
-	require.InDelta(t, 1500, repeats, 300)
+	require.InDelta(t, 600, repeats, 120)
 }
 
 func TestLateEventsHappenedBefore(t *testing.T) {
-	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1h..3h}}"))
+	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
 	late, total := 0, 0
-	for range 60_000 {
+	for range 20_000 {
 		raw, typ, at := s.Next(nil)
 		e := decode(t, raw)
 		delay := at.Unix() - e.Time
-		require.GreaterOrEqual(t, delay, int64(0))
+		// A device is offline for an hour, and for so long after it.
+		if delay < 0 || delay > 0 && (!onDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
+			t.Fatalf("%d seconds late: %s", delay, raw)
+		}
 		if delay > 0 {
-			require.True(t, onDevice(typ), typ)
-			require.GreaterOrEqual(t, delay, int64(3600))
-			require.LessOrEqual(t, delay, int64(4*3600+1))
 			late++
 		}
 		if onDevice(typ) {
@@ -112,12 +114,12 @@ func TestDriftIsNewAndValid(t *testing.T) {
 		},
 	} {
 		drifted, types, rules := 0, 0, make(map[string]bool)
-		for i := range uint64(20_000) {
+		for i := range uint64(8_000) {
 			raw, typ := next(i)
-			require.True(t, json.Valid(raw), "%s", raw)
 			verdict := v.Event(raw)
-			require.True(t, verdict.Valid, "%v\n%s", verdict.Errors, raw)
-			require.Equal(t, typ, decode(t, raw).Type)
+			if !verdict.Valid || decode(t, raw).Type != typ {
+				t.Fatalf("%s: %v\n%s", typ, verdict.Errors, raw)
+			}
 			if len(verdict.Drift) > 0 {
 				drifted++
 				rules[verdict.Drift[0].Path[:strings.LastIndexByte(verdict.Drift[0].Path, '/')+1]] = true
@@ -126,8 +128,8 @@ func TestDriftIsNewAndValid(t *testing.T) {
 				types++
 			}
 		}
-		require.InDelta(t, 2000, drifted, 300, source)
-		require.InDelta(t, 400, types, 150, source)
+		require.InDelta(t, 800, drifted, 120, source)
+		require.InDelta(t, 160, types, 60, source)
 		require.Greater(t, len(rules), 2, "%v", rules)
 	}
 	require.Equal(t, []byte("x"), func() []byte { b, _ := Drifter{}.Append([]byte("x"), 0, "y", 1); return b }())
@@ -158,7 +160,7 @@ func TestStrangeAndHugeEvents(t *testing.T) {
 func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
 	for _, name := range scenario.Names() {
 		one := make([]string, 2)
-		for i, procs := range []int{1, 8} {
+		for i, procs := range []int{1, 4} {
 			func() {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				var wg sync.WaitGroup
@@ -235,7 +237,7 @@ func TestAMillionPeopleNeedLittle(t *testing.T) {
 
 // TestTheAgendaStaysBounded tells a fortnight of a small workspace.
 func TestTheAgendaStaysBounded(t *testing.T) {
-	s := stories(t, 1, parsed(t, "users: 200\npace: 10%"), "users.UserDeleteRequest")
+	s := stories(t, 1, parsed(t, "users: 200\npace: 5%"), "users.UserDeleteRequest")
 	most := func(days int64) (n int) {
 		for s.minute*60 < s.begin+days*86400 {
 			s.Next(nil)

@@ -37,11 +37,13 @@ func ExampleRun() {
 	for _, t := range report.Thresholds[1:] {
 		fmt.Println(t.Expression, t.Actual, t.OK)
 	}
-	progress, _ := run.Now()
+	progress, _ := run.Now() // while it runs, this is what a line on the terminal tells
+	fmt.Println(progress.Sent, progress.Total, progress.Late <= 10, progress.Elapsed > 0, progress.Length >= 0, progress.P50 <= progress.P99, progress.Rate >= 0, progress.Wanted)
 	fmt.Println(report.Model, report.Events.Sent, report.Batches.Started, report.Passed(), progress.Errors, run.Seed())
 	// Output:
 	// errors==0 0 true
 	// acked==100% 100.000% true
+	// 1000 1000 true true true true true 5000
 	// open 1000 10 true 0 7
 }
 

@@ -26,6 +26,49 @@ func ExampleNew() {
 	// 10 8 sms
 }
 
+// What a workspace has, and what belongs to a person in it.
+func ExamplePopulation() {
+	p := population.New(population.Config{Seed: 1, Users: 100})
+	fmt.Println(p.Name, p.Domain, len(p.GroupID), p.Users(), len(p.Products), len(p.Sentences))
+	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
+		fmt.Print(platform, " ", p.App(platform).SDKVersion, "; ")
+	}
+	fmt.Println(p.App(population.Web).Name)
+	for _, channel := range []population.Channel{
+		population.Push, population.InApp, population.ContentCard, population.Banner, population.RCS, population.WhatsApp,
+		population.LINE, population.Webhook, population.FeatureFlag, population.LiveActivity,
+	} {
+		if c := p.Campaigns[channel][0]; c.Channel != channel || len(c.Variations) != 3 || c.ID == "" {
+			fmt.Println("odd:", c)
+		}
+	}
+	canvas := p.Canvases[0]
+	fmt.Println(canvas.Variations[2].Name, canvas.Steps[1].Name, len(canvas.Steps[1].Variations), len(canvas.ExperimentID), canvas.Splits[0].Name)
+	group, product, agent := p.Groups[population.LINE], p.Products[0], p.Agents[0]
+	fmt.Println(group.Name, group.Number, len(group.Sender), product.Cents%100, product.Category != "", agent.Name, agent.Provider, agent.Model)
+
+	u := p.User(3)
+	at := u.Place
+	fmt.Println(at.Country, at.Zone, at.Language, at.Locale, at.Currency, at.Decimals, at.Dial, at.DialDigits, at.Carrier, at.Lat, at.Lon)
+	m := u.Model
+	fmt.Println(m.OS, m.Version, m.Class, m.Resolution, m.Browser == "", m.UserAgent == "")
+	fmt.Println(u.Gender, u.Tracked, len(u.AppendAdID(nil)), string(u.AppendBirthday(nil)), u.Created() > 0)
+	// Choices that stay with the person, or with the workspace.
+	again := p.User(3)
+	fmt.Println(u.Draw("shoes").N(50) == again.Draw("shoes").N(50), p.Draw("logo").Bits() == p.Draw("slogan").Bits())
+	fmt.Println(string(population.AppendObjectID(nil, u.Draw("order"), 0))[:8], len(population.AppendUpperUUID(nil, u.Draw("token"))))
+	// Output:
+	// Factual factual.example.com 36 100 200 200
+	// ios 9.2.0; android 30.3.0; kindle 30.3.0; web 5.3.2; tvos 9.2.0; roku 1.0.4; Factual (web)
+	// Variant 3 First message 2 36 Path 1
+	// Marketing line +18885559548 10 99 true Subject line writer openai gpt-4o-mini
+	// TR Europe/Istanbul tr tr-tr TRY 2 +90532 7 Turkcell 41008200 28978400
+	// Android 13 mobile 1080x2340 false false
+	// F false 36 1963-04-09 true
+	// true false
+	// 00000000 36
+}
+
 func ExampleDraw() {
 	d := population.Draw(1).With(population.Key("coffee"))
 	fmt.Println(d.Between(1, 6), d.Chance(50), population.Pick(d, []string{"black", "white", "sweet"}))

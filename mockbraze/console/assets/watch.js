@@ -61,8 +61,8 @@ export class Watch {
     this.sending = el("form", { on: { submit: (event) => { event.preventDefault(); this.send() } } },
       el("div", { class: several ? "both three" : "both" },
         field("Events", { name: "events", type: "number", min: 1, max: 10000000, value: 100, required: true }),
-        field("Of types", { name: "types", list: "patterns", placeholder: "all chosen" }),
-        several ? el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, el("option", { value: "" }, "as chosen"), scenarios.map((name) => el("option", {}, name)))) : null),
+        several ? el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, el("option", { value: "" }, "as chosen"), scenarios.map((name) => el("option", {}, name)))) : null,
+        field("Of types", { name: "types", list: "patterns", placeholder: "all chosen" })),
       this.sender, el("datalist", { id: "patterns" }, [...patterns, ...names].map((value) => el("option", { value }))))
     this.rate = field("Events a second, by themselves", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0, required: true })
     const rating = el("form", { on: { submit: (event) => {
@@ -163,7 +163,7 @@ export class Watch {
     const running = current.state === "running"
     $("launch").hidden = running
     setText($("launch"), current.state === "paused" ? "Resume" : "Launch")
-    $("pause").hidden = ["draft", "paused"].includes(current.state)
+    $("pause").hidden = ["draft", "paused", "disabled"].includes(current.state)
     $("mend-card").hidden = !["draft", "held", "disabled"].includes(current.state)
     setText($("flush-hint"), `A batch waits to fill for up to ${milliseconds(current.flush_after_seconds * 1000)}.`)
     this.counters(current)
