@@ -38,7 +38,9 @@ type api struct {
 // /api/currents/ID/launch, …/pause and …/send?events=N run it, GET
 // /api/currents and /api/currents/ID show how it stands. Answers are JSON; an
 // error says what is wrong and what to do. It asks nobody for a password:
-// serve it on loopback only.
+// serve it on loopback only. What a browser sends for a page from elsewhere is
+// answered 403, also where that page had a name of its own lead here; see
+// WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
 	return api{server: s, patience: sendWait, page: console.Handler()}.routes()
 }
@@ -76,7 +78,7 @@ func (a api) routes() http.Handler {
 	e.HandleMethodNotAllowed = true
 	e.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 		fail(c, http.StatusInternalServerError, errors.New("mockbraze failed on this request"), "Report it with the request that you sent.")
-	}), sameOrigin(), headers)
+	}), a.ownPages, headers)
 	e.NoRoute(func(c *gin.Context) {
 		if a.page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {
 			c.Writer.WriteHeader(http.StatusOK) // gin begins with 404 here; the page decides anew
@@ -94,13 +96,10 @@ func (a api) routes() http.Handler {
 	return e
 }
 
-// sameOrigin turns down what pages of other sites send through a browser.
-func sameOrigin() gin.HandlerFunc {
-	origins := http.NewCrossOriginProtection()
-	return func(c *gin.Context) {
-		if origins.Check(c.Request) != nil {
-			fail(c, http.StatusForbidden, errors.New("a page from elsewhere may not do this"), "Use the page of mockbraze itself, or a client that is no browser.")
-		}
+// ownPages turns down what pages of other sites send through a browser.
+func (a api) ownPages(c *gin.Context) {
+	if no := a.server.hosts.Check(c.Request); no != nil {
+		fail(c, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
 	}
 }
 

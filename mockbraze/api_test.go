@@ -11,11 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// localRequest is one that a client on the same machine sends.
+func localRequest(method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "localhost:8091"
+	return r
+}
+
 // control calls the control API of s.
 func control(t *testing.T, h http.Handler, method, path, body string) (int, map[string]any) {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	h.ServeHTTP(rec, localRequest(method, path, body))
 	var answer map[string]any
 	require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &answer), "%s", rec.Body)
 	if rec.Code >= 400 {
@@ -152,4 +159,37 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		require.Equal(t, tt.code, code, "%s %s %s", tt.method, tt.path, tt.body)
 		require.Contains(t, answer["error"], tt.says)
 	}
+}
+
+// Neither the API nor the page answers to a name that could be anybody's, and
+// no page from elsewhere changes anything.
+func TestControlAPIKnowsItsOwnPages(t *testing.T) {
+	s, err := New(WithAllowedHosts("braze.staging.example.com"))
+	require.NoError(t, err)
+	defer s.Close()
+	ask := func(method, path, host, origin string) *httptest.ResponseRecorder {
+		r := localRequest(method, path, `{"url":"http://x.example"}`)
+		r.Host = host
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		rec := httptest.NewRecorder()
+		s.Handler().ServeHTTP(rec, r)
+		return rec
+	}
+	for _, path := range []string{"/", "/assets/main.js", "/api/currents", "/api/stream"} {
+		rec := ask("GET", path, "evil.example.com:8091", "")
+		require.Equal(t, 403, rec.Code, path)
+		require.Contains(t, rec.Body.String(), "--allow-host")
+		require.Contains(t, rec.Body.String(), "what_to_do")
+	}
+	require.Equal(t, 403, ask("POST", "/api/currents", "evil.example.com", "http://evil.example.com").Code)
+	require.Equal(t, 403, ask("POST", "/api/currents", "localhost:8091", "http://evil.example.com").Code)
+	require.Empty(t, s.Currents())
+	for _, host := range []string{"localhost:8091", "127.0.0.1:8091", "mockbraze:8091", "host.docker.internal:8091", "braze.staging.example.com"} {
+		require.Equal(t, 201, ask("POST", "/api/currents", host, "http://"+host).Code, host)
+	}
+
+	_, err = New(WithAllowedHosts("http://braze.example.com"))
+	require.ErrorContains(t, err, "--allow-host")
 }

@@ -3,7 +3,6 @@ package mockbraze
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -94,7 +93,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 			e.say(always(400))
 		}
 		answer := httptest.NewRecorder()
-		h.ServeHTTP(answer, httptest.NewRequest(c.method, c.path, strings.NewReader(c.body)))
+		h.ServeHTTP(answer, localRequest(c.method, c.path, c.body))
 		require.Equal(t, c.status, fmt.Sprint(answer.Code), "%s %s: %s", c.method, c.path, answer.Body)
 		require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
 		method := strings.ToLower(c.method)
@@ -121,7 +120,7 @@ func TestStream(t *testing.T) {
 		answer := httptest.NewRecorder()
 		done := make(chan struct{})
 		go func() {
-			s.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/stream?id=1", nil))
+			s.Handler().ServeHTTP(answer, localRequest("GET", "/api/stream?id=1", ""))
 			close(done)
 		}()
 		time.Sleep(time.Second)

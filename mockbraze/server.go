@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockbraze/population"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -25,6 +26,8 @@ type Server struct {
 	glossary  *schemas.Glossary
 	people    *population.Population
 	reference time.Time
+	allowed   []string // host names beside those that are safe for everybody
+	hosts     *hostguard.Guard
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -57,6 +60,14 @@ func WithTransport(rt http.RoundTripper) Option { return func(s *Server) { s.tra
 // journey.Reference. It changes the time of events and what follows from it.
 func WithReference(at time.Time) Option { return func(s *Server) { s.reference = at } }
 
+// WithAllowedHosts lets Handler answer requests for these hosts too, such as
+// braze.example.com, or .example.com for all names below it, without a port. IP
+// addresses, names without a dot and those that the public DNS never has
+// (localhost, host.docker.internal) need none. New fails where one is no name.
+func WithAllowedHosts(names ...string) Option {
+	return func(s *Server) { s.allowed = append(s.allowed, names...) }
+}
+
 // New makes a fake Braze without any Currents. Close it when done.
 func New(options ...Option) (*Server, error) {
 	glossary, err := schemas.Load()
@@ -73,6 +84,9 @@ func New(options ...Option) (*Server, error) {
 	}
 	for _, option := range options {
 		option(s)
+	}
+	if s.hosts, err = hostguard.New("--allow-host (in Go WithAllowedHosts)", s.allowed...); err != nil {
+		return nil, fmt.Errorf("mockbraze: %w", err)
 	}
 	s.people = population.New(population.Config{Seed: s.seed})
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -34,6 +34,7 @@ func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
 		p.method = http.MethodPost
 	}
 	request := httptest.NewRequest(p.method, p.path, strings.NewReader(p.body))
+	request.Host = "localhost:8090"
 	if p.key != "" {
 		request.SetBasicAuth(p.key, "")
 	}

@@ -85,6 +85,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	defer s.Close()
 	send := func(method, path, body string) *httptest.ResponseRecorder {
 		request := httptest.NewRequest(method, path, strings.NewReader(body))
+		request.Host = "localhost:8090"
 		request.Header.Set("X-Test-ID", "t-1")
 		answer := httptest.NewRecorder()
 		s.ServeHTTP(answer, request)
@@ -145,7 +146,7 @@ func TestOpenAPIStream(t *testing.T) {
 		answer := httptest.NewRecorder()
 		done := make(chan struct{})
 		go func() {
-			s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/_mock/stream?after=0", nil))
+			s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost:8090/_mock/stream?after=0", nil))
 			close(done)
 		}()
 		synctest.Wait()

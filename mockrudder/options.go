@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
@@ -51,6 +52,9 @@ type config struct {
 	suppressed  []string
 	dedupWindow time.Duration // 0 is off
 	dedupMax    int
+
+	allowed []string // host names of the query API beside those that are safe for everybody
+	hosts   *hostguard.Guard
 }
 
 // source is one entrance with its write key.
@@ -249,6 +253,19 @@ func WithPlan(p *plan.Plan) Option {
 	}
 }
 
+// WithAllowedHosts lets the query API under /_mock/ answer requests for these
+// hosts too, such as rudder.example.com, or .example.com for all names below it,
+// without a port. IP addresses, names without a dot and those that the public
+// DNS never has (localhost, host.docker.internal) need none: any other is refused
+// with 403, as a page of the internet could have such a name lead to a server on
+// loopback. The gateway answers to every name.
+func WithAllowedHosts(names ...string) Option {
+	return func(c *config) error {
+		c.allowed = append(c.allowed, names...)
+		return nil
+	}
+}
+
 func newConfig(opts []Option) (*config, error) {
 	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1}
 	for _, opt := range opts {
@@ -258,6 +275,10 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if c.plan != nil && !c.judge {
 		return nil, errors.New("mockrudder: a tracking plan needs validation")
+	}
+	var err error
+	if c.hosts, err = hostguard.New("--allow-host (in Go WithAllowedHosts)", c.allowed...); err != nil {
+		return nil, fmt.Errorf("mockrudder: %w", err)
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {

@@ -50,6 +50,7 @@ func (s *Server) queries() []route {
 
 func (s *Server) queryRoutes() http.Handler {
 	engine := newEngine()
+	engine.Use(s.ownPages)
 	for _, r := range s.queries() {
 		engine.Handle(r.method, r.path, known(r.params), r.handle)
 	}
@@ -58,6 +59,14 @@ func (s *Server) queryRoutes() http.Handler {
 	engine.NoRoute(func(c *gin.Context) { writeError(c.Writer, http.StatusNotFound, "no such path") })
 	engine.NoMethod(func(c *gin.Context) { writeError(c.Writer, http.StatusMethodNotAllowed, "no such method here") })
 	return engine
+}
+
+// ownPages refuses what pages of other sites send through a browser.
+func (s *Server) ownPages(c *gin.Context) {
+	if no := s.config.hosts.Check(c.Request); no != nil {
+		writeError(c.Writer, http.StatusForbidden, no.Error())
+		c.Abort()
+	}
 }
 
 // known refuses a query with other parameters than these.

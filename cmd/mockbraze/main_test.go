@@ -140,7 +140,7 @@ func TestServe(t *testing.T) {
 	told, words := io.Pipe()
 	root := newRoot()
 	root.SetErr(words)
-	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3"})
+	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3", "--allow-host", "braze.example.com"})
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
 	line := make([]byte, 200)
@@ -157,6 +157,15 @@ func TestServe(t *testing.T) {
 		text, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.Less(t, res.StatusCode, 300, "%s", text)
+	}
+	for host, want := range map[string]int{"braze.example.com": 200, "evil.example.com": 403} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		require.NoError(t, err)
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, want, res.StatusCode, host)
 	}
 	post("", `{"url":"`+target.URL+`","events":["users.messages.*"]}`)
 	post("/1/launch", "")

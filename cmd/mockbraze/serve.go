@@ -10,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
 func newServe() *cobra.Command {
 	var listen string
+	var allow []string
 	var seed uint64
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -34,16 +36,17 @@ It asks nobody for a password; keep it on loopback.`,
   curl -X POST 'http://127.0.0.1:8091/api/currents/1/send?events=1000'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, listen, seed)
+			return serve(cmd, listen, allow, seed)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8091", "address of the control API")
+	cmd.Flags().StringSliceVar(&allow, "allow-host", nil, hostguard.Usage)
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "what decides every value")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, listen string, seed uint64) error {
-	braze, err := mockbraze.New(mockbraze.WithSeed(seed))
+func serve(cmd *cobra.Command, listen string, allow []string, seed uint64) error {
+	braze, err := mockbraze.New(mockbraze.WithSeed(seed), mockbraze.WithAllowedHosts(hostguard.WithListen(allow, listen)...))
 	if err != nil {
 		return err
 	}

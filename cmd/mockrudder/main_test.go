@@ -169,6 +169,20 @@ func TestServeDefaults(t *testing.T) {
 	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", "{}"))
 }
 
+func TestServeAllowHost(t *testing.T) {
+	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
+	url := serving(t)
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/_mock/stats", nil)
+		require.NoError(t, err)
+		request.Host = host
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, want, answer.StatusCode, host)
+	}
+}
+
 func TestSourceMistakes(t *testing.T) {
 	for spec, want := range map[string]string{
 		"x":                    "want KEY=braze|http[,disabled][,map=FILE]",

@@ -13,12 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 type serveFlags struct {
 	listen     string
+	allow      []string
 	sources    []string
 	rate       float64
 	keep       int
@@ -46,6 +48,7 @@ func newServe() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8090", "address to listen on")
+	flags.StringSliceVar(&f.allow, "allow-host", nil, "under /_mock/ "+hostguard.Usage)
 	flags.StringArrayVar(&f.sources, "source", []string{"wkBraze=braze", "wkHTTP=http"},
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
 	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many requests a second; 0 is no limit")
@@ -96,6 +99,7 @@ func (f serveFlags) options() ([]mockrudder.Option, error) {
 	opts := []mockrudder.Option{
 		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate),
 		mockrudder.WithSuppressedUsers(f.suppress...),
+		mockrudder.WithAllowedHosts(hostguard.WithListen(f.allow, f.listen)...),
 	}
 	if f.noValidate {
 		opts = append(opts, mockrudder.WithoutValidation())

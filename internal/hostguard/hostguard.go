@@ -1,0 +1,144 @@
+// Package hostguard keeps pages of the internet away from a server that asks
+// for no password, or that listens on loopback.
+//
+// A browser lets a page talk to its own origin only, but whoever owns a name
+// may have it lead to 127.0.0.1 after the page was loaded (DNS rebinding): then
+// the page's own origin is this server. Such a request carries the foreign name
+// as its Host, and that is what gives it away.
+package hostguard
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// reserved are the last parts of names that the public DNS never has: RFC 6761
+// and RFC 2606 keep the first four, and ICANN keeps internal for private
+// networks (resolution 2024.07.29.06), which is where host.docker.internal and
+// host.containers.internal come from. local is not one of them, as any machine
+// of the same network may call itself anything there (RFC 6762).
+func reserved(last string) bool {
+	switch last {
+	case "localhost", "test", "example", "invalid", "internal":
+		return true
+	}
+	return false
+}
+
+// Usage describes a flag that takes the names to allow.
+const Usage = "answer to this host name too, such as braze.example.com, or .example.com for all below it; may be repeated. " +
+	"IP addresses and names without a dot need none"
+
+// Guard tells requests of foreign pages from others. It comes from New and is
+// safe for concurrent use.
+type Guard struct {
+	remedy  string
+	names   map[string]bool
+	below   []string // ".example.com"
+	origins *http.CrossOriginProtection
+}
+
+// Refusal is why a request is refused, and what to do about it: each is one
+// sentence without a full stop.
+type Refusal struct {
+	Reason, Remedy string
+}
+
+// Error is both sentences.
+func (r *Refusal) Error() string { return r.Reason + "; " + r.Remedy }
+
+// New returns a Guard that knows the names of allow beside those that are safe
+// for everybody. A name that begins with a dot stands for all names below it.
+// setting is what a user sets to allow a name, such as --allow-host. It fails
+// where one of allow is no name.
+func New(setting string, allow ...string) (*Guard, error) {
+	g := &Guard{
+		remedy:  "ask by an IP address or as localhost; where the name is right, allow it with " + setting,
+		names:   map[string]bool{},
+		origins: http.NewCrossOriginProtection(),
+	}
+	for _, given := range allow {
+		name := canonical(given)
+		bare := strings.TrimPrefix(name, ".")
+		if bare == "" || strings.ContainsAny(bare, ":/*@[] ") || strings.Contains(name, "..") {
+			return nil, fmt.Errorf("%s: %q is no host name; give it without scheme and port, such as braze.example.com, or .example.com for all below it", setting, given)
+		}
+		if bare != name {
+			g.below = append(g.below, name)
+			continue
+		}
+		g.names[name] = true
+	}
+	return g, nil
+}
+
+// Check returns nil where r may be answered. It refuses what a browser sends
+// for a page of another origin, but for plain reading (GET, HEAD, OPTIONS),
+// which such a page cannot look at; and whatever asks for a host that is not an
+// IP address, not a name without a dot (localhost, or a container's), not of a
+// kind that the public DNS never has (host.docker.internal), and not allowed
+// with New. A request without a Host, as HTTP/1.0 allows, is from no browser and
+// passes.
+func (g *Guard) Check(r *http.Request) *Refusal {
+	if !g.Knows(r.Host) {
+		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which could be anybody's name for this address", r.Host), g.remedy}
+	}
+	if g.origins.Check(r) != nil {
+		return &Refusal{"a page from elsewhere may not do this", "use this server's own page, or a client that is no browser"}
+	}
+	return nil
+}
+
+// Knows tells whether host, the Host of a request with or without a port, may
+// be answered; empty may.
+func (g *Guard) Knows(host string) bool {
+	if host == "" {
+		return true
+	}
+	name := canonical(withoutPort(host))
+	if name == "" || g.names[name] {
+		return name != ""
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	if strings.ContainsAny(name, ":[]@/") {
+		return false
+	}
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 || reserved(name[dot+1:]) {
+		return true
+	}
+	for _, end := range g.below {
+		if len(name) > len(end) && strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutPort takes the port and the brackets of an IPv6 address off.
+func withoutPort(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+// canonical is a name in small letters and without the dot of the DNS's root.
+func canonical(name string) string {
+	return strings.TrimSuffix(strings.ToLower(name), ".")
+}
+
+// WithListen is allow and the host of a listening address such as
+// braze.example.com:8091: whoever listens by a name is asked by it.
+func WithListen(allow []string, address string) []string {
+	host, _, err := net.SplitHostPort(address)
+	if _, noIP := netip.ParseAddr(host); err != nil || host == "" || noIP == nil {
+		return allow
+	}
+	return append(allow[:len(allow):len(allow)], host)
+}
