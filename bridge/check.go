@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
 // check looks at every value. What rewrites messages must be refused here for
@@ -22,6 +24,9 @@ func (c Config) check(p *problems, key keyFunc) {
 	c.TLS.check(p)
 	if c.AdminToken != "" && !bearerToken.MatchString(c.AdminToken) {
 		p.add("admin_token", badToken)
+	}
+	if _, err := hostguard.New("admin_hosts", c.adminHosts()...); err != nil {
+		p.add("admin_hosts", "%s", strings.TrimPrefix(err.Error(), "admin_hosts: "))
 	}
 	if strings.TrimSpace(c.DataDir) == "" {
 		p.add("data_dir", "is empty; it must be the directory that keeps the events")

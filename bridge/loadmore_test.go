@@ -51,6 +51,7 @@ func TestLoadWhatLeavesAndHow(t *testing.T) {
 	cfg, err := Load(Source{Env: env("DIR", filepath.Dir(certFile)), File: writeFile(t, `
 tls: {cert: `+certFile+`, key: `+keyFile+`}
 admin_token_file: `+fileOf(t, "admin", "operator\n")+`
+admin_hosts: bridge.example.com, .svc
 scrub_every: 0s
 max_requests: 300
 max_connections: 5000
@@ -77,6 +78,7 @@ connectors:
 	require.NoError(t, err)
 	require.Equal(t, TLS{certFile, keyFile}, cfg.TLS)
 	require.Equal(t, "operator", cfg.AdminToken)
+	require.Equal(t, []string{"bridge.example.com", ".svc"}, cfg.AdminHosts)
 	require.Zero(t, cfg.ScrubEvery)
 	require.Equal(t, [2]int{300, 5000}, [2]int{cfg.MaxRequests, cfg.MaxConnections})
 
@@ -153,6 +155,8 @@ func TestLoadMoreMistakes(t *testing.T) {
 		{"admin token", "admin_token: sec ret\nscrub_every: 400d\nmax_requests: -1\nmax_connections: x\nconnectors:\n  -\n" + good, []string{
 			"bridge.yaml:1: admin_token: has a character", "bridge.yaml:2: scrub_every: must be between 0s and 8784h0m0s",
 			"bridge.yaml:3: max_requests: must be between 0 and 1000000, not -1", "bridge.yaml:4: max_connections: must be a whole number"}},
+		{"names of the admin address", "admin_hosts: [fine.example.com, 'http://x.y']\nconnectors:\n  -\n" + good, []string{
+			`bridge.yaml:1: admin_hosts: "http://x.y" is no host name; give it without scheme and port`}},
 		{"secrets in files", "admin_token_file: " + empty + "\nconnectors:\n" +
 			"  - {name: a, token: t, token_file: x, write_key: k, write_key_file: k, rudder_url: http://r}\n" +
 			"  - {name: b, token_file: /none, write_key_file: /none, rudder_url: http://r}\n" +

@@ -54,7 +54,11 @@ func Example() {
 		Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} },
 		Resume:      func() { fmt.Println("tried again") },
 	}})
-	a.SetToken("") // nothing needs a token any more
+	a.SetToken("") // nothing needs a token any more, so that foreign names are refused
+	if err := a.SetHosts([]string{"bridge.example.com"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = a.Server()
 	server.Start()

@@ -14,7 +14,8 @@ type readyConnector struct {
 }
 
 // ready answers whether batches can be stored. A destination in trouble is in
-// the body and no reason to send Braze away: the queue is there for that.
+// the body and no reason to send Braze away: the queue is there for that. Whoever
+// asks for a host that could be anybody's is told yes or no, and nothing more.
 func (a *Admin) ready(c *gin.Context) {
 	usage := a.cfg.Usage()
 	answer := struct {
@@ -28,12 +29,19 @@ func (a *Admin) ready(c *gin.Context) {
 	case usage.Full:
 		answer.Ready, answer.Reason = false, queue.ErrFull.Error()
 	}
+	if !a.hosts.Load().Knows(c.Request.Host) {
+		c.JSON(statusOf(answer.Ready), gin.H{"ready": answer.Ready})
+		return
+	}
 	for _, connector := range a.shown() {
 		answer.Connectors = append(answer.Connectors, readyConnector{connector.Name, destinationOf(connector)})
 	}
-	status := http.StatusOK
-	if !answer.Ready {
-		status = http.StatusServiceUnavailable
+	c.JSON(statusOf(answer.Ready), answer)
+}
+
+func statusOf(ready bool) int {
+	if ready {
+		return http.StatusOK
 	}
-	c.JSON(status, answer)
+	return http.StatusServiceUnavailable
 }
