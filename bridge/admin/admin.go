@@ -81,6 +81,7 @@ type Admin struct {
 	connectors atomic.Pointer[[]Connector]
 	token      atomic.Pointer[[sha256.Size]byte] // nil: none is needed
 	hosts      atomic.Pointer[hostguard.Guard]
+	stopping   atomic.Bool
 	origins    *http.CrossOriginProtection
 	engine     *gin.Engine
 }
@@ -121,6 +122,10 @@ func (a *Admin) Show(connectors []Connector) {
 	connectors = slices.Clone(connectors)
 	a.connectors.Store(&connectors)
 }
+
+// Stopping says that no batch is taken any more: from here on /readyz answers
+// 503, so that load balancers and Kubernetes send nothing more. All else goes on.
+func (a *Admin) Stopping() { a.stopping.Store(true) }
 
 // shown returns the connectors that need attention.
 func (a *Admin) shown() []Connector {

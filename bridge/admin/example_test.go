@@ -114,6 +114,11 @@ func Example() {
 	ask("GET", "/api/drift", &drifting)
 	fmt.Println("drift", len(drifting.Drift))
 
+	a.Stopping() // once intake is about to close
+	var ready struct{ Ready bool }
+	ask("GET", "/readyz", &ready)
+	fmt.Println("ready", ready.Ready)
+
 	// Output:
 	// default delivered 1 dead 1 pending 0 destination ok
 	// 1 no_identity {"id":"e1"}
@@ -123,4 +128,5 @@ func Example() {
 	// replay 1 delivered 3 again
 	// forgotten 2 in history and 1 dead letters
 	// drift 0
+	// ready false
 }

@@ -13,7 +13,7 @@ type readyConnector struct {
 	Destination Destination `json:"destination"`
 }
 
-// ready answers whether batches can be stored. A destination in trouble is in
+// ready answers whether batches are taken and can be stored. A destination in trouble is in
 // the body and no reason to send Braze away: the queue is there for that. Whoever
 // asks for a host that could be anybody's is told yes or no, and nothing more.
 func (a *Admin) ready(c *gin.Context) {
@@ -24,6 +24,8 @@ func (a *Admin) ready(c *gin.Context) {
 		Connectors []readyConnector `json:"connectors"`
 	}{Ready: true, Connectors: []readyConnector{}}
 	switch {
+	case a.stopping.Load():
+		answer.Ready, answer.Reason = false, "the bridge is stopping"
 	case usage.Err != nil:
 		answer.Ready, answer.Reason = false, usage.Err.Error()
 	case usage.Full:
