@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -258,5 +259,30 @@ func TestHelpShowsExamples(t *testing.T) {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)
+	}
+}
+
+// What the page for operators calls a flag is one, and what it says is none is not.
+func TestFlagsOfTheOneConnectorAreNamedRightly(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, row, found := strings.Cut(string(page), "and are flags too (")
+	require.True(t, found)
+	row, _, _ = strings.Cut(row, "\n")
+	flags, others, found := strings.Cut(row, ")")
+	require.True(t, found)
+	known := map[string]bool{}
+	for _, f := range configFlags() {
+		known[f.name] = true
+	}
+	word := regexp.MustCompile("`([a-z_]+)`")
+	for text, want := range map[string]bool{flags: true, others: false} {
+		keys := word.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, keys)
+		for _, key := range keys {
+			if key[1] != "max_body" { // the flag is another key, as the page says
+				require.Equal(t, want, known[strings.ReplaceAll(key[1], "_", "-")], key[1])
+			}
+		}
 	}
 }
