@@ -79,7 +79,15 @@ func (l *lockedBuffer) String() string {
 
 func serve(t *testing.T, env []string, args ...string) *serving {
 	t.Helper()
-	s := &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
+	s, ready := starting(t, env, args...)
+	ready()
+	return s
+}
+
+// starting runs a bridge; ready waits until it answers.
+func starting(t *testing.T, env []string, args ...string) (s *serving, ready func()) {
+	t.Helper()
+	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
 	s.cmd.Stderr = &s.stderr
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -90,13 +98,15 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 			_ = s.cmd.Wait()
 		}
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready: listen=")
-	require.True(t, ok, line)
-	s.listen, s.admin, ok = strings.Cut(rest, " admin=")
-	require.True(t, ok, line)
-	return s
+	return s, func() {
+		t.Helper()
+		line, err := bufio.NewReader(out).ReadString('\n')
+		require.NoError(t, err, "%s", s.stderr.String())
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready: listen=")
+		require.True(t, ok, line)
+		s.listen, s.admin, ok = strings.Cut(rest, " admin=")
+		require.True(t, ok, line)
+	}
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
