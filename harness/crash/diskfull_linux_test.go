@@ -27,8 +27,8 @@ const (
 	diskSize = 96 << 20
 	// reserve is what the bridge leaves alone of so small a disk.
 	reserve = 24 << 20
-	// patience is for a busy machine; what is waited for takes seconds.
-	patience = time.Minute
+	// roomPatience is for a busy machine; what is waited for takes seconds.
+	roomPatience = time.Minute
 )
 
 // smallDisk mounts a file system of its own, which only root may.
@@ -235,19 +235,19 @@ func (f *fullDisk) seesFree() int64 {
 // refusing waits until nothing is taken any more, taking until it is again.
 func (f *fullDisk) refusing() {
 	f.Helper()
-	f.within(patience, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
+	f.within(roomPatience, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
 }
 
 func (f *fullDisk) taking() {
 	f.Helper()
-	f.within(patience, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is room again, and intake does not open")
+	f.within(roomPatience, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is room again, and intake does not open")
 }
 
 // allArrive waits until everything that was acknowledged is delivered.
 func (f *fullDisk) allArrive() {
 	f.Helper()
 	missing := 0
-	f.within(patience, func() bool {
+	f.within(roomPatience, func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		missing = 0
@@ -324,11 +324,11 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	// Without a single page left it lives on. Outcomes wait for room, and so no
 	// more than what is in flight is delivered.
 	f.crowd("others", 0)
-	f.within(patience, func() bool { return f.seesFree() < 64<<10 }, "the bridge does not see that nothing is left")
+	f.within(roomPatience, func() bool { return f.seesFree() < 64<<10 }, "the bridge does not see that nothing is left")
 	f.away.Store(false)
 	f.allArrive()
 	looks := time.Now().Add(3 * time.Second) // the bridge looks at the disk each second
-	f.within(patience, func() bool {
+	f.within(roomPatience, func() bool {
 		require.False(t, f.post(1))
 		require.False(t, f.ready())
 		return time.Now().After(looks)
