@@ -136,7 +136,8 @@ func (b *Bridge) openStore() (queue.Store, error) {
 // address goes last, so that a slow end can be watched.
 func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listener) error {
 	cfg := b.cfg // it may change from begin on
-	work := newGroup(ctx)
+	// It ends by its stop alone, once whoever asks is told so.
+	work := newGroup(context.WithoutCancel(ctx))
 	defer work.stop()
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
@@ -149,7 +150,12 @@ func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listen
 	addresses := Addresses{Intake: cfg.scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
 	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(cfg.Connectors))
 	b.opts.Ready(addresses)
-	<-work.ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-work.ctx.Done():
+	}
+	p.admin.Stopping()
+	work.stop()
 	b.end() // from here on nothing is started any more
 	crashpoint.At("stop.begun")
 	b.opts.Log.Info("stopping", "grace", cfg.Grace)

@@ -3,11 +3,14 @@ package bridge
 import (
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
 // check looks at every value. What rewrites messages must be refused here for
@@ -23,6 +26,9 @@ func (c Config) check(p *problems, key keyFunc) {
 	if c.AdminToken != "" && !bearerToken.MatchString(c.AdminToken) {
 		p.add("admin_token", badToken)
 	}
+	if _, err := hostguard.New("admin_hosts", c.adminHosts()...); err != nil {
+		p.add("admin_hosts", "%s", strings.TrimPrefix(err.Error(), "admin_hosts: "))
+	}
 	if strings.TrimSpace(c.DataDir) == "" {
 		p.add("data_dir", "is empty; it must be the directory that keeps the events")
 	}
@@ -33,10 +39,10 @@ func (c Config) check(p *problems, key keyFunc) {
 	default:
 		p.add("queue", "must be pebble, not %q", c.Queue.Store)
 	}
-	atLeast(p, "queue.max_size", c.Queue.MaxSize, 0)
-	atLeast(p, "retain.size", c.Retain.Size, 0)
-	between(p, "max_body", c.MaxBody, 1, 1<<30, formatSize)
-	between(p, "scrub_every", c.ScrubEvery, 0, 366*24*time.Hour, time.Duration.String)
+	zeroOr(p, "queue.max_size", c.Queue.MaxSize, minStore, math.MaxInt64, formatSize, "the disk's size")
+	zeroOr(p, "retain.size", c.Retain.Size, minHistory, math.MaxInt64, formatSize, "no limit")
+	between(p, "max_body", c.MaxBody, minBody, 1<<30, formatSize)
+	zeroOr(p, "scrub_every", c.ScrubEvery, minScrub, 366*24*time.Hour, time.Duration.String, "never")
 	between(p, "max_requests", c.MaxRequests, 0, 1_000_000, strconv.Itoa)
 	between(p, "max_connections", c.MaxConnections, 0, 1_000_000, strconv.Itoa)
 	between(p, "grace", c.Grace, 0, time.Hour, time.Duration.String)
@@ -79,12 +85,6 @@ func checkAddress(p *problems, key, address string) {
 func oneWord[T ~string](p *problems, key string, value T, words ...T) {
 	if !slices.Contains(words, value) {
 		p.add(key, "must be %s, not %q", oneOf(words), string(value))
-	}
-}
-
-func atLeast(p *problems, key string, value, low int64) {
-	if value < low {
-		p.add(key, "must be at least %s", formatSize(low))
 	}
 }
 

@@ -34,8 +34,8 @@ func (c Connector) check(p *problems, key func(field string) string) {
 	oneWord(p, key("mode"), c.Mode, Events, Webhook)
 	oneWord(p, key("missing_external_user_id"), c.MissingExternalUserID, Deliver, Dead, Drop)
 	c.checkMapping(p, key)
-	if c.RequestsPerSecond < 0 || c.RequestsPerSecond > 100_000 {
-		p.add(key("requests_per_second"), "must be between 0, which is no limit, and 100000")
+	if rate := c.RequestsPerSecond; rate != 0 && !(rate >= minRate && rate <= 100_000) {
+		p.add(key("requests_per_second"), "must be between %g and 100000, or 0, which is no limit, not %g", minRate, rate)
 	}
 	oneWord(p, key("gzip"), c.Gzip, delivery.GzipAuto, delivery.GzipOff)
 	if _, _, err := c.rootCAs(); err != nil {
@@ -44,10 +44,8 @@ func (c Connector) check(p *problems, key func(field string) string) {
 	between(p, key("dedupe_window"), c.DedupeWindow, 0, 100_000_000, strconv.Itoa)
 	between(p, key("concurrency"), c.Concurrency, 1, 256, strconv.Itoa)
 	between(p, key("batch_events"), c.BatchEvents, 1, 100_000, strconv.Itoa)
-	if c.MaxBody != 0 {
-		between(p, key("max_body"), c.MaxBody, 1<<10, 64<<20, formatSize)
-	}
-	between(p, key("timeout"), c.Timeout, time.Millisecond, time.Hour, time.Duration.String)
+	zeroOr(p, key("max_body"), c.MaxBody, minPost, 64<<20, formatSize, "what RudderStack takes")
+	between(p, key("timeout"), c.Timeout, minTimeout, time.Hour, time.Duration.String)
 	between(p, key("backoff.min"), c.Backoff.Min, time.Millisecond, time.Hour, time.Duration.String)
 	between(p, key("backoff.max"), c.Backoff.Max, c.Backoff.Min, time.Hour, time.Duration.String)
 }

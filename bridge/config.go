@@ -12,6 +12,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
 // Config is everything that can be set. Load makes one from a file, the
@@ -24,6 +25,11 @@ type Config struct {
 	// AdminToken is the bearer token that everything on the admin address needs,
 	// but /livez and /readyz. Empty: nothing needs one.
 	AdminToken string
+	// AdminHosts are names that the admin address may be asked by where there is
+	// no AdminToken: bridge.example.com, or .example.com for all below it,
+	// without a port. IP addresses, localhost, names without a dot and the name
+	// in Admin need not be listed.
+	AdminHosts []string
 	DataDir    string // directory of the embedded store
 	Queue      Queue
 	Retain     Retain
@@ -184,6 +190,9 @@ func (c Config) Check() error {
 	c.check(p, listKey)
 	return p.err()
 }
+
+// adminHosts are all names that the admin address may be asked by.
+func (c Config) adminHosts() []string { return hostguard.WithListen(c.AdminHosts, c.Admin) }
 
 // Warnings names what is allowed in c and should be meant. It is for whoever
 // starts a bridge, and holds no secret.

@@ -82,6 +82,7 @@ func ExampleConfig() {
 	cfg.Retain = bridge.Retain{Age: 72 * time.Hour, Size: 20 << 30}
 	cfg.Log = bridge.Log{Format: "json", Level: "info"}
 	cfg.Admin = "0.0.0.0:9090" // with AdminToken empty, this is worth a warning
+	cfg.AdminHosts = []string{"bridge.example.com"}
 
 	lossless := bridge.DefaultConnector()
 	lossless.Name, lossless.Tokens = "brand-a", []string{"token-a"}

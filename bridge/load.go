@@ -26,7 +26,7 @@ type Source struct {
 // envKeys are the keys that are environment variables too: BRIDGE_DATA_DIR for
 // data_dir, BRIDGE_RETAIN_AGE for retain.age.
 func envKeys() []string {
-	return append(connectorKeys(), "listen", "tls.cert", "tls.key", "admin", "admin_token", "admin_token_file", "data_dir",
+	return append(connectorKeys(), "listen", "tls.cert", "tls.key", "admin", "admin_token", "admin_token_file", "admin_hosts", "data_dir",
 		"queue", "queue.max_size", "retain.age", "retain.size", "scrub_every", "max_body", "max_requests",
 		"max_connections", "grace", "log.format", "log.level", "open")
 }

@@ -51,6 +51,7 @@ func TestLoadWhatLeavesAndHow(t *testing.T) {
 	cfg, err := Load(Source{Env: env("DIR", filepath.Dir(certFile)), File: writeFile(t, `
 tls: {cert: `+certFile+`, key: `+keyFile+`}
 admin_token_file: `+fileOf(t, "admin", "operator\n")+`
+admin_hosts: bridge.example.com, .svc
 scrub_every: 0s
 max_requests: 300
 max_connections: 5000
@@ -77,6 +78,7 @@ connectors:
 	require.NoError(t, err)
 	require.Equal(t, TLS{certFile, keyFile}, cfg.TLS)
 	require.Equal(t, "operator", cfg.AdminToken)
+	require.Equal(t, []string{"bridge.example.com", ".svc"}, cfg.AdminHosts)
 	require.Zero(t, cfg.ScrubEvery)
 	require.Equal(t, [2]int{300, 5000}, [2]int{cfg.MaxRequests, cfg.MaxConnections})
 
@@ -151,8 +153,10 @@ func TestLoadMoreMistakes(t *testing.T) {
 		{"no certificate", "tls: {cert: /none.pem, key: " + keyFile + "}\nconnectors:\n  -\n" + good,
 			[]string{"bridge.yaml:1: tls.cert: the certificate and tls.key cannot be used: open /none.pem: no such file"}},
 		{"admin token", "admin_token: sec ret\nscrub_every: 400d\nmax_requests: -1\nmax_connections: x\nconnectors:\n  -\n" + good, []string{
-			"bridge.yaml:1: admin_token: has a character", "bridge.yaml:2: scrub_every: must be between 0s and 8784h0m0s",
+			"bridge.yaml:1: admin_token: has a character", "bridge.yaml:2: scrub_every: must be between 1s and 8784h0m0s, or 0, which is never, not 9600h0m0s",
 			"bridge.yaml:3: max_requests: must be between 0 and 1000000, not -1", "bridge.yaml:4: max_connections: must be a whole number"}},
+		{"names of the admin address", "admin_hosts: [fine.example.com, 'http://x.y']\nconnectors:\n  -\n" + good, []string{
+			`bridge.yaml:1: admin_hosts: "http://x.y" is no host name; give it without scheme and port`}},
 		{"secrets in files", "admin_token_file: " + empty + "\nconnectors:\n" +
 			"  - {name: a, token: t, token_file: x, write_key: k, write_key_file: k, rudder_url: http://r}\n" +
 			"  - {name: b, token_file: /none, write_key_file: /none, rudder_url: http://r}\n" +
@@ -174,7 +178,7 @@ func TestLoadMoreMistakes(t *testing.T) {
 			"bridge.yaml:2: connectors[0].names: must be braze or rudderstack, not \"short\"",
 			"bridge.yaml:3: connectors[0].profile_updates: must be track or identify, not \"yes\"",
 			"bridge.yaml:4: connectors[0].user_orphan: must be track or alias, not \"no\"",
-			"bridge.yaml:5: connectors[0].requests_per_second: must be between 0",
+			"bridge.yaml:5: connectors[0].requests_per_second: must be between 0.01 and 100000, or 0, which is no limit, not -1",
 			"bridge.yaml:6: connectors[0].gzip: must be auto or off, not \"always\"",
 			"bridge.yaml:7: connectors[0].ca_file: ",
 			"bridge.yaml:8: connectors[0].filter.allow: must be a list, not a map",

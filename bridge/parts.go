@@ -65,7 +65,7 @@ func assemble(ctx context.Context, cfg Config, store queue.Store, log *slog.Logg
 	}
 	p.admin, err = admin.New(admin.Config{
 		Usage: store.Usage, Drift: p.drift.List, Registry: registry, Log: log,
-		Token: cfg.AdminToken,
+		Token: cfg.AdminToken, Hosts: cfg.adminHosts(),
 	})
 	return p, err
 }

@@ -69,6 +69,7 @@ func readTop(root *section, cfg *Config) {
 	tls.text("key", &cfg.TLS.Key)
 	tls.done()
 	root.secret("admin_token", &cfg.AdminToken)
+	root.list("admin_hosts", &cfg.AdminHosts)
 	root.text("data_dir", &cfg.DataDir)
 	queue := root.sub("queue")
 	queue.text("store", &cfg.Queue.Store)

@@ -92,12 +92,14 @@ func (b *Bridge) reload(ctx context.Context, cfg Config) error {
 	for _, l := range gone {
 		l.take(nil, p.work)
 	}
-	p.admin.SetToken(cfg.AdminToken)
-	p.admin.Show(p.shown())
-
 	// Of the bridge's own settings, what is not in force differs again next time.
 	inForce := b.cfg
-	inForce.AdminToken, inForce.Connectors = cfg.AdminToken, cfg.Connectors
+	inForce.AdminToken, inForce.AdminHosts, inForce.Connectors = cfg.AdminToken, cfg.AdminHosts, cfg.Connectors
+	p.admin.SetToken(cfg.AdminToken)
+	if err := p.admin.SetHosts(inForce.adminHosts()); err != nil {
+		return err
+	}
+	p.admin.Show(p.shown())
 	b.cfg = inForce
 	return nil
 }

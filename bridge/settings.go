@@ -55,6 +55,7 @@ func (c Config) settings() []setting {
 		{"tls", c.TLS, restarts},
 		{"admin", c.Admin, restarts},
 		{"admin_token", c.AdminToken, takes},
+		{"admin_hosts", c.AdminHosts, takes},
 		{"data_dir", c.DataDir, restarts},
 		{"queue", c.Queue, restarts},
 		{"retain", c.Retain, restarts},

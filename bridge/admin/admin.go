@@ -5,7 +5,8 @@
 //
 // All answers but /metrics are JSON; an error is {"error": "…"}. What changes
 // something is a POST, with what it needs in the query, a form or a JSON object,
-// and is refused to pages of other sites.
+// and is refused to pages of other sites. Without a token nothing is told to who
+// asks for a host that could be anybody's name for this address.
 package admin
 
 import (
@@ -25,6 +26,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
 // Queue is what admin needs of a connector's queue; see queue.Queue.
@@ -60,6 +62,11 @@ type Config struct {
 	// Token is the bearer token that all but /livez and /readyz need; empty:
 	// nothing needs one.
 	Token string
+	// Hosts are names that requests may ask for where no token is set, without
+	// a port: bridge.example.com, or .example.com for all below it. Those that
+	// are nobody else's need not be named: IP addresses, names without a dot
+	// and localhost.
+	Hosts []string
 	// Registry is what /metrics shows; New adds the metrics of ledgers,
 	// destinations and store to it. Default: a new one.
 	Registry *prometheus.Registry
@@ -73,12 +80,14 @@ type Admin struct {
 	cfg        Config
 	connectors atomic.Pointer[[]Connector]
 	token      atomic.Pointer[[sha256.Size]byte] // nil: none is needed
+	hosts      atomic.Pointer[hostguard.Guard]
+	stopping   atomic.Bool
 	origins    *http.CrossOriginProtection
 	engine     *gin.Engine
 }
 
-// New makes an Admin. It fails where something of cfg is missing and where the
-// registry has metrics of the same names.
+// New makes an Admin. It fails where something of cfg is missing, where one of
+// Hosts is no name, and where the registry has metrics of the same names.
 func New(cfg Config) (*Admin, error) {
 	if cfg.Usage == nil {
 		return nil, errors.New("admin needs the usage of a store")
@@ -98,6 +107,9 @@ func New(cfg Config) (*Admin, error) {
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
 	a.Show(cfg.Connectors)
 	a.SetToken(cfg.Token)
+	if err := a.SetHosts(cfg.Hosts); err != nil {
+		return nil, err
+	}
 	if err := cfg.Registry.Register(newCollector(a)); err != nil {
 		return nil, err
 	}
@@ -110,6 +122,10 @@ func (a *Admin) Show(connectors []Connector) {
 	connectors = slices.Clone(connectors)
 	a.connectors.Store(&connectors)
 }
+
+// Stopping says that no batch is taken any more: from here on /readyz answers
+// 503, so that load balancers and Kubernetes send nothing more. All else goes on.
+func (a *Admin) Stopping() { a.stopping.Store(true) }
 
 // shown returns the connectors that need attention.
 func (a *Admin) shown() []Connector {

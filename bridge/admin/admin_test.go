@@ -37,9 +37,14 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 type books struct {
 	ledger func() queue.Ledger
 	dead   []queue.DeadLetter
-	replay queue.Replay
-	erase  []string // events of history
-	err    error
+	diedAt time.Time // when what is replayed dies again
+	moves  int       // calls of ReplayDead
+	looks  int       // calls of Dead
+	// eachLook, if it is not nil, is called at the end of each.
+	eachLook func()
+	replay   queue.Replay
+	erase    []string // events of history
+	err      error
 }
 
 func (b *books) StartReplay(_ context.Context, order queue.ReplayOrder) (queue.Replay, error) {
@@ -68,6 +73,10 @@ func (b *books) Erase(_ context.Context, match func([]byte) bool) (queue.Erasure
 func (b *books) Ledger() queue.Ledger { return b.ledger() }
 
 func (b *books) Dead(_ context.Context, after uint64, limit int) ([]queue.DeadLetter, error) {
+	b.looks++
+	if b.eachLook != nil {
+		defer b.eachLook()
+	}
 	var out []queue.DeadLetter
 	for _, l := range b.dead {
 		if l.Number > after && len(out) < limit {
@@ -89,10 +98,14 @@ func (b *books) PurgeDead(_ context.Context, numbers ...uint64) (int, error) {
 
 // ReplayDead has every letter die again, as it would while nothing is mended.
 func (b *books) ReplayDead(_ context.Context, numbers ...uint64) (int, error) {
+	if b.moves++; b.moves > 100 {
+		return 0, errors.New("the same letters are replayed over and over")
+	}
 	last := b.dead[len(b.dead)-1].Number
+	again := slices.DeleteFunc(slices.Clone(b.dead), func(d queue.DeadLetter) bool { return !slices.Contains(numbers, d.Number) })
 	n := b.move(numbers)
-	for i := range n {
-		b.dead = append(b.dead, queue.DeadLetter{Number: last + 1 + uint64(i), DiedAt: noon, Event: []byte("1")})
+	for i, letter := range again {
+		b.dead = append(b.dead, queue.DeadLetter{Number: last + 1 + uint64(i), DiedAt: b.diedAt, Event: letter.Event})
 	}
 	return n, b.err
 }
@@ -116,6 +129,7 @@ func newFixture(t *testing.T) *fixture {
 	}}
 	empty := func() queue.Ledger { return queue.Ledger{} }
 	f.b, f.gone = &books{ledger: empty}, &books{ledger: empty}
+	f.a.diedAt, f.b.diedAt = noon, noon
 	resume := func(name string) func() { return func() { f.resumed = append(f.resumed, name) } }
 	var err error
 	f.Admin, err = New(Config{
@@ -147,6 +161,9 @@ func (f *fixture) post(t *testing.T, path string) (int, string) {
 
 func (f *fixture) request(t *testing.T, r *http.Request) (int, string) {
 	t.Helper()
+	if r.Host == "example.com" { // what httptest says where nothing is said
+		r.Host = "localhost:9090"
+	}
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)
 	body, err := io.ReadAll(w.Result().Body)
@@ -321,9 +338,8 @@ func TestOtherPaths(t *testing.T) {
 	f := newFixture(t)
 	code, _ := f.get(t, "/currents")
 	require.Equal(t, 404, code)
-	w := httptest.NewRecorder()
-	f.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/status", nil))
-	require.Equal(t, 405, w.Code)
+	code, _ = f.post(t, "/status")
+	require.Equal(t, 405, code)
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -95,14 +95,45 @@ func TestPurgeTakesOnlyWhatIsChosen(t *testing.T) {
 	require.Contains(t, f.log.String(), "how=purge letters=3")
 }
 
-// What dies again while it is replayed must not be replayed for ever.
+// What dies again while it is replayed must not be replayed for ever, wherever
+// the clock has gone meanwhile; and a letter from a time that has not come yet is
+// replayed like the others.
 func TestReplayEnds(t *testing.T) {
-	f := newFixture(t)
-	f.a.dead = letters()
-	code, body := f.post(t, "/api/dead/replay?all=true")
-	require.Equal(t, 200, code, body)
-	require.JSONEq(t, `{"moved":4,"unfit":2,"connectors":[{"connector":"a","moved":4,"unfit":2},{"connector":"b","moved":0}]}`, body)
-	require.Equal(t, []uint64{3, 4, 7, 8, 9, 10}, numbers(f.a.dead))
+	for _, diedAt := range []time.Time{noon, noon.Add(-48 * time.Hour), noon.Add(48 * time.Hour)} {
+		f := newFixture(t)
+		f.a.dead, f.a.diedAt = letters(), diedAt
+		f.a.dead[4].DiedAt = noon.Add(time.Hour)
+		code, body := f.post(t, "/api/dead/replay?all=true")
+		require.Equal(t, 200, code, body)
+		require.JSONEq(t, `{"moved":4,"unfit":2,"connectors":[{"connector":"a","moved":4,"unfit":2},{"connector":"b","moved":0}]}`, body)
+		require.Equal(t, []uint64{3, 4, 7, 8, 9, 10}, numbers(f.a.dead))
+	}
+}
+
+// The newest letter is found wherever numbers have gaps, and between one look
+// and the next others may die.
+func TestNewestDeadLetterIsFound(t *testing.T) {
+	for _, all := range [][]uint64{nil, {1}, {2}, {1, 2, 3}, {7, 900}, {1, 1 << 20, 1<<20 + 1}, {1 << 40}, {5, 6, 7, 8, 9, 10, 11, 1 << 62}} {
+		q := &books{}
+		want := uint64(0)
+		for _, n := range all {
+			q.dead = append(q.dead, queue.DeadLetter{Number: n})
+			want = n
+		}
+		got, err := lastDead(t.Context(), q)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%v", all)
+		require.Less(t, q.looks, 200)
+	}
+	q := &books{dead: []queue.DeadLetter{{Number: 1}, {Number: 5}}}
+	q.eachLook = func() {
+		last := q.dead[len(q.dead)-1].Number
+		q.dead = append(q.dead, queue.DeadLetter{Number: last + 1})
+	}
+	got, err := lastDead(t.Context(), q)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, got, uint64(5))
+	require.Less(t, q.looks, 200)
 }
 
 func TestMovesThatAreRefused(t *testing.T) {

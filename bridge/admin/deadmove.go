@@ -72,10 +72,6 @@ func (a *Admin) toMove(c *gin.Context) ([]Connector, selection, bool) {
 	case (s.numbers != nil || s.after > 0) && len(connectors) > 1:
 		fail(c, http.StatusBadRequest, "say which connector: each counts its letters for itself")
 	default:
-		// What is replayed may die again at once, and would be met again.
-		if now := a.cfg.Now(); s.till.IsZero() || s.till.After(now) {
-			s.till = now
-		}
 		return connectors, s, true
 	}
 	return nil, s, false
@@ -107,7 +103,14 @@ func (a *Admin) move(m mover) gin.HandlerFunc {
 
 func (a *Admin) moveOf(ctx context.Context, connector Connector, s selection, m mover) (ConnectorMoved, error) {
 	moved := ConnectorMoved{Connector: connector.Name}
-	err := choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+	// What is replayed may die again at once, and would be met again. Its number
+	// tells it from those that are there now, whatever the clock says.
+	last, err := lastDead(ctx, connector.Queue)
+	if err != nil || last == 0 {
+		return moved, err
+	}
+	s.last = last
+	err = choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
 		numbers, unfit := m.sift(letters)
 		n, err := m.move(connector.Queue)(ctx, numbers...)
 		moved.Moved += n

@@ -54,7 +54,11 @@ func Example() {
 		Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} },
 		Resume:      func() { fmt.Println("tried again") },
 	}})
-	a.SetToken("") // nothing needs a token any more
+	a.SetToken("") // nothing needs a token any more, so that foreign names are refused
+	if err := a.SetHosts([]string{"bridge.example.com"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = a.Server()
 	server.Start()
@@ -110,6 +114,11 @@ func Example() {
 	ask("GET", "/api/drift", &drifting)
 	fmt.Println("drift", len(drifting.Drift))
 
+	a.Stopping() // once intake is about to close
+	var ready struct{ Ready bool }
+	ask("GET", "/readyz", &ready)
+	fmt.Println("ready", ready.Ready)
+
 	// Output:
 	// default delivered 1 dead 1 pending 0 destination ok
 	// 1 no_identity {"id":"e1"}
@@ -119,4 +128,5 @@ func Example() {
 	// replay 1 delivered 3 again
 	// forgotten 2 in history and 1 dead letters
 	// drift 0
+	// ready false
 }

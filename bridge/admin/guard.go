@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
 // SetToken puts another token in the place of the one that requests need; empty:
@@ -20,8 +22,20 @@ func (a *Admin) SetToken(token string) {
 	a.token.Store(&hash)
 }
 
+// SetHosts puts other names in the place of Config.Hosts. Where one is no name
+// it fails and changes nothing.
+func (a *Admin) SetHosts(names []string) error {
+	hosts, err := hostguard.New("admin_hosts, or set an admin_token", names...)
+	if err != nil {
+		return err
+	}
+	a.hosts.Store(hosts)
+	return nil
+}
+
 // guard refuses whoever has no token, and pages of other sites that a browser
-// shows beside this address.
+// shows beside this address. Where no token is needed, such a page could have
+// had its own name lead here, and is then told by the name that it asks for.
 func (a *Admin) guard(c *gin.Context) {
 	if err := a.origins.Check(c.Request); err != nil {
 		fail(c, http.StatusForbidden, "a page from elsewhere may not do this")
@@ -33,6 +47,9 @@ func (a *Admin) guard(c *gin.Context) {
 	}
 	want := a.token.Load()
 	if want == nil {
+		if no := a.hosts.Load().Check(c.Request); no != nil {
+			fail(c, http.StatusForbidden, no.Error())
+		}
 		return
 	}
 	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")

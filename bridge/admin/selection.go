@@ -19,6 +19,7 @@ const page = 1000
 // selection chooses dead letters; what is not said chooses all.
 type selection struct {
 	after       uint64          // numbers above it
+	last        uint64          // numbers up to it; 0: all
 	numbers     map[uint64]bool // only these
 	reason      string
 	typ         string    // pattern of the event type, as in path.Match
@@ -65,7 +66,8 @@ func (s selection) narrow() bool {
 
 func (s selection) has(d queue.DeadLetter) bool {
 	switch {
-	case s.numbers != nil && !s.numbers[d.Number],
+	case s.last > 0 && d.Number > s.last,
+		s.numbers != nil && !s.numbers[d.Number],
 		s.reason != "" && s.reason != d.Reason,
 		!s.since.IsZero() && d.DiedAt.Before(s.since),
 		!s.till.IsZero() && !d.DiedAt.Before(s.till):
@@ -112,5 +114,33 @@ func choose(ctx context.Context, q Queue, s selection, take func([]queue.DeadLet
 		if goOn, err := take(chosen); err != nil || !goOn {
 			return err
 		}
+		if s.last > 0 && after >= s.last {
+			return nil
+		}
 	}
+}
+
+// lastDead returns the number of the newest dead letter; 0: there is none. All
+// that die from now on have higher ones. It is found in a few looks, since
+// numbers only grow, without reading all letters.
+func lastDead(ctx context.Context, q Queue) (uint64, error) {
+	low, high := uint64(0), uint64(0) // it is in there, once high is above nothing
+	for bounded := false; !bounded || low < high; {
+		look := low + (high-low)/2
+		if !bounded {
+			look = high
+		}
+		letters, err := q.Dead(ctx, look, 1)
+		switch {
+		case err != nil:
+			return 0, err
+		case len(letters) == 0:
+			bounded, high = true, look
+		case bounded:
+			low = letters[0].Number
+		default:
+			low, high = letters[0].Number, 2*letters[0].Number
+		}
+	}
+	return high, nil
 }

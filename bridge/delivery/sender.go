@@ -169,7 +169,11 @@ func (s *Sender) announce() {
 	if now.Name == StateOK {
 		s.log.Info("destination is ok", "state", now.Name)
 	} else {
-		s.log.Warn("destination is in trouble", "state", now.Name, "error", now.LastError, "next_try", now.NextTry)
+		about := []any{"state", now.Name, "error", now.LastError}
+		if !now.NextTry.IsZero() { // else each batch has a wait of its own
+			about = append(about, "next_try", now.NextTry)
+		}
+		s.log.Warn("destination is in trouble", about...)
 	}
 	s.config.Observer.StateChanged(now)
 }

@@ -52,6 +52,7 @@ func configFlags() []configFlag {
 		{"admin", "", cfg.Admin, "`ADDRESS` of status, health and metrics"},
 		{"admin-token", "", "", "bearer `TOKEN` that the admin side needs, but for /livez and /readyz"},
 		{"admin-token-file", "", "", "`FILE` that holds it"},
+		{"admin-hosts", "", "", "`NAMES` that it answers to without a token beside localhost, IP addresses and names without a dot, with commas between them"},
 		{"data-dir", "", cfg.DataDir, "`DIRECTORY` that keeps the events"},
 		{"queue", "", cfg.Queue.Store, "`STORE` of the events; this build has pebble"},
 		{"queue-max-size", "queue.max_size", "0", "`SIZE` that the store may take on disk; 0: the disk's"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,7 +79,15 @@ func (l *lockedBuffer) String() string {
 
 func serve(t *testing.T, env []string, args ...string) *serving {
 	t.Helper()
-	s := &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
+	s, ready := starting(t, env, args...)
+	ready()
+	return s
+}
+
+// starting runs a bridge; ready waits until it answers.
+func starting(t *testing.T, env []string, args ...string) (s *serving, ready func()) {
+	t.Helper()
+	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
 	s.cmd.Stderr = &s.stderr
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -89,13 +98,15 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 			_ = s.cmd.Wait()
 		}
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready: listen=")
-	require.True(t, ok, line)
-	s.listen, s.admin, ok = strings.Cut(rest, " admin=")
-	require.True(t, ok, line)
-	return s
+	return s, func() {
+		t.Helper()
+		line, err := bufio.NewReader(out).ReadString('\n')
+		require.NoError(t, err, "%s", s.stderr.String())
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready: listen=")
+		require.True(t, ok, line)
+		s.listen, s.admin, ok = strings.Cut(rest, " admin=")
+		require.True(t, ok, line)
+	}
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
@@ -258,5 +269,30 @@ func TestHelpShowsExamples(t *testing.T) {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)
+	}
+}
+
+// What the page for operators calls a flag is one, and what it says is none is not.
+func TestFlagsOfTheOneConnectorAreNamedRightly(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, row, found := strings.Cut(string(page), "and are flags too (")
+	require.True(t, found)
+	row, _, _ = strings.Cut(row, "\n")
+	flags, others, found := strings.Cut(row, ")")
+	require.True(t, found)
+	known := map[string]bool{}
+	for _, f := range configFlags() {
+		known[f.name] = true
+	}
+	word := regexp.MustCompile("`([a-z_]+)`")
+	for text, want := range map[string]bool{flags: true, others: false} {
+		keys := word.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, keys)
+		for _, key := range keys {
+			if key[1] != "max_body" { // the flag is another key, as the page says
+				require.Equal(t, want, known[strings.ReplaceAll(key[1], "_", "-")], key[1])
+			}
+		}
 	}
 }

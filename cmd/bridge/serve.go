@@ -29,21 +29,27 @@ is taken, or the data directory is in use.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
-refused, with every mistake in the log, and the old one stays in force.
+refused, with every mistake in the log, and the old one stays in force. A SIGHUP
+that comes while it starts is honoured once it answers.
 ` + configHelp,
 		Example: `  bridge serve --braze-token s3cret --rudder-url https://example.dataplane.rudderstack.com --write-key 2abc
   bridge serve --config bridge.yaml
   bridge serve --open --rudder-url http://127.0.0.1:8090 --write-key wkHTTP    # to try it out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// First of all, since the signal would end the process otherwise.
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
 			cfg, err := load(cmd.Flags())
 			if err != nil {
 				return err
 			}
 			log := newLog(cfg.Log, cmd.ErrOrStderr())
+			ready := make(chan struct{})
 			b, err := bridge.New(cfg, bridge.Options{
 				Log: log,
 				Ready: func(a bridge.Addresses) {
+					close(ready)
 					fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s admin=%s\n", a.Intake, a.Admin)
 				},
 			})
@@ -51,7 +57,8 @@ refused, with every mistake in the log, and the old one stays in force.
 				return err
 			}
 			tuneGC()
-			defer reloadOnHangup(cmd.Context(), b, log, func() (bridge.Config, error) { return load(cmd.Flags()) })()
+			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func() (bridge.Config, error) { return load(cmd.Flags()) }}
+			defer r.start(cmd.Context())()
 			return b.Run(cmd.Context())
 		},
 	}
@@ -59,31 +66,48 @@ refused, with every mistake in the log, and the old one stays in force.
 	return cmd
 }
 
-// reloadOnHangup reloads the configuration at each SIGHUP until the function
-// that it returns is called. The signal never ends the process, however early or
-// late it comes: what comes while the bridge starts or stops is passed over.
-func reloadOnHangup(ctx context.Context, b *bridge.Bridge, log *slog.Logger, load func() (bridge.Config, error)) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+// reloader reloads the configuration of a bridge at each SIGHUP.
+type reloader struct {
+	hangups <-chan os.Signal // has room for one, so that none is lost
+	ready   <-chan struct{}  // closed once the bridge can reload
+	bridge  *bridge.Bridge
+	log     *slog.Logger
+	load    func() (bridge.Config, error)
+}
+
+// start reloads until the function that it returns is called. What comes before
+// the bridge is ready is done then, as the configuration may be newer than what
+// it started with; what comes while it stops is passed over.
+func (r reloader) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-				// What fails otherwise is in the log by then.
-				if err := b.ReloadFrom(ctx, load); errors.Is(err, bridge.ErrNotRunning) {
-					log.Info("a signal to reload is passed over", "reason", err)
-				}
-			}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.ready:
 		}
+		r.run(ctx)
 	}()
 	return func() {
 		cancel()
 		<-ended
+	}
+}
+
+func (r reloader) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.hangups:
+			r.log.Info("told to reload by SIGHUP")
+			// What fails otherwise is in the log by then.
+			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) {
+				r.log.Info("a signal to reload is passed over", "reason", err)
+			}
+		}
 	}
 }
 

@@ -110,3 +110,30 @@ func TestHangupReloads(t *testing.T) {
 	require.Zero(t, s.cmd.ProcessState.ExitCode(), s.stderr.String())
 	require.NotContains(t, s.stderr.String(), "s3cret")
 }
+
+// A SIGHUP that comes while the bridge still reads its configuration does not end
+// it, and is honoured as soon as it answers: what it reads then is newer. The
+// configuration is a pipe, so that the test knows when it is read.
+func TestHangupDuringTheStart(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "bridge.yaml")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	write := func(token string, before func()) {
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the bridge to read
+		require.NoError(t, err)
+		before()
+		_, err = fmt.Fprintf(f, "connectors:\n  - {name: a, token: %s, rudder_url: http://127.0.0.1:1, write_key: k}\n", token)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	s, ready := starting(t, nil, "--config", pipe, "--data-dir", filepath.Join(dir, "data"))
+	write("old", func() { s.signal(t, syscall.SIGHUP) })
+	ready()
+	write("new", func() {})
+	s.logged(t, `msg="told to reload by SIGHUP"`)
+	s.logged(t, `msg="configuration is reloaded"`)
+	require.Equal(t, 401, s.try(t, "/currents/a", "old", twoEvents))
+	require.Equal(t, 200, s.try(t, "/currents/a", "new", twoEvents))
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(t), s.stderr.String())
+}

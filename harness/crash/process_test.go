@@ -58,20 +58,25 @@ type process struct {
 
 // start runs the bridge. trap is what crashpoint.Env is set to, if anything.
 func (s *site) start(life int, trap string) (*process, error) {
-	config := filepath.Join(s.dir, "bridge.yaml")
-	if err := os.WriteFile(config, []byte(s.settings(life)), 0o600); err != nil {
+	path := s.program.plain
+	if trap != "" {
+		path = s.program.armed
+	}
+	return launch(path, s.dir, s.settings(life), trap)
+}
+
+// launch runs the bridge at path; its settings and its log go to dir.
+func launch(path, dir, settings, trap string) (*process, error) {
+	config := filepath.Join(dir, "bridge.yaml")
+	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		return nil, err
 	}
-	p := &process{ready: make(chan struct{}), gone: make(chan struct{}), logPath: filepath.Join(s.dir, "bridge.log")}
+	p := &process{ready: make(chan struct{}), gone: make(chan struct{}), logPath: filepath.Join(dir, "bridge.log")}
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has its own handle
-	path := s.program.plain
-	if trap != "" {
-		path = s.program.armed
-	}
 	p.cmd = exec.Command(path, "serve", "--config", config)
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "BRIDGE_") {

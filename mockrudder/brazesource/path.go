@@ -31,20 +31,12 @@ func getPath(target value, path string) (value, error) {
 	at := 0
 	for at < len(segments) && holdsKeys(target) {
 		key := segments[at]
-		for strings.HasSuffix(key, `\`) {
-			at++
-			next := ""
-			if at < len(segments) {
-				next = segments[at]
-			}
-			key = key[:len(key)-1] + "." + next
+		if strings.HasSuffix(key, `\`) {
+			key, at = unescaped(segments, at)
 		}
 		v, ok, err := get(target, key)
-		for n := at + 1; !ok && err == nil && n < len(segments); n++ {
-			key += "." + segments[n]
-			if v, ok, err = get(target, key); ok {
-				at = n
-			}
+		if !ok && err == nil {
+			v, ok, at = getJoined(target, key, segments, at)
 		}
 		if !ok || err != nil {
 			return nil, err
@@ -56,6 +48,53 @@ func getPath(target value, path string) (value, error) {
 		return nil, nil
 	}
 	return target, nil
+}
+
+// unescaped joins the segment at with those after it for as long as what there
+// is ends in a backslash, which goes. It returns the last segment that it took,
+// which is behind the end where that ends in a backslash.
+func unescaped(segments []string, at int) (key string, last int) {
+	text := []byte(segments[at])
+	for len(text) > 0 && text[len(text)-1] == '\\' {
+		text[len(text)-1] = '.'
+		if at++; at < len(segments) {
+			text = append(text, segments[at]...)
+		}
+	}
+	return string(text), at
+}
+
+// getJoined joins key, which ends with the segment at, with the segments after it
+// until that is a key. A path may have as many segments as an event has bytes:
+// only what is as long as a key of the target is joined and looked up.
+func getJoined(target value, key string, segments []string, at int) (v value, ok bool, last int) {
+	sizes := dottedSizes(target)
+	if len(sizes) == 0 {
+		return nil, false, at // what is inherited has no dot
+	}
+	size := len(key)
+	for n := at + 1; n < len(segments); n++ {
+		size += len(".") + len(segments[n])
+		if !sizes[size] {
+			continue
+		}
+		joined := key + "." + strings.Join(segments[at+1:n+1], ".")
+		if v, ok, err := get(target, joined); ok && err == nil {
+			return v, true, n
+		}
+	}
+	return nil, false, at
+}
+
+// dottedSizes returns how long the keys with dots of a value are.
+func dottedSizes(v value) map[int]bool {
+	switch v := v.(type) {
+	case *object:
+		return v.dotted
+	case *array:
+		return v.named.dotted
+	}
+	return nil
 }
 
 // segment is one step of a path that is written to.

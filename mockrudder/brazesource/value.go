@@ -3,6 +3,7 @@ package brazesource
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // value is a JavaScript value: null, bool, float64, string, *object, *array or
@@ -22,7 +23,8 @@ type object struct {
 	keys    []string // in the order they came
 	values  []value  // nil where the key was deleted
 	index   map[string]int
-	indices bool // some key is an array index
+	indices bool         // some key is an array index
+	dotted  map[int]bool // how long the keys with a dot are, also those that were deleted
 }
 
 // smallObject is up to how many keys looking at each is quicker than a map.
@@ -60,6 +62,12 @@ func (o *object) set(key string, v value) {
 	}
 	if _, ok := arrayIndex(key); ok {
 		o.indices = true
+	}
+	if strings.IndexByte(key, '.') >= 0 {
+		if o.dotted == nil {
+			o.dotted = map[int]bool{}
+		}
+		o.dotted[len(key)] = true
 	}
 	if o.keys == nil {
 		o.keys, o.values = make([]string, 0, fewKeys), make([]value, 0, fewKeys)

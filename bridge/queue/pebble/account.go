@@ -67,6 +67,11 @@ func (s *salvage) rebuild(ctx context.Context) error {
 // ownKinds are the other kinds of keys that belong to a connector.
 const ownKinds = string(keyState) + string(keyGone) + string(keyMark) + string(keyPartial) + string(keyReplay)
 
+// isOwn tells whether a small key is of a connector, other than its name.
+func isOwn(key string) bool {
+	return len(key) >= connKeyLen && strings.IndexByte(ownKinds, key[0]) >= 0
+}
+
 // connectors finds all connectors by number, with their names.
 func (s *salvage) connectors() (map[uint32]string, error) {
 	names := map[uint32]string{}
@@ -83,29 +88,21 @@ func (s *salvage) connectors() (map[uint32]string, error) {
 		}
 	}
 	for key, v := range s.small {
-		if len(key) >= connKeyLen && v.value != nil && strings.IndexByte(ownKinds, key[0]) >= 0 {
+		if isOwn(key) && v.value != nil {
 			add(binary.BigEndian.Uint32([]byte(key[1:])))
 		}
 	}
 	for _, kind := range []byte(bigKinds) {
 		for conn := uint32(0); ; conn++ {
-			it, err := s.db.NewIter(&pebble.IterOptions{
-				LowerBound: factKey(connKey(kind, conn)), UpperBound: factKey([]byte{kind + 1}),
-			})
+			key, err := s.firstFact(connKey(kind, conn), []byte{kind + 1})
 			if err != nil {
-				return nil, fmt.Errorf("read the new store: %w", err)
-			}
-			ok := it.First()
-			if ok {
-				conn = binary.BigEndian.Uint32(it.Key()[2:])
-				add(conn)
-			}
-			if err := errors.Join(it.Error(), it.Close()); err != nil {
 				return nil, err
 			}
-			if !ok {
+			if key == nil {
 				break
 			}
+			conn = binary.BigEndian.Uint32(key[1:])
+			add(conn)
 		}
 	}
 	return names, nil
@@ -165,11 +162,9 @@ func (a *account) settle() error {
 		}
 	}
 	if !a.known {
-		a.changed = true
-		a.estimate("connector %s: its totals are lost; they are counted anew from what is there", a.name)
-		// What is before a mark in history is done.
-		m := a.newestMark(a.conn)
-		a.state.next, a.state.low, a.state.stored, a.state.done = m.seq, m.seq, m.bytes, m.bytes
+		if err := a.loseTotals(); err != nil {
+			return err
+		}
 	}
 	if err := a.forgetHistory(); err != nil {
 		return err
@@ -193,6 +188,45 @@ func (a *account) settle() error {
 		return fmt.Errorf("write the new store: %w", err)
 	}
 	return nil
+}
+
+// loseTotals begins without totals. A connector that never took anything has
+// none, and that is as it should be.
+func (a *account) loseTotals() error {
+	untouched, err := a.isUntouched()
+	if err != nil || untouched {
+		return err
+	}
+	a.changed = true
+	a.estimate("connector %s: its totals are lost; they are counted anew from what is there", a.name)
+	// What is before a mark in history is done.
+	m := a.newestMark(a.conn)
+	a.state.next, a.state.low, a.state.stored, a.state.done = m.seq, m.seq, m.bytes, m.bytes
+	return nil
+}
+
+// isUntouched tells whether a connector has a name and nothing else, while all
+// else could be read: where it could not, what is missing may be what it had.
+func (a *account) isUntouched() (bool, error) {
+	if a.report.Places > 0 || a.doubted {
+		return false, nil
+	}
+	for key := range a.small {
+		if isOwn(key) && binary.BigEndian.Uint32([]byte(key[1:])) == a.conn {
+			return false, nil
+		}
+	}
+	for prefix := range a.deleted {
+		if binary.BigEndian.Uint32([]byte(prefix[1:])) == a.conn {
+			return false, nil
+		}
+	}
+	for _, kind := range []byte(bigKinds) {
+		if key, err := a.firstFact(connKey(kind, a.conn), connKey(kind, a.conn+1)); key != nil || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // forgetHistory drops records that history had given up.

@@ -11,9 +11,15 @@ import (
 
 const (
 	maxReserve = 256 << 20
+	// minReserve is for what Pebble takes all at once: a new log has room for a
+	// memtable set aside while the one before is written out.
+	minReserve = 3 * memTableSize
 	// written is by how much a byte of a commit may grow the store: once in
 	// the log, once in a blob file before that log is gone.
 	written = 2
+	// reopenSlack is the slack, as short takes it, that there must be before a
+	// store that was full takes batches again.
+	reopenSlack = 8
 )
 
 // disk knows how much room there is. It measures every now and then and in
@@ -52,7 +58,7 @@ func (d *disk) measure() {
 		d.free = int64(usage.AvailBytes)
 		d.reserve = d.store.opts.Reserve
 		if d.reserve <= 0 {
-			d.reserve = min(maxReserve, int64(usage.TotalBytes/10))
+			d.reserve = max(minReserve, min(maxReserve, int64(usage.TotalBytes/10)))
 		}
 	}
 	d.update()
@@ -69,15 +75,19 @@ func filesOf(m *pebble.Metrics) int64 {
 		total.TablesSize + m.Compact.InProgressBytes
 }
 
-// update decides whether the store is full and says so when that changes. It
-// asks for some more room before it takes batches again than for going on.
-// mu must be held.
+// update decides whether the store is full. It asks for some more room before it
+// takes batches again than for going on. mu must be held.
 func (d *disk) update() {
 	slack := int64(0)
 	if d.full {
-		slack = 8
+		slack = reopenSlack
 	}
-	full := d.short(0, slack) > 0
+	d.turn(d.short(0, slack) > 0)
+}
+
+// turn notes whether the store is full and says so when that changes. mu must be
+// held.
+func (d *disk) turn(full bool) {
 	if full == d.full {
 		return
 	}
@@ -111,13 +121,17 @@ func (d *disk) short(n, slack int64) int64 {
 	return missing
 }
 
-// admit says whether a batch of n bytes may be stored.
+// admit says whether a batch of n bytes may be stored. Where the rest of the room
+// is too small for one, the store is full, though not to the last byte: else
+// batches of one size would all be refused, and nobody would be told.
 func (d *disk) admit(n int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.full && d.short(int64(n), 0) <= 0 {
 		return nil
 	}
+	// A batch that is large beside the room that there is says nothing of others.
+	d.turn(d.full || d.short(0, reopenSlack) > 0)
 	d.store.hurry()
 	return queue.ErrFull
 }

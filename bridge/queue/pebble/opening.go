@@ -30,6 +30,8 @@ type opening struct {
 	newest string    // the log that the last run wrote to
 	before []rawFile // what was there
 
+	trouble trouble // for as long as the store is open
+
 	mu       sync.Mutex
 	done     bool
 	refused  bool     // nothing may be deleted
@@ -200,6 +202,7 @@ func (s *Store) openDB() (err error) {
 	tuned.Lock = s.lock
 	s.wiper.tune(tuned)
 	s.listen(tuned.EventListener)
+	tuned.EventListener.BackgroundError = func(err error) { o.trouble.note(o.log, err) }
 	err = guard(func() error {
 		s.db, err = pebble.Open(s.dir, tuned)
 		return err

@@ -37,7 +37,7 @@ type Options struct {
 	// that does not help, Append returns queue.ErrFull until there is room.
 	MaxBytes int64
 	// Reserve is the free space of the disk that new batches may not take, in
-	// bytes; 0: the smaller of 256 MiB and a tenth of the disk. It is there
+	// bytes; 0: a tenth of the disk, within 24 and 256 MiB. It is there
 	// because a log that cannot be written ends the store.
 	Reserve int64
 

@@ -88,6 +88,9 @@ type repair struct {
 	opts   RepairOptions
 	dir    string
 	report RepairReport
+	// doubted: all could be read, and yet the store does not open. Something may
+	// be missing as a whole.
+	doubted bool
 }
 
 // Repair makes the store in dir whole again. It reads what can be read, whatever
@@ -154,7 +157,7 @@ func (r *repair) verify(ctx context.Context) error {
 	if !errors.Is(err, queue.ErrDamaged) {
 		return err
 	}
-	r.report.Whole = false
+	r.report.Whole, r.doubted = false, true
 	r.note(Damage{File: r.opts.FS.PathBase(r.dir), Problem: brief(err)})
 	places := r.report
 	lock, err := pebble.LockDirectory(r.dir, r.opts.FS)

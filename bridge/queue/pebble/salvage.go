@@ -323,6 +323,19 @@ func (s *salvage) forget(kind byte, conn uint32, in interval) error {
 	return nil
 }
 
+// firstFact returns the first key from from to to (not included) that anything is
+// known of, be it that it is deleted; nil: there is none.
+func (s *salvage) firstFact(from, to []byte) (key []byte, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: factKey(from), UpperBound: factKey(to)})
+	if err != nil {
+		return nil, fmt.Errorf("read the new store: %w", err)
+	}
+	if it.First() {
+		key = slices.Clone(it.Key()[1:])
+	}
+	return key, errors.Join(it.Error(), it.Close())
+}
+
 // facts gives visit what is known of one kind of a connector, in order.
 func (s *salvage) facts(kind byte, conn uint32, visit func(number uint64, f fact) error) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{

@@ -54,7 +54,7 @@ func tuning(o Options) *pebble.Options {
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	opts.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) {
-			o.Logger.Error("queue storage: background work failed", "error", err)
+			o.Logger.Error("queue storage: background work failed", "error", brief(err))
 		},
 	}
 	return opts

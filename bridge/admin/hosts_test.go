@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// named asks for a path by a host.
+func (f *fixture) named(t *testing.T, method, path, host, token string) (int, string) {
+	t.Helper()
+	r := httptest.NewRequest(method, "http://x"+path, nil)
+	r.Host = host
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	// A browser says this of a page whose own name leads here.
+	r.Header.Set("Origin", "http://"+host)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return f.request(t, r)
+}
+
+// A page of the internet may have its own name lead to this address after it was
+// loaded. It is told nothing and changes nothing.
+func TestForeignNamesReachNothing(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead = letters()
+	for _, host := range []string{"evil.com:9090", "bridge.example.com", "127.0.0.1.evil.com", "bridge.default.svc:9090", "a.local"} {
+		for _, path := range []string{"/status", "/metrics", "/api/dead", "/api/dead/1", "/api/replay", "/api/drift", "/nothing"} {
+			code, body := f.named(t, http.MethodGet, path, host, "")
+			require.Equal(t, 403, code, "%s %s", host, path)
+			require.Contains(t, body, "admin_hosts, or set an admin_token")
+		}
+		for _, path := range []string{"/api/dead/replay", "/api/dead/purge", "/api/resume", "/api/replay", "/api/replay/end", "/api/forget"} {
+			code, _ := f.named(t, http.MethodPost, path+"?user=jo&since=1h&all=true", host, "")
+			require.Equal(t, 403, code, "%s %s", host, path)
+		}
+		code, _ := f.named(t, http.MethodGet, "/livez", host, "")
+		require.Equal(t, 200, code)
+		code, body := f.named(t, http.MethodGet, "/readyz", host, "")
+		require.Equal(t, 200, code)
+		require.JSONEq(t, `{"ready":true}`, body, "and nobody's name")
+		f.usage.Full = true
+		code, body = f.named(t, http.MethodGet, "/readyz", host, "")
+		require.Equal(t, 503, code)
+		require.JSONEq(t, `{"ready":false}`, body)
+		f.usage.Full = false
+	}
+	require.Len(t, f.a.dead, 6)
+	require.Empty(t, f.resumed)
+}
+
+// Prometheus asks by an IP address or by the name of a container or service, an
+// operator also through a tunnel or a proxy that is named.
+func TestOwnNamesReachAll(t *testing.T) {
+	f := newFixture(t)
+	require.NoError(t, f.SetHosts([]string{"bridge.example.com", ".svc", ".svc.cluster.local"}))
+	for _, host := range []string{
+		"localhost:9090", "127.0.0.1:9090", "[::1]:9090", "10.2.3.4:9090", "bridge", "bridge:9090", "host.docker.internal:9090",
+		"bridge.example.com", "bridge.default.svc:9090", "bridge.default.svc.cluster.local:9090",
+	} {
+		for _, path := range []string{"/metrics", "/status", "/api/dead"} {
+			code, _ := f.named(t, http.MethodGet, path, host, "")
+			require.Equal(t, 200, code, "%s %s", host, path)
+		}
+		code, body := f.named(t, http.MethodGet, "/readyz", host, "")
+		require.Equal(t, 200, code)
+		require.Contains(t, body, `"connectors":[{`)
+		code, _ = f.named(t, http.MethodPost, "/api/resume?connector=a", host, "")
+		require.Equal(t, 200, code, host)
+	}
+	code, _ := f.named(t, http.MethodGet, "/status", "other.example.com", "")
+	require.Equal(t, 403, code)
+
+	require.Error(t, f.SetHosts([]string{"http://bridge.example.com"}))
+	code, _ = f.named(t, http.MethodGet, "/status", "bridge.example.com", "")
+	require.Equal(t, 200, code, "what is wrong changes nothing")
+	cfg := f.cfg
+	cfg.Hosts, cfg.Registry = []string{"a b"}, nil
+	_, err := New(cfg)
+	require.ErrorContains(t, err, "admin_hosts")
+}
+
+// No page has the token, so whoever has it may ask by any name.
+func TestATokenNeedsNoName(t *testing.T) {
+	f := newFixture(t)
+	f.SetToken("operator")
+	code, _ := f.named(t, http.MethodGet, "/status", "bridge.example.com", "operator")
+	require.Equal(t, 200, code)
+	code, _ = f.named(t, http.MethodGet, "/status", "bridge.example.com", "wrong")
+	require.Equal(t, 401, code)
+	f.SetToken("")
+	code, _ = f.named(t, http.MethodGet, "/status", "bridge.example.com", "operator")
+	require.Equal(t, 403, code, "there is no token to have")
+}

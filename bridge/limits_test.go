@@ -1,0 +1,65 @@
+package bridge
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each limit is refused just below what makes sense, and taken from there on.
+func TestSenselessLimits(t *testing.T) {
+	set := func(change func(*Config, *Connector)) error {
+		cfg := configFor(t, connectorTo("http://r"))
+		change(&cfg, &cfg.Connectors[0])
+		return cfg.Check()
+	}
+	tests := []struct {
+		key, says string
+		low, high func(*Config, *Connector)
+	}{
+		{"max_body", "must be between 1MiB and 1GiB, not 1",
+			func(c *Config, _ *Connector) { c.MaxBody = 1 }, func(c *Config, _ *Connector) { c.MaxBody = 1 << 20 }},
+		{"max_body", "not 1048575",
+			func(c *Config, _ *Connector) { c.MaxBody = 1<<20 - 1 }, func(c *Config, _ *Connector) { c.MaxBody = 1 << 30 }},
+		{"queue.max_size", "must be between 16MiB and ",
+			func(c *Config, _ *Connector) { c.Queue.MaxSize = 50 }, func(c *Config, _ *Connector) { c.Queue.MaxSize = 16 << 20 }},
+		{"queue.max_size", "or 0, which is the disk's size",
+			func(c *Config, _ *Connector) { c.Queue.MaxSize = -1 }, func(c *Config, _ *Connector) { c.Queue.MaxSize = math.MaxInt64 / 2 }},
+		{"retain.size", "or 0, which is no limit, not 20",
+			func(c *Config, _ *Connector) { c.Retain.Size = 20 }, func(c *Config, _ *Connector) { c.Retain.Size = 0 }},
+		{"scrub_every", "must be between 1s and 8784h0m0s, or 0, which is never, not 1ms",
+			func(c *Config, _ *Connector) { c.ScrubEvery = time.Millisecond }, func(c *Config, _ *Connector) { c.ScrubEvery = 0 }},
+		{"connectors[0].max_body", "must be between 64KiB and 64MiB, or 0, which is what RudderStack takes, not 1KiB",
+			func(_ *Config, c *Connector) { c.MaxBody = 1 << 10 }, func(_ *Config, c *Connector) { c.MaxBody = 64 << 10 }},
+		{"connectors[0].timeout", "must be between 1s and 1h0m0s, not 25ms",
+			func(_ *Config, c *Connector) { c.Timeout = 25 * time.Millisecond }, func(_ *Config, c *Connector) { c.Timeout = time.Second }},
+		{"connectors[0].requests_per_second", "must be between 0.01 and 100000, or 0, which is no limit, not 1e-06",
+			func(_ *Config, c *Connector) { c.RequestsPerSecond = 1e-6 }, func(_ *Config, c *Connector) { c.RequestsPerSecond = 0.01 }},
+		{"connectors[0].requests_per_second", "not NaN",
+			func(_ *Config, c *Connector) { c.RequestsPerSecond = math.NaN() }, func(_ *Config, c *Connector) { c.RequestsPerSecond = 0 }},
+	}
+	for _, tt := range tests {
+		err := set(tt.low)
+		require.ErrorContains(t, err, tt.key+": ")
+		require.ErrorContains(t, err, tt.says)
+		require.NoError(t, set(tt.high), tt.key)
+	}
+}
+
+// With the smallest body that is allowed, the largest event of Braze gets in.
+func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	cfg.MaxBody = minBody
+	r := run(t, cfg)
+	const largest = 900 << 10
+	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
+	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
+	require.Len(t, body, largest)
+	code, answer := r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
+	require.Equal(t, 200, code, answer)
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+}

@@ -1,0 +1,365 @@
+package crash
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	// diskSize is that of the file system in the tests below.
+	diskSize = 96 << 20
+	// reserve is what the bridge leaves alone of so small a disk.
+	reserve = 24 << 20
+	// roomPatience is for a busy machine; what is waited for takes seconds.
+	roomPatience = time.Minute
+)
+
+// smallDisk mounts a file system of its own, which only root may.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "disk")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprint("size=", diskSize)); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("a small file system cannot be mounted, and CI must be able to (as root, with CAP_SYS_ADMIN): %v", err)
+		}
+		t.Skipf("LEFT OUT: what happens on a full disk is not tested, since a small file system cannot be mounted (run as root, with CAP_SYS_ADMIN): %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	return dir
+}
+
+// fullDisk is a bridge on a small file system, with a RudderStack that is away at
+// will, and what was acknowledged and has arrived, by id.
+type fullDisk struct {
+	*testing.T
+	ctx    context.Context
+	disk   string
+	dir    string // on another file system
+	rudder string
+	away   atomic.Bool
+	p      *process
+	client http.Client
+	rng    *rand.ChaCha8
+	sent   int
+	acked  []string
+
+	mu      sync.Mutex
+	arrived map[string]int
+}
+
+func newFullDisk(t *testing.T) *fullDisk {
+	build(t) // in time of its own
+	f := &fullDisk{T: t, disk: smallDisk(t), dir: t.TempDir(), arrived: map[string]int{}, rng: rand.NewChaCha8([32]byte{7})}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	f.ctx = ctx
+	t.Cleanup(cancel)
+	server := httptest.NewServer(http.HandlerFunc(f.take))
+	f.rudder = server.URL
+	t.Cleanup(server.Close)
+	t.Cleanup(f.client.CloseIdleConnections)
+	f.start()
+	return f
+}
+
+// take is what RudderStack does.
+func (f *fullDisk) take(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Batch []struct{ MessageID string } }
+	switch {
+	case r.Method != http.MethodPost:
+		http.NotFound(w, r)
+		return
+	case f.away.Load():
+		http.Error(w, "away", http.StatusServiceUnavailable)
+		return
+	case json.NewDecoder(r.Body).Decode(&body) != nil:
+		return // the bridge was killed in the middle of it
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range body.Batch {
+		f.arrived[m.MessageID]++
+	}
+}
+
+func (f *fullDisk) launch() *process {
+	f.Helper()
+	p, err := launch(build(f.T).plain, f.dir, fmt.Sprintf(`listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+data_dir: %q
+connectors:
+  - {name: a, token: secret, rudder_url: %q, write_key: wk, backoff: {min: 5ms, max: 50ms}}
+`, filepath.Join(f.disk, "data"), f.rudder), "")
+	require.NoError(f, err)
+	f.Cleanup(func() { p.kill(); <-p.gone })
+	return p
+}
+
+func (f *fullDisk) start() {
+	f.Helper()
+	f.p = f.launch()
+	require.NoError(f, f.p.awaitReady(f.ctx), "%s", f.p.log())
+}
+
+func (f *fullDisk) kill() {
+	f.Helper()
+	f.alive()
+	f.p.kill()
+	<-f.p.gone
+}
+
+func (f *fullDisk) alive() {
+	f.Helper()
+	select {
+	case <-f.p.gone:
+		f.Fatalf("the bridge has ended: %s\n%s", f.p.cmd.ProcessState, f.p.log())
+	default:
+	}
+}
+
+// post sends so many events of 8 KB that no packing makes smaller, and notes
+// their ids where they are acknowledged. Any answer but 200 and a good 503 ends
+// the test.
+func (f *fullDisk) post(events int) (taken bool) {
+	f.Helper()
+	var ids, texts []string
+	noise := make([]byte, 6<<10)
+	for range events {
+		f.sent++
+		_, _ = f.rng.Read(noise) // never fails
+		id := "e" + strconv.Itoa(f.sent)
+		ids = append(ids, id)
+		texts = append(texts, fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":%q}}`,
+			id, base64.StdEncoding.EncodeToString(noise)))
+	}
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.p.intake+"/currents", strings.NewReader(`{"events":[`+strings.Join(texts, ",")+`]}`))
+	require.NoError(f, err)
+	req.Header.Set("Authorization", "Bearer secret")
+	resp, err := f.client.Do(req)
+	require.NoError(f, err, "%s", f.p.log())
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(f, err)
+	if resp.StatusCode == http.StatusOK {
+		f.acked = append(f.acked, ids...)
+		return true
+	}
+	require.Equal(f, http.StatusServiceUnavailable, resp.StatusCode, string(text))
+	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	require.NoError(f, err, "Braze is told when to come again")
+	require.Positive(f, after)
+	return false
+}
+
+// get asks at the admin address.
+func (f *fullDisk) get(path string) (status int, text string) {
+	f.Helper()
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodGet, f.p.admin+path, nil)
+	require.NoError(f, err)
+	resp, err := f.client.Do(req)
+	require.NoError(f, err, "%s", f.p.log())
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(f, err)
+	return resp.StatusCode, string(body)
+}
+
+func (f *fullDisk) ready() bool {
+	f.Helper()
+	status, _ := f.get("/readyz")
+	return status == http.StatusOK
+}
+
+// within polls until done returns true.
+func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.ctx, d)
+	defer cancel()
+	err := until(ctx, 20*time.Millisecond, func() (bool, error) { f.alive(); return done(), nil })
+	require.NoError(f, err, "%s\n%s", what, f.p.log())
+}
+
+// free is how much room there is for root, whom no reserve of the file system holds.
+func (f *fullDisk) free() int64 {
+	f.Helper()
+	var st syscall.Statfs_t
+	require.NoError(f, syscall.Statfs(f.disk, &st))
+	return int64(st.Bavail) * st.Bsize
+}
+
+// crowd has another's file take all room but so much; 0: until nothing can be
+// written any more.
+func (f *fullDisk) crowd(name string, leave int64) {
+	f.Helper()
+	file, err := os.OpenFile(filepath.Join(f.disk, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(f, err)
+	defer file.Close()
+	page := make([]byte, 4<<10)
+	for f.free() > leave {
+		if _, err := file.Write(page); err != nil {
+			require.ErrorIs(f, err, syscall.ENOSPC)
+			return
+		}
+	}
+}
+
+// seesFree is how much room the bridge has seen when it looked last, in bytes.
+func (f *fullDisk) seesFree() int64 {
+	f.Helper()
+	_, metrics := f.get("/metrics")
+	_, rest, found := strings.Cut(metrics, "\nbridge_store_free_bytes ")
+	require.True(f, found)
+	value, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseFloat(value, 64)
+	require.NoError(f, err)
+	return int64(n)
+}
+
+// refusing waits until nothing is taken any more, taking until it is again.
+func (f *fullDisk) refusing() {
+	f.Helper()
+	f.within(roomPatience, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
+}
+
+func (f *fullDisk) taking() {
+	f.Helper()
+	f.within(roomPatience, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is room again, and intake does not open")
+}
+
+// allArrive waits until everything that was acknowledged is delivered.
+func (f *fullDisk) allArrive() {
+	f.Helper()
+	missing := 0
+	f.within(roomPatience, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		missing = 0
+		for _, id := range f.acked {
+			if f.arrived[id] == 0 {
+				missing++
+			}
+		}
+		return missing == 0
+	}, "acknowledged events do not arrive")
+}
+
+// fill sends events until the bridge takes none any more and says so.
+func (f *fullDisk) fill() {
+	f.Helper()
+	for _, events := range []int{100, 10, 1} { // where a large batch has no room, a small one may
+		refused := 0
+		f.within(20*time.Second, func() bool {
+			if f.post(events) {
+				refused = 0
+			} else {
+				refused++
+			}
+			return refused >= 3 && (events > 1 || !f.ready())
+		}, "the disk is never full")
+	}
+}
+
+// TestDiskFullOfEvents fills the disk with what waits for a RudderStack that is
+// away, kills the bridge then, and has RudderStack come back.
+func TestDiskFullOfEvents(t *testing.T) {
+	f := newFullDisk(t)
+	f.away.Store(true)
+	begin := time.Now()
+	f.fill()
+	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), f.free()>>20)
+	require.Greater(t, len(f.acked), 1000, "a good part of the disk was used")
+	require.Greater(t, f.free(), int64(reserve)/3, "most of the reserve is left alone")
+
+	for range 2 { // what a start frees, such as a log's second copy, is filled again
+		f.kill()
+		f.start()
+		f.fill()
+		t.Logf("killed, started and filled again: %d acknowledged, %d MB free", len(f.acked), f.free()>>20)
+	}
+	f.kill()
+	f.start()
+
+	f.away.Store(false)
+	f.allArrive()
+	f.taking()
+	f.allArrive()
+	t.Logf("%d events acknowledged and delivered, %s in all", len(f.acked), time.Since(begin))
+	require.NoError(t, f.p.stop(f.ctx))
+}
+
+// TestDiskFullOfOtherFiles has somebody else take the room: first so much that
+// the reserve is touched, then all of it to the last page.
+func TestDiskFullOfOtherFiles(t *testing.T) {
+	f := newFullDisk(t)
+	require.True(t, f.post(100))
+	f.allArrive()
+	f.away.Store(true)
+	require.True(t, f.post(100))
+
+	// Below the reserve nothing is taken, and a start is possible.
+	f.crowd("others", reserve/2)
+	f.refusing()
+	f.kill()
+	f.start()
+	f.crowd("others", reserve/2) // the start has let go of its old log
+	f.refusing()
+
+	// Without a single page left it lives on. Outcomes wait for room, and so no
+	// more than what is in flight is delivered.
+	f.crowd("others", 0)
+	f.within(roomPatience, func() bool { return f.seesFree() < 64<<10 }, "the bridge does not see that nothing is left")
+	f.away.Store(false)
+	f.allArrive()
+	looks := time.Now().Add(3 * time.Second) // the bridge looks at the disk each second
+	f.within(roomPatience, func() bool {
+		require.False(t, f.post(1))
+		require.False(t, f.ready())
+		return time.Now().After(looks)
+	}, "")
+
+	// A start needs some room. Without it, it waits or fails, says why in a few
+	// lines, and harms nothing.
+	f.kill()
+	p := f.launch()
+	select {
+	case <-p.ready:
+	case <-p.gone:
+		require.Contains(t, p.log(), "no space left on device")
+	case <-time.After(3 * time.Second):
+		require.Contains(t, p.log(), "no space left on device")
+	}
+	log, err := os.Stat(p.logPath)
+	require.NoError(t, err)
+	require.Less(t, log.Size(), int64(64<<10), "%s", p.log())
+	p.kill()
+	<-p.gone
+	require.NoError(t, os.Remove(filepath.Join(f.disk, "others")))
+	f.start()
+	f.taking()
+	f.allArrive()
+
+	// And without a start between.
+	f.crowd("others", 0)
+	f.refusing()
+	require.NoError(t, os.Remove(filepath.Join(f.disk, "others")))
+	f.taking()
+	f.allArrive()
+	require.NoError(t, f.p.stop(f.ctx))
+}
