@@ -19,6 +19,9 @@ var (
 	// ErrFull means that the store has no room for a new batch. Nothing was
 	// stored; the sender should come again later.
 	ErrFull = errors.New("queue is full")
+	// ErrTooLarge means that one event alone is larger than the store can keep.
+	// Nothing of the batch was stored, and sending it again changes nothing.
+	ErrTooLarge = errors.New("event is larger than the queue can keep")
 	// ErrFailed means that a write to disk failed. What it was about may or may
 	// not be on disk, so nobody may be told that it is. The store takes nothing
 	// more until it is opened anew; Usage().Err says what happened.
