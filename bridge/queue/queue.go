@@ -207,6 +207,10 @@ type Item struct {
 	ID         Hash // of the event's id; zero: it has none that can be used
 	Fate       Fate // Pending, or Filtered or Dead where that is known at once
 	Reason     string
+	// Letter is for an event with the fate Dead that died in another store: when
+	// it died, the answer, its status and the attempts are kept of it. Nil: it
+	// dies now, unsent.
+	Letter *DeadLetter
 }
 
 // Hash is a 128-bit hash of an event id. The zero Hash stands for no id.

@@ -130,6 +130,7 @@ func liveCases() []testCase {
 		{"Settle what is not handed out", nothing, settleNotHeld},
 		{"Fates known at once", nothing, fatesAtOnce},
 		{"Dead letters", nothing, deadLetters},
+		{"Dead letters of another store", nothing, lettersFromElsewhere},
 		{"Replay and purge dead letters", nothing, replayAndPurge},
 		{"Repeats", nothing, repeats},
 		{"Repeats within a batch", nothing, repeatsWithin},
