@@ -152,10 +152,10 @@ func (n NATS) check(p *problems) {
 		p.add("queue.prefix", "must be 1 to 32 letters, digits, dashes and underscores, not %q", n.Prefix)
 	}
 	between(p, "queue.replicas", n.Replicas, 0, 5, strconv.Itoa)
-	// Below a tenth of a second the server refuses the stream; what it remembers
-	// for a long time it remembers in memory.
+	// A batch whose acknowledgement got lost is sent again for up to ten seconds;
+	// what the servers remember for a long time they remember in memory.
 	if n.Repeats != 0 {
-		between(p, "queue.repeats", n.Repeats, time.Second, 24*time.Hour, time.Duration.String)
+		between(p, "queue.repeats", n.Repeats, 30*time.Second, 24*time.Hour, time.Duration.String)
 	}
 	// A record that is taken over while it is being delivered is delivered twice.
 	if n.AckWait != 0 {

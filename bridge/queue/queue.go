@@ -70,6 +70,9 @@ type Usage struct {
 	Damaged  int       // places on disk found since the start that cannot be read; records among them stay pending
 	Scrubbed time.Time // when everything was last read from end to end; zero: not yet
 	Err      error     // wraps ErrFailed: nothing can be stored any more; nil: all is well
+	// Away says why nothing can be stored now, where the store is on other
+	// machines that do not answer. It ends by itself once they do; nil: they do.
+	Away error
 }
 
 // Queue is one connector's queue. It is safe for concurrent use.
