@@ -4,13 +4,9 @@
 package jetstream
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"time"
-
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // Options configure a store. Only URL must be set.
@@ -48,6 +44,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+
+	every time.Duration // between two looks at what can be given up; tests make it small
 }
 
 // Server is what Inspect saw.
@@ -57,15 +55,4 @@ type Server struct {
 	MaxPayload    int64  // bytes of one message
 	// Replicas is how many servers will keep each stream with these Options.
 	Replicas int
-}
-
-// Inspect connects, asks whether JetStream is there and what the server can do, and leaves
-// everything as it is.
-func Inspect(ctx context.Context, opts Options) (Server, error) {
-	return Server{}, errors.ErrUnsupported
-}
-
-// Open connects to the cluster and returns its store.
-func Open(ctx context.Context, opts Options) (queue.Store, error) {
-	return nil, errors.ErrUnsupported
 }

@@ -27,6 +27,9 @@ type Site struct {
 	Fill func(full bool)
 	// History says that the store keeps history for as long as a case takes.
 	History bool
+	// Shared says that several bridges may have the store open at a time, so that
+	// it is not locked by the first one.
+	Shared bool
 }
 
 // Factory makes a new Site for one test.
@@ -78,6 +81,13 @@ func aFill(s Site) string {
 func history(s Site) string {
 	if !s.History {
 		return "History"
+	}
+	return ""
+}
+
+func alone(s Site) string {
+	if s.Shared {
+		return "lock, it is shared"
 	}
 	return ""
 }
@@ -141,7 +151,7 @@ func liveCases() []testCase {
 		{"Connectors are listed", nothing, connectorsListed},
 		{"Oldest pending", nothing, oldestPending},
 		{"Closed", nothing, closed},
-		{"Locked", nothing, locked},
+		{"Locked", alone, locked},
 		{"Many at once", nothing, manyAtOnce},
 		{"Full disk", aFill, fullDisk},
 		{"Nothing shows before it is synced", aStall, nothingBeforeSync},
