@@ -29,6 +29,9 @@ const (
 // or the streams on NATS. log may be nil. A cluster that does not answer within
 // ten seconds is an error that says what to look at.
 func OpenStore(ctx context.Context, cfg Config, log *slog.Logger) (queue.Store, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.Queue.OnNATS() {
 		return openNATS(ctx, cfg, log)
 	}
@@ -58,12 +61,12 @@ func openNATS(ctx context.Context, cfg Config, log *slog.Logger) (queue.Store, e
 	for told := false; ; told = true {
 		store, err := jetstream.Open(ctx, opts)
 		if err == nil {
-			return store, nil
+			return watchServers(store, log), nil
 		}
 		if !unreachable(err) || !pause(ctx, openPause) {
 			return nil, fmt.Errorf("queue %s: %w", opts.URL, err)
 		}
-		if !told && log != nil {
+		if !told {
 			log.Warn("the queue's servers do not answer; trying again", "queue", opts.URL, "error", err, "for", openTime)
 		}
 	}
