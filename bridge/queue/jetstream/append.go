@@ -47,6 +47,7 @@ type portion struct {
 	letters    []*queue.Item
 	nonce      uint64
 	at         uint64 // where the fold met it
+	repeated   bool   // its content was stored before
 }
 
 // Append implements queue.Queue. A batch that is larger than the server's
@@ -76,12 +77,32 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 		return queue.Receipt{}, err
 	}
 	items, receipt, a, firsts := q.sift(b)
-	err = q.keep(ctx, b, items, receipt.Duplicates, firsts)
+	parts, err := q.keep(ctx, b, items, receipt.Duplicates, firsts)
 	q.over(a, err)
 	if err != nil {
 		return queue.Receipt{}, q.store.endedOr(err)
 	}
+	for _, p := range parts {
+		p.correct(b, &receipt)
+	}
 	return receipt, nil
+}
+
+// correct counts the events of a portion that was stored before as duplicates.
+func (p *portion) correct(b queue.Batch, r *queue.Receipt) {
+	if !p.repeated {
+		return
+	}
+	r.Accepted -= len(p.items)
+	r.Duplicates += len(p.items)
+	for _, i := range p.items {
+		switch b.Items[i].Fate {
+		case queue.Filtered:
+			r.Filtered--
+		case queue.Dead:
+			r.Dead--
+		}
+	}
 }
 
 // room refuses what is above the limit for pending events.
@@ -170,33 +191,33 @@ func (q *connQueue) over(a *appending, err error) {
 }
 
 // keep stores what was sifted, after the first copies of its duplicates are.
-func (q *connQueue) keep(ctx context.Context, b queue.Batch, items []int, duplicates int, firsts []*appending) error {
+func (q *connQueue) keep(ctx context.Context, b queue.Batch, items []int, duplicates int, firsts []*appending) ([]*portion, error) {
 	parts, err := q.split(b, items, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, first := range firsts {
 		select {
 		case <-first.done:
 			if first.err != nil {
-				return errFirstCopy
+				return nil, errFirstCopy
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 	if len(parts) == 0 {
-		return q.countRepeats(ctx, duplicates)
+		return nil, q.countRepeats(ctx, duplicates)
 	}
 	parts[0].duplicates = duplicates
 	var last uint64
 	for _, p := range parts {
 		if last, err = q.storePortion(ctx, b, p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	q.seen(ctx, last)
-	return nil
+	return parts, nil
 }
 
 // seen waits for the ledger to show what is stored. It is stored, whether the
@@ -379,6 +400,7 @@ func (q *connQueue) storePortion(ctx context.Context, b queue.Batch, p *portion)
 	if err != nil || !repeat || q.isMine(ctx, p, a.seq) {
 		return a.seq, err
 	}
+	p.repeated = true
 	return a.seq, q.countRepeats(ctx, p.events+p.duplicates)
 }
 

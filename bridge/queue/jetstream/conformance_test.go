@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 		n++
 		s := &site{opts: Options{
 			URL: srv.ClientURL(), Prefix: "case-" + string(rune('a'+n/26)) + string(rune('a'+n%26)),
-			RetainAge: time.Hour, AckWait: 5 * time.Second, Logger: logTo(t), every: 20 * time.Millisecond,
+			RetainAge: time.Hour, AckWait: time.Minute, Logger: logTo(t), every: 20 * time.Millisecond,
 		}}
 		return queuetest.Site{Open: s.open, Fill: s.fill, History: true, Shared: true}
 	})

@@ -65,7 +65,7 @@ func (e *eraser) records(ctx context.Context, from uint64) (uint64, error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if p.at != p.seq { // an erasure that was interrupted may have left the original
+		if p.left { // by an erasure that was interrupted
 			e.old = append(e.old, p.seq)
 		}
 		if err := e.record(ctx, p); err != nil {
@@ -174,7 +174,10 @@ func (e *eraser) delete(ctx context.Context) error {
 func (q *connQueue) erase(ctx context.Context, seq uint64) error {
 	err := q.store.again(ctx, func(ctx context.Context) error {
 		err := q.js.SecureDeleteMsg(ctx, seq)
-		if gone(err) {
+		if err == nil {
+			return nil
+		}
+		if _, absent := q.js.GetMsg(ctx, seq); errors.Is(absent, natsjs.ErrMsgNotFound) {
 			return nil
 		}
 		return err
@@ -183,13 +186,6 @@ func (q *connQueue) erase(ctx context.Context, seq uint64) error {
 		return fmt.Errorf("delete message %d: %w", seq, err)
 	}
 	return nil
-}
-
-// gone tells that there was no such message.
-func gone(err error) bool {
-	const codeDeleteFailed, codeNoMessage = 10057, 10037
-	var e *natsjs.APIError
-	return errors.As(err, &e) && (e.ErrorCode == codeDeleteFailed || e.ErrorCode == codeNoMessage)
 }
 
 // letters purges the dead letters that match, of those that are there by now.

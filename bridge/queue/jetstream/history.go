@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 // past is a record as it lies in the stream, with what became of its events.
 type past struct {
 	seq, at uint64 // its number, and where it lies
+	left    bool   // what it replaces is there still
 	data    []byte
 	header  wire.Header
 	out     outcomes
@@ -47,8 +49,7 @@ func (f *fold) outcomesOf(seq uint64) outcomes {
 
 // walk calls f with the records between two places, in the order in which they
 // came, wherever they lie now. A record that cannot be read is logged and
-// passed over. An original whose rewriting was interrupted has f called with
-// its replacement.
+// passed over.
 func (q *connQueue) walk(ctx context.Context, from, to uint64, f func(*past) error) error {
 	q.fold.mu.Lock()
 	var moved []uint64
@@ -59,40 +60,34 @@ func (q *connQueue) walk(ctx context.Context, from, to uint64, f func(*past) err
 	}
 	q.fold.mu.Unlock()
 	slices.Sort(moved)
-	upTo := func(seq uint64) error {
-		for len(moved) > 0 && moved[0] <= seq {
-			if err := q.visitMoved(ctx, moved[0], f); err != nil {
-				return err
-			}
+	upTo := func(seq uint64) (replaced bool, err error) {
+		for len(moved) > 0 && moved[0] <= seq && err == nil {
+			replaced = moved[0] == seq
+			err = q.visitMoved(ctx, moved[0], replaced, f)
 			moved = moved[1:]
 		}
-		return nil
+		return replaced, err
 	}
 	enough := false
 	err := q.scan(ctx, q.names.of(wordRecord), from, to, false, func(m stored) error {
-		last := uint64(0)
-		if i := len(moved); i > 0 && moved[0] <= m.seq {
-			at, _ := slices.BinarySearch(moved, m.seq+1)
-			last = moved[at-1]
+		replaced, err := upTo(m.seq)
+		if err == nil && !replaced {
+			err = q.visit(m, m.seq, false, f)
 		}
-		err := upTo(m.seq)
-		if err == nil && last != m.seq {
-			err = q.visit(m, m.seq, f)
-		}
-		enough = err == errEnough
+		enough = errors.Is(err, errEnough)
 		return err
 	})
 	if err != nil || enough {
 		return err
 	}
-	if err = upTo(to); err == errEnough {
+	if _, err = upTo(to - 1); errors.Is(err, errEnough) {
 		return nil
 	}
 	return err
 }
 
 // visitMoved visits a record where an erasure has left it.
-func (q *connQueue) visitMoved(ctx context.Context, seq uint64, f func(*past) error) error {
+func (q *connQueue) visitMoved(ctx context.Context, seq uint64, left bool, f func(*past) error) error {
 	for {
 		q.fold.mu.Lock()
 		at := q.fold.side.rewritten[seq]
@@ -102,7 +97,7 @@ func (q *connQueue) visitMoved(ctx context.Context, seq uint64, f func(*past) er
 			return err
 		}
 		if m.seq > 0 {
-			return q.visit(m, seq, f)
+			return q.visit(m, seq, left, f)
 		}
 		q.fold.mu.Lock()
 		moved := q.fold.side.rewritten[seq] != at
@@ -113,8 +108,8 @@ func (q *connQueue) visitMoved(ctx context.Context, seq uint64, f func(*past) er
 	}
 }
 
-func (q *connQueue) visit(m stored, seq uint64, f func(*past) error) error {
-	p := &past{seq: seq, at: m.seq, data: m.data, out: q.fold.outcomesOf(seq)}
+func (q *connQueue) visit(m stored, seq uint64, left bool, f func(*past) error) error {
+	p := &past{seq: seq, at: m.seq, left: left, data: m.data, out: q.fold.outcomesOf(seq)}
 	_, record, err := splitBody(m.data)
 	if err == nil {
 		p.header, err = wire.ParseHeader(record, nil)

@@ -40,13 +40,23 @@ func startServer(t testing.TB, change ...func(*server.Options)) *testServer {
 
 func (s *testServer) start(t testing.TB) {
 	t.Helper()
+	s.launch(t)
+	s.ready(t)
+}
+
+func (s *testServer) launch(t testing.TB) {
+	t.Helper()
 	srv, err := server.NewServer(s.opts)
 	require.NoError(t, err)
 	s.Server = srv
 	srv.Start()
-	require.True(t, srv.ReadyForConnections(patient), "the server does not start")
+}
+
+func (s *testServer) ready(t testing.TB) {
+	t.Helper()
+	require.True(t, s.ReadyForConnections(patient), "the server does not start")
 	if s.opts.Port == server.RANDOM_PORT {
-		s.opts.Port = srv.Addr().(*net.TCPAddr).Port // the same again after a restart
+		s.opts.Port = s.Addr().(*net.TCPAddr).Port // the same again after a restart
 	}
 }
 
