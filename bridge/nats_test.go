@@ -24,6 +24,11 @@ func onNATS(t *testing.T, urls string, connectors ...Connector) Config {
 	return cfg
 }
 
+// deliverable is an event that becomes a message.
+func deliverable(id string) string {
+	return fmt.Sprintf(`{"id":%q,"event_type":"users.messages.email.Open","time":1700000000,"user":{"user_id":"u"}}`, id)
+}
+
 // Braze, two bridges that share a queue, and RudderStack: every event is
 // delivered once, and both bridges show the sums.
 func TestTwoBridgesShareAQueueOnNATS(t *testing.T) {
@@ -68,7 +73,7 @@ func TestServersThatAreAwayAndComeBack(t *testing.T) {
 	rudder := newStack(t)
 	rudder.answer(503)
 	b := run(t, onNATS(t, nats.URL(), connectorTo(rudder.URL)))
-	code, body := b.post(t, "/currents", "secret", `{"events":[`+event("1")+`]}`)
+	code, body := b.post(t, "/currents", "secret", `{"events":[`+deliverable("1")+`]}`)
 	require.Equal(t, 200, code, body)
 	code, _ = b.get(t, "/readyz")
 	require.Equal(t, 200, code)
@@ -78,13 +83,13 @@ func TestServersThatAreAwayAndComeBack(t *testing.T) {
 	require.Contains(t, body, "the servers that keep the queue do not answer")
 	_, metrics := b.get(t, "/metrics")
 	require.Contains(t, metrics, "bridge_store_away 1\n")
-	code, body = b.post(t, "/currents", "secret", `{"events":[`+event("2")+`]}`)
+	code, body = b.post(t, "/currents", "secret", `{"events":[`+deliverable("2")+`]}`)
 	require.Equal(t, 503, code, body)
 
 	nats.Resume(t)
 	eventually(t, func() bool { code, _ = b.get(t, "/readyz"); return code == 200 }, "it is ready again")
 	rudder.answer(200)
-	code, body = b.post(t, "/currents", "secret", `{"events":[`+event("2")+`]}`)
+	code, body = b.post(t, "/currents", "secret", `{"events":[`+deliverable("2")+`]}`)
 	require.Equal(t, 200, code, body)
 	eventually(t, func() bool { return b.status(t)[0].Delivered == 2 }, "all is delivered")
 	require.Len(t, rudder.items(t, "batch"), 2)
@@ -97,19 +102,19 @@ func TestAnEventThatIsTooLargeForNATS(t *testing.T) {
 	nats := natstest.Start(t, func(o *server.Options) { o.MaxPayload = 64 << 10 })
 	rudder := newStack(t)
 	b := run(t, onNATS(t, nats.URL(), connectorTo(rudder.URL)))
-	large := fmt.Sprintf(`{"id":"large","event_type":"t","user":{"user_id":"u"},"properties":{"pad":%q}}`, noise(256<<10))
-	code, body := b.post(t, "/currents", "secret", `{"events":[`+event("1")+`,`+large+`,`+event("2")+`]}`)
+	large := fmt.Sprintf(`{"id":"large","event_type":"t","time":1700000000,"user":{"user_id":"u"},"properties":{"pad":%q}}`, noise(256<<10))
+	code, body := b.post(t, "/currents", "secret", `{"events":[`+deliverable("1")+`,`+large+`,`+deliverable("2")+`]}`)
 	require.Equal(t, 413, code, body)
 	require.Contains(t, body, "larger than the bridge's queue can keep")
 	require.Zero(t, b.status(t)[0].Received, "nothing of the batch is stored")
-	for _, half := range []string{event("1"), event("2")} {
+	for _, half := range []string{deliverable("1"), deliverable("2")} {
 		code, body = b.post(t, "/currents", "secret", `{"events":[`+half+`]}`)
 		require.Equal(t, 200, code, body)
 	}
 	// A batch that is larger than a message only as a whole is taken.
 	var many []string
 	for i := range 40 {
-		many = append(many, fmt.Sprintf(`{"id":"m%d","event_type":"t","user":{"user_id":"u"},"properties":{"pad":%q}}`, i, noise(5<<10)))
+		many = append(many, fmt.Sprintf(`{"id":"m%d","event_type":"t","time":1700000000,"user":{"user_id":"u"},"properties":{"pad":%q}}`, i, noise(5<<10)))
 	}
 	code, body = b.post(t, "/currents", "secret", `{"events":[`+strings.Join(many, ",")+`]}`)
 	require.Equal(t, 200, code, body)
