@@ -45,7 +45,8 @@ type Options struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	every time.Duration // between two looks at what can be given up; tests make it small
+	every    time.Duration // between two looks at what can be given up; tests make it small
+	patience time.Duration // with servers that do not answer; tests make it small
 }
 
 // Server is what Inspect saw.
