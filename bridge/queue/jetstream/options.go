@@ -1,6 +1,3 @@
-// Package jetstream keeps the queues of all connectors in streams of a NATS
-// cluster, so that several bridges behind a load balancer share one queue and
-// take over from each other.
 package jetstream
 
 import (
