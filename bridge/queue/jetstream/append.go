@@ -223,7 +223,7 @@ func (q *connQueue) keep(ctx context.Context, b queue.Batch, items []int, duplic
 // seen waits for the ledger to show what is stored. It is stored, whether the
 // ledger shows it in time or not.
 func (q *connQueue) seen(ctx context.Context, seq uint64) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, q.store.opts.patience)
 	defer cancel()
 	_ = q.fold.wait(ctx, seq)
 }
@@ -378,6 +378,7 @@ func (p *portion) entry(b queue.Batch, bridge, number uint64) entry {
 func (q *connQueue) storePortion(ctx context.Context, b queue.Batch, p *portion) (uint64, error) {
 	p.nonce = q.store.nonce.Add(1)
 	q.fold.mu.Lock()
+	p.at = 0
 	q.fold.mine[p.nonce] = &p.at
 	q.fold.mu.Unlock()
 	defer func() {

@@ -65,6 +65,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.every <= 0 {
 		o.every = upkeepEvery
 	}
+	if o.patience <= 0 {
+		o.patience = patience
+	}
 	o.RetainAge, o.RetainBytes, o.MaxBytes = max(o.RetainAge, 0), max(o.RetainBytes, 0), max(o.MaxBytes, 0)
 	return o, nil
 }

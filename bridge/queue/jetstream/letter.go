@@ -87,7 +87,7 @@ func (q *connQueue) bury(ctx context.Context, make func(number uint64) ([]*nats.
 			q.seen(ctx, a.seq) // the next number is known then
 			return a, nil
 		}
-		if !errors.Is(err, errConflict) || time.Since(began) > patience {
+		if !errors.Is(err, errConflict) || time.Since(began) > q.store.opts.patience {
 			return a, err
 		}
 		if err := q.sync(ctx); err != nil {

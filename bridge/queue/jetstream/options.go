@@ -1,6 +1,3 @@
-// Package jetstream keeps the queues of all connectors in streams of a NATS
-// cluster, so that several bridges behind a load balancer share one queue and
-// take over from each other.
 package jetstream
 
 import (
@@ -45,7 +42,8 @@ type Options struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	every time.Duration // between two looks at what can be given up; tests make it small
+	every    time.Duration // between two looks at what can be given up; tests make it small
+	patience time.Duration // with servers that do not answer; tests make it small
 }
 
 // Server is what Inspect saw.

@@ -69,7 +69,7 @@ func (s *Store) publish(ctx context.Context, messages ...*nats.Msg) (ack, error)
 		if err == nil || !passing(err) {
 			return a, err
 		}
-		if waited := time.Since(began); waited > patience {
+		if waited := time.Since(began); waited > s.opts.patience {
 			return ack{}, fmt.Errorf("NATS has not stored it within %s, see whether its servers are up and have a leader: %w", waited.Round(time.Second), err)
 		}
 		select {

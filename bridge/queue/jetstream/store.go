@@ -206,7 +206,7 @@ func (s *Store) Open(ctx context.Context, name string, window int) (queue.Queue,
 // again calls f until it succeeds, fails for good, or patience is over. What
 // the servers cannot do now they may do in a moment, when they have a leader.
 func (s *Store) again(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.opts.patience)
 	defer cancel()
 	for {
 		once, stop := context.WithTimeout(ctx, attemptTime)

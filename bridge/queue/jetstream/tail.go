@@ -141,7 +141,7 @@ func (q *connQueue) sync(ctx context.Context) error {
 
 // settled waits until the message at seq is taken into account, for a bounded time.
 func (q *connQueue) settled(ctx context.Context, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*patience)
+	ctx, cancel := context.WithTimeout(ctx, 3*q.store.opts.patience)
 	defer cancel()
 	return q.fold.wait(ctx, seq)
 }

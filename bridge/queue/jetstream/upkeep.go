@@ -112,7 +112,7 @@ func (q *connQueue) storeTotals(ctx context.Context) error {
 			q.seen(ctx, a.seq)
 			return nil
 		}
-		if !errors.Is(err, errConflict) || time.Since(began) > patience {
+		if !errors.Is(err, errConflict) || time.Since(began) > q.store.opts.patience {
 			return err
 		}
 		if err := q.sync(ctx); err != nil {
