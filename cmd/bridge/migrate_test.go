@@ -223,30 +223,3 @@ func noise(n int) string {
 	}
 	return b.String()[:n]
 }
-
-func TestServeAndCheckOnNATS(t *testing.T) {
-	server := natstest.Start(t)
-	flags := []string{"--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--braze-token", "s3cret", "--queue", server.URL()}
-	code, stdout, stderr := runBridge(t, nil, append([]string{"check"}, flags...)...)
-	require.Zero(t, code, stderr)
-	require.Contains(t, stdout, "warning: queue: the server n1 stands alone")
-	require.Contains(t, stdout, "events in "+server.URL())
-
-	s := serve(t, nil, flags...)
-	s.post(t, twoEvents)
-	code, stdout, stderr = runBridge(t, nil, "status", "--admin", strings.TrimPrefix(s.admin, "http://"))
-	require.Zero(t, code, stderr)
-	require.Contains(t, stdout, "default")
-
-	code, _, stderr = runBridge(t, []string{"BRIDGE_QUEUE=" + server.URL(), "BRIDGE_DATA_DIR=/var/lib/bridge"}, "repair")
-	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "a repair is for the data directory of pebble")
-
-	server.Stop()
-	code, stdout, stderr = runBridge(t, nil, append([]string{"check"}, flags...)...)
-	require.Zero(t, code, stderr)
-	require.Contains(t, stdout, "warning: queue: could not be asked")
-	code, stdout, stderr = runBridge(t, nil, append([]string{"check", "--queue-token", "a", "--queue-user", "b"}, flags...)...)
-	require.Equal(t, 1, code, stderr)
-	require.Contains(t, stdout, "--queue-token: queue.token: cannot stand beside queue.user")
-}
