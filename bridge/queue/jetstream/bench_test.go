@@ -54,10 +54,13 @@ func bench(b *testing.B, run func(q *connQueue, n int64)) {
 			batch := batches[i%int64(len(batches))]
 			batch.Items = append([]queue.Item(nil), batch.Items...)
 			for j := range batch.Items {
-				batch.Items[j].ID = queue.Hash{uint64(i)<<20 | uint64(j) | 1<<60, uint64(i) * 0x9e3779b97f4a7c15}
+				x := uint64(i*benchEvents+int64(j)) * 0x9e3779b97f4a7c15 // spread over all bits, as a hash is
+				batch.Items[j].ID = queue.Hash{x ^ x>>32, x}
 			}
-			batch.Body = fmt.Appendf(append([]byte(nil), batch.Body...), "%d]}", i)
-			batch.Items[0].End = batch.Items[0].Start + 10
+			last := &batch.Items[benchEvents-1]
+			batch.Body = fmt.Appendf(append([]byte(nil), batch.Body[:last.End-1]...), ",%d}", i) // no content comes twice
+			last.End = len(batch.Body)
+			batch.Body = append(batch.Body, "]}"...)
 			got, err := q.Append(b.Context(), batch)
 			if err != nil || got.Accepted+got.Duplicates != benchEvents {
 				b.Error(got, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,7 +26,8 @@ const (
 type reserve struct {
 	stream  natsjs.Stream
 	subject string
-	missed  time.Time // when it was first seen to be gone; zero: it is there
+	missed  time.Time   // when it was first seen to be gone; zero: it is there
+	warned  atomic.Bool // that it cannot be filled
 }
 
 // openReserve makes the stream, or finds it.
@@ -43,18 +45,16 @@ func (s *Store) openReserve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stream %s with %d replicas: %w", config.Name, config.Replicas, err)
 	}
-	r.stream = stream
+	r.stream, r.missed = stream, time.Now().Add(-s.opts.patience)
+	s.spent.Store(true)
+	s.lookAtReserve(ctx)
 	return nil
 }
 
 // keepReserve fills the reserve, and fills it again some time after it was given up.
 func (s *Store) keepReserve() {
-	s.reserve.missed = time.Now().Add(-s.opts.patience)
-	for {
+	for sleep(s.ctx, s.opts.every) {
 		s.lookAtReserve(s.ctx)
-		if !sleep(s.ctx, s.opts.every) {
-			return
-		}
 	}
 }
 
@@ -83,12 +83,15 @@ func (s *Store) lookAtReserve(ctx context.Context) {
 	for range missing {
 		m := &nats.Msg{Subject: r.subject, Header: nats.Header{}, Data: make([]byte, size)}
 		if _, err := s.attempt(once, []*nats.Msg{m}); err != nil {
-			if errors.Is(err, queue.ErrFull) && s.spent.CompareAndSwap(false, true) {
+			if errors.Is(err, queue.ErrFull) && r.warned.CompareAndSwap(false, true) {
 				s.opts.Logger.Warn("NATS has no room left; no batches are taken until it has", "error", err)
 			}
 			return
 		}
 	}
+	r.missed = time.Time{}
+	r.warned.Store(false)
+	s.spent.Store(false)
 }
 
 // spendReserve gives the reserve up, so that outcomes can be stored. False: that was done already.
