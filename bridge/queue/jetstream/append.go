@@ -107,6 +107,9 @@ func (p *portion) correct(b queue.Batch, r *queue.Receipt) {
 
 // room refuses what is above the limit for pending events.
 func (q *connQueue) room(size int) error {
+	if q.store.spent.Load() {
+		return q.store.noRoom(errors.New("NATS has no room beside what outcomes need"))
+	}
 	limit := q.store.limit.Load()
 	if limit <= 0 {
 		return nil
@@ -216,6 +219,7 @@ func (q *connQueue) keep(ctx context.Context, b queue.Batch, items []int, duplic
 			return nil, err
 		}
 	}
+	q.store.full.Store(false)
 	q.seen(ctx, last)
 	return parts, nil
 }
@@ -241,7 +245,7 @@ func (q *connQueue) countRepeats(ctx context.Context, n int) error {
 // log stores a message that has nothing but a header.
 func (q *connQueue) log(ctx context.Context, e entry) (ack, error) {
 	e.writer, e.nonce = q.store.bridge, q.store.nonce.Add(1)
-	return q.store.publish(ctx, message(q.names.of(wordLog), e, nil, q.idOf(e.nonce)))
+	return q.store.publishOutcome(ctx, message(q.names.of(wordLog), e, nil, q.idOf(e.nonce)))
 }
 
 // idOf makes an id for a message that this bridge stores once.
@@ -392,7 +396,7 @@ func (q *connQueue) storePortion(ctx context.Context, b queue.Batch, p *portion)
 		p.message.Header[header] = []string{p.entry(b, q.store.bridge, 0).encode()}
 		a, err = q.store.publish(ctx, p.message)
 	} else {
-		a, err = q.bury(ctx, func(number uint64) ([]*nats.Msg, error) { return q.withLetters(b, p, number) })
+		a, err = q.bury(ctx, q.store.publish, func(number uint64) ([]*nats.Msg, error) { return q.withLetters(b, p, number) })
 	}
 	repeat := a.repeat
 	if errors.Is(err, errRepeat) {

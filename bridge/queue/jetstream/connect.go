@@ -172,7 +172,7 @@ func explain(opts Options, err error) error {
 		return fmt.Errorf("tls: the NATS server's certificate is not valid: renew it: %w", err)
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return fmt.Errorf("url: it says tls, and the NATS server does not speak TLS: write nats:// or turn TLS on there: %w", err)
-	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
+	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"), strings.Contains(text, "after TLS handshake"):
 		return fmt.Errorf("tls: the NATS server wants a client's certificate that it knows: give certificate and key: %w", err)
 	case errors.As(err, &record), strings.HasPrefix(text, "tls:"), strings.Contains(text, "x509:"):
 		return fmt.Errorf("tls: no agreement with the NATS server: %w", err)

@@ -134,7 +134,7 @@ func (q *connQueue) ReplayDead(ctx context.Context, numbers ...uint64) (int, err
 		body = append(body, s2.Encode(nil, d.Event)...)
 		nonce := q.store.nonce.Add(1)
 		e := entry{kind: kindRecord, writer: q.store.bridge, nonce: nonce, number: number, received: d.ReceivedAt, events: 1, size: len(body)}
-		return q.store.publish(ctx, q.farewell(kindRevived, number, m), message(q.names.of(wordRecord), e, body, q.idOf(nonce)))
+		return q.store.publishOutcome(ctx, q.farewell(kindRevived, number, m), message(q.names.of(wordRecord), e, body, q.idOf(nonce)))
 	})
 }
 
@@ -144,7 +144,7 @@ func (q *connQueue) PurgeDead(ctx context.Context, numbers ...uint64) (int, erro
 }
 
 func (q *connQueue) purgeLetter(ctx context.Context, number uint64, m stored) (ack, error) {
-	return q.store.publish(ctx, q.farewell(kindPurged, number, m))
+	return q.store.publishOutcome(ctx, q.farewell(kindPurged, number, m))
 }
 
 // endLetters ends letters one by one, each in one commit, and then deletes their messages.

@@ -86,6 +86,9 @@
 // each bridge for itself, so that appends under way at the same moment may pass
 // it. Above it, and where the account or the server's disk has no room, Append
 // fails with queue.ErrFull; history is then given up, an eighth of it a second.
+// All bridges of a prefix keep a stream of 2 MiB in reserve, PREFIX__reserve: where
+// there is no room for outcomes either it is emptied, and no batch is taken until it
+// could be filled again, which is tried after ten seconds and then all the time.
 // History is given up from its oldest end up to the oldest pending batch: one
 // batch that is pending for days keeps those behind it.
 //

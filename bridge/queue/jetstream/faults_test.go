@@ -143,9 +143,9 @@ func TestLostAcknowledgement(t *testing.T) {
 		letters, numbers := q.lettersOf(x, number)
 		return append(letters, message(q.names.of(wordLog), entry{kind: kindOutcome, claims: x.claims(numbers)}, nil, "once")), nil
 	}
-	_, err = q.bury(t.Context(), make)
+	_, err = q.bury(t.Context(), s.publish, make)
 	require.NoError(t, err)
-	_, err = q.bury(t.Context(), make)
+	_, err = q.bury(t.Context(), s.publish, make)
 	require.ErrorIs(t, err, errRepeat)
 	require.Equal(t, uint64(1), agree(t, q).Dead)
 	letters, err := q.Dead(t.Context(), 0, 10)

@@ -69,9 +69,12 @@ func parseLetter(number uint64, value []byte) (queue.DeadLetter, error) {
 	return d, nil
 }
 
+// publisher stores messages, all or none.
+type publisher func(ctx context.Context, messages ...*nats.Msg) (ack, error)
+
 // bury stores messages with dead letters in them, all or none. Make is given the
 // first letter's number; it is called again where another bridge has taken it.
-func (q *connQueue) bury(ctx context.Context, make func(number uint64) ([]*nats.Msg, error)) (ack, error) {
+func (q *connQueue) bury(ctx context.Context, publish publisher, make func(number uint64) ([]*nats.Msg, error)) (ack, error) {
 	q.buryMu.Lock()
 	defer q.buryMu.Unlock()
 	for began := time.Now(); ; {
@@ -82,7 +85,7 @@ func (q *connQueue) bury(ctx context.Context, make func(number uint64) ([]*nats.
 		if err != nil {
 			return ack{}, err
 		}
-		a, err := q.store.publish(ctx, messages...)
+		a, err := publish(ctx, messages...)
 		if err == nil {
 			q.seen(ctx, a.seq) // the next number is known then
 			return a, nil

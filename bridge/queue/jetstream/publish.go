@@ -33,6 +33,7 @@ const (
 	codeStorageExceeded   = 10047
 	codeTooLarge          = 10054
 	codeWrongLast         = 10071
+	codeStandsAlone       = 10074 // replicas are asked of a server without a cluster
 	codeStoreFailed       = 10077
 	codeDuplicateUnderWay = 10158
 	codeWrongLastReplica  = 10164
@@ -127,7 +128,6 @@ func (s *Store) attempt(ctx context.Context, messages []*nats.Msg) (ack, error) 
 	if got.Seq == 0 {
 		return ack{}, passingError{errors.New("NATS's answer has no sequence")}
 	}
-	s.full.Store(false)
 	return ack{got.Seq, got.Repeat}, nil
 }
 

@@ -132,9 +132,9 @@ func (q *connQueue) storeOutcome(ctx context.Context, x settling) (ack, error) {
 	var err error
 	if len(x.dead) == 0 {
 		messages, _ := make(0)
-		a, err = q.store.publish(ctx, messages...)
+		a, err = q.store.publishOutcome(ctx, messages...)
 	} else {
-		a, err = q.bury(ctx, make)
+		a, err = q.bury(ctx, q.store.publishOutcome, make)
 	}
 	if errors.Is(err, errRepeat) { // its acknowledgement got lost
 		err = q.sync(ctx)

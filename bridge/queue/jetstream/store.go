@@ -18,15 +18,17 @@ import (
 
 // Store is the store on JetStream. Open makes one.
 type Store struct {
-	opts   Options
-	nc     *nats.Conn
-	js     natsjs.JetStream
-	server Server
-	bridge uint64 // tells this one from all other bridges
-	nonce  atomic.Uint64
-	full   atomic.Bool
-	limit  atomic.Int64 // opts.MaxBytes
-	free   atomic.Int64 // what is left of the account's storage
+	opts    Options
+	nc      *nats.Conn
+	js      natsjs.JetStream
+	server  Server
+	bridge  uint64 // tells this one from all other bridges
+	nonce   atomic.Uint64
+	full    atomic.Bool
+	limit   atomic.Int64 // opts.MaxBytes
+	free    atomic.Int64 // what is left of the account's storage
+	spent   atomic.Bool  // the reserve is given up
+	reserve reserve
 
 	done   chan struct{}
 	ctx    context.Context // ends when Close is called
@@ -67,10 +69,15 @@ func open(ctx context.Context, opts Options) (*Store, error) {
 	if s.server, err = inspect(ctx, nc, opts); err == nil {
 		s.js, err = natsjs.New(nc)
 	}
+	if err == nil {
+		err = s.again(ctx, s.openReserve)
+	}
 	if err != nil {
+		s.end()
 		nc.Close()
 		return nil, err
 	}
+	s.work.Go(s.keepReserve)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s.bridge = binary.LittleEndian.Uint64(id[:]) | 1
@@ -226,7 +233,7 @@ func lasting(err error) bool {
 	var e *natsjs.APIError
 	if errors.As(err, &e) {
 		const serverSide = 500
-		return e.Code < serverSide
+		return e.Code < serverSide || e.ErrorCode == codeStandsAlone
 	}
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, natsjs.ErrMsgNotFound) || errors.Is(err, queue.ErrNewerFormat)
 }

@@ -107,7 +107,7 @@ func (q *connQueue) storeTotals(ctx context.Context) error {
 			messages = []*nats.Msg{segment, messages[0]}
 		}
 		q.fold.mu.Unlock()
-		a, err := q.store.publish(ctx, messages...)
+		a, err := q.store.publishOutcome(ctx, messages...)
 		if err == nil {
 			q.seen(ctx, a.seq)
 			return nil
