@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -173,6 +175,45 @@ func TestAStartWithoutServersSaysWhatToDo(t *testing.T) {
 	store, err := OpenStore(t.Context(), cfg, nil)
 	require.NoError(t, err)
 	require.NoError(t, store.Close())
+}
+
+// The server asks for TLS and for a certificate that it knows.
+func TestTLSTowardsNATS(t *testing.T) {
+	cert, key := certificate(t, 1)
+	otherCert, otherKey := certificate(t, 2)
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
+	nats := natstest.Start(t, func(o *server.Options) {
+		o.TLS, o.TLSVerify, o.TLSTimeout = true, true, 10
+		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	})
+	cfg := onNATS(t, strings.Replace(nats.URL(), "nats://", "tls://", 1), connectorTo("http://127.0.0.1:1"))
+	own := ClientTLS{CA: fileOf(t, "ca.pem", cert), Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key), ServerName: "localhost"}
+	cfg.Queue.NATS.TLS = own
+	store, err := OpenStore(t.Context(), cfg, nil)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	for name, change := range map[string]func(*ClientTLS){
+		"the server is somebody else": func(c *ClientTLS) { c.CA = fileOf(t, "ca.pem", otherCert) },
+		"its name is another one":     func(c *ClientTLS) { c.ServerName = "" },
+		"the bridge is not known":     func(c *ClientTLS) { c.Cert, c.Key = fileOf(t, "c.pem", otherCert), fileOf(t, "k.pem", otherKey) },
+		"the bridge shows nothing":    func(c *ClientTLS) { c.Cert, c.Key = "", "" },
+	} {
+		cfg.Queue.NATS.TLS = own
+		change(&cfg.Queue.NATS.TLS)
+		warnings, err := cfg.AskQueue(t.Context())
+		var wrong *ConfigError
+		if strings.HasPrefix(name, "the bridge") && err == nil {
+			// The server may close the connection before its reason was read.
+			require.Len(t, warnings, 1, name)
+			require.Contains(t, warnings[0], "could not be asked", name)
+			continue
+		}
+		require.ErrorAs(t, err, &wrong, name)
+		require.ErrorContains(t, err, "queue: tls: ", name)
+	}
 }
 
 func TestAskQueue(t *testing.T) {

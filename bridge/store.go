@@ -88,6 +88,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 // servers, or the network to them, may be there in a moment.
 func unreachable(err error) bool {
 	var network net.Error
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" { // crypto/tls: the server has refused the handshake
+		return false
+	}
 	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrDisconnected) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network)
 }
