@@ -11,13 +11,14 @@ import (
 
 // All cases share a server; each has a prefix of its own.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t)
 	n := 0
 	queuetest.Run(t, func(t *testing.T) queuetest.Site {
 		n++
 		s := &site{opts: Options{
 			URL: srv.ClientURL(), Prefix: "case-" + string(rune('a'+n/26)) + string(rune('a'+n%26)),
-			RetainAge: time.Hour, AckWait: time.Minute, Logger: logTo(t), every: 20 * time.Millisecond,
+			RetainAge: time.Hour, AckWait: time.Minute, Logger: logTo(t), every: 200 * time.Millisecond,
 		}}
 		return queuetest.Site{Open: s.open, Fill: s.fill, History: true, Shared: true}
 	})

@@ -92,6 +92,10 @@
 // History is given up from its oldest end up to the oldest pending batch: one
 // batch that is pending for days keeps those behind it.
 //
+// Measured with the server in the same process on two shared cores, one copy, and
+// batches of 100 events of 991 bytes: Append costs 4.2 µs of CPU an event, server
+// and client together, and Append, Fetch and Settle 10.7 µs.
+//
 // Erase stores a record anew without the events and has the server overwrite the
 // old message, in every copy. A cluster's servers keep messages also in their
 // logs of consensus until they compact those, which is theirs to do.

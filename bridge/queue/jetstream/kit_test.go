@@ -18,7 +18,7 @@ const testWindow = 1 << 16
 
 // quick are options for a test: a bridge that dies is missed after two seconds.
 func quick(t testing.TB, srv *testServer) Options {
-	return Options{URL: srv.ClientURL(), AckWait: 2 * time.Second, RetainAge: time.Hour, Logger: logTo(t), every: 50 * time.Millisecond}
+	return Options{URL: srv.ClientURL(), AckWait: 2 * time.Second, RetainAge: time.Hour, Logger: logTo(t), every: 200 * time.Millisecond}
 }
 
 // calm are options for a test in which no bridge is taken for dead, however
