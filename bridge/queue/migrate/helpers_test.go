@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,17 @@ func open(t *testing.T, dir string) queue.Store {
 	store, err := pebble.Open(dir, pebble.Options{RetainAge: time.Hour})
 	require.NoError(t, err)
 	return store
+}
+
+// both opens the two stores in dir until the test ends.
+func both(t *testing.T, dir string) (from, to queue.Store) {
+	t.Helper()
+	from, to = open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
+	t.Cleanup(func() {
+		require.NoError(t, from.Close())
+		require.NoError(t, to.Close())
+	})
+	return from, to
 }
 
 // event is one with this id; without an id where it is empty.

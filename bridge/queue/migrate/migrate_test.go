@@ -95,9 +95,7 @@ func emptied(t *testing.T, from queue.Store) {
 func TestRunMovesWhatWaits(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, filepath.Join(dir, "from"))
-	from, to := open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-	defer from.Close()
-	defer to.Close()
+	from, to := both(t, dir)
 	total, err := Waiting(t.Context(), from, Options{})
 	require.NoError(t, err)
 	require.Equal(t, 8, total)
@@ -165,9 +163,7 @@ func TestAnEndAtAnyMomentLosesNothing(t *testing.T) {
 				require.NoError(t, from.Close())
 				require.NoError(t, to.Close())
 
-				from, to = open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-				defer from.Close()
-				defer to.Close()
+				from, to = both(t, dir)
 				report, err := Run(t.Context(), from, to, Options{})
 				require.NoError(t, err)
 				require.Zero(t, report.Left())
@@ -184,9 +180,7 @@ func TestAnEndAtAnyMomentLosesNothing(t *testing.T) {
 
 func TestWhatIsTooLargeStays(t *testing.T) {
 	dir := t.TempDir()
-	from, to := open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-	defer from.Close()
-	defer to.Close()
+	from, to := both(t, dir)
 	q := openQueue(t, from, "a")
 	big := string(slices.Repeat([]byte("x"), 500))
 	add(t, q, received, queue.Pending, "1", "2", "big"+big, "3")
@@ -210,9 +204,7 @@ func TestWhatIsTooLargeStays(t *testing.T) {
 func TestWhatCannotBeReadStays(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, filepath.Join(dir, "from"))
-	from, to := open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-	defer from.Close()
-	defer to.Close()
+	from, to := both(t, dir)
 	report, err := Run(t.Context(), watched{Store: from, mute: true}, to, Options{stall: time.Millisecond})
 	require.NoError(t, err)
 	require.Equal(t, 4, report.Connectors[0].Unreadable)
@@ -223,9 +215,7 @@ func TestWhatCannotBeReadStays(t *testing.T) {
 func TestAStoreThatFailsIsAskedAgain(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, filepath.Join(dir, "from"))
-	from, to := open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-	defer from.Close()
-	defer to.Close()
+	from, to := both(t, dir)
 	failing := &gate{judge: func(call int, done bool) error {
 		if call%2 == 1 && !done {
 			return queue.ErrFull
@@ -248,9 +238,7 @@ func TestAStoreThatFailsIsAskedAgain(t *testing.T) {
 // Whoever interrupts a run finds what has arrived taken out of the source.
 func TestAnInterruptionLeavesTheBooksInOrder(t *testing.T) {
 	dir := t.TempDir()
-	from, to := open(t, filepath.Join(dir, "from")), open(t, filepath.Join(dir, "to"))
-	defer from.Close()
-	defer to.Close()
+	from, to := both(t, dir)
 	q := openQueue(t, from, "a")
 	for i := range 50 {
 		add(t, q, received, queue.Pending, fmt.Sprint(i))
