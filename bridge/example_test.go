@@ -206,3 +206,42 @@ func ExampleBridge_Reload() {
 	// <nil>
 	// true
 }
+
+// A queue on NATS is reached with what stands in Queue. OpenStore opens the
+// store alone, for programs that do not deliver.
+func ExampleOpenStore() {
+	onNATS := bridge.DefaultConfig()
+	onNATS.Queue = bridge.Queue{
+		Store: "tls://nats-1:4222,nats-2:4222,nats-3:4222",
+		NATS:  bridge.NATS{User: "bridge", Password: "s3cret", TLS: bridge.ClientTLS{ServerName: "nats.example.com"}, Replicas: 3},
+	}
+	fmt.Println("on NATS:", onNATS.Queue.OnNATS())
+
+	dir, err := os.MkdirTemp("", "bridge-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	cfg, err := bridge.LoadStore(bridge.Source{Flags: map[string]string{"data_dir": dir, "queue": "pebble"}})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	warnings, err := cfg.AskQueue(ctx) // of the embedded store there is nothing to ask
+	if err != nil {
+		panic(err)
+	}
+	store, err := bridge.OpenStore(ctx, cfg, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	names, err := store.Connectors(ctx)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("warnings:", len(warnings), "connectors:", len(names))
+	// Output:
+	// on NATS: true
+	// warnings: 0 connectors: 0
+}

@@ -26,7 +26,7 @@ func TestSenselessLimits(t *testing.T) {
 			func(c *Config, _ *Connector) { c.MaxBody = 1<<20 - 1 }, func(c *Config, _ *Connector) { c.MaxBody = 1 << 30 }},
 		{"queue.max_size", "must be between 16MiB and ",
 			func(c *Config, _ *Connector) { c.Queue.MaxSize = 50 }, func(c *Config, _ *Connector) { c.Queue.MaxSize = 16 << 20 }},
-		{"queue.max_size", "or 0, which is the disk's size",
+		{"queue.max_size", "or 0, which is all there is",
 			func(c *Config, _ *Connector) { c.Queue.MaxSize = -1 }, func(c *Config, _ *Connector) { c.Queue.MaxSize = math.MaxInt64 / 2 }},
 		{"retain.size", "or 0, which is no limit, not 20",
 			func(c *Config, _ *Connector) { c.Retain.Size = 20 }, func(c *Config, _ *Connector) { c.Retain.Size = 0 }},

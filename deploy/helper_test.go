@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -44,11 +43,6 @@ func bridgeConfig(t *testing.T, path string, env map[string]string, replace ...s
 	require.NoError(t, os.WriteFile(local, []byte(text), 0o600))
 	source := bridge.Source{File: local, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok }}
 	cfg, err := bridge.Load(source)
-	var wrong *bridge.ConfigError
-	if errors.As(err, &wrong) && len(wrong.Problems) == 1 && strings.HasPrefix(wrong.Problems[0].Text, "this build has no store for NATS") {
-		source.Flags = map[string]string{"queue": "pebble"}
-		cfg, err = bridge.Load(source)
-	}
 	require.NoError(t, err, path)
 	return cfg
 }

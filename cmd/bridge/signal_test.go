@@ -40,6 +40,21 @@ func (s *serving) closed(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
+// endWith signals the bridge until it has ended, since what comes soon after the
+// first signal counts as the same one.
+func (s *serving) endWith(signal os.Signal) int {
+	ended := make(chan error, 1)
+	go func() { ended <- s.cmd.Wait() }()
+	for {
+		_ = s.cmd.Process.Signal(signal) // it may just have ended
+		select {
+		case <-ended:
+			return s.cmd.ProcessState.ExitCode()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // A second signal does not wait, and what was acknowledged is there at the next
 // start all the same.
 func TestSecondSignal(t *testing.T) {
@@ -53,8 +68,7 @@ func TestSecondSignal(t *testing.T) {
 	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	s.closed(t)
-	s.signal(t, syscall.SIGTERM)
-	require.Equal(t, 128+int(syscall.SIGTERM), s.end(t))
+	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM))
 	require.Less(t, time.Since(begin), 8*time.Second)
 
 	again := serve(t, nil, away...)
