@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	rate         = 1500.0 // events a second, while there is load
+	rate         = 800.0 // events a second, while there is load
 	flushAfter   = 500 * time.Millisecond
 	settleTime   = 90 * time.Second
 	cleanupTime  = 20 * time.Second // kept back of the time for all tests
