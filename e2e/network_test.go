@@ -26,6 +26,7 @@ func troubles() []trouble {
 		{"a fifth of all packets lost", map[string]any{"loss": 0.2}, 6 * time.Second, func(s stats) bool { return s.Dropped > 0 }},
 		{"resets", map[string]any{"reset": 0.2}, 4 * time.Second, func(s stats) bool { return s.Reset > 0 }},
 		{"connections that fall silent", map[string]any{"silent": true}, 8 * time.Second, func(s stats) bool { return s.Silenced > 0 }},
+		{"answers that never arrive", map[string]any{"lose_answers": true}, 6 * time.Second, func(s stats) bool { return s.Silenced > 0 && s.Unanswered > 0 }},
 		{"RudderStack off the network", nil, 8 * time.Second, func(s stats) bool { return s.Refused > 0 }},
 	}
 }

@@ -49,8 +49,9 @@ type scenario struct {
 	faults  []fault
 }
 
-// open makes the networks and the fakes, with a RudderStack that takes its time,
-// so that there is always something in flight.
+// open makes the networks and the fakes, with a RudderStack that takes its time
+// before it stores and again before it has answered, so that there is always
+// something in flight, and some of it done.
 func open(t *testing.T, name string, seed uint64) *scenario {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -72,6 +73,7 @@ func (s *scenario) slowRudder() {
 	s.t.Helper()
 	require.NoError(s.t, s.rudder.SetFaults(s.ctx, mockrudder.Fault{
 		Path: "/v1/batch", Latency: mockrudder.Duration(50 * time.Millisecond), LatencyMax: mockrudder.Duration(150 * time.Millisecond),
+		Trickle: mockrudder.Duration(150 * time.Millisecond),
 	}))
 }
 

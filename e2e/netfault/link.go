@@ -113,7 +113,7 @@ func (l *link) write(to net.Conn, way <-chan piece, up bool) {
 			l.reset()
 			return
 		}
-		if r.Silent && !l.silent.Swap(true) {
+		if r.silences(up) && !l.silent.Swap(true) {
 			l.proxy.count(func(s *stats) { s.Silenced++ })
 		}
 		if l.silent.Load() {

@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 		Long: `A TCP proxy that does what networks do, as it is told over HTTP:
 
   GET  /rule    what is in force
-  PUT  /rule    {"latency":"200ms","jitter":"50ms","bytes_per_second":50000,"reset":0.1,"silent":true,"loss":0.1}
+  PUT  /rule    {"latency":"200ms","jitter":"50ms","bytes_per_second":50000,"reset":0.1,"silent":true,"lose_answers":true,"loss":0.1}
   POST /reset   reset every connection now
   GET  /stats   what happened`,
 		Example: "  netfault --listen :8080 --control :9000 --to rudder:8090",

@@ -80,7 +80,7 @@ func (b between) post(body string, within time.Duration) (string, error) {
 // eventually waits for a count, which comes a moment after what is counted.
 func (b between) eventually(ok func(stats) bool) {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool { return ok(b.stats()) }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(b.t, func() bool { return ok(b.stats()) }, 20*time.Second, 5*time.Millisecond, "%+v", b.stats())
 }
 
 const patience = 20 * time.Second
@@ -136,9 +136,12 @@ func TestResets(t *testing.T) {
 // other side may have done what was asked for.
 func TestAnswersAreCountedAsLost(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	b := start(t, func(w http.ResponseWriter, _ *http.Request) {
+	b := start(t, func(w http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
-		<-answer
+		select {
+		case <-answer:
+		case <-r.Context().Done(): // nobody is there any more
+		}
 	})
 	failed := make(chan error, 1)
 	send := func(within time.Duration) {
@@ -151,12 +154,10 @@ func TestAnswersAreCountedAsLost(t *testing.T) {
 	send(patience)
 	require.NoError(t, jsoncall.Do(t.Context(), http.MethodPost, b.control+"/reset", nil, nil))
 	require.Error(t, <-failed)
-	answer <- struct{}{}
 	b.eventually(func(s stats) bool { return s.Unanswered == 1 && s.Reset == 1 && s.Open == 0 })
 
 	send(50 * time.Millisecond) // the client gives up
 	require.ErrorIs(t, <-failed, context.DeadlineExceeded)
-	answer <- struct{}{}
 	b.eventually(func(s stats) bool { return s.Unanswered == 2 && s.Open == 0 })
 
 	send(time.Second) // the answer falls silent
@@ -168,6 +169,12 @@ func TestAnswersAreCountedAsLost(t *testing.T) {
 	_, err := b.post("x", 50*time.Millisecond) // nothing arrives at all
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	b.eventually(func(s stats) bool { return s.Unanswered == 3 && s.Silenced == 2 && s.Open == 0 })
+
+	b.put(`{"lose_answers":true}`)
+	send(time.Second)
+	answer <- struct{}{}
+	require.ErrorIs(t, <-failed, context.DeadlineExceeded)
+	b.eventually(func(s stats) bool { return s.Unanswered == 4 && s.Silenced == 3 && s.Open == 0 })
 
 	b.put(`{}`)
 	send(patience)

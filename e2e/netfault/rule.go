@@ -24,6 +24,9 @@ type rule struct {
 	// good: it stays open, and nothing passes any more, also once the rule has
 	// ended.
 	Silent bool `json:"silent,omitempty"`
+	// LoseAnswers makes every connection fall silent for good when an answer
+	// comes back on it: what was asked for is done, and nobody learns it.
+	LoseAnswers bool `json:"lose_answers,omitempty"`
 	// Loss is the share of packets that the kernel drops on their way in here,
 	// from both sides.
 	Loss float64 `json:"loss,omitempty"`
@@ -73,6 +76,9 @@ func (r rule) passing(n int) time.Duration {
 	}
 	return time.Duration(n) * time.Second / time.Duration(r.BytesPerSecond)
 }
+
+// silences says whether a piece of data on its way up or down never arrives.
+func (r rule) silences(up bool) bool { return r.Silent || r.LoseAnswers && !up }
 
 func (r rule) resets() bool { return r.Reset > 0 && rand.Float64() < r.Reset }
 
