@@ -11,7 +11,6 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
-	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -62,7 +61,8 @@ func New(cfg Config, opts Options) (*Bridge, error) {
 //
 // It fails at once where an address is taken, where another process has the
 // data directory (queue.ErrLocked) or a newer version has written it
-// (queue.ErrNewerFormat); and later where nothing can be stored any more
+// (queue.ErrNewerFormat), or where no server of a queue on NATS answers within
+// ten seconds; and later where nothing can be stored any more
 // (queue.ErrFailed).
 func (b *Bridge) Run(ctx context.Context) (err error) {
 	for _, warning := range b.cfg.Warnings() {
@@ -78,7 +78,7 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer private.Close()
-	store, err := b.openStore()
+	store, err := OpenStore(ctx, b.cfg, b.opts.Log)
 	if err != nil {
 		return err
 	}
@@ -116,20 +116,6 @@ func listen(key, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return ln, nil
-}
-
-func (b *Bridge) openStore() (queue.Store, error) {
-	store, err := pebble.Open(b.cfg.DataDir, pebble.Options{
-		Logger:      b.opts.Log,
-		RetainAge:   b.cfg.Retain.Age,
-		RetainBytes: b.cfg.Retain.Size,
-		MaxBytes:    b.cfg.Queue.MaxSize,
-		ScrubEvery:  b.cfg.ScrubEvery,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("data_dir %s: %w", b.cfg.DataDir, err)
-	}
-	return store, nil
 }
 
 // serve runs the parts until ctx ends or one of them fails. The operator's

@@ -19,29 +19,15 @@ func (c Config) check(p *problems, key keyFunc) {
 	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
 		p.add("admin", "must be another address than listen: the operator's pages are not for Braze")
 	}
-	c.TLS.check(p)
+	c.TLS.check(p, "tls")
 	if c.AdminToken != "" && !bearerToken.MatchString(c.AdminToken) {
 		p.add("admin_token", badToken)
 	}
-	if strings.TrimSpace(c.DataDir) == "" {
-		p.add("data_dir", "is empty; it must be the directory that keeps the events")
-	}
-	switch {
-	case c.Queue.Store == storePebble:
-	case strings.HasPrefix(c.Queue.Store, "nats://"), strings.HasPrefix(c.Queue.Store, "tls://"):
-		p.add("queue", "this build has no store for NATS; the only one is pebble")
-	default:
-		p.add("queue", "must be pebble, not %q", c.Queue.Store)
-	}
-	atLeast(p, "queue.max_size", c.Queue.MaxSize, 0)
-	atLeast(p, "retain.size", c.Retain.Size, 0)
+	c.checkStore(p)
 	between(p, "max_body", c.MaxBody, 1, 1<<30, formatSize)
-	between(p, "scrub_every", c.ScrubEvery, 0, 366*24*time.Hour, time.Duration.String)
 	between(p, "max_requests", c.MaxRequests, 0, 1_000_000, strconv.Itoa)
 	between(p, "max_connections", c.MaxConnections, 0, 1_000_000, strconv.Itoa)
 	between(p, "grace", c.Grace, 0, time.Hour, time.Duration.String)
-	oneWord(p, "log.format", c.Log.Format, "text", "json")
-	oneWord(p, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	if len(c.Connectors) == 0 {
 		p.add("connectors", "is empty; at least one connector is needed")
 	}
@@ -51,17 +37,29 @@ func (c Config) check(p *problems, key keyFunc) {
 	c.checkUnique(p, key)
 }
 
-// check loads the certificate, as the bridge would.
-func (t TLS) check(p *problems) {
+// checkStore looks at what is needed to open the store, and at the log.
+func (c Config) checkStore(p *problems) {
+	if strings.TrimSpace(c.DataDir) == "" {
+		p.add("data_dir", "is empty; it must be the directory that keeps the events")
+	}
+	c.Queue.check(p)
+	atLeast(p, "retain.size", c.Retain.Size, 0)
+	between(p, "scrub_every", c.ScrubEvery, 0, 366*24*time.Hour, time.Duration.String)
+	oneWord(p, "log.format", c.Log.Format, "text", "json")
+	oneWord(p, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+}
+
+// check loads the certificate, as the bridge would; key is what its keys stand below.
+func (t TLS) check(p *problems, key string) {
 	switch {
 	case t == TLS{}:
 	case t.Cert == "":
-		p.add("tls.key", "needs tls.cert, the PEM file of the certificate that it belongs to")
+		p.add(key+".key", "needs %s.cert, the PEM file of the certificate that it belongs to", key)
 	case t.Key == "":
-		p.add("tls.cert", "needs tls.key, the PEM file of the key that belongs to it")
+		p.add(key+".cert", "needs %s.key, the PEM file of the key that belongs to it", key)
 	default:
 		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
-			p.add("tls.cert", "the certificate and tls.key cannot be used: %v", err)
+			p.add(key+".cert", "the certificate and %s.key cannot be used: %v", key, err)
 		}
 	}
 }

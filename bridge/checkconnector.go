@@ -198,15 +198,20 @@ func (c Connector) mapping() mapping.Options {
 
 // rootCAs reads CAFile. A nil pool stands for the system's certificates.
 func (c Connector) rootCAs() (text []byte, pool *x509.CertPool, err error) {
-	if c.CAFile == "" {
+	return certificatesOf(c.CAFile)
+}
+
+// certificatesOf reads a PEM file of certificates; of no file the pool is nil.
+func certificatesOf(file string) (text []byte, pool *x509.CertPool, err error) {
+	if file == "" {
 		return nil, nil, nil
 	}
-	if text, err = os.ReadFile(c.CAFile); err != nil {
+	if text, err = os.ReadFile(file); err != nil {
 		return nil, nil, err
 	}
 	pool = x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, nil, fmt.Errorf("%s holds no certificate in PEM", c.CAFile)
+		return nil, nil, fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	return text, pool, nil
 }

@@ -24,11 +24,12 @@ type Config struct {
 	// AdminToken is the bearer token that everything on the admin address needs,
 	// but /livez and /readyz. Empty: nothing needs one.
 	AdminToken string
-	DataDir    string // directory of the embedded store
+	DataDir    string // directory of the embedded store; not used where Queue is on NATS
 	Queue      Queue
 	Retain     Retain
 	// ScrubEvery is the time in which everything on disk is read once, so that
-	// damage is found before it is met. 0: never.
+	// damage is found before it is met. 0: never. On NATS the servers look after
+	// their own files, and this is not used.
 	ScrubEvery time.Duration
 	// MaxBody is the largest request body that is taken, in bytes, after
 	// decompression. Braze sends up to 100 events of at most 900 KB each.
@@ -49,17 +50,13 @@ type TLS struct {
 	Cert, Key string
 }
 
-// Queue says where batches are kept until they are delivered.
-type Queue struct {
-	Store   string // "pebble", the embedded store
-	MaxSize int64  // bytes on disk; 0: the disk's own size
-}
-
 // Retain says how long delivered events are kept. Undelivered ones are kept
 // until they are delivered.
 type Retain struct {
-	Age  time.Duration // 0: not at all
-	Size int64         // bytes on disk at most; 0: as much as Age says
+	Age time.Duration // 0: not at all
+	// Size is how many bytes at most; 0: as much as Age says. In the embedded
+	// store it holds for all connectors together, on NATS for each.
+	Size int64
 }
 
 // Log says how the bridge writes its log to standard error.
@@ -197,7 +194,7 @@ func (c Config) Warnings() []string {
 			found = append(found, "connector "+connector.Name+" takes events from anyone")
 		}
 	}
-	return found
+	return append(found, c.unused()...)
 }
 
 // loopback tells whether only this machine reaches an address.

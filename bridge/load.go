@@ -27,7 +27,9 @@ type Source struct {
 // data_dir, BRIDGE_RETAIN_AGE for retain.age.
 func envKeys() []string {
 	return append(connectorKeys(), "listen", "tls.cert", "tls.key", "admin", "admin_token", "admin_token_file", "data_dir",
-		"queue", "queue.max_size", "retain.age", "retain.size", "scrub_every", "max_body", "max_requests",
+		"queue", "queue.max_size", "queue.credentials", "queue.user", "queue.password", "queue.password_file",
+		"queue.token", "queue.token_file", "queue.tls.ca", "queue.tls.cert", "queue.tls.key", "queue.tls.server_name",
+		"queue.prefix", "queue.replicas", "queue.repeats", "queue.ack_wait", "retain.age", "retain.size", "scrub_every", "max_body", "max_requests",
 		"max_connections", "grace", "log.format", "log.level", "open")
 }
 
@@ -50,11 +52,19 @@ func alternatives() [][]string {
 		{"write_key", "write_key_file"},
 		{"salt", "salt_file"},
 		{"admin_token", "admin_token_file"},
+		{"password", "password_file"},
 	}
 }
 
-// displace removes from lower what upper says in another way.
+// displace removes from lower what upper says in another way, in the maps below
+// them too.
 func displace(lower, upper tree) {
+	for key, value := range upper {
+		inner, nested := value.(tree)
+		if below, ok := lower[key].(tree); ok && nested {
+			displace(below, inner)
+		}
+	}
 	for _, keys := range alternatives() {
 		if slices.ContainsFunc(keys, func(key string) bool { _, said := upper[key]; return said }) {
 			for _, key := range keys {
@@ -66,7 +76,16 @@ func displace(lower, upper tree) {
 
 // Load reads a configuration and checks all of it. Where it is wrong the error
 // is a *ConfigError with every mistake.
-func Load(src Source) (Config, error) {
+func Load(src Source) (Config, error) { return load(src, Config.check) }
+
+// LoadStore is Load for what only opens the store: connectors may be missing,
+// and what is wrong with a value is a mistake only where the store or the log
+// needs it. Keys must be known all the same.
+func LoadStore(src Source) (Config, error) {
+	return load(src, func(c Config, p *problems, _ keyFunc) { c.checkStore(p) })
+}
+
+func load(src Source, check func(Config, *problems, keyFunc)) (Config, error) {
 	if src.Env == nil {
 		src.Env = func(string) (string, bool) { return "", false }
 	}
@@ -95,7 +114,7 @@ func Load(src Source) (Config, error) {
 		return flagOrigin(key)
 	})
 	root.done()
-	cfg.check(p, key)
+	check(cfg, p, key)
 	if err := p.err(); err != nil {
 		return Config{}, err
 	}
@@ -127,7 +146,12 @@ func put(t tree, key, value string) {
 	if key == "queue" { // the short form of queue.store
 		key = "queue.store"
 	}
-	if outer, inner, nested := strings.Cut(key, "."); nested {
+	for {
+		outer, inner, nested := strings.Cut(key, ".")
+		if !nested {
+			t[key] = value
+			return
+		}
 		below, ok := t[outer].(tree)
 		if !ok {
 			below = tree{}
@@ -135,16 +159,17 @@ func put(t tree, key, value string) {
 		}
 		t, key = below, inner
 	}
-	t[key] = value
 }
 
 // merge lays the later trees over the earlier ones.
 func merge(layers ...tree) (tree, error) {
 	k := koanf.New(".")
-	for i, layer := range layers {
+	for _, layer := range layers {
 		if store, ok := layer["queue"].(string); ok {
 			layer["queue"] = tree{"store": store}
 		}
+	}
+	for i, layer := range layers {
 		for _, upper := range layers[i+1:] {
 			displace(layer, upper)
 		}

@@ -170,7 +170,7 @@ func TestLoadMistakes(t *testing.T) {
 			`bridge.yaml:1: listen: must be an address such as 127.0.0.1:8080, not "here"`,
 			`bridge.yaml:2: admin: must be an address`,
 			`bridge.yaml:3: data_dir: is empty`,
-			`bridge.yaml:4: queue: must be pebble, not "kafka"`,
+			`bridge.yaml:4: queue: must be pebble, or nats://HOST:PORT`,
 			`bridge.yaml:5: retain.age: must be a duration such as 30s, 72h or 7d, not "old"`,
 			`bridge.yaml:5: retain.size: must be a size such as 16MiB or 20GB, not "-1"`,
 			`bridge.yaml:6: max_body: must be between 1 and 1GiB, not 0`,
@@ -187,8 +187,6 @@ func TestLoadMistakes(t *testing.T) {
 			`bridge.yaml:17: connectors[0].backoff.max: must be between 1s and 1h0m0s, not 1ms`,
 			`bridge.yaml:18: connectors[0].open: must be true or false, not "perhaps"`,
 		}},
-		{name: "NATS is not in this build", flags: map[string]string{"queue": "nats://127.0.0.1:4222", "rudder_url": "http://r", "write_key": "k", "open": "true"},
-			want: []string{"--queue: queue: this build has no store for NATS"}},
 		{name: "names", file: "connectors:\n  - name: a b\n" + good + "  - name: x\n    token: u\n    rudder_url: http://r\n    write_key: k\n  - name: x\n    token: v\n    rudder_url: http://r\n    write_key: k\n  - token: w\n    rudder_url: http://r\n    write_key: k\n", want: []string{
 			`bridge.yaml:2: connectors[0].name: must be 1 to 64 letters`,
 			`bridge.yaml:10: connectors[2].name: "x" is also the name of connectors[1]`,

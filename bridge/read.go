@@ -73,6 +73,7 @@ func readTop(root *section, cfg *Config) {
 	queue := root.sub("queue")
 	queue.text("store", &cfg.Queue.Store)
 	queue.size("max_size", &cfg.Queue.MaxSize)
+	readNATS(queue, &cfg.Queue.NATS)
 	queue.done()
 	retain := root.sub("retain")
 	retain.duration("age", &cfg.Retain.Age)
@@ -87,6 +88,24 @@ func readTop(root *section, cfg *Config) {
 	log.text("format", &cfg.Log.Format)
 	log.text("level", &cfg.Log.Level)
 	log.done()
+}
+
+// readNATS reads what only a queue on NATS needs.
+func readNATS(s *section, into *NATS) {
+	s.text("credentials", &into.Credentials)
+	s.text("user", &into.User)
+	s.secret("password", &into.Password)
+	s.secret("token", &into.Token)
+	tls := s.sub("tls")
+	tls.text("ca", &into.TLS.CA)
+	tls.text("cert", &into.TLS.Cert)
+	tls.text("key", &into.TLS.Key)
+	tls.text("server_name", &into.TLS.ServerName)
+	tls.done()
+	s.text("prefix", &into.Prefix)
+	s.whole("replicas", &into.Replicas)
+	s.duration("repeats", &into.Repeats)
+	s.duration("ack_wait", &into.AckWait)
 }
 
 // readConnector reads the keys that a connector of a list and the only one of a

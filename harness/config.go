@@ -32,7 +32,9 @@ type Config struct {
 	// Crashes is how often the bridge is killed where Faults says that it is;
 	// default 5.
 	Crashes int
-	// Queue is the bridge's queue setting; default its own.
+	// Queue is the bridge's queue setting: pebble, or the servers of a NATS
+	// cluster that ask for no credentials. There the run has streams of its own,
+	// which are removed at its end unless Dir is given. Default: the bridge's own.
 	Queue string
 	Break Break // spoils the run on purpose; default nothing
 	// MissingExternalUserID is the bridge's setting of that name: deliver, dead
@@ -52,6 +54,8 @@ type Config struct {
 	// Rudder, where given, stands around the fake RudderStack's handler, so
 	// that a test can send it away. Its answers count as RudderStack's.
 	Rudder func(http.Handler) http.Handler
+
+	prefix string // of the run's streams on NATS
 }
 
 // Limits of the bridge in a run. They are small, so that faults pass quickly
@@ -77,6 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.Crashes, 5)
 	fill(&c.MissingExternalUserID, "deliver")
 	fill(&c.Standstill, time.Minute)
+	fill(&c.prefix, streamPrefix())
 	if c.Rudder == nil {
 		c.Rudder = func(h http.Handler) http.Handler { return h }
 	}
@@ -157,7 +162,7 @@ func (c Config) bridgeFile(listen, admin, data, rudder string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
 	if c.Queue != "" {
-		fmt.Fprintf(&out, "queue: %q\n", c.Queue)
+		fmt.Fprintf(&out, "queue: %s\n", c.queueSetting())
 	}
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
 		connector, brazeToken, c.Mode, rudder, c.writeKey())

@@ -173,6 +173,7 @@ func TestHealth(t *testing.T) {
 	}{
 		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""}},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"}}]}`},
 		{"full", queue.Usage{Full: true}, 503, `{"ready":false,"reason":"queue is full",`},
+		{"away", queue.Usage{Away: errors.New("no server answers")}, 503, `{"ready":false,"reason":"no server answers",`},
 		{"failed", queue.Usage{Err: queue.ErrFailed}, 503, `{"ready":false,"reason":"queue's storage has failed",`},
 	}
 	for _, tt := range tests {
@@ -211,7 +212,7 @@ func labels(m *dto.Metric) string {
 
 func TestMetrics(t *testing.T) {
 	f := newFixture(t)
-	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed}
+	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed, Away: errors.New("no server answers")}
 	f.b.replay = queue.Replay{Number: 1}
 	values := gather(t, f.cfg.Registry)
 	for name, want := range map[string]float64{
@@ -221,7 +222,7 @@ func TestMetrics(t *testing.T) {
 		"bridge_oldest_pending_age_seconds{a}": 90.5, "bridge_oldest_pending_age_seconds{b}": 0,
 		"bridge_destination_state{a,ok}": 1, "bridge_destination_state{a,paused}": 0, "bridge_destination_state{a,backing-off}": 0,
 		"bridge_destination_state{b,ok}": 0, "bridge_destination_state{b,paused}": 1,
-		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_damaged_records{}": 2,
+		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_away{}": 1, "bridge_store_damaged_records{}": 2,
 		"bridge_store_scrubbed_timestamp_seconds{}": float64(noon.Unix()), "bridge_replay_active{a}": 0, "bridge_replay_active{b}": 1,
 	} {
 		got, there := values[name]

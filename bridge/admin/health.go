@@ -25,6 +25,8 @@ func (a *Admin) ready(c *gin.Context) {
 	switch {
 	case usage.Err != nil:
 		answer.Ready, answer.Reason = false, usage.Err.Error()
+	case usage.Away != nil:
+		answer.Ready, answer.Reason = false, usage.Away.Error()
 	case usage.Full:
 		answer.Ready, answer.Reason = false, queue.ErrFull.Error()
 	}

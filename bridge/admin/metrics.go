@@ -22,6 +22,7 @@ type collector struct {
 	free     *prometheus.Desc
 	full     *prometheus.Desc
 	failed   *prometheus.Desc
+	away     *prometheus.Desc
 	damaged  *prometheus.Desc
 }
 
@@ -42,6 +43,7 @@ func newCollector(a *Admin) *collector {
 		free:     describe("bridge_store_free_bytes", "What the store's file system still has."),
 		full:     describe("bridge_store_full", "1 while new batches are refused because there is no room."),
 		failed:   describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
+		away:     describe("bridge_store_away", "1 while the servers that keep the store do not answer; always 0 for the embedded store."),
 		damaged:  describe("bridge_store_damaged_records", "Records set aside since the start because they cannot be read."),
 	}
 	total := func(name, help string, value func(queue.Ledger) uint64) {
@@ -72,7 +74,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range c.ledger {
 		to <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.damaged} {
+	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.away, c.damaged} {
 		to <- d
 	}
 }
@@ -101,6 +103,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	gauge(c.free, float64(usage.Free))
 	gauge(c.full, truth(usage.Full))
 	gauge(c.failed, truth(usage.Err != nil))
+	gauge(c.away, truth(usage.Away != nil))
 	scrubbed := 0.0
 	if !usage.Scrubbed.IsZero() {
 		scrubbed = float64(usage.Scrubbed.UnixMilli()) / 1000

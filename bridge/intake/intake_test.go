@@ -230,6 +230,18 @@ func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
 	}
 }
 
+// 413 makes Braze halve the batch, so that all but the event in question pass.
+func TestAnEventThatIsTooLargeForTheQueueIsToldSo(t *testing.T) {
+	b := start(t, Config{})
+	b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", queue.ErrTooLarge)
+	got := b.do(t, request{body: oneEvent, header: with("secret")})
+	require.Equal(t, 413, got.status)
+	require.Empty(t, got.header.Get("Retry-After"))
+	require.Contains(t, got.body, "an event in the batch is larger than the bridge's queue can keep")
+	require.Contains(t, b.log.String(), "event of 2 MB")
+	require.NotContains(t, b.log.String(), "come again")
+}
+
 func TestTooManyRequestsWaitForTheDisk(t *testing.T) {
 	b := start(t, Config{MaxAppends: 1, Patience: time.Millisecond, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
 	q := b.queues["a"]

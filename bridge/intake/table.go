@@ -23,13 +23,14 @@ type connector struct {
 // lasting is what a connector keeps when it is loaded anew, and when one of its
 // name comes back after it was gone.
 type lasting struct {
-	metrics  connectorMetrics
-	versions versions
-	refusals throttle
-	failures throttle
-	requests *share
-	appends  *share
-	room     room
+	metrics   connectorMetrics
+	versions  versions
+	refusals  throttle
+	failures  throttle
+	oversized throttle // of batches with an event that the queue cannot keep
+	requests  *share
+	appends   *share
+	room      room
 }
 
 // Reload puts other connectors in the place of those that are there, at once

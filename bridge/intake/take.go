@@ -144,6 +144,13 @@ func (c *connector) fate(e *currents.Event) (queue.Fate, string) {
 
 // storeFailed logs that a batch could not be stored, not each time.
 func (in *Intake) storeFailed(to *connector, err error) {
+	if errors.Is(err, queue.ErrTooLarge) {
+		if n := to.oversized.allow(); n > 0 {
+			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was told to send less at once, and drops an event that is refused alone",
+				"connector", to.Name, "error", err, "batches", n)
+		}
+		return
+	}
 	if n := to.failures.allow(); n > 0 {
 		in.cfg.Log.Error("batches could not be stored; Braze was asked to come again", "connector", to.Name, "error", err, "batches", n)
 	}

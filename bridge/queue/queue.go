@@ -19,6 +19,9 @@ var (
 	// ErrFull means that the store has no room for a new batch. Nothing was
 	// stored; the sender should come again later.
 	ErrFull = errors.New("queue is full")
+	// ErrTooLarge means that one event alone is larger than the store can keep.
+	// Nothing of the batch was stored, and sending it again changes nothing.
+	ErrTooLarge = errors.New("event is larger than the queue can keep")
 	// ErrFailed means that a write to disk failed. What it was about may or may
 	// not be on disk, so nobody may be told that it is. The store takes nothing
 	// more until it is opened anew; Usage().Err says what happened.
@@ -67,6 +70,9 @@ type Usage struct {
 	Damaged  int       // places on disk found since the start that cannot be read; records among them stay pending
 	Scrubbed time.Time // when everything was last read from end to end; zero: not yet
 	Err      error     // wraps ErrFailed: nothing can be stored any more; nil: all is well
+	// Away says why nothing can be stored now, where the store is on other
+	// machines that do not answer. It ends by itself once they do; nil: they do.
+	Away error
 }
 
 // Queue is one connector's queue. It is safe for concurrent use.
@@ -204,6 +210,10 @@ type Item struct {
 	ID         Hash // of the event's id; zero: it has none that can be used
 	Fate       Fate // Pending, or Filtered or Dead where that is known at once
 	Reason     string
+	// Letter is for an event with the fate Dead that died in another store: when
+	// it died, the answer, its status and the attempts are kept of it. Nil: it
+	// dies now, unsent.
+	Letter *DeadLetter
 }
 
 // Hash is a 128-bit hash of an event id. The zero Hash stands for no id.

@@ -17,13 +17,15 @@ The configuration comes from the flags, the environment (BRIDGE_LISTEN for
 connectors in a file, the flags describe one connector, called default. Without
 a token the bridge starts only with --open, or open: true in the file. A file
 may do without secrets: ${NAME} stands for a variable, and token_file,
-write_key_file and salt_file name files that hold them.
+write_key_file and salt_file name files that hold them, as do password_file and
+token_file of a queue on NATS.
 
   listen: 127.0.0.1:8080
   tls: {cert: /etc/bridge/tls.crt, key: /etc/bridge/tls.key}
   admin: 127.0.0.1:9090
   data_dir: ./data
-  queue: {store: pebble, max_size: 50GiB}
+  queue: {store: pebble, max_size: 50GiB}       # or a cluster, see docs/scaling.md:
+  # queue: {store: "nats://n1:4222,n2:4222,n3:4222", credentials: /etc/bridge/nats.creds}
   retain: {age: 72h, size: 20GiB}
   log: {format: text, level: info}
   connectors:
@@ -53,8 +55,22 @@ func configFlags() []configFlag {
 		{"admin-token", "", "", "bearer `TOKEN` that the admin side needs, but for /livez and /readyz"},
 		{"admin-token-file", "", "", "`FILE` that holds it"},
 		{"data-dir", "", cfg.DataDir, "`DIRECTORY` that keeps the events"},
-		{"queue", "", cfg.Queue.Store, "`STORE` of the events; this build has pebble"},
-		{"queue-max-size", "queue.max_size", "0", "`SIZE` that the store may take on disk; 0: the disk's"},
+		{"queue", "", cfg.Queue.Store, "`STORE` of the events: pebble, or nats://HOST:PORT[,HOST:PORT] (or tls://)"},
+		{"queue-max-size", "queue.max_size", "0", "`SIZE` that the store may take; on NATS, what waits of each connector; 0: all there is"},
+		{"queue-credentials", "queue.credentials", "", "`FILE` of credentials for NATS, made by nsc"},
+		{"queue-user", "queue.user", "", "`USER` for NATS"},
+		{"queue-password", "queue.password", "", "`PASSWORD` that goes with it"},
+		{"queue-password-file", "queue.password_file", "", "`FILE` that holds it"},
+		{"queue-token", "queue.token", "", "`TOKEN` for NATS"},
+		{"queue-token-file", "queue.token_file", "", "`FILE` that holds it"},
+		{"queue-tls-ca", "queue.tls.ca", "", "PEM `FILE` of certificates that NATS's are verified with (default the system's)"},
+		{"queue-tls-cert", "queue.tls.cert", "", "PEM `FILE` of a certificate to show to NATS"},
+		{"queue-tls-key", "queue.tls.key", "", "PEM `FILE` of its key"},
+		{"queue-tls-server-name", "queue.tls.server_name", "", "`NAME` in NATS's certificates, where it is not the host"},
+		{"queue-prefix", "queue.prefix", "", "`WORD` that the streams on NATS begin with (default currents)"},
+		{"queue-replicas", "queue.replicas", "0", "`NUMBER` of servers that keep each stream; 0: three in a cluster, one elsewhere"},
+		{"queue-repeats", "queue.repeats", "0", "`DURATION` for which NATS remembers batches; 0: two minutes"},
+		{"queue-ack-wait", "queue.ack_wait", "0", "`DURATION` after which a dead bridge's work is taken over; 0: ten seconds"},
 		{"retain-age", "retain.age", cfg.Retain.Age.String(), "`DURATION` for which delivered events are kept"},
 		{"retain-size", "retain.size", size(cfg.Retain.Size), "`SIZE` on disk that they may take"},
 		{"scrub-every", "", cfg.ScrubEvery.String(), "`DURATION` in which all that is on disk is read once; 0: never"},
@@ -102,13 +118,21 @@ func addConfigFlags(fs *pflag.FlagSet) {
 	fs.Bool("open", false, "take events without a token, from anyone")
 }
 
-// load reads the configuration that flags, environment and file give. The
-// environment is not bound to the flags here, because it has its own place
-// between them and the file.
+// load reads the configuration that flags, environment and file give.
 func load(fs *pflag.FlagSet) (bridge.Config, error) {
-	file, err := fs.GetString("config")
+	src, err := source(fs)
 	if err != nil {
 		return bridge.Config{}, err
+	}
+	return bridge.Load(src)
+}
+
+// source says where the configuration comes from. The environment is not bound
+// to the flags here, because it has its own place between them and the file.
+func source(fs *pflag.FlagSet) (bridge.Source, error) {
+	file, err := fs.GetString("config")
+	if err != nil {
+		return bridge.Source{}, err
 	}
 	if !fs.Changed("config") {
 		file = os.Getenv("BRIDGE_CONFIG")
@@ -128,5 +152,5 @@ func load(fs *pflag.FlagSet) (bridge.Config, error) {
 		}
 		given[key] = f.Value.String()
 	})
-	return bridge.Load(bridge.Source{File: file, Env: os.LookupEnv, Flags: given})
+	return bridge.Source{File: file, Env: os.LookupEnv, Flags: given}, nil
 }

@@ -51,6 +51,6 @@ plus the signal's number.`,
   bridge status`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newStatus(), newDead(), newReplay(), newResume(), newForget(), newDrift(), newRepair())
+	root.AddCommand(newServe(), newCheck(), newStatus(), newDead(), newReplay(), newResume(), newForget(), newDrift(), newRepair(), newMigrate())
 	return root
 }

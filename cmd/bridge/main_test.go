@@ -210,7 +210,7 @@ func TestServeFails(t *testing.T) {
 			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here"}},
 		{"no file", []string{"serve", "--config", "/none.yaml"}, []string{"/none.yaml: no such file"}},
 		{"unknown flag", []string{"serve", "--nonsense"}, []string{"unknown flag: --nonsense"}},
-		{"NATS", append(good, "--queue", "nats://127.0.0.1:4222"), []string{"--queue: queue: "}},
+		{"password in the queue's URL", append(good, "--queue", "nats://u:hush@127.0.0.1:4222"), []string{"--queue: queue: must have no user"}},
 		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
 		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
 	}
@@ -254,7 +254,7 @@ func TestCheck(t *testing.T) {
 
 func TestHelpShowsExamples(t *testing.T) {
 	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
-		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}} {
+		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}, {"repair"}, {"migrate"}} {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)

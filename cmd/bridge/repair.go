@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,8 @@ moved to set-aside-TIME in the same directory. Pending events that cannot be
 read become dead letters with the reason "damaged", so that the ledger holds;
 bridge dead list shows them, and bridge dead purge removes them.
 
-The bridge must not run meanwhile. There must be as much free disk as the store
+This is for the embedded store, pebble; the servers of a queue on NATS look after
+their own files. The bridge must not run meanwhile. There must be as much free disk as the store
 takes. Killed half-way, it has changed nothing, or the next call goes on where it
 was. It exits 0 when the store is whole, also where something was set aside, and
 1 when that could not be done.`,
@@ -32,12 +35,17 @@ was. It exits 0 when the store is whole, also where something was set aside, and
 		Args: cobra.NoArgs,
 		// Where the variable says to bridge serve what the directory is, a repair
 		// of another one, such as ./data, would be a surprise.
-		PreRunE: func(cmd *cobra.Command, _ []string) error { return cli.BindEnv("BRIDGE", cmd.Flags()) },
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if (bridge.Queue{Store: os.Getenv("BRIDGE_QUEUE")}).OnNATS() && !cmd.Flags().Changed("data-dir") {
+				return errors.New("BRIDGE_QUEUE is on NATS, and a repair is for the data directory of pebble; the NATS servers look after their own files. To repair a directory all the same, name it with --data-dir")
+			}
+			return cli.BindEnv("BRIDGE", cmd.Flags())
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("data-dir")
 			dryRun, _ := cmd.Flags().GetBool("dry-run")
 			report, err := pebble.Repair(cmd.Context(), dir, pebble.RepairOptions{
-				DryRun: dryRun, Progress: progress(cmd.Context(), cmd.ErrOrStderr()),
+				DryRun: dryRun, Progress: repairProgress(cmd.Context(), cmd.ErrOrStderr()),
 			})
 			if err != nil {
 				return err
@@ -55,8 +63,8 @@ was. It exits 0 when the store is whole, also where something was set aside, and
 	return cmd
 }
 
-// progress prints how far a long repair is.
-func progress(ctx context.Context, to io.Writer) func(pebble.RepairProgress) {
+// repairProgress prints how far a long repair is.
+func repairProgress(ctx context.Context, to io.Writer) func(pebble.RepairProgress) {
 	begun := time.Now()
 	return func(p pebble.RepairProgress) {
 		took := time.Since(begun)

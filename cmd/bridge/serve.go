@@ -25,7 +25,8 @@ or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
 once, with 128 plus the signal's number; nothing acknowledged is lost by that.
 When it answers, one line with its addresses goes to standard output; the log
 goes to standard error. It exits 1 where the configuration is wrong, an address
-is taken, or the data directory is in use.
+is taken, the data directory is in use, or no server of a queue on NATS answers
+within ten seconds.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
@@ -106,8 +107,9 @@ func newCheck() *cobra.Command {
 		Short: "Say what is wrong with a configuration",
 		Long: `Read a configuration as bridge serve would and print a line for each mistake.
 It exits 0 if there is none, and 1 otherwise. It starts nothing; of files it reads
-those that the configuration names. What is allowed but should be meant is a
-warning. It never prints a secret.
+those that the configuration names, and the servers of a queue on NATS it asks
+what they can do, for five seconds at most. What is allowed but should be meant
+is a warning, and so are servers that do not answer. It never prints a secret.
 ` + configHelp,
 		Example: `  bridge check --config bridge.yaml`,
 		Args:    cobra.NoArgs,
@@ -115,15 +117,19 @@ warning. It never prints a secret.
 			cfg, err := load(cmd.Flags())
 			var wrong *bridge.ConfigError
 			if errors.As(err, &wrong) {
-				for _, problem := range wrong.Problems {
-					fmt.Fprintln(cmd.OutOrStdout(), problem)
-				}
-				return errors.New("") // all is said; the exit code is left
+				return mistaken(cmd.OutOrStdout(), wrong)
 			}
 			if err != nil {
 				return err
 			}
-			for _, warning := range cfg.Warnings() {
+			warnings, err := cfg.AskQueue(cmd.Context())
+			if errors.As(err, &wrong) {
+				return mistaken(cmd.OutOrStdout(), wrong)
+			}
+			if err != nil {
+				return err
+			}
+			for _, warning := range append(cfg.Warnings(), warnings...) {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+warning)
 			}
 			summarize(cmd.OutOrStdout(), cfg)
@@ -134,8 +140,20 @@ warning. It never prints a secret.
 	return cmd
 }
 
+// mistaken prints every mistake. All is said by then; the exit code is left.
+func mistaken(to io.Writer, wrong *bridge.ConfigError) error {
+	for _, problem := range wrong.Problems {
+		fmt.Fprintln(to, problem)
+	}
+	return errors.New("")
+}
+
 func summarize(to io.Writer, cfg bridge.Config) {
-	fmt.Fprintf(to, "good: listens on %s, admin on %s, events in %s\n", cfg.Listen, cfg.Admin, cfg.DataDir)
+	events := cfg.DataDir
+	if cfg.Queue.OnNATS() {
+		events = cfg.Queue.Store
+	}
+	fmt.Fprintf(to, "good: listens on %s, admin on %s, events in %s\n", cfg.Listen, cfg.Admin, events)
 	for _, c := range cfg.Connectors {
 		access := fmt.Sprintf("%d token(s)", len(c.Tokens))
 		if c.Open {

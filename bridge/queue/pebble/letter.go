@@ -47,6 +47,9 @@ func (q *connQueue) buryAtOnce(b queue.Batch, e *entry, seq uint64, batch *pebbl
 			},
 			seq: seq, index: index,
 		}
+		if was := it.Letter; was != nil {
+			d.DiedAt, d.Status, d.Answer, d.Attempts = was.DiedAt, was.Status, was.Answer, was.Attempts
+		}
 		if err := q.bury(d, batch); err != nil {
 			return q.store.fail(err)
 		}

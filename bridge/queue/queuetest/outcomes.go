@@ -182,6 +182,33 @@ func deadLetters(k *kit) {
 	require.Empty(k, page)
 }
 
+func lettersFromElsewhere(k *kit) {
+	q := k.open("a")
+	b := k.batch("dead:0", "1", "dead:2")
+	died := k.clock.Add(-time.Hour)
+	b.Items[2].Letter = &queue.DeadLetter{
+		Number: 77, DiedAt: died, Status: 400, Answer: "no" + strings.Repeat("é", queue.MaxAnswer), Attempts: 3,
+	}
+	_, err := q.Append(k.ctx, b)
+	require.NoError(k, err)
+	q = k.reopen("a")
+	letters, err := q.Dead(k.ctx, 0, 10)
+	require.NoError(k, err)
+	require.Len(k, letters, 2)
+	require.Zero(k, letters[0].Status, "this one died here")
+	require.NotEqual(k, died.UnixNano(), letters[0].DiedAt.UnixNano())
+	moved := letters[1]
+	require.Equal(k, uint64(2), moved.Number)
+	require.Equal(k, "2", k.idOf(moved.Event))
+	require.Equal(k, "no_identity", moved.Reason)
+	require.True(k, moved.ReceivedAt.Equal(k.clock))
+	require.True(k, moved.DiedAt.Equal(died), moved.DiedAt)
+	require.Equal(k, 400, moved.Status)
+	require.Equal(k, 3, moved.Attempts)
+	require.True(k, strings.HasPrefix(moved.Answer, "noé"))
+	require.LessOrEqual(k, len(moved.Answer), queue.MaxAnswer)
+}
+
 func replayAndPurge(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 5, Dead: 4}, "dead:0", "dead:1", "dead:2", "3", "dead:4")

@@ -27,6 +27,9 @@ type Site struct {
 	Fill func(full bool)
 	// History says that the store keeps history for as long as a case takes.
 	History bool
+	// Shared says that several bridges may have the store open at a time, so that
+	// it is not locked by the first one.
+	Shared bool
 }
 
 // Factory makes a new Site for one test.
@@ -82,6 +85,13 @@ func history(s Site) string {
 	return ""
 }
 
+func alone(s Site) string {
+	if s.Shared {
+		return "lock, it is shared"
+	}
+	return ""
+}
+
 func both(a, b func(Site) string) func(Site) string {
 	return func(s Site) string {
 		if missing := a(s); missing != "" {
@@ -130,6 +140,7 @@ func liveCases() []testCase {
 		{"Settle what is not handed out", nothing, settleNotHeld},
 		{"Fates known at once", nothing, fatesAtOnce},
 		{"Dead letters", nothing, deadLetters},
+		{"Dead letters of another store", nothing, lettersFromElsewhere},
 		{"Replay and purge dead letters", nothing, replayAndPurge},
 		{"Repeats", nothing, repeats},
 		{"Repeats within a batch", nothing, repeatsWithin},
@@ -140,7 +151,7 @@ func liveCases() []testCase {
 		{"Connectors are listed", nothing, connectorsListed},
 		{"Oldest pending", nothing, oldestPending},
 		{"Closed", nothing, closed},
-		{"Locked", nothing, locked},
+		{"Locked", alone, locked},
 		{"Many at once", nothing, manyAtOnce},
 		{"Full disk", aFill, fullDisk},
 		{"Nothing shows before it is synced", aStall, nothingBeforeSync},
