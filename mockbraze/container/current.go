@@ -67,7 +67,7 @@ func (c *Container) Create(ctx context.Context, spec mockbraze.Current) (*Curren
 		return nil, err
 	}
 	var report mockbraze.Report
-	if err := c.call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
+	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
 		return nil, err
 	}
 	return &Current{c: c, id: report.ID}, nil
@@ -100,13 +100,13 @@ func (c *Current) Flush(ctx context.Context) error { return c.do(ctx, "flush") }
 // SetRate changes how many events a second happen by themselves, up to
 // mockbraze.MaxRate; 0 ends it.
 func (c *Current) SetRate(ctx context.Context, rate float64) error {
-	return c.c.call(ctx, http.MethodPatch, c.path(), map[string]float64{"rate": rate}, nil)
+	return c.c.fake.Call(ctx, http.MethodPatch, c.path(), map[string]float64{"rate": rate}, nil)
 }
 
 // Report says how the Current stands.
 func (c *Current) Report(ctx context.Context) (mockbraze.Report, error) {
 	var report mockbraze.Report
-	err := c.c.get(ctx, c.path(), &report)
+	err := c.c.fake.Call(ctx, http.MethodGet, c.path(), nil, &report)
 	return report, err
 }
 
@@ -125,7 +125,7 @@ func (c *Current) Send(ctx context.Context, n int) (mockbraze.Outcome, error) {
 		mockbraze.Outcome
 		ToDo string `json:"what_to_do"` // of one that goes on by itself
 	}
-	if err := c.c.call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &sent); err != nil {
+	if err := c.c.fake.Call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &sent); err != nil {
 		return mockbraze.Outcome{}, err
 	}
 	if sent.ToDo == "" {
@@ -180,5 +180,5 @@ func difference(before, after mockbraze.Report) mockbraze.Outcome {
 func (c *Current) path() string { return "/api/currents/" + c.id }
 
 func (c *Current) do(ctx context.Context, what string) error {
-	return c.c.call(ctx, http.MethodPost, c.path()+"/"+what, nil, nil)
+	return c.c.fake.Call(ctx, http.MethodPost, c.path()+"/"+what, nil, nil)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
@@ -21,7 +22,7 @@ func inProcess(t *testing.T) *Container {
 	braze := mockbraze.Start(t, mockbraze.WithSeed(3))
 	server := httptest.NewServer(braze.Handler())
 	t.Cleanup(server.Close)
-	return &Container{url: func(context.Context) (string, error) { return server.URL, nil }}
+	return &Container{fake: fakecontainer.Fake{URL: func(context.Context) (string, error) { return server.URL, nil }}}
 }
 
 // target answers with a status that can be changed.

@@ -23,49 +23,33 @@ import (
 	"io"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/wait"
 
+	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 // Port is the port in the container, for other containers of a network.
 const Port = 8090
 
-const (
-	portName  = "8090/tcp"
-	startTime = time.Minute // from start to the first answer
-)
-
 // Container is a fake RudderStack in a container. It is ended as any container
 // of testcontainers-go: by Terminate or testcontainers.CleanupContainer.
 type Container struct {
 	testcontainers.Container
 
-	url func(context.Context) (string, error)
+	fake fakecontainer.Fake
 }
 
 // Run starts a container from an image and returns when it takes requests. opts
 // are those of this package and any of testcontainers-go. Where it fails, the
 // container is returned too if there is one, so that it can be terminated.
 func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
-	all := append([]testcontainers.ContainerCustomizer{
-		testcontainers.WithCmd("serve", "--listen", "0.0.0.0:"+strconv.Itoa(Port)),
-		testcontainers.WithExposedPorts(portName),
-		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/health").WithPort(portName)),
-	}, opts...)
-	started, err := testcontainers.Run(ctx, image, all...)
-	var c *Container
-	if started != nil {
-		c = &Container{Container: started}
-		c.url = func(ctx context.Context) (string, error) { return c.PortEndpoint(ctx, portName, "http") }
+	started, fake, err := fakecontainer.Run(ctx, fakecontainer.Program{Name: "mockrudder", Port: Port, Path: "/health"}, image, opts)
+	if started == nil {
+		return nil, err
 	}
-	if err != nil {
-		return c, fmt.Errorf("run mockrudder from the image %s: %w", image, err)
-	}
-	return c, nil
+	return &Container{started, fake}, err
 }
 
 // WithSource adds a source with this write key. Without any there are wkBraze, a
@@ -115,12 +99,12 @@ func (c *Container) Recording(ctx context.Context, path string) (io.ReadCloser, 
 
 // URL is where the test reaches the server, without a slash at the end. Other
 // containers use their network's name for it, and Port.
-func (c *Container) URL(ctx context.Context) (string, error) { return c.url(ctx) }
+func (c *Container) URL(ctx context.Context) (string, error) { return c.fake.URL(ctx) }
 
 // WebhookURL is where the test posts to for the source with this write key, as
 // Braze would.
 func (c *Container) WebhookURL(ctx context.Context, key string) (string, error) {
-	base, err := c.url(ctx)
+	base, err := c.fake.URL(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -28,7 +27,7 @@ var ErrMatch = errors.New("a filter with Match cannot be sent to a container")
 // are exact, whatever is still kept.
 func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
 	var stats mockrudder.Stats
-	err := c.call(ctx, http.MethodGet, "/_mock/stats", nil, &stats)
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/stats", nil, &stats)
 	return stats, err
 }
 
@@ -119,12 +118,12 @@ func (c *Container) RequireValid(ctx context.Context, t mockrudder.TB) {
 
 // Fault adds a fault to those in force.
 func (c *Container) Fault(ctx context.Context, fault mockrudder.Fault) error {
-	return c.call(ctx, http.MethodPost, "/_mock/faults", fault, nil)
+	return c.fake.Call(ctx, http.MethodPost, "/_mock/faults", fault, nil)
 }
 
 // SetFaults replaces the faults in force; none ends them.
 func (c *Container) SetFaults(ctx context.Context, list ...mockrudder.Fault) error {
-	return c.call(ctx, http.MethodPut, "/_mock/faults", append([]mockrudder.Fault{}, list...), nil)
+	return c.fake.Call(ctx, http.MethodPut, "/_mock/faults", append([]mockrudder.Fault{}, list...), nil)
 }
 
 // Faults returns the faults in force, with how often each has struck.
@@ -132,13 +131,13 @@ func (c *Container) Faults(ctx context.Context) ([]mockrudder.Fault, error) {
 	var got struct {
 		Faults []mockrudder.Fault `json:"faults"`
 	}
-	err := c.call(ctx, http.MethodGet, "/_mock/faults", nil, &got)
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/faults", nil, &got)
 	return got.Faults, err
 }
 
 // Reset forgets all messages, counts and faults.
 func (c *Container) Reset(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/_mock/reset", nil, nil)
+	return c.fake.Call(ctx, http.MethodPost, "/_mock/reset", nil, nil)
 }
 
 // found is a page of the query API.
@@ -150,19 +149,8 @@ type found struct {
 
 func (c *Container) events(ctx context.Context, query url.Values) (found, error) {
 	var got found
-	err := c.call(ctx, http.MethodGet, "/_mock/events?"+query.Encode(), nil, &got)
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/events?"+query.Encode(), nil, &got)
 	return got, err
-}
-
-func (c *Container) call(ctx context.Context, method, path string, body, into any) error {
-	base, err := c.url(ctx)
-	if err != nil {
-		return fmt.Errorf("find the port of mockrudder: %w", err)
-	}
-	if err := jsoncall.Do(ctx, method, base+path, body, into); err != nil {
-		return fmt.Errorf("mockrudder: %w", err)
-	}
-	return nil
 }
 
 // values writes a filter as the query API takes it.

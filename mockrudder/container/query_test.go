@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -16,7 +17,7 @@ import (
 // needs no Docker.
 func inProcess(t *testing.T) (*Container, *mockrudder.Server) {
 	server := mockrudder.Start(t)
-	return &Container{url: func(context.Context) (string, error) { return server.URL, nil }}, server
+	return &Container{fake: fakecontainer.Fake{URL: func(context.Context) (string, error) { return server.URL, nil }}}, server
 }
 
 func post(t *testing.T, server *mockrudder.Server, body string) int {
