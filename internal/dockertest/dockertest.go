@@ -25,7 +25,8 @@ import (
 	"github.com/testcontainers/testcontainers-go/log"
 )
 
-// label names what a run has made; its value is the number of the run's process.
+// label names what a run has made; its value is the host of the run and the
+// number of its process there. Runs on other hosts may share the Docker engine.
 const label = "io.github.currentsbridge.e2e"
 
 const sweepTime = 2 * time.Minute // for removing what a run has made
@@ -94,7 +95,16 @@ func WithClient(ctx context.Context, do func(*client.Client) error) (err error) 
 }
 
 // Labels mark what belongs to this run, so that it is removed with it.
-func Labels() map[string]string { return map[string]string{label: strconv.Itoa(os.Getpid())} }
+func Labels() map[string]string { return map[string]string{label: here() + strconv.Itoa(os.Getpid())} }
+
+// here begins the labels of all runs of this host.
+func here() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	return name + "/"
+}
 
 func mine(owner int) bool { return owner == os.Getpid() }
 

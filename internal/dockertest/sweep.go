@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/client"
 )
@@ -29,8 +30,9 @@ type broom struct {
 
 // owns says whether something with these labels is to go.
 func (b *broom) owns(labels map[string]string) bool {
-	owner, err := strconv.Atoi(labels[label])
-	return err == nil && b.chosen(owner)
+	pid, local := strings.CutPrefix(labels[label], here())
+	owner, err := strconv.Atoi(pid)
+	return local && err == nil && b.chosen(owner)
 }
 
 // remove is what is left to do for one thing; one that is gone already is fine.

@@ -50,4 +50,5 @@ func TestRunFails(t *testing.T) {
 	braze, err := container.Run(ctx, image(ctx), testcontainers.WithLabels(dockertest.Labels()), testcontainers.WithCmdArgs("--seed", "x"))
 	testcontainers.CleanupContainer(t, braze)
 	require.ErrorContains(t, err, "run mockbraze from the image")
+	require.ErrorContains(t, err, "exited")
 }

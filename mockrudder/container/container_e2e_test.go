@@ -111,4 +111,5 @@ func TestRunFails(t *testing.T) {
 	rudder, err := container.Run(ctx, image(ctx), testcontainers.WithLabels(dockertest.Labels()), container.WithSource("", mockrudder.Braze))
 	testcontainers.CleanupContainer(t, rudder)
 	require.ErrorContains(t, err, "run mockrudder from the image")
+	require.ErrorContains(t, err, "exited")
 }
