@@ -35,7 +35,8 @@ type cluster struct {
 // TestCluster loses a bridge, a leader and a node of NATS, and RudderStack for a
 // minute, restarts everything one by one, and Braze goes on all the while.
 func TestCluster(t *testing.T) {
-	c := startCluster(open(t, "cluster", 41))
+	t.Parallel() // it waits more than it works
+	c := startCluster(open(t, "cluster", 41, 300))
 	c.launch("http://balancer:8080/currents")
 	for _, step := range []func(){c.killBridge, c.killLeader, c.partition, c.loseRudder, c.restartAll} {
 		c.load()

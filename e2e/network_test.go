@@ -36,7 +36,8 @@ func troubles() []trouble {
 // netfault, which counts the answers that cannot have arrived: each explains the
 // events of one request.
 func TestNetwork(t *testing.T) {
-	s := open(t, "network", 31)
+	t.Parallel() // it waits more than it works
+	s := open(t, "network", 31, 800)
 	way := s.startNetfault("way", "rudder:8090")
 	s.ask(s.startBridge("bridge", "--rudder-url", "http://way:8080"))
 	s.launch("http://bridge:8080/currents")

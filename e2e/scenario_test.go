@@ -22,7 +22,6 @@ import (
 )
 
 const (
-	rate         = 800.0 // events a second, while there is load
 	flushAfter   = 500 * time.Millisecond
 	settleTime   = 90 * time.Second
 	cleanupTime  = 20 * time.Second // kept back of the time for all tests
@@ -35,6 +34,7 @@ type scenario struct {
 	ctx   context.Context
 	name  string
 	seed  uint64
+	rate  float64 // events a second, while there is load
 	began time.Time
 
 	control, wire *testcontainers.DockerNetwork
@@ -52,7 +52,7 @@ type scenario struct {
 // open makes the networks and the fakes, with a RudderStack that takes its time
 // before it stores and again before it has answered, so that there is always
 // something in flight, and some of it done.
-func open(t *testing.T, name string, seed uint64) *scenario {
+func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	if deadline, ok := t.Deadline(); ok {
@@ -60,7 +60,7 @@ func open(t *testing.T, name string, seed uint64) *scenario {
 		ctx, cancel = context.WithDeadline(t.Context(), deadline.Add(-cleanupTime))
 	}
 	t.Cleanup(cancel)
-	s := &scenario{t: t, ctx: ctx, name: name, seed: seed, began: time.Now()}
+	s := &scenario{t: t, ctx: ctx, name: name, seed: seed, rate: rate, began: time.Now()}
 	s.say("starting")
 	s.control, s.wire = s.network("control"), s.network("wire")
 	s.startRudder()
@@ -94,7 +94,7 @@ func (s *scenario) launch(url string) {
 
 func (s *scenario) load() {
 	s.t.Helper()
-	require.NoError(s.t, s.current.SetRate(s.ctx, rate))
+	require.NoError(s.t, s.current.SetRate(s.ctx, s.rate))
 }
 
 // during lets time pass under load: what happens in it is what is tested.
