@@ -64,7 +64,7 @@ func (l *link) pass(from, to net.Conn, up bool) {
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(way)
-		l.read(from, way)
+		l.read(from, way, up)
 		if up {
 			l.left.Store(true)
 		}
@@ -76,7 +76,7 @@ func (l *link) pass(from, to net.Conn, up bool) {
 }
 
 // read takes what comes and says when it is to arrive.
-func (l *link) read(from net.Conn, way chan<- piece) {
+func (l *link) read(from net.Conn, way chan<- piece, up bool) {
 	var last time.Time
 	for {
 		buf := make([]byte, pieceSize)
@@ -92,8 +92,10 @@ func (l *link) read(from net.Conn, way chan<- piece) {
 			way <- piece{buf[:n], due, delay > 0 || r.BytesPerSecond > 0}
 		}
 		if err != nil {
-			if l.silent.Load() {
-				l.end(false) // the one side has left; the other may know now
+			// The one side has left. What it has asked for may never be answered,
+			// so the other side is told now.
+			if l.silent.Load() || up && l.due.Load() {
+				l.end(false)
 			}
 			return
 		}
