@@ -37,7 +37,7 @@ type cluster struct {
 func TestCluster(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := startCluster(open(t, "cluster", 41, 300))
-	c.launch("http://balancer:8080/currents")
+	c.launch("http://balancer:8080/currents", 500*time.Millisecond)
 	for _, step := range []func(){c.killBridge, c.killLeader, c.partition, c.loseRudder, c.restartAll} {
 		c.load()
 		c.during(2 * time.Second)

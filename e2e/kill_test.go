@@ -18,7 +18,7 @@ func TestKilledAndRecreated(t *testing.T) {
 	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
 	bridge := s.startBridgeOn("bridge", volume, to...)
 	s.ask(bridge)
-	s.launch("http://bridge:8080/currents")
+	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
 	for i := range kills {
 		s.load()
 		s.during(2 * time.Second)

@@ -40,7 +40,7 @@ func TestNetwork(t *testing.T) {
 	s := open(t, "network", 31, 800)
 	way := s.startNetfault("way", "rudder:8090")
 	s.ask(s.startBridge("bridge", "--rudder-url", "http://way:8080"))
-	s.launch("http://bridge:8080/currents")
+	s.launch("http://bridge:8080/currents", 500*time.Millisecond)
 	for _, trouble := range troubles() {
 		s.load()
 		s.during(time.Second)

@@ -22,7 +22,6 @@ import (
 )
 
 const (
-	flushAfter   = 500 * time.Millisecond
 	settleTime   = 90 * time.Second
 	cleanupTime  = 20 * time.Second // kept back of the time for all tests
 	progressTime = 5 * time.Second
@@ -82,8 +81,10 @@ func (s *scenario) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%-8s %4.0fs  %s\n", s.name, time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// launch makes the Current and lets events happen.
-func (s *scenario) launch(url string) {
+// launch makes the Current and lets events happen. Each batch waits for so long
+// at most: where that is short, answers come all the time, and no kill falls into
+// a pause.
+func (s *scenario) launch(url string, flushAfter time.Duration) {
 	s.t.Helper()
 	var err error
 	s.current, err = s.braze.Launch(s.ctx, mockbraze.Current{URL: url, Token: token, FlushAfter: flushAfter})
