@@ -47,7 +47,7 @@ crash: go ## kill the bridge N times under load, cut the power N times, and comp
 # The images are built here and come from no registry, and the tests clean up
 # themselves: the reaper of testcontainers, an image from Docker Hub, has nothing
 # to do. Ports are on loopback unless Docker runs elsewhere.
-E2E_PACKAGES := ./mockrudder/container ./mockbraze/container ./e2e/...
+E2E_PACKAGES := ./internal/dockertest ./mockrudder/container ./mockbraze/container ./e2e/...
 E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
   TESTCONTAINERS_HOST_OVERRIDE=$${TESTCONTAINERS_HOST_OVERRIDE:-$(if $(filter tcp:% ssh:% http:% https:%,$(DOCKER_HOST)),,127.0.0.1)} \
   E2E_REPORT=$(abspath $(REPORT))
