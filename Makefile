@@ -6,6 +6,7 @@ COUNT    ?= 5
 N        ?= 200
 SEED     ?= 1
 LOCAL    ?=
+REPORT   ?= bin/e2e.json
 
 PROGRAMS := bridge mockbraze mockrudder harness
 
@@ -18,10 +19,10 @@ endif
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo up test crash bench fuzz lint generate clean go
+.PHONY: help build image demo up test crash e2e bench fuzz lint generate clean go
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl/"; exit 1; }
@@ -47,6 +48,19 @@ test: go ## every test that needs no container
 crash: go ## kill the bridge N times under load, cut the power N times, and compare with the books
 	$(GO) test -v -count 1 -timeout 0 -run 'TestKills|TestPowerCuts' ./harness/crash -kills $(N) -cuts $(N) -seed $(SEED)
 
+# The images are built here and come from no registry, and the tests clean up
+# themselves: the reaper of testcontainers, an image from Docker Hub, has nothing
+# to do. Ports are on loopback unless Docker runs elsewhere.
+E2E_PACKAGES := ./internal/dockertest ./mockrudder/container ./mockbraze/container ./e2e/...
+E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
+  TESTCONTAINERS_HOST_OVERRIDE=$${TESTCONTAINERS_HOST_OVERRIDE:-$(if $(filter tcp:% ssh:% http:% https:%,$(DOCKER_HOST)),,127.0.0.1)} \
+  E2E_REPORT=$(abspath $(REPORT))
+
+e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT
+	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
+	@mkdir -p $(dir $(REPORT))
+	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
+
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...
 
@@ -61,7 +75,9 @@ fuzz: go ## each fuzz test for FUZZTIME
 lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags e2e $(E2E_PACKAGES)
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags e2e $(E2E_PACKAGES)
 	$(GO) mod tidy -diff
 	$(GO) run ./schemas/generate -check
 

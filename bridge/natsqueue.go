@@ -222,19 +222,14 @@ func (t ClientTLS) client() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// unused names what is set and has no effect on NATS. It is no mistake: images
-// and machines may set it for either store.
+// unused names what is set and has no effect on NATS. It is no mistake. A
+// data_dir is passed over: images set it for either store.
 func (c Config) unused() []string {
 	if !c.Queue.OnNATS() {
 		return nil
 	}
-	var found []string
-	plain := DefaultConfig()
-	if c.DataDir != plain.DataDir {
-		found = append(found, "data_dir: is not used where the queue is on NATS")
+	if c.ScrubEvery != DefaultConfig().ScrubEvery {
+		return []string{"scrub_every: is not used where the queue is on NATS; the servers look after their own files"}
 	}
-	if c.ScrubEvery != plain.ScrubEvery {
-		found = append(found, "scrub_every: is not used where the queue is on NATS; the servers look after their own files")
-	}
-	return found
+	return nil
 }

@@ -60,7 +60,6 @@ scrub_every: 0
 		RetainAge: time.Hour, RetainBytes: 5 << 20, MaxBytes: 30 << 30, Repeats: 10 * time.Minute, AckWait: 30 * time.Second,
 	}, opts)
 	require.Equal(t, []string{
-		"data_dir: is not used where the queue is on NATS",
 		"scrub_every: is not used where the queue is on NATS; the servers look after their own files",
 	}, cfg.Warnings())
 }

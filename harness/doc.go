@@ -14,4 +14,7 @@
 // Faults come by the share of events that got through, not by the clock, so
 // that a run of two thousand events meets all of them and so does one of a
 // million.
+//
+// Judge gives the same verdict on a run that somebody else has made, such as one
+// of containers, from what its programs have left behind.
 package harness

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Ledger is what the bridge says of one connector at /status. All counts are
@@ -41,10 +42,17 @@ func (l Ledger) Check() error {
 	return nil
 }
 
-// readLedger asks the bridge's admin address for the ledger of a connector.
+// ReadLedger asks a bridge for the ledger of one of its connectors. admin is the
+// URL of its admin side, such as http://127.0.0.1:9090; several bridges on one
+// queue show sums. It waits 30 seconds at most.
+func ReadLedger(ctx context.Context, admin, connector string) (Ledger, error) {
+	return readLedger(ctx, &http.Client{Timeout: 30 * time.Second}, admin, connector)
+}
+
+// readLedger asks the bridge's admin side at a URL for the ledger of a connector.
 func readLedger(ctx context.Context, client *http.Client, admin, connector string) (Ledger, error) {
 	var status struct{ Connectors []Ledger }
-	if err := ask(ctx, client, "http://"+admin+"/status", &status); err != nil {
+	if err := ask(ctx, client, admin+"/status", &status); err != nil {
 		return Ledger{}, err
 	}
 	for _, l := range status.Connectors {
@@ -68,7 +76,7 @@ func readLetters(ctx context.Context, client *http.Client, admin, connector stri
 			Dead []letter
 			Next uint64
 		}
-		at := fmt.Sprintf("http://%s/api/dead?connector=%s&limit=1000&after=%d", admin, connector, after)
+		at := fmt.Sprintf("%s/api/dead?connector=%s&limit=1000&after=%d", admin, connector, after)
 		if err := ask(ctx, client, at, &page); err != nil {
 			return err
 		}
@@ -81,7 +89,7 @@ func readLetters(ctx context.Context, client *http.Client, admin, connector stri
 	}
 }
 
-// ask gets JSON from the bridge's admin address.
+// ask gets JSON from the bridge's admin side.
 func ask(ctx context.Context, client *http.Client, address string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -113,8 +113,10 @@ func (p *process) awaitReady(ctx context.Context) error {
 	}
 }
 
+func (p *process) adminURL() string { return "http://" + p.admin }
+
 func (p *process) ready(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.adminURL()+"/readyz", nil)
 	if err != nil {
 		return false
 	}

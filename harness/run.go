@@ -252,15 +252,20 @@ func (r *run) acknowledged(events []mockbraze.Event) {
 }
 
 func (r *run) arrived(e mockrudder.Event) {
+	r.books.Deliver(delivered(e, r.config.Mode))
+	r.advance()
+}
+
+// delivered is what the books need to know of a message that came in.
+func delivered(e mockrudder.Event, mode Mode) oracle.Delivery {
 	d := oracle.Delivery{Raw: []byte(e.Raw), Valid: e.Valid}
 	if len(e.Errors) > 0 {
 		d.Fault = e.Errors[0].Path + ": " + e.Errors[0].Detail
 	}
-	if r.config.Mode == ModeWebhook {
+	if mode == ModeWebhook {
 		d.Stored = e.Message()
 	}
-	r.books.Deliver(d)
-	r.advance()
+	return d
 }
 
 // advance lets the faults and the kills follow the run.

@@ -29,6 +29,7 @@ type evidence struct {
 	// perPost how many in one request; see bound.
 	inFlight, perPost int64
 	lostAnswers       int64 // after storing
+	explained         int64 // duplicates by what was not counted here; see Loss
 
 	troubles []string // of the run itself, such as a standstill
 	duration time.Duration
@@ -42,11 +43,12 @@ type evidence struct {
 //
 //	bound = crashes × concurrency × events a request + answers lost after storing × events a request
 //
+// Of a run that the harness did not make, the losses say how much each explains.
 // Within it, a repeat counts against the bridge all the same where nothing was
 // lost between the two deliveries (Tally.Unexplained). Without kills and lost
 // answers the bound is 0.
 func (e evidence) bound() int64 {
-	return int64(e.crashes)*e.inFlight + e.lostAnswers*e.perPost
+	return e.explained + int64(e.crashes)*e.inFlight + e.lostAnswers*e.perPost
 }
 
 // judge makes the report.

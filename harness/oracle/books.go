@@ -144,21 +144,36 @@ func (b *Books) Ack(ids ...string) {
 	defer b.mu.Unlock()
 	for _, id := range ids {
 		e, ok := b.entries[sumText(id)]
-		switch {
-		case !ok:
+		if !ok {
 			b.note("unknown ack", "event %s was acknowledged and never issued", id)
-		case !e.acked:
-			e.acked = true
-			b.tally.Acked++
-			switch e.fate {
-			case Dead:
-				b.tally.Dead++
-			case Filtered:
-				b.tally.Filtered++
-			case Deliver:
-				b.tally.Awaited++
-			}
+			continue
 		}
+		b.ack(e)
+	}
+}
+
+// AckAll notes that every event that was issued so far was answered 2XX.
+func (b *Books) AckAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		b.ack(e)
+	}
+}
+
+func (b *Books) ack(e *entry) {
+	if e.acked {
+		return
+	}
+	e.acked = true
+	b.tally.Acked++
+	switch e.fate {
+	case Dead:
+		b.tally.Dead++
+	case Filtered:
+		b.tally.Filtered++
+	case Deliver:
+		b.tally.Awaited++
 	}
 }
 

@@ -61,6 +61,15 @@ func TestBooksOfAGoodRun(t *testing.T) {
 	require.Empty(t, books.Missing())
 }
 
+func TestAckAll(t *testing.T) {
+	books := issued(t, "a", "b")
+	books.Ack("a")
+	books.AckAll()
+	require.NoError(t, books.Issue(event("c")))
+	got := books.Tally()
+	require.Equal(t, []int64{3, 2, 2}, []int64{got.Sent, got.Acked, got.Awaited})
+}
+
 func TestBooksFindWhatIsWrong(t *testing.T) {
 	tests := []struct {
 		name  string

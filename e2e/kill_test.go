@@ -1,0 +1,36 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const kills = 5
+
+// TestKilledAndRecreated kills the container of a bridge with SIGKILL in the
+// middle of its work, five times, takes it away, and makes a new one on the same
+// volume. Braze goes on all the while.
+func TestKilledAndRecreated(t *testing.T) {
+	s := open(t, "kill", 21, 800)
+	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
+	bridge := s.startBridgeOn("bridge", volume, to...)
+	s.ask(bridge)
+	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
+	for i := range kills {
+		s.load()
+		s.during(2 * time.Second)
+		from := time.Now()
+		s.kill(bridge)
+		s.remove(bridge)
+		s.during(time.Second) // Braze has nobody to send to
+		bridge = s.startBridgeOn("bridge", volume, to...)
+		s.ask(bridge)
+		s.lose(from, inFlight)
+		s.crashes++
+		s.settle(fmt.Sprintf("kill %d", i+1), time.Now())
+	}
+	s.judge()
+}

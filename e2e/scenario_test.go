@@ -1,0 +1,215 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	brazes "github.com/currentsbridge/currentsbridge/mockbraze/container"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+	rudders "github.com/currentsbridge/currentsbridge/mockrudder/container"
+)
+
+const (
+	settleTime   = 90 * time.Second
+	cleanupTime  = 20 * time.Second // kept back of the time for all tests
+	progressTime = 5 * time.Second
+)
+
+// scenario is one run of all programs, from start to verdict.
+type scenario struct {
+	t     *testing.T
+	ctx   context.Context
+	name  string
+	seed  uint64
+	rate  float64 // events a second, while there is load
+	began time.Time
+
+	control, wire *testcontainers.DockerNetwork
+	rudder        *rudders.Container
+	braze         *brazes.Container
+	current       *brazes.Current
+	// bridge is one whose admin side can be asked.
+	bridge atomic.Pointer[testcontainers.Container]
+
+	losses  []harness.Loss
+	crashes int
+	faults  []fault
+}
+
+// open makes the networks and the fakes, with a RudderStack that takes its time
+// before it stores and again before it has answered, so that there is always
+// something in flight, and some of it done.
+func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	if deadline, ok := t.Deadline(); ok {
+		cancel()
+		ctx, cancel = context.WithDeadline(t.Context(), deadline.Add(-cleanupTime))
+	}
+	t.Cleanup(cancel)
+	s := &scenario{t: t, ctx: ctx, name: name, seed: seed, rate: rate, began: time.Now()}
+	s.say("starting")
+	s.control, s.wire = s.network("control"), s.network("wire")
+	s.startRudder()
+	s.startBraze()
+	s.slowRudder()
+	return s
+}
+
+func (s *scenario) slowRudder() {
+	s.t.Helper()
+	require.NoError(s.t, s.rudder.SetFaults(s.ctx, mockrudder.Fault{
+		Path: "/v1/batch", Latency: mockrudder.Duration(50 * time.Millisecond), LatencyMax: mockrudder.Duration(150 * time.Millisecond),
+		Trickle: mockrudder.Duration(150 * time.Millisecond),
+	}))
+}
+
+// say shows how far it is.
+func (s *scenario) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%-8s %4.0fs  %s\n", s.name, time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// launch makes the Current and lets events happen. Each batch waits for so long
+// at most: where that is short, answers come all the time, and no kill falls into
+// a pause.
+func (s *scenario) launch(url string, flushAfter time.Duration) {
+	s.t.Helper()
+	var err error
+	s.current, err = s.braze.Launch(s.ctx, mockbraze.Current{URL: url, Token: token, FlushAfter: flushAfter})
+	require.NoError(s.t, err)
+	s.load()
+	s.t.Cleanup(s.follow())
+}
+
+func (s *scenario) load() {
+	s.t.Helper()
+	require.NoError(s.t, s.current.SetRate(s.ctx, s.rate))
+}
+
+// during lets time pass under load: what happens in it is what is tested.
+func (s *scenario) during(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// admin is the URL of the admin side of a bridge.
+func (s *scenario) admin() (string, error) {
+	c := s.bridge.Load()
+	if c == nil {
+		return "", fmt.Errorf("there is no bridge to ask")
+	}
+	return (*c).PortEndpoint(s.ctx, adminPort, "http")
+}
+
+func (s *scenario) ask(c testcontainers.Container) { s.bridge.Store(&c) }
+
+func (s *scenario) ledger() (harness.Ledger, error) {
+	url, err := s.admin()
+	if err != nil {
+		return harness.Ledger{}, err
+	}
+	return harness.ReadLedger(s.ctx, url, "default")
+}
+
+// lose notes a time in which outcomes could be lost, up to now.
+func (s *scenario) lose(from time.Time, events int64) {
+	s.losses = append(s.losses, harness.Loss{From: from, Until: time.Now(), Events: events})
+}
+
+// settle stops the load and waits until the backlog of a fault, which ended at
+// that time, is delivered: Braze has nothing queued, and the bridge nothing
+// pending.
+func (s *scenario) settle(what string, ended time.Time) {
+	s.t.Helper()
+	require.NoError(s.t, s.current.SetRate(s.ctx, 0))
+	require.NoError(s.t, s.current.Flush(s.ctx))
+	ctx, cancel := context.WithTimeout(s.ctx, settleTime)
+	defer cancel()
+	_, err := s.current.Drained(ctx)
+	require.NoError(s.t, err, "Braze waits for the bridge")
+	var ledger harness.Ledger
+	for {
+		if ledger, err = s.ledger(); err == nil && ledger.Pending == 0 {
+			break
+		}
+		require.NoError(s.t, ctx.Err(), "the bridge has %d events pending (%s) %v", ledger.Pending, ledger.Destination.LastError, err)
+		s.during(pollEvery)
+	}
+	f := fault{What: what, Recovery: time.Since(ended).Seconds()}
+	s.faults = append(s.faults, f)
+	s.say("%s: recovered within %.1f s", what, f.Recovery)
+}
+
+// follow shows every few seconds how far the events are, until it is stopped.
+func (s *scenario) follow() (stop func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			s.show(ctx)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+func (s *scenario) show(ctx context.Context) {
+	braze, err := s.current.Report(ctx)
+	if err != nil {
+		return
+	}
+	ledger, err := s.ledger()
+	if err != nil {
+		s.say("acknowledged %d of %d · no bridge answers", braze.Counts.Sent, braze.Counts.Events)
+		return
+	}
+	s.say("acknowledged %d of %d · delivered %d · pending %d", braze.Counts.Sent, braze.Counts.Events, ledger.Delivered, ledger.Pending)
+}
+
+// judge asks the harness for its verdict and writes the report.
+func (s *scenario) judge() {
+	s.t.Helper()
+	braze, err := s.current.Report(s.ctx)
+	require.NoError(s.t, err)
+	require.NotZero(s.t, braze.Counts.Events)
+	var sent bytes.Buffer
+	require.NoError(s.t, mockbraze.Emit(s.ctx, &sent, mockbraze.Emission{Events: int(braze.Counts.Events), Seed: s.seed}))
+	received, err := s.rudder.Recording(s.ctx, recording)
+	require.NoError(s.t, err)
+	defer received.Close()
+	admin, err := s.admin()
+	require.NoError(s.t, err)
+	report, err := harness.Judge(s.ctx, harness.Outside{
+		Sent: &sent, Counts: braze.Counts, Received: received, Admin: admin,
+		Losses: s.losses, Crashes: s.crashes, Duration: time.Since(s.began),
+	})
+	require.NoError(s.t, err)
+	s.write(report)
+	require.True(s.t, report.Passed(), "%v", report.Failures)
+}

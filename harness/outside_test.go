@@ -1,0 +1,166 @@
+package harness
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// outsideEvents is how many the run sends that is judged again and again.
+const outsideEvents = 480
+
+// remains is what is left of a run of programs that nobody watched.
+type remains struct {
+	mode         Mode
+	sent, stored []string // lines
+	counts       mockbraze.Counts
+	pages        map[string][]byte // of the bridge's admin side
+}
+
+// leave makes such a run.
+func leave(t *testing.T, mode Mode) remains {
+	t.Helper()
+	ctx := t.Context()
+	var recording, sent bytes.Buffer
+	rudder := mockrudder.Start(t, mockrudder.WithRecording(&recording))
+	config, err := Config{Mode: mode, Events: outsideEvents}.withDefaults()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	p := &process{path: bridgeProgram(t), config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "log"), client: http.DefaultClient}
+	p.listen, err = freePort()
+	require.NoError(t, err)
+	p.admin, err = freePort()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(p.config, []byte(config.bridgeFile(p.listen, p.admin, dir+"/data", rudder.URL)), 0o600))
+	require.NoError(t, p.start(ctx))
+	defer func() { require.NoError(t, p.stop()) }()
+
+	braze := mockbraze.Start(t, mockbraze.WithSeed(5))
+	current := braze.Launch(mockbraze.Current{URL: "http://" + p.listen + "/currents", Token: brazeToken})
+	require.NoError(t, current.Send(ctx, outsideEvents))
+	require.Eventually(t, func() bool {
+		ledger, err := ReadLedger(ctx, p.adminURL(), connector)
+		return err == nil && ledger.Pending == 0
+	}, time.Minute, askEvery)
+	require.NoError(t, mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: outsideEvents, Seed: 5}))
+	left := remains{mode: mode, counts: current.Report().Counts, pages: map[string][]byte{},
+		sent: strings.Split(strings.TrimSpace(sent.String()), "\n"), stored: strings.Split(strings.TrimSpace(recording.String()), "\n")}
+	for _, path := range []string{"/status", "/api/dead"} {
+		res, err := http.Get(p.adminURL() + path + "?connector=" + connector)
+		require.NoError(t, err)
+		left.pages[path], err = io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+	}
+	return left
+}
+
+// outside is the evidence, as it was or spoilt.
+func (r remains) outside(t *testing.T) Outside {
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = w.Write(r.pages[req.URL.Path]) }))
+	t.Cleanup(admin.Close)
+	return Outside{Mode: r.mode, Sent: lines(r.sent), Received: lines(r.stored), Counts: r.counts, Admin: admin.URL}
+}
+
+func lines(all []string) io.Reader { return strings.NewReader(strings.Join(all, "\n") + "\n") }
+
+func received(t *testing.T, line string) (at time.Time) {
+	var e mockrudder.Event
+	require.NoError(t, json.Unmarshal([]byte(line), &e))
+	return e.ReceivedAt
+}
+
+func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
+	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			left := leave(t, mode)
+			report, err := Judge(t.Context(), left.outside(t))
+			require.NoError(t, err)
+			require.True(t, report.Passed(), "%v", report.Failures)
+			require.EqualValues(t, outsideEvents, report.Acked)
+			require.EqualValues(t, outsideEvents, report.Delivered+report.Dead)
+			require.Positive(t, report.Dead)
+			spoil(t, left)
+		})
+	}
+}
+
+// spoil changes one thing after the other, and each must be told.
+func spoil(t *testing.T, left remains) {
+	first := left.stored[0]
+	for name, c := range map[string]struct {
+		change func(*remains, *Outside)
+		says   string
+	}{
+		"lost": {func(r *remains, _ *Outside) { r.stored = r.stored[1:] }, "lost: 1"},
+		"changed": {func(r *remains, _ *Outside) {
+			r.stored = append([]string{strings.Replace(first, `\"id\":\"`, `\"id\":\"x`, 1)}, r.stored[1:]...)
+			if r.mode == ModeEvents {
+				r.stored[0] = strings.Replace(first, `\"properties\":{`, `\"properties\":{\"more\":1,`, 1)
+			}
+		}, "1 "},
+		"twice": {func(r *remains, _ *Outside) { r.stored = append(r.stored, first) }, "nothing lost between"},
+		"twice by no more than can be": {func(r *remains, o *Outside) {
+			r.stored = append(r.stored, first)
+			o.Losses = []Loss{{From: received(t, r.stored[0]), Until: received(t, r.stored[0]).Add(time.Hour), Events: 1}}
+		}, ""},
+		"twice by more than can be": {func(r *remains, o *Outside) {
+			r.stored = append(r.stored, first, left.stored[1])
+			o.Losses = []Loss{{From: received(t, r.stored[0]), Until: received(t, r.stored[0]).Add(time.Hour), Events: 1}}
+		}, "at most 1 can come"},
+		"twice, and the loss was later": {func(r *remains, o *Outside) {
+			r.stored = append(r.stored, first)
+			o.Losses = []Loss{{From: time.Now().Add(time.Hour), Until: time.Now().Add(2 * time.Hour), Events: 9}}
+		}, "nothing lost between"},
+		"given up": {func(_ *remains, o *Outside) { o.Counts.Sent-- }, "never acknowledged"},
+		"never in the books of the bridge": {func(r *remains, _ *Outside) {
+			r.pages = map[string][]byte{"/api/dead": r.pages["/api/dead"],
+				"/status": bytes.Replace(r.pages["/status"], fmt.Appendf(nil, `"accepted":%d`, outsideEvents), []byte(`"accepted":7`), 1)}
+		}, "ledger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoilt := left
+			var o Outside
+			o.Counts = left.counts
+			c.change(&spoilt, &o)
+			whole := spoilt.outside(t)
+			whole.Counts, whole.Losses = o.Counts, o.Losses
+			report, err := Judge(t.Context(), whole)
+			require.NoError(t, err)
+			require.Equal(t, c.says == "", report.Passed(), "%v", report.Failures)
+			require.Contains(t, strings.Join(report.Failures, "\n"), c.says)
+		})
+	}
+}
+
+func TestEvidenceThatDoesNotFit(t *testing.T) {
+	now := time.Now()
+	empty := func() Outside { return Outside{Sent: lines(nil), Received: lines(nil), Admin: "http://127.0.0.1:1"} }
+	for want, change := range map[string]func(*Outside){
+		"must be given":      func(o *Outside) { o.Sent = nil },
+		"before it begins":   func(o *Outside) { o.Losses = []Loss{{From: now, Until: now.Add(-time.Second)}} },
+		"mode":               func(o *Outside) { o.Mode = "x" },
+		"0 events are there": func(o *Outside) { o.Counts.Events = 3 },
+		"what Braze sent":    func(o *Outside) { o.Sent = lines([]string{"no JSON"}) },
+		"RudderStack":        func(o *Outside) { o.Received = lines([]string{"no JSON"}) },
+		"ask the bridge":     func(*Outside) {},
+	} {
+		o := empty()
+		change(&o)
+		_, err := Judge(t.Context(), o)
+		require.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,134 @@
+// Package dockertest is what the container tests of this project share: images
+// made from nothing but the project's own programs, and a clean Docker behind
+// every run.
+//
+// No registry is needed. A program is built as a static binary and put into an
+// image FROM scratch. All that a run makes carries its label, with the number of
+// its process; Main removes it at the end, when the run is interrupted, and, if
+// it died otherwise, at the start of the next run.
+package dockertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
+)
+
+// label names what a run has made; its value is the host of the run and the
+// number of its process there. Runs on other hosts may share the Docker engine.
+const label = "io.github.currentsbridge.e2e"
+
+const sweepTime = 2 * time.Minute // for removing what a run has made
+
+// Main runs the tests of a package and leaves nothing behind. Without Docker it
+// fails and says so in one line.
+func Main(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	log.SetDefault(log.NewNoopLogger()) // the tests tell themselves how far they are
+	if err := available(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := sweep(func(owner int) bool { return !alive(owner) }); err != nil {
+		fmt.Fprintln(os.Stderr, "container tests: remove what an earlier run has left:", err)
+		return 1
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		told := <-signals
+		fmt.Fprintln(os.Stderr, "container tests:", told, "- removing containers, networks, volumes and images")
+		if err := sweep(mine); err != nil {
+			fmt.Fprintln(os.Stderr, "container tests:", err)
+		}
+		os.Exit(1)
+	}()
+	code := m.Run()
+	if err := sweep(mine); err != nil {
+		fmt.Fprintln(os.Stderr, "container tests: clean up:", err)
+		return 1
+	}
+	return code
+}
+
+// available says in one line what is missing where there is no Docker.
+func available() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return WithClient(ctx, func(docker *client.Client) error {
+		_, err := docker.Ping(ctx, client.PingOptions{})
+		return err
+	})
+}
+
+// ErrNoDocker means that no Docker engine answers.
+var ErrNoDocker = errors.New("container tests: Docker is missing: install it and start dockerd, or set DOCKER_HOST")
+
+// WithClient gives do a client of the Docker engine.
+func WithClient(ctx context.Context, do func(*client.Client) error) (err error) {
+	defer func() {
+		if client.IsErrConnectionFailed(err) {
+			err = fmt.Errorf("%w (%w)", ErrNoDocker, err)
+		}
+		if p := recover(); p != nil { // testcontainers panics where it finds no Docker
+			err = fmt.Errorf("%w (%v)", ErrNoDocker, p)
+		}
+	}()
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", ErrNoDocker, err)
+	}
+	defer docker.Close()
+	return do(docker.Client)
+}
+
+// Labels mark what belongs to this run, so that it is removed with it.
+func Labels() map[string]string { return map[string]string{label: here() + strconv.Itoa(os.Getpid())} }
+
+// here begins the labels of all runs of this host.
+func here() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	return name + "/"
+}
+
+func mine(owner int) bool { return owner == os.Getpid() }
+
+// alive says whether a process still runs.
+func alive(pid int) bool {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
+}
+
+// Logs returns the last lines that a container has written, for a failure.
+func Logs(ctx context.Context, c testcontainers.Container) string {
+	const most = 4 << 10
+	reader, err := c.Logs(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	defer reader.Close()
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-most):])
+}

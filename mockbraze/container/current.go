@@ -1,0 +1,184 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+)
+
+// askEvery is how often a Current is asked whether it is done.
+const askEvery = 50 * time.Millisecond
+
+// Current is a Current of a fake Braze in a container.
+type Current struct {
+	c  *Container
+	id string
+}
+
+// form is what the control API takes.
+type form struct {
+	Kind    mockbraze.Kind `json:"kind,omitempty"`
+	Name    string         `json:"integration_name,omitempty"`
+	Contact string         `json:"contact_email,omitempty"`
+	URL     string         `json:"url"`
+	Token   string         `json:"token,omitempty"`
+	Region  string         `json:"region,omitempty"`
+	Events  []string       `json:"events,omitempty"`
+
+	Batch        int     `json:"batch,omitempty"`
+	FlushAfter   float64 `json:"flush_after_seconds,omitempty"`
+	Rate         float64 `json:"rate,omitempty"`
+	Scenario     string  `json:"scenario,omitempty"`
+	OlderAccount bool    `json:"older_account,omitempty"`
+	EmptyProbe   bool    `json:"empty_probe,omitempty"`
+}
+
+// newForm refuses what the control API has no word for.
+func newForm(spec mockbraze.Current) (form, error) {
+	var cannot []string
+	for name, given := range map[string]bool{
+		"Timeout": spec.Timeout != 0, "Backoff": spec.Backoff != mockbraze.Backoff{}, "Connections": spec.Connections != 0,
+		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil, "OnDrop": spec.OnDrop != nil,
+	} {
+		if given {
+			cannot = append(cannot, name)
+		}
+	}
+	if len(cannot) > 0 {
+		return form{}, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
+	}
+	return form{
+		Kind: spec.Kind, Name: spec.Name, Contact: spec.Contact, URL: spec.URL, Token: spec.Token,
+		Region: spec.Region, Events: spec.Events, Batch: spec.Batch, FlushAfter: spec.FlushAfter.Seconds(),
+		Rate: spec.Rate, Scenario: spec.Scenario, OlderAccount: spec.OlderAccount, EmptyProbe: spec.EmptyProbe,
+	}, nil
+}
+
+// Create makes a Current, which sends nothing until it is launched. Its URL is
+// as the container sees it. Timeout, Backoff, Connections, Window and the three
+// functions of spec cannot be had in a container and are an error.
+func (c *Container) Create(ctx context.Context, spec mockbraze.Current) (*Current, error) {
+	filled, err := newForm(spec)
+	if err != nil {
+		return nil, err
+	}
+	var report mockbraze.Report
+	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
+		return nil, err
+	}
+	return &Current{c: c, id: report.ID}, nil
+}
+
+// Launch makes a Current and launches it. It fails where the endpoint answers
+// 401, 403 or 404 to the probe.
+func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
+	current, err := c.Create(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return current, current.Launch(ctx)
+}
+
+// ID is what the control API calls the Current.
+func (c *Current) ID() string { return c.id }
+
+// Launch probes the credentials and starts the Current, or starts it again
+// after Pause.
+func (c *Current) Launch(ctx context.Context) error { return c.do(ctx, "launch") }
+
+// Pause stops the Current; its events wait.
+func (c *Current) Pause(ctx context.Context) error { return c.do(ctx, "pause") }
+
+// Flush sends what is queued without waiting for full batches. It does not wait
+// for the answers.
+func (c *Current) Flush(ctx context.Context) error { return c.do(ctx, "flush") }
+
+// SetRate changes how many events a second happen by themselves, up to
+// mockbraze.MaxRate; 0 ends it.
+func (c *Current) SetRate(ctx context.Context, rate float64) error {
+	return c.c.fake.Call(ctx, http.MethodPatch, c.path(), map[string]float64{"rate": rate}, nil)
+}
+
+// Report says how the Current stands.
+func (c *Current) Report(ctx context.Context) (mockbraze.Report, error) {
+	var report mockbraze.Report
+	err := c.c.fake.Call(ctx, http.MethodGet, c.path(), nil, &report)
+	return report, err
+}
+
+// Send lets n events happen, up to ten million, sends them, and returns once
+// every event of the Current was answered for. Outcome is what became of these
+// n, or, where that took longer than the 20 seconds that the container waits
+// with its answer, the difference in the Current's counts; so do not send twice
+// at once where the Outcome matters. It gives up with ctx; what was sent stays
+// sent, and the Current goes on.
+func (c *Current) Send(ctx context.Context, n int) (mockbraze.Outcome, error) {
+	before, err := c.Report(ctx)
+	if err != nil {
+		return mockbraze.Outcome{}, err
+	}
+	var sent struct {
+		mockbraze.Outcome
+		ToDo string `json:"what_to_do"` // of one that goes on by itself
+	}
+	if err := c.c.fake.Call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &sent); err != nil {
+		return mockbraze.Outcome{}, err
+	}
+	if sent.ToDo == "" {
+		return sent.Outcome, nil
+	}
+	want := before.Counts.Events + before.Counts.Withheld + int64(n)
+	after, err := c.await(ctx, func(r mockbraze.Report) bool {
+		return r.Counts.Queued == 0 && r.Counts.Events+r.Counts.Withheld >= want
+	})
+	return difference(before, after), err
+}
+
+// Drained waits until nothing of the Current is queued or under way, and
+// returns how it stands then, or when ctx ended.
+func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
+	return c.await(ctx, func(r mockbraze.Report) bool { return r.Counts.Queued == 0 })
+}
+
+// await asks until ok or the end of ctx.
+func (c *Current) await(ctx context.Context, ok func(mockbraze.Report) bool) (mockbraze.Report, error) {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		report, err := c.Report(ctx)
+		if err != nil || ok(report) {
+			return report, err
+		}
+		select {
+		case <-ctx.Done():
+			return report, fmt.Errorf("mockbraze: %d events of the Current are still queued or under way: %w", report.Counts.Queued, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// difference is what a Current did between two reports.
+func difference(before, after mockbraze.Report) mockbraze.Outcome {
+	out := mockbraze.Outcome{
+		Acked:    int(after.Counts.Sent - before.Counts.Sent),
+		Withheld: int(after.Counts.Withheld - before.Counts.Withheld),
+		Dropped:  map[mockbraze.Reason]int{},
+		Pending:  int(after.Counts.Queued),
+	}
+	for reason, n := range after.Dropped {
+		if more := n - before.Dropped[reason]; more > 0 {
+			out.Dropped[reason] = int(more)
+		}
+	}
+	return out
+}
+
+func (c *Current) path() string { return "/api/currents/" + c.id }
+
+func (c *Current) do(ctx context.Context, what string) error {
+	return c.c.fake.Call(ctx, http.MethodPost, c.path()+"/"+what, nil, nil)
+}

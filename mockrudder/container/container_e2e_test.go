@@ -1,0 +1,115 @@
+//go:build e2e
+
+package container_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/currentsbridge/currentsbridge/internal/dockertest"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/container"
+)
+
+func TestMain(m *testing.M) { dockertest.Main(m) }
+
+// image is that of mockrudder, from these sources.
+func image(ctx context.Context) string {
+	name, err := dockertest.Image(ctx, dockertest.MockRudder())
+	if err != nil {
+		panic(err)
+	}
+	return name
+}
+
+const oneOpen = `{"events":[{"event_type":"users.messages.email.Open","id":"ID","user":{"external_user_id":"u"}}]}`
+
+// open posts an event as Braze does and returns the status.
+func open(t *testing.T, rudder *container.Container, key, id string) int {
+	t.Helper()
+	url, err := rudder.WebhookURL(t.Context(), key)
+	require.NoError(t, err)
+	res, err := http.Post(url, "application/json", strings.NewReader(strings.Replace(oneOpen, "ID", id, 1)))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode
+}
+
+// TestContainer uses every option, and stops and starts the container: it has
+// another port then, has forgotten what it kept, and the recording goes on.
+func TestContainer(t *testing.T) {
+	ctx := t.Context()
+	rudder, err := container.Run(ctx, image(ctx),
+		testcontainers.WithLabels(dockertest.Labels()),
+		container.WithSource("mine", mockrudder.Braze), container.WithDisabledSource("off", mockrudder.Braze),
+		container.WithKeep(2), container.WithRateLimit(1000), container.WithRecording("/data/received.ndjson"))
+	testcontainers.CleanupContainer(t, rudder)
+	require.NoError(t, err)
+
+	require.Equal(t, http.StatusNotFound, open(t, rudder, "off", "0"))
+	for _, id := range []string{"1", "2", "3"} {
+		require.Equal(t, http.StatusOK, open(t, rudder, "mine", id))
+	}
+	events, err := rudder.Events(ctx, mockrudder.Filter{})
+	require.NoError(t, err)
+	require.Len(t, events, 2, "as WithKeep says")
+	n, err := rudder.Count(ctx, mockrudder.Filter{Source: "mine"})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, n)
+
+	patience := 10 * time.Second
+	require.NoError(t, rudder.Stop(ctx, &patience))
+	require.NoError(t, rudder.Start(ctx))
+	require.Equal(t, http.StatusOK, open(t, rudder, "mine", "4"))
+	n, err = rudder.Count(ctx, mockrudder.Filter{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	require.Equal(t, []string{"1", "2", "3", "4"}, recorded(t, rudder))
+
+	_, err = rudder.Recording(ctx, "/nowhere")
+	require.ErrorContains(t, err, "recording")
+}
+
+func recorded(t *testing.T, rudder *container.Container) (ids []string) {
+	file, err := rudder.Recording(t.Context(), "/data/received.ndjson")
+	require.NoError(t, err)
+	defer file.Close()
+	lines := json.NewDecoder(bufio.NewReader(file))
+	for {
+		var e mockrudder.Event
+		if err := lines.Decode(&e); err == io.EOF {
+			return ids
+		}
+		require.Contains(t, e.Raw, e.MessageID)
+		ids = append(ids, e.MessageID)
+	}
+}
+
+func TestWithoutValidation(t *testing.T) {
+	ctx := t.Context()
+	rudder, err := container.Run(ctx, image(ctx), testcontainers.WithLabels(dockertest.Labels()), container.WithoutValidation())
+	testcontainers.CleanupContainer(t, rudder)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, open(t, rudder, "wkBraze", "1"))
+	events, err := rudder.Events(ctx, mockrudder.Filter{})
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	require.False(t, events[0].Judged)
+}
+
+func TestRunFails(t *testing.T) {
+	ctx := t.Context()
+	rudder, err := container.Run(ctx, image(ctx), testcontainers.WithLabels(dockertest.Labels()), container.WithSource("", mockrudder.Braze))
+	testcontainers.CleanupContainer(t, rudder)
+	require.ErrorContains(t, err, "run mockrudder from the image")
+	require.ErrorContains(t, err, "exited")
+}

@@ -1,0 +1,96 @@
+//go:build e2e
+
+package container_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/container"
+)
+
+// A test starts a RudderStack with a Braze source, has what it tests post to
+// it, and waits for what arrives. In a test of your own the image is
+// "currentsbridge/mockrudder", and testcontainers.CleanupContainer(t, rudder)
+// takes the place of TerminateContainer.
+func Example() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	rudder, err := container.Run(ctx, image(ctx), container.WithSource("key", mockrudder.Braze))
+	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	url, err := rudder.WebhookURL(ctx, "key")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	body := `{"events":[{"event_type":"users.messages.email.Open","id":"1","user":{"external_user_id":"u"}}]}`
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = res.Body.Close()
+	events, err := rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(events[0].Name, "of", events[0].UserID)
+	// Output: users.messages.email.Open of u
+}
+
+// RudderStack can misbehave in a container as well, and say what it counted.
+func ExampleContainer_Fault() {
+	ctx := context.Background()
+	rudder, err := container.Run(ctx, image(ctx))
+	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := rudder.Fault(ctx, mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	url, err := rudder.URL(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		res, err := http.Get(url + "/health")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = res.Body.Close()
+		fmt.Println(res.Status)
+	}
+	faults, err := rudder.Faults(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stats, err := rudder.Stats(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("struck:", faults[0].Hits, "stored:", stats.Stored)
+	_ = rudder.SetFaults(ctx) // none
+	_ = rudder.Reset(ctx)     // and nothing that came
+	// Output:
+	// 503 Service Unavailable
+	// 200 OK
+	// struck: 1 stored: 0
+}

@@ -1,0 +1,184 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// waitStep is how long one request waits for messages; the server allows ten
+// minutes, but whoever stands between may not.
+const waitStep = 20 * time.Second
+
+// page is how many events one request asks for.
+const page = 1000
+
+// ErrMatch says that a Filter has a Match, which is a function of the test and
+// cannot be asked over HTTP. Use it on the events that come back.
+var ErrMatch = errors.New("a filter with Match cannot be sent to a container")
+
+// Stats returns what was counted since the start or the last reset. The numbers
+// are exact, whatever is still kept.
+func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
+	var stats mockrudder.Stats
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/stats", nil, &stats)
+	return stats, err
+}
+
+// Events returns the messages that match and are still kept, in the order in
+// which they were stored.
+func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]mockrudder.Event, error) {
+	query, err := values(filter)
+	if err != nil {
+		return nil, err
+	}
+	query.Set("limit", strconv.Itoa(page))
+	var all []mockrudder.Event
+	for {
+		got, err := c.events(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got.Events...)
+		if len(got.Events) < page {
+			return all, nil
+		}
+		query.Set("after", got.Next)
+	}
+}
+
+// Count returns how many messages matched since the start or the last reset,
+// kept or not. A filter by more than Source, Type, Event and verdict counts
+// only those still kept.
+func (c *Container) Count(ctx context.Context, filter mockrudder.Filter) (uint64, error) {
+	query, err := values(filter)
+	if err != nil {
+		return 0, err
+	}
+	query.Set("limit", "0")
+	got, err := c.events(ctx, query)
+	return got.Total, err
+}
+
+// WaitFor returns once n messages match, with all that do and are still kept.
+// It gives up with ctx, whose error it wraps; then it returns what has come by
+// then, and the error says how many that is.
+func (c *Container) WaitFor(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
+	query, err := values(filter)
+	if err != nil {
+		return nil, err
+	}
+	query.Set("limit", "0")
+	query.Set("count", strconv.Itoa(max(n, 1)))
+	query.Set("wait", waitStep.String())
+	for {
+		got, err := c.events(ctx, query)
+		switch {
+		case ctx.Err() != nil:
+			return c.late(ctx, filter, n)
+		case err != nil:
+			return nil, err
+		case got.Total >= uint64(max(n, 0)):
+			return c.Events(ctx, filter)
+		}
+	}
+}
+
+// late tells of a wait that is over; it has a little time of its own to ask.
+func (c *Container) late(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	events, err := c.Events(short, filter)
+	if err != nil {
+		return nil, errors.Join(ctx.Err(), err)
+	}
+	return events, fmt.Errorf("mockrudder: %d of %d messages came for %s: %w", len(events), n, filter, ctx.Err())
+}
+
+// RequireValid fails the test for each kept message that a schema refuses.
+func (c *Container) RequireValid(ctx context.Context, t mockrudder.TB) {
+	t.Helper()
+	invalid, err := c.Events(ctx, mockrudder.Filter{OnlyInvalid: true})
+	if err != nil {
+		t.Fatalf("%v", err)
+		return
+	}
+	for _, e := range invalid {
+		for _, f := range e.Errors {
+			t.Errorf("mockrudder: %s %q, messageId %s: %s %s: %s: %s", e.Type, e.Name, e.MessageID, f.In, f.Path, f.Rule, f.Detail)
+		}
+	}
+}
+
+// Fault adds a fault to those in force.
+func (c *Container) Fault(ctx context.Context, fault mockrudder.Fault) error {
+	return c.fake.Call(ctx, http.MethodPost, "/_mock/faults", fault, nil)
+}
+
+// SetFaults replaces the faults in force; none ends them.
+func (c *Container) SetFaults(ctx context.Context, list ...mockrudder.Fault) error {
+	return c.fake.Call(ctx, http.MethodPut, "/_mock/faults", append([]mockrudder.Fault{}, list...), nil)
+}
+
+// Faults returns the faults in force, with how often each has struck.
+func (c *Container) Faults(ctx context.Context) ([]mockrudder.Fault, error) {
+	var got struct {
+		Faults []mockrudder.Fault `json:"faults"`
+	}
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/faults", nil, &got)
+	return got.Faults, err
+}
+
+// Reset forgets all messages, counts and faults.
+func (c *Container) Reset(ctx context.Context) error {
+	return c.fake.Call(ctx, http.MethodPost, "/_mock/reset", nil, nil)
+}
+
+// found is a page of the query API.
+type found struct {
+	Events []mockrudder.Event `json:"events"`
+	Next   string             `json:"next"`
+	Total  uint64             `json:"total"`
+}
+
+func (c *Container) events(ctx context.Context, query url.Values) (found, error) {
+	var got found
+	err := c.fake.Call(ctx, http.MethodGet, "/_mock/events?"+query.Encode(), nil, &got)
+	return got, err
+}
+
+// values writes a filter as the query API takes it.
+func values(f mockrudder.Filter) (url.Values, error) {
+	if f.Match != nil {
+		return nil, ErrMatch
+	}
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"source": f.Source, "type": f.Type, "event": f.Event, "userId": f.UserID, "anonymousId": f.AnonymousID,
+		"messageId": f.MessageID, "test": f.TestID, "q": f.Text, "rule": f.Rule,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			query.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	switch {
+	case f.OnlyValid && f.OnlyInvalid:
+		return nil, errors.New("a filter with both OnlyValid and OnlyInvalid matches nothing")
+	case f.OnlyValid:
+		query.Set("valid", "true")
+	case f.OnlyInvalid:
+		query.Set("valid", "false")
+	}
+	return query, nil
+}
