@@ -157,6 +157,9 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"DELETE", "/api/currents/9", ``, 404, `"9"`},
 		{"POST", "/api/currents/1/send?events=1&scenario=nope", ``, 400, "nope"},
 		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
+		{"GET", "/api/currents/", ``, 404, "/api/currents/"},
+		{"POST", "/api/currents/", `{"url":"http://x.example"}`, 404, "/api/currents/"},
+		{"GET", "/api/currents/1/", ``, 404, "/api/currents/1/"},
 	}
 	for _, tt := range tests {
 		code, answer := control(t, h, tt.method, tt.path, tt.body)
