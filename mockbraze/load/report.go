@@ -65,11 +65,12 @@ type BatchCounts struct {
 
 // LatencyPair is the two times of a batch.
 type LatencyPair struct {
-	Service  Latencies `json:"service"`  // from the start to the answer
-	Intended Latencies `json:"intended"` // from the intended instant to the answer
+	Service  Latencies `json:"service,omitzero"`  // from the start to the answer
+	Intended Latencies `json:"intended,omitzero"` // from the intended instant to the answer
 }
 
-// Latencies are in milliseconds; all zero where nothing was measured.
+// Latencies are in milliseconds. Where nothing was measured all are zero, they are
+// not in the JSON, and the other reports say none.
 type Latencies struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`

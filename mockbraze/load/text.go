@@ -117,6 +117,10 @@ func (r *Report) writeVerify(w io.Writer) {
 }
 
 func writeLatency(w io.Writer, name string, l Latencies) {
+	if l == (Latencies{}) {
+		fmt.Fprintf(w, "%s\tnone\n", name)
+		return
+	}
 	fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
 		millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), millis(l.Mean))
 }
