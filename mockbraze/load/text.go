@@ -89,6 +89,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "threshold\t%s %s: %s\n", x.Expression, word, x.Actual)
 	}
+	if warning := r.warning(); warning != "" {
+		fmt.Fprintf(t, "warning\t%s\n", warning)
+	}
 	if r.Abort != "" {
 		fmt.Fprintf(t, "aborted\t%s\n", r.Abort)
 	}
