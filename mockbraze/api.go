@@ -76,6 +76,7 @@ func (a api) table() []route {
 func (a api) routes() http.Handler {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false // gin redirects with a page in HTML
 	e.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 		fail(c, http.StatusInternalServerError, errors.New("mockbraze failed on this request"), "Report it with the request that you sent.")
 	}), a.ownPages, headers)

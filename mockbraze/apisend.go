@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 )
 
 // sendForm is what a send asks for, as query parameters or as a JSON body.
@@ -97,7 +99,11 @@ func (a api) send(c *gin.Context, current *Connector) {
 		})
 	case r := <-done:
 		if r.err != nil && !errors.Is(r.err, ErrDropped) {
-			fail(c, http.StatusConflict, r.err, "POST "+launchPath(current))
+			todo := "POST " + launchPath(current)
+			if errors.Is(r.err, journey.ErrOver) {
+				todo = "Send with another scenario, or with other types."
+			}
+			fail(c, http.StatusConflict, r.err, todo)
 			return
 		}
 		c.JSON(http.StatusOK, sent{ID: current.ID(), Events: n, State: current.State(), Outcome: r.outcome})

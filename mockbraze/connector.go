@@ -178,7 +178,8 @@ func (c *Connector) Mend(url, token string) error {
 }
 
 // Pause stops sending; requests under way are finished, and events wait in
-// their queues until the next Launch.
+// their queues until the next Launch. It fails with ErrNotLaunched, ErrClosed or,
+// so that what a disabled Current kept still expires, ErrDisabled.
 func (c *Connector) Pause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,6 +188,8 @@ func (c *Connector) Pause() error {
 		return ErrNotLaunched
 	case Closed:
 		return ErrClosed
+	case Stopped:
+		return ErrDisabled
 	}
 	c.state, c.trouble, c.denied = Paused, time.Time{}, time.Time{}
 	c.stir()

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -32,6 +33,10 @@ const MaxRate = 100_000
 // MaxBatch is how many events Braze puts into a request at most.
 const MaxBatch = 100
 
+// maxText is how many characters a name, a contact or a region has at most. Braze
+// publishes no number; a longer one is taken for a mistake.
+const maxText = 200
+
 // Facts about the connector, from Braze's documentation.
 const (
 	// DisableAfter is how long a problem may last before Braze disables a
@@ -50,7 +55,8 @@ const (
 // to run it. Only URL is needed.
 type Current struct {
 	// Name, Contact and Region are the form's integration name, contact email
-	// and region. They change nothing but the report.
+	// and region. They change nothing but the report. Each has at most 200
+	// characters.
 	Name, Contact, Region string
 	Kind                  Kind
 	// URL is where batches are posted to, with http or https. For RudderStack
@@ -136,6 +142,9 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	if err := checkToken(c.Token); err != nil {
 		return c, err
 	}
+	if err := c.checkTexts(); err != nil {
+		return c, err
+	}
 	switch c.Kind {
 	case "":
 		c.Kind = HTTP
@@ -177,6 +186,18 @@ func checkURL(text string) error {
 	}
 	if strings.Contains(text, mask) || strings.Contains(text, url.QueryEscape(mask)) {
 		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", mask)
+	}
+	return nil
+}
+
+// checkTexts turns down what is too long to be shown.
+func (c *Current) checkTexts() error {
+	for _, text := range []struct{ name, value string }{
+		{"integration_name", c.Name}, {"contact_email", c.Contact}, {"region", c.Region},
+	} {
+		if n := utf8.RuneCountInString(text.value); n > maxText {
+			return fmt.Errorf("%s: it has %d characters; shorten it to %d", text.name, n, maxText)
+		}
 	}
 	return nil
 }

@@ -34,6 +34,13 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 			require.NotEmpty(t, r.Mails)
 			consistent(t, r)
 
+			// A pause would keep them for ever.
+			code, answer := control(t, c.server.Handler(), "POST", "/api/currents/1/pause", "")
+			require.Equal(t, 409, code)
+			require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
+			require.ErrorIs(t, c.Pause(), ErrDisabled)
+			require.Equal(t, Stopped, c.State())
+
 			time.Sleep(7*day - 5*time.Minute)
 			synctest.Wait()
 			require.EqualValues(t, 100, c.Report().Counts.Queued)

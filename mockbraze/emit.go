@@ -37,13 +37,13 @@ type Emission struct {
 	Progress func(more int)
 }
 
-// emitCheck is after how many events Emit looks whether it is to stop.
+// emitCheck is how many events Progress is told of at a time.
 const emitCheck = 1024
 
 // Emit writes events as NDJSON, one a line, or one batch a line. It needs the
 // same memory for a million events as for a thousand. Equal emissions are
-// equal byte for byte. It stops with the error of ctx, of w, or with one that
-// names the pattern that no event type matches.
+// equal byte for byte. It stops with the error of ctx, of w, with one that names
+// the pattern that no event type matches, or with journey.ErrOver.
 func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Events < 0 {
 		return errors.New("emit: a number of events cannot be negative")
@@ -60,8 +60,9 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Batches {
 		write = emitBatches
 	}
-	if err = write(ctx, out, next, e); err == nil {
-		err = out.Flush()
+	err = write(ctx, out, next, e)
+	if err == nil || errors.Is(err, journey.ErrOver) { // what there was is worth having
+		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)
@@ -71,7 +72,7 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 
 // eventSource appends the next event; at is when it is there to be sent, zero
 // where the source has no clock.
-type eventSource func(dst []byte) (event []byte, eventType string, at time.Time)
+type eventSource func(dst []byte) (event []byte, eventType string, at time.Time, err error)
 
 func (e *Emission) source() (eventSource, error) {
 	glossary, err := schemas.Load()
@@ -96,26 +97,27 @@ func (e *Emission) source() (eventSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stories.Next, nil
+	return func(dst []byte) ([]byte, string, time.Time, error) {
+		event, name, at := stories.Next(dst)
+		return event, name, at, stories.Err()
+	}, nil
 }
 
 func roundsSource(rounds *journey.Rounds, drift journey.Drifter) eventSource {
 	i := uint64(0)
-	return func(dst []byte) ([]byte, string, time.Time) {
+	return func(dst []byte) ([]byte, string, time.Time, error) {
 		start := len(dst)
 		dst = rounds.Append(dst, i)
 		dst, name := drift.Append(dst, start, rounds.Type(i), i)
 		i++
-		return dst, name, time.Time{}
+		return dst, name, time.Time{}, nil
 	}
 }
 
-// check is called after each event.
+// check is called after each event. Until a rare one comes, many others may
+// have to happen, so each is a time to look whether to stop.
 func (e *Emission) check(ctx context.Context, made int) error {
-	if made%emitCheck != 0 && made != e.Events {
-		return nil
-	}
-	if e.Progress != nil && made > 0 {
+	if e.Progress != nil && (made%emitCheck == 0 || made == e.Events) {
 		e.Progress((made-1)%emitCheck + 1)
 	}
 	return ctx.Err()
@@ -124,7 +126,10 @@ func (e *Emission) check(ctx context.Context, made int) error {
 func emitEvents(ctx context.Context, out *bufio.Writer, next eventSource, e Emission) error {
 	var line []byte
 	for i := range e.Events {
-		line, _, _ = next(line[:0])
+		var err error
+		if line, _, _, err = next(line[:0]); err != nil {
+			return err
+		}
 		line = append(line, '\n')
 		if _, err := out.Write(line); err != nil {
 			return err
@@ -158,7 +163,10 @@ func emitBatches(ctx context.Context, out *bufio.Writer, next eventSource, e Emi
 	for i := range e.Events {
 		var name string
 		var at time.Time
-		event, name, at = next(event[:0])
+		var err error
+		if event, name, at, err = next(event[:0]); err != nil {
+			return err
+		}
 		if at.Sub(looked) > time.Second {
 			looked = at
 			if err := writeOld(out, all, at); err != nil {

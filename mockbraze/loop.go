@@ -20,7 +20,14 @@ func (c *Connector) loop(ctx context.Context) {
 		}
 		n, next := c.beat()
 		if n > 0 {
-			c.enqueue(c.feeds.main.take(n), nil)
+			events, dry := c.feeds.main.take(ctx, n)
+			c.enqueue(events, nil)
+			if ctx.Err() != nil {
+				return
+			}
+			if dry != nil {
+				c.runDry(dry)
+			}
 			continue
 		}
 		fired, stop := c.server.clock.After(min(wait, next))
@@ -34,6 +41,15 @@ func (c *Connector) loop(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// runDry ends what happens by itself, and says so.
+func (c *Connector) runDry(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rate = 0
+	c.mail(c.server.clock.Now(), fmt.Sprintf("Nothing happens by itself any more: %v", why))
+	c.stir()
 }
 
 // step does all that is due now and returns how long nothing else will be, or

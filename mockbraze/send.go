@@ -99,8 +99,12 @@ func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate
 			}
 		}
 		m := min(step, n-done)
-		c.enqueue(f.take(m), t)
-		done += m
+		events, dry := f.take(ctx, m)
+		c.enqueue(events, t)
+		if done += m; dry != nil {
+			c.Flush()
+			return dry
+		}
 		if err := c.makeRoom(ctx, t); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,6 +26,10 @@ var ErrScenario = errors.New("there is no such scenario")
 
 // Source gives the events that happen, in their order. It is asked by one
 // goroutine at a time. Raw must not be changed once it was given.
+//
+// A Source that may run dry has a method Err() error, too. It is asked after each
+// Next: where it is not nil, there was no event, and what was to send it fails
+// with that error.
 type Source interface {
 	Next() Event
 }
@@ -73,8 +78,11 @@ type storySource struct{ stories *journey.Stories }
 // Next implements Source.
 func (s storySource) Next() Event {
 	raw, eventType, _ := s.stories.Next(nil)
-	return Event{Type: eventType, Raw: raw}.complete()
+	return Event{Type: eventType, Raw: raw}
 }
+
+// Err says why there are no more.
+func (s storySource) Err() error { return s.stories.Err() }
 
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
 // and those of WithScenario.
@@ -88,24 +96,35 @@ type feed struct {
 	source taker
 }
 
-// taker gives n events at a time.
-type taker interface{ take(n int) []Event }
+// taker gives n events at a time; fewer with an error that says why.
+type taker interface {
+	take(ctx context.Context, n int) ([]Event, error)
+}
 
-func (f *feed) take(n int) []Event {
+func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.source.take(n)
+	return f.source.take(ctx, n)
 }
 
 // oneByOne takes from a Source.
 type oneByOne struct{ Source }
 
-func (o oneByOne) take(n int) []Event {
-	events := make([]Event, n)
-	for i := range events {
-		events[i] = o.Next().complete()
+// take looks at ctx after each event, since a rare one may take a while.
+func (o oneByOne) take(ctx context.Context, n int) ([]Event, error) {
+	dry, _ := o.Source.(interface{ Err() error })
+	events := make([]Event, 0, n)
+	for range n {
+		if err := ctx.Err(); err != nil {
+			return events, err
+		}
+		e := o.Next()
+		if dry != nil && dry.Err() != nil {
+			return events, dry.Err()
+		}
+		events = append(events, e.complete())
 	}
-	return events
+	return events, nil
 }
 
 // rounds takes from journey.Rounds, many events in one piece of memory.
@@ -114,7 +133,7 @@ type rounds struct {
 	next uint64 // the number of the next event to happen
 }
 
-func (r *rounds) take(n int) []Event {
+func (r *rounds) take(_ context.Context, n int) ([]Event, error) {
 	events := make([]Event, n)
 	ends := make([]int, n)
 	text := make([]byte, 0, 1024*n)
@@ -130,7 +149,7 @@ func (r *rounds) take(n int) []Event {
 		events[i].Raw = text[begin:end:end]
 		begin = end
 	}
-	return events
+	return events, nil
 }
 
 const (

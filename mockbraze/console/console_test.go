@@ -28,6 +28,7 @@ func TestPage(t *testing.T) {
 		"mistakes in the form":        testMistakes,
 		"phone":                       testPhone,
 		"hostile text":                testHostile,
+		"a long name":                 testLong,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser) })
 	}
@@ -200,6 +201,22 @@ func testHostile(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#save-form")
 	page.Shows("#name", "<img src=x onerror=alert(1)></script>")
 	require.Zero(t, page.Number(`document.querySelectorAll("img[src=x]").length`))
+}
+
+// testLong shows the longest name there may be, without a place to break it.
+func testLong(t *testing.T, browser *browsertest.Browser) {
+	page, _ := show(t, browser, "/")
+	fill(page, newTarget(t).url, "good")
+	page.Type("[name=integration_name]", strings.Repeat("W", 200)) // behind Bridge; the field takes 200
+	page.Click("#save-form")
+	page.Shows("#name", "Bridge"+strings.Repeat("W", 194))
+	require.EqualValues(t, 200, page.Number(`document.querySelector("#name").textContent.length`))
+	for _, width := range []int{1300, 390} {
+		page.Size(width, 844, width < 800)
+		page.Until(`document.documentElement.scrollWidth <= innerWidth`)
+		require.Less(t, page.Number(`document.querySelector("#name").offsetHeight`), 70.0)
+		require.LessOrEqual(t, page.Number(`document.querySelector(".side a").offsetWidth`), 240.0)
+	}
 }
 
 func Example() {

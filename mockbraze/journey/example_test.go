@@ -2,6 +2,7 @@ package journey_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,4 +95,32 @@ func ExampleDrifter() {
 	// Output:
 	// users.canvas.Entry
 	// {"event_type":"users.canvas.Entry","id":"1","time":1,"user":{},"properties":{"a":1,"attempt_ms":12}}
+}
+
+// Where everybody has left and nobody comes, it is said what to change.
+func ExampleStories_Err() {
+	glossary, err := schemas.Load()
+	if err != nil {
+		panic(err)
+	}
+	told, err := scenario.Parse("dead.yaml", []byte("users: 20\npace: 0%\ncampaigns: []"))
+	if err != nil {
+		panic(err)
+	}
+	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Scenario: told, Seed: 1})
+	if err != nil {
+		panic(err)
+	}
+	events := 0
+	for stories.Err() == nil {
+		if _, eventType, _ := stories.Next(nil); eventType != "" {
+			events++
+		}
+	}
+	_, eventType, _ := stories.Next(nil) // it stays so
+	fmt.Println(events > 100, errors.Is(stories.Err(), journey.ErrOver), eventType == "")
+	fmt.Println(stories.Err())
+	// Output:
+	// true true true
+	// none of the wanted event types happens any more to the 20 people of the scenario: give it more users, more newcomers (starts.newcomers, with a pace above 0%), or ask for more types
 }

@@ -49,9 +49,14 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 func TestLateEventsHappenedBefore(t *testing.T) {
 	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
 	late, total := 0, 0
+	ids := make(map[string]bool)
 	for range 20_000 {
 		raw, typ, at := s.Next(nil)
 		e := decode(t, raw)
+		if ids[e.ID] {
+			t.Fatalf("what is late was sent in time, too: %s", raw)
+		}
+		ids[e.ID] = true
 		delay := at.Unix() - e.Time
 		// A device is offline for an hour, and for so long after it.
 		if delay < 0 || delay > 0 && (!onDevice(typ) || delay < 60 || delay > 3600+5*60+1) {

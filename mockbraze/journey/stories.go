@@ -64,6 +64,8 @@ type Stories struct {
 	seen   []uint64 // when each type last happened, counted in made
 	turn   int      // whose turn it is to be seen again
 	forced int64    // the minute in which it last was somebody's turn
+	idle   int      // turns since an event was given
+	over   error    // why there will be none any more
 
 	moment moment
 	now    entry
@@ -138,14 +140,15 @@ func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
 // returns it with its type and the instant at which Braze would have it to
 // send. That instant never goes back; the event's own time does where a device
 // was offline or an event comes again. An event type that drifted is new.
+//
+// It appends nothing and returns an empty type where nothing that is wanted
+// happens any more; then Err says why.
 func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
-	for {
-		for {
-			first, ok := s.agenda.first()
-			if ok && first < s.minute*60 {
-				break
-			}
+	for !s.isOver() {
+		first, ok := s.agenda.first()
+		if !ok || first >= s.minute*60 {
 			s.beginMinute()
+			continue
 		}
 		s.agenda.take(&s.now)
 		if !s.now.send && !s.happens(&s.now) {
@@ -157,9 +160,11 @@ func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time
 		if !s.wanted[s.graph.nodes[s.now.node].typ] {
 			continue
 		}
+		s.idle = 0
 		event, eventType = s.append(dst, &s.now)
 		return event, eventType, time.Unix(s.now.at, 0).UTC()
 	}
+	return dst, "", time.Time{}
 }
 
 // happens lets an entry happen; false means that there is nothing to send now.

@@ -1,6 +1,11 @@
 package journey
 
-import "github.com/currentsbridge/currentsbridge/mockbraze/population"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+)
 
 // Rare types get their turn. After each turnEvery events, or turnAfter minutes
 // in which nothing much happened, it is the next type's turn, in the glossary's
@@ -12,13 +17,34 @@ const (
 	turnAfter = 24 * 60
 	// turnTries is for how many people it is tried.
 	turnTries = 512
+	// maxRounds is after how many rounds of turns without a wanted event Stories
+	// give up: twice what it takes where there is somebody for each type.
+	maxRounds = 4
 )
+
+// ErrOver says that nothing that is wanted happens any more.
+var ErrOver = errors.New("none of the wanted event types happens any more")
+
+// Err is nil, or an ErrOver that says what to change: everybody has left, or
+// none of a few people has the device that a type needs. Once it is set it
+// stays.
+func (s *Stories) Err() error { return s.over }
+
+// isOver gives up once all types had their turns and none that is wanted came.
+func (s *Stories) isOver() bool {
+	if s.over == nil && s.idle >= maxRounds*len(s.types) {
+		s.over = fmt.Errorf("%w to the %d people of the scenario: give it more users, more newcomers "+
+			"(starts.newcomers, with a pace above 0%%), or ask for more types", ErrOver, s.pop.Users())
+	}
+	return s.over != nil
+}
 
 // nextTurn begins the thread of the type whose turn it is, at an instant.
 func (s *Stories) nextTurn(at int64) {
 	typ := s.turn
 	s.turn = (s.turn + 1) % len(s.types)
 	s.forced = at / 60
+	s.idle++
 	round := uint64(len(s.types)) * turnEvery
 	if s.seen[typ] > 0 && s.made-s.seen[typ] < round {
 		return

@@ -10,7 +10,7 @@ import (
 // measured is a hundred batches of 100 events, from 1 to 100 ms of service and
 // ten times that from the intended instant.
 func measured() *figures {
-	f := &figures{times: newTimes(3), planned: 100, dropped: 2, seconds: 10}
+	f := &figures{times: newTimes(3), rated: 10_000, planned: 100, dropped: 2, seconds: 10}
 	f.tally = tally{sent: 10_000, acked: 9_900, refused: 60, failed: 40, started: 98, late: 5}
 	for i := range 100 {
 		record(f.service, time.Duration(i+1)*time.Millisecond)

@@ -60,6 +60,7 @@ func (t *tally) add(o tally) {
 type figures struct {
 	tally
 	times
+	rated    uint64 // events sent in the seconds, whenever they were due
 	planned  uint64 // batches that were to start
 	dropped  uint64 // batches
 	seconds  float64
@@ -87,7 +88,7 @@ func (f *figures) value(c Condition) (v float64, ok bool) {
 	case "acked":
 		count, of = f.acked, f.sent
 	case "rate":
-		return float64(f.sent) / f.seconds, f.seconds > 0
+		return float64(f.rated) / f.seconds, f.seconds > 0
 	default: // lost, duplicated
 		if f.verified == nil || f.verified.Problem != "" {
 			return 0, false

@@ -36,8 +36,8 @@ type Verification struct {
 	// from the intended instant, of what was acknowledged. An event that arrives
 	// before its answer counts as 0 for the first. The clocks of both machines
 	// must agree.
-	FromAnswer   Latencies `json:"from_answer_ms"`
-	FromIntended Latencies `json:"from_intended_ms"`
+	FromAnswer   Latencies `json:"from_answer_ms,omitzero"`
+	FromIntended Latencies `json:"from_intended_ms,omitzero"`
 	// Problem says why it is not known what was lost; then Lost and Duplicated
 	// mean nothing.
 	Problem string `json:"problem,omitempty"`

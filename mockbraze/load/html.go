@@ -23,6 +23,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		"Facts":   r.facts(),
 		"Plots":   r.plots(),
 		"Status":  r.answers(),
+		"Warning": r.warning(),
 	})
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)

@@ -43,6 +43,7 @@ type recorder struct {
 	mu       sync.Mutex
 	measured tally
 	warm     tally
+	rated    tally // of the batches that began after the warm-up, whenever they were due
 	times    times
 	statuses map[string]uint64
 	failures map[string]uint64
@@ -134,6 +135,9 @@ func (r *recorder) book(b *batch, t tally) {
 	} else {
 		r.measured.add(t)
 	}
+	if b.start >= r.warmUp {
+		r.rated.add(t)
+	}
 }
 
 // finish closes the last second. Nothing is booked afterwards, so that what was
@@ -193,6 +197,7 @@ func (r *recorder) recent(at time.Duration, waiting []time.Duration, overdue uin
 	}
 	f.late += overdue
 	f.planned = f.started + overdue
+	f.rated = f.sent
 	f.seconds = min(at.Seconds(), windowSeconds+(at%time.Second).Seconds())
 	return f
 }

@@ -65,11 +65,12 @@ type BatchCounts struct {
 
 // LatencyPair is the two times of a batch.
 type LatencyPair struct {
-	Service  Latencies `json:"service"`  // from the start to the answer
-	Intended Latencies `json:"intended"` // from the intended instant to the answer
+	Service  Latencies `json:"service,omitzero"`  // from the start to the answer
+	Intended Latencies `json:"intended,omitzero"` // from the intended instant to the answer
 }
 
-// Latencies are in milliseconds; all zero where nothing was measured.
+// Latencies are in milliseconds. Where nothing was measured all are zero, they are
+// not in the JSON, and the other reports say none.
 type Latencies struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -80,11 +81,12 @@ type Latencies struct {
 	Mean float64 `json:"mean"`
 }
 
-// Rates are events a second.
+// Rates are events a second after the warm-up. What was due in the warm-up and
+// began after it is in them, though in no other figure.
 type Rates struct {
 	Wanted  float64 `json:"wanted"`  // 0 in the closed model
 	Reached float64 `json:"reached"` // sent
-	Acked   float64 `json:"acked"`
+	Acked   float64 `json:"acked"`   // of these
 }
 
 // Process is what the load itself cost.
@@ -125,7 +127,7 @@ func process(cpu, wall time.Duration) Process {
 func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
-	f := &figures{tally: rec.measured, times: rec.times}
+	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.sent}
 	until := r.until(ended)
 	f.seconds = max(0, (until - c.WarmUp).Seconds())
 	if c.closed() {
@@ -149,7 +151,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		out.Batches.Late = 0
 	}
 	if f.seconds > 0 {
-		out.Rate = Rates{Reached: float64(f.sent) / f.seconds, Acked: float64(f.acked) / f.seconds}
+		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.acked) / f.seconds}
 		if !c.closed() {
 			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / f.seconds
 		}
@@ -186,6 +188,15 @@ func (r *Run) until(ended time.Duration) time.Duration {
 		return r.end
 	}
 	return min(max(last, r.rec.lastStart), r.end)
+}
+
+// warning says where the figures are those of a few batches only.
+func (r *Report) warning() string {
+	if b := r.Batches; b.Started < b.Intended/2 {
+		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
+			grouped(b.Dropped), grouped(b.Intended), grouped(b.Started))
+	}
+	return ""
 }
 
 // curve is the percentiles at even steps of the scale on which each nine takes

@@ -34,7 +34,8 @@ func sample(t *testing.T) *Report {
 func TestTextReport(t *testing.T) {
 	r := sample(t)
 	r.Process = Process{CPUSeconds: 1.25, CPUShare: 0.0625}
-	r.Verify = &Verification{Acked: 8400, Arrived: 8400}
+	times := Latencies{P50: 1.5, P90: 2, P95: 2, P99: 25, P999: 26, Max: 3000, Mean: 4}
+	r.Verify = &Verification{Acked: 8400, Arrived: 8400, FromAnswer: times, FromIntended: times}
 	var out bytes.Buffer
 	require.NoError(t, r.WriteText(&out))
 	want, err := os.ReadFile("testdata/report.txt")
@@ -163,4 +164,28 @@ func TestAxes(t *testing.T) {
 	require.InDelta(t, 0, nines(0), 1e-9)
 	require.InDelta(t, 2, nines(99), 1e-9)
 	require.InDelta(t, 4, nines(100), 1e-9)
+}
+
+// Where nothing was answered or arrived there is no latency, not one of 0 ms.
+func TestReportsSayWhereNothingWasMeasured(t *testing.T) {
+	r := sample(t)
+	r.Latency, r.Verify = LatencyPair{}, &Verification{}
+	var text, page, machine bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	for _, name := range []string{"intended", "service", "answer to far end", "intended to far end"} {
+		require.Regexp(t, `(?m)^`+name+` +none$`, text.String())
+	}
+	require.NoError(t, r.WriteHTML(&page))
+	for _, name := range []string{"intended", "service", "answer → far end", "intended → far end"} {
+		require.Contains(t, page.String(), `<tr><td>`+name+`</td><td class="n" colspan="6">none</td></tr>`)
+	}
+	require.Equal(t, 3, strings.Count(page.String(), `<b>none</b>`), "of the tiles")
+	require.NotContains(t, page.String(), ">0.00 ms<")
+	require.NoError(t, r.WriteJSON(&machine))
+	var got struct{ Latency, Verify map[string]any }
+	require.NoError(t, json.Unmarshal(machine.Bytes(), &got))
+	require.Empty(t, got.Latency)
+	require.NotContains(t, got.Verify, "from_answer_ms")
+	require.NotContains(t, got.Verify, "from_intended_ms")
+	require.Contains(t, got.Verify, "arrived")
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -183,6 +184,33 @@ func TestWarmUpIsLeftOut(t *testing.T) {
 		require.InDelta(t, 1000, r.Rate.Reached, 0.1)
 		require.True(t, r.Series[1].WarmUp)
 		require.False(t, r.Series[2].WarmUp)
+	})
+}
+
+// A target that takes a quarter of what is wanted is still busy with the warm-up
+// when that is over. The figures have few batches then, and the rate is right.
+func TestOverloadInTheWarmUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			time.Sleep(400 * time.Millisecond) // 4 connections: ten batches a second
+		}, Constant(4000), 8*time.Second)
+		cfg.WarmUp = 2 * time.Second
+		cfg.Thresholds = conditions(t, "rate>=950,rate<=1050")
+		r := do(t, cfg)
+		require.EqualValues(t, 8000, r.Warmed.Sent, "all that was due in the warm-up")
+		require.Zero(t, r.Events.Sent, "no more had its turn")
+		require.InDelta(t, 4000, r.Rate.Wanted, 1)
+		require.InDelta(t, 1000, r.Rate.Reached, 50)
+		require.InDelta(t, 1000, r.Rate.Acked, 50)
+		require.Equal(t, []bool{true, true}, oks(r))
+
+		var text, page bytes.Buffer
+		require.NoError(t, r.WriteText(&text))
+		require.NoError(t, r.WriteHTML(&page))
+		for _, out := range []string{text.String(), page.String()} {
+			require.Contains(t, out, "240 of the 240 batches due after the warm-up had not begun by the end")
+		}
 	})
 }
 

@@ -89,6 +89,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "threshold\t%s %s: %s\n", x.Expression, word, x.Actual)
 	}
+	if warning := r.warning(); warning != "" {
+		fmt.Fprintf(t, "warning\t%s\n", warning)
+	}
 	if r.Abort != "" {
 		fmt.Fprintf(t, "aborted\t%s\n", r.Abort)
 	}
@@ -117,6 +120,10 @@ func (r *Report) writeVerify(w io.Writer) {
 }
 
 func writeLatency(w io.Writer, name string, l Latencies) {
+	if l == (Latencies{}) {
+		fmt.Fprintf(w, "%s\tnone\n", name)
+		return
+	}
 	fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
 		millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), millis(l.Mean))
 }

@@ -33,8 +33,8 @@ export class Form {
         kind("http", "Custom HTTP", "Every event, with an optional bearer token", true),
         kind("rudderstack", "RudderStack", "Only events of users with an external_user_id", false)),
       el("div", { class: "fields" },
-        field("Integration name", { name: "integration_name", placeholder: "Bridge" }),
-        field("Contact email", { name: "contact_email", type: "email", placeholder: "you@example.com" }, "Told when credentials fail or the Current is disabled.")))
+        field("Integration name", { name: "integration_name", maxlength: 200, placeholder: "Bridge" }),
+        field("Contact email", { name: "contact_email", type: "email", maxlength: 200, placeholder: "you@example.com" }, "Told when credentials fail or the Current is disabled.")))
   }
 
   credentials() {

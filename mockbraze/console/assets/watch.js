@@ -151,6 +151,7 @@ export class Watch {
     if (this.place.hidden) this.rate.querySelector("input").value = current.rate
     this.place.hidden = false
     setText($("name"), current.integration_name || `Current ${current.id}`)
+    $("name").title = current.integration_name // of which two lines are shown
     const [word, look] = STATES[current.state]
     setText($("state"), word)
     $("state").className = `badge ${look}`
