@@ -152,8 +152,8 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 	}
 	if f.seconds > 0 {
 		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.acked) / f.seconds}
-		if !c.closed() {
-			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / f.seconds
+		if due := (r.due(until) - c.WarmUp).Seconds(); !c.closed() && due > 0 {
+			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / due
 		}
 	}
 	return out
@@ -183,11 +183,19 @@ func (r *Run) until(ended time.Duration) time.Duration {
 	if r.cfg.closed() {
 		return min(ended, r.end)
 	}
-	last, ok := r.cfg.Pacer.Due(r.cfg.Events)
-	if !ok {
-		return r.end
+	return max(r.due(r.end), min(r.rec.lastStart, r.end))
+}
+
+// due is the instant at which a number of events is over by the plan, whatever
+// came of it, or until where that is earlier or there is no such number.
+func (r *Run) due(until time.Duration) time.Duration {
+	if r.cfg.Events == 0 {
+		return until
 	}
-	return min(max(last, r.rec.lastStart), r.end)
+	if last, ok := r.cfg.Pacer.Due(r.cfg.Events); ok {
+		return min(last, until)
+	}
+	return until
 }
 
 // warning says where the figures are those of a few batches only.
