@@ -162,7 +162,7 @@ func powerCut(k *kit) {
 func powerCuts(k *kit) {
 	for _, percent := range []int{0, 30, 100} {
 		b := newBooks()
-		for round := range uint64(12) {
+		for round := range uint64(5) {
 			seed := uint64(percent)*100 + round
 			k.Logf("%d %% of what was not synced survives, round %d", percent, round)
 			newStorm(k, b, fmt.Sprint("storm-", percent), seed, percent).run()
