@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -112,13 +113,13 @@ func measure(t *testing.T, sc scaleCase) scaleRow {
 		scaleCase: sc, members: map[string]testcontainers.Container{},
 	}
 	r.start()
-	before, storeBefore, from := r.all(), s.gauge("bridge_store_bytes"), time.Now()
+	before, storeBefore := r.all(), s.gauge("bridge_store_bytes")
 	r.send()
-	loaded := time.Since(from)
-	accepted := float64(s.accepted())
-	r.drain()
-	row := newScaleRow(r, accepted, time.Since(from), before, r.all())
-	row.Acked = accepted / loaded.Seconds()
+	accepted := r.drain()
+	ended, after := time.Now(), r.all()
+	from, acked := r.judgeLoad()
+	row := newScaleRow(r, accepted, ended.Sub(from), before, after)
+	row.Acked = acked
 	s.during(2 * time.Second) // a bridge asks NATS for the size every second
 	row.Stored = (s.gauge("bridge_store_bytes") - storeBefore) / accepted
 	s.say("%s: %.0f events/s", sc.Name, row.Rate)
@@ -138,6 +139,15 @@ func (r *scaleRun) start() {
 		for _, name := range natsNames() {
 			r.nats[name] = r.startNATS(name, r.natsOptions()...)
 			r.members[name] = r.nats[name]
+			var said struct {
+				JetStream struct {
+					Config struct {
+						SyncAlways bool `json:"sync_always"`
+					} `json:"config"`
+				} `json:"jetstream"`
+			}
+			require.NoError(r.t, r.monitor(r.nats[name], "/varz", &said))
+			require.Equal(r.t, r.Always, said.JetStream.Config.SyncAlways, "%s syncs before it acknowledges", name)
 		}
 		r.awaitHealthy()
 		queue = natsURL()
@@ -158,7 +168,7 @@ func (r *scaleRun) natsOptions() []testcontainers.ContainerCustomizer {
 	if r.Always {
 		const config = "/nats.conf"
 		options = append(options, testcontainers.WithFiles(testcontainers.ContainerFile{
-			Reader: strings.NewReader("jetstream {\n  store_dir: /data\n  sync_interval: always\n}\n"), ContainerFilePath: config, FileMode: 0o644,
+			Reader: strings.NewReader("jetstream {\n  sync_interval: always\n}\n"), ContainerFilePath: config, FileMode: 0o644,
 		}), testcontainers.WithCmdArgs("-c", config))
 	}
 	return options
@@ -187,8 +197,7 @@ func (r *scaleRun) prepareLoad() {
 	}
 }
 
-// send lets the senders run and returns when they have ended. Each batch must
-// have been taken.
+// send lets the senders run and returns when they have ended.
 func (r *scaleRun) send() {
 	r.t.Helper()
 	var all sync.WaitGroup
@@ -197,36 +206,40 @@ func (r *scaleRun) send() {
 		all.Go(func() { failed[i] = sender.Start(r.ctx) })
 	}
 	all.Wait()
-	for i, sender := range r.loads {
-		require.NoError(r.t, failed[i])
+	require.NoError(r.t, errors.Join(failed...))
+}
+
+// judgeLoad reads the senders' reports: when the first began, and how many
+// events a second were acknowledged. Each batch must have been taken.
+func (r *scaleRun) judgeLoad() (from time.Time, acked float64) {
+	r.t.Helper()
+	for _, sender := range r.loads {
 		file, err := sender.CopyFileFromContainer(r.ctx, loadReport)
 		require.NoError(r.t, err)
 		var report load.Report
 		require.NoError(r.t, json.NewDecoder(file).Decode(&report))
 		require.NoError(r.t, file.Close())
-		r.loadCPU += report.Process.CPUSeconds
 		require.Zero(r.t, report.Events.Refused+report.Events.Failed, "%v %v", report.Statuses, report.Failures)
+		r.loadCPU += report.Process.CPUSeconds
+		acked += float64(report.Events.Acked) / report.Seconds
+		if from.IsZero() || report.Started.Before(from) {
+			from = report.Started
+		}
 	}
+	return from, acked
 }
 
-// accepted is how many events the bridges have stored.
-func (s *scenario) accepted() uint64 {
-	s.t.Helper()
-	ledger, err := s.ledger()
-	require.NoError(s.t, err)
-	require.NotZero(s.t, ledger.Accepted)
-	return uint64(ledger.Accepted)
-}
-
-func (r *scaleRun) drain() {
+// drain waits until everything is delivered, and returns how many events.
+func (r *scaleRun) drain() (events float64) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, scaleDrain)
 	defer cancel()
 	for {
 		ledger, err := r.ledger()
 		if err == nil && ledger.Pending == 0 {
+			require.NotZero(r.t, ledger.Accepted)
 			require.Equal(r.t, ledger.Accepted, ledger.Delivered, "a dead letter costs more than an event that is delivered")
-			return
+			return float64(ledger.Delivered)
 		}
 		require.NoError(r.t, ctx.Err(), "%d events are pending: %s %v", ledger.Pending, ledger.Destination.LastError, err)
 		r.during(4 * pollEvery) // the question costs CPU, too
