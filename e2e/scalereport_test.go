@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -113,6 +114,37 @@ func predictRows(rows []scaleRow) {
 			row.Predicted = capacity.Rate(*costs, capacity.Size{Bridges: row.Bridges, BridgeCPU: row.BridgeCPU, NATSCPU: row.NATSCPU})
 		}
 	}
+}
+
+// shares compares several bridges with one, where only bridges bounded both.
+func shares(rows []scaleRow) (err error) {
+	var one float64
+	for _, row := range rows {
+		least := leastShare * float64(row.Bridges) * one
+		switch {
+		case row.NATSCPU == 0 || row.Always || row.Bound != boundBridge:
+		case row.Bridges == 1:
+			one = row.Rate
+		case row.Rate < least:
+			err = errors.Join(err, fmt.Errorf("%s: %.0f events a second, and %.0f would be %.1f of what each takes alone", row.Name, row.Rate, least, leastShare))
+		}
+	}
+	return err
+}
+
+// TestFigures holds what is worked out of the runs to what it should be.
+func TestFigures(t *testing.T) {
+	on := func(bridges int, rate float64) scaleRow {
+		return scaleRow{scaleCase: scaleCase{Bridges: bridges, BridgeCPU: 0.1, NATSCPU: 0.3}, Rate: rate, BridgeUS: 20, LeaderUS: 10, Bound: boundBridge}
+	}
+	rows := []scaleRow{{scaleCase: scaleCase{Bridges: 1}, Rate: 1e6, Bound: boundBridge}, on(1, 5000), on(2, 7000), on(8, 28_000)}
+	require.NoError(t, shares(rows))
+	predictRows(rows)
+	require.Equal(t, []float64{0, 5000, 10_000, 30_000}, []float64{rows[0].Predicted, rows[1].Predicted, rows[2].Predicted, rows[3].Predicted})
+	rows[2].Rate = 6999
+	require.ErrorContains(t, shares(rows), "6999 events a second, and 7000 would be 0.7")
+	rows[2].Bound = boundOther
+	require.NoError(t, shares(rows), "another bound says nothing about bridges")
 }
 
 // writeScale prints the table and writes the file.
