@@ -7,6 +7,7 @@ N        ?= 200
 SEED     ?= 1
 LOCAL    ?=
 REPORT   ?= bin/e2e.json
+SCALE    ?= bin/scale.json
 
 PROGRAMS := bridge mockbraze mockrudder harness
 
@@ -19,7 +20,7 @@ endif
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo up test crash e2e bench fuzz lint generate clean go
+.PHONY: help build image demo up test crash e2e scale bench fuzz lint generate clean go
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,11 @@ e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdi
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
 	@mkdir -p $(dir $(REPORT))
 	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
+
+scale: go ## what bridges with few cores take, alone and on NATS, and what an event costs; figures in SCALE
+	@docker info >/dev/null 2>&1 || { echo "make scale: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
+	@mkdir -p $(dir $(SCALE))
+	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -timeout 15m -run 'TestScale' ./e2e -scale -scale-report $(abspath $(SCALE))
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...

@@ -62,25 +62,26 @@ func startCluster(s *scenario) *cluster {
 }
 
 func natsNames() []string   { return []string{"n1", "n2", "n3"} }
+func natsURL() string       { return "nats://" + strings.Join(natsNames(), ":4222,") + ":4222" }
 func bridgeNames() []string { return []string{"b1", "b2"} }
 
-func (c *cluster) startNATS(name string) testcontainers.Container {
+func (c *cluster) startNATS(name string, more ...testcontainers.ContainerCustomizer) testcontainers.Container {
 	c.t.Helper()
 	routes := "nats://" + strings.Join(natsNames(), ":6222,nats://") + ":6222"
-	node, err := testcontainers.Run(c.ctx, c.image(dockertest.NATS()), c.joined(name, mount(c.volume()),
+	node, err := testcontainers.Run(c.ctx, c.image(dockertest.NATS()), c.joined(name, append([]testcontainers.ContainerCustomizer{mount(c.volume()),
 		testcontainers.WithCmd("-n", name, "-js", "-sd", "/data", "-m", "8222",
 			"--cluster_name", "e2e", "--cluster", "nats://0.0.0.0:6222", "--routes", routes,
 			// Or it tells of its address in the other network, and no cut would part it.
 			"--client_advertise", name+":4222", "--cluster_advertise", name+":6222"),
 		testcontainers.WithExposedPorts(monitorPort),
-		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/varz").WithPort(monitorPort).WithPollInterval(pollEvery)))...)
+		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/varz").WithPort(monitorPort).WithPollInterval(pollEvery))}, more...)...)...)
 	c.keep(name, nilable(node), err)
 	return node
 }
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
 	c.t.Helper()
-	return c.startBridge(name, "--rudder-url", "http://rudder:8090", "--queue", "nats://"+strings.Join(natsNames(), ":4222,")+":4222")
+	return c.startBridge(name, "--rudder-url", "http://rudder:8090", "--queue", natsURL())
 }
 
 // monitor asks the monitoring port of a NATS server.

@@ -117,9 +117,12 @@ func run(ctx context.Context, root *cobra.Command, codeOf func(error) int, stder
 }
 
 // Serve answers requests on ln until ctx ends, then takes no new ones, gives
-// those under way the grace period, and closes whatever is left. Ending this
-// way is no error. It returns the server's error when it fails before that.
+// those under way the grace period, and closes whatever is left. A connection on
+// which nothing was asked for holds it up for a second at most. Ending this way
+// is no error. It returns the server's error when it fails before that.
 func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Duration) error {
+	var idle unused
+	idle.follow(srv)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -129,6 +132,8 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	hurry := time.AfterFunc(unusedFor, idle.close)
+	defer hurry.Stop()
 	if err := srv.Shutdown(stop); err != nil {
 		// Whoever outlived the grace period is cut off; that was promised.
 		_ = srv.Close()
