@@ -70,6 +70,7 @@ func (s *shelf) count() int {
 
 // bench is an Intake that listens, and what stands behind it.
 type bench struct {
+	bound *listener // of bounded
 	*Intake
 	url      string
 	addr     string

@@ -18,7 +18,10 @@ import (
 func bounded(t *testing.T, maxConnections int, certs *Certificates) *bench {
 	t.Helper()
 	b := start(t, Config{})
-	b.url = serve(t, b.Server(), func(ln net.Listener) net.Listener { return Listen(ln, maxConnections, certs) })
+	b.url = serve(t, b.Server(), func(ln net.Listener) net.Listener {
+		b.bound = Listen(ln, maxConnections, certs).(*listener)
+		return b.bound
+	})
 	b.addr = strings.TrimPrefix(b.url, "http://")
 	return b
 }
@@ -30,6 +33,18 @@ func (b *bench) speak(t *testing.T) net.Conn {
 	conn := b.raw(t, post("", oneEvent))
 	requireOK(t, conn)
 	return conn
+}
+
+// waits returns once the connection is the one that began last to wait for a
+// request: the server says so after the answer is there.
+func (b *bench) waits(t *testing.T, client net.Conn) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		b.bound.mu.Lock()
+		defer b.bound.mu.Unlock()
+		last := b.bound.waiting.Back()
+		return last != nil && last.Value.(*conn).RemoteAddr().String() == client.LocalAddr().String()
+	}, 10*time.Second, time.Millisecond)
 }
 
 func requireOK(t *testing.T, conn net.Conn) {
@@ -53,14 +68,19 @@ func requireEnded(t *testing.T, conn net.Conn) {
 
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	b := bounded(t, 2, nil)
-	first, second := b.speak(t), b.speak(t)
+	first := b.speak(t)
+	b.waits(t, first)
+	second := b.speak(t)
+	b.waits(t, second)
 	for range 3 { // the second is used again, so that the first has waited longest
 		_, err := io.WriteString(second, post("", oneEvent))
 		require.NoError(t, err)
 		requireOK(t, second)
+		b.waits(t, second)
 	}
 	third := b.speak(t)
 	requireEnded(t, first)
+	b.waits(t, third)
 	fourth := b.speak(t)
 	requireEnded(t, second)
 	for _, conn := range []net.Conn{third, fourth} {
