@@ -69,12 +69,7 @@ func ExampleReport() {
 	last, _ := run.Now()
 	fmt.Println("waited for the far end:", last.Verifying, "missing:", last.Missing)
 
-	var text, asJSON, page bytes.Buffer
-	fmt.Println(errors.Join(r.WriteText(&text), r.WriteJSON(&asJSON), r.WriteHTML(&page)))
-	fmt.Println(strings.Contains(text.String(), "seed 7"), strings.Contains(asJSON.String(), `"verdict"`), strings.Contains(page.String(), "<svg"))
-	file := filepath.Join(os.TempDir(), "example-report.html")
-	defer os.Remove(file)
-	fmt.Println(r.WriteFile(file))
+	written(r)
 	// Output:
 	// pass true open 1000 7 20 2 11 0.1 true false
 	// 400 0 0 0
@@ -89,6 +84,16 @@ func ExampleReport() {
 	// <nil>
 	// true true true
 	// <nil>
+}
+
+// written shows the report as text, JSON and a page.
+func written(r *load.Report) {
+	var text, asJSON, page bytes.Buffer
+	fmt.Println(errors.Join(r.WriteText(&text), r.WriteJSON(&asJSON), r.WriteHTML(&page)))
+	fmt.Println(strings.Contains(text.String(), "seed 7"), strings.Contains(asJSON.String(), `"verdict"`), strings.Contains(page.String(), "<svg"))
+	file := filepath.Join(os.TempDir(), "example-report.html")
+	defer os.Remove(file)
+	fmt.Println(r.WriteFile(file))
 }
 
 // Load goes to what is on this machine or in a private network, unless told
