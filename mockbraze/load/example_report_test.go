@@ -54,15 +54,7 @@ func ExampleReport() {
 	}
 	fmt.Println(ordered(r.Latency.Service), ordered(r.Latency.Intended), r.Latency.Service.Max <= r.Latency.Intended.Max)
 	fmt.Println(r.Rate.Wanted, r.Rate.Reached > 0, r.Rate.Acked > 0, r.Seconds > 0.3, r.Started.IsZero(), r.Process.CPUSeconds > 0, r.Process.CPUShare > 0)
-	var sum load.Second
-	for _, s := range r.Series {
-		sum.Sent, sum.Acked, sum.Late, sum.Statuses = sum.Sent+s.Sent, sum.Acked+s.Acked, sum.Late+s.Late, s.Statuses
-		sum.P99, sum.ServiceP99, sum.At = max(sum.P99, s.P99), max(sum.ServiceP99, s.ServiceP99), s.At
-	}
-	first := r.Series[0]
-	fmt.Println(sum.Sent, sum.Acked, first.WarmUp, first.Wanted > 0, first.P50 <= first.P99, first.ServiceP50 <= first.ServiceP99)
-	top := r.Percentiles[len(r.Percentiles)-1]
-	fmt.Println(top.Percentile, top.Service <= top.Intended)
+	plotted(r)
 	v := r.Verify
 	fmt.Println(v.FarEnd == server.URL+"/_mock", v.Acked, v.Arrived, v.Lost, v.Duplicated, v.Unacknowledged, v.Foreign, v.Dead, v.Problem == "")
 	fmt.Println(v.FromAnswer.P50 <= v.FromIntended.Max)
@@ -84,6 +76,19 @@ func ExampleReport() {
 	// <nil>
 	// true true true
 	// <nil>
+}
+
+// plotted are the seconds of the run and the curve of its latencies.
+func plotted(r *load.Report) {
+	var sum load.Second
+	for _, s := range r.Series {
+		sum.Sent, sum.Acked, sum.Late, sum.Statuses = sum.Sent+s.Sent, sum.Acked+s.Acked, sum.Late+s.Late, s.Statuses
+		sum.P99, sum.ServiceP99, sum.At = max(sum.P99, s.P99), max(sum.ServiceP99, s.ServiceP99), s.At
+	}
+	first := r.Series[0]
+	fmt.Println(sum.Sent, sum.Acked, first.WarmUp, first.Wanted > 0, first.P50 <= first.P99, first.ServiceP50 <= first.ServiceP99)
+	top := r.Percentiles[len(r.Percentiles)-1]
+	fmt.Println(top.Percentile, top.Service <= top.Intended)
 }
 
 // written shows the report as text, JSON and a page.
