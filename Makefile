@@ -24,6 +24,7 @@ CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome g
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Settings, such as make demo EVENTS=$(EVENTS): COUNT=$(COUNT) FUZZTIME=$(FUZZTIME) N=$(N) REPORT=$(REPORT) SEED=$(SEED)"
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl/"; exit 1; }
@@ -32,21 +33,21 @@ build: go ## the four programs, into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
-image: ## the four images of deploy/Dockerfile; LOCAL=1 from binaries built here, as where no registry is
+image: ## the four images of deploy/Dockerfile; LOCAL=1: from binaries built here, without a registry
 	LOCAL=$(LOCAL) GO=$(GO) deploy/images.sh
 
-demo: build ## every event type from the fake Braze through the bridge to the fake RudderStack, with faults, and a verdict
+demo: build ## EVENTS events of every type through fake Braze, bridge and fake RudderStack, with faults, and a verdict
 	bin/harness run --events $(EVENTS) --faults network
 
 up: build ## all three programs together until Ctrl-C
 	bin/harness up
 
-test: go ## every test that needs no container
+test: go ## every test that needs no container, with the race detector where a C compiler is
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
 	@test -n "$(CHROMIUM)" || echo "no Chromium here: the pages are not tested; install the package chromium"
 	$(GO) test $(RACE) -timeout 10m ./...
 
-crash: go ## kill the bridge N times under load, cut the power N times, and compare with the books
+crash: go ## kill the bridge N times under load, cut the power N times, from SEED, and compare with the books
 	$(GO) test -v -count 1 -timeout 0 -run 'TestKills|TestPowerCuts' ./harness/crash -kills $(N) -cuts $(N) -seed $(SEED)
 
 # The images are built here and come from no registry, and the tests clean up
@@ -57,7 +58,7 @@ E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
   TESTCONTAINERS_HOST_OVERRIDE=$${TESTCONTAINERS_HOST_OVERRIDE:-$(if $(filter tcp:% ssh:% http:% https:%,$(DOCKER_HOST)),,127.0.0.1)} \
   E2E_REPORT=$(abspath $(REPORT))
 
-e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT
+e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
 	@mkdir -p $(dir $(REPORT))
 	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
@@ -67,7 +68,7 @@ scale: go ## what bridges with few cores take, alone and on NATS, and what an ev
 	@mkdir -p $(dir $(SCALE))
 	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -timeout 15m -run 'TestScale' ./e2e -scale -scale-report $(abspath $(SCALE))
 
-bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path
+bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, COUNT times
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...
 
 fuzz: go ## each fuzz test for FUZZTIME
@@ -78,8 +79,9 @@ fuzz: go ## each fuzz test for FUZZTIME
 	  done; \
 	done
 
-lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh
+lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and none is huge
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	@large=$$(git ls-files -z | xargs -0 sh -c 'find "$$@" -size +1024k' sh); test -z "$$large" || { echo "larger than 1 MB, a program by mistake? $$large"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags e2e $(E2E_PACKAGES)
 	$(GO) tool staticcheck ./...

@@ -129,13 +129,15 @@ func TestLoadShortFile(t *testing.T) {
 // good is a connector with nothing wrong; tests put a mistake beside it.
 const good = "    token: t\n    rudder_url: http://r\n    write_key: k\n"
 
-func TestLoadMistakes(t *testing.T) {
-	tests := []struct {
-		name, file string
-		env        []string
-		flags      map[string]string
-		want       []string
-	}{
+type mistake struct {
+	name, file string
+	env        []string
+	flags      map[string]string
+	want       []string
+}
+
+func firstMistakes() []mistake {
+	return []mistake{
 		{name: "nothing at all", want: []string{
 			"--braze-token: braze_token: is missing: set the token", "--rudder-url: rudder_url: is missing", "--write-key: write_key: is missing"}},
 		{name: "empty file", file: "# nothing\n", want: []string{
@@ -187,6 +189,11 @@ func TestLoadMistakes(t *testing.T) {
 			`bridge.yaml:17: connectors[0].backoff.max: must be between 1s and 1h0m0s, not 1ms`,
 			`bridge.yaml:18: connectors[0].open: must be true or false, not "perhaps"`,
 		}},
+	}
+}
+
+func moreMistakes() []mistake {
+	return []mistake{
 		{name: "names", file: "connectors:\n  - name: a b\n" + good + "  - name: x\n    token: u\n    rudder_url: http://r\n    write_key: k\n  - name: x\n    token: v\n    rudder_url: http://r\n    write_key: k\n  - token: w\n    rudder_url: http://r\n    write_key: k\n", want: []string{
 			`bridge.yaml:2: connectors[0].name: must be 1 to 64 letters`,
 			`bridge.yaml:10: connectors[2].name: "x" is also the name of connectors[1]`,
@@ -230,7 +237,10 @@ func TestLoadMistakes(t *testing.T) {
 			}},
 		{name: "the same address twice", file: "listen: 127.0.0.1:9090\nconnectors:\n  -\n" + good, want: []string{`admin: must be another address than listen`}},
 	}
-	for _, tt := range tests {
+}
+
+func TestLoadMistakes(t *testing.T) {
+	for _, tt := range append(firstMistakes(), moreMistakes()...) {
 		t.Run(tt.name, func(t *testing.T) {
 			src := Source{Env: env(tt.env...), Flags: tt.flags}
 			if tt.file != "" {

@@ -27,10 +27,12 @@ func anchors(t *testing.T, path string) map[string]bool {
 	return found
 }
 
-// The page on deployment leads to files and headings that are there, and so do
-// the links to it on the page for operators.
+// Every page of the project leads to files and headings that are there.
 func TestLinksOfThePages(t *testing.T) {
-	for _, page := range []string{"../docs/deploy.md", "../docs/operations.md"} {
+	pages, err := filepath.Glob("../docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../fixtures/gateway/README.md") {
 		for _, link := range links.FindAllStringSubmatch(read(t, page), -1) {
 			target, anchor, _ := strings.Cut(link[1], "#")
 			if strings.Contains(target, "://") {

@@ -13,33 +13,30 @@ import (
 
 const modulePath = "github.com/currentsbridge/currentsbridge"
 
-// A project outside of this repository that has it by a replace runs the
-// README's example as it stands.
-func TestReadmeExampleInAnotherProject(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and runs a project")
+// goBlocks are the examples in Go of a page, named from the root of the project.
+func goBlocks(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", page))
+	require.NoError(t, err)
+	var blocks []string
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(block[1]))
 	}
+	require.NotEmpty(t, blocks, "%s has an example in Go", page)
+	return blocks
+}
+
+// outside makes a project outside of this repository that has it by a replace,
+// with one file of tests, and returns how to run the go command there.
+func outside(t *testing.T, imports []string, code string) func(args ...string) string {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
-	require.NotEmpty(t, blocks, "the README has an example in Go")
-
 	dir := t.TempDir()
 	write := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	write("arrive_test.go", `package outside
-
-import (
-	"testing"
-
-	"`+modulePath+`/mockbraze"
-	"`+modulePath+`/mockrudder"
-)
-
-`+string(blocks[0][1]))
+	write("outside_test.go", "package outside\n\nimport (\n\t\""+strings.Join(imports, "\"\n\t\"")+"\"\n)\n\n"+code)
 	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	require.NoError(t, err)
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
@@ -48,15 +45,35 @@ import (
 	write("go.mod", strings.Replace(string(module), "module "+modulePath, "module example.com/outside", 1)+
 		"\nrequire "+modulePath+" v0.0.0\n\nreplace "+modulePath+" => "+root+"\n")
 	write("go.sum", string(sums))
-
-	for _, args := range [][]string{{"vet", "."}, {"test", "-v", "-count=1", "."}} {
+	return func(args ...string) string {
 		command := exec.CommandContext(t.Context(), "go", args...)
 		command.Dir = dir
 		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
 		out, err := command.CombinedOutput()
 		require.NoError(t, err, "go %s: %s", strings.Join(args, " "), out)
-		if args[0] == "test" {
-			require.Contains(t, string(out), "--- PASS: Test", "it ran")
-		}
+		return string(out)
 	}
+}
+
+// Another project runs the README's example as it stands.
+func TestReadmeExampleInAnotherProject(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs a project")
+	}
+	run := outside(t, []string{"testing", modulePath + "/mockbraze", modulePath + "/mockrudder"}, goBlocks(t, "README.md")[0])
+	run("vet", ".")
+	require.Contains(t, run("test", "-v", "-count=1", "."), "--- PASS: Test", "it ran")
+}
+
+// The examples of the fakes' pages compile; what they test is the reader's.
+func TestPageExamplesInAnotherProject(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds projects")
+	}
+	containers := "github.com/testcontainers/testcontainers-go"
+	sender := append(goBlocks(t, "docs/mockrudder.md"), "func send(url, key string) {}\n")
+	outside(t, []string{"testing", "time", containers, modulePath + "/mockrudder", modulePath + "/mockrudder/container"},
+		strings.Join(sender, "\n"))("vet", ".")
+	outside(t, []string{"testing", containers, containers + "/network", modulePath + "/mockbraze", modulePath + "/mockbraze/container"},
+		strings.Join(goBlocks(t, "docs/mockbraze.md"), "\n"))("vet", ".")
 }

@@ -64,8 +64,37 @@ func Example() {
 	server.Start()
 	defer server.Close()
 
-	ask := func(method, path string, into any) {
-		req, err := http.NewRequest(method, server.URL+path, nil)
+	ask := asker(server.URL)
+	var status admin.Status
+	ask("GET", "/status", &status)
+	var first admin.ConnectorStatus = status.Connectors[0]
+	var destination admin.Destination = first.Destination
+	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
+
+	mend(ask)
+	forget(ask)
+
+	a.Stopping() // once intake is about to close
+	var ready struct{ Ready bool }
+	ask("GET", "/readyz", &ready)
+	fmt.Println("ready", ready.Ready)
+
+	// Output:
+	// default delivered 1 dead 1 pending 0 destination ok
+	// 1 no_identity {"id":"e1"}
+	// purged 1 of default
+	// tried again
+	// resumed [default]
+	// replay 1 delivered 3 again
+	// forgotten 2 in history and 1 dead letters
+	// drift 0
+	// ready false
+}
+
+// asker asks the admin side at a URL, and reads its JSON.
+func asker(url string) func(method, path string, into any) {
+	return func(method, path string, into any) {
+		req, err := http.NewRequest(method, url+path, nil)
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -80,12 +109,9 @@ func Example() {
 			fmt.Println(err)
 		}
 	}
-	var status admin.Status
-	ask("GET", "/status", &status)
-	var first admin.ConnectorStatus = status.Connectors[0]
-	var destination admin.Destination = first.Destination
-	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
+}
 
+func mend(ask func(method, path string, into any)) {
 	var letters admin.Letters
 	ask("GET", "/api/dead", &letters)
 	var letter admin.Letter = letters.Dead[0]
@@ -104,7 +130,9 @@ func Example() {
 	ask("GET", "/api/replay", &replays)
 	var replay admin.Replay = replays.Replays[0]
 	fmt.Println("replay", replay.Number, "delivered", replay.Replayed, "again")
+}
 
+func forget(ask func(method, path string, into any)) {
 	var forgotten admin.Forgotten
 	ask("POST", "/api/forget?user=jo", &forgotten)
 	var part admin.ConnectorForgotten = forgotten.Connectors[0]
@@ -113,20 +141,4 @@ func Example() {
 	var drifting admin.Drift
 	ask("GET", "/api/drift", &drifting)
 	fmt.Println("drift", len(drifting.Drift))
-
-	a.Stopping() // once intake is about to close
-	var ready struct{ Ready bool }
-	ask("GET", "/readyz", &ready)
-	fmt.Println("ready", ready.Ready)
-
-	// Output:
-	// default delivered 1 dead 1 pending 0 destination ok
-	// 1 no_identity {"id":"e1"}
-	// purged 1 of default
-	// tried again
-	// resumed [default]
-	// replay 1 delivered 3 again
-	// forgotten 2 in history and 1 dead letters
-	// drift 0
-	// ready false
 }

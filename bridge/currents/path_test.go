@@ -9,14 +9,15 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// TestEventsThatMakeJavaScriptThrow: RudderStack's Braze source drops them
-// without a word, so they must not be sent to it.
-func TestEventsThatMakeJavaScriptThrow(t *testing.T) {
-	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
-	tests := []struct {
-		name, members string
-		want          bool
-	}{
+// throwing is an event's members, and whether they make RudderStack's source
+// throw.
+type throwing struct {
+	name, members string
+	want          bool
+}
+
+func throwingProperties() []throwing {
+	return []throwing{
 		{"length alone", `"properties":{"length":"x"}`, false},
 		{"an index alone", `"properties":{"1":"x","a":2}`, false},
 		{"an array's length is text", `"properties":{"1":"x","length":"y"}`, true},
@@ -53,7 +54,12 @@ func TestEventsThatMakeJavaScriptThrow(t *testing.T) {
 		{"an array's function, by an index", `"properties":{"0":1,"map.arguments":1}`, true},
 		{"a function of no array", `"properties":{"a":1,"a.push.name":1}`, false},
 		{"arrays of an earlier properties", `"properties":{"a":[1]},"properties":{"a.push.name":1}`, false},
+	}
+}
 
+func throwingMembers() []throwing {
+	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	return []throwing{
 		{"an event type without text", `"event_type":{"toString":1}`, true},
 		{"the same, escaped", `"event_type":{"a":1,"toStrin\u0067":null}`, true},
 		{"inside arrays", `"event_type":[1,["a,]",{"toString":1}]]`, true},
@@ -67,7 +73,12 @@ func TestEventsThatMakeJavaScriptThrow(t *testing.T) {
 		{"odd times with text", `"time":[null,{"a":1}]`, false},
 		{"only the last time counts", `"time":{"toString":1},"time":5`, false},
 	}
-	for _, tt := range tests {
+}
+
+// TestEventsThatMakeJavaScriptThrow: RudderStack's Braze source drops them
+// without a word, so they must not be sent to it.
+func TestEventsThatMakeJavaScriptThrow(t *testing.T) {
+	for _, tt := range append(throwingProperties(), throwingMembers()...) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := scanOne(t, `{"event_type":"t","user":{"user_id":"u"},`+tt.members+`}`)
 			require.Equal(t, tt.want, e.Flags&currents.FlagUnsafeKey != 0)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,14 @@ type configFlag struct {
 // configFlags lists them. Their defaults are bridge.DefaultConfig's; a flag that
 // is not given says nothing.
 func configFlags() []configFlag {
-	cfg, c := bridge.DefaultConfig(), bridge.DefaultConnector()
+	cfg := bridge.DefaultConfig()
+	return slices.Concat(intakeFlags(cfg), queueFlags(cfg), limitFlags(cfg), connectorFlags(), []configFlag{
+		{"log-format", "log.format", cfg.Log.Format, "text or json"},
+		{"log-level", "log.level", cfg.Log.Level, "debug, info, warn or error"},
+	})
+}
+
+func intakeFlags(cfg bridge.Config) []configFlag {
 	return []configFlag{
 		{"listen", "", cfg.Listen, "`ADDRESS` that Braze posts to"},
 		{"tls-cert", "tls.cert", "", "PEM `FILE` of the certificate for it; without one it speaks plain HTTP"},
@@ -56,6 +64,11 @@ func configFlags() []configFlag {
 		{"admin-token-file", "", "", "`FILE` that holds it"},
 		{"admin-hosts", "", "", "`NAMES` that it answers to without a token beside localhost, IP addresses and names without a dot, with commas between them"},
 		{"data-dir", "", cfg.DataDir, "`DIRECTORY` that keeps the events"},
+	}
+}
+
+func queueFlags(cfg bridge.Config) []configFlag {
+	return []configFlag{
 		{"queue", "", cfg.Queue.Store, "`STORE` of the events: pebble, or nats://HOST:PORT[,HOST:PORT] (or tls://)"},
 		{"queue-max-size", "queue.max_size", "0", "`SIZE` that the store may take; on NATS, what waits of each connector; 0: all there is"},
 		{"queue-credentials", "queue.credentials", "", "`FILE` of credentials for NATS, made by nsc"},
@@ -72,6 +85,11 @@ func configFlags() []configFlag {
 		{"queue-replicas", "queue.replicas", "0", "`NUMBER` of servers that keep each stream; 0: three in a cluster, one elsewhere"},
 		{"queue-repeats", "queue.repeats", "0", "`DURATION` for which NATS remembers batches; 0: two minutes"},
 		{"queue-ack-wait", "queue.ack_wait", "0", "`DURATION` after which a dead bridge's work is taken over; 0: ten seconds"},
+	}
+}
+
+func limitFlags(cfg bridge.Config) []configFlag {
+	return []configFlag{
 		{"retain-age", "retain.age", cfg.Retain.Age.String(), "`DURATION` for which delivered events are kept"},
 		{"retain-size", "retain.size", size(cfg.Retain.Size), "`SIZE` on disk that they may take"},
 		{"scrub-every", "", cfg.ScrubEvery.String(), "`DURATION` in which all that is on disk is read once; 0: never"},
@@ -79,6 +97,13 @@ func configFlags() []configFlag {
 		{"max-requests", "", strconv.Itoa(cfg.MaxRequests), "`NUMBER` of requests under way at once; 0: the default of 1024"},
 		{"max-connections", "", strconv.Itoa(cfg.MaxConnections), "`NUMBER` of connections at once; 0: the default of 1000"},
 		{"grace", "", cfg.Grace.String(), "`DURATION` for what is under way to finish when the bridge is told to stop"},
+	}
+}
+
+// connectorFlags are of the one connector that flags can describe.
+func connectorFlags() []configFlag {
+	c := bridge.DefaultConnector()
+	return []configFlag{
 		{"braze-token", "", "", "bearer `TOKEN` that Braze sends"},
 		{"braze-token-file", "", "", "`FILE` that holds such tokens, one a line"},
 		{"rudder-url", "", "", "`URL` of RudderStack's data plane"},
@@ -103,8 +128,6 @@ func configFlags() []configFlag {
 		{"timeout", "", c.Timeout.String(), "`DURATION` that one of them may take"},
 		{"backoff-min", "backoff.min", c.Backoff.Min.String(), "`DURATION` of the first wait while RudderStack is away, at most"},
 		{"backoff-max", "backoff.max", c.Backoff.Max.String(), "`DURATION` of any wait, at most"},
-		{"log-format", "log.format", cfg.Log.Format, "text or json"},
-		{"log-level", "log.level", cfg.Log.Level, "debug, info, warn or error"},
 	}
 }
 

@@ -67,12 +67,7 @@ func TestOperator(t *testing.T) {
 	}, 30*time.Second, 20*time.Millisecond)
 	require.Less(t, time.Since(begin), 10*time.Second, "by itself it would have been 15 seconds")
 
-	code, out = bridge("drift")
-	require.Zero(t, code)
-	require.Regexp(t, `(?m)^users\.new\.Type +\(the type itself\) +5 +20`, out)
-	code, out = bridge("drift", "--json")
-	require.Zero(t, code)
-	require.Contains(t, out, `{"drift":[{"event_type":"users.new.Type","field":"","count":5,`)
+	operatorSeesDrift(t, bridge)
 
 	code, out = bridge("replay", "--since", "1h", "--type", "users.new.*", "--rate", "1000", "--wait")
 	require.Zero(t, code, out)
@@ -89,8 +84,23 @@ func TestOperator(t *testing.T) {
 	require.Equal(t, "connector default: 3 events of history and 0 dead letters are removed\n", out)
 	require.NotContains(t, s.stderr.String(), "ada-")
 
-	// A slow one, that is told to end.
-	code, out = bridge("replay", "--from", "2020-01-01T00:00:00Z", "--rate", "0.001")
+	operatorEndsAReplay(t, bridge)
+}
+
+func operatorSeesDrift(t *testing.T, bridge func(...string) (int, string)) {
+	t.Helper()
+	code, out := bridge("drift")
+	require.Zero(t, code)
+	require.Regexp(t, `(?m)^users\.new\.Type +\(the type itself\) +5 +20`, out)
+	code, out = bridge("drift", "--json")
+	require.Zero(t, code)
+	require.Contains(t, out, `{"drift":[{"event_type":"users.new.Type","field":"","count":5,`)
+}
+
+// operatorEndsAReplay begins a slow one and ends it.
+func operatorEndsAReplay(t *testing.T, bridge func(...string) (int, string)) {
+	t.Helper()
+	code, out := bridge("replay", "--from", "2020-01-01T00:00:00Z", "--rate", "0.001")
 	require.Zero(t, code, out)
 	require.Contains(t, out, "replay 2 (received 2020-01-01T00:00:00Z to ")
 	code, out = bridge("replay", "--since", "1h")

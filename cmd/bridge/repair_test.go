@@ -34,15 +34,7 @@ func TestRepair(t *testing.T) {
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "whole")
 
-	manifests, err := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
-	require.NoError(t, err)
-	require.NotEmpty(t, manifests)
-	for _, m := range manifests {
-		b, err := os.ReadFile(m)
-		require.NoError(t, err)
-		b[9] ^= 1
-		require.NoError(t, os.WriteFile(m, b, 0o600))
-	}
+	manifests := damageManifests(t, dir)
 	code, stdout, stderr = runBridge(t, nil, "repair", "--data-dir", dir, "--dry-run")
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, filepath.Base(manifests[len(manifests)-1]))
@@ -61,6 +53,34 @@ func TestRepair(t *testing.T) {
 	aside, err := filepath.Glob(filepath.Join(dir, "set-aside-*", "MANIFEST-*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, aside)
+	requirePrivate(t, dir)
+
+	s = serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", dir)
+	code, stdout, stderr = runBridge(t, nil, "status", "--admin", s.admin, "--json")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, `"received":2`)
+	s.signal(t, syscall.SIGTERM)
+	require.Equal(t, 0, s.end(t), s.stderr.String())
+}
+
+// damageManifests changes a byte of each manifest, and returns where they are.
+func damageManifests(t *testing.T, dir string) []string {
+	t.Helper()
+	manifests, err := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, manifests)
+	for _, m := range manifests {
+		b, err := os.ReadFile(m)
+		require.NoError(t, err)
+		b[9] ^= 1
+		require.NoError(t, os.WriteFile(m, b, 0o600))
+	}
+	return manifests
+}
+
+// requirePrivate fails where others can read what is in a directory.
+func requirePrivate(t *testing.T, dir string) {
+	t.Helper()
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		require.NoError(t, err)
 		info, err := e.Info()
@@ -70,13 +90,6 @@ func TestRepair(t *testing.T) {
 		}
 		return nil
 	}))
-
-	s = serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", dir)
-	code, stdout, stderr = runBridge(t, nil, "status", "--admin", s.admin, "--json")
-	require.Equal(t, 0, code, stderr)
-	require.Contains(t, stdout, `"received":2`)
-	s.signal(t, syscall.SIGTERM)
-	require.Equal(t, 0, s.end(t), s.stderr.String())
 }
 
 // TestRepairTakesTheVariableOfServe: the directory that a variable gives to

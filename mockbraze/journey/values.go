@@ -11,7 +11,7 @@ import (
 func valueFuncs() map[string]valueFunc {
 	all := make(map[string]valueFunc)
 	for _, part := range []map[string]valueFunc{
-		userValues(), deviceValues(), tokenValues(), sourceValues(), emailValues(),
+		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
 		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(),
 	} {
 		for name, value := range part {

@@ -60,16 +60,22 @@ func sourceValues() map[string]valueFunc {
 		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
 		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"state_change_source":        oneOf("REST API", "SDK", "Dashboard", "Preference center"),
-		"abort_type":                 aligned("abort_type", "Liquid abort message", "Quiet hours", "Frequency capping", "Rate limit"),
-		"abort_log":                  aligned("abort_type", "{% abort_message('no basket') %} was called", "User is within quiet hours", "Frequency cap reached: 3 messages in 7 days", "Rate limit of the campaign was reached"),
-		"retry_type":                 aligned("retry_type", "Rate limited", "Temporary error", "Provider unavailable"),
-		"retry_log":                  aligned("retry_type", "Provider answered 429, trying again in 60 seconds", "Connection timed out after 30 seconds", "Service unavailable (503)"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": botReasons,
 		"url":                        link,
 		"short_url":                  shortLink,
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
 		"channel_identifier": channelIdentifier,
+	}
+}
+
+// troubleValues say why a message was not sent, or not yet; type and log agree.
+func troubleValues() map[string]valueFunc {
+	return map[string]valueFunc{
+		"abort_type": aligned("abort_type", "Liquid abort message", "Quiet hours", "Frequency capping", "Rate limit"),
+		"abort_log":  aligned("abort_type", "{% abort_message('no basket') %} was called", "User is within quiet hours", "Frequency cap reached: 3 messages in 7 days", "Rate limit of the campaign was reached"),
+		"retry_type": aligned("retry_type", "Rate limited", "Temporary error", "Provider unavailable"),
+		"retry_log":  aligned("retry_type", "Provider answered 429, trying again in 60 seconds", "Connection timed out after 30 seconds", "Service unavailable (503)"),
 	}
 }
 

@@ -54,27 +54,14 @@ func ExampleReport() {
 	}
 	fmt.Println(ordered(r.Latency.Service), ordered(r.Latency.Intended), r.Latency.Service.Max <= r.Latency.Intended.Max)
 	fmt.Println(r.Rate.Wanted, r.Rate.Reached > 0, r.Rate.Acked > 0, r.Seconds > 0.3, r.Started.IsZero(), r.Process.CPUSeconds > 0, r.Process.CPUShare > 0)
-	var sum load.Second
-	for _, s := range r.Series {
-		sum.Sent, sum.Acked, sum.Late, sum.Statuses = sum.Sent+s.Sent, sum.Acked+s.Acked, sum.Late+s.Late, s.Statuses
-		sum.P99, sum.ServiceP99, sum.At = max(sum.P99, s.P99), max(sum.ServiceP99, s.ServiceP99), s.At
-	}
-	first := r.Series[0]
-	fmt.Println(sum.Sent, sum.Acked, first.WarmUp, first.Wanted > 0, first.P50 <= first.P99, first.ServiceP50 <= first.ServiceP99)
-	top := r.Percentiles[len(r.Percentiles)-1]
-	fmt.Println(top.Percentile, top.Service <= top.Intended)
+	plotted(r)
 	v := r.Verify
 	fmt.Println(v.FarEnd == server.URL+"/_mock", v.Acked, v.Arrived, v.Lost, v.Duplicated, v.Unacknowledged, v.Foreign, v.Dead, v.Problem == "")
 	fmt.Println(v.FromAnswer.P50 <= v.FromIntended.Max)
 	last, _ := run.Now()
 	fmt.Println("waited for the far end:", last.Verifying, "missing:", last.Missing)
 
-	var text, asJSON, page bytes.Buffer
-	fmt.Println(errors.Join(r.WriteText(&text), r.WriteJSON(&asJSON), r.WriteHTML(&page)))
-	fmt.Println(strings.Contains(text.String(), "seed 7"), strings.Contains(asJSON.String(), `"verdict"`), strings.Contains(page.String(), "<svg"))
-	file := filepath.Join(os.TempDir(), "example-report.html")
-	defer os.Remove(file)
-	fmt.Println(r.WriteFile(file))
+	written(r)
 	// Output:
 	// pass true open 1000 7 20 2 11 0.1 true false
 	// 400 0 0 0
@@ -89,6 +76,29 @@ func ExampleReport() {
 	// <nil>
 	// true true true
 	// <nil>
+}
+
+// plotted are the seconds of the run and the curve of its latencies.
+func plotted(r *load.Report) {
+	var sum load.Second
+	for _, s := range r.Series {
+		sum.Sent, sum.Acked, sum.Late, sum.Statuses = sum.Sent+s.Sent, sum.Acked+s.Acked, sum.Late+s.Late, s.Statuses
+		sum.P99, sum.ServiceP99, sum.At = max(sum.P99, s.P99), max(sum.ServiceP99, s.ServiceP99), s.At
+	}
+	first := r.Series[0]
+	fmt.Println(sum.Sent, sum.Acked, first.WarmUp, first.Wanted > 0, first.P50 <= first.P99, first.ServiceP50 <= first.ServiceP99)
+	top := r.Percentiles[len(r.Percentiles)-1]
+	fmt.Println(top.Percentile, top.Service <= top.Intended)
+}
+
+// written shows the report as text, JSON and a page.
+func written(r *load.Report) {
+	var text, asJSON, page bytes.Buffer
+	fmt.Println(errors.Join(r.WriteText(&text), r.WriteJSON(&asJSON), r.WriteHTML(&page)))
+	fmt.Println(strings.Contains(text.String(), "seed 7"), strings.Contains(asJSON.String(), `"verdict"`), strings.Contains(page.String(), "<svg"))
+	file := filepath.Join(os.TempDir(), "example-report.html")
+	defer os.Remove(file)
+	fmt.Println(r.WriteFile(file))
 }
 
 // Load goes to what is on this machine or in a private network, unless told
