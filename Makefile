@@ -24,7 +24,7 @@ CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome g
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings, such as make demo EVENTS=$(EVENTS): COUNT=$(COUNT) FUZZTIME=$(FUZZTIME) N=$(N) REPORT=$(REPORT) SEED=$(SEED)"
+	@echo "Settings, such as make demo EVENTS=$(EVENTS): COUNT=$(COUNT) FUZZTIME=$(FUZZTIME) N=$(N) REPORT=$(REPORT) SCALE=$(SCALE) SEED=$(SEED)"
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl/"; exit 1; }
