@@ -4,12 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 const (
@@ -66,55 +66,43 @@ func (d deadLetter) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(d.Attempts))
 	dst = binary.AppendUvarint(dst, d.seq)
 	dst = binary.AppendUvarint(dst, uint64(d.index))
-	dst = appendBytes(dst, []byte(shorten(d.Reason)))
-	dst = appendBytes(dst, []byte(shorten(d.Answer)))
+	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Reason)))
+	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Answer)))
 	if small := s2.Encode(nil, d.Event); len(small) < len(d.Event) {
 		return append(append(dst, packed), small...)
 	}
 	return append(append(dst, plain), d.Event...)
 }
 
-// shorten cuts what a destination said to queue.MaxAnswer bytes of whole characters.
-func shorten(text string) string {
-	if len(text) <= queue.MaxAnswer {
-		return text
-	}
-	cut := queue.MaxAnswer
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut]
-}
-
 func parseLetter(number uint64, value []byte) (deadLetter, error) {
 	owner, value := unseal(value)
 	if owned, _ := seqOf(owner); owner != nil && owned != number {
-		return deadLetter{}, fmt.Errorf("dead letter %d is letter %d: %w", number, owned, errDamaged)
+		return deadLetter{}, fmt.Errorf("dead letter %d is letter %d: %w", number, owned, wire.ErrDamaged)
 	}
-	r := reader{data: value}
-	version := r.byte()
+	r := wire.Reader{Data: value}
+	version := r.Byte()
 	d := deadLetter{DeadLetter: queue.DeadLetter{
-		Number: number, ReceivedAt: time.Unix(0, r.int()), DiedAt: time.Unix(0, r.int()),
-		Status: int(r.int()), Attempts: int(r.int()),
+		Number: number, ReceivedAt: time.Unix(0, r.Int()), DiedAt: time.Unix(0, r.Int()),
+		Status: int(r.Int()), Attempts: int(r.Int()),
 	}}
-	d.seq = r.uint()
-	d.index = r.length(maxBody)
-	d.Reason = string(r.bytes())
-	d.Answer = string(r.bytes())
-	kind := r.byte()
-	if r.bad || version != letterVersion || kind > packed {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
+	d.seq = r.Uint()
+	d.index = r.Length(wire.MaxBody)
+	d.Reason = string(r.Bytes())
+	d.Answer = string(r.Bytes())
+	kind := r.Byte()
+	if r.Bad || version != letterVersion || kind > packed {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	}
 	if kind == plain {
-		d.Event = append([]byte{}, r.data...)
+		d.Event = append([]byte{}, r.Data...)
 		return d, nil
 	}
-	n, err := s2.DecodedLen(r.data)
-	if err != nil || n > maxBody {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
+	n, err := s2.DecodedLen(r.Data)
+	if err != nil || n > wire.MaxBody {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	}
-	if d.Event, err = s2.Decode(nil, r.data); err != nil {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w: %w", number, errDamaged, err)
+	if d.Event, err = s2.Decode(nil, r.Data); err != nil {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w: %w", number, wire.ErrDamaged, err)
 	}
 	return d, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -177,52 +178,36 @@ func (r replay) append(dst []byte) []byte {
 	dst = append(dst, replayVersion)
 	dst = binary.AppendUvarint(dst, r.Number)
 	for _, at := range [...]time.Time{r.Order.From, r.Order.Till, r.StartedAt, r.EndedAt} {
-		dst = appendTime(dst, at)
+		dst = wire.AppendTime(dst, at)
 	}
 	dst = binary.AppendUvarint(dst, math.Float64bits(r.Order.Rate))
 	for _, v := range [...]uint64{r.Next, r.end, r.Replayed, r.Refused, r.Skipped, uint64(len(r.Order.Types))} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	for _, pattern := range r.Order.Types {
-		dst = appendBytes(dst, []byte(pattern))
+		dst = wire.AppendBytes(dst, []byte(pattern))
 	}
 	return dst
 }
 
 func parseReplay(value []byte) (replay, error) {
-	rd := reader{data: value}
-	version := rd.byte()
-	r := replay{Replay: queue.Replay{Number: rd.uint()}}
+	rd := wire.Reader{Data: value}
+	version := rd.Byte()
+	r := replay{Replay: queue.Replay{Number: rd.Uint()}}
 	for _, at := range [...]*time.Time{&r.Order.From, &r.Order.Till, &r.StartedAt, &r.EndedAt} {
-		*at = rd.time()
+		*at = rd.Time()
 	}
-	r.Order.Rate = math.Float64frombits(rd.uint())
+	r.Order.Rate = math.Float64frombits(rd.Uint())
 	for _, v := range [...]*uint64{&r.Next, &r.end, &r.Replayed, &r.Refused, &r.Skipped} {
-		*v = rd.uint()
+		*v = rd.Uint()
 	}
-	for types := rd.length(len(value)); types > 0 && !rd.bad; types-- {
-		r.Order.Types = append(r.Order.Types, string(rd.bytes()))
+	for types := rd.Length(len(value)); types > 0 && !rd.Bad; types-- {
+		r.Order.Types = append(r.Order.Types, string(rd.Bytes()))
 	}
-	if rd.bad || version != replayVersion {
-		return replay{}, fmt.Errorf("replay: %w", errDamaged)
+	if rd.Bad || version != replayVersion {
+		return replay{}, fmt.Errorf("replay: %w", wire.ErrDamaged)
 	}
 	return r, nil
-}
-
-// appendTime encodes a time that may be zero.
-func appendTime(dst []byte, at time.Time) []byte {
-	if at.IsZero() {
-		return append(dst, 0)
-	}
-	dst = binary.AppendVarint(append(dst, 1), at.Unix())
-	return binary.AppendUvarint(dst, uint64(at.Nanosecond()))
-}
-
-func (r *reader) time() time.Time {
-	if r.byte() == 0 {
-		return time.Time{}
-	}
-	return time.Unix(r.int(), int64(r.length(int(time.Second))))
 }
 
 // disorder is how far records may be from the order of their times: a request
