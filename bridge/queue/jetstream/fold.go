@@ -22,7 +22,7 @@ type totals struct {
 	nextDead  uint64              // number of the next dead letter
 	deadBytes int64               // of the letters that there are
 	gone      map[uint64]struct{} // letters that are none any more and whose messages may be there still
-	replay    replay
+	replay    wire.Replay
 	owner     uint64 // the bridge that works on the replay; 0: none
 
 	ids     uint64 // that came with all records

@@ -26,7 +26,7 @@ func someEntries() []entry {
 		{kind: kindLetter, number: 1, received: at, size: 100},
 		{kind: kindPurged, number: 1}, {kind: kindRevived, number: 1},
 		{kind: kindSwept, numbers: []uint64{9, 3, 1 << 60}},
-		{kind: kindOrder, replay: replay{end: 9, Replay: queue.Replay{Number: 2, Next: 1, StartedAt: at, Replayed: 4,
+		{kind: kindOrder, replay: wire.Replay{End: 9, Replay: queue.Replay{Number: 2, Next: 1, StartedAt: at, Replayed: 4,
 			Order: queue.ReplayOrder{From: at, Types: []string{"a.*", ""}, Rate: 0.5}}}},
 		{kind: kindProgress, received: at, progress: queue.ReplayProgress{Number: 1, Next: 2, Replayed: 3, Refused: 4, Skipped: 5, End: true}},
 		{kind: kindOwner, writer: 1, number: 2}, {kind: kindTotals, number: 7}, {kind: kindSegment}, {kind: kindCut, number: 3},

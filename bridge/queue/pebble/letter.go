@@ -6,17 +6,12 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
-const (
-	letterVersion = 1
-	plain         = 0 // the event is stored as it is
-	packed        = 1 // the event is an s2 block
-)
+const letterVersion = 1
 
 // deadLetter is a dead letter with the record and place that it comes from.
 type deadLetter struct {
@@ -68,10 +63,7 @@ func (d deadLetter) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(d.index))
 	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Reason)))
 	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Answer)))
-	if small := s2.Encode(nil, d.Event); len(small) < len(d.Event) {
-		return append(append(dst, packed), small...)
-	}
-	return append(append(dst, plain), d.Event...)
+	return wire.AppendEvent(dst, d.Event)
 }
 
 func parseLetter(number uint64, value []byte) (deadLetter, error) {
@@ -89,20 +81,13 @@ func parseLetter(number uint64, value []byte) (deadLetter, error) {
 	d.index = r.Length(wire.MaxBody)
 	d.Reason = string(r.Bytes())
 	d.Answer = string(r.Bytes())
-	kind := r.Byte()
-	if r.Bad || version != letterVersion || kind > packed {
+	if r.Bad || version != letterVersion {
 		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	}
-	if kind == plain {
-		d.Event = append([]byte{}, r.Data...)
-		return d, nil
+	event, err := r.Event()
+	if err != nil {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
 	}
-	n, err := s2.DecodedLen(r.Data)
-	if err != nil || n > wire.MaxBody {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
-	}
-	if d.Event, err = s2.Decode(nil, r.Data); err != nil {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w: %w", number, wire.ErrDamaged, err)
-	}
+	d.Event = event
 	return d, nil
 }

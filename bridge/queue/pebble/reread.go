@@ -29,7 +29,7 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 			if err != nil {
 				return queue.Replay{}, nil, err
 			}
-			return r.copy(), records, nil
+			return r.Copy(), records, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -41,14 +41,14 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 }
 
 // underWay returns the replay, or a channel that is closed when one begins.
-func (q *connQueue) underWay() (replay, <-chan struct{}, error) {
+func (q *connQueue) underWay() (wire.Replay, <-chan struct{}, error) {
 	if err := q.store.enter(); err != nil {
-		return replay{}, nil, err
+		return wire.Replay{}, nil, err
 	}
 	defer q.store.leave()
 	select {
 	case <-q.store.done:
-		return replay{}, nil, queue.ErrClosed
+		return wire.Replay{}, nil, queue.ErrClosed
 	default:
 	}
 	q.mu.Lock()
@@ -59,19 +59,19 @@ func (q *connQueue) underWay() (replay, <-chan struct{}, error) {
 	if q.orders == nil {
 		q.orders = make(chan struct{})
 	}
-	return replay{}, q.orders, nil
+	return wire.Replay{}, q.orders, nil
 }
 
 // reread reads the next records of a replay. It holds no lock but the one that
 // keeps the store open, and gives that up when the store is to be closed.
-func (q *connQueue) reread(ctx context.Context, r replay, limit queue.Limit) ([]*queue.Record, error) {
+func (q *connQueue) reread(ctx context.Context, r wire.Replay, limit queue.Limit) ([]*queue.Record, error) {
 	if err := q.store.enter(); err != nil {
 		return nil, err
 	}
 	defer q.store.leave()
 	var records []*queue.Record
 	till := r.Order.Till
-	w := walk{queue: q, next: r.Next, end: r.end}
+	w := walk{queue: q, next: r.Next, end: r.End}
 	for w.advance(ctx) {
 		at := w.header.Received
 		if !till.IsZero() && at.After(till.Add(disorder)) {
