@@ -205,4 +205,3 @@ func readProgress(r *wire.Reader) queue.ReplayProgress {
 		Number: r.Uint(), Next: r.Uint(), Replayed: r.Uint(), Refused: r.Uint(), Skipped: r.Uint(), End: r.Byte() == 1,
 	}
 }
-

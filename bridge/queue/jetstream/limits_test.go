@@ -212,10 +212,46 @@ func TestAccountWithoutRoom(t *testing.T) {
 	require.True(t, s.Usage().Full)
 	require.Equal(t, uint64(full), agree(t, q).Pending())
 	deliver(t, q, fetch(t, q, full)...)
+	eventually(t, func() bool { return !s.Usage().Full }, "there is room without another batch: a load balancer sends none to a bridge that is full")
+	q.look(t.Context()) // at what was refused until then
+	kept := records(t, q)
+	require.Positive(t, kept, "no more history is given up than must be")
+	for range 5 {
+		q.look(t.Context())
+	}
+	require.Equal(t, kept, records(t, q))
 	eventually(t, func() bool {
 		_, err := q.Append(t.Context(), batchOf(30_000, "new"))
 		return err == nil
 	}, "history makes room")
 	require.False(t, s.Usage().Full)
 	eventually(t, func() bool { return s.Usage().Bytes > 0 }, "it is measured")
+}
+
+// What is pending has reached its limit. History does not count there, so it is
+// not given up for it, and what is delivered makes room again.
+func TestTooMuchPending(t *testing.T) {
+	t.Parallel()
+	opts := calm(t, startServer(t))
+	opts.MaxBytes = 200_000
+	s, q := bridge(t, opts)
+	for i := range 3 {
+		add(t, q, queue.Receipt{Accepted: 1}, fmt.Sprint("history", i))
+	}
+	deliver(t, q, fetch(t, q, 3)...)
+	n := 0
+	for ; ; n++ {
+		require.Less(t, n, 100)
+		if _, err := q.Append(t.Context(), batchOf(30_000, fmt.Sprint(n))); err != nil {
+			require.ErrorIs(t, err, queue.ErrFull)
+			break
+		}
+	}
+	require.True(t, s.Usage().Full)
+	for range 5 {
+		q.look(t.Context())
+	}
+	require.Equal(t, 3+n, records(t, q))
+	deliver(t, q, fetch(t, q, n)...)
+	require.False(t, s.Usage().Full)
 }

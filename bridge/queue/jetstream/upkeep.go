@@ -170,9 +170,11 @@ func (q *connQueue) retain(ctx context.Context) {
 		}
 	}
 	history := q.bytes.Load() - q.fold.pending.bytes - q.fold.deadBytes
-	first, full := max(q.cut, 1), q.store.full.Load()
+	first, refusals := max(q.cut, 1), q.store.refusals.Load()
 	q.fold.mu.Unlock()
-	if full && done > first {
+	pressed := refusals != q.pressed // once for what was refused since: it may have been enough
+	q.pressed = refusals
+	if pressed && done > first {
 		cut = max(cut, first+(done-first)/pressure+1)
 	}
 	if opts.RetainBytes > 0 && opts.RetainAge > 0 && history > opts.RetainBytes {

@@ -52,7 +52,7 @@ type connQueue struct {
 	history history // the store's upkeep only
 
 	replayMu sync.Mutex    // held while the replay is changed, until that is on disk
-	replay   wire.Replay        // the newest, as it is on disk; changed under replayMu and mu
+	replay   wire.Replay   // the newest, as it is on disk; changed under replayMu and mu
 	orders   chan struct{} // closed when a replay begins; nil: nobody waits; under mu
 
 	rewriteMu sync.Mutex // keeps history from being cut while records are rewritten; the last to be taken
