@@ -70,3 +70,14 @@ func dump(t *testing.T, q *connQueue) string {
 	}
 	return b.String()
 }
+
+// A letter whose end is missing is damage, and ends nothing.
+func TestShortLetter(t *testing.T) {
+	key := seqKey(keyDead, 1, 1)
+	d := deadLetter{DeadLetter: queue.DeadLetter{Number: 1, Reason: "refused", Answer: "no", Event: []byte("4")}}
+	value := d.append(appendSeal(nil, key))
+	for n := len(value) - 2; n > len(appendSeal(nil, key)); n-- {
+		_, err := parseLetter(1, value[:n:n])
+		require.ErrorIs(t, err, queue.ErrDamaged, "%d bytes of it", n)
+	}
+}
