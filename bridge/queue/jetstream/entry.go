@@ -60,6 +60,7 @@ type entry struct {
 	duplicates int
 	size       int    // bytes of the message's body
 	number     uint64 // of a dead letter, a record, or a replay; or a place in the stream
+	upTo       uint64 // of a cut: what lies behind it, rewritten, was not deleted
 	claims     []claim
 	numbers    []uint64
 
@@ -86,6 +87,8 @@ func (e entry) encode() string {
 		dst = appendClaims(dst, e.claims)
 	case kindOutcome:
 		dst = appendClaims(dst, e.claims)
+	case kindCut:
+		dst = binary.AppendUvarint(dst, e.upTo)
 	case kindSwept:
 		dst = appendNumbers(dst, e.numbers)
 	case kindOrder:
@@ -117,7 +120,11 @@ func decode(text string) (entry, error) {
 	case kindProgress:
 		e.received = r.Time()
 		e.progress = readProgress(&r)
-	case kindOwner, kindTotals, kindSegment, kindCut:
+	case kindCut:
+		if len(r.Data) > 0 { // there was none at first
+			e.upTo = r.Uint()
+		}
+	case kindOwner, kindTotals, kindSegment:
 	default:
 		r.Bad = true
 	}

@@ -255,3 +255,33 @@ func TestTooMuchPending(t *testing.T) {
 	deliver(t, q, fetch(t, q, n)...)
 	require.False(t, s.Usage().Full)
 }
+
+// History is given up while an erasure stores some of it anew: what it stores is
+// not forgotten, and goes the next time.
+func TestRetentionDuringErasure(t *testing.T) {
+	t.Parallel()
+	opts := calm(t, startServer(t))
+	opts.every = time.Hour // the test looks itself
+	_, q := bridge(t, opts)
+	add(t, q, queue.Receipt{Accepted: 2}, "0", "1")
+	deliver(t, q, fetch(t, q, 2)...)
+	q.tidyMu.Lock()
+	defer q.tidyMu.Unlock()
+	q.tidy(t.Context())
+	e := eraser{queue: q, match: func(event []byte) bool { return idIn(event) == "0" }}
+	require.NoError(t, q.walk(t.Context(), 1, q.fold.front(), func(p *past) error { return e.record(t.Context(), p) }))
+	require.Equal(t, 2, records(t, q), "the old one, and what is left of it")
+	q.fold.mu.Lock()
+	cut := q.fold.front()
+	q.fold.mu.Unlock()
+	q.giveUp(t.Context(), cut)
+	require.NoError(t, q.sync(t.Context()))
+	require.Equal(t, 1, records(t, q))
+	require.NoError(t, e.delete(t.Context()))
+	add(t, q, queue.Receipt{Accepted: 1}, "2")
+	deliver(t, q, fetch(t, q, 1)...)
+	q.tidy(t.Context())
+	q.giveUp(t.Context(), cut+1)
+	require.NoError(t, q.sync(t.Context()))
+	require.Equal(t, 1, records(t, q), "but for the newest, nothing is left")
+}

@@ -225,7 +225,7 @@ func (q *connQueue) giveUp(ctx context.Context, cut uint64) {
 		err = inParallel(places, func(at uint64) error { return q.erase(ctx, at) })
 	}
 	if err == nil && notes > 0 { // other bridges forget them with this message
-		_, err = q.log(ctx, entry{kind: kindCut, number: cut})
+		_, err = q.log(ctx, entry{kind: kindCut, number: cut, upTo: covered})
 	}
 	if err != nil {
 		if ctx.Err() == nil {

@@ -30,7 +30,7 @@ func someEntries() []entry {
 		{kind: kindOrder, replay: wire.Replay{End: 9, Replay: queue.Replay{Number: 2, Next: 1, StartedAt: at, Replayed: 4,
 			Order: queue.ReplayOrder{From: at, Types: []string{"a.*", ""}, Rate: 0.5}}}},
 		{kind: kindProgress, received: at, progress: queue.ReplayProgress{Number: 1, Next: 2, Replayed: 3, Refused: 4, Skipped: 5, End: true}},
-		{kind: kindOwner, writer: 1, number: 2}, {kind: kindTotals, number: 7}, {kind: kindSegment}, {kind: kindCut, number: 3},
+		{kind: kindOwner, writer: 1, number: 2}, {kind: kindTotals, number: 7}, {kind: kindSegment}, {kind: kindCut, number: 3, upTo: 2},
 	}
 }
 
