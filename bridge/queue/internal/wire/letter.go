@@ -33,7 +33,7 @@ func (r *Reader) Event() ([]byte, error) {
 	if n, err := s2.DecodedLen(r.Data); err != nil || n > MaxBody {
 		return nil, ErrDamaged
 	}
-	event, err := s2.Decode(nil, r.Data)
+	event, err := s2.Decode([]byte{}, r.Data) // never nil
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
