@@ -73,19 +73,30 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 // room refuses what is above the limit for pending events.
 func (q *connQueue) room(size int) error {
 	if q.store.spent.Load() {
-		return q.store.noRoom(errors.New("NATS has no room beside what outcomes need"))
+		return fmt.Errorf("%w: NATS has no room beside what outcomes need", queue.ErrFull)
 	}
-	limit := q.store.limit.Load()
-	if limit <= 0 {
+	pending, limit := q.packed()
+	if limit <= 0 || pending+int64(min(size, minPayload)) <= limit {
+		q.limited.Store(false)
 		return nil
 	}
+	q.limited.Store(true)
+	return fmt.Errorf("%w: %d bytes of connector %s are pending, and the limit is %d", queue.ErrFull, pending, q.name, limit)
+}
+
+// packed returns how many bytes are pending and how many may be; 0: any number.
+func (q *connQueue) packed() (pending, limit int64) {
 	q.fold.mu.Lock()
-	pending := q.fold.pending.bytes
-	q.fold.mu.Unlock()
-	if pending+int64(min(size, minPayload)) <= limit {
-		return nil
-	}
-	return q.store.noRoom(fmt.Errorf("%d bytes of connector %s are pending, and the limit is %d", pending, q.name, limit))
+	defer q.fold.mu.Unlock()
+	return q.fold.pending.bytes, q.store.limit.Load()
+}
+
+// overLimit tells whether batches are refused because too much is pending. It
+// ends without another batch: where /readyz says that there is no room, a load
+// balancer sends none.
+func (q *connQueue) overLimit() bool {
+	pending, limit := q.packed()
+	return q.limited.Load() && limit > 0 && pending+minPayload > limit && pending > 0
 }
 
 // sift leaves out the duplicates and remembers the ids of the rest. firsts are

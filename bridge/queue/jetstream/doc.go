@@ -85,7 +85,8 @@
 // Options.MaxBytes bounds the packed bytes of what is pending and is looked at by
 // each bridge for itself, so that appends under way at the same moment may pass
 // it. Above it, and where the account or the server's disk has no room, Append
-// fails with queue.ErrFull; history is then given up, an eighth of it a second.
+// fails with queue.ErrFull. Where it was the servers that had no room, history is
+// given up, an eighth of it a second, until they have.
 // All bridges of a prefix keep a stream of 2 MiB in reserve, PREFIX__reserve: where
 // there is no room for outcomes either it is emptied, and no batch is taken until it
 // could be filled again, which is tried after ten seconds and then all the time.

@@ -60,10 +60,11 @@ type entry struct {
 	duplicates int
 	size       int    // bytes of the message's body
 	number     uint64 // of a dead letter, a record, or a replay; or a place in the stream
+	upTo       uint64 // of a cut: what lies behind it, rewritten, was not deleted
 	claims     []claim
 	numbers    []uint64
 
-	replay   replay
+	replay   wire.Replay
 	progress queue.ReplayProgress
 }
 
@@ -86,10 +87,12 @@ func (e entry) encode() string {
 		dst = appendClaims(dst, e.claims)
 	case kindOutcome:
 		dst = appendClaims(dst, e.claims)
+	case kindCut:
+		dst = binary.AppendUvarint(dst, e.upTo)
 	case kindSwept:
 		dst = appendNumbers(dst, e.numbers)
 	case kindOrder:
-		dst = e.replay.append(dst)
+		dst = e.replay.Append(dst)
 	case kindProgress:
 		dst = appendProgress(wire.AppendTime(dst, e.received), e.progress)
 	}
@@ -113,11 +116,15 @@ func decode(text string) (entry, error) {
 	case kindSwept:
 		e.numbers = readNumbers(&r)
 	case kindOrder:
-		e.replay = readReplay(&r)
+		e.replay = r.Replay()
 	case kindProgress:
 		e.received = r.Time()
 		e.progress = readProgress(&r)
-	case kindOwner, kindTotals, kindSegment, kindCut:
+	case kindCut:
+		if len(r.Data) > 0 { // there was none at first
+			e.upTo = r.Uint()
+		}
+	case kindOwner, kindTotals, kindSegment:
 	default:
 		r.Bad = true
 	}
@@ -204,47 +211,4 @@ func readProgress(r *wire.Reader) queue.ReplayProgress {
 	return queue.ReplayProgress{
 		Number: r.Uint(), Next: r.Uint(), Replayed: r.Uint(), Refused: r.Uint(), Skipped: r.Uint(), End: r.Byte() == 1,
 	}
-}
-
-// replay is a replay as it is stored.
-type replay struct {
-	queue.Replay
-	end uint64 // records from here on came after the order
-}
-
-// copy returns the replay for a caller, who may change it.
-func (r replay) copy() queue.Replay {
-	out := r.Replay
-	out.Order.Types = append([]string(nil), out.Order.Types...)
-	return out
-}
-
-func (r replay) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, r.Number)
-	for _, at := range [...]time.Time{r.Order.From, r.Order.Till, r.StartedAt, r.EndedAt} {
-		dst = wire.AppendTime(dst, at)
-	}
-	dst = binary.AppendUvarint(dst, math.Float64bits(r.Order.Rate))
-	for _, v := range [...]uint64{r.Next, r.end, r.Replayed, r.Refused, r.Skipped, uint64(len(r.Order.Types))} {
-		dst = binary.AppendUvarint(dst, v)
-	}
-	for _, pattern := range r.Order.Types {
-		dst = wire.AppendBytes(dst, []byte(pattern))
-	}
-	return dst
-}
-
-func readReplay(rd *wire.Reader) replay {
-	r := replay{Replay: queue.Replay{Number: rd.Uint()}}
-	for _, at := range [...]*time.Time{&r.Order.From, &r.Order.Till, &r.StartedAt, &r.EndedAt} {
-		*at = rd.Time()
-	}
-	r.Order.Rate = math.Float64frombits(rd.Uint())
-	for _, v := range [...]*uint64{&r.Next, &r.end, &r.Replayed, &r.Refused, &r.Skipped} {
-		*v = rd.Uint()
-	}
-	for types := rd.Length(len(rd.Data)); types > 0 && !rd.Bad; types-- {
-		r.Order.Types = append(r.Order.Types, string(rd.Bytes()))
-	}
-	return r
 }

@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +99,7 @@ func (e *eraser) record(ctx context.Context, p *past) error {
 		}
 	}
 	e.out.Pending += pending
-	if erased == 0 && !strays(e.body, h.Spans) {
+	if erased == 0 && !h.Strays(e.body) {
 		return nil
 	}
 	if err := e.rewrite(ctx, p, h); err != nil {
@@ -132,28 +131,6 @@ func (e *eraser) rewrite(ctx context.Context, p *past, h wire.Header) error {
 	}
 	e.old = append(e.old, p.at)
 	return q.settled(ctx, a.seq)
-}
-
-// strays tells whether the body holds more than the events of the record and
-// what is between them in a batch without others: then it may hold duplicates,
-// whose bytes no event points to. An event that has an id cannot hide in less.
-func strays(body []byte, spans []wire.Span) bool {
-	const frame = len(`{"events":[]}`)
-	n, at := 0, 0
-	count := func(gap []byte) {
-		n += len(gap)
-		for _, c := range []byte{' ', '\n', '\r', '\t', ','} {
-			n -= bytes.Count(gap, []byte{c})
-		}
-	}
-	for _, s := range spans {
-		if s.Start > at {
-			count(body[at:s.Start])
-		}
-		at = max(at, s.End)
-	}
-	count(body[at:])
-	return n > frame
 }
 
 // delete deletes the old messages, once no bridge can miss what they said.

@@ -22,7 +22,7 @@ type totals struct {
 	nextDead  uint64              // number of the next dead letter
 	deadBytes int64               // of the letters that there are
 	gone      map[uint64]struct{} // letters that are none any more and whose messages may be there still
-	replay    replay
+	replay    wire.Replay
 	owner     uint64 // the bridge that works on the replay; 0: none
 
 	ids     uint64 // that came with all records
@@ -115,7 +115,7 @@ func (f *fold) apply(seq uint64, e entry) {
 		f.covered, f.stored = e.number, seq
 		f.side.fresh = slices.DeleteFunc(f.side.fresh, func(n note) bool { return n.at <= e.number })
 	case kindCut:
-		f.forget(e.number)
+		f.forget(e.number, e.upTo)
 	case kindOrder, kindProgress, kindOwner:
 		f.replays(e)
 	}
@@ -284,15 +284,17 @@ func (f *fold) mark(seq uint64, ids int) {
 	f.ids += uint64(ids)
 }
 
-// forget drops what is known of records before seq, which are no history any more.
-func (f *fold) forget(seq uint64) {
+// forget drops what is known of records before seq, which are no history any
+// more. Those that an erasure has stored anew after upTo were not deleted with
+// them: they go with the next cut, and until then an erasure must find them.
+func (f *fold) forget(seq, upTo uint64) {
 	for s := range f.side.missed {
 		if s < seq {
 			delete(f.side.missed, s)
 		}
 	}
-	for s := range f.side.rewritten {
-		if s < seq && f.pending.find(s) == nil {
+	for s, at := range f.side.rewritten {
+		if s < seq && at <= upTo && f.pending.find(s) == nil {
 			delete(f.side.rewritten, s)
 		}
 	}

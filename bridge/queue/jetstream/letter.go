@@ -7,18 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
-const (
-	letterVersion = 1
-	plain         = 0 // the event is stored as it is
-	packed        = 1 // the event is an s2 block
-)
+const letterVersion = 1
 
 // letterMessage makes the message of a dead letter. It is stored only where
 // nobody else has that number.
@@ -36,14 +31,10 @@ func appendLetter(dst []byte, d queue.DeadLetter) []byte {
 	dst = binary.AppendVarint(dst, int64(d.Attempts))
 	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Reason)))
 	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Answer)))
-	if small := s2.Encode(nil, d.Event); len(small) < len(d.Event) {
-		return append(append(dst, packed), small...)
-	}
-	return append(append(dst, plain), d.Event...)
+	return wire.AppendEvent(dst, d.Event)
 }
 
 func parseLetter(number uint64, value []byte) (queue.DeadLetter, error) {
-	damaged := fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	r := wire.Reader{Data: value}
 	version := r.Byte()
 	d := queue.DeadLetter{
@@ -51,21 +42,14 @@ func parseLetter(number uint64, value []byte) (queue.DeadLetter, error) {
 		Status: int(r.Int()), Attempts: int(r.Int()),
 	}
 	d.Reason, d.Answer = string(r.Bytes()), string(r.Bytes())
-	kind := r.Byte()
-	if r.Bad || version != letterVersion || kind > packed {
-		return queue.DeadLetter{}, damaged
+	if r.Bad || version != letterVersion {
+		return queue.DeadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	}
-	if kind == plain {
-		d.Event = append([]byte{}, r.Data...)
-		return d, nil
+	event, err := r.Event()
+	if err != nil {
+		return queue.DeadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
 	}
-	n, err := s2.DecodedLen(r.Data)
-	if err != nil || n > wire.MaxBody {
-		return queue.DeadLetter{}, damaged
-	}
-	if d.Event, err = s2.Decode(nil, r.Data); err != nil {
-		return queue.DeadLetter{}, fmt.Errorf("%w: %w", damaged, err)
-	}
+	d.Event = event
 	return d, nil
 }
 

@@ -212,10 +212,76 @@ func TestAccountWithoutRoom(t *testing.T) {
 	require.True(t, s.Usage().Full)
 	require.Equal(t, uint64(full), agree(t, q).Pending())
 	deliver(t, q, fetch(t, q, full)...)
+	eventually(t, func() bool { return !s.Usage().Full }, "there is room without another batch: a load balancer sends none to a bridge that is full")
+	q.look(t.Context()) // at what was refused until then
+	kept := records(t, q)
+	require.Positive(t, kept, "no more history is given up than must be")
+	for range 5 {
+		q.look(t.Context())
+	}
+	require.Equal(t, kept, records(t, q))
 	eventually(t, func() bool {
 		_, err := q.Append(t.Context(), batchOf(30_000, "new"))
 		return err == nil
 	}, "history makes room")
 	require.False(t, s.Usage().Full)
 	eventually(t, func() bool { return s.Usage().Bytes > 0 }, "it is measured")
+}
+
+// What is pending has reached its limit. History does not count there, so it is
+// not given up for it, and what is delivered makes room again.
+func TestTooMuchPending(t *testing.T) {
+	t.Parallel()
+	opts := calm(t, startServer(t))
+	opts.MaxBytes = 200_000
+	s, q := bridge(t, opts)
+	for i := range 3 {
+		add(t, q, queue.Receipt{Accepted: 1}, fmt.Sprint("history", i))
+	}
+	deliver(t, q, fetch(t, q, 3)...)
+	n := 0
+	for ; ; n++ {
+		require.Less(t, n, 100)
+		if _, err := q.Append(t.Context(), batchOf(30_000, fmt.Sprint(n))); err != nil {
+			require.ErrorIs(t, err, queue.ErrFull)
+			break
+		}
+	}
+	require.True(t, s.Usage().Full)
+	for range 5 {
+		q.look(t.Context())
+	}
+	require.Equal(t, 3+n, records(t, q))
+	deliver(t, q, fetch(t, q, n)...)
+	require.False(t, s.Usage().Full)
+}
+
+// History is given up while an erasure stores some of it anew: what it stores is
+// not forgotten, and goes the next time.
+func TestRetentionDuringErasure(t *testing.T) {
+	t.Parallel()
+	opts := calm(t, startServer(t))
+	opts.every = time.Hour // the test looks itself
+	_, q := bridge(t, opts)
+	add(t, q, queue.Receipt{Accepted: 2}, "0", "1")
+	deliver(t, q, fetch(t, q, 2)...)
+	q.tidyMu.Lock()
+	defer q.tidyMu.Unlock()
+	q.tidy(t.Context())
+	e := eraser{queue: q, match: func(event []byte) bool { return idIn(event) == "0" }}
+	require.NoError(t, q.walk(t.Context(), 1, q.fold.front(), func(p *past) error { return e.record(t.Context(), p) }))
+	require.Equal(t, 2, records(t, q), "the old one, and what is left of it")
+	q.fold.mu.Lock()
+	cut := q.fold.front()
+	q.fold.mu.Unlock()
+	q.giveUp(t.Context(), cut)
+	require.NoError(t, q.sync(t.Context()))
+	require.Equal(t, 1, records(t, q))
+	require.NoError(t, e.delete(t.Context()))
+	add(t, q, queue.Receipt{Accepted: 1}, "2")
+	deliver(t, q, fetch(t, q, 1)...)
+	q.tidy(t.Context())
+	q.giveUp(t.Context(), cut+1)
+	require.NoError(t, q.sync(t.Context()))
+	require.Equal(t, 1, records(t, q), "but for the newest, nothing is left")
 }

@@ -176,8 +176,11 @@ func (s *Store) refusal(e *natsjs.APIError) error {
 	return fmt.Errorf("NATS refuses to store it: %w", e)
 }
 
+// noRoom notes that the servers have refused something for want of room, and
+// that the queues had better give some history up.
 func (s *Store) noRoom(err error) error {
 	s.full.Store(true)
+	s.refusals.Add(1)
 	return fmt.Errorf("%w: %w", queue.ErrFull, err)
 }
 

@@ -34,6 +34,8 @@ type connQueue struct {
 	inbox  string
 	bytes  atomic.Int64
 
+	limited atomic.Bool // the newest batch was refused because too much is pending
+
 	// idMu guards the window of ids and the appends under way.
 	idMu     sync.Mutex
 	ids      *window.Window
@@ -44,6 +46,7 @@ type connQueue struct {
 	tidyMu  sync.Mutex // totals are stored by one at a time
 	cut     uint64     // guarded by tidyMu: history before it was given up
 	tidied  time.Time  // guarded by tidyMu
+	pressed uint64     // guarded by tidyMu: refusals that history was given up for
 
 	// mu guards what this bridge holds.
 	mu      sync.Mutex

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
-
 	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // StartReplay implements queue.Queue. One of all bridges works on the replay,
@@ -33,7 +34,7 @@ func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (q
 		return queue.Replay{}, q.store.endedOr(err)
 	}
 	order.Types = append([]string(nil), order.Types...)
-	r := replay{Replay: queue.Replay{Number: now.Number + 1, Order: order, StartedAt: q.store.opts.Now(), Next: next}, end: last}
+	r := wire.Replay{Replay: queue.Replay{Number: now.Number + 1, Order: order, StartedAt: q.store.opts.Now(), Next: next}, End: last}
 	a, err := q.log(ctx, entry{kind: kindOrder, replay: r})
 	if err == nil {
 		err = q.settled(ctx, a.seq)
@@ -46,7 +47,7 @@ func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (q
 	if q.fold.replay.Number != r.Number || !q.fold.replay.StartedAt.Equal(r.StartedAt) {
 		return queue.Replay{}, fmt.Errorf("number %d: %w", q.fold.replay.Number, queue.ErrReplaying)
 	}
-	return r.copy(), nil
+	return r.Copy(), nil
 }
 
 // receivedFrom returns a record before which none was received at from or later.
@@ -122,7 +123,7 @@ func (q *connQueue) Replay(ctx context.Context) (queue.Replay, error) {
 	defer end()
 	q.fold.mu.Lock()
 	defer q.fold.mu.Unlock()
-	return q.fold.replay.copy(), nil
+	return q.fold.replay.Copy(), nil
 }
 
 // FetchReplay implements queue.Queue. It also waits while another bridge works
@@ -138,7 +139,7 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 		return queue.Replay{}, nil, q.store.endedOr(err)
 	}
 	var records []*queue.Record
-	err = q.walk(ctx, r.Next, r.end, func(p *past) error {
+	err = q.walk(ctx, r.Next, r.End, func(p *past) error {
 		rec, bytes := q.replayed(p, r.Order)
 		if rec == nil {
 			return nil
@@ -155,11 +156,11 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 	if err != nil {
 		return queue.Replay{}, nil, q.store.endedOr(err)
 	}
-	return r.copy(), records, nil
+	return r.Copy(), records, nil
 }
 
 // ownReplay waits until a replay is under way and this bridge is to work on it.
-func (q *connQueue) ownReplay(ctx context.Context) (replay, error) {
+func (q *connQueue) ownReplay(ctx context.Context) (wire.Replay, error) {
 	for {
 		q.fold.mu.Lock()
 		r, owner, changed := q.fold.replay, q.fold.owner, q.fold.orders

@@ -70,6 +70,13 @@ func (s *Store) lookAtReserve(ctx context.Context) {
 	if missing <= 0 {
 		r.missed = time.Time{}
 		s.spent.Store(false)
+		if s.full.Load() && s.fill(once) == nil { // one more than is needed: there is room
+			s.full.Store(false)
+			missing--
+		}
+		if missing < 0 {
+			_ = r.stream.Purge(once, natsjs.WithPurgeKeep(reserveMessages)) // or the next time
+		}
 		return
 	}
 	if r.missed.IsZero() {
@@ -79,10 +86,8 @@ func (s *Store) lookAtReserve(ctx context.Context) {
 	if time.Since(r.missed) < s.opts.patience {
 		return
 	}
-	size := min(reserveSize, int(s.nc.MaxPayload())/2)
 	for range missing {
-		m := &nats.Msg{Subject: r.subject, Header: nats.Header{}, Data: make([]byte, size)}
-		if _, err := s.attempt(once, []*nats.Msg{m}); err != nil {
+		if err := s.fill(once); err != nil {
 			if errors.Is(err, queue.ErrFull) && r.warned.CompareAndSwap(false, true) {
 				s.opts.Logger.Warn("NATS has no room left; no batches are taken until it has", "error", err)
 			}
@@ -92,6 +97,15 @@ func (s *Store) lookAtReserve(ctx context.Context) {
 	r.missed = time.Time{}
 	r.warned.Store(false)
 	s.spent.Store(false)
+	s.full.Store(false)
+}
+
+// fill adds one message to the reserve.
+func (s *Store) fill(ctx context.Context) error {
+	size := min(reserveSize, int(s.nc.MaxPayload())/2)
+	m := &nats.Msg{Subject: s.reserve.subject, Header: nats.Header{}, Data: make([]byte, size)}
+	_, err := s.attempt(ctx, []*nats.Msg{m})
+	return err
 }
 
 // spendReserve gives the reserve up, so that outcomes can be stored. False: that was done already.

@@ -24,11 +24,13 @@ type Store struct {
 	server  Server
 	bridge  uint64 // tells this one from all other bridges
 	nonce   atomic.Uint64
-	full    atomic.Bool
+	full    atomic.Bool  // the servers refused something for want of room, and nothing was stored since
 	limit   atomic.Int64 // opts.MaxBytes
 	free    atomic.Int64 // what is left of the account's storage
 	spent   atomic.Bool  // the reserve is given up
 	reserve reserve
+
+	refusals atomic.Uint64 // for want of room
 
 	done   chan struct{}
 	ctx    context.Context // ends when Close is called
@@ -140,10 +142,11 @@ func (s *Store) untilEnd(ctx context.Context) (context.Context, context.CancelFu
 // they were a moment ago, kept once; Free is what is left of the account's
 // limit, or zero where it has none.
 func (s *Store) Usage() queue.Usage {
-	u := queue.Usage{Full: s.full.Load(), Free: s.free.Load()}
+	u := queue.Usage{Full: s.full.Load() || s.spent.Load(), Free: s.free.Load()}
 	s.mu.Lock()
 	for _, q := range s.queues {
 		u.Bytes += q.bytes.Load()
+		u.Full = u.Full || q.overLimit()
 	}
 	s.mu.Unlock()
 	return u

@@ -31,7 +31,7 @@ func (t *totals) encode() []byte {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = appendNumbers(dst, slices.Sorted(maps.Keys(t.gone)))
-	dst = t.replay.append(dst)
+	dst = t.replay.Append(dst)
 	dst = appendMarks(appendMarks(dst, t.idMarks), t.ages)
 	last := uint64(0)
 	for i := range t.pending.items {
@@ -77,7 +77,7 @@ func parseTotals(value []byte) (totals, error) {
 	for _, n := range readNumbers(&r) {
 		t.gone[n] = struct{}{}
 	}
-	t.replay = readReplay(&r)
+	t.replay = r.Replay()
 	t.idMarks, t.ages = readMarks(&r), readMarks(&r)
 	for seq := r.Uint(); seq > 0 && !r.Bad; {
 		it := item{seq: seq, received: r.Int(), events: uint32(r.Length(maxEvents)), size: uint32(r.Length(math.MaxInt32))}

@@ -170,9 +170,11 @@ func (q *connQueue) retain(ctx context.Context) {
 		}
 	}
 	history := q.bytes.Load() - q.fold.pending.bytes - q.fold.deadBytes
-	first, full := max(q.cut, 1), q.store.full.Load()
+	first, refusals := max(q.cut, 1), q.store.refusals.Load()
 	q.fold.mu.Unlock()
-	if full && done > first {
+	pressed := refusals != q.pressed // once for what was refused since: it may have been enough
+	q.pressed = refusals
+	if pressed && done > first {
 		cut = max(cut, first+(done-first)/pressure+1)
 	}
 	if opts.RetainBytes > 0 && opts.RetainAge > 0 && history > opts.RetainBytes {
@@ -223,7 +225,7 @@ func (q *connQueue) giveUp(ctx context.Context, cut uint64) {
 		err = inParallel(places, func(at uint64) error { return q.erase(ctx, at) })
 	}
 	if err == nil && notes > 0 { // other bridges forget them with this message
-		_, err = q.log(ctx, entry{kind: kindCut, number: cut})
+		_, err = q.log(ctx, entry{kind: kindCut, number: cut, upTo: covered})
 	}
 	if err != nil {
 		if ctx.Err() == nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // countRecords walks over the records. What the totals say is pending and is not
@@ -60,7 +62,7 @@ func (a *account) miss(from, to uint64) {
 }
 
 // partial returns what is known of the outcomes of a record.
-func (a *account) partial(seq uint64, f fact) bitset {
+func (a *account) partial(seq uint64, f fact) wire.Bitset {
 	bits := parseBitset(a.newest(seqKey(keyPartial, a.conn, seq)))
 	if len(bits) == 0 {
 		return nil
@@ -75,18 +77,18 @@ func (a *account) partial(seq uint64, f fact) bitset {
 
 // keepPartial stores outcomes as they were: those that were not delivered, the
 // second half, are not for a replay.
-func (a *account) keepPartial(seq uint64, settled bitset) error {
+func (a *account) keepPartial(seq uint64, settled wire.Bitset) error {
 	if len(settled) == 0 {
 		return nil
 	}
-	if err := a.db.Set(seqKey(keyPartial, a.conn, seq), settled.append(nil), pebble.NoSync); err != nil {
+	if err := a.db.Set(seqKey(keyPartial, a.conn, seq), appendBitset(nil, settled), pebble.NoSync); err != nil {
 		return fmt.Errorf("write the new store: %w", err)
 	}
 	return nil
 }
 
 // addRecord counts a record that the totals do not know of.
-func (a *account) addRecord(seq uint64, f fact, settled bitset) error {
+func (a *account) addRecord(seq uint64, f fact, settled wire.Bitset) error {
 	done, err := a.isHere(seqKey(keyMissed, a.conn, seq)) // it is there for records that are done
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -21,7 +22,7 @@ type entry struct {
 	body   []byte // the body, where it is not the request's
 	header []byte
 	ids    []byte
-	spans  []span
+	spans  []wire.Span
 	items  []int // for each span, which item it is
 	bytes  int   // of the events that are stored
 }
@@ -51,8 +52,8 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 	if len(b.Items) == 0 {
 		return queue.Receipt{}, nil
 	}
-	if len(b.Body) > maxBody {
-		return queue.Receipt{}, fmt.Errorf("body of %d bytes: the limit is %d", len(b.Body), maxBody)
+	if len(b.Body) > wire.MaxBody {
+		return queue.Receipt{}, fmt.Errorf("body of %d bytes: the limit is %d", len(b.Body), wire.MaxBody)
 	}
 	for i, it := range b.Items {
 		if it.Start < 0 || it.End < it.Start || it.End > len(b.Body) {
@@ -121,7 +122,7 @@ func (q *connQueue) sift(b queue.Batch, e *entry) queue.Receipt {
 		case queue.Dead:
 			receipt.Dead++
 		}
-		e.spans = append(e.spans, span{start: it.Start, end: it.End, fate: it.Fate})
+		e.spans = append(e.spans, wire.Span{Start: it.Start, End: it.End, Fate: it.Fate})
 		e.items = append(e.items, i)
 		e.bytes += it.End - it.Start
 	}
@@ -139,7 +140,7 @@ func (q *connQueue) write(b queue.Batch, e *entry, r queue.Receipt, batch *pebbl
 		if r.Duplicates > 0 && 2*e.bytes < body {
 			body = e.repack(b)
 		}
-		e.header = appendHeader(e.header[:0], b.ReceivedAt, e.spans, body)
+		e.header = wire.AppendHeader(e.header[:0], b.ReceivedAt, e.spans, body)
 		size = len(e.header) + len(e.packed)
 		q.setRecord(batch, seq, e)
 	}
@@ -178,8 +179,8 @@ func (e *entry) repack(b queue.Batch) int {
 	e.body = e.body[:0]
 	for i, s := range e.spans {
 		start := len(e.body)
-		e.body = append(e.body, b.Body[s.start:s.end]...)
-		e.spans[i].start, e.spans[i].end = start, len(e.body)
+		e.body = append(e.body, b.Body[s.Start:s.End]...)
+		e.spans[i].Start, e.spans[i].End = start, len(e.body)
 	}
 	e.packed = s2.Encode(e.packed[:cap(e.packed)], e.body)
 	return len(e.body)

@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -182,11 +183,11 @@ func (q *connQueue) revive(letters []deadLetter, batch *pebble.Batch) {
 	for _, d := range letters {
 		start := len(e.body)
 		e.body = append(e.body, d.Event...)
-		e.spans = append(e.spans, span{start: start, end: len(e.body)})
+		e.spans = append(e.spans, wire.Span{Start: start, End: len(e.body)})
 	}
 	now := q.store.opts.Now()
 	e.packed = s2.Encode(e.packed[:cap(e.packed)], e.body)
-	e.header = appendHeader(e.header[:0], now, e.spans, len(e.body))
+	e.header = wire.AppendHeader(e.header[:0], now, e.spans, len(e.body))
 	q.setRecord(batch, q.state.next, e)
 	st := &q.state
 	st.ledger.Dead -= uint64(len(letters))

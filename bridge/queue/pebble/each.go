@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // errEnough ends each without an error.
@@ -123,7 +125,7 @@ func (q *connQueue) readable(kind byte, from, to uint64) error {
 func valueOf(it *pebble.Iterator) (value []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the blob file that holds it cannot be opened: %w", errDamaged)
+			err = fmt.Errorf("the blob file that holds it cannot be opened: %w", wire.ErrDamaged)
 		}
 	}()
 	return it.ValueAndErr()

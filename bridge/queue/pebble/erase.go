@@ -1,15 +1,14 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -133,63 +132,26 @@ func (e *eraser) rewrite(w *walk) (rewritten, error) {
 	if err != nil {
 		return rewritten{}, err
 	}
-	if e.body, err = h.unpack(e.body); err != nil {
+	if e.body, err = h.Unpack(e.body); err != nil {
 		return rewritten{}, err
 	}
 	r := rewritten{seq: w.seq}
 	pending := 0
-	for i, s := range h.spans {
+	for i, s := range h.Spans {
 		switch {
-		case s.fate == erased || !e.match(e.body[s.start:s.end:s.end]):
-		case s.fate != queue.Pending || out.settledAt(i):
-			h.spans[i].fate = erased
+		case s.Fate == wire.Erased || !e.match(e.body[s.Start:s.End:s.End]):
+		case s.Fate != queue.Pending || out.settledAt(i):
+			h.Spans[i].Fate = wire.Erased
 			r.events++
 		default:
 			pending++
 		}
 	}
 	e.out.Pending += pending
-	if r.events > 0 || strays(e.body, w.header.spans) {
-		r.value = h.without(seqKey(keyRecord, e.queue.conn, w.seq), e.body)
+	if r.events > 0 || h.Strays(e.body) {
+		r.value = h.Without(appendSeal(nil, seqKey(keyRecord, e.queue.conn, w.seq)), e.body)
 	}
 	return r, nil
-}
-
-// without encodes the record under key anew: its body is that of the events that
-// are not erased, one after the other, and nothing else.
-func (h header) without(key, body []byte) []byte {
-	var kept []byte
-	spans := make([]span, len(h.spans))
-	for i, s := range h.spans {
-		start := len(kept)
-		if s.fate != erased {
-			kept = append(kept, body[s.start:s.end]...)
-		}
-		spans[i] = span{start: start, end: len(kept), fate: s.fate}
-	}
-	return append(appendHeader(appendSeal(nil, key), h.received, spans, len(kept)), s2.Encode(nil, kept)...)
-}
-
-// strays tells whether the body holds more than the events of the record and
-// what is between them in a batch without others: then it may hold duplicates,
-// whose bytes no event points to. An event that has an id cannot hide in less.
-func strays(body []byte, spans []span) bool {
-	const frame = len(`{"events":[]}`)
-	n, at := 0, 0
-	count := func(gap []byte) {
-		n += len(gap)
-		for _, c := range []byte{' ', '\n', '\r', '\t', ','} {
-			n -= bytes.Count(gap, []byte{c})
-		}
-	}
-	for _, s := range spans {
-		if s.start > at {
-			count(body[at:s.start])
-		}
-		at = max(at, s.end)
-	}
-	count(body[at:])
-	return n > frame
 }
 
 // commit puts the rewritten records in the place of the old ones. Those that

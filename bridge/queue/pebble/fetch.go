@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // Fetch implements queue.Queue. A record that cannot be read is logged, counted
@@ -102,7 +103,7 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 	value, closer, err := q.store.lookup(key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
-			err = fmt.Errorf("it is not there: %w", errDamaged)
+			err = fmt.Errorf("it is not there: %w", wire.ErrDamaged)
 		}
 		return nil, err
 	}
@@ -111,12 +112,12 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 		return nil, err
 	}
 	h, err := parseHeader(value, l.spans)
-	l.spans = h.spans
+	l.spans = h.Spans
 	if err != nil {
 		return nil, err
 	}
 	if !l.partial {
-		l.settled = l.settled.sized(len(l.spans))
+		l.settled = l.settled.Sized(len(l.spans))
 	} else if err := l.split(); err != nil {
 		return nil, err
 	}
@@ -125,15 +126,15 @@ func (q *connQueue) load(l *lease, room queue.Limit, first bool) (*queue.Record,
 		q.giveBack(l, waiting{l.seq, events, bytes})
 		return nil, nil
 	}
-	if l.body, err = h.unpack(l.body); err != nil {
+	if l.body, err = h.Unpack(l.body); err != nil {
 		return nil, err
 	}
 	l.fill()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l.size, l.received, l.left = uint64(len(value)), h.received, events
+	l.size, l.received, l.left = uint64(len(value)), h.Received, events
 	return &queue.Record{
-		Seq: l.seq, ReceivedAt: h.received, Events: l.events,
+		Seq: l.seq, ReceivedAt: h.Received, Events: l.events,
 		Origin: q.origin + strconv.FormatUint(l.seq, 36), Store: l,
 	}, nil
 }

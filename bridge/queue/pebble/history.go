@@ -10,6 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // history is the records of a queue that are done and still there: those from
@@ -35,9 +37,9 @@ func (m mark) append(dst []byte) []byte {
 }
 
 func parseMark(value []byte) (mark, error) {
-	r := reader{data: value}
-	m := mark{seq: r.uint(), bytes: r.uint(), at: time.Unix(0, r.int())}
-	if err := r.err(); err != nil {
+	r := wire.Reader{Data: value}
+	m := mark{seq: r.Uint(), bytes: r.Uint(), at: time.Unix(0, r.Int())}
+	if err := r.Err(); err != nil {
 		return mark{}, fmt.Errorf("mark in history: %w", err)
 	}
 	return m, nil

@@ -3,6 +3,8 @@ package pebble
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // Records and dead letters lie in blob files, apart from their keys. So that
@@ -30,7 +32,7 @@ func unseal(value []byte) (key, rest []byte) {
 // checkSeal tells a value that lies under another key than its own.
 func checkSeal(key, value []byte) error {
 	if owner, _ := unseal(value); owner != nil && !bytes.Equal(owner, key) {
-		return fmt.Errorf("another value is in its place: %w", errDamaged)
+		return fmt.Errorf("another value is in its place: %w", wire.ErrDamaged)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // lease is a record that is handed out. Its memory is used again.
@@ -12,14 +13,14 @@ type lease struct {
 	seq      uint64
 	size     uint64 // of the record in the store
 	received time.Time
-	spans    []span
+	spans    []wire.Span
 	body     []byte
 	events   []queue.Event
-	left     int    // events without an outcome; under mu
-	settled  bitset // by Settle; changed under both locks
-	missed   bitset // of settled: not delivered; empty where there are none
-	done     bool   // counted as complete
-	partial  bool   // settled is in the store, as the record is not done
+	left     int         // events without an outcome; under mu
+	settled  wire.Bitset // by Settle; changed under both locks
+	missed   wire.Bitset // of settled: not delivered; empty where there are none
+	done     bool        // counted as complete
+	partial  bool        // settled is in the store, as the record is not done
 }
 
 func (s *Store) newLease() *lease {
@@ -39,7 +40,7 @@ func (s *Store) freeLease(l *lease) {
 
 // open says whether the event has no outcome yet.
 func (l *lease) open(i int) bool {
-	return l.spans[i].fate == queue.Pending && !l.settled.has(i)
+	return l.spans[i].Fate == queue.Pending && !l.settled.Has(i)
 }
 
 // pending returns the number of events without an outcome and their bytes.
@@ -47,7 +48,7 @@ func (l *lease) pending() (events, bytes int) {
 	for i, s := range l.spans {
 		if l.open(i) {
 			events++
-			bytes += s.end - s.start
+			bytes += s.End - s.Start
 		}
 	}
 	return events, bytes
@@ -58,7 +59,7 @@ func (l *lease) fill() {
 	l.events = l.events[:0]
 	for i, s := range l.spans {
 		if l.open(i) {
-			l.events = append(l.events, queue.Event{Index: i, Raw: l.body[s.start:s.end:s.end]})
+			l.events = append(l.events, queue.Event{Index: i, Raw: l.body[s.Start:s.End:s.End]})
 		}
 	}
 }

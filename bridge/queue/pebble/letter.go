@@ -4,19 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/klauspost/compress/s2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
-const (
-	letterVersion = 1
-	plain         = 0 // the event is stored as it is
-	packed        = 1 // the event is an s2 block
-)
+const letterVersion = 1
 
 // deadLetter is a dead letter with the record and place that it comes from.
 type deadLetter struct {
@@ -66,55 +61,33 @@ func (d deadLetter) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(d.Attempts))
 	dst = binary.AppendUvarint(dst, d.seq)
 	dst = binary.AppendUvarint(dst, uint64(d.index))
-	dst = appendBytes(dst, []byte(shorten(d.Reason)))
-	dst = appendBytes(dst, []byte(shorten(d.Answer)))
-	if small := s2.Encode(nil, d.Event); len(small) < len(d.Event) {
-		return append(append(dst, packed), small...)
-	}
-	return append(append(dst, plain), d.Event...)
-}
-
-// shorten cuts what a destination said to queue.MaxAnswer bytes of whole characters.
-func shorten(text string) string {
-	if len(text) <= queue.MaxAnswer {
-		return text
-	}
-	cut := queue.MaxAnswer
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut]
+	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Reason)))
+	dst = wire.AppendBytes(dst, []byte(wire.Shorten(d.Answer)))
+	return wire.AppendEvent(dst, d.Event)
 }
 
 func parseLetter(number uint64, value []byte) (deadLetter, error) {
 	owner, value := unseal(value)
 	if owned, _ := seqOf(owner); owner != nil && owned != number {
-		return deadLetter{}, fmt.Errorf("dead letter %d is letter %d: %w", number, owned, errDamaged)
+		return deadLetter{}, fmt.Errorf("dead letter %d is letter %d: %w", number, owned, wire.ErrDamaged)
 	}
-	r := reader{data: value}
-	version := r.byte()
+	r := wire.Reader{Data: value}
+	version := r.Byte()
 	d := deadLetter{DeadLetter: queue.DeadLetter{
-		Number: number, ReceivedAt: time.Unix(0, r.int()), DiedAt: time.Unix(0, r.int()),
-		Status: int(r.int()), Attempts: int(r.int()),
+		Number: number, ReceivedAt: time.Unix(0, r.Int()), DiedAt: time.Unix(0, r.Int()),
+		Status: int(r.Int()), Attempts: int(r.Int()),
 	}}
-	d.seq = r.uint()
-	d.index = r.length(maxBody)
-	d.Reason = string(r.bytes())
-	d.Answer = string(r.bytes())
-	kind := r.byte()
-	if r.bad || version != letterVersion || kind > packed {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
+	d.seq = r.Uint()
+	d.index = r.Length(wire.MaxBody)
+	d.Reason = string(r.Bytes())
+	d.Answer = string(r.Bytes())
+	if r.Bad || version != letterVersion {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, wire.ErrDamaged)
 	}
-	if kind == plain {
-		d.Event = append([]byte{}, r.data...)
-		return d, nil
+	event, err := r.Event()
+	if err != nil {
+		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
 	}
-	n, err := s2.DecodedLen(r.data)
-	if err != nil || n > maxBody {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w", number, errDamaged)
-	}
-	if d.Event, err = s2.Decode(nil, r.data); err != nil {
-		return deadLetter{}, fmt.Errorf("dead letter %d: %w: %w", number, errDamaged, err)
-	}
+	d.Event = event
 	return d, nil
 }

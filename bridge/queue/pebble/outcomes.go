@@ -1,18 +1,22 @@
 package pebble
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
+)
 
 // miss notes that an event has another outcome than delivered.
 func (l *lease) miss(i int) {
 	if len(l.missed) == 0 {
-		l.missed = l.missed.sized(len(l.spans))
+		l.missed = l.missed.Sized(len(l.spans))
 	}
-	l.missed.set(i)
+	l.missed.Set(i)
 }
 
 // outcomes is what a partial value holds, as a copy.
-func (l *lease) outcomes() bitset {
-	return append(append(make(bitset, 0, len(l.settled)+len(l.missed)), l.settled...), l.missed...)
+func (l *lease) outcomes() wire.Bitset {
+	return append(append(make(wire.Bitset, 0, len(l.settled)+len(l.missed)), l.settled...), l.missed...)
 }
 
 // split takes settled, which holds a partial value as it was read, apart. The
@@ -28,10 +32,10 @@ func (l *lease) split() error {
 }
 
 // splitPartial takes a partial value of a record of n events apart.
-func splitPartial(bits bitset, n int) (settled, missed bitset, err error) {
-	size := words(n)
+func splitPartial(bits wire.Bitset, n int) (settled, missed wire.Bitset, err error) {
+	size := wire.Words(n)
 	if len(bits) != size && len(bits) != 2*size {
-		return nil, nil, fmt.Errorf("its outcomes: %w", errDamaged)
+		return nil, nil, fmt.Errorf("its outcomes: %w", wire.ErrDamaged)
 	}
 	return bits[:size], bits[size:], nil
 }

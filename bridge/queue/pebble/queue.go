@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/window"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -44,14 +45,14 @@ type connQueue struct {
 	cursor   uint64 // no record from here on was handed out since the start
 	returned returned
 	held     map[uint64]*lease
-	partial  map[uint64]bitset // outcomes of records that have some and are not held
-	news     chan struct{}     // closed when there may be something to fetch; nil: nobody waits
+	partial  map[uint64]wire.Bitset // outcomes of records that have some and are not held
+	news     chan struct{}          // closed when there may be something to fetch; nil: nobody waits
 	oldest   oldest
 
 	history history // the store's upkeep only
 
 	replayMu sync.Mutex    // held while the replay is changed, until that is on disk
-	replay   replay        // the newest, as it is on disk; changed under replayMu and mu
+	replay   wire.Replay   // the newest, as it is on disk; changed under replayMu and mu
 	orders   chan struct{} // closed when a replay begins; nil: nobody waits; under mu
 
 	rewriteMu sync.Mutex // keeps history from being cut while records are rewritten; the last to be taken
@@ -71,7 +72,7 @@ func openQueue(s *Store, conn uint32, name string) (*connQueue, error) {
 		origin:  s.id + "." + strconv.FormatUint(uint64(conn), 36) + ".",
 		state:   newState(),
 		held:    map[uint64]*lease{},
-		partial: map[uint64]bitset{},
+		partial: map[uint64]wire.Bitset{},
 	}
 	value, err := s.get(connKey(keyState, conn))
 	if err != nil {

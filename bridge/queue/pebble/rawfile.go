@@ -15,6 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // Damage is a part of a file that is not what was written there.
@@ -198,7 +200,7 @@ func unpackBlock(b []byte, sum block.ChecksumType) ([]byte, error) {
 		return b[:n], nil
 	}
 	size, err := block.DecompressedLen(how, b[:n])
-	if err != nil || size > maxBody {
+	if err != nil || size > wire.MaxBody {
 		return nil, errors.Join(errChecksum, err)
 	}
 	out := make([]byte, size)

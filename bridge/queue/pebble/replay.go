@@ -2,13 +2,12 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -16,12 +15,6 @@ const (
 	replayVersion = 1
 	maxOrder      = 4 << 10 // bytes that a replay takes in the store, about
 )
-
-// replay is a replay as it is stored.
-type replay struct {
-	queue.Replay
-	end uint64 // records from here on came after the order
-}
 
 // StartReplay implements queue.Queue. Records that are stored later than the
 // order are no part of the replay.
@@ -38,16 +31,16 @@ func (q *connQueue) StartReplay(ctx context.Context, order queue.ReplayOrder) (q
 		return queue.Replay{}, err
 	}
 	order.Types = append([]string(nil), order.Types...)
-	r := replay{Replay: queue.Replay{
+	r := wire.Replay{Replay: queue.Replay{
 		Number: q.replay.Number + 1, Order: order, StartedAt: q.store.opts.Now(), Next: next,
 	}}
 	q.commitMu.Lock()
-	r.end = q.state.next
+	r.End = q.state.next
 	q.commitMu.Unlock()
 	if err := q.storeReplay(r, 0); err != nil {
 		return queue.Replay{}, err
 	}
-	return r.copy(), nil
+	return r.Copy(), nil
 }
 
 // EndReplay implements queue.Queue.
@@ -75,7 +68,7 @@ func (q *connQueue) Replay(ctx context.Context) (queue.Replay, error) {
 	defer q.store.leave()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.replay.copy(), nil
+	return q.replay.Copy(), nil
 }
 
 // SettleReplay implements queue.Queue.
@@ -120,7 +113,7 @@ func (q *connQueue) leaveReplay() {
 
 // storeReplay commits the replay together with what it adds to the ledger, and
 // makes it known once it is on disk. replayMu is held.
-func (q *connQueue) storeReplay(r replay, replayed uint64) error {
+func (q *connQueue) storeReplay(r wire.Replay, replayed uint64) error {
 	t, err := q.commitReplay(r, replayed)
 	if err != nil {
 		return err
@@ -140,12 +133,12 @@ func (q *connQueue) storeReplay(r replay, replayed uint64) error {
 	return nil
 }
 
-func (q *connQueue) commitReplay(r replay, replayed uint64) (ticket, error) {
+func (q *connQueue) commitReplay(r wire.Replay, replayed uint64) (ticket, error) {
 	q.commitMu.Lock()
 	defer q.commitMu.Unlock()
 	batch := q.store.db.NewBatch()
 	if r.Number > 0 {
-		if err := batch.Set(connKey(keyReplay, q.conn), r.append(nil), nil); err != nil {
+		if err := batch.Set(connKey(keyReplay, q.conn), r.Append([]byte{replayVersion}), nil); err != nil {
 			return ticket{}, errors.Join(q.store.fail(err), batch.Close())
 		}
 	}
@@ -166,63 +159,14 @@ func (q *connQueue) loadReplay() error {
 	return err
 }
 
-// copy returns the replay for a caller, who may change it.
-func (r replay) copy() queue.Replay {
-	out := r.Replay
-	out.Order.Types = append([]string(nil), out.Order.Types...)
-	return out
-}
-
-func (r replay) append(dst []byte) []byte {
-	dst = append(dst, replayVersion)
-	dst = binary.AppendUvarint(dst, r.Number)
-	for _, at := range [...]time.Time{r.Order.From, r.Order.Till, r.StartedAt, r.EndedAt} {
-		dst = appendTime(dst, at)
-	}
-	dst = binary.AppendUvarint(dst, math.Float64bits(r.Order.Rate))
-	for _, v := range [...]uint64{r.Next, r.end, r.Replayed, r.Refused, r.Skipped, uint64(len(r.Order.Types))} {
-		dst = binary.AppendUvarint(dst, v)
-	}
-	for _, pattern := range r.Order.Types {
-		dst = appendBytes(dst, []byte(pattern))
-	}
-	return dst
-}
-
-func parseReplay(value []byte) (replay, error) {
-	rd := reader{data: value}
-	version := rd.byte()
-	r := replay{Replay: queue.Replay{Number: rd.uint()}}
-	for _, at := range [...]*time.Time{&r.Order.From, &r.Order.Till, &r.StartedAt, &r.EndedAt} {
-		*at = rd.time()
-	}
-	r.Order.Rate = math.Float64frombits(rd.uint())
-	for _, v := range [...]*uint64{&r.Next, &r.end, &r.Replayed, &r.Refused, &r.Skipped} {
-		*v = rd.uint()
-	}
-	for types := rd.length(len(value)); types > 0 && !rd.bad; types-- {
-		r.Order.Types = append(r.Order.Types, string(rd.bytes()))
-	}
-	if rd.bad || version != replayVersion {
-		return replay{}, fmt.Errorf("replay: %w", errDamaged)
+func parseReplay(value []byte) (wire.Replay, error) {
+	rd := wire.Reader{Data: value}
+	version := rd.Byte()
+	r := rd.Replay()
+	if rd.Bad || version != replayVersion {
+		return wire.Replay{}, fmt.Errorf("replay: %w", wire.ErrDamaged)
 	}
 	return r, nil
-}
-
-// appendTime encodes a time that may be zero.
-func appendTime(dst []byte, at time.Time) []byte {
-	if at.IsZero() {
-		return append(dst, 0)
-	}
-	dst = binary.AppendVarint(append(dst, 1), at.Unix())
-	return binary.AppendUvarint(dst, uint64(at.Nanosecond()))
-}
-
-func (r *reader) time() time.Time {
-	if r.byte() == 0 {
-		return time.Time{}
-	}
-	return time.Unix(r.int(), int64(r.length(int(time.Second))))
 }
 
 // disorder is how far records may be from the order of their times: a request

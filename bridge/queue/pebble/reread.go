@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // FetchReplay implements queue.Queue. A record that has pending events gives
@@ -28,7 +29,7 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 			if err != nil {
 				return queue.Replay{}, nil, err
 			}
-			return r.copy(), records, nil
+			return r.Copy(), records, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -40,14 +41,14 @@ func (q *connQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.R
 }
 
 // underWay returns the replay, or a channel that is closed when one begins.
-func (q *connQueue) underWay() (replay, <-chan struct{}, error) {
+func (q *connQueue) underWay() (wire.Replay, <-chan struct{}, error) {
 	if err := q.store.enter(); err != nil {
-		return replay{}, nil, err
+		return wire.Replay{}, nil, err
 	}
 	defer q.store.leave()
 	select {
 	case <-q.store.done:
-		return replay{}, nil, queue.ErrClosed
+		return wire.Replay{}, nil, queue.ErrClosed
 	default:
 	}
 	q.mu.Lock()
@@ -58,21 +59,21 @@ func (q *connQueue) underWay() (replay, <-chan struct{}, error) {
 	if q.orders == nil {
 		q.orders = make(chan struct{})
 	}
-	return replay{}, q.orders, nil
+	return wire.Replay{}, q.orders, nil
 }
 
 // reread reads the next records of a replay. It holds no lock but the one that
 // keeps the store open, and gives that up when the store is to be closed.
-func (q *connQueue) reread(ctx context.Context, r replay, limit queue.Limit) ([]*queue.Record, error) {
+func (q *connQueue) reread(ctx context.Context, r wire.Replay, limit queue.Limit) ([]*queue.Record, error) {
 	if err := q.store.enter(); err != nil {
 		return nil, err
 	}
 	defer q.store.leave()
 	var records []*queue.Record
 	till := r.Order.Till
-	w := walk{queue: q, next: r.Next, end: r.end}
+	w := walk{queue: q, next: r.Next, end: r.End}
 	for w.advance(ctx) {
-		at := w.header.received
+		at := w.header.Received
 		if !till.IsZero() && at.After(till.Add(disorder)) {
 			break
 		}
@@ -106,7 +107,7 @@ type walk struct {
 	next, end uint64 // the record to look at next, and where to stop
 
 	seq    uint64 // of the record at hand
-	header header
+	header wire.Header
 	value  []byte // valid until the next step
 	err    error
 
@@ -245,19 +246,19 @@ func (w *walk) close() error {
 // the start are in neither, or in both.
 type outcomes struct {
 	done            bool // all have an outcome
-	settled, missed bitset
+	settled, missed wire.Bitset
 }
 
 // settledAt tells whether an event that was pending at first has an outcome.
-func (o outcomes) settledAt(i int) bool { return o.done || o.settled.has(i) }
+func (o outcomes) settledAt(i int) bool { return o.done || o.settled.Has(i) }
 
 // outcomes reads what became of the events of the record at hand.
 func (w *walk) outcomes() (outcomes, error) {
-	conn, n := w.queue.conn, len(w.header.spans)
+	conn, n := w.queue.conn, len(w.header.Spans)
 	if w.state.isDone(w.seq) {
 		bits, err := bitsAt(w.missed, seqKey(keyMissed, conn, w.seq))
-		if err == nil && bits != nil && len(bits) != words(n) {
-			err = fmt.Errorf("its outcomes: %w", errDamaged)
+		if err == nil && bits != nil && len(bits) != wire.Words(n) {
+			err = fmt.Errorf("its outcomes: %w", wire.ErrDamaged)
 		}
 		return outcomes{done: true, missed: bits}, err
 	}
@@ -270,7 +271,7 @@ func (w *walk) outcomes() (outcomes, error) {
 }
 
 // bitsAt reads the set at key; nil: there is none.
-func bitsAt(it *pebble.Iterator, key []byte) (bitset, error) {
+func bitsAt(it *pebble.Iterator, key []byte) (wire.Bitset, error) {
 	if !it.SeekGE(key) {
 		return nil, it.Error()
 	}
@@ -294,31 +295,31 @@ func (w *walk) record() (*queue.Record, int) {
 		return nil, 0
 	}
 	delivered := func(i int) bool {
-		return h.spans[i].fate == queue.Pending && out.settledAt(i) && !out.missed.has(i)
+		return h.Spans[i].Fate == queue.Pending && out.settledAt(i) && !out.missed.Has(i)
 	}
 	n, bytes := 0, 0
-	for i, s := range h.spans {
+	for i, s := range h.Spans {
 		if delivered(i) {
 			n++
-			bytes += s.end - s.start
+			bytes += s.End - s.Start
 		}
 	}
 	if n == 0 {
 		return nil, 0
 	}
-	body, err := h.unpack(nil)
+	body, err := h.Unpack(nil)
 	if err != nil {
 		w.skip(w.seq, err)
 		return nil, 0
 	}
 	events := make([]queue.Event, 0, n)
-	for i, s := range h.spans {
+	for i, s := range h.Spans {
 		if delivered(i) {
-			events = append(events, queue.Event{Index: i, Raw: body[s.start:s.end:s.end]})
+			events = append(events, queue.Event{Index: i, Raw: body[s.Start:s.End:s.End]})
 		}
 	}
 	return &queue.Record{
-		Seq: w.seq, ReceivedAt: h.received, Events: events,
+		Seq: w.seq, ReceivedAt: h.Received, Events: events,
 		Origin: w.queue.origin + strconv.FormatUint(w.seq, 36),
 	}, bytes
 }

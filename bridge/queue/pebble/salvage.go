@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // salvage collects what can be read of a store into a new one. Records, ids and
@@ -57,7 +58,7 @@ type fact struct {
 
 	received                       time.Time
 	events, filtered, dead, erased int
-	pending                        bitset
+	pending                        wire.Bitset
 }
 
 func (f fact) append(dst []byte) []byte {
@@ -72,22 +73,22 @@ func (f fact) append(dst []byte) []byte {
 	for _, n := range [...]int{f.events, f.filtered, f.dead, f.erased} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
-	return f.pending.append(dst)
+	return appendBitset(dst, f.pending)
 }
 
 func parseFact(value []byte) fact {
-	r := reader{data: value}
-	flags := r.byte()
-	f := fact{deleted: flags&1 > 0, apart: flags&2 > 0, have: flags&4 > 0, stray: flags&8 > 0, seq: r.uint(), received: time.Unix(0, r.int())}
+	r := wire.Reader{Data: value}
+	flags := r.Byte()
+	f := fact{deleted: flags&1 > 0, apart: flags&2 > 0, have: flags&4 > 0, stray: flags&8 > 0, seq: r.Uint(), received: time.Unix(0, r.Int())}
 	for _, n := range [...]*int{&f.events, &f.filtered, &f.dead, &f.erased} {
-		*n = r.length(maxBody)
+		*n = r.Length(wire.MaxBody)
 	}
-	f.pending = parseBitset(r.data)
+	f.pending = parseBitset(r.Data)
 	return f
 }
 
 // open counts the events without an outcome, given those that have one.
-func (f fact) open(settled bitset) (n int) {
+func (f fact) open(settled wire.Bitset) (n int) {
 	for i, word := range f.pending {
 		if i < len(settled) {
 			word &^= settled[i]
@@ -232,17 +233,17 @@ func (f *fact) describe(value []byte) error {
 	if err != nil {
 		return err
 	}
-	f.received, f.events, f.filtered, f.dead, f.erased = h.received, len(h.spans), 0, 0, 0
-	f.pending = f.pending.sized(len(h.spans))
-	for i, sp := range h.spans {
-		switch sp.fate {
+	f.received, f.events, f.filtered, f.dead, f.erased = h.Received, len(h.Spans), 0, 0, 0
+	f.pending = f.pending.Sized(len(h.Spans))
+	for i, sp := range h.Spans {
+		switch sp.Fate {
 		case queue.Filtered:
 			f.filtered++
 		case queue.Dead:
 			f.dead++
 		case queue.Pending:
-			f.pending.set(i)
-		case erased:
+			f.pending.Set(i)
+		case wire.Erased:
 			f.erased++
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 const (
@@ -194,9 +196,9 @@ func checkValue(key, value []byte, body *[]byte) error {
 	var err error
 	switch key[0] {
 	case keyRecord:
-		var h header
+		var h wire.Header
 		if h, err = parseHeader(value, nil); err == nil {
-			*body, err = h.unpack(*body)
+			*body, err = h.Unpack(*body)
 		}
 		if err == nil {
 			err = checkSeal(key, value)
@@ -206,7 +208,7 @@ func checkValue(key, value []byte, body *[]byte) error {
 		_, err = parseLetter(number, value)
 	case keyIDs:
 		if len(value)%idSize != 0 {
-			err = errDamaged
+			err = wire.ErrDamaged
 		}
 	case keyState:
 		_, err = parseState(value)
@@ -216,11 +218,11 @@ func checkValue(key, value []byte, body *[]byte) error {
 		_, err = parseReplay(value)
 	case keyMissed, keyPartial:
 		if len(value)%wordSize != 0 {
-			err = errDamaged
+			err = wire.ErrDamaged
 		}
 	case keyName:
 		if len(value) != 4 {
-			err = errDamaged
+			err = wire.ErrDamaged
 		}
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -54,11 +55,11 @@ func sizeOf(s queue.Settlement, touched map[uint64]*lease) int {
 	const frame = 128 // keys, numbers and times
 	n := frame
 	for _, l := range touched {
-		n += frame + 2*wordSize*words(len(l.spans))
+		n += frame + 2*wordSize*wire.Words(len(l.spans))
 	}
 	for _, d := range s.Dead {
 		sp := touched[d.Seq].spans[d.Index]
-		n += frame + min(len(d.Reason)+len(d.Answer), 2*queue.MaxAnswer) + sp.end - sp.start
+		n += frame + min(len(d.Reason)+len(d.Answer), 2*queue.MaxAnswer) + sp.End - sp.Start
 	}
 	return n
 }
@@ -110,7 +111,7 @@ func (q *connQueue) apply(s queue.Settlement, touched map[uint64]*lease, batch *
 			DeadLetter: queue.DeadLetter{
 				Number: q.state.nextDead, ReceivedAt: l.received, DiedAt: now,
 				Reason: d.Reason, Status: d.Status, Answer: d.Answer, Attempts: d.Attempts,
-				Event: l.body[sp.start:sp.end],
+				Event: l.body[sp.Start:sp.End],
 			},
 			seq: d.Seq, index: d.Index,
 		}
@@ -133,14 +134,14 @@ func (q *connQueue) close(seq uint64, l *lease, batch *pebble.Batch) error {
 	key := seqKey(keyPartial, q.conn, seq)
 	if l.left > 0 {
 		l.partial = true
-		return batch.Set(key, l.outcomes().append(nil), nil)
+		return batch.Set(key, appendBitset(nil, l.outcomes()), nil)
 	}
 	if !l.done {
 		l.done = true
 		q.state.complete(seq, l.size)
 		if len(l.missed) > 0 {
 			crashpoint.At("settle.missed")
-			if err := batch.Set(seqKey(keyMissed, q.conn, seq), l.missed.append(nil), nil); err != nil {
+			if err := batch.Set(seqKey(keyMissed, q.conn, seq), appendBitset(nil, l.missed), nil); err != nil {
 				return err
 			}
 		}
@@ -168,7 +169,7 @@ func (l *lease) settle(i int, fate queue.Fate) bool {
 	if !l.open(i) {
 		return false
 	}
-	l.settled.set(i)
+	l.settled.Set(i)
 	if fate != queue.Delivered {
 		l.miss(i)
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // totals is what a connector's queue knows of itself. It is small and written
@@ -101,9 +102,9 @@ func (s *state) append(dst []byte) []byte {
 
 func parseState(value []byte) (state, error) {
 	var s state
-	r := reader{data: value}
-	if r.byte() != stateVersion {
-		return s, errDamaged
+	r := wire.Reader{Data: value}
+	if r.Byte() != stateVersion {
+		return s, wire.ErrDamaged
 	}
 	var runs uint64
 	for _, v := range [...]*uint64{
@@ -112,22 +113,22 @@ func parseState(value []byte) (state, error) {
 		&s.ledger.Delivered, &s.ledger.Dead, &s.ledger.Purged, &s.ledger.Replayed,
 		&runs,
 	} {
-		*v = r.uint()
+		*v = r.Uint()
 	}
 	at := s.low
-	for ; runs > 0 && !r.bad; runs-- {
+	for ; runs > 0 && !r.Bad; runs-- {
 		var next run
-		next.from = at + r.uint()
-		next.to = next.from + r.uint()
-		next.bytes = r.uint()
+		next.from = at + r.Uint()
+		next.to = next.from + r.Uint()
+		next.bytes = r.Uint()
 		if next.from < at || next.to < next.from || next.to > s.next {
-			return state{}, errDamaged
+			return state{}, wire.ErrDamaged
 		}
 		at = next.to
 		s.ahead = append(s.ahead, next)
 	}
-	if r.err() != nil || s.low > s.next {
-		return state{}, errDamaged
+	if r.Err() != nil || s.low > s.next {
+		return state{}, wire.ErrDamaged
 	}
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -113,7 +114,7 @@ func (s *Store) identify() error {
 	}
 	switch v, n := binary.Uvarint(format); {
 	case n != len(format) || v == 0:
-		return fmt.Errorf("%s: number of the layout: %w; %s", s.dir, errDamaged, s.remedy())
+		return fmt.Errorf("%s: number of the layout: %w; %s", s.dir, wire.ErrDamaged, s.remedy())
 	case v > layout:
 		return fmt.Errorf("%s: %w: layout %d, known is %d", s.dir, queue.ErrNewerFormat, v, layout)
 	}
@@ -122,7 +123,7 @@ func (s *Store) identify() error {
 		return explainOpen(s.dir, s.opening.lastOpened(), err)
 	}
 	if len(id) != len(uuid.UUID{}) {
-		return fmt.Errorf("%s: name of the store: %w; %s", s.dir, errDamaged, s.remedy())
+		return fmt.Errorf("%s: name of the store: %w; %s", s.dir, wire.ErrDamaged, s.remedy())
 	}
 	s.id = base64.RawURLEncoding.EncodeToString(id)
 	return nil
@@ -198,7 +199,7 @@ func (s *Store) number(name string) (uint32, error) {
 	}
 	if value != nil {
 		if len(value) != 4 {
-			return 0, fmt.Errorf("number of connector %q: %w", name, errDamaged)
+			return 0, fmt.Errorf("number of connector %q: %w", name, wire.ErrDamaged)
 		}
 		return binary.BigEndian.Uint32(value), nil
 	}
@@ -209,7 +210,7 @@ func (s *Store) number(name string) (uint32, error) {
 	conn := uint32(1)
 	if last != nil {
 		if len(last) != 4 { // a number that is in use must not be given again
-			return 0, fmt.Errorf("number of the newest connector: %w", errDamaged)
+			return 0, fmt.Errorf("number of the newest connector: %w", wire.ErrDamaged)
 		}
 		conn += binary.BigEndian.Uint32(last)
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -109,6 +110,16 @@ func ParseHeader(value []byte, spans []Span) (Header, error) {
 	return h, nil
 }
 
+// ReceivedAt reads only the time of a record. It fails with ErrDamaged.
+func ReceivedAt(value []byte) (time.Time, error) {
+	r := Reader{Data: value}
+	version, nanos := r.Byte(), r.Int()
+	if r.Bad || version != recordVersion {
+		return time.Time{}, fmt.Errorf("record: %w", ErrDamaged)
+	}
+	return time.Unix(0, nanos), nil
+}
+
 // Unpack returns the body, in dst's memory where that is large enough.
 func (h Header) Unpack(dst []byte) ([]byte, error) {
 	if n, err := s2.DecodedLen(h.Packed); err != nil || n != h.Body {
@@ -134,4 +145,26 @@ func (h Header) Without(dst, body []byte) []byte {
 		spans[i] = Span{Start: start, End: len(kept), Fate: s.Fate}
 	}
 	return append(AppendHeader(dst, h.Received, spans, len(kept)), s2.Encode(nil, kept)...)
+}
+
+// Strays tells whether the body holds more than the events of the record and
+// what is between them in a batch without others: then it may hold duplicates,
+// whose bytes no event points to. An event that has an id cannot hide in less.
+func (h Header) Strays(body []byte) bool {
+	const frame = len(`{"events":[]}`)
+	n, at := 0, 0
+	count := func(gap []byte) {
+		n += len(gap)
+		for _, c := range []byte{' ', '\n', '\r', '\t', ','} {
+			n -= bytes.Count(gap, []byte{c})
+		}
+	}
+	for _, s := range h.Spans {
+		if s.Start > at {
+			count(body[at:s.Start])
+		}
+		at = max(at, s.End)
+	}
+	count(body[at:])
+	return n > frame
 }

@@ -52,7 +52,7 @@ func (r *Reader) Length(limit int) int {
 
 // Byte reads one byte.
 func (r *Reader) Byte() byte {
-	if len(r.Data) == 0 {
+	if r.Bad || len(r.Data) == 0 {
 		r.Bad = true
 		return 0
 	}
@@ -63,8 +63,12 @@ func (r *Reader) Byte() byte {
 
 // Bytes reads what AppendBytes wrote; the bytes are part of the value.
 func (r *Reader) Bytes() []byte {
-	n := r.Length(len(r.Data))
-	b := r.Data[:n]
+	n := r.Uint()
+	if n > uint64(len(r.Data)) { // what is left after the length itself
+		r.Bad = true
+		return nil
+	}
+	b := r.Data[:n:n]
 	r.Data = r.Data[n:]
 	return b
 }
