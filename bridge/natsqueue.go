@@ -37,7 +37,7 @@ type NATS struct {
 	Token          string
 	TLS            ClientTLS
 	// Prefix begins the names of streams and subjects: letters, digits, dashes
-	// and underscores, at most 32. Bridges with the same one share their queues.
+	// and underscores, at most 32, no underscore at the end. Bridges with the same one share their queues.
 	// Empty: jetstream's default.
 	Prefix string
 	// Replicas is how many servers keep each stream, 1 to 5; 0: three in a
@@ -100,8 +100,9 @@ func (q Queue) servers() ([]string, error) {
 }
 
 // streamPrefix is what the names of streams and subjects may begin with: a dot
-// or a space would be more than a name to NATS.
-var streamPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+// or a space would be more than a name to NATS, and a _ at the end could make it
+// another prefix's.
+var streamPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$`)
 
 func (q Queue) check(p *problems) {
 	zeroOr(p, "queue.max_size", q.MaxSize, minStore, math.MaxInt64, formatSize, "all there is")
@@ -150,7 +151,7 @@ func (n NATS) check(p *problems) {
 		p.add("queue.tls.ca", "%v", err)
 	}
 	if n.Prefix != "" && !streamPrefix.MatchString(n.Prefix) {
-		p.add("queue.prefix", "must be 1 to 32 letters, digits, dashes and underscores, not %q", n.Prefix)
+		p.add("queue.prefix", "must be 1 to 32 letters, digits, dashes and underscores, without an underscore at the end, not %q", n.Prefix)
 	}
 	between(p, "queue.replicas", n.Replicas, 0, 5, strconv.Itoa)
 	// A batch whose acknowledgement got lost is sent again for up to ten seconds;

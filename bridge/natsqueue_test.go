@@ -122,6 +122,7 @@ func TestMistakesInAQueueOnNATS(t *testing.T) {
 		{"credentials without a key", `{store: "nats://n1", credentials: ` + noKey + `}`, []string{`.credentials: ` + noKey + ` holds no user's key`}},
 		{"no certificates", `{store: "tls://n1", tls: {ca: ` + good + `, cert: ` + good + `}}`, []string{
 			`.tls.cert: needs queue.tls.key`, `.tls.ca: ` + good + ` holds no certificate`}},
+		{"a prefix that is another one's", "\n  store: nats://n1\n  prefix: a_\n", []string{`.prefix: must be 1 to 32 letters`}},
 		{"numbers", "\n  store: nats://n1\n  prefix: a.b\n  replicas: 6\n  repeats: 1s\n  ack_wait: 10ms\n  max_size: -1\n", []string{
 			`.prefix: must be 1 to 32 letters`, `.replicas: must be between 0 and 5`, `.repeats: must be between 30s and 24h`,
 			`.ack_wait: must be between 1s and 1h`, `.max_size: must be a size`}},

@@ -195,10 +195,11 @@ func TestServersThatWillNotDo(t *testing.T) {
 		require.Equal(t, is, old(version), version)
 	}
 	for _, o := range []Options{
-		{}, {URL: "nats://x", Prefix: "a.b"}, {URL: "nats://x", Replicas: 6}, {URL: "nats://x", AckWait: time.Millisecond}, {URL: "nats://x", Repeats: time.Second},
+		{}, {URL: "nats://x", Prefix: "a.b"}, {URL: "nats://x", Prefix: "a_"}, {URL: "nats://x", Replicas: 6}, {URL: "nats://x", AckWait: time.Millisecond}, {URL: "nats://x", Repeats: time.Second},
 	} {
 		_, err := Open(t.Context(), o)
 		require.Error(t, err, "%+v", o)
+		require.NotContains(t, err.Error(), "url:", "it was asked for: %+v", o)
 	}
 	srv := startServer(t)
 	opts = calm(t, srv)

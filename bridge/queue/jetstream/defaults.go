@@ -25,7 +25,9 @@ const (
 	upkeepEvery = time.Second
 )
 
-var prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+// prefixes end in no _, so that no connector's stream is called as the reserve
+// of another prefix.
+var prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z0-9-]$`)
 
 // withDefaults fills in what is not set and refuses what cannot be meant.
 func (o Options) withDefaults() (Options, error) {
@@ -36,7 +38,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Prefix = defaultPrefix
 	}
 	if !prefixes.MatchString(o.Prefix) {
-		return o, fmt.Errorf("prefix %q: use letters, digits, - and _ only", o.Prefix)
+		return o, fmt.Errorf("prefix %q: use letters, digits, - and _, and no _ at its end", o.Prefix)
 	}
 	if o.Replicas < 0 || o.Replicas > maxReplicas {
 		return o, fmt.Errorf("%d replicas: a stream is kept 1 to %d times", o.Replicas, maxReplicas)
