@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -162,6 +163,7 @@ func explain(opts Options, err error) error {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
+	var dial *net.OpError
 	text := err.Error()
 	switch {
 	case errors.As(err, &unknown):
@@ -181,7 +183,7 @@ func explain(opts Options, err error) error {
 		return fmt.Errorf("%s: %w", refused(opts), err)
 	case strings.Contains(text, "credential") || strings.Contains(text, "nkey") || strings.Contains(text, "seed"):
 		return fmt.Errorf("credentials: the file holds no JWT and key as nsc writes them: %w", err)
-	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout), errors.As(err, &dial):
 		return fmt.Errorf("url: no NATS server answers there: check host, port and network: %w", err)
 	}
 	return fmt.Errorf("connect to NATS: %w", err)

@@ -189,13 +189,16 @@ func TestServersThatWillNotDo(t *testing.T) {
 	small := startServer(t, func(o *server.Options) { o.MaxPayload = 1 << 10 })
 	fails(t, calm(t, small), "max_payload")
 	opts := calm(t, small)
-	opts.URL = "nats://127.0.0.1:1"
-	fails(t, opts, "url:", "no NATS server answers")
+	const away = "nats://127.0.0.1:1"
+	for _, url := range []string{away, "nats://no-such-host.invalid"} {
+		opts.URL = url
+		fails(t, opts, "url:", "no NATS server answers")
+	}
 	for version, is := range map[string]bool{"2.11.9": true, "1.99.0": true, "2.12.0": false, "3.0.1": false, "v2.15.2": false, "dev": false} {
 		require.Equal(t, is, old(version), version)
 	}
 	for _, o := range []Options{
-		{}, {URL: "nats://x", Prefix: "a.b"}, {URL: "nats://x", Prefix: "a_"}, {URL: "nats://x", Replicas: 6}, {URL: "nats://x", AckWait: time.Millisecond}, {URL: "nats://x", Repeats: time.Second},
+		{}, {URL: away, Prefix: "a.b"}, {URL: away, Prefix: "a_"}, {URL: away, Replicas: 6}, {URL: away, AckWait: time.Millisecond}, {URL: away, Repeats: time.Second},
 	} {
 		_, err := Open(t.Context(), o)
 		require.Error(t, err, "%+v", o)
