@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/s2"
@@ -52,13 +51,8 @@ func (q *connQueue) Append(ctx context.Context, b queue.Batch) (queue.Receipt, e
 	if len(b.Items) == 0 {
 		return queue.Receipt{}, nil
 	}
-	if len(b.Body) > wire.MaxBody {
-		return queue.Receipt{}, fmt.Errorf("body of %d bytes: the limit is %d", len(b.Body), wire.MaxBody)
-	}
-	for i, it := range b.Items {
-		if it.Start < 0 || it.End < it.Start || it.End > len(b.Body) {
-			return queue.Receipt{}, fmt.Errorf("item %d: [%d:%d] is not in the body of %d bytes", i, it.Start, it.End, len(b.Body))
-		}
+	if err := wire.CheckBatch(b); err != nil {
+		return queue.Receipt{}, err
 	}
 	if b.ReceivedAt.IsZero() {
 		b.ReceivedAt = q.store.opts.Now()

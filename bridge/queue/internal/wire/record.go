@@ -28,6 +28,20 @@ const recordVersion = 1
 // MaxBody bounds what a damaged header can make us allocate.
 const MaxBody = 1 << 30
 
+// CheckBatch refuses a batch whose items do not lie in its body, or whose body no
+// record can hold.
+func CheckBatch(b queue.Batch) error {
+	if len(b.Body) > MaxBody {
+		return fmt.Errorf("body of %d bytes: the limit is %d", len(b.Body), MaxBody)
+	}
+	for i, it := range b.Items {
+		if it.Start < 0 || it.End < it.Start || it.End > len(b.Body) {
+			return fmt.Errorf("item %d: [%d:%d] is not in the body of %d bytes", i, it.Start, it.End, len(b.Body))
+		}
+	}
+	return nil
+}
+
 // Erased is the fate of an event whose bytes were removed. It is the stores'
 // own; an event with any fate but queue.Pending is never handed out.
 const Erased = queue.Fate(255)
