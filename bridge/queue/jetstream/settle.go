@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/wire"
 )
 
 // settling is a settlement as it will be stored.
 type settling struct {
 	leases map[uint64]*lease
-	fates  map[uint64]map[int]queue.Fate // by record and event
-	dead   []queue.DeadEvent             // those that count
+	runs   map[uint64][]run  // by record: what is delivered and what is filtered
+	dead   []queue.DeadEvent // those that count
 }
 
 // Settle implements queue.Queue. An event that another bridge has settled
@@ -60,7 +61,7 @@ func (q *connQueue) settleStep(ctx context.Context, s queue.Settlement) error {
 	const tries = 5
 	for range tries {
 		x, err := q.choose(s)
-		if err != nil || len(x.fates) == 0 {
+		if err != nil || len(x.runs)+len(x.dead) == 0 {
 			return err
 		}
 		a, err := q.storeOutcome(ctx, x)
@@ -79,37 +80,40 @@ func (q *connQueue) settleStep(ctx context.Context, s queue.Settlement) error {
 func (q *connQueue) choose(s queue.Settlement) (settling, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	x := settling{leases: map[uint64]*lease{}, fates: map[uint64]map[int]queue.Fate{}}
-	note := func(seq uint64, first, last int, fate queue.Fate) (bool, error) {
-		l := q.held[seq]
-		if l == nil || !l.out || first < 0 || last < first || last >= len(l.spans) {
-			return false, fmt.Errorf("record %d, events %d to %d: %w", seq, first, last, queue.ErrNotHeld)
+	x := settling{leases: map[uint64]*lease{}, runs: map[uint64][]run{}}
+	taken := map[uint64]wire.Bitset{}
+	note := func(sp queue.Span, fate queue.Fate) (added bool, err error) {
+		l := q.held[sp.Seq]
+		if l == nil || !l.out || sp.First < 0 || sp.Last < sp.First || sp.Last >= len(l.spans) {
+			return false, fmt.Errorf("record %d, events %d to %d: %w", sp.Seq, sp.First, sp.Last, queue.ErrNotHeld)
 		}
-		x.leases[seq] = l
-		added := false
-		for i := first; i <= last; i++ {
-			if _, ok := x.fates[seq][i]; ok || !l.open(i) {
+		if x.leases[sp.Seq] == nil {
+			x.leases[sp.Seq], taken[sp.Seq] = l, slices.Clone(l.settled)
+		}
+		for i := sp.First; i <= sp.Last; i++ {
+			if taken[sp.Seq].Has(i) {
 				continue
 			}
-			if x.fates[seq] == nil {
-				x.fates[seq] = map[int]queue.Fate{}
+			taken[sp.Seq].Set(i)
+			added = true
+			if fate != queue.Dead { // those are in the order of their letters
+				x.runs[sp.Seq] = extend(x.runs[sp.Seq], i, fate)
 			}
-			x.fates[seq][i], added = fate, true
 		}
 		return added, nil
 	}
 	for _, sp := range s.Delivered {
-		if _, err := note(sp.Seq, sp.First, sp.Last, queue.Delivered); err != nil {
+		if _, err := note(sp, queue.Delivered); err != nil {
 			return x, err
 		}
 	}
 	for _, sp := range s.Filtered {
-		if _, err := note(sp.Seq, sp.First, sp.Last, queue.Filtered); err != nil {
+		if _, err := note(sp, queue.Filtered); err != nil {
 			return x, err
 		}
 	}
 	for _, d := range s.Dead {
-		added, err := note(d.Seq, d.Index, d.Index, queue.Dead)
+		added, err := note(queue.Span{Seq: d.Seq, First: d.Index, Last: d.Index}, queue.Dead)
 		if err != nil {
 			return x, err
 		}
@@ -118,6 +122,15 @@ func (q *connQueue) choose(s queue.Settlement) (settling, error) {
 		}
 	}
 	return x, nil
+}
+
+// extend adds event i to runs, to the newest one where it goes on.
+func extend(runs []run, i int, fate queue.Fate) []run {
+	if n := len(runs); n > 0 && runs[n-1].fate == fate && runs[n-1].first+runs[n-1].count == i {
+		runs[n-1].count++
+		return runs
+	}
+	return append(runs, run{first: i, count: 1, fate: fate})
 }
 
 // storeOutcome stores what was chosen, with the dead letters.
@@ -162,29 +175,19 @@ func (q *connQueue) lettersOf(x settling, number uint64) (messages []*nats.Msg, 
 	return messages, numbers
 }
 
-// claims makes of the fates what the message says. Claims with dead events are in
-// the order of their letters, so that the numbers are counted in their order.
+// claims makes of what was chosen what the message says. Those of dead events
+// come last and in the order of their letters, so that the numbers are counted in
+// their order.
 func (x settling) claims(numbers map[uint64]map[int]uint64) (claims []claim) {
-	add := func(seq uint64, r run) {
-		if n := len(claims); n == 0 || claims[n-1].seq != seq {
-			claims = append(claims, claim{seq: seq, events: len(x.leases[seq].spans)})
-		}
-		c := &claims[len(claims)-1]
-		if n := len(c.runs); n > 0 && r.fate != queue.Dead && c.runs[n-1].fate == r.fate && c.runs[n-1].first+c.runs[n-1].count == r.first {
-			c.runs[n-1].count++
-			return
-		}
-		c.runs = append(c.runs, r)
-	}
-	for _, seq := range slices.Sorted(maps.Keys(x.fates)) {
-		for _, i := range slices.Sorted(maps.Keys(x.fates[seq])) {
-			if fate := x.fates[seq][i]; fate != queue.Dead {
-				add(seq, run{first: i, count: 1, fate: fate})
-			}
-		}
+	for _, seq := range slices.Sorted(maps.Keys(x.runs)) {
+		claims = append(claims, claim{seq: seq, events: len(x.leases[seq].spans), runs: slices.Clip(x.runs[seq])})
 	}
 	for _, d := range x.dead {
-		add(d.Seq, run{first: d.Index, count: 1, fate: queue.Dead, number: numbers[d.Seq][d.Index]})
+		if n := len(claims); n == 0 || claims[n-1].seq != d.Seq {
+			claims = append(claims, claim{seq: d.Seq, events: len(x.leases[d.Seq].spans)})
+		}
+		c := &claims[len(claims)-1]
+		c.runs = append(c.runs, run{first: d.Index, count: 1, fate: queue.Dead, number: numbers[d.Seq][d.Index]})
 	}
 	return claims
 }
@@ -194,21 +197,23 @@ func (q *connQueue) apply(x settling, at uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	whole := true
-	for seq, events := range x.fates {
-		l := x.leases[seq]
+	for _, c := range x.claims(nil) {
+		l := x.leases[c.seq]
 		l.claimed = max(l.claimed, at)
 		q.fold.mu.Lock()
 		known := q.fold.totals.seq >= at
-		it := q.fold.pending.find(seq)
-		for i := range events {
-			if known && it != nil && !it.has(i) {
-				whole = false
-				continue
+		it := q.fold.pending.find(c.seq)
+		for _, r := range c.runs {
+			for i := r.first; i < r.first+r.count; i++ {
+				if known && it != nil && !it.has(i) {
+					whole = false
+					continue
+				}
+				l.settle(i)
 			}
-			l.settle(i)
 		}
 		q.fold.mu.Unlock()
-		if q.held[seq] == l {
+		if q.held[c.seq] == l {
 			q.finish(l)
 		}
 	}
