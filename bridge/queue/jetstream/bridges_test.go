@@ -190,8 +190,9 @@ func TestABridgeThatFellBehind(t *testing.T) {
 	opts := calm(t, srv)
 	opts.RetainAge = 0
 	_, a := bridge(t, opts)
+	opts.every = time.Hour // else it would see by itself that nothing comes
 	_, b := bridge(t, opts)
-	b.tail.Stop()
+	b.stopReading()
 	for i := range 30 {
 		add(t, a, queue.Receipt{Accepted: 2}, fmt.Sprint(i, "x"), fmt.Sprint(i, "y"))
 		r := fetch(t, a, 2)
@@ -214,6 +215,23 @@ func TestABridgeThatFellBehind(t *testing.T) {
 	a.fold.mu.Lock()
 	defer a.fold.mu.Unlock()
 	require.Equal(t, a.fold.totals.encode(), b.fold.totals.encode())
+}
+
+// Where the reading of the stream comes to a halt, it is made anew.
+func TestReadingThatHaltsIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t)
+	_, a := bridge(t, quick(t, srv))
+	_, b := bridge(t, quick(t, srv))
+	for i := range 2 {
+		b.tail.mu.Lock()
+		b.tail.reader.Stop() // as if the library had lost it for good
+		b.tail.mu.Unlock()
+		add(t, a, queue.Receipt{Accepted: 1}, fmt.Sprint(i))
+		eventually(t, func() bool { return b.Ledger().Accepted == uint64(i+1) }, "the other bridge sees it")
+	}
+	deliver(t, b, fetch(t, b, 2)...)
+	agree(t, a, b)
 }
 
 // Of several bridges one works on a replay, and another one when that is gone.

@@ -68,8 +68,10 @@
 // the outcome that was stored first, whatever another bridge says later, and
 // received = duplicates + accepted and accepted = filtered + delivered + dead +
 // purged + pending hold at every moment, in every bridge. A bridge may be some
-// milliseconds behind the others; what it has itself stored it shows when the
-// call returns. Every 512 messages or 30 seconds, and at its end, a bridge stores
+// milliseconds behind the others, and for some seconds while a stream has no
+// leader; what it has itself stored it shows when the call returns. Where nothing
+// comes for three seconds though the stream has more, it reads with a consumer
+// anew. Every 512 messages or 30 seconds, and at its end, a bridge stores
 // the totals, and what came before is not read again. A batch that was stored
 // and whose acknowledgement never reached the sender counts as received, unlike
 // in the Pebble store, where there is no such batch.

@@ -29,7 +29,7 @@ type connQueue struct {
 	js     natsjs.Stream
 	origin string // begins the Origin of all records
 	fold   *fold
-	tail   natsjs.ConsumeContext
+	tail   tail
 	pulls  *nats.Subscription
 	inbox  string
 	bytes  atomic.Int64
@@ -89,7 +89,7 @@ func (s *Store) openQueue(ctx context.Context, name string, ids int) (*connQueue
 		err = q.listen()
 	}
 	if err != nil {
-		q.tail.Stop()
+		q.stopReading()
 		return nil, err
 	}
 	q.turn <- struct{}{}
@@ -181,7 +181,5 @@ func (q *connQueue) beginLong(ctx context.Context) (context.Context, func(), err
 func (q *connQueue) leave() {
 	q.tidyUp()
 	q.giveBack()
-	if q.tail != nil {
-		q.tail.Stop()
-	}
+	q.stopReading()
 }

@@ -54,7 +54,17 @@ func (s *Store) openReserve(ctx context.Context) error {
 // keepReserve fills the reserve, and fills it again some time after it was given up.
 func (s *Store) keepReserve() {
 	for sleep(s.ctx, s.opts.every) {
+		s.measure(s.ctx)
 		s.lookAtReserve(s.ctx)
+	}
+}
+
+// measure asks how much is left of the account, which all queues share.
+func (s *Store) measure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	if account, err := s.js.AccountInfo(ctx); err == nil && account.Limits.MaxStore > 0 {
+		s.free.Store(max(account.Limits.MaxStore-int64(account.Store), 0))
 	}
 }
 

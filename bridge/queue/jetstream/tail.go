@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
@@ -12,14 +13,38 @@ const (
 	tailExpiry    = 10 * time.Second
 	tailHeartbeat = 2 * time.Second // a consumer that is silent for twice as long is made anew
 	tailAhead     = 512
+	// tailPatience is how long nothing may come though there is something. The
+	// client library makes a consumer anew that is lost, but waits up to ten
+	// seconds for each answer and between two attempts.
+	tailPatience = 3 * time.Second
 )
 
-// follow starts the reading of the stream's headers into the fold. The client
-// library makes the consumer anew, where it left off, however often it is lost.
+// tail is the reading of the stream's headers into the fold.
+type tail struct {
+	mu     sync.Mutex // one message is taken at a time, and none by what was stopped
+	reader natsjs.ConsumeContext
+
+	// Guarded by tidyMu: where the fold stood when it last moved or had nothing
+	// to read, and when that was.
+	at    uint64
+	since time.Time
+}
+
+// follow starts the reading of the stream.
 func (q *connQueue) follow(ctx context.Context) error {
 	q.fold.mu.Lock()
-	from := q.fold.touched + 1
 	q.fold.last = q.fold.touched
+	q.fold.mu.Unlock()
+	return q.resume(ctx)
+}
+
+// resume goes on where the fold is, with a consumer of its own.
+func (q *connQueue) resume(ctx context.Context) error {
+	q.tail.mu.Lock()
+	defer q.tail.mu.Unlock()
+	q.tail.stop()
+	q.fold.mu.Lock()
+	from := q.fold.last + 1
 	q.fold.mu.Unlock()
 	c, err := q.store.js.OrderedConsumer(ctx, q.names.stream, natsjs.OrderedConsumerConfig{
 		FilterSubjects: []string{q.names.all()}, HeadersOnly: true,
@@ -29,14 +54,58 @@ func (q *connQueue) follow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("follow the stream: %w", err)
 	}
-	q.tail, err = c.Consume(q.take, natsjs.PullExpiry(tailExpiry), natsjs.PullHeartbeat(tailHeartbeat),
+	var mine natsjs.ConsumeContext
+	take := func(m natsjs.Msg) {
+		q.tail.mu.Lock()
+		defer q.tail.mu.Unlock()
+		if mine == q.tail.reader {
+			q.take(m)
+		}
+	}
+	mine, err = c.Consume(take, natsjs.PullExpiry(tailExpiry), natsjs.PullHeartbeat(tailHeartbeat),
 		natsjs.PullMaxMessages(tailAhead), natsjs.ConsumeErrHandler(func(_ natsjs.ConsumeContext, err error) {
 			q.store.opts.Logger.Debug("reading the stream is interrupted", "connector", q.name, "error", err)
 		}))
 	if err != nil {
 		return fmt.Errorf("follow the stream: %w", err)
 	}
+	q.tail.reader = mine
 	return nil
+}
+
+// watch makes the reading anew where nothing came for a while, though the stream
+// has messages up to last. tidyMu is held.
+func (q *connQueue) watch(ctx context.Context, last uint64) {
+	q.fold.mu.Lock()
+	at := q.fold.last
+	q.fold.mu.Unlock()
+	if at >= last || at != q.tail.at {
+		q.tail.at, q.tail.since = at, time.Now()
+		return
+	}
+	if time.Since(q.tail.since) < tailPatience {
+		return
+	}
+	q.tail.since = time.Now()
+	if err := q.resume(ctx); err != nil && ctx.Err() == nil {
+		q.store.opts.Logger.Warn("the stream cannot be read; trying again", "connector", q.name, "error", err)
+	}
+}
+
+// stopReading ends the reading of the stream.
+func (q *connQueue) stopReading() {
+	q.tail.mu.Lock()
+	defer q.tail.mu.Unlock()
+	q.tail.stop()
+}
+
+// stop lets nothing more be taken. The library's Stop waits for an attempt that
+// is under way, for up to 20 seconds, so nobody waits for that. mu is held.
+func (t *tail) stop() {
+	if t.reader != nil {
+		go t.reader.Stop()
+		t.reader = nil
+	}
 }
 
 // take takes one message into account.

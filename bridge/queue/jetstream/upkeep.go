@@ -41,15 +41,13 @@ func (q *connQueue) look(ctx context.Context) {
 	q.retain(ctx)
 }
 
-// measure asks how much the stream and the account take.
+// measure asks how much the stream takes, and how far it goes.
 func (q *connQueue) measure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	if info, err := q.js.Info(ctx); err == nil {
 		q.bytes.Store(int64(info.State.Bytes))
-	}
-	if account, err := q.store.js.AccountInfo(ctx); err == nil && account.Limits.MaxStore > 0 {
-		q.store.free.Store(max(account.Limits.MaxStore-int64(account.Store), 0))
+		q.watch(ctx, info.State.LastSeq)
 	}
 }
 
