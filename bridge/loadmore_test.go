@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,16 +137,44 @@ func TestLoadOneConnectorWithoutAFile(t *testing.T) {
 	require.Equal(t, Backoff{2 * time.Second, 7 * time.Second}, cfg.Connectors[0].Backoff)
 }
 
+// loadMistake is a file and what is wrong with it.
+type loadMistake struct {
+	name, file string
+	want       []string
+}
+
 func TestLoadMoreMistakes(t *testing.T) {
+	_, key := certificate(t, 1)
+	for _, tt := range slices.Concat(mistakesInFiles(t), mistakesOfConnectors(fileOf(t, "key.pem", key))) {
+		t.Run(tt.name, func(t *testing.T) {
+			file := writeFile(t, tt.file)
+			_, err := Load(Source{File: file})
+			var wrong *ConfigError
+			require.ErrorAs(t, err, &wrong)
+			require.NotContains(t, err.Error(), "sec ret")
+			require.NotContains(t, err.Error(), "sec-ret")
+			var got []string
+			for _, p := range wrong.Problems {
+				dir, base := filepath.Split(p.Where)
+				got = append(got, strings.TrimPrefix(p.String(), dir))
+				require.NotEmpty(t, base)
+			}
+			require.Len(t, got, len(tt.want), "%s", strings.Join(got, "\n"))
+			for i := range got {
+				require.True(t, strings.HasPrefix(got[i], tt.want[i]), "got  %s\nwant %s", got[i], tt.want[i])
+			}
+		})
+	}
+}
+
+// mistakesInFiles are mostly in files that the configuration names.
+func mistakesInFiles(t *testing.T) []loadMistake {
 	cert, key := certificate(t, 1)
 	_, otherKey := certificate(t, 2)
 	certFile, keyFile, other := fileOf(t, "cert.pem", cert), fileOf(t, "key.pem", key), fileOf(t, "key.pem", otherKey)
 	tokens := fileOf(t, "tokens", "good\nsec ret\n")
 	empty := fileOf(t, "empty", "\n")
-	tests := []struct {
-		name, file string
-		want       []string
-	}{
+	return []loadMistake{
 		{"half a certificate", "tls: {cert: " + certFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.cert: needs tls.key"}},
 		{"the other half", "tls: {key: " + keyFile + "}\nconnectors:\n  -\n" + good, []string{"bridge.yaml:1: tls.key: needs tls.cert"}},
 		{"another certificate's key", "tls: {cert: " + certFile + ", key: " + other + "}\nconnectors:\n  -\n" + good,
@@ -173,6 +202,13 @@ func TestLoadMoreMistakes(t *testing.T) {
 			"bridge.yaml:6: connectors[3].token_files: there is no file /none",
 			"bridge.yaml:6: connectors[3].salt_file: cannot stand beside salt",
 		}},
+	}
+}
+
+// mistakesOfConnectors are in how connectors deliver. keyFile holds a key, where a
+// certificate should be.
+func mistakesOfConnectors(keyFile string) []loadMistake {
+	return []loadMistake{
 		{"delivery", "connectors:\n  - names: short\n    profile_updates: yes\n    user_orphan: no\n    requests_per_second: -1\n    gzip: always\n    ca_file: " + keyFile +
 			"\n    filter: {allow: {a: b}, alow: x, deny_properties: [a], allow_properties: {a: {b: c}}}\n    pii: [drop]\n" + good, []string{
 			"bridge.yaml:2: connectors[0].names: must be braze or rudderstack, not \"short\"",
@@ -205,26 +241,6 @@ func TestLoadMoreMistakes(t *testing.T) {
 		{"a secret that looks like an anchor", "connectors:\n  - token: *sec-ret\n", []string{"bridge.yaml: config: is not YAML: a value that begins with * needs quotes"}},
 		{"a secret that looks like a variable", "connectors:\n  - token: a${sec ret}\n    write_key: k\n    rudder_url: http://r\n", []string{
 			"bridge.yaml:2: connectors[0].token: has a ${…} that is no reference"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			file := writeFile(t, tt.file)
-			_, err := Load(Source{File: file})
-			var wrong *ConfigError
-			require.ErrorAs(t, err, &wrong)
-			require.NotContains(t, err.Error(), "sec ret")
-			require.NotContains(t, err.Error(), "sec-ret")
-			var got []string
-			for _, p := range wrong.Problems {
-				dir, base := filepath.Split(p.Where)
-				got = append(got, strings.TrimPrefix(p.String(), dir))
-				require.NotEmpty(t, base)
-			}
-			require.Len(t, got, len(tt.want), "%s", strings.Join(got, "\n"))
-			for i := range got {
-				require.True(t, strings.HasPrefix(got[i], tt.want[i]), "got  %s\nwant %s", got[i], tt.want[i])
-			}
-		})
 	}
 }
 
