@@ -73,6 +73,9 @@ func Cluster(t testing.TB, n int) []*Server {
 // URL is where the server is reached, or was before it was stopped.
 func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.opts.Port) }
 
+// Name is what the server calls itself, such as n1.
+func (s *Server) Name() string { return s.opts.ServerName }
+
 // Stop ends the server; what it has stored stays.
 func (s *Server) Stop() {
 	if s.srv == nil {

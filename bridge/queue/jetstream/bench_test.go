@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 // Batches of 100 events of 1 KB that compress about as Braze's do.
@@ -36,7 +37,7 @@ func cpu(b *testing.B) int64 {
 }
 
 func bench(b *testing.B, run func(q *connQueue, n int64)) {
-	srv := startServer(b)
+	srv := natstest.Start(b)
 	opts := calm(b, srv)
 	opts.RetainAge = 0
 	_, q := bridge(b, opts)

@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 func TestBridgesShareTheWork(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	_, a := bridge(t, calm(t, srv))
 	_, b := bridge(t, calm(t, srv))
 	for i := range 40 {
@@ -48,7 +49,7 @@ func TestBridgesShareTheWork(t *testing.T) {
 // A bridge dies with records in hand, one of them settled in part.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	dying, a := bridge(t, quick(t, srv))
 	_, b := bridge(t, quick(t, srv))
 	add(t, a, queue.Receipt{Accepted: 3}, "0", "1", "2")
@@ -87,7 +88,7 @@ func TestTakeOver(t *testing.T) {
 // A bridge that closes gives back what it holds at once.
 func TestClosingGivesBack(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := quick(t, srv)
 	opts.AckWait = time.Hour
 	s, a := bridge(t, opts)
@@ -102,7 +103,7 @@ func TestClosingGivesBack(t *testing.T) {
 // event counts once, as what was stored first.
 func TestTwoBridgesSettleTheSame(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := quick(t, srv)
 	_, a := bridge(t, opts)
 	_, b := bridge(t, opts)
@@ -163,7 +164,7 @@ func TestTwoBridgesSettleTheSame(t *testing.T) {
 // duplicate window lasts.
 func TestSameBatchToTwoBridges(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	_, a := bridge(t, calm(t, srv))
 	_, b := bridge(t, calm(t, srv))
 	add(t, a, queue.Receipt{Accepted: 3}, "0", "1", "2")
@@ -186,7 +187,7 @@ func TestSameBatchToTwoBridges(t *testing.T) {
 // others have deleted what it missed.
 func TestABridgeThatFellBehind(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := calm(t, srv)
 	opts.RetainAge = 0
 	_, a := bridge(t, opts)
@@ -220,7 +221,7 @@ func TestABridgeThatFellBehind(t *testing.T) {
 // Where the reading of the stream comes to a halt, it is made anew.
 func TestReadingThatHaltsIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	_, a := bridge(t, quick(t, srv))
 	_, b := bridge(t, quick(t, srv))
 	for i := range 2 {
@@ -248,7 +249,7 @@ func TestReplayOfOneBridge(t *testing.T) {
 }
 
 func replayedByOne(t *testing.T) (seen bool) {
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	s, a := bridge(t, quick(t, srv))
 	_, b := bridge(t, quick(t, srv))
 	add(t, a, queue.Receipt{Accepted: 1}, "0")

@@ -7,17 +7,18 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/queuetest"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 // All cases share a server; each has a prefix of its own.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	n := 0
 	queuetest.Run(t, func(t *testing.T) queuetest.Site {
 		n++
 		s := &site{opts: Options{
-			URL: srv.ClientURL(), Prefix: "case-" + string(rune('a'+n/26)) + string(rune('a'+n%26)),
+			URL: srv.URL(), Prefix: "case-" + string(rune('a'+n/26)) + string(rune('a'+n%26)),
 			RetainAge: time.Hour, AckWait: time.Minute, Logger: logTo(t), every: 200 * time.Millisecond,
 		}}
 		return queuetest.Site{Open: s.open, Fill: s.fill, History: true, Shared: true}

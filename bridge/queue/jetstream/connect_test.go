@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 // works requires that a store can be opened and used with the options.
@@ -46,7 +47,7 @@ func fails(t *testing.T, opts Options, says ...string) {
 
 func TestPasswordAndToken(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(o *server.Options) { o.Username, o.Password = "bridge", "right" })
+	srv := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "bridge", "right" })
 	opts := calm(t, srv)
 	opts.User, opts.Password = "bridge", "right"
 	works(t, opts)
@@ -59,7 +60,7 @@ func TestPasswordAndToken(t *testing.T) {
 	opts.User = "bridge"
 	fails(t, opts, "only the one")
 
-	srv = startServer(t, func(o *server.Options) { o.Authorization = "secret" })
+	srv = natstest.Start(t, func(o *server.Options) { o.Authorization = "secret" })
 	opts = calm(t, srv)
 	opts.Token = "secret"
 	works(t, opts)
@@ -75,7 +76,7 @@ func TestCredentials(t *testing.T) {
 	system := newKey(t, nkeys.CreateAccount)
 	systemJWT, err := jwt.NewAccountClaims(public(t, system)).Encode(operator)
 	require.NoError(t, err)
-	srv := startServer(t, func(o *server.Options) {
+	srv := natstest.Start(t, func(o *server.Options) {
 		trusted := jwt.NewOperatorClaims(public(t, operator))
 		trusted.SystemAccount = public(t, system)
 		o.TrustedOperators = []*jwt.OperatorClaims{trusted}
@@ -137,7 +138,7 @@ func TestTLS(t *testing.T) {
 			o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: auth, ClientCAs: roots, MinVersion: tls.VersionTLS12}
 		}
 	}
-	srv := startServer(t, secure(tls.NoClientCert))
+	srv := natstest.Start(t, secure(tls.NoClientCert))
 	opts := calm(t, srv)
 	opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	works(t, opts)
@@ -146,14 +147,14 @@ func TestTLS(t *testing.T) {
 	opts.TLS = nil
 	fails(t, opts, "tls:", "CA")
 
-	srv = startServer(t, secure(tls.RequireAndVerifyClientCert))
+	srv = natstest.Start(t, secure(tls.RequireAndVerifyClientCert))
 	opts = calm(t, srv)
 	opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	fails(t, opts, "tls:", "certificate and key")
 	opts.TLS.Certificates = []tls.Certificate{pair}
 	works(t, opts)
 
-	srv = startServer(t)
+	srv = natstest.Start(t)
 	opts = calm(t, srv)
 	opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	works(t, opts) // it is only used where the server asks
@@ -184,9 +185,9 @@ func certificate(t *testing.T, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*
 
 func TestServersThatWillNotDo(t *testing.T) {
 	t.Parallel()
-	off := startServer(t, func(o *server.Options) { o.JetStream = false })
+	off := natstest.Start(t, func(o *server.Options) { o.JetStream = false })
 	fails(t, calm(t, off), "JetStream is off", "-js")
-	small := startServer(t, func(o *server.Options) { o.MaxPayload = 1 << 10 })
+	small := natstest.Start(t, func(o *server.Options) { o.MaxPayload = 1 << 10 })
 	fails(t, calm(t, small), "max_payload")
 	opts := calm(t, small)
 	const away = "nats://127.0.0.1:1"
@@ -204,7 +205,7 @@ func TestServersThatWillNotDo(t *testing.T) {
 		require.Error(t, err, "%+v", o)
 		require.NotContains(t, err.Error(), "url:", "it was asked for: %+v", o)
 	}
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts = calm(t, srv)
 	opts.Replicas = 3
 	_, err := open(t.Context(), opts)

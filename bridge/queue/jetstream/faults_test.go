@@ -3,26 +3,23 @@ package jetstream
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 // The server stops and starts again and again under two bridges, and one of
 // those dies. Nothing is lost, and the ledger is exact.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	_, a := bridge(t, quick(t, srv))
 	dying, b := bridge(t, quick(t, srv))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patient)
@@ -35,11 +32,11 @@ func TestServerRestarts(t *testing.T) {
 	working.Go(func() { work(ctx, b, c) })
 	for round := range 3 {
 		eventually(t, func() bool { return c.len() > 60*(round+1) }, "events are delivered")
-		srv.stop()
+		srv.Stop()
 		if round == 1 {
 			dying.kill()
 		}
-		srv.start(t)
+		srv.Resume(t)
 	}
 	sending.Wait()
 	everythingArrives(t, a, c, ids)
@@ -69,13 +66,13 @@ func everythingArrives(t *testing.T, q *connQueue, c *tally, ids []string) {
 
 func TestNothingIsClaimedWithoutAServer(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := calm(t, srv)
 	opts.patience = time.Second
 	_, q := bridge(t, opts)
 	add(t, q, queue.Receipt{Accepted: 1}, "0")
 	r := fetch(t, q, 1)
-	srv.stop()
+	srv.Stop()
 	var calls sync.WaitGroup
 	errs := make(chan error, 3)
 	calls.Go(func() {
@@ -96,7 +93,7 @@ func TestNothingIsClaimedWithoutAServer(t *testing.T) {
 		require.False(t, errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld), "%v would end the bridge", err)
 	}
 	require.Equal(t, uint64(1), q.Ledger().Pending())
-	srv.start(t)
+	srv.Resume(t)
 	eventually(t, func() bool { return q.Settle(t.Context(), delivered(r...)) == nil }, "it goes on by itself")
 	q.Release(r...)
 	add(t, q, queue.Receipt{Accepted: 2}, "1", "2")
@@ -107,7 +104,7 @@ func TestNothingIsClaimedWithoutAServer(t *testing.T) {
 // An acknowledgement gets lost: what was stored is found to be so.
 func TestLostAcknowledgement(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	s, q := bridge(t, calm(t, srv))
 	// Sent twice, as after a lost answer: the second attempt is told so.
 	b := batchOf(20, "0", "1")
@@ -157,9 +154,9 @@ func TestLostAcknowledgement(t *testing.T) {
 // two bridges at work.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	nodes := startCluster(t)
+	nodes := natstest.Cluster(t, 3)
 	opts := quick(t, nodes[0])
-	opts.URL = fmt.Sprint(nodes[0].ClientURL(), ",", nodes[1].ClientURL(), ",", nodes[2].ClientURL())
+	opts.URL = natstest.URLs(nodes)
 	a := clusterBridge(t, opts)
 	b := clusterBridge(t, opts)
 	seen, err := Inspect(t.Context(), opts)
@@ -182,7 +179,7 @@ func TestCluster(t *testing.T) {
 	eventually(t, func() bool { return c.len() > 100 }, "events are delivered")
 	for _, n := range nodes {
 		if n.Name() == info.Cluster.Leader {
-			n.stop()
+			n.Stop()
 			t.Log("stopped the leader,", n.Name())
 		}
 	}
@@ -209,33 +206,4 @@ func clusterBridge(t *testing.T, opts Options) *connQueue {
 	}, "the cluster is ready")
 	t.Cleanup(func() { _ = s.Close() })
 	return queueOf(t, s)
-}
-
-// startCluster starts three servers that know each other. Their ports for one
-// another have to be known before, so they are ones that were free a moment ago.
-func startCluster(t *testing.T) []*testServer {
-	var routes []*url.URL
-	var ports []int
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		require.NoError(t, l.Close())
-	}
-	var nodes []*testServer
-	for i, port := range ports {
-		opts := serverOptions(t)
-		opts.ServerName = fmt.Sprint("n", i+1)
-		opts.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
-		opts.Routes = routes
-		n := &testServer{opts: opts}
-		n.launch(t)
-		t.Cleanup(n.stop)
-		nodes = append(nodes, n)
-	}
-	for _, n := range nodes {
-		n.ready(t)
-	}
-	return nodes
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 const testWindow = 1 << 16
 
 // quick are options for a test: a bridge that dies is missed after two seconds.
-func quick(t testing.TB, srv *testServer) Options {
-	return Options{URL: srv.ClientURL(), AckWait: 2 * time.Second, RetainAge: time.Hour, Logger: logTo(t), every: 200 * time.Millisecond}
+func quick(t testing.TB, srv *natstest.Server) Options {
+	return Options{URL: srv.URL(), AckWait: 2 * time.Second, RetainAge: time.Hour, Logger: logTo(t), every: 200 * time.Millisecond}
 }
 
 // calm are options for a test in which no bridge is taken for dead, however
 // slow the machine is.
-func calm(t testing.TB, srv *testServer) Options {
+func calm(t testing.TB, srv *natstest.Server) Options {
 	opts := quick(t, srv)
 	opts.AckWait = time.Hour
 	return opts

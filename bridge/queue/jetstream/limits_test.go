@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/natstest"
 )
 
 // A batch over max_payload is several records; an event over it is refused
 // before anything is stored.
 func TestLargerThanMaxPayload(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(o *server.Options) { o.MaxPayload = minPayload })
+	srv := natstest.Start(t, func(o *server.Options) { o.MaxPayload = minPayload })
 	_, q := bridge(t, calm(t, srv))
 	var ids []string
 	for i := range 40 {
@@ -54,7 +55,7 @@ func TestLargerThanMaxPayload(t *testing.T) {
 // acknowledged. What was stored is delivered; sent again, it is whole.
 func TestHalfABatch(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(o *server.Options) { o.MaxPayload = minPayload })
+	srv := natstest.Start(t, func(o *server.Options) { o.MaxPayload = minPayload })
 	opts := calm(t, srv)
 	opts.patience = time.Second
 	_, q := bridge(t, opts)
@@ -77,7 +78,7 @@ func TestHalfABatch(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	var mu sync.Mutex
 	now := time.Unix(1_800_000_000, 0)
 	opts := calm(t, srv)
@@ -139,7 +140,7 @@ func records(t *testing.T, q *connQueue) (n int) {
 
 func TestRetentionByBytes(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := calm(t, srv)
 	opts.RetainBytes = 100_000
 	_, q := bridge(t, opts)
@@ -168,7 +169,7 @@ func TestRetentionByBytes(t *testing.T) {
 
 func TestWithoutHistory(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
+	srv := natstest.Start(t)
 	opts := calm(t, srv)
 	opts.RetainAge = 0
 	s, q := bridge(t, opts)
@@ -195,7 +196,7 @@ func TestWithoutHistory(t *testing.T) {
 // history makes room.
 func TestAccountWithoutRoom(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, func(o *server.Options) { o.JetStreamMaxStore = 4 << 20 })
+	srv := natstest.Start(t, func(o *server.Options) { o.JetStreamMaxStore = 4 << 20 })
 	opts := calm(t, srv)
 	opts.patience = time.Second
 	s, q := bridge(t, opts)
@@ -232,7 +233,7 @@ func TestAccountWithoutRoom(t *testing.T) {
 // not given up for it, and what is delivered makes room again.
 func TestTooMuchPending(t *testing.T) {
 	t.Parallel()
-	opts := calm(t, startServer(t))
+	opts := calm(t, natstest.Start(t))
 	opts.MaxBytes = 200_000
 	s, q := bridge(t, opts)
 	for i := range 3 {
@@ -260,7 +261,7 @@ func TestTooMuchPending(t *testing.T) {
 // not forgotten, and goes the next time.
 func TestRetentionDuringErasure(t *testing.T) {
 	t.Parallel()
-	opts := calm(t, startServer(t))
+	opts := calm(t, natstest.Start(t))
 	opts.every = time.Hour // the test looks itself
 	_, q := bridge(t, opts)
 	add(t, q, queue.Receipt{Accepted: 2}, "0", "1")
