@@ -1,0 +1,114 @@
+// Package openapitest holds the fakes' control APIs against their OpenAPI
+// descriptions.
+package openapitest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/xeipuuv/gojsonschema"
+)
+
+// Document is what these tests read of a description.
+type Document struct {
+	Paths map[string]map[string]struct {
+		Parameters []struct{ Name, In string }
+		Responses  map[string]struct {
+			Content map[string]struct {
+				Schema json.RawMessage
+			}
+		}
+	}
+	Components json.RawMessage
+}
+
+// Read reads a description.
+func Read(t testing.TB, text []byte) (d Document) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(text, &d))
+	return d
+}
+
+// Route is a path of the API as the program has it.
+type Route struct {
+	Method, Path string   // with {id} for what varies
+	Params       []string // of the query
+}
+
+// RequireRoutes holds routes and their parameters against the description: all
+// are described, and nothing else is.
+func (d Document) RequireRoutes(t testing.TB, routes []Route) {
+	t.Helper()
+	line := func(method, path string, params []string, id bool) string {
+		return fmt.Sprintf("%s %s %s id:%t", strings.ToLower(method), path, strings.Join(slices.Sorted(slices.Values(params)), ","), id)
+	}
+	var have, described []string
+	for _, r := range routes {
+		have = append(have, line(r.Method, r.Path, r.Params, strings.Contains(r.Path, "{id}")))
+	}
+	for path, methods := range d.Paths {
+		for method, operation := range methods {
+			var query []string
+			id := false
+			for _, p := range operation.Parameters {
+				if p.In == "path" {
+					id = id || p.Name == "id"
+				} else {
+					query = append(query, p.Name)
+				}
+			}
+			described = append(described, line(method, path, query, id))
+		}
+	}
+	require.ElementsMatch(t, have, described)
+}
+
+// Call is a request and what is to come of it.
+type Call struct {
+	Method, Path, Body string
+	Described          string // the path as it is in the description
+	Status             string
+}
+
+// NewCall is a row of a table of calls.
+func NewCall(method, path, body, described, status string) Call {
+	return Call{Method: method, Path: path, Body: body, Described: described, Status: status}
+}
+
+// RequireAnswers makes the calls with send and holds the answers against the
+// description, of which every operation must be among them, but for that of
+// the path stream.
+func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.ResponseRecorder, stream string, calls []Call) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, c := range calls {
+		answer := send(c)
+		require.Equal(t, c.Status, fmt.Sprint(answer.Code), "%s %s: %s", c.Method, c.Path, answer.Body)
+		require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
+		d.RequireShape(t, c.Method, c.Described, c.Status, "application/json", answer.Body.Bytes())
+		seen[strings.ToLower(c.Method)+" "+c.Described] = true
+	}
+	for path, methods := range d.Paths {
+		for method := range methods {
+			require.True(t, seen[method+" "+path] || path == stream, "%s %s was not asked", method, path)
+		}
+	}
+}
+
+// RequireShape holds an answer against what the description says of it.
+func (d Document) RequireShape(t testing.TB, method, path, status, media string, answer []byte) {
+	t.Helper()
+	content := d.Paths[path][strings.ToLower(method)].Responses[status].Content
+	require.Contains(t, content, media, "%s %s %s", method, path, status)
+	whole := fmt.Sprintf(`{"components":%s,"allOf":[%s]}`, d.Components, content[media].Schema)
+	compiled, err := gojsonschema.NewSchemaLoader().Compile(gojsonschema.NewStringLoader(whole))
+	require.NoError(t, err)
+	result, err := compiled.Validate(gojsonschema.NewBytesLoader(answer))
+	require.NoError(t, err, "%s", answer)
+	require.True(t, result.Valid(), "%s: %v", answer, result.Errors())
+}
