@@ -265,7 +265,7 @@ func TestAskQueue(t *testing.T) {
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0], "queue.replicas: is 1")
 	_, err = ask(cluster, 5)
-	mistake(err, "queue")
+	mistake(err, "queue.replicas: the cluster test has 3 servers, and each stream is to be kept by 5")
 
 	warnings, err = configFor(t).AskQueue(t.Context())
 	require.NoError(t, err)

@@ -127,36 +127,10 @@ func (c Config) AskQueue(ctx context.Context) (warnings []string, err error) {
 	case server.Replicas == 1:
 		warnings = append(warnings, "queue.replicas: is 1, and what waits for delivery is lost with one server's disk; use 3")
 	}
-	if nodes := clusterNodes(opts); nodes > 0 && nodes < server.Replicas {
-		return nil, queueMistake("queue.replicas", "the cluster %s has %d servers, and each stream is to be kept by %d; set queue.replicas to what it has, or add servers", server.Cluster, nodes, server.Replicas)
+	if server.Nodes > 0 && server.Nodes < server.Replicas {
+		return nil, queueMistake("queue.replicas", "the cluster %s has %d servers, and each stream is to be kept by %d; set queue.replicas to what it has, or add servers", server.Cluster, server.Nodes, server.Replicas)
 	}
 	return warnings, nil
-}
-
-// clusterNodes is how many servers a cluster has at most; 0: it does not say. A
-// server names every address of the others to its clients, so there may be
-// fewer, and never more. Those that the client knows already are not named
-// again, so it is told of one alone.
-func clusterNodes(opts jetstream.Options) int {
-	access := func(o *nats.Options) error {
-		o.User, o.Password, o.Token, o.TLSConfig = opts.User, opts.Password, opts.Token, opts.TLS
-		if opts.Credentials != "" {
-			return nats.UserCredentials(opts.Credentials)(o)
-		}
-		return nil
-	}
-	for url := range strings.SplitSeq(opts.URL, ",") {
-		conn, err := nats.Connect(url, access, nats.Timeout(askTime/5))
-		if err != nil {
-			continue
-		}
-		defer conn.Close()
-		if others := len(conn.DiscoveredServers()); others > 0 {
-			return others + 1
-		}
-		return 0
-	}
-	return 0
 }
 
 func queueMistake(key, format string, args ...any) error {

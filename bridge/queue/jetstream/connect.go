@@ -37,7 +37,27 @@ func Inspect(ctx context.Context, opts Options) (Server, error) {
 		return Server{}, err
 	}
 	defer nc.Close()
-	return inspect(ctx, nc, opts)
+	s, err := inspect(ctx, nc, opts)
+	if err == nil && s.Cluster != "" {
+		s.Nodes = nodes(ctx, nc, opts)
+	}
+	return s, err
+}
+
+// nodes is how many servers the cluster has. A server names the addresses of the
+// others to its clients, and the client keeps those that it did not know: so it
+// is told of one alone.
+func nodes(ctx context.Context, nc *nats.Conn, opts Options) int {
+	opts.URL = nc.ConnectedUrl()
+	alone, err := connect(ctx, opts)
+	if err != nil {
+		return 0
+	}
+	defer alone.Close()
+	if others := len(alone.DiscoveredServers()); others > 0 {
+		return others + 1
+	}
+	return 0
 }
 
 func inspect(ctx context.Context, nc *nats.Conn, opts Options) (Server, error) {

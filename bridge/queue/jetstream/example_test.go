@@ -87,7 +87,7 @@ func ExampleInspect() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if seen.Replicas == 1 {
+	if seen.Replicas == 1 && seen.Nodes == 0 { // no cluster
 		fmt.Printf("%s keeps everything once; a message may have %d bytes\n", seen.Name, seen.MaxPayload)
 	}
 	_, err = jetstream.Inspect(context.Background(), jetstream.Options{URL: "nats://127.0.0.1:1"})

@@ -163,6 +163,7 @@ func TestCluster(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, seen.Replicas)
 	require.Equal(t, "test", seen.Cluster)
+	require.Equal(t, 3, seen.Nodes)
 	info, err := a.js.Info(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 3, info.Config.Replicas)

@@ -50,7 +50,10 @@ type Options struct {
 type Server struct {
 	Name, Version string
 	Cluster       string // empty: it stands alone
-	MaxPayload    int64  // bytes of one message
+	// Nodes is how many servers the cluster has at most: each may have several
+	// addresses. 0: it does not say. Only Inspect asks.
+	Nodes      int
+	MaxPayload int64 // bytes of one message
 	// Replicas is how many servers will keep each stream with these Options.
 	Replicas int
 }
