@@ -19,7 +19,7 @@ func ExampleLedger_Pending() {
 func ExampleBatch() {
 	body := []byte(`{"events":[{"id":"a"},5]}`)
 	batch := queue.Batch{Body: body, Items: []queue.Item{
-		{Start: 11, End: 21, ID: queue.HashID([]byte("a"))},
+		{Start: 11, End: 21, ID: queue.HashEvent(nil, []byte("a"))},
 		{Start: 22, End: 23, Fate: queue.Dead, Reason: "not_an_object"},
 	}}
 	for _, item := range batch.Items {

@@ -1,0 +1,190 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// damaged counts a place that cannot be read, and logs it once.
+func (s *Store) damaged(what string, cause error) {
+	s.found.Add(1)
+	s.log.Error("stored data cannot be read", "what", what, "error", cause)
+}
+
+// quarantine sets a record aside that cannot be read: its pending events become
+// dead letters with the reason damaged, with what can still be read of them. Its
+// row goes, so that nothing meets it again; its body stays, because the pages of
+// a damaged value cannot be freed safely.
+func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
+	var rest decodedBody
+	if b, err := q.readBody(ctx, seq); err == nil {
+		return nil // it can be read after all
+	} else if errors.Is(err, errBody) {
+		rest = b
+	} else {
+		return q.store.db.classify(err)
+	}
+	moved, there := int64(0), false
+	err := q.order(ctx, func(c *change) error {
+		moved, there = 0, false
+		var s recordState
+		err := c.query(`SELECT events, pending, outcome, received FROM record WHERE seq = ?`, func(r row) error {
+			return r.scan(&s.events, &s.pending, &s.outcome, &s.received)
+		}, seq)
+		if err != nil || s.events == 0 {
+			return err // it was pruned, or set aside, meanwhile
+		}
+		there, moved = true, s.pending
+		if err := q.buryDamaged(c, seq, s, rest, cause); err != nil {
+			return err
+		}
+		d := c.ledger(q)
+		d.dead += s.pending
+		if s.pending == 0 {
+			stored, err := one(c, `SELECT stored FROM record WHERE seq = ?`, seq)
+			if err != nil {
+				return err
+			}
+			d.history -= stored
+		}
+		return c.exec(`DELETE FROM record WHERE seq = ?`, seq)
+	}, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if c := q.claims[seq]; c != nil {
+			c.pending = 0
+			if c.out {
+				delete(q.claims, seq)
+			}
+		}
+	})
+	if err == nil && there {
+		q.store.found.Add(1)
+		q.store.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
+			"connector", q.name, "record", seq, "events", moved, "error", cause)
+	}
+	return err
+}
+
+// buryDamaged makes dead letters of the pending events of a record: one each
+// where its parts can be told, else one for all of them.
+func (q *Queue) buryDamaged(c *change, seq int64, s recordState, rest decodedBody, cause error) error {
+	if s.pending == 0 {
+		return nil
+	}
+	l := letterRow{seq: seq, received: s.received, reason: ReasonDamaged, answer: shorten(cause.Error()), events: int(s.pending)}
+	if int64(len(rest.events)) != s.events {
+		return q.insertLetter(c, l)
+	}
+	l.events = 1
+	for i, o := range outcomes(s.outcome, s.events, s.pending) {
+		if o != outPending {
+			continue
+		}
+		l.index, l.event = i, rest.events[i]
+		if err := q.insertLetter(c, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scrubs reads everything once in ScrubEvery.
+func (s *Store) scrubs() {
+	for {
+		begin := time.Now()
+		err := s.scrub(s.ended, s.opts.ScrubEvery)
+		if err != nil && s.ended.Err() == nil {
+			s.log.Warn("the store could not be read from end to end", "error", err)
+		} else if err == nil {
+			s.clean.Store(s.opts.Now().UnixMicro())
+		}
+		if !pause(s.ended, max(time.Second, s.opts.ScrubEvery-time.Since(begin))) {
+			return
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// scrubbed is how many records the scrub reads between two pauses.
+const scrubbed = 50
+
+// scrub reads all records and dead letters, within the time.
+func (s *Store) scrub(ctx context.Context, within time.Duration) error {
+	var total int64
+	err := s.db.view(ctx, func(t tx) error {
+		n, err := one(t, `SELECT count(*) FROM record`)
+		total = n
+		return err
+	})
+	if err != nil {
+		return s.db.classify(err)
+	}
+	gap := min(within/2/time.Duration(total/scrubbed+1), time.Second)
+	for _, q := range s.queues() {
+		if err := q.scrub(ctx, gap); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
+	for after := int64(0); ; {
+		var seqs []int64
+		err := q.scanRecords(ctx, `seq > ?`, func(s recordState) error {
+			if seqs = append(seqs, s.seq); len(seqs) == scrubbed {
+				return errStop
+			}
+			return nil
+		}, after)
+		if err != nil {
+			return q.store.db.classify(err)
+		}
+		for _, seq := range seqs {
+			after = seq
+			_, err := q.readBody(ctx, seq)
+			if errors.Is(err, errBody) && !q.handedOut(seq) {
+				err = q.quarantine(ctx, seq, err)
+			}
+			if err != nil && !errors.Is(err, errBody) {
+				return err
+			}
+		}
+		if len(seqs) < scrubbed {
+			break
+		}
+		if !pause(ctx, gap) {
+			return ctx.Err()
+		}
+	}
+	for after := uint64(0); ; {
+		letters, err := q.Letters(ctx, LetterFilter{After: after})
+		if err != nil || len(letters) == 0 {
+			return err
+		}
+		after = letters[len(letters)-1].Number
+		if !pause(ctx, gap) {
+			return ctx.Err()
+		}
+	}
+}
+
+// handedOut tells whether a worker has the record's events in memory.
+func (q *Queue) handedOut(seq int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := q.claims[seq]
+	return c != nil && c.out
+}

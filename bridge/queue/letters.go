@@ -1,0 +1,296 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// letterRow is a dead letter that is to be stored.
+type letterRow struct {
+	seq      int64
+	index    int
+	received int64
+	reason   string
+	status   int
+	answer   string
+	attempts int
+	events   int
+	event    []byte // nil: it cannot be read
+}
+
+const insertLetter = `INSERT INTO letter (connector, seq, idx, received, died, reason, status, answer, attempts, events,
+ type, event_id, user_id, external_id, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+func (q *Queue) insertLetter(c *change, l letterRow) error {
+	var d Description
+	if l.event != nil {
+		d = q.store.opts.Describe(l.event)
+	}
+	return c.exec(insertLetter, q.id, l.seq, int64(l.index), l.received, q.store.opts.Now().UnixMicro(),
+		textOf(l.reason), int64(l.status), textOf(l.answer), int64(l.attempts), int64(l.events),
+		textOf(d.EventType), textOf(d.EventID), textOf(d.UserID), textOf(d.ExternalUserID), l.event)
+}
+
+// textOf makes a text that both databases take: UTF-8 without a zero byte, and
+// not longer than what is kept of it.
+func textOf(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(shorten(s), ""), "\x00", " ")
+}
+
+// defaultLetters is the most letters, and letterBytes the most bytes of events
+// that one call of Letters returns: it ends with the letter that goes beyond.
+const (
+	defaultLetters = 1000
+	letterBytes    = 16 << 20
+)
+
+// where makes the condition of a filter.
+func (f LetterFilter) where(connector int64) (string, []any) {
+	sql := strings.Builder{}
+	sql.WriteString(` WHERE connector = ?`)
+	args := []any{connector}
+	add := func(condition string, values ...any) {
+		sql.WriteString(` AND ` + condition)
+		args = append(args, values...)
+	}
+	if f.Numbers != nil {
+		marks := make([]string, len(f.Numbers))
+		values := make([]any, len(f.Numbers))
+		for i, n := range f.Numbers {
+			marks[i], values[i] = "?", int64(n)
+		}
+		if len(marks) == 0 {
+			add(`1 = 0`)
+		} else {
+			add(`number IN (`+strings.Join(marks, ", ")+`)`, values...)
+		}
+	}
+	if f.After > 0 {
+		add(`number > ?`, int64(f.After))
+	}
+	if f.Last > 0 {
+		add(`number <= ?`, int64(f.Last))
+	}
+	if f.Reason != "" {
+		add(`reason = ?`, f.Reason)
+	}
+	if f.User != "" {
+		add(`(external_id = ? OR user_id = ?)`, f.User, f.User)
+	}
+	if !f.Since.IsZero() {
+		add(`died >= ?`, f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		add(`died < ?`, f.Until.UnixMicro())
+	}
+	if len(f.Types) == 1 && !strings.ContainsAny(f.Types[0], `*?[\`) {
+		add(`type = ?`, f.Types[0])
+	}
+	return sql.String(), args
+}
+
+// matches tells whether an event type is one of the filter's.
+func matchesType(patterns []string, eventType string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, eventType)
+		return ok
+	})
+}
+
+const letterColumns = `SELECT number, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id`
+
+// Letters lists the dead letters that the filter chooses, oldest first. It ends
+// early where they are large, but returns none only at the end.
+func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLetter, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultLetters
+	}
+	where, args := f.where(q.id)
+	event := `, event`
+	if f.NoEvents {
+		event = `, NULL`
+	}
+	bytes := 0
+	after := int64(f.After)
+	err = q.store.db.view(ctx, func(t tx) error {
+		letters, bytes = letters[:0], 0
+		return t.query(letterColumns+event+` FROM letter`+where+` ORDER BY number`, func(r row) error {
+			l, err := scanLetter(r)
+			if err != nil {
+				return err
+			}
+			after = int64(l.Number)
+			if !matchesType(f.Types, l.EventType) {
+				return nil
+			}
+			letters = append(letters, l)
+			if bytes += len(l.Event); len(letters) == limit || bytes > letterBytes {
+				return errStop
+			}
+			return nil
+		}, args...)
+	})
+	if err == nil {
+		return letters, nil
+	}
+	if q.store.db.corrupt(err) && len(letters) == 0 && f.Numbers == nil {
+		return q.lettersBeyondDamage(ctx, f, after)
+	}
+	if len(letters) > 0 {
+		return letters, nil // what is damaged is met by the next call
+	}
+	return nil, q.store.db.classify(err)
+}
+
+// lettersBeyondDamage marks the letter that cannot be read as damaged, and goes on.
+func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after int64) ([]DeadLetter, error) {
+	var number int64
+	err := q.store.db.view(ctx, func(t tx) (err error) {
+		number, err = one(t, `SELECT number FROM letter WHERE connector = ? AND number > ? ORDER BY number LIMIT 1`, q.id, after)
+		return err
+	})
+	if err != nil || number == 0 {
+		return nil, q.store.db.classify(err)
+	}
+	q.store.damaged(fmt.Sprintf("dead letter %d", number), errBody)
+	f.After, f.NoEvents = uint64(after), true
+	letters, err := q.Letters(ctx, f)
+	for i := range letters {
+		if int64(letters[i].Number) == number {
+			letters[i].Answer = strings.TrimSpace(letters[i].Answer + " (its event is damaged on disk)")
+			return letters[:i+1], err
+		}
+	}
+	return letters, err
+}
+
+func scanLetter(r row) (l DeadLetter, err error) {
+	var number, received, died, status, attempts, events int64
+	err = r.scan(&number, &received, &died, &l.Reason, &status, &l.Answer, &attempts, &events,
+		&l.EventType, &l.EventID, &l.UserID, &l.ExternalUserID, &l.Event)
+	l.Number, l.ReceivedAt, l.DiedAt = uint64(number), time.UnixMicro(received), time.UnixMicro(died)
+	l.Status, l.Attempts, l.Events = int(status), int(attempts), int(events)
+	return l, err
+}
+
+// Summary counts the dead letters that the filter chooses, by reason and event
+// type, the most frequent first. Limit and After have no effect.
+func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGroup, err error) {
+	f.After = 0
+	where, args := f.where(q.id)
+	err = q.store.db.view(ctx, func(t tx) error {
+		groups = groups[:0]
+		return t.query(`SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
+			` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) error {
+			var g LetterGroup
+			var events, letters, first, last, died int64
+			if err := r.scan(&g.Reason, &g.EventType, &events, &letters, &first, &last, &died); err != nil {
+				return err
+			}
+			g.Events, g.Letters, g.First, g.Last, g.DiedAt = uint64(events), uint64(letters), uint64(first), uint64(last), time.UnixMicro(died)
+			if matchesType(f.Types, g.EventType) {
+				groups = append(groups, g)
+			}
+			return nil
+		}, args...)
+	})
+	return groups, q.store.db.classify(err)
+}
+
+// moved is how many letters one transaction moves.
+const moved = 500
+
+// ReplayDead moves the dead letters with these numbers back to pending, as new
+// records, and returns how many events there were. Numbers that do not exist
+// (any more), and letters that stand for several elements or whose event cannot
+// be read, are passed over. Each letter is either dead or pending at every
+// moment.
+func (q *Queue) ReplayDead(ctx context.Context, numbers ...uint64) (int, error) {
+	return q.move(ctx, numbers, q.requeue)
+}
+
+// PurgeDead removes dead letters for good and returns how many events there
+// were.
+func (q *Queue) PurgeDead(ctx context.Context, numbers ...uint64) (int, error) {
+	return q.move(ctx, numbers, q.purge)
+}
+
+func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []int64) (int, error)) (total int, err error) {
+	if err := q.store.room.admitOutcome(); err != nil {
+		return 0, err
+	}
+	for chunk := range slices.Chunk(numbers, moved) {
+		list := make([]int64, len(chunk))
+		for i, n := range chunk {
+			list[i] = int64(n)
+		}
+		n := 0
+		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
+			n, err = how(c, list)
+			return err
+		}, done: q.wakeUp}
+		if err := q.store.writer.run(ctx, o); err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+const deleteLetter = `DELETE FROM letter WHERE number = ?`
+
+func (q *Queue) requeue(c *change, numbers []int64) (int, error) {
+	n, d := 0, c.ledger(q)
+	for _, number := range numbers {
+		var received int64
+		var event []byte
+		err := c.query(`SELECT received, event FROM letter WHERE number = ? AND connector = ? AND events = 1 AND event IS NOT NULL`,
+			func(r row) error { return r.scan(&received, &event) }, number, q.id)
+		if err != nil {
+			return 0, err
+		}
+		if event == nil {
+			continue
+		}
+		seq, body := c.seq(), appendBody(nil, q.id, received, [][]byte{event})
+		err = c.exec(insertRecord, seq, q.id, received, int64(1), int64(1), int64(len(event)), int64(len(body)))
+		if err == nil {
+			err = c.exec(insertBody(q.store.db.body(seq)), seq, body)
+		}
+		if err == nil {
+			err = c.exec(deleteLetter, number)
+		}
+		if err != nil {
+			return 0, err
+		}
+		d.dead--
+		d.lastSeq = max(d.lastSeq, seq)
+		n++
+	}
+	return n, nil
+}
+
+func (q *Queue) purge(c *change, numbers []int64) (int, error) {
+	n, d := 0, c.ledger(q)
+	for _, number := range numbers {
+		events, err := one(c, `SELECT events FROM letter WHERE number = ? AND connector = ?`, number, q.id)
+		if err != nil {
+			return 0, err
+		}
+		if events == 0 {
+			continue
+		}
+		if err := c.exec(deleteLetter, number); err != nil {
+			return 0, err
+		}
+		d.dead -= events
+		d.purged += events
+		n += int(events)
+	}
+	return n, nil
+}

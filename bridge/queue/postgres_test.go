@@ -1,0 +1,97 @@
+package queue_test
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
+)
+
+func TestConformanceOnPostgres(t *testing.T) {
+	server := pgtest.Start(t, "fsync=off")
+	runConformance(t, func(t *testing.T) Site {
+		url := server.Database(t)
+		return Site{
+			Open: func() (*queue.Store, error) {
+				return queue.Open(context.Background(), testOptions(t, queue.Options{URL: url, RetainAge: time.Hour}))
+			},
+			History: true,
+			Shared:  true,
+		}
+	})
+}
+
+func openPG(t *testing.T, url, bridge string) (*queue.Store, *queue.Queue) {
+	t.Helper()
+	opts := testOptions(t, queue.Options{URL: url, RetainAge: time.Hour, Bridge: bridge, AckWait: 2 * time.Second})
+	opts.AppendTimeout = 5 * time.Second
+	store, err := queue.Open(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	q, err := store.Queue(t.Context(), "a", window)
+	require.NoError(t, err)
+	return store, q
+}
+
+// Two bridges: what one stores the other knows as a duplicate, by batch and event
+// by event, and each record is claimed by one of them.
+func TestBridgesShareAStore(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	_, b := openPG(t, url, "b")
+	k.add(a, queue.Receipt{Accepted: 3}, "1", "2", "3")
+	k.add(b, queue.Receipt{Duplicates: 3}, "1", "2", "3")
+	time.Sleep(60 * time.Millisecond) // ids of others are read at most so often
+	k.add(b, queue.Receipt{Accepted: 1, Duplicates: 1}, "2", "4")
+	ra := k.fetchAll(a, 4)
+	k.nothingToFetch(b)
+	k.deliver(a, ra[0])
+	a.Release(ra[1:]...)
+	require.Equal(t, a.Ledger(), b.Ledger())
+	k.count(b, 8, 4, 4, 0, 3, 0, 0, 1)
+}
+
+// A bridge that is gone keeps its claims for AckWait and no longer.
+func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
+	server := pgtest.Start(t, "fsync=off")
+	url := server.Database(t)
+	k := newKit(t, Site{})
+	dead, a := openPG(t, url, "a")
+	_, b := openPG(t, url, "b")
+	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
+	r := k.fetchAll(a, 2)
+	dead.Abandon()
+	again := k.fetchAll(b, 2)
+	require.Equal(t, []string{"1", "2"}, k.idsOf(again...))
+	require.NoError(t, a.Settle(k.ctx, delivered(r...)), "another bridge has them: nothing is counted")
+	k.deliver(b, again...)
+	k.count(b, 2, 0, 2, 0, 2, 0, 0, 0)
+}
+
+// A database that is away: an error within the timeout, and it comes back by
+// itself.
+func TestDatabaseAway(t *testing.T) {
+	server := pgtest.Start(t)
+	k := newKit(t, Site{})
+	store, q := openPG(t, server.Database(t), "a")
+	k.add(q, queue.Receipt{Accepted: 1}, "1")
+	server.Stop(syscall.SIGKILL)
+	_, err := q.Append(k.ctx, k.batch("2"))
+	require.ErrorIs(t, err, queue.ErrAway)
+	require.ErrorIs(t, store.Usage().Away, queue.ErrAway)
+	require.NoError(t, store.Usage().Err)
+	server.Run(t)
+	k.eventually(func() bool {
+		_, err := q.Append(k.ctx, k.batch("3"))
+		return err == nil
+	}, "batches are taken again")
+	require.NoError(t, store.Usage().Away)
+	k.eventually(func() bool { return q.Ledger().Pending() == 2 }, "both are there")
+	k.deliver(q, k.fetchAll(q, 2)...)
+}

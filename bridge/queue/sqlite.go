@@ -1,0 +1,638 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"golang.org/x/sys/unix"
+)
+
+// The embedded store: one file with page checksums, in WAL mode, synced at every
+// commit. The writer has a connection of its own, and so has the checkpointer;
+// views share a few others.
+const (
+	databaseFile = "queue.db"
+	lockFile     = "LOCK"
+	damagedMark  = "queue.db-damaged" // says that the next start rebuilds the file
+
+	pageSize       = 8192
+	readers        = 4
+	checkpointAt   = 2048 // pages in the log that wake the checkpointer: 16 MiB
+	vacuumStep     = 64   // pages given back at a time beside traffic
+	vacuumIdleStep = 512  // pages given back at a time while nothing is waiting
+	freePages      = 512  // pages that are kept for what comes next
+)
+
+// settings are given to each connection.
+const settings = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 10000; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON;`
+
+type sqlite struct {
+	dir    string
+	vfs    string
+	log    func(msg string, args ...any)
+	disk   func() (free, total int64)
+	lock   *os.File
+	writer *sqliteConn
+	pool   chan *sqliteConn
+	opened atomic.Int32 // connections of the pool
+
+	next     int64 // sequence number; for the writer alone
+	logPages atomic.Int64
+	pages    atomic.Int64
+	free     atomic.Int64
+	measured time.Time
+
+	checkpoint chan struct{} // wakes the checkpointer
+	stop       chan struct{}
+	stopped    sync.WaitGroup
+	flush      atomic.Bool // the checkpointer has done most: the writer does the rest
+}
+
+// openSQLite opens the file in the directory of the options, makes it where it is
+// missing, and rebuilds it where a former run has found it damaged.
+func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := refuseNetwork(opts.Dir); err != nil {
+		return nil, err
+	}
+	lock, err := takeLock(filepath.Join(opts.Dir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	s := &sqlite{
+		dir: opts.Dir, vfs: opts.vfs, lock: lock, pool: make(chan *sqliteConn, readers),
+		log: opts.Logger.Warn, disk: opts.disk, checkpoint: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			s.abandon()
+		}
+	}()
+	if err := s.checkLog(opts.DropDamagedLog); err != nil {
+		return nil, err
+	}
+	_, marked := os.Stat(s.path(damagedMark))
+	if marked != nil {
+		err = s.start(ctx)
+	}
+	if marked == nil || s.corrupt(err) {
+		if s.writer != nil {
+			s.writer.close()
+		}
+		if err = s.rebuild(ctx, err); err == nil {
+			err = s.start(ctx)
+		}
+	}
+	if err != nil {
+		return nil, s.openError(err)
+	}
+	s.stopped.Go(s.checkpoints)
+	return s, nil
+}
+
+func (s *sqlite) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *sqlite) openError(err error) error {
+	if s.corrupt(err) {
+		return fmt.Errorf("%w: %s: %v; restore a backup, or try: sqlite3 queue.db .recover", ErrDamaged, s.path(databaseFile), err)
+	}
+	return err
+}
+
+// start opens the writer's connection and makes the tables where there are none.
+func (s *sqlite) start(ctx context.Context) (err error) {
+	if s.writer, err = s.connect(databaseFile, false); err != nil {
+		return err
+	}
+	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
+		version, err := one(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
+		if err != nil {
+			return err
+		}
+		if version > formatVersion {
+			return fmt.Errorf("%w: format %d in %s, this one knows %d", ErrNewerFormat, version, s.path(databaseFile), formatVersion)
+		}
+		for _, sql := range []string{
+			`SELECT coalesce(max(last_seq), 0) FROM ledger`, `SELECT coalesce(max(seq), 0) FROM record`,
+			`SELECT coalesce(max(seq), 0) FROM ids`, `SELECT coalesce(max(seq), 0) FROM letter`,
+		} {
+			last, err := one(t, sql)
+			if err != nil {
+				return err
+			}
+			s.next = max(s.next, last)
+		}
+		return nil
+	})
+}
+
+// uri names a file for SQLite.
+func (s *sqlite) uri(path string) string {
+	name := s.vfs
+	if name == "" {
+		registerVFS()
+		name = diskVFSName
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + name
+}
+
+// connect opens a connection to a file of the directory. A file that is not
+// there yet is made, for its owner's eyes only, with its tables.
+func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
+	path := s.path(name)
+	if s.vfs == "" {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			f, err := os.OpenFile(path+suffix, os.O_CREATE|os.O_RDWR, 0o600)
+			if err != nil {
+				return nil, err
+			}
+			f.Close()
+		}
+	}
+	conn, err := sqlite3.Open(s.uri(path))
+	if err != nil {
+		return nil, err
+	}
+	c := &sqliteConn{conn: conn, cache: map[string]*sqlite3.Stmt{}}
+	cache := `PRAGMA cache_size = -16000;`
+	if reading {
+		cache = `PRAGMA cache_size = -4000; PRAGMA query_only = ON;`
+	} else {
+		err = c.create()
+	}
+	if err == nil {
+		err = conn.Exec(settings + cache)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// create makes the tables of an empty file.
+func (c *sqliteConn) create() error {
+	tables, err := one(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
+	if err != nil || tables > 0 {
+		return err
+	}
+	if err := c.conn.Exec(fmt.Sprintf(`PRAGMA page_size = %d; PRAGMA auto_vacuum = INCREMENTAL;`, pageSize)); err != nil {
+		return err
+	}
+	if err := c.conn.EnableChecksums("main"); err != nil {
+		return err
+	}
+	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + sqliteSchema +
+		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, formatVersion))
+}
+
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s is locked", ErrLocked, path)
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// update implements database.
+func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) error) (err error) {
+	if s.flush.CompareAndSwap(true, false) {
+		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+			return err
+		}
+	}
+	p := &prepared{seqs: make([]int64, need.records), known: make([]bool, len(need.content))}
+	first := s.next
+	for i := range p.seqs {
+		s.next++
+		p.seqs[i] = s.next
+	}
+	err = s.writer.transaction(`BEGIN IMMEDIATE`, func() error { return do(s.writer, p) })
+	if err != nil {
+		s.next = first
+		return err
+	}
+	s.measure()
+	return nil
+}
+
+// measure takes the size of the file, and wakes the checkpointer.
+func (s *sqlite) measure() {
+	if s.logPages.Load() >= checkpointAt {
+		select {
+		case s.checkpoint <- struct{}{}:
+		default:
+		}
+	}
+	if time.Since(s.measured) < 20*time.Millisecond {
+		return
+	}
+	s.measured = time.Now()
+	pages, err := one(s.writer, `PRAGMA page_count`)
+	free, err2 := one(s.writer, `PRAGMA freelist_count`)
+	if err == nil && err2 == nil {
+		s.pages.Store(pages)
+		s.free.Store(free)
+	}
+}
+
+// diskOf returns the free and all bytes of a directory's file system; free is -1
+// where they are unknown.
+func diskOf(dir string) (free, total int64) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return -1, 0
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
+}
+
+func (s *sqlite) size() (used, free, total int64) {
+	free, total = s.disk()
+	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, free, total
+}
+
+// checkpoints copies the log into the file beside the writer. A log can begin
+// anew only once all of it is copied, so the writer does the small rest between
+// two of its transactions.
+func (s *sqlite) checkpoints() {
+	var c *sqliteConn
+	defer func() {
+		if c != nil {
+			c.close()
+		}
+	}()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.checkpoint:
+		}
+		var err error
+		if c == nil {
+			if c, err = s.connect(databaseFile, true); err != nil {
+				s.log("the log cannot be checkpointed", "error", err)
+				continue
+			}
+		}
+		if _, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+			s.log("the log cannot be checkpointed", "error", err)
+			continue
+		}
+		s.flush.Store(true)
+	}
+}
+
+// view implements database.
+func (s *sqlite) view(ctx context.Context, do func(tx) error) error {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.transaction(`BEGIN`, func() error { return do(c) })
+	if err != nil && errors.Is(err, errPanic) {
+		c.close()
+		s.opened.Add(-1)
+		return err
+	}
+	s.pool <- c
+	return err
+}
+
+func (s *sqlite) reader(ctx context.Context) (*sqliteConn, error) {
+	select {
+	case <-s.stop:
+		return nil, ErrClosed
+	default:
+	}
+	select {
+	case c := <-s.pool:
+		return c, nil
+	default:
+	}
+	if s.opened.Add(1) <= readers {
+		c, err := s.connect(databaseFile, true)
+		if err != nil {
+			s.opened.Add(-1)
+		}
+		return c, err
+	}
+	s.opened.Add(-1)
+	select {
+	case c := <-s.pool:
+		return c, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.stop:
+		return nil, ErrClosed
+	}
+}
+
+// claim implements database. The claims of the one bridge are in its memory.
+func (s *sqlite) claim(ctx context.Context, connector, after int64, limit int) (rows []claimed, err error) {
+	err = s.view(ctx, func(t tx) error {
+		rows = rows[:0]
+		return t.query(`SELECT seq, received, events, size, stored, outcome FROM record
+ WHERE connector = ? AND seq > ? AND pending > 0 ORDER BY seq LIMIT ?`, func(r row) error {
+			var c claimed
+			err := r.scan(&c.seq, &c.received, &c.events, &c.size, &c.stored, &c.outcome)
+			rows = append(rows, c)
+			return err
+		}, connector, after, int64(limit))
+	})
+	return rows, err
+}
+
+func (s *sqlite) body(int64) string { return "body" }
+
+func (s *sqlite) prunes() bool { return true }
+
+// upkeep gives freed pages back in small steps.
+func (s *sqlite) upkeep(_ context.Context, w *writer) error {
+	for step := vacuumStep; s.free.Load() > freePages+s.pages.Load()/16; {
+		if w.idle() {
+			step = vacuumIdleStep
+		}
+		before := s.free.Load()
+		o := &op{size: 1, do: func(c *change) error {
+			return c.query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(row) error { return nil })
+		}, done: func() { s.measured = time.Time{} }}
+		if err := w.run(context.Background(), o); err != nil {
+			return err
+		}
+		if !w.idle() || s.free.Load() >= before {
+			return nil
+		}
+	}
+	if s.logPages.Load() > 0 && w.idle() {
+		select {
+		case s.checkpoint <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// eraseLog overwrites what was deleted: it empties the log, after which nothing of
+// it is in any file.
+func (s *sqlite) eraseLog(ctx context.Context) error {
+	for {
+		c, err := s.reader(ctx)
+		if err != nil {
+			return err
+		}
+		_, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+		s.pool <- c
+		if err == nil || !errors.Is(err, sqlite3.BUSY) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("what was deleted is in the log until its next checkpoint: %w", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// backup copies the whole store, as it is at one moment, into a new file.
+func (s *sqlite) backup(ctx context.Context, file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	c, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.pool <- c }()
+	b, err := c.conn.BackupInit("main", (&sqlite{}).uri(file))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	for {
+		done, err := b.Step(1000)
+		if done || err != nil && !errors.Is(err, sqlite3.BUSY) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *sqlite) corrupt(err error) bool {
+	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.IOERR_DATA) || errors.Is(err, sqlite3.IOERR_CORRUPTFS) ||
+		errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.IOERR_SHORT_READ)
+}
+
+// classify implements database.
+func (s *sqlite) classify(err error) error {
+	switch {
+	case err == nil || known(err):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errBody):
+		return err
+	case errors.Is(err, sqlite3.FULL):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case errors.Is(err, sqlite3.TOOBIG):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, sqlite3.BUSY), errors.Is(err, sqlite3.LOCKED):
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	case s.corrupt(err):
+		s.mark(err)
+		return fmt.Errorf("%w: %w: %s cannot be read: %w; the next start sets the damage aside", ErrFailed, ErrDamaged, s.path(databaseFile), err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrFailed, s.path(databaseFile), err)
+}
+
+// mark has the next start rebuild the file.
+func (s *sqlite) mark(cause error) {
+	if err := os.WriteFile(s.path(damagedMark), []byte(cause.Error()+"\n"), 0o600); err != nil {
+		s.log("the damage cannot be marked for the next start", "error", err)
+	}
+}
+
+// close lets the log be checkpointed and removed.
+func (s *sqlite) close(context.Context) error {
+	close(s.stop)
+	s.stopped.Wait()
+	for s.opened.Load() > 0 {
+		(<-s.pool).close()
+		s.opened.Add(-1)
+	}
+	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	err = errors.Join(err, s.writer.close())
+	return errors.Join(err, s.lock.Close())
+}
+
+// abandon lets go of everything after a start that failed.
+func (s *sqlite) abandon() {
+	if s.writer != nil {
+		s.writer.close()
+	}
+	s.lock.Close()
+}
+
+// sqliteConn is a connection with its prepared statements. It is used by one
+// goroutine at a time.
+type sqliteConn struct {
+	conn  *sqlite3.Conn
+	cache map[string]*sqlite3.Stmt
+}
+
+// errPanic wraps a panic of the database's code: its connection is not used again.
+var errPanic = errors.New("panic in the database")
+
+// transaction runs do between begin and COMMIT, or undoes it.
+func (c *sqliteConn) transaction(begin string, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+		}
+	}()
+	if err := c.exec(begin); err != nil {
+		return err
+	}
+	if err = do(); err == nil {
+		if err = c.exec(`COMMIT`); err == nil {
+			return nil
+		}
+	}
+	if errors.Is(err, sqlite3.IOERR_DATA) || errors.Is(err, sqlite3.CORRUPT) {
+		err = fmt.Errorf("page %d: %w", lastPage(c.conn), err)
+	}
+	if !c.conn.GetAutocommit() {
+		err = errors.Join(err, c.exec(`ROLLBACK`))
+	}
+	return err
+}
+
+// maxPrepared is the longest statement that is kept prepared.
+const maxPrepared = 800
+
+func (c *sqliteConn) prepare(sql string) (s *sqlite3.Stmt, keep bool, err error) {
+	if s := c.cache[sql]; s != nil {
+		return s, true, nil
+	}
+	keep = len(sql) <= maxPrepared
+	var flags sqlite3.PrepareFlag
+	if keep {
+		flags = sqlite3.PREPARE_PERSISTENT
+	}
+	s, _, err = c.conn.PrepareFlags(sql, flags)
+	if err == nil && keep {
+		c.cache[sql] = s
+	}
+	return s, keep, err
+}
+
+// run binds and runs a statement; each row is passed to each.
+func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
+	s, keep, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	for i, arg := range args {
+		if err := bind(s, i+1, arg); err != nil {
+			return errors.Join(err, s.Reset())
+		}
+	}
+	if each == nil {
+		err = s.Exec()
+	} else {
+		for s.Step() {
+			if err = each(sqliteRow{s}); err != nil {
+				break
+			}
+		}
+		if failed := s.Err(); err == nil {
+			err = failed
+		}
+		if reset := s.Reset(); err == nil && !errors.Is(reset, sqlite3.ABORT) {
+			err = reset
+		}
+	}
+	if !keep {
+		err = errors.Join(err, s.Close())
+	}
+	if err == errStop {
+		return nil
+	}
+	return err
+}
+
+func (c *sqliteConn) exec(sql string, args ...any) error { return c.run(sql, nil, args) }
+
+func (c *sqliteConn) query(sql string, each func(row) error, args ...any) error {
+	return c.run(sql, each, args)
+}
+
+func (c *sqliteConn) close() error {
+	for _, s := range c.cache {
+		s.Close()
+	}
+	return c.conn.Close()
+}
+
+func bind(s *sqlite3.Stmt, at int, arg any) error {
+	switch v := arg.(type) {
+	case int64:
+		return s.BindInt64(at, v)
+	case string:
+		return s.BindText(at, v)
+	case []byte:
+		return s.BindBlob(at, v)
+	case float64:
+		return s.BindFloat(at, v)
+	case nil:
+		return s.BindNull(at)
+	}
+	return fmt.Errorf("a parameter of the type %T cannot be bound", arg)
+}
+
+type sqliteRow struct{ s *sqlite3.Stmt }
+
+func (r sqliteRow) scan(to ...any) error {
+	for i, dst := range to {
+		switch dst := dst.(type) {
+		case *int64:
+			*dst = r.s.ColumnInt64(i)
+		case *string:
+			*dst = r.s.ColumnText(i)
+		case *float64:
+			*dst = r.s.ColumnFloat(i)
+		case *[]byte:
+			if r.s.ColumnType(i) == sqlite3.NULL {
+				*dst = nil
+				continue
+			}
+			if *dst == nil {
+				*dst = []byte{}
+			}
+			*dst = append((*dst)[:0], r.s.ColumnRawBlob(i)...)
+		default:
+			return fmt.Errorf("a column cannot be read into a %T", dst)
+		}
+	}
+	return r.s.Err()
+}

@@ -1,0 +1,350 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure a store. Dir or URL is needed; a zero in any other field
+// means its default.
+type Options struct {
+	// Dir is the directory of the embedded store; it is made where it is missing.
+	Dir string
+	// URL, postgres://…, is a PostgreSQL database in the place of Dir; its
+	// parameters are those of libpq. Password is used where the URL has none.
+	URL, Password string
+	// Bridge names this bridge among those that share a database. Default: the
+	// host's name.
+	Bridge string
+
+	// RetainAge is how long a record stays as history once all of its events
+	// have an outcome; 0: not at all.
+	RetainAge time.Duration
+	// RetainBytes is how much history is kept at most, over all connectors; 0:
+	// as much as RetainAge says. The oldest goes first.
+	RetainBytes int64
+	// MaxBytes is how much the store may take; 0: all but the reserve. Above it,
+	// and where the disk has less than the reserve left, history is pruned,
+	// oldest first; where that does not help, Append returns ErrFull.
+	MaxBytes int64
+	// Reserve is the free space of the disk that new batches may not take, in
+	// bytes; 0: a tenth of the disk, within 24 and 256 MiB.
+	Reserve int64
+	// ScrubEvery is the time in which everything is read once, at an even pace,
+	// so that damage is found before what it hit is needed; 0: never.
+	ScrubEvery time.Duration
+	// AppendTimeout is how long a call waits for its commit. Default 5 s.
+	AppendTimeout time.Duration
+	// AckWait is how long a bridge that does not answer keeps what it has
+	// claimed, where bridges share a database. Default 30 s.
+	AckWait time.Duration
+	// DropDamagedLog goes on without what is behind a damaged place of the log,
+	// where the store would not be opened else.
+	DropDamagedLog bool
+
+	// Describe finds what a dead letter is listed by; nil: nothing is found.
+	Describe func(event []byte) Description
+	Logger   *slog.Logger
+	Now      func() time.Time
+
+	vfs           string // of the embedded store, for tests
+	disk          func() (free, total int64)
+	commitTimeout time.Duration // of one transaction with a database that does not answer
+	upkeepEvery   time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Describe == nil {
+		o.Describe = func([]byte) Description { return Description{} }
+	}
+	if o.AppendTimeout <= 0 {
+		o.AppendTimeout = 5 * time.Second
+	}
+	if o.AckWait <= 0 {
+		o.AckWait = 30 * time.Second
+	}
+	if o.commitTimeout <= 0 {
+		o.commitTimeout = max(o.AppendTimeout, 10*time.Second)
+	}
+	if o.disk == nil {
+		o.disk = func() (int64, int64) { return diskOf(o.Dir) }
+	}
+	if o.upkeepEvery <= 0 {
+		o.upkeepEvery = time.Second
+	}
+	return o
+}
+
+// Store keeps the queues of all connectors. It is safe for concurrent use.
+type Store struct {
+	opts   Options
+	log    *slog.Logger
+	db     database
+	shared bool   // bridges share it
+	name   string // of the store, for origins
+	bridge string // names this bridge's rows of the ledger
+	writer *writer
+	room   *room
+
+	erasing sync.Mutex // one erasure at a time
+
+	mu    sync.Mutex
+	byID  map[string]*Queue
+	found atomic.Int64 // places that cannot be read
+	clean atomic.Int64 // when the last scrub ended, in microseconds
+
+	ended context.Context // ends with Close
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+	once  sync.Once
+	err   error // of Close
+}
+
+// Open opens a store, or makes it. It fails with ErrLocked where another process
+// has the directory, ErrNewerFormat where a newer version has written it, and
+// ErrDamaged where it cannot be read and nothing could be set aside.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	s := &Store{opts: opts, log: opts.Logger, byID: map[string]*Queue{}}
+	s.writer = newWriter(s)
+	s.ended, s.end = context.WithCancel(context.Background())
+	var err error
+	if opts.URL != "" {
+		s.shared = true
+		s.db, err = openPostgres(ctx, s, opts)
+	} else {
+		s.db, err = openSQLite(ctx, opts)
+	}
+	if err != nil {
+		s.end()
+		return nil, err
+	}
+	s.room = newRoom(s)
+	err = s.db.view(ctx, func(t tx) error {
+		return t.query(`SELECT value FROM meta WHERE name = 'store'`, func(r row) error { return r.scan(&s.name) })
+	})
+	if err != nil {
+		err = s.db.classify(err)
+		s.end()
+		return nil, errors.Join(err, s.db.close(ctx))
+	}
+	go s.writer.loop()
+	s.tasks.Go(s.upkeep)
+	if opts.ScrubEvery > 0 {
+		s.tasks.Go(s.scrubs)
+	}
+	return s, nil
+}
+
+// known tells the errors of this package.
+func known(err error) bool {
+	return slices.ContainsFunc([]error{ErrFull, ErrTooLarge, ErrAway, ErrFailed, ErrNotHeld, ErrClosed, ErrLocked, ErrDamaged, ErrReplaying, ErrNewerFormat},
+		func(e error) bool { return errors.Is(err, e) })
+}
+
+// Queue returns the queue of the connector called name and makes it at first
+// use. A second call with the same name returns the same queue. window is the
+// number of event ids remembered to catch duplicates; with 0 only repeats within
+// one batch are caught.
+func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q := s.byID[name]; q != nil {
+		return q, nil
+	}
+	if err := s.stopped(); err != nil {
+		return nil, err
+	}
+	var id int64
+	o := &op{size: 100, do: func(c *change) error {
+		var err error
+		if id, err = one(c, `SELECT id FROM connector WHERE name = ?`, name); err == nil && id == 0 {
+			err = c.query(`INSERT INTO connector (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`,
+				func(r row) error { return r.scan(&id) }, name)
+		}
+		if err != nil {
+			return err
+		}
+		return c.exec(`INSERT INTO ledger (connector, bridge) VALUES (?, ?) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+	}}
+	if err := s.writer.run(ctx, o); err != nil {
+		return nil, err
+	}
+	q := newQueue(s, id, name, window)
+	if err := q.load(ctx); err != nil {
+		return nil, s.db.classify(err)
+	}
+	s.byID[name] = q
+	return q, nil
+}
+
+func (s *Store) queues() []*Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*Queue, 0, len(s.byID))
+	for _, q := range s.byID {
+		list = append(list, q)
+	}
+	return list
+}
+
+// Connectors lists the names of all queues that there are, opened or not, in the
+// order of their bytes.
+func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
+	if err := s.stopped(); err != nil {
+		return nil, err
+	}
+	err = s.db.view(ctx, func(t tx) error {
+		names = names[:0]
+		return t.query(`SELECT name FROM connector`, func(r row) error {
+			var name string
+			err := r.scan(&name)
+			names = append(names, name)
+			return err
+		})
+	})
+	slices.Sort(names)
+	return names, s.db.classify(err)
+}
+
+// Usage reports how much disk the store takes, and whether it can store.
+func (s *Store) Usage() Usage {
+	u := s.room.usage()
+	u.Damaged = int(s.found.Load())
+	if at := s.clean.Load(); at > 0 {
+		u.Scrubbed = time.UnixMicro(at)
+	}
+	u.Err, u.Away = s.writer.state()
+	return u
+}
+
+// Backup copies the embedded store, as it is at one moment, into a new file,
+// while it is in use. A store on PostgreSQL is backed up with PostgreSQL's tools.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	db, ok := s.db.(*sqlite)
+	if !ok {
+		return errors.New("a store on PostgreSQL is backed up with PostgreSQL's own tools, such as pg_dump")
+	}
+	if err := db.backup(ctx, file); err != nil {
+		return fmt.Errorf("back up into %s: %w", file, err)
+	}
+	return nil
+}
+
+// scrubDeleted makes sure that what was deleted is in no file any more.
+func (s *Store) scrubDeleted(ctx context.Context) error {
+	switch db := s.db.(type) {
+	case *sqlite:
+		return s.db.classify(db.eraseLog(ctx))
+	case *postgres:
+		return s.db.classify(db.vacuum(ctx))
+	}
+	return nil
+}
+
+// Close waits for commits that have begun and closes the store. An orderly end
+// leaves no log.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.end()
+		s.wakeAll()
+		s.writer.close()
+		s.tasks.Wait()
+		s.err = s.db.close(context.Background())
+	})
+	return s.err
+}
+
+// stopped returns why the store is not to be used any more.
+func (s *Store) stopped() error {
+	if s.ended.Err() != nil {
+		return ErrClosed
+	}
+	failed, _ := s.writer.state()
+	return failed
+}
+
+// poll is how often a queue looks for what other bridges have stored.
+const poll = 200 * time.Millisecond
+
+// wait waits until something has happened, a while where bridges share the
+// store, or until ctx or the store ends.
+func (s *Store) wait(ctx context.Context, something <-chan struct{}) error {
+	var tick <-chan time.Time
+	if s.shared {
+		timer := time.NewTimer(poll)
+		defer timer.Stop()
+		tick = timer.C
+	}
+	select {
+	case <-something:
+		return nil
+	case <-tick:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ended.Done():
+		return ErrClosed
+	}
+}
+
+// wakeAll wakes everyone who waits, to see that the store is closed or has failed.
+func (s *Store) wakeAll() {
+	for _, q := range s.queues() {
+		q.wakeUp()
+		q.wakeReplays()
+	}
+}
+
+// ownsReplay tells whether this bridge runs the replay: of those that share a
+// store only one does.
+func (s *Store) ownsReplay(ctx context.Context, r Replay) (bool, error) {
+	db, shared := s.db.(*postgres)
+	if !shared || !r.Active() {
+		return true, nil
+	}
+	owned, err := db.ownReplay(ctx, int64(r.Number))
+	return owned, s.db.classify(err)
+}
+
+// upkeep looks after disk and history about once a second.
+func (s *Store) upkeep() {
+	ticker := time.NewTicker(s.opts.upkeepEvery)
+	defer ticker.Stop()
+	reported := ""
+	for {
+		select {
+		case <-s.ended.Done():
+			return
+		case <-ticker.C:
+		case <-s.room.hurried:
+		}
+		err := s.db.upkeep(s.ended, s.writer)
+		s.room.measure()
+		if err == nil {
+			err = s.prune(s.ended)
+		}
+		failed, _ := s.writer.state()
+		text := ""
+		if err != nil && s.ended.Err() == nil && failed == nil {
+			text = err.Error()
+		}
+		if text != "" && text != reported {
+			s.log.Warn("the store cannot be looked after now", "error", strings.TrimSpace(text))
+		}
+		reported = text
+	}
+}

@@ -1,0 +1,188 @@
+// Package pgtest starts PostgreSQL for tests, from the binaries that are
+// installed, in a directory of its own.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a PostgreSQL server on loopback. It ends with its test.
+type Server struct {
+	Port int
+	Dir  string // its data directory
+
+	bin       string
+	process   *exec.Cmd
+	databases atomic.Int64
+}
+
+// Start starts a server with these settings, such as "fsync=off". Where
+// PostgreSQL is not installed the test is skipped with a line that says so, or
+// fails where CI is set. The server does not run as root: then it runs as the
+// user postgres.
+func Start(t *testing.T, settings ...string) *Server {
+	t.Helper()
+	bin := binaries()
+	if bin == "" {
+		const missing = "PostgreSQL is not installed: install the package postgresql"
+		if os.Getenv("CI") != "" {
+			t.Fatal(missing)
+		}
+		t.Skip("SKIPPED: " + missing)
+	}
+	dir, err := os.MkdirTemp("", "pgtest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &Server{bin: bin, Dir: filepath.Join(dir, "data"), Port: freePort(t)}
+	if os.Getuid() == 0 {
+		uid, gid := owner(t)
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := s.command(t, "initdb", "-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	s.Run(t, settings...)
+	t.Cleanup(func() { s.Stop(syscall.SIGINT) })
+	return s
+}
+
+// binaries finds the directory of initdb and postgres.
+func binaries() string {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path)
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return ""
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1])
+}
+
+func owner(t *testing.T) (uid, gid int) {
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		t.Fatalf("the server does not run as root, and there is no user postgres: %v", err)
+	}
+	uid, _ = strconv.Atoi(u.Uid)
+	gid, _ = strconv.Atoi(u.Gid)
+	return uid, gid
+}
+
+func (s *Server) command(t *testing.T, name string, args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(s.bin, name), args...)
+	c.Dir = filepath.Dir(s.Dir)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if os.Getuid() == 0 {
+		uid, gid := owner(t)
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	}
+	return c
+}
+
+// Run starts the server again after Stop, and waits until it answers.
+func (s *Server) Run(t *testing.T, settings ...string) {
+	t.Helper()
+	args := []string{"-D", s.Dir, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1", "-k", filepath.Dir(s.Dir)}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	s.process = s.command(t, "postgres", args...)
+	log, err := os.OpenFile(s.Dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	s.process.Stdout, s.process.Stderr = log, log
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
+		if err == nil {
+			conn.Close(context.Background())
+			return
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(s.Dir + ".log")
+			t.Fatalf("PostgreSQL does not answer: %v\n%s", err, text)
+		}
+	}
+}
+
+// Stop ends the server and all of its processes with a signal: SIGINT in order,
+// SIGKILL as a crash.
+func (s *Server) Stop(signal syscall.Signal) {
+	if s.process == nil {
+		return
+	}
+	pid := s.process.Process.Pid
+	if signal == syscall.SIGKILL {
+		pid = -pid
+	}
+	_ = syscall.Kill(pid, signal)
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// Pause stops and resumes all of the server's processes, as a machine that hangs.
+func (s *Server) Pause(on bool) {
+	signal := syscall.SIGCONT
+	if on {
+		signal = syscall.SIGSTOP
+	}
+	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(s.process.Process.Pid)).Output()
+	for _, field := range append(strings.Fields(string(out)), strconv.Itoa(s.process.Process.Pid)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			_ = syscall.Kill(pid, signal)
+		}
+	}
+}
+
+// URL names a database of the server.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.Port, database)
+}
+
+// Database makes a new database and returns its URL.
+func (s *Server) Database(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprint("test", s.databases.Add(1))
+	conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	return s.URL(name)
+}
+
+func freePort(t *testing.T) int {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
