@@ -145,7 +145,7 @@ func (q *Queue) read(ctx context.Context, c claimed) (*Record, error) {
 	if int64(len(b.events)) != c.events {
 		return nil, fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), c.events)
 	}
-	r := &Record{Seq: uint64(c.seq), ReceivedAt: time.UnixMicro(c.received), Origin: q.origin(c.seq), Events: make([]Event, 0, len(b.events))}
+	r := &Record{Seq: uint64(c.seq), ReceivedAt: time.UnixMicro(c.received), Origin: q.origin(c.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
 	for i, raw := range b.events {
 		if c.outcome == nil || c.outcome[i] == outPending {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
@@ -204,12 +204,17 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 }
 
 // Release gives back what is not settled of the records; it is claimed again
-// before what came later. It must be called once for each claimed record, never
-// blocks and may be called after Close.
+// before what came later. The records and their bytes must not be used
+// afterwards. It must be called once for each claimed record, never blocks and
+// may be called after Close.
 func (q *Queue) Release(records ...*Record) {
 	list := make([]claimed, len(records))
 	for i, r := range records {
 		list[i].seq = int64(r.Seq)
+		if r.bytes != nil {
+			giveBuffer(r.bytes, *r.bytes)
+			r.bytes = nil
+		}
 	}
 	q.giveBack(list...)
 }

@@ -135,10 +135,12 @@ type Record struct {
 	// Origin names the record for ever: a messageId is made from it where Braze
 	// gave no id.
 	Origin string
+
+	bytes *[]byte // what the events share
 }
 
-// Event is one event of a record. Its bytes stay valid for as long as they are
-// referred to.
+// Event is one event of a record. Its bytes stay valid until the record is
+// released.
 type Event struct {
 	Index int    // place among the record's stored events, from 0
 	Raw   []byte // the event as Braze sent it

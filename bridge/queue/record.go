@@ -74,6 +74,7 @@ func giveBuffer(to *[]byte, used []byte) {
 type decodedBody struct {
 	connector, received int64
 	events              [][]byte
+	all                 *[]byte // what they share, out of buffers; nil: damaged
 }
 
 // decodeBody reads a body. Where it is damaged the error wraps errBody, and what
@@ -118,10 +119,12 @@ func parseBody(rest []byte) (b decodedBody, err error) {
 	if n, lenErr := s2.DecodedLen(rest); lenErr != nil || n != total {
 		return b, fmt.Errorf("%w: its length does not add up", errBody)
 	}
-	all, err := s2.Decode(nil, rest)
+	b.all = buffers.Get().(*[]byte)
+	all, err := s2.Decode((*b.all)[:cap(*b.all)], rest)
 	if err != nil {
 		return b, fmt.Errorf("%w: %w", errBody, err)
 	}
+	*b.all = all
 	b.events = make([][]byte, count)
 	for i, n := range lengths {
 		b.events[i], all = all[:n:n], all[n:]
