@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // asked gets the status by a host and returns what was answered.
@@ -43,5 +45,5 @@ func TestAdminHosts(t *testing.T) {
 	next.AdminToken = "operator"
 	require.NoError(t, r.bridge.Reload(t.Context(), next))
 	require.Equal(t, 401, r.asked(t, "new.example.com"))
-	require.Equal(t, []string{"elsewhere.example.com"}, Config{Admin: next.Admin}.adminHosts(), "whoever listens by a name is asked by it")
+	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "whoever listens by a name is asked by it")
 }

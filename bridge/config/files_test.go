@@ -1,13 +1,6 @@
 package config
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
 
 // fileOf writes a file into a new directory and returns its name.
@@ -26,25 +21,8 @@ func fileOf(t *testing.T, name, text string) string {
 	return path
 }
 
-// certificate makes a certificate for 127.0.0.1 that signs itself.
-func certificate(t *testing.T, serial int64) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "bridge"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
-	require.NoError(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
-}
-
 func TestLoadWhatLeavesAndHow(t *testing.T) {
-	cert, key := certificate(t, 1)
+	cert, key := certtest.New(t)
 	certFile, keyFile := fileOf(t, "cert.pem", cert), fileOf(t, "key.pem", key)
 	cfg, err := Load(t.Context(), Source{Env: env("DIR", filepath.Dir(certFile)), File: writeFile(t, `
 tls: {cert: `+certFile+`, key: `+keyFile+`}
@@ -139,7 +117,7 @@ type loadMistake struct {
 }
 
 func TestLoadMoreMistakes(t *testing.T) {
-	_, key := certificate(t, 1)
+	_, key := certtest.New(t)
 	for _, tt := range slices.Concat(mistakesInFiles(t), mistakesOfConnectors(fileOf(t, "key.pem", key))) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeFile(t, tt.file)
@@ -164,8 +142,8 @@ func TestLoadMoreMistakes(t *testing.T) {
 
 // mistakesInFiles are mostly in files that the configuration names.
 func mistakesInFiles(t *testing.T) []loadMistake {
-	cert, key := certificate(t, 1)
-	_, otherKey := certificate(t, 2)
+	cert, key := certtest.New(t)
+	_, otherKey := certtest.New(t)
 	certFile, keyFile, other := fileOf(t, "cert.pem", cert), fileOf(t, "key.pem", key), fileOf(t, "key.pem", otherKey)
 	tokens := fileOf(t, "tokens", "good\nsec ret\n")
 	empty := fileOf(t, "empty", "\n")
