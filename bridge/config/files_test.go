@@ -216,21 +216,3 @@ func mistakesOfConnectors(keyFile string) []loadMistake {
 			"bridge.yaml:2: connectors[0].token: has a ${…} that is no reference"}},
 	}
 }
-
-func TestWarnings(t *testing.T) {
-	cfg := valid()
-	require.Empty(t, cfg.Warnings())
-	cfg.Admin = "0.0.0.0:9090"
-	require.Len(t, cfg.Warnings(), 1)
-	require.Contains(t, cfg.Warnings()[0], "needs no token")
-	cfg.AdminToken = "t"
-	require.Empty(t, cfg.Warnings())
-	for _, address := range []string{"[::1]:1", "localhost:1", "127.9.9.9:1"} {
-		require.True(t, loopback(address), address)
-	}
-	for _, address := range []string{":1", "[::]:1", "10.0.0.1:1", "bridge:1", "1"} {
-		require.False(t, loopback(address), address)
-	}
-	cfg.Connectors[0].Open, cfg.Connectors[0].Tokens = true, nil
-	require.Equal(t, []string{"connector default: takes events from anyone"}, cfg.Warnings())
-}

@@ -1,10 +1,15 @@
 package config
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,6 +234,23 @@ func moreMistakes() []mistake {
 			`bridge.yaml:7: connectors[5].rudder_url: must be an http or https URL`,
 			`bridge.yaml:7: connectors[5].write_key: is missing`,
 		}},
+		{name: "queues", file: "queue: {url: 'postgres://u:s3cret@db/x', max_size: 1}\nconnectors:\n  - {name: a, token: a, rudder_url: http://r, write_key: k, queue: 'postgres://db/x?password=s3cret'}\n" +
+			"  - {name: b, token: b, rudder_url: http://r, write_key: k, queue: 'postgres://u@db:s3cret/x'}\n" +
+			"  - {name: c, token: c, rudder_url: http://r, write_key: k, queue: {url: sqlite, password: s3cret}}\n" +
+			"  - {name: d, token: d, rudder_url: http://r, write_key: k, queue: 'postgres://u@db/x?sslmode=maybe', wrong_token: 403, no_identity: keep, pii: {unknown: drop}, give_up_after: 1s, connection_max_age: 2d}\n", want: []string{
+			`bridge.yaml:1: queue.max_size: must be between 16MiB and`,
+			`bridge.yaml:1: queue.url: must have no password in it`,
+			`bridge.yaml:3: connectors[0].queue.url: must have no password in it`,
+			`bridge.yaml:4: connectors[1].queue.url: is no URL of PostgreSQL`,
+			`bridge.yaml:5: connectors[2].queue.password: is for a queue on PostgreSQL`,
+			`bridge.yaml:6: connectors[3].no_identity: must be dead or drop, not "keep"`,
+			`bridge.yaml:6: connectors[3].wrong_token: must be 401 or 503, not "403"`,
+			`bridge.yaml:6: connectors[3].pii.unknown: must be as_preset or keep, not "drop"`,
+			`bridge.yaml:6: connectors[3].give_up_after: must be between 1m and 720h, not 1s`,
+			`bridge.yaml:6: connectors[3].connection_max_age: must be between 1s and 24h, not 48h`,
+			`bridge.yaml:6: connectors[3].queue.url: is no URL of PostgreSQL`,
+		}},
+		{name: "glossary", file: "glossary: /none.json\nconnectors:\n  -\n" + good, want: []string{"bridge.yaml:1: glossary: read the glossary: open /none.json"}},
 		{name: "variables", file: "listen: ${HERE}\nadmin: ${NO SPACE}\nconnectors:\n  -\n" + good, want: []string{
 			`bridge.yaml:1: listen: the environment variable HERE is not set`,
 			`bridge.yaml:2: admin: has a ${…} that is no reference to an environment variable`,
@@ -259,6 +281,7 @@ func TestLoadMistakes(t *testing.T) {
 			_, err := Load(t.Context(), src)
 			var wrong *Error
 			require.ErrorAs(t, err, &wrong)
+			require.NotContains(t, err.Error(), "s3cret")
 			var got []string
 			for _, p := range wrong.Mistakes {
 				got = append(got, strings.TrimPrefix(p.String(), filepath.Dir(src.File)+"/"))
@@ -285,9 +308,55 @@ func TestLoadMissingFile(t *testing.T) {
 	require.ErrorContains(t, err, "none.yaml: no such file or directory")
 }
 
-func TestLoadSelfContainingAlias(t *testing.T) {
-	_, err := Load(t.Context(), Source{File: writeFile(t, "log: &a\n  level: *a\n")})
-	require.Error(t, err)
+// Aliases can make a few hundred bytes stand for billions of values, in lists,
+// in maps that merge each other, and in themselves.
+func TestAliasesAreBounded(t *testing.T) {
+	bomb := func(first, level, use string) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, first, 0)
+		for i := 1; i < 10; i++ {
+			fmt.Fprintf(&b, level, i, strings.Join(slices.Repeat([]string{fmt.Sprintf("*a%d", i-1)}, 9), ","))
+		}
+		return b.String() + use
+	}
+	lists := bomb("x0: &a%d [l,l,l]\n", "x%[1]d: &a%[1]d [%[2]s]\n", "")
+	require.Less(t, len(lists), 500)
+	many := "x: &x [" + strings.Repeat("a,", 2000) + "a]\nc: &c {token: t, rudder_url: 'http://r', write_key: k, filter: {allow: *x}}\nconnectors: [" + strings.Repeat("*c,", 2000) + "*c]\n"
+	for name, tt := range map[string]struct{ file, want string }{
+		"lists":                          {lists, "x0: is not known here"},
+		"lists, used":                    {lists + "connectors: *a9\n", "connectors[0]: must be a map of keys, not a list"},
+		"merged maps":                    {bomb("x0: &a%d {a: b}\n", "x%[1]d: &a%[1]d {<<: [%[2]s]}\n", "connectors: [{<<: *a9}]\n"), "has more than 100000 values"},
+		"contains itself":                {"log: &a\n  level: *a\n", "log.level: must be text, not a map"},
+		"merges itself":                  {"log: &a\n  <<: *a\n", "must merge maps, and these no more than 20 deep"},
+		"a large list in each connector": {many, "has more than 100000 values"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Load(t.Context(), Source{File: writeFile(t, tt.file)})
+			runtime.ReadMemStats(&after)
+			require.ErrorContains(t, err, tt.want)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20))
+		})
+	}
+}
+
+func TestLargeFilesAreRefused(t *testing.T) {
+	_, err := Load(t.Context(), Source{File: writeFile(t, strings.Repeat("# nothing\n", maxFile/10+1))})
+	require.ErrorContains(t, err, "is larger than 4MiB")
+}
+
+// Nobody writes to the pipe: only the end of the context ends it.
+func TestLoadEndsWithItsContext(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "bridge.yaml")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Load(ctx, Source{File: pipe})
+	require.ErrorIs(t, err, context.Canceled)
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // lets the reader go
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
 }
 
 func TestUnits(t *testing.T) {

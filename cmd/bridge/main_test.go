@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -56,6 +57,8 @@ type serving struct {
 	cmd           *exec.Cmd
 	listen, admin string
 	stderr        lockedBuffer
+	reader        *os.File      // of standard error
+	copied        chan struct{} // closed once all of it is in stderr
 }
 
 // lockedBuffer is read while the process writes to it.
@@ -87,10 +90,19 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 func starting(t *testing.T, env []string, args ...string) (s *serving, ready func()) {
 	t.Helper()
 	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
-	s.cmd.Stderr = &s.stderr
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
+	var logs *os.File
+	s.reader, logs, err = os.Pipe()
+	require.NoError(t, err)
+	s.cmd.Stderr = logs
 	require.NoError(t, s.cmd.Start())
+	require.NoError(t, logs.Close())
+	s.copied = make(chan struct{})
+	go func() {
+		defer close(s.copied)
+		_, _ = io.Copy(&s.stderr, s.reader) // ends with the process, or where a test closes the reader
+	}()
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill()
@@ -116,6 +128,7 @@ func (s *serving) signal(t *testing.T, signal os.Signal) {
 func (s *serving) end(t *testing.T) int {
 	t.Helper()
 	_ = s.cmd.Wait()
+	<-s.copied
 	return s.cmd.ProcessState.ExitCode()
 }
 
@@ -251,6 +264,12 @@ func TestCheck(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
 
+	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
+	code, stdout, _ = runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
+	require.Zero(t, code, "warnings are no mistakes")
+	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
+	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
+
 	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
 	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
 	require.Equal(t, 1, code)
@@ -260,6 +279,27 @@ func TestCheck(t *testing.T) {
 	require.True(t, strings.HasPrefix(lines[0], file+":1: max_body: must be a size"), lines[0])
 	require.True(t, strings.HasPrefix(lines[1], file+":3: connectors[0].rudder_url: is missing"), lines[1])
 	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
+}
+
+func TestUnknownCommands(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sttus"}, `unknown command "sttus" for "bridge"` + "\n\nDid you mean this?\n\tstatus"},
+		{[]string{"repair"}, `unknown command "repair" for "bridge"`},
+		{[]string{"dead", "lst"}, `unknown command "lst" for "bridge dead"; did you mean list?`},
+		{[]string{"dead", "nonsense", "--admin", "x"}, `unknown`},
+		{[]string{"replay", "stop"}, `unknown command "stop" for "bridge replay"`},
+	} {
+		code, stdout, stderr := runBridge(t, nil, tt.args...)
+		require.Equal(t, 1, code, tt.args)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, tt.want)
+	}
+	code, stdout, _ := runBridge(t, nil, "dead")
+	require.Zero(t, code)
+	require.Contains(t, stdout, "Available Commands:")
 }
 
 func TestHelpShowsExamples(t *testing.T) {

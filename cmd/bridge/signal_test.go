@@ -151,3 +151,37 @@ func TestHangupDuringTheStart(t *testing.T) {
 	s.signal(t, syscall.SIGTERM)
 	require.Zero(t, s.end(t), s.stderr.String())
 }
+
+// A signal to stop is obeyed while a reload reads a configuration, however long
+// that takes: here it is a pipe that nobody writes to.
+func TestStopDuringAReload(t *testing.T) {
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "data")
+	require.NoError(t, os.WriteFile(file, []byte("connectors:\n  - {name: a, token: s3cret, rudder_url: http://127.0.0.1:1, write_key: k}\n"), 0o600))
+	s := serve(t, nil, "--config", file, "--data-dir", data)
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret", twoEvents))
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, syscall.Mkfifo(file, 0o600))
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "told to reload by SIGHUP")
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(t), s.stderr.String())
+	require.Contains(t, s.stderr.String(), "a signal to reload is passed over")
+	require.Contains(t, s.stderr.String(), "msg=stopped")
+}
+
+// A reader of the log that goes away does not end the bridge.
+func TestNobodyReadsTheLog(t *testing.T) {
+	s, ready := starting(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "k", "--data-dir", t.TempDir(), "--log-level", "debug")
+	ready()
+	require.NoError(t, s.reader.Close())
+	for i := range 20 { // each failed delivery and each reload is logged
+		require.Equal(t, 200, s.try(t, "/currents", "", fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i)))
+		s.signal(t, syscall.SIGHUP)
+	}
+	code, stdout, _ := runBridge(t, nil, "status", "--admin", s.admin, "--json")
+	require.Zero(t, code)
+	require.Contains(t, stdout, `"accepted":20,`)
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(t))
+}
