@@ -41,6 +41,9 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 		return ErrNotRunning
 	}
 	cfg, err := load(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.components == nil {

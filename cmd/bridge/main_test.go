@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,8 +56,6 @@ type serving struct {
 	cmd           *exec.Cmd
 	listen, admin string
 	stderr        lockedBuffer
-	reader        *os.File      // of standard error
-	copied        chan struct{} // closed once all of it is in stderr
 }
 
 // lockedBuffer is read while the process writes to it.
@@ -90,26 +87,23 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 func starting(t *testing.T, env []string, args ...string) (s *serving, ready func()) {
 	t.Helper()
 	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
+	s.cmd.Stderr = &s.stderr
+	return s, s.start(t)
+}
+
+// start starts the command; ready waits until the bridge answers.
+func (s *serving) start(t *testing.T) (ready func()) {
+	t.Helper()
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
-	var logs *os.File
-	s.reader, logs, err = os.Pipe()
-	require.NoError(t, err)
-	s.cmd.Stderr = logs
 	require.NoError(t, s.cmd.Start())
-	require.NoError(t, logs.Close())
-	s.copied = make(chan struct{})
-	go func() {
-		defer close(s.copied)
-		_, _ = io.Copy(&s.stderr, s.reader) // ends with the process, or where a test closes the reader
-	}()
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill()
 			_ = s.cmd.Wait()
 		}
 	})
-	return s, func() {
+	return func() {
 		t.Helper()
 		line, err := bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err, "%s", s.stderr.String())
@@ -128,7 +122,6 @@ func (s *serving) signal(t *testing.T, signal os.Signal) {
 func (s *serving) end(t *testing.T) int {
 	t.Helper()
 	_ = s.cmd.Wait()
-	<-s.copied
 	return s.cmd.ProcessState.ExitCode()
 }
 

@@ -42,7 +42,9 @@ that comes while it starts is honoured once it answers.
 			// First of all, since the signal would end the process otherwise.
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
-			signal.Ignore(syscall.SIGPIPE) // a reader of the log may go away
+			// A reader of the log that goes away must not end the bridge: to write to
+			// it becomes an error, which the log ignores.
+			signal.Ignore(syscall.SIGPIPE)
 			cfg, err := load(cmd.Context(), cmd.Flags())
 			if err != nil {
 				return err
@@ -63,7 +65,7 @@ that comes while it starts is honoured once it answers.
 			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func(ctx context.Context) (config.Config, error) {
 				return load(ctx, cmd.Flags())
 			}}
-			defer r.start(cmd.Context())()
+			go r.run(cmd.Context())
 			return b.Run(cmd.Context())
 		},
 	}
@@ -80,28 +82,16 @@ type reloader struct {
 	load    func(context.Context) (config.Config, error)
 }
 
-// start reloads until the function that it returns is called. What comes before
-// the bridge is ready is done then, as the configuration may be newer than what
-// it started with; what comes while it stops is passed over.
-func (r reloader) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.ready:
-		}
-		r.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
+// run reloads until ctx ends. What comes before the bridge is ready is done then,
+// as the configuration may be newer than what it started with; what comes while
+// it stops is ignored. The end of the bridge does not wait for a reload: one that
+// still reads its configuration then changes nothing any more.
 func (r reloader) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-r.ready:
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -109,8 +99,8 @@ func (r reloader) run(ctx context.Context) {
 		case <-r.hangups:
 			r.log.Info("told to reload by SIGHUP")
 			// What fails otherwise is in the log by then.
-			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) || ctx.Err() != nil {
-				r.log.Info("a signal to reload is passed over", "reason", err)
+			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) {
+				r.log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
 	}
