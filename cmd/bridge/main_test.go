@@ -297,7 +297,7 @@ func TestUnknownCommands(t *testing.T) {
 
 func TestHelpShowsExamples(t *testing.T) {
 	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"healthcheck"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
-		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}} {
+		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}, {"version"}} {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)
