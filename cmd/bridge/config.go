@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/currentsbridge/currentsbridge/bridge"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
@@ -96,30 +97,42 @@ func newCheck() *cobra.Command {
 		Long: `Read a configuration as bridge serve would and print a line for each mistake, or
 for each warning: what is allowed and may be a slip, such as an event type that
 the glossary does not have. It exits 0 if there is no mistake, and 1 otherwise.
-It starts nothing; of files it reads those that the configuration names. It
-never prints a secret.
+It starts nothing; of files it reads those that the configuration names. With
+--connect it also tries the destinations with their write keys, by a batch
+without events, and asks PostgreSQL how sure its commits are. It never prints a
+secret.
 ` + configHelp,
-		Example: `  bridge check --config bridge.yaml`,
-		Args:    cobra.NoArgs,
+		Example: `  bridge check --config bridge.yaml
+  bridge check --config bridge.yaml --connect`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(cmd.Context(), cmd.Flags())
+			var warnings []string
+			if err == nil {
+				warnings = cfg.Warnings()
+			}
+			if connect, _ := cmd.Flags().GetBool("connect"); connect && err == nil {
+				var found []string
+				found, err = bridge.Connect(cmd.Context(), cfg)
+				warnings = append(warnings, found...)
+			}
+			for _, warning := range warnings {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+warning)
+			}
 			if wrong := (*config.Error)(nil); errors.As(err, &wrong) {
 				for _, mistake := range wrong.Mistakes {
 					fmt.Fprintln(cmd.OutOrStdout(), mistake)
 				}
 				return exitCode(1)
 			}
-			if err != nil {
-				return err
+			if err == nil {
+				summarize(cmd.OutOrStdout(), cfg)
 			}
-			for _, warning := range cfg.Warnings() {
-				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+warning)
-			}
-			summarize(cmd.OutOrStdout(), cfg)
-			return nil
+			return err
 		},
 	}
 	addConfigFlags(cmd.Flags())
+	cmd.Flags().Bool("connect", false, "try each destination with its write key, and each queue on PostgreSQL, for ten seconds at most")
 	return cmd
 }
 
