@@ -378,3 +378,75 @@ func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
 	require.Equal(t, 200, code, answer)
 	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
 }
+
+// A dead letter that is replayed after RudderStack was mended is delivered, and
+// the ledger stays true all the way.
+func TestReplayedDeadLettersAreDelivered(t *testing.T) {
+	rudder := newStack(t)
+	rudder.answer(http.StatusBadRequest)
+	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	events := `{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"user_id":"u"}},{"id":"3"}`
+	code, answer := r.post(t, "/currents", "secret", `{"events":[`+events+`]}`)
+	require.Equal(t, 200, code, answer)
+	ledger := r.settled(t)[0]
+	require.EqualValues(t, 3, ledger.Dead)
+	require.Zero(t, ledger.Delivered)
+
+	rudder.answer(http.StatusOK)
+	before := len(rudder.items(t, "batch"))
+	for _, want := range [][2]string{
+		{"number=1&number=2&number=99", `{"moved":1,"unfit":1,"connectors":[{"connector":"default","moved":1,"unfit":1}]}`},
+		{"reason=refused", `{"moved":1,"connectors":[{"connector":"default","moved":1}]}`},
+		{"all=true", `{"moved":0,"unfit":1,"connectors":[{"connector":"default","moved":0,"unfit":1}]}`},
+	} {
+		resp, err := http.Post(r.Admin+"/api/dead/replay?"+want[0], "", nil)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.JSONEq(t, want[1], string(answer), want[0])
+		r.settled(t)
+	}
+	ledger = r.settled(t)[0]
+	require.EqualValues(t, 2, ledger.Delivered)
+	require.EqualValues(t, 1, ledger.Dead, "nothing can help the one without an event type")
+	require.EqualValues(t, 3, ledger.Accepted)
+	require.EqualValues(t, 3, ledger.Received)
+	require.Len(t, rudder.items(t, "batch"), before+2)
+}
+
+// Whoever is refused at the public address finds /readyz saying so already: at
+// no moment is a bridge that takes nothing called ready.
+func TestNotReadyBeforeIntakeCloses(t *testing.T) {
+	for range 5 {
+		r := run(t, configFor(t, connectorTo(newStack(t).URL)))
+		code, _ := r.get(t, "/readyz")
+		require.Equal(t, 200, code)
+		// A request that is under way keeps the bridge from ending.
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.Intake, "http://"))
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 10\r\n\r\n{"))
+		require.NoError(t, err)
+		eventually(t, func() bool {
+			_, metrics := r.get(t, "/metrics")
+			return strings.Contains(metrics, "bridge_requests_reading 1\n")
+		}, "it is being read")
+
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.stop() }()
+		eventually(t, func() bool {
+			c, err := net.Dial("tcp", strings.TrimPrefix(r.Intake, "http://"))
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		}, "nothing new is taken")
+		code, body := r.get(t, "/readyz")
+		require.Equal(t, 503, code)
+		require.Contains(t, body, "the bridge is stopping")
+		code, _ = r.get(t, "/livez")
+		require.Equal(t, 200, code)
+		require.NoError(t, conn.Close())
+		require.NoError(t, <-stopped)
+	}
+}

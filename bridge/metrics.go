@@ -18,7 +18,7 @@ type deliveryMetrics struct {
 	duration *prometheus.HistogramVec
 	latency  *prometheus.HistogramVec
 
-	inFlightEvents, inFlightRequests, packing *prometheus.GaugeVec
+	inFlightEvents, inFlightRequests, compressing *prometheus.GaugeVec
 }
 
 func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
@@ -29,13 +29,13 @@ func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"connector"})
 	}
 	m := &deliveryMetrics{
-		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the answer; none: there was no answer.", "connector", "class"),
+		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the response; none: there was none.", "connector", "class"),
 		events:   counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again.", "connector"),
 		bytes:    counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent.", "connector"),
 		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, after 400 or 413.", "connector"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bridge_delivery_duration_seconds",
-			Help:    "Time from the start of a request to RudderStack to the end of its answer, or to giving up.",
+			Help:    "Time from the start of a request to RudderStack to the end of its response, or to giving up.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"connector"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -43,12 +43,12 @@ func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
 			Help:    "Time from the receipt of a batch to RudderStack's 2XX for events of it; each batch counts once for each request that its events were taken in.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
 		}, []string{"connector"}),
-		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no answer yet."),
-		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no answer yet."),
-		packing:          gauge("bridge_delivery_gzip", "1 while bodies are packed, because RudderStack says that it takes them."),
+		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no response yet."),
+		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no response yet."),
+		compressing:          gauge("bridge_delivery_gzip", "1 while bodies are compressed, because RudderStack says that it takes them."),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.packing,
+		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.compressing,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, err
@@ -69,7 +69,7 @@ func (m *deliveryMetrics) of(connector string) delivery.Observer {
 
 		inFlightEvents:   m.inFlightEvents.WithLabelValues(connector),
 		inFlightRequests: m.inFlightRequests.WithLabelValues(connector),
-		packing:          m.packing.WithLabelValues(connector),
+		compressing:          m.compressing.WithLabelValues(connector),
 	}
 }
 
@@ -78,7 +78,7 @@ type deliveryObserver struct {
 	events, bytes, halved prometheus.Counter
 	duration, latency     prometheus.Observer
 
-	inFlightEvents, inFlightRequests, packing prometheus.Gauge
+	inFlightEvents, inFlightRequests, compressing prometheus.Gauge
 }
 
 // Began implements delivery.Observer.
@@ -99,9 +99,9 @@ func (o *deliveryObserver) Delivered(latency time.Duration) { o.latency.Observe(
 // GzipChanged implements delivery.Observer.
 func (o *deliveryObserver) GzipChanged(on bool) {
 	if on {
-		o.packing.Set(1)
+		o.compressing.Set(1)
 	} else {
-		o.packing.Set(0)
+		o.compressing.Set(0)
 	}
 }
 

@@ -200,7 +200,8 @@ const badToken = "has a character that a bearer token cannot have (RFC 6750: let
 
 func (c *checker) tokens(v Connector, key func(field string) string) {
 	if len(v.Tokens) == 0 {
-		if !v.Open && !c.anyBad(key("open"), key("token"), key("tokens"), key("token_file"), key("token_files")) {
+		keys := []string{key("open"), key("token"), key("tokens"), key("token_file"), key("token_files")}
+		if !v.Open && !slices.ContainsFunc(keys, func(key string) bool { return c.bad[key] }) {
 			c.add(key("token"), "is missing: set the token that Braze sends, or write open: true to take events from anyone")
 		}
 		return

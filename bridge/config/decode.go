@@ -62,17 +62,21 @@ func (d *decoder) fields(m entries, v reflect.Value, path string, flat bool) (kn
 	return known
 }
 
-// unknown notes keys that nothing knows.
-func (d *decoder) unknown(m entries, path string, known []string) {
+// unknown notes keys that nothing knows here; elsewhere are settings that may
+// have been meant.
+func (d *decoder) unknown(m entries, path string, known []string, elsewhere []Setting) {
 	for _, key := range sortedKeys(m) {
 		if slices.Contains(known, key) {
 			continue
 		}
-		at := join(path, key)
+		at, near := join(path, key), nearest(key, known)
 		d.origins[at] = m[key].at
-		if near := nearest(key, slices.Values(known)); near != "" {
+		switch {
+		case slices.ContainsFunc(elsewhere, func(s Setting) bool { return s.connector && s.single && strings.HasPrefix(s.Key+".", key+".") }):
+			d.add(at, "belongs to a connector where there is a list of connectors")
+		case near != "":
 			d.add(at, "is not known here; did you mean %s?", near)
-		} else {
+		default:
 			d.add(at, "is not known here; the keys are %s", strings.Join(known, ", "))
 		}
 	}
@@ -97,7 +101,7 @@ func (d *decoder) value(e entry, v reflect.Value, path string, f field) {
 	case v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
 		m := d.entries(n, path, 0)
 		if known := d.fields(m, v, path, false); known != nil {
-			d.unknown(m, path, known)
+			d.unknown(m, path, known, nil)
 		}
 	case v.Kind() == reflect.Struct:
 		d.add(path, "must be a map of keys, not %s", what(n))

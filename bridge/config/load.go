@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -90,14 +88,12 @@ func (d *decoder) config(top entries, src Source) (Config, keyFunc) {
 		return s.Key, false
 	})
 	known := d.fields(top, reflect.ValueOf(&cfg).Elem(), "", false)
-	if listed {
-		known = append(known, d.misplaced(settings, top)...)
-	} else {
+	if !listed {
 		one := DefaultConnector()
 		known = append(known, d.fields(top, reflect.ValueOf(&one).Elem(), "", true)...)
 		cfg.Connectors = []Connector{one}
 	}
-	d.unknown(top, "", known)
+	d.unknown(top, "", known, settings)
 	for i := range cfg.Connectors {
 		c := &cfg.Connectors[i]
 		if _, said := d.origins[listKey(i, "open")]; !said {
@@ -139,21 +135,4 @@ func (d *decoder) overrides(settings []Setting, src Source, path func(Setting) (
 			d.add(at, "cannot be given beside a file with several connectors")
 		}
 	}
-}
-
-// misplaced notes settings of a connector at the top of a file with a list of
-// connectors, and returns all that would be.
-func (d *decoder) misplaced(settings []Setting, top entries) (keys []string) {
-	for _, s := range settings {
-		key, _, _ := strings.Cut(s.Key, ".")
-		if !s.connector || !s.single || slices.Contains(keys, key) {
-			continue
-		}
-		keys = append(keys, key)
-		if n, written := top[key]; written {
-			d.origins[key] = n.at
-			d.add(key, "belongs to a connector where there is a list of connectors")
-		}
-	}
-	return keys
 }

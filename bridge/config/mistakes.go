@@ -83,11 +83,6 @@ func (m *mistakes) add(key, format string, args ...any) {
 	m.list = append(m.list, Mistake{Where: at.String(), Key: key, Text: fmt.Sprintf(format, args...), line: at.line})
 }
 
-// anyBad tells whether one of the keys is known to be wrong.
-func (m *mistakes) anyBad(keys ...string) bool {
-	return slices.ContainsFunc(keys, func(key string) bool { return m.bad[key] })
-}
-
 // where finds the place of a key, or of what it would be written in.
 func (m *mistakes) where(key string) origin {
 	for ; key != ""; key = parent(key) {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"iter"
 	"net"
 	"net/netip"
 	"net/url"
@@ -152,7 +151,7 @@ func (w *warner) field(key, name string, known map[string]bool) {
 }
 
 func suggestion(name string, known map[string]bool) string {
-	if near := nearest(name, slices.Values(sortedKeys(known))); near != "" {
+	if near := nearest(name, sortedKeys(known)); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""
@@ -160,9 +159,9 @@ func suggestion(name string, known map[string]bool) string {
 
 // nearest returns the first word of those that take the fewest edits to become
 // name; empty where that is a third of its letters or more.
-func nearest(name string, words iter.Seq[string]) (near string) {
+func nearest(name string, words []string) (near string) {
 	best := max(1, (len(name)-1)/3) + 1
-	for word := range words {
+	for _, word := range words {
 		if d := distance(name, word, best); d < best {
 			near, best = word, d
 		}
