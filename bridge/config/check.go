@@ -54,8 +54,10 @@ func (c *checker) config(cfg Config) {
 		c.add("data_dir", "is empty; it must be the directory that keeps the events")
 	}
 	c.queue(cfg.Queue, func(key string) string { return "queue." + key })
-	if _, err := schemas.LoadFile(cfg.Glossary); err != nil {
-		c.add("glossary", "%v", err)
+	if cfg.Glossary != "" {
+		if _, err := schemas.LoadFile(cfg.Glossary); err != nil {
+			c.add("glossary", "%v", err)
+		}
 	}
 	if len(cfg.Connectors) == 0 {
 		c.add("connectors", "is empty; at least one connector is needed")

@@ -12,12 +12,12 @@ func Table(connector bool) string {
 	b.WriteString("| key | default | changes with | meaning |\n| --- | --- | --- | --- |\n")
 	all := Settings()
 	for i, s := range all {
-		if s.connector != connector || i > 0 && all[i-1].tags.index == s.tags.index && all[i-1].tags.tag == s.tags.tag {
+		if s.connector != connector || i > 0 && s.same(all[i-1]) {
 			continue // another key of the same setting
 		}
 		var keys []string
 		for _, other := range all[i:] {
-			if other.tags.tag == s.tags.tag && other.connector == connector {
+			if s.same(other) {
 				keys = append(keys, "`"+strings.TrimPrefix(other.Key, "braze_")+"`")
 			}
 		}

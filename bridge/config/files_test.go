@@ -85,7 +85,7 @@ func TestLoadOneConnectorWithoutAFile(t *testing.T) {
 	cfg, err := Load(t.Context(), Source{
 		File: writeFile(t, "braze_tokens: [a, b]\nwrite_key_file: /nowhere\nrudder_url: http://r\nnames: {x.y: Z}\nbackoff: {max: 7s}\n"),
 		Env: env("BRIDGE_BRAZE_TOKEN_FILE", token, "BRIDGE_FILTER_DENY", "a.*, b", "BRIDGE_BACKOFF_MIN", "2s", "BRIDGE_PII", "hash",
-			"BRIDGE_SALT", "pepper", "BRIDGE_REQUESTS_PER_SECOND", "3", "BRIDGE_ADMIN_TOKEN", "op", "BRIDGE_TLS_CERT", ""),
+			"BRIDGE_SALT", "pepper", "BRIDGE_WRITE_KEY_FILE", "/nowhere", "BRIDGE_REQUESTS_PER_SECOND", "3", "BRIDGE_ADMIN_TOKEN", "op", "BRIDGE_TLS_CERT", ""),
 		Flags: map[string]string{"write-key": "k", "concurrency": "2"},
 	})
 	require.NoError(t, err)

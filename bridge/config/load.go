@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -122,9 +123,10 @@ func (d *decoder) overrides(settings []Setting, src Source, path func(Setting) (
 		at, fits := path(s)
 		value, given := src.Flags[s.Flag]
 		from := origin{name: "--" + s.Flag}
-		if !given {
+		otherwise := func(other Setting) bool { _, given := src.Flags[other.Flag]; return given && s.same(other) }
+		if !given && fits && !slices.ContainsFunc(settings, otherwise) {
 			value, given = src.Env(s.Env)
-			given = given && value != "" && fits
+			given = given && value != ""
 			from.name = s.Env
 		}
 		switch {

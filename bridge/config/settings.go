@@ -137,6 +137,11 @@ func (f field) spellings(flat bool) []string {
 	return keys
 }
 
+// same tells whether two settings are one field, written in different ways.
+func (s Setting) same(other Setting) bool {
+	return s.connector == other.connector && s.tags.tag == other.tags.tag
+}
+
 // variants are the settings that one field makes, one for each of its keys.
 func (s Setting) variants(f field) (list []Setting) {
 	for _, key := range f.spellings(false) {
