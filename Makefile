@@ -96,8 +96,10 @@ lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and n
 	$(GO) tool staticcheck -tags e2e $(E2E_PACKAGES)
 	$(GO) mod tidy -diff
 	$(GO) run ./schemas/generate -check
+	$(GO) run ./bridge/config/generate -check
 
-generate: go ## JSON Schemas from the glossary, fixtures from the generator
+generate: go ## JSON Schemas from the glossary, fixtures from the generator, the settings in docs/operations.md
+	$(GO) run ./bridge/config/generate
 	$(GO) generate ./schemas
 	$(GO) generate ./mockbraze
 	$(GO) generate ./harness

@@ -1,3 +1,7 @@
+// Package bridge takes batches of events from Braze Currents, keeps them on
+// disk, and delivers them to RudderStack. It is the composition root: it opens
+// the store, and starts the intake, a sender for each connector, and the admin
+// address. Each of these lives in a package of its own below this one.
 package bridge
 
 import (
@@ -9,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
@@ -33,16 +40,17 @@ type Addresses struct {
 
 // Bridge is a bridge that can run. Make one with New.
 type Bridge struct {
-	opts Options
+	opts      Options
+	reloading chan struct{} // holds a value during a reload, so that one waits for the other
 
-	mu    sync.Mutex // held while the configuration changes
-	cfg   Config     // what is in force
-	parts *parts     // nil while the bridge does not run
+	mu         sync.Mutex    // held while a configuration is put into force
+	cfg        config.Config // what is in force
+	components *components   // nil while the bridge does not run
 }
 
-// New checks cfg; where it is wrong the error is a *ConfigError. It opens
+// New checks cfg; where it is wrong the error is a *config.Error. It opens
 // nothing yet.
-func New(cfg Config, opts Options) (*Bridge, error) {
+func New(cfg config.Config, opts Options) (*Bridge, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
@@ -52,17 +60,16 @@ func New(cfg Config, opts Options) (*Bridge, error) {
 	if opts.Ready == nil {
 		opts.Ready = func(Addresses) {}
 	}
-	return &Bridge{cfg: cfg, opts: opts}, nil
+	return &Bridge{cfg: cfg, opts: opts, reloading: make(chan struct{}, 1)}, nil
 }
 
 // Run takes and delivers events until ctx ends; then it takes nothing more,
-// gives what is under way the configured grace, closes the store and returns
-// nil. Whatever is not delivered by then is on disk and waits for the next Run.
+// gives requests and deliveries in flight the configured grace, closes the store
+// and returns nil. What is not delivered by then is on disk until the next Run.
 //
 // It fails at once where an address is taken, where another process has the
 // data directory (queue.ErrLocked) or a newer version has written it
-// (queue.ErrNewerFormat), or where no server of a queue on NATS answers within
-// ten seconds; and later where nothing can be stored any more
+// (queue.ErrNewerFormat); and later where nothing can be stored any more
 // (queue.ErrFailed).
 func (b *Bridge) Run(ctx context.Context) (err error) {
 	for _, warning := range b.cfg.Warnings() {
@@ -78,26 +85,26 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer private.Close()
-	store, err := OpenStore(ctx, b.cfg, b.opts.Log)
+	stores, err := openStores(ctx, b.cfg, b.opts.Log)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closing := store.Close(); closing != nil {
-			err = errors.Join(err, fmt.Errorf("close the store: %w", closing))
+		if failed := stores.close(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("close the store: %w", failed))
 		}
 	}()
-	parts, err := assemble(ctx, b.cfg, store, b.opts.Log)
+	c, err := assemble(ctx, b.cfg, stores, b.opts.Log)
 	if err != nil {
 		return err
 	}
-	return b.serve(ctx, parts, public, private)
+	return b.serve(ctx, c, public, private)
 }
 
 // listenForBraze listens on the public address, within its limits.
 func (b *Bridge) listenForBraze() (net.Listener, error) {
 	var certificates *intake.Certificates
-	if b.cfg.TLS != (TLS{}) {
+	if b.cfg.TLS != (config.TLS{}) {
 		var err error
 		if certificates, err = intake.NewCertificates(b.cfg.TLS.Cert, b.cfg.TLS.Key, b.opts.Log); err != nil {
 			return nil, fmt.Errorf("tls: %w", err)
@@ -118,67 +125,67 @@ func listen(key, address string) (net.Listener, error) {
 	return ln, nil
 }
 
-// serve runs the parts until ctx ends or one of them fails. The operator's
-// address goes last, so that a slow end can be watched.
-func (b *Bridge) serve(ctx context.Context, p *parts, public, private net.Listener) error {
+// serve runs the components until ctx ends or one of them fails. The admin
+// address ends last, so that a slow shutdown can be watched.
+func (b *Bridge) serve(ctx context.Context, c *components, public, private net.Listener) error {
 	cfg := b.cfg // it may change from begin on
-	// It ends by its stop alone, once whoever asks is told so.
-	work := newGroup(context.WithoutCancel(ctx))
-	defer work.stop()
-	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	defer unwatch()
-	watch := newGroup(watching)
-	b.begin(p, work)
-	watch.run(func(ctx context.Context) error { return cli.Serve(ctx, p.admin.Server(), private, time.Second) }, work.stop)
-	work.run(func(ctx context.Context) error { return cli.Serve(ctx, p.intake.Server(), public, cfg.Grace) }, nil)
-	work.run(func(ctx context.Context) error { return watchStore(ctx, p.store) }, nil)
+	// The work does not end with ctx, but once /readyz says that it will.
+	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	work, working := errgroup.WithContext(stopping)
+	watching, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAdmin()
+	b.begin(c, work, working)
+	adminEnded := make(chan error, 1)
+	go func() {
+		err := cli.Serve(watching, c.admin.Server(), private, time.Second)
+		if err != nil {
+			stop()
+		}
+		adminEnded <- err
+	}()
+	work.Go(func() error { return cli.Serve(working, c.intake.Server(), public, cfg.Grace) })
+	work.Go(func() error { return watchStore(working, c.stores.usage) })
 
-	addresses := Addresses{Intake: cfg.scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
+	addresses := Addresses{Intake: cfg.Scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
 	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(cfg.Connectors))
 	b.opts.Ready(addresses)
 	select {
 	case <-ctx.Done():
-	case <-work.ctx.Done():
+	case <-working.Done():
 	}
-	p.admin.Stopping()
-	work.stop()
+	c.admin.Stopping()
+	stop()
 	b.end() // from here on nothing is started any more
 	crashpoint.At("stop.begun")
 	b.opts.Log.Info("stopping", "grace", cfg.Grace)
-	failed := work.wait()
-	unwatch()
-	failed = errors.Join(failed, watch.wait())
+	failed := work.Wait()
+	stopAdmin()
+	failed = errors.Join(failed, <-adminEnded)
 	if failed == nil {
 		b.opts.Log.Info("stopped")
 	}
 	return failed
 }
 
-func (c Config) scheme() string {
-	if c.TLS != (TLS{}) {
-		return "https://"
-	}
-	return "http://"
-}
-
 // begin starts the senders and lets the configuration be changed from here on.
-func (b *Bridge) begin(p *parts, work *group) {
+func (b *Bridge) begin(c *components, work *errgroup.Group, working context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p.start(work)
-	b.parts = p
+	c.start(work, working)
+	b.components = c
 }
 
 // end lets nothing be changed any more.
 func (b *Bridge) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.parts = nil
+	b.components = nil
 }
 
 // watchStore ends the bridge once its store has failed: only opening it anew
-// helps, and whoever runs the bridge starts it again.
-func watchStore(ctx context.Context, store queue.Store) error {
+// helps, and the supervisor that runs the bridge starts it again.
+func watchStore(ctx context.Context, usage func() queue.Usage) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
@@ -186,7 +193,7 @@ func watchStore(ctx context.Context, store queue.Store) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := store.Usage().Err; err != nil {
+			if err := usage().Err; err != nil {
 				return fmt.Errorf("the store has failed, start the bridge again: %w", err)
 			}
 		}

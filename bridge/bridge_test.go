@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -52,21 +54,21 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func configFor(t *testing.T, connectors ...Connector) Config {
-	cfg := DefaultConfig()
+func configFor(t *testing.T, connectors ...config.Connector) config.Config {
+	cfg := config.Default()
 	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	cfg.Connectors = connectors
 	return cfg
 }
 
-func connectorTo(url string) Connector {
-	c := DefaultConnector()
+func connectorTo(url string) config.Connector {
+	c := config.DefaultConnector()
 	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, url, "wk"
-	c.Backoff = Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond}
+	c.Backoff = config.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond}
 	return c
 }
 
-func run(t *testing.T, cfg Config) *running {
+func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
 	log := &lockedBuffer{}
 	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, nil)))
@@ -74,7 +76,7 @@ func run(t *testing.T, cfg Config) *running {
 	return r
 }
 
-func runWith(t *testing.T, cfg Config, log *slog.Logger) *running {
+func runWith(t *testing.T, cfg config.Config, log *slog.Logger) *running {
 	t.Helper()
 	r := &running{}
 	ready := make(chan Addresses, 1)
@@ -143,6 +145,14 @@ func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	return s
 }
 
+// fileOf writes a file into a new directory and returns its name.
+func fileOf(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
 const odd = `{"events":[
 	{"id":"e1","event_type":"users.messages.email.Open","time":1700000000,"user":{"user_id":"u1","external_user_id":"x1"},"properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}},
 	{"id":12345678901234567890,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u2"}},
@@ -194,7 +204,7 @@ func TestEventsModeEndToEnd(t *testing.T) {
 func TestWebhookModeEndToEnd(t *testing.T) {
 	rudder := newStack(t)
 	c := connectorTo(rudder.URL)
-	c.Mode = Webhook
+	c.Mode = config.Webhook
 	r := run(t, configFor(t, c))
 	_, answer := r.post(t, "/v1/webhook?writeKey=secret", "", odd)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":5}`, answer)
@@ -209,8 +219,8 @@ func TestWebhookModeEndToEnd(t *testing.T) {
 
 func TestMissingExternalUserID(t *testing.T) {
 	const body = `{"events":[{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"external_user_id":"x"}}]}`
-	for policy, want := range map[Policy][3]uint64{Deliver: {2, 0, 0}, Dead: {1, 1, 0}, Drop: {1, 0, 1}} {
-		t.Run(string(policy), func(t *testing.T) {
+	for policy, want := range map[string][3]uint64{config.Deliver: {2, 0, 0}, config.Dead: {1, 1, 0}, config.Drop: {1, 0, 1}} {
+		t.Run(policy, func(t *testing.T) {
 			rudder := newStack(t)
 			c := connectorTo(rudder.URL)
 			c.MissingExternalUserID = policy
@@ -277,7 +287,7 @@ func TestRunFailsEarly(t *testing.T) {
 	defer taken.Close()
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	running := run(t, cfg)
-	attempt := func(change func(*Config)) error {
+	attempt := func(change func(*config.Config)) error {
 		other := cfg
 		other.DataDir = t.TempDir()
 		change(&other)
@@ -285,22 +295,22 @@ func TestRunFailsEarly(t *testing.T) {
 		require.NoError(t, err)
 		return b.Run(t.Context())
 	}
-	err = attempt(func(c *Config) { c.Listen = taken.Addr().String() })
+	err = attempt(func(c *config.Config) { c.Listen = taken.Addr().String() })
 	require.ErrorContains(t, err, "listen: ")
 	require.ErrorContains(t, err, "address already in use")
-	err = attempt(func(c *Config) { c.Admin = taken.Addr().String() })
+	err = attempt(func(c *config.Config) { c.Admin = taken.Addr().String() })
 	require.ErrorContains(t, err, "admin: ")
-	err = attempt(func(c *Config) { c.DataDir = cfg.DataDir })
+	err = attempt(func(c *config.Config) { c.DataDir = cfg.DataDir })
 	require.ErrorIs(t, err, queue.ErrLocked)
 	require.ErrorContains(t, err, "data_dir "+cfg.DataDir)
-	err = attempt(func(c *Config) { c.DataDir = "/dev/null/x" })
+	err = attempt(func(c *config.Config) { c.DataDir = "/dev/null/x" })
 	require.ErrorContains(t, err, "data_dir /dev/null/x")
 	require.NoError(t, running.stop())
 }
 
 func TestNewRefusesAWrongConfig(t *testing.T) {
-	_, err := New(Config{}, Options{})
-	var wrong *ConfigError
+	_, err := New(config.Config{}, Options{})
+	var wrong *config.Error
 	require.ErrorAs(t, err, &wrong)
 	cfg := configFor(t, connectorTo("http://r"))
 	cfg.Connectors[0].Tokens = nil
@@ -352,4 +362,91 @@ func TestRequestsUnderWayAreFinished(t *testing.T) {
 
 	again := run(t, cfg)
 	require.Equal(t, uint64(1), again.settled(t)[0].Delivered)
+}
+
+// With the smallest body that is allowed, the largest event of Braze gets in.
+func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
+	rudder := newStack(t)
+	cfg := configFor(t, connectorTo(rudder.URL))
+	cfg.MaxBody = 1 << 20 // the least that is allowed
+	r := run(t, cfg)
+	const largest = 900 << 10
+	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
+	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
+	require.Len(t, body, largest)
+	code, answer := r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
+	require.Equal(t, 200, code, answer)
+	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+}
+
+// A dead letter that is replayed after RudderStack was mended is delivered, and
+// the ledger stays true all the way.
+func TestReplayedDeadLettersAreDelivered(t *testing.T) {
+	rudder := newStack(t)
+	rudder.answer(http.StatusBadRequest)
+	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	events := `{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"user_id":"u"}},{"id":"3"}`
+	code, answer := r.post(t, "/currents", "secret", `{"events":[`+events+`]}`)
+	require.Equal(t, 200, code, answer)
+	ledger := r.settled(t)[0]
+	require.EqualValues(t, 3, ledger.Dead)
+	require.Zero(t, ledger.Delivered)
+
+	rudder.answer(http.StatusOK)
+	before := len(rudder.items(t, "batch"))
+	for _, want := range [][2]string{
+		{"number=1&number=2&number=99", `{"moved":1,"unfit":1,"connectors":[{"connector":"default","moved":1,"unfit":1}]}`},
+		{"reason=refused", `{"moved":1,"connectors":[{"connector":"default","moved":1}]}`},
+		{"all=true", `{"moved":0,"unfit":1,"connectors":[{"connector":"default","moved":0,"unfit":1}]}`},
+	} {
+		resp, err := http.Post(r.Admin+"/api/dead/replay?"+want[0], "", nil)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.JSONEq(t, want[1], string(answer), want[0])
+		r.settled(t)
+	}
+	ledger = r.settled(t)[0]
+	require.EqualValues(t, 2, ledger.Delivered)
+	require.EqualValues(t, 1, ledger.Dead, "nothing can help the one without an event type")
+	require.EqualValues(t, 3, ledger.Accepted)
+	require.EqualValues(t, 3, ledger.Received)
+	require.Len(t, rudder.items(t, "batch"), before+2)
+}
+
+// Whoever is refused at the public address finds /readyz saying so already: at
+// no moment is a bridge that takes nothing called ready.
+func TestNotReadyBeforeIntakeCloses(t *testing.T) {
+	for range 5 {
+		r := run(t, configFor(t, connectorTo(newStack(t).URL)))
+		code, _ := r.get(t, "/readyz")
+		require.Equal(t, 200, code)
+		// A request that is under way keeps the bridge from ending.
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.Intake, "http://"))
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 10\r\n\r\n{"))
+		require.NoError(t, err)
+		eventually(t, func() bool {
+			_, metrics := r.get(t, "/metrics")
+			return strings.Contains(metrics, "bridge_requests_reading 1\n")
+		}, "it is being read")
+
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.stop() }()
+		eventually(t, func() bool {
+			c, err := net.Dial("tcp", strings.TrimPrefix(r.Intake, "http://"))
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		}, "nothing new is taken")
+		code, body := r.get(t, "/readyz")
+		require.Equal(t, 503, code)
+		require.Contains(t, body, "the bridge is stopping")
+		code, _ = r.get(t, "/livez")
+		require.Equal(t, 200, code)
+		require.NoError(t, conn.Close())
+		require.NoError(t, <-stopped)
+	}
 }

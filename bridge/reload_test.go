@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,53 +16,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
 
 func eventually(t *testing.T, holds func() bool, what string) {
 	t.Helper()
 	require.Eventually(t, holds, 30*time.Second, 5*time.Millisecond, what)
-}
-
-// TestEverySettingIsWatched changes each field of the configuration, so that
-// none is forgotten when it is reloaded.
-func TestEverySettingIsWatched(t *testing.T) {
-	connector, cfg := reflect.TypeFor[Connector](), reflect.TypeFor[Config]()
-	for i := range connector.NumField() {
-		before, after := DefaultConnector(), DefaultConnector()
-		alter(t, reflect.ValueOf(&after).Elem().Field(i))
-		name := connector.Field(i).Name
-		if name == "Name" {
-			continue
-		}
-		require.Len(t, changes(before, after), 1, name)
-	}
-	for i := range cfg.NumField() {
-		before, after := DefaultConfig(), DefaultConfig()
-		alter(t, reflect.ValueOf(&after).Elem().Field(i))
-		if name := cfg.Field(i).Name; name != "Connectors" {
-			require.Len(t, changes(before, after), 1, name)
-		}
-	}
-}
-
-func alter(t *testing.T, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(v.String() + "x")
-	case reflect.Int, reflect.Int64:
-		v.SetInt(v.Int() + 1)
-	case reflect.Float64:
-		v.SetFloat(v.Float() + 1)
-	case reflect.Bool:
-		v.SetBool(!v.Bool())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-	case reflect.Struct:
-		alter(t, v.Field(0))
-	default:
-		t.Fatalf("what is a %s?", v.Kind())
-	}
 }
 
 // A connector comes, one goes with what waits in it, and it comes back: nothing
@@ -79,9 +38,9 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	code, _ := r.post(t, "/currents/b", "token-b", event("1"))
 	require.Equal(t, 200, code)
 	eventually(t, func() bool { return r.status(t)[1].Destination.State == "backing-off" }, "b was tried")
-	kept := r.bridge.parts.lanes[0].crew.Load()
+	kept := r.bridge.components.connectors[0].sender.Load()
 
-	cfg.Connectors = []Connector{c, a}
+	cfg.Connectors = []config.Connector{c, a}
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
 	code, _ = r.post(t, "/currents/b", "token-b", event("2"))
 	require.Equal(t, 401, code, "what is not in the configuration takes nothing")
@@ -95,7 +54,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.Equal(t, uint64(1), s[2].Pending)
 	require.Equal(t, "paused", s[2].Destination.State)
 	require.Equal(t, "the connector is not in the configuration; its events wait", s[2].Destination.LastError)
-	require.Same(t, kept, r.bridge.parts.lanes[1].crew.Load(), "who does not change goes on")
+	require.Same(t, kept, r.bridge.components.connectors[1].sender.Load(), "who does not change goes on")
 	for _, line := range []string{
 		`msg="connector is added" connector=c`, `level=WARN msg="connector is removed, its events wait" connector=b pending=1 dead=0`,
 		`msg="configuration is reloaded" connectors=2`,
@@ -105,7 +64,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.NotContains(t, r.log.String(), "connector=a")
 
 	goes.answer(http.StatusOK)
-	cfg.Connectors = []Connector{a, b, c}
+	cfg.Connectors = []config.Connector{a, b, c}
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
 	for _, s := range r.settled(t) {
 		require.Equal(t, uint64(1), s.Delivered, s.Name)
@@ -130,7 +89,7 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	first.post(t, "/currents/b", "token-b", event("1"))
 	require.NoError(t, first.stop())
 
-	cfg.Connectors = []Connector{a}
+	cfg.Connectors = []config.Connector{a}
 	second := run(t, cfg)
 	s := second.status(t)
 	require.Len(t, s, 2, "c has nothing that waits")
@@ -141,7 +100,7 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	require.Equal(t, 200, code)
 	require.Contains(t, body, "the connector is not in the configuration; its events wait")
 	rudder.answer(http.StatusOK)
-	cfg.Connectors = []Connector{a, b}
+	cfg.Connectors = []config.Connector{a, b}
 	require.NoError(t, second.bridge.Reload(t.Context(), cfg))
 	require.Equal(t, uint64(1), second.settled(t)[1].Delivered)
 }
@@ -173,7 +132,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
 		c.RudderURL = []string{one.URL, other.URL}[i%2]
 		c.BatchEvents = 10 + i
-		cfg.Connectors = []Connector{c}
+		cfg.Connectors = []config.Connector{c}
 		require.NoError(t, r.bridge.Reload(t.Context(), cfg))
 		eventually(t, func() bool { return sent.Load() > before || t.Failed() }, "intake goes on")
 	}
@@ -209,7 +168,7 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	r.post(t, "/currents", "secret", event("1"))
 	<-began
 	c.RudderURL = fast.URL
-	cfg.Connectors = []Connector{c}
+	cfg.Connectors = []config.Connector{c}
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg), "it does not wait for the old sender")
 	code, _ := r.post(t, "/currents", "secret", event("2"))
 	require.Equal(t, 200, code, "intake goes on")
@@ -227,16 +186,16 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 	_, metrics := r.get(t, "/metrics")
 	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 0`)
 	bad := cfg
-	bad.Connectors = []Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
-	var wrong *ConfigError
+	bad.Connectors = []config.Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
+	var wrong *config.Error
 	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
-	require.Greater(t, len(wrong.Problems), 5)
-	for _, problem := range wrong.Problems {
-		require.Contains(t, r.log.String(), strings.ReplaceAll(problem.Key, `"`, `\"`))
+	require.Greater(t, len(wrong.Mistakes), 5)
+	for _, mistake := range wrong.Mistakes {
+		require.Contains(t, r.log.String(), strings.ReplaceAll(mistake.Key, `"`, `\"`))
 	}
 	require.Contains(t, r.log.String(), "the old one stays in force")
 	require.NotContains(t, r.log.String(), "s3cret")
-	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func() (Config, error) { return Config{}, os.ErrNotExist }), "not exist")
+	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func(context.Context) (config.Config, error) { return config.Config{}, os.ErrNotExist }), "not exist")
 	code, _ := r.post(t, "/currents", "secret", event("1"))
 	require.Equal(t, 200, code)
 	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
@@ -250,7 +209,7 @@ func TestWhatNeedsARestartIsNamed(t *testing.T) {
 	cfg := configFor(t, connectorTo(rudder.URL))
 	r := run(t, cfg)
 	cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
-	cfg.Connectors = []Connector{cfg.Connectors[0]}
+	cfg.Connectors = []config.Connector{cfg.Connectors[0]}
 	cfg.Connectors[0].DedupeWindow = 7
 	cfg.Connectors[0].Tokens = []string{"rotated"}
 	for i := range 2 {
@@ -286,7 +245,7 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 // name.
 func TestTrustedCertificates(t *testing.T) {
 	served := newTLSStack(t)
-	cert, _ := certificate(t, 1)
+	cert, _ := certtest.New(t)
 	c := connectorTo(served.URL)
 	c.CAFile = fileOf(t, "ca.pem", cert)
 	cfg := configFor(t, c)
@@ -302,8 +261,8 @@ func TestTrustedCertificates(t *testing.T) {
 func TestServesTLS(t *testing.T) {
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
-	cert, key := certificate(t, 1)
-	cfg.TLS = TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+	cert, key := certtest.New(t)
+	cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
 	r := run(t, cfg)
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
 	pool := x509.NewCertPool()
@@ -337,15 +296,15 @@ func TestTheDiskIsScrubbed(t *testing.T) {
 func TestFiltersAndPersonalData(t *testing.T) {
 	rudder := newStack(t)
 	c := connectorTo(rudder.URL)
-	c.Filter = mapping.Filter{Deny: []string{"t"}}
+	c.Filter.Deny = []string{"t"}
 	cfg := configFor(t, c)
 	r := run(t, cfg)
 	r.post(t, "/currents", "secret", event("1"))
 	require.Equal(t, uint64(1), r.settled(t)[0].Filtered)
-	c.Filter = mapping.Filter{}
+	c.Filter.Deny = nil
 	c.Names.Map = map[string]string{"t": "Renamed"}
-	c.Personal = mapping.Personal{Fields: map[string]mapping.Action{"user.user_id": mapping.Hash}, Salt: []byte("pepper")}
-	cfg.Connectors = []Connector{c}
+	c.PII.Fields, c.Salt = map[string]string{"user.user_id": "hash"}, "pepper"
+	cfg.Connectors = []config.Connector{c}
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
 	r.post(t, "/currents", "secret", event("2"))
 	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
@@ -360,9 +319,9 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	log := &lockedBuffer{}
 	c := connectorTo(rudder.URL)
 	c.Tokens, c.WriteKey = []string{"t0ken-of-braze"}, "wr1te-key"
-	c.Personal = mapping.Personal{Preset: mapping.Hash, Salt: []byte("s4lt-of-hashes")}
+	c.PII.Preset, c.Salt = "hash", "s4lt-of-hashes"
 	other := c
-	other.Name, other.Mode, other.Tokens = "other", Webhook, []string{"t0ken-of-other"}
+	other.Name, other.Mode, other.Tokens = "other", config.Webhook, []string{"t0ken-of-other"}
 	cfg := configFor(t, c, other)
 	cfg.AdminToken = "t0ken-of-admin"
 	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -374,12 +333,12 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 			r.post(t, path, "t0ken-wrong", fmt.Sprintf(person, i, i))
 		}
 	}
-	require.Error(t, r.bridge.Reload(t.Context(), Config{AdminToken: "t0ken of admin", Connectors: []Connector{{WriteKey: "wr1te-key:"}}}))
+	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}))
 	changed := cfg
 	changed.AdminToken = ""
-	changed.Connectors = []Connector{c, other}
+	changed.Connectors = []config.Connector{c, other}
 	changed.Connectors[0].WriteKey = "wr1te-key-2"
-	changed.Connectors[0].Personal.Salt = []byte("s4lt-2")
+	changed.Connectors[0].Salt = "s4lt-2"
 	require.NoError(t, r.bridge.Reload(t.Context(), changed))
 	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
 	require.NoError(t, err)
@@ -389,4 +348,43 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	for _, secret := range []string{"t0ken", "wr1te-key", "s4lt", "qu3ry", "writeKey", "ada@example.com", "ada-4711"} {
 		require.NotContains(t, log.String(), secret)
 	}
+}
+
+// asked gets the status by a host and returns what was answered.
+func (r *running) asked(t *testing.T, host string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+"/status", nil)
+	require.NoError(t, err)
+	req.Host = host
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return resp.StatusCode
+}
+
+// The names of the configuration are those that the admin address answers to,
+// also when they change while it runs.
+func TestAdminHosts(t *testing.T) {
+	cfg := configFor(t, connectorTo(newStack(t).URL))
+	cfg.AdminHosts = []string{"old.example.com"}
+	cfg.Admin = "localhost:0"
+	r := run(t, cfg)
+	require.Equal(t, 200, r.asked(t, "old.example.com"))
+	require.Equal(t, 403, r.asked(t, "new.example.com"))
+	require.Equal(t, 200, r.asked(t, "localhost:9090"))
+	require.Equal(t, 200, r.asked(t, "bridge:9090"))
+
+	next := cfg
+	next.AdminHosts = []string{"new.example.com"}
+	next.Admin = "elsewhere.example.com:9090" // needs a restart
+	require.NoError(t, r.bridge.Reload(t.Context(), next))
+	require.Contains(t, r.log.String(), `msg="setting is changed" setting=admin_hosts`)
+	require.Equal(t, 403, r.asked(t, "old.example.com"))
+	require.Equal(t, 200, r.asked(t, "new.example.com"))
+	require.Equal(t, 403, r.asked(t, "elsewhere.example.com"))
+
+	next.AdminToken = "operator"
+	require.NoError(t, r.bridge.Reload(t.Context(), next))
+	require.Equal(t, 401, r.asked(t, "new.example.com"))
+	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "whoever listens by a name is asked by it")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // namespace is where images of this project are.
@@ -36,13 +36,13 @@ func strict(t *testing.T, path string, into any) {
 
 // bridgeConfig reads a configuration as the bridge would. replace, pairs of old
 // and new text, puts paths of this machine in the place of the container's.
-func bridgeConfig(t *testing.T, path string, env map[string]string, replace ...string) bridge.Config {
+func bridgeConfig(t *testing.T, path string, env map[string]string, replace ...string) config.Config {
 	t.Helper()
 	local := filepath.Join(t.TempDir(), "bridge.yaml")
 	text := strings.NewReplacer(replace...).Replace(read(t, path))
 	require.NoError(t, os.WriteFile(local, []byte(text), 0o600))
-	source := bridge.Source{File: local, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok }}
-	cfg, err := bridge.Load(source)
+	source := config.Source{File: local, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok }}
+	cfg, err := config.Load(t.Context(), source)
 	require.NoError(t, err, path)
 	return cfg
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
@@ -72,13 +73,13 @@ func startBridge(rudderURL string) (at bridge.Addresses, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	connector := bridge.DefaultConnector()
+	connector := config.DefaultConnector()
 	connector.Name, connector.Tokens, connector.RudderURL, connector.WriteKey = "default", []string{"t"}, rudderURL, "wkHTTP"
-	config := bridge.DefaultConfig()
-	config.Listen, config.Admin, config.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
-	config.Connectors = []bridge.Connector{connector}
+	cfg := config.Default()
+	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
+	cfg.Connectors = []config.Connector{connector}
 	ready, ended := make(chan bridge.Addresses, 1), make(chan error, 1)
-	b, err := bridge.New(config, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
+	b, err := bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
 	if err != nil {
 		panic(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Glossary is the list of everything Braze Currents sends over its Custom HTTP
@@ -83,6 +84,23 @@ func Load() (*Glossary, error) {
 	g, err := parseGlossary(raw)
 	if err != nil {
 		return nil, fmt.Errorf("parse the glossary: %w", err)
+	}
+	return g, nil
+}
+
+// LoadFile reads a glossary from a file. An empty path is the glossary that is
+// built in. The error of a file that cannot be used says what is wrong in it.
+func LoadFile(path string) (*Glossary, error) {
+	if path == "" {
+		return Load()
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the glossary: %w", err)
+	}
+	g, err := parseGlossary(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
 }

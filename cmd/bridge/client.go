@@ -15,14 +15,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 // addAdminFlags adds the flags of a command that asks a running bridge.
 func addAdminFlags(cmd *cobra.Command) {
 	cmd.Flags().SortFlags = false
-	cmd.Flags().String("admin", bridge.DefaultConfig().Admin, "`ADDRESS` of the bridge's admin side")
+	cmd.Flags().String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
 	cmd.Flags().String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
 	cmd.Flags().String("admin-token-file", "", "`FILE` that holds it")
 	cmd.Flags().Bool("json", false, "print JSON")

@@ -3,13 +3,13 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 func newHealthcheck() *cobra.Command {
 	return cli.HealthCommand(cli.Health{
-		Env: "BRIDGE", Flag: "admin", Address: bridge.DefaultConfig().Admin,
+		Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin,
 		Path: "/readyz", Live: "/livez",
 		Long: `Ask a running bridge's admin side and exit 0 if it answers 200; otherwise print
 a line that says why, and exit 1. /readyz is 200 while batches can be stored:

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -89,6 +88,12 @@ func starting(t *testing.T, env []string, args ...string) (s *serving, ready fun
 	t.Helper()
 	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
 	s.cmd.Stderr = &s.stderr
+	return s, s.start(t)
+}
+
+// start starts the command; ready waits until the bridge answers.
+func (s *serving) start(t *testing.T) (ready func()) {
+	t.Helper()
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())
@@ -98,7 +103,7 @@ func starting(t *testing.T, env []string, args ...string) (s *serving, ready fun
 			_ = s.cmd.Wait()
 		}
 	})
-	return s, func() {
+	return func() {
 		t.Helper()
 		line, err := bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err, "%s", s.stderr.String())
@@ -218,10 +223,10 @@ func TestServeFails(t *testing.T) {
 	}{
 		{"no token", []string{"serve", "--rudder-url", "http://r", "--write-key", "k"}, []string{"error: --braze-token: braze_token: is missing", "open: true"}},
 		{"wrong file", []string{"serve", "--config", file}, []string{
-			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here"}},
+			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here; did you mean rudder_url?"}},
 		{"no file", []string{"serve", "--config", "/none.yaml"}, []string{"/none.yaml: no such file"}},
 		{"unknown flag", []string{"serve", "--nonsense"}, []string{"unknown flag: --nonsense"}},
-		{"password in the queue's URL", append(good, "--queue", "nats://u:hush@127.0.0.1:4222"), []string{"--queue: queue: must have no user"}},
+		{"password in the queue's URL", append(good, "--queue", "postgres://u:hush@127.0.0.1/db"), []string{"--queue: queue.url: must have no password in it"}},
 		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
 		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
 	}
@@ -252,6 +257,12 @@ func TestCheck(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
 
+	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
+	code, stdout, _ = runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
+	require.Zero(t, code, "warnings are no mistakes")
+	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
+	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
+
 	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
 	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
 	require.Equal(t, 1, code)
@@ -263,36 +274,32 @@ func TestCheck(t *testing.T) {
 	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
 }
 
+func TestUnknownCommands(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sttus"}, `unknown command "sttus" for "bridge"` + "\n\nDid you mean this?\n\tstatus"},
+		{[]string{"repair"}, `unknown command "repair" for "bridge"`},
+		{[]string{"dead", "lst"}, `unknown command "lst" for "bridge dead"; did you mean list?`},
+		{[]string{"dead", "nonsense", "--admin", "x"}, `unknown`},
+		{[]string{"replay", "stop"}, `unknown command "stop" for "bridge replay"`},
+	} {
+		code, stdout, stderr := runBridge(t, nil, tt.args...)
+		require.Equal(t, 1, code, tt.args)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, tt.want)
+	}
+	code, stdout, _ := runBridge(t, nil, "dead")
+	require.Zero(t, code)
+	require.Contains(t, stdout, "Available Commands:")
+}
+
 func TestHelpShowsExamples(t *testing.T) {
 	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"healthcheck"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
-		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}, {"repair"}, {"migrate"}} {
+		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}, {"version"}} {
 		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
 		require.Zero(t, code)
 		require.Contains(t, stdout, "Examples:\n  bridge ", args)
-	}
-}
-
-// What the page for operators calls a flag is one, and what it says is none is not.
-func TestFlagsOfTheOneConnectorAreNamedRightly(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
-	require.NoError(t, err)
-	_, row, found := strings.Cut(string(page), "and are flags too (")
-	require.True(t, found)
-	row, _, _ = strings.Cut(row, "\n")
-	flags, others, found := strings.Cut(row, ")")
-	require.True(t, found)
-	known := map[string]bool{}
-	for _, f := range configFlags() {
-		known[f.name] = true
-	}
-	word := regexp.MustCompile("`([a-z_]+)`")
-	for text, want := range map[string]bool{flags: true, others: false} {
-		keys := word.FindAllStringSubmatch(text, -1)
-		require.NotEmpty(t, keys)
-		for _, key := range keys {
-			if key[1] != "max_body" { // the flag is another key, as the page says
-				require.Equal(t, want, known[strings.ReplaceAll(key[1], "_", "-")], key[1])
-			}
-		}
 	}
 }

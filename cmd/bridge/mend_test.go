@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // answering is a data plane that answers POSTs with a status that can change.
@@ -137,14 +139,13 @@ func TestCommandsThatAreRefused(t *testing.T) {
 // Every flag of serve is a variable, and what is wrong with it is said of it.
 func TestFlagsAreVariables(t *testing.T) {
 	var env, args, flags, names []string
-	for _, f := range configFlags() {
-		switch f.name {
-		case "queue", "admin-token-file", "braze-token-file", "write-key-file", "salt-file", "data-dir", "salt", "filter-allow", "filter-deny", "tls-key":
+	for _, s := range config.Settings() {
+		switch s.Flag {
+		case "", "queue-password", "queue-password-file", "admin-token-file", "braze-token-file", "write-key-file", "salt-file", "data-dir", "salt", "filter-allow", "filter-deny", "tls-key":
 			continue // not any text is wrong there, or not beside the others
 		}
-		name := "BRIDGE_" + strings.ToUpper(strings.ReplaceAll(f.name, "-", "_"))
-		env, names = append(env, name+"=a b:"), append(names, name)
-		args, flags = append(args, "--"+f.name, "a b:"), append(flags, "--"+f.name)
+		env, names = append(env, s.Env+"=a b:"), append(names, s.Env)
+		args, flags = append(args, "--"+s.Flag+"=a b:"), append(flags, "--"+s.Flag)
 	}
 	require.Greater(t, len(flags), 30)
 	for _, tt := range []struct{ env, args, want []string }{{nil, args, flags}, {env, nil, names}} {

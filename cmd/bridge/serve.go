@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 func newServe() *cobra.Command {
@@ -25,8 +26,8 @@ or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
 once, with 128 plus the signal's number; nothing acknowledged is lost by that.
 When it answers, one line with its addresses goes to standard output; the log
 goes to standard error. It exits 1 where the configuration is wrong, an address
-is taken, the data directory is in use, or no server of a queue on NATS answers
-within ten seconds.
+is taken, or the data directory is in use. Where nobody reads its output any
+more, it goes on without.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
@@ -41,7 +42,10 @@ that comes while it starts is honoured once it answers.
 			// First of all, since the signal would end the process otherwise.
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
-			cfg, err := load(cmd.Flags())
+			// A reader of the log that goes away must not end the bridge: to write to
+			// it becomes an error, which the log ignores.
+			signal.Ignore(syscall.SIGPIPE)
+			cfg, err := load(cmd.Context(), cmd.Flags())
 			if err != nil {
 				return err
 			}
@@ -58,8 +62,10 @@ that comes while it starts is honoured once it answers.
 				return err
 			}
 			tuneGC()
-			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func() (bridge.Config, error) { return load(cmd.Flags()) }}
-			defer r.start(cmd.Context())()
+			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func(ctx context.Context) (config.Config, error) {
+				return load(ctx, cmd.Flags())
+			}}
+			go r.run(cmd.Context())
 			return b.Run(cmd.Context())
 		},
 	}
@@ -73,31 +79,19 @@ type reloader struct {
 	ready   <-chan struct{}  // closed once the bridge can reload
 	bridge  *bridge.Bridge
 	log     *slog.Logger
-	load    func() (bridge.Config, error)
+	load    func(context.Context) (config.Config, error)
 }
 
-// start reloads until the function that it returns is called. What comes before
-// the bridge is ready is done then, as the configuration may be newer than what
-// it started with; what comes while it stops is passed over.
-func (r reloader) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.ready:
-		}
-		r.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
+// run reloads until ctx ends. What comes before the bridge is ready is done then,
+// as the configuration may be newer than what it started with; what comes while
+// it stops is ignored. The end of the bridge does not wait for a reload: one that
+// still reads its configuration then changes nothing any more.
 func (r reloader) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-r.ready:
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,7 +100,7 @@ func (r reloader) run(ctx context.Context) {
 			r.log.Info("told to reload by SIGHUP")
 			// What fails otherwise is in the log by then.
 			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) {
-				r.log.Info("a signal to reload is passed over", "reason", err)
+				r.log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
 	}
@@ -125,69 +119,7 @@ func tuneGC() {
 	}
 }
 
-func newCheck() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Say what is wrong with a configuration",
-		Long: `Read a configuration as bridge serve would and print a line for each mistake.
-It exits 0 if there is none, and 1 otherwise. It starts nothing; of files it reads
-those that the configuration names, and the servers of a queue on NATS it asks
-what they can do, for five seconds at most. What is allowed but should be meant
-is a warning, and so are servers that do not answer. It never prints a secret.
-` + configHelp,
-		Example: `  bridge check --config bridge.yaml`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := load(cmd.Flags())
-			var wrong *bridge.ConfigError
-			if errors.As(err, &wrong) {
-				return mistaken(cmd.OutOrStdout(), wrong)
-			}
-			if err != nil {
-				return err
-			}
-			warnings, err := cfg.AskQueue(cmd.Context())
-			if errors.As(err, &wrong) {
-				return mistaken(cmd.OutOrStdout(), wrong)
-			}
-			if err != nil {
-				return err
-			}
-			for _, warning := range append(cfg.Warnings(), warnings...) {
-				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+warning)
-			}
-			summarize(cmd.OutOrStdout(), cfg)
-			return nil
-		},
-	}
-	addConfigFlags(cmd.Flags())
-	return cmd
-}
-
-// mistaken prints every mistake. All is said by then; the exit code is left.
-func mistaken(to io.Writer, wrong *bridge.ConfigError) error {
-	for _, problem := range wrong.Problems {
-		fmt.Fprintln(to, problem)
-	}
-	return errors.New("")
-}
-
-func summarize(to io.Writer, cfg bridge.Config) {
-	events := cfg.DataDir
-	if cfg.Queue.OnNATS() {
-		events = cfg.Queue.Store
-	}
-	fmt.Fprintf(to, "good: listens on %s, admin on %s, events in %s\n", cfg.Listen, cfg.Admin, events)
-	for _, c := range cfg.Connectors {
-		access := fmt.Sprintf("%d token(s)", len(c.Tokens))
-		if c.Open {
-			access = "open to anyone"
-		}
-		fmt.Fprintf(to, "connector %s: /currents/%s, %s, to %s in mode %s\n", c.Name, c.Name, access, c.RudderURL, c.Mode)
-	}
-}
-
-func newLog(cfg bridge.Log, to io.Writer) *slog.Logger {
+func newLog(cfg config.Log, to io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		level = slog.LevelInfo

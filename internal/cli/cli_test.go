@@ -70,6 +70,17 @@ func TestRunExitCodes(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "--version"} {
+		var out, stderr bytes.Buffer
+		root := &cobra.Command{Use: "x", Run: func(*cobra.Command, []string) {}}
+		root.SetArgs([]string{arg})
+		root.SetOut(&out)
+		require.Zero(t, run(t.Context(), root, nil, &stderr))
+		require.Regexp(t, `^x \S+ .*\(go1\.\S+ \w+/\w+\)\n$`, out.String())
+	}
+}
+
 // A parent such as timeout signals a process and its group: that is one press.
 func TestASignalToldTwiceIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,8 +9,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
-// postMetrics counts the requests to RudderStack.
-type postMetrics struct {
+// deliveryMetrics counts the requests to RudderStack.
+type deliveryMetrics struct {
 	requests *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
@@ -17,24 +18,24 @@ type postMetrics struct {
 	duration *prometheus.HistogramVec
 	latency  *prometheus.HistogramVec
 
-	inFlightEvents, inFlightRequests, packing *prometheus.GaugeVec
+	inFlightEvents, inFlightRequests, compressing *prometheus.GaugeVec
 }
 
-func newPostMetrics(to prometheus.Registerer) (*postMetrics, error) {
+func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"connector"})
 	}
-	m := &postMetrics{
-		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the answer; none: there was no answer.", "connector", "class"),
+	m := &deliveryMetrics{
+		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the response; none: there was none.", "connector", "class"),
 		events:   counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again.", "connector"),
 		bytes:    counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent.", "connector"),
 		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, after 400 or 413.", "connector"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bridge_delivery_duration_seconds",
-			Help:    "Time from the start of a request to RudderStack to the end of its answer, or to giving up.",
+			Help:    "Time from the start of a request to RudderStack to the end of its response, or to giving up.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"connector"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -42,12 +43,12 @@ func newPostMetrics(to prometheus.Registerer) (*postMetrics, error) {
 			Help:    "Time from the receipt of a batch to RudderStack's 2XX for events of it; each batch counts once for each request that its events were taken in.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
 		}, []string{"connector"}),
-		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no answer yet."),
-		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no answer yet."),
-		packing:          gauge("bridge_delivery_gzip", "1 while bodies are packed, because RudderStack says that it takes them."),
+		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no response yet."),
+		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no response yet."),
+		compressing:      gauge("bridge_delivery_gzip", "1 while bodies are compressed, because RudderStack says that it takes them."),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.packing,
+		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.compressing,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, err
@@ -57,8 +58,8 @@ func newPostMetrics(to prometheus.Registerer) (*postMetrics, error) {
 }
 
 // of returns the observer of one connector.
-func (m *postMetrics) of(connector string) delivery.Observer {
-	return &postObserver{
+func (m *deliveryMetrics) of(connector string) delivery.Observer {
+	return &deliveryObserver{
 		requests: m.requests.MustCurryWith(prometheus.Labels{"connector": connector}),
 		events:   m.events.WithLabelValues(connector),
 		bytes:    m.bytes.WithLabelValues(connector),
@@ -68,44 +69,44 @@ func (m *postMetrics) of(connector string) delivery.Observer {
 
 		inFlightEvents:   m.inFlightEvents.WithLabelValues(connector),
 		inFlightRequests: m.inFlightRequests.WithLabelValues(connector),
-		packing:          m.packing.WithLabelValues(connector),
+		compressing:      m.compressing.WithLabelValues(connector),
 	}
 }
 
-type postObserver struct {
+type deliveryObserver struct {
 	requests              *prometheus.CounterVec
 	events, bytes, halved prometheus.Counter
 	duration, latency     prometheus.Observer
 
-	inFlightEvents, inFlightRequests, packing prometheus.Gauge
+	inFlightEvents, inFlightRequests, compressing prometheus.Gauge
 }
 
 // Began implements delivery.Observer.
-func (o *postObserver) Began(events int) {
+func (o *deliveryObserver) Began(events int) {
 	o.inFlightRequests.Inc()
 	o.inFlightEvents.Add(float64(events))
 }
 
 // Ended implements delivery.Observer.
-func (o *postObserver) Ended(events int) {
+func (o *deliveryObserver) Ended(events int) {
 	o.inFlightRequests.Dec()
 	o.inFlightEvents.Sub(float64(events))
 }
 
 // Delivered implements delivery.Observer.
-func (o *postObserver) Delivered(latency time.Duration) { o.latency.Observe(latency.Seconds()) }
+func (o *deliveryObserver) Delivered(latency time.Duration) { o.latency.Observe(latency.Seconds()) }
 
 // GzipChanged implements delivery.Observer.
-func (o *postObserver) GzipChanged(on bool) {
+func (o *deliveryObserver) GzipChanged(on bool) {
 	if on {
-		o.packing.Set(1)
+		o.compressing.Set(1)
 	} else {
-		o.packing.Set(0)
+		o.compressing.Set(0)
 	}
 }
 
 // Posted implements delivery.Observer.
-func (o *postObserver) Posted(p delivery.Post) {
+func (o *deliveryObserver) Posted(p delivery.Post) {
 	o.requests.WithLabelValues(p.Class).Inc()
 	o.events.Add(float64(p.Events))
 	o.bytes.Add(float64(p.Bytes))
@@ -116,4 +117,36 @@ func (o *postObserver) Posted(p delivery.Post) {
 }
 
 // StateChanged implements delivery.Observer; the state is read when it is asked for.
-func (o *postObserver) StateChanged(delivery.State) {}
+func (o *deliveryObserver) StateChanged(delivery.State) {}
+
+// reloadMetrics count how configurations are received.
+type reloadMetrics struct {
+	good, refused prometheus.Counter
+	last          prometheus.Gauge
+}
+
+// newReloadMetrics takes the start of the bridge for the first success.
+func newReloadMetrics(to prometheus.Registerer, started time.Time) (*reloadMetrics, error) {
+	results := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "bridge_config_reloads_total", Help: "Configurations that were read while the bridge ran; refused: the old one stayed in force.",
+	}, []string{"result"})
+	m := &reloadMetrics{
+		good: results.WithLabelValues("ok"), refused: results.WithLabelValues("refused"),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "bridge_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
+		}),
+	}
+	m.last.Set(seconds(started))
+	return m, errors.Join(to.Register(results), to.Register(m.last))
+}
+
+func (m *reloadMetrics) count(err error, now time.Time) {
+	if err != nil {
+		m.refused.Inc()
+		return
+	}
+	m.good.Inc()
+	m.last.Set(seconds(now))
+}
+
+func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

@@ -1,13 +1,6 @@
-package bridge
+package config
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,8 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/bridge/delivery"
-	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
 
 // fileOf writes a file into a new directory and returns its name.
@@ -29,27 +21,10 @@ func fileOf(t *testing.T, name, text string) string {
 	return path
 }
 
-// certificate makes a certificate for 127.0.0.1 that signs itself.
-func certificate(t *testing.T, serial int64) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "bridge"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
-	require.NoError(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
-}
-
 func TestLoadWhatLeavesAndHow(t *testing.T) {
-	cert, key := certificate(t, 1)
+	cert, key := certtest.New(t)
 	certFile, keyFile := fileOf(t, "cert.pem", cert), fileOf(t, "key.pem", key)
-	cfg, err := Load(Source{Env: env("DIR", filepath.Dir(certFile)), File: writeFile(t, `
+	cfg, err := Load(t.Context(), Source{Env: env("DIR", filepath.Dir(certFile)), File: writeFile(t, `
 tls: {cert: `+certFile+`, key: `+keyFile+`}
 admin_token_file: `+fileOf(t, "admin", "operator\n")+`
 admin_hosts: bridge.example.com, .svc
@@ -85,23 +60,21 @@ connectors:
 
 	want := DefaultConnector()
 	want.Name, want.Tokens, want.RudderURL, want.WriteKey = "shaped", []string{"old", "new-1", "new-2"}, "http://r", "k"
-	want.Names = mapping.Names{Readable: true, Map: map[string]string{"users.messages.email.Open": "Opened", "users.messages.*": "Message *"}}
-	want.Filter = mapping.Filter{
+	want.Names = Names{Preset: "rudderstack", Map: map[string]string{"users.messages.email.Open": "Opened", "users.messages.*": "Message *"}}
+	want.Filter = Filter{
 		Allow: []string{"users.*"}, Deny: []string{"users.messages.sms.*", "users.messages.whatsapp.*"},
-		AllowProperties: []mapping.PropertyRule{{Property: "app_id", Values: []string{"a", "b", "null"}}},
-		DenyProperties: []mapping.PropertyRule{
-			{Property: "custom_properties.plan", Values: []string{"free", "0"}}, {Property: "is_bot", Values: []string{"true"}}},
+		AllowProperties: map[string][]string{"app_id": {"a", "b", "null"}},
+		DenyProperties:  map[string][]string{"custom_properties.plan": {"free", "0"}, "is_bot": {"true"}},
 	}
-	want.Personal = mapping.Personal{Preset: mapping.Hash, Salt: []byte("pepper"),
-		Fields: map[string]mapping.Action{"email": mapping.Drop, "user.external_user_id": mapping.Hash}}
-	want.Identify, want.Alias = true, true
-	want.RequestsPerSecond, want.Gzip, want.CAFile = 12.5, delivery.GzipOff, certFile
+	want.PII.Preset, want.PII.Fields, want.Salt = "hash", map[string]string{"email": "drop", "user.external_user_id": "hash"}, "pepper"
+	want.ProfileUpdates, want.UserOrphan = "identify", "alias"
+	want.RequestsPerSecond, want.Gzip, want.CAFile = 12.5, "off", certFile
 	require.Equal(t, want, cfg.Connectors[0])
 
 	want = DefaultConnector()
 	want.Name, want.Tokens, want.RudderURL, want.WriteKey = "readable", []string{"t"}, "http://r", "k"
-	want.Names.Readable = true
-	want.Personal = mapping.Personal{Preset: mapping.Drop, Salt: []byte("s")}
+	want.Names.Preset = "rudderstack"
+	want.PII.Preset, want.Salt = "drop", "s"
 	require.Equal(t, want, cfg.Connectors[1])
 }
 
@@ -109,25 +82,25 @@ connectors:
 // takes the place of what an earlier one says in another way.
 func TestLoadOneConnectorWithoutAFile(t *testing.T) {
 	token := fileOf(t, "token", "from-file\n")
-	cfg, err := Load(Source{
+	cfg, err := Load(t.Context(), Source{
 		File: writeFile(t, "braze_tokens: [a, b]\nwrite_key_file: /nowhere\nrudder_url: http://r\nnames: {x.y: Z}\nbackoff: {max: 7s}\n"),
 		Env: env("BRIDGE_BRAZE_TOKEN_FILE", token, "BRIDGE_FILTER_DENY", "a.*, b", "BRIDGE_BACKOFF_MIN", "2s", "BRIDGE_PII", "hash",
-			"BRIDGE_SALT", "pepper", "BRIDGE_REQUESTS_PER_SECOND", "3", "BRIDGE_ADMIN_TOKEN", "op", "BRIDGE_TLS_CERT", ""),
-		Flags: map[string]string{"write_key": "k", "concurrency": "2"},
+			"BRIDGE_SALT", "pepper", "BRIDGE_WRITE_KEY_FILE", "/nowhere", "BRIDGE_REQUESTS_PER_SECOND", "3", "BRIDGE_ADMIN_TOKEN", "op", "BRIDGE_TLS_CERT", ""),
+		Flags: map[string]string{"write-key": "k", "concurrency": "2"},
 	})
 	require.NoError(t, err)
 	want := DefaultConnector()
 	want.Tokens, want.WriteKey, want.RudderURL = []string{"from-file"}, "k", "http://r"
 	want.Names.Map = map[string]string{"x.y": "Z"}
 	want.Filter.Deny = []string{"a.*", "b"}
-	want.Personal = mapping.Personal{Preset: mapping.Hash, Salt: []byte("pepper")}
+	want.PII.Preset, want.Salt = "hash", "pepper"
 	want.Backoff = Backoff{2 * time.Second, 7 * time.Second}
 	want.RequestsPerSecond, want.Concurrency = 3, 2
 	require.Equal(t, []Connector{want}, cfg.Connectors)
 	require.Equal(t, "op", cfg.AdminToken)
 
 	// Beside a list of one connector they say the same.
-	cfg, err = Load(Source{
+	cfg, err = Load(t.Context(), Source{
 		File: writeFile(t, "connectors:\n  - {tokens: [a, b], rudder_url: http://r, write_key_file: /nowhere, backoff: {max: 7s}}\n"),
 		Env:  env("BRIDGE_BRAZE_TOKEN_FILE", token, "BRIDGE_BACKOFF_MIN", "2s", "BRIDGE_WRITE_KEY", "k"),
 	})
@@ -144,17 +117,17 @@ type loadMistake struct {
 }
 
 func TestLoadMoreMistakes(t *testing.T) {
-	_, key := certificate(t, 1)
+	_, key := certtest.New(t)
 	for _, tt := range slices.Concat(mistakesInFiles(t), mistakesOfConnectors(fileOf(t, "key.pem", key))) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeFile(t, tt.file)
-			_, err := Load(Source{File: file})
-			var wrong *ConfigError
+			_, err := Load(t.Context(), Source{File: file})
+			var wrong *Error
 			require.ErrorAs(t, err, &wrong)
 			require.NotContains(t, err.Error(), "sec ret")
 			require.NotContains(t, err.Error(), "sec-ret")
 			var got []string
-			for _, p := range wrong.Problems {
+			for _, p := range wrong.Mistakes {
 				dir, base := filepath.Split(p.Where)
 				got = append(got, strings.TrimPrefix(p.String(), dir))
 				require.NotEmpty(t, base)
@@ -169,8 +142,8 @@ func TestLoadMoreMistakes(t *testing.T) {
 
 // mistakesInFiles are mostly in files that the configuration names.
 func mistakesInFiles(t *testing.T) []loadMistake {
-	cert, key := certificate(t, 1)
-	_, otherKey := certificate(t, 2)
+	cert, key := certtest.New(t)
+	_, otherKey := certtest.New(t)
 	certFile, keyFile, other := fileOf(t, "cert.pem", cert), fileOf(t, "key.pem", key), fileOf(t, "key.pem", otherKey)
 	tokens := fileOf(t, "tokens", "good\nsec ret\n")
 	empty := fileOf(t, "empty", "\n")
@@ -182,8 +155,8 @@ func mistakesInFiles(t *testing.T) []loadMistake {
 		{"no certificate", "tls: {cert: /none.pem, key: " + keyFile + "}\nconnectors:\n  -\n" + good,
 			[]string{"bridge.yaml:1: tls.cert: the certificate and tls.key cannot be used: open /none.pem: no such file"}},
 		{"admin token", "admin_token: sec ret\nscrub_every: 400d\nmax_requests: -1\nmax_connections: x\nconnectors:\n  -\n" + good, []string{
-			"bridge.yaml:1: admin_token: has a character", "bridge.yaml:2: scrub_every: must be between 1s and 8784h0m0s, or 0, which is never, not 9600h0m0s",
-			"bridge.yaml:3: max_requests: must be between 0 and 1000000, not -1", "bridge.yaml:4: max_connections: must be a whole number"}},
+			"bridge.yaml:1: admin_token: has a character", "bridge.yaml:2: scrub_every: must be between 1s and 8784h, or 0, which is never, not 9600h",
+			"bridge.yaml:3: max_requests: must be between 1 and 1000000, or 0, which is the default of 1024, not -1", "bridge.yaml:4: max_connections: must be a whole number"}},
 		{"names of the admin address", "admin_hosts: [fine.example.com, 'http://x.y']\nconnectors:\n  -\n" + good, []string{
 			`bridge.yaml:1: admin_hosts: "http://x.y" is no host name; give it without scheme and port`}},
 		{"secrets in files", "admin_token_file: " + empty + "\nconnectors:\n" +
@@ -193,11 +166,11 @@ func mistakesInFiles(t *testing.T) []loadMistake {
 			"  - {name: d, token_files: [/none, " + tokens + "], write_key: k, salt: a, salt_file: b, rudder_url: http://r}\n", []string{
 			"bridge.yaml:1: admin_token_file: ",
 			"tokens:2: connectors[3].tokens[1]: has a character that a bearer token cannot have",
-			"bridge.yaml:3: connectors[0].token_file: cannot stand beside token; one of them",
+			"bridge.yaml:3: connectors[0].token_file: cannot stand beside token",
 			"bridge.yaml:3: connectors[0].write_key_file: cannot stand beside write_key",
 			"bridge.yaml:4: connectors[1].token_file: there is no file /none",
 			"bridge.yaml:4: connectors[1].write_key_file: there is no file /none",
-			"bridge.yaml:5: connectors[2].token_file: holds no token",
+			"bridge.yaml:5: connectors[2].token_file: nothing stands in ",
 			"bridge.yaml:5: connectors[2].write_key_file: ",
 			"bridge.yaml:6: connectors[3].token_files: there is no file /none",
 			"bridge.yaml:6: connectors[3].salt_file: cannot stand beside salt",
@@ -211,17 +184,17 @@ func mistakesOfConnectors(keyFile string) []loadMistake {
 	return []loadMistake{
 		{"delivery", "connectors:\n  - names: short\n    profile_updates: yes\n    user_orphan: no\n    requests_per_second: -1\n    gzip: always\n    ca_file: " + keyFile +
 			"\n    filter: {allow: {a: b}, alow: x, deny_properties: [a], allow_properties: {a: {b: c}}}\n    pii: [drop]\n" + good, []string{
-			"bridge.yaml:2: connectors[0].names: must be braze or rudderstack, not \"short\"",
+			"bridge.yaml:2: connectors[0].names.preset: must be braze or rudderstack, not \"short\"",
 			"bridge.yaml:3: connectors[0].profile_updates: must be track or identify, not \"yes\"",
 			"bridge.yaml:4: connectors[0].user_orphan: must be track or alias, not \"no\"",
 			"bridge.yaml:5: connectors[0].requests_per_second: must be between 0.01 and 100000, or 0, which is no limit, not -1",
 			"bridge.yaml:6: connectors[0].gzip: must be auto or off, not \"always\"",
 			"bridge.yaml:7: connectors[0].ca_file: ",
 			"bridge.yaml:8: connectors[0].filter.allow: must be a list, not a map",
-			"bridge.yaml:8: connectors[0].filter.allow_properties.a[0]: must be a value, not a map",
+			"bridge.yaml:8: connectors[0].filter.allow_properties.a[0]: must be text, not a map",
 			"bridge.yaml:8: connectors[0].filter.deny_properties: must be a map of keys, not a list",
-			"bridge.yaml:8: connectors[0].filter.alow: is not known here; the keys are allow, deny,",
-			"bridge.yaml:9: connectors[0].pii: must be text, not a list",
+			"bridge.yaml:8: connectors[0].filter.alow: is not known here; did you mean allow?",
+			"bridge.yaml:9: connectors[0].pii: must be a map of keys, not a list",
 		}},
 		{"what the mapping refuses", "connectors:\n  - names:\n      a.b: ''\n      a*c: X\n    filter:\n      allow: [ok, '[']\n      deny_properties:\n        plan: []\n    pii:\n      preset: hide\n      fields:\n        email: shout\n" + good +
 			"  - {name: c, token: d, rudder_url: http://r, write_key: k, pii: hash}\n", []string{
@@ -242,22 +215,4 @@ func mistakesOfConnectors(keyFile string) []loadMistake {
 		{"a secret that looks like a variable", "connectors:\n  - token: a${sec ret}\n    write_key: k\n    rudder_url: http://r\n", []string{
 			"bridge.yaml:2: connectors[0].token: has a ${…} that is no reference"}},
 	}
-}
-
-func TestWarnings(t *testing.T) {
-	cfg := configFor(t, connectorTo("http://r"))
-	require.Empty(t, cfg.Warnings())
-	cfg.Admin = "0.0.0.0:9090"
-	require.Len(t, cfg.Warnings(), 1)
-	require.Contains(t, cfg.Warnings()[0], "needs no token")
-	cfg.AdminToken = "t"
-	require.Empty(t, cfg.Warnings())
-	for _, address := range []string{"[::1]:1", "localhost:1", "127.9.9.9:1"} {
-		require.True(t, loopback(address), address)
-	}
-	for _, address := range []string{":1", "[::]:1", "10.0.0.1:1", "bridge:1", "1"} {
-		require.False(t, loopback(address), address)
-	}
-	cfg.Connectors[0].Open, cfg.Connectors[0].Tokens = true, nil
-	require.Equal(t, []string{"connector default takes events from anyone"}, cfg.Warnings())
 }

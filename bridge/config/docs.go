@@ -1,0 +1,74 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Table is the table of settings in docs/operations.md, in Markdown: those of
+// the bridge, or those of a connector.
+func Table(connector bool) string {
+	var b strings.Builder
+	b.WriteString("| key | default | changes with | meaning |\n| --- | --- | --- | --- |\n")
+	all := Settings()
+	for i, s := range all {
+		if s.connector != connector || i > 0 && s.same(all[i-1]) {
+			continue // another key of the same setting
+		}
+		var keys []string
+		for _, other := range all[i:] {
+			if s.same(other) {
+				keys = append(keys, "`"+strings.TrimPrefix(other.Key, "braze_")+"`")
+			}
+		}
+		effect := "reload"
+		if s.effect == Restart {
+			effect = "restart"
+		}
+		cells := []string{strings.Join(keys, ", "), s.defaultText(), effect, s.meaning()}
+		for j := range cells {
+			cells[j] = strings.ReplaceAll(cells[j], "|", `\|`)
+		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+func (s Setting) defaultText() string {
+	switch unset, zero := s.tags.get("unset"), s.tags.get("zero"); {
+	case s.Default != "":
+		return "`" + s.Default + "`"
+	case zero != "":
+		return "0, " + zero
+	case unset != "":
+		return quoted.ReplaceAllString(unset, "$1`$2`")
+	}
+	return ""
+}
+
+// meaning is the help with the words and the bounds that are allowed.
+func (s Setting) meaning() string {
+	text := quoted.ReplaceAllString(s.Help, "$1`$2`")
+	if words := s.tags.get("oneof"); words != "" && !strings.Contains(s.Help, "'"+words[strings.LastIndexByte(words, '|')+1:]+"'") {
+		text += ": `" + strings.ReplaceAll(words, "|", "`, `") + "`"
+	}
+	if low := s.tags.get("min"); low != "" {
+		text += "; " + low + " to " + s.tags.get("max")
+		if zero := s.tags.get("zero"); zero != "" && s.Default != "" {
+			text += ", or 0: " + zero
+		}
+	}
+	return text
+}
+
+// quoted finds words in single quotes, which are code, and no apostrophes.
+var quoted = regexp.MustCompile(`(^|[ (])'([^']+)'`)
+
+// Usage is the help of the setting's flag.
+func (s Setting) Usage() string {
+	text := quoted.ReplaceAllString(s.Help, "$1$2")
+	if zero := s.tags.get("zero"); zero != "" {
+		text += "; 0: " + zero
+	}
+	return text
+}

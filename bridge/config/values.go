@@ -1,0 +1,152 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes. In a configuration it is written as 16MiB, 20GB or
+// 4000000.
+type Size int64
+
+// String writes a size the way it can be read.
+func (s Size) String() string {
+	for _, unit := range []struct {
+		name  string
+		shift int
+	}{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
+		if s != 0 && s%(1<<unit.shift) == 0 {
+			return strconv.FormatInt(int64(s>>unit.shift), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+func parseSize(text string) (Size, error) {
+	digits := strings.TrimRight(text, "BKMGTikmgtb ")
+	factor := float64(1)
+	if unit := strings.ToLower(strings.TrimSpace(text[len(digits):])); unit != "" && unit != "b" {
+		power := strings.Index("kmgt", unit[:1]) + 1
+		switch {
+		case power > 0 && unit[1:] == "b":
+			factor = math.Pow(1000, float64(power))
+		case power > 0 && unit[1:] == "ib":
+			factor = math.Pow(1024, float64(power))
+		default:
+			factor = math.NaN()
+		}
+	}
+	number, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !(number >= 0) || !(number*factor < math.MaxInt64/2) {
+		return 0, fmt.Errorf("must be a size such as 16MiB or 20GB, not %q", text)
+	}
+	return Size(number * factor), nil
+}
+
+// parseDuration reads Go's notation ("30s", "72h", "1h30m") and whole days ("7d").
+func parseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("must be a duration such as 30s, 72h or 7d, not %q", text)
+	}
+	return d, nil
+}
+
+// write formats a value the way it can be read.
+func write(v reflect.Value) string {
+	text := fmt.Sprint(v.Interface())
+	if v.Type() == reflect.TypeFor[time.Duration]() { // 72h0m0s is 72h
+		for _, zero := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(text, zero) {
+				text = text[:len(text)-2]
+			}
+		}
+	}
+	return text
+}
+
+// expected says what a value must be written as.
+func expected(v reflect.Value) string {
+	switch v.Interface().(type) {
+	case time.Duration:
+		return "a duration such as 30s"
+	case Size:
+		return "a size such as 16MiB"
+	case []string:
+		return "a list"
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "text"
+}
+
+// parse sets a value from its text.
+func parse(v reflect.Value, text string) (err error) {
+	switch into := v.Addr().Interface().(type) {
+	case *time.Duration:
+		*into, err = parseDuration(text)
+		return err
+	case *Size:
+		*into, err = parseSize(text)
+		return err
+	case *[]string:
+		*into = nil
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				*into = append(*into, item)
+			}
+		}
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+		return nil
+	case reflect.Bool:
+		b, err := strconv.ParseBool(strings.ToLower(text))
+		if err == nil && len(text) > 1 {
+			v.SetBool(b)
+			return nil
+		}
+	case reflect.Int:
+		if n, err := strconv.Atoi(strings.ReplaceAll(text, "_", "")); err == nil {
+			v.SetInt(int64(n))
+			return nil
+		}
+	case reflect.Float64:
+		if n, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) {
+			v.SetFloat(n)
+			return nil
+		}
+	}
+	return fmt.Errorf("must be %s, not %q", expected(v), text)
+}
+
+// maxSecret bounds what is read of a file that should hold a secret.
+const maxSecret = 64 << 10
+
+// readSecret returns what a file holds, without the line breaks at its end.
+func readSecret(name string) (string, error) {
+	text, err := readBounded(name, maxSecret)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no file %s", name)
+	}
+	return strings.TrimRight(string(text), "\r\n"), err
+}

@@ -1,0 +1,159 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+)
+
+// connectTime bounds each attempt of Connect.
+const connectTime = 10 * time.Second
+
+// Connect tries the destination of each connector and each queue on PostgreSQL,
+// all at once, and changes nothing there. What does not work is in the error, a
+// *config.Error; what works and should be meant is a warning.
+//
+// A destination gets a batch without events, whose answer no proxy gives: a good
+// write key is answered 400 with words of RudderStack's own, and nothing is
+// stored.
+func Connect(ctx context.Context, cfg config.Config) (warnings []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	var (
+		all    sync.WaitGroup
+		mu     sync.Mutex
+		wrong  = &config.Error{}
+		note   = func(key, text string) { wrong.Mistakes = append(wrong.Mistakes, config.Mistake{Key: key, Text: text}) }
+		queues = map[config.Queue]bool{}
+	)
+	for i, c := range cfg.Connectors {
+		key := fmt.Sprintf("connectors[%d]", i)
+		all.Go(func() {
+			at, text := tryDestination(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			if text != "" {
+				note(key+"."+at, text)
+			}
+		})
+		q := cfg.QueueOf(c)
+		if q.URL == config.SQLite || queues[q] {
+			continue
+		}
+		queues[q] = true
+		queueKey := key + ".queue"
+		if c.Queue == nil {
+			queueKey = "queue"
+		}
+		all.Go(func() {
+			found, err := tryPostgreSQL(ctx, q)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				note(queueKey, err.Error())
+			}
+			for _, text := range found {
+				warnings = append(warnings, queueKey+": "+text)
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(warnings)
+	slices.SortFunc(wrong.Mistakes, func(a, b config.Mistake) int { return strings.Compare(a.Key, b.Key) })
+	if len(wrong.Mistakes) > 0 {
+		return warnings, wrong
+	}
+	return warnings, nil
+}
+
+// tryDestination returns the key that is wrong and what is wrong with it; empty
+// texts: nothing.
+func tryDestination(ctx context.Context, c config.Connector) (key, text string) {
+	_, pool, err := c.RootCAs()
+	if err != nil {
+		return "ca_file", err.Error()
+	}
+	transport := delivery.NewTransport(1)
+	transport.TLSClientConfig.RootCAs = pool
+	status, body, err := probe(ctx, c, transport)
+	switch own := strings.TrimSpace(body); {
+	case err != nil:
+		return "rudder_url", "RudderStack does not answer: " + err.Error()
+	case status == http.StatusBadRequest && (own == "empty batch payload" || own == "All requests in the batch failed"):
+		return "", ""
+	case status == http.StatusUnauthorized && c.Mode == config.Webhook:
+		return "write_key", "RudderStack does not know it as the key of a Braze source, which mode webhook needs"
+	case status == http.StatusUnauthorized:
+		return "write_key", "RudderStack does not know it"
+	case status == http.StatusNotFound && own == "source is disabled":
+		return "write_key", "its source is disabled in RudderStack"
+	default:
+		return "rudder_url", fmt.Sprintf("is that RudderStack's data plane? The answer to an empty batch is %d %s", status, http.StatusText(status))
+	}
+}
+
+func probe(ctx context.Context, c config.Connector, transport *http.Transport) (status int, body string, err error) {
+	defer transport.CloseIdleConnections()
+	target, empty := strings.TrimRight(c.RudderURL, "/")+"/v1/batch", `{"batch":[]}`
+	if c.Mode == config.Webhook {
+		target, empty = strings.TrimRight(c.RudderURL, "/")+"/v1/webhook?"+url.Values{"writeKey": {c.WriteKey}}.Encode(), `{"events":[]}`
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(empty))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.Mode != config.Webhook {
+		req.SetBasicAuth(c.WriteKey, "")
+	}
+	resp, err := transport.RoundTrip(req) // no redirect is followed
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	return resp.StatusCode, string(text), err
+}
+
+// tryPostgreSQL asks a server how sure its commits are.
+func tryPostgreSQL(ctx context.Context, q config.Queue) (warnings []string, err error) {
+	options, err := pgx.ParseConfig(q.URL)
+	if err != nil {
+		return nil, errors.New("is no URL of PostgreSQL")
+	}
+	if q.Password != "" {
+		options.Password = q.Password
+	}
+	conn, err := pgx.ConnectConfig(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL cannot be reached: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var fsync, commit, standbys string
+	row := conn.QueryRow(ctx, `select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names')`)
+	if err := row.Scan(&fsync, &commit, &standbys); err != nil {
+		return nil, fmt.Errorf("PostgreSQL does not say how it commits: %w", err)
+	}
+	if fsync == "off" {
+		warnings = append(warnings, "PostgreSQL has fsync=off: a power cut there loses acknowledged events")
+	}
+	if commit == "off" {
+		warnings = append(warnings, "PostgreSQL has synchronous_commit=off: a crash there loses acknowledged events")
+	}
+	if standbys == "" {
+		warnings = append(warnings, "PostgreSQL has no synchronous standby: what is pending is lost with its disk")
+	}
+	return warnings, nil
+}

@@ -1,0 +1,300 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/bridge/intake"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// components are what runs: intake and admin, and the connectors between them.
+type components struct {
+	log      *slog.Logger
+	grace    time.Duration
+	stores   *stores
+	requests *deliveryMetrics
+	drift    *drift.Watch
+	intake   *intake.Intake
+	admin    *admin.Admin
+	reloads  *reloadMetrics
+
+	connectors []*connector // those of the configuration first, in its order
+	first      []*sender    // of the connectors, until start
+
+	work    *errgroup.Group // where senders run
+	working context.Context // until when
+}
+
+// assemble opens the queue of each connector and puts intake, senders and admin
+// around them.
+func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.Logger) (*components, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p := &components{log: log, stores: stores, grace: cfg.Grace}
+	var err error
+	if p.requests, err = newDeliveryMetrics(registry); err != nil {
+		return nil, err
+	}
+	if p.reloads, err = newReloadMetrics(registry, time.Now()); err != nil {
+		return nil, err
+	}
+	if p.drift, err = drift.New(drift.Config{Log: log, Registerer: registry}); err != nil {
+		return nil, err
+	}
+	if p.connectors, p.first, err = p.prepare(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := p.findRetired(ctx); err != nil {
+		return nil, err
+	}
+	p.intake, err = intake.New(intake.Config{
+		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.admin, err = admin.New(admin.Config{
+		Usage: stores.usage, Drift: p.drift.List, Registry: registry, Log: log,
+		Token: cfg.AdminToken, Hosts: cfg.AdminNames(),
+	})
+	return p, err
+}
+
+// prepare makes everything that the connectors of cfg need and that can fail: a
+// connector for each, the one that is there already where it is, and a sender,
+// the one that runs where its settings are the same. It changes nothing that
+// runs.
+func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*connector, senders []*sender, err error) {
+	for _, settings := range cfg.Connectors {
+		c := p.connector(settings.Name)
+		if c == nil {
+			store := p.stores.byQueue[cfg.QueueOf(settings)]
+			if store == nil {
+				return nil, nil, fmt.Errorf("connector %s: its queue is opened with a restart only", settings.Name)
+			}
+			q, err := store.Open(ctx, settings.Name, settings.DedupeWindow)
+			if err != nil {
+				return nil, nil, fmt.Errorf("open the queue of connector %s: %w", settings.Name, err)
+			}
+			c = &connector{name: settings.Name, queue: q}
+		}
+		next, err := p.senderOf(c, settings)
+		if err != nil {
+			return nil, nil, fmt.Errorf("connector %s: %w", settings.Name, err)
+		}
+		list, senders = append(list, c), append(senders, next)
+	}
+	return list, senders, nil
+}
+
+func (p *components) connector(name string) *connector {
+	for _, c := range p.connectors {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// senderOf returns the sender that runs if its settings are the same, and a new
+// one otherwise.
+func (p *components) senderOf(c *connector, settings config.Connector) (*sender, error) {
+	ca, pool, err := settings.RootCAs()
+	if err != nil {
+		return nil, err
+	}
+	if now := c.sender.Load(); now.same(settings, ca) {
+		return now, nil
+	}
+	opts := settings.Mapping()
+	opts.Drift = p.drift
+	mapper, err := mapping.New(opts)
+	if err != nil {
+		return nil, err
+	}
+	grace := p.grace
+	if grace == 0 {
+		grace = -1 // to delivery, 0 is its default
+	}
+	observer := p.requests.of(settings.Name)
+	s, err := delivery.New(delivery.Config{
+		Name:              settings.Name,
+		Queue:             c.queue,
+		Replays:           c.queue,
+		Mapper:            mapper,
+		URL:               settings.RudderURL,
+		WriteKey:          settings.WriteKey,
+		Mode:              delivery.Mode(settings.Mode),
+		Concurrency:       settings.Concurrency,
+		MaxEvents:         settings.BatchEvents,
+		MaxBody:           int(settings.MaxBody),
+		RequestsPerSecond: settings.RequestsPerSecond,
+		Gzip:              delivery.Gzip(settings.Gzip),
+		RootCAs:           pool,
+		Timeout:           settings.Timeout,
+		MinBackoff:        settings.Backoff.Min,
+		MaxBackoff:        settings.Backoff.Max,
+		Grace:             grace,
+		Logger:            p.log,
+		Observer:          observer,
+	})
+	return &sender{Sender: s, settings: settings, ca: ca, observer: observer}, err
+}
+
+// findRetired opens the queues of connectors that the configuration does not
+// have: events may be pending there, and a person's must be found in them too.
+func (p *components) findRetired(ctx context.Context) error {
+	for _, store := range p.stores.all {
+		names, err := store.Connectors(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if p.connector(name) != nil {
+				continue
+			}
+			// How many ids it had is not known; with fewer, those that are on disk
+			// would be given up.
+			q, err := store.Open(ctx, name, queue.DefaultWindow)
+			if err != nil {
+				return fmt.Errorf("open the queue of connector %s, which is not in the configuration: %w", name, err)
+			}
+			ledger := q.Ledger()
+			c := &connector{name: name, queue: q, hidden: ledger.Pending() == 0 && ledger.Dead == 0}
+			if !c.hidden {
+				p.log.Warn("a connector is not in the configuration, its events wait", "connector", name,
+					"pending", ledger.Pending(), "dead", ledger.Dead)
+			}
+			p.connectors = append(p.connectors, c)
+		}
+	}
+	return nil
+}
+
+// intakeOf are the connectors as intake sees them.
+func (p *components) intakeOf(cfg config.Config) []intake.Connector {
+	list := make([]intake.Connector, len(cfg.Connectors))
+	for i, c := range cfg.Connectors {
+		list[i] = intake.Connector{
+			Name: c.Name, Tokens: c.Tokens, Queue: p.connector(c.Name).queue, Webhook: c.Mode == config.Webhook,
+			MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
+		}
+	}
+	return list
+}
+
+// show shows the connectors to the operator.
+func (p *components) show() {
+	list := make([]admin.Connector, len(p.connectors))
+	for i, c := range p.connectors {
+		list[i] = admin.Connector{Name: c.name, Queue: c.queue, Destination: c.state, Quiet: c.hidden}
+		if c.sender.Load() != nil {
+			list[i].Resume = c.resume
+		}
+	}
+	p.admin.Show(list)
+}
+
+// start starts the senders.
+func (p *components) start(work *errgroup.Group, working context.Context) {
+	p.work, p.working = work, working
+	for i, s := range p.first {
+		p.run(p.connectors[i], s)
+	}
+	p.first = nil
+	p.show()
+}
+
+// run puts next in the place of the connector's sender, once that has ended: two
+// at once would have more in flight than is configured. next may be nil.
+func (p *components) run(c *connector, next *sender) {
+	if last := c.sender.Swap(next); last != nil {
+		last.stop()
+	}
+	if next == nil {
+		return
+	}
+	c.hidden = false
+	ctx, stop := context.WithCancel(p.working)
+	next.stop = stop
+	before, ended := c.ended, make(chan struct{})
+	c.ended = ended
+	p.work.Go(func() error {
+		defer close(ended)
+		defer stop()
+		if before != nil {
+			<-before
+		}
+		defer next.observer.GzipChanged(false) // the next one may not compress
+		return next.Run(ctx)
+	})
+}
+
+// retired returns the connectors that are not among list.
+func (p *components) retired(list []*connector) (out []*connector) {
+	for _, c := range p.connectors {
+		if !slices.Contains(list, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// connector is a connector's queue and the sender that delivers from it. It
+// stays when the connector leaves the configuration: its events wait for it to
+// come back.
+type connector struct {
+	name   string
+	queue  queue.Queue
+	hidden bool // it is not in the configuration, and nothing is pending or dead
+
+	sender atomic.Pointer[sender] // nil: the connector is not in the configuration
+	ended  <-chan struct{}        // closed when the newest sender has ended; nil: there was none
+}
+
+// sender delivers with one set of settings.
+type sender struct {
+	*delivery.Sender
+	settings config.Connector
+	ca       []byte // what ca_file held
+	observer delivery.Observer
+	stop     context.CancelFunc
+}
+
+// same tells whether a sender delivers as settings and ca say.
+func (s *sender) same(settings config.Connector, ca []byte) bool {
+	return s != nil && !config.Any(s.settings.Changes(settings), config.NewSender) && bytes.Equal(s.ca, ca)
+}
+
+// state says how the destination does.
+func (c *connector) state() delivery.State {
+	if s := c.sender.Load(); s != nil {
+		return s.State()
+	}
+	s := delivery.State{Name: delivery.StateOK, LastError: "the connector is not in the configuration"}
+	if c.queue.Ledger().Pending() > 0 {
+		s.Name, s.LastError = delivery.StatePaused, s.LastError+"; its events wait"
+	}
+	return s
+}
+
+func (c *connector) resume() {
+	if s := c.sender.Load(); s != nil {
+		s.Resume()
+	}
+}

@@ -1,0 +1,66 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// stores are the open stores: the bridge's own, and those of connectors that
+// name a queue of their own.
+type stores struct {
+	byQueue map[config.Queue]queue.Store
+	all     []queue.Store // in the order in which they were opened
+}
+
+// openStores opens each store that a connector uses.
+func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stores, error) {
+	s := &stores{byQueue: map[config.Queue]queue.Store{}}
+	for _, c := range cfg.Connectors {
+		q := cfg.QueueOf(c)
+		if s.byQueue[q] != nil {
+			continue
+		}
+		own := cfg
+		own.Queue = q
+		store, err := OpenStore(ctx, own, log)
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.byQueue[q], s.all = store, append(s.all, store)
+	}
+	return s, nil
+}
+
+func (s *stores) close() (failed error) {
+	for _, store := range s.all {
+		failed = errors.Join(failed, store.Close())
+	}
+	return failed
+}
+
+// usage is that of all stores together.
+func (s *stores) usage() queue.Usage {
+	sum := s.all[0].Usage()
+	for _, store := range s.all[1:] {
+		sum = together(sum, store.Usage())
+	}
+	return sum
+}
+
+// together adds up the use of two stores. A bridge that cannot store for one
+// connector is not ready, since a load balancer cannot tell connectors apart.
+func together(a, b queue.Usage) queue.Usage {
+	sum := queue.Usage{
+		Bytes: a.Bytes + b.Bytes, Free: min(a.Free, b.Free), Full: a.Full || b.Full, Damaged: a.Damaged + b.Damaged,
+		Scrubbed: a.Scrubbed, Err: cmp.Or(a.Err, b.Err), Away: cmp.Or(a.Away, b.Away),
+	}
+	if b.Scrubbed.Before(a.Scrubbed) {
+		sum.Scrubbed = b.Scrubbed
+	}
+	return sum
+}

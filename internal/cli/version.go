@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// addVersion gives a program the command version and the flag --version.
+func addVersion(root *cobra.Command) {
+	root.Version = version()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(&cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  " + root.Name() + " version",
+		Args:    cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", root.Name(), root.Version)
+		},
+	})
+}
+
+// version is what the build knows of itself: the module's version, or the commit
+// where it was built from a work tree.
+func version() string {
+	text, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			text = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value[:min(12, len(s.Value))] + " "
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s(%s %s/%s)", text, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
