@@ -186,7 +186,7 @@ func (p *parts) takers(cfg Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
 		list[i] = intake.Connector{
-			Name: c.Name, Tokens: c.Tokens, Queue: p.lane(c.Name).queue, Webhook: c.Mode == Webhook,
+			Name: c.Name, Tokens: c.Tokens, Queue: p.lane(c.Name).queue, Webhook: c.Mode == Webhook, Types: c.Filter.Types(),
 			MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
 		}
 	}
