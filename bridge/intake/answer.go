@@ -123,6 +123,8 @@ func (in *Intake) answerAndDrain(c *gin.Context, to *connector, status int, body
 	control := http.NewResponseController(c.Writer)
 	// Without it net/http reads the body before it writes the response.
 	full := control.EnableFullDuplex() == nil
+	// With it the response is complete once it is flushed.
+	c.Writer.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	in.answer(c, to, status, body)
 	if !full || control.Flush() != nil || c.Request.Header.Get("Expect") != "" {
 		return // a sender that asks first has not sent the body

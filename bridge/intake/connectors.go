@@ -96,8 +96,10 @@ type state struct {
 const quiet = 10 * time.Second
 
 func newState(m connectorMetrics) *state {
-	often := rate.Sometimes{Interval: quiet}
-	return &state{metrics: m, uses: map[string]*tokenUse{}, version: rate.Sometimes{Interval: time.Hour}, refused: often, failed: often, oversized: often}
+	return &state{
+		metrics: m, uses: map[string]*tokenUse{}, version: rate.Sometimes{Interval: time.Hour},
+		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
+	}
 }
 
 // quotas are what a connector may take of what all share.
