@@ -369,17 +369,48 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
-	q := &shelf{}
-	for name, connectors := range map[string][]Connector{
-		"none":             nil,
-		"no name":          {{Queue: q}},
-		"no queue":         {{Name: "a"}},
-		"one name twice":   {{Name: "a", Queue: q}, {Name: "a", Queue: q}},
-		"one token twice":  {{Name: "a", Queue: q, Tokens: []string{"t"}}, {Name: "b", Queue: q, Tokens: []string{"t"}}},
-		"a token is empty": {{Name: "a", Queue: q, Tokens: []string{""}}},
-	} {
-		_, err := New(Config{Connectors: connectors})
-		require.Error(t, err, name)
+// What is logged at any level holds no query, no token and nothing of a body,
+// whatever is wrong with the request.
+func TestQueriesAreNeverLogged(t *testing.T) {
+	b := start(t, Config{})
+	for _, query := range []string{"writeKey=k-private", "writeKey=k-private;x", "writeKey=%zz-k-private", "k-private", "writeKey=%00k-private", "?k-private", "writeKey=a&writeKey=k-private"} {
+		for _, method := range []string{"POST", "GET", "post", "PRI"} {
+			for _, path := range []string{"/v1/webhook", "/currents", "/v1/webhook/", "/x", "*", "http://x/v1/webhook"} {
+				conn := b.raw(t, method+" "+path+"?"+query+" HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nX-Braze: k-private\r\n\r\nk-private")
+				status := answerOn(t, conn).StatusCode
+				require.Contains(t, []int{400, 401, 404, 405}, status, "%s %s?%s", method, path, query)
+			}
+		}
 	}
+	require.Contains(t, b.log.String(), "without a good token", "something is logged")
+	require.NotContains(t, b.log.String(), "k-private")
+}
+
+func TestVersions(t *testing.T) {
+	b := start(t, Config{})
+	for range 3 {
+		for _, version := range []string{"", "1", " 1 ", strings.Repeat("9", 5000)} {
+			require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", version)}).status)
+		}
+	}
+	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
+	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
+	require.NotContains(t, b.log.String(), strings.Repeat("9", maxVersionName+1))
+}
+
+// The 200 waits for the store, and never comes where the store failed.
+func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
+	b := start(t, Config{})
+	q := b.queues["a"]
+	q.hang()
+	q.err = errors.New("disk on fire")
+	conn := b.raw(t, post("", oneEvent))
+	q.waits(t, 1)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	n, err := conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.Zero(t, n)
+	q.release()
+	require.Equal(t, 503, answerOn(t, conn).StatusCode)
+	require.Zero(t, q.count())
 }
