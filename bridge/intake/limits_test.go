@@ -131,24 +131,25 @@ func TestFloodOfBodiesHarmsNoNeighbour(t *testing.T) {
 // Elements that are no objects cost nothing each; objects are counted among the
 // memory for bodies before the queue sees them.
 func TestMemoryForElementsIsBounded(t *testing.T) {
-	inBubble(t, Config{}, 0, func(t *testing.T, b *bench) {
+	const elements = 100_000
+	send := func(element string) string { return post("", batch(strings.Repeat(element+",", elements-1)+element)) }
+	inBubble(t, Config{MaxBuffered: 32 << 20, MaxBody: 1 << 20}, 0, func(t *testing.T, b *bench) {
 		q := b.queues["a"]
 		q.hang()
-		b.flood(t, 40, post("", batch(strings.Repeat("1,", 249_999)+"1")))
-		require.Equal(t, 40, q.waiting)
-		require.LessOrEqual(t, b.buffers.used.Load(), int64(40*(1<<20)))
+		b.flood(t, 10, send("1"))
+		require.Equal(t, 10, q.waiting)
+		require.LessOrEqual(t, b.buffers.used.Load(), int64(10*256<<10))
 		q.release()
 		synctest.Wait()
 		for _, batch := range q.batches {
 			require.Len(t, batch.Items, 1)
-			require.Equal(t, 250_000, batch.Items[0].Count)
+			require.Equal(t, elements, batch.Items[0].Count)
 		}
 		q.hang()
-		b.flood(t, 40, post("", batch(strings.Repeat("{},", 249_999)+"{}")))
-		require.Positive(t, q.waiting)
-		require.LessOrEqual(t, b.buffers.used.Load(), int64(128<<20))
-		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(q.waiting*250_000*64))
-		q.release()
+		b.flood(t, 10, send("{}"))
+		require.Equal(t, 1, q.waiting, "of 12 MiB")
+		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(elements*64))
+		require.LessOrEqual(t, b.buffers.used.Load(), int64(32<<20))
 	})
 }
 
