@@ -29,13 +29,22 @@ func (b *Bridge) Reload(ctx context.Context, cfg Config) error {
 
 // ReloadFrom is Reload of what load returns. What is wrong is logged, a line for
 // each mistake, and counted, whether it is load that finds it or Reload.
+//
+// load may take its time, as where a file is a pipe: it holds up neither the
+// bridge nor its end.
 func (b *Bridge) ReloadFrom(ctx context.Context, load func() (Config, error)) error {
+	b.mu.Lock()
+	running := b.parts != nil
+	b.mu.Unlock()
+	if !running {
+		return ErrNotRunning
+	}
+	cfg, err := load()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.parts == nil {
 		return ErrNotRunning
 	}
-	cfg, err := load()
 	if err == nil {
 		err = b.reload(ctx, cfg)
 	}

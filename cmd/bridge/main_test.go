@@ -89,6 +89,12 @@ func starting(t *testing.T, env []string, args ...string) (s *serving, ready fun
 	t.Helper()
 	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
 	s.cmd.Stderr = &s.stderr
+	return s, s.start(t)
+}
+
+// start starts the command; ready waits until the bridge answers.
+func (s *serving) start(t *testing.T) (ready func()) {
+	t.Helper()
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())
@@ -98,7 +104,7 @@ func starting(t *testing.T, env []string, args ...string) (s *serving, ready fun
 			_ = s.cmd.Wait()
 		}
 	})
-	return s, func() {
+	return func() {
 		t.Helper()
 		line, err := bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err, "%s", s.stderr.String())

@@ -41,6 +41,9 @@ that comes while it starts is honoured once it answers.
 			// First of all, since the signal would end the process otherwise.
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
+			// A reader of the log that goes away must not end the bridge: to write to
+			// it becomes an error, which the log ignores.
+			signal.Ignore(syscall.SIGPIPE)
 			cfg, err := load(cmd.Flags())
 			if err != nil {
 				return err
@@ -59,7 +62,7 @@ that comes while it starts is honoured once it answers.
 			}
 			tuneGC()
 			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func() (bridge.Config, error) { return load(cmd.Flags()) }}
-			defer r.start(cmd.Context())()
+			go r.run(cmd.Context())
 			return b.Run(cmd.Context())
 		},
 	}
@@ -76,28 +79,16 @@ type reloader struct {
 	load    func() (bridge.Config, error)
 }
 
-// start reloads until the function that it returns is called. What comes before
-// the bridge is ready is done then, as the configuration may be newer than what
-// it started with; what comes while it stops is passed over.
-func (r reloader) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.ready:
-		}
-		r.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
+// run reloads until ctx ends. What comes before the bridge is ready is done then,
+// as the configuration may be newer than what it started with; what comes while
+// it stops is ignored. The end of the bridge does not wait for a reload: one that
+// still reads its configuration then changes nothing any more.
 func (r reloader) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-r.ready:
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,7 +97,7 @@ func (r reloader) run(ctx context.Context) {
 			r.log.Info("told to reload by SIGHUP")
 			// What fails otherwise is in the log by then.
 			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) {
-				r.log.Info("a signal to reload is passed over", "reason", err)
+				r.log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
 	}

@@ -113,7 +113,7 @@ func TestHangupReloads(t *testing.T) {
 	require.Eventually(t, func() bool { return s.try(t, "/currents/a", "s3cret-1", twoEvents) == 401 }, 20*time.Second, 5*time.Millisecond)
 	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret-2", twoEvents))
 
-	// At the end it is passed over, and never what ends the process.
+	// At the end it is ignored, and never what ends the process.
 	client := s.stalled(t, "s3cret-2")
 	s.signal(t, syscall.SIGTERM)
 	s.closed(t)
@@ -150,4 +150,42 @@ func TestHangupDuringTheStart(t *testing.T) {
 	require.Equal(t, 200, s.try(t, "/currents/a", "new", twoEvents))
 	s.signal(t, syscall.SIGTERM)
 	require.Zero(t, s.end(t), s.stderr.String())
+}
+
+// While a reload reads its configuration, here from a pipe that nobody writes to,
+// the bridge still ends when it is told to.
+func TestSignalDuringAReload(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "bridge.yaml")
+	config := []byte("connectors:\n  - {name: a, token: s3cret, rudder_url: http://127.0.0.1:1, write_key: k}\n")
+	require.NoError(t, os.WriteFile(file, config, 0o600))
+	s := serve(t, nil, "--config", file, "--data-dir", filepath.Join(dir, "data"))
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, syscall.Mkfifo(file, 0o600))
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, `msg="told to reload by SIGHUP"`)
+	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret", twoEvents), "requests go on")
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(t), s.stderr.String())
+	require.Contains(t, s.stderr.String(), "msg=stopped")
+}
+
+// A reader of standard error that goes away does not end the bridge.
+func TestTheReaderOfTheLogGoesAway(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	s := &serving{cmd: command(t, nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", t.TempDir(),
+		"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk")}
+	s.cmd.Stderr = writer
+	ready := s.start(t)
+	require.NoError(t, writer.Close())
+	ready()
+	require.NoError(t, reader.Close())
+	for range 3 {
+		require.Equal(t, 401, s.try(t, "/currents", "wrong", twoEvents), "which is logged")
+		s.signal(t, syscall.SIGHUP) // as is this
+		require.Equal(t, 200, s.try(t, "/currents", "s3cret", twoEvents))
+	}
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(t))
 }
