@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 
@@ -57,21 +58,35 @@ func scanWith(idle chan *scanner, body []byte, found func(*scanner)) error {
 
 // scanner is what scanning a body needs.
 type scanner struct {
-	batch     currents.Batch
-	id, typed []byte
+	batch currents.Batch
+	id    []byte
+	// Of the last event's type: most batches have one type. rawType is nil at first.
+	rawType, typeText []byte
+	typeHash          queue.TypeHash
 }
 
-// hash returns the hash of an event's type and id, zero where it has no usable id.
-func (s *scanner) hash(e *currents.Event) queue.Hash {
-	id, ok := currents.AppendID(s.id[:0], e.ID)
+// setType takes up an event's type, a raw value.
+func (s *scanner) setType(raw []byte) {
+	if s.rawType != nil && bytes.Equal(s.rawType, raw) {
+		return
+	}
+	s.rawType = append(s.rawType[:0], raw...)
+	text, ok := currents.AppendText(s.typeText[:0], raw)
+	if !ok {
+		text = append(text, raw...)
+	}
+	s.typeText, s.typeHash = text, queue.HashType(text)
+}
+
+// hash returns the hash of an event's id and of the type that was set, zero where
+// the id is not usable.
+func (s *scanner) hash(rawID []byte) queue.Hash {
+	id, ok := currents.AppendID(s.id[:0], rawID)
 	s.id = id
 	if !ok {
 		return queue.Hash{}
 	}
-	if s.typed, ok = currents.AppendText(s.typed[:0], e.Type); !ok {
-		s.typed = append(s.typed, e.Type...)
-	}
-	return queue.HashEvent(s.typed, id)
+	return s.typeHash.Event(id)
 }
 
 // trim releases what an unusual body took.
@@ -79,7 +94,7 @@ func (s *scanner) trim() {
 	if cap(s.batch.Events) > keptEvents {
 		s.batch.Reset()
 	}
-	if cap(s.id)+cap(s.typed) > keptEvents {
-		s.id, s.typed = nil, nil
+	if cap(s.id)+cap(s.rawType) > keptEvents {
+		s.id, s.rawType, s.typeText = nil, nil, nil
 	}
 }

@@ -174,8 +174,9 @@ func (in *Intake) judge(h *held) (changed int, err error) {
 		for i := range s.batch.Events {
 			e := &s.batch.Events[i]
 			item := queue.Item{Start: e.Start, End: e.End, Count: e.Count}
-			item.Fate, item.Reason = h.to.fate(e)
-			item.ID = s.hash(e)
+			s.setType(e.Type)
+			item.Fate, item.Reason = h.to.fate(e, s.typeText)
+			item.ID = s.hash(e.ID)
 			if h.to.Webhook && item.Fate == queue.Pending && e.Changed() {
 				changed++
 			}
@@ -209,15 +210,16 @@ func (h *held) grow(n int) error {
 	return nil
 }
 
-// fate decides what can be decided of an event before it is sent. What the
+// fate decides what can be decided of an event, whose type is given as text,
+// before it is sent. What the
 // connector is told to drop is filtered, whatever else is wrong with it, as long
 // as it is an event.
-func (c *connector) fate(e *currents.Event) (queue.Fate, string) {
+func (c *connector) fate(e *currents.Event, eventType []byte) (queue.Fate, string) {
 	problem := e.Problem()
 	if problem == currents.NotAnObject || problem == currents.NoEventType {
 		return queue.Dead, string(problem)
 	}
-	if c.Types != nil && !c.keepsType(e.Type) {
+	if c.Types != nil && !c.Types.KeepsType(eventType) {
 		return queue.Filtered, ""
 	}
 	if c.Webhook {
@@ -236,14 +238,6 @@ func (c *connector) fate(e *currents.Event) (queue.Fate, string) {
 		return queue.Dead, ReasonNoExternalUserID
 	}
 	return queue.Pending, ""
-}
-
-func (c *connector) keepsType(raw []byte) bool {
-	var stack [64]byte
-	if text, ok := currents.AppendText(stack[:0], raw); ok {
-		return c.Types.KeepsType(text)
-	}
-	return c.Types.KeepsType(raw)
 }
 
 // storeFailed logs that a batch could not be stored, not each time.
