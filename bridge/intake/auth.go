@@ -44,24 +44,29 @@ type tokenOwner struct {
 	use      *tokenUse
 }
 
+// tokenKey names a token over reloads.
+type tokenKey struct {
+	connector string
+	hash      [sha256.Size]byte
+}
+
 type tokenUse struct {
 	requests atomic.Uint64
 	last     atomic.Int64 // nanoseconds since the epoch; 0: never
 }
 
-// add remembers a connector's tokens; false: one is empty or known already.
-func (t *tokens) add(c *connector) bool {
+// add adds a connector's tokens; false: one is empty or known already.
+func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) bool {
 	for i, token := range c.Tokens {
 		if token == "" || t.find(token) != nil {
 			return false
 		}
 		hash := sha256.Sum256([]byte(token))
-		use := c.uses[string(hash[:])]
-		if use == nil {
-			use = new(tokenUse)
-			c.uses[string(hash[:])] = use
+		key := tokenKey{c.Name, hash}
+		if uses[key] == nil {
+			uses[key] = new(tokenUse)
 		}
-		*t = append(*t, tokenOwner{hash, c, i + 1, use})
+		*t = append(*t, tokenOwner{hash, c, i + 1, uses[key]})
 	}
 	return true
 }

@@ -43,6 +43,13 @@ func unmeasured(r *http.Request) bool {
 	return !r.ProtoAtLeast(1, 1) && len(r.Header["Content-Length"]) == 0
 }
 
+// silentTime is how long a client may be silent in the middle of a body, and
+// bodyTime how long a whole body may take; then the response is 408.
+const (
+	silentTime = 10 * time.Second
+	bodyTime   = time.Minute
+)
+
 // bodyReader reads a request's body. A client may be silent for a while, and the
 // whole body may take a while, but neither for ever. What comes compressed may not
 // be more than it may be uncompressed, or gzip blocks without content could go on
@@ -51,13 +58,12 @@ type bodyReader struct {
 	left      int64 // how many bytes may come
 	body      io.Reader
 	deadlines *http.ResponseController
-	idle      time.Duration
 	end       time.Time
 	err       error // what broke the connection or its framing
 }
 
 func (p *bodyReader) Read(b []byte) (int, error) {
-	deadline := time.Now().Add(p.idle)
+	deadline := time.Now().Add(silentTime)
 	if deadline.After(p.end) {
 		deadline = p.end
 	}
@@ -100,8 +106,7 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 		body:      r.Body,
 		deadlines: http.NewResponseController(w),
 		left:      in.cfg.MaxBody,
-		idle:      in.cfg.IdleRead,
-		end:       time.Now().Add(in.cfg.BodyRead),
+		end:       time.Now().Add(bodyTime),
 	}
 	if !compressed {
 		return in.fill(to, from, from)

@@ -77,15 +77,8 @@ type table struct {
 // connector is a Connector with what its requests share.
 type connector struct {
 	Connector
-	*state
 	quotas
-}
-
-// state is what a connector keeps when it is reloaded, and when one of its name
-// comes back after it was gone.
-type state struct {
 	metrics connectorMetrics
-	uses    map[string]*tokenUse // by hash of the token; for Reload alone
 	// What lets a line of the log through from time to time: about requests of
 	// another version of Currents, those without a good token, batches that could
 	// not be stored, and batches with an event that the queue cannot keep.
@@ -95,9 +88,9 @@ type state struct {
 // quiet is the usual time between two lines of the log about the same thing.
 const quiet = 10 * time.Second
 
-func newState(m connectorMetrics) *state {
-	return &state{
-		metrics: m, uses: map[string]*tokenUse{}, version: rate.Sometimes{Interval: time.Hour},
+func (in *Intake) connector(c Connector) *connector {
+	return &connector{
+		Connector: c, metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
 		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
 	}
 }
@@ -134,8 +127,8 @@ func divide(limit, least int64, n int) func() quota {
 
 // Reload replaces the connectors at once and without losing a request: those in
 // flight end with the connector that they began with, so its queue must stay open
-// until they have ended. A connector that keeps its name keeps its metrics, and a
-// token the record of its use. On an error, one of New's, nothing changes.
+// until they have ended. A connector that keeps its name keeps its metrics, and its
+// tokens the record of their use. On an error, one of New's, nothing changes.
 func (in *Intake) Reload(connectors []Connector) error {
 	in.reloading.Lock()
 	defer in.reloading.Unlock()
@@ -180,24 +173,16 @@ func (in *Intake) newTable(connectors []Connector) (*table, error) {
 		if t.byName[c.Name] != nil || c.Name == "" || c.Queue == nil {
 			return nil, fmt.Errorf("connector %q needs a name of its own and a queue", c.Name)
 		}
-		made := &connector{Connector: c}
+		made := in.connector(c)
 		t.byName[c.Name] = made
 		t.connectors = append(t.connectors, made)
 		if made.open() && t.firstOpen == nil {
 			t.firstOpen = made
 		}
 		t.keepBatch = t.keepBatch || made.keepsBatch()
-	}
-	for _, c := range t.connectors {
-		if c.state = in.kept[c.Name]; c.state == nil {
-			c.state = newState(in.metrics.of(c.Name))
-		}
-		if !t.tokens.add(c) {
+		if !t.tokens.add(made, in.uses) {
 			return nil, fmt.Errorf("connector %q has a token that is empty or taken already", c.Name)
 		}
-	}
-	for _, c := range t.connectors {
-		in.kept[c.Name] = c.state
 	}
 	return t, nil
 }

@@ -68,7 +68,7 @@ func TestMistakesChangeNothing(t *testing.T) {
 	require.Equal(t, 401, b.do(t, request{path: "/currents/z", body: oneEvent, header: with("z")}).status)
 }
 
-// A connector keeps its metrics, and says nothing twice, when it is reloaded.
+// A connector keeps its metrics when it is reloaded.
 func TestReloadKeepsMetrics(t *testing.T) {
 	b := start(t, Config{})
 	post := func() {
@@ -84,7 +84,6 @@ func TestReloadKeepsMetrics(t *testing.T) {
 	post()
 	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
 	require.Equal(t, fmt.Sprint(3*len(oneEvent)), b.metric(t, "bridge_received_bytes_total"))
-	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
 }
 
 // An operator sees which of a connector's tokens are in use, and a rotation keeps

@@ -49,10 +49,6 @@ type Config struct {
 	// then the response is 503. The batch keeps its place among MaxRequests and
 	// MaxBuffered until the queue lets go of it. Default 5 s.
 	AppendTimeout time.Duration
-	// IdleRead is how long a client may be silent in the middle of a body, and
-	// BodyRead how long a whole body may take; then the response is 408. Defaults
-	// 10 s and 60 s.
-	IdleRead, BodyRead time.Duration
 
 	Log        *slog.Logger          // default: none
 	Registerer prometheus.Registerer // takes the metrics; default: none
@@ -64,8 +60,6 @@ func (c Config) withDefaults() Config {
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, max(128<<20, 8*c.MaxBody))
 	c.MaxRequests = cmp.Or(c.MaxRequests, 1024)
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 5*time.Second)
-	c.IdleRead = cmp.Or(c.IdleRead, 10*time.Second)
-	c.BodyRead = cmp.Or(c.BodyRead, time.Minute)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -80,7 +74,7 @@ type Intake struct {
 	cfg       Config
 	table     atomic.Pointer[table]
 	reloading sync.Mutex
-	kept      map[string]*state // by name of connector; for Reload alone
+	uses      map[tokenKey]*tokenUse // for Reload alone
 	engine    *gin.Engine
 	buffers   *buffers
 	gzips     sync.Pool // of *gzip.Reader
@@ -98,7 +92,7 @@ func New(cfg Config) (*Intake, error) {
 	cfg = cfg.withDefaults()
 	in := &Intake{
 		cfg:      cfg,
-		kept:     map[string]*state{},
+		uses:     map[tokenKey]*tokenUse{},
 		buffers:  newBuffers(cfg.MaxBody),
 		scanners: newScanners(cfg.MaxEvents),
 		refused:  rate.Sometimes{Interval: quiet},
@@ -171,10 +165,10 @@ func (in *Intake) Server() *http.Server {
 		DisableGeneralOptionsHandler: true,
 		// Also bounds a TLS handshake, which Listen leaves to the first read.
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       in.cfg.BodyRead,
+		ReadTimeout:       bodyTime,
 		// Counted from the end of the headers, so it must leave room for the
 		// body and the disk; a response itself is a hundred bytes.
-		WriteTimeout:   in.cfg.BodyRead + in.cfg.AppendTimeout + time.Minute,
+		WriteTimeout:   bodyTime + in.cfg.AppendTimeout + time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		ConnState:      connState,

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -344,29 +343,6 @@ func TestExpectContinue(t *testing.T) {
 	second, err := http.ReadResponse(reader, nil)
 	require.NoError(t, err)
 	require.Equal(t, 200, second.StatusCode)
-}
-
-func TestBodyThatEndsTooSoon(t *testing.T) {
-	b := start(t, Config{})
-	conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n"+oneEvent)
-	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
-	require.Equal(t, 400, answerOn(t, conn).StatusCode)
-	require.Zero(t, b.queues["a"].count())
-}
-
-func TestConnectionsAreKept(t *testing.T) {
-	b := start(t, Config{})
-	post := fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: %d\r\n\r\n%s", len(oneEvent), oneEvent)
-	conn := b.raw(t, post+post+post) // sent before the first answer
-	reader := bufio.NewReader(conn)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	for range 3 {
-		resp, err := http.ReadResponse(reader, nil)
-		require.NoError(t, err)
-		require.Equal(t, 200, resp.StatusCode)
-		_, err = reader.Discard(int(resp.ContentLength))
-		require.NoError(t, err)
-	}
 }
 
 // What is logged at any level holds no query, no token and nothing of a body,
