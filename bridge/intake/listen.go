@@ -19,13 +19,13 @@ const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
 // serves them over TLS where certs is not nil; the handshake is part of the first
-// read, so that a slow one holds up nobody. It is made for the server that
+// read, so that a slow one holds up no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
 // When there are too many, one makes room for the next: the oldest that has not
 // shown a good token, whatever it does, else the one that has waited longest for
-// a request. So a connection that is kept open, or that never shows a token, locks
-// nobody out. While all are in the middle of a request with a good token, new
+// a request. So a connection that is kept open, or that never shows a token, keeps
+// no other out. While all are in the middle of a request with a good token, new
 // ones wait in the system's queue; they are not refused.
 func Listen(ln net.Listener, maxConnections int, certs *Certificates) net.Listener {
 	if maxConnections <= 0 {

@@ -69,7 +69,7 @@ func (m *metrics) of(connector string) connectorMetrics {
 	}
 }
 
-func (m *metrics) answered(to *connector, status int) {
+func (m *metrics) responded(to *connector, status int) {
 	if to != nil && status == http.StatusOK {
 		to.metrics.ok.Inc() // saves the search by labels
 		return

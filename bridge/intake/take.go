@@ -20,7 +20,7 @@ import (
 // errTooMany means that too many requests are in flight.
 var errTooMany = errors.New("too many requests in flight")
 
-// take reads, judges and stores the body of a request whose token is good.
+// take reads, classifies and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
 	if conn := connOf(c.Request); conn != nil {
 		conn.trust()
@@ -34,7 +34,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		return
 	}
 	defer h.done()
-	packed, ok := encoding(r)
+	compressed, ok := encoding(r)
 	if !ok {
 		c.Writer.Header().Set("Accept-Encoding", "gzip")
 		in.refuse(c, to, http.StatusUnsupportedMediaType, "only gzip is taken as Content-Encoding; send the body uncompressed or with gzip")
@@ -50,7 +50,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	}
 	in.noteVersion(r, to)
 	var err error
-	if h.body, err = in.read(c.Writer, r, to, packed); err != nil {
+	if h.body, err = in.read(c.Writer, r, to, compressed); err != nil {
 		in.fail(c, to, err)
 		return
 	}
@@ -116,7 +116,7 @@ func (in *Intake) store(h *held, at time.Time) (queue.Receipt, error) {
 	if currents.IsBlank(body) {
 		return queue.Receipt{}, nil
 	}
-	changed, err := in.judge(h)
+	changed, err := in.classify(h)
 	if err != nil || len(h.list.items) == 0 {
 		return queue.Receipt{}, err
 	}
@@ -142,12 +142,12 @@ func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
 	ended := make(chan result, 1)
 	h.users.Add(1)
 	go func() {
-		defer h.done()
 		r := result{err: errBug}
 		defer func() {
 			if found := recover(); found != nil {
 				in.logBug(h.to, found)
 			}
+			h.done()
 			ended <- r
 		}()
 		r.receipt, r.err = h.to.Queue.Append(ctx, b)
@@ -160,9 +160,9 @@ func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
 	}
 }
 
-// judge finds the events and says what becomes of each. It returns how many of
+// classify finds the events and says what becomes of each. It returns how many of
 // them RudderStack's own mapping will change.
-func (in *Intake) judge(h *held) (changed int, err error) {
+func (in *Intake) classify(h *held) (changed int, err error) {
 	h.list, _ = in.lists.Get().(*itemList)
 	if h.list == nil {
 		h.list = new(itemList)

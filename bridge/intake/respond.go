@@ -80,7 +80,7 @@ func (in *Intake) refuseStranger(c *gin.Context, to *connector, status int, text
 	in.setRetryAfter(c, status)
 	c.Writer.WriteHeader(status)
 	c.Writer.WriteHeaderNow()
-	in.metrics.answered(to, status)
+	in.metrics.responded(to, status)
 }
 
 func (in *Intake) setRetryAfter(c *gin.Context, status int) {
@@ -110,22 +110,22 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 	}
 	response = append(response, '\n')
 	if alone && to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
-		in.answerAndDrain(c, to, status, response)
+		in.respondAndDrain(c, to, status, response)
 		return
 	}
-	in.answer(c, to, status, response)
+	in.respond(c, to, status, response)
 }
 
-// answerAndDrain responds to a sender whose token is good, and then reads the
+// respondAndDrain responds to a sender whose token is good, and then reads the
 // rest of its body: many clients write the whole body before they read, and would
 // see a broken connection instead of the 413 that tells them what to do.
-func (in *Intake) answerAndDrain(c *gin.Context, to *connector, status int, body []byte) {
+func (in *Intake) respondAndDrain(c *gin.Context, to *connector, status int, body []byte) {
 	control := http.NewResponseController(c.Writer)
 	// Without it net/http reads the body before it writes the response.
 	full := control.EnableFullDuplex() == nil
 	// With it the response is complete once it is flushed.
 	c.Writer.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	in.answer(c, to, status, body)
+	in.respond(c, to, status, body)
 	if !full || control.Flush() != nil || c.Request.Header.Get("Expect") != "" {
 		return // a sender that asks first has not sent the body
 	}
@@ -146,17 +146,17 @@ func (in *Intake) accepted(c *gin.Context, to *connector, r queue.Receipt) {
 	response = append(response, `,"dead":`...)
 	response = strconv.AppendInt(response, int64(r.Dead), 10)
 	response = append(response, '}', '\n')
-	in.answer(c, to, http.StatusOK, response)
+	in.respond(c, to, http.StatusOK, response)
 }
 
-func (in *Intake) answer(c *gin.Context, to *connector, status int, body []byte) {
+func (in *Intake) respond(c *gin.Context, to *connector, status int, body []byte) {
 	header := c.Writer.Header()
 	header["Content-Type"] = contentType
 	header["X-Content-Type-Options"] = noSniff
 	c.Writer.WriteHeader(status)
 	// A client that is gone sends the batch again.
 	_, _ = c.Writer.Write(body)
-	in.metrics.answered(to, status)
+	in.metrics.responded(to, status)
 }
 
 // Shared by all responses; net/http only reads them.
