@@ -147,14 +147,14 @@ func TestHostileJSON(t *testing.T) {
 		status       int
 		events, dead int // stored, and dead of these
 	}{
-		{"nested 1,000,000 times", batch(event(`{"a":` + nested(1_000_000) + `}`)), 200, 1, 0},
-		{"objects nested 1,000,000 times", batch(event(strings.Repeat(`{"a":`, 1_000_000) + "1" + strings.Repeat("}", 1_000_000))), 200, 1, 0},
-		{"nested beside the events", `{"x":` + nested(1_000_000) + `,"events":[` + good + `]}`, 200, 1, 0},
-		{"nested without end", strings.Repeat("[", 1_000_000), 400, 0, 0},
-		{"events as deep arrays", batch(nested(1_000_000), good), 200, 2, 1},
-		{"number of a million digits", batch(event(`{"n":` + strings.Repeat("9", 1_000_000) + `}`)), 200, 1, 0},
+		{"nested 300,000 times", batch(event(`{"a":` + nested(300_000) + `}`)), 200, 1, 0},
+		{"objects nested 300,000 times", batch(event(strings.Repeat(`{"a":`, 300_000) + "1" + strings.Repeat("}", 300_000))), 200, 1, 0},
+		{"nested beside the events", `{"x":` + nested(300_000) + `,"events":[` + good + `]}`, 200, 1, 0},
+		{"nested without end", strings.Repeat("[", 300_000), 400, 0, 0},
+		{"events as deep arrays", batch(nested(300_000), good), 200, 2, 1},
+		{"number of 300,000 digits", batch(event(`{"n":` + strings.Repeat("9", 300_000) + `}`)), 200, 1, 0},
 		{"numbers too large for a double", batch(`{"id":1e999999,"event_type":"t","time":1e999999,"user":{"user_id":"u"},"properties":{"m":-1E+999999,"l":1e-999999}}`), 200, 1, 0},
-		{"id of a million digits", batch(`{"id":` + strings.Repeat("9", 1_000_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
+		{"id of 300,000 digits", batch(`{"id":` + strings.Repeat("9", 300_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
 		{"NaN", batch(event(`{"n":NaN}`)), 400, 0, 0},
 		{"duplicate keys", batch(`{"id":"1","id":"2","event_type":"t","event_type":"s","user":{"user_id":"u"},"user":{"user_id":"v"},"properties":{"a":1,"a":2}}`), 200, 1, 0},
 		{"duplicate key takes the identity away", batch(`{"id":"1","event_type":"t","user":{"user_id":"u"},"user":{}}`), 200, 1, 1},
@@ -171,11 +171,11 @@ func TestHostileJSON(t *testing.T) {
 		{"50,000 events", batch(strings.Repeat(`{},`, 49_999) + `{}`), 200, 50_000, 50_000},
 		{"250,000 elements", batch(strings.Repeat(`1,`, 249_999) + `1`), 200, 250_000, 250_000},
 		{"250,001 elements", batch(strings.Repeat(`1,`, 250_000) + `1`), 413, 0, 0},
-		{"a text of 10 MB", batch(event(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`)), 200, 1, 0},
-		{"a key of 10 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 10<<20/6) + `":1}`), 200, 1, 1},
-		{"a text without end", `{"events":["` + strings.Repeat("x", 10<<20), 400, 0, 0},
+		{"a text of 4 MB", batch(event(`{"a":"` + strings.Repeat("x", 4<<20) + `"}`)), 200, 1, 0},
+		{"a key of 4 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 4<<20/6) + `":1}`), 200, 1, 1},
+		{"a text without end", `{"events":["` + strings.Repeat("x", 4<<20), 400, 0, 0},
 		{"an id of 1 MB", batch(`{"id":"` + strings.Repeat("x", 1<<20) + `","event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"a million keys", batch(event(`{` + strings.Repeat(`"a":1,`, 999_999) + `"a":1}`)), 200, 1, 0},
+		{"300,000 keys", batch(event(`{` + strings.Repeat(`"a":1,`, 299_999) + `"a":1}`)), 200, 1, 0},
 		{"blanks everywhere", strings.ReplaceAll(`{~"events"~:~[~`+good+`~,~`+good+`~]~}~`, "~", strings.Repeat(" \n", 500_000)), 200, 2, 0},
 		{"blanks, more than a body may have", strings.Repeat(" ", 17<<20), 413, 0, 0},
 	} {
@@ -411,6 +411,7 @@ func emptyBlocks(t *testing.T, n int) string {
 // comes once with its length and once in chunks.
 func TestHostilePacking(t *testing.T) {
 	good := batch(event(`{}`))
+	bomb := zippedBlanks(t, 64<<20)
 	tests := []struct {
 		name   string
 		body   string
@@ -418,10 +419,10 @@ func TestHostilePacking(t *testing.T) {
 		status int
 		text   string // part of the answer
 	}{
-		{"a bomb of 1 GB", strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
-		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
-		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
-		{"a bomb in a bomb", zipped(zippedBlanks(t, 64<<20)), "", 400, "not JSON"},
+		{"a bomb of 1 GB", strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb in a bomb", zipped(bomb), "", 400, "not JSON"},
 		{"packed twice", zipped(zipped(good)), "", 400, "not JSON"},
 		{"not packed", good, "", 400, "Content-Encoding: gzip"},
 		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
@@ -435,7 +436,7 @@ func TestHostilePacking(t *testing.T) {
 		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
 		{"a long name in its header", zippedWith(t, 1<<20, good), "", 400, "Content-Encoding: gzip"},
 		{"zlib", "\x78\x9c\x03\x00\x00\x00\x00\x01", "", 400, "Content-Encoding: gzip"},
-		{"blocks with nothing in them, 15 MB", emptyBlocks(t, 3<<20), "", 400, "Content-Encoding: gzip"},
+		{"blocks with nothing in them, 5 MB", emptyBlocks(t, 1<<20), "", 400, "Content-Encoding: gzip"},
 
 		{"many members", zipped(good[:30]) + strings.Repeat(zipped(""), 10_000) + zipped(good[30:]), good, 200, `"accepted":1`},
 		{"a name in its header", zippedWith(t, 100, good), good, 200, `"accepted":1`},
