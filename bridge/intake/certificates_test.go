@@ -218,6 +218,12 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	b.quiet(t)
+	both, err := tls.Dial("tcp", b.url[len("https://"):], &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	defer both.Close()
+	_, err = io.WriteString(both, strings.Replace(postChunked("", oneEvent), "Host", "Content-Length: 5\r\nHost", 1)+post("", oneEvent))
+	require.NoError(t, err)
+	require.Equal(t, []int{400}, statuses(answersOn(t, both, 30*time.Second)), "both Content-Length and Transfer-Encoding")
 	require.Equal(t, 400, answerOn(t, b.raw(t, post("", oneEvent))).StatusCode, "HTTP to a port of HTTPS")
 }
 
