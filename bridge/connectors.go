@@ -87,7 +87,7 @@ func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*co
 			if store == nil {
 				return nil, nil, fmt.Errorf("connector %s: its queue is opened with a restart only", settings.Name)
 			}
-			q, err := store.Open(ctx, settings.Name, settings.DedupeWindow)
+			q, err := store.Queue(ctx, settings.Name, settings.DedupeWindow)
 			if err != nil {
 				return nil, nil, fmt.Errorf("open the queue of connector %s: %w", settings.Name, err)
 			}
@@ -170,7 +170,7 @@ func (p *components) findRetired(ctx context.Context) error {
 			}
 			// How many ids it had is not known; with fewer, those that are on disk
 			// would be given up.
-			q, err := store.Open(ctx, name, queue.DefaultWindow)
+			q, err := store.Queue(ctx, name, queue.DefaultWindow)
 			if err != nil {
 				return fmt.Errorf("open the queue of connector %s, which is not in the configuration: %w", name, err)
 			}
@@ -260,7 +260,7 @@ func (p *components) retired(list []*connector) (out []*connector) {
 // come back.
 type connector struct {
 	name   string
-	queue  queue.Queue
+	queue  *queue.Queue
 	hidden bool // it is not in the configuration, and nothing is pending or dead
 
 	sender atomic.Pointer[sender] // nil: the connector is not in the configuration

@@ -13,13 +13,13 @@ import (
 // stores are the open stores: the bridge's own, and those of connectors that
 // name a queue of their own.
 type stores struct {
-	byQueue map[config.Queue]queue.Store
-	all     []queue.Store // in the order in which they were opened
+	byQueue map[config.Queue]*queue.Store
+	all     []*queue.Store // in the order in which they were opened
 }
 
 // openStores opens each store that a connector uses.
 func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stores, error) {
-	s := &stores{byQueue: map[config.Queue]queue.Store{}}
+	s := &stores{byQueue: map[config.Queue]*queue.Store{}}
 	for _, c := range cfg.Connectors {
 		q := cfg.QueueOf(c)
 		if s.byQueue[q] != nil {

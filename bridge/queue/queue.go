@@ -95,14 +95,26 @@ func (i Item) count() int { return max(i.Count, 1) }
 // id.
 type Hash [2]uint64
 
-// HashEvent hashes an event's type and id, given as text with JSON escapes
-// undone.
-func HashEvent(eventType, id []byte) Hash {
+// TypeHash is a hash of an event type, for the hashes of events of this type.
+type TypeHash [16]byte
+
+// HashType hashes an event type, given as text with JSON escapes undone.
+func HashType(eventType []byte) TypeHash {
+	sum := sha256.Sum256(eventType)
+	return TypeHash(sum[:16])
+}
+
+// Event hashes an event's type and id together, the id as text with JSON escapes
+// undone: Braze's samples and tests repeat one id across types. It is SHA-256, cut
+// to 128 bits, so that no sender can make two events collide.
+func (t TypeHash) Event(id []byte) Hash {
 	var stack [256]byte
-	text := append(append(append(stack[:0], eventType...), 0), id...)
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(append(append(stack[:0], t[:]...), id...))
 	return Hash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
 }
+
+// HashEvent is HashType(eventType).Event(id).
+func HashEvent(eventType, id []byte) Hash { return HashType(eventType).Event(id) }
 
 // Fate is what becomes of an event.
 type Fate uint8

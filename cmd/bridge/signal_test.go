@@ -37,7 +37,7 @@ func (s *serving) closed(t *testing.T) {
 			c.Close()
 		}
 		return err != nil
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // endWith signals the bridge until it has ended, since what comes soon after the
@@ -58,18 +58,16 @@ func (s *serving) endWith(signal os.Signal) int {
 // A second signal does not wait, and what was acknowledged is there at the next
 // start all the same.
 func TestSecondSignal(t *testing.T) {
-	away := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir()}
+	away := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir(), "--grace", "1h"}
 	s := serve(t, nil, away...)
 	const batches = 20
 	for i := range batches {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i))
 	}
 	s.stalled(t, "s3cret")
-	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	s.closed(t)
-	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM))
-	require.Less(t, time.Since(begin), 8*time.Second)
+	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM), "it does not wait for the grace")
 
 	again := serve(t, nil, away...)
 	_, stdout, _ := runBridge(t, nil, "status", "--admin", again.admin, "--json")
