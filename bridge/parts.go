@@ -132,7 +132,7 @@ func (p *parts) sender(l *lane, c Connector, pool *x509.CertPool, observer deliv
 	}
 	return delivery.New(delivery.Config{
 		Name:              c.Name,
-		Queue:             l.queue,
+		Queue:             queue.Claims(l.queue),
 		Replays:           l.queue,
 		Mapper:            mapper,
 		URL:               c.RudderURL,
