@@ -63,7 +63,7 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 		return nil, err
 	}
 	p.intake, err = intake.New(intake.Config{
-		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
+		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +149,9 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 		Timeout:           settings.Timeout,
 		MinBackoff:        settings.Backoff.Min,
 		MaxBackoff:        settings.Backoff.Max,
+		GiveUpAfter:       settings.GiveUpAfter,
+		AcceptAny2XX:      settings.AcceptAny2XX,
+		ConnectionMaxAge:  settings.ConnectionMaxAge,
 		Grace:             grace,
 		Logger:            p.log,
 		Observer:          observer,
@@ -192,7 +195,11 @@ func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	for i, c := range cfg.Connectors {
 		list[i] = intake.Connector{
 			Name: c.Name, Tokens: c.Tokens, Queue: p.connector(c.Name).queue, Webhook: c.Mode == config.Webhook,
-			MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
+			MissingExternalUserID: intake.Policy(c.MissingExternalUserID), NoIdentity: intake.Policy(c.NoIdentity),
+			WrongToken: c.WrongToken,
+		}
+		if types := c.Mapping().Filter.Types(); types != nil {
+			list[i].Types = types
 		}
 	}
 	return list

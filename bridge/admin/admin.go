@@ -32,7 +32,8 @@ import (
 // Queue is what admin needs of a connector's queue; see queue.Queue.
 type Queue interface {
 	Ledger() queue.Ledger
-	Dead(ctx context.Context, after uint64, limit int) ([]queue.DeadLetter, error)
+	Letters(ctx context.Context, f queue.LetterFilter) ([]queue.DeadLetter, error)
+	Summary(ctx context.Context, f queue.LetterFilter) ([]queue.LetterGroup, error)
 	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
 	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
 	StartReplay(ctx context.Context, order queue.ReplayOrder) (queue.Replay, error)
@@ -141,6 +142,7 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/readyz", a.ready)
 	e.GET("/status", func(c *gin.Context) { c.JSON(http.StatusOK, a.Status()) })
 	e.GET("/api/dead", a.dead)
+	e.GET("/api/dead/summary", a.summary)
 	e.GET("/api/dead/:number", a.letter)
 	e.POST("/api/dead/replay", a.move(replaying()))
 	e.POST("/api/dead/purge", a.move(purging()))

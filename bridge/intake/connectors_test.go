@@ -222,4 +222,4 @@ func TestReloadUnderLoad(t *testing.T) {
 	b.quiet(t)
 }
 
-var _ Appender = (queue.Queue)(nil) // what a store opens is what a connector needs
+var _ Appender = (*queue.Queue)(nil) // what a store opens is what a connector needs
