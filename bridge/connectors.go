@@ -63,7 +63,7 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 		return nil, err
 	}
 	p.intake, err = intake.New(intake.Config{
-		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
+		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
 	})
 	if err != nil {
 		return nil, err
@@ -191,8 +191,9 @@ func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
 		list[i] = intake.Connector{
-			Name: c.Name, Tokens: c.Tokens, Queue: p.connector(c.Name).queue, Webhook: c.Mode == config.Webhook,
-			MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
+			Name: c.Name, Tokens: c.Tokens, WrongToken: c.WrongToken, Queue: p.connector(c.Name).queue,
+			Webhook: c.Mode == config.Webhook, Types: c.Mapping().Filter.Types(),
+			NoIdentity: intake.Policy(c.NoIdentity), MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
 		}
 	}
 	return list

@@ -33,10 +33,10 @@ func (b *Batch) top(body []byte, i int) (end int, found bool) {
 		if string(b.plain(key, odd)) != "events" {
 			i = b.value(body, at)
 		} else if found = at < len(body) && body[at] == '['; found {
-			b.Events = b.Events[:0] // the last one counts
+			b.Events, b.count = b.Events[:0], 0 // the last one counts
 			i = b.events(body, at)
 		} else {
-			b.Events = b.Events[:0]
+			b.Events, b.count = b.Events[:0], 0
 			i = b.value(body, at)
 		}
 		if i < 0 {
@@ -52,7 +52,8 @@ func (b *Batch) events(body []byte, i int) int {
 		return i + 1
 	}
 	for {
-		if b.Limit > 0 && len(b.Events) > b.Limit {
+		b.count++
+		if b.Limit > 0 && b.count > b.Limit {
 			i = b.value(body, i) // one too many is enough to refuse; only validity still matters
 		} else {
 			i = b.element(body, i)
@@ -75,23 +76,26 @@ func (b *Batch) events(body []byte, i int) int {
 	}
 }
 
-// element scans one element of events and appends it.
+// element scans one element of events and appends it, or counts it where it is
+// no object and follows another one that is none.
 func (b *Batch) element(body []byte, i int) int {
 	b.flags = 0
 	if i < len(body) && body[i] == '{' {
 		return b.event(body, i)
 	}
 	end := b.value(body, i)
-	if end >= 0 {
+	if n := len(b.Events); end >= 0 && n > 0 && !b.Events[n-1].Object {
+		b.Events[n-1].Count++
+	} else if end >= 0 {
 		flags := b.flags & (FlagNul | FlagNumber | FlagSurrogate)
-		b.Events = append(b.Events, Event{Start: i, End: end, Flags: flags})
+		b.Events = append(b.Events, Event{Start: i, End: end, Count: 1, Flags: flags})
 	}
 	return end
 }
 
 // event scans one event that is an object and appends it.
 func (b *Batch) event(body []byte, i int) int {
-	b.Events = append(b.Events, Event{Start: i, Object: true})
+	b.Events = append(b.Events, Event{Start: i, Object: true, Count: 1})
 	e := &b.Events[len(b.Events)-1]
 	for first := true; ; first = false {
 		at, key, odd := nextMember(body, i, first)

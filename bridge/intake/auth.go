@@ -5,44 +5,93 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
 
-// tokens knows whose token a text is.
-type tokens struct {
-	list []tokenOwner
+// TokenUse is how a connector's token was used since the bridge started. It tells
+// an operator when a token that is being rotated is out of use.
+type TokenUse struct {
+	Connector string
+	Position  int       // among the connector's tokens, from 1
+	Requests  uint64    // that had this token
+	LastUsed  time.Time // zero: never
 }
+
+// Tokens lists the tokens of all connectors by their position, in the order of
+// the configuration.
+func (in *Intake) Tokens() []TokenUse {
+	var list []TokenUse
+	for _, token := range in.table.Load().tokens {
+		use := TokenUse{Connector: token.owner.Name, Position: token.position, Requests: token.use.requests.Load()}
+		if last := token.use.last.Load(); last != 0 {
+			use.LastUsed = time.Unix(0, last)
+		}
+		list = append(list, use)
+	}
+	return list
+}
+
+// tokens knows whose token a text is.
+type tokens []tokenOwner
 
 type tokenOwner struct {
-	hash  [sha256.Size]byte
-	owner *connector
+	hash     [sha256.Size]byte
+	owner    *connector
+	position int // among the owner's tokens, from 1
+	use      *tokenUse
 }
 
-// add remembers a token; false: it is empty or someone has it already.
-func (t *tokens) add(token string, owner *connector) bool {
-	if token == "" || t.owner(token) != nil {
-		return false
+// tokenKey names a token over reloads.
+type tokenKey struct {
+	connector string
+	hash      [sha256.Size]byte
+}
+
+type tokenUse struct {
+	requests atomic.Uint64
+	last     atomic.Int64 // nanoseconds since the epoch; 0: never
+}
+
+// add adds a connector's tokens; false: one is empty or known already.
+func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) bool {
+	for i, token := range c.Tokens {
+		if token == "" || t.find(token) != nil {
+			return false
+		}
+		hash := sha256.Sum256([]byte(token))
+		key := tokenKey{c.Name, hash}
+		if uses[key] == nil {
+			uses[key] = new(tokenUse)
+		}
+		*t = append(*t, tokenOwner{hash, c, i + 1, uses[key]})
 	}
-	t.list = append(t.list, tokenOwner{sha256.Sum256([]byte(token)), owner})
 	return true
 }
 
-// owner returns whose token it is, or nil. How long it takes says nothing of
-// how much of the text is right: hashes are compared, each of them, and each
-// in constant time.
-func (t *tokens) owner(token string) *connector {
+// find returns the token that text is, or nil. How long it takes says nothing of
+// how much of the text is right: hashes are compared, each of them, and each in
+// constant time.
+func (t tokens) find(text string) *tokenOwner {
 	var stack [256]byte
-	hash := sha256.Sum256(append(stack[:0], token...))
+	hash := sha256.Sum256(append(stack[:0], text...))
 	at := -1
-	for i := range t.list {
-		equal := subtle.ConstantTimeCompare(hash[:], t.list[i].hash[:])
+	for i := range t {
+		equal := subtle.ConstantTimeCompare(hash[:], t[i].hash[:])
 		at = subtle.ConstantTimeSelect(equal, i, at)
 	}
 	if at < 0 {
 		return nil
 	}
-	return t.list[at].owner
+	return &t[at]
+}
+
+// note counts a request that had the token.
+func (u *tokenUse) note() {
+	u.requests.Add(1)
+	u.last.Store(time.Now().UnixNano())
 }
 
 // bearer returns the token of the request's Authorization header, or "".
@@ -67,18 +116,22 @@ func (in *Intake) toNamed(c *gin.Context) {
 		in.authorize(c, t, to)
 		return
 	}
-	// Who has no token learns nothing, not even which names there are.
-	if t.tokens.owner(bearer(c.Request)) == nil && t.firstOpen == nil {
-		in.unauthorized(c, nil)
+	// A sender without a token learns nothing, not even which names there are.
+	if t.firstOpen == nil && t.tokens.find(bearer(c.Request)) == nil {
+		in.unauthorized(c, t, nil)
 		return
 	}
-	in.refuse(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
+	in.refuseStranger(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
 }
 
 func (in *Intake) authorize(c *gin.Context, t *table, to *connector) {
-	if !to.open() && t.tokens.owner(bearer(c.Request)) != to {
-		in.unauthorized(c, to)
-		return
+	if !to.open() {
+		token := t.tokens.find(bearer(c.Request))
+		if token == nil || token.owner != to {
+			in.unauthorized(c, t, to)
+			return
+		}
+		token.use.note()
 	}
 	in.take(c, to)
 }
@@ -98,25 +151,35 @@ func (in *Intake) asRudderStack(c *gin.Context) {
 		key = bearer(c.Request)
 	}
 	t := in.table.Load()
-	to := t.tokens.owner(key)
-	if to == nil {
-		to = t.firstOpen
+	if token := t.tokens.find(key); token != nil {
+		token.use.note()
+		in.take(c, token.owner)
+	} else if t.firstOpen != nil {
+		in.take(c, t.firstOpen)
+	} else {
+		in.unauthorized(c, t, nil)
 	}
-	if to == nil {
-		in.unauthorized(c, nil)
-		return
-	}
-	in.take(c, to)
 }
 
-func (in *Intake) unauthorized(c *gin.Context, to *connector) {
-	c.Writer.Header().Set("WWW-Authenticate", "Bearer")
-	in.refuse(c, to, http.StatusUnauthorized, "the token is missing or wrong; set the connector's bearer token in Braze")
-	refusals := &in.refusals
+// tinyBody is the size up to which a body holds no event of Braze: the smallest
+// has over 100 bytes, while a probe is empty or {"events":[]}.
+const tinyBody = 64
+
+func (c *connector) keepsBatch() bool { return c.WrongToken == http.StatusServiceUnavailable }
+
+// unauthorized refuses a request without a good token. to is the connector that
+// it names, nil where it names none.
+func (in *Intake) unauthorized(c *gin.Context, t *table, to *connector) {
+	keep, refused := t.keepBatch, &in.refused
 	if to != nil {
-		refusals = &to.refusals
+		keep, refused = to.keepsBatch(), &to.refused
 	}
-	if n := refusals.allow(); n > 0 {
-		in.cfg.Log.Warn("requests without a good token were refused", "connector", nameOf(to), "requests", n)
+	refused.Do(func() { in.cfg.Log.Warn("requests without a good token are refused", "connector", nameOf(to)) })
+	const text = "the token is missing or wrong; set the connector's bearer token in Braze"
+	if size := c.Request.ContentLength; keep && (size < 0 || size > tinyBody) {
+		in.refuseStranger(c, to, http.StatusServiceUnavailable, text)
+		return
 	}
+	c.Writer.Header().Set("WWW-Authenticate", "Bearer")
+	in.refuseStranger(c, to, http.StatusUnauthorized, text)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,7 +73,12 @@ func BenchmarkIntake(b *testing.B) {
 func BenchmarkIntakeOverTCP(b *testing.B) {
 	in, err := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
 	require.NoError(b, err)
-	url := listen(b, in)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	server := in.Server()
+	defer server.Close()
+	go func() { _ = server.Serve(Listen(ln, 0, nil)) }()
+	url := "http://" + ln.Addr().String()
 	body := batchOf(100)
 	b.ReportAllocs()
 	for b.Loop() {

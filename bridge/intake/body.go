@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -21,9 +20,9 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-// encoding tells whether the body is packed; ok is false where it is packed in
-// a way that is not taken.
-func encoding(r *http.Request) (packed, ok bool) {
+// encoding tells whether the body is compressed with gzip; ok is false where it
+// has another encoding.
+func encoding(r *http.Request) (compressed, ok bool) {
 	values := r.Header["Content-Encoding"]
 	if len(values) == 0 {
 		return false, true
@@ -38,26 +37,33 @@ func encoding(r *http.Request) (packed, ok bool) {
 }
 
 // unmeasured tells whether the end of the body cannot be known: HTTP/1.0 has no
-// chunks, and net/http takes a body in chunks for an empty one there. Answered
-// 200, as Braze's probe is, its events would be lost.
+// chunks, and net/http takes a body in chunks for an empty one there. With the
+// 200 of Braze's probe its events would be lost.
 func unmeasured(r *http.Request) bool {
 	return !r.ProtoAtLeast(1, 1) && len(r.Header["Content-Length"]) == 0
 }
 
-// patient reads a request's body. A client may be silent for a while, and the
-// whole body may take a while, but neither for ever; and what comes packed may
-// not be more than it may be unpacked, or packed nothing could go on and on.
-type patient struct {
+// silentTime is how long a client may be silent in the middle of a body, and
+// bodyTime how long a whole body may take; then the response is 408.
+const (
+	silentTime = 10 * time.Second
+	bodyTime   = time.Minute
+)
+
+// bodyReader reads a request's body. A client may be silent for a while, and the
+// whole body may take a while, but neither for ever. What comes compressed may not
+// be more than it may be uncompressed, or gzip blocks without content could go on
+// and on.
+type bodyReader struct {
 	left      int64 // how many bytes may come
 	body      io.Reader
 	deadlines *http.ResponseController
-	idle      time.Duration
 	end       time.Time
 	err       error // what broke the connection or its framing
 }
 
-func (p *patient) Read(b []byte) (int, error) {
-	deadline := time.Now().Add(p.idle)
+func (p *bodyReader) Read(b []byte) (int, error) {
+	deadline := time.Now().Add(silentTime)
 	if deadline.After(p.end) {
 		deadline = p.end
 	}
@@ -76,45 +82,43 @@ func (p *patient) Read(b []byte) (int, error) {
 // errTooLong means that more bytes came than a body may have.
 var errTooLong = errors.New("the body is too long")
 
-// unpackers keeps gzip readers for reuse.
-type unpackers struct{ pool sync.Pool }
+// gzipSize is about what a gzip reader takes: window, tables and input.
+const gzipSize = 64 << 10
 
-// unpackerSize is about what a gzip reader takes: window, tables and input.
-const unpackerSize = 64 << 10
-
-func (u *unpackers) get(packed io.Reader) (*gzip.Reader, error) {
-	kept, ok := u.pool.Get().(*gzip.Reader)
+// gunzip returns a gzip reader of a body.
+func (in *Intake) gunzip(compressed io.Reader) (*gzip.Reader, error) {
+	kept, ok := in.gzips.Get().(*gzip.Reader)
 	if !ok {
 		kept = new(gzip.Reader)
 	}
-	if err := kept.Reset(packed); err != nil {
-		u.pool.Put(kept)
+	if err := kept.Reset(compressed); err != nil {
+		in.gzips.Put(kept)
 		return nil, err
 	}
 	return kept, nil
 }
 
-// read reads and unpacks a whole body. The buffer goes back with put.
-func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed bool) (*buffer, error) {
+// read reads and uncompresses a whole body. The buffer goes back with put.
+func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, compressed bool) (*buffer, error) {
 	in.metrics.reading.Inc()
 	defer in.metrics.reading.Dec()
-	from := &patient{
+	from := &bodyReader{
 		body:      r.Body,
 		deadlines: http.NewResponseController(w),
 		left:      in.cfg.MaxBody,
-		idle:      in.cfg.IdleRead,
-		end:       time.Now().Add(in.cfg.BodyRead),
+		end:       time.Now().Add(bodyTime),
 	}
-	if !packed {
-		return in.fill(into, from, from)
+	if !compressed {
+		return in.fill(to, from, from)
 	}
-	if !into.small.take(unpackerSize) {
+	room := in.buffers.take(to.small, gzipSize)
+	if room == nil {
 		return nil, errNoRoom
 	}
-	defer into.small.give(unpackerSize)
-	unpacked, err := in.unpackers.get(from)
-	if err == io.EOF && from.left == in.cfg.MaxBody { // no byte at all: an empty body, packed or not
-		return in.buffers.get(0, into)
+	defer in.buffers.release(room, gzipSize)
+	uncompressed, err := in.gunzip(from)
+	if err == io.EOF && from.left == in.cfg.MaxBody { // no byte at all: an empty body
+		return in.buffers.get(0, to)
 	}
 	if err == io.EOF { // some headers that are cut short end so
 		err = io.ErrUnexpectedEOF
@@ -122,18 +126,18 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, into room, packed
 	if err != nil {
 		return nil, in.broken(from, err)
 	}
-	defer in.unpackers.pool.Put(unpacked)
-	return in.fill(into, unpacked, from)
+	defer in.gzips.Put(uncompressed)
+	return in.fill(to, uncompressed, from)
 }
 
-func (in *Intake) fill(into room, source io.Reader, from *patient) (*buffer, error) {
-	b, err := in.buffers.get(0, into)
+func (in *Intake) fill(to *connector, source io.Reader, from *bodyReader) (*buffer, error) {
+	b, err := in.buffers.get(0, to)
 	if err != nil {
 		return nil, err
 	}
 	whole := false
 	defer func() {
-		if !whole { // whatever came between
+		if !whole { // on every error
 			in.buffers.put(b)
 		}
 	}()
@@ -149,7 +153,7 @@ func (in *Intake) fill(into room, source io.Reader, from *patient) (*buffer, err
 		case err != nil:
 			err = in.broken(from, err)
 		case len(b.data) == cap(b.data):
-			b, err = in.buffers.grow(b)
+			b, err = in.buffers.grow(b, to)
 		}
 		if err != nil {
 			return nil, err
@@ -159,12 +163,12 @@ func (in *Intake) fill(into room, source io.Reader, from *patient) (*buffer, err
 
 func (in *Intake) tooLarge() error {
 	return &failure{http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("the body is larger than %d bytes unpacked; send fewer events in a request, or raise max_body", in.cfg.MaxBody)}
+		fmt.Sprintf("the body is larger than %d bytes uncompressed; send fewer events in a request, or raise max_body", in.cfg.MaxBody)}
 }
 
 // broken says what is wrong with a body that could not be read to its end: the
-// way it came, or the way it is packed.
-func (in *Intake) broken(from *patient, err error) error {
+// way it came, or its gzip.
+func (in *Intake) broken(from *bodyReader, err error) error {
 	switch {
 	case errors.Is(from.err, errTooLong):
 		return in.tooLarge()

@@ -3,10 +3,13 @@ package intake
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
-// errNoRoom means that the bodies under way take all the memory they may.
-var errNoRoom = errors.New("too many bytes in requests under way")
+// errNoRoom means that the bodies in flight take all the memory they may.
+var errNoRoom = errors.New("too many bytes in requests in flight")
 
 const (
 	smallestBuffer = 4 << 10
@@ -15,38 +18,28 @@ const (
 	largestSmall = 256 << 10
 	// largestPooled bounds what is kept for reuse.
 	largestPooled = 1 << 20
-	// leastSmall is room for a usual body while it moves to its last buffer,
-	// packed with gzip. Each connector has that much of its own.
-	leastSmall = largestSmall + largestSmall/4 + unpackerSize
+	// leastSmall is room for a usual body, compressed with gzip, while it moves to
+	// its last buffer. Each connector has that much of its own.
+	leastSmall = largestSmall + largestSmall/4 + gzipSize
 )
 
-// buffers hands out memory for bodies. A body begins in a small buffer and
-// moves to one four times as large whenever that is full, so that what a client
-// takes is in proportion to what it has sent, whatever it has announced.
+// buffers hands out memory for bodies. A body begins in a small buffer and moves
+// to one four times as large whenever that is full, so that what a client takes
+// is in proportion to what it has sent, whatever it has announced.
 type buffers struct {
-	sizes        []int // ascending; the last one holds a byte more than a body may have
-	pools        []sync.Pool
-	small, large *pot // bytes
-}
-
-// room is the memory that a connector may take for bodies.
-type room struct{ small, large *share }
-
-func (r room) of(size int) *share {
-	if size <= largestSmall {
-		return r.small
-	}
-	return r.large
+	sizes []int // ascending; the last one holds a byte more than a body may have
+	pools []sync.Pool
+	used  atomic.Int64 // bytes handed out
 }
 
 type buffer struct {
 	data  []byte // its length is what is filled
 	class int
-	room  room // where its size is taken from
+	room  *semaphore.Weighted // where its size is taken from
 }
 
-func newBuffers(maxBody, maxBuffered int64) *buffers {
-	b := &buffers{small: &pot{limit: maxBuffered / 2, least: leastSmall}, large: &pot{limit: maxBuffered / 2}}
+func newBuffers(maxBody int64) *buffers {
+	b := &buffers{}
 	for size := int64(smallestBuffer); size < maxBody; size *= 4 {
 		b.sizes = append(b.sizes, int(size))
 	}
@@ -55,26 +48,44 @@ func newBuffers(maxBody, maxBuffered int64) *buffers {
 	return b
 }
 
-// room makes the shares of one connector.
-func (b *buffers) room() room { return room{b.small.add(), b.large.add()} }
-
-// get returns an empty buffer of a class, 0 being the smallest.
-func (b *buffers) get(class int, r room) (*buffer, error) {
-	size := b.sizes[class]
-	if !r.of(size).take(int64(size)) {
-		return nil, errNoRoom
+// take takes n bytes of a quota; nil: there is no room.
+func (b *buffers) take(from quota, n int64) *semaphore.Weighted {
+	room := from.take(n)
+	if room != nil {
+		b.used.Add(n)
 	}
-	if kept, ok := b.pools[class].Get().(*buffer); ok {
-		kept.data, kept.room = kept.data[:0], r
-		return kept, nil
-	}
-	return &buffer{data: make([]byte, 0, size), class: class, room: r}, nil
+	return room
 }
 
-// grow returns a larger buffer with the same content and takes the old one
-// back. The largest one does not grow; it is larger than a body may be.
-func (b *buffers) grow(old *buffer) (*buffer, error) {
-	larger, err := b.get(old.class+1, old.room)
+func (b *buffers) release(room *semaphore.Weighted, n int64) {
+	room.Release(n)
+	b.used.Add(-n)
+}
+
+// get returns an empty buffer of a class, 0 being the smallest, for a body of a
+// connector.
+func (b *buffers) get(class int, to *connector) (*buffer, error) {
+	size, from := b.sizes[class], to.small
+	if size > largestSmall {
+		from = to.large
+	}
+	room := b.take(from, int64(size))
+	if room == nil {
+		return nil, errNoRoom
+	}
+	kept, ok := b.pools[class].Get().(*buffer)
+	if !ok {
+		kept = &buffer{data: make([]byte, 0, size), class: class}
+	}
+	kept.data, kept.room = kept.data[:0], room
+	return kept, nil
+}
+
+// grow returns a larger buffer with the same content and takes the old one back;
+// on an error it returns the old one. The largest one does not grow; it is larger
+// than a body may be.
+func (b *buffers) grow(old *buffer, to *connector) (*buffer, error) {
+	larger, err := b.get(old.class+1, to)
 	if err != nil {
 		return old, err
 	}
@@ -85,12 +96,9 @@ func (b *buffers) grow(old *buffer) (*buffer, error) {
 
 func (b *buffers) put(old *buffer) {
 	size := b.sizes[old.class]
-	old.room.of(size).give(int64(size))
-	old.room = room{}
+	b.release(old.room, int64(size))
+	old.room = nil
 	if size <= largestPooled {
 		b.pools[old.class].Put(old)
 	}
 }
-
-// inUse returns the bytes handed out.
-func (b *buffers) inUse() float64 { return float64(b.small.taken() + b.large.taken()) }

@@ -36,7 +36,7 @@ func Example() {
 	in, err := intake.New(intake.Config{Connectors: []intake.Connector{
 		{Name: "brand-a", Tokens: []string{"secret-a"}, Queue: store, MissingExternalUserID: intake.Deliver},
 		{Name: "brand-b", Tokens: []string{"secret-b"}, Queue: store, MissingExternalUserID: intake.Dead},
-		{Name: "brand-c", Tokens: []string{"secret-c"}, Queue: store, MissingExternalUserID: intake.Drop},
+		{Name: "brand-c", Tokens: []string{"secret-c"}, Queue: store, MissingExternalUserID: intake.Drop, NoIdentity: intake.Drop, WrongToken: http.StatusServiceUnavailable},
 	}})
 	if err != nil {
 		fmt.Println(err)
@@ -97,19 +97,28 @@ func ExampleIntake_Reload() {
 		}
 		fmt.Println(tokens, probe("old"), probe("new"))
 	}
+	for _, use := range in.Tokens() {
+		fmt.Println("token", use.Position, "of", use.Connector, "was used", use.Requests, "times")
+	}
 
 	// Output:
 	// [old] 200 401
 	// [old new] 200 200
 	// [new] 401 200
+	// token 1 of brand-a was used 2 times
 }
 
-// Listen bounds the connections and serves TLS, if it is given certificates.
+// Listen bounds the connections and serves TLS, if it is given certificates, which
+// are read again when they are renewed under the same name.
 func ExampleListen() {
 	in, err := intake.New(intake.Config{Connectors: []intake.Connector{{Name: "brand-a", Queue: printer{}}}})
 	if err != nil {
 		fmt.Println(err)
 		return
+	}
+	var certs *intake.Certificates // nil: without TLS
+	if certs, err = intake.NewCertificates("/etc/bridge/missing.crt", "/etc/bridge/missing.key", slog.Default()); err != nil {
+		fmt.Println(err)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,7 +126,7 @@ func ExampleListen() {
 		return
 	}
 	server := in.Server()
-	go func() { _ = server.Serve(intake.Listen(ln, 100, nil)) }()
+	go func() { _ = server.Serve(intake.Listen(ln, 100, certs)) }()
 	defer server.Close()
 
 	resp, err := http.Post("http://"+ln.Addr().String()+"/currents", "application/json", strings.NewReader(`{"events":[]}`))
@@ -129,25 +138,6 @@ func ExampleListen() {
 	fmt.Println(resp.Status)
 
 	// Output:
-	// 200 OK
-}
-
-// NewCertificates reads a certificate that is renewed under the same name.
-func ExampleNewCertificates() {
-	var certs *intake.Certificates
-	certs, err := intake.NewCertificates("/etc/bridge/missing.crt", "/etc/bridge/missing.key", slog.Default())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ln, err := net.Listen("tcp", ":8443")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ln = intake.Listen(ln, 0, certs) // or tls.NewListener(ln, certs.TLS())
-	defer ln.Close()
-
-	// Output:
 	// read the certificate: open /etc/bridge/missing.crt: no such file or directory
+	// 200 OK
 }

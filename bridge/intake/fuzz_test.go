@@ -5,11 +5,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,7 +68,7 @@ func FuzzIntakeBody(f *testing.F) {
 			require.Empty(t, q.batches)
 			require.True(t, strings.HasPrefix(w.Body.String(), `{"error":"`))
 		}
-		require.Zero(t, in.requests.taken()+in.appends.taken()+int64(in.buffers.inUse()))
+		require.Zero(t, in.inFlight.Load()+in.buffers.used.Load())
 	})
 }
 
@@ -135,9 +133,12 @@ func requireStored(t *testing.T, q *shelf, plain, answer []byte) {
 	}
 	require.Len(t, q.batches, 1)
 	require.Equal(t, string(plain), string(q.batches[0].Body))
-	for i, item := range q.batches[0].Items {
-		require.Equal(t, string(want.Events[i]), string(plain[item.Start:item.End]))
+	at := 0
+	for _, item := range q.batches[0].Items {
+		require.Equal(t, string(want.Events[at]), string(plain[item.Start:item.End]))
+		at += item.Count
 	}
+	require.Len(t, want.Events, at)
 }
 
 // FuzzRawRequest sends any bytes to the server over a connection. Whatever
@@ -153,35 +154,25 @@ func FuzzRawRequest(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		synctest.Test(t, func(t *testing.T) { // whoever waits in vain does so in no time
-			in, q := fuzzed(t)
-			conns := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-			server := in.Server()
-			served := make(chan error, 1)
-			go func() { served <- server.Serve(Listen(conns, 10, nil)) }()
+		// In fake time, as some of it waits for timeouts.
+		inBubble(t, Config{MaxBody: 1 << 16, MaxEvents: 100}, 10, func(t *testing.T, b *bench) {
 			began := time.Now()
 			told := 0
-			for _, answer := range exchange(t, conns, text) {
-				require.Contains(t, []int{100, 200, 400, 401, 404, 405, 408, 411, 413, 415, 417, 431, 501, 503, 505}, answer.status)
-				told += acknowledged(t, answer)
+			for _, response := range b.exchange(t, text) {
+				require.Contains(t, []int{100, 200, 400, 401, 404, 405, 408, 411, 413, 415, 417, 431, 501, 503, 505}, response.status)
+				told += acknowledged(t, response)
 			}
 			require.Less(t, time.Since(began), 10*time.Minute)
-			next := exchange(t, conns, []byte(post("Connection: close\r\n", oneEvent)))
+			next := b.exchange(t, []byte(post("Connection: close\r\n", oneEvent)))
 			require.Equal(t, []int{200}, statuses(next))
 			told += acknowledged(t, next[0])
-
-			require.NoError(t, server.Close())
-			require.ErrorIs(t, <-served, http.ErrServerClosed)
 			synctest.Wait()
-			stored := 0
-			for _, b := range q.batches {
-				stored += len(b.Items)
-			}
+			stored := b.queues["a"].events()
 			require.LessOrEqual(t, told, stored)
-			if !bytes.Contains(text, []byte("HEAD ")) { // its answer has no body, so those behind it are not understood here
+			if !bytes.Contains(text, []byte("HEAD ")) { // its response has no body, so those behind it are not understood here
 				require.Equal(t, told, stored)
 			}
-			require.Zero(t, in.requests.taken()+in.appends.taken()+int64(in.buffers.inUse()))
+			require.Zero(t, b.inFlight.Load()+b.buffers.used.Load())
 		})
 	})
 }
@@ -197,12 +188,12 @@ func acknowledged(t *testing.T, answer reply) int {
 	return told.Accepted + told.Duplicates
 }
 
-// exchange sends text over a connection and returns all answers to it.
-func exchange(t *testing.T, to *pipes, text []byte) []reply {
+// exchange sends text over a connection and returns all responses to it.
+func (b *bench) exchange(t *testing.T, text []byte) []reply {
 	t.Helper()
-	client, server := net.Pipe()
+	client, err := b.dial()
+	require.NoError(t, err)
 	defer client.Close()
-	to.conns <- server
 	go func() { _, _ = client.Write(text) }()
 	var got []reply
 	for in := bufio.NewReader(client); ; {
@@ -217,26 +208,3 @@ func exchange(t *testing.T, to *pipes, text []byte) []reply {
 		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
 	}
 }
-
-// pipes is a listener of connections in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,18 +1,23 @@
 package intake
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
@@ -20,21 +25,32 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // gin lists its routes on standard output otherwise
+	os.Exit(m.Run())
+}
+
 // shelf is a queue that keeps what it is given.
 type shelf struct {
 	mu      sync.Mutex
 	batches []queue.Batch
 	seen    map[queue.Hash]bool
 	err     error
-	block   chan struct{} // if not nil, Append waits until it is closed
+	block   chan struct{} // see hang
+	waiting int           // in Append
 }
 
 func (s *shelf) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
-	if s.block != nil {
-		<-s.block
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.block != nil {
+		s.waiting++
+		block := s.block
+		s.mu.Unlock()
+		<-block
+		s.mu.Lock()
+		s.waiting--
+	}
 	if s.err != nil {
 		return queue.Receipt{}, s.err
 	}
@@ -43,17 +59,18 @@ func (s *shelf) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) 
 		s.seen = map[queue.Hash]bool{}
 	}
 	for _, item := range b.Items {
+		n := max(1, item.Count)
 		if s.seen[item.ID] {
-			r.Duplicates++
+			r.Duplicates += n
 			continue
 		}
 		s.seen[item.ID] = item.ID != queue.Hash{}
-		r.Accepted++
+		r.Accepted += n
 		switch item.Fate {
 		case queue.Dead:
-			r.Dead++
+			r.Dead += n
 		case queue.Filtered:
-			r.Filtered++
+			r.Filtered += n
 		}
 	}
 	b.Body = bytes.Clone(b.Body)
@@ -62,21 +79,56 @@ func (s *shelf) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) 
 	return r, nil
 }
 
+// hang lets Append wait until release.
+func (s *shelf) hang() { s.block = make(chan struct{}) }
+
+func (s *shelf) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.block != nil {
+		close(s.block)
+		s.block = nil
+	}
+}
+
 func (s *shelf) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.batches)
 }
 
+func (s *shelf) events() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for _, item := range b.Items {
+			n += max(1, item.Count)
+		}
+	}
+	return n
+}
+
+// waits returns once n batches wait in Append.
+func (s *shelf) waits(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.waiting == n
+	}, 20*time.Second, time.Millisecond)
+}
+
 // bench is an Intake that listens, and what stands behind it.
 type bench struct {
-	bound *listener // of bounded
 	*Intake
+	server   *http.Server
+	listener *listener
 	url      string
-	addr     string
+	dial     func() (net.Conn, error)
 	queues   map[string]*shelf
 	registry *prometheus.Registry
 	log      *safeBuffer
+	told     int // events of connector a in responses with 200
 }
 
 type safeBuffer struct {
@@ -96,15 +148,9 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// start listens with connectors a (token "secret", and "next+/=="), b (token
-// "other") and c (open) unless cfg has its own.
-func start(t *testing.T, cfg Config) *bench {
-	t.Helper()
-	return startWith(t, cfg, func(*http.Server) {})
-}
-
-// startWith is start with a server that is changed before it listens.
-func startWith(t *testing.T, cfg Config, change func(*http.Server)) *bench {
+// prepare makes an Intake with connectors a (token "secret", and "next+/==") and b
+// (token "other") unless cfg has its own.
+func prepare(t *testing.T, cfg Config) *bench {
 	t.Helper()
 	b := &bench{queues: map[string]*shelf{}, registry: prometheus.NewRegistry(), log: &safeBuffer{}}
 	if cfg.Connectors == nil {
@@ -123,35 +169,141 @@ func startWith(t *testing.T, cfg Config, change func(*http.Server)) *bench {
 	in, err := New(cfg)
 	require.NoError(t, err)
 	b.Intake = in
-	server := in.Server()
-	change(server)
-	t.Cleanup(func() { // once the server is closed; the next test may measure memory
-		require.Eventually(t, func() bool { return in.requests.taken() == 0 }, 10*time.Second, time.Millisecond)
-	})
-	b.url = serve(t, server, func(ln net.Listener) net.Listener { return ln })
-	b.addr = strings.TrimPrefix(b.url, "http://")
+	b.server = in.Server()
 	return b
 }
 
-// listen serves in on loopback and returns its URL.
-func listen(t testing.TB, in *Intake) string {
-	return serve(t, in.Server(), func(ln net.Listener) net.Listener { return ln })
+// start serves prepare's Intake on loopback.
+func start(t *testing.T, cfg Config) *bench {
+	t.Helper()
+	b := prepare(t, cfg)
+	b.serve(t, 0, nil)
+	return b
 }
 
-// serve runs a server on loopback, behind a listener around the system's, and
-// returns its URL.
-func serve(t testing.TB, server *http.Server, wrap func(net.Listener) net.Listener) string {
+// serve serves on loopback.
+func (b *bench) serve(t *testing.T, maxConnections int, certs *Certificates) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
+	b.listener = Listen(ln, maxConnections, certs).(*listener)
+	b.url = "http://" + ln.Addr().String()
+	b.dial = func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- cli.Serve(ctx, server, wrap(ln), 0) }()
+	go func() { done <- cli.Serve(ctx, b.server, b.listener, 0) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
 	})
-	return "http://" + ln.Addr().String()
+}
+
+// inBubble runs a test in fake time, over connections in memory.
+func inBubble(t *testing.T, cfg Config, maxConnections int, test func(t *testing.T, b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := prepare(t, cfg)
+		conns := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		b.listener = Listen(conns, maxConnections, nil).(*listener)
+		b.dial = func() (net.Conn, error) {
+			client, server := net.Pipe()
+			conns.conns <- server
+			return client, nil
+		}
+		served := make(chan error, 1)
+		go func() { served <- b.server.Serve(b.listener) }()
+		defer func() {
+			for _, q := range b.queues {
+				q.release()
+			}
+			require.NoError(t, b.server.Close())
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+			time.Sleep(time.Hour) // for what still waits for a timeout
+		}()
+		test(t, b)
+	})
+}
+
+// quiet returns once nothing is held for a request any more.
+func (b *bench) quiet(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return b.inFlight.Load() == 0 && b.buffers.used.Load() == 0 }, 20*time.Second, time.Millisecond, "something is still held")
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// raw sends text over a connection of its own and returns the connection.
+func (b *bench) raw(t *testing.T, text string) net.Conn {
+	t.Helper()
+	conn, err := b.dial()
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = conn.Write([]byte(text))
+	require.NoError(t, err)
+	return conn
+}
+
+func answerOn(t *testing.T, conn net.Conn) *http.Response {
+	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	return resp
+}
+
+func requireOK(t *testing.T, conn net.Conn) {
+	t.Helper()
+	require.Equal(t, 200, answerOn(t, conn).StatusCode)
+}
+
+// requireEnded waits until the other side has ended the connection.
+func requireEnded(t *testing.T, conn net.Conn) {
+	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	_, err := io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// metric returns the sum of a counter or gauge over connector a's series, or
+// over all where there is no such label.
+func (b *bench) metric(t *testing.T, name string) string {
+	t.Helper()
+	families, err := b.registry.Gather()
+	require.NoError(t, err)
+	sum := 0.0
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if !strings.Contains(m.String(), `name:"connector"`) || strings.Contains(m.String(), `value:"a"`) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return fmt.Sprint(sum)
 }
 
 type request struct {

@@ -2,6 +2,9 @@ package intake
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,36 +13,26 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// The tests of hostile input send each case over a connection of its own, to
-// connector a, while a neighbour posts to connector b. Beside the answer they
-// check what holds for every case: see siege.
-
-// siege is a bench under attack.
-type siege struct {
-	*bench
-	stored int // events of connector a that were answered 200
-}
-
-func besiege(t *testing.T, cfg Config) *siege { return &siege{bench: start(t, cfg)} }
+// The tests of hostile input send each case over a connection of its own.
 
 // attack sends text as it is, ends its half of the connection, and returns all
-// answers that came. No case may take longer than the time given, harm the
-// neighbour, or make the process allocate more than most bytes.
-func (s *siege) attack(t *testing.T, text string, most int64) []reply {
+// responses that came. The process may allocate at most the bytes given.
+func (b *bench) attack(t *testing.T, text string, most int64) []reply {
 	t.Helper()
-	stop := s.neighbour(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	conn := s.raw(t, "")
+	conn := b.raw(t, "")
 	sent := make(chan error, 1)
 	go func() {
 		_, err := io.WriteString(conn, text)
@@ -48,54 +41,18 @@ func (s *siege) attack(t *testing.T, text string, most int64) []reply {
 		}
 		sent <- err
 	}()
-	got := answersOn(t, conn)
+	got := answersOn(t, conn, 30*time.Second)
 	conn.Close()
 	<-sent // refused ones need not be sent to their end
 	runtime.ReadMemStats(&after)
 	require.Less(t, int64(after.TotalAlloc-before.TotalAlloc), most, "bytes allocated")
-	stop()
-	s.settle(t, got)
+	b.settle(t, got)
 	return got
-}
-
-// neighbour posts to connector b until it is told to stop, at least once.
-func (s *siege) neighbour(t *testing.T) (stop func()) {
-	t.Helper()
-	stopped, failed := make(chan struct{}), make(chan error, 1)
-	go func() {
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
-		defer client.CloseIdleConnections()
-		for {
-			req, _ := http.NewRequest(http.MethodPost, s.url+"/currents/b", strings.NewReader(oneEvent))
-			req.Header.Set("Authorization", "Bearer other")
-			resp, err := client.Do(req)
-			if err == nil {
-				if resp.StatusCode != http.StatusOK {
-					err = fmt.Errorf("the neighbour got %s", resp.Status)
-				}
-				resp.Body.Close()
-			}
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case <-stopped:
-				failed <- nil
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}()
-	return func() {
-		close(stopped)
-		require.NoError(t, <-failed)
-	}
 }
 
 // settle checks that exactly what was acknowledged is stored, and that nothing
 // is held once all is over.
-func (s *siege) settle(t *testing.T, got []reply) {
+func (b *bench) settle(t *testing.T, got []reply) {
 	t.Helper()
 	for _, r := range got {
 		if r.status != http.StatusOK {
@@ -103,33 +60,24 @@ func (s *siege) settle(t *testing.T, got []reply) {
 		}
 		var answer struct{ Accepted, Duplicates int }
 		require.NoError(t, json.Unmarshal([]byte(r.body), &answer), r.body)
-		s.stored += answer.Accepted + answer.Duplicates
+		b.told += answer.Accepted + answer.Duplicates
 	}
-	stored := 0
-	q := s.queues["a"]
-	q.mu.Lock()
-	for _, b := range q.batches {
-		stored += len(b.Items)
-	}
-	q.mu.Unlock()
-	require.Equal(t, s.stored, stored, "events stored, of those answered 200")
-	require.Eventually(t, func() bool {
-		return s.requests.taken() == 0 && s.appends.taken() == 0 && s.buffers.inUse() == 0
-	}, 10*time.Second, time.Millisecond, "something is still held")
+	require.Equal(t, b.told, b.queues["a"].events(), "events stored, of those answered 200")
+	b.quiet(t)
 }
 
 // last returns the batch that connector a stored last.
-func (s *siege) last() queue.Batch {
-	q := s.queues["a"]
+func (b *bench) last() queue.Batch {
+	q := b.queues["a"]
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.batches[len(q.batches)-1]
 }
 
 // answersOn reads answers until the connection ends.
-func answersOn(t *testing.T, conn net.Conn) []reply {
+func answersOn(t *testing.T, conn net.Conn, longest time.Duration) []reply {
 	t.Helper()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(longest)))
 	var got []reply
 	for in := bufio.NewReader(conn); ; {
 		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
@@ -167,4 +115,357 @@ func postChunked(lines string, chunks ...string) string {
 		fmt.Fprintf(&b, "%x\r\n%s\r\n", len(c), c)
 	}
 	return b.String() + "0\r\n\r\n"
+}
+
+// event returns a good event whose properties are the JSON text given.
+func event(properties string) string {
+	return `{"id":"e","event_type":"t","user":{"user_id":"u"},"properties":` + properties + `}`
+}
+
+func batch(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
+
+func nested(levels int) string {
+	return strings.Repeat("[", levels) + strings.Repeat("]", levels)
+}
+
+func asUTF16(text string) string {
+	var b strings.Builder
+	for _, unit := range append([]uint16{0xfeff}, utf16.Encode([]rune(text))...) {
+		b.Write([]byte{byte(unit), byte(unit >> 8)})
+	}
+	return b.String()
+}
+
+// TestHostileJSON sends bodies that come well but hold unusual things: what is
+// stored is the body as it came, to the byte, with the events given. What is JSON
+// and what is an event is tested with package currents and FuzzIntakeBody.
+func TestHostileJSON(t *testing.T) {
+	good := event(`{}`)
+	for _, tt := range []struct {
+		name         string
+		body         string
+		status       int
+		events, dead int // stored, and dead of these
+	}{
+		{"nested 1,000,000 times", batch(event(`{"a":` + nested(1_000_000) + `}`)), 200, 1, 0},
+		{"objects nested 1,000,000 times", batch(event(strings.Repeat(`{"a":`, 1_000_000) + "1" + strings.Repeat("}", 1_000_000))), 200, 1, 0},
+		{"nested beside the events", `{"x":` + nested(1_000_000) + `,"events":[` + good + `]}`, 200, 1, 0},
+		{"nested without end", strings.Repeat("[", 1_000_000), 400, 0, 0},
+		{"events as deep arrays", batch(nested(1_000_000), good), 200, 2, 1},
+		{"number of a million digits", batch(event(`{"n":` + strings.Repeat("9", 1_000_000) + `}`)), 200, 1, 0},
+		{"numbers too large for a double", batch(`{"id":1e999999,"event_type":"t","time":1e999999,"user":{"user_id":"u"},"properties":{"m":-1E+999999,"l":1e-999999}}`), 200, 1, 0},
+		{"id of a million digits", batch(`{"id":` + strings.Repeat("9", 1_000_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
+		{"NaN", batch(event(`{"n":NaN}`)), 400, 0, 0},
+		{"duplicate keys", batch(`{"id":"1","id":"2","event_type":"t","event_type":"s","user":{"user_id":"u"},"user":{"user_id":"v"},"properties":{"a":1,"a":2}}`), 200, 1, 0},
+		{"duplicate key takes the identity away", batch(`{"id":"1","event_type":"t","user":{"user_id":"u"},"user":{}}`), 200, 1, 1},
+		{"events twice", `{"events":[` + good + `],"events":[` + good + `,7]}`, 200, 2, 1},
+		{"events twice, no array last", `{"events":[` + good + `],"events":{}}`, 400, 0, 0},
+		{"events written with an escape", `{"\u0065vents":[` + good + `]}`, 200, 1, 0},
+		{"null events among good ones", batch(good, `null`, `null`, good), 200, 4, 2},
+		{"events that are none", batch(`7`, `"x"`, `[]`, `true`, `{}`), 200, 5, 5},
+		{"invalid UTF-8", batch("{\"id\":\"\xff\",\"event_type\":\"t\",\"user\":{\"user_id\":\"u\"},\"properties\":{\"\xff\":\"\xfe\xc0\x80\xed\xa0\x80\"}}"), 200, 1, 0},
+		{"lone surrogates and NUL", batch(event(`{"a":"\ud800","\udc00":"\udc00\ud800","b":"\u0000"}`)), 200, 1, 0},
+		{"UTF-16", asUTF16(batch(good)), 400, 0, 0},
+		{"several lines", batch(good) + "\n" + batch(good) + "\n", 400, 0, 0},
+		{"a form", `events=%5B%5D`, 400, 0, 0},
+		{"50,000 events", batch(strings.Repeat(`{},`, 49_999) + `{}`), 200, 50_000, 50_000},
+		{"250,000 elements", batch(strings.Repeat(`1,`, 249_999) + `1`), 200, 250_000, 250_000},
+		{"250,001 elements", batch(strings.Repeat(`1,`, 250_000) + `1`), 413, 0, 0},
+		{"a text of 10 MB", batch(event(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`)), 200, 1, 0},
+		{"a key of 10 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 10<<20/6) + `":1}`), 200, 1, 1},
+		{"a text without end", `{"events":["` + strings.Repeat("x", 10<<20), 400, 0, 0},
+		{"an id of 1 MB", batch(`{"id":"` + strings.Repeat("x", 1<<20) + `","event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
+		{"a million keys", batch(event(`{` + strings.Repeat(`"a":1,`, 999_999) + `"a":1}`)), 200, 1, 0},
+		{"blanks everywhere", strings.ReplaceAll(`{~"events"~:~[~`+good+`~,~`+good+`~]~}~`, "~", strings.Repeat(" \n", 500_000)), 200, 2, 0},
+		{"blanks, more than a body may have", strings.Repeat(" ", 17<<20), 413, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, Config{})
+			// A buffer four times as large whenever one is full, a copy on
+			// the shelf, and 130 bytes an event, grown by and by.
+			most := 64<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
+			got := s.attack(t, post("", tt.body), most)
+			require.Equal(t, []int{tt.status}, statuses(got))
+			if tt.events == 0 {
+				require.Zero(t, s.queues["a"].count())
+				return
+			}
+			stored := s.last()
+			require.True(t, tt.body == string(stored.Body), "stored is not what came")
+			require.Equal(t, tt.events, s.queues["a"].events())
+			dead := 0
+			for _, item := range stored.Items {
+				if item.Fate == queue.Dead {
+					dead += item.Count
+				}
+			}
+			require.Equal(t, tt.dead, dead)
+		})
+	}
+}
+
+// framed is a text on a connection, the answers to it, and how many events are
+// stored.
+type framed struct {
+	name     string
+	text     string
+	statuses []int
+	events   int
+}
+
+// frames is what requests with an odd frame are made of.
+type frames struct {
+	good   string // a batch of one event
+	auth   string
+	head   string // up to the token
+	size   string // the header with good's length
+	chunks string // good as chunks
+}
+
+func newFrames() frames {
+	good := batch(event(`{}`))
+	const auth = "Authorization: Bearer secret\r\n"
+	return frames{
+		good: good, auth: auth,
+		head:   "POST /currents HTTP/1.1\r\nHost: x\r\n" + auth,
+		size:   fmt.Sprintf("Content-Length: %d\r\n", len(good)),
+		chunks: fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good),
+	}
+}
+
+// TestHostileFraming sends requests whose frame is odd: lengths, chunks,
+// request lines and headers. Each answer is that of one request read from the
+// connection; events are those stored.
+func TestHostileFraming(t *testing.T) {
+	f := newFrames()
+	for _, tt := range slices.Concat(f.rows(), f.lengths(), f.chunked(), f.versions(), f.targets(), f.headers()) {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, Config{})
+			got := s.attack(t, tt.text, 16<<20)
+			require.Equal(t, tt.statuses, statuses(got))
+			require.Equal(t, tt.events, s.told)
+			if tt.events > 0 {
+				require.Equal(t, f.good, string(s.last().Body))
+			}
+			require.NotContains(t, s.log.String(), "xxxxxxxx")
+			require.NotContains(t, s.log.String(), "secret")
+		})
+	}
+}
+
+// rows are cases of several requests, one after the other.
+func (f frames) rows() []framed {
+	return []framed{
+		{"three in a row", post("", f.good) + post("", batch()) + post("", f.good), []int{200, 200, 200}, 2},
+		{"a bad batch does not spoil the next in the row", post("", "{") + post("", f.good), []int{400}, 0},
+		{"a good one, then a wrong token", post("", f.good) + strings.Replace(post("", f.good), "secret", "wrong", 1), []int{200, 401}, 1},
+		{"half a request behind a good one", post("", f.good) + f.head + "Content-Le", []int{200, 400}, 1},
+	}
+}
+
+// lengths are cases of what Content-Length says.
+func (f frames) lengths() []framed {
+	return []framed{
+		{"length too short", f.head + "Content-Length: 20\r\n\r\n" + f.good, []int{400}, 0},
+		{"length too short, the rest looks like a request", f.head + "Content-Length: 13\r\n\r\n" + `{"events":[]}` + "POST /currents HTTP/1.1\r\nHost: x\r\n" + f.size + "\r\n" + f.good, []int{200, 401}, 0},
+		{"length too long", f.head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(f.good)+1) + f.good, []int{400}, 0},
+		{"length negative", f.head + "Content-Length: -1\r\n\r\n" + f.good, []int{400}, 0},
+		{"length with a plus", f.head + "Content-Length: +13\r\n\r\n" + f.good, []int{400}, 0},
+		{"length is no number", f.head + "Content-Length: 0x10\r\n\r\n" + f.good, []int{400}, 0},
+		{"length beyond 64 bits", f.head + "Content-Length: 99999999999999999999\r\n\r\n" + f.good, []int{400}, 0},
+		{"length of 8 exabytes", f.head + "Content-Length: 9223372036854775807\r\n\r\n" + f.good, []int{413}, 0},
+		{"length empty", f.head + "Content-Length: \r\n\r\n" + f.good, []int{400}, 0},
+		{"length twice, the same", f.head + f.size + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"length twice, not the same", f.head + f.size + "Content-Length: 5\r\n\r\n" + f.good, []int{400}, 0},
+		{"lengths in one line", f.head + fmt.Sprintf("Content-Length: %d, 5\r\n\r\n", len(f.good)) + f.good, []int{400}, 0},
+		{"no length", f.head + "\r\n" + f.good, []int{200, 400}, 0}, // an empty body, and then no request
+	}
+}
+
+// chunked are cases of what Transfer-Encoding says.
+func (f frames) chunked() []framed {
+	return []framed{
+		{"length and chunks", f.head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + f.chunks + post("", f.good), []int{400}, 0},
+		{"chunks and length", f.head + "transfer-encoding:chunked\r\nCONTENT-LENGTH: 3\r\n\r\n" + f.chunks, []int{400}, 0},
+		{"chunks over two lines and length", f.head + "Transfer-Encoding:\r\n chunked\r\nContent-Length: 3\r\n\r\n" + f.chunks, []int{400}, 0},
+		{"length and chunks in HTTP/1.0", "POST /currents HTTP/1.0\r\nConnection: keep-alive\r\n" + f.auth + f.size + "Transfer-Encoding: chunked\r\n\r\n" + f.good, []int{400}, 0},
+		{"length and chunks without line ends of CR", strings.ReplaceAll(f.head+"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "\r", "") + f.chunks, []int{400}, 0},
+		{"length and chunks, behind good ones", post("", f.good) + "\r\n" + post("X: y\r\n", batch()) + f.head + f.size + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks, []int{200, 200, 400}, 1},
+		{"the end of headers in a body", post("", "\r\n\r\n"+batch()) + post("", f.good), []int{200, 200}, 1},
+		{"a length over two lines", f.head + "Content-Length:\r\n " + fmt.Sprint(len(f.good)) + "\r\n\r\n" + f.good + post("", f.good), []int{200}, 1},
+		{"chunks, and more behind them", postChunked("", f.good) + post("", f.good), []int{200}, 1},
+		{"another transfer encoding", f.head + "Transfer-Encoding: gzip\r\n\r\n" + f.chunks, []int{501}, 0},
+		{"two transfer encodings", f.head + "Transfer-Encoding: gzip, chunked\r\n\r\n" + f.chunks, []int{501}, 0},
+		{"transfer encoding twice", f.head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + f.chunks, []int{501}, 0},
+		{"transfer encoding with a vertical tab", f.head + "Transfer-Encoding: \vchunked\r\n\r\n" + f.chunks, []int{400}, 0},
+		{"chunks that stop in the middle", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:40], []int{400}, 0},
+		{"chunks without the last", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:len(f.chunks)-5], []int{400}, 0},
+		{"chunks without the last line end", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:len(f.chunks)-2], []int{400}, 0},
+		{"a chunk longer than it says", f.head + "Transfer-Encoding: chunked\r\n\r\n5\r\n" + f.good + "\r\n0\r\n\r\n", []int{400}, 0},
+		{"a chunk's size is no number", f.head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + f.good + "\r\n0\r\n\r\n", []int{400}, 0},
+		{"a chunk's size beyond 64 bits", f.head + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + f.good, []int{400}, 0},
+		{"a chunk's size negative", f.head + "Transfer-Encoding: chunked\r\n\r\n-1\r\n" + f.good, []int{400}, 0},
+		{"chunks of one byte", postChunked("", strings.Split(f.good, "")...), []int{200}, 1},
+		{"a chunk with a long extension", f.head + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 1<<20) + "\r\n{\r\n0\r\n\r\n", []int{400}, 0},
+		{"chunks with a trailer", f.head + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n" + f.chunks[:len(f.chunks)-2] + "X: 1\r\n\r\n", []int{200}, 1},
+		{"chunks with a trailer without end", f.head + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n" + f.chunks[:len(f.chunks)-2] + "X: " + strings.Repeat("1", 1<<20), []int{400}, 0},
+	}
+}
+
+// versions are cases of versions of HTTP, and what is none.
+func (f frames) versions() []framed {
+	return []framed{
+		{"HTTP/1.0", "POST /currents HTTP/1.0\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"HTTP/1.0, kept open", "POST /currents HTTP/1.0\r\nConnection: keep-alive\r\n" + f.auth + f.size + "\r\n" + f.good + post("", f.good), []int{200, 200}, 2},
+		{"HTTP/1.0 in chunks", "POST /currents HTTP/1.0\r\n" + f.auth + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks, []int{411}, 0},
+		{"HTTP/1.0 without a length", "POST /currents HTTP/1.0\r\n" + f.auth + "\r\n" + f.good, []int{411}, 0},
+		{"HTTP/1.0 that expects", "POST /currents HTTP/1.0\r\nExpect: 100-continue\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"HTTP/0.9", "POST /currents\r\n\r\n", []int{400}, 0},
+		{"HTTP/3.0", "POST /currents HTTP/3.0\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{505}, 0},
+		{"HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{}, 0}, // frames come,
+		{"an upgrade to HTTP/2", f.head + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n" + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\xaa", 500) + "\r\n\r\n", []int{400}, 0},
+		{"nothing", "", []int{}, 0},
+		{"line ends", strings.Repeat("\r\n", 100), []int{400}, 0},
+	}
+}
+
+// targets are cases of methods and URLs.
+func (f frames) targets() []framed {
+	return []framed{
+		{"the whole URL as target", "POST http://x/currents HTTP/1.1\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"another host as target", "POST https://elsewhere:1/currents/a HTTP/1.1\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
+		{"CONNECT", "CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n" + f.auth + "\r\n", []int{404}, 0},
+		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", []int{404}, 0},
+		{"method in small letters", strings.Replace(post("", f.good), "POST", "post", 1), []int{405}, 0},
+		{"method unknown", strings.Replace(post("", f.good), "POST", "BREW", 1), []int{405}, 0},
+		{"no method", strings.Replace(post("", f.good), "POST ", " ", 1), []int{400}, 0},
+		{"a method overridden", strings.Replace(post("X-HTTP-Method-Override: POST\r\n", f.good), "POST", "GET", 1), []int{405}, 0},
+		{"dots in the path", strings.Replace(post("", f.good), "/currents", "/x/../currents", 1), []int{404}, 0},
+		{"two slashes", strings.Replace(post("", f.good), "/currents", "//currents", 1), []int{404}, 0},
+		{"an escaped slash", strings.Replace(post("", f.good), "/currents", "/currents%2Fa", 1), []int{200}, 1},
+		{"NUL in the path", strings.Replace(post("", f.good), "/currents", "/currents/a%00", 1), []int{404}, 0},
+		{"a broken escape in the path", strings.Replace(post("", f.good), "/currents", "/currents%zz", 1), []int{400}, 0},
+		{"a long URL", strings.Replace(post("", f.good), "/currents", "/currents?"+strings.Repeat("x", 32<<10), 1), []int{431}, 0},
+		{"a URL of a megabyte", strings.Replace(post("", f.good), "/currents", "/currents/"+strings.Repeat("x", 1<<20), 1), []int{431}, 0},
+	}
+}
+
+// headers are cases of other headers.
+func (f frames) headers() []framed {
+	return []framed{
+		{"a long header", post("X: "+strings.Repeat("x", 32<<10)+"\r\n", f.good), []int{431}, 0},
+		{"many headers", post(strings.Repeat("X: x\r\n", 10_000), f.good), []int{431}, 0},
+		{"a long token", strings.Replace(post("", f.good), "secret", strings.Repeat("s", 12<<10), 1), []int{401}, 0},
+		{"two tokens, the first counts", post("Authorization: Bearer wrong\r\n", f.good), []int{200}, 1},
+		{"two tokens, the wrong one first", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n" + f.auth + f.size + "\r\n" + f.good, []int{401}, 0},
+		{"a blank before the colon", strings.Replace(post("", f.good), "Authorization:", "Authorization :", 1), []int{400}, 0},
+		{"a header over two lines", strings.Replace(post("", f.good), "Bearer secret", "Bearer\r\n secret", 1), []int{200}, 1},
+		{"a line end in a header", post("X: a\rAuthorization: Bearer wrong\r\n", f.good), []int{400}, 0},
+		{"NUL in a header", post("X: a\x00\r\n", f.good), []int{400}, 0},
+		{"a header that is none", post("nothing\r\n", f.good), []int{400}, 0},
+		{"no host", strings.Replace(post("", f.good), "Host: x\r\n", "", 1), []int{400}, 0},
+		{"two hosts", post("Host: y\r\n", f.good), []int{400}, 0},
+		{"line ends without CR", strings.ReplaceAll(post("", f.good), "\r\n", "\n"), []int{200}, 1},
+		{"expects something else", post("Expect: tea\r\n", f.good), []int{417}, 0},
+	}
+}
+
+// zippedBlanks returns blanks packed at the highest ratio, about 1,000 to 1.
+func zippedBlanks(t *testing.T, n int) string {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	require.NoError(t, err)
+	chunk := bytes.Repeat([]byte(" "), 1<<20)
+	for range n >> 20 {
+		_, err = w.Write(chunk)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return b.String()
+}
+
+// zippedWith packs text under a gzip header with a name of that many bytes.
+func zippedWith(t *testing.T, name int, text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Name = strings.Repeat("n", name)
+	_, err := w.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.String()
+}
+
+// emptyBlocks is a gzip member of n blocks with nothing in them.
+func emptyBlocks(t *testing.T, n int) string {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.NoCompression)
+	require.NoError(t, err)
+	for range n {
+		require.NoError(t, w.Flush())
+	}
+	return "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + b.String()
+}
+
+// TestHostilePacking sends bodies whose packing is a trap. The packed body
+// comes once with its length and once in chunks.
+func TestHostilePacking(t *testing.T) {
+	good := batch(event(`{}`))
+	tests := []struct {
+		name   string
+		body   string
+		plain  string // what is stored; "": nothing
+		status int
+		text   string // part of the answer
+	}{
+		{"a bomb of 1 GB", strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
+		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
+		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(zippedBlanks(t, 64<<20), 16), "", 413, "larger than"},
+		{"a bomb in a bomb", zipped(zippedBlanks(t, 64<<20)), "", 400, "not JSON"},
+		{"packed twice", zipped(zipped(good)), "", 400, "not JSON"},
+		{"not packed", good, "", 400, "Content-Encoding: gzip"},
+		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
+		{"zeros behind it", zipped(good) + strings.Repeat("\x00", 512), "", 400, "Content-Encoding: gzip"},
+		{"a second member cut short", zipped(good) + zipped(good)[:12], "", 400, "Content-Encoding: gzip"},
+		{"two documents in two members", zipped(good) + zipped(good), "", 400, "not JSON"},
+		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
+		{"cut in the middle", zipped(good)[:len(zipped(good))/2], "", 400, "Content-Encoding: gzip"},
+		{"a wrong length", zipped(good)[:len(zipped(good))-1] + "\x01", "", 400, "Content-Encoding: gzip"},
+		{"cut in the name in its header", zippedWith(t, 100, good)[:50], "", 400, "Content-Encoding: gzip"},
+		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
+		{"a long name in its header", zippedWith(t, 1<<20, good), "", 400, "Content-Encoding: gzip"},
+		{"zlib", "\x78\x9c\x03\x00\x00\x00\x00\x01", "", 400, "Content-Encoding: gzip"},
+		{"blocks with nothing in them, 15 MB", emptyBlocks(t, 3<<20), "", 400, "Content-Encoding: gzip"},
+
+		{"many members", zipped(good[:30]) + strings.Repeat(zipped(""), 10_000) + zipped(good[30:]), good, 200, `"accepted":1`},
+		{"a name in its header", zippedWith(t, 100, good), good, 200, `"accepted":1`},
+		{"members with nothing in them", strings.Repeat(zipped(""), 1000), "", 200, `"accepted":0`},
+		{"blanks", zippedBlanks(t, 8<<20), "", 200, `"accepted":0`},
+	}
+	for _, tt := range tests {
+		for framing, text := range map[string]string{
+			"": post("Content-Encoding: gzip\r\n", tt.body), ", in chunks": postChunked("Content-Encoding: gzip\r\n", tt.body),
+		} {
+			t.Run(tt.name+framing, func(t *testing.T) {
+				s := start(t, Config{})
+				got := s.attack(t, text, 64<<20)
+				require.Equal(t, []int{tt.status}, statuses(got))
+				require.Contains(t, got[0].body, tt.text)
+				if tt.plain == "" {
+					require.Zero(t, s.queues["a"].count())
+				} else {
+					require.Equal(t, tt.plain, string(s.last().Body))
+				}
+			})
+		}
+	}
+}
+
+// Packed nothing unpacks to nothing, so only what comes can be counted.
+func TestPackedNothingWithoutEnd(t *testing.T) {
+	s := start(t, Config{MaxBody: 1 << 20})
+	for name, body := range map[string]string{"members": strings.Repeat(zipped(""), 100_000), "blocks": emptyBlocks(t, 500_000)} {
+		got := s.attack(t, postChunked("Content-Encoding: gzip\r\n", body), 16<<20)
+		require.Equal(t, []int{413}, statuses(got), name)
+	}
 }

@@ -1,15 +1,15 @@
 // Package intake is the HTTP endpoint that Braze posts to. It checks the token
 // before it reads the body, finds the events, sorts out those that can never be
-// delivered, and answers 200 only once the queue has the batch on disk.
+// delivered, and responds 200 only once the queue has the batch on disk.
 //
-// What it answers follows what Braze's Custom HTTP connector makes of an
-// answer: 400 is for what is no batch at all, because Braze drops an event that
-// gets 400 alone; whatever the bridge cannot store now is 503, which Braze
-// sends again for days.
+// Its responses follow what Braze's Custom HTTP connector makes of them: 400 is
+// for what is no batch at all, because Braze drops an event that gets 400 alone;
+// after 401, 403 and 404 Braze does not send the batch again either; whatever the
+// bridge cannot store now is 503, which Braze retries for days.
 package intake
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,107 +19,51 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"golang.org/x/time/rate"
 )
-
-// Appender is what intake needs of a connector's queue; see queue.Queue.
-type Appender interface {
-	Append(ctx context.Context, b queue.Batch) (queue.Receipt, error)
-}
-
-// Policy says what becomes of an event whose user has no external_user_id.
-type Policy string
-
-// What can become of an event without external_user_id.
-const (
-	Deliver Policy = "deliver" // like any other
-	Dead    Policy = "dead"    // to the dead letters, with the reason no_external_user_id
-	Drop    Policy = "drop"    // counted as filtered
-)
-
-// ReasonNoExternalUserID is the reason of the dead letters that Dead makes.
-const ReasonNoExternalUserID = "no_external_user_id"
-
-// Connector is one Current of Braze.
-type Connector struct {
-	Name   string   // the last part of its path, /currents/NAME
-	Tokens []string // bearer tokens that are taken; none: requests from anyone
-	Queue  Appender
-	// Webhook sorts out what RudderStack's own Braze source would drop or
-	// refuse, and counts what it would change.
-	Webhook               bool
-	MissingExternalUserID Policy // "" is Deliver
-}
 
 // Config says what an Intake takes. Connectors is needed; a zero in any other
 // field means its default.
 //
-// Of MaxRequests, MaxAppends and MaxBuffered half is divided evenly among the
-// connectors, so that one whose senders flood it, or whose queue hangs, leaves
-// the others theirs.
+// Of MaxRequests and MaxBuffered half is divided evenly among the connectors, so
+// that one whose senders flood it, or whose queue hangs, leaves the others theirs.
 type Config struct {
 	Connectors []Connector
 
-	// MaxBody is the largest body that is taken, in bytes, unpacked; a larger
-	// one is answered 413, upon which Braze sends smaller batches. Default
-	// 16 MiB.
+	// MaxBody is the largest body that is taken, in bytes, uncompressed; a larger
+	// one gets 413, upon which Braze sends smaller batches. Default 16 MiB.
 	MaxBody int64
-	// MaxEvents is the most events that one request may have; more are
-	// answered 413. Default 250,000; Braze sends at most 100.
+	// MaxEvents is the most events that one request may have; more get 413.
+	// Default 250,000; Braze sends at most 100.
 	MaxEvents int
-	// MaxBuffered bounds the memory for the bodies of all requests under way,
-	// in bytes; beyond it the answer is 503. Half of it is kept for bodies of
-	// up to 256 KiB, as Braze's usually are, so that a few large ones cannot
-	// keep them out. Default 128 MiB, or 8 times MaxBody if that is more.
+	// MaxBuffered bounds the memory for the bodies of all requests in flight, in
+	// bytes; beyond it the response is 503. Half of it is kept for bodies of up
+	// to 256 KiB, as Braze's usually are, so that a few large ones cannot keep
+	// them out. Default 128 MiB, or 8 times MaxBody if that is more.
 	MaxBuffered int64
-	// MaxRequests is the number of requests under way at once, over all
-	// connectors; beyond it the answer is 503, and the body is not read.
+	// MaxRequests is the number of requests in flight at once, over all
+	// connectors; beyond it the response is 503, and the body is not read.
 	// Default 1,024.
 	MaxRequests int
-	// MaxAppends is the number of requests that may wait for the disk at once.
-	// Others wait for their turn, Patience at most, and are then answered 503.
-	// Default 256.
-	MaxAppends int
-	// Patience is the longest wait for a turn. Default 5 s.
-	Patience time.Duration
-	// IdleRead is how long a client may be silent in the middle of a body, and
-	// BodyRead how long a whole body may take; then the answer is 408. Defaults
-	// 10 s and 60 s.
-	IdleRead, BodyRead time.Duration
+	// AppendTimeout is how long a request waits for the queue to store its batch;
+	// then the response is 503. The batch keeps its place among MaxRequests and
+	// MaxBuffered until the queue lets go of it. Default 5 s.
+	AppendTimeout time.Duration
 
 	Log        *slog.Logger          // default: none
 	Registerer prometheus.Registerer // takes the metrics; default: none
 }
 
-// Defaults of Config.
-const (
-	defaultMaxBody     = 16 << 20
-	defaultMaxEvents   = 250_000
-	defaultMaxRequests = 1024
-	defaultMaxAppends  = 256
-)
-
 func (c Config) withDefaults() Config {
-	fill(&c.MaxBody, defaultMaxBody)
-	fill(&c.MaxEvents, defaultMaxEvents)
-	fill(&c.MaxBuffered, max(128<<20, 8*c.MaxBody))
-	fill(&c.MaxRequests, defaultMaxRequests)
-	fill(&c.MaxAppends, defaultMaxAppends)
-	fill(&c.Patience, 5*time.Second)
-	fill(&c.IdleRead, 10*time.Second)
-	fill(&c.BodyRead, time.Minute)
+	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
+	c.MaxEvents = cmp.Or(c.MaxEvents, 250_000)
+	c.MaxBuffered = cmp.Or(c.MaxBuffered, max(128<<20, 8*c.MaxBody))
+	c.MaxRequests = cmp.Or(c.MaxRequests, 1024)
+	c.AppendTimeout = cmp.Or(c.AppendTimeout, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Intake is an http.Handler for the paths that Braze posts to: /currents, which
@@ -130,19 +74,15 @@ type Intake struct {
 	cfg       Config
 	table     atomic.Pointer[table]
 	reloading sync.Mutex
-	kept      map[string]*lasting // by name of connector; for Reload alone
+	uses      map[tokenKey]*tokenUse // for Reload alone
 	engine    *gin.Engine
-	requests  *pot
-	appends   *pot
 	buffers   *buffers
-	unpackers unpackers
-	items     items
+	gzips     sync.Pool // of *gzip.Reader
+	lists     sync.Pool // of *itemList
 	scanners  scanners
 	metrics   *metrics
-	linger    time.Duration
-	drainTime time.Duration
-	hearing   time.Duration
-	refusals  throttle // of requests that meant no connector
+	inFlight  atomic.Int64
+	refused   rate.Sometimes // logs requests that meant no connector
 }
 
 // New makes an Intake. It fails where there is no connector, where one has no
@@ -151,18 +91,14 @@ type Intake struct {
 func New(cfg Config) (*Intake, error) {
 	cfg = cfg.withDefaults()
 	in := &Intake{
-		cfg:       cfg,
-		kept:      map[string]*lasting{},
-		linger:    lingering,
-		drainTime: draining,
-		hearing:   hearing,
-		requests:  &pot{limit: int64(cfg.MaxRequests), least: 1},
-		appends:   &pot{limit: int64(cfg.MaxAppends), least: 1},
-		buffers:   newBuffers(cfg.MaxBody, cfg.MaxBuffered),
-		scanners:  newScanners(cfg.MaxEvents),
+		cfg:      cfg,
+		uses:     map[tokenKey]*tokenUse{},
+		buffers:  newBuffers(cfg.MaxBody),
+		scanners: newScanners(cfg.MaxEvents),
+		refused:  rate.Sometimes{Interval: quiet},
 	}
 	var err error
-	if in.metrics, err = newMetrics(cfg.Registerer, in.buffers); err != nil {
+	if in.metrics, err = newMetrics(cfg.Registerer, in); err != nil {
 		return nil, fmt.Errorf("register intake's metrics: %w", err)
 	}
 	if err := in.Reload(cfg.Connectors); err != nil {
@@ -176,6 +112,10 @@ func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
 	e.Use(func(c *gin.Context) {
 		defer in.rescue(c, nil)
+		if !in.framed(c) {
+			c.Abort()
+			return
+		}
 		c.Next()
 	})
 	e.HandleMethodNotAllowed = true
@@ -184,33 +124,56 @@ func (in *Intake) routes() *gin.Engine {
 	e.POST("/currents/:name", in.toNamed)
 	e.POST("/v1/webhook", in.asRudderStack)
 	e.NoMethod(func(c *gin.Context) {
-		in.refuse(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
+		in.refuseStranger(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
 	})
 	e.NoRoute(func(c *gin.Context) {
-		in.refuse(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
+		in.refuseStranger(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
 	})
 	return e
+}
+
+// framed counts the requests of a connection of HTTP/1. Where a request says
+// twice, and in two ways, how long its body is, a proxy in between may have seen
+// another end of it than net/http does: it is refused. After one whose end the
+// connection does not follow, nothing more is read from it.
+func (in *Intake) framed(c *gin.Context) bool {
+	conn := connOf(c.Request)
+	if conn == nil || c.Request.ProtoMajor != 1 {
+		return true
+	}
+	conn.requests++
+	if conn.framing.last.Load() != conn.requests {
+		return true
+	}
+	c.Writer.Header().Set("Connection", "close")
+	if conn.framing.ambiguous.Load() {
+		in.refuseStranger(c, nil, http.StatusBadRequest, "the request has both Content-Length and Transfer-Encoding; send one of them")
+		return false
+	}
+	return true
 }
 
 // ServeHTTP answers one request.
 func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.ServeHTTP(w, r) }
 
 // Server returns an HTTP server for the public address, with limits that hold
-// against slow and hostile clients.
+// against slow and hostile clients. It is made to serve what Listen returns.
 func (in *Intake) Server() *http.Server {
 	return &http.Server{
 		Handler: in,
-		// net/http would answer OPTIONS * with 200.
+		// net/http would respond to OPTIONS * with 200.
 		DisableGeneralOptionsHandler: true,
-		// Also bounds a TLS handshake.
+		// Also bounds a TLS handshake, which Listen leaves to the first read.
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       in.cfg.BodyRead,
+		ReadTimeout:       bodyTime,
 		// Counted from the end of the headers, so it must leave room for the
-		// body and the disk; an answer itself is a hundred bytes.
-		WriteTimeout:   in.cfg.BodyRead + in.cfg.Patience + time.Minute,
+		// body and the disk; a response itself is a hundred bytes.
+		WriteTimeout:   bodyTime + in.cfg.AppendTimeout + time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		ConnState:      connState,
+		ConnContext:    connContext,
+		Protocols:      protocols(),
 		// A connection of HTTP/2 takes memory for each stream and for what has
 		// come and is not read yet; the defaults are made for browsers.
 		HTTP2: &http.HTTP2Config{
@@ -222,4 +185,13 @@ func (in *Intake) Server() *http.Server {
 		},
 		ErrorLog: slog.NewLogLogger(in.cfg.Log.Handler(), slog.LevelDebug),
 	}
+}
+
+// protocols are HTTP/1.1 and HTTP/2. Listen hides TLS from net/http, to which
+// HTTP/2 is therefore always the unencrypted one.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }

@@ -3,9 +3,10 @@ package intake
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,41 +164,49 @@ func TestNothingElseIsOnThePublicAddress(t *testing.T) {
 	}
 }
 
+// denied is a TypeFilter that leaves out one type.
+type denied string
+
+func (d denied) KeepsType(eventType []byte) bool { return string(eventType) != string(d) }
+
 func TestFates(t *testing.T) {
 	const (
 		user   = `"user":{"user_id":"u"}`
 		both   = `"user":{"user_id":"u","external_user_id":"x"}`
 		typ    = `"event_type":"t"`
 		events = `{"events":[
-			7,
+			7,null,
 			{"id":"1",` + user + `},
 			{"id":2,` + typ + `},
 			{"id":"3",` + typ + `,"user":{"user_id":"  ","external_user_id":null}},
+			true,
 			{"id":"4",` + typ + `,` + user + `},
 			{"id":"5",` + typ + `,` + both + `},
 			{"id":" ",` + typ + `,` + both + `,"properties":{"constructor":1}},
 			{` + typ + `,` + both + `,"properties":{"z":"\u0000"}},
-			{"id":"8",` + typ + `,` + both + `,"properties":{"a.b":9007199254740993}}]}`
+			{"id":"8",` + typ + `,` + both + `,"properties":{"a.b":9007199254740993}},
+			{"id":"8","event_type":"agent.\u0054ool"},
+			{"id":"8","event_type":5,` + both + `}]}`
+		none = "not_an_object no_event_type no_identity no_identity not_an_object "
+		drop = "not_an_object no_event_type filtered filtered not_an_object "
 	)
-	type fate struct {
-		fate   queue.Fate
-		reason string
-	}
-	pending, filtered := fate{queue.Pending, ""}, fate{queue.Filtered, ""}
-	dead := func(reason string) fate { return fate{queue.Dead, reason} }
-	always := []fate{dead("not_an_object"), dead("no_event_type"), dead("no_identity"), dead("no_identity")}
 	tests := []struct {
 		name    string
 		c       Connector
-		rest    []fate
-		answer  string
+		fates   string // of the items; a dot is pending
+		dead    int
 		changed string
 	}{
-		{"events mode", Connector{}, []fate{pending, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
-		{"deliver", Connector{MissingExternalUserID: Deliver}, []fate{pending, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
-		{"dead", Connector{MissingExternalUserID: Dead}, []fate{dead("no_external_user_id"), pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":5}`, "0"},
-		{"drop", Connector{MissingExternalUserID: Drop}, []fate{filtered, pending, pending, pending, pending}, `{"accepted":9,"duplicates":0,"dead":4}`, "0"},
-		{"webhook mode", Connector{Webhook: true}, []fate{pending, pending, dead("unsafe_key"), dead("nul"), pending}, `{"accepted":9,"duplicates":0,"dead":6}`, "1"},
+		{"events mode", Connector{}, none + ". . . . . no_identity .", 7, "0"},
+		{"all said", Connector{MissingExternalUserID: Deliver, NoIdentity: Dead}, none + ". . . . . no_identity .", 7, "0"},
+		{"dead", Connector{MissingExternalUserID: Dead}, none + "no_external_user_id . . . . no_identity .", 8, "0"},
+		{"drop", Connector{MissingExternalUserID: Drop}, none + "filtered . . . . no_identity .", 7, "0"},
+		{"drop without identity", Connector{NoIdentity: Drop}, drop + ". . . . . filtered .", 4, "0"},
+		{"webhook mode", Connector{Webhook: true}, none + ". . unsafe_key nul . no_identity .", 9, "1"},
+		{"webhook mode, drop all that can be", Connector{Webhook: true, MissingExternalUserID: Drop, NoIdentity: Drop}, drop + "filtered . unsafe_key nul . filtered .", 6, "1"},
+		{"a type is filtered", Connector{Types: denied("agent.Tool")}, none + ". . . . . filtered .", 6, "0"},
+		{"a type that is no text is filtered", Connector{Types: denied("5")}, none + ". . . . . no_identity filtered", 7, "0"},
+		{"filtered wins over dead", Connector{Webhook: true, Types: denied("t"), MissingExternalUserID: Dead}, drop + "filtered filtered filtered filtered filtered no_identity .", 5, "0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -205,19 +214,23 @@ func TestFates(t *testing.T) {
 			b := start(t, Config{Connectors: []Connector{tt.c}})
 			got := b.do(t, request{body: events, header: with("secret")})
 			require.Equal(t, 200, got.status)
-			require.Equal(t, tt.answer+"\n", got.body)
+			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%d}\n", tt.dead), got.body)
 			batch := b.queues["a"].batches[0]
 			require.Equal(t, events, string(batch.Body))
 			require.WithinDuration(t, time.Now(), batch.ReceivedAt, time.Minute)
-			var fates []fate
+			var fates []string
 			var ids []queue.Hash
+			var counts []int
 			for _, item := range batch.Items {
-				fates = append(fates, fate{item.Fate, item.Reason})
+				fates = append(fates, cmp.Or(item.Reason, map[queue.Fate]string{queue.Pending: ".", queue.Filtered: "filtered"}[item.Fate]))
 				ids = append(ids, item.ID)
+				counts = append(counts, item.Count)
 			}
-			require.Equal(t, append(always[:4:4], tt.rest...), fates)
-			hash := func(id string) queue.Hash { return queue.HashID([]byte(id)) }
-			require.Equal(t, []queue.Hash{{}, hash("1"), hash("2"), hash("3"), hash("4"), hash("5"), {}, {}, hash("8")}, ids)
+			require.Equal(t, tt.fates, strings.Join(fates, " "))
+			hash := func(eventType, id string) queue.Hash { return queue.HashEvent([]byte(eventType), []byte(id)) }
+			require.Equal(t, []queue.Hash{{}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
+				hash("t", "8"), hash("agent.Tool", "8"), hash("5", "8")}, ids)
+			require.Equal(t, []int{2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)
 			require.Equal(t, "7", events[batch.Items[0].Start:batch.Items[0].End])
 			require.Equal(t, tt.changed, b.metric(t, "bridge_webhook_changed_events_total"))
 		})
@@ -225,14 +238,14 @@ func TestFates(t *testing.T) {
 }
 
 func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
-	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, errors.New("disk on fire")} {
+	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, queue.ErrAway, errors.New("disk on fire")} {
 		t.Run(err.Error(), func(t *testing.T) {
 			b := start(t, Config{})
 			b.queues["a"].err = fmt.Errorf("append: %w", err)
 			got := b.do(t, request{body: oneEvent, header: with("secret")})
 			require.Equal(t, 503, got.status)
 			require.Equal(t, "5", got.header.Get("Retry-After"))
-			require.Contains(t, got.body, "send it again later")
+			require.Contains(t, got.body, "again later")
 			require.Contains(t, b.log.String(), "batches could not be stored")
 			// The probe of the credentials stores nothing.
 			require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
@@ -249,64 +262,53 @@ func TestAnEventThatIsTooLargeForTheQueueIsToldSo(t *testing.T) {
 	require.Empty(t, got.header.Get("Retry-After"))
 	require.Contains(t, got.body, "an event in the batch is larger than the bridge's queue can keep")
 	require.Contains(t, b.log.String(), "event of 2 MB")
-	require.NotContains(t, b.log.String(), "come again")
+	require.NotContains(t, b.log.String(), "retry")
 }
 
-func TestTooManyRequestsWaitForTheDisk(t *testing.T) {
-	b := start(t, Config{MaxAppends: 1, Patience: time.Millisecond, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
-	q := b.queues["a"]
-	q.block = make(chan struct{})
-	first := make(chan reply, 1)
-	go func() { first <- b.do(t, request{body: oneEvent, header: with("secret")}) }()
-	require.Eventually(t, func() bool { return b.appends.taken() == 1 }, 10*time.Second, time.Millisecond)
-	got := b.do(t, request{body: oneEvent, header: with("secret")})
-	require.Equal(t, 503, got.status)
-	require.Equal(t, "5", got.header.Get("Retry-After"))
-	close(q.block)
-	require.Equal(t, 200, (<-first).status)
-	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
-}
-
-// raw sends text over a connection of its own and returns the connection.
-func (b *bench) raw(t *testing.T, text string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", b.addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	_, err = conn.Write([]byte(text))
-	require.NoError(t, err)
-	return conn
-}
-
-func answerOn(t *testing.T, conn net.Conn) *http.Response {
-	t.Helper()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	resp.Body.Close()
-	return resp
-}
-
+// A refusal comes at once, whatever of the body is missing: in fake time, no
+// time passes until it is there.
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
-	b := start(t, Config{MaxBody: 1 << 20})
-	b.linger = time.Hour // were the body read before the answer, there would be none
-	b.drainTime = 50 * time.Millisecond
+	const good, wrong = "Authorization: Bearer secret\r\n", "Authorization: Bearer no\r\n"
+	post := func(path, lines string) string { return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + lines + "\r\n" }
 	tests := []struct {
 		name, head string
 		status     int
 	}{
-		{"wrong token", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer no\r\nContent-Length: 1000\r\n\r\n{", 401},
-		{"wrong token, chunked", "POST /currents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", 401},
-		{"wrong token, waiting to be told to go on", "POST /currents HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n", 401},
-		{"announced too large", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1048577\r\n\r\n{", 413},
+		{"announced too large", post("/currents", good+"Content-Length: 1048577\r\n"), 413},
 		{"GET with a body", "GET /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", 405},
-		{"nothing there", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", 404},
-		{"another encoding", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Encoding: br\r\nContent-Length: 1000\r\n\r\n{", 415},
+		{"nothing there", post("/x", "Content-Length: 1000\r\n"), 404},
+		{"no such connector", post("/currents/x", good+"Content-Length: 1000\r\n"), 404},
+		{"another encoding", post("/currents", good+"Content-Encoding: br\r\nContent-Length: 1000\r\n"), 415},
 		{"headers without end", "POST /currents HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 32<<10), 431},
+	}
+	for name, lines := range map[string]string{
+		"length": "Content-Length: 1000\r\n", "chunks": "Transfer-Encoding: chunked\r\n", "gzip": "Content-Encoding: gzip\r\nContent-Length: 1000\r\n",
+		"unknown encoding": "Content-Encoding: br\r\nContent-Length: 1000\r\n", "large": "Content-Length: 9223372036854775807\r\n",
+	} {
+		for path, auth := range map[string]string{
+			"/currents": wrong, "/currents/b": good, "/currents/zzz": "", "/v1/webhook?writeKey=no": good, "/v1/webhook": "",
+		} {
+			tests = append(tests, struct {
+				name, head string
+				status     int
+			}{path + " " + name, post(path, "Expect: 100-continue\r\n"+auth+lines), 401})
+		}
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.Equal(t, tt.status, answerOn(t, b.raw(t, tt.head)).StatusCode)
+			inBubble(t, Config{MaxBody: 1 << 20}, 0, func(t *testing.T, b *bench) {
+				began := time.Now()
+				conn := b.raw(t, "")
+				go func() { _, _ = conn.Write([]byte(tt.head)) }()
+				in := bufio.NewReader(conn)
+				response, err := http.ReadResponse(in, nil)
+				require.NoError(t, err)
+				require.Equal(t, tt.status, response.StatusCode)
+				require.Zero(t, time.Since(began))
+				_, err = io.Copy(io.Discard, in)
+				require.NoError(t, err, "the connection is closed")
+				require.LessOrEqual(t, time.Since(began), drainTime+time.Second)
+			})
 		})
 	}
 }
@@ -343,55 +345,48 @@ func TestExpectContinue(t *testing.T) {
 	require.Equal(t, 200, second.StatusCode)
 }
 
-func TestSilentClientsAreSentAway(t *testing.T) {
-	for name, cfg := range map[string]Config{
-		"silent":    {IdleRead: 20 * time.Millisecond},
-		"too long":  {BodyRead: 20 * time.Millisecond},
-		"both hold": {IdleRead: 20 * time.Millisecond, BodyRead: 20 * time.Millisecond},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := start(t, cfg)
-			conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n{")
-			require.Equal(t, 408, answerOn(t, conn).StatusCode)
-			require.Zero(t, b.buffers.inUse())
-		})
+// What is logged at any level holds no query, no token and nothing of a body,
+// whatever is wrong with the request.
+func TestQueriesAreNeverLogged(t *testing.T) {
+	b := start(t, Config{})
+	for _, query := range []string{"writeKey=k-private", "writeKey=k-private;x", "writeKey=%zz-k-private", "k-private", "writeKey=%00k-private", "?k-private", "writeKey=a&writeKey=k-private"} {
+		for _, method := range []string{"POST", "GET", "post", "PRI"} {
+			for _, path := range []string{"/v1/webhook", "/currents", "/v1/webhook/", "/x", "*", "http://x/v1/webhook"} {
+				conn := b.raw(t, method+" "+path+"?"+query+" HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nX-Braze: k-private\r\n\r\nk-private")
+				status := answerOn(t, conn).StatusCode
+				require.Contains(t, []int{400, 401, 404, 405}, status, "%s %s?%s", method, path, query)
+			}
+		}
 	}
+	require.Contains(t, b.log.String(), "without a good token", "something is logged")
+	require.NotContains(t, b.log.String(), "k-private")
 }
 
-func TestBodyThatEndsTooSoon(t *testing.T) {
+func TestVersions(t *testing.T) {
 	b := start(t, Config{})
-	conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n"+oneEvent)
-	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
-	require.Equal(t, 400, answerOn(t, conn).StatusCode)
-	require.Zero(t, b.queues["a"].count())
-}
-
-func TestConnectionsAreKept(t *testing.T) {
-	b := start(t, Config{})
-	post := fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: %d\r\n\r\n%s", len(oneEvent), oneEvent)
-	conn := b.raw(t, post+post+post) // sent before the first answer
-	reader := bufio.NewReader(conn)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	for range 3 {
-		resp, err := http.ReadResponse(reader, nil)
-		require.NoError(t, err)
-		require.Equal(t, 200, resp.StatusCode)
-		_, err = reader.Discard(int(resp.ContentLength))
-		require.NoError(t, err)
+		for _, version := range []string{"", "1", " 1 ", strings.Repeat("9", 5000)} {
+			require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret", "Braze-Currents-Version", version)}).status)
+		}
 	}
+	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
+	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
+	require.NotContains(t, b.log.String(), strings.Repeat("9", maxVersionName+1))
 }
 
-func TestNewRefuses(t *testing.T) {
-	q := &shelf{}
-	for name, connectors := range map[string][]Connector{
-		"none":             nil,
-		"no name":          {{Queue: q}},
-		"no queue":         {{Name: "a"}},
-		"one name twice":   {{Name: "a", Queue: q}, {Name: "a", Queue: q}},
-		"one token twice":  {{Name: "a", Queue: q, Tokens: []string{"t"}}, {Name: "b", Queue: q, Tokens: []string{"t"}}},
-		"a token is empty": {{Name: "a", Queue: q, Tokens: []string{""}}},
-	} {
-		_, err := New(Config{Connectors: connectors})
-		require.Error(t, err, name)
-	}
+// The 200 waits for the store, and never comes where the store failed.
+func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
+	b := start(t, Config{})
+	q := b.queues["a"]
+	q.hang()
+	q.err = errors.New("disk on fire")
+	conn := b.raw(t, post("", oneEvent))
+	q.waits(t, 1)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	n, err := conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.Zero(t, n)
+	q.release()
+	require.Equal(t, 503, answerOn(t, conn).StatusCode)
+	require.Zero(t, q.count())
 }

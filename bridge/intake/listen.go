@@ -2,29 +2,37 @@ package intake
 
 import (
 	"container/list"
+	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // defaultMaxConnections is Listen's where none is given.
 const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
-// wraps them in TLS where certs is not nil; the handshake is left to whoever
-// serves the connection, so a slow one holds up nobody. It is made for the
-// server that Intake.Server returns, which says what each connection does.
+// serves them over TLS where certs is not nil; the handshake is part of the first
+// read, so that a slow one holds up no other. It is made for the server that
+// Intake.Server returns, which says what each connection does.
 //
-// When there are too many, the one that has waited longest for a request makes
-// room for the next: a connection that is kept open, or that never asked for
-// anything, locks nobody out. While all are in the middle of a request, new
+// When there are too many, one makes room for the next: the oldest that has not
+// shown a good token, whatever it does, else the one that has waited longest for
+// a request. So a connection that is kept open, or that never shows a token, keeps
+// no other out. While all are in the middle of a request with a good token, new
 // ones wait in the system's queue; they are not refused.
 func Listen(ln net.Listener, maxConnections int, certs *Certificates) net.Listener {
 	if maxConnections <= 0 {
 		maxConnections = defaultMaxConnections
 	}
-	l := &listener{Listener: ln, limit: maxConnections, free: make(chan struct{}, 1), closed: make(chan struct{})}
+	l := &listener{Listener: ln, places: semaphore.NewWeighted(int64(maxConnections))}
+	l.open, l.stop = context.WithCancel(context.Background())
 	if certs != nil {
 		l.tls = certs.TLS()
 	}
@@ -33,115 +41,98 @@ func Listen(ln net.Listener, maxConnections int, certs *Certificates) net.Listen
 
 type listener struct {
 	net.Listener
-	limit int
-	tls   *tls.Config // nil: none
+	tls    *tls.Config // nil: none
+	places *semaphore.Weighted
+	open   context.Context // ends with Close
+	stop   func()
 
-	mu      sync.Mutex
-	open    int
-	waiting list.List     // of *conn that wait for a request, longest first
-	free    chan struct{} // holds something after a connection ended or began to wait
-
-	closing sync.Once
-	closed  chan struct{}
+	mu        sync.Mutex
+	strangers list.List // of *conn that have not shown a good token, oldest first
+	idle      list.List // of *conn that have, and wait for a request, longest first
+	short     bool      // Accept waits for a place
 }
 
-// Accept returns the next connection once there is room for it.
+// Accept returns the next connection once there is a place for it.
 func (l *listener) Accept() (net.Conn, error) {
 	inner, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	for !l.admit() {
-		select {
-		case <-l.free:
-		case <-l.closed:
+	if !l.places.TryAcquire(1) {
+		l.mu.Lock()
+		l.short = !l.evict(&l.strangers) && !l.evict(&l.idle)
+		l.mu.Unlock()
+		if l.places.Acquire(l.open, 1) != nil {
 			inner.Close()
 			return nil, net.ErrClosed
 		}
 	}
-	made := &conn{Conn: inner, of: l}
+	made := &conn{Conn: inner, tcp: inner, of: l}
 	if l.tls != nil {
-		return tls.Server(made, l.tls), nil
+		made.Conn = tls.Server(inner, l.tls)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.short = false
+	made.move(&l.strangers)
 	return made, nil
 }
 
-// admit makes room for one connection, if need be at the cost of one that waits.
-func (l *listener) admit() bool {
-	l.mu.Lock()
-	if l.open < l.limit {
-		l.open++
-		l.mu.Unlock()
-		return true
-	}
-	var idle *conn
-	if longest := l.waiting.Front(); longest != nil {
-		idle = longest.Value.(*conn)
-		idle.gone()
-		l.open++
-	}
-	l.mu.Unlock()
-	if idle == nil {
+// evict closes the first connection of a list. The caller holds the lock.
+func (l *listener) evict(from *list.List) bool {
+	first := from.Front()
+	if first == nil {
 		return false
 	}
-	_ = idle.Conn.Close()
+	victim := first.Value.(*conn)
+	victim.leave()
+	_ = victim.tcp.Close() // at once, without TLS's farewell
 	return true
 }
 
 // Close stops listening; the connections that are open stay.
 func (l *listener) Close() error {
-	l.closing.Do(func() { close(l.closed) })
+	l.stop()
 	return l.Listener.Close()
 }
 
-// changed wakes Accept, if it waits.
-func (l *listener) changed() {
-	select {
-	case l.free <- struct{}{}:
-	default:
-	}
-}
-
-// conn is a connection that counts.
+// conn is a connection that has a place. What it reads and writes is plain text,
+// over TLS or not.
 type conn struct {
 	net.Conn
-	of     *listener
-	place  *list.Element // in of.waiting; nil: in the middle of a request, or not known
-	closed bool
+	tcp      net.Conn
+	of       *listener
+	framing  framing
+	requests int64 // of HTTP/1 that reached the handler, which alone counts them
+	trusted  atomic.Bool
+
+	in    *list.List // strangers, idle, or nil: in the middle of a request
+	place *list.Element
+	left  bool // it has no place any more
 }
 
-// Close closes the connection and makes room for another.
+// Read reads what the client sent, and follows it.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.framing.see(p[:n])
+	var plain tls.RecordHeaderError
+	if errors.As(err, &plain) && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
+		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		_ = plain.Conn.Close()
+	}
+	return n, err
+}
+
+// Close closes the connection and gives its place back.
 func (c *conn) Close() error {
 	c.of.mu.Lock()
-	c.gone()
+	c.leave()
 	c.of.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// gone takes the connection off the books, once. The caller holds the lock.
-func (c *conn) gone() {
-	c.move(false)
-	if !c.closed {
-		c.closed = true
-		c.of.open--
-		c.of.changed()
-	}
-}
-
-// move notes whether the connection waits. The caller holds the lock.
-func (c *conn) move(waits bool) {
-	switch {
-	case waits && c.place == nil && !c.closed:
-		c.place = c.of.waiting.PushBack(c)
-		c.of.changed()
-	case !waits && c.place != nil:
-		c.of.waiting.Remove(c.place)
-		c.place = nil
-	}
-}
-
 // CloseWrite tells the client that nothing more comes, if the connection can.
-// net/http does so before it closes, that the last answer may still be read.
+// net/http does so before it closes, so that the last response may still be read.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -149,17 +140,72 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// connState is for http.Server: it tells the listener which connections wait
-// for a request. Those whose first headers are on their way count as waiting.
-func connState(of net.Conn, state http.ConnState) {
-	if wrapped, ok := of.(*tls.Conn); ok {
-		of = wrapped.NetConn()
+// leave gives the connection's place back, once. The caller holds the lock.
+func (c *conn) leave() {
+	c.move(nil)
+	if !c.left {
+		c.left = true
+		c.of.places.Release(1)
 	}
-	c, ok := of.(*conn)
-	if !ok {
-		return // from another listener
+}
+
+// move puts the connection at the end of a list. The caller holds the lock.
+func (c *conn) move(to *list.List) {
+	if c.in == to || c.left {
+		return
+	}
+	if c.in != nil {
+		c.in.Remove(c.place)
+	}
+	if c.in = to; to != nil {
+		c.place = to.PushBack(c)
+	}
+}
+
+// trust notes that the connection has shown a good token, in a request that is in
+// flight.
+func (c *conn) trust() {
+	if c.trusted.Load() {
+		return
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	c.move(state == http.StateNew || state == http.StateIdle)
+	c.trusted.Store(true)
+	c.move(nil)
+}
+
+// connState is for http.Server: it tells the listener which connections wait for
+// a request.
+func connState(of net.Conn, state http.ConnState) {
+	c, ok := of.(*conn)
+	if !ok || !c.trusted.Load() {
+		return // from another listener, or a stranger whatever it does
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	switch state {
+	case http.StateActive:
+		c.move(nil)
+	case http.StateIdle:
+		c.move(&c.of.idle)
+		if c.of.short {
+			c.of.short = !c.of.evict(&c.of.idle)
+		}
+	}
+}
+
+type connKey struct{}
+
+// connContext is for http.Server: it lets a request find its connection.
+func connContext(ctx context.Context, of net.Conn) context.Context {
+	if c, ok := of.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+// connOf returns a request's connection, nil where it is another listener's.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
 }

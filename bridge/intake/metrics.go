@@ -3,6 +3,7 @@ package intake
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,18 +24,18 @@ type connectorMetrics struct {
 	ack                         prometheus.Observer
 }
 
-func newMetrics(to prometheus.Registerer, b *buffers) (*metrics, error) {
+func newMetrics(to prometheus.Registerer, in *Intake) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		requests: counter("bridge_requests_total", "Requests answered on the public address, by status; connector is empty where none was meant.", "connector", "code"),
-		bytes:    counter("bridge_received_bytes_total", "Bytes of the bodies of requests answered 200, unpacked.", "connector"),
+		requests: counter("bridge_requests_total", "Responses on the public address, by status; connector is empty where none was meant.", "connector", "code"),
+		bytes:    counter("bridge_received_bytes_total", "Bytes of the bodies of requests with the response 200, uncompressed.", "connector"),
 		changed:  counter("bridge_webhook_changed_events_total", "Events of connectors in webhook mode in which RudderStack's own Braze source changes something.", "connector"),
 		version:  counter("bridge_unknown_version_requests_total", "Requests with a Braze-Currents-Version other than 1.", "connector"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bridge_ack_duration_seconds",
-			Help:    "Time from the end of a request's headers to its answer, for requests that brought events and were answered 200.",
+			Help:    "Time from the end of a request's headers to its response, for requests that brought events and got 200.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"connector"}),
 		reading: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridge_requests_reading", Help: "Requests whose body is being read."}),
@@ -42,8 +43,14 @@ func newMetrics(to prometheus.Registerer, b *buffers) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
-	inUse := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bridge_request_buffer_bytes", Help: "Memory taken by the bodies of requests under way."}, b.inUse)
-	for _, c := range []prometheus.Collector{m.requests, m.bytes, m.changed, m.version, m.ack, m.reading, inUse} {
+	gauge := func(name, help string, value *atomic.Int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value.Load()) })
+	}
+	for _, c := range []prometheus.Collector{
+		m.requests, m.bytes, m.changed, m.version, m.ack, m.reading, tokenMetrics{in},
+		gauge("bridge_request_buffer_bytes", "Memory taken by the bodies of requests in flight.", &in.buffers.used),
+		gauge("bridge_requests_in_flight", "Requests with a good token that have not ended, batches that the queue still holds included.", &in.inFlight),
+	} {
 		if err := to.Register(c); err != nil {
 			return nil, err
 		}
@@ -62,10 +69,32 @@ func (m *metrics) of(connector string) connectorMetrics {
 	}
 }
 
-func (m *metrics) answered(to *connector, status int) {
+func (m *metrics) responded(to *connector, status int) {
 	if to != nil && status == http.StatusOK {
 		to.metrics.ok.Inc() // saves the search by labels
 		return
 	}
 	m.requests.WithLabelValues(nameOf(to), strconv.Itoa(status)).Inc()
+}
+
+// tokenMetrics are the uses of the tokens, by position.
+type tokenMetrics struct{ in *Intake }
+
+var (
+	tokenRequests = prometheus.NewDesc("bridge_token_requests_total", "Requests that had this token, by its position among the connector's tokens, since the start.", []string{"connector", "token"}, nil)
+	tokenLastUse  = prometheus.NewDesc("bridge_token_last_used_timestamp_seconds", "When a request had this token last, in seconds since 1970; absent: not since the start.", []string{"connector", "token"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (t tokenMetrics) Describe(to chan<- *prometheus.Desc) { to <- tokenRequests; to <- tokenLastUse }
+
+// Collect implements prometheus.Collector.
+func (t tokenMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, use := range t.in.Tokens() {
+		position := strconv.Itoa(use.Position)
+		to <- prometheus.MustNewConstMetric(tokenRequests, prometheus.CounterValue, float64(use.Requests), use.Connector, position)
+		if !use.LastUsed.IsZero() {
+			to <- prometheus.MustNewConstMetric(tokenLastUse, prometheus.GaugeValue, float64(use.LastUsed.UnixMilli())/1000, use.Connector, position)
+		}
+	}
 }

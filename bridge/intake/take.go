@@ -3,32 +3,41 @@ package intake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// take reads, judges and stores the body of a request whose token is good.
+// errTooMany means that too many requests are in flight.
+var errTooMany = errors.New("too many requests in flight")
+
+// take reads, classifies and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
+	if conn := connOf(c.Request); conn != nil {
+		conn.trust()
+	}
 	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
-	if !to.requests.take(1) {
+	h := in.hold(to)
+	if h == nil {
 		in.fail(c, to, errTooMany)
 		return
 	}
-	defer to.requests.give(1)
-	packed, ok := encoding(r)
+	defer h.done()
+	compressed, ok := encoding(r)
 	if !ok {
 		c.Writer.Header().Set("Accept-Encoding", "gzip")
-		in.refuse(c, to, http.StatusUnsupportedMediaType, "only gzip is taken as Content-Encoding; send the body as it is, or packed with gzip")
+		in.refuse(c, to, http.StatusUnsupportedMediaType, "only gzip is taken as Content-Encoding; send the body uncompressed or with gzip")
 		return
 	}
 	if unmeasured(r) {
@@ -40,121 +49,213 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		return
 	}
 	in.noteVersion(r, to)
-	body, err := in.read(c.Writer, r, to.room, packed)
-	if err != nil {
+	var err error
+	if h.body, err = in.read(c.Writer, r, to, compressed); err != nil {
 		in.fail(c, to, err)
 		return
 	}
-	defer in.buffers.put(body)
-	receipt, err := in.store(to, body.data, begin)
+	receipt, err := in.store(h, begin)
 	if err != nil {
 		in.fail(c, to, err)
 		return
 	}
 	in.accepted(c, to, receipt)
 	crashpoint.At("intake.answered")
-	to.metrics.bytes.Add(float64(len(body.data)))
+	to.metrics.bytes.Add(float64(len(h.body.data)))
 	if receipt != (queue.Receipt{}) {
 		to.metrics.ack.Observe(time.Since(begin).Seconds())
 	}
 }
 
+// held is what a request takes of what all share. The handler uses it, and so
+// does Append, which may go on after the response; the last of them releases it.
+type held struct {
+	in      *Intake
+	to      *connector
+	users   atomic.Int32
+	places  *semaphore.Weighted // of requests in flight
+	body    *buffer
+	list    *itemList
+	extra   int64 // bytes of list beyond a usual one, of extraAt
+	extraAt *semaphore.Weighted
+}
+
+// hold takes a place among the requests in flight; nil: there is none.
+func (in *Intake) hold(to *connector) *held {
+	places := to.requests.take(1)
+	if places == nil {
+		return nil
+	}
+	in.inFlight.Add(1)
+	h := &held{in: in, to: to, places: places}
+	h.users.Store(1)
+	return h
+}
+
+func (h *held) done() {
+	if h.users.Add(-1) > 0 {
+		return
+	}
+	if h.body != nil {
+		h.in.buffers.put(h.body)
+	}
+	if h.extraAt != nil {
+		h.in.buffers.release(h.extraAt, h.extra)
+	}
+	if h.list != nil && cap(h.list.items) <= keptEvents {
+		h.in.lists.Put(h.list)
+	}
+	h.places.Release(1)
+	h.in.inFlight.Add(-1)
+}
+
 // store puts the events of a body into the connector's queue and returns once
 // they are on disk. A blank body, Braze's probe of the credentials, has none.
-func (in *Intake) store(to *connector, body []byte, at time.Time) (queue.Receipt, error) {
+func (in *Intake) store(h *held, at time.Time) (queue.Receipt, error) {
+	body := h.body.data
 	if currents.IsBlank(body) {
 		return queue.Receipt{}, nil
 	}
-	if !to.appends.wait(in.cfg.Patience) {
-		return queue.Receipt{}, errBusy
-	}
-	defer to.appends.give(1)
-	list := in.items.get()
-	defer in.items.put(list)
-	changed, err := in.judge(to, body, list)
-	if err != nil {
+	changed, err := in.classify(h)
+	if err != nil || len(h.list.items) == 0 {
 		return queue.Receipt{}, err
 	}
-	if len(list.items) == 0 {
-		return queue.Receipt{}, nil
-	}
-	if extra := list.extra(); extra > 0 {
-		if !to.room.large.take(extra) {
-			return queue.Receipt{}, errNoRoom
-		}
-		defer to.room.large.give(extra)
-	}
-	// A client that hangs up changes nothing: the batch is stored or it is not,
-	// and Braze sends it again if it has not heard.
-	receipt, err := to.Queue.Append(context.Background(), queue.Batch{Body: body, Items: list.items, ReceivedAt: at})
+	receipt, err := in.append(h, queue.Batch{Body: body, Items: h.list.items, ReceivedAt: at})
 	if err != nil {
-		in.storeFailed(to, err)
+		in.storeFailed(h.to, err)
 		return queue.Receipt{}, err
 	}
-	to.metrics.changed.Add(float64(changed))
+	h.to.metrics.changed.Add(float64(changed))
 	return receipt, nil
 }
 
-// errTooMany means that too many requests are under way.
-var errTooMany = errors.New("too many requests under way")
-
-// errBusy means that too many requests wait for the disk.
-var errBusy = errors.New("too many requests wait for the disk")
-
-// judge finds the events and says what becomes of each. It returns how many of
-// them RudderStack's own mapping will change.
-func (in *Intake) judge(to *connector, body []byte, list *itemList) (changed int, err error) {
-	err = in.scanners.scan(body, func(s *scanner) {
-		list.items = slices.Grow(list.items, len(s.batch.Events))
-		for i := range s.batch.Events {
-			e := &s.batch.Events[i]
-			item := queue.Item{Start: e.Start, End: e.End}
-			item.Fate, item.Reason = to.fate(e)
-			id, ok := currents.AppendID(s.id[:0], e.ID)
-			if ok {
-				item.ID = queue.HashID(id)
+// append appends a batch and waits for it for AppendTimeout. A client that hangs
+// up changes nothing: the batch is stored or it is not, and Braze sends it again
+// if it has no response. What is stored after the timeout is a duplicate then.
+func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), in.cfg.AppendTimeout)
+	defer cancel()
+	type result struct {
+		receipt queue.Receipt
+		err     error
+	}
+	ended := make(chan result, 1)
+	h.users.Add(1)
+	go func() {
+		r := result{err: errBug}
+		defer func() {
+			if found := recover(); found != nil {
+				in.logBug(h.to, found)
 			}
-			s.id = id
-			if to.Webhook && item.Fate == queue.Pending && e.Changed() {
-				changed++
-			}
-			list.items = append(list.items, item)
-		}
-	})
-	return changed, err
+			h.done()
+			ended <- r
+		}()
+		r.receipt, r.err = h.to.Queue.Append(ctx, b)
+	}()
+	select {
+	case r := <-ended:
+		return r.receipt, r.err
+	case <-ctx.Done():
+		return queue.Receipt{}, fmt.Errorf("the queue did not store the batch within %v", in.cfg.AppendTimeout)
+	}
 }
 
-// fate decides what can be decided of an event before it is sent.
-func (c *connector) fate(e *currents.Event) (queue.Fate, string) {
+// classify finds the events and says what becomes of each. It returns how many of
+// them RudderStack's own mapping will change.
+func (in *Intake) classify(h *held) (changed int, err error) {
+	h.list, _ = in.lists.Get().(*itemList)
+	if h.list == nil {
+		h.list = new(itemList)
+	}
+	scanErr := in.scanners.scan(h.body.data, func(s *scanner) {
+		if err = h.grow(len(s.batch.Events)); err != nil {
+			return
+		}
+		for i := range s.batch.Events {
+			e := &s.batch.Events[i]
+			item := queue.Item{Start: e.Start, End: e.End, Count: e.Count}
+			s.setType(e.Type)
+			item.Fate, item.Reason = h.to.fate(e, s.typeText)
+			item.ID = s.hash(e.ID)
+			if h.to.Webhook && item.Fate == queue.Pending && e.Changed() {
+				changed++
+			}
+			h.list.items = append(h.list.items, item)
+		}
+	})
+	return changed, errors.Join(scanErr, err)
+}
+
+// keptEvents is how many events' memory is kept for the next request. Braze
+// sends 100 at most.
+const keptEvents = 4096
+
+// itemList is the events of one request on their way to the queue.
+type itemList struct{ items []queue.Item }
+
+// grow makes the list ready for n events. The memory for very many of them comes
+// out of what the connector may take for large bodies.
+func (h *held) grow(n int) error {
+	h.list.items = h.list.items[:0]
+	if n <= cap(h.list.items) {
+		return nil
+	}
+	if n > keptEvents {
+		h.extra = int64(n) * int64(unsafe.Sizeof(queue.Item{}))
+		if h.extraAt = h.in.buffers.take(h.to.large, h.extra); h.extraAt == nil {
+			return errNoRoom
+		}
+	}
+	h.list.items = make([]queue.Item, 0, n)
+	return nil
+}
+
+// fate decides what can be decided of an event, whose type is given as text,
+// before it is sent. What the
+// connector is told to drop is filtered, whatever else is wrong with it, as long
+// as it is an event.
+func (c *connector) fate(e *currents.Event, eventType []byte) (queue.Fate, string) {
 	problem := e.Problem()
+	if problem == currents.NotAnObject || problem == currents.NoEventType {
+		return queue.Dead, string(problem)
+	}
+	if c.Types != nil && !c.Types.KeepsType(eventType) {
+		return queue.Filtered, ""
+	}
 	if c.Webhook {
 		problem = e.WebhookProblem()
 	}
-	if problem != "" {
-		return queue.Dead, string(problem)
+	external := c.MissingExternalUserID
+	if external == Deliver || e.HasExternalUserID() {
+		external = ""
 	}
-	if c.MissingExternalUserID == Deliver || c.MissingExternalUserID == "" || e.HasExternalUserID() {
-		return queue.Pending, ""
-	}
-	if c.MissingExternalUserID == Drop {
+	switch {
+	case problem == currents.NoIdentity && c.NoIdentity == Drop, problem != currents.NoIdentity && external == Drop:
 		return queue.Filtered, ""
+	case problem != "":
+		return queue.Dead, string(problem)
+	case external == Dead:
+		return queue.Dead, ReasonNoExternalUserID
 	}
-	return queue.Dead, ReasonNoExternalUserID
+	return queue.Pending, ""
 }
 
 // storeFailed logs that a batch could not be stored, not each time.
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
-		if n := to.oversized.allow(); n > 0 {
+		to.oversized.Do(func() {
 			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was told to send less at once, and drops an event that is refused alone",
-				"connector", to.Name, "error", err, "batches", n)
-		}
+				"connector", to.Name, "error", err)
+		})
 		return
 	}
-	if n := to.failures.allow(); n > 0 {
-		in.cfg.Log.Error("batches could not be stored; Braze was asked to come again", "connector", to.Name, "error", err, "batches", n)
-	}
+	to.failed.Do(func() {
+		in.cfg.Log.Error("batches could not be stored; Braze was asked to retry", "connector", to.Name, "error", err)
+	})
 }
+
+// maxVersionName is how much of a version that anyone may send is logged.
+const maxVersionName = 32
 
 // noteVersion counts and logs requests of a version of Currents that is not
 // known here. They are taken: Braze says that what is there stays as it is.
@@ -164,20 +265,8 @@ func (in *Intake) noteVersion(r *http.Request, to *connector) {
 		return
 	}
 	to.metrics.version.Inc()
-	if name, first := to.versions.note(version); first {
-		in.cfg.Log.Warn("Braze sends a version of Currents that is not known here; its events are taken", "connector", to.Name, "version", name)
-	}
-}
-
-// accepted answers 200 with what became of the events.
-func (in *Intake) accepted(c *gin.Context, to *connector, r queue.Receipt) {
-	var stack [96]byte
-	answer := append(stack[:0], `{"accepted":`...)
-	answer = strconv.AppendInt(answer, int64(r.Accepted), 10)
-	answer = append(answer, `,"duplicates":`...)
-	answer = strconv.AppendInt(answer, int64(r.Duplicates), 10)
-	answer = append(answer, `,"dead":`...)
-	answer = strconv.AppendInt(answer, int64(r.Dead), 10)
-	answer = append(answer, '}', '\n')
-	in.answer(c, to, http.StatusOK, answer)
+	to.version.Do(func() {
+		in.cfg.Log.Warn("Braze sends a version of Currents that is not known here; its events are taken",
+			"connector", to.Name, "version", version[:min(len(version), maxVersionName)])
+	})
 }

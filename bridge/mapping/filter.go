@@ -13,8 +13,14 @@ import (
 
 // filter decides which events leave.
 type filter struct {
-	allow, deny     []string
+	types           *TypeFilter
 	allowed, denied []condition
+}
+
+// TypeFilter is what a Filter says of event types alone. It is safe for
+// concurrent use. Nil keeps every type.
+type TypeFilter struct {
+	allow, deny []string
 	// What the patterns said of the types that came so far: a copy is made to
 	// add one, so that reading needs no lock. Types come from outside, so there
 	// is a limit to how many are kept, and how long they may be.
@@ -25,6 +31,15 @@ const (
 	maxLearned     = 512
 	maxLearnedType = 256
 )
+
+// Types returns what the filter says of event types alone, for a filter that New
+// accepts; nil where it says nothing.
+func (o Filter) Types() *TypeFilter {
+	if len(o.Allow)+len(o.Deny) == 0 {
+		return nil
+	}
+	return &TypeFilter{allow: o.Allow, deny: o.Deny}
+}
 
 // condition is a PropertyRule made ready.
 type condition struct {
@@ -46,7 +61,7 @@ func newFilter(o Filter, wrong *mistakes) *filter {
 	checkPatterns("filter.allow", o.Allow, wrong)
 	checkPatterns("filter.deny", o.Deny, wrong)
 	return &filter{
-		allow: o.Allow, deny: o.Deny,
+		types:   o.Types(),
 		allowed: newConditions("filter.allow_properties", o.AllowProperties, wrong),
 		denied:  newConditions("filter.deny_properties", o.DenyProperties, wrong),
 	}
@@ -104,11 +119,9 @@ func (f *filter) keeps(event []byte) bool {
 			properties = i.Value()
 		}
 	}
-	if len(f.allow)+len(f.deny) > 0 {
-		var buf [64]byte
-		if !f.keepsType(plainText(eventType, buf[:0])) {
-			return false
-		}
+	var buf [64]byte
+	if !f.types.KeepsType(plainText(eventType, buf[:0])) {
+		return false
 	}
 	for i := range f.allowed {
 		if !f.allowed[i].holds(properties) {
@@ -123,8 +136,12 @@ func (f *filter) keeps(event []byte) bool {
 	return true
 }
 
-// keepsType asks the patterns, once for each type.
-func (f *filter) keepsType(eventType []byte) bool {
+// KeepsType reports whether events of a type leave, as far as their type decides.
+// The type is given as text. It asks the patterns once for each type.
+func (f *TypeFilter) KeepsType(eventType []byte) bool {
+	if f == nil {
+		return true
+	}
 	known := f.learned.Load()
 	if known != nil {
 		if keeps, ok := (*known)[string(eventType)]; ok {

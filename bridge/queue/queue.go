@@ -29,6 +29,9 @@ var (
 	// ErrNotHeld means that a Settlement names a record that is not handed out,
 	// or an event that the record does not have. Nothing of it was stored.
 	ErrNotHeld = errors.New("record is not handed out")
+	// ErrAway means that the database does not answer. Nothing was stored; the
+	// sender should retry later.
+	ErrAway = errors.New("queue's database does not answer")
 	// ErrClosed means that the store is closed or closing.
 	ErrClosed = errors.New("queue is closed")
 	// ErrLocked means that another process has the data directory open.
@@ -210,6 +213,7 @@ type Item struct {
 	ID         Hash // of the event's id; zero: it has none that can be used
 	Fate       Fate // Pending, or Filtered or Dead where that is known at once
 	Reason     string
+	Count      int // consecutive elements of which only the first's bytes are kept; 0 means 1
 	// Letter is for an event with the fate Dead that died in another store: when
 	// it died, the answer, its status and the attempts are kept of it. Nil: it
 	// dies now, unsent.
@@ -224,6 +228,27 @@ func HashID(id []byte) Hash {
 	sum := sha256.Sum256(id)
 	return Hash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
 }
+
+// TypeHash is a hash of an event type, for the hashes of events of this type.
+type TypeHash [16]byte
+
+// HashType hashes an event type, given as text with JSON escapes undone.
+func HashType(eventType []byte) TypeHash {
+	sum := sha256.Sum256(eventType)
+	return TypeHash(sum[:16])
+}
+
+// Event hashes an event's type and id together, the id as text with JSON escapes
+// undone: Braze's samples and tests repeat one id across types. It is SHA-256, cut
+// to 128 bits, so that no sender can make two events collide.
+func (t TypeHash) Event(id []byte) Hash {
+	var stack [256]byte
+	sum := sha256.Sum256(append(append(stack[:0], t[:]...), id...))
+	return Hash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
+}
+
+// HashEvent is HashType(eventType).Event(id).
+func HashEvent(eventType, id []byte) Hash { return HashType(eventType).Event(id) }
 
 // Fate is what becomes of an event.
 type Fate uint8

@@ -1,0 +1,190 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// Appender is what intake needs of a connector's queue; see queue.Queue. The
+// context ends after Config.AppendTimeout. Append may return later than that, and
+// the batch's bytes stay valid until it does.
+type Appender interface {
+	Append(ctx context.Context, b queue.Batch) (queue.Receipt, error)
+}
+
+// TypeFilter knows of an event by its type alone whether it is to be delivered.
+// It is asked from several goroutines at once and must not keep the bytes.
+type TypeFilter interface {
+	KeepsType(eventType []byte) bool
+}
+
+// Policy says what becomes of an event that lacks something.
+type Policy string
+
+// What can become of an event without an identity.
+const (
+	Deliver Policy = "deliver" // like any other
+	Dead    Policy = "dead"    // to the dead letters
+	Drop    Policy = "drop"    // counted as filtered
+)
+
+// ReasonNoExternalUserID is the reason of the dead letters that Dead makes for
+// MissingExternalUserID.
+const ReasonNoExternalUserID = "no_external_user_id"
+
+// Connector is one Current of Braze.
+type Connector struct {
+	Name   string   // the last part of its path, /currents/NAME
+	Tokens []string // bearer tokens that are taken; none: requests from anyone
+	// WrongToken is the status for a request without a good token: 401, which 0
+	// means too, or 503. After 401 Braze does not send the batch again; after 503
+	// it does, for days, so that a wrong token costs no data while it is mended.
+	// A request too small to hold an event, such as Braze's probe of the
+	// credentials, always gets 401.
+	WrongToken int
+	Queue      Appender
+	// Webhook sorts out what RudderStack's own Braze source would drop or
+	// refuse, and counts what it would change.
+	Webhook bool
+	// Types filters out event types, before any reason to dead-letter an event.
+	// Nil keeps all.
+	Types TypeFilter
+	// NoIdentity is for events with neither a usable user_id nor a usable
+	// external_user_id, such as agentconsole.ToolInvocation: Dead, with the reason
+	// no_identity, or Drop. "" is Dead.
+	NoIdentity Policy
+	// MissingExternalUserID is for events with a user_id only. Dead has the reason
+	// no_external_user_id. "" is Deliver.
+	MissingExternalUserID Policy
+}
+
+// table says whose a request is. It never changes; Reload replaces it.
+type table struct {
+	connectors []*connector
+	byName     map[string]*connector
+	tokens     tokens
+	firstOpen  *connector // takes requests from anyone; nil: none does
+	keepBatch  bool       // a connector has WrongToken 503
+}
+
+// connector is a Connector with what its requests share.
+type connector struct {
+	Connector
+	quotas
+	metrics connectorMetrics
+	// What lets a line of the log through from time to time: about requests of
+	// another version of Currents, those without a good token, batches that could
+	// not be stored, and batches with an event that the queue cannot keep.
+	version, refused, failed, oversized rate.Sometimes
+}
+
+// quiet is the usual time between two lines of the log about the same thing.
+const quiet = 10 * time.Second
+
+func (in *Intake) connector(c Connector) *connector {
+	return &connector{
+		Connector: c, metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
+		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
+	}
+}
+
+// quotas are what a connector may take of what all share.
+type quotas struct{ requests, small, large quota }
+
+// quota is how much of something a connector may take: what is its own, which no
+// other connector can take, and then what all share.
+type quota struct{ own, shared *semaphore.Weighted }
+
+// take takes n and returns the semaphore to release it to; nil: there is no room.
+func (q quota) take(n int64) *semaphore.Weighted {
+	if q.own.TryAcquire(n) {
+		return q.own
+	}
+	if q.shared.TryAcquire(n) {
+		return q.shared
+	}
+	return nil
+}
+
+// divide returns a function that makes the quotas of n connectors: half of limit
+// is divided evenly, but each gets least of its own even where that makes more
+// than limit. One connector alone has all of it.
+func divide(limit, least int64, n int) func() quota {
+	own := limit
+	if n > 1 {
+		own = max(limit/2/int64(n), least)
+	}
+	shared := semaphore.NewWeighted(max(0, limit-own*int64(n)))
+	return func() quota { return quota{semaphore.NewWeighted(own), shared} }
+}
+
+// Reload replaces the connectors at once and without losing a request: those in
+// flight end with the connector that they began with, so its queue must stay open
+// until they have ended. A connector that keeps its name keeps its metrics, and its
+// tokens the record of their use. On an error, one of New's, nothing changes.
+func (in *Intake) Reload(connectors []Connector) error {
+	in.reloading.Lock()
+	defer in.reloading.Unlock()
+	next, err := in.newTable(connectors)
+	if err != nil {
+		return err
+	}
+	requests := divide(int64(in.cfg.MaxRequests), 1, len(connectors))
+	small := divide(in.cfg.MaxBuffered/2, leastSmall, len(connectors))
+	large := divide(in.cfg.MaxBuffered/2, 0, len(connectors))
+	before := in.table.Load()
+	for _, c := range next.connectors {
+		// With other connectors the quotas are made anew; what requests in flight
+		// hold of the old ones comes on top until they end.
+		c.quotas = quotas{requests(), small(), large()}
+		if before.sameNames(next) {
+			c.quotas = before.byName[c.Name].quotas
+		}
+	}
+	in.table.Store(next)
+	return nil
+}
+
+func (t *table) sameNames(other *table) bool {
+	if t == nil || len(t.byName) != len(other.byName) {
+		return false
+	}
+	for name := range other.byName {
+		if t.byName[name] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (in *Intake) newTable(connectors []Connector) (*table, error) {
+	if len(connectors) == 0 {
+		return nil, errors.New("intake has no connector")
+	}
+	t := &table{byName: make(map[string]*connector, len(connectors))}
+	for _, c := range connectors {
+		if t.byName[c.Name] != nil || c.Name == "" || c.Queue == nil {
+			return nil, fmt.Errorf("connector %q needs a name of its own and a queue", c.Name)
+		}
+		made := in.connector(c)
+		t.byName[c.Name] = made
+		t.connectors = append(t.connectors, made)
+		if made.open() && t.firstOpen == nil {
+			t.firstOpen = made
+		}
+		t.keepBatch = t.keepBatch || made.keepsBatch()
+		if !t.tokens.add(made, in.uses) {
+			return nil, fmt.Errorf("connector %q has a token that is empty or taken already", c.Name)
+		}
+	}
+	return t, nil
+}
+
+func (c *connector) open() bool { return len(c.Tokens) == 0 }

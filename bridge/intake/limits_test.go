@@ -1,0 +1,308 @@
+package intake
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestQuotas(t *testing.T) {
+	takeAll := func(q quota) (n int) {
+		for q.take(1) != nil {
+			n++
+		}
+		return n
+	}
+	three := divide(12, 1, 3) // 2 each, 6 for the first to come
+	a, b, c := three(), three(), three()
+	require.Equal(t, 8, takeAll(a))
+	require.Equal(t, 2, takeAll(b))
+	a.shared.Release(1)
+	require.Equal(t, 1, takeAll(b), "what one gives back of the shared half, another may take")
+	require.Equal(t, 2, takeAll(c))
+	require.Equal(t, 12, takeAll(divide(12, 1, 1)()), "one connector alone has all of it")
+	five := divide(2, 1, 5)
+	for range 5 {
+		require.Equal(t, 1, takeAll(five()), "each has the least")
+	}
+}
+
+// requireServed posts to connector b; the response is 200 and takes no time.
+func (b *bench) requireServed(t *testing.T) {
+	t.Helper()
+	for range 3 {
+		began := time.Now()
+		conn := b.raw(t, strings.Replace(post("Connection: close\r\n", oneEvent), "/currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret", "/currents/b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer other", 1))
+		requireOK(t, conn)
+		require.Zero(t, time.Since(began))
+	}
+}
+
+// flood sends a text on n connections. The first response of each is sent to the
+// channel.
+func (b *bench) flood(t *testing.T, n int, text string) <-chan *http.Response {
+	t.Helper()
+	responses := make(chan *http.Response, n)
+	for range n {
+		conn := b.raw(t, "")
+		go func() { _, _ = io.WriteString(conn, text) }()
+		go func() {
+			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+				responses <- response
+			}
+			_, _ = io.Copy(io.Discard, conn)
+		}()
+	}
+	synctest.Wait()
+	return responses
+}
+
+// A connector whose queue hangs takes what is its own and what is shared, and
+// not what is another's. Its senders get 503 within the timeout, and what the
+// queue still holds is held until it lets go.
+func TestHungQueueHarmsNoNeighbour(t *testing.T) {
+	body := batch(event(`{"a":"` + strings.Repeat("x", 50_000) + `"}`))
+	for name, tt := range map[string]struct {
+		cfg  Config
+		held int // of 100 requests
+	}{
+		"requests": {Config{MaxRequests: 16}, 12},
+		"bytes":    {Config{MaxBody: 64 << 10, MaxBuffered: 4 << 20}, 22}, // 1.5 of 2 MiB, of 64 KiB and a byte each
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, tt.cfg, 0, func(t *testing.T, b *bench) {
+				q := b.queues["a"]
+				q.hang()
+				began := time.Now()
+				responses := b.flood(t, 100, post("", body))
+				require.Equal(t, tt.held, q.waiting)
+				b.requireServed(t)
+				for range 100 {
+					response := <-responses
+					require.Equal(t, 503, response.StatusCode)
+					require.Equal(t, "5", response.Header.Get("Retry-After"))
+				}
+				require.LessOrEqual(t, time.Since(began), 5*time.Second)
+				require.Equal(t, tt.held, q.waiting)
+				require.EqualValues(t, tt.held, b.inFlight.Load())
+				require.GreaterOrEqual(t, b.buffers.used.Load(), int64(tt.held*len(body)))
+				require.Equal(t, 503, (<-b.flood(t, 1, post("", body))).StatusCode)
+				b.requireServed(t)
+
+				q.release()
+				synctest.Wait()
+				b.quiet(t)
+				require.Equal(t, tt.held, q.count())
+				require.Equal(t, body, string(q.batches[0].Body), "the bytes are valid until Append returns")
+				require.Equal(t, 200, (<-b.flood(t, 1, post("", body))).StatusCode)
+			})
+		})
+	}
+}
+
+// Senders that stop in the middle of bodies, small and large, or send very many
+// elements, leave the neighbour its share of memory.
+func TestFloodOfBodiesHarmsNoNeighbour(t *testing.T) {
+	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1048576\r\n\r\n"
+	for name, text := range map[string]string{
+		"stalled small": head + strings.Repeat(" ", 200_000),
+		"stalled large": head + strings.Repeat(" ", 1_000_000),
+		"many elements": strings.Repeat(post("", batch(strings.Repeat("{},", 100_000)+"1")), 5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Config{MaxBody: 1 << 20, MaxBuffered: 8 << 20}, 0, func(t *testing.T, b *bench) {
+				b.queues["a"].hang()
+				b.flood(t, 60, text)
+				require.LessOrEqual(t, b.buffers.used.Load(), int64(8<<20))
+				b.requireServed(t)
+			})
+		})
+	}
+}
+
+// Elements that are no objects cost nothing each; objects are counted among the
+// memory for bodies before the queue sees them.
+func TestMemoryForElementsIsBounded(t *testing.T) {
+	const elements = 100_000
+	send := func(element string) string { return post("", batch(strings.Repeat(element+",", elements-1)+element)) }
+	inBubble(t, Config{MaxBuffered: 32 << 20, MaxBody: 1 << 20}, 0, func(t *testing.T, b *bench) {
+		q := b.queues["a"]
+		q.hang()
+		b.flood(t, 10, send("1"))
+		require.Equal(t, 10, q.waiting)
+		require.LessOrEqual(t, b.buffers.used.Load(), int64(10*256<<10))
+		q.release()
+		synctest.Wait()
+		for _, batch := range q.batches {
+			require.Len(t, batch.Items, 1)
+			require.Equal(t, elements, batch.Items[0].Count)
+		}
+		q.hang()
+		b.flood(t, 10, send("{}"))
+		require.Equal(t, 1, q.waiting, "of 12 MiB")
+		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(elements*64))
+		require.LessOrEqual(t, b.buffers.used.Load(), int64(32<<20))
+	})
+}
+
+// When all memory for large bodies is taken the next one is refused, and usual
+// ones still pass.
+func TestMemoryForBodiesIsBounded(t *testing.T) {
+	inBubble(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}}, 0, func(t *testing.T, b *bench) {
+		head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 8388608\r\n\r\n"
+		b.flood(t, 3, head+strings.Repeat(" ", 900_000)) // 1 MiB each
+		require.EqualValues(t, 3<<20, b.buffers.used.Load())
+		response := <-b.flood(t, 1, post("", strings.Repeat(" ", 3<<20)))
+		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+		require.Equal(t, "5", response.Header.Get("Retry-After"))
+		b.flood(t, 1, head+strings.Repeat(" ", 900_000)) // the last of it
+		requireOK(t, b.raw(t, post("", oneEvent)))
+		require.EqualValues(t, 4<<20, b.buffers.used.Load())
+	})
+}
+
+func TestAllMemoryComesBack(t *testing.T) {
+	b := start(t, Config{MaxBody: 1 << 20})
+	for _, body := range []string{oneEvent, "{", "", strings.Repeat(" ", 1<<20), strings.Repeat(" ", 1<<20+1), batch(strings.Repeat("{},", 100_000) + `1`)} {
+		for _, chunked := range []bool{false, true} {
+			b.do(t, request{body: body, header: with("secret"), chunked: chunked})
+			b.do(t, request{body: zipped(body), header: with("secret", "Content-Encoding", "gzip"), chunked: chunked})
+			b.do(t, request{body: body, header: with("secret", "Content-Encoding", "gzip"), chunked: chunked})
+		}
+	}
+	b.quiet(t)
+	require.Len(t, b.scanners.usual, cap(b.scanners.usual))
+	require.Len(t, b.scanners.large, cap(b.scanners.large))
+}
+
+// drip writes text a piece at a time.
+func drip(conn net.Conn, text string, piece int, every time.Duration) {
+	for len(text) > 0 {
+		time.Sleep(every)
+		n := min(piece, len(text))
+		if _, err := io.WriteString(conn, text[:n]); err != nil {
+			return
+		}
+		text = text[n:]
+	}
+}
+
+// Clients that never fall silent for long and never come to an end, and those
+// that do fall silent, are sent away in bounded time.
+func TestSlowSenders(t *testing.T) {
+	good := batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`))
+	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+	gzipped := zipped(good + strings.Repeat(" ", 1000))
+	tests := []struct {
+		name       string
+		head, rest string
+		statuses   []int
+		longest    time.Duration
+	}{
+		{"a body", head + "Content-Length: 10000\r\n\r\n", good, []int{408}, time.Minute},
+		{"a body in chunks", head + "Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("1\r\n \r\n", 1000), []int{408}, time.Minute},
+		{"a chunk's size", head + "Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("0", 1000), []int{408}, time.Minute},
+		{"a gzip body", head + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + gzipped[:5], gzipped[5:] + strings.Repeat("x", 1000), []int{408}, time.Minute},
+		{"a body after a good one", post("", batch()) + head + "Content-Length: 10000\r\n\r\n", good, []int{200, 408}, time.Minute},
+		{"a body that stops", head + "Content-Length: 10000\r\n\r\n{", "", []int{408}, 10 * time.Second},
+		{"headers", "POST /currents HTTP/1.1\r\n", strings.Repeat("X: x\r\n", 1000), []int{}, 10 * time.Second},
+		{"the request line", "", strings.Repeat("P", 1000), []int{}, 20 * time.Second},
+		{"headers after a good batch", post("", batch()) + "POST", strings.Repeat(" ", 1000), []int{200}, 10 * time.Second},
+		{"nothing at all", "", "", []int{}, 20 * time.Second},
+		{"nothing after a good batch", post("", batch()), "", []int{200}, 2 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, Config{}, 0, func(t *testing.T, b *bench) {
+				began := time.Now()
+				conn := b.raw(t, "")
+				go func() {
+					_, _ = io.WriteString(conn, tt.head)
+					drip(conn, tt.rest, 1, time.Second)
+				}()
+				got := answersOn(t, conn, time.Hour)
+				require.LessOrEqual(t, time.Since(began), tt.longest+2*time.Second)
+				// One that is slow before the body may see net/http's 400, or only
+				// the end of the connection.
+				codes := statuses(got)
+				if n := len(codes); n > 0 && codes[n-1] == 400 {
+					codes = codes[:n-1]
+				}
+				require.Equal(t, tt.statuses, codes)
+				conn.Close()
+				b.settle(t, got)
+			})
+		})
+	}
+	inBubble(t, Config{}, 0, func(t *testing.T, b *bench) { // slow but in time
+		conn := b.raw(t, "")
+		go drip(conn, post("Connection: close\r\n", oneEvent), 30, time.Second)
+		got := answersOn(t, conn, time.Hour)
+		require.Equal(t, []int{200}, statuses(got))
+		b.settle(t, got)
+	})
+}
+
+// A client that sends requests without ever reading a response is sent away.
+func TestClientThatNeverReads(t *testing.T) {
+	for name, text := range map[string]string{
+		"without a token": "POST /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "bad requests": post("", "{"), "good ones": post("", oneEvent),
+	} {
+		inBubble(t, Config{}, 0, func(t *testing.T, b *bench) {
+			conn := b.raw(t, "")
+			began := time.Now()
+			var err error
+			for err == nil { // until the connection is closed
+				_, err = io.WriteString(conn, text)
+			}
+			longest := 2 * time.Second
+			if strings.HasPrefix(name, "good") {
+				longest = b.server.WriteTimeout + time.Second
+			}
+			require.LessOrEqual(t, time.Since(began), longest, name)
+			synctest.Wait()
+			require.Zero(t, b.inFlight.Load())
+		})
+	}
+}
+
+// Beyond the limit the response does not wait for the body, and it says when to
+// retry.
+func TestTooManyRequests(t *testing.T) {
+	b := start(t, Config{MaxRequests: 1, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
+	q := b.queues["a"]
+	q.hang()
+	first := b.raw(t, post("", oneEvent))
+	q.waits(t, 1)
+	for _, rest := range []string{"Content-Length: 1000\r\n\r\n{", "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"} {
+		response := answerOn(t, b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+rest))
+		require.Equal(t, 503, response.StatusCode)
+		require.Equal(t, "5", response.Header.Get("Retry-After"))
+	}
+	require.Equal(t, 401, b.do(t, request{body: oneEvent, header: with("wrong")}).status)
+	q.release()
+	requireOK(t, first)
+	b.quiet(t)
+	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
+	require.Equal(t, 2, q.count())
+}
+
+func TestServersLimits(t *testing.T) {
+	b := prepare(t, Config{AppendTimeout: 3 * time.Second})
+	srv := b.server
+	require.Equal(t, 10*time.Second, srv.ReadHeaderTimeout)
+	require.Equal(t, 2*time.Minute, srv.IdleTimeout)
+	require.Equal(t, 16<<10, srv.MaxHeaderBytes)
+	require.Greater(t, srv.WriteTimeout, bodyTime+3*time.Second)
+	require.Equal(t, 32, srv.HTTP2.MaxConcurrentStreams)
+	require.Equal(t, 1024, b.cfg.MaxRequests)
+	srv.ErrorLog.Print("http: TLS handshake error")
+	require.NotContains(t, b.log.String(), "level=ERROR", "a scanner of ports must not fill the log")
+}
