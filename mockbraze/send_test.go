@@ -43,7 +43,7 @@ func TestRequests(t *testing.T) {
 		}
 		require.Len(t, types, 102)
 		require.Len(t, e.batches(), 102+5)
-		require.EqualValues(t, 9605, c.Report().Counts.Sent)
+		require.EqualValues(t, 10205, c.Report().Counts.Sent)
 	})
 }
 

@@ -56,7 +56,7 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
 		}
 	}
-	require.Len(t, ids, 19_200)
+	require.Len(t, ids, 20_400)
 	require.Greater(t, len(users), 8000, "many people")
 }
 
