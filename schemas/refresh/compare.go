@@ -275,8 +275,15 @@ func (r *Report) WriteText(to io.Writer) error {
 			out.WriteByte('\n')
 		}
 	}
-	fmt.Fprintf(&out, "%d differences from %s; %d event types in %d pages, %d samples, %d Avro files\n",
-		len(r.Differences), r.Glossary, r.Types, r.Files[Page], r.Files[Sample], r.Files[Avro])
+	fmt.Fprintf(&out, "%s from %s; %s in %s, %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,
+		count(r.Types, "event type"), count(r.Files[Page], "page"), count(r.Files[Sample], "sample"), count(r.Files[Avro], "Avro file"))
 	_, err := io.WriteString(to, out.String())
 	return err
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
