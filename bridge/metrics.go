@@ -45,7 +45,7 @@ func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
 		}, []string{"connector"}),
 		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no response yet."),
 		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no response yet."),
-		compressing:          gauge("bridge_delivery_gzip", "1 while bodies are compressed, because RudderStack says that it takes them."),
+		compressing:      gauge("bridge_delivery_gzip", "1 while bodies are compressed, because RudderStack says that it takes them."),
 	}
 	for _, c := range []prometheus.Collector{
 		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.compressing,
@@ -69,7 +69,7 @@ func (m *deliveryMetrics) of(connector string) delivery.Observer {
 
 		inFlightEvents:   m.inFlightEvents.WithLabelValues(connector),
 		inFlightRequests: m.inFlightRequests.WithLabelValues(connector),
-		compressing:          m.compressing.WithLabelValues(connector),
+		compressing:      m.compressing.WithLabelValues(connector),
 	}
 }
 

@@ -210,7 +210,7 @@ func (c Config) QueueOf(connector Connector) Queue {
 
 // Mapping returns the options of the connector's mapper.
 func (c Connector) Mapping() mapping.Options {
-	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Salt: []byte(c.Salt)}
+	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Unknown: mapping.Action(c.PII.Unknown), Salt: []byte(c.Salt)}
 	for field, action := range c.PII.Fields {
 		if personal.Fields == nil {
 			personal.Fields = map[string]mapping.Action{}
