@@ -13,11 +13,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// failing is a store that fails after a while.
-type failing struct {
-	queue.Store
-	at time.Time
-}
+// failing is a store that fails at an instant.
+type failing struct{ at time.Time }
 
 func (f failing) Usage() queue.Usage {
 	if time.Now().Before(f.at) {
@@ -39,23 +36,13 @@ func TestAFailedStoreEndsTheBridge(t *testing.T) {
 	})
 }
 
-type withUsage struct {
-	queue.Store
-	usage queue.Usage
-}
-
-func (s withUsage) Usage() queue.Usage { return s.usage }
-
 // What is wrong with one store is wrong with the bridge, and sizes are sums.
 func TestUsageOfSeveralStores(t *testing.T) {
-	older, newer := time.Unix(1, 0), time.Unix(2, 0)
-	away := errors.New("away")
-	s := stores{all: []queue.Store{
-		withUsage{usage: queue.Usage{Bytes: 1, Free: 7, Damaged: 1, Scrubbed: newer}},
-		withUsage{usage: queue.Usage{Bytes: 2, Free: 5, Full: true, Damaged: 2, Scrubbed: older, Away: away}},
-		withUsage{usage: queue.Usage{Bytes: 3, Free: 6, Err: queue.ErrFailed, Scrubbed: newer}},
-	}}
-	require.Equal(t, queue.Usage{Bytes: 6, Free: 5, Full: true, Damaged: 3, Scrubbed: older, Err: queue.ErrFailed, Away: away}, s.usage())
+	older, newer, away := time.Unix(1, 0), time.Unix(2, 0), errors.New("away")
+	sum := together(queue.Usage{Bytes: 1, Free: 7, Damaged: 1, Scrubbed: newer},
+		queue.Usage{Bytes: 2, Free: 5, Full: true, Damaged: 2, Scrubbed: older, Away: away})
+	sum = together(sum, queue.Usage{Bytes: 3, Free: 6, Err: queue.ErrFailed, Scrubbed: newer})
+	require.Equal(t, queue.Usage{Bytes: 6, Free: 5, Full: true, Damaged: 3, Scrubbed: older, Err: queue.ErrFailed, Away: away}, sum)
 }
 
 // A queue is opened at the start alone.

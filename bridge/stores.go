@@ -43,20 +43,24 @@ func (s *stores) close() (failed error) {
 	return failed
 }
 
-// usage is that of all stores together. A bridge that cannot store for one
-// connector is not ready, since a load balancer cannot tell connectors apart.
+// usage is that of all stores together.
 func (s *stores) usage() queue.Usage {
 	sum := s.all[0].Usage()
 	for _, store := range s.all[1:] {
-		u := store.Usage()
-		sum.Bytes += u.Bytes
-		sum.Free = min(sum.Free, u.Free)
-		sum.Full = sum.Full || u.Full
-		sum.Damaged += u.Damaged
-		sum.Err, sum.Away = cmp.Or(sum.Err, u.Err), cmp.Or(sum.Away, u.Away)
-		if u.Scrubbed.Before(sum.Scrubbed) {
-			sum.Scrubbed = u.Scrubbed
-		}
+		sum = together(sum, store.Usage())
+	}
+	return sum
+}
+
+// together adds up the use of two stores. A bridge that cannot store for one
+// connector is not ready, since a load balancer cannot tell connectors apart.
+func together(a, b queue.Usage) queue.Usage {
+	sum := queue.Usage{
+		Bytes: a.Bytes + b.Bytes, Free: min(a.Free, b.Free), Full: a.Full || b.Full, Damaged: a.Damaged + b.Damaged,
+		Scrubbed: a.Scrubbed, Err: cmp.Or(a.Err, b.Err), Away: cmp.Or(a.Away, b.Away),
+	}
+	if b.Scrubbed.Before(a.Scrubbed) {
+		sum.Scrubbed = b.Scrubbed
 	}
 	return sum
 }
