@@ -94,7 +94,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		replay, err := connector.Queue.Replay(context.Background())
 		gauge(c.replay, truth(err == nil && replay.Active()), connector.Name)
 		current := connector.Destination().Name
-		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused} {
+		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused, delivery.StateMisdirected} {
 			gauge(c.state, truth(state == current), connector.Name, state)
 		}
 	}

@@ -8,86 +8,116 @@ import (
 	"time"
 )
 
-// verdict is what the bridge makes of one answer.
-type verdict uint8
+// kind is what a response says by itself, before it is asked whose fault it is.
+type kind uint8
 
 const (
-	retry    verdict = iota // nothing is known of the events: later again, as often as it takes
-	accepted                // RudderStack has them
-	misled                  // the destination is wrong, not the events: pause it
-	tooLarge                // halve; an event alone is dead
-	refused                 // halve; an event alone is dead
+	accepted    kind = iota // 2XX in RudderStack's own words
+	misdirected             // 2XX in other words: a page, an error in JSON
+	refused                 // 400
+	tooLarge                // 413
+	turnedAway              // 401, 403, 404, 3XX (not followed), other 4XX
+	limited                 // 429
+	failed                  // 5XX and what is no status of HTTP
+	unanswered              // no connection, time-out, closed without a response
 )
 
-// noAnswer stands for a status where none came: no connection, a time-out, a
-// connection closed without an answer.
+// noAnswer stands for a status where none came.
 const noAnswer = 0
 
-// classify is the table of answers, whole. A status that it does not name says
-// nothing certain about the events, so they are kept and sent again.
-func classify(status int) verdict {
+// classify names the kind of a response. body is what was read of it; any2XX takes
+// every 2XX for RudderStack's.
+func classify(status int, body string, any2XX bool) kind {
 	switch {
+	case status == noAnswer:
+		return unanswered
 	case status >= 200 && status <= 299:
-		return accepted
-	case status >= 300 && status <= 399:
-		// A redirect is not followed: the write key is not for whoever it
-		// points to, and a POST that is followed may arrive as a GET.
-		return misled
-	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return misled
-	case http.StatusRequestEntityTooLarge:
-		return tooLarge
-	case http.StatusBadRequest:
+		if any2XX || strings.EqualFold(strings.TrimSpace(body), "ok") {
+			return accepted
+		}
+		return misdirected
+	case status == http.StatusBadRequest:
 		return refused
+	case status == http.StatusRequestEntityTooLarge:
+		return tooLarge
+	case status == http.StatusTooManyRequests:
+		return limited
+	case status >= 300 && status <= 499:
+		return turnedAway
 	}
-	return retry
+	return failed
 }
 
-// reason is the word under which an event that stands alone goes to the dead
-// letters; it is empty for a verdict that kills nothing.
-func (v verdict) reason() string {
-	switch v {
+// inOwnWords tells whether a refusal is one that RudderStack's gateway writes:
+// the texts of server 1.83 for 400 and 413, recorded.
+func inOwnWords(status int, body string) bool {
+	switch strings.TrimSpace(body) {
+	case "request size exceeds max limit":
+		return status == http.StatusRequestEntityTooLarge
+	case "invalid json", "Malformed JSON in request body", "request neither has anonymousId nor userId",
+		"event is not a valid rudder event", "eventList should be an array",
+		"error during parsing form", "error during parsing multiform",
+		emptyBatch(Events), emptyBatch(Webhook):
+		return status == http.StatusBadRequest
+	}
+	return false
+}
+
+// emptyBatch is what RudderStack answers, with 400, to a batch of no events and a
+// good write key. No proxy does.
+func emptyBatch(mode Mode) string {
+	if mode == Webhook {
+		return "All requests in the batch failed"
+	}
+	return "empty batch payload"
+}
+
+// reason is the word under which an event goes to the dead letters.
+func (k kind) reason() string {
+	switch k {
 	case tooLarge:
 		return ReasonTooLarge
-	case refused:
-		return ReasonRefused
+	case failed:
+		return ReasonServerError
+	case unanswered:
+		return ReasonNoAnswer
+	case misdirected:
+		return ReasonMisdirected
 	}
-	return ""
+	return ReasonRefused
+}
+
+// state is the name of a destination's state after failures of that kind.
+func (k kind) state() string {
+	switch k {
+	case misdirected:
+		return StateMisdirected
+	case refused, tooLarge, turnedAway:
+		return StatePaused
+	}
+	return StateBackingOff
 }
 
 // statusClass is a status as a metric's label: "2xx" to "5xx", "none" where no
 // answer came, "other" for what is no status of HTTP's classes.
 func statusClass(status int) string {
-	switch status / 100 {
-	case 0:
-		if status == noAnswer {
-			return "none"
-		}
-	case 1:
-		return "1xx"
-	case 2:
-		return "2xx"
-	case 3:
-		return "3xx"
-	case 4:
-		return "4xx"
-	case 5:
-		return "5xx"
+	switch class := status / 100; {
+	case status == noAnswer:
+		return "none"
+	case class >= 1 && class <= 5:
+		return strconv.Itoa(class) + "xx"
 	}
 	return "other"
 }
 
-// maxRetryAfter bounds what a Retry-After may ask for. RudderStack and the
-// proxies before it ask for seconds to minutes; a date that is years away by
-// a mistyped setting must not silence a destination until someone restarts the
-// bridge, and one try an hour burdens nobody.
-const maxRetryAfter = time.Hour
+// maxRetryAfter bounds what a Retry-After may ask for: a mistyped setting
+// somewhere must not silence a destination for longer than an operator needs to
+// see it, and one request in five minutes is no burden.
+const maxRetryAfter = 5 * time.Minute
 
 // retryAfter reads a Retry-After header in both of its forms, seconds and
 // HTTP-date, and returns how long to wait: 0 where there is none or it cannot
-// be read, maxRetryAfter at most. A date is held against the answer's own Date
+// be read, maxRetryAfter at most. A date is held against the response's own Date
 // where it has one, so that a wrong clock on one side does no harm.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))

@@ -42,7 +42,7 @@ type endlessQueue struct {
 	done    context.CancelFunc
 }
 
-func (q *endlessQueue) Fetch(ctx context.Context, _ queue.Limit) ([]*queue.Record, error) {
+func (q *endlessQueue) Claim(ctx context.Context, _ queue.Limit) ([]*queue.Record, error) {
 	return q.records, ctx.Err()
 }
 
@@ -58,6 +58,10 @@ func (q *endlessQueue) Settle(_ context.Context, s queue.Settlement) error {
 }
 
 func (q *endlessQueue) Release(...*queue.Record) {}
+
+func (q *endlessQueue) Load(context.Context, uint64) (*queue.Record, error) {
+	return nil, queue.ErrNotHeld
+}
 
 // BenchmarkDelivery measures delivery alone: batching, mapping and settling of
 // events of 1 KB in batches of 100, with a queue and a RudderStack that cost

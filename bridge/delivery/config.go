@@ -30,7 +30,7 @@ const (
 	Webhook Mode = "webhook"
 )
 
-// Gzip says whether bodies are packed.
+// Gzip says whether bodies are compressed.
 type Gzip string
 
 const (
@@ -38,10 +38,16 @@ const (
 	GzipOff  Gzip = "off"
 )
 
-// Reasons of the dead letters that delivery makes.
+// Reasons of the dead letters that delivery makes, beside those of
+// currents.Reason. The first five are for events that failed alone while the
+// destination accepted others.
 const (
-	ReasonRefused  = "refused"   // RudderStack answered 400 to the event alone
-	ReasonTooLarge = "too_large" // RudderStack answered 413 to the event alone
+	ReasonRefused     = "refused"      // the last response was a 3XX or 4XX
+	ReasonTooLarge    = "too_large"    // it was 413
+	ReasonServerError = "server_error" // it was 5XX
+	ReasonNoAnswer    = "no_answer"    // there was none
+	ReasonMisdirected = "misdirected"  // it was 2XX without RudderStack's words
+	ReasonSetAside    = "set_aside"    // DeadLetter was called
 )
 
 // Defaults of Config.
@@ -59,22 +65,32 @@ const (
 	// delivery resumes within 30 seconds of the destination's return: waits
 	// count from the start of the try that failed, so no more than the greater
 	// of the two lies between two tries, even when each try hangs.
-	DefaultTimeout       = 25 * time.Second
-	DefaultMinBackoff    = 500 * time.Millisecond
-	DefaultMaxBackoff    = 25 * time.Second
-	DefaultProbeInterval = 15 * time.Second
-	DefaultGrace         = 10 * time.Second
-	DefaultMaxAnswer     = 4096
+	DefaultTimeout    = 25 * time.Second
+	DefaultMinBackoff = 500 * time.Millisecond
+	DefaultMaxBackoff = 25 * time.Second
+	DefaultGrace      = 10 * time.Second
+	DefaultMaxAnswer  = 4096
+	// DefaultGiveUpAfter is long enough for an operator to repair a firewall's rule:
+	// what is parked costs nothing.
+	DefaultGiveUpAfter = time.Hour
+	// DefaultConnectionMaxAge is how long a change in DNS may go unnoticed.
+	DefaultConnectionMaxAge = 2 * time.Minute
 )
 
-// maxProbeInterval is the longest time between two tries of a paused destination.
-const maxProbeInterval = 30 * time.Second
-
-// Queue is what delivery needs of a connector's queue; see queue.Queue.
+// Queue is what delivery needs of a connector's queue.
 type Queue interface {
-	Fetch(ctx context.Context, limit queue.Limit) ([]*queue.Record, error)
+	// Claim hands out pending events that are not claimed, oldest first; it waits
+	// until there is one or ctx ends.
+	Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error)
+	// Settle stores outcomes. It may name a part of the claimed records; events
+	// that it does not name stay claimed.
 	Settle(ctx context.Context, s queue.Settlement) error
+	// Release gives back the unsettled events of the records. It is called once
+	// for every claimed record.
 	Release(records ...*queue.Record)
+	// Load reads the unsettled events of a claimed record again; the error wraps
+	// queue.ErrNotHeld where it is not claimed any more.
+	Load(ctx context.Context, seq uint64) (*queue.Record, error)
 }
 
 // Replays is what delivery needs of a queue to send history again; see queue.Queue.
@@ -104,26 +120,36 @@ type Config struct {
 	WriteKey string
 	Mode     Mode // default Events
 
-	Concurrency int // POSTs at once
-	MaxEvents   int // in one POST
-	MaxBody     int // bytes of one POST; one event larger than that is sent alone
+	Concurrency int // requests at once
+	MaxEvents   int // in one request
+	MaxBody     int // bytes of one request; one event larger than that is sent alone
 
-	Timeout       time.Duration // of one POST, from connecting to the end of the answer
-	MinBackoff    time.Duration // upper bound of the first wait; it doubles from there
-	MaxBackoff    time.Duration // upper bound of any wait, Retry-After apart
-	ProbeInterval time.Duration // between tries of a paused destination, 30 s at most
-	Grace         time.Duration // how long POSTs under way may take once Run is told to end; below 0: none
-	MaxAnswer     int           // bytes of an answer kept for the dead letters and the log
+	Timeout    time.Duration // of one request, from connecting to the end of the response
+	MinBackoff time.Duration // upper bound of the first wait; it doubles from there
+	MaxBackoff time.Duration // upper bound of any wait, Retry-After and GiveUpAfter apart
+	Grace      time.Duration // how long requests in flight may take once Run is told to end; below 0: none
+	MaxAnswer  int           // bytes of a response kept for the dead letters and the log
+
+	// GiveUpAfter is how long an event must have failed alone, while others were
+	// accepted, before it goes to the dead letters. Events that get 400 or 413 do
+	// not wait that long.
+	GiveUpAfter time.Duration
+	// AcceptAny2XX takes every 2XX for an acceptance, for proxies that change the
+	// body; otherwise only the ok that RudderStack writes is one.
+	AcceptAny2XX bool
+	// ConnectionMaxAge is how long a connection is used before it is renewed, so
+	// that a changed address is found. It is for the default Transport.
+	ConnectionMaxAge time.Duration
 
 	// Replays, where it is not nil, is asked for history to be sent again, beside
 	// what is pending and within the same limits.
 	Replays Replays
-	// RequestsPerSecond bounds the POSTs that begin in a second, evenly spread;
+	// RequestsPerSecond bounds the requests that begin in a second, evenly spread;
 	// halves and probes count. 0: no limit.
 	RequestsPerSecond float64
-	// Gzip packs bodies where the destination's /version lists
-	// gzip-req-payload; GzipOff never does. MaxBody is the size before packing,
-	// as RudderStack's own limit is.
+	// Gzip compresses bodies where the destination's /version lists
+	// gzip-req-payload; GzipOff never does. MaxBody is the size before
+	// compression, as RudderStack's own limit is.
 	Gzip Gzip
 	// RootCAs verify the destination's certificate; nil: the system's. It is
 	// for the default Transport.
@@ -145,9 +171,10 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.Timeout, DefaultTimeout)
 	fill(&c.MinBackoff, DefaultMinBackoff)
 	fill(&c.MaxBackoff, max(DefaultMaxBackoff, c.MinBackoff))
-	fill(&c.ProbeInterval, DefaultProbeInterval)
 	fill(&c.Grace, DefaultGrace)
 	fill(&c.MaxAnswer, DefaultMaxAnswer)
+	fill(&c.GiveUpAfter, DefaultGiveUpAfter)
+	fill(&c.ConnectionMaxAge, DefaultConnectionMaxAge)
 	if c.Mode == Webhook {
 		fill(&c.MaxBody, DefaultMaxBodyWebhook)
 	}
@@ -159,7 +186,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.Default()
 	}
 	if c.Observer == nil {
-		c.Observer = nobody{}
+		c.Observer = noObserver{}
 	}
 	return c, errors.Join(c.problems()...)
 }
@@ -184,14 +211,15 @@ func (c Config) problems() []error {
 	wrong(c.WriteKey == "", "no write key")
 	wrong(strings.ContainsAny(c.WriteKey, ":\r\n"), "the write key holds a colon or a line break")
 	wrong(c.Concurrency < 0, "concurrency is negative")
-	wrong(c.MaxEvents < 0, "events a POST are negative")
-	wrong(c.MaxBody < 0, "bytes a POST are negative")
-	wrong(c.MaxAnswer < 0, "bytes of an answer are negative")
+	wrong(c.MaxEvents < 0, "events a request are negative")
+	wrong(c.MaxBody < 0, "bytes a request are negative")
+	wrong(c.MaxAnswer < 0, "bytes of a response are negative")
 	wrong(c.Gzip != GzipAuto && c.Gzip != GzipOff, "gzip %q is neither %q nor %q", c.Gzip, GzipAuto, GzipOff)
 	wrong(!(c.RequestsPerSecond >= 0) || math.IsInf(c.RequestsPerSecond, 0), "requests a second: %g is no rate", c.RequestsPerSecond)
-	wrong(c.Timeout < 0, "time-out is negative")
+	wrong(c.Timeout < 0, "timeout is negative")
 	wrong(c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff, "backoff from %s to %s", c.MinBackoff, c.MaxBackoff)
-	wrong(c.ProbeInterval < 0 || c.ProbeInterval > maxProbeInterval, "probe interval %s is not within %s", c.ProbeInterval, maxProbeInterval)
+	wrong(c.GiveUpAfter < 0, "give-up time is negative")
+	wrong(c.ConnectionMaxAge < 0, "a connection's age is negative")
 	if _, err := c.base(); err != nil {
 		found = append(found, err)
 	}
@@ -220,7 +248,7 @@ func (c Config) base() (*url.URL, error) {
 	return base, nil
 }
 
-// request returns the request that all POSTs are cloned from.
+// request returns the request that all others are cloned from.
 func (c Config) request() (*http.Request, error) {
 	base, err := c.base()
 	if err != nil {

@@ -24,16 +24,16 @@ func TestConfigDefaults(t *testing.T) {
 	webhook, err = webhook.withDefaults()
 	require.NoError(t, err)
 	require.Less(t, float64(webhook.MaxBody)*1.14, 4_096_000.0, "what the Braze source makes of it fits too")
-	require.LessOrEqual(t, max(c.Timeout, c.MaxBackoff, c.ProbeInterval), 25*time.Second, "resumes within 30 seconds")
+	require.LessOrEqual(t, max(c.Timeout, c.MaxBackoff), 25*time.Second, "resumes within 30 seconds")
 }
 
 func TestConfigMistakesAreAllNamed(t *testing.T) {
 	_, err := New(Config{Mode: "both", Concurrency: -1, MaxEvents: -1, MaxBody: -1, MaxAnswer: -1,
-		Gzip: "maybe", RequestsPerSecond: -1, Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, ProbeInterval: time.Hour})
+		Gzip: "maybe", RequestsPerSecond: -1, Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, GiveUpAfter: -1, ConnectionMaxAge: -1})
 	for _, words := range []string{
-		"no queue", `mode "both"`, "no write key", "concurrency", "events a POST", "bytes a POST", "bytes of an answer",
+		"no queue", `mode "both"`, "no write key", "concurrency", "events a request", "bytes a request", "bytes of a response",
 		`gzip "maybe"`, "requests a second",
-		"time-out", "backoff from 1m0s to 1s", "probe interval 1h0m0s", "URL is not",
+		"timeout", "backoff from 1m0s to 1s", "give-up time", "a connection's age", "URL is not",
 	} {
 		require.ErrorContains(t, err, words)
 	}

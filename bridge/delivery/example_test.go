@@ -7,13 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
-	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 )
 
 // One batch of Braze waits in a queue; the Sender brings it to RudderStack.
@@ -29,13 +28,10 @@ func ExampleSender() {
 	rudder := httptest.NewServer(gateway)
 	defer rudder.Close()
 
-	q, closeQueue, err := queueWith(`{"id":"e1","event_type":"users.behaviors.app.SessionStart","user":{"external_user_id":"ada"}}`)
-	if err != nil {
-		fmt.Println(err)
-		return
+	q := &oneEvent{
+		event:   `{"id":"e1","event_type":"users.behaviors.app.SessionStart","user":{"external_user_id":"ada"}}`,
+		settled: make(chan queue.Settlement, 1),
 	}
-	defer closeQueue()
-
 	sender, err := delivery.New(delivery.Config{
 		Name:     "default",
 		Queue:    q,
@@ -51,21 +47,21 @@ func ExampleSender() {
 	ended := make(chan error)
 	go func() { ended <- sender.Run(ctx) }()
 	fmt.Println(<-got)
-	stop() // the outcome of a POST under way is stored all the same
+	stop() // the outcome of a request in flight is stored all the same
 	fmt.Println("ended:", <-ended)
-	fmt.Println("delivered:", q.Ledger().Delivered, "destination:", sender.State().Name)
+	fmt.Println("delivered:", (<-q.settled).Delivered, "destination:", sender.State().Name)
 	// Output:
 	// POST /v1/batch with key wkHTTP
 	// {"batch":[{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},"integrations":{"Braze":false},"type":"track","event":"users.behaviors.app.SessionStart","messageId":"e1","userId":"ada"}]}
 	// ended: <nil>
-	// delivered: 1 destination: ok
+	// delivered: [{1 0 0}] destination: ok
 }
 
 // metrics is an Observer that counts.
 type metrics struct{ paused chan delivery.State }
 
 func (metrics) Posted(p delivery.Post) {
-	fmt.Println("POST:", p.Class, p.Status, "events:", p.Events, "halved:", p.Halved, "dead:", p.Dead == delivery.ReasonRefused)
+	fmt.Println("request:", p.Class, p.Status, "events:", p.Events, "halved:", p.Halved, "dead:", p.Dead == delivery.ReasonRefused)
 }
 
 func (metrics) Began(int)               {}
@@ -76,19 +72,13 @@ func (metrics) GzipChanged(bool)        {}
 func (m metrics) StateChanged(s delivery.State) { m.paused <- s }
 
 // A wrong write key pauses the destination; nothing is lost, and a try every
-// few seconds finds out when the key has been mended.
+// few seconds finds out when the key has been repaired.
 func ExampleObserver() {
 	rudder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "invalid write key", http.StatusUnauthorized)
 	}))
 	defer rudder.Close()
-	q, closeQueue, err := queueWith(`{"id":"e1","event_type":"t","user":{"user_id":"u"}}`)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer closeQueue()
-
+	q := &oneEvent{event: `{"id":"e1","event_type":"t","user":{"user_id":"u"}}`}
 	mapper, err := mapping.New(mapping.Options{Webhook: true})
 	if err != nil {
 		fmt.Println(err)
@@ -96,15 +86,14 @@ func ExampleObserver() {
 	}
 	m := metrics{paused: make(chan delivery.State, 1)}
 	sender, err := delivery.New(delivery.Config{
-		Queue:         q,
-		Mapper:        mapper,
-		URL:           rudder.URL,
-		WriteKey:      "wkBraze",
-		Mode:          delivery.Webhook,
-		ProbeInterval: 10 * time.Second,
-		Transport:     delivery.NewTransport(1),
-		Observer:      m,
-		Logger:        slog.New(slog.DiscardHandler),
+		Queue:     q,
+		Mapper:    mapper,
+		URL:       rudder.URL,
+		WriteKey:  "wkBraze",
+		Mode:      delivery.Webhook,
+		Transport: delivery.NewTransport(1),
+		Observer:  m,
+		Logger:    slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -117,32 +106,32 @@ func ExampleObserver() {
 	fmt.Println(state.Name, "because of", state.LastError, "until", state.NextTry.After(state.Since))
 	stop()
 	<-ended
-	fmt.Println("pending:", q.Ledger().Pending())
 	// Output:
-	// POST: 4xx 401 events: 1 halved: false dead: false
+	// request: 4xx 401 events: 1 halved: false dead: false
 	// paused because of 401 invalid write key until true
-	// pending: 1
 }
 
-// queueWith returns a queue in a directory of its own in which one event waits.
-func queueWith(event string) (queue.Queue, func(), error) {
-	dir, err := os.MkdirTemp("", "delivery")
-	if err != nil {
-		return nil, nil, err
+// oneEvent is a queue in which one event waits.
+type oneEvent struct {
+	event   string
+	claimed atomic.Bool
+	settled chan queue.Settlement
+}
+
+func (q *oneEvent) record() *queue.Record {
+	return &queue.Record{Seq: 1, Events: []queue.Event{{Raw: []byte(q.event)}}}
+}
+
+func (q *oneEvent) Claim(ctx context.Context, _ queue.Limit) ([]*queue.Record, error) {
+	if q.claimed.CompareAndSwap(false, true) {
+		return []*queue.Record{q.record()}, nil
 	}
-	store, err := pebble.Open(dir, pebble.Options{})
-	if err != nil {
-		return nil, nil, err
-	}
-	done := func() {
-		_ = store.Close()
-		_ = os.RemoveAll(dir)
-	}
-	q, err := store.Open(context.Background(), "default", queue.DefaultWindow)
-	if err == nil {
-		_, err = q.Append(context.Background(), queue.Batch{
-			Body: []byte(event), Items: []queue.Item{{End: len(event)}}, ReceivedAt: time.Now(),
-		})
-	}
-	return q, done, err
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (q *oneEvent) Settle(_ context.Context, s queue.Settlement) error { q.settled <- s; return nil }
+func (q *oneEvent) Release(...*queue.Record)                           {}
+func (q *oneEvent) Load(context.Context, uint64) (*queue.Record, error) {
+	return q.record(), nil
 }

@@ -61,7 +61,10 @@ func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		r.set(func(p posted) reply {
-			return reply{status: map[bool]int{true: 503, false: 200}[p.n == 0], after: 2 * time.Second}
+			if p.n == 0 {
+				return reply{status: 503, after: 2 * time.Second}
+			}
+			return reply{after: 2 * time.Second}
 		})
 		q.put(events("a", 3)...)
 		time.Sleep(time.Minute)
@@ -78,7 +81,7 @@ func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
 	})
 }
 
-func TestInFlightEndsWithAPostThatIsCutOff(t *testing.T) {
+func TestInFlightEndsWithARequestThatIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		r.set(always(reply{hang: true}))
@@ -99,10 +102,10 @@ func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
 	for i := range n {
 		q.put(whole(fmt.Sprint("r", i), 5)...)
 	}
-	return again(t, q, r, change)
+	return delivered(t, q, r, change)
 }
 
-func again(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
+func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	b := start(t, q, r, func(c *Config) {
 		c.Replays = q
 		if change != nil {

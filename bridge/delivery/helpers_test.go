@@ -38,15 +38,16 @@ type rudder struct {
 
 // posted is a POST as it came.
 type posted struct {
-	n      int // from 0
-	at     time.Time
-	ids    []string // messageId of each message, or id of each event
-	bytes  int
-	header http.Header
-	url    string
-	body   []byte // unpacked
-	packed bool
-	reply  reply
+	n          int // from 0
+	at         time.Time
+	ids        []string // messageId of each message, or id of each event
+	bytes      int
+	header     http.Header
+	url        string
+	body       []byte // uncompressed
+	compressed bool
+	reply      reply
+	probe      bool // a batch of no events
 }
 
 // reply is what comes back. The zero reply is 200 ok.
@@ -57,6 +58,11 @@ type reply struct {
 	after  time.Duration
 	err    error // no answer at all
 	hang   bool  // never answers
+}
+
+// isRefusal tells whether the reply takes nothing.
+func (a reply) isRefusal() bool {
+	return a.err != nil || a.hang || a.status != 0 && (a.status > 299 || a.status == 200 && a.body != "ok")
 }
 
 func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -73,7 +79,7 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer req.Body.Close()
 	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
-	if p.packed = req.Header.Get("Content-Encoding") == "gzip"; p.packed {
+	if p.compressed = req.Header.Get("Content-Encoding") == "gzip"; p.compressed {
 		unpacker, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			return nil, err
@@ -83,6 +89,7 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	p.body, p.ids = body, idsOf(body)
+	p.probe = len(p.ids) == 0
 	r.mu.Lock()
 	p.n = len(r.posts)
 	r.posts = append(r.posts, p)
@@ -164,7 +171,7 @@ func (r *rudder) all() []posted {
 func (r *rudder) taken() map[string]int {
 	times := map[string]int{}
 	for _, p := range r.all() {
-		if p.reply.status == 0 && p.reply.err == nil && !p.reply.hang {
+		if !p.reply.isRefusal() {
 			for _, id := range p.ids {
 				times[id]++
 			}
@@ -350,6 +357,62 @@ func (s *seen) names() []string {
 		names = append(names, st.Name)
 	}
 	return names
+}
+
+// trickle puts an event every second, for so long, or until all but so many of the
+// events that it did not put have an outcome.
+func (b *testBench) trickle(t *testing.T, d time.Duration, bad ...string) {
+	t.Helper()
+	for until := time.Now().Add(d); time.Now().Before(until); {
+		b.queue.put(whole(fmt.Sprint("trickle", time.Now().UnixNano()), 1)...)
+		time.Sleep(time.Second)
+		if len(b.queue.dead) >= len(bad) && b.queue.count(queue.Pending) == 0 {
+			return
+		}
+	}
+	require.Failf(t, "still pending", "%d dead, %d pending after %s", len(b.queue.dead), b.queue.count(queue.Pending), d)
+}
+
+// gaps are the times between requests.
+func gaps(posts []posted) []time.Duration {
+	var list []time.Duration
+	for i := 1; i < len(posts); i++ {
+		list = append(list, posts[i].at.Sub(posts[i-1].at))
+	}
+	return list
+}
+
+// refusing answers a request that holds one of the events with status, and a probe
+// as RudderStack does.
+func refusing(status int, body string, ids ...string) func(posted) reply {
+	return with(reply{status: status, body: body}, ids...)
+}
+
+// with answers a request that holds one of the events with a.
+func with(a reply, ids ...string) func(posted) reply {
+	bad := map[string]bool{}
+	for _, id := range ids {
+		bad[id] = true
+	}
+	return func(p posted) reply {
+		if p.probe {
+			return empty(p)
+		}
+		for _, id := range p.ids {
+			if bad[id] {
+				return a
+			}
+		}
+		return reply{}
+	}
+}
+
+// empty is RudderStack's answer to a batch of no events.
+func empty(p posted) reply {
+	if strings.Contains(p.url, "webhook") {
+		return reply{status: 400, body: emptyBatch(Webhook) + "\n"}
+	}
+	return reply{status: 400, body: emptyBatch(Events) + "\n"}
 }
 
 // events makes n events with the ids prefix-0, prefix-1, …

@@ -19,6 +19,7 @@ type memQueue struct {
 	dead    []queue.DeadEvent
 	fail    func() error // asked before each Settle
 	settles int          // Settle calls that were stored
+	loads   int          // Load calls
 	broken  []string     // how the contract was broken
 	out     int          // events handed out without an outcome now
 	maxOut  int
@@ -56,7 +57,7 @@ func (q *memQueue) poke() {
 	q.changed = make(chan struct{})
 }
 
-func (q *memQueue) Fetch(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
+func (q *memQueue) Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -82,13 +83,9 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 		if r.held || !slices.Contains(r.fates, queue.Pending) {
 			continue
 		}
-		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
-		size := 0
-		for i, raw := range r.events {
-			if r.fates[i] == queue.Pending {
-				out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
-				size += len(raw)
-			}
+		out, size := q.unsettled(r), 0
+		for _, e := range out.Events {
+			size += len(e.Raw)
 		}
 		if len(got) > 0 && (events+len(out.Events) > limit.Events || bytes+size > limit.Bytes) {
 			break
@@ -100,6 +97,32 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 	q.out += events
 	q.maxOut = max(q.maxOut, q.out)
 	return got
+}
+
+// Load reads a claimed record again.
+func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.loads++
+	r := q.records[seq-1]
+	if !r.held {
+		return nil, fmt.Errorf("record %d: %w", seq, queue.ErrNotHeld)
+	}
+	return q.unsettled(r), nil
+}
+
+// unsettled is a record with what is pending of it.
+func (q *memQueue) unsettled(r *memRecord) *queue.Record {
+	out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
+	for i, raw := range r.events {
+		if r.fates[i] == queue.Pending {
+			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
+		}
+	}
+	return out
 }
 
 func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {

@@ -4,47 +4,49 @@ import "time"
 
 // Names of a destination's state, as /status and the metrics show them.
 const (
-	StateOK         = "ok"          // the last answer was one of a working destination
-	StateBackingOff = "backing-off" // no answer, or one that asks to come again later
-	StatePaused     = "paused"      // wrong key, wrong address, disabled source or a redirect
+	StateOK          = "ok"          // it accepts, or nothing is known against it
+	StateBackingOff  = "backing-off" // no answer, or one that asks to come again later
+	StatePaused      = "paused"      // refusals: wrong key, wrong address, disabled source, a redirect
+	StateMisdirected = "misdirected" // 2XX, but not from RudderStack
 )
 
-// State is how a destination does. It says nothing of how much is pending.
+// State is how a destination does.
 type State struct {
 	Name      string
 	LastError string    // what went wrong last; empty in StateOK
 	Since     time.Time // when Name became what it is
-	NextTry   time.Time // no POST begins before that; zero: one may begin at any time
+	NextTry   time.Time // no request begins before that; zero: one may begin at any time
+	Parked    int       // pending events under suspicion: they fail while others are accepted
 }
 
-// Post is one POST and what came of it.
+// Post is one request and what came of it.
 type Post struct {
 	Status  int    // 0: no answer
 	Class   string // "1xx" to "5xx", "none" without an answer, "other"
 	Events  int
 	Bytes   int           // of the request's body as it was sent
-	Packed  bool          // with gzip
+	Gzip    bool          // it was compressed
 	Replay  bool          // its events are history that is sent again
-	Latency time.Duration // from the start to the end of the answer, or to giving up
+	Latency time.Duration // from the start to the end of the response, or to giving up
 	Halved  bool          // its events are sent again in two halves
-	Dead    string        // reason, where its one event is refused for good; else empty
+	Dead    string        // reason, where its one event goes to the dead letters; else empty
 }
 
 // Observer hears what delivery does, for metrics. Its methods are called from
 // several goroutines and must not block: delivery waits for them.
 type Observer interface {
-	// Began is called before each POST with its number of events, and Ended with
-	// the same number once its answer has come or it was given up.
+	// Began is called before each request with its number of events, and Ended with
+	// the same number once its response has come or it was given up.
 	Began(events int)
 	Ended(events int)
-	// Posted is called once for each POST that was not cut off by shutdown,
+	// Posted is called once for each request that was not cut off by shutdown,
 	// before its outcome is stored.
 	Posted(Post)
 	// Delivered is called for each record of which RudderStack has taken events
-	// in a POST, replays apart. latency is the time from the receipt of the
-	// batch to the end of RudderStack's answer.
+	// in a request, replays apart. latency is the time from the receipt of the
+	// batch to the end of RudderStack's response.
 	Delivered(latency time.Duration)
-	// GzipChanged is called when packing of bodies begins or ends; it is off at
+	// GzipChanged is called when compression of bodies begins or ends; it is off at
 	// first. It may be called while another method is.
 	GzipChanged(on bool)
 	// StateChanged is called when State.Name changes. Changes that follow each
@@ -52,11 +54,11 @@ type Observer interface {
 	StateChanged(State)
 }
 
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) Began(int)               {}
-func (nobody) Ended(int)               {}
-func (nobody) Posted(Post)             {}
-func (nobody) Delivered(time.Duration) {}
-func (nobody) GzipChanged(bool)        {}
-func (nobody) StateChanged(State)      {}
+func (noObserver) Began(int)               {}
+func (noObserver) Ended(int)               {}
+func (noObserver) Posted(Post)             {}
+func (noObserver) Delivered(time.Duration) {}
+func (noObserver) GzipChanged(bool)        {}
+func (noObserver) StateChanged(State)      {}

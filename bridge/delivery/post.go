@@ -7,46 +7,49 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
 )
 
-// answerTime is how long the rest of an answer may take once its status has
-// come. The status decides; the words only help whoever reads them.
-const answerTime = 5 * time.Second
+// responseTime is how long the rest of a response may take once its status has
+// come.
+const responseTime = 5 * time.Second
 
-// drainBytes is how much of an answer is read, beyond what is kept, so that its
-// connection can be used again. RudderStack's answers are one line.
+// drainBytes is how much of a response is read, beyond what is kept, so that its
+// connection can be used again. RudderStack's responses are one line.
 const drainBytes = 64 << 10
 
-var errTimeout = errors.New("time-out")
+var errTimeout = errors.New("timeout")
 
-// answer is what came of one POST.
-type answer struct {
+// response is what came of one request.
+type response struct {
 	status       int    // noAnswer: none came
 	words        string // RudderStack's, or why there is none
+	broken       bool   // the body did not come to its end
 	retryAfter   time.Duration
 	began, ended time.Time
 	bytes        int  // of the body that was sent
-	packed       bool // it was
-	cut          bool // cut off by ctx before an answer came: nothing is known
+	compressed   bool // it was
+	cut          bool // cut off by ctx before a response came: nothing is known
 }
 
-// poster makes POSTs to one destination.
+// poster makes requests to one destination.
 type poster struct {
-	transport http.RoundTripper
-	request   *http.Request // what every POST is cloned from
+	connections
+	request   *http.Request // what every request is cloned from
 	version   *http.Request // likewise, of the question what the destination can
 	secret    string        // never shown
 	timeout   time.Duration
 	maxAnswer int
 }
 
-// post sends body, which is packed with gzip or not, and waits for the answer.
-// The body is not read any more once it has returned.
-func (p *poster) post(ctx context.Context, body []byte, packed bool) answer {
-	a := answer{began: time.Now(), bytes: len(body), packed: packed}
+// post sends body, which is compressed with gzip or not, and waits for the
+// response; alone on a connection of its own. The body is not read any more once
+// it has returned.
+func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) response {
+	a := response{began: time.Now(), bytes: len(body), compressed: compressed}
 	call, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(p.timeout, func() { cancel(errTimeout) })
@@ -54,18 +57,22 @@ func (p *poster) post(ctx context.Context, body []byte, packed bool) answer {
 
 	load := &payload{bytes: body}
 	defer load.withdraw()
+	var conn httptrace.GotConnInfo
+	call = httptrace.WithClientTrace(call, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { conn = c }})
 	req := p.request.Clone(call)
 	req.ContentLength = int64(len(body))
 	req.Body = load.reader()
-	if packed {
+	if compressed {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
 	// With it the transport may send again on a new connection what an idle
 	// one that the other side had closed took nothing of.
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
 
+	transport, done := p.connect(alone)
+	defer done()
 	// Not http.Client: it follows redirects, and its errors show the URL, write key and all.
-	res, err := p.transport.RoundTrip(req)
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil
@@ -77,11 +84,34 @@ func (p *poster) post(ctx context.Context, body []byte, packed bool) answer {
 		return a
 	}
 	a.status = res.StatusCode
-	timer.Reset(min(answerTime, time.Until(a.began.Add(p.timeout))))
-	a.words = p.clean(p.read(res))
+	early := misplaced(res, conn, load)
+	timer.Reset(min(responseTime, time.Until(a.began.Add(p.timeout))))
+	body, err = p.read(res)
+	a.words = p.clean(string(body))
 	a.ended = time.Now()
 	a.retryAfter = retryAfter(res.Header, a.ended)
+	a.broken = err != nil
+	if early != "" {
+		a.words = p.clean(fmt.Sprintf("no answer: %d %s, which %s", a.status, a.words, early))
+		a.status, a.retryAfter = noAnswer, 0
+	}
 	return a
+}
+
+// misplaced says why a response may not be one to its request; empty: it is one. A
+// proxy may write a response when a connection has been idle for too long, or two
+// of them, and the next request finds it. HTTP/2 knows what belongs together.
+func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) string {
+	if res.ProtoMajor != 1 {
+		return ""
+	}
+	if c := ordered(conn.Conn); !load.sent() || c != nil && !c.heard() {
+		return "came before the request was written"
+	}
+	if conn.Reused && res.Close && res.StatusCode >= 300 {
+		return "came as the other side closed a connection that had been idle"
+	}
+	return ""
 }
 
 // explain puts an error of the transport in words that say what to do.
@@ -92,17 +122,21 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// read takes in the answer's body, keeps what fits and closes it.
-func (p *poster) read(res *http.Response) string {
+// read takes in the response's body, keeps what fits and closes it. The error says
+// that it did not come to its end.
+func (p *poster) read(res *http.Response) (kept []byte, err error) {
 	defer res.Body.Close()
 	if res.StatusCode < 200 {
 		// After 101 the body is the bare connection and may never end.
-		return ""
+		return nil, nil
 	}
-	// What went wrong while reading does not matter: the status has come.
-	kept, _ := io.ReadAll(io.LimitReader(res.Body, int64(p.maxAnswer)))
-	_, _ = io.CopyN(io.Discard, res.Body, drainBytes)
-	return string(kept)
+	kept, err = io.ReadAll(io.LimitReader(res.Body, int64(p.maxAnswer)))
+	if err == nil {
+		if _, err = io.CopyN(io.Discard, res.Body, drainBytes); err == io.EOF {
+			err = nil
+		}
+	}
+	return kept, err
 }
 
 // clean makes text fit to be kept and shown: valid UTF-8, trimmed, no longer
@@ -119,7 +153,7 @@ func (p *poster) clean(text string) string {
 }
 
 // describe says in a line what went wrong, for State.LastError and the log.
-func (a answer) describe() string {
+func (a response) describe() string {
 	words, _, _ := strings.Cut(a.words, "\n")
 	if a.status == noAnswer {
 		return words
@@ -132,11 +166,19 @@ func (a answer) describe() string {
 }
 
 // payload is a request's body that can be taken back. A transport may go on
-// reading a body after it has returned an answer, while the buffer is filled
-// anew for the next POST; after withdraw it finds nothing.
+// reading a body after it has returned a response, while the buffer is filled
+// anew for the next request; after withdraw it finds nothing.
 type payload struct {
 	mu    sync.Mutex
 	bytes []byte
+	ended bool // all of it was read
+}
+
+// sent tells whether the transport has read all of the body.
+func (p *payload) sent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
 }
 
 var errWithdrawn = errors.New("body was withdrawn")
@@ -165,6 +207,7 @@ func (r *payloadReader) Read(dst []byte) (int, error) {
 	}
 	n := copy(dst, r.payload.bytes[r.offset:])
 	r.offset += n
+	r.payload.ended = r.offset == len(r.payload.bytes)
 	return n, nil
 }
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"path"
 	"time"
 
@@ -9,164 +10,204 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// replayer sends history again: the same events with the same ids, through the
-// same gate and the same table of answers as what is pending, one POST at a
-// time. What came of a group of records is stored once all of it was sent, so a
-// crash repeats at most one group: a POST's worth, or one record where that has
-// more events.
-type replayer struct {
-	*worker
-	current  queue.Replay
-	progress queue.ReplayProgress // of the group under way
-	done     int                  // its events that have an outcome, in their order
-	paid     time.Time            // until when the events sent so far are paid for
-	kind     []byte               // scratch: an event's type without escapes
+// longest is the longest time that a limit of events or requests a second can ask for.
+const longest = 24 * time.Hour
+
+// replay sends history again: the same events with the same ids, one request at a
+// time, by the same rule as what is pending. A replay's events have their outcome
+// in the queue already and keep it: an event that would die is counted as refused,
+// by number alone, and nothing is parked beyond the group of records in hand. What
+// came of a group is stored once all of it was sent, so a crash repeats at most one
+// group: a request's worth, or one record where that has more events.
+type replay struct {
+	*Sender
+	builder *builder
+	current queue.Replay
+	most    int       // events of a request
+	paid    time.Time // until when the events sent so far are paid for
+	kind    []byte    // scratch: an event's type without escapes
 }
 
-func (s *Sender) replayer() *replayer {
-	r := &replayer{worker: s.worker()}
-	r.replay, r.record, r.pay = true, r.count, r.wait
-	r.batch.wants = r.wants
-	return r
-}
-
-// run sends what replays ask for until ctx ends.
-func (r *replayer) run(ctx, hard context.Context) error {
+// replays sends what replays ask for until ctx ends.
+func (s *Sender) replays(ctx, hard context.Context) error {
+	r := &replay{Sender: s, builder: s.builder()}
+	limit := queue.Limit{Events: s.config.MaxEvents, Bytes: s.config.MaxBody - s.config.MaxBody/8}
 	for failed := 0; ; {
-		replay, records, err := r.config.Replays.FetchReplay(ctx, r.limit())
+		current, records, err := s.config.Replays.FetchReplay(ctx, limit)
 		if err != nil {
 			failed++
-			if on, err := r.fetchFailed(ctx, err, failed); !on {
+			if on, err := s.readFailed(ctx, err, failed); !on {
 				return err
 			}
 			continue
 		}
 		failed = 0
-		r.begin(replay)
+		r.begin(current)
 		if len(records) == 0 {
 			err = r.end(hard)
 		} else {
 			err = r.group(ctx, hard, records)
 		}
+		r.builder.drop()
+		if errors.Is(err, errStopping) {
+			return nil
+		}
 		if err != nil {
-			return stopped(err)
+			return err
 		}
 	}
 }
 
-// begin takes up a replay, unless it is the one that was under way.
-func (r *replayer) begin(replay queue.Replay) {
-	again := replay.Number == r.current.Number
-	r.current = replay
-	if again {
+// begin takes up a replay, unless it is the one that was in hand.
+func (r *replay) begin(current queue.Replay) {
+	same := current.Number == r.current.Number
+	r.current = current
+	if same {
 		return
 	}
-	// A POST has no more events than may be sent in a second, so that a small
-	// rate is a stream of small POSTs.
-	r.batch.maxEvents = r.config.MaxEvents
-	if rate := replay.Order.Rate; rate > 0 {
-		r.batch.maxEvents = max(1, int(min(rate, float64(r.config.MaxEvents))))
+	// A request has no more events than may be sent in a second, so that a small
+	// rate is a stream of small requests.
+	r.most = r.config.MaxEvents
+	if rate := current.Order.Rate; rate > 0 {
+		r.most = max(1, int(min(rate, float64(r.most))))
 	}
 	r.paid = time.Now()
-	r.log.Info("replay of history begins", "replay", replay.Number,
-		"from", replay.Order.From, "till", replay.Order.Till, "types", replay.Order.Types, "rate", replay.Order.Rate,
-		"next", replay.Next, "replayed", replay.Replayed)
+	r.log.Info("replay of history begins", "replay", current.Number,
+		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", current.Order.Rate,
+		"next", current.Next, "replayed", current.Replayed)
 }
 
 // end closes the replay that has no records left.
-func (r *replayer) end(hard context.Context) error {
+func (r *replay) end(hard context.Context) error {
 	now := r.current
-	if err := r.settleReplay(hard, queue.ReplayProgress{Number: now.Number, Next: now.Next, End: true}); err != nil {
-		return err
+	err := r.settleReplay(hard, queue.ReplayProgress{Number: now.Number, Next: now.Next, End: true})
+	if err == nil {
+		r.log.Info("replay of history has ended", "replay", now.Number,
+			"replayed", now.Replayed, "refused", now.Refused, "skipped", now.Skipped)
 	}
-	r.log.Info("replay of history has ended", "replay", now.Number,
-		"replayed", now.Replayed, "refused", now.Refused, "skipped", now.Skipped)
-	return nil
+	return err
 }
 
-// group sends one fetch's worth and stores how far it came, even when it has to
-// stop half-way: then the record that it stopped in is sent again as a whole,
-// and what was sent of it by now counts both times, because it is sent twice.
-func (r *replayer) group(ctx, hard context.Context, records []*queue.Record) error {
+// group sends what one read brought and stores how far it came, even when it has to
+// stop half-way: then what is from the first record on that is not done is sent
+// again, and what was sent of it by now counts both times, because it is sent twice.
+func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
-	r.batch.load(records)
-	r.progress = queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
-	r.done = 0
-	filtered, unfit := r.batch.sift()
-	sent := r.sendAll(ctx, hard)
+	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
+	events, filtered, unfit := r.builder.check(r.builder.appendEvents(nil, records), r.wants)
+	left := map[uint64]int{} // events that are not done, by record
+	for _, e := range events {
+		left[e.seq]++
+	}
+	sent := r.sendAll(ctx, hard, events, left, &progress)
 	if sent != nil {
-		r.progress.Next = r.batch.events[r.done].seq
+		for seq, n := range left {
+			if n > 0 {
+				progress.Next = min(progress.Next, seq)
+			}
+		}
 	}
 	for _, s := range filtered {
-		if s.Seq < r.progress.Next {
-			r.progress.Skipped += uint64(s.Last - s.First + 1)
+		if s.Seq < progress.Next {
+			progress.Skipped += uint64(s.Last - s.First + 1)
 		}
 	}
 	for _, d := range unfit {
-		if d.Seq < r.progress.Next {
-			r.progress.Refused++
+		if d.Seq < progress.Next {
+			progress.Refused++
 		}
 	}
-	r.drop()
-	if p := r.progress; sent != nil && p.Replayed+p.Refused+p.Skipped == 0 {
+	if sent != nil && progress.Replayed+progress.Refused+progress.Skipped == 0 {
 		return sent // nothing to store, and perhaps no time to
 	}
-	if err := r.settleReplay(hard, r.progress); err != nil {
+	if err := r.settleReplay(hard, progress); err != nil {
 		return err
 	}
 	return sent
 }
 
-// fit keeps of records what makes one POST, one record at least. They were
-// fetched before the replay's own limit was known, or are read once more.
-func (r *replayer) fit(records []*queue.Record) []*queue.Record {
+// sendAll sends the events and counts what became of them.
+func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uint64]int, progress *queue.ReplayProgress) error {
+	todo := newScheduler(r.evidence, 1, 0)
+	todo.keepsBytes = true
+	r.mu.Lock()
+	for first := 0; first < len(events); first += r.most {
+		todo.add(events[first:min(len(events), first+r.most):min(len(events), first+r.most)], false)
+	}
+	todo.claimedAt = time.Now().Add(-quietAfter) // nothing comes after them
+	for _, f := range todo.fresh {
+		f.checked, f.shared = true, true
+	}
+	r.mu.Unlock()
+	for todo.events > 0 {
+		if !r.wait(ctx) {
+			return errStopping
+		}
+		q := r.next(ctx, todo)
+		if q == nil {
+			return errStopping
+		}
+		t, ok := r.send(ctx, hard, r.builder, todo, q)
+		if !ok {
+			return errStopping
+		}
+		r.pay(len(t.events))
+		switch t.action {
+		case deliver:
+			progress.Replayed += uint64(len(t.events))
+		case die:
+			progress.Refused++
+			r.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
+				"index", t.events[0].index, "reason", t.trial.outcome.kind.reason(), "status", t.response.status)
+		default:
+			continue
+		}
+		for _, e := range t.events {
+			left[e.seq]--
+		}
+	}
+	return nil
+}
+
+// fit keeps of records what makes one request, one record at least. They were
+// read before the replay's own limit was known, or are read once more.
+func (r *replay) fit(records []*queue.Record) []*queue.Record {
 	events := 0
 	for i, record := range records {
-		if events += len(record.Events); events > r.batch.maxEvents && i > 0 {
+		if events += len(record.Events); events > r.most && i > 0 {
 			return records[:i]
 		}
 	}
 	return records
 }
 
-// count is what becomes of an outcome: the events have one already, in the
-// queue, and keep it.
-func (r *replayer) count(_ context.Context, s queue.Settlement) error {
-	for _, span := range s.Delivered {
-		n := span.Last - span.First + 1
-		r.progress.Replayed += uint64(n)
-		r.done += n
-	}
-	for _, d := range s.Dead {
-		r.progress.Refused++
-		r.done++
-		r.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", d.Seq, "index", d.Index,
-			"reason", d.Reason, "status", d.Status)
-	}
-	return nil
-}
-
-func (r *replayer) settleReplay(hard context.Context, p queue.ReplayProgress) error {
+func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) error {
 	return r.store(hard, func() error { return r.config.Replays.SettleReplay(hard, p) })
 }
 
-// wait pays for events before they are sent. What a POST's answer takes is not
-// lost: up to one POST's worth may have been saved by then.
-func (r *replayer) wait(ctx context.Context, events int) bool {
+// wait waits until the events sent so far are paid for.
+func (r *replay) wait(ctx context.Context) bool {
+	if r.current.Order.Rate <= 0 {
+		return ctx.Err() == nil
+	}
+	return sleep(ctx, time.Until(r.paid))
+}
+
+// pay takes the time for events that were sent. What the response took is not lost:
+// up to one request's worth may have been saved by then.
+func (r *replay) pay(events int) {
 	rate := r.current.Order.Rate
 	if rate <= 0 {
-		return true
+		return
 	}
 	cost := func(n int) time.Duration {
-		return time.Duration(min(float64(n)/rate*float64(time.Second), float64(maxEvery)))
+		return time.Duration(min(float64(n)/rate*float64(time.Second), float64(longest)))
 	}
-	now := time.Now()
-	r.paid = later(r.paid, now.Add(-cost(r.batch.maxEvents))).Add(cost(events))
-	return sleep(ctx, r.paid.Sub(now))
+	r.paid = later(r.paid, time.Now().Add(-cost(r.most))).Add(cost(events))
 }
 
 // wants tells whether the order asks for the event's type.
-func (r *replayer) wants(event []byte) bool {
+func (r *replay) wants(event []byte) bool {
 	patterns := r.current.Order.Types
 	if len(patterns) == 0 {
 		return true

@@ -46,14 +46,14 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 		}
 		q.put(typed("a", "users.messages.email.Click"), typed("b", "users.messages.sms.Send"), typed("c", "users.messages.email.Open"),
 			`{"id":"d","event_type":"users.\u006dessages.email.Open","user":{"external_user_id":"x"}}`, `{"id":"e"}`)
-		b := again(t, q, r, nil)
+		b := delivered(t, q, r, nil)
 		q.order(queue.ReplayOrder{Types: []string{"users.messages.email.*", "[broken"}})
 		done := b.replayedWithin(t, time.Minute)
 		require.Equal(t, []string{"a", "c", "d"}, r.all()[0].ids)
 		require.EqualValues(t, [3]uint64{3, 0, 2}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 		b.finish(t)
 
-		b = again(t, q, r, func(c *Config) { c.Mapper = fussy{} })
+		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{} })
 		q.order(queue.ReplayOrder{})
 		done = b.replayedWithin(t, time.Minute)
 		require.Equal(t, []string{"b", "c", "d", "e"}, r.all()[0].ids)
@@ -77,7 +77,6 @@ func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 				b.queue.order(queue.ReplayOrder{})
 				done := b.replayedWithin(t, time.Minute)
 				require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
-				require.LessOrEqual(t, len(r.all()), mostPosts(100, 3))
 				require.Empty(t, b.queue.dead)
 				require.Equal(t, 100, b.queue.count(queue.Delivered), "it keeps the outcome that it had")
 				b.finish(t)

@@ -1,42 +1,64 @@
 // Package delivery brings one connector's events from its queue to RudderStack.
 //
-// A Sender fetches records, makes one POST of as many as fit, and stores what
-// came of it before it uses the slot again; so events in flight, and with them
-// the duplicates that a crash can make, are at most Concurrency × MaxEvents,
-// and while a replay of history runs MaxEvents more (or one batch of Braze,
-// where that has more events).
-// What each answer means is one table, in answers.go; when the next try is due
-// is plain arithmetic, in pace.go.
+// Read evidence.go first: it is the rule by which the bridge decides whose fault a
+// failure is, and what becomes of the events. schedule.go chooses what is sent
+// next. Both are plain arithmetic. Around them, in sender.go and deliver.go, one
+// goroutine claims records, Concurrency workers send requests, and one more
+// replays history (replay.go).
 //
-// Nothing is ever given up: only an event that RudderStack refuses on its own
-// (400, 413) goes to the dead letters. It does so after it was sent alone, and
-// its neighbours are delivered.
+// A worker stores what came of a request before it begins the next one; so events
+// in flight, and with them the duplicates that a crash can make, are at most
+// Concurrency × MaxEvents, and while a replay of history runs MaxEvents more (or
+// one batch of Braze, where that has more events).
 package delivery
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
+
+// errStopping ends a worker: Run was told to end, or an outcome cannot be known
+// or stored any more. What is not settled is released.
+var errStopping = errors.New("delivery is stopping")
 
 // Sender delivers for one connector. Make it with New.
 type Sender struct {
 	config Config
-	pacing pacing
 	poster poster
-	gate   gate
+	probe  []byte // the body of a batch of no events
 	log    *slog.Logger
 
-	packing packing
-	asks    sync.WaitGroup // questions to /version under way
+	compression compression
+	asks        sync.WaitGroup // questions to /version in flight
+	running     atomic.Bool
 
-	running atomic.Bool
-	told    sync.Mutex // held while the log and the observer are told of a state
-	lastly  string     // the name of the state that they were told last
+	mu      sync.Mutex
+	changed sync.Cond   // of what follows
+	alarm   *time.Timer // wakes those who wait, at alarmAt
+	alarmAt time.Time
+	// What the destination has shown, and what is sent to it of pending events.
+	evidence *evidence
+	main     *scheduler
+	held     map[uint64]holding // claimed records by number
+	spares   [][]event          // slices to be used again
+
+	told   sync.Mutex // held while the log and the observer are told of a state
+	lastly string     // the name of the state that they were told last
+}
+
+// holding is a claimed record.
+type holding struct {
+	record *queue.Record
+	left   int // events that are not settled
 }
 
 // New returns a Sender, or an error that names every field of config that is
@@ -54,48 +76,44 @@ func New(config Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	pace := pacing{
-		min: config.MinBackoff, max: config.MaxBackoff,
-		pause: config.ProbeInterval, random: config.Random,
-	}
-	if config.RequestsPerSecond > 0 {
-		pace.every = time.Duration(min(float64(time.Second)/config.RequestsPerSecond, float64(maxEvery)))
-	}
-	transport := config.Transport
-	if transport == nil {
-		own := NewTransport(config.Concurrency + 1) // a replay's POST comes beside the others
-		own.TLSClientConfig.RootCAs = config.RootCAs
-		transport = own
-	}
 	s := &Sender{
 		config: config,
-		pacing: pace,
 		poster: poster{
-			transport: transport, request: request, version: version, secret: config.WriteKey,
+			request: request, version: version, secret: config.WriteKey,
 			timeout: config.Timeout, maxAnswer: config.MaxAnswer,
 		},
-		gate:   gate{pacer: pacer{pacing: pace, since: time.Now()}},
-		log:    config.Logger.With("connector", config.Name),
-		lastly: StateOK,
+		probe:    []byte(`{"batch":[]}`),
+		log:      config.Logger.With("connector", config.Name),
+		evidence: newEvidence(config, time.Now()),
+		held:     map[uint64]holding{},
+		lastly:   StateOK,
 	}
-	s.packing = packing{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
+	if config.Mode == Webhook {
+		s.probe = []byte(`{"events":[]}`)
+	}
+	s.changed.L = &s.mu
+	s.main = newScheduler(s.evidence, config.Concurrency, config.GiveUpAfter)
+	s.poster.fixed, s.poster.maxAge = config.Transport, config.ConnectionMaxAge
+	s.poster.create = func() *http.Transport {
+		t := NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
+		t.TLSClientConfig.RootCAs = config.RootCAs
+		return t
+	}
+	s.compression = compression{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
 	return s, nil
 }
 
-// maxEvery is the longest time between two POSTs that a limit can ask for.
-const maxEvery = 24 * time.Hour
-
 func (s *Sender) gzipChanged(on bool, why string) {
 	if on {
-		s.log.Info("bodies are packed from now on")
+		s.log.Info("bodies are compressed from now on")
 	} else {
-		s.log.Info("bodies are not packed any more", "why", why)
+		s.log.Info("bodies are not compressed any more", "why", why)
 	}
 	s.config.Observer.GzipChanged(on)
 }
 
-// Run delivers until ctx ends. Then it fetches and sends nothing more, gives
-// POSTs under way the configured grace to finish, stores their outcomes,
+// Run delivers until ctx ends. Then it claims and sends nothing more, gives
+// requests in flight the configured grace to finish, stores their outcomes,
 // releases the rest and returns nil.
 //
 // It returns an error only where no outcome can be stored any more
@@ -116,64 +134,248 @@ func (s *Sender) Run(ctx context.Context) error {
 		}
 	})
 	defer grace()
+	defer context.AfterFunc(ctx, s.wakeAll)()
 
-	s.packing.begin()
-	errs := make([]error, s.config.Concurrency+1)
+	s.compression.begin()
+	errs := make([]error, s.config.Concurrency+2)
 	var all sync.WaitGroup
-	work := func(i int, run func(ctx, hard context.Context) error) {
+	work := func(i int, run func() error) {
 		all.Go(func() {
-			if errs[i] = run(ctx, hard); errs[i] != nil {
+			if errs[i] = run(); errs[i] != nil {
 				stop() // the others would meet the same error, after sending once more
 			}
 		})
 	}
 	for i := range s.config.Concurrency {
-		work(i, s.worker().run)
+		work(i, func() error { return s.work(ctx, hard) })
 	}
+	work(s.config.Concurrency, func() error { return s.claim(ctx) })
 	if s.config.Replays != nil {
-		work(s.config.Concurrency, s.replayer().run)
+		work(s.config.Concurrency+1, func() error { return s.replays(ctx, hard) })
 	}
 	all.Wait()
 	stop()
 	s.asks.Wait()
-	s.gate.close()
-	if s.config.Transport == nil {
-		s.poster.transport.(*http.Transport).CloseIdleConnections()
-	}
+	s.releaseAll()
+	s.poster.close()
 	return errors.Join(errs...)
 }
 
-// Resume is the operator's word that a destination in trouble is well again: it
-// is tried at once, whatever wait was under way and whatever a Retry-After has
-// asked for. If it is not well, the waits go on as before. It may be called at
-// any time; without a Run the next one begins with a try.
-func (s *Sender) Resume() {
-	if now := s.State(); now.Name != StateOK {
-		s.log.Info("destination is tried at once, as told", "state", now.Name)
+// claim keeps fresh events at hand until ctx ends.
+func (s *Sender) claim(ctx context.Context) error {
+	b := s.builder()
+	// Messages are larger than events; what does not fit becomes a small request
+	// of its own, so a little less is claimed than fits.
+	limit := queue.Limit{Events: s.config.MaxEvents, Bytes: s.config.MaxBody - s.config.MaxBody/8}
+	for failed := 0; s.wantsMore(ctx); {
+		records, err := s.config.Queue.Claim(ctx, limit)
+		if err != nil {
+			failed++
+			if on, err := s.readFailed(ctx, err, failed); !on {
+				return err
+			}
+			continue
+		}
+		failed = 0
+		s.mu.Lock()
+		events := b.appendEvents(s.spare(), records)
+		bytes := 0
+		for _, r := range records {
+			s.held[r.Seq] = holding{r, len(r.Events)}
+			for _, e := range r.Events {
+				bytes += len(e.Raw)
+			}
+		}
+		s.main.add(events, len(events) >= limit.Events/2 || bytes >= limit.Bytes/2)
+		s.changed.Broadcast()
+		s.mu.Unlock()
 	}
-	s.gate.resume()
+	return nil
 }
 
-// State returns how the destination does now.
-func (s *Sender) State() State { return s.gate.state() }
+// wantsMore waits until fresh events are needed; false: ctx has ended.
+func (s *Sender) wantsMore(ctx context.Context) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ctx.Err() == nil {
+		if len(s.main.fresh) == 0 && s.main.events < maxHeld {
+			s.main.claimedAt = time.Now()
+			s.changed.Broadcast() // for whoever waits until the queue is quiet
+			return true
+		}
+		s.changed.Wait()
+	}
+	return false
+}
 
-// announce tells the log and the observer of a state that is new to them.
-func (s *Sender) announce() {
-	s.told.Lock()
-	defer s.told.Unlock()
-	now := s.State()
-	if now.Name == s.lastly {
+// readFailed waits after a failure to read the queue, or says with false that
+// there will be no other, and with an error that this is not because ctx has ended.
+func (s *Sender) readFailed(ctx context.Context, err error, failed int) (bool, error) {
+	switch {
+	case ctx.Err() != nil:
+		return false, nil
+	case hopeless(err):
+		return false, fmt.Errorf("delivery: read the queue: %w", err)
+	}
+	s.log.Error("cannot read the queue", "error", err, "failed", failed)
+	return sleep(ctx, s.wait(failed)), nil
+}
+
+// wait is the backoff after the n-th failure of the queue.
+func (s *Sender) wait(n int) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evidence.backoff(n, s.evidence.maxBackoff)
+}
+
+// next waits for a request to send from a scheduler; nil: ctx has ended. While the
+// breaker is open, history waits for all that is pending.
+func (s *Sender) next(ctx context.Context, from *scheduler) *request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ctx.Err() == nil {
+		if from == s.main || !s.evidence.open || s.main.idle() {
+			r, wake := from.take(time.Now())
+			if r != nil {
+				if len(from.fresh) == 0 {
+					s.changed.Broadcast() // for claim
+				}
+				return r
+			}
+			s.wakeAt(wake)
+		}
+		s.changed.Wait()
+	}
+	return nil
+}
+
+// wakeAt wakes all who wait at a time; zero: never. Call it with mu held.
+func (s *Sender) wakeAt(at time.Time) {
+	if at.IsZero() || !s.alarmAt.IsZero() && !at.Before(s.alarmAt) {
 		return
 	}
-	s.lastly = now.Name
-	if now.Name == StateOK {
-		s.log.Info("destination is ok", "state", now.Name)
+	s.alarmAt = at
+	if s.alarm == nil {
+		s.alarm = time.AfterFunc(time.Until(at), s.wakeAll)
 	} else {
-		about := []any{"state", now.Name, "error", now.LastError}
-		if !now.NextTry.IsZero() { // else each batch has a wait of its own
-			about = append(about, "next_try", now.NextTry)
-		}
-		s.log.Warn("destination is in trouble", about...)
+		s.alarm.Reset(time.Until(at))
 	}
-	s.config.Observer.StateChanged(now)
+}
+
+func (s *Sender) wakeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alarmAt = time.Time{}
+	s.changed.Broadcast()
+}
+
+// spare returns an empty slice for events. Call it with mu held.
+func (s *Sender) spare() []event {
+	last := len(s.spares) - 1
+	if last < 0 {
+		return make([]event, 0, s.config.MaxEvents)
+	}
+	list := s.spares[last]
+	s.spares = s.spares[:last]
+	return list
+}
+
+// recycle takes back a slice that spare has returned. Call it with mu held.
+func (s *Sender) recycle(events []event) {
+	if len(s.spares) <= s.config.Concurrency && cap(events) <= 2*s.config.MaxEvents {
+		clear(events)
+		s.spares = append(s.spares, events[:0])
+	}
+}
+
+// releaseAll gives back all that is not settled. Nobody may be at work any more.
+func (s *Sender) releaseAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	for seq, h := range s.held {
+		s.config.Queue.Release(h.record)
+		delete(s.held, seq)
+	}
+	s.main = newScheduler(s.evidence, s.config.Concurrency, s.config.GiveUpAfter)
+	s.evidence.inFlight = 0
+}
+
+// settle stores an outcome and insists on it: sending again what RudderStack has
+// would make duplicates, so it is only the storing that is tried again. Records of
+// which nothing is left are released.
+func (s *Sender) settle(hard context.Context, o queue.Settlement) error {
+	if err := s.store(hard, func() error { return s.config.Queue.Settle(hard, o) }); err != nil {
+		return err
+	}
+	var done []*queue.Record
+	s.mu.Lock()
+	for _, spans := range [][]queue.Span{o.Delivered, o.Filtered} {
+		for _, span := range spans {
+			done = s.settled(done, span.Seq, span.Last-span.First+1)
+		}
+	}
+	for _, d := range o.Dead {
+		done = s.settled(done, d.Seq, 1)
+	}
+	s.mu.Unlock()
+	if len(done) > 0 {
+		s.config.Queue.Release(done...)
+	}
+	return nil
+}
+
+// settled notes that n events of a record are settled, and appends the record to
+// done where it was the last of them. Call it with mu held.
+func (s *Sender) settled(done []*queue.Record, seq uint64, n int) []*queue.Record {
+	h, held := s.held[seq]
+	if !held {
+		return done
+	}
+	if h.left -= n; h.left <= 0 {
+		delete(s.held, seq)
+		return append(done, h.record)
+	}
+	s.held[seq] = h
+	return done
+}
+
+func (s *Sender) store(hard context.Context, outcome func() error) error {
+	for failed := 1; ; failed++ {
+		err := outcome()
+		switch {
+		case err == nil:
+			crashpoint.At("delivery.settled")
+			return nil
+		case hopeless(err):
+			return fmt.Errorf("delivery: settle: %w", err)
+		case hard.Err() != nil:
+			s.log.Error("outcome not stored, its events will be sent again", "error", err)
+			return errStopping
+		}
+		s.log.Error("cannot store an outcome, will try again", "error", err, "failed", failed)
+		if !sleep(hard, s.wait(failed)) {
+			return errStopping
+		}
+	}
+}
+
+// hopeless says that the queue will not recover while it is open, so that
+// sending more would only make duplicates.
+func hopeless(err error) bool {
+	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld)
+}
+
+// sleep waits and says whether it did so to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -91,7 +91,7 @@ func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
 		})
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
-		time.Sleep(DefaultProbeInterval + time.Second)
+		time.Sleep(2 * time.Second)
 		b.finish(t)
 		require.Len(t, r.all(), 2)
 

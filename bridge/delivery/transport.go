@@ -1,42 +1,144 @@
 package delivery
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // NewTransport returns the transport that a Sender uses unless it is given one:
 // certificates are verified by the system's CAs, unless RootCAs are set in its
-// TLSClientConfig, and TLS is 1.2 at least; HTTP/2 is used where the other side offers it over
-// TLS, proxies are taken from the environment, and as many connections are kept
-// open as there are POSTs at once. The time-out of a whole POST is the Sender's.
+// TLSClientConfig, and TLS is 1.2 at least; HTTP/2 is used where the other side
+// offers it over TLS, proxies are taken from the environment (HTTP_PROXY,
+// HTTPS_PROXY, NO_PROXY), and as many connections are kept open as there are
+// requests at once. The timeout of a whole request is the Sender's.
 func NewTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{
-		// Connecting goes on behind a POST that was given up; this ends it.
+		// Connecting goes on behind a request that was given up; this ends it.
 		Timeout:   10 * time.Second,
 		KeepAlive: 15 * time.Second,
 	}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &orderedConn{Conn: conn}, nil
+		},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConns:        0, // no limit beside the one for the host
 		MaxIdleConnsPerHost: concurrency,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		DisableCompression:  true, // answers are one line
-		// POSTs are megabytes and answers a line: fewer system calls one way,
-		// less memory the other.
+		DisableCompression:  true, // responses are one line
+		// Requests are megabytes and responses a line: fewer system calls one
+		// way, less memory the other.
 		WriteBufferSize:        64 << 10,
 		MaxResponseHeaderBytes: 64 << 10,
 		HTTP2: &http.HTTP2Config{
-			// A connection that went silent would fail every POST until TCP
+			// A connection that went silent would fail every request until TCP
 			// gives up, after a quarter of an hour.
 			SendPingTimeout: 10 * time.Second,
 			PingTimeout:     5 * time.Second,
 		},
+	}
+}
+
+// orderedConn remembers whether the last bytes went out or came in, so that a
+// response can be told from one that was there before its request was written.
+type orderedConn struct {
+	net.Conn
+	steps       atomic.Int64
+	read, wrote atomic.Int64 // step at which bytes came, at which a write began
+}
+
+func (c *orderedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.read.Store(c.steps.Add(1))
+	}
+	return n, err
+}
+
+func (c *orderedConn) Write(p []byte) (int, error) {
+	c.wrote.Store(c.steps.Add(1))
+	return c.Conn.Write(p)
+}
+
+// heard tells whether bytes have come since the last write began.
+func (c *orderedConn) heard() bool { return c.read.Load() > c.wrote.Load() }
+
+// ordered finds the orderedConn below TLS; nil where there is none.
+func ordered(conn net.Conn) *orderedConn {
+	for {
+		switch c := conn.(type) {
+		case *orderedConn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// connections hands out transports. Connections live no longer than maxAge: after
+// that all requests go through a new transport, which looks the name up again.
+type connections struct {
+	fixed  http.RoundTripper      // the one that the Sender was given; nil: none
+	create func() *http.Transport // else
+	maxAge time.Duration
+
+	mu      sync.Mutex
+	current *http.Transport
+	since   time.Time
+}
+
+// connect returns the transport for one request, and what is to be called when its
+// response was read. A request that is alone has a connection of its own, new and
+// closed afterwards: behind a balancer it may reach another server than the one
+// that failed, and there is nothing on it that was meant for another request.
+func (c *connections) connect(alone bool) (http.RoundTripper, func()) {
+	switch {
+	case c.fixed != nil:
+		return c.fixed, func() {}
+	case alone:
+		own := c.create()
+		own.DisableKeepAlives = true
+		return own, own.CloseIdleConnections
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.current == nil || now.Sub(c.since) >= c.maxAge {
+		if c.current != nil {
+			c.current.CloseIdleConnections()
+		}
+		c.current, c.since = c.create(), now
+	}
+	mine := c.current
+	return mine, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if mine != c.current { // it is too old to be used again
+			mine.CloseIdleConnections()
+		}
+	}
+}
+
+// close closes the connections that are not in use.
+func (c *connections) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		c.current.CloseIdleConnections()
+		c.current = nil
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/pebble"
 )
 
@@ -76,7 +77,7 @@ func boot(disk vfs.FS, sink *sink, life int) (*machine, error) {
 			return nil, err
 		}
 		sender, err := delivery.New(delivery.Config{
-			Name: c.name, Queue: q, Replays: q, Mapper: mapper, URL: sink.of(life, c.name), WriteKey: "wk", Mode: delivery.Mode(c.mode),
+			Name: c.name, Queue: queue.Claims(q), Replays: q, Mapper: mapper, URL: sink.of(life, c.name), WriteKey: "wk", Mode: delivery.Mode(c.mode),
 			Concurrency: concurrency, MaxEvents: batchEvents, Timeout: postTimeout,
 			MinBackoff: minBackoff, MaxBackoff: maxBackoff, Grace: -1, Logger: slog.New(slog.DiscardHandler),
 		})

@@ -14,17 +14,17 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// feature is what RudderStack's /version lists where it takes packed bodies.
+// feature is what RudderStack's /version lists where it takes compressed bodies.
 const feature = "gzip-req-payload"
 
 const (
-	// packFrom is the size from which a body is worth packing: below it, it
+	// compressFrom is the size from which a body is worth compressing: below it, it
 	// fits a packet or two as it is.
-	packFrom = 1 << 10
-	// packLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
+	compressFrom = 1 << 10
+	// gzipLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
 	// levels cost twice as much and more, for half a hundredth of the size. See
-	// BenchmarkPacking.
-	packLevel = gzip.BestSpeed
+	// BenchmarkGzip.
+	gzipLevel = gzip.BestSpeed
 	// askEvery is about how long the destination's word holds; it is drawn from
 	// a tenth less to a tenth more, so that connectors do not ask together.
 	askEvery = time.Hour
@@ -32,18 +32,19 @@ const (
 	// destination comes back from trouble.
 	askAgain   = 10 * time.Second
 	askTimeout = 10 * time.Second
+	mostMisses = 3
 )
 
-// packing decides whether bodies are packed. They are while the destination
-// does well and has said that it can, and until it shows otherwise.
+// compression decides whether bodies are compressed. Fresh requests are, while the
+// destination does well and has said that it can, and until it shows otherwise.
 //
-// No event dies of packing: one that stands alone is never packed, so what
-// kills it is an answer to the event as it is. When a packed POST is refused
-// with 400, its halves go plain; if all of it is taken then, it was the packing.
-// So isolating bad events takes no POST more than without packing. Only a
-// destination that lied costs more: one POST for each POST that it answered 415
-// or 500, two for 400, and no more than one of these from each worker.
-type packing struct {
+// No event dies of compression: a compressed request that fails is sent again
+// uncompressed before anything else is made of it, and an event alone is never
+// compressed. A destination that said that it can, and then takes uncompressed
+// what it refused compressed, is not believed until it is asked again: at once
+// where it never took a compressed request, else after a few in a row, since it
+// may fail at random.
+type compression struct {
 	mu      sync.Mutex
 	never   bool      // by configuration
 	on      bool      // the destination has said that it can
@@ -51,12 +52,14 @@ type packing struct {
 	asked   time.Time // last
 	due     time.Time // of the next question
 	doubts  uint64    // what was asked before a doubt says nothing
+	proved  bool      // it has accepted a compressed request since it was asked
+	misses  int       // requests refused compressed and accepted uncompressed, in a row
 	random  func() float64
 	changed func(on bool, why string) // called with mu held
 }
 
 // begin starts anew, with nothing known.
-func (p *packing) begin() {
+func (p *compression) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubts++
@@ -64,10 +67,10 @@ func (p *packing) begin() {
 	p.set(false, "the destination was not asked yet")
 }
 
-// wanted tells whether a POST to a destination that does well may be packed,
+// wanted tells whether a request to a destination that does well may be compressed,
 // and whether it is time to ask; whoever is told so asks, and calls told with
 // the same number.
-func (p *packing) wanted(now time.Time) (on, ask bool, number uint64) {
+func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.never {
@@ -80,7 +83,7 @@ func (p *packing) wanted(now time.Time) (on, ask bool, number uint64) {
 }
 
 // told takes in the destination's word; why it cannot is empty where it can.
-func (p *packing) told(number uint64, why string, now time.Time) {
+func (p *compression) told(number uint64, why string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if number != p.doubts {
@@ -88,12 +91,13 @@ func (p *packing) told(number uint64, why string, now time.Time) {
 	}
 	p.asking = false
 	p.due = now.Add(time.Duration((0.9 + 0.2*p.random()) * float64(askEvery)))
+	p.proved, p.misses = false, 0
 	p.set(why == "", why)
 }
 
-// doubt ends packing after trouble, until the destination has been asked again:
+// doubt ends compression after trouble, until the destination has been asked again:
 // another version may come back.
-func (p *packing) doubt() {
+func (p *compression) doubt() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubts++
@@ -104,17 +108,24 @@ func (p *packing) doubt() {
 	p.set(false, "the destination was in trouble")
 }
 
-// mismatch ends packing until the next question: the destination says that it
-// can, and cannot.
-func (p *packing) mismatch() {
+// took notes that a compressed request was accepted.
+func (p *compression) took() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.on {
-		p.set(false, "the destination refused packed what it took plain")
+	p.proved, p.misses = true, 0
+}
+
+// missed notes that a request was accepted uncompressed that had failed compressed.
+func (p *compression) missed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.misses++
+	if p.on && (!p.proved || p.misses >= mostMisses) {
+		p.set(false, "the destination refused compressed what it took uncompressed")
 	}
 }
 
-func (p *packing) set(on bool, why string) {
+func (p *compression) set(on bool, why string) {
 	if on != p.on {
 		p.on = on
 		p.changed(on, why)
@@ -127,13 +138,15 @@ type version struct{ Features []string }
 // maxVersion bounds what is read of an answer, in bytes. RudderStack's is short.
 const maxVersion = 64 << 10
 
-// ask asks the destination whether it takes packed bodies. It returns why not,
+// ask asks the destination whether it takes compressed bodies. It returns why not,
 // or nothing. What goes wrong here says nothing about the destination: it may
-// be a proxy that lets only POSTs through.
+// be a proxy that lets only POST through.
 func (p *poster) ask(ctx context.Context) string {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	res, err := p.transport.RoundTrip(p.version.Clone(call))
+	transport, done := p.connect(false)
+	defer done()
+	res, err := transport.RoundTrip(p.version.Clone(call))
 	if err != nil {
 		return p.clean("/version gave no answer: " + err.Error())
 	}
@@ -152,37 +165,37 @@ func (p *poster) ask(ctx context.Context) string {
 	return ""
 }
 
-// packer packs bodies. Its buffers are used again and again.
-type packer struct {
-	gzip   *gzip.Writer
-	packed bytes.Buffer
+// compressor compresses bodies. Its buffers are used again and again.
+type compressor struct {
+	gzip       *gzip.Writer
+	compressed bytes.Buffer
 }
 
-// pack returns the body packed, or nil where that does not make it smaller. It
+// compress returns the body compressed, or nil where that does not make it smaller. It
 // is valid until the next call.
-func (p *packer) pack(body []byte) []byte {
-	if len(body) < packFrom {
+func (p *compressor) compress(body []byte) []byte {
+	if len(body) < compressFrom {
 		return nil
 	}
-	p.packed.Reset()
+	p.compressed.Reset()
 	if p.gzip == nil {
 		// The level is a valid one.
-		p.gzip, _ = gzip.NewWriterLevel(&p.packed, packLevel)
+		p.gzip, _ = gzip.NewWriterLevel(&p.compressed, gzipLevel)
 	} else {
-		p.gzip.Reset(&p.packed)
+		p.gzip.Reset(&p.compressed)
 	}
 	// Writing to memory does not fail.
 	_, _ = p.gzip.Write(body)
 	_ = p.gzip.Close()
-	if p.packed.Len() >= len(body) {
+	if p.compressed.Len() >= len(body) {
 		return nil
 	}
-	return p.packed.Bytes()
+	return p.compressed.Bytes()
 }
 
 // drop lets go of a buffer that is larger than limit.
-func (p *packer) drop(limit int) {
-	if p.packed.Cap() > limit {
-		p.packed = bytes.Buffer{}
+func (p *compressor) drop(limit int) {
+	if p.compressed.Cap() > limit {
+		p.compressed = bytes.Buffer{}
 	}
 }

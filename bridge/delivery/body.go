@@ -1,0 +1,155 @@
+package delivery
+
+import (
+	"strconv"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// builder makes the bodies of one worker's requests. Its buffers are used again
+// and again.
+type builder struct {
+	mode    Mode
+	mapper  Mapper
+	maxBody int
+
+	body       []byte // built last
+	compressor compressor
+	spans      []queue.Span
+	ids        []byte // of events that have none
+	ends       []int  // of each in ids
+
+	scan  currents.Batch
+	alone []byte // one event as it would be sent, to be scanned
+}
+
+func (s *Sender) builder() *builder {
+	return &builder{mode: s.config.Mode, mapper: s.config.Mapper, maxBody: s.config.MaxBody}
+}
+
+// check keeps of events what is to be sent. The others are what the connector's
+// filter keeps back (wants, where it is not nil, beside Mapper.Keeps) and, for the
+// dead letters, what RudderStack would lose without a word or what cannot be
+// mapped. Intake has looked already, but by the rules and the mode of that day:
+// they may have been changed since, and replayed dead letters do not pass intake
+// again.
+func (b *builder) check(events []event, wants func([]byte) bool) (kept []event, filtered []queue.Span, dead []queue.DeadEvent) {
+	kept = events[:0]
+	for _, e := range events {
+		reason := currents.NotAnObject
+		if len(e.raw) > 0 && e.raw[0] == '{' {
+			if wants != nil && !wants(e.raw) || !b.mapper.Keeps(e.raw) {
+				filtered = appendSpan(filtered, e)
+				continue
+			}
+			reason = b.problem(e)
+		}
+		if reason == "" {
+			kept = append(kept, e)
+		} else {
+			dead = append(dead, queue.DeadEvent{Seq: e.seq, Index: e.index, Reason: string(reason)})
+		}
+	}
+	return kept, filtered, dead
+}
+
+// problem is the reason not to send an event. For the mode Events it looks no
+// closer: /v1/batch drops nothing silently. For Webhook it looks at the event
+// as it would be sent, since the mapper may have taken an id out of it.
+func (b *builder) problem(e event) currents.Reason {
+	if b.mode == Events {
+		return ""
+	}
+	b.alone = b.mapper.Append(b.alone[:0], e.raw, e.id)
+	if err := b.scan.ScanEvent(b.alone); err != nil {
+		return currents.NotAnObject
+	}
+	return b.scan.Events[0].WebhookProblem()
+}
+
+// build makes the body of as many of the events as fit, at least one, and returns
+// how many these are. It is valid until the next call.
+func (b *builder) build(events []event) int {
+	head := `{"batch":[`
+	if b.mode == Webhook {
+		head = `{"events":[`
+	}
+	const tail = `]}`
+	body := append(b.body[:0], head...)
+	n := len(events)
+	for i := range events {
+		before := len(body)
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = b.mapper.Append(body, events[i].raw, events[i].id)
+		if len(body)+len(tail) > b.maxBody && i > 0 {
+			body, n = body[:before], i
+			break
+		}
+	}
+	b.body = append(body, tail...)
+	return n
+}
+
+// drop lets go of buffers that one huge event has blown up.
+func (b *builder) drop() {
+	if cap(b.body) > 2*b.maxBody {
+		b.body = nil
+	}
+	if cap(b.alone) > 1<<20 {
+		b.alone = nil
+		b.scan.Reset()
+	}
+	b.compressor.drop(2 * b.maxBody)
+}
+
+// spansOf returns the runs of events that follow each other in a record. It is
+// valid until the next call.
+func (b *builder) spansOf(events []event) []queue.Span {
+	b.spans = b.spans[:0]
+	for _, e := range events {
+		b.spans = appendSpan(b.spans, e)
+	}
+	return b.spans
+}
+
+// appendSpan adds an event to the last run where it follows it, else as a run
+// of its own.
+func appendSpan(spans []queue.Span, e event) []queue.Span {
+	if n := len(spans) - 1; n >= 0 && spans[n].Seq == e.seq && spans[n].Last+1 == e.index {
+		spans[n].Last = e.index
+		return spans
+	}
+	return append(spans, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
+}
+
+// appendEvents appends the events of the records, oldest first. In the mode Events
+// each gets the id that it has where Braze gave none: the record's origin and the
+// place in it, so that it is the same each time the event is sent.
+func (b *builder) appendEvents(dst []event, records []*queue.Record) []event {
+	// All ids share one string, which costs one allocation.
+	b.ids, b.ends = b.ids[:0], b.ends[:0]
+	first := len(dst)
+	for _, r := range records {
+		for _, e := range r.Events {
+			dst = append(dst, event{seq: r.Seq, index: e.Index, raw: e.Raw})
+			if b.mode == Events {
+				b.ids = appendID(b.ids, r.Origin, e.Index)
+				b.ends = append(b.ends, len(b.ids))
+			}
+		}
+	}
+	all, start := string(b.ids), 0
+	for i, end := range b.ends {
+		dst[first+i].id, start = all[start:end], end
+	}
+	return dst
+}
+
+func appendID(dst []byte, origin string, index int) []byte {
+	dst = append(dst, origin...)
+	dst = append(dst, '-')
+	return strconv.AppendInt(dst, int64(index), 10)
+}

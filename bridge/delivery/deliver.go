@@ -1,0 +1,336 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+)
+
+// work sends one request after the other until ctx ends. A request in flight and
+// the storing of its outcome may go on until hard ends.
+func (s *Sender) work(ctx, hard context.Context) error {
+	b := s.builder()
+	for {
+		r := s.next(ctx, s.main)
+		if r == nil {
+			return nil
+		}
+		err := s.deliver(ctx, hard, b, r)
+		b.drop()
+		if errors.Is(err, errStopping) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// deliver sends a request of pending events and stores what came of it.
+func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) error {
+	if ok, err := s.load(hard, r); !ok {
+		return err
+	}
+	if err := s.check(hard, b, r); err != nil {
+		return err
+	}
+	t, ok := s.send(ctx, hard, b, s.main, r)
+	if !ok {
+		return errStopping
+	}
+	var err error
+	switch {
+	case len(t.events) == 0: // a probe, or nothing that is to be sent
+	case t.action == deliver:
+		s.observeDelivered(t.events, t.response.ended)
+		err = s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
+	case t.action == die:
+		err = s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
+	default:
+		crashpoint.At("delivery.between-halves")
+		s.parked(b, t)
+		return nil
+	}
+	if !r.shared && err == nil {
+		s.mu.Lock()
+		s.recycle(t.events)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// load reads the bytes of a parked request's events again. Without ok, the request
+// is not to be sent now.
+func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
+	if r.loaded || r.probe {
+		return true, nil
+	}
+	kept := r.events[:0]
+	var record *queue.Record
+	var gone []*queue.Record
+	for i := range r.events {
+		e := r.events[i]
+		if record == nil || record.Seq != e.seq {
+			record, err = s.config.Queue.Load(ctx, e.seq)
+			if errors.Is(err, queue.ErrNotHeld) {
+				record, err = &queue.Record{Seq: e.seq}, nil // somebody else has it now
+				gone = append(gone, record)
+			}
+			if err != nil {
+				break
+			}
+		}
+		for _, found := range record.Events {
+			if found.Index == e.index {
+				e.raw = found.Raw
+				if s.config.Mode == Events {
+					e.id = string(appendID(nil, record.Origin, e.index))
+				}
+				kept = append(kept, e)
+				break
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.log.Error("cannot read parked events again, will try later", "error", err)
+		r.trial.next = time.Now().Add(s.evidence.backoff(1, s.evidence.maxBackoff))
+		s.main.putBack(r, time.Now())
+		if hopeless(err) {
+			return false, fmt.Errorf("delivery: load: %w", err)
+		}
+		return false, nil
+	}
+	for _, record := range gone {
+		if h, held := s.held[record.Seq]; held {
+			delete(s.held, record.Seq)
+			s.config.Queue.Release(h.record)
+		}
+	}
+	s.main.events -= len(r.events) - len(kept)
+	r.events, r.loaded = kept, true
+	if len(kept) == 0 {
+		s.main.leave(r)
+	}
+	return len(kept) > 0, nil
+}
+
+// check takes out of a fresh request what is not to be sent.
+func (s *Sender) check(hard context.Context, b *builder, r *request) error {
+	if r.checked || r.probe {
+		return nil
+	}
+	n := len(r.events)
+	kept, filtered, dead := b.check(r.events, nil)
+	s.mu.Lock()
+	r.events, r.checked = kept, true
+	s.main.events -= n - len(kept)
+	s.mu.Unlock()
+	if len(filtered)+len(dead) == 0 {
+		return nil
+	}
+	return s.settle(hard, queue.Settlement{Filtered: filtered, Dead: dead})
+}
+
+// tried is a request that was sent, and what is to be done with its events.
+type tried struct {
+	events   []event // with their bytes
+	response response
+	action   action
+	trial    trial
+	accepted uint64 // requests that the destination accepted since the first failure
+}
+
+// send sends a request, or as much of it as fits, and asks the scheduler that it
+// came from what to do. It is not ok where the request was cut off.
+func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, bool) {
+	body := s.probe
+	if !r.probe {
+		if len(r.events) == 0 {
+			s.mu.Lock()
+			from.leave(r)
+			s.mu.Unlock()
+			return tried{action: deliver}, true
+		}
+		if n := b.build(r.events); n < len(r.events) {
+			s.mu.Lock()
+			from.keep(r.part(n, len(r.events)), time.Now())
+			r.events = r.events[:n:n]
+			s.mu.Unlock()
+		}
+		body = b.body
+	}
+	a := s.request(ctx, hard, b, r, body)
+	if a.cut {
+		s.mu.Lock()
+		from.putBack(r, time.Now())
+		s.mu.Unlock()
+		return tried{}, false
+	}
+	t := tried{events: r.events, response: a}
+	o := s.outcome(a)
+	wasCompressed := r.trial.outcome.compressed && !r.trial.half
+
+	s.mu.Lock()
+	t.action = from.done(r, o)
+	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
+	opened := s.evidence.open
+	s.changed.Broadcast()
+	s.mu.Unlock()
+
+	switch {
+	case o.kind == accepted && a.compressed:
+		s.compression.took()
+	case o.kind == accepted && wasCompressed:
+		s.compression.missed()
+	case opened:
+		s.compression.doubt()
+	}
+	s.observe(t, r.probe, from != s.main)
+	s.announce()
+	return t, true
+}
+
+// request makes one request.
+func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
+	compressed := false
+	s.mu.Lock()
+	well := s.evidence.inARow == 0
+	s.mu.Unlock()
+	if well && !r.suspect {
+		on, ask, number := s.compression.wanted(time.Now())
+		if ask {
+			s.asks.Go(func() { s.ask(ctx, number) })
+		}
+		// An event alone is never compressed: it may die of the answer.
+		if on && len(r.events) > 1 {
+			if smaller := b.compressor.compress(body); smaller != nil {
+				body, compressed = smaller, true
+			}
+		}
+	}
+	s.config.Observer.Began(len(r.events))
+	defer s.config.Observer.Ended(len(r.events))
+	crashpoint.At("delivery.before-post")
+	a := s.poster.post(hard, body, compressed, r.suspect)
+	crashpoint.At("delivery.answered") // a deferred call would not be inlined away
+	return a
+}
+
+// ask asks the destination whether it takes compressed bodies. Requests go on
+// meanwhile, as they are.
+func (s *Sender) ask(ctx context.Context, number uint64) {
+	if why := s.poster.ask(ctx); ctx.Err() == nil {
+		s.compression.told(number, why, time.Now())
+	}
+}
+
+// outcome is what the rule is told of a response.
+func (s *Sender) outcome(a response) outcome {
+	o := outcome{
+		kind: classify(a.status, a.words, s.config.AcceptAny2XX), own: inOwnWords(a.status, a.words),
+		began: a.began, ended: a.ended, retryAfter: a.retryAfter,
+		compressed: a.compressed, status: a.status, words: a.words, text: a.describe(),
+	}
+	if o.kind == misdirected {
+		o.text = "not RudderStack's answer: " + o.text
+		if a.broken {
+			o.kind = unanswered
+		}
+	}
+	return o
+}
+
+func (s *Sender) observe(t tried, probe, replay bool) {
+	post := Post{
+		Status: t.response.status, Class: statusClass(t.response.status), Events: len(t.events),
+		Bytes: t.response.bytes, Gzip: t.response.compressed, Replay: replay,
+		Latency: t.response.ended.Sub(t.response.began), Halved: t.action == split,
+	}
+	if t.action == die {
+		post.Dead = t.trial.outcome.kind.reason()
+	}
+	if t.action != deliver || probe {
+		s.log.Debug("request failed", "answer", t.response.describe(), "events", len(t.events), "probe", probe, "took", post.Latency)
+	}
+	s.config.Observer.Posted(post)
+}
+
+// observeDelivered tells the observer how long it took, for each record.
+func (s *Sender) observeDelivered(events []event, at time.Time) {
+	var seq uint64 // none has 0
+	for _, e := range events {
+		if e.seq == seq {
+			continue
+		}
+		seq = e.seq
+		s.mu.Lock()
+		h := s.held[seq]
+		s.mu.Unlock()
+		if h.record != nil && !h.record.ReceivedAt.IsZero() {
+			s.config.Observer.Delivered(max(0, at.Sub(h.record.ReceivedAt)))
+		}
+	}
+}
+
+// letter is the dead letter of an event.
+func (s *Sender) letter(t tried) queue.DeadEvent {
+	e, o := t.events[0], t.trial.outcome
+	d := queue.DeadEvent{
+		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
+		Answer: o.words + "\n" + t.trial.history(t.accepted),
+	}
+	s.log.Warn("event goes to the dead letters", "record", d.Seq, "index", d.Index, "reason", d.Reason,
+		"status", d.Status, "attempts", d.Attempts)
+	return d
+}
+
+// history says how often an event failed, over how long, and what was accepted
+// meanwhile.
+func (t *trial) history(accepted uint64) string {
+	return fmt.Sprintf("(failed alone %d times in %s; meanwhile %d other requests were accepted)",
+		t.fails, t.last.Sub(t.first).Round(time.Second), accepted)
+}
+
+// parked lets go of the bytes of events that wait, and names in the log, once, an
+// event that fails alone while others are accepted.
+func (s *Sender) parked(b *builder, t tried) {
+	s.mu.Lock()
+	for _, e := range t.events {
+		if h, held := s.held[e.seq]; held {
+			for i := range h.record.Events {
+				h.record.Events[i].Raw = nil
+			}
+		}
+	}
+	s.mu.Unlock()
+	if len(t.events) == 1 && t.trial.count == 2 && t.trial.outcome.kind != limited {
+		kind, id := describeEvent(t.events[0].raw)
+		s.log.Warn("event is suspected: it fails alone while others are accepted",
+			"record", t.events[0].seq, "index", t.events[0].index, "type", kind, "id", id, "status", t.response.status)
+	}
+}
+
+// describeEvent returns an event's type and id. Of duplicates the last one counts.
+func describeEvent(raw []byte) (kind, id string) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return "", ""
+	}
+	for f := currents.Fields(raw); f.Next(); {
+		switch {
+		case f.KeyIs("event_type"):
+			text, _ := currents.AppendText(nil, f.Value())
+			kind = string(text)
+		case f.KeyIs("id"):
+			text, _ := currents.AppendText(nil, f.Value())
+			id = string(text)
+		}
+	}
+	return kind, id
+}

@@ -1,0 +1,394 @@
+package delivery
+
+import (
+	"math"
+	"time"
+)
+
+// This file is the rule by which the bridge decides whose fault a failure is. It
+// is plain arithmetic: it holds no lock, reads no clock and starts nothing.
+//
+//	response                    the destination is well             it is not, or nothing is known
+//	2XX with RudderStack's ok   delivered                           delivered; it is well retry
+//	2XX with another body       as 403                              misdirected; one event at a time
+//	400                         split; alone: dead by number        paused
+//	  in RudderStack's words    split at once; alone: as 400        paused; a probe is evidence
+//	413                         split at once; alone: as 400        split at once; alone: parked
+//	401, 403, 404, 3XX, 4XX     split; alone: dead by number, time  paused
+//	429                         backoff as asked                    backoff as asked
+//	5XX, no answer              split; alone: dead by number, time  backoff
+//
+// The destination is well for a request that failed when it has accepted another
+// one that was sent after that failure. Only such failures count. A request is
+// split, and an event dead, by number: when the chance is small enough that a
+// good request fails that often, at the rate at which other requests fail. By
+// time: when it has failed for GiveUpAfter.
+const (
+	breakAfter  = 3                // failures of fresh requests in a row that open the breaker
+	lately      = time.Minute      // a destination that accepted something within it was well
+	leastRate   = 0.03             // at which requests are taken to fail at random, at least
+	mostRate    = 0.95             //
+	splitChance = 1e-2             // that a request is split for nothing
+	deadChance  = 1e-9             // that an event dies for nothing
+	halfChance  = 1e-2             // that a half is tried for nothing where nothing else can be
+	fewFail     = 0.2              // rate below which RudderStack's own words split at once
+	fade        = 0.98             // weight of a result of a fresh request at the next one
+	pausedWait  = 30 * time.Second // between requests to a paused destination, at most
+	lateWait    = 5 * time.Second  // the same where one was accepted lately
+	mostByProbe = 10               // events that die on the word of probes alone, in a row
+	usualGood   = 9.5              // weight of what is believed before anything is known:
+	usualBad    = 0.5              // one request in twenty fails
+)
+
+// outcome is what came of one request.
+type outcome struct {
+	kind         kind
+	own          bool // a 400 or 413 in RudderStack's own words
+	began, ended time.Time
+	retryAfter   time.Duration
+	compressed   bool
+	status       int
+	words        string // of the response
+	text         string // what went wrong, in a line
+}
+
+// trial is the history of a request that failed. It is zero in a fresh request,
+// and in a half of one that was split but for the attempts.
+type trial struct {
+	attempts    int       // requests that its events were in
+	half        bool      // it is a half of a request that was split
+	fails       int       // failures in all
+	backoffs    int       // failures beside a destination that did well; they lengthen the backoff
+	count       int       // failures between each two of which something else was accepted
+	first, last time.Time // failure; zero: there was none
+	next        time.Time // it is not tried before
+	before      uint64    // requests accepted by the destination at first
+	probed      bool      // a probe was sent since the last failure
+	logged      bool
+	outcome     outcome // of the last failure
+}
+
+// fresh tells whether the request was never tried, nor a part of what was.
+func (t *trial) fresh() bool { return t.first.IsZero() && !t.half }
+
+// action is what to do with the events of a request.
+type action uint8
+
+const (
+	deliver action = iota
+	retry          // park, and try again at trial.next
+	split          // try each half by itself
+	die            // to the dead letters
+)
+
+// evidence is what a destination has shown so far.
+type evidence struct {
+	minBackoff, maxBackoff time.Duration
+	random                 func() float64 // from 0 up to 1
+
+	accepted      uint64    // requests
+	acceptedAt    time.Time // end of the last of them
+	acceptedBegan time.Time // latest beginning among them
+	probeBegan    time.Time // of the last probe that RudderStack answered in its own words
+	byProbe       int       // events that died on the word of probes since the last acceptance
+	good, bad     float64   // results of fresh requests, old ones fading
+
+	inARow   int           // failures since the last acceptance
+	open     bool          // the breaker: one request at a time, not before next
+	next     time.Time     // while open
+	floor    time.Time     // Retry-After: no request before
+	slot     time.Time     // requests a second: no request before
+	every    time.Duration // between the beginnings of two requests; 0: no limit
+	inFlight int
+	turns    int       // requests while it was open
+	trouble  outcome   // the last failure while open
+	state    string    // its name
+	since    time.Time // it is that
+	size     sizes
+}
+
+func newEvidence(c Config, now time.Time) *evidence {
+	var every time.Duration
+	if c.RequestsPerSecond > 0 {
+		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(longest)))
+	}
+	return &evidence{
+		every:      every,
+		minBackoff: c.MinBackoff, maxBackoff: c.MaxBackoff, random: c.Random,
+		state: StateOK, since: now, size: newSizes(c.MaxEvents),
+	}
+}
+
+// judge takes in the outcome of a request of n events and says what to do with
+// them. giveUp is how long an event must have failed before it dies of anything
+// but 400 and 413.
+func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) action {
+	t.attempts++
+	e.learn(t.fresh(), o)
+	e.size.learn(n, o.kind == accepted, o.ended)
+	if o.kind == accepted {
+		return deliver
+	}
+	well := e.wellFor(t, o)
+	t.fail(o, well, e.accepted)
+	switch {
+	case o.kind == limited, o.compressed: // no sign against an event
+	case n > 1 && (o.kind == tooLarge || o.own && e.known(o.ended) && e.rate() < fewFail ||
+		t.count >= timesNeeded(e.rate(), splitChance)):
+		return split
+	case n == 1 && well && t.count >= timesNeeded(e.rate(), deadChance) &&
+		(o.kind == refused || o.kind == tooLarge || o.ended.Sub(t.first) >= giveUp) && e.mayDie(t):
+		e.calm(o.ended)
+		return die
+	}
+	bound := e.maxBackoff
+	if n == 1 && !o.own && t.count >= timesNeeded(e.rate(), splitChance) {
+		bound = max(bound, giveUp/6)
+	}
+	if !e.open && !o.own {
+		t.backoffs++
+	}
+	t.next = o.ended.Add(e.backoff(max(1, t.backoffs), bound))
+	return retry
+}
+
+// fail notes a failure. It counts where the destination was well since the one
+// before.
+func (t *trial) fail(o outcome, well bool, accepted uint64) {
+	if t.first.IsZero() {
+		t.first, t.before = o.ended, accepted
+		well = true
+	}
+	if well && o.kind != limited && !o.compressed {
+		t.count++
+	}
+	t.fails++
+	t.last, t.outcome, t.probed = o.ended, o, false
+}
+
+// wellFor tells whether the destination has shown that it is well between the
+// last failure of a request and the one now.
+func (e *evidence) wellFor(t *trial, o outcome) bool {
+	return e.acceptedSince(t) || o.own && !t.last.IsZero() && !e.probeBegan.Before(t.last)
+}
+
+// acceptedSince tells whether a request was accepted that was sent after the last
+// failure of this one.
+func (e *evidence) acceptedSince(t *trial) bool {
+	return e.accepted > 0 && !t.last.IsZero() && !e.acceptedBegan.Before(t.last)
+}
+
+// known tells whether the destination is known to be RudderStack and to take
+// requests.
+func (e *evidence) known(now time.Time) bool {
+	return e.acceptedLately(now) || !e.probeBegan.IsZero() && now.Sub(e.probeBegan) <= lately
+}
+
+func (e *evidence) acceptedLately(now time.Time) bool {
+	return e.accepted > 0 && now.Sub(e.acceptedAt) <= lately
+}
+
+// suspects tells whether a request is under suspicion, and not the destination.
+func (e *evidence) suspects(t *trial) bool {
+	return t.half || t.count > 1 || t.count == 1 && e.acceptedSince(t)
+}
+
+// mayDie limits what a destination can kill that answers probes and takes
+// nothing, such as a proxy that garbles bodies.
+func (e *evidence) mayDie(t *trial) bool {
+	if e.acceptedSince(t) || e.accepted > t.before {
+		return true
+	}
+	e.byProbe++
+	return e.byProbe <= mostByProbe
+}
+
+// learn keeps what a result says about the destination.
+func (e *evidence) learn(fresh bool, o outcome) {
+	if o.kind == accepted {
+		e.accepted, e.acceptedAt, e.byProbe = e.accepted+1, o.ended, 0
+		e.acceptedBegan = later(e.acceptedBegan, o.began)
+		if fresh {
+			e.good, e.bad = e.good*fade+1, e.bad*fade
+		}
+		e.calm(o.ended)
+		return
+	}
+	if fresh && o.kind != limited {
+		e.good, e.bad = e.good*fade, e.bad*fade+1
+	}
+	unwell := !e.acceptedLately(o.ended)
+	if fresh || unwell {
+		e.inARow++
+	}
+	if o.retryAfter > 0 && (fresh || unwell || o.kind == limited) {
+		e.floor = later(e.floor, o.ended.Add(o.retryAfter))
+		unwell = true
+	}
+	if unwell {
+		e.inARow = max(e.inARow, breakAfter)
+	}
+	if e.inARow >= breakAfter && (fresh || unwell) {
+		e.shut(o)
+	}
+}
+
+// shut opens the breaker, or keeps it open. The wait counts from the beginning of
+// the request: one that hung has waited already.
+func (e *evidence) shut(o outcome) {
+	if !e.open {
+		e.open = true
+	}
+	e.trouble = o
+	bound := e.maxBackoff
+	if o.kind.state() != StateBackingOff {
+		bound = min(bound, pausedWait)
+	}
+	if e.acceptedLately(o.ended) {
+		bound = min(bound, lateWait)
+	}
+	e.next = o.began.Add(e.backoff(min(e.inARow-breakAfter+1, 16), bound))
+	e.name(o.kind.state(), o.ended)
+}
+
+// calm closes the breaker.
+func (e *evidence) calm(now time.Time) {
+	e.inARow, e.open, e.trouble = 0, false, outcome{}
+	e.name(StateOK, now)
+}
+
+// slack is how late a request may begin without the ones after it being late too;
+// timers are. It lets at most slack's worth of requests begin together.
+const slack = 50 * time.Millisecond
+
+// begin notes that a request begins.
+func (e *evidence) begin(now time.Time) {
+	e.inFlight++
+	if e.every > 0 {
+		e.slot = later(e.slot, now.Add(-slack)).Add(e.every)
+	}
+}
+
+// resume is the operator's word that no wait is needed any more.
+func (e *evidence) resume(now time.Time) {
+	e.floor = time.Time{}
+	if e.open {
+		e.next = now
+	}
+}
+
+func (e *evidence) name(state string, now time.Time) {
+	if state != e.state {
+		e.state, e.since = state, now
+	}
+}
+
+// rate is how often requests fail just now, be they good or bad.
+func (e *evidence) rate() float64 {
+	return min(max(leastRate, (e.bad+usualBad)/(e.good+e.bad+usualGood+usualBad)), mostRate)
+}
+
+// timesNeeded returns how many times in a row a request must fail until the
+// chance of that, where each time has the given rate, is no more than chance; two
+// at least.
+func timesNeeded(rate, chance float64) int {
+	return max(2, int(math.Ceil(math.Log(chance)/math.Log(rate))))
+}
+
+// backoff returns the wait after the n-th failure, n from 1: drawn from the upper
+// half of a bound that doubles up to most, so that what failed together does not
+// come back together.
+func (e *evidence) backoff(n int, most time.Duration) time.Duration {
+	bound := e.minBackoff
+	for ; n > 1 && bound < most; n-- {
+		bound *= 2
+	}
+	return time.Duration((0.5 + 0.5*e.random()) * float64(min(bound, most)))
+}
+
+// sizes adapts the number of events in a request to what the destination takes: a
+// firewall's limit, a limiter's bucket, many bad events among good ones.
+type sizes struct {
+	size, most int // events in a request, now and as configured
+	usual      int // the largest request among the last ones
+	seen, peak int // requests since usual was looked at, and the largest of them
+
+	fullOK, fullFailed int     // of about the usual size: accepted since the last change, failed in a row now
+	took, lost         float64 // the same, accepted and failed before that row, since the last change, old ones fading
+	smallOK, smallBad  float64 // of a quarter of it at most, old ones fading
+	growAfter          time.Time
+	growWait           time.Duration
+	grew               bool // the last change
+}
+
+const (
+	growEvery   = 20 * time.Second // between two changes for the larger, at least
+	growSeldom  = 5 * time.Minute  // where growing was wrong again and again
+	growOK      = 10               // requests that are accepted before
+	shrinkFails = 3                // of the usual size in a row before requests are halved
+	shrinkSmall = 1.9              // small ones that are accepted meanwhile
+	shrinkBy    = 1e-4             // the chance that this is no matter of the size
+	priorBad    = 0.5              // what is believed of small ones before anything is known:
+	priorAll    = 2.5              // one in five fails
+	usualEvery  = 32               // requests
+)
+
+func newSizes(most int) sizes { return sizes{size: most, most: most, growWait: growEvery} }
+
+// learn takes in the result of a request of n events.
+func (s *sizes) learn(n int, ok bool, now time.Time) {
+	s.peak, s.seen = max(s.peak, n), s.seen+1
+	if n > s.usual {
+		s.usual = n
+	} else if s.seen >= usualEvery {
+		s.usual, s.seen, s.peak = s.peak, 0, 0
+	}
+	small, full := n*4 <= s.usual, n*2 > s.usual
+	switch {
+	case small && ok:
+		s.smallOK, s.smallBad = s.smallOK*fade+1, s.smallBad*fade
+	case small:
+		s.smallOK, s.smallBad = s.smallOK*fade, s.smallBad*fade+1
+	case full && ok:
+		s.took, s.lost = s.took*fade+1, s.lost*fade+float64(s.fullFailed)
+		s.fullOK, s.fullFailed = s.fullOK+1, 0
+		if s.fullOK >= growOK && s.size < s.most && !now.Before(s.growAfter) {
+			if s.grew {
+				s.growWait = growEvery
+			}
+			s.change(min(s.most, s.size*2), true, now)
+		}
+	case full:
+		s.fullFailed++
+		s.shrink(now)
+	}
+}
+
+// shrink halves requests where only small ones are accepted, unless that may be
+// chance.
+func (s *sizes) shrink(now time.Time) {
+	if s.usual < 2 || s.fullFailed < shrinkFails || s.smallOK < shrinkSmall {
+		return
+	}
+	rate := max(leastRate, (s.smallBad+priorBad)/(s.smallOK+s.smallBad+priorAll), s.lost/max(1, s.lost+s.took))
+	if math.Pow(rate, float64(s.fullFailed)) < shrinkBy {
+		if s.grew {
+			s.growWait = min(2*s.growWait, growSeldom)
+		}
+		s.change(max(1, s.usual/2), false, now)
+	}
+}
+
+func (s *sizes) change(size int, grew bool, now time.Time) {
+	*s = sizes{
+		size: size, most: s.most, usual: size, smallOK: s.smallOK, smallBad: s.smallBad,
+		growAfter: now.Add(s.growWait), growWait: s.growWait, grew: grew,
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,186 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// ErrNotParked means that an event is not among those that are parked: it was
+// never suspected, or has been delivered or dead-lettered meanwhile.
+var ErrNotParked = errors.New("event is not parked")
+
+// ParkedEvent is a pending event under suspicion: requests with it fail while the
+// destination accepts others. It is tried again now and then.
+type ParkedEvent struct {
+	Seq          uint64    `json:"record"` // number of its record
+	Index        int       `json:"index"`  // place in the record
+	EventType    string    `json:"event_type"`
+	ID           string    `json:"id"`
+	Size         int       `json:"size"`          // bytes, as Braze sent it
+	With         int       `json:"with"`          // events that it is tried together with; 1: it is alone
+	Failures     int       `json:"failures"`      // since it is tried together with so many
+	FirstFailure time.Time `json:"first_failure"` // the first of them
+	Status       int       `json:"status"`        // of the last response; 0: there was none
+	LastAnswer   string    `json:"last_answer"`   // its words
+	NextTry      time.Time `json:"next_try"`      // not before
+}
+
+// State returns how the destination does now.
+func (s *Sender) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.evidence
+	state := State{Name: e.state, Since: e.since}
+	if e.open {
+		state.LastError, state.NextTry = e.trouble.text, later(e.next, e.floor)
+	}
+	s.main.suspected(func(r *request) bool {
+		state.Parked += len(r.events)
+		return true
+	})
+	return state
+}
+
+// announce tells the log and the observer of a state that is new to them.
+func (s *Sender) announce() {
+	s.mu.Lock()
+	name := s.evidence.state
+	s.mu.Unlock()
+	s.told.Lock()
+	defer s.told.Unlock()
+	if name == s.lastly {
+		return
+	}
+	now := s.State()
+	if now.Name == s.lastly {
+		return
+	}
+	s.lastly = now.Name
+	if now.Name == StateOK {
+		s.log.Info("destination is ok", "state", now.Name)
+	} else {
+		s.log.Warn("destination is in trouble", "state", now.Name, "error", now.LastError, "next_try", now.NextTry)
+	}
+	s.config.Observer.StateChanged(now)
+}
+
+// Resume is the operator's word that a destination in trouble is well again: it
+// is tried at once, whatever wait there was and whatever a Retry-After has asked
+// for, and so is everything that is parked. If it is not well, the waits go on as
+// before. It may be called at any time; without a Run the next one begins with a
+// try.
+func (s *Sender) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.evidence.state != StateOK {
+		s.log.Info("destination is tried at once, as told", "state", s.evidence.state)
+	}
+	s.evidence.resume(time.Now())
+	s.main.hurry(time.Now())
+	s.changed.Broadcast()
+}
+
+// Parked lists at most limit parked events, in the order of their records, and
+// returns how many there are. It reads the events that it lists.
+func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, total int, err error) {
+	s.mu.Lock()
+	s.main.suspected(func(r *request) bool {
+		t := &r.trial
+		for _, e := range r.events {
+			list = append(list, ParkedEvent{
+				Seq: e.seq, Index: e.index, With: len(r.events), Failures: t.fails, FirstFailure: t.first,
+				Status: t.outcome.status, LastAnswer: t.outcome.words, NextTry: t.next,
+			})
+		}
+		return true
+	})
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b ParkedEvent) int {
+		if a.Seq != b.Seq {
+			if a.Seq < b.Seq {
+				return -1
+			}
+			return 1
+		}
+		return a.Index - b.Index
+	})
+	total = len(list)
+	list = list[:min(limit, total)]
+	var record *queue.Record
+	for i := range list {
+		p := &list[i]
+		if record == nil || record.Seq != p.Seq {
+			record, err = s.config.Queue.Load(ctx, p.Seq)
+			if errors.Is(err, queue.ErrNotHeld) {
+				record, err = &queue.Record{Seq: p.Seq}, nil // settled just now
+			}
+			if err != nil {
+				return nil, 0, fmt.Errorf("delivery: read parked events: %w", err)
+			}
+		}
+		for _, e := range record.Events {
+			if e.Index == p.Index {
+				p.Size = len(e.Raw)
+				p.EventType, p.ID = describeEvent(e.Raw)
+			}
+		}
+	}
+	return list, total, nil
+}
+
+// DeadLetter moves a parked event to the dead letters by hand, with the reason
+// ReasonSetAside. Where it is just being tried, it waits for the outcome. The error
+// wraps ErrNotParked where the event is not parked (any more).
+func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
+	defer context.AfterFunc(ctx, s.wakeAll)()
+	s.mu.Lock()
+	r, at := s.find(seq, index)
+	for r != nil && s.main.busy[r] && ctx.Err() == nil {
+		s.changed.Wait()
+		r, at = s.find(seq, index)
+	}
+	if err := ctx.Err(); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	if r == nil {
+		s.mu.Unlock()
+		return fmt.Errorf("delivery: record %d, event %d: %w", seq, index, ErrNotParked)
+	}
+	s.main.remove(r)
+	one := r.part(at, at+1)
+	r.events = slices.Delete(slices.Clone(r.events), at, at+1)
+	s.main.keep(r, time.Now())
+	t := tried{trial: r.trial, accepted: s.evidence.accepted - r.trial.before, events: one.events}
+	s.mu.Unlock()
+
+	letter := s.letter(t)
+	letter.Reason = ReasonSetAside
+	err := s.settle(ctx, queue.Settlement{Dead: []queue.DeadEvent{letter}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.main.keep(one, time.Now())
+		return err
+	}
+	s.main.events--
+	return nil
+}
+
+// find returns the parked request that holds an event, and the event's place in
+// it. Call it with mu held.
+func (s *Sender) find(seq uint64, index int) (found *request, at int) {
+	s.main.suspected(func(r *request) bool {
+		at = slices.IndexFunc(r.events, func(e event) bool { return e.seq == seq && e.index == index })
+		if at >= 0 {
+			found = r
+		}
+		return found == nil
+	})
+	return found, at
+}

@@ -1,0 +1,367 @@
+package delivery
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// quietAfter is how long a claim must have waited until the queue is taken to be
+// empty, so that all requests at once may work on suspects.
+const quietAfter = 100 * time.Millisecond
+
+// maxHeld bounds the events that are in hand: claimed, parked or in flight. Where
+// so many are, nothing more is claimed. A parked event takes some 300 bytes.
+const maxHeld = 100_000
+
+// splitWait bounds the wait before a half is sent. It is drawn at random.
+const splitWait = 100 * time.Millisecond
+
+// event is one pending event.
+type event struct {
+	seq   uint64 // of its record
+	index int    // in its record
+	raw   []byte // as Braze sent it; nil while it is parked
+	id    string // messageId where it has none
+}
+
+// request is events that are sent together.
+type request struct {
+	events []event
+	trial  trial
+
+	probe   bool // a batch of no events, to hear what RudderStack says to it
+	loaded  bool // the events have their bytes
+	checked bool // what is not to be sent was taken out
+	suspect bool // it was taken from the suspects
+	shared  bool // its events are part of a larger slice
+	place   int  // in its pile
+}
+
+// part takes events[from:to] out as a request of its own with the same history.
+func (r *request) part(from, to int) *request {
+	p := *r
+	p.events, p.shared, r.shared = r.events[from:to:to], true, true
+	return &p
+}
+
+// pile is a heap of requests.
+type pile struct {
+	list   []*request
+	before func(a, b *request) bool
+}
+
+func (p *pile) Len() int           { return len(p.list) }
+func (p *pile) Less(i, j int) bool { return p.before(p.list[i], p.list[j]) }
+func (p *pile) Push(r any)         { p.list = append(p.list, r.(*request)); r.(*request).place = p.Len() - 1 }
+func (p *pile) Swap(i, j int) {
+	p.list[i], p.list[j] = p.list[j], p.list[i]
+	p.list[i].place, p.list[j].place = i, j
+}
+
+func (p *pile) Pop() any {
+	last := p.Len() - 1
+	r := p.list[last]
+	p.list[last] = nil
+	p.list = p.list[:last]
+	return r
+}
+
+func (p *pile) take() *request { return heap.Pop(p).(*request) }
+
+// scheduler chooses what is sent next and keeps what is not settled. Like the
+// evidence, it holds no lock, reads no clock and starts nothing.
+type scheduler struct {
+	*evidence
+	giveUp time.Duration
+	places int // requests at once
+
+	fresh      []*request // were not tried yet, oldest first
+	waiting    pile       // suspects whose backoff is not over, the next first
+	ready      pile       // suspects that may be tried, the largest first
+	busy       map[*request]bool
+	onSuspects int  // of busy
+	keepsBytes bool // of parked events, because they cannot be read retry
+
+	events    int       // fresh, suspects and in flight
+	backlog   bool      // the last claim was full, so there is more in the queue
+	claimedAt time.Time // since then a claim waits for the queue; zero: none does
+}
+
+func newScheduler(e *evidence, places int, giveUp time.Duration) *scheduler {
+	return &scheduler{
+		evidence: e, places: places, giveUp: giveUp, busy: map[*request]bool{},
+		waiting: pile{before: func(a, b *request) bool { return a.trial.next.Before(b.trial.next) }},
+		ready: pile{before: func(a, b *request) bool {
+			if len(a.events) != len(b.events) {
+				return len(a.events) > len(b.events)
+			}
+			return a.trial.next.Before(b.trial.next)
+		}},
+	}
+}
+
+// add takes in fresh events. full says that there are more where they came from.
+func (s *scheduler) add(events []event, full bool) {
+	s.fresh = append(s.fresh, &request{events: events, loaded: true})
+	s.events += len(events)
+	s.backlog, s.claimedAt = full, time.Time{}
+}
+
+// idle tells whether there is nothing to send and nothing in flight.
+func (s *scheduler) idle() bool { return s.events == 0 && len(s.busy) == 0 }
+
+// quiet tells whether nothing fresh waits, here or in the queue.
+func (s *scheduler) quiet(now time.Time) bool {
+	return len(s.fresh) == 0 && !s.claimedAt.IsZero() && now.Sub(s.claimedAt) >= quietAfter
+}
+
+// take returns the request to send now, or nil and when to ask again; zero: when
+// something has changed. It goes back through done or putBack.
+func (s *scheduler) take(now time.Time) (*request, time.Time) {
+	if s.open && s.inFlight > 0 {
+		return nil, time.Time{}
+	}
+	from := later(s.floor, s.slot)
+	if s.open {
+		from = later(from, s.next)
+	}
+	if now.Before(from) {
+		return nil, from
+	}
+	for s.waiting.Len() > 0 && !now.Before(s.waiting.list[0].trial.next) {
+		heap.Push(&s.ready, s.waiting.take())
+	}
+	var r *request
+	if s.open {
+		r = s.whileOpen(now)
+	} else {
+		r = s.whileClosed(now)
+	}
+	if r == nil {
+		return nil, s.wake(now)
+	}
+	s.begin(now)
+	r.suspect = r.probe || !r.trial.fresh()
+	s.busy[r] = true
+	if r.suspect {
+		s.onSuspects++
+	}
+	return r, time.Time{}
+}
+
+// wake returns when there may be something to send that there is not now.
+func (s *scheduler) wake(now time.Time) time.Time {
+	var at time.Time
+	if s.waiting.Len() > 0 {
+		at = s.waiting.list[0].trial.next
+	}
+	if s.ready.Len() > 0 && !s.claimedAt.IsZero() && !s.quiet(now) {
+		if quiet := s.claimedAt.Add(quietAfter); at.IsZero() || quiet.Before(at) {
+			at = quiet
+		}
+	}
+	return at
+}
+
+// whileClosed chooses while the destination does well: suspects never hold a
+// place from others, apart from one, or two where they are more.
+func (s *scheduler) whileClosed(now time.Time) *request {
+	places := 1
+	switch {
+	case s.quiet(now):
+		places = s.places
+	case !s.backlog && s.ready.Len() > len(s.fresh):
+		places = 2
+	}
+	suspects := s.ready.Len() > 0 && s.onSuspects < places
+	switch {
+	case len(s.fresh) > 0 && (!suspects || s.random() < 0.5):
+		return s.nextFresh(0, s.size.size)
+	case suspects:
+		return s.nextSuspect(s.ready.take(), now)
+	}
+	return nil
+}
+
+// whileOpen chooses the one request that is sent while the breaker is open, in
+// turns of the usual size and of a single event drawn at random; where nothing is
+// fresh, a suspect or a half of it. What answers with pages gets single events.
+func (s *scheduler) whileOpen(now time.Time) *request {
+	single := s.turns%2 == 0 || s.trouble.kind == misdirected
+	if len(s.fresh) > 0 {
+		s.turns++
+		if single {
+			return s.nextFresh(int(s.random()*float64(len(s.fresh[0].events))), 1)
+		}
+		return s.nextFresh(0, s.size.size)
+	}
+	var r *request
+	switch {
+	case s.ready.Len() > 0:
+		r = s.ready.take()
+	case s.waiting.Len() > 0 && s.trouble.kind != limited:
+		r = s.waiting.take()
+	default:
+		return nil
+	}
+	s.turns++
+	if s.trouble.kind == misdirected && len(r.events) > 1 {
+		s.park(r.part(1, len(r.events)), now)
+		return r.part(0, 1)
+	}
+	return s.nextSuspect(r, now)
+}
+
+// nextFresh takes at most n fresh events, from the one at the given place on.
+func (s *scheduler) nextFresh(at, n int) *request {
+	r := s.fresh[0]
+	switch {
+	case len(r.events) <= n:
+		s.fresh[0] = nil
+		s.fresh = s.fresh[1:]
+		return r
+	case n == 1 && at > 0:
+		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked, shared: true}
+		r.events = slices.Delete(r.events, at, at+1)
+		return one
+	}
+	first := r.part(0, n)
+	r.events = r.events[n:]
+	return first
+}
+
+// nextSuspect returns a suspect, or the part of it that is to be tried: no more
+// than the size of requests, and a half where there is nothing else to ask with.
+// For an event that RudderStack refuses in its own words it may be a probe.
+func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
+	t, n := &r.trial, len(r.events)
+	doubt := !t.last.IsZero() && !s.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.open)
+	if doubt && t.outcome.own && !t.probed && s.probeBegan.Before(t.last) && (n == 1 || !s.known(now)) {
+		t.probed, t.next = true, now.Add(s.minBackoff)
+		s.park(r, now)
+		return &request{probe: true}
+	}
+	if doubt && n > 1 && t.fails >= timesNeeded(s.rate(), halfChance) && (!s.open || s.turns%2 == 1) {
+		n /= 2
+	}
+	if n = min(n, s.size.size); n == len(r.events) {
+		return r
+	}
+	rest := r.part(n, len(r.events))
+	rest.trial.next, rest.trial.count = now, min(1, rest.trial.count)
+	s.park(rest, now)
+	return r.part(0, n)
+}
+
+// park puts a suspect aside. Its bytes are read again when it is tried; its events
+// are copied, so that a few do not keep the memory of many.
+func (s *scheduler) park(r *request, now time.Time) {
+	if r.shared || r.loaded {
+		r.events = slices.Clone(r.events)
+	}
+	if !s.keepsBytes {
+		for i := range r.events {
+			r.events[i].raw, r.events[i].id = nil, ""
+		}
+		r.loaded = false
+	}
+	r.shared = false
+	if r.trial.next.After(now) {
+		heap.Push(&s.waiting, r)
+	} else {
+		heap.Push(&s.ready, r)
+	}
+}
+
+// done takes in what came of a request and says what to do with its events. What
+// is to be tried again is kept; the others are the caller's.
+func (s *scheduler) done(r *request, o outcome) action {
+	s.leave(r)
+	if r.probe {
+		if o.own {
+			s.probeBegan = later(s.probeBegan, o.began)
+		}
+		return deliver
+	}
+	act := s.judge(&r.trial, len(r.events), o, s.giveUp)
+	switch act {
+	case retry:
+		s.park(r, o.ended)
+	case split:
+		middle := len(r.events) / 2
+		for _, half := range []*request{r.part(0, middle), r.part(middle, len(r.events))} {
+			half.trial = trial{
+				half: true, attempts: r.trial.attempts, outcome: o, logged: r.trial.logged,
+				next: o.ended.Add(time.Duration(s.random() * float64(splitWait))),
+			}
+			s.park(half, o.ended)
+		}
+	default:
+		s.events -= len(r.events)
+	}
+	return act
+}
+
+// leave ends the flight of a request.
+func (s *scheduler) leave(r *request) {
+	delete(s.busy, r)
+	s.inFlight--
+	if r.suspect {
+		s.onSuspects--
+	}
+}
+
+// putBack takes back a request that was not sent, or whose end is not known.
+func (s *scheduler) putBack(r *request, now time.Time) {
+	s.leave(r)
+	if !r.probe {
+		s.keep(r, now)
+	}
+}
+
+// keep keeps events to be sent later, the fresh ones before all others.
+func (s *scheduler) keep(r *request, now time.Time) {
+	switch {
+	case len(r.events) == 0:
+	case r.trial.fresh():
+		s.fresh = slices.Insert(s.fresh, 0, r)
+	default:
+		s.park(r, now)
+	}
+}
+
+// suspected calls do for each suspect, in flight or not, until it returns false.
+func (s *scheduler) suspected(do func(*request) bool) {
+	for _, list := range [][]*request{s.ready.list, s.waiting.list} {
+		for _, r := range list {
+			if s.suspects(&r.trial) && !do(r) {
+				return
+			}
+		}
+	}
+	for r := range s.busy {
+		if !r.probe && s.suspects(&r.trial) && !do(r) {
+			return
+		}
+	}
+}
+
+// hurry ends the backoff of every suspect.
+func (s *scheduler) hurry(now time.Time) {
+	for _, r := range s.waiting.list {
+		r.trial.next = now
+		heap.Push(&s.ready, r)
+	}
+	s.waiting.list = nil
+}
+
+// remove takes a suspect out that is not in flight.
+func (s *scheduler) remove(r *request) {
+	for _, p := range []*pile{&s.ready, &s.waiting} {
+		if r.place < p.Len() && p.list[r.place] == r {
+			heap.Remove(p, r.place)
+			return
+		}
+	}
+}
