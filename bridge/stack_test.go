@@ -61,6 +61,9 @@ func unstarted(t *testing.T) *stack {
 			s.auth = append(s.auth, key)
 		}
 		w.WriteHeader(s.status)
+		if s.status == http.StatusOK {
+			_, _ = io.WriteString(w, "ok") // RudderStack's own word
+		}
 	}))
 	t.Cleanup(s.Close)
 	return s
