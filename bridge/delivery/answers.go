@@ -48,16 +48,16 @@ func classify(status int, body string, any2XX bool) kind {
 	return failed
 }
 
-// inOwnWords tells whether a refusal is one that RudderStack's gateway writes:
-// the texts of server 1.83 for 400 and 413, recorded.
+// inOwnWords tells whether a refusal of events is one that RudderStack's gateway
+// writes: the texts of server 1.83 for 400 and 413, recorded. That of an empty batch
+// is not among them: who gives it to events has not seen them.
 func inOwnWords(status int, body string) bool {
 	switch strings.TrimSpace(body) {
 	case "request size exceeds max limit":
 		return status == http.StatusRequestEntityTooLarge
 	case "invalid json", "Malformed JSON in request body", "request neither has anonymousId nor userId",
 		"event is not a valid rudder event", "eventList should be an array",
-		"error during parsing form", "error during parsing multiform",
-		emptyBatch(Events), emptyBatch(Webhook):
+		"error during parsing form", "error during parsing multiform":
 		return status == http.StatusBadRequest
 	}
 	return false

@@ -42,7 +42,6 @@ type arrival struct {
 // costs nothing.
 type simulation struct {
 	dest     destination
-	probe    func(now time.Duration) simAnswer // nil: as dest
 	arrivals []arrival
 	places   int
 	size     int
@@ -132,6 +131,7 @@ func (s *simulation) run() *simulation {
 		for len(s.flights) > 0 && s.flights[0].end <= s.now {
 			s.land(heap.Pop(&s.flights).(flight))
 		}
+		s.now += time.Microsecond // what begins now begins after that
 	}
 	return s
 }
@@ -178,8 +178,10 @@ func (s *simulation) send() time.Time {
 		var a simAnswer
 		if r.probe {
 			s.probes++
-			if a = s.dest(nil, s.now, s.random); s.probe != nil {
-				a = s.probe(s.now)
+			if a = s.dest(nil, s.now, s.random); a.status == 200 {
+				a.status, a.own = 400, true
+			} else {
+				a.own = false
 			}
 		} else {
 			a = s.dest(r.events, s.now, s.random)
@@ -303,7 +305,7 @@ func TestModel(t *testing.T) {
 		{"400own 33%", fails(simAnswer{status: 400, own: true}, 0.33, nil), nil, 0},
 		{"400own 60%", fails(simAnswer{status: 400, own: true}, 0.6, nil), nil, 0},
 	} {
-		for seed := range uint64(8) {
+		for seed := range uint64(2) {
 			began := time.Now()
 			s := (&simulation{dest: c.dest, arrivals: steady(), until: c.until, seed: seed}).run()
 			d := s.delays(c.bad)
