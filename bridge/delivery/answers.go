@@ -72,6 +72,9 @@ func emptyBatch(mode Mode) string {
 	return "empty batch payload"
 }
 
+// refusal tells whether the other side has refused the request, with 3XX or 4XX.
+func (k kind) refusal() bool { return k == refused || k == tooLarge || k == turnedAway }
+
 // reason is the word under which an event goes to the dead letters.
 func (k kind) reason() string {
 	switch k {

@@ -66,6 +66,7 @@ type trial struct {
 	first, last time.Time // failure; zero: there was none
 	next        time.Time // it is not tried before
 	before      uint64    // requests accepted by the destination at first
+	lineage     uint64    // the first that is accepted after the request failed that this is a part of; 0: none failed
 	probe       time.Time // a probe was sent for it, after the failure before
 	probed      bool      // a probe was sent since the last failure
 	outcome     outcome   // of the last failure
@@ -129,7 +130,8 @@ func newEvidence(c Config, now time.Time) *evidence {
 
 // judge takes in the outcome of a request of n events and says what to do with
 // them. giveUp is how long an event must have failed before it dies of anything
-// but 400 and 413.
+// but 400 and 413. It is 0 for a replay, in which nothing dies but is counted as
+// refused: there a refusal is believed for good once something else was accepted.
 func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) action {
 	t.attempts++
 	e.learn(t, o)
@@ -137,7 +139,7 @@ func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) actio
 	if o.kind == accepted {
 		return deliver
 	}
-	well := e.wellFor(t, o)
+	well := e.wellFor(t, o) || giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
 	t.fail(o, well, e.accepted)
 	switch {
 	case o.kind == limited, o.compressed: // no sign against an event
@@ -166,6 +168,9 @@ func (t *trial) fail(o outcome, well bool, accepted uint64) {
 	if t.first.IsZero() {
 		t.first, t.before = o.ended, accepted
 		well = true
+	}
+	if t.lineage == 0 {
+		t.lineage = accepted + 1 // 0: none
 	}
 	if well && o.kind != limited && !o.compressed {
 		t.count++

@@ -206,7 +206,8 @@ func (s *scheduler) whileOpen(now time.Time) *request {
 		return nil
 	}
 	s.turns++
-	if single && len(r.events) > 1 && (s.trouble.kind == misdirected || s.mayDoubt(now)) {
+	if single && len(r.events) > 1 && (s.trouble.kind == misdirected ||
+		s.inARow >= timesNeeded(s.rate(), halfChance) && s.mayDoubt(now)) {
 		s.doubts, s.doubtAt = s.doubts+1, now
 		return s.pick(r, int(s.random()*float64(len(r.events))), 1, now)
 	}
@@ -304,7 +305,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 		for _, half := range []*request{r.part(0, middle), r.part(middle, len(r.events))} {
 			half.trial = trial{
 				split: o.ended, suspected: r.trial.suspected || r.trial.count > 1,
-				attempts: r.trial.attempts, outcome: o,
+				attempts: r.trial.attempts, lineage: r.trial.lineage, outcome: o,
 				next: o.ended.Add(time.Duration(s.random() * float64(splitWait))),
 			}
 			s.park(half, o.ended)
