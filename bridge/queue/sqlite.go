@@ -152,14 +152,12 @@ func (s *sqlite) uri(path string) string {
 // there yet is made, for its owner's eyes only, with its tables.
 func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 	path := s.path(name)
-	if s.vfs == "" {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			f, err := os.OpenFile(path+suffix, os.O_CREATE|os.O_RDWR, 0o600)
-			if err != nil {
-				return nil, err
-			}
-			f.Close()
+	if s.vfs == "" { // before SQLite makes it, for everybody's eyes
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
 		}
+		f.Close()
 	}
 	conn, err := sqlite3.Open(s.uri(path))
 	if err != nil {
@@ -173,7 +171,14 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 		err = c.create()
 	}
 	if err == nil {
-		err = conn.Exec(settings + cache)
+		err = conn.Exec(settings + cache + `SELECT count(*) FROM sqlite_schema;`)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err == nil && s.vfs == "" {
+			if err = os.Chmod(path+suffix, 0o600); errors.Is(err, os.ErrNotExist) {
+				err = nil
+			}
+		}
 	}
 	if err != nil {
 		c.close()
