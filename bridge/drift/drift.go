@@ -18,7 +18,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Config says who is told.
+// Config says where names are reported.
 type Config struct {
 	Log *slog.Logger // gets a line when a name is new; default: none
 	// Registerer gets bridge_drift_total{event_type,field} and
@@ -119,7 +119,7 @@ func (w *Watch) Count(eventType, field []byte) {
 	w.mu.Unlock()
 	i.metric.Inc()
 	if isNew {
-		w.tell(i.EventType, i.Field)
+		w.report(i.EventType, i.Field)
 	}
 }
 
@@ -178,7 +178,7 @@ func (w *Watch) find(eventType, field []byte) (i *item, isNew bool) {
 	return i, true
 }
 
-func (w *Watch) tell(eventType, field string) {
+func (w *Watch) report(eventType, field string) {
 	switch {
 	case eventType == Other && field == Other:
 		w.log.Info("more names are unknown than are counted by name; from here on they are counted together", "limit", MaxItems)
