@@ -78,6 +78,9 @@ func New(cfg Config) (*Watch, error) {
 			Help: "Events of which an id or a trait is not in the message, because Braze has redacted it.",
 		}, []string{"field"}),
 	}
+	for _, field := range RedactedFields() {
+		w.redacted.WithLabelValues(field)
+	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,8 +126,17 @@ func (w *Watch) Count(eventType, field []byte) {
 	}
 }
 
-// Redacted counts one event in which Braze has redacted a field that would have
-// become an id or a trait, such as user.external_user_id.
+// RedactedFields lists what Redacted counts; traits are those of an identify
+// call.
+func RedactedFields() [8]string {
+	return [...]string{
+		"id", "user.user_id", "user.external_user_id", "user.device_id",
+		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
+	}
+}
+
+// Redacted counts one event in which Braze has redacted one of RedactedFields,
+// so that the message does not have it.
 func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
 
 // Learn forgets the event types and fields that a newer glossary has, so that

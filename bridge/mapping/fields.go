@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 )
 
 // The properties that have a place of their own in the message. They never
@@ -67,7 +68,7 @@ type fields struct {
 // address, of them.
 type redactions uint16
 
-// The places.
+// The places, in the order of drift.RedactedFields.
 const (
 	redactedID redactions = 1 << iota
 	redactedUserID
@@ -79,12 +80,9 @@ const (
 	redactedTrait
 )
 
-// names lists the fields of the event, as drift.Watch.Redacted takes them.
+// names lists the places, as drift.Watch.Redacted takes them.
 func (r redactions) names() (list []string) {
-	for i, name := range [...]string{
-		"id", "user.user_id", "user.external_user_id", "user.device_id",
-		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
-	} {
+	for i, name := range drift.RedactedFields() {
 		if r&(1<<i) != 0 {
 			list = append(list, name)
 		}
