@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/ncruces/go-sqlite3"
 	"golang.org/x/sys/unix"
 )
@@ -216,9 +217,11 @@ func takeLock(path string) (*os.File, error) {
 // update implements database.
 func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) error) (err error) {
 	if s.flush.CompareAndSwap(true, false) {
+		crashpoint.At("checkpoint.before-rest")
 		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
 			return err
 		}
+		crashpoint.At("checkpoint.after")
 	}
 	p := &prepared{seqs: make([]int64, need.records), known: make([]bool, len(need.content))}
 	first := s.next
@@ -293,6 +296,7 @@ func (s *sqlite) checkpoints() {
 				continue
 			}
 		}
+		crashpoint.At("checkpoint.before")
 		if _, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
 			s.log("the log cannot be checkpointed", "error", err)
 			continue
