@@ -265,7 +265,6 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 					return err
 				}
 			}
-			crashpoint.At("prune.ids")
 			return c.exec(`DELETE FROM ids WHERE connector = ? AND seq <= ?`, q.id, last)
 		}, func() { q.idsStored -= removed })
 		if err != nil {

@@ -26,7 +26,7 @@ func Points() []string {
 		"settle.before", "settle.after", "delivery.settled",
 		// Log, history, and ids that leave the window.
 		"checkpoint.before", "checkpoint.before-rest", "checkpoint.after",
-		"prune.before-commit", "prune.after", "prune.ids",
+		"prune.before-commit", "prune.after",
 		// Dead letters that an operator moves back to pending.
 		"dead.before-commit", "dead.after",
 		// Start and end of the process.
