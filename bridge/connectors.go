@@ -20,6 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // components are what runs: intake and admin, and the connectors between them.
@@ -29,6 +30,7 @@ type components struct {
 	stores   *stores
 	requests *deliveryMetrics
 	drift    *drift.Watch
+	glossary *schemas.Glossary
 	intake   *intake.Intake
 	admin    *admin.Admin
 	reloads  *reloadMetrics
@@ -55,6 +57,9 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	}
 	if p.drift, err = drift.New(drift.Config{Log: log, Registerer: registry}); err != nil {
 		return nil, err
+	}
+	if p.glossary, err = schemas.LoadFile(cfg.Glossary); err != nil {
+		return nil, fmt.Errorf("glossary: %w", err)
 	}
 	if p.connectors, p.first, err = p.prepare(ctx, cfg); err != nil {
 		return nil, err
@@ -122,7 +127,7 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 		return now, nil
 	}
 	opts := settings.Mapping()
-	opts.Drift = p.drift
+	opts.Drift, opts.Glossary = p.drift, p.glossary
 	mapper, err := mapping.New(opts)
 	if err != nil {
 		return nil, err
@@ -194,12 +199,9 @@ func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
 		list[i] = intake.Connector{
-			Name: c.Name, Tokens: c.Tokens, Queue: p.connector(c.Name).queue, Webhook: c.Mode == config.Webhook,
-			MissingExternalUserID: intake.Policy(c.MissingExternalUserID), NoIdentity: intake.Policy(c.NoIdentity),
-			WrongToken: c.WrongToken,
-		}
-		if types := c.Mapping().Filter.Types(); types != nil {
-			list[i].Types = types
+			Name: c.Name, Tokens: c.Tokens, WrongToken: c.WrongToken, Queue: p.connector(c.Name).queue,
+			Webhook: c.Mode == config.Webhook, Types: c.Mapping().Filter.Types(),
+			NoIdentity: intake.Policy(c.NoIdentity), MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
 		}
 	}
 	return list

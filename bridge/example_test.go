@@ -17,9 +17,10 @@ import (
 // A bridge inside another program: it takes one event and delivers it.
 func Example() {
 	delivered := make(chan string, 1)
-	rudderstack := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	rudderstack := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); r.Method == http.MethodPost {
 			delivered <- string(body)
+			_, _ = io.WriteString(w, "ok")
 		}
 	}))
 	defer rudderstack.Close()

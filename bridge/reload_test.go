@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -153,13 +154,14 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	var at atomic.Int64
 	slow := newStack(t)
 	t.Cleanup(letGo)
-	slow.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	slow.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			return
 		}
 		at.Add(1)
 		close(began)
 		<-release
+		_, _ = io.WriteString(w, "ok")
 	})
 	fast := newStack(t)
 	c := connectorTo(slow.URL)

@@ -84,7 +84,7 @@ func TestControlAPIMendsCredentials(t *testing.T) {
 	h := e.open(t).Handler()
 	_, answer := control(t, h, "POST", "/api/currents", `{"url":"http://x.example/a","token":"wrong"}`)
 	require.Equal(t, "1", answer["id"])
-	require.Len(t, answer["events"], 96, "all types where none is chosen")
+	require.Len(t, answer["events"], 102, "all types where none is chosen")
 	code, answer := control(t, h, "POST", "/api/currents/1/launch", "")
 	require.Equal(t, 422, code)
 	require.Contains(t, answer["error"], "401")

@@ -32,13 +32,14 @@ func (a api) eventTypes(c *gin.Context) {
 		{Family: "behavior", Title: "Customer behavior events"},
 		{Family: "user", Title: "User events"},
 		{Family: "agent", Title: "Agent events"},
+		{Family: "optimizer", Title: "Content Optimizer events"},
 	}
 	for i := range families {
 		f := &families[i]
 		f.Events = []typeEntry{}
 		for _, t := range a.server.glossary.Events {
 			if t.Family == f.Family {
-				f.Events = append(f.Events, typeEntry{t.Name, t.RudderName, groupOf(t.Name), t.Legacy, t.Beta})
+				f.Events = append(f.Events, typeEntry{t.Name, t.RudderName, groupOf(t.Name), t.Retired != "", t.Beta})
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
 		c := e.launch(t, Current{Token: "s3cret"})
-		require.NoError(t, c.Send(t.Context(), 96*100+5))
+		require.NoError(t, c.Send(t.Context(), 102*100+5))
 		probe := e.requests[0]
 		require.Equal(t, `{"events":[]}`, probe.body)
 		for _, r := range e.requests {
@@ -41,9 +41,9 @@ func TestRequests(t *testing.T) {
 				types[typ]++
 			}
 		}
-		require.Len(t, types, 96)
-		require.Len(t, e.batches(), 96+5)
-		require.EqualValues(t, 9605, c.Report().Counts.Sent)
+		require.Len(t, types, 102)
+		require.Len(t, e.batches(), 102+5)
+		require.EqualValues(t, 10205, c.Report().Counts.Sent)
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,12 +41,9 @@ type books struct {
 	dead   []queue.DeadLetter
 	diedAt time.Time // when what is replayed dies again
 	moves  int       // calls of ReplayDead
-	looks  int       // calls of Dead
-	// eachLook, if it is not nil, is called at the end of each.
-	eachLook func()
-	replay   queue.Replay
-	erase    []string // events of history
-	err      error
+	replay queue.Replay
+	erase  []string // events of history
+	err    error
 }
 
 func (b *books) StartReplay(_ context.Context, order queue.ReplayOrder) (queue.Replay, error) {
@@ -72,18 +71,42 @@ func (b *books) Erase(_ context.Context, match func([]byte) bool) (queue.Erasure
 
 func (b *books) Ledger() queue.Ledger { return b.ledger() }
 
-func (b *books) Dead(_ context.Context, after uint64, limit int) ([]queue.DeadLetter, error) {
-	b.looks++
-	if b.eachLook != nil {
-		defer b.eachLook()
+func (b *books) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLetter, error) {
+	limit := f.Limit
+	if limit == 0 {
+		limit = 1000
 	}
 	var out []queue.DeadLetter
 	for _, l := range b.dead {
-		if l.Number > after && len(out) < limit {
-			out = append(out, l)
+		l.Events = max(l.Events, 1)
+		l.EventType = typeIn.FindStringSubmatch(string(l.Event) + `"event_type":""`)[1]
+		switch {
+		case l.Number <= f.After, f.Last > 0 && l.Number > f.Last,
+			f.Numbers != nil && !slices.Contains(f.Numbers, l.Number),
+			f.Reason != "" && f.Reason != l.Reason,
+			!f.Since.IsZero() && l.DiedAt.Before(f.Since), !f.Until.IsZero() && !l.DiedAt.Before(f.Until):
+			continue
+		}
+		if f.Types != nil {
+			if ok, _ := path.Match(f.Types[0], l.EventType); !ok {
+				continue
+			}
+		}
+		if out = append(out, l); len(out) == limit {
+			break
 		}
 	}
 	return out, b.err
+}
+
+var typeIn = regexp.MustCompile(`"event_type":"([^"]*)"`)
+
+func (b *books) Summary(ctx context.Context, f queue.LetterFilter) (groups []queue.LetterGroup, err error) {
+	letters, err := b.Letters(ctx, f)
+	for _, l := range letters {
+		groups = append(groups, queue.LetterGroup{Reason: l.Reason, EventType: l.EventType, Events: 1, Letters: 1, First: l.Number, Last: l.Number})
+	}
+	return groups, err
 }
 
 func (b *books) move(numbers []uint64) int {

@@ -110,32 +110,6 @@ func TestReplayEnds(t *testing.T) {
 	}
 }
 
-// The newest letter is found wherever numbers have gaps, and between one look
-// and the next others may die.
-func TestNewestDeadLetterIsFound(t *testing.T) {
-	for _, all := range [][]uint64{nil, {1}, {2}, {1, 2, 3}, {7, 900}, {1, 1 << 20, 1<<20 + 1}, {1 << 40}, {5, 6, 7, 8, 9, 10, 11, 1 << 62}} {
-		q := &books{}
-		want := uint64(0)
-		for _, n := range all {
-			q.dead = append(q.dead, queue.DeadLetter{Number: n})
-			want = n
-		}
-		got, err := lastDead(t.Context(), q)
-		require.NoError(t, err)
-		require.Equal(t, want, got, "%v", all)
-		require.Less(t, q.looks, 200)
-	}
-	q := &books{dead: []queue.DeadLetter{{Number: 1}, {Number: 5}}}
-	q.eachLook = func() {
-		last := q.dead[len(q.dead)-1].Number
-		q.dead = append(q.dead, queue.DeadLetter{Number: last + 1})
-	}
-	got, err := lastDead(t.Context(), q)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, got, uint64(5))
-	require.Less(t, q.looks, 200)
-}
-
 func TestMovesThatAreRefused(t *testing.T) {
 	f := newFixture(t)
 	f.a.dead = letters()

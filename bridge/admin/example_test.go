@@ -22,11 +22,12 @@ func (ledger) Ledger() queue.Ledger {
 
 func (ledger) PurgeDead(context.Context, ...uint64) (int, error) { return 1, nil }
 
-func (ledger) Dead(_ context.Context, after uint64, _ int) ([]queue.DeadLetter, error) {
-	if after > 0 {
-		return nil, nil
-	}
-	return []queue.DeadLetter{{Number: 1, Reason: "no_identity", Event: []byte(`{"id":"e1"}`)}}, nil
+func (ledger) Letters(context.Context, queue.LetterFilter) ([]queue.DeadLetter, error) {
+	return []queue.DeadLetter{{Number: 1, Reason: "refused", Events: 1, Event: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}}, nil
+}
+
+func (ledger) Summary(context.Context, queue.LetterFilter) ([]queue.LetterGroup, error) {
+	return []queue.LetterGroup{{Reason: "refused", Events: 1, Letters: 1, First: 1, Last: 1}}, nil
 }
 
 func (ledger) Replay(context.Context) (queue.Replay, error) {

@@ -44,7 +44,7 @@ type Config struct {
 	DataDir    string   `key:"data_dir" default:"./data" change:"restart" value:"DIRECTORY" help:"directory that keeps the events, on a local disk; one process at a time. Not used where every queue is on PostgreSQL"`
 	Queue      Queue    `key:"queue" short:"url" change:"restart"`
 	// AppendTimeout bounds the wait for the commit of a batch.
-	AppendTimeout time.Duration `key:"append_timeout" default:"5s" min:"100ms" max:"1m" usual:"1s,30s" change:"restart" help:"longest wait for a batch to be on disk; after it Braze gets 503 and the bridge is not ready"`
+	AppendTimeout time.Duration `key:"append_timeout" default:"5s" min:"100ms" max:"1m" usual:"1s,30s" change:"restart" help:"how long a request waits until its batch is on disk; then it gets 503 with 'Retry-After', and Braze retries. What is stored later all the same makes the retry a duplicate"`
 	Retain        Retain        `key:"retain" change:"restart"`
 	ScrubEvery    time.Duration `key:"scrub_every" default:"24h" min:"1s" max:"8784h" zero:"never" usual:"1h,90d" change:"restart" help:"time in which all that is on disk is read once, to find damage"`
 	Glossary      string        `key:"glossary" unset:"the built-in one" change:"restart" value:"FILE" help:"a newer glossary of event types than the built-in one, in JSON"`
@@ -53,7 +53,7 @@ type Config struct {
 	MaxBody Size `key:"max_body" default:"16MiB" min:"1MiB" max:"1GiB" usual:"2MiB,64MiB" change:"restart" help:"largest request, uncompressed; a larger one is answered 413, and Braze sends smaller ones"`
 	// MaxRequests and MaxConnections are for the public address.
 	MaxRequests    int           `key:"max_requests" min:"1" max:"1000000" zero:"the default of 1024" change:"restart" help:"requests in flight at once; more are answered 503, and Braze retries"`
-	MaxConnections int           `key:"max_connections" min:"1" max:"1000000" zero:"the default of 1000" change:"restart" help:"connections at once; the one that has been idle longest makes room"`
+	MaxConnections int           `key:"max_connections" min:"1" max:"1000000" zero:"the default of 1000" change:"restart" help:"connections at once; beyond it the oldest that has shown no good token makes room, else the one that has been idle longest"`
 	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" usual:"1s,10m" change:"restart" help:"how long requests and deliveries in flight may take once the bridge is told to stop"`
 	Log            Log           `key:"log" change:"restart"`
 	// Open is for connectors that say nothing themselves and have no token.
@@ -122,7 +122,7 @@ type Connector struct {
 	MissingExternalUserID string `key:"missing_external_user_id" default:"deliver" oneof:"deliver|dead|drop" change:"reload" help:"events of people who have none: 'deliver', 'dead' (to the dead letters) or 'drop' (counted as filtered). It acts when a batch comes, and what it decides is stored with the event"`
 	// NoIdentity is for events without any user, such as agentconsole.ToolInvocation.
 	NoIdentity string `key:"no_identity" default:"dead" oneof:"dead|drop" change:"reload" help:"events without any user id, which RudderStack cannot take: 'dead' (to the dead letters) or 'drop' (counted as filtered)"`
-	WrongToken int    `key:"wrong_token" default:"401" oneof:"401|503" change:"reload" help:"answer to a batch with a wrong token. Braze drops what is answered 401 and retries what is answered 503, for as long as the token is wrong; its probe always gets 401"`
+	WrongToken int    `key:"wrong_token" default:"401" oneof:"401|503" change:"reload" help:"status for a batch with a wrong token or none. Braze drops what is answered 401 and retries what is answered 503, for as long as the token is wrong; its probe always gets 401"`
 	Filter     Filter `key:"filter"`
 	PII        PII    `key:"pii" short:"preset"`
 	Salt       string `key:"salt" secret:"file" unset:"none" value:"SALT" help:"for 'hash': SHA-256 over the salt and the value"`
@@ -161,7 +161,7 @@ type Backoff struct {
 // Filter says which events are delivered; the others count as filtered.
 type Filter struct {
 	Allow []string `key:"allow" unset:"all" value:"TYPES" help:"patterns of event types that are delivered, such as 'users.messages.email.*'"`
-	Deny  []string `key:"deny" unset:"none" value:"TYPES" help:"patterns of event types that are not; it wins over 'allow'"`
+	Deny  []string `key:"deny" unset:"none" value:"TYPES" help:"patterns of event types that are not; it wins over 'allow'. Filters by type act when a batch comes, before any reason to dead-letter an event"`
 	// AllowProperties and DenyProperties map the name of a property to values.
 	AllowProperties map[string][]string `key:"allow_properties" flag:"-" unset:"all" help:"a map of properties to a value or a list of them: '{app_id: [a, b]}' keeps back events with another 'app_id' or none"`
 	DenyProperties  map[string][]string `key:"deny_properties" flag:"-" unset:"none" help:"the same; it keeps back events that have one of the values"`
@@ -210,7 +210,7 @@ func (c Config) QueueOf(connector Connector) Queue {
 
 // Mapping returns the options of the connector's mapper.
 func (c Connector) Mapping() mapping.Options {
-	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Salt: []byte(c.Salt)}
+	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Unknown: mapping.Action(c.PII.Unknown), Salt: []byte(c.Salt)}
 	for field, action := range c.PII.Fields {
 		if personal.Fields == nil {
 			personal.Fields = map[string]mapping.Action{}

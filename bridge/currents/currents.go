@@ -45,7 +45,7 @@ func (e *SyntaxError) Unwrap() error { return ErrNotJSON }
 type Event struct {
 	Start, End     int    // the element is body[Start:End], without white space around it
 	Object         bool   // false: it is no JSON object, and nothing below is set but Count, Nul and Number flags
-	Count          int    // consecutive elements that are no objects are one Event, and this is how many; else 1
+	Count          int    // of consecutive elements that are no objects, for which it stands; 1 for up to MaxSingle in a body
 	Type           []byte // event_type
 	ID             []byte // id
 	UserID         []byte // user.user_id
@@ -67,6 +67,7 @@ type Batch struct {
 	Limit int
 
 	count   int      // of the elements of events so far
+	single  int      // of those that are no objects and have an Event of their own
 	flags   Flags    // of the event being scanned
 	deep    []uint64 // kinds of the brackets open beyond the innermost 64, one bit each
 	scratch []byte   // the last key that had escapes, without them
@@ -86,7 +87,7 @@ const (
 // ErrTooManyEvents. Whether an empty body is an error is up to the caller
 // (IsBlank); to Scan it is not JSON.
 func (b *Batch) Scan(body []byte) error {
-	b.Events, b.count = b.Events[:0], 0
+	b.Events, b.count, b.single = b.Events[:0], 0, 0
 	b.flags = 0
 	end, found := b.document(body)
 	if err := b.finish(body, end); err != nil {
@@ -131,6 +132,11 @@ func (b *Batch) finish(body []byte, end int) error {
 	}
 	return nil
 }
+
+// MaxSingle is how many elements of a body that are no objects have an Event each.
+// Of more than that, consecutive ones share one, which holds the first of them:
+// such an element may be a single byte, and a body may have millions.
+const MaxSingle = 100
 
 // Reset lets go of the last body and of the memory for its events, so that a
 // pooled Batch does not keep a large body alive. Limit stays.

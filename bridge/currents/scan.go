@@ -33,10 +33,10 @@ func (b *Batch) top(body []byte, i int) (end int, found bool) {
 		if string(b.plain(key, odd)) != "events" {
 			i = b.value(body, at)
 		} else if found = at < len(body) && body[at] == '['; found {
-			b.Events, b.count = b.Events[:0], 0 // the last one counts
+			b.Events, b.count, b.single = b.Events[:0], 0, 0 // the last one counts
 			i = b.events(body, at)
 		} else {
-			b.Events, b.count = b.Events[:0], 0
+			b.Events, b.count, b.single = b.Events[:0], 0, 0
 			i = b.value(body, at)
 		}
 		if i < 0 {
@@ -76,17 +76,18 @@ func (b *Batch) events(body []byte, i int) int {
 	}
 }
 
-// element scans one element of events and appends it, or counts it where it is
-// no object and follows another one that is none.
+// element scans one element of events and appends it, or counts it where it is no
+// object, follows another one that is none, and MaxSingle is reached.
 func (b *Batch) element(body []byte, i int) int {
 	b.flags = 0
 	if i < len(body) && body[i] == '{' {
 		return b.event(body, i)
 	}
 	end := b.value(body, i)
-	if n := len(b.Events); end >= 0 && n > 0 && !b.Events[n-1].Object {
+	if n := len(b.Events); end >= 0 && b.single >= MaxSingle && n > 0 && !b.Events[n-1].Object {
 		b.Events[n-1].Count++
 	} else if end >= 0 {
+		b.single++
 		flags := b.flags & (FlagNul | FlagNumber | FlagSurrogate)
 		b.Events = append(b.Events, Event{Start: i, End: end, Count: 1, Flags: flags})
 	}

@@ -33,9 +33,26 @@ func TestScanFindsEventsInPlace(t *testing.T) {
 	for _, e := range scan(t, body) {
 		got = append(got, body[e.Start:e.End])
 		require.Equal(t, body[e.Start] == '{', e.Object)
-		require.Equal(t, map[bool]int{true: 1, false: 4}[e.Object], e.Count, "consecutive elements that are no objects are one")
+		require.Equal(t, 1, e.Count)
 	}
-	require.Equal(t, []string{`{"id":1}`, `5`, `{ }`}, got)
+	require.Equal(t, []string{`{"id":1}`, `5`, `"a"`, `null`, `[1, 2]`, `{ }`}, got)
+}
+
+// Of very many elements that are no objects, consecutive ones share an Event.
+func TestScanCountsElementsThatAreNoObjects(t *testing.T) {
+	single := strings.Repeat("1,{},", currents.MaxSingle/2) + strings.Repeat("2,", currents.MaxSingle/2)
+	for range 2 {
+		events := scan(t, `{"events":[5,6],"events":[`+single+`3,4,{},5,6,7]}`)
+		require.Len(t, events, currents.MaxSingle+currents.MaxSingle/2+2)
+		for _, e := range events[:len(events)-3] {
+			require.Equal(t, 1, e.Count)
+		}
+		var counts []int
+		for _, e := range events[len(events)-3:] {
+			counts = append(counts, e.Count)
+		}
+		require.Equal(t, []int{3, 1, 3}, counts)
+	}
 }
 
 func TestScanReadsTheValuesThatDecide(t *testing.T) {

@@ -48,16 +48,16 @@ func classify(status int, body string, any2XX bool) kind {
 	return failed
 }
 
-// inOwnWords tells whether a refusal is one that RudderStack's gateway writes:
-// the texts of server 1.83 for 400 and 413, recorded.
+// inOwnWords tells whether a refusal of events is one that RudderStack's gateway
+// writes: the texts of server 1.83 for 400 and 413, recorded. That of an empty batch
+// is not among them: who gives it to events has not seen them.
 func inOwnWords(status int, body string) bool {
 	switch strings.TrimSpace(body) {
 	case "request size exceeds max limit":
 		return status == http.StatusRequestEntityTooLarge
 	case "invalid json", "Malformed JSON in request body", "request neither has anonymousId nor userId",
 		"event is not a valid rudder event", "eventList should be an array",
-		"error during parsing form", "error during parsing multiform",
-		emptyBatch(Events), emptyBatch(Webhook):
+		"error during parsing form", "error during parsing multiform":
 		return status == http.StatusBadRequest
 	}
 	return false
@@ -71,6 +71,9 @@ func emptyBatch(mode Mode) string {
 	}
 	return "empty batch payload"
 }
+
+// refusal tells whether the other side has refused the request, with 3XX or 4XX.
+func (k kind) refusal() bool { return k == refused || k == tooLarge || k == turnedAway }
 
 // reason is the word under which an event goes to the dead letters.
 func (k kind) reason() string {

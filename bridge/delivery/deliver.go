@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
@@ -175,7 +176,10 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	}
 	t := tried{events: r.events, response: a}
 	o := s.outcome(a)
-	wasCompressed := r.trial.outcome.compressed && !r.trial.half
+	if r.probe {
+		o.own = a.status == http.StatusBadRequest && a.words == emptyBatch(s.config.Mode)
+	}
+	wasCompressed := r.trial.outcome.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
 	t.action = from.done(r, o)
@@ -238,11 +242,11 @@ func (s *Sender) outcome(a response) outcome {
 		began: a.began, ended: a.ended, retryAfter: a.retryAfter,
 		compressed: a.compressed, status: a.status, words: a.words, text: a.describe(),
 	}
-	if o.kind == misdirected {
+	switch {
+	case a.broken && a.status/100 == 2 && !s.config.AcceptAny2XX:
+		o.kind, o.text = unanswered, "the response broke off: "+o.text
+	case o.kind == misdirected:
 		o.text = "not RudderStack's answer: " + o.text
-		if a.broken {
-			o.kind = unanswered
-		}
 	}
 	return o
 }

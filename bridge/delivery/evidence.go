@@ -35,6 +35,8 @@ const (
 	fade        = 0.98             // weight of a result of a fresh request at the next one
 	pausedWait  = 30 * time.Second // between requests to a paused destination, at most
 	lateWait    = 5 * time.Second  // the same where one was accepted lately
+	mostDoubts  = 20               // parts of suspects that are tried without an acceptance
+	doubtEvery  = 5 * time.Minute  // and then one in that time
 	mostByProbe = 10               // events that die on the word of probes alone, in a row
 	usualGood   = 9.5              // weight of what is believed before anything is known:
 	usualBad    = 0.5              // one request in twenty fails
@@ -56,20 +58,25 @@ type outcome struct {
 // and in a half of one that was split but for the attempts.
 type trial struct {
 	attempts    int       // requests that its events were in
-	half        bool      // it is a half of a request that was split
+	split       time.Time // it is a half of a request that was split then; zero: it is whole
+	suspected   bool      // that request was, and not the destination
 	fails       int       // failures in all
 	backoffs    int       // failures beside a destination that did well; they lengthen the backoff
 	count       int       // failures between each two of which something else was accepted
 	first, last time.Time // failure; zero: there was none
 	next        time.Time // it is not tried before
 	before      uint64    // requests accepted by the destination at first
+	lineage     uint64    // the first that is accepted after the request failed that this is a part of; 0: none failed
+	probe       time.Time // a probe was sent for it, after the failure before
 	probed      bool      // a probe was sent since the last failure
-	logged      bool
-	outcome     outcome // of the last failure
+	outcome     outcome   // of the last failure
 }
 
 // fresh tells whether the request was never tried, nor a part of what was.
-func (t *trial) fresh() bool { return t.first.IsZero() && !t.half }
+func (t *trial) fresh() bool { return t.first.IsZero() && t.split.IsZero() }
+
+// since is the instant after which an acceptance is evidence against the request.
+func (t *trial) since() time.Time { return later(t.last, t.split) }
 
 // action is what to do with the events of a request.
 type action uint8
@@ -90,6 +97,8 @@ type evidence struct {
 	acceptedAt    time.Time // end of the last of them
 	acceptedBegan time.Time // latest beginning among them
 	probeBegan    time.Time // of the last probe that RudderStack answered in its own words
+	doubts        int       // parts of suspects that were tried for want of anything else, since the last acceptance
+	doubtAt       time.Time // the last of them
 	byProbe       int       // events that died on the word of probes since the last acceptance
 	good, bad     float64   // results of fresh requests, old ones fading
 
@@ -121,19 +130,20 @@ func newEvidence(c Config, now time.Time) *evidence {
 
 // judge takes in the outcome of a request of n events and says what to do with
 // them. giveUp is how long an event must have failed before it dies of anything
-// but 400 and 413.
+// but 400 and 413. It is 0 for a replay, in which nothing dies but is counted as
+// refused: there a refusal is believed for good once something else was accepted.
 func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) action {
 	t.attempts++
-	e.learn(t.fresh(), o)
+	e.learn(t, o)
 	e.size.learn(n, o.kind == accepted, o.ended)
 	if o.kind == accepted {
 		return deliver
 	}
-	well := e.wellFor(t, o)
+	well := e.wellFor(t, o) || giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
 	t.fail(o, well, e.accepted)
 	switch {
 	case o.kind == limited, o.compressed: // no sign against an event
-	case n > 1 && (o.kind == tooLarge || o.own && e.known(o.ended) && e.rate() < fewFail ||
+	case n > 1 && (o.kind == tooLarge || o.own && e.believes(t) && e.rate() < fewFail ||
 		t.count >= timesNeeded(e.rate(), splitChance)):
 		return split
 	case n == 1 && well && t.count >= timesNeeded(e.rate(), deadChance) &&
@@ -142,10 +152,10 @@ func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) actio
 		return die
 	}
 	bound := e.maxBackoff
-	if n == 1 && !o.own && t.count >= timesNeeded(e.rate(), splitChance) {
+	if n == 1 && o.kind != refused && o.kind != tooLarge && t.count >= timesNeeded(e.rate(), splitChance) {
 		bound = max(bound, giveUp/6)
 	}
-	if !e.open && !o.own {
+	if !e.open && !o.own { // which needs the number alone
 		t.backoffs++
 	}
 	t.next = o.ended.Add(e.backoff(max(1, t.backoffs), bound))
@@ -159,6 +169,9 @@ func (t *trial) fail(o outcome, well bool, accepted uint64) {
 		t.first, t.before = o.ended, accepted
 		well = true
 	}
+	if t.lineage == 0 {
+		t.lineage = accepted + 1 // 0: none
+	}
 	if well && o.kind != limited && !o.compressed {
 		t.count++
 	}
@@ -169,20 +182,18 @@ func (t *trial) fail(o outcome, well bool, accepted uint64) {
 // wellFor tells whether the destination has shown that it is well between the
 // last failure of a request and the one now.
 func (e *evidence) wellFor(t *trial, o outcome) bool {
-	return e.acceptedSince(t) || o.own && !t.last.IsZero() && !e.probeBegan.Before(t.last)
+	return e.acceptedSince(t) || o.own && !t.last.IsZero() && e.probeBegan.After(t.last)
 }
 
 // acceptedSince tells whether a request was accepted that was sent after the last
 // failure of this one.
 func (e *evidence) acceptedSince(t *trial) bool {
-	return e.accepted > 0 && !t.last.IsZero() && !e.acceptedBegan.Before(t.last)
+	return !t.last.IsZero() && e.acceptedBegan.After(t.last)
 }
 
-// known tells whether the destination is known to be RudderStack and to take
-// requests.
-func (e *evidence) known(now time.Time) bool {
-	return e.acceptedLately(now) || !e.probeBegan.IsZero() && now.Sub(e.probeBegan) <= lately
-}
+// believes tells whether a refusal in RudderStack's own words, which was just
+// taken in, is to be taken at its word.
+func (e *evidence) believes(t *trial) bool { return !e.open || e.probeBegan.After(t.probe) }
 
 func (e *evidence) acceptedLately(now time.Time) bool {
 	return e.accepted > 0 && now.Sub(e.acceptedAt) <= lately
@@ -190,7 +201,7 @@ func (e *evidence) acceptedLately(now time.Time) bool {
 
 // suspects tells whether a request is under suspicion, and not the destination.
 func (e *evidence) suspects(t *trial) bool {
-	return t.half || t.count > 1 || t.count == 1 && e.acceptedSince(t)
+	return t.suspected || t.count > 1 || t.count == 1 && e.acceptedSince(t)
 }
 
 // mayDie limits what a destination can kill that answers probes and takes
@@ -203,10 +214,13 @@ func (e *evidence) mayDie(t *trial) bool {
 	return e.byProbe <= mostByProbe
 }
 
-// learn keeps what a result says about the destination.
-func (e *evidence) learn(fresh bool, o outcome) {
+// learn keeps what the result of a request says about the destination. The failure
+// of one that was tried before says something only where nothing else was accepted
+// meanwhile.
+func (e *evidence) learn(t *trial, o outcome) {
+	fresh := t.fresh()
 	if o.kind == accepted {
-		e.accepted, e.acceptedAt, e.byProbe = e.accepted+1, o.ended, 0
+		e.accepted, e.acceptedAt, e.byProbe, e.doubts = e.accepted+1, o.ended, 0, 0
 		e.acceptedBegan = later(e.acceptedBegan, o.began)
 		if fresh {
 			e.good, e.bad = e.good*fade+1, e.bad*fade
@@ -217,18 +231,18 @@ func (e *evidence) learn(fresh bool, o outcome) {
 	if fresh && o.kind != limited {
 		e.good, e.bad = e.good*fade, e.bad*fade+1
 	}
-	unwell := !e.acceptedLately(o.ended)
-	if fresh || unwell {
-		e.inARow++
+	if !fresh && !e.open && e.acceptedBegan.After(t.since()) && o.kind != limited {
+		return
 	}
-	if o.retryAfter > 0 && (fresh || unwell || o.kind == limited) {
+	e.inARow++
+	asked := o.retryAfter > 0 && (o.kind == limited || !e.suspects(t))
+	if asked {
 		e.floor = later(e.floor, o.ended.Add(o.retryAfter))
-		unwell = true
 	}
-	if unwell {
+	if asked || e.accepted == 0 || o.ended.Sub(e.acceptedAt) > lately {
 		e.inARow = max(e.inARow, breakAfter)
 	}
-	if e.inARow >= breakAfter && (fresh || unwell) {
+	if e.inARow >= breakAfter {
 		e.shut(o)
 	}
 }
@@ -261,6 +275,13 @@ func (e *evidence) calm(now time.Time) {
 // timers are. It lets at most slack's worth of requests begin together.
 const slack = 50 * time.Millisecond
 
+// mayDoubt tells whether a part of a suspect may be tried to find out whether the
+// destination takes anything. Without a bound, one that is away would be asked with
+// ever smaller requests, and get all of them when it is back.
+func (e *evidence) mayDoubt(now time.Time) bool {
+	return e.doubts < mostDoubts || now.Sub(e.doubtAt) >= doubtEvery
+}
+
 // begin notes that a request begins.
 func (e *evidence) begin(now time.Time) {
 	e.inFlight++
@@ -292,7 +313,7 @@ func (e *evidence) rate() float64 {
 // chance of that, where each time has the given rate, is no more than chance; two
 // at least.
 func timesNeeded(rate, chance float64) int {
-	return max(2, int(math.Ceil(math.Log(chance)/math.Log(rate))))
+	return max(2, int(math.Ceil(math.Log(chance)/math.Log(rate)-1e-9)))
 }
 
 // backoff returns the wait after the n-th failure, n from 1: drawn from the upper
@@ -339,6 +360,9 @@ func newSizes(most int) sizes { return sizes{size: most, most: most, growWait: g
 func (s *sizes) learn(n int, ok bool, now time.Time) {
 	s.peak, s.seen = max(s.peak, n), s.seen+1
 	if n > s.usual {
+		if n > 2*s.usual { // what is known is of other sizes
+			s.fullOK, s.fullFailed, s.took, s.lost = 0, 0, 0, 0
+		}
 		s.usual = n
 	} else if s.seen >= usualEvery {
 		s.usual, s.seen, s.peak = s.peak, 0, 0

@@ -135,7 +135,7 @@ func TestGzipOffNeverAsks(t *testing.T) {
 func TestVersionIsAskedAboutHourly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rudder{version: canGzip()}
-		b := compresses(t, r, nil)
+		b := compresses(t, r, func(c *Config) { c.Random = func() float64 { return 0.999 } })
 		r.setVersion(reply{status: 404})
 		for i := range 66 {
 			b.queue.put(fat(fmt.Sprint(i), 2)...)

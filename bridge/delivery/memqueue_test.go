@@ -17,11 +17,12 @@ type memQueue struct {
 	changed chan struct{} // closed and renewed at each change
 	records []*memRecord
 	dead    []queue.DeadEvent
-	fail    func() error // asked before each Settle
-	settles int          // Settle calls that were stored
-	loads   int          // Load calls
-	broken  []string     // how the contract was broken
-	out     int          // events handed out without an outcome now
+	fail    func() error    // asked before each Settle
+	settles int             // Settle calls that were stored
+	loads   int             // Load calls
+	lost    map[uint64]bool // records that another bridge has taken over
+	broken  []string        // how the contract was broken
+	out     int             // events handed out without an outcome now
 	maxOut  int
 
 	replay  queue.Replay
@@ -108,7 +109,7 @@ func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) 
 	defer q.mu.Unlock()
 	q.loads++
 	r := q.records[seq-1]
-	if !r.held {
+	if !r.held || q.lost[seq] {
 		return nil, fmt.Errorf("record %d: %w", seq, queue.ErrNotHeld)
 	}
 	return q.unsettled(r), nil
@@ -177,7 +178,9 @@ func (q *memQueue) Release(records ...*queue.Record) {
 		for i := range r.Events { // a use after this shows
 			clear(r.Events[i].Raw)
 		}
-		q.unhold(q.records[r.Seq-1])
+		if !q.lost[r.Seq] {
+			q.unhold(q.records[r.Seq-1])
+		}
 	}
 	q.poke()
 }

@@ -59,6 +59,12 @@ func handler(t *testing.T, h http.HandlerFunc) func(net.Conn) {
 	}
 }
 
+// takes answers as RudderStack does.
+func takes(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	_, _ = io.WriteString(w, "ok")
+}
+
 // oneConn is a listener with one connection.
 type oneConn struct {
 	conn   net.Conn
@@ -204,7 +210,7 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 				var good atomic.Bool
 				b, _ := overPipes(t, q, func(c net.Conn) {
 					if good.Load() {
-						raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", silent)(c)
+						handler(t, takes)(c)
 						return
 					}
 					bad(c)
@@ -274,7 +280,9 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil || strings.Contains(idsOf(body)[0], "not JSON") {
 				http.Error(w, "mixed", http.StatusBadRequest)
+				return
 			}
+			_, _ = io.WriteString(w, "ok")
 		}))
 		b.settledWithin(t, 5*time.Minute)
 		require.Equal(t, 20, q.count(queue.Delivered))
@@ -313,9 +321,7 @@ func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
 }
 
 func TestCertificateIsVerified(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-	}))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(takes))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()

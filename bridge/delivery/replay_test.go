@@ -68,14 +68,14 @@ type fussy struct{ testMapper }
 func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",` }
 
 func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
-	for _, status := range []int{400, 413} {
+	for _, status := range []int{400, 413, 403} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &rudder{}
 				b := history(t, r, 20, nil)
 				r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
 				b.queue.order(queue.ReplayOrder{})
-				done := b.replayedWithin(t, time.Minute)
+				done := b.replayedWithin(t, 10*time.Minute)
 				require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 				require.Empty(t, b.queue.dead)
 				require.Equal(t, 100, b.queue.count(queue.Delivered), "it keeps the outcome that it had")
@@ -88,7 +88,7 @@ func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 func TestReplayKeepsToItsRate(t *testing.T) {
 	for _, test := range []struct {
 		rate float64
-		size int // events of a POST at most
+		size int // events of a request at most
 	}{{0.5, 1}, {1, 1}, {7, 7}, {40, 40}, {1000, 100}} {
 		t.Run(fmt.Sprint(test.rate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -101,12 +101,12 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 				sent := 0
 				for _, p := range r.all() {
 					require.LessOrEqual(t, len(p.ids), test.size)
+					require.LessOrEqual(t, float64(sent), test.rate*p.at.Sub(began).Seconds()+0.001, "those before are paid for")
 					sent += len(p.ids)
-					require.LessOrEqual(t, float64(sent), test.rate*p.at.Sub(began).Seconds()+0.001, "paid before it is sent")
 				}
 				require.Equal(t, 500, sent)
-				require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.1, "and no slower")
-				require.Equal(t, 1, r.most, "one POST at a time")
+				require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.25, "and no slower")
+				require.Equal(t, 1, r.most, "one request at a time")
 				b.finish(t)
 			})
 		})
@@ -126,7 +126,7 @@ func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 		require.InDelta(t, 600, posts, 60)
 		again := int(b.queue.replayed().Replayed) / 5
 		require.Greater(t, again, posts/10, "it is not starved")
-		require.Less(t, again, posts/3, "most POSTs are of what is pending")
+		require.Less(t, again, posts/3, "most requests are of what is pending")
 		b.finish(t)
 	})
 }

@@ -206,9 +206,10 @@ func (s *scheduler) whileOpen(now time.Time) *request {
 		return nil
 	}
 	s.turns++
-	if s.trouble.kind == misdirected && len(r.events) > 1 {
-		s.park(r.part(1, len(r.events)), now)
-		return r.part(0, 1)
+	if single && len(r.events) > 1 && (s.trouble.kind == misdirected ||
+		s.inARow >= timesNeeded(s.rate(), halfChance) && s.mayDoubt(now)) {
+		s.doubts, s.doubtAt = s.doubts+1, now
+		return s.pick(r, int(s.random()*float64(len(r.events))), 1, now)
 	}
 	return s.nextSuspect(r, now)
 }
@@ -232,26 +233,37 @@ func (s *scheduler) nextFresh(at, n int) *request {
 }
 
 // nextSuspect returns a suspect, or the part of it that is to be tried: no more
-// than the size of requests, and a half where there is nothing else to ask with.
-// For an event that RudderStack refuses in its own words it may be a probe.
+// than the size of requests, and where there is nothing else to ask with, in turns a
+// half and a single event drawn at random. For what RudderStack refuses in its own
+// words it may be a probe.
 func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
-	t, n := &r.trial, len(r.events)
+	t, n, from := &r.trial, len(r.events), 0
 	doubt := !t.last.IsZero() && !s.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.open)
-	if doubt && t.outcome.own && !t.probed && s.probeBegan.Before(t.last) && (n == 1 || !s.known(now)) {
-		t.probed, t.next = true, now.Add(s.minBackoff)
+	if doubt && t.outcome.own && !t.probed && !s.probeBegan.After(t.last) {
+		t.probed, t.probe, t.next = true, now, now.Add(s.minBackoff)
 		s.park(r, now)
 		return &request{probe: true}
 	}
-	if doubt && n > 1 && t.fails >= timesNeeded(s.rate(), halfChance) && (!s.open || s.turns%2 == 1) {
-		n /= 2
+	if doubt && n > 1 && t.fails >= timesNeeded(s.rate(), halfChance) && s.mayDoubt(now) {
+		if n /= 2; s.doubts%2 == 1 {
+			n, from = 1, int(s.random()*float64(n))
+		}
+		s.doubts, s.doubtAt = s.doubts+1, now
 	}
 	if n = min(n, s.size.size); n == len(r.events) {
 		return r
 	}
-	rest := r.part(n, len(r.events))
+	return s.pick(r, from, n, now)
+}
+
+// pick takes n events out of a suspect, from the one at the given place on. The
+// others are a suspect of their own with the same history.
+func (s *scheduler) pick(r *request, from, n int, now time.Time) *request {
+	rest := r.part(0, from)
+	rest.events = append(slices.Clone(rest.events), r.events[from+n:]...)
 	rest.trial.next, rest.trial.count = now, min(1, rest.trial.count)
 	s.park(rest, now)
-	return r.part(0, n)
+	return r.part(from, from+n)
 }
 
 // park puts a suspect aside. Its bytes are read again when it is tried; its events
@@ -292,7 +304,8 @@ func (s *scheduler) done(r *request, o outcome) action {
 		middle := len(r.events) / 2
 		for _, half := range []*request{r.part(0, middle), r.part(middle, len(r.events))} {
 			half.trial = trial{
-				half: true, attempts: r.trial.attempts, outcome: o, logged: r.trial.logged,
+				split: o.ended, suspected: r.trial.suspected || r.trial.count > 1,
+				attempts: r.trial.attempts, lineage: r.trial.lineage, outcome: o,
 				next: o.ended.Add(time.Duration(s.random() * float64(splitWait))),
 			}
 			s.park(half, o.ended)

@@ -42,7 +42,6 @@ type arrival struct {
 // costs nothing.
 type simulation struct {
 	dest     destination
-	probe    func(now time.Duration) simAnswer // nil: as dest
 	arrivals []arrival
 	places   int
 	size     int
@@ -51,6 +50,7 @@ type simulation struct {
 	seed     uint64
 
 	now       time.Duration
+	next      int // arrival
 	sched     *scheduler
 	random    *rand.Rand
 	pending   [][]event
@@ -89,7 +89,7 @@ func simStart() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func (s *simulation) clock() time.Time { return simStart().Add(s.now) }
 
-// run simulates until nothing is left to do, or the time is over.
+// run simulates from the beginning.
 func (s *simulation) run() *simulation {
 	if s.places == 0 {
 		s.places = 4
@@ -108,14 +108,18 @@ func (s *simulation) run() *simulation {
 	s.sched = newScheduler(newEvidence(Config{
 		MinBackoff: 500 * time.Millisecond, MaxBackoff: 30 * time.Second, MaxEvents: s.size, Random: s.random.Float64,
 	}, s.clock()), s.places, s.giveUp)
-	next := 0
+	return s.resume()
+}
+
+// resume goes on until nothing is left to do, or the time is over.
+func (s *simulation) resume() *simulation {
 	for s.now < s.until {
-		for next < len(s.arrivals) && s.arrivals[next].at <= s.now {
-			s.arrive(uint64(next), s.arrivals[next])
-			next++
+		for s.next < len(s.arrivals) && s.arrivals[s.next].at <= s.now {
+			s.arrive(uint64(s.next), s.arrivals[s.next])
+			s.next++
 		}
 		wake := s.send()
-		if s.sched.idle() && len(s.pending) == 0 && next == len(s.arrivals) {
+		if s.sched.idle() && len(s.pending) == 0 && s.next == len(s.arrivals) {
 			break
 		}
 		at := s.until
@@ -125,13 +129,14 @@ func (s *simulation) run() *simulation {
 		if !wake.IsZero() {
 			at = min(at, max(wake.Sub(simStart()), s.now+time.Microsecond))
 		}
-		if next < len(s.arrivals) {
-			at = min(at, s.arrivals[next].at)
+		if s.next < len(s.arrivals) {
+			at = min(at, s.arrivals[s.next].at)
 		}
 		s.now = at
 		for len(s.flights) > 0 && s.flights[0].end <= s.now {
 			s.land(heap.Pop(&s.flights).(flight))
 		}
+		s.now += time.Microsecond // what begins now begins after that
 	}
 	return s
 }
@@ -178,8 +183,10 @@ func (s *simulation) send() time.Time {
 		var a simAnswer
 		if r.probe {
 			s.probes++
-			if a = s.dest(nil, s.now, s.random); s.probe != nil {
-				a = s.probe(s.now)
+			if a = s.dest(nil, s.now, s.random); a.status == 200 {
+				a.status, a.own = 400, true
+			} else {
+				a.own = false
 			}
 		} else {
 			a = s.dest(r.events, s.now, s.random)
@@ -189,8 +196,12 @@ func (s *simulation) send() time.Time {
 }
 
 func (s *simulation) land(f flight) {
+	words := "ok"
+	if f.answer.status == 204 {
+		words = ""
+	}
 	o := outcome{
-		kind: classify(f.answer.status, "ok", false), own: f.answer.own, status: f.answer.status,
+		kind: classify(f.answer.status, words, false), own: f.answer.own, status: f.answer.status,
 		began: simStart().Add(f.began), ended: s.clock(), retryAfter: f.answer.after,
 	}
 	events := f.request.events
@@ -257,62 +268,208 @@ func fails(a simAnswer, chance float64, bad map[place]bool) destination {
 	}
 }
 
-func TestModel(t *testing.T) {
-	five := map[place]bool{}
-	for _, b := range []uint64{0, 3, 9, 50, 120} {
-		five[place{b, 7}] = true
+// places lists the events at an index of batches.
+func places(index int, batches ...uint64) map[place]bool {
+	list := map[place]bool{}
+	for _, b := range batches {
+		list[place{b, index}] = true
 	}
-	tenth := map[place]bool{}
+	return list
+}
+
+func everyTenth() map[place]bool {
+	list := map[place]bool{}
 	for b := range uint64(200) {
 		for i := 0; i < 100; i += 10 {
-			tenth[place{b, i}] = true
+			list[place{b, i}] = true
 		}
 	}
-	quick := 50 * time.Millisecond
-	for _, c := range []struct {
-		name  string
-		dest  destination
-		bad   map[place]bool
-		until time.Duration
-	}{
-		{"403 five", fails(simAnswer{status: 403}, 0, five), five, 0},
-		{"hang five", fails(simAnswer{took: 25 * time.Second}, 0, five), five, 0},
-		{"400 own five", fails(simAnswer{status: 400, own: true}, 0, five), five, 0},
-		{"500 1%", fails(simAnswer{status: 500}, 0.01, nil), nil, 0},
-		{"500 10%", fails(simAnswer{status: 500}, 0.1, nil), nil, 0},
-		{"500 33%", fails(simAnswer{status: 500}, 0.33, nil), nil, 0},
-		{"500 60%", fails(simAnswer{status: 500}, 0.6, nil), nil, 0},
-		{"500 33% five", fails(simAnswer{status: 500}, 0.33, five), five, 0},
-		{"500 60% five", fails(simAnswer{status: 500}, 0.6, five), five, 0},
-		{"500 hour", func(_ []event, now time.Duration, _ *rand.Rand) simAnswer {
-			if now < time.Hour {
-				return simAnswer{status: 500, took: quick}
-			}
-			return simAnswer{status: 200, took: quick}
-		}, nil, 0},
-		{"400 for all", func([]event, time.Duration, *rand.Rand) simAnswer { return simAnswer{status: 400, took: quick} }, nil, 5000 * time.Second},
-		{"403 >20", func(events []event, _ time.Duration, _ *rand.Rand) simAnswer {
-			if len(events) > 20 {
-				return simAnswer{status: 403, took: quick}
-			}
-			return simAnswer{status: 200, took: quick}
-		}, nil, 0},
-		{"403 tenth", fails(simAnswer{status: 403}, 0, tenth), tenth, 0},
-		{"400 33%", fails(simAnswer{status: 400}, 0.33, nil), nil, 0},
-		{"400 60%", fails(simAnswer{status: 400}, 0.6, nil), nil, 0},
-		{"400own 33%", fails(simAnswer{status: 400, own: true}, 0.33, nil), nil, 0},
-		{"400own 60%", fails(simAnswer{status: 400, own: true}, 0.6, nil), nil, 0},
-	} {
-		for seed := range uint64(8) {
-			began := time.Now()
-			s := (&simulation{dest: c.dest, arrivals: steady(), until: c.until, seed: seed}).run()
-			d := s.delays(c.bad)
-			if len(d) == 0 {
-				d = []time.Duration{0}
-			}
-			fmt.Printf("%-14s %d good %6d of %d p50 %6.1f p99 %6.1f max %6.1f dead %d wrong %d requests %d probes %d held %d size %d (%s)\n", c.name, seed, len(d), len(s.born)-len(c.bad),
-				d[len(d)/2].Seconds(), d[len(d)*99/100].Seconds(), d[len(d)-1].Seconds(), len(s.dead), s.wronglyDead(c.bad), s.requests, s.probes, s.mostHeld, s.sched.size.size, time.Since(began).Round(time.Millisecond))
-			require.Zero(t, s.wronglyDead(c.bad), c.name)
+	return list
+}
+
+// unless fails with a where the condition holds.
+func unless(a simAnswer, condition func(events []event, now time.Duration) bool) destination {
+	a.took = 50 * time.Millisecond
+	return func(events []event, now time.Duration, _ *rand.Rand) simAnswer {
+		if condition(events, now) {
+			return a
 		}
+		return simAnswer{status: 200, took: 50 * time.Millisecond}
+	}
+}
+
+// seeds is how often a simulation is run.
+func seeds(short, long uint64) uint64 {
+	if *soak {
+		return long
+	}
+	return short
+}
+
+// The destinations of the model from which the rule was made, with its figures:
+// delays of good events and requests; 1,200 are needed. Its figures for random
+// failures differ from seed to seed, and so do these.
+func TestDestinationsOfTheModel(t *testing.T) {
+	five, tenth := places(7, 0, 3, 9, 50, 120), everyTenth()
+	for _, c := range []struct {
+		name      string
+		dest      destination
+		bad       map[place]bool
+		p99, most float64 // seconds
+		requests  int
+		dead      int // -1: not all of the bad ones need to be, yet
+	}{
+		{"403, five", fails(simAnswer{status: 403}, 0, five), five, 1.5, 12, 1429, 5},
+		{"no answer for 25 s, five", fails(simAnswer{took: 25 * time.Second}, 0, five), five, 80, 654, 1417, 5},
+		{"400 in own words, five", fails(simAnswer{status: 400, own: true}, 0, five), five, 0.5, 2, 1320, 5},
+		{"500, 1%", fails(simAnswer{status: 500}, 0.01, nil), nil, 0.6, 5, 1230, 0},
+		{"500, 10%", fails(simAnswer{status: 500}, 0.1, nil), nil, 1, 10, 1420, 0},
+		{"500, 33%", fails(simAnswer{status: 500}, 0.33, nil), nil, 10, 300, 2100, 0},
+		{"500, 60%", fails(simAnswer{status: 500}, 0.6, nil), nil, 300, 4000, 4200, 0},
+		{"500, 33%, and five", fails(simAnswer{status: 500}, 0.33, five), five, 20, 600, 2900, -1},
+		{"500, 60%, and five", fails(simAnswer{status: 500}, 0.6, five), five, 500, 7200, 8000, -1},
+		{"all 500 for an hour", unless(simAnswer{status: 500}, func(_ []event, now time.Duration) bool { return now < time.Hour }), nil, 3640, 3640, 1447, 0},
+		{"403 over 20 events", unless(simAnswer{status: 403}, func(e []event, _ time.Duration) bool { return len(e) > 20 }), nil, 64, 73, 3659, 0},
+		{"403, a tenth of all", fails(simAnswer{status: 403}, 0, tenth), tenth, 659, 681, 66692, 2000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := range seeds(3, 100) {
+				s := (&simulation{dest: c.dest, arrivals: steady(), seed: seed}).run()
+				d := s.delays(c.bad)
+				p99, most := d[len(d)*99/100].Seconds(), d[len(d)-1].Seconds()
+				t.Logf("seed %d: p50 %.1f, p99 %.1f, longest %.1f s; %d dead; %d requests", seed, d[len(d)/2].Seconds(), p99, most, len(s.dead), s.requests)
+				require.Zero(t, s.wronglyDead(c.bad))
+				require.Len(t, d, len(s.born)-len(c.bad), "all good ones are delivered")
+				require.LessOrEqual(t, p99, c.p99)
+				require.LessOrEqual(t, most, c.most)
+				require.LessOrEqual(t, s.requests, c.requests)
+				if c.dead >= 0 {
+					require.Len(t, s.dead, c.dead)
+				}
+			}
+		})
+	}
+}
+
+// kinds are the answers of a destination that fails at random.
+func kinds() map[string]simAnswer {
+	return map[string]simAnswer{
+		"500": {status: 500}, "400": {status: 400}, "400 in own words": {status: 400, own: true}, "413": {status: 413},
+		"403": {status: 403}, "429": {status: 429}, "page": {status: 204}, "hang": {took: 25 * time.Second},
+	}
+}
+
+// sparse is traffic of a quiet connector: one event every few seconds, in which
+// retries are most of the requests.
+func sparse(n int, every time.Duration) []arrival {
+	var list []arrival
+	for i := range n {
+		list = append(list, arrival{time.Duration(i) * every, 1 + i%3})
+	}
+	return list
+}
+
+// No event that the destination would have taken dies, however it fails.
+func TestFailingAtRandomKillsNothing(t *testing.T) {
+	for name, answer := range kinds() {
+		for _, chance := range []float64{0.01, 0.05, 0.1, 0.2, 0.33, 0.5, 0.6} {
+			t.Run(fmt.Sprint(name, "/", chance), func(t *testing.T) {
+				for seed := range seeds(4, 400) {
+					for i, arrivals := range [][]arrival{sparse(300, 5*time.Second), sparse(100, time.Minute), steady()[:200], steady()[150:250]} {
+						s := (&simulation{dest: fails(answer, chance, nil), arrivals: arrivals, seed: seed, until: 12 * time.Hour}).run()
+						require.Empty(t, s.dead, "seed %d, traffic %d", seed, i)
+						require.Len(t, s.delivered, len(s.born), "seed %d, traffic %d", seed, i)
+					}
+				}
+			})
+		}
+	}
+}
+
+// One bad node of three behind a balancer, and a destination that comes and goes.
+func TestFailingByTheClockKillsNothing(t *testing.T) {
+	for name, answer := range kinds() {
+		for _, period := range []time.Duration{time.Second, 10 * time.Second, 3 * time.Minute, 20 * time.Minute} {
+			t.Run(fmt.Sprint(name, "/", period), func(t *testing.T) {
+				for seed := range seeds(2, 100) {
+					down := fails(answer, 1, nil)
+					dest := func(events []event, now time.Duration, random *rand.Rand) simAnswer {
+						if now%period < period*2/5 {
+							return down(events, now, random)
+						}
+						return simAnswer{status: 200, took: 50 * time.Millisecond}
+					}
+					for _, arrivals := range [][]arrival{sparse(300, 7*time.Second), steady()[:300]} {
+						s := (&simulation{dest: dest, arrivals: arrivals, seed: seed, until: 24 * time.Hour}).run()
+						require.Empty(t, s.dead, "seed %d", seed)
+						require.Len(t, s.delivered, len(s.born), "seed %d", seed)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A destination that fails for everything kills nothing, ever, and is not flooded;
+// once it is back it gets everything soon.
+func TestFailingForEverythingKillsNothing(t *testing.T) {
+	for name, answer := range kinds() {
+		for _, from := range []time.Duration{0, 20 * time.Second} {
+			t.Run(fmt.Sprint(name, "/from ", from), func(t *testing.T) {
+				for seed := range seeds(2, 50) {
+					const back = 24 * time.Hour
+					down := fails(answer, 1, nil)
+					var before, during int
+					dest := func(events []event, now time.Duration, random *rand.Rand) simAnswer {
+						if now < from || now >= back {
+							before++
+							return simAnswer{status: 200, took: 50 * time.Millisecond}
+						}
+						during++
+						return down(events, now, random)
+					}
+					s := (&simulation{dest: dest, arrivals: steady(), seed: seed, until: back}).run()
+					require.Empty(t, s.dead)
+					require.LessOrEqual(t, during, int((back-from)/(11*time.Second))+3*100, "one in 22 seconds, a probe with some, and 413 splits what is in hand")
+					s.until = back + time.Hour
+					s.resume()
+					require.Len(t, s.delivered, len(s.born))
+					for _, at := range s.delivered {
+						require.LessOrEqual(t, at, back+5*time.Minute)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Beside a destination that does well, isolating a bad event takes at most four
+// requests for each halving, and twenty while it is parked alone; no event waits
+// behind one that is never taken.
+func TestIsolationIsBounded(t *testing.T) {
+	for name, answer := range kinds() {
+		if answer.status == 429 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			for seed := range seeds(10, 1000) {
+				random := rand.New(rand.NewPCG(seed, 3))
+				bad := map[place]bool{}
+				for range 1 + random.IntN(10) {
+					bad[place{uint64(random.IntN(200)), random.IntN(100)}] = true
+				}
+				s := (&simulation{dest: fails(answer, 0, bad), arrivals: steady(), seed: seed}).run()
+				require.Zero(t, s.wronglyDead(bad))
+				require.Len(t, s.dead, len(bad), "seed %d", seed)
+				require.Len(t, s.delivered, len(s.born)-len(bad))
+				const halvings = 7 // of a hundred events
+				require.LessOrEqual(t, s.requests, 1200+30+len(bad)*(4*(halvings+1)+20), "seed %d", seed)
+				if answer.took > time.Second {
+					continue
+				}
+				d := s.delays(bad)
+				require.LessOrEqual(t, d[len(d)-1], 45*time.Second, "seed %d", seed)
+			}
+		})
 	}
 }

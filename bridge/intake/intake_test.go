@@ -187,8 +187,8 @@ func TestFates(t *testing.T) {
 			{"id":"8",` + typ + `,` + both + `,"properties":{"a.b":9007199254740993}},
 			{"id":"8","event_type":"agent.\u0054ool"},
 			{"id":"8","event_type":5,` + both + `}]}`
-		none = "not_an_object no_event_type no_identity no_identity not_an_object "
-		drop = "not_an_object no_event_type filtered filtered not_an_object "
+		none = "not_an_object not_an_object no_event_type no_identity no_identity not_an_object "
+		drop = "not_an_object not_an_object no_event_type filtered filtered not_an_object "
 	)
 	tests := []struct {
 		name    string
@@ -228,9 +228,9 @@ func TestFates(t *testing.T) {
 			}
 			require.Equal(t, tt.fates, strings.Join(fates, " "))
 			hash := func(eventType, id string) queue.Hash { return queue.HashEvent([]byte(eventType), []byte(id)) }
-			require.Equal(t, []queue.Hash{{}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
+			require.Equal(t, []queue.Hash{{}, {}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
 				hash("t", "8"), hash("agent.Tool", "8"), hash("5", "8")}, ids)
-			require.Equal(t, []int{2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)
+			require.Equal(t, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)
 			require.Equal(t, "7", events[batch.Items[0].Start:batch.Items[0].End])
 			require.Equal(t, tt.changed, b.metric(t, "bridge_webhook_changed_events_total"))
 		})

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
 func TestQuotas(t *testing.T) {
@@ -141,8 +143,8 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		q.release()
 		synctest.Wait()
 		for _, batch := range q.batches {
-			require.Len(t, batch.Items, 1)
-			require.Equal(t, elements, batch.Items[0].Count)
+			require.Len(t, batch.Items, currents.MaxSingle)
+			require.Equal(t, elements-currents.MaxSingle+1, batch.Items[currents.MaxSingle-1].Count)
 		}
 		q.hang()
 		b.flood(t, 10, send("{}"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +24,9 @@ func answering(t *testing.T, status int) (url string, answer *atomic.Int64) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			w.WriteHeader(int(answer.Load()))
+			if answer.Load() == http.StatusOK {
+				_, _ = io.WriteString(w, "ok") // RudderStack's own word
+			}
 		}
 	}))
 	t.Cleanup(s.Close)

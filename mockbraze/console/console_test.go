@@ -96,7 +96,7 @@ func counter(page *browsertest.Page, name, value string) {
 func testLife(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
 	page, _ := show(t, browser, "/")
-	require.EqualValues(t, 96, page.Number(`document.querySelectorAll("#types input[type=checkbox]:checked").length`))
+	require.EqualValues(t, 102, page.Number(`document.querySelectorAll("#types input[type=checkbox]:checked").length`))
 	fill(page, target.url, "good")
 	page.Click("#test-form")
 	page.Until(`document.querySelector("#test-result").className.includes("good")`)
@@ -110,7 +110,7 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 	counter(page, "sent", "960")
 	counter(page, "dropped", "0")
 	page.Until(`document.querySelectorAll("#answers tbody tr").length > 1`)
-	page.Until(`document.querySelectorAll("#by-type tbody tr").length === 96`)
+	page.Until(`document.querySelectorAll("#by-type tbody tr").length === 102`)
 	page.Shows("#currents", "960 sent")
 	page.Until(`document.querySelector("#latency-p50").textContent !== "–"`)
 	page.Click("#pause")
@@ -128,7 +128,7 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 func testTypes(t *testing.T, browser *browsertest.Browser) {
 	page, _ := show(t, browser, "/")
 	page.Click("#no-types")
-	page.Shows("#type-count", "0 of 96 chosen")
+	page.Shows("#type-count", "0 of 102 chosen")
 	page.Type("#type-search", "email open")
 	page.Click("#all-types")
 	page.Until(`(() => {

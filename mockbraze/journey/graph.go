@@ -35,8 +35,7 @@ type edge struct {
 	ends  bool // the end of the session
 }
 
-// newGraph compiles the plot. It fails where the scenario lacks an outcome or
-// an event type of the glossary can never happen.
+// newGraph compiles the plot. It fails where the scenario lacks an outcome.
 func newGraph(g *schemas.Glossary, s *scenario.Scenario) (*graph, error) {
 	types := make(map[string]int16, len(g.Events))
 	for i := range g.Events {
@@ -72,7 +71,8 @@ func newGraph(g *schemas.Glossary, s *scenario.Scenario) (*graph, error) {
 			n.groups = append(n.groups, edges)
 		}
 	}
-	return out, out.findPaths(g, types)
+	out.findPaths(g, types)
+	return out, nil
 }
 
 // node adds a node once.
@@ -116,7 +116,7 @@ func onDevice(event string) bool {
 // findPaths finds the shortest path to each event type from what begins of
 // itself. A conversion for the message before is no step of a path: whether
 // there was a message is not known.
-func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16) error {
+func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16) {
 	before := make([]int16, len(g.nodes))
 	for i := range before {
 		before[i] = -2
@@ -143,11 +143,11 @@ func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16) er
 		}
 	}
 	for i, p := range g.paths {
-		if p == nil {
-			return fmt.Errorf("nothing leads to the event type %s: the journeys do not know it", glossary.Events[i].Name)
+		if p == nil { // a type that no journey has, such as one of a newer glossary: it happens by itself
+			g.node(glossary.Events[i].Name, types)
+			g.paths[i] = []int16{g.index[glossary.Events[i].Name]}
 		}
 	}
-	return nil
 }
 
 // backwards goes back from a node to its root.

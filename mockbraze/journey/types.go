@@ -41,8 +41,9 @@ type valueFunc func(dst []byte, m *moment, d population.Draw) []byte
 
 // Select returns the names of the glossary's event types that match at least
 // one of the patterns (as in path.Match; a star goes over dots too), in the
-// glossary's order. No patterns select every type. A pattern that is malformed
-// or matches nothing is an error that names it.
+// glossary's order. No patterns select every current type; a retired one is
+// selected by its whole name only. A pattern that is malformed or matches
+// nothing is an error that names it.
 func Select(g *schemas.Glossary, patterns []string) ([]string, error) {
 	chosen := make(map[string]bool)
 	for _, pattern := range patterns {
@@ -52,7 +53,7 @@ func Select(g *schemas.Glossary, patterns []string) ([]string, error) {
 			if err != nil {
 				return nil, fmt.Errorf("event type pattern %q: %w", pattern, err)
 			}
-			if ok {
+			if ok && (g.Events[i].Retired == "" || pattern == g.Events[i].Name) {
 				chosen[g.Events[i].Name] = true
 				found = true
 			}
@@ -61,9 +62,12 @@ func Select(g *schemas.Glossary, patterns []string) ([]string, error) {
 			return nil, fmt.Errorf("no event type of the glossary matches %q", pattern)
 		}
 	}
+	if len(patterns) == 0 {
+		return g.Current(), nil
+	}
 	var names []string
 	for i := range g.Events {
-		if len(patterns) == 0 || chosen[g.Events[i].Name] {
+		if chosen[g.Events[i].Name] {
 			names = append(names, g.Events[i].Name)
 		}
 	}

@@ -52,7 +52,6 @@ func sourceValues() map[string]valueFunc {
 		"is_canvas_entry":            chance(30),
 		"progression_type":           text(progression),
 		"exit_reason":                oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
-		"content_optimizer_step_id":  text(func(m *moment, _ population.Draw) string { return m.about.step.ID }),
 		"combination_token":          combination,
 		"conversion_behavior_index":  whole(0, 3),
 		"conversion_behavior":        escaped(conversionBehavior),

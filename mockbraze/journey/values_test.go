@@ -102,7 +102,7 @@ func TestValuesLookRight(t *testing.T) {
 			require.Greater(t, v, -180.1)
 		}
 	}
-	for i := range uint64(96 * 50) {
+	for i := range uint64(102 * 50) {
 		e := decode(t, r.Append(nil, i))
 		require.True(t, looks("uuid", e.ID), e.ID)
 		require.InDelta(t, float64(Reference().Unix()), e.Time, 3*86400)
@@ -120,7 +120,7 @@ func TestValuesLookRight(t *testing.T) {
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	r := rounds(t, 2)
 	optedIn, campaigns, canvases := 0, 0, 0
-	for i := range uint64(96 * 100) {
+	for i := range uint64(102 * 100) {
 		e := decode(t, r.Append(nil, i))
 		p := e.Properties
 		if p["campaign_id"] != nil {
@@ -261,7 +261,7 @@ func TestPlatformsFitTheType(t *testing.T) {
 	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
 		apps[p.App(platform).ID] = platform
 	}
-	for i := range uint64(96 * 100) {
+	for i := range uint64(102 * 100) {
 		e := decode(t, r.Append(nil, i))
 		app, ok := e.Properties["app_id"]
 		if !ok || app == nil {

@@ -37,12 +37,12 @@ func decodeBatch(t *testing.T, body []byte) (events []sentEvent, raw []json.RawM
 func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 	g, err := NewGenerator(7, nil)
 	require.NoError(t, err)
-	require.Len(t, g.Types(), 96)
+	require.Len(t, g.Types(), 102)
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
 	at := time.Unix(1_800_000_000, 0)
 	ids, users := map[string]bool{}, map[string]bool{}
-	for n := range uint64(2 * 96) {
+	for n := range uint64(2 * 102) {
 		events, raw := decodeBatch(t, g.Append(nil, n, n*100, 100, at))
 		require.Len(t, events, 100)
 		for i, e := range events {
@@ -56,7 +56,7 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
 		}
 	}
-	require.Len(t, ids, 19_200)
+	require.Len(t, ids, 20_400)
 	require.Greater(t, len(users), 8000, "many people")
 }
 

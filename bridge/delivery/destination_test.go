@@ -1,0 +1,573 @@
+package delivery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// One test for each way in which a destination fails, in fake time, through the
+// whole sender.
+
+// trial of a destination that refuses some events.
+type refusal struct {
+	name       string
+	answer     reply
+	reason     string        // of the dead letters
+	neighbours time.Duration // the good events of the same batches are delivered by then
+	dead       [2]time.Duration
+}
+
+// refusals are the ways to refuse by content.
+func refusals() []refusal {
+	soon, hour := [2]time.Duration{0, 5 * time.Minute}, [2]time.Duration{time.Hour, 2 * time.Hour}
+	const quick = time.Minute
+	return []refusal{
+		{"400 in own words", reply{status: 400, body: "request neither has anonymousId nor userId\n"}, ReasonRefused, 20 * time.Second, soon},
+		{"413 in own words", reply{status: 413, body: "request size exceeds max limit\n"}, ReasonTooLarge, 20 * time.Second, soon},
+		{"400 of a proxy", reply{status: 400, body: "<h1>400 Bad Request</h1><hr>nginx"}, ReasonRefused, quick, soon},
+		{"403", reply{status: 403, body: "<title>Attention Required! | Cloudflare</title>"}, ReasonRefused, quick, hour},
+		{"422", reply{status: 422}, ReasonRefused, quick, hour},
+		{"500", reply{status: 500, body: "oops"}, ReasonServerError, quick, hour},
+		{"503 with Retry-After", reply{status: 503, header: http.Header{"Retry-After": {"20"}}}, ReasonServerError, 4 * quick, hour},
+		{"reset", reply{err: errors.New("read: connection reset by peer")}, ReasonNoAnswer, quick, hour},
+		{"hang", reply{hang: true}, ReasonNoAnswer, 20 * quick, [2]time.Duration{time.Hour, 3 * time.Hour}},
+		{"200 with a page", reply{status: 200, body: "<html>The requested URL was rejected."}, ReasonMisdirected, quick, hour},
+		{"empty answer", reply{err: io.EOF}, ReasonNoAnswer, quick, hour},
+	}
+}
+
+func TestEventsThatAreRefusedByContent(t *testing.T) {
+	for _, test := range refusals() {
+		for _, mode := range []Mode{Events, Webhook} {
+			for _, n := range []int{1, 10} {
+				t.Run(fmt.Sprint(test.name, "/", mode, "/", n), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { test.play(t, mode, n) })
+				})
+			}
+		}
+	}
+}
+
+// play delivers a thousand events of which n are refused, and others after them.
+func (test refusal) play(t *testing.T, mode Mode, n int) {
+	r, q := &rudder{}, newMemQueue()
+	var bad []string
+	for i := range n {
+		bad = append(bad, fmt.Sprintf("b%d-%d", i, (i*37+11)%100))
+	}
+	r.set(with(test.answer, bad...))
+	for i := range 10 {
+		q.put(whole(fmt.Sprint("b", i), 100)...)
+	}
+	b := start(t, q, r, func(c *Config) { c.Mode = mode })
+	born := time.Now()
+	late := map[string]time.Time{}
+	for i := 0; time.Since(born) < test.dead[1] && q.count(queue.Dead) < n; i++ {
+		id := fmt.Sprint("late", i)
+		late[id+"-0"] = time.Now()
+		q.put(whole(id, 1)...)
+		time.Sleep(5 * time.Second)
+		if time.Since(born) < test.dead[0] {
+			require.Empty(t, q.dead, "too early")
+		}
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	require.Equal(t, n, q.count(queue.Dead))
+	require.Zero(t, q.count(queue.Pending))
+	for _, d := range q.dead {
+		require.Contains(t, bad, fmt.Sprintf("b%d-%d", d.Seq-1, d.Index), "a good event died")
+		require.Equal(t, test.reason, d.Reason)
+		require.Equal(t, test.answer.status, d.Status)
+		require.Greater(t, d.Attempts, 5)
+		require.Regexp(t, `\(failed alone \d+ times in \S+; meanwhile \d+ other requests were accepted\)$`, d.Answer)
+	}
+	var slowest time.Duration
+	for _, p := range r.all() {
+		if p.reply.isRefusal() {
+			continue
+		}
+		for _, id := range p.ids {
+			if at, isLate := late[id]; isLate {
+				slowest = max(slowest, p.at.Sub(at))
+			} else {
+				require.LessOrEqual(t, p.at.Sub(born), test.neighbours, "%s waits for its neighbour", id)
+			}
+		}
+	}
+	require.LessOrEqual(t, slowest, 65*time.Second, "what comes after")
+	require.Zero(t, repeats(r.taken()))
+	require.Equal(t, StateOK, b.State().Name)
+	require.Zero(t, b.State().Parked)
+	b.finish(t)
+}
+
+// A destination that refuses everything, or gives pages, kills nothing, says what is
+// wrong, and gets everything once it is well again.
+func TestDestinationThatTakesNothing(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer reply
+		state  string
+		words  string
+	}{
+		{"400 from a TLS port", reply{status: 400, body: "Client sent an HTTP request to an HTTPS server.\n"}, StatePaused, "400 Client sent an HTTP request"},
+		{"400 of nginx", reply{status: 400, body: "<html>\n<center>nginx</center>"}, StatePaused, "400 <html>"},
+		{"400 in own words", reply{status: 400, body: "invalid json\n"}, StatePaused, "400 invalid json"},
+		{"400 without a word", reply{status: 400}, StatePaused, "400"},
+		{"413", reply{status: 413}, StatePaused, "413"},
+		{"401", reply{status: 401, body: "invalid write key\n"}, StatePaused, "401 invalid write key"},
+		{"403", reply{status: 403}, StatePaused, "403"},
+		{"404", reply{status: 404, body: "source is disabled\n"}, StatePaused, "404 source is disabled"},
+		{"308", reply{status: 308}, StatePaused, "308"},
+		{"418", reply{status: 418}, StatePaused, "418"},
+		{"200 with a page", reply{status: 200, body: "<html>Welcome"}, StateMisdirected, "not RudderStack's answer: 200 <html>Welcome"},
+		{"200 with an error", reply{status: 200, body: `{"error":"no"}`}, StateMisdirected, `200 {"error":"no"}`},
+		{"204", reply{status: 204}, StateMisdirected, "not RudderStack's answer: 204"},
+		{"429", reply{status: 429}, StateBackingOff, "429"},
+		{"500", reply{status: 500}, StateBackingOff, "500"},
+		{"999", reply{status: 999}, StateBackingOff, "999"},
+		{"hang", reply{hang: true}, StateBackingOff, "no answer within 25s"},
+		{"no connection", reply{err: errors.New("connection refused")}, StateBackingOff, "no answer: connection refused"},
+	} {
+		for _, known := range []bool{false, true} {
+			t.Run(fmt.Sprint(test.name, "/known=", known), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r, q := &rudder{}, newMemQueue()
+					b := start(t, q, r, nil)
+					if known {
+						q.put(whole("known", 3)...)
+						b.settledWithin(t, time.Second)
+					}
+					r.set(always(test.answer))
+					for i := range 30 {
+						q.put(whole(fmt.Sprint("b", i), 50)...)
+					}
+					time.Sleep(3 * time.Hour)
+					synctest.Wait()
+					require.Equal(t, 1500, q.count(queue.Pending), "nothing dies")
+					require.Equal(t, test.state, b.State().Name)
+					require.Contains(t, b.State().LastError, test.words)
+					require.Zero(t, b.State().Parked, "it is the destination that is to blame")
+					require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
+					require.Less(t, len(r.all()), 1200, "about one in 25 seconds")
+					require.Equal(t, []string{test.state}, b.seen.names()[len(b.seen.names())-1:])
+
+					r.set(nil)
+					b.settledWithin(t, time.Minute)
+					require.Equal(t, StateOK, b.State().Name)
+					require.Empty(t, b.State().LastError)
+					require.Zero(t, repeats(r.taken()))
+					b.finish(t)
+				})
+			})
+		}
+	}
+}
+
+func TestAnyBodyOf2XXWhereThatIsAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{status: 202, body: `{"accepted":true}`}))
+		q.put(events("e", 3)...)
+		b := start(t, q, r, func(c *Config) { c.AcceptAny2XX = true })
+		b.settledWithin(t, time.Second)
+		b.finish(t)
+	})
+}
+
+// One bad event in the only batch there is does not hold its neighbours, though
+// nothing else is sent; and it stays parked until something else is.
+func TestABadEventInTheOnlyBatch(t *testing.T) {
+	for _, test := range refusals() {
+		if test.answer.hang {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(with(test.answer, "e-41"))
+				q.put(whole("e", 100)...)
+				b := start(t, q, r, nil)
+				time.Sleep(3 * time.Minute)
+				synctest.Wait()
+				require.Equal(t, 99, q.count(queue.Delivered))
+				if strings.Contains(test.name, "own words") {
+					require.Len(t, q.dead, 1, "a probe is evidence for that")
+				} else {
+					time.Sleep(3 * time.Hour)
+					require.Equal(t, 1, q.count(queue.Pending), "nothing else was accepted")
+				}
+				b.finish(t)
+			})
+		})
+	}
+}
+
+// A destination that answers probes as RudderStack does and refuses all else in its
+// words, such as one behind a proxy that garbles bodies.
+func TestProbesKillLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(func(p posted) reply {
+			if p.probe {
+				return empty(p)
+			}
+			return reply{status: 400, body: "invalid json"}
+		})
+		q.put(whole("e", 1000)...)
+		b := start(t, q, r, nil)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		require.LessOrEqual(t, q.count(queue.Dead), mostByProbe)
+		b.finish(t)
+	})
+}
+
+// What a firewall or a limiter does to large requests is met by smaller ones.
+func TestSizeAdapts(t *testing.T) {
+	bucket := 200
+	for name, test := range map[string]struct {
+		rule   func(posted) reply
+		within time.Duration
+	}{
+		"403 over 8 KB": {func(p posted) reply {
+			if p.bytes > 8<<10 {
+				return reply{status: 403}
+			}
+			return reply{}
+		}, 5 * time.Minute},
+		"413 over 8 KB": {func(p posted) reply {
+			if p.bytes > 8<<10 {
+				return reply{status: 413}
+			}
+			return reply{}
+		}, time.Minute},
+		"429 over 200 events": {func(p posted) reply {
+			if len(p.ids) > bucket {
+				return reply{status: 429}
+			}
+			return reply{}
+		}, 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(func(p posted) reply {
+					a := test.rule(p)
+					a.after = 20 * time.Millisecond
+					return a
+				})
+				for i := range 100 {
+					q.put(whole(fmt.Sprint("b", i), 50)...)
+				}
+				b := start(t, q, r, func(c *Config) { c.Gzip = GzipOff })
+				b.settledWithin(t, test.within)
+				require.Equal(t, 5000, q.count(queue.Delivered))
+				require.Zero(t, repeats(r.taken()))
+				b.finish(t)
+			})
+		})
+	}
+}
+
+// A limiter of 200 events in 10 seconds, with a bad event besides.
+func TestLimiterAndABadEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		bad := with(reply{status: 403}, "b3-7")
+		level, at := 200.0, time.Now()
+		r.set(func(p posted) reply { // called with no lock of ours; requests come one by one
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			level, at = min(200, level+p.at.Sub(at).Seconds()*20), p.at
+			if float64(len(p.ids)) > level {
+				return reply{status: 429, body: "max requests limit reached\n"}
+			}
+			level -= float64(len(p.ids))
+			return bad(p)
+		})
+		for i := range 20 {
+			q.put(whole(fmt.Sprint("b", i), 50)...)
+		}
+		b := start(t, q, r, nil)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, 999, q.count(queue.Delivered))
+		require.Empty(t, q.dead)
+		for i := range 3600 {
+			q.put(whole(fmt.Sprint("late", i), 1)...)
+			time.Sleep(2 * time.Second)
+		}
+		require.Len(t, q.dead, 1)
+		require.Equal(t, [2]int{4, 7}, [2]int{int(q.dead[0].Seq), q.dead[0].Index})
+		b.finish(t)
+	})
+}
+
+// Parked events can be listed and set aside by hand, and are named in the log once.
+func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r, q := &rudder{}, newMemQueue()
+		r.set(with(reply{status: 403, body: "blocked"}, "e-3", "e-60"))
+		q.put(whole("e", 100)...)
+		b := start(t, q, r, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		for i := range 120 {
+			q.put(whole(fmt.Sprint("late", i), 1)...)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		require.Equal(t, State{Name: StateOK, Since: b.State().Since, Parked: 2}, b.State())
+		list, total, err := b.Parked(t.Context(), 10)
+		require.NoError(t, err)
+		require.Equal(t, 2, total)
+		p := list[0]
+		require.Equal(t, ParkedEvent{
+			Seq: 1, Index: 3, EventType: "t", ID: "e-3", Size: len(whole("e", 4)[3]), With: 1, Failures: p.Failures,
+			FirstFailure: p.FirstFailure, Status: 403, LastAnswer: "blocked", NextTry: p.NextTry,
+		}, p)
+		require.Greater(t, p.Failures, 3)
+		require.Equal(t, 60, list[1].Index)
+		short, total, err := b.Parked(t.Context(), 1)
+		require.NoError(t, err)
+		require.Equal(t, []any{1, 2}, []any{len(short), total})
+
+		require.ErrorIs(t, b.DeadLetter(t.Context(), 1, 4), ErrNotParked)
+		require.NoError(t, b.DeadLetter(t.Context(), 1, 3))
+		require.ErrorIs(t, b.DeadLetter(t.Context(), 1, 3), ErrNotParked)
+		require.Len(t, q.dead, 1)
+		require.Equal(t, "set_aside", q.dead[0].Reason)
+		require.Contains(t, q.dead[0].Answer, "blocked\n(failed alone ")
+		require.Equal(t, 1, b.State().Parked)
+
+		r.set(nil) // the firewall's rule was repaired
+		b.Resume()
+		b.settledWithin(t, time.Second)
+		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-3 "), log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-60 "))
+		require.NotContains(t, log.String(), "user_id")
+		b.finish(t)
+	})
+}
+
+// What is parked is not kept in memory, and what another bridge has taken over is
+// forgotten.
+func TestParkedEventsAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(with(reply{status: 500}, "e-3"))
+		q.put(whole("e", 10)...)
+		b := start(t, q, r, nil)
+		for i := range 60 {
+			q.put(whole(fmt.Sprint("late", i), 1)...)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		require.Positive(t, q.loads)
+		b.mu.Lock()
+		for _, h := range b.held {
+			for _, e := range h.record.Events {
+				require.Nil(t, e.Raw)
+			}
+		}
+		b.mu.Unlock()
+		q.mu.Lock()
+		q.lost = map[uint64]bool{1: true}
+		q.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		require.Zero(t, b.State().Parked)
+		b.mu.Lock()
+		require.Empty(t, b.held)
+		require.Zero(t, b.main.events)
+		b.mu.Unlock()
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+func TestBreakerLetsOneThroughAtATimeThenAllResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(func(p posted) reply { return reply{status: 503, after: time.Duration(100+p.n) * time.Millisecond} })
+		for i := range 50 {
+			q.put(events(fmt.Sprint("r", i), 1)...)
+		}
+		b := start(t, q, r, onePerRequest)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		posts := r.all()
+		for i := 5; i < len(posts); i++ {
+			took := time.Duration(100+posts[i-1].n) * time.Millisecond
+			require.GreaterOrEqual(t, posts[i].at.Sub(posts[i-1].at), took, "request %d overlaps", i)
+		}
+		r.mu.Lock()
+		r.most = 0
+		r.mu.Unlock()
+		r.set(always(reply{after: time.Second}))
+		back := time.Now()
+		b.settledWithin(t, time.Hour)
+		after := r.all()[len(posts):]
+		require.LessOrEqual(t, after[0].at.Sub(back), 26*time.Second)
+		require.Equal(t, 4, r.most, "all workers are at work again")
+		b.finish(t)
+	})
+}
+
+func TestBackoffDoublesUntilTheDestinationIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(always(reply{status: 503}))
+		q.put(events("e", 1)...)
+		b := start(t, q, r, nil)
+		time.Sleep(time.Hour)
+		for i, most := range []float64{0.5, 1, 2, 4, 8, 16, 25, 25} {
+			wait := gaps(r.all())[i].Seconds()
+			require.LessOrEqual(t, wait, most)
+			require.GreaterOrEqual(t, wait, most/2)
+		}
+		b.finish(t)
+	})
+}
+
+func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
+	for name, down := range map[string]reply{
+		"refuses": {status: 503}, "hangs": {hang: true}, "slow to fail": {status: 504, after: 20 * time.Second},
+		"wrong key": {status: 401}, "wrong key, slowly": {status: 401, after: 20 * time.Second}, "page": {status: 200, body: "<html>"},
+	} {
+		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 26*time.Minute + 11*time.Second} {
+			t.Run(fmt.Sprint(name, outage), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r, q := &rudder{}, newMemQueue()
+					r.set(always(down))
+					for i := range 8 {
+						q.put(events(fmt.Sprint("r", i), 1)...)
+					}
+					b := start(t, q, r, onePerRequest)
+					time.Sleep(outage)
+					r.set(nil) // what hangs by then hangs on
+					b.settledWithin(t, 31*time.Second)
+					b.finish(t)
+				})
+			})
+		}
+	}
+}
+
+func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
+	for header, want := range map[string]time.Duration{"90": 90 * time.Second, "date": 90 * time.Second, "31536000": 5 * time.Minute} {
+		for _, status := range []int{429, 503} {
+			t.Run(fmt.Sprint(header, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r, q := &rudder{}, newMemQueue()
+					if header == "date" {
+						header = time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
+					}
+					r.set(answers(reply{status: status, header: http.Header{"Retry-After": {header}}}))
+					q.put(events("e", 1)...)
+					b := start(t, q, r, nil)
+					synctest.Wait()
+					require.Equal(t, want, time.Until(b.State().NextTry))
+					q.put(events("late", 1)...)
+					b.settledWithin(t, 10*time.Minute)
+					require.Equal(t, want, gaps(r.all())[0], "nobody sends before")
+					b.finish(t)
+				})
+			})
+		}
+	}
+}
+
+func TestResumeTriesAtOnce(t *testing.T) {
+	hour := http.Header{"Retry-After": {"3600"}}
+	for name, answer := range map[string]reply{"paused": {status: 401}, "backing off": {status: 503}, "Retry-After": {status: 429, header: hour}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(always(answer))
+				for i := range 4 {
+					q.put(events(fmt.Sprint(i), 1)...)
+				}
+				b := start(t, q, r, func(c *Config) { c.MaxEvents, c.Concurrency = 1, 2 })
+				time.Sleep(42 * time.Second)
+				before := len(r.all())
+				b.Resume()
+				synctest.Wait()
+				require.Len(t, r.all(), before+1, "one request, not one of each worker")
+				time.Sleep(time.Second)
+				r.set(nil)
+				b.Resume()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				require.Equal(t, 4, q.count(queue.Delivered))
+				require.Equal(t, StateOK, b.State().Name)
+				b.finish(t)
+			})
+		})
+	}
+}
+
+func TestRequestsASecondAreBounded(t *testing.T) {
+	for _, rate := range []float64{0.1, 1, 20, 500} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				bad := refusing(413, "request size exceeds max limit", "r3-4", "r9-0") // halves count
+				r.set(func(p posted) reply {
+					a := bad(p)
+					a.after = 3 * time.Millisecond
+					return a
+				})
+				for i := range 100 {
+					q.put(events(fmt.Sprint("r", i), 5)...)
+				}
+				b := start(t, q, r, func(c *Config) { c.RequestsPerSecond, c.MaxEvents = rate, 5 })
+				b.settledWithin(t, time.Hour)
+				posts := r.all()
+				window := time.Duration(10 / rate * float64(time.Second))
+				most := 0
+				for i := range posts {
+					n := slices.IndexFunc(posts[i:], func(p posted) bool { return p.at.Sub(posts[i].at) >= window })
+					most = max(most, n)
+				}
+				require.LessOrEqual(t, most, 10+1+int(rate*slack.Seconds()))
+				b.finish(t)
+			})
+		})
+	}
+}
+
+// A destination that takes requests and never answers holds no more than its own
+// workers' events, and another sender goes on.
+func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, well := &rudder{}, &rudder{}
+		stuck.set(always(reply{hang: true}))
+		stuckQueue, wellQueue := newMemQueue(), newMemQueue()
+		for i := range 100 {
+			stuckQueue.put(events(fmt.Sprint(i), 100)...)
+			wellQueue.put(events(fmt.Sprint(i), 100)...)
+		}
+		a := start(t, stuckQueue, stuck, nil)
+		b := start(t, wellQueue, well, nil)
+		b.settledWithin(t, time.Second)
+		require.Equal(t, 10_000, stuckQueue.count(queue.Pending))
+		require.LessOrEqual(t, stuck.mostEvents, DefaultConcurrency*DefaultMaxEvents)
+		a.finish(t)
+		b.finish(t)
+	})
+}

@@ -1,0 +1,195 @@
+package delivery
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// at is a time of these tests.
+func at(seconds float64) time.Time {
+	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func testEvidence() *evidence {
+	return newEvidence(Config{MinBackoff: time.Second, MaxBackoff: 30 * time.Second, MaxEvents: 100, Random: func() float64 { return 0.5 }}, at(0))
+}
+
+// takes has the destination accept a fresh request.
+func (e *evidence) takes(second float64) {
+	e.judge(&trial{}, 100, outcome{kind: accepted, began: at(second), ended: at(second)}, time.Hour)
+}
+
+// TestEveryRowOfTheTable is the table of evidence.go: a response, what came before
+// it, and what becomes of the events.
+func TestEveryRowOfTheTable(t *testing.T) {
+	const own400, own413 = "request neither has anonymousId nor userId\n", "request size exceeds max limit\n"
+	type want struct {
+		split int // failures of a hundred events until they are split; 0: never
+		dead  int // failures of one event until it dies within minutes; 0: not then
+		late  int // the same within the hour and more
+		state string
+	}
+	for _, test := range []struct {
+		status    int
+		body      string
+		well, not want
+	}{
+		{400, "<html>Bad Request", want{2, 6, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{400, own400, want{1, 6, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{413, "too large", want{1, 6, 6, StateOK}, want{1, 0, 0, StatePaused}},
+		{413, own413, want{1, 6, 6, StateOK}, want{1, 0, 0, StatePaused}},
+		{200, "<html>Welcome", want{2, 0, 6, StateOK}, want{0, 0, 0, StateMisdirected}},
+		{204, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateMisdirected}},
+		{301, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{401, "invalid write key\n", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{403, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{404, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{422, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
+		{429, "", want{0, 0, 0, StateBackingOff}, want{0, 0, 0, StateBackingOff}},
+		{500, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
+		{503, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
+		{600, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
+		{noAnswer, "no answer within 25s", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
+	} {
+		for _, well := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d %.9q/well=%v", test.status, test.body, well), func(t *testing.T) {
+				expected := test.not
+				if well {
+					expected = test.well
+				}
+				count := func(n int, step float64) (failures int, state string) {
+					e, tr := testEvidence(), &trial{}
+					for i := range 100 {
+						if well {
+							e.takes(-float64(100 - i)) // nothing fails else
+						}
+					}
+					for i := range 60 {
+						now := float64(i) * step
+						act := e.judge(tr, n, outcome{
+							kind: classify(test.status, test.body, false), own: inOwnWords(test.status, test.body),
+							status: test.status, began: at(now), ended: at(now),
+						}, time.Hour)
+						if state == "" || test.status != 429 {
+							state = e.state
+						}
+						if act == split || act == die {
+							return i + 1, state
+						}
+						require.Equal(t, retry, act)
+						require.False(t, tr.next.Before(at(now).Add(time.Second/2)), "with backoff")
+						if well {
+							for j := range 3 {
+								e.takes(now + step*float64(j+1)/5)
+							}
+						}
+					}
+					return 0, e.state
+				}
+				got, _ := count(100, 1)
+				require.Equal(t, expected.split, got, "split")
+				got, _ = count(1, 1)
+				require.Equal(t, expected.dead, got, "dead within a minute")
+				got, state := count(1, 3600.0/5)
+				require.Equal(t, expected.late, got, "dead within the hour")
+				if test.status != 429 {
+					require.Equal(t, expected.state, state)
+				}
+			})
+		}
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	for _, body := range []string{"ok", "OK", " Ok\r\n"} {
+		for _, status := range []int{200, 201, 299} {
+			require.Equal(t, accepted, classify(status, body, false))
+		}
+	}
+	require.Equal(t, misdirected, classify(200, "okay", false))
+	require.Equal(t, accepted, classify(200, "okay", true))
+	require.Equal(t, refused, classify(400, "ok", true))
+	e := testEvidence()
+	for i := range 3 {
+		second := float64(i)
+		e.judge(&trial{}, 10, outcome{kind: failed, began: at(second), ended: at(second)}, time.Hour)
+	}
+	require.Equal(t, []any{true, StateBackingOff}, []any{e.open, e.state})
+	e.takes(10)
+	require.Equal(t, []any{false, StateOK, at(10)}, []any{e.open, e.state, e.since})
+}
+
+// How often is enough is arithmetic; the figures are those of the design.
+func TestTimesNeeded(t *testing.T) {
+	for _, test := range []struct {
+		rate        float64
+		split, dead int
+	}{{0.03, 2, 6}, {0.1, 2, 9}, {0.33, 5, 19}, {0.6, 10, 41}, {0.95, 90, 405}} {
+		require.Equal(t, test.split, timesNeeded(test.rate, splitChance), "split at %g", test.rate)
+		require.Equal(t, test.dead, timesNeeded(test.rate, deadChance), "dead at %g", test.rate)
+	}
+}
+
+// Only what other requests show between two failures makes the second one count.
+func TestOnlyAcceptancesBetweenMakeFailuresCount(t *testing.T) {
+	e, tr := testEvidence(), &trial{}
+	fail := func(second float64) {
+		e.judge(tr, 1, outcome{kind: failed, began: at(second), ended: at(second + 0.1)}, time.Hour)
+	}
+	e.takes(0)
+	fail(1)
+	fail(2)
+	require.Equal(t, 1, tr.count, "nothing was accepted between")
+	e.takes(2.05)
+	fail(3)
+	require.Equal(t, 1, tr.count, "that one began before the failure ended")
+	e.takes(4)
+	fail(5)
+	require.Equal(t, 2, tr.count)
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "7": 7 * time.Second, " 90 ": 90 * time.Second, "-1": 0, "soon": 0, "1.5": 0,
+		"301": 5 * time.Minute, "99999999999999999999999": 5 * time.Minute,
+		now.Add(30 * time.Second).Format(http.TimeFormat): 30 * time.Second,
+		now.Add(-time.Hour).Format(http.TimeFormat):       0,
+		now.AddDate(9, 0, 0).Format(http.TimeFormat):      5 * time.Minute,
+	} {
+		require.Equal(t, want, retryAfter(http.Header{"Retry-After": {text}}, now), text)
+	}
+	wrong := now.Add(3 * time.Hour) // our clock
+	header := http.Header{"Retry-After": {now.Add(time.Minute).Format(http.TimeFormat)}, "Date": {now.Format(http.TimeFormat)}}
+	require.Equal(t, time.Minute, retryAfter(header, wrong))
+}
+
+func TestStatusClass(t *testing.T) {
+	for status, want := range map[int]string{0: "none", 99: "other", 103: "1xx", 200: "2xx", 399: "3xx", 404: "4xx", 599: "5xx", 600: "other"} {
+		require.Equal(t, want, statusClass(status))
+	}
+}
+
+// Requests shrink where only small ones are accepted, grow again, and stay as they
+// are where failures are no matter of the size.
+func TestSizes(t *testing.T) {
+	s := newSizes(100)
+	for i := range 12 {
+		s.learn(s.size, s.size <= 25, at(10+float64(i)))
+		s.learn(1, true, at(float64(i)))
+	}
+	require.Equal(t, 25, s.size)
+	for i := range 1000 {
+		s.learn(s.size, true, at(100+float64(i)))
+	}
+	require.Equal(t, 100, s.size)
+	for i := range 1000 {
+		s.learn(1, i%2 == 0, at(2000+float64(i)))
+		s.learn(100, i%2 == 1, at(2000+float64(i)))
+	}
+	require.Equal(t, 100, s.size)
+}

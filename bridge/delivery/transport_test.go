@@ -1,0 +1,118 @@
+package delivery
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// lastingConn serves requests on a connection: after each response it may write
+// another one that nobody asked for.
+func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for {
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, req.Body)
+		text := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+		if served.Add(1)%3 == 0 {
+			text += extra
+		}
+		if _, err := io.WriteString(c, text); err != nil {
+			return
+		}
+	}
+}
+
+// A response that nobody asked for, left on a connection by a proxy, kills nothing
+// and accepts nothing.
+func TestStaleResponsesAreNoResponses(t *testing.T) {
+	for name, extra := range map[string]string{
+		"400":            "HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\ninvalid json",
+		"408 and closed": "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+		"ok":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var served atomic.Int64
+			var open sync.WaitGroup
+			open.Go(func() {
+				for {
+					c, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					open.Go(func() { lastingConn(c, &served, extra) })
+				}
+			})
+			q := newMemQueue()
+			b := start(t, q, nil, func(c *Config) {
+				c.URL, c.Transport, c.Gzip, c.MaxEvents = "http://"+listener.Addr().String(), nil, GzipOff, 1
+				c.MinBackoff = time.Millisecond
+			})
+			for i := range 100 {
+				q.put(events(fmt.Sprint(i), 3)...)
+			}
+			require.Eventually(t, func() bool { return q.count(queue.Pending) == 0 }, 30*time.Second, 5*time.Millisecond)
+			require.Equal(t, 300, q.count(queue.Delivered), "and none is dead")
+			require.GreaterOrEqual(t, served.Load(), int64(300), "each was read by the server")
+			b.finish(t)
+			require.NoError(t, listener.Close())
+			open.Wait()
+		})
+	}
+}
+
+// After its age a connection is not used again, so that a changed address is found;
+// a suspect has a connection of its own.
+func TestConnectionsAreRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &pipes{}
+		t.Cleanup(network.open.Wait)
+		network.serve = handler(t, takes)
+		c := connections{maxAge: 2 * time.Minute, create: func() *http.Transport {
+			transport := NewTransport(1)
+			transport.DialContext = network.dial
+			return transport
+		}}
+		ask := func(alone bool) {
+			transport, done := c.connect(alone)
+			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
+			require.NoError(t, err)
+			res, err := transport.RoundTrip(req)
+			require.NoError(t, err)
+			_, _ = io.Copy(io.Discard, res.Body)
+			require.NoError(t, res.Body.Close())
+			synctest.Wait()
+			done()
+		}
+		for range 6 { // 0 to 100 s
+			ask(false)
+			time.Sleep(20 * time.Second)
+		}
+		require.EqualValues(t, 1, network.dials.Load())
+		ask(false) // at 120 s
+		require.EqualValues(t, 2, network.dials.Load())
+		ask(true)
+		ask(true)
+		require.EqualValues(t, 4, network.dials.Load())
+		ask(false)
+		require.EqualValues(t, 4, network.dials.Load())
+		c.close()
+	})
+}
