@@ -117,6 +117,10 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 	if s.writer, err = s.connect(databaseFile, false); err != nil {
 		return err
 	}
+	s.writer.conn.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		s.logPages.Store(int64(pages))
+		return nil
+	})
 	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
 		version, err := one(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
 		if err != nil {
@@ -289,17 +293,21 @@ func (s *sqlite) checkpoints() {
 			return
 		case <-s.checkpoint:
 		}
-		var err error
 		if c == nil {
+			var err error
 			if c, err = s.connect(databaseFile, true); err != nil {
 				s.log("the log cannot be checkpointed", "error", err)
 				continue
 			}
 		}
 		crashpoint.At("checkpoint.before")
-		if _, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+		pages, copied, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+		if err != nil && !errors.Is(err, sqlite3.BUSY) {
 			s.log("the log cannot be checkpointed", "error", err)
 			continue
+		}
+		if err == nil && pages == copied {
+			s.logPages.CompareAndSwap(int64(pages), 0) // the next commit begins the log anew
 		}
 		s.flush.Store(true)
 	}
