@@ -157,15 +157,6 @@ func (s *sqlite) uri(path string) string {
 // there yet is made, for its owner's eyes only, with its tables.
 func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 	path := s.path(name)
-	if s.vfs == "" {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			f, err := os.OpenFile(path+suffix, os.O_CREATE|os.O_RDWR, 0o600)
-			if err != nil {
-				return nil, err
-			}
-			f.Close()
-		}
-	}
 	conn, err := sqlite3.Open(s.uri(path))
 	if err != nil {
 		return nil, err

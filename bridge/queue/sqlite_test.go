@@ -11,7 +11,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// The log is copied into the file while batches come in, and begins anew.
+// The log is copied into the file while batches come in, and begins anew. Nobody
+// else may read any of the files.
 func TestLogStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir}))
@@ -31,6 +32,11 @@ func TestLogStaysSmall(t *testing.T) {
 		require.NoError(t, err)
 		return file.Size() > batches<<20*9/10 // but for what the last checkpoint has left
 	}, patience, glance)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		file, err := os.Stat(filepath.Join(dir, "queue.db"+suffix))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), file.Mode(), suffix)
+	}
 	log, err := os.Stat(filepath.Join(dir, "queue.db-wal"))
 	require.NoError(t, err)
 	require.Less(t, log.Size(), int64(batches/2)<<20)

@@ -122,7 +122,7 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes()) // the bridge may have been killed
 }
 
-// refuses says whether one of the messages is to be refused: one in sixty is
+// refuses says whether one of the messages is to be refused: one in thirty is
 // until it was refused alone, so that it becomes a dead letter that can be
 // replayed.
 func (s *rudder) refuses(body []byte) bool {
@@ -133,7 +133,7 @@ func (s *rudder) refuses(body []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range request.Batch {
-		if crc32.ChecksumIEEE([]byte(m.MessageID))%60 == 0 && !s.refused[m.MessageID] {
+		if crc32.ChecksumIEEE([]byte(m.MessageID))%30 == 0 && !s.refused[m.MessageID] {
 			s.refused[m.MessageID] = len(request.Batch) == 1
 			return true
 		}
