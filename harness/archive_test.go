@@ -19,13 +19,12 @@ func TestArchiveGivesBackWhatItWasGiven(t *testing.T) {
 	for i := range 3000 {
 		event := fmt.Appendf(nil, `{"n":%d,"pad":"%s"}`, i, bytes.Repeat([]byte("x"), i%700))
 		if i == 1500 {
-			event = bytes.Repeat([]byte("y"), archiveBlock+1)
+			event = bytes.Repeat([]byte("y"), 1<<20)
 		}
 		ref, err := a.Put(event)
 		require.NoError(t, err)
 		refs, events = append(refs, ref), append(events, event)
 	}
-	require.Greater(t, len(a.blocks), 2, "several blocks and an open one")
 	for i, ref := range refs {
 		got, err := a.Get(ref)
 		require.NoError(t, err)

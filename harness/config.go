@@ -32,9 +32,9 @@ type Config struct {
 	// Crashes is how often the bridge is killed where Faults says that it is;
 	// default 5.
 	Crashes int
-	// Queue is the bridge's queue setting: pebble, or the servers of a NATS
-	// cluster that ask for no credentials. There the run has streams of its own,
-	// which are removed at its end unless Dir is given. Default: the bridge's own.
+	// Queue is the bridge's queue setting: sqlite, or the URL of a PostgreSQL
+	// database, postgres://…, that holds no queue yet: the events of another run
+	// have the same ids. What the run leaves there stays. Default: sqlite.
 	Queue string
 	Break Break // spoils the run on purpose; default nothing
 	// MissingExternalUserID is the bridge's setting of that name: deliver, dead
@@ -54,8 +54,6 @@ type Config struct {
 	// Rudder, where given, stands around the fake RudderStack's handler, so
 	// that a test can send it away. Its answers count as RudderStack's.
 	Rudder func(http.Handler) http.Handler
-
-	prefix string // of the run's streams on NATS
 }
 
 // Limits of the bridge in a run. They are small, so that faults pass quickly
@@ -66,7 +64,8 @@ const (
 	postTimeout = 5 * time.Second
 	minBackoff  = 20 * time.Millisecond
 	maxBackoff  = 500 * time.Millisecond
-	connections = 8 // of Braze to the bridge
+	connections = 8               // of Braze to the bridge
+	ackWait     = 2 * time.Second // until a bridge on PostgreSQL has again what it held when it was killed
 	brazeToken  = "harness-braze-token"
 	brazeKey    = "wkBraze"
 	httpKey     = "wkHTTP"
@@ -78,10 +77,10 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.Seed, 1)
 	fill(&c.Mode, ModeEvents)
 	fill(&c.Faults, FaultsNone)
+	fill(&c.Queue, "sqlite")
 	fill(&c.Crashes, 5)
 	fill(&c.MissingExternalUserID, "deliver")
 	fill(&c.Standstill, time.Minute)
-	fill(&c.prefix, streamPrefix())
 	if c.Rudder == nil {
 		c.Rudder = func(h http.Handler) http.Handler { return h }
 	}
@@ -161,9 +160,7 @@ func (c Config) writeKey() string {
 func (c Config) bridgeFile(listen, admin, data, rudder string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
-	if c.Queue != "" {
-		fmt.Fprintf(&out, "queue: %s\n", c.queueSetting())
-	}
+	fmt.Fprintf(&out, "queue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
 		connector, brazeToken, c.Mode, rudder, c.writeKey())
 	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",

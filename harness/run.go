@@ -185,13 +185,6 @@ func (r *run) openBridge(ctx context.Context, program, dir, target string) error
 		return err
 	}
 	file := filepath.Join(dir, "bridge.yaml")
-	if r.config.onNATS() && r.config.Dir == "" {
-		r.onClose(func() {
-			if err := removeStreams(r.config.Queue, r.config.prefix); err != nil {
-				r.progress.say("the run's streams, %s_…, are left on NATS: %v", r.config.prefix, err)
-			}
-		})
-	}
 	text := r.config.bridgeFile(listen, admin, filepath.Join(dir, "data"), target)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the bridge's configuration: %w", err)

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // maxEvent is the most bytes that one event, and maxRecord that the events of
@@ -39,6 +41,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	if err := q.store.writer.run(ctx, &a.op); err != nil {
 		return Receipt{}, err
 	}
+	crashpoint.At("append.stored")
 	return a.receipt, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Claim hands out pending records, oldest first, that are not claimed already.
@@ -161,6 +163,7 @@ func selectBody(table string) string { return `SELECT data FROM ` + table + ` WH
 func (q *Queue) readBody(ctx context.Context, seq int64) (decodedBody, error) {
 	data := buffers.Get().(*[]byte)
 	found := false
+	crashpoint.At("claim.before-read")
 	err := q.store.db.view(ctx, func(t tx) error {
 		return t.query(selectBody(q.store.db.body(seq)), func(r row) error {
 			found = true

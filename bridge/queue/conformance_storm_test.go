@@ -3,16 +3,45 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
+
+var (
+	cuts     = flag.Int("cuts", 4, "how often TestPowerCuts cuts the power")
+	cutsSeed = flag.Uint64("seed", 1, "seed of TestPowerCuts; moments still depend on the machine")
+)
+
+// TestPowerCuts cuts the power under one store again and again in the middle of
+// work, with none, some or all of what was not synced on disk afterwards. History
+// is pruned all the while.
+func TestPowerCuts(t *testing.T) {
+	k := newKit(t, newSite(t, queue.Options{}.WithUpkeepEvery(time.Millisecond)).site())
+	b, rng, began, total := newBooks(), rand.New(rand.NewPCG(*cutsSeed, 2)), time.Now(), 0
+	for cut := range *cuts {
+		percent := [...]int{0, 0, rng.IntN(100), 100}[rng.IntN(4)]
+		newStorm(k, b, fmt.Sprint("storm-", cut/cutsOfOne), rng.Uint64N(1<<40), percent).run()
+		if cut%cutsOfOne == cutsOfOne-1 || cut == *cuts-1 {
+			total += len(b.acked)
+			t.Logf("%d power cuts in %s: %d events acknowledged, none lost", cut+1, time.Since(began).Round(time.Second), total)
+			b = newBooks()
+		}
+	}
+}
+
+// cutsOfOne is after how many power cuts another connector begins: all that was
+// ever acknowledged to one is sent again after each cut.
+const cutsOfOne = 10
 
 // storm is one power cut in the middle of concurrent work, and the checks
 // after it. Its books say what the queue has promised.

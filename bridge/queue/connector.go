@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Queue is one connector's queue. It is safe for concurrent use.
@@ -50,6 +52,7 @@ func newQueue(s *Store, id int64, name string, windowSize int) *Queue {
 func (q *Queue) load(ctx context.Context) error {
 	var rows [][]byte
 	have := 0
+	crashpoint.At("start.before-ids")
 	return q.store.db.view(ctx, func(t tx) error {
 		rows, have = rows[:0], 0
 		err := t.query(`SELECT hashes FROM ids WHERE connector = ? ORDER BY seq DESC`, func(r row) error {

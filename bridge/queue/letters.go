@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // letterRow is a dead letter that is to be stored.
@@ -232,11 +234,13 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 		n := 0
 		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
 			n, err = how(c, list)
+			crashpoint.At("dead.before-commit")
 			return err
 		}, done: q.wakeUp}
 		if err := q.store.writer.run(ctx, o); err != nil {
 			return total, err
 		}
+		crashpoint.At("dead.after")
 		total += n
 	}
 	return total, nil

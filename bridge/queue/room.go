@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"sync"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 const (
@@ -203,9 +205,12 @@ func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (int, erro
 				return err
 			}
 		}
+		crashpoint.At("prune.before-commit")
 		return nil
 	}}
-	return len(list), s.writer.run(ctx, o)
+	err = s.writer.run(ctx, o)
+	crashpoint.At("prune.after")
+	return len(list), err
 }
 
 // removeRecord removes a settled record and its body.

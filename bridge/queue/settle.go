@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Settle stores outcomes in one commit and returns once they are on disk. Events
@@ -22,7 +24,10 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	if err := q.store.room.admitOutcome(); err != nil {
 		return err
 	}
-	return q.store.writer.run(ctx, &st.op)
+	crashpoint.At("settle.before")
+	err := q.store.writer.run(ctx, &st.op)
+	crashpoint.At("settle.after")
+	return err
 }
 
 // settling is a Settlement on its way through the writer.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/ncruces/go-sqlite3"
 	"golang.org/x/sys/unix"
 )
@@ -116,6 +117,10 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 	if s.writer, err = s.connect(databaseFile, false); err != nil {
 		return err
 	}
+	s.writer.conn.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		s.logPages.Store(int64(pages))
+		return nil
+	})
 	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
 		version, err := one(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
 		if err != nil {
@@ -152,13 +157,6 @@ func (s *sqlite) uri(path string) string {
 // there yet is made, for its owner's eyes only, with its tables.
 func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 	path := s.path(name)
-	if s.vfs == "" { // before SQLite makes it, for everybody's eyes
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		f.Close()
-	}
 	conn, err := sqlite3.Open(s.uri(path))
 	if err != nil {
 		return nil, err
@@ -171,14 +169,7 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 		err = c.create()
 	}
 	if err == nil {
-		err = conn.Exec(settings + cache + `SELECT count(*) FROM sqlite_schema;`)
-	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err == nil && s.vfs == "" {
-			if err = os.Chmod(path+suffix, 0o600); errors.Is(err, os.ErrNotExist) {
-				err = nil
-			}
-		}
+		err = conn.Exec(settings + cache)
 	}
 	if err != nil {
 		c.close()
@@ -221,9 +212,11 @@ func takeLock(path string) (*os.File, error) {
 // update implements database.
 func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) error) (err error) {
 	if s.flush.CompareAndSwap(true, false) {
+		crashpoint.At("checkpoint.before-rest")
 		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
 			return err
 		}
+		crashpoint.At("checkpoint.after")
 	}
 	p := &prepared{seqs: make([]int64, need.records), known: make([]bool, len(need.content))}
 	first := s.next
@@ -291,16 +284,21 @@ func (s *sqlite) checkpoints() {
 			return
 		case <-s.checkpoint:
 		}
-		var err error
 		if c == nil {
+			var err error
 			if c, err = s.connect(databaseFile, true); err != nil {
 				s.log("the log cannot be checkpointed", "error", err)
 				continue
 			}
 		}
-		if _, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+		crashpoint.At("checkpoint.before")
+		pages, copied, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+		if err != nil && !errors.Is(err, sqlite3.BUSY) {
 			s.log("the log cannot be checkpointed", "error", err)
 			continue
+		}
+		if err == nil && pages == copied {
+			s.logPages.CompareAndSwap(int64(pages), 0) // the next commit begins the log anew
 		}
 		s.flush.Store(true)
 	}

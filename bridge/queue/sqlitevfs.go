@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,17 @@ const diskVFSName = "queue-disk"
 var registerVFS = sync.OnceFunc(func() { vfs.Register(diskVFSName, diskVFS{vfs.Find("")}) })
 
 func (d diskVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	if name != nil && flags&vfs.OPEN_CREATE != 0 { // the library would let others read them
+		paths := []string{name.String()}
+		if flags&vfs.OPEN_MAIN_DB != 0 {
+			paths = append(paths, name.String()+"-shm")
+		}
+		for _, path := range paths {
+			if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
+				f.Close()
+			}
+		}
+	}
 	f, out, err := d.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
 	if err != nil {
 		return nil, out, err

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // Options configure a store. Dir or URL is needed; a zero in any other field
@@ -269,7 +271,9 @@ func (s *Store) Close() error {
 		s.wakeAll()
 		s.writer.close()
 		s.tasks.Wait()
+		crashpoint.At("stop.before-close")
 		s.err = s.db.close(context.Background())
+		crashpoint.At("stop.closed")
 	})
 	return s.err
 }

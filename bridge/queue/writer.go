@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
 // The writer is the one goroutine that changes the store. It commits every
@@ -232,7 +234,9 @@ func (w *writer) commit(group []*op) {
 			}
 			written++
 		}
-		return c.writeLedgers(w.store.bridge)
+		err := c.writeLedgers(w.store.bridge)
+		crashpoint.At("commit.before")
+		return err
 	})
 	if err != nil {
 		for i := written - 1; i >= 0; i-- {
@@ -243,6 +247,7 @@ func (w *writer) commit(group []*op) {
 		w.finish(group, w.wrong(err))
 		return
 	}
+	crashpoint.At("commit.after")
 	for q, d := range ledgers {
 		q.apply(d)
 	}

@@ -51,7 +51,7 @@ func runCommand() *cobra.Command {
 			"Exit code 0 on a pass, 1 otherwise.",
 		Example: "  harness run --events 20000 --faults network\n" +
 			"  harness run --events 100000 --faults all --mode webhook --report run.json\n" +
-			"  harness run --faults all --queue nats://127.0.0.1:4222\n" +
+			"  harness run --faults all --queue postgres://me@127.0.0.1:5432/empty\n" +
 			"  harness run --events 2000 --break lose        (must fail)",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,7 +74,8 @@ func runCommand() *cobra.Command {
 	f.StringVar(&rate, "rate", "max", "events a second, or max")
 	f.StringVar((*string)(&c.Faults), "faults", "none", "what goes wrong on the way: none, network, crash or all")
 	f.IntVar(&c.Crashes, "crashes", 5, "how often the bridge is killed with --faults crash or all")
-	f.StringVar(&c.Queue, "queue", "", "the bridge's queue: pebble or nats://HOST:PORT[,HOST:PORT]; default: the bridge's own")
+	f.StringVar(&c.Queue, "queue", "sqlite", "the bridge's queue: sqlite, or postgres://USER@HOST:PORT/DB: a database of your own that\n"+
+		"holds no queue of a bridge yet; the run makes its tables there and leaves them")
 	f.StringVar(&c.MissingExternalUserID, "missing-external-user-id", "deliver", "the bridge's setting: deliver, dead or drop")
 	f.StringVar(&report, "report", "", "write the report to FILE.json or FILE.html")
 	f.StringVar((*string)(&c.Break), "break", "", "spoil the run on purpose: lose, corrupt or duplicate")

@@ -3,23 +3,22 @@ package crash
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 const (
@@ -40,7 +39,7 @@ func smallDisk(t *testing.T) string {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("a small file system cannot be mounted, and CI must be able to (as root, with CAP_SYS_ADMIN): %v", err)
 		}
-		t.Skipf("LEFT OUT: what happens on a full disk is not tested, since a small file system cannot be mounted (run as root, with CAP_SYS_ADMIN): %v", err)
+		t.Skipf("SKIPPED: what happens on a full disk is not tested, since a small file system cannot be mounted (run as root, with CAP_SYS_ADMIN): %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	return dir
@@ -53,8 +52,7 @@ type fullDisk struct {
 	ctx    context.Context
 	disk   string
 	dir    string // on another file system
-	rudder string
-	away   atomic.Bool
+	rudder *mockrudder.Server
 	p      *process
 	client http.Client
 	rng    *rand.ChaCha8
@@ -71,32 +69,27 @@ func newFullDisk(t *testing.T) *fullDisk {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	f.ctx = ctx
 	t.Cleanup(cancel)
-	server := httptest.NewServer(http.HandlerFunc(f.take))
-	f.rudder = server.URL
-	t.Cleanup(server.Close)
+	f.rudder = mockrudder.Start(t, mockrudder.WithSource(writeKey, mockrudder.HTTP), mockrudder.WithoutValidation(),
+		mockrudder.WithKeep(1), mockrudder.WithObserver(f.arrives))
 	t.Cleanup(f.client.CloseIdleConnections)
 	f.start()
 	return f
 }
 
-// take is what RudderStack does.
-func (f *fullDisk) take(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Batch []struct{ MessageID string } }
-	switch {
-	case r.Method != http.MethodPost:
-		http.NotFound(w, r)
-		return
-	case f.away.Load():
-		http.Error(w, "away", http.StatusServiceUnavailable)
-		return
-	case json.NewDecoder(r.Body).Decode(&body) != nil:
-		return // the bridge was killed in the middle of it
-	}
+func (f *fullDisk) arrives(e mockrudder.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, m := range body.Batch {
-		f.arrived[m.MessageID]++
+	f.arrived[e.MessageID]++
+}
+
+// away makes RudderStack unavailable, or available again.
+func (f *fullDisk) away(on bool) {
+	f.Helper()
+	var faults []mockrudder.Fault
+	if on {
+		faults = append(faults, mockrudder.Fault{Status: http.StatusServiceUnavailable})
 	}
+	require.NoError(f, f.rudder.SetFaults(faults...))
 }
 
 func (f *fullDisk) launch() *process {
@@ -106,7 +99,7 @@ admin: 127.0.0.1:0
 data_dir: %q
 connectors:
   - {name: a, token: secret, rudder_url: %q, write_key: wk, backoff: {min: 5ms, max: 50ms}}
-`, filepath.Join(f.disk, "data"), f.rudder), "")
+`, filepath.Join(f.disk, "data"), f.rudder.URL), "")
 	require.NoError(f, err)
 	f.Cleanup(func() { p.kill(); <-p.gone })
 	return p
@@ -163,7 +156,7 @@ func (f *fullDisk) post(events int) (taken bool) {
 	}
 	require.Equal(f, http.StatusServiceUnavailable, resp.StatusCode, string(text))
 	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	require.NoError(f, err, "Braze is told when to come again")
+	require.NoError(f, err, "Braze is told when to retry")
 	require.Positive(f, after)
 	return false
 }
@@ -192,8 +185,11 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(f.ctx, d)
 	defer cancel()
-	err := until(ctx, 20*time.Millisecond, func() (bool, error) { f.alive(); return done(), nil })
-	require.NoError(f, err, "%s\n%s", what, f.p.log())
+	for !done() {
+		f.alive()
+		require.NoError(f, ctx.Err(), "%s\n%s", what, f.p.log())
+		wait(ctx, 20*time.Millisecond)
+	}
 }
 
 // free is how much room there is for root, whom no reserve of the file system holds.
@@ -280,7 +276,7 @@ func (f *fullDisk) fill() {
 // away, kills the bridge then, and has RudderStack come back.
 func TestDiskFullOfEvents(t *testing.T) {
 	f := newFullDisk(t)
-	f.away.Store(true)
+	f.away(true)
 	begin := time.Now()
 	f.fill()
 	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), f.free()>>20)
@@ -296,7 +292,7 @@ func TestDiskFullOfEvents(t *testing.T) {
 	f.kill()
 	f.start()
 
-	f.away.Store(false)
+	f.away(false)
 	f.allArrive()
 	f.taking()
 	f.allArrive()
@@ -310,7 +306,7 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	f := newFullDisk(t)
 	require.True(t, f.post(100))
 	f.allArrive()
-	f.away.Store(true)
+	f.away(true)
 	require.True(t, f.post(100))
 
 	// Below the reserve nothing is taken, and a start is possible.
@@ -325,7 +321,7 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	// more than what is in flight is delivered.
 	f.crowd("others", 0)
 	f.within(roomPatience, func() bool { return f.seesFree() < 64<<10 }, "the bridge does not see that nothing is left")
-	f.away.Store(false)
+	f.away(false)
 	f.allArrive()
 	looks := time.Now().Add(3 * time.Second) // the bridge looks at the disk each second
 	f.within(roomPatience, func() bool {

@@ -1,17 +1,36 @@
 package crash
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log"
+	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 var (
@@ -19,107 +38,223 @@ var (
 	seed  = flag.Uint64("seed", 1, "seed of what is drawn at random; moments still depend on the machine")
 )
 
-// patience is how long a life may take to come to its point, and how often
-// another one tries.
 const (
-	patience = 10 * time.Second
-	maxTries = 4
+	// patience is how long the bridge may take to reach its point, and maxTries
+	// how often another one tries.
+	patience = 15 * time.Second
+	maxTries = 5
+
+	// What the bridge is told; the bound of its promise follows from the first two.
+	concurrency = 2
+	batchEvents = 40
+	inFlight    = concurrency * batchEvents
+	writeKey    = "wk"
+	brazeRate   = 400 // events a second for each connector
 )
+
+// connector is one of those that the bridge has.
+type connector struct {
+	name, missing string
+	mode          harness.Mode
+	source        mockrudder.Kind
+}
+
+func connectors() []connector {
+	return []connector{
+		{"events", "deliver", harness.ModeEvents, mockrudder.HTTP},
+		{"webhook", "deliver", harness.ModeWebhook, mockrudder.Braze},
+		{"strict", "drop", harness.ModeEvents, mockrudder.HTTP},
+	}
+}
 
 // TestKills kills the real program.
 func TestKills(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIPPED: the crash suite runs real processes for some twenty seconds; leave out -short")
+		t.Skip("SKIPPED: the crash suite runs real processes for half a minute; leave out -short")
 	}
+	points := crashpoint.Points()
 	n := *kills
 	if n == 0 {
-		n = len(points()) + 10
+		n = len(points) + 5
 	}
-	require.GreaterOrEqual(t, n, len(points()), "fewer kills than there are points")
 	r := newKillRun(t)
-	for todo := plan(n, r.rng); len(todo) > 0; todo = todo[1:] {
-		reached, err := r.life(todo[0])
-		require.NoError(t, err)
-		if again := todo[0]; !reached {
+	for todo := plan(max(n, 1), r.rng); len(todo) > 0; todo = todo[1:] {
+		if again := todo[0]; !r.life(todo[0]) {
 			again.tries++
-			again.count, again.after = 1, again.after/2
+			again.pass, again.after = 1, again.after/2
 			require.Less(t, again.tries, maxTries, "%s is never reached", again.name())
 			todo = append(todo, again)
 		}
-		if done := r.kills(); done%20 == 0 {
-			left := len(todo) - 1
-			t.Logf("%d kills, %d left, %.1f a second", done, left, float64(done)/time.Since(r.began).Seconds())
+		if done := r.killed(); done%20 == 0 {
+			t.Logf("%d kills, %d left, %s", done, len(todo)-1, time.Since(r.began).Round(time.Second))
 		}
-		require.NoError(t, r.books.err())
 	}
 	r.finish()
+	for _, point := range points[:min(n, len(points))] {
+		require.NotZero(t, r.hits[point], "%s was never reached", point)
+	}
 }
 
 // killRun is one run of the suite.
 type killRun struct {
-	t        *testing.T
-	rng      *rand.Rand
-	books    *books
-	sink     *sink
-	door     *door
-	braze    *braze
-	operator operator
-	site     site
-	began    time.Time
+	*testing.T
+	rng    *rand.Rand
+	dir    string
+	began  time.Time
+	sides  []*side
+	intake atomic.Pointer[url.URL] // of the bridge that runs
+	braze  *mockbraze.TestServer
+	ending chan struct{} // closed when Braze is to stop
+	done   sync.WaitGroup
 
-	lives int
-	hits  map[string]int // kills, by where they struck
-	took  []time.Duration
+	hits map[string]int // kills, by where they happened
+	took []time.Duration
+}
+
+// side is what stands on both sides of one connector.
+type side struct {
+	connector
+	rudder  *rudder
+	server  *httptest.Server // of the rudder, while the bridge runs
+	current *mockbraze.Connector
+	sent    *os.File
+	mu      sync.Mutex
+	seen    map[string]bool // ids of events in sent
+	ledger  harness.Ledger  // as it was last seen
 }
 
 func newKillRun(t *testing.T) *killRun {
-	b, d := newBooks(), newDoor()
 	r := &killRun{
-		t: t, rng: rand.New(rand.NewPCG(*seed, 0)), books: b, door: d,
-		operator: operator{books: b}, hits: map[string]int{},
+		T: t, rng: rand.New(rand.NewPCG(*seed, 0)), dir: t.TempDir(), hits: map[string]int{},
+		braze: mockbraze.Start(t, mockbraze.WithSeed(*seed)), ending: make(chan struct{}),
 	}
-	r.sink = startSink(t, b, *seed)
-	r.site = site{program: build(t), sink: r.sink, dir: t.TempDir()}
-	r.braze = startBraze(t, b, d, *seed)
-	r.began = time.Now()
+	build(t)
+	// The address that Braze posts to stays, while each bridge has one of its own.
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) {
+			if to := r.intake.Load(); to != nil {
+				p.SetURL(to)
+			}
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	})
+	t.Cleanup(front.Close)
+	for _, c := range connectors() {
+		s := &side{connector: c, rudder: newRudder(t, c, *seed), seen: map[string]bool{}}
+		var err error
+		s.sent, err = os.Create(filepath.Join(t.TempDir(), "sent"))
+		require.NoError(t, err)
+		t.Cleanup(func() { s.sent.Close() })
+		s.current, err = r.braze.Create(mockbraze.Current{
+			Name: c.name, URL: front.URL + "/currents/" + c.name, Token: "token-of-" + c.name, Events: mockbraze.All,
+			Connections: 4, FlushAfter: 50 * time.Millisecond, OnSend: s.sending,
+			Backoff: mockbraze.Backoff{First: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+		})
+		require.NoError(t, err)
+		r.sides = append(r.sides, s)
+	}
 	return r
 }
 
-func (r *killRun) kills() (n int) {
+// sending notes events that are sent for the first time.
+func (s *side) sending(events []mockbraze.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range events {
+		if !s.seen[e.ID] {
+			s.seen[e.ID] = true
+			_, _ = s.sent.Write(append(slices.Clone(e.Raw), '\n')) // harness.Judge counts them
+		}
+	}
+}
+
+// send has Braze send until the run ends.
+func (r *killRun) send(s *side) {
+	require.NoError(r, s.current.Launch(r.Context()))
+	r.done.Go(func() {
+		for {
+			select {
+			case <-r.ending:
+				return
+			case <-r.Context().Done():
+				return
+			default:
+			}
+			if err := s.current.SendAt(r.Context(), brazeRate/4, brazeRate); err != nil && r.Context().Err() == nil {
+				r.Errorf("Braze of %s: %v", s.name, err)
+				return
+			}
+		}
+	})
+}
+
+func (r *killRun) killed() (n int) {
 	for _, hits := range r.hits {
 		n += hits
 	}
 	return n
 }
 
-// life starts the bridge and ends it with a strike; false: it was missed,
-// because the bridge never came to its point and was killed all the same, or
-// because it had stopped before.
-func (r *killRun) life(s strike) (bool, error) {
-	r.lives++
-	p, err := r.site.start(r.lives, s.trap())
-	if err != nil {
-		return false, err
+// settings are those of the bridge. History is so short and so small that it is
+// pruned all the time.
+func (r *killRun) settings() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", filepath.Join(r.dir, "data"))
+	out.WriteString("retain: {age: 500ms, size: 2MiB}\nlog: {level: warn}\nconnectors:\n")
+	for _, s := range r.sides {
+		fmt.Fprintf(&out, "  - {name: %s, token: token-of-%s, mode: %s, missing_external_user_id: %s, rudder_url: %q, write_key: %s,\n",
+			s.name, s.name, s.mode, s.missing, s.server.URL, writeKey)
+		fmt.Fprintf(&out, "     concurrency: %d, batch_events: %d, dedupe_window: 8000, timeout: 30s, gzip: \"off\", backoff: {min: 5ms, max: 50ms}}\n",
+			concurrency, batchEvents)
 	}
-	defer p.kill() // of no effect once it is gone
-	if s.point == "" && !s.stop {
-		defer time.AfterFunc(s.after, p.kill).Stop()
+	return out.String()
+}
+
+// start starts the bridge, each time with servers of RudderStack of its own: once
+// they are closed, nothing of this bridge can arrive any more.
+func (r *killRun) start(armed string) *process {
+	for _, s := range r.sides {
+		s.server = httptest.NewServer(s.rudder)
+		s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	}
-	if s.trap() == "" && s.point != "" {
-		r.sink.set(&trap{answered: s.point == postAnswered, left: s.count, kill: p.kill})
+	p, err := launch(build(r.T).armed, r.dir, r.settings(), armed)
+	require.NoError(r, err)
+	return p
+}
+
+// open lets Braze in.
+func (r *killRun) open(p *process) {
+	r.took = append(r.took, p.took)
+	to, err := url.Parse(p.intake)
+	require.NoError(r, err)
+	r.intake.Store(to)
+	if r.began.IsZero() {
+		r.began = time.Now()
+		for _, s := range r.sides {
+			r.send(s)
+		}
+	}
+}
+
+// life starts the bridge and kills it; false: the kill was missed, because the
+// bridge did not reach its point and was killed all the same, or because it had
+// stopped before.
+func (r *killRun) life(k kill) bool {
+	p := r.start(k.armed())
+	defer p.kill() // without effect once it is gone
+	if k.point == "" && !k.stop {
+		defer time.AfterFunc(k.after, p.kill).Stop()
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
+	name := k.name()
 	select {
 	case <-p.ready:
-		r.took = append(r.took, p.took)
-		if err := r.work(p, s); err != nil {
-			return false, err
-		}
+		r.open(p)
+		r.work(p, k)
 	case <-p.gone:
 	case <-late.C:
 	}
-	name := s.name()
 	select {
 	case <-p.gone:
 	case <-late.C:
@@ -127,101 +262,154 @@ func (r *killRun) life(s strike) (bool, error) {
 		p.kill()
 		<-p.gone
 	}
-	r.door.close()
-	r.sink.set(nil)
-	killed, err := p.killed(s.stop && s.point == "")
-	if err != nil || !killed {
-		return false, err
+	killed, err := p.killed(k.stop && k.point == "")
+	require.NoError(r, err)
+	for _, s := range r.sides {
+		s.server.Close()
+		s.rudder.lost(inFlight)
 	}
-	r.hits[name]++
-	return name != tooLate, nil
+	if killed {
+		r.hits[name]++
+	}
+	return killed && name != tooLate
 }
 
-// tooLate is where a kill struck that waited in vain for its point.
+// tooLate is where a kill happened whose point was not reached in time.
 const tooLate = "too late for its point"
 
-// work lets Braze and the operator at a bridge that is ready.
-func (r *killRun) work(p *process, s strike) error {
-	r.door.open(r.lives, p.intake)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// work has the operator at a bridge that is ready, and stops it if that is to be.
+func (r *killRun) work(p *process, k kill) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	err := r.operator.look(ctx, p.admin, strings.HasPrefix(s.point, "erase."))
-	select {
-	case <-p.gone: // whatever went wrong, went wrong because of that
-		return nil
-	default:
+	for again := true; again; again = strings.HasPrefix(k.point, "dead.") && wait(ctx, 50*time.Millisecond) {
+		_, err := r.operate(ctx, p)
+		if err == nil {
+			continue
+		}
+		select {
+		case <-p.gone: // the kill has made the error
+		case <-time.After(time.Second):
+			require.ErrorIs(r, err, context.DeadlineExceeded, "%s", p.log())
+		}
+		return
 	}
-	if err != nil || !s.stop {
-		return r.unlessGone(p, err)
+	if !k.stop {
+		return
 	}
-	pause(ctx, 100*time.Millisecond) // there has to be something to stop
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return r.unlessGone(p, err)
-	}
-	if s.point == "" {
-		pause(ctx, s.after)
+	wait(ctx, 100*time.Millisecond) // there has to be something to stop
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if k.point == "" {
+		wait(ctx, k.after)
 		p.kill()
 	}
-	return nil
 }
 
-// unlessGone drops an error that a bridge made which is about to be gone.
-func (r *killRun) unlessGone(p *process, err error) error {
-	if err == nil {
-		return nil
-	}
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-p.gone:
-		return nil
-	case <-timer.C:
-		return fmt.Errorf("the bridge does not answer its operator: %w", err)
-	}
-}
-
-// finish gives the bridge a last life in peace and judges.
-func (r *killRun) finish() {
-	t := r.t
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+// wait says whether it waited to the end.
+func wait(ctx context.Context, d time.Duration) bool {
+	short, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	r.sink.calm.Store(true)
-	r.lives++
-	p, err := r.site.start(r.lives, "")
-	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	require.NoError(t, p.awaitReady(ctx))
-	r.took = append(r.took, p.took)
-	r.door.open(r.lives, p.intake)
-	require.NoError(t, r.braze.stop(ctx), p.log())
-	require.NoError(t, r.operator.finish(ctx, p.admin), p.log())
-	require.NoError(t, p.stop(ctx))
-	r.sink.close()
-	sum := r.books.settle()
-	r.report(sum)
-	require.NoError(t, r.books.err())
-	for _, point := range points() {
-		require.NotZero(t, r.hits[point], "%s was never reached", point)
-	}
-	require.NotZero(t, sum.duplicates, "no kill has made a duplicate: none can have struck in flight")
-	require.NotZero(t, sum.dead)
-	require.NotZero(t, sum.filtered)
+	<-short.Done()
+	return ctx.Err() == nil
 }
 
-func (r *killRun) report(sum result) {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%d kills in %s, seed %d\n", r.kills(), time.Since(r.began).Round(time.Second), *seed)
-	names := make([]string, 0, len(r.hits))
-	for name := range r.hits {
-		names = append(names, name)
+// operate holds the ledgers against what is known, and replays the dead letters
+// that RudderStack has refused. It returns how many events are pending or were
+// moved; the error is only that the bridge does not answer.
+func (r *killRun) operate(ctx context.Context, p *process) (left int64, err error) {
+	for _, s := range r.sides {
+		acked := s.current.Report().Counts.Sent
+		l, err := harness.ReadLedger(ctx, p.admin, s.name)
+		if err != nil {
+			return 0, err
+		}
+		require.NoError(r, l.Check(), s.name)
+		for what, pair := range map[string][2]int64{
+			"received": {s.ledger.Received, l.Received}, "duplicates": {s.ledger.Duplicates, l.Duplicates},
+			"accepted": {s.ledger.Accepted, l.Accepted}, "filtered": {s.ledger.Filtered, l.Filtered},
+			"delivered": {s.ledger.Delivered, l.Delivered}, "acknowledged, as received": {acked, l.Received},
+		} {
+			require.LessOrEqual(r, pair[0], pair[1], "%s: %s went back", s.name, what)
+		}
+		s.ledger = l
+		moved, err := replayRefused(ctx, p.admin, s.name)
+		if err != nil {
+			return 0, err
+		}
+		left += l.Pending + moved
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	return left, nil
+}
+
+func replayRefused(ctx context.Context, admin, connector string) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("replay: %s: %s", resp.Status, text)
+	}
+	var answer struct{ Moved int64 }
+	return answer.Moved, errors.Join(err, json.Unmarshal(text, &answer))
+}
+
+// finish lets the bridge deliver what is left, and judges.
+func (r *killRun) finish() {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
+	defer cancel()
+	for _, s := range r.sides {
+		s.rudder.calm.Store(true)
+	}
+	p := r.start("")
+	r.Cleanup(p.kill)
+	require.NoError(r, p.awaitReady(ctx))
+	r.open(p)
+	close(r.ending)
+	r.done.Wait()
+	for quiet := 0; quiet < 2; { // what was moved shows as pending in the next look
+		left, err := r.operate(ctx, p)
+		require.NoError(r, err, "%s", p.log())
+		quiet++
+		if left > 0 {
+			quiet = 0
+		}
+		wait(ctx, 20*time.Millisecond)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d kills in %s, seed %d\n", r.killed(), time.Since(r.began).Round(time.Second), *seed)
+	for _, name := range slices.Sorted(maps.Keys(r.hits)) {
 		fmt.Fprintf(&out, "  %-28s %4d\n", name, r.hits[name])
 	}
 	slices.Sort(r.took)
-	fmt.Fprintf(&out, "from start to ready: median %s, max %s, of %d\n",
-		r.took[len(r.took)/2].Round(time.Millisecond), r.took[len(r.took)-1].Round(time.Millisecond), len(r.took))
-	out.WriteString(sum.String())
-	r.t.Log(out.String())
+	fmt.Fprintf(&out, "from start to ready: median %s, max %s\n", r.took[len(r.took)/2].Round(time.Millisecond), r.took[len(r.took)-1].Round(time.Millisecond))
+	for _, s := range r.sides {
+		report := r.judge(ctx, s, p.admin)
+		fmt.Fprintf(&out, "%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain\n",
+			s.name, report.Acked, report.Delivered, report.Lost, report.Corrupted, report.Dead, report.Filtered, report.Duplicates, report.DuplicateBound)
+		for _, failure := range report.Failures {
+			r.Errorf("%s: %s", s.name, failure)
+		}
+		require.NotZero(r, report.Duplicates, "%s: no kill has made a duplicate: none can have hit a request in flight", s.name)
+	}
+	r.Log(out.String())
+	require.NoError(r, p.stop(ctx))
+}
+
+func (r *killRun) judge(ctx context.Context, s *side, admin string) harness.Report {
+	received, err := os.ReadFile(s.rudder.recording.Name())
+	require.NoError(r, err)
+	sent, err := os.ReadFile(s.sent.Name())
+	require.NoError(r, err)
+	report, err := harness.Judge(ctx, harness.Outside{
+		Mode: s.mode, MissingExternalUserID: s.missing, Connector: s.name, Admin: admin,
+		Sent: bytes.NewReader(sent), Received: bytes.NewReader(received), Counts: s.current.Report().Counts,
+		Losses: s.rudder.losses, Crashes: r.killed(), Duration: time.Since(r.began),
+	})
+	require.NoError(r, err)
+	return report
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +18,6 @@ type program struct{ plain, armed string }
 const buildDir = "CRASH_TEST_BUILD_DIR"
 
 func TestMain(m *testing.M) {
-	gin.SetMode(gin.ReleaseMode)
 	os.Exit(testMain(m))
 }
 

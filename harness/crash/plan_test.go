@@ -3,97 +3,77 @@ package crash
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// strike is one way to end a life: at a point, or at a moment.
-type strike struct {
+// kill is one way to end the bridge: at a point, or at a moment.
+type kill struct {
 	point string        // empty: at the moment
-	count int           // the pass of the point at which it strikes
+	pass  int           // of the point
 	after time.Duration // the moment, from the start of the process
 	stop  bool          // the bridge is told to stop first, and the moment counts from then
 	tries int           // how often the point was not reached
 }
 
-// Points in the stand-in for RudderStack: what the bridge has sent is there,
-// and it does not know.
-const (
-	postArrived  = "post.arrived"  // before an answer leaves
-	postAnswered = "post.answered" // once it has left
-)
-
-// points are all that must be reached.
-func points() []string { return append(crashpoint.Points(), postArrived, postAnswered) }
-
-// often is the highest pass of a point at which a life is to end: one that
-// every life comes to soon, so it is low where few batches lead there.
-func often(point string) int {
-	kind, _, _ := strings.Cut(point, ".")
-	switch {
-	case kind == "start":
+// passes is the highest pass of a point at which the bridge is killed. It is low
+// where few batches lead there, so that every run reaches it soon.
+func passes(point string) int {
+	switch group, _, _ := strings.Cut(point, "."); group {
+	case "start":
 		return len(connectors())
-	case kind == "stop", kind == "upkeep", kind == "dead", kind == "erase":
+	case "stop", "dead", "checkpoint", "prune":
 		return 1
-	case kind == "replay", point == "settle.missed":
-		return 3
-	case kind == "history", point == "delivery.between-halves":
-		return 3
+	}
+	if point == "delivery.between-halves" {
+		return 2
 	}
 	return 40
 }
 
-// plan returns the strikes of a run in a random order: every point at least
-// once, and as many at random moments as at points where there are enough.
-func plan(kills int, rng *rand.Rand) []strike {
-	all := points()
-	named := max(kills/2, len(all))
-	var strikes []strike
+// plan returns the kills of a run in a random order: every point at least once,
+// and as many at random moments as at points where there are enough.
+func plan(n int, rng *rand.Rand) []kill {
+	points := crashpoint.Points()
+	kills := make([]kill, n)
 	for i := range kills {
-		if i < named {
-			strikes = append(strikes, at(all[i%len(all)], rng))
+		if i < max(n/2, len(points)) {
+			point := points[i%len(points)]
+			kills[i] = kill{point: point, pass: 1 + rng.IntN(passes(point)), stop: strings.HasPrefix(point, "stop.")}
 		} else {
-			strikes = append(strikes, moment(rng))
+			kills[i] = moment(rng)
 		}
 	}
-	rng.Shuffle(len(strikes), func(i, j int) { strikes[i], strikes[j] = strikes[j], strikes[i] })
-	return strikes
+	rng.Shuffle(n, func(i, j int) { kills[i], kills[j] = kills[j], kills[i] })
+	return kills
 }
 
-func at(point string, rng *rand.Rand) strike {
-	return strike{point: point, count: 1 + rng.IntN(often(point)), stop: strings.HasPrefix(point, "stop.")}
-}
-
-// moment draws one: usually soon, start-up included, at times when the upkeep
-// of the store is at work, and at times on the way out.
-func moment(rng *rand.Rand) strike {
-	switch n := rng.IntN(20); {
-	case n < 2:
-		return strike{after: time.Second + time.Duration(rng.Int64N(int64(100*time.Millisecond)))}
-	case n < 4:
-		return strike{stop: true, after: time.Duration(rng.Int64N(int64(30 * time.Millisecond)))}
+// moment draws one: usually soon, start included, and at times while the bridge
+// stops.
+func moment(rng *rand.Rand) kill {
+	if rng.IntN(8) == 0 {
+		return kill{stop: true, after: time.Duration(rng.Int64N(int64(30 * time.Millisecond)))}
 	}
-	return strike{after: time.Duration(rng.Int64N(int64(450 * time.Millisecond)))}
+	return kill{after: time.Duration(rng.Int64N(int64(700 * time.Millisecond)))}
 }
 
 // name is what the report calls it.
-func (s strike) name() string {
+func (k kill) name() string {
 	switch {
-	case s.point != "":
-		return s.point
-	case s.stop:
+	case k.point != "":
+		return k.point
+	case k.stop:
 		return "random moment of stopping"
 	}
 	return "random moment"
 }
 
-// trap is what crashpoint.Env is set to; empty for what is not in the bridge.
-func (s strike) trap() string {
-	if !slices.Contains(crashpoint.Points(), s.point) {
+// armed is what crashpoint.Env is set to; empty for a moment.
+func (k kill) armed() string {
+	if k.point == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d", s.point, s.count)
+	return fmt.Sprintf("%s:%d", k.point, k.pass)
 }

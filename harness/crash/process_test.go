@@ -19,33 +19,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// site is where all lives of the bridge take place.
-type site struct {
-	program program
-	sink    *sink
-	dir     string
-}
-
-// deadPerLife is how many KiB of dead letters a life leaves behind, about. They
-// are never given up, so without room for them a long run would come to a
-// store that is full for good.
-const deadPerLife = 20
-
-// settings are those of one life. History is so short and so small, and so is
-// the store, that it is cut and compacted all the time.
-func (s *site) settings(life int) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", filepath.Join(s.dir, "data"))
-	fmt.Fprintf(&out, "retain: {age: 500ms, size: 2MiB}\nqueue: {max_size: %dKiB}\n", 24<<10+life*deadPerLife)
-	out.WriteString("log: {level: warn}\nconnectors:\n")
-	for _, c := range connectors() {
-		fmt.Fprintf(&out, "  - name: %s\n    token: %s\n    mode: %s\n    missing_external_user_id: %s\n", c.name, c.token(), c.mode, c.missing)
-		fmt.Fprintf(&out, "    rudder_url: %q\n    write_key: wk\n    concurrency: %d\n    batch_events: %d\n", s.sink.of(life, c.name), concurrency, batchEvents)
-		fmt.Fprintf(&out, "    dedupe_window: %d\n    timeout: %s\n    backoff: {min: %s, max: %s}\n", dedupeWindow, postTimeout, minBackoff, maxBackoff)
-	}
-	return out.String()
-}
-
 // process is one life of the bridge.
 type process struct {
 	cmd           *exec.Cmd
@@ -56,17 +29,9 @@ type process struct {
 	logPath       string
 }
 
-// start runs the bridge. trap is what crashpoint.Env is set to, if anything.
-func (s *site) start(life int, trap string) (*process, error) {
-	path := s.program.plain
-	if trap != "" {
-		path = s.program.armed
-	}
-	return launch(path, s.dir, s.settings(life), trap)
-}
-
-// launch runs the bridge at path; its settings and its log go to dir.
-func launch(path, dir, settings, trap string) (*process, error) {
+// launch runs the bridge at path; its settings and its log go to dir. armed is
+// what crashpoint.Env is set to, if anything.
+func launch(path, dir, settings, armed string) (*process, error) {
 	config := filepath.Join(dir, "bridge.yaml")
 	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		return nil, err
@@ -83,8 +48,8 @@ func launch(path, dir, settings, trap string) (*process, error) {
 			p.cmd.Env = append(p.cmd.Env, pair)
 		}
 	}
-	if trap != "" {
-		p.cmd.Env = append(p.cmd.Env, crashpoint.Env+"="+trap)
+	if armed != "" {
+		p.cmd.Env = append(p.cmd.Env, crashpoint.Env+"="+armed)
 	}
 	p.cmd.Stderr = log
 	out, err := p.cmd.StdoutPipe()

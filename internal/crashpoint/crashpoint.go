@@ -4,7 +4,7 @@
 // and inlined away. Built with the tag crashpoints, the process kills itself
 // with SIGKILL at one pass that the environment names:
 //
-//	BRIDGE_CRASH_AT=append.synced:3    # the third time that it comes there
+//	BRIDGE_CRASH_AT=commit.after:3    # the third time that it is reached
 //
 // so that a run can end between any two steps that matter, however close they
 // are, without a debugger and without luck.
@@ -17,24 +17,19 @@ const Env = "BRIDGE_CRASH_AT"
 // and not listed here would never be tried; a test compares the two.
 func Points() []string {
 	return []string{
-		// A batch on its way in. Committed means that it is in the log, synced
-		// that the log is on disk.
-		"append.before-commit", "append.committed", "append.synced",
-		"intake.answered",
-		// A batch on its way out.
-		"delivery.before-post", "delivery.answered", "delivery.between-halves", "delivery.settled",
-		"settle.missed", "settle.before-commit", "settle.committed",
-		// History that goes, and ids that leave the window.
-		"history.marked", "history.before-cut", "history.cut", "history.ids-dropped",
-		"upkeep.before-compact", "upkeep.compacted",
-		// Dead letters on their way back to pending.
-		"dead.before-commit", "dead.committed", "dead.synced",
-		// A replay of history: its order, and how far it has come.
-		"replay.before-commit", "replay.committed", "replay.synced",
-		// A user's events on their way out of records, logs and files.
-		"erase.before-commit", "erase.committed", "erase.before-wipe", "erase.logs-dropped", "erase.wiped",
+		// A batch that comes in.
+		"append.stored", "intake.answered",
+		// The writer's transaction, which holds batches and settlements.
+		"commit.before", "commit.after",
+		// A batch that goes out.
+		"claim.before-read", "delivery.before-post", "delivery.answered", "delivery.between-halves",
+		"settle.before", "settle.after", "delivery.settled",
+		// Log, history, and ids that leave the window.
+		"checkpoint.before", "checkpoint.before-rest", "checkpoint.after",
+		"prune.before-commit", "prune.after",
+		// Dead letters that an operator moves back to pending.
+		"dead.before-commit", "dead.after",
 		// Start and end of the process.
-		"start.before-ids", "start.loaded",
-		"stop.begun", "stop.before-close", "stop.closed",
+		"start.before-ids", "stop.begun", "stop.before-close", "stop.closed",
 	}
 }

@@ -1,0 +1,142 @@
+package crash
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// rudder is the RudderStack of one connector: a mockrudder behind faults. Its
+// own faults would not do: the verdict needs to know when a response was lost,
+// and an event is to be refused alone, once, which depends on its content.
+type rudder struct {
+	*mockrudder.Server
+	recording *os.File
+	calm      atomic.Bool // no faults any more
+
+	mu      sync.Mutex
+	rng     *rand.Rand
+	losses  []harness.Loss
+	refused map[string]bool // ids of events that were refused alone
+}
+
+func newRudder(t *testing.T, c connector, seed uint64) *rudder {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "received"))
+	require.NoError(t, err)
+	t.Cleanup(func() { file.Close() })
+	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]bool{}}
+	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(file), mockrudder.WithKeep(1))
+	require.NoError(t, err)
+	t.Cleanup(s.Server.Close)
+	return s
+}
+
+// lost notes that outcomes of so many events may have been lost until now. Times
+// of receipt are compared as they are recorded, which may be rounded.
+func (s *rudder) lost(events int64) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.losses = append(s.losses, harness.Loss{From: now.Truncate(time.Millisecond), Until: now, Events: events})
+}
+
+// fault is how a request goes wrong.
+type fault int
+
+const (
+	none      fault = iota
+	status500       // nothing is stored
+	closed          // the connection is closed and nothing is stored
+	lose            // it is stored, and the connection is closed without a response
+)
+
+// draw says how long a request takes, twice, and what goes wrong with it.
+func (s *rudder) draw() (time.Duration, fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := time.Duration(s.rng.Int64N(int64(6 * time.Millisecond)))
+	if s.rng.IntN(25) == 0 {
+		wait *= 10
+	}
+	switch n := s.rng.IntN(100); {
+	case n < 2:
+		return wait, status500
+	case n < 4:
+		return wait, closed
+	case n < 6:
+		return wait, lose
+	}
+	return wait, none
+}
+
+// ServeHTTP serves one request of the bridge.
+func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.calm.Load() || r.Method != http.MethodPost {
+		s.Server.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the bridge was killed while it wrote
+	}
+	wait, fault := s.draw()
+	time.Sleep(wait)
+	switch {
+	case fault == status500:
+		http.Error(w, "out of order", http.StatusInternalServerError)
+		return
+	case fault == closed:
+		panic(http.ErrAbortHandler)
+	case s.refuses(body):
+		http.Error(w, "event is not a valid rudder event", http.StatusBadRequest) // as the gateway says it
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answer := httptest.NewRecorder()
+	s.Server.ServeHTTP(answer, r)
+	if fault == lose {
+		s.lost(batchEvents)
+		panic(http.ErrAbortHandler)
+	}
+	time.Sleep(wait)
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes()) // the bridge may have been killed
+}
+
+// refuses says whether one of the messages is to be refused: one in thirty is
+// until it was refused alone, so that it becomes a dead letter that can be
+// replayed.
+func (s *rudder) refuses(body []byte) bool {
+	var request struct{ Batch []struct{ MessageID string } }
+	if json.Unmarshal(body, &request) != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range request.Batch {
+		if crc32.ChecksumIEEE([]byte(m.MessageID))%30 == 0 && !s.refused[m.MessageID] {
+			s.refused[m.MessageID] = len(request.Batch) == 1
+			return true
+		}
+	}
+	return false
+}

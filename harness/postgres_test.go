@@ -1,0 +1,16 @@
+package harness
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
+)
+
+func TestRunOnPostgreSQL(t *testing.T) {
+	database := pgtest.Start(t).Database(t)
+	r := requirePass(t, Config{Events: 2000, Faults: FaultsAll, Crashes: 2, Queue: database})
+	require.EqualValues(t, 1979, r.Delivered)
+	require.Equal(t, 2, r.Crashes)
+}
