@@ -10,6 +10,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
@@ -19,9 +20,12 @@ const (
 	DefaultKeep = 100_000
 	// DefaultKeepBytes bounds what they take up together.
 	DefaultKeepBytes = 512 << 20
-	// MaxRequestBytes is RudderStack's limit for a request, unpacked, and for
+	// MaxRequestBytes is RudderStack's limit for a request, uncompressed, and for
 	// what the transformation makes of it.
-	MaxRequestBytes = 4_096_000
+	MaxRequestBytes = gateway.MaxRequestBytes
+	// MaxHeaderBytes is RudderStack's limit for the headers of a request, for
+	// http.Server, which answers 431 beyond it.
+	MaxHeaderBytes = 524_288
 )
 
 // Kind is what a source is.
@@ -39,15 +43,16 @@ const (
 type Option func(*config) error
 
 type config struct {
-	sources   map[string]*source
-	keep      int
-	keepBytes int
-	rate      float64
-	judge     bool
-	observe   func(Event)
-	seed      uint64
-	plan      *plan.Plan // nil for none
-	recording io.Writer  // nil for none
+	sources    map[string]*source
+	keep       int
+	keepBytes  int
+	rate       float64 // events in rateWindow; 0 is no limit
+	rateWindow time.Duration
+	judge      bool
+	observe    func(Event)
+	seed       uint64
+	plan       *plan.Plan // nil for none
+	recording  io.Writer  // nil for none
 
 	suppressed  []string
 	dedupWindow time.Duration // 0 is off
@@ -155,14 +160,28 @@ func WithKeepBytes(n int) Option {
 	}
 }
 
-// WithRateLimit answers 429 to what goes beyond so many requests a second. The
-// burst is one second's worth. 0, the default, is no limit.
-func WithRateLimit(requestsPerSecond float64) Option {
+// WithRateLimit answers 429 to what goes beyond so many events in each window
+// (see WithRateWindow), as RudderStack does where its operator turned it on: a
+// request with more events than the bucket holds, one more than come in a
+// window, never passes, and one with a header X-Rudder-Job-Run-Id always does. 0,
+// the default, is no limit.
+func WithRateLimit(events float64) Option {
 	return func(c *config) error {
-		if requestsPerSecond < 0 {
-			return fmt.Errorf("a rate limit cannot be negative: %v", requestsPerSecond)
+		if events < 0 {
+			return fmt.Errorf("a rate limit cannot be negative: %v", events)
 		}
-		c.rate = requestsPerSecond
+		c.rate = events
+		return nil
+	}
+}
+
+// WithRateWindow sets the window of WithRateLimit; without it is a second.
+func WithRateWindow(window time.Duration) Option {
+	return func(c *config) error {
+		if window <= 0 {
+			return fmt.Errorf("the window of a rate limit must be longer than %s", window)
+		}
+		c.rateWindow = window
 		return nil
 	}
 }
@@ -177,8 +196,8 @@ func WithoutValidation() Option {
 }
 
 // WithObserver calls observe for each message once it is stored and before the
-// request is answered. Calls come from many goroutines at once, and an observer
-// that is slow makes the server slow.
+// request is answered. Calls come from many goroutines at once, and a slow
+// observer makes the server slow.
 func WithObserver(observe func(Event)) Option {
 	return func(c *config) error {
 		c.observe = observe
@@ -267,7 +286,7 @@ func WithAllowedHosts(names ...string) Option {
 }
 
 func newConfig(opts []Option) (*config, error) {
-	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1}
+	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1, rateWindow: time.Second}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {
 			return nil, fmt.Errorf("mockrudder: %w", err)

@@ -22,7 +22,7 @@ func (r *recorder) write(events []Event) {
 	}
 	r.buf = r.buf[:0]
 	for i := range events {
-		r.buf = append(append(r.buf, encode(events[i].json())...), '\n')
+		r.buf = append(events[i].appendJSON(r.buf, nil), '\n')
 	}
 	if _, err := r.w.Write(r.buf); err != nil {
 		r.err = fmt.Errorf("mockrudder: recording ended: %w", err)

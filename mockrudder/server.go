@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 const (
@@ -28,6 +29,7 @@ type Server struct {
 	faults   *faults
 	limiter  *limiter
 	admits   *admission
+	spread   *spread
 	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
 	entrance http.Handler // the gateway with CORS and faults before it
@@ -40,8 +42,9 @@ type Server struct {
 	close context.CancelFunc
 }
 
-// New returns a server. It listens nowhere: serve it as any http.Handler, and
-// Close it to let go of requests that hang.
+// New returns a server. It listens nowhere: serve it as any http.Handler, with
+// MaxHeaderBytes to answer to long headers as RudderStack does, and Close it to
+// end requests that hang.
 func New(opts ...Option) (*Server, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -51,8 +54,9 @@ func New(opts ...Option) (*Server, error) {
 		config:  c,
 		store:   newStore(c.keep, c.keepBytes),
 		faults:  newFaults(c.seed),
-		limiter: newLimiter(c.rate, time.Now()),
+		limiter: newLimiter(c.rate, c.rateWindow, time.Now()),
 		admits:  newAdmission(c),
+		spread:  &spread{},
 	}
 	if c.recording != nil {
 		s.recorder = &recorder{w: c.recording}
@@ -75,14 +79,14 @@ func New(opts ...Option) (*Server, error) {
 
 // ServeHTTP answers as the gateway, and under /_mock/ as the query API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/_mock/") {
+	if r.URL.Path == "/_mock" || strings.HasPrefix(r.URL.Path, "/_mock/") {
 		s.query.ServeHTTP(w, r)
 		return
 	}
 	s.entrance.ServeHTTP(w, r)
 }
 
-// enter lets a request in, or has a fault strike it.
+// enter hands a request to the gateway, unless a fault hits it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	if fault, hit := s.faults.strike(r); hit {
 		s.misbehave(w, r, fault)
@@ -91,8 +95,8 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	s.gateway.ServeHTTP(w, r)
 }
 
-// Close lets go of every request that hangs or waits. What was stored can
-// still be read.
+// Close ends every request that hangs or waits. What was stored can still be
+// read.
 func (s *Server) Close() { s.close() }
 
 // Reset forgets all messages, counts, message ids of WithDedup, and faults.
@@ -111,21 +115,6 @@ func (s *Server) ResetMessages() {
 // Suppress replaces the users whose messages are kept out; none ends it.
 func (s *Server) Suppress(ids ...string) { s.admits.suppress(ids) }
 
-// Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error {
-	_, err := s.faults.add(fault)
-	return err
-}
-
-// RemoveFault ends the fault with this id, and says whether there was one.
-func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
-
-// SetFaults replaces the faults in force; none ends them.
-func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
-
-// Faults returns the faults in force, with how often each has struck.
-func (s *Server) Faults() []Fault { return s.faults.all() }
-
 // Stats returns what was counted since the start or the last reset. The
 // numbers are exact, whatever is still kept.
 func (s *Server) Stats() Stats {
@@ -142,79 +131,25 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// newEngine returns an engine that adds nothing of its own. Gin lists its routes
-// on standard output otherwise, and has no switch for one engine alone.
-func newEngine() *gin.Engine {
-	if gin.IsDebugging() {
-		gin.SetMode(gin.ReleaseMode)
-	}
-	engine := gin.New()
-	engine.RedirectTrailingSlash = false
-	engine.HandleMethodNotAllowed = true
-	return engine
-}
-
-func (s *Server) gatewayRoutes() http.Handler {
-	engine := newEngine()
-	engine.GET(webhookPath, s.webhookProbe)
-	engine.POST(webhookPath, s.webhook)
-	engine.POST("/v1/batch", s.messages(keyInHeader, parseBatch))
-	engine.POST("/beacon/v1/batch", s.messages(keyInQuery, parseBatch))
-	engine.POST("/v1/import", s.imports)
-	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
-		engine.POST("/v1/"+kind, s.messages(keyInHeader, parseSingle(kind)))
-	}
-	for _, kind := range []string{"track", "page"} {
-		engine.GET("/pixel/v1/"+kind, s.pixel(kind))
-	}
-	engine.GET("/", health)
-	engine.GET("/health", health)
-	engine.GET("/version", version)
-	engine.GET("/robots.txt", robots)
-	engine.NoRoute(func(c *gin.Context) {
-		s.store.answered("", http.StatusNotFound)
-		http.Error(c.Writer, "404 page not found", http.StatusNotFound)
-	})
-	engine.NoMethod(func(c *gin.Context) {
-		s.store.answered("", http.StatusMethodNotAllowed)
-		c.Writer.WriteHeaderNow()
-	})
-	return engine
-}
-
-// refuse answers with a refusal and counts it for the source with this key, ""
-// where the key was not good.
-func (s *Server) refuse(c *gin.Context, key string, no refusal) {
-	s.store.answered(key, no.status)
-	http.Error(c.Writer, no.text, no.status)
-}
-
-// succeed answers 200 ok.
-func (s *Server) succeed(c *gin.Context, key string) {
-	s.store.answered(key, http.StatusOK)
-	header := c.Writer.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = c.Writer.WriteString("ok")
-}
-
 // accept judges the messages that are not kept out, stores them in order and
-// shows them to the observer.
-// size is that of the body they are parts of, and hold in memory.
-func (s *Server) accept(src *source, r *http.Request, size int, events []Event) {
+// shows them to the observer. size is that of the body they are parts of, and
+// hold in memory.
+func (s *Server) accept(src *source, r *http.Request, size int, messages []gateway.Message) {
 	now, ip := time.Now().UTC(), requestIP(r)
-	share := size / max(len(events), 1)
-	events, suppressed, duplicates := s.admits.admit(events, now)
+	messages, suppressed, duplicates := s.admits.admit(messages, now)
 	if suppressed+duplicates > 0 {
 		s.store.keptOut(suppressed, duplicates)
 	}
-	if len(events) == 0 {
+	if len(messages) == 0 {
 		return
 	}
+	events := make([]Event, len(messages))
 	testID := strings.Clone(r.Header.Get(testIDHeader))
-	for i := range events {
+	for i := range messages {
+		events[i] = newEvent(&messages[i], ip)
 		e := &events[i]
-		e.Source, e.ReceivedAt, e.requestIP, e.TestID = src.key, now, ip, testID
-		e.share = share
+		e.Source, e.ReceivedAt, e.TestID = src.key, now, testID
+		e.share = size / len(messages)
 	}
 	if s.judge != nil {
 		s.judge.events(events)

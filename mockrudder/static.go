@@ -4,38 +4,44 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 // The paths that say how the server is, as an idle server 1.83 says it.
 
-type healthAnswer struct {
-	AppType            string `json:"appType"`
-	Server             string `json:"server"`
-	DB                 string `json:"db"`
-	AcceptingEvents    string `json:"acceptingEvents"`
-	RoutingEvents      string `json:"routingEvents"`
-	Mode               string `json:"mode"`
-	BackendConfigMode  string `json:"backendConfigMode"`
-	LastSync           string `json:"lastSync"`
-	LastRegulationSync string `json:"lastRegulationSync"`
-}
-
-func health(c *gin.Context) {
-	writeJSON(c.Writer, http.StatusOK, healthAnswer{
+func health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, struct {
+		AppType            string `json:"appType"`
+		Server             string `json:"server"`
+		DB                 string `json:"db"`
+		AcceptingEvents    string `json:"acceptingEvents"`
+		RoutingEvents      string `json:"routingEvents"`
+		Mode               string `json:"mode"`
+		BackendConfigMode  string `json:"backendConfigMode"`
+		LastSync           string `json:"lastSync"`
+		LastRegulationSync string `json:"lastRegulationSync"`
+	}{
 		AppType: "EMBEDDED", Server: "UP", DB: "UP", AcceptingEvents: "TRUE", RoutingEvents: "TRUE",
 		Mode: "NORMAL", BackendConfigMode: "JSON", LastSync: time.Now().UTC().Format(time.RFC3339),
 	})
 }
 
-func version(c *gin.Context) {
-	writeJSON(c.Writer, http.StatusOK, map[string]any{"Version": "1.83.0", "Features": []string{"gzip-req-payload"}})
+func version(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(encode(map[string]any{
+		"BuildDate": "2026-11-01T00:00:00Z", "BuiltBy": "mockrudder", "Commit": "", "Version": "1.83.0",
+		"Features": []string{"gzip-req-payload"},
+	}))
 }
 
-func robots(c *gin.Context) {
-	c.Writer.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = c.Writer.WriteString("User-agent: * \nDisallow: / \n")
+func robots(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("User-agent: * \nDisallow: / \n"))
+}
+
+// docs stands for the page on which RudderStack describes its HTTP API.
+func docs(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write([]byte("<!DOCTYPE html>\n<title>RudderStack HTTP API</title>\n<p>A fake: the API is described at https://www.rudderstack.com/docs/api/http-api/\n"))
 }
 
 // writeJSON answers with a value as JSON.

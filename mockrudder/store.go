@@ -272,7 +272,7 @@ func (s *store) reset() {
 // of many odd fields has more text in its verdict than in itself.
 func (e *Event) size() int {
 	const fixed = 320 // the struct itself and what hangs on it
-	return e.share + len(e.finished) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
+	return e.share + len(e.made) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
 }
 
 func sizeOf(findings []Finding) (n int) {

@@ -38,6 +38,12 @@ type Result struct {
 	// the one that goes beyond it on they come with their type, event and ids
 	// alone then, so that nothing grows beyond bounds.
 	TooLarge bool
+	// Longest is how many elements the longest array has that a whole number as
+	// a property key made, as far as that was looked at.
+	Longest int
+	// Deepest is the nesting inside the events. There are no messages where it
+	// is beyond 5,000 levels: RudderStack's transformer has none then either.
+	Deepest int
 }
 
 // Mapper is a Braze source's transformation with its custom mapping. It is safe
@@ -91,54 +97,26 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // events that RudderStack would leave out. limit is how many bytes the messages
 // may take up together. The error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
-	parsed, ok := parse(body)
-	if !ok {
+	t := transformation{mapper: m, limit: limit, Walker: jsonscan.Walker{Text: body}}
+	start := jsonscan.Space(body, 0)
+	end := t.request(start)
+	switch {
+	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
 		return Result{}, errMalformed
-	}
-	if m.err != nil {
+	case m.err != nil:
 		return Result{}, m.err
-	}
-	if list, isList := parsed.(*array); isList {
-		parsed, _ = list.get(0)
-	}
-	request, _ := parsed.(*object)
-	if request == nil {
+	case !t.listed:
 		return Result{}, errNoList
+	case t.result.Deepest > deepEnough:
+		return Result{Deepest: t.result.Deepest}, nil
 	}
-	events, _ := request.get("events")
-	list, isList := events.(*array)
-	if !isList {
-		return Result{}, errNoList
+	for _, raw := range t.events {
+		t.event(raw)
 	}
-	raws := rawEvents(body)
-	var result Result
-	var out []byte // is written to again and again
-	for i, v := range list.dense {
-		event, isObject := v.(*object)
-		if !isObject {
-			continue
-		}
-		message, err := m.message(event)
-		if err != nil || message == nil {
-			continue
-		}
-		w := writer{out: out[:0], limit: limit}
-		if !result.TooLarge {
-			w.value(message)
-			result.TooLarge = w.full
-		}
-		if result.TooLarge {
-			w = writer{out: out[:0], limit: math.MaxInt}
-			w.value(heading(message))
-		}
-		limit -= len(w.out)
-		out = w.out
-		result.Messages = append(result.Messages, Message{JSON: string(w.out), Raw: raws[i]})
+	if len(t.result.Messages) == 0 {
+		return t.result, errAllFailed
 	}
-	if len(result.Messages) == 0 {
-		return Result{}, errAllFailed
-	}
-	return result, nil
+	return t.result, nil
 }
 
 // heading is a message without all that can be larger than the event was.
@@ -152,29 +130,100 @@ func heading(message *object) *object {
 	return short
 }
 
-// rawEvents finds the texts of the events in a body that has them.
-func rawEvents(body string) (raws []string) {
-	start := jsonscan.Space(body, 0)
-	if body[start] == '[' {
-		start = jsonscan.Space(body, start+1)
+// deepEnough is the nesting beyond which events are only measured.
+const deepEnough = 5_000
+
+// transformation is the work on one request.
+type transformation struct {
+	jsonscan.Walker
+	mapper *Mapper
+	limit  int      // bytes left for messages
+	listed bool     // there is an array under events
+	events []string // the texts of its objects
+	out    []byte   // is written to again and again
+	result Result
+}
+
+// request walks over the whole body and finds the events. Of an array the
+// first element counts.
+func (t *transformation) request(i int) (end int) {
+	if i >= len(t.Text) || t.Text[i] != '[' {
+		return t.envelope(i, 0)
 	}
-	jsonscan.Object(body, start, 0, func(key string, i int) int {
-		if key != "events" || body[i] != '[' {
-			return jsonscan.Value(body, i, 1)
+	first := true
+	return t.Array(i, 0, func(i int) int {
+		if first {
+			first = false
+			return t.envelope(i, 1)
 		}
-		raws = raws[:0] // of a key given twice the last one counts
-		return jsonscan.Array(body, i, 1, func(i int) int {
-			end := jsonscan.Value(body, i, 2)
-			raws = append(raws, body[i:end])
+		return t.Value(i, 1)
+	})
+}
+
+func (t *transformation) envelope(i, depth int) (end int) {
+	if i >= len(t.Text) || t.Text[i] != '{' {
+		return t.Value(i, depth)
+	}
+	return t.Object(i, depth, func(key string, i int) int {
+		if key != "events" {
+			return t.Value(i, depth+1)
+		}
+		t.events, t.listed = t.events[:0], i < len(t.Text) && t.Text[i] == '[' // of a key given twice the last one counts
+		if !t.listed {
+			return t.Value(i, depth+1)
+		}
+		return t.Array(i, depth+1, func(i int) int {
+			t.Deepest = 0
+			end := t.Value(i, 0)
+			t.result.Deepest = max(t.result.Deepest, t.Deepest)
+			if end != jsonscan.Bad && t.Text[i] == '{' {
+				t.events = append(t.events, t.Text[i:end])
+			}
 			return end
 		})
 	})
-	return raws
+}
+
+// event makes the message of one event, if it is not left out.
+func (t *transformation) event(raw string) {
+	if !t.result.TooLarge {
+		out, made, ok := t.mapper.plain(t.out[:0], raw)
+		t.out = out[:0]
+		if ok && len(out) <= t.limit {
+			if made {
+				t.add(raw, out)
+			}
+			return
+		}
+	}
+	p := parser{s: raw}
+	event, _ := p.value().(*object)
+	message, err := t.mapper.message(event)
+	if err != nil || message == nil {
+		return
+	}
+	w := writer{out: t.out[:0], limit: t.limit}
+	if !t.result.TooLarge {
+		w.value(message)
+		t.result.TooLarge = w.full
+		t.result.Longest = max(t.result.Longest, w.longest)
+	}
+	if t.result.TooLarge {
+		w = writer{out: t.out[:0], limit: math.MaxInt}
+		w.value(heading(message))
+	}
+	t.add(raw, w.out)
+}
+
+func (t *transformation) add(raw string, message []byte) {
+	t.out = message
+	t.limit -= len(message)
+	t.result.Messages = append(t.result.Messages, Message{JSON: string(message), Raw: raw})
 }
 
 // mapped are the fields that have a place of their own in the message, in the
 // order in which they are written.
-var mapped = []struct{ from, to string }{
+var mapped = [...]struct{ from, to string }{
 	{"id", "messageId"},
 	{"user.user_id", "anonymousId"},
 	{"user.external_user_id", "userId"},

@@ -12,6 +12,8 @@ type writer struct {
 	limit int // how long out may become
 	full  bool
 	depth int
+
+	longest int // elements of the longest array
 }
 
 // maxDepth is where a value counts as too large to write. No input is nested so
@@ -92,6 +94,7 @@ func (w *writer) object(o *object) {
 
 func (w *writer) array(a *array) {
 	w.out = append(w.out, '[')
+	w.longest = max(w.longest, int(a.length))
 	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes two bytes at least
 		w.full = true
 		return

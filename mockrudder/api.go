@@ -1,0 +1,358 @@
+package mockrudder
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/console"
+)
+
+// The query API under /_mock/. Errors are JSON, {"error":"…"}. What it offers
+// is told by openapi.json, which a test holds against the routes below.
+
+//go:embed openapi.json
+var openAPI string
+
+// route is one call of the query API.
+type route struct {
+	method, path string
+	params       []string // of the query; others are mistakes
+	handle       http.HandlerFunc
+}
+
+func (s *Server) queries() []route {
+	return []route{
+		{http.MethodGet, "/_mock/events", listParams(), s.getEvents},
+		{http.MethodGet, "/_mock/events/{id}", nil, s.getEvent},
+		{http.MethodGet, "/_mock/stream", streamParams(), s.getStream},
+		{http.MethodGet, "/_mock/stats", nil, s.getStats},
+		{http.MethodGet, "/_mock/rates", []string{"seconds"}, s.getRates},
+		{http.MethodGet, "/_mock/sources", nil, s.getSources},
+		{http.MethodPost, "/_mock/reset", []string{"keep"}, s.postReset},
+		{http.MethodGet, "/_mock/faults", nil, s.getFaults},
+		{http.MethodPut, "/_mock/faults", nil, s.putFaults},
+		{http.MethodPost, "/_mock/faults", nil, s.postFault},
+		{http.MethodDelete, "/_mock/faults/{id}", nil, s.deleteFault},
+		{http.MethodGet, "/_mock/suppressions", nil, s.getSuppressions},
+		{http.MethodPut, "/_mock/suppressions", nil, s.putSuppressions},
+		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
+	}
+}
+
+// queryRoutes answers the calls above and the page, and anything else with an
+// error in JSON.
+func (s *Server) queryRoutes() http.Handler {
+	mux := http.NewServeMux()
+	here := map[string]methods{}
+	for _, r := range s.queries() {
+		if here[r.path] == nil {
+			here[r.path] = methods{}
+		}
+		here[r.path][r.method] = known(r.params, r.handle)
+	}
+	page := console.Handler().ServeHTTP
+	for _, path := range []string{"/_mock/{$}", "/_mock/assets/"} {
+		here[path] = methods{http.MethodGet: page, http.MethodHead: page}
+	}
+	for path, calls := range here {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if handle := calls[r.Method]; handle != nil {
+				handle(w, r)
+				return
+			}
+			writeError(w, http.StatusMethodNotAllowed, "no such method here")
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such path") })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if no := s.config.hosts.Check(r); no != nil { // a page of another site, sent through a browser
+			writeError(w, http.StatusForbidden, no.Error())
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// known refuses a query with other parameters than these.
+func known(params []string, handle http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		values, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			writeError(w, http.StatusBadRequest, "query: "+err.Error())
+			return
+		}
+		for name := range values {
+			if slices.Contains(params, name) {
+				continue
+			}
+			text := fmt.Sprintf("unknown parameter %q; there are none here", name)
+			if len(params) > 0 {
+				text = fmt.Sprintf("unknown parameter %q; known are %s", name, strings.Join(params, ", "))
+			}
+			writeError(w, http.StatusBadRequest, text)
+			return
+		}
+		handle(w, r)
+	}
+}
+
+func writeError(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"error": text})
+}
+
+func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = io.WriteString(w, openAPI)
+}
+
+func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.Stats())
+}
+
+func (s *Server) getRates(w http.ResponseWriter, r *http.Request) {
+	const usual = 60
+	seconds, err := numberOf("seconds", r.URL.Query().Get("seconds"), 1, rateSeconds)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if r.URL.Query().Get("seconds") == "" {
+		seconds = usual
+	}
+	writeJSON(w, http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)})
+}
+
+// sourceJSON is what the query API says of a source.
+type sourceJSON struct {
+	Key      string `json:"key"`
+	Kind     Kind   `json:"kind"`
+	Disabled bool   `json:"disabled"`
+}
+
+func (s *Server) getSources(w http.ResponseWriter, _ *http.Request) {
+	list := []sourceJSON{}
+	for _, src := range s.config.sources {
+		list = append(list, sourceJSON{src.key, src.kind, src.disabled})
+	}
+	slices.SortFunc(list, func(a, b sourceJSON) int { return strings.Compare(a.Key, b.Key) })
+	writeJSON(w, http.StatusOK, map[string][]sourceJSON{"sources": list})
+}
+
+func (s *Server) postReset(w http.ResponseWriter, r *http.Request) {
+	switch keep := r.URL.Query().Get("keep"); keep {
+	case "":
+		s.Reset()
+	case "faults":
+		s.ResetMessages()
+	default:
+		writeError(w, http.StatusBadRequest, fmt.Sprintf("keep must be faults, not %q", keep))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
+}
+
+// suppressions is the list of suppressed users in the query API.
+type suppressions struct {
+	Users []string `json:"users"`
+}
+
+func (s *Server) getSuppressions(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, suppressions{s.admits.users()})
+}
+
+func (s *Server) putSuppressions(w http.ResponseWriter, r *http.Request) {
+	const maxUsers = 16 << 20 // bytes
+	var list suppressions
+	err := decodeStrictly(http.MaxBytesReader(w, r.Body, maxUsers), &list)
+	if err == nil && (list.Users == nil || slices.Contains(list.Users, "")) {
+		err = errors.New(`want {"users":["id",…]}, no id empty`)
+	}
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "suppressions: "+err.Error())
+		return
+	}
+	s.Suppress(list.Users...)
+	writeJSON(w, http.StatusOK, suppressions{s.admits.users()})
+}
+
+// getEvents answers with a page of events, after a wait for them if one is
+// asked for.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+	q, err := parseSearch(r.URL.Query())
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	var waited *waitJSON
+	if q.wait > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), q.wait)
+		defer context.AfterFunc(s.open, cancel)()
+		defer cancel()
+		waited = &waitJSON{Satisfied: true}
+		if _, err := s.store.wait(ctx, q.filter, q.after, q.count); err != nil { // what has come by then is the answer
+			waited = &waitJSON{Instead: s.instead(q.filter)}
+		}
+	}
+	events := s.store.page(q.filter, q.after, q.before, q.newestFirst, q.limit)
+	next := ""
+	switch {
+	case len(events) > 0:
+		next = events[len(events)-1].ID()
+	case q.wait > 0 && q.after > 0:
+		next = idOf(q.after) // so that the next wait goes on from here
+	}
+	writeEvents(w, events, q.summaries, fmt.Sprintf(`"next":%q,"total":%d%s`, next, s.store.total(q.filter), waited.members()))
+}
+
+// waitJSON tells how a wait ended: with its messages, or with the time over and
+// what came instead, a sentence each.
+type waitJSON struct {
+	Satisfied bool     `json:"satisfied"`
+	Instead   []string `json:"instead,omitempty"`
+}
+
+// members are the members of an object, with a comma before them; none where
+// there was no wait.
+func (w *waitJSON) members() string {
+	if w == nil {
+		return ""
+	}
+	text := encode(w)
+	return "," + string(text[1:len(text)-1])
+}
+
+// writeEvents writes one event after the other, so that a long page is not
+// held in memory twice, and then the rest of the members.
+func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest string) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = io.WriteString(w, `{"events":[`)
+	var text []byte
+	for i := range events {
+		if text = text[:0]; i > 0 {
+			text = append(text, ',')
+		}
+		if summaries {
+			text = append(text, encode(events[i].summary())...)
+		} else {
+			text = events[i].appendJSON(text, nil)
+		}
+		if _, err := w.Write(text); err != nil {
+			return // the client has left
+		}
+	}
+	_, _ = io.WriteString(w, "],"+rest+"}\n")
+}
+
+// getEvent answers with one event and the names of the schemas that it was
+// held against.
+func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) {
+	seq, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	e, ok := s.store.get(seq)
+	if err != nil || !ok {
+		writeError(w, http.StatusNotFound, fmt.Sprintf("no event %q is kept", r.PathValue("id")))
+		return
+	}
+	var schemas []string
+	if e.Judged && s.judge != nil {
+		schemas = s.judge.schemas(&e)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(append(e.appendJSON(nil, schemas), '\n'))
+}
+
+func writeFaults(w http.ResponseWriter, list []Fault) {
+	writeJSON(w, http.StatusOK, map[string][]Fault{"faults": list})
+}
+
+func (s *Server) getFaults(w http.ResponseWriter, _ *http.Request) { writeFaults(w, s.Faults()) }
+
+// putFaults replaces the list. It takes {"faults":[…]}, a bare list or one fault.
+func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
+	list, err := readFaults(w, r)
+	if err == nil {
+		err = s.SetFaults(list...)
+	}
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	writeFaults(w, s.Faults())
+}
+
+// postFault adds one fault and answers with it, so that the client learns its id.
+func (s *Server) postFault(w http.ResponseWriter, r *http.Request) {
+	list, err := readFaults(w, r)
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("want one fault, not %d", len(list))
+	}
+	var added Fault
+	if err == nil {
+		added, err = s.faults.add(list[0])
+	}
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	writeJSON(w, http.StatusCreated, added)
+}
+
+func (s *Server) deleteFault(w http.ResponseWriter, r *http.Request) {
+	if !s.RemoveFault(r.PathValue("id")) {
+		writeError(w, http.StatusNotFound, fmt.Sprintf("no fault %q", r.PathValue("id")))
+		return
+	}
+	writeFaults(w, s.Faults())
+}
+
+func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
+	const maxFaults = 1 << 20 // bytes
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFaults))
+	if err != nil {
+		return nil, fmt.Errorf("reading the faults: %w", err)
+	}
+	text := strings.TrimSpace(string(body))
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) == nil {
+		if inner, wrapped := members["faults"]; wrapped && len(members) == 1 {
+			text = strings.TrimSpace(string(inner))
+		}
+	}
+	if text == "" {
+		return nil, errors.New("faults: the body is empty; [] is for no faults")
+	}
+	if !strings.HasPrefix(text, "[") {
+		text = "[" + text + "]"
+	}
+	var list []Fault
+	if err := decodeStrictly(strings.NewReader(text), &list); err != nil {
+		return nil, fmt.Errorf("faults: %w", err)
+	}
+	return list, nil
+}
+
+// decodeStrictly reads one JSON document with no fields but known ones, and
+// nothing behind it: half of what someone meant is not put in force.
+func decodeStrictly(r io.Reader, to any) error {
+	decoder := json.NewDecoder(r)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(to); err != nil {
+		return err
+	}
+	switch _, err := decoder.Token(); {
+	case err == nil:
+		return errors.New("there is more behind the JSON")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
