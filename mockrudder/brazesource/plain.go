@@ -19,7 +19,6 @@ type plainEvent struct {
 	user, properties bool
 	mapped           [len(mapped)]string // by place in mapped
 	others           []member            // of properties
-	room             [24]member
 }
 
 // member is a property: its key in its quotes, and its value.
@@ -46,30 +45,30 @@ const (
 	toAdTracking
 )
 
-// plain appends the message of an event, whose text is valid JSON. It is not ok
-// where the event is not plain; made is false where it is left out.
-func (m *Mapper) plain(out []byte, event string) (message []byte, made, ok bool) {
-	var p plainEvent
-	p.others = p.room[:0]
-	if !p.read(event) || !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
-		return out, false, false
+// plain appends the message of an event, or nothing where it is left out, and
+// says where its parts are. It is not ok where the event is not plain.
+func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok bool) {
+	if !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
+		return out, false
 	}
 	name, err := m.name(decodeString(p.eventType))
 	text, isText := name.(string)
 	seconds, timed := wholeSeconds(p.time)
 	if err != nil || !isText || text == "" || !timed {
-		return out, false, false
+		return out, false
 	}
 	if !p.identifies(toUserID) && !p.identifies(toAnonymousID) {
-		return out, false, true
+		return out, true
 	}
 	out = append(out, `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}`...)
 	out = p.appendContext(out)
 	out = append(out, `},"integrations":{"Braze":false},"type":"track","event":`...)
+	at.event.start = len(out)
 	out = appendString(out, text)
-	out = p.append(out, ',', "messageId", toMessageID)
-	out = p.append(out, ',', "anonymousId", toAnonymousID)
-	out = p.append(out, ',', "userId", toUserID)
+	at.event.end = len(out)
+	out, at.messageID = p.appendID(out, `,"messageId":`, toMessageID)
+	out, at.anonymousID = p.appendID(out, `,"anonymousId":`, toAnonymousID)
+	out, at.userID = p.appendID(out, `,"userId":`, toUserID)
 	out = p.appendGroup(out, "traits", []int{toEmail, toPhone}, "email", "phone")
 	if seconds != 0 {
 		out = append(out, `,"timestamp":"`...)
@@ -86,44 +85,50 @@ func (m *Mapper) plain(out []byte, event string) (message []byte, made, ok bool)
 	if len(p.others) > 0 {
 		out = append(out, '}')
 	}
-	return append(out, '}'), true, true
+	return append(out, '}'), true
 }
 
-// read takes the event apart, and says whether it is plain.
-func (p *plainEvent) read(event string) bool {
-	w := jsonscan.Walker{Text: event}
-	return w.Members(0, 0, func(quoted string, start int) int {
-		end, key := w.Value(start, 0), quoted[1:len(quoted)-1]
-		if strings.ContainsAny(key, `.\`) {
+// read takes apart the event that starts at i and returns the index behind it,
+// or jsonscan.Bad where it is not plain or no JSON.
+func (p *plainEvent) read(w *jsonscan.Walker, i int) (end int) {
+	*p = plainEvent{others: p.others[:0]}
+	return w.Members(i, 0, func(quoted string, start int) int {
+		key := quoted[1 : len(quoted)-1]
+		switch {
+		case strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text):
+			return jsonscan.Bad
+		case key == "user" && !p.user && w.Text[start] == '{':
+			p.user = true
+			return p.readUser(w, start)
+		case key == "properties" && !p.properties && w.Text[start] == '{':
+			p.properties = true
+			return p.readProperties(w, start)
+		case key == "user" || key == "properties":
 			return jsonscan.Bad
 		}
-		value, ok := event[start:end], true
+		end := w.Value(start, 1)
+		if end == jsonscan.Bad {
+			return end
+		}
+		first := true
 		switch key {
 		case "event_type":
-			ok = once(&p.eventType, value)
+			first = once(&p.eventType, w.Text[start:end])
 		case "id":
-			ok = once(&p.mapped[toMessageID], value)
+			first = once(&p.mapped[toMessageID], w.Text[start:end])
 		case "time":
-			ok = once(&p.time, value)
-		case "user":
-			ok, p.user = !p.user && p.readUser(value), true
-		case "properties":
-			ok, p.properties = !p.properties && p.readProperties(value), true
+			first = once(&p.time, w.Text[start:end])
 		}
-		if !ok {
+		if !first {
 			return jsonscan.Bad
 		}
 		return end
-	}) != jsonscan.Bad
+	})
 }
 
-func (p *plainEvent) readUser(object string) bool {
-	if object[0] != '{' {
-		return false
-	}
-	w := jsonscan.Walker{Text: object}
-	return w.Members(0, 0, func(quoted string, start int) int {
-		end, place := w.Value(start, 0), -1
+func (p *plainEvent) readUser(w *jsonscan.Walker, i int) (end int) {
+	return w.Members(i, 1, func(quoted string, start int) int {
+		end, place := w.Value(start, 2), -1
 		switch quoted {
 		case `"user_id"`:
 			place = toAnonymousID
@@ -134,24 +139,20 @@ func (p *plainEvent) readUser(object string) bool {
 		case `"timezone"`:
 			place = toTimezone
 		}
-		if strings.Contains(quoted, `\`) || place >= 0 && !once(&p.mapped[place], object[start:end]) {
+		if end == jsonscan.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
 			return jsonscan.Bad
 		}
 		return end
-	}) != jsonscan.Bad
+	})
 }
 
-func (p *plainEvent) readProperties(object string) bool {
-	if object[0] != '{' {
-		return false
-	}
-	w := jsonscan.Walker{Text: object}
-	return w.Members(0, 0, func(quoted string, start int) int {
-		end := w.Value(start, 0)
-		value, key := object[start:end], quoted[1:len(quoted)-1]
-		if !plainName(key) {
+func (p *plainEvent) readProperties(w *jsonscan.Walker, i int) (end int) {
+	return w.Members(i, 1, func(quoted string, start int) int {
+		end, key := w.Value(start, 2), quoted[1:len(quoted)-1]
+		if end == jsonscan.Bad || !plainName(key) {
 			return jsonscan.Bad
 		}
+		value := w.Text[start:end]
 		if place := placeOf(key); place >= 0 {
 			if !once(&p.mapped[place], value) {
 				return jsonscan.Bad
@@ -168,7 +169,7 @@ func (p *plainEvent) readProperties(object string) bool {
 		}
 		p.others = append(p.others, member{quoted, value})
 		return end
-	}) != jsonscan.Bad
+	})
 }
 
 // placeOf is the place in mapped of a property, -1 for the others.
@@ -256,6 +257,17 @@ func (p *plainEvent) append(out []byte, before byte, name string, place int) []b
 	}
 	out = append(append(append(out, before, '"'), name...), `":`...)
 	return appendValue(out, p.mapped[place])
+}
+
+// appendID appends a mapped field that sets something, and says where it stands.
+func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span) {
+	if !p.sets(place) {
+		return out, span{}
+	}
+	out = append(out, name...)
+	start := len(out)
+	out = appendValue(out, p.mapped[place])
+	return out, span{start, len(out)}
 }
 
 // appendGroup appends an object of those of the fields that set something, or

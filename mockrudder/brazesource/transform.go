@@ -29,6 +29,9 @@ var (
 type Message struct {
 	JSON string // the message
 	Raw  string // the event's text as it stood in the body
+	// Event, UserID, AnonymousID and MessageID are what JSON has under event,
+	// userId, anonymousId and messageId, as JSON; "" where it has none.
+	Event, UserID, AnonymousID, MessageID string
 }
 
 // Result is what the transformation makes of one request.
@@ -98,8 +101,7 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // may take up together. The error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
 	t := transformation{mapper: m, limit: limit, Walker: jsonscan.Walker{Text: body}}
-	start := jsonscan.Space(body, 0)
-	end := t.request(start)
+	end := t.request(jsonscan.Space(body, 0))
 	switch {
 	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
 		return Result{}, errMalformed
@@ -107,16 +109,12 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 		return Result{}, m.err
 	case !t.listed:
 		return Result{}, errNoList
-	case t.result.Deepest > deepEnough:
-		return Result{Deepest: t.result.Deepest}, nil
+	case t.deepest > deepEnough:
+		return Result{Deepest: t.deepest}, nil
+	case len(t.made) == 0:
+		return Result{}, errAllFailed
 	}
-	for _, raw := range t.events {
-		t.event(raw)
-	}
-	if len(t.result.Messages) == 0 {
-		return t.result, errAllFailed
-	}
-	return t.result, nil
+	return t.result(), nil
 }
 
 // heading is a message without all that can be larger than the event was.
@@ -133,19 +131,55 @@ func heading(message *object) *object {
 // deepEnough is the nesting beyond which events are only measured.
 const deepEnough = 5_000
 
-// transformation is the work on one request.
+// transformation is the work on one request: one walk over the body, in which
+// every event is mapped as it is passed.
 type transformation struct {
 	jsonscan.Walker
 	mapper *Mapper
-	limit  int      // bytes left for messages
-	listed bool     // there is an array under events
-	events []string // the texts of its objects
-	out    []byte   // is written to again and again
-	result Result
+	limit  int // bytes that all messages may take up
+
+	listed   bool   // there is an array under events
+	out      []byte // the messages, one behind the other
+	made     []made
+	tooLarge bool
+	longest  int
+	deepest  int
+	plain    plainEvent // of the event that is passed
 }
 
-// request walks over the whole body and finds the events. Of an array the
-// first element counts.
+// made says where the parts of a message stand in out.
+type made struct {
+	raw                                   string
+	message                               span
+	event, userID, anonymousID, messageID span
+}
+
+// span is a part of out; its zero value is none.
+type span struct{ start, end int }
+
+func (s span) of(text string) string { return text[s.start:s.end] }
+
+// result cuts the messages out of one text.
+func (t *transformation) result() Result {
+	text := string(t.out)
+	r := Result{TooLarge: t.tooLarge, Longest: t.longest, Deepest: t.deepest, Messages: make([]Message, len(t.made))}
+	for i, m := range t.made {
+		r.Messages[i] = Message{
+			JSON: m.message.of(text), Raw: m.raw, Event: m.event.of(text),
+			UserID: m.userID.of(text), AnonymousID: m.anonymousID.of(text), MessageID: m.messageID.of(text),
+		}
+	}
+	return r
+}
+
+// forget starts anew with another array of events.
+func (t *transformation) forget() {
+	t.out, t.made = t.out[:0], t.made[:0]
+	t.tooLarge, t.longest, t.deepest = false, 0, 0
+}
+
+// request walks over the whole body and maps the events. Of an array the first
+// element counts.
 func (t *transformation) request(i int) (end int) {
 	if i >= len(t.Text) || t.Text[i] != '[' {
 		return t.envelope(i, 0)
@@ -168,33 +202,43 @@ func (t *transformation) envelope(i, depth int) (end int) {
 		if key != "events" {
 			return t.Value(i, depth+1)
 		}
-		t.events, t.listed = t.events[:0], i < len(t.Text) && t.Text[i] == '[' // of a key given twice the last one counts
+		t.listed = i < len(t.Text) && t.Text[i] == '[' // of a key given twice the last one counts
+		t.forget()
 		if !t.listed {
 			return t.Value(i, depth+1)
 		}
-		return t.Array(i, depth+1, func(i int) int {
-			t.Deepest = 0
-			end := t.Value(i, 0)
-			t.result.Deepest = max(t.result.Deepest, t.Deepest)
-			if end != jsonscan.Bad && t.Text[i] == '{' {
-				t.events = append(t.events, t.Text[i:end])
-			}
-			return end
-		})
+		return t.Array(i, depth+1, t.event)
 	})
 }
 
-// event makes the message of one event, if it is not left out.
-func (t *transformation) event(raw string) {
-	if !t.result.TooLarge {
-		out, made, ok := t.mapper.plain(t.out[:0], raw)
-		t.out = out[:0]
-		if ok && len(out) <= t.limit {
-			if made {
-				t.add(raw, out)
+// event maps the event that starts at i, if it is not left out, and returns the
+// index behind it.
+func (t *transformation) event(i int) (end int) {
+	t.Deepest = 0
+	if i < len(t.Text) && t.Text[i] == '{' && !t.tooLarge && t.mapper.err == nil {
+		if end := t.plain.read(&t.Walker, i); end != jsonscan.Bad {
+			t.deepest = max(t.deepest, t.Deepest)
+			m := made{raw: t.Text[i:end]}
+			if out, ok := t.mapper.plain(t.out, &t.plain, &m); ok && len(out) <= t.limit {
+				t.add(out, m)
+			} else {
+				t.byModel(m.raw)
 			}
-			return
+			return end
 		}
+	}
+	end = t.Value(i, 0)
+	t.deepest = max(t.deepest, t.Deepest)
+	if end != jsonscan.Bad && t.Text[i] == '{' {
+		t.byModel(t.Text[i:end])
+	}
+	return end
+}
+
+// byModel maps an event as JavaScript's objects behave.
+func (t *transformation) byModel(raw string) {
+	if t.mapper.err != nil || t.deepest > deepEnough {
+		return // the request fails
 	}
 	p := parser{s: raw}
 	event, _ := p.value().(*object)
@@ -202,23 +246,29 @@ func (t *transformation) event(raw string) {
 	if err != nil || message == nil {
 		return
 	}
-	w := writer{out: t.out[:0], limit: t.limit}
-	if !t.result.TooLarge {
+	w := writer{out: t.out, limit: t.limit}
+	if !t.tooLarge {
 		w.value(message)
-		t.result.TooLarge = w.full
-		t.result.Longest = max(t.result.Longest, w.longest)
+		t.tooLarge = w.full
+		t.longest = max(t.longest, w.longest)
 	}
-	if t.result.TooLarge {
-		w = writer{out: t.out[:0], limit: math.MaxInt}
+	if t.tooLarge {
+		w = writer{out: w.out[:len(t.out)], limit: math.MaxInt}
 		w.value(heading(message))
 	}
-	t.add(raw, w.out)
+	m := made{raw: raw}
+	w.find(len(t.out), &m)
+	t.add(w.out, m)
 }
 
-func (t *transformation) add(raw string, message []byte) {
-	t.out = message
-	t.limit -= len(message)
-	t.result.Messages = append(t.result.Messages, Message{JSON: string(message), Raw: raw})
+// add takes a message that was appended to out; where nothing was, the event is
+// left out.
+func (t *transformation) add(out []byte, m made) {
+	if len(out) > len(t.out) {
+		m.message = span{len(t.out), len(out)}
+		t.made = append(t.made, m)
+	}
+	t.out = out
 }
 
 // mapped are the fields that have a place of their own in the message, in the

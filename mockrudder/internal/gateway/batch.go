@@ -40,7 +40,7 @@ func (b *batchScan) message(i, depth int) int {
 	if end == jsonscan.Bad || b.no != nil {
 		return end
 	}
-	m, ok := found.message(b.Text[i:end])
+	m, ok := found.message(b.Text[i:end], "")
 	if !ok {
 		b.refuse(NoIdentity)
 		return end
@@ -134,7 +134,7 @@ func Single(kind string) Parser {
 			size += len(`,"type":`)
 		}
 		found.kind = quoted
-		m, ok := found.message(body[start:end])
+		m, ok := found.message(body[start:end], "")
 		switch {
 		case !ok:
 			return nil, NoIdentity

@@ -65,20 +65,22 @@ func (f *fields) named(key string) *string {
 
 // message makes a message of its fields. It is not ok without a userId and an
 // anonymousId: missing, null and invisible ones count as none. Messages of type
-// extract and record need none.
-func (f *fields) message(raw string) (m Message, ok bool) {
+// extract and record need none. made is the message of a webhook, "" for others.
+func (f *fields) message(raw, made string) (m Message, ok bool) {
+	first := made == ""
 	m = Message{
 		Raw:         raw,
-		Type:        TextOf(f.kind),
-		Event:       TextOf(f.event),
-		UserID:      TextOf(f.userID),
-		AnonymousID: TextOf(f.anonymousID),
+		Made:        made,
+		Type:        textOf(f.kind, first),
+		Event:       textOf(f.event, first),
+		UserID:      textOf(f.userID, first),
+		AnonymousID: textOf(f.anonymousID, first),
 	}
 	if m.Type != "extract" && m.Type != "record" && Clean(m.UserID) == "" && Clean(m.AnonymousID) == "" {
 		return m, false
 	}
 	if f.messageID != "" && f.messageID[0] == '"' {
-		m.MessageID = Clean(TextOf(f.messageID))
+		m.MessageID = Clean(textOf(f.messageID, first))
 	}
 	if m.MessageID == "" {
 		m.MessageID = uuid.NewString()

@@ -55,14 +55,19 @@ func RudderID(userID, anonymousID string) string {
 // TextOf returns a JSON value as text, as the gateway compares ids: a string's
 // content, nothing for null or a missing value (""), JSON otherwise. A number
 // beyond float64 keeps its digits.
-func TextOf(raw string) string {
+func TextOf(raw string) string { return textOf(raw, true) }
+
+// textOf is TextOf with the choice of decode.
+func textOf(raw string, first bool) string {
 	switch {
 	case raw == "" || raw == "null":
 		return ""
-	case raw[0] == '"':
+	case raw[0] == '"' && first:
 		return unescape(raw)
+	case raw[0] == '"':
+		return jsonscan.Text(raw)
 	}
-	text, err := marshal(decode(raw, true))
+	text, err := marshal(decode(raw, first))
 	if err != nil {
 		return raw
 	}
