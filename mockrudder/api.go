@@ -320,24 +320,30 @@ func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the faults: %w", err)
 	}
-	text := strings.TrimSpace(string(body))
+	return ParseFaults(body)
+}
+
+// ParseFaults reads faults as PUT /_mock/faults takes them: {"faults":[…]}, a
+// bare list, or one fault. The error names a member that no fault has.
+func ParseFaults(text []byte) ([]Fault, error) {
+	list := strings.TrimSpace(string(text))
 	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) == nil {
+	if json.Unmarshal(text, &members) == nil {
 		if inner, wrapped := members["faults"]; wrapped && len(members) == 1 {
-			text = strings.TrimSpace(string(inner))
+			list = strings.TrimSpace(string(inner))
 		}
 	}
-	if text == "" {
+	if list == "" {
 		return nil, errors.New("faults: the body is empty; [] is for no faults")
 	}
-	if !strings.HasPrefix(text, "[") {
-		text = "[" + text + "]"
+	if !strings.HasPrefix(list, "[") {
+		list = "[" + list + "]"
 	}
-	var list []Fault
-	if err := decodeStrictly(strings.NewReader(text), &list); err != nil {
+	var faults []Fault
+	if err := decodeStrictly(strings.NewReader(list), &faults); err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
-	return list, nil
+	return faults, nil
 }
 
 // decodeStrictly reads one JSON document with no fields but known ones, and
