@@ -23,6 +23,9 @@ import (
 //go:embed openapi.json
 var openAPI string
 
+// api answers the calls.
+type api struct{ *Server }
+
 // route is one call of the query API.
 type route struct {
 	method, path string
@@ -30,39 +33,39 @@ type route struct {
 	handle       http.HandlerFunc
 }
 
-func (s *Server) queries() []route {
+func (a api) queries() []route {
 	return []route{
-		{http.MethodGet, "/_mock/events", listParams(), s.getEvents},
-		{http.MethodGet, "/_mock/events/{id}", nil, s.getEvent},
-		{http.MethodGet, "/_mock/stream", streamParams(), s.getStream},
-		{http.MethodGet, "/_mock/stats", nil, s.getStats},
-		{http.MethodGet, "/_mock/rates", []string{"seconds"}, s.getRates},
-		{http.MethodGet, "/_mock/sources", nil, s.getSources},
-		{http.MethodPost, "/_mock/reset", []string{"keep"}, s.postReset},
-		{http.MethodGet, "/_mock/faults", nil, s.getFaults},
-		{http.MethodPut, "/_mock/faults", nil, s.putFaults},
-		{http.MethodPost, "/_mock/faults", nil, s.postFault},
-		{http.MethodDelete, "/_mock/faults/{id}", nil, s.deleteFault},
-		{http.MethodGet, "/_mock/suppressions", nil, s.getSuppressions},
-		{http.MethodPut, "/_mock/suppressions", nil, s.putSuppressions},
+		{http.MethodGet, "/_mock/events", listParams(), a.getEvents},
+		{http.MethodGet, "/_mock/events/{id}", nil, a.getEvent},
+		{http.MethodGet, "/_mock/stream", streamParams(), a.getStream},
+		{http.MethodGet, "/_mock/stats", nil, a.getStats},
+		{http.MethodGet, "/_mock/rates", []string{"seconds"}, a.getRates},
+		{http.MethodGet, "/_mock/sources", nil, a.getSources},
+		{http.MethodPost, "/_mock/reset", []string{"keep"}, a.postReset},
+		{http.MethodGet, "/_mock/faults", nil, a.getFaults},
+		{http.MethodPut, "/_mock/faults", nil, a.putFaults},
+		{http.MethodPost, "/_mock/faults", nil, a.postFault},
+		{http.MethodDelete, "/_mock/faults/{id}", nil, a.deleteFault},
+		{http.MethodGet, "/_mock/suppressions", nil, a.getSuppressions},
+		{http.MethodPut, "/_mock/suppressions", nil, a.putSuppressions},
 		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
 	}
 }
 
-// queryRoutes answers the calls above and the page, and anything else with an
+// handler answers the calls above and the page, and anything else with an
 // error in JSON.
-func (s *Server) queryRoutes() http.Handler {
+func (a api) handler() http.Handler {
 	mux := http.NewServeMux()
-	here := map[string]methods{}
-	for _, r := range s.queries() {
+	here := map[string]map[string]http.HandlerFunc{}
+	for _, r := range a.queries() {
 		if here[r.path] == nil {
-			here[r.path] = methods{}
+			here[r.path] = map[string]http.HandlerFunc{}
 		}
 		here[r.path][r.method] = known(r.params, r.handle)
 	}
 	page := console.Handler().ServeHTTP
 	for _, path := range []string{"/_mock/{$}", "/_mock/assets/"} {
-		here[path] = methods{http.MethodGet: page, http.MethodHead: page}
+		here[path] = map[string]http.HandlerFunc{http.MethodGet: page, http.MethodHead: page}
 	}
 	for path, calls := range here {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +78,7 @@ func (s *Server) queryRoutes() http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such path") })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if no := s.config.hosts.Check(r); no != nil { // a page of another site, sent through a browser
+		if no := a.config.hosts.Check(r); no != nil { // a page of another site, sent through a browser
 			writeError(w, http.StatusForbidden, no.Error())
 			return
 		}
@@ -115,11 +118,11 @@ func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, openAPI)
 }
 
-func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.Stats())
+func (a api) getStats(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, a.Stats())
 }
 
-func (s *Server) getRates(w http.ResponseWriter, r *http.Request) {
+func (a api) getRates(w http.ResponseWriter, r *http.Request) {
 	const usual = 60
 	seconds, err := numberOf("seconds", r.URL.Query().Get("seconds"), 1, rateSeconds)
 	if err != nil {
@@ -129,7 +132,7 @@ func (s *Server) getRates(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("seconds") == "" {
 		seconds = usual
 	}
-	writeJSON(w, http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)})
+	writeJSON(w, http.StatusOK, map[string][]second{"seconds": a.store.lastSeconds(time.Now(), seconds)})
 }
 
 // sourceJSON is what the query API says of a source.
@@ -139,21 +142,21 @@ type sourceJSON struct {
 	Disabled bool   `json:"disabled"`
 }
 
-func (s *Server) getSources(w http.ResponseWriter, _ *http.Request) {
+func (a api) getSources(w http.ResponseWriter, _ *http.Request) {
 	list := []sourceJSON{}
-	for _, src := range s.config.sources {
-		list = append(list, sourceJSON{src.key, src.kind, src.disabled})
+	for _, src := range a.config.sources {
+		list = append(list, sourceJSON{src.Key, kindOf(src), src.Disabled})
 	}
 	slices.SortFunc(list, func(a, b sourceJSON) int { return strings.Compare(a.Key, b.Key) })
 	writeJSON(w, http.StatusOK, map[string][]sourceJSON{"sources": list})
 }
 
-func (s *Server) postReset(w http.ResponseWriter, r *http.Request) {
+func (a api) postReset(w http.ResponseWriter, r *http.Request) {
 	switch keep := r.URL.Query().Get("keep"); keep {
 	case "":
-		s.Reset()
+		a.Reset()
 	case "faults":
-		s.ResetMessages()
+		a.ResetMessages()
 	default:
 		writeError(w, http.StatusBadRequest, fmt.Sprintf("keep must be faults, not %q", keep))
 		return
@@ -166,11 +169,11 @@ type suppressions struct {
 	Users []string `json:"users"`
 }
 
-func (s *Server) getSuppressions(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, suppressions{s.admits.users()})
+func (a api) getSuppressions(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, suppressions{a.admits.users()})
 }
 
-func (s *Server) putSuppressions(w http.ResponseWriter, r *http.Request) {
+func (a api) putSuppressions(w http.ResponseWriter, r *http.Request) {
 	const maxUsers = 16 << 20 // bytes
 	var list suppressions
 	err := decodeStrictly(http.MaxBytesReader(w, r.Body, maxUsers), &list)
@@ -181,13 +184,13 @@ func (s *Server) putSuppressions(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "suppressions: "+err.Error())
 		return
 	}
-	s.Suppress(list.Users...)
-	writeJSON(w, http.StatusOK, suppressions{s.admits.users()})
+	a.Suppress(list.Users...)
+	writeJSON(w, http.StatusOK, suppressions{a.admits.users()})
 }
 
 // getEvents answers with a page of events, after a wait for them if one is
 // asked for.
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+func (a api) getEvents(w http.ResponseWriter, r *http.Request) {
 	q, err := parseSearch(r.URL.Query())
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -196,14 +199,14 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	var waited *waitJSON
 	if q.wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), q.wait)
-		defer context.AfterFunc(s.open, cancel)()
+		defer context.AfterFunc(a.open, cancel)()
 		defer cancel()
 		waited = &waitJSON{Satisfied: true}
-		if _, err := s.store.wait(ctx, q.filter, q.after, q.count); err != nil { // what has come by then is the answer
-			waited = &waitJSON{Instead: s.instead(q.filter)}
+		if _, err := a.store.wait(ctx, q.filter, q.after, q.count); err != nil { // what has come by then is the answer
+			waited = &waitJSON{Instead: a.instead(q.filter)}
 		}
 	}
-	events := s.store.page(q.filter, q.after, q.before, q.newestFirst, q.limit)
+	events := a.store.page(q.filter, q.after, q.before, q.newestFirst, q.limit)
 	next := ""
 	switch {
 	case len(events) > 0:
@@ -211,7 +214,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	case q.wait > 0 && q.after > 0:
 		next = idOf(q.after) // so that the next wait goes on from here
 	}
-	writeEvents(w, events, q.summaries, fmt.Sprintf(`"next":%q,"total":%d%s`, next, s.store.total(q.filter), waited.members()))
+	writeEvents(w, events, q.summaries, fmt.Sprintf(`"next":%q,"total":%d%s`, next, a.store.total(q.filter), waited.members()))
 }
 
 // waitJSON tells how a wait ended: with its messages, or with the time over and
@@ -255,16 +258,16 @@ func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest str
 
 // getEvent answers with one event and the names of the schemas that it was
 // held against.
-func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) {
+func (a api) getEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
-	e, ok := s.store.get(seq)
+	e, ok := a.store.get(seq)
 	if err != nil || !ok {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no event %q is kept", r.PathValue("id")))
 		return
 	}
 	var schemas []string
-	if e.Judged && s.judge != nil {
-		schemas = s.judge.schemas(&e)
+	if e.Judged && a.judge != nil {
+		schemas = a.judge.schemas(&e)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_, _ = w.Write(append(e.appendJSON(nil, schemas), '\n'))
@@ -274,30 +277,30 @@ func writeFaults(w http.ResponseWriter, list []Fault) {
 	writeJSON(w, http.StatusOK, map[string][]Fault{"faults": list})
 }
 
-func (s *Server) getFaults(w http.ResponseWriter, _ *http.Request) { writeFaults(w, s.Faults()) }
+func (a api) getFaults(w http.ResponseWriter, _ *http.Request) { writeFaults(w, a.Faults()) }
 
 // putFaults replaces the list. It takes {"faults":[…]}, a bare list or one fault.
-func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
+func (a api) putFaults(w http.ResponseWriter, r *http.Request) {
 	list, err := readFaults(w, r)
 	if err == nil {
-		err = s.SetFaults(list...)
+		err = a.SetFaults(list...)
 	}
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	writeFaults(w, s.Faults())
+	writeFaults(w, a.Faults())
 }
 
 // postFault adds one fault and answers with it, so that the client learns its id.
-func (s *Server) postFault(w http.ResponseWriter, r *http.Request) {
+func (a api) postFault(w http.ResponseWriter, r *http.Request) {
 	list, err := readFaults(w, r)
 	if err == nil && len(list) != 1 {
 		err = fmt.Errorf("want one fault, not %d", len(list))
 	}
 	var added Fault
 	if err == nil {
-		added, err = s.faults.add(list[0])
+		added, err = a.faults.add(list[0])
 	}
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -306,12 +309,12 @@ func (s *Server) postFault(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, added)
 }
 
-func (s *Server) deleteFault(w http.ResponseWriter, r *http.Request) {
-	if !s.RemoveFault(r.PathValue("id")) {
+func (a api) deleteFault(w http.ResponseWriter, r *http.Request) {
+	if !a.RemoveFault(r.PathValue("id")) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no fault %q", r.PathValue("id")))
 		return
 	}
-	writeFaults(w, s.Faults())
+	writeFaults(w, a.Faults())
 }
 
 func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
@@ -361,4 +364,13 @@ func decodeStrictly(r io.Reader, to any) error {
 		return err
 	}
 	return nil
+}
+
+// writeJSON answers with a value as JSON.
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(value) // fails only where the client has left
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // Fault makes the gateway misbehave. Its parts work together: a request first
@@ -143,7 +145,7 @@ func (f *Fault) fits(r *http.Request, key string, body *requestBody) bool {
 		f.Method != "" && f.Method != r.Method,
 		f.Source != "" && f.Source != key,
 		f.TestID != "" && f.TestID != r.Header.Get(testIDHeader),
-		f.Transformer != "" && path != webhookPath,
+		f.Transformer != "" && path != gateway.WebhookPath,
 		wild && !strings.HasPrefix(path, begin),
 		!wild && f.Path != "" && f.Path != path,
 		f.Contains != "" && !strings.Contains(body.text(), f.Contains),
@@ -195,9 +197,9 @@ type TransformerState string
 
 // The states for Fault.Transformer.
 const (
-	TransformerDown  TransformerState = "down"  // 503 after a second
-	TransformerHang  TransformerState = "hang"  // the connection is closed after 30 seconds
-	TransformerError TransformerState = "error" // 500
+	TransformerDown  TransformerState = gateway.TransformerDown  // 503 after a second
+	TransformerHang  TransformerState = gateway.TransformerHang  // the connection is closed after 30 seconds
+	TransformerError TransformerState = gateway.TransformerError // 500
 )
 
 // DatabaseState is what is wrong with the database.
@@ -205,8 +207,8 @@ type DatabaseState string
 
 // The states for Fault.Database.
 const (
-	DatabaseDown   DatabaseState = "down"   // 500
-	DatabaseLocked DatabaseState = "locked" // the connection is closed after 10 seconds
+	DatabaseDown   DatabaseState = gateway.DatabaseDown   // 500
+	DatabaseLocked DatabaseState = gateway.DatabaseLocked // the connection is closed after 10 seconds
 )
 
 // Duration is a time span that is text such as "250ms" in JSON. JSON may also

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 )
 
@@ -177,7 +178,7 @@ func (f *faults) readsBody() bool {
 
 // anyKey is the write key that a request carries, wherever it is.
 func anyKey(r *http.Request) string {
-	key, _ := keyOfWebhook(r)
+	key, _ := gateway.KeyOfWebhook(r)
 	return key
 }
 
@@ -198,7 +199,7 @@ func (b *requestBody) text() string {
 	received, again := buffered(b.request.Body)
 	b.request.Body = io.NopCloser(bytes.NewReader(received))
 	var text bytes.Buffer
-	_, _ = io.Copy(&text, io.LimitReader(uncompressed(b.request), maxRead)) // what is broken is told by the gateway
+	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(b.request), gateway.MaxRead)) // what is broken is told by the gateway
 	b.request.Body, b.content = again, text.String()
 	return b.content
 }
@@ -227,7 +228,7 @@ func (b *requestBody) events() int {
 // buffered reads a body as far as this server reads, and returns one that gives
 // the same, and the same error if there was one.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
-	text, err := io.ReadAll(io.LimitReader(body, maxRead+1))
+	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
 	if err == nil {
 		err = io.EOF
 	}

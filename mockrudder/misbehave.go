@@ -15,70 +15,67 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// How long RudderStack takes until it shows that a part of it fails.
-const (
-	transformerDownAfter = time.Second
-	transformerHangAfter = 30 * time.Second
-	databaseLockedAfter  = 10 * time.Second
-)
+// injector does to requests what faults say.
+type injector struct{ *Server }
 
 // misbehave does to a request what a fault says. It ends a connection by
 // panicking with http.ErrAbortHandler, which net/http takes as the order to
 // close it without an answer.
-func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
+func (in injector) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 	key := anyKey(r)
-	if s.config.sources[key] == nil {
+	if in.config.sources[key] == nil {
 		key = ""
 	}
 	if f.Close != Before && f.Close != Reset && (f.Latency > 0 || f.Hang != 0) {
 		_, r.Body = buffered(r.Body) // only with the body read is a client that leaves noticed
 	}
-	if f.Latency > 0 && !s.pause(r.Context(), time.Duration(f.Latency)) {
-		s.abort(key)
+	if f.Latency > 0 && !in.pause(r.Context(), time.Duration(f.Latency)) {
+		in.abort(key)
 	}
 	if f.spoils() {
 		answer := &answer{header: http.Header{}}
-		s.act(answer, r, f, key)
-		s.spoil(w, r, f, answer)
+		in.act(answer, r, f, key)
+		in.spoil(w, r, f, answer)
 		return
 	}
 	if f.Stale > 0 {
-		s.stale(w, r, f, key)
+		in.stale(w, r, f, key)
 		return
 	}
-	s.act(w, r, f, key)
+	in.act(w, r, f, key)
 }
 
 // act does what a fault does instead of an answer, or answers.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	switch {
 	case f.Close == Before:
-		s.abort(key)
+		in.abort(key)
 	case f.Close == Reset:
 		reset(w)
-		s.abort(key)
+		in.abort(key)
 	case f.Close == After:
 		_, _ = io.Copy(io.Discard, r.Body)
-		s.abort(key)
+		in.abort(key)
 	case f.Close == Stored:
-		s.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
+		in.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case f.Hang != 0:
-		s.pause(r.Context(), time.Duration(f.Hang))
-		s.abort(key)
+		in.pause(r.Context(), time.Duration(f.Hang))
+		in.abort(key)
 	case f.Status != 0:
 		if f.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		s.store.answered(key, f.Status)
+		in.store.answered(key, f.Status)
 		body := f.Body
 		if body == "" {
 			body = http.StatusText(f.Status)
 		}
 		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
 	default:
-		s.gateway.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
+		outage := gateway.Outage{Transformer: string(f.Transformer), Database: string(f.Database)}
+		in.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
 	}
 }
 
@@ -95,9 +92,9 @@ func reset(w http.ResponseWriter) {
 }
 
 // stale answers, and then answers once more (see Fault.Stale).
-func (s *Server) stale(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+func (in injector) stale(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	a := &answer{header: http.Header{}}
-	s.act(a, r, f, key)
+	in.act(a, r, f, key)
 	a.WriteHeader(http.StatusOK)
 	_, _ = io.Copy(io.Discard, r.Body)
 	maps.Copy(a.header, w.Header())
@@ -117,70 +114,15 @@ func (s *Server) stale(w http.ResponseWriter, r *http.Request, f Fault, key stri
 		return // the client has left
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(f.Stale)))
-	defer context.AfterFunc(s.open, func() { _ = conn.Close() })()
+	defer context.AfterFunc(in.open, func() { _ = conn.Close() })()
 	_, _ = stream.Peek(1) // the next request, or the end of the time
 	fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 // abort closes the connection without an answer.
-func (s *Server) abort(key string) {
-	s.store.answered(key, 0)
+func (in injector) abort(key string) {
+	in.store.answered(key, 0)
 	panic(http.ErrAbortHandler)
-}
-
-// pause waits and says whether the time passed: not where the client left or
-// the server was closed. A negative time does not pass.
-func (s *Server) pause(ctx context.Context, span time.Duration) bool {
-	var over <-chan time.Time
-	if span >= 0 {
-		timer := time.NewTimer(span)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-over:
-		return true
-	case <-ctx.Done():
-	case <-s.open.Done():
-	}
-	return false
-}
-
-// faultKey is under what a request's context holds the Fault that hit it, for
-// the parts of RudderStack that it makes fail.
-type faultKey struct{}
-
-func faultOf(r *http.Request) Fault {
-	f, _ := r.Context().Value(faultKey{}).(Fault)
-	return f
-}
-
-// transformer answers for a transformer that a fault has made fail.
-func (s *Server) transformer(r *http.Request, key string) *gateway.Refusal {
-	switch faultOf(r).Transformer {
-	case TransformerDown:
-		s.pause(r.Context(), transformerDownAfter)
-		return &gateway.Refusal{Status: http.StatusServiceUnavailable, Text: `JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
-			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}
-	case TransformerHang:
-		s.pause(r.Context(), transformerHangAfter)
-		s.abort(key)
-	case TransformerError:
-		return &gateway.Refusal{Status: http.StatusInternalServerError, Text: "internal server error in source transformer"}
-	}
-	return nil
-}
-
-// database answers for a database that a fault has made fail.
-func (s *Server) database(r *http.Request, key string) *gateway.Refusal {
-	switch faultOf(r).Database {
-	case DatabaseDown:
-		return &gateway.Refusal{Status: http.StatusInternalServerError, Text: "dial tcp 127.0.0.1:5432: connect: connection refused"}
-	case DatabaseLocked:
-		s.pause(r.Context(), databaseLockedAfter)
-		s.abort(key)
-	}
-	return nil
 }
 
 // answer is an answer that has not been sent yet, or never is.
@@ -207,7 +149,7 @@ func (a *answer) Write(p []byte) (int, error) {
 func (f *Fault) spoils() bool { return f.Trickle > 0 || f.WrongBody != "" || f.Close == Middle }
 
 // spoil sends an answer with what the fault does to it.
-func (s *Server) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
+func (in injector) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
 	a.WriteHeader(http.StatusOK)
 	body := a.body.Bytes()
 	if f.WrongBody != "" {
@@ -222,7 +164,7 @@ func (s *Server) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answe
 	_ = control.Flush() // fails only where the client has left
 	pieces := split(body)
 	for i, piece := range pieces {
-		if f.Trickle > 0 && !s.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
+		if f.Trickle > 0 && !in.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
 			panic(http.ErrAbortHandler)
 		}
 		if f.Close == Middle && i >= len(pieces)/2 {

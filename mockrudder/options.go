@@ -63,11 +63,13 @@ type config struct {
 }
 
 // source is one entrance with its write key.
-type source struct {
-	key      string
-	kind     Kind
-	disabled bool
-	mapper   *brazesource.Mapper
+type source = gateway.Source
+
+func kindOf(src *source) Kind {
+	if src.Webhook {
+		return Braze
+	}
+	return HTTP
 }
 
 // SourceOption changes a source.
@@ -86,7 +88,7 @@ func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 		if c.sources[key] != nil {
 			return fmt.Errorf("source %s is given twice", key)
 		}
-		src := &source{key: key, kind: kind, mapper: brazesource.New()}
+		src := &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
 		for _, opt := range opts {
 			if err := opt(src); err != nil {
 				return fmt.Errorf("source %s: %w", key, err)
@@ -100,7 +102,7 @@ func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 // Disabled makes a source that is switched off: it answers 404.
 func Disabled() SourceOption {
 	return func(s *source) error {
-		s.disabled = true
+		s.Disabled = true
 		return nil
 	}
 }
@@ -132,7 +134,7 @@ func CustomMapping(text []byte) SourceOption {
 		if err != nil {
 			return fmt.Errorf("custom mapping: %w", err)
 		}
-		s.mapper = mapper
+		s.Mapper = mapper
 		return nil
 	}
 }
@@ -301,7 +303,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {
-			c.sources[key] = &source{key: key, kind: kind, mapper: brazesource.New()}
+			c.sources[key] = &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
 		}
 	}
 	return c, nil

@@ -31,25 +31,3 @@ func (r *recorder) write(events []Event) {
 		r.buf = nil
 	}
 }
-
-// RecordingError is why WithRecording's writer got no more messages, or nil.
-func (s *Server) RecordingError() error {
-	if s.recorder == nil {
-		return nil
-	}
-	s.recorder.mu.Lock()
-	defer s.recorder.mu.Unlock()
-	return s.recorder.err
-}
-
-// keep stores messages and records them.
-func (s *Server) keep(events []Event) {
-	if s.recorder == nil {
-		s.store.add(events)
-		return
-	}
-	s.recorder.mu.Lock()
-	defer s.recorder.mu.Unlock()
-	s.store.add(events)
-	s.recorder.write(events)
-}

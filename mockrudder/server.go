@@ -11,10 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-const (
-	webhookPath  = "/v1/webhook"
-	testIDHeader = "X-Test-ID"
-)
+const testIDHeader = "X-Test-ID"
 
 // Server is a fake RudderStack data plane. It is an http.Handler that is safe
 // for concurrent use; make one with New, or in a test with Start.
@@ -27,9 +24,7 @@ type Server struct {
 	config   *config
 	store    *store
 	faults   *faults
-	limiter  *limiter
 	admits   *admission
-	spread   *spread
 	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
 	entrance http.Handler // the gateway with CORS and faults before it
@@ -51,12 +46,10 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config:  c,
-		store:   newStore(c.keep, c.keepBytes),
-		faults:  newFaults(c.seed),
-		limiter: newLimiter(c.rate, c.rateWindow, time.Now()),
-		admits:  newAdmission(c),
-		spread:  &spread{},
+		config: c,
+		store:  newStore(c.keep, c.keepBytes),
+		faults: newFaults(c.seed),
+		admits: newAdmission(c),
 	}
 	if c.recording != nil {
 		s.recorder = &recorder{w: c.recording}
@@ -67,7 +60,8 @@ func New(opts ...Option) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.gateway, s.query = s.gatewayRoutes(), s.queryRoutes()
+	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
+	s.query = api{s}.handler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowCredentials: true,
@@ -89,7 +83,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // enter hands a request to the gateway, unless a fault hits it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	if fault, hit := s.faults.strike(r); hit {
-		s.misbehave(w, r, fault)
+		injector{s}.misbehave(w, r, fault)
 		return
 	}
 	s.gateway.ServeHTTP(w, r)
@@ -131,11 +125,17 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// accept judges the messages that are not kept out, stores them in order and
-// shows them to the observer. size is that of the body they are parts of, and
-// hold in memory.
-func (s *Server) accept(src *source, r *http.Request, size int, messages []gateway.Message) {
-	now, ip := time.Now().UTC(), requestIP(r)
+// host is a Server as its gateway sees it.
+type host struct{ *Server }
+
+func (h host) Answered(source string, status int) { h.store.answered(source, status) }
+
+func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
+
+// Store judges the messages that are not kept out, stores them in order and
+// shows them to the observer.
+func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
+	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
 	messages, suppressed, duplicates := s.admits.admit(messages, now)
 	if suppressed+duplicates > 0 {
 		s.store.keptOut(suppressed, duplicates)
@@ -148,8 +148,8 @@ func (s *Server) accept(src *source, r *http.Request, size int, messages []gatew
 	for i := range messages {
 		events[i] = newEvent(&messages[i], ip)
 		e := &events[i]
-		e.Source, e.ReceivedAt, e.TestID = src.key, now, testID
-		e.share = size / len(messages)
+		e.Source, e.ReceivedAt, e.TestID = src.Key, now, testID
+		e.share = size / len(messages) // of the body, which all of them hold in memory
 	}
 	if s.judge != nil {
 		s.judge.events(events)
@@ -172,4 +172,44 @@ func requestIP(r *http.Request) string {
 		return r.RemoteAddr[:colon]
 	}
 	return ""
+}
+
+// RecordingError is why WithRecording's writer got no more messages, or nil.
+func (s *Server) RecordingError() error {
+	if s.recorder == nil {
+		return nil
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	return s.recorder.err
+}
+
+// keep stores messages and records them.
+func (s *Server) keep(events []Event) {
+	if s.recorder == nil {
+		s.store.add(events)
+		return
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	s.store.add(events)
+	s.recorder.write(events)
+}
+
+// pause waits and says whether the time passed: not where the client left or
+// the server was closed. A negative time does not pass.
+func (s *Server) pause(ctx context.Context, span time.Duration) bool {
+	var over <-chan time.Time
+	if span >= 0 {
+		timer := time.NewTimer(span)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+		return true
+	case <-ctx.Done():
+	case <-s.open.Done():
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-package mockrudder
+package gateway
 
 import (
 	"compress/gzip"
@@ -11,21 +11,19 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// maxRead is where reading a body ends, uncompressed, whatever comes: the real
+// MaxRead is where reading a body ends, uncompressed, whatever comes: the real
 // one reads it all before it measures it, which a fake in a test should not. A
 // body of between MaxRequestBytes and this is refused for what RudderStack looks
 // at before the size, too.
-const maxRead = 2 * MaxRequestBytes
+const MaxRead = 2 * MaxRequestBytes
 
 var errTooLong = errors.New("body longer than this server reads")
 
-// uncompressed undoes gzip, where the header says so in exactly that spelling. A
+// Uncompressed undoes gzip, where the header says so in exactly that spelling. A
 // broken stream fails at the first read. An empty body is empty, gzip or not.
-func uncompressed(r *http.Request) io.Reader {
+func Uncompressed(r *http.Request) io.Reader {
 	if r.Header.Get("Content-Encoding") != "gzip" {
 		return r.Body
 	}
@@ -67,36 +65,36 @@ func readAll(r io.Reader, most, length int64) (string, error) {
 
 // webhookBody reads the body of a webhook, and turns a form into the JSON that
 // RudderStack makes of it: an object of lists of texts.
-func webhookBody(r *http.Request) (body string, no *gateway.Refusal) {
+func webhookBody(r *http.Request) (body string, no *Refusal) {
 	r.Body = http.MaxBytesReader(nil, struct {
 		io.Reader
 		io.Closer
-	}{uncompressed(r), r.Body}, MaxRequestBytes)
+	}{Uncompressed(r), r.Body}, MaxRequestBytes)
 	kind := strings.ToLower(r.Header.Get("Content-Type"))
 	var form any
 	switch {
 	case strings.Contains(kind, "application/x-www-form-urlencoded"):
 		if err := r.ParseForm(); err != nil {
-			return "", tooLong(err, gateway.BrokenForm)
+			return "", tooLong(err, BrokenForm)
 		}
 		if len(r.PostForm) > 0 {
 			form = map[string][]string(r.PostForm)
 		}
 	case strings.Contains(kind, "multipart/form-data"):
 		if err := r.ParseMultipartForm(MaxRequestBytes); err != nil {
-			return "", tooLong(err, gateway.BrokenMultiform)
+			return "", tooLong(err, BrokenMultiform)
 		}
 		form = map[string]url.Values{"Value": r.MultipartForm.Value}
 	default:
 		var err error
 		if body, err = readAll(r.Body, MaxRequestBytes, r.ContentLength); err != nil {
-			return "", tooLong(err, &gateway.Refusal{Status: http.StatusInternalServerError, Text: "reading request body: " + err.Error()})
+			return "", tooLong(err, &Refusal{Status: http.StatusInternalServerError, Text: "reading request body: " + err.Error()})
 		}
 	}
 	if form != nil {
 		text, err := json.Marshal(form)
 		if err != nil {
-			return "", gateway.BrokenForm
+			return "", BrokenForm
 		}
 		body = string(text)
 	}
@@ -108,10 +106,10 @@ func webhookBody(r *http.Request) (body string, no *gateway.Refusal) {
 
 // tooLong is the refusal for an error of reading, which is another one where the
 // body was too long.
-func tooLong(err error, other *gateway.Refusal) *gateway.Refusal {
+func tooLong(err error, other *Refusal) *Refusal {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) || errors.Is(err, errTooLong) {
-		return gateway.TooLarge
+		return TooLarge
 	}
 	return other
 }

@@ -1,6 +1,8 @@
-package mockrudder
+package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -8,21 +10,57 @@ import (
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
+	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 )
+
+// Source is one entrance with its write key.
+type Source struct {
+	Key      string
+	Webhook  bool // a webhook source of Braze; others are for the HTTP API alone
+	Disabled bool
+	Mapper   *brazesource.Mapper
+}
+
+// Host is what a gateway works for. It is safe for concurrent use.
+type Host interface {
+	// Store stores messages of a request to a source, whose body has size bytes.
+	Store(source *Source, r *http.Request, size int, messages []Message)
+	// Answered counts an answer to a request with this source's key, "" for no
+	// good key. Status 0 is a connection closed without one.
+	Answered(source string, status int)
+	// Pause waits, and says whether the time passed.
+	Pause(ctx context.Context, span time.Duration) bool
+}
+
+// Gateway answers as RudderStack's gateway. It is safe for concurrent use.
+type Gateway struct {
+	host    Host
+	sources map[string]*Source // by key
+	limiter *limiter
+	spread  spread
+}
+
+// New returns a gateway for these sources, with a limit of so many events in
+// each window, 0 for none.
+func New(host Host, sources map[string]*Source, events float64, window time.Duration) *Gateway {
+	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window, time.Now())}
+}
+
+// WebhookPath is where Braze posts to.
+const WebhookPath = "/v1/webhook"
 
 // methods are the calls of a path, by method.
 type methods map[string]http.HandlerFunc
 
-// gatewayRoutes answers as RudderStack's router does: a path is compared as it
+// Handler answers as RudderStack's router does: a path is compared as it
 // is written in the request, so that an encoded one is another one, and nothing
 // is redirected. http.ServeMux decodes, cleans and redirects.
-func (s *Server) gatewayRoutes() http.Handler {
+func (g *Gateway) Handler() http.Handler {
 	paths := map[string]methods{
-		webhookPath:        {http.MethodGet: s.webhookProbe, http.MethodPost: s.webhook},
-		"/v1/batch":        {http.MethodPost: s.messages(keyInHeader, gateway.Batch)},
-		"/beacon/v1/batch": {http.MethodPost: s.messages(keyInQuery, gateway.Batch)},
-		"/v1/import":       {http.MethodPost: s.imports},
+		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.webhook},
+		"/v1/batch":        {http.MethodPost: g.messages(keyInHeader, Batch)},
+		"/beacon/v1/batch": {http.MethodPost: g.messages(keyInQuery, Batch)},
+		"/v1/import":       {http.MethodPost: g.imports},
 		"/":                {http.MethodGet: health},
 		"/health":          {http.MethodGet: health},
 		"/version":         {http.MethodGet: version},
@@ -30,10 +68,10 @@ func (s *Server) gatewayRoutes() http.Handler {
 		"/docs":            {http.MethodGet: docs},
 	}
 	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
-		paths["/v1/"+kind] = methods{http.MethodPost: s.messages(keyInHeader, gateway.Single(kind))}
+		paths["/v1/"+kind] = methods{http.MethodPost: g.messages(keyInHeader, Single(kind))}
 	}
 	for _, kind := range []string{"track", "page"} {
-		paths["/pixel/v1/"+kind] = methods{http.MethodGet: s.pixel(kind)}
+		paths["/pixel/v1/"+kind] = methods{http.MethodGet: g.pixel(kind)}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.RawPath // is set where it is not the usual encoding of Path
@@ -46,12 +84,12 @@ func (s *Server) gatewayRoutes() http.Handler {
 		case handle != nil:
 			handle(w, r)
 		case !knownMethod(r.Method):
-			s.store.answered("", http.StatusMethodNotAllowed)
+			g.host.Answered("", http.StatusMethodNotAllowed)
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		case !found:
-			s.refuse(w, "", &gateway.Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
+			g.refuse(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
 		default:
-			s.store.answered("", http.StatusMethodNotAllowed)
+			g.host.Answered("", http.StatusMethodNotAllowed)
 			for method := range here {
 				w.Header().Add("Allow", method)
 			}
@@ -66,74 +104,74 @@ func knownMethod(method string) bool {
 }
 
 // keyReader finds the write key of a request, or says why there is none.
-type keyReader func(r *http.Request) (key string, no *gateway.Refusal)
+type keyReader func(r *http.Request) (key string, no *Refusal)
 
 // keyInHeader reads the user name of basic auth; a bearer token is no key.
-func keyInHeader(r *http.Request) (string, *gateway.Refusal) {
+func keyInHeader(r *http.Request) (string, *Refusal) {
 	user, _, _ := r.BasicAuth()
-	return user, gateway.NoKeyInHeader
+	return user, NoKeyInHeader
 }
 
 // keyInQuery reads the query's writeKey alone.
-func keyInQuery(r *http.Request) (string, *gateway.Refusal) {
-	return r.URL.Query().Get("writeKey"), gateway.NoKeyInQuery
+func keyInQuery(r *http.Request) (string, *Refusal) {
+	return r.URL.Query().Get("writeKey"), NoKeyInQuery
 }
 
-// keyOfWebhook reads the query's writeKey, and basic auth where that is empty:
+// KeyOfWebhook reads the query's writeKey, and basic auth where that is empty:
 // a key in the query wins even when it is wrong.
-func keyOfWebhook(r *http.Request) (string, *gateway.Refusal) {
+func KeyOfWebhook(r *http.Request) (string, *Refusal) {
 	if key := r.URL.Query().Get("writeKey"); key != "" {
-		return key, gateway.NoKeyInQuery
+		return key, NoKeyInQuery
 	}
 	user, _, _ := r.BasicAuth()
-	return user, gateway.NoKeyInQuery
+	return user, NoKeyInQuery
 }
 
 // authenticate returns the source that a request may write to, or how it is
 // refused. For the webhook only a webhook source will do, and one that is none
 // is refused before it matters whether it is disabled.
-func (s *Server) authenticate(r *http.Request, read keyReader, webhook bool) (*source, *gateway.Refusal) {
+func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*Source, *Refusal) {
 	key, missing := read(r)
 	if key == "" {
 		return nil, missing
 	}
-	src := s.config.sources[key]
+	src := g.sources[key]
 	switch {
-	case src == nil || webhook && src.kind != Braze:
-		return nil, gateway.WrongKey
-	case src.disabled:
-		return nil, gateway.SourceDisabled
+	case src == nil || webhook && !src.Webhook:
+		return nil, WrongKey
+	case src.Disabled:
+		return nil, SourceDisabled
 	}
 	return src, nil
 }
 
 // refuse answers with a refusal and counts it for the source with this key, ""
 // where the key was not good.
-func (s *Server) refuse(w http.ResponseWriter, key string, no *gateway.Refusal) {
-	s.store.answered(key, no.Status)
+func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
+	g.host.Answered(key, no.Status)
 	http.Error(w, no.Text, no.Status)
 }
 
 // succeed answers 200 ok.
-func (s *Server) succeed(w http.ResponseWriter, key string) {
-	s.store.answered(key, http.StatusOK)
+func (g *Gateway) succeed(w http.ResponseWriter, key string) {
+	g.host.Answered(key, http.StatusOK)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok"))
 }
 
 // readCall returns the source of a call of the HTTP API and its body, or answers.
-func (s *Server) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *source, body string, ok bool) {
-	src, no := s.authenticate(r, read, false)
+func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *Source, body string, ok bool) {
+	src, no := g.authenticate(r, read, false)
 	if no != nil {
-		s.refuse(w, "", no)
+		g.refuse(w, "", no)
 		return nil, "", false
 	}
-	body, err := readAll(uncompressed(r), maxRead, r.ContentLength)
+	body, err := readAll(Uncompressed(r), MaxRead, r.ContentLength)
 	switch {
 	case errors.Is(err, errTooLong):
-		s.refuse(w, src.key, gateway.TooLarge)
+		g.refuse(w, src.Key, TooLarge)
 	case err != nil:
-		s.refuse(w, src.key, gateway.BrokenBody)
+		g.refuse(w, src.Key, BrokenBody)
 	default:
 		return src, body, true
 	}
@@ -141,57 +179,57 @@ func (s *Server) readCall(w http.ResponseWriter, r *http.Request, read keyReader
 }
 
 // messages handles the calls that take finished messages. RudderStack decides
-// in this order: the method, the key, reading the body, what gateway.Batch says,
+// in this order: the method, the key, reading the body, what Batch says,
 // and last the rate limit. Nothing of a request that is refused is stored.
-func (s *Server) messages(read keyReader, parse gateway.Parser) http.HandlerFunc {
+func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		src, body, ok := s.readCall(w, r, read)
+		src, body, ok := g.readCall(w, r, read)
 		if !ok {
 			return
 		}
 		messages, no := parse(body)
 		if no == nil {
-			no = s.take(src, r, len(body), messages)
+			no = g.take(src, r, len(body), messages)
 		}
 		if no != nil {
-			s.refuse(w, src.key, no)
+			g.refuse(w, src.Key, no)
 			return
 		}
-		s.succeed(w, src.key)
+		g.succeed(w, src.Key)
 	}
 }
 
 // take stores messages that are good, unless the rate limit or a database that
 // fails is in the way.
-func (s *Server) take(src *source, r *http.Request, size int, messages []gateway.Message) *gateway.Refusal {
-	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !s.limiter.allow(time.Now(), len(messages)) {
-		return gateway.TooMany
+func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Message) *Refusal {
+	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.allow(time.Now(), len(messages)) {
+		return TooMany
 	}
-	if no := s.database(r, src.key); no != nil {
+	if no := g.database(r, src.Key); no != nil {
 		return no
 	}
-	s.accept(src, r, size, messages)
+	g.host.Store(src, r, size, messages)
 	return nil
 }
 
 // imports handles /v1/import: the messages of each user are a batch of their
 // own, so that one user's bad message does not keep out another's. The words of
 // all refusals are joined, and more than one gives 500.
-func (s *Server) imports(w http.ResponseWriter, r *http.Request) {
-	src, body, ok := s.readCall(w, r, keyInHeader)
+func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
+	src, body, ok := g.readCall(w, r, keyInHeader)
 	if !ok {
 		return
 	}
-	batches, no := gateway.Groups(body)
+	batches, no := Groups(body)
 	if no != nil {
-		s.refuse(w, src.key, no)
+		g.refuse(w, src.Key, no)
 		return
 	}
-	var refusals []*gateway.Refusal
+	var refusals []*Refusal
 	for _, batch := range batches {
-		messages, no := gateway.Batch(batch)
+		messages, no := Batch(batch)
 		if no == nil {
-			no = s.take(src, r, len(batch), messages)
+			no = g.take(src, r, len(batch), messages)
 		}
 		if no != nil {
 			refusals = append(refusals, no)
@@ -199,68 +237,68 @@ func (s *Server) imports(w http.ResponseWriter, r *http.Request) {
 	}
 	switch len(refusals) {
 	case 0:
-		s.succeed(w, src.key)
+		g.succeed(w, src.Key)
 	case 1:
-		s.refuse(w, src.key, refusals[0])
+		g.refuse(w, src.Key, refusals[0])
 	default:
-		all := &gateway.Refusal{Status: http.StatusInternalServerError}
+		all := &Refusal{Status: http.StatusInternalServerError}
 		for _, no := range refusals {
 			all.Text += no.Text
 		}
-		s.refuse(w, src.key, all)
+		g.refuse(w, src.Key, all)
 	}
 }
 
 // webhookProbe answers a GET: with a good key it is taken, and does nothing.
-func (s *Server) webhookProbe(w http.ResponseWriter, r *http.Request) {
-	src, no := s.authenticate(r, keyOfWebhook, true)
+func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
+	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
-		s.refuse(w, "", no)
+		g.refuse(w, "", no)
 		return
 	}
-	s.store.answered(src.key, http.StatusOK)
+	g.host.Answered(src.Key, http.StatusOK)
 	w.WriteHeader(http.StatusOK)
 }
 
 // webhook handles what Braze posts. RudderStack decides in this order: the
 // method, the key, the body (forms too), its size, the transformation, what
-// gateway.Batch would say of the batch that came out of it, the rate limit.
-func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
-	src, no := s.authenticate(r, keyOfWebhook, true)
+// Batch would say of the batch that came out of it, the rate limit.
+func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
+	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
-		s.refuse(w, "", no)
+		g.refuse(w, "", no)
 		return
 	}
 	body, no := webhookBody(r)
-	if no == nil && gateway.WebhookSize(r, body) > gateway.MaxRequestBytes {
-		no = gateway.TooLarge
+	if no == nil && WebhookSize(r, body) > MaxRequestBytes {
+		no = TooLarge
 	}
 	if no == nil {
-		no = s.transformer(r, src.key)
+		no = g.transformer(r, src.Key)
 	}
 	if no != nil {
-		s.refuse(w, src.key, no)
+		g.refuse(w, src.Key, no)
 		return
 	}
-	out := gateway.Webhook(src.mapper, body)
+	out := Webhook(src.Mapper, body)
 	if out.After > 0 {
-		s.pause(r.Context(), out.After)
+		g.host.Pause(r.Context(), out.After)
 	}
 	if out.Closed {
-		s.abort(src.key)
+		g.abort(src.Key)
 	}
 	no = out.Refusal
-	if shared := s.spread.with(s, r, &out); shared != nil {
+	if shared := g.spread.with(g.host, r, &out); shared != nil {
 		no = shared
 	}
 	if no == nil {
-		no = s.take(src, r, len(body), out.Messages)
+		no = g.take(src, r, len(body), out.Messages)
 	}
 	if no != nil {
-		s.refuse(w, src.key, no)
+		g.refuse(w, src.Key, no)
 		return
 	}
-	s.succeed(w, src.key)
+	g.succeed(w, src.Key)
 }
 
 // spread is a refusal of the transformer that hits all requests that are handed
@@ -268,7 +306,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 type spread struct {
 	mu    sync.Mutex
 	until time.Time
-	no    *gateway.Refusal
+	no    *Refusal
 }
 
 // transformerBatch is how long RudderStack gathers webhook requests for one call
@@ -277,7 +315,7 @@ const transformerBatch = 20 * time.Millisecond
 
 // with returns the refusal that a request gets from another one, or its own
 // where that spreads; then the time of the batch has passed.
-func (b *spread) with(s *Server, r *http.Request, out *gateway.Outcome) *gateway.Refusal {
+func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	b.mu.Lock()
 	now := time.Now()
 	switch {
@@ -290,7 +328,7 @@ func (b *spread) with(s *Server, r *http.Request, out *gateway.Outcome) *gateway
 	}
 	no, rest := b.no, b.until.Sub(now)
 	b.mu.Unlock()
-	s.pause(r.Context(), rest)
+	host.Pause(r.Context(), rest)
 	return no
 }
 
@@ -312,18 +350,18 @@ const pixelImage = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\
 
 // pixel handles a call whose message stands in the query. Whatever is wrong
 // with it, the answer is the image; only a good message is stored.
-func (s *Server) pixel(kind string) http.HandlerFunc {
-	parse := gateway.Single(kind)
+func (g *Gateway) pixel(kind string) http.HandlerFunc {
+	parse := Single(kind)
 	return func(w http.ResponseWriter, r *http.Request) {
 		key := ""
-		if src, no := s.authenticate(r, keyInQuery, false); no == nil {
-			key = src.key
+		if src, no := g.authenticate(r, keyInQuery, false); no == nil {
+			key = src.Key
 			message := pixelMessage(r)
 			if messages, no := parse(message); no == nil {
-				_ = s.take(src, r, len(message), messages)
+				_ = g.take(src, r, len(message), messages)
 			}
 		}
-		s.store.answered(key, http.StatusOK)
+		g.host.Answered(key, http.StatusOK)
 		w.Header().Set("Content-Type", "image/gif")
 		_, _ = w.Write([]byte(pixelImage))
 	}
@@ -353,5 +391,9 @@ func pixelMessage(r *http.Request) string {
 		}
 		at[parts[len(parts)-1]] = query[name][0]
 	}
-	return string(encode(message))
+	text, err := json.Marshal(message)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
