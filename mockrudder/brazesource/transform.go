@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
@@ -52,8 +53,9 @@ type Result struct {
 // Mapper is a Braze source's transformation with its custom mapping. It is safe
 // for concurrent use.
 type Mapper struct {
-	names *object
-	err   *Error // what every request fails with where the custom mapping is broken
+	names   *object
+	err     *Error    // what every request fails with where the custom mapping is broken
+	buffers sync.Pool // of *[]byte, for messages while they are made
 }
 
 // New returns the transformation of a source without a custom mapping.
@@ -101,6 +103,16 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // may take up together. The error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
 	t := transformation{mapper: m, limit: limit, Walker: jsonscan.Walker{Text: body}}
+	out, isBuffer := m.buffers.Get().(*[]byte)
+	if !isBuffer {
+		out = new([]byte)
+	}
+	t.out = (*out)[:0]
+	defer func() {
+		if *out = t.out; cap(*out) <= 1<<20 {
+			m.buffers.Put(out)
+		}
+	}()
 	end := t.request(jsonscan.Space(body, 0))
 	switch {
 	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):

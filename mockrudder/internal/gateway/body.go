@@ -53,7 +53,7 @@ func readAll(r io.Reader, most, length int64) (string, error) {
 	if length > 0 && length <= most {
 		text.Grow(int(length))
 	}
-	n, err := io.Copy(&text, io.LimitReader(r, most+1))
+	n, err := io.CopyBuffer(&text, io.LimitReader(r, most+1), make([]byte, 8<<10))
 	switch {
 	case err != nil:
 		return "", err

@@ -18,14 +18,15 @@ import (
 // Clean is what RudderStack looks at of an id: what is not visible is taken
 // out of it, then the space around it.
 func Clean(id string) string {
-	hidden := func(r rune) bool { return !visible(r) }
-	if strings.IndexFunc(id, hidden) >= 0 {
-		id = strings.Map(func(r rune) rune {
-			if visible(r) {
-				return r
-			}
-			return -1
-		}, id)
+	for i := range len(id) {
+		if id[i] < ' ' || id[i] > '~' {
+			return strings.TrimSpace(strings.Map(func(r rune) rune {
+				if visible(r) {
+					return r
+				}
+				return -1
+			}, id))
+		}
 	}
 	return strings.TrimSpace(id)
 }
