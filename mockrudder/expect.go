@@ -30,7 +30,7 @@ func (s *Server) Events(filter Filter) []Event {
 func (s *Server) Count(filter Filter) uint64 { return s.store.total(filter) }
 
 // WaitFor returns once n messages match, with all that do and are still kept.
-// It gives up with ctx, whose error it wraps, or with ErrClosed where the
+// It ends with ctx, whose error it wraps, or with ErrClosed where the
 // server is closed; then it returns what has come by then, and the error tells
 // which messages came nearest to the filter and what of them differs.
 func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, error) {

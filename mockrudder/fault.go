@@ -16,7 +16,7 @@ import (
 // waits for Latency, then Close, Hang or Status decide; with none of the three
 // it goes on as usual. WrongBody, Trickle and Close with Middle then spoil the
 // answer, be it Status or the gateway's own. The first fault of the list that
-// fits a request, whose turn it is and whose chance strikes is the one that
+// fits a request, whose turn it is and whose chance hits is the one that
 // acts. The query API is never hit.
 type Fault struct {
 	// ID names the fault among those in force. A server gives one where it is
@@ -42,7 +42,7 @@ type Fault struct {
 	Probability float64 `json:"probability,omitempty"`
 	// Nth hits one request alone, the n-th that fits the limits above since the
 	// fault is in force; 0 is no matter which. A request counts that another
-	// fault has struck.
+	// fault has hit.
 	Nth int `json:"nth,omitempty"`
 	// Every hits each n-th of them: 3 is the third, the sixth and so on.
 	Every int `json:"every,omitempty"`
@@ -69,7 +69,7 @@ type Fault struct {
 	// same status.
 	WrongBody WrongBody `json:"wrong_body,omitempty"`
 	// Stale answers the request as usual and then, on the same connection, a 400
-	// that nobody asked for: once the next request comes or, where none does,
+	// that answers nothing: once the next request comes or, where none does,
 	// after so long. The connection is closed then. A proxy in front of
 	// RudderStack was seen to do so. It needs HTTP/1.
 	Stale Duration `json:"stale,omitempty"`
@@ -80,13 +80,13 @@ type Fault struct {
 	// is to be stored.
 	Database DatabaseState `json:"database,omitempty"`
 
-	// Hits counts how many requests the fault has struck; it is for reading.
+	// Hits counts how many requests the fault has hit; it is for reading.
 	Hits int `json:"hits"`
 
 	seen int // requests that fitted the limits
 }
 
-// check says what is wrong with a fault that nobody could mean.
+// check says what is wrong with a fault that makes no sense.
 func (f *Fault) check() error {
 	switch {
 	case f.Probability < 0 || f.Probability > 1:

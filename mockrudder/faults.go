@@ -37,7 +37,7 @@ func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
 // SetFaults replaces the faults in force; none ends them.
 func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
 
-// Faults returns the faults in force, with how often each has struck.
+// Faults returns the faults in force, with how often each has hit.
 func (s *Server) Faults() []Fault { return s.faults.all() }
 
 // faults is the list in force. It is safe for concurrent use.
@@ -127,8 +127,8 @@ func (f *faults) control(decide Control) (remove func()) {
 	}
 }
 
-// strike returns the fault that hits a request, if one does, and counts it.
-func (f *faults) strike(r *http.Request) (Fault, bool) {
+// pick returns the fault that hits a request, if one does, and counts it.
+func (f *faults) pick(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
 	controls, none := f.controls, len(f.list) == 0
 	f.mu.Unlock()
@@ -146,21 +146,21 @@ func (f *faults) strike(r *http.Request) (Fault, bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	given, struck := anyKey(r), -1
+	given, chosen := anyKey(r), -1
 	for i := range f.list {
 		fault := &f.list[i]
 		if !fault.fits(r, given, body) {
 			continue
 		}
 		fault.seen++
-		if struck < 0 && fault.turn() && (fault.Probability == 0 || f.chance.Float64() < fault.Probability) {
-			struck = i
+		if chosen < 0 && fault.turn() && (fault.Probability == 0 || f.chance.Float64() < fault.Probability) {
+			chosen = i
 		}
 	}
-	if struck < 0 {
+	if chosen < 0 {
 		return Fault{}, false
 	}
-	hit := &f.list[struck]
+	hit := &f.list[chosen]
 	hit.Hits++
 	fault := *hit
 	if spread := fault.LatencyMax - fault.Latency; spread > 0 {

@@ -207,7 +207,7 @@ func WithObserver(observe func(Event)) Option {
 	}
 }
 
-// WithSeed seeds the chance by which faults strike, so that a run can be had
+// WithSeed seeds the chance by which faults hit, so that a run can be had
 // again. The default is 1.
 func WithSeed(seed uint64) Option {
 	return func(c *config) error {

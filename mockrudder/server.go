@@ -82,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter hands a request to the gateway, unless a fault hits it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	if fault, hit := s.faults.strike(r); hit {
+	if fault, hit := s.faults.pick(r); hit {
 		injector{s}.misbehave(w, r, fault)
 		return
 	}

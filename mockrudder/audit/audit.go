@@ -28,7 +28,7 @@ type request struct {
 	number int // as check.Item gives it; 0: an event that stood alone
 	body   []byte
 	events []event
-	large  bool // more than RudderStack takes; body is given up
+	large  bool // more than RudderStack takes; body is dropped
 	guilty bool // one of its events is refused by itself
 }
 

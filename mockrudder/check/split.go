@@ -109,8 +109,8 @@ type splitter struct {
 	request int
 	wrapper string
 	open    int  // arrays and objects around the place of pos
-	lost    int  // those of documents that were given up
-	comma   bool // there was one behind the last document, or it was given up
+	lost    int  // those of broken documents
+	comma   bool // there was one behind the last document, or it was broken
 	skipped int  // lines that are no JSON
 }
 
@@ -134,7 +134,7 @@ func (s *splitter) documents() error {
 			return nil
 		case err != nil:
 			return err
-		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // what is left of a document that was given up
+		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // what is left of a broken document
 			if c != ',' {
 				s.lost--
 			}

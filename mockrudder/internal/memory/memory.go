@@ -16,7 +16,7 @@ type Listener struct {
 	once    sync.Once
 }
 
-// Listen returns a listener that nobody has dialled yet.
+// Listen returns a listener without connections.
 func Listen() *Listener {
 	return &Listener{dialled: make(chan net.Conn), closed: make(chan struct{})}
 }
