@@ -167,7 +167,7 @@ func (s *splitter) recover(err error) error {
 	if err := s.visit(Item{Line: broken, Number: s.number, Request: s.request, Broken: at.Err}); err != nil {
 		return err
 	}
-	const enough, times = 16 << 20, 8
+	const enough, times = 1 << 20, 8
 	if s.again > enough+times*s.total {
 		return &ReadError{broken, errors.New("too much behind this is not JSON")}
 	}
