@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -227,4 +227,86 @@ func orElse[T int | time.Duration](v, instead T) T {
 		return instead
 	}
 	return v
+}
+
+// mask stands for a secret wherever it would be shown.
+const mask = "****"
+
+// maskURL is a URL as it may be shown: without the password and without the
+// values of parameters that are secrets, such as the write key.
+func maskURL(text string) string {
+	target, err := url.Parse(text)
+	if err != nil {
+		return mask
+	}
+	shown := *target
+	shown.User = nil
+	shown.RawQuery, shown.Fragment, shown.RawFragment = "", "", ""
+	out := shown.String()
+	if target.User != nil {
+		out = strings.Replace(out, "://", "://"+mask+"@", 1)
+	}
+	if target.RawQuery == "" {
+		return out
+	}
+	parts := strings.Split(target.RawQuery, "&")
+	for i, part := range parts {
+		name, _, _ := strings.Cut(part, "=")
+		if isSecret(name) {
+			parts[i] = name + "=" + mask
+		}
+	}
+	return out + "?" + strings.Join(parts, "&")
+}
+
+// maskIn masks the token and the URL's secrets in a text of somebody else, who
+// may repeat them.
+func maskIn(text, target, token string) string {
+	for _, secret := range append(secretsOf(target), token) {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, mask)
+		}
+	}
+	return text
+}
+
+// secretsOf lists the secrets of a URL, as they are written and decoded.
+func secretsOf(text string) []string {
+	target, err := url.Parse(text)
+	if err != nil {
+		return []string{text}
+	}
+	var secrets []string
+	if password, ok := target.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	for part := range strings.SplitSeq(target.RawQuery, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		if !isSecret(name) {
+			continue
+		}
+		secrets = append(secrets, value)
+		if plain, err := url.QueryUnescape(value); err == nil {
+			secrets = append(secrets, plain)
+		}
+	}
+	return secrets
+}
+
+// isSecret says whether a query parameter is one, by its name. A key of an app
+// group, which Braze's users tell Currents apart by, is none.
+func isSecret(name string) bool {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	name = strings.ToLower(name)
+	for _, word := range []string{"writekey", "write_key", "apikey", "token", "secret", "passw", "auth", "signature", "credential"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	if strings.Contains(name, "group") || strings.Contains(name, "workspace") {
+		return false
+	}
+	return name == "key" || strings.HasSuffix(name, "_key") || strings.HasSuffix(name, "-key") || name == "sig"
 }

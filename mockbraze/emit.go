@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )

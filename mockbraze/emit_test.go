@@ -6,13 +6,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -138,3 +146,238 @@ func TestEmitNeedsNoMemory(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func told(t *testing.T, text string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	return s
+}
+
+// TestEmitStoriesInBatches holds batches against the events one by one.
+func TestEmitStoriesInBatches(t *testing.T) {
+	// A thousandth of the pace, so that batches get old before they are full.
+	e := Emission{Events: 6000, Seed: 4, Scenario: told(t, "base: quiet\nusers: 100"), Drift: 20_000}
+	left := make(map[string]int)
+	for _, line := range emitted(t, e) {
+		left[line]++
+	}
+	e.Batches = true
+	full := 0
+	lines := emitted(t, e)
+	for _, line := range lines {
+		var batch struct{ Events []json.RawMessage }
+		require.NoError(t, json.Unmarshal([]byte(line), &batch))
+		require.NotEmpty(t, batch.Events)
+		require.LessOrEqual(t, len(batch.Events), MaxBatch)
+		types := make(map[string]bool)
+		first, last := int64(1<<62), int64(0)
+		for _, raw := range batch.Events {
+			require.Positive(t, left[string(raw)], "%s", raw)
+			left[string(raw)]--
+			types[Event{Raw: raw}.complete().Type] = true
+			var at struct{ Time int64 }
+			require.NoError(t, json.Unmarshal(raw, &at))
+			first, last = min(first, at.Time), max(last, at.Time)
+		}
+		require.Len(t, types, 1)
+		if len(batch.Events) == MaxBatch {
+			full++
+		}
+		require.LessOrEqual(t, last-first, int64(batchAge.Seconds())+2, "an event waited too long")
+	}
+	for line, n := range left {
+		require.Zero(t, n, "%s", line)
+	}
+	require.Less(t, full, len(lines)/2)
+	require.Equal(t, lines, emitted(t, e))
+}
+
+func TestEmitDriftWithoutAScenario(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	smooth, drifted := emitted(t, Emission{Events: 2000}), 0
+	for i, line := range emitted(t, Emission{Events: 2000, Drift: 100_000}) {
+		verdict := v.Event([]byte(line))
+		require.True(t, verdict.Valid)
+		if len(verdict.Drift) > 0 {
+			drifted++
+		} else {
+			require.Equal(t, smooth[i], line)
+		}
+	}
+	require.InDelta(t, 200, drifted, 60)
+}
+
+func TestEmitUsersAndProgress(t *testing.T) {
+	require.ErrorContains(t, Emit(t.Context(), new(bytes.Buffer), Emission{Events: 1, Users: 5}), "needs a scenario")
+	for _, batches := range []bool{false, true} {
+		done := 0
+		people := make(map[string]bool)
+		for _, line := range emitted(t, Emission{
+			Events: 5000, Scenario: told(t, "starts: {newcomers: 0}"), Users: 40, Batches: batches, Progress: func(n int) { done += n },
+		}) {
+			var e struct {
+				User struct {
+					UserID string `json:"user_id"`
+				}
+			}
+			require.NoError(t, json.Unmarshal([]byte(line), &e))
+			people[e.User.UserID] = true
+		}
+		require.Equal(t, 5000, done)
+		require.Less(t, len(people), 100)
+	}
+}
+
+// TestEmitStoriesNeedsNoMemory watches the heap while events stream through it.
+func TestEmitStoriesNeedsNoMemory(t *testing.T) {
+	most := func(events int) (most uint64) {
+		watch := writerFunc(func(p []byte) (int, error) {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+			return len(p), nil
+		})
+		s := told(t, "rough_edges: {huge: 0%}")
+		require.NoError(t, Emit(t.Context(), watch, Emission{Events: events, Scenario: s, Batches: true}))
+		return most
+	}
+	most(1000)
+	require.Less(t, most(200_000), uint64(50<<20), "140 MB of events went through")
+}
+
+// deadScenario has a few people who leave, and nobody who comes.
+const deadScenario = "users: 20\npace: 0%\ncampaigns: []"
+
+// endsSoon is a context that is looked at a few times before it has ended.
+type endsSoon struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *endsSoon) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		var out bytes.Buffer
+		err := Emit(t.Context(), &out, Emission{Events: 2000, Scenario: told(t, deadScenario), Batches: batches})
+		require.ErrorIs(t, err, journey.ErrOver)
+		require.ErrorContains(t, err, "starts.newcomers")
+		if !batches {
+			require.Greater(t, strings.Count(out.String(), "\n"), 100, "what there was is written")
+			require.True(t, strings.HasSuffix(out.String(), "}\n"))
+		}
+	}
+}
+
+// TestEmitLooksAtItsContextAfterEachEvent: of a rare type a few take seconds.
+func TestEmitLooksAtItsContextAfterEachEvent(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		ctx := &endsSoon{Context: t.Context()}
+		ctx.left.Store(3)
+		err := Emit(ctx, new(bytes.Buffer), Emission{Events: 50, Batches: batches})
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+// stopping is a Source that ends a context with its third event.
+type stopping struct {
+	end func()
+	n   int
+}
+
+func (s *stopping) Next() Event {
+	if s.n++; s.n == 3 {
+		s.end()
+	}
+	return opens(1)[0]
+}
+
+func TestSendLooksAtItsContextAfterEachEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		source := &stopping{end: cancel}
+		e := &endpoint{}
+		s := e.open(t, WithScenario("stopping", func(SourceConfig) (Source, error) { return source, nil }))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "stopping"})
+		require.ErrorIs(t, c.Send(ctx, 100), context.Canceled)
+		require.Equal(t, 3, source.n)
+	})
+}
+
+func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t, WithScenario("dead", Stories(told(t, deadScenario))))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
+		require.ErrorIs(t, c.Send(t.Context(), 2000), journey.ErrOver)
+		synctest.Wait()
+		require.Greater(t, c.Report().Counts.Sent, int64(100), "what there was is sent")
+
+		code, answer := control(t, s.Handler(), "POST", "/api/currents/1/send?events=5", "")
+		require.Equal(t, 409, code)
+		require.Contains(t, answer["what_to_do"], "another scenario")
+	})
+}
+
+func TestRateEndsWhereNothingHappensAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t, WithScenario("dead", Stories(told(t, deadScenario))))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead", Rate: 1000})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r := c.Report()
+		require.Zero(t, r.Rate)
+		require.Len(t, r.Mails, 1)
+		require.Contains(t, r.Mails[0].Subject, "starts.newcomers")
+	})
+}
+
+//go:generate go test . -run ^TestFixtures$ -update
+
+// TestFixtures holds fixtures/events against the generator: one event of each
+// type with every field, seed 1. With -update it writes them.
+func TestFixtures(t *testing.T) {
+	const dir = "../fixtures/events"
+	glossary, err := schemas.Load()
+	require.NoError(t, err)
+	validator, err := schemas.NewValidator()
+	require.NoError(t, err)
+	rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: 1})
+	require.NoError(t, err)
+
+	want := make(map[string]string)
+	for i, name := range rounds.Types() {
+		var pretty bytes.Buffer
+		require.NoError(t, json.Indent(&pretty, rounds.AppendFull(nil, i), "", "  "))
+		pretty.WriteByte('\n')
+		verdict := validator.Event(pretty.Bytes())
+		require.True(t, verdict.Valid, "%s: %v", name, verdict.Errors)
+		require.Empty(t, verdict.Drift, name)
+		want[name+".json"] = pretty.String()
+	}
+	if *update {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		for name, text := range want {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, len(want), "files that belong to no event type")
+	for name, text := range want {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, text, strings.ReplaceAll(string(got), "\r\n", "\n"),
+			"%s is not what the generator makes; if that is meant, run go generate ./mockbraze", name)
+	}
+}
+
+var update = flag.Bool("update", false, "write the fixtures instead of only comparing them")

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
-	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -225,4 +225,66 @@ func (s *Server) newClient(connections int) *http.Client {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// TB is what Start needs of a test; *testing.T has it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// TestServer is a Server that belongs to a test.
+type TestServer struct {
+	*Server
+	t TB
+}
+
+// Start makes a fake Braze that is closed when the test ends. A failure fails
+// the test.
+func Start(t TB, options ...Option) *TestServer {
+	t.Helper()
+	s, err := New(options...)
+	if err != nil {
+		t.Fatalf("mockbraze: %v", err)
+		return nil
+	}
+	t.Cleanup(s.Close)
+	return &TestServer{Server: s, t: t}
+}
+
+// Launch makes a Current and launches it. Where that fails, it fails the test;
+// to see the failure, use Create and the Connector's own Launch.
+func (s *TestServer) Launch(spec Current) *Connector {
+	s.t.Helper()
+	c, err := s.Create(spec)
+	if err == nil {
+		err = c.Launch(context.Background())
+	}
+	if err != nil {
+		s.t.Fatalf("mockbraze: %v", err)
+		return nil
+	}
+	return c
+}
+
+// Clock is the time that a Server goes by: when a queue is flushed, when a
+// batch is tried again, when a Current is disabled. Tests bring their own, or
+// run in a bubble of testing/synctest with the default one.
+type Clock interface {
+	// Now is the current time.
+	Now() time.Time
+	// After sends on fired once d has passed. stop gives up waiting and may be
+	// called at any time.
+	After(d time.Duration) (fired <-chan time.Time, stop func())
+}
+
+// systemClock is the time of package time.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) After(d time.Duration) (<-chan time.Time, func()) {
+	timer := time.NewTimer(d)
+	return timer.C, func() { timer.Stop() }
 }

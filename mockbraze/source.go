@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )

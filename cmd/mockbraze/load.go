@@ -13,7 +13,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
 // failedCode is the exit code of a load whose thresholds do not hold.

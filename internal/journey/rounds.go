@@ -1,0 +1,397 @@
+package journey
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// fullEvery is how many events of one type in a row show every field.
+const fullEvery = 10
+
+// Reference is the instant at which the fake Braze's history begins: 1 June
+// 2026, 00:00 UTC. It is fixed, so that one seed gives the same bytes at any
+// time.
+func Reference() time.Time { return time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC) }
+
+// Config is what Rounds is made from. Glossary is needed; the rest may stay
+// zero.
+type Config struct {
+	Glossary *schemas.Glossary
+	// Population is whom events happen to; nil makes the one of Seed.
+	Population *population.Population
+	Seed       uint64
+	// Stream tells several runs of one seed apart: their events have other
+	// ids and happen to others of the same people.
+	Stream uint64
+	// Types are the event types to go round, as path.Match patterns; none
+	// means all.
+	Types []string
+	// Reference is when the first round happens; zero means Reference().
+	Reference time.Time
+}
+
+// Rounds goes round event types evenly: event i has type i modulo the number
+// of types, in the glossary's order, and each round takes one second. Any ten
+// events of a type in a row show every field of the type, with a value, at
+// least once. It has no state: goroutines may share it.
+type Rounds struct {
+	names     []string
+	types     []eventType
+	pop       *population.Population
+	draw      population.Draw
+	reference int64
+	moments   sync.Pool
+}
+
+// New makes Rounds. It fails without a glossary and for a pattern that fits no
+// event type.
+func New(cfg Config) (*Rounds, error) {
+	if cfg.Glossary == nil {
+		return nil, errors.New("journey: no glossary of event types")
+	}
+	names, err := Select(cfg.Glossary, cfg.Types)
+	if err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	if cfg.Population == nil {
+		cfg.Population = population.New(population.Config{Seed: cfg.Seed})
+	}
+	if cfg.Reference.IsZero() {
+		cfg.Reference = Reference()
+	}
+	r := &Rounds{
+		names:     names,
+		pop:       cfg.Population,
+		draw:      cfg.Population.Draw("events").With(cfg.Stream),
+		reference: cfg.Reference.Unix(),
+	}
+	r.moments.New = func() any { return new(moment) }
+	values, fits := valueFuncs(), fitting()
+	for _, name := range names {
+		t, _ := cfg.Glossary.Event(name)
+		r.types = append(r.types, compile(t, values, fits))
+	}
+	return r, nil
+}
+
+// Types are the names of the event types that Rounds goes round. Do not change
+// the slice.
+func (r *Rounds) Types() []string { return r.names }
+
+// Type is the event type of event i.
+func (r *Rounds) Type(i uint64) string { return r.names[i%uint64(len(r.names))] }
+
+// Append appends event i as one JSON object without spaces. The keys come as
+// event_type, id, time, user, properties, and inside these in the glossary's
+// order.
+func (r *Rounds) Append(dst []byte, i uint64) []byte {
+	n := uint64(len(r.types))
+	t := &r.types[i%n]
+	k := i / n
+	return r.append(dst, t, k, showOf((k+t.offset)%fullEvery))
+}
+
+// AppendFull appends an event of type t (an index of Types) that has a value
+// in every field of the glossary, whether they go together or not: a campaign
+// and a Canvas, for example.
+func (r *Rounds) AppendFull(dst []byte, t int) []byte {
+	return r.append(dst, &r.types[t], 0, showAll)
+}
+
+// AppendID appends the id of event i.
+func (r *Rounds) AppendID(dst []byte, i uint64) []byte {
+	n := uint64(len(r.types))
+	return appendID(dst, r.momentDraw(&r.types[i%n], i/n))
+}
+
+// momentDraw is where everything about event k of a type comes from.
+func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
+	return r.draw.With(t.key).With(k)
+}
+
+func appendID(dst []byte, d population.Draw) []byte {
+	return population.AppendUUID(dst, d.With(keyID))
+}
+
+func showOf(place uint64) show {
+	switch place {
+	case 0:
+		return showFirst
+	case 1:
+		return showSecond
+	default:
+		return showSome
+	}
+}
+
+func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
+	m, _ := r.moments.Get().(*moment)
+	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, scratch: m.scratch}
+	m.root = m.draw
+	m.time = r.timeOf(m.draw, k)
+	m.pickUser()
+	m.pickMessage()
+	dst = m.append(dst)
+	r.moments.Put(m)
+	return dst
+}
+
+// append appends the moment as an event.
+func (m *moment) append(dst []byte) []byte {
+	t := m.typ
+	dst = append(dst, t.opening...)
+	dst = appendID(dst, m.draw)
+	dst = append(dst, `","time":`...)
+	dst = strconv.AppendInt(dst, m.time, 10)
+	dst = append(dst, `,"user":`...)
+	dst = m.appendObject(dst, t.user)
+	dst = append(dst, `,"properties":`...)
+	dst = m.appendObject(dst, t.properties)
+	return append(dst, '}')
+}
+
+// timeOf is about one second later each round; a few events come late, from
+// devices that were offline.
+func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
+	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
+	if d.With(keyLate).Chance(2) {
+		at -= int64(d.With(keyLate).With(1).N(2 * 86400))
+	}
+	return at
+}
+
+// appendObject appends the fields that this moment shows.
+func (m *moment) appendObject(dst []byte, fields []field) []byte {
+	dst = append(dst, '{')
+	first := true
+	for i := range fields {
+		f := &fields[i]
+		d := m.draw.With(f.key)
+		has := m.has(f, d)
+		if has == absent {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, f.label...)
+		if has == null {
+			dst = append(dst, "null"...)
+		} else {
+			dst = f.value(dst, m, d)
+		}
+	}
+	return append(dst, '}')
+}
+
+type presence uint8
+
+const (
+	absent presence = iota
+	null
+	present
+)
+
+// moment is one thing that happened: to whom, where, by which message.
+type moment struct {
+	typ   *eventType
+	pop   *population.Population
+	draw  population.Draw
+	show  show
+	time  int64 // seconds since the epoch
+	user  population.User
+	about message
+	// root is where the choices come from that stay with what is about, such as
+	// the agent: draw, or in a story what the thread has.
+	root population.Draw
+	// tale is the thread that the moment belongs to, nil outside of a story;
+	// note tells apart the nodes of its type.
+	tale *thread
+	note string
+	// scratch is for values that are put together before they are escaped.
+	scratch []byte
+}
+
+// show says how much of its type a moment shows.
+type show uint8
+
+const (
+	showSome   show = iota // optional fields come and go
+	showFirst              // every field that goes with a campaign and an iPhone
+	showSecond             // every field that goes with a Canvas and a browser
+	showAll                // every field, fitting or not
+)
+
+// message is what a message event is about: a campaign or a step of a Canvas.
+type message struct {
+	channel   population.Channel
+	campaign  *population.Campaign
+	canvas    *population.Canvas
+	variation *population.Named // of the Canvas
+	step      *population.Step
+	wording   *population.Named // the message's variation
+	key       uint64            // equal for events of the same message
+}
+
+// Keys of what is drawn once for a whole moment.
+const (
+	keyUser = iota + 1
+	keyTime
+	keyLate
+	keySource
+	keyCampaign
+	keyCanvas
+	keyVariation
+	keyStep
+	keyWording
+	keyChannel
+	keyPlatform
+	keyID
+)
+
+// flip decides between two cases that exclude each other, so that the two full
+// moments of a type show both: name is the same for all who ask, percent how
+// often it is true otherwise.
+func (m *moment) flip(name string, percent int) bool {
+	switch m.show {
+	case showFirst:
+		return false
+	case showSecond, showAll:
+		return true
+	default:
+		return m.draw.With(population.Key(name)).Chance(percent)
+	}
+}
+
+// pickUser chooses who it happens to.
+func (m *moment) pickUser() {
+	index := m.draw.With(keyUser).Bits() % m.pop.Users()
+	allowed := m.typ.platforms
+	switch m.show {
+	case showFirst, showAll:
+		m.user = m.pop.UserOn(index, allowed[0], true)
+	case showSecond:
+		m.user = m.pop.UserOn(index, allowed[1], true)
+	default:
+		m.user = m.pop.User(index)
+		for _, p := range allowed {
+			if m.user.App.Platform == p {
+				return
+			}
+		}
+		m.user = m.pop.UserOn(index, population.Pick(m.draw.With(keyPlatform), allowed), false)
+	}
+}
+
+// pickMessage chooses the campaign or the Canvas, where the type has one.
+func (m *moment) pickMessage() {
+	a := &m.about
+	a.channel = m.typ.channel
+	if a.channel == "" {
+		a.channel = m.pickChannel()
+	}
+	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || !m.flip("canvas", 40)) {
+		a.campaign = &m.pop.Campaigns[a.channel][m.draw.With(keyCampaign).N(len(m.pop.Campaigns[a.channel]))]
+		a.wording = &a.campaign.Variations[m.draw.With(keyWording).N(len(a.campaign.Variations))]
+		a.key = population.Key(a.campaign.ID)
+	}
+	if m.typ.hasCanvas && (m.show == showAll || a.campaign == nil) {
+		a.canvas = &m.pop.Canvases[m.draw.With(keyCanvas).N(len(m.pop.Canvases))]
+		a.variation = &a.canvas.Variations[m.draw.With(keyVariation).N(len(a.canvas.Variations))]
+		a.step = &a.canvas.Steps[m.draw.With(keyStep).N(len(a.canvas.Steps))]
+		a.wording = &a.step.Variations[m.draw.With(keyWording).N(len(a.step.Variations))]
+		a.key = population.Key(a.step.ID)
+	}
+}
+
+// pickChannel chooses a channel for a type that belongs to none, such as a
+// change of a subscription.
+func (m *moment) pickChannel() population.Channel {
+	switch m.show {
+	case showFirst:
+		return population.Email
+	case showSecond, showAll:
+		return population.SMS
+	default:
+		return population.Pick(m.draw.With(keyChannel), m.typ.channels)
+	}
+}
+
+// sendDraw is a source of choices that all events of one message sent within
+// the same stretch of seconds share.
+func (m *moment) sendDraw(stretch int64) population.Draw {
+	return m.pop.Draw("sends").With(m.about.key).With(uint64(m.time / stretch))
+}
+
+// How often an optional field that fits is missing or null, in percent. Braze
+// publishes no such numbers; these are assumptions.
+const (
+	absentPercent = 12
+	nullPercent   = 6
+)
+
+// has decides whether a moment shows a field.
+func (m *moment) has(f *field, d population.Draw) presence {
+	switch {
+	case f.required || m.show == showAll:
+		return present
+	case f.fits != nil && !f.fits(m):
+		return m.lacking(f, d)
+	case m.tale != nil && f.links:
+		return present
+	case m.show != showSome || f.identifies(m):
+		return present
+	}
+	switch n := d.With(presenceKey).N(100); {
+	case n < absentPercent:
+		return absent
+	case n < absentPercent+nullPercent:
+		return null
+	default:
+		return present
+	}
+}
+
+// lacking is how Braze says that there is no external id: mostly by leaving it
+// out. Other fields that do not fit are left out.
+func (m *moment) lacking(f *field, d population.Draw) presence {
+	if f.label == externalID && d.With(presenceKey).Chance(30) {
+		return null
+	}
+	return absent
+}
+
+const (
+	presenceKey = 0xFEED
+	userID      = `"user_id":`
+	externalID  = `"external_user_id":`
+)
+
+// links says whether a story is followed by a field: where such a one fits, it
+// is always there.
+func links(name string) bool {
+	switch name {
+	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
+		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
+		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
+		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
+		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
+		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
+		"duration", "conversion_behavior":
+		return true
+	}
+	return false
+}
+
+// identifies says whether leaving the field out could leave nobody whom the
+// event happened to: the external id of those who have one, else the user id.
+func (f *field) identifies(m *moment) bool {
+	return f.label == externalID || f.label == userID && !m.user.Identified
+}
