@@ -7,13 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze/console"
@@ -27,13 +26,15 @@ const (
 	// sendWait is how long a send waits for its answers before it is answered
 	// 202 and goes on by itself.
 	sendWait = 20 * time.Second
+	// maxFlushAfter is far more than Braze ever waits.
+	maxFlushAfter = 24 * time.Hour
 )
 
 // api is the control API of a Server.
 type api struct {
-	server   *Server
-	patience time.Duration // how long a send waits for its answers
-	page     http.Handler
+	server *Server
+	wait   time.Duration // how long a send waits for its answers
+	page   http.Handler
 }
 
 // Handler is the page at / and the control API, which /api/openapi.json
@@ -45,7 +46,7 @@ type api struct {
 // answered 403, also where that page had a name of its own lead here; see
 // WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
-	return api{server: s, patience: sendWait, page: console.Handler()}.routes()
+	return api{server: s, wait: sendWait, page: console.Handler()}.routes()
 }
 
 // route is one operation of the control API; params are the query parameters
@@ -53,7 +54,7 @@ func (s *Server) Handler() http.Handler {
 type route struct {
 	method, path string
 	params       []string
-	do           gin.HandlerFunc
+	do           http.HandlerFunc
 }
 
 func (a api) table() []route {
@@ -61,86 +62,103 @@ func (a api) table() []route {
 		{"GET", "/api/currents", nil, a.list},
 		{"POST", "/api/currents", nil, a.create},
 		{"POST", "/api/currents/test", nil, a.testForm},
-		{"GET", "/api/currents/:id", nil, a.with(a.show)},
-		{"PATCH", "/api/currents/:id", nil, a.with(a.change)},
-		{"DELETE", "/api/currents/:id", nil, a.with(a.remove)},
-		{"POST", "/api/currents/:id/test", nil, a.with(a.test)},
-		{"POST", "/api/currents/:id/launch", nil, a.with(a.launch)},
-		{"POST", "/api/currents/:id/pause", nil, a.with(a.pause)},
-		{"POST", "/api/currents/:id/flush", nil, a.with(a.flush)},
-		{"POST", "/api/currents/:id/send", []string{"events", "count", "types", "scenario"}, a.with(a.send)},
-		{"GET", "/api/currents/:id/seconds", nil, a.with(a.seconds)},
+		{"GET", "/api/currents/{id}", nil, a.with(a.show)},
+		{"PATCH", "/api/currents/{id}", nil, a.with(a.change)},
+		{"DELETE", "/api/currents/{id}", nil, a.with(a.remove)},
+		{"POST", "/api/currents/{id}/test", nil, a.with(a.test)},
+		{"POST", "/api/currents/{id}/test-events", nil, a.with(a.testEvents)},
+		{"POST", "/api/currents/{id}/launch", nil, a.with(a.launch)},
+		{"POST", "/api/currents/{id}/pause", nil, a.with(a.pause)},
+		{"POST", "/api/currents/{id}/flush", nil, a.with(a.flush)},
+		{"POST", "/api/currents/{id}/send", []string{"events", "count", "types", "scenario"}, a.with(a.send)},
+		{"GET", "/api/currents/{id}/seconds", nil, a.with(a.seconds)},
 		{"GET", "/api/event-types", nil, a.eventTypes},
 		{"GET", "/api/stream", []string{"id"}, a.stream},
 		{"GET", "/api/openapi.json", nil, describe},
 	}
 }
 
+// routes dispatches by path and then by method, so that each mistake is answered
+// in JSON; what is no path of the API goes to the page.
 func (a api) routes() http.Handler {
-	e := gin.New()
-	e.HandleMethodNotAllowed = true
-	e.RedirectTrailingSlash = false // gin redirects with a page in HTML
-	e.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
-		fail(c, http.StatusInternalServerError, errors.New("mockbraze failed on this request"), "Report it with the request that you sent.")
-	}), a.ownPages, headers)
-	e.NoRoute(func(c *gin.Context) {
-		if a.page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {
-			c.Writer.WriteHeader(http.StatusOK) // gin begins with 404 here; the page decides anew
-			a.page.ServeHTTP(c.Writer, c.Request)
+	mux := http.NewServeMux()
+	methods := make(map[string]map[string]route)
+	for _, r := range a.table() {
+		if methods[r.path] == nil {
+			methods[r.path] = make(map[string]route)
+		}
+		methods[r.path][r.method] = r
+	}
+	for path, allowed := range methods {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { dispatch(w, r, allowed) })
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, fmt.Errorf("no such path: %s", r.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
+	})
+	if a.page != nil {
+		mux.Handle("/", a.page)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if no := a.server.hosts.Check(r); no != nil { // a page of another site
+			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
 			return
 		}
-		fail(c, http.StatusNotFound, fmt.Errorf("no such path: %s", c.Request.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
 	})
-	e.NoMethod(func(c *gin.Context) {
-		fail(c, http.StatusMethodNotAllowed, fmt.Errorf("%s is not allowed here", c.Request.Method), "Allowed: "+c.Writer.Header().Get("Allow")+".")
-	})
-	for _, r := range a.table() {
-		e.Handle(r.method, r.path, knownParams(r.params), r.do)
+}
+
+func dispatch(w http.ResponseWriter, r *http.Request, allowed map[string]route) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
-	return e
-}
-
-// ownPages turns down what pages of other sites send through a browser.
-func (a api) ownPages(c *gin.Context) {
-	if no := a.server.hosts.Check(c.Request); no != nil {
-		fail(c, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
+	op, ok := allowed[method]
+	if !ok {
+		names := strings.Join(slices.Sorted(maps.Keys(allowed)), ", ")
+		w.Header().Set("Allow", names)
+		fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s is not allowed here", r.Method), "Allowed: "+names+".")
+		return
 	}
-}
-
-func headers(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
-	c.Header("X-Content-Type-Options", "nosniff")
-}
-
-// knownParams turns down a query parameter that an operation does not take.
-func knownParams(known []string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		for name := range c.Request.URL.Query() {
-			if !slices.Contains(known, name) {
-				todo := "It takes none."
-				if len(known) > 0 {
-					todo = "It takes " + strings.Join(known, ", ") + "."
-				}
-				fail(c, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), todo)
-				return
+	for name := range r.URL.Query() {
+		if !slices.Contains(op.params, name) {
+			todo := "It takes none."
+			if len(op.params) > 0 {
+				todo = "It takes " + strings.Join(op.params, ", ") + "."
 			}
+			fail(w, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), todo)
+			return
 		}
 	}
+	op.do(w, r)
 }
 
 //go:embed openapi.json
 var openAPI []byte
 
-func describe(c *gin.Context) { c.Data(http.StatusOK, "application/json; charset=utf-8", openAPI) }
+func describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", jsonType)
+	_, _ = w.Write(openAPI) // the client has gone where this fails
+}
+
+const jsonType = "application/json; charset=utf-8"
+
+// answer writes v as JSON.
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client has gone where this fails
+}
 
 // fail answers with an error and what to do about it.
-func fail(c *gin.Context, status int, err error, todo string) {
-	c.AbortWithStatusJSON(status, gin.H{"error": err.Error(), "what_to_do": todo})
+func fail(w http.ResponseWriter, status int, err error, todo string) {
+	answer(w, status, map[string]string{"error": err.Error(), "what_to_do": todo})
 }
 
 // decode reads a JSON body into v; an empty one leaves v as it is.
-func decode(c *gin.Context, v any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequestBody))
+func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the body cannot be read: %w", err)
@@ -151,15 +169,18 @@ func decode(c *gin.Context, v any) error {
 	return nil
 }
 
+// onCurrent is an operation on one Current.
+type onCurrent func(http.ResponseWriter, *http.Request, *Connector)
+
 // with finds the Current that the path names.
-func (a api) with(do func(*gin.Context, *Connector)) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		current, ok := a.server.Current(c.Param("id"))
+func (a api) with(do onCurrent) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		current, ok := a.server.Current(r.PathValue("id"))
 		if !ok {
-			fail(c, http.StatusNotFound, fmt.Errorf("there is no Current %q", c.Param("id")), "GET /api/currents lists them.")
+			fail(w, http.StatusNotFound, fmt.Errorf("there is no Current %q", r.PathValue("id")), "GET /api/currents lists them.")
 			return
 		}
-		do(c, current)
+		do(w, r, current)
 	}
 }
 
@@ -176,29 +197,34 @@ type typeEntry struct {
 	// Readable is what RudderStack calls it, empty where it has no name.
 	Readable string `json:"readable_name"`
 	// Group is the channel of a message event, or the kind of another.
-	Group  string `json:"group"`
-	Legacy bool   `json:"legacy"`
-	Beta   bool   `json:"beta"`
+	Group   string `json:"group"`
+	Retired bool   `json:"retired"`
+	Beta    bool   `json:"beta"`
 }
 
-// eventTypes lists every event type, and the scenarios.
-func (a api) eventTypes(c *gin.Context) {
+// eventTypes lists every event type, the scenarios, and the fields that can be
+// transformed.
+func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
 	families := []family{
 		{Family: "message", Title: "Message engagement events"},
 		{Family: "behavior", Title: "Customer behavior events"},
 		{Family: "user", Title: "User events"},
 		{Family: "agent", Title: "Agent events"},
+		{Family: "optimizer", Title: "Content Optimizer events"},
 	}
 	for i := range families {
 		f := &families[i]
 		f.Events = []typeEntry{}
 		for _, t := range a.server.glossary.Events {
 			if t.Family == f.Family {
-				f.Events = append(f.Events, typeEntry{t.Name, t.RudderName, groupOf(t.Name), t.Legacy, t.Beta})
+				f.Events = append(f.Events, typeEntry{t.Name, t.RudderName, groupOf(t.Name), t.Retired != "", t.Beta})
 			}
 		}
 	}
-	c.JSON(http.StatusOK, gin.H{"families": families, "scenarios": a.server.Scenarios()})
+	answer(w, http.StatusOK, map[string]any{
+		"families": families, "scenarios": a.server.Scenarios(), "glossary": a.server.glossary.Version(),
+		"string_fields": slices.Sorted(maps.Keys(stringFields(a.server.glossary))),
+	})
 }
 
 // groupOf is the second last part of a name, such as email of
@@ -213,79 +239,78 @@ func groupOf(name string) string {
 
 // currentForm is what Braze's form asks for, and how the fake is to run it.
 type currentForm struct {
-	Kind    Kind     `json:"kind"`
-	Name    string   `json:"integration_name"`
-	Contact string   `json:"contact_email"`
-	URL     string   `json:"url"`
-	Token   string   `json:"token"`
-	Region  string   `json:"region"`
-	Events  []string `json:"events"`
+	Kind        Kind                 `json:"kind"`
+	Name        string               `json:"integration_name"`
+	Contact     string               `json:"contact_email"`
+	URL         string               `json:"url"`
+	Token       string               `json:"token"`
+	Region      string               `json:"region"`
+	Events      []string             `json:"events"`
+	Transforms  map[string]Transform `json:"field_transformations"`
+	TestCurrent bool                 `json:"test_current"`
 
-	Batch        int     `json:"batch"`
-	FlushAfter   float64 `json:"flush_after_seconds"`
-	Rate         float64 `json:"rate"`
-	Scenario     string  `json:"scenario"`
-	OlderAccount bool    `json:"older_account"`
-	EmptyProbe   bool    `json:"empty_probe"`
+	Batch      int     `json:"batch"`
+	FlushAfter float64 `json:"flush_after_seconds"`
+	Rate       float64 `json:"rate"`
+	Scenario   string  `json:"scenario"`
+	EmptyProbe bool    `json:"empty_probe"`
 }
 
 const formTodo = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
 
-// maxFlushAfter is far more than Braze ever waits.
-const maxFlushAfter = 24 * time.Hour
-
 // read makes a Current of the body, or fails the request.
-func (a api) read(c *gin.Context) (spec Current, ok bool) {
+func (a api) read(w http.ResponseWriter, r *http.Request) (spec Current, ok bool) {
 	var form currentForm
-	err := decode(c, &form)
+	err := decode(w, r, &form)
 	if err == nil && !(form.FlushAfter >= 0 && form.FlushAfter <= maxFlushAfter.Seconds()) {
 		err = fmt.Errorf("flush_after_seconds: %v is not from 0 to %.0f", form.FlushAfter, maxFlushAfter.Seconds())
 	}
 	if err != nil {
-		fail(c, http.StatusBadRequest, err, formTodo)
+		fail(w, http.StatusBadRequest, err, formTodo)
 		return Current{}, false
 	}
 	return Current{
 		Kind: form.Kind, Name: form.Name, Contact: form.Contact, Region: form.Region,
-		URL: form.URL, Token: form.Token, Events: form.Events, Batch: form.Batch,
-		FlushAfter: time.Duration(form.FlushAfter * float64(time.Second)), Rate: form.Rate,
-		Scenario: form.Scenario, OlderAccount: form.OlderAccount, EmptyProbe: form.EmptyProbe,
+		URL: form.URL, Token: form.Token, Events: form.Events, Transforms: form.Transforms, TestCurrent: form.TestCurrent,
+		Batch: form.Batch, FlushAfter: time.Duration(form.FlushAfter * float64(time.Second)), Rate: form.Rate,
+		Scenario: form.Scenario, EmptyProbe: form.EmptyProbe,
 	}, true
 }
 
-func (a api) list(c *gin.Context) {
+func (a api) list(w http.ResponseWriter, _ *http.Request) {
 	reports := []Report{}
 	for _, current := range a.server.Currents() {
 		reports = append(reports, current.Report())
 	}
-	c.JSON(http.StatusOK, gin.H{"currents": reports})
+	answer(w, http.StatusOK, map[string]any{"currents": reports})
 }
 
-func (a api) show(c *gin.Context, current *Connector) { c.JSON(http.StatusOK, current.Report()) }
+func (a api) show(w http.ResponseWriter, _ *http.Request, current *Connector) {
+	answer(w, http.StatusOK, current.Report())
+}
 
-func (a api) create(c *gin.Context) {
-	spec, ok := a.read(c)
+func (a api) create(w http.ResponseWriter, r *http.Request) {
+	spec, ok := a.read(w, r)
 	if !ok {
 		return
 	}
 	current, err := a.server.Create(spec)
 	if err != nil {
-		fail(c, http.StatusBadRequest, err, formTodo)
+		fail(w, http.StatusBadRequest, err, formTodo)
 		return
 	}
-	c.Header("Location", "/api/currents/"+current.ID())
-	c.JSON(http.StatusCreated, current.Report())
+	w.Header().Set("Location", "/api/currents/"+current.ID())
+	answer(w, http.StatusCreated, current.Report())
 }
 
 // change takes what may be changed while a Current runs; what is left out stays.
-func (a api) change(c *gin.Context, current *Connector) {
-	const todo = `Send {"rate":10,"url":"…","token":"…"}, or some of them.`
+func (a api) change(w http.ResponseWriter, r *http.Request, current *Connector) {
 	var form struct {
 		Rate  *float64 `json:"rate"`
 		URL   string   `json:"url"`
 		Token string   `json:"token"`
 	}
-	err := decode(c, &form)
+	err := decode(w, r, &form)
 	if err == nil && form.Rate != nil {
 		err = checkRate(*form.Rate)
 	}
@@ -296,23 +321,23 @@ func (a api) change(c *gin.Context, current *Connector) {
 		err = current.SetRate(*form.Rate)
 	}
 	if err != nil {
-		fail(c, http.StatusBadRequest, err, todo)
+		fail(w, http.StatusBadRequest, err, `Send {"rate":10,"url":"…","token":"…"}, or some of them.`)
 		return
 	}
-	c.JSON(http.StatusOK, current.Report())
+	answer(w, http.StatusOK, current.Report())
 }
 
-func (a api) remove(c *gin.Context, current *Connector) {
+func (a api) remove(w http.ResponseWriter, _ *http.Request, current *Connector) {
 	a.server.Delete(current.ID())
-	c.JSON(http.StatusOK, gin.H{"id": current.ID(), "state": current.State()})
+	answer(w, http.StatusOK, map[string]any{"id": current.ID(), "state": current.State()})
 }
 
-// tested is the answer to a test of credentials.
+// tested is the answer to a test of credentials; Says is what the verdict means,
+// in words.
 type tested struct {
 	Verdict Verdict `json:"verdict"`
-	// Says is what the verdict means, in words.
-	Says   string `json:"says"`
-	Answer Answer `json:"answer"`
+	Says    string  `json:"says"`
+	Answer  Answer  `json:"answer"`
 }
 
 func newTested(a Answer, kind Kind) tested {
@@ -333,111 +358,110 @@ func newTested(a Answer, kind Kind) tested {
 }
 
 // testForm probes credentials without making a Current.
-func (a api) testForm(c *gin.Context) {
-	spec, ok := a.read(c)
+func (a api) testForm(w http.ResponseWriter, r *http.Request) {
+	spec, ok := a.read(w, r)
 	if !ok {
 		return
 	}
-	answer, err := a.server.Test(c.Request.Context(), spec)
+	probed, err := a.server.Test(r.Context(), spec)
 	if err != nil {
-		fail(c, http.StatusBadRequest, err, formTodo)
+		fail(w, http.StatusBadRequest, err, formTodo)
 		return
 	}
-	c.JSON(http.StatusOK, newTested(answer, spec.Kind))
+	answer(w, http.StatusOK, newTested(probed, spec.Kind))
 }
 
-func (a api) test(c *gin.Context, current *Connector) {
-	answer, err := current.Test(c.Request.Context())
+func (a api) test(w http.ResponseWriter, r *http.Request, current *Connector) {
+	probed, err := current.Test(r.Context())
 	if err != nil {
-		fail(c, http.StatusServiceUnavailable, err, "Try again.")
+		fail(w, http.StatusServiceUnavailable, err, "Try again.")
 		return
 	}
-	c.JSON(http.StatusOK, newTested(answer, current.spec.Kind))
+	answer(w, http.StatusOK, newTested(probed, current.spec.Kind))
 }
 
-// credentials are what may be mended with a launch.
-type credentials struct {
-	URL   string `json:"url"`
-	Token string `json:"token"`
+func (a api) testEvents(w http.ResponseWriter, r *http.Request, current *Connector) {
+	sent, err := current.SendTestEvents(r.Context())
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err, "Try again.")
+		return
+	}
+	answer(w, http.StatusOK, sent)
 }
 
 // launch takes a new URL or token along, where the old one was wrong.
-func (a api) launch(c *gin.Context, current *Connector) {
-	var mended credentials
-	err := decode(c, &mended)
+func (a api) launch(w http.ResponseWriter, r *http.Request, current *Connector) {
+	var mended struct {
+		URL   string `json:"url"`
+		Token string `json:"token"`
+	}
+	err := decode(w, r, &mended)
 	if err == nil {
 		err = current.Mend(mended.URL, mended.Token)
 	}
 	if err != nil {
-		fail(c, http.StatusBadRequest, err, `Send no body, or {"url":"…","token":"…"} to change one of them.`)
+		fail(w, http.StatusBadRequest, err, `Send no body, or {"url":"…","token":"…"} to change one of them.`)
 		return
 	}
 	var refused *LaunchError
-	switch err := current.Launch(c.Request.Context()); {
+	switch err := current.Launch(r.Context()); {
 	case errors.As(err, &refused):
-		fail(c, http.StatusUnprocessableEntity, err, `Launch again with {"url":"…","token":"…"}, as they should be.`)
+		fail(w, http.StatusUnprocessableEntity, err, `Launch again with {"url":"…","token":"…"}, as they should be.`)
 	case err != nil:
-		fail(c, http.StatusServiceUnavailable, err, "Try again.")
+		fail(w, http.StatusServiceUnavailable, err, "Try again.")
 	default:
-		c.JSON(http.StatusOK, current.Report())
+		answer(w, http.StatusOK, current.Report())
 	}
 }
 
-func (a api) pause(c *gin.Context, current *Connector) {
+func (a api) pause(w http.ResponseWriter, _ *http.Request, current *Connector) {
 	if err := current.Pause(); err != nil {
-		fail(c, http.StatusConflict, err, "POST "+launchPath(current))
+		fail(w, http.StatusConflict, err, "POST "+launchPath(current))
 		return
 	}
-	c.JSON(http.StatusOK, current.Report())
+	answer(w, http.StatusOK, current.Report())
 }
 
-func (a api) flush(c *gin.Context, current *Connector) {
+func (a api) flush(w http.ResponseWriter, _ *http.Request, current *Connector) {
 	current.Flush()
-	c.JSON(http.StatusOK, current.Report())
+	answer(w, http.StatusOK, current.Report())
 }
 
-func (a api) seconds(c *gin.Context, current *Connector) {
-	c.JSON(http.StatusOK, gin.H{"seconds": current.Seconds()})
+func (a api) seconds(w http.ResponseWriter, _ *http.Request, current *Connector) {
+	answer(w, http.StatusOK, map[string]any{"seconds": current.Seconds()})
 }
 
 func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
 
-// sendForm is what a send asks for, as query parameters or as a JSON body.
+// sendForm is what a send asks for, as query parameters or as a JSON body; Count
+// is another word for Events.
 type sendForm struct {
 	Events   *int     `json:"events"`
-	Count    *int     `json:"count"` // another word for Events
+	Count    *int     `json:"count"`
 	Types    []string `json:"types"`
 	Scenario string   `json:"scenario"`
 }
 
-// sent is the answer to a send.
-type sent struct {
-	ID     string `json:"id"`
-	Events int    `json:"events"`
-	State  State  `json:"state"`
-	Outcome
-}
-
 // readSend merges the body and the query, which goes first.
-func readSend(c *gin.Context) (form sendForm, n int, err error) {
-	if err := decode(c, &form); err != nil {
+func readSend(w http.ResponseWriter, r *http.Request) (form sendForm, n int, err error) {
+	if err := decode(w, r, &form); err != nil {
 		return form, 0, err
 	}
+	query := r.URL.Query()
 	for name, into := range map[string]**int{"events": &form.Events, "count": &form.Count} {
-		text, given := c.GetQuery(name)
-		if !given {
+		if !query.Has(name) {
 			continue
 		}
-		number, err := strconv.Atoi(text)
+		number, err := strconv.Atoi(query.Get(name))
 		if err != nil {
-			return form, 0, fmt.Errorf("%s=%q is no number of events", name, text)
+			return form, 0, fmt.Errorf("%s=%q is no number of events", name, query.Get(name))
 		}
 		*into = &number
 	}
-	if types := c.QueryArray("types"); len(types) > 0 {
+	if types := query["types"]; len(types) > 0 {
 		form.Types = strings.Split(strings.Join(types, ","), ",")
 	}
-	if scenario := c.Query("scenario"); scenario != "" {
+	if scenario := query.Get("scenario"); scenario != "" {
 		form.Scenario = scenario
 	}
 	number := form.Events
@@ -455,15 +479,15 @@ func readSend(c *gin.Context) (form sendForm, n int, err error) {
 
 // send answers 200 once every event was answered for, 202 when that takes
 // longer than sendWait. Sending goes on though the client has gone.
-func (a api) send(c *gin.Context, current *Connector) {
-	form, n, err := readSend(c)
+func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
+	form, n, err := readSend(w, r)
 	var from *feed
 	if err == nil {
 		from, err = current.feeds.of(form.Scenario, form.Types)
 	}
 	if err != nil {
-		fail(c, http.StatusBadRequest, fmt.Errorf("send: %w", err),
-			"POST "+c.Request.URL.Path+"?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted")
+		fail(w, http.StatusBadRequest, fmt.Errorf("send: %w", err),
+			"POST "+r.URL.Path+"?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted")
 		return
 	}
 	type result struct {
@@ -472,30 +496,43 @@ func (a api) send(c *gin.Context, current *Connector) {
 	}
 	done := make(chan result, 1)
 	if !a.server.background(func(ctx context.Context) {
-		outcome, err := current.sendFrom(ctx, from, n)
+		outcome, err := current.sendFrom(ctx, from, n, 0)
 		done <- result{outcome, err}
 	}) {
-		fail(c, http.StatusServiceUnavailable, ErrClosed, "Start mockbraze again.")
+		fail(w, http.StatusServiceUnavailable, ErrClosed, "Start mockbraze again.")
 		return
 	}
-	patience, cancel := context.WithTimeout(c.Request.Context(), a.patience)
+	wait, cancel := context.WithTimeout(r.Context(), a.wait)
 	defer cancel()
 	select {
-	case <-patience.Done():
-		c.JSON(http.StatusAccepted, gin.H{
+	case <-wait.Done():
+		answer(w, http.StatusAccepted, map[string]any{
 			"id": current.ID(), "events": n, "state": current.State(),
 			"what_to_do": "It goes on by itself; GET /api/currents/" + current.ID() + " shows how far it is.",
 		})
 	case r := <-done:
 		if r.err != nil && !errors.Is(r.err, ErrDropped) {
-			todo := "POST " + launchPath(current)
-			if errors.Is(r.err, journey.ErrOver) {
-				todo = "Send with another scenario, or with other types."
-			}
-			fail(c, http.StatusConflict, r.err, todo)
+			fail(w, http.StatusConflict, r.err, afterSend(r.err, current))
 			return
 		}
-		c.JSON(http.StatusOK, sent{ID: current.ID(), Events: n, State: current.State(), Outcome: r.outcome})
+		answer(w, http.StatusOK, struct {
+			ID     string `json:"id"`
+			Events int    `json:"events"`
+			State  State  `json:"state"`
+			Outcome
+		}{current.ID(), n, current.State(), r.outcome})
+	}
+}
+
+// afterSend says what to do about a send that failed.
+func afterSend(err error, current *Connector) string {
+	switch {
+	case errors.Is(err, journey.ErrOver):
+		return "Send with another scenario, or with other types."
+	case errors.Is(err, ErrQuota):
+		return "Wait until midnight UTC, or send with a Current that is no Test Current."
+	default:
+		return "POST " + launchPath(current)
 	}
 }
 
@@ -503,50 +540,32 @@ func (a api) send(c *gin.Context, current *Connector) {
 const (
 	streamEvery     = 250 * time.Millisecond // what changes in between is told at once
 	streamHeartbeat = 15 * time.Second
-	streamPatience  = 10 * time.Second // for a client that does not read
+	streamTimeout   = 10 * time.Second // for a client that does not read
 )
-
-// summary is how a Current stands, in short.
-type summary struct {
-	ID     string `json:"id"`
-	Kind   Kind   `json:"kind"`
-	Name   string `json:"integration_name"`
-	State  State  `json:"state"`
-	Counts Counts `json:"counts"`
-}
-
-// news is the data of an event of the stream.
-type news struct {
-	Currents []summary `json:"currents"`
-	// Current is the whole report of the one that was asked for, null where it
-	// is gone.
-	Current *Report `json:"current"`
-}
 
 // stream sends server-sent events: how all Currents stand, and all of the one
 // that id names, whenever something changed. It buffers nothing: a client that
 // is slow gets larger gaps.
-func (a api) stream(c *gin.Context) {
-	header := c.Writer.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no") // a proxy would hold it back
-	control := http.NewResponseController(c.Writer)
+func (a api) stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold it back
+	control := http.NewResponseController(w)
 	send := func(text string) error {
-		_ = control.SetWriteDeadline(time.Now().Add(streamPatience)) // not every writer has deadlines
-		if _, err := c.Writer.WriteString(text); err != nil {
+		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout)) // not every writer has deadlines
+		if _, err := io.WriteString(w, text); err != nil {
 			return err
 		}
 		return control.Flush()
 	}
 	ticker := time.NewTicker(streamEvery)
 	defer ticker.Stop()
-	var told uint64
+	var shown uint64
 	var spoke time.Time
 	for {
 		text := ""
-		if now := a.server.changes.Load(); spoke.IsZero() || now != told {
-			told = now
-			text = a.news(c.Query("id"))
+		if now := a.server.changes.Load(); spoke.IsZero() || now != shown {
+			shown = now
+			text = a.news(r.URL.Query().Get("id"))
 		} else if time.Since(spoke) >= streamHeartbeat {
 			text = ": still here\n\n"
 		}
@@ -558,7 +577,7 @@ func (a api) stream(c *gin.Context) {
 		}
 		select {
 		case <-ticker.C:
-		case <-c.Request.Context().Done():
+		case <-r.Context().Done():
 			return
 		case <-a.server.ctx.Done():
 			return
@@ -566,9 +585,13 @@ func (a api) stream(c *gin.Context) {
 	}
 }
 
-// news is an event for the stream.
+// news is an event for the stream: all Currents in short, and the whole report of
+// the one that was asked for, null where it is gone.
 func (a api) news(id string) string {
-	n := news{Currents: []summary{}}
+	n := struct {
+		Currents []summary `json:"currents"`
+		Current  *Report   `json:"current"`
+	}{Currents: []summary{}}
 	for _, current := range a.server.Currents() {
 		n.Currents = append(n.Currents, current.summary())
 		if current.id == id {
@@ -581,10 +604,4 @@ func (a api) news(id string) string {
 		return ": " + err.Error() + "\n\n"
 	}
 	return fmt.Sprintf("event: state\ndata: %s\n\n", text)
-}
-
-func (c *Connector) summary() summary {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return summary{ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, State: c.state, Counts: c.counts}
 }

@@ -1,12 +1,13 @@
 package mockbraze
 
 import (
-	"container/heap"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,8 +23,9 @@ const (
 	Running State = "running"
 	// Paused is a Current that somebody paused; its events wait.
 	Paused State = "paused"
-	// Held is a Current that got 401, 403 or 404: its events wait until the
-	// credentials are mended and it is launched again.
+	// Held is a Current that got 401, 403 or 404: the events of that request are
+	// lost, all others wait until the credentials are repaired and it is launched
+	// again.
 	Held State = "held"
 	// Stopped is a Current that Braze disabled after DisableAfter of trouble:
 	// new events are lost, and queued ones wait for a launch, for KeepFor.
@@ -36,11 +38,15 @@ const (
 var (
 	// ErrNotLaunched: the Current sends nothing before it is launched.
 	ErrNotLaunched = errors.New("the Current is not launched; launch it first")
-	// ErrHeld: the endpoint answered 401, 403 or 404. The events are kept.
-	ErrHeld = errors.New("the Current is held after 401, 403 or 404; mend its URL or token and launch it again")
+	// ErrHeld: the endpoint answered 401, 403 or 404. The events of that request
+	// are dropped, those that were not sent yet are kept.
+	ErrHeld = errors.New("the Current is held after 401, 403 or 404; correct its URL or token and launch it again")
 	// ErrDisabled: there was trouble for DisableAfter. New events are lost, and
 	// queued ones are kept for KeepFor.
-	ErrDisabled = errors.New("the Current was disabled after days of errors; mend its endpoint and launch it again")
+	ErrDisabled = errors.New("the Current was disabled after days of errors; repair its endpoint and launch it again")
+	// ErrQuota: the Test Currents have sent TestQuota events today. What is queued
+	// waits for midnight UTC.
+	ErrQuota = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
 	// ErrDropped: some events were given up for good.
 	ErrDropped = errors.New("events were dropped")
 	// ErrClosed: the Server was closed, or the Current deleted.
@@ -78,8 +84,8 @@ type Connector struct {
 	state    State
 	started  bool
 	trouble  time.Time // since when nothing was accepted, zero while all is well
-	denied   time.Time // since when the credentials are turned down, for an older account
 	disabled time.Time
+	quota    time.Time // until when the quota of Test Currents keeps events
 	queues   map[string]*queue
 	names    []string // of the queues, in the order in which they came
 	agenda   agenda
@@ -125,14 +131,12 @@ func (c *Connector) Launch(ctx context.Context) error {
 		return ErrClosed
 	}
 	c.launches++
-	c.state, c.trouble, c.denied, c.disabled = Running, time.Time{}, time.Time{}, time.Time{}
+	c.state, c.trouble, c.disabled = Running, time.Time{}, time.Time{}
 	now := c.server.clock.Now()
 	for _, b := range c.agenda {
-		if b.due.After(now) {
-			b.due = now
-		}
+		b.due = now
 	}
-	c.agenda.reorder()
+	c.agenda.sort()
 	c.start()
 	c.stir()
 	return nil
@@ -143,18 +147,28 @@ func (c *Connector) Launch(ctx context.Context) error {
 // Answer.Verdict. It fails where ctx ended or the Current was closed.
 func (c *Connector) Test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
+	return a, c.noteProbe(ctx, a)
+}
+
+// noteProbe remembers the answer to a probe or to a test event. It fails where
+// ctx ended or the Current was closed.
+func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	if err := ctx.Err(); err != nil {
-		return a, err
+		return err
 	}
 	if c.ctx.Err() != nil {
-		return a, ErrClosed
+		return ErrClosed
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counts.Probes++
+	if a.Events == 0 {
+		c.counts.Probes++
+	} else {
+		c.counts.TestEvents++
+	}
 	c.keepAnswer(a)
 	c.stir()
-	return a, nil
+	return nil
 }
 
 // Mend changes the URL and the token that are used from the next request on;
@@ -192,7 +206,7 @@ func (c *Connector) Pause() error {
 	case Stopped:
 		return ErrDisabled
 	}
-	c.state, c.trouble, c.denied = Paused, time.Time{}, time.Time{}
+	c.state, c.trouble = Paused, time.Time{}
 	c.stir()
 	return nil
 }
@@ -356,11 +370,50 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 			return left
 		}
 		b := c.agenda.next()
-		b.launch = c.launches
+		if c.spec.TestCurrent && !b.counted && !c.allowed(b, now) {
+			continue
+		}
+		b.launch, b.counted = c.launches, true
 		c.busy++
 		c.work <- b // there is room for as many as there are connections
 	}
 	return time.Hour
+}
+
+// allowed takes a batch of a Test Current from the quota of today. What is over
+// it goes back to the agenda, for midnight; false means that this is all. The
+// lock is held.
+func (c *Connector) allowed(b *batch, now time.Time) bool {
+	left := c.server.quota.take(len(b.events), now)
+	if left == len(b.events) {
+		c.quota = time.Time{}
+		return true
+	}
+	rest := &batch{typ: b.typ, events: b.events[left:], notes: b.notes[left:]}
+	b.events, b.notes = b.events[:left:left], b.notes[:left:left]
+	c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	c.plan(rest, c.quota)
+	c.stir()
+	return left > 0
+}
+
+// quota counts what the Test Currents of a workspace sent on one day.
+type quota struct {
+	mu   sync.Mutex
+	day  time.Time
+	sent int
+}
+
+// take takes up to n events from the quota of the day, and returns how many.
+func (q *quota) take(n int, now time.Time) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if day := now.UTC().Truncate(24 * time.Hour); !day.Equal(q.day) {
+		q.day, q.sent = day, 0
+	}
+	n = min(n, TestQuota-q.sent)
+	q.sent += n
+	return n
 }
 
 // plan puts a batch on the agenda; it keeps its place among those due at the
@@ -430,7 +483,7 @@ func (c *Connector) acknowledged(b *batch, a Answer) {
 	c.settle(a)
 	defer c.mu.Unlock()
 	if c.state == Running {
-		c.trouble, c.denied = time.Time{}, time.Time{}
+		c.trouble = time.Time{}
 	}
 	c.typeOf(b.typ).Sent += int64(len(b.events))
 	c.counts.Sent += int64(len(b.events))
@@ -463,40 +516,20 @@ func (c *Connector) divide(b *batch, a Answer, n int, reason Reason) {
 	c.stir()
 }
 
-// hold waits for somebody to mend the credentials.
+// hold drops the events that failed, as Braze does, and waits for somebody to
+// correct the credentials.
 func (c *Connector) hold(b *batch, a Answer) {
 	c.settle(a)
-	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	if c.tryDeniedAgain(b, now) {
-		return
-	}
-	c.plan(b, now)
 	// An answer to a request from before the last launch says nothing of the
-	// credentials that were mended since.
+	// credentials that were given since.
 	if c.state == Running && b.launch == c.launches {
 		c.worry(now)
 		c.state = Held
 		c.mail(now, fmt.Sprintf("Your Current's endpoint answers %d %s", a.Status, http.StatusText(a.Status)))
 	}
-	c.stir()
-}
-
-// tryDeniedAgain is what an older account does instead of waiting for somebody,
-// while it does. The lock is held.
-func (c *Connector) tryDeniedAgain(b *batch, now time.Time) bool {
-	if !c.spec.OlderAccount || c.state != Running {
-		return false
-	}
-	if c.denied.IsZero() {
-		c.denied = now
-	}
-	if now.Sub(c.denied) >= OlderRetryFor {
-		return false
-	}
-	spread := int64(olderRetryMax - olderRetryMin)
-	c.again(b, now, olderRetryMin+time.Duration(c.random.Int64N(spread+1)))
-	return true
+	c.mu.Unlock()
+	c.giveUp([]*batch{b}, Unauthorized)
 }
 
 // retry sends the same batch later.
@@ -633,6 +666,7 @@ type batch struct {
 	due      time.Time
 	number   uint64 // keeps batches that are due in order
 	launch   uint64 // which launch of the Current it was last sent under
+	counted  bool   // in the quota of Test Currents
 }
 
 func (b *batch) add(e Event, n note) {
@@ -652,7 +686,7 @@ func (b *batch) split(n int) []*batch {
 	var parts []*batch
 	for from := 0; from < len(b.events); from += n {
 		to := min(from+n, len(b.events))
-		parts = append(parts, &batch{typ: b.typ, events: b.events[from:to:to], notes: b.notes[from:to:to]})
+		parts = append(parts, &batch{typ: b.typ, events: b.events[from:to:to], notes: b.notes[from:to:to], counted: b.counted})
 	}
 	return parts
 }
@@ -660,39 +694,20 @@ func (b *batch) split(n int) []*batch {
 // agenda holds the batches that wait to be sent, the next one first.
 type agenda []*batch
 
-func (a agenda) Len() int { return len(a) }
-
-func (a agenda) Less(i, j int) bool {
-	if !a[i].due.Equal(a[j].due) {
-		return a[i].due.Before(a[j].due)
-	}
-	return a[i].number < a[j].number
+func (b *batch) compare(o *batch) int {
+	return cmp.Or(b.due.Compare(o.due), cmp.Compare(b.number, o.number))
 }
 
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+// sort restores the order after batches became due at another time.
+func (a agenda) sort() { slices.SortFunc(a, (*batch).compare) }
 
-// Push implements heap.Interface.
-func (a *agenda) Push(x any) {
-	if b, ok := x.(*batch); ok {
-		*a = append(*a, b)
-	}
+func (a *agenda) put(b *batch) {
+	i, _ := slices.BinarySearchFunc(*a, b, (*batch).compare)
+	*a = slices.Insert(*a, i, b)
 }
-
-// Pop implements heap.Interface.
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	b := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
-	return b
-}
-
-// reorder restores the order after batches became due at another time.
-func (a *agenda) reorder() { heap.Init(a) }
-
-func (a *agenda) put(b *batch) { heap.Push(a, b) }
 
 func (a *agenda) next() *batch {
-	b, _ := heap.Pop(a).(*batch)
+	b := (*a)[0]
+	*a = slices.Delete(*a, 0, 1)
 	return b
 }

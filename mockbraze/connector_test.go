@@ -1,10 +1,14 @@
 package mockbraze
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -99,20 +103,23 @@ func TestTooLargeIsHalved(t *testing.T) {
 	})
 }
 
-func TestDeniedHoldsUntilLaunchedAgain(t *testing.T) {
+// TestDeniedDropsWhatFailedAndHoldsTheRest: Braze sends the events of that request
+// no more, and those behind them once the credentials are right.
+func TestDeniedDropsWhatFailedAndHoldsTheRest(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
 		synctest.Test(t, func(t *testing.T) {
 			e := &endpoint{answer: always(status)}
 			c := e.launch(t, Current{Token: "old", Contact: "ops@example.com", Connections: 1})
 			err := c.SendEvents(t.Context(), opens(250)...)
 			require.ErrorIs(t, err, ErrHeld)
-			require.EqualValues(t, 250, c.Report().ByType["users.messages.email.Open"].Queued, "also those that are in batches")
 			require.Equal(t, Held, c.State())
 			time.Sleep(4 * 24 * time.Hour)
 			synctest.Wait()
 			require.Len(t, e.batches(), 1, "nothing is tried by itself")
 			r := c.Report()
-			require.EqualValues(t, 250, r.Counts.Queued)
+			require.EqualValues(t, 150, r.Counts.Queued)
+			require.EqualValues(t, 150, r.ByType["users.messages.email.Open"].Queued, "also those that are in batches")
+			require.Equal(t, map[Reason]int64{Unauthorized: 100}, r.Dropped)
 			require.Len(t, r.Mails, 1)
 			require.Equal(t, "ops@example.com", r.Mails[0].To)
 
@@ -129,11 +136,11 @@ func TestDeniedHoldsUntilLaunchedAgain(t *testing.T) {
 			require.NoError(t, c.Launch(t.Context()))
 			synctest.Wait()
 			r = c.Report()
-			require.EqualValues(t, 250, r.Counts.Sent)
+			require.EqualValues(t, 150, r.Counts.Sent)
 			require.Nil(t, r.TroubleSince)
 			batches := e.batches()
-			require.Len(t, batches, 4)
-			require.True(t, batches[0].body == batches[1].body, "not the same bytes")
+			require.Len(t, batches, 3)
+			require.NotContains(t, batches[1].body, `"e000"`, "what failed is not sent again")
 			require.Equal(t, "Bearer old", batches[0].header.Get("Authorization"))
 			require.Equal(t, "Bearer new", batches[1].header.Get("Authorization"))
 			require.Equal(t, "http://bridge.example/new", batches[1].url)
@@ -231,7 +238,7 @@ func TestAnswersToOldRequestsDoNotHold(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		require.Equal(t, Running, c.State())
-		require.EqualValues(t, 100, c.Report().Counts.Sent)
+		require.Equal(t, map[Reason]int64{Unauthorized: 100}, c.Report().Dropped)
 	})
 }
 
@@ -252,7 +259,12 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 	for _, status := range []int{503, 0, 401} {
 		synctest.Test(t, func(t *testing.T) {
 			e := &endpoint{answer: always(status)}
-			c := e.launch(t, Current{})
+			c := e.launch(t, Current{Connections: 1})
+			lost := map[Reason]int64{Disabled: 7}
+			if status == 401 {
+				lost[Unauthorized] = 100
+				c.Queue(opens(100)...)
+			}
 			c.Queue(opens(100)...)
 			time.Sleep(5*day - time.Minute)
 			synctest.Wait()
@@ -267,7 +279,7 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 			err := c.SendEvents(t.Context(), opens(7)...)
 			require.ErrorIs(t, err, ErrDropped)
 			r := c.Report()
-			require.Equal(t, map[Reason]int64{Disabled: 7}, r.Dropped)
+			require.Equal(t, lost, r.Dropped)
 			require.EqualValues(t, 100, r.Counts.Queued)
 			require.NotEmpty(t, r.Mails)
 			consistent(t, r)
@@ -286,7 +298,8 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			r = c.Report()
-			require.Equal(t, map[Reason]int64{Disabled: 7, Expired: 100}, r.Dropped)
+			lost[Expired] = 100
+			require.Equal(t, lost, r.Dropped)
 			require.EqualValues(t, 0, r.Counts.Queued)
 			consistent(t, r)
 		})
@@ -380,33 +393,6 @@ func TestPauseKeepsEvents(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 100, c.Report().Counts.Sent)
 	})
-}
-
-func TestOlderAccountTriesAgainForTwoDays(t *testing.T) {
-	for _, status := range []int{401, 403, 404} {
-		synctest.Test(t, func(t *testing.T) {
-			e := &endpoint{answer: always(status)}
-			c := e.launch(t, Current{OlderAccount: true})
-			c.Queue(opens(100)...)
-			time.Sleep(OlderRetryFor - 10*time.Minute)
-			synctest.Wait()
-			require.Equal(t, Running, c.State())
-			batches := e.batches()
-			gaps := make(map[time.Duration]bool)
-			for i := range batches[1:] {
-				gap := batches[i+1].at.Sub(batches[i].at)
-				require.GreaterOrEqual(t, gap, 2*time.Minute)
-				require.LessOrEqual(t, gap, 5*time.Minute)
-				gaps[gap] = true
-			}
-			require.Greater(t, len(gaps), 100, "not at the same distance each time")
-			time.Sleep(time.Hour)
-			synctest.Wait()
-			require.Equal(t, Held, c.State())
-			require.EqualValues(t, 100, c.Report().Counts.Queued)
-			consistent(t, c.Report())
-		})
-	}
 }
 
 func TestEmptyProbe(t *testing.T) {
@@ -549,5 +535,118 @@ func TestReportSaysWhyByType(t *testing.T) {
 func echoing() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, r.URL.RawQuery, r.Header.Get("Authorization"))
+	})
+}
+
+// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together.
+func TestTestCurrentsShareAQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t)
+		var all []*Connector
+		for range MaxTestCurrents {
+			all = append(all, s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}}))
+		}
+		_, err := s.Create(Current{URL: "http://x.example", TestCurrent: true})
+		require.ErrorContains(t, err, "at most 10")
+		real := s.Launch(Current{URL: "http://x.example"})
+
+		time.Sleep(time.Hour) // synctest begins at midnight UTC
+		require.NoError(t, all[0].Send(t.Context(), 1000))
+		err = all[1].Send(t.Context(), 620)
+		require.ErrorIs(t, err, ErrQuota)
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 500, failed.Acked)
+		require.Equal(t, 120, failed.Pending)
+		require.ErrorIs(t, all[2].Send(t.Context(), 1), ErrQuota)
+		require.NoError(t, real.Send(t.Context(), 3000), "others go on")
+		r := all[1].Report()
+		require.Equal(t, time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC), r.QuotaUntil.UTC())
+		sent := len(e.batches())
+		time.Sleep(23*time.Hour - time.Minute)
+		synctest.Wait()
+		require.Len(t, e.batches(), sent)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		r = all[1].Report()
+		require.EqualValues(t, 620, r.Counts.Sent)
+		require.Nil(t, r.QuotaUntil)
+		consistent(t, r)
+	})
+}
+
+func TestSendTestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for kind, want := range map[Kind]int{HTTP: 102, RudderStack: 100} {
+			e := &endpoint{answer: func(r request) int {
+				if r.types[0] == "users.canvas.Entry" {
+					return 400
+				}
+				return 200
+			}}
+			c, err := e.open(t).Create(Current{URL: "http://x.example", Kind: kind})
+			require.NoError(t, err)
+			sent, err := c.SendTestEvents(t.Context())
+			require.NoError(t, err)
+			types := make(map[string]bool)
+			for _, r := range e.batches() {
+				require.Len(t, r.ids, 1)
+				types[r.types[0]] = true
+			}
+			require.Len(t, types, sent.Events, "one of each type")
+			require.Equal(t, want, sent.Events, "of %s", kind)
+			require.Equal(t, want-1, sent.Accepted)
+			require.Len(t, sent.Answers, want)
+			require.Equal(t, Draft, c.State())
+			require.EqualValues(t, want, c.Report().Counts.TestEvents)
+		}
+	})
+}
+
+func TestFieldTransformations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{Transforms: map[string]Transform{"email_address": Hash, "device_id": Remove, "name": Remove}})
+		raw := `{"event_type":"x","id":"1","name":"stays","properties":{"email_address":"a\u0040b.c","email_addresses":"x","name":{"name":"stays"},"list":[{"name":"stays"}]},` +
+			` "user" : {"device_id": "d" ,"timezone":null,"email_address":null}}`
+		require.NoError(t, c.SendEvents(t.Context(), Event{Raw: []byte(raw)}, Event{Type: "x", Raw: []byte(`{"user":[`)}))
+		body := e.batches()[0].body
+		require.Contains(t, body, `"id":"1","name":"stays","properties":{"email_address":"`)
+		sum := sha256.Sum256([]byte("a@b.c"))
+		require.Contains(t, body, `"email_address":"`+hex.EncodeToString(sum[:])+`","email_addresses":"x","name":{"name":"stays"},"list":[{"name":"stays"}]},`)
+		require.Contains(t, body, `"user" : {"device_id": "[REDACTED]" ,"timezone":null,"email_address":null}}`)
+		require.Contains(t, body, `{"user":[`, "what is no event stays")
+
+		for text, transforms := range map[string]map[string]Transform{
+			"neither": {"email_address": "mask"}, `"price"`: {"price": Hash}, `"custom_properties"`: {"custom_properties": Remove},
+		} {
+			_, err := c.server.Create(Current{URL: "http://x.example", Transforms: transforms})
+			require.ErrorContains(t, err, text)
+		}
+	})
+}
+
+// TestWithHandler needs no port: five days of trouble pass in a bubble.
+func TestWithHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		var got atomic.Int64
+		s := Start(t, WithHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || r.Host != "bridge.example" || r.URL.RawQuery != "a=b" || down.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			got.Add(int64(bytes.Count(body, []byte(`"event_type"`))))
+		})))
+		c := s.Launch(Current{URL: "http://bridge.example/currents?a=b"})
+		require.NoError(t, c.Send(t.Context(), 300))
+		require.EqualValues(t, 300, got.Load())
+		down.Store(true)
+		c.Queue(opens(100)...)
+		time.Sleep(5*day + time.Hour)
+		synctest.Wait()
+		require.Equal(t, Stopped, c.State())
 	})
 }

@@ -44,19 +44,19 @@ const (
 	DisableAfter = 5 * 24 * time.Hour
 	// KeepFor is how long a disabled Current's queued events are kept.
 	KeepFor = 7 * 24 * time.Hour
-	// OlderRetryFor is how long an older account's Current goes on trying where
-	// the credentials are wrong.
-	OlderRetryFor = 48 * time.Hour
-	// An older account tries wrong credentials again after so long.
-	olderRetryMin, olderRetryMax = 2 * time.Minute, 5 * time.Minute
+	// MaxTestCurrents is how many Test Currents a workspace has at most, and
+	// TestQuota how many events they send together from midnight to midnight UTC.
+	MaxTestCurrents = 10
+	TestQuota       = 1500
 )
 
 // Current is what a customer fills in to make a Current, and how the fake is
 // to run it. Only URL is needed.
 type Current struct {
-	// Name, Contact and Region are the form's integration name, contact email
-	// and region. They change nothing but the report. Each has at most 200
-	// characters.
+	// Name and Contact are the form's integration name and contact email. They
+	// change nothing but the report. Each has at most 200 characters, and so has
+	// Region: for kind RudderStack it is RudderStack's own, US or EU, where an
+	// empty one means US; the other kind asks for none and keeps what it is given.
 	Name, Contact, Region string
 	Kind                  Kind
 	// URL is where batches are posted to, with http or https. For RudderStack
@@ -67,6 +67,12 @@ type Current struct {
 	// Events are the chosen event types: names, or patterns such as
 	// users.messages.email.*. Nil chooses all.
 	Events []string
+	// Transforms are the field transformations, by the name of a string field.
+	Transforms map[string]Transform
+	// TestCurrent makes it one of the workspace's Test Currents, which send
+	// TestQuota events a day together. What is over it waits for midnight UTC;
+	// whether Braze drops it instead is not published.
+	TestCurrent bool
 
 	// Batch is how many events a request carries at most: 1 to MaxBatch, 0
 	// means MaxBatch.
@@ -93,10 +99,6 @@ type Current struct {
 	// Scenario is what decides which events happen: Rounds, which an empty one
 	// means, or a name that WithScenario made known.
 	Scenario string
-	// OlderAccount makes 401, 403 and 404 what they are for an older account of
-	// Braze: each batch is sent again after 2 to 5 minutes, and the Current is
-	// held only once that went on for OlderRetryFor.
-	OlderAccount bool
 	// EmptyProbe makes the probe of the credentials a request with an empty
 	// body instead of one with zero events. Braze sends either.
 	EmptyProbe bool
@@ -122,6 +124,9 @@ type Reason string
 const (
 	// Refused events were answered 400 alone.
 	Refused Reason = "refused"
+	// Unauthorized events were answered 401, 403 or 404, after which Braze sends
+	// them no more.
+	Unauthorized Reason = "unauthorized"
 	// TooLarge events were answered 413 alone. What Braze does then is not
 	// documented; the fake gives them up, as they cannot be split.
 	TooLarge Reason = "too_large"
@@ -152,10 +157,21 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	default:
 		return c, fmt.Errorf("kind: %q is neither %q nor %q", c.Kind, HTTP, RudderStack)
 	}
+	if c.Kind == RudderStack {
+		if c.Region == "" {
+			c.Region = "US"
+		}
+		if c.Region != "US" && c.Region != "EU" {
+			return c, fmt.Errorf("region: %q is no region of RudderStack: US or EU", c.Region)
+		}
+	}
+	if err := checkTransforms(g, c.Transforms); err != nil {
+		return c, err
+	}
 	if c.Events != nil && len(c.Events) == 0 {
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
 	}
-	if c.Events, err = journey.Select(g, c.Events); err != nil {
+	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)
 	}
 	if c.Batch < 0 || c.Batch > MaxBatch {

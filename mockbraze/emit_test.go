@@ -35,15 +35,15 @@ func emitted(t *testing.T, e Emission) []string {
 	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 }
 
-// TestTenOfEachType holds the promise of 960 events against the glossary.
+// TestTenOfEachType holds the promise of 1020 events against the glossary.
 func TestTenOfEachType(t *testing.T) {
 	glossary, err := schemas.Load()
 	require.NoError(t, err)
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
 	for _, seed := range []uint64{1, 99} {
-		lines := emitted(t, Emission{Events: 960, Seed: seed})
-		require.Len(t, lines, 960)
+		lines := emitted(t, Emission{Events: 1020, Seed: seed})
+		require.Len(t, lines, 1020)
 		count := make(map[string]int)
 		seen := make(map[string]bool)
 		ids := make(map[string]bool)
@@ -66,8 +66,12 @@ func TestTenOfEachType(t *testing.T) {
 				seen[e.Type+" "+name] = seen[e.Type+" "+name] || v != nil
 			}
 		}
-		require.Len(t, ids, 960)
+		require.Len(t, ids, 1020)
 		for _, typ := range glossary.Events {
+			if typ.Retired != "" {
+				require.Zero(t, count[typ.Name])
+				continue
+			}
 			require.Equal(t, 10, count[typ.Name])
 			for _, f := range typ.User {
 				require.True(t, seen[typ.Name+" user "+f.Name], "%s user.%s", typ.Name, f.Name)
@@ -76,12 +80,12 @@ func TestTenOfEachType(t *testing.T) {
 				require.True(t, seen[typ.Name+" "+f.Name], "%s %s", typ.Name, f.Name)
 			}
 		}
-		require.Equal(t, lines, emitted(t, Emission{Events: 960, Seed: seed}))
+		require.Equal(t, lines, emitted(t, Emission{Events: 1020, Seed: seed}))
 	}
 }
 
 func TestEmitBatches(t *testing.T) {
-	const n = 96*100 + 250
+	const n = 102*100 + 250
 	want := make(map[string]bool)
 	for _, line := range emitted(t, Emission{Events: n, Seed: 4}) {
 		want[line] = true
@@ -108,6 +112,8 @@ func TestEmitNarrowed(t *testing.T) {
 			require.Regexp(t, `"event_type":"users\.(messages\.sms\.|campaigns\.Conversion)`, line)
 		}
 	}
+	require.Len(t, strings.Split(strings.Join(emitted(t, Emission{Events: 105, Retired: true}), ""), "newsfeedcard."), 4)
+	require.Contains(t, emitted(t, Emission{Events: 1, Types: []string{"users.messages.newsfeedcard.Click"}})[0], "newsfeedcard.Click")
 	require.Empty(t, emitted(t, Emission{}))
 	require.Empty(t, emitted(t, Emission{Batches: true}))
 	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Types: []string{"nope"}}), `"nope"`)
@@ -350,7 +356,7 @@ func TestFixtures(t *testing.T) {
 	require.NoError(t, err)
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
-	rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: 1})
+	rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: 1, Retired: true})
 	require.NoError(t, err)
 
 	want := make(map[string]string)
@@ -381,3 +387,24 @@ func TestFixtures(t *testing.T) {
 }
 
 var update = flag.Bool("update", false, "write the fixtures instead of only comparing them")
+
+// TestEmitTransforms applies the field transformations of a scenario.
+func TestEmitTransforms(t *testing.T) {
+	s := told(t, "field_transformations: {email_address: hash, external_user_id: remove}")
+	hashed, removed := 0, 0
+	for _, line := range emitted(t, Emission{Events: 3000, Scenario: s}) {
+		var e struct{ User, Properties map[string]any }
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		if address, ok := e.Properties["email_address"].(string); ok {
+			require.Regexp(t, "^[0-9a-f]{64}$", address)
+			hashed++
+		}
+		if id, ok := e.User["external_user_id"].(string); ok {
+			require.Equal(t, Redacted, id)
+			removed++
+		}
+	}
+	require.Greater(t, hashed, 100)
+	require.Greater(t, removed, 1000)
+	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: told(t, "field_transformations: {emial: hash}")}), `"emial"`)
+}

@@ -16,9 +16,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // exampleT stands for the *testing.T of a test.
@@ -197,7 +197,7 @@ func ExampleEmit() {
 	})
 	fmt.Println(err)
 	// Output:
-	// {"event_type":"users.behaviors.Uninstall","id":"4d77205c-cdd2-4fbf-a6a5-d6d30daef29d","time":1780271990,"user":{"user_id":"66b276aa056928c753788d9a","external_user_id":"customer-104926","device_id":"f84f849d2db4a1c5"},"properties":{"app_group_id":"72195e6b-013b-45c9-81d0-02bfb70ec204","app_id":"26f4e536-547e-46a2-b753-37bd8e0b16ac"}}
+	// {"event_type":"users.behaviors.Uninstall","id":"4d77205c-cdd2-4fbf-a6a5-d6d30daef29d","properties":{"app_group_id":"72195e6b-013b-45c9-81d0-02bfb70ec204","app_id":"26f4e536-547e-46a2-b753-37bd8e0b16ac"},"time":1780271990,"user":{"device_id":"f84f849d2db4a1c5","external_user_id":"customer-104926","user_id":"66b276aa056928c753788d9a"}}
 	// <nil>
 }
 
@@ -220,11 +220,9 @@ func ExampleServer_Handler() {
 	fmt.Println(res.StatusCode, len(braze.Currents()))
 	current, ok := braze.Current("1")
 	fmt.Println(ok, current.ID(), current.State() == mockbraze.Draft, len(current.Report().Types))
-	fmt.Println(journey.Reference().Year())
 	// Output:
 	// 201 1
 	// true 1 true 9
-	// 2026
 }
 
 // hurriedClock is a clock that is so many times too fast.
@@ -320,7 +318,7 @@ func ExampleConnector_Report() {
 	fmt.Println(last.Type, last.Status, last.Events, last.Body == "", last.Error == "", last.Took > 0, last.At.IsZero())
 	l := r.Latency
 	fmt.Println(l.Count == c.Requests, l.P50 > 0, l.P50 <= l.P90, l.P90 <= l.P99, l.P99 <= l.Max)
-	fmt.Println(r.TroubleSince == nil, len(r.Mails), r.OlderAccount)
+	fmt.Println(r.TroubleSince == nil, len(r.Mails), r.TestCurrent, len(r.Transforms))
 
 	var sum mockbraze.Second // the last two minutes together
 	for _, s := range current.Seconds() {
@@ -340,7 +338,7 @@ func ExampleConnector_Report() {
 	// 1 1 1 0 1
 	// late 200 1 true true true false
 	// true true true true true
-	// true 0 false
+	// true 0 false 0
 	// true 3 3 true true false
 }
 
@@ -384,24 +382,23 @@ func ExampleServer_Test() {
 
 // The days that a Current needs to get disabled take a second on a fast clock.
 func ExampleDisableAfter() {
+	var wrong atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusForbidden)
+		if wrong.Load() {
+			w.WriteHeader(http.StatusForbidden)
+		}
 	}))
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
 	braze := mockbraze.Start(t, mockbraze.WithClock(hurriedClock{time.Now(), 10 * 24 * 3600})) // ten days take a second
-	launchable := moody()
-	defer launchable.Close()
 	ctx := context.Background()
-	current := braze.Launch(mockbraze.Current{URL: launchable.URL, Contact: "ops@example.com", OlderAccount: true})
-	if err := current.Mend(target.URL, ""); err != nil {
-		fmt.Println(err)
-	}
+	current := braze.Launch(mockbraze.Current{URL: target.URL, Contact: "ops@example.com"})
 	begin := time.Now()
-	// An older account goes on trying for two days, then the Current is held.
+	wrong.Store(true)
 	err := current.SendEvents(ctx, event("x", "1"))
-	fmt.Println(errors.Is(err, mockbraze.ErrHeld), current.State() == mockbraze.Held, 10*24*3600*time.Since(begin) >= mockbraze.OlderRetryFor)
+	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.State() == mockbraze.Held, current.Report().Dropped[mockbraze.Unauthorized])
+	fmt.Println(errors.Is(current.SendEvents(ctx, event("x", "2")), mockbraze.ErrHeld))
 	until := func(done func(mockbraze.Report) bool) {
 		for end := time.Now().Add(time.Minute); !done(current.Report()) && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
@@ -409,7 +406,7 @@ func ExampleDisableAfter() {
 	}
 	until(func(r mockbraze.Report) bool { return r.State == mockbraze.Stopped })
 	fmt.Println(current.State(), "after", mockbraze.DisableAfter, "and keeps events for", mockbraze.KeepFor)
-	err = current.SendEvents(ctx, event("x", "2"))
+	err = current.SendEvents(ctx, event("x", "3"))
 	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.Report().Dropped[mockbraze.Disabled])
 	until(func(r mockbraze.Report) bool { return r.Dropped[mockbraze.Expired] > 0 })
 	r := current.Report()
@@ -417,11 +414,55 @@ func ExampleDisableAfter() {
 	mail := r.Mails[len(r.Mails)-1]
 	fmt.Println(mail.To, mail.Subject, mail.At.After(begin))
 	// Output:
-	// true true true
+	// true true 1
+	// true
 	// disabled after 120h0m0s and keeps events for 168h0m0s
 	// true 1
 	// 1 0
 	// ops@example.com Your Current was disabled after 5 days of errors true
+}
+
+// Before a launch, Send Test Events shows an endpoint one event of each chosen
+// type. Here the endpoint is a handler of the test, without a port.
+func ExampleConnector_SendTestEvents() {
+	t := &exampleT{}
+	defer t.end()
+	glossary, err := schemas.LoadFile("") // or that of a file that mockrudder glossary refresh wrote
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var redacted atomic.Bool
+	braze := mockbraze.Start(t, mockbraze.WithGlossary(glossary), mockbraze.WithHandler(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err == nil && strings.Contains(string(body), mockbraze.Redacted) {
+				redacted.Store(true)
+			}
+		})))
+	current, err := braze.Create(mockbraze.Current{
+		URL: "http://bridge/currents", Events: []string{"users.behaviors.Uninstall"}, TestCurrent: true,
+		Transforms: map[string]mockbraze.Transform{"user_id": mockbraze.Hash, "external_user_id": mockbraze.Remove},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var sent mockbraze.TestEvents
+	sent, err = current.SendTestEvents(context.Background())
+	fmt.Println(sent.Events, sent.Accepted, sent.Answers[0].Status, redacted.Load(), err)
+	r := current.Report()
+	fmt.Println(r.Counts.TestEvents, r.TestCurrent, r.QuotaUntil == nil, r.Transforms["user_id"])
+
+	err = current.Launch(context.Background())
+	if err == nil {
+		err = current.Send(context.Background(), mockbraze.TestQuota+1) // of at most MaxTestCurrents together
+	}
+	fmt.Println(mockbraze.MaxTestCurrents, errors.Is(err, mockbraze.ErrQuota))
+	// Output:
+	// 1 1 200 true <nil>
+	// 1 true true hash
+	// 10 true
 }
 
 // counting is a Source of numbered events.
@@ -444,7 +485,7 @@ func ExampleWithScenario() {
 	t := &exampleT{}
 	defer t.end()
 	open := func(c mockbraze.SourceConfig) (mockbraze.Source, error) {
-		if len(c.Glossary.Events) == 0 || c.Population.Users() == 0 || !c.Reference.Equal(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)) {
+		if len(c.Glossary.Events) == 0 || !c.Reference.Equal(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)) {
 			return nil, errors.New("there is nothing to tell")
 		}
 		return &counting{from: c}, nil

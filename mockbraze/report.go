@@ -27,6 +27,8 @@ type Counts struct {
 	// Requests are those with events; Probes those without.
 	Requests int64 `json:"requests"`
 	Probes   int64 `json:"probes"`
+	// TestEvents were sent by SendTestEvents; they are in no other count.
+	TestEvents int64 `json:"test_events"`
 }
 
 // Mail is what Braze writes to the Current's contact.
@@ -90,9 +92,13 @@ type Report struct {
 	// Batch how many events a request carries at most.
 	FlushAfter float64 `json:"flush_after_seconds"`
 	Batch      int     `json:"batch"`
-	// OlderAccount and EmptyProbe are as in Current.
-	OlderAccount bool `json:"older_account"`
-	EmptyProbe   bool `json:"empty_probe"`
+	// Transforms, TestCurrent and EmptyProbe are as in Current.
+	Transforms  map[string]Transform `json:"field_transformations"`
+	TestCurrent bool                 `json:"test_current"`
+	EmptyProbe  bool                 `json:"empty_probe"`
+	// QuotaUntil is until when the quota of Test Currents keeps events; nil while
+	// there is some left.
+	QuotaUntil *time.Time `json:"quota_until,omitempty"`
 	// Queues are the events that are in no batch yet, by event type.
 	Queues map[string]int `json:"queues"`
 	// TroubleSince is when the last answer other than 2XX came that began a
@@ -118,8 +124,9 @@ func (c *Connector) Report() Report {
 		State: c.state, Counts: c.counts, Dropped: maps.Clone(c.dropped), Queues: make(map[string]int),
 		Scenario: c.spec.Scenario, Rate: c.rate, ByType: make(map[string]TypeCounts, len(c.byType)),
 		FlushAfter: c.spec.FlushAfter.Seconds(), Batch: c.spec.Batch,
-		OlderAccount: c.spec.OlderAccount, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
-		Answers: append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
+		TestCurrent: c.spec.TestCurrent, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
+		Transforms: make(map[string]Transform, len(c.spec.Transforms)),
+		Answers:    append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
 	for name, q := range c.queues {
 		if len(q.events) > 0 {
@@ -136,9 +143,12 @@ func (c *Connector) Report() Report {
 		}
 		r.ByType[name] = shown
 	}
-	if !c.trouble.IsZero() {
-		since := c.trouble
+	maps.Copy(r.Transforms, c.spec.Transforms)
+	if since := c.trouble; !since.IsZero() {
 		r.TroubleSince = &since
+	}
+	if until := c.quota; !until.IsZero() {
+		r.QuotaUntil = &until
 	}
 	return r
 }
@@ -252,3 +262,18 @@ func (c *Connector) Seconds() []Second {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// summary is how a Current stands, in short.
+type summary struct {
+	ID     string `json:"id"`
+	Kind   Kind   `json:"kind"`
+	Name   string `json:"integration_name"`
+	State  State  `json:"state"`
+	Counts Counts `json:"counts"`
+}
+
+func (c *Connector) summary() summary {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return summary{ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, State: c.state, Counts: c.counts}
+}

@@ -79,11 +79,12 @@ func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx
 // SendAt is Send at a rate of events a second; 0 means as fast as they are
 // taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
-	_, err := c.sendAt(ctx, n, rate)
+	_, err := c.sendFrom(ctx, c.feeds.main, n, rate)
 	return err
 }
 
-func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, error) {
+// sendFrom is SendAt for events of another feed.
+func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) (Outcome, error) {
 	if n < 0 || rate < 0 {
 		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
 	}
@@ -91,16 +92,55 @@ func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, e
 	if err != nil {
 		return Outcome{}, err
 	}
-	return c.finish(t, c.produce(ctx, t, c.feeds.main, n, rate))
+	return c.finish(t, c.produce(ctx, t, f, n, rate))
 }
 
-// sendFrom is Send for events of another feed.
-func (c *Connector) sendFrom(ctx context.Context, f *feed, n int) (Outcome, error) {
-	t, err := c.open()
+// TestEvents is what came of SendTestEvents.
+type TestEvents struct {
+	// Events were sent, Accepted of them were answered 2XX.
+	Events   int `json:"events"`
+	Accepted int `json:"accepted"`
+	// Answers has one for each event type.
+	Answers []Answer `json:"answers"`
+}
+
+// SendTestEvents sends one event of each chosen type, each in a request of its
+// own, whatever the state of the Current: a test before the launch. Nothing is
+// sent again. It fails where ctx ended or the Current was closed.
+func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
+	var out TestEvents
+	// Of ten events of a type some have an external id, which RudderStack needs.
+	from, err := c.feeds.test()
 	if err != nil {
-		return Outcome{}, err
+		return out, err
 	}
-	return c.finish(t, c.produce(ctx, t, f, n, 0))
+	events, err := from.take(ctx, 10*len(c.spec.Events))
+	if err != nil {
+		return out, err
+	}
+	done := make(map[string]bool)
+	for _, e := range c.withhold(events, nil) {
+		if done[e.Type] {
+			continue
+		}
+		done[e.Type] = true
+		a := c.post(ctx, e.Type, []Event{c.transformed(e)})
+		if err := c.noteProbe(ctx, a); err != nil {
+			return out, err
+		}
+		out.Events++
+		if judge(a) == accepted {
+			out.Accepted++
+		}
+		out.Answers = append(out.Answers, a)
+	}
+	return out, nil
+}
+
+// transformed applies the Current's field transformations.
+func (c *Connector) transformed(e Event) Event {
+	e.Raw = transform(e.Raw, c.spec.Transforms)
+	return e
 }
 
 // SendEvents sends events that the caller made, whatever they are, flushes and
@@ -212,6 +252,7 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 	c.mu.Lock()
 	n := note{queued: c.server.clock.Now(), ticket: t}
 	for _, e := range events {
+		e = c.transformed(e)
 		if reason := c.unwanted(e); reason != "" {
 			if lost[reason] == nil {
 				lost[reason] = &batch{}
@@ -357,6 +398,7 @@ func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
 	for {
 		c.mu.Lock()
 		pending, state := t.Pending, c.state
+		overQuota := c.busy == 0 && c.server.clock.Now().Before(c.quota)
 		c.mu.Unlock()
 		switch {
 		case pending <= limit:
@@ -367,6 +409,8 @@ func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
 			return ErrHeld
 		case state == Stopped:
 			return ErrDisabled
+		case overQuota:
+			return ErrQuota
 		}
 		select {
 		case <-ctx.Done():

@@ -24,7 +24,7 @@ func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
 		c := e.launch(t, Current{Token: "s3cret"})
-		require.NoError(t, c.Send(t.Context(), 96*100+5))
+		require.NoError(t, c.Send(t.Context(), 102*100+5))
 		probe := e.requests[0]
 		require.Equal(t, `{"events":[]}`, probe.body)
 		for _, r := range e.requests {
@@ -41,9 +41,9 @@ func TestRequests(t *testing.T) {
 				types[typ]++
 			}
 		}
-		require.Len(t, types, 96)
-		require.Len(t, e.batches(), 96+5)
-		require.EqualValues(t, 9605, c.Report().Counts.Sent)
+		require.Len(t, types, 102)
+		require.Len(t, e.batches(), 102+5)
+		require.EqualValues(t, 10205, c.Report().Counts.Sent)
 	})
 }
 
@@ -60,7 +60,7 @@ func TestSendIsWhatTheValidatorKnows(t *testing.T) {
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		require.NoError(t, e.launch(t, Current{}).Send(t.Context(), 960))
+		require.NoError(t, e.launch(t, Current{}).Send(t.Context(), 1020))
 		for _, r := range e.batches() {
 			verdict := v.Batch([]byte(r.body))
 			require.True(t, verdict.Valid, "%v", verdict.Errors)
@@ -125,7 +125,7 @@ func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
 		s := e.open(t)
 		const url = "http://rudder.example/v1/webhook?writeKey=wk"
 		c := s.Launch(Current{Kind: RudderStack, URL: url})
-		require.NoError(t, c.Send(t.Context(), 1920))
+		require.NoError(t, c.Send(t.Context(), 2040))
 		sent := 0
 		for _, r := range e.batches() {
 			require.Equal(t, url, r.url)
@@ -143,7 +143,7 @@ func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
 		r := c.Report()
 		require.EqualValues(t, sent, r.Counts.Sent)
 		require.Positive(t, r.Counts.Withheld)
-		require.EqualValues(t, 1920, r.Counts.Sent+r.Counts.Withheld)
+		require.EqualValues(t, 2040, r.Counts.Sent+r.Counts.Withheld)
 	})
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
-	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -23,6 +22,10 @@ const Rounds = "rounds"
 // ErrScenario says that there is no such scenario; the text lists those there
 // are.
 var ErrScenario = errors.New("there is no such scenario")
+
+// ErrOver says that nothing that is wanted happens any more in a scenario; the
+// text says what to change.
+var ErrOver = journey.ErrOver
 
 // Source gives the events that happen, in their order. It is asked by one
 // goroutine at a time. Raw must not be changed once it was given.
@@ -36,16 +39,15 @@ type Source interface {
 
 // SourceConfig is what a scenario's Source is made from.
 type SourceConfig struct {
-	Glossary   *schemas.Glossary
-	Population *population.Population
-	Seed       uint64
+	Glossary *schemas.Glossary
+	Seed     uint64
 	// Stream tells the Sources of one Server apart: no two may give events of
 	// one id.
 	Stream uint64
 	// Types are the event types to give, at least one.
 	Types []string
-	// Reference is when the first event happens; zero means
-	// journey.Reference().
+	// Reference is when the first event happens; zero means 1 June 2026, 00:00
+	// UTC.
 	Reference time.Time
 }
 
@@ -63,22 +65,37 @@ func WithScenario(name string, open OpenSource) Option {
 // share without an external id are as it says.
 func Stories(told *scenario.Scenario) OpenSource {
 	return func(c SourceConfig) (Source, error) {
+		if err := checkTransforms(c.Glossary, transformsOf(told)); err != nil {
+			return nil, err
+		}
 		stories, err := journey.NewStories(journey.StoriesConfig{
 			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: told, Types: c.Types, Start: c.Reference,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return storySource{stories}, nil
+		return storySource{stories, transformsOf(told)}, nil
 	}
 }
 
-type storySource struct{ stories *journey.Stories }
+type storySource struct {
+	stories    *journey.Stories
+	transforms map[string]Transform
+}
+
+// transformsOf are the field transformations of a scenario.
+func transformsOf(told *scenario.Scenario) map[string]Transform {
+	out := make(map[string]Transform, len(told.Transforms))
+	for name, what := range told.Transforms {
+		out[name] = Transform(what)
+	}
+	return out
+}
 
 // Next implements Source.
 func (s storySource) Next() Event {
 	raw, eventType, _ := s.stories.Next(nil)
-	return Event{Type: eventType, Raw: raw}
+	return Event{Type: eventType, Raw: transform(raw, s.transforms)}
 }
 
 // Err says why there are no more.
@@ -211,12 +228,25 @@ func (fs *feeds) of(scenario string, types []string) (*feed, error) {
 	return f, nil
 }
 
+// test is the feed of SendTestEvents, which goes round the types evenly.
+func (fs *feeds) test() (*feed, error) {
+	const key = "\ntest"
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.others[key]; f != nil {
+		return f, nil
+	}
+	f, err := fs.open(Rounds, fs.types)
+	fs.others[key] = f
+	return f, err
+}
+
 // choose narrows the types of the Current.
 func (fs *feeds) choose(patterns []string) ([]string, error) {
 	if len(patterns) == 0 {
 		return fs.types, nil
 	}
-	wanted, err := journey.Select(fs.server.glossary, patterns)
+	wanted, err := journey.Select(fs.server.glossary, patterns, true)
 	if err != nil {
 		return nil, fmt.Errorf("types: %w", err)
 	}
@@ -252,8 +282,7 @@ func (fs *feeds) open(scenario string, types []string) (*feed, error) {
 		return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, scenario, strings.Join(s.Scenarios(), ", "))
 	}
 	source, err := open(SourceConfig{
-		Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
-		Types: types, Reference: s.reference,
+		Glossary: s.glossary, Seed: s.seed, Stream: stream, Types: types, Reference: s.reference,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", scenario, err)

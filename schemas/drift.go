@@ -26,7 +26,7 @@ type eventRules struct {
 type fieldSet map[string]struct{}
 
 // batchFields are the fields of a request body.
-var batchFields = fieldSet{"events": {}}
+func batchFields() fieldSet { return fieldSet{"events": {}} }
 
 func names(fields []Field) fieldSet {
 	set := make(fieldSet, len(fields))

@@ -1,22 +1,29 @@
 package schemas
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
+	"slices"
 )
 
 // Glossary is the list of everything Braze Currents sends over its Custom HTTP
 // connector: the project's one source of truth about event types and fields.
-// It comes from Load; lists keep the order of glossary.json.
+// It comes from Load, LoadFile or Parse, and is for reading only once others
+// have it. Lists of fields keep the order of the file.
 type Glossary struct {
 	// Source says where the facts were published and up to when.
 	Source string
+	// SchemaVersion is the version of Braze's schemas, and Date the day on which
+	// Braze published it (YYYY-MM-DD). Some types and fields may be newer.
+	SchemaVersion int
+	Date          string
 	// Envelope holds the fields of every event: event_type, id, time, user and
 	// properties.
 	Envelope []Field
-	// Events holds every event type, sorted by name.
+	// Names holds what is known of a field by its name alone, whatever the event
+	// type, sorted by name. Type, Required, PII and Since are not set there.
+	Names []Field
+	// Events holds every event type, retired ones too, sorted by name.
 	Events []EventType
 
 	index map[string]int
@@ -26,15 +33,21 @@ type Glossary struct {
 type EventType struct {
 	// Name is what Braze writes into event_type.
 	Name string
-	// Family is message, behavior, user or agent.
+	// Family is message, behavior, user, agent or optimizer.
 	Family string
 	// RudderName is the readable name that RudderStack's documentation gives
 	// the event (Email Opened); empty where there is none.
 	RudderName string
-	// Legacy marks a type that Braze keeps for old accounts only.
-	Legacy bool
 	// Beta marks a type that Braze has not promised to keep as it is.
 	Beta bool
+	// Since is the schema version that brought the type, such as v11; empty for
+	// one that is older than the list.
+	Since string
+	// Retired is the month (YYYY-MM) in which Braze gave the type up; empty for
+	// a current one. A retired type is valid and not sent any more.
+	Retired string
+	// Note is what else there is to know.
+	Note string
 	// User lists the fields of the object user; empty for an event that has no
 	// person, such as agentconsole.ToolInvocation.
 	User []Field
@@ -56,8 +69,17 @@ type Field struct {
 	// Required fields are there in every event of the type and are not null.
 	// Others may be missing or null.
 	Required bool `json:"required"`
-	// PII marks personal data.
+	// PII marks what Braze flags as personal data.
 	PII bool `json:"pii"`
+	// Personal marks what this project flags beside Braze: fields that people
+	// fill with their own words, or that name a person or a device. It goes by
+	// the name of the field.
+	Personal bool `json:"personal"`
+	// Since is the schema version that brought the field, such as v11; empty for
+	// one that is older than the list.
+	Since string `json:"since"`
+	// Description says what the field is.
+	Description string `json:"description"`
 	// Format describes how a string is written, such as uuid or E.164.
 	Format string `json:"format"`
 	// Unit is the unit of a number, such as milliseconds.
@@ -72,17 +94,35 @@ type Field struct {
 	Note string `json:"note"`
 }
 
-// Load parses the embedded glossary.json. Each call returns a copy of its own,
-// which takes some milliseconds: keep it. An error means that the program
+// IsPersonal reports whether Braze or this project flags the field as personal
+// data.
+func (f *Field) IsPersonal() bool { return f.PII || f.Personal }
+
+// Load parses the glossary that is built in. Each call returns a copy of its
+// own, which takes some milliseconds: keep it. An error means that the program
 // was built from a broken glossary.
 func Load() (*Glossary, error) {
 	raw, err := files.ReadFile("glossary.json")
 	if err != nil {
 		return nil, fmt.Errorf("read the glossary: %w", err)
 	}
-	g, err := parseGlossary(raw)
+	return Parse(raw)
+}
+
+// LoadFile reads a glossary from a file, such as a newer one that mockrudder
+// glossary refresh has written. An empty path is the glossary that is built in.
+// The error of a file that cannot be used names everything that is wrong in it.
+func LoadFile(path string) (*Glossary, error) {
+	if path == "" {
+		return Load()
+	}
+	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("parse the glossary: %w", err)
+		return nil, fmt.Errorf("read the glossary: %w", err)
+	}
+	g, err := Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
 }
@@ -96,75 +136,73 @@ func (g *Glossary) Event(name string) (*EventType, bool) {
 	return &g.Events[i], true
 }
 
-func parseGlossary(raw []byte) (*Glossary, error) {
-	var doc struct {
-		Source   string    `json:"source"`
-		Envelope fieldList `json:"envelope"`
-		Events   []struct {
-			Name       string    `json:"event_type"`
-			Family     string    `json:"family"`
-			RudderName string    `json:"rudderstack_name"`
-			Legacy     bool      `json:"legacy"`
-			Beta       bool      `json:"beta"`
-			User       fieldList `json:"user"`
-			Properties fieldList `json:"properties"`
-		} `json:"events"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&doc); err != nil {
-		return nil, err
-	}
-	g := &Glossary{
-		Source:   doc.Source,
-		Envelope: doc.Envelope,
-		Events:   make([]EventType, 0, len(doc.Events)),
-		index:    make(map[string]int, len(doc.Events)),
-	}
-	for _, e := range doc.Events {
-		if _, twice := g.index[e.Name]; twice {
-			return nil, fmt.Errorf("event type %s stands there twice", e.Name)
+// Current lists the names of the event types that are not retired, sorted.
+func (g *Glossary) Current() []string {
+	var names []string
+	for i := range g.Events {
+		if g.Events[i].Retired == "" {
+			names = append(names, g.Events[i].Name)
 		}
-		g.index[e.Name] = len(g.Events)
-		g.Events = append(g.Events, EventType{
-			Name: e.Name, Family: e.Family, RudderName: e.RudderName,
-			Legacy: e.Legacy, Beta: e.Beta,
-			User: e.User, Properties: e.Properties,
-		})
 	}
-	return g, nil
+	return names
 }
 
-// fieldList reads a JSON object of fields and keeps their order, which a Go map
-// would lose.
-type fieldList []Field
+// Version names the glossary for people: "schema version 12 (2026-09-02), 102
+// current event types".
+func (g *Glossary) Version() string {
+	return fmt.Sprintf("schema version %d (%s), %d current event types", g.SchemaVersion, g.Date, len(g.Current()))
+}
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (l *fieldList) UnmarshalJSON(raw []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if open, err := dec.Token(); err != nil {
-		return err
-	} else if open != json.Delim('{') {
-		return errors.New("fields are not an object")
+// FieldNamed finds a field in a list.
+func FieldNamed(fields []Field, name string) (*Field, bool) {
+	i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return nil, false
 	}
-	seen := make(map[string]bool)
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return err
+	return &fields[i], true
+}
+
+// with returns the field with what is known of its name where it says nothing
+// itself.
+func (f Field) with(name *Field) Field {
+	f.Personal = f.Personal || name.Personal
+	fill := func(into *string, from string) {
+		if *into == "" {
+			*into = from
 		}
-		// A JSON object's key is always a string.
-		f := Field{Name: key.(string)}
-		if seen[f.Name] {
-			return fmt.Errorf("field %s stands there twice", f.Name)
-		}
-		seen[f.Name] = true
-		if err := dec.Decode(&f); err != nil {
-			return fmt.Errorf("field %s: %w", f.Name, err)
-		}
-		*l = append(*l, f)
 	}
-	_, err := dec.Token()
-	return err
+	fill(&f.Description, name.Description)
+	fill(&f.Format, name.Format)
+	fill(&f.Unit, name.Unit)
+	fill(&f.Items, name.Items)
+	fill(&f.Note, name.Note)
+	if f.Enum == nil {
+		f.Enum = slices.Clone(name.Enum)
+	}
+	if f.Examples == nil {
+		f.Examples = slices.Clone(name.Examples)
+	}
+	return f
+}
+
+// without is the other way about: it takes away what is known of the name.
+func (f Field) without(name *Field) Field {
+	f.Personal = f.Personal && !name.Personal
+	drop := func(from *string, known string) {
+		if *from == known {
+			*from = ""
+		}
+	}
+	drop(&f.Description, name.Description)
+	drop(&f.Format, name.Format)
+	drop(&f.Unit, name.Unit)
+	drop(&f.Items, name.Items)
+	drop(&f.Note, name.Note)
+	if slices.Equal(f.Enum, name.Enum) {
+		f.Enum = nil
+	}
+	if slices.Equal(f.Examples, name.Examples) {
+		f.Examples = nil
+	}
+	return f
 }

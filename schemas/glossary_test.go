@@ -1,7 +1,12 @@
 package schemas_test
 
 import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,11 +35,13 @@ func event(t testing.TB, g *schemas.Glossary, name string) *schemas.EventType {
 	return e
 }
 
-// Braze adds event types and fields and takes none away, so these numbers only
-// grow: what Braze had published by mid 2026.
-func TestGlossaryLosesNothing(t *testing.T) {
+// The counts of schema version 12 and of the samples that are younger.
+func TestGlossaryIsComplete(t *testing.T) {
 	g := load(t)
 	require.NotEmpty(t, g.Source)
+	require.Equal(t, "schema version 12 (2026-09-02), 102 current event types", g.Version())
+	require.Len(t, g.Current(), 102)
+	require.NotContains(t, g.Current(), "users.messages.newsfeedcard.Click")
 	count := map[string]int{}
 	for _, e := range g.Events {
 		count["event types"]++
@@ -42,7 +49,11 @@ func TestGlossaryLosesNothing(t *testing.T) {
 		if e.RudderName != "" {
 			count["RudderStack names"]++
 		}
+		if e.Since != "" {
+			count["since"]++
+		}
 		for _, f := range slices.Concat(e.User, e.Properties) {
+			require.NotEmpty(t, f.Description, "%s %s", e.Name, f.Name)
 			count["fields"]++
 			count[f.Type]++
 			if f.Required {
@@ -51,15 +62,31 @@ func TestGlossaryLosesNothing(t *testing.T) {
 			if f.PII {
 				count["personal"]++
 			}
+			if f.Since != "" {
+				count["fields since"]++
+			}
 		}
 	}
-	for what, least := range map[string]int{
-		"event types": 96, "message": 78, "behavior": 13, "user": 3, "agent": 2, "RudderStack names": 22,
-		"fields": 1805, "required": 219, "personal": 295,
-		"string": 1729, "integer": 22, "number": 7, "boolean": 39, "object": 2, "array<string>": 6,
-	} {
-		require.GreaterOrEqual(t, count[what], least, what)
-	}
+	require.Equal(t, map[string]int{
+		"event types":       105,
+		"agent":             2,
+		"fields":            1946,
+		"string":            1849,
+		"personal":          332,
+		"required":          193,
+		"boolean":           52,
+		"integer":           29,
+		"fields since":      24,
+		"optimizer":         1,
+		"since":             9,
+		"user":              3,
+		"behavior":          13,
+		"object":            2,
+		"number":            8,
+		"RudderStack names": 22,
+		"message":           86,
+		"array<string>":     6,
+	}, count)
 }
 
 func TestGlossaryIsSortedAndTyped(t *testing.T) {
@@ -78,7 +105,9 @@ func TestGlossaryIsSortedAndTyped(t *testing.T) {
 func TestGlossaryFacts(t *testing.T) {
 	g := load(t)
 
-	require.Equal(t, schemas.Field{Name: "id", Type: "string", Required: true, Format: "uuid"}, field(t, g.Envelope, "id"))
+	require.Equal(t, schemas.Field{
+		Name: "id", Type: "string", Required: true, Format: "uuid", Description: "Id of the event, unique across types",
+	}, field(t, g.Envelope, "id"))
 	require.Equal(t, "seconds since the epoch", field(t, g.Envelope, "time").Unit)
 
 	open := event(t, g, "users.messages.email.Open")
@@ -89,7 +118,9 @@ func TestGlossaryFacts(t *testing.T) {
 	require.Equal(t, "email", field(t, open.Properties, "email_address").Format)
 	require.Equal(t, []string{"true"}, field(t, open.Properties, "machine_open").Enum)
 
-	require.True(t, event(t, g, "users.messages.newsfeedcard.Click").Legacy)
+	require.Equal(t, "v12", field(t, open.Properties, "send_time").Since)
+	require.Equal(t, "v11", event(t, g, "users.messages.survey.Response").Since)
+	require.Equal(t, "2024-10", event(t, g, "users.messages.newsfeedcard.Click").Retired)
 	require.True(t, event(t, g, "users.profile.Update").Beta)
 	require.Empty(t, event(t, g, "agentconsole.ToolInvocation").User)
 	_, ok := g.Event("users.messages.email.open")
@@ -120,4 +151,64 @@ func TestLoadReturnsItsOwnCopy(t *testing.T) {
 	a, b := load(t), load(t)
 	a.Events[0].Properties[0].Type = "changed"
 	require.NotEqual(t, "changed", b.Events[0].Properties[0].Type)
+}
+
+func TestParseNamesEveryMistake(t *testing.T) {
+	const good = `{"source":"s","schema_version":1,"date":"2026-09-02","envelope":{"event_type":{"type":"string","required":true},"id":{"type":"string","required":true},
+"time":{"type":"integer","required":true},"user":{"type":"object"},"properties":{"type":"object"}},
+"fields":{"a":{"description":"An a","personal":true}},"events":[{"event_type":"t","family":"f","user":{},"properties":{"a":{"type":"string"}}}]}`
+	g, err := schemas.Parse([]byte(good))
+	require.NoError(t, err)
+	a := field(t, event(t, g, "t").Properties, "a")
+	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
+	require.True(t, a.IsPersonal())
+
+	_, err = schemas.Parse([]byte(`{"source":"s","schema_version":0,"date":"yesterday","envelope":{"event_type":{"type":"string"},"id":{"type":"integer"}},
+		"fields":{"a":{"type":"string"},"a":{},"b":{"colour":1}},"events":[
+		{"event_type":"../t","family":"f","user":{},"properties":{"a":{"type":"text"},"":{"type":"string"},"c":{"type":"string","required":"yes"}}},
+		{"event_type":"u","family":"","retired":"2024","user":{},"properties":{}},{"event_type":"u","family":"f","user":{},"properties":{"d":{"type":"string"},"d":{"type":"string"}}}]}`))
+	for _, want := range []string{
+		"schema_version: expected a number from 1, got 0", `date: expected YYYY-MM-DD, got "yesterday"`,
+		"envelope: expected the field id with the type string", "envelope: expected the field time with the type integer", "envelope: expected the field user with the type object",
+		"fields: a: type, required, pii and since belong to an event type", "fields: a: the field is listed twice", `fields: b: json: unknown field "colour"`,
+		`"../t" is no name of an event type`, `../t: properties: a: expected one of the types string, integer, number, boolean, object, array<string>, got "text"`,
+		"../t: properties: a field has no name", "../t: properties: c: json: cannot unmarshal string",
+		"u: the family is missing", `u: retired: expected YYYY-MM, got "2024"`, "u: the event type is listed twice", "u: properties: d: the field is listed twice",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	for raw, want := range map[string]string{
+		"{\n\n!": "line 3: invalid character", "[]": "cannot unmarshal array", `{"colour":1}`: `unknown field "colour"`, good + "{}": "got more behind it", "": "EOF",
+		strings.Replace(good, `"fields":{`, `"fields":[],"x":{`, 1): "expected an object",
+	} {
+		_, err := schemas.Parse([]byte(raw))
+		require.ErrorContains(t, err, want, "%.60s", raw)
+	}
+}
+
+// A glossary that is read at run time steers the validator.
+func TestAnotherGlossarySteersTheValidator(t *testing.T) {
+	raw, err := load(t).Encode()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "glossary.json")
+	require.NoError(t, os.WriteFile(path, bytes.ReplaceAll(bytes.ReplaceAll(raw, []byte("users.UserOrphan"), []byte("users.UserJoin")), []byte(`"orphaned_by_id"`), []byte(`"joined_to"`)), 0o600))
+	g, err := schemas.LoadFile(path)
+	require.NoError(t, err)
+	v, err := g.Validator()
+	require.NoError(t, err)
+	require.Contains(t, v.Types(), "users.UserJoin")
+	const join = `{"event_type":"users.UserJoin","id":"i","time":1,"user":{"user_id":"u"},"properties":{"joined_to":5,"x":1}}`
+	verdict := v.Event([]byte(join))
+	require.Equal(t, []string{"/properties/joined_to type"}, places(verdict.Errors))
+	require.Equal(t, []string{"/properties/x unknown_field"}, places(verdict.Drift))
+	require.True(t, validator().Event([]byte(join)).Valid, "the built-in one does not know the type")
+
+	g, err = schemas.LoadFile("")
+	require.NoError(t, err)
+	require.Equal(t, load(t), g)
+	_, err = schemas.LoadFile(path + ".none")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
+	_, err = schemas.LoadFile(path)
+	require.ErrorContains(t, err, path)
 }

@@ -27,7 +27,7 @@ func (v *Validator) decodeBatch(raw []byte) Verdict {
 	var out Verdict
 	events, ok := list(doc, "events", &out)
 	if ok {
-		out.Drift = unknownFields(out.Drift, doc.(map[string]any), batchFields, "", "a batch")
+		out.Drift = unknownFields(out.Drift, doc.(map[string]any), batchFields(), "", "a batch")
 	}
 	for i, event := range events {
 		v.event(event, "/events/"+strconv.Itoa(i), &out)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/xeipuuv/gojsonschema"
 
@@ -46,13 +45,19 @@ type messageRules struct {
 	rules
 }
 
-// NewValidator compiles every schema, which takes some tens of milliseconds. An
-// error means that the program was built from broken schemas.
+// NewValidator returns the Validator of the glossary that is built in.
 func NewValidator() (*Validator, error) {
 	g, err := Load()
 	if err != nil {
 		return nil, err
 	}
+	return g.Validator()
+}
+
+// Validator compiles the schemas of every event type of the glossary, and those
+// of RudderStack's calls, which takes some tens of milliseconds. An error means
+// that the program was built from broken schemas.
+func (g *Glossary) Validator() (*Validator, error) {
 	v := &Validator{
 		events:   make(map[string]*eventRules, len(g.Events)),
 		messages: make(map[string]*messageRules),
@@ -65,7 +70,7 @@ func NewValidator() (*Validator, error) {
 
 func (v *Validator) compileEvents(g *Glossary) (err error) {
 	v.envelope.top = names(g.Envelope)
-	if v.envelope.rules, err = compileDefinition("braze/batch", "envelope"); err != nil {
+	if v.envelope.rules, err = compileRules("of an event", envelopeSchema(g, "")); err != nil {
 		return err
 	}
 	v.envelope.tell()
@@ -75,7 +80,7 @@ func (v *Validator) compileEvents(g *Glossary) (err error) {
 			name: e.Name, top: v.envelope.top,
 			user: names(e.User), properties: names(e.Properties),
 		}
-		if event.rules, err = compile("braze/" + e.Name); err != nil {
+		if event.rules, err = compileRules(e.Name, eventBody(g, e)); err != nil {
 			return err
 		}
 		event.tell()
@@ -84,51 +89,33 @@ func (v *Validator) compileEvents(g *Glossary) (err error) {
 	}
 	v.eventList, err = bytecheck.Compile([]byte(`{"type":"object","required":["events"],"properties":{"events":{"type":"array"}}}`))
 	if err == nil {
-		v.eventList.Tell(inTop, batchFields.list())
+		v.eventList.Tell(inTop, batchFields().list())
 	}
 	return err
 }
 
 func (v *Validator) compileMessages() (err error) {
-	for _, name := range Names() {
-		call, ok := strings.CutPrefix(name, "rudder/")
-		if !ok || call == "batch" {
-			continue
-		}
+	for _, call := range calls() {
 		message := &messageRules{name: call}
-		if message.rules, err = compile(name); err != nil {
+		raw, _ := Schema("rudder/" + call)
+		if message.rules, err = compileRules(call, json.RawMessage(raw)); err != nil {
 			return err
 		}
 		v.messages[call] = message
 	}
-	if v.typed, err = compileDefinition("rudder/batch", "typed"); err != nil {
+	if v.typed, err = compileRules("of a message", typedSchema()); err != nil {
 		return err
 	}
 	v.messageList, err = bytecheck.Compile([]byte(`{"type":"object","required":["batch"],"properties":{"batch":{"type":"array","minItems":1}}}`))
 	return err
 }
 
-func compile(name string) (rules, error) {
-	raw, ok := Schema(name)
-	if !ok {
-		return rules{}, fmt.Errorf("there is no schema %s", name)
-	}
-	return compileRaw(name, raw)
-}
-
-// compileDefinition compiles one definition of a schema that refers to no other.
-func compileDefinition(name, definition string) (rules, error) {
-	raw, _ := Schema(name)
-	var doc struct {
-		Definitions map[string]json.RawMessage `json:"definitions"`
-	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
+// compileRules compiles a *schema, or one written by hand.
+func compileRules(name string, from any) (r rules, err error) {
+	raw, err := json.Marshal(from)
+	if err != nil {
 		return rules{}, fmt.Errorf("schema %s: %w", name, err)
 	}
-	return compileRaw(name+"#"+definition, doc.Definitions[definition])
-}
-
-func compileRaw(name string, raw []byte) (r rules, err error) {
 	if r.schema, err = compileSchema(raw); err != nil {
 		return rules{}, fmt.Errorf("schema %s: %w", name, err)
 	}
@@ -173,7 +160,7 @@ func (v *Validator) Batch(raw []byte) Verdict {
 	defer v.indexes.give(x)
 	if x.Read(raw) && v.eventList.Valid(x, 0) {
 		var out Verdict
-		out.Drift = driftOf(out.Drift, x, 0, inTop, batchFields, "", "a batch")
+		out.Drift = driftOf(out.Drift, x, 0, inTop, batchFields(), "", "a batch")
 		events, _ := x.Member(0, "events")
 		x.Items(events, func(i int, item bytecheck.Node) {
 			at := spot{"/events/", i}

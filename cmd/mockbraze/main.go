@@ -4,14 +4,12 @@
 package main
 
 import (
-	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 func main() {
-	gin.SetMode(gin.ReleaseMode)
 	cli.Main(newRoot(), exitCode)
 }
 

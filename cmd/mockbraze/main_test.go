@@ -15,16 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 )
-
-func TestMain(m *testing.M) {
-	gin.SetMode(gin.ReleaseMode) // as main does
-	m.Run()
-}
 
 // run runs the command line and returns what it printed.
 func run(t *testing.T, args ...string) (stdout string, err error) {

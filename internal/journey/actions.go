@@ -26,7 +26,9 @@ func actions() map[string]action {
 		messages + "email.Unsubscribe":       (*Stories).closes,
 		messages + "email.MarkAsSpam":        (*Stories).closes,
 		messages + "pushnotification.Bounce": (*Stories).closes,
+		stopOff:                              (*Stories).isClosed,
 		groupOff:                             (*Stories).isClosed,
+		"users.campaigns.UniqueReceipt":      (*Stories).receives,
 		globalOn:                             (*Stories).opens,
 		groupOn:                              (*Stories).opens,
 		tokenOn:                              (*Stories).addsToken,
@@ -154,13 +156,19 @@ func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
 
 // prefers joins or leaves one of the subscription groups.
 func (s *Stories) prefers(e *entry, d population.Draw) bool {
-	groups := []population.Channel{population.Email, population.SMS, population.WhatsApp, population.RCS, population.LINE}
-	e.channel = channelIndex(population.Pick(d.With(keyNew), groups))
+	e.channel = channelIndex(population.Pick(d.With(keyNew), groupChannels()))
 	e.node = s.graph.index[groupOff]
 	if s.people.get(e.slot).isClosed(e.channel) {
 		e.node = s.graph.index[groupOn]
 	}
 	return true
+}
+
+// receives is true for the first message of a campaign to the person.
+func (s *Stories) receives(e *entry, _ population.Draw) bool {
+	first := *e
+	first.wording = 0
+	return s.isFirst(&first, s.graph.nodes[e.node].typ)
 }
 
 // isClosed makes sure of it.

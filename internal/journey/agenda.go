@@ -11,7 +11,7 @@ type thread struct {
 	platform platformSet // of the device: one bit
 	token    uint8       // how often the push token had changed
 	channel  uint8       // index of population.Channels
-	goal     uint8       // 0, or 1 + the event type that the thread is to reach
+	goal     uint16      // 0, or 1 + the event type that the thread is to reach
 	pos      uint8       // how far it is on the path to it
 	reason   uint8       // why a Canvas was left
 	canvas   int8        // index of the Canvas, -1: none
@@ -34,6 +34,7 @@ type entry struct {
 	node   int16
 	send   bool   // only the event is to be sent; it happened before
 	copied bool   // the event was sent before, too
+	first  bool   // the first of its kind for the person and the message
 	at     int64  // when, in seconds since the epoch
 	time   int64  // when it happened, of an event to be sent
 	number uint64 // of the event

@@ -1,79 +1,69 @@
 package journey
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 )
 
-// drift adds something new to the event at start of dst.
-func drift(dst []byte, start int, eventType string, d population.Draw) ([]byte, string) {
-	const user = `"user":{`
-	switch kind := d.With(1).N(10); {
-	case kind < 2:
-		return newType(dst, start, eventType, d)
-	case kind < 8: // "properties" is the last member
-		return insert(dst, len(dst)-2, dst[len(dst)-3] == '{', d), eventType
-	case kind < 9:
-		at := start + bytes.Index(dst[start:], []byte(user)) + len(user)
-		return insertFirst(dst, at, dst[at] == '}', d), eventType
-	default:
-		return insert(dst, len(dst)-1, false, d), eventType
-	}
+// novelty is what no glossary knows yet of an event: its type, or a member of
+// one of its objects. The zero value is nothing.
+type novelty struct {
+	typ    string
+	member string
+	place  place
 }
 
-// novelty is a field that no glossary knows yet.
-func novelty(d population.Draw) string {
-	return [...]string{
+// place is the object that gets a new member.
+type place uint8
+
+const (
+	inEvent place = iota
+	inProperties
+	inUser
+)
+
+// in is the new member of an object, if it has one.
+func (n *novelty) in(where place) string {
+	if n.place != where {
+		return ""
+	}
+	return n.member
+}
+
+// keyDrift is where the choices about new fields and types come from.
+const keyDrift = 0xD21F7
+
+// driftOf decides by an event's draw whether it drifts, and how: of ten, two get
+// a new type, six a new property, one a new field of the user, one a new member
+// beside them.
+func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) {
+	d = d.With(keyDrift)
+	if !chanceOf(d, share) {
+		return n
+	}
+	kind := d.With(1).N(10)
+	if kind < 2 {
+		family := t.name[:strings.LastIndexByte(t.name, '.')+1]
+		n.typ = family + [...]string{"Forward", "Hover", "Preview", "Escalation"}[d.With(2).N(4)]
+		return n
+	}
+	n.member = [...]string{
 		`"engagement_score":0.73`, `"is_predicted":true`, `"delivery_path":"direct"`, `"labels":["a","b"]`,
 		`"attempt_ms":12`, `"inbox_placement":null`, `"consent":{"source":"web","version":2}`,
 	}[d.With(2).N(7)]
-}
-
-// insert puts a new field before the byte at.
-func insert(dst []byte, at int, empty bool, d population.Draw) []byte {
-	text := novelty(d)
-	if !empty {
-		text = "," + text
+	switch {
+	case kind < 8:
+		n.place = inProperties
+	case kind < 9:
+		n.place = inUser
 	}
-	return splice(dst, at, text)
+	return n
 }
 
-// insertFirst puts a new field behind an opening brace.
-func insertFirst(dst []byte, at int, empty bool, d population.Draw) []byte {
-	text := novelty(d)
-	if !empty {
-		text += ","
-	}
-	return splice(dst, at, text)
-}
-
-func splice(dst []byte, at int, text string) []byte {
-	n := len(dst)
-	dst = append(dst, text...)
-	copy(dst[at+len(text):], dst[at:n])
-	copy(dst[at:], text)
-	return dst
-}
-
-// newType gives the event a type that no glossary knows yet.
-func newType(dst []byte, start int, eventType string, d population.Draw) ([]byte, string) {
-	family := eventType[:strings.LastIndexByte(eventType, '.')+1]
-	name := family + [...]string{"Forward", "Hover", "Preview", "Escalation"}[d.With(2).N(4)]
-	at := start + len(`{"event_type":"`)
-	old := len(eventType)
-	if len(name) > old {
-		dst = splice(dst, at, name[old:])
-	} else {
-		dst = append(dst[:at], dst[at+old-len(name):]...)
-	}
-	copy(dst[at:], name)
-	return dst, name
-}
-
-// oddities are members of free objects that are strange, and legal.
+// oddities are members of free objects that are unusual, and legal.
 func oddities() []string {
 	return []string{
 		`"a.b.c":1`, `"path/to/x":"/"`, `"~1~0":"pointer"`, `"123":456`, `"-1":true`, `"🎂":"🧁"`, `"\ud83d\ude00":"\ud83d\ude00"`,
@@ -93,12 +83,12 @@ func oddities() []string {
 const hugeLow, hugeHigh = 800_000, 890_000
 
 // rough makes the free objects of some events strange or huge.
-func (s *Stories) rough(value valueFunc, huge bool) valueFunc {
+func rough(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
 	odd := oddities()
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		start := len(dst)
 		dst = value(dst, m, d)
-		if chanceOf(d.With(1001), s.scenario.Rough.Strange) {
+		if chanceOf(d.With(1001), edges.Strange) {
 			dst = dst[:len(dst)-1]
 			first := d.With(1002).N(len(odd))
 			for i := range d.With(1003).Between(1, 5) {
@@ -106,7 +96,7 @@ func (s *Stories) rough(value valueFunc, huge bool) valueFunc {
 			}
 			dst = append(dst, '}')
 		}
-		if huge && chanceOf(d.With(1004), s.scenario.Rough.Huge) {
+		if huge && chanceOf(d.With(1004), edges.Huge) {
 			dst = swell(dst, start+d.With(1005).Between(hugeLow, hugeHigh), m, d.With(1006))
 		}
 		return dst

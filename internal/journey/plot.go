@@ -26,6 +26,7 @@ const (
 	inWindowOfCanvas
 	atMessageStep
 	atFirstMessage
+	firstOfCampaign // the first message of a campaign to the person
 )
 
 // after says what follows from a node. The choices of one call exclude each
@@ -38,29 +39,34 @@ func (p *plot) after(from string, choices ...choice) {
 }
 
 const (
-	messages  = "users.messages."
-	behaviors = "users.behaviors."
-	visit     = behaviors + "app.SessionStart"
-	visitEnd  = behaviors + "app.SessionEnd"
-	newcomer  = behaviors + "app.FirstSession"
-	custom    = behaviors + "CustomEvent"
-	buys      = behaviors + "Purchase"
-	profile   = "users.profile.Update"
-	enrolled  = "users.campaigns.EnrollInControl"
-	converted = "users.campaigns.Conversion"
-	globalOff = behaviors + "subscription.GlobalStateChange#off"
-	globalOn  = behaviors + "subscription.GlobalStateChange#on"
-	optIn     = behaviors + "subscription.GlobalStateChange#opt-in"
-	groupOff  = behaviors + "subscriptiongroup.StateChange#off"
-	groupOn   = behaviors + "subscriptiongroup.StateChange#on"
-	tokenOn   = behaviors + "pushnotification.TokenStateChange#add"
-	tokenOff  = behaviors + "pushnotification.TokenStateChange#remove"
-	tokenNew  = behaviors + "pushnotification.TokenStateChange#update"
-	uninstall = behaviors + "Uninstall"
-	entered   = "users.canvasstep.Progression#entered"
-	advanced  = "users.canvasstep.Progression#advanced"
-	delayed   = "users.canvasstep.Progression#delayed"
-	exited    = "users.canvasstep.Progression#exited"
+	messages   = "users.messages."
+	behaviors  = "users.behaviors."
+	landing    = messages + "landingpage."
+	survey     = messages + "survey.Response"
+	visit      = behaviors + "app.SessionStart"
+	visitEnd   = behaviors + "app.SessionEnd"
+	newcomer   = behaviors + "app.FirstSession"
+	custom     = behaviors + "CustomEvent"
+	buys       = behaviors + "Purchase"
+	profile    = "users.profile.Update"
+	enrolled   = "users.campaigns.EnrollInControl"
+	converted  = "users.campaigns.Conversion"
+	globalOff  = behaviors + "subscription.GlobalStateChange#link"
+	spamOff    = behaviors + "subscription.GlobalStateChange#spam"
+	globalOn   = behaviors + "subscription.GlobalStateChange#on"
+	optIn      = behaviors + "subscription.GlobalStateChange#opt-in"
+	groupState = behaviors + "subscriptiongroup.StateChange"
+	groupOff   = groupState + "#off"
+	stopOff    = behaviors + "subscriptiongroup.StateChange#stop"
+	groupOn    = behaviors + "subscriptiongroup.StateChange#on"
+	tokenOn    = behaviors + "pushnotification.TokenStateChange#add"
+	tokenOff   = behaviors + "pushnotification.TokenStateChange#remove"
+	tokenNew   = behaviors + "pushnotification.TokenStateChange#update"
+	uninstall  = behaviors + "Uninstall"
+	entered    = "users.canvasstep.Progression#entered"
+	advanced   = "users.canvasstep.Progression#advanced"
+	delayed    = "users.canvasstep.Progression#delayed"
+	exited     = "users.canvasstep.Progression#exited"
 )
 
 // Moments at which nothing is sent yet.
@@ -70,7 +76,6 @@ const (
 	atCanvas     = "@canvas"
 	atCanvasSend = "@canvas send"
 	atAdvance    = "@advance"
-	atNewsfeed   = "@newsfeed"
 	atPreference = "@preference"
 )
 
@@ -99,7 +104,7 @@ func (p *plot) sending(channel, family string, first ...choice) {
 	case "rcs", "content_card":
 	default:
 		choices = append(choices, choice{channel + ".retry", t + "Retry", always})
-		p.after(t+"Retry", choice{channel + ".resend", t + "Send", always})
+		p.after(t+"Retry", choice{channel + ".resend", t + "Send", always}, choice{channel + ".capped", t + "Abort#capped", always})
 	}
 	p.after(atSend+channel, append(choices, choice{channel + ".send", t + "Send", always})...)
 }
@@ -115,9 +120,14 @@ func (p *plot) email() {
 	p.after(t+"Open", choice{"email.click", t + "Click", always})
 	p.after(t+"Open", choice{"email.reopen", t + "Open", always})
 	p.after(t+"Open", choice{"email.unsubscribe", t + "Unsubscribe", always})
-	p.after(t+"Click", choice{"email.visit", visit, always})
+	p.after(t+"Click", choice{"email.visit", visit, always}, choice{"email.landing_page", landing + "Impression", always})
+	p.after(t+"Send", choice{"email.receipt", "users.campaigns.UniqueReceipt", firstOfCampaign})
 	p.after(t+"Unsubscribe", choice{"email.state", globalOff, always})
-	p.after(t+"MarkAsSpam", choice{"email.state", globalOff, always})
+	p.after(t+"MarkAsSpam", choice{"email.state", spamOff, always})
+	p.after(landing+"Impression", choice{"landing_page.click", landing + "Click", always}, choice{"landing_page.form", landing + "FormSubmission", always})
+	p.after(landing+"FormSubmission", choice{"landing_page.survey", survey + "#first", always})
+	p.after(survey+"#first", choice{"survey.next", survey + "#next", always})
+	p.after(survey+"#next", choice{"survey.last", survey + "#last", always})
 }
 
 func (p *plot) push() {
@@ -135,7 +145,7 @@ func (p *plot) push() {
 func (p *plot) inbound(from, channel, family string) {
 	t := messages + family + ".InboundReceive"
 	p.after(from, choice{channel + ".stop", t + "#stop", always}, choice{channel + ".reply", t + "#reply", always})
-	p.after(t+"#stop", choice{"inbound.state", groupOff, always})
+	p.after(t+"#stop", choice{"inbound.state", stopOff, always})
 }
 
 func (p *plot) phones() {
@@ -171,7 +181,7 @@ func (p *plot) phones() {
 func (p *plot) webhooks() {
 	const t = messages + "webhook."
 	p.sending("webhook", "webhook", choice{"webhook.failure", t + "Failure", always})
-	p.after(t+"Failure", choice{"webhook.try_again", t + "Retry", always})
+	p.after(t+"Failure", choice{"webhook.try_again", t + "Send", always})
 }
 
 // inApps is what is shown in an app, and Content Cards.
@@ -184,8 +194,8 @@ func (p *plot) inApps() {
 		p.after(t+"Click", choice{channel + ".act", custom, always})
 	}
 	const iam, banner, card = messages + "inappmessage.", messages + "banner.", messages + "contentcard."
-	const feed, flag = messages + "newsfeedcard.", messages + "featureflag."
-	p.after(iam+"Impression", choice{"in_app_message.click", iam + "Click", always})
+	const flag = messages + "featureflag."
+	p.after(iam+"Impression", choice{"in_app_message.click", iam + "Click", always}, choice{"in_app_message.survey", survey + "#first", always})
 	p.after(banner+"Impression", choice{"banner.click", banner + "Click", always}, choice{"banner.dismiss", banner + "Dismiss", always})
 
 	p.sending("content_card", "contentcard")
@@ -194,8 +204,6 @@ func (p *plot) inApps() {
 	p.after(card+"Click", choice{"content_card.act", visit, always})
 
 	p.after(atShow+"feature_flag", choice{"", flag + "Impression", always})
-	p.after(atNewsfeed, choice{"newsfeed.abort", feed + "Abort", always}, choice{"newsfeed.impression", feed + "Impression", always})
-	p.after(feed+"Impression", choice{"newsfeed.click", feed + "Click", always})
 }
 
 func (p *plot) liveActivities() {
@@ -228,7 +236,6 @@ func (p *plot) sessions() {
 		{"session.in_app_message", atShow + "in_app_message", always},
 		{"session.banner", atShow + "banner", always},
 		{"session.feature_flag", atShow + "feature_flag", always},
-		{"session.newsfeed", atNewsfeed, always},
 	} {
 		p.after(visit, c)
 	}
@@ -260,7 +267,11 @@ func (p *plot) canvases() {
 	p.after(atAdvance, choice{"", advanced, always})
 	p.after(advanced, choice{"canvas.message", atCanvasSend, atMessageStep})
 	p.after(advanced, choice{"canvas.split", split, atFirstMessage})
-	p.after(advanced, choice{"canvas.optimizer", "users.canvas.costep.Send", atFirstMessage})
+	const optimizer, destination = "users.canvas.costep.", "users.canvas.sendtodestination."
+	p.after(advanced, choice{"canvas.optimizer", optimizer + "Send", atFirstMessage})
+	p.after(optimizer+"Send", choice{"optimizer.store", "contentoptimizer.ComponentStore", always})
+	p.after(optimizer+"Send", choice{"optimizer.conversion", optimizer + "Conversion", always})
+	p.after(advanced, choice{"canvas.destination", destination + "Sent", atMessageStep}, choice{"canvas.no_destination", destination + "NotSent", atMessageStep})
 	p.after(advanced, choice{"canvas.agent", agent, atMessageStep})
 	p.after(split, choice{"canvas.split_conversion", "users.canvas.experimentstep.Conversion", always})
 	p.after(agent, choice{"agent.tool", tool, always})
@@ -271,8 +282,12 @@ func (p *plot) canvases() {
 }
 
 func (p *plot) subscriptions() {
-	p.after(globalOff, choice{"subscription.back", globalOn, always})
-	p.after(groupOff, choice{"subscription.back", groupOn, always})
+	for _, off := range []string{globalOff, spamOff} {
+		p.after(off, choice{"subscription.back", globalOn, always})
+	}
+	for _, off := range []string{groupOff, stopOff} {
+		p.after(off, choice{"subscription.back", groupOn, always})
+	}
 	p.after(atPreference, choice{"", groupOff, always})
 	p.after(optIn)
 	p.after("users.UserDeleteRequest")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -30,10 +31,15 @@ type Config struct {
 	// ids and happen to others of the same people.
 	Stream uint64
 	// Types are the event types to go round, as path.Match patterns; none
-	// means all.
+	// means all current ones.
 	Types []string
+	// Retired makes the types that Braze has retired, too.
+	Retired bool
 	// Reference is when the first round happens; zero means Reference().
 	Reference time.Time
+	// Drift is the share of events with a field or a type that no glossary
+	// knows yet.
+	Drift scenario.Share
 }
 
 // Rounds goes round event types evenly: event i has type i modulo the number
@@ -46,6 +52,7 @@ type Rounds struct {
 	pop       *population.Population
 	draw      population.Draw
 	reference int64
+	drift     scenario.Share
 	moments   sync.Pool
 }
 
@@ -55,7 +62,7 @@ func New(cfg Config) (*Rounds, error) {
 	if cfg.Glossary == nil {
 		return nil, errors.New("journey: no glossary of event types")
 	}
-	names, err := Select(cfg.Glossary, cfg.Types)
+	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
@@ -70,6 +77,7 @@ func New(cfg Config) (*Rounds, error) {
 		pop:       cfg.Population,
 		draw:      cfg.Population.Draw("events").With(cfg.Stream),
 		reference: cfg.Reference.Unix(),
+		drift:     cfg.Drift,
 	}
 	r.moments.New = func() any { return new(moment) }
 	values, fits := valueFuncs(), fitting()
@@ -84,17 +92,30 @@ func New(cfg Config) (*Rounds, error) {
 // the slice.
 func (r *Rounds) Types() []string { return r.names }
 
-// Type is the event type of event i.
-func (r *Rounds) Type(i uint64) string { return r.names[i%uint64(len(r.names))] }
+// Type is the event type of event i, the new one where the event drifts.
+func (r *Rounds) Type(i uint64) string {
+	n := uint64(len(r.types))
+	t := &r.types[i%n]
+	if r.drift > 0 {
+		if news := driftOf(t, r.drift, r.momentDraw(t, i/n)); news.typ != "" {
+			return news.typ
+		}
+	}
+	return t.name
+}
 
-// Append appends event i as one JSON object without spaces. The keys come as
-// event_type, id, time, user, properties, and inside these in the glossary's
-// order.
+// Append appends event i as one JSON object without spaces. Members stand in
+// the alphabet's order, as in the samples that Braze publishes.
 func (r *Rounds) Append(dst []byte, i uint64) []byte {
 	n := uint64(len(r.types))
 	t := &r.types[i%n]
 	k := i / n
-	return r.append(dst, t, k, showOf((k+t.offset)%fullEvery))
+	place := (k + t.offset) % fullEvery
+	much := showSome
+	if place < 2 {
+		much = showFirst + show(place)
+	}
+	return r.append(dst, t, k, much)
 }
 
 // AppendFull appends an event of type t (an index of Types) that has a value
@@ -119,41 +140,19 @@ func appendID(dst []byte, d population.Draw) []byte {
 	return population.AppendUUID(dst, d.With(keyID))
 }
 
-func showOf(place uint64) show {
-	switch place {
-	case 0:
-		return showFirst
-	case 1:
-		return showSecond
-	default:
-		return showSome
-	}
-}
-
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
 	m, _ := r.moments.Get().(*moment)
-	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, scratch: m.scratch}
+	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, turn: int(k % fullEvery), scratch: m.scratch}
 	m.root = m.draw
+	if r.drift > 0 {
+		m.news = driftOf(t, r.drift, m.draw)
+	}
 	m.time = r.timeOf(m.draw, k)
 	m.pickUser()
 	m.pickMessage()
 	dst = m.append(dst)
 	r.moments.Put(m)
 	return dst
-}
-
-// append appends the moment as an event.
-func (m *moment) append(dst []byte) []byte {
-	t := m.typ
-	dst = append(dst, t.opening...)
-	dst = appendID(dst, m.draw)
-	dst = append(dst, `","time":`...)
-	dst = strconv.AppendInt(dst, m.time, 10)
-	dst = append(dst, `,"user":`...)
-	dst = m.appendObject(dst, t.user)
-	dst = append(dst, `,"properties":`...)
-	dst = m.appendObject(dst, t.properties)
-	return append(dst, '}')
 }
 
 // timeOf is about one second later each round; a few events come late, from
@@ -166,55 +165,26 @@ func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
 	return at
 }
 
-// appendObject appends the fields that this moment shows.
-func (m *moment) appendObject(dst []byte, fields []field) []byte {
-	dst = append(dst, '{')
-	first := true
-	for i := range fields {
-		f := &fields[i]
-		d := m.draw.With(f.key)
-		has := m.has(f, d)
-		if has == absent {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = append(dst, f.label...)
-		if has == null {
-			dst = append(dst, "null"...)
-		} else {
-			dst = f.value(dst, m, d)
-		}
-	}
-	return append(dst, '}')
-}
-
-type presence uint8
-
-const (
-	absent presence = iota
-	null
-	present
-)
-
 // moment is one thing that happened: to whom, where, by which message.
 type moment struct {
 	typ   *eventType
 	pop   *population.Population
 	draw  population.Draw
 	show  show
+	turn  int   // chooses among fields that exclude each other
 	time  int64 // seconds since the epoch
 	user  population.User
 	about message
+	news  novelty
 	// root is where the choices come from that stay with what is about, such as
 	// the agent: draw, or in a story what the thread has.
 	root population.Draw
 	// tale is the thread that the moment belongs to, nil outside of a story;
-	// note tells apart the nodes of its type.
-	tale *thread
-	note string
+	// note tells apart the nodes of its type, first says whether it is the first
+	// of its kind for the person and the message.
+	tale  *thread
+	note  string
+	first bool
 	// scratch is for values that are put together before they are escaped.
 	scratch []byte
 }
@@ -297,12 +267,12 @@ func (m *moment) pickMessage() {
 	if a.channel == "" {
 		a.channel = m.pickChannel()
 	}
-	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || !m.flip("canvas", 40)) {
+	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || m.typ.needsCampaign || !m.flip("canvas", 40)) {
 		a.campaign = &m.pop.Campaigns[a.channel][m.draw.With(keyCampaign).N(len(m.pop.Campaigns[a.channel]))]
 		a.wording = &a.campaign.Variations[m.draw.With(keyWording).N(len(a.campaign.Variations))]
 		a.key = population.Key(a.campaign.ID)
 	}
-	if m.typ.hasCanvas && (m.show == showAll || a.campaign == nil) {
+	if a.campaign == nil || m.typ.needsCanvas || m.show == showAll && m.typ.hasCanvas {
 		a.canvas = &m.pop.Canvases[m.draw.With(keyCanvas).N(len(m.pop.Canvases))]
 		a.variation = &a.canvas.Variations[m.draw.With(keyVariation).N(len(a.canvas.Variations))]
 		a.step = &a.canvas.Steps[m.draw.With(keyStep).N(len(a.canvas.Steps))]
@@ -330,6 +300,88 @@ func (m *moment) sendDraw(stretch int64) population.Draw {
 	return m.pop.Draw("sends").With(m.about.key).With(uint64(m.time / stretch))
 }
 
+// object writes the members of a JSON object in the alphabet's order, with one
+// more that is new.
+type object struct {
+	dst   []byte
+	news  string // a whole member, empty: none or written
+	begun bool
+}
+
+func newObject(dst []byte, news string) object { return object{dst: append(dst, '{'), news: news} }
+
+// key begins a member; label is its name in quotes and the colon.
+func (o *object) key(label string) {
+	if o.news != "" && o.news < label {
+		o.begin(o.news)
+		o.news = ""
+	}
+	o.begin(label)
+}
+
+func (o *object) begin(text string) {
+	if o.begun {
+		o.dst = append(o.dst, ',')
+	}
+	o.begun = true
+	o.dst = append(o.dst, text...)
+}
+
+func (o *object) end() []byte {
+	if o.news != "" {
+		o.begin(o.news)
+	}
+	return append(o.dst, '}')
+}
+
+// append appends the moment as an event.
+func (m *moment) append(dst []byte) []byte {
+	o := newObject(dst, m.news.in(inEvent))
+	o.key(`"event_type":`)
+	if m.news.typ != "" {
+		o.dst = appendString(o.dst, m.news.typ)
+	} else {
+		o.dst = append(o.dst, m.typ.quoted...)
+	}
+	o.key(`"id":`)
+	o.dst = append(appendID(append(o.dst, '"'), m.draw), '"')
+	o.key(`"properties":`)
+	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.in(inProperties))
+	o.key(`"time":`)
+	o.dst = strconv.AppendInt(o.dst, m.time, 10)
+	o.key(`"user":`)
+	o.dst = m.appendObject(o.dst, m.typ.user, m.news.in(inUser))
+	return o.end()
+}
+
+// appendObject appends the fields that this moment shows.
+func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
+	o := newObject(dst, news)
+	for i := range fields {
+		f := &fields[i]
+		d := m.draw.With(f.key)
+		switch m.has(f, d) {
+		case null:
+			o.key(f.label)
+			o.dst = append(o.dst, "null"...)
+		case present:
+			o.key(f.label)
+			o.dst = f.value(o.dst, m, d)
+		case absent:
+		}
+	}
+	return o.end()
+}
+
+// presence is how a field stands in an event.
+type presence uint8
+
+const (
+	absent presence = iota
+	null
+	present
+)
+
 // How often an optional field that fits is missing or null, in percent. Braze
 // publishes no such numbers; these are assumptions.
 const (
@@ -344,7 +396,7 @@ func (m *moment) has(f *field, d population.Draw) presence {
 		return present
 	case f.fits != nil && !f.fits(m):
 		return m.lacking(f, d)
-	case m.tale != nil && f.links:
+	case f.alone, m.tale != nil && f.links:
 		return present
 	case m.show != showSome || f.identifies(m):
 		return present
@@ -373,22 +425,6 @@ const (
 	userID      = `"user_id":`
 	externalID  = `"external_user_id":`
 )
-
-// links says whether a story is followed by a field: where such a one fits, it
-// is always there.
-func links(name string) bool {
-	switch name {
-	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
-		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
-		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
-		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
-		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
-		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
-		"duration", "conversion_behavior":
-		return true
-	}
-	return false
-}
 
 // identifies says whether leaving the field out could leave nobody whom the
 // event happened to: the external id of those who have one, else the user id.

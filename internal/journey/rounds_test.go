@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -29,9 +30,10 @@ func glossary(t testing.TB) *schemas.Glossary {
 	return g
 }
 
+// rounds makes those of the retired types, too.
 func rounds(t testing.TB, seed uint64, types ...string) *Rounds {
 	t.Helper()
-	r, err := New(Config{Glossary: glossary(t), Seed: seed, Types: types})
+	r, err := New(Config{Glossary: glossary(t), Seed: seed, Types: types, Retired: true})
 	require.NoError(t, err)
 	return r
 }
@@ -145,7 +147,7 @@ func TestSameBytesWhateverTheConcurrency(t *testing.T) {
 func TestSelectionGivesTheSameEvents(t *testing.T) {
 	all, some := rounds(t, 3), rounds(t, 3, "users.messages.email.*")
 	want := make(map[string][]string)
-	for i := range uint64(96 * 5) {
+	for i := range uint64(102 * 5) {
 		want[all.Type(i)] = append(want[all.Type(i)], string(all.Append(nil, i)))
 	}
 	got := make(map[string][]string)
@@ -183,10 +185,10 @@ func TestOtherSeedsGiveOtherEvents(t *testing.T) {
 func TestEveryoneHasAnIdentity(t *testing.T) {
 	r := rounds(t, 1)
 	anonymous, total := 0, 0
-	for i := range uint64(96 * 50) {
+	for i := range uint64(102 * 50) {
 		e := decode(t, r.Append(nil, i))
-		if e.Type == "agentconsole.ToolInvocation" {
-			require.Empty(t, e.User)
+		if e.Type == "agentconsole.ToolInvocation" || e.Type == "contentoptimizer.ComponentStore" {
+			require.NotContains(t, e.User, "user_id")
 			continue
 		}
 		id, _ := e.User["user_id"].(string)
@@ -220,7 +222,7 @@ func TestThingsAgree(t *testing.T) {
 	}
 	known := make(map[string]any)
 	met := make(map[string]int)
-	for i := range uint64(96 * 120) {
+	for i := range uint64(102 * 120) {
 		e := decode(t, r.Append(nil, i))
 		for name, v := range e.User {
 			e.Properties[name] = v
@@ -264,31 +266,61 @@ func TestFullShowsEverything(t *testing.T) {
 	}
 }
 
-func TestKeyOrder(t *testing.T) {
-	raw := string(rounds(t, 1, "users.messages.email.Open").Append(nil, 0))
-	at := -1
-	for _, key := range []string{`{"event_type":`, `"id":`, `"time":`, `"user":{`, `"properties":{`} {
-		i := strings.Index(raw, key)
-		require.Greater(t, i, at, "%s in %s", key, raw)
-		at = i
+// requireAlphabetical looks at the members of an event and of the objects in it,
+// apart from the free ones.
+func requireAlphabetical(t testing.TB, object []byte) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(object))
+	_, err := dec.Token()
+	last := ""
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		if fmt.Sprint(key) <= last {
+			t.Fatalf("%q stands behind %q: %s", key, last, object)
+		}
+		if last = fmt.Sprint(key); last == "user" || last == "properties" {
+			requireAlphabetical(t, value)
+		}
+	}
+	require.NoError(t, err)
+}
+
+func TestMembersStandInTheAlphabetsOrder(t *testing.T) {
+	r := rounds(t, 1)
+	for i := range uint64(3 * len(r.Types())) {
+		requireAlphabetical(t, r.Append(nil, i))
 	}
 }
 
 func TestSelect(t *testing.T) {
 	g := glossary(t)
-	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"})
+	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"}, false)
 	require.NoError(t, err)
 	require.Equal(t, "users.canvas.Conversion", names[0])
 	require.Equal(t, "users.messages.email.Open", names[len(names)-1])
-	all, err := Select(g, nil)
+	all, err := Select(g, nil, false)
 	require.NoError(t, err)
-	require.Len(t, all, len(g.Events))
-	star, err := Select(g, []string{"*"})
+	require.Equal(t, g.Current(), all)
+	for pattern, want := range map[string]int{"users.messages.newsfeedcard.*": 3, "users.messages.newsfeedcard.Click": 1} {
+		names, err := Select(g, []string{pattern}, true)
+		require.NoError(t, err)
+		require.Len(t, names, want)
+	}
+	names, err = Select(g, []string{"users.messages.newsfeedcard.Click"}, false)
+	require.NoError(t, err)
+	require.Len(t, names, 1, "a retired type that is named whole")
+	_, err = Select(g, []string{"users.messages.newsfeedcard.*"}, false)
+	require.ErrorContains(t, err, "newsfeedcard")
+	star, err := Select(g, []string{"*"}, false)
 	require.NoError(t, err)
 	require.Equal(t, all, star)
-	_, err = Select(g, []string{"users.nothing.*"})
+	_, err = Select(g, []string{"users.nothing.*"}, false)
 	require.ErrorContains(t, err, `"users.nothing.*"`)
-	_, err = Select(g, []string{"[x"})
+	_, err = Select(g, []string{"[x"}, false)
 	require.ErrorContains(t, err, `"[x"`)
 	_, err = New(Config{})
 	require.ErrorContains(t, err, "glossary")
@@ -353,6 +385,8 @@ func looks(format, s string) bool {
 	case format == "IPv4":
 		a, err := netip.ParseAddr(s)
 		return err == nil && a.Is4()
+	case strings.HasPrefix(format, "JSON, "):
+		return json.Valid([]byte(s))
 	case strings.HasPrefix(format, "JSON object"):
 		var object map[string]any
 		return json.Unmarshal([]byte(s), &object) == nil
@@ -394,7 +428,7 @@ func TestValuesLookRight(t *testing.T) {
 			require.Greater(t, v, -180.1)
 		}
 	}
-	for i := range uint64(96 * 50) {
+	for i := range uint64(102 * 50) {
 		e := decode(t, r.Append(nil, i))
 		require.True(t, looks("uuid", e.ID), e.ID)
 		require.InDelta(t, float64(Reference().Unix()), e.Time, 3*86400)
@@ -409,10 +443,74 @@ func TestValuesLookRight(t *testing.T) {
 	require.Greater(t, len(formats), 10, "formats that occurred: %v", formats)
 }
 
+// TestValuesAreThoseOfBraze holds values whose form no glossary tells against
+// Braze's documentation.
+func TestValuesAreThoseOfBraze(t *testing.T) {
+	forms := map[string]*regexp.Regexp{}
+	for name, form := range map[string]string{
+		"agent_id": `[0-9a-f]{24}`, "content_optimizer_step_id": `[0-9a-f]{24}`, "invocation_source": `([A-Z][A-Za-z]*::)+[A-Z][A-Za-z]*`,
+		"link_id": `[0-9a-f]{24}`, "interaction_type": `Text URL|Reply|OpenURL`, "element_type": `Suggestion|Button`,
+		"web_push_token_public_key": `B[\w-]{86}`, "web_push_token_user_auth": `[\w-]{22}`, "web_push_token_vapid_public_key": `B[\w-]{86}`,
+		"message_id": `wamid\.([A-Za-z0-9+/]{4})+={0,2}`, "conversion_behavior": `\{"type":".+","window":\d+,.*\}`,
+		"retry_type": `frequency_capped|higher_priority_message`, "retry_log": `Frequency cap rule: 5 .+ messages every 1 week|Held back by a message of higher priority`,
+		"survey_completion_status": `completed|incomplete`, "webhook_failure_source": `External Endpoint`,
+	} {
+		forms[name] = regexp.MustCompile(`^(` + form + `)$`)
+	}
+	r, seen := rounds(t, 4), make(map[string]bool)
+	for i := range uint64(102 * 40) {
+		e := decode(t, r.Append(nil, i))
+		for name, form := range forms {
+			if text := e.text(name); text != "" {
+				require.Regexp(t, form, text, "%s %s", e.Type, name)
+				seen[name] = true
+			}
+		}
+		answers := 0
+		for name := range e.Properties {
+			if strings.HasPrefix(name, "answer_") && name != "answer_type" {
+				answers++
+			}
+		}
+		require.Equal(t, e.Type == messages+"survey.Response", answers == 1, "%v", e)
+	}
+	require.Len(t, seen, len(forms))
+}
+
+func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
+	r, seen := rounds(t, 5, "*.Abort"), make(map[string]map[string]bool)
+	for i := range uint64(len(r.Types()) * 400) {
+		e := decode(t, r.Append(nil, i))
+		channel, why := strings.Split(e.Type, ".")[2], e.text("abort_type")
+		if seen[channel] == nil {
+			seen[channel] = make(map[string]bool)
+		}
+		seen[channel][why] = true
+		if log := e.text("abort_log"); why == "frequency_capped" && log != "" {
+			require.Regexp(t, `^Frequency cap rule: 5 [a-z_ A-Z]+ messages every 1 week$`, log, e.Type)
+		}
+		if e.Properties["message_extras"] != nil && why != "" {
+			require.NotContains(t, []string{"user_not_in_segment", "rate_limit", "frequency_capped", "campaign_disabled"}, why, "its tag did not run")
+		}
+		require.Regexp(t, `^[a-z_]*$`, why)
+		require.NotContains(t, why, "quiet")
+	}
+	sizes := make(map[string]int)
+	for channel, words := range seen {
+		delete(words, "")
+		sizes[channel] = len(words)
+	}
+	require.Equal(t, map[string]int{
+		"email": 25, "pushnotification": 20, "inappmessage": 20, "contentcard": 22, "banner": 18, "webhook": 23, "sms": 23, "whatsapp": 19,
+		"line": 16, "rcs": 11, "newsfeedcard": 11,
+	}, sizes)
+	require.True(t, seen["sms"]["mms_not_supported"] && seen["email"]["missing_email"] && !seen["email"]["mms_not_supported"])
+}
+
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	r := rounds(t, 2)
 	optedIn, campaigns, canvases := 0, 0, 0
-	for i := range uint64(96 * 100) {
+	for i := range uint64(102 * 100) {
 		e := decode(t, r.Append(nil, i))
 		p := e.Properties
 		if p["campaign_id"] != nil {
@@ -553,7 +651,7 @@ func TestPlatformsFitTheType(t *testing.T) {
 	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
 		apps[p.App(platform).ID] = platform
 	}
-	for i := range uint64(96 * 100) {
+	for i := range uint64(102 * 100) {
 		e := decode(t, r.Append(nil, i))
 		app, ok := e.Properties["app_id"]
 		if !ok || app == nil {

@@ -23,9 +23,11 @@ type StoriesConfig struct {
 	Stream uint64
 	// Scenario says what happens and how often; nil is scenario.Default.
 	Scenario *scenario.Scenario
-	// Types narrow what is sent, as path.Match patterns; none means all. What
-	// happens stays the same, ids included.
-	Types []string
+	// Types narrow what is sent, as path.Match patterns; none means all current
+	// ones. What happens stays the same, ids included. Retired types happen with
+	// Retired, or where they are named whole.
+	Types   []string
+	Retired bool
 	// Start is when it begins; zero means Reference().
 	Start time.Time
 }
@@ -42,7 +44,6 @@ type Stories struct {
 	pop      *population.Population
 	graph    *graph
 	types    []eventType
-	names    []string
 	wanted   []bool
 	draw     population.Draw
 
@@ -59,6 +60,7 @@ type Stories struct {
 	begin  int64 // of everything, in seconds
 	minute int64 // the next that is to begin
 	people people
+	firsts map[firstKey]uint16 // the life of the person for whom it was the first
 	agenda agenda
 	made   uint64   // events that happened
 	seen   []uint64 // when each type last happened, counted in made
@@ -72,13 +74,12 @@ type Stories struct {
 }
 
 // NewStories makes Stories. It fails without a glossary, for a pattern that
-// fits no event type, for an event type that the journeys do not know, and for
-// a scenario that lacks outcomes.
+// fits no event type, and for a scenario that lacks outcomes.
 func NewStories(cfg StoriesConfig) (*Stories, error) {
 	if cfg.Glossary == nil {
 		return nil, errors.New("journey: no glossary of event types")
 	}
-	names, err := Select(cfg.Glossary, cfg.Types)
+	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
@@ -99,12 +100,13 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
 		begin:    cfg.Start.Unix(),
 		people:   newPeople(cfg.Population.Users()),
+		firsts:   make(map[firstKey]uint16),
 		offsets:  cfg.Population.Offsets(),
 		channels: population.Channels(),
 	}
 	s.minute = s.begin / 60
 	s.forced = s.minute
-	if s.graph, err = newGraph(cfg.Glossary, cfg.Scenario); err != nil {
+	if s.graph, err = newGraph(cfg.Glossary, cfg.Scenario, names); err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
 	s.compile(cfg.Glossary, names)
@@ -129,7 +131,6 @@ func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
 		chosen[name] = true
 	}
 	for i := range g.Events {
-		s.names = append(s.names, g.Events[i].Name)
 		s.types = append(s.types, compile(&g.Events[i], values, fits))
 		s.wanted = append(s.wanted, chosen[g.Events[i].Name])
 	}
@@ -193,6 +194,9 @@ func (s *Stories) happens(e *entry) bool {
 	s.made++
 	s.seen[n.typ] = s.made
 	e.number, e.time = s.made, e.at
+	if s.types[n.typ].unique {
+		e.first = s.isFirst(e, n.typ)
+	}
 	exempt := e.goal > 0
 	s.follow(e, n, d)
 	if s.made%turnEvery == 0 {
@@ -231,6 +235,32 @@ func (s *Stories) follow(e *entry, n *node, d population.Draw) {
 			}
 		}
 	}
+}
+
+// firstKey is one kind of event about one message to one person.
+type firstKey struct {
+	slot     uint32
+	campaign int32
+	typ      int16
+	canvas   int8
+	step     uint8
+	wording  uint8
+}
+
+// isFirst says whether it is the first event of a type about this wording of a
+// message to the person, and remembers it: a few bytes for each of them, however
+// long the stories go on.
+func (s *Stories) isFirst(e *entry, typ int16) bool {
+	key := firstKey{slot: e.slot, campaign: e.campaign, typ: typ, canvas: e.canvas, step: e.step, wording: e.wording}
+	if e.campaign >= 0 {
+		key.canvas, key.step = -1, 0
+	}
+	life, known := s.firsts[key]
+	if known && life == e.life {
+		return false
+	}
+	s.firsts[key] = e.life
+	return true
 }
 
 // path is the path to what the entry's thread is to reach, if it is to.
@@ -288,6 +318,8 @@ func (s *Stories) can(e *entry, edge *edge) bool {
 		return e.step != waitStep
 	case atFirstMessage:
 		return e.step == firstMessage
+	case firstOfCampaign:
+		return e.campaign >= 0
 	default:
 		return true
 	}
@@ -358,10 +390,10 @@ func (s *Stories) nextTurn(at int64) {
 	s.forced = at / 60
 	s.idle++
 	round := uint64(len(s.types)) * turnEvery
-	if s.seen[typ] > 0 && s.made-s.seen[typ] < round {
+	path := s.graph.paths[typ]
+	if len(path) == 0 || s.seen[typ] > 0 && s.made-s.seen[typ] < round {
 		return
 	}
-	path := s.graph.paths[typ]
 	root := s.graph.nodes[path[0]]
 	platforms := s.graph.pathPlatforms(path)
 	r := s.rateOf(path[0])
@@ -370,7 +402,7 @@ func (s *Stories) nextTurn(at int64) {
 		slot := uint32(d.With(try).Bits() % s.pop.Users())
 		e := s.entry(slot)
 		e.node, e.channel, e.campaign, e.at = path[0], r.channel, r.campaign, at
-		e.goal = uint8(typ) + 1
+		e.goal = uint16(typ) + 1
 		if e.platform&platforms != 0 && s.ready(&e, root.name) {
 			s.agenda.add(&e)
 			return
@@ -413,20 +445,21 @@ func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) 
 	t := &s.types[n.typ]
 	m := &s.moment
 	draw := s.draw.With(keyEvent).With(e.number)
-	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.note, time: e.time, scratch: m.scratch}
+	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.note, first: e.first, time: e.time, scratch: m.scratch}
+	m.turn = draw.With(keyTurn).N(fullEvery)
+	if drift := s.scenario.Rough.Drift; drift > 0 {
+		m.news = driftOf(t, drift, draw)
+	}
 	if e.draw == 0 {
 		m.root = draw
 	}
 	m.user = s.pop.OnDevice(s.pop.Person(uint64(e.slot), uint64(e.life)), int(e.device))
 	m.user.Tokens = int(e.token)
 	s.about(m)
-	start := len(dst)
-	dst = m.append(dst)
-	eventType = s.names[n.typ]
-	if chanceOf(draw.With(keyDrift), s.scenario.Rough.Drift) {
-		dst, eventType = drift(dst, start, eventType, draw.With(keyDrift))
+	if m.news.typ != "" {
+		return m.append(dst), m.news.typ
 	}
-	return dst, eventType
+	return m.append(dst), t.name
 }
 
 // about says what message the moment belongs to.
@@ -444,6 +477,10 @@ func (s *Stories) about(m *moment) {
 		a.variation = &a.canvas.Variations[e.way]
 		a.step = &a.canvas.Steps[e.step]
 		a.wording = &a.step.Variations[int(e.wording)%len(a.step.Variations)]
+	}
+	// A type that no journey has happens by itself, and may need a message all the same.
+	if m.typ.needsCampaign && a.campaign == nil || m.typ.needsCanvas && a.canvas == nil {
+		m.pickMessage()
 	}
 }
 
@@ -479,9 +516,6 @@ func (s *Stories) repeat(e *entry) {
 	s.agenda.add(&again)
 }
 
-// keyDrift is where the choices about new fields and types come from.
-const keyDrift = 0xD21F7
-
 // appendName appends a name as it is at the moment: things are renamed now and
 // then, and for a while after that Braze sends null or the old name.
 func (s *Stories) appendName(dst []byte, m *moment, thing *population.Named, d population.Draw) []byte {
@@ -505,23 +539,4 @@ func (s *Stories) appendName(dst []byte, m *moment, thing *population.Named, d p
 	m.scratch = append(append(m.scratch[:0], thing.Name...), " (version "...)
 	m.scratch = append(appendFixed(m.scratch, renamed+1, 0), ')')
 	return appendString(dst, string(m.scratch))
-}
-
-// Drifter makes events drift as those of a scenario do: a Share of them gets a
-// field that is new, in properties, in user or beside them, or a type that is
-// new. The zero value changes nothing.
-type Drifter struct {
-	Share scenario.Share
-	Seed  uint64
-}
-
-// Append drifts the event that begins at start of dst, which is as Rounds or
-// Stories write it; number tells events apart. It returns the event and its
-// type, which is eventType unless it is a new one.
-func (d Drifter) Append(dst []byte, start int, eventType string, number uint64) ([]byte, string) {
-	draw := population.Draw(d.Seed).With(keyDrift).With(number)
-	if !chanceOf(draw, d.Share) {
-		return dst, eventType
-	}
-	return drift(dst, start, eventType, draw)
 }

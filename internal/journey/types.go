@@ -1,8 +1,10 @@
 package journey
 
 import (
+	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -13,16 +15,18 @@ import (
 // eventType is an event type made ready for writing.
 type eventType struct {
 	name       string
+	quoted     string // the name as JSON
 	key        uint64
-	opening    string // the JSON text up to the id
-	offset     uint64 // where in its ten this type's full moments are
-	user       []field
+	offset     uint64  // where in its ten this type's full moments are
+	user       []field // in the alphabet's order
 	properties []field
 
-	hasCampaign, hasCanvas bool
-	channel                population.Channel // empty where the type has no channel of its own
-	channels               []population.Channel
-	platforms              []population.Platform // at least two
+	hasCampaign, hasCanvas     bool
+	needsCampaign, needsCanvas bool               // has required fields of one
+	unique                     bool               // says whether it is the first of its kind for the person and the message
+	channel                    population.Channel // empty where the type has no channel of its own
+	channels                   []population.Channel
+	platforms                  []population.Platform // at least two
 }
 
 // field is one field made ready for writing.
@@ -31,6 +35,7 @@ type field struct {
 	key      uint64
 	required bool
 	links    bool // in a story it is always there
+	alone    bool // where it fits, it is always there, as the others of its kind are not
 	// fits says whether the field goes with a moment; nil: always.
 	fits func(m *moment) bool
 	// value appends the field's JSON value.
@@ -42,20 +47,21 @@ type valueFunc func(dst []byte, m *moment, d population.Draw) []byte
 
 // Select returns the names of the glossary's event types that match at least
 // one of the patterns (as in path.Match; a star goes over dots too), in the
-// glossary's order. No patterns select every type. A pattern that is malformed
-// or matches nothing is an error that names it.
-func Select(g *schemas.Glossary, patterns []string) ([]string, error) {
-	chosen := make(map[string]bool)
+// glossary's order. No patterns select every type. Retired types are selected
+// with retired, or by their whole names. A pattern that is malformed or matches
+// nothing is an error that names it.
+func Select(g *schemas.Glossary, patterns []string, retired bool) ([]string, error) {
+	chosen := make([]bool, len(g.Events))
 	for _, pattern := range patterns {
 		found := false
 		for i := range g.Events {
-			ok, err := path.Match(pattern, g.Events[i].Name)
+			e := &g.Events[i]
+			ok, err := path.Match(pattern, e.Name)
 			if err != nil {
 				return nil, fmt.Errorf("event type pattern %q: %w", pattern, err)
 			}
-			if ok {
-				chosen[g.Events[i].Name] = true
-				found = true
+			if ok && (retired || e.Retired == "" || pattern == e.Name) {
+				chosen[i], found = true, true
 			}
 		}
 		if !found {
@@ -64,7 +70,7 @@ func Select(g *schemas.Glossary, patterns []string) ([]string, error) {
 	}
 	var names []string
 	for i := range g.Events {
-		if len(patterns) == 0 || chosen[g.Events[i].Name] {
+		if chosen[i] || len(patterns) == 0 && (retired || g.Events[i].Retired == "") {
 			names = append(names, g.Events[i].Name)
 		}
 	}
@@ -76,26 +82,41 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 	key := population.Key(t.Name)
 	e := eventType{
 		name:      t.Name,
+		quoted:    string(appendString(nil, t.Name)),
 		key:       key,
-		opening:   string(appendString([]byte(`{"event_type":`), t.Name)) + `,"id":"`,
 		offset:    key % fullEvery,
 		channel:   channelOf(t.Name),
 		channels:  []population.Channel{population.Email, population.Email, population.SMS, population.WhatsApp, population.Push},
 		platforms: platformsOf(t.Name),
 	}
 	if strings.Contains(t.Name, "subscriptiongroup") {
-		e.channels = []population.Channel{population.Email, population.SMS, population.WhatsApp, population.RCS, population.LINE}
+		e.channels = groupChannels()
 	}
-	for i := range t.User {
-		e.user = append(e.user, compileField(t.Name, &t.User[i], values, fits))
+	fields := func(list []schemas.Field) (all []field) {
+		for i := range list {
+			f := &list[i]
+			all = append(all, compileField(t.Name, f, values, fits))
+			ofCampaign, ofCanvas := strings.HasPrefix(f.Name, "campaign_"), ofCanvas(f.Name)
+			e.hasCampaign = e.hasCampaign || ofCampaign
+			e.hasCanvas = e.hasCanvas || ofCanvas
+			e.needsCampaign = e.needsCampaign || ofCampaign && f.Required
+			e.needsCanvas = e.needsCanvas || ofCanvas && f.Required
+			e.unique = e.unique || f.Name == "is_unique"
+		}
+		slices.SortFunc(all, func(a, b field) int { return cmp.Compare(a.label, b.label) })
+		return all
 	}
-	for i := range t.Properties {
-		f := &t.Properties[i]
-		e.properties = append(e.properties, compileField(t.Name, f, values, fits))
-		e.hasCampaign = e.hasCampaign || f.Name == "campaign_id"
-		e.hasCanvas = e.hasCanvas || strings.HasPrefix(f.Name, "canvas_")
-	}
+	e.user, e.properties = fields(t.User), fields(t.Properties)
 	return e
+}
+
+// ofCanvas says whether a field is about a Canvas.
+func ofCanvas(name string) bool {
+	return strings.HasPrefix(name, "canvas_") || slices.Contains(canvasFields(), name)
+}
+
+func canvasFields() []string {
+	return []string{"experiment_split_id", "experiment_split_name", "experiment_step_id", "next_step_id", "content_optimizer_step_id"}
 }
 
 // compileField finds how a field's values are made: by type.name or name and
@@ -106,10 +127,14 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		key:      population.Key(f.Name),
 		required: f.Required,
 		links:    links(f.Name),
+		alone:    strings.HasPrefix(f.Name, "answer_"),
 		fits:     fits[f.Name],
 	}
-	if special, ok := fits[event+"/"+f.Name]; ok {
-		out.fits = special
+	last := event[strings.LastIndexByte(event, '.')+1:]
+	for _, name := range []string{last + "/" + f.Name, event + "/" + f.Name} {
+		if special, ok := fits[name]; ok {
+			out.fits = special
+		}
 	}
 	for _, name := range []string{event + "/" + f.Name, f.Name + ":" + f.Type, f.Name} {
 		if value, ok := values[name]; ok {
@@ -121,6 +146,11 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 	return out
 }
 
+// groupChannels are the channels with subscription groups.
+func groupChannels() []population.Channel {
+	return []population.Channel{population.Email, population.SMS, population.WhatsApp, population.RCS, population.LINE}
+}
+
 // channelOf says which channel the messages of an event type go out on.
 func channelOf(name string) population.Channel {
 	kind, ok := strings.CutPrefix(name, "users.messages.")
@@ -129,11 +159,11 @@ func channelOf(name string) population.Channel {
 	}
 	kind, _, _ = strings.Cut(kind, ".")
 	switch kind {
-	case "email":
+	case "email", "landingpage":
 		return population.Email
 	case "pushnotification":
 		return population.Push
-	case "inappmessage", "newsfeedcard":
+	case "inappmessage", "newsfeedcard", "survey":
 		return population.InApp
 	case "contentcard":
 		return population.ContentCard
@@ -205,9 +235,9 @@ type edge struct {
 	ends  bool // the end of the session
 }
 
-// newGraph compiles the plot. It fails where the scenario lacks an outcome or
-// an event type of the glossary can never happen.
-func newGraph(g *schemas.Glossary, s *scenario.Scenario) (*graph, error) {
+// newGraph compiles the plot. A retired type happens only where it is wanted. It
+// fails where the scenario lacks an outcome.
+func newGraph(g *schemas.Glossary, s *scenario.Scenario, wanted []string) (*graph, error) {
 	types := make(map[string]int16, len(g.Events))
 	for i := range g.Events {
 		types[g.Events[i].Name] = int16(i)
@@ -242,7 +272,8 @@ func newGraph(g *schemas.Glossary, s *scenario.Scenario) (*graph, error) {
 			n.groups = append(n.groups, edges)
 		}
 	}
-	return out, out.findPaths(g, types)
+	out.findPaths(g, types, wanted)
+	return out, nil
 }
 
 // node adds a node once.
@@ -276,7 +307,7 @@ func onDevice(event string) bool {
 	switch {
 	case strings.HasPrefix(event, behaviors+"app."), event == custom, event == buys, event == behaviors+"Location",
 		strings.HasPrefix(event, messages+"inappmessage."), strings.HasPrefix(event, messages+"banner."),
-		strings.HasPrefix(event, messages+"featureflag."), strings.HasPrefix(event, messages+"newsfeedcard."),
+		strings.HasPrefix(event, messages+"featureflag."),
 		event == messages+"pushnotification.Open":
 		return true
 	}
@@ -286,7 +317,7 @@ func onDevice(event string) bool {
 // findPaths finds the shortest path to each event type from what begins of
 // itself. A conversion for the message before is no step of a path: whether
 // there was a message is not known.
-func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16) error {
+func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wanted []string) {
 	before := make([]int16, len(g.nodes))
 	for i := range before {
 		before[i] = -2
@@ -313,11 +344,13 @@ func (g *graph) findPaths(glossary *schemas.Glossary, types map[string]int16) er
 		}
 	}
 	for i, p := range g.paths {
-		if p == nil {
-			return fmt.Errorf("nothing leads to the event type %s: the journeys do not know it", glossary.Events[i].Name)
+		name := glossary.Events[i].Name
+		// A type that no journey has, such as one of a newer glossary, happens by itself.
+		if p == nil && (glossary.Events[i].Retired == "" || slices.Contains(wanted, name)) {
+			g.node(name, types)
+			g.paths[i] = []int16{g.index[name]}
 		}
 	}
-	return nil
 }
 
 // backwards goes back from a node to its root.

@@ -15,7 +15,7 @@ func valueFuncs() map[string]valueFunc {
 	all := make(map[string]valueFunc)
 	for _, part := range []map[string]valueFunc{
 		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
-		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(),
+		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(), surveyValues(), optimizerValues(),
 	} {
 		for name, value := range part {
 			all[name] = value
@@ -178,8 +178,14 @@ func adIDType(p population.Platform) string {
 
 func tokenValues() map[string]valueFunc {
 	token := func(name string) valueFunc {
+		return hexOf(64, func(m *moment) population.Draw { return m.user.Draw(name) })
+	}
+	// Keys of the Push API (RFC 8291, RFC 8292): points of P-256, uncompressed, and
+	// a secret of 16 bytes, all base64url without padding.
+	key := func(first string, n int, of func(m *moment) population.Draw) valueFunc {
 		return func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(population.AppendHex(append(dst, '"'), m.user.Draw(name), 64), '"')
+			dst = append(append(dst, '"'), first...)
+			return append(appendBase64(dst, of(m), n, "-_"), '"')
 		}
 	}
 	return map[string]valueFunc{
@@ -195,9 +201,9 @@ func tokenValues() map[string]valueFunc {
 		"ios_push_token_apns_gateway":     whole(1, 2),
 		"push_to_start_token":             token("push_to_start_token"),
 		"update_token":                    token("update_token"),
-		"web_push_token_public_key":       token("web_push_token_public_key"),
-		"web_push_token_user_auth":        token("web_push_token_user_auth"),
-		"web_push_token_vapid_public_key": text(func(m *moment, _ population.Draw) string { return "B" + m.pop.GroupID }),
+		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.user.Draw("p256dh") }),
+		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.user.Draw("auth") }),
+		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
 		}),
@@ -268,7 +274,7 @@ func texts(f *schemas.Field) valueFunc {
 		return ipv4
 	case f.Format == "ISO 8601 date":
 		return userText((*population.User).AppendBirthday)
-	case strings.HasPrefix(f.Format, "JSON object"):
+	case strings.HasPrefix(f.Format, "JSON"):
 		return fixed(`"{}"`)
 	default:
 		return hex(12)
@@ -341,3 +347,16 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 }
 
 func appendBool(dst []byte, v bool) []byte { return strconv.AppendBool(dst, v) }
+
+// appendBase64 appends n random characters of base64, whose last two are given.
+func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {
+	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	for i := range n {
+		if c := d.With(uint64(i)).N(64); c < len(first) {
+			dst = append(dst, first[c])
+		} else {
+			dst = append(dst, last[c-len(first)])
+		}
+	}
+	return dst
+}

@@ -44,38 +44,31 @@ func sourceValues() map[string]valueFunc {
 		"canvas_step_message_variation_api_id": named(func(m *moment) *population.Named {
 			return &m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))]
 		}, false),
-		"canvas_entry_id":            canvasEntry,
-		"dispatch_id":                dispatch,
-		"send_id":                    sendID,
-		"channel":                    text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
-		"in_control_group":           chance(10),
-		"is_canvas_entry":            chance(30),
-		"progression_type":           text(progression),
-		"exit_reason":                oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
-		"content_optimizer_step_id":  text(func(m *moment, _ population.Draw) string { return m.about.step.ID }),
-		"combination_token":          combination,
-		"conversion_behavior_index":  whole(0, 3),
-		"conversion_behavior":        escaped(conversionBehavior),
-		"message_extras":             escaped(messageExtras),
-		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
-		"state_change_source":        oneOf("REST API", "SDK", "Dashboard", "Preference center"),
+		"canvas_entry_id":  canvasEntry,
+		"dispatch_id":      dispatch,
+		"send_id":          sendID,
+		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
+		"in_control_group": chance(10),
+		"is_canvas_entry":  chance(30),
+		"progression_type": text(progression),
+		"exit_reason":      oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
+		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
+			return strconv.AppendInt(dst, m.time-int64(d.Between(1, 3*3600)), 10)
+		},
+		"is_unique":                 chance(70),
+		"conversion_behavior_index": whole(0, 3),
+		"conversion_behavior":       escaped(conversionBehavior),
+		"message_extras":            escaped(messageExtras),
+		"subscription_group_id":     text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"subscription_status":       oneOf("Subscribed", "Unsubscribed"),
+		"state_change_source": oneOf("SDK", "Dashboard", "Subscription Page", "REST API", "CSV import", "Preference Center",
+			"Inbound Message", "Migration", "User Merge", "Canvas User Update Step"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": botReasons,
 		"url":                        link,
 		"short_url":                  shortLink,
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
 		"channel_identifier": channelIdentifier,
-	}
-}
-
-// troubleValues say why a message was not sent, or not yet; type and log agree.
-func troubleValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"abort_type": aligned("abort_type", "Liquid abort message", "Quiet hours", "Frequency capping", "Rate limit"),
-		"abort_log":  aligned("abort_type", "{% abort_message('no basket') %} was called", "User is within quiet hours", "Frequency cap reached: 3 messages in 7 days", "Rate limit of the campaign was reached"),
-		"retry_type": aligned("retry_type", "Rate limited", "Temporary error", "Provider unavailable"),
-		"retry_log":  aligned("retry_type", "Provider answered 429, trying again in 60 seconds", "Connection timed out after 30 seconds", "Service unavailable (503)"),
 	}
 }
 
@@ -145,13 +138,13 @@ func combination(dst []byte, _ *moment, d population.Draw) []byte {
 func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
 	switch d.N(3) {
 	case 0:
-		dst = append(dst, `{"type":"Makes Purchase","product":`...)
+		dst = append(dst, `{"type":"Makes Purchase","window":259200,"product":`...)
 		return append(appendString(dst, population.Pick(d.With(1), m.pop.Products).Name), '}')
 	case 1:
-		dst = append(dst, `{"type":"Starts Session","app_ids":[`...)
+		dst = append(dst, `{"type":"Starts Session","window":86400,"app_ids":[`...)
 		return append(appendString(dst, m.user.App.ID), "]}"...)
 	default:
-		return append(dst, `{"type":"Performs Custom Event","custom_event_name":"checkout_finished"}`...)
+		return append(dst, `{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`...)
 	}
 }
 
@@ -226,10 +219,12 @@ func emailValues() map[string]valueFunc {
 		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
 		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
 		"attempt_count":    whole(1, 8),
-		"link_id": func(dst []byte, _ *moment, d population.Draw) []byte {
-			return append(strconv.AppendInt(append(dst, '"'), int64(d.N(12)), 10), '"')
+		"link_id": func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
+			return append(population.AppendHex(append(dst, '"'), m.pop.Draw("links").With(uint64(d.N(40))), 24), '"')
 		},
-		"link_alias": oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
+		"has_url_parameters":    chance(60),
+		"link_aliasing_enabled": chance(50),
+		"link_alias":            oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
 	}
 }
 
@@ -263,8 +258,8 @@ func phoneValues() map[string]valueFunc {
 		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
 		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
 		"provider_error_title": aligned("provider_error_code", "Unreachable destination", "Unknown destination", "Unreachable carrier", "Message undeliverable"),
-		"interaction_type":     oneOf("REPLY", "URL", "DIAL", "CALENDAR"),
-		"element_type":         oneOf("SUGGESTED_REPLY", "SUGGESTED_ACTION", "CARD_BUTTON"),
+		"interaction_type":     oneOf("Text URL", "Reply", "OpenURL"),
+		"element_type":         oneOf("Suggestion", "Button"),
 		"element_label":        oneOf("Yes, please", "Call us", "Show on map", "Später"),
 		"message_id":           messageID,
 		"in_reply_to":          messageID,
@@ -286,7 +281,7 @@ func appendBSUID(u *population.User, dst []byte) []byte {
 // messageID is WhatsApp's id of a message.
 func messageID(dst []byte, _ *moment, d population.Draw) []byte {
 	dst = append(dst, `"wamid.HBgL`...)
-	return append(population.AppendHex(dst, d, 36), '"')
+	return append(appendBase64(dst, d, 36, "+/"), '"')
 }
 
 // reply is what a person writes back.

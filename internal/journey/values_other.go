@@ -51,33 +51,33 @@ func session(dst []byte, m *moment, _ population.Draw) []byte {
 // them along with custom events.
 func customProperties(dst []byte, m *moment, d population.Draw) []byte {
 	item := population.Pick(d, m.pop.Products)
-	dst = append(dst, `{"item":`...)
-	dst = appendString(dst, item.Name)
+	dst = append(dst, `{"basket_total":`...)
+	dst = appendFixed(dst, int64(d.With(2).Between(500, 90_000)), 2)
 	dst = append(dst, `,"category":`...)
 	dst = appendString(dst, item.Category)
+	dst = append(dst, `,"coupon":null,"gift":`...)
+	dst = appendBool(dst, d.With(3).Chance(10))
+	dst = append(dst, `,"item":`...)
+	dst = appendString(dst, item.Name)
 	dst = append(dst, `,"quantity":`...)
 	dst = strconv.AppendInt(dst, int64(d.With(1).Between(1, 5)), 10)
-	dst = append(dst, `,"basket_total":`...)
-	dst = appendFixed(dst, int64(d.With(2).Between(500, 90_000)), 2)
-	dst = append(dst, `,"gift":`...)
-	dst = appendBool(dst, d.With(3).Chance(10))
-	dst = append(dst, `,"coupon":null,"tags":["sale","näher"],"visited_at":"`...)
-	dst = time.Unix(m.time, 0).UTC().AppendFormat(dst, time.RFC3339)
-	dst = append(dst, `","store":{"city":`...)
+	dst = append(dst, `,"store":{"city":`...)
 	dst = appendString(dst, m.user.Place.City)
 	dst = append(dst, `,"floor":`...)
 	dst = strconv.AppendInt(dst, int64(d.With(4).Between(-1, 4)), 10)
-	return append(dst, "}}"...)
+	dst = append(dst, `},"tags":["sale","näher"],"visited_at":"`...)
+	dst = time.Unix(m.time, 0).UTC().AppendFormat(dst, time.RFC3339)
+	return append(dst, `"}`...)
 }
 
 func purchaseProperties(dst []byte, m *moment, d population.Draw) []byte {
 	item := product(m)
-	dst = append(dst, `{"name":`...)
-	dst = appendString(dst, item.Name)
-	dst = append(dst, `,"category":`...)
+	dst = append(dst, `{"category":`...)
 	dst = appendString(dst, item.Category)
 	dst = append(dst, `,"colour":`...)
 	dst = appendString(dst, []string{"red", "blå", "grün", "黒"}[d.N(4)])
+	dst = append(dst, `,"name":`...)
+	dst = appendString(dst, item.Name)
 	dst = append(dst, `,"quantity":`...)
 	dst = strconv.AppendInt(dst, int64(d.With(1).Between(1, 3)), 10)
 	return append(dst, `,"shipping":{"method":"standard","days":[2,3]}}`...)
@@ -111,6 +111,7 @@ func agentValues() map[string]valueFunc {
 		"agent_id":          text(func(m *moment, _ population.Draw) string { return agent(m).ID }),
 		"agent_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Name }),
 		"model_provider":    text(func(m *moment, _ population.Draw) string { return agent(m).Provider }),
+		"thinking_level":    oneOf("low", "medium", "high"),
 		"model_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
 		"duration:integer":  whole(80, 20_000),
 		"cache_hit":         chance(30),
@@ -126,7 +127,7 @@ func agentValues() map[string]valueFunc {
 		}),
 		"output":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
 		"invocation_id":         uuid,
-		"invocation_source":     oneOf("canvas_step", "catalog", "preview"),
+		"invocation_source":     oneOf("CanvasSteps::AgentStep", "Catalogs::AgentField", "AgentConsole::Preview"),
 		"llm_owned_by_customer": chance(25),
 		"request_id":            uuid,
 		"provider_request_id":   hexAfter("req_", 24),
@@ -186,6 +187,6 @@ func webhookValues() map[string]valueFunc {
 		"retry_count":            whole(0, 5),
 		"raw_response":           oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
 		"webhook_duration":       whole(20, 30_000),
-		"webhook_failure_source": oneOf("endpoint", "timeout", "connection"),
+		"webhook_failure_source": oneOf("External Endpoint"),
 	}
 }

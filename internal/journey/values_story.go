@@ -15,7 +15,8 @@ func storyValues(s *Stories) map[string]valueFunc {
 		"ip_pool", "sending_ip", "esp", "mailbox_provider", "is_amp", "content_card_id", "card_id", "banner_placement_id",
 		"feature_flag_id_name", "message_id", "flow_id", "template_name", "category", "is_sms_fallback", "url", "short_url",
 		"message_extras", "combination_token", "activity_attributes_type", "request_id", "invocation_source",
-		"invocation_id",
+		"invocation_id", "survey_id", "survey_session_id", "response_id", "landing_page_api_id", "landing_page_name",
+		"content_optimizer_step_id", "destination_api_id", "destination_name", "destination_type",
 	} {
 		all[name] = rooted(name, all[name])
 	}
@@ -31,10 +32,10 @@ func storyValues(s *Stories) map[string]valueFunc {
 		},
 		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
 		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-m.tale.began, 10)
+			return strconv.AppendInt(dst, m.time-max(m.tale.began, m.time-86400), 10)
 		},
-		"custom_properties":   s.rough(customProperties, true),
-		"purchase_properties": s.rough(purchaseProperties, false),
+		"custom_properties":   rough(&s.scenario.Rough, customProperties, true),
+		"purchase_properties": rough(&s.scenario.Rough, purchaseProperties, false),
 	} {
 		all[name] = value
 	}
@@ -98,12 +99,28 @@ func noted(otherwise string, texts map[string]string) valueFunc {
 
 // notedValues are the fields that tell the nodes of a type apart.
 func notedValues() map[string]valueFunc {
-	status := noted(`"Subscribed"`, map[string]string{"off": `"Unsubscribed"`, "opt-in": `"Opted In"`})
+	status := noted(`"Subscribed"`, map[string]string{
+		"link": `"Unsubscribed"`, "spam": `"Unsubscribed"`, "stop": `"Unsubscribed"`, "off": `"Unsubscribed"`, "opt-in": `"Opted In"`,
+	})
 	chat := chatter(reply)
 	return map[string]valueFunc{
 		"subscription_status": status,
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": status,
-		"in_control_group": noted("false", map[string]string{"control": "true"}),
+		// The source follows from the cause; joining a group again is done where it was left.
+		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
+			switch {
+			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == groupState:
+				return append(dst, `"Inbound Message"`...)
+			case m.note == "off":
+				return append(dst, `"Preference Center"`...)
+			default:
+				return append(dst, `"Subscription Page"`...)
+			}
+		},
+		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.first) },
+		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.sent, 10) },
+		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
+		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
 		"push_token_state_change_type":                            noted(`"add"`, map[string]string{"remove": `"remove"`, "update": `"update"`}),
 		"live_activity_event_type":                                noted(`"start"`, map[string]string{"update": `"update"`, "end": `"end"`}),
@@ -121,7 +138,9 @@ func notedValues() map[string]valueFunc {
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
 			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.tale.reason]...)
 		},
-		"next_step_id": text(func(m *moment, _ population.Draw) string { return m.about.canvas.Steps[m.tale.step+1].ID }),
+		"next_step_id": text(func(m *moment, _ population.Draw) string {
+			return m.about.canvas.Steps[(int(m.tale.step)+1)%len(m.about.canvas.Steps)].ID
+		}),
 	}
 }
 
@@ -130,16 +149,16 @@ func storyFitting() map[string]func(*moment) bool {
 	fits := fitting()
 	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
 	fits["next_step_id"] = func(m *moment) bool {
-		return m.note != "exited" && int(m.tale.step)+1 < len(m.about.canvas.Steps)
+		return m.note != "exited" && m.about.canvas != nil && int(m.tale.step)+1 < len(m.about.canvas.Steps)
 	}
 	message := func(m *moment) bool { return m.about.wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
-	canvas := func(m *moment) bool { return m.about.canvas != nil }
-	for _, name := range []string{"experiment_split_id", "experiment_split_name", "experiment_step_id"} {
-		fits[name] = canvas
-	}
+	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
+	fits["send_time"] = func(m *moment) bool { return m.tale.sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.tale.channel == channelIndex(population.Email) }
+	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
 	start := func(m *moment) bool { return m.note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {
 		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = start
@@ -180,7 +199,7 @@ func fitting() map[string]func(*moment) bool {
 	byPhone := func(m *moment) bool { return m.about.channel != population.Email }
 	bot := func(m *moment) bool { return m.flip("is_suspected_bot_click", 5) }
 	runs := func(m *moment) bool { return m.flip("live activity runs", 60) }
-	return map[string]func(*moment) bool{
+	all := map[string]func(*moment) bool{
 		"external_user_id": func(m *moment) bool { return m.user.Identified },
 
 		"campaign_id": campaign, "campaign_name": campaign,
@@ -204,7 +223,13 @@ func fitting() map[string]func(*moment) bool {
 		"machine_open":               func(m *moment) bool { return m.flip("machine_open", 15) },
 		"suspected_bot_click_reason": bot,
 		"exit_reason":                func(m *moment) bool { return m.flip("exit", 25) },
-		"next_step_id":               func(m *moment) bool { return !m.flip("exit", 25) },
+		"next_step_id":               func(m *moment) bool { return m.about.canvas != nil && !m.flip("exit", 25) },
+
+		"Abort/message_extras": tagRan,
+		"answer_single_string": answered(0), "answer_long_string": answered(1), "answer_single_boolean": answered(2),
+		"answer_single_number": answered(3), "answer_multiple_strings": answered(4),
+		"Response/landing_page_api_id": func(m *moment) bool { return m.flip("landing page", 40) },
+		"Response/landing_page_name":   func(m *moment) bool { return m.flip("landing page", 40) },
 
 		"agentconsole.AgentExecuted/error":  func(m *moment) bool { return m.flip("is_error", 5) },
 		"agentconsole.AgentExecuted/output": func(m *moment) bool { return !m.flip("is_error", 5) },
@@ -217,4 +242,27 @@ func fitting() map[string]func(*moment) bool {
 		"users.messages.liveactivity.Outcome/push_to_start_token":      func(m *moment) bool { return !runs(m) },
 		"users.messages.liveactivity.Outcome/update_token":             runs,
 	}
+	for _, name := range canvasFields() {
+		if all[name] == nil {
+			all[name] = canvas
+		}
+	}
+	return all
+}
+
+// links says whether a story is followed by a field: where such a one fits, it
+// is always there.
+func links(name string) bool {
+	switch name {
+	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
+		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
+		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
+		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
+		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
+		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
+		"duration", "conversion_behavior", "send_time", "is_unique", "state_change_source", "abort_type",
+		"survey_id", "survey_session_id", "survey_completion_status", "landing_page_api_id", "combination_token":
+		return true
+	}
+	return false
 }

@@ -48,6 +48,8 @@ type Population struct {
 	Groups    map[Channel]*Group
 	Products  []Product
 	Agents    []Agent
+	// LandingPages, Surveys and Destinations (of a Canvas) have no more to them.
+	LandingPages, Surveys, Destinations []Named
 	// Sentences are short texts of messages.
 	Sentences []string
 
@@ -103,6 +105,9 @@ func New(cfg Config) *Population {
 	p.addProducts(fake)
 	p.addSentences()
 	p.addAgents()
+	p.LandingPages = named(p.Draw("landing pages"), "Spring sale", "Newsletter sign-up", "Prize draw", "Feedback")
+	p.Surveys = named(p.Draw("surveys"), "After purchase", "Why you left", "What you like")
+	p.Destinations = named(p.Draw("destinations"), "Google Ads audience", "Loyalty platform", "Call centre")
 	return p
 }
 
@@ -247,6 +252,7 @@ func (p *Population) addAgents() {
 	names := []string{"Subject line writer", "Product recommender", "Send time chooser", "Review summariser"}
 	vendors := [][2]string{{"openai", "gpt-4o-mini"}, {"anthropic", "claude-3-5-haiku"}, {"google", "gemini-1.5-flash"}, {"openai", "gpt-4o"}}
 	for i, agent := range named(d, names...) {
+		agent.ID = string(AppendHex(nil, d.With(uint64(i)), 24))
 		p.Agents = append(p.Agents, Agent{Named: agent, Provider: vendors[i][0], Model: vendors[i][1]})
 	}
 }

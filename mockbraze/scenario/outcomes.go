@@ -53,8 +53,9 @@ func sending(channel string, retries bool) []Known {
 	}
 	if retries {
 		list = append(list,
-			known(channel+".retry", "about to send", "to be tried again", 3_000, 0, 2, assumed),
-			known(channel+".resend", "to be tried again", "sent", 950_000, 30, 5*mins, assumed))
+			known(channel+".retry", "about to send", "held back by a frequency cap or a higher priority", 3_000, 0, 2, assumed),
+			known(channel+".resend", "held back", "sent", 800_000, hour, 2*day, assumed),
+			known(channel+".capped", "held back", "aborted when its window was over", Whole, 2*day, 3*day, assumed))
 	}
 	return append(list, known(channel+".send", "about to send", "sent", Whole, 0, 0, assumed))
 }
@@ -73,7 +74,14 @@ func emailOutcomes() []Known {
 		known("email.reopen", "opened", "opened again", 120_000, hour, 4*day, assumed),
 		known("email.unsubscribe", "opened", "unsubscribed", 6_000, 5, 5*mins, average+" (0.22% of those delivered)"),
 		known("email.visit", "clicked", "session", 700_000, 1, 20, assumed),
+		known("email.landing_page", "clicked", "landing page seen", 500_000, 1, 20, assumed),
+		known("email.receipt", "sent, the first of its campaign", "unique receipt", Whole, 0, 2, assumed),
 		known("email.state", "unsubscribed or marked as spam", "subscription state changed", Whole, 0, 3, assumed),
+		known("landing_page.click", "landing page seen", "clicked", 300_000, 2, 5*mins, assumed),
+		known("landing_page.form", "landing page seen", "form sent in", 200_000, 10, 10*mins, assumed),
+		known("landing_page.survey", "form sent in", "first question of a survey answered", 200_000, 5, 5*mins, assumed),
+		known("survey.next", "first question answered", "next question answered", 800_000, 3, mins, assumed),
+		known("survey.last", "next question answered", "last question answered", 850_000, 3, mins, assumed),
 	)
 }
 
@@ -125,6 +133,9 @@ func appOutcomes() []Known {
 			known(c+".impression", "about to show", "seen", Whole, 0, 2, assumed),
 			known(c+".click", "seen", "clicked", map[string]Share{"in_app_message": 150_000, "banner": 15_000}[c], 2, mins, assumed),
 			known(c+".act", "clicked", "custom event", 500_000, 1, mins, assumed))
+		if c == "in_app_message" {
+			list = append(list, known(c+".survey", "seen", "first question of a survey answered", 30_000, 5, mins, assumed))
+		}
 	}
 	list = append(list, known("banner.dismiss", "seen", "dismissed", 50_000, 2, mins, assumed))
 	list = append(append(list, sending("content_card", false)...),
@@ -134,11 +145,8 @@ func appOutcomes() []Known {
 		known("content_card.act", "clicked", "session", 500_000, 1, 20, assumed))
 	list = append(append(list, sending("webhook", true)...),
 		known("webhook.failure", "about to send", "failed", 15_000, 0, 30, assumed),
-		known("webhook.try_again", "failed", "to be tried again", 800_000, 1, 30, assumed))
+		known("webhook.try_again", "failed", "sent", 800_000, 1, 30, assumed))
 	return append(list,
-		known("newsfeed.abort", "about to show", "aborted", 10_000, 0, 1, assumed),
-		known("newsfeed.impression", "about to show", "seen", Whole, 0, 2, assumed),
-		known("newsfeed.click", "seen", "clicked", 50_000, 1, mins, assumed),
 		known("live_activity.start", "token to start it", "started", Whole, 1, hour, assumed),
 		known("live_activity.outcome", "sent", "outcome known", Whole, 0, 3, assumed),
 		known("live_activity.token", "outcome of the start", "token to update it", 950_000, 0, 5, assumed),
@@ -158,9 +166,13 @@ func canvasOutcomes() []Known {
 		known("canvas.message", "message step", "about to send", 950_000, 0, 5, assumed),
 		known("canvas.split", "first message step", "path of the experiment", 400_000, 0, 1, assumed),
 		known("canvas.optimizer", "first message step", "content optimizer sends", 60_000, 0, 2, assumed),
+		known("canvas.destination", "message step", "sent to a destination", 50_000, 0, 5, assumed),
+		known("canvas.no_destination", "message step", "not sent to a destination", 5_000, 0, 5, assumed),
 		known("canvas.agent", "message step", "agent runs", 80_000, 0, 2, assumed),
 		known("canvas.split_conversion", "path of the experiment", "converted", 40_000, 5*mins, day, assumed),
 		known("canvas.control_conversion", "in the control group", "converted", 20_000, 5*mins, 2*day, assumed),
+		known("optimizer.store", "content optimizer sends", "component stored", 300_000, 1, hour, assumed),
+		known("optimizer.conversion", "content optimizer sends", "converted", 100_000, mins, day, assumed),
 		known("agent.tool", "agent ran", "tool called", 500_000, 0, 5, assumed),
 	}
 }
@@ -180,7 +192,6 @@ func peopleOutcomes() []Known {
 		known("session.in_app_message", "session", "about to show an in-app message", 250_000, 1, mins, assumed),
 		known("session.banner", "session", "about to show a banner", 200_000, 1, mins, assumed),
 		known("session.feature_flag", "session", "feature flag seen", 150_000, 1, mins, assumed),
-		known("session.newsfeed", "session on a phone", "about to show a newsfeed card", 10_000, 1, mins, assumed),
 		known("session.conversion", "session after a message", "converted", 30_000, 0, 2, assumed),
 		known("event.purchase", "custom event", "purchase", 30_000, 5, 10*mins, assumed),
 		known("purchase.conversion", "purchase after a message", "converted", 900_000, 0, 2, assumed),

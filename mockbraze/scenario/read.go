@@ -203,6 +203,13 @@ func scalar[T any](r *reader, to *T, parse func(string) (T, error)) take {
 	}
 }
 
+func parseTransform(s string) (string, error) {
+	if s != "remove" && s != "hash" {
+		return "", fmt.Errorf("%q is neither remove nor hash", s)
+	}
+	return s, nil
+}
+
 func parseText(s string) (string, error) { return s, nil }
 
 func parseBool(s string) (bool, error) {
@@ -292,6 +299,18 @@ func (s *Scenario) fields(r *reader) map[string]take {
 		"starts":    func(n *yaml.Node, key string) { r.mapping(n, key, starts) },
 		"outcomes":  func(n *yaml.Node, key string) { r.mapping(n, key, groups) },
 		"campaigns": s.campaigns(r),
+		"field_transformations": func(n *yaml.Node, key string) {
+			fields := make(map[string]take)
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				name := n.Content[i].Value
+				fields[name] = func(n *yaml.Node, key string) {
+					what := ""
+					scalar(r, &what, parseTransform)(n, key)
+					s.Transforms[name] = what
+				}
+			}
+			r.mapping(n, key, fields)
+		},
 		"rough_edges": func(n *yaml.Node, key string) {
 			r.mapping(n, key, map[string]take{
 				"repeats": outcome(r, &s.Rough.Repeats), "late": outcome(r, &s.Rough.Late),

@@ -51,6 +51,9 @@ type Scenario struct {
 	Outcomes map[string]Outcome
 	// Rough is how the stream differs from a smooth one.
 	Rough Rough
+	// Transforms are the field transformations of the Current that exports what
+	// happens, by the name of a string field: remove or hash.
+	Transforms map[string]string
 }
 
 // Quiet is a time of day, local to the user, in which the Channels are silent:
@@ -171,6 +174,7 @@ func defaults() *Scenario {
 		ConversionWindow:  3 * day,
 		Starts:            make(map[string]int),
 		Outcomes:          make(map[string]Outcome),
+		Transforms:        make(map[string]string),
 	}
 	for _, start := range KnownStarts() {
 		s.Starts[start.Name] = start.PerHour

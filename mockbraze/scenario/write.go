@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +36,11 @@ func (s *Scenario) YAML() []byte {
 	}
 	for _, c := range s.Campaigns {
 		line("  - %s", c.yaml())
+	}
+	line("# Field transformations of the Current: a string field, and remove or hash.")
+	line("field_transformations:%s", map[bool]string{true: " {}"}[len(s.Transforms) == 0])
+	for _, name := range slices.Sorted(maps.Keys(s.Transforms)) {
+		line("  %s: %s", name, s.Transforms[name])
 	}
 	s.writeOutcomes(line)
 	s.writeRough(line)

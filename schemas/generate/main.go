@@ -41,7 +41,7 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
-	want, err := generate(g)
+	want, err := g.Files()
 	if err != nil {
 		return err
 	}
@@ -63,29 +63,6 @@ func find() (string, error) {
 		}
 	}
 	return "", errors.New("no glossary.json here or in schemas: name its directory with -dir")
-}
-
-// generate makes every file, by its path under the directory of the schemas.
-func generate(g *schemas.Glossary) (map[string][]byte, error) {
-	batch, err := rudderBatch()
-	if err != nil {
-		return nil, err
-	}
-	made := map[string]*schema{
-		"braze/batch.schema.json":  batchSchema(g),
-		"rudder/batch.schema.json": batch,
-	}
-	for i := range g.Events {
-		e := &g.Events[i]
-		made["braze/"+e.Name+".schema.json"] = eventSchema(g, e)
-	}
-	out := make(map[string][]byte, len(made))
-	for path, s := range made {
-		if out[path], err = render(s); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return out, nil
 }
 
 // compare names the files that differ, are missing, or belong to an event type

@@ -1,10 +1,8 @@
-package main
+package schemas
 
 import (
 	"slices"
 	"strings"
-
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 const (
@@ -24,8 +22,8 @@ const (
 // rule made of it would one day refuse real data, so it is told in
 // "description" and "examples", which refuse nothing. The envelope alone
 // demands more: event_type is the type's name and id is not empty.
-func eventSchema(g *schemas.Glossary, e *schemas.EventType) *schema {
-	s := rules(g, e)
+func eventSchema(g *Glossary, e *EventType) *schema {
+	s := eventBody(g, e)
 	s.Dialect = draft7
 	s.ID = base + "braze/" + e.Name + ".schema.json"
 	s.Title = e.Name
@@ -33,17 +31,17 @@ func eventSchema(g *schemas.Glossary, e *schemas.EventType) *schema {
 	return s
 }
 
-// rules is the schema without the words around it.
-func rules(g *schemas.Glossary, e *schemas.EventType) *schema {
-	s := envelope(g, e.Name)
+// eventBody is the schema without the words around it.
+func eventBody(g *Glossary, e *EventType) *schema {
+	s := envelopeSchema(g, e.Name)
 	s.fill("user", e.User)
 	s.fill("properties", e.Properties)
 	return s
 }
 
-// envelope makes the rules for what every event has, whatever its type. Only a
+// envelopeSchema makes the rules for what every event has, whatever its type. Only a
 // named type fixes event_type.
-func envelope(g *schemas.Glossary, name string) *schema {
+func envelopeSchema(g *Glossary, name string) *schema {
 	s := &schema{Type: types{"object"}}
 	for _, f := range g.Envelope {
 		rule := fieldSchema(f)
@@ -63,7 +61,7 @@ func envelope(g *schemas.Glossary, name string) *schema {
 
 // fill puts the known fields into user or properties. Where one of them is
 // required, so is the object.
-func (s *schema) fill(name string, fields []schemas.Field) {
+func (s *schema) fill(name string, fields []Field) {
 	i := slices.IndexFunc(s.Properties, func(m member) bool { return m.name == name })
 	object := s.Properties[i].value.(*schema)
 	for _, f := range fields {
@@ -75,14 +73,14 @@ func (s *schema) fill(name string, fields []schemas.Field) {
 	}
 }
 
-func (s *schema) add(f schemas.Field, rule *schema) {
+func (s *schema) add(f Field, rule *schema) {
 	s.Properties = append(s.Properties, member{f.Name, rule})
 	if f.Required {
 		s.Required = append(s.Required, f.Name)
 	}
 }
 
-func fieldSchema(f schemas.Field) *schema {
+func fieldSchema(f Field) *schema {
 	s := &schema{Description: describeField(f), Examples: slices.Concat(f.Enum, f.Examples)}
 	if f.Type == "array<string>" {
 		s.Type = types{"array"}
@@ -99,28 +97,32 @@ func fieldSchema(f schemas.Field) *schema {
 	return s
 }
 
-func describeEvent(e *schemas.EventType) string {
+func describeEvent(e *EventType) string {
 	words := []string{"What Braze Currents sends as " + e.Name + " (" + e.Family + " event)."}
 	if e.RudderName != "" {
 		words = append(words, "RudderStack calls it "+e.RudderName+".")
 	}
-	if e.Legacy {
-		words = append(words, "Legacy: only old accounts still send it.")
+	if e.Retired != "" {
+		words = append(words, "Retired in "+e.Retired+": Braze no longer sends it.")
 	}
 	if e.Beta {
 		words = append(words, "Beta: it may still change.")
+	}
+	if e.Note != "" {
+		words = append(words, e.Note+".")
 	}
 	words = append(words, "Fields that are not listed are allowed.")
 	return strings.Join(words, " ")
 }
 
-func describeField(f schemas.Field) string {
+func describeField(f Field) string {
 	var words []string
 	say := func(label, what string) {
 		if what != "" {
 			words = append(words, label+what+".")
 		}
 	}
+	say("", f.Description)
 	say("Format: ", f.Format)
 	say("Unit: ", f.Unit)
 	say("Items: ", f.Items)
@@ -128,7 +130,7 @@ func describeField(f schemas.Field) string {
 		say("", "Known values are given as examples; new ones may come")
 	}
 	say("Note: ", f.Note)
-	if f.PII {
+	if f.IsPersonal() {
 		say("", "Personal data")
 	}
 	return strings.Join(words, " ")
@@ -137,13 +139,13 @@ func describeField(f schemas.Field) string {
 // batchSchema makes the schema of a request body. It holds the rules of every
 // event type, so that it can be used without the other files; an event type it
 // does not know only has to have the envelope.
-func batchSchema(g *schemas.Glossary) *schema {
+func batchSchema(g *Glossary) *schema {
 	event := &schema{AllOf: []schema{{Ref: "#/definitions/envelope"}}}
-	definitions := members{{"event", event}, {"envelope", bare(envelope(g, ""))}}
+	definitions := members{{"event", event}, {"envelope", bare(envelopeSchema(g, ""))}}
 	for i := range g.Events {
 		e := &g.Events[i]
 		event.AllOf = append(event.AllOf, choice("event_type", e.Name))
-		definitions = append(definitions, member{e.Name, bare(rules(g, e))})
+		definitions = append(definitions, member{e.Name, bare(eventBody(g, e))})
 	}
 	return &schema{
 		Dialect: draft7,

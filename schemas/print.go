@@ -1,4 +1,4 @@
-package main
+package schemas
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func render(v any) ([]byte, error) {
 	}
 	dec := json.NewDecoder(&compact)
 	dec.UseNumber()
-	root, err := read(dec)
+	root, err := readNode(dec)
 	if err != nil {
 		return nil, err
 	}
@@ -42,14 +42,14 @@ type node struct {
 	scalar    string
 }
 
-func read(dec *json.Decoder) (node, error) {
+func readNode(dec *json.Decoder) (node, error) {
 	tok, err := dec.Token()
 	if err != nil {
 		return node{}, err
 	}
 	delim, ok := tok.(json.Delim)
 	if !ok {
-		s, err := text(tok)
+		s, err := scalarText(tok)
 		return node{scalar: s}, err
 	}
 	n := node{open: "[", end: "]"}
@@ -62,13 +62,13 @@ func read(dec *json.Decoder) (node, error) {
 			if err != nil {
 				return node{}, err
 			}
-			s, err := text(key)
+			s, err := scalarText(key)
 			if err != nil {
 				return node{}, err
 			}
 			n.keys = append(n.keys, s+": ")
 		}
-		value, err := read(dec)
+		value, err := readNode(dec)
 		if err != nil {
 			return node{}, err
 		}
@@ -78,9 +78,9 @@ func read(dec *json.Decoder) (node, error) {
 	return n, err
 }
 
-// text renders a scalar. What cannot be seen in print, such as the white space
+// scalarText renders a scalar. What cannot be seen in print, such as the white space
 // of other scripts, is escaped.
-func text(v any) (string, error) {
+func scalarText(v any) (string, error) {
 	var encoded, out strings.Builder
 	enc := json.NewEncoder(&encoded)
 	enc.SetEscapeHTML(false)

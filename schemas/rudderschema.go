@@ -1,29 +1,23 @@
-package main
+package schemas
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// calls are the RudderStack calls that have a schema, written by hand.
-var calls = [...]string{"alias", "group", "identify", "page", "screen", "track"}
+// calls lists the RudderStack calls that have a schema, written by hand.
+func calls() []string { return []string{"alias", "group", "identify", "page", "screen", "track"} }
 
 // rudderBatch makes the schema of a body for /v1/batch out of the schemas of
 // the single calls, so that nothing is written twice and the batch stands alone.
 func rudderBatch() (*schema, error) {
 	message := &schema{AllOf: []schema{{Ref: "#/definitions/typed"}}}
-	typed := &schema{
-		Type:       types{"object"},
-		Required:   []string{"type"},
-		Properties: members{{"type", &schema{Type: types{"string"}, Enum: calls[:]}}},
-	}
 	shared := bundle{}
-	whole := members{{"message", message}, {"typed", typed}}
-	for _, call := range calls {
-		raw, ok := schemas.Schema("rudder/" + call)
+	whole := members{{"message", message}, {"typed", typedSchema()}}
+	for _, call := range calls() {
+		raw, ok := Schema("rudder/" + call)
 		if !ok {
 			return nil, fmt.Errorf("rudder/%s.schema.json is missing", call)
 		}
@@ -46,6 +40,15 @@ func rudderBatch() (*schema, error) {
 		}}},
 		Definitions: append(whole, shared.definitions...),
 	}, nil
+}
+
+// typedSchema asks for no more than the name of a call.
+func typedSchema() *schema {
+	return &schema{
+		Type:       types{"object"},
+		Required:   []string{"type"},
+		Properties: members{{"type", &schema{Type: types{"string"}, Enum: calls()}}},
+	}
 }
 
 // bundle gathers the definitions that several schemas have in common.
@@ -98,8 +101,10 @@ func (b *bundle) add(d member) error {
 // readMembers reads an object and keeps the order of its members.
 func readMembers(raw []byte) (members, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := dec.Token(); err != nil {
+	if open, err := dec.Token(); err != nil {
 		return nil, err
+	} else if open != json.Delim('{') {
+		return nil, errors.New("expected an object")
 	}
 	var m members
 	for dec.More() {
