@@ -8,6 +8,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // manyEvents are worth a line on standard error however fast they were made.
@@ -15,7 +16,7 @@ const manyEvents = 100_000
 
 func newEmit() *cobra.Command {
 	var e mockbraze.Emission
-	var format, told, drift string
+	var format, told, drift, glossary string
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
@@ -25,7 +26,7 @@ Without --scenario it goes round the event types evenly: ten events of a type
 show every field that Braze documents for it. With one it tells stories: a send
 leads to a delivery, that to an open, a click, a session, a purchase. One seed
 prints the same bytes every time.`,
-		Example: `  mockbraze emit --events 960 --seed 1
+		Example: `  mockbraze emit --events 1020 --seed 1
   mockbraze emit --scenario flash-sale --events 100000 > events.ndjson
   mockbraze emit --events 200 --types 'users.messages.email.*' --types users.campaigns.Conversion
   mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
@@ -38,6 +39,9 @@ prints the same bytes every time.`,
 				e.Batches = true
 			default:
 				return fmt.Errorf("--format %q: it is events or batches", format)
+			}
+			if e.Glossary, err = schemas.LoadFile(glossary); err != nil {
+				return fmt.Errorf("--glossary: %w", err)
 			}
 			if e.Drift, err = scenario.ParseShare(drift); err != nil {
 				return fmt.Errorf("--drift: %w", err)
@@ -61,7 +65,9 @@ prints the same bytes every time.`,
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&e.Events, "events", 100, "how many events")
-	flags.StringArrayVar(&e.Types, "types", nil, "event types: names or patterns; repeatable (default all)")
+	flags.StringArrayVar(&e.Types, "types", nil, "event types: names or patterns; repeatable (default all current ones)")
+	flags.BoolVar(&e.Retired, "retired", false, "make the types that Braze has retired, too")
+	flags.StringVar(&glossary, "glossary", "", glossaryUsage)
 	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
 	flags.StringVar(&format, "format", "events", `"events", or "batches" of at most 100 events of one type, as Braze posts them`)
 	flags.StringVar(&told, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")

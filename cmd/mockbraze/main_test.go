@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // run runs the command line and returns what it printed.
@@ -34,10 +35,10 @@ func run(t *testing.T, args ...string) (stdout string, err error) {
 }
 
 func TestEmit(t *testing.T) {
-	all, err := run(t, "emit", "--events", "960", "--seed", "1")
+	all, err := run(t, "emit", "--events", "1020", "--seed", "1")
 	require.NoError(t, err)
-	require.Equal(t, 960, strings.Count(all, "\n"))
-	again, err := run(t, "emit", "--events", "960")
+	require.Equal(t, 1020, strings.Count(all, "\n"))
+	again, err := run(t, "emit", "--events", "1020")
 	require.NoError(t, err)
 	require.Equal(t, all, again, "1 is the seed unless told otherwise")
 
@@ -89,6 +90,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"negative":    {"emit", "--events", "-1"},
 		`"stedy"`:     {"emit", "--scenario", "stedy"},
 		"--drift":     {"emit", "--drift", "5"},
+		"--glossary":  {"emit", "--glossary", "nowhere.json"},
 		"--users":     {"emit", "--scenario", "quiet", "--users", "1000000000"},
 		"a scenario":  {"emit", "--users", "100"},
 		`"loud"`:      {"scenario", "show", "loud"},
@@ -101,6 +103,33 @@ func TestMistakesAreNamed(t *testing.T) {
 	help, err := run(t, "serve", "--help")
 	require.NoError(t, err)
 	require.Contains(t, help, "/api/currents/1/launch")
+}
+
+// TestANewerGlossaryIsEmitted adds a type and a field to the glossary that is
+// built in.
+func TestANewerGlossaryIsEmitted(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	open, _ := g.Event("users.messages.email.Open")
+	open.Properties = append(open.Properties, schemas.Field{Name: "zest", Type: "boolean", Since: "v13"})
+	news := *open
+	news.Name = "users.messages.smoke.Signal"
+	g.Events = append(g.Events, news)
+	text, err := g.Encode()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "glossary.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	out, err := run(t, "emit", "--glossary", file, "--events", "1030")
+	require.NoError(t, err)
+	require.Equal(t, 10, strings.Count(out, `"users.messages.smoke.Signal"`))
+	require.Positive(t, strings.Count(out, `"zest":true`))
+	out, err = run(t, "emit", "--glossary", file, "--events", "5", "--scenario", "quiet", "--types", "*.Signal")
+	require.NoError(t, err)
+	require.Equal(t, 5, strings.Count(out, `"users.messages.smoke.Signal"`))
+
+	out, err = run(t, "emit", "--events", "105", "--retired")
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(out, "newsfeedcard."))
 }
 
 // TestScenarios prints one, changes it, and tells its stories.

@@ -19,12 +19,14 @@
 package load
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // What a Config says where it says nothing.
@@ -45,7 +47,8 @@ const maxConnections = 10_000
 // Config is a run. URL and Pacer are needed; the rest may stay zero.
 type Config struct {
 	// URL is where the batches are posted: a bridge's /currents, or RudderStack's
-	// webhook with its writeKey. The query is never shown.
+	// webhook with its writeKey. Without a scheme it is http. The query is never
+	// shown.
 	URL   string
 	Token string // sent as Authorization: Bearer; empty sends none
 	Pacer Pacer
@@ -67,8 +70,14 @@ type Config struct {
 	Connections int
 	// Timeout is how long an answer may take; zero is DefaultTimeout.
 	Timeout time.Duration
-	// Types are the event types to go round, as patterns; none means all.
+	// Types are the event types to go round, as patterns; none means all current
+	// ones.
 	Types []string
+	// Glossary has the event types; nil is the one that is built in.
+	Glossary *schemas.Glossary
+	// RootCAs are trusted beside the system's where URL or Verify is https; nil is
+	// the system's alone.
+	RootCAs *x509.CertPool
 	// Seed decides ids and contents; equal seeds send the same ids. Zero takes a
 	// random one, below 2^53 so that every JSON reader gets it right.
 	Seed uint64

@@ -2,7 +2,7 @@ package load
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,8 +21,8 @@ const (
 	maxPage     = 512 << 20 // bytes
 )
 
-// Verification is what of the acknowledged events was seen at the far end,
-// warm-up included.
+// Verification is what of the acknowledged events was seen at the far end. What
+// is counted includes the warm-up, the latencies leave it out.
 type Verification struct {
 	FarEnd     string `json:"far_end"`
 	Acked      uint64 `json:"acked"`
@@ -42,15 +42,20 @@ type Verification struct {
 	// Problem says why it is not known what was lost; then Lost and Duplicated
 	// mean nothing.
 	Problem string `json:"problem,omitempty"`
+	// LostIDs are the ids of the first 100 lost events. Of a batch with dead letters
+	// it has all that are missing: which of them are dead is not known.
+	LostIDs []string `json:"lost_ids,omitempty"`
 }
+
+// maxLostIDs is how many lost events are named.
+const maxLostIDs = 100
 
 // follower reads by cursor what arrives at a mockrudder. A nil follower books
 // nothing.
 type follower struct {
 	ledger
-	base    *url.URL
-	client  *http.Client
-	summary string // the parameter that asks for short events, where it is known
+	base   *url.URL
+	client *http.Client
 
 	cursor  string
 	start   time.Time
@@ -61,17 +66,17 @@ type follower struct {
 	problem string
 }
 
-func newFollower(address string, ids numbering, size int, dial DialFunc) (*follower, error) {
-	u, err := parseURL(address)
+func newFollower(c *Config, ids numbering) (*follower, error) {
+	u, err := parseURL(c.Verify)
 	if err != nil {
 		return nil, fmt.Errorf("the address to verify at: %w", err)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
+	transport := &http.Transport{DialContext: c.Dial, MaxIdleConnsPerHost: 1, TLSClientConfig: tlsConfig(c)}
 	return &follower{
-		ledger:  ledger{ids: ids, size: uint64(size)},
-		base:    u,
-		client:  &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1}, Timeout: pageTimeout},
-		summary: "&summary=1",
+		ledger: ledger{ids: ids, size: uint64(c.Batch)},
+		base:   u,
+		client: &http.Client{Transport: transport, Timeout: pageTimeout},
 	}, nil
 }
 
@@ -89,18 +94,13 @@ func (f *follower) answered(n uint64, b *batch) {
 
 // begin goes to the end of what is there already.
 func (f *follower) begin(ctx context.Context) error {
-	if _, err := f.page(ctx, func(_, _ []byte) {}); errors.Is(err, errUnknownParameter) {
-		f.summary, f.cursor = "", "" // an older mockrudder
-	} else if err != nil {
-		return err
-	}
 	for {
-		p, err := f.page(ctx, func(_, _ []byte) {})
+		p, err := f.page(ctx)
 		if err != nil {
 			return err
 		}
-		f.first = p.total
-		if p.events == 0 {
+		f.first = p.Total
+		if len(p.Events) == 0 {
 			return nil
 		}
 	}
@@ -124,13 +124,10 @@ func (f *follower) run(ctx context.Context, start time.Time) {
 // step reads a page; more says whether it was full.
 func (f *follower) step(ctx context.Context) (more bool) {
 	before := f.cursor
-	p, err := f.page(ctx, func(id, receivedAt []byte) {
-		at, err := time.Parse(time.RFC3339Nano, string(receivedAt))
-		if err != nil {
-			at = time.Now()
-		}
-		f.arrive(id, at.Sub(f.start))
-	})
+	p, err := f.page(ctx)
+	for i := range p.Events {
+		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil && ctx.Err() != nil {
@@ -139,9 +136,9 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	if f.lastErr = err; err != nil {
 		return false
 	}
-	f.read += uint64(p.events)
+	f.read += uint64(len(p.Events))
 	f.problem = f.outrun(before, p)
-	return p.events == pageLimit
+	return len(p.Events) == pageLimit
 }
 
 // outrun says whether the far end gave up messages before they were read. Its
@@ -149,18 +146,18 @@ func (f *follower) step(ctx context.Context) (more bool) {
 // started; a page without events shows whether all of these were read.
 func (f *follower) outrun(before string, p page) string {
 	from, errFrom := strconv.ParseUint(before, 10, 64)
-	to, errTo := strconv.ParseUint(p.next, 10, 64)
-	if p.events > 0 && errFrom == nil && errTo == nil && to-from > uint64(p.events) {
-		return outrunText(to - from - uint64(p.events))
+	to, errTo := strconv.ParseUint(p.Next, 10, 64)
+	if len(p.Events) > 0 && errFrom == nil && errTo == nil && to-from > uint64(len(p.Events)) {
+		return outrunText(to - from - uint64(len(p.Events)))
 	}
-	if p.total < f.first {
+	if p.Total < f.first {
 		return "the far end was reset during the run"
 	}
-	if p.events > 0 {
+	if len(p.Events) > 0 {
 		f.short = 0
 		return ""
 	}
-	short := p.total - f.first - min(f.read, p.total-f.first)
+	short := p.Total - f.first - min(f.read, p.Total-f.first)
 	if short > 0 && short == f.short { // seen twice: nothing that came just now
 		return outrunText(short)
 	}
@@ -215,34 +212,38 @@ func (f *follower) progress() uint64 {
 	return f.read
 }
 
-var errUnknownParameter = errors.New("the far end does not know a parameter")
+// page is what is wanted of a page of /_mock/events?summary=1.
+type page struct {
+	Events []struct {
+		MessageID  string    `json:"messageId"`
+		ReceivedAt time.Time `json:"received_at"`
+	} `json:"events"`
+	Next  string `json:"next"`
+	Total uint64 `json:"total"`
+}
 
 // page reads the next page and moves the cursor.
-func (f *follower) page(ctx context.Context, visit func(id, receivedAt []byte)) (page, error) {
-	address := fmt.Sprintf("%s/events?limit=%d&after=%s%s", shown(f.base), pageLimit, url.QueryEscape(f.cursor), f.summary)
+func (f *follower) page(ctx context.Context) (p page, err error) {
+	address := fmt.Sprintf("%s/events?limit=%d&after=%s&summary=1", shown(f.base), pageLimit, url.QueryEscape(f.cursor))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return page{}, err
+		return p, err
 	}
 	res, err := f.client.Do(req)
 	if err != nil {
-		return page{}, err
+		return p, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxPage))
-	switch {
-	case err != nil:
-		return page{}, fmt.Errorf("read from the far end: %w", err)
-	case res.StatusCode == http.StatusBadRequest && f.summary != "":
-		return page{}, errUnknownParameter
-	case res.StatusCode != http.StatusOK:
-		return page{}, fmt.Errorf("%s answers %d: is it the /_mock of a mockrudder?", shown(f.base), res.StatusCode)
+	if res.StatusCode != http.StatusOK {
+		return p, fmt.Errorf("%s answers %d: is it the /_mock of a mockrudder?", shown(f.base), res.StatusCode)
 	}
-	p, err := scanPage(body, visit)
-	if err == nil && p.next != "" {
-		f.cursor = p.next
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxPage)).Decode(&p); err != nil {
+		return page{}, fmt.Errorf("%s: the answer is no page of events of a mockrudder: %w", shown(f.base), err)
 	}
-	return p, err
+	if p.Next != "" {
+		f.cursor = p.Next
+	}
+	return p, nil
 }
 
 // verdict is called when nothing runs any more.
@@ -253,8 +254,11 @@ func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
 	}
 	answer, intended := newHistogram(3), newHistogram(3)
 	var counted uint64
-	f.journeys(func(first uint64, start, acked, arrived time.Duration) {
+	f.journeys(func(first uint64, warm bool, start, acked, arrived time.Duration) {
 		counted++
+		if warm {
+			return
+		}
 		due := start
 		if at, ok := pacer.Due(first); ok && !closed {
 			due = at
@@ -264,6 +268,7 @@ func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
 	})
 	v.Acked, v.Dead, v.Arrived, v.Lost = f.acked, f.dead, f.arrived, f.missing
 	v.Duplicated, v.Foreign, v.Unacknowledged = f.duplicated, f.foreign, f.arrived-counted
+	v.LostIDs = f.lostIDs()
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
 	return v
 }
@@ -309,6 +314,7 @@ type ledger struct {
 type sentBatch struct {
 	start, acked       uint32
 	events, seen, dead uint8
+	warm               bool
 }
 
 // missing is how many of the batch's events should have arrived and have not.
@@ -328,7 +334,7 @@ func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick 
 func (l *ledger) issue(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*l.sent.at(n) = sentBatch{start: stamp(b.start), events: uint8(b.events)}
+	*l.sent.at(n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
 	l.issued = max(l.issued, n*l.size+uint64(b.events))
 }
 
@@ -374,9 +380,30 @@ func (l *ledger) lost() uint64 {
 	return l.missing
 }
 
+// lostIDs are the ids of the first lost events.
+func (l *ledger) lostIDs() (ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := uint64(0); n < l.issued/l.size+1 && l.missing > 0; n++ {
+		b := *l.sent.at(n)
+		if b.missing() == 0 {
+			continue
+		}
+		for i := range uint64(b.events) {
+			if *l.seen.at(n*l.size + i) == 0 {
+				ids = append(ids, string(l.ids.append(nil, n*l.size+i)))
+			}
+			if len(ids) == maxLostIDs {
+				return ids
+			}
+		}
+	}
+	return ids
+}
+
 // journeys hands over the instants of each batch with those at which its events
 // arrived, of what was acknowledged and arrived.
-func (l *ledger) journeys(visit func(first uint64, start, acked, arrived time.Duration)) {
+func (l *ledger) journeys(visit func(first uint64, warm bool, start, acked, arrived time.Duration)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for n := range l.issued/l.size + 1 {
@@ -386,7 +413,7 @@ func (l *ledger) journeys(visit func(first uint64, start, acked, arrived time.Du
 		}
 		for i := range uint64(b.events) {
 			if seen := *l.seen.at(n*l.size + i); seen != 0 {
-				visit(n*l.size, instant(b.start), instant(b.acked), instant(seen))
+				visit(n*l.size, b.warm, instant(b.start), instant(b.acked), instant(seen))
 			}
 		}
 	}

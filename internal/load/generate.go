@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -66,12 +68,15 @@ type form struct {
 	identified int // 1 where it has an external id
 }
 
-// NewGenerator makes a Generator. The types are patterns as journey.Select takes
-// them; none means all. It fails for a pattern that fits no event type.
-func NewGenerator(seed uint64, types []string) (*Generator, error) {
-	glossary, err := schemas.Load()
-	if err != nil {
-		return nil, fmt.Errorf("load: %w", err)
+// NewGenerator makes a Generator; a nil glossary is the one that is built in. The
+// types are patterns as journey.Select takes them; none means all current ones.
+// It fails for a pattern that fits no event type.
+func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Generator, error) {
+	if glossary == nil {
+		var err error
+		if glossary, err = schemas.Load(); err != nil {
+			return nil, fmt.Errorf("load: %w", err)
+		}
 	}
 	pop := population.New(population.Config{Seed: seed, Users: users})
 	rounds, err := journey.New(journey.Config{
@@ -169,10 +174,10 @@ func marks() []struct {
 		ends   string
 	}{
 		{`,"id":"`, gapID, `"`},
-		{`,"time":`, gapTime, `,}`},
-		{`"user_id":"`, gapUser, `"`},
-		{`"external_user_id":"`, gapExternal, `"`},
 		{`"dispatch_id":"`, gapDispatch, `"`},
+		{`},"time":`, gapTime, `,}`},
+		{`"external_user_id":"`, gapExternal, `"`},
+		{`"user_id":"`, gapUser, `"`},
 	}
 }
 
@@ -251,64 +256,20 @@ func (m numbering) halves(n uint64) (hi, lo uint64) {
 // append appends id n in its usual form of 36 characters.
 func (m numbering) append(dst []byte, n uint64) []byte {
 	hi, lo := m.halves(n)
-	return appendUUID(dst, hi, lo)
+	return population.AppendUUIDOf(dst, hi, lo)
 }
 
 // numberOf is the number of an id of this run below issued.
 func (m numbering) numberOf(id []byte, issued uint64) (n uint64, ok bool) {
-	hi, lo, ok := parseUUID(id)
-	if !ok {
+	u, err := uuid.ParseBytes(id)
+	if err != nil {
 		return 0, false
 	}
+	hi, lo := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
 	n = m.restore(lo & mask62)
 	if n >= issued {
 		return 0, false
 	}
 	wantHi, wantLo := m.halves(n)
 	return n, hi == wantHi && lo == wantLo
-}
-
-// appendUUID appends 128 bits as a UUID in lower case.
-func appendUUID(dst []byte, hi, lo uint64) []byte {
-	const hexDigits = "0123456789abcdef"
-	var raw [16]byte
-	binary.BigEndian.PutUint64(raw[:8], hi)
-	binary.BigEndian.PutUint64(raw[8:], lo)
-	var text [36]byte
-	at := 0
-	for i, b := range raw {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			text[at] = '-'
-			at++
-		}
-		text[at], text[at+1] = hexDigits[b>>4], hexDigits[b&15]
-		at += 2
-	}
-	return append(dst, text[:]...)
-}
-
-// parseUUID reads what appendUUID writes.
-func parseUUID(text []byte) (hi, lo uint64, ok bool) {
-	if len(text) != 36 {
-		return 0, 0, false
-	}
-	for i, c := range text {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return 0, 0, false
-			}
-			continue
-		}
-		var digit uint64
-		switch {
-		case c >= '0' && c <= '9':
-			digit = uint64(c - '0')
-		case c >= 'a' && c <= 'f':
-			digit = uint64(c-'a') + 10
-		default:
-			return 0, 0, false
-		}
-		hi, lo = hi<<4|lo>>60, lo<<4|digit
-	}
-	return hi, lo, true
 }

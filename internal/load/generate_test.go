@@ -37,14 +37,14 @@ func decodeBatch(t *testing.T, body []byte) (events []sentEvent, raw []json.RawM
 }
 
 func TestBatchesAreValidAndHoldOneType(t *testing.T) {
-	g, err := NewGenerator(7, nil)
+	g, err := NewGenerator(nil, 7, nil)
 	require.NoError(t, err)
-	require.Len(t, g.Types(), 96)
+	require.Len(t, g.Types(), 102)
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
 	at := time.Unix(1_800_000_000, 0)
 	ids, users := map[string]bool{}, map[string]bool{}
-	for n := range uint64(2 * 96) {
+	for n := range uint64(2 * 102) {
 		events, raw := decodeBatch(t, g.Append(nil, n, n*100, 100, at))
 		require.Len(t, events, 100)
 		for i, e := range events {
@@ -58,14 +58,14 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
 		}
 	}
-	require.Len(t, ids, 19_200)
+	require.Len(t, ids, 20_400)
 	require.Greater(t, len(users), 8000, "many people")
 }
 
 // Each seventy events of a type are different in more than what is filled in, and
 // ids of a person go together.
 func TestVariety(t *testing.T) {
-	g, err := NewGenerator(7, []string{"users.messages.email.Open"})
+	g, err := NewGenerator(nil, 7, []string{"users.messages.email.Open"})
 	require.NoError(t, err)
 	contents, names, external := map[string]bool{}, map[string]bool{}, map[string]string{}
 	for n := range uint64(20) {
@@ -100,18 +100,18 @@ func TestVariety(t *testing.T) {
 
 func TestSeedDecides(t *testing.T) {
 	make := func(seed uint64) string {
-		g, err := NewGenerator(seed, []string{"users.canvas.*"})
+		g, err := NewGenerator(nil, seed, []string{"users.canvas.*"})
 		require.NoError(t, err)
 		return string(g.Append(nil, 3, 300, 100, time.Unix(1_800_000_000, 0)))
 	}
 	require.Equal(t, make(5), make(5))
 	require.NotEqual(t, make(5), make(6))
-	_, err := NewGenerator(1, []string{"users.nothing.*"})
+	_, err := NewGenerator(nil, 1, []string{"users.nothing.*"})
 	require.ErrorContains(t, err, "users.nothing.*")
 }
 
 func TestCutLeavesTheEventWhole(t *testing.T) {
-	event := `{"event_type":"x","id":"1-2","time":17,"user":{"user_id":"u","external_user_id":"e"},"properties":{"text":"\"dispatch_id\":\"no\"","dispatch_id":"0af0"}}`
+	event := `{"event_type":"x","id":"1-2","properties":{"dispatch_id":"0af0","text":"\"dispatch_id\":\"no\""},"time":17,"user":{"external_user_id":"e","user_id":"u"}}`
 	form := cut([]byte(event))
 	var gaps []gap
 	var text strings.Builder
@@ -119,12 +119,12 @@ func TestCutLeavesTheEventWhole(t *testing.T) {
 		text.WriteString(p.text)
 		gaps = append(gaps, p.then)
 	}
-	require.Equal(t, []gap{gapID, gapTime, gapUser, gapExternal, gapDispatch, gapNone}, gaps)
-	require.Equal(t, `{"event_type":"x","id":"","time":,"user":{"user_id":"","external_user_id":""},"properties":{"text":"\"dispatch_id\":\"no\"","dispatch_id":""}}`, text.String())
-	require.Equal(t, 4, form.pieces[4].size)
+	require.Equal(t, []gap{gapID, gapDispatch, gapTime, gapExternal, gapUser, gapNone}, gaps)
+	require.Equal(t, `{"event_type":"x","id":"","properties":{"dispatch_id":"","text":"\"dispatch_id\":\"no\""},"time":,"user":{"external_user_id":"","user_id":""}}`, text.String())
+	require.Equal(t, 4, form.pieces[1].size)
 	require.Equal(t, 1, form.identified)
 
-	nobody := cut([]byte(`{"event_type":"x","id":"1","time":17,"user":{"external_user_id":null},"properties":{}}`))
+	nobody := cut([]byte(`{"event_type":"x","id":"1","properties":{},"time":17,"user":{"external_user_id":null}}`))
 	require.Len(t, nobody.pieces, 3)
 	require.Zero(t, nobody.identified)
 }
@@ -132,7 +132,7 @@ func TestCutLeavesTheEventWhole(t *testing.T) {
 // BenchmarkGenerate makes batches of 100 events of all types. events/CPU-s is
 // how many a second of CPU makes, and kB-events/CPU-s how many of 1000 bytes.
 func BenchmarkGenerate(b *testing.B) {
-	g, err := NewGenerator(1, nil)
+	g, err := NewGenerator(nil, 1, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

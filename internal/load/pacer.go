@@ -170,14 +170,14 @@ func countBefore(x float64) uint64 {
 	return uint64(math.Ceil(x - 1e-6))
 }
 
-// ParseRate reads events a second, or max.
+// ParseRate reads events a second, such as 2000 or 10k, or max.
 func ParseRate(text string) (Pacer, error) {
 	if text == "max" {
 		return Max{}, nil
 	}
 	rate, err := parseRate(text)
 	if err != nil || rate == 0 {
-		return nil, fmt.Errorf("a rate is a positive number of events a second or max, not %q", text)
+		return nil, fmt.Errorf("a rate is a positive number of events a second, such as 2000 or 10k, or max, not %q", text)
 	}
 	return Constant(rate), nil
 }
@@ -223,7 +223,12 @@ func parseSegment(text string) (s Segment, err error) {
 const maxRate = 10_000_000
 
 func parseRate(text string) (float64, error) {
+	factor := 1.0
+	if number, ok := strings.CutSuffix(text, "k"); ok {
+		text, factor = number, 1000
+	}
 	rate, err := strconv.ParseFloat(text, 64)
+	rate *= factor
 	if err != nil {
 		return 0, fmt.Errorf("%q is no number", text)
 	}

@@ -87,7 +87,10 @@ func TestParsePacers(t *testing.T) {
 		require.Equal(t, want, got)
 		require.Equal(t, text, got.String())
 	}
-	for _, text := range []string{"", "0", "-1", "fast", "NaN", "Inf", "1e9"} {
+	thousands, err := ParseRate("1.5k")
+	require.NoError(t, err)
+	require.Equal(t, Constant(1500), thousands)
+	for _, text := range []string{"", "0", "-1", "fast", "NaN", "Inf", "1e9", "k", "10kk", "100000k"} {
 		_, err := ParseRate(text)
 		require.Error(t, err, text)
 	}

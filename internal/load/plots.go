@@ -35,6 +35,7 @@ func bins(series []Second) []bin {
 			b.Acked += s.Acked
 			b.Wanted += s.Wanted / b.seconds
 			b.P50, b.P99 = max(b.P50, s.P50), max(b.P99, s.P99)
+			b.Waiting = max(b.Waiting, s.Waiting)
 			b.ServiceP50, b.ServiceP99 = max(b.ServiceP50, s.ServiceP50), max(b.ServiceP99, s.ServiceP99)
 			for status, n := range s.Statuses {
 				b.Statuses[status] += n
@@ -90,7 +91,14 @@ func (r *Report) plots() []figure {
 
 func (r *Report) latencyPlot(all []bin, x axis) figure {
 	curves := []curveLine{
-		timeLine("intended p99", "intended", all, func(b *bin) float64 { return positive(b.P99) }),
+		// Where no batch ended, those that waited are what there is: a stall is a line
+		// that rises.
+		timeLine("intended p99", "intended", all, func(b *bin) float64 {
+			if b.P99 > 0 {
+				return b.P99
+			}
+			return positive(b.Waiting)
+		}),
 		timeLine("intended p50", "intended dashed", all, func(b *bin) float64 { return positive(b.P50) }),
 		timeLine("service p99", "service", all, func(b *bin) float64 { return positive(b.ServiceP99) }),
 		timeLine("service p50", "service dashed", all, func(b *bin) float64 { return positive(b.ServiceP50) }),
@@ -102,7 +110,7 @@ func (r *Report) latencyPlot(all []bin, x axis) figure {
 	s.lines(x, y, curves)
 	return figure{
 		Title: "Latency over time", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; service: from its start.",
+		Note: "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; service: from its start. In a second without answers the first line is how long the oldest batch had waited.",
 	}
 }
 

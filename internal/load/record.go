@@ -1,6 +1,8 @@
 package load
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,7 +27,10 @@ type Second struct {
 	P99        float64           `json:"p99"`
 	ServiceP50 float64           `json:"service_p50"` // from the start
 	ServiceP99 float64           `json:"service_p99"`
-	WarmUp     bool              `json:"warm_up,omitempty"`
+	// Waiting is how long the oldest batch without an answer had waited at the end
+	// of the second, from its instant, in ms.
+	Waiting float64 `json:"waiting"`
+	WarmUp  bool    `json:"warm_up,omitempty"`
 }
 
 // span is one second while it is counted, and afterwards in the window.
@@ -47,6 +52,7 @@ type recorder struct {
 	times    times
 	statuses map[string]uint64
 	failures map[string]uint64
+	refusals map[refusalKey]*Refusal
 	now      int // the second that is counted
 	current  *span
 	window   [windowSeconds]*span // the seconds before, a circle
@@ -59,7 +65,7 @@ type recorder struct {
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	r := &recorder{
 		wanted: wanted, warmUp: warmUp, times: newTimes(3),
-		statuses: map[string]uint64{}, failures: map[string]uint64{},
+		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
 		current: &span{times: newTimes(2), statuses: map[string]uint64{}},
 	}
 	for i := range r.window {
@@ -70,6 +76,7 @@ func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *reco
 
 // batch is one batch on its way.
 type batch struct {
+	typ     string
 	events  int
 	warm    bool          // not in the figures
 	due     time.Duration // its instant
@@ -78,6 +85,7 @@ type batch struct {
 	status  int
 	dead    int    // events that the answer says went to the dead letters
 	failure string // where there was no answer
+	says    string // how the answer begins, of a batch that was refused
 }
 
 // began books that a batch started.
@@ -104,6 +112,10 @@ func (r *recorder) ended(b *batch) {
 	r.current.statuses[status]++
 	record(r.current.service, b.done-b.start)
 	record(r.current.intended, b.done-b.due)
+	for s := int(b.due / time.Second); s < len(r.series); s++ {
+		waited := time.Duration(s+1)*time.Second - b.due
+		r.series[s].Waiting = max(r.series[s].Waiting, float64(waited)/float64(time.Millisecond))
+	}
 	if b.warm {
 		return
 	}
@@ -114,6 +126,47 @@ func (r *recorder) ended(b *batch) {
 	} else {
 		r.statuses[status]++
 	}
+	if t.refused > 0 {
+		r.refuse(b)
+	}
+}
+
+// Refusal is what was refused of one event type with one status.
+type Refusal struct {
+	Type    string `json:"event_type"`
+	Status  int    `json:"status"`
+	Batches uint64 `json:"batches"`
+	Events  uint64 `json:"events"`
+	// Answer is how the first of these answers begins.
+	Answer string `json:"answer"`
+}
+
+type refusalKey struct {
+	typ    string
+	status int
+}
+
+func (r *recorder) refuse(b *batch) {
+	key := refusalKey{b.typ, b.status}
+	refusal := r.refusals[key]
+	if refusal == nil {
+		refusal = &Refusal{Type: b.typ, Status: b.status, Answer: b.says}
+		r.refusals[key] = refusal
+	}
+	refusal.Batches++
+	refusal.Events += uint64(b.events)
+}
+
+// refused lists the refusals, those of the most events first.
+func (r *recorder) refused() []Refusal {
+	all := make([]Refusal, 0, len(r.refusals))
+	for _, refusal := range r.refusals {
+		all = append(all, *refusal)
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
+	})
+	return all
 }
 
 func outcome(b *batch) tally {

@@ -37,6 +37,7 @@ type Report struct {
 	Warmed   EventCounts       `json:"warm_up_events"`
 	Batches  BatchCounts       `json:"batches"`
 	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
+	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
 	Failures map[string]uint64 `json:"failures"` // batches without an answer, by what came instead
 	Latency  LatencyPair       `json:"latency"`
 	Rate     Rates             `json:"rate"`
@@ -148,7 +149,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
 		Events: eventsOf(f.tally), Warmed: eventsOf(rec.warm),
 		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
-		Statuses: rec.statuses, Failures: rec.failures,
+		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
 		Abort:   abort, Series: rec.series, Percentiles: curve(f.times), figures: f,
 	}
@@ -313,15 +314,21 @@ func (r *Report) facts() []fact {
 		{"Events not answered", grouped(r.Events.Failed)},
 		{"Batches intended", grouped(r.Batches.Intended)},
 		{"Batches started", grouped(r.Batches.Started)},
-		{"Batches late by over 100 ms", grouped(r.Batches.Late)},
-		{"Batches dropped", grouped(r.Batches.Dropped)},
-		{"Events a second: wanted, sent, acknowledged", fmt.Sprintf("%s, %s, %s", rateText(r.Rate.Wanted), rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
+		{"Events a second: sent, acknowledged", fmt.Sprintf("%s, %s", rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
 		{"Time to the last answer", fmt.Sprintf("%.1f s", r.Seconds)},
-		{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, grouped(r.Warmed.Sent))},
 		{"Connections", grouped(uint64(r.Connections))},
 		{"Events a batch", grouped(uint64(r.Batch))},
 		{"Event types", grouped(uint64(r.Types))},
 		{"CPU of the load itself", fmt.Sprintf("%.1f s, %.0f %% of the machine", r.Process.CPUSeconds, 100*r.Process.CPUShare)},
+	}
+	if r.Model == "open" {
+		facts = append(facts,
+			fact{"Events a second: wanted", rateText(r.Rate.Wanted)},
+			fact{"Batches late by over 100 ms", grouped(r.Batches.Late)},
+			fact{"Batches dropped", grouped(r.Batches.Dropped)})
+	}
+	if r.WarmUp > 0 {
+		facts = append(facts, fact{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, grouped(r.Warmed.Sent))})
 	}
 	if v := r.Verify; v != nil {
 		facts = append(facts, fact{"Events at the far end", grouped(v.Arrived)})
@@ -354,8 +361,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "target\t%s\n", r.Target)
 	fmt.Fprintf(t, "model\t%s, rate %s, seed %d\n", r.Model, r.Pace, r.Seed)
-	fmt.Fprintf(t, "time\t%.1f s, of which %g s warm-up left out; %d connections, batches of %d, %d types\n",
-		r.Seconds, r.WarmUp, r.Connections, r.Batch, r.Types)
+	warmUp := ""
+	if r.WarmUp > 0 {
+		warmUp = fmt.Sprintf(", of which %g s warm-up left out", r.WarmUp)
+	}
+	fmt.Fprintf(t, "time\t%.1f s%s; %d connections, batches of %d, %d types\n", r.Seconds, warmUp, r.Connections, r.Batch, r.Types)
 	fmt.Fprintf(t, "events\t%s sent, %s acknowledged, %s refused, %s not answered\n",
 		grouped(r.Events.Sent), grouped(r.Events.Acked), grouped(r.Events.Refused), grouped(r.Events.Failed))
 	if r.Model == "open" {
@@ -367,10 +377,19 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "events/s\t%s sent, %s acknowledged; no instants are kept, so waiting is not measured\n",
 			rateText(r.Rate.Reached), rateText(r.Rate.Acked))
 	}
-	writeLatency(t, "intended", r.Latency.Intended)
+	if r.Model == "open" {
+		writeLatency(t, "intended", r.Latency.Intended)
+	}
 	writeLatency(t, "service", r.Latency.Service)
 	for _, a := range r.answers() {
 		fmt.Fprintf(t, "answers\t%s: %s batches\n", a.Name, a.Value)
+	}
+	for i, refused := range r.Refused {
+		if i == maxRefused {
+			fmt.Fprintf(t, "refused\tand %d more; all are in --report FILE.json\n", len(r.Refused)-i)
+			break
+		}
+		fmt.Fprintf(t, "refused\t%s: %s\n", refused.name(), refused.Answer)
 	}
 	r.writeVerify(t)
 	fmt.Fprintf(t, "this load\t%.1f s of CPU, %.0f %% of the machine\n", r.Process.CPUSeconds, 100*r.Process.CPUShare)
@@ -405,10 +424,25 @@ func (r *Report) writeVerify(w io.Writer) {
 		fmt.Fprintf(w, "far end\tNOT VERIFIED: %s\n", v.Problem)
 		return
 	}
-	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived\n",
-		grouped(v.Arrived), grouped(v.Dead), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged))
+	warmUp := ""
+	if r.WarmUp > 0 {
+		warmUp = "; the warm-up is in these"
+	}
+	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived%s\n",
+		grouped(v.Arrived), grouped(v.Dead), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged), warmUp)
+	for _, id := range v.LostIDs {
+		fmt.Fprintf(w, "lost\t%s\n", id)
+	}
 	writeLatency(w, "answer to far end", v.FromAnswer)
 	writeLatency(w, "intended to far end", v.FromIntended)
+}
+
+// maxRefused is how many refusals the text has.
+const maxRefused = 20
+
+// name says what was refused, and how much of it.
+func (r *Refusal) name() string {
+	return fmt.Sprintf("%s %d, %s batches, %s events", r.Type, r.Status, grouped(r.Batches), grouped(r.Events))
 }
 
 func writeLatency(w io.Writer, name string, l Latencies) {

@@ -63,7 +63,7 @@ func TestJSONReport(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{
 		"verdict", "target", "model", "pace", "seed", "started", "duration_s", "warm_up_s", "connections", "batch", "types",
-		"events", "warm_up_events", "batches", "status", "failures", "latency", "rate", "process", "verify", "thresholds", "series", "percentiles",
+		"events", "warm_up_events", "batches", "status", "refused", "failures", "latency", "rate", "process", "verify", "thresholds", "series", "percentiles",
 	}, keys())
 	require.ElementsMatch(t, []string{"sent", "acked", "dead", "refused", "failed"}, keys("events"))
 	require.ElementsMatch(t, []string{"intended", "started", "late", "dropped"}, keys("batches"))

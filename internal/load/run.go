@@ -51,11 +51,11 @@ func New(cfg Config) (*Run, error) {
 	if r.target, err = newTarget(&r.cfg); err != nil {
 		return nil, err
 	}
-	if r.gen, err = NewGenerator(cfg.Seed, cfg.Types); err != nil {
+	if r.gen, err = NewGenerator(cfg.Glossary, cfg.Seed, cfg.Types); err != nil {
 		return nil, err
 	}
 	if cfg.Verify != "" {
-		if r.far, err = newFollower(cfg.Verify, r.gen.ids, cfg.Batch, cfg.Dial); err != nil {
+		if r.far, err = newFollower(&r.cfg, r.gen.ids); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +195,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		r.rec.began(b)
 		r.far.issue(n, b)
 		a, err := r.target.post(flight, buf)
-		b.done, b.status, b.dead = time.Since(start), a.status, min(a.dead, b.events)
+		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
 		if err != nil {
 			b.failure = failureOf(err)
 		}
@@ -220,7 +220,7 @@ func (r *Run) take() (b *batch, n, first uint64) {
 	if !ok {
 		return nil, 0, 0
 	}
-	b = &batch{events: r.cfg.Batch, due: due, warm: n < r.warmUntil}
+	b = &batch{typ: r.gen.Type(n), events: r.cfg.Batch, due: due, warm: n < r.warmUntil}
 	if r.cfg.Events > 0 {
 		b.events = int(min(uint64(b.events), r.cfg.Events-first))
 	}

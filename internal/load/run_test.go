@@ -3,11 +3,15 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
 // stalling answers in a millisecond, but nobody from one instant to another.
@@ -54,6 +60,12 @@ func TestAStallCannotHide(t *testing.T) {
 		require.EqualValues(t, 2600, r.Series[5].Sent, "late starts are made at once")
 		require.EqualValues(t, 1000, r.Series[6].Sent)
 		require.Greater(t, r.Series[5].P99, 1000.0)
+		require.InDelta(t, 1000, r.Series[3].Waiting, 1, "since the stall began")
+		require.InDelta(t, 2000, r.Series[4].Waiting, 1)
+		require.Zero(t, r.Series[6].Waiting)
+		lines := regexp.MustCompile(`<path class="line intended" d="([^"]*)"`).FindStringSubmatch(string(r.plots()[0].SVG))
+		require.Equal(t, 1, strings.Count(lines[1], "M"), "the stall is a part of the line, not a gap: %s", lines[1])
+		require.Equal(t, 9, strings.Count(lines[1], "L"))
 		require.Less(t, r.Series[6].P99, 10.0)
 	})
 }
@@ -338,49 +350,10 @@ func TestAnswersAreBookedAndNothingIsSentTwice(t *testing.T) {
 	})
 }
 
-// pipes is a network in memory, so that a run takes place in fake time.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-// Accept implements net.Listener.
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-// Addr implements net.Listener.
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// dial is the other end of Accept.
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.closed:
-		return nil, errors.New("nobody listens")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // serve answers in memory until the test is over.
 func serve(t *testing.T, h http.HandlerFunc) DialFunc {
 	t.Helper()
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	p := memnet.Listen()
 	server := &http.Server{Handler: h}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(p) }()
@@ -388,7 +361,7 @@ func serve(t *testing.T, h http.HandlerFunc) DialFunc {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
-	return p.dial
+	return p.Dial
 }
 
 // config is a run against h in memory.
@@ -478,7 +451,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"read as a URL":         func(c *Config) { c.URL = "http://[sEcReT" },
 		"http:// or https://":   func(c *Config) { c.URL = "ftp://x" },
 		`"users.nothing.*"`:     func(c *Config) { c.Types = []string{"users.nothing.*"} },
-		"the address to verify": func(c *Config) { c.Verify = "mockrudder" },
+		"the address to verify": func(c *Config) { c.Verify = "ftp://mockrudder" },
 	} {
 		c := good
 		change(&c)
@@ -523,4 +496,49 @@ func TestBodiesAreNotChangedWhileTheyAreRead(t *testing.T) {
 		require.EqualValues(t, 10_000, r.Events.Sent)
 		require.Equal(t, r.Events.Sent, r.Events.Refused+r.Events.Failed)
 	})
+}
+
+// What is refused is told by event type, with what the target says of it and
+// without the secrets that it repeats.
+func TestRefusalsAreToldByType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(t, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err == nil && bytes.Contains(body, []byte("email.Click")) {
+				http.Error(w, "no such\n type: "+r.URL.RawQuery+" "+r.Header.Get("Authorization")+" "+strings.Repeat("x", 200), http.StatusBadRequest)
+			}
+		}, Constant(1000), 3*time.Second)
+		cfg.Token = "t0kEn"
+		r := do(t, cfg)
+		require.Len(t, r.Refused, 1)
+		refused := r.Refused[0]
+		require.Equal(t, [3]any{"users.messages.email.Click", 400, uint64(15)}, [3]any{refused.Type, refused.Status, refused.Batches})
+		require.EqualValues(t, 1500, refused.Events)
+		require.Regexp(t, `^no such type: writeKey=\*{4} Bearer \*{4} x+…$`, refused.Answer)
+		var text, page bytes.Buffer
+		require.NoError(t, r.WriteText(&text))
+		require.NoError(t, r.WriteHTML(&page))
+		require.Contains(t, text.String(), "users.messages.email.Click 400, 15 batches, 1,500 events: no such type:")
+		require.Contains(t, page.String(), "no such type:")
+	})
+}
+
+func TestURLsWithoutASchemeAreHTTP(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost:8080/currents?writeKey=k": "http://localhost:8080/currents", "10.0.0.1/x": "http://10.0.0.1/x", "https://h/x": "https://h/x",
+	} {
+		u, err := parseURL(text)
+		require.NoError(t, err)
+		require.Equal(t, want, shown(u))
+	}
+}
+
+func TestATargetWithACertificateOfItsOwn(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer server.Close()
+	cfg := Config{URL: server.URL, Pacer: Max{}, Events: 100, Seed: 1, Types: []string{"users.canvas.Entry"}}
+	require.EqualValues(t, 100, do(t, cfg).Events.Failed)
+	cfg.RootCAs = x509.NewCertPool()
+	cfg.RootCAs.AddCert(server.Certificate())
+	require.EqualValues(t, 100, do(t, cfg).Events.Acked)
 }

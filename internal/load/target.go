@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -47,9 +49,12 @@ type target struct {
 	timeout   time.Duration
 }
 
-// parseURL reads an address to post to. Its errors never show the text, which
+// parseURL reads an address to post to, http where it has no scheme. Its errors never show the text, which
 // may carry a write key.
 func parseURL(text string) (*url.URL, error) {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
@@ -90,9 +95,14 @@ func newTarget(c *Config) (*target, error) {
 		MaxIdleConnsPerHost: c.Connections,
 		IdleConnTimeout:     5 * time.Minute,
 		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     tlsConfig(c),
 		DisableCompression:  true,
 		WriteBufferSize:     64 << 10,
 	}}, nil
+}
+
+func tlsConfig(c *Config) *tls.Config {
+	return &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
 }
 
 // dialer looks at the address that a connection is really made to, so that a
@@ -156,6 +166,8 @@ type answer struct {
 	// dead is how many of the events went to the dead letters at once, as a
 	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
 	dead int
+	// says is how the answer of a batch that was refused begins, on one line.
+	says string
 	// reusable says whether the body's bytes are free again.
 	reusable bool
 }
@@ -184,7 +196,35 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return answer{reusable: p.closed.Load()}, fmt.Errorf("read the answer: %w", err)
 	}
-	return answer{status: res.StatusCode, dead: deadOf(text), reusable: p.closed.Load()}, nil
+	a := answer{status: res.StatusCode, reusable: p.closed.Load()}
+	if a.status >= 200 && a.status <= 299 {
+		a.dead = deadOf(text)
+	} else {
+		a.says = t.firstWords(text)
+	}
+	return a, nil
+}
+
+// maxSays is how many characters of an answer a report has.
+const maxSays = 120
+
+// firstWords is how an answer begins, on one line and without what is secret in
+// the request, should it repeat that.
+func (t *target) firstWords(text []byte) string {
+	says := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\uFFFD")), " ")
+	secrets := []string{strings.TrimPrefix(t.header.Get("Authorization"), "Bearer ")}
+	for _, values := range t.url.Query() {
+		secrets = append(secrets, values...)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			says = strings.ReplaceAll(says, secret, "****")
+		}
+	}
+	if runes := []rune(says); len(runes) > maxSays {
+		says = string(runes[:maxSays]) + "…"
+	}
+	return says
 }
 
 // deadOf reads a bridge's answer; any other says nothing of dead letters.

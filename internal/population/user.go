@@ -265,6 +265,10 @@ func AppendUpperUUID(dst []byte, d Draw) []byte {
 	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), upperDigits)
 }
 
+// AppendUUIDOf appends the UUID of 128 bits, in lower case; those of version and
+// variant are set.
+func AppendUUIDOf(dst []byte, hi, lo uint64) []byte { return appendUUID(dst, hi, lo, hexDigits) }
+
 func appendUUID(dst []byte, hi, lo uint64, digits string) []byte {
 	hi = hi&^0xF000 | 0x4000
 	lo = lo&^(3<<62) | 2<<62
