@@ -28,6 +28,7 @@ func TestPage(t *testing.T) {
 		"create, launch, send, pause": testLife,
 		"choosing event types":        testTypes,
 		"a wrong token":               testWrongToken,
+		"transformations and tests":   testTransformations,
 		"an event that is refused":    testRefused,
 		"disabled after five days":    testDisabled,
 		"mistakes in the form":        testMistakes,
@@ -101,7 +102,7 @@ func counter(page *browsertest.Page, name, value string) {
 func testLife(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
 	page, _ := show(t, browser, "/")
-	require.EqualValues(t, 96, page.Number(`document.querySelectorAll("#types input[type=checkbox]:checked").length`))
+	require.EqualValues(t, 102, page.Number(`document.querySelectorAll("#types input[type=checkbox]:checked").length`))
 	fill(page, target.url, "good")
 	page.Click("#test-form")
 	page.Until(`document.querySelector("#test-result").className.includes("good")`)
@@ -110,13 +111,13 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 	page.Until(`document.querySelector("#launch").hidden`)
 	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 220.0, "names of types are long")
 	require.Greater(t, page.Number(`document.querySelector("#watch [name=scenario]").offsetWidth`), 120.0)
-	page.Choose("#watch [name=events]", "960")
+	page.Choose("#watch [name=events]", "1020")
 	page.Click("#send")
-	counter(page, "sent", "960")
+	counter(page, "sent", "1,020")
 	counter(page, "dropped", "0")
 	page.Until(`document.querySelectorAll("#answers tbody tr").length > 1`)
-	page.Until(`document.querySelectorAll("#by-type tbody tr").length === 96`)
-	page.Shows("#currents", "960 sent")
+	page.Until(`document.querySelectorAll("#by-type tbody tr").length === 102`)
+	page.Shows("#currents", "1,020 sent")
 	page.Until(`document.querySelector("#latency-p50").textContent !== "–"`)
 	page.Click("#pause")
 	page.Until(`!document.querySelector("#launch").hidden && document.querySelector("#launch").textContent === "Resume"`)
@@ -133,7 +134,7 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 func testTypes(t *testing.T, browser *browsertest.Browser) {
 	page, _ := show(t, browser, "/")
 	page.Click("#no-types")
-	page.Shows("#type-count", "0 of 96 chosen")
+	page.Shows("#type-count", "0 of 105 chosen")
 	page.Type("#type-search", "email open")
 	page.Click("#all-types")
 	page.Until(`(() => {
@@ -157,6 +158,30 @@ func testWrongToken(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#mend")
 	page.Until(`document.querySelector("#launch").hidden`)
 	require.NotContains(t, page.Text("document.documentElement.outerHTML"), "good<")
+}
+
+// testTransformations makes a RudderStack Current that hashes a field, and sends
+// test events before it is launched.
+func testTransformations(t *testing.T, browser *browsertest.Browser) {
+	target := newTarget(t)
+	page, _ := show(t, browser, "/")
+	page.Until(`document.querySelector("[name=region]").closest("label").hidden`)
+	page.Click("[name=kind][value=rudderstack]")
+	page.Until(`!document.querySelector("[name=region]").closest("label").hidden`)
+	page.Choose("[name=region]", "EU")
+	page.Type("[name=url]", target.url)
+	page.Until(`(document.querySelector("#types ~ details").open = true)`)
+	page.Type("#transform-field", "emial")
+	page.Click("#add-transform")
+	page.Shows("#form-problem", "emial")
+	page.Choose("#transform-field", "external_user_id")
+	page.Choose("#transform-how", "hash")
+	page.Click("#add-transform")
+	page.Shows("#transforms", "becomes its SHA-256")
+	page.Click("#save-form")
+	page.Shows("#state", "draft")
+	page.Click("#test-events")
+	page.Shows("#toast", "0 of 100 test events accepted") // without the token
 }
 
 func testRefused(t *testing.T, browser *browsertest.Browser) {
@@ -363,7 +388,7 @@ func TestScreenshots(t *testing.T) {
 		page.Until(`!document.querySelector("#send").disabled`)
 	}
 	target.bad.Store("users.messages.email.Click\"")
-	page.Choose("#watch [name=events]", "960")
+	page.Choose("#watch [name=events]", "1020")
 	page.Click("#send")
 	page.Until(`document.querySelectorAll("#reasons li").length > 0`)
 	page.Until(`document.querySelector("#chart").childElementCount > 0`)

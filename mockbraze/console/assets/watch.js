@@ -27,6 +27,10 @@ export class Watch {
         button("launch", "Launch", () => this.act(() => api.launch(this.id), "Launched."), "main"),
         button("pause", "Pause", () => this.act(() => api.pause(this.id), "Paused.")),
         button("test", "Test credentials", () => this.act(async () => showTested(this.result, await api.test(this.id)))),
+        button("test-events", "Send Test Events", () => this.act(async () => {
+          const { events, accepted } = await api.testEvents(this.id)
+          toast(`${numberOf(accepted)} of ${numberOf(events)} test events accepted.`)
+        })),
         button("delete", "Delete", () => this.remove(), "danger")))
   }
 
@@ -41,7 +45,7 @@ export class Watch {
       field("New URL", { name: "url", type: "url", placeholder: "leave empty to keep it" }),
       field("New token", { name: "token", type: "password", autocomplete: "new-password", placeholder: "leave empty to keep it" }),
       el("div", { class: "actions" }, el("button", { class: "main", id: "mend" }, "Save and launch")))
-    return section("Mend the credentials", "mend-card", form)
+    return section("Correct the credentials", "mend-card", form)
   }
 
   latency() {

@@ -10,6 +10,7 @@ export const STATES = {
 }
 
 export const REASONS = {
+  unauthorized: "answered 401, 403 or 404, after which Braze sends them no more",
   refused: "answered 400 alone, after their batch was split",
   too_large: "answered 413 alone: an event cannot be halved",
   oversized: "over 900 KB, which Braze never sends",
@@ -26,10 +27,11 @@ export function explain(current) {
     case "paused":
       return ["Paused: events wait in their queues until you resume.", "odd"]
     case "held":
-      return [`Holding because of ${last?.status ?? "401, 403 or 404"}: nothing is sent until the credentials are mended and the Current is launched again. Events are kept.`, "bad"]
+      return [`Holding because of ${last?.status ?? "401, 403 or 404"}: the events of those requests are lost. The others wait until the credentials are right and the Current is launched again.`, "bad"]
     case "disabled":
-      return ["Disabled after 5 days of errors: new events are lost, queued ones are kept for 7 days. Mend the endpoint and launch again.", "bad"]
+      return ["Disabled after 5 days of errors: new events are lost, queued ones are kept for 7 days. Repair the endpoint and launch again.", "bad"]
     default:
+      if (current.quota_until) return ["The Test Currents have sent their 1,500 events of today: the rest waits for midnight UTC.", "odd"]
       if (!current.trouble_since) return ["", ""]
       return ["Trouble: no batch has been taken since the last failure. It is tried again with a growing wait; after 5 days the Current is disabled.", "odd"]
   }
