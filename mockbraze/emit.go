@@ -78,12 +78,17 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 // where the source has no clock.
 type eventSource func(dst []byte) (event []byte, eventType string, at time.Time, err error)
 
+func (e *Emission) glossary() (*schemas.Glossary, error) {
+	if e.Glossary != nil {
+		return e.Glossary, nil
+	}
+	return schemas.Load()
+}
+
 func (e *Emission) source() (eventSource, error) {
-	glossary, err := e.Glossary, error(nil)
-	if glossary == nil {
-		if glossary, err = schemas.Load(); err != nil {
-			return nil, err
-		}
+	glossary, err := e.glossary()
+	if err != nil {
+		return nil, err
 	}
 	if e.Scenario == nil {
 		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Drift: e.Drift})

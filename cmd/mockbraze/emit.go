@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
@@ -14,9 +16,20 @@ import (
 // manyEvents are worth a line on standard error however fast they were made.
 const manyEvents = 100_000
 
+// withoutDrift is an emission of what the glossary has alone: that is what the
+// schema of an Avro file follows from.
+func withoutDrift(e mockbraze.Emission) mockbraze.Emission {
+	if e.Scenario != nil {
+		smooth := *e.Scenario
+		smooth.Rough.Drift = 0
+		e.Scenario = &smooth
+	}
+	return e
+}
+
 func newEmit() *cobra.Command {
 	var e mockbraze.Emission
-	var format, told, drift, glossary string
+	var format, told, drift, glossary, out string
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
@@ -28,6 +41,7 @@ leads to a delivery, that to an open, a click, a session, a purchase. One seed
 prints the same bytes every time.`,
 		Example: `  mockbraze emit --events 1020 --seed 1
   mockbraze emit --scenario flash-sale --events 100000 > events.ndjson
+  mockbraze emit --events 10000 --format avro --out export
   mockbraze emit --events 200 --types 'users.messages.email.*' --types users.campaigns.Conversion
   mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
     curl --data-binary @- -H 'Content-Type: application/json' -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8080/currents`,
@@ -37,8 +51,15 @@ prints the same bytes every time.`,
 			case "events":
 			case "batches":
 				e.Batches = true
+			case "avro":
+				if out == "" || drift != "0%" {
+					return errors.New("--format avro: it needs --out DIR, and has no --drift")
+				}
 			default:
-				return fmt.Errorf("--format %q: it is events or batches", format)
+				return fmt.Errorf("--format %q: it is events, batches or avro", format)
+			}
+			if out != "" && format != "avro" {
+				return errors.New("--out: it goes with --format avro; others are printed")
 			}
 			if e.Glossary, err = schemas.LoadFile(glossary); err != nil {
 				return fmt.Errorf("--glossary: %w", err)
@@ -60,6 +81,10 @@ prints the same bytes every time.`,
 				meter.KeepLast()
 			}
 			e.Progress = func(more int) { meter.Add(int64(more)) }
+			if format == "avro" {
+				export := avroexport.New(out, e.Glossary)
+				return errors.Join(mockbraze.Emit(cmd.Context(), export, withoutDrift(e)), export.Close())
+			}
 			return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), e)
 		},
 	}
@@ -69,7 +94,8 @@ prints the same bytes every time.`,
 	flags.BoolVar(&e.Retired, "retired", false, "make the types that Braze has retired, too")
 	flags.StringVar(&glossary, "glossary", "", glossaryUsage)
 	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
-	flags.StringVar(&format, "format", "events", `"events", or "batches" of at most 100 events of one type, as Braze posts them`)
+	flags.StringVar(&format, "format", "events", `"events", "batches" of at most 100 events of one type, as Braze posts them, or "avro" files as its storage exports`)
+	flags.StringVar(&out, "out", "", "`DIR` for the files of --format avro")
 	flags.StringVar(&told, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
 	flags.StringVar(&drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
 	flags.Uint64Var(&e.Users, "users", 0, "how many people there are, instead of the scenario's number")

@@ -91,6 +91,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		`"stedy"`:     {"emit", "--scenario", "stedy"},
 		"--drift":     {"emit", "--drift", "5"},
 		"--glossary":  {"emit", "--glossary", "nowhere.json"},
+		"--out DIR":   {"emit", "--format", "avro"},
+		"--out: it":   {"emit", "--out", "x"},
 		"--users":     {"emit", "--scenario", "quiet", "--users", "1000000000"},
 		"a scenario":  {"emit", "--users", "100"},
 		`"loud"`:      {"scenario", "show", "loud"},
