@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 func TestAcceptedIsNeverSentAgain(t *testing.T) {
@@ -648,5 +650,35 @@ func TestWithHandler(t *testing.T) {
 		time.Sleep(5*day + time.Hour)
 		synctest.Wait()
 		require.Equal(t, Stopped, c.State())
+	})
+}
+
+// TestBothFakesInABubble has a service between both fakes, and neither a port nor
+// real time.
+func TestBothFakesInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rudder := mockrudder.StartInMemory(t)
+		client := rudder.Client()
+		service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, rudder.WebhookURL("wkBraze"), r.Body)
+			if err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			req.Header = r.Header.Clone()
+			res, err := client.Do(req)
+			if err != nil {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			defer res.Body.Close()
+			w.WriteHeader(res.StatusCode)
+		})
+		braze := Start(t, WithHandler(service))
+		current := braze.Launch(Current{URL: "http://service/currents", Kind: RudderStack, Events: []string{"users.messages.email.*"}})
+		require.NoError(t, current.Send(t.Context(), 200))
+		_, err := rudder.WaitFor(t.Context(), mockrudder.Filter{}, int(current.Report().Counts.Sent))
+		require.NoError(t, err)
+		rudder.RequireValid(t)
 	})
 }

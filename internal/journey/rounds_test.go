@@ -341,7 +341,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/event")
 }
 
-const goldenDigest = "bcb7db8aa4159dea61801202e4ebb631c2522faa4d436ce7de35433403fdcbae"
+const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
 
 // patterns keeps compiled patterns.
 var patterns sync.Map
