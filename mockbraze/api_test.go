@@ -147,6 +147,7 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents", `{`, 400, "body"},
 		{"POST", "/api/currents", `{"url":"http://x","tokn":"t"}`, 400, "tokn"},
 		{"POST", "/api/currents", `{"url":"http://x","kind":"s3"}`, 400, "kind"},
+		{"POST", "/api/currents", `{"url":"http://x","batch":101}`, 400, "batch"},
 		{"POST", "/api/currents", `{"url":"http://x","events":[]}`, 400, "event"},
 		{"POST", "/api/currents", `{"url":"http://x","kind":"rudderstack","region":"US-01"}`, 400, "US or EU"},
 		{"POST", "/api/currents", `{"url":"http://x","field_transformations":{"emial":"hash"}}`, 400, "emial"},

@@ -403,6 +403,9 @@ func TestEmptyProbe(t *testing.T) {
 		e.launch(t, Current{EmptyProbe: true, Token: "t"})
 		require.Empty(t, e.requests[0].body)
 		require.Equal(t, "Bearer t", e.requests[0].header.Get("Authorization"))
+		e = &endpoint{}
+		e.launch(t, Current{})
+		require.NotContains(t, e.requests[0].header, "Authorization", "without a token")
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -29,8 +29,8 @@ type Emission struct {
 	// a Current would send them, instead of single events.
 	Batches bool
 	// Scenario tells stories instead of going round the types evenly.
-	Scenario *scenario.Scenario
-	// Drift is the share of events with a field or a type that is new.
+	Scenario *Scenario
+	// Drift is the share of events with a field or a type that is new, in millionths.
 	// Without a Scenario nothing else is rough; with one it replaces the
 	// scenario's share, unless it is 0.
 	Drift scenario.Share

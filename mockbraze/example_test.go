@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -490,7 +489,7 @@ func ExampleWithScenario() {
 		}
 		return &counting{from: c}, nil
 	}
-	quiet, err := scenario.Builtin("quiet")
+	quiet, err := mockbraze.LoadScenario("quiet")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -531,7 +530,7 @@ func ExampleWithScenario() {
 // A file of bodies as a Current posts them, of a small workspace with news in
 // its events.
 func ExampleEmission() {
-	steady, err := scenario.Builtin("steady")
+	steady, err := mockbraze.LoadScenario("steady")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -540,7 +539,7 @@ func ExampleEmission() {
 	made := 0
 	err = mockbraze.Emit(context.Background(), &out, mockbraze.Emission{
 		Events: 2000, Types: []string{"users.messages.*"}, Seed: 1, Scenario: steady, Users: 500,
-		Drift: scenario.Whole / 10, Batches: true, Progress: func(more int) { made += more },
+		Drift: 100_000, Batches: true, Progress: func(more int) { made += more },
 	})
 	most := 0
 	for line := range strings.Lines(out.String()) {

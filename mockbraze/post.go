@@ -109,27 +109,30 @@ const (
 // post sends one request of events. It returns once the answer is there, the
 // time is over or ctx has ended.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
-	parts, size := bodyParts(events)
-	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, parts, size)
+	size := len(bodyOpen) + len(bodyClose)
+	for i := range events {
+		size += len(events[i].Raw) + 1
+	}
+	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, AppendBody(make([]byte, 0, size), events))
 }
 
 // probe asks whether the credentials are good, with no events.
 func (c *Connector) probe(ctx context.Context) Answer {
 	if c.spec.EmptyProbe {
-		return c.exchange(ctx, Answer{}, nil, 0)
+		return c.exchange(ctx, Answer{}, nil)
 	}
 	return c.post(ctx, "", nil)
 }
 
 // exchange posts a body and completes the answer, which never holds the token
 // or a secret of the URL.
-func (c *Connector) exchange(ctx context.Context, a Answer, parts [][]byte, size int64) Answer {
+func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer {
 	clock := c.server.clock
 	a.At = clock.Now()
 	target, token := c.credentials()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
-	req, err := newRequest(ctx, target, token, parts, size)
+	req, err := newRequest(ctx, target, token, body)
 	if err == nil {
 		err = c.roundTrip(req, &a)
 	}
@@ -165,8 +168,8 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 }
 
 // newRequest makes a request as the Custom HTTP connector does.
-func newRequest(ctx context.Context, target, token string, parts [][]byte, size int64) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, http.NoBody)
+func newRequest(ctx context.Context, target, token string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -175,58 +178,17 @@ func newRequest(ctx context.Context, target, token string, parts [][]byte, size 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	if size == 0 {
-		return req, nil
-	}
-	req.ContentLength = size
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(&bodyReader{parts: parts}), nil }
-	req.Body, _ = req.GetBody()
 	return req, nil
-}
-
-// bodyParts lists the pieces of {"events":[…]} without copying the events.
-func bodyParts(events []Event) (parts [][]byte, size int64) {
-	parts = make([][]byte, 0, 2*len(events)+2)
-	parts = append(parts, []byte(bodyOpen))
-	comma := []byte{','}
-	for i := range events {
-		if i > 0 {
-			parts = append(parts, comma)
-		}
-		parts = append(parts, events[i].Raw)
-	}
-	parts = append(parts, []byte(bodyClose))
-	for _, p := range parts {
-		size += int64(len(p))
-	}
-	return parts, size
 }
 
 // AppendBody appends the request body that carries events: {"events":[…]}.
 func AppendBody(dst []byte, events []Event) []byte {
-	parts, _ := bodyParts(events)
-	return append(dst, bytes.Join(parts, nil)...)
-}
-
-// bodyReader reads pieces one after the other.
-type bodyReader struct {
-	parts [][]byte
-	off   int // in the first of parts
-}
-
-// Read implements io.Reader. It fills p as far as it can, so that a request
-// leaves in few large writes.
-func (r *bodyReader) Read(p []byte) (n int, err error) {
-	for n < len(p) && len(r.parts) > 0 {
-		m := copy(p[n:], r.parts[0][r.off:])
-		n += m
-		r.off += m
-		if r.off == len(r.parts[0]) {
-			r.parts, r.off = r.parts[1:], 0
+	dst = append(dst, bodyOpen...)
+	for i := range events {
+		if i > 0 {
+			dst = append(dst, ',')
 		}
+		dst = append(dst, events[i].Raw...)
 	}
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
+	return append(dst, bodyClose...)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -60,10 +60,20 @@ func WithScenario(name string, open OpenSource) Option {
 	return func(s *Server) { s.scenarios[name] = open }
 }
 
+// Scenario says what happens in a workspace, how often, and how rough the stream
+// of events is. docs/mockbraze.md describes its YAML. Those that use it do not
+// change it.
+type Scenario = scenario.Scenario
+
+// LoadScenario reads the scenario with a built-in name (steady, flash-sale,
+// newsletter, quiet), or else the YAML file at that path. The error names every
+// mistake in a file with its line.
+func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
+
 // Stories is the OpenSource of a scenario: what happens follows from what
 // happened. Its people are the scenario's own, so that their number and the
 // share without an external id are as it says.
-func Stories(told *scenario.Scenario) OpenSource {
+func Stories(told *Scenario) OpenSource {
 	return func(c SourceConfig) (Source, error) {
 		if err := checkTransforms(c.Glossary, transformsOf(told)); err != nil {
 			return nil, err
@@ -84,7 +94,7 @@ type storySource struct {
 }
 
 // transformsOf are the field transformations of a scenario.
-func transformsOf(told *scenario.Scenario) map[string]Transform {
+func transformsOf(told *Scenario) map[string]Transform {
 	out := make(map[string]Transform, len(told.Transforms))
 	for name, what := range told.Transforms {
 		out[name] = Transform(what)

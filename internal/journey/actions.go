@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 // action is what happens at a node apart from its event. It may change the

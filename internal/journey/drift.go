@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 // novelty is what no glossary knows yet of an event: its type, or a member of

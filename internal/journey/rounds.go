@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 

@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 // rate is something that begins again and again.
