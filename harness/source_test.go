@@ -161,7 +161,19 @@ func differentValues() []differing {
 func differentEvents() []differing {
 	return []differing{
 		{"a time that is none", eventAnd(`,"time":"abc"`), messageWith(``), messageWith(`,"timestamp":"Invalid date"`)},
-		{"a time out of range", eventAnd(`,"time":8640000000001`), messageWith(``), messageWith(`,"timestamp":"Invalid date"`)},
+		{"a time out of range", eventAnd(`,"time":8640000000000001`), messageWith(``), messageWith(`,"timestamp":"Invalid date"`)},
+		{
+			"a time in milliseconds", eventAnd(`,"time":1700000000123`),
+			messageWith(`,"timestamp":"2023-11-14T22:13:20.123Z"`), messageWith(`,"timestamp":"55840-11-08T22:15:23.000Z"`),
+		},
+		{
+			"a time that is ISO text", eventAnd(`,"time":"2023-11-14T22:13:20Z"`),
+			messageWith(`,"timestamp":"2023-11-14T22:13:20.000Z"`), messageWith(`,"timestamp":"1970-01-01T00:33:43.000Z"`),
+		},
+		{
+			"an id that Braze has redacted", `{"event_type":"t","id":"i","user":{"user_id":"u","external_user_id":"[REDACTED]"}}`,
+			messageStart + `,"event":"t","messageId":"i","anonymousId":"u"}`, messageStart + `,"event":"t","messageId":"i","anonymousId":"u","userId":"[REDACTED]"}`,
+		},
 		{
 			"an event_type that JavaScript objects have", `{"event_type":"constructor","id":"i","user":{"user_id":"u"}}`,
 			messageStart + `,"event":"constructor","messageId":"i","anonymousId":"u"}`, messageStart + `,"messageId":"i","anonymousId":"u"}`,
@@ -254,8 +266,9 @@ func mustAgree(text []byte, event currents.Event) bool {
 		return false // as text it may be one of those names
 	}
 	_, invalid := oracle.Timestamp(v["time"])
+	_, differs := oracle.EventsTimestamp(v["time"])
 	user, _ := v["user"].(map[string]any)
-	return !invalid && plainID(v["id"]) && !blank(user["user_id"]) && !blank(user["external_user_id"]) &&
+	return !invalid && !differs && !strings.Contains(string(text), "[REDACTED]") && plainID(v["id"]) && !blank(user["user_id"]) && !blank(user["external_user_id"]) &&
 		plainProperties(v["properties"]) && plainNumbers(v)
 }
 

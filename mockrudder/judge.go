@@ -21,8 +21,14 @@ type judge struct {
 // each of a thousand parallel tests would pay for its own otherwise.
 var sharedValidator = sync.OnceValues(schemas.NewValidator)
 
-func newJudge(p *plan.Plan) (*judge, error) {
-	validator, err := sharedValidator()
+// newJudge makes a judge with a tracking plan, or without one, and with a
+// glossary, or with the one that is built in.
+func newJudge(p *plan.Plan, g *schemas.Glossary) (*judge, error) {
+	compile := sharedValidator
+	if g != nil {
+		compile = g.Validator
+	}
+	validator, err := compile()
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Defaults of a server.
@@ -46,8 +47,9 @@ type config struct {
 	judge     bool
 	observe   func(Event)
 	seed      uint64
-	plan      *plan.Plan // nil for none
-	recording io.Writer  // nil for none
+	plan      *plan.Plan        // nil for none
+	glossary  *schemas.Glossary // nil for the one that is built in
+	recording io.Writer         // nil for none
 
 	suppressed  []string
 	dedupWindow time.Duration // 0 is off
@@ -249,6 +251,18 @@ func WithPlan(p *plan.Plan) Option {
 			return fmt.Errorf("there is no tracking plan")
 		}
 		c.plan = p
+		return nil
+	}
+}
+
+// WithGlossary judges Braze events by another glossary than the one that is
+// built in, such as a newer one from schemas.LoadFile.
+func WithGlossary(g *schemas.Glossary) Option {
+	return func(c *config) error {
+		if g == nil {
+			return fmt.Errorf("there is no glossary")
+		}
+		c.glossary = g
 		return nil
 	}
 }

@@ -59,7 +59,7 @@ func New(opts ...Option) (*Server, error) {
 	}
 	s.open, s.close = context.WithCancel(context.Background())
 	if c.judge {
-		if s.judge, err = newJudge(c.plan); err != nil {
+		if s.judge, err = newJudge(c.plan, c.glossary); err != nil {
 			return nil, err
 		}
 	}

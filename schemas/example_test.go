@@ -25,6 +25,49 @@ func ExampleLoad() {
 	// always there: email_address string
 }
 
+// A glossary of one's own is read with LoadFile; an empty path is the built-in
+// one.
+func ExampleLoadFile() {
+	g, err := schemas.LoadFile("")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(g.Version())
+	fmt.Println(len(g.Current()), "of", len(g.Events), "are current")
+	send, _ := g.Event("users.messages.sms.InboundReceive")
+	body, _ := schemas.FieldNamed(send.Properties, "message_body")
+	fmt.Println(body.Name, body.PII, body.IsPersonal())
+
+	raw, err := g.Encode()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if g, err = schemas.Parse(raw); err != nil {
+		fmt.Println(err)
+		return
+	}
+	made, err := g.Files()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(made), "schemas")
+	v, err := g.Validator()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(v.Event([]byte(`{"event_type":"users.UserOrphan","id":"1","time":1}`)).Valid)
+	// Output:
+	// schema version 12 (2026-09-02), 102 current event types
+	// 102 of 105 are current
+	// message_body false true
+	// 107 schemas
+	// false
+}
+
 func ExampleValidator_Event() {
 	v, err := schemas.NewValidator()
 	if err != nil {

@@ -70,28 +70,28 @@ type Field struct {
 	// Others may be missing or null.
 	Required bool `json:"required"`
 	// PII marks what Braze flags as personal data.
-	PII bool `json:"pii"`
+	PII bool `json:"pii,omitempty"`
 	// Personal marks what this project flags beside Braze: fields that people
 	// fill with their own words, or that name a person or a device. It goes by
 	// the name of the field.
-	Personal bool `json:"personal"`
+	Personal bool `json:"personal,omitempty"`
 	// Since is the schema version that brought the field, such as v11; empty for
 	// one that is older than the list.
-	Since string `json:"since"`
+	Since string `json:"since,omitempty"`
 	// Description says what the field is.
-	Description string `json:"description"`
+	Description string `json:"description,omitempty"`
 	// Format describes how a string is written, such as uuid or E.164.
-	Format string `json:"format"`
+	Format string `json:"format,omitempty"`
 	// Unit is the unit of a number, such as milliseconds.
-	Unit string `json:"unit"`
+	Unit string `json:"unit,omitempty"`
 	// Items describes the elements of an array.
-	Items string `json:"items"`
+	Items string `json:"items,omitempty"`
 	// Enum lists the values known; a new one may come at any time.
-	Enum []string `json:"enum"`
+	Enum []string `json:"enum,omitempty"`
 	// Examples lists some values out of many.
-	Examples []string `json:"examples"`
+	Examples []string `json:"examples,omitempty"`
 	// Note is what else there is to know.
-	Note string `json:"note"`
+	Note string `json:"note,omitempty"`
 }
 
 // IsPersonal reports whether Braze or this project flags the field as personal

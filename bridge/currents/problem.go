@@ -23,7 +23,7 @@ const (
 // or neither user_id nor external_user_id is usable. RudderStack drops or
 // refuses such events on every path.
 func (e *Event) Problem() Reason {
-	return e.problem(usable(e.UserID), usable(e.ExternalUserID))
+	return e.problem(UsableIdentity(e.UserID), UsableIdentity(e.ExternalUserID))
 }
 
 // WebhookProblem returns Problem, or else what would make RudderStack's Braze
@@ -60,14 +60,22 @@ func (e *Event) problem(user, external bool) Reason {
 	return ""
 }
 
-// HasExternalUserID reports whether external_user_id is usable: not missing,
-// null, "", 0, false or nothing but white space. Braze's own RudderStack export
-// sends only events that have one.
-func (e *Event) HasExternalUserID() bool { return usable(e.ExternalUserID) }
+// HasExternalUserID reports whether external_user_id is usable (UsableIdentity).
+// Braze's own RudderStack export sends only events that have one.
+func (e *Event) HasExternalUserID() bool { return UsableIdentity(e.ExternalUserID) }
 
-// UsableIdentity reports whether RudderStack takes a raw value for the identity
-// of a user: it is not absent, null, "", 0, false or nothing but white space.
-func UsableIdentity(raw []byte) bool { return usable(raw) }
+// UsableIdentity reports whether a raw value is the identity of a user: it is
+// not absent, null, "", 0, false, nothing but white space, or Redacted.
+func UsableIdentity(raw []byte) bool { return usable(raw) && !Redacted(raw) }
+
+// Redacted reports whether a raw value is what Braze puts in place of a string
+// that a Current's field transformations remove: the text [REDACTED], the same
+// for everybody.
+func Redacted(raw []byte) bool {
+	return len(raw) == len(redacted) && string(raw) == redacted
+}
+
+const redacted = `"[REDACTED]"`
 
 // usable reports whether RudderStack takes a value for an identity.
 func usable(raw []byte) bool {

@@ -21,7 +21,7 @@ func AppendText(dst, raw []byte) (text []byte, ok bool) {
 // UsableID reports whether a raw id identifies an event: a string that is not
 // blank, or a number that is not 0 to JavaScript.
 func UsableID(raw []byte) bool {
-	return usable(raw) && raw[0] != 't' && raw[0] != '{' && raw[0] != '['
+	return UsableIdentity(raw) && raw[0] != 't' && raw[0] != '{' && raw[0] != '['
 }
 
 // AppendID appends the text of an event's id: a string's text, a number as it

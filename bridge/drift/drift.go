@@ -1,9 +1,10 @@
 // Package drift notices what Braze sends beyond the glossary: event types and
 // fields that came later. They are delivered like all others; here they are
-// counted by name.
+// counted by name. Ids and traits that Braze has redacted are counted beside.
 package drift
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -13,13 +14,17 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Config says who is told.
 type Config struct {
-	Log        *slog.Logger          // gets a line when a name is new; default: none
-	Registerer prometheus.Registerer // gets bridge_drift_total{event_type,field}; default: none
-	Now        func() time.Time      // default: time.Now
+	Log *slog.Logger // gets a line when a name is new; default: none
+	// Registerer gets bridge_drift_total{event_type,field} and
+	// bridge_redacted_total{field}; default: none.
+	Registerer prometheus.Registerer
+	Now        func() time.Time // default: time.Now
 }
 
 // Item is one name that the glossary does not have.
@@ -44,7 +49,9 @@ type Watch struct {
 	log   *slog.Logger
 	now   func() time.Time
 	total *prometheus.CounterVec
-	seed  maphash.Seed
+	// redacted is bridge_redacted_total.
+	redacted *prometheus.CounterVec
+	seed     maphash.Seed
 
 	mu     sync.Mutex
 	items  map[string]map[string]*item // by event type and field
@@ -57,8 +64,7 @@ type item struct {
 	metric prometheus.Counter
 }
 
-// New returns a Watch, or an error where the registerer has bridge_drift_total
-// already.
+// New returns a Watch, or an error where the registerer has its metrics already.
 func New(cfg Config) (*Watch, error) {
 	w := &Watch{
 		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
@@ -67,6 +73,10 @@ func New(cfg Config) (*Watch, error) {
 			Name: "bridge_drift_total",
 			Help: "Events delivered with an event type (empty field) or a field that the glossary does not have.",
 		}, []string{"event_type", "field"}),
+		redacted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridge_redacted_total",
+			Help: "Events of which an id or a trait is not in the message, because Braze has redacted it.",
+		}, []string{"field"}),
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -75,8 +85,8 @@ func New(cfg Config) (*Watch, error) {
 		w.now = time.Now
 	}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(w.total); err != nil {
-			return nil, fmt.Errorf("register bridge_drift_total: %w", err)
+		if err := errors.Join(cfg.Registerer.Register(w.total), cfg.Registerer.Register(w.redacted)); err != nil {
+			return nil, fmt.Errorf("register the metrics of drift: %w", err)
 		}
 	}
 	return w, nil
@@ -111,6 +121,39 @@ func (w *Watch) Count(eventType, field []byte) {
 	if isNew {
 		w.tell(i.EventType, i.Field)
 	}
+}
+
+// Redacted counts one event in which Braze has redacted a field that would have
+// become an id or a trait, such as user.external_user_id.
+func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
+
+// Learn forgets the event types and fields that a newer glossary has, so that
+// List tells what is unknown to that one. The metric keeps them.
+func (w *Watch) Learn(g *schemas.Glossary) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for eventType, fields := range w.items {
+		e, known := g.Event(eventType)
+		for field := range fields {
+			if known && has(g, e, field) {
+				delete(fields, field)
+				w.count--
+			}
+		}
+	}
+}
+
+// has reports whether the glossary has a field, or the type itself where field
+// is empty.
+func has(g *schemas.Glossary, e *schemas.EventType, field string) bool {
+	list, name := g.Envelope, field
+	if rest, ok := strings.CutPrefix(field, "user."); ok {
+		list, name = e.User, rest
+	} else if rest, ok := strings.CutPrefix(field, "properties."); ok {
+		list, name = e.Properties, rest
+	}
+	_, ok := schemas.FieldNamed(list, name)
+	return ok || field == ""
 }
 
 // find returns the item of two names, made where there is none and room is left.

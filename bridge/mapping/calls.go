@@ -92,7 +92,8 @@ func (p *profile) renamed(i int) []byte {
 // appendProfile appends the member traits of an identify call: all properties,
 // apart from those that move into the context. Those for which RudderStack has
 // a standard trait come first, under its name; the others follow as they were
-// written. properties that is no object stays what it is.
+// written. What Braze has redacted is no trait. properties that is no object
+// stays what it is.
 func (e *fields) appendProfile(dst []byte) []byte {
 	if present(e.properties) && e.properties[0] != '{' {
 		return appendMember(dst, `,"properties":`, e.properties)
@@ -100,6 +101,9 @@ func (e *fields) appendProfile(dst []byte) []byte {
 	var scratch [64]byte
 	var p profile
 	p.read(e.properties, scratch[:0])
+	for i := range p.values {
+		e.take(&p.values[i], redactedTrait)
+	}
 	traits := object{open: `,"traits":{`}
 	dst = traits.append(dst, `"email":`, p.renamed(traitEmail))
 	dst = traits.append(dst, `"phone":`, p.renamed(traitPhone))
@@ -119,6 +123,10 @@ func (e *fields) appendProfile(dst []byte) []byte {
 			continue
 		}
 		if i := movedIndex(key); i != notMoved && i != email && i != phone {
+			continue
+		}
+		if currents.Redacted(f.Value()) {
+			e.redacted |= redactedTrait
 			continue
 		}
 		start, end := f.Span()

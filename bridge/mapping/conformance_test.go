@@ -36,6 +36,11 @@ func keepsProperties(event, message object) {
 
 func noTimestamp(_, message object) { delete(message, "timestamp") }
 
+// timestampIs is for a time that RudderStack reads as seconds, whatever it is.
+func timestampIs(want string) func(event, message object) {
+	return func(_, message object) { message["timestamp"] = json.RawMessage(`"` + want + `"`) }
+}
+
 func keepsType(event, message object) { message["event"] = event["event_type"] }
 
 func idAsText(event, message object) {
@@ -55,7 +60,10 @@ func differences() map[string]func(event, message object) {
 		"time: string garbage":                 noTimestamp,
 		"time: true":                           noTimestamp,
 		"time: object":                         noTimestamp,
-		"time: beyond max date":                noTimestamp,
+		"time: string ISO":                     timestampIs("2024-01-02T03:04:05.000Z"),
+		"time: year 10000":                     timestampIs("1978-01-11T21:31:40.800Z"), // milliseconds
+		"time: max date":                       timestampIs("2243-10-17T00:00:00.000Z"),
+		"time: beyond max date":                timestampIs("2243-10-17T00:00:00.001Z"),
 		"id: numeric":                          idAsText,
 		"event_type: constructor":              keepsType,
 		"event_type: toString":                 keepsType,

@@ -96,7 +96,12 @@ func TestDrift(t *testing.T) {
 	}
 	again := []string{typ + "properties.x=2"}
 	require.Equal(t, again, bothModes(t, plain, open(``, `,"x":1`, ``), open(``, `,"x":2`, ``)))
-	require.Nil(t, bothModes(t, modes(t, mapping.Personal{Fields: actions{"x": mapping.Drop}}), open(``, `,"x":1`, ``)), "what does not leave is not told")
+	for _, personal := range []mapping.Personal{
+		{Fields: actions{"x": mapping.Drop}}, {Preset: mapping.Drop}, {Preset: mapping.Hash, Salt: []byte(salt)}, {Preset: mapping.Drop, Unknown: mapping.Keep},
+	} {
+		event := open(``, `,"x":"text"`, ``)
+		require.Equal(t, []string{typ + "properties.x=1"}, bothModes(t, modes(t, personal), event, event), "once, whatever becomes of it: %v", personal)
+	}
 }
 
 // TestDriftAgreesWithTheSchemas holds the names found against those of

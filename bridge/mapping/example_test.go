@@ -62,7 +62,7 @@ func ExampleNew() {
 		fmt.Println("new from Braze:", item.EventType, item.Field)
 	}
 	// Output:
-	// {"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},"integrations":{"Braze":false},"type":"track","event":"Email Opened","messageId":"1","anonymousId":"u","traits":{"email":"a@example.com"},"properties":{"opened_on":"a watch"}}
+	// {"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},"integrations":{"Braze":false},"type":"track","event":"Email Opened","messageId":"1","anonymousId":"u","traits":{"email":"a@example.com"},"properties":{"opened_on":"be6f625d2cca37e3cc78250947dcf0e20fcdaef6eeb0acfee71e4091a86cd587"}}
 	// filtered
 	// new from Braze: users.messages.email.Open properties.opened_on
 }

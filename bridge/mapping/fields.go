@@ -58,6 +58,55 @@ type fields struct {
 
 	shape *shape // of the event type, where shapes are known and it came first
 	odd   bool   // something may not be in the glossary; of use with shapes only
+
+	redacted redactions
+}
+
+// redactions is a set of places in a message for which Braze has redacted the
+// value: [REDACTED] is the same text for all, and would make one person, or one
+// address, of them.
+type redactions uint16
+
+// The places.
+const (
+	redactedID redactions = 1 << iota
+	redactedUserID
+	redactedExternalUserID
+	redactedDeviceID
+	redactedAdID
+	redactedEmail
+	redactedPhone
+	redactedTrait
+)
+
+// names lists the fields of the event, as drift.Watch.Redacted takes them.
+func (r redactions) names() (list []string) {
+	for i, name := range [...]string{
+		"id", "user.user_id", "user.external_user_id", "user.device_id",
+		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
+	} {
+		if r&(1<<i) != 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// redact takes away what is redacted and would be an id or a trait.
+func (e *fields) redact() {
+	e.take(&e.id, redactedID)
+	e.take(&e.userID, redactedUserID)
+	e.take(&e.externalUserID, redactedExternalUserID)
+	e.take(&e.deviceID, redactedDeviceID)
+	e.take(&e.moved[adID], redactedAdID)
+	e.take(&e.moved[email], redactedEmail)
+	e.take(&e.moved[phone], redactedPhone)
+}
+
+func (e *fields) take(value *[]byte, place redactions) {
+	if currents.Redacted(*value) {
+		*value, e.redacted = nil, e.redacted|place
+	}
 }
 
 // run is a run of members of properties that stay: properties[from:to].

@@ -5,8 +5,6 @@
 package mapping
 
 import (
-	"fmt"
-
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -27,12 +25,16 @@ type Mapper struct {
 // New returns a Mapper, or an error that names everything in opts that is
 // wrong: an OptionError for each mistake, joined.
 func New(opts Options) (*Mapper, error) {
-	if !opts.needGlossary() {
-		return newMapper(opts, &schemas.Glossary{})
-	}
-	g, err := schemas.Load()
-	if err != nil {
-		return nil, fmt.Errorf("load the glossary: %w", err)
+	g := opts.Glossary
+	switch {
+	case g != nil:
+	case !opts.needGlossary():
+		g = &schemas.Glossary{}
+	default:
+		var err error
+		if g, err = schemas.Load(); err != nil {
+			return nil, err
+		}
 	}
 	return newMapper(opts, g)
 }
@@ -47,15 +49,16 @@ func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 	if opts.Webhook {
 		checkWebhook(opts, &wrong)
 	}
+	known := newShapes(g)
 	m := &Mapper{
 		webhook: opts.Webhook, identify: opts.Identify, alias: opts.Alias,
 		names:    newNames(opts.Names, g, &wrong),
 		filter:   newFilter(opts.Filter, &wrong),
-		personal: newPersonal(opts.Personal, g, &wrong),
+		personal: newPersonal(opts.Personal, g, known, &wrong),
 		drift:    opts.Drift,
 	}
 	if m.drift != nil {
-		m.shapes = newShapes(g)
+		m.shapes = known
 	}
 	if m.personal != nil && m.personal.dropID {
 		m.guard = &guard{personal: m.personal, webhook: opts.Webhook}
@@ -97,24 +100,26 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	if !m.webhook {
 		return m.AppendMessage(dst, event, fallbackID)
 	}
-	start := len(dst)
-	if m.personal == nil {
-		dst = append(dst, event...)
-	} else {
-		dst = m.personal.append(dst, event)
-	}
-	if m.shapes != nil {
+	var odd bool
+	switch {
+	case m.personal != nil:
+		dst, odd = m.personal.append(dst, event)
+	case m.shapes != nil:
 		var e fields
-		e.read(dst[start:], m.shapes)
-		m.look(&e, dst[start:])
+		e.read(event, m.shapes)
+		dst, odd = append(dst, event...), e.odd
+	default:
+		dst = append(dst, event...)
 	}
+	m.look(event, odd, 0)
 	return dst
 }
 
-// look tells the drift of what is in an event that was read.
-func (m *Mapper) look(e *fields, event []byte) {
-	if m.shapes != nil && e.odd {
-		m.shapes.note(m.drift, event)
+// look counts the drift of an event as Braze sent it, where there may be some,
+// and what is redacted in it.
+func (m *Mapper) look(event []byte, odd bool, missing redactions) {
+	if m.shapes != nil && (odd || missing != 0) {
+		m.shapes.note(m.drift, event, odd, missing)
 	}
 }
 
@@ -137,28 +142,34 @@ const (
 // becomes text, the time, and what Options change. null never sets a field; "",
 // 0 and false do. properties that is no object, and not null, is passed on as
 // it is. Keys of the event and of user that the table does not name are not
-// carried.
+// carried. What Braze has redacted is no value of an id, of a trait or of the
+// advertising id.
 //
 // AppendMessage allocates only to grow dst, for keys and types of more than 64
 // bytes that are written with escapes, for names that a pattern gives to types
-// that are not in the glossary, and where it counts drift. The message of zero Options is at most
+// that are not in the glossary, for a time that is ISO text, and where it counts
+// drift. The message of zero Options is at most
 // len(event)+len(fallbackID)*6+512 bytes long; a hash adds 66 bytes at most.
 // With rules for personal data dst grows by the size of the event in between.
 func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
+	var e fields
 	if m.personal == nil {
-		return m.appendMessage(dst, event, fallbackID)
+		e.read(event, m.shapes)
+		dst = m.appendMessage(dst, &e, fallbackID)
+		m.look(event, e.odd, e.redacted)
+		return dst
 	}
 	start := len(dst)
-	dst = m.personal.append(dst, event)
+	dst, odd := m.personal.append(dst, event)
 	end := len(dst)
-	dst = m.appendMessage(dst, dst[start:end], fallbackID)
+	e.read(dst[start:end], nil)
+	dst = m.appendMessage(dst, &e, fallbackID)
+	m.look(event, odd, e.redacted)
 	return append(dst[:start], dst[end:]...)
 }
 
-func (m *Mapper) appendMessage(dst, event []byte, fallbackID string) []byte {
-	var e fields
-	e.read(event, m.shapes)
-	m.look(&e, event)
+func (m *Mapper) appendMessage(dst []byte, e *fields, fallbackID string) []byte {
+	e.redact()
 	dst = append(dst, head...)
 	dst = e.appendContext(dst)
 	dst = append(dst, middle...)

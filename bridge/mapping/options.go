@@ -1,6 +1,9 @@
 package mapping
 
-import "github.com/currentsbridge/currentsbridge/bridge/drift"
+import (
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
 
 // Options say what leaves and how. The zero value maps as RudderStack's own
 // Braze source does.
@@ -18,9 +21,12 @@ type Options struct {
 	// Alias makes an alias call of an event that says that one user was merged
 	// into another, such as users.behaviors.UserOrphan.
 	Alias bool
-	// Drift, where it is not nil, is told of event types and fields that are
-	// not in the glossary.
+	// Drift, where it is not nil, counts event types and fields that are not in
+	// the glossary, and ids and traits that Braze has redacted.
 	Drift *drift.Watch
+	// Glossary steers names, personal data and drift; nil: the one that is built
+	// in.
+	Glossary *schemas.Glossary
 }
 
 // Names say what an event is called in RudderStack.
@@ -59,13 +65,20 @@ const (
 	Keep Action = "keep"
 	Drop Action = "drop"
 	Hash Action = "hash" // hex of SHA-256 over the salt and the value's text
+	// AsPreset is for Personal.Unknown only.
+	AsPreset Action = "as_preset"
 )
 
 // Personal says what becomes of personal data.
 type Personal struct {
-	// Preset is for the fields that the glossary flags as personal data, ids
-	// apart; empty: Keep.
+	// Preset is for the fields that the glossary flags as personal data, by
+	// Braze or by this project, ids apart; empty: Keep.
 	Preset Action
+	// Unknown is what a preset does to text, objects and arrays in fields and
+	// event types that the glossary does not have: AsPreset, which is the
+	// default, or Keep. Numbers and booleans stay, apart from those in a field
+	// whose name the glossary flags for another type.
+	Unknown Action
 	// Fields wins over Preset: by the name of a property, as in
 	// custom_properties.email for a nested one, or user.user_id,
 	// user.external_user_id, user.device_id, user.timezone, or id, which is the

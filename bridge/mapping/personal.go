@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -11,41 +10,43 @@ import (
 
 // personal is what becomes of personal data.
 type personal struct {
-	salt   []byte
-	top    ruleset
-	typed  bool // a rule hangs on the event type
-	dropID bool // one of the ids that make an identity is dropped
+	salt []byte
+	// shapes say which fields the glossary has, and types what is done to those,
+	// by number of the event type and of the field.
+	shapes *shapes
+	types  []typeRules
+	// What is done to other fields, by name: those of the event itself, of user
+	// and of properties.
+	top, user, properties ruleset
+	// unknown is done to text of fields that the glossary does not have; nil:
+	// nothing.
+	unknown *rule
+	dropID  bool // one of the ids that make an identity is dropped
 }
 
-// ruleset holds the rules for the keys of one object.
+// typeRules are the rules for the fields of one event type, by their number in
+// its shape; nil: the field stays.
+type typeRules struct{ user, properties []*rule }
+
+// ruleset holds rules for the keys of one object.
 type ruleset struct {
 	names table
 	rules []*rule
-	// What a key of the top that is not Braze's may stand for: RudderStack's
-	// source reads one that is called properties.email_address as that property.
-	user, properties *ruleset
 }
 
 // rule is for one field.
 type rule struct {
 	action Action
+	named  bool     // in Personal.Fields, or a field that every event has
 	id     bool     // of an event or a user: nothing is done to one that is none
 	inner  *ruleset // for what lies inside
-	// The event types whose field of that name the glossary does not flag.
-	spared map[string]bool
 }
 
 func (s *ruleset) find(key []byte) *rule {
 	if i := s.names.find(key); i >= 0 {
 		return s.rules[i]
 	}
-	if s.properties == nil {
-		return nil
-	}
-	if rest, ok := bytes.CutPrefix(key, []byte("user.")); ok {
-		return s.user.find(rest)
-	}
-	return s.properties.find(bytes.TrimPrefix(key, []byte("properties.")))
+	return nil
 }
 
 // rule returns the rule for a key, made where there is none.
@@ -58,25 +59,23 @@ func (s *ruleset) rule(key string) *rule {
 }
 
 // newPersonal returns nil where everything stays as it is.
-func newPersonal(o Personal, g *schemas.Glossary, wrong *mistakes) *personal {
+func newPersonal(o Personal, g *schemas.Glossary, known *shapes, wrong *mistakes) *personal {
 	checkPersonal(o, wrong)
 	if !o.uses(Drop) && !o.uses(Hash) {
 		return nil
 	}
-	p := &personal{salt: o.Salt}
-	user, properties := &ruleset{}, &ruleset{}
-	for _, name := range []string{"event_type", "time"} {
-		p.top.rule(name)
+	p := &personal{salt: o.Salt, shapes: known}
+	for _, name := range []string{"event_type", "id", "time", "user", "properties"} {
+		p.top.rule(name).named = true
 	}
-	p.top.rule("user").inner = user
-	p.top.rule("properties").inner = properties
-	p.top.user, p.top.properties = user, properties
-	if o.Preset == Drop || o.Preset == Hash {
-		p.preset(o.Preset, g)
+	p.top.rule("user").inner, p.top.rule("properties").inner = &p.user, &p.properties
+	for _, name := range []string{"user_id", "external_user_id", "device_id", "timezone"} {
+		*p.user.rule(name) = rule{action: Keep, named: true, id: isID(name)}
 	}
 	for _, field := range slices.Sorted(maps.Keys(o.Fields)) {
 		p.field(field, o.Fields[field])
 	}
+	p.preset(o, g)
 	return p
 }
 
@@ -87,6 +86,9 @@ func (o *Personal) uses(a Action) bool {
 
 func checkPersonal(o Personal, wrong *mistakes) {
 	const known = "is no action; write keep, drop or hash"
+	if o.Unknown != "" && o.Unknown != Keep && o.Unknown != AsPreset {
+		wrong.add("personal.unknown", "%q is none of as_preset and keep", o.Unknown)
+	}
 	if o.Preset != "" && !o.Preset.known() {
 		wrong.add("personal.preset", "%q "+known, o.Preset)
 	}
@@ -120,17 +122,17 @@ func (a Action) known() bool { return a == Keep || a == Drop || a == Hash }
 // field sets what is done to one field of Personal.Fields.
 func (p *personal) field(field string, action Action) {
 	if field == "id" {
-		*p.top.rule(field) = rule{action: action, id: true}
+		*p.top.rule(field) = rule{action: action, named: true, id: true}
 	}
 	if name, ok := strings.CutPrefix(field, "user."); ok {
-		*p.top.user.rule(name) = rule{action: action, id: isID(name)}
+		*p.user.rule(name) = rule{action: action, named: true, id: isID(name)}
 		p.dropID = p.dropID || action == Drop && (field == userID || field == externalUserID)
 		return
 	}
-	r := p.top.properties.rule(field)
-	r.action, r.spared = action, nil
+	r := p.properties.rule(field)
+	r.action, r.named = action, true
 	if head, rest, ok := strings.Cut(field, "."); ok {
-		outer := p.top.properties.rule(head)
+		outer := p.properties.rule(head)
 		if outer.inner == nil {
 			outer.inner = &ruleset{}
 		}
@@ -143,56 +145,48 @@ func isID(name string) bool {
 	return name == "user_id" || name == "external_user_id" || name == "device_id"
 }
 
-// preset sets what is done to the fields that the glossary flags. Where it
-// flags a name for some event types only, the others that have the name are
-// spared. A name that it does not have in user, but flags in properties, is
-// taken for the same wherever it turns up, and the other way about.
-func (p *personal) preset(action Action, g *schemas.Glossary) {
-	user, properties := make(flags), make(flags)
-	for i := range g.Events {
-		e := &g.Events[i]
-		user.add(e.Name, e.User)
-		properties.add(e.Name, e.Properties)
-	}
-	for _, side := range []struct {
-		set        *ruleset
-		own, other flags
-	}{{p.top.user, user, properties}, {p.top.properties, properties, user}} {
-		for name, f := range side.other {
-			if _, ok := side.own[name]; !ok && f.flagged && !isID(name) {
-				side.set.rule(name).action = action
-			}
+// preset sets what is done to the fields of each event type: what
+// Personal.Fields says of their names, or else the preset where the glossary
+// flags them for that type. Of fields that the glossary does not have for a
+// type, those are personal whose names it flags elsewhere, and all that hold
+// text.
+func (p *personal) preset(o Personal, g *schemas.Glossary) {
+	var flagged *rule
+	if o.Preset == Drop || o.Preset == Hash {
+		flagged = &rule{action: o.Preset}
+		if o.Unknown != Keep {
+			p.unknown = flagged
 		}
-		for name, f := range side.own {
-			if f.flagged && !isID(name) {
-				r := side.set.rule(name)
-				r.action = action
-				if len(f.spared) > 0 {
-					r.spared, p.typed = f.spared, true
+	}
+	p.types = make([]typeRules, len(g.Events))
+	personal := make(map[string]bool)
+	rules := func(fields []schemas.Field, named *ruleset) (list []*rule) {
+		for i := range fields {
+			r := named.find([]byte(fields[i].Name))
+			if fields[i].IsPersonal() && !isID(fields[i].Name) {
+				personal[fields[i].Name] = true
+				if flagged != nil && (r == nil || !r.named) {
+					r = flagged
 				}
 			}
+			list = append(list, r)
 		}
+		return list
 	}
-}
-
-// flags says for each name of a field whether the glossary flags it as personal
-// data for any event type, and the types for which it does not.
-type flags map[string]*flag
-
-type flag struct {
-	flagged bool
-	spared  map[string]bool
-}
-
-func (f flags) add(eventType string, fields []schemas.Field) {
-	for _, field := range fields {
-		if f[field.Name] == nil {
-			f[field.Name] = &flag{spared: make(map[string]bool)}
-		}
-		if field.PII {
-			f[field.Name].flagged = true
-		} else {
-			f[field.Name].spared[eventType] = true
+	for i := range g.Events {
+		e := &g.Events[i]
+		p.types[i] = typeRules{rules(e.User, &p.user), rules(e.Properties, &p.properties)}
+	}
+	if flagged == nil {
+		return
+	}
+	for name := range personal {
+		for _, set := range []*ruleset{&p.user, &p.properties} {
+			if i := set.names.add(name); i == len(set.rules) {
+				set.rules = append(set.rules, flagged)
+			} else if !set.rules[i].named {
+				set.rules[i] = flagged
+			}
 		}
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -68,7 +70,7 @@ func TestPersonalRewrites(t *testing.T) {
 		"ids are left":          {mapping.Hash, nil, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`},
 		"ids that are named":    {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Drop, "user.timezone": mapping.Hash}, `{"id":"i","user":{"user_id":"u","external_user_id":7,"device_id":"d","timezone":"z","id":"x"},"user.user_id":"v"}`, `{"id":` + hashed("i") + `,"user":{"user_id":` + hashed("u") + `,"external_user_id":` + hashed("7") + `,"timezone":` + hashed("z") + `,"id":"x"},"user.user_id":` + hashed("v") + `}`},
 		"ids that are none":     {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Hash}, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`},
-		"preset":                {mapping.Drop, nil, `{"event_type":"users.messages.email.Open","properties":{"email_address":1,"user_agent":2,"custom_properties":{"email_address":3}}}`, `{"event_type":"users.messages.email.Open","properties":{"user_agent":2,"custom_properties":{"email_address":3}}}`},
+		"preset":                {mapping.Drop, nil, `{"event_type":"users.behaviors.CustomEvent","properties":{"email_address":1,"name":"n","custom_properties":{"email_address":"e"}}}`, `{"event_type":"users.behaviors.CustomEvent","properties":{"name":"n","custom_properties":{"email_address":"e"}}}`},
 		"preset, unknown type":  {mapping.Drop, nil, `{"event_type":"new","email_address":0,"user":{"first_name":1,"language":2,"timezone":3},"properties":{"dob":4,"x":5}}`, `{"event_type":"new","user":{"timezone":3},"properties":{"x":5}}`},
 		"preset, unknown field": {mapping.Drop, nil, `{"event_type":"users.messages.email.Open","properties":{"home_city":4,"x":5}}`, `{"event_type":"users.messages.email.Open","properties":{"x":5}}`},
 		"fields win":            {mapping.Drop, actions{"email_address": mapping.Keep, "dob": mapping.Hash}, properties(`{"email_address":"e","dob":"d","gender":"F"}`), properties(`{"email_address":"e","dob":` + hashed("d") + `}`)},
@@ -94,8 +96,8 @@ func TestSaltMatters(t *testing.T) {
 	require.NotEqual(t, leaves("one"), leaves("two"))
 }
 
-// TestPresetOverTheGlossary: of every event type, every field that is flagged
-// goes in both modes, and no other.
+// TestPresetOverTheGlossary: of every event type, every field that Braze or this
+// project flags goes in both modes, and no other.
 func TestPresetOverTheGlossary(t *testing.T) {
 	g, err := schemas.Load()
 	require.NoError(t, err)
@@ -113,9 +115,9 @@ func TestPresetOverTheGlossary(t *testing.T) {
 			got := string(m.Append(nil, []byte(event), ""))
 			for _, f := range e.Properties {
 				text := "value of " + f.Name + "."
-				require.Equal(t, f.PII, strings.Contains(got, hashed(text)), "%s %s", e.Name, f.Name)
-				require.Equal(t, !f.PII, strings.Contains(got, text), "%s %s", e.Name, f.Name)
-				if f.PII {
+				require.Equal(t, f.IsPersonal(), strings.Contains(got, hashed(text)), "%s %s", e.Name, f.Name)
+				require.Equal(t, !f.IsPersonal(), strings.Contains(got, text), "%s %s", e.Name, f.Name)
+				if f.IsPersonal() {
 					flagged++
 				}
 			}
@@ -125,6 +127,104 @@ func TestPresetOverTheGlossary(t *testing.T) {
 		}
 	}
 	require.Greater(t, flagged, 100)
+}
+
+// TestPresetCoversWhatPeopleWrite names the fields that Braze does not flag,
+// though people fill them with words or they name a person.
+func TestPresetCoversWhatPeopleWrite(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for i := range g.Events {
+		for _, f := range g.Events[i].Properties {
+			seen[f.Name] = seen[f.Name] || f.IsPersonal()
+		}
+	}
+	for _, name := range []string{
+		"message_body", "quick_reply_text", "answer_long_string", "answer_multiple_strings", "answer_single_boolean", "answer_single_number", "answer_single_string",
+		"bsuid", "push_token", "push_to_start_token", "update_token", "web_push_token_public_key", "web_push_token_user_auth", "web_push_token_vapid_public_key",
+		"media_urls", "raw_response", "flow_response_json", "custom_attributes", "tool_arguments", "message_extras",
+	} {
+		require.True(t, seen[name], name)
+	}
+}
+
+// TestUnknownTextUnderAPreset: text in what the glossary does not know is taken
+// for personal, for every event type and for types that it does not have.
+func TestUnknownTextUnderAPreset(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	const members = `"new_text":"secret","new_list":["secret"],"new_object":{"a":{"b":"secret"}},"new_number":4711,"new_flag":true,"new_null":null`
+	const event = `{"event_type":%q,"id":"i","new_top":"secret","properties.new_dotted":"secret","user.new_dotted":"secret","user":{"user_id":"u","external_user_id":"e","device_id":"d","timezone":"z",` + members + `},"properties":{` + members + `}}`
+	types := append(g.Current(), "users.messages.pigeon.Send", "", "users.messages.newsfeedcard.Click")
+	for _, action := range []mapping.Action{mapping.Drop, mapping.Hash} {
+		for _, webhook := range []bool{true, false} {
+			for _, unknown := range []mapping.Action{"", mapping.AsPreset, mapping.Keep} {
+				m := newMapper(t, mapping.Options{Glossary: g, Webhook: webhook, Personal: mapping.Personal{Preset: action, Unknown: unknown, Salt: []byte(salt)}})
+				for _, typ := range types {
+					got := string(m.Append(nil, fmt.Appendf(nil, event, typ), ""))
+					require.Equal(t, unknown == mapping.Keep, strings.Contains(got, "secret"), "%s %s %s", typ, action, got)
+					require.Equal(t, unknown != mapping.Keep && action == mapping.Hash, strings.Contains(got, hashed("secret")))
+					for _, kept := range []string{`"new_number":4711`, `"new_flag":true`, `"u"`, `"e"`, `"d"`, `"z"`} {
+						require.Contains(t, got, kept)
+					}
+				}
+			}
+		}
+	}
+	named := mapping.Personal{Preset: mapping.Drop, Fields: actions{"new_text": mapping.Keep, "new_object.a": mapping.Keep, "user.new_text": mapping.Hash}, Salt: []byte(salt)}
+	m := newMapper(t, mapping.Options{Webhook: true, Personal: named})
+	require.Equal(t, `{"event_type":"new","user":{"new_text":`+hashed("x")+`},"properties":{"new_text":"x"}}`,
+		string(m.Append(nil, []byte(`{"event_type":"new","user":{"new_text":"x"},"properties":{"new_text":"x","new_object":{"a":"x"}}}`), "")), "what is named wins")
+	late := `{"properties":{"email_address":"e","esp":"SendGrid","new":"x"},"user":{"user_id":"u"},"event_type":"users.messages.email.Open"}`
+	require.Equal(t, `{"properties":{"esp":"SendGrid"},"user":{"user_id":"u"},"event_type":"users.messages.email.Open"}`, string(m.Append(nil, []byte(late), "")), "the type may come last")
+	_, err = mapping.New(mapping.Options{Personal: mapping.Personal{Unknown: mapping.Drop}})
+	require.ErrorContains(t, err, "personal.unknown")
+}
+
+// TestRedacted: what Braze has removed is no id and no trait, or it would make
+// one person of all; it is counted, once.
+func TestRedacted(t *testing.T) {
+	const gone = `"[REDACTED]"`
+	const event = `{"event_type":"users.messages.email.Open","id":` + gone + `,"time":1700000000,"user":{"user_id":"u","external_user_id":` + gone + `,"device_id":` + gone +
+		`},"properties":{"ad_id":` + gone + `,"email_address":` + gone + `,"to_phone_number":` + gone + `,"browser":` + gone + `}}`
+	for _, personal := range []mapping.Personal{{}, {Preset: mapping.Hash, Salt: []byte(salt), Fields: actions{"id": mapping.Hash, "user.external_user_id": mapping.Hash}}} {
+		registry := prometheus.NewRegistry()
+		watch, err := drift.New(drift.Config{Registerer: registry})
+		require.NoError(t, err)
+		m := newMapper(t, mapping.Options{Drift: watch, Personal: personal})
+		for range 2 {
+			got := string(m.Append(nil, []byte(event), "fallback"))
+			require.Equal(t, 1, strings.Count(got, "REDACTED"), got)
+			require.Contains(t, got, `"browser":`+gone)
+			require.Contains(t, got, `"messageId":"fallback","anonymousId":"u","timestamp"`)
+		}
+		require.Equal(t, map[string]float64{
+			"id": 1, "user.external_user_id": 1, "user.device_id": 1, "properties.ad_id": 1, "properties.email_address": 1, "properties.to_phone_number": 1,
+		}, redacted(t, registry))
+	}
+	m := newMapper(t, mapping.Options{Identify: true, Alias: true})
+	require.Contains(t, string(m.Append(nil, []byte(`{"event_type":"users.profile.Update","user":{"user_id":"u"},"properties":{"first_name":`+gone+`,"gender":`+gone+`,"last_name":"L"}}`), "")),
+		`"traits":{"lastName":"L"}}`)
+	require.Contains(t, string(m.Append(nil, []byte(`{"event_type":"users.UserOrphan","user":{"user_id":"u"},"properties":{"orphaned_by_id":`+gone+`}}`), "")), `"type":"track"`)
+	var batch currents.Batch
+	require.NoError(t, batch.ScanEvent([]byte(`{"event_type":"t","id":`+gone+`,"user":{"user_id":`+gone+`,"external_user_id":`+gone+`}}`)))
+	require.Equal(t, currents.NoIdentity, batch.Events[0].Problem())
+}
+
+func redacted(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() == "bridge_redacted_total" {
+			for _, m := range family.GetMetric() {
+				found[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	return found
 }
 
 // TestPresetByType is for a glossary that flags a field for some types only.

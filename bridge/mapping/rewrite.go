@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
@@ -9,32 +10,109 @@ import (
 )
 
 // append appends the event as the rules leave it: what they do not name keeps
-// every byte. Duplicate keys and keys written with escapes are met each.
-func (p *personal) append(dst, event []byte) []byte {
+// every byte. Duplicate keys and keys written with escapes are met each. odd
+// tells that something in it may not be in the glossary.
+func (p *personal) append(dst, event []byte) (out []byte, odd bool) {
 	w := rewriter{personal: p, dst: dst, event: event}
-	if p.typed {
-		w.findType()
+	w.whole()
+	if w.late { // what came before the type was taken for that of an unknown one
+		w = rewriter{personal: p, dst: w.dst[:len(dst)], event: event, typed: true, typ: w.typ}
+		w.whole()
 	}
-	w.object(currents.Fields(event), 0, &p.top)
-	w.upTo(len(event))
-	return w.dst
+	return w.dst, w.odd
 }
 
 // rewriter goes through an event and copies what stays.
 type rewriter struct {
 	*personal
 	dst, event []byte
-	done       int    // event[:done] is copied or left out
-	eventType  []byte // its text, where a rule hangs on it
+	done       int  // event[:done] is copied or left out
+	typ        int  // number of the event's type; -1: the glossary does not have it
+	typed      bool // typ is known
+	used       bool // a rule that may hang on the type was asked for
+	late       bool // … before the type, or a second one, was met
+	odd        bool
 	key        [64]byte
 }
 
-func (w *rewriter) findType() {
-	for f := currents.Fields(w.event); f.Next(); {
-		if f.KeyIs("event_type") {
-			w.eventType = plainText(f.Value(), nil)
+// scope is the rules for one object of the event.
+type scope struct {
+	known   *table   // fields that the glossary has; nil: of none
+	rules   []*rule  // for those, by number
+	named   *ruleset // for others, by name
+	unknown *rule    // for others that hold text
+	top     bool     // of the event itself, see topRule
+	inside  bool     // of a free object, which has no names to know
+}
+
+// find returns the rule for the current member; nil: it stays. The value is
+// looked at only where it matters, because finding its end costs.
+func (s *scope) find(key []byte, f *currents.FieldIterator) (r *rule, known bool) {
+	if s.known != nil {
+		if i := s.known.find(key); i >= 0 {
+			return s.rules[i], true
 		}
 	}
+	r = s.named.find(key)
+	if s.unknown != nil && (r == nil || r.action == Keep && !r.named) && holdsText(f.Value()) {
+		return s.unknown, false
+	}
+	return r, false
+}
+
+// holdsText reports whether a raw value is text, or may have some inside.
+func holdsText(value []byte) bool {
+	return value[0] == '"' || value[0] == '{' || value[0] == '['
+}
+
+func (w *rewriter) user() scope {
+	s := scope{named: &w.personal.user, unknown: w.unknown}
+	if w.typed && w.typ >= 0 {
+		s.known, s.rules = &w.shapes.list[w.typ].user, w.types[w.typ].user
+	}
+	w.used = true
+	return s
+}
+
+func (w *rewriter) properties() scope {
+	s := scope{named: &w.personal.properties, unknown: w.unknown}
+	if w.typed && w.typ >= 0 {
+		s.known, s.rules = &w.shapes.list[w.typ].properties, w.types[w.typ].properties
+	}
+	w.used = true
+	return s
+}
+
+// whole goes through the event itself.
+func (w *rewriter) whole() {
+	again := w.typed
+	w.members(currents.Fields(w.event), 0, scope{top: true}, again)
+	w.upTo(len(w.event))
+	w.odd = w.odd || !w.typed || w.typ < 0
+}
+
+// setType takes in a raw event type. Of several the last one counts.
+func (w *rewriter) setType(value []byte) {
+	w.late = w.late || w.used || w.typed
+	w.typ, w.typed = w.shapes.number(value), true
+}
+
+// topRule returns the rule for a member of the event itself. RudderStack's
+// source reads a key properties.email_address, or email_address, as that
+// property, and user.user_id as that field of user.
+func (w *rewriter) topRule(key []byte, f *currents.FieldIterator) *rule {
+	if r := w.top.find(key); r != nil {
+		return r
+	}
+	w.odd = true
+	if rest, ok := bytes.CutPrefix(key, []byte("user.")); ok {
+		s := w.user()
+		r, _ := s.find(rest, f)
+		return r
+	}
+	s := w.properties()
+	r, _ := s.find(bytes.TrimPrefix(key, []byte("properties.")), f)
+	return r
 }
 
 // upTo copies the event up to index i.
@@ -45,36 +123,44 @@ func (w *rewriter) upTo(i int) {
 	}
 }
 
-// object goes through the members of an object that starts at index base. Of
-// members that are dropped, the comma and white space before the first one
-// stay where another member follows; else those go. The iterator comes back at
-// its end; by value, because by pointer each one would be allocated.
-func (w *rewriter) object(f currents.FieldIterator, base int, rules *ruleset) currents.FieldIterator {
+// members goes through the members of an object that starts at index base. Of
+// members that are dropped, the comma and white space before the first one stay
+// where another member follows; else those go. The iterator comes back at its
+// end; by value, as the scope, because by pointer each one would be allocated.
+func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again bool) currents.FieldIterator {
 	last, gap, end := 1, -1, 0 // behind the last one that stayed; where those dropped since start and end
 	for f.Next() {
-		r := rules.find(plainKey(&f, w.key[:0]))
-		action := w.action(r, &f)
+		key := plainKey(&f, w.key[:0])
+		var r *rule
+		if in.top {
+			if string(key) == "event_type" && !again {
+				w.setType(f.Value())
+			}
+			r = w.topRule(key, &f)
+		} else {
+			var known bool
+			r, known = in.find(key, &f)
+			w.odd = w.odd || !known && !in.inside
+		}
 		start, value := f.Start()
-		if action == Drop {
+		switch action(r, &f) {
+		case Drop:
 			_, end = f.Span()
 			if gap < 0 {
 				gap = start
 			}
 			continue
-		}
-		if gap >= 0 {
-			w.upTo(base + gap)
-			w.done = base + start
-			gap = -1
-		}
-		switch {
-		case action == Hash:
+		case Hash:
+			gap = w.skip(gap, base, start)
 			w.upTo(base + value)
 			w.hash(f.Value())
 			w.done = base + value + len(f.Value())
-		case r != nil && r.inner != nil:
-			inner := w.object(f.Inner(), base+value, r.inner)
-			f.Leave(&inner)
+		default:
+			gap = w.skip(gap, base, start)
+			if r != nil && r.inner != nil {
+				inner := w.members(f.Inner(), base+value, w.inner(r), again)
+				f.Leave(&inner)
+			}
 		}
 		_, last = f.Span()
 	}
@@ -85,13 +171,36 @@ func (w *rewriter) object(f currents.FieldIterator, base int, rules *ruleset) cu
 	return f
 }
 
-// action returns what is done to the current member.
-func (w *rewriter) action(r *rule, f *currents.FieldIterator) Action {
-	if r == nil || r.action == Keep || r.spared != nil && r.spared[string(w.eventType)] {
+// skip leaves out the members that were dropped up to the one at start.
+func (w *rewriter) skip(gap, base, start int) int {
+	if gap >= 0 {
+		w.upTo(base + gap)
+		w.done = base + start
+	}
+	return -1
+}
+
+// inner returns the rules for what lies inside of a member.
+func (w *rewriter) inner(r *rule) scope {
+	switch r.inner {
+	case &w.personal.user:
+		return w.user()
+	case &w.personal.properties:
+		return w.properties()
+	}
+	return scope{named: r.inner, inside: true}
+}
+
+// action returns what is done to a member.
+func action(r *rule, f *currents.FieldIterator) Action {
+	if r == nil {
 		return Keep
 	}
-	if value := f.Value(); r.action == Hash && (!present(value) || r.id && !currents.UsableIdentity(value)) {
-		return Keep // or all who have no id would become one person
+	if r.action == Hash {
+		value := f.Value()
+		if !present(value) || currents.Redacted(value) || r.id && !currents.UsableIdentity(value) {
+			return Keep // or all who have no id would become one person
+		}
 	}
 	return r.action
 }
@@ -159,7 +268,7 @@ func (g *guard) keeps(event []byte) bool {
 	if !ok {
 		s = &guarded{}
 	}
-	s.event = g.personal.append(s.event[:0], event)
+	s.event, _ = g.personal.append(s.event[:0], event)
 	keeps := g.identified(s, s.event) || !g.identified(s, event)
 	if cap(s.event) <= maxGuarded {
 		g.pool.Put(s)

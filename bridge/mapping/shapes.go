@@ -51,18 +51,24 @@ func newShapes(g *schemas.Glossary) *shapes {
 
 // of returns the shape of a raw event type; nil: the glossary does not have it.
 func (s *shapes) of(eventType []byte) *shape {
-	if len(eventType) < 2 || eventType[0] != '"' {
-		return nil
-	}
-	i := s.types.find(eventType[1 : len(eventType)-1])
-	if i < 0 {
-		var buf [64]byte
-		i = s.types.find(plainText(eventType, buf[:0])) // it may be written with escapes
-	}
+	i := s.number(eventType)
 	if i < 0 {
 		return nil
 	}
 	return &s.list[i]
+}
+
+// number returns the number of a raw event type; -1: the glossary does not have
+// it.
+func (s *shapes) number(eventType []byte) int {
+	if len(eventType) < 2 || eventType[0] != '"' {
+		return -1
+	}
+	if i := s.types.find(eventType[1 : len(eventType)-1]); i >= 0 {
+		return i
+	}
+	var buf [64]byte
+	return s.types.find(plainText(eventType, buf[:0])) // it may be written with escapes
 }
 
 // place returns which of the moved properties key is, or unknown.
@@ -74,10 +80,19 @@ func (s *shape) place(key []byte) int {
 	return int(s.moved[i])
 }
 
-// note counts what the glossary does not have in an event. It is for the rare
-// event in which fields.read has seen something odd, and looks closely.
-func (s *shapes) note(watch *drift.Watch, event []byte) {
+// note counts what the glossary does not have in an event, and what is missing
+// of it in the message. It is for the rare event in which something unusual was
+// seen, and looks closely.
+func (s *shapes) note(watch *drift.Watch, event []byte, odd bool, missing redactions) {
 	n := noting{watch: watch, event: event}
+	if missing != 0 && n.first() {
+		for _, field := range missing.names() {
+			watch.Redacted(field)
+		}
+	}
+	if !odd {
+		return
+	}
 	for f := currents.Fields(event); f.Next(); {
 		if f.KeyIs("event_type") {
 			n.eventType = f.Value()
@@ -117,12 +132,17 @@ func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table)
 	}
 }
 
-// count asks at the first name whether the event was counted before.
-func (n *noting) count(prefix string, key []byte) {
+// first reports whether the event was not counted before. The Watch is asked
+// once.
+func (n *noting) first() bool {
 	if !n.known {
 		n.known, n.again = true, !n.watch.Begin(n.event)
 	}
-	if n.again {
+	return !n.again
+}
+
+func (n *noting) count(prefix string, key []byte) {
+	if !n.first() {
 		return
 	}
 	name := []byte("(no text)") // never a value of another kind: it is nobody's name

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"bytes"
 	"strconv"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -11,24 +13,32 @@ import (
 // maxSeconds is the furthest that a JavaScript date goes from 1970, both ways.
 const maxSeconds = 8_640_000_000_000
 
+// fromMillis is the first number, of either sign, that is taken for milliseconds
+// since 1970 and not for seconds: in seconds it would be the year 10000, in
+// milliseconds it is 11 January 1978.
+const fromMillis = 253_402_300_800
+
 // appendTimestamp appends the member timestamp for an event's time, or nothing
-// where RudderStack would set none or the text "Invalid date".
+// where it stands for none.
 //
-// RudderStack reads the time with JavaScript's parseInt(time, 10), in seconds
-// since 1970: of the time's text, white space, a sign and digits; what follows
-// is ignored. A missing, null, "", 0 or false time is none.
-func appendTimestamp(dst, time []byte) []byte {
-	seconds, ok := parseTime(time)
+// Braze sends whole seconds since 1970. RudderStack reads them with JavaScript's
+// parseInt(time, 10): of the time's text, white space, a sign and digits; what
+// follows is ignored. A missing, null, "", 0 or false time is none. So it is
+// here, but that milliseconds are known by their size, and text that begins with
+// a date is read as ISO 8601 or not at all: parseInt makes of those the year
+// 55840, and 1970.
+func appendTimestamp(dst, raw []byte) []byte {
+	millis, ok := parseTime(raw)
 	if !ok {
 		return dst
 	}
 	dst = append(dst, `,"timestamp":"`...)
-	dst = appendISO(dst, seconds)
+	dst = appendISO(dst, millis)
 	return append(dst, '"')
 }
 
-// parseTime returns the seconds that a raw time stands for.
-func parseTime(raw []byte) (seconds int64, ok bool) {
+// parseTime returns the milliseconds since 1970 that a raw time stands for.
+func parseTime(raw []byte) (millis int64, ok bool) {
 	if len(raw) == 0 {
 		return 0, false
 	}
@@ -37,19 +47,55 @@ func parseTime(raw []byte) (seconds int64, ok bool) {
 		if len(raw) == 2 {
 			return 0, false
 		}
-		return parseTextTime(raw)
+		if millis, is, ok := parseISO(raw); is {
+			return millis, ok
+		}
+		return toMillis(parseTextTime(raw))
 	case '[':
-		return parseArrayTime(raw)
+		return toMillis(parseArrayTime(raw))
 	case 'n', 't', 'f', '{':
 		return 0, false
 	}
 	if len(raw) <= 15 {
 		if n, ok := plainInteger(raw); ok {
-			return n, n != 0 && -maxSeconds <= n && n <= maxSeconds
+			return toMillis(n, n != 0)
 		}
 	}
-	seconds, zero, ok := parseNumberTime(raw)
-	return seconds, ok && !zero
+	n, zero, ok := parseNumberTime(raw)
+	return toMillis(n, ok && !zero)
+}
+
+// toMillis takes small numbers for seconds and large ones for milliseconds.
+func toMillis(n int64, ok bool) (millis int64, inRange bool) {
+	if -fromMillis < n && n < fromMillis {
+		return n * 1000, ok
+	}
+	return n, ok && -maxSeconds*1000 <= n && n <= maxSeconds*1000
+}
+
+// parseISO reads a date, or a date and a time of day, without a zone in UTC. It
+// is none where the text does not begin with a date.
+func parseISO(raw []byte) (millis int64, is, ok bool) {
+	var buf [64]byte
+	text, _ := currents.AppendText(buf[:0], raw)
+	text = bytes.TrimSpace(text)
+	if len(text) < len(time.DateOnly) || text[4] != '-' || text[7] != '-' {
+		return 0, false, false
+	}
+	for i, c := range text[:len(time.DateOnly)] {
+		if i != 4 && i != 7 && c-'0' > 9 {
+			return 0, false, false
+		}
+	}
+	if len(text) > 10 && (text[10] == ' ' || text[10] == 't') {
+		text[10] = 'T' // the text is a copy
+	}
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			return t.UnixMilli(), true, true
+		}
+	}
+	return 0, true, false
 }
 
 // plainInteger reads digits with or without a minus before them.
@@ -89,7 +135,7 @@ func parseNumberTime(raw []byte) (seconds int64, zero, ok bool) {
 		}
 		return int64(text[0] - '0'), false, true
 	}
-	if size >= maxSeconds+1 {
+	if size >= maxSeconds*1000+1 {
 		return 0, false, false
 	}
 	return int64(f), false, true
@@ -132,11 +178,11 @@ func parseTextTime(raw []byte) (seconds int64, ok bool) {
 			text = text[:i]
 			break
 		}
-		if seconds <= maxSeconds {
+		if seconds <= maxSeconds*1000 {
 			seconds = seconds*10 + int64(c-'0')
 		}
 	}
-	if len(text) == 0 || seconds > maxSeconds {
+	if len(text) == 0 || seconds > maxSeconds*1000 {
 		return 0, false
 	}
 	if negative {
@@ -151,11 +197,15 @@ func jsSpace(r rune) bool {
 	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
 }
 
-// appendISO appends seconds since 1970 as YYYY-MM-DDTHH:mm:ss.000Z in UTC. The
+// appendISO appends milliseconds since 1970 as YYYY-MM-DDTHH:mm:ss.SSSZ in UTC. The
 // year has at least four digits, and a minus before them where it is negative,
 // as RudderStack's formatter writes it.
-func appendISO(dst []byte, seconds int64) []byte {
+func appendISO(dst []byte, millis int64) []byte {
 	const day = 86400
+	seconds, millis := millis/1000, millis%1000
+	if millis < 0 {
+		seconds, millis = seconds-1, millis+1000
+	}
 	days, rest := seconds/day, seconds%day
 	if rest < 0 {
 		days, rest = days-1, rest+day
@@ -175,7 +225,8 @@ func appendISO(dst []byte, seconds int64) []byte {
 	dst = append2(append(dst, 'T'), rest/3600)
 	dst = append2(append(dst, ':'), rest/60%60)
 	dst = append2(append(dst, ':'), rest%60)
-	return append(dst, ".000Z"...)
+	dst = append2(append(dst, '.', byte('0'+millis/100)), millis%100)
+	return append(dst, 'Z')
 }
 
 func append2(dst []byte, n int64) []byte {

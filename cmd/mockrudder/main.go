@@ -44,6 +44,6 @@ func newRoot() *cobra.Command {
 			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newSchema())
+	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newSchema(), newGlossary())
 	return root
 }

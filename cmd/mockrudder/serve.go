@@ -16,6 +16,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 type serveFlags struct {
@@ -27,6 +28,7 @@ type serveFlags struct {
 	keepBytes  int
 	noValidate bool
 	plan       string
+	glossary   string
 	record     string
 	suppress   []string
 	dedup      time.Duration
@@ -58,6 +60,7 @@ func newServe() *cobra.Command {
 	flags.IntVar(&f.keep, "keep", mockrudder.DefaultKeep, "how many of the newest messages to keep")
 	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take up together")
 	flags.StringVar(&f.plan, "plan", "", planUsage)
+	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
 	flags.StringVar(&f.record, "record", "", "append every message that is stored to this file, as a line of JSON")
 	flags.StringArrayVar(&f.suppress, "suppress", nil, "store no message of the user with this userId; may be repeated")
 	flags.DurationVar(&f.dedup, "dedup-window", 0, "store no message whose messageId came within so long before, such as 1h; 0 is off")
@@ -109,6 +112,13 @@ func (f serveFlags) options() ([]mockrudder.Option, error) {
 	}
 	if f.dedup != 0 {
 		opts = append(opts, mockrudder.WithDedup(f.dedup, f.dedupMax))
+	}
+	if f.glossary != "" {
+		g, err := schemas.LoadFile(f.glossary)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, mockrudder.WithGlossary(g))
 	}
 	if f.plan != "" {
 		p, err := plan.Read(f.plan)

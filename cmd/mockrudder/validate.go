@@ -9,13 +9,14 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // planUsage describes --plan, of validate and serve.
 const planUsage = "a tracking plan: a JSON file {\"event name\":{JSON Schema of its properties},…}, or a directory of NAME.schema.json"
 
 func newValidate() *cobra.Command {
-	var as, format, planPath string
+	var as, format, planPath, glossary string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIRECTORY|-]...",
 		Short: "Judge recorded events against the schemas",
@@ -31,16 +32,17 @@ func newValidate() *cobra.Command {
 			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
 			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return validate(cmd, check.As(as), format, planPath, files)
+			return validate(cmd, check.As(as), format, planPath, glossary, files)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", string(check.Auto), "what the events are: auto, braze or rudder")
 	cmd.Flags().StringVar(&planPath, "plan", "", planUsage)
+	cmd.Flags().StringVar(&glossary, "glossary", "", glossaryUsage)
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	return cmd
 }
 
-func validate(cmd *cobra.Command, as check.As, format, planPath string, files []string) error {
+func validate(cmd *cobra.Command, as check.As, format, planPath, glossary string, files []string) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	report, err := check.NewReporter(format, out)
 	if err != nil {
@@ -49,6 +51,15 @@ func validate(cmd *cobra.Command, as check.As, format, planPath string, files []
 	checker, err := check.New(as, report)
 	if err != nil {
 		return err
+	}
+	if glossary != "" {
+		g, err := schemas.LoadFile(glossary)
+		if err != nil {
+			return err
+		}
+		if err := checker.Use(g); err != nil {
+			return err
+		}
 	}
 	if planPath != "" {
 		if checker.Plan, err = plan.Read(planPath); err != nil {

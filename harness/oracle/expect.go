@@ -3,6 +3,7 @@ package oracle
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 )
 
@@ -69,6 +70,9 @@ func expectValue(v any, rules Rules) Expectation {
 		return Expectation{Fate: Dead, Reason: "not_an_object"}
 	}
 	user, _ := event["user"].(map[string]any)
+	if rules.Mode == Events {
+		event, user = withoutRedacted(event, user)
+	}
 	e := Expectation{ID: usableID(event["id"])}
 	e.Type, _ = event["event_type"].(string)
 	e.Fate, e.Reason = fateOf(event, user, rules)
@@ -77,10 +81,35 @@ func expectValue(v any, rules Rules) Expectation {
 	}
 	e.Message = messageOf(event, user, e.ID)
 	e.Arrives = e.Message
+	text, _ := EventsTimestamp(event["time"])
 	if rules.Mode == Webhook {
 		e.Arrives = event
+		text, _ = Timestamp(event["time"])
+	}
+	if text != "" {
+		e.Message["timestamp"] = text
 	}
 	return e
+}
+
+// withoutRedacted takes away what Braze put in place of an id, or of what is
+// mapped to a trait: the same text for everybody. The event itself stays as it
+// is.
+func withoutRedacted(event, user map[string]any) (eventNow, userNow map[string]any) {
+	without := func(from map[string]any, keys ...string) map[string]any {
+		out := maps.Clone(from)
+		for _, key := range keys {
+			if out[key] == "[REDACTED]" {
+				delete(out, key)
+			}
+		}
+		return out
+	}
+	event = without(event, "id")
+	if properties, ok := event["properties"].(map[string]any); ok {
+		event["properties"] = without(properties, "ad_id", "email_address", "to_phone_number")
+	}
+	return event, without(user, "user_id", "external_user_id", "device_id")
 }
 
 // fateOf follows the order in which the bridge must decide: what cannot be
@@ -155,9 +184,6 @@ func messageOf(event, user map[string]any, id string) map[string]any {
 	copyField(traits, "phone", properties["to_phone_number"])
 	if len(traits) > 0 {
 		message["traits"] = traits
-	}
-	if text, _ := Timestamp(event["time"]); text != "" {
-		message["timestamp"] = text
 	}
 	if !isObject {
 		copyField(message, "properties", event["properties"])

@@ -174,6 +174,24 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
+func TestEventsTimestamp(t *testing.T) {
+	for value, want := range map[string]struct {
+		text    string
+		differs bool
+	}{
+		`1700000000`: {"2023-11-14T22:13:20.000Z", false}, `"1700000000"`: {"2023-11-14T22:13:20.000Z", false}, `253402300799`: {"9999-12-31T23:59:59.000Z", false},
+		`1700000000123`: {"2023-11-14T22:13:20.123Z", true}, `"1700000000123"`: {"2023-11-14T22:13:20.123Z", true}, `8640000000000001`: {"", false}, `8640000000001`: {"2243-10-17T00:00:00.001Z", true},
+		`"2023-11-14T22:13:20Z"`: {"2023-11-14T22:13:20.000Z", true}, `"2023-11-14 23:13:20.5+01:00"`: {"2023-11-14T22:13:20.500Z", true}, `"2023-99-14"`: {"", true},
+		`null`: {"", false}, `0`: {"", false}, `"abc"`: {"", false},
+	} {
+		v, err := oracle.Decode([]byte(value))
+		require.NoError(t, err)
+		text, differs := oracle.EventsTimestamp(v)
+		require.Equal(t, want.text, text, value)
+		require.Equal(t, want.differs, differs, value)
+	}
+}
+
 func TestSumTellsApartWhatDiffers(t *testing.T) {
 	same := [][2]string{
 		{`{"a":1,"b":[true,null]}`, ` { "b" : [ true , null ] , "a" : 1 } `},

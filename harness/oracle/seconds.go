@@ -3,6 +3,7 @@ package oracle
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +25,53 @@ func Timestamp(v any) (text string, invalid bool) {
 	if !ok || seconds > lastSecond || seconds < -lastSecond {
 		return "", true
 	}
-	t := time.Unix(int64(seconds), 0).UTC()
+	return iso(time.Unix(int64(seconds), 0).UTC()), false
+}
+
+// yearTenThousand in seconds since 1970. A number from there on is taken for
+// milliseconds in events mode.
+const yearTenThousand = 253402300800
+
+// EventsTimestamp says what the bridge makes of an event's time in events mode:
+// what Timestamp says, but that milliseconds are told by their size, and that
+// text which begins with a date is one, or none. differs is true where Timestamp
+// says something else.
+func EventsTimestamp(v any) (text string, differs bool) {
+	source, _ := Timestamp(v)
+	if s, ok := v.(string); ok {
+		if s = strings.TrimSpace(s); isDate.MatchString(s) {
+			for _, layout := range []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700"} {
+				if t, err := time.Parse(layout, timeMark.ReplaceAllString(s, "${1}T")); err == nil {
+					return iso(t.UTC()), true
+				}
+			}
+			return "", true
+		}
+	}
+	if falsy(v) {
+		return "", false
+	}
+	n, ok := parseInt(javaScriptText(v))
+	if !ok || max(n, -n) < yearTenThousand {
+		return source, false
+	}
+	if max(n, -n) > lastSecond*1000 {
+		return "", source != ""
+	}
+	return iso(time.UnixMilli(int64(n)).UTC()), true
+}
+
+var (
+	isDate   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+	timeMark = regexp.MustCompile(`^(.{10})[t ]`)
+)
+
+func iso(t time.Time) string {
 	year, sign := t.Year(), ""
 	if year < 0 {
 		year, sign = -year, "-"
 	}
-	return fmt.Sprintf("%s%04d%s", sign, year, t.Format("-01-02T15:04:05.000Z")), false
+	return fmt.Sprintf("%s%04d%s", sign, year, t.Format("-01-02T15:04:05.000Z"))
 }
 
 // falsy is JavaScript's notion; a missing value is nil here.

@@ -68,6 +68,14 @@ func New(as As, report Reporter) (*Checker, error) {
 	return &Checker{As: as, Report: report, validator: validator}, nil
 }
 
+// Use judges Braze events by another glossary than the one that is built in.
+func (c *Checker) Use(g *schemas.Glossary) (err error) {
+	if c.validator, err = g.Validator(); err != nil {
+		return fmt.Errorf("compile the schemas: %w", err)
+	}
+	return nil
+}
+
 // Stream judges every event of r, which the report calls name. The error says
 // why the stream could not be read to its end; what came before is judged.
 func (c *Checker) Stream(name string, r io.Reader) error {

@@ -1,0 +1,289 @@
+package refresh
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Report is how sources differ from a glossary.
+type Report struct {
+	// Same: nothing differs, nothing is contradictory and all could be read.
+	Same bool `json:"same"`
+	// Glossary names the one that was compared.
+	Glossary string `json:"glossary"`
+	// Files counts the files that said something, by kind.
+	Files map[Kind]int `json:"files"`
+	// Types is how many event types they speak of.
+	Types int `json:"types"`
+	// Differences are sorted by event type and field.
+	Differences []Difference `json:"differences"`
+	// Contradictions are what sources say against each other.
+	Contradictions []Note `json:"contradictions"`
+	// Unread is what could not be read.
+	Unread []Note `json:"unread"`
+	// Undecided is what a refresh could not decide, and what it did.
+	Undecided []Note `json:"undecided"`
+}
+
+// Change is what differs.
+type Change string
+
+// The changes.
+const (
+	TypeAdded       Change = "type_added"
+	TypeGone        Change = "type_gone"
+	FieldAdded      Change = "field_added"
+	FieldGone       Change = "field_gone"
+	TypeChanged     Change = "type_changed"     // of a field
+	RequiredChanged Change = "required_changed" // of a field
+	PIIAdded        Change = "pii_added"
+	PIIGone         Change = "pii_gone"
+)
+
+// Difference is one thing that is otherwise in the sources.
+type Difference struct {
+	Change    Change `json:"change"`
+	EventType string `json:"event_type"`
+	Field     string `json:"field,omitempty"`  // user. or properties. and a name
+	Before    string `json:"before,omitempty"` // in the glossary
+	After     string `json:"after,omitempty"`  // in the source
+	Source    string `json:"source,omitempty"` // file and line
+}
+
+// Note says something of a place.
+type Note struct {
+	EventType string `json:"event_type,omitempty"`
+	Field     string `json:"field,omitempty"`
+	Source    string `json:"source,omitempty"`
+	Text      string `json:"text"`
+}
+
+// merged is what all sources say of one event type together.
+type merged struct {
+	kind   Kind // Avro: no other source speaks of the type
+	where  string
+	fields map[place]*finding
+}
+
+// finding is what all sources say of one field.
+type finding struct {
+	fact
+	kind     Kind // that the type is from
+	where    string
+	disputed bool // the sources contradict each other over the type
+}
+
+// Compare holds the sources against a glossary.
+func Compare(g *schemas.Glossary, s *Sources) *Report {
+	r, _ := compare(g, s)
+	return r
+}
+
+func compare(g *schemas.Glossary, s *Sources) (*Report, map[string]*merged) {
+	r := &Report{
+		Glossary: g.Version(), Files: s.Files, Types: len(s.types),
+		Differences: []Difference{}, Contradictions: []Note{}, Unread: append([]Note{}, s.unread...), Undecided: []Note{},
+	}
+	all := make(map[string]*merged)
+	for _, name := range slices.Sorted(maps.Keys(s.types)) {
+		m := r.merge(name, s.types[name])
+		all[name] = m
+		if e, known := g.Event(name); known {
+			r.event(e, m)
+		} else {
+			r.Differences = append(r.Differences, Difference{Change: TypeAdded, EventType: name, Source: m.where,
+				After: fmt.Sprintf("%d fields", len(m.fields))})
+		}
+	}
+	// A page or two say nothing of the types that they do not have. What shows
+	// most types is meant to show all.
+	if current := g.Current(); 2*len(all) > len(current) {
+		for _, name := range current {
+			if all[name] == nil {
+				r.Differences = append(r.Differences, Difference{Change: TypeGone, EventType: name})
+			}
+		}
+	}
+	slices.SortStableFunc(r.Differences, func(a, b Difference) int {
+		return cmp.Or(strings.Compare(a.EventType, b.EventType), strings.Compare(a.Field, b.Field))
+	})
+	r.Same = len(r.Differences)+len(r.Contradictions)+len(r.Unread) == 0
+	return r, all
+}
+
+// merge puts together what is said of one event type. Avro is asked only where
+// nothing else speaks of the type; else it is held against the others.
+func (r *Report) merge(eventType string, claims []claim) *merged {
+	rank := func(c claim) int { return slices.Index([]Kind{Page, Sample, Avro}, c.kind) }
+	slices.SortStableFunc(claims, func(a, b claim) int { return rank(a) - rank(b) })
+	m := &merged{kind: claims[0].kind, where: claims[0].where, fields: make(map[place]*finding)}
+	for _, c := range claims {
+		for _, at := range slices.SortedFunc(maps.Keys(c.fields), byPlace) {
+			said := c.fields[at]
+			have := m.fields[at]
+			switch {
+			case have != nil:
+				r.add(eventType, at, have, said, c)
+			case c.kind != Avro || m.kind == Avro:
+				m.fields[at] = &finding{fact: said, kind: c.kind, where: c.where}
+			}
+		}
+	}
+	return m
+}
+
+// add holds what a further source says of a field against what is known.
+func (r *Report) add(eventType string, at place, have *finding, said fact, by claim) {
+	against := func(what, one, other string) {
+		r.Contradictions = append(r.Contradictions, Note{EventType: eventType, Field: at.String(), Source: have.where + ", " + by.where,
+			Text: fmt.Sprintf("%s: %s in the first, %s in the second", what, one, other)})
+	}
+	if !agrees(have.typ, have.kind, said.typ, by.kind) {
+		against("type", have.typ, said.typ)
+		have.disputed = have.disputed || by.kind != Avro
+	}
+	if by.kind != Avro && (have.typ == "" || have.typ == "integer" && said.typ == "number" && have.kind == Sample) {
+		have.typ, have.kind = said.typ, by.kind
+	}
+	// The storage schemas require other fields than HTTP does; that is known.
+	if by.kind != Avro || have.kind == Avro {
+		if have.required != unsaid && said.required != unsaid && have.required != said.required {
+			against("required", have.required.String(), said.required.String())
+			have.required = unsaid
+		} else if have.required == unsaid {
+			have.required = said.required
+		}
+	}
+	if have.pii != unsaid && said.pii != unsaid && have.pii != said.pii {
+		against("[PII]", have.pii.String(), said.pii.String())
+		have.pii = yes
+	} else if have.pii == unsaid {
+		have.pii = said.pii
+	}
+}
+
+func (a answer) String() string { return [...]string{"not said", "no", "yes"}[a] }
+
+// agrees says whether two sources can mean the same type. A whole number in a
+// sample may be a number like others; what is not said agrees with all.
+func agrees(a string, aKind Kind, b string, bKind Kind) bool {
+	return a == b || a == "" || b == "" ||
+		a == "integer" && aKind == Sample && b == "number" || b == "integer" && bKind == Sample && a == "number"
+}
+
+// fits says whether a field's type in the glossary is what the sources say.
+func (f *finding) fits(typ string) bool {
+	if f.kind == Sample {
+		return f.typ == typ || f.typ == "" || f.typ == "integer" && typ == "number"
+	}
+	return f.typ == typ || f.typ == ""
+}
+
+func byPlace(a, b place) int { return strings.Compare(a.String(), b.String()) }
+
+// event compares one event type.
+func (r *Report) event(e *schemas.EventType, m *merged) {
+	differ := func(change Change, at place, before, after, source string) {
+		r.Differences = append(r.Differences, Difference{change, e.Name, at.String(), before, after, source})
+	}
+	known := make(map[place]*schemas.Field)
+	for section, fields := range map[string][]schemas.Field{user: e.User, properties: e.Properties} {
+		for i := range fields {
+			known[place{section, fields[i].Name}] = &fields[i]
+		}
+	}
+	for at, f := range m.fields {
+		have := known[at]
+		if have == nil {
+			differ(FieldAdded, at, "", f.describe(), f.where)
+			continue
+		}
+		if !f.fits(have.Type) && !f.disputed {
+			differ(TypeChanged, at, have.Type, f.typ, f.where)
+		}
+		if f.required != unsaid && f.required != answerOf(have.Required) && m.kind != Avro {
+			differ(RequiredChanged, at, presence(have.Required), presence(f.required == yes), f.where)
+		}
+		switch {
+		case f.pii == yes && !have.PII:
+			differ(PIIAdded, at, "not flagged", "[PII]", f.where)
+		case f.pii == no && have.PII:
+			differ(PIIGone, at, "[PII]", "not flagged", f.where)
+		}
+	}
+	for at, have := range known {
+		// Pages leave the free objects out, and so does storage.
+		if m.fields[at] == nil && have.Type != "object" {
+			differ(FieldGone, at, have.Type, "", m.where)
+		}
+	}
+}
+
+func presence(required bool) string {
+	if required {
+		return "required"
+	}
+	return "optional"
+}
+
+// describe says what is known of a field that is new.
+func (f *finding) describe() string {
+	words := []string{cmp.Or(f.typ, "type not said")}
+	if f.required != unsaid && f.kind != Avro {
+		words = append(words, presence(f.required == yes))
+	}
+	if f.pii == yes {
+		words = append(words, "[PII]")
+	}
+	return strings.Join(words, ", ")
+}
+
+// WriteText writes the report for people.
+func (r *Report) WriteText(to io.Writer) error {
+	var out strings.Builder
+	for _, d := range r.Differences {
+		fmt.Fprintf(&out, "%-16s %s", strings.ReplaceAll(string(d.Change), "_", " "), d.EventType)
+		if d.Field != "" {
+			out.WriteString(" " + d.Field)
+		}
+		switch {
+		case d.Before != "" && d.After != "":
+			fmt.Fprintf(&out, ": %s -> %s", d.Before, d.After)
+		case d.Before+d.After != "":
+			fmt.Fprintf(&out, ": %s", d.Before+d.After)
+		}
+		if d.Source != "" {
+			fmt.Fprintf(&out, "  (%s)", d.Source)
+		}
+		out.WriteByte('\n')
+	}
+	for _, list := range []struct {
+		title string
+		notes []Note
+	}{{"contradiction", r.Contradictions}, {"unread", r.Unread}, {"undecided", r.Undecided}} {
+		for _, n := range list.notes {
+			fmt.Fprintf(&out, "%-16s %s: %s", list.title, strings.TrimSpace(n.EventType+" "+n.Field), n.Text)
+			if n.Source != "" {
+				fmt.Fprintf(&out, "  (%s)", n.Source)
+			}
+			out.WriteByte('\n')
+		}
+	}
+	fmt.Fprintf(&out, "%s from %s; %s in %s, %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,
+		count(r.Types, "event type"), count(r.Files[Page], "page"), count(r.Files[Sample], "sample"), count(r.Files[Avro], "Avro file"))
+	_, err := io.WriteString(to, out.String())
+	return err
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,166 @@
+// Package refresh reads what Braze publishes about its Currents events, holds it
+// against a glossary, and makes a newer glossary of both. It reads three kinds of
+// files: pages of Braze's documentation (Markdown), of which the tabs of the
+// Custom HTTP connector count; samples of that connector (JSON, one event a
+// file); and Avro files of the storage exports.
+package refresh
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Kind is what kind of file says something.
+type Kind string
+
+// The kinds. Avro speaks of the storage exports, which differ from what comes
+// over HTTP; it is a cross-check.
+const (
+	Page   Kind = "page"
+	Sample Kind = "sample"
+	Avro   Kind = "avro"
+)
+
+// Sources is what files say, made by Read.
+type Sources struct {
+	// Files counts the files of each kind that say something.
+	Files map[Kind]int
+	// types is what is said of each event type.
+	types map[string][]claim
+	// unread names what looks like a source and could not be read.
+	unread []Note
+}
+
+// claim is what one place says of an event type.
+type claim struct {
+	kind   Kind
+	where  string
+	fields map[place]fact
+}
+
+// place is where a field lies: user or properties, and its name.
+type place struct{ section, name string }
+
+func (p place) String() string { return p.section + "." + p.name }
+
+// The sections.
+const (
+	user       = "user"
+	properties = "properties"
+)
+
+// fact is what is said of a field.
+type fact struct {
+	typ         string // as schemas.Field.Type; empty: not said
+	required    answer
+	pii         answer
+	description string
+}
+
+// answer is yes, no, or not said.
+type answer int8
+
+const (
+	unsaid answer = iota
+	no
+	yes
+)
+
+func answerOf(b bool) answer {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// Read reads a file, or all files of a directory: *.md and *.mdx, *.json and
+// *.avro. Other files, and JSON that is no event, are passed over. The glossary
+// helps to find the names of event types in Avro files. It is an error where
+// nothing is said at all.
+func Read(path string, g *schemas.Glossary) (*Sources, error) {
+	s := &Sources{Files: make(map[Kind]int), types: make(map[string][]claim)}
+	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			if err == nil && file != path && strings.HasPrefix(entry.Name(), ".") {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		return s.file(path, file, g)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(s.types) == 0 && len(s.unread) == 0 {
+		return nil, fmt.Errorf("%s says nothing about events; expected pages of Braze's documentation with tabs of the Custom HTTP connector (*.md), samples of that connector (*.json), or Avro files (*.avro)", path)
+	}
+	return s, nil
+}
+
+func (s *Sources) file(root, file string, g *schemas.Glossary) error {
+	var read func(where string, raw []byte) error
+	var kind Kind
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".md", ".mdx", ".markdown":
+		read, kind = s.page, Page
+	case ".json":
+		read, kind = s.sample, Sample
+	case ".avro":
+		read, kind = func(where string, raw []byte) error { return s.avro(where, raw, g) }, Avro
+	default:
+		return nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	where := filepath.Base(file)
+	if relative, err := filepath.Rel(root, file); err == nil && relative != "." {
+		where = filepath.ToSlash(relative)
+	}
+	before := s.claims()
+	if err := read(where, raw); err != nil {
+		s.unread = append(s.unread, Note{Source: where, Text: err.Error()})
+	}
+	if s.claims() > before {
+		s.Files[kind]++
+	}
+	return nil
+}
+
+func (s *Sources) claims() (n int) {
+	for _, list := range s.types {
+		n += len(list)
+	}
+	return n
+}
+
+// add takes in what a place says of an event type.
+func (s *Sources) add(eventType string, c claim) error {
+	if !isTypeName(eventType) {
+		return fmt.Errorf("%q is no name of an event type", eventType)
+	}
+	s.types[eventType] = append(s.types[eventType], c)
+	return nil
+}
+
+// isTypeName asks for words with dots between them.
+func isTypeName(name string) bool {
+	words := strings.Split(name, ".")
+	for _, word := range words {
+		if word == "" || strings.Trim(word, letters) != "" {
+			return false
+		}
+	}
+	return len(words) > 1
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
+var errNoObject = errors.New("expected a JSON object")
