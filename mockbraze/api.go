@@ -315,7 +315,7 @@ func (a api) change(w http.ResponseWriter, r *http.Request, current *Connector) 
 		err = checkRate(*form.Rate)
 	}
 	if err == nil {
-		err = current.Mend(form.URL, form.Token)
+		err = current.SetCredentials(form.URL, form.Token)
 	}
 	if err == nil && form.Rate != nil {
 		err = current.SetRate(*form.Rate)
@@ -391,13 +391,13 @@ func (a api) testEvents(w http.ResponseWriter, r *http.Request, current *Connect
 
 // launch takes a new URL or token along, where the old one was wrong.
 func (a api) launch(w http.ResponseWriter, r *http.Request, current *Connector) {
-	var mended struct {
+	var given struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
 	}
-	err := decode(w, r, &mended)
+	err := decode(w, r, &given)
 	if err == nil {
-		err = current.Mend(mended.URL, mended.Token)
+		err = current.SetCredentials(given.URL, given.Token)
 	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err, `Send no body, or {"url":"…","token":"…"} to change one of them.`)
@@ -538,7 +538,7 @@ func afterSend(err error, current *Connector) string {
 
 // How the stream behaves.
 const (
-	streamEvery     = 250 * time.Millisecond // what changes in between is told at once
+	streamEvery     = 250 * time.Millisecond // what changes in between comes in one event
 	streamHeartbeat = 15 * time.Second
 	streamTimeout   = 10 * time.Second // for a client that does not read
 )

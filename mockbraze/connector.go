@@ -90,7 +90,7 @@ type Connector struct {
 	names    []string // of the queues, in the order in which they came
 	agenda   agenda
 	batches  uint64 // made so far
-	busy     int    // requests under way
+	busy     int    // requests in flight
 	launches uint64 // so far
 	random   *rand.Rand
 	tickets  map[*ticket]struct{}
@@ -171,9 +171,9 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	return nil
 }
 
-// Mend changes the URL and the token that are used from the next request on;
+// SetCredentials changes the URL and the token that are used from the next request on;
 // empty ones stay as they are. A held Current goes on with the next Launch.
-func (c *Connector) Mend(url, token string) error {
+func (c *Connector) SetCredentials(url, token string) error {
 	if err := checkToken(token); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (c *Connector) Mend(url, token string) error {
 	return nil
 }
 
-// Pause stops sending; requests under way are finished, and events wait in
+// Pause stops sending; requests in flight are finished, and events wait in
 // their queues until the next Launch. It fails with ErrNotLaunched, ErrClosed or,
 // so that what a disabled Current kept still expires, ErrDisabled.
 func (c *Connector) Pause() error {

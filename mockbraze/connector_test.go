@@ -134,7 +134,7 @@ func TestDeniedDropsWhatFailedAndHoldsTheRest(t *testing.T) {
 
 			e.probe = 200
 			e.say(always(200))
-			require.NoError(t, c.Mend("http://bridge.example/new", "new"))
+			require.NoError(t, c.SetCredentials("http://bridge.example/new", "new"))
 			require.NoError(t, c.Launch(t.Context()))
 			synctest.Wait()
 			r = c.Report()
@@ -217,7 +217,7 @@ func TestOneBadBatchDoesNotHoldUpOthers(t *testing.T) {
 }
 
 // TestAnswersToOldRequestsDoNotHold launches again while a request with the
-// old token is under way.
+// old token is in flight.
 func TestAnswersToOldRequestsDoNotHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow atomic.Bool

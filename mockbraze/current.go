@@ -86,7 +86,7 @@ type Current struct {
 	Timeout time.Duration
 	// Backoff is how long a batch waits before it is sent again.
 	Backoff Backoff
-	// Connections is how many requests are under way at most; 0 means 4.
+	// Connections is how many requests are in flight at most; 0 means 4.
 	Connections int
 	// Window is how many events of one call of Send may be on their way; 0
 	// means 20,000. It bounds memory. Nothing happens by itself either while

@@ -41,7 +41,7 @@ type Emission struct {
 	Progress func(more int)
 }
 
-// emitCheck is how many events Progress is told of at a time.
+// emitCheck is how many events Progress gets at a time.
 const emitCheck = 1024
 
 // Emit writes events as NDJSON, one a line, or one batch a line. It needs the
@@ -106,14 +106,14 @@ func (e *Emission) source() (eventSource, error) {
 	if err := checkTransforms(glossary, transforms); err != nil {
 		return nil, err
 	}
-	told := *e.Scenario
+	changed := *e.Scenario
 	if e.Drift > 0 {
-		told.Rough.Drift = e.Drift
+		changed.Rough.Drift = e.Drift
 	}
 	if e.Users > 0 {
-		told.Users = e.Users
+		changed.Users = e.Users
 	}
-	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &told})
+	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func told(t *testing.T, text string) *scenario.Scenario {
+func parsed(t *testing.T, text string) *scenario.Scenario {
 	t.Helper()
 	s, err := scenario.Parse("test.yaml", []byte(text))
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func told(t *testing.T, text string) *scenario.Scenario {
 // TestEmitStoriesInBatches holds batches against the events one by one.
 func TestEmitStoriesInBatches(t *testing.T) {
 	// A thousandth of the pace, so that batches get old before they are full.
-	e := Emission{Events: 6000, Seed: 4, Scenario: told(t, "base: quiet\nusers: 100"), Drift: 20_000}
+	e := Emission{Events: 6000, Seed: 4, Scenario: parsed(t, "base: quiet\nusers: 100"), Drift: 20_000}
 	left := make(map[string]int)
 	for _, line := range emitted(t, e) {
 		left[line]++
@@ -206,7 +206,7 @@ func TestEmitUsersAndProgress(t *testing.T) {
 		done := 0
 		people := make(map[string]bool)
 		for _, line := range emitted(t, Emission{
-			Events: 5000, Scenario: told(t, "starts: {newcomers: 0}"), Users: 40, Batches: batches, Progress: func(n int) { done += n },
+			Events: 5000, Scenario: parsed(t, "starts: {newcomers: 0}"), Users: 40, Batches: batches, Progress: func(n int) { done += n },
 		}) {
 			var e struct {
 				User struct {
@@ -225,7 +225,7 @@ func TestEmitUsersAndProgress(t *testing.T) {
 func TestEmitNeedsNoMemory(t *testing.T) {
 	for _, e := range []Emission{
 		{Events: 100_000, Batches: true},
-		{Events: 200_000, Batches: true, Scenario: told(t, "rough_edges: {huge: 0%}")},
+		{Events: 200_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
 	} {
 		var most uint64
 		require.NoError(t, Emit(t.Context(), writerFunc(func(p []byte) (int, error) {
@@ -257,7 +257,7 @@ func (c *endsSoon) Err() error {
 func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
 	for _, batches := range []bool{false, true} {
 		var out bytes.Buffer
-		err := Emit(t.Context(), &out, Emission{Events: 2000, Scenario: told(t, deadScenario), Batches: batches})
+		err := Emit(t.Context(), &out, Emission{Events: 2000, Scenario: parsed(t, deadScenario), Batches: batches})
 		require.ErrorIs(t, err, journey.ErrOver)
 		require.ErrorContains(t, err, "starts.newcomers")
 		if !batches {
@@ -305,7 +305,7 @@ func TestSendLooksAtItsContextAfterEachEvent(t *testing.T) {
 func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(told(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
 		require.ErrorIs(t, c.Send(t.Context(), 2000), journey.ErrOver)
 		synctest.Wait()
@@ -320,7 +320,7 @@ func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 func TestRateEndsWhereNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(told(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead", Rate: 1000})
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -375,7 +375,7 @@ var update = flag.Bool("update", false, "write the fixtures instead of only comp
 
 // TestEmitTransforms applies the field transformations of a scenario.
 func TestEmitTransforms(t *testing.T) {
-	s := told(t, "field_transformations: {email_address: hash, external_user_id: remove}")
+	s := parsed(t, "field_transformations: {email_address: hash, external_user_id: remove}")
 	hashed, removed := 0, 0
 	for _, line := range emitted(t, Emission{Events: 3000, Scenario: s}) {
 		var e struct{ User, Properties map[string]any }
@@ -391,5 +391,5 @@ func TestEmitTransforms(t *testing.T) {
 	}
 	require.Greater(t, hashed, 100)
 	require.Greater(t, removed, 1000)
-	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: told(t, "field_transformations: {emial: hash}")}), `"emial"`)
+	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: parsed(t, "field_transformations: {emial: hash}")}), `"emial"`)
 }

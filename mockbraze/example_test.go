@@ -134,13 +134,13 @@ func ExampleConnector_SendEvents() {
 }
 
 func ExampleConnector_Launch() {
-	var mended atomic.Bool
+	var accepted atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer right" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		mended.Store(true)
+		accepted.Store(true)
 	}))
 	defer target.Close()
 	t := &exampleT{}
@@ -156,10 +156,10 @@ func ExampleConnector_Launch() {
 	if errors.As(current.Launch(ctx), &refused) {
 		fmt.Println(refused.Answer.Status, current.State())
 	}
-	if err := errors.Join(current.Mend("", "right"), current.Launch(ctx)); err != nil {
+	if err := errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Println(mended.Load(), current.State() == mockbraze.Running)
+	fmt.Println(accepted.Load(), current.State() == mockbraze.Running)
 	// Events wait in a paused Current until the next launch.
 	err = current.Pause()
 	current.Queue(mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1"}`)})

@@ -33,7 +33,7 @@ const (
 	accepted verdict = iota // never sent again
 	isolate                 // send each event alone; one that is alone is given up
 	halve                   // send smaller batches
-	hold                    // wait until somebody mends it
+	hold                    // wait until somebody corrects the credentials
 	again                   // wait and send the same again
 )
 

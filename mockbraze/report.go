@@ -12,7 +12,7 @@ import (
 type Counts struct {
 	// Events were handed over to the Current.
 	Events int64 `json:"events"`
-	// Queued wait or are under way.
+	// Queued wait or are in flight.
 	Queued int64 `json:"queued"`
 	// Sent were answered 2XX.
 	Sent int64 `json:"sent"`
@@ -41,7 +41,7 @@ type Mail struct {
 // TypeCounts are what a Current did with the events of one type.
 type TypeCounts struct {
 	Events int64 `json:"events"`
-	// Queued wait or are under way, as in Counts.
+	// Queued wait or are in flight, as in Counts.
 	Queued  int64 `json:"queued"`
 	Sent    int64 `json:"sent"`
 	Retried int64 `json:"retried"`

@@ -331,7 +331,7 @@ type Outcome struct {
 	Withheld int `json:"withheld"`
 	// Dropped events are lost, by reason.
 	Dropped map[Reason]int `json:"dropped"`
-	// Pending events are queued or under way still; the Current goes on with
+	// Pending events are queued or in flight still; the Current goes on with
 	// them.
 	Pending int `json:"pending"`
 }

@@ -199,7 +199,7 @@ func TestObserversSeeEverything(t *testing.T) {
 			},
 		})
 		require.NoError(t, c.Send(t.Context(), 3000))
-		// Send returns after the observers were told.
+		// Send returns after the observers were called.
 		require.Len(t, acked, 3000)
 		require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.Collect(maps.Keys(acked)))
 		require.Contains(t, slices.Collect(maps.Values(sent)), 2)
@@ -220,13 +220,13 @@ func TestSendEventsTakesAnything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
 		c := e.launch(t, Current{})
-		odd := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
+		strange := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
 		var events []Event
-		for _, raw := range odd {
+		for _, raw := range strange {
 			events = append(events, Event{Type: "odd", Raw: []byte(raw)})
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
-		require.Equal(t, `{"events":[`+strings.Join(odd, ",")+`]}`, e.batches()[0].body)
+		require.Equal(t, `{"events":[`+strings.Join(strange, ",")+`]}`, e.batches()[0].body)
 		require.Equal(t, e.batches()[0].body, string(AppendBody(nil, events)))
 	})
 }

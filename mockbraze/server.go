@@ -85,11 +85,11 @@ func WithAllowedHosts(names ...string) Option {
 func New(options ...Option) (*Server, error) {
 	s := &Server{seed: 1, clock: systemClock{}, scenarios: map[string]OpenSource{}}
 	for _, name := range scenario.Names() {
-		told, err := scenario.Builtin(name)
+		builtin, err := scenario.Builtin(name)
 		if err != nil {
 			return nil, fmt.Errorf("mockbraze: %w", err)
 		}
-		s.scenarios[name] = Stories(told)
+		s.scenarios[name] = Stories(builtin)
 	}
 	for _, option := range options {
 		option(s)
@@ -209,7 +209,7 @@ func (s *Server) Current(id string) (*Connector, bool) {
 	return nil, false
 }
 
-// Delete ends a Current at once, also requests under way, and forgets it. What
+// Delete ends a Current at once, also requests in flight, and forgets it. What
 // it has queued is lost. It returns false where there is no such Current.
 func (s *Server) Delete(id string) bool {
 	s.mu.Lock()
@@ -238,7 +238,7 @@ func (s *Server) background(do func(ctx context.Context)) bool {
 	return true
 }
 
-// Close ends all Currents at once, also requests under way, and returns when
+// Close ends all Currents at once, also requests in flight, and returns when
 // nothing of them runs any more. What is queued is lost.
 func (s *Server) Close() {
 	s.mu.Lock()

@@ -73,18 +73,18 @@ func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(n
 // Stories is the OpenSource of a scenario: what happens follows from what
 // happened. Its people are the scenario's own, so that their number and the
 // share without an external id are as it says.
-func Stories(told *Scenario) OpenSource {
+func Stories(s *Scenario) OpenSource {
 	return func(c SourceConfig) (Source, error) {
-		if err := checkTransforms(c.Glossary, transformsOf(told)); err != nil {
+		if err := checkTransforms(c.Glossary, transformsOf(s)); err != nil {
 			return nil, err
 		}
 		stories, err := journey.NewStories(journey.StoriesConfig{
-			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: told, Types: c.Types, Start: c.Reference,
+			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: s, Types: c.Types, Start: c.Reference,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return storySource{stories, transformsOf(told)}, nil
+		return storySource{stories, transformsOf(s)}, nil
 	}
 }
 
@@ -94,9 +94,9 @@ type storySource struct {
 }
 
 // transformsOf are the field transformations of a scenario.
-func transformsOf(told *Scenario) map[string]Transform {
-	out := make(map[string]Transform, len(told.Transforms))
-	for name, what := range told.Transforms {
+func transformsOf(s *Scenario) map[string]Transform {
+	out := make(map[string]Transform, len(s.Transforms))
+	for name, what := range s.Transforms {
 		out[name] = Transform(what)
 	}
 	return out

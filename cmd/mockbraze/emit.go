@@ -29,7 +29,7 @@ func withoutDrift(e mockbraze.Emission) mockbraze.Emission {
 
 func newEmit() *cobra.Command {
 	var e mockbraze.Emission
-	var format, told, drift, glossary, out string
+	var format, scenarioName, drift, glossary, out string
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
@@ -67,8 +67,8 @@ prints the same bytes every time.`,
 			if e.Drift, err = scenario.ParseShare(drift); err != nil {
 				return fmt.Errorf("--drift: %w", err)
 			}
-			if told != "" {
-				if e.Scenario, err = scenario.Load(told); err != nil {
+			if scenarioName != "" {
+				if e.Scenario, err = scenario.Load(scenarioName); err != nil {
 					return fmt.Errorf("--scenario: %w", err)
 				}
 			}
@@ -96,7 +96,7 @@ prints the same bytes every time.`,
 	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
 	flags.StringVar(&format, "format", "events", `"events", "batches" of at most 100 events of one type, as Braze posts them, or "avro" files as its storage exports`)
 	flags.StringVar(&out, "out", "", "`DIR` for the files of --format avro")
-	flags.StringVar(&told, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
+	flags.StringVar(&scenarioName, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
 	flags.StringVar(&drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
 	flags.Uint64Var(&e.Users, "users", 0, "how many people there are, instead of the scenario's number")
 	return cmd

@@ -87,7 +87,7 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&c.MaxDuration, "max-duration", load.DefaultMaxDuration, "the longest run that is allowed")
 	flags.DurationVar(&c.WarmUp, "warm-up", 0, "how long at the start is left out of the figures")
 	flags.IntVar(&c.Batch, "batch", mockbraze.MaxBatch, "events a batch, all of one type")
-	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are under way at once")
+	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are in flight at once")
 	flags.DurationVar(&c.Timeout, "timeout", load.DefaultTimeout, "how long an answer may take")
 	flags.StringArrayVar(&c.Types, "types", nil, "event types to go round: names or patterns; repeatable (default all current ones)")
 	flags.Uint64Var(&c.Seed, "seed", 0, "what decides ids and values; equal seeds send equal ids (default random)")

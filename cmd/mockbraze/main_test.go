@@ -40,7 +40,7 @@ func TestEmit(t *testing.T) {
 	require.Equal(t, 1020, strings.Count(all, "\n"))
 	again, err := run(t, "emit", "--events", "1020")
 	require.NoError(t, err)
-	require.Equal(t, all, again, "1 is the seed unless told otherwise")
+	require.Equal(t, all, again, "1 is the seed by default")
 
 	some, err := run(t, "emit", "--events", "20", "--types", "users.messages.email.*", "--types", "users.canvas.Entry")
 	require.NoError(t, err)
@@ -57,14 +57,14 @@ func TestEmit(t *testing.T) {
 // so however fast it was, and a small one nothing.
 func TestEmitSaysHowManyItMade(t *testing.T) {
 	for n, want := range map[string]string{"1000": "", "100000": "100,000 events (100 %)"} {
-		var told bytes.Buffer
+		var progress bytes.Buffer
 		root := newRoot()
 		root.SetOut(io.Discard)
-		root.SetErr(&told)
+		root.SetErr(&progress)
 		root.SetArgs([]string{"emit", "--events", n, "--types", "users.canvas.Entry"})
 		require.NoError(t, root.ExecuteContext(t.Context()))
-		require.Contains(t, told.String(), want)
-		require.Equal(t, want == "", told.Len() == 0)
+		require.Contains(t, progress.String(), want)
+		require.Equal(t, want == "", progress.Len() == 0)
 	}
 }
 
@@ -181,14 +181,14 @@ func TestServe(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told, words := io.Pipe()
+	stderr, words := io.Pipe()
 	root := newRoot()
 	root.SetErr(words)
 	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3", "--allow-host", "braze.example.com"})
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
 	line := make([]byte, 200)
-	n, err := told.Read(line)
+	n, err := stderr.Read(line)
 	require.NoError(t, err)
 	url := regexp.MustCompile(`http://\S+`).FindString(string(line[:n]))
 

@@ -63,8 +63,8 @@ func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) 
 	return n
 }
 
-// oddities are members of free objects that are unusual, and legal.
-func oddities() []string {
+// unusualMembers are members of free objects that are unusual, and legal.
+func unusualMembers() []string {
 	return []string{
 		`"a.b.c":1`, `"path/to/x":"/"`, `"~1~0":"pointer"`, `"123":456`, `"-1":true`, `"🎂":"🧁"`, `"\ud83d\ude00":"\ud83d\ude00"`,
 		`"nul\u0000key":"a\u0000b"`, `"big":9007199254740993`, `"bigger":123456789012345678901234567890`,
@@ -84,15 +84,15 @@ const hugeLow, hugeHigh = 800_000, 890_000
 
 // rough makes the free objects of some events strange or huge.
 func rough(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
-	odd := oddities()
+	members := unusualMembers()
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		start := len(dst)
 		dst = value(dst, m, d)
 		if chanceOf(d.With(1001), edges.Strange) {
 			dst = dst[:len(dst)-1]
-			first := d.With(1002).N(len(odd))
+			first := d.With(1002).N(len(members))
 			for i := range d.With(1003).Between(1, 5) {
-				dst = append(append(dst, ','), odd[(first+i)%len(odd)]...)
+				dst = append(append(dst, ','), members[(first+i)%len(members)]...)
 			}
 			dst = append(dst, '}')
 		}

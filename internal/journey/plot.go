@@ -1,7 +1,7 @@
 package journey
 
 // plot says what follows from what. A node is an event type, or a moment at
-// which nothing is sent yet ("@…"). One type may be several nodes, told apart
+// which nothing is sent yet ("@…"). One type may be several nodes, which differ
 // by a note after #.
 type plot struct {
 	from []string // in the order of their first mention

@@ -166,7 +166,7 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 func TestNamesAreNullOrOldAfterARename(t *testing.T) {
 	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
 	nulls, names := 0, make(map[string]map[string]bool)
-	for _, e := range told(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
+	for _, e := range decoded(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
 		id := e.text("campaign_id")
 		if id == "" {
 			continue
@@ -251,9 +251,9 @@ func TestStrangeAndHugeEvents(t *testing.T) {
 		all.Write(raw)
 	}
 	require.Positive(t, huge)
-	for _, odd := range oddities() {
-		require.True(t, json.Valid([]byte("{"+odd+"}")), odd)
-		require.Contains(t, all.String(), odd)
+	for _, member := range unusualMembers() {
+		require.True(t, json.Valid([]byte("{"+member+"}")), member)
+		require.Contains(t, all.String(), member)
 	}
 }
 

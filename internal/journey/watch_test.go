@@ -35,8 +35,8 @@ func parsed(t testing.TB, text string) *scenario.Scenario {
 	return s
 }
 
-// told decodes the first n events of a scenario.
-func told(t testing.TB, s *Stories, n int) []event {
+// decoded decodes the first n events of a scenario.
+func decoded(t testing.TB, s *Stories, n int) []event {
 	t.Helper()
 	list := make([]event, n)
 	var buf []byte
@@ -368,7 +368,7 @@ func watchCanvases(t *testing.T, s *Stories) watch {
 
 func TestSessionsLastAsLongAsTheySay(t *testing.T) {
 	began, n := make(map[string]int64), 0
-	for _, e := range told(t, stories(t, 6, parsed(t, eventful), behaviors+"app.*"), 5_000) {
+	for _, e := range decoded(t, stories(t, 6, parsed(t, eventful), behaviors+"app.*"), 5_000) {
 		id := e.text("session_id")
 		switch e.Type {
 		case visit:

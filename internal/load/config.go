@@ -12,7 +12,7 @@
 // What it does not do: no probe, no retries, no stories (a batch holds one type,
 // and the types take turns evenly), no other headers than those of Braze's
 // Custom HTTP connector. It refuses a target that is not in a private network
-// unless told otherwise.
+// by default.
 //
 // With Config.Verify it reads at the far end, a mockrudder, what arrived of what
 // was acknowledged.
@@ -65,7 +65,7 @@ type Config struct {
 	// Batch is how many events a batch holds; zero is mockbraze.MaxBatch, which
 	// is also the most.
 	Batch int
-	// Connections is how many batches are under way at once; zero is
+	// Connections is how many batches are in flight at once; zero is
 	// DefaultConnections.
 	Connections int
 	// Timeout is how long an answer may take; zero is DefaultTimeout.

@@ -131,7 +131,7 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil && ctx.Err() != nil {
-		return false // it was told to stop; a page that still came counts
+		return false // it is to stop; a page that still came counts
 	}
 	if f.lastErr = err; err != nil {
 		return false

@@ -95,12 +95,12 @@ func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Gen
 		t := i % uint64(len(g.types))
 		g.templates[t] = append(g.templates[t], cut(rounds.Append(nil, i)))
 	}
-	g.meet(pop)
+	g.choosePeople(pop)
 	return g, nil
 }
 
-// meet writes down the ids of some of the people, evenly over all.
-func (g *Generator) meet(pop *population.Population) {
+// choosePeople keeps the ids of some of the people, evenly over all.
+func (g *Generator) choosePeople(pop *population.Population) {
 	for i := range uint64(people) {
 		user := pop.User(g.draw.With(i).Bits())
 		p := person{userID: string(user.AppendID(nil))}

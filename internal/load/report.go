@@ -305,7 +305,7 @@ func (r *Report) WriteFile(file string) error {
 // fact is a line of a table.
 type fact struct{ Name, Value string }
 
-// facts are what is told of a run beside its latencies.
+// facts are the figures of a run beside its latencies.
 func (r *Report) facts() []fact {
 	facts := []fact{
 		{"Events sent", grouped(r.Events.Sent)},

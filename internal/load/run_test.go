@@ -36,7 +36,7 @@ func stalling(from, to time.Duration) http.HandlerFunc {
 }
 
 // The promise of the open model: a stall of two seconds is seen by all batches
-// that were due in it, not only by the few that were under way.
+// that were due in it, not only by the few that were in flight.
 func TestAStallCannotHide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := do(t, config(t, stalling(3*time.Second, 5*time.Second), Constant(1000), 10*time.Second))
@@ -48,7 +48,7 @@ func TestAStallCannotHide(t *testing.T) {
 		require.Greater(t, r.Latency.Intended.P99, 1800.0)
 		require.Greater(t, r.Latency.Intended.P90, 900.0, "a fifth waited, evenly from 2 s to 0")
 		require.Less(t, r.Latency.Service.P50, 10.0)
-		require.Less(t, r.Latency.Service.P95, 10.0, "only 4 of 100 were under way")
+		require.Less(t, r.Latency.Service.P95, 10.0, "only 4 of 100 were in flight")
 		require.Equal(t, "open", r.Model)
 		require.InDelta(t, 1000, r.Rate.Reached, 1)
 		require.InDelta(t, 1000, r.Rate.Wanted, 1)
@@ -153,7 +153,7 @@ func TestEventsEndTheRun(t *testing.T) {
 	}
 }
 
-// What a target that never answers keeps back is told while the run goes on.
+// What a target that never answers keeps back is shown while the run goes on.
 func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -498,7 +498,7 @@ func TestBodiesAreNotChangedWhileTheyAreRead(t *testing.T) {
 	})
 }
 
-// What is refused is told by event type, with what the target says of it and
+// What is refused is listed by event type, with how the answer begins and
 // without the secrets that it repeats.
 func TestRefusalsAreToldByType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

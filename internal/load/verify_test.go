@@ -242,7 +242,7 @@ func TestAFarEndThatGoesAway(t *testing.T) {
 	require.False(t, r.Passed())
 }
 
-// An interrupted wait ends at once and is no verdict of loss by patience: what
+// An interrupted wait ends at once and says nothing of loss: what
 // is missing then is what has not arrived.
 func TestTheWaitCanBeInterrupted(t *testing.T) {
 	rudder := mockrudder.Start(t)

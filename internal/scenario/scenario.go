@@ -97,7 +97,7 @@ type Rough struct {
 	Drift Share
 	// Huge is the share of custom events of nearly 900 KB.
 	Huge Share
-	// Strange is the share of free objects with odd, but legal keys and values.
+	// Strange is the share of free objects with unusual, but legal keys and values.
 	Strange Share
 }
 

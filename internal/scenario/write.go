@@ -84,5 +84,5 @@ func (s *Scenario) writeRough(line func(string, ...any)) {
 	line("  renames: {every: %s, for: %s} # of each thing; how long names are null or old", writeSeconds(r.RenameEvery), writeSeconds(r.RenameFor))
 	line("  drift: %s # events with new fields or of a new type", r.Drift)
 	line("  huge: %s # custom events near 900 KB", r.Huge)
-	line("  strange: %s # free objects with odd keys and values", r.Strange)
+	line("  strange: %s # free objects with unusual keys and values", r.Strange)
 }

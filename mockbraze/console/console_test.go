@@ -154,8 +154,8 @@ func testWrongToken(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#launch-form")
 	page.Shows("#problem", "401")
 	page.Forgive() // the browser logs the answer of the launch
-	page.Type("#mend-card [name=token]", "good")
-	page.Click("#mend")
+	page.Type("#credentials-card [name=token]", "good")
+	page.Click("#relaunch")
 	page.Until(`document.querySelector("#launch").hidden`)
 	require.NotContains(t, page.Text("document.documentElement.outerHTML"), "good<")
 }
@@ -335,7 +335,7 @@ func testDisabled(t *testing.T, browser *browsertest.Browser) {
 	// What can be done: launch it, also with other credentials, or try those it
 	// has. There is nothing to pause.
 	page.Until(`!document.querySelector("#launch").hidden && document.querySelector("#launch").textContent === "Launch"`)
-	page.Until(`!document.querySelector("#mend-card").hidden && document.querySelector("#pause").hidden`)
+	page.Until(`!document.querySelector("#credentials-card").hidden && document.querySelector("#pause").hidden`)
 	page.Click("#test")
 	page.Shows("#watch-result", "503")
 	page.Choose("#watch [name=events]", "7")
@@ -349,7 +349,7 @@ func testDisabled(t *testing.T, browser *browsertest.Browser) {
 	counter(page, "sent", "100")
 	counter(page, "queued", "0")
 	page.Shows("#state", "launched")
-	page.Until(`document.querySelector("#state-note").hidden && document.querySelector("#mend-card").hidden`)
+	page.Until(`document.querySelector("#state-note").hidden && document.querySelector("#credentials-card").hidden`)
 
 	fail(30)
 	clock.leap(mockbraze.KeepFor)

@@ -180,7 +180,7 @@ export class Form {
 export function showTested(place, { verdict, says, answer }) {
   const detail = answer.error ? ` ${answer.error}` : answer.body ? ` It says: ${answer.body}` : ""
   setText(place, says + detail)
-  place.className = `note ${{ good: "good", denied: "bad", unsure: "odd" }[verdict]}`
+  place.className = `note ${{ good: "good", denied: "bad", unsure: "warn" }[verdict]}`
   place.hidden = false
 }
 
