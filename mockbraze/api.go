@@ -70,7 +70,7 @@ func (a api) table() []route {
 		{"POST", "/api/currents/{id}/launch", nil, a.with(a.launch)},
 		{"POST", "/api/currents/{id}/pause", nil, a.with(a.pause)},
 		{"POST", "/api/currents/{id}/flush", nil, a.with(a.flush)},
-		{"POST", "/api/currents/{id}/send", []string{"events", "count", "types", "scenario"}, a.with(a.send)},
+		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, a.with(a.send)},
 		{"GET", "/api/currents/{id}/seconds", nil, a.with(a.seconds)},
 		{"GET", "/api/event-types", nil, a.eventTypes},
 		{"GET", "/api/stream", []string{"id"}, a.stream},
@@ -433,11 +433,9 @@ func (a api) seconds(w http.ResponseWriter, _ *http.Request, current *Connector)
 
 func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
 
-// sendForm is what a send asks for, as query parameters or as a JSON body; Count
-// is another word for Events.
+// sendForm is what a send asks for, as query parameters or as a JSON body.
 type sendForm struct {
 	Events   *int     `json:"events"`
-	Count    *int     `json:"count"`
 	Types    []string `json:"types"`
 	Scenario string   `json:"scenario"`
 }
@@ -448,15 +446,12 @@ func readSend(w http.ResponseWriter, r *http.Request) (form sendForm, n int, err
 		return form, 0, err
 	}
 	query := r.URL.Query()
-	for name, into := range map[string]**int{"events": &form.Events, "count": &form.Count} {
-		if !query.Has(name) {
-			continue
-		}
-		number, err := strconv.Atoi(query.Get(name))
+	if query.Has("events") {
+		number, err := strconv.Atoi(query.Get("events"))
 		if err != nil {
-			return form, 0, fmt.Errorf("%s=%q is no number of events", name, query.Get(name))
+			return form, 0, fmt.Errorf("events=%q is no number of events", query.Get("events"))
 		}
-		*into = &number
+		form.Events = &number
 	}
 	if types := query["types"]; len(types) > 0 {
 		form.Types = strings.Split(strings.Join(types, ","), ",")
@@ -464,17 +459,13 @@ func readSend(w http.ResponseWriter, r *http.Request) (form sendForm, n int, err
 	if scenario := query.Get("scenario"); scenario != "" {
 		form.Scenario = scenario
 	}
-	number := form.Events
-	if number == nil {
-		number = form.Count
-	}
 	switch {
-	case number == nil:
+	case form.Events == nil:
 		return form, 0, errors.New("it is not said how many events")
-	case *number < 0 || *number > maxSend:
-		return form, 0, fmt.Errorf("events=%d is not from 0 to %d", *number, maxSend)
+	case *form.Events < 0 || *form.Events > maxSend:
+		return form, 0, fmt.Errorf("events=%d is not from 0 to %d", *form.Events, maxSend)
 	}
-	return form, *number, nil
+	return form, *form.Events, nil
 }
 
 // send answers 200 once every event was answered for, 202 when that takes

@@ -249,7 +249,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		call("POST", "/api/currents/1/test", "", "/api/currents/{id}/test", "200"),
 		call("POST", "/api/currents/1/test-events", "", "/api/currents/{id}/test-events", "200"),
 		call("POST", "/api/currents/1/launch", `{"token":"u"}`, "/api/currents/{id}/launch", "200"),
-		call("POST", "/api/currents/1/send?count=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
+		call("POST", "/api/currents/1/send?events=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
 		call("POST", "/api/currents/1/send", `{"events":200,"types":["users.messages.email.Open"]}`, "/api/currents/{id}/send", "200"),
 		call("POST", "/api/currents/1/send?events=x", "", "/api/currents/{id}/send", "400"),
 		call("POST", "/api/currents/1/flush", "", "/api/currents/{id}/flush", "200"),

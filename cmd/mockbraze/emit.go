@@ -27,9 +27,14 @@ func withoutDrift(e mockbraze.Emission) mockbraze.Emission {
 	return e
 }
 
+// emitFlags are the flags of emit.
+type emitFlags struct {
+	mockbraze.Emission
+	format, scenarioName, drift, glossary, out string
+}
+
 func newEmit() *cobra.Command {
-	var e mockbraze.Emission
-	var format, scenarioName, drift, glossary, out string
+	var f emitFlags
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
@@ -46,58 +51,61 @@ prints the same bytes every time.`,
   mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
     curl --data-binary @- -H 'Content-Type: application/json' -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8080/currents`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			switch format {
-			case "events":
-			case "batches":
-				e.Batches = true
-			case "avro":
-				if out == "" || drift != "0%" {
-					return errors.New("--format avro: it needs --out DIR, and has no --drift")
-				}
-			default:
-				return fmt.Errorf("--format %q: it is events, batches or avro", format)
-			}
-			if out != "" && format != "avro" {
-				return errors.New("--out: it goes with --format avro; others are printed")
-			}
-			if e.Glossary, err = schemas.LoadFile(glossary); err != nil {
-				return fmt.Errorf("--glossary: %w", err)
-			}
-			if e.Drift, err = scenario.ParseShare(drift); err != nil {
-				return fmt.Errorf("--drift: %w", err)
-			}
-			if scenarioName != "" {
-				if e.Scenario, err = scenario.Load(scenarioName); err != nil {
-					return fmt.Errorf("--scenario: %w", err)
-				}
-			}
-			if e.Users > scenario.MaxUsers {
-				return fmt.Errorf("--users %d: at most %d", e.Users, scenario.MaxUsers)
-			}
-			meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(e.Events))
-			defer meter.Stop()
-			if e.Events >= manyEvents {
-				meter.KeepLast()
-			}
-			e.Progress = func(more int) { meter.Add(int64(more)) }
-			if format == "avro" {
-				export := avroexport.New(out, e.Glossary)
-				return errors.Join(mockbraze.Emit(cmd.Context(), export, withoutDrift(e)), export.Close())
-			}
-			return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), e)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&e.Events, "events", 100, "how many events")
-	flags.StringArrayVar(&e.Types, "types", nil, "event types: names or patterns; repeatable (default all current ones)")
-	flags.BoolVar(&e.Retired, "retired", false, "make the types that Braze has retired, too")
-	flags.StringVar(&glossary, "glossary", "", glossaryUsage)
-	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
-	flags.StringVar(&format, "format", "events", `"events", "batches" of at most 100 events of one type, as Braze posts them, or "avro" files as its storage exports`)
-	flags.StringVar(&out, "out", "", "`DIR` for the files of --format avro")
-	flags.StringVar(&scenarioName, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
-	flags.StringVar(&drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
-	flags.Uint64Var(&e.Users, "users", 0, "how many people there are, instead of the scenario's number")
+	flags.IntVar(&f.Events, "events", 100, "how many events")
+	flags.StringArrayVar(&f.Types, "types", nil, "event types: names or patterns; repeatable (default all current ones)")
+	flags.BoolVar(&f.Retired, "retired", false, "make the types that Braze has retired, too")
+	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
+	flags.Uint64Var(&f.Seed, "seed", 1, "what decides every value")
+	flags.StringVar(&f.format, "format", "events", `"events", "batches" of at most 100 events of one type, as Braze posts them, or "avro" files as its storage exports`)
+	flags.StringVar(&f.out, "out", "", "`DIR` for the files of --format avro")
+	flags.StringVar(&f.scenarioName, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
+	flags.StringVar(&f.drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
+	flags.Uint64Var(&f.Users, "users", 0, "how many people there are, instead of the scenario's number")
 	return cmd
+}
+
+// run reads what is left of the flags and emits.
+func (f *emitFlags) run(cmd *cobra.Command) (err error) {
+	switch f.format {
+	case "events":
+	case "batches":
+		f.Batches = true
+	case "avro":
+		if f.out == "" || f.drift != "0%" {
+			return errors.New("--format avro: it needs --out DIR, and has no --drift")
+		}
+	default:
+		return fmt.Errorf("--format %q: it is events, batches or avro", f.format)
+	}
+	if f.out != "" && f.format != "avro" {
+		return errors.New("--out: it goes with --format avro; others are printed")
+	}
+	if f.Glossary, err = schemas.LoadFile(f.glossary); err != nil {
+		return fmt.Errorf("--glossary: %w", err)
+	}
+	if f.Drift, err = scenario.ParseShare(f.drift); err != nil {
+		return fmt.Errorf("--drift: %w", err)
+	}
+	if f.scenarioName != "" {
+		if f.Scenario, err = scenario.Load(f.scenarioName); err != nil {
+			return fmt.Errorf("--scenario: %w", err)
+		}
+	}
+	if f.Users > scenario.MaxUsers {
+		return fmt.Errorf("--users %d: at most %d", f.Users, scenario.MaxUsers)
+	}
+	meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(f.Events))
+	defer meter.Stop()
+	if f.Events >= manyEvents {
+		meter.KeepLast()
+	}
+	f.Progress = func(more int) { meter.Add(int64(more)) }
+	if f.format == "avro" {
+		export := avroexport.New(f.out, f.Glossary)
+		return errors.Join(mockbraze.Emit(cmd.Context(), export, withoutDrift(f.Emission)), export.Close())
+	}
+	return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), f.Emission)
 }

@@ -430,10 +430,10 @@ func TestEveryNodeCanBeReached(t *testing.T) {
 // storyDigests are of the first 5,000 events of seed 42.
 func storyDigests() map[string]string {
 	return map[string]string{
-		"steady":     "46586e2cae92c953a177d3f893e42394dfa88cc55ad6a15f0d8e94c1d062471c",
-		"flash-sale": "f456d122e7888a3c8c24c200fa2c4f72fa84960ac5bacb7fa5d3c1d0abd07735",
-		"newsletter": "832c7bff21f0e9baa980dfaf0a25b30d9ea6fbb01e9a8ce157184ff527bdeda2",
-		"quiet":      "3ea5a083cda35a20b49fb7b7aba576e1a681d2b2f1d1f003f647559ba20a7b48",
+		"steady":     "eadccfaf16cc4056b975685fc5e8cdc880d6bb7fa41220e149d12b9821d536df",
+		"flash-sale": "995f73fed13d5cc598784f628d31e5bb1a6fb1ef95112699dfaa600dcc20dc76",
+		"newsletter": "0f90b0cedfa063daa5454869b66eddf5566917b4d0a6a272d7ac7e3ad6cc1d54",
+		"quiet":      "e2f397c3ada000254a8ea3bb9ade42b7c9d19cfd8b292abe9a643147d42e256d",
 	}
 }
 

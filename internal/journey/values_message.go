@@ -55,12 +55,9 @@ func sourceValues() map[string]valueFunc {
 		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
 			return strconv.AppendInt(dst, m.time-int64(d.Between(1, 3*3600)), 10)
 		},
-		"is_unique":                 chance(70),
-		"conversion_behavior_index": whole(0, 3),
-		"conversion_behavior":       escaped(conversionBehavior),
-		"message_extras":            escaped(messageExtras),
-		"subscription_group_id":     text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"subscription_status":       oneOf("Subscribed", "Unsubscribed"),
+		"is_unique":             chance(70),
+		"subscription_group_id": text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"subscription_status":   oneOf("Subscribed", "Unsubscribed"),
 		"state_change_source": oneOf("SDK", "Dashboard", "Subscription Page", "REST API", "CSV import", "Preference Center",
 			"Inbound Message", "Migration", "User Merge", "Canvas User Update Step"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
@@ -74,13 +71,16 @@ func sourceValues() map[string]valueFunc {
 
 func messageValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"button_id":            oneOf("0", "1"),
-		"button_action_type":   oneOf("uri", "deep_link", "none", "close"),
-		"button_string":        oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
-		"card_id":              uuid,
-		"content_card_id":      uuid,
-		"banner_placement_id":  oneOf("home_top", "cart_footer", "profile_header", "search_results"),
-		"feature_flag_id_name": oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
+		"conversion_behavior_index": whole(0, 3),
+		"conversion_behavior":       escaped(conversionBehavior),
+		"message_extras":            escaped(messageExtras),
+		"button_id":                 oneOf("0", "1"),
+		"button_action_type":        oneOf("uri", "deep_link", "none", "close"),
+		"button_string":             oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
+		"card_id":                   uuid,
+		"content_card_id":           uuid,
+		"banner_placement_id":       oneOf("home_top", "cart_footer", "profile_header", "search_results"),
+		"feature_flag_id_name":      oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
 		"live_activity_event_type": text(func(m *moment, d population.Draw) string {
 			if m.flip("live activity runs", 60) {
 				return []string{"update", "end"}[d.N(2)]

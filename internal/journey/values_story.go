@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -178,22 +179,17 @@ func chatter(of func(m *moment, d population.Draw) string) valueFunc {
 	})
 }
 
+// on says whether a moment happens on one of some platforms.
+func on(platforms ...population.Platform) func(*moment) bool {
+	return func(m *moment) bool { return slices.Contains(platforms, m.user.App.Platform) }
+}
+
 // fitting says which optional fields go with which moments, by the field's
 // name or by "event type/name". A field that does not fit is left out, except
 // where the moment shows everything.
 func fitting() map[string]func(*moment) bool {
 	campaign := func(m *moment) bool { return m.about.campaign != nil }
 	canvas := func(m *moment) bool { return m.about.canvas != nil }
-	on := func(platforms ...population.Platform) func(*moment) bool {
-		return func(m *moment) bool {
-			for _, p := range platforms {
-				if m.user.App.Platform == p {
-					return true
-				}
-			}
-			return false
-		}
-	}
 	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.user.App.Platform) != "" }
 	byMail := func(m *moment) bool { return m.about.channel == population.Email }
 	byPhone := func(m *moment) bool { return m.about.channel != population.Email }

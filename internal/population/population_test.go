@@ -3,6 +3,7 @@ package population
 import (
 	"math/rand"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,12 @@ func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
 		see(g.Named)
 	}
 	for _, a := range p.Agents {
-		see(a.Named)
+		require.Regexp(t, `^[0-9a-f]{24}$`, a.ID)
+		require.NotContains(t, ids, a.ID)
+		ids[a.ID] = a.Name
+	}
+	for _, n := range slices.Concat(p.LandingPages, p.Surveys, p.Destinations) {
+		see(n)
 	}
 	for _, a := range p.apps {
 		see(a.Named)
