@@ -23,6 +23,7 @@ type eventType struct {
 
 	hasCampaign, hasCanvas     bool
 	needsCampaign, needsCanvas bool               // has required fields of one
+	aborts                     []string           // the values of abort_type
 	unique                     bool               // says whether it is the first of its kind for the person and the message
 	channel                    population.Channel // empty where the type has no channel of its own
 	channels                   []population.Channel
@@ -88,6 +89,9 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 		channel:   channelOf(t.Name),
 		channels:  []population.Channel{population.Email, population.Email, population.SMS, population.WhatsApp, population.Push},
 		platforms: platformsOf(t.Name),
+	}
+	if strings.HasSuffix(t.Name, ".Abort") {
+		e.aborts = abortTypes(t.Name, e.channel)
 	}
 	if strings.Contains(t.Name, "subscriptiongroup") {
 		e.channels = groupChannels()

@@ -1,7 +1,6 @@
 package journey
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -69,10 +68,10 @@ func abortType(m *moment) string {
 	switch {
 	case m.note == "capped":
 		return frequencyCapped
-	case m.show != showSome:
+	case m.show != showSome || len(m.typ.aborts) == 0:
 		return liquidAbort
 	default:
-		return population.Pick(m.draw.With(population.Key("abort_type")), abortTypes(m.typ.name, m.about.channel))
+		return population.Pick(m.draw.With(population.Key("abort_type")), m.typ.aborts)
 	}
 }
 
@@ -100,9 +99,11 @@ func capRule(m *moment) string {
 // tagRan says whether an abort came after the tag that adds message_extras ran:
 // while the message was made, not before.
 func tagRan(m *moment) bool {
-	return slices.Contains([]string{
-		liquidAbort, "exhausted_cc_retries", "exhausted_link_shortening_retries", "blacklisted_media_url", "blocked_media_url", "invalid_media_url",
-	}, abortType(m))
+	switch abortType(m) {
+	case liquidAbort, "exhausted_cc_retries", "exhausted_link_shortening_retries", "blacklisted_media_url", "blocked_media_url", "invalid_media_url":
+		return true
+	}
+	return false
 }
 
 // surveyValues are the fields of surveys and landing pages.
