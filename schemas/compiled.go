@@ -168,9 +168,9 @@ func ownFindings(errs []gojsonschema.ResultError) []Finding {
 			f.describe(e)
 		case "additionalProperties":
 			f.Path += "/" + escape(fmt.Sprint(e.Details()["property"]))
-			f.Detail = "expected no such field, came " + short(e.Value())
+			f.Detail = "expected no such field, got " + short(e.Value())
 		default:
-			f.Detail = e.Description() + ", came " + short(e.Value())
+			f.Detail = e.Description() + ", got " + short(e.Value())
 		}
 		out = append(out, f)
 	}

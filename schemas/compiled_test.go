@@ -63,7 +63,7 @@ func TestCompiled(t *testing.T) {
 
 func TestCompileRefuses(t *testing.T) {
 	for schema, want := range map[string]string{
-		``:                        "came nothing",
+		``:                        "got none",
 		`5`:                       "schema",
 		`{"type":"text"}`:         "text",
 		`{"pattern":"("}`:         "regex",

@@ -91,7 +91,7 @@ func ExampleValidator_Event() {
 	// Output:
 	// knows agentconsole.AgentExecuted and others
 	// users.messages.email.Open valid: false
-	// invalid: /time type expected integer, came string "today"
+	// invalid: /time type expected integer, got string "today"
 	// drift: /properties/opened_on unknown_field
 }
 
@@ -127,7 +127,7 @@ func ExampleValidator_Message() {
 		fmt.Printf("%q %s: %s\n", f.Path, f.Rule, f.Detail)
 	}
 	// Output:
-	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, came neither
+	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, got neither
 }
 
 func ExampleValidator_MessageBatch() {

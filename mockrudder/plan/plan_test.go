@@ -32,7 +32,7 @@ func ExamplePlan() {
 	}
 	// Output:
 	// true [] []
-	// false [{/properties/total type expected number, came string "5"}] []
+	// false [{/properties/total type expected number, got string "5"}] []
 	// true [] [{/event unplanned the tracking plan has no event "Order Plaecd"}]
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/xeipuuv/gojsonschema"
 )
 
-// values are documents of every kind, the odd ones above all.
+// values are documents of every kind, the unusual ones above all.
 func values() []string {
 	return []string{
 		`null`, `true`, `false`, `0`, `-0`, `1`, `1.0`, `1e2`, `100`, `1.5`, `15e-1`, `10e-1`, `-3`, `0.30`, `0e-5`, `1E400`, `1e-400`, `0.0e9`,
@@ -64,7 +64,7 @@ func library(t testing.TB, schema string) *gojsonschema.Schema {
 func tameAll(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		return Tame(v)
+		return Clamp(v)
 	case map[string]any:
 		for name := range v {
 			v[name] = tameAll(v[name])
@@ -212,9 +212,9 @@ func FuzzKeywordsAgree(f *testing.F) {
 func TestTell(t *testing.T) {
 	checker, err := Compile([]byte(`{"properties":{"a":{"type":"object","properties":{"b":{}}}}}`))
 	require.NoError(t, err)
-	checker.Tell(1, []string{"a", "c"})
-	checker.Tell(2, []string{"b"}, "a")
-	checker.Tell(3, []string{"d"}, "c")
+	checker.NoteUnknown(1, []string{"a", "c"})
+	checker.NoteUnknown(2, []string{"b"}, "a")
+	checker.NoteUnknown(3, []string{"d"}, "c")
 	var x Index
 	for document, want := range map[string]string{
 		`{"a":{"b":1},"c":{"d":1}}`:             "",
@@ -226,7 +226,7 @@ func TestTell(t *testing.T) {
 		require.True(t, x.Read([]byte(document)))
 		require.True(t, checker.Valid(&x, 0), document)
 		var got []string
-		for _, s := range x.Strange() {
+		for _, s := range x.Unknown() {
 			got = append(got, string(rune('0'+s.Section))+string(x.Text(s.Key)))
 		}
 		require.Equal(t, want, strings.Join(got, " "), document)

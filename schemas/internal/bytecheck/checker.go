@@ -237,7 +237,7 @@ func (c *constant) equal(x *Index, at Node) bool {
 	case Number:
 		// gojsonschema compares what float64 makes of numbers, and has no answer
 		// for those beyond.
-		n, err := strconv.ParseFloat(x.tamed(at), 64)
+		n, err := strconv.ParseFloat(x.clamped(at), 64)
 		for _, each := range c.numbers {
 			if err == nil && math.Float64bits(n) == math.Float64bits(each) {
 				return true

@@ -10,14 +10,14 @@ type members struct {
 	list     []member
 	required []int    // places in list
 	table    []uint16 // open addressing: places in list, from 1
-	section  int      // where unknown members are noted, see Tell
+	section  int      // where unknown members are noted, see NoteUnknown
 }
 
 type member struct {
 	name      string
 	schema    *Checker // nil: nothing is asked
 	described bool     // it stands under properties
-	known     bool     // see Tell
+	known     bool     // see NoteUnknown
 }
 
 // maxMembers keeps the table's places in their type.
@@ -106,7 +106,7 @@ func (m *members) gather(x *Index, at Node, first int) {
 			slots[place] = key + 1
 		}
 		if m.section != 0 && (place < 0 || !m.list[place].known) {
-			x.strange = append(x.strange, Strange{m.section, key, key + 1})
+			x.unknown = append(x.unknown, Unknown{m.section, key, key + 1})
 		}
 	}
 }
@@ -169,22 +169,22 @@ func (x *Index) distinct(at Node) int {
 	return len(names)
 }
 
-// Strange is a member whose name was not told, see Tell.
-type Strange struct {
+// Unknown is a member whose name is not among the known ones, see NoteUnknown.
+type Unknown struct {
 	Section    int
 	Key, Value Node
 }
 
-// Strange lists the members that were met and are not known, in the order in
+// Unknown lists the members that were met and are not known, in the order in
 // which Valid met them since the text was read. Where an object has a name
 // twice, both are there. The list is good until the next Read.
-func (x *Index) Strange() []Strange { return x.strange }
+func (x *Index) Unknown() []Unknown { return x.unknown }
 
-// Tell has the checker note the members of the object at a path (of names from
+// NoteUnknown has the checker note the members of the object at a path (of names from
 // the root) that are not among the known ones. They are noted under section,
-// which must not be 0. What is valid does not change. Tell is for the time
+// which must not be 0. What is valid does not change. NoteUnknown is for the time
 // before the checker is shared.
-func (c *Checker) Tell(section int, known []string, path ...string) {
+func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range path {
 		c.members = c.members.copied()
 		place := c.members.add(name)
