@@ -172,24 +172,6 @@ func ExampleConnector_Launch() {
 	// <nil> true 1
 }
 
-// A Current of kind RudderStack exports only users with an external id.
-func ExampleRudderStack() {
-	var arrived atomic.Int64
-	target := bridge(&arrived)
-	defer target.Close()
-	t := &exampleT{}
-	defer t.end()
-	current := mockbraze.Start(t).Launch(mockbraze.Current{
-		Kind: mockbraze.RudderStack, URL: target.URL + "/v1/webhook?writeKey=wk",
-	})
-	err := current.SendEvents(context.Background(),
-		mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)},
-		mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"2","user":{"user_id":"u","external_user_id":"e"}}`)},
-	)
-	fmt.Println(err, arrived.Load(), current.Report().Counts.Withheld)
-	// Output: <nil> 1 1
-}
-
 func ExampleEmit() {
 	err := mockbraze.Emit(context.Background(), os.Stdout, mockbraze.Emission{
 		Events: 1, Types: []string{"users.behaviors.Uninstall"}, Seed: 1,
@@ -235,24 +217,6 @@ func (c hurriedClock) Now() time.Time { return c.begin.Add(c.times * time.Since(
 func (c hurriedClock) After(d time.Duration) (<-chan time.Time, func()) {
 	timer := time.NewTimer(d / c.times)
 	return timer.C, func() { timer.Stop() }
-}
-
-func ExampleClock() {
-	var arrived atomic.Int64
-	target := bridge(&arrived)
-	defer target.Close()
-	t := &exampleT{}
-	defer t.end()
-	var clock mockbraze.Clock = hurriedClock{time.Now(), 3600} // an hour takes a second
-	acked := make(chan struct{})
-	current := mockbraze.Start(t, mockbraze.WithClock(clock)).Launch(mockbraze.Current{
-		URL: target.URL, OnAck: func([]mockbraze.Event, mockbraze.Answer) { close(acked) },
-	})
-	// One event is no full batch: it goes out after five minutes.
-	current.Queue(mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1"}`)})
-	<-acked
-	fmt.Println(arrived.Load())
-	// Output: 1
 }
 
 // moody is an endpoint that decides by the text of the request. It answers each
@@ -390,7 +354,8 @@ func ExampleDisableAfter() {
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	braze := mockbraze.Start(t, mockbraze.WithClock(hurriedClock{time.Now(), 10 * 24 * 3600})) // ten days take a second
+	var clock mockbraze.Clock = hurriedClock{time.Now(), 10 * 24 * 3600} // ten days take a second
+	braze := mockbraze.Start(t, mockbraze.WithClock(clock))
 	ctx := context.Background()
 	current := braze.Launch(mockbraze.Current{URL: target.URL, Contact: "ops@example.com"})
 	begin := time.Now()
