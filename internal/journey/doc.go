@@ -13,8 +13,9 @@
 // delivery, that to an open, a click, a session, a purchase, a conversion. It
 // simulates the workspace on a clock of its own and sends events in order. What
 // happens depends on the seed, the stream and the scenario only. It keeps what
-// is to come and 6 bytes for each person to whom something happened that lasts.
-// A Drifter adds what no glossary knows yet to the events of either.
+// is to come, 6 bytes for each person to whom something happened that lasts, and
+// an entry for each message that somebody saw the first time. A type of a newer
+// glossary, which no plot has, happens by itself.
 //
 // Nothing is decided by floating point, by the order of a map, by the clock of
 // the machine or its tables of time zones.
