@@ -343,6 +343,8 @@ type tested struct {
 func newTested(a Answer, kind Kind) tested {
 	t := tested{Verdict: a.Verdict(kind), Answer: a}
 	switch {
+	case a.untrusted:
+		t.Says = "TLS fails. Check the URL and the certificate."
 	case t.Verdict == Denied:
 		t.Says = fmt.Sprintf("The endpoint answers %d %s. Check the URL and the token.", a.Status, http.StatusText(a.Status))
 	case t.Verdict == Good && a.Status == http.StatusBadRequest:

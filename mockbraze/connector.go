@@ -58,6 +58,9 @@ type LaunchError struct{ Answer Answer }
 
 // Error implements error.
 func (e *LaunchError) Error() string {
+	if e.Answer.Status == 0 {
+		return "launch: TLS fails: " + e.Answer.Error + ": check the URL and the certificate"
+	}
 	return fmt.Sprintf("launch: the endpoint answered the probe with %d %s: check the URL and the token",
 		e.Answer.Status, http.StatusText(e.Answer.Status))
 }
@@ -110,8 +113,8 @@ func (c *Connector) ID() string { return c.id }
 // Launch probes the credentials with a request of no events and starts the
 // Current, also one that was paused, held or disabled: then its queued events
 // are due at once. It fails with a *LaunchError when the answer is 401, 403 or
-// 404, and leaves everything as it was. Any other answer, such as RudderStack's
-// 400, and none at all do not keep a Current from running.
+// 404 or TLS fails, and leaves everything as it was. Any other answer, such as
+// RudderStack's 400, and none at all do not keep a Current from running.
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
@@ -124,7 +127,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.denies() {
+	if a.denies() || a.untrusted {
 		return &LaunchError{Answer: a}
 	}
 	if c.state == Closed {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -579,6 +580,26 @@ func TestTestCurrentsShareAQuota(t *testing.T) {
 		require.Nil(t, r.QuotaUntil)
 		consistent(t, r)
 	})
+}
+
+// TestLaunchFailsWhereTLSDoes: what is not trusted will never take a batch.
+func TestLaunchFailsWhereTLSDoes(t *testing.T) {
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	secure, plain := httptest.NewUnstartedServer(handler), httptest.NewServer(handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	defer plain.Close()
+	s := Start(t)
+	for _, url := range []string{secure.URL, strings.Replace(plain.URL, "http:", "https:", 1)} {
+		c, err := s.Create(Current{URL: url})
+		require.NoError(t, err)
+		var failed *LaunchError
+		require.ErrorAs(t, c.Launch(t.Context()), &failed)
+		require.ErrorContains(t, failed, "TLS fails")
+		require.Equal(t, Draft, c.State())
+		require.Equal(t, Denied, failed.Answer.Verdict(HTTP))
+	}
 }
 
 func TestSendTestEvents(t *testing.T) {

@@ -3,6 +3,7 @@ package mockbraze
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ type Answer struct {
 	// token or a secret of the URL, these are masked.
 	Body  string `json:"body,omitempty"`
 	Error string `json:"error,omitempty"` // why there was no answer
+	// untrusted is whether that was because of TLS, such as a certificate of
+	// nobody whom this machine trusts.
+	untrusted bool
 }
 
 // verdict is what Braze makes of an answer.
@@ -61,7 +65,8 @@ type Verdict string
 const (
 	// Good credentials: the answer was 2XX, or RudderStack's 400.
 	Good Verdict = "good"
-	// Denied credentials: 401, 403 or 404. A launch fails.
+	// Denied credentials: 401, 403 or 404, or a certificate that is not trusted. A
+	// launch fails.
 	Denied Verdict = "denied"
 	// Unsure: any other answer, or none. A launch goes through, and batches are
 	// tried until they are taken.
@@ -72,7 +77,7 @@ const (
 // RudderStack answers 400 to a request without events.
 func (a Answer) Verdict(kind Kind) Verdict {
 	switch {
-	case a.denies():
+	case a.denies(), a.untrusted:
 		return Denied
 	case judge(a) == accepted, kind == RudderStack && a.Status == http.StatusBadRequest:
 		return Good
@@ -141,11 +146,20 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 		if errors.As(err, &withURL) {
 			err = withURL.Err
 		}
+		a.untrusted = isTLS(err)
 		a.Status, a.Error = 0, maskIn(err.Error(), target, token)
 	}
 	a.Body = maskIn(a.Body, target, token)
 	a.Took = clock.Now().Sub(a.At)
 	return a
+}
+
+// isTLS says whether an error is about TLS, so that no retry helps.
+func isTLS(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 func (c *Connector) roundTrip(req *http.Request, a *Answer) error {

@@ -5,8 +5,9 @@ import { Types } from "./types.js"
 // The form that makes a Current, in Braze's own steps.
 
 export class Form {
-  constructor({ families, scenarios, string_fields: fields, made }) {
+  constructor({ families, scenarios, glossary, string_fields: fields, made }) {
     this.made = made
+    this.glossary = glossary
     this.fields = fields
     this.types = new Types(families)
     this.form = $("create")
@@ -48,7 +49,7 @@ export class Form {
   }
 
   events() {
-    return step(3, "Events", this.types.element, this.transformations())
+    return step(3, "Events", el("p", { class: "hint" }, this.glossary), this.types.element, this.transformations())
   }
 
   // transformations lists string fields, each to be removed or hashed.
