@@ -182,24 +182,3 @@ func ExampleFinding() {
 	// /event_type true false
 	// /beside false true
 }
-
-// A schema of one's own, such as one of a tracking plan.
-func ExampleCompile() {
-	plan, err := schemas.Compile([]byte(`{
-		"type": "object",
-		"required": ["order_id"],
-		"properties": {"order_id": {"type": "string"}, "value": {"type": "number", "minimum": 0}}
-	}`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(plan.Judge([]byte(`{"order_id": "o-1", "value": 9.5}`)).Valid)
-	for _, f := range plan.Judge([]byte(`{"value": "9.5"}`)).Errors {
-		fmt.Println(f.Path, f.Rule)
-	}
-	// Output:
-	// true
-	// /order_id required
-	// /value type
-}

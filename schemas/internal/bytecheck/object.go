@@ -1,9 +1,6 @@
 package bytecheck
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // members is what a schema knows of an object's members by name.
 type members struct {
@@ -14,14 +11,10 @@ type members struct {
 }
 
 type member struct {
-	name      string
-	schema    *Checker // nil: nothing is asked
-	described bool     // it stands under properties
-	known     bool     // see NoteUnknown
+	name   string
+	schema *Checker // nil: nothing is asked
+	known  bool     // see NoteUnknown
 }
-
-// maxMembers keeps the table's places in their type.
-const maxMembers = 1 << 14
 
 func (m *members) find(name string) (place int, ok bool) {
 	place = slices.IndexFunc(m.list, func(of member) bool { return of.name == name })
@@ -74,23 +67,14 @@ func (m *members) lookup(name []byte) int {
 	}
 }
 
-func (c *Checker) object(x *Index, at Node) bool {
-	if c.properties.given() && !c.properties.hold(x.distinct(at)) {
-		return false
-	}
-	if c.members == nil {
-		return c.additional == nil || c.others(x, at)
-	}
-	if c.additional != nil && !c.others(x, at) {
-		return false
-	}
+func (m *members) valid(x *Index, at Node) bool {
 	// Of a name given twice the last value counts, so each is looked at once all
 	// are there. Checking one may move the slots.
 	first := len(x.slots)
-	x.slots = slices.Grow(x.slots, len(c.members.list))[:first+len(c.members.list)]
+	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
 	clear(x.slots[first:])
-	c.members.gather(x, at, first)
-	ok := c.members.check(x, first)
+	m.gather(x, at, first)
+	ok := m.check(x, first)
 	x.slots = x.slots[:first]
 	return ok
 }
@@ -124,49 +108,6 @@ func (m *members) check(x *Index, first int) bool {
 		}
 	}
 	return true
-}
-
-// others checks the members that the schema does not describe.
-func (c *Checker) others(x *Index, at Node) bool {
-	end := x.nodes[at].next
-	for key := at + 1; key < end; key = x.nodes[key+1].next {
-		if c.describes(x.Text(key)) || c.additional.Valid(x, key+1) {
-			continue
-		}
-		if !x.again(key, end) {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *Checker) describes(name []byte) bool {
-	if c.members == nil {
-		return false
-	}
-	place := c.members.lookup(name)
-	return place >= 0 && c.members.list[place].described
-}
-
-// again says whether a key comes once more further on.
-func (x *Index) again(key, end Node) bool {
-	name := x.Text(key)
-	for key = x.nodes[key+1].next; key < end; key = x.nodes[key+1].next {
-		if bytes.Equal(name, x.Text(key)) {
-			return true
-		}
-	}
-	return false
-}
-
-// distinct counts an object's members, each name once.
-func (x *Index) distinct(at Node) int {
-	names := map[string]struct{}{}
-	end := x.nodes[at].next
-	for key := at + 1; key < end; key = x.nodes[key+1].next {
-		names[string(x.Text(key))] = struct{}{}
-	}
-	return len(names)
 }
 
 // Unknown is a member whose name is not among the known ones, see NoteUnknown.
