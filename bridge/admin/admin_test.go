@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,6 +22,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -79,7 +79,11 @@ func (b *books) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLe
 	var out []queue.DeadLetter
 	for _, l := range b.dead {
 		l.Events = max(l.Events, 1)
-		l.EventType = typeIn.FindStringSubmatch(string(l.Event) + `"event_type":""`)[1]
+		var scan currents.Batch
+		if scan.ScanEvent(l.Event) == nil {
+			text, _ := currents.AppendText(nil, scan.Events[0].Type)
+			l.EventType = string(text)
+		}
 		switch {
 		case l.Number <= f.After, f.Last > 0 && l.Number > f.Last,
 			f.Numbers != nil && !slices.Contains(f.Numbers, l.Number),
@@ -98,8 +102,6 @@ func (b *books) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLe
 	}
 	return out, b.err
 }
-
-var typeIn = regexp.MustCompile(`"event_type":"([^"]*)"`)
 
 func (b *books) Summary(ctx context.Context, f queue.LetterFilter) (groups []queue.LetterGroup, err error) {
 	letters, err := b.Letters(ctx, f)
@@ -299,7 +301,7 @@ func TestDead(t *testing.T) {
 	}
 	f.b.dead = f.a.dead[:1]
 	letter := func(connector, n string) string {
-		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"event":{"id":"<é>"}}`
+		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"events":1,"event":{"id":"<é>"}}`
 	}
 	a1, a2, a3, b1 := letter("a", "1"), letter("a", "2"), letter("a", "3"), letter("b", "1")
 	tests := []struct {

@@ -22,7 +22,10 @@ func (ledger) Ledger() queue.Ledger {
 
 func (ledger) PurgeDead(context.Context, ...uint64) (int, error) { return 1, nil }
 
-func (ledger) Letters(context.Context, queue.LetterFilter) ([]queue.DeadLetter, error) {
+func (ledger) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLetter, error) {
+	if f.After > 0 {
+		return nil, nil
+	}
 	return []queue.DeadLetter{{Number: 1, Reason: "refused", Events: 1, Event: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}}, nil
 }
 

@@ -100,7 +100,7 @@ func TestGlossarySteers(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.ErrorContains(t, err, page)
 
-	opts, err := serveFlags{glossary: newer, keep: 10, keepBytes: 1 << 20}.options()
+	opts, err := serveFlags{glossary: newer, keep: 10, keepBytes: 1 << 20, rateWindow: time.Second}.options()
 	require.NoError(t, err)
 	server := mockrudder.Start(t, append(opts, mockrudder.WithSource("wk", mockrudder.Braze))...)
 	response, err := http.Post(server.WebhookURL("wk"), "application/json", strings.NewReader(`{"events":[`+badFax+`]}`))
