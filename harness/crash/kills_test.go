@@ -214,8 +214,7 @@ func (r *killRun) settings() string {
 // they are closed, nothing of this bridge can arrive any more.
 func (r *killRun) start(armed string) *process {
 	for _, s := range r.sides {
-		s.server = httptest.NewServer(s.rudder)
-		s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.server = s.rudder.serve()
 	}
 	p, err := launch(build(r.T).armed, r.dir, r.settings(), armed)
 	require.NoError(r, err)
