@@ -32,7 +32,7 @@ func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
 		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the response; none: there was none.", "connector", "class"),
 		events:   counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again.", "connector"),
 		bytes:    counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent.", "connector"),
-		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, after 400 or 413.", "connector"),
+		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, because they are suspected.", "connector"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bridge_delivery_duration_seconds",
 			Help:    "Time from the start of a request to RudderStack to the end of its response, or to giving up.",

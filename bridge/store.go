@@ -35,7 +35,7 @@ func OpenStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue
 	opts.Dir = cfg.DataDir
 	store, err := queue.Open(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
+		return nil, fmt.Errorf("data_dir %s: %w", cfg.DataDir, err)
 	}
 	return store, nil
 }

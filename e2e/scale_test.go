@@ -18,7 +18,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/currentsbridge/currentsbridge/internal/dockertest"
-	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
 // scaleRuns turns the measurement on: it takes minutes, and its figures mean

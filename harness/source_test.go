@@ -15,8 +15,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/population"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )

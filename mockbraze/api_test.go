@@ -6,9 +6,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
 // localRequest is one that a client on the same machine sends.
@@ -96,6 +99,9 @@ func TestControlAPIMendsCredentials(t *testing.T) {
 	require.Equal(t, "http://x.example/b", last.url)
 
 	e.say(always(403))
+	code, answer = control(t, h, "POST", "/api/currents/1/send?events=1", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, map[string]any{"unauthorized": 1.0}, answer["dropped"])
 	code, answer = control(t, h, "POST", "/api/currents/1/send?events=3", "")
 	require.Equal(t, 409, code)
 	require.Contains(t, answer["error"], "held")
@@ -117,7 +123,7 @@ func TestControlAPIReportsDrops(t *testing.T) {
 func TestControlAPIDoesNotWaitForever(t *testing.T) {
 	e := &endpoint{answer: always(503)}
 	s := e.open(t)
-	h := api{server: s.Server, patience: 10 * time.Millisecond}.routes()
+	h := api{server: s.Server, wait: 10 * time.Millisecond}.routes()
 	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
 	control(t, h, "POST", "/api/currents/1/launch", "")
 	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
@@ -141,7 +147,11 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents", `{`, 400, "body"},
 		{"POST", "/api/currents", `{"url":"http://x","tokn":"t"}`, 400, "tokn"},
 		{"POST", "/api/currents", `{"url":"http://x","kind":"s3"}`, 400, "kind"},
+		{"POST", "/api/currents", `{"url":"http://x","batch":101}`, 400, "batch"},
 		{"POST", "/api/currents", `{"url":"http://x","events":[]}`, 400, "event"},
+		{"POST", "/api/currents", `{"url":"http://x","kind":"rudderstack","region":"US-01"}`, 400, "US or EU"},
+		{"POST", "/api/currents", `{"url":"http://x","field_transformations":{"emial":"hash"}}`, 400, "emial"},
+		{"POST", "/api/currents", `{"url":"http://x","older_account":true}`, 400, "older_account"},
 		{"POST", "/api/currents", `{"url":"http://x","events":["users.nope"]}`, 400, "users.nope"},
 		{"POST", "/api/currents", `{"url":"http://x.example"}{}`, 400, "behind"},
 		{"POST", "/api/currents", `{"url":"http://x.example","token":"t\n"}`, 400, "token"},
@@ -204,4 +214,96 @@ func TestControlAPIKnowsItsOwnPages(t *testing.T) {
 
 	_, err = New(WithAllowedHosts("http://braze.example.com"))
 	require.ErrorContains(t, err, "--allow-host")
+}
+
+// Every route and every parameter is described, and nothing else.
+func TestOpenAPIListsWhatThereIs(t *testing.T) {
+	var routes []openapitest.Route
+	for _, r := range (api{}).table() {
+		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
+	}
+	openapitest.Read(t, openAPI).RequireRoutes(t, routes)
+}
+
+// Real answers keep to what the description says of them.
+func TestOpenAPIAnswers(t *testing.T) {
+	e := &endpoint{}
+	s := e.open(t)
+	h := s.Handler()
+	send := func(c openapitest.Call) *httptest.ResponseRecorder {
+		if c.Path == "/api/currents/1/send" { // one that is refused, so that there is a reason and a split
+			e.say(always(400))
+		}
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, localRequest(c.Method, c.Path, c.Body))
+		return answer
+	}
+	call := openapitest.NewCall
+	openapitest.Read(t, openAPI).RequireAnswers(t, send, "/api/stream", []openapitest.Call{
+		call("POST", "/api/currents", `{"url":"http://x.example/a?writeKey=k","token":"t","contact_email":"a@example.com","field_transformations":{"device_id":"hash"}}`, "/api/currents", "201"),
+		call("POST", "/api/currents", `{"url":"x"}`, "/api/currents", "400"),
+		call("GET", "/api/currents", "", "/api/currents", "200"),
+		call("GET", "/api/currents?x=1", "", "/api/currents", "400"),
+		call("POST", "/api/currents/test", `{"url":"http://x.example"}`, "/api/currents/test", "200"),
+		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "409"),
+		call("POST", "/api/currents/1/test", "", "/api/currents/{id}/test", "200"),
+		call("POST", "/api/currents/1/test-events", "", "/api/currents/{id}/test-events", "200"),
+		call("POST", "/api/currents/1/launch", `{"token":"u"}`, "/api/currents/{id}/launch", "200"),
+		call("POST", "/api/currents/1/send?events=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
+		call("POST", "/api/currents/1/send", `{"events":200,"types":["users.messages.email.Open"]}`, "/api/currents/{id}/send", "200"),
+		call("POST", "/api/currents/1/send?events=x", "", "/api/currents/{id}/send", "400"),
+		call("POST", "/api/currents/1/flush", "", "/api/currents/{id}/flush", "200"),
+		call("PATCH", "/api/currents/1", `{"rate":0}`, "/api/currents/{id}", "200"),
+		call("PATCH", "/api/currents/1", `{"rate":-1}`, "/api/currents/{id}", "400"),
+		call("GET", "/api/currents/1/seconds", "", "/api/currents/{id}/seconds", "200"),
+		call("GET", "/api/event-types", "", "/api/event-types", "200"),
+		call("GET", "/api/openapi.json", "", "/api/openapi.json", "200"),
+		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "200"),
+		call("GET", "/api/currents/1", "", "/api/currents/{id}", "200"),
+		call("GET", "/api/currents/7", "", "/api/currents/{id}", "404"),
+		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "200"),
+		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "404"),
+	})
+}
+
+// The stream tells at once, and again when something changed; it ends with the
+// server. What it sends keeps to the description.
+func TestStream(t *testing.T) {
+	doc := openapitest.Read(t, openAPI)
+	synctest.Test(t, func(t *testing.T) {
+		s := (&endpoint{}).open(t)
+		current, err := s.Create(Current{URL: "http://x.example", Name: "one"})
+		require.NoError(t, err)
+		answer := httptest.NewRecorder()
+		done := make(chan struct{})
+		go func() {
+			s.Handler().ServeHTTP(answer, localRequest("GET", "/api/stream?id=1", ""))
+			close(done)
+		}()
+		time.Sleep(time.Second)
+		require.NoError(t, current.Launch(t.Context()))
+		time.Sleep(time.Second)
+		require.True(t, s.Delete("1"))
+		time.Sleep(20 * time.Second)
+		s.Close()
+		<-done
+		require.Equal(t, "text/event-stream", answer.Header().Get("Content-Type"))
+		var states []string
+		for part := range strings.SplitSeq(answer.Body.String(), "\n\n") {
+			text, ok := strings.CutPrefix(part, "event: state\ndata: ")
+			if !ok {
+				continue
+			}
+			doc.RequireShape(t, "GET", "/api/stream", "200", "text/event-stream", []byte(text))
+			var n struct{ Current *struct{ State string } }
+			require.NoError(t, json.Unmarshal([]byte(text), &n))
+			if n.Current == nil {
+				states = append(states, "gone")
+				continue
+			}
+			states = append(states, n.Current.State)
+		}
+		require.Equal(t, []string{"draft", "running", "gone"}, states)
+		require.Contains(t, answer.Body.String(), ": still here")
+	})
 }

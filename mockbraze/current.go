@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -44,19 +44,19 @@ const (
 	DisableAfter = 5 * 24 * time.Hour
 	// KeepFor is how long a disabled Current's queued events are kept.
 	KeepFor = 7 * 24 * time.Hour
-	// OlderRetryFor is how long an older account's Current goes on trying where
-	// the credentials are wrong.
-	OlderRetryFor = 48 * time.Hour
-	// An older account tries wrong credentials again after so long.
-	olderRetryMin, olderRetryMax = 2 * time.Minute, 5 * time.Minute
+	// MaxTestCurrents is how many Test Currents a workspace has at most, and
+	// TestQuota how many events they send together from midnight to midnight UTC.
+	MaxTestCurrents = 10
+	TestQuota       = 1500
 )
 
 // Current is what a customer fills in to make a Current, and how the fake is
 // to run it. Only URL is needed.
 type Current struct {
-	// Name, Contact and Region are the form's integration name, contact email
-	// and region. They change nothing but the report. Each has at most 200
-	// characters.
+	// Name and Contact are the form's integration name and contact email. They
+	// change nothing but the report. Each has at most 200 characters, and so has
+	// Region: for kind RudderStack it is RudderStack's own, US or EU, where an
+	// empty one means US; the other kind asks for none and keeps what it is given.
 	Name, Contact, Region string
 	Kind                  Kind
 	// URL is where batches are posted to, with http or https. For RudderStack
@@ -67,6 +67,12 @@ type Current struct {
 	// Events are the chosen event types: names, or patterns such as
 	// users.messages.email.*. Nil chooses all.
 	Events []string
+	// Transforms are the field transformations, by the name of a string field.
+	Transforms map[string]Transform
+	// TestCurrent makes it one of the workspace's Test Currents, which send
+	// TestQuota events a day together. What is over it waits for midnight UTC;
+	// whether Braze drops it instead is not published.
+	TestCurrent bool
 
 	// Batch is how many events a request carries at most: 1 to MaxBatch, 0
 	// means MaxBatch.
@@ -80,7 +86,7 @@ type Current struct {
 	Timeout time.Duration
 	// Backoff is how long a batch waits before it is sent again.
 	Backoff Backoff
-	// Connections is how many requests are under way at most; 0 means 4.
+	// Connections is how many requests are in flight at most; 0 means 4.
 	Connections int
 	// Window is how many events of one call of Send may be on their way; 0
 	// means 20,000. It bounds memory. Nothing happens by itself either while
@@ -93,10 +99,6 @@ type Current struct {
 	// Scenario is what decides which events happen: Rounds, which an empty one
 	// means, or a name that WithScenario made known.
 	Scenario string
-	// OlderAccount makes 401, 403 and 404 what they are for an older account of
-	// Braze: each batch is sent again after 2 to 5 minutes, and the Current is
-	// held only once that went on for OlderRetryFor.
-	OlderAccount bool
 	// EmptyProbe makes the probe of the credentials a request with an empty
 	// body instead of one with zero events. Braze sends either.
 	EmptyProbe bool
@@ -122,6 +124,9 @@ type Reason string
 const (
 	// Refused events were answered 400 alone.
 	Refused Reason = "refused"
+	// Unauthorized events were answered 401, 403 or 404, after which Braze sends
+	// them no more.
+	Unauthorized Reason = "unauthorized"
 	// TooLarge events were answered 413 alone. What Braze does then is not
 	// documented; the fake gives them up, as they cannot be split.
 	TooLarge Reason = "too_large"
@@ -152,10 +157,21 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	default:
 		return c, fmt.Errorf("kind: %q is neither %q nor %q", c.Kind, HTTP, RudderStack)
 	}
+	if c.Kind == RudderStack {
+		if c.Region == "" {
+			c.Region = "US"
+		}
+		if c.Region != "US" && c.Region != "EU" {
+			return c, fmt.Errorf("region: %q is no region of RudderStack: US or EU", c.Region)
+		}
+	}
+	if err := checkTransforms(g, c.Transforms); err != nil {
+		return c, err
+	}
 	if c.Events != nil && len(c.Events) == 0 {
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
 	}
-	if c.Events, err = journey.Select(g, c.Events); err != nil {
+	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)
 	}
 	if c.Batch < 0 || c.Batch > MaxBatch {
@@ -227,4 +243,86 @@ func orElse[T int | time.Duration](v, instead T) T {
 		return instead
 	}
 	return v
+}
+
+// mask stands for a secret wherever it would be shown.
+const mask = "****"
+
+// maskURL is a URL as it may be shown: without the password and without the
+// values of parameters that are secrets, such as the write key.
+func maskURL(text string) string {
+	target, err := url.Parse(text)
+	if err != nil {
+		return mask
+	}
+	shown := *target
+	shown.User = nil
+	shown.RawQuery, shown.Fragment, shown.RawFragment = "", "", ""
+	out := shown.String()
+	if target.User != nil {
+		out = strings.Replace(out, "://", "://"+mask+"@", 1)
+	}
+	if target.RawQuery == "" {
+		return out
+	}
+	parts := strings.Split(target.RawQuery, "&")
+	for i, part := range parts {
+		name, _, _ := strings.Cut(part, "=")
+		if isSecret(name) {
+			parts[i] = name + "=" + mask
+		}
+	}
+	return out + "?" + strings.Join(parts, "&")
+}
+
+// maskIn masks the token and the URL's secrets in a text of somebody else, who
+// may repeat them.
+func maskIn(text, target, token string) string {
+	for _, secret := range append(secretsOf(target), token) {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, mask)
+		}
+	}
+	return text
+}
+
+// secretsOf lists the secrets of a URL, as they are written and decoded.
+func secretsOf(text string) []string {
+	target, err := url.Parse(text)
+	if err != nil {
+		return []string{text}
+	}
+	var secrets []string
+	if password, ok := target.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	for part := range strings.SplitSeq(target.RawQuery, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		if !isSecret(name) {
+			continue
+		}
+		secrets = append(secrets, value)
+		if plain, err := url.QueryUnescape(value); err == nil {
+			secrets = append(secrets, plain)
+		}
+	}
+	return secrets
+}
+
+// isSecret says whether a query parameter is one, by its name. A key of an app
+// group, which Braze's users tell Currents apart by, is none.
+func isSecret(name string) bool {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	name = strings.ToLower(name)
+	for _, word := range []string{"writekey", "write_key", "apikey", "token", "secret", "passw", "auth", "signature", "credential"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	if strings.Contains(name, "group") || strings.Contains(name, "workspace") {
+		return false
+	}
+	return name == "key" || strings.HasSuffix(name, "_key") || strings.HasSuffix(name, "-key") || name == "sig"
 }

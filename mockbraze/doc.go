@@ -2,12 +2,12 @@
 // things, and Currents that send what happened as Braze's Custom HTTP
 // connector does.
 //
-// What it does not do: its Currents do not tell stories (an event stands for
-// itself; Emit does tell them, see package journey), nothing happens by itself
-// unless a Current has a Rate, it keeps nothing on disk, its control API and its
-// page ask nobody for a password, it has no exports to storage and no other API
-// of Braze. Where Braze publishes no number, such as
-// how long a backoff is, the default here is an assumption and says so.
+// Nothing happens by itself unless a Current has a Rate. A Current sends events
+// of every type in turn, each of which stands for itself, unless its Scenario is
+// another; see package scenario. It keeps nothing on disk, its control API and its
+// page ask for no password, and it has no other API of Braze. Where Braze publishes
+// no number, such as how long a backoff is, the default here is an assumption and
+// says so.
 //
 // What it does to the letter: one queue for each event type, batches of at
 // most 100 events of one type, flushed when full or when the oldest event
@@ -18,7 +18,8 @@
 //	2XX             done
 //	400             each event of the batch is sent again alone; one that gets
 //	                400 alone is given up
-//	401, 403, 404   nothing is sent until the Current is launched again
+//	401, 403, 404   the events of the batch are lost, and nothing else is sent
+//	                until the Current is launched again
 //	413             the batch is sent again in halves
 //	anything else   the same batch is sent again after a backoff with jitter,
 //	                and so it is where no answer came
@@ -28,6 +29,6 @@
 // batch whose answer was lost is sent again, byte for byte the same.
 //
 // Time comes from a Clock, or from a bubble of testing/synctest, so that days
-// pass in milliseconds. One seed gives the same events, byte for byte, on any
-// machine.
+// pass in milliseconds; WithHandler sends without a port. One seed gives the same
+// events, byte for byte, on any machine.
 package mockbraze

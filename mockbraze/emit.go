@@ -8,8 +8,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -17,16 +17,20 @@ import (
 type Emission struct {
 	// Events is how many events there are; not negative.
 	Events int
-	// Types are the event types, as patterns; none means all.
-	Types []string
+	// Glossary has the event types; nil is the one that is built in.
+	Glossary *schemas.Glossary
+	// Types are the event types, as patterns; none means all current ones. Retired
+	// makes the types that Braze has retired, too.
+	Types   []string
+	Retired bool
 	// Seed decides what the events say.
 	Seed uint64
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
 	// Scenario tells stories instead of going round the types evenly.
-	Scenario *scenario.Scenario
-	// Drift is the share of events with a field or a type that is new.
+	Scenario *Scenario
+	// Drift is the share of events with a field or a type that is new, in millionths.
 	// Without a Scenario nothing else is rough; with one it replaces the
 	// scenario's share, unless it is 0.
 	Drift scenario.Share
@@ -37,13 +41,13 @@ type Emission struct {
 	Progress func(more int)
 }
 
-// emitCheck is how many events Progress is told of at a time.
+// emitCheck is how many events Progress gets at a time.
 const emitCheck = 1024
 
 // Emit writes events as NDJSON, one a line, or one batch a line. It needs the
 // same memory for a million events as for a thousand. Equal emissions are
 // equal byte for byte. It stops with the error of ctx, of w, with one that names
-// the pattern that no event type matches, or with journey.ErrOver.
+// the pattern that no event type matches, or with ErrOver.
 func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Events < 0 {
 		return errors.New("emit: a number of events cannot be negative")
@@ -74,44 +78,49 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 // where the source has no clock.
 type eventSource func(dst []byte) (event []byte, eventType string, at time.Time, err error)
 
+func (e *Emission) glossary() (*schemas.Glossary, error) {
+	if e.Glossary != nil {
+		return e.Glossary, nil
+	}
+	return schemas.Load()
+}
+
 func (e *Emission) source() (eventSource, error) {
-	glossary, err := schemas.Load()
+	glossary, err := e.glossary()
 	if err != nil {
 		return nil, err
 	}
 	if e.Scenario == nil {
-		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types})
+		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Drift: e.Drift})
 		if err != nil {
 			return nil, err
 		}
-		return roundsSource(rounds, journey.Drifter{Share: e.Drift, Seed: e.Seed}), nil
+		next := uint64(0)
+		return func(dst []byte) ([]byte, string, time.Time, error) {
+			i := next
+			next++
+			return rounds.Append(dst, i), rounds.Type(i), time.Time{}, nil
+		}, nil
 	}
-	told := *e.Scenario
+	transforms := transformsOf(e.Scenario)
+	if err := checkTransforms(glossary, transforms); err != nil {
+		return nil, err
+	}
+	changed := *e.Scenario
 	if e.Drift > 0 {
-		told.Rough.Drift = e.Drift
+		changed.Rough.Drift = e.Drift
 	}
 	if e.Users > 0 {
-		told.Users = e.Users
+		changed.Users = e.Users
 	}
-	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Scenario: &told})
+	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 	if err != nil {
 		return nil, err
 	}
 	return func(dst []byte) ([]byte, string, time.Time, error) {
 		event, name, at := stories.Next(dst)
-		return event, name, at, stories.Err()
+		return transform(event, transforms), name, at, stories.Err()
 	}, nil
-}
-
-func roundsSource(rounds *journey.Rounds, drift journey.Drifter) eventSource {
-	i := uint64(0)
-	return func(dst []byte) ([]byte, string, time.Time, error) {
-		start := len(dst)
-		dst = rounds.Append(dst, i)
-		dst, name := drift.Append(dst, start, rounds.Type(i), i)
-		i++
-		return dst, name, time.Time{}, nil
-	}
 }
 
 // check is called after each event. Until a rare one comes, many others may

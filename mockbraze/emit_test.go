@@ -1,18 +1,25 @@
 package mockbraze
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -104,6 +111,8 @@ func TestEmitNarrowed(t *testing.T) {
 			require.Regexp(t, `"event_type":"users\.(messages\.sms\.|campaigns\.Conversion)`, line)
 		}
 	}
+	require.Len(t, strings.Split(strings.Join(emitted(t, Emission{Events: 105, Retired: true}), ""), "newsfeedcard."), 4)
+	require.Contains(t, emitted(t, Emission{Events: 1, Types: []string{"users.messages.newsfeedcard.Click"}})[0], "newsfeedcard.Click")
 	require.Empty(t, emitted(t, Emission{}))
 	require.Empty(t, emitted(t, Emission{Batches: true}))
 	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Types: []string{"nope"}}), `"nope"`)
@@ -125,20 +134,262 @@ func TestEmitStops(t *testing.T) {
 	}
 }
 
-func TestEmitNeedsNoMemory(t *testing.T) {
-	// A writer that watches the heap while events stream through it.
-	var most uint64
-	watch := writerFunc(func(p []byte) (int, error) {
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		most = max(most, m.HeapAlloc)
-		return len(p), nil
-	})
-	require.NoError(t, Emit(t.Context(), bufio.NewWriterSize(watch, 16<<20), Emission{Events: 100_000, Batches: true}))
-	require.NotZero(t, most)
-	require.Less(t, most, uint64(50<<20), "75 MB of events went through")
-}
-
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func parsed(t *testing.T, text string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	return s
+}
+
+// TestEmitStoriesInBatches holds batches against the events one by one.
+func TestEmitStoriesInBatches(t *testing.T) {
+	// A thousandth of the pace, so that batches get old before they are full.
+	e := Emission{Events: 6000, Seed: 4, Scenario: parsed(t, "base: quiet\nusers: 100"), Drift: 20_000}
+	left := make(map[string]int)
+	for _, line := range emitted(t, e) {
+		left[line]++
+	}
+	e.Batches = true
+	full := 0
+	lines := emitted(t, e)
+	for _, line := range lines {
+		var batch struct{ Events []json.RawMessage }
+		require.NoError(t, json.Unmarshal([]byte(line), &batch))
+		require.NotEmpty(t, batch.Events)
+		require.LessOrEqual(t, len(batch.Events), MaxBatch)
+		types := make(map[string]bool)
+		first, last := int64(1<<62), int64(0)
+		for _, raw := range batch.Events {
+			require.Positive(t, left[string(raw)], "%s", raw)
+			left[string(raw)]--
+			types[Event{Raw: raw}.complete().Type] = true
+			var at struct{ Time int64 }
+			require.NoError(t, json.Unmarshal(raw, &at))
+			first, last = min(first, at.Time), max(last, at.Time)
+		}
+		require.Len(t, types, 1)
+		if len(batch.Events) == MaxBatch {
+			full++
+		}
+		require.LessOrEqual(t, last-first, int64(batchAge.Seconds())+2, "an event waited too long")
+	}
+	for line, n := range left {
+		require.Zero(t, n, "%s", line)
+	}
+	require.Less(t, full, len(lines)/2)
+	require.Equal(t, lines, emitted(t, e))
+}
+
+func TestEmitDriftWithoutAScenario(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	smooth, drifted := emitted(t, Emission{Events: 2000}), 0
+	for i, line := range emitted(t, Emission{Events: 2000, Drift: 100_000}) {
+		verdict := v.Event([]byte(line))
+		require.True(t, verdict.Valid)
+		if len(verdict.Drift) > 0 {
+			drifted++
+		} else {
+			require.Equal(t, smooth[i], line)
+		}
+	}
+	require.InDelta(t, 200, drifted, 60)
+}
+
+func TestEmitUsersAndProgress(t *testing.T) {
+	require.ErrorContains(t, Emit(t.Context(), new(bytes.Buffer), Emission{Events: 1, Users: 5}), "needs a scenario")
+	for _, batches := range []bool{false, true} {
+		done := 0
+		people := make(map[string]bool)
+		for _, line := range emitted(t, Emission{
+			Events: 5000, Scenario: parsed(t, "starts: {newcomers: 0}"), Users: 40, Batches: batches, Progress: func(n int) { done += n },
+		}) {
+			var e struct {
+				User struct {
+					UserID string `json:"user_id"`
+				}
+			}
+			require.NoError(t, json.Unmarshal([]byte(line), &e))
+			people[e.User.UserID] = true
+		}
+		require.Equal(t, 5000, done)
+		require.Less(t, len(people), 100)
+	}
+}
+
+// TestEmitNeedsNoMemory watches the heap while events stream through it.
+func TestEmitNeedsNoMemory(t *testing.T) {
+	for _, e := range []Emission{
+		{Events: 100_000, Batches: true},
+		{Events: 200_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
+	} {
+		var most uint64
+		require.NoError(t, Emit(t.Context(), writerFunc(func(p []byte) (int, error) {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+			return len(p), nil
+		}), e))
+		require.Less(t, most, uint64(50<<20), "75 MB of events or more went through")
+	}
+}
+
+// deadScenario has a few people who leave, and nobody who comes.
+const deadScenario = "users: 20\npace: 0%\ncampaigns: []"
+
+// endsSoon is a context that is looked at a few times before it has ended.
+type endsSoon struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *endsSoon) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		var out bytes.Buffer
+		err := Emit(t.Context(), &out, Emission{Events: 2000, Scenario: parsed(t, deadScenario), Batches: batches})
+		require.ErrorIs(t, err, journey.ErrOver)
+		require.ErrorContains(t, err, "starts.newcomers")
+		if !batches {
+			require.Greater(t, strings.Count(out.String(), "\n"), 100, "what there was is written")
+			require.True(t, strings.HasSuffix(out.String(), "}\n"))
+		}
+	}
+}
+
+// TestEmitLooksAtItsContextAfterEachEvent: of a rare type a few take seconds.
+func TestEmitLooksAtItsContextAfterEachEvent(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		ctx := &endsSoon{Context: t.Context()}
+		ctx.left.Store(3)
+		err := Emit(ctx, new(bytes.Buffer), Emission{Events: 50, Batches: batches})
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+// stopping is a Source that ends a context with its third event.
+type stopping struct {
+	end func()
+	n   int
+}
+
+func (s *stopping) Next() Event {
+	if s.n++; s.n == 3 {
+		s.end()
+	}
+	return opens(1)[0]
+}
+
+func TestSendLooksAtItsContextAfterEachEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		source := &stopping{end: cancel}
+		e := &endpoint{}
+		s := e.open(t, WithScenario("stopping", func(SourceConfig) (Source, error) { return source, nil }))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "stopping"})
+		require.ErrorIs(t, c.Send(ctx, 100), context.Canceled)
+		require.Equal(t, 3, source.n)
+	})
+}
+
+func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
+		require.ErrorIs(t, c.Send(t.Context(), 2000), journey.ErrOver)
+		synctest.Wait()
+		require.Greater(t, c.Report().Counts.Sent, int64(100), "what there was is sent")
+
+		code, answer := control(t, s.Handler(), "POST", "/api/currents/1/send?events=5", "")
+		require.Equal(t, 409, code)
+		require.Contains(t, answer["what_to_do"], "another scenario")
+	})
+}
+
+func TestRateEndsWhereNothingHappensAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead", Rate: 1000})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r := c.Report()
+		require.Zero(t, r.Rate)
+		require.Len(t, r.Mails, 1)
+		require.Contains(t, r.Mails[0].Subject, "starts.newcomers")
+	})
+}
+
+//go:generate go test . -run ^TestFixtures$ -update
+
+// TestFixtures holds fixtures/events against the generator: one event of each
+// type with every field, seed 1. With -update it writes them.
+func TestFixtures(t *testing.T) {
+	const dir = "../fixtures/events"
+	glossary, err := schemas.Load()
+	require.NoError(t, err)
+	validator, err := schemas.NewValidator()
+	require.NoError(t, err)
+	rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: 1, Retired: true})
+	require.NoError(t, err)
+
+	want := make(map[string]string)
+	for i, name := range rounds.Types() {
+		var pretty bytes.Buffer
+		require.NoError(t, json.Indent(&pretty, rounds.AppendFull(nil, i), "", "  "))
+		pretty.WriteByte('\n')
+		verdict := validator.Event(pretty.Bytes())
+		require.True(t, verdict.Valid, "%s: %v", name, verdict.Errors)
+		require.Empty(t, verdict.Drift, name)
+		want[name+".json"] = pretty.String()
+	}
+	if *update {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		for name, text := range want {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, len(want), "files that belong to no event type")
+	for name, text := range want {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, text, strings.ReplaceAll(string(got), "\r\n", "\n"),
+			"%s is not what the generator makes; if that is meant, run go generate ./mockbraze", name)
+	}
+}
+
+var update = flag.Bool("update", false, "write the fixtures instead of only comparing them")
+
+// TestEmitTransforms applies the field transformations of a scenario.
+func TestEmitTransforms(t *testing.T) {
+	s := parsed(t, "field_transformations: {email_address: hash, external_user_id: remove}")
+	hashed, removed := 0, 0
+	for _, line := range emitted(t, Emission{Events: 3000, Scenario: s}) {
+		var e struct{ User, Properties map[string]any }
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		if address, ok := e.Properties["email_address"].(string); ok {
+			require.Regexp(t, "^[0-9a-f]{64}$", address)
+			hashed++
+		}
+		if id, ok := e.User["external_user_id"].(string); ok {
+			require.Equal(t, Redacted, id)
+			removed++
+		}
+	}
+	require.Greater(t, hashed, 100)
+	require.Greater(t, removed, 1000)
+	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: parsed(t, "field_transformations: {emial: hash}")}), `"emial"`)
+}

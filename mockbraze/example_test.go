@@ -1,19 +1,23 @@
 package mockbraze_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // exampleT stands for the *testing.T of a test.
@@ -130,13 +134,13 @@ func ExampleConnector_SendEvents() {
 }
 
 func ExampleConnector_Launch() {
-	var mended atomic.Bool
+	var accepted atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer right" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		mended.Store(true)
+		accepted.Store(true)
 	}))
 	defer target.Close()
 	t := &exampleT{}
@@ -152,10 +156,10 @@ func ExampleConnector_Launch() {
 	if errors.As(current.Launch(ctx), &refused) {
 		fmt.Println(refused.Answer.Status, current.State())
 	}
-	if err := errors.Join(current.Mend("", "right"), current.Launch(ctx)); err != nil {
+	if err := errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Println(mended.Load(), current.State() == mockbraze.Running)
+	fmt.Println(accepted.Load(), current.State() == mockbraze.Running)
 	// Events wait in a paused Current until the next launch.
 	err = current.Pause()
 	current.Queue(mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1"}`)})
@@ -168,31 +172,13 @@ func ExampleConnector_Launch() {
 	// <nil> true 1
 }
 
-// A Current of kind RudderStack exports only users with an external id.
-func ExampleRudderStack() {
-	var arrived atomic.Int64
-	target := bridge(&arrived)
-	defer target.Close()
-	t := &exampleT{}
-	defer t.end()
-	current := mockbraze.Start(t).Launch(mockbraze.Current{
-		Kind: mockbraze.RudderStack, URL: target.URL + "/v1/webhook?writeKey=wk",
-	})
-	err := current.SendEvents(context.Background(),
-		mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)},
-		mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"2","user":{"user_id":"u","external_user_id":"e"}}`)},
-	)
-	fmt.Println(err, arrived.Load(), current.Report().Counts.Withheld)
-	// Output: <nil> 1 1
-}
-
 func ExampleEmit() {
 	err := mockbraze.Emit(context.Background(), os.Stdout, mockbraze.Emission{
 		Events: 1, Types: []string{"users.behaviors.Uninstall"}, Seed: 1,
 	})
 	fmt.Println(err)
 	// Output:
-	// {"event_type":"users.behaviors.Uninstall","id":"4d77205c-cdd2-4fbf-a6a5-d6d30daef29d","time":1780271990,"user":{"user_id":"66b276aa056928c753788d9a","external_user_id":"customer-104926","device_id":"f84f849d2db4a1c5"},"properties":{"app_group_id":"72195e6b-013b-45c9-81d0-02bfb70ec204","app_id":"26f4e536-547e-46a2-b753-37bd8e0b16ac"}}
+	// {"event_type":"users.behaviors.Uninstall","id":"4d77205c-cdd2-4fbf-a6a5-d6d30daef29d","properties":{"app_group_id":"72195e6b-013b-45c9-81d0-02bfb70ec204","app_id":"26f4e536-547e-46a2-b753-37bd8e0b16ac"},"time":1780271990,"user":{"device_id":"f84f849d2db4a1c5","external_user_id":"customer-104926","user_id":"66b276aa056928c753788d9a"}}
 	// <nil>
 }
 
@@ -215,11 +201,9 @@ func ExampleServer_Handler() {
 	fmt.Println(res.StatusCode, len(braze.Currents()))
 	current, ok := braze.Current("1")
 	fmt.Println(ok, current.ID(), current.State() == mockbraze.Draft, len(current.Report().Types))
-	fmt.Println(journey.Reference().Year())
 	// Output:
 	// 201 1
 	// true 1 true 9
-	// 2026
 }
 
 // hurriedClock is a clock that is so many times too fast.
@@ -235,20 +219,317 @@ func (c hurriedClock) After(d time.Duration) (<-chan time.Time, func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-func ExampleClock() {
+// moody is an endpoint that decides by the text of the request. It answers each
+// text that has "late" in it 503 the first time.
+func moody() *httptest.Server {
+	var seen sync.Map
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		text := string(raw)
+		switch {
+		case err != nil || strings.Contains(text, "odd"):
+			http.Error(w, "this is odd", http.StatusBadRequest)
+		case strings.Contains(text, "large"):
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		case strings.Contains(text, "late"):
+			if _, again := seen.LoadOrStore(text, true); !again {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}
+	}))
+}
+
+// event is one of a type with an id.
+func event(eventType, id string) mockbraze.Event {
+	return mockbraze.Event{Type: eventType, ID: id, Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, eventType, id)}
+}
+
+// A test looks at what a Current did with every kind of answer.
+func ExampleConnector_Report() {
+	target := moody()
+	defer target.Close()
+	t := &exampleT{}
+	defer t.end()
+	braze := mockbraze.Start(t)
+	requests := 0
+	current := braze.Launch(mockbraze.Current{
+		Name: "Bridge", Contact: "ops@example.com", Region: "EU", URL: target.URL + "/?writeKey=wk", Token: "s3cret",
+		Batch: 2, Timeout: 10 * time.Second, Window: 1000, Connections: 1, FlushAfter: time.Hour, EmptyProbe: true,
+		Backoff: mockbraze.Backoff{First: time.Millisecond, Max: time.Millisecond},
+		OnSend:  func([]mockbraze.Event) { requests++ },
+		OnDrop: func(events []mockbraze.Event, reason mockbraze.Reason) {
+			fmt.Println("dropped", events[0].Type, reason)
+		},
+	})
+	huge := mockbraze.Event{Type: "huge", Raw: []byte(strings.Repeat(" ", mockbraze.MaxEventBytes+1))}
+	err := current.SendEvents(context.Background(), huge, event("late", "1"), event("odd", "2"), event("fine", "3"), event("fine", "4"), event("large", "5"))
+	var failed *mockbraze.SendError
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Outcome.Acked, failed.Pending, failed.Outcome.Withheld, errors.Is(failed.Cause, mockbraze.ErrDropped))
+		fmt.Println(failed.Last.Type, failed.Unwrap() == mockbraze.ErrDisabled, strings.HasPrefix(failed.Error(), "send: events were dropped (acknowledged 3,"))
+	}
+	current.Queue(event("waits", "6"))
+
+	r := current.Report()
+	fmt.Println(r.ID, r.Kind, r.Name, r.Contact, r.Region, r.HasToken, strings.HasSuffix(r.URL, "writeKey=****"), r.Scenario, r.Batch, r.FlushAfter, r.Rate, r.EmptyProbe)
+	c := r.Counts
+	fmt.Println(c.Events, "events:", c.Sent, "sent,", c.Queued, "queued; retried", c.Retried, "split", c.Split, "requests", c.Requests == int64(requests), "probes", c.Probes)
+	fmt.Println(r.Dropped[mockbraze.Refused], r.Dropped[mockbraze.TooLarge], r.Dropped[mockbraze.Oversized], r.Queues)
+	late, odd := r.ByType["late"], r.ByType["odd"]
+	fmt.Println(late.Events, late.Sent, late.Retried, odd.Split, odd.Dropped[mockbraze.Refused])
+	last := r.Answers[len(r.Answers)-1]
+	fmt.Println(last.Type, last.Status, last.Events, last.Body == "", last.Error == "", last.Took > 0, last.At.IsZero())
+	l := r.Latency
+	fmt.Println(l.Count == c.Requests, l.P50 > 0, l.P50 <= l.P90, l.P90 <= l.P99, l.P99 <= l.Max)
+	fmt.Println(r.TroubleSince == nil, len(r.Mails), r.TestCurrent, len(r.Transforms))
+
+	var sum mockbraze.Second // the last two minutes together
+	for _, s := range current.Seconds() {
+		sum.Requests, sum.Failed, sum.Events, sum.Max = sum.Requests+s.Requests, sum.Failed+s.Failed, sum.Events+s.Events, max(sum.Max, s.Max)
+		sum.At, sum.Mean = s.At, sum.Mean+s.Mean
+	}
+	fmt.Println(sum.Requests == c.Requests, sum.Failed, sum.Events, sum.Max >= l.P50, sum.Mean > 0, sum.At.IsZero())
+	// Output:
+	// dropped huge oversized
+	// dropped odd refused
+	// dropped large too_large
+	// 3 0 0 true
+	// late false true
+	// 1 http Bridge ops@example.com EU true true rounds 2 3600 0 true
+	// 7 events: 3 sent, 1 queued; retried 1 split 0 requests true probes 1
+	// 1 1 1 map[waits:1]
+	// 1 1 1 0 1
+	// late 200 1 true true true false
+	// true true true true true
+	// true 0 false 0
+	// true 3 3 true true false
+}
+
+// Credentials can be tried before there is a Current, and again later.
+func ExampleServer_Test() {
+	t := &exampleT{}
+	defer t.end()
+	braze := mockbraze.Start(t)
+	ctx := context.Background()
+	for _, status := range []int{204, 400, 401, 500} {
+		target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		answer, err := braze.Test(ctx, mockbraze.Current{URL: target.URL})
+		target.Close()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		// RudderStack answers 400 to a request without events.
+		fmt.Println(answer.Status, answer.Verdict(mockbraze.HTTP), answer.Verdict(mockbraze.RudderStack) == mockbraze.Good)
+	}
+	current, err := braze.Create(mockbraze.Current{URL: "http://127.0.0.1:1"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answer, err := current.Test(ctx)
+	fmt.Println(answer.Status, answer.Error != "", answer.Verdict(mockbraze.HTTP) == mockbraze.Unsure, answer.Verdict(mockbraze.HTTP) == mockbraze.Denied, err)
+
+	// What is deleted is gone at once.
+	fmt.Println(braze.Delete(current.ID()), braze.Delete(current.ID()), current.State() == mockbraze.Closed)
+	fmt.Println(errors.Is(current.Launch(ctx), mockbraze.ErrClosed), len(braze.Server.Currents()))
+	// Output:
+	// 204 good true
+	// 400 unsure true
+	// 401 denied false
+	// 500 unsure false
+	// 0 true true false <nil>
+	// true false true
+	// true 0
+}
+
+// The days that a Current needs to get disabled take a second on a fast clock.
+func ExampleDisableAfter() {
+	var wrong atomic.Bool
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if wrong.Load() {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer target.Close()
+	t := &exampleT{}
+	defer t.end()
+	var clock mockbraze.Clock = hurriedClock{time.Now(), 10 * 24 * 3600} // ten days take a second
+	braze := mockbraze.Start(t, mockbraze.WithClock(clock))
+	ctx := context.Background()
+	current := braze.Launch(mockbraze.Current{URL: target.URL, Contact: "ops@example.com"})
+	begin := time.Now()
+	wrong.Store(true)
+	err := current.SendEvents(ctx, event("x", "1"))
+	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.State() == mockbraze.Held, current.Report().Dropped[mockbraze.Unauthorized])
+	fmt.Println(errors.Is(current.SendEvents(ctx, event("x", "2")), mockbraze.ErrHeld))
+	until := func(done func(mockbraze.Report) bool) {
+		for end := time.Now().Add(time.Minute); !done(current.Report()) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	until(func(r mockbraze.Report) bool { return r.State == mockbraze.Stopped })
+	fmt.Println(current.State(), "after", mockbraze.DisableAfter, "and keeps events for", mockbraze.KeepFor)
+	err = current.SendEvents(ctx, event("x", "3"))
+	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.Report().Dropped[mockbraze.Disabled])
+	until(func(r mockbraze.Report) bool { return r.Dropped[mockbraze.Expired] > 0 })
+	r := current.Report()
+	fmt.Println(r.Dropped[mockbraze.Expired], r.Counts.Queued)
+	mail := r.Mails[len(r.Mails)-1]
+	fmt.Println(mail.To, mail.Subject, mail.At.After(begin))
+	// Output:
+	// true true 1
+	// true
+	// disabled after 120h0m0s and keeps events for 168h0m0s
+	// true 1
+	// 1 0
+	// ops@example.com Your Current was disabled after 5 days of errors true
+}
+
+// Before a launch, Send Test Events shows an endpoint one event of each chosen
+// type. Here the endpoint is a handler of the test, without a port.
+func ExampleConnector_SendTestEvents() {
+	t := &exampleT{}
+	defer t.end()
+	glossary, err := schemas.LoadFile("") // or that of a file that mockrudder glossary refresh wrote
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var redacted atomic.Bool
+	braze := mockbraze.Start(t, mockbraze.WithGlossary(glossary), mockbraze.WithHandler(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err == nil && strings.Contains(string(body), mockbraze.Redacted) {
+				redacted.Store(true)
+			}
+		})))
+	current, err := braze.Create(mockbraze.Current{
+		URL: "http://bridge/currents", Events: []string{"users.behaviors.Uninstall"}, TestCurrent: true,
+		Transforms: map[string]mockbraze.Transform{"user_id": mockbraze.Hash, "external_user_id": mockbraze.Remove},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var sent mockbraze.TestEvents
+	sent, err = current.SendTestEvents(context.Background())
+	fmt.Println(sent.Events, sent.Accepted, sent.Answers[0].Status, redacted.Load(), err)
+	r := current.Report()
+	fmt.Println(r.Counts.TestEvents, r.TestCurrent, r.QuotaUntil == nil, r.Transforms["user_id"])
+
+	err = current.Launch(context.Background())
+	if err == nil {
+		err = current.Send(context.Background(), mockbraze.TestQuota+1) // of at most MaxTestCurrents together
+	}
+	fmt.Println(mockbraze.MaxTestCurrents, errors.Is(err, mockbraze.ErrQuota))
+	// Output:
+	// 1 1 200 true <nil>
+	// 1 true true hash
+	// 10 true
+}
+
+// counting is a Source of numbered events.
+type counting struct {
+	from mockbraze.SourceConfig
+	n    int
+}
+
+func (s *counting) Next() mockbraze.Event {
+	s.n++
+	id := fmt.Sprintf("%d-%d-%d", s.from.Seed, s.from.Stream, s.n)
+	return mockbraze.Event{Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, s.from.Types[s.n%len(s.from.Types)], id)}
+}
+
+// A Current may take its events from anywhere. Here they happen by themselves.
+func ExampleWithScenario() {
 	var arrived atomic.Int64
 	target := bridge(&arrived)
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	var clock mockbraze.Clock = hurriedClock{time.Now(), 3600} // an hour takes a second
-	acked := make(chan struct{})
-	current := mockbraze.Start(t, mockbraze.WithClock(clock)).Launch(mockbraze.Current{
-		URL: target.URL, OnAck: func([]mockbraze.Event, mockbraze.Answer) { close(acked) },
+	open := func(c mockbraze.SourceConfig) (mockbraze.Source, error) {
+		if len(c.Glossary.Events) == 0 || !c.Reference.Equal(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)) {
+			return nil, errors.New("there is nothing to tell")
+		}
+		return &counting{from: c}, nil
+	}
+	quiet, err := mockbraze.LoadScenario("quiet")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	quiet.Users = 100
+	braze := mockbraze.Start(t, mockbraze.WithSeed(7), mockbraze.WithReference(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)),
+		mockbraze.WithScenario("counting", open), mockbraze.WithScenario("village", mockbraze.Stories(quiet)))
+	fmt.Println(braze.Scenarios()[0] == mockbraze.Rounds, slices.Contains(braze.Scenarios(), "village"))
+
+	var ids []string
+	first := make(chan struct{})
+	current := braze.Launch(mockbraze.Current{
+		URL: target.URL, Scenario: "counting", Rate: 1000, Batch: 5, Connections: 1,
+		OnSend: func(events []mockbraze.Event) {
+			if ids == nil {
+				for _, e := range events {
+					ids = append(ids, e.ID)
+				}
+				close(first)
+			}
+		},
+		Events: []string{"users.canvas.Entry"},
 	})
-	// One event is no full batch: it goes out after five minutes.
-	current.Queue(mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1"}`)})
-	<-acked
-	fmt.Println(arrived.Load())
-	// Output: 1
+	<-first
+	fmt.Println(ids, current.SetRate(0), current.SetRate(mockbraze.MaxRate+1) == nil)
+
+	village := braze.Launch(mockbraze.Current{URL: target.URL, Scenario: "village"})
+	fmt.Println(village.Send(context.Background(), 200), village.Report().Counts.Sent)
+	_, err = braze.Create(mockbraze.Current{URL: target.URL, Scenario: "city"})
+	fmt.Println(errors.Is(err, mockbraze.ErrScenario))
+	// Output:
+	// true true
+	// [7-0-1 7-0-2 7-0-3 7-0-4 7-0-5] <nil> false
+	// <nil> 200
+	// true
+}
+
+// A file of bodies as a Current posts them, of a small workspace with news in
+// its events.
+func ExampleEmission() {
+	steady, err := mockbraze.LoadScenario("steady")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var out bytes.Buffer
+	made := 0
+	err = mockbraze.Emit(context.Background(), &out, mockbraze.Emission{
+		Events: 2000, Types: []string{"users.messages.*"}, Seed: 1, Scenario: steady, Users: 500,
+		Drift: 100_000, Batches: true, Progress: func(more int) { made += more },
+	})
+	most := 0
+	for line := range strings.Lines(out.String()) {
+		most = max(most, strings.Count(line, `"event_type"`))
+	}
+	fmt.Println(err, made, strings.Count(out.String(), `"event_type"`), most <= mockbraze.MaxBatch)
+	// Output: <nil> 2000 2000 true
+}
+
+// Where people reach the page under a name of their own, it is to be allowed.
+func ExampleWithAllowedHosts() {
+	braze, err := mockbraze.New(mockbraze.WithAllowedHosts("braze.example.com"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer braze.Close()
+	for _, host := range []string{"localhost:8091", "mockbraze:8091", "braze.example.com", "evil.example.net"} {
+		answer := httptest.NewRecorder()
+		braze.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://"+host+"/api/currents", nil))
+		fmt.Println(host, answer.Code)
+	}
+	// Output:
+	// localhost:8091 200
+	// mockbraze:8091 200
+	// braze.example.com 200
+	// evil.example.net 403
 }

@@ -3,6 +3,8 @@ package mockbraze
 import (
 	"maps"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Counts are what a Current did, in events unless said otherwise, since it was
@@ -10,7 +12,7 @@ import (
 type Counts struct {
 	// Events were handed over to the Current.
 	Events int64 `json:"events"`
-	// Queued wait or are under way.
+	// Queued wait or are in flight.
 	Queued int64 `json:"queued"`
 	// Sent were answered 2XX.
 	Sent int64 `json:"sent"`
@@ -25,6 +27,8 @@ type Counts struct {
 	// Requests are those with events; Probes those without.
 	Requests int64 `json:"requests"`
 	Probes   int64 `json:"probes"`
+	// TestEvents were sent by SendTestEvents; they are in no other count.
+	TestEvents int64 `json:"test_events"`
 }
 
 // Mail is what Braze writes to the Current's contact.
@@ -37,7 +41,7 @@ type Mail struct {
 // TypeCounts are what a Current did with the events of one type.
 type TypeCounts struct {
 	Events int64 `json:"events"`
-	// Queued wait or are under way, as in Counts.
+	// Queued wait or are in flight, as in Counts.
 	Queued  int64 `json:"queued"`
 	Sent    int64 `json:"sent"`
 	Retried int64 `json:"retried"`
@@ -88,9 +92,13 @@ type Report struct {
 	// Batch how many events a request carries at most.
 	FlushAfter float64 `json:"flush_after_seconds"`
 	Batch      int     `json:"batch"`
-	// OlderAccount and EmptyProbe are as in Current.
-	OlderAccount bool `json:"older_account"`
-	EmptyProbe   bool `json:"empty_probe"`
+	// Transforms, TestCurrent and EmptyProbe are as in Current.
+	Transforms  map[string]Transform `json:"field_transformations"`
+	TestCurrent bool                 `json:"test_current"`
+	EmptyProbe  bool                 `json:"empty_probe"`
+	// QuotaUntil is until when the quota of Test Currents keeps events; nil while
+	// there is some left.
+	QuotaUntil *time.Time `json:"quota_until,omitempty"`
 	// Queues are the events that are in no batch yet, by event type.
 	Queues map[string]int `json:"queues"`
 	// TroubleSince is when the last answer other than 2XX came that began a
@@ -116,8 +124,9 @@ func (c *Connector) Report() Report {
 		State: c.state, Counts: c.counts, Dropped: maps.Clone(c.dropped), Queues: make(map[string]int),
 		Scenario: c.spec.Scenario, Rate: c.rate, ByType: make(map[string]TypeCounts, len(c.byType)),
 		FlushAfter: c.spec.FlushAfter.Seconds(), Batch: c.spec.Batch,
-		OlderAccount: c.spec.OlderAccount, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
-		Answers: append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
+		TestCurrent: c.spec.TestCurrent, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
+		Transforms: make(map[string]Transform, len(c.spec.Transforms)),
+		Answers:    append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
 	for name, q := range c.queues {
 		if len(q.events) > 0 {
@@ -134,9 +143,12 @@ func (c *Connector) Report() Report {
 		}
 		r.ByType[name] = shown
 	}
-	if !c.trouble.IsZero() {
-		since := c.trouble
+	maps.Copy(r.Transforms, c.spec.Transforms)
+	if since := c.trouble; !since.IsZero() {
 		r.TroubleSince = &since
+	}
+	if until := c.quota; !until.IsZero() {
+		r.QuotaUntil = &until
 	}
 	return r
 }
@@ -156,4 +168,112 @@ func (c *Connector) mail(at time.Time, subject string) {
 		c.mails = c.mails[1:]
 	}
 	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
+}
+
+// Latency is how long answers took, in milliseconds, over all requests with
+// events since the Current was made. Those without an answer count with the
+// time that was waited.
+type Latency struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50_ms"`
+	P90   float64 `json:"p90_ms"`
+	P99   float64 `json:"p99_ms"`
+	Max   float64 `json:"max_ms"`
+}
+
+// Second is what one second of a Current's requests was like.
+type Second struct {
+	At       time.Time `json:"at"`
+	Requests int64     `json:"requests"`
+	// Failed are those that were not answered 2XX.
+	Failed int64 `json:"failed"`
+	// Events were answered 2XX.
+	Events int64   `json:"events"`
+	Mean   float64 `json:"mean_ms"`
+	Max    float64 `json:"max_ms"`
+}
+
+const (
+	// seconds is how many are kept.
+	seconds = 120
+	// longest is what the histogram holds; more counts as this.
+	longest = time.Hour
+)
+
+// latencies is guarded by the Connector's lock; its zero value works.
+type latencies struct {
+	all  *hdrhistogram.Histogram // in microseconds
+	ring [seconds]second
+}
+
+type second struct {
+	unix                     int64
+	requests, failed, events int64
+	sum, max                 time.Duration
+}
+
+func (l *latencies) add(a Answer) {
+	if l.all == nil {
+		l.all = hdrhistogram.New(1, longest.Microseconds(), 2)
+	}
+	_ = l.all.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
+	unix := a.At.Add(a.Took).Unix()
+	s := &l.ring[unix%seconds]
+	if s.unix != unix {
+		*s = second{unix: unix}
+	}
+	s.requests++
+	s.sum += a.Took
+	s.max = max(s.max, a.Took)
+	if judge(a) == accepted {
+		s.events += int64(a.Events)
+	} else {
+		s.failed++
+	}
+}
+
+func (l *latencies) report() Latency {
+	if l.all == nil {
+		return Latency{}
+	}
+	at := func(percent float64) float64 { return float64(l.all.ValueAtQuantile(percent)) / 1000 }
+	return Latency{Count: l.all.TotalCount(), P50: at(50), P90: at(90), P99: at(99), Max: float64(l.all.Max()) / 1000}
+}
+
+// Seconds are the last two minutes, the oldest first, up to now. Seconds
+// without a request are there, and empty.
+func (c *Connector) Seconds() []Second {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.server.clock.Now().Unix()
+	list := make([]Second, seconds)
+	for i := range list {
+		unix := now - seconds + 1 + int64(i)
+		list[i].At = time.Unix(unix, 0).UTC()
+		s := c.latency.ring[unix%seconds]
+		if s.unix != unix || s.requests == 0 {
+			continue
+		}
+		list[i].Requests, list[i].Failed, list[i].Events = s.requests, s.failed, s.events
+		list[i].Mean = milliseconds(s.sum) / float64(s.requests)
+		list[i].Max = milliseconds(s.max)
+	}
+	return list
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// summary is how a Current stands, in short.
+type summary struct {
+	ID     string `json:"id"`
+	Kind   Kind   `json:"kind"`
+	Name   string `json:"integration_name"`
+	State  State  `json:"state"`
+	Counts Counts `json:"counts"`
+}
+
+func (c *Connector) summary() summary {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return summary{ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, State: c.state, Counts: c.counts}
 }

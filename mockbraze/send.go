@@ -2,9 +2,68 @@ package mockbraze
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
+
+// Event is one event as a Current sends it.
+type Event struct {
+	// Type names the queue in which the event waits. A request carries events
+	// of one Type only. Where it is empty, it is read from Raw (and stays empty
+	// where Raw has none).
+	Type string
+	// ID is the event's id, for the observers of a Current. Where it is empty,
+	// it is read from Raw.
+	ID string
+	// Raw is the JSON text, sent as it is: whether it is an event, or JSON at
+	// all, is not checked. It must not be changed once it was handed over.
+	Raw []byte
+}
+
+// MaxEventBytes is the size of Raw up to which Braze sends an event at all;
+// it drops larger ones ("over 900 KB") without a word.
+const MaxEventBytes = 900_000
+
+// head is what a Current needs to know of an event.
+type head struct {
+	Type any `json:"event_type"`
+	ID   any `json:"id"`
+	User struct {
+		ExternalID any `json:"external_user_id"`
+	} `json:"user"`
+}
+
+// complete fills in Type and ID.
+func (e Event) complete() Event {
+	if e.Type != "" && e.ID != "" {
+		return e
+	}
+	var h head
+	if json.Unmarshal(e.Raw, &h) != nil {
+		return e
+	}
+	if name, ok := h.Type.(string); ok && e.Type == "" {
+		e.Type = name
+	}
+	if id, ok := h.ID.(string); ok && e.ID == "" {
+		e.ID = id
+	}
+	return e
+}
+
+// hasExternalID says whether the event's user has an external id.
+func (e Event) hasExternalID() bool {
+	var h head
+	if json.Unmarshal(e.Raw, &h) != nil {
+		return false
+	}
+	return h.User.ExternalID != nil && h.User.ExternalID != ""
+}
 
 // chunk is how many events Send makes at a time.
 const chunk = 200
@@ -20,11 +79,12 @@ func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx
 // SendAt is Send at a rate of events a second; 0 means as fast as they are
 // taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
-	_, err := c.sendAt(ctx, n, rate)
+	_, err := c.sendFrom(ctx, c.feeds.main, n, rate)
 	return err
 }
 
-func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, error) {
+// sendFrom is SendAt for events of another feed.
+func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) (Outcome, error) {
 	if n < 0 || rate < 0 {
 		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
 	}
@@ -32,16 +92,55 @@ func (c *Connector) sendAt(ctx context.Context, n int, rate float64) (Outcome, e
 	if err != nil {
 		return Outcome{}, err
 	}
-	return c.finish(t, c.produce(ctx, t, c.feeds.main, n, rate))
+	return c.finish(t, c.produce(ctx, t, f, n, rate))
 }
 
-// sendFrom is Send for events of another feed.
-func (c *Connector) sendFrom(ctx context.Context, f *feed, n int) (Outcome, error) {
-	t, err := c.open()
+// TestEvents is what came of SendTestEvents.
+type TestEvents struct {
+	// Events were sent, Accepted of them were answered 2XX.
+	Events   int `json:"events"`
+	Accepted int `json:"accepted"`
+	// Answers has one for each event type.
+	Answers []Answer `json:"answers"`
+}
+
+// SendTestEvents sends one event of each chosen type, each in a request of its
+// own, whatever the state of the Current: a test before the launch. Nothing is
+// sent again. It fails where ctx ended or the Current was closed.
+func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
+	var out TestEvents
+	// Of ten events of a type some have an external id, which RudderStack needs.
+	from, err := c.feeds.test()
 	if err != nil {
-		return Outcome{}, err
+		return out, err
 	}
-	return c.finish(t, c.produce(ctx, t, f, n, 0))
+	events, err := from.take(ctx, 10*len(c.spec.Events))
+	if err != nil {
+		return out, err
+	}
+	done := make(map[string]bool)
+	for _, e := range c.withhold(events, nil) {
+		if done[e.Type] {
+			continue
+		}
+		done[e.Type] = true
+		a := c.post(ctx, e.Type, []Event{c.transformed(e)})
+		if err := c.noteProbe(ctx, a); err != nil {
+			return out, err
+		}
+		out.Events++
+		if judge(a) == accepted {
+			out.Accepted++
+		}
+		out.Answers = append(out.Answers, a)
+	}
+	return out, nil
+}
+
+// transformed applies the Current's field transformations.
+func (c *Connector) transformed(e Event) Event {
+	e.Raw = transform(e.Raw, c.spec.Transforms)
+	return e
 }
 
 // SendEvents sends events that the caller made, whatever they are, flushes and
@@ -153,6 +252,7 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 	c.mu.Lock()
 	n := note{queued: c.server.clock.Now(), ticket: t}
 	for _, e := range events {
+		e = c.transformed(e)
 		if reason := c.unwanted(e); reason != "" {
 			if lost[reason] == nil {
 				lost[reason] = &batch{}
@@ -221,4 +321,137 @@ func (c *Connector) withhold(events []Event, t *ticket) []Event {
 		t.Withheld += len(events) - len(kept)
 	}
 	return kept
+}
+
+// Outcome is what became of the events of one call of Send.
+type Outcome struct {
+	// Acked events were answered 2XX.
+	Acked int `json:"acked"`
+	// Withheld events are not exported by a Current of kind RudderStack.
+	Withheld int `json:"withheld"`
+	// Dropped events are lost, by reason.
+	Dropped map[Reason]int `json:"dropped"`
+	// Pending events are queued or in flight still; the Current goes on with
+	// them.
+	Pending int `json:"pending"`
+}
+
+// ticket follows the events of one call of Send. Its outcome is guarded by the
+// Connector's lock.
+type ticket struct {
+	Outcome
+	changed chan struct{}
+}
+
+func newTicket() *ticket {
+	return &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
+}
+
+func (t *ticket) stir() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// drop counts an event given up; nil, for events nobody waits for, does
+// nothing.
+func (t *ticket) drop(reason Reason) {
+	if t == nil {
+		return
+	}
+	t.Dropped[reason]++
+	t.Pending--
+}
+
+// SendError says what became of the events of one call of Send. Unwrap it to
+// learn why: ErrDropped, ErrHeld, ErrDisabled, ErrClosed, or the error of the context.
+type SendError struct {
+	Outcome
+	// Last is the Current's last answer.
+	Last  Answer
+	Cause error
+}
+
+// Error implements error.
+func (e *SendError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "send: %v (acknowledged %d, still queued %d", e.Cause, e.Acked, e.Pending)
+	for _, reason := range slices.Sorted(maps.Keys(e.Dropped)) {
+		fmt.Fprintf(&b, ", %s %d", reason, e.Dropped[reason])
+	}
+	switch {
+	case e.Last.Error != "":
+		fmt.Fprintf(&b, "; last answer: %s", e.Last.Error)
+	case e.Last.Status != 0:
+		fmt.Fprintf(&b, "; last answer: %d", e.Last.Status)
+	}
+	return b.String() + ")"
+}
+
+// Unwrap returns the cause.
+func (e *SendError) Unwrap() error { return e.Cause }
+
+// wait returns once at most limit of the ticket's events are pending, or why
+// that will not come to pass.
+func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
+	for {
+		c.mu.Lock()
+		pending, state := t.Pending, c.state
+		overQuota := c.busy == 0 && c.server.clock.Now().Before(c.quota)
+		c.mu.Unlock()
+		switch {
+		case pending <= limit:
+			return nil
+		case state == Closed:
+			return ErrClosed
+		case state == Held:
+			return ErrHeld
+		case state == Stopped:
+			return ErrDisabled
+		case overQuota:
+			return ErrQuota
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.changed:
+		}
+	}
+}
+
+// open registers a ticket, so that changes of the Current reach it.
+func (c *Connector) open() (*ticket, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.state {
+	case Draft, Paused:
+		return nil, ErrNotLaunched
+	case Closed:
+		return nil, ErrClosed
+	}
+	t := newTicket()
+	c.tickets[t] = struct{}{}
+	return t, nil
+}
+
+// finish ends a ticket; cause is why it ended early, or nil. The error is a
+// *SendError unless all went well.
+func (c *Connector) finish(t *ticket, cause error) (Outcome, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.tickets, t)
+	out := t.Outcome
+	out.Dropped = maps.Clone(t.Dropped)
+	if cause == nil && len(out.Dropped) > 0 {
+		cause = ErrDropped
+	}
+	if cause == nil {
+		return out, nil
+	}
+	e := &SendError{Outcome: out, Cause: cause}
+	if n := len(c.answers); n > 0 {
+		e.Last = c.answers[n-1]
+	}
+	return out, e
 }

@@ -10,14 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func TestRequests(t *testing.T) {
@@ -44,28 +41,6 @@ func TestRequests(t *testing.T) {
 		require.Len(t, types, 102)
 		require.Len(t, e.batches(), 102+5)
 		require.EqualValues(t, 10205, c.Report().Counts.Sent)
-	})
-}
-
-func TestNoTokenNoHeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		e.launch(t, Current{})
-		require.NotContains(t, e.requests[0].header, "Authorization")
-	})
-}
-
-func TestSendIsWhatTheValidatorKnows(t *testing.T) {
-	v, err := schemas.NewValidator()
-	require.NoError(t, err)
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		require.NoError(t, e.launch(t, Current{}).Send(t.Context(), 960))
-		for _, r := range e.batches() {
-			verdict := v.Batch([]byte(r.body))
-			require.True(t, verdict.Valid, "%v", verdict.Errors)
-			require.Empty(t, verdict.Drift)
-		}
 	})
 }
 
@@ -125,7 +100,7 @@ func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
 		s := e.open(t)
 		const url = "http://rudder.example/v1/webhook?writeKey=wk"
 		c := s.Launch(Current{Kind: RudderStack, URL: url})
-		require.NoError(t, c.Send(t.Context(), 1920))
+		require.NoError(t, c.Send(t.Context(), 2040))
 		sent := 0
 		for _, r := range e.batches() {
 			require.Equal(t, url, r.url)
@@ -143,7 +118,7 @@ func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
 		r := c.Report()
 		require.EqualValues(t, sent, r.Counts.Sent)
 		require.Positive(t, r.Counts.Withheld)
-		require.EqualValues(t, 1920, r.Counts.Sent+r.Counts.Withheld)
+		require.EqualValues(t, 2040, r.Counts.Sent+r.Counts.Withheld)
 	})
 }
 
@@ -224,7 +199,7 @@ func TestObserversSeeEverything(t *testing.T) {
 			},
 		})
 		require.NoError(t, c.Send(t.Context(), 3000))
-		// Send returns after the observers were told.
+		// Send returns after the observers were called.
 		require.Len(t, acked, 3000)
 		require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.Collect(maps.Keys(acked)))
 		require.Contains(t, slices.Collect(maps.Values(sent)), 2)
@@ -245,13 +220,13 @@ func TestSendEventsTakesAnything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
 		c := e.launch(t, Current{})
-		odd := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
+		strange := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
 		var events []Event
-		for _, raw := range odd {
+		for _, raw := range strange {
 			events = append(events, Event{Type: "odd", Raw: []byte(raw)})
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
-		require.Equal(t, `{"events":[`+strings.Join(odd, ",")+`]}`, e.batches()[0].body)
+		require.Equal(t, `{"events":[`+strings.Join(strange, ",")+`]}`, e.batches()[0].body)
 		require.Equal(t, e.batches()[0].body, string(AppendBody(nil, events)))
 	})
 }
@@ -288,88 +263,6 @@ func TestCloseEndsHungRequests(t *testing.T) {
 		require.ErrorIs(t, err, ErrClosed)
 		consistent(t, c.Report())
 	})
-}
-
-func TestCreateRefusesNonsense(t *testing.T) {
-	s := Start(t)
-	for want, spec := range map[string]Current{
-		"url":      {URL: "bridge:8080/currents"},
-		"kind":     {URL: "http://x", Kind: "snowflake"},
-		"events:":  {URL: "http://x", Events: []string{"users.typo"}},
-		"no event": {URL: "http://x", Events: []string{}},
-		"batch":    {URL: "http://x", Batch: 101},
-	} {
-		_, err := s.Create(spec)
-		require.ErrorContains(t, err, want)
-	}
-	require.Empty(t, s.Currents())
-}
-
-// handClock is a clock that stands still until it is moved.
-type handClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[chan time.Time]time.Time
-}
-
-func (c *handClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *handClock) After(d time.Duration) (<-chan time.Time, func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ch := make(chan time.Time, 1)
-	c.timers[ch] = c.now.Add(d)
-	return ch, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.timers, ch)
-	}
-}
-
-func (c *handClock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	for ch, at := range c.timers {
-		if !at.After(c.now) {
-			delete(c.timers, ch)
-			ch <- c.now
-		}
-	}
-}
-
-// TestInjectedClock runs five days over real connections.
-func TestInjectedClock(t *testing.T) {
-	var down atomic.Bool
-	down.Store(true)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body bytes.Buffer
-		_, _ = body.ReadFrom(r.Body)
-		if down.Load() && body.Len() > len(bodyOpen+bodyClose) {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	defer srv.Close()
-	clock := &handClock{now: time.Unix(1_780_000_000, 0), timers: make(map[chan time.Time]time.Time)}
-	c := Start(t, WithClock(clock)).Launch(Current{URL: srv.URL})
-	c.Queue(opens(100)...)
-	deadline := time.Now().Add(30 * time.Second)
-	for c.State() != Stopped {
-		require.True(t, time.Now().Before(deadline), "%+v", c.Report())
-		clock.move(10 * time.Minute)
-		<-time.After(time.Millisecond)
-	}
-	require.Greater(t, c.Report().Counts.Requests, int64(10))
-	down.Store(false)
-	require.NoError(t, c.Launch(t.Context()))
-	for c.Report().Counts.Sent != 100 {
-		require.True(t, time.Now().Before(deadline), "%+v", c.Report())
-		<-time.After(time.Millisecond)
-	}
 }
 
 func BenchmarkSend(b *testing.B) {

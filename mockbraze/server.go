@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
-	"github.com/currentsbridge/currentsbridge/mockbraze/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/memnet"
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -23,6 +24,7 @@ type Server struct {
 	seed      uint64
 	clock     Clock
 	transport http.RoundTripper
+	handler   http.Handler // where not nil, transport leads to it
 	glossary  *schemas.Glossary
 	people    *population.Population
 	reference time.Time
@@ -35,6 +37,8 @@ type Server struct {
 
 	scenarios map[string]OpenSource
 	changes   atomic.Uint64 // counts whatever the API's stream should tell
+
+	quota quota // of the Test Currents
 
 	mu       sync.Mutex
 	currents []*Connector
@@ -56,8 +60,17 @@ func WithClock(clock Clock) Option { return func(s *Server) { s.clock = clock } 
 // their own. It must be safe for concurrent use.
 func WithTransport(rt http.RoundTripper) Option { return func(s *Server) { s.transport = rt } }
 
+// WithHandler makes the Currents send to h within the process, whatever the host
+// of their URL: without a port, and inside a bubble of testing/synctest too. h
+// gets real requests from an http.Server of its own.
+func WithHandler(h http.Handler) Option { return func(s *Server) { s.handler = h } }
+
+// WithGlossary makes the events of a newer glossary, such as one that
+// schemas.LoadFile read. It must not be changed afterwards.
+func WithGlossary(g *schemas.Glossary) Option { return func(s *Server) { s.glossary = g } }
+
 // WithReference sets the instant at which the events begin; without it that is
-// journey.Reference. It changes the time of events and what follows from it.
+// 1 June 2026, 00:00 UTC. It changes the time of events and what follows from it.
 func WithReference(at time.Time) Option { return func(s *Server) { s.reference = at } }
 
 // WithAllowedHosts lets Handler answer requests for these hosts too, such as
@@ -70,27 +83,46 @@ func WithAllowedHosts(names ...string) Option {
 
 // New makes a fake Braze without any Currents. Close it when done.
 func New(options ...Option) (*Server, error) {
-	glossary, err := schemas.Load()
-	if err != nil {
-		return nil, fmt.Errorf("mockbraze: %w", err)
-	}
-	s := &Server{seed: 1, clock: systemClock{}, glossary: glossary, scenarios: map[string]OpenSource{}}
+	s := &Server{seed: 1, clock: systemClock{}, scenarios: map[string]OpenSource{}}
 	for _, name := range scenario.Names() {
-		told, err := scenario.Builtin(name)
+		builtin, err := scenario.Builtin(name)
 		if err != nil {
 			return nil, fmt.Errorf("mockbraze: %w", err)
 		}
-		s.scenarios[name] = Stories(told)
+		s.scenarios[name] = Stories(builtin)
 	}
 	for _, option := range options {
 		option(s)
 	}
+	var err error
+	if s.glossary == nil {
+		if s.glossary, err = schemas.Load(); err != nil {
+			return nil, fmt.Errorf("mockbraze: %w", err)
+		}
+	}
 	if s.hosts, err = hostguard.New("--allow-host (in Go WithAllowedHosts)", s.allowed...); err != nil {
 		return nil, fmt.Errorf("mockbraze: %w", err)
 	}
-	s.people = population.New(population.Config{Seed: s.seed})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.handler != nil {
+		s.serveHandler()
+	}
+	s.people = population.New(population.Config{Seed: s.seed})
 	return s, nil
+}
+
+// serveHandler lets the Currents reach the handler until Close.
+func (s *Server) serveHandler() {
+	network := memnet.Listen()
+	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}
+	transport := &http.Transport{DialContext: network.Dial, DisableCompression: true}
+	s.transport = transport
+	s.running.Go(func() { _ = server.Serve(network) }) // always ErrServerClosed
+	s.running.Go(func() {
+		<-s.ctx.Done()
+		transport.CloseIdleConnections()
+		_ = server.Close()
+	})
 }
 
 // Create makes a Current, which sends nothing until it is launched. It fails
@@ -112,12 +144,25 @@ func (s *Server) Create(spec Current) (*Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a Current: %w", err)
 	}
+	if spec.TestCurrent && s.testCurrents() >= MaxTestCurrents {
+		return nil, fmt.Errorf("create a Current: test_current: a workspace has at most %d Test Currents; delete one", MaxTestCurrents)
+	}
 	c := s.connector(spec, stream)
 	c.feeds = feeds
 	s.made++
 	s.changes.Add(1)
 	s.currents = append(s.currents, c)
 	return c, nil
+}
+
+// testCurrents counts them. The lock is held.
+func (s *Server) testCurrents() (n int) {
+	for _, c := range s.currents {
+		if c.spec.TestCurrent {
+			n++
+		}
+	}
+	return n
 }
 
 // Test probes the credentials of a Current that is not made. It fails as Create
@@ -164,7 +209,7 @@ func (s *Server) Current(id string) (*Connector, bool) {
 	return nil, false
 }
 
-// Delete ends a Current at once, also requests under way, and forgets it. What
+// Delete ends a Current at once, also requests in flight, and forgets it. What
 // it has queued is lost. It returns false where there is no such Current.
 func (s *Server) Delete(id string) bool {
 	s.mu.Lock()
@@ -193,7 +238,7 @@ func (s *Server) background(do func(ctx context.Context)) bool {
 	return true
 }
 
-// Close ends all Currents at once, also requests under way, and returns when
+// Close ends all Currents at once, also requests in flight, and returns when
 // nothing of them runs any more. What is queued is lost.
 func (s *Server) Close() {
 	s.mu.Lock()
@@ -225,4 +270,66 @@ func (s *Server) newClient(connections int) *http.Client {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// TB is what Start needs of a test; *testing.T has it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// TestServer is a Server that belongs to a test.
+type TestServer struct {
+	*Server
+	t TB
+}
+
+// Start makes a fake Braze that is closed when the test ends. A failure fails
+// the test.
+func Start(t TB, options ...Option) *TestServer {
+	t.Helper()
+	s, err := New(options...)
+	if err != nil {
+		t.Fatalf("mockbraze: %v", err)
+		return nil
+	}
+	t.Cleanup(s.Close)
+	return &TestServer{Server: s, t: t}
+}
+
+// Launch makes a Current and launches it. Where that fails, it fails the test;
+// to see the failure, use Create and the Connector's own Launch.
+func (s *TestServer) Launch(spec Current) *Connector {
+	s.t.Helper()
+	c, err := s.Create(spec)
+	if err == nil {
+		err = c.Launch(context.Background())
+	}
+	if err != nil {
+		s.t.Fatalf("mockbraze: %v", err)
+		return nil
+	}
+	return c
+}
+
+// Clock is the time that a Server goes by: when a queue is flushed, when a
+// batch is tried again, when a Current is disabled. Tests bring their own, or
+// run in a bubble of testing/synctest with the default one.
+type Clock interface {
+	// Now is the current time.
+	Now() time.Time
+	// After sends on fired once d has passed. stop gives up waiting and may be
+	// called at any time.
+	After(d time.Duration) (fired <-chan time.Time, stop func())
+}
+
+// systemClock is the time of package time.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) After(d time.Duration) (<-chan time.Time, func()) {
+	timer := time.NewTimer(d)
+	return timer.C, func() { timer.Stop() }
 }

@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/journey"
-	"github.com/currentsbridge/currentsbridge/mockbraze/population"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -23,6 +22,10 @@ const Rounds = "rounds"
 // ErrScenario says that there is no such scenario; the text lists those there
 // are.
 var ErrScenario = errors.New("there is no such scenario")
+
+// ErrOver says that nothing that is wanted happens any more in a scenario; the
+// text says what to change.
+var ErrOver = journey.ErrOver
 
 // Source gives the events that happen, in their order. It is asked by one
 // goroutine at a time. Raw must not be changed once it was given.
@@ -36,16 +39,15 @@ type Source interface {
 
 // SourceConfig is what a scenario's Source is made from.
 type SourceConfig struct {
-	Glossary   *schemas.Glossary
-	Population *population.Population
-	Seed       uint64
+	Glossary *schemas.Glossary
+	Seed     uint64
 	// Stream tells the Sources of one Server apart: no two may give events of
 	// one id.
 	Stream uint64
 	// Types are the event types to give, at least one.
 	Types []string
-	// Reference is when the first event happens; zero means
-	// journey.Reference().
+	// Reference is when the first event happens; zero means 1 June 2026, 00:00
+	// UTC.
 	Reference time.Time
 }
 
@@ -58,27 +60,52 @@ func WithScenario(name string, open OpenSource) Option {
 	return func(s *Server) { s.scenarios[name] = open }
 }
 
+// Scenario says what happens in a workspace, how often, and how rough the stream
+// of events is. docs/mockbraze.md describes its YAML. Those that use it do not
+// change it.
+type Scenario = scenario.Scenario
+
+// LoadScenario reads the scenario with a built-in name (steady, flash-sale,
+// newsletter, quiet), or else the YAML file at that path. The error names every
+// mistake in a file with its line.
+func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
+
 // Stories is the OpenSource of a scenario: what happens follows from what
 // happened. Its people are the scenario's own, so that their number and the
 // share without an external id are as it says.
-func Stories(told *scenario.Scenario) OpenSource {
+func Stories(s *Scenario) OpenSource {
 	return func(c SourceConfig) (Source, error) {
+		if err := checkTransforms(c.Glossary, transformsOf(s)); err != nil {
+			return nil, err
+		}
 		stories, err := journey.NewStories(journey.StoriesConfig{
-			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: told, Types: c.Types, Start: c.Reference,
+			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: s, Types: c.Types, Start: c.Reference,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return storySource{stories}, nil
+		return storySource{stories, transformsOf(s)}, nil
 	}
 }
 
-type storySource struct{ stories *journey.Stories }
+type storySource struct {
+	stories    *journey.Stories
+	transforms map[string]Transform
+}
+
+// transformsOf are the field transformations of a scenario.
+func transformsOf(s *Scenario) map[string]Transform {
+	out := make(map[string]Transform, len(s.Transforms))
+	for name, what := range s.Transforms {
+		out[name] = Transform(what)
+	}
+	return out
+}
 
 // Next implements Source.
 func (s storySource) Next() Event {
 	raw, eventType, _ := s.stories.Next(nil)
-	return Event{Type: eventType, Raw: raw}
+	return Event{Type: eventType, Raw: transform(raw, s.transforms)}
 }
 
 // Err says why there are no more.
@@ -211,12 +238,25 @@ func (fs *feeds) of(scenario string, types []string) (*feed, error) {
 	return f, nil
 }
 
+// test is the feed of SendTestEvents, which goes round the types evenly.
+func (fs *feeds) test() (*feed, error) {
+	const key = "\ntest"
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.others[key]; f != nil {
+		return f, nil
+	}
+	f, err := fs.open(Rounds, fs.types)
+	fs.others[key] = f
+	return f, err
+}
+
 // choose narrows the types of the Current.
 func (fs *feeds) choose(patterns []string) ([]string, error) {
 	if len(patterns) == 0 {
 		return fs.types, nil
 	}
-	wanted, err := journey.Select(fs.server.glossary, patterns)
+	wanted, err := journey.Select(fs.server.glossary, patterns, true)
 	if err != nil {
 		return nil, fmt.Errorf("types: %w", err)
 	}
@@ -252,8 +292,7 @@ func (fs *feeds) open(scenario string, types []string) (*feed, error) {
 		return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, scenario, strings.Join(s.Scenarios(), ", "))
 	}
 	source, err := open(SourceConfig{
-		Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
-		Types: types, Reference: s.reference,
+		Glossary: s.glossary, Seed: s.seed, Stream: stream, Types: types, Reference: s.reference,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", scenario, err)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // DefaultDedupMax is how many message ids WithDedup remembers where it is given
@@ -66,21 +68,21 @@ func (a *admission) forget() {
 
 // admit returns the messages that may be stored, in the same memory, and how
 // many may not.
-func (a *admission) admit(events []Event, now time.Time) (admitted []Event, suppressed, duplicates uint64) {
+func (a *admission) admit(messages []gateway.Message, now time.Time) (admitted []gateway.Message, suppressed, duplicates uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.suppressed) == 0 && a.window == 0 {
-		return events, 0, 0
+		return messages, 0, 0
 	}
-	admitted = events[:0]
-	for _, e := range events {
+	admitted = messages[:0]
+	for _, m := range messages {
 		switch {
-		case a.suppressed[e.UserID]:
+		case a.suppressed[m.UserID]:
 			suppressed++
-		case a.window > 0 && a.repeated(e.MessageID, now):
+		case a.window > 0 && a.repeated(m.MessageID, now):
 			duplicates++
 		default:
-			admitted = append(admitted, e)
+			admitted = append(admitted, m)
 		}
 	}
 	return admitted, suppressed, duplicates

@@ -1,9 +1,13 @@
 package mockrudder_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,16 +67,27 @@ func cpuTime() time.Duration {
 func BenchmarkBatch(b *testing.B)     { benchmarkBatch(b) }
 func BenchmarkBatchSink(b *testing.B) { benchmarkBatch(b, mockrudder.WithoutValidation()) }
 
-// A webhook's events are mapped to messages, and both are judged.
+// A webhook's events, one of each type, are mapped to messages, and both are
+// judged.
 func BenchmarkWebhook(b *testing.B)     { benchmarkWebhook(b) }
 func BenchmarkWebhookSink(b *testing.B) { benchmarkWebhook(b, mockrudder.WithoutValidation()) }
 
 func benchmarkWebhook(b *testing.B, opts ...mockrudder.Option) {
-	server, err := mockrudder.New(opts...)
+	server, err := mockrudder.New(append(opts, mockrudder.WithKeep(10_000))...)
 	require.NoError(b, err)
 	defer server.Close()
-	event := strings.TrimSuffix(strings.TrimPrefix(brazeOpen, `{"events":[`), `]}`)
-	body := `{"events":[` + strings.Repeat(event+",", 99) + event + `]}`
+	files, err := filepath.Glob("../fixtures/events/users.*.json") // those that have a user
+	require.NoError(b, err)
+	var events []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(b, err)
+		var event bytes.Buffer
+		require.NoError(b, json.Compact(&event, text))
+		events = append(events, event.String())
+	}
+	body := `{"events":[` + strings.Join(events, ",") + `]}`
+	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	before := cpuTime()
 	for b.Loop() {
@@ -83,7 +98,7 @@ func benchmarkWebhook(b *testing.B, opts ...mockrudder.Option) {
 			b.Fatal(answer.Code)
 		}
 	}
-	b.ReportMetric(float64(b.N)*100/(cpuTime()-before).Seconds(), "events/CPU-s")
+	b.ReportMetric(float64(b.N*len(events))/(cpuTime()-before).Seconds(), "events/CPU-s")
 }
 
 // A search through all that a server keeps by default: by a field, by text, and

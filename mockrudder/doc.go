@@ -1,11 +1,12 @@
 // Package mockrudder is a fake RudderStack data plane for tests: it answers as
-// RudderStack's server 1.83 does, keeps what it took for questions, holds it
-// against JSON Schemas and a tracking plan, and misbehaves when told to.
+// RudderStack's server 1.83 does, keeps the messages for queries, validates them
+// by JSON Schemas and a tracking plan, and injects faults.
 //
 // What it does not do: it delivers nothing to any destination, runs no
 // transformations but the Braze source's, knows no workspaces, and keeps nothing
-// on disk but what WithRecording writes. It reads no more than 64 MiB of a body,
-// and takes JSON nested deeper than 10,000 levels for broken. What came in is
+// on disk but what WithRecording writes. It reads no more than 8 MB of a body,
+// uncompressed, and takes JSON nested deeper than 100,000 levels for broken. The
+// names of a pixel call's parameters are read more simply. What came in is
 // kept in memory, the newest DefaultKeep messages, and the rest is only counted.
 // Deduplication and user suppression are there and off, as in RudderStack.
 //

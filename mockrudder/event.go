@@ -2,16 +2,12 @@ package mockrudder
 
 import (
 	"bytes"
-	"crypto/md5"
 	"encoding/json"
-	"math"
+	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // Event is one message that the gateway stored, with the verdict on it.
@@ -44,7 +40,7 @@ type Event struct {
 	Drift []Finding
 
 	seq       uint64
-	finished  string // the message before the gateway's own changes where that is not Raw
+	made      string // the message before the gateway's own changes where a transformation made it
 	setType   string // the type that a single call gives its message
 	requestIP string
 	share     int // of the bytes of the request body, which Raw is a part of
@@ -61,108 +57,163 @@ type Finding struct {
 }
 
 // Message returns the message as RudderStack would store it: numbers read as
-// float64, keys sorted, half surrogate pairs replaced, messageId trimmed or
+// float64, keys sorted, half surrogate pairs replaced, messageId cleaned or
 // made up, and receivedAt, request_ip and rudderId added. It is made anew on
 // every call, so that taking messages in costs less.
 func (e Event) Message() json.RawMessage {
-	message := decodeObject(e.text())
-	if e.setType != "" {
-		message["type"] = e.setType
-	}
-	message["messageId"] = e.MessageID
-	setUnlessText(message, "receivedAt", e.ReceivedAt.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-	setUnlessText(message, "request_ip", e.requestIP)
-	message["rudderId"] = rudderID(e.UserID, e.AnonymousID)
-	return encode(message)
+	m := e.message()
+	return m.Stored(e.ReceivedAt, e.requestIP)
 }
 
-// text is the message as it was when the gateway got it.
-func (e *Event) text() string {
-	if e.finished != "" {
-		return e.finished
-	}
-	return e.Raw
-}
-
-func setUnlessText(message map[string]any, key, value string) {
-	if _, given := message[key].(string); !given {
-		message[key] = value
+// message is the event as the gateway took it.
+func (e *Event) message() gateway.Message {
+	return gateway.Message{
+		Raw: e.Raw, Made: e.made, SetType: e.setType, Type: e.Type, Event: e.Name,
+		UserID: e.UserID, AnonymousID: e.AnonymousID, MessageID: e.MessageID,
 	}
 }
 
-// rudderID is the MD5 of both ids as a UUID, as RudderStack makes it.
-func rudderID(userID, anonymousID string) string {
-	return uuid.UUID(md5.Sum([]byte(strings.TrimSpace(userID) + ":" + strings.TrimSpace(anonymousID)))).String()
-}
-
-// decodeObject reads an object, which is empty where the text is none.
-func decodeObject(text string) map[string]any {
-	object, _ := decode(text).(map[string]any)
-	if object == nil {
-		object = map[string]any{}
+// newEvent is the opposite of message. ip is the sender's address.
+func newEvent(m *gateway.Message, ip string) Event {
+	if m.RequestIP != "" {
+		ip = m.RequestIP
 	}
-	return object
+	return Event{
+		Raw: m.Raw, Type: m.Type, Name: m.Event, UserID: m.UserID, AnonymousID: m.AnonymousID, MessageID: m.MessageID,
+		made: m.Made, setType: m.SetType, requestIP: ip,
+	}
 }
 
-// decode reads JSON the way the gateway does: every number is a float64. A
-// number beyond float64 becomes null.
-func decode(text string) any {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
+// ID is what the query API calls the message, which is also its cursor there:
+// messages are numbered in the order in which they are stored, and a reset does
+// not start anew. It is "" for an Event that no server has stored.
+func (e Event) ID() string {
+	if e.seq == 0 {
+		return ""
+	}
+	return idOf(e.seq)
+}
+
+func idOf(seq uint64) string { return strconv.FormatUint(seq, 10) }
+
+// eventJSON is an event in the query API, but for its id and its message.
+type eventJSON struct {
+	Raw        string    `json:"raw"`
+	Source     string    `json:"source"`
+	ReceivedAt time.Time `json:"received_at"`
+	Valid      *bool     `json:"valid"`
+	Errors     []Finding `json:"errors"`
+	Drift      []Finding `json:"drift,omitempty"`
+	TestID     string    `json:"test_id,omitempty"`
+	Schema     []string  `json:"schema,omitempty"`
+}
+
+// appendJSON appends the event in the shape of the query API. schemas are those
+// that it was held against, where that is to be told.
+func (e *Event) appendJSON(to []byte, schemas []string) []byte {
+	errs := e.Errors
+	if errs == nil {
+		errs = []Finding{}
+	}
+	rest := encode(eventJSON{
+		Raw: e.Raw, Source: e.Source, ReceivedAt: e.ReceivedAt,
+		Valid: e.valid(), Errors: errs, Drift: e.Drift, TestID: e.TestID, Schema: schemas,
+	})
+	to = append(to, `{"id":"`...)
+	to = append(to, e.ID()...)
+	to = append(to, `","message":`...)
+	to = append(to, e.Message()...) // encoding/json would refuse one that is nested deeply
+	to = append(to, ',')
+	return append(to, rest[1:]...)
+}
+
+// MarshalJSON gives the shape of the query API.
+func (e Event) MarshalJSON() ([]byte, error) { return e.appendJSON(nil, nil), nil }
+
+// UnmarshalJSON reads an event as the query API shows it and as WithRecording
+// writes it. Message then returns the message as it was shown; what the JSON
+// does not hold is left empty.
+func (e *Event) UnmarshalJSON(text []byte) error {
+	var shown struct {
+		ID      string          `json:"id"`
+		Message json.RawMessage `json:"message"`
+		eventJSON
+	}
+	if err := json.Unmarshal(text, &shown); err != nil {
+		return fmt.Errorf("read an event of mockrudder: %w", err)
+	}
+	var ids struct {
+		Type        json.RawMessage `json:"type"`
+		Event       json.RawMessage `json:"event"`
+		UserID      json.RawMessage `json:"userId"`
+		AnonymousID json.RawMessage `json:"anonymousId"`
+		MessageID   json.RawMessage `json:"messageId"`
+	}
+	if err := json.Unmarshal(shown.Message, &ids); err != nil {
+		return fmt.Errorf("read the message of an event of mockrudder: %w", err)
+	}
+	asText := func(raw json.RawMessage) string { return gateway.TextOf(string(raw)) }
+	*e = Event{
+		Source: shown.Source, Raw: shown.Raw, ReceivedAt: shown.ReceivedAt, TestID: shown.TestID,
+		Type: asText(ids.Type), Name: asText(ids.Event), UserID: asText(ids.UserID),
+		AnonymousID: asText(ids.AnonymousID), MessageID: asText(ids.MessageID),
+		Judged: shown.Valid != nil, Valid: shown.Valid != nil && *shown.Valid, Errors: shown.Errors, Drift: shown.Drift,
+		made: string(shown.Message),
+	}
+	if len(e.Errors) == 0 {
+		e.Errors = nil
+	}
+	if shown.ID == "" {
 		return nil
 	}
-	return floats(value)
-}
-
-func floats(value any) any {
-	switch v := value.(type) {
-	case json.Number:
-		f, err := strconv.ParseFloat(string(v), 64)
-		if err != nil && math.IsInf(f, 0) {
-			return nil
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = floats(v[i])
-		}
-	case map[string]any:
-		for key := range v {
-			v[key] = floats(v[key])
-		}
-	}
-	return value
-}
-
-// encode writes JSON with sorted keys and without HTML escapes.
-func encode(value any) json.RawMessage {
-	text, err := marshal(value)
+	seq, err := strconv.ParseUint(shown.ID, 10, 64)
 	if err != nil {
-		return json.RawMessage("null")
+		return fmt.Errorf("read an event of mockrudder: its id %q is no number", shown.ID)
 	}
-	return text
+	e.seq = seq
+	return nil
 }
 
-func marshal(value any) ([]byte, error) {
+// valid is the verdict, nil where there is none.
+func (e *Event) valid() *bool {
+	if !e.Judged {
+		return nil
+	}
+	return &e.Valid
+}
+
+// summary is what a list says of an event.
+type summary struct {
+	ID          string    `json:"id"`
+	ReceivedAt  time.Time `json:"received_at"`
+	Source      string    `json:"source"`
+	Type        string    `json:"type"`
+	Event       string    `json:"event"`
+	UserID      string    `json:"userId"`
+	AnonymousID string    `json:"anonymousId"`
+	MessageID   string    `json:"messageId"`
+	Valid       *bool     `json:"valid"`
+	Errors      int       `json:"errors"`
+	Drift       int       `json:"drift"`
+	Bytes       int       `json:"bytes"` // of the raw text
+	TestID      string    `json:"test_id"`
+}
+
+func (e *Event) summary() summary {
+	return summary{
+		ID: e.ID(), ReceivedAt: e.ReceivedAt, Source: e.Source, Type: e.Type, Event: e.Name,
+		UserID: e.UserID, AnonymousID: e.AnonymousID, MessageID: e.MessageID,
+		Valid: e.valid(), Errors: len(e.Errors), Drift: len(e.Drift), Bytes: len(e.Raw), TestID: e.TestID,
+	}
+}
+
+// encode writes JSON without HTML escapes.
+func encode(value any) []byte {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return nil, err
+		return []byte("null")
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
-}
-
-// textOf returns a JSON value as text, as the gateway compares ids: a string's
-// content, nothing for null or a missing value, JSON otherwise.
-func textOf(raw string) string {
-	switch {
-	case raw == "" || raw == "null":
-		return ""
-	case raw[0] == '"':
-		return jsonscan.Text(raw)
-	}
-	return string(encode(decode(raw)))
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
 }

@@ -52,3 +52,47 @@ func ExampleServer_RemoveFault() {
 	// true false
 	// 2 faults left, 0 messages
 }
+
+// What the limits of a fault cannot say is decided by code: here a firewall
+// refuses what a user with a certain id did.
+func ExampleServer_Control() {
+	t := &exampleT{}
+	defer t.done()
+	rudder := mockrudder.StartInMemory(t, mockrudder.WithRateLimit(1000), mockrudder.WithRateWindow(time.Minute))
+	remove := rudder.Control(func(r *http.Request, body string) (fault mockrudder.Fault, hit bool) {
+		return mockrudder.Fault{Status: http.StatusForbidden}, strings.Contains(body, `"userId":"7"`)
+	})
+	send := func(user string) {
+		request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/track", strings.NewReader(`{"userId":"`+user+`"}`))
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		request.SetBasicAuth("wkHTTP", "")
+		answer, err := rudder.Client().Do(request)
+		if err != nil {
+			fmt.Println("no answer")
+			return
+		}
+		answer.Body.Close()
+		fmt.Println(answer.Status)
+	}
+	send("6")
+	send("7")
+	remove()
+	send("7")
+	faults, err := mockrudder.ParseFaults([]byte(`[{"close":"reset","contains":"9"},{"database":"down"}]`))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	if err := rudder.SetFaults(faults...); err != nil {
+		t.Fatalf("%v", err)
+	}
+	send("9")
+	send("8")
+	// Output:
+	// 200 OK
+	// 403 Forbidden
+	// 200 OK
+	// no answer
+	// 500 Internal Server Error
+}

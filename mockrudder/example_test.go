@@ -203,6 +203,6 @@ func ExampleWithPlan() {
 	// 200 OK
 	// 1 stored, 1 duplicates, 1 suppressed
 	// 1 recorded, <nil>
-	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, came string "5"
+	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, got string "5"
 	// mockrudder: 1 invalid messages, of which 1 are shown above
 }

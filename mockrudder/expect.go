@@ -30,7 +30,7 @@ func (s *Server) Events(filter Filter) []Event {
 func (s *Server) Count(filter Filter) uint64 { return s.store.total(filter) }
 
 // WaitFor returns once n messages match, with all that do and are still kept.
-// It gives up with ctx, whose error it wraps, or with ErrClosed where the
+// It ends with ctx, whose error it wraps, or with ErrClosed where the
 // server is closed; then it returns what has come by then, and the error tells
 // which messages came nearest to the filter and what of them differs.
 func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, error) {
@@ -40,8 +40,9 @@ func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, er
 	seen, err := s.store.wait(ctx, filter, 0, n)
 	events := s.Events(filter)
 	if err != nil {
+		told := strings.Join(append([]string{""}, s.instead(filter)...), "\n\t")
 		return events, fmt.Errorf("mockrudder: %d of %d messages came for %s, and %d others: %w%s",
-			seen, n, filter, s.others(seen), context.Cause(ctx), s.instead(filter))
+			seen, n, filter, s.others(seen), context.Cause(ctx), told)
 	}
 	return events, nil
 }
@@ -55,22 +56,21 @@ func (s *Server) others(seen uint64) uint64 {
 // ErrClosed ends a wait on a server that is closed.
 var ErrClosed = errors.New("the server is closed")
 
-// instead tells what came and did not match, one line each.
-func (s *Server) instead(filter Filter) string {
-	var text strings.Builder
+// instead tells what came and did not match, a sentence each.
+func (s *Server) instead(filter Filter) (told []string) {
 	for _, near := range s.store.nearest(filter, shownNearest) {
-		fmt.Fprintf(&text, "\n\tnearest: %s: %s", describe(&near.event), near.tell(&filter))
+		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(&near.event), near.tell(&filter)))
 	}
 	stats := s.Stats()
 	if stats.Stored == 0 {
-		text.WriteString("\n\tno message came at all")
+		told = append(told, "no message came at all")
 	}
 	for _, status := range slices.Sorted(maps.Keys(stats.Requests)) {
 		if status != "200" {
-			fmt.Fprintf(&text, "\n\tanswered %s: %d requests", status, stats.Requests[status])
+			told = append(told, fmt.Sprintf("answered %s: %d requests", status, stats.Requests[status]))
 		}
 	}
-	return text.String()
+	return told
 }
 
 // describe names a message so that a person finds it.

@@ -1,99 +1,243 @@
 package mockrudder
 
-// Fault makes the gateway misbehave. Its parts work together: a request first
-// waits for Latency, then Close, Hang or Status decide; with none of the three
-// it goes on as usual. WrongBody, Trickle and Close with Middle then spoil the
-// answer, be it Status or the gateway's own. The first fault of the list that
-// fits a request, whose turn it is and whose chance strikes is the one that
-// acts. The query API is never hit.
-type Fault struct {
-	// ID names the fault among those in force. A server gives one where it is
-	// "".
-	ID string `json:"id"`
-	// Path limits the fault to one path, or with a * at its end to what begins
-	// so; "" is every path.
-	Path string `json:"path,omitempty"`
-	// Method limits it to requests of this method.
-	Method string `json:"method,omitempty"`
-	// Source limits it to requests that carry this write key.
-	Source string `json:"source,omitempty"`
-	// TestID limits it to requests that carry this X-Test-ID header.
-	TestID string `json:"test_id,omitempty"`
-	// Probability is the chance that a request is hit, over 0 and up to 1; 0
-	// means 1.
-	Probability float64 `json:"probability,omitempty"`
-	// Nth hits one request alone, the n-th that fits the limits above since the
-	// fault is in force; 0 is no matter which. A request counts that another
-	// fault has struck.
-	Nth int `json:"nth,omitempty"`
-	// Every hits each n-th of them: 3 is the third, the sixth and so on.
-	Every int `json:"every,omitempty"`
-	// Requests ends the fault after so many hits; 0 is never.
-	Requests int `json:"requests,omitempty"`
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
 
-	// Latency is waited for before anything else; with LatencyMax, a time
-	// between the two, each as likely as any other.
-	Latency    Duration `json:"latency,omitempty"`
-	LatencyMax Duration `json:"latency_max,omitempty"`
-	// Status is answered instead of doing anything, with Body, and with a
-	// Retry-After header of RetryAfter seconds where that is not 0.
-	Status     int    `json:"status,omitempty"`
-	Body       string `json:"body,omitempty"`
-	RetryAfter int    `json:"retry_after,omitempty"`
-	// Hang gives no answer for so long, and then closes the connection; nothing
-	// is stored. A negative duration is until the client leaves.
-	Hang Duration `json:"hang,omitempty"`
-	// Close closes the connection without an answer, or within it.
-	Close When `json:"close,omitempty"`
-	// Trickle spreads the body of the answer over so long.
-	Trickle Duration `json:"trickle,omitempty"`
-	// WrongBody puts something else in place of the answer's body, under the
-	// same status.
-	WrongBody WrongBody `json:"wrong_body,omitempty"`
-	// Transformer makes RudderStack's transformer fail, which only the webhook
-	// needs: "down" answers 503 after a second, "hang" closes the connection
-	// after 30 seconds.
-	Transformer TransformerState `json:"transformer,omitempty"`
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+)
 
-	// Hits counts how many requests the fault has struck; it is for reading.
-	Hits int `json:"hits"`
+// Control decides about a request in a test's own code, for what the limits of
+// a Fault cannot say: the Fault that it returns hits the request, whatever its
+// limits, if hit is true. body is the request's body, uncompressed as far as it
+// can be. It is called from many goroutines at once, before any fault of the
+// list is asked.
+type Control func(r *http.Request, body string) (fault Fault, hit bool)
 
-	seen int // requests that fitted the limits
+// Control adds a function that decides about requests, behind those that are in
+// force. It stays in force until it is removed; Reset keeps it.
+func (s *Server) Control(decide Control) (remove func()) { return s.faults.control(decide) }
+
+// Fault adds a fault to those in force.
+func (s *Server) Fault(fault Fault) error {
+	_, err := s.faults.add(fault)
+	return err
 }
 
-// When says at what moment of a request a connection is closed.
-type When string
+// RemoveFault ends the fault with this id, and says whether there was one.
+func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
 
-// The moments for Fault.Close.
-const (
-	// Before reading the body.
-	Before When = "before"
-	// After reading the body, with nothing stored.
-	After When = "after"
-	// Stored: when all is done and only the answer is missing. The sender
-	// cannot know, and what it sends again is a duplicate.
-	Stored When = "stored"
-	// Middle: after the headers and half of the body of the answer. All is done
-	// then as without the fault.
-	Middle When = "middle"
-)
+// SetFaults replaces the faults in force; none ends them.
+func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
 
-// WrongBody is something that is no answer of RudderStack.
-type WrongBody string
+// Faults returns the faults in force, with how often each has hit.
+func (s *Server) Faults() []Fault { return s.faults.all() }
 
-// The bodies for Fault.WrongBody.
-const (
-	Garbage   WrongBody = "garbage" // bytes that are no text
-	HTMLPage  WrongBody = "html"    // the error page of a proxy
-	JSONError WrongBody = "json"    // {"error":…}
-	NoBody    WrongBody = "empty"
-)
+// faults is the list in force. It is safe for concurrent use.
+type faults struct {
+	mu     sync.Mutex
+	list   []Fault
+	chance *rand.Rand
+	given  int // ids given so far
 
-// TransformerState is what is wrong with the transformer.
-type TransformerState string
+	controls []*Control
+}
 
-// The states for Fault.Transformer.
-const (
-	TransformerDown TransformerState = "down"
-	TransformerHang TransformerState = "hang"
-)
+func newFaults(seed uint64) *faults {
+	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
+}
+
+// set replaces the whole list; all counts start at 0.
+func (f *faults) set(list []Fault) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh := make([]Fault, 0, len(list))
+	for i, fault := range list {
+		var err error
+		if fresh, _, err = f.appended(fresh, fault); err != nil {
+			return fmt.Errorf("fault %d: %w", i+1, err)
+		}
+	}
+	f.list = fresh
+	return nil
+}
+
+// add puts a fault behind the others and returns it with its id.
+func (f *faults) add(fault Fault) (Fault, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list, added, err := f.appended(f.list, fault)
+	if err != nil {
+		return Fault{}, err
+	}
+	f.list = list
+	return added, nil
+}
+
+func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
+	if err := fault.check(); err != nil {
+		return list, fault, err
+	}
+	taken := func(id string) bool {
+		return slices.ContainsFunc(list, func(other Fault) bool { return other.ID == id })
+	}
+	for fault.ID == "" {
+		f.given++
+		if id := strconv.Itoa(f.given); !taken(id) {
+			fault.ID = id
+		}
+	}
+	if taken(fault.ID) {
+		return list, fault, fmt.Errorf("there is a fault %q already", fault.ID)
+	}
+	fault.Hits, fault.seen = 0, 0
+	return append(list, fault), fault, nil
+}
+
+// remove ends one fault, and says whether there was one.
+func (f *faults) remove(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
+	return len(f.list) < before
+}
+
+func (f *faults) all() []Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Fault{}, f.list...)
+}
+
+func (f *faults) control(decide Control) (remove func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.controls = append(f.controls, &decide)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.controls = slices.DeleteFunc(slices.Clone(f.controls), func(c *Control) bool { return c == &decide })
+	}
+}
+
+// pick returns the fault that hits a request, if one does, and counts it.
+func (f *faults) pick(r *http.Request) (Fault, bool) {
+	f.mu.Lock()
+	controls, none := f.controls, len(f.list) == 0
+	f.mu.Unlock()
+	if none && len(controls) == 0 {
+		return Fault{}, false
+	}
+	body := &requestBody{request: r}
+	for _, decide := range controls {
+		if fault, hit := (*decide)(r, body.text()); hit {
+			return fault, true
+		}
+	}
+	if f.readsBody() {
+		body.text() // without the lock: the client sends at its own pace
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	given, chosen := anyKey(r), -1
+	for i := range f.list {
+		fault := &f.list[i]
+		if !fault.fits(r, given, body) {
+			continue
+		}
+		fault.seen++
+		if chosen < 0 && fault.turn() && (fault.Probability == 0 || f.chance.Float64() < fault.Probability) {
+			chosen = i
+		}
+	}
+	if chosen < 0 {
+		return Fault{}, false
+	}
+	hit := &f.list[chosen]
+	hit.Hits++
+	fault := *hit
+	if spread := fault.LatencyMax - fault.Latency; spread > 0 {
+		fault.Latency += Duration(f.chance.Int64N(int64(spread) + 1))
+	}
+	return fault, true
+}
+
+// readsBody says whether a fault in force is limited by what is in the body.
+func (f *faults) readsBody() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" || f.MinBytes > 0 || f.MinEvents > 0 })
+}
+
+// anyKey is the write key that a request carries, wherever it is.
+func anyKey(r *http.Request) string {
+	key, _ := gateway.KeyOfWebhook(r)
+	return key
+}
+
+// requestBody is the body of a request, read when it is first asked for. The
+// request can be read again then.
+type requestBody struct {
+	request *http.Request
+	read    bool
+	content string
+}
+
+// text is the body uncompressed, as far as that goes and this server reads.
+func (b *requestBody) text() string {
+	if b.read {
+		return b.content
+	}
+	b.read = true
+	received, again := buffered(b.request.Body)
+	b.request.Body = io.NopCloser(bytes.NewReader(received))
+	var text bytes.Buffer
+	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(b.request), gateway.MaxRead)) // what is broken is told by the gateway
+	b.request.Body, b.content = again, text.String()
+	return b.content
+}
+
+// events is how many events or messages the body holds; 1 where it is no batch.
+func (b *requestBody) events() int {
+	text := b.text()
+	start, n := jsonscan.Space(text, 0), 1
+	if start >= len(text) || text[start] != '{' {
+		return n
+	}
+	w := jsonscan.Walker{Text: text}
+	w.Object(start, 0, func(key string, i int) int {
+		if key != "events" && key != "batch" || i >= len(text) || text[i] != '[' {
+			return w.Value(i, 1)
+		}
+		n = 0
+		return w.Array(i, 1, func(i int) int {
+			n++
+			return w.Value(i, 2)
+		})
+	})
+	return n
+}
+
+// buffered reads a body as far as this server reads, and returns one that gives
+// the same, and the same error if there was one.
+func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
+	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
+	if err == nil {
+		err = io.EOF
+	}
+	return text, struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), failing{err}), body}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -1,13 +1,16 @@
 package mockrudder_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +54,12 @@ func ask(t *testing.T, client *http.Client, path, key, body string) (string, tim
 
 const goodBatch = `{"batch":[{"type":"track","event":"E","userId":"u"}]}`
 
+const (
+	downText = `503 JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
+		`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`
+	awayText = "500 dial tcp 127.0.0.1:5432: connect: connection refused"
+)
+
 func TestFaultsOnTime(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault  mockrudder.Fault
@@ -68,9 +77,16 @@ func TestFaultsOnTime(t *testing.T) {
 		"close before":     {mockrudder.Fault{Close: mockrudder.Before}, batchPath, goodBatch, "closed", 0, 0},
 		"close after":      {mockrudder.Fault{Close: mockrudder.After}, batchPath, goodBatch, "closed", 0, 0},
 		"close stored":     {mockrudder.Fault{Close: mockrudder.Stored}, batchPath, goodBatch, "closed", 0, 1},
-		"transformer down": {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, webhookPath, brazeEvent(`{}`), "503 transformation server unreachable", time.Second, 0},
+		"transformer down": {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, webhookPath, brazeEvent(`{}`), downText, time.Second, 0},
 		"transformer hang": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, webhookPath, brazeEvent(`{}`), "closed", 30 * time.Second, 0},
 		"transformer is not needed for the batch": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, batchPath, goodBatch, "200 ok", 0, 1},
+		"transformer error":                       {mockrudder.Fault{Transformer: mockrudder.TransformerError}, webhookPath, brazeEvent(`{}`), "500 internal server error in source transformer", 0, 0},
+		"database down, batch":                    {mockrudder.Fault{Database: mockrudder.DatabaseDown}, batchPath, goodBatch, awayText, 0, 0},
+		"database down, webhook":                  {mockrudder.Fault{Database: mockrudder.DatabaseDown}, webhookPath, brazeEvent(`{}`), awayText, 0, 0},
+		"database locked":                         {mockrudder.Fault{Database: mockrudder.DatabaseLocked}, batchPath, goodBatch, "closed", 10 * time.Second, 0},
+		"refused before a database":               {mockrudder.Fault{Database: mockrudder.DatabaseLocked}, batchPath, `{"batch":[]}`, "400 empty batch payload", 0, 0},
+		"reset":                                   {mockrudder.Fault{Close: mockrudder.Reset}, batchPath, goodBatch, "closed", 0, 0},
+		"a page with 200":                         {mockrudder.Fault{Status: 200, WrongBody: mockrudder.JSONError}, batchPath, goodBatch, `200 {"error":"upstream connect error"}`, 0, 0},
 		"auth before transformer":                 {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, "/v1/webhook?writeKey=nope", brazeEvent(`{}`), "401 invalid write key", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +171,40 @@ func TestFaultsAreLimited(t *testing.T) {
 		require.InDelta(t, 100, strings.Count(first, "1"), 40)
 		require.Equal(t, first, hits(7), "same seed, same strikes")
 		require.NotEqual(t, first, hits(8))
+	})
+	t.Run("body", func(t *testing.T) {
+		bad := strings.Replace(goodBatch, `"E"`, `"poison"`, 1)
+		for _, fault := range []mockrudder.Fault{{Contains: "poison"}, {MinBytes: len(bad)}} {
+			fault.Status = 403
+			s := server(t)
+			require.NoError(t, s.Fault(fault))
+			for body, want := range map[string]int{goodBatch: 200, bad: 403} {
+				require.Equal(t, want, probe{path: batchPath, key: "wkHTTP", body: body}.send(s).Code)
+				require.Equal(t, want, probe{path: batchPath, key: "wkHTTP", body: packed(t, body), headers: []string{"Content-Encoding", "gzip"}}.send(s).Code)
+			}
+			require.EqualValues(t, 2, s.Stats().Stored)
+		}
+	})
+	t.Run("events", func(t *testing.T) {
+		s := server(t)
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 500, MinEvents: 2}))
+		two := `{"events":[{"event_type":"t","user":{"user_id":"u"}},{"event_type":"t","user":{"user_id":"u"}}]}`
+		require.Equal(t, 500, probe{path: webhookPath, body: two}.send(s).Code)
+		require.Equal(t, 200, probe{path: webhookPath, body: brazeEvent(`{"events":[1,2,3]}`)}.send(s).Code)
+		require.Equal(t, 500, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u"},{"userId":"u"}]}`}.send(s).Code)
+		require.Equal(t, 200, probe{path: "/v1/track", key: "wkHTTP", body: `{"userId":"u"}`}.send(s).Code)
+	})
+	t.Run("control", func(t *testing.T) {
+		s := server(t)
+		remove := s.Control(func(r *http.Request, body string) (mockrudder.Fault, bool) {
+			return mockrudder.Fault{Status: 418}, r.URL.Path == batchPath && strings.Count(body, "u") > 2
+		})
+		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
+		require.Equal(t, 418, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
+		s.Reset()
+		require.Equal(t, 418, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
+		remove()
+		require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
 	})
 	t.Run("never the query API", func(t *testing.T) {
 		s := server(t)
@@ -302,19 +352,19 @@ func TestFaultsOverHTTP(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"status":99}`:                                   "status must be between 200 and 599, not 99",
 		`{"statos":500}`:                                  `unknown field`,
-		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body and transformer",
+		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body, stale, transformer and database",
 		`{"status":500,"probability":2}`:                  "probability must be between 0 and 1",
-		`{"close":"later"}`:                               `close must be one of [before after stored middle], not "later"`,
+		`{"close":"later"}`:                               `close must be one of [before after stored middle reset], not "later"`,
 		`{"latency":"soon"}`:                              `is no duration such as 250ms`,
 		`{"latency":true}`:                                `latency must be a duration that ends`,
-		`{"transformer":"x"}`:                             `transformer must be one of [down hang]`,
+		`{"transformer":"x"}`:                             `transformer must be one of [down hang error]`,
 		`{"retry_after":1,"hang":"1s"}`:                   `body and retry_after need a status`,
 		`{"status":500,"requests":-1}`:                    `requests must not be negative`,
 		`{"status":500,"retry_after":-1}`:                 `retry_after must not be negative`,
 		`{"status":500,"nth":-1}`:                         `nth must not be negative`,
 		`{"status":500,"nth":1,"every":2}`:                `nth and every exclude each other`,
 		`{"latency":"2s","latency_max":"1s"}`:             `latency_max must not be less`,
-		`{"trickle":true}`:                                `trickle must be a duration that ends`,
+		`{"trickle":true}`:                                `trickle and stale must be durations that end`,
 		`{"wrong_body":"x"}`:                              `wrong_body must be one of [garbage html json empty]`,
 		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
 		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
@@ -338,4 +388,44 @@ func TestFaultsOverHTTP(t *testing.T) {
 	require.Equal(t, 200, probe{path: "/_mock/reset"}.send(s).Code)
 	require.Empty(t, s.Faults())
 	require.Equal(t, `200 {"faults":[]}`, put(`[]`))
+}
+
+// A TCP reset is no orderly end.
+func TestReset(t *testing.T) {
+	s := mockrudder.Start(t, mockrudder.WithoutValidation())
+	require.NoError(t, s.Fault(mockrudder.Fault{Close: mockrudder.Reset}))
+	_, err := s.Client().Post(s.URL+webhookPath, "application/json", strings.NewReader(brazeEvent(`{}`)))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.Zero(t, s.Stats().Stored)
+}
+
+// A 400 that answers nothing comes when the next request of the connection does,
+// or when the connection has been idle for long enough.
+func TestStaleAnswer(t *testing.T) {
+	const request = "POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d2tIVFRQOg==\r\nContent-Length: 53\r\n\r\n" + goodBatch
+	for _, again := range []bool{true, false} {
+		s := mockrudder.Start(t, mockrudder.WithoutValidation())
+		require.NoError(t, s.Fault(mockrudder.Fault{Stale: mockrudder.Duration(map[bool]time.Duration{true: time.Minute, false: time.Millisecond}[again])}))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		reader := bufio.NewReader(conn)
+		_, err = io.WriteString(conn, request)
+		require.NoError(t, err)
+		answer, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, answer.StatusCode)
+		require.Equal(t, "Origin", answer.Header.Get("Vary"))
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		require.Equal(t, "ok", string(text))
+		if again {
+			_, err = io.WriteString(conn, request)
+			require.NoError(t, err)
+		}
+		answer, err = http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		require.Equal(t, 400, answer.StatusCode)
+		require.EqualValues(t, 1, s.Stats().Stored, "the second request was not looked at")
+	}
 }

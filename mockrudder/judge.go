@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -45,12 +44,13 @@ func (j *judge) events(events []Event) {
 	for i := range events {
 		e := &events[i]
 		e.Judged, e.Valid = true, true
-		*buffer = e.appendMessage((*buffer)[:0])
+		m := e.message()
+		*buffer = m.AppendText((*buffer)[:0])
 		j.note(e, "message", j.validator.Message(*buffer))
 		if j.plan != nil {
 			j.note(e, "plan", j.plan.Judge(string(*buffer)))
 		}
-		if e.finished != "" {
+		if e.made != "" {
 			*buffer = append((*buffer)[:0], e.Raw...)
 			j.note(e, "event", j.validator.Event(*buffer))
 		}
@@ -69,11 +69,12 @@ func (j *judge) schemas(e *Event) []string {
 			names = append(names, name)
 		}
 	}
-	add("rudder/" + j.validator.Message(e.appendMessage(nil)).Type)
+	m := e.message()
+	add("rudder/" + j.validator.Message(m.AppendText(nil)).Type)
 	if j.planned(e) {
 		names = append(names, "plan/"+e.Name)
 	}
-	if e.finished != "" {
+	if e.made != "" {
 		add("braze/" + j.validator.Event([]byte(e.Raw)).Type)
 	}
 	return names
@@ -96,22 +97,4 @@ func appendFindings(to []Finding, in string, found []schemas.Finding) []Finding 
 		to = append(to, Finding{Path: f.Path, Rule: f.Rule, Detail: f.Detail, In: in})
 	}
 	return to
-}
-
-// appendMessage appends the text of the finished message before the gateway's
-// own changes. The type that a single call gives it comes last, and of two the
-// last one counts.
-func (e *Event) appendMessage(to []byte) []byte {
-	text := e.text()
-	if e.setType == "" {
-		return append(to, text...)
-	}
-	end := len(text) - 1 // a single call has an object that ends here
-	to = append(to, text[:end]...)
-	if jsonscan.Space(text, 1) < end {
-		to = append(to, ',')
-	}
-	to = append(to, `"type":"`...)
-	to = append(to, e.setType...)
-	return append(to, `"}`...)
 }

@@ -3,130 +3,204 @@ package mockrudder
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// How long RudderStack takes to say that its transformer does not answer.
-const (
-	transformerDownAfter = time.Second
-	transformerHangAfter = 30 * time.Second
-)
+// injector does to requests what faults say.
+type injector struct{ *Server }
 
 // misbehave does to a request what a fault says. It ends a connection by
 // panicking with http.ErrAbortHandler, which net/http takes as the order to
 // close it without an answer.
-func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
+func (in injector) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 	key := anyKey(r)
-	if s.config.sources[key] == nil {
+	if in.config.sources[key] == nil {
 		key = ""
 	}
-	if f.Close != Before && (f.Latency > 0 || f.Hang != 0) {
-		r.Body = buffered(r.Body) // only with the body read is a client that leaves noticed
+	if f.Close != Before && f.Close != Reset && (f.Latency > 0 || f.Hang != 0) {
+		_, r.Body = buffered(r.Body) // only with the body read is a client that leaves noticed
 	}
-	if f.Latency > 0 && !s.pause(r.Context(), time.Duration(f.Latency)) {
-		s.abort(key)
+	if f.Latency > 0 && !in.pause(r.Context(), time.Duration(f.Latency)) {
+		in.abort(key)
 	}
 	if f.spoils() {
 		answer := &answer{header: http.Header{}}
-		s.act(answer, r, f, key)
-		s.spoil(w, r, f, answer)
+		in.act(answer, r, f, key)
+		in.spoil(w, r, f, answer)
 		return
 	}
-	s.act(w, r, f, key)
+	if f.Stale > 0 {
+		in.stale(w, r, f, key)
+		return
+	}
+	in.act(w, r, f, key)
 }
 
 // act does what a fault does instead of an answer, or answers.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	switch {
 	case f.Close == Before:
-		s.abort(key)
+		in.abort(key)
+	case f.Close == Reset:
+		reset(w)
+		in.abort(key)
 	case f.Close == After:
 		_, _ = io.Copy(io.Discard, r.Body)
-		s.abort(key)
+		in.abort(key)
 	case f.Close == Stored:
-		s.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
+		in.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case f.Hang != 0:
-		s.pause(r.Context(), time.Duration(f.Hang))
-		s.abort(key)
+		in.pause(r.Context(), time.Duration(f.Hang))
+		in.abort(key)
 	case f.Status != 0:
 		if f.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		s.store.answered(key, f.Status)
+		in.store.answered(key, f.Status)
 		body := f.Body
 		if body == "" {
 			body = http.StatusText(f.Status)
 		}
 		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
-	case f.Transformer != "":
-		s.gateway.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), transformerKey{}, f.Transformer)))
 	default:
-		s.gateway.ServeHTTP(w, r)
+		outage := gateway.Outage{Transformer: string(f.Transformer), Database: string(f.Database)}
+		in.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
 	}
+}
+
+// reset makes the end of a connection a TCP reset, where it is one of TCP.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // the connection is closed without one
+	}
+	defer conn.Close()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+}
+
+// stale answers, and then answers once more (see Fault.Stale).
+func (in injector) stale(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+	a := &answer{header: http.Header{}}
+	in.act(a, r, f, key)
+	a.WriteHeader(http.StatusOK)
+	_, _ = io.Copy(io.Discard, r.Body)
+	maps.Copy(a.header, w.Header())
+	conn, stream, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		maps.Copy(w.Header(), a.header)
+		w.WriteHeader(a.status)
+		_, _ = w.Write(a.body.Bytes())
+		return
+	}
+	defer conn.Close()
+	a.header.Set("Content-Length", strconv.Itoa(a.body.Len()))
+	fmt.Fprintf(stream, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
+	_ = a.header.Write(stream)
+	fmt.Fprintf(stream, "\r\n%s", a.body.Bytes())
+	if stream.Flush() != nil {
+		return // the client has left
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(f.Stale)))
+	defer context.AfterFunc(in.open, func() { _ = conn.Close() })()
+	_, _ = stream.Peek(1) // the next request, or the end of the time
+	fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 // abort closes the connection without an answer.
-func (s *Server) abort(key string) {
-	s.store.answered(key, 0)
+func (in injector) abort(key string) {
+	in.store.answered(key, 0)
 	panic(http.ErrAbortHandler)
 }
 
-// pause waits and says whether the time passed: not where the client left or
-// the server was closed. A negative time does not pass.
-func (s *Server) pause(ctx context.Context, span time.Duration) bool {
-	var over <-chan time.Time
-	if span >= 0 {
-		timer := time.NewTimer(span)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-over:
-		return true
-	case <-ctx.Done():
-	case <-s.open.Done():
-	}
-	return false
+// answer is an answer that has not been sent yet, or never is.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
 }
 
-// transformerKey is under what a request's context holds the TransformerState
-// that a fault gives it.
-type transformerKey struct{}
+func (a *answer) Header() http.Header { return a.header }
 
-// transformer answers for a transformer that a fault has made fail, and says
-// whether it did.
-func (s *Server) transformer(r *http.Request, key string) (no refusal, failed bool) {
-	state, _ := r.Context().Value(transformerKey{}).(TransformerState)
-	switch state {
-	case TransformerDown:
-		s.pause(r.Context(), transformerDownAfter)
-		return noTransformer, true
-	case TransformerHang:
-		s.pause(r.Context(), transformerHangAfter)
-		s.abort(key)
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
 	}
-	return refusal{}, false
 }
 
-// buffered reads a body to its end and returns one that gives the same, and
-// the same error if there was one.
-func buffered(body io.ReadCloser) io.ReadCloser {
-	text, err := io.ReadAll(io.LimitReader(body, maxRead+1))
-	if err == nil {
-		err = io.EOF
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), failing{err}), body}
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(p)
 }
 
-type failing struct{ err error }
+// spoils says whether the fault does something to an answer.
+func (f *Fault) spoils() bool { return f.Trickle > 0 || f.WrongBody != "" || f.Close == Middle }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+// spoil sends an answer with what the fault does to it.
+func (in injector) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
+	a.WriteHeader(http.StatusOK)
+	body := a.body.Bytes()
+	if f.WrongBody != "" {
+		var kind string
+		body, kind = f.WrongBody.content(a.status)
+		a.header.Set("Content-Type", kind)
+	}
+	maps.Copy(w.Header(), a.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	control := http.NewResponseController(w)
+	_ = control.Flush() // fails only where the client has left
+	pieces := split(body)
+	for i, piece := range pieces {
+		if f.Trickle > 0 && !in.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
+			panic(http.ErrAbortHandler)
+		}
+		if f.Close == Middle && i >= len(pieces)/2 {
+			panic(http.ErrAbortHandler)
+		}
+		if _, err := w.Write(piece); err != nil {
+			return // the client has left
+		}
+		_ = control.Flush()
+	}
+	if f.Close == Middle {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// split cuts a body into at most 100 pieces, of a byte each where it is short.
+func split(body []byte) (pieces [][]byte) {
+	const most = 100
+	for step := len(body)/most + 1; len(body) > 0; {
+		n := min(step, len(body))
+		pieces, body = append(pieces, body[:n]), body[n:]
+	}
+	return pieces
+}
+
+// content is the body and its type.
+func (b WrongBody) content(status int) (body []byte, contentType string) {
+	switch b {
+	case Garbage:
+		return []byte("\x00\xff\xfe\x80 not text \x00\xc3\x28"), "application/octet-stream"
+	case HTMLPage:
+		title := strconv.Itoa(status) + " " + http.StatusText(status)
+		return []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n<center><h1>" + title +
+			"</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"), "text/html"
+	case JSONError:
+		return []byte(`{"error":"upstream connect error"}`), "application/json"
+	}
+	return nil, "text/plain; charset=utf-8"
+}

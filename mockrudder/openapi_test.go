@@ -18,8 +18,8 @@ func TestOpenAPIListsWhatThereIs(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	var routes []openapitest.Route
-	for _, r := range s.queries() {
-		routes = append(routes, openapitest.Route{Method: r.method, Path: strings.ReplaceAll(r.path, ":id", "{id}"), Params: r.params})
+	for _, r := range (api{s}).queries() {
+		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
 	openapitest.Read(t, []byte(openAPI)).RequireRoutes(t, routes)
 }
@@ -58,6 +58,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	openapitest.Read(t, []byte(openAPI)).RequireAnswers(t, ask, "/_mock/stream", []openapitest.Call{
 		call("GET", "/_mock/events", "", "/_mock/events", "200"),
 		call("GET", "/_mock/events?summary=1&order=desc&test=t-1", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?count=9&wait=1ms", "", "/_mock/events", "200"),
 		call("GET", "/_mock/events?limit=x", "", "/_mock/events", "400"),
 		call("GET", "/_mock/events/1", "", "/_mock/events/{id}", "200"),
 		call("GET", "/_mock/events/99", "", "/_mock/events/{id}", "404"),
@@ -67,6 +68,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 		call("GET", "/_mock/openapi.json", "", "/_mock/openapi.json", "200"),
 		call("PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"method":"GET","test_id":"x","nth":1,"latency":"1s","latency_max":"2s","status":500,"body":"x","retry_after":1,"trickle":"1s"},{"wrong_body":"html","every":2}]`, "/_mock/faults", "200"),
 		call("POST", "/_mock/faults", `{"id":"mine","close":"stored"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"stale":"1s","contains":"x","min_bytes":1,"min_events":1}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"database":"locked","transformer":"error"}`, "/_mock/faults", "201"),
 		call("POST", "/_mock/faults", `{"close":"never"}`, "/_mock/faults", "400"),
 		call("GET", "/_mock/faults", "", "/_mock/faults", "200"),
 		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "200"),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -20,9 +21,12 @@ const (
 	DefaultKeep = 100_000
 	// DefaultKeepBytes bounds what they take up together.
 	DefaultKeepBytes = 512 << 20
-	// MaxRequestBytes is RudderStack's limit for a request, unpacked, and for
+	// MaxRequestBytes is RudderStack's limit for a request, uncompressed, and for
 	// what the transformation makes of it.
-	MaxRequestBytes = 4_096_000
+	MaxRequestBytes = gateway.MaxRequestBytes
+	// MaxHeaderBytes is RudderStack's limit for the headers of a request, for
+	// http.Server, which answers 431 beyond it.
+	MaxHeaderBytes = 524_288
 )
 
 // Kind is what a source is.
@@ -40,16 +44,17 @@ const (
 type Option func(*config) error
 
 type config struct {
-	sources   map[string]*source
-	keep      int
-	keepBytes int
-	rate      float64
-	judge     bool
-	observe   func(Event)
-	seed      uint64
-	plan      *plan.Plan        // nil for none
-	glossary  *schemas.Glossary // nil for the one that is built in
-	recording io.Writer         // nil for none
+	sources    map[string]*source
+	keep       int
+	keepBytes  int
+	rate       float64 // events in rateWindow; 0 is no limit
+	rateWindow time.Duration
+	judge      bool
+	observe    func(Event)
+	seed       uint64
+	plan       *plan.Plan        // nil for none
+	glossary   *schemas.Glossary // nil for the one that is built in
+	recording  io.Writer         // nil for none
 
 	suppressed  []string
 	dedupWindow time.Duration // 0 is off
@@ -60,11 +65,13 @@ type config struct {
 }
 
 // source is one entrance with its write key.
-type source struct {
-	key      string
-	kind     Kind
-	disabled bool
-	mapper   *brazesource.Mapper
+type source = gateway.Source
+
+func kindOf(src *source) Kind {
+	if src.Webhook {
+		return Braze
+	}
+	return HTTP
 }
 
 // SourceOption changes a source.
@@ -83,7 +90,7 @@ func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 		if c.sources[key] != nil {
 			return fmt.Errorf("source %s is given twice", key)
 		}
-		src := &source{key: key, kind: kind, mapper: brazesource.New()}
+		src := &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
 		for _, opt := range opts {
 			if err := opt(src); err != nil {
 				return fmt.Errorf("source %s: %w", key, err)
@@ -97,7 +104,7 @@ func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 // Disabled makes a source that is switched off: it answers 404.
 func Disabled() SourceOption {
 	return func(s *source) error {
-		s.disabled = true
+		s.Disabled = true
 		return nil
 	}
 }
@@ -129,7 +136,7 @@ func CustomMapping(text []byte) SourceOption {
 		if err != nil {
 			return fmt.Errorf("custom mapping: %w", err)
 		}
-		s.mapper = mapper
+		s.Mapper = mapper
 		return nil
 	}
 }
@@ -157,14 +164,28 @@ func WithKeepBytes(n int) Option {
 	}
 }
 
-// WithRateLimit answers 429 to what goes beyond so many requests a second. The
-// burst is one second's worth. 0, the default, is no limit.
-func WithRateLimit(requestsPerSecond float64) Option {
+// WithRateLimit answers 429 to what goes beyond so many events in each window
+// (see WithRateWindow), as RudderStack does where its operator turned it on: a
+// request with more events than the bucket holds, one more than come in a
+// window, never passes, and one with a header X-Rudder-Job-Run-Id always does. 0,
+// the default, is no limit.
+func WithRateLimit(events float64) Option {
 	return func(c *config) error {
-		if requestsPerSecond < 0 {
-			return fmt.Errorf("a rate limit cannot be negative: %v", requestsPerSecond)
+		if events < 0 {
+			return fmt.Errorf("a rate limit cannot be negative: %v", events)
 		}
-		c.rate = requestsPerSecond
+		c.rate = events
+		return nil
+	}
+}
+
+// WithRateWindow sets the window of WithRateLimit; without it is a second.
+func WithRateWindow(window time.Duration) Option {
+	return func(c *config) error {
+		if window <= 0 {
+			return fmt.Errorf("the window of a rate limit must be longer than %s", window)
+		}
+		c.rateWindow = window
 		return nil
 	}
 }
@@ -179,8 +200,8 @@ func WithoutValidation() Option {
 }
 
 // WithObserver calls observe for each message once it is stored and before the
-// request is answered. Calls come from many goroutines at once, and an observer
-// that is slow makes the server slow.
+// request is answered. Calls come from many goroutines at once, and a slow
+// observer makes the server slow.
 func WithObserver(observe func(Event)) Option {
 	return func(c *config) error {
 		c.observe = observe
@@ -188,7 +209,7 @@ func WithObserver(observe func(Event)) Option {
 	}
 }
 
-// WithSeed seeds the chance by which faults strike, so that a run can be had
+// WithSeed seeds the chance by which faults hit, so that a run can be had
 // again. The default is 1.
 func WithSeed(seed uint64) Option {
 	return func(c *config) error {
@@ -281,7 +302,7 @@ func WithAllowedHosts(names ...string) Option {
 }
 
 func newConfig(opts []Option) (*config, error) {
-	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1}
+	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1, rateWindow: time.Second}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {
 			return nil, fmt.Errorf("mockrudder: %w", err)
@@ -296,7 +317,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {
-			c.sources[key] = &source{key: key, kind: kind, mapper: brazesource.New()}
+			c.sources[key] = &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
 		}
 	}
 	return c, nil

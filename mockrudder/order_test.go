@@ -37,9 +37,12 @@ func TestOrderOfDecisionsWebhook(t *testing.T) {
 	)
 	gzip := []string{"Content-Encoding", "gzip"}
 	large := func(text string) string { return pad(text, mockrudder.MaxRequestBytes+1) }
+	good := func(events int) string {
+		return `{"events":[` + strings.Repeat(`{"event_type":"t","user":{"user_id":"u"}},`, events-1) + `{"event_type":"t","user":{"user_id":"u"}}]}`
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(1))
-		require.NoError(t, s.Fault(mockrudder.Fault{Transformer: mockrudder.TransformerDown, Nth: 8, Path: webhookFault}))
+		require.NoError(t, s.Fault(mockrudder.Fault{Transformer: mockrudder.TransformerError, Nth: 8, Path: "/v1/webhook"}))
 		for _, step := range []step{
 			{probe{path: "/v1/webhook/", body: "{"}, false, "404 404 page not found"},
 			{probe{path: "/v1//webhook", body: "{"}, false, "404 404 page not found"},
@@ -50,24 +53,22 @@ func TestOrderOfDecisionsWebhook(t *testing.T) {
 			{probe{path: hook + "wkOffBraze", body: "{", headers: gzip}, false, "404 source is disabled"},
 			{probe{path: hook + "wkBraze", body: "not gzip at all", headers: gzip}, false, "500 reading request body: gzip: invalid header"},
 			{probe{path: hook + "wkBraze", body: large("{")}, false, "413 request size exceeds max limit"},
-			{probe{path: hook + "wkBraze", body: "{}"}, false, "503 transformation server unreachable"},
-			{probe{path: hook + "wkBraze", body: "{}"}, false, "400 eventList should be an array"},
-			{probe{path: hook + "wkBraze", body: "{"}, false, "429 max requests limit reached"},
-			{probe{path: hook + "wkBraze", body: "{"}, true, "400 Malformed JSON in request body"},
-			{probe{path: hook + "wkBraze", body: `{"events":{}}`}, true, "400 eventList should be an array"},
-			{probe{path: hook + "wkBraze", body: `{"events":[{}]}`}, true, "400 All requests in the batch failed"},
-			{probe{path: hook + "wkBraze", body: `{"events":[` + huge + `,` + blank + `]}`}, true, "400 request neither has anonymousId nor userId"},
-			{probe{path: hook + "wkBraze", body: `{"events":[` + huge + `]}`}, true, "413 request size exceeds max limit"},
-			{probe{path: hook + "wkBraze", body: brazeEvent(`{}`)}, true, "200 ok"},
+			{probe{path: hook + "wkBraze", body: "{"}, false, "500 internal server error in source transformer"},
+			{probe{path: hook + "wkBraze", body: "{"}, false, "400 Malformed JSON in request body"},
+			{probe{path: hook + "wkBraze", body: `{"events":{}}`}, false, "400 eventList should be an array"},
+			{probe{path: hook + "wkBraze", body: `{"events":[{}]}`}, false, "400 All requests in the batch failed"},
+			{probe{path: hook + "wkBraze", body: `{"events":[` + huge + `,` + blank + `]}`}, false, "400 request neither has anonymousId nor userId"},
+			{probe{path: hook + "wkBraze", body: `{"events":[` + huge + `]}`}, false, "413 request size exceeds max limit"},
+			{probe{path: hook + "wkBraze", body: good(3)}, false, "429 max requests limit reached"},
+			{probe{path: hook + "wkBraze", body: good(2)}, false, "200 ok"},
+			{probe{path: hook + "wkBraze", body: good(1)}, false, "429 max requests limit reached"},
+			{probe{path: hook + "wkBraze", body: good(1)}, true, "200 ok"},
 		} {
 			step.run(t, s)
 		}
-		require.Len(t, s.Events(mockrudder.Filter{}), 1)
+		require.Len(t, s.Events(mockrudder.Filter{}), 3)
 	})
 }
-
-// webhookFault is the path of the webhook as a fault names it.
-const webhookFault = "/v1/webhook"
 
 func TestOrderOfDecisionsBatch(t *testing.T) {
 	gzip := []string{"Content-Encoding", "gzip"}
@@ -93,17 +94,21 @@ func TestOrderOfDecisionsBatch(t *testing.T) {
 				{with("wkOffBraze", "{", gzip...), false, "404 source is disabled"},
 				{with("wkHTTP", "not gzip at all", gzip...), false, "500 failed to read body from request"},
 				{with("wkHTTP", "{"), false, "400 invalid json"},
-				{with("wkHTTP", "{"+large), false, "429 max requests limit reached"},
-				{with("wkHTTP", "{"+large), true, "400 invalid json"},
-				{with("wkHTTP", "{}"+large), true, "400 empty batch payload"},
-				{with("wkHTTP", `{"batch":[5,{}]}`+large), true, "400 event is not a valid rudder event"},
-				{with("wkHTTP", `{"batch":[{},5]}`+large), true, "400 request neither has anonymousId nor userId"},
-				{with("wkHTTP", goodBatch+large), true, "413 request size exceeds max limit"},
+				{with("wkHTTP", "{"+large), false, "400 invalid json"},
+				{with("wkHTTP", "{}"+large), false, "400 empty batch payload"},
+				{with("wkHTTP", `{"batch":[5,{"n":1e999}]}`+large), false, "400 event is not a valid rudder event"},
+				{with("wkHTTP", `{"batch":[{"n":1e999},5]}`+large), false, "400 request neither has anonymousId nor userId"},
+				{with("wkHTTP", `{"batch":[{"userId":1e999}]}`+large), false, "413 request size exceeds max limit"},
+				{with("wkHTTP", `{"batch":[{"userId":1e999}]}`), false, "400 invalid json"},
+				{with("wkHTTP", goodBatch), false, "200 ok"},
+				{with("wkHTTP", goodBatch), false, "200 ok"},
+				{with("wkHTTP", goodBatch), false, "429 max requests limit reached"},
+				{with("wkHTTP", goodBatch, "X-Rudder-Job-Run-Id", "r"), false, "200 ok"},
 				{with("wkHTTP", goodBatch), true, "200 ok"},
 			} {
 				step.run(t, s)
 			}
-			require.Len(t, s.Events(mockrudder.Filter{}), 1)
+			require.Len(t, s.Events(mockrudder.Filter{}), 4)
 		})
 	}
 }
@@ -113,12 +118,17 @@ func TestOrderOfDecisionsBatch(t *testing.T) {
 func TestRateLimitIsEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(1))
-		require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: goodBatch}.answer(t, s))
-		for _, path := range []string{batchPath, "/v1/import", "/v1/track", "/v1/identify", "/beacon/v1/batch?writeKey=wkHTTP", webhookPath} {
-			require.Equal(t, "429 max requests limit reached", probe{path: path, key: "wkHTTP", body: goodBatch}.answer(t, s), path)
+		for range 2 {
+			require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: goodBatch}.answer(t, s))
+		}
+		for path, body := range map[string]string{
+			batchPath: goodBatch, "/v1/import": goodBatch, "/v1/track": `{"userId":"u"}`, "/v1/identify": `{"userId":"u"}`,
+			"/beacon/v1/batch?writeKey=wkHTTP": goodBatch, webhookPath: brazeEvent(`{}`),
+		} {
+			require.Equal(t, "429 max requests limit reached", probe{path: path, key: "wkHTTP", body: body}.answer(t, s), path)
 		}
 		require.Equal(t, 200, probe{method: http.MethodGet, path: "/pixel/v1/track?writeKey=wkHTTP&userId=u&event=E"}.send(s).Code)
-		require.Len(t, s.Events(mockrudder.Filter{}), 1)
+		require.Len(t, s.Events(mockrudder.Filter{}), 2)
 		for _, path := range []string{"/health", "/version", "/robots.txt", "/_mock/stats"} {
 			require.Equal(t, 200, probe{method: http.MethodGet, path: path}.send(s).Code, path)
 		}

@@ -3,6 +3,7 @@ package mockrudder_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,10 @@ func TestStaticPaths(t *testing.T) {
 		require.Len(t, health, 9)
 	}
 	text, _ := get("/version")
-	require.Contains(t, text, `"Features":["gzip-req-payload"]`)
+	require.Regexp(t, `^\{"BuildDate":".+","BuiltBy":".+","Commit":".*","Features":\["gzip-req-payload"\],"Version":"1.83.0"\}$`, text)
+	text, header := get("/docs")
+	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
+	require.Contains(t, text, "<title>")
 	text, _ = get("/robots.txt")
 	require.Equal(t, "User-agent: * \nDisallow: / \n", text)
 }
@@ -62,23 +66,27 @@ func TestPixel(t *testing.T) {
 	require.Equal(t, map[string]any{"a": map[string]any{"b": "1"}, "c": "2"}, stored(t, s)["properties"])
 }
 
+// The bucket holds one event more than come in a window, and what asks for more
+// at once never passes.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := server(t, mockrudder.WithRateLimit(2))
-		batch := probe{path: batchPath, key: "wkHTTP", body: goodBatch}
-		hook := probe{path: webhookPath, body: brazeEvent(`{}`)}
-		require.Equal(t, "200 ok", batch.answer(t, s))
-		require.Equal(t, "200 ok", hook.answer(t, s))
-		require.Equal(t, "429 max requests limit reached", batch.answer(t, s))
-		require.Equal(t, "429 max requests limit reached", hook.answer(t, s))
-		require.Equal(t, "401 invalid write key", probe{path: batchPath, key: "x"}.answer(t, s), "the key comes first")
-		time.Sleep(500 * time.Millisecond)
-		require.Equal(t, "200 ok", hook.answer(t, s))
-		require.Equal(t, "429 max requests limit reached", hook.answer(t, s))
-		time.Sleep(time.Hour)
-		for _, want := range []string{"200 ok", "200 ok", "429 max requests limit reached"} {
-			require.Equal(t, want, batch.answer(t, s), "the bucket holds a second's worth")
+		s := server(t, mockrudder.WithRateLimit(200), mockrudder.WithRateWindow(10*time.Second))
+		send := func(events int) string {
+			body := `{"batch":[` + strings.Repeat(`{"userId":"u"},`, events-1) + `{"userId":"u"}]}`
+			return probe{path: batchPath, key: "wkHTTP", body: body}.answer(t, s)
 		}
+		const over = "429 max requests limit reached"
+		require.Equal(t, over, send(300))
+		require.Equal(t, over, send(202))
+		require.Equal(t, "200 ok", send(201))
+		require.Equal(t, over, send(1))
+		require.Equal(t, "401 invalid write key", probe{path: batchPath, key: "x"}.answer(t, s), "the key comes first")
+		time.Sleep(time.Second)
+		require.Equal(t, "200 ok", send(20))
+		require.Equal(t, over, send(1))
+		time.Sleep(time.Hour)
+		require.Equal(t, over, send(300))
+		require.Equal(t, "200 ok", send(201), "the bucket holds a window's worth")
 	})
 }
 
@@ -89,6 +97,7 @@ func TestWrongOptions(t *testing.T) {
 		"at least one message must be kept, not 0": mockrudder.WithKeep(0),
 		"need some bytes":                          mockrudder.WithKeepBytes(0),
 		"cannot be negative":                       mockrudder.WithRateLimit(-1),
+		"window of a rate limit":                   mockrudder.WithRateWindow(0),
 	} {
 		_, err := mockrudder.New(opt)
 		require.ErrorContains(t, err, want)

@@ -29,8 +29,10 @@ type page struct {
 		Errors     []mockrudder.Finding
 		Drift      []mockrudder.Finding
 	} `json:"events"`
-	Next  string `json:"next"`
-	Total int    `json:"total"`
+	Next      string   `json:"next"`
+	Total     int      `json:"total"`
+	Satisfied *bool    `json:"satisfied"`
+	Instead   []string `json:"instead"`
 }
 
 func (p page) ids() string {
@@ -308,10 +310,16 @@ func TestQueryWaits(t *testing.T) {
 		require.Equal(t, time.Second, took)
 		require.Equal(t, 3, p.Total)
 
+		require.True(t, *p.Satisfied)
+
 		cursor := p.Next
 		p, took = ask("count=99&wait=5s")
 		require.Len(t, p.Events, 4)
 		require.Equal(t, 5*time.Second, took)
+		require.False(t, *p.Satisfied)
+		require.Nil(t, query(t, s, "event=A").Satisfied, "nothing was waited for")
+		p, _ = ask("event=C&wait=1s")
+		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].Message["messageId"].(string)+`: event is "A", want "C"`, p.Instead[0])
 
 		p, took = ask("wait=1.5&after=" + cursor)
 		require.Empty(t, p.Events)

@@ -22,7 +22,7 @@ func (r *recorder) write(events []Event) {
 	}
 	r.buf = r.buf[:0]
 	for i := range events {
-		r.buf = append(append(r.buf, encode(events[i].json())...), '\n')
+		r.buf = append(events[i].appendJSON(r.buf, nil), '\n')
 	}
 	if _, err := r.w.Write(r.buf); err != nil {
 		r.err = fmt.Errorf("mockrudder: recording ended: %w", err)
@@ -30,26 +30,4 @@ func (r *recorder) write(events []Event) {
 	if cap(r.buf) > 1<<20 {
 		r.buf = nil
 	}
-}
-
-// RecordingError is why WithRecording's writer got no more messages, or nil.
-func (s *Server) RecordingError() error {
-	if s.recorder == nil {
-		return nil
-	}
-	s.recorder.mu.Lock()
-	defer s.recorder.mu.Unlock()
-	return s.recorder.err
-}
-
-// keep stores messages and records them.
-func (s *Server) keep(events []Event) {
-	if s.recorder == nil {
-		s.store.add(events)
-		return
-	}
-	s.recorder.mu.Lock()
-	defer s.recorder.mu.Unlock()
-	s.store.add(events)
-	s.recorder.write(events)
 }

@@ -6,14 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-const (
-	webhookPath  = "/v1/webhook"
-	testIDHeader = "X-Test-ID"
-)
+const testIDHeader = "X-Test-ID"
 
 // Server is a fake RudderStack data plane. It is an http.Handler that is safe
 // for concurrent use; make one with New, or in a test with Start.
@@ -26,7 +24,6 @@ type Server struct {
 	config   *config
 	store    *store
 	faults   *faults
-	limiter  *limiter
 	admits   *admission
 	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
@@ -40,19 +37,19 @@ type Server struct {
 	close context.CancelFunc
 }
 
-// New returns a server. It listens nowhere: serve it as any http.Handler, and
-// Close it to let go of requests that hang.
+// New returns a server. It listens nowhere: serve it as any http.Handler, with
+// MaxHeaderBytes to answer to long headers as RudderStack does, and Close it to
+// end requests that hang.
 func New(opts ...Option) (*Server, error) {
 	c, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		config:  c,
-		store:   newStore(c.keep, c.keepBytes),
-		faults:  newFaults(c.seed),
-		limiter: newLimiter(c.rate, time.Now()),
-		admits:  newAdmission(c),
+		config: c,
+		store:  newStore(c.keep, c.keepBytes),
+		faults: newFaults(c.seed),
+		admits: newAdmission(c),
 	}
 	if c.recording != nil {
 		s.recorder = &recorder{w: c.recording}
@@ -63,7 +60,8 @@ func New(opts ...Option) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.gateway, s.query = s.gatewayRoutes(), s.queryRoutes()
+	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
+	s.query = api{s}.handler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowCredentials: true,
@@ -75,24 +73,24 @@ func New(opts ...Option) (*Server, error) {
 
 // ServeHTTP answers as the gateway, and under /_mock/ as the query API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/_mock/") {
+	if r.URL.Path == "/_mock" || strings.HasPrefix(r.URL.Path, "/_mock/") {
 		s.query.ServeHTTP(w, r)
 		return
 	}
 	s.entrance.ServeHTTP(w, r)
 }
 
-// enter lets a request in, or has a fault strike it.
+// enter hands a request to the gateway, unless a fault hits it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	if fault, hit := s.faults.strike(r); hit {
-		s.misbehave(w, r, fault)
+	if fault, hit := s.faults.pick(r); hit {
+		injector{s}.misbehave(w, r, fault)
 		return
 	}
 	s.gateway.ServeHTTP(w, r)
 }
 
-// Close lets go of every request that hangs or waits. What was stored can
-// still be read.
+// Close ends every request that hangs or waits. What was stored can still be
+// read.
 func (s *Server) Close() { s.close() }
 
 // Reset forgets all messages, counts, message ids of WithDedup, and faults.
@@ -111,21 +109,6 @@ func (s *Server) ResetMessages() {
 // Suppress replaces the users whose messages are kept out; none ends it.
 func (s *Server) Suppress(ids ...string) { s.admits.suppress(ids) }
 
-// Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error {
-	_, err := s.faults.add(fault)
-	return err
-}
-
-// RemoveFault ends the fault with this id, and says whether there was one.
-func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
-
-// SetFaults replaces the faults in force; none ends them.
-func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
-
-// Faults returns the faults in force, with how often each has struck.
-func (s *Server) Faults() []Fault { return s.faults.all() }
-
 // Stats returns what was counted since the start or the last reset. The
 // numbers are exact, whatever is still kept.
 func (s *Server) Stats() Stats {
@@ -142,79 +125,31 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// newEngine returns an engine that adds nothing of its own. Gin lists its routes
-// on standard output otherwise, and has no switch for one engine alone.
-func newEngine() *gin.Engine {
-	if gin.IsDebugging() {
-		gin.SetMode(gin.ReleaseMode)
-	}
-	engine := gin.New()
-	engine.RedirectTrailingSlash = false
-	engine.HandleMethodNotAllowed = true
-	return engine
-}
+// host is a Server as its gateway sees it.
+type host struct{ *Server }
 
-func (s *Server) gatewayRoutes() http.Handler {
-	engine := newEngine()
-	engine.GET(webhookPath, s.webhookProbe)
-	engine.POST(webhookPath, s.webhook)
-	engine.POST("/v1/batch", s.messages(keyInHeader, parseBatch))
-	engine.POST("/beacon/v1/batch", s.messages(keyInQuery, parseBatch))
-	engine.POST("/v1/import", s.imports)
-	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
-		engine.POST("/v1/"+kind, s.messages(keyInHeader, parseSingle(kind)))
-	}
-	for _, kind := range []string{"track", "page"} {
-		engine.GET("/pixel/v1/"+kind, s.pixel(kind))
-	}
-	engine.GET("/", health)
-	engine.GET("/health", health)
-	engine.GET("/version", version)
-	engine.GET("/robots.txt", robots)
-	engine.NoRoute(func(c *gin.Context) {
-		s.store.answered("", http.StatusNotFound)
-		http.Error(c.Writer, "404 page not found", http.StatusNotFound)
-	})
-	engine.NoMethod(func(c *gin.Context) {
-		s.store.answered("", http.StatusMethodNotAllowed)
-		c.Writer.WriteHeaderNow()
-	})
-	return engine
-}
+func (h host) Answered(source string, status int) { h.store.answered(source, status) }
 
-// refuse answers with a refusal and counts it for the source with this key, ""
-// where the key was not good.
-func (s *Server) refuse(c *gin.Context, key string, no refusal) {
-	s.store.answered(key, no.status)
-	http.Error(c.Writer, no.text, no.status)
-}
+func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
 
-// succeed answers 200 ok.
-func (s *Server) succeed(c *gin.Context, key string) {
-	s.store.answered(key, http.StatusOK)
-	header := c.Writer.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = c.Writer.WriteString("ok")
-}
-
-// accept judges the messages that are not kept out, stores them in order and
+// Store judges the messages that are not kept out, stores them in order and
 // shows them to the observer.
-// size is that of the body they are parts of, and hold in memory.
-func (s *Server) accept(src *source, r *http.Request, size int, events []Event) {
-	now, ip := time.Now().UTC(), requestIP(r)
-	share := size / max(len(events), 1)
-	events, suppressed, duplicates := s.admits.admit(events, now)
+func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
+	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
+	messages, suppressed, duplicates := s.admits.admit(messages, now)
 	if suppressed+duplicates > 0 {
 		s.store.keptOut(suppressed, duplicates)
 	}
-	if len(events) == 0 {
+	if len(messages) == 0 {
 		return
 	}
+	events := make([]Event, len(messages))
 	testID := strings.Clone(r.Header.Get(testIDHeader))
-	for i := range events {
+	for i := range messages {
+		events[i] = newEvent(&messages[i], ip)
 		e := &events[i]
-		e.Source, e.ReceivedAt, e.requestIP, e.TestID = src.key, now, ip, testID
-		e.share = share
+		e.Source, e.ReceivedAt, e.TestID = src.Key, now, testID
+		e.share = size / len(messages) // of the body, which all of them hold in memory
 	}
 	if s.judge != nil {
 		s.judge.events(events)
@@ -237,4 +172,44 @@ func requestIP(r *http.Request) string {
 		return r.RemoteAddr[:colon]
 	}
 	return ""
+}
+
+// RecordingError is why WithRecording's writer got no more messages, or nil.
+func (s *Server) RecordingError() error {
+	if s.recorder == nil {
+		return nil
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	return s.recorder.err
+}
+
+// keep stores messages and records them.
+func (s *Server) keep(events []Event) {
+	if s.recorder == nil {
+		s.store.add(events)
+		return
+	}
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	s.store.add(events)
+	s.recorder.write(events)
+}
+
+// pause waits and says whether the time passed: not where the client left or
+// the server was closed. A negative time does not pass.
+func (s *Server) pause(ctx context.Context, span time.Duration) bool {
+	var over <-chan time.Time
+	if span >= 0 {
+		timer := time.NewTimer(span)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+		return true
+	case <-ctx.Done():
+	case <-s.open.Done():
+	}
+	return false
 }

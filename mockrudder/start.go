@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/memory"
 )
 
 // TB is what Start needs of a *testing.T or *testing.B. It is declared here so
@@ -40,8 +43,8 @@ func Start(t TB, opts ...Option) *Server {
 // testing/synctest, where hangs and latencies take no time.
 func StartInMemory(t TB, opts ...Option) *Server {
 	t.Helper()
-	listener := newMemory()
-	s := serve(t, listener, &http.Transport{DialContext: listener.dial}, opts)
+	listener := memory.Listen()
+	s := serve(t, listener, &http.Transport{DialContext: listener.Dial}, opts)
 	if s != nil {
 		s.URL = memoryURL
 	}
@@ -58,7 +61,7 @@ func serve(t TB, listener net.Listener, transport *http.Transport, opts []Option
 		return nil
 	}
 	s.transport = transport
-	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: MaxHeaderBytes}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -86,5 +89,9 @@ func (s *Server) Client() *http.Client { return &http.Client{Transport: s.Transp
 
 // WebhookURL is where Braze posts to for the source with this write key.
 func (s *Server) WebhookURL(key string) string {
-	return s.URL + webhookPath + "?writeKey=" + url.QueryEscape(key)
+	return s.URL + gateway.WebhookPath + "?writeKey=" + url.QueryEscape(key)
 }
+
+// memoryURL is where a server without a port seems to be. The name is reserved
+// (RFC 2606), so that a client that is not the server's own finds nothing.
+const memoryURL = "http://rudder.test"

@@ -23,7 +23,7 @@ type store struct {
 	version uint64 // goes on with every change, counts included
 	tally   tally
 	rates   rates
-	changed chan struct{} // closed on the next change; nil while nobody waits
+	changed chan struct{} // closed on the next change; nil while none waits
 }
 
 func newStore(keep, keepBytes int) *store {
@@ -96,7 +96,7 @@ func (s *store) push(e Event) {
 	}
 }
 
-// drop gives up the oldest message.
+// drop removes the oldest message.
 func (s *store) drop() {
 	oldest := s.at(0)
 	s.bytes -= oldest.size()
@@ -120,7 +120,7 @@ func (s *store) from(after uint64) int {
 // before, the oldest first or, backwards, the newest first, until visit returns
 // false. before 0 is no bound; what is stored while it runs is not visited. It
 // looks at a few messages at a time and visits them without the lock, so that a
-// long search keeps nobody from storing.
+// long search does not keep messages from being stored.
 func (s *store) scan(after, before uint64, backwards bool, visit func(*Event) bool) {
 	const piece = 128
 	var events []Event
@@ -269,10 +269,10 @@ func (s *store) reset() {
 }
 
 // size is what a message costs to keep, near enough. Findings count: a message
-// of many odd fields has more text in its verdict than in itself.
+// of many invalid fields has more text in its verdict than in itself.
 func (e *Event) size() int {
 	const fixed = 320 // the struct itself and what hangs on it
-	return e.share + len(e.finished) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
+	return e.share + len(e.made) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
 }
 
 func sizeOf(findings []Finding) (n int) {

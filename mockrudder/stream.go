@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 // How the stream behaves.
@@ -30,21 +28,21 @@ type streamBatch struct {
 // statistics, at most every streamEvery, and "reset". It reads what the store
 // keeps and buffers nothing: a client that is slow gets larger gaps, and one
 // that does not read at all is dropped.
-func (s *Server) getStream(c *gin.Context) {
-	values := c.Request.URL.Query()
+func (a api) getStream(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
 	given := values.Get("after")
-	if last := c.GetHeader("Last-Event-ID"); last != "" {
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		given = last
 		values.Set("after", last)
 	}
 	q, err := parseSearch(values)
 	if err != nil {
-		writeError(c.Writer, http.StatusBadRequest, err.Error())
+		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	client := &streamClient{store: s.store, stats: s.Stats, filter: q.filter, out: c.Writer, control: http.NewResponseController(c.Writer)}
+	client := &streamClient{store: a.store, stats: a.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
 	client.begin(given != "", q.after)
-	header := c.Writer.Header()
+	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy would hold it back
@@ -53,9 +51,9 @@ func (s *Server) getStream(c *gin.Context) {
 	for client.look() == nil {
 		select {
 		case <-ticker.C:
-		case <-c.Request.Context().Done():
+		case <-r.Context().Done():
 			return
-		case <-s.open.Done():
+		case <-a.open.Done():
 			return
 		}
 	}

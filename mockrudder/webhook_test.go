@@ -2,8 +2,11 @@ package mockrudder_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,10 +33,8 @@ func TestWebhookAnswers(t *testing.T) {
 		{"unsafe keys are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":"x"},"properties":{"a.constructor":1}}]}`, "", "200 ok", 1},
 		{"too large", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
 		{"size before JSON", pad(`{`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
-		{"exactly the limit", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes), "", "200 ok", 1},
 		{"too large when transformed", brazeEvent(`{"x":"` + strings.Repeat("x", mockrudder.MaxRequestBytes-130) + `"}`), "", "413 request size exceeds max limit", 0},
 		{"too large when transformed, identity first", `{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"900000":1}},{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"absurd index", brazeEvent(`{"4294967294":1}`), "", "413 request size exceeds max limit", 0},
 		{"content type of no concern", `{"events":[` + good + `]}`, "image/png", "200 ok", 1},
 		{"form without events", "a=b&c=d", form, "400 eventList should be an array", 0},
 		{"form with events", "events=" + good, "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", "400 All requests in the batch failed", 0},
@@ -50,13 +51,66 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 }
 
+// The request is measured as the JSON document that goes to the transformer,
+// headers included: these bodies are the largest that were seen to pass.
+func TestWebhookLimitOfTheRequest(t *testing.T) {
+	for filler, largest := range map[string]int{"a": 4_095_749, "<": 682_710} {
+		const frame = `{"events":[{"event_type":"x","id":"i","time":1,"user":{"external_user_id":"u"},"properties":{"a":""}}]}`
+		for size, want := range map[int]string{largest: "200 ok", largest + 1: "413 request size exceeds max limit"} {
+			s := server(t)
+			body := strings.Replace(frame, `""`, `"`+strings.Repeat(filler, size-len(frame))+`"`, 1)
+			got := probe{path: webhookPath, body: body, headers: []string{
+				"Connection", "close", "Content-Length", strconv.Itoa(size), "Content-Type", "application/json"}}.answer(t, s)
+			require.Equal(t, want, got, "%d times %s", size, filler)
+		}
+	}
+}
+
+// What the transformer chokes on.
+func TestTransformerOverwhelmed(t *testing.T) {
+	deep := func(levels int) string {
+		return brazeEvent(`{"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`)
+	}
+	for body, want := range map[string]struct {
+		answer string
+		took   time.Duration
+	}{
+		deep(4_000):                        {"200 ok", 0},
+		deep(6_000):                        {"500 Maximum call stack size exceeded", 20 * time.Millisecond},
+		brazeEvent(`{"900000":1}`):         {"413 request size exceeds max limit", 0},
+		brazeEvent(`{"5000000":1}`):        {"413 request size exceeds max limit", 5 * time.Second},
+		brazeEvent(`{"a.20000000":1}`):     {"closed", 11 * time.Second},
+		brazeEvent(`{"4294967294":1}`):     {"closed", 11 * time.Second},
+		brazeEvent(`{"a":{"20000000":1}}`): {"200 ok", 0},
+	} {
+		inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+			got, took := ask(t, client, webhookPath, "", body)
+			require.Equal(t, want.answer, got)
+			require.Equal(t, want.took, took)
+		})
+	}
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+		answers := make(chan string)
+		for i, body := range []string{deep(6_000), brazeEvent(`{}`), brazeEvent(`{}`)} {
+			go func() {
+				time.Sleep(time.Duration(i) * 15 * time.Millisecond)
+				got, _ := ask(t, client, webhookPath, "", body)
+				answers <- got
+			}()
+		}
+		require.Contains(t, <-answers, "500 ")
+		require.Contains(t, <-answers, "500 ", "in the same call to the transformer")
+		require.Equal(t, "200 ok", <-answers)
+	})
+}
+
 // The limit is for the whole batch that came out of the transformation,
 // {"batch":[…]}: what fits to the byte is taken.
 func TestWebhookLimitAfterTheTransformation(t *testing.T) {
 	event := func(filler int) string {
 		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"x":"` + strings.Repeat("x", filler) + `"}}`
 	}
-	for _, events := range []int{1, 3} {
+	for _, events := range []int{3, 10} { // fewer are too large as they come
 		answer := func(filler int) (string, int) {
 			s := server(t)
 			body := `{"events":[` + strings.Repeat(event(0)+",", events-1) + event(filler) + `]}`

@@ -19,7 +19,7 @@ const (
 // and all that a schema demands: required fields are there and not null, and
 // every known field that has a value has the right type. What values look like
 // (format, unit, known values) changes with the dashboard and the vendor; a
-// rule made of it would one day refuse real data, so it is told in
+// rule made of it would one day refuse real data, so it is given in
 // "description" and "examples", which refuse nothing. The envelope alone
 // demands more: event_type is the type's name and id is not empty.
 func eventSchema(g *Glossary, e *EventType) *schema {

@@ -22,41 +22,41 @@ func decode(raw []byte) (any, error) {
 	}
 	end := dec.InputOffset()
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("expected one JSON document, came more after byte %d", end)
+		return nil, fmt.Errorf("expected one JSON document, got more after byte %d", end)
 	}
-	return tame(doc), nil
+	return clampAll(doc), nil
 }
 
 func jsonError(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, io.EOF):
-		return errors.New("expected a JSON document, came nothing")
+		return errors.New("expected a JSON document, got none")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("expected a JSON document, came one that is cut off")
+		return errors.New("expected a JSON document, got one that is cut off")
 	case errors.As(err, &syntax):
-		return fmt.Errorf("expected a JSON document, came one that is broken at byte %d: %w", syntax.Offset, err)
+		return fmt.Errorf("expected a JSON document, got one that is broken at byte %d: %w", syntax.Offset, err)
 	}
 	return fmt.Errorf("expected a JSON document: %w", err)
 }
 
-// tame brings monstrous numbers within the limits, everywhere in the document.
+// clampAll brings numbers beyond all use within the limits, everywhere in the document.
 // gojsonschema would spend seconds on them.
-func tame(v any) any {
+func clampAll(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		return bytecheck.Tame(v)
+		return bytecheck.Clamp(v)
 	case map[string]any:
 		for key, member := range v {
 			if n, ok := member.(json.Number); ok {
-				v[key] = bytecheck.Tame(n)
+				v[key] = bytecheck.Clamp(n)
 			} else {
-				tame(member)
+				clampAll(member)
 			}
 		}
 	case []any:
 		for i, item := range v {
-			v[i] = tame(item)
+			v[i] = clampAll(item)
 		}
 	}
 	return v

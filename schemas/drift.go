@@ -38,19 +38,19 @@ func names(fields []Field) fieldSet {
 
 func (s fieldSet) list() []string { return slices.Collect(maps.Keys(s)) }
 
-// tell has the checker note what the glossary does not know.
-func (r *eventRules) tell() {
-	r.checker.Tell(inTop, r.top.list())
+// noteUnknown has the checker note what the glossary does not know.
+func (r *eventRules) noteUnknown() {
+	r.checker.NoteUnknown(inTop, r.top.list())
 	if r.name != "" {
-		r.checker.Tell(inProperties, r.properties.list(), "properties")
-		r.checker.Tell(inUser, r.user.list(), "user")
+		r.checker.NoteUnknown(inProperties, r.properties.list(), "properties")
+		r.checker.NoteUnknown(inUser, r.user.list(), "user")
 	}
 }
 
 // noted appends the drift that a walk over an event noted from the first of its
 // places on. It is what drift finds in the decoded event.
 func (r *eventRules) noted(found []Finding, x *bytecheck.Index, first int, at spot) []Finding {
-	if len(x.Strange()) == first {
+	if len(x.Unknown()) == first {
 		return found
 	}
 	where, place := "an event", at.String()
@@ -65,7 +65,7 @@ func (r *eventRules) noted(found []Finding, x *bytecheck.Index, first int, at sp
 // driftOf appends what a walk noted in one section.
 func driftOf(found []Finding, x *bytecheck.Index, first, section int, known fieldSet, at, where string) []Finding {
 	var object map[string]any
-	for _, s := range x.Strange()[first:] {
+	for _, s := range x.Unknown()[first:] {
 		if s.Section != section {
 			continue
 		}
@@ -109,7 +109,7 @@ func unknownFields(found []Finding, object map[string]any, known fieldSet, at, w
 		}
 		found = append(found, Finding{
 			at + "/" + escape(name), RuleUnknownField,
-			"expected a field that the glossary knows in " + where + ", came " + short(value),
+			"expected a field that the glossary knows in " + where + ", got " + short(value),
 		})
 	}
 	slices.SortFunc(found[first:], byPlace)

@@ -91,7 +91,7 @@ func ExampleValidator_Event() {
 	// Output:
 	// knows agentconsole.AgentExecuted and others
 	// users.messages.email.Open valid: false
-	// invalid: /time type expected integer, came string "today"
+	// invalid: /time type expected integer, got string "today"
 	// drift: /properties/opened_on unknown_field
 }
 
@@ -127,7 +127,7 @@ func ExampleValidator_Message() {
 		fmt.Printf("%q %s: %s\n", f.Path, f.Rule, f.Detail)
 	}
 	// Output:
-	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, came neither
+	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, got neither
 }
 
 func ExampleValidator_MessageBatch() {
@@ -181,25 +181,4 @@ func ExampleFinding() {
 	// true
 	// /event_type true false
 	// /beside false true
-}
-
-// A schema of one's own, such as one of a tracking plan.
-func ExampleCompile() {
-	plan, err := schemas.Compile([]byte(`{
-		"type": "object",
-		"required": ["order_id"],
-		"properties": {"order_id": {"type": "string"}, "value": {"type": "number", "minimum": 0}}
-	}`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(plan.Judge([]byte(`{"order_id": "o-1", "value": 9.5}`)).Valid)
-	for _, f := range plan.Judge([]byte(`{"value": "9.5"}`)).Errors {
-		fmt.Println(f.Path, f.Rule)
-	}
-	// Output:
-	// true
-	// /order_id required
-	// /value type
 }

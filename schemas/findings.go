@@ -37,14 +37,14 @@ const (
 // prefix before each path. gojsonschema itself keeps no order.
 func findings(errs []gojsonschema.ResultError, prefix string) []Finding {
 	out := make([]Finding, 0, len(errs))
-	nobody := false
+	noIdentity := false
 	for _, e := range errs {
 		f := Finding{Path: pointer(e), Rule: keyword(e.Type())}
 		f.describe(e)
-		nobody = nobody || f.Rule == "anyOf"
+		noIdentity = noIdentity || f.Rule == "anyOf"
 		out = append(out, f)
 	}
-	if nobody {
+	if noIdentity {
 		// gojsonschema adds why the likelier of the two ids was none.
 		out = slices.DeleteFunc(out, func(f Finding) bool {
 			return f.Path == "/userId" || f.Path == "/anonymousId"
@@ -69,52 +69,52 @@ func byPlace(a, b Finding) int {
 	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 }
 
-// describe says what was expected and what came. It may mend the rule.
+// describe says what was expected and what was there. It may correct the rule.
 func (f *Finding) describe(e gojsonschema.ResultError) {
-	came := short(e.Value())
+	got := short(e.Value())
 	detail := e.Details()
 	switch f.Rule {
 	case "required":
 		name := fmt.Sprint(detail["property"])
 		f.Path += "/" + escape(name)
-		f.Detail = "expected a value, came nothing"
+		f.Detail = "expected a value, got none"
 	case "type":
 		expected := strings.Trim(fmt.Sprint(detail["expected"]), "[]")
-		f.Detail = "expected " + orList(strings.Split(expected, ",")) + ", came " + came
+		f.Detail = "expected " + orList(strings.Split(expected, ",")) + ", got " + got
 	case "const":
-		f.Detail = fmt.Sprintf("expected %v, came %s", detail["allowed"], came)
+		f.Detail = fmt.Sprintf("expected %v, got %s", detail["allowed"], got)
 	case "enum":
-		f.Detail = fmt.Sprintf("expected one of %v, came %s", detail["allowed"], came)
+		f.Detail = fmt.Sprintf("expected one of %v, got %s", detail["allowed"], got)
 	case "minLength":
-		f.Detail = "expected text that is not empty, came " + came
+		f.Detail = "expected text that is not empty, got " + got
 	case "minItems":
-		f.Detail = "expected at least one item, came " + came
+		f.Detail = "expected at least one item, got " + got
 	case "anyOf":
-		f.Detail = "expected a userId or an anonymousId that is neither null nor blank, came neither"
+		f.Detail = "expected a userId or an anonymousId that is neither null nor blank, got neither"
 	case "format":
-		f.Detail = "expected an RFC 3339 time with a zone, came " + came
+		f.Detail = "expected an RFC 3339 time with a zone, got " + got
 	case "pattern":
-		f.describePattern(detail["pattern"], came)
+		f.describePattern(detail["pattern"], got)
 	default:
-		f.Detail = e.Description() + ", came " + came
+		f.Detail = e.Description() + ", got " + got
 	}
 }
 
 // describePattern tells a blank id from a time. gojsonschema takes a date alone
 // for a date-time; the pattern does not, and speaks for the format.
-func (f *Finding) describePattern(pattern any, came string) {
+func (f *Finding) describePattern(pattern any, got string) {
 	expression := fmt.Sprint(pattern)
 	if re, ok := pattern.(*regexp.Regexp); ok {
 		expression = re.String()
 	}
 	switch {
 	case strings.HasPrefix(expression, notBlank):
-		f.Detail = "expected more than white space, came " + came
+		f.Detail = "expected more than white space, got " + got
 	case strings.HasPrefix(expression, rfc3339):
 		f.Rule = "format"
-		f.Detail = "expected an RFC 3339 time with a zone, came " + came
+		f.Detail = "expected an RFC 3339 time with a zone, got " + got
 	default:
-		f.Detail = "expected text that matches " + expression + ", came " + came
+		f.Detail = "expected text that matches " + expression + ", got " + got
 	}
 }
 

@@ -9,8 +9,8 @@
 // the schemas in braze/ demand nothing else: required fields are there and not
 // null, known fields that are not null have their type, event_type and id are
 // text that is not empty, time is an integer. Formats, units and known values
-// are told in the schemas and enforced by none: a schema that refuses real data
-// is worse than one that lets something odd pass. As draft 7 has it, 1.0 is an
+// are described in the schemas and enforced by none: a schema that refuses real data
+// is worse than one that lets something unusual pass. As draft 7 has it, 1.0 is an
 // integer, and integers may be of any size.
 //
 // The schemas in rudder/ follow RudderStack's event specification as its HTTP
@@ -52,5 +52,5 @@ type Verdict struct {
 type Finding struct {
 	Path   string `json:"path"`   // JSON pointer (RFC 6901); empty for the whole document
 	Rule   string `json:"rule"`   // the schema's keyword, such as required or type, or one of the constants Rule…
-	Detail string `json:"detail"` // what was expected and what came; may quote the value, shortened
+	Detail string `json:"detail"` // what was expected and what was there; may quote the value, shortened
 }

@@ -53,7 +53,7 @@ func (v *Validator) decodeMessageBatch(raw []byte) Verdict {
 	var out Verdict
 	messages, ok := list(doc, "batch", &out)
 	if ok && len(messages) == 0 {
-		out.Errors = append(out.Errors, Finding{"/batch", "minItems", "expected at least one message, came none"})
+		out.Errors = append(out.Errors, Finding{"/batch", "minItems", "expected at least one message, got none"})
 	}
 	for i, message := range messages {
 		v.message(message, "/batch/"+strconv.Itoa(i), &out)
@@ -80,7 +80,7 @@ func (v *Validator) event(doc any, at string, out *Verdict) string {
 func unknownType(name, at string) Finding {
 	return Finding{
 		at + "/event_type", RuleUnknownEventType,
-		"expected an event type of the glossary, came " + short(name),
+		"expected an event type of the glossary, got " + short(name),
 	}
 }
 
@@ -119,15 +119,15 @@ func list(doc any, key string, out *Verdict) ([]any, bool) {
 	}
 	body, ok := doc.(map[string]any)
 	if !ok {
-		return fail("", "type", "expected object, came "+short(doc))
+		return fail("", "type", "expected object, got "+short(doc))
 	}
 	value, ok := body[key]
 	if !ok {
-		return fail("/"+key, "required", "expected a value, came nothing")
+		return fail("/"+key, "required", "expected a value, got none")
 	}
 	items, ok := value.([]any)
 	if !ok {
-		return fail("/"+key, "type", "expected array, came "+short(value))
+		return fail("/"+key, "type", "expected array, got "+short(value))
 	}
 	return items, true
 }

@@ -73,7 +73,7 @@ func (v *Validator) compileEvents(g *Glossary) (err error) {
 	if v.envelope.rules, err = compileRules("of an event", envelopeSchema(g, "")); err != nil {
 		return err
 	}
-	v.envelope.tell()
+	v.envelope.noteUnknown()
 	for i := range g.Events {
 		e := &g.Events[i]
 		event := &eventRules{
@@ -83,13 +83,13 @@ func (v *Validator) compileEvents(g *Glossary) (err error) {
 		if event.rules, err = compileRules(e.Name, eventBody(g, e)); err != nil {
 			return err
 		}
-		event.tell()
+		event.noteUnknown()
 		v.types = append(v.types, e.Name)
 		v.events[e.Name] = event
 	}
 	v.eventList, err = bytecheck.Compile([]byte(`{"type":"object","required":["events"],"properties":{"events":{"type":"array"}}}`))
 	if err == nil {
-		v.eventList.Tell(inTop, batchFields().list())
+		v.eventList.NoteUnknown(inTop, batchFields().list())
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func testField(t *testing.T, e *schemas.EventType, section string, f schemas.Fie
 		require.False(t, verdict.Valid, path)
 		require.Equal(t, []string{want}, places(verdict.Errors))
 		require.Contains(t, verdict.Errors[0].Detail, "expected ")
-		require.Contains(t, verdict.Errors[0].Detail, ", came ")
+		require.Contains(t, verdict.Errors[0].Detail, ", got ")
 		require.Empty(t, verdict.Drift)
 	}
 	if f.Required {
@@ -234,17 +234,17 @@ func TestNumbers(t *testing.T) {
 
 func TestEventsThatAreNone(t *testing.T) {
 	for name, tc := range map[string]struct{ raw, want, detail string }{
-		"empty":           {``, " invalid_json", "expected a JSON document, came nothing"},
-		"white space":     {" \n", " invalid_json", "expected a JSON document, came nothing"},
-		"cut":             {`{"id":`, " invalid_json", "expected a JSON document, came one that is cut off"},
-		"broken":          {`{"id":x}`, " invalid_json", "expected a JSON document, came one that is broken at byte 7"},
-		"two documents":   {`{} {}`, " invalid_json", "expected one JSON document, came more after byte 2"},
+		"empty":           {``, " invalid_json", "expected a JSON document, got none"},
+		"white space":     {" \n", " invalid_json", "expected a JSON document, got none"},
+		"cut":             {`{"id":`, " invalid_json", "expected a JSON document, got one that is cut off"},
+		"broken":          {`{"id":x}`, " invalid_json", "expected a JSON document, got one that is broken at byte 7"},
+		"two documents":   {`{} {}`, " invalid_json", "expected one JSON document, got more after byte 2"},
 		"byte order mark": {"\ufeff{}", " invalid_json", "broken at byte 1"},
-		"null":            {`null`, " type", "expected object, came null"},
-		"array":           {`[1,2]`, " type", "expected object, came an array of 2"},
-		"string":          {`"x"`, " type", `expected object, came string "x"`},
-		"number":          {`5`, " type", "expected object, came number 5"},
-		"boolean":         {`false`, " type", "expected object, came boolean false"},
+		"null":            {`null`, " type", "expected object, got null"},
+		"array":           {`[1,2]`, " type", "expected object, got an array of 2"},
+		"string":          {`"x"`, " type", `expected object, got string "x"`},
+		"number":          {`5`, " type", "expected object, got number 5"},
+		"boolean":         {`false`, " type", "expected object, got boolean false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdict := validator().Event([]byte(tc.raw))
@@ -259,10 +259,10 @@ func TestEventsThatAreNone(t *testing.T) {
 func TestDetails(t *testing.T) {
 	const event = `{"event_type":"users.messages.email.Open","id":"","time":"now","user":{"user_id":null},"properties":{"is_amp":"an answer that is much too long to be quoted in full here"}}`
 	require.Equal(t, []schemas.Finding{
-		{Path: "/id", Rule: "minLength", Detail: `expected text that is not empty, came string ""`},
-		{Path: "/properties/email_address", Rule: "required", Detail: "expected a value, came nothing"},
-		{Path: "/properties/is_amp", Rule: "type", Detail: `expected boolean or null, came string "an answer that is much too long to be quoted in "…`},
-		{Path: "/time", Rule: "type", Detail: `expected integer, came string "now"`},
-		{Path: "/user/user_id", Rule: "type", Detail: "expected string, came null"},
+		{Path: "/id", Rule: "minLength", Detail: `expected text that is not empty, got string ""`},
+		{Path: "/properties/email_address", Rule: "required", Detail: "expected a value, got none"},
+		{Path: "/properties/is_amp", Rule: "type", Detail: `expected boolean or null, got string "an answer that is much too long to be quoted in "…`},
+		{Path: "/time", Rule: "type", Detail: `expected integer, got string "now"`},
+		{Path: "/user/user_id", Rule: "type", Detail: "expected string, got null"},
 	}, validator().Event([]byte(event)).Errors)
 }

@@ -17,7 +17,7 @@ func (i *indexes) take() *bytecheck.Index {
 	return &bytecheck.Index{}
 }
 
-// give takes an index back, but for one that a huge document has blown up.
+// give puts an index back, unless a huge document has made it large.
 func (i *indexes) give(x *bytecheck.Index) {
 	if x.Large() {
 		return
@@ -50,7 +50,7 @@ func (v *Validator) walkEvent(x *bytecheck.Index, event bytecheck.Node, at spot,
 			rules = known
 		}
 	}
-	first := len(x.Strange())
+	first := len(x.Unknown())
 	if !rules.checker.Valid(x, event) {
 		return "", false
 	}

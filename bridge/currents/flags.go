@@ -10,8 +10,8 @@ import (
 // finished messages and keeps every byte.
 type Flags uint32
 
-// The kinds of trouble. FlagUnsafeKey and FlagNul lose the event there; the
-// others change something in it.
+// The kinds of trouble. FlagUnsafeKey, FlagNul, FlagLargeIndex and FlagDeep lose
+// the event there; the others change something in it.
 const (
 	// FlagNul: a \u0000 escape is somewhere in the event's keys or values.
 	// RudderStack answers 400 for the whole request.
@@ -39,6 +39,12 @@ const (
 	// FlagProperties: properties is neither an object, nor an array with
 	// something in it, nor null. It is lost.
 	FlagProperties
+	// FlagLargeIndex: a path of properties has an index of a million and more. The
+	// source fills an array up to it, for seconds, and closes the connection.
+	FlagLargeIndex
+	// FlagDeep: the event is nested beyond maxDepth. The source answers 500 to it and
+	// to what comes at the same time.
+	FlagDeep
 
 	// The event has the whole path to an id as one key, which RudderStack
 	// reads first, and whether that value is usable.
@@ -66,7 +72,7 @@ const (
 // duplicate of properties makes void.
 const (
 	inScan       = flagEscape | flagPathByte | flagLiteralLength | flagTime
-	inProperties = flagIndex | flagLength | flagNested | flagArrayFunction
+	inProperties = flagIndex | flagLength | flagNested | flagArrayFunction | FlagLargeIndex
 )
 
 // Changed reports whether RudderStack's Braze source would deliver something
@@ -83,7 +89,7 @@ func eventFlags(flags Flags) Flags {
 	if length || function || flags&flagTime != 0 {
 		flags |= FlagUnsafeKey
 	}
-	return flags &^ (inScan | inProperties)
+	return flags &^ (inScan | inProperties&^FlagLargeIndex)
 }
 
 // ownFlags judges the values that are kept in the event.

@@ -82,7 +82,7 @@ func TestPropertyKeysAsPaths(t *testing.T) {
 		`a_fairly_long_key_of_properties_with.dot`: path, `exactly8.`: path, `seven77.and`: path, `1234567/`: path,
 		`1`: path, `007`: path, `-1`: path, `+1`: path, `0x10`: path, `0XfF`: path, `0b101`: path, `0o17`: path, `1e2`: path, `10e-1`: path, `-0`: path,
 		` 7 `: path, `\t7`: path, `\ufeff7`: path, `7\u00a0`: path, `1e400`: 0, `1_0`: 0, `0x`: 0, `0b12`: 0, `-0x10`: 0, `0xg`: 0, `1e`: 0, `5e-1`: 0, `1a`: 0, ` `: 0, `-`: 0, `+`: 0, `7\u0085`: 0,
-		`900000`: path, `12345678901234567890123`: path, `\u0031`: path,
+		`900000`: path, `12345678901234567890123`: path | currents.FlagLargeIndex, `\u0031`: path,
 		`__proto__`: unsafe, `constructor`: unsafe, `prototype`: unsafe, `\u005f_proto__`: unsafe, `proto\u0074ype`: unsafe,
 		`a.__proto__`: path | unsafe, `constructor.b`: path | unsafe, `a.prototype.b`: path | unsafe, `__pro\\to__`: path | unsafe, `prototype.`: path | unsafe, `prototype\\`: path, `a.prototype\\`: path, `a..constructor`: path | unsafe,
 		`a\\.__proto__`: path, `a/__proto__`: path, `x/y.constructor`: path, `prototypes`: 0, `constructor_`: 0, ` constructor`: 0, `Constructor`: 0, `prototype_and_more_than_16_bytes`: 0,

@@ -16,6 +16,8 @@ const (
 	NoIdentity  Reason = "no_identity"
 	UnsafeKey   Reason = "unsafe_key"
 	Nul         Reason = "nul"
+	LargeIndex  Reason = "large_index"
+	TooDeep     Reason = "too_deep"
 )
 
 // Problem returns why the event cannot become a RudderStack message at all:
@@ -27,7 +29,10 @@ func (e *Event) Problem() Reason {
 }
 
 // WebhookProblem returns Problem, or else what would make RudderStack's Braze
-// source drop this event silently (UnsafeKey) or refuse its whole request (Nul).
+// source drop this event silently (UnsafeKey), refuse its whole request (Nul), or
+// fail for it and for others that come at the same time: a property key that is a
+// whole number of a million and more (LargeIndex), and nesting beyond 4,000 levels
+// (TooDeep; 4,000 are taken, 6,000 answered with 500).
 func (e *Event) WebhookProblem() Reason {
 	user, external := e.Flags&flagLiteralUserUsable != 0, e.Flags&flagLiteralExternalUsable != 0
 	if e.Flags&flagLiteralUser == 0 {
@@ -44,6 +49,10 @@ func (e *Event) WebhookProblem() Reason {
 		return UnsafeKey
 	case e.Flags&FlagNul != 0:
 		return Nul
+	case e.Flags&FlagLargeIndex != 0:
+		return LargeIndex
+	case e.Flags&FlagDeep != 0:
+		return TooDeep
 	}
 	return ""
 }

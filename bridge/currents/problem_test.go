@@ -2,6 +2,7 @@ package currents_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,5 +68,29 @@ func TestWebhookProblem(t *testing.T) {
 		e := scanOne(t, `{"event_type":"t","user":{"user_id":"u"},"properties":`+tt.properties+`}`)
 		require.Equal(t, tt.want, e.WebhookProblem(), tt.properties)
 		require.Empty(t, e.Problem())
+	}
+}
+
+func TestWhatMakesTheBrazeSourceChoke(t *testing.T) {
+	nested := func(levels int) string {
+		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"custom_properties":` +
+			strings.Repeat("[", levels-2) + strings.Repeat("]", levels-2) + `}}`
+	}
+	key := func(key string) string {
+		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"` + key + `":1}}`
+	}
+	for event, want := range map[string]currents.Reason{
+		nested(4000): "", nested(4001): currents.TooDeep, nested(20_000): currents.TooDeep,
+		strings.Replace(nested(4001), "properties", "elsewhere", 1): currents.TooDeep,
+		key("999999"): "", key("1000000"): currents.LargeIndex, key("20000000"): currents.LargeIndex, key("1e7"): currents.LargeIndex,
+		key("a.5000000"): currents.LargeIndex, key("0x1000000"): currents.LargeIndex, key("-5000000"): "", key("1000000.5a"): currents.LargeIndex,
+		key("5000000/a"): "", key("a5000000"): "",
+		`{"event_type":"t","user":{"user_id":"u"},"properties":{"custom_properties":{"20000000":1}}}`: "",
+		`{"event_type":"t","user":{"user_id":"u"},"properties":{"20000000":1},"properties":{"a":1}}`:  "",
+	} {
+		var b currents.Batch
+		require.NoError(t, b.ScanEvent([]byte(event)))
+		require.Equal(t, want, b.Events[0].WebhookProblem(), event[:min(90, len(event))])
+		require.Empty(t, b.Events[0].Problem(), "the mode events does not mind")
 	}
 }

@@ -44,6 +44,10 @@ func literal(body []byte, i int, word string) int {
 	return i + len(word)
 }
 
+// maxDepth is how deep a value of an event may be nested for RudderStack's Braze
+// source, which takes 4,000 levels in all; the event and its properties are two.
+const maxDepth = 4000 - 2
+
 // nested scans an object or array and all that is inside it. It does not call
 // itself: which brackets are open is kept as one bit a level, the innermost 64
 // in a word, the others in b.deep, so that no depth can overflow a stack.
@@ -62,6 +66,9 @@ func (b *Batch) brackets(body []byte, i int, open *bracketStack) int {
 		}
 		if c := body[i]; c == '{' || c == '[' {
 			open.push(c == '{')
+			if open.depth > maxDepth {
+				b.flags |= FlagDeep
+			}
 			i = skipSpace(body, i+1)
 			if i >= len(body) {
 				return ^i

@@ -139,6 +139,8 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 			`{"id":"b","event_type":"t","user":{"user_id":"  "}}`,
 			`{"id":"c","event_type":"t","user":{"user_id":"u"},"properties":{"constructor":1}}`,
 			`{"id":"d","event_type":"t","user":{"user_id":"u"},"properties":{"x":"\u0000"}}`,
+			`{"id":"e","event_type":"t","user":{"user_id":"u"},"properties":{"20000000":1}}`,
+			`{"id":"f","event_type":"t","user":{"user_id":"u"},"properties":{"x":`+strings.Repeat("[", 6000)+strings.Repeat("]", 6000)+`}}`,
 			good,
 		)
 		q.put(`17`)
@@ -152,7 +154,7 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 			dead = append(dead, fmt.Sprint(d.Seq, d.Index, d.Reason))
 		}
 		require.Equal(t, []string{
-			"1 0not_an_object", "1 1no_event_type", "1 3no_identity", "1 4unsafe_key", "1 5nul", "2 0not_an_object",
+			"1 0not_an_object", "1 1no_event_type", "1 3no_identity", "1 4unsafe_key", "1 5nul", "1 6large_index", "1 7too_deep", "2 0not_an_object",
 		}, dead)
 		b.finish(t)
 	})

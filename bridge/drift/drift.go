@@ -18,7 +18,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Config says who is told.
+// Config says where names are reported.
 type Config struct {
 	Log *slog.Logger // gets a line when a name is new; default: none
 	// Registerer gets bridge_drift_total{event_type,field} and
@@ -78,6 +78,9 @@ func New(cfg Config) (*Watch, error) {
 			Help: "Events of which an id or a trait is not in the message, because Braze has redacted it.",
 		}, []string{"field"}),
 	}
+	for _, field := range RedactedFields() {
+		w.redacted.WithLabelValues(field)
+	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -119,12 +122,21 @@ func (w *Watch) Count(eventType, field []byte) {
 	w.mu.Unlock()
 	i.metric.Inc()
 	if isNew {
-		w.tell(i.EventType, i.Field)
+		w.report(i.EventType, i.Field)
 	}
 }
 
-// Redacted counts one event in which Braze has redacted a field that would have
-// become an id or a trait, such as user.external_user_id.
+// RedactedFields lists what Redacted counts; traits are those of an identify
+// call.
+func RedactedFields() [8]string {
+	return [...]string{
+		"id", "user.user_id", "user.external_user_id", "user.device_id",
+		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
+	}
+}
+
+// Redacted counts one event in which Braze has redacted one of RedactedFields,
+// so that the message does not have it.
 func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
 
 // Learn forgets the event types and fields that a newer glossary has, so that
@@ -178,7 +190,7 @@ func (w *Watch) find(eventType, field []byte) (i *item, isNew bool) {
 	return i, true
 }
 
-func (w *Watch) tell(eventType, field string) {
+func (w *Watch) report(eventType, field string) {
 	switch {
 	case eventType == Other && field == Other:
 		w.log.Info("more names are unknown than are counted by name; from here on they are counted together", "limit", MaxItems)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func newWatch(t *testing.T, cfg drift.Config) *drift.Watch {
@@ -28,8 +29,9 @@ func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	require.NoError(t, err)
-	require.Len(t, families, 1)
+	require.Len(t, families, 2)
 	require.Equal(t, "bridge_drift_total", families[0].GetName())
+	require.Equal(t, "bridge_redacted_total", families[1].GetName())
 	values := make(map[string]float64)
 	for _, m := range families[0].GetMetric() {
 		require.Equal(t, "event_type", m.GetLabel()[0].GetName())
@@ -140,6 +142,27 @@ func TestBegin(t *testing.T) {
 	require.True(t, w.Begin(event(0)), "the oldest is forgotten")
 	require.True(t, w.Begin(event(1)), "and the next")
 	require.False(t, w.Begin(event(remembered)))
+}
+
+// TestLearn: a newer glossary makes names known, and others take their place.
+func TestLearn(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	w := newWatch(t, drift.Config{})
+	const open = "users.messages.email.Open"
+	for _, name := range [][2]string{{open, ""}, {open, "properties.send_time"}, {open, "properties.newer"}, {open, "user.timezone"}, {open, "user.newer"}, {open, "id"}, {open, "newer"}, {"newer.Type", ""}} {
+		w.Count([]byte(name[0]), []byte(name[1]))
+	}
+	w.Learn(g)
+	var left []string
+	for _, i := range w.List() {
+		left = append(left, i.EventType+"|"+i.Field)
+	}
+	require.Equal(t, []string{"newer.Type|", open + "|newer", open + "|properties.newer", open + "|user.newer"}, left)
+	for i := range drift.MaxItems - len(left) {
+		w.Count([]byte("t"), fmt.Append(nil, i))
+	}
+	require.Len(t, w.List(), drift.MaxItems, "there is room for as many again")
 }
 
 // TestSharedSafely is for the race detector.

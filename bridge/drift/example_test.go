@@ -33,6 +33,7 @@ func ExampleWatch() {
 			}
 		}
 	}
+	watch.Redacted(drift.RedactedFields()[0])
 	for _, item := range watch.List() {
 		fmt.Printf("%s %q %d\n", item.EventType, item.Field, item.Count)
 	}

@@ -1,12 +1,6 @@
 package mapping
 
-import (
-	"github.com/currentsbridge/currentsbridge/bridge/drift"
-	"github.com/currentsbridge/currentsbridge/schemas"
-)
-
-// NewWith is New with another glossary.
-func NewWith(opts Options, g *schemas.Glossary) (*Mapper, error) { return newMapper(opts, g) }
+import "github.com/currentsbridge/currentsbridge/bridge/drift"
 
 // WithDrift returns a Mapper made with a watch as one with another watch, or
 // with none where w is nil.

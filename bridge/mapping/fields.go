@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 )
 
 // The properties that have a place of their own in the message. They never
@@ -56,8 +57,8 @@ type fields struct {
 	runs  [movedCount + 1]run // those that stay, between those that move
 	used  int                 // of runs; more than len(runs) with duplicates only
 
-	shape *shape // of the event type, where shapes are known and it came first
-	odd   bool   // something may not be in the glossary; of use with shapes only
+	shape  *shape // of the event type, where shapes are known and it came first
+	drifts bool   // something may not be in the glossary; of use with shapes only
 
 	redacted redactions
 }
@@ -67,7 +68,7 @@ type fields struct {
 // address, of them.
 type redactions uint16
 
-// The places.
+// The places, in the order of drift.RedactedFields.
 const (
 	redactedID redactions = 1 << iota
 	redactedUserID
@@ -79,12 +80,9 @@ const (
 	redactedTrait
 )
 
-// names lists the fields of the event, as drift.Watch.Redacted takes them.
+// names lists the places, as drift.Watch.Redacted takes them.
 func (r redactions) names() (list []string) {
-	for i, name := range [...]string{
-		"id", "user.user_id", "user.external_user_id", "user.device_id",
-		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
-	} {
+	for i, name := range drift.RedactedFields() {
 		if r&(1<<i) != 0 {
 			list = append(list, name)
 		}
@@ -113,13 +111,13 @@ func (e *fields) take(value *[]byte, place redactions) {
 type run struct{ from, to int }
 
 // read walks the event once, user and properties in their place. known may be
-// nil; else odd tells whether it is worth a closer look by known.note.
+// nil; else drifts tells whether it is worth a closer look by known.note.
 func (e *fields) read(event []byte, known *shapes) {
 	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {
 		switch string(plainKey(&f, scratch[:0])) {
 		case "event_type":
-			e.odd = e.odd || e.eventType != nil
+			e.drifts = e.drifts || e.eventType != nil
 			e.eventType = f.Value()
 			if known != nil {
 				e.shape = known.of(e.eventType)
@@ -133,16 +131,16 @@ func (e *fields) read(event []byte, known *shapes) {
 			e.readUser(&inner, scratch[:0])
 			f.Leave(&inner)
 		case "properties":
-			e.odd = e.odd || e.shape == nil
+			e.drifts = e.drifts || e.shape == nil
 			inner := f.Inner()
 			e.readProperties(&inner, scratch[:0])
 			f.Leave(&inner)
 			e.properties = f.Value()
 		default:
-			e.odd = true
+			e.drifts = true
 		}
 	}
-	e.odd = e.odd || e.shape == nil
+	e.drifts = e.drifts || e.shape == nil
 }
 
 func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
@@ -163,10 +161,10 @@ func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
 			e.timezone = f.Value()
 			seen |= hasTimezone
 		default:
-			e.odd = true
+			e.drifts = true
 		}
 	}
-	e.odd = e.odd || e.shape == nil || seen&^e.shape.userBits != 0
+	e.drifts = e.drifts || e.shape == nil || seen&^e.shape.userBits != 0
 }
 
 // readProperties takes out what moves and notes the runs of what stays.
@@ -181,7 +179,7 @@ func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 		if shape == nil {
 			i = movedIndex(key)
 		} else if i = shape.place(key); i == unknown {
-			e.odd = true
+			e.drifts = true
 			i = movedIndex(key)
 		}
 		if i == notMoved {

@@ -132,11 +132,11 @@ func FuzzFilter(f *testing.F) {
 	none := &schemas.Glossary{}
 	f.Fuzz(func(t *testing.T, event []byte, pattern, property, value string) {
 		rule := []mapping.PropertyRule{{Property: property, Values: []string{"never", value}}}
-		allow, err := mapping.NewWith(mapping.Options{Filter: mapping.Filter{Allow: []string{pattern}}}, none)
+		allow, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{Allow: []string{pattern}}})
 		if err != nil || property == "" {
 			return
 		}
-		has, err := mapping.NewWith(mapping.Options{Filter: mapping.Filter{AllowProperties: rule}}, none)
+		has, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{AllowProperties: rule}})
 		require.NoError(t, err)
 		keeps, holds := allow.Keeps(event), has.Keeps(event)
 		if len(event) == 0 || event[0] != '{' || !json.Valid(event) || strings.Contains(string(event)+property+value+pattern, "\ufffd") || !plainText(event, property, value, pattern) {

@@ -18,7 +18,7 @@ type Mapper struct {
 	filter          *filter   // nil: everything leaves
 	personal        *personal // nil: nothing is changed
 	guard           *guard    // nil: no id is dropped
-	shapes          *shapes   // nil: nobody asks for drift
+	shapes          *shapes   // nil: drift is not counted
 	drift           *drift.Watch
 }
 
@@ -100,26 +100,26 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	if !m.webhook {
 		return m.AppendMessage(dst, event, fallbackID)
 	}
-	var odd bool
+	var drifts bool
 	switch {
 	case m.personal != nil:
-		dst, odd = m.personal.append(dst, event)
+		dst, drifts = m.personal.append(dst, event)
 	case m.shapes != nil:
 		var e fields
 		e.read(event, m.shapes)
-		dst, odd = append(dst, event...), e.odd
+		dst, drifts = append(dst, event...), e.drifts
 	default:
 		dst = append(dst, event...)
 	}
-	m.look(event, odd, 0)
+	m.look(event, drifts, 0)
 	return dst
 }
 
 // look counts the drift of an event as Braze sent it, where there may be some,
 // and what is redacted in it.
-func (m *Mapper) look(event []byte, odd bool, missing redactions) {
-	if m.shapes != nil && (odd || missing != 0) {
-		m.shapes.note(m.drift, event, odd, missing)
+func (m *Mapper) look(event []byte, drifts bool, missing redactions) {
+	if m.shapes != nil && (drifts || missing != 0) {
+		m.shapes.note(m.drift, event, drifts, missing)
 	}
 }
 
@@ -156,15 +156,15 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	if m.personal == nil {
 		e.read(event, m.shapes)
 		dst = m.appendMessage(dst, &e, fallbackID)
-		m.look(event, e.odd, e.redacted)
+		m.look(event, e.drifts, e.redacted)
 		return dst
 	}
 	start := len(dst)
-	dst, odd := m.personal.append(dst, event)
+	dst, drifts := m.personal.append(dst, event)
 	end := len(dst)
 	e.read(dst[start:end], nil)
 	dst = m.appendMessage(dst, &e, fallbackID)
-	m.look(event, odd, e.redacted)
+	m.look(event, drifts, e.redacted)
 	return append(dst[:start], dst[end:]...)
 }
 

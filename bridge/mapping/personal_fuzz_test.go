@@ -105,12 +105,12 @@ func FuzzPersonal(f *testing.F) {
 			"user.external_user_id": mapping.Hash, "user.device_id": mapping.Drop, "id": mapping.Hash,
 		}}
 		personal := mapping.Personal{Fields: r.rules, Salt: []byte(salt)}
-		webhook, err := mapping.NewWith(mapping.Options{Webhook: true, Personal: personal}, none)
+		webhook, err := mapping.New(mapping.Options{Glossary: none, Webhook: true, Personal: personal})
 		if err != nil || strings.Count(field, ".") > 1 || field == "user.user_id" {
 			return
 		}
 		got := webhook.Append(nil, event, "")
-		events, err := mapping.NewWith(mapping.Options{Personal: personal}, none)
+		events, err := mapping.New(mapping.Options{Glossary: none, Personal: personal})
 		require.NoError(t, err)
 		message := events.Append(nil, event, "fallback")
 		if len(event) == 0 || event[0] != '{' || event[len(event)-1] != '}' || !json.Valid(event) || !plainText(event, field) {

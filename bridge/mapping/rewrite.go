@@ -10,16 +10,16 @@ import (
 )
 
 // append appends the event as the rules leave it: what they do not name keeps
-// every byte. Duplicate keys and keys written with escapes are met each. odd
+// every byte. Duplicate keys and keys written with escapes are met each. drifts
 // tells that something in it may not be in the glossary.
-func (p *personal) append(dst, event []byte) (out []byte, odd bool) {
+func (p *personal) append(dst, event []byte) (out []byte, drifts bool) {
 	w := rewriter{personal: p, dst: dst, event: event}
 	w.whole()
 	if w.late { // what came before the type was taken for that of an unknown one
 		w = rewriter{personal: p, dst: w.dst[:len(dst)], event: event, typed: true, typ: w.typ}
 		w.whole()
 	}
-	return w.dst, w.odd
+	return w.dst, w.drifts
 }
 
 // rewriter goes through an event and copies what stays.
@@ -31,7 +31,7 @@ type rewriter struct {
 	typed      bool // typ is known
 	used       bool // a rule that may hang on the type was asked for
 	late       bool // … before the type, or a second one, was met
-	odd        bool
+	drifts     bool
 	key        [64]byte
 }
 
@@ -88,7 +88,7 @@ func (w *rewriter) whole() {
 	again := w.typed
 	w.members(currents.Fields(w.event), 0, scope{top: true}, again)
 	w.upTo(len(w.event))
-	w.odd = w.odd || !w.typed || w.typ < 0
+	w.drifts = w.drifts || !w.typed || w.typ < 0
 }
 
 // setType takes in a raw event type. Of several the last one counts.
@@ -104,7 +104,7 @@ func (w *rewriter) topRule(key []byte, f *currents.FieldIterator) *rule {
 	if r := w.top.find(key); r != nil {
 		return r
 	}
-	w.odd = true
+	w.drifts = true
 	if rest, ok := bytes.CutPrefix(key, []byte("user.")); ok {
 		s := w.user()
 		r, _ := s.find(rest, f)
@@ -140,7 +140,7 @@ func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again b
 		} else {
 			var known bool
 			r, known = in.find(key, &f)
-			w.odd = w.odd || !known && !in.inside
+			w.drifts = w.drifts || !known && !in.inside
 		}
 		start, value := f.Start()
 		switch action(r, &f) {

@@ -83,14 +83,14 @@ func (s *shape) place(key []byte) int {
 // note counts what the glossary does not have in an event, and what is missing
 // of it in the message. It is for the rare event in which something unusual was
 // seen, and looks closely.
-func (s *shapes) note(watch *drift.Watch, event []byte, odd bool, missing redactions) {
+func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing redactions) {
 	n := noting{watch: watch, event: event}
 	if missing != 0 && n.first() {
 		for _, field := range missing.names() {
 			watch.Redacted(field)
 		}
 	}
-	if !odd {
+	if !drifts {
 		return
 	}
 	for f := currents.Fields(event); f.Next(); {
@@ -107,7 +107,7 @@ func (s *shapes) note(watch *drift.Watch, event []byte, odd bool, missing redact
 		switch {
 		case s.top.find(plainKey(&f, n.key[:0])) < 0:
 			n.count("", f.AppendKey(nil))
-		case of == nil: // nobody knows what should be in it
+		case of == nil: // its fields are not known
 		case f.KeyIs("user"):
 			n.unknown("user.", &inner, &of.user)
 		case f.KeyIs("properties"):
@@ -145,7 +145,7 @@ func (n *noting) count(prefix string, key []byte) {
 	if !n.first() {
 		return
 	}
-	name := []byte("(no text)") // never a value of another kind: it is nobody's name
+	name := []byte("(no text)") // a value of another kind is no name, and may be personal
 	if text, ok := currents.AppendText(nil, n.eventType); ok {
 		name = text
 	}

@@ -7,7 +7,7 @@ import (
 
 // table numbers a fixed set of names, for keys of JSON that are looked up by
 // the million: it is several times as quick as a Go map. The zero value is
-// empty. What comes from outside is never added, so nobody can make it slow.
+// empty. What comes from outside is never added, so no sender can make it slow.
 type table struct {
 	slots []slot // a power of two of them, at most a quarter taken
 	size  int

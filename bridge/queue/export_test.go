@@ -27,3 +27,5 @@ func (s *Store) Abandon() {
 	p.stopped.Wait()
 	p.stop = make(chan struct{})
 }
+
+var ScanLog = scanLog

@@ -1,15 +1,250 @@
 package queue_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
+	"encoding/binary"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
+
+var long = flag.Bool("long", false, "run the long forms: more places, more events")
+
+// The files are for their owner alone, and sqlite3 can read them beside the store.
+func TestFilesOfTheStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	k := newKit(t, Site{Open: func() (*queue.Store, error) {
+		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir}))
+	}})
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 1}, "1")
+	for _, name := range []string{"queue.db", "queue.db-wal", "queue.db-shm", "LOCK"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
+	}
+	c, err := sqlite3.OpenFlags("file:"+filepath.Join(dir, "queue.db"), sqlite3.OPEN_READONLY|sqlite3.OPEN_URI)
+	require.NoError(t, err)
+	s, _, err := c.Prepare(`SELECT accepted FROM ledger`)
+	require.NoError(t, err)
+	require.True(t, s.Step())
+	require.Equal(t, 1, s.ColumnInt(0))
+	require.NoError(t, s.Close())
+	require.NoError(t, c.Close())
+	require.NoError(t, k.store.Close())
+	_, err = os.Stat(filepath.Join(dir, "queue.db-wal"))
+	require.ErrorIs(t, err, os.ErrNotExist, "an orderly stop leaves no log")
+}
+
+// A newer format is refused.
+func TestNewerFormat(t *testing.T) {
+	dir := t.TempDir()
+	open := func() (*queue.Store, error) { return queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir})) }
+	store, err := open()
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	c, err := sqlite3.Open("file:" + filepath.Join(dir, "queue.db") + "?vfs=queue-disk")
+	require.NoError(t, err)
+	require.NoError(t, c.Exec(`UPDATE meta SET value = '2' WHERE name = 'format'`))
+	require.NoError(t, c.Close())
+	_, err = open()
+	require.ErrorIs(t, err, queue.ErrNewerFormat)
+	require.ErrorContains(t, err, "format 2")
+}
+
+// A commit that does not come is an error within the timeout, the store says so,
+// and the ledger can be read meanwhile. What comes in the end counts.
+func TestHungDisk(t *testing.T) {
+	s := newSite(t, queue.Options{RetainAge: time.Hour})
+	s.opts.AppendTimeout = 200 * time.Millisecond
+	k := newKit(t, s.site())
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 1}, "0")
+	release := k.stall()
+	_, err := q.Append(k.ctx, k.batch("1"))
+	require.ErrorIs(t, err, queue.ErrAway)
+	require.ErrorIs(t, k.store.Usage().Away, queue.ErrAway)
+	require.Equal(t, uint64(1), q.Ledger().Pending())
+	_, err = q.Append(k.ctx, k.batch("2"))
+	require.ErrorIs(t, err, queue.ErrAway, "its transaction has not begun: it is withdrawn")
+	release(false)
+	k.eventually(func() bool { return k.store.Usage().Away == nil }, "it answers again")
+	s.opts.AppendTimeout = time.Minute
+	k.eventually(func() bool { return q.Ledger().Accepted == 2 }, "the first one was stored after all")
+	got, err := q.Append(k.ctx, k.batch("1", "2"))
+	require.NoError(t, err)
+	require.Equal(t, queue.Receipt{Accepted: 1, Duplicates: 1}, got)
+}
+
+// What was erased is in none of the store's files any more, neither after it was
+// history nor a dead letter nor pruned.
+func TestErasedBytesAreGone(t *testing.T) {
+	dir := t.TempDir()
+	k := newKit(t, Site{Open: func() (*queue.Store, error) {
+		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir, RetainAge: time.Hour}))
+	}})
+	q := k.open("a")
+	const secret = "my-unmistakable-words"
+	for i := range 50 {
+		k.add(q, queue.Receipt{Accepted: 2, Dead: 1}, fmt.Sprint(secret, i), fmt.Sprint("dead:", secret, "-", i))
+	}
+	k.deliver(q, k.fetchAll(q, 50)...)
+	require.True(t, inFiles(t, dir, secret))
+	k.erase(q, queue.Erasure{History: 50, Dead: 50})
+	require.False(t, inFiles(t, dir, secret))
+}
+
+func inFiles(t *testing.T, dir, text string) bool {
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		require.NoError(t, err)
+		if bytes.Contains(data, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// A backup is made while the store is in use, and is a store.
+func TestBackup(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	k := newKit(t, Site{Open: func() (*queue.Store, error) {
+		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir}))
+	}})
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 2}, "1", "2")
+	file := filepath.Join(to, "queue.db")
+	require.NoError(t, k.store.Backup(k.ctx, file))
+	require.Error(t, k.store.Backup(k.ctx, file), "it overwrites nothing")
+	k.add(q, queue.Receipt{Accepted: 1}, "3")
+	store, err := queue.Open(k.ctx, testOptions(t, queue.Options{Dir: to}))
+	require.NoError(t, err)
+	defer store.Close()
+	copied, err := store.Queue(k.ctx, "a", window)
+	require.NoError(t, err)
+	k.count(copied, 2, 0, 2, 0, 0, 0, 0, 2)
+	k.deliver(copied, k.fetchAll(copied, 2)...)
+}
+
+// A run of elements that are no events is one letter with a count.
+func TestRunsOfWorthlessElements(t *testing.T) {
+	k := newKit(t, Site{Open: func() (*queue.Store, error) {
+		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: t.TempDir()}))
+	}})
+	q := k.open("a")
+	got, err := q.Append(k.ctx, queue.Batch{Body: []byte(`7`), Items: []queue.Item{{End: 1, Fate: queue.Dead, Reason: "not_an_object", Count: 250_000}}})
+	require.NoError(t, err)
+	require.Equal(t, queue.Receipt{Accepted: 250_000, Dead: 250_000}, got)
+	k.count(q, 250_000, 0, 250_000, 0, 0, 250_000, 0, 0)
+	letters, err := q.Letters(k.ctx, queue.LetterFilter{})
+	require.NoError(t, err)
+	require.Len(t, letters, 1)
+	n, err := q.ReplayDead(k.ctx, letters[0].Number)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = q.PurgeDead(k.ctx, letters[0].Number)
+	require.NoError(t, err)
+	require.Equal(t, 250_000, n)
+	k.count(q, 250_000, 0, 250_000, 0, 0, 0, 250_000, 0)
+}
+
+// History goes after its age, ids of the window stay, and the disk is given back.
+func TestRetention(t *testing.T) {
+	dir := t.TempDir()
+	opts := testOptions(t, queue.Options{Dir: dir}).WithUpkeepEvery(5 * time.Millisecond)
+	k := newKit(t, Site{Open: func() (*queue.Store, error) { return queue.Open(context.Background(), opts) }})
+	k.window = 10_000
+	q := k.open("a")
+	for i := range 200 {
+		ids := make([]string, 20)
+		for j := range ids {
+			ids[j] = fmt.Sprintf("%d-%d-%0500d", i, j, i*j)
+		}
+		k.add(q, queue.Receipt{Accepted: 20}, ids...)
+	}
+	k.deliver(q, k.fetchAll(q, 4000)...)
+	k.eventually(func() bool {
+		records, err := q.Pending(k.ctx, 0, 10)
+		return err == nil && len(records) == 0 && k.store.Usage().Bytes < 4<<20
+	}, "history is pruned and its pages are given back")
+	k.add(q, queue.Receipt{Duplicates: 1}, fmt.Sprintf("%d-%d-%0500d", 3, 5, 15))
+	q = k.reopen("a")
+	k.add(q, queue.Receipt{Duplicates: 1}, fmt.Sprintf("%d-%d-%0500d", 3, 5, 15))
+}
+
+// frames makes a log of transactions of one frame each.
+func frames(salt uint32, n int) []byte {
+	const page = 512
+	order := binary.BigEndian
+	sum := func(s [2]uint32, data []byte) [2]uint32 {
+		for ; len(data) >= 8; data = data[8:] {
+			s[0] += binary.LittleEndian.Uint32(data) + s[1]
+			s[1] += binary.LittleEndian.Uint32(data[4:]) + s[0]
+		}
+		return s
+	}
+	log := make([]byte, 32)
+	order.PutUint32(log, 0x377f0682)
+	order.PutUint32(log[4:], 3007000)
+	order.PutUint32(log[8:], page)
+	order.PutUint32(log[16:], salt)
+	s := sum([2]uint32{}, log[:24])
+	order.PutUint32(log[24:], s[0])
+	order.PutUint32(log[28:], s[1])
+	for i := range n {
+		frame := make([]byte, 24+page)
+		order.PutUint32(frame, uint32(i+1))
+		order.PutUint32(frame[4:], uint32(n))
+		order.PutUint32(frame[8:], salt)
+		frame[24] = byte(i)
+		s = sum(sum(s, frame[:8]), frame[24:])
+		order.PutUint32(frame[16:], s[0])
+		order.PutUint32(frame[20:], s[1])
+		log = append(log, frame...)
+	}
+	return log
+}
+
+// A log is damaged where a frame does not check and others follow its
+// transaction; its last transaction may be what a crash leaves.
+func TestLogIsChecked(t *testing.T) {
+	const frame = 24 + 512
+	whole := frames(7, 5)
+	require.NoError(t, queue.ScanLog(bytes.NewReader(whole)))
+	require.NoError(t, queue.ScanLog(bytes.NewReader(nil)))
+	for at := 32; at < len(whole); at += 13 {
+		log := bytes.Clone(whole)
+		log[at] ^= 4
+		err := queue.ScanLog(bytes.NewReader(log))
+		last := (at-32)/frame == 4
+		// The size in a commit frame of the last but one says where it ends.
+		if in := (at - 32) % frame; last {
+			require.NoError(t, err, "at %d", at)
+		} else if in < 4 || in >= 8 {
+			require.Error(t, err, "at %d", at)
+		}
+	}
+	for cut := 0; cut < len(whole); cut += 101 {
+		require.NoError(t, queue.ScanLog(bytes.NewReader(whole[:cut])), "cut at %d", cut)
+	}
+	older := append(bytes.Clone(whole[:32+2*frame]), frames(3, 5)[32+2*frame:]...)
+	require.NoError(t, queue.ScanLog(bytes.NewReader(older)), "what follows is of an older generation")
+	header := bytes.Clone(whole)
+	header[17] ^= 1
+	require.Error(t, queue.ScanLog(bytes.NewReader(header)))
+}
 
 // The log is copied into the file while batches come in, and begins anew. Nobody
 // else may read any of the files.

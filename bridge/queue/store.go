@@ -102,6 +102,7 @@ type Store struct {
 	room   *room
 
 	erasing sync.Mutex // one erasure at a time
+	opening sync.Mutex // one queue is opened at a time
 
 	mu    sync.Mutex
 	byID  map[string]*Queue
@@ -162,9 +163,12 @@ func known(err error) bool {
 // number of event ids remembered to catch duplicates; with 0 only repeats within
 // one batch are caught.
 func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if q := s.byID[name]; q != nil {
+	q := s.byID[name]
+	s.mu.Unlock()
+	if q != nil {
 		return q, nil
 	}
 	if err := s.stopped(); err != nil {
@@ -185,11 +189,13 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	if err := s.writer.run(ctx, o); err != nil {
 		return nil, err
 	}
-	q := newQueue(s, id, name, window)
+	q = newQueue(s, id, name, window)
 	if err := q.load(ctx); err != nil {
 		return nil, s.db.classify(err)
 	}
+	s.mu.Lock()
 	s.byID[name] = q
+	s.mu.Unlock()
 	return q, nil
 }
 

@@ -111,7 +111,7 @@ func operatorEndsAReplay(t *testing.T, bridge func(...string) (int, string)) {
 	require.Contains(t, out, "replay 2 (received 2020-01-01T00:00:00Z to ")
 	code, out = bridge("replay", "--since", "1h")
 	require.Equal(t, 1, code)
-	require.Contains(t, out, "409 Conflict: connector default: a replay of history is under way")
+	require.Contains(t, out, "409 Conflict: connector default: a replay of history is active")
 	code, out = bridge("replay", "end")
 	require.Zero(t, code)
 	require.Contains(t, out, "has ended")

@@ -1,21 +1,40 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // manyEvents are worth a line on standard error however fast they were made.
 const manyEvents = 100_000
 
+// withoutDrift is an emission of what the glossary has alone: that is what the
+// schema of an Avro file follows from.
+func withoutDrift(e mockbraze.Emission) mockbraze.Emission {
+	if e.Scenario != nil {
+		smooth := *e.Scenario
+		smooth.Rough.Drift = 0
+		e.Scenario = &smooth
+	}
+	return e
+}
+
+// emitFlags are the flags of emit.
+type emitFlags struct {
+	mockbraze.Emission
+	format, scenarioName, drift, glossary, out string
+}
+
 func newEmit() *cobra.Command {
-	var e mockbraze.Emission
-	var format, told, drift string
+	var f emitFlags
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
@@ -25,47 +44,68 @@ Without --scenario it goes round the event types evenly: ten events of a type
 show every field that Braze documents for it. With one it tells stories: a send
 leads to a delivery, that to an open, a click, a session, a purchase. One seed
 prints the same bytes every time.`,
-		Example: `  mockbraze emit --events 960 --seed 1
+		Example: `  mockbraze emit --events 1020 --seed 1
   mockbraze emit --scenario flash-sale --events 100000 > events.ndjson
+  mockbraze emit --events 10000 --format avro --out export
   mockbraze emit --events 200 --types 'users.messages.email.*' --types users.campaigns.Conversion
   mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
     curl --data-binary @- -H 'Content-Type: application/json' -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8080/currents`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			switch format {
-			case "events":
-			case "batches":
-				e.Batches = true
-			default:
-				return fmt.Errorf("--format %q: it is events or batches", format)
-			}
-			if e.Drift, err = scenario.ParseShare(drift); err != nil {
-				return fmt.Errorf("--drift: %w", err)
-			}
-			if told != "" {
-				if e.Scenario, err = scenario.Load(told); err != nil {
-					return fmt.Errorf("--scenario: %w", err)
-				}
-			}
-			if e.Users > scenario.MaxUsers {
-				return fmt.Errorf("--users %d: at most %d", e.Users, scenario.MaxUsers)
-			}
-			meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(e.Events))
-			defer meter.Stop()
-			if e.Events >= manyEvents {
-				meter.KeepLast()
-			}
-			e.Progress = func(more int) { meter.Add(int64(more)) }
-			return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), e)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&e.Events, "events", 100, "how many events")
-	flags.StringArrayVar(&e.Types, "types", nil, "event types: names or patterns; repeatable (default all)")
-	flags.Uint64Var(&e.Seed, "seed", 1, "what decides every value")
-	flags.StringVar(&format, "format", "events", `"events", or "batches" of at most 100 events of one type, as Braze posts them`)
-	flags.StringVar(&told, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
-	flags.StringVar(&drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
-	flags.Uint64Var(&e.Users, "users", 0, "how many people there are, instead of the scenario's number")
+	flags.IntVar(&f.Events, "events", 100, "how many events")
+	flags.StringArrayVar(&f.Types, "types", nil, "event types: names or patterns; repeatable (default all current ones)")
+	flags.BoolVar(&f.Retired, "retired", false, "make the types that Braze has retired, too")
+	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
+	flags.Uint64Var(&f.Seed, "seed", 1, "what decides every value")
+	flags.StringVar(&f.format, "format", "events", `"events", "batches" of at most 100 events of one type, as Braze posts them, or "avro" files as its storage exports`)
+	flags.StringVar(&f.out, "out", "", "`DIR` for the files of --format avro")
+	flags.StringVar(&f.scenarioName, "scenario", "", "tell stories: steady, flash-sale, newsletter, quiet, or a YAML file")
+	flags.StringVar(&f.drift, "drift", "0%", "share of events with a field or a type that is new, such as 1%")
+	flags.Uint64Var(&f.Users, "users", 0, "how many people there are, instead of the scenario's number")
 	return cmd
+}
+
+// run reads what is left of the flags and emits.
+func (f *emitFlags) run(cmd *cobra.Command) (err error) {
+	switch f.format {
+	case "events":
+	case "batches":
+		f.Batches = true
+	case "avro":
+		if f.out == "" || f.drift != "0%" {
+			return errors.New("--format avro: it needs --out DIR, and has no --drift")
+		}
+	default:
+		return fmt.Errorf("--format %q: it is events, batches or avro", f.format)
+	}
+	if f.out != "" && f.format != "avro" {
+		return errors.New("--out: it goes with --format avro; others are printed")
+	}
+	if f.Glossary, err = schemas.LoadFile(f.glossary); err != nil {
+		return fmt.Errorf("--glossary: %w", err)
+	}
+	if f.Drift, err = scenario.ParseShare(f.drift); err != nil {
+		return fmt.Errorf("--drift: %w", err)
+	}
+	if f.scenarioName != "" {
+		if f.Scenario, err = scenario.Load(f.scenarioName); err != nil {
+			return fmt.Errorf("--scenario: %w", err)
+		}
+	}
+	if f.Users > scenario.MaxUsers {
+		return fmt.Errorf("--users %d: at most %d", f.Users, scenario.MaxUsers)
+	}
+	meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(f.Events))
+	defer meter.Stop()
+	if f.Events >= manyEvents {
+		meter.KeepLast()
+	}
+	f.Progress = func(more int) { meter.Add(int64(more)) }
+	if f.format == "avro" {
+		export := avroexport.New(f.out, f.Glossary)
+		return errors.Join(mockbraze.Emit(cmd.Context(), export, withoutDrift(f.Emission)), export.Close())
+	}
+	return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), f.Emission)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/load"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // failedCode is the exit code of a load whose thresholds do not hold.
@@ -32,11 +34,12 @@ func exitCode(err error) int {
 
 // loadFlags are the flags of load that are not fields of its Config as they are.
 type loadFlags struct {
-	cfg        load.Config
-	rate, ramp string
-	reports    []string
-	thresholds []string
-	abortOn    []string
+	cfg              load.Config
+	rate, ramp       string
+	caFile, glossary string
+	reports          []string
+	thresholds       []string
+	abortOn          []string
 }
 
 func newLoad() *cobra.Command {
@@ -62,7 +65,7 @@ error. The first Ctrl-C ends the run and reports on what was, with the exit code
 of the thresholds; the second ends at once.`,
 		Example: `  mockbraze load --url http://127.0.0.1:8080/currents --token TOKEN --rate 2000 --duration 2m --threshold 'p99<200ms,errors==0,late<1%'
   mockbraze load --url http://127.0.0.1:8080/currents --ramp 0:5000:2m --report load.html --report load.json --verify http://127.0.0.1:8090/_mock
-  mockbraze load --url 'http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze' --rate max --events 100000`,
+  mockbraze load --url 'http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze' --types 'users.*' --rate max --events 100000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLoad(cmd, &f) },
 	}
@@ -74,17 +77,19 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags, c := cmd.Flags(), &f.cfg
 	flags.SortFlags = false
 	flags.StringVar(&c.URL, "url", "", "`URL` to post to: a bridge's /currents or a webhook with its writeKey")
+	flags.StringVar(&f.caFile, "ca-file", "", "`FILE` with certificates in PEM to trust beside the system's")
+	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
 	flags.StringVar(&c.Token, "token", "", "bearer `TOKEN`; better given as MOCKBRAZE_TOKEN")
-	flags.StringVar(&f.rate, "rate", "1000", "events a second, or max")
+	flags.StringVar(&f.rate, "rate", "1000", "events a second, such as 2000 or 10k, or max")
 	flags.StringVar(&f.ramp, "ramp", "", "a changing rate instead, `FROM:TO:DURATION`, several with commas between them")
 	flags.DurationVar(&c.Duration, "duration", 0, "how long, warm-up included (default the length of --ramp, else 1m without --events)")
 	flags.Uint64Var(&c.Events, "events", 0, "how many events, warm-up included; 0 is no limit")
 	flags.DurationVar(&c.MaxDuration, "max-duration", load.DefaultMaxDuration, "the longest run that is allowed")
 	flags.DurationVar(&c.WarmUp, "warm-up", 0, "how long at the start is left out of the figures")
 	flags.IntVar(&c.Batch, "batch", mockbraze.MaxBatch, "events a batch, all of one type")
-	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are under way at once")
+	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are in flight at once")
 	flags.DurationVar(&c.Timeout, "timeout", load.DefaultTimeout, "how long an answer may take")
-	flags.StringArrayVar(&c.Types, "types", nil, "event types to go round: names or patterns; repeatable (default all)")
+	flags.StringArrayVar(&c.Types, "types", nil, "event types to go round: names or patterns; repeatable (default all current ones)")
 	flags.Uint64Var(&c.Seed, "seed", 0, "what decides ids and values; equal seeds send equal ids (default random)")
 	flags.StringArrayVar(&f.reports, "report", nil, "write the report to `FILE` too, .json or .html; repeatable")
 	flags.StringArrayVar(&f.thresholds, "threshold", nil, "what must hold at the end, `CONDITIONS` such as 'p99<200ms,errors==0'; repeatable")
@@ -152,6 +157,12 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 		cfg.AbortOn, err = load.ParseConditions(strings.Join(f.abortOn, ","))
 		mistake("abort-on", err)
 	}
+	if f.caFile != "" {
+		cfg.RootCAs, err = readCAs(f.caFile)
+		mistake("ca-file", err)
+	}
+	cfg.Glossary, err = schemas.LoadFile(f.glossary)
+	mistake("glossary", err)
 	for _, file := range f.reports {
 		mistake("report", checkReport(file))
 	}
@@ -161,6 +172,22 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 		}
 	}
 	return cfg, failed
+}
+
+// readCAs adds the certificates of a file to those of the system.
+func readCAs(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // checkReport says before the run what would keep its report from being written

@@ -8,13 +8,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+	"github.com/currentsbridge/currentsbridge/internal/load"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 // taking answers every batch, and counts those with a token.
@@ -93,6 +96,9 @@ func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
 		"--batch: it cannot":     {"load", "--url", url, "--batch", "0"},
 		"--connections: it":      {"load", "--url", url, "--connections", "0"},
 		"--duration: it cannot":  {"load", "--url", url, "--duration", "0s"},
+		"--ca-file: open":        {"load", "--url", url, "--ca-file", "nowhere.pem"},
+		"no certificate in PEM":  {"load", "--url", url, "--ca-file", "main.go"},
+		"--glossary: ":           {"load", "--url", url, "--glossary", "nowhere.json"},
 		"there is no directory":  {"load", "--url", url, "--report", filepath.Join(t.TempDir(), "none", "r.json")},
 	} {
 		_, err := run(t, args...)
@@ -100,6 +106,19 @@ func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
 		require.Equal(t, 1, exitCode(err))
 	}
 	require.Zero(t, good.Load())
+}
+
+// TestLoadExampleForAWebhook runs the example of the help against a mockrudder.
+func TestLoadExampleForAWebhook(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	help, err := run(t, "load", "--help")
+	require.NoError(t, err)
+	example := regexp.MustCompile(`mockbraze (load --url '.*/v1/webhook.*)`).FindStringSubmatch(help)
+	require.Len(t, example, 2)
+	args := strings.Fields(strings.NewReplacer("'", "", "http://127.0.0.1:8090", strings.TrimPrefix(rudder.URL, "http://"), "100000", "20000").Replace(example[1]))
+	out, err := run(t, append(args, "--threshold", "errors==0")...)
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "refused\t")
 }
 
 // An interrupted load reports, and its thresholds decide.

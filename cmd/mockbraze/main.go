@@ -4,16 +4,17 @@
 package main
 
 import (
-	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 func main() {
-	gin.SetMode(gin.ReleaseMode)
 	cli.Main(newRoot(), exitCode)
 }
+
+// glossaryUsage is the help of --glossary.
+const glossaryUsage = "`FILE` with a newer glossary than the one built in, as mockrudder glossary refresh writes it"
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -23,7 +24,7 @@ func newRoot() *cobra.Command {
 
 Every flag is also an environment variable: --listen is MOCKBRAZE_LISTEN. A
 flag that may be repeated takes a comma-separated list there.`,
-		Example: `  mockbraze emit --events 960 --seed 1
+		Example: `  mockbraze emit --events 1020 --seed 1
   mockbraze serve --listen 127.0.0.1:8091`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.BindEnv("MOCKBRAZE", cmd.Flags())

@@ -15,16 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/mockbraze/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
-
-func TestMain(m *testing.M) {
-	gin.SetMode(gin.ReleaseMode) // as main does
-	m.Run()
-}
 
 // run runs the command line and returns what it printed.
 func run(t *testing.T, args ...string) (stdout string, err error) {
@@ -40,12 +35,12 @@ func run(t *testing.T, args ...string) (stdout string, err error) {
 }
 
 func TestEmit(t *testing.T) {
-	all, err := run(t, "emit", "--events", "960", "--seed", "1")
+	all, err := run(t, "emit", "--events", "1020", "--seed", "1")
 	require.NoError(t, err)
-	require.Equal(t, 960, strings.Count(all, "\n"))
-	again, err := run(t, "emit", "--events", "960")
+	require.Equal(t, 1020, strings.Count(all, "\n"))
+	again, err := run(t, "emit", "--events", "1020")
 	require.NoError(t, err)
-	require.Equal(t, all, again, "1 is the seed unless told otherwise")
+	require.Equal(t, all, again, "1 is the seed by default")
 
 	some, err := run(t, "emit", "--events", "20", "--types", "users.messages.email.*", "--types", "users.canvas.Entry")
 	require.NoError(t, err)
@@ -62,14 +57,14 @@ func TestEmit(t *testing.T) {
 // so however fast it was, and a small one nothing.
 func TestEmitSaysHowManyItMade(t *testing.T) {
 	for n, want := range map[string]string{"1000": "", "100000": "100,000 events (100 %)"} {
-		var told bytes.Buffer
+		var progress bytes.Buffer
 		root := newRoot()
 		root.SetOut(io.Discard)
-		root.SetErr(&told)
+		root.SetErr(&progress)
 		root.SetArgs([]string{"emit", "--events", n, "--types", "users.canvas.Entry"})
 		require.NoError(t, root.ExecuteContext(t.Context()))
-		require.Contains(t, told.String(), want)
-		require.Equal(t, want == "", told.Len() == 0)
+		require.Contains(t, progress.String(), want)
+		require.Equal(t, want == "", progress.Len() == 0)
 	}
 }
 
@@ -95,6 +90,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		"negative":    {"emit", "--events", "-1"},
 		`"stedy"`:     {"emit", "--scenario", "stedy"},
 		"--drift":     {"emit", "--drift", "5"},
+		"--glossary":  {"emit", "--glossary", "nowhere.json"},
+		"--out DIR":   {"emit", "--format", "avro"},
+		"--out: it":   {"emit", "--out", "x"},
 		"--users":     {"emit", "--scenario", "quiet", "--users", "1000000000"},
 		"a scenario":  {"emit", "--users", "100"},
 		`"loud"`:      {"scenario", "show", "loud"},
@@ -107,6 +105,33 @@ func TestMistakesAreNamed(t *testing.T) {
 	help, err := run(t, "serve", "--help")
 	require.NoError(t, err)
 	require.Contains(t, help, "/api/currents/1/launch")
+}
+
+// TestANewerGlossaryIsEmitted adds a type and a field to the glossary that is
+// built in.
+func TestANewerGlossaryIsEmitted(t *testing.T) {
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	open, _ := g.Event("users.messages.email.Open")
+	open.Properties = append(open.Properties, schemas.Field{Name: "zest", Type: "boolean", Since: "v13"})
+	news := *open
+	news.Name = "users.messages.smoke.Signal"
+	g.Events = append(g.Events, news)
+	text, err := g.Encode()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "glossary.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	out, err := run(t, "emit", "--glossary", file, "--events", "1030")
+	require.NoError(t, err)
+	require.Equal(t, 10, strings.Count(out, `"users.messages.smoke.Signal"`))
+	require.Positive(t, strings.Count(out, `"zest":true`))
+	out, err = run(t, "emit", "--glossary", file, "--events", "5", "--scenario", "quiet", "--types", "*.Signal")
+	require.NoError(t, err)
+	require.Equal(t, 5, strings.Count(out, `"users.messages.smoke.Signal"`))
+
+	out, err = run(t, "emit", "--events", "105", "--retired")
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(out, "newsfeedcard."))
 }
 
 // TestScenarios prints one, changes it, and tells its stories.
@@ -156,14 +181,14 @@ func TestServe(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told, words := io.Pipe()
+	stderr, words := io.Pipe()
 	root := newRoot()
 	root.SetErr(words)
 	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3", "--allow-host", "braze.example.com"})
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
 	line := make([]byte, 200)
-	n, err := told.Read(line)
+	n, err := stderr.Read(line)
 	require.NoError(t, err)
 	url := regexp.MustCompile(`http://\S+`).FindString(string(line[:n]))
 

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/browsertest"
-	"github.com/currentsbridge/currentsbridge/mockbraze/load"
+	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
 // moody answers some batches with 429 and some with 503.

@@ -12,13 +12,14 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // defaultListen is where the control API is unless --listen says otherwise.
 const defaultListen = "127.0.0.1:8091"
 
 func newServe() *cobra.Command {
-	var listen string
+	var listen, glossary string
 	var allow []string
 	var seed uint64
 	cmd := &cobra.Command{
@@ -30,6 +31,7 @@ func newServe() *cobra.Command {
   POST /api/currents/ID/launch        probe the credentials and start it
   POST /api/currents/ID/send?events=N let N events happen and send them
   POST /api/currents/ID/pause         stop it; its events wait
+  POST /api/currents/ID/test-events   send one event of each chosen type
   GET  /api/currents[/ID]             how it stands
 
 It asks nobody for a password; keep it on loopback.`,
@@ -39,17 +41,23 @@ It asks nobody for a password; keep it on loopback.`,
   curl -X POST 'http://127.0.0.1:8091/api/currents/1/send?events=1000'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, listen, allow, seed)
+			return serve(cmd, listen, glossary, allow, seed)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of the control API")
 	cmd.Flags().StringSliceVar(&allow, "allow-host", nil, hostguard.Usage)
+	cmd.Flags().StringVar(&glossary, "glossary", "", glossaryUsage)
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "what decides every value")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, listen string, allow []string, seed uint64) error {
-	braze, err := mockbraze.New(mockbraze.WithSeed(seed), mockbraze.WithAllowedHosts(hostguard.WithListen(allow, listen)...))
+func serve(cmd *cobra.Command, listen, glossary string, allow []string, seed uint64) error {
+	known, err := schemas.LoadFile(glossary)
+	if err != nil {
+		return fmt.Errorf("--glossary: %w", err)
+	}
+	braze, err := mockbraze.New(mockbraze.WithSeed(seed), mockbraze.WithGlossary(known),
+		mockbraze.WithAllowedHosts(hostguard.WithListen(allow, listen)...))
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,14 @@ import (
 
 // inputs are files that are read one after the other, with progress shown.
 type inputs struct {
-	stdin io.Reader
-	meter *progress.Meter
-	files []string
+	stdin   io.Reader
+	meter   *progress.Meter
+	files   []string
+	skipped []string // files of directories whose names say that they are something else
 }
+
+// readable are the names of files that are read of a directory.
+const readable = "*.json, *.jsonl, *.ndjson or these with .gz"
 
 // newInputs finds the files that the arguments name: of a directory all that
 // are called *.json, *.jsonl or *.ndjson, or these with .gz, at any depth; -
@@ -34,8 +38,12 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 			continue
 		}
 		missing = errors.Join(missing, filepath.WalkDir(arg, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || path != arg && !recording(path) {
+			if err != nil || entry.IsDir() {
 				return err
+			}
+			if path != arg && !recording(path) {
+				in.skipped = append(in.skipped, path)
+				return nil
 			}
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 				total += info.Size()
@@ -44,11 +52,23 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 			return nil
 		}))
 	}
+	in.tellSkipped(what, stderr)
 	if missing == nil && len(in.files) == 0 {
-		return nil, fmt.Errorf("%s: no file called *.json, *.jsonl, *.ndjson or these with .gz", strings.Join(args, ", "))
+		return nil, fmt.Errorf("%s: no file called %s", strings.Join(args, ", "), readable)
 	}
 	in.meter = progress.Start(stderr, what, progress.Bytes, max(total, 0))
 	return in, missing
+}
+
+// tellSkipped names the files that are not read.
+func (in *inputs) tellSkipped(what string, stderr io.Writer) {
+	const most = 20
+	for _, path := range in.skipped[:min(most, len(in.skipped))] {
+		fmt.Fprintf(stderr, "%s: %s is not read: its name is not %s\n", what, path, readable)
+	}
+	if more := len(in.skipped) - most; more > 0 {
+		fmt.Fprintf(stderr, "%s: and %d more files are not read\n", what, more)
+	}
 }
 
 func recording(path string) bool {

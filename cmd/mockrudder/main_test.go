@@ -61,13 +61,17 @@ func TestValidateExitCodes(t *testing.T) {
 		{"invalid", good + bad, []string{"--as", "braze"}, 2, `^stdin:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: expected .+\n`},
 		{"wrong kind", good, []string{"--as", "rudder"}, 2, `stdin:1: `},
 		{"files", "", []string{goodFile, badFile}, 2, regexp.QuoteMeta(badFile) + `:1: (.|\n)*2 events: 1 valid, 1 invalid`},
-		{"unreadable", good + "{", nil, 1, `1 events: 1 valid`},
-		{"unreadable and invalid", "", []string{badFile, brokenFile}, 1, `2 events: 1 valid, 1 invalid`},
-		{"unreadable, told in json", good + "{", []string{"--format", "json"}, 1, `"unread":\["stdin: line 2: the JSON is cut off"\]`},
-		{"unreadable, told in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
-			`tests="3" failures="0" errors="2">(.|\n)*<error message="lstat .+missing: no such file(.|\n)*<error message=".+broken: line 2: the JSON is cut off"`},
+		{"torn", good + "{\n" + good, nil, 2, `^stdin:2: \(no type\): \(the event\): invalid_json: .+\n3 events: 2 valid, 1 invalid; .+; read 2 of 3 lines\n`},
+		{"torn and invalid", "", []string{badFile, brokenFile}, 2, `3 events: 1 valid, 2 invalid`},
+		{"torn, told in json", good + "{", []string{"--format", "json"}, 2, `"summary":{"events":2,"valid":1,"invalid":1,.+"lines":{"total":2,"read":1}}`},
+		{"unreadable, told in json", "", []string{"--format", "json", missing}, 1, `"unread":\["lstat .+missing: no such file`},
+		{"torn and unreadable, told in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
+			`tests="3" failures="1" errors="1">(.|\n)*<error message="lstat .+missing: no such file`},
 		{"missing file, the rest is judged", "", []string{missing, goodFile}, 1, `1 events: 1 valid`},
-		{"empty", "", nil, 0, `^0 events`},
+		{"empty", "", nil, 1, `^0 events`},
+		{"an empty file among others", "", []string{goodFile, file("empty", " \n")}, 1, `1 events: 1 valid`},
+		{"a request of no events", `{"events":[]}`, nil, 0, `^0 events`},
+		{"UTF-16", "\xff\xfe{\x00}\x00", nil, 1, `^0 events`},
 		{"json", bad, []string{"--format", "json"}, 2, `"path":"/time"`},
 		{"junit", bad, []string{"--format=junit"}, 2, `<testsuite `},
 		{"unknown format", "", []string{"--format", "xml"}, 1, ``},
@@ -166,11 +170,15 @@ func TestServe(t *testing.T) {
 
 func TestServeDefaults(t *testing.T) {
 	t.Setenv("MOCKRUDDER_RATE_LIMIT", "1")
+	t.Setenv("MOCKRUDDER_RATE_WINDOW", "1h")
 	url := serving(t)
 	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
 	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
-	require.Equal(t, 400, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", "{}"))
-	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", "{}"))
+	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
+	for range 2 {
+		require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
+	}
+	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 }
 
 func TestServeAllowHost(t *testing.T) {
@@ -255,6 +263,13 @@ func TestDirectoriesAndGzip(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), packed.Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.JSON"), []byte(good), 0o600))
+	var told bytes.Buffer
+	in, err := newInputs("validate", nil, &told, []string{dir})
+	require.NoError(t, err)
+	in.meter.Stop()
+	require.Contains(t, told.String(), "validate: "+filepath.Join(dir, "c.JSON")+" is not read: its name is not *.json, *.jsonl")
+	require.Contains(t, told.String(), "notes.txt is not read")
 	out, code, _ := command(t, "", "validate", dir)
 	require.Equal(t, 2, code)
 	require.Contains(t, out, "3 events: 2 valid, 1 invalid")

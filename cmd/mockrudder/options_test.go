@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +35,7 @@ func TestValidateAgainstAPlan(t *testing.T) {
 
 // The options of the real server, a plan and a recording, as flags.
 func TestServeOptions(t *testing.T) {
-	record := filepath.Join(t.TempDir(), "received.ndjson")
+	record := write(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
 	url := serving(t, "--source", "k=http", "--plan", write(t, "plan.json", orderPlan), "--record", record,
 		"--dedup-window", "1h", "--suppress", "gone", "--suppress", "away", "--keep-bytes", "100000")
 	send := func(message string) {
@@ -46,9 +48,32 @@ func TestServeOptions(t *testing.T) {
 
 	text, err := os.ReadFile(record)
 	require.NoError(t, err)
-	require.Equal(t, 1, strings.Count(string(text), "\n"), "%s", text)
+	lines := strings.Split(string(text), "\n")
+	require.Len(t, lines, 3, "%s", text)
+	require.True(t, json.Valid([]byte(lines[1])), "the new line begins on its own: %s", lines[1])
 	require.Contains(t, string(text), `"in":"plan"`)
 	require.Contains(t, string(text), `"valid":false`)
+}
+
+// Faults can be there from the start, headers have RudderStack's limit, and the
+// page is found from where one looks for it.
+func TestServeFaultsAndLimits(t *testing.T) {
+	url := serving(t, "--faults", `[{"status":403,"contains":"poison"}]`)
+	send := func(message string) int {
+		return status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
+	}
+	require.Equal(t, 200, send(`{"userId":"u"}`))
+	require.Equal(t, 403, send(`{"userId":"poison"}`))
+	require.Equal(t, 200, status(t, "GET", url+"/_mock", ""), "after a redirect")
+	for size, want := range map[int]int{500_000: 200, 600_000: 431} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/health", nil)
+		require.NoError(t, err)
+		request.Header.Set("X-Long", strings.Repeat("x", size))
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, want, answer.StatusCode)
+	}
 }
 
 func TestServeMistakes(t *testing.T) {
@@ -59,6 +84,8 @@ func TestServeMistakes(t *testing.T) {
 		"a user to suppress needs an id":    {"--suppress", ""},
 		"a tracking plan needs validation":  {"--no-validate", "--plan", write(t, "p.json", orderPlan)},
 		"the kept messages need some bytes": {"--keep-bytes", "0"},
+		`unknown field "statos"`:            {"--faults", `{"statos":500}`},
+		"the window of a rate limit":        {"--rate-window", "0s"},
 	} {
 		_, code, err := command(t, "", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 		require.Equal(t, 1, code)

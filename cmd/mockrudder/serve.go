@@ -24,6 +24,8 @@ type serveFlags struct {
 	allow      []string
 	sources    []string
 	rate       float64
+	rateWindow time.Duration
+	faults     string
 	keep       int
 	keepBytes  int
 	noValidate bool
@@ -45,7 +47,8 @@ func newServe() *cobra.Command {
 		Short: "Answer as RudderStack's gateway until interrupted",
 		Long: "serve answers as RudderStack's gateway until it is interrupted. What it took is asked for\n" +
 			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it.",
-		Example: "  mockrudder serve --plan plan.json --record received.ndjson\n" +
+		Example: "  mockrudder serve --faults '[{\"status\":503,\"every\":3}]'\n" +
+			"  mockrudder serve --plan plan.json --record received.ndjson\n" +
 			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
 			"  mockrudder serve --source 'demo=braze,map=names.json'   # names.json: {\"users.messages.email.Open\":\"Email Opened\"}",
 		Args: cobra.NoArgs,
@@ -56,7 +59,9 @@ func newServe() *cobra.Command {
 	flags.StringSliceVar(&f.allow, "allow-host", nil, "under /_mock/ "+hostguard.Usage)
 	flags.StringArrayVar(&f.sources, "source", []string{"wkBraze=braze", "wkHTTP=http"},
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
-	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many requests a second; 0 is no limit")
+	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many events in each --rate-window; 0 is no limit")
+	flags.DurationVar(&f.rateWindow, "rate-window", time.Second, "the window of --rate-limit, such as 10s")
+	flags.StringVar(&f.faults, "faults", "", `faults to begin with, as PUT /_mock/faults takes them, such as '[{"status":403,"contains":"poison"}]'`)
 	flags.IntVar(&f.keep, "keep", mockrudder.DefaultKeep, "how many of the newest messages to keep")
 	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take up together")
 	flags.StringVar(&f.plan, "plan", "", planUsage)
@@ -75,7 +80,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 		return err
 	}
 	if f.record != "" {
-		file, err := os.OpenFile(f.record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		file, err := openRecord(f.record)
 		if err != nil {
 			return fmt.Errorf("--record: %w", err)
 		}
@@ -87,23 +92,51 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 		return err
 	}
 	defer server.Close()
+	if f.faults != "" {
+		list, err := mockrudder.ParseFaults([]byte(f.faults))
+		if err == nil {
+			err = server.SetFaults(list...)
+		}
+		if err != nil {
+			return fmt.Errorf("--faults: %w", err)
+		}
+	}
 	listener, err := net.Listen("tcp", f.listen)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mockrudder: listening on http://%s\n", listener.Addr())
+	fmt.Fprintf(cmd.ErrOrStderr(), "mockrudder: listening on http://%s\nmockrudder: the page is http://%[1]s/_mock/\n", listener.Addr())
 	go func() { // lets go of what hangs, so that the server can stop
 		<-cmd.Context().Done()
 		server.Close()
 	}()
-	err = cli.Serve(cmd.Context(), &http.Server{Handler: server, ReadHeaderTimeout: time.Minute}, listener, 5*time.Second)
+	err = cli.Serve(cmd.Context(), &http.Server{Handler: server, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: mockrudder.MaxHeaderBytes}, listener, 5*time.Second)
 	return errors.Join(err, server.RecordingError())
+}
+
+// openRecord opens a recording to append to. Where its last line is torn, the
+// next one begins on a line of its own.
+func openRecord(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return file, nil // a pipe has no last line
+	} else {
+		last := make([]byte, 1)
+		if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
+			return file, nil
+		}
+	}
+	_, err = file.WriteString("\n")
+	return file, err
 }
 
 // options are those of the server, but for the recording.
 func (f serveFlags) options() ([]mockrudder.Option, error) {
 	opts := []mockrudder.Option{
-		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate),
+		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate), mockrudder.WithRateWindow(f.rateWindow),
 		mockrudder.WithSuppressedUsers(f.suppress...),
 		mockrudder.WithAllowedHosts(hostguard.WithListen(f.allow, f.listen)...),
 	}

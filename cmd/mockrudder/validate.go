@@ -22,9 +22,11 @@ func newValidate() *cobra.Command {
 		Short: "Judge recorded events against the schemas",
 		Long: "validate judges Braze events against the glossary and RudderStack messages against the\n" +
 			"schemas of its HTTP API. It reads NDJSON, arrays, request bodies {\"events\":[…]} and\n" +
-			"{\"batch\":[…]}, pretty-printed documents, and any of that in gzip; standard input where no\n" +
-			"file is named, and of a directory the *.json, *.jsonl and *.ndjson files in it. Fields and\n" +
-			"event types that the glossary does not know are told, and fail nothing. With --plan the\n" +
+			"{\"batch\":[…]}, also as text in a log record, pretty-printed documents, what serve --record\n" +
+			"wrote, and any of that in gzip; standard input where no file is named, and of a directory the\n" +
+			"*.json, *.jsonl and *.ndjson files in it. A line that is no JSON is invalid, and what follows\n" +
+			"it is judged. Fields and event types that the glossary does not know are told, and fail\n" +
+			"nothing. With --plan the\n" +
 			"properties of track messages, and of Braze events as RudderStack's source maps them, are held\n" +
 			"against your own tracking plan.\n\n" +
 			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",

@@ -29,12 +29,14 @@ type form struct {
 	Region  string         `json:"region,omitempty"`
 	Events  []string       `json:"events,omitempty"`
 
-	Batch        int     `json:"batch,omitempty"`
-	FlushAfter   float64 `json:"flush_after_seconds,omitempty"`
-	Rate         float64 `json:"rate,omitempty"`
-	Scenario     string  `json:"scenario,omitempty"`
-	OlderAccount bool    `json:"older_account,omitempty"`
-	EmptyProbe   bool    `json:"empty_probe,omitempty"`
+	Batch      int     `json:"batch,omitempty"`
+	FlushAfter float64 `json:"flush_after_seconds,omitempty"`
+	Rate       float64 `json:"rate,omitempty"`
+	Scenario   string  `json:"scenario,omitempty"`
+	EmptyProbe bool    `json:"empty_probe,omitempty"`
+
+	Transforms  map[string]mockbraze.Transform `json:"field_transformations,omitempty"`
+	TestCurrent bool                           `json:"test_current,omitempty"`
 }
 
 // newForm refuses what the control API has no word for.
@@ -54,7 +56,8 @@ func newForm(spec mockbraze.Current) (form, error) {
 	return form{
 		Kind: spec.Kind, Name: spec.Name, Contact: spec.Contact, URL: spec.URL, Token: spec.Token,
 		Region: spec.Region, Events: spec.Events, Batch: spec.Batch, FlushAfter: spec.FlushAfter.Seconds(),
-		Rate: spec.Rate, Scenario: spec.Scenario, OlderAccount: spec.OlderAccount, EmptyProbe: spec.EmptyProbe,
+		Rate: spec.Rate, Scenario: spec.Scenario, EmptyProbe: spec.EmptyProbe,
+		Transforms: spec.Transforms, TestCurrent: spec.TestCurrent,
 	}, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
@@ -18,7 +17,6 @@ import (
 // inProcess is a Container whose server runs in the test itself, for all that
 // needs no Docker.
 func inProcess(t *testing.T) *Container {
-	gin.SetMode(gin.ReleaseMode) // quiet
 	braze := mockbraze.Start(t, mockbraze.WithSeed(3))
 	server := httptest.NewServer(braze.Handler())
 	t.Cleanup(server.Close)

@@ -1,24 +1,21 @@
 package audit
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
+	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
-
-const key = "audit" // of the one source that is asked
 
 // Auditor reads recordings and adds up what would become of them. Make one with
 // New. It is not safe for concurrent use.
 type Auditor struct {
-	server *mockrudder.Server
-	stored []mockrudder.Event // by the request that is being asked about
+	mapper *brazesource.Mapper
 	report Report
 	index  map[findingKey]int
 
@@ -31,29 +28,20 @@ type request struct {
 	number int // as check.Item gives it; 0: an event that stood alone
 	body   []byte
 	events []event
-	large  bool // more than RudderStack takes; body is given up
+	large  bool // more than RudderStack takes; body is dropped
+	guilty bool // one of its events is refused by itself
 }
 
 // event is one event of a request.
 type event struct {
-	raw  string
-	line int
+	raw     string
+	line    int
+	storage bool // a record of Currents' storage export
 }
 
-// New returns an Auditor that has read nothing.
+// New returns an Auditor that has read nothing. The error is nil.
 func New() (*Auditor, error) {
-	a := &Auditor{index: map[findingKey]int{}}
-	var err error
-	a.server, err = mockrudder.New(
-		mockrudder.WithSource(key, mockrudder.Braze),
-		mockrudder.WithoutValidation(),
-		mockrudder.WithKeep(1),
-		mockrudder.WithObserver(func(e mockrudder.Event) { a.stored = append(a.stored, e) }),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	return a, nil
+	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}}, nil
 }
 
 // Stream reads recorded requests from r, which the report calls name: request
@@ -63,15 +51,22 @@ func New() (*Auditor, error) {
 // to its end; what came before is in the report.
 func (a *Auditor) Stream(name string, r io.Reader) error {
 	a.file = name
-	err := check.Each(r, func(item check.Item) error {
+	lines, err := check.Each(r, func(item check.Item) error {
+		if item.Broken != nil {
+			a.finish()
+			a.broken(item)
+			return nil
+		}
 		if item.Request == 0 || item.Request != a.request.number {
 			a.finish()
 			a.request.number = item.Request
 		}
-		a.request.add(event{string(item.Raw), item.Line})
+		a.request.add(event{string(item.Raw), item.Line, item.Storage()})
 		return nil
 	})
 	a.finish()
+	a.report.Lines.Total += lines.Total
+	a.report.Lines.Read += lines.Read
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -92,9 +87,18 @@ func (r *request) add(e event) {
 		r.body = append(r.body, ',')
 	}
 	r.body = append(r.body, e.raw...)
-	if len(r.body) > mockrudder.MaxRequestBytes {
+	if len(r.body) > gateway.MaxRequestBytes {
 		r.large, r.body = true, nil
 	}
+}
+
+// broken notes a request that is no JSON.
+func (a *Auditor) broken(item check.Item) {
+	a.report.Requests.Total++
+	a.report.Requests.Refused++
+	a.report.Events.Total++
+	a.report.Events.Refused++
+	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
 }
 
 // finish asks what would become of the request that was read, and forgets it.
@@ -104,16 +108,21 @@ func (a *Auditor) finish() {
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	answer := tooLarge
+	whole := answer{gateway.TooLarge.Status, gateway.TooLarge.Text}
 	if !a.request.large {
-		answer = a.ask(append(a.request.body, "]}"...))
+		whole, _ = a.ask(string(append(a.request.body, "]}"...)))
 	}
 	// An event that stands alone in a recording stood among others once.
-	refused := answer.status != http.StatusOK && (a.request.number > 0 || answer != allFailed)
+	refused := whole != taken && (a.request.number > 0 || whole != allFailed)
 	if refused {
 		a.report.Requests.Refused++
 	}
-	a.each(refused, answer)
+	for _, e := range a.request.events {
+		a.each(e, refused, whole)
+	}
+	if refused && !a.request.guilty {
+		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0], "", "")
+	}
 	a.request = request{body: a.request.body[:0]}
 }
 
@@ -123,57 +132,62 @@ type answer struct {
 	text   string
 }
 
-func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.text) }
-
-var (
-	// allFailed is the answer where no event of a request is left.
-	allFailed = answer{http.StatusBadRequest, "All requests in the batch failed"}
-	tooLarge  = answer{http.StatusRequestEntityTooLarge, "request size exceeds max limit"}
-)
-
-// ask posts a body to the fake gateway; what that stores is in a.stored then.
-func (a *Auditor) ask(body []byte) answer {
-	a.stored = a.stored[:0]
-	r := httptest.NewRequest(http.MethodPost, "/v1/webhook?writeKey="+key, bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	a.server.ServeHTTP(w, r)
-	return answer{w.Code, strings.TrimSuffix(w.Body.String(), "\n")}
+func (a answer) String() string {
+	if a.status == 0 {
+		return "no answer: the connection is closed"
+	}
+	return fmt.Sprintf("%d %s", a.status, a.text)
 }
 
-// each looks at every event of the request by itself: alone it shows what the
-// source makes of it, whatever stands beside it.
-func (a *Auditor) each(refused bool, whole answer) {
-	guilty := false
-	for _, e := range a.request.events {
-		alone := a.ask([]byte(`{"events":[` + e.raw + `]}`))
-		parsed := parseEvent(e.raw)
-		switch {
-		case alone == allFailed && !(refused && whole == allFailed):
-			a.report.Events.Dropped++
-			a.note(parsed.eventType, Finding{What: Dropped, Property: parsed.missing(), Detail: "the event is gone without a word"}, e, "", "")
-		case alone.status != http.StatusOK:
-			guilty = true
-			a.report.Events.Refused++
-			f := Finding{What: Refused, Detail: "its whole request gets " + alone.String()}
-			if alone == allFailed {
-				f.Property, f.Detail = parsed.missing(), "nothing of its request is left: "+alone.String()
-			}
-			a.note(parsed.eventType, f, e, "", "")
-		case refused:
-			a.report.Events.RefusedBeside++
-		case len(a.stored) == 1:
-			a.compare(parsed, e)
-		}
+var (
+	taken = answer{http.StatusOK, "ok"}
+	// allFailed is the answer where no event of a request is left.
+	allFailed = answer{http.StatusBadRequest, "All requests in the batch failed"}
+)
+
+// ask returns what the gateway says of a body, and what it would store.
+func (a *Auditor) ask(body string) (answer, []gateway.Message) {
+	switch out := gateway.Webhook(a.mapper, body); {
+	case out.Closed:
+		return answer{}, nil
+	case out.Refusal != nil:
+		return answer{out.Refusal.Status, out.Refusal.Text}, nil
+	default:
+		return taken, out.Messages
 	}
-	if refused && !guilty {
-		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0], "", "")
+}
+
+// each looks at an event of the request by itself: alone it shows what the
+// source makes of it, whatever stands beside it.
+func (a *Auditor) each(e event, refused bool, whole answer) {
+	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
+	parsed := parseEvent(e.raw)
+	switch {
+	case alone == allFailed && !(refused && whole == allFailed):
+		a.report.Events.Dropped++
+		f := Finding{What: Dropped, Property: parsed.missing(), Detail: "the event is gone without a word"}
+		if e.storage {
+			f.Detail = "this is a record of Currents' storage export, not an event as Braze posts it"
+		}
+		a.note(parsed.eventType, f, e, "", "")
+	case alone != taken:
+		a.request.guilty = true
+		a.report.Events.Refused++
+		f := Finding{What: Refused, Detail: "its whole request gets " + alone.String()}
+		if alone == allFailed {
+			f.Property, f.Detail = parsed.missing(), "nothing of its request is left: "+alone.String()
+		}
+		a.note(parsed.eventType, f, e, "", "")
+	case refused:
+		a.report.Events.RefusedBeside++
+	case len(stored) == 1:
+		a.compare(parsed, e, stored[0].Stored(time.Time{}, ""))
 	}
 }
 
 // compare notes what of an event that would be stored is not as it was sent.
-func (a *Auditor) compare(sent parsedEvent, e event) {
-	found := differences(sent, a.stored[0].Message())
+func (a *Auditor) compare(sent parsedEvent, e event, stored json.RawMessage) {
+	found := differences(sent, stored)
 	if len(found) == 0 {
 		a.report.Events.Unchanged++
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/audit"
+	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 )
 
 func audited(t *testing.T, text string) audit.Report {
@@ -143,11 +144,38 @@ func TestFindingsAreGrouped(t *testing.T) {
 	require.Contains(t, out.String(), "50 requests, 0 of them refused; 50 events: 0 unchanged, 50 changed")
 }
 
+// What is no JSON is a request that is refused, and what follows is looked at.
 func TestBrokenInputIsNamed(t *testing.T) {
+	good := `{"events":[` + event(`{}`) + `]}` + "\n"
+	r := audited(t, good+`{"events":[`+"\n"+good+good)
+	require.Equal(t, 4, r.Events.Total)
+	require.Equal(t, 3, r.Events.Unchanged)
+	require.Equal(t, 1, r.Events.Refused)
+	require.Equal(t, 1, r.Requests.Refused)
+	require.Equal(t, check.Lines{Total: 4, Read: 3}, r.Lines)
+	require.Equal(t, 2, r.Findings[0].Example.Line)
+	require.Contains(t, r.Findings[0].Detail, "400 Malformed JSON in request body: ")
+	var out strings.Builder
+	require.NoError(t, r.WriteText(&out))
+	require.Contains(t, out.String(), "read 3 of 4 lines")
+
 	a, err := audit.New()
 	require.NoError(t, err)
-	require.ErrorContains(t, a.Stream("f", strings.NewReader(`{"events":[`+event(`{}`)+`]}`+"\n{")), "f: line 2")
-	require.Equal(t, 1, a.Report().Events.Total)
+	require.ErrorContains(t, a.Stream("f", strings.NewReader("")), "f: there is no JSON in it")
+}
+
+// What RudderStack's transformer chokes on is told at once.
+func TestEventsThatTheTransformerChokesOn(t *testing.T) {
+	for properties, want := range map[string]string{
+		`{"x":` + strings.Repeat("[", 6000) + strings.Repeat("]", 6000) + `}`: "500 Maximum call stack size exceeded",
+		`{"20000000":1}`: "no answer: the connection is closed",
+	} {
+		r := audited(t, event(properties))
+		require.Equal(t, 1, r.Events.Refused)
+		require.Contains(t, r.Findings[0].Detail, want)
+	}
+	r := audited(t, `{"id":"a","time":1700000000,"user_id":"b","external_user_id":"u"}`)
+	require.Contains(t, r.Findings[0].Detail, "storage export")
 }
 
 func Example() {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 )
 
 // What says what becomes of an event or of one of its fields.
@@ -42,7 +44,10 @@ type Report struct {
 		Refused       int `json:"refused"`
 		RefusedBeside int `json:"refused_beside"`
 	} `json:"events"`
-	Findings []Finding `json:"findings"`
+	// Lines counts the lines of what was read. Each place that is no JSON counts
+	// as a request of one event that is refused.
+	Lines    check.Lines `json:"lines"`
+	Findings []Finding   `json:"findings"`
 	// NotListed counts what was found beyond the number of kinds that are told apart.
 	NotListed int `json:"findings_not_listed"`
 }
@@ -140,7 +145,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "and %d more findings of other kinds\n", r.NotListed)
 	}
 	e := r.Events
-	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour\n",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside)
+	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour; read %d of %d lines\n",
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.Lines.Read, r.Lines.Total)
 	return err
 }

@@ -208,7 +208,7 @@ func toString(v value) (string, error) {
 // joinArray is what an array is as text: its elements with commas between.
 func joinArray(a *array) (string, error) {
 	if int64(a.length) != int64(len(a.dense)) {
-		return ",", nil // with gaps: text that is no number, and nobody reads more out of it
+		return ",", nil // with gaps: text that is no number, and no caller reads more out of it
 	}
 	var text strings.Builder
 	for i, v := range a.dense {

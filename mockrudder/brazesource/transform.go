@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
@@ -29,6 +30,9 @@ var (
 type Message struct {
 	JSON string // the message
 	Raw  string // the event's text as it stood in the body
+	// Event, UserID, AnonymousID and MessageID are what JSON has under event,
+	// userId, anonymousId and messageId, as JSON; "" where it has none.
+	Event, UserID, AnonymousID, MessageID string
 }
 
 // Result is what the transformation makes of one request.
@@ -38,13 +42,20 @@ type Result struct {
 	// the one that goes beyond it on they come with their type, event and ids
 	// alone then, so that nothing grows beyond bounds.
 	TooLarge bool
+	// Longest is how many elements the longest array has that a whole number as
+	// a property key made, as far as that was looked at.
+	Longest int
+	// Deepest is the nesting inside the events. There are no messages where it
+	// is beyond 5,000 levels: RudderStack's transformer has none then either.
+	Deepest int
 }
 
 // Mapper is a Braze source's transformation with its custom mapping. It is safe
 // for concurrent use.
 type Mapper struct {
-	names *object
-	err   *Error // what every request fails with where the custom mapping is broken
+	names   *object
+	err     *Error    // what every request fails with where the custom mapping is broken
+	buffers sync.Pool // of *[]byte, for messages while they are made
 }
 
 // New returns the transformation of a source without a custom mapping.
@@ -91,54 +102,31 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // events that RudderStack would leave out. limit is how many bytes the messages
 // may take up together. The error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
-	parsed, ok := parse(body)
-	if !ok {
+	t := transformation{mapper: m, limit: limit, Walker: jsonscan.Walker{Text: body}}
+	out, isBuffer := m.buffers.Get().(*[]byte)
+	if !isBuffer {
+		out = new([]byte)
+	}
+	t.out = (*out)[:0]
+	defer func() {
+		if *out = t.out; cap(*out) <= 1<<20 {
+			m.buffers.Put(out)
+		}
+	}()
+	end := t.request(jsonscan.Space(body, 0))
+	switch {
+	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
 		return Result{}, errMalformed
-	}
-	if m.err != nil {
+	case m.err != nil:
 		return Result{}, m.err
-	}
-	if list, isList := parsed.(*array); isList {
-		parsed, _ = list.get(0)
-	}
-	request, _ := parsed.(*object)
-	if request == nil {
+	case !t.listed:
 		return Result{}, errNoList
-	}
-	events, _ := request.get("events")
-	list, isList := events.(*array)
-	if !isList {
-		return Result{}, errNoList
-	}
-	raws := rawEvents(body)
-	var result Result
-	var out []byte // is written to again and again
-	for i, v := range list.dense {
-		event, isObject := v.(*object)
-		if !isObject {
-			continue
-		}
-		message, err := m.message(event)
-		if err != nil || message == nil {
-			continue
-		}
-		w := writer{out: out[:0], limit: limit}
-		if !result.TooLarge {
-			w.value(message)
-			result.TooLarge = w.full
-		}
-		if result.TooLarge {
-			w = writer{out: out[:0], limit: math.MaxInt}
-			w.value(heading(message))
-		}
-		limit -= len(w.out)
-		out = w.out
-		result.Messages = append(result.Messages, Message{JSON: string(w.out), Raw: raws[i]})
-	}
-	if len(result.Messages) == 0 {
+	case t.deepest > deepEnough:
+		return Result{Deepest: t.deepest}, nil
+	case len(t.made) == 0:
 		return Result{}, errAllFailed
 	}
-	return result, nil
+	return t.result(), nil
 }
 
 // heading is a message without all that can be larger than the event was.
@@ -152,29 +140,152 @@ func heading(message *object) *object {
 	return short
 }
 
-// rawEvents finds the texts of the events in a body that has them.
-func rawEvents(body string) (raws []string) {
-	start := jsonscan.Space(body, 0)
-	if body[start] == '[' {
-		start = jsonscan.Space(body, start+1)
-	}
-	jsonscan.Object(body, start, 0, func(key string, i int) int {
-		if key != "events" || body[i] != '[' {
-			return jsonscan.Value(body, i, 1)
+// deepEnough is the nesting beyond which events are only measured.
+const deepEnough = 5_000
+
+// transformation is the work on one request: one walk over the body, in which
+// every event is mapped as it is passed.
+type transformation struct {
+	jsonscan.Walker
+	mapper *Mapper
+	limit  int // bytes that all messages may take up
+
+	listed   bool   // there is an array under events
+	out      []byte // the messages, one behind the other
+	made     []made
+	tooLarge bool
+	longest  int
+	deepest  int
+	plain    plainEvent // of the event that is passed
+}
+
+// made says where the parts of a message stand in out.
+type made struct {
+	raw                                   string
+	message                               span
+	event, userID, anonymousID, messageID span
+}
+
+// span is a part of out; its zero value is none.
+type span struct{ start, end int }
+
+func (s span) of(text string) string { return text[s.start:s.end] }
+
+// result cuts the messages out of one text.
+func (t *transformation) result() Result {
+	text := string(t.out)
+	r := Result{TooLarge: t.tooLarge, Longest: t.longest, Deepest: t.deepest, Messages: make([]Message, len(t.made))}
+	for i, m := range t.made {
+		r.Messages[i] = Message{
+			JSON: m.message.of(text), Raw: m.raw, Event: m.event.of(text),
+			UserID: m.userID.of(text), AnonymousID: m.anonymousID.of(text), MessageID: m.messageID.of(text),
 		}
-		raws = raws[:0] // of a key given twice the last one counts
-		return jsonscan.Array(body, i, 1, func(i int) int {
-			end := jsonscan.Value(body, i, 2)
-			raws = append(raws, body[i:end])
-			return end
-		})
+	}
+	return r
+}
+
+// forget starts anew with another array of events.
+func (t *transformation) forget() {
+	t.out, t.made = t.out[:0], t.made[:0]
+	t.tooLarge, t.longest, t.deepest = false, 0, 0
+}
+
+// request walks over the whole body and maps the events. Of an array the first
+// element counts.
+func (t *transformation) request(i int) (end int) {
+	if i >= len(t.Text) || t.Text[i] != '[' {
+		return t.envelope(i, 0)
+	}
+	first := true
+	return t.Array(i, 0, func(i int) int {
+		if first {
+			first = false
+			return t.envelope(i, 1)
+		}
+		return t.Value(i, 1)
 	})
-	return raws
+}
+
+func (t *transformation) envelope(i, depth int) (end int) {
+	if i >= len(t.Text) || t.Text[i] != '{' {
+		return t.Value(i, depth)
+	}
+	return t.Object(i, depth, func(key string, i int) int {
+		if key != "events" {
+			return t.Value(i, depth+1)
+		}
+		t.listed = i < len(t.Text) && t.Text[i] == '[' // of a key given twice the last one counts
+		t.forget()
+		if !t.listed {
+			return t.Value(i, depth+1)
+		}
+		return t.Array(i, depth+1, t.event)
+	})
+}
+
+// event maps the event that starts at i, if it is not left out, and returns the
+// index behind it.
+func (t *transformation) event(i int) (end int) {
+	t.Deepest = 0
+	if i < len(t.Text) && t.Text[i] == '{' && !t.tooLarge && t.mapper.err == nil {
+		if end := t.plain.read(&t.Walker, i); end != jsonscan.Bad {
+			t.deepest = max(t.deepest, t.Deepest)
+			m := made{raw: t.Text[i:end]}
+			if out, ok := t.mapper.plain(t.out, &t.plain, &m); ok && len(out) <= t.limit {
+				t.add(out, m)
+			} else {
+				t.byModel(m.raw)
+			}
+			return end
+		}
+	}
+	end = t.Value(i, 0)
+	t.deepest = max(t.deepest, t.Deepest)
+	if end != jsonscan.Bad && t.Text[i] == '{' {
+		t.byModel(t.Text[i:end])
+	}
+	return end
+}
+
+// byModel maps an event as JavaScript's objects behave.
+func (t *transformation) byModel(raw string) {
+	if t.mapper.err != nil || t.deepest > deepEnough {
+		return // the request fails
+	}
+	p := parser{s: raw}
+	event, _ := p.value().(*object)
+	message, err := t.mapper.message(event)
+	if err != nil || message == nil {
+		return
+	}
+	w := writer{out: t.out, limit: t.limit}
+	if !t.tooLarge {
+		w.value(message)
+		t.tooLarge = w.full
+		t.longest = max(t.longest, w.longest)
+	}
+	if t.tooLarge {
+		w = writer{out: w.out[:len(t.out)], limit: math.MaxInt}
+		w.value(heading(message))
+	}
+	m := made{raw: raw}
+	w.find(len(t.out), &m)
+	t.add(w.out, m)
+}
+
+// add takes a message that was appended to out; where nothing was, the event is
+// left out.
+func (t *transformation) add(out []byte, m made) {
+	if len(out) > len(t.out) {
+		m.message = span{len(t.out), len(out)}
+		t.made = append(t.made, m)
+	}
+	t.out = out
 }
 
 // mapped are the fields that have a place of their own in the message, in the
 // order in which they are written.
-var mapped = []struct{ from, to string }{
+var mapped = [...]struct{ from, to string }{
 	{"id", "messageId"},
 	{"user.user_id", "anonymousId"},
 	{"user.external_user_id", "userId"},

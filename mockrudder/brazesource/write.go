@@ -3,6 +3,8 @@ package brazesource
 import (
 	"math"
 	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 )
 
 // writer turns values into JSON as JavaScript's JSON.stringify does, and stops
@@ -12,6 +14,8 @@ type writer struct {
 	limit int // how long out may become
 	full  bool
 	depth int
+
+	longest int // elements of the longest array
 }
 
 // maxDepth is where a value counts as too large to write. No input is nested so
@@ -92,6 +96,7 @@ func (w *writer) object(o *object) {
 
 func (w *writer) array(a *array) {
 	w.out = append(w.out, '[')
+	w.longest = max(w.longest, int(a.length))
 	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes two bytes at least
 		w.full = true
 		return
@@ -106,6 +111,27 @@ func (w *writer) array(a *array) {
 		}
 	}
 	w.out = append(w.out, ']')
+}
+
+// find finds the parts of a message that was written from start on.
+func (w *writer) find(start int, m *made) {
+	text := string(w.out[start:])
+	walk := jsonscan.Walker{Text: text}
+	walk.Members(0, 0, func(quoted string, at int) int {
+		end := walk.Value(at, 0)
+		here := span{start + at, start + end}
+		switch quoted {
+		case `"event"`:
+			m.event = here
+		case `"userId"`:
+			m.userID = here
+		case `"anonymousId"`:
+			m.anonymousID = here
+		case `"messageId"`:
+			m.messageID = here
+		}
+		return end
+	})
 }
 
 const hexDigits = "0123456789abcdef"

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
@@ -37,10 +38,13 @@ type Result struct {
 
 // Summary counts what was judged.
 type Summary struct {
-	Events  int `json:"events"`
-	Valid   int `json:"valid"`
-	Invalid int `json:"invalid"`
-	Drift   int `json:"drift"` // valid or not, with something the glossary does not know
+	Events    int   `json:"events"`
+	Valid     int   `json:"valid"`
+	Invalid   int   `json:"invalid"` // what is no JSON included
+	Drift     int   `json:"drift"`   // valid or not, with something that the glossary does not know
+	Unplanned int   `json:"unplanned"`
+	Wrapped   int   `json:"wrapped"` // that stood in log records or recordings
+	Lines     Lines `json:"lines"`   // of all streams
 }
 
 // Checker judges streams of events and reports on them.
@@ -79,7 +83,10 @@ func (c *Checker) Use(g *schemas.Glossary) (err error) {
 // Stream judges every event of r, which the report calls name. The error says
 // why the stream could not be read to its end; what came before is judged.
 func (c *Checker) Stream(name string, r io.Reader) error {
-	if err := Each(r, func(item Item) error { return c.item(name, item) }); err != nil {
+	lines, err := Each(r, func(item Item) error { return c.item(name, item) })
+	c.summary.Lines.Total += lines.Total
+	c.summary.Lines.Read += lines.Read
+	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
@@ -110,6 +117,8 @@ func (c *Checker) Close() (Summary, error) {
 type header struct {
 	eventType, id                               string
 	kind, event, messageID, userID, anonymousID string
+	// Top-level fields of a record of Currents' storage export.
+	time, brazeID, externalID string
 }
 
 // headerOf finds the header of an event; what is no object has none. Of a key
@@ -118,59 +127,102 @@ func headerOf(text string) (h header) {
 	if text == "" || text[0] != '{' {
 		return h
 	}
-	jsonscan.Object(text, 0, 0, func(key string, start int) int {
-		end := jsonscan.Value(text, start, 1)
-		if end == jsonscan.Bad {
-			return end
-		}
-		value := text[start:end]
-		switch key {
-		case "event_type":
-			h.eventType = value
-		case "id":
-			h.id = value
-		case "type":
-			h.kind = value
-		case "event":
-			h.event = value
-		case "messageId":
-			h.messageID = value
-		case "userId":
-			h.userID = value
-		case "anonymousId":
-			h.anonymousID = value
+	w := jsonscan.Walker{Text: text}
+	w.Object(0, 0, func(key string, start int) int {
+		end := w.Value(start, 1)
+		if field := h.named(key); field != nil && end != jsonscan.Bad {
+			*field = text[start:end]
 		}
 		return end
 	})
 	return h
 }
 
+func (h *header) named(key string) *string {
+	switch key {
+	case "event_type":
+		return &h.eventType
+	case "id":
+		return &h.id
+	case "type":
+		return &h.kind
+	case "event":
+		return &h.event
+	case "messageId":
+		return &h.messageID
+	case "userId":
+		return &h.userID
+	case "anonymousId":
+		return &h.anonymousID
+	case "time":
+		return &h.time
+	case "user_id":
+		return &h.brazeID
+	case "external_user_id":
+		return &h.externalID
+	}
+	return nil
+}
+
+// looksBraze and looksRudder say what an event looks like by its own keys.
+func (h *header) looksBraze() bool { return h.eventType != "" }
+func (h *header) looksRudder() bool {
+	return !h.looksBraze() && (h.kind != "" || h.messageID != "" || h.userID != "" || h.anonymousID != "")
+}
+
+// Storage says that the item is a record of Currents' storage export as JSON: it
+// is flat, and the event type is the name of its file.
+func (i *Item) Storage() bool {
+	return !i.looksBraze() && !i.looksRudder() && i.id != "" && i.time != "" && (i.brazeID != "" || i.externalID != "")
+}
+
+// storageRecord is the verdict on such a record.
+const storageRecord = "a record of Currents' storage export (flat, without event_type), not an event as Braze posts it"
+
 func (c *Checker) item(file string, item Item) error {
-	h := headerOf(item.text)
-	r := Result{File: file, Line: item.Line, Number: item.Number, As: c.asFor(item, h)}
-	if r.As == Braze {
+	r := Result{File: file, Line: item.Line, Number: item.Number, As: c.asFor(item)}
+	h := item.header
+	switch {
+	case item.Broken != nil:
+		r.Errors = []schemas.Finding{{Rule: "invalid_json", Detail: item.Broken.Error()}}
+	case item.Storage() && c.As != Rudder:
+		r.ID = text(h.id)
+		r.Errors = []schemas.Finding{{Rule: "storage_record", Detail: "this is " + storageRecord}}
+	case r.As == Braze:
 		r.Type, r.ID = text(h.eventType), text(h.id)
 		r.Verdict = c.validator.Event(item.Raw)
-	} else {
+	default:
 		r.Type, r.ID = text(h.kind), text(h.messageID)
 		if event := text(h.event); event != "" {
 			r.Type += " " + event
 		}
 		r.Verdict = c.validator.Message(item.Raw)
 	}
-	if c.Plan != nil {
+	if c.Plan != nil && item.Broken == nil {
 		c.planned(item.text, &r)
 	}
-	c.summary.Events++
-	if r.Valid {
-		c.summary.Valid++
-	} else {
-		c.summary.Invalid++
-	}
-	if len(r.Drift) > 0 {
-		c.summary.Drift++
+	c.summary.add(r)
+	if item.Wrapper != "" {
+		c.summary.Wrapped++
 	}
 	return c.Report.Event(r)
+}
+
+func (s *Summary) add(r Result) {
+	s.Events++
+	if r.Valid {
+		s.Valid++
+	} else {
+		s.Invalid++
+	}
+	unplanned := func(f schemas.Finding) bool { return f.Rule == plan.RuleUnplanned }
+	if slices.ContainsFunc(r.Drift, unplanned) {
+		s.Unplanned++
+	}
+	if !slices.ContainsFunc(r.Drift, func(f schemas.Finding) bool { return !unplanned(f) }) {
+		return
+	}
+	s.Drift++
 }
 
 // planned adds what the tracking plan says. An event that RudderStack's source
@@ -192,15 +244,11 @@ func (c *Checker) planned(message string, r *Result) {
 	r.Drift = append(r.Drift, verdict.Drift...)
 }
 
-func (c *Checker) asFor(item Item, h header) As {
+func (c *Checker) asFor(item Item) As {
 	switch {
 	case c.As != Auto:
 		return c.As
-	case item.Envelope == "events":
-		return Braze
-	case item.Envelope == "batch":
-		return Rudder
-	case h.eventType == "" && (h.kind != "" || h.messageID != "" || h.userID != "" || h.anonymousID != ""):
+	case item.Envelope == "batch", item.Envelope == "" && item.looksRudder():
 		return Rudder
 	}
 	return Braze

@@ -9,20 +9,27 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 )
 
-func collect(t *testing.T, in io.Reader) (items []string, err error) {
+// collect returns the items of a stream, a line each: where it starts, its text
+// or what is wrong there, its envelope and its wrapper.
+func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error) {
 	t.Helper()
-	err = Each(in, func(item Item) error {
+	lines, err = Each(in, func(item Item) error {
 		require.Equal(t, len(items)+1, item.Number)
-		items = append(items, strings.TrimSpace(fmt.Sprintf("%d %s %s", item.Line, item.Raw, item.Envelope)))
+		text := string(item.Raw)
+		if item.Broken != nil {
+			text = item.Broken.Error()
+		}
+		items = append(items, strings.Join(strings.Fields(fmt.Sprintf("%d %s %s %s", item.Line, text, item.Envelope, item.Wrapper)), " "))
 		return nil
 	})
-	return items, err
+	return items, lines, err
 }
 
 func TestEachTakesEveryShape(t *testing.T) {
@@ -30,33 +37,37 @@ func TestEachTakesEveryShape(t *testing.T) {
 		in   string
 		want []string
 	}{
-		"nothing":         {"", nil},
-		"blank":           {" \n\n\t", nil},
-		"one":             {`{"a":1}`, []string{`1 {"a":1}`}},
-		"NDJSON":          {"{\"a\":1}\n{\"b\":[{}]}\r\n\n{}", []string{`1 {"a":1}`, `2 {"b":[{}]}`, `4 {}`}},
-		"no newline":      {`{"a":1}{"b":2} 5 "x"[6]`, []string{`1 {"a":1}`, `1 {"b":2}`, `1 5`, `1 "x"`, `1 6`}},
-		"scalars":         {"1\n\"a\\\"b\"\nnull\n", []string{`1 1`, `2 "a\"b"`, `3 null`}},
-		"array":           {"[\n{\"a\":1},\n2,\n[3]\n]", []string{`2 {"a":1}`, `3 2`, `4 [3]`}},
-		"empty array":     {"[ ]", nil},
-		"events":          {"{\"events\":[\n{\"a\":1},{}]}", []string{`2 {"a":1} events`, `2 {} events`}},
-		"batch":           {`{"batch" : [ {"a":1} , 5 ]}`, []string{`1 {"a":1} batch`, `1 5 batch`}},
-		"batch, more":     {`{"sentAt":"x","batch":[{"a":1}],"y":{"z":[1]}}`, []string{`1 {"a":1} batch`}},
-		"escaped":         {`{"\u0065vents":[{}]}`, []string{`1 {} events`}},
-		"batches":         {"{\"events\":[{\"a\":1}]}\n{\"events\":[{\"b\":1}]}\n", []string{`1 {"a":1} events`, `2 {"b":1} events`}},
-		"array of bodies": {`[{"events":[{}]},{"batch":[1]}]`, []string{`1 {} events`, `1 1 batch`}},
-		"empty body":      {`{"events":[]}`, nil},
-		"events no array": {`{"events":5}`, []string{`1 {"events":5}`}},
-		"pretty":          {"{\n  \"a\": {\n    \"b\": \"}\\\\\"\n  },\n  \"c\": [ 1, 2 ]\n}\n{}", []string{"1 {\"a\":{\n    \"b\": \"}\\\\\"\n  },\"c\":[ 1, 2 ]}", "7 {}"}},
-		"byte-order mark": {"\xef\xbb\xbf{}", []string{`1 {}`}},
-		"nested events":   {`{"a":{"events":[{}]}}`, []string{`1 {"a":{"events":[{}]}}`}},
+		"one":                          {`{"a":1}`, []string{`1 {"a":1}`}},
+		"NDJSON":                       {"{\"a\":1}\n{\"b\":[{}]}\r\n\n{}", []string{`1 {"a":1}`, `2 {"b":[{}]}`, `4 {}`}},
+		"no newline":                   {`{"a":1}{"b":2} 5 "x"[6]`, []string{`1 {"a":1}`, `1 {"b":2}`, `1 5`, `1 "x"`, `1 6`}},
+		"scalars":                      {"1\n\"a\\\"b\"\nnull\n", []string{`1 1`, `2 "a\"b"`, `3 null`}},
+		"array":                        {"[\n{\"a\":1},\n2,\n[3]\n]", []string{`2 {"a":1}`, `3 2`, `4 [3]`}},
+		"empty array":                  {"[ ]", nil},
+		"events":                       {"{\"events\":[\n{\"a\":1},{}]}", []string{`2 {"a":1} events`, `2 {} events`}},
+		"batch":                        {`{"batch" : [ {"a":1} , 5 ]}`, []string{`1 {"a":1} batch`, `1 5 batch`}},
+		"batch, more":                  {`{"sentAt":"x","batch":[{"a":1}],"y":{"z":[1]}}`, []string{`1 {"a":1} batch`}},
+		"escaped":                      {`{"\u0065vents":[{}]}`, []string{`1 {} events`}},
+		"batches":                      {"{\"events\":[{\"a\":1}]}\n{\"events\":[{\"b\":1}]}\n", []string{`1 {"a":1} events`, `2 {"b":1} events`}},
+		"array of bodies":              {`[{"events":[{}]},{"batch":[1]}]`, []string{`1 {} events`, `1 1 batch`}},
+		"empty body":                   {`{"events":[]}`, nil},
+		"events no array":              {`{"events":5}`, []string{`1 {"events":5}`}},
+		"pretty":                       {"{\n  \"a\": {\n    \"b\": \"}\\\\\"\n  },\n  \"c\": [ 1, 2 ]\n}\n{}", []string{`1 { "a": { "b": "}\\" }, "c": [ 1, 2 ] }`, "7 {}"}},
+		"byte-order mark":              {"\xef\xbb\xbf{}", []string{`1 {}`}},
+		"log record":                   {`{"ts":1,"body":"{\"events\":[{\"a\":1},{}]}"}` + "\n" + `{"m":" {\"batch\":[5]}"}`, []string{`1 {"a":1} events body`, `1 {} events body`, `2 5 batch m`}},
+		"recording":                    {`{"id":"1","message":{"type":"track"},"raw":"{}","received_at":"x"}`, []string{`1 {"type":"track"} batch message`}},
+		"no log record":                {`{"body":"{\"events\":5}","x":"\"events\""}`, []string{`1 {"body":"{\"events\":5}","x":"\"events\""}`}},
+		"braces at the begin of lines": {"{\"events\":[\n{\"a\":[\n{\"b\":1},\n{\"c\":2}\n]},\n{\"d\":1}\n]}\n{}", []string{`2 {"a":[ {"b":1}, {"c":2} ]} events`, `6 {"d":1} events`, `8 {}`}},
+		"nested events":                {`{"a":{"events":[{}]}}`, []string{`1 {"a":{"events":[{}]}}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, in := range map[string]io.Reader{
 				"whole": strings.NewReader(c.in), "byte by byte": iotest.OneByteReader(strings.NewReader(c.in)), "gzip": gzipped(t, c.in),
 			} {
-				got, err := collect(t, in)
+				got, lines, err := collect(t, in)
 				require.NoError(t, err, kind)
 				require.Equal(t, c.want, got, kind)
+				require.Equal(t, lines.Total, lines.Read)
+				require.Equal(t, strings.Count(strings.TrimSuffix(c.in, "\n")+"\n", "\n"), lines.Total)
 			}
 		})
 	}
@@ -72,38 +83,84 @@ func gzipped(t *testing.T, text string) io.Reader {
 	return &buf
 }
 
+// A torn line is named, what stands behind it is read, and nothing is told twice.
+func TestEachGoesOnBehindATornLine(t *testing.T) {
+	const body = `{"events":[{"a":1},{"b":{"c":"x"}}]}`
+	whole := []string{`{"a":1} events`, `{"b":{"c":"x"}} events`}
+	for cut := 1; cut < len(body); cut++ {
+		for name, in := range map[string]string{
+			"between": body + "\n" + body[:cut] + "\n" + body + "\n" + body + "\n",
+			"before":  body[:cut] + "\n" + body,
+			"last":    body + "\n" + body[:cut],
+			"head":    body + "\n" + body[cut:] + "\n" + body + "\n",
+			"glued":   body + "\n" + body[:cut] + body + "\n" + body + "\n",
+		} {
+			got, lines, err := collect(t, strings.NewReader(in))
+			require.NoError(t, err, in)
+			torn := 2 // the line
+			if name == "before" {
+				torn = 1
+			}
+			var others, broken []string
+			for _, item := range got {
+				if at, rest, _ := strings.Cut(item, " "); at != fmt.Sprint(torn) {
+					others = append(others, rest)
+				} else if strings.Contains(rest, "JSON") {
+					broken = append(broken, rest)
+				}
+			}
+			want := strings.Count(in, "\n") - 1
+			if name == "before" || name == "last" {
+				want = 1
+			}
+			require.Len(t, others, want*len(whole), "%s: %q gives %q", name, in, got)
+			require.Equal(t, whole, others[:2])
+			require.NotEmpty(t, broken, "%s: %q gives %q", name, in, got)
+			require.Equal(t, lines.Total-1, lines.Read, in)
+		}
+	}
+}
+
 func TestEachSaysWhereItIsBroken(t *testing.T) {
 	for in, want := range map[string]string{
-		"{}\n{\"a\":\n":              "line 3: the JSON is cut off",
-		"{}\n{\"a\" 1}":              "line 2: this is not JSON",
-		"{}\n\n{\"a\":1,}":           "line 3: this is not JSON",
-		"hello":                      "line 1: this is not JSON",
-		"]":                          "line 1: this is not JSON",
-		"[{},\n5 6]":                 "line 2: this is not JSON",
-		"[{}":                        "line 1: the JSON is cut off",
-		`{"events":[{}`:              "line 1: the JSON is cut off",
-		`{"events":[{}]`:             "line 1: the JSON is cut off",
-		"{\"events\":[\n{\"a\":x}]}": "line 2: this is not JSON",
-		`{a:1}`:                      "line 1: this is not JSON",
-		`{"a":,"b":1}`:               "line 1: this is not JSON",
-		`{,}`:                        "line 1: this is not JSON",
-		`{"a`:                        "line 1: the JSON is cut off",
-		`"a\`:                        "line 1: the JSON is cut off",
-		`{"a":[1}`:                   "line 1: the JSON is cut off",
-		`{"a":[1}]}`:                 "line 1: this is not JSON",
+		"{}\n{\"a\":\n":                  "1 {}, 2 the JSON is cut off",
+		"{}\n{\"a\" 1}":                  "1 {}, 2 this is not JSON",
+		"{}\n\n{\"a\":1,}\n{}":           "1 {}, 3 this is not JSON, 4 {}",
+		"hello\n{}":                      "1 this is not JSON, 2 {}",
+		"]":                              "1 this is not JSON",
+		"[{},\n5 6]":                     "1 {}, 2 5, 2 this is not JSON",
+		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 this is not JSON, 4 {}, 5 {}, 7 {}",
+		"[{}":                            "1 {}, 1 the JSON is cut off",
+		`{"events":[{}`:                  "1 {} events, 1 the JSON is cut off",
+		`{"events":[{}]`:                 "1 {} events, 1 the JSON is cut off",
+		"{\"events\":[\n{\"a\":x}]}":     "2 this is not JSON",
+		`{a:1}`:                          "1 this is not JSON",
+		`{"a":,"b":1}`:                   "1 this is not JSON",
+		`{,}`:                            "1 this is not JSON",
+		`[1,]`:                           "1 1, 1 this is not JSON",
+		`"a\`:                            "1 the JSON is cut off",
+		`{"a":[1}`:                       "1 the JSON is cut off",
+		`{"a":[1}]}`:                     "1 this is not JSON",
+		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "1 this is not JSON, 5 { \"c\": 3 }",
 	} {
-		_, err := collect(t, strings.NewReader(in))
+		got, _, err := collect(t, strings.NewReader(in))
+		require.NoError(t, err)
+		require.Equal(t, want, strings.Join(got, ", "), "%q", in)
+	}
+	for in, want := range map[string]string{"": errEmpty.Error(), " \n\n\t": errEmpty.Error(), "\xef\xbb\xbf": errEmpty.Error(),
+		"\xff\xfe{\x00}\x00": errUTF16.Error(), "\xfe\xff\x00{\x00}": errUTF16.Error(), "{\x00}\x00": errUTF16.Error()} {
+		_, _, err := collect(t, strings.NewReader(in))
 		require.EqualError(t, err, want, "%q", in)
-		var at *ReadError
-		require.True(t, errors.As(err, &at))
 	}
 	cut := gzipped(t, strings.Repeat("{}\n", 1000)).(*bytes.Buffer).Bytes()
-	_, err := collect(t, bytes.NewReader(cut[:len(cut)-9]))
+	_, _, err := collect(t, bytes.NewReader(cut[:len(cut)-9]))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	_, err = collect(t, bytes.NewReader([]byte{0x1f, 0x8b, 0}))
+	_, _, err = collect(t, bytes.NewReader([]byte{0x1f, 0x8b, 0}))
 	require.ErrorContains(t, err, "gzip")
-	_, err = collect(t, io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(errors.New("disk on fire"))))
+	_, _, err = collect(t, io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(errors.New("disk on fire"))))
 	require.EqualError(t, err, "disk on fire")
+	_, _, err = collect(t, strings.NewReader(strings.Repeat("[\n", 1<<17)))
+	require.ErrorContains(t, err, "too much behind this is not JSON")
 }
 
 func TestEachIsBounded(t *testing.T) {
@@ -111,11 +168,14 @@ func TestEachIsBounded(t *testing.T) {
 	count := 0
 	visit := func(Item) error { count++; return nil }
 	fits := `{"a":"` + strings.Repeat("x", most-20) + `"}`
-	require.NoError(t, each(strings.NewReader(strings.Repeat(fits, 50)), most, visit))
-	require.NoError(t, each(strings.NewReader(`{"events":[`+fits+","+fits+`]}`), most, visit))
+	for _, in := range []string{strings.Repeat(fits, 50), `{"events":[` + fits + "," + fits + `]}`} {
+		_, err := each(strings.NewReader(in), most, visit)
+		require.NoError(t, err)
+	}
 	require.Equal(t, 52, count)
 	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`} {
-		require.ErrorIs(t, each(strings.NewReader(long+strings.Repeat("5", 2*most)), most, visit), errTooLong, long)
+		_, err := each(strings.NewReader(long+strings.Repeat("5", 2*most)), most, visit)
+		require.ErrorIs(t, err, errTooLong, long)
 	}
 }
 
@@ -124,12 +184,18 @@ func FuzzEach(f *testing.F) {
 		f.Add(in)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		err := Each(strings.NewReader(in), func(item Item) error {
-			require.True(t, json.Valid(item.Raw), "%q", item.Raw)
+		broken := 0
+		_, err := Each(strings.NewReader(in), func(item Item) error {
+			if item.Broken != nil {
+				broken++
+			} else {
+				require.True(t, json.Valid(item.Raw), "%q", item.Raw)
+			}
 			return nil
 		})
 		if json.Valid([]byte(in)) {
 			require.NoError(t, err)
+			require.Zero(t, broken)
 		}
 	})
 }
@@ -141,13 +207,18 @@ const (
 	badRudder  = `{"type":"track","event":"E","userId":"u","messageId":"r-2","properties":5}`
 )
 
+// checker has the schemas compiled once for all tests.
+var checker = sync.OnceValues(func() (*Checker, error) { return New(Auto, nil) })
+
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 	t.Helper()
 	var buf bytes.Buffer
 	report, err := NewReporter(format, &buf)
 	require.NoError(t, err)
-	c, err := New(as, report)
+	compiled, err := checker()
 	require.NoError(t, err)
+	c := *compiled
+	c.As, c.Report = as, report
 	require.NoError(t, c.Stream("in", strings.NewReader(in)))
 	s, err = c.Close()
 	require.NoError(t, err)
@@ -156,14 +227,14 @@ func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 
 func TestTextReport(t *testing.T) {
 	out, s := run(t, Auto, "text", strings.Join([]string{goodBraze, badBraze, goodRudder, badRudder, badBraze}, "\n"))
-	require.Equal(t, Summary{Events: 5, Valid: 2, Invalid: 3, Drift: 2}, s)
+	require.Equal(t, Summary{Events: 5, Valid: 2, Invalid: 3, Drift: 2, Lines: Lines{5, 5}}, s)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	require.Len(t, lines, 5)
 	require.Regexp(t, `^in:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: .+`, lines[0])
 	require.Regexp(t, `^in:4: track E id=r-2: /properties: type: .+`, lines[1])
 	require.Regexp(t, `^in:5: `, lines[2])
 	require.Equal(t, "drift: users.behaviors.app.SessionStart: /properties/brand_new: unknown_field: 2 events, the first at in:2", lines[3])
-	require.Equal(t, "5 events: 2 valid, 3 invalid; 2 with fields or types that the glossary does not know", lines[4])
+	require.Equal(t, "5 events: 2 valid, 3 invalid; 2 with fields or types that the glossary does not know; read 5 of 5 lines", lines[4])
 
 	out, s = run(t, Auto, "text", "[5]")
 	require.Equal(t, 1, s.Invalid)
@@ -187,34 +258,38 @@ func TestJSONReport(t *testing.T) {
 	require.Equal(t, "/time", report.Findings[0].Errors[0].Path)
 	require.Equal(t, "rudder", report.Findings[1].As)
 	require.Equal(t, "/properties/brand_new", report.Drift[0].Path)
-	require.Equal(t, Summary{Events: 3, Valid: 1, Invalid: 2, Drift: 1}, report.Summary)
+	require.Equal(t, Summary{Events: 3, Valid: 1, Invalid: 2, Drift: 1, Lines: Lines{1, 1}}, report.Summary)
 
 	out, _ = run(t, Auto, "json", goodRudder)
-	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0}}`, out)
+	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
 }
 
 func TestJUnitReport(t *testing.T) {
-	out, _ := run(t, Auto, "junit", strings.Join([]string{goodBraze, badBraze, goodRudder}, "\n"))
+	out, _ := run(t, Auto, "junit", strings.Join([]string{goodBraze, badBraze, goodRudder, badBraze, "{"}, "\n"))
 	var suite struct {
 		Tests    int `xml:"tests,attr"`
 		Failures int `xml:"failures,attr"`
 		Cases    []struct {
 			Class   string `xml:"classname,attr"`
 			Name    string `xml:"name,attr"`
-			Failure *struct {
+			Failure []struct {
 				Message string `xml:"message,attr"`
 				Text    string `xml:",chardata"`
 			} `xml:"failure"`
 		} `xml:"testcase"`
 	}
 	require.NoError(t, xml.Unmarshal([]byte(out), &suite))
-	require.Equal(t, 2, suite.Tests)
-	require.Equal(t, 1, suite.Failures)
-	require.Equal(t, "users.behaviors.app.SessionStart", suite.Cases[0].Name)
-	require.Equal(t, "1 of 2 events are invalid", suite.Cases[0].Failure.Message)
-	require.Contains(t, suite.Cases[0].Failure.Text, "in:2: users.behaviors.app.SessionStart id=b-2: /time: type: ")
-	require.Equal(t, "track E", suite.Cases[1].Name)
-	require.Nil(t, suite.Cases[1].Failure)
+	require.Equal(t, 5, suite.Tests, "events, as in the other formats")
+	require.Equal(t, 3, suite.Failures)
+	require.Equal(t, "(no type)", suite.Cases[0].Name)
+	require.Contains(t, suite.Cases[0].Failure[0].Text, "in:5: (no type): (the event): invalid_json: the JSON is cut off")
+	require.Equal(t, "users.behaviors.app.SessionStart", suite.Cases[1].Name)
+	require.Len(t, suite.Cases[1].Failure, 2)
+	require.Equal(t, "in:2 is invalid", suite.Cases[1].Failure[0].Message)
+	require.Contains(t, suite.Cases[1].Failure[0].Text, "in:2: users.behaviors.app.SessionStart id=b-2: /time: type: ")
+	require.Equal(t, "track E", suite.Cases[2].Name)
+	require.Empty(t, suite.Cases[2].Failure)
+	require.Contains(t, out, "5 events: 2 valid, 3 invalid; 2 with fields or types that the glossary does not know; read 4 of 5 lines")
 }
 
 func TestReportsAreBounded(t *testing.T) {
@@ -225,7 +300,7 @@ func TestReportsAreBounded(t *testing.T) {
 	out, _ := run(t, Rudder, "junit", in.String())
 	require.Equal(t, maxGroups+1, strings.Count(out, "<testcase "))
 	require.Contains(t, out, `name="(other types)"`)
-	require.Contains(t, out, "5 of 5 events are invalid")
+	require.Contains(t, out, "5 events, 5 of them invalid")
 
 	in.Reset()
 	for i := range maxGroups + 5 {
@@ -260,4 +335,16 @@ func TestAs(t *testing.T) {
 	require.ErrorContains(t, err, "--as must be auto, braze or rudder")
 	_, err = NewReporter("xml", nil)
 	require.ErrorContains(t, err, "--format must be text, json or junit")
+}
+
+// What is no event is told for what it is.
+func TestOtherRecords(t *testing.T) {
+	out, s := run(t, Auto, "text", `{"id":"a","time":1700000000,"user_id":"b","external_user_id":"u","app_id":"x"}`)
+	require.Equal(t, 1, s.Invalid)
+	require.Contains(t, out, "in:1: (no type) id=a: (the event): storage_record: this is a record of Currents' storage export")
+	wrapped, err := json.Marshal(map[string]string{"body": `{"events":[` + goodBraze + "," + badBraze + `]}`})
+	require.NoError(t, err)
+	out, s = run(t, Auto, "text", string(wrapped))
+	require.Equal(t, Summary{Events: 2, Valid: 1, Invalid: 1, Drift: 1, Wrapped: 2, Lines: Lines{1, 1}}, s)
+	require.Contains(t, out, "; 2 stood in log records; read 1 of 1 lines")
 }

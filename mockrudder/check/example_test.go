@@ -34,11 +34,11 @@ func ExampleChecker() {
 	}
 	// Output:
 	// request.json:3: track Order Placed id=m-2: /properties: type: expected object or null, came string "none"
-	// 2 events: 1 valid, 1 invalid; 0 with fields or types that the glossary does not know
+	// 2 events: 1 valid, 1 invalid; 0 with fields or types that the glossary does not know; read 4 of 4 lines
 }
 
 func ExampleEach() {
-	err := check.Each(strings.NewReader("{\"events\":[{\"id\":1}]}\n{\"id\":2}"), func(item check.Item) error {
+	_, err := check.Each(strings.NewReader("{\"events\":[{\"id\":1}]}\n{\"id\":2}"), func(item check.Item) error {
 		fmt.Println(item.Line, string(item.Raw))
 		return nil
 	})

@@ -34,9 +34,9 @@ func TestPlan(t *testing.T) {
 	require.NoError(t, checker.Stream("in", strings.NewReader(in)))
 	summary, err := checker.Close()
 	require.NoError(t, err)
-	require.Equal(t, Summary{Events: 5, Valid: 3, Invalid: 2, Drift: 1}, summary)
-	require.Contains(t, out.String(), `in:1: track Order Placed: /properties/total: type: tracking plan: expected number, came string "5"`)
+	require.Equal(t, Summary{Events: 5, Valid: 3, Invalid: 2, Unplanned: 1, Lines: Lines{5, 5}}, summary)
+	require.Contains(t, out.String(), `in:1: track Order Placed: /properties/total: type: tracking plan: expected number, got string "5"`)
 	require.Contains(t, out.String(), `in:5: users.messages.email.Open id=e: /properties/send_id: maxLength: tracking plan: `)
-	require.Contains(t, out.String(), `drift: track Other: /event: unplanned: 1 events, the first at in:3`)
+	require.Contains(t, out.String(), `unplanned: track Other: /event: unplanned: 1 events, the first at in:3`)
 	require.NotContains(t, out.String(), "email_address")
 }

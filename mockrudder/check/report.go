@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -117,7 +118,11 @@ func (t *textReport) Unread(error) error { return nil }
 
 func (t *textReport) End(s Summary) error {
 	for _, d := range t.order {
-		if _, err := fmt.Fprintf(t.w, "drift: %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
+		what := "drift"
+		if d.Rule == plan.RuleUnplanned {
+			what = "unplanned"
+		}
+		if _, err := fmt.Fprintf(t.w, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
 			return err
 		}
 	}
@@ -126,8 +131,7 @@ func (t *textReport) End(s Summary) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(t.w, "%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know\n",
-		s.Events, s.Valid, s.Invalid, s.Drift)
+	_, err := fmt.Fprintln(t.w, summary(s))
 	return err
 }
 
@@ -199,8 +203,9 @@ func (j *jsonReport) End(s Summary) error {
 	return err
 }
 
-// junitReport has one test case for each event type, which fails with what was
-// wrong with its events.
+// junitReport has one test case for each event type, with a failure for each of
+// its invalid events. The counts of the suite are those of events, as in the
+// other formats.
 type junitReport struct {
 	w      io.Writer
 	cases  map[string]*junitCase
@@ -208,14 +213,13 @@ type junitReport struct {
 }
 
 type junitCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Failure *junitFailure `xml:"failure,omitempty"`
-	Error   *junitFailure `xml:"error,omitempty"`
-	Out     string        `xml:"system-out,omitempty"`
+	Class    string          `xml:"classname,attr"`
+	Name     string          `xml:"name,attr"`
+	Failures []*junitFailure `xml:"failure,omitempty"`
+	Error    *junitFailure   `xml:"error,omitempty"`
+	Out      string          `xml:"system-out,omitempty"`
 
-	events, invalid, listed int
-	text                    strings.Builder
+	events, invalid int
 }
 
 type junitFailure struct {
@@ -246,13 +250,14 @@ func (j *junitReport) Event(r Result) error {
 		return nil
 	}
 	c.invalid++
-	if c.listed == maxGroups {
+	if len(c.Failures) == maxGroups {
 		return nil
 	}
-	c.listed++
+	var text strings.Builder
 	for _, f := range r.Errors {
-		fmt.Fprintf(&c.text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
+		fmt.Fprintf(&text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
 	}
+	c.Failures = append(c.Failures, &junitFailure{place(r) + " is invalid", text.String()})
 	return nil
 }
 
@@ -261,7 +266,7 @@ func (j *junitReport) Unread(err error) error {
 	return nil
 }
 
-func (j *junitReport) End(Summary) error {
+func (j *junitReport) End(s Summary) error {
 	type suite struct {
 		XMLName  xml.Name     `xml:"testsuite"`
 		Name     string       `xml:"name,attr"`
@@ -269,26 +274,34 @@ func (j *junitReport) End(Summary) error {
 		Failures int          `xml:"failures,attr"`
 		Errors   int          `xml:"errors,attr"`
 		Cases    []*junitCase `xml:"testcase"`
+		Out      string       `xml:"system-out"`
 	}
-	all := suite{Name: "mockrudder validate"}
+	all := suite{Name: "mockrudder validate", Tests: s.Events + len(j.unread), Failures: s.Invalid, Errors: len(j.unread)}
 	for _, c := range j.cases {
-		all.Tests++
-		c.Out = fmt.Sprintf("%d events", c.events)
-		if c.invalid > 0 {
-			all.Failures++
-			c.Failure = &junitFailure{fmt.Sprintf("%d of %d events are invalid", c.invalid, c.events), c.text.String()}
-		}
+		c.Out = fmt.Sprintf("%d events, %d of them invalid", c.events, c.invalid)
 		all.Cases = append(all.Cases, c)
 	}
 	slices.SortFunc(all.Cases, func(a, b *junitCase) int {
 		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
 	})
-	all.Tests, all.Errors = all.Tests+len(j.unread), len(j.unread)
 	all.Cases = append(all.Cases, j.unread...)
+	all.Out = summary(s)
 	text, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(j.w, "%s%s\n", xml.Header, text)
 	return err
+}
+
+// summary is a Summary in words.
+func summary(s Summary) string {
+	text := fmt.Sprintf("%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know", s.Events, s.Valid, s.Invalid, s.Drift)
+	if s.Unplanned > 0 {
+		text += fmt.Sprintf("; %d unplanned", s.Unplanned)
+	}
+	if s.Wrapped > 0 {
+		text += fmt.Sprintf("; %d stood in log records", s.Wrapped)
+	}
+	return fmt.Sprintf("%s; read %d of %d lines", text, s.Lines.Read, s.Lines.Total)
 }

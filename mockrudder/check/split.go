@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 )
@@ -14,7 +17,7 @@ import (
 // MaxItem is the longest single event or message that is read, in bytes.
 const MaxItem = 64 << 20
 
-// Item is one event or message of a stream.
+// Item is one event or message of a stream, or a place where it is no JSON.
 type Item struct {
 	Raw    []byte // its text; good until the next one is read
 	Line   int    // where it starts, from 1
@@ -25,8 +28,21 @@ type Item struct {
 	// Request is the number of that body among those of the stream, from 1; 0
 	// where the item stood alone.
 	Request int
+	// Wrapper is the member of a log record that the body stood in as text, "" for
+	// none.
+	Wrapper string
+	// Broken says what is wrong where this is no JSON; then there is no Raw, and
+	// reading goes on at a later line.
+	Broken error
 
 	text string // the same as Raw
+	header
+}
+
+// Lines counts the lines of a stream.
+type Lines struct {
+	Total int `json:"total"`
+	Read  int `json:"read"` // the others are no JSON
 }
 
 // ReadError says where a stream is not what it should be.
@@ -43,51 +59,130 @@ var (
 	errNotJSON = errors.New("this is not JSON")
 	errCutOff  = errors.New("the JSON is cut off")
 	errTooLong = errors.New("an event is longer than this program reads")
+	errEmpty   = errors.New("there is no JSON in it: it is empty")
+	errUTF16   = errors.New("this is UTF-16, and JSON is UTF-8; convert it first: iconv -f UTF-16 -t UTF-8")
 )
 
 // Each calls visit for every event of a stream, in order: JSON documents one
 // after the other (one a line or over several lines), arrays of them, request
-// bodies {"events":[…]} or {"batch":[…]}, and any of that compressed by gzip.
-// It holds one event in memory at a time. It ends with the error of visit, a
-// *ReadError, or the error of r.
-func Each(r io.Reader, visit func(Item) error) error { return each(r, MaxItem, visit) }
+// bodies {"events":[…]} or {"batch":[…]}, also as text in a log record such as
+// {"body":"{\"events\":…}"}, lines of mockrudder's own recordings, and any of
+// that compressed by gzip. Of what is no JSON it tells with Item.Broken, and goes
+// on at the next line that a document begins at. It holds one event in memory
+// at a time. It ends with the error of visit, a *ReadError, the error of r, or
+// one for a stream that has no JSON at all.
+func Each(r io.Reader, visit func(Item) error) (Lines, error) { return each(r, MaxItem, visit) }
 
-func each(r io.Reader, maxItem int, visit func(Item) error) error {
-	in := bufio.NewReaderSize(r, 1<<16)
-	if magic, err := in.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
-		unpacked, err := gzip.NewReader(in)
+func each(r io.Reader, maxItem int, visit func(Item) error) (Lines, error) {
+	buffered := bufio.NewReaderSize(r, chunk)
+	if magic, err := buffered.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+		compressed, err := gzip.NewReader(buffered)
 		if err != nil {
-			return fmt.Errorf("gzip: %w", err)
+			return Lines{}, fmt.Errorf("gzip: %w", err)
 		}
-		in = bufio.NewReaderSize(unpacked, 1<<16)
+		buffered = bufio.NewReaderSize(compressed, chunk)
 	}
-	if mark, err := in.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
-		_, _ = in.Discard(3)
+	if mark, _ := buffered.Peek(2); len(mark) == 2 && (mark[0] == 0 || mark[1] == 0 || mark[0] >= 0xfe && mark[1] >= 0xfe) {
+		return Lines{}, errUTF16
 	}
-	s := splitter{in: in, line: 1, maxItem: maxItem, visit: visit}
-	for {
-		switch _, err := s.space(); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-		if err := s.document(); err != nil {
-			return err
-		}
+	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
+		_, _ = buffered.Discard(3)
 	}
+	s := splitter{input: newInput(buffered), maxItem: maxItem, visit: visit}
+	err := s.documents()
+	lines := s.lines()
+	if err == nil && s.found == 0 {
+		err = errEmpty
+	}
+	return lines, err
 }
 
 // splitter takes a stream apart. It looks no deeper than it must, and the
 // grammar of each event is checked once it has been read whole.
 type splitter struct {
-	in      *bufio.Reader
-	line    int
+	*input
+	maxItem int
+	visit   func(Item) error
+
+	found   int // documents, broken ones included
 	number  int
 	request int
-	maxItem int
-	item    []byte
-	visit   func(Item) error
+	wrapper string
+	open    int  // arrays and objects around the place of pos
+	lost    int  // those of broken documents
+	comma   bool // there was one behind the last document, or it was broken
+	skipped int  // lines that are no JSON
+}
+
+// lines counts the lines up to where reading ended. A last one without a
+// newline is one.
+func (s *splitter) lines() Lines {
+	total := s.line
+	if s.column0() {
+		total--
+	}
+	return Lines{Total: total, Read: total - s.skipped}
+}
+
+// documents reads to the end of the stream.
+func (s *splitter) documents() error {
+	for {
+		s.keep()
+		c, err := s.space()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // what is left of a broken document
+			if c != ',' {
+				s.lost--
+			}
+			s.comma = true
+			s.skip(1)
+			continue
+		case !s.comma:
+			s.lost = 0
+		}
+		s.keep()
+		s.found++
+		s.open, s.comma = 0, false
+		if err := s.document(); err != nil {
+			if err = s.recover(err); err != nil {
+				return err
+			}
+			s.comma = true
+		}
+	}
+}
+
+// recover tells of a place that is no JSON and goes on behind it.
+func (s *splitter) recover(err error) error {
+	var at *ReadError
+	if !errors.As(err, &at) || errors.Is(err, errTooLong) {
+		return err
+	}
+	broken := s.markLine
+	s.number++
+	if err := s.visit(Item{Line: broken, Number: s.number, Request: s.request, Broken: at.Err}); err != nil {
+		return err
+	}
+	const enough, times = 1 << 20, 8
+	if s.again > enough+times*s.total {
+		return &ReadError{broken, errors.New("too much behind this is not JSON")}
+	}
+	found, err := s.resume()
+	if err != nil {
+		return err
+	}
+	s.lost += s.open
+	if found {
+		s.skipped += s.line - broken
+		return nil
+	}
+	lines := s.lines()
+	s.skipped += lines.Total - broken + 1
+	return nil
 }
 
 func (s *splitter) fail(err error) error {
@@ -103,16 +198,20 @@ func (s *splitter) fail(err error) error {
 // space skips white space and returns the byte behind it, unread.
 func (s *splitter) space() (byte, error) {
 	for {
-		c, err := s.in.ReadByte()
+		rest, err := s.rest()
 		if err != nil {
 			return 0, err
 		}
-		switch c {
-		case '\n':
-			s.line++
-		case ' ', '\t', '\r':
-		default:
-			return c, s.in.UnreadByte()
+		n := 0
+		for n < len(rest) && (rest[n] == ' ' || rest[n] == '\n' || rest[n] == '\t' || rest[n] == '\r') {
+			n++
+		}
+		s.skip(n)
+		if n < len(rest) {
+			return rest[n], nil
+		}
+		if s.pos-s.mark > s.maxItem {
+			return 0, errTooLong
 		}
 	}
 }
@@ -136,6 +235,7 @@ func (s *splitter) document() error {
 // request bodies.
 func (s *splitter) array(envelope string) error {
 	return s.members('[', ']', func() error {
+		s.keep()
 		if c, err := s.space(); err == nil && c == '{' && envelope == "" {
 			return s.object()
 		}
@@ -148,23 +248,22 @@ func (s *splitter) members(open, end byte, member func() error) error {
 	if err := s.expect(open); err != nil {
 		return err
 	}
+	s.open++
 	for first := true; ; first = false {
 		c, err := s.space()
 		if err != nil {
 			return s.fail(err)
 		}
-		switch {
-		case c == end && first:
+		if c == end {
+			s.open--
 			return s.expect(end)
-		case !first:
-			if c == end {
-				return s.expect(end)
-			}
+		}
+		if !first {
 			if err := s.expect(','); err != nil {
 				return err
 			}
-			if _, err := s.space(); err != nil {
-				return s.fail(err)
+			if c, err := s.space(); err != nil || c == end {
+				return s.fail(cmpError(err, errNotJSON))
 			}
 		}
 		if err := member(); err != nil {
@@ -173,39 +272,37 @@ func (s *splitter) members(open, end byte, member func() error) error {
 	}
 }
 
+// cmpError is the first error that is one.
+func cmpError(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
 func (s *splitter) expect(want byte) error {
-	switch c, err := s.in.ReadByte(); {
+	rest, err := s.rest()
+	switch {
 	case err != nil:
 		return s.fail(err)
-	case c != want:
+	case rest[0] != want:
 		return s.fail(errNotJSON)
 	}
+	s.skip(1)
 	return nil
 }
 
 // object reads an event, or the events of a request body: the object is one
 // where an array stands under events or batch.
 func (s *splitter) object() error {
+	s.keep()
 	line, envelope := s.line, ""
-	item := append(s.item[:0], '{')
 	err := s.members('{', '}', func() error {
-		if len(item) > 1 {
-			item = append(item, ',')
+		if envelope != "" {
+			s.keep() // nothing beside the events is judged
 		}
-		start := len(item)
-		var err error
-		if item, err = s.value(item); err != nil {
-			return err
-		}
-		quoted := string(item[start:])
-		if quoted == "" || quoted[0] != '"' || !jsonscan.Valid(quoted) {
-			return s.fail(errNotJSON)
-		}
-		key := jsonscan.Text(quoted)
-		if _, err := s.space(); err != nil {
-			return s.fail(err)
-		}
-		if err := s.expect(':'); err != nil {
+		key, err := s.key()
+		if err != nil {
 			return err
 		}
 		c, err := s.space()
@@ -213,71 +310,181 @@ func (s *splitter) object() error {
 			return s.fail(err)
 		}
 		if c == '[' && (key == "events" || key == "batch") {
-			envelope, s.item = key, nil
+			envelope = key
 			s.request++
 			return s.array(key)
 		}
-		if item, err = s.value(append(item, ':')); err != nil {
-			return err
-		}
-		if envelope != "" {
-			item = item[:1] // nothing beside the events is judged
-		}
-		return nil
+		return s.value()
 	})
 	if err != nil || envelope != "" {
+		s.keepUnless(err)
 		return err
 	}
-	s.item = append(item, '}')
 	return s.judge(line, "")
+}
+
+// keepUnless marks the place behind what was read well.
+func (s *splitter) keepUnless(err error) {
+	if err == nil {
+		s.keep()
+	}
+}
+
+// key reads the key of a member and the colon behind it.
+func (s *splitter) key() (string, error) {
+	start := s.pos - s.mark
+	if err := s.value(); err != nil {
+		return "", err
+	}
+	quoted := string(s.kept()[start:])
+	if quoted == "" || quoted[0] != '"' || !jsonscan.Valid(quoted) {
+		return "", s.fail(errNotJSON)
+	}
+	if _, err := s.space(); err != nil {
+		return "", s.fail(err)
+	}
+	return jsonscan.Text(quoted), s.expect(':')
 }
 
 // event reads one value and visits it.
 func (s *splitter) event(envelope string) error {
-	line := s.line
-	var err error
-	if s.item, err = s.value(s.item[:0]); err != nil {
+	s.keep()
+	line, begins := s.line, s.column0()
+	if err := s.value(); err != nil {
 		return err
+	}
+	if begins && envelope != "" && isBody(string(s.kept())) {
+		return s.tornBefore() // the body before is torn, and this is the next one
+	}
+	if envelope == "" && s.open == 0 {
+		if next, err := s.rest(); err == nil && bytes.IndexByte([]byte(":,}]"), next[0]) >= 0 {
+			return s.fail(errNotJSON) // the rest of a line whose begin is missing
+		}
 	}
 	return s.judge(line, envelope)
 }
 
+// tornBefore fails at the end of the line before that of the mark.
+func (s *splitter) tornBefore() error {
+	s.pos, s.line = s.mark, s.markLine
+	s.mark, s.markLine = s.mark-1, s.markLine-1
+	return s.fail(errCutOff)
+}
+
+// isBody says whether a text is a request body.
+func isBody(text string) (is bool) {
+	if text == "" || text[0] != '{' {
+		return false
+	}
+	w := jsonscan.Walker{Text: text}
+	w.Object(0, 0, func(key string, i int) int {
+		is = is || (key == "events" || key == "batch") && i < len(text) && text[i] == '['
+		return w.Value(i, 1)
+	})
+	return is
+}
+
+// judge visits the text that is kept.
 func (s *splitter) judge(line int, envelope string) error {
-	text := string(s.item)
+	raw := s.kept()
+	text := string(raw)
 	if !jsonscan.Valid(text) {
 		return &ReadError{line, errNotJSON}
 	}
-	s.number++
-	item := Item{Raw: s.item, Line: line, Number: s.number, Envelope: envelope, text: text}
+	item := Item{Raw: raw, Line: line, Envelope: envelope, Wrapper: s.wrapper, text: text, header: headerOf(text)}
+	if envelope == "" && !item.looksBraze() && !item.looksRudder() {
+		if done, err := s.wrapped(item); done || err != nil {
+			s.keepUnless(err)
+			return err
+		}
+	}
 	if envelope != "" {
 		item.Request = s.request
 	}
-	return s.visit(item)
+	s.number++
+	item.Number = s.number
+	err := s.visit(item)
+	s.keepUnless(err)
+	return err
 }
 
-// value appends the text of one value. It counts brackets and minds strings;
-// the rest of the grammar is left to who looks at the text.
-func (s *splitter) value(to []byte) ([]byte, error) {
+// wrapped visits the events of a body that stands in a log record as text, or
+// the message of a line that mockrudder recorded, and says whether the item is
+// such a one.
+func (s *splitter) wrapped(item Item) (done bool, err error) {
+	if item.text[0] != '{' {
+		return false, nil
+	}
+	w := jsonscan.Walker{Text: item.text}
+	members := map[string]string{}
+	w.Object(0, 0, func(key string, i int) int {
+		end := w.Value(i, 1)
+		members[key] = item.text[i:end]
+		return end
+	})
+	if message := members["message"]; strings.HasPrefix(message, "{") && members["raw"] != "" && members["received_at"] != "" {
+		s.number++
+		item.Raw, item.text, item.header = []byte(message), message, headerOf(message)
+		item.Envelope, item.Number, item.Wrapper = "batch", s.number, "message"
+		return true, s.visit(item)
+	}
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		value := members[key]
+		if value[0] != '"' || !strings.Contains(value, `\"events\"`) && !strings.Contains(value, `\"batch\"`) {
+			continue
+		}
+		body := strings.TrimSpace(jsonscan.Text(value))
+		if !jsonscan.Valid(body) || !isBody(body) {
+			continue
+		}
+		inner := splitter{input: newInput(strings.NewReader(body)), maxItem: s.maxItem, number: s.number, request: s.request, wrapper: key,
+			visit: func(inside Item) error {
+				inside.Line = item.Line
+				return s.visit(inside)
+			}}
+		err := inner.documents()
+		s.number, s.request = inner.number, inner.request
+		return true, err
+	}
+	return false, nil
+}
+
+// value reads one value, which is kept. It counts brackets and minds strings;
+// the rest of the grammar is left to who looks at the text. A newline within a
+// string, or one behind which the next document of its own begins, ends it.
+func (s *splitter) value() error {
 	var v valueScan
-	for {
-		if _, err := s.in.Peek(1); err != nil {
-			if errors.Is(err, io.EOF) && v.depth == 0 && !v.inString && len(to) > 0 {
-				return to, nil
+	for start := s.pos - s.mark; ; {
+		rest, err := s.rest()
+		if err != nil {
+			if errors.Is(err, io.EOF) && v.depth == 0 && !v.inString && s.pos-s.mark > start {
+				return nil
 			}
-			return to, s.fail(err)
+			return s.fail(err)
 		}
-		part, _ := s.in.Peek(s.in.Buffered())
-		n, done := v.scan(part)
-		part = part[:n]
-		s.line += bytes.Count(part, []byte{'\n'})
-		if len(to)+n > s.maxItem {
-			return to, s.fail(errTooLong)
+		n, state := v.scan(rest)
+		if state == torn {
+			return s.fail(errCutOff)
 		}
-		to = append(to, part...)
-		if _, err := s.in.Discard(n); err != nil || done {
-			return to, err
+		s.skip(n)
+		if s.pos-s.mark > s.maxItem {
+			return s.fail(errTooLong)
+		}
+		if state == ended {
+			return nil
+		}
+		if state == newline {
+			if next, err := s.rest(); err == nil && (next[0] == '{' || next[0] == '[') && !s.continues() {
+				return s.fail(errCutOff)
+			}
 		}
 	}
+}
+
+// continues says whether the text before pos asks for a value.
+func (s *splitter) continues() bool {
+	before := bytes.TrimRight(s.kept(), " \n\t\r")
+	return len(before) > 0 && bytes.IndexByte([]byte(":,["), before[len(before)-1]) >= 0
 }
 
 // valueScan is how far the reading of a value has come.
@@ -286,13 +493,26 @@ type valueScan struct {
 	inString, escaped bool
 }
 
+// state is where the scan of a part stopped.
+type state int
+
+const (
+	more    state = iota // at its end
+	ended                // at the end of the value
+	newline              // behind a newline inside of brackets
+	torn                 // at a newline inside of a string
+)
+
 // scan takes the next part of the text and returns how many bytes of it belong
-// to the value, and whether it ends with them.
-func (v *valueScan) scan(part []byte) (n int, done bool) {
+// to the value.
+func (v *valueScan) scan(part []byte) (n int, at state) {
 	for i := 0; i < len(part); i++ {
 		if v.inString {
-			if i = v.str(part, i); !v.inString && v.depth == 0 {
-				return i + 1, true
+			if i = v.str(part, i); i < 0 {
+				return 0, torn
+			}
+			if !v.inString && v.depth == 0 {
+				return i + 1, ended
 			}
 			continue
 		}
@@ -301,22 +521,27 @@ func (v *valueScan) scan(part []byte) (n int, done bool) {
 			v.inString = true
 		case '{', '[':
 			v.depth++
-		case '}', ']', ',', ':', ' ', '\t', '\r', '\n':
+		case '\n':
+			if v.depth == 0 {
+				return i, ended
+			}
+			return i + 1, newline
+		case '}', ']', ',', ':', ' ', '\t', '\r':
 			if v.depth == 0 { // the end of a number or a word
-				return i, true
+				return i, ended
 			}
 			if c == '}' || c == ']' {
 				if v.depth--; v.depth == 0 {
-					return i + 1, true
+					return i + 1, ended
 				}
 			}
 		}
 	}
-	return len(part), false
+	return len(part), more
 }
 
 // str goes on inside of a string and returns where its end is, or that of the
-// part.
+// part, or -1 for a newline in it.
 func (v *valueScan) str(part []byte, i int) int {
 	for ; i < len(part); i++ {
 		if v.escaped {
@@ -328,11 +553,16 @@ func (v *valueScan) str(part []byte, i int) int {
 			quote = len(part) - i
 		}
 		if slash := bytes.IndexByte(part[i:i+quote], '\\'); slash >= 0 {
-			i += slash
+			quote = slash
+		}
+		if bytes.IndexByte(part[i:i+quote], '\n') >= 0 {
+			return -1
+		}
+		if i += quote; i < len(part) && part[i] == '\\' {
 			v.escaped = true
 			continue
 		}
-		if i += quote; i < len(part) {
+		if i < len(part) {
 			v.inString = false
 		}
 		return i

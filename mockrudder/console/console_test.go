@@ -197,7 +197,7 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 	}
 	var kinds []string
 	require.NoError(t, json.Unmarshal([]byte(page.Text(`JSON.stringify([...document.querySelector("#faults [name=kind]").options].map(o => o.value))`)), &kinds))
-	require.Len(t, kinds, 7)
+	require.Len(t, kinds, 8)
 	for i, kind := range kinds {
 		page.Choose("#faults [name=kind]", kind)
 		page.Choose("#faults [name=latency]", "1ms")
@@ -207,7 +207,7 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 	list := rudder.Faults()
 	require.Equal(t, mockrudder.Fault{ID: list[0].ID, Status: http.StatusServiceUnavailable}, list[0])
 	last := list[len(list)-1]
-	require.Equal(t, mockrudder.TransformerDown, last.Transformer)
+	require.Equal(t, mockrudder.DatabaseDown, last.Database)
 	require.Equal(t, mockrudder.Duration(2*time.Millisecond), last.LatencyMax)
 
 	page.Choose("#faults [name=kind]", "status")

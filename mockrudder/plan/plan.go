@@ -25,19 +25,22 @@ const suffix = ".schema.json"
 
 // Plan is a tracking plan. It may be used from many goroutines at once.
 type Plan struct {
-	events map[string]*schemas.Compiled
+	events map[string]*schema
 }
 
-// New makes a plan of JSON Schemas (see schemas.Compile) by event name. The
-// error names every one that is none.
+// New makes a plan of JSON Schemas by event name: of draft 4, 6, 7, 2019-09 or
+// 2020-12, as $schema says, and without it of the oldest from draft 7 on that
+// has the schema's keywords. Formats are held to. A schema stands alone. The
+// error names every one that is none, or that has a keyword which its draft
+// does not know.
 func New(events map[string]json.RawMessage) (*Plan, error) {
 	if len(events) == 0 {
 		return nil, errors.New(`a tracking plan needs events: {"event name":{JSON Schema of its properties},…}`)
 	}
-	p := &Plan{events: map[string]*schemas.Compiled{}}
+	p := &Plan{events: map[string]*schema{}}
 	var broken []error
-	for name, schema := range events {
-		compiled, err := schemas.Compile(schema)
+	for name, text := range events {
+		compiled, err := compile(string(text))
 		if err != nil {
 			broken = append(broken, fmt.Errorf("event %q: %w", name, err))
 			continue
@@ -111,17 +114,15 @@ func (p *Plan) Judge(message string) schemas.Verdict {
 			{Path: "/event", Rule: RuleUnplanned, Detail: fmt.Sprintf("the tracking plan has no event %q", event)},
 		}}
 	}
-	verdict := compiled.Judge([]byte(properties))
-	for i := range verdict.Errors {
-		verdict.Errors[i].Path = "/properties" + verdict.Errors[i].Path
-	}
-	return verdict
+	found := compiled.judge(properties, "/properties")
+	return schemas.Verdict{Valid: len(found) == 0, Errors: found}
 }
 
 // parts finds what of a message the plan is about. Of a key given twice the
-// last one counts.
+// first one counts, as for RudderStack.
 func parts(message string) (kind, event, properties string) {
 	properties = "{}"
+	seen := map[string]bool{}
 	start := jsonscan.Space(message, 0)
 	if start >= len(message) || message[start] != '{' {
 		return "", "", properties
@@ -132,17 +133,16 @@ func parts(message string) (kind, event, properties string) {
 			return end
 		}
 		value := message[at:end]
-		switch key {
-		case "type":
+		switch {
+		case seen[key]:
+		case key == "type":
 			kind = text(value)
-		case "event":
+		case key == "event":
 			event = text(value)
-		case "properties":
+		case key == "properties" && value != "null":
 			properties = value
-			if value == "null" {
-				properties = "{}"
-			}
 		}
+		seen[key] = true
 		return end
 	})
 	return kind, event, properties

@@ -38,6 +38,9 @@ func (s *Sources) page(where string, raw []byte) error {
 		for _, section := range []string{user, properties} {
 			for _, leaf := range tree.child(section).members() {
 				f, ok := parseLeaf(leaf)
+				if leaf.object {
+					f, ok = fact{typ: "object"}, true
+				}
 				if !ok {
 					s.unread = append(s.unread, Note{EventType: eventType, Field: section + "." + leaf.name, Source: at,
 						Text: fmt.Sprintf("expected (required|optional, TYPE), got %q", leaf.text)})

@@ -4,11 +4,11 @@ import { Types } from "./types.js"
 
 // The form that makes a Current, in Braze's own steps.
 
-const REGIONS = ["US-01", "US-02", "US-03", "US-04", "US-05", "US-06", "US-07", "US-08", "US-10", "EU-01", "EU-02", "AU-01", "ID-01", "JP-01"]
-
 export class Form {
-  constructor({ families, scenarios, made }) {
+  constructor({ families, scenarios, glossary, string_fields: fields, made }) {
     this.made = made
+    this.glossary = glossary
+    this.fields = fields
     this.types = new Types(families)
     this.form = $("create")
     this.result = el("p", { class: "note", role: "status", id: "test-result", hidden: true })
@@ -41,15 +41,35 @@ export class Form {
     this.endpoint = field("Endpoint", { name: "url", type: "url", required: true, inputmode: "url" }, " ")
     this.endpoint.classList.add("wide")
     this.token = field("Bearer token", { name: "token", type: "password", autocomplete: "new-password" }, "Optional. Sent with every request; never shown again.")
-    const region = el("select", { name: "region" }, REGIONS.map((name) => el("option", {}, name)))
+    this.region = el("label", { class: "field" }, "RudderStack region", el("select", { name: "region" }, ["US", "EU"].map((name) => el("option", {}, name))))
     this.tester = el("button", { type: "button", id: "test-form", on: { click: () => this.test() } }, "Test credentials")
     return step(2, "Credentials",
-      el("div", { class: "fields" }, this.endpoint, this.token, el("label", { class: "field" }, "Region", region)),
+      el("div", { class: "fields" }, this.endpoint, this.token, this.region),
       el("div", { class: "testing" }, this.tester, this.result))
   }
 
   events() {
-    return step(3, "Events", this.types.element)
+    return step(3, "Events", el("p", { class: "hint" }, this.glossary), this.types.element, this.transformations())
+  }
+
+  // transformations lists string fields, each to be removed or hashed.
+  transformations() {
+    this.transforms = new Map()
+    const list = el("ul", { class: "reasons", id: "transforms" })
+    const name = el("input", { list: "string-fields", id: "transform-field", placeholder: "email_address", "aria-label": "Field to transform", spellcheck: "false" })
+    const how = el("select", { id: "transform-how", "aria-label": "Transformation" }, el("option", { value: "remove" }, "Remove"), el("option", { value: "hash" }, "Hash"))
+    const draw = () => list.replaceChildren(...[...this.transforms].map(([field, what]) => el("li", {}, el("b", {}, field), el("span", {}, what === "hash" ? "becomes its SHA-256" : "becomes [REDACTED]"),
+      el("button", { type: "button", class: "plain", "aria-label": `Keep ${field}`, on: { click: () => { this.transforms.delete(field); draw() } } }, "Keep"))))
+    const add = () => {
+      if (!this.fields.includes(name.value.trim())) return this.say(`Field transformations: no event type has a string field "${name.value.trim()}".`)
+      this.transforms.set(name.value.trim(), how.value)
+      name.value = ""
+      draw()
+    }
+    return el("details", { class: "more" }, el("summary", {}, "Field transformations"),
+      el("p", { class: "hint" }, "For a string field, in every event that has it."),
+      el("div", { class: "choosing" }, name, how, el("button", { type: "button", id: "add-transform", on: { click: add } }, "Add"),
+        el("datalist", { id: "string-fields" }, this.fields.map((value) => el("option", { value })))), list)
   }
 
   running(scenarios) {
@@ -59,7 +79,7 @@ export class Form {
         el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, scenarios.map((name) => el("option", {}, name))), el("small", {}, "Which events happen.")),
         field("Events a second", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0 }, "That happen by themselves; 0: only when you send."),
         field("Flush after (seconds)", { name: "flush_after_seconds", type: "number", min: 0.1, max: 86400, step: "any", value: 300 }, "How long a batch waits to fill. Braze: 5 to 30 minutes."),
-        check("older_account", "Older account", "401, 403 and 404 are retried after 2 to 5 minutes, for 48 hours."),
+        check("test_current", "Test Current", "At most 10, which send 1,500 events a day (UTC) together."),
         check("empty_probe", "Probe with an empty body", "Instead of one with zero events; Braze sends either.")))
   }
 
@@ -76,6 +96,7 @@ export class Form {
     this.endpoint.querySelector("input").placeholder = rudder ? "http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze" : "http://127.0.0.1:8080/currents"
     setText(this.endpoint.querySelector("small"), rudder ? "With the write key of the source in it. It is masked from then on." : "Several Currents may share one: tell them apart by a query parameter.")
     this.token.hidden = rudder
+    this.region.hidden = !rudder
     this.result.hidden = true
   }
 
@@ -106,9 +127,10 @@ export class Form {
     const rudder = this.value("kind") === "rudderstack"
     return {
       kind: this.value("kind"), integration_name: this.value("integration_name"), contact_email: this.value("contact_email"),
-      url: this.value("url"), token: rudder ? "" : this.value("token"), region: this.value("region"), events,
+      url: this.value("url"), token: rudder ? "" : this.value("token"), region: rudder ? this.value("region") : "", events,
+      field_transformations: Object.fromEntries(this.transforms),
       scenario: this.value("scenario"), rate: number("rate"), flush_after_seconds: number("flush_after_seconds"),
-      older_account: this.form.elements.older_account.checked, empty_probe: this.form.elements.empty_probe.checked,
+      test_current: this.form.elements.test_current.checked, empty_probe: this.form.elements.empty_probe.checked,
     }
   }
 
@@ -159,7 +181,7 @@ export class Form {
 export function showTested(place, { verdict, says, answer }) {
   const detail = answer.error ? ` ${answer.error}` : answer.body ? ` It says: ${answer.body}` : ""
   setText(place, says + detail)
-  place.className = `note ${{ good: "good", denied: "bad", unsure: "odd" }[verdict]}`
+  place.className = `note ${{ good: "good", denied: "bad", unsure: "warn" }[verdict]}`
   place.hidden = false
 }
 

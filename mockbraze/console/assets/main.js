@@ -63,8 +63,9 @@ function follow() {
 
 async function start() {
   try {
-    const { families, scenarios } = await api.eventTypes()
-    form = new Form({ families, scenarios, made: (id, text) => { failure = text; location.hash = `current/${id}` } })
+    const known = await api.eventTypes()
+    const { families, scenarios } = known
+    form = new Form({ ...known, made: (id, text) => { failure = text; location.hash = `current/${id}` } })
     watch = new Watch({ families, scenarios, gone: () => { location.hash = "new" } })
   } catch (error) {
     problem(error.message)

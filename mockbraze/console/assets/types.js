@@ -16,7 +16,7 @@ export class Types {
         button("Select all", "all-types", () => this.set(this.entries, true)),
         button("Select none", "no-types", () => this.set(this.entries, false))),
       this.nothing, this.families.map((family) => family.element))
-    this.set(this.entries, true)
+    this.set(this.entries.filter((entry) => !entry.retired), true)
   }
 
   family({ family, title, events }) {
@@ -37,12 +37,12 @@ export class Types {
     return { element, entries: mine, lines, count }
   }
 
-  entry({ name, readable_name: readable, legacy, beta }) {
+  entry({ name, readable_name: readable, retired, beta }) {
     const box = el("input", { type: "checkbox", name: "type", value: name, on: { change: () => this.changed() } })
-    const mark = legacy ? " legacy" : beta ? " beta" : ""
+    const mark = retired ? " retired" : beta ? " beta" : ""
     const short = name.split(".").at(-1)
     const label = el("label", { title: name }, box, el("span", {}, short, el("em", {}, mark)))
-    const entry = { name, box, label, words: `${name} ${readable}`.toLowerCase() }
+    const entry = { name, box, label, retired, words: `${name} ${readable}`.toLowerCase() }
     this.entries.push(entry)
     return entry
   }

@@ -10,7 +10,7 @@ export class Watch {
     this.gone = gone
     this.place = $("watch")
     this.result = el("p", { class: "note", role: "status", id: "watch-result", hidden: true })
-    this.place.append(this.heading(), el("p", { class: "note", id: "state-note", role: "status", hidden: true }), this.result, this.mending(),
+    this.place.append(this.heading(), el("p", { class: "note", id: "state-note", role: "status", hidden: true }), this.result, this.credentials(),
       el("section", { class: "card", "aria-label": "Counted" }, el("dl", { class: "counters", id: "counters" })),
       el("div", { class: "pair" }, this.latency(), this.doing(families, scenarios)),
       section("Dropped", "reasons-card", el("ul", { class: "reasons", id: "reasons" })),
@@ -27,21 +27,25 @@ export class Watch {
         button("launch", "Launch", () => this.act(() => api.launch(this.id), "Launched."), "main"),
         button("pause", "Pause", () => this.act(() => api.pause(this.id), "Paused.")),
         button("test", "Test credentials", () => this.act(async () => showTested(this.result, await api.test(this.id)))),
+        button("test-events", "Send Test Events", () => this.act(async () => {
+          const { events, accepted } = await api.testEvents(this.id)
+          toast(`${numberOf(accepted)} of ${numberOf(events)} test events accepted.`)
+        })),
         button("delete", "Delete", () => this.remove(), "danger")))
   }
 
-  // mending is shown where new credentials may help.
-  mending() {
-    const form = el("form", { class: "mend", autocomplete: "off", on: { submit: (event) => {
+  // credentials is shown where new credentials may help.
+  credentials() {
+    const form = el("form", { class: "relaunch", autocomplete: "off", on: { submit: (event) => {
       event.preventDefault()
       const { url, token } = form.elements
-      const mended = { url: url.value.trim(), token: token.value.trim() }
-      this.act(() => api.launch(this.id, mended), "Launched.").then((ok) => ok && form.reset())
+      const given = { url: url.value.trim(), token: token.value.trim() }
+      this.act(() => api.launch(this.id, given), "Launched.").then((ok) => ok && form.reset())
     } } },
       field("New URL", { name: "url", type: "url", placeholder: "leave empty to keep it" }),
       field("New token", { name: "token", type: "password", autocomplete: "new-password", placeholder: "leave empty to keep it" }),
-      el("div", { class: "actions" }, el("button", { class: "main", id: "mend" }, "Save and launch")))
-    return section("Mend the credentials", "mend-card", form)
+      el("div", { class: "actions" }, el("button", { class: "main", id: "relaunch" }, "Save and launch")))
+    return section("Correct the credentials", "credentials-card", form)
   }
 
   latency() {
@@ -165,7 +169,7 @@ export class Watch {
     $("launch").hidden = running
     setText($("launch"), current.state === "paused" ? "Resume" : "Launch")
     $("pause").hidden = ["draft", "paused", "disabled"].includes(current.state)
-    $("mend-card").hidden = !["draft", "held", "disabled"].includes(current.state)
+    $("credentials-card").hidden = !["draft", "held", "disabled"].includes(current.state)
     setText($("flush-hint"), `A batch waits to fill for up to ${milliseconds(current.flush_after_seconds * 1000)}.`)
     this.counters(current)
     this.lists(current)
@@ -177,8 +181,8 @@ export class Watch {
   counters({ counts, dropped, kind }) {
     const lost = Object.values(dropped).reduce((sum, n) => sum + n, 0)
     const list = [
-      ["queued", counts.queued, ""], ["sent", counts.sent, "good"], ["retried", counts.retried, counts.retried > 0 ? "odd" : ""],
-      ["split", counts.split_batches, counts.split_batches > 0 ? "odd" : ""], ["dropped", lost, lost > 0 ? "bad" : ""],
+      ["queued", counts.queued, ""], ["sent", counts.sent, "good"], ["retried", counts.retried, counts.retried > 0 ? "warn" : ""],
+      ["split", counts.split_batches, counts.split_batches > 0 ? "warn" : ""], ["dropped", lost, lost > 0 ? "bad" : ""],
       ["requests", counts.requests, ""], ["probes", counts.probes, ""],
     ]
     if (kind === "rudderstack") list.push(["withheld", counts.withheld, ""])

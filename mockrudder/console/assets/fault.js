@@ -9,6 +9,7 @@ export const kinds = {
   wrong_body: { label: "Spoil the answer", fields: ["wrong_body"] },
   trickle: { label: "Answer slowly, bit by bit", fields: ["trickle"] },
   transformer: { label: "Break the transformer", fields: ["transformer"] },
+  database: { label: "Break the database", fields: ["database"] },
 }
 
 export const presets = {
@@ -36,14 +37,14 @@ export function faultOf(fields) {
   for (const name of ["requests", "every"]) {
     if (fields[name].value !== "") fault[name] = Number(fields[name].value)
   }
-  for (const name of ["latency", "latency_max", "path", "method", "source", "test_id"]) {
+  for (const name of ["latency", "latency_max", "path", "method", "source", "test_id", "contains"]) {
     if (fields[name].value !== "") fault[name] = fields[name].value
   }
   return fault
 }
 
 const closes = {
-  before: "closes before reading", after: "closes after reading", stored: "stores, then closes", middle: "closes in the middle of the answer",
+  before: "closes before reading", after: "closes after reading", stored: "stores, then closes", middle: "closes in the middle of the answer", reset: "resets the connection",
 }
 
 const parts = {
@@ -54,10 +55,11 @@ const parts = {
   trickle: (value) => `spreads the answer over ${value}`,
   wrong_body: (value) => `answers with a wrong body: ${value}`,
   transformer: (value) => `transformer: ${value}`,
+  database: (value) => `database: ${value}`,
 }
 
 // told elsewhere, or of no interest.
-const aside = ["id", "hits", "latency_max", "retry_after", "body", "probability", "path", "method", "source", "test_id", "requests", "nth", "every"]
+const aside = ["id", "hits", "latency_max", "retry_after", "body", "probability", "path", "method", "source", "test_id", "requests", "nth", "every", "contains", "min_bytes", "min_events"]
 
 // describe says what a fault does. What this page does not know is shown as it
 // stands.
@@ -74,6 +76,9 @@ export function limits(fault) {
   const list = [[fault.method, fault.path || "every path"].filter(Boolean).join(" ")]
   if (fault.source) list.push(`source ${fault.source}`)
   if (fault.test_id) list.push(`test ${fault.test_id}`)
+  if (fault.contains) list.push(`with ${JSON.stringify(fault.contains)}`)
+  if (fault.min_bytes > 0) list.push(`from ${fault.min_bytes} bytes`)
+  if (fault.min_events > 0) list.push(`from ${fault.min_events} events`)
   if (fault.nth > 0) list.push(`request ${fault.nth} alone`)
   if (fault.every > 1) list.push(`one in ${fault.every}`)
   if (fault.probability > 0 && fault.probability < 1) list.push(`${+(fault.probability * 100).toFixed(2)} % of requests`)

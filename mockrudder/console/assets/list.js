@@ -185,7 +185,7 @@ function render(event) {
   return el("div", { class: "row", role: "row" },
     cell("time", timeOf(event.received_at), event.received_at),
     cell("type", event.type),
-    cell("event", event.event || "–"),
+    cell("event", el("bdi", {}, event.event || "–"), event.event || "–"),
     cell("user", event.userId || event.anonymousId, event.userId ? `userId ${event.userId}` : `anonymousId ${event.anonymousId}`),
     cell("message-id", event.messageId),
     cell("source", event.source),

@@ -5,6 +5,8 @@ package jsonscan
 
 import (
 	"encoding/json"
+	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -12,8 +14,8 @@ import (
 )
 
 // MaxDepth is how deep arrays and objects may be nested; what is deeper counts
-// as broken. It is the limit of encoding/json, which decodes what was scanned.
-const MaxDepth = 10000
+// as broken. RudderStack has no such limit; a walk needs stack for each level.
+const MaxDepth = 100_000
 
 // Bad is what the functions of this package return instead of an end where the
 // text is no JSON.
@@ -25,6 +27,47 @@ func Space(s string, i int) int { return jsonlex.Space(s, i) }
 // Value returns the index behind the JSON value that starts at i, or Bad.
 // depth is how many arrays and objects are open around it.
 func Value(s string, i, depth int) int {
+	w := Walker{Text: s}
+	return w.Value(i, depth)
+}
+
+// Valid says whether s is one JSON value with nothing but white space around it.
+func Valid(s string) bool {
+	end := Value(s, Space(s, 0), 0)
+	return end != Bad && Space(s, end) == len(s)
+}
+
+// Object is Walker.Object for one object.
+func Object(s string, i, depth int, visit func(key string, start int) int) int {
+	w := Walker{Text: s}
+	return w.Object(i, depth, visit)
+}
+
+// Array is Walker.Array for one array.
+func Array(s string, i, depth int, visit func(start int) int) int {
+	w := Walker{Text: s}
+	return w.Array(i, depth, visit)
+}
+
+// String returns the index behind the string whose opening quote is at i, or Bad.
+func String(s string, i int) int {
+	end, _ := jsonlex.String(s, i)
+	return end
+}
+
+// Walker walks a text and notes what its values are like.
+type Walker struct {
+	Text string
+	// Huge says that there was a number beyond float64.
+	Huge bool
+	// Deepest is the most arrays and objects that were open at once.
+	Deepest int
+}
+
+// Value returns the index behind the JSON value that starts at i, or Bad.
+// depth is how many arrays and objects are open around it.
+func (w *Walker) Value(i, depth int) int {
+	s := w.Text
 	if i < 0 || i >= len(s) {
 		return Bad
 	}
@@ -32,11 +75,11 @@ func Value(s string, i, depth int) int {
 	case c == '"':
 		return String(s, i)
 	case c == '{':
-		return Object(s, i, depth, func(_ string, start int) int { return Value(s, start, depth+1) })
+		return w.Members(i, depth, func(_ string, start int) int { return w.Value(start, depth+1) })
 	case c == '[':
-		return Array(s, i, depth, func(start int) int { return Value(s, start, depth+1) })
+		return w.Array(i, depth, func(start int) int { return w.Value(start, depth+1) })
 	case c == '-' || c >= '0' && c <= '9':
-		return number(s, i)
+		return w.number(i)
 	case c == 't':
 		return jsonlex.Word(s, i, "true")
 	case c == 'f':
@@ -47,30 +90,34 @@ func Value(s string, i, depth int) int {
 	return Bad
 }
 
-// Valid says whether s is one JSON value with nothing but white space around it.
-func Valid(s string) bool {
-	end := Value(s, Space(s, 0), 0)
-	return end != Bad && Space(s, end) == len(s)
-}
-
-// String returns the index behind the string whose opening quote is at i, or Bad.
-func String(s string, i int) int {
-	end, _ := jsonlex.String(s, i)
-	return end
-}
-
-func number(s string, i int) int {
-	end, _ := jsonlex.Number(s, i)
+func (w *Walker) number(i int) int {
+	const always = 300 // digits that float64 can hold whatever they are
+	end, flags := jsonlex.Number(w.Text, i)
+	if end == Bad {
+		return Bad
+	}
+	if end-i > always || flags&jsonlex.Fraction != 0 && strings.ContainsAny(w.Text[i:end], "eE") {
+		if n, _ := strconv.ParseFloat(w.Text[i:end], 64); math.IsInf(n, 0) {
+			w.Huge = true
+		}
+	}
 	return end
 }
 
 // Object walks the object whose brace is at i and returns the index behind it,
 // or Bad. visit gets each key, its escapes undone, and where its value starts;
 // it returns where the value ends, or Bad.
-func Object(s string, i, depth int, visit func(key string, start int) int) int {
+func (w *Walker) Object(i, depth int, visit func(key string, start int) int) int {
+	return w.Members(i, depth, func(quoted string, start int) int { return visit(Text(quoted), start) })
+}
+
+// Members is Object with the keys as they are written, in their quotes.
+func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
+	s := w.Text
 	if depth >= MaxDepth {
 		return Bad
 	}
+	w.Deepest = max(w.Deepest, depth+1)
 	if i = Space(s, i+1); i < len(s) && s[i] == '}' {
 		return i + 1
 	}
@@ -83,7 +130,7 @@ func Object(s string, i, depth int, visit func(key string, start int) int) int {
 		if i = Space(s, keyEnd); i >= len(s) || s[i] != ':' {
 			return Bad
 		}
-		if i = visit(Text(key), Space(s, i+1)); i == Bad {
+		if i = visit(key, Space(s, i+1)); i == Bad {
 			return Bad
 		}
 		if i = Space(s, i); i >= len(s) {
@@ -103,10 +150,12 @@ func Object(s string, i, depth int, visit func(key string, start int) int) int {
 
 // Array walks the array whose bracket is at i and returns the index behind it,
 // or Bad. visit gets where each element starts and returns where it ends, or Bad.
-func Array(s string, i, depth int, visit func(start int) int) int {
+func (w *Walker) Array(i, depth int, visit func(start int) int) int {
+	s := w.Text
 	if depth >= MaxDepth {
 		return Bad
 	}
+	w.Deepest = max(w.Deepest, depth+1)
 	if i = Space(s, i+1); i < len(s) && s[i] == ']' {
 		return i + 1
 	}

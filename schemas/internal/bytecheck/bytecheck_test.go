@@ -3,7 +3,6 @@ package bytecheck
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -11,7 +10,7 @@ import (
 	"github.com/xeipuuv/gojsonschema"
 )
 
-// values are documents of every kind, the odd ones above all.
+// values are documents of every kind, the unusual ones above all.
 func values() []string {
 	return []string{
 		`null`, `true`, `false`, `0`, `-0`, `1`, `1.0`, `1e2`, `100`, `1.5`, `15e-1`, `10e-1`, `-3`, `0.30`, `0e-5`, `1E400`, `1e-400`, `0.0e9`,
@@ -29,24 +28,17 @@ func values() []string {
 // everySchema has each keyword that a Checker knows, alone and with others.
 func everySchema() []string {
 	return []string{
-		`true`, `false`, `{}`, `{"title":"t","description":"d","$comment":"c","examples":[1],"default":1,"readOnly":true,"writeOnly":false}`,
+		`{}`, `{"title":"t","description":"d","examples":[1]}`,
 		`{"type":"null"}`, `{"type":"boolean"}`, `{"type":"number"}`, `{"type":"integer"}`, `{"type":"string"}`, `{"type":"object"}`, `{"type":"array"}`, `{"type":["string","null"]}`, `{"type":["integer","object"]}`, `{"type":[]}`,
-		`{"const":null}`, `{"const":true}`, `{"const":1}`, `{"const":0}`, `{"const":0.3}`, `{"const":9007199254740992}`, `{"const":"ä"}`, `{"const":"<"}`, `{"const":"A"}`, `{"const":"\ufffd"}`,
-		`{"enum":[]}`, `{"enum":[null,false,100,"a","\u0000"]}`, `{"enum":["x"],"const":"x"}`, `{"enum":["a","ab"],"const":"a"}`,
-		`{"minLength":1}`, `{"minLength":2}`, `{"maxLength":1}`, `{"minLength":1,"maxLength":2}`, `{"maxLength":0}`, `{"minLength":0}`,
+		`{"const":"ä"}`, `{"const":"<"}`, `{"const":"A"}`, `{"const":"\ufffd"}`, `{"enum":["a","\u0000"]}`, `{"type":"string","enum":["x"]}`,
+		`{"minLength":1}`, `{"minLength":2}`, `{"minLength":0}`, `{"minItems":1}`, `{"minItems":2,"items":{}}`,
 		`{"pattern":"^a"}`, `{"pattern":"[^\t\n\u000b\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"}`, `{"pattern":"[a-c]"}`, `{"pattern":"(?i)[a]"}`, `{"pattern":"(?i)A"}`, `{"pattern":"."}`, `{"pattern":"\ufffd"}`, `{"pattern":"^[^a]$"}`,
-		`{"format":"date-time"}`, `{"format":"email"}`, `{"format":"date"}`, `{"format":"unheard-of"}`, `{"format":""}`, `{"type":["string","null"],"format":"date-time"}`,
-		`{"minimum":1}`, `{"maximum":1.5}`, `{"exclusiveMinimum":1}`, `{"exclusiveMaximum":100}`, `{"minimum":-3,"maximum":9007199254740992}`, `{"multipleOf":0.1}`, `{"multipleOf":3}`,
-		`{"required":["a"]}`, `{"required":["a","b"]}`, `{"required":[""]}`, `{"properties":{"a":{"type":"integer"}}}`, `{"properties":{"a":true,"b":false}}`, `{"properties":{"a":{"type":"string"}},"required":["a"]}`, `{"properties":{"":{"type":"string"},"\ufffd":{"type":"string"}}}`,
-		`{"additionalProperties":false}`, `{"additionalProperties":true}`, `{"additionalProperties":{"type":"integer"}}`, `{"properties":{"a":{}},"additionalProperties":false}`, `{"properties":{"a":{"type":["integer","string"]}},"required":["b"],"additionalProperties":{"type":"integer"}}`, `{"required":["a"],"additionalProperties":false}`,
-		`{"minProperties":1}`, `{"minProperties":2}`, `{"maxProperties":1}`, `{"maxProperties":0}`,
-		`{"items":{"type":"integer"}}`, `{"items":true}`, `{"items":false}`, `{"items":{"type":"array","items":{"type":["integer","array"]}}}`, `{"minItems":1}`, `{"maxItems":1}`, `{"minItems":2,"maxItems":2,"items":{}}`,
-		`{"allOf":[{"type":"object"},{"required":["a"]}]}`, `{"anyOf":[{"type":"string"},{"required":["a"],"type":"object"}]}`, `{"oneOf":[{"type":"integer"},{"minimum":2}]}`, `{"oneOf":[{"type":"object"},{"required":["a"]}]}`, `{"not":{"type":"string"}}`, `{"not":{"properties":{"a":{"type":"integer"}}}}`, `{"anyOf":[]}`, `{"allOf":[],"oneOf":[]}`,
-		`{"if":{"type":"object"},"then":{"required":["a"]},"else":{"minLength":2}}`, `{"if":{"type":"integer"},"else":{"type":"string"}}`, `{"then":false,"else":false}`, `{"if":false,"then":false}`,
-		`{"$ref":"#/definitions/a","type":"null","definitions":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"$ref":"#/$defs/y"},"y":{"type":"string"}}}`, `{"type":["object","integer"],"properties":{"a":{"$ref":"#"}}}`,
-		`{"$ref":"#/definitions/list","definitions":{"list":{"type":"object","properties":{"a":{"type":"integer"},"next":{"$ref":"#/definitions/list"}}}}}`,
+		`{"format":"date-time"}`, `{"format":"email"}`, `{"format":"unheard-of"}`, `{"type":["string","null"],"format":"date-time"}`,
+		`{"required":["a"]}`, `{"required":["a","b"]}`, `{"required":[""]}`, `{"properties":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"type":"string"}},"required":["a"]}`, `{"properties":{"":{"type":"string"},"\ufffd":{"type":"string"}}}`,
+		`{"items":{"type":"integer"}}`, `{"items":{"type":"array","items":{"type":["integer","array"]}}}`,
+		`{"anyOf":[{"type":"string"},{"required":["a"],"type":"object"}]}`, `{"anyOf":[]}`,
+		`{"$ref":"#/definitions/a","type":"null","definitions":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"$ref":"#/definitions/x"}},"definitions":{"x":{"$ref":"#/definitions/y"},"y":{"type":"string"}}}`,
 		`{"$schema":"http://json-schema.org/draft-07/schema#","$id":"https://example.com/x.json","properties":{"a":{"$ref":"#/definitions/i"}},"definitions":{"i":{"type":"integer"}}}`,
-		`{"allOf":[{"$ref":"#/definitions/up"}],"definitions":{"up":{"properties":{"a":{"allOf":[{"$ref":"#"}]}},"type":["object","string"]}}}`,
 	}
 }
 
@@ -64,7 +56,7 @@ func library(t testing.TB, schema string) *gojsonschema.Schema {
 func tameAll(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		return Tame(v)
+		return Clamp(v)
 	case map[string]any:
 		for name := range v {
 			v[name] = tameAll(v[name])
@@ -110,25 +102,13 @@ func TestEveryKeywordAgreesWithGojsonschema(t *testing.T) {
 
 func TestWhatIsNotKnownIsNotCompiled(t *testing.T) {
 	for _, schema := range []string{
-		`{"uniqueItems":true}`, `{"contains":{}}`, `{"patternProperties":{"a":{}}}`, `{"propertyNames":{}}`, `{"dependencies":{}}`, `{"additionalItems":false}`,
-		`{"items":[{}]}`, `{"$id":"x#y"}`, `{"properties":{"a":{"$id":"x"}}}`, `{"id":"x"}`, `{"const":{}}`, `{"enum":[[1]]}`, `{"const":1e400}`,
-		`{"$ref":"other.json"}`, `{"$ref":"#/properties/a"}`, `{"$ref":"#/definitions/none"}`, `{"$ref":"#/definitions/a~1b","definitions":{"a/b":{}}}`, `{"$ref":5}`,
-		`{"type":"text"}`, `{"minLength":1.5}`, `{"anyOf":[{"unevaluatedProperties":false}]}`, `{"if":5}`, `5`, `{`, `{"definitions":{"a":{"contains":{}}},"items":{"$ref":"#/definitions/a"}}`,
+		`{"uniqueItems":true}`, `{"additionalProperties":false}`, `{"minimum":1}`, `{"allOf":[]}`, `{"properties":{"a":{"oneOf":[{}]}}}`,
+		`{"items":[{}]}`, `{"const":{}}`, `{"const":5}`, `{"enum":"a"}`, `{"enum":[null]}`, `{"pattern":"("}`, `{"pattern":5}`, `{"properties":[]}`, `{"required":[5]}`, `{"anyOf":[5]}`,
+		`{"$ref":"other.json"}`, `{"$ref":"#/properties/a"}`, `{"$ref":"#/definitions/none"}`, `{"$ref":"#/definitions/a","definitions":{"a":{"items":{"$ref":"#/definitions/a"}}}}`,
+		`{"type":"text"}`, `{"minLength":1.5}`, `{"minItems":-1}`, `5`, `{`,
 	} {
 		_, err := Compile([]byte(schema))
 		require.ErrorIs(t, err, ErrUnsupported, schema)
-	}
-}
-
-func TestEndlessSchemas(t *testing.T) {
-	for _, schema := range []string{
-		`{"$ref":"#"}`, `{"allOf":[{"$ref":"#"}]}`, `{"$ref":"#/definitions/a","definitions":{"a":{"not":{"$ref":"#/definitions/b"}},"b":{"if":{"$ref":"#/definitions/a"}}}}`,
-		`{"properties":{"a":{"anyOf":[{"$ref":"#/definitions/b"}]}},"definitions":{"b":{"oneOf":[{"$ref":"#/definitions/b"}]}}}`,
-		`{"uniqueItems":true,"allOf":[{"contains":{}},{"$ref":"#"}]}`,
-	} {
-		_, err := Compile([]byte(schema))
-		require.ErrorIs(t, err, ErrEndless, schema)
-		require.False(t, errors.Is(err, ErrUnsupported))
 	}
 }
 
@@ -209,12 +189,12 @@ func FuzzKeywordsAgree(f *testing.F) {
 	})
 }
 
-func TestTell(t *testing.T) {
+func TestNoteUnknown(t *testing.T) {
 	checker, err := Compile([]byte(`{"properties":{"a":{"type":"object","properties":{"b":{}}}}}`))
 	require.NoError(t, err)
-	checker.Tell(1, []string{"a", "c"})
-	checker.Tell(2, []string{"b"}, "a")
-	checker.Tell(3, []string{"d"}, "c")
+	checker.NoteUnknown(1, []string{"a", "c"})
+	checker.NoteUnknown(2, []string{"b"}, "a")
+	checker.NoteUnknown(3, []string{"d"}, "c")
 	var x Index
 	for document, want := range map[string]string{
 		`{"a":{"b":1},"c":{"d":1}}`:             "",
@@ -226,7 +206,7 @@ func TestTell(t *testing.T) {
 		require.True(t, x.Read([]byte(document)))
 		require.True(t, checker.Valid(&x, 0), document)
 		var got []string
-		for _, s := range x.Strange() {
+		for _, s := range x.Unknown() {
 			got = append(got, string(rune('0'+s.Section))+string(x.Text(s.Key)))
 		}
 		require.Equal(t, want, strings.Join(got, " "), document)

@@ -1,11 +1,7 @@
 package bytecheck
 
 import (
-	"bytes"
-	"math"
-	"math/big"
 	"regexp"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -16,26 +12,16 @@ import (
 // each goroutine with an Index of its own.
 type Checker struct {
 	types   types // 0: any
-	never   bool  // the schema false
-	trivial bool  // there is nothing beyond types and never
+	trivial bool  // there is nothing beyond types
 
-	constants []constant // const, and enum beside it
-	lengths   limits
-	pattern   pattern
-	format    string
+	constants           []string // const, and enum; none: any value
+	minLength, minItems int
+	pattern             pattern
+	format              string
 
-	minimum, maximum, above, below, multipleOf *big.Rat
-
-	members    *members
-	additional *Checker
-	properties limits // how many
-
-	items  *Checker
-	counts limits // of items
-
-	all, any, one       []*Checker
-	not                 *Checker
-	when, then, without *Checker // if, then, else
+	members *members
+	items   *Checker
+	any     []*Checker
 }
 
 // types is a set of JSON types.
@@ -55,20 +41,10 @@ func typeOf(kind Kind) types {
 	return [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
 }
 
-// limits are two ends; without a second one there is none.
-type limits struct {
-	min, max int
-	bounded  bool
-}
-
-func (l limits) hold(n int) bool { return n >= l.min && (!l.bounded || n <= l.max) }
-
-func (l limits) given() bool { return l.min > 0 || l.bounded }
-
 // Valid says whether the value at a place of the index keeps to the schema.
 func (c *Checker) Valid(x *Index, at Node) bool {
 	of := &x.nodes[at]
-	if c.never || c.types != 0 && !c.typed(x, at, of.kind) {
+	if c.types != 0 && !c.typed(x, at, of.kind) {
 		return false
 	}
 	if c.trivial {
@@ -76,7 +52,7 @@ func (c *Checker) Valid(x *Index, at Node) bool {
 	}
 	switch of.kind {
 	case Object:
-		if !c.object(x, at) {
+		if c.members != nil && !c.members.valid(x, at) {
 			return false
 		}
 	case Array:
@@ -88,16 +64,12 @@ func (c *Checker) Valid(x *Index, at Node) bool {
 			return false
 		}
 	case Number:
-		if !c.number(x, at) {
+		// gojsonschema holds numbers against formats too; most refuse them.
+		if c.format != "" && !gojsonschema.FormatCheckers.IsFormat(c.format, x.rat(at)) {
 			return false
 		}
 	}
-	for i := range c.constants {
-		if !c.constants[i].equal(x, at) {
-			return false
-		}
-	}
-	return c.combined(x, at)
+	return (c.constants == nil || c.constant(x, at)) && (len(c.any) == 0 || c.anyValid(x, at))
 }
 
 func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
@@ -105,9 +77,6 @@ func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
 }
 
 func (c *Checker) array(x *Index, at Node) bool {
-	if c.items == nil && !c.counts.given() {
-		return true
-	}
 	n := 0
 	end := x.nodes[at].next
 	for item := at + 1; item < end; item = x.nodes[item].next {
@@ -116,21 +85,19 @@ func (c *Checker) array(x *Index, at Node) bool {
 		}
 		n++
 	}
-	return c.counts.hold(n)
+	return n >= c.minItems
 }
 
 // text checks a string. Its length counts characters; the escapes need undoing
 // only where more is asked than that there are some.
 func (c *Checker) text(x *Index, at Node) bool {
 	of := &x.nodes[at]
-	if c.lengths == (limits{min: 1}) {
-		if of.end-of.start <= uint32(len(`""`)) {
-			return false
-		}
-	} else if c.lengths.given() && !c.lengths.hold(utf8.RuneCount(x.Text(at))) {
+	switch {
+	case c.minLength == 1 && of.end-of.start <= uint32(len(`""`)):
 		return false
-	}
-	if c.pattern.given() && !c.pattern.matches(x.Text(at)) {
+	case c.minLength > 1 && utf8.RuneCount(x.Text(at)) < c.minLength:
+		return false
+	case c.pattern.given() && !c.pattern.matches(x.Text(at)):
 		return false
 	}
 	return c.format == "" || formatted(c.format, x.Text(at))
@@ -148,59 +115,8 @@ func formatted(format string, text []byte) bool {
 	return gojsonschema.FormatCheckers.IsFormat(format, string(text))
 }
 
-func (c *Checker) number(x *Index, at Node) bool {
-	if c.minimum == nil && c.maximum == nil && c.above == nil && c.below == nil && c.multipleOf == nil && c.format == "" {
-		return true
-	}
-	n := x.rat(at)
-	switch {
-	case n == nil,
-		c.minimum != nil && n.Cmp(c.minimum) < 0,
-		c.maximum != nil && n.Cmp(c.maximum) > 0,
-		c.above != nil && n.Cmp(c.above) <= 0,
-		c.below != nil && n.Cmp(c.below) >= 0,
-		c.multipleOf != nil && !new(big.Rat).Quo(n, c.multipleOf).IsInt():
-		return false
-	}
-	// gojsonschema holds numbers against formats too; most refuse them.
-	return c.format == "" || gojsonschema.FormatCheckers.IsFormat(c.format, n)
-}
-
-func (c *Checker) combined(x *Index, at Node) bool {
-	for _, each := range c.all {
-		if !each.Valid(x, at) {
-			return false
-		}
-	}
-	if len(c.any) > 0 && !anyValid(c.any, x, at) {
-		return false
-	}
-	if len(c.one) > 0 {
-		n := 0
-		for _, each := range c.one {
-			if each.Valid(x, at) {
-				n++
-			}
-		}
-		if n != 1 {
-			return false
-		}
-	}
-	if c.not != nil && c.not.Valid(x, at) {
-		return false
-	}
-	if c.when == nil {
-		return true
-	}
-	next := c.without
-	if c.when.Valid(x, at) {
-		next = c.then
-	}
-	return next == nil || next.Valid(x, at)
-}
-
-func anyValid(list []*Checker, x *Index, at Node) bool {
-	for _, each := range list {
+func (c *Checker) anyValid(x *Index, at Node) bool {
+	for _, each := range c.any {
 		if each.Valid(x, at) {
 			return true
 		}
@@ -208,40 +124,14 @@ func anyValid(list []*Checker, x *Index, at Node) bool {
 	return false
 }
 
-// constant is the values of a const or enum.
-type constant struct {
-	null, yes, no bool // the values null, true and false
-	texts         [][]byte
-	numbers       []float64
-}
-
-func (c *constant) equal(x *Index, at Node) bool {
-	switch x.nodes[at].kind {
-	case Null:
-		return c.null
-	case Boolean:
-		if x.text[x.nodes[at].start] == 't' {
-			return c.yes
-		}
-		return c.no
-	case String:
-		if len(c.texts) == 0 {
-			return false
-		}
-		text := x.Text(at)
-		for _, each := range c.texts {
-			if bytes.Equal(text, each) {
-				return true
-			}
-		}
-	case Number:
-		// gojsonschema compares what float64 makes of numbers, and has no answer
-		// for those beyond.
-		n, err := strconv.ParseFloat(x.tamed(at), 64)
-		for _, each := range c.numbers {
-			if err == nil && math.Float64bits(n) == math.Float64bits(each) {
-				return true
-			}
+func (c *Checker) constant(x *Index, at Node) bool {
+	if x.nodes[at].kind != String {
+		return false
+	}
+	text := x.Text(at)
+	for _, each := range c.constants {
+		if string(text) == each {
+			return true
 		}
 	}
 	return false

@@ -44,13 +44,13 @@ type Index struct {
 	nodes []node
 
 	slots   []Node // of the objects that are being checked, see object.go
-	strange []Strange
+	unknown []Unknown
 }
 
 // Read notes where the values of a text lie. It is false where the text is not
 // one JSON document as encoding/json reads it, and for texts of 2 GiB and more.
 func (x *Index) Read(text []byte) bool {
-	x.text, x.nodes, x.slots, x.strange = text, x.nodes[:0], x.slots[:0], x.strange[:0]
+	x.text, x.nodes, x.slots, x.unknown = text, x.nodes[:0], x.slots[:0], x.unknown[:0]
 	if len(text) > math.MaxInt32 {
 		return false
 	}
@@ -61,7 +61,7 @@ func (x *Index) Read(text []byte) bool {
 // Large says that the Index has grown so much that it is better not kept.
 func (x *Index) Large() bool { return cap(x.nodes) > 1<<16 || cap(x.slots) > 1<<16 }
 
-// Forget lets go of the text.
+// Forget drops the text.
 func (x *Index) Forget() { x.text = nil }
 
 // Kind returns what a value is.

@@ -17,9 +17,9 @@ const (
 	maxDigits   = 1000
 )
 
-// Tame brings a monstrous number within limits. Such a number is judged by what
+// Clamp brings a number beyond all use within limits. Such a number is judged by what
 // is left of it.
-func Tame(n json.Number) json.Number {
+func Clamp(n json.Number) json.Number {
 	if len(n) > maxDigits {
 		n = json.Number(strings.TrimRight(string(n[:maxDigits]), ".eE+-"))
 	}
@@ -36,12 +36,12 @@ func Tame(n json.Number) json.Number {
 	return n
 }
 
-// tamed is the text of a number within the limits.
-func (x *Index) tamed(n Node) string { return string(Tame(json.Number(x.Raw(n)))) }
+// clamped is the text of a number within the limits.
+func (x *Index) clamped(n Node) string { return string(Clamp(json.Number(x.Raw(n)))) }
 
 // rat is a number as an exact fraction, or nil.
 func (x *Index) rat(n Node) *big.Rat {
-	value, ok := new(big.Rat).SetString(x.tamed(n))
+	value, ok := new(big.Rat).SetString(x.clamped(n))
 	if !ok {
 		return nil
 	}

@@ -1,27 +1,20 @@
 package bytecheck
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // members is what a schema knows of an object's members by name.
 type members struct {
 	list     []member
 	required []int    // places in list
 	table    []uint16 // open addressing: places in list, from 1
-	section  int      // where unknown members are noted, see Tell
+	section  int      // where unknown members are noted, see NoteUnknown
 }
 
 type member struct {
-	name      string
-	schema    *Checker // nil: nothing is asked
-	described bool     // it stands under properties
-	known     bool     // see Tell
+	name   string
+	schema *Checker // nil: nothing is asked
+	known  bool     // see NoteUnknown
 }
-
-// maxMembers keeps the table's places in their type.
-const maxMembers = 1 << 14
 
 func (m *members) find(name string) (place int, ok bool) {
 	place = slices.IndexFunc(m.list, func(of member) bool { return of.name == name })
@@ -74,23 +67,14 @@ func (m *members) lookup(name []byte) int {
 	}
 }
 
-func (c *Checker) object(x *Index, at Node) bool {
-	if c.properties.given() && !c.properties.hold(x.distinct(at)) {
-		return false
-	}
-	if c.members == nil {
-		return c.additional == nil || c.others(x, at)
-	}
-	if c.additional != nil && !c.others(x, at) {
-		return false
-	}
+func (m *members) valid(x *Index, at Node) bool {
 	// Of a name given twice the last value counts, so each is looked at once all
 	// are there. Checking one may move the slots.
 	first := len(x.slots)
-	x.slots = slices.Grow(x.slots, len(c.members.list))[:first+len(c.members.list)]
+	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
 	clear(x.slots[first:])
-	c.members.gather(x, at, first)
-	ok := c.members.check(x, first)
+	m.gather(x, at, first)
+	ok := m.check(x, first)
 	x.slots = x.slots[:first]
 	return ok
 }
@@ -106,7 +90,7 @@ func (m *members) gather(x *Index, at Node, first int) {
 			slots[place] = key + 1
 		}
 		if m.section != 0 && (place < 0 || !m.list[place].known) {
-			x.strange = append(x.strange, Strange{m.section, key, key + 1})
+			x.unknown = append(x.unknown, Unknown{m.section, key, key + 1})
 		}
 	}
 }
@@ -126,65 +110,22 @@ func (m *members) check(x *Index, first int) bool {
 	return true
 }
 
-// others checks the members that the schema does not describe.
-func (c *Checker) others(x *Index, at Node) bool {
-	end := x.nodes[at].next
-	for key := at + 1; key < end; key = x.nodes[key+1].next {
-		if c.describes(x.Text(key)) || c.additional.Valid(x, key+1) {
-			continue
-		}
-		if !x.again(key, end) {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *Checker) describes(name []byte) bool {
-	if c.members == nil {
-		return false
-	}
-	place := c.members.lookup(name)
-	return place >= 0 && c.members.list[place].described
-}
-
-// again says whether a key comes once more further on.
-func (x *Index) again(key, end Node) bool {
-	name := x.Text(key)
-	for key = x.nodes[key+1].next; key < end; key = x.nodes[key+1].next {
-		if bytes.Equal(name, x.Text(key)) {
-			return true
-		}
-	}
-	return false
-}
-
-// distinct counts an object's members, each name once.
-func (x *Index) distinct(at Node) int {
-	names := map[string]struct{}{}
-	end := x.nodes[at].next
-	for key := at + 1; key < end; key = x.nodes[key+1].next {
-		names[string(x.Text(key))] = struct{}{}
-	}
-	return len(names)
-}
-
-// Strange is a member whose name was not told, see Tell.
-type Strange struct {
+// Unknown is a member whose name is not among the known ones, see NoteUnknown.
+type Unknown struct {
 	Section    int
 	Key, Value Node
 }
 
-// Strange lists the members that were met and are not known, in the order in
+// Unknown lists the members that were met and are not known, in the order in
 // which Valid met them since the text was read. Where an object has a name
 // twice, both are there. The list is good until the next Read.
-func (x *Index) Strange() []Strange { return x.strange }
+func (x *Index) Unknown() []Unknown { return x.unknown }
 
-// Tell has the checker note the members of the object at a path (of names from
+// NoteUnknown has the checker note the members of the object at a path (of names from
 // the root) that are not among the known ones. They are noted under section,
-// which must not be 0. What is valid does not change. Tell is for the time
+// which must not be 0. What is valid does not change. NoteUnknown is for the time
 // before the checker is shared.
-func (c *Checker) Tell(section int, known []string, path ...string) {
+func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range path {
 		c.members = c.members.copied()
 		place := c.members.add(name)

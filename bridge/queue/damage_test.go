@@ -1,0 +1,219 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// damageAt changes one place of a file.
+type damageAt struct {
+	name string
+	do   func(t *testing.T, file string, at int64)
+}
+
+var damages = []damageAt{
+	{"one bit flipped", func(t *testing.T, file string, at int64) {
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
+		require.NoError(t, err)
+		defer f.Close()
+		b := make([]byte, 1)
+		_, err = f.ReadAt(b, at)
+		require.NoError(t, err)
+		b[0] ^= 1 << (at % 8)
+		_, err = f.WriteAt(b, at)
+		require.NoError(t, err)
+	}},
+	{"a page zeroed", func(t *testing.T, file string, at int64) {
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
+		require.NoError(t, err)
+		defer f.Close()
+		info, err := f.Stat()
+		require.NoError(t, err)
+		begin := at &^ 8191
+		_, err = f.WriteAt(make([]byte, min(8192, info.Size()-begin)), begin)
+		require.NoError(t, err)
+	}},
+	{"cut short", func(t *testing.T, file string, at int64) { require.NoError(t, os.Truncate(file, at)) }},
+}
+
+// damagedStore is a store with a bit of everything: delivered, pending in part and
+// whole, filtered, dead. killed leaves its log; else it was stopped.
+func damagedStore(t *testing.T, killed bool) (dir string, ledger queue.Ledger) {
+	k := newKit(t, Site{})
+	from := t.TempDir()
+	store, err := queue.Open(k.ctx, testOptions(t, queue.Options{Dir: from, RetainAge: time.Hour}))
+	require.NoError(t, err)
+	k.store = store
+	q := k.open("a")
+	for i := range 60 {
+		ids := []string{fmt.Sprint("filtered:f", i), fmt.Sprint("dead:d", i)}
+		for j := range 40 {
+			ids = append(ids, fmt.Sprint(i, "-", j))
+		}
+		_, err := q.Append(k.ctx, k.batch(ids...))
+		require.NoError(t, err)
+	}
+	records := k.fetch(q, queue.Limit{Events: 1200, Bytes: 1 << 30})
+	for i, r := range records {
+		s := delivered(r)
+		if i%3 == 0 {
+			s.Delivered = s.Delivered[:20]
+			s.Dead = []queue.DeadEvent{{Seq: r.Seq, Index: 30, Reason: "refused", Status: 400}}
+		}
+		require.NoError(t, q.Settle(k.ctx, s))
+	}
+	q.Release(records...)
+	ledger = k.balanced(q)
+	if !killed {
+		require.NoError(t, store.Close())
+		k.store = nil
+	}
+	dir = t.TempDir()
+	for _, name := range []string{"queue.db", "queue.db-wal"} {
+		copyFile(t, filepath.Join(from, name), filepath.Join(dir, name))
+	}
+	_, err = os.Stat(filepath.Join(dir, "queue.db-wal"))
+	require.Equal(t, killed, err == nil, "an orderly stop leaves no log, a kill leaves one")
+	return dir, ledger
+}
+
+func copyFile(t *testing.T, from, to string) {
+	in, err := os.Open(from)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	require.NoError(t, err)
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	require.NoError(t, err)
+	defer out.Close()
+	_, err = io.Copy(out, in)
+	require.NoError(t, err)
+}
+
+// One place of a store is damaged, which was stopped or killed. It is opened, or
+// refused with an error that names the file; what it has adds up to what it had,
+// and everything else goes on.
+func TestDamage(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		dir, ledger := damagedStore(t, killed)
+		for _, damage := range damages {
+			t.Run(fmt.Sprintf("%s, killed %t", damage.name, killed), func(t *testing.T) {
+				places := 12
+				if *long {
+					places = 200
+				}
+				rng := rand.New(rand.NewPCG(5, 6))
+				refused := 0
+				for range places {
+					if !damageOnce(t, dir, damage, ledger, rng) {
+						refused++
+					}
+				}
+				t.Logf("%d of %d refused with a reason", refused, places)
+				require.Less(t, refused, places*3/4)
+			})
+		}
+	}
+}
+
+func damageOnce(t *testing.T, from string, damage damageAt, before queue.Ledger, rng *rand.Rand) (opened bool) {
+	dir := t.TempDir()
+	copyFile(t, filepath.Join(from, "queue.db"), filepath.Join(dir, "queue.db"))
+	copyFile(t, filepath.Join(from, "queue.db-wal"), filepath.Join(dir, "queue.db-wal"))
+	file := filepath.Join(dir, "queue.db")
+	if info, err := os.Stat(file + "-wal"); err == nil && info.Size() > 0 && rng.IntN(2) == 0 {
+		file += "-wal"
+	}
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	at := rng.Int64N(info.Size())
+	damage.do(t, file, at)
+	where := fmt.Sprintf("%s at %d of %s", damage.name, at, filepath.Base(file))
+
+	for try := 0; ; try++ {
+		require.Less(t, try, 4, "%s: it fails again and again", where)
+		store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir, RetainAge: time.Hour}))
+		if err != nil {
+			require.ErrorIs(t, err, queue.ErrDamaged, where)
+			require.ErrorContains(t, err, "queue.db", where)
+			return false
+		}
+		err = workThrough(t, store, before, where)
+		require.NoError(t, store.Close(), where)
+		if err == nil {
+			return true
+		}
+		require.ErrorIs(t, err, queue.ErrDamaged, where) // the next start sets it aside
+	}
+}
+
+// workThrough delivers everything that is pending and looks whether the ledger
+// adds up.
+func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where string) error {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	q, err := store.Queue(ctx, "a", window)
+	if err != nil {
+		return err
+	}
+	for {
+		if q.Ledger().Pending() == 0 {
+			break
+		}
+		records, err := q.Claim(ctx, everything)
+		if err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		err = q.Settle(ctx, delivered(records...))
+		q.Release(records...)
+		if err != nil {
+			return err
+		}
+	}
+	letters := uint64(0)
+	for after := uint64(0); ; {
+		page, err := q.Letters(ctx, queue.LetterFilter{After: after})
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, l := range page {
+			letters += uint64(l.Events)
+			after = l.Number
+		}
+	}
+	if _, err := q.Append(ctx, queue.Batch{Body: event("new"), Items: []queue.Item{{End: len(event("new")), ID: queue.HashEvent(nil, []byte("new"))}}}); err != nil {
+		return err
+	}
+	l := q.Ledger()
+	require.NoError(t, imbalance(l), where)
+	require.Equal(t, l.Dead, letters, "%s: the letters are not what the ledger says", where)
+	if before.Accepted == l.Accepted-1 {
+		return nil
+	}
+	// The last transaction of a log may be what a crash leaves, and a ledger that
+	// cannot be read begins anew with what the tables hold: said, not silent.
+	require.Positive(t, store.Usage().Damaged+boolInt(l.Accepted < before.Accepted), where)
+	return nil
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

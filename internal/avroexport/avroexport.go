@@ -1,0 +1,302 @@
+// Package avroexport writes events as Braze's storage exports of Currents have
+// them: Avro object container files that hold one event type each, in
+// dataexport.<cluster>.<kind>.integration.<id>/event_type=…/date=YYYY-MM-DD-HH/version=…,
+// where the hour is that of the event's time. Records are flat, and free objects
+// are JSON text named properties. The fields that only storage has are not made.
+package avroexport
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hamba/avro/v2"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// maxOpen is how many files of an export are written at a time. When one more is
+// needed all are closed, and what follows goes to further parts.
+const maxOpen = 200
+
+// Writer takes events as NDJSON and writes them to files. Make it with New, and
+// Close it.
+type Writer struct {
+	dir      string
+	glossary *schemas.Glossary
+	schemas  map[string]parsed
+	open     map[string]*part // by directory
+	parts    int
+	line     []byte // the beginning of a line
+}
+
+// New makes a Writer of files below dir, whose schemas follow from the glossary.
+func New(dir string, glossary *schemas.Glossary) *Writer {
+	return &Writer{
+		dir:      filepath.Join(dir, "dataexport.prod-01.S3.integration.mockbraze"),
+		glossary: glossary, schemas: make(map[string]parsed), open: make(map[string]*part),
+	}
+}
+
+// Write implements io.Writer. It fails for an event of a type that the glossary
+// does not have, or whose fields have other types than it says, and where a file
+// cannot be written.
+func (x *Writer) Write(text []byte) (n int, err error) {
+	for rest := text; ; {
+		line, after, whole := bytes.Cut(rest, []byte{'\n'})
+		x.line = append(x.line, line...)
+		if !whole {
+			return len(text), nil
+		}
+		if err := x.write(x.line); err != nil {
+			return 0, err
+		}
+		x.line, rest = x.line[:0], after
+	}
+}
+
+func (x *Writer) write(line []byte) error {
+	var event storedEvent
+	if err := json.Unmarshal(line, &event); err != nil {
+		return fmt.Errorf("avro: %w", err)
+	}
+	p, err := x.part(event.Type, time.Unix(event.Time, 0).UTC())
+	if err != nil {
+		return fmt.Errorf("avro: %w", err)
+	}
+	record, err := event.record(p.typ)
+	if err == nil {
+		err = p.add(record)
+	}
+	if err != nil {
+		return fmt.Errorf("avro: %s: %w", event.Type, err)
+	}
+	return nil
+}
+
+// parsed is a schema and its text, which has the descriptions.
+type parsed struct {
+	avro.Schema
+	text string
+}
+
+// part is one object container file. The library's writer of these puts the
+// header's members in a random order; here equal emissions are equal files.
+type part struct {
+	file    *os.File
+	schema  parsed
+	typ     *schemas.EventType
+	block   []byte // records that are not written yet
+	records int64
+}
+
+// The parts of a container: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+const (
+	containerMagic = "Obj\x01"
+	blockMarker    = "mockbraze export" // 16 bytes between blocks
+	maxBlock       = 64 << 10
+)
+
+func (p *part) begin() error {
+	head := binary.AppendVarint([]byte(containerMagic), 2)
+	for _, text := range []string{"avro.codec", "null", "avro.schema", p.schema.text} {
+		head = append(binary.AppendVarint(head, int64(len(text))), text...)
+	}
+	_, err := p.file.Write(append(append(head, 0), blockMarker...))
+	return err
+}
+
+func (p *part) add(record map[string]any) error {
+	text, err := avro.Marshal(p.schema.Schema, record)
+	if err != nil {
+		return err
+	}
+	p.block, p.records = append(p.block, text...), p.records+1
+	if len(p.block) < maxBlock {
+		return nil
+	}
+	return p.flush()
+}
+
+func (p *part) flush() error {
+	if p.records == 0 {
+		return nil
+	}
+	head := binary.AppendVarint(binary.AppendVarint(nil, p.records), int64(len(p.block)))
+	_, err := p.file.Write(append(append(head, p.block...), blockMarker...))
+	p.block, p.records = p.block[:0], 0
+	return err
+}
+
+// part finds or begins the file for an event type and an hour.
+func (x *Writer) part(name string, at time.Time) (*part, error) {
+	dir := filepath.Join(x.dir, "event_type="+name, "date="+at.Format("2006-01-02-15"), fmt.Sprintf("version=%d", x.glossary.SchemaVersion))
+	if p := x.open[dir]; p != nil {
+		return p, nil
+	}
+	if len(x.open) >= maxOpen {
+		if err := x.Close(); err != nil {
+			return nil, err
+		}
+	}
+	typ, ok := x.glossary.Event(name)
+	if !ok {
+		return nil, fmt.Errorf("the glossary has no event type %q", name)
+	}
+	if x.schemas[name].Schema == nil {
+		text, err := avroSchema(typ)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		schema, err := avro.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		x.schemas[name] = parsed{schema, text}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("part-%05d.avro", x.parts)))
+	if err != nil {
+		return nil, err
+	}
+	x.parts++
+	p := &part{file: file, schema: x.schemas[name], typ: typ}
+	x.open[dir] = p
+	return p, p.begin()
+}
+
+// Close writes what is not written yet.
+func (x *Writer) Close() (failed error) {
+	for dir, p := range x.open {
+		failed = errors.Join(failed, p.flush(), p.file.Close())
+		delete(x.open, dir)
+	}
+	return failed
+}
+
+// freeObject is what storage calls custom_properties and purchase_properties.
+const freeObject = "properties"
+
+func storedName(f *schemas.Field) string {
+	if f.Type == "object" {
+		return freeObject
+	}
+	return f.Name
+}
+
+// avroSchema is the schema of the records of an event type.
+func avroSchema(t *schemas.EventType) (string, error) {
+	dot := strings.LastIndexByte(t.Name, '.')
+	fields := []any{
+		map[string]any{"name": "id", "type": "string"},
+		map[string]any{"name": "time", "type": "long"},
+	}
+	for _, list := range [][]schemas.Field{t.User, t.Properties} {
+		for i := range list {
+			f := &list[i]
+			doc := f.Description
+			if f.PII {
+				doc = "[PII] " + doc
+			}
+			stored := map[string]any{"name": storedName(f), "type": avroType(f), "doc": doc}
+			if !f.Required {
+				stored["type"], stored["default"] = []any{"null", avroType(f)}, nil
+			}
+			fields = append(fields, stored)
+		}
+	}
+	text, err := json.Marshal(map[string]any{
+		"type": "record", "namespace": t.Name[:max(dot, 0)], "name": t.Name[dot+1:], "fields": fields,
+	})
+	return string(text), err
+}
+
+func avroType(f *schemas.Field) any {
+	switch f.Type {
+	case "integer":
+		return "long"
+	case "number":
+		return "double"
+	case "boolean":
+		return "boolean"
+	case "array<string>":
+		return map[string]any{"type": "array", "items": []any{"null", "string"}}
+	default:
+		return "string"
+	}
+}
+
+// storedEvent is an event as it comes over HTTP.
+type storedEvent struct {
+	Type             string `json:"event_type"`
+	ID               string
+	Time             int64
+	User, Properties map[string]json.RawMessage
+}
+
+// record is the flat record of an event.
+func (s *storedEvent) record(t *schemas.EventType) (map[string]any, error) {
+	record := map[string]any{"id": s.ID, "time": s.Time}
+	for object, list := range map[*map[string]json.RawMessage][]schemas.Field{&s.User: t.User, &s.Properties: t.Properties} {
+		for i := range list {
+			f := &list[i]
+			value, err := storedValue(f, (*object)[f.Name])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Name, err)
+			}
+			record[storedName(f)] = value
+		}
+	}
+	return record, nil
+}
+
+// storedValue is a value as the encoder takes it: the branch of a union is named
+// for an optional field, nil is null.
+func storedValue(f *schemas.Field, raw json.RawMessage) (value any, err error) {
+	if raw == nil || string(raw) == "null" {
+		return nil, nil //nolint:nilnil // null is a value
+	}
+	switch f.Type {
+	case "integer":
+		value, err = decoded[int64](raw)
+	case "number":
+		value, err = decoded[float64](raw)
+	case "boolean":
+		value, err = decoded[bool](raw)
+	case "array<string>":
+		var list []*string
+		list, err = decoded[[]*string](raw)
+		items := make([]any, len(list))
+		for i, item := range list {
+			if item != nil {
+				items[i] = map[string]any{"string": *item}
+			}
+		}
+		value = items
+	case "object":
+		value = string(raw)
+	default:
+		value, err = decoded[string](raw)
+	}
+	if err != nil || f.Required {
+		return value, err
+	}
+	branch, isName := avroType(f).(string)
+	if !isName {
+		branch = "array"
+	}
+	return map[string]any{branch: value}, nil
+}
+
+func decoded[T any](raw json.RawMessage) (v T, err error) {
+	err = json.Unmarshal(raw, &v)
+	return v, err
+}

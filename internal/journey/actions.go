@@ -1,0 +1,374 @@
+package journey
+
+import (
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+)
+
+// action is what happens at a node apart from its event. It may change the
+// entry, and move it to another node, whose action comes then. False means that
+// nothing happens after all, or not now.
+type action func(s *Stories, e *entry, d population.Draw) bool
+
+func actions() map[string]action {
+	const inbound = ".InboundReceive#stop"
+	all := map[string]action{
+		visit:                                (*Stories).visits,
+		newcomer:                             (*Stories).arrives,
+		atCanvas:                             (*Stories).entersCanvas,
+		atAdvance:                            (*Stories).advances,
+		"users.canvas.exit.MatchedAudience":  because(reasonMatched),
+		"users.canvas.exit.PerformedEvent":   because(reasonPerformed),
+		atCanvasSend:                         (*Stories).choosesChannel,
+		atPreference:                         (*Stories).prefers,
+		messages + "email.Unsubscribe":       (*Stories).closes,
+		messages + "email.MarkAsSpam":        (*Stories).closes,
+		messages + "pushnotification.Bounce": (*Stories).closes,
+		stopOff:                              (*Stories).isClosed,
+		groupOff:                             (*Stories).isClosed,
+		"users.campaigns.UniqueReceipt":      (*Stories).receives,
+		globalOn:                             (*Stories).opens,
+		groupOn:                              (*Stories).opens,
+		tokenOn:                              (*Stories).addsToken,
+		tokenNew:                             (*Stories).renewsToken,
+		uninstall:                            (*Stories).uninstalls,
+		optIn:                                (*Stories).optsIn,
+		"users.UserOrphan":                   (*Stories).goes,
+		"users.UserDeleteRequest":            (*Stories).goes,
+		enrolled:                             (*Stories).isEnrolled,
+		messages + "inappmessage.Impression": (*Stories).isSent,
+		messages + "banner.Impression":       (*Stories).isSent,
+		behaviors + "liveactivity.PushToStartTokenChange": (*Stories).isNew,
+		"agentconsole.AgentExecuted":                      (*Stories).isNew,
+		"users.canvas.costep.Send":                        (*Stories).isNew,
+	}
+	for _, family := range []string{"sms", "rcs", "whatsapp", "line"} {
+		all[messages+family+inbound] = (*Stories).closes
+	}
+	return all
+}
+
+// messageAction is the action of a message's event that has none of its own.
+func messageAction(event string) action {
+	if strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity") {
+		return (*Stories).sends
+	}
+	return nil
+}
+
+// aboutToSend gives a message that is to go out an identity, unless the person
+// cannot be reached.
+func (s *Stories) aboutToSend(e *entry, d population.Draw) bool {
+	if !s.reachable(e) {
+		return false
+	}
+	d = d.With(keyNew)
+	e.draw = d
+	if e.dispatch == 0 {
+		e.dispatch = d.With(keyDispatch)
+	}
+	e.session, e.until, e.sent = 0, 0, 0
+	e.wording = uint8(d.N(3))
+	if e.campaign >= 0 {
+		e.wording = s.wordingFor(e)
+	}
+	return true
+}
+
+// aboutToShow chooses what is shown in the app.
+func (s *Stories) aboutToShow(e *entry, d population.Draw) bool {
+	e.channel = s.channelOf(e.node)
+	list := s.shown[e.channel]
+	d = d.With(keyNew)
+	e.draw, e.dispatch = d, d.With(keyDispatch)
+	e.canvas, e.sent = -1, 0
+	first := int32(d.With(1).N(int(list[1])))
+	for i := range list[1] {
+		e.campaign = list[0] + (first+i)%list[1]
+		if s.fits(e) {
+			e.wording = s.wordingFor(e)
+			return true
+		}
+	}
+	return false
+}
+
+// wordingFor is the variation of the campaign that the person gets each time.
+func (s *Stories) wordingFor(e *entry) uint8 {
+	return controlVariation + 1 + uint8(s.member(e).With(1).N(len(s.campaigns[e.campaign].Variations)-1))
+}
+
+// isEnrolled is what somebody of the control group gets instead of a message.
+func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
+	e.wording = controlVariation
+	return s.isSent(e, d)
+}
+
+// reachable says whether a message may go out to the person at all.
+func (s *Stories) reachable(e *entry) bool {
+	one := s.people.get(e.slot)
+	return !one.isClosed(e.channel) && !(one.gone && e.channel == s.push())
+}
+
+// sends is the send itself. In the quiet hours it waits for their end.
+func (s *Stories) sends(e *entry, d population.Draw) bool {
+	if !s.reachable(e) {
+		return false
+	}
+	if wait := s.quietFor(e); wait > 0 {
+		e.at += wait + spanOf(d.With(keySpan), s.quietSpread())
+		s.agenda.add(e)
+		return false
+	}
+	return s.isSent(e, d)
+}
+
+func (s *Stories) isSent(e *entry, _ population.Draw) bool {
+	e.sent = e.at
+	return true
+}
+
+// closes ends the sending on the entry's channel; false where it has ended.
+func (s *Stories) closes(e *entry, _ population.Draw) bool {
+	if s.people.get(e.slot).isClosed(e.channel) {
+		return false
+	}
+	s.people.at(e.slot).closeChannel(e.channel)
+	return true
+}
+
+// opens begins it again.
+func (s *Stories) opens(e *entry, _ population.Draw) bool {
+	if !s.people.get(e.slot).isClosed(e.channel) {
+		return false
+	}
+	s.people.at(e.slot).openChannel(e.channel)
+	return true
+}
+
+// optsIn confirms a subscription that there is.
+func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
+	e.channel = channelIndex(population.Email)
+	return !s.people.get(e.slot).isClosed(e.channel)
+}
+
+// prefers joins or leaves one of the subscription groups.
+func (s *Stories) prefers(e *entry, d population.Draw) bool {
+	e.channel = channelIndex(population.Pick(d.With(keyNew), groupChannels()))
+	e.node = s.graph.index[groupOff]
+	if s.people.get(e.slot).isClosed(e.channel) {
+		e.node = s.graph.index[groupOn]
+	}
+	return true
+}
+
+// receives is true for the first message of a campaign to the person.
+func (s *Stories) receives(e *entry, _ population.Draw) bool {
+	first := *e
+	first.wording = 0
+	return s.isFirst(&first, s.graph.nodes[e.node].typ)
+}
+
+// isClosed makes sure of it.
+func (s *Stories) isClosed(e *entry, _ population.Draw) bool {
+	s.people.at(e.slot).closeChannel(e.channel)
+	return true
+}
+
+// addsToken is a new push token: after an installation, or a lost token.
+func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
+	one := s.people.at(e.slot)
+	one.gone = false
+	one.openChannel(s.push())
+	one.token++
+	e.token = one.token
+	return true
+}
+
+// renewsToken changes the token of the first device.
+func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
+	one := s.people.get(e.slot)
+	if e.device != 0 || one.gone || one.isClosed(s.push()) {
+		return false
+	}
+	return s.addsToken(e, d)
+}
+
+// uninstalls takes the app off the first device.
+func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
+	if s.people.get(e.slot).gone {
+		return false
+	}
+	one := s.people.at(e.slot)
+	one.gone = true
+	one.closeChannel(s.push())
+	return true
+}
+
+// goes takes the person out of the workspace; somebody else comes.
+func (s *Stories) goes(e *entry, _ population.Draw) bool {
+	s.people.replace(e.slot)
+	return true
+}
+
+// arrives is somebody new, at the place of one who left without a word.
+func (s *Stories) arrives(e *entry, d population.Draw) bool {
+	s.people.replace(e.slot)
+	e.life = s.people.get(e.slot).life
+	e.session = d.With(keyNew)
+	return true
+}
+
+// visits opens the app, on one of the person's devices.
+func (s *Stories) visits(e *entry, d population.Draw) bool {
+	if e.session == 0 {
+		e.session = d.With(keyNew)
+		if e.goal == 0 && e.campaign < 0 && e.canvas < 0 { // a message is followed on the device that it is for
+			s.takeDevice(e, d)
+		}
+	}
+	if e.device == 0 && s.people.get(e.slot).gone {
+		return false
+	}
+	e.began, e.until = e.at, e.at+goalVisit
+	if e.goal == 0 {
+		e.until = e.at + max(2, spanOf(d.With(keySpan), s.scenario.Outcomes["session.end"].After))
+	}
+	return true
+}
+
+// goalVisit is how many seconds a session takes that is there for something
+// rare to happen.
+const goalVisit = 12
+
+// takeDevice chooses the device for a session.
+func (s *Stories) takeDevice(e *entry, d population.Draw) {
+	user := s.pop.Person(uint64(e.slot), uint64(e.life))
+	if n := user.Devices(); n > 1 {
+		e.device = uint8(d.With(keyNew + 50).N(n))
+		user = s.pop.OnDevice(user, int(e.device))
+		e.platform = bitOf(user.App.Platform)
+	}
+}
+
+// isNew gives what begins an identity of its own.
+func (s *Stories) isNew(e *entry, d population.Draw) bool {
+	e.draw = d.With(keyNew)
+	e.dispatch = e.draw.With(keyDispatch)
+	return true
+}
+
+// Why a Canvas was left.
+const (
+	reasonCompleted = iota
+	reasonMatched
+	reasonPerformed
+)
+
+func because(reason uint8) action {
+	return func(_ *Stories, e *entry, _ population.Draw) bool {
+		e.reason = reason
+		return true
+	}
+}
+
+// The steps of a Canvas: an entry, a message, a wait, two more messages.
+const (
+	firstMessage = 1
+	waitStep     = 2
+)
+
+// entersCanvas chooses the Canvas and the way through it.
+func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
+	d = d.With(keyNew)
+	e.draw, e.entry, e.sent = d, d.With(3), e.at
+	all := len(s.pop.Canvases)
+	first := d.N(all)
+	for i := range all {
+		e.canvas = int8((first + i) % all)
+		if s.fits(e) {
+			variations := s.pop.Canvases[e.canvas].Variations
+			e.way, e.wording = uint8(s.member(e).With(1).N(len(variations))), uint8(d.With(2).N(2))
+			return true
+		}
+	}
+	return false
+}
+
+// advances goes to the next step, or out of the Canvas after the last.
+func (s *Stories) advances(e *entry, d population.Draw) bool {
+	if int(e.step)+1 == len(s.pop.Canvases[e.canvas].Steps) {
+		e.node = s.graph.index[exited]
+		return true
+	}
+	e.step++
+	e.wording = uint8(d.With(keyNew).N(2))
+	e.node = s.graph.index[advanced]
+	if e.step == waitStep {
+		e.node = s.graph.index[delayed]
+	}
+	return true
+}
+
+// choosesChannel goes by the Canvas and the step, so that each Canvas has
+// channels of its own.
+func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
+	channels := []population.Channel{
+		population.Email, population.Push, population.SMS, population.Email, population.WhatsApp,
+		population.Push, population.ContentCard, population.RCS, population.Webhook, population.LINE,
+	}
+	e.campaign, e.dispatch = -1, 0
+	channel := channels[(int(e.canvas)*3+int(e.step))%len(channels)]
+	e.channel = channelIndex(channel)
+	e.node = s.graph.index[atSend+string(channel)]
+	return true
+}
+
+// push is the index of the channel of push messages.
+func (s *Stories) push() uint8 { return pushChannel }
+
+const pushChannel uint8 = 1
+
+// controlVariation is the variation of a campaign that its control group is in;
+// the others are messages.
+const controlVariation = 0
+
+// member is where the choices come from that stay with a person and a campaign
+// or Canvas however often both meet. Braze keeps people in the variation or the
+// control group of a recurring campaign that they were in before, while its
+// shares stay (Braze's documentation of A/B tests); of Canvases that is an
+// assumption.
+func (s *Stories) member(e *entry) population.Draw {
+	d := s.pop.Draw("members")
+	if e.campaign >= 0 {
+		d = d.With(population.Key(s.campaigns[e.campaign].ID))
+	} else {
+		d = d.With(population.Key(s.pop.Canvases[e.canvas].ID))
+	}
+	return d.With(uint64(e.slot)).With(uint64(e.life))
+}
+
+// stays says whether a choice is made once for a person and a campaign or Canvas.
+func (c condition) stays() bool { return c == controlOfCampaign || c == controlOfCanvas }
+
+// fits says whether the thread of an entry may go on to the next node of its
+// path: nobody of a control group gets a message, and nobody else is enrolled.
+// Where a scenario leaves no choice, a share of none or of all, what must happen
+// happens all the same.
+func (s *Stories) fits(e *entry) bool {
+	path := s.path(e)
+	if int(e.pos)+1 >= len(path) {
+		return true
+	}
+	for _, group := range s.graph.nodes[path[e.pos]].groups {
+		for i := range group {
+			edge := &group[i]
+			if edge.only.stays() && edge.share > 0 && edge.share < scenario.Whole && s.can(e, edge) {
+				return chanceOf(s.member(e), edge.share) == (path[e.pos+1] == edge.to)
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,119 @@
+package journey
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+)
+
+// novelty is what no glossary knows yet of an event: its type, or a member of
+// one of its objects. The zero value is nothing.
+type novelty struct {
+	typ    string
+	member string
+	place  place
+}
+
+// place is the object that gets a new member.
+type place uint8
+
+const (
+	inEvent place = iota
+	inProperties
+	inUser
+)
+
+// in is the new member of an object, if it has one.
+func (n *novelty) in(where place) string {
+	if n.place != where {
+		return ""
+	}
+	return n.member
+}
+
+// keyDrift is where the choices about new fields and types come from.
+const keyDrift = 0xD21F7
+
+// driftOf decides by an event's draw whether it drifts, and how: of ten, two get
+// a new type, six a new property, one a new field of the user, one a new member
+// beside them.
+func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) {
+	d = d.With(keyDrift)
+	if !chanceOf(d, share) {
+		return n
+	}
+	kind := d.With(1).N(10)
+	if kind < 2 {
+		family := t.name[:strings.LastIndexByte(t.name, '.')+1]
+		n.typ = family + [...]string{"Forward", "Hover", "Preview", "Escalation"}[d.With(2).N(4)]
+		return n
+	}
+	n.member = [...]string{
+		`"engagement_score":0.73`, `"is_predicted":true`, `"delivery_path":"direct"`, `"labels":["a","b"]`,
+		`"attempt_ms":12`, `"inbox_placement":null`, `"consent":{"source":"web","version":2}`,
+	}[d.With(2).N(7)]
+	switch {
+	case kind < 8:
+		n.place = inProperties
+	case kind < 9:
+		n.place = inUser
+	}
+	return n
+}
+
+// unusualMembers are members of free objects that are unusual, and legal.
+func unusualMembers() []string {
+	return []string{
+		`"a.b.c":1`, `"path/to/x":"/"`, `"~1~0":"pointer"`, `"123":456`, `"-1":true`, `"🎂":"🧁"`, `"\ud83d\ude00":"\ud83d\ude00"`,
+		`"nul\u0000key":"a\u0000b"`, `"big":9007199254740993`, `"bigger":123456789012345678901234567890`,
+		`"exponent":1.7976931348623157e308`, `"tiny":5e-324`, `"negative zero":-0.0`, `"precise":0.1000000000000000055511151231257827`,
+		`"":"empty key"`, `"empty":""`, `"quote\"d":"\"\\\""`, `"tab\tnew\nline":"\b\f\r"`, `" spaces ":"  "`,
+		`"__proto__":{"x":1}`, `"constructor":null`, `"$set":{"$inc":1}`, `"list":[null,true,{},[],"x",1.5]`, `"objects":[{"a":1},{"a":"b"}]`,
+		`"rtl":"\u202Eevil\u202C עברית"`, `"zero\u200Bwidth":"\ufeff"`, `"event_type":"not this one"`, `"user":{"user_id":"nor this one"}`,
+		`"html":"<script>alert(1)</script>"`, `"sql":"'; DROP TABLE events;--"`, `"date":"2026-02-30T25:61:00Z"`,
+		`"deep":` + strings.Repeat(`[`, 60) + strings.Repeat(`{"d":`, 40) + "null" + strings.Repeat(`}`, 40) + strings.Repeat(`]`, 60),
+		`"` + strings.Repeat("very_long_key_", 80) + `":1`, `"long":"` + strings.Repeat("näher 東京 ", 120) + `"`,
+	}
+}
+
+// hugeLow and hugeHigh are how large a huge event's free object is; the rest of
+// an event is below 8 KB.
+const hugeLow, hugeHigh = 800_000, 890_000
+
+// rough makes the free objects of some events strange or huge.
+func rough(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
+	members := unusualMembers()
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		start := len(dst)
+		dst = value(dst, m, d)
+		if chanceOf(d.With(1001), edges.Strange) {
+			dst = dst[:len(dst)-1]
+			first := d.With(1002).N(len(members))
+			for i := range d.With(1003).Between(1, 5) {
+				dst = append(append(dst, ','), members[(first+i)%len(members)]...)
+			}
+			dst = append(dst, '}')
+		}
+		if huge && chanceOf(d.With(1004), edges.Huge) {
+			dst = swell(dst, start+d.With(1005).Between(hugeLow, hugeHigh), m, d.With(1006))
+		}
+		return dst
+	}
+}
+
+// swell adds a basket to an object until dst is about size long.
+func swell(dst []byte, size int, m *moment, d population.Draw) []byte {
+	dst = append(dst[:len(dst)-1], `,"basket":[`...)
+	for i := 0; len(dst) < size; i++ {
+		product := population.Pick(d.With(uint64(i)), m.pop.Products)
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, `{"id":"`...), product.ID...), `","name":`...)
+		dst = append(appendString(dst, product.Name), `,"quantity":`...)
+		dst = append(strconv.AppendInt(dst, int64(i%9+1), 10), '}')
+	}
+	return append(dst, "]}"...)
+}

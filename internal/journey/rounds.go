@@ -1,0 +1,433 @@
+package journey
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// fullEvery is how many events of one type in a row show every field.
+const fullEvery = 10
+
+// Reference is the instant at which the fake Braze's history begins: 1 June
+// 2026, 00:00 UTC. It is fixed, so that one seed gives the same bytes at any
+// time.
+func Reference() time.Time { return time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC) }
+
+// Config is what Rounds is made from. Glossary is needed; the rest may stay
+// zero.
+type Config struct {
+	Glossary *schemas.Glossary
+	// Population is whom events happen to; nil makes the one of Seed.
+	Population *population.Population
+	Seed       uint64
+	// Stream tells several runs of one seed apart: their events have other
+	// ids and happen to others of the same people.
+	Stream uint64
+	// Types are the event types to go round, as path.Match patterns; none
+	// means all current ones.
+	Types []string
+	// Retired makes the types that Braze has retired, too.
+	Retired bool
+	// Reference is when the first round happens; zero means Reference().
+	Reference time.Time
+	// Drift is the share of events with a field or a type that no glossary
+	// knows yet.
+	Drift scenario.Share
+}
+
+// Rounds goes round event types evenly: event i has type i modulo the number
+// of types, in the glossary's order, and each round takes one second. Any ten
+// events of a type in a row show every field of the type, with a value, at
+// least once. It has no state: goroutines may share it.
+type Rounds struct {
+	names     []string
+	types     []eventType
+	pop       *population.Population
+	draw      population.Draw
+	reference int64
+	drift     scenario.Share
+	moments   sync.Pool
+}
+
+// New makes Rounds. It fails without a glossary and for a pattern that fits no
+// event type.
+func New(cfg Config) (*Rounds, error) {
+	if cfg.Glossary == nil {
+		return nil, errors.New("journey: no glossary of event types")
+	}
+	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
+	if err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	if cfg.Population == nil {
+		cfg.Population = population.New(population.Config{Seed: cfg.Seed})
+	}
+	if cfg.Reference.IsZero() {
+		cfg.Reference = Reference()
+	}
+	r := &Rounds{
+		names:     names,
+		pop:       cfg.Population,
+		draw:      cfg.Population.Draw("events").With(cfg.Stream),
+		reference: cfg.Reference.Unix(),
+		drift:     cfg.Drift,
+	}
+	r.moments.New = func() any { return new(moment) }
+	values, fits := valueFuncs(), fitting()
+	for _, name := range names {
+		t, _ := cfg.Glossary.Event(name)
+		r.types = append(r.types, compile(t, values, fits))
+	}
+	return r, nil
+}
+
+// Types are the names of the event types that Rounds goes round. Do not change
+// the slice.
+func (r *Rounds) Types() []string { return r.names }
+
+// Type is the event type of event i, the new one where the event drifts.
+func (r *Rounds) Type(i uint64) string {
+	n := uint64(len(r.types))
+	t := &r.types[i%n]
+	if r.drift > 0 {
+		if news := driftOf(t, r.drift, r.momentDraw(t, i/n)); news.typ != "" {
+			return news.typ
+		}
+	}
+	return t.name
+}
+
+// Append appends event i as one JSON object without spaces. Members stand in
+// the alphabet's order, as in the samples that Braze publishes.
+func (r *Rounds) Append(dst []byte, i uint64) []byte {
+	n := uint64(len(r.types))
+	t := &r.types[i%n]
+	k := i / n
+	place := (k + t.offset) % fullEvery
+	much := showSome
+	if place < 2 {
+		much = showFirst + show(place)
+	}
+	return r.append(dst, t, k, much)
+}
+
+// AppendFull appends an event of type t (an index of Types) that has a value
+// in every field of the glossary, whether they go together or not: a campaign
+// and a Canvas, for example.
+func (r *Rounds) AppendFull(dst []byte, t int) []byte {
+	return r.append(dst, &r.types[t], 0, showAll)
+}
+
+// AppendID appends the id of event i.
+func (r *Rounds) AppendID(dst []byte, i uint64) []byte {
+	n := uint64(len(r.types))
+	return appendID(dst, r.momentDraw(&r.types[i%n], i/n))
+}
+
+// momentDraw is where everything about event k of a type comes from.
+func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
+	return r.draw.With(t.key).With(k)
+}
+
+func appendID(dst []byte, d population.Draw) []byte {
+	return population.AppendUUID(dst, d.With(keyID))
+}
+
+func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
+	m, _ := r.moments.Get().(*moment)
+	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, turn: int(k % fullEvery), scratch: m.scratch}
+	m.root = m.draw
+	if r.drift > 0 {
+		m.news = driftOf(t, r.drift, m.draw)
+	}
+	m.time = r.timeOf(m.draw, k)
+	m.pickUser()
+	m.pickMessage()
+	dst = m.append(dst)
+	r.moments.Put(m)
+	return dst
+}
+
+// timeOf is about one second later each round; a few events come late, from
+// devices that were offline.
+func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
+	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
+	if d.With(keyLate).Chance(2) {
+		at -= int64(d.With(keyLate).With(1).N(2 * 86400))
+	}
+	return at
+}
+
+// moment is one thing that happened: to whom, where, by which message.
+type moment struct {
+	typ   *eventType
+	pop   *population.Population
+	draw  population.Draw
+	show  show
+	turn  int   // chooses among fields that exclude each other
+	time  int64 // seconds since the epoch
+	user  population.User
+	about message
+	news  novelty
+	// root is where the choices come from that stay with what is about, such as
+	// the agent: draw, or in a story what the thread has.
+	root population.Draw
+	// tale is the thread that the moment belongs to, nil outside of a story;
+	// note tells apart the nodes of its type, first says whether it is the first
+	// of its kind for the person and the message.
+	tale  *thread
+	note  string
+	first bool
+	// scratch is for values that are put together before they are escaped.
+	scratch []byte
+}
+
+// show says how much of its type a moment shows.
+type show uint8
+
+const (
+	showSome   show = iota // optional fields come and go
+	showFirst              // every field that goes with a campaign and an iPhone
+	showSecond             // every field that goes with a Canvas and a browser
+	showAll                // every field, fitting or not
+)
+
+// message is what a message event is about: a campaign or a step of a Canvas.
+type message struct {
+	channel   population.Channel
+	campaign  *population.Campaign
+	canvas    *population.Canvas
+	variation *population.Named // of the Canvas
+	step      *population.Step
+	wording   *population.Named // the message's variation
+	key       uint64            // equal for events of the same message
+}
+
+// Keys of what is drawn once for a whole moment.
+const (
+	keyUser = iota + 1
+	keyTime
+	keyLate
+	keySource
+	keyCampaign
+	keyCanvas
+	keyVariation
+	keyStep
+	keyWording
+	keyChannel
+	keyPlatform
+	keyID
+)
+
+// flip decides between two cases that exclude each other, so that the two full
+// moments of a type show both: name is the same for all who ask, percent how
+// often it is true otherwise.
+func (m *moment) flip(name string, percent int) bool {
+	switch m.show {
+	case showFirst:
+		return false
+	case showSecond, showAll:
+		return true
+	default:
+		return m.draw.With(population.Key(name)).Chance(percent)
+	}
+}
+
+// pickUser chooses who it happens to.
+func (m *moment) pickUser() {
+	index := m.draw.With(keyUser).Bits() % m.pop.Users()
+	allowed := m.typ.platforms
+	switch m.show {
+	case showFirst, showAll:
+		m.user = m.pop.UserOn(index, allowed[0], true)
+	case showSecond:
+		m.user = m.pop.UserOn(index, allowed[1], true)
+	default:
+		m.user = m.pop.User(index)
+		for _, p := range allowed {
+			if m.user.App.Platform == p {
+				return
+			}
+		}
+		m.user = m.pop.UserOn(index, population.Pick(m.draw.With(keyPlatform), allowed), false)
+	}
+}
+
+// pickMessage chooses the campaign or the Canvas, where the type has one.
+func (m *moment) pickMessage() {
+	a := &m.about
+	a.channel = m.typ.channel
+	if a.channel == "" {
+		a.channel = m.pickChannel()
+	}
+	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || m.typ.needsCampaign || !m.flip("canvas", 40)) {
+		a.campaign = &m.pop.Campaigns[a.channel][m.draw.With(keyCampaign).N(len(m.pop.Campaigns[a.channel]))]
+		a.wording = &a.campaign.Variations[m.draw.With(keyWording).N(len(a.campaign.Variations))]
+		a.key = population.Key(a.campaign.ID)
+	}
+	if a.campaign == nil || m.typ.needsCanvas || m.show == showAll && m.typ.hasCanvas {
+		a.canvas = &m.pop.Canvases[m.draw.With(keyCanvas).N(len(m.pop.Canvases))]
+		a.variation = &a.canvas.Variations[m.draw.With(keyVariation).N(len(a.canvas.Variations))]
+		a.step = &a.canvas.Steps[m.draw.With(keyStep).N(len(a.canvas.Steps))]
+		a.wording = &a.step.Variations[m.draw.With(keyWording).N(len(a.step.Variations))]
+		a.key = population.Key(a.step.ID)
+	}
+}
+
+// pickChannel chooses a channel for a type that belongs to none, such as a
+// change of a subscription.
+func (m *moment) pickChannel() population.Channel {
+	switch m.show {
+	case showFirst:
+		return population.Email
+	case showSecond, showAll:
+		return population.SMS
+	default:
+		return population.Pick(m.draw.With(keyChannel), m.typ.channels)
+	}
+}
+
+// sendDraw is a source of choices that all events of one message sent within
+// the same stretch of seconds share.
+func (m *moment) sendDraw(stretch int64) population.Draw {
+	return m.pop.Draw("sends").With(m.about.key).With(uint64(m.time / stretch))
+}
+
+// object writes the members of a JSON object in the alphabet's order, with one
+// more that is new.
+type object struct {
+	dst   []byte
+	news  string // a whole member, empty: none or written
+	begun bool
+}
+
+func newObject(dst []byte, news string) object { return object{dst: append(dst, '{'), news: news} }
+
+// key begins a member; label is its name in quotes and the colon.
+func (o *object) key(label string) {
+	if o.news != "" && o.news < label {
+		o.begin(o.news)
+		o.news = ""
+	}
+	o.begin(label)
+}
+
+func (o *object) begin(text string) {
+	if o.begun {
+		o.dst = append(o.dst, ',')
+	}
+	o.begun = true
+	o.dst = append(o.dst, text...)
+}
+
+func (o *object) end() []byte {
+	if o.news != "" {
+		o.begin(o.news)
+	}
+	return append(o.dst, '}')
+}
+
+// append appends the moment as an event.
+func (m *moment) append(dst []byte) []byte {
+	o := newObject(dst, m.news.in(inEvent))
+	o.key(`"event_type":`)
+	if m.news.typ != "" {
+		o.dst = appendString(o.dst, m.news.typ)
+	} else {
+		o.dst = append(o.dst, m.typ.quoted...)
+	}
+	o.key(`"id":`)
+	o.dst = append(appendID(append(o.dst, '"'), m.draw), '"')
+	o.key(`"properties":`)
+	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.in(inProperties))
+	o.key(`"time":`)
+	o.dst = strconv.AppendInt(o.dst, m.time, 10)
+	o.key(`"user":`)
+	o.dst = m.appendObject(o.dst, m.typ.user, m.news.in(inUser))
+	return o.end()
+}
+
+// appendObject appends the fields that this moment shows.
+func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
+	o := newObject(dst, news)
+	for i := range fields {
+		f := &fields[i]
+		d := m.draw.With(f.key)
+		switch m.has(f, d) {
+		case null:
+			o.key(f.label)
+			o.dst = append(o.dst, "null"...)
+		case present:
+			o.key(f.label)
+			o.dst = f.value(o.dst, m, d)
+		case absent:
+		}
+	}
+	return o.end()
+}
+
+// presence is how a field stands in an event.
+type presence uint8
+
+const (
+	absent presence = iota
+	null
+	present
+)
+
+// How often an optional field that fits is missing or null, in percent. Braze
+// publishes no such numbers; these are assumptions.
+const (
+	absentPercent = 12
+	nullPercent   = 6
+)
+
+// has decides whether a moment shows a field.
+func (m *moment) has(f *field, d population.Draw) presence {
+	switch {
+	case f.required || m.show == showAll:
+		return present
+	case f.fits != nil && !f.fits(m):
+		return m.lacking(f, d)
+	case f.alone, m.tale != nil && f.links:
+		return present
+	case m.show != showSome || f.identifies(m):
+		return present
+	}
+	switch n := d.With(presenceKey).N(100); {
+	case n < absentPercent:
+		return absent
+	case n < absentPercent+nullPercent:
+		return null
+	default:
+		return present
+	}
+}
+
+// lacking is how Braze says that there is no external id: mostly by leaving it
+// out. Other fields that do not fit are left out.
+func (m *moment) lacking(f *field, d population.Draw) presence {
+	if f.label == externalID && d.With(presenceKey).Chance(30) {
+		return null
+	}
+	return absent
+}
+
+const (
+	presenceKey = 0xFEED
+	userID      = `"user_id":`
+	externalID  = `"external_user_id":`
+)
+
+// identifies says whether leaving the field out could leave nobody whom the
+// event happened to: the external id of those who have one, else the user id.
+func (f *field) identifies(m *moment) bool {
+	return f.label == externalID || f.label == userID && !m.user.Identified
+}

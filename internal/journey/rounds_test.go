@@ -1,0 +1,669 @@
+package journey
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	_ "time/tzdata" // so that zones are known on every machine
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func glossary(t testing.TB) *schemas.Glossary {
+	t.Helper()
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	return g
+}
+
+// rounds makes those of the retired types, too.
+func rounds(t testing.TB, seed uint64, types ...string) *Rounds {
+	t.Helper()
+	r, err := New(Config{Glossary: glossary(t), Seed: seed, Types: types, Retired: true})
+	require.NoError(t, err)
+	return r
+}
+
+// event is what the tests look at of an event.
+type event struct {
+	Type       string         `json:"event_type"`
+	ID         string         `json:"id"`
+	Time       int64          `json:"time"`
+	User       map[string]any `json:"user"`
+	Properties map[string]any `json:"properties"`
+}
+
+// decode is called for hundreds of thousands of events. That of require, which
+// asks for its caller and keeps its arguments on the heap, took as long as the
+// decoding here: loops over many events say t.Fatalf by themselves.
+func decode(t testing.TB, raw []byte) event {
+	var e event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		t.Helper()
+		t.Fatalf("%v: %s", err, raw)
+	}
+	return e
+}
+
+func TestTypesComeInTurn(t *testing.T) {
+	g := glossary(t)
+	r := rounds(t, 1)
+	for i := range uint64(2 * len(g.Events)) {
+		want := g.Events[int(i)%len(g.Events)].Name
+		require.Equal(t, want, decode(t, r.Append(nil, i)).Type)
+		require.Equal(t, want, r.Type(i))
+	}
+}
+
+func TestAnyTenInARowShowEveryField(t *testing.T) {
+	g := glossary(t)
+	r := rounds(t, 1)
+	n := len(g.Events)
+	for ti := range g.Events {
+		typ := &g.Events[ti]
+		var seen []map[string]bool
+		for k := range 40 {
+			e := decode(t, r.Append(nil, uint64(k*n+ti)))
+			shown := make(map[string]bool)
+			for _, part := range []map[string]any{e.User, e.Properties} {
+				for name, v := range part {
+					shown[name] = shown[name] || v != nil
+				}
+			}
+			seen = append(seen, shown)
+		}
+		for from := range 31 {
+			for _, f := range append(append([]schemas.Field{}, typ.User...), typ.Properties...) {
+				found := false
+				for _, shown := range seen[from : from+10] {
+					found = found || shown[f.Name]
+				}
+				require.True(t, found, "%s.%s is in none of the ten events from %d on", typ.Name, f.Name, from)
+			}
+		}
+	}
+}
+
+func TestOptionalFieldsComeAndGo(t *testing.T) {
+	r := rounds(t, 1, "users.messages.email.Click")
+	var missing, null, there int
+	for i := range uint64(500) {
+		switch v, ok := decode(t, r.Append(nil, i)).Properties["link_id"]; {
+		case !ok:
+			missing++
+		case v == nil:
+			null++
+		default:
+			there++
+		}
+	}
+	require.Positive(t, missing)
+	require.Positive(t, null)
+	require.Greater(t, there, 300)
+}
+
+func TestSameBytesWhateverTheConcurrency(t *testing.T) {
+	const n = 4800
+	digest := func(workers int) string {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(workers))
+		r := rounds(t, 42)
+		events := make([][]byte, n)
+		var wg sync.WaitGroup
+		for w := range workers {
+			wg.Go(func() {
+				for i := n - 1 - w; i >= 0; i -= workers {
+					events[i] = r.Append(nil, uint64(i))
+				}
+			})
+		}
+		wg.Wait()
+		sum := sha256.New()
+		for _, e := range events {
+			sum.Write(append(e, '\n'))
+		}
+		return fmt.Sprintf("%x", sum.Sum(nil))
+	}
+	one := digest(1)
+	require.Equal(t, one, digest(4))
+	require.Equal(t, one, digest(16))
+	// Written down so that another machine or day is held against this one.
+	require.Equal(t, goldenDigest, one, "the events of a seed have changed")
+}
+
+func TestSelectionGivesTheSameEvents(t *testing.T) {
+	all, some := rounds(t, 3), rounds(t, 3, "users.messages.email.*")
+	want := make(map[string][]string)
+	for i := range uint64(102 * 5) {
+		want[all.Type(i)] = append(want[all.Type(i)], string(all.Append(nil, i)))
+	}
+	got := make(map[string][]string)
+	for i := range uint64(len(some.Types()) * 5) {
+		require.Contains(t, some.Type(i), "users.messages.email.")
+		got[some.Type(i)] = append(got[some.Type(i)], string(some.Append(nil, i)))
+	}
+	require.Len(t, got, len(some.Types()))
+	for name, events := range got {
+		require.Equal(t, want[name], events)
+	}
+}
+
+func TestIdsAreUnique(t *testing.T) {
+	seen := make(map[string]bool)
+	g := glossary(t)
+	for stream := range uint64(2) {
+		r, err := New(Config{Glossary: g, Seed: 5, Stream: stream})
+		require.NoError(t, err)
+		for i := range uint64(50_000) {
+			id := string(r.AppendID(nil, i))
+			require.False(t, seen[id], id)
+			seen[id] = true
+		}
+	}
+	require.Equal(t, decode(t, rounds(t, 5).Append(nil, 7)).ID, string(rounds(t, 5).AppendID(nil, 7)))
+}
+
+func TestOtherSeedsGiveOtherEvents(t *testing.T) {
+	a, b := decode(t, rounds(t, 1).Append(nil, 3)), decode(t, rounds(t, 2).Append(nil, 3))
+	require.NotEqual(t, a.ID, b.ID)
+	require.NotEqual(t, a.Properties["app_group_id"], b.Properties["app_group_id"])
+}
+
+func TestEveryoneHasAnIdentity(t *testing.T) {
+	r := rounds(t, 1)
+	anonymous, total := 0, 0
+	for i := range uint64(102 * 50) {
+		e := decode(t, r.Append(nil, i))
+		if e.Type == "agentconsole.ToolInvocation" || e.Type == "contentoptimizer.ComponentStore" {
+			require.NotContains(t, e.User, "user_id")
+			continue
+		}
+		id, _ := e.User["user_id"].(string)
+		external, _ := e.User["external_user_id"].(string)
+		require.NotEmpty(t, id+external, "%s", r.Append(nil, i))
+		total++
+		if external == "" {
+			anonymous++
+		}
+	}
+	share := float64(anonymous) / float64(total)
+	require.Greater(t, share, 0.03)
+	require.Less(t, share, 0.2)
+}
+
+// TestThingsAgree follows what belongs together over many events.
+func TestThingsAgree(t *testing.T) {
+	// A small workspace, so that its people come up again.
+	r, err := New(Config{Glossary: glossary(t), Population: population.New(population.Config{Seed: 1, Users: 40})})
+	require.NoError(t, err)
+	pairs := []struct{ key, value string }{
+		{"user_id", "external_user_id"}, {"user_id", "device_id"}, {"user_id", "timezone"},
+		{"user_id", "email_address"}, {"user_id", "to_phone_number"}, {"user_id", "platform"},
+		{"user_id", "device_model"}, {"user_id", "push_token"}, {"user_id", "gender"},
+		{"campaign_id", "campaign_name"}, {"message_variation_id", "message_variation_name"},
+		{"canvas_id", "canvas_name"}, {"canvas_step_id", "canvas_step_name"},
+		{"canvas_variation_id", "canvas_variation_name"}, {"canvas_step_id", "canvas_id"},
+		{"dispatch_id", "message_source"}, {"send_id", "message_source"},
+		{"agent_id", "agent_name"}, {"endpoint_url", "host"}, {"app_id", "platform"},
+		{"platform", "ad_id_type"}, {"session_id", "user_id"}, {"canvas_entry_id", "user_id"},
+	}
+	known := make(map[string]any)
+	met := make(map[string]int)
+	for i := range uint64(102 * 120) {
+		e := decode(t, r.Append(nil, i))
+		for name, v := range e.User {
+			e.Properties[name] = v
+		}
+		if source, ok := e.Properties["campaign_id"]; ok && source != nil {
+			e.Properties["message_source"] = source
+		} else {
+			e.Properties["message_source"] = e.Properties["canvas_step_id"]
+		}
+		for _, p := range pairs {
+			a, b := e.Properties[p.key], e.Properties[p.value]
+			if a == nil || b == nil {
+				continue
+			}
+			at := p.key + "→" + p.value + " " + fmt.Sprint(a)
+			if before, ok := known[at]; ok {
+				met[p.key+"→"+p.value]++
+				if before != b {
+					t.Fatalf("%s was %v before %v", at, before, e)
+				}
+			}
+			known[at] = b
+		}
+	}
+	for _, p := range pairs {
+		require.NotZero(t, met[p.key+"→"+p.value], "%v was never seen twice", p)
+	}
+}
+
+func TestFullShowsEverything(t *testing.T) {
+	g := glossary(t)
+	r := rounds(t, 1)
+	for ti := range g.Events {
+		e := decode(t, r.AppendFull(nil, ti))
+		for _, f := range g.Events[ti].User {
+			require.NotNil(t, e.User[f.Name], "%s user.%s", e.Type, f.Name)
+		}
+		for _, f := range g.Events[ti].Properties {
+			require.NotNil(t, e.Properties[f.Name], "%s properties.%s", e.Type, f.Name)
+		}
+	}
+}
+
+// requireAlphabetical looks at the members of an event and of the objects in it,
+// apart from the free ones.
+func requireAlphabetical(t testing.TB, object []byte) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(object))
+	_, err := dec.Token()
+	last := ""
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		if fmt.Sprint(key) <= last {
+			t.Fatalf("%q stands behind %q: %s", key, last, object)
+		}
+		if last = fmt.Sprint(key); last == "user" || last == "properties" {
+			requireAlphabetical(t, value)
+		}
+	}
+	require.NoError(t, err)
+}
+
+func TestMembersStandInTheAlphabetsOrder(t *testing.T) {
+	r := rounds(t, 1)
+	for i := range uint64(3 * len(r.Types())) {
+		requireAlphabetical(t, r.Append(nil, i))
+	}
+}
+
+func TestSelect(t *testing.T) {
+	g := glossary(t)
+	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"}, false)
+	require.NoError(t, err)
+	require.Equal(t, "users.canvas.Conversion", names[0])
+	require.Equal(t, "users.messages.email.Open", names[len(names)-1])
+	all, err := Select(g, nil, false)
+	require.NoError(t, err)
+	require.Equal(t, g.Current(), all)
+	for pattern, want := range map[string]int{"users.messages.newsfeedcard.*": 3, "users.messages.newsfeedcard.Click": 1} {
+		names, err := Select(g, []string{pattern}, true)
+		require.NoError(t, err)
+		require.Len(t, names, want)
+	}
+	names, err = Select(g, []string{"users.messages.newsfeedcard.Click"}, false)
+	require.NoError(t, err)
+	require.Len(t, names, 1, "a retired type that is named whole")
+	_, err = Select(g, []string{"users.messages.newsfeedcard.*"}, false)
+	require.ErrorContains(t, err, "newsfeedcard")
+	star, err := Select(g, []string{"*"}, false)
+	require.NoError(t, err)
+	require.Equal(t, all, star)
+	_, err = Select(g, []string{"users.nothing.*"}, false)
+	require.ErrorContains(t, err, `"users.nothing.*"`)
+	_, err = Select(g, []string{"[x"}, false)
+	require.ErrorContains(t, err, `"[x"`)
+	_, err = New(Config{})
+	require.ErrorContains(t, err, "glossary")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	r := rounds(b, 1)
+	var buf []byte
+	var bytes int64
+	i := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = r.Append(buf[:0], i)
+		bytes += int64(len(buf))
+		i++
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/event")
+}
+
+const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
+
+// patterns keeps compiled patterns.
+var patterns sync.Map
+
+// looks says whether a string is written as a format of the glossary says.
+func looks(format, s string) bool {
+	match := func(pattern string) bool {
+		p, ok := patterns.Load(pattern)
+		if !ok {
+			p, _ = patterns.LoadOrStore(pattern, regexp.MustCompile(pattern))
+		}
+		return p.(*regexp.Regexp).MatchString(s)
+	}
+	switch {
+	case strings.HasPrefix(format, "uuid or"):
+		return match(`^[0-9a-fA-F-]{16,36}$`)
+	case format == "uuid":
+		return match(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	case strings.HasPrefix(format, "24 hex digits or 32"):
+		return match(`^([0-9a-f]{24}|[0-9a-f]{32})$`)
+	case strings.HasPrefix(format, "24 "):
+		return match(`^[0-9a-f]{24}$`)
+	case format == "E.164":
+		return match(`^\+[1-9][0-9]{6,14}$`)
+	case format == "ISO 4217":
+		return match(`^[A-Z]{3}$`)
+	case format == "IANA time zone":
+		_, err := time.LoadLocation(s)
+		return err == nil && strings.Contains(s, "/")
+	case format == "ISO 8601 date":
+		_, err := time.Parse(time.DateOnly, s)
+		return err == nil
+	case format == "email":
+		a, err := mail.ParseAddress(s)
+		return err == nil && a.Address == s
+	case format == "domain":
+		return match(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+	case format == "url":
+		u, err := url.Parse(s)
+		return err == nil && u.Scheme == "https" && u.Host != ""
+	case format == "IPv4":
+		a, err := netip.ParseAddr(s)
+		return err == nil && a.Is4()
+	case strings.HasPrefix(format, "JSON, "):
+		return json.Valid([]byte(s))
+	case strings.HasPrefix(format, "JSON object"):
+		var object map[string]any
+		return json.Unmarshal([]byte(s), &object) == nil
+	case strings.HasPrefix(format, "the customer's"):
+		return strings.TrimSpace(s) != ""
+	default:
+		return false
+	}
+}
+
+func TestValuesLookRight(t *testing.T) {
+	g := glossary(t)
+	r := rounds(t, 11)
+	formats := make(map[string]bool)
+	check := func(e event, f *schemas.Field, v any) {
+		if v == nil {
+			return
+		}
+		at := e.Type + " " + f.Name
+		if f.Format != "" {
+			text, ok := v.(string)
+			require.True(t, ok && looks(f.Format, text), "%s is no %s: %v", at, f.Format, v)
+			formats[f.Format] = true
+		}
+		if len(f.Enum) > 0 {
+			require.Contains(t, f.Enum, v, at)
+		}
+		switch {
+		case f.Name == "abort_log":
+			require.LessOrEqual(t, len(v.(string)), 128)
+		case f.Name == "machine_open":
+			require.Equal(t, "true", v)
+		case strings.HasPrefix(f.Unit, "seconds since"):
+			require.Less(t, v, 2e9, at)
+		case strings.HasPrefix(f.Unit, "milliseconds since"):
+			require.InDelta(t, float64(e.Time)*1000, v, 1000, at)
+		case f.Unit == "degrees":
+			require.Less(t, v, 180.1)
+			require.Greater(t, v, -180.1)
+		}
+	}
+	for i := range uint64(102 * 50) {
+		e := decode(t, r.Append(nil, i))
+		require.True(t, looks("uuid", e.ID), e.ID)
+		require.InDelta(t, float64(Reference().Unix()), e.Time, 3*86400)
+		typ, _ := g.Event(e.Type)
+		for j := range typ.User {
+			check(e, &typ.User[j], e.User[typ.User[j].Name])
+		}
+		for j := range typ.Properties {
+			check(e, &typ.Properties[j], e.Properties[typ.Properties[j].Name])
+		}
+	}
+	require.Greater(t, len(formats), 10, "formats that occurred: %v", formats)
+}
+
+// TestValuesAreThoseOfBraze holds values whose form no glossary tells against
+// Braze's documentation.
+func TestValuesAreThoseOfBraze(t *testing.T) {
+	forms := map[string]*regexp.Regexp{}
+	for name, form := range map[string]string{
+		"agent_id": `[0-9a-f]{24}`, "content_optimizer_step_id": `[0-9a-f]{24}`, "invocation_source": `([A-Z][A-Za-z]*::)+[A-Z][A-Za-z]*`,
+		"link_id": `[0-9a-f]{24}`, "interaction_type": `Text URL|Reply|OpenURL`, "element_type": `Suggestion|Button`,
+		"web_push_token_public_key": `B[\w-]{86}`, "web_push_token_user_auth": `[\w-]{22}`, "web_push_token_vapid_public_key": `B[\w-]{86}`,
+		"message_id": `wamid\.([A-Za-z0-9+/]{4})+={0,2}`, "conversion_behavior": `\{"type":".+","window":\d+,.*\}`,
+		"retry_type": `frequency_capped|higher_priority_message`, "retry_log": `Frequency cap rule: 5 .+ messages every 1 week|Held back by a message of higher priority`,
+		"survey_completion_status": `completed|incomplete`, "webhook_failure_source": `External Endpoint`,
+	} {
+		forms[name] = regexp.MustCompile(`^(` + form + `)$`)
+	}
+	r, seen := rounds(t, 4), make(map[string]bool)
+	for i := range uint64(102 * 40) {
+		e := decode(t, r.Append(nil, i))
+		for name, form := range forms {
+			if text := e.text(name); text != "" {
+				require.Regexp(t, form, text, "%s %s", e.Type, name)
+				seen[name] = true
+			}
+		}
+		answers := 0
+		for name := range e.Properties {
+			if strings.HasPrefix(name, "answer_") && name != "answer_type" {
+				answers++
+			}
+		}
+		require.Equal(t, e.Type == messages+"survey.Response", answers == 1, "%v", e)
+	}
+	require.Len(t, seen, len(forms))
+}
+
+func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
+	r, seen := rounds(t, 5, "*.Abort"), make(map[string]map[string]bool)
+	for i := range uint64(len(r.Types()) * 400) {
+		e := decode(t, r.Append(nil, i))
+		channel, why := strings.Split(e.Type, ".")[2], e.text("abort_type")
+		if seen[channel] == nil {
+			seen[channel] = make(map[string]bool)
+		}
+		seen[channel][why] = true
+		if log := e.text("abort_log"); why == "frequency_capped" && log != "" {
+			require.Regexp(t, `^Frequency cap rule: 5 [a-z_ A-Z]+ messages every 1 week$`, log, e.Type)
+		}
+		if e.Properties["message_extras"] != nil && why != "" {
+			require.NotContains(t, []string{"user_not_in_segment", "rate_limit", "frequency_capped", "campaign_disabled"}, why, "its tag did not run")
+		}
+		require.Regexp(t, `^[a-z_]*$`, why)
+		require.NotContains(t, why, "quiet")
+	}
+	sizes := make(map[string]int)
+	for channel, words := range seen {
+		delete(words, "")
+		sizes[channel] = len(words)
+	}
+	require.Equal(t, map[string]int{
+		"email": 25, "pushnotification": 20, "inappmessage": 20, "contentcard": 22, "banner": 18, "webhook": 23, "sms": 23, "whatsapp": 19,
+		"line": 16, "rcs": 11, "newsfeedcard": 11,
+	}, sizes)
+	require.True(t, seen["sms"]["mms_not_supported"] && seen["email"]["missing_email"] && !seen["email"]["mms_not_supported"])
+}
+
+func TestFieldsOfOneEventAgree(t *testing.T) {
+	r := rounds(t, 2)
+	optedIn, campaigns, canvases := 0, 0, 0
+	for i := range uint64(102 * 100) {
+		e := decode(t, r.Append(nil, i))
+		p := e.Properties
+		if p["campaign_id"] != nil {
+			campaigns++
+			require.NotContains(t, p, "canvas_id", "%v", e)
+		}
+		if p["canvas_id"] != nil {
+			canvases++
+			require.NotContains(t, p, "campaign_id", "%v", e)
+		}
+		if p["ios_push_token_apns_gateway"] != nil && p["platform"] != nil {
+			require.Equal(t, "ios", p["platform"])
+		}
+		if p["web_push_token_user_auth"] != nil && p["platform"] != nil {
+			require.Equal(t, "web", p["platform"])
+		}
+		if p["suspected_bot_click_reason"] != nil && p["is_suspected_bot_click"] != nil {
+			require.Equal(t, true, p["is_suspected_bot_click"])
+		}
+		if p["is_error"] == true && e.Type == "agentconsole.AgentExecuted" {
+			require.NotContains(t, p, "output")
+		}
+		if total, ok := p["total_tokens"]; ok {
+			require.Equal(t, p["prompt_tokens"].(float64)+p["completion_tokens"].(float64), total)
+		}
+		if p["subscription_status"] == "Opted In" {
+			optedIn++
+			require.Equal(t, "users.behaviors.subscription.GlobalStateChange", e.Type, "only the global state is opted in")
+		}
+	}
+	require.Positive(t, optedIn)
+	require.Greater(t, campaigns, 300)
+	require.Greater(t, canvases, 300)
+}
+
+// TestEveryFieldHasValuesOfItsOwn keeps fields from falling back to what their
+// format says, unless the glossary names their values.
+func TestEveryFieldHasValuesOfItsOwn(t *testing.T) {
+	values := valueFuncs()
+	for _, typ := range glossary(t).Events {
+		for _, f := range slices.Concat(typ.User, typ.Properties) {
+			_, byType := values[typ.Name+"/"+f.Name]
+			_, byKind := values[f.Name+":"+f.Type]
+			_, byName := values[f.Name]
+			require.True(t, byType || byKind || byName, "%s.%s", typ.Name, f.Name)
+		}
+	}
+}
+
+// TestANewFieldIsWritten adds an event type that nothing here knows.
+func TestANewFieldIsWritten(t *testing.T) {
+	fields := []schemas.Field{
+		{Name: "n_uuid", Type: "string", Format: "uuid", Required: true},
+		{Name: "n_bson", Type: "string", Format: "24 hex digits", Required: true},
+		{Name: "n_mail", Type: "string", Format: "email", Required: true},
+		{Name: "n_phone", Type: "string", Format: "E.164", Required: true},
+		{Name: "n_domain", Type: "string", Format: "domain", Required: true},
+		{Name: "n_url", Type: "string", Format: "url", Required: true},
+		{Name: "n_ip", Type: "string", Format: "IPv4", Required: true},
+		{Name: "n_day", Type: "string", Format: "ISO 8601 date", Required: true},
+		{Name: "n_json", Type: "string", Format: "JSON object, as a string", Required: true},
+		{Name: "n_enum", Type: "string", Enum: []string{"a", "b"}, Required: true},
+		{Name: "n_example", Type: "string", Examples: []string{"x \"y\""}, Required: true},
+		{Name: "n_text", Type: "string", Required: true},
+		{Name: "n_int", Type: "integer", Required: true},
+		{Name: "n_seconds", Type: "integer", Unit: "seconds since the epoch", Required: true},
+		{Name: "n_millis", Type: "integer", Unit: "milliseconds since the epoch", Required: true},
+		{Name: "n_number", Type: "number", Required: true},
+		{Name: "n_bool", Type: "boolean", Required: true},
+		{Name: "n_object", Type: "object", Required: true},
+		{Name: "n_list", Type: "array<string>", Required: true},
+	}
+	typ := compile(&schemas.EventType{Name: "users.messages.smoke.Signal", Properties: fields}, valueFuncs(), fitting())
+	r := rounds(t, 1)
+	for k := range uint64(30) {
+		e := decode(t, r.append(nil, &typ, k, showSome))
+		require.Len(t, e.Properties, len(fields))
+		for _, f := range fields {
+			v := e.Properties[f.Name]
+			switch f.Type {
+			case "string":
+				require.IsType(t, "", v)
+				require.True(t, f.Format == "" || looks(f.Format, v.(string)), "%s: %v", f.Name, v)
+			case "integer", "number":
+				require.IsType(t, 1.5, v)
+			case "boolean":
+				require.IsType(t, true, v)
+			case "object":
+				require.IsType(t, map[string]any{}, v)
+			default:
+				require.IsType(t, []any{}, v)
+			}
+		}
+		require.Contains(t, []any{"a", "b"}, e.Properties["n_enum"])
+		require.Equal(t, `x "y"`, e.Properties["n_example"])
+	}
+}
+
+func TestAppendString(t *testing.T) {
+	for _, s := range []string{"", "plain", `"quoted" \ back`, "line\nbreak\ttab\x00nul\x1f", "näher 東京 🎂", "\u2028"} {
+		var got string
+		require.NoError(t, json.Unmarshal(appendString(nil, s), &got))
+		require.Equal(t, s, got)
+	}
+	var got string
+	require.NoError(t, json.Unmarshal(appendString(nil, "a\xffb\xc3"), &got))
+	require.Equal(t, "a\uFFFDb\uFFFD", got)
+}
+
+func TestAppendFixed(t *testing.T) {
+	for want, in := range map[string][2]int64{
+		"19.99": {1999, 2}, "20": {2000, 2}, "0.05": {5, 2}, "-0.05": {-5, 2}, "-33.8688": {-33868800, 6},
+		"7": {7, 0}, "0": {0, 6}, "1.5": {15, 1}, "-128": {-128000, 3},
+	} {
+		require.Equal(t, want, string(appendFixed(nil, in[0], int(in[1]))))
+	}
+}
+
+func TestPriceFitsTheCurrency(t *testing.T) {
+	r := rounds(t, 1, "users.behaviors.Purchase")
+	currencies := make(map[any]bool)
+	for i := range uint64(2000) {
+		p := decode(t, r.Append(nil, i)).Properties
+		currencies[p["currency"]] = true
+		require.Positive(t, p["price"])
+		if c := p["currency"]; c == "JPY" || c == "KRW" {
+			price, _ := p["price"].(float64)
+			require.Equal(t, price, float64(int(price)), "%v has no hundredths", c)
+		}
+	}
+	require.Greater(t, len(currencies), 10)
+}
+
+func TestPlatformsFitTheType(t *testing.T) {
+	r := rounds(t, 1)
+	apps := make(map[any]population.Platform)
+	p := population.New(population.Config{Seed: 1})
+	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
+		apps[p.App(platform).ID] = platform
+	}
+	for i := range uint64(102 * 100) {
+		e := decode(t, r.Append(nil, i))
+		app, ok := e.Properties["app_id"]
+		if !ok || app == nil {
+			continue
+		}
+		platform, known := apps[app]
+		require.True(t, known)
+		switch {
+		case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
+			require.Equal(t, population.IOS, platform, e.Type)
+		case strings.HasSuffix(e.Type, "Uninstall"):
+			require.Contains(t, []population.Platform{population.IOS, population.Android}, platform)
+		}
+	}
+}

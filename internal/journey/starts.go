@@ -1,0 +1,223 @@
+package journey
+
+import (
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+)
+
+// rate is something that begins again and again.
+type rate struct {
+	node     int16
+	channel  uint8
+	campaign int32
+	perHour  uint64 // in millionths
+}
+
+// running is a campaign that goes to many at once; times are in minutes.
+type running struct {
+	scenario.Campaign
+	rate
+	every, over int64
+}
+
+// plan works out what begins when.
+func (s *Stories) plan() {
+	for _, weight := range s.scenario.Hours {
+		s.hourMax = max(s.hourMax, weight)
+		s.hourSum += weight
+	}
+	for i, name := range startNames() {
+		s.addRate(rate{node: s.graph.index[roots()[i]], campaign: -1}, s.scenario.Starts[name])
+	}
+	for _, c := range []population.Channel{population.InApp, population.Banner, population.FeatureFlag} {
+		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}
+		s.campaigns = append(s.campaigns, s.pop.Campaigns[c]...)
+	}
+	count := make(map[string]int)
+	for _, c := range s.scenario.Campaigns {
+		s.addCampaign(c, count[c.Channel])
+		count[c.Channel]++
+	}
+	// What must happen needs a campaign on every channel.
+	for _, root := range roots() {
+		channel, sends := strings.CutPrefix(root, atSend)
+		if sends && count[channel] == 0 {
+			s.addCampaign(scenario.Campaign{Channel: channel}, 0)
+		}
+	}
+	users := s.pop.Users()
+	for s.shuffle = users*618/1000 + 1; common(s.shuffle, users) != 1; {
+		s.shuffle++
+	}
+}
+
+func (s *Stories) addRate(r rate, perHour int) {
+	r.perHour = uint64(perHour) * uint64(s.scenario.Pace)
+	s.starts = append(s.starts, r)
+}
+
+func (s *Stories) addCampaign(c scenario.Campaign, n int) {
+	channel := population.Channel(c.Channel)
+	r := rate{
+		node: s.graph.index[atSend+c.Channel], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
+	}
+	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
+	if c.Every > 0 {
+		s.running = append(s.running, running{c, r, c.Every / 60, c.Over / 60})
+		return
+	}
+	s.addRate(r, c.PerHour)
+}
+
+// common is the greatest common divisor.
+func common(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// beginMinute puts what begins of itself in the next minute into the agenda.
+func (s *Stories) beginMinute() {
+	m := s.minute
+	s.minute++
+	d := s.draw.With(keyMinute).With(uint64(m))
+	for i := range s.starts {
+		s.beginRate(&s.starts[i], m, d.With(uint64(i)))
+	}
+	for i := range s.running {
+		s.beginBlast(&s.running[i], m)
+	}
+	if m-s.forced >= turnAfter {
+		s.nextTurn(m * 60)
+	}
+}
+
+// beginRate begins as many as the rate has in this minute, if it were busy all
+// day; those for whom the hour is a quiet one do not begin after all.
+func (s *Stories) beginRate(r *rate, m int64, d population.Draw) {
+	// A day has 24 hours of 60 minutes; the busiest hour is hourMax of hourSum.
+	scale := uint64(60) * uint64(scenario.Whole) * uint64(s.hourSum)
+	busy := r.perHour * 24 * uint64(s.hourMax)
+	n := int(busy/scale) + boolInt(d.With(1).Bits()%scale < busy%scale)
+	if n > 1 { // some minutes have more than others
+		n = d.With(2).Between(n-n/3, n+n/3)
+	}
+	for i := range n {
+		d := d.With(uint64(i) + 3)
+		slot := uint32(d.Bits() % s.pop.Users())
+		e := s.entry(slot)
+		place := s.pop.PlaceOf(uint64(slot), uint64(e.life))
+		e.at = max(m*60+int64(d.With(1).N(60)), s.begin)
+		if d.With(2).N(s.hourMax) >= s.scenario.Hours[localMinute(e.at, place)/60] {
+			continue
+		}
+		s.beginAt(r, &e)
+	}
+}
+
+func boolInt(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// entry is the beginning of a thread of the person at slot.
+func (s *Stories) entry(slot uint32) entry {
+	one := s.people.get(slot)
+	return entry{thread: thread{
+		slot: slot, life: one.life, token: one.token, canvas: -1, campaign: -1,
+		platform: bitOf(s.pop.PlatformOf(uint64(slot))),
+	}}
+}
+
+func (s *Stories) beginAt(r *rate, e *entry) {
+	e.node, e.channel, e.campaign = r.node, r.channel, r.campaign
+	if s.graph.nodes[r.node].allowed&e.platform != 0 {
+		s.agenda.add(e)
+	}
+}
+
+// localMinute is the minute of the day at a place.
+func localMinute(at int64, place *population.Place) int {
+	return int(((at/60+int64(place.Offset))%1440 + 1440) % 1440)
+}
+
+// beginBlast begins this minute's part of a campaign that goes to many at once:
+// to those who come next in an order of all users that is shuffled.
+func (s *Stories) beginBlast(c *running, m int64) {
+	base := s.begin / 86400 * 1440
+	if !c.Local {
+		s.blast(c, m-base, m, 0)
+		return
+	}
+	for _, offset := range s.offsets {
+		s.blast(c, m+int64(offset)-base, m, offset)
+	}
+}
+
+func (s *Stories) blast(c *running, local, m int64, offset int) {
+	since := local - int64(c.At)
+	turn := since / c.every
+	if since < 0 {
+		turn--
+	}
+	place := since - turn*c.every
+	if place >= c.over {
+		return
+	}
+	dispatch := s.draw.With(keyBlast).With(uint64(c.campaign)).With(uint64(turn + 1))
+	users := s.pop.Users()
+	over := uint64(c.over)
+	for i := uint64(place) * users / over; i < uint64(place+1)*users/over; i++ {
+		slot := uint32((i*s.shuffle + uint64(turn+1)) % users)
+		d := dispatch.With(uint64(slot))
+		if !chanceOf(d, c.Audience) {
+			continue
+		}
+		e := s.entry(slot)
+		if c.Local && s.pop.PlaceOf(uint64(slot), uint64(e.life)).Offset != offset {
+			continue
+		}
+		e.at = max(m*60+int64(d.With(1).N(60)), s.begin)
+		e.dispatch = dispatch
+		s.beginAt(&c.rate, &e)
+	}
+}
+
+// quietFor is how long the person's quiet hours go on, 0: it is not quiet.
+func (s *Stories) quietFor(e *entry) int64 {
+	q := &s.scenario.Quiet
+	if q.From == q.To || !s.hasQuiet(e.channel) {
+		return 0
+	}
+	local := localMinute(e.at, s.pop.PlaceOf(uint64(e.slot), uint64(e.life)))
+	since := (local - int(q.From) + 1440) % 1440
+	length := (int(q.To) - int(q.From) + 1440) % 1440
+	if since >= length {
+		return 0
+	}
+	return int64(length-since)*60 - e.at%60
+}
+
+func (s *Stories) hasQuiet(channel uint8) bool {
+	name := string(s.channels[channel])
+	for _, quiet := range s.scenario.Quiet.Channels {
+		if quiet == name {
+			return true
+		}
+	}
+	return false
+}
+
+// quietSpread is how long after the quiet hours what waited goes out.
+func (s *Stories) quietSpread() scenario.Span { return scenario.Span{Max: 30 * 60} }
+
+// channelOf is the channel that a node is about.
+func (s *Stories) channelOf(node int16) uint8 {
+	_, name, _ := strings.Cut(s.graph.nodes[node].name, " ")
+	return channelIndex(population.Channel(name))
+}

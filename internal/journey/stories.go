@@ -1,0 +1,542 @@
+package journey
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// StoriesConfig is what Stories are made from. Glossary is needed; the rest may
+// stay zero.
+type StoriesConfig struct {
+	Glossary *schemas.Glossary
+	// Population is whom it happens to; nil makes the one of Seed, with the
+	// number of people and the share of anonymous ones of Scenario.
+	Population *population.Population
+	Seed       uint64
+	// Stream tells several runs of one seed apart: other things happen to the
+	// same people, and events have other ids.
+	Stream uint64
+	// Scenario says what happens and how often; nil is scenario.Default.
+	Scenario *scenario.Scenario
+	// Types narrow what is sent, as path.Match patterns; none means all current
+	// ones. What happens stays the same, ids included. Retired types happen with
+	// Retired, or where they are named whole.
+	Types   []string
+	Retired bool
+	// Start is when it begins; zero means Reference().
+	Start time.Time
+}
+
+// Stories tells what happens to the people of a workspace, in order, for ever:
+// a send leads to a delivery, that to an open, that to a click, a session, a
+// purchase. Ids agree along the way.
+//
+// It is a simulation on a clock of its own, and goes as fast as it is asked.
+// All that is to come lies in an agenda, whose size depends on the scenario,
+// not on how long it runs. Stories are not for concurrent use.
+type Stories struct {
+	scenario *scenario.Scenario
+	pop      *population.Population
+	graph    *graph
+	types    []eventType
+	wanted   []bool
+	draw     population.Draw
+
+	campaigns []population.Campaign
+	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
+	running   []running
+	starts    []rate
+	shuffle   uint64 // a step that visits every user once
+	hourMax   int
+	hourSum   int
+	offsets   []int
+	channels  []population.Channel
+
+	begin  int64 // of everything, in seconds
+	minute int64 // the next that is to begin
+	people people
+	firsts map[firstKey]uint16 // the life of the person for whom it was the first
+	agenda agenda
+	made   uint64   // events that happened
+	seen   []uint64 // when each type last happened, counted in made
+	turn   int      // whose turn it is to be seen again
+	forced int64    // the minute in which it last was somebody's turn
+	idle   int      // turns since an event was given
+	over   error    // why there will be none any more
+
+	moment moment
+	now    entry
+}
+
+// NewStories makes Stories. It fails without a glossary, for a pattern that
+// fits no event type, and for a scenario that lacks outcomes.
+func NewStories(cfg StoriesConfig) (*Stories, error) {
+	if cfg.Glossary == nil {
+		return nil, errors.New("journey: no glossary of event types")
+	}
+	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
+	if err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	if cfg.Scenario == nil {
+		if cfg.Scenario, err = scenario.Builtin(scenario.Default); err != nil {
+			return nil, fmt.Errorf("journey: %w", err)
+		}
+	}
+	if cfg.Population == nil {
+		cfg.Population = People(cfg.Seed, cfg.Scenario)
+	}
+	if cfg.Start.IsZero() {
+		cfg.Start = Reference()
+	}
+	s := &Stories{
+		scenario: cfg.Scenario,
+		pop:      cfg.Population,
+		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
+		begin:    cfg.Start.Unix(),
+		people:   newPeople(cfg.Population.Users()),
+		firsts:   make(map[firstKey]uint16),
+		offsets:  cfg.Population.Offsets(),
+		channels: population.Channels(),
+	}
+	s.minute = s.begin / 60
+	s.forced = s.minute
+	if s.graph, err = newGraph(cfg.Glossary, cfg.Scenario, names); err != nil {
+		return nil, fmt.Errorf("journey: %w", err)
+	}
+	s.compile(cfg.Glossary, names)
+	s.plan()
+	return s, nil
+}
+
+// People makes the population that a scenario asks for.
+func People(seed uint64, s *scenario.Scenario) *population.Population {
+	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
+	if anonymous == 0 {
+		anonymous = -1
+	}
+	return population.New(population.Config{Seed: seed, Users: s.Users, AnonymousPercent: anonymous})
+}
+
+// compile makes the event types ready.
+func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
+	values, fits := storyValues(s), storyFitting()
+	chosen := make(map[string]bool, len(wanted))
+	for _, name := range wanted {
+		chosen[name] = true
+	}
+	for i := range g.Events {
+		s.types = append(s.types, compile(&g.Events[i], values, fits))
+		s.wanted = append(s.wanted, chosen[g.Events[i].Name])
+	}
+	s.seen = make([]uint64, len(s.types))
+}
+
+// Next appends the next event to dst, as one JSON object without spaces, and
+// returns it with its type and the instant at which Braze would have it to
+// send. That instant never goes back; the event's own time does where a device
+// was offline or an event comes again. An event type that drifted is new.
+//
+// It appends nothing and returns an empty type where nothing that is wanted
+// happens any more; then Err says why.
+func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
+	for !s.isOver() {
+		first, ok := s.agenda.first()
+		if !ok || first >= s.minute*60 {
+			s.beginMinute()
+			continue
+		}
+		s.agenda.take(&s.now)
+		if !s.now.send && !s.happens(&s.now) {
+			continue
+		}
+		if !s.now.copied { // of those not wanted, too, so that the order stays
+			s.repeat(&s.now)
+		}
+		if !s.wanted[s.graph.nodes[s.now.node].typ] {
+			continue
+		}
+		s.idle = 0
+		event, eventType = s.append(dst, &s.now)
+		return event, eventType, time.Unix(s.now.at, 0).UTC()
+	}
+	return dst, "", time.Time{}
+}
+
+// happens lets an entry happen; false means that there is nothing to send now.
+func (s *Stories) happens(e *entry) bool {
+	if s.people.get(e.slot).life != e.life {
+		return false // somebody else has the place by now
+	}
+	d := s.draw.With(keyHappens).With(e.order)
+	for {
+		before := e.node
+		if act := s.graph.nodes[e.node].act; act != nil && !act(s, e, d) {
+			return false
+		}
+		if e.node == before {
+			break
+		}
+		if path := s.path(e); int(e.pos)+1 < len(path) && path[e.pos+1] == e.node {
+			e.pos++
+		}
+	}
+	n := &s.graph.nodes[e.node]
+	if n.typ < 0 {
+		s.follow(e, n, d)
+		return false
+	}
+	s.made++
+	s.seen[n.typ] = s.made
+	e.number, e.time = s.made, e.at
+	if s.types[n.typ].unique {
+		e.first = s.isFirst(e, n.typ)
+	}
+	exempt := e.goal > 0
+	s.follow(e, n, d)
+	if s.made%turnEvery == 0 {
+		s.nextTurn(e.at)
+	}
+	return exempt || !n.device || !s.offline(e)
+}
+
+// follow puts what comes of an entry into the agenda.
+func (s *Stories) follow(e *entry, n *node, d population.Draw) {
+	forced := int16(-1)
+	if path := s.path(e); int(e.pos)+1 < len(path) {
+		forced = path[e.pos+1]
+	}
+	for i, group := range n.groups {
+		d := d.With(uint64(i) + 10)
+		if forced >= 0 {
+			if edge := find(group, forced); edge != nil {
+				s.goOn(e, edge, d, true)
+				forced = -1
+				continue
+			}
+		}
+		for j := range group {
+			edge := &group[j]
+			if !s.can(e, edge) {
+				continue
+			}
+			of := d.With(uint64(j))
+			if edge.only.stays() {
+				of = s.member(e)
+			}
+			if edge.share == scenario.Whole || chanceOf(of, edge.share) {
+				s.goOn(e, edge, d, false)
+				break
+			}
+		}
+	}
+}
+
+// firstKey is one kind of event about one message to one person.
+type firstKey struct {
+	slot     uint32
+	campaign int32
+	typ      int16
+	canvas   int8
+	step     uint8
+	wording  uint8
+}
+
+// isFirst says whether it is the first event of a type about this wording of a
+// message to the person, and remembers it: a few bytes for each of them, however
+// long the stories go on.
+func (s *Stories) isFirst(e *entry, typ int16) bool {
+	key := firstKey{slot: e.slot, campaign: e.campaign, typ: typ, canvas: e.canvas, step: e.step, wording: e.wording}
+	if e.campaign >= 0 {
+		key.canvas, key.step = -1, 0
+	}
+	life, known := s.firsts[key]
+	if known && life == e.life {
+		return false
+	}
+	s.firsts[key] = e.life
+	return true
+}
+
+// path is the path to what the entry's thread is to reach, if it is to.
+func (s *Stories) path(e *entry) []int16 {
+	if e.goal == 0 {
+		return nil
+	}
+	return s.graph.paths[e.goal-1]
+}
+
+func find(group []edge, to int16) *edge {
+	for i := range group {
+		if group[i].to == to {
+			return &group[i]
+		}
+	}
+	return nil
+}
+
+// goOn puts what an edge leads to into the agenda.
+func (s *Stories) goOn(e *entry, edge *edge, d population.Draw, forced bool) {
+	next := entry{thread: e.thread, node: edge.to}
+	if forced {
+		next.pos++
+		next.at = e.at + 1
+	} else {
+		next.goal, next.pos = 0, 0
+		next.at = e.at + spanOf(d.With(keySpan), edge.after)
+	}
+	switch {
+	case edge.ends:
+		next.at = e.until
+	case e.until > 0:
+		next.at = max(e.at, min(next.at, e.until-1))
+	}
+	s.agenda.add(&next)
+}
+
+// can says whether an edge is open to an entry.
+func (s *Stories) can(e *entry, edge *edge) bool {
+	if s.graph.nodes[edge.to].allowed&e.platform == 0 {
+		return false
+	}
+	inWindow := e.sent > 0 && e.at+edge.after.Max-e.sent <= s.scenario.ConversionWindow
+	switch edge.only {
+	case controlOfCampaign:
+		return e.campaign >= 0
+	case controlOfCanvas:
+		return e.canvas >= 0
+	case inWindowOfCampaign:
+		return e.campaign >= 0 && inWindow
+	case inWindowOfCanvas:
+		return e.canvas >= 0 && inWindow
+	case atMessageStep:
+		return e.step != waitStep
+	case atFirstMessage:
+		return e.step == firstMessage
+	case firstOfCampaign:
+		return e.campaign >= 0
+	default:
+		return true
+	}
+}
+
+// chanceOf is true in a share of all cases.
+func chanceOf(d population.Draw, share scenario.Share) bool {
+	return d.N(int(scenario.Whole)) < int(share)
+}
+
+// spanOf chooses a time within a span. The cube of an even number makes short
+// times common: half of all are within an eighth of the span.
+func spanOf(d population.Draw, span scenario.Span) int64 {
+	u := uint64(d.N(1 << 16))
+	return span.Min + int64(uint64(span.Max-span.Min+1)*(u*u*u>>16)>>32)
+}
+
+// Keys of what is drawn for stories.
+const (
+	keyHappens = iota + 100
+	keySpan
+	keyMinute
+	keyTurn
+	keyBlast
+	keyEvent
+	keyOffline
+	keyRepeat
+	keyNew
+	keyDispatch
+)
+
+// Rare types get their turn. After each turnEvery events, or turnAfter minutes
+// in which nothing much happened, it is the next type's turn, in the glossary's
+// order: if it was not seen since its last turn, a thread begins that leads to
+// it, one second a step. So every type is seen within two rounds of turns and
+// the seconds that the thread takes.
+const (
+	turnEvery = 64
+	turnAfter = 24 * 60
+	// turnTries is for how many people it is tried.
+	turnTries = 512
+	// maxRounds is after how many rounds of turns without a wanted event Stories
+	// give up: twice what it takes where there is somebody for each type.
+	maxRounds = 4
+)
+
+// ErrOver says that nothing that is wanted happens any more.
+var ErrOver = errors.New("none of the wanted event types happens any more")
+
+// Err is nil, or an ErrOver that says what to change: everybody has left, or
+// none of a few people has the device that a type needs. Once it is set it
+// stays.
+func (s *Stories) Err() error { return s.over }
+
+// isOver gives up once all types had their turns and none that is wanted came.
+func (s *Stories) isOver() bool {
+	if s.over == nil && s.idle >= maxRounds*len(s.types) {
+		s.over = fmt.Errorf("%w to the %d people of the scenario: give it more users, more newcomers "+
+			"(starts.newcomers, with a pace above 0%%), or ask for more types", ErrOver, s.pop.Users())
+	}
+	return s.over != nil
+}
+
+// nextTurn begins the thread of the type whose turn it is, at an instant.
+func (s *Stories) nextTurn(at int64) {
+	typ := s.turn
+	s.turn = (s.turn + 1) % len(s.types)
+	s.forced = at / 60
+	s.idle++
+	round := uint64(len(s.types)) * turnEvery
+	path := s.graph.paths[typ]
+	if len(path) == 0 || s.seen[typ] > 0 && s.made-s.seen[typ] < round {
+		return
+	}
+	root := s.graph.nodes[path[0]]
+	platforms := s.graph.pathPlatforms(path)
+	r := s.rateOf(path[0])
+	d := s.draw.With(keyTurn).With(s.made).With(uint64(at))
+	for try := range uint64(turnTries) {
+		slot := uint32(d.With(try).Bits() % s.pop.Users())
+		e := s.entry(slot)
+		e.node, e.channel, e.campaign, e.at = path[0], r.channel, r.campaign, at
+		e.goal = uint16(typ) + 1
+		if e.platform&platforms != 0 && s.ready(&e, root.name) {
+			s.agenda.add(&e)
+			return
+		}
+	}
+}
+
+// ready says whether a person can take part: reachable, with the app, awake.
+func (s *Stories) ready(e *entry, root string) bool {
+	one := s.people.get(e.slot)
+	if root == optIn {
+		e.channel = channelIndex(population.Email)
+	}
+	if root == atCanvas {
+		trial := *e // whether there is a Canvas for it does not depend on the draw
+		return !one.gone && !one.isClosed(s.push()) && s.entersCanvas(&trial, 0)
+	}
+	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(s.push()) && s.quietFor(e) == 0 && s.fits(e)
+}
+
+// rateOf finds what begins at a node.
+func (s *Stories) rateOf(node int16) rate {
+	for i := range s.starts {
+		if s.starts[i].node == node {
+			return s.starts[i]
+		}
+	}
+	for i := range s.running {
+		if s.running[i].node == node {
+			return s.running[i].rate
+		}
+	}
+	return rate{node: node, campaign: -1}
+}
+
+// append appends the event of an entry and says what type it is. It depends on
+// nothing but the entry, so that an event that comes again is the same.
+func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
+	n := &s.graph.nodes[e.node]
+	t := &s.types[n.typ]
+	m := &s.moment
+	draw := s.draw.With(keyEvent).With(e.number)
+	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.note, first: e.first, time: e.time, scratch: m.scratch}
+	m.turn = draw.With(keyTurn).N(fullEvery)
+	if drift := s.scenario.Rough.Drift; drift > 0 {
+		m.news = driftOf(t, drift, draw)
+	}
+	if e.draw == 0 {
+		m.root = draw
+	}
+	m.user = s.pop.OnDevice(s.pop.Person(uint64(e.slot), uint64(e.life)), int(e.device))
+	m.user.Tokens = int(e.token)
+	s.about(m)
+	if m.news.typ != "" {
+		return m.append(dst), m.news.typ
+	}
+	return m.append(dst), t.name
+}
+
+// about says what message the moment belongs to.
+func (s *Stories) about(m *moment) {
+	e, a := m.tale, &m.about
+	if a.channel = m.typ.channel; a.channel == "" {
+		a.channel = s.channels[e.channel]
+	}
+	switch {
+	case e.campaign >= 0:
+		a.campaign = &s.campaigns[e.campaign]
+		a.wording = &a.campaign.Variations[int(e.wording)%len(a.campaign.Variations)]
+	case e.canvas >= 0:
+		a.canvas = &s.pop.Canvases[e.canvas]
+		a.variation = &a.canvas.Variations[e.way]
+		a.step = &a.canvas.Steps[e.step]
+		a.wording = &a.step.Variations[int(e.wording)%len(a.step.Variations)]
+	}
+	// A type that no journey has happens by itself, and may need a message all the same.
+	if m.typ.needsCampaign && a.campaign == nil || m.typ.needsCanvas && a.canvas == nil {
+		m.pickMessage()
+	}
+}
+
+// offline says whether the device was offline when the entry happened, and puts
+// its event into the agenda for when it is online again. All that happened on
+// the device in that hour comes at once.
+func (s *Stories) offline(e *entry) bool {
+	late := s.scenario.Rough.Late
+	if late.Share == 0 {
+		return false
+	}
+	hour := e.at / 3600
+	d := s.draw.With(keyOffline).With(uint64(e.slot)).With(uint64(hour)).With(uint64(e.device))
+	if !chanceOf(d, late.Share) {
+		return false
+	}
+	later := *e
+	later.send, later.at = true, (hour+1)*3600+spanOf(d.With(1), late.After)
+	s.agenda.add(&later)
+	return true
+}
+
+// repeat puts the event of an entry into the agenda once more, for some.
+func (s *Stories) repeat(e *entry) {
+	repeats := s.scenario.Rough.Repeats
+	d := s.draw.With(keyRepeat).With(e.number)
+	if repeats.Share == 0 || !chanceOf(d, repeats.Share) {
+		return
+	}
+	again := *e
+	again.send, again.copied = true, true
+	again.at += spanOf(d.With(1), repeats.After)
+	s.agenda.add(&again)
+}
+
+// appendName appends a name as it is at the moment: things are renamed now and
+// then, and for a while after that Braze sends null or the old name.
+func (s *Stories) appendName(dst []byte, m *moment, thing *population.Named, d population.Draw) []byte {
+	every := s.scenario.Rough.RenameEvery
+	if every == 0 {
+		return appendString(dst, thing.Name)
+	}
+	phase := int64(population.Key(thing.ID) % uint64(every))
+	renamed := (m.time+phase)/every - (s.begin+phase)/every
+	if renamed > 0 && (m.time+phase)%every < s.scenario.Rough.RenameFor {
+		switch d.With(keyNew).N(3) {
+		case 0:
+			return append(dst, "null"...)
+		case 1:
+			renamed--
+		}
+	}
+	if renamed <= 0 {
+		return appendString(dst, thing.Name)
+	}
+	m.scratch = append(append(m.scratch[:0], thing.Name...), " (version "...)
+	m.scratch = append(appendFixed(m.scratch, renamed+1, 0), ')')
+	return appendString(dst, string(m.scratch))
+}

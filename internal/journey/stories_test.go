@@ -1,0 +1,528 @@
+package journey
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func builtin(t testing.TB, name string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Builtin(name)
+	require.NoError(t, err)
+	return s
+}
+
+func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *Stories {
+	t.Helper()
+	out, err := NewStories(StoriesConfig{Glossary: glossary(t), Seed: seed, Scenario: s, Types: types})
+	require.NoError(t, err)
+	return out
+}
+
+// TestEventsOfEveryScenarioAreValid also counts the types of each stretch of
+// 20,000 events.
+func TestEventsOfEveryScenarioAreValid(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	for _, name := range scenario.Names() {
+		t.Run(name, func(t *testing.T) {
+			s := stories(t, 1, builtin(t, name))
+			var buf []byte
+			var before time.Time
+			count := make(map[string]int)
+			events := 20_000
+			if name == "steady" { // the later stretches are of the same make
+				events = 40_000
+			}
+			for i := range events {
+				event, typ, at := s.Next(buf[:0])
+				buf = event
+				if verdict := v.Event(event); !verdict.Valid || len(verdict.Drift) > 0 {
+					t.Fatalf("%v %v\n%.3000s", verdict.Errors, verdict.Drift, event)
+				}
+				if at.Before(before) || len(event) > 900_000 {
+					t.Fatalf("%d bytes at %s, after %s", len(event), at, before)
+				}
+				before = at
+				count[typ]++
+				if i%20_000 == 19_999 {
+					require.Len(t, count, len(glossary(t).Current()), "%d: %v", i, missing(t, count))
+					t.Logf("%d events by %s, %d to come", i+1, at, len(s.agenda.heap))
+					clear(count)
+				}
+			}
+		})
+	}
+}
+
+func missing(t *testing.T, count map[string]int) (list []string) {
+	for _, name := range glossary(t).Current() {
+		if count[name] == 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func digestOf(s *Stories, n int) string {
+	sum := sha256.New()
+	var buf []byte
+	for range n {
+		buf, _, _ = s.Next(buf[:0])
+		sum.Write(append(buf, '\n'))
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+func BenchmarkStories(b *testing.B) {
+	for _, name := range scenario.Names() {
+		b.Run(name, func(b *testing.B) {
+			s := stories(b, 1, builtin(b, name))
+			var buf []byte
+			var size int64
+			b.ReportAllocs()
+			for b.Loop() {
+				buf, _, _ = s.Next(buf[:0])
+				size += int64(len(buf))
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(size)/float64(b.N), "bytes/event")
+			b.ReportMetric(float64(len(s.agenda.slab)), "agenda")
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}"
+
+func TestRepeatsAreTheSameBytesLater(t *testing.T) {
+	s := stories(t, 1, parsed(t, smooth+"}"))
+	ids := make(map[string]bool)
+	for range 8_000 {
+		raw, _, _ := s.Next(nil)
+		id := decode(t, raw).ID
+		if ids[id] {
+			t.Fatalf("a smooth stream repeats %s", id)
+		}
+		ids[id] = true
+	}
+
+	s = stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
+	first, when := make(map[string]string), make(map[string]time.Time)
+	repeats := 0
+	for range 12_000 {
+		raw, _, at := s.Next(nil)
+		id := decode(t, raw).ID
+		if before, ok := first[id]; ok {
+			repeats++
+			require.Equal(t, before, string(raw))
+			require.GreaterOrEqual(t, at.Sub(when[id]), 5*time.Second)
+			require.LessOrEqual(t, at.Sub(when[id]), 6*time.Minute)
+		}
+		first[id], when[id] = string(raw), at
+	}
+	require.InDelta(t, 600, repeats, 120)
+}
+
+func TestLateEventsHappenedBefore(t *testing.T) {
+	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
+	late, total := 0, 0
+	ids := make(map[string]bool)
+	for range 20_000 {
+		raw, typ, at := s.Next(nil)
+		e := decode(t, raw)
+		if ids[e.ID] {
+			t.Fatalf("what is late was sent in time, too: %s", raw)
+		}
+		ids[e.ID] = true
+		delay := at.Unix() - e.Time
+		// A device is offline for an hour, and for so long after it.
+		if delay < 0 || delay > 0 && (!onDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
+			t.Fatalf("%d seconds late: %s", delay, raw)
+		}
+		if delay > 0 {
+			late++
+		}
+		if onDevice(typ) {
+			total++
+		}
+	}
+	require.InDelta(t, 0.09, float64(late)/float64(total), 0.04)
+}
+
+func TestNamesAreNullOrOldAfterARename(t *testing.T) {
+	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
+	nulls, names := 0, make(map[string]map[string]bool)
+	for _, e := range decoded(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
+		id := e.text("campaign_id")
+		if id == "" {
+			continue
+		}
+		v, there := e.Properties["campaign_name"]
+		require.True(t, there)
+		if v == nil {
+			nulls++
+			continue
+		}
+		if names[id] == nil {
+			names[id] = make(map[string]bool)
+		}
+		names[id][v.(string)] = true
+	}
+	require.Positive(t, nulls)
+	renamed := 0
+	for _, list := range names {
+		if len(list) > 1 {
+			renamed++
+		}
+	}
+	require.Positive(t, renamed, "%v", names)
+}
+
+// TestDriftIsNewAndValid drifts stories and rounds.
+func TestDriftIsNewAndValid(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	known := make(map[string]bool)
+	for _, e := range glossary(t).Events {
+		known[e.Name] = true
+	}
+	s := stories(t, 1, parsed(t, "rough_edges: {drift: 10%, huge: 0%}"))
+	r, err := New(Config{Glossary: glossary(t), Seed: 3, Retired: true, Drift: 100_000})
+	require.NoError(t, err)
+	plain := rounds(t, 3)
+	for source, next := range map[string]func(i uint64) ([]byte, string){
+		"stories": func(uint64) ([]byte, string) { raw, typ, _ := s.Next([]byte("before")); return raw[6:], typ },
+		"rounds": func(i uint64) ([]byte, string) {
+			return r.Append(nil, i), r.Type(i)
+		},
+	} {
+		drifted, types, rules := 0, 0, make(map[string]bool)
+		for i := range uint64(8_000) {
+			raw, typ := next(i)
+			verdict := v.Event(raw)
+			if !verdict.Valid || decode(t, raw).Type != typ {
+				t.Fatalf("%s: %v\n%s", typ, verdict.Errors, raw)
+			}
+			if len(verdict.Drift) == 0 && source == "rounds" {
+				require.Equal(t, string(plain.Append(nil, i)), string(raw), "what does not drift stays the same")
+			}
+			requireAlphabetical(t, raw)
+			if len(verdict.Drift) > 0 {
+				drifted++
+				rules[verdict.Drift[0].Path[:strings.LastIndexByte(verdict.Drift[0].Path, '/')+1]] = true
+			}
+			if !known[typ] {
+				types++
+			}
+		}
+		require.InDelta(t, 800, drifted, 120, source)
+		require.InDelta(t, 160, types, 60, source)
+		require.Greater(t, len(rules), 2, "%v", rules)
+	}
+}
+
+func TestStrangeAndHugeEvents(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), custom, buys)
+	huge, all := 0, new(strings.Builder)
+	for range 600 {
+		raw, _, _ := s.Next(nil)
+		require.True(t, v.Event(raw).Valid)
+		require.LessOrEqual(t, len(raw), 900_000, "Braze never sends this")
+		if len(raw) > 700_000 {
+			huge++
+			continue
+		}
+		all.Write(raw)
+	}
+	require.Positive(t, huge)
+	for _, member := range unusualMembers() {
+		require.True(t, json.Valid([]byte("{"+member+"}")), member)
+		require.Contains(t, all.String(), member)
+	}
+}
+
+func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
+	for _, name := range scenario.Names() {
+		one := make([]string, 2)
+		for i, procs := range []int{1, 4} {
+			func() {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				var wg sync.WaitGroup
+				same := make([]string, procs)
+				for w := range procs {
+					wg.Go(func() { same[w] = digestOf(stories(t, 42, builtin(t, name)), 5_000) })
+				}
+				wg.Wait()
+				for _, digest := range same {
+					require.Equal(t, same[0], digest)
+				}
+				one[i] = same[0]
+			}()
+		}
+		require.Equal(t, one[0], one[1])
+		// Written down so that another machine or day is held against this one.
+		require.Equal(t, storyDigests()[name], one[0], "the events of a seed have changed in %s", name)
+	}
+}
+
+func TestSeedsAndStreamsDiffer(t *testing.T) {
+	g, people := glossary(t), People(1, builtin(t, "quiet"))
+	seen := make(map[string]bool)
+	for stream := range uint64(3) {
+		s, err := NewStories(StoriesConfig{Glossary: g, Population: people, Stream: stream, Scenario: builtin(t, "quiet")})
+		require.NoError(t, err)
+		for range 3000 {
+			raw, _, _ := s.Next(nil)
+			id := decode(t, raw).ID
+			require.False(t, seen[id])
+			seen[id] = true
+		}
+	}
+	require.NotEqual(t, digestOf(stories(t, 1, builtin(t, "quiet")), 10), digestOf(stories(t, 2, builtin(t, "quiet")), 10))
+}
+
+// TestNarrowedStoriesAreTheSame holds a selection against the whole.
+func TestNarrowedStoriesAreTheSame(t *testing.T) {
+	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), messages+"email.*", converted)
+	var want []string
+	for range 20_000 {
+		raw, typ, _ := whole.Next(nil)
+		if strings.HasPrefix(typ, messages+"email.") || typ == converted {
+			want = append(want, string(raw))
+		}
+	}
+	require.Greater(t, len(want), 1000)
+	for _, line := range want {
+		raw, _, _ := some.Next(nil)
+		require.Equal(t, line, string(raw))
+	}
+}
+
+// TestAMillionPeopleNeedLittle holds the memory of a large workspace, and that
+// of a long stream, against a bound.
+func TestAMillionPeopleNeedLittle(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), converted)
+	require.Less(t, heap()-min(before, heap()), uint64(8<<20), "people are stored")
+	var buf []byte
+	for s.made < 300_000 {
+		buf, _, _ = s.Next(buf[:0])
+	}
+	require.EqualValues(t, 1_000_000, s.pop.Users())
+	require.Less(t, heap()-min(before, heap()), uint64(64<<20))
+	runtime.KeepAlive(s)
+}
+
+// TestATypeOfANewerGlossaryHappens adds a type that no journey knows, with what
+// it needs of a campaign and a Canvas.
+func TestATypeOfANewerGlossaryHappens(t *testing.T) {
+	g := glossary(t)
+	typ, _ := g.Event("users.messages.email.Open")
+	news := schemas.EventType{Name: "users.messages.smoke.Signal", User: typ.User, Properties: []schemas.Field{
+		{Name: "campaign_id", Type: "string", Required: true}, {Name: "next_step_id", Type: "string", Required: true},
+		{Name: "canvas_id", Type: "string", Required: true}, {Name: "send_time", Type: "integer", Required: true},
+		{Name: "duration", Type: "number", Required: true}, {Name: "smoke_colour", Type: "string", Required: true},
+	}}
+	raw, err := g.Encode()
+	require.NoError(t, err)
+	g, err = schemas.Parse(raw)
+	require.NoError(t, err)
+	g.Events = append(g.Events, news)
+	s, err := NewStories(StoriesConfig{Glossary: g, Types: []string{news.Name}})
+	require.NoError(t, err)
+	for range 3 {
+		event, name, _ := s.Next(nil)
+		require.Equal(t, news.Name, name)
+		require.Len(t, decode(t, event).Properties, len(news.Properties), "%s", event)
+	}
+}
+
+// TestTheAgendaStaysBounded tells a fortnight of a small workspace.
+func TestTheAgendaStaysBounded(t *testing.T) {
+	s := stories(t, 1, parsed(t, "users: 200\npace: 5%"), "users.UserDeleteRequest")
+	most := func(days int64) (n int) {
+		for s.minute*60 < s.begin+days*86400 {
+			s.Next(nil)
+			n = max(n, len(s.agenda.slab))
+		}
+		return n
+	}
+	week := most(8)
+	require.Less(t, most(16), week+week/2, "what is to come grows")
+}
+
+func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
+	starts := "starts: {"
+	for _, start := range scenario.KnownStarts() {
+		starts += start.Name + ": 0, "
+	}
+	s := stories(t, 1, parsed(t, starts+"}\ncampaigns: []\npace: 0%"), "users.UserOrphan")
+	_, typ, at := s.Next(nil)
+	require.Equal(t, "users.UserOrphan", typ)
+	require.Less(t, at.Sub(Reference()), 120*24*time.Hour)
+}
+
+func TestNewStoriesFails(t *testing.T) {
+	_, err := NewStories(StoriesConfig{})
+	require.ErrorContains(t, err, "glossary")
+	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Types: []string{"nope"}})
+	require.ErrorContains(t, err, `"nope"`)
+	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
+	require.ErrorContains(t, err, "no outcome")
+}
+
+func TestEveryOutcomeIsInThePlot(t *testing.T) {
+	used := make(map[string]bool)
+	p := story()
+	for _, from := range p.from {
+		for _, group := range p.next[from] {
+			for _, c := range group {
+				used[c.outcome] = true
+			}
+		}
+	}
+	for _, k := range scenario.KnownOutcomes() {
+		require.True(t, used[k.Name], "nothing comes of %s", k.Name)
+	}
+	require.Len(t, startNames(), len(scenario.KnownStarts()))
+	for i, start := range scenario.KnownStarts() {
+		require.Contains(t, startNames(), start.Name, i)
+	}
+}
+
+func TestEveryNodeCanBeReached(t *testing.T) {
+	known := glossary(t)
+	g, err := newGraph(known, builtin(t, "steady"), nil)
+	require.NoError(t, err)
+	for i, path := range g.paths {
+		if known.Events[i].Retired != "" {
+			require.Empty(t, path)
+			continue
+		}
+		require.Greater(t, len(path)+boolInt(slices.ContainsFunc(roots(), func(root string) bool { return strings.HasPrefix(root+"#", known.Events[i].Name+"#") })), 1, "%s follows from nothing", known.Events[i].Name)
+		require.NotZero(t, g.pathPlatforms(path), known.Events[i].Name)
+	}
+	require.Equal(t, population.Push, population.Channels()[pushChannel])
+}
+
+// storyDigests are of the first 5,000 events of seed 42.
+func storyDigests() map[string]string {
+	return map[string]string{
+		"steady":     "eadccfaf16cc4056b975685fc5e8cdc880d6bb7fa41220e149d12b9821d536df",
+		"flash-sale": "995f73fed13d5cc598784f628d31e5bb1a6fb1ef95112699dfaa600dcc20dc76",
+		"newsletter": "0f90b0cedfa063daa5454869b66eddf5566917b4d0a6a272d7ac7e3ad6cc1d54",
+		"quiet":      "e2f397c3ada000254a8ea3bb9ade42b7c9d19cfd8b292abe9a643147d42e256d",
+	}
+}
+
+// TestHoursMatter looks at the clock on the wall of each person.
+func TestHoursMatter(t *testing.T) {
+	s := parsed(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
+		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
+	var visits [24]int
+	sends, zones := 0, make(map[string]*time.Location)
+	st := stories(t, 7, s, custom, messages+"pushnotification.Send", messages+"sms.Send")
+	var buf []byte
+	for {
+		event, typ, at := st.Next(buf[:0])
+		if buf = event; at.Sub(Reference()) > 27*time.Hour {
+			break
+		}
+		e := decode(t, event)
+		zone := e.text("timezone")
+		if zone == "" {
+			continue
+		}
+		where, known := zones[zone]
+		if !known {
+			var err error
+			where, err = time.LoadLocation(zone)
+			require.NoError(t, err)
+			zones[zone] = where
+		}
+		hour := time.Unix(e.Time, 0).In(where).Hour()
+		if typ == custom {
+			visits[hour]++
+			continue
+		}
+		sends++
+		if hour < 9 || hour >= 21 {
+			t.Fatalf("%d o'clock in %s: %v", hour, zone, e)
+		}
+	}
+	require.Greater(t, sends, 500)
+	require.Greater(t, visits[20], 4*visits[3], "%v", visits)
+	require.Greater(t, visits[12], 2*visits[5], "%v", visits)
+}
+
+func TestOffsetsAreThoseOfTheZones(t *testing.T) {
+	p := population.New(population.Config{Seed: 1})
+	seen := make(map[string]bool)
+	for i := range p.Users() {
+		place := p.PlaceOf(i, 0)
+		if seen[place.Zone] {
+			continue
+		}
+		seen[place.Zone] = true
+		where, err := time.LoadLocation(place.Zone)
+		require.NoError(t, err)
+		_, offset := Reference().In(where).Zone()
+		require.Equal(t, offset/60, place.Offset, place.Zone)
+	}
+	require.Greater(t, len(seen), 20)
+}
+
+// TestRatesAreThoseOfTheScenario counts what comes of many sends.
+func TestRatesAreThoseOfTheScenario(t *testing.T) {
+	s := parsed(t, `
+users: 5000
+rough_edges: {repeats: 0%, late: 0%}
+outcomes: {email: {bounce: 20%, soft_bounce: 0%, deferral: 0%, open: {share: 50%, after: 1s..1m}, abort: 0%, retry: 0%}}
+campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
+`)
+	count := make(map[string]int)
+	reached := make(map[string]bool)
+	st := stories(t, 8, s, messages+"email.*", enrolled)
+	var buf []byte
+	for {
+		event, typ, at := st.Next(buf[:0])
+		if buf = event; at.Sub(Reference()) > 70*time.Minute {
+			break
+		}
+		e := decode(t, event)
+		count[typ]++
+		if typ == messages+"email.Send" && e.text("campaign_id") != "" {
+			key := e.text("user_id") + " " + e.text("dispatch_id")
+			if reached[key] {
+				t.Fatalf("sent twice: %v", e)
+			}
+			reached[key] = true
+		}
+	}
+	sent := float64(count[messages+"email.Send"])
+	require.InDelta(t, 5000*0.4*0.95, sent, 120, "%v", count)
+	require.InDelta(t, 0.2, float64(count[messages+"email.Bounce"])/sent, 0.03, "%v", count)
+	require.InDelta(t, 0.4, float64(count[messages+"email.Open"])/sent, 0.05, fmt.Sprint(count))
+}

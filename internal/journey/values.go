@@ -1,0 +1,362 @@
+package journey
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// valueFuncs says how the values of each field are made, by the field's name;
+// by "name:type" or "event type/name" where one name means several things.
+func valueFuncs() map[string]valueFunc {
+	all := make(map[string]valueFunc)
+	for _, part := range []map[string]valueFunc{
+		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
+		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(), surveyValues(), optimizerValues(),
+	} {
+		for name, value := range part {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// fixed is always the same JSON value.
+func fixed(json string) valueFunc {
+	return func(dst []byte, _ *moment, _ population.Draw) []byte { return append(dst, json...) }
+}
+
+// oneOf is one of some strings.
+func oneOf(list ...string) valueFunc {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = string(appendString(nil, s))
+	}
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		return append(dst, population.Pick(d, quoted)...)
+	}
+}
+
+// aligned is like oneOf, but fields that name the same field and have as many
+// strings choose the same place in their lists: a code and its text go
+// together.
+func aligned(with string, list ...string) valueFunc {
+	key, choose := population.Key(with), oneOf(list...)
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.draw.With(key)) }
+}
+
+// chance is true in percent of a hundred.
+func chance(percent int) valueFunc {
+	return func(dst []byte, _ *moment, d population.Draw) []byte { return appendBool(dst, d.Chance(percent)) }
+}
+
+// flipped is the outcome of a flip that other fields depend on, too.
+func flipped(name string, percent int) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.flip(name, percent)) }
+}
+
+// whole is an integer from low to high.
+func whole(low, high int) valueFunc {
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		return strconv.AppendInt(dst, int64(d.Between(low, high)), 10)
+	}
+}
+
+// decimal is a number from low to high, given in units of 10^-decimals.
+func decimal(low, high, decimals int) valueFunc {
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		return appendFixed(dst, int64(d.Between(low, high)), decimals)
+	}
+}
+
+func uuid(dst []byte, _ *moment, d population.Draw) []byte {
+	return append(population.AppendUUID(append(dst, '"'), d), '"')
+}
+
+// hex is a string of n hex digits.
+func hex(n int) valueFunc {
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		return append(population.AppendHex(append(dst, '"'), d, n), '"')
+	}
+}
+
+// digits is a string of n decimal digits after a prefix.
+func digits(prefix string, n int) valueFunc {
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		dst = append(append(dst, '"'), prefix...)
+		return append(population.AppendDigits(dst, d, n), '"')
+	}
+}
+
+// userText is a text of the user that needs no escaping.
+func userText(appendTo func(*population.User, []byte) []byte) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte {
+		return append(appendTo(&m.user, append(dst, '"')), '"')
+	}
+}
+
+// text is a string that is looked up for the moment.
+func text(of func(m *moment, d population.Draw) string) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return appendString(dst, of(m, d)) }
+}
+
+// escaped is a JSON object that travels as a string.
+func escaped(object valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		m.scratch = object(m.scratch[:0], m, d)
+		return appendString(dst, string(m.scratch))
+	}
+}
+
+func userValues() map[string]valueFunc {
+	return map[string]valueFunc{
+		"user_id":          userText((*population.User).AppendID),
+		"external_user_id": userText((*population.User).AppendExternalID),
+		"device_id":        userText((*population.User).AppendDeviceID),
+		"timezone":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Zone }),
+		"email_address":    userText((*population.User).AppendEmail),
+		"phone_number":     userText((*population.User).AppendPhone),
+		"first_name":       text(func(m *moment, _ population.Draw) string { return m.user.First }),
+		"last_name":        text(func(m *moment, _ population.Draw) string { return m.user.Last }),
+		"gender":           text(func(m *moment, _ population.Draw) string { return m.user.Gender }),
+		"country":          text(func(m *moment, _ population.Draw) string { return m.user.Place.Country }),
+		"home_city":        text(func(m *moment, _ population.Draw) string { return m.user.Place.City }),
+		"language":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Language }),
+		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.user.Place.Locale }),
+		"dob":              userText((*population.User).AppendBirthday),
+		"orphaned_by_id": func(dst []byte, m *moment, d population.Draw) []byte {
+			other := m.pop.User(d.Bits() % m.pop.Users())
+			return append(other.AppendID(append(dst, '"')), '"')
+		},
+	}
+}
+
+func deviceValues() map[string]valueFunc {
+	return map[string]valueFunc{
+		"app_id":              text(func(m *moment, _ population.Draw) string { return m.user.App.ID }),
+		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
+		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.user.App.Platform) }),
+		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.user.App.SDKVersion }),
+		"device_model":        text(func(m *moment, _ population.Draw) string { return m.user.Model.Name }),
+		"device_os":           text(func(m *moment, _ population.Draw) string { return m.user.Model.OS }),
+		"device_class":        text(deviceClass),
+		"os_version":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Version }),
+		"browser":             text(func(m *moment, _ population.Draw) string { return m.user.Model.Browser }),
+		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.user.Model.UserAgent }),
+		"resolution":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Resolution }),
+		"carrier":             text(func(m *moment, _ population.Draw) string { return m.user.Place.Carrier }),
+		"ad_id":               userText((*population.User).AppendAdID),
+		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.user.App.Platform) }),
+		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.user.Tracked) },
+	}
+}
+
+// deviceClass knows no television: nobody reads mail there.
+func deviceClass(m *moment, _ population.Draw) string {
+	if m.user.Model.Class == "tv" {
+		return "desktop"
+	}
+	return m.user.Model.Class
+}
+
+// adIDType is empty for a platform whose advertising ids Braze has no word for.
+func adIDType(p population.Platform) string {
+	switch p {
+	case population.IOS, population.TVOS:
+		return "ios_idfa"
+	case population.Android:
+		return "google_ad_id"
+	case population.Roku:
+		return "roku_ad_id"
+	default:
+		return ""
+	}
+}
+
+func tokenValues() map[string]valueFunc {
+	token := func(name string) valueFunc {
+		return hexOf(64, func(m *moment) population.Draw { return m.user.Draw(name) })
+	}
+	// Keys of the Push API (RFC 8291, RFC 8292): points of P-256, uncompressed, and
+	// a secret of 16 bytes, all base64url without padding.
+	key := func(first string, n int, of func(m *moment) population.Draw) valueFunc {
+		return func(dst []byte, m *moment, _ population.Draw) []byte {
+			dst = append(append(dst, '"'), first...)
+			return append(appendBase64(dst, of(m), n, "-_"), '"')
+		}
+	}
+	return map[string]valueFunc{
+		"push_token":                          userText((*population.User).AppendPushToken),
+		"push_token_device_id":                userText((*population.User).AppendDeviceID),
+		"push_token_state_change_type":        oneOf("add", "remove", "update"),
+		"push_token_foreground_push_disabled": chance(10),
+		"push_token_provisionally_opted_in":   chance(15),
+		"push_token_created_at": func(dst []byte, m *moment, _ population.Draw) []byte {
+			return strconv.AppendInt(dst, m.user.Created(), 10)
+		},
+		"push_token_updated_at":           func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.time, 10) },
+		"ios_push_token_apns_gateway":     whole(1, 2),
+		"push_to_start_token":             token("push_to_start_token"),
+		"update_token":                    token("update_token"),
+		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.user.Draw("p256dh") }),
+		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.user.Draw("auth") }),
+		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
+		"activity_id": userText(func(u *population.User, dst []byte) []byte {
+			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
+		}),
+		"activity_attributes_type":    oneOf("DeliveryAttributes", "MatchAttributes", "RideAttributes"),
+		"live_activity_event_outcome": oneOf("Success", "Success", "Success", "Failure"),
+	}
+}
+
+// fallback makes values for a field that has none of its own here, such as one
+// that is new in the glossary, from what the glossary says of it.
+func fallback(f *schemas.Field) valueFunc {
+	switch f.Type {
+	case "boolean":
+		return chance(50)
+	case "integer":
+		return integers(f.Unit)
+	case "number":
+		return func(dst []byte, _ *moment, d population.Draw) []byte {
+			return appendFixed(dst, int64(d.N(100_000)), 2)
+		}
+	case "object":
+		return fixed(`{}`)
+	case "array<string>":
+		item := texts(f)
+		return func(dst []byte, m *moment, d population.Draw) []byte {
+			return append(item(append(dst, '['), m, d), ']')
+		}
+	default:
+		return texts(f)
+	}
+}
+
+func integers(unit string) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		switch {
+		case strings.HasPrefix(unit, "seconds since"):
+			return strconv.AppendInt(dst, m.time, 10)
+		case strings.HasPrefix(unit, "milliseconds since"):
+			return strconv.AppendInt(dst, m.time*1000+int64(d.N(1000)), 10)
+		default:
+			return strconv.AppendInt(dst, int64(d.N(1000)), 10)
+		}
+	}
+}
+
+// texts goes by the enumeration, the examples and the format of a string.
+func texts(f *schemas.Field) valueFunc {
+	if len(f.Enum) > 0 {
+		return oneOf(f.Enum...)
+	}
+	if len(f.Examples) > 0 {
+		return oneOf(f.Examples...)
+	}
+	switch {
+	case f.Format == "uuid":
+		return uuid
+	case strings.HasPrefix(f.Format, "24 "):
+		return hex(24)
+	case f.Format == "email":
+		return userText((*population.User).AppendEmail)
+	case f.Format == "E.164":
+		return userText((*population.User).AppendPhone)
+	case f.Format == "domain":
+		return func(dst []byte, m *moment, _ population.Draw) []byte { return appendString(dst, m.pop.Domain) }
+	case f.Format == "url":
+		return link
+	case f.Format == "IPv4":
+		return ipv4
+	case f.Format == "ISO 8601 date":
+		return userText((*population.User).AppendBirthday)
+	case strings.HasPrefix(f.Format, "JSON"):
+		return fixed(`"{}"`)
+	default:
+		return hex(12)
+	}
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. Bytes that are no UTF-8 become
+// U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r != utf8.RuneError || size > 1 {
+				i += size
+				continue
+			}
+			dst = append(append(dst, s[start:i]...), "\uFFFD"...)
+			i++
+			start = i
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		if c == '"' || c == '\\' {
+			dst = append(dst, '\\', c)
+		} else {
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
+	}
+	return append(append(dst, s[start:]...), '"')
+}
+
+// appendFixed appends v·10^-decimals as a JSON number without needless zeros.
+// It works on integers only, because floating point may differ in the last
+// digit between processors.
+func appendFixed(dst []byte, v int64, decimals int) []byte {
+	for decimals > 0 && v%10 == 0 {
+		v /= 10
+		decimals--
+	}
+	if decimals == 0 {
+		return strconv.AppendInt(dst, v, 10)
+	}
+	if v < 0 {
+		dst = append(dst, '-')
+		v = -v
+	}
+	unit := int64(1)
+	for range decimals {
+		unit *= 10
+	}
+	dst = strconv.AppendInt(dst, v/unit, 10)
+	dst = append(dst, '.')
+	for rest := v % unit; unit > 1; {
+		unit /= 10
+		dst = append(dst, byte('0'+rest/unit))
+		rest %= unit
+	}
+	return dst
+}
+
+func appendBool(dst []byte, v bool) []byte { return strconv.AppendBool(dst, v) }
+
+// appendBase64 appends n random characters of base64, whose last two are given.
+func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {
+	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	for i := range n {
+		if c := d.With(uint64(i)).N(64); c < len(first) {
+			dst = append(dst, first[c])
+		} else {
+			dst = append(dst, last[c-len(first)])
+		}
+	}
+	return dst
+}

@@ -1,0 +1,309 @@
+package journey
+
+import (
+	"strconv"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+)
+
+// sourceValues says which campaign or Canvas a message belongs to. Ids and
+// names of one campaign always go together.
+func sourceValues() map[string]valueFunc {
+	wording := func(m *moment) *population.Named { return m.about.wording }
+	named := func(of func(m *moment) *population.Named, name bool) valueFunc {
+		return text(func(m *moment, _ population.Draw) string {
+			thing := of(m)
+			if name {
+				return thing.Name
+			}
+			return thing.ID
+		})
+	}
+	campaign := func(m *moment) *population.Named { return &m.about.campaign.Named }
+	canvas := func(m *moment) *population.Named { return &m.about.canvas.Named }
+	variation := func(m *moment) *population.Named { return m.about.variation }
+	step := func(m *moment) *population.Named { return &m.about.step.Named }
+	split := func(m *moment) *population.Named {
+		return &m.about.canvas.Splits[m.user.Draw(m.about.canvas.ID).N(len(m.about.canvas.Splits))]
+	}
+	return map[string]valueFunc{
+		"campaign_id":            named(campaign, false),
+		"campaign_name":          named(campaign, true),
+		"canvas_id":              named(canvas, false),
+		"canvas_name":            named(canvas, true),
+		"canvas_variation_id":    named(variation, false),
+		"canvas_variation_name":  named(variation, true),
+		"canvas_step_id":         named(step, false),
+		"canvas_step_name":       named(step, true),
+		"message_variation_id":   named(wording, false),
+		"message_variation_name": named(wording, true),
+		"experiment_split_id":    named(split, false),
+		"experiment_split_name":  named(split, true),
+		"experiment_step_id":     text(func(m *moment, _ population.Draw) string { return m.about.canvas.ExperimentID }),
+		"next_step_id":           text(func(m *moment, d population.Draw) string { return population.Pick(d, m.about.canvas.Steps).ID }),
+		"canvas_step_message_variation_api_id": named(func(m *moment) *population.Named {
+			return &m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))]
+		}, false),
+		"canvas_entry_id":  canvasEntry,
+		"dispatch_id":      dispatch,
+		"send_id":          sendID,
+		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
+		"in_control_group": chance(10),
+		"is_canvas_entry":  chance(30),
+		"progression_type": text(progression),
+		"exit_reason":      oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
+		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
+			return strconv.AppendInt(dst, m.time-int64(d.Between(1, 3*3600)), 10)
+		},
+		"is_unique":             chance(70),
+		"subscription_group_id": text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"subscription_status":   oneOf("Subscribed", "Unsubscribed"),
+		"state_change_source": oneOf("SDK", "Dashboard", "Subscription Page", "REST API", "CSV import", "Preference Center",
+			"Inbound Message", "Migration", "User Merge", "Canvas User Update Step"),
+		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
+		"suspected_bot_click_reason": botReasons,
+		"url":                        link,
+		"short_url":                  shortLink,
+		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
+		"channel_identifier": channelIdentifier,
+	}
+}
+
+func messageValues() map[string]valueFunc {
+	return map[string]valueFunc{
+		"conversion_behavior_index": whole(0, 3),
+		"conversion_behavior":       escaped(conversionBehavior),
+		"message_extras":            escaped(messageExtras),
+		"button_id":                 oneOf("0", "1"),
+		"button_action_type":        oneOf("uri", "deep_link", "none", "close"),
+		"button_string":             oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
+		"card_id":                   uuid,
+		"content_card_id":           uuid,
+		"banner_placement_id":       oneOf("home_top", "cart_footer", "profile_header", "search_results"),
+		"feature_flag_id_name":      oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
+		"live_activity_event_type": text(func(m *moment, d population.Draw) string {
+			if m.flip("live activity runs", 60) {
+				return []string{"update", "end"}[d.N(2)]
+			}
+			return "start"
+		}),
+	}
+}
+
+// group is the subscription group that a message was sent to.
+func group(m *moment) *population.Group {
+	if g, ok := m.pop.Groups[m.about.channel]; ok {
+		return g
+	}
+	return m.pop.Groups[population.Email]
+}
+
+// dispatch is the same for everything that one send of a message reached: 24
+// hex digits for a campaign, 32 for a Canvas.
+func dispatch(dst []byte, m *moment, _ population.Draw) []byte {
+	n := 24
+	if m.about.campaign == nil {
+		n = 32
+	}
+	return append(population.AppendHex(append(dst, '"'), m.sendDraw(3600), n), '"')
+}
+
+func sendID(dst []byte, m *moment, _ population.Draw) []byte {
+	return append(population.AppendHex(append(dst, '"'), m.sendDraw(86400).With(1), 24), '"')
+}
+
+// canvasEntry is the same for one user's way through one Canvas.
+func canvasEntry(dst []byte, m *moment, _ population.Draw) []byte {
+	return append(population.AppendUUID(append(dst, '"'), m.user.Draw(m.about.canvas.ID)), '"')
+}
+
+func progression(m *moment, d population.Draw) string {
+	if m.flip("exit", 25) {
+		return "exited"
+	}
+	return []string{"entered", "advanced", "delayed"}[d.N(3)]
+}
+
+func combination(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, '"')
+	for i := range uint64(3) {
+		if i > 0 {
+			dst = append(dst, '_')
+		}
+		dst = append(dst, byte('0'+d.With(i).N(4)))
+	}
+	return append(dst, '"')
+}
+
+func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
+	switch d.N(3) {
+	case 0:
+		dst = append(dst, `{"type":"Makes Purchase","window":259200,"product":`...)
+		return append(appendString(dst, population.Pick(d.With(1), m.pop.Products).Name), '}')
+	case 1:
+		dst = append(dst, `{"type":"Starts Session","window":86400,"app_ids":[`...)
+		return append(appendString(dst, m.user.App.ID), "]}"...)
+	default:
+		return append(dst, `{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`...)
+	}
+}
+
+func messageExtras(dst []byte, m *moment, d population.Draw) []byte {
+	dst = append(dst, `{"template":"tpl_`...)
+	dst = population.AppendHex(dst, d, 8)
+	dst = append(dst, `","segment":`...)
+	dst = appendString(dst, []string{"new", "loyal", "lapsed \"90 days\"", "VIP ⭐"}[d.With(1).N(4)])
+	dst = append(dst, `,"language":`...)
+	return append(appendString(dst, m.user.Place.Language), '}')
+}
+
+func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
+	return append(dst, [...]string{
+		`["user_agent"]`, `["ip_address"]`, `["user_agent","rapid_clicks"]`, `["honeypot_link"]`,
+	}[d.N(4)]...)
+}
+
+// channelIdentifier is how the channel reaches the user.
+func channelIdentifier(dst []byte, m *moment, _ population.Draw) []byte {
+	dst = append(dst, '"')
+	switch m.about.channel {
+	case population.Email:
+		dst = m.user.AppendEmail(dst)
+	case population.Push:
+		dst = m.user.AppendPushToken(dst)
+	case population.LINE:
+		dst = appendLineID(dst, &m.user)
+	default:
+		dst = m.user.AppendPhone(dst)
+	}
+	return append(dst, '"')
+}
+
+func appendLineID(dst []byte, u *population.User) []byte {
+	return population.AppendHex(append(dst, 'U'), u.Draw("native_line_id"), 32)
+}
+
+// link leads to a product, with the campaign's tracking.
+func link(dst []byte, m *moment, d population.Draw) []byte {
+	dst = append(append(dst, `"https://www.`...), m.pop.Domain...)
+	dst = append(append(dst, "/products/"...), population.Pick(d, m.pop.Products).ID...)
+	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.about.channel...), '"')
+}
+
+func shortLink(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, `"https://brz.example.com/`...)
+	return append(population.AppendHex(dst, d, 8), '"')
+}
+
+func emailValues() map[string]valueFunc {
+	return map[string]valueFunc{
+		"esp": text(func(m *moment, _ population.Draw) string {
+			return population.Pick(m.pop.Draw("esp"), []string{"SparkPost", "SendGrid", "Amazon SES"})
+		}),
+		"from_domain": text(func(m *moment, _ population.Draw) string { return "mail." + m.pop.Domain }),
+		"ip_pool":     oneOf("marketing", "transactional", "warm-up"),
+		"sending_ip":  ipv4,
+		"recipient_domain": func(dst []byte, m *moment, _ population.Draw) []byte {
+			m.scratch = m.user.AppendEmail(m.scratch[:0])
+			for i, c := range m.scratch {
+				if c == '@' {
+					return append(append(append(dst, '"'), m.scratch[i+1:]...), '"')
+				}
+			}
+			return append(dst, `""`...)
+		},
+		"mailbox_provider": oneOf("Gmail", "Outlook", "Yahoo", "Apple iCloud", "GMX"),
+		"is_amp":           chance(5),
+		"machine_open":     oneOf("true"),
+		"is_drop":          chance(20),
+		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
+		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
+		"attempt_count":    whole(1, 8),
+		"link_id": func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
+			return append(population.AppendHex(append(dst, '"'), m.pop.Draw("links").With(uint64(d.N(40))), 24), '"')
+		},
+		"has_url_parameters":    chance(60),
+		"link_aliasing_enabled": chance(50),
+		"link_alias":            oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
+	}
+}
+
+// ipv4 is an address from the blocks that RFC 5737 keeps for documentation.
+func ipv4(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, [...]string{`"192.0.2.`, `"198.51.100.`, `"203.0.113.`}[d.With(1).N(3)]...)
+	return append(strconv.AppendInt(dst, int64(d.Between(1, 254)), 10), '"')
+}
+
+// phoneValues are the fields of SMS, RCS, WhatsApp and LINE.
+func phoneValues() map[string]valueFunc {
+	sender := text(func(m *moment, _ population.Draw) string { return group(m).Sender })
+	number := text(func(m *moment, _ population.Draw) string { return group(m).Number })
+	return map[string]valueFunc{
+		"to_phone_number":      userText((*population.User).AppendPhone),
+		"user_phone_number":    userText((*population.User).AppendPhone),
+		"from_phone_number":    number,
+		"inbound_phone_number": number,
+		"from_rcs_sender":      sender,
+		"to_rcs_sender":        sender,
+		"line_channel_id":      sender,
+		"line_channel_name":    text(func(m *moment, _ population.Draw) string { return m.pop.Name + " official" }),
+		"native_line_id":       userText(func(u *population.User, dst []byte) []byte { return appendLineID(dst, u) }),
+		"bsuid":                userText(appendBSUID),
+		"category":             oneOf("opt-in", "opt-out", "help"),
+		"action":               oneOf("Subscribed", "Unsubscribed", "None"),
+		"is_sms_fallback":      chance(15),
+		"message_body":         text(reply),
+		"media_urls":           mediaURLs,
+		"media_id":             digits("5", 17),
+		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
+		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
+		"provider_error_title": aligned("provider_error_code", "Unreachable destination", "Unknown destination", "Unreachable carrier", "Message undeliverable"),
+		"interaction_type":     oneOf("Text URL", "Reply", "OpenURL"),
+		"element_type":         oneOf("Suggestion", "Button"),
+		"element_label":        oneOf("Yes, please", "Call us", "Show on map", "Später"),
+		"message_id":           messageID,
+		"in_reply_to":          messageID,
+		"flow_id":              digits("7", 15),
+		"catalog_id":           digits("9", 15),
+		"template_name":        oneOf("order_update", "welcome_offer", "appointment_reminder"),
+		"quick_reply_text":     oneOf("Yes", "No, thanks", "Stop", "Sí"),
+		"flow_response_json":   escaped(flowResponse),
+	}
+}
+
+// appendBSUID appends WhatsApp's id of a user at one business: the country and
+// a number.
+func appendBSUID(u *population.User, dst []byte) []byte {
+	dst = append(append(dst, u.Place.Country...), '.')
+	return population.AppendDigits(append(dst, '1'), u.Draw("bsuid"), 16)
+}
+
+// messageID is WhatsApp's id of a message.
+func messageID(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, `"wamid.HBgL`...)
+	return append(appendBase64(dst, d, 36, "+/"), '"')
+}
+
+// reply is what a person writes back.
+func reply(m *moment, d population.Draw) string {
+	if d.Chance(40) {
+		return []string{"STOP", "START", "HELP", "Yes!", "👍", "¿Cuándo llega mi pedido?"}[d.With(1).N(6)]
+	}
+	return population.Pick(d.With(2), m.pop.Sentences)
+}
+
+// mediaURLs holds null where a medium could not be kept, as Braze sends it.
+func mediaURLs(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, `["https://media.example.com/`...)
+	dst = append(population.AppendHex(dst, d, 24), `.jpg"`...)
+	if d.With(1).Chance(25) {
+		dst = append(dst, ",null"...)
+	}
+	return append(dst, ']')
+}
+
+func flowResponse(dst []byte, _ *moment, d population.Draw) []byte {
+	dst = append(dst, `{"flow_token":"`...)
+	dst = population.AppendHex(dst, d, 16)
+	return append(append(append(dst, `","rating":`...), byte('1'+d.With(1).N(5))), `,"comment":"très bien"}`...)
+}

@@ -1,0 +1,264 @@
+package journey
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
+)
+
+// storyValues are the values of fields in stories: those of Rounds, except
+// where the thread knows better.
+func storyValues(s *Stories) map[string]valueFunc {
+	all := valueFuncs()
+	// What stays with a message, an entry or a run, whatever happens to it.
+	for _, name := range []string{
+		"ip_pool", "sending_ip", "esp", "mailbox_provider", "is_amp", "content_card_id", "card_id", "banner_placement_id",
+		"feature_flag_id_name", "message_id", "flow_id", "template_name", "category", "is_sms_fallback", "url", "short_url",
+		"message_extras", "combination_token", "activity_attributes_type", "request_id", "invocation_source",
+		"invocation_id", "survey_id", "survey_session_id", "response_id", "landing_page_api_id", "landing_page_name",
+		"content_optimizer_step_id", "destination_api_id", "destination_name", "destination_type",
+	} {
+		all[name] = rooted(name, all[name])
+	}
+	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
+	all["in_reply_to"] = rooted("message_id", messageID)
+	for name, value := range map[string]valueFunc{
+		"dispatch_id":     storyDispatch,
+		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.dispatch.With(1) }),
+		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.session }),
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.tale.entry }),
+		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
+			return append(population.AppendUpperUUID(append(dst, '"'), m.root), '"')
+		},
+		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
+		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
+			return strconv.AppendInt(dst, m.time-max(m.tale.began, m.time-86400), 10)
+		},
+		"custom_properties":   rough(&s.scenario.Rough, customProperties, true),
+		"purchase_properties": rough(&s.scenario.Rough, purchaseProperties, false),
+	} {
+		all[name] = value
+	}
+	for name, value := range notedValues() {
+		all[name] = value
+	}
+	for name, thing := range s.namedThings() {
+		all[name] = func(dst []byte, m *moment, d population.Draw) []byte { return s.appendName(dst, m, thing(m), d) }
+	}
+	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.about.wording.ID })
+	return all
+}
+
+// namedThings are the fields with names that may change.
+func (s *Stories) namedThings() map[string]func(m *moment) *population.Named {
+	return map[string]func(m *moment) *population.Named{
+		"campaign_name":          func(m *moment) *population.Named { return &m.about.campaign.Named },
+		"canvas_name":            func(m *moment) *population.Named { return &m.about.canvas.Named },
+		"canvas_variation_name":  func(m *moment) *population.Named { return m.about.variation },
+		"canvas_step_name":       func(m *moment) *population.Named { return &m.about.step.Named },
+		"message_variation_name": func(m *moment) *population.Named { return m.about.wording },
+	}
+}
+
+// rooted makes values of what the thread has: the same for all events of it.
+func rooted(name string, value valueFunc) valueFunc {
+	key := population.Key(name)
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.root.With(key)) }
+}
+
+func hexOf(n int, of func(m *moment) population.Draw) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte {
+		return append(population.AppendHex(append(dst, '"'), of(m), n), '"')
+	}
+}
+
+func uuidOf(of func(m *moment) population.Draw) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte {
+		return append(population.AppendUUID(append(dst, '"'), of(m)), '"')
+	}
+}
+
+// storyDispatch has 24 hex digits for a campaign, 32 for a Canvas.
+func storyDispatch(dst []byte, m *moment, _ population.Draw) []byte {
+	n := 24
+	if m.about.campaign == nil {
+		n = 32
+	}
+	return append(population.AppendHex(append(dst, '"'), m.tale.dispatch, n), '"')
+}
+
+// noted chooses among texts by the note of the node.
+func noted(otherwise string, texts map[string]string) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte {
+		if v, ok := texts[m.note]; ok {
+			return append(dst, v...)
+		}
+		return append(dst, otherwise...)
+	}
+}
+
+// notedValues are the fields that tell the nodes of a type apart.
+func notedValues() map[string]valueFunc {
+	status := noted(`"Subscribed"`, map[string]string{
+		"link": `"Unsubscribed"`, "spam": `"Unsubscribed"`, "stop": `"Unsubscribed"`, "off": `"Unsubscribed"`, "opt-in": `"Opted In"`,
+	})
+	chat := chatter(reply)
+	return map[string]valueFunc{
+		"subscription_status": status,
+		"users.behaviors.subscription.GlobalStateChange/subscription_status": status,
+		// The source follows from the cause; joining a group again is done where it was left.
+		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
+			switch {
+			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == groupState:
+				return append(dst, `"Inbound Message"`...)
+			case m.note == "off":
+				return append(dst, `"Preference Center"`...)
+			default:
+				return append(dst, `"Subscription Page"`...)
+			}
+		},
+		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.first) },
+		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.sent, 10) },
+		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
+		"in_control_group":         noted("false", map[string]string{"control": "true"}),
+		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
+		"push_token_state_change_type":                            noted(`"add"`, map[string]string{"remove": `"remove"`, "update": `"update"`}),
+		"live_activity_event_type":                                noted(`"start"`, map[string]string{"update": `"update"`, "end": `"end"`}),
+		"progression_type": noted(`"entered"`, map[string]string{
+			"advanced": `"advanced"`, "delayed": `"delayed"`, "exited": `"exited"`,
+		}),
+		"is_canvas_entry": noted("false", map[string]string{"entered": "true"}),
+		"action":          noted(`"None"`, map[string]string{"stop": `"Unsubscribed"`}),
+		"message_body": func(dst []byte, m *moment, d population.Draw) []byte {
+			if m.note == "stop" {
+				return append(dst, `"STOP"`...)
+			}
+			return chat(dst, m, d)
+		},
+		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
+			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.tale.reason]...)
+		},
+		"next_step_id": text(func(m *moment, _ population.Draw) string {
+			return m.about.canvas.Steps[(int(m.tale.step)+1)%len(m.about.canvas.Steps)].ID
+		}),
+	}
+}
+
+// storyFitting says which optional fields go with which moments of a story.
+func storyFitting() map[string]func(*moment) bool {
+	fits := fitting()
+	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
+	fits["next_step_id"] = func(m *moment) bool {
+		return m.note != "exited" && m.about.canvas != nil && int(m.tale.step)+1 < len(m.about.canvas.Steps)
+	}
+	message := func(m *moment) bool { return m.about.wording != nil }
+	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
+		fits[name] = message
+	}
+	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
+	fits["send_time"] = func(m *moment) bool { return m.tale.sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.tale.channel == channelIndex(population.Email) }
+	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
+	start := func(m *moment) bool { return m.note == "start" }
+	for _, event := range []string{"Send", "Outcome"} {
+		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = start
+		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.note != "start" }
+	}
+	return fits
+}
+
+// chatter is a text that is never a word which changes the subscription.
+func chatter(of func(m *moment, d population.Draw) string) valueFunc {
+	return text(func(m *moment, d population.Draw) string {
+		for i := uint64(0); ; i++ {
+			if words := of(m, d.With(i)); words != "STOP" && words != "START" {
+				return words
+			}
+		}
+	})
+}
+
+// on says whether a moment happens on one of some platforms.
+func on(platforms ...population.Platform) func(*moment) bool {
+	return func(m *moment) bool { return slices.Contains(platforms, m.user.App.Platform) }
+}
+
+// fitting says which optional fields go with which moments, by the field's
+// name or by "event type/name". A field that does not fit is left out, except
+// where the moment shows everything.
+func fitting() map[string]func(*moment) bool {
+	campaign := func(m *moment) bool { return m.about.campaign != nil }
+	canvas := func(m *moment) bool { return m.about.canvas != nil }
+	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.user.App.Platform) != "" }
+	byMail := func(m *moment) bool { return m.about.channel == population.Email }
+	byPhone := func(m *moment) bool { return m.about.channel != population.Email }
+	bot := func(m *moment) bool { return m.flip("is_suspected_bot_click", 5) }
+	runs := func(m *moment) bool { return m.flip("live activity runs", 60) }
+	all := map[string]func(*moment) bool{
+		"external_user_id": func(m *moment) bool { return m.user.Identified },
+
+		"campaign_id": campaign, "campaign_name": campaign,
+		"canvas_id": canvas, "canvas_name": canvas,
+		"canvas_variation_id": canvas, "canvas_variation_name": canvas,
+		"canvas_step_id": canvas, "canvas_step_name": canvas,
+		"canvas_step_message_variation_api_id": canvas,
+
+		"ad_id": advertised, "ad_id_type": advertised, "ad_tracking_enabled": advertised,
+		"ios_push_token_apns_gateway": on(population.IOS),
+		"web_push_token_public_key":   browser, "web_push_token_user_auth": browser,
+		"web_push_token_vapid_public_key": browser,
+		"carrier":                         func(m *moment) bool { return m.user.Model.Class == "mobile" },
+
+		"users.messages.banner.Abort/browser":           browser,
+		"users.messages.banner.Click/browser":           browser,
+		"users.messages.banner.Dismiss/browser":         browser,
+		"users.messages.banner.Impression/browser":      browser,
+		"users.messages.featureflag.Impression/browser": browser,
+
+		"machine_open":               func(m *moment) bool { return m.flip("machine_open", 15) },
+		"suspected_bot_click_reason": bot,
+		"exit_reason":                func(m *moment) bool { return m.flip("exit", 25) },
+		"next_step_id":               func(m *moment) bool { return m.about.canvas != nil && !m.flip("exit", 25) },
+
+		"Abort/message_extras": tagRan,
+		"answer_single_string": answered(0), "answer_long_string": answered(1), "answer_single_boolean": answered(2),
+		"answer_single_number": answered(3), "answer_multiple_strings": answered(4),
+		"Response/landing_page_api_id": func(m *moment) bool { return m.flip("landing page", 40) },
+		"Response/landing_page_name":   func(m *moment) bool { return m.flip("landing page", 40) },
+
+		"agentconsole.AgentExecuted/error":  func(m *moment) bool { return m.flip("is_error", 5) },
+		"agentconsole.AgentExecuted/output": func(m *moment) bool { return !m.flip("is_error", 5) },
+
+		"users.behaviors.subscription.GlobalStateChange/email_address": byMail,
+		"users.behaviors.subscriptiongroup.StateChange/email_address":  byMail,
+		"users.behaviors.subscriptiongroup.StateChange/phone_number":   byPhone,
+		"users.messages.liveactivity.Send/push_to_start_token":         func(m *moment) bool { return !runs(m) },
+		"users.messages.liveactivity.Send/update_token":                runs,
+		"users.messages.liveactivity.Outcome/push_to_start_token":      func(m *moment) bool { return !runs(m) },
+		"users.messages.liveactivity.Outcome/update_token":             runs,
+	}
+	for _, name := range canvasFields() {
+		if all[name] == nil {
+			all[name] = canvas
+		}
+	}
+	return all
+}
+
+// links says whether a story is followed by a field: where such a one fits, it
+// is always there.
+func links(name string) bool {
+	switch name {
+	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
+		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
+		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
+		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
+		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
+		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
+		"duration", "conversion_behavior", "send_time", "is_unique", "state_change_source", "abort_type",
+		"survey_id", "survey_session_id", "survey_completion_status", "landing_page_api_id", "combination_token":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,452 @@
+package journey
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+)
+
+// eventful is a small smooth workspace in which much happens to few.
+const eventful = `
+users: 400
+rough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}}
+starts: {uninstalls: 100, canvas_entries: 1500, deletions: 30, orphans: 30, preferences: 100, live_activities: 100}
+outcomes:
+  email: {unsubscribe: 12%, spam: 4%, click: 40%, deferral: 10%, open: {share: 60%, after: 10s..1h}}
+  sms: {stop: 8%, reply: 10%, click: 20%}
+  rcs: {stop: 8%, reply: 10%}
+  whatsapp: {stop: 8%, reply: 10%}
+  line: {stop: 8%, reply: 10%}
+  push: {bounce: 5%, open: 20%}
+  session: {purchase: 30%}
+  canvas: {next: {share: 100%, after: 1m..1h}}
+  subscription: {back: {share: 60%, after: 5m..3h}}
+  uninstall: {back: {share: 60%, after: 5m..3h}}
+`
+
+func parsed(t testing.TB, text string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	return s
+}
+
+// decoded decodes the first n events of a scenario.
+func decoded(t testing.TB, s *Stories, n int) []event {
+	t.Helper()
+	list := make([]event, n)
+	var buf []byte
+	for i := range list {
+		buf, _, _ = s.Next(buf[:0])
+		list[i] = decode(t, buf)
+	}
+	return list
+}
+
+func (e event) text(name string) string {
+	v, ok := e.User[name].(string)
+	if !ok {
+		v, _ = e.Properties[name].(string)
+	}
+	return v
+}
+
+// message is the key of the message that an event is about.
+func (e event) message() string {
+	return e.text("user_id") + " " + e.text("campaign_id") + e.text("canvas_step_id") + " " + e.text("message_variation_id")
+}
+
+// cause says what must have happened before an event, and by what both are
+// known to belong together.
+type cause struct {
+	effect string
+	causes []string
+	by     func(event) string
+}
+
+func causes() []cause {
+	field := func(names ...string) func(event) string {
+		return func(e event) string {
+			var key string
+			for _, name := range names {
+				key += " " + e.text(name)
+			}
+			return key
+		}
+	}
+	dispatch := field("user_id", "dispatch_id", "send_id", "campaign_id", "canvas_step_id", "message_variation_id")
+	message := event.message
+	const email, push, sms, rcs, wa, line = messages + "email.", messages + "pushnotification.", messages + "sms.", messages + "rcs.", messages + "whatsapp.", messages + "line."
+	const card, iam, hook, banner = messages + "contentcard.", messages + "inappmessage.", messages + "webhook.", messages + "banner."
+	live := messages + "liveactivity."
+	return []cause{
+		{email + "Delivery", []string{email + "Send"}, dispatch}, {email + "Bounce", []string{email + "Send"}, dispatch},
+		{email + "Deferral", []string{email + "Send"}, dispatch}, {email + "SoftBounce", []string{email + "Send"}, dispatch},
+		{email + "Open", []string{email + "Delivery"}, dispatch}, {email + "Click", []string{email + "Open"}, dispatch},
+		{email + "Unsubscribe", []string{email + "Open"}, dispatch}, {email + "MarkAsSpam", []string{email + "Delivery"}, dispatch},
+		{push + "Open", []string{push + "Send"}, dispatch}, {push + "Bounce", []string{push + "Send"}, dispatch},
+		{push + "IosForeground", []string{push + "Send"}, dispatch},
+		{sms + "CarrierSend", []string{sms + "Send"}, dispatch}, {sms + "Delivery", []string{sms + "CarrierSend"}, dispatch},
+		{sms + "Rejection", []string{sms + "CarrierSend"}, dispatch}, {sms + "DeliveryFailure", []string{sms + "CarrierSend"}, dispatch},
+		{sms + "ShortLinkClick", []string{sms + "Delivery"}, message}, {sms + "InboundReceive", []string{sms + "Delivery"}, message},
+		{rcs + "Delivery", []string{rcs + "Send"}, dispatch}, {rcs + "Rejection", []string{rcs + "Send"}, dispatch},
+		{rcs + "Read", []string{rcs + "Delivery"}, message}, {rcs + "Click", []string{rcs + "Read"}, message},
+		{rcs + "InboundReceive", []string{rcs + "Read"}, message},
+		{wa + "Delivery", []string{wa + "Send"}, field("user_id", "dispatch_id", "message_id")},
+		{wa + "Failure", []string{wa + "Send"}, field("user_id", "dispatch_id", "message_id")},
+		{wa + "Read", []string{wa + "Delivery"}, field("user_id", "dispatch_id", "message_id")},
+		{wa + "Click", []string{wa + "Read"}, message}, {wa + "InboundReceive", []string{wa + "Read"}, message},
+		{line + "Click", []string{line + "Send"}, dispatch}, {line + "InboundReceive", []string{line + "Send"}, dispatch},
+		{card + "Impression", []string{card + "Send"}, field("user_id", "dispatch_id", "content_card_id")},
+		{card + "Click", []string{card + "Impression"}, field("user_id", "dispatch_id", "content_card_id")},
+		{card + "Dismiss", []string{card + "Impression"}, field("user_id", "dispatch_id", "content_card_id")},
+		{iam + "Click", []string{iam + "Impression"}, dispatch}, {banner + "Click", []string{banner + "Impression"}, message},
+		{banner + "Dismiss", []string{banner + "Impression"}, message}, {hook + "Retry", []string{hook + "Failure", ""}, dispatch},
+		{live + "Outcome", []string{live + "Send"}, field("user_id", "activity_id", "live_activity_event_type")},
+		{behaviors + "app.SessionEnd", []string{visit}, field("user_id", "session_id")},
+		{"users.canvasstep.Progression", []string{"users.canvas.Entry"}, field("user_id", "canvas_id", "canvas_variation_id")},
+		{"users.canvas.exit.MatchedAudience", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
+		{"users.canvas.exit.PerformedEvent", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
+		{"users.canvas.experimentstep.SplitEntry", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
+		{"users.canvas.experimentstep.Conversion", []string{"users.canvas.experimentstep.SplitEntry"}, field("user_id", "experiment_step_id", "experiment_split_id")},
+		{"users.canvas.Conversion", []string{"users.canvas.Entry"}, field("user_id", "canvas_id", "canvas_variation_id")},
+		{converted, []string{enrolled, email + "Send", push + "Send", sms + "Send", rcs + "Send", wa + "Send", line + "Send", card + "Send", iam + "Impression", banner + "Impression"}, message},
+		{"agentconsole.ToolInvocation", []string{"agentconsole.AgentExecuted"}, field("request_id")},
+		{behaviors + "InstallAttribution", []string{newcomer}, field("user_id")},
+		{behaviors + "liveactivity.UpdateTokenChange", []string{live + "Outcome"}, field("user_id", "activity_id")},
+	}
+}
+
+// watch is one way of looking at a stream: see gets each event, end what was
+// seen of all.
+type watch struct {
+	see func(event)
+	end func(t *testing.T)
+}
+
+// TestStoriesHangTogether follows one stream in several ways at once, as it is
+// the making and reading of the events that takes time.
+func TestStoriesHangTogether(t *testing.T) {
+	s := stories(t, 1, parsed(t, eventful))
+	watches := map[string]watch{
+		"nothing happens without its cause":                  watchCauses(t),
+		"nobody is written to after they unsubscribed":       watchSubscriptions(t),
+		"ids agree along a way":                              watchIDs(t),
+		"the steps of a Canvas come in order":                watchCanvases(t, s),
+		"values follow from what happened":                   watchValues(t),
+		"who is in a control group gets nothing of its kind": watchControlGroups(t),
+	}
+	var buf []byte
+	for range 45_000 {
+		buf, _, _ = s.Next(buf[:0])
+		e := decode(t, buf)
+		for _, w := range watches {
+			w.see(e)
+		}
+	}
+	for name, w := range watches {
+		t.Run(name, w.end)
+	}
+}
+
+// watchCauses finds the cause of each event earlier in the stream, with the same
+// ids.
+func watchCauses(t *testing.T) watch {
+	asked := make(map[string][]cause) // by the type of the cause
+	wanted := make(map[string]cause)
+	for _, c := range causes() {
+		wanted[c.effect] = c
+		for _, from := range c.causes {
+			asked[from] = append(asked[from], c)
+		}
+	}
+	happened := make(map[string]int64)
+	followed := make(map[string]int)
+	last := int64(0)
+	see := func(e event) {
+		if e.Time < last {
+			t.Fatalf("time goes back without a device that was offline: %v", e)
+		}
+		last = e.Time
+		if c, ok := wanted[e.Type]; ok && !slices.Contains(c.causes, "") {
+			at, found := happened[c.effect+"|"+c.by(e)]
+			if !found || at > e.Time {
+				t.Fatalf("%s has no cause: %v", e.Type, e)
+			}
+			followed[e.Type]++
+			if strings.HasSuffix(e.Type, "Conversion") && e.Type != "users.canvas.Conversion" && e.Time-at > 3*86400 {
+				t.Fatalf("%d seconds after its cause: %v", e.Time-at, e)
+			}
+		}
+		for _, c := range asked[e.Type] {
+			happened[c.effect+"|"+c.by(e)] = e.Time
+		}
+	}
+	return watch{see, func(t *testing.T) {
+		for effect, c := range wanted {
+			require.True(t, followed[effect] > 0 || slices.Contains(c.causes, ""), "%s never came", effect)
+		}
+	}}
+}
+
+// watchSubscriptions reads the state of each person from the events alone.
+func watchSubscriptions(t *testing.T) watch {
+	families := map[string]string{
+		"email": "email", "pushnotification": "push", "sms": "sms", "rcs": "rcs", "whatsapp": "whatsapp", "line": "line",
+	}
+	closed, left := make(map[string]bool), make(map[string]bool)
+	closings, openings, sends := 0, 0, 0
+	see := func(e event) {
+		user := e.text("user_id")
+		if left[user] {
+			t.Fatalf("%s has left, and yet: %v", user, e)
+		}
+		family, kind, _ := strings.Cut(strings.TrimPrefix(e.Type, messages), ".")
+		key := user + " " + families[family]
+		switch {
+		case kind == "Send" && families[family] != "":
+			sends++
+			if closed[key] {
+				t.Fatalf("%s was unsubscribed: %v", key, e)
+			}
+		case kind == "Unsubscribe", kind == "MarkAsSpam", kind == "InboundReceive" && e.text("message_body") == "STOP",
+			family == "pushnotification" && kind == "Bounce":
+			closed[key] = true
+			closings++
+		case e.Type == uninstall:
+			closed[user+" push"] = true
+		case strings.HasSuffix(e.Type, "StateChange") && strings.HasPrefix(e.Type, behaviors+"subscription"):
+			key = user + " " + e.text("channel")
+			if closed[key] = e.text("subscription_status") == "Unsubscribed"; !closed[key] {
+				openings++
+			}
+		case strings.HasSuffix(e.Type, "TokenStateChange"):
+			closed[user+" push"] = e.text("push_token_state_change_type") == "remove"
+		case e.Type == "users.UserDeleteRequest", e.Type == "users.UserOrphan":
+			left[user] = true
+		}
+	}
+	return watch{see, func(t *testing.T) {
+		require.Greater(t, closings, 150)
+		require.Greater(t, openings, 50)
+		require.Greater(t, sends, 4000)
+		require.Greater(t, len(left), 10)
+	}}
+}
+
+// watchValues holds values against what happened before.
+func watchValues(t *testing.T) watch {
+	sent, firsts, surveys, seen := make(map[string]int64), make(map[string]bool), make(map[string]string), make(map[string]int)
+	check := func(ok bool, what string, e event) {
+		if seen[what]++; !ok {
+			t.Fatalf("%s: %v", what, e)
+		}
+	}
+	see := func(e event) {
+		dispatch := e.text("user_id") + " " + e.text("dispatch_id") + " " + e.text("message_variation_id")
+		if strings.HasSuffix(e.Type, ".Send") {
+			sent[dispatch] = e.Time
+		}
+		if at, ok := e.Properties["send_time"]; ok {
+			check(at == float64(sent[dispatch]), "send_time is that of the send", e)
+		}
+		if unique, ok := e.Properties["is_unique"]; ok {
+			key := e.Type + e.message()
+			check(unique == !firsts[key], "only the first is unique", e)
+			firsts[key] = true
+		}
+		switch source := e.text("state_change_source"); {
+		case e.Type == globalOff[:strings.IndexByte(globalOff, '#')] && source != "":
+			check(source == "Subscription Page", "a link leads to the Subscription Page", e)
+		case e.Type == groupState:
+			check(source == "Inbound Message" || source == "Preference Center" || source == "Subscription Page", "groups change by STOP or preferences", e)
+		}
+		if session := e.text("survey_session_id"); session != "" {
+			check(surveys[session] != "completed", "nothing is answered after the last question", e)
+			surveys[session] = e.text("survey_completion_status")
+		}
+		if strings.HasSuffix(e.Type, ".Abort") && strings.HasPrefix(e.text("abort_log"), "Frequency") {
+			check(e.text("abort_type") == frequencyCapped, "type and log of an abort agree", e)
+		}
+	}
+	return watch{see, func(t *testing.T) { require.Len(t, seen, 6, "%v", seen) }}
+}
+
+// watchIDs holds all events of one dispatch to one person, and of one entry,
+// session or agent's run, against each other.
+func watchIDs(t *testing.T) watch {
+	groups := map[string][]string{
+		"dispatch_id": {"send_id", "campaign_id", "canvas_id", "canvas_step_id", "canvas_variation_id", "message_variation_id",
+			"campaign_name", "canvas_name", "content_card_id", "message_id", "ip_pool", "sending_ip", "device_id", "external_user_id"},
+		"canvas_entry_id": {"canvas_id", "canvas_variation_id", "external_user_id"},
+		"session_id":      {"app_id", "device_id", "platform", "device_model", "external_user_id"},
+		"request_id":      {"agent_id", "agent_name"},
+	}
+	known, met := make(map[string]string), make(map[string]int)
+	see := func(e event) {
+		for by, fields := range groups {
+			id := e.text(by)
+			if id == "" {
+				continue
+			}
+			who := e.text("user_id")
+			if by == "request_id" {
+				who = ""
+			}
+			for _, field := range fields {
+				v := e.text(field)
+				if v == "" || field == "message_id" && strings.HasSuffix(e.Type, "InboundReceive") {
+					continue
+				}
+				key := who + " " + id + " " + field
+				if before, ok := known[key]; ok {
+					met[by+" "+field]++
+					if before != v {
+						t.Fatalf("%s was %s before %v", key, before, e)
+					}
+				}
+				known[key] = v
+			}
+		}
+	}
+	return watch{see, func(t *testing.T) {
+		for by, fields := range groups {
+			for _, field := range fields {
+				require.NotZero(t, met[by+" "+field], "%s was never held against another of one %s", field, by)
+			}
+		}
+	}}
+}
+
+// watchCanvases follows each entry from its first step to its end.
+func watchCanvases(t *testing.T, s *Stories) watch {
+	place := make(map[string]int)
+	for _, c := range s.pop.Canvases {
+		for i, step := range c.Steps {
+			place[step.ID] = i
+		}
+	}
+	at, over, next := make(map[string]int), make(map[string]bool), make(map[string]string)
+	exits, controlled := make(map[string]int), 0
+	see := func(e event) {
+		switch e.Type {
+		case "users.canvas.Entry":
+			if e.Properties["in_control_group"] == true {
+				controlled++
+			}
+		case "users.canvasstep.Progression":
+			entry, step, kind := e.text("canvas_entry_id"), place[e.text("canvas_step_id")], e.text("progression_type")
+			require.False(t, over[entry], "%v", e)
+			before, begun := at[entry]
+			switch kind {
+			case "entered":
+				require.False(t, begun)
+				require.Zero(t, step)
+				require.Equal(t, true, e.Properties["is_canvas_entry"])
+			case "exited":
+				require.Equal(t, before, step)
+				over[entry] = true
+				exits[e.text("exit_reason")]++
+			default:
+				require.True(t, begun)
+				require.Equal(t, before+1, step)
+				require.Equal(t, next[entry], e.text("canvas_step_id"))
+			}
+			at[entry], next[entry] = step, e.text("next_step_id")
+		}
+	}
+	return watch{see, func(t *testing.T) {
+		require.Len(t, exits, 3, "%v", exits)
+		require.Greater(t, exits["canvas_completed"], 100)
+		require.Positive(t, controlled)
+	}}
+}
+
+func TestSessionsLastAsLongAsTheySay(t *testing.T) {
+	began, n := make(map[string]int64), 0
+	for _, e := range decoded(t, stories(t, 6, parsed(t, eventful), behaviors+"app.*"), 5_000) {
+		id := e.text("session_id")
+		switch e.Type {
+		case visit:
+			began[id] = e.Time
+		case visitEnd:
+			n++
+			require.InDelta(t, float64(e.Time-began[id]), e.Properties["duration"], 0)
+		}
+	}
+	require.Greater(t, n, 1000)
+}
+
+// watchControlGroups looks for messages to those who were held back, from the
+// same campaign or Canvas at any time, and for people of whom a campaign or
+// Canvas thinks otherwise the next time.
+func watchControlGroups(t *testing.T) watch {
+	held, reached, variation := make(map[string]bool), make(map[string]bool), make(map[string]string)
+	controlled, entries, again := make(map[string]bool), make(map[string]int), 0
+	see := func(e event) {
+		key := e.text("user_id") + " " + e.text("campaign_id") + e.text("canvas_id")
+		wrong := ""
+		switch {
+		case e.Type == enrolled && reached[key]:
+			wrong = "a message came before"
+		case e.Type == enrolled:
+			held[key] = true
+		case e.Type == "users.canvas.Entry":
+			in := e.Properties["in_control_group"] == true
+			if entries[key]++; entries[key] > 1 && controlled[key] != in {
+				wrong = "the other group the time before"
+			}
+			controlled[key] = in
+		case e.Type == "users.canvasstep.Progression" && controlled[key]:
+			wrong = "in the control group"
+		case strings.HasPrefix(e.Type, messages) && (held[key] || controlled[key]):
+			wrong = "held back, and yet"
+		case strings.HasPrefix(e.Type, messages) && e.text("campaign_id") != "":
+			reached[key] = true
+		}
+		if id := e.text("message_variation_id"); id != "" && e.text("campaign_id") != "" {
+			if before, ok := variation[key]; ok {
+				again++
+				if before != id {
+					wrong = "another variation than before"
+				}
+			}
+			variation[key] = id
+		}
+		if wrong != "" {
+			t.Fatalf("%s: %v", wrong, e)
+		}
+	}
+	return watch{see, func(t *testing.T) {
+		require.Greater(t, len(held), 100)
+		require.Greater(t, again, 500)
+		n := 0
+		for key, in := range controlled {
+			if in && entries[key] > 1 {
+				n++
+			}
+		}
+		require.Greater(t, n, 10)
+	}}
+}
+
+// TestControlGroupsOfAllOrNone still lets every type happen.
+func TestControlGroupsOfAllOrNone(t *testing.T) {
+	for _, share := range []string{"0%", "30%", "100%"} {
+		t.Run(share, func(t *testing.T) {
+			s := stories(t, 9, parsed(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
+			count := make(map[string]int)
+			var buf []byte
+			for range 20_000 {
+				event, typ, _ := s.Next(buf[:0])
+				buf = event
+				count[typ]++
+			}
+			require.Empty(t, missing(t, count))
+		})
+	}
+}

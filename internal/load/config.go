@@ -1,0 +1,162 @@
+// Package load sends Braze's batches to anything that takes them, at a rate that
+// is kept, and says how it went.
+//
+// The model is open: every batch has an intended instant that follows from the
+// rate alone, not from how fast the target answers. Two times are measured for
+// each batch, from its start to the answer (service) and from its intended
+// instant to the answer. A target that stalls makes the batches behind it start
+// late, and their wait is in the second time, so a stall cannot hide. With the
+// rate Max there are no instants: each connection sends as soon as it has an
+// answer. That model is closed, and the report says so.
+//
+// What it does not do: no probe, no retries, no stories (a batch holds one type,
+// and the types take turns evenly), no other headers than those of Braze's
+// Custom HTTP connector. It refuses a target that is not in a private network
+// by default.
+//
+// With Config.Verify it reads at the far end, a mockrudder, what arrived of what
+// was acknowledged.
+package load
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// What a Config says where it says nothing.
+const (
+	DefaultDuration      = time.Minute
+	DefaultMaxDuration   = time.Hour
+	DefaultConnections   = 16
+	DefaultTimeout       = 30 * time.Second
+	DefaultVerifyTimeout = 30 * time.Second
+)
+
+// longest bounds MaxDuration, so that instants fit into what is kept of them.
+const longest = 96 * time.Hour
+
+// maxConnections bounds what a typing mistake asks for.
+const maxConnections = 10_000
+
+// Config is a run. URL and Pacer are needed; the rest may stay zero.
+type Config struct {
+	// URL is where the batches are posted: a bridge's /currents, or RudderStack's
+	// webhook with its writeKey. Without a scheme it is http. The query is never
+	// shown.
+	URL   string
+	Token string // sent as Authorization: Bearer; empty sends none
+	Pacer Pacer
+	// Duration is how long batches are started, warm-up included. Zero is the
+	// length of a Ramp; without one and without Events it is DefaultDuration.
+	Duration time.Duration
+	// Events is how many events are sent, warm-up included; zero is no limit.
+	Events uint64
+	// MaxDuration refuses a longer Duration and ends a run that only counts
+	// Events. Zero is DefaultMaxDuration.
+	MaxDuration time.Duration
+	// WarmUp is the time at the start that is left out of the figures.
+	WarmUp time.Duration
+	// Batch is how many events a batch holds; zero is mockbraze.MaxBatch, which
+	// is also the most.
+	Batch int
+	// Connections is how many batches are in flight at once; zero is
+	// DefaultConnections.
+	Connections int
+	// Timeout is how long an answer may take; zero is DefaultTimeout.
+	Timeout time.Duration
+	// Types are the event types to go round, as patterns; none means all current
+	// ones.
+	Types []string
+	// Glossary has the event types; nil is the one that is built in.
+	Glossary *schemas.Glossary
+	// RootCAs are trusted beside the system's where URL or Verify is https; nil is
+	// the system's alone.
+	RootCAs *x509.CertPool
+	// Seed decides ids and contents; equal seeds send the same ids. Zero takes a
+	// random one, below 2^53 so that every JSON reader gets it right.
+	Seed uint64
+	// Thresholds are judged at the end.
+	Thresholds []Condition
+	// AbortOn ends the run when one of them holds for the last ten seconds.
+	AbortOn []Condition
+	// Verify is the address of a mockrudder's /_mock at the far end; empty does
+	// not look.
+	Verify string
+	// VerifyTimeout is how long after the load is waited for what is missing;
+	// zero is DefaultVerifyTimeout.
+	VerifyTimeout time.Duration
+	// PublicTarget allows a target outside of private networks.
+	PublicTarget bool
+	// Dial makes the connections, for tests without a network; nil is the
+	// network. With it the target's address is not looked at.
+	Dial DialFunc
+}
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	ramp, isRamp := c.Pacer.(Ramp)
+	if c.Duration == 0 {
+		switch {
+		case isRamp:
+			c.Duration = ramp.Length()
+		case c.Events == 0:
+			c.Duration = DefaultDuration
+		}
+	}
+	c.MaxDuration = orDefault(c.MaxDuration, DefaultMaxDuration)
+	c.Batch = orDefault(c.Batch, mockbraze.MaxBatch)
+	c.Connections = orDefault(c.Connections, DefaultConnections)
+	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
+	c.VerifyTimeout = orDefault(c.VerifyTimeout, DefaultVerifyTimeout)
+	if c.Seed == 0 {
+		c.Seed = 1 + rand.Uint64N(1<<53-1)
+	}
+	return c
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// check names every mistake.
+func (c *Config) check() error {
+	var failed error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			failed = errors.Join(failed, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.Pacer == nil, "a rate is needed")
+	wrong(c.Duration < 0, "the duration cannot be negative")
+	wrong(c.Duration > c.MaxDuration, "a run of %s is longer than the longest that is allowed, %s: raise it with --max-duration", c.Duration, c.MaxDuration)
+	wrong(c.MaxDuration < 0 || c.MaxDuration > longest, "the longest duration that can be allowed is %s, not %s", longest, c.MaxDuration)
+	wrong(c.Batch < 1 || c.Batch > mockbraze.MaxBatch, "a batch holds 1 to %d events, not %d", mockbraze.MaxBatch, c.Batch)
+	wrong(c.Connections < 1 || c.Connections > maxConnections, "connections are 1 to %d, not %d", maxConnections, c.Connections)
+	wrong(c.Timeout < 0, "the time-out cannot be negative")
+	wrong(c.WarmUp < 0, "the warm-up cannot be negative")
+	wrong(c.Duration > 0 && c.WarmUp >= c.Duration, "the warm-up of %s leaves nothing of a run of %s", c.WarmUp, c.Duration)
+	for _, t := range c.Thresholds {
+		wrong(c.Verify == "" && t.about("lost", "duplicated"), "threshold %q: what was lost or duplicated is known only with --verify", t)
+		wrong(c.closed() && t.about("late", "dropped"), "threshold %q: nothing is late or dropped with the rate max, where no instants are kept", t)
+	}
+	for _, a := range c.AbortOn {
+		wrong(a.about("lost", "duplicated", "acked", "dropped"), "abort condition %q: it can be about latencies, errors, late and rate", a)
+	}
+	return failed
+}
+
+// closed says whether the model is closed.
+func (c *Config) closed() bool {
+	_, is := c.Pacer.(Max)
+	return is
+}

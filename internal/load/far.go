@@ -1,0 +1,420 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How the far end is read.
+const (
+	pageLimit   = 2000
+	pollEvery   = 200 * time.Millisecond
+	pageTimeout = 30 * time.Second
+	maxPage     = 512 << 20 // bytes
+)
+
+// Verification is what of the acknowledged events was seen at the far end. What
+// is counted includes the warm-up, the latencies leave it out.
+type Verification struct {
+	FarEnd     string `json:"far_end"`
+	Acked      uint64 `json:"acked"`
+	Arrived    uint64 `json:"arrived"`    // different events of this run
+	Dead       uint64 `json:"dead"`       // of these, dead letters at once, as the answers said
+	Lost       uint64 `json:"lost"`       // acknowledged, not dead and not arrived
+	Duplicated uint64 `json:"duplicated"` // arrivals beyond the first
+	// Unacknowledged events arrived although their batch got no 2XX.
+	Unacknowledged uint64 `json:"unacknowledged"`
+	Foreign        uint64 `json:"foreign"` // arrivals that are not of this run
+	// FromAnswer is the time from the answer to the arrival, FromIntended that
+	// from the intended instant, of what was acknowledged. An event that arrives
+	// before its answer counts as 0 for the first. The clocks of both machines
+	// must agree.
+	FromAnswer   Latencies `json:"from_answer_ms,omitzero"`
+	FromIntended Latencies `json:"from_intended_ms,omitzero"`
+	// Problem says why it is not known what was lost; then Lost and Duplicated
+	// mean nothing.
+	Problem string `json:"problem,omitempty"`
+	// LostIDs are the ids of the first 100 lost events. Of a batch with dead letters
+	// it has all that are missing: which of them are dead is not known.
+	LostIDs []string `json:"lost_ids,omitempty"`
+}
+
+// maxLostIDs is how many lost events are named.
+const maxLostIDs = 100
+
+// follower reads by cursor what arrives at a mockrudder. A nil follower books
+// nothing.
+type follower struct {
+	ledger
+	base   *url.URL
+	client *http.Client
+
+	cursor  string
+	start   time.Time
+	first   uint64 // the far end's total at the start
+	read    uint64 // events that were read since
+	short   uint64 // how many fewer were read than came, when last seen
+	lastErr error
+	problem string
+}
+
+func newFollower(c *Config, ids numbering) (*follower, error) {
+	u, err := parseURL(c.Verify)
+	if err != nil {
+		return nil, fmt.Errorf("the address to verify at: %w", err)
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	transport := &http.Transport{DialContext: c.Dial, MaxIdleConnsPerHost: 1, TLSClientConfig: tlsConfig(c)}
+	return &follower{
+		ledger: ledger{ids: ids, size: uint64(c.Batch)},
+		base:   u,
+		client: &http.Client{Transport: transport, Timeout: pageTimeout},
+	}, nil
+}
+
+func (f *follower) issue(n uint64, b *batch) {
+	if f != nil {
+		f.ledger.issue(n, b)
+	}
+}
+
+func (f *follower) answered(n uint64, b *batch) {
+	if f != nil {
+		f.ledger.answered(n, b)
+	}
+}
+
+// begin goes to the end of what is there already.
+func (f *follower) begin(ctx context.Context) error {
+	for {
+		p, err := f.page(ctx)
+		if err != nil {
+			return err
+		}
+		f.first = p.Total
+		if len(p.Events) == 0 {
+			return nil
+		}
+	}
+}
+
+// run reads until ctx ends.
+func (f *follower) run(ctx context.Context, start time.Time) {
+	f.start = start
+	for ctx.Err() == nil && f.trouble() == "" {
+		more := f.step(ctx)
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// step reads a page; more says whether it was full.
+func (f *follower) step(ctx context.Context) (more bool) {
+	before := f.cursor
+	p, err := f.page(ctx)
+	for i := range p.Events {
+		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil && ctx.Err() != nil {
+		return false // it is to stop; a page that still came counts
+	}
+	if f.lastErr = err; err != nil {
+		return false
+	}
+	f.read += uint64(len(p.Events))
+	f.problem = f.outrun(before, p)
+	return len(p.Events) == pageLimit
+}
+
+// outrun says whether the far end gave up messages before they were read. Its
+// cursors count its messages, and its total counts what came since it was
+// started; a page without events shows whether all of these were read.
+func (f *follower) outrun(before string, p page) string {
+	from, errFrom := strconv.ParseUint(before, 10, 64)
+	to, errTo := strconv.ParseUint(p.Next, 10, 64)
+	if len(p.Events) > 0 && errFrom == nil && errTo == nil && to-from > uint64(len(p.Events)) {
+		return outrunText(to - from - uint64(len(p.Events)))
+	}
+	if p.Total < f.first {
+		return "the far end was reset during the run"
+	}
+	if len(p.Events) > 0 {
+		f.short = 0
+		return ""
+	}
+	short := p.Total - f.first - min(f.read, p.Total-f.first)
+	if short > 0 && short == f.short { // seen twice: nothing that came just now
+		return outrunText(short)
+	}
+	f.short = short
+	return ""
+}
+
+func outrunText(n uint64) string {
+	return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", n)
+}
+
+func (f *follower) trouble() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.problem
+}
+
+// await returns once all that was acknowledged has arrived and a last page showed
+// nothing new, or with ctx.
+func (f *follower) await(ctx context.Context) {
+	for quiet := 0; quiet < 2 && f.trouble() == ""; {
+		before := f.progress()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pollEvery + pollEvery/2):
+		}
+		if f.lost() == 0 && f.progress() == before {
+			quiet++ // what comes twice may come a little later
+		} else {
+			quiet = 0
+		}
+	}
+}
+
+// settle reads once more after run has ended: only pages without events show
+// whether something was given up unread, and no run is so short that this may go
+// unseen.
+func (f *follower) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
+	defer cancel()
+	for last := 0; last < 3 && f.trouble() == "" && ctx.Err() == nil; {
+		if !f.step(ctx) {
+			last++
+		}
+	}
+}
+
+func (f *follower) progress() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.read
+}
+
+// page is what is wanted of a page of /_mock/events?summary=1.
+type page struct {
+	Events []struct {
+		MessageID  string    `json:"messageId"`
+		ReceivedAt time.Time `json:"received_at"`
+	} `json:"events"`
+	Next  string `json:"next"`
+	Total uint64 `json:"total"`
+}
+
+// page reads the next page and moves the cursor.
+func (f *follower) page(ctx context.Context) (p page, err error) {
+	address := fmt.Sprintf("%s/events?limit=%d&after=%s&summary=1", shown(f.base), pageLimit, url.QueryEscape(f.cursor))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return p, err
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return p, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return p, fmt.Errorf("%s answers %d: is it the /_mock of a mockrudder?", shown(f.base), res.StatusCode)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxPage)).Decode(&p); err != nil {
+		return page{}, fmt.Errorf("%s: the answer is no page of events of a mockrudder: %w", shown(f.base), err)
+	}
+	if p.Next != "" {
+		f.cursor = p.Next
+	}
+	return p, nil
+}
+
+// verdict is called when nothing runs any more.
+func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
+	v := &Verification{FarEnd: shown(f.base), Problem: f.problem}
+	if v.Problem == "" && f.lastErr != nil {
+		v.Problem = "the far end could not be read: " + f.lastErr.Error()
+	}
+	answer, intended := newHistogram(3), newHistogram(3)
+	var counted uint64
+	f.journeys(func(first uint64, warm bool, start, acked, arrived time.Duration) {
+		counted++
+		if warm {
+			return
+		}
+		due := start
+		if at, ok := pacer.Due(first); ok && !closed {
+			due = at
+		}
+		record(answer, arrived-acked)
+		record(intended, arrived-due)
+	})
+	v.Acked, v.Dead, v.Arrived, v.Lost = f.acked, f.dead, f.arrived, f.missing
+	v.Duplicated, v.Foreign, v.Unacknowledged = f.duplicated, f.foreign, f.arrived-counted
+	v.LostIDs = f.lostIDs()
+	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
+	return v
+}
+
+// tick is how exactly the ledger keeps instants. In 32 bits it reaches over 119
+// hours, which is longer than a run can be.
+const tick = 100 * time.Microsecond
+
+// chunk is how many entries the ledger's lists grow by.
+const chunk = 1 << 16
+
+// list is a list that grows without copying.
+type list[T any] struct{ chunks [][]T }
+
+func (l *list[T]) at(i uint64) *T {
+	for uint64(len(l.chunks)) <= i/chunk {
+		l.chunks = append(l.chunks, make([]T, chunk))
+	}
+	return &l.chunks[i/chunk][i%chunk]
+}
+
+// ledger keeps what was acknowledged and what arrived: four bytes for an event
+// and twelve for a batch. An id is found by its number, which is worked out from
+// the id itself.
+type ledger struct {
+	ids  numbering
+	size uint64 // events a batch
+
+	mu         sync.Mutex
+	issued     uint64       // events: the numbers below may have arrived
+	seen       list[uint32] // by event: when it arrived, 0 where it did not
+	sent       list[sentBatch]
+	acked      uint64 // events
+	dead       uint64 // events, of acked
+	missing    uint64 // events that were acknowledged, are not dead and have not arrived
+	duplicated uint64 // arrivals beyond the first
+	foreign    uint64 // arrivals that are not of this run
+	arrived    uint64 // events
+}
+
+// sentBatch is a batch; start and acked are 0 where it did not. dead is how many
+// of its events went to the dead letters, as its answer said.
+type sentBatch struct {
+	start, acked       uint32
+	events, seen, dead uint8
+	warm               bool
+}
+
+// missing is how many of the batch's events should have arrived and have not.
+func (b *sentBatch) missing() uint64 {
+	if b.acked == 0 {
+		return 0
+	}
+	return uint64(max(0, int(b.events)-int(b.seen)-int(b.dead)))
+}
+
+// stamp makes an instant of the run fit; it is never 0.
+func stamp(at time.Duration) uint32 { return uint32(max(at, 0)/tick) + 1 }
+
+func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick }
+
+// issue books that a batch is on its way, so that its events may arrive.
+func (l *ledger) issue(n uint64, b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.sent.at(n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
+	l.issued = max(l.issued, n*l.size+uint64(b.events))
+}
+
+// answered books that a batch was acknowledged.
+func (l *ledger) answered(n uint64, b *batch) {
+	if b.status < 200 || b.status > 299 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sent := l.sent.at(n)
+	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
+	l.acked += uint64(b.events)
+	l.dead += uint64(b.dead)
+	l.missing += sent.missing()
+}
+
+// arrive books that a message with this id arrived.
+func (l *ledger) arrive(id []byte, at time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, ours := l.ids.numberOf(id, l.issued)
+	if !ours {
+		l.foreign++
+		return
+	}
+	seen := l.seen.at(n)
+	if *seen != 0 {
+		l.duplicated++
+		return
+	}
+	*seen = stamp(at)
+	l.arrived++
+	sent := l.sent.at(n / l.size)
+	before := sent.missing()
+	sent.seen++
+	l.missing -= before - sent.missing()
+}
+
+func (l *ledger) lost() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.missing
+}
+
+// lostIDs are the ids of the first lost events.
+func (l *ledger) lostIDs() (ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := uint64(0); n < l.issued/l.size+1 && l.missing > 0; n++ {
+		b := *l.sent.at(n)
+		if b.missing() == 0 {
+			continue
+		}
+		for i := range uint64(b.events) {
+			if *l.seen.at(n*l.size + i) == 0 {
+				ids = append(ids, string(l.ids.append(nil, n*l.size+i)))
+			}
+			if len(ids) == maxLostIDs {
+				return ids
+			}
+		}
+	}
+	return ids
+}
+
+// journeys hands over the instants of each batch with those at which its events
+// arrived, of what was acknowledged and arrived.
+func (l *ledger) journeys(visit func(first uint64, warm bool, start, acked, arrived time.Duration)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := range l.issued/l.size + 1 {
+		b := *l.sent.at(n)
+		if b.acked == 0 {
+			continue
+		}
+		for i := range uint64(b.events) {
+			if seen := *l.seen.at(n*l.size + i); seen != 0 {
+				visit(n*l.size, b.warm, instant(b.start), instant(b.acked), instant(seen))
+			}
+		}
+	}
+}

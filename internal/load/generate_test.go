@@ -1,0 +1,196 @@
+package load
+
+import (
+	"encoding/json"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+type sentEvent struct {
+	Type string `json:"event_type"`
+	ID   string
+	Time int64
+	User struct {
+		UserID     string  `json:"user_id"`
+		ExternalID *string `json:"external_user_id"`
+	}
+	Properties map[string]any
+}
+
+func decodeBatch(t *testing.T, body []byte) (events []sentEvent, raw []json.RawMessage) {
+	t.Helper()
+	var batch struct{ Events []json.RawMessage }
+	require.NoError(t, json.Unmarshal(body, &batch))
+	for _, text := range batch.Events {
+		var e sentEvent
+		require.NoError(t, json.Unmarshal(text, &e), "%s", text)
+		events = append(events, e)
+	}
+	return events, batch.Events
+}
+
+func TestBatchesAreValidAndHoldOneType(t *testing.T) {
+	g, err := NewGenerator(nil, 7, nil)
+	require.NoError(t, err)
+	require.Len(t, g.Types(), 102)
+	validator, err := schemas.NewValidator()
+	require.NoError(t, err)
+	at := time.Unix(1_800_000_000, 0)
+	ids, users := map[string]bool{}, map[string]bool{}
+	for n := range uint64(2 * 102) {
+		events, raw := decodeBatch(t, g.Append(nil, n, n*100, 100, at))
+		require.Len(t, events, 100)
+		for i, e := range events {
+			require.Equal(t, g.Type(n), e.Type)
+			require.False(t, ids[e.ID], "id %s comes twice", e.ID)
+			ids[e.ID] = true
+			users[e.User.UserID] = true
+			require.LessOrEqual(t, e.Time, at.Unix())
+			require.Greater(t, e.Time, at.Unix()-20)
+			verdict := validator.Event(raw[i])
+			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
+		}
+	}
+	require.Len(t, ids, 20_400)
+	require.Greater(t, len(users), 8000, "many people")
+}
+
+// Each seventy events of a type are different in more than what is filled in, and
+// ids of a person go together.
+func TestVariety(t *testing.T) {
+	g, err := NewGenerator(nil, 7, []string{"users.messages.email.Open"})
+	require.NoError(t, err)
+	contents, names, external := map[string]bool{}, map[string]bool{}, map[string]string{}
+	for n := range uint64(20) {
+		events, _ := decodeBatch(t, g.Append(nil, n, n*100, 100, time.Unix(1_800_000_000, 0)))
+		for _, e := range events {
+			if e.User.ExternalID != nil && e.User.UserID != "" {
+				if known, ok := external[*e.User.ExternalID]; ok {
+					require.Equal(t, known, e.User.UserID)
+				}
+				external[*e.User.ExternalID] = e.User.UserID
+			}
+			delete(e.Properties, "dispatch_id")
+			text, err := json.Marshal(e.Properties)
+			require.NoError(t, err)
+			contents[string(text)] = true
+			for name := range e.Properties {
+				names[name] = true
+			}
+		}
+	}
+	require.Len(t, contents, templatesPerType)
+	require.Greater(t, len(external), 1000)
+	glossary, err := schemas.Load()
+	require.NoError(t, err)
+	typ, _ := glossary.Event("users.messages.email.Open")
+	for _, f := range typ.Properties {
+		if f.Name != "dispatch_id" {
+			require.True(t, names[f.Name], "no event has %s", f.Name)
+		}
+	}
+}
+
+func TestSeedDecides(t *testing.T) {
+	make := func(seed uint64) string {
+		g, err := NewGenerator(nil, seed, []string{"users.canvas.*"})
+		require.NoError(t, err)
+		return string(g.Append(nil, 3, 300, 100, time.Unix(1_800_000_000, 0)))
+	}
+	require.Equal(t, make(5), make(5))
+	require.NotEqual(t, make(5), make(6))
+	_, err := NewGenerator(nil, 1, []string{"users.nothing.*"})
+	require.ErrorContains(t, err, "users.nothing.*")
+}
+
+func TestCutLeavesTheEventWhole(t *testing.T) {
+	event := `{"event_type":"x","id":"1-2","properties":{"dispatch_id":"0af0","text":"\"dispatch_id\":\"no\""},"time":17,"user":{"external_user_id":"e","user_id":"u"}}`
+	form := cut([]byte(event))
+	var gaps []gap
+	var text strings.Builder
+	for _, p := range form.pieces {
+		text.WriteString(p.text)
+		gaps = append(gaps, p.then)
+	}
+	require.Equal(t, []gap{gapID, gapDispatch, gapTime, gapExternal, gapUser, gapNone}, gaps)
+	require.Equal(t, `{"event_type":"x","id":"","properties":{"dispatch_id":"","text":"\"dispatch_id\":\"no\""},"time":,"user":{"external_user_id":"","user_id":""}}`, text.String())
+	require.Equal(t, 4, form.pieces[1].size)
+	require.Equal(t, 1, form.identified)
+
+	nobody := cut([]byte(`{"event_type":"x","id":"1","properties":{},"time":17,"user":{"external_user_id":null}}`))
+	require.Len(t, nobody.pieces, 3)
+	require.Zero(t, nobody.identified)
+}
+
+// BenchmarkGenerate makes batches of 100 events of all types. events/CPU-s is
+// how many a second of CPU makes, and kB-events/CPU-s how many of 1000 bytes.
+func BenchmarkGenerate(b *testing.B) {
+	g, err := NewGenerator(nil, 1, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var buf []byte
+	var size int64
+	at := time.Unix(1_800_000_000, 0)
+	b.ReportAllocs()
+	before := cpuTime()
+	for n := uint64(0); b.Loop(); n++ {
+		buf = g.Append(buf[:0], n, n*100, 100, at)
+		size += int64(len(buf))
+	}
+	cpu := (cpuTime() - before).Seconds()
+	b.ReportMetric(float64(b.N)*100/cpu, "events/CPU-s")
+	b.ReportMetric(float64(size)/1000/cpu, "kB-events/CPU-s")
+	b.ReportMetric(float64(size)/float64(b.N)/100, "B/event")
+}
+
+func TestIDsAreUniqueAndKnownAgain(t *testing.T) {
+	v4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	const n = 100_000
+	seen := make(map[string]bool, 3*n)
+	for _, seed := range []uint64{1, 2, math.MaxUint64} {
+		ids := newNumbering(seed)
+		for i := range uint64(n) {
+			id := ids.append(nil, i)
+			require.False(t, seen[string(id)], "number %d of seed %d comes twice", i, seed)
+			seen[string(id)] = true
+			if i%1000 == 0 {
+				require.Regexp(t, v4, string(id))
+			}
+			number, ours := ids.numberOf(id, n)
+			require.True(t, ours)
+			require.Equal(t, i, number)
+		}
+	}
+}
+
+// The lower half alone is a permutation, so ids of one run cannot meet.
+func TestPermutation(t *testing.T) {
+	ids := newNumbering(42)
+	for _, n := range []uint64{0, 1, 2, 1 << 31, 1<<31 - 1, 1 << 40, 1<<62 - 1} {
+		require.Equal(t, n, ids.restore(ids.permute(n)))
+		require.LessOrEqual(t, ids.permute(n), uint64(mask62))
+	}
+}
+
+func TestForeignIDsAreNotTaken(t *testing.T) {
+	ids, other := newNumbering(1), newNumbering(2)
+	for _, id := range []string{
+		"", "x", string(other.append(nil, 5)), string(ids.append(nil, 100)),
+		"00000000-0000-4000-8000-000000000000", string(ids.append(nil, 5))[:35] + "G",
+	} {
+		_, ours := ids.numberOf([]byte(id), 100)
+		require.False(t, ours, id)
+	}
+	changed := ids.append(nil, 5)
+	changed[0] ^= 1 // in the upper half, which only checks
+	_, ours := ids.numberOf(changed, 100)
+	require.False(t, ours)
+}

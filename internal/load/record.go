@@ -1,0 +1,278 @@
+package load
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// lateAfter is how much later than its instant a batch may start without being
+// late.
+const lateAfter = 100 * time.Millisecond
+
+// windowSeconds is how far back --abort-on and the live line look.
+const windowSeconds = 10
+
+// Second is one second of a run.
+type Second struct {
+	At         int               `json:"t"`      // seconds from the start
+	Wanted     float64           `json:"wanted"` // events a second
+	Sent       uint64            `json:"sent"`   // events of the batches that started
+	Acked      uint64            `json:"acked"`  // events of the batches that were answered 2XX
+	Late       uint64            `json:"late"`   // batches
+	Statuses   map[string]uint64 `json:"status"` // batches by answer; "0" is none
+	P50        float64           `json:"p50"`    // from the intended instant, in ms, of the batches that ended
+	P99        float64           `json:"p99"`
+	ServiceP50 float64           `json:"service_p50"` // from the start
+	ServiceP99 float64           `json:"service_p99"`
+	// Waiting is how long the oldest batch without an answer had waited at the end
+	// of the second, from its instant, in ms.
+	Waiting float64 `json:"waiting"`
+	WarmUp  bool    `json:"warm_up,omitempty"`
+}
+
+// span is one second while it is counted, and afterwards in the window.
+type span struct {
+	tally
+	times
+	statuses map[string]uint64
+}
+
+// recorder books what workers did. Instants are from the start of the run.
+type recorder struct {
+	wanted func(time.Duration) float64
+	warmUp time.Duration
+
+	mu       sync.Mutex
+	measured tally
+	warm     tally
+	rated    tally // of the batches that began after the warm-up, whenever they were due
+	times    times
+	statuses map[string]uint64
+	failures map[string]uint64
+	refusals map[refusalKey]*Refusal
+	now      int // the second that is counted
+	current  *span
+	window   [windowSeconds]*span // the seconds before, a circle
+	series   []Second
+
+	lastStart time.Duration
+	finished  bool
+}
+
+func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
+	r := &recorder{
+		wanted: wanted, warmUp: warmUp, times: newTimes(3),
+		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
+		current: &span{times: newTimes(2), statuses: map[string]uint64{}},
+	}
+	for i := range r.window {
+		r.window[i] = &span{times: newTimes(2)}
+	}
+	return r
+}
+
+// batch is one batch on its way.
+type batch struct {
+	typ     string
+	events  int
+	warm    bool          // not in the figures
+	due     time.Duration // its instant
+	start   time.Duration
+	done    time.Duration
+	status  int
+	dead    int    // events that the answer says went to the dead letters
+	failure string // where there was no answer
+	says    string // how the answer begins, of a batch that was refused
+}
+
+// began books that a batch started.
+func (r *recorder) began(b *batch) {
+	t := tally{sent: uint64(b.events), started: 1}
+	if b.start-b.due > lateAfter {
+		t.late = 1
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(b.start)
+	r.lastStart = max(r.lastStart, b.start)
+	r.book(b, t)
+}
+
+// ended books how a batch ended.
+func (r *recorder) ended(b *batch) {
+	t := outcome(b)
+	status := strconv.Itoa(b.status)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(b.done)
+	r.book(b, t)
+	r.current.statuses[status]++
+	record(r.current.service, b.done-b.start)
+	record(r.current.intended, b.done-b.due)
+	for s := int(b.due / time.Second); s < len(r.series); s++ {
+		waited := time.Duration(s+1)*time.Second - b.due
+		r.series[s].Waiting = max(r.series[s].Waiting, float64(waited)/float64(time.Millisecond))
+	}
+	if b.warm {
+		return
+	}
+	record(r.times.service, b.done-b.start)
+	record(r.times.intended, b.done-b.due)
+	if b.failure != "" {
+		r.failures[b.failure]++
+	} else {
+		r.statuses[status]++
+	}
+	if t.refused > 0 {
+		r.refuse(b)
+	}
+}
+
+// Refusal is what was refused of one event type with one status.
+type Refusal struct {
+	Type    string `json:"event_type"`
+	Status  int    `json:"status"`
+	Batches uint64 `json:"batches"`
+	Events  uint64 `json:"events"`
+	// Answer is how the first of these answers begins.
+	Answer string `json:"answer"`
+}
+
+type refusalKey struct {
+	typ    string
+	status int
+}
+
+func (r *recorder) refuse(b *batch) {
+	key := refusalKey{b.typ, b.status}
+	refusal := r.refusals[key]
+	if refusal == nil {
+		refusal = &Refusal{Type: b.typ, Status: b.status, Answer: b.says}
+		r.refusals[key] = refusal
+	}
+	refusal.Batches++
+	refusal.Events += uint64(b.events)
+}
+
+// refused lists the refusals, those of the most events first.
+func (r *recorder) refused() []Refusal {
+	all := make([]Refusal, 0, len(r.refusals))
+	for _, refusal := range r.refusals {
+		all = append(all, *refusal)
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
+	})
+	return all
+}
+
+func outcome(b *batch) tally {
+	n := uint64(b.events)
+	switch {
+	case b.status >= 200 && b.status <= 299:
+		return tally{acked: n, dead: uint64(b.dead)}
+	case b.status == 0:
+		return tally{failed: n}
+	default:
+		return tally{refused: n}
+	}
+}
+
+func (r *recorder) book(b *batch, t tally) {
+	r.current.add(t)
+	if b.warm {
+		r.warm.add(t)
+	} else {
+		r.measured.add(t)
+	}
+	if b.start >= r.warmUp {
+		r.rated.add(t)
+	}
+}
+
+// finish closes the last second. Nothing is booked afterwards, so that what was
+// counted may be read without a lock.
+func (r *recorder) finish(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(at)
+	r.close()
+	r.finished = true
+}
+
+// advance closes the seconds before an instant.
+func (r *recorder) advance(to time.Duration) {
+	if r.finished {
+		return
+	}
+	for second := int(to / time.Second); r.now < second; r.now++ {
+		r.close()
+	}
+}
+
+// close puts the current second into the series and the window, and takes the
+// oldest span of the window for the next.
+func (r *recorder) close() {
+	s := r.current
+	at := time.Duration(r.now) * time.Second
+	r.series = append(r.series, Second{
+		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.sent, Acked: s.acked, Late: s.late, Statuses: s.statuses,
+		P50: quantile(s.intended, "p50"), P99: quantile(s.intended, "p99"),
+		ServiceP50: quantile(s.service, "p50"), ServiceP99: quantile(s.service, "p99"),
+		WarmUp: at < r.warmUp,
+	})
+	place := &r.window[r.now%windowSeconds]
+	r.current, *place = *place, s
+	r.current.reset()
+	r.current.tally = tally{}
+	r.current.statuses = map[string]uint64{}
+}
+
+// recent is the figures of the last whole seconds and the current one, at an
+// instant. waiting are the instants of batches that have no answer yet: a target
+// that never answers is slow, too. overdue batches should have begun and have not.
+func (r *recorder) recent(at time.Duration, waiting []time.Duration, overdue uint64) *figures {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(at)
+	f := &figures{times: newTimes(2)}
+	for _, s := range append([]*span{r.current}, r.window[:]...) {
+		f.add(s.tally)
+		f.merge(s.times)
+	}
+	for _, due := range waiting {
+		if at > due {
+			record(f.times.intended, at-due)
+		}
+	}
+	f.late += overdue
+	f.planned = f.started + overdue
+	f.rated = f.sent
+	f.seconds = min(at.Seconds(), windowSeconds+(at%time.Second).Seconds())
+	return f
+}
+
+// begun is how many batches have begun so far, warm-up included.
+func (r *recorder) begun() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.measured.started + r.warm.started
+}
+
+// sum is everything so far, warm-up included, and the events a second sent in
+// the last two whole seconds.
+func (r *recorder) sum(at time.Duration) (all tally, rate float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(at)
+	all = r.measured
+	all.add(r.warm)
+	last := r.series[max(0, len(r.series)-2):]
+	for i := range last {
+		rate += float64(last[i].Sent) / float64(len(last))
+	}
+	return all, rate
+}

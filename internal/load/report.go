@@ -1,0 +1,494 @@
+package load
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Report is what a run did. Figures leave the warm-up out, except Series and
+// Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
+type Report struct {
+	Verdict     string    `json:"verdict"` // pass or fail
+	Target      string    `json:"target"`  // without the query
+	Model       string    `json:"model"`   // open or closed
+	Pace        string    `json:"pace"`    // as --rate or --ramp takes it
+	Seed        uint64    `json:"seed"`
+	Started     time.Time `json:"started"`
+	Seconds     float64   `json:"duration_s"` // until the last answer
+	WarmUp      float64   `json:"warm_up_s"`
+	Connections int       `json:"connections"`
+	Batch       int       `json:"batch"`
+	Types       int       `json:"types"`
+
+	Events   EventCounts       `json:"events"`
+	Warmed   EventCounts       `json:"warm_up_events"`
+	Batches  BatchCounts       `json:"batches"`
+	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
+	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
+	Failures map[string]uint64 `json:"failures"` // batches without an answer, by what came instead
+	Latency  LatencyPair       `json:"latency"`
+	Rate     Rates             `json:"rate"`
+	Process  Process           `json:"process"`
+	Verify   *Verification     `json:"verify,omitempty"`
+
+	Thresholds  []ThresholdResult `json:"thresholds"`
+	Abort       string            `json:"abort_reason,omitempty"`
+	Interrupted bool              `json:"interrupted,omitempty"`
+	Series      []Second          `json:"series"`
+	Percentiles []CurvePoint      `json:"percentiles"`
+
+	figures *figures
+}
+
+// EventCounts counts events.
+type EventCounts struct {
+	Sent    uint64 `json:"sent"`
+	Acked   uint64 `json:"acked"`   // answered 2XX
+	Dead    uint64 `json:"dead"`    // of these, dead letters at once, as a bridge's answer says
+	Refused uint64 `json:"refused"` // answered otherwise
+	Failed  uint64 `json:"failed"`  // not answered
+}
+
+// BatchCounts counts batches.
+type BatchCounts struct {
+	Intended uint64 `json:"intended"`
+	Started  uint64 `json:"started"`
+	Late     uint64 `json:"late"`    // started more than 100 ms after their instant
+	Dropped  uint64 `json:"dropped"` // not begun by the end
+}
+
+// LatencyPair is the two times of a batch.
+type LatencyPair struct {
+	Service  Latencies `json:"service,omitzero"`  // from the start to the answer
+	Intended Latencies `json:"intended,omitzero"` // from the intended instant to the answer
+}
+
+// Latencies are in milliseconds. Where nothing was measured all are zero, they are
+// not in the JSON, and the other reports say none.
+type Latencies struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+// Rates are events a second after the warm-up. What was due in the warm-up and
+// began after it is in them, though in no other figure.
+type Rates struct {
+	Wanted  float64 `json:"wanted"`  // 0 in the closed model
+	Reached float64 `json:"reached"` // sent
+	Acked   float64 `json:"acked"`   // of these
+}
+
+// Process is what the load itself cost.
+type Process struct {
+	CPUSeconds float64 `json:"cpu_s"`
+	// CPUShare is the part of what this process may use of the machine: near 1
+	// the load is slowed by itself, and the figures are not the target's.
+	CPUShare float64 `json:"cpu_share"`
+}
+
+// CurvePoint is a point of the curve of percentiles.
+type CurvePoint struct {
+	Percentile float64 `json:"percentile"`
+	Service    float64 `json:"service"`
+	Intended   float64 `json:"intended"`
+}
+
+func latenciesOf(h *hdrhistogram.Histogram) Latencies {
+	return Latencies{
+		P50: quantile(h, "p50"), P90: quantile(h, "p90"), P95: quantile(h, "p95"), P99: quantile(h, "p99"),
+		P999: quantile(h, "p999"), Max: quantile(h, "max"), Mean: quantile(h, "mean"),
+	}
+}
+
+func eventsOf(t tally) EventCounts {
+	return EventCounts{Sent: t.sent, Acked: t.acked, Dead: t.dead, Refused: t.refused, Failed: t.failed}
+}
+
+func process(cpu, wall time.Duration) Process {
+	p := Process{CPUSeconds: cpu.Seconds()}
+	if wall > 0 {
+		p.CPUShare = p.CPUSeconds / wall.Seconds() / float64(runtime.GOMAXPROCS(0))
+	}
+	return p
+}
+
+// report puts the figures together; nothing runs any more.
+func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report {
+	rec, c := r.rec, &r.cfg
+	rec.finish(ended)
+	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.sent}
+	until := r.until(ended)
+	f.seconds = max(0, (until - c.WarmUp).Seconds())
+	if c.closed() {
+		f.planned = f.started
+	} else if all := r.batchesUntil(until); all > r.warmUntil {
+		f.planned = all - r.warmUntil
+		f.dropped = f.planned - min(f.planned, f.started)
+	}
+	out := &Report{
+		Target: r.Target(), Model: "open", Pace: c.Pacer.String(), Seed: c.Seed, Started: start.UTC(),
+		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
+		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
+		Events: eventsOf(f.tally), Warmed: eventsOf(rec.warm),
+		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
+		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
+		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
+		Abort:   abort, Series: rec.series, Percentiles: curve(f.times), figures: f,
+	}
+	if c.closed() {
+		out.Model = "closed"
+		out.Batches.Late = 0
+	}
+	if f.seconds > 0 {
+		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.acked) / f.seconds}
+		if due := (r.due(until) - c.WarmUp).Seconds(); !c.closed() && due > 0 {
+			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / due
+		}
+	}
+	return out
+}
+
+// eventsOf is how many events so many batches after the warm-up hold; the last
+// of a number of events may not be full.
+func (r *Run) eventsOf(batches uint64) uint64 {
+	size := uint64(r.cfg.Batch)
+	all := (r.warmUntil + batches) * size
+	if r.cfg.Events > 0 {
+		all = min(all, r.cfg.Events)
+	}
+	return all - min(all, r.warmUntil*size)
+}
+
+// until is the instant up to which batches were to start. A run of a number of
+// events lasts until the next one would have been due, or until the last answer
+// where there are no instants.
+func (r *Run) until(ended time.Duration) time.Duration {
+	if r.stopped > 0 {
+		return min(r.stopped, r.end)
+	}
+	if r.cfg.Events == 0 {
+		return r.end
+	}
+	if r.cfg.closed() {
+		return min(ended, r.end)
+	}
+	return max(r.due(r.end), min(r.rec.lastStart, r.end))
+}
+
+// due is the instant at which a number of events is over by the plan, whatever
+// came of it, or until where that is earlier or there is no such number.
+func (r *Run) due(until time.Duration) time.Duration {
+	if r.cfg.Events == 0 {
+		return until
+	}
+	if last, ok := r.cfg.Pacer.Due(r.cfg.Events); ok {
+		return min(last, until)
+	}
+	return until
+}
+
+// warning says where the figures are those of a few batches only.
+func (r *Report) warning() string {
+	if b := r.Batches; b.Started < b.Intended/2 {
+		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
+			grouped(b.Dropped), grouped(b.Intended), grouped(b.Started))
+	}
+	return ""
+}
+
+// curve is the percentiles at even steps of the scale on which each nine takes
+// the same room.
+func curve(t times) []CurvePoint {
+	if t.intended.TotalCount() == 0 {
+		return nil
+	}
+	var points []CurvePoint
+	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
+		points = append(points, CurvePoint{
+			Percentile: p,
+			Service:    float64(t.service.ValueAtQuantile(p)) / 1000,
+			Intended:   float64(t.intended.ValueAtQuantile(p)) / 1000,
+		})
+	}
+	return points
+}
+
+// judge works out the thresholds and the verdict. With verification, lost==0 is
+// a threshold of its own unless there is one about lost.
+func (r *Report) judge(run *Run) {
+	r.figures.verified = r.Verify
+	thresholds := run.cfg.Thresholds
+	named := false
+	for _, t := range thresholds {
+		named = named || t.about("lost")
+	}
+	if r.Verify != nil && !named {
+		thresholds = append(thresholds[:len(thresholds):len(thresholds)], Condition{name: "lost", op: "=="})
+	}
+	r.Thresholds = []ThresholdResult{}
+	r.Verdict = "pass"
+	for _, t := range thresholds {
+		result := t.result(r.figures)
+		r.Thresholds = append(r.Thresholds, result)
+		if !result.OK {
+			r.Verdict = "fail"
+		}
+	}
+	if r.Abort != "" {
+		r.Verdict = "fail"
+	}
+}
+
+// Passed says whether every threshold held and the run was not aborted.
+func (r *Report) Passed() bool { return r.Verdict == "pass" }
+
+// WriteJSON writes the report as JSON.
+func (r *Report) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(r); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// Format says which writer a report file gets; it fails for another ending than
+// .json and .html.
+func Format(file string) (write func(*Report, io.Writer) error, err error) {
+	switch filepath.Ext(file) {
+	case ".json":
+		return (*Report).WriteJSON, nil
+	case ".html":
+		return (*Report).WriteHTML, nil
+	}
+	return nil, fmt.Errorf("a report is FILE.json or FILE.html, not %q", file)
+}
+
+// WriteFile writes the report in the format that the file's name says.
+func (r *Report) WriteFile(file string) error {
+	write, err := Format(file)
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err = write(r, out); err != nil {
+		out.Close()
+		return err
+	}
+	if err = out.Close(); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// fact is a line of a table.
+type fact struct{ Name, Value string }
+
+// facts are the figures of a run beside its latencies.
+func (r *Report) facts() []fact {
+	facts := []fact{
+		{"Events sent", grouped(r.Events.Sent)},
+		{"Events acknowledged", grouped(r.Events.Acked)},
+		{"Events refused", grouped(r.Events.Refused)},
+		{"Events not answered", grouped(r.Events.Failed)},
+		{"Batches intended", grouped(r.Batches.Intended)},
+		{"Batches started", grouped(r.Batches.Started)},
+		{"Events a second: sent, acknowledged", fmt.Sprintf("%s, %s", rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
+		{"Time to the last answer", fmt.Sprintf("%.1f s", r.Seconds)},
+		{"Connections", grouped(uint64(r.Connections))},
+		{"Events a batch", grouped(uint64(r.Batch))},
+		{"Event types", grouped(uint64(r.Types))},
+		{"CPU of the load itself", fmt.Sprintf("%.1f s, %.0f %% of the machine", r.Process.CPUSeconds, 100*r.Process.CPUShare)},
+	}
+	if r.Model == "open" {
+		facts = append(facts,
+			fact{"Events a second: wanted", rateText(r.Rate.Wanted)},
+			fact{"Batches late by over 100 ms", grouped(r.Batches.Late)},
+			fact{"Batches dropped", grouped(r.Batches.Dropped)})
+	}
+	if r.WarmUp > 0 {
+		facts = append(facts, fact{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, grouped(r.Warmed.Sent))})
+	}
+	if v := r.Verify; v != nil {
+		facts = append(facts, fact{"Events at the far end", grouped(v.Arrived)})
+		if v.Problem != "" {
+			return append(facts, fact{"Not verified", v.Problem})
+		}
+		facts = append(facts,
+			fact{"Events that are dead letters", grouped(v.Dead)},
+			fact{"Events acknowledged and lost", grouped(v.Lost)},
+			fact{"Arrivals beyond the first", grouped(v.Duplicated)},
+			fact{"Events not acknowledged, yet arrived", grouped(v.Unacknowledged)})
+	}
+	return facts
+}
+
+// answers are the batches by what came back, best first.
+func (r *Report) answers() []fact {
+	var all []fact
+	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
+		all = append(all, fact{status, grouped(r.Statuses[status])})
+	}
+	for _, failure := range slices.Sorted(maps.Keys(r.Failures)) {
+		all = append(all, fact{"no answer: " + failure, grouped(r.Failures[failure])})
+	}
+	return all
+}
+
+// WriteText writes the report for people to read in a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "target\t%s\n", r.Target)
+	fmt.Fprintf(t, "model\t%s, rate %s, seed %d\n", r.Model, r.Pace, r.Seed)
+	warmUp := ""
+	if r.WarmUp > 0 {
+		warmUp = fmt.Sprintf(", of which %g s warm-up left out", r.WarmUp)
+	}
+	fmt.Fprintf(t, "time\t%.1f s%s; %d connections, batches of %d, %d types\n", r.Seconds, warmUp, r.Connections, r.Batch, r.Types)
+	fmt.Fprintf(t, "events\t%s sent, %s acknowledged, %s refused, %s not answered\n",
+		grouped(r.Events.Sent), grouped(r.Events.Acked), grouped(r.Events.Refused), grouped(r.Events.Failed))
+	if r.Model == "open" {
+		fmt.Fprintf(t, "batches\t%s intended, %s started, %s late, %s dropped\n",
+			grouped(r.Batches.Intended), grouped(r.Batches.Started), grouped(r.Batches.Late), grouped(r.Batches.Dropped))
+		fmt.Fprintf(t, "events/s\t%s wanted, %s sent, %s acknowledged\n",
+			rateText(r.Rate.Wanted), rateText(r.Rate.Reached), rateText(r.Rate.Acked))
+	} else {
+		fmt.Fprintf(t, "events/s\t%s sent, %s acknowledged; no instants are kept, so waiting is not measured\n",
+			rateText(r.Rate.Reached), rateText(r.Rate.Acked))
+	}
+	if r.Model == "open" {
+		writeLatency(t, "intended", r.Latency.Intended)
+	}
+	writeLatency(t, "service", r.Latency.Service)
+	for _, a := range r.answers() {
+		fmt.Fprintf(t, "answers\t%s: %s batches\n", a.Name, a.Value)
+	}
+	for i, refused := range r.Refused {
+		if i == maxRefused {
+			fmt.Fprintf(t, "refused\tand %d more; all are in --report FILE.json\n", len(r.Refused)-i)
+			break
+		}
+		fmt.Fprintf(t, "refused\t%s: %s\n", refused.name(), refused.Answer)
+	}
+	r.writeVerify(t)
+	fmt.Fprintf(t, "this load\t%.1f s of CPU, %.0f %% of the machine\n", r.Process.CPUSeconds, 100*r.Process.CPUShare)
+	for _, x := range r.Thresholds {
+		word := "holds"
+		if !x.OK {
+			word = "FAILED"
+		}
+		fmt.Fprintf(t, "threshold\t%s %s: %s\n", x.Expression, word, x.Actual)
+	}
+	if warning := r.warning(); warning != "" {
+		fmt.Fprintf(t, "warning\t%s\n", warning)
+	}
+	if r.Abort != "" {
+		fmt.Fprintf(t, "aborted\t%s\n", r.Abort)
+	}
+	if r.Interrupted {
+		fmt.Fprintf(t, "interrupted\tthe figures are those until then\n")
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) writeVerify(w io.Writer) {
+	v := r.Verify
+	if v == nil {
+		return
+	}
+	if v.Problem != "" {
+		fmt.Fprintf(w, "far end\tNOT VERIFIED: %s\n", v.Problem)
+		return
+	}
+	warmUp := ""
+	if r.WarmUp > 0 {
+		warmUp = "; the warm-up is in these"
+	}
+	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived%s\n",
+		grouped(v.Arrived), grouped(v.Dead), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged), warmUp)
+	for _, id := range v.LostIDs {
+		fmt.Fprintf(w, "lost\t%s\n", id)
+	}
+	writeLatency(w, "answer to far end", v.FromAnswer)
+	writeLatency(w, "intended to far end", v.FromIntended)
+}
+
+// maxRefused is how many refusals the text has.
+const maxRefused = 20
+
+// name says what was refused, and how much of it.
+func (r *Refusal) name() string {
+	return fmt.Sprintf("%s %d, %s batches, %s events", r.Type, r.Status, grouped(r.Batches), grouped(r.Events))
+}
+
+func writeLatency(w io.Writer, name string, l Latencies) {
+	if l == (Latencies{}) {
+		fmt.Fprintf(w, "%s\tnone\n", name)
+		return
+	}
+	fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
+		millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), millis(l.Mean))
+}
+
+func rateText(v float64) string {
+	if v < 100 {
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return grouped(uint64(v + 0.5))
+}
+
+// grouped writes a number with a comma before each three digits.
+func grouped(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+//go:embed report.html.tmpl
+var pageText string
+
+// WriteHTML writes the report as one page that loads nothing from elsewhere.
+func (r *Report) WriteHTML(w io.Writer) error {
+	t, err := template.New("report").Funcs(template.FuncMap{"ms": millis, "count": grouped, "rate": rateText}).Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	err = t.Execute(w, map[string]any{
+		"R":       r,
+		"Started": r.Started.Format(time.DateTime) + " UTC",
+		"Facts":   r.facts(),
+		"Plots":   r.plots(),
+		"Status":  r.answers(),
+		"Warning": r.warning(),
+	})
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package load
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sample is the report of a run that saw a stall, in fake time.
+func sample(t *testing.T) *Report {
+	t.Helper()
+	var r *Report
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(t, stalling(3*time.Second, 5*time.Second), Ramp{{500, 1000, 4 * time.Second}, {1000, 1000, 6 * time.Second}}, 0)
+		cfg.WarmUp = time.Second
+		cfg.Thresholds = conditions(t, "p99<200ms,errors==0")
+		r = do(t, cfg)
+	})
+	return r
+}
+
+func TestTextReport(t *testing.T) {
+	r := sample(t)
+	r.Process = Process{CPUSeconds: 1.25, CPUShare: 0.0625}
+	times := Latencies{P50: 1.5, P90: 2, P95: 2, P99: 25, P999: 26, Max: 3000, Mean: 4}
+	r.Verify = &Verification{Acked: 8400, Arrived: 8400, FromAnswer: times, FromIntended: times}
+	var out bytes.Buffer
+	require.NoError(t, r.WriteText(&out))
+	want, err := os.ReadFile("testdata/report.txt")
+	require.NoError(t, err)
+	require.Equal(t, string(want), out.String())
+}
+
+// The names of the JSON are a contract; docs/load.md lists them.
+func TestJSONReport(t *testing.T) {
+	r := sample(t)
+	r.Verify = &Verification{}
+	var out bytes.Buffer
+	require.NoError(t, r.WriteJSON(&out))
+	var got map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &got))
+	keys := func(path ...string) (names []string) {
+		at := got
+		for _, p := range path {
+			at = at[p].(map[string]any)
+		}
+		for name := range at {
+			names = append(names, name)
+		}
+		return names
+	}
+	require.ElementsMatch(t, []string{
+		"verdict", "target", "model", "pace", "seed", "started", "duration_s", "warm_up_s", "connections", "batch", "types",
+		"events", "warm_up_events", "batches", "status", "refused", "failures", "latency", "rate", "process", "verify", "thresholds", "series", "percentiles",
+	}, keys())
+	require.ElementsMatch(t, []string{"sent", "acked", "dead", "refused", "failed"}, keys("events"))
+	require.ElementsMatch(t, []string{"intended", "started", "late", "dropped"}, keys("batches"))
+	require.ElementsMatch(t, []string{"p50", "p90", "p95", "p99", "p99.9", "max", "mean"}, keys("latency", "intended"))
+	require.ElementsMatch(t, []string{"wanted", "reached", "acked"}, keys("rate"))
+	require.Equal(t, "fail", got["verdict"])
+	require.Equal(t, "http://target/currents", got["target"])
+	require.Len(t, got["series"], 10)
+	docs, err := os.ReadFile("../../docs/load.md")
+	require.NoError(t, err)
+	for _, name := range regexp.MustCompile(`"([a-zA-Z_0-9.]+)":`).FindAllStringSubmatch(out.String(), -1) {
+		require.Contains(t, string(docs), "`"+name[1]+"`", "docs/load.md does not say what it is")
+	}
+}
+
+// The page is well formed and loads nothing from elsewhere.
+func TestHTMLReport(t *testing.T) {
+	r := sample(t)
+	r.Abort, r.Interrupted = `p99>1s <b>"now"</b>`, true
+	var out bytes.Buffer
+	require.NoError(t, r.WriteHTML(&out))
+	page := out.String()
+	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link|http-equiv`, page)
+	require.NotContains(t, page, "<b>\"now\"")
+	require.NotContains(t, page, "NaN")
+	require.NotContains(t, page, "Inf")
+	for _, title := range []string{"Latency over time", "Latency by percentile", "Events a second", "Answers a second"} {
+		require.Contains(t, page, title)
+	}
+	require.Contains(t, page, "prefers-color-scheme: dark")
+	svgs := regexp.MustCompile(`(?s)<svg viewBox="0 0 600.*?</svg>`).FindAllString(page, -1)
+	require.Len(t, svgs, 4)
+	for _, svg := range svgs {
+		decoder := xml.NewDecoder(strings.NewReader(svg))
+		for {
+			_, err := decoder.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+		}
+	}
+}
+
+// A run in which nothing happened has a report, too.
+func TestReportOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(t, stalling(0, 0), Constant(0.001), 10*time.Second)
+		cfg.WarmUp = 5 * time.Second // the only batch is in it
+		r := do(t, cfg)
+		require.Zero(t, r.Events.Sent)
+		dir := t.TempDir()
+		for _, file := range []string{"a.json", "a.html"} {
+			require.NoError(t, r.WriteFile(filepath.Join(dir, file)))
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			require.NoError(t, err)
+			require.NotContains(t, string(text), "NaN")
+		}
+		require.ErrorContains(t, r.WriteFile(filepath.Join(dir, "a.pdf")), "FILE.json or FILE.html")
+		require.Error(t, r.WriteFile(filepath.Join(dir, "no", "a.json")))
+	})
+}
+
+func TestLongRunsAreGathered(t *testing.T) {
+	series := make([]Second, 1000)
+	for i := range series {
+		series[i] = Second{At: i, Sent: 10, Acked: 10, Wanted: 10, P99: 5, Statuses: map[string]uint64{"200": 1}}
+	}
+	series[777].P99 = 5000
+	all := bins(series)
+	require.LessOrEqual(t, len(all), maxPoints)
+	sent, worst, answers := uint64(0), 0.0, uint64(0)
+	for _, b := range all {
+		sent += b.Sent
+		worst = max(worst, b.P99)
+		answers += b.Statuses["200"]
+		require.InDelta(t, 10, b.Wanted, 1e-9)
+	}
+	require.EqualValues(t, 10_000, sent)
+	require.EqualValues(t, 1000, answers)
+	require.InDelta(t, 5000, worst, 1e-9, "nothing bad is averaged away")
+	require.Equal(t, map[string]uint64{"200": 1}, series[0].Statuses, "the series itself stays")
+}
+
+func TestAxes(t *testing.T) {
+	a := linear(3150, 5, "")
+	require.InDelta(t, 4000, a.high, 1e-9)
+	require.Equal(t, "3000", a.ticks[3].text)
+	require.InDelta(t, 1, linear(0, 5, "").high, 1e-9)
+	l := logarithmic([]curveLine{{points: []point{{0, 0.7}, {1, math.NaN()}, {2, 1300}}}}, shortMillis)
+	var texts []string
+	for _, tick := range l.ticks {
+		texts = append(texts, tick.text)
+	}
+	require.Equal(t, []string{"100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s"}, texts)
+	require.InDelta(t, 0.2, l.place(1), 1e-9)
+	require.Zero(t, l.place(0))
+	require.InDelta(t, 0, nines(0), 1e-9)
+	require.InDelta(t, 2, nines(99), 1e-9)
+	require.InDelta(t, 4, nines(100), 1e-9)
+}
+
+// Where nothing was answered or arrived there is no latency, not one of 0 ms.
+func TestReportsSayWhereNothingWasMeasured(t *testing.T) {
+	r := sample(t)
+	r.Latency, r.Verify = LatencyPair{}, &Verification{}
+	var text, page, machine bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	for _, name := range []string{"intended", "service", "answer to far end", "intended to far end"} {
+		require.Regexp(t, `(?m)^`+name+` +none$`, text.String())
+	}
+	require.NoError(t, r.WriteHTML(&page))
+	for _, name := range []string{"intended", "service", "answer → far end", "intended → far end"} {
+		require.Contains(t, page.String(), `<tr><td>`+name+`</td><td class="n" colspan="6">none</td></tr>`)
+	}
+	require.Equal(t, 3, strings.Count(page.String(), `<b>none</b>`), "of the tiles")
+	require.NotContains(t, page.String(), ">0.00 ms<")
+	require.NoError(t, r.WriteJSON(&machine))
+	var got struct{ Latency, Verify map[string]any }
+	require.NoError(t, json.Unmarshal(machine.Bytes(), &got))
+	require.Empty(t, got.Latency)
+	require.NotContains(t, got.Verify, "from_answer_ms")
+	require.NotContains(t, got.Verify, "from_intended_ms")
+	require.Contains(t, got.Verify, "arrived")
+}

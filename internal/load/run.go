@@ -1,0 +1,350 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// abortEvery is how often the conditions to abort are looked at.
+const abortEvery = time.Second
+
+// grace is how long an aborted or interrupted run waits for answers.
+const grace = 5 * time.Second
+
+// Run is one run of load. Make it with New and call Do once.
+type Run struct {
+	cfg    Config
+	gen    *Generator
+	target *target
+	far    *follower // nil without verification
+	rec    *recorder
+
+	end       time.Duration // nothing starts from here on
+	warmUntil uint64        // the number of the first batch that is not warm-up
+	planned   uint64        // batches
+	next      atomic.Uint64 // the number of the next batch
+	waiting   []atomic.Int64
+	began     atomic.Pointer[time.Time]
+	verifying atomic.Bool
+	stopped   time.Duration // when it was interrupted or aborted; else 0
+}
+
+// notWaiting marks a worker whose batch is not due or is answered.
+const notWaiting = math.MinInt64
+
+// New makes a Run ready: it checks cfg, naming every mistake, and renders what is
+// sent. It does not touch the network.
+func New(cfg Config) (*Run, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	r := &Run{cfg: cfg, end: cfg.Duration}
+	if r.end == 0 {
+		r.end = cfg.MaxDuration
+	}
+	var err error
+	if r.target, err = newTarget(&r.cfg); err != nil {
+		return nil, err
+	}
+	if r.gen, err = NewGenerator(cfg.Glossary, cfg.Seed, cfg.Types); err != nil {
+		return nil, err
+	}
+	if cfg.Verify != "" {
+		if r.far, err = newFollower(&r.cfg, r.gen.ids); err != nil {
+			return nil, err
+		}
+	}
+	r.rec = newRecorder(cfg.Pacer.Rate, cfg.WarmUp)
+	r.planned = r.batchesUntil(r.end)
+	r.warmUntil = r.batchesUntil(cfg.WarmUp)
+	r.waiting = make([]atomic.Int64, cfg.Connections)
+	for i := range r.waiting {
+		r.waiting[i].Store(notWaiting)
+	}
+	return r, nil
+}
+
+// Seed is the run's seed, the random one where none was given.
+func (r *Run) Seed() uint64 { return r.cfg.Seed }
+
+// Target is where the run goes, without the query.
+func (r *Run) Target() string { return shown(r.target.url) }
+
+// batchesUntil is how many batches are to start before an instant.
+func (r *Run) batchesUntil(until time.Duration) uint64 {
+	events := r.cfg.Pacer.Events(until)
+	if r.cfg.Events > 0 {
+		events = min(events, r.cfg.Events)
+	}
+	size := uint64(r.cfg.Batch)
+	return events/size + min(1, events%size)
+}
+
+// Do sends the load and reports. It fails where the target is refused or the far
+// end cannot be asked, before anything is sent; what happens afterwards is in the
+// report. When ctx ends, it starts nothing more, waits a little for the answers
+// that are due, and reports on what was.
+func (r *Run) Do(ctx context.Context) (*Report, error) {
+	if !r.cfg.PublicTarget && r.cfg.Dial == nil {
+		if err := r.target.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r.far != nil {
+		if err := r.far.begin(ctx); err != nil {
+			return nil, fmt.Errorf("verify: %w", err)
+		}
+	}
+	cpu := cpuTime()
+	start := time.Now()
+	r.began.Store(&start)
+	stopFollowing := r.follow(ctx, start)
+	abort := r.send(ctx, start)
+	ended := time.Since(start)
+	cpu = cpuTime() - cpu
+
+	report := r.report(start, ended, abort)
+	report.Interrupted = abort == "" && ctx.Err() != nil
+	report.Process = process(cpu, ended)
+	report.Verify = stopFollowing()
+	report.judge(r)
+	return report, nil
+}
+
+// send runs the workers until all is sent, ctx ends, or a condition to abort
+// holds; then abort says which.
+func (r *Run) send(ctx context.Context, start time.Time) (abort string) {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	// Requests live on when no more are started, but not for ever.
+	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ended := make(chan struct{})
+	var others, workers sync.WaitGroup
+	others.Go(func() {
+		select {
+		case <-ended:
+			return
+		case <-running.Done():
+		}
+		r.stopped = time.Since(start)
+		select {
+		case <-ended:
+		case <-time.After(grace):
+			cut()
+		}
+	})
+	if len(r.cfg.AbortOn) > 0 {
+		others.Go(func() {
+			if abort = r.watch(running, ended, start); abort != "" {
+				stop()
+			}
+		})
+	}
+	for i := range r.cfg.Connections {
+		workers.Go(func() { r.work(running, flight, start, i) })
+	}
+	workers.Wait()
+	close(ended)
+	others.Wait()
+	if running.Err() != nil && r.stopped == 0 {
+		r.stopped = time.Since(start)
+	}
+	r.target.transport.CloseIdleConnections()
+	return abort
+}
+
+// work sends one batch after the other over one connection. It takes the next
+// number, makes the body before the batch is due, waits for the instant and
+// sends. A batch whose instant is over when its number is taken starts at once:
+// nothing is left out, and nothing behind it moves. So the numbers are a queue in
+// which a batch waits while all connections are busy.
+func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
+	var buf []byte
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		b, n, first := r.take()
+		if b == nil {
+			return
+		}
+		at := start.Add(b.due)
+		if r.cfg.closed() {
+			at = time.Now()
+		}
+		buf = r.gen.Append(buf[:0], n, first, b.events, at)
+		timer.Reset(time.Until(at))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		b.start = time.Since(start)
+		if b.start >= r.end || ctx.Err() != nil {
+			return // dropped, and so is all behind it
+		}
+		if r.cfg.closed() {
+			b.due, b.warm = b.start, b.start < r.cfg.WarmUp
+		}
+		r.waiting[place].Store(int64(b.due))
+		r.rec.began(b)
+		r.far.issue(n, b)
+		a, err := r.target.post(flight, buf)
+		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
+		if err != nil {
+			b.failure = failureOf(err)
+		}
+		r.waiting[place].Store(notWaiting)
+		r.rec.ended(b)
+		r.far.answered(n, b)
+		if !a.reusable {
+			buf = nil // the transport still reads it
+		}
+	}
+}
+
+// take takes the next batch and its number and that of its first event; nil when
+// there is none.
+func (r *Run) take() (b *batch, n, first uint64) {
+	n = r.next.Add(1) - 1
+	if n >= r.planned {
+		return nil, 0, 0
+	}
+	first = n * uint64(r.cfg.Batch)
+	due, ok := r.cfg.Pacer.Due(first)
+	if !ok {
+		return nil, 0, 0
+	}
+	b = &batch{typ: r.gen.Type(n), events: r.cfg.Batch, due: due, warm: n < r.warmUntil}
+	if r.cfg.Events > 0 {
+		b.events = int(min(uint64(b.events), r.cfg.Events-first))
+	}
+	return b, n, first
+}
+
+// watch looks whether a condition to abort holds, once the window is full.
+func (r *Run) watch(ctx context.Context, ended <-chan struct{}, start time.Time) string {
+	ticker := time.NewTicker(abortEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-ended:
+			return ""
+		case <-ticker.C:
+		}
+		at := time.Since(start)
+		if at < windowSeconds*time.Second {
+			continue
+		}
+		f := r.recent(at)
+		for _, c := range r.cfg.AbortOn {
+			if result := c.result(f); result.OK {
+				return fmt.Sprintf("%s in the last %d seconds: %s", result.Expression, windowSeconds, result.Actual)
+			}
+		}
+	}
+}
+
+// recent is the figures of the last seconds at an instant. What the target keeps
+// from happening is in them: batches that wait for an answer, and those whose
+// turn should have come.
+func (r *Run) recent(at time.Duration) *figures {
+	return r.rec.recent(at, r.waitingSince(), r.overdue(at))
+}
+
+// overdue is how many batches have not begun though they are late already.
+func (r *Run) overdue(at time.Duration) uint64 {
+	if r.cfg.closed() || at <= lateAfter {
+		return 0
+	}
+	due, begun := r.batchesUntil(min(at-lateAfter, r.end)), r.rec.begun()
+	return due - min(due, begun)
+}
+
+// waitingSince are the instants of the batches that have no answer yet.
+func (r *Run) waitingSince() []time.Duration {
+	var all []time.Duration
+	for i := range r.waiting {
+		if due := r.waiting[i].Load(); due != notWaiting {
+			all = append(all, time.Duration(due))
+		}
+	}
+	return all
+}
+
+// follow reads at the far end until the function that it returns is called,
+// which then waits for what is missing. An interruption of the load does not end
+// that wait, one during the wait does.
+func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verification) {
+	if r.far == nil {
+		return func() *Verification { return nil }
+	}
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var reader sync.WaitGroup
+	reader.Go(func() { r.far.run(reading, start) })
+	return func() *Verification {
+		defer stop()
+		r.verifying.Store(true)
+		wait := ctx
+		if ctx.Err() != nil {
+			wait = context.WithoutCancel(ctx)
+		}
+		wait, cancel := context.WithTimeout(wait, r.cfg.VerifyTimeout)
+		defer cancel()
+		r.far.await(wait)
+		stop()
+		reader.Wait()
+		r.far.settle(ctx)
+		r.far.client.CloseIdleConnections()
+		return r.far.verdict(r.cfg.Pacer, r.cfg.closed())
+	}
+}
+
+// Progress is how a run stands.
+type Progress struct {
+	Elapsed, Length time.Duration // Length is 0 where only events are counted and no rate is wanted
+	Sent, Total     uint64        // events; Total is 0 where only the time limits them
+	Rate, Wanted    float64       // events a second
+	// P50 and P99 are of the last ten seconds, in ms, from the intended instant;
+	// batches that wait for an answer count with their wait so far.
+	P50, P99 float64
+	Errors   uint64 // events
+	Late     uint64 // batches, also those that should have begun and have not
+	// Verifying is whether all is sent, and the far end is waited for; Missing is
+	// how many acknowledged events have not arrived there.
+	Verifying bool
+	Missing   uint64
+}
+
+// Now is how the run stands; ok is false before the first batch.
+func (r *Run) Now() (p Progress, ok bool) {
+	start := r.began.Load()
+	if start == nil {
+		return p, false
+	}
+	p.Elapsed = time.Since(*start)
+	if p.Verifying = r.verifying.Load(); p.Verifying {
+		p.Missing = r.far.lost()
+		return p, true
+	}
+	f := r.recent(p.Elapsed)
+	all, rate := r.rec.sum(p.Elapsed)
+	p.Rate, p.Sent, p.Late, p.Errors = rate, all.sent, all.late+r.overdue(p.Elapsed), all.refused+all.failed
+	p.P50, p.P99 = quantile(f.times.intended, "p50"), quantile(f.times.intended, "p99")
+	p.Wanted = r.cfg.Pacer.Rate(p.Elapsed)
+	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
+	if !r.cfg.closed() {
+		p.Total = min(r.cfg.Pacer.Events(r.end), r.planned*uint64(r.cfg.Batch))
+		if last, ok := r.cfg.Pacer.Due(p.Total); ok {
+			p.Length = min(last, r.end)
+		}
+	}
+	return p, true
+}

@@ -1,0 +1,259 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// DialFunc makes a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// PublicTargetError says that a target is not in a private network.
+type PublicTargetError struct {
+	Host    string
+	Address netip.Addr
+}
+
+// Error implements error.
+func (e *PublicTargetError) Error() string {
+	return fmt.Sprintf("%s is %s, which is neither loopback nor a private address: load goes there only with --yes-i-own-this-target",
+		e.Host, e.Address)
+}
+
+// private says whether an address is on this machine or in a private network
+// (RFC 1918, RFC 4193, link-local). The unspecified address reaches this machine.
+func private(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+}
+
+// target is where the batches go.
+type target struct {
+	url       *url.URL
+	header    http.Header
+	transport *http.Transport
+	timeout   time.Duration
+}
+
+// parseURL reads an address to post to, http where it has no scheme. Its errors never show the text, which
+// may carry a write key.
+func parseURL(text string) (*url.URL, error) {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("it cannot be read as a URL")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, errors.New("it must begin with http:// or https:// and a host")
+	}
+	return u, nil
+}
+
+// shown is a URL without what may be secret: query, fragment and user.
+func shown(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+func newTarget(c *Config) (*target, error) {
+	u, err := parseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("the target's URL: %w", err)
+	}
+	header := http.Header{
+		"Content-Type":           {"application/json"},
+		"Braze-Currents-Version": {"1"},
+		"User-Agent":             {"mockbraze-load"},
+	}
+	if c.Token != "" {
+		header.Set("Authorization", "Bearer "+c.Token)
+	}
+	dial := c.Dial
+	if dial == nil {
+		dial = dialer(c.PublicTarget)
+	}
+	return &target{url: u, header: header, timeout: c.Timeout, transport: &http.Transport{
+		DialContext: dial, // and no proxy: it would be what is measured
+		// A connection for each worker, all of them kept.
+		MaxConnsPerHost:     c.Connections,
+		MaxIdleConns:        c.Connections,
+		MaxIdleConnsPerHost: c.Connections,
+		IdleConnTimeout:     5 * time.Minute,
+		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     tlsConfig(c),
+		DisableCompression:  true,
+		WriteBufferSize:     64 << 10,
+	}}, nil
+}
+
+func tlsConfig(c *Config) *tls.Config {
+	return &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
+}
+
+// dialer looks at the address that a connection is really made to, so that a
+// name that changes its address during the run is refused, too.
+func dialer(public bool) DialFunc {
+	d := &net.Dialer{Timeout: 10 * time.Second}
+	if !public {
+		d.Control = func(_, address string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			if !private(at.Addr()) {
+				return &PublicTargetError{Host: address, Address: at.Addr()}
+			}
+			return nil
+		}
+	}
+	return d.DialContext
+}
+
+// check resolves the target's name and refuses it where one of its addresses is
+// public.
+func (t *target) check(ctx context.Context) error {
+	host := t.url.Hostname()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return fmt.Errorf("the target's name: %w", err)
+	}
+	for _, a := range addresses {
+		if !private(a) {
+			return &PublicTargetError{Host: host, Address: a.Unmap()}
+		}
+	}
+	return nil
+}
+
+// payload is a request body whose buffer may be used again once the transport
+// has closed it: an answer may come before the last byte was read.
+type payload struct {
+	bytes.Reader
+	closed atomic.Bool
+}
+
+// Close implements io.Closer.
+func (p *payload) Close() error {
+	p.closed.Store(true)
+	return nil
+}
+
+// How much of an answer is looked at, and how much more is read so that the
+// connection can be used again.
+const (
+	maxAnswer = 4 << 10
+	maxDrain  = 256 << 10
+)
+
+// answer is what came back for a batch.
+type answer struct {
+	status int // 0 where no answer came
+	// dead is how many of the events went to the dead letters at once, as a
+	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
+	dead int
+	// says is how the answer of a batch that was refused begins, on one line.
+	says string
+	// reusable says whether the body's bytes are free again.
+	reusable bool
+}
+
+// post sends one batch. Where no answer came, err says why and holds no URL.
+func (t *target) post(ctx context.Context, body []byte) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	p := &payload{}
+	p.Reset(body)
+	req := (&http.Request{
+		Method: http.MethodPost, URL: t.url, Host: t.url.Host, Header: t.header, Body: p,
+		ContentLength: int64(len(body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	// Not by an http.Client: it would follow redirects, and put the URL with its
+	// query into errors.
+	res, err := t.transport.RoundTrip(req)
+	if err != nil {
+		return answer{reusable: p.closed.Load()}, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err == nil {
+		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return answer{reusable: p.closed.Load()}, fmt.Errorf("read the answer: %w", err)
+	}
+	a := answer{status: res.StatusCode, reusable: p.closed.Load()}
+	if a.status >= 200 && a.status <= 299 {
+		a.dead = deadOf(text)
+	} else {
+		a.says = t.firstWords(text)
+	}
+	return a, nil
+}
+
+// maxSays is how many characters of an answer a report has.
+const maxSays = 120
+
+// firstWords is how an answer begins, on one line and without what is secret in
+// the request, should it repeat that.
+func (t *target) firstWords(text []byte) string {
+	says := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\uFFFD")), " ")
+	secrets := []string{strings.TrimPrefix(t.header.Get("Authorization"), "Bearer ")}
+	for _, values := range t.url.Query() {
+		secrets = append(secrets, values...)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			says = strings.ReplaceAll(says, secret, "****")
+		}
+	}
+	if runes := []rune(says); len(runes) > maxSays {
+		says = string(runes[:maxSays]) + "…"
+	}
+	return says
+}
+
+// deadOf reads a bridge's answer; any other says nothing of dead letters.
+func deadOf(text []byte) int {
+	var said struct {
+		Dead int `json:"dead"`
+	}
+	if json.Unmarshal(text, &said) != nil {
+		return 0
+	}
+	return max(said.Dead, 0)
+}
+
+// failureOf names the kind of an error that came instead of an answer. There are
+// few kinds, so they can be counted.
+func failureOf(err error) string {
+	var public *PublicTargetError
+	switch {
+	case errors.As(err, &public):
+		return "public address"
+	case errors.Is(err, context.Canceled):
+		return "cut off at the end"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "time-out"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed"
+	default:
+		return "other"
+	}
+}

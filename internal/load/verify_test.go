@@ -1,0 +1,270 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// forwarder passes batches on to a mockrudder's webhook as a bridge would, after
+// change has changed them.
+func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []json.RawMessage) []json.RawMessage) string {
+	t.Helper()
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var batch struct {
+			Events []json.RawMessage `json:"events"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		mu.Lock()
+		batch.Events = change(batch.Events)
+		mu.Unlock()
+		body, err := json.Marshal(batch)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		res, err := http.Post(rudder.WebhookURL("wkBraze"), "application/json", bytes.NewReader(body))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer res.Body.Close()
+		w.WriteHeader(res.StatusCode)
+		_, _ = io.Copy(w, res.Body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/currents"
+}
+
+func verifying(target string, rudder *mockrudder.Server) Config {
+	return Config{
+		URL: target, Pacer: Max{}, Events: 2000, Seed: 9, Connections: 4, VerifyTimeout: 500 * time.Millisecond,
+		Types: []string{"users.messages.email.*"}, Verify: rudder.URL + "/_mock/",
+	}
+}
+
+func TestVerifyFindsEverythingAgain(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+	// What was there before is not of this run.
+	other := verifying(target, rudder)
+	other.Seed, other.Verify, other.Events = 8, "", 300
+	do(t, other)
+
+	cfg := verifying(target, rudder)
+	cfg.VerifyTimeout = 20 * time.Second
+	r := do(t, cfg)
+	v := r.Verify
+	require.Empty(t, v.Problem)
+	require.EqualValues(t, 2000, v.Acked)
+	require.EqualValues(t, 2000, v.Arrived)
+	require.Zero(t, v.Lost+v.Duplicated+v.Foreign+v.Unacknowledged)
+	require.Positive(t, v.FromIntended.P50)
+	require.Equal(t, "lost==0", r.Thresholds[0].Expression, "a threshold of its own")
+	require.True(t, r.Passed())
+
+	// The same seed again: the far end gets every id a second time, in another run.
+	r = do(t, cfg)
+	require.EqualValues(t, 2000, r.Verify.Arrived)
+}
+
+func TestVerifyCountsLossesAndDuplicates(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	n, lost := 0, map[string]bool{}
+	target := forwarder(t, rudder, func(events []json.RawMessage) (out []json.RawMessage) {
+		for _, e := range events {
+			switch n++; {
+			case n%10 == 0:
+				var named struct{ ID string }
+				require.NoError(t, json.Unmarshal(e, &named))
+				lost[named.ID] = true
+				continue
+			case n%16 == 1:
+				out = append(out, e) // twice
+			}
+			out = append(out, e)
+		}
+		return append(out, json.RawMessage(fmt.Sprintf(
+			`{"event_type":"users.messages.email.Open","id":"stray-%d","time":1,"user":{"external_user_id":"x"},"properties":{}}`, n)))
+	})
+	cfg := verifying(target, rudder)
+	cfg.Thresholds = conditions(t, "lost<=10%,lost==0,duplicated==125")
+	r := do(t, cfg)
+	require.Empty(t, r.Verify.Problem)
+	require.EqualValues(t, 2000, r.Verify.Acked)
+	require.EqualValues(t, 200, r.Verify.Lost)
+	require.EqualValues(t, 1800, r.Verify.Arrived)
+	require.EqualValues(t, 125, r.Verify.Duplicated)
+	require.EqualValues(t, 20, r.Verify.Foreign)
+	require.Len(t, r.Verify.LostIDs, 100, "the first of them")
+	var text bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	for _, id := range r.Verify.LostIDs {
+		require.True(t, lost[id], id)
+		require.Contains(t, text.String(), id)
+	}
+	require.Equal(t, []bool{true, false, true}, oks(r))
+}
+
+// What the answers call dead need not arrive, but not more than that of a batch.
+func TestVerifyAllowsForDeadLetters(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	n := 0
+	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage {
+		if n++; n == 1 {
+			return events[:90] // ten more than are called dead
+		}
+		return events[:97]
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, err := http.Post(to, "application/json", r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		res.Body.Close()
+		_, _ = io.WriteString(w, `{"accepted":100,"duplicates":0,"dead":3}`)
+	}))
+	defer server.Close()
+	r := do(t, verifying(server.URL, rudder))
+	require.Empty(t, r.Verify.Problem)
+	require.EqualValues(t, 60, r.Verify.Dead)
+	require.EqualValues(t, 60, r.Events.Dead)
+	require.EqualValues(t, 7, r.Verify.Lost)
+	require.EqualValues(t, 2000-67, r.Verify.Arrived)
+}
+
+// What arrived of a batch that got no 2XX is neither lost nor acknowledged.
+func TestVerifyKnowsWhatWasNotAcknowledged(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, err := http.Post(to, "application/json", r.Body)
+		if err == nil {
+			res.Body.Close()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	cfg := verifying(server.URL, rudder)
+	cfg.Events = 500
+	r := do(t, cfg)
+	require.Zero(t, r.Verify.Acked+r.Verify.Lost)
+	require.EqualValues(t, 500, r.Verify.Unacknowledged)
+}
+
+// A far end that keeps too little gives messages up before they are read. That
+// is said, and nothing is called lost.
+func TestVerifyDoesNotGuess(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		rudder := mockrudder.Start(t, mockrudder.WithKeep(20))
+		target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+		cfg := verifying(target, rudder)
+		if before { // cursors do not begin with 1 any more
+			do(t, cfg)
+			rudder.Reset()
+		}
+		r := do(t, cfg)
+		require.Contains(t, r.Verify.Problem, "--keep")
+		require.Len(t, r.Thresholds, 1)
+		require.False(t, r.Thresholds[0].OK)
+		require.Contains(t, r.Thresholds[0].Actual, "not known")
+		require.False(t, r.Passed())
+	}
+}
+
+func TestVerifyNeedsAMockrudder(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	run, err := New(Config{URL: server.URL, Verify: server.URL + "/_mock?key=sEcReT", Pacer: Constant(100), Events: 1})
+	require.NoError(t, err)
+	_, err = run.Do(t.Context())
+	require.ErrorContains(t, err, "404")
+	require.NotContains(t, err.Error(), "sEcReT")
+}
+
+func pageOf(events int, next string, total uint64) page {
+	p := page{Next: next, Total: total}
+	p.Events = append(p.Events, make([]struct {
+		MessageID  string    `json:"messageId"`
+		ReceivedAt time.Time `json:"received_at"`
+	}, events)...)
+	return p
+}
+
+func TestOutrun(t *testing.T) {
+	f := &follower{first: 100}
+	require.Empty(t, f.outrun("200", pageOf(10, "210", 110)))
+	require.Contains(t, f.outrun("210", pageOf(10, "225", 125)), "gave up 5 messages")
+	require.Contains(t, f.outrun("225", pageOf(0, "", 99)), "reset")
+	f.read = 20
+	require.Empty(t, f.outrun("225", pageOf(0, "", 125)), "it may have come just now")
+	require.Contains(t, f.outrun("225", pageOf(0, "", 125)), "gave up 5 messages")
+}
+
+// Pages that do not come are tried again; what stays missing is said.
+func TestAFarEndThatGoesAway(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+	var mu sync.Mutex
+	asked := 0
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked++
+		broken := asked > 3
+		mu.Unlock()
+		if broken {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		rudder.ServeHTTP(w, r)
+	}))
+	defer far.Close()
+	cfg := verifying(target, rudder)
+	cfg.Verify = far.URL + "/_mock"
+	r := do(t, cfg)
+	require.Contains(t, r.Verify.Problem, "502")
+	require.False(t, r.Passed())
+}
+
+// An interrupted wait ends at once and says nothing of loss: what
+// is missing then is what has not arrived.
+func TestTheWaitCanBeInterrupted(t *testing.T) {
+	rudder := mockrudder.Start(t)
+	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events[:1] })
+	cfg := verifying(target, rudder)
+	cfg.VerifyTimeout = time.Hour
+	run, err := New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan *Report, 1)
+	go func() {
+		r, _ := run.Do(ctx)
+		done <- r
+	}()
+	require.Eventually(t, func() bool { p, _ := run.Now(); return p.Verifying && p.Missing == 1980 }, 20*time.Second, 10*time.Millisecond)
+	cancel()
+	select {
+	case r := <-done:
+		require.EqualValues(t, 1980, r.Verify.Lost)
+		require.False(t, r.Passed())
+	case <-time.After(10 * time.Second):
+		t.Fatal("the wait goes on")
+	}
+}

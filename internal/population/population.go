@@ -1,0 +1,324 @@
+// Package population is the workspace that the fake Braze sends events about:
+// its apps, campaigns, Canvases, subscription groups, products, agents and
+// people.
+//
+// It does not store people. A user is worked out from the seed and a number,
+// each time the same, so a million users need no memory. It keeps no state of
+// what happened to them either: who unsubscribed or left is known to those who
+// tell the stories (package journey).
+//
+// Everything comes from integers. No step uses floating point, the clock, the
+// order of a map or the number of processors, so one seed means one workspace
+// on every machine. Phone numbers, names and addresses are invented; e-mail
+// addresses are under the domains that RFC 2606 keeps for examples.
+package population
+
+import (
+	"fmt"
+	"math/rand"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/brianvoe/gofakeit/v6"
+)
+
+// Config is what a workspace is made from. The zero value works.
+type Config struct {
+	// Seed decides everything else; workspaces of one seed are equal.
+	Seed uint64
+	// Users is how many people there are; 0 means 10,000. It is rounded up to
+	// a multiple of 20, so that every platform has its share.
+	Users uint64
+	// AnonymousPercent is the share of people without an external_user_id, 0
+	// to 100. Negative means none; 0 means 12 (an assumption: Braze says only
+	// that there are some).
+	AnonymousPercent int
+}
+
+// Population is one workspace. It never changes once it was made, so any
+// number of goroutines may use it.
+type Population struct {
+	// GroupID is the workspace's own id (app_group_id).
+	GroupID   string
+	Name      string
+	Domain    string
+	Campaigns map[Channel][]Campaign
+	Canvases  []Canvas
+	Groups    map[Channel]*Group
+	Products  []Product
+	Agents    []Agent
+	// LandingPages, Surveys and Destinations (of a Canvas) have no more to them.
+	LandingPages, Surveys, Destinations []Named
+	// Sentences are short texts of messages.
+	Sentences []string
+
+	draw             Draw
+	users            uint64
+	anonymousPercent int
+	founded          int64
+	apps             map[Platform]*App
+	models           map[Platform][]Model
+	places           []Place
+	firstNames       []string
+	lastNames        []string
+	genders          []string
+}
+
+const (
+	defaultUsers     = 10_000
+	defaultAnonymous = 12
+)
+
+// keyUser separates what is drawn for people from what is drawn for the rest.
+const keyUser = 0x75736572
+
+// New makes the workspace of a Config, which takes about a millisecond.
+func New(cfg Config) *Population {
+	if cfg.Users == 0 {
+		cfg.Users = defaultUsers
+	}
+	if cfg.AnonymousPercent == 0 {
+		cfg.AnonymousPercent = defaultAnonymous
+	}
+	draw := Draw(mix(cfg.Seed + golden))
+	src := &source{draw: draw.With(Key("names"))}
+	fake := gofakeit.NewCustom(src)
+	p := &Population{
+		draw:             draw,
+		users:            (cfg.Users + rowLength - 1) / rowLength * rowLength,
+		anonymousPercent: max(cfg.AnonymousPercent, 0),
+		founded:          time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
+		GroupID:          uuidString(draw.With(Key("app group"))),
+		Name:             fake.Company(),
+		models:           models(),
+		places:           places(),
+		firstNames:       fill(400, fake.FirstName),
+		lastNames:        fill(400, fake.LastName),
+		genders:          []string{"F", "M", "F", "M", "F", "M", "O", "N", "P"},
+	}
+	p.Domain = string(appendLower(nil, p.Name)) + ".example.com"
+	p.addApps()
+	p.addCampaigns(fake)
+	p.addCanvases(fake)
+	p.addGroups()
+	p.addProducts(fake)
+	p.addSentences()
+	p.addAgents()
+	p.LandingPages = named(p.Draw("landing pages"), "Spring sale", "Newsletter sign-up", "Prize draw", "Feedback")
+	p.Surveys = named(p.Draw("surveys"), "After purchase", "Why you left", "What you like")
+	p.Destinations = named(p.Draw("destinations"), "Google Ads audience", "Loyalty platform", "Call centre")
+	return p
+}
+
+// App returns the workspace's app on a platform.
+func (p *Population) App(platform Platform) *App { return p.apps[platform] }
+
+// Draw is a source of choices that stay with the workspace, for name.
+func (p *Population) Draw(name string) Draw { return p.draw.With(Key(name)) }
+
+func fill(n int, next func() string) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = next()
+	}
+	return list
+}
+
+func (p *Population) addApps() {
+	p.apps = make(map[Platform]*App)
+	d := p.Draw("apps")
+	for i, platform := range []Platform{IOS, Android, Kindle, Web, TVOS, Roku} {
+		p.apps[platform] = &App{
+			Named:      Named{uuidString(d.With(uint64(i))), p.Name + " (" + string(platform) + ")"},
+			Platform:   platform,
+			SDKVersion: []string{"9.2.0", "30.3.0", "30.3.0", "5.3.2", "9.2.0", "1.0.4"}[i],
+		}
+	}
+}
+
+func named(d Draw, names ...string) []Named {
+	list := make([]Named, len(names))
+	for i, name := range names {
+		list[i] = Named{uuidString(d.With(uint64(i))), name}
+	}
+	return list
+}
+
+func (p *Population) addCampaigns(fake *gofakeit.Faker) {
+	themes := []string{
+		"Welcome", "Win back", "Weekly newsletter", "Price drop", "Abandoned cart",
+		"Spring sale 🌷", "Loyalty – gold tier", "Été : soldes", "Review request", "App update",
+	}
+	p.Campaigns = make(map[Channel][]Campaign)
+	d := p.Draw("campaigns")
+	for i, channel := range Channels() {
+		for j, theme := range themes {
+			name := theme + " | " + string(channel) + " | " + fake.BuzzWord()
+			p.Campaigns[channel] = append(p.Campaigns[channel], newCampaign(d.With(uint64(i)).With(uint64(j)), channel, name))
+		}
+	}
+}
+
+func newCampaign(d Draw, channel Channel, name string) Campaign {
+	return Campaign{
+		Named:      Named{uuidString(d), name},
+		Channel:    channel,
+		Variations: named(d, "Control", "Variation A", "Variation B"),
+	}
+}
+
+// Campaign is campaign number n of a channel: one of Campaigns, or beyond them
+// another one. With a name it has that name.
+func (p *Population) Campaign(channel Channel, n int, name string) Campaign {
+	list := p.Campaigns[channel]
+	if n >= len(list) {
+		if name == "" {
+			name = "Campaign " + strconv.Itoa(n+1) + " | " + string(channel)
+		}
+		return newCampaign(p.Draw("more campaigns "+string(channel)).With(uint64(n)), channel, name)
+	}
+	c := list[n]
+	if name != "" {
+		c.Name = name
+	}
+	return c
+}
+
+func (p *Population) addCanvases(fake *gofakeit.Faker) {
+	d := p.Draw("canvases")
+	for i, name := range []string{"Onboarding", "Re-engagement", "Post-purchase", "Trial to paid", "Birthday 🎂", "Cart rescue", "Upgrade path", "VIP programme"} {
+		here := d.With(uint64(i))
+		canvas := Canvas{
+			Named:        Named{uuidString(here), name + " " + fake.BuzzWord()},
+			Variations:   named(here.With(1), "Variant 1", "Variant 2", "Variant 3"),
+			ExperimentID: uuidString(here.With(2)),
+			Splits:       named(here.With(3), "Path 1", "Path 2", "Delay"),
+		}
+		for j, step := range []string{"Entry", "First message", "Wait a day", "Reminder", "Last call"} {
+			at := here.With(4).With(uint64(j))
+			canvas.Steps = append(canvas.Steps, Step{
+				Named:      Named{uuidString(at), step},
+				Variations: named(at, "Message A", "Message B"),
+			})
+		}
+		p.Canvases = append(p.Canvases, canvas)
+	}
+}
+
+func (p *Population) addGroups() {
+	p.Groups = make(map[Channel]*Group)
+	d := p.Draw("groups")
+	for i, channel := range []Channel{Email, SMS, RCS, WhatsApp, LINE} {
+		here := d.With(uint64(i))
+		group := &Group{
+			Named:   Named{uuidString(here), "Marketing " + string(channel)},
+			Channel: channel,
+			Number:  string(AppendDigits([]byte("+1888555"), here.With(1), 4)),
+			Sender:  strings.Split(p.Domain, ".")[0] + "_agent",
+		}
+		if channel == LINE {
+			group.Sender = string(AppendDigits([]byte("2"), here.With(2), 9))
+		}
+		p.Groups[channel] = group
+	}
+}
+
+func (p *Population) addProducts(fake *gofakeit.Faker) {
+	d := p.Draw("products")
+	for i := range 200 {
+		here := d.With(uint64(i))
+		p.Products = append(p.Products, Product{
+			Named:    Named{"sku-" + string(AppendDigits(nil, here, 6)), fake.ProductName()},
+			Category: fake.ProductCategory(),
+			Cents:    here.With(1).Between(3, 300)*100 - 1,
+		})
+	}
+}
+
+func (p *Population) addSentences() {
+	forms := []string{
+		"Is the %s still available?", "Your %s is on its way.", "The %s is back in stock 🎉",
+		"My %s arrived broken :(", "Save 20 %% on the %s until Sunday", "How do I return the \"%s\"?",
+		"¿Tienen %s en otro color?", "Danke, der %s ist super!", "Rate your %s and get 50 points", "%s: 3 people have it in their basket",
+	}
+	for i := range 200 {
+		p.Sentences = append(p.Sentences, fmt.Sprintf(forms[i%len(forms)], p.Products[i%len(p.Products)].Name))
+	}
+}
+
+func (p *Population) addAgents() {
+	d := p.Draw("agents")
+	names := []string{"Subject line writer", "Product recommender", "Send time chooser", "Review summariser"}
+	vendors := [][2]string{{"openai", "gpt-4o-mini"}, {"anthropic", "claude-3-5-haiku"}, {"google", "gemini-1.5-flash"}, {"openai", "gpt-4o"}}
+	for i, agent := range named(d, names...) {
+		agent.ID = string(AppendHex(nil, d.With(uint64(i)), 24))
+		p.Agents = append(p.Agents, Agent{Named: agent, Provider: vendors[i][0], Model: vendors[i][1]})
+	}
+}
+
+var _ rand.Source64 = (*source)(nil)
+
+// Draw is a source of choices that has no state: the same Draw always gives
+// the same answer. With derives an independent Draw for a purpose or a place
+// in a row, which is how values of one thing stay the same however many others
+// are drawn in between, and by how many goroutines.
+type Draw uint64
+
+// golden is 2^64 divided by the golden ratio, the step of SplitMix64.
+const golden = 0x9E3779B97F4A7C15
+
+// mix is the output function of SplitMix64 (Steele, Lea, Flood 2014): a
+// bijection on 64 bits that passes the usual statistical tests.
+func mix(z uint64) uint64 {
+	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
+	z = (z ^ (z >> 27)) * 0x94D049BB133111EB
+	return z ^ (z >> 31)
+}
+
+// Key turns a name into a number for With.
+func Key(name string) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := 0; i < len(name); i++ {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return mix(h)
+}
+
+// With derives the Draw for a key: Key of a name, or a running number.
+func (d Draw) With(key uint64) Draw {
+	return Draw(mix(uint64(d) + (key+1)*golden))
+}
+
+// Bits returns 64 even bits.
+func (d Draw) Bits() uint64 { return mix(uint64(d) ^ 0x5851F42D4C957F2D) }
+
+// N returns a number from 0 to n-1; n is at least 1 and below 2^32.
+func (d Draw) N(n int) int { return int((d.Bits() >> 32) * uint64(n) >> 32) }
+
+// Between returns a number from low to high, both included.
+func (d Draw) Between(low, high int) int { return low + d.N(high-low+1) }
+
+// Chance is true in percent of a hundred cases.
+func (d Draw) Chance(percent int) bool { return d.N(100) < percent }
+
+// Pick returns one of list, which must not be empty.
+func Pick[T any](d Draw, list []T) T { return list[d.N(len(list))] }
+
+// source feeds a Draw to libraries that want a math/rand.Source64.
+type source struct {
+	draw Draw
+	n    uint64
+}
+
+// Uint64 implements math/rand.Source64.
+func (s *source) Uint64() uint64 {
+	s.n++
+	return s.draw.With(s.n).Bits()
+}
+
+// Int63 implements math/rand.Source.
+func (s *source) Int63() int64 { return int64(s.Uint64() >> 1) }
+
+// Seed implements math/rand.Source.
+func (s *source) Seed(seed int64) { s.draw, s.n = Draw(uint64(seed)), 0 }

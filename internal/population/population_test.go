@@ -1,0 +1,219 @@
+package population
+
+import (
+	"math/rand"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOneSeedIsOneWorkspace(t *testing.T) {
+	require.Equal(t, New(Config{Seed: 3}), New(Config{Seed: 3}))
+	a, b := New(Config{Seed: 3}), New(Config{Seed: 4})
+	require.NotEqual(t, a.GroupID, b.GroupID)
+	require.NotEqual(t, a.Canvases, b.Canvases)
+}
+
+func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
+	p := New(Config{Seed: 1})
+	ids := make(map[string]string)
+	see := func(n Named) {
+		require.NotEmpty(t, n.Name)
+		require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, n.ID)
+		require.NotContains(t, ids, n.ID, n.Name)
+		ids[n.ID] = n.Name
+	}
+	for _, channel := range Channels() {
+		require.NotEmpty(t, p.Campaigns[channel], channel)
+		for _, c := range p.Campaigns[channel] {
+			require.Equal(t, channel, c.Channel)
+			see(c.Named)
+			for _, v := range c.Variations {
+				see(v)
+			}
+		}
+	}
+	for _, c := range p.Canvases {
+		see(c.Named)
+		for _, n := range append(append([]Named{}, c.Variations...), c.Splits...) {
+			see(n)
+		}
+		for _, s := range c.Steps {
+			see(s.Named)
+			for _, v := range s.Variations {
+				see(v)
+			}
+		}
+	}
+	for _, g := range p.Groups {
+		see(g.Named)
+	}
+	for _, a := range p.Agents {
+		require.Regexp(t, `^[0-9a-f]{24}$`, a.ID)
+		require.NotContains(t, ids, a.ID)
+		ids[a.ID] = a.Name
+	}
+	for _, n := range slices.Concat(p.LandingPages, p.Surveys, p.Destinations) {
+		see(n)
+	}
+	for _, a := range p.apps {
+		see(a.Named)
+	}
+	require.Greater(t, len(ids), 500)
+}
+
+func TestUsersStayThemselves(t *testing.T) {
+	p := New(Config{Seed: 1, Users: 10_000})
+	require.EqualValues(t, 10_000, p.Users())
+	seen := make(map[string]uint64)
+	platforms := make(map[Platform]int)
+	anonymous := 0
+	for i := range p.Users() {
+		u := p.User(i)
+		again := p.User(i + p.Users())
+		require.Equal(t, u, again)
+		for _, text := range [][]byte{u.AppendID(nil), u.AppendExternalID(nil), u.AppendEmail(nil), u.AppendDeviceID(nil), u.AppendPushToken(nil), u.AppendAdID(nil)} {
+			other, taken := seen[string(text)]
+			require.False(t, taken, "users %d and %d share %s", other, i, text)
+			seen[string(text)] = i
+		}
+		if !u.Identified {
+			anonymous++
+		}
+		platforms[u.App.Platform]++
+	}
+	require.InDelta(t, 12, float64(anonymous)/100, 1.5)
+	require.Len(t, platforms, 6)
+	require.Greater(t, platforms[IOS], platforms[Roku])
+}
+
+func TestUserOn(t *testing.T) {
+	p := New(Config{Seed: 1})
+	for _, platform := range []Platform{IOS, Android, Kindle, Web, TVOS, Roku} {
+		for i := range uint64(100) {
+			require.Equal(t, platform, p.UserOn(i, platform, false).App.Platform)
+			u := p.UserOn(i, platform, true)
+			require.Equal(t, platform, u.App.Platform)
+			require.True(t, u.Identified)
+		}
+	}
+	nobody := New(Config{Seed: 1, AnonymousPercent: 100})
+	require.False(t, nobody.UserOn(0, Web, true).Identified, "it does not look for ever")
+	everybody := New(Config{Seed: 1, AnonymousPercent: -1})
+	for i := range uint64(500) {
+		require.True(t, everybody.User(i).Identified)
+	}
+}
+
+func TestUsersAreRoundedUp(t *testing.T) {
+	require.EqualValues(t, 20, New(Config{Users: 1}).Users())
+	require.EqualValues(t, 10_000, New(Config{}).Users())
+}
+
+func TestDrawIsEven(t *testing.T) {
+	d := Draw(1)
+	var buckets [10]int
+	chances := 0
+	for i := range uint64(100_000) {
+		n := d.With(i).Between(5, 14)
+		buckets[n-5]++
+		if d.With(i).With(1).Chance(30) {
+			chances++
+		}
+	}
+	for _, n := range buckets {
+		require.InDelta(t, 10_000, n, 500)
+	}
+	require.InDelta(t, 30_000, chances, 700)
+	require.NotEqual(t, d.With(1).With(2), d.With(2).With(1))
+	require.Equal(t, "b", Pick(d, []string{"b"}))
+}
+
+func TestSourceCanBeSeeded(t *testing.T) {
+	s := &source{}
+	s.Seed(5)
+	first := rand.New(s).Int63()
+	require.GreaterOrEqual(t, first, int64(0))
+	s.Seed(5)
+	require.Equal(t, first, rand.New(s).Int63())
+}
+
+func TestIDs(t *testing.T) {
+	d := Draw(9)
+	require.Regexp(t, `^[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$`, string(AppendUpperUUID(nil, d)))
+	require.Regexp(t, `^5f5e1000[0-9a-f]{16}$`, string(AppendObjectID(nil, d, 0x5f5e1000)))
+	for n := range 40 {
+		require.Len(t, AppendHex(nil, d, n), n)
+		require.Len(t, AppendDigits([]byte("+"), d, n), n+1)
+	}
+	require.NotEqual(t, strings.Repeat("0", 32), string(AppendHex(nil, d, 32)))
+}
+
+func BenchmarkUser(b *testing.B) {
+	p := New(Config{Seed: 1, Users: 1_000_000})
+	var buf []byte
+	i := uint64(0)
+	for b.Loop() {
+		u := p.User(i)
+		buf = u.AppendEmail(buf[:0])
+		i++
+	}
+}
+
+func TestDevicesAndPersonsAreTheirOwn(t *testing.T) {
+	p := New(Config{Seed: 1, Users: 2000})
+	ids := make(map[string]bool)
+	more := 0
+	see := func(id []byte) {
+		require.False(t, ids[string(id)], "%s", id)
+		ids[string(id)] = true
+	}
+	for i := range p.Users() {
+		for life := range uint64(2) {
+			u := p.Person(i, life)
+			require.Equal(t, p.PlatformOf(i), u.App.Platform)
+			require.Same(t, p.PlaceOf(i, life), u.Place)
+			see(u.AppendID(nil))
+			see(u.AppendExternalID(nil))
+			for device := range u.Devices() {
+				here := p.OnDevice(u, device)
+				require.Equal(t, u.AppendID(nil), here.AppendID(nil))
+				see(here.AppendDeviceID(nil))
+				see(here.AppendAdID(nil))
+				see(here.AppendPushToken(nil))
+				here.Tokens = 3
+				see(here.AppendPushToken(nil))
+				more += min(device, 1)
+			}
+		}
+		require.Equal(t, p.User(i), p.Person(i, 0))
+	}
+	require.InDelta(t, 4000*43/100, more, 200)
+	require.Equal(t, p.Campaigns[Email][2], p.Campaign(Email, 2, ""))
+	see([]byte(p.Campaign(Email, 10, "").ID))
+	see([]byte(p.Campaign(Email, 11, "").ID))
+	see([]byte(p.Campaign(SMS, 10, "").ID))
+}
+
+// TestAMillionPeopleAreNotStored holds a workspace of a million against one of
+// a thousand.
+func TestAMillionPeopleAreNotStored(t *testing.T) {
+	size := func(users uint64) uint64 {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		p := New(Config{Seed: 1, Users: users})
+		for i := range uint64(1000) {
+			p.User(i * 997)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(p)
+		return after.HeapAlloc - min(after.HeapAlloc, before.HeapAlloc)
+	}
+	size(1000)
+	require.InDelta(t, size(1000), size(1_000_000), 256<<10)
+}

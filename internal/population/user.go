@@ -1,0 +1,302 @@
+package population
+
+import (
+	"slices"
+	"strconv"
+)
+
+// User is one person of the workspace. All of it follows from the seed and
+// Index, so two events of one person agree. The zero value is nobody.
+type User struct {
+	Index       uint64
+	First, Last string
+	Gender      string // as Braze writes it: M, F, O, N, P
+	Place       *Place
+	App         *App
+	Model       *Model
+	// Identified is false for a user that the customer has no id for: such a
+	// user has no external_user_id.
+	Identified bool
+	// Tracked says whether the user lets advertisers follow the device.
+	Tracked bool
+	// Tokens is how often the push token has changed; the population gives 0.
+	Tokens int
+
+	draw    Draw
+	created int64
+	device  int
+}
+
+// Users is how many people there are.
+func (p *Population) Users() uint64 { return p.users }
+
+// User works out the person with this index, from 0 to Users()-1; a larger
+// index starts again from 0.
+func (p *Population) User(index uint64) User { return p.user(index % p.users) }
+
+// Person works out somebody who takes the place of the user with this index:
+// others went before, life is how many. They live on the same platform and
+// have ids of their own. Person(index, 0) is User(index).
+func (p *Population) Person(index, life uint64) User { return p.user(index%p.users + life*p.users) }
+
+// PlatformOf is the platform of the first device of User(index), and of those
+// who take that place.
+func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index % p.users) }
+
+// PlaceOf is where Person(index, life) lives.
+func (p *Population) PlaceOf(index, life uint64) *Place {
+	d := p.draw.With(keyUser).With(index%p.users + life*p.users)
+	return &p.places[d.With(4).N(len(p.places))]
+}
+
+// Offsets are the different Offsets of the places, in no special order, but
+// always the same.
+func (p *Population) Offsets() []int {
+	var list []int
+	for i := range p.places {
+		if !slices.Contains(list, p.places[i].Offset) {
+			list = append(list, p.places[i].Offset)
+		}
+	}
+	return list
+}
+
+// Devices is how many devices the user has: one, two or three (shares of 65, 27
+// and 8 percent, an assumption).
+func (u *User) Devices() int {
+	switch n := u.draw.With(16).N(100); {
+	case n < 65:
+		return 1
+	case n < 92:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// OnDevice is the user with another device, from 0 to Devices()-1, in the hand:
+// App, Model and the ids of the device are those of that one.
+func (p *Population) OnDevice(u User, device int) User {
+	if device == 0 {
+		return u
+	}
+	d := u.draw.With(17).With(uint64(device))
+	others := []Platform{Web, IOS, Android, Web, TVOS, Kindle, Roku, Web}
+	u.App = p.apps[Pick(d, others)]
+	kinds := p.models[u.App.Platform]
+	u.Model, u.device = &kinds[d.With(1).N(len(kinds))], device
+	return u
+}
+
+// deviceDraw is a source of choices that stay with the device in the hand.
+func (u *User) deviceDraw(key uint64) Draw {
+	if u.device == 0 {
+		return u.draw.With(key)
+	}
+	return u.draw.With(key).With(uint64(u.device))
+}
+
+func (p *Population) user(index uint64) User {
+	d := p.draw.With(keyUser).With(index)
+	app := p.apps[platformOf(index)]
+	kinds := p.models[app.Platform]
+	return User{
+		Index:      index,
+		First:      Pick(d.With(1), p.firstNames),
+		Last:       Pick(d.With(2), p.lastNames),
+		Gender:     Pick(d.With(3), p.genders),
+		Place:      &p.places[d.With(4).N(len(p.places))],
+		App:        app,
+		Model:      &kinds[d.With(5).N(len(kinds))],
+		Identified: !d.With(6).Chance(p.anonymousPercent),
+		Tracked:    d.With(7).Chance(40),
+		draw:       d,
+		created:    p.founded + int64(d.With(8).N(3*365*86400)),
+	}
+}
+
+// UserOn finds a person with a platform, the next one from index on. With
+// identified it looks on for one that has an external id, but not further than
+// 64 people: there may be none.
+func (p *Population) UserOn(index uint64, platform Platform, identified bool) User {
+	row := index - index%rowLength
+	place := index % rowLength
+	for i := 0; i < rowLength && platformOf(place) != platform; i++ {
+		place = (place + 1) % rowLength
+	}
+	user := p.User(row + place)
+	for i := uint64(1); i < 64 && identified && !user.Identified; i++ {
+		user = p.User(row + i*rowLength + place)
+	}
+	return user
+}
+
+// AppendID appends Braze's own id of the user, a BSON object id.
+func (u *User) AppendID(dst []byte) []byte {
+	return AppendObjectID(dst, u.draw.With(keyUser), u.created)
+}
+
+// AppendExternalID appends the customer's id of the user; only an Identified
+// user has one.
+func (u *User) AppendExternalID(dst []byte) []byte {
+	dst = append(dst, "customer-"...)
+	return strconv.AppendUint(dst, 100000+u.Index, 10)
+}
+
+// AppendEmail appends the user's address, under a domain kept for examples.
+func (u *User) AppendEmail(dst []byte) []byte {
+	dst = appendLower(dst, u.First)
+	dst = append(dst, '.')
+	dst = appendLower(dst, u.Last)
+	dst = strconv.AppendUint(dst, u.Index, 10)
+	switch u.draw.With(10).N(3) {
+	case 0:
+		return append(dst, "@example.com"...)
+	case 1:
+		return append(dst, "@example.org"...)
+	default:
+		return append(dst, "@example.net"...)
+	}
+}
+
+// AppendPhone appends the user's number in E.164.
+func (u *User) AppendPhone(dst []byte) []byte {
+	dst = append(dst, u.Place.Dial...)
+	return AppendDigits(dst, u.draw.With(11), u.Place.DialDigits)
+}
+
+// AppendDeviceID appends the id of the device in the hand: a UUID, or on
+// Android the vendor's 16 hex digits.
+func (u *User) AppendDeviceID(dst []byte) []byte {
+	switch u.App.Platform {
+	case IOS, TVOS:
+		return AppendUpperUUID(dst, u.deviceDraw(12))
+	case Android, Kindle:
+		return AppendHex(dst, u.deviceDraw(12), 16)
+	default:
+		return AppendUUID(dst, u.deviceDraw(12))
+	}
+}
+
+// AppendPushToken appends the token that the platform's push service gave.
+func (u *User) AppendPushToken(dst []byte) []byte {
+	d := u.deviceDraw(13)
+	if u.Tokens > 0 {
+		d = d.With(2).With(uint64(u.Tokens))
+	}
+	switch u.App.Platform {
+	case IOS, TVOS:
+		return AppendHex(dst, d, 64)
+	default:
+		dst = AppendHex(dst, d, 22)
+		dst = append(dst, ":APA91b"...)
+		return AppendHex(dst, d.With(1), 96)
+	}
+}
+
+// AppendAdID appends the advertising id of the user's device.
+func (u *User) AppendAdID(dst []byte) []byte {
+	if u.App.Platform == IOS || u.App.Platform == TVOS {
+		return AppendUpperUUID(dst, u.deviceDraw(14))
+	}
+	return AppendUUID(dst, u.deviceDraw(14))
+}
+
+// AppendBirthday appends an ISO 8601 date.
+func (u *User) AppendBirthday(dst []byte) []byte {
+	d := u.draw.With(15)
+	dst = strconv.AppendInt(dst, int64(d.With(0).Between(1945, 2006)), 10)
+	month, day := d.With(1).Between(1, 12), d.With(2).Between(1, 28)
+	return append(dst, '-', byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10))
+}
+
+// Draw is a source of further choices that stay with this user, for name.
+func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
+
+// Created is when the user came to the workspace, in seconds since the epoch.
+func (u *User) Created() int64 { return u.created }
+
+// appendLower appends the letters of an ASCII name in lower case.
+func appendLower(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c >= 'a' && c <= 'z' {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+const (
+	hexDigits   = "0123456789abcdef"
+	upperDigits = "0123456789ABCDEF"
+)
+
+// appendHex64 appends the 2·bytes hex digits of the lowest bytes of v.
+func appendHex64(dst []byte, v uint64, bytes int, digits string) []byte {
+	for shift := 8*bytes - 4; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[v>>shift&15])
+	}
+	return dst
+}
+
+// AppendHex appends n random lower-case hex digits.
+func AppendHex(dst []byte, d Draw, n int) []byte {
+	for i := 0; i < n; i += 16 {
+		v := d.With(uint64(i)).Bits()
+		for j := i; j < n && j < i+16; j++ {
+			dst = append(dst, hexDigits[v&15])
+			v >>= 4
+		}
+	}
+	return dst
+}
+
+// AppendUUID appends a random UUID (version 4, RFC 9562), in lower case.
+func AppendUUID(dst []byte, d Draw) []byte {
+	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), hexDigits)
+}
+
+// AppendUpperUUID appends a random UUID in capitals, as Apple's systems do.
+func AppendUpperUUID(dst []byte, d Draw) []byte {
+	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), upperDigits)
+}
+
+// AppendUUIDOf appends the UUID of 128 bits, in lower case; those of version and
+// variant are set.
+func AppendUUIDOf(dst []byte, hi, lo uint64) []byte { return appendUUID(dst, hi, lo, hexDigits) }
+
+func appendUUID(dst []byte, hi, lo uint64, digits string) []byte {
+	hi = hi&^0xF000 | 0x4000
+	lo = lo&^(3<<62) | 2<<62
+	dst = append(appendHex64(dst, hi>>32, 4, digits), '-')
+	dst = append(appendHex64(dst, hi>>16, 2, digits), '-')
+	dst = append(appendHex64(dst, hi, 2, digits), '-')
+	dst = append(appendHex64(dst, lo>>48, 2, digits), '-')
+	return appendHex64(dst, lo, 6, digits)
+}
+
+// AppendObjectID appends a BSON object id: 24 hex digits, of which the first 8
+// are the second it was made in.
+func AppendObjectID(dst []byte, d Draw, created int64) []byte {
+	dst = appendHex64(dst, uint64(created), 4, hexDigits)
+	return appendHex64(dst, d.Bits(), 8, hexDigits)
+}
+
+// AppendDigits appends n decimal digits.
+func AppendDigits(dst []byte, d Draw, n int) []byte {
+	v := d.Bits()
+	for i := 0; i < n; i++ {
+		if i%16 == 15 {
+			v = d.With(uint64(i)).Bits()
+		}
+		dst = append(dst, byte('0'+v%10))
+		v /= 10
+	}
+	return dst
+}
+
+func uuidString(d Draw) string { return string(AppendUUID(nil, d)) }

@@ -1,0 +1,186 @@
+// Package scenario says what happens in the fake Braze's workspace: how many
+// people there are, how often they do things, which campaigns and Canvases
+// run, how likely and how late each thing follows from another, and how rough
+// the stream of events is.
+//
+// A Scenario is written in YAML. A file names what it changes and takes the
+// rest from a built-in scenario (base, or steady where it names none), so one
+// line is a file:
+//
+//	outcomes: {email: {open: 40%}}
+//
+// Every mistake in a file is found at once and named with its line. All
+// numbers are whole inside (parts per million, seconds), so that a scenario
+// means the same on every machine.
+package scenario
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Scenario is what happens. Built-in ones come from Builtin, others from Load.
+// It is not changed by those who use it, so many may.
+type Scenario struct {
+	// Name and About are for people.
+	Name, About string
+	// Users is how many people the workspace has.
+	Users uint64
+	// WithoutExternalID is the share of people whom the customer has no id for;
+	// whole percents.
+	WithoutExternalID Share
+	// Pace multiplies all that is counted an hour; Whole is once.
+	Pace Share
+	// Hours are weights of the hours of a day, in the user's own time zone, for
+	// all that is counted an hour. At least one is not zero.
+	Hours [24]int
+	// Quiet are the hours in which some channels send nothing.
+	Quiet Quiet
+	// ConversionWindow is how long after a send a purchase or a session counts
+	// as its conversion, in seconds.
+	ConversionWindow int64
+	// Starts says how many of each thing begin of themselves an hour, on an
+	// average day; see KnownStarts.
+	Starts map[string]int
+	// Campaigns are the campaigns that run, besides those shown in an app.
+	Campaigns []Campaign
+	// Outcomes is what follows from what; it has every name of KnownOutcomes.
+	Outcomes map[string]Outcome
+	// Rough is how the stream differs from a smooth one.
+	Rough Rough
+	// Transforms are the field transformations of the Current that exports what
+	// happens, by the name of a string field: remove or hash.
+	Transforms map[string]string
+}
+
+// Quiet is a time of day, local to the user, in which the Channels are silent:
+// what was to be sent waits for its end. From equal to To means never.
+type Quiet struct {
+	From, To Clock
+	Channels []string
+}
+
+// Campaign is one campaign. Either PerHour is set (a triggered one), or Every
+// (one that goes to many at once).
+type Campaign struct {
+	// Channel is a channel of package population that sends: email, push, …
+	Channel string
+	// Name replaces the name of the workspace; it may be empty.
+	Name string
+	// PerHour is how many people trigger it an hour.
+	PerHour int
+	// Every is how often it goes out, in seconds, whole days; At the time of
+	// day, Local whether that of each user or UTC. Over is how long it takes to
+	// reach all, Audience whom it reaches.
+	Every    int64
+	At       Clock
+	Local    bool
+	Over     int64
+	Audience Share
+}
+
+// Rough are the rough edges of a stream. The zero value is a smooth one.
+type Rough struct {
+	// Repeats are events that come again, equal byte for byte, some time later.
+	Repeats Outcome
+	// Late are events of devices that were offline: they come some time after
+	// they happened.
+	Late Outcome
+	// RenameEvery is how often each campaign, Canvas, step and variation is
+	// renamed; for RenameFor after that its name may be null or the old one.
+	// Both in seconds; 0 means never.
+	RenameEvery, RenameFor int64
+	// Drift is the share of events with a field or a type that is new.
+	Drift Share
+	// Huge is the share of custom events of nearly 900 KB.
+	Huge Share
+	// Strange is the share of free objects with unusual, but legal keys and values.
+	Strange Share
+}
+
+//go:embed builtin/*.yaml
+var builtin embed.FS
+
+// Default is the scenario that others are based on.
+const Default = "steady"
+
+// Names lists the built-in scenarios.
+func Names() []string { return []string{"steady", "flash-sale", "newsletter", "quiet"} }
+
+// Builtin returns a built-in scenario; the error lists those there are.
+func Builtin(name string) (*Scenario, error) {
+	if !slices.Contains(Names(), name) {
+		return nil, fmt.Errorf("there is no scenario %q: it is %s, or a file", name, strings.Join(Names(), ", "))
+	}
+	text, err := builtin.ReadFile("builtin/" + name + ".yaml")
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	return Parse(name+".yaml", text)
+}
+
+// Load reads the scenario with a built-in name, or else the file at that path.
+// The error of a file with mistakes is a *MistakesError.
+func Load(nameOrPath string) (*Scenario, error) {
+	if slices.Contains(Names(), nameOrPath) {
+		return Builtin(nameOrPath)
+	}
+	text, err := os.ReadFile(nameOrPath)
+	if os.IsNotExist(err) && !strings.ContainsAny(nameOrPath, "./\\") {
+		return Builtin(nameOrPath) // which says what there is
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scenario: %w", err)
+	}
+	return Parse(nameOrPath, text)
+}
+
+// Start is something that begins of itself.
+type Start struct {
+	Name string
+	// What says in words what begins; PerHour how often in steady.
+	What    string
+	PerHour int
+}
+
+// KnownStarts lists what begins of itself, in the order in which it is
+// written. All numbers are assumptions.
+func KnownStarts() []Start {
+	return []Start{
+		{"sessions", "people who open the app or the site of themselves", 2500},
+		{"newcomers", "people who come for the first time; each takes the place of one who left", 40},
+		{"canvas_entries", "people who enter a Canvas", 400},
+		{"live_activities", "Live Activities on iPhones", 40},
+		{"profile_updates", "profiles changed by API, import or ingestion", 300},
+		{"opt_ins", "confirmations of the e-mail subscription", 20},
+		{"preferences", "subscription groups joined or left in the preference center", 20},
+		{"agents", "runs of agents outside of a Canvas", 60},
+		{"uninstalls", "apps removed", 30},
+		{"orphans", "anonymous profiles merged into another", 15},
+		{"deletions", "requests to delete a profile", 4},
+	}
+}
+
+// defaults is the scenario before any file was read.
+func defaults() *Scenario {
+	s := &Scenario{
+		Users:             10_000,
+		WithoutExternalID: 120_000,
+		Pace:              Whole,
+		Hours:             [24]int{12, 7, 4, 3, 4, 9, 22, 40, 55, 62, 65, 70, 76, 72, 66, 66, 70, 78, 88, 97, 100, 90, 62, 30},
+		ConversionWindow:  3 * day,
+		Starts:            make(map[string]int),
+		Outcomes:          make(map[string]Outcome),
+		Transforms:        make(map[string]string),
+	}
+	for _, start := range KnownStarts() {
+		s.Starts[start.Name] = start.PerHour
+	}
+	for _, known := range KnownOutcomes() {
+		s.Outcomes[known.Name] = known.Outcome
+	}
+	return s
+}

@@ -1,0 +1,708 @@
+package mockbraze
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+func TestAcceptedIsNeverSentAgain(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 204, 299} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: always(status)}
+			c := e.launch(t, Current{})
+			require.NoError(t, c.SendEvents(t.Context(), opens(100)...))
+			time.Sleep(24 * time.Hour)
+			synctest.Wait()
+			require.Len(t, e.batches(), 1, "status %d", status)
+			require.EqualValues(t, 100, c.Report().Counts.Sent)
+			consistent(t, c.Report())
+		})
+	}
+}
+
+func TestBadRequestIsolatesTheOddEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(r request) int {
+			if slices.Contains(r.ids, "e042") {
+				return 400
+			}
+			return 200
+		}}
+		var dropped []Event
+		var why Reason
+		c := e.launch(t, Current{Connections: 1, OnDrop: func(events []Event, reason Reason) {
+			dropped, why = append(dropped, events...), reason
+		}})
+		err := c.SendEvents(t.Context(), opens(100)...)
+
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.ErrorIs(t, err, ErrDropped)
+		require.Equal(t, 99, failed.Acked)
+		require.Equal(t, map[Reason]int{Refused: 1}, failed.Dropped)
+		require.Len(t, dropped, 1)
+		require.Equal(t, "e042", dropped[0].ID)
+		require.Equal(t, Refused, why)
+
+		batches := e.batches()
+		require.Len(t, batches, 101)
+		require.Len(t, batches[0].ids, 100)
+		for i, r := range batches[1:] {
+			require.Equal(t, batches[0].ids[i:i+1], r.ids, "each alone, in order")
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		require.Len(t, e.batches(), 101, "the refused event is not sent again")
+		r := c.Report()
+		require.EqualValues(t, 1, r.Counts.Split)
+		require.Equal(t, map[Reason]int64{Refused: 1}, r.Dropped)
+		consistent(t, r)
+	})
+}
+
+func TestTooLargeIsHalved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(r request) int {
+			if len(r.ids) > 15 || slices.Contains(r.ids, "e007") {
+				return 413
+			}
+			return 200
+		}}
+		c := e.launch(t, Current{Connections: 1})
+		err := c.SendEvents(t.Context(), opens(100)...)
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 99, failed.Acked)
+		require.Equal(t, map[Reason]int{TooLarge: 1}, failed.Dropped)
+
+		var sizes []int
+		for _, r := range e.batches() {
+			sizes = append(sizes, len(r.ids))
+		}
+		require.Equal(t, []int{100, 50, 50, 25, 25, 25, 25}, sizes[:7])
+		require.Contains(t, sizes, 13)
+		require.Contains(t, sizes, 12)
+		require.EqualValues(t, 0, c.Report().Counts.Queued)
+	})
+}
+
+// TestDeniedDropsWhatFailedAndHoldsTheRest: Braze sends the events of that request
+// no more, and those behind them once the credentials are right.
+func TestDeniedDropsWhatFailedAndHoldsTheRest(t *testing.T) {
+	for _, status := range []int{401, 403, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: always(status)}
+			c := e.launch(t, Current{Token: "old", Contact: "ops@example.com", Connections: 1})
+			err := c.SendEvents(t.Context(), opens(250)...)
+			require.ErrorIs(t, err, ErrHeld)
+			require.Equal(t, Held, c.State())
+			time.Sleep(4 * 24 * time.Hour)
+			synctest.Wait()
+			require.Len(t, e.batches(), 1, "nothing is tried by itself")
+			r := c.Report()
+			require.EqualValues(t, 150, r.Counts.Queued)
+			require.EqualValues(t, 150, r.ByType["users.messages.email.Open"].Queued, "also those that are in batches")
+			require.Equal(t, map[Reason]int64{Unauthorized: 100}, r.Dropped)
+			require.Len(t, r.Mails, 1)
+			require.Equal(t, "ops@example.com", r.Mails[0].To)
+
+			// The probe fails still: it stays held.
+			e.probe = status
+			var refused *LaunchError
+			require.ErrorAs(t, c.Launch(t.Context()), &refused)
+			require.Equal(t, status, refused.Answer.Status)
+			require.Equal(t, Held, c.State())
+
+			e.probe = 200
+			e.say(always(200))
+			require.NoError(t, c.SetCredentials("http://bridge.example/new", "new"))
+			require.NoError(t, c.Launch(t.Context()))
+			synctest.Wait()
+			r = c.Report()
+			require.EqualValues(t, 150, r.Counts.Sent)
+			require.Nil(t, r.TroubleSince)
+			batches := e.batches()
+			require.Len(t, batches, 3)
+			require.NotContains(t, batches[1].body, `"e000"`, "what failed is not sent again")
+			require.Equal(t, "Bearer old", batches[0].header.Get("Authorization"))
+			require.Equal(t, "Bearer new", batches[1].header.Get("Authorization"))
+			require.Equal(t, "http://bridge.example/new", batches[1].url)
+			consistent(t, r)
+		})
+	}
+}
+
+func TestEverythingElseIsSentAgainTheSame(t *testing.T) {
+	// 0: no connection; -1: no answer in time.
+	for _, status := range []int{429, 500, 502, 503, 504, 302, 307, 402, 405, 410, 418, 422, 0, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{}
+			e.answer = func(request) int {
+				if len(e.requests) <= 8 { // the probe and seven failures
+					return status
+				}
+				return 200
+			}
+			const timeout = 10 * time.Second
+			c := e.launch(t, Current{Timeout: timeout, Backoff: Backoff{First: time.Second, Max: 20 * time.Second}})
+			require.NoError(t, c.SendEvents(t.Context(), opens(30)...))
+			batches := e.batches()
+			require.Len(t, batches, 8, "status %d", status)
+			for i, full := range []time.Duration{1, 2, 4, 8, 16, 20, 20} {
+				require.True(t, batches[0].body == batches[i+1].body, "not the same bytes")
+				gap := batches[i+1].at.Sub(batches[i].at)
+				if status < 0 {
+					gap -= timeout
+				}
+				require.GreaterOrEqual(t, gap, full*time.Second/2, "status %d, wait %d", status, i)
+				require.LessOrEqual(t, gap, full*time.Second, "status %d, wait %d", status, i)
+			}
+			r := c.Report()
+			require.EqualValues(t, 7*30, r.Counts.Retried)
+			require.EqualValues(t, 0, r.Counts.Split)
+			require.Empty(t, r.Mails)
+			consistent(t, r)
+		})
+	}
+}
+
+func TestBackoffHasJitter(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := Backoff{First: time.Second, Max: time.Minute}
+	seen := make(map[time.Duration]bool)
+	for range 50 {
+		d := b.wait(4, random)
+		require.GreaterOrEqual(t, d, 4*time.Second)
+		require.LessOrEqual(t, d, 8*time.Second)
+		seen[d] = true
+	}
+	require.Greater(t, len(seen), 40)
+	require.LessOrEqual(t, b.wait(500, random), time.Minute, "does not overflow")
+}
+
+func TestOneBadBatchDoesNotHoldUpOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(r request) int {
+			if r.types[0] == "users.messages.email.Open" {
+				return 503
+			}
+			return 200
+		}}
+		c := e.launch(t, Current{Connections: 2})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c.Queue(opens(100)...)
+		require.NoError(t, c.SendEvents(ctx, Event{Raw: []byte(`{"event_type":"other","id":"1"}`)}))
+		require.EqualValues(t, 1, c.Report().Counts.Sent)
+	})
+}
+
+// TestAnswersToOldRequestsDoNotHold launches again while a request with the
+// old token is in flight.
+func TestAnswersToOldRequestsDoNotHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow atomic.Bool
+		slow.Store(true)
+		e := &endpoint{answer: always(200)}
+		c := e.launch(t, Current{Connections: 1, Token: "old", OnSend: func([]Event) {
+			if slow.Load() {
+				time.Sleep(time.Minute)
+			}
+		}})
+		e.say(func(r request) int {
+			if slow.CompareAndSwap(true, false) {
+				return 401 // the answer to the request of before
+			}
+			return 200
+		})
+		c.Queue(opens(100)...)
+		time.Sleep(time.Second)
+		require.NoError(t, c.Launch(t.Context()))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, Running, c.State())
+		require.Equal(t, map[Reason]int64{Unauthorized: 100}, c.Report().Dropped)
+	})
+}
+
+func TestSendErrorSaysWhatHappened(t *testing.T) {
+	err := &SendError{
+		Outcome: Outcome{Acked: 3, Pending: 2, Dropped: map[Reason]int{Refused: 1, Expired: 4}},
+		Last:    Answer{Status: 400}, Cause: ErrDropped,
+	}
+	require.Equal(t, "send: events were dropped (acknowledged 3, still queued 2, expired 4, refused 1; last answer: 400)", err.Error())
+	err.Last = Answer{Error: "connection refused"}
+	require.True(t, strings.HasSuffix(err.Error(), "last answer: connection refused)"))
+	require.True(t, errors.Is(err, ErrDropped))
+}
+
+const day = 24 * time.Hour
+
+func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
+	for _, status := range []int{503, 0, 401} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: always(status)}
+			c := e.launch(t, Current{Connections: 1})
+			lost := map[Reason]int64{Disabled: 7}
+			if status == 401 {
+				lost[Unauthorized] = 100
+				c.Queue(opens(100)...)
+			}
+			c.Queue(opens(100)...)
+			time.Sleep(5*day - time.Minute)
+			synctest.Wait()
+			require.NotEqual(t, Stopped, c.State(), "status %d", status)
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			require.Equal(t, Stopped, c.State(), "status %d", status)
+			tried := len(e.batches())
+
+			// New events are lost, the old ones are kept.
+			e.say(always(200))
+			err := c.SendEvents(t.Context(), opens(7)...)
+			require.ErrorIs(t, err, ErrDropped)
+			r := c.Report()
+			require.Equal(t, lost, r.Dropped)
+			require.EqualValues(t, 100, r.Counts.Queued)
+			require.NotEmpty(t, r.Mails)
+			consistent(t, r)
+
+			// A pause would keep them for ever.
+			code, answer := control(t, c.server.Handler(), "POST", "/api/currents/1/pause", "")
+			require.Equal(t, 409, code)
+			require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
+			require.ErrorIs(t, c.Pause(), ErrDisabled)
+			require.Equal(t, Stopped, c.State())
+
+			time.Sleep(7*day - 5*time.Minute)
+			synctest.Wait()
+			require.EqualValues(t, 100, c.Report().Counts.Queued)
+			require.Len(t, e.batches(), tried, "nothing is sent while disabled")
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			r = c.Report()
+			lost[Expired] = 100
+			require.Equal(t, lost, r.Dropped)
+			require.EqualValues(t, 0, r.Counts.Queued)
+			consistent(t, r)
+		})
+	}
+}
+
+func TestLaunchAgainWithinSevenDaysSendsWhatWasKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(500)}
+		c := e.launch(t, Current{})
+		c.Queue(opens(130)...)
+		time.Sleep(5*day + 6*day)
+		synctest.Wait()
+		require.Equal(t, Stopped, c.State())
+		e.say(always(200))
+		require.NoError(t, c.Launch(t.Context()))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.EqualValues(t, 130, c.Report().Counts.Sent)
+		require.Equal(t, Running, c.State())
+	})
+}
+
+func TestOneGoodAnswerEndsTheTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		c := e.launch(t, Current{})
+		c.Queue(opens(100)...)
+		time.Sleep(4 * day)
+		e.say(always(200))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Nil(t, c.Report().TroubleSince)
+		e.say(always(503))
+		c.Queue(opens(100)...)
+		time.Sleep(4 * day)
+		synctest.Wait()
+		require.Equal(t, Running, c.State())
+		require.NotNil(t, c.Report().TroubleSince)
+	})
+}
+
+func TestQueuesFlushWhenFullOrOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{FlushAfter: 7 * time.Minute})
+		begin := time.Now()
+		c.Queue(opens(99)...)
+		synctest.Wait()
+		require.Empty(t, e.batches())
+		require.Equal(t, map[string]int{"users.messages.email.Open": 99}, c.Report().Queues)
+
+		time.Sleep(time.Minute)
+		c.Queue(opens(1)...)
+		synctest.Wait()
+		require.Len(t, e.batches(), 1, "a full batch goes at once")
+		require.Len(t, e.batches()[0].ids, 100)
+
+		c.Queue(opens(30)...)
+		time.Sleep(2 * time.Minute)
+		c.Queue(Event{Type: "other", Raw: []byte(`{"event_type":"other","id":"x"}`)})
+		c.Queue(opens(5)...)
+		time.Sleep(5*time.Minute - time.Second)
+		synctest.Wait()
+		require.Len(t, e.batches(), 1)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		batches := e.batches()
+		require.Len(t, batches, 2, "the oldest event waited long enough, the other queue's did not")
+		require.Len(t, batches[1].ids, 35)
+		require.Equal(t, 8*time.Minute, batches[1].at.Sub(begin).Round(time.Second))
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		require.Len(t, e.batches(), 3)
+		require.Equal(t, []string{"other"}, e.batches()[2].types)
+	})
+}
+
+func TestPauseKeepsEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{})
+		require.NoError(t, c.Pause())
+		require.ErrorIs(t, c.Send(t.Context(), 5), ErrNotLaunched)
+		c.Queue(opens(100)...)
+		time.Sleep(30 * day)
+		synctest.Wait()
+		require.Empty(t, e.batches())
+		require.Equal(t, Paused, c.State())
+		require.NoError(t, c.Launch(t.Context()))
+		synctest.Wait()
+		require.EqualValues(t, 100, c.Report().Counts.Sent)
+	})
+}
+
+func TestEmptyProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		e.launch(t, Current{EmptyProbe: true, Token: "t"})
+		require.Empty(t, e.requests[0].body)
+		require.Equal(t, "Bearer t", e.requests[0].header.Get("Authorization"))
+		e = &endpoint{}
+		e.launch(t, Current{})
+		require.NotContains(t, e.requests[0].header, "Authorization", "without a token")
+	})
+}
+
+func TestRateMakesEventsHappen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{Rate: 20, FlushAfter: time.Minute})
+		time.Sleep(10*time.Minute + time.Second)
+		synctest.Wait()
+		require.InDelta(t, 20*600, c.Report().Counts.Events, 60)
+		require.Positive(t, c.Report().Counts.Sent)
+		require.NoError(t, c.Pause())
+		was := c.Report().Counts.Events
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, was, c.Report().Counts.Events, "nothing happens while paused")
+		require.NoError(t, c.Launch(t.Context()))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.InDelta(t, 1200, c.Report().Counts.Events-was, 30, "no burst for the time of the pause")
+		require.NoError(t, c.SetRate(0))
+		was = c.Report().Counts.Events
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, was, c.Report().Counts.Events)
+		consistent(t, c.Report())
+	})
+}
+
+func TestRateStaysWithinTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		c := e.launch(t, Current{Rate: 1000, Window: 500})
+		// Long enough to fill the window many times over, and short enough that
+		// a workspace without one is seen soon.
+		for range 20 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.LessOrEqual(t, c.Report().Counts.Queued, int64(500+chunk))
+		}
+		require.GreaterOrEqual(t, c.Report().Counts.Queued, int64(500), "the window is never full")
+	})
+}
+
+// Neither the token nor the write key comes back, though the endpoint repeats
+// both and the connection's error holds the URL.
+func TestSecretsNeverComeBack(t *testing.T) {
+	echo := httptest.NewServer(echoing())
+	defer echo.Close()
+	dead := httptest.NewServer(echoing())
+	dead.Close()
+	for _, to := range []string{echo.URL, dead.URL} {
+		h := Start(t).Handler()
+		body := `{"url":"` + to + `/v1?writeKey=wk-s3cret&your_app_group_key=Brand%20A","token":"t-s3cret"}`
+		for _, c := range [][3]string{
+			{"POST", "/api/currents", body}, {"POST", "/api/currents/test", body}, {"POST", "/api/currents/1/test"},
+			{"POST", "/api/currents/1/launch"}, {"GET", "/api/currents"}, {"GET", "/api/currents/1"},
+			{"PATCH", "/api/currents/1", `{"url":"ftp://x?writeKey=wk-s3cret"}`}, {"POST", "/api/currents", `{"url":"http://%zz?writeKey=wk-s3cret"}`},
+		} {
+			_, answer := control(t, h, c[0], c[1], c[2])
+			text, err := json.Marshal(answer)
+			require.NoError(t, err)
+			require.NotContains(t, string(text), "s3cret", "%s %s", c[0], c[1])
+		}
+		_, answer := control(t, h, "GET", "/api/currents/1", "")
+		require.Contains(t, answer["url"], "writeKey=****&your_app_group_key=Brand%20A")
+	}
+}
+
+func TestDeleteEndsACurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		s := e.open(t)
+		c := s.Launch(Current{URL: "http://x.example"})
+		c.Queue(opens(100)...)
+		time.Sleep(time.Minute)
+		require.True(t, s.Delete(c.ID()))
+		require.False(t, s.Delete(c.ID()))
+		synctest.Wait()
+		tried := len(e.batches())
+		time.Sleep(day)
+		synctest.Wait()
+		require.Len(t, e.batches(), tried)
+		require.ErrorIs(t, c.Send(t.Context(), 1), ErrClosed)
+		next, err := s.Create(Current{URL: "http://x.example"})
+		require.NoError(t, err)
+		require.Equal(t, "2", next.ID(), "an id is not given twice")
+	})
+}
+
+func TestNarrowedSendsRepeatNoID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t)
+		s.Launch(Current{URL: "http://x.example", Events: []string{"users.messages.email.*"}})
+		h := s.Handler()
+		for range 3 {
+			for _, query := range []string{"", "&types=users.messages.email.Open", "&types=users.messages.email.*"} {
+				code, _ := control(t, h, "POST", "/api/currents/1/send?events=150"+query, "")
+				require.Equal(t, 200, code)
+			}
+		}
+		seen := make(map[string]bool)
+		for _, r := range e.batches() {
+			for _, id := range r.ids {
+				require.False(t, seen[id], id)
+				seen[id] = true
+			}
+		}
+		require.Len(t, seen, 9*150)
+	})
+}
+
+func TestReportSaysWhyByType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(400)}
+		c := e.launch(t, Current{})
+		require.ErrorIs(t, c.SendEvents(t.Context(), opens(3)...), ErrDropped)
+		r := c.Report()
+		require.Equal(t, map[string]TypeCounts{"users.messages.email.Open": {Events: 3, Split: 1, Dropped: map[Reason]int64{Refused: 3}}}, r.ByType)
+		require.EqualValues(t, 4, r.Latency.Count)
+		require.Equal(t, "Bad Request", r.Answers[len(r.Answers)-1].Body)
+		var requests, failed int64
+		for _, s := range c.Seconds() {
+			requests, failed = requests+s.Requests, failed+s.Failed
+		}
+		require.Equal(t, [2]int64{4, 4}, [2]int64{requests, failed})
+	})
+}
+
+// echoing answers with what it should keep to itself.
+func echoing() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.URL.RawQuery, r.Header.Get("Authorization"))
+	})
+}
+
+// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together.
+func TestTestCurrentsShareAQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		s := e.open(t)
+		var all []*Connector
+		for range MaxTestCurrents {
+			all = append(all, s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}}))
+		}
+		_, err := s.Create(Current{URL: "http://x.example", TestCurrent: true})
+		require.ErrorContains(t, err, "at most 10")
+		real := s.Launch(Current{URL: "http://x.example"})
+
+		time.Sleep(time.Hour) // synctest begins at midnight UTC
+		require.NoError(t, all[0].Send(t.Context(), 1000))
+		err = all[1].Send(t.Context(), 620)
+		require.ErrorIs(t, err, ErrQuota)
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 500, failed.Acked)
+		require.Equal(t, 120, failed.Pending)
+		require.ErrorIs(t, all[2].Send(t.Context(), 1), ErrQuota)
+		require.NoError(t, real.Send(t.Context(), 3000), "others go on")
+		r := all[1].Report()
+		require.Equal(t, time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC), r.QuotaUntil.UTC())
+		sent := len(e.batches())
+		time.Sleep(23*time.Hour - time.Minute)
+		synctest.Wait()
+		require.Len(t, e.batches(), sent)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		r = all[1].Report()
+		require.EqualValues(t, 620, r.Counts.Sent)
+		require.Nil(t, r.QuotaUntil)
+		consistent(t, r)
+	})
+}
+
+// TestLaunchFailsWhereTLSDoes: what is not trusted will never take a batch.
+func TestLaunchFailsWhereTLSDoes(t *testing.T) {
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	secure, plain := httptest.NewUnstartedServer(handler), httptest.NewServer(handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	defer plain.Close()
+	s := Start(t)
+	for _, url := range []string{secure.URL, strings.Replace(plain.URL, "http:", "https:", 1)} {
+		c, err := s.Create(Current{URL: url})
+		require.NoError(t, err)
+		var failed *LaunchError
+		require.ErrorAs(t, c.Launch(t.Context()), &failed)
+		require.ErrorContains(t, failed, "TLS fails")
+		require.Equal(t, Draft, c.State())
+		require.Equal(t, Denied, failed.Answer.Verdict(HTTP))
+	}
+}
+
+func TestSendTestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for kind, want := range map[Kind]int{HTTP: 102, RudderStack: 100} {
+			e := &endpoint{answer: func(r request) int {
+				if r.types[0] == "users.canvas.Entry" {
+					return 400
+				}
+				return 200
+			}}
+			c, err := e.open(t).Create(Current{URL: "http://x.example", Kind: kind})
+			require.NoError(t, err)
+			sent, err := c.SendTestEvents(t.Context())
+			require.NoError(t, err)
+			types := make(map[string]bool)
+			for _, r := range e.batches() {
+				require.Len(t, r.ids, 1)
+				types[r.types[0]] = true
+			}
+			require.Len(t, types, sent.Events, "one of each type")
+			require.Equal(t, want, sent.Events, "of %s", kind)
+			require.Equal(t, want-1, sent.Accepted)
+			require.Len(t, sent.Answers, want)
+			require.Equal(t, Draft, c.State())
+			require.EqualValues(t, want, c.Report().Counts.TestEvents)
+		}
+	})
+}
+
+func TestFieldTransformations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		c := e.launch(t, Current{Transforms: map[string]Transform{"email_address": Hash, "device_id": Remove, "name": Remove}})
+		raw := `{"event_type":"x","id":"1","name":"stays","properties":{"email_address":"a\u0040b.c","email_addresses":"x","name":{"name":"stays"},"list":[{"name":"stays"}]},` +
+			` "user" : {"device_id": "d" ,"timezone":null,"email_address":null}}`
+		require.NoError(t, c.SendEvents(t.Context(), Event{Raw: []byte(raw)}, Event{Type: "x", Raw: []byte(`{"user":[`)}))
+		body := e.batches()[0].body
+		require.Contains(t, body, `"id":"1","name":"stays","properties":{"email_address":"`)
+		sum := sha256.Sum256([]byte("a@b.c"))
+		require.Contains(t, body, `"email_address":"`+hex.EncodeToString(sum[:])+`","email_addresses":"x","name":{"name":"stays"},"list":[{"name":"stays"}]},`)
+		require.Contains(t, body, `"user" : {"device_id": "[REDACTED]" ,"timezone":null,"email_address":null}}`)
+		require.Contains(t, body, `{"user":[`, "what is no event stays")
+
+		for text, transforms := range map[string]map[string]Transform{
+			"neither": {"email_address": "mask"}, `"price"`: {"price": Hash}, `"custom_properties"`: {"custom_properties": Remove},
+		} {
+			_, err := c.server.Create(Current{URL: "http://x.example", Transforms: transforms})
+			require.ErrorContains(t, err, text)
+		}
+	})
+}
+
+// TestWithHandler needs no port: five days of trouble pass in a bubble.
+func TestWithHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		var got atomic.Int64
+		s := Start(t, WithHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || r.Host != "bridge.example" || r.URL.RawQuery != "a=b" || down.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			got.Add(int64(bytes.Count(body, []byte(`"event_type"`))))
+		})))
+		c := s.Launch(Current{URL: "http://bridge.example/currents?a=b"})
+		require.NoError(t, c.Send(t.Context(), 300))
+		require.EqualValues(t, 300, got.Load())
+		down.Store(true)
+		c.Queue(opens(100)...)
+		time.Sleep(5*day + time.Hour)
+		synctest.Wait()
+		require.Equal(t, Stopped, c.State())
+	})
+}
+
+// TestBothFakesInABubble has a service between both fakes, and neither a port nor
+// real time.
+func TestBothFakesInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rudder := mockrudder.StartInMemory(t)
+		client := rudder.Client()
+		service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, rudder.WebhookURL("wkBraze"), r.Body)
+			if err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			req.Header = r.Header.Clone()
+			res, err := client.Do(req)
+			if err != nil {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			defer res.Body.Close()
+			w.WriteHeader(res.StatusCode)
+		})
+		braze := Start(t, WithHandler(service))
+		current := braze.Launch(Current{URL: "http://service/currents", Kind: RudderStack, Events: []string{"users.messages.email.*"}})
+		require.NoError(t, current.Send(t.Context(), 200))
+		_, err := rudder.WaitFor(t.Context(), mockrudder.Filter{}, int(current.Report().Counts.Sent))
+		require.NoError(t, err)
+		rudder.RequireValid(t)
+	})
+}

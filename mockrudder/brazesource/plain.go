@@ -1,0 +1,345 @@
+package brazesource
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+)
+
+// plainEvent holds the parts of an event whose names mean nothing to JavaScript
+// but themselves, as raw JSON values, "" where they are missing. Nearly every
+// event that Braze sends is one. It is mapped without a model of its objects;
+// the result is that of Mapper.message.
+type plainEvent struct {
+	eventType, time  string
+	user, properties bool
+	mapped           [len(mapped)]string // by place in mapped
+	others           []member            // of properties
+}
+
+// member is a property: its key in its quotes, and its value.
+type member struct{ key, value string }
+
+// mostPlain is how many properties are held against each other to find one
+// that is given twice.
+const mostPlain = 64
+
+// The places in mapped.
+const (
+	toMessageID = iota
+	toAnonymousID
+	toUserID
+	toDeviceID
+	toTimezone
+	toDeviceModel
+	toOSVersion
+	toOSName
+	toEmail
+	toPhone
+	toUserAgent
+	toAdvertisingID
+	toAdTracking
+)
+
+// plain appends the message of an event, or nothing where it is left out, and
+// says where its parts are. It is not ok where the event is not plain.
+func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok bool) {
+	if !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
+		return out, false
+	}
+	name, err := m.name(decodeString(p.eventType))
+	text, isText := name.(string)
+	seconds, timed := wholeSeconds(p.time)
+	if err != nil || !isText || text == "" || !timed {
+		return out, false
+	}
+	if !p.identifies(toUserID) && !p.identifies(toAnonymousID) {
+		return out, true
+	}
+	out = append(out, `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}`...)
+	out = p.appendContext(out)
+	out = append(out, `},"integrations":{"Braze":false},"type":"track","event":`...)
+	at.event.start = len(out)
+	out = appendString(out, text)
+	at.event.end = len(out)
+	out, at.messageID = p.appendID(out, `,"messageId":`, toMessageID)
+	out, at.anonymousID = p.appendID(out, `,"anonymousId":`, toAnonymousID)
+	out, at.userID = p.appendID(out, `,"userId":`, toUserID)
+	out = p.appendGroup(out, "traits", []int{toEmail, toPhone}, "email", "phone")
+	if seconds != 0 {
+		out = append(out, `,"timestamp":"`...)
+		out = time.Unix(seconds, 0).UTC().AppendFormat(out, "2006-01-02T15:04:05.000Z")
+		out = append(out, '"')
+	}
+	opening := `,"properties":{`
+	for _, other := range p.others {
+		out = append(out, opening...)
+		out = append(append(out, other.key...), ':')
+		out = appendValue(out, other.value)
+		opening = ","
+	}
+	if len(p.others) > 0 {
+		out = append(out, '}')
+	}
+	return append(out, '}'), true
+}
+
+// read takes apart the event that starts at i and returns the index behind it,
+// or jsonscan.Bad where it is not plain or no JSON.
+func (p *plainEvent) read(w *jsonscan.Walker, i int) (end int) {
+	*p = plainEvent{others: p.others[:0]}
+	return w.Members(i, 0, func(quoted string, start int) int {
+		key := quoted[1 : len(quoted)-1]
+		switch {
+		case strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text):
+			return jsonscan.Bad
+		case key == "user" && !p.user && w.Text[start] == '{':
+			p.user = true
+			return p.readUser(w, start)
+		case key == "properties" && !p.properties && w.Text[start] == '{':
+			p.properties = true
+			return p.readProperties(w, start)
+		case key == "user" || key == "properties":
+			return jsonscan.Bad
+		}
+		end := w.Value(start, 1)
+		if end == jsonscan.Bad {
+			return end
+		}
+		first := true
+		switch key {
+		case "event_type":
+			first = once(&p.eventType, w.Text[start:end])
+		case "id":
+			first = once(&p.mapped[toMessageID], w.Text[start:end])
+		case "time":
+			first = once(&p.time, w.Text[start:end])
+		}
+		if !first {
+			return jsonscan.Bad
+		}
+		return end
+	})
+}
+
+func (p *plainEvent) readUser(w *jsonscan.Walker, i int) (end int) {
+	return w.Members(i, 1, func(quoted string, start int) int {
+		end, place := w.Value(start, 2), -1
+		switch quoted {
+		case `"user_id"`:
+			place = toAnonymousID
+		case `"external_user_id"`:
+			place = toUserID
+		case `"device_id"`:
+			place = toDeviceID
+		case `"timezone"`:
+			place = toTimezone
+		}
+		if end == jsonscan.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
+			return jsonscan.Bad
+		}
+		return end
+	})
+}
+
+func (p *plainEvent) readProperties(w *jsonscan.Walker, i int) (end int) {
+	return w.Members(i, 1, func(quoted string, start int) int {
+		end, key := w.Value(start, 2), quoted[1:len(quoted)-1]
+		if end == jsonscan.Bad || !plainName(key) {
+			return jsonscan.Bad
+		}
+		value := w.Text[start:end]
+		if place := placeOf(key); place >= 0 {
+			if !once(&p.mapped[place], value) {
+				return jsonscan.Bad
+			}
+			return end
+		}
+		if len(p.others) == mostPlain {
+			return jsonscan.Bad
+		}
+		for i := range p.others {
+			if p.others[i].key == quoted {
+				return jsonscan.Bad
+			}
+		}
+		p.others = append(p.others, member{quoted, value})
+		return end
+	})
+}
+
+// placeOf is the place in mapped of a property, -1 for the others.
+func placeOf(property string) int {
+	switch property {
+	case "device_model":
+		return toDeviceModel
+	case "os_version":
+		return toOSVersion
+	case "platform":
+		return toOSName
+	case "email_address":
+		return toEmail
+	case "to_phone_number":
+		return toPhone
+	case "user_agent":
+		return toUserAgent
+	case "ad_id":
+		return toAdvertisingID
+	case "ad_tracking_enabled":
+		return toAdTracking
+	}
+	return -1
+}
+
+// once sets a field, and says whether it was the first time.
+func once(field *string, value string) bool {
+	first := *field == ""
+	*field = value
+	return first
+}
+
+// plainName says whether a key means itself as a path, and stands in its place
+// among the keys.
+func plainName(key string) bool {
+	if key == "" || !letter(key[0]) || key == "Infinity" || unsafe(key) {
+		return false
+	}
+	for i := range len(key) {
+		if c := key[i]; c == '.' || c == '/' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == '$' }
+
+func isText(raw string) bool { return len(raw) > len(`""`) && raw[0] == '"' }
+
+// idOrNone says whether an id is text, or one that counts as none.
+func idOrNone(raw string) bool { return raw == "" || raw == "null" || raw[0] == '"' }
+
+func decodeString(raw string) string {
+	p := parser{s: raw}
+	return p.string()
+}
+
+// wholeSeconds reads a time that is a plain number of the years up to 9999. A
+// missing one is 0.
+func wholeSeconds(raw string) (seconds int64, ok bool) {
+	const digits = 11 // the year 5138
+	if raw == "" || raw == "null" {
+		return 0, true
+	}
+	if raw[0] < '1' || raw[0] > '9' || len(raw) > digits {
+		return 0, false
+	}
+	seconds, err := strconv.ParseInt(raw, 10, 64)
+	return seconds, err == nil
+}
+
+// identifies says whether an id is more than an empty text.
+func (p *plainEvent) identifies(place int) bool { return p.sets(place) && p.mapped[place] != `""` }
+
+// sets says whether a mapped field is written.
+func (p *plainEvent) sets(place int) bool {
+	return p.mapped[place] != "" && p.mapped[place] != "null"
+}
+
+// append appends a mapped field that sets something, with what stands before it.
+func (p *plainEvent) append(out []byte, before byte, name string, place int) []byte {
+	if !p.sets(place) {
+		return out
+	}
+	out = append(append(append(out, before, '"'), name...), `":`...)
+	return appendValue(out, p.mapped[place])
+}
+
+// appendID appends a mapped field that sets something, and says where it stands.
+func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span) {
+	if !p.sets(place) {
+		return out, span{}
+	}
+	out = append(out, name...)
+	start := len(out)
+	out = appendValue(out, p.mapped[place])
+	return out, span{start, len(out)}
+}
+
+// appendGroup appends an object of those of the fields that set something, or
+// nothing where none does.
+func (p *plainEvent) appendGroup(out []byte, name string, places []int, names ...string) []byte {
+	before := byte('{')
+	for i, place := range places {
+		if !p.sets(place) {
+			continue
+		}
+		if before == '{' {
+			out = append(append(append(out, `,"`...), name...), `":`...)
+		}
+		out = p.append(out, before, names[i], place)
+		before = ','
+	}
+	if before == ',' {
+		out = append(out, '}')
+	}
+	return out
+}
+
+// appendContext appends the mapped fields of the context. The device comes
+// where the first of its fields does.
+func (p *plainEvent) appendContext(out []byte) []byte {
+	device := func() {
+		out = p.appendGroup(out, "device", []int{toDeviceID, toDeviceModel, toAdvertisingID, toAdTracking},
+			"id", "model", "advertisingId", "adTrackingEnabled")
+	}
+	if p.sets(toDeviceID) {
+		device()
+	}
+	out = p.append(out, ',', "timezone", toTimezone)
+	if !p.sets(toDeviceID) && p.sets(toDeviceModel) {
+		device()
+	}
+	out = p.appendGroup(out, "os", []int{toOSVersion, toOSName}, "version", "name")
+	out = p.append(out, ',', "userAgent", toUserAgent)
+	if !p.sets(toDeviceID) && !p.sets(toDeviceModel) {
+		device()
+	}
+	return out
+}
+
+// appendValue appends a JSON value as JavaScript would write what it read.
+func appendValue(out []byte, raw string) []byte {
+	switch c := raw[0]; {
+	case c == '"':
+		if strings.IndexByte(raw, '\\') < 0 && utf8.ValidString(raw) {
+			return append(out, raw...)
+		}
+		return appendString(out, decodeString(raw))
+	case c == 't' || c == 'f' || c == 'n' || shortWhole(raw):
+		return append(out, raw...)
+	}
+	p := parser{s: raw}
+	w := writer{out: out, limit: math.MaxInt}
+	w.value(p.value())
+	return w.out
+}
+
+// shortWhole says whether a number is one that float64 holds and JavaScript
+// writes as it stands.
+func shortWhole(raw string) bool {
+	const exact = 15 // digits
+	if len(raw) > exact || raw == "-0" {
+		return false
+	}
+	for i := range len(raw) {
+		if (raw[i] < '0' || raw[i] > '9') && (raw[i] != '-' || i > 0) {
+			return false
+		}
+	}
+	return true
+}

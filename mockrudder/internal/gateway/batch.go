@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+)
+
+// The HTTP API. RudderStack decides in this order: JSON, the shape of the
+// batch, each message in turn (an object? an identity?), the size, and last
+// numbers beyond float64. One bad message refuses the whole request.
+
+// Parser takes the messages out of a body, or says how it is refused.
+type Parser func(body string) ([]Message, *Refusal)
+
+// batchScan gathers the messages of a body in one walk over it.
+type batchScan struct {
+	jsonscan.Walker
+	messages  []Message
+	count     int // messages seen, good or not
+	requestIP string
+	no        *Refusal
+}
+
+func (b *batchScan) refuse(no *Refusal) {
+	if b.no == nil {
+		b.no = no
+	}
+}
+
+// message takes the message that starts at i.
+func (b *batchScan) message(i, depth int) int {
+	b.count++
+	if i >= len(b.Text) || b.Text[i] != '{' {
+		b.refuse(NotRudderEvent)
+		return b.Value(i, depth)
+	}
+	var found fields
+	end := found.scan(&b.Walker, i, depth)
+	if end == jsonscan.Bad || b.no != nil {
+		return end
+	}
+	m, ok := found.message(b.Text[i:end], "")
+	if !ok {
+		b.refuse(NoIdentity)
+		return end
+	}
+	if strings.HasPrefix(found.requestIP, `"`) { // runs on to the messages behind
+		b.requestIP = TextOf(found.requestIP)
+	}
+	m.RequestIP = b.requestIP
+	b.messages = append(b.messages, m)
+	return end
+}
+
+// batch takes what stands under the key batch: messages in an array, or one by
+// itself.
+func (b *batchScan) batch(i, depth int) int {
+	switch {
+	case i < len(b.Text) && b.Text[i] == '[':
+		return b.Array(i, depth, func(start int) int { return b.message(start, depth+1) })
+	case i < len(b.Text) && b.Text[i] == 'n': // null
+		return b.Value(i, depth)
+	}
+	return b.message(i, depth)
+}
+
+// Batch takes the body of /v1/batch. Of a key batch given twice the first one
+// counts.
+func Batch(body string) ([]Message, *Refusal) {
+	b := &batchScan{Walker: jsonscan.Walker{Text: body}}
+	start, seen := jsonscan.Space(body, 0), false
+	var end int
+	if start < len(body) && body[start] == '{' {
+		end = b.Object(start, 0, func(key string, i int) int {
+			if key != "batch" || seen {
+				return b.Value(i, 1)
+			}
+			seen = true
+			return b.batch(i, 1)
+		})
+	} else {
+		end = b.Value(start, 0)
+	}
+	switch {
+	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
+		return nil, InvalidJSON
+	case b.count == 0:
+		return nil, EmptyBatch
+	case b.no != nil:
+		return nil, b.no
+	case len(body) > MaxRequestBytes && !b.audience():
+		return nil, TooLarge
+	case b.Huge:
+		return nil, InvalidJSON
+	}
+	return b.messages, nil
+}
+
+// audience says whether an audience list is among the messages, which has no
+// limit of size.
+func (b *batchScan) audience() bool {
+	for i := range b.messages {
+		if b.messages[i].Type == "audiencelist" {
+			return true
+		}
+	}
+	return false
+}
+
+// Single returns the Parser of a call with one message. The path says of what
+// type that is, whatever the message itself says.
+func Single(kind string) Parser {
+	const wrapper = 20 // bytes that RudderStack writes around the message
+	quoted := `"` + kind + `"`
+	return func(body string) ([]Message, *Refusal) {
+		w := &jsonscan.Walker{Text: body}
+		start := jsonscan.Space(body, 0)
+		var found fields
+		var end int
+		if start < len(body) && body[start] == '{' {
+			end = found.scan(w, start, 0)
+		} else {
+			end = w.Value(start, 0)
+		}
+		switch {
+		case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
+			return nil, InvalidJSON
+		case body[start] == '[':
+			return nil, NotRudderEvent
+		}
+		size := len(body) + wrapper + len(quoted) - len(found.kind)
+		if found.kind == "" {
+			size += len(`,"type":`)
+		}
+		found.kind = quoted
+		m, ok := found.message(body[start:end], "")
+		switch {
+		case !ok:
+			return nil, NoIdentity
+		case size > MaxRequestBytes && kind != "audiencelist":
+			return nil, TooLarge
+		case w.Huge:
+			return nil, InvalidJSON
+		}
+		m.SetType = kind
+		return []Message{m}, nil
+	}
+}
+
+// Groups takes the body of /v1/import apart: the messages of each pair of
+// userId and anonymousId are a batch of their own, in the order in which they
+// first come. An object under batch is taken for a list of its values, any
+// other single value for one message.
+func Groups(body string) (batches []string, no *Refusal) {
+	if !jsonscan.Valid(body) {
+		return nil, InvalidJSON
+	}
+	members := map[string][]string{}
+	var order []string
+	w := &jsonscan.Walker{Text: body}
+	add := func(i, depth int) int {
+		var found fields
+		end := jsonscan.Bad
+		if body[i] == '{' {
+			end = found.scan(w, i, depth)
+		} else {
+			end = w.Value(i, depth)
+		}
+		user := TextOf(found.userID) + ":" + TextOf(found.anonymousID)
+		if members[user] == nil {
+			order = append(order, user)
+		}
+		members[user] = append(members[user], body[i:end])
+		return end
+	}
+	start, seen := jsonscan.Space(body, 0), false
+	if body[start] == '{' {
+		w.Object(start, 0, func(key string, i int) int {
+			switch {
+			case key != "batch" || seen:
+				return w.Value(i, 1)
+			case body[i] == '[':
+				seen = true
+				return w.Array(i, 1, func(i int) int { return add(i, 2) })
+			case body[i] == '{':
+				seen = true
+				return w.Object(i, 1, func(_ string, i int) int { return add(i, 2) })
+			}
+			seen = true
+			return add(i, 1)
+		})
+	}
+	for _, user := range order {
+		batches = append(batches, `{"batch":[`+strings.Join(members[user], ",")+`]}`)
+	}
+	return batches, nil
+}

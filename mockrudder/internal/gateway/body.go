@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// MaxRead is where reading a body ends, uncompressed, whatever comes: the real
+// one reads it all before it measures it, which a fake in a test should not. A
+// body of between MaxRequestBytes and this is refused for what RudderStack looks
+// at before the size, too.
+const MaxRead = 2 * MaxRequestBytes
+
+var errTooLong = errors.New("body longer than this server reads")
+
+// Uncompressed undoes gzip, where the header says so in exactly that spelling. A
+// broken stream fails at the first read. An empty body is empty, gzip or not.
+func Uncompressed(r *http.Request) io.Reader {
+	if r.Header.Get("Content-Encoding") != "gzip" {
+		return r.Body
+	}
+	return &gzipReader{compressed: r.Body}
+}
+
+type gzipReader struct {
+	compressed io.Reader
+	reader     *gzip.Reader
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	if g.reader == nil {
+		reader, err := gzip.NewReader(g.compressed)
+		if err != nil {
+			return 0, err
+		}
+		g.reader = reader
+	}
+	return g.reader.Read(p)
+}
+
+// readAll reads to the end, or fails with errTooLong beyond most bytes. length
+// is how much to expect, if known.
+func readAll(r io.Reader, most, length int64) (string, error) {
+	var text strings.Builder
+	if length > 0 && length <= most {
+		text.Grow(int(length))
+	}
+	n, err := io.CopyBuffer(&text, io.LimitReader(r, most+1), make([]byte, 8<<10))
+	switch {
+	case err != nil:
+		return "", err
+	case n > most:
+		return "", errTooLong
+	}
+	return text.String(), nil
+}
+
+// webhookBody reads the body of a webhook, and turns a form into the JSON that
+// RudderStack makes of it: an object of lists of texts.
+func webhookBody(r *http.Request) (body string, no *Refusal) {
+	r.Body = http.MaxBytesReader(nil, struct {
+		io.Reader
+		io.Closer
+	}{Uncompressed(r), r.Body}, MaxRequestBytes)
+	kind := strings.ToLower(r.Header.Get("Content-Type"))
+	var form any
+	switch {
+	case strings.Contains(kind, "application/x-www-form-urlencoded"):
+		if err := r.ParseForm(); err != nil {
+			return "", tooLong(err, BrokenForm)
+		}
+		if len(r.PostForm) > 0 {
+			form = map[string][]string(r.PostForm)
+		}
+	case strings.Contains(kind, "multipart/form-data"):
+		if err := r.ParseMultipartForm(MaxRequestBytes); err != nil {
+			return "", tooLong(err, BrokenMultiform)
+		}
+		form = map[string]url.Values{"Value": r.MultipartForm.Value}
+	default:
+		var err error
+		if body, err = readAll(r.Body, MaxRequestBytes, r.ContentLength); err != nil {
+			return "", tooLong(err, &Refusal{Status: http.StatusInternalServerError, Text: "reading request body: " + err.Error()})
+		}
+	}
+	if form != nil {
+		text, err := json.Marshal(form)
+		if err != nil {
+			return "", BrokenForm
+		}
+		body = string(text)
+	}
+	if body == "" {
+		body = "{}"
+	}
+	return body, nil
+}
+
+// tooLong is the refusal for an error of reading, which is another one where the
+// body was too long.
+func tooLong(err error, other *Refusal) *Refusal {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) || errors.Is(err, errTooLong) {
+		return TooLarge
+	}
+	return other
+}
+
+// limiter is RudderStack's rate limiter: a bucket of events that fills at a
+// steady rate and holds one more than come in a window. A request of more than
+// that never passes. It is safe for concurrent use.
+type limiter struct {
+	rate float64 // events a second; 0 is no limit
+	most float64
+
+	mu    sync.Mutex
+	level float64
+	last  time.Time
+}
+
+func newLimiter(events float64, window time.Duration, now time.Time) *limiter {
+	return &limiter{rate: events / window.Seconds(), most: events + 1, level: events + 1, last: now}
+}
+
+func (l *limiter) allow(now time.Time, events int) bool {
+	if l.rate == 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.level = math.Min(l.level+now.Sub(l.last).Seconds()*l.rate, l.most)
+	l.last = now
+	if l.level < float64(events) {
+		return false
+	}
+	l.level -= float64(events)
+	return true
+}

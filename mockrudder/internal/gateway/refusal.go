@@ -1,0 +1,34 @@
+// Package gateway decides about request bodies as RudderStack's gateway does:
+// which it takes, what it stores of them, and with what words it refuses the
+// others. It knows nothing of HTTP, sources or time.
+package gateway
+
+import "net/http"
+
+// MaxRequestBytes is RudderStack's limit for a request, uncompressed, and for
+// what the transformation of a webhook makes of it.
+const MaxRequestBytes = 4_096_000
+
+// Refusal is an error response: a status and its words. Those of RudderStack's
+// server 1.83 are listed below.
+type Refusal struct {
+	Status int
+	Text   string
+}
+
+// The refusals of RudderStack, in the words of server 1.83.
+var (
+	NoKeyInHeader   = &Refusal{http.StatusUnauthorized, "failed to read writekey from header"}
+	NoKeyInQuery    = &Refusal{http.StatusUnauthorized, "failed to read writekey from query params"}
+	WrongKey        = &Refusal{http.StatusUnauthorized, "invalid write key"}
+	SourceDisabled  = &Refusal{http.StatusNotFound, "source is disabled"}
+	BrokenBody      = &Refusal{http.StatusInternalServerError, "failed to read body from request"}
+	BrokenForm      = &Refusal{http.StatusBadRequest, "error during parsing form"}
+	BrokenMultiform = &Refusal{http.StatusBadRequest, "error during parsing multiform"}
+	InvalidJSON     = &Refusal{http.StatusBadRequest, "invalid json"}
+	EmptyBatch      = &Refusal{http.StatusBadRequest, "empty batch payload"}
+	NotRudderEvent  = &Refusal{http.StatusBadRequest, "event is not a valid rudder event"}
+	NoIdentity      = &Refusal{http.StatusBadRequest, "request neither has anonymousId nor userId"}
+	TooLarge        = &Refusal{http.StatusRequestEntityTooLarge, "request size exceeds max limit"}
+	TooMany         = &Refusal{http.StatusTooManyRequests, "max requests limit reached"}
+)

@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+)
+
+// Clean is what RudderStack looks at of an id: what is not visible is taken
+// out of it, then the space around it.
+func Clean(id string) string {
+	for i := range len(id) {
+		if id[i] < ' ' || id[i] > '~' {
+			return strings.TrimSpace(strings.Map(func(r rune) rune {
+				if visible(r) {
+					return r
+				}
+				return -1
+			}, id))
+		}
+	}
+	return strings.TrimSpace(id)
+}
+
+// visible says whether a character is one that can be seen, or the space of
+// ASCII. Go calls a few printable whose glyph is empty.
+func visible(r rune) bool {
+	switch r {
+	case 0x034F, // combining grapheme joiner
+		0x115F, 0x1160, 0x3164, 0xFFA0, // fillers of Hangul
+		0x17B4, 0x17B5, // inherent vowels of Khmer
+		0x2800,  // blank pattern of Braille
+		0x1D159: // null notehead
+		return false
+	}
+	return unicode.IsPrint(r)
+}
+
+// RudderID is the MD5 of both ids as a UUID of version 4.
+func RudderID(userID, anonymousID string) string {
+	id := uuid.UUID(md5.Sum([]byte(Clean(userID) + ":" + Clean(anonymousID))))
+	id[6] = id[6]&0x0F | 0x40
+	id[8] = id[8]&0x3F | 0x80
+	return id.String()
+}
+
+// TextOf returns a JSON value as text, as the gateway compares ids: a string's
+// content, nothing for null or a missing value (""), JSON otherwise. A number
+// beyond float64 keeps its digits.
+func TextOf(raw string) string { return textOf(raw, true) }
+
+// textOf is TextOf with the choice of decode.
+func textOf(raw string, first bool) string {
+	switch {
+	case raw == "" || raw == "null":
+		return ""
+	case raw[0] == '"' && first:
+		return unescape(raw)
+	case raw[0] == '"':
+		return jsonscan.Text(raw)
+	}
+	text, err := marshal(decode(raw, first))
+	if err != nil {
+		return raw
+	}
+	return string(text)
+}
+
+// decode reads valid JSON. Numbers become float64. With first, as the gateway
+// reads requests, the first of several members of one name counts, and broken
+// surrogate pairs are read as unescape does. Without, as it reads what the
+// transformer answers, the last one counts.
+func decode(text string, first bool) any {
+	d := decoder{jsonscan.Walker{Text: text}, first}
+	v, _ := d.value(jsonscan.Space(text, 0))
+	return v
+}
+
+type decoder struct {
+	jsonscan.Walker
+	first bool
+}
+
+func (d *decoder) string(quoted string) string {
+	if d.first {
+		return unescape(quoted)
+	}
+	return jsonscan.Text(quoted)
+}
+
+func (d *decoder) value(i int) (v any, end int) {
+	switch c := d.Text[i]; c {
+	case '{':
+		object := map[string]any{}
+		end = d.Members(i, 0, func(quoted string, start int) int {
+			v, end := d.value(start)
+			key := d.string(quoted)
+			if _, given := object[key]; !given || !d.first {
+				object[key] = v
+			}
+			return end
+		})
+		return object, end
+	case '[':
+		list := []any{}
+		end = d.Array(i, 0, func(start int) int {
+			v, end := d.value(start)
+			list = append(list, v)
+			return end
+		})
+		return list, end
+	}
+	end = d.Value(i, 0)
+	switch d.Text[i] {
+	case '"':
+		return d.string(d.Text[i:end]), end
+	case 't':
+		return true, end
+	case 'f':
+		return false, end
+	case 'n':
+		return nil, end
+	}
+	n, _ := strconv.ParseFloat(d.Text[i:end], 64)
+	return n, end
+}
+
+// unescape reads a valid JSON string given with its quotes as the gateway does:
+// half a surrogate pair takes the escape behind it along, whatever that is, and
+// both become one U+FFFD.
+func unescape(quoted string) string {
+	if !strings.Contains(quoted, `\u`) {
+		return jsonscan.Text(quoted)
+	}
+	s, text := quoted[1:len(quoted)-1], make([]byte, 0, len(quoted))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			text = append(text, s[i])
+			continue
+		}
+		i++
+		if at := strings.IndexByte(`bfnrt`, s[i]); at >= 0 {
+			text = append(text, "\b\f\n\r\t"[at])
+			continue
+		}
+		if s[i] != 'u' {
+			text = append(text, s[i])
+			continue
+		}
+		r := codeUnit(s[i+1:])
+		i += 4
+		if utf16.IsSurrogate(r) && strings.HasPrefix(s[i+1:], `\u`) {
+			r = utf16.DecodeRune(r, codeUnit(s[i+3:]))
+			i += 6
+		}
+		text = utf8.AppendRune(text, r)
+	}
+	return string(text)
+}
+
+func codeUnit(hex string) rune {
+	unit, _ := strconv.ParseUint(hex[:4], 16, 16)
+	return rune(unit)
+}
+
+// marshal writes JSON with sorted keys and without HTML escapes. It fails for a
+// number beyond float64.
+func marshal(value any) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
+}

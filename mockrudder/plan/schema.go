@@ -1,0 +1,323 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/mail"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// schema is one compiled JSON Schema.
+type schema struct {
+	compiled *jsonschema.Schema
+	printer  *message.Printer
+}
+
+// compile reads a JSON Schema of the draft that it names under $schema, of
+// draft 4 to 2020-12. One that names none is taken for the oldest of draft 7,
+// 2019-09 and 2020-12 that has its keywords. The error names a keyword that
+// would check nothing, because the draft does not have it, and a $ref that
+// leads out of the document, which is neither fetched nor opened.
+func compile(text string) (*schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	draft, err := draftOf(doc)
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.UseLoader(standsAlone{})
+	c.DefaultDraft(draft)
+	c.AssertFormat()
+	c.RegisterFormat(&jsonschema.Format{Name: "email", Validate: email})
+	if err := c.AddResource(location, doc); err != nil {
+		return nil, err
+	}
+	compiled, err := c.Compile(location)
+	if err != nil {
+		return nil, readable(err)
+	}
+	return &schema{compiled, message.NewPrinter(language.English)}, nil
+}
+
+// email says what is wrong with an email address (RFC 5321), which has no name
+// beside it. The library takes one without anything before the @.
+func email(v any) error {
+	text, isText := v.(string)
+	if !isText {
+		return nil
+	}
+	address, err := mail.ParseAddress(text)
+	if err != nil {
+		return err
+	}
+	if address.Address != text || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return errors.New("not an address alone")
+	}
+	return nil
+}
+
+// location is what the library calls a schema that stands alone.
+const location = "plan:///schema"
+
+// standsAlone opens no other document.
+type standsAlone struct{}
+
+func (standsAlone) Load(url string) (any, error) {
+	return nil, fmt.Errorf("%q leads out of the schema; put what it names under $defs and refer to it as #/$defs/NAME", strings.TrimPrefix(url, "plan:///"))
+}
+
+// readable is the error of the library without its name of the document.
+func readable(err error) error {
+	var invalid *jsonschema.SchemaValidationError
+	if errors.As(err, &invalid) {
+		err = invalid.Err
+	}
+	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), location+"#", ""), location, "the schema"))
+}
+
+// drafts are the drafts of JSON Schema that a plan may use, from the oldest.
+func drafts() []*jsonschema.Draft {
+	return []*jsonschema.Draft{jsonschema.Draft4, jsonschema.Draft6, jsonschema.Draft7, jsonschema.Draft2019, jsonschema.Draft2020}
+}
+
+// The places of some drafts in drafts.
+const (
+	draft6 = iota + 1
+	draft7
+	draft2019
+	draft2020
+)
+
+// span are the first and the last draft that have a keyword.
+type span struct{ first, last int }
+
+// keywords are those that not every draft has, and that check something or are
+// referred to. items as a list is "items[]".
+func keywords() map[string]span {
+	return map[string]span{
+		"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
+		"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
+		"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
+		"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
+		"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
+		"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
+		"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
+		"dependencies": {0, draft7}, "additionalItems": {0, draft2019}, "items[]": {0, draft2019}, "id": {0, 0},
+	}
+}
+
+// nameOf is what the drafts call themselves.
+func nameOf(draft int) string {
+	return []string{"draft 4", "draft 6", "draft 7", "draft 2019-09", "draft 2020-12"}[draft]
+}
+
+// draftOf is the draft of a schema.
+func draftOf(doc any) (*jsonschema.Draft, error) {
+	object, _ := doc.(map[string]any)
+	declared, isText := object["$schema"].(string)
+	first, last := draft7, draft2020
+	if isText {
+		declared = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(declared, "#"), "https:"), "http:")
+		first = slices.Index([]string{
+			"//json-schema.org/draft-04/schema", "//json-schema.org/draft-06/schema", "//json-schema.org/draft-07/schema",
+			"//json-schema.org/draft/2019-09/schema", "//json-schema.org/draft/2020-12/schema",
+		}, declared)
+		if last = first; first < 0 {
+			return nil, fmt.Errorf("$schema %q is not known: use draft 4, 6, 7, 2019-09 or 2020-12", object["$schema"])
+		}
+	}
+	var conflict error
+	for draft := first; draft <= last; draft++ {
+		if conflict = foreign(doc, "", draft); conflict == nil {
+			return drafts()[draft], nil
+		}
+	}
+	return nil, conflict
+}
+
+// foreign finds a keyword that a draft does not have.
+func foreign(doc any, at string, draft int) error {
+	object, _ := doc.(map[string]any)
+	known := keywords()
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		_, isList := object[name].([]any)
+		lookup := name
+		if name == "items" && isList {
+			lookup = "items[]"
+		}
+		if has, some := known[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
+			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, nameOf(draft), draftsOf(has))
+		}
+		if err := foreignBelow(object[name], name, at+"/"+name, draft); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draftsOf names the drafts of a span.
+func draftsOf(s span) string {
+	switch {
+	case s.first == s.last:
+		return nameOf(s.first)
+	case s.last == draft2020:
+		return nameOf(s.first) + " and newer"
+	}
+	return nameOf(s.last) + " and older"
+}
+
+// foreignBelow looks into the schemas that stand under a keyword.
+func foreignBelow(value any, name, at string, draft int) error {
+	below := func(value any, at string) error { return foreign(value, at, draft) }
+	switch name {
+	case "properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies":
+		object, _ := value.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			if err := below(object[key], at+"/"+key); err != nil {
+				return err
+			}
+		}
+	case "allOf", "anyOf", "oneOf", "prefixItems", "items", "additionalItems", "additionalProperties", "not", "if", "then", "else",
+		"contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema":
+		list, isList := value.([]any)
+		if !isList {
+			return below(value, at)
+		}
+		for i, one := range list {
+			if err := below(one, fmt.Sprintf("%s/%d", at, i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judge holds JSON text against the schema. path stands before the paths of the
+// findings.
+func (s *schema) judge(text, path string) (found []schemas.Finding) {
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return []schemas.Finding{{Path: path, Rule: "invalid_json", Detail: err.Error()}}
+	}
+	defer func() {
+		if failure := recover(); failure != nil { // a number that is too large to be worked with
+			found = []schemas.Finding{{Path: path, Rule: "internal", Detail: fmt.Sprintf("the value cannot be held against the schema: %v", failure)}}
+		}
+	}()
+	var invalid *jsonschema.ValidationError
+	if !errors.As(s.compiled.Validate(doc), &invalid) {
+		return nil
+	}
+	found = s.findings(invalid, doc, path)
+	slices.SortStableFunc(found, func(a, b schemas.Finding) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
+	})
+	return slices.Compact(found)
+}
+
+// findings are the errors that say what is wrong, without those that say where
+// it was found. Why each of several alternatives does not fit is left out.
+func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (found []schemas.Finding) {
+	at := path
+	for _, token := range e.InstanceLocation {
+		at += "/" + escape(token)
+	}
+	finding := func(at, rule string) schemas.Finding {
+		return schemas.Finding{Path: at, Rule: rule, Detail: e.ErrorKind.LocalizedString(s.printer)}
+	}
+	each := func(names []string, rule, detail string) (found []schemas.Finding) {
+		for _, name := range names {
+			found = append(found, schemas.Finding{Path: at + "/" + escape(name), Rule: rule, Detail: detail})
+		}
+		return found
+	}
+	switch k := e.ErrorKind.(type) {
+	case *kind.Required:
+		return each(k.Missing, "required", "expected a value, got none")
+	case *kind.AdditionalProperties:
+		return each(k.Properties, "additionalProperties", "expected no such field")
+	case *kind.DependentRequired:
+		return each(k.Missing, "dependentRequired", fmt.Sprintf("expected a value beside %q, got none", k.Prop))
+	case *kind.Dependency:
+		return each(k.Missing, "dependencies", fmt.Sprintf("expected a value beside %q, got none", k.Prop))
+	case *kind.PropertyNames:
+		return each([]string{k.Property}, "propertyNames", "this name is not allowed")
+	case *kind.Type:
+		return []schemas.Finding{{Path: at, Rule: "type", Detail: fmt.Sprintf("expected %s, got %s%s", strings.Join(k.Want, " or "), k.Got, shown(doc, e.InstanceLocation))}}
+	case *kind.FalseSchema:
+		return []schemas.Finding{{Path: at, Rule: ruleOf(e, "false"), Detail: "expected no such value"}}
+	case *kind.AnyOf, *kind.OneOf, *kind.Not, *kind.Contains, *kind.MinContains, *kind.MaxContains:
+		return []schemas.Finding{finding(at, ruleOf(e, ""))}
+	}
+	if len(e.Causes) == 0 {
+		return []schemas.Finding{finding(at, ruleOf(e, "schema"))}
+	}
+	for _, cause := range e.Causes {
+		found = append(found, s.findings(cause, doc, path)...)
+	}
+	return found
+}
+
+// shown is a short value of a document as JSON, with a space before it; nothing
+// for an object, an array, null and what is long.
+func shown(doc any, location []string) string {
+	const longest = 80
+	for _, token := range location {
+		switch v := doc.(type) {
+		case map[string]any:
+			doc = v[token]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(v) {
+				return ""
+			}
+			doc = v[i]
+		}
+	}
+	switch doc.(type) {
+	case nil, map[string]any, []any:
+		return ""
+	}
+	text, err := json.Marshal(doc)
+	if err != nil || len(text) > longest {
+		return ""
+	}
+	return " " + string(text)
+}
+
+// ruleOf is the keyword that an error is about.
+func ruleOf(e *jsonschema.ValidationError, other string) string {
+	names := e.ErrorKind.KeywordPath()
+	if len(names) == 0 {
+		if i := strings.LastIndexByte(e.SchemaURL, '/'); i >= 0 {
+			for _, name := range []string{"unevaluatedProperties", "unevaluatedItems", "additionalItems"} {
+				if strings.HasSuffix(e.SchemaURL, "/"+name) {
+					return name
+				}
+			}
+		}
+		return other
+	}
+	return names[0]
+}
+
+// escape writes a name as a part of a JSON pointer.
+func escape(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
