@@ -11,6 +11,6 @@ import (
 func TestRunOnPostgreSQL(t *testing.T) {
 	database := pgtest.Start(t).Database(t)
 	r := requirePass(t, Config{Events: 2000, Faults: FaultsAll, Crashes: 2, Queue: database})
-	require.EqualValues(t, 1979, r.Delivered)
+	require.Equal(t, r.Acked, r.Delivered+r.Dead)
 	require.Equal(t, 2, r.Crashes)
 }

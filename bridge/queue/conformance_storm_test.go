@@ -56,6 +56,7 @@ type storm struct {
 	books *books
 	after int           // acknowledgements until the cut
 	cut   chan struct{} // closed when there were so many
+	end   func()        // closes cut
 }
 
 // books hold ids. What is tried may or may not have happened; what is
@@ -106,6 +107,7 @@ func newStorm(k *kit, b *books, name string, seed uint64, percent int) *storm {
 		k: k, books: b, name: name, seed: seed, percent: percent, cut: make(chan struct{}),
 		after: 5 + int(seed*7919%120),
 	}
+	s.end = sync.OnceFunc(func() { close(s.cut) })
 	s.open()
 	return s
 }
@@ -124,11 +126,16 @@ func (s *storm) open() {
 func (s *storm) run() {
 	var work sync.WaitGroup
 	errs := make(chan error, stormSenders+stormWorkers)
+	do := func(err error) {
+		if errs <- err; err != nil {
+			s.end() // there may be nobody left to come to the cut
+		}
+	}
 	for i := range stormSenders {
-		work.Go(func() { errs <- s.send(i) })
+		work.Go(func() { do(s.send(i)) })
 	}
 	for i := range stormWorkers {
-		work.Go(func() { errs <- s.work(i) })
+		work.Go(func() { do(s.work(i)) })
 	}
 	<-s.cut
 	s.mu.Lock()
@@ -189,7 +196,7 @@ func (s *storm) send(sender int) error {
 // acknowledged counts, and brings about the cut. mu must be held.
 func (s *storm) acknowledged() {
 	if s.after--; s.after == 0 {
-		close(s.cut)
+		s.end()
 	}
 }
 

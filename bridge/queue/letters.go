@@ -234,7 +234,6 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 		n := 0
 		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
 			n, err = how(c, list)
-			crashpoint.At("dead.before-commit")
 			return err
 		}, done: q.wakeUp}
 		if err := q.store.writer.run(ctx, o); err != nil {
@@ -276,6 +275,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (int, error) {
 		d.lastSeq = max(d.lastSeq, seq)
 		n++
 	}
+	crashpoint.At("dead.before-commit")
 	return n, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ import (
 
 // rudder is the RudderStack of one connector: a mockrudder behind faults. Its
 // own faults would not do: the verdict needs to know when a response was lost,
-// and an event is to be refused alone, once, which depends on its content.
+// and an event is to be refused by one bridge, which depends on its content.
 type rudder struct {
 	*mockrudder.Server
 	recording *os.File
@@ -32,7 +33,8 @@ type rudder struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	losses  []harness.Loss
-	refused map[string]bool // ids of events that were refused alone
+	life    int            // number of the bridge that runs
+	refused map[string]int // the bridge, by id of the events that it is refused
 }
 
 func newRudder(t *testing.T, c connector, seed uint64) *rudder {
@@ -40,7 +42,7 @@ func newRudder(t *testing.T, c connector, seed uint64) *rudder {
 	file, err := os.Create(filepath.Join(t.TempDir(), "received"))
 	require.NoError(t, err)
 	t.Cleanup(func() { file.Close() })
-	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]bool{}}
+	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
 	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(file), mockrudder.WithKeep(1))
 	require.NoError(t, err)
 	t.Cleanup(s.Server.Close)
@@ -122,8 +124,8 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes()) // the bridge may have been killed
 }
 
-// refuses says whether one of the messages is to be refused: one in thirty is
-// until it was refused alone, so that it becomes a dead letter that can be
+// refuses says whether one of the messages is to be refused: one in 250 is, by the
+// bridge that sends it first, so that it becomes a dead letter that can be
 // replayed.
 func (s *rudder) refuses(body []byte) bool {
 	var request struct{ Batch []struct{ MessageID string } }
@@ -133,10 +135,26 @@ func (s *rudder) refuses(body []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range request.Batch {
-		if crc32.ChecksumIEEE([]byte(m.MessageID))%30 == 0 && !s.refused[m.MessageID] {
-			s.refused[m.MessageID] = len(request.Batch) == 1
+		if crc32.ChecksumIEEE([]byte(m.MessageID))%250 != 0 {
+			continue
+		}
+		if s.refused[m.MessageID] == 0 {
+			s.refused[m.MessageID] = s.life
+		}
+		if s.refused[m.MessageID] == s.life {
 			return true
 		}
 	}
 	return false
+}
+
+// serve begins a server for the next bridge.
+func (s *rudder) serve() *httptest.Server {
+	s.mu.Lock()
+	s.life++
+	s.mu.Unlock()
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	return server
 }
