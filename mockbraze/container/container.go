@@ -25,7 +25,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
 )
 
 // Port is the port in the container, for other containers of a network.

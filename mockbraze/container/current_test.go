@@ -11,7 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 

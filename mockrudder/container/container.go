@@ -26,7 +26,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
