@@ -8,7 +8,7 @@
 // sees it, such as that of another container by the name it has in their
 // network:
 //
-//	braze, err := container.Run(ctx, "currentsbridge/mockbraze",
+//	braze, err := container.Run(ctx, "localhost/currentsbridge/mockbraze",
 //		container.WithSeed(7), network.WithNetwork(nil, net))
 //	testcontainers.CleanupContainer(t, braze)
 //	current, err := braze.Launch(ctx, mockbraze.Current{URL: "http://bridge:8080/currents", Token: "s3cret"})
