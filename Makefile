@@ -7,9 +7,13 @@ N        ?= 200
 SEED     ?= 1
 LOCAL    ?=
 REPORT   ?= bin/e2e.json
-SCALE    ?= bin/scale.json
 
 PROGRAMS := bridge mockbraze mockrudder harness
+
+# The modules of go.work but the root: who imports the root needs none of what
+# they need.
+NESTED := browser deploy e2e internal/dockertest mockbraze/container mockrudder/container
+ALL := ./... $(NESTED:%=./%/...)
 
 # The race detector needs a C compiler; without one the tests run all the same.
 ifneq ($(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),)
@@ -23,11 +27,11 @@ TEST_BUILD := -vet=off -ldflags='-s -w'
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo up test crash e2e scale bench fuzz lint generate clean go
+.PHONY: help build image demo up test soak crash e2e bench fuzz lint generate tidy clean go
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings, such as make demo EVENTS=$(EVENTS): COUNT=$(COUNT) FUZZTIME=$(FUZZTIME) N=$(N) REPORT=$(REPORT) SCALE=$(SCALE) SEED=$(SEED)"
+	@echo "Settings, such as make demo EVENTS=$(EVENTS): COUNT=$(COUNT) FUZZTIME=$(FUZZTIME) N=$(N) REPORT=$(REPORT) SEED=$(SEED)"
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl/"; exit 1; }
@@ -48,7 +52,13 @@ up: build ## all three programs together until Ctrl-C
 test: go ## every test that needs no container, with the race detector where a C compiler is
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
 	@test -n "$(CHROMIUM)" || echo "no Chromium here: the pages are not tested; install the package chromium"
-	$(GO) test $(RACE) $(TEST_BUILD) -timeout 10m ./...
+	$(GO) test $(RACE) $(TEST_BUILD) -timeout 10m $(ALL)
+
+# The packages with a long form declare the flag -soak.
+soak: go ## the long forms of tests: thousands of seeds, storms, minutes of load
+	@for dir in $$(grep -rl --include='*_test.go' '"soak"' . | xargs -n 1 dirname | sort -u); do \
+	  $(GO) test $(RACE) $(TEST_BUILD) -count 1 -timeout 90m $$dir -soak || exit 1; \
+	done
 
 crash: go ## SIGKILL the bridge N times under load and cut the power under its queue 5 x N times, from SEED
 	$(GO) test -v -count 1 -timeout 0 -run TestKills ./harness/crash -kills $(N) -seed $(SEED)
@@ -57,7 +67,7 @@ crash: go ## SIGKILL the bridge N times under load and cut the power under its q
 # The images are built here and come from no registry, and the tests clean up
 # themselves: the reaper of testcontainers, an image from Docker Hub, has nothing
 # to do. Ports are on loopback unless Docker runs elsewhere.
-E2E_PACKAGES := ./internal/dockertest ./mockrudder/container ./mockbraze/container ./e2e/...
+E2E_PACKAGES := ./internal/dockertest/... ./mockrudder/container/... ./mockbraze/container/... ./e2e/...
 E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
   TESTCONTAINERS_HOST_OVERRIDE=$${TESTCONTAINERS_HOST_OVERRIDE:-$(if $(filter tcp:% ssh:% http:% https:%,$(DOCKER_HOST)),,127.0.0.1)} \
   E2E_REPORT=$(abspath $(REPORT))
@@ -66,11 +76,6 @@ e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdi
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
 	@mkdir -p $(dir $(REPORT))
 	$(E2E_ENV) $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
-
-scale: go ## what bridges with few cores take, alone and on NATS, and what an event costs; figures in SCALE
-	@docker info >/dev/null 2>&1 || { echo "make scale: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
-	@mkdir -p $(dir $(SCALE))
-	$(E2E_ENV) $(GO) test -tags e2e -v -count 1 -timeout 15m -run 'TestScale' ./e2e -scale -scale-report $(abspath $(SCALE))
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, COUNT times
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...
@@ -91,11 +96,11 @@ fuzz: go ## each fuzz test for FUZZTIME
 lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and none is huge
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	@large=$$(git ls-files -z | xargs -0 sh -c 'find "$$@" -size +1024k' sh); test -z "$$large" || { echo "larger than 1 MB, a program by mistake? $$large"; exit 1; }
-	$(GO) vet ./...
-	$(GO) vet -tags e2e $(E2E_PACKAGES)
-	$(GO) tool staticcheck ./...
-	$(GO) tool staticcheck -tags e2e $(E2E_PACKAGES)
-	$(GO) mod tidy -diff
+	$(GO) vet -tags e2e $(ALL)
+	@mkdir -p bin
+	GOWORK=off $(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck -tags e2e $(ALL)
+	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy -diff) || { echo "make tidy changes $$dir/go.mod or go.sum"; exit 1; }; done
 	$(GO) run ./schemas/generate -check
 	$(GO) run ./bridge/config/generate -check
 
@@ -104,6 +109,9 @@ generate: go ## JSON Schemas from the glossary, fixtures from the generator, the
 	$(GO) generate ./schemas
 	$(GO) generate ./mockbraze
 	$(GO) generate ./harness
+
+tidy: go ## go mod tidy in every module
+	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy) || exit 1; done
 
 clean: ## remove what make build made
 	rm -rf bin

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,7 +18,6 @@ import (
 type composeFile struct {
 	Hardened service `yaml:"x-hardened"`
 	Bridge   service `yaml:"x-bridge"`
-	NATS     service `yaml:"x-nats"`
 	Services map[string]service
 	Volumes  map[string]any
 }
@@ -37,6 +37,8 @@ type service struct {
 	CapDrop         []string      `yaml:"cap_drop"`
 	SecurityOpt     []string      `yaml:"security_opt"`
 	Restart         string
+	User            string
+	ShmSize         string `yaml:"shm_size"`
 }
 
 type build struct{ Context, Dockerfile, Target string }
@@ -104,7 +106,7 @@ func eachService(t *testing.T, check func(t *testing.T, file composeFile, name s
 func TestComposeHasTheServices(t *testing.T) {
 	for path, want := range map[string][]string{
 		"compose.yaml":       {"bridge", "grafana", "mockbraze", "mockrudder", "prometheus"},
-		"compose.scale.yaml": {"bridge1", "bridge2", "loadbalancer", "mockbraze", "mockrudder", "nats1", "nats2", "nats3"},
+		"compose.scale.yaml": {"bridge1", "bridge2", "loadbalancer", "mockbraze", "mockrudder", "postgres"},
 	} {
 		require.ElementsMatch(t, want, slices.Collect(maps.Keys(composeFiles(t)[path].Services)))
 	}
@@ -116,6 +118,7 @@ func TestComposeImages(t *testing.T) {
 		target, own := strings.CutPrefix(s.Image, namespace)
 		if !own {
 			require.Regexp(t, `^[\w/]+:v?\d+\.\d+`, s.Image, "other people's images have a version")
+			require.NotContains(t, s.Image, "currentsbridge", "of this name there is somebody else's in a registry")
 			return
 		}
 		image, found := known[target]
@@ -215,7 +218,24 @@ func TestComposeBridges(t *testing.T) {
 func TestComposeKeepsTheQueueOnAVolume(t *testing.T) {
 	files := composeFiles(t)
 	require.Equal(t, "bridge", files["compose.yaml"].Services["bridge"].mounts(t)["/data"])
-	for _, name := range []string{"nats1", "nats2", "nats3"} {
-		require.Equal(t, name, files["compose.scale.yaml"].Services[name].mounts(t)["/data"])
+	require.Equal(t, "postgres", files["compose.scale.yaml"].Services["postgres"].mounts(t)["/var/lib/postgresql/data"])
+}
+
+// The bridges know PostgreSQL by the name, user, password and database that it has.
+func TestComposePostgres(t *testing.T) {
+	file := composeFiles(t)["compose.scale.yaml"]
+	server := file.Services["postgres"]
+	env := maps.Clone(images(t)["bridge"].env)
+	for name, value := range file.Services["bridge1"].Environment {
+		env[name] = defaulted.ReplaceAllString(value, "$1")
 	}
+	cfg := bridgeConfig(t, "compose/bridge.scale.yaml", env)
+	queue, err := url.Parse(cfg.Queue.URL)
+	require.NoError(t, err)
+	require.Equal(t, "postgres", queue.Hostname())
+	require.Equal(t, "5432", queue.Port())
+	require.Equal(t, server.Environment["POSTGRES_USER"], queue.User.Username())
+	require.Equal(t, "/"+server.Environment["POSTGRES_DB"], queue.Path)
+	require.Equal(t, defaulted.ReplaceAllString(server.Environment["POSTGRES_PASSWORD"], "$1"), cfg.Queue.Password)
+	require.Contains(t, file.Bridge.after(t), "postgres")
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// namespace is where images of this project are.
-const namespace = "currentsbridge/"
+// namespace is where images of this project are: no registry, so that nothing of
+// this name is pulled from somebody else.
+const namespace = "localhost/currentsbridge/"
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -45,16 +46,6 @@ func bridgeConfig(t *testing.T, path string, env map[string]string, replace ...s
 	cfg, err := config.Load(t.Context(), source)
 	require.NoError(t, err, path)
 	return cfg
-}
-
-// queueServers are the NATS servers of a configuration, host:port.
-func queueServers(t *testing.T, path string) []string {
-	t.Helper()
-	var cfg struct{ Queue string }
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, path)), &cfg))
-	servers, ok := strings.CutPrefix(cfg.Queue, "nats://")
-	require.True(t, ok, cfg.Queue)
-	return strings.Split(servers, ",")
 }
 
 // hostPort splits an address or a URL.

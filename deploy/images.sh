@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the images currentsbridge/{bridge,mockbraze,mockrudder,harness}.
+# Builds the images localhost/currentsbridge/{bridge,mockbraze,mockrudder,harness}.
 #   LOCAL=0  in Docker, from the Go image that deploy/Dockerfile names
 #   LOCAL=1  from binaries that this machine's Go builds; needs no registry
 #   without  the first where the Go image can be had, and the second otherwise
@@ -43,7 +43,7 @@ certificates() {
 if [ "$LOCAL" = 0 ]; then
   for program in $programs; do
     docker build -f deploy/Dockerfile --target "$program" --build-arg "VERSION=$version" ${GOPROXY:+--build-arg "GOPROXY=$GOPROXY"} \
-      -t "currentsbridge/$program" -t "currentsbridge/$program:$version" .
+      -t "localhost/currentsbridge/$program" -t "localhost/currentsbridge/$program:$version" .
   done
   exit
 fi
@@ -61,5 +61,5 @@ CGO_ENABLED=0 GOOS=linux GOARCH="${GOARCH:-$(docker version --format '{{.Server.
 } >bin/local.Dockerfile
 for program in $programs; do
   docker build -f bin/local.Dockerfile --target "$program" --build-arg "VERSION=$version" \
-    -t "currentsbridge/$program" -t "currentsbridge/$program:$version" "$context"
+    -t "localhost/currentsbridge/$program" -t "localhost/currentsbridge/$program:$version" "$context"
 done

@@ -112,14 +112,13 @@ func eachOverlay(t *testing.T, check func(t *testing.T, c cluster, dir string)) 
 }
 
 func TestKubernetesOverlays(t *testing.T) {
-	pebble, nats := overlay(t, "pebble"), overlay(t, "nats")
-	require.Equal(t, []string{"bridge"}, slices.Collect(maps.Keys(pebble.workloads)))
-	require.Equal(t, []string{"data"}, claimNames(pebble.workloads["bridge"]))
-	require.Len(t, nats.workloads, 2)
-	require.Greater(t, nats.workloads["bridge"].replicas, int32(1))
-	require.Empty(t, claimNames(nats.workloads["bridge"]))
-	require.Equal(t, int32(3), nats.workloads["nats"].replicas)
-	require.Equal(t, []string{"data"}, claimNames(nats.workloads["nats"]))
+	sqlite, postgres := overlay(t, "sqlite"), overlay(t, "postgres")
+	for _, c := range []cluster{sqlite, postgres} {
+		require.Equal(t, []string{"bridge"}, slices.Collect(maps.Keys(c.workloads)))
+	}
+	require.Equal(t, []string{"data"}, claimNames(sqlite.workloads["bridge"]))
+	require.Greater(t, postgres.workloads["bridge"].replicas, int32(1))
+	require.Empty(t, claimNames(postgres.workloads["bridge"]))
 }
 
 // Every file takes part: it is a resource, a patch or made into a ConfigMap.

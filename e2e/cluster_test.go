@@ -3,42 +3,41 @@
 package e2e
 
 import (
-	"net/http"
-	"strings"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/currentsbridge/currentsbridge/internal/dockertest"
-	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 const (
-	monitorPort = "8222/tcp"
-	// pendingStream is what a bridge calls the stream of the connector "default".
-	pendingStream = "currents_default"
-	stopTime      = 20 * time.Second // from SIGTERM to SIGKILL
+	stopTime = 20 * time.Second // from SIGTERM to SIGKILL
+	// queueURL follows the primary wherever it is.
+	queueURL = "postgres://postgres@db1:5432,db2:5432/postgres?target_session_attrs=read-write&sslmode=disable&connect_timeout=3"
+	takeOver = 5 * time.Second // the bridges' queue.ack_wait
 )
 
-// cluster is a scenario with three NATS servers, two bridges on them, and a
-// balancer that Braze sends to.
+// cluster is a scenario with two bridges on one PostgreSQL, which has a
+// synchronous standby. Docker's DNS gives Braze both bridges' addresses.
 type cluster struct {
 	*scenario
-	nats     map[string]testcontainers.Container
-	bridges  map[string]testcontainers.Container
-	balancer netfault
+	primary, standby testcontainers.Container
+	bridges          map[string]testcontainers.Container
 }
 
-// TestCluster loses a bridge, a leader and a node of NATS, and RudderStack for a
-// minute, restarts everything one by one, and Braze goes on all the while.
+// TestCluster loses a bridge, the database and RudderStack for a while, restarts
+// the bridges one by one, and kills the primary and promotes the standby; Braze
+// goes on all the while.
 func TestCluster(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := startCluster(open(t, "cluster", 41, 300))
-	c.launch("http://balancer:8080/currents", 500*time.Millisecond)
-	for _, step := range []func(){c.killBridge, c.killLeader, c.partition, c.loseRudder, c.restartAll} {
+	c.launch("http://bridges:8080/currents", 500*time.Millisecond)
+	for _, step := range []func(){c.killBridge, c.loseDatabase, c.loseRudder, c.restartBridges, c.failOver} {
 		c.load()
 		c.during(2 * time.Second)
 		step()
@@ -48,105 +47,50 @@ func TestCluster(t *testing.T) {
 
 func startCluster(s *scenario) *cluster {
 	s.t.Helper()
-	c := &cluster{scenario: s, nats: map[string]testcontainers.Container{}, bridges: map[string]testcontainers.Container{}}
-	for _, name := range natsNames() {
-		c.nats[name] = c.startNATS(name)
-	}
-	c.awaitHealthy()
+	c := &cluster{scenario: s, bridges: map[string]testcontainers.Container{}}
+	c.primary = c.startPostgres("db1", "")
+	c.standby = c.startPostgres("db2", "db1")
+	c.psql(c.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	c.psql(c.primary, "SELECT pg_reload_conf()")
 	for _, name := range bridgeNames() {
 		c.bridges[name] = c.startBridgeHere(name)
 	}
 	c.ask(c.bridges["b1"])
-	c.balancer = c.startNetfault("balancer", "b1:8080", "b2:8080")
 	return c
 }
 
-func natsNames() []string   { return []string{"n1", "n2", "n3"} }
-func natsURL() string       { return "nats://" + strings.Join(natsNames(), ":4222,") + ":4222" }
 func bridgeNames() []string { return []string{"b1", "b2"} }
-
-func (c *cluster) startNATS(name string, more ...testcontainers.ContainerCustomizer) testcontainers.Container {
-	c.t.Helper()
-	routes := "nats://" + strings.Join(natsNames(), ":6222,nats://") + ":6222"
-	node, err := testcontainers.Run(c.ctx, c.image(dockertest.NATS()), c.joined(name, append([]testcontainers.ContainerCustomizer{mount(c.volume()),
-		testcontainers.WithCmd("-n", name, "-js", "-sd", "/data", "-m", "8222",
-			"--cluster_name", "e2e", "--cluster", "nats://0.0.0.0:6222", "--routes", routes,
-			// Or it tells of its address in the other network, and no cut would part it.
-			"--client_advertise", name+":4222", "--cluster_advertise", name+":6222"),
-		testcontainers.WithExposedPorts(monitorPort),
-		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/varz").WithPort(monitorPort).WithPollInterval(pollEvery))}, more...)...)...)
-	c.keep(name, nilable(node), err)
-	return node
-}
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
 	c.t.Helper()
-	return c.startBridge(name, "--rudder-url", "http://rudder:8090", "--queue", natsURL())
+	return c.startBridge(name, "--rudder-url", "http://rudder:8090", "--queue", queueURL, "--queue-ack-wait", takeOver.String())
 }
 
-// monitor asks the monitoring port of a NATS server.
-func (c *cluster) monitor(node testcontainers.Container, path string, into any) error {
-	url, err := node.PortEndpoint(c.ctx, monitorPort, "http")
-	if err != nil {
-		return err
-	}
-	return jsoncall.Do(c.ctx, http.MethodGet, url+path, nil, into)
-}
-
-// awaitHealthy waits until every NATS server says that it is up to date.
-func (c *cluster) awaitHealthy() {
+// startPostgres starts a server, as a standby where primary is the name of one.
+func (c *cluster) startPostgres(name, primary string) testcontainers.Container {
 	c.t.Helper()
-	until := time.Now().Add(startTime)
-	for name, node := range c.nats {
-		for {
-			err := c.monitor(node, "/healthz", nil)
-			if err == nil {
-				break
-			}
-			require.True(c.t, time.Now().Before(until), "%s is not healthy: %v", name, err)
-			c.during(pollEvery)
-		}
-	}
+	image, err := dockertest.Postgres(c.ctx)
+	require.NoError(c.t, err)
+	opts := append(dockertest.PostgresOptions(primary, "max_connections=60", "shared_buffers=32MB"), testcontainers.WithExposedPorts("5432/tcp"),
+		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForLog("ready to accept").WithPollInterval(pollEvery)))
+	started, err := testcontainers.Run(c.ctx, image, c.joined(name, opts...)...)
+	c.keep(name, nilable(started), err)
+	return started
 }
 
-// leader is the node that leads the stream of what is pending.
-func (c *cluster) leader() (name string) {
+func (c *cluster) psql(server testcontainers.Container, statement string) string {
 	c.t.Helper()
-	for range 100 {
-		for _, node := range c.nats {
-			if name = c.leaderBy(node); name != "" {
-				return name
-			}
-		}
-		c.during(100 * time.Millisecond)
-	}
-	c.t.Fatal("no NATS server knows who leads the stream of what is pending")
-	return ""
+	return c.exec(server, "psql", "-h", "/tmp", "-U", "postgres", "-At", "-c", statement)
 }
 
-// leaderBy is what a node says, "" where it does not know.
-func (c *cluster) leaderBy(node testcontainers.Container) string {
-	var said struct {
-		Accounts []struct {
-			Streams []struct {
-				Name    string `json:"name"`
-				Cluster struct {
-					Leader string `json:"leader"`
-				} `json:"cluster"`
-			} `json:"stream_detail"`
-		} `json:"account_details"`
-	}
-	if c.monitor(node, "/jsz?accounts=true&streams=true", &said) != nil {
-		return ""
-	}
-	for _, account := range said.Accounts {
-		for _, stream := range account.Streams {
-			if stream.Name == pendingStream {
-				return stream.Cluster.Leader
-			}
-		}
-	}
-	return ""
+func (c *cluster) exec(server testcontainers.Container, command ...string) string {
+	c.t.Helper()
+	code, output, err := server.Exec(c.ctx, command, exec.Multiplexed(), exec.WithUser("postgres"))
+	require.NoError(c.t, err)
+	said, err := io.ReadAll(output)
+	require.NoError(c.t, err)
+	require.Zero(c.t, code, "%v: %s", command, said)
+	return string(said)
 }
 
 func (c *cluster) killBridge() {
@@ -161,61 +105,62 @@ func (c *cluster) killBridge() {
 	c.bridges["b1"] = c.startBridgeHere("b1")
 }
 
-func (c *cluster) killLeader() {
+// loseDatabase takes PostgreSQL off the network: what the bridges have in flight
+// is delivered, and its outcome cannot be kept.
+func (c *cluster) loseDatabase() {
 	c.t.Helper()
-	name, from := c.leader(), time.Now()
-	c.kill(c.nats[name])
-	c.settle("the leader of the stream killed", from)
+	from := time.Now()
+	c.cut(c.primary)
+	c.during(10 * time.Second)
+	c.mend(c.primary, "db1")
+	c.settle("the database unreachable for 10 s", time.Now())
 	c.lose(from, 2*inFlight)
-	require.NoError(c.t, c.nats[name].Start(c.ctx))
-	c.awaitHealthy()
+	c.awaitStandby()
 }
 
-func (c *cluster) partition() {
+// awaitStandby waits until the standby follows again.
+func (c *cluster) awaitStandby() {
 	c.t.Helper()
-	name, from := c.leader(), time.Now()
-	c.cut(c.nats[name])
-	c.during(10 * time.Second)
-	c.mend(c.nats[name], name)
-	c.settle("the leader of the stream cut off for 10 s", time.Now())
-	c.lose(from, 2*inFlight)
-	c.awaitHealthy()
+	const follows = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+	for until := time.Now().Add(startTime); c.psql(c.primary, follows) != "1\n"; c.during(pollEvery) {
+		require.True(c.t, time.Now().Before(until), "the standby does not follow")
+	}
 }
 
 func (c *cluster) loseRudder() {
 	c.t.Helper()
 	from := time.Now()
 	c.cut(c.rudder)
-	c.during(time.Minute)
+	c.during(20 * time.Second)
 	c.mend(c.rudder, "rudder")
-	c.settle("RudderStack away for a minute", time.Now())
+	c.settle("RudderStack away for 20 s", time.Now())
 	c.lose(from, 2*inFlight)
 }
 
-// restartAll stops and starts one after the other. mockbraze alone stays: it has
-// what it has not got rid of in its memory, as the real Braze would not.
-func (c *cluster) restartAll() {
+// restartBridges stops and starts one after the other, as an upgrade does.
+func (c *cluster) restartBridges() {
 	c.t.Helper()
 	from := time.Now()
-	for _, name := range natsNames() {
-		c.restart(name, c.nats[name])
-		c.awaitHealthy()
-	}
 	for i, name := range bridgeNames() {
 		c.ask(c.bridges[bridgeNames()[1-i]])
-		c.restart(name, c.bridges[name])
+		c.say("restart %s", name)
+		patience := stopTime
+		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &patience), name)
+		require.NoError(c.t, c.bridges[name].Start(c.ctx), name)
 	}
-	c.restart("mockrudder", c.rudder)
-	c.slowRudder()
-	c.restart("balancer", c.balancer)
-	c.settle("everything restarted one by one", time.Now())
-	c.lose(from, int64(len(c.nats)+1)*2*inFlight)
+	c.settle("the bridges restarted one by one", time.Now())
+	c.lose(from, 2*inFlight)
 }
 
-func (c *cluster) restart(name string, node testcontainers.Container) {
+// failOver kills the primary for good. What was acknowledged is on the standby.
+func (c *cluster) failOver() {
 	c.t.Helper()
-	c.say("restart %s", name)
-	patience := stopTime
-	require.NoError(c.t, node.Stop(c.ctx, &patience), name)
-	require.NoError(c.t, node.Start(c.ctx), name)
+	c.awaitStandby()
+	from := time.Now()
+	c.kill(c.primary)
+	c.during(time.Second)
+	c.exec(c.standby, "pg_ctl", "promote", "-D", dockertest.PostgresData)
+	c.settle("the primary killed, the standby promoted", time.Now())
+	c.lose(from, 2*inFlight)
+	require.Equal(c.t, "f\n", c.psql(c.standby, "SELECT pg_is_in_recovery()"))
 }

@@ -74,12 +74,16 @@ func (s *scenario) docker(do func(*client.Client) error) {
 	require.NoError(s.t, dockertest.WithClient(s.ctx, do))
 }
 
-// joined are the options that all containers have: a name on the wire, and a
-// network for the test itself.
+// joined are the options that all containers have: a name on the wire, where all
+// bridges together are "bridges", and a network for the test itself.
 func (s *scenario) joined(name string, more ...testcontainers.ContainerCustomizer) []testcontainers.ContainerCustomizer {
+	names := []string{name}
+	if name == "b1" || name == "b2" {
+		names = append(names, "bridges")
+	}
 	return append([]testcontainers.ContainerCustomizer{
 		testcontainers.WithLabels(dockertest.Labels()),
-		networks.WithNetwork(nil, s.control), networks.WithNetwork([]string{name}, s.wire),
+		networks.WithNetwork(nil, s.control), networks.WithNetwork(names, s.wire),
 	}, more...)
 }
 

@@ -8,9 +8,6 @@
 // acknowledged may be lost, nothing changed, nothing may come that was never
 // sent, and no more may come twice than the faults explain.
 //
-// TestScale is no scenario but a measurement, and runs only when asked for with
-// -scale, as `make scale` does.
-//
 // Where the variable E2E_REPORT names a file, each scenario writes its figures
 // there, as JSON.
 package e2e

@@ -8,4 +8,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/dockertest"
 )
 
-func TestMain(m *testing.M) { dockertest.Main(m) }
+func TestMain(m *testing.M) {
+	dockertest.Main(m, dockertest.MockRudder(), dockertest.MockBraze(), dockertest.Bridge(), dockertest.Toxiproxy())
+}

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	settleTime   = 90 * time.Second
+	settleTime   = 3 * time.Minute
 	cleanupTime  = 20 * time.Second // kept back of the time for all tests
 	progressTime = 5 * time.Second
 )

@@ -31,11 +31,12 @@ const label = "io.github.currentsbridge.e2e"
 
 const sweepTime = 2 * time.Minute // for removing what a run has made
 
-// Main runs the tests of a package and leaves nothing behind. Without Docker it
-// fails and says so in one line.
-func Main(m *testing.M) { os.Exit(run(m)) }
+// Main builds the images of these programs, so that tests that run in parallel
+// build none twice, runs the tests of a package, and leaves nothing behind.
+// Without Docker it fails and says so in one line.
+func Main(m *testing.M, programs ...Program) { os.Exit(run(m, programs)) }
 
-func run(m *testing.M) int {
+func run(m *testing.M, programs []Program) int {
 	log.SetDefault(log.NewNoopLogger()) // the tests tell themselves how far they are
 	if err := available(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,12 +56,26 @@ func run(m *testing.M) int {
 		}
 		os.Exit(1)
 	}()
-	code := m.Run()
+	code := build(programs)
+	if code == 0 {
+		code = m.Run()
+	}
 	if err := sweep(mine); err != nil {
 		fmt.Fprintln(os.Stderr, "container tests: clean up:", err)
 		return 1
 	}
 	return code
+}
+
+// build returns the exit code: 1 where an image cannot be built.
+func build(programs []Program) int {
+	for _, program := range programs {
+		if _, err := Image(context.Background(), program); err != nil {
+			fmt.Fprintln(os.Stderr, "container tests:", err)
+			return 1
+		}
+	}
+	return 0
 }
 
 // available says in one line what is missing where there is no Docker.

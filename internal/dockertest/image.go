@@ -3,23 +3,28 @@ package dockertest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 )
 
-const module = "github.com/currentsbridge/currentsbridge/"
+const (
+	module = "github.com/currentsbridge/currentsbridge/"
+	// namespace is where no registry is, so that nothing of this name is ever pulled.
+	namespace = "localhost/currentsbridge/"
+)
 
 // Program is something to make an image of.
 type Program struct {
-	// Name is the image's, currentsbridge/NAME, and the file's in it.
+	// Name is the image's, localhost/currentsbridge/NAME, and the file's in it.
 	Name string
 	// Package is what to build.
 	Package string
@@ -30,18 +35,33 @@ func Bridge() Program     { return Program{"bridge", module + "cmd/bridge"} }
 func MockBraze() Program  { return Program{"mockbraze", module + "cmd/mockbraze"} }
 func MockRudder() Program { return Program{"mockrudder", module + "cmd/mockrudder"} }
 
-// NATS is the NATS server, in the version of go.mod.
-func NATS() Program { return Program{"nats-server", "github.com/nats-io/nats-server/v2"} }
+// Toxiproxy is Shopify's TCP proxy, in the version of e2e/go.mod.
+func Toxiproxy() Program {
+	return Program{"toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server"}
+}
 
 // Image returns the name of the image of a program, which it builds where this
 // run has not done so yet. The image has nothing in it but the program and an
 // empty directory /data, and is removed at the end of the run.
 func Image(ctx context.Context, p Program) (string, error) {
-	repo, tag := "currentsbridge/"+p.Name, fmt.Sprintf("e2e-%d", os.Getpid())
-	name := repo + ":" + tag
+	return image(ctx, p.Name, func() ([]byte, error) {
+		binary, err := p.build(ctx)
+		if err != nil {
+			return nil, err
+		}
+		a := newArchive(fmt.Sprintf("FROM scratch\nCOPY root /\nENTRYPOINT [\"/%s\"]\n", p.Name))
+		a.file(p.Name, 0o755, binary)
+		a.dir("data", 0o755)
+		return a.close()
+	})
+}
+
+// image builds an image from the archive of its context, once a run.
+func image(ctx context.Context, name string, archive func() ([]byte, error)) (string, error) {
+	repo, tag := namespace+name, fmt.Sprintf("e2e-%d", os.Getpid())
 	built := false
 	err := WithClient(ctx, func(docker *client.Client) error {
-		_, err := docker.ImageInspect(ctx, name)
+		_, err := docker.ImageInspect(ctx, repo+":"+tag)
 		built = err == nil
 		if errdefs.IsNotFound(err) {
 			return nil
@@ -49,11 +69,11 @@ func Image(ctx context.Context, p Program) (string, error) {
 		return err
 	})
 	if err != nil || built {
-		return name, err
+		return repo + ":" + tag, err
 	}
-	archive, err := p.archive(ctx)
+	content, err := archive()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make the image %s: %w", name, err)
 	}
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
@@ -61,61 +81,88 @@ func Image(ctx context.Context, p Program) (string, error) {
 	}
 	defer provider.Close()
 	_, err = provider.BuildImage(ctx, &testcontainers.ContainerRequest{FromDockerfile: testcontainers.FromDockerfile{
-		ContextArchive: bytes.NewReader(archive), Repo: repo, Tag: tag, KeepImage: true,
+		ContextArchive: bytes.NewReader(content), Repo: repo, Tag: tag, KeepImage: true,
 		BuildOptionsModifier: func(o *client.ImageBuildOptions) { o.Labels = Labels() },
 	}})
 	if err != nil {
 		return "", fmt.Errorf("build the image %s: %w", name, err)
 	}
-	return name, nil
+	return repo + ":" + tag, nil
 }
 
-// archive is the context of the build: the Dockerfile, the program, and the
-// directory for volumes.
-func (p Program) archive(ctx context.Context) ([]byte, error) {
-	binary, err := p.build(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dockerfile := fmt.Sprintf("FROM scratch\nCOPY %[1]s /%[1]s\nCOPY data /data\nENTRYPOINT [\"/%[1]s\"]\n", p.Name)
-	var out bytes.Buffer
-	archive := tar.NewWriter(&out)
-	for _, file := range []struct {
-		header  tar.Header
-		content []byte
-	}{
-		{tar.Header{Name: "Dockerfile", Mode: 0o644}, []byte(dockerfile)},
-		{tar.Header{Name: p.Name, Mode: 0o755}, binary},
-		{tar.Header{Name: "data/", Mode: 0o755, Typeflag: tar.TypeDir}, nil},
-	} {
-		file.header.Size = int64(len(file.content))
-		if err := archive.WriteHeader(&file.header); err != nil {
-			return nil, err
-		}
-		if _, err := archive.Write(file.content); err != nil {
-			return nil, err
-		}
-	}
-	if err := archive.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// build makes a static binary.
+// build makes a static binary. In a checkout it is kept in bin/e2e, so that the
+// next run links only what has changed.
 func (p Program) build(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "currentsbridge-image-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, path.Base(p.Name))
+	if work, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output(); err == nil && filepath.IsAbs(strings.TrimSpace(string(work))) {
+		dir = filepath.Join(filepath.Dir(strings.TrimSpace(string(work))), "bin", "e2e")
+	}
+	file := filepath.Join(dir, p.Name)
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, p.Package)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if said, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w\n%s", p.Package, err, said)
 	}
 	return os.ReadFile(file)
+}
+
+// archive is the context of a build: a Dockerfile, and below root what the image
+// holds. The first error is kept until close.
+type archive struct {
+	out  bytes.Buffer
+	tar  *tar.Writer
+	have map[string]bool
+	err  error
+}
+
+func newArchive(dockerfile string) *archive {
+	a := &archive{have: map[string]bool{}}
+	a.tar = tar.NewWriter(&a.out)
+	a.write(tar.Header{Name: "Dockerfile", Mode: 0o644}, []byte(dockerfile))
+	return a
+}
+
+func (a *archive) write(header tar.Header, content []byte) {
+	if a.err != nil || a.have[header.Name] {
+		return
+	}
+	a.have[header.Name] = true
+	header.Size = int64(len(content))
+	if a.err = a.tar.WriteHeader(&header); a.err == nil {
+		_, a.err = a.tar.Write(content)
+	}
+}
+
+func (a *archive) file(name string, mode int64, content []byte) {
+	a.write(tar.Header{Name: "root/" + name, Mode: mode}, content)
+}
+
+func (a *archive) dir(name string, mode int64) {
+	a.write(tar.Header{Name: "root/" + name + "/", Mode: mode, Typeflag: tar.TypeDir}, nil)
+}
+
+// copy takes a file of this machine, at the same path; symbolic links are
+// followed.
+func (a *archive) copy(path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		a.err = cmp.Or(a.err, err)
+		return
+	}
+	content, err := os.ReadFile(path)
+	a.err = cmp.Or(a.err, err)
+	a.file(strings.TrimPrefix(path, "/"), int64(info.Mode().Perm()), content)
+}
+
+func (a *archive) close() ([]byte, error) {
+	if err := cmp.Or(a.err, a.tar.Close()); err != nil {
+		return nil, err
+	}
+	return a.out.Bytes(), nil
 }
 
 func isGone(err error) bool { return errdefs.IsNotFound(err) }

@@ -8,7 +8,7 @@
 // sees it, such as that of another container by the name it has in their
 // network:
 //
-//	braze, err := container.Run(ctx, "currentsbridge/mockbraze",
+//	braze, err := container.Run(ctx, "localhost/currentsbridge/mockbraze",
 //		container.WithSeed(7), network.WithNetwork(nil, net))
 //	testcontainers.CleanupContainer(t, braze)
 //	current, err := braze.Launch(ctx, mockbraze.Current{URL: "http://bridge:8080/currents", Token: "s3cret"})
@@ -25,7 +25,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
 )
 
 // Port is the port in the container, for other containers of a network.

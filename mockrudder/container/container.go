@@ -7,7 +7,7 @@
 // the methods of Container reach it from the test by the port that Docker gave
 // it, and other containers reach it by their network:
 //
-//	rudder, err := container.Run(ctx, "currentsbridge/mockrudder",
+//	rudder, err := container.Run(ctx, "localhost/currentsbridge/mockrudder",
 //		container.WithSource("wkBraze", mockrudder.Braze),
 //		network.WithNetwork([]string{"rudder"}, net))
 //	testcontainers.CleanupContainer(t, rudder)
@@ -26,7 +26,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/currentsbridge/currentsbridge/internal/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 

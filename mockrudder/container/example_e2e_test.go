@@ -17,7 +17,7 @@ import (
 
 // A test starts a RudderStack with a Braze source, has what it tests post to
 // it, and waits for what arrives. In a test of your own the image is
-// "currentsbridge/mockrudder", and testcontainers.CleanupContainer(t, rudder)
+// "localhost/currentsbridge/mockrudder", and testcontainers.CleanupContainer(t, rudder)
 // takes the place of TerminateContainer.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

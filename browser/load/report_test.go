@@ -1,0 +1,186 @@
+package load_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/internal/load"
+)
+
+// moody answers some batches with 429 and some with 503.
+func moody(t *testing.T) (url string) {
+	t.Helper()
+	var n atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch n.Add(1) % 10 {
+		case 3:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 5, 7:
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/currents"
+}
+
+// shown is what a browser makes of the HTML report.
+type shown struct {
+	Verdict   string
+	Tables    map[string][][]string // by the heading above: the texts of the cells
+	Tiles     map[string]string     // what stands large, by what stands below it
+	Plots     []drawn
+	Batches   map[string]float64 // of the plot of answers, by status
+	SideWidth float64            // how far the page is too wide for its window
+}
+
+type drawn struct {
+	Title         string
+	Width, Height float64
+	Legend        []string
+	Lines         []float64 // the length of each on the screen
+	Points        []int     // how many points each has
+}
+
+const readPage = `JSON.stringify((() => {
+	const text = (e) => e.textContent.trim().replace(/\s+/g, " ")
+	const all = (of, what) => [...of.querySelectorAll(what)]
+	const heads = all(document, "section").map((section) => [text(section.querySelector("h2")), section])
+	const batches = {}
+	for (const title of all(document, "rect > title")) {
+		const [, status, n] = /^second \d+: (.*), (\d+) batches$/.exec(title.textContent)
+		if (title.parentElement.getBoundingClientRect().height > 0) batches[status] = (batches[status] ?? 0) + Number(n)
+	}
+	return {
+		Verdict: text(document.querySelector(".verdict")),
+		Tables: Object.fromEntries(heads.filter(([, section]) => section.querySelector("table"))
+			.map(([head, section]) => [head, all(section, "tr").map((row) => all(row, "th, td").map(text))])),
+		Tiles: Object.fromEntries(all(document, ".tile").map((tile) => [text(tile.querySelector("span")), text(tile.querySelector("b"))])),
+		Plots: heads.filter(([, section]) => section.querySelector("svg")).map(([head, section]) => {
+			const svg = [...section.children].find((child) => child.tagName === "svg")
+			const { width, height } = svg.getBoundingClientRect()
+			const lines = all(svg, "path.line")
+			return {
+				Title: head, Width: width, Height: height, Legend: all(section, ".legend > span").map(text),
+				Lines: lines.map((line) => line.getTotalLength()), Points: lines.map((line) => line.getAttribute("d").match(/[ML]/g).length),
+			}
+		}),
+		Batches: batches,
+		SideWidth: Math.max(0, document.documentElement.scrollWidth - innerWidth),
+	}
+})())`
+
+// TestReportInABrowser opens the HTML report as a file, where nothing else may
+// be asked for, and holds what it shows against the JSON report.
+func TestReportInABrowser(t *testing.T) {
+	browser := browsertest.Start(t)
+	dir := t.TempDir()
+	asJSON, asHTML := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
+	program := filepath.Join(dir, "mockbraze")
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/currentsbridge/currentsbridge/cmd/mockbraze").CombinedOutput()
+	require.NoError(t, err, string(said))
+	said, err = exec.CommandContext(t.Context(), program, "load", "--url", moody(t), "--rate", "6000", "--duration", "3s", "--connections", "4",
+		"--threshold", "errors<1%,p99<30s", "--report", asJSON, "--report", asHTML).CombinedOutput()
+	var failed *exec.ExitError
+	require.ErrorAs(t, err, &failed, string(said))
+	require.Equal(t, 99, failed.ExitCode(), "a threshold fails: %s", said)
+	text, err := os.ReadFile(asJSON)
+	require.NoError(t, err)
+	var want load.Report
+	require.NoError(t, json.Unmarshal(text, &want))
+
+	page := browser.Open(t, "file://") // and its end fails the test where the console has an error
+	for _, width := range []int{1300, 400} {
+		page.Size(width, 900, width < 500)
+		page.Go("file://" + asHTML)
+		var got shown
+		require.NoError(t, json.Unmarshal([]byte(page.Text(readPage)), &got))
+		require.Zero(t, got.SideWidth, "at a width of %d", width)
+		require.Equal(t, want.Verdict, got.Verdict)
+		requireFigures(t, want, got)
+		requirePlots(t, want, got)
+	}
+}
+
+func requireFigures(t *testing.T, want load.Report, got shown) {
+	t.Helper()
+	require.Equal(t, []string{"", "p50", "p90", "p99", "p99.9", "max", "mean"}, got.Tables["Latency"][0])
+	for i, l := range []load.Latencies{want.Latency.Intended, want.Latency.Service} {
+		row := got.Tables["Latency"][i+1]
+		require.Equal(t, []string{"intended", "service"}[i], row[0])
+		for j, v := range []float64{l.P50, l.P90, l.P99, l.P999, l.Max, l.Mean} {
+			requireMillis(t, v, row[j+1])
+		}
+	}
+	requireMillis(t, want.Latency.Intended.P50, got.Tiles["p50 from the intended instant"])
+	requireMillis(t, want.Latency.Intended.P99, got.Tiles["p99 from the intended instant"])
+	requireMillis(t, want.Latency.Service.P99, got.Tiles["p99 of service"])
+
+	statuses := map[string]string{}
+	for _, row := range got.Tables["Answers"][1:] {
+		statuses[row[0]] = row[1]
+	}
+	require.Len(t, want.Statuses, 3, "the target answers 200, 429 and 503")
+	require.Len(t, statuses, len(want.Statuses)+len(want.Failures))
+	for status, n := range want.Statuses {
+		require.Equal(t, fmt.Sprint(n), statuses[status], status)
+		require.InDelta(t, n, got.Batches[status], 0, "the plot of answers: %s", status)
+	}
+	require.Len(t, got.Tables["Thresholds"], 3)
+	require.Equal(t, []string{"errors<1%", "p99<30s"}, []string{got.Tables["Thresholds"][1][0], got.Tables["Thresholds"][2][0]})
+	require.Equal(t, []string{"failed", "holds"}, []string{got.Tables["Thresholds"][1][2], got.Tables["Thresholds"][2][2]})
+}
+
+func requirePlots(t *testing.T, want load.Report, got shown) {
+	t.Helper()
+	lines := map[string]int{"Latency over time": 4, "Latency by percentile": 2, "Events a second": 3, "Answers a second": 0}
+	require.Len(t, got.Plots, len(lines))
+	for _, plot := range got.Plots {
+		require.Len(t, plot.Lines, lines[plot.Title], plot.Title)
+		require.Greater(t, plot.Width, 250.0, plot.Title)
+		require.Greater(t, plot.Height, 80.0, plot.Title)
+		for i, length := range plot.Lines {
+			require.Positive(t, length, "%s: %s", plot.Title, plot.Legend[i])
+		}
+		switch plot.Title {
+		case "Latency by percentile":
+			require.Equal(t, []int{len(want.Percentiles), len(want.Percentiles)}, plot.Points)
+			require.Equal(t, []string{"intended", "service"}, plot.Legend)
+		case "Answers a second":
+			require.Equal(t, []string{"200", "429", "503"}, plot.Legend)
+		}
+	}
+}
+
+// requireMillis holds a text such as 1.25 ms or 3.10 s against milliseconds, as
+// exactly as its last digit says.
+func requireMillis(t *testing.T, want float64, text string) {
+	t.Helper()
+	number, unit, _ := strings.Cut(text, " ")
+	got, err := strconv.ParseFloat(number, 64)
+	require.NoError(t, err, "%q", text)
+	_, decimals, _ := strings.Cut(number, ".")
+	last := 1.0
+	for range decimals {
+		last /= 10
+	}
+	if unit == "s" {
+		got, last = got*1000, last*1000
+	} else {
+		require.Equal(t, "ms", unit, text)
+	}
+	require.InDelta(t, want, got, last*0.51, text)
+}

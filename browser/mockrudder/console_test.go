@@ -1,0 +1,275 @@
+package mockrudder_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// TestPage shows the page to a real browser. One browser serves all: starting
+// it is what takes long.
+func TestPage(t *testing.T) {
+	browser := browsertest.Start(t)
+	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
+		"what comes in shows up live":    testLive,
+		"filters":                        testFilters,
+		"an invalid message":             testInvalid,
+		"copies":                         testCopies,
+		"faults":                         testFaults,
+		"the form of faults":             testFaultForm,
+		"a server that is gone":          testGone,
+		"reset":                          testReset,
+		"live=off":                       testOff,
+		"pause":                          testPause,
+		"keys":                           testKeys,
+		"phone":                          testPhone,
+		"hostile text":                   testHostile,
+		"empty":                          testEmpty,
+		"a stream that does not come":    testPolling,
+		"a list that stands still":       testStandsStill,
+		"a hundred thousand messages":    testMany,
+		"a hundred thousand, filtered":   testManyFiltered,
+		"what a wide payload looks like": testLarge,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, browser) })
+	}
+}
+
+func testLive(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	page := show(t, browser, rudder, "")
+	page.Shows("#empty h2", "Waiting for the first event")
+
+	track(t, rudder, "ada", "Order Completed")
+	page.Shows(".row .event", "Order Completed")
+	page.Shows(".row .user", "ada")
+	page.Shows(".row .verdict", "valid")
+	page.Until(`document.querySelector("#empty").hidden`)
+	require.Equal(t, "live", page.Text("document.body.dataset.state"))
+
+	braze(t, rudder, "id-1", "7")
+	page.Until(`document.querySelector("[aria-rowindex='1'] .event").textContent === "users.behaviors.CustomEvent"`)
+	page.Shows("[data-counter=stored]", "2")
+	page.Shows("[data-counter=valid] dd", "1")
+	page.Shows("[data-counter=invalid] dd", "1")
+
+	require.Equal(t, http.StatusUnauthorized, post(t, rudder.URL+"/v1/track", "wrong", `{}`))
+	page.Shows("[data-counter=refused]", "refused 4011")
+	page.Until(`document.querySelectorAll("#chart .good").length > 0 && document.querySelectorAll("#chart .bad").length > 0`)
+}
+
+func testFilters(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	for i := range 5 {
+		track(t, rudder, fmt.Sprintf("user-%d", i), "Viewed")
+	}
+	braze(t, rudder, "id-1", "7")
+	page := show(t, browser, rudder, "")
+	rows(page, 6)
+
+	page.Choose("[name=valid]", "false")
+	rows(page, 1)
+	page.Until(`location.search === "?valid=false"`)
+	page.Choose("[name=valid]", "")
+	page.Type("[name=userId]", "user-3")
+	rows(page, 1)
+	page.Shows(".row .user", "user-3")
+	page.Click("#clear-filters")
+	rows(page, 6)
+	page.Until(`location.search === ""`)
+	page.Press("/")
+	page.Press("5f2a91c04d1e")
+	rows(page, 1)
+	page.Shows(".row .event", "users.behaviors.CustomEvent")
+	page.Press(kb.Escape)
+	rows(page, 6)
+	page.Choose("[name=source]", "wkHTTP")
+	rows(page, 5)
+	page.Choose("[name=event]", "Other")
+	page.Shows("#empty", "No message matches")
+	track(t, rudder, "new", "Other")
+	rows(page, 1)
+
+	linked := show(t, browser, rudder, "?event=Viewed&messageId=none")
+	linked.Shows("#chips", "messageId: none")
+	rows(linked, 0)
+	linked.Click("#chips button")
+	rows(linked, 5)
+}
+
+func testInvalid(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	track(t, rudder, "ada", "Before")
+	braze(t, rudder, "id-1", "7")
+	track(t, rudder, "ada", "After")
+	page := show(t, browser, rudder, "")
+	rows(page, 3)
+	page.Click("[aria-rowindex='2']")
+
+	page.Shows("#detail h2", "users.behaviors.CustomEvent")
+	found := rudder.Events(mockrudder.Filter{OnlyInvalid: true})[0].Errors
+	require.NotEmpty(t, found)
+	for _, f := range found {
+		page.Shows(".findings .rule", f.Rule)
+		page.Shows(".findings .what", f.Detail)
+		page.Shows(".code .wrong .note", f.Rule+" "+f.Detail)
+	}
+	page.Until(`document.querySelector(".pane:first-child .wrong").dataset.pointer === "/properties/app_id"`)
+	page.Shows(".pane:first-child .wrong .line", `"app_id": 7`)
+	page.Shows(".pane:first-child h3", "Braze event")
+	page.Shows(".pane:first-child .line", `"external_user_id": "ada"`)
+	page.Shows(".pane:last-child .line", `"userId": "ada"`)
+	page.Until(`location.search.startsWith("?open=")`)
+
+	page.Click("[title='The next newer message']")
+	page.Shows("#detail h2", "After")
+	page.Click("[title='The next older message']")
+	page.Shows("#detail h2", "CustomEvent")
+	page.Click("[title='The next older message']")
+	page.Shows("#detail h2", "Before")
+	page.Until(`document.querySelector(".row.selected .event").textContent === "Before"`)
+	page.Click("#close-detail")
+	page.Until(`document.querySelector("#detail").hidden && location.search === ""`)
+
+	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{OnlyInvalid: true})[0].ID())
+	linked.Shows("#detail .note", found[0].Rule)
+	rudder.Reset()
+	linked.Go(linked.Text("location.href"))
+	linked.Shows("#detail", "no longer kept")
+	require.Len(t, linked.Forgive(), 1, "the browser logs the 404")
+}
+
+func testFaults(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	page := show(t, browser, rudder, "")
+	page.Click("#open-faults")
+	page.Shows(".fault-list", "None is in force")
+	page.Choose("#faults [name=status]", "418")
+	page.Choose("#faults [name=path]", "/v1/track")
+	page.Choose("#faults [name=requests]", "5")
+	page.Click("#faults button[type=submit]")
+	page.Shows(".fault-list .does", "answers 418")
+	page.Shows(".fault-list small", "/v1/track · 5 more")
+	require.Equal(t, http.StatusTeapot, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
+	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[{"userId":"a","type":"track","event":"b"}]}`))
+	page.Shows(".fault-list .hits", "1 hit")
+	page.Shows("#fault-count", "1")
+
+	page.Click(".fault-list button")
+	page.Shows(".fault-list", "None is in force")
+	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
+	require.Empty(t, rudder.Faults())
+
+	page.Choose("#faults [name=kind]", "close")
+	page.Choose("#faults [name=close]", "stored")
+	page.Choose("#faults [name=percent]", "100")
+	page.Choose("#faults [name=status]", "99") // of another kind, and so no hindrance
+	page.Click("#faults button[type=submit]")
+	page.Shows(".fault-list .does", "stores, then closes")
+	require.Zero(t, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"closed"}`))
+	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{Event: "closed"}))
+}
+
+// testFaultForm has the server take what every preset and every kind of fault
+// makes of the form.
+func testFaultForm(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	page := show(t, browser, rudder, "")
+	page.Click("#open-faults")
+	submit := func(n int) {
+		page.Click("#faults button[type=submit]")
+		page.Until(fmt.Sprintf(`document.querySelectorAll(".fault-list button").length === %d`, n))
+	}
+	presets := int(page.Number(`document.querySelectorAll(".presets button").length`))
+	for i := range presets {
+		page.Click(fmt.Sprintf(".presets button:nth-child(%d)", i+1))
+		submit(i + 1)
+	}
+	var kinds []string
+	require.NoError(t, json.Unmarshal([]byte(page.Text(`JSON.stringify([...document.querySelector("#faults [name=kind]").options].map(o => o.value))`)), &kinds))
+	require.Len(t, kinds, 8)
+	for i, kind := range kinds {
+		page.Choose("#faults [name=kind]", kind)
+		page.Choose("#faults [name=latency]", "1ms")
+		page.Choose("#faults [name=latency_max]", "2ms")
+		submit(presets + i + 1)
+	}
+	list := rudder.Faults()
+	require.Equal(t, mockrudder.Fault{ID: list[0].ID, Status: http.StatusServiceUnavailable}, list[0])
+	last := list[len(list)-1]
+	require.Equal(t, mockrudder.DatabaseDown, last.Database)
+	require.Equal(t, mockrudder.Duration(2*time.Millisecond), last.LatencyMax)
+
+	page.Choose("#faults [name=kind]", "status")
+	page.Choose("#faults [name=latency]", "9ms")
+	page.Click("#faults button[type=submit]") // waits longer than at most
+	page.Until(`!document.querySelector("#faults .wrong").hidden`)
+	page.Shows("#faults .wrong", "latency")
+	require.Len(t, page.Forgive(), 1, "the browser logs the 400")
+	page.Press(kb.Escape)
+	page.Until(`!document.querySelector("#faults").open`)
+}
+
+func testReset(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Path: "/v1/batch"}))
+	track(t, rudder, "ada", "Viewed")
+	page := show(t, browser, rudder, "")
+	rows(page, 1)
+	page.Click("#open-reset")
+	page.Click("#reset-cancel")
+	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{}))
+	page.Click("#open-reset")
+	page.Click("#reset-keep")
+	page.Shows("#empty h2", "Waiting for the first event")
+	page.Shows("[data-counter=stored] dd", "0")
+	require.Len(t, rudder.Faults(), 1)
+	page.Click("#open-reset")
+	page.Click("#reset-all")
+	page.Until(`document.querySelector("#fault-count").hidden`)
+	require.Empty(t, rudder.Faults())
+
+	track(t, rudder, "ada", "Again")
+	page.Shows(".row .event", "Again")
+	rudder.Reset() // by somebody else
+	page.Shows("#empty h2", "Waiting for the first event")
+}
+
+func testOff(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	track(t, rudder, "ada", "First")
+	page := show(t, browser, rudder, "?live=off")
+	rows(page, 1)
+	page.Shows("#state-text", "as it was when loaded")
+	streams := `performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/stream")).length`
+	track(t, rudder, "ada", "Second")
+	time.Sleep(time.Second) // longer than the stream and the chart wait
+	rows(page, 1)
+	require.Zero(t, page.Number(streams))
+	page.Click("#pause")
+	rows(page, 2)
+	page.Shows("#state-text", "live")
+	page.Until(`location.search === ""`)
+}
+
+func testPause(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	track(t, rudder, "ada", "First")
+	page := show(t, browser, rudder, "")
+	rows(page, 1)
+	page.Click("#pause")
+	page.Shows("#state-text", "paused")
+	track(t, rudder, "ada", "Second")
+	time.Sleep(time.Second)
+	rows(page, 1)
+	page.Click("#pause")
+	rows(page, 2)
+}

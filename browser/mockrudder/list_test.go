@@ -1,0 +1,319 @@
+package mockrudder_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+func testKeys(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	for i := range 300 {
+		track(t, rudder, "ada", fmt.Sprintf("Event %d", i))
+	}
+	page := show(t, browser, rudder, "")
+	rows(page, 300)
+	selected := func(name string) {
+		page.Until(fmt.Sprintf(`document.querySelector(".row.selected .event")?.textContent === %q`, name))
+		page.Until(`document.getElementById(document.querySelector("#scroll").getAttribute("aria-activedescendant"))?.getAttribute("aria-selected") === "true"`)
+	}
+	page.Press(kb.ArrowDown)
+	selected("Event 299")
+	page.Press(kb.ArrowDown + kb.ArrowDown)
+	selected("Event 297")
+	page.Press(kb.Enter)
+	page.Shows("#detail h2", "Event 297")
+	page.Press(kb.ArrowUp)
+	page.Shows("#detail h2", "Event 298")
+	page.Press(kb.Escape)
+	page.Until(`document.querySelector("#detail").hidden && document.activeElement.id === "scroll"`)
+	page.Press(kb.End)
+	page.Shows(".row .event", "Event 0")
+	page.Press(kb.ArrowUp)
+	selected("Event 1")
+	page.Press(kb.Home)
+	selected("Event 299")
+	page.Press("/")
+	page.Until(`document.activeElement.name === "q"`)
+	page.Press("Event 17" + kb.Enter)
+	rows(page, 11)
+	require.NotEqual(t, "none", page.Text(`getComputedStyle(document.activeElement).outlineStyle`), "the focus is seen")
+}
+
+func testPhone(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	for i := range 30 {
+		braze(t, rudder, fmt.Sprintf("a-rather-long-identifier-of-a-message-%d", i), "7")
+	}
+	page := browser.Open(t, rudder.URL)
+	page.Size(360, 740, true)
+	page.Go(rudder.URL + "/_mock/")
+	rows(page, 30)
+	fits := `document.documentElement.scrollWidth <= 360`
+	page.Until(fits)
+	page.Click("#more-filters")
+	page.Until(`document.querySelector("[name=userId]").getBoundingClientRect().height > 0`)
+	page.Until(fits)
+	page.Click("#more-filters")
+	page.Click("[aria-rowindex='2']")
+	page.Shows("#detail .note", "type")
+	page.Until(fits)
+	page.Until(`document.querySelector("#scroll").getBoundingClientRect().height === 0`)
+	page.Until(`(() => {
+		const [above, below] = [...document.querySelectorAll(".pane")].map(e => e.getBoundingClientRect())
+		return below.top >= above.bottom && above.width > 340
+	})()`)
+	page.Click("#close-detail")
+	page.Until(`document.querySelector("#scroll").getBoundingClientRect().height > 300`)
+}
+
+func testHostile(t *testing.T, browser *browsertest.Browser) {
+	const nasty = `<img src=x onerror=document.title='owned'></script><script>document.title='owned'</script>`
+	rudder := mockrudder.Start(t, mockrudder.WithSource("<b>key</b>", mockrudder.HTTP))
+	key := "<b>key</b>"
+	body := fmt.Sprintf(`{"userId":%q,"event":%q,"messageId":%q,"properties":{%q:%q,"__proto__":{"a":1}}}`, nasty, nasty, nasty, nasty, nasty)
+	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", key, body))
+	page := show(t, browser, rudder, "")
+	page.Shows(".row .event", nasty)
+	page.Click("[aria-rowindex='1']")
+	page.Shows("#detail h2", nasty)
+	page.Shows(".code .t-key", nasty)
+	page.Shows(".code .t-key", "__proto__")
+	page.Shows("[name=source] option", key)
+	require.Equal(t, "mockrudder", page.Text("document.title"))
+	require.Zero(t, page.Number(`document.querySelectorAll("main img, main script, main b b").length`))
+}
+
+func testEmpty(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t, mockrudder.WithSource("it's mine", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
+	page := show(t, browser, rudder, "")
+	page.Shows(".command", rudder.URL)
+	require.Equal(t, float64(1), page.Number(`document.querySelectorAll(".command").length`))
+	run(t, page.Text(`document.querySelector(".command").textContent`))
+	page.Shows(".row .verdict", "valid")
+}
+
+// run runs a command that the page shows, as a user does.
+func run(t *testing.T, command string) {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Log("curl is missing: the command is not run")
+		return
+	}
+	out, err := exec.Command("sh", "-c", command).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+func testCopies(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	const odd = "it's `odd` \ufeff \\u0041 $HOME \"quoted\" 9007199254740993"
+	text, err := json.Marshal(odd)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP",
+		`{"userId":"u","event":"Odd one","properties":{"text":`+string(text)+`, "big":9007199254740993}}`))
+	sent := rudder.Events(mockrudder.Filter{})[0]
+	page := show(t, browser, rudder, "?open="+sent.ID())
+	page.AllowClipboard()
+	clipboard := func(name string) string {
+		page.Click("[data-copy=" + name + "]")
+		page.Shows("#toast.shown", "Copied as "+name)
+		return page.Text("navigator.clipboard.readText()")
+	}
+	require.JSONEq(t, string(sent.Message()), clipboard("JSON"))
+
+	run(t, clipboard("curl"))
+	if events := rudder.Events(mockrudder.Filter{}); len(events) > 1 {
+		require.Equal(t, sent.Raw, events[1].Raw)
+	}
+
+	fixture := "package p\n\n" + clipboard("Go")
+	file, err := parser.ParseFile(token.NewFileSet(), "p.go", fixture, parser.ParseComments)
+	require.NoError(t, err, fixture)
+	spec := file.Decls[0].(*ast.GenDecl).Specs[0].(*ast.ValueSpec)
+	require.Equal(t, "rawOddOne", spec.Names[0].Name)
+	require.Equal(t, sent.Raw, constant(t, spec.Values[0]))
+}
+
+// constant joins the texts of a constant expression.
+func constant(t *testing.T, value ast.Expr) string {
+	t.Helper()
+	if sum, ok := value.(*ast.BinaryExpr); ok {
+		return constant(t, sum.X) + constant(t, sum.Y)
+	}
+	text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
+	require.NoError(t, err)
+	return text
+}
+
+func testPolling(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/_mock/stream" {
+			http.Error(w, "no streams here", http.StatusBadGateway)
+			return
+		}
+		rudder.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
+	page := browser.Open(t, front.URL)
+	page.Go(front.URL + "/_mock/")
+	page.Shows("#state-text", "live, by polling")
+	track(t, rudder, "ada", "Polled")
+	page.Shows(".row .event", "Polled")
+	require.NotEmpty(t, page.Forgive(), "the browser logs the 502")
+}
+
+func testGone(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	var gone atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		rudder.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
+	page := browser.Open(t, front.URL)
+	page.Go(front.URL + "/_mock/")
+	page.Shows("#state-text", "live")
+	gone.Store(true)
+	front.CloseClientConnections()
+	page.Shows("#state-text", "no connection")
+	page.Shows("#problem", "mockrudder does not answer")
+	track(t, rudder, "ada", "Meanwhile")
+	gone.Store(false)
+	page.Shows(".row .event", "Meanwhile")
+	page.Until(`document.querySelector("#problem").hidden && document.body.dataset.state !== "lost"`)
+	page.Forgive() // the browser logs each failure
+}
+
+func testStandsStill(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	fill(t, rudder, 500)
+	page := show(t, browser, rudder, "")
+	rows(page, 500)
+	page.Until(`(() => { const s = document.querySelector("#scroll"); s.scrollTop = 200 * 32; return s.scrollTop === 6400 })()`)
+	page.Shows("[aria-rowindex='201'] .event", "Event 299")
+	fill(t, rudder, 3)
+	page.Shows("#fresh", "3 new")
+	rows(page, 500)
+	page.Shows("[aria-rowindex='201'] .event", "Event 299")
+	page.Click("#fresh")
+	rows(page, 503)
+	page.Until(`document.querySelector("#fresh").hidden && document.querySelector("#scroll").scrollTop === 0`)
+}
+
+// fill sends messages "Event 0", "Event 1", … of which every tenth is by bob.
+func fill(t testing.TB, rudder *mockrudder.Server, n int) {
+	t.Helper()
+	const most = 5000
+	var batch strings.Builder
+	for i := range n {
+		user := "ada"
+		if i%10 == 0 {
+			user = "bob"
+		}
+		if batch.Len() > 0 {
+			batch.WriteByte(',')
+		}
+		fmt.Fprintf(&batch, `{"type":"track","userId":%q,"event":"Event %d","messageId":"m-%d","properties":{"n":%d}}`, user, i, i, i)
+		if (i+1)%most == 0 || i == n-1 {
+			require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[`+batch.String()+`]}`))
+			batch.Reset()
+		}
+	}
+}
+
+// bounded is what a list of any length may have of elements.
+const bounded = `document.querySelectorAll(".row").length < 80`
+
+// seconds is how long a jump in a long list may take. It is short in fact; the
+// bound is for machines that do much else.
+const seconds = 10
+
+func testMany(t *testing.T, browser *browsertest.Browser) {
+	const many = 100_000
+	rudder := mockrudder.Start(t)
+	fill(t, rudder, many)
+	began := time.Now()
+	page := show(t, browser, rudder, "")
+	rows(page, many)
+	page.Shows("[aria-rowindex='1'] .event", "Event 99999")
+	t.Logf("opened in %s", time.Since(began))
+	require.Less(t, time.Since(began), seconds*time.Second)
+
+	page.Press(kb.ArrowDown)
+	for key, want := range map[string]string{kb.End: "Event 0", kb.Home: "Event 99999"} {
+		began = time.Now()
+		page.Press(key)
+		page.Shows(".row .event", want)
+		t.Logf("%s in %s", want, time.Since(began))
+		require.Less(t, time.Since(began), seconds*time.Second)
+		page.Until(bounded)
+	}
+	page.Until(`(() => { document.querySelector("#scroll").scrollTop = 50_000 * 32; return true })()`)
+	page.Shows("[aria-rowindex='50001'] .event", "Event 49999")
+	page.Until(bounded)
+	requests := page.Number(`performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/events")).length`)
+	require.Less(t, requests, float64(20))
+
+	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{Event: "Event 70000"})[0].ID())
+	linked.Shows(".row.selected .event", "Event 70000")
+	linked.Until(bounded)
+
+	track(t, rudder, "ada", "The newest") // takes the place of the oldest
+	page.Shows("#fresh", "1 new")
+	page.Click("#fresh")
+	page.Shows("[aria-rowindex='1'] .event", "The newest")
+	rows(page, many)
+}
+
+func testManyFiltered(t *testing.T, browser *browsertest.Browser) {
+	const many = 100_000
+	rudder := mockrudder.Start(t)
+	fill(t, rudder, many)
+	page := show(t, browser, rudder, "?userId=bob")
+	rows(page, many/10)
+	page.Press(kb.ArrowDown)
+	began := time.Now()
+	page.Press(kb.End)
+	page.Shows(".row .event", "Event 0")
+	t.Logf("the end in %s", time.Since(began))
+	require.Less(t, time.Since(began), seconds*time.Second)
+	page.Until(bounded)
+	page.Until(`(() => { document.querySelector("#scroll").scrollTop = 5000 * 32; return true })()`)
+	page.Shows("[aria-rowindex='5001'] .event", "Event 49990")
+	page.Until(bounded)
+}
+
+func testLarge(t *testing.T, browser *browsertest.Browser) {
+	rudder := mockrudder.Start(t)
+	var body strings.Builder
+	body.WriteString(`{"userId":"u","event":"Large","properties":{`)
+	for i := range 20_000 {
+		fmt.Fprintf(&body, `"p%d":%d,`, i, i)
+	}
+	_, err := io.WriteString(&body, `"deep":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}}`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP", body.String()))
+	page := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{})[0].ID())
+	page.Shows("#detail .more", "Show all 3")
+	require.Less(t, page.Number(`document.querySelectorAll(".code li").length`), float64(5000))
+}
