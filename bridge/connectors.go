@@ -75,7 +75,7 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	}
 	p.admin, err = admin.New(admin.Config{
 		Usage: stores.usage, Drift: p.drift.List, Registry: registry, Log: log,
-		Token: cfg.AdminToken, Hosts: cfg.AdminNames(),
+		Token: cfg.AdminToken, Hosts: cfg.AdminNames(), Backup: stores.backup(), BackupDir: cfg.DataDir,
 	})
 	return p, err
 }
@@ -213,7 +213,7 @@ func (p *components) show() {
 	for i, c := range p.connectors {
 		list[i] = admin.Connector{Name: c.name, Queue: c.queue, Destination: c.state, Quiet: c.hidden}
 		if c.sender.Load() != nil {
-			list[i].Resume = c.resume
+			list[i].Resume, list[i].Parked, list[i].DeadLetter = c.resume, c.parked, c.deadLetter
 		}
 	}
 	p.admin.Show(list)
@@ -306,4 +306,20 @@ func (c *connector) resume() {
 	if s := c.sender.Load(); s != nil {
 		s.Resume()
 	}
+}
+
+// parked lists the events that are suspected.
+func (c *connector) parked(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error) {
+	if s := c.sender.Load(); s != nil {
+		return s.Parked(ctx, limit)
+	}
+	return nil, 0, nil
+}
+
+// deadLetter moves a suspected event to the dead letters.
+func (c *connector) deadLetter(ctx context.Context, record uint64, index int) error {
+	if s := c.sender.Load(); s != nil {
+		return s.DeadLetter(ctx, record, index)
+	}
+	return delivery.ErrNotParked
 }

@@ -52,6 +52,16 @@ func (s *stores) usage() queue.Usage {
 	return sum
 }
 
+// backup returns what copies the embedded store; nil: there is none.
+func (s *stores) backup() func(context.Context, string) error {
+	for q, store := range s.byQueue {
+		if q.URL == config.SQLite {
+			return store.Backup
+		}
+	}
+	return nil
+}
+
 // together adds up the use of two stores. A bridge that cannot store for one
 // connector is not ready, since a load balancer cannot tell connectors apart.
 func together(a, b queue.Usage) queue.Usage {

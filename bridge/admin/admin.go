@@ -34,6 +34,7 @@ type Queue interface {
 	Ledger() queue.Ledger
 	Letters(ctx context.Context, f queue.LetterFilter) ([]queue.DeadLetter, error)
 	Summary(ctx context.Context, f queue.LetterFilter) ([]queue.LetterGroup, error)
+	Pending(ctx context.Context, after uint64, limit int) ([]*queue.Record, error)
 	ReplayDead(ctx context.Context, numbers ...uint64) (int, error)
 	PurgeDead(ctx context.Context, numbers ...uint64) (int, error)
 	StartReplay(ctx context.Context, order queue.ReplayOrder) (queue.Replay, error)
@@ -50,6 +51,11 @@ type Connector struct {
 	// Resume has a destination tried again at once; nil: nobody delivers for
 	// this connector, because it is not in the configuration.
 	Resume func()
+	// Parked lists suspected events, at most limit of them, and returns how many
+	// there are; DeadLetter moves one of them to the dead letters. Both are nil
+	// where Resume is.
+	Parked     func(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error)
+	DeadLetter func(ctx context.Context, record uint64, index int) error
 	// Quiet is for what needs no attention: it shows only where it is named, and
 	// people's events are removed from it too.
 	Quiet bool
@@ -60,6 +66,10 @@ type Config struct {
 	Connectors []Connector         // at first; see Show
 	Usage      func() queue.Usage  // of the store
 	Drift      func() []drift.Item // what is not in the glossary; default: nothing
+	// Backup copies the embedded store into a new file; nil: there is none.
+	// BackupDir is where copies are made on their way to the operator.
+	Backup    func(ctx context.Context, file string) error
+	BackupDir string
 	// Token is the bearer token that all but /livez and /readyz need; empty:
 	// nothing needs one.
 	Token string
@@ -146,6 +156,10 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/api/dead/:number", a.letter)
 	e.POST("/api/dead/replay", a.move(replaying()))
 	e.POST("/api/dead/purge", a.move(purging()))
+	e.GET("/api/pending", a.pending)
+	e.GET("/api/pending/:record/:index", a.pendingEvent)
+	e.POST("/api/pending/dead-letter", a.deadLetter)
+	e.GET("/api/backup", a.backup)
 	e.POST("/api/resume", a.resume)
 	e.GET("/api/replay", a.replays)
 	e.POST("/api/replay", a.startReplay)
@@ -157,7 +171,7 @@ func (a *Admin) routes() *gin.Engine {
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelError),
 	})))
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, http.StatusNotFound, "there is nothing here; see /livez, /readyz, /metrics, /status, /api/dead, /api/replay and /api/drift")
+		fail(c, http.StatusNotFound, "there is nothing here; see /livez, /readyz, /metrics, /status, /api/dead, /api/pending, /api/replay and /api/drift")
 	})
 	e.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not taken here") })
 	return e

@@ -111,6 +111,10 @@ func (b *books) Summary(ctx context.Context, f queue.LetterFilter) (groups []que
 	return groups, err
 }
 
+func (b *books) Pending(context.Context, uint64, int) ([]*queue.Record, error) {
+	return []*queue.Record{{Seq: 7, Events: []queue.Event{{Index: 3, Raw: []byte(`{"id":"x"}`)}}}}, b.err
+}
+
 func (b *books) move(numbers []uint64) int {
 	before := len(b.dead)
 	b.dead = slices.DeleteFunc(b.dead, func(d queue.DeadLetter) bool { return slices.Contains(numbers, d.Number) })

@@ -29,6 +29,8 @@ func (ledger) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLett
 	return []queue.DeadLetter{{Number: 1, Reason: "refused", Events: 1, Event: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}}, nil
 }
 
+func (ledger) Pending(context.Context, uint64, int) ([]*queue.Record, error) { return nil, nil }
+
 func (ledger) Summary(context.Context, queue.LetterFilter) ([]queue.LetterGroup, error) {
 	return []queue.LetterGroup{{Reason: "refused", Events: 1, Letters: 1, First: 1, Last: 1}}, nil
 }

@@ -18,6 +18,7 @@ type collector struct {
 	scrubbed *prometheus.Desc
 	oldest   *prometheus.Desc
 	state    *prometheus.Desc
+	parked   *prometheus.Desc
 	bytes    *prometheus.Desc
 	free     *prometheus.Desc
 	full     *prometheus.Desc
@@ -39,6 +40,7 @@ func newCollector(a *Admin) *collector {
 		scrubbed: describe("bridge_store_scrubbed_timestamp_seconds", "When everything on disk was last read from end to end, in seconds since 1970; 0: not since the start."),
 		oldest:   describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
 		state:    describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
+		parked:   describe("bridge_events_parked", "Pending events that are suspected: they failed while others were accepted.", "connector"),
 		bytes:    describe("bridge_store_bytes", "Disk that the store's files take."),
 		free:     describe("bridge_store_free_bytes", "What the store's file system still has."),
 		full:     describe("bridge_store_full", "1 while new batches are refused because there is no room."),
@@ -74,7 +76,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range c.ledger {
 		to <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.bytes, c.free, c.full, c.failed, c.away, c.damaged} {
+	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.parked, c.bytes, c.free, c.full, c.failed, c.away, c.damaged} {
 		to <- d
 	}
 }
@@ -93,7 +95,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		// Where it cannot be read the store says so in other metrics.
 		replay, err := connector.Queue.Replay(context.Background())
 		gauge(c.replay, truth(err == nil && replay.Active()), connector.Name)
-		current := connector.Destination().Name
+		destination := connector.Destination()
+		current := destination.Name
+		gauge(c.parked, float64(destination.Parked), connector.Name)
 		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused, delivery.StateMisdirected} {
 			gauge(c.state, truth(state == current), connector.Name, state)
 		}

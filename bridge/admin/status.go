@@ -30,11 +30,13 @@ type ConnectorStatus struct {
 	// where nothing is pending.
 	OldestPendingSeconds float64     `json:"oldest_pending_seconds"`
 	Destination          Destination `json:"destination"`
+	// Parked counts the pending events that are suspected; see ConnectorPending.
+	Parked int `json:"parked"`
 }
 
 // Destination says how RudderStack does.
 type Destination struct {
-	State     string `json:"state"`      // ok, backing-off or paused
+	State     string `json:"state"`      // ok, backing-off, paused or misdirected
 	LastError string `json:"last_error"` // empty while all is well
 }
 
@@ -57,6 +59,7 @@ func (a *Admin) Status() Status {
 			Replayed:             l.Replayed,
 			OldestPendingSeconds: waited(l, a.cfg.Now()),
 			Destination:          destinationOf(c),
+			Parked:               c.Destination().Parked,
 		})
 	}
 	return s
