@@ -14,15 +14,16 @@ import (
 // OpenStore opens the store that cfg.Queue names. log may be nil.
 func OpenStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
-		Password:      cfg.Queue.Password,
-		RetainAge:     cfg.Retain.Age,
-		RetainBytes:   int64(cfg.Retain.Size),
-		MaxBytes:      int64(cfg.Queue.MaxSize),
-		ScrubEvery:    cfg.ScrubEvery,
-		AppendTimeout: cfg.AppendTimeout,
-		AckWait:       cfg.Queue.AckWait,
-		Describe:      describe,
-		Logger:        log,
+		Password:       cfg.Queue.Password,
+		RetainAge:      cfg.Retain.Age,
+		RetainBytes:    int64(cfg.Retain.Size),
+		MaxBytes:       int64(cfg.Queue.MaxSize),
+		ScrubEvery:     cfg.ScrubEvery,
+		AppendTimeout:  cfg.AppendTimeout,
+		AckWait:        cfg.Queue.AckWait,
+		DropDamagedLog: cfg.Queue.DropDamagedLog,
+		Describe:       describe,
+		Logger:         log,
 	}
 	if cfg.Queue.URL != config.SQLite {
 		opts.URL = cfg.Queue.URL

@@ -20,5 +20,5 @@ func ExampleRun() {
 		return
 	}
 	fmt.Println(report.Verdict, "sent", report.Sent, "lost", report.Lost, "dead", report.Dead)
-	// Output: pass sent 500 lost 0 dead 6
+	// Output: pass sent 500 lost 0 dead 5
 }

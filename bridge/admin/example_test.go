@@ -26,7 +26,7 @@ func (ledger) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLett
 	if f.After > 0 {
 		return nil, nil
 	}
-	return []queue.DeadLetter{{Number: 1, Reason: "refused", Events: 1, Event: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}}, nil
+	return []queue.DeadLetter{{Number: 1, Reason: "no_identity", Events: 1, Event: []byte(`{"id":"e1"}`)}}, nil
 }
 
 func (ledger) Pending(context.Context, uint64, int) ([]*queue.Record, error) { return nil, nil }

@@ -73,9 +73,11 @@ type Queue struct {
 	// URL is SQLite, or a URL of PostgreSQL as in libpq.
 	URL string `key:"url" default:"sqlite" value:"QUEUE" help:"where events wait: 'sqlite', a file in 'data_dir', or 'postgres://USER@HOST:PORT/DB?…' with libpq's parameters, several hosts included"`
 	// Password is for PostgreSQL; empty: as libpq finds it.
-	Password string        `key:"password" secret:"file" unset:"PGPASSWORD, then .pgpass" value:"PASSWORD" help:"password for PostgreSQL; it cannot stand in the URL"`
-	MaxSize  Size          `key:"max_size" min:"16MiB" max:"4096TiB" zero:"all there is" usual:"256MiB,100TiB" help:"what the store may take on disk"`
-	AckWait  time.Duration `key:"ack_wait" default:"30s" min:"1s" max:"1h" usual:"5s,10m" help:"on PostgreSQL, time after which another bridge takes over what a dead one held"`
+	Password string `key:"password" secret:"file" unset:"PGPASSWORD, then .pgpass" value:"PASSWORD" help:"password for PostgreSQL; it cannot stand in the URL"`
+	MaxSize  Size   `key:"max_size" min:"16MiB" max:"4096TiB" zero:"all there is" usual:"256MiB,100TiB" help:"what the store may take on disk"`
+	// DropDamagedLog is for one start.
+	DropDamagedLog bool          `key:"drop_damaged_log" default:"false" help:"start without what is behind a damaged place of the log of 'queue.db', instead of refusing to"`
+	AckWait        time.Duration `key:"ack_wait" default:"30s" min:"1s" max:"1h" usual:"5s,10m" help:"on PostgreSQL, time after which another bridge takes over what a dead one held"`
 }
 
 // SQLite is the Queue.URL of the embedded store.

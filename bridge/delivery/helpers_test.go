@@ -117,11 +117,13 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (a reply) send(req *http.Request) (*http.Response, error) {
-	var over <-chan time.Time
-	if !a.hang {
-		timer := time.NewTimer(a.after)
-		defer timer.Stop()
-		over = timer.C
+	over := make(chan struct{})
+	switch {
+	case a.hang:
+	case a.after > 0:
+		defer time.AfterFunc(a.after, func() { close(over) }).Stop()
+	default:
+		close(over)
 	}
 	select {
 	case <-over:

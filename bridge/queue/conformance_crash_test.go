@@ -162,7 +162,11 @@ func powerCut(k *kit) {
 func powerCuts(k *kit) {
 	for _, percent := range []int{0, 30, 100} {
 		b := newBooks()
-		for round := range uint64(5) {
+		rounds := uint64(2)
+		if *long {
+			rounds = 5
+		}
+		for round := range rounds {
 			seed := uint64(percent)*100 + round
 			k.Logf("%d %% of what was not synced survives, round %d", percent, round)
 			newStorm(k, b, fmt.Sprint("storm-", percent), seed, percent).run()

@@ -118,8 +118,11 @@ func eraseStops(k *kit) {
 // erasePowerCuts cuts the power in the middle of an Erase. The next one does
 // the rest; no event of others' is touched.
 func erasePowerCuts(k *kit) {
-	const records = 700
-	for round, percent := range []int{0, 30, 100, 0, 30, 100} {
+	records, percents := 300, []int{0, 30, 100}
+	if *long {
+		records, percents = 700, []int{0, 30, 100, 0, 30, 100}
+	}
+	for round, percent := range percents {
 		name := fmt.Sprint("round", round)
 		q := k.open(name)
 		var others []string

@@ -137,7 +137,10 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		replay, err = newestReplay(c, q.id)
 		return err
 	}, q.wakeReplays)
-	return replay, err
+	if err != nil { // the writer may still be at it
+		return Replay{}, err
+	}
+	return replay, nil
 }
 
 func (q *Queue) wakeReplays() {
@@ -381,8 +384,10 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hit m
 		body := appendBody(nil, b.connector, b.received, events)
 		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = ? WHERE seq = ?`, body, seq)
 	}, nil)
-	e.History += gone
-	e.Pending += left
+	if err == nil { // else the writer may still be at it
+		e.History += gone
+		e.Pending += left
+	}
 	return err
 }
 

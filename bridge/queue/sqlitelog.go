@@ -36,7 +36,7 @@ func (s *sqlite) checkLog(drop bool) error {
 		s.log("the log is damaged; what is behind the damage is dropped, as told", "file", name, "error", err)
 		return nil
 	}
-	return fmt.Errorf("%w: %s: %w; acknowledged events behind it cannot be read; keep a copy of the file and start with --drop-damaged-log to go on without them", ErrDamaged, name, err)
+	return fmt.Errorf("%w: %s: %w; acknowledged events behind it cannot be read; keep a copy of the file and start with --queue-drop-damaged-log to go on without them", ErrDamaged, name, err)
 }
 
 // scanLog returns an error where a log is damaged. What is cut short or unfinished

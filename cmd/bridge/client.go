@@ -80,29 +80,21 @@ func ask(cmd *cobra.Command, path string, query url.Values, into any) error {
 // call makes a request to that address, with form in its body, and decodes the
 // answer. It waits for within, or with 0 for as long as it takes.
 func call(cmd *cobra.Command, method, path string, form url.Values, within time.Duration, into any) error {
-	token, err := adminToken(cmd)
-	if err != nil {
-		return err
-	}
-	ctx := cmd.Context()
 	if within > 0 {
-		limited, cancel := context.WithTimeout(ctx, within)
+		limited, cancel := context.WithTimeout(cmd.Context(), within)
 		defer cancel()
-		ctx = limited
+		whole := cmd.Context()
+		cmd.SetContext(limited)
+		defer cmd.SetContext(whole)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, cli.BaseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
+	resp, err := request(cmd, method, path, form)
 	if err != nil {
 		return err
 	}
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	body, err := do(req)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
 	if err != nil {
-		return err
+		return fmt.Errorf("read the bridge's answer: %w", err)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer is not understood, is that a bridge's admin address? %w", err)
@@ -113,7 +105,23 @@ func call(cmd *cobra.Command, method, path string, form url.Values, within time.
 // largestAnswer bounds what is read of an answer.
 const largestAnswer = 1 << 30
 
-func do(req *http.Request) ([]byte, error) {
+// request makes a request to that address, with form in its body. A status other
+// than 200 is an error.
+func request(cmd *cobra.Command, method, path string, form url.Values) (*http.Response, error) {
+	token, err := adminToken(cmd)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(cmd.Context(), method, cli.BaseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		if cause := (*url.Error)(nil); errors.As(err, &cause) {
@@ -121,19 +129,16 @@ func do(req *http.Request) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("no bridge answers on %s://%s (--admin says where): %w", req.URL.Scheme, req.URL.Host, err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read the bridge's answer: %w", err)
-	}
 	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		var said struct{ Error string }
 		if json.Unmarshal(body, &said) != nil || said.Error == "" {
 			said.Error = "is that a bridge's admin address?"
 		}
 		return nil, fmt.Errorf("the bridge answered %s: %s", resp.Status, printable(said.Error))
 	}
-	return body, nil
+	return resp, nil
 }
 
 func wantsJSON(cmd *cobra.Command) bool {

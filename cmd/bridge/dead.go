@@ -21,11 +21,12 @@ because nobody is in them or because RudderStack refused them on their own. Each
 connector counts its letters for itself, so a number needs --connector where
 there are several. Replay what has been mended on RudderStack's side; purge what nobody wants.`,
 		Example: `  bridge dead list
+  bridge dead summary
   bridge dead show 7
   bridge dead replay --reason refused --since 2h
   bridge dead purge 7 8 9`,
 	}
-	cmd.AddCommand(newDeadList(), newDeadShow(),
+	cmd.AddCommand(newDeadList(), newDeadSummary(), newDeadShow(),
 		newDeadMove("replay", "replayed", "Make dead letters pending again, for delivery by the same path"),
 		newDeadMove("purge", "purged", "Remove dead letters for good"))
 	return cmd
@@ -103,13 +104,10 @@ const shownEvent = 80
 
 func printLetters(to io.Writer, letters admin.Letters) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "connector\tnumber\tdied at\treason\tstatus\tevent")
+	fmt.Fprintln(table, "connector\tnumber\tdied at\treason\tstatus\ttype\tid\tevent")
 	for _, l := range letters.Dead {
-		event := []rune(string(l.Event))
-		if len(event) > shownEvent {
-			event = append(event[:shownEvent:shownEvent], '…')
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), printable(l.Reason), statusOf(l), printable(string(event)))
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), printable(l.Reason), statusOf(l),
+			printable(l.EventType), printable(l.EventID), printable(short(string(l.Event), shownEvent)))
 	}
 	if err := table.Flush(); err != nil {
 		return err

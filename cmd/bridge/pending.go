@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+)
+
+func newPending() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pending",
+		Short: "Show what waits for delivery in a running bridge and why, and set suspects aside",
+		Long: `Show what waits for delivery in a running bridge and why. A suspected event has
+failed while others were accepted: it is parked, so that nothing waits behind it,
+and tried again in between, until it is delivered or goes to the dead letters.
+dead-letter moves it there at once; dead replay brings it back.`,
+		Example: `  bridge pending list
+  bridge pending show 812 3
+  bridge pending dead-letter 812 3 --connector brand-a`,
+	}
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "List connectors with what is pending, and the suspected events",
+		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var pending admin.PendingList
+			if err := ask(cmd, "/api/pending", named(cmd), &pending); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), pending)
+			}
+			return printPending(cmd.OutOrStdout(), pending)
+		},
+	}
+	show := &cobra.Command{
+		Use:     "show RECORD INDEX",
+		Short:   "Show one pending event, and why it waits where it is suspected",
+		Example: "  bridge pending show 812 3",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var event admin.PendingEvent
+			if err := ask(cmd, "/api/pending/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), named(cmd), &event); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), event)
+			}
+			printPendingEvent(cmd.OutOrStdout(), event)
+			return nil
+		},
+	}
+	move := &cobra.Command{
+		Use:     "dead-letter RECORD INDEX",
+		Short:   "Move a suspected event to the dead letters by hand",
+		Example: "  bridge pending dead-letter 812 3",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form := named(cmd)
+			form.Set("record", args[0])
+			form.Set("index", args[1])
+			var moved admin.Moved
+			if err := call(cmd, http.MethodPost, "/api/pending/dead-letter", form, brief, &moved); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), moved)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "1 event moved to the dead letters, with the reason set_aside")
+			return nil
+		},
+	}
+	for _, c := range []*cobra.Command{list, show, move} {
+		addAdminFlags(c)
+		addConnectorFlag(c)
+		cmd.AddCommand(c)
+	}
+	return cmd
+}
+
+func printPending(to io.Writer, pending admin.PendingList) error {
+	for _, c := range pending.Connectors {
+		fmt.Fprintf(to, "%s: %d pending, the oldest for %s; destination %s", c.Connector, c.Pending,
+			time.Duration(c.OldestPendingSeconds*float64(time.Second)).Round(time.Second), c.Destination.State)
+		if c.Destination.LastError != "" {
+			fmt.Fprintf(to, ": %s", printable(c.Destination.LastError))
+		}
+		fmt.Fprintf(to, "; %d suspected\n", c.Parked)
+		if len(c.Suspects) == 0 {
+			continue
+		}
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "  record\tindex\ttype\tid\twith\tfailures\tsince\tlast answer\tnext try")
+		for _, s := range c.Suspects {
+			fmt.Fprintf(table, "  %d\t%d\t%s\t%s\t%d\t%d\t%s\t%d %s\t%s\n", s.Seq, s.Index, printable(s.EventType), printable(s.ID), s.With, s.Failures,
+				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer, shownEvent)), s.NextTry.Format(time.TimeOnly))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if c.Parked > len(c.Suspects) {
+			fmt.Fprintf(to, "  … and %d more\n", c.Parked-len(c.Suspects))
+		}
+	}
+	return nil
+}
+
+func printPendingEvent(to io.Writer, e admin.PendingEvent) {
+	fmt.Fprintf(to, "connector:     %s\nrecord, index: %d, %d\n", e.Connector, e.Record, e.Index)
+	if s := e.Suspect; s != nil {
+		fmt.Fprintf(to, "failed:        %d times since %s, tried with %d events\nlast answer:   %d %s\nnext try:      %s\n",
+			s.Failures, s.FirstFailure.Format(time.RFC3339), s.With, s.Status, printable(s.LastAnswer), s.NextTry.Format(time.RFC3339))
+	}
+	fmt.Fprintf(to, "%s\n", printable(string(e.Event)))
+}
+
+// short cuts a text to n characters.
+func short(text string, n int) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n]) + "…"
+	}
+	return text
+}
+
+func newDeadSummary() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "summary",
+		Short:   "Count dead letters by reason and event type, the most frequent first",
+		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query, err := chosenBy(cmd)
+			if err != nil {
+				return err
+			}
+			var summary admin.Summaries
+			if err := ask(cmd, "/api/dead/summary", query, &summary); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), summary)
+			}
+			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(table, "connector\tevents\treason\ttype\tnewest\tnumbers")
+			for _, g := range summary.Groups {
+				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d to %d\n", g.Connector, g.Events, printable(g.Reason), printable(g.EventType),
+					g.DiedAt.Format(time.RFC3339), g.First, g.Last)
+			}
+			return table.Flush()
+		},
+	}
+	addAdminFlags(cmd)
+	addChoiceFlags(cmd)
+	return cmd
+}
+
+func newBackup() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy the store of a running bridge into a new file",
+		Long: `Copy the embedded store of a running bridge, as it is at one moment, into a new
+file, for its owner's eyes only. Batches are taken and delivered meanwhile. To
+restore it, stop the bridge and put the file into data_dir as queue.db, without
+any queue.db-wal beside it. A queue on PostgreSQL is backed up with PostgreSQL's
+own tools.`,
+		Example: `  bridge backup /var/backups/queue-$(date +%F).db`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return backUp(cmd, args[0]) },
+	}
+	addAdminFlags(cmd)
+	return cmd
+}
+
+func backUp(cmd *cobra.Command, file string) (err error) {
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			os.Remove(file)
+		}
+	}()
+	resp, err := request(cmd, http.MethodGet, "/api/backup", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(out, resp.Body)
+	if err != nil {
+		return fmt.Errorf("read the bridge's answer: %w", err)
+	}
+	if resp.ContentLength >= 0 && n != resp.ContentLength {
+		return fmt.Errorf("the copy has %d bytes instead of %d", n, resp.ContentLength)
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes\n", file, n)
+	return nil
+}
