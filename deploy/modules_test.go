@@ -58,9 +58,6 @@ func TestFakesNeedFewModules(t *testing.T) {
 	for _, path := range modules {
 		require.NotRegexp(t, `docker|moby|testcontainers|k8s\.io|kustomize|chromedp|pgx|sqlite`, path)
 	}
-	if slices.Contains(modules, "github.com/gin-gonic/gin") {
-		t.Skip("SKIPPED: the fakes still serve with gin, which brings 16 modules: remove this once they use http.ServeMux")
-	}
 	require.LessOrEqual(t, len(modules), most, "%s", modules)
 }
 

@@ -26,10 +26,11 @@ func goBlocks(t *testing.T, page string) []string {
 	return blocks
 }
 
-// outside makes a project outside of this repository that has it by a replace,
-// with one file of tests, and returns how to run the go command there. Code that
-// imports for itself needs no imports.
-func outside(t *testing.T, imports []string, code string) func(args ...string) string {
+// outside makes a project outside of this repository with one file of tests, and
+// returns how to run the go command there. It has the versions of the module in
+// the directory base, so that nothing has to be looked up, and this repository by
+// replaces. Code that imports for itself needs no imports.
+func outside(t *testing.T, base string, imports []string, code string) func(args ...string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
@@ -41,13 +42,14 @@ func outside(t *testing.T, imports []string, code string) func(args ...string) s
 		code = "import (\n\t\"" + strings.Join(imports, "\"\n\t\"") + "\"\n)\n\n" + code
 	}
 	write("outside_test.go", "package outside\n\n"+code)
-	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	module, err := os.ReadFile(filepath.Join(root, base, "go.mod"))
 	require.NoError(t, err)
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	sums, err := os.ReadFile(filepath.Join(root, base, "go.sum"))
 	require.NoError(t, err)
-	// The same versions, so that nothing has to be looked up.
-	write("go.mod", strings.Replace(string(module), "module "+modulePath, "module example.com/outside", 1)+
-		"\nrequire "+modulePath+" v0.0.0\n\nreplace "+modulePath+" => "+root+"\n")
+	_, rest, _ := strings.Cut(string(module), "\n")
+	rest = strings.ReplaceAll(rest, "=> ../..", "=> "+root)
+	self := strings.TrimSuffix("/"+base, "/.")
+	write("go.mod", "module example.com/outside\n"+rest+"\nrequire "+modulePath+self+" v0.0.0\n\nreplace "+modulePath+self+" => "+root+self+"\n")
 	write("go.sum", string(sums))
 	return func(args ...string) string {
 		command := exec.CommandContext(t.Context(), "go", args...)
@@ -64,7 +66,7 @@ func TestReadmeExampleInAnotherProject(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a project")
 	}
-	run := outside(t, nil, goBlocks(t, "README.md")[0])
+	run := outside(t, ".", nil, goBlocks(t, "README.md")[0])
 	run("vet", ".")
 	require.Contains(t, run("test", "-v", "-count=1", "."), "--- PASS: Test", "it ran")
 }
@@ -76,8 +78,8 @@ func TestPageExamplesInAnotherProject(t *testing.T) {
 	}
 	containers := "github.com/testcontainers/testcontainers-go"
 	sender := append(goBlocks(t, "docs/mockrudder.md"), "func send(url, key string) {}\n")
-	outside(t, []string{"testing", "time", containers, modulePath + "/mockrudder", modulePath + "/mockrudder/container"},
+	outside(t, "mockbraze/container", []string{"testing", "time", containers, modulePath + "/mockrudder", modulePath + "/mockrudder/container"},
 		strings.Join(sender, "\n"))("vet", ".")
-	outside(t, []string{"testing", containers, containers + "/network", modulePath + "/mockbraze", modulePath + "/mockbraze/container"},
+	outside(t, "mockbraze/container", []string{"testing", containers, containers + "/network", modulePath + "/mockbraze", modulePath + "/mockbraze/container"},
 		strings.Join(goBlocks(t, "docs/mockbraze.md"), "\n"))("vet", ".")
 }

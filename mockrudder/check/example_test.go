@@ -33,7 +33,7 @@ func ExampleChecker() {
 		fmt.Println(err)
 	}
 	// Output:
-	// request.json:3: track Order Placed id=m-2: /properties: type: expected object or null, came string "none"
+	// request.json:3: track Order Placed id=m-2: /properties: type: expected object or null, got string "none"
 	// 2 events: 1 valid, 1 invalid; 0 with fields or types that the glossary does not know; read 4 of 4 lines
 }
 
