@@ -30,7 +30,7 @@ type components struct {
 	stores   *stores
 	requests *deliveryMetrics
 	drift    *drift.Watch
-	glossary *schemas.Glossary
+	glossary atomic.Pointer[schemas.Glossary]
 	intake   *intake.Intake
 	admin    *admin.Admin
 	reloads  *reloadMetrics
@@ -58,8 +58,11 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	if p.drift, err = drift.New(drift.Config{Log: log, Registerer: registry}); err != nil {
 		return nil, err
 	}
-	if p.glossary, err = schemas.LoadFile(cfg.Glossary); err != nil {
-		return nil, fmt.Errorf("glossary: %w", err)
+	if err := p.readGlossary(cfg); err != nil {
+		return nil, err
+	}
+	if err := registry.Register(buildInfo{p}); err != nil {
+		return nil, err
 	}
 	if p.connectors, p.first, err = p.prepare(ctx, cfg); err != nil {
 		return nil, err
@@ -78,6 +81,28 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 		Token: cfg.AdminToken, Hosts: cfg.AdminNames(), Backup: stores.backup(), BackupDir: cfg.DataDir,
 	})
 	return p, err
+}
+
+// readGlossary reads the glossary that cfg names. One that is the same as before
+// changes nothing.
+func (p *components) readGlossary(cfg config.Config) error {
+	g, err := schemas.LoadFile(cfg.Glossary)
+	if err != nil {
+		return fmt.Errorf("glossary: %w", err)
+	}
+	if before := p.glossary.Load(); before != nil {
+		was, err := before.Encode()
+		if err != nil {
+			return err
+		}
+		if is, err := g.Encode(); err != nil || bytes.Equal(was, is) {
+			return err
+		}
+		p.log.Info("the glossary is changed", "glossary", g.Version())
+	}
+	p.glossary.Store(g)
+	p.drift.Learn(g)
+	return nil
 }
 
 // prepare makes everything that the connectors of cfg need and that can fail: a
@@ -123,11 +148,11 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	if now := c.sender.Load(); now.same(settings, ca) {
+	if now := c.sender.Load(); now.same(settings, ca) && now.glossary == p.glossary.Load() {
 		return now, nil
 	}
 	opts := settings.Mapping()
-	opts.Drift, opts.Glossary = p.drift, p.glossary
+	opts.Drift, opts.Glossary = p.drift, p.glossary.Load()
 	mapper, err := mapping.New(opts)
 	if err != nil {
 		return nil, err
@@ -161,7 +186,7 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 		Logger:            p.log,
 		Observer:          observer,
 	})
-	return &sender{Sender: s, settings: settings, ca: ca, observer: observer}, err
+	return &sender{Sender: s, settings: settings, ca: ca, glossary: opts.Glossary, observer: observer}, err
 }
 
 // findRetired opens the queues of connectors that the configuration does not
@@ -281,6 +306,7 @@ type sender struct {
 	*delivery.Sender
 	settings config.Connector
 	ca       []byte // what ca_file held
+	glossary *schemas.Glossary
 	observer delivery.Observer
 	stop     context.CancelFunc
 }

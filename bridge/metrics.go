@@ -7,7 +7,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
+
+// buildInfo is the metric that says which build runs, with which glossary.
+type buildInfo struct{ p *components }
+
+// Describe implements prometheus.Collector.
+func (buildInfo) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(buildInfo{}, to) }
+
+// Collect implements prometheus.Collector.
+func (b buildInfo) Collect(to chan<- prometheus.Metric) {
+	text := ""
+	if b.p != nil {
+		text = b.p.glossary.Load().Version()
+	}
+	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("bridge_build_info", "Always 1; the labels say which build runs, and with which glossary.",
+		[]string{"version", "glossary"}, nil), prometheus.GaugeValue, 1, cli.Version(), text)
+}
 
 // deliveryMetrics counts the requests to RudderStack.
 type deliveryMetrics struct {

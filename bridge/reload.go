@@ -81,8 +81,13 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	p := b.components
+	glossary := p.glossary.Load()
+	if err := p.readGlossary(cfg); err != nil {
+		return err
+	}
 	connectors, senders, err := p.prepare(ctx, cfg)
 	if err != nil {
+		p.glossary.Store(glossary)
 		return err
 	}
 	gone := p.retired(connectors)
@@ -90,6 +95,7 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	p.connectors = append(connectors, gone...)
 	if err := p.intake.Reload(p.intakeOf(cfg)); err != nil {
 		p.connectors = before
+		p.glossary.Store(glossary)
 		return err
 	}
 	b.logChanges(cfg)
@@ -99,7 +105,7 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 			continue
 		}
 		if now != nil && len(now.settings.Changes(senders[i].settings)) == 0 {
-			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", "ca_file")
+			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", "ca_file or glossary")
 		}
 		p.run(c, senders[i])
 	}
@@ -109,6 +115,7 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	// Of the bridge's own settings, what is not in force differs again next time.
 	inForce := b.cfg
 	inForce.AdminToken, inForce.AdminHosts, inForce.Open, inForce.Connectors = cfg.AdminToken, cfg.AdminHosts, cfg.Open, cfg.Connectors
+	inForce.Glossary = cfg.Glossary
 	p.admin.SetToken(cfg.AdminToken)
 	if err := p.admin.SetHosts(inForce.AdminNames()); err != nil {
 		return err

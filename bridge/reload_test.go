@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func eventually(t *testing.T, holds func() bool, what string) {
@@ -389,4 +391,31 @@ func TestAdminHosts(t *testing.T) {
 	require.NoError(t, r.bridge.Reload(t.Context(), next))
 	require.Equal(t, 401, r.asked(t, "new.example.com"))
 	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "whoever listens by a name is asked by it")
+}
+
+// A newer glossary comes into force with a reload, and one that is wrong is
+// refused.
+func TestGlossaryIsReloaded(t *testing.T) {
+	stays := newStack(t)
+	cfg := configFor(t, connectorTo(stays.URL))
+	r := run(t, cfg)
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	_, metrics := r.get(t, "/metrics")
+	require.Contains(t, metrics, `glossary="`+g.Version()+`"`)
+	before := r.bridge.components.connectors[0].sender.Load()
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	require.Same(t, before, r.bridge.components.connectors[0].sender.Load(), "the same glossary changes nothing")
+
+	g.SchemaVersion++
+	newer, err := g.Encode()
+	require.NoError(t, err)
+	cfg.Glossary = filepath.Join(t.TempDir(), "glossary.json")
+	require.NoError(t, os.WriteFile(cfg.Glossary, []byte(`{"events":7}`), 0o600))
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), cfg), cfg.Glossary)
+	require.NoError(t, os.WriteFile(cfg.Glossary, newer, 0o600))
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	_, metrics = r.get(t, "/metrics")
+	require.Contains(t, metrics, fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
+	require.NotSame(t, before, r.bridge.components.connectors[0].sender.Load())
 }

@@ -47,7 +47,7 @@ type Config struct {
 	AppendTimeout time.Duration `key:"append_timeout" default:"5s" min:"100ms" max:"1m" usual:"1s,30s" change:"restart" help:"how long a request waits until its batch is on disk; then it gets 503 with 'Retry-After', and Braze retries. What is stored later all the same makes the retry a duplicate"`
 	Retain        Retain        `key:"retain" change:"restart"`
 	ScrubEvery    time.Duration `key:"scrub_every" default:"24h" min:"1s" max:"8784h" zero:"never" usual:"1h,90d" change:"restart" help:"time in which all that is on disk is read once, to find damage"`
-	Glossary      string        `key:"glossary" unset:"the built-in one" change:"restart" value:"FILE" help:"a newer glossary of event types than the built-in one, in JSON"`
+	Glossary      string        `key:"glossary" unset:"the built-in one" change:"reload" value:"FILE" help:"a newer glossary of event types than the built-in one, in JSON"`
 	// MaxBody counts bytes after decompression. Its minimum leaves room for the
 	// largest event that Braze sends (921,600 bytes) in a batch of its own.
 	MaxBody Size `key:"max_body" default:"16MiB" min:"1MiB" max:"1GiB" usual:"2MiB,64MiB" change:"restart" help:"largest request, uncompressed; a larger one is answered 413, and Braze sends smaller ones"`

@@ -10,7 +10,7 @@ import (
 
 // addVersion gives a program the command version and the flag --version.
 func addVersion(root *cobra.Command) {
-	root.Version = version()
+	root.Version = Version()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(&cobra.Command{
 		Use:     "version",
@@ -23,9 +23,9 @@ func addVersion(root *cobra.Command) {
 	})
 }
 
-// version is what the build knows of itself: the module's version, or the commit
+// Version is what the build knows of itself: the module's version, or the commit
 // where it was built from a work tree.
-func version() string {
+func Version() string {
 	text, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
