@@ -205,8 +205,8 @@ func TestStatus(t *testing.T) {
 	code, body := f.get(t, "/status")
 	require.Equal(t, 200, code)
 	require.Equal(t, `{"connectors":[`+
-		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""}},`+
-		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"}}`+
+		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""},"parked":0},`+
+		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}`+
 		`]}`, body)
 }
 
@@ -217,7 +217,7 @@ func TestHealth(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""}},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"}}]}`},
+		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""},"parked":0},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}]}`},
 		{"full", queue.Usage{Full: true}, 503, `{"ready":false,"reason":"queue is full",`},
 		{"away", queue.Usage{Away: errors.New("no server answers")}, 503, `{"ready":false,"reason":"no server answers",`},
 		{"failed", queue.Usage{Err: queue.ErrFailed}, 503, `{"ready":false,"reason":"queue's storage has failed",`},

@@ -379,11 +379,11 @@ func (b *testBench) trickle(t *testing.T, d time.Duration, bad ...string) {
 	for until := time.Now().Add(d); time.Now().Before(until); {
 		b.queue.put(whole(fmt.Sprint("trickle", time.Now().UnixNano()), 1)...)
 		time.Sleep(time.Second)
-		if len(b.queue.dead) >= len(bad) && b.queue.count(queue.Pending) == 0 {
+		if b.queue.deadCount() >= len(bad) && b.queue.count(queue.Pending) == 0 {
 			return
 		}
 	}
-	require.Failf(t, "still pending", "%d dead, %d pending after %s", len(b.queue.dead), b.queue.count(queue.Pending), d)
+	require.Failf(t, "still pending", "%d dead, %d pending after %s", b.queue.deadCount(), b.queue.count(queue.Pending), d)
 }
 
 // gaps are the times between requests.

@@ -211,6 +211,13 @@ func (q *memQueue) restart() *memQueue {
 }
 
 // count returns how many events have the fate.
+// deadCount returns how many events are dead.
+func (q *memQueue) deadCount() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.dead)
+}
+
 func (q *memQueue) count(fate queue.Fate) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -167,6 +167,7 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 		"before the body is read": {func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1)) // an answer to nothing would be none
 			_, _ = io.WriteString(c, head+ok)
+			time.Sleep(time.Second) // nothing more of the request is read meanwhile
 			silent(c)
 		}, StateBackingOff},
 	} {

@@ -48,26 +48,35 @@ func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
 		}
 	}
 	records := make([]*Record, 0, len(chosen))
-	for i, c := range chosen {
-		r, err := q.read(ctx, c)
-		if err == nil {
-			records = append(records, r)
-			continue
-		}
-		q.giveBack(chosen[i:]...)
-		if errors.Is(err, errBody) {
-			if err := q.quarantine(ctx, c.seq, err); err != nil {
-				q.Release(records...)
-				return nil, err
+	var failed error
+	err := q.store.db.view(ctx, func(t tx) error {
+		for _, c := range chosen {
+			var r *Record
+			if r, failed = q.read(t, c); failed != nil {
+				return nil
 			}
-			return records, nil // perhaps none: the caller asks again
+			records = append(records, r)
 		}
-		if len(records) > 0 {
-			return records, nil
-		}
-		return nil, q.store.db.classify(err)
+		return nil
+	})
+	if failed == nil {
+		failed = err
 	}
-	return records, nil
+	if failed == nil {
+		return records, nil
+	}
+	q.giveBack(chosen[len(records):]...)
+	if errors.Is(failed, errBody) {
+		if err := q.quarantine(ctx, chosen[len(records)].seq, failed); err != nil {
+			q.Release(records...)
+			return nil, err
+		}
+		return records, nil // perhaps none: the caller asks again
+	}
+	if len(records) > 0 {
+		return records, nil
+	}
+	return nil, q.store.db.classify(failed)
 }
 
 // choose adds records that wait to be handed out to chosen, within the limit, and
@@ -139,8 +148,8 @@ func (q *Queue) refill(ctx context.Context, limit Limit) error {
 }
 
 // read reads a claimed record's events that have no outcome.
-func (q *Queue) read(ctx context.Context, c claimed) (*Record, error) {
-	b, err := q.readBody(ctx, c.seq)
+func (q *Queue) read(t tx, c claimed) (*Record, error) {
+	b, err := q.bodyOf(t, c.seq)
 	if err != nil {
 		return nil, err
 	}
@@ -158,18 +167,29 @@ func (q *Queue) read(ctx context.Context, c claimed) (*Record, error) {
 
 func selectBody(table string) string { return `SELECT data FROM ` + table + ` WHERE seq = ?` }
 
-// readBody reads a body; the error wraps errBody where it is damaged or missing.
+// readBody reads a body in a transaction of its own; see bodyOf.
+func (q *Queue) readBody(ctx context.Context, seq int64) (b decodedBody, err error) {
+	var failed error
+	err = q.store.db.view(ctx, func(t tx) error {
+		b, failed = q.bodyOf(t, seq)
+		return nil
+	})
+	if failed != nil {
+		err = failed
+	}
+	return b, err
+}
+
+// bodyOf reads a body; the error wraps errBody where it is damaged or missing.
 // What could be read of it is returned beside.
-func (q *Queue) readBody(ctx context.Context, seq int64) (decodedBody, error) {
+func (q *Queue) bodyOf(t tx, seq int64) (decodedBody, error) {
 	data := buffers.Get().(*[]byte)
 	found := false
 	crashpoint.At("claim.before-read")
-	err := q.store.db.view(ctx, func(t tx) error {
-		return t.query(selectBody(q.store.db.body(seq)), func(r row) error {
-			found = true
-			return r.scan(data)
-		}, seq)
-	})
+	err := t.query(selectBody(q.store.db.body(seq)), func(r row) error {
+		found = true
+		return r.scan(data)
+	}, seq)
 	defer giveBuffer(data, *data)
 	switch {
 	case err != nil && q.store.db.corrupt(err):
@@ -193,7 +213,15 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 	}
 	chosen := c.snapshot()
 	q.mu.Unlock()
-	r, err := q.read(ctx, chosen)
+	var r *Record
+	var failed error
+	err := q.store.db.view(ctx, func(t tx) error {
+		r, failed = q.read(t, chosen)
+		return nil
+	})
+	if failed != nil {
+		err = failed
+	}
 	if errors.Is(err, errBody) {
 		if err := q.quarantine(ctx, int64(seq), err); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ type Queue struct {
 	more   chan struct{}    // closed when there may be more to claim
 	orders chan struct{}    // closed when a replay begins
 	oldest time.Time        // of the pending events, as last read
-	asking bool             // the oldest pending event is being read
+	asking chan struct{}    // closed when the read of the status that runs has ended; nil: none runs
 }
 
 // claim is a record that this bridge has claimed.
@@ -175,38 +175,20 @@ func (q *Queue) Ledger() Ledger {
 // refresh reads what Ledger needs of the database, one read at a time, and closes
 // the channel that it returns when it has.
 func (q *Queue) refresh() <-chan struct{} {
-	done := make(chan struct{})
 	q.mu.Lock()
-	if q.asking || (!q.store.shared && q.totals.pending() == 0) {
-		asked := q.asking
-		q.mu.Unlock()
-		if !asked {
-			close(done)
-			return done
-		}
-		return q.waitForRefresh(done)
+	defer q.mu.Unlock()
+	if q.asking != nil {
+		return q.asking
 	}
-	q.asking = true
-	q.mu.Unlock()
+	done := make(chan struct{})
+	if !q.store.shared && q.totals.pending() == 0 {
+		close(done)
+		return done
+	}
+	q.asking = done
 	go func() {
-		defer close(done)
 		q.readStatus()
-	}()
-	return done
-}
-
-// waitForRefresh waits for the read of another caller.
-func (q *Queue) waitForRefresh(done chan struct{}) <-chan struct{} {
-	go func() {
-		defer close(done)
-		for begin := time.Now(); time.Since(begin) < statusTimeout; time.Sleep(time.Millisecond) {
-			q.mu.Lock()
-			asking := q.asking
-			q.mu.Unlock()
-			if !asking {
-				return
-			}
-		}
+		close(done)
 	}()
 	return done
 }
@@ -227,7 +209,7 @@ func (q *Queue) readStatus() {
 	})
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.asking = false
+	q.asking = nil
 	if err != nil {
 		return
 	}
@@ -254,7 +236,7 @@ func (q *Queue) origin(seq int64) string {
 	return q.store.name + "-" + strconv.FormatInt(seq, 36)
 }
 
-// insertID finds the place of seq in back, which is in order.
+// insertSeq puts a number into a list that is in order.
 func insertSeq(list []int64, seq int64) []int64 {
 	at, _ := slices.BinarySearch(list, seq)
 	return slices.Insert(list, at, seq)

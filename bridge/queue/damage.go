@@ -36,7 +36,7 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 			return err // it was pruned, or set aside, meanwhile
 		}
 		there, moved = true, s.pending
-		if err := q.buryDamaged(c, seq, s, rest, cause); err != nil {
+		if err := q.deadLetterDamaged(c, seq, s, rest, cause); err != nil {
 			return err
 		}
 		d := c.ledger(q)
@@ -67,9 +67,9 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 	return err
 }
 
-// buryDamaged makes dead letters of the pending events of a record: one each
+// deadLetterDamaged makes dead letters of the pending events of a record: one each
 // where its parts can be told, else one for all of them.
-func (q *Queue) buryDamaged(c *change, seq int64, s recordState, rest decodedBody, cause error) error {
+func (q *Queue) deadLetterDamaged(c *change, seq int64, s recordState, rest decodedBody, cause error) error {
 	if s.pending == 0 {
 		return nil
 	}

@@ -521,9 +521,6 @@ func (c *sqliteConn) transaction(begin string, do func() error) (err error) {
 			return nil
 		}
 	}
-	if errors.Is(err, sqlite3.IOERR_DATA) || errors.Is(err, sqlite3.CORRUPT) {
-		err = fmt.Errorf("page %d: %w", lastPage(c.conn), err)
-	}
 	if !c.conn.GetAutocommit() {
 		err = errors.Join(err, c.exec(`ROLLBACK`))
 	}
@@ -578,8 +575,11 @@ func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
 	if !keep {
 		err = errors.Join(err, s.Close())
 	}
-	if err == errStop {
+	switch {
+	case err == errStop:
 		return nil
+	case errors.Is(err, sqlite3.IOERR_DATA), errors.Is(err, sqlite3.CORRUPT):
+		return fmt.Errorf("page %d: %w", lastPage(c.conn), err)
 	}
 	return err
 }
