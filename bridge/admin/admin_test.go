@@ -217,7 +217,7 @@ func TestHealth(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""},"parked":0},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}]}`},
+		{"good, although a destination is not", queue.Usage{}, 200, `{"ready":true,"connectors":[{"name":"a","destination":{"state":"ok","last_error":""}},{"name":"b","destination":{"state":"paused","last_error":"401 Unauthorized"}}]}`},
 		{"full", queue.Usage{Full: true}, 503, `{"ready":false,"reason":"queue is full",`},
 		{"away", queue.Usage{Away: errors.New("no server answers")}, 503, `{"ready":false,"reason":"no server answers",`},
 		{"failed", queue.Usage{Err: queue.ErrFailed}, 503, `{"ready":false,"reason":"queue's storage has failed",`},

@@ -177,7 +177,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 
 			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
 			require.Zero(t, code)
-			require.Regexp(t, `(?m)^default +1 +20.* +no_identity +- +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
+			require.Regexp(t, `(?m)^default +1 +20.* +no_identity +- +agentconsole.ToolInvocation +2 +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
 			code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.admin, "--json")
 			require.Zero(t, code)
 			require.True(t, json.Valid([]byte(stdout)), stdout)
