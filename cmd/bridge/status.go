@@ -62,6 +62,9 @@ func printStatus(to io.Writer, s admin.Status) error {
 		if c.Destination.LastError != "" {
 			fmt.Fprintf(to, "%s: %s\n", c.Name, printable(c.Destination.LastError))
 		}
+		if c.Parked > 0 {
+			fmt.Fprintf(to, "%s: %d events are suspected and parked; bridge pending list says why\n", c.Name, c.Parked)
+		}
 	}
 	return nil
 }

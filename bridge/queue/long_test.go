@@ -1,0 +1,126 @@
+package queue_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
+)
+
+// resident is the memory that the process has in RAM, in bytes.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/statm")
+	require.NoError(t, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(status))[1], 10, 64)
+	require.NoError(t, err)
+	return pages * int64(os.Getpagesize())
+}
+
+// appendMany appends n batches of 100 events from 16 senders and returns how many
+// events a second that were.
+func appendMany(t *testing.T, q *queue.Queue, batches []queue.Batch, n int) float64 {
+	begin := time.Now()
+	var all sync.WaitGroup
+	for sender := range 16 {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(sender), rand.Uint64()))
+			for range n / 16 {
+				if _, err := q.Append(t.Context(), fresh(batches[rng.IntN(len(batches))], rng)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return float64(n/16*16*benchEvents) / time.Since(begin).Seconds()
+}
+
+// A backlog costs neither time at the start nor memory nor speed of intake: ten
+// million events with -long, a hundred thousand without.
+func TestBacklogCostsNothing(t *testing.T) {
+	batches, backlog, probe := benchBatches(), 1_000, 320
+	if *long {
+		backlog, probe = 100_000, 8_000
+	}
+	dir := t.TempDir()
+	open := func() (*queue.Store, *queue.Queue, time.Duration) {
+		begin := time.Now()
+		s, q := openBench(t, dir, queue.Options{RetainAge: time.Hour})
+		return s, q, time.Since(begin)
+	}
+	s, q, _ := open()
+	empty := appendMany(t, q, batches, probe)
+	appendMany(t, q, batches, backlog)
+	require.NoError(t, s.Close())
+	runtime.GC()
+	s, q, took := open()
+	defer s.Close()
+	pending := q.Ledger().Pending()
+	records, err := q.Claim(t.Context(), queue.Limit{Events: 1000, Bytes: 4 << 20})
+	require.NoError(t, err)
+	q.Release(records...)
+	full := appendMany(t, q, batches, probe)
+	used := s.Usage().Bytes
+	t.Logf("%d events pending, %d MB: opened in %s, %d MB resident, %.0f events/s appended (%.2f of the empty store's)",
+		pending, used>>20, took.Round(time.Millisecond), resident(t)>>20, full, full/empty)
+	if *long {
+		require.Less(t, took, 5*time.Second)
+		require.Less(t, resident(t), int64(250<<20))
+	}
+	begin := time.Now()
+	for q.Ledger().Pending() > 0 {
+		require.NoError(t, drainOnce(t.Context(), q))
+	}
+	t.Logf("drained %.0f events/s", float64(pending)/time.Since(begin).Seconds())
+}
+
+// A transaction that is held open elsewhere keeps PostgreSQL from removing what
+// settled records leave behind. Claims do not walk over it again and again.
+func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	_, q := openPG(t, url, "a")
+	k := newKit(t, Site{})
+	rate := func(n int) float64 {
+		var spent time.Duration
+		for range n {
+			_, err := q.Append(k.ctx, k.batch("-"))
+			require.NoError(t, err)
+			begin := time.Now()
+			r := k.fetchAll(q, 1)
+			spent += time.Since(begin)
+			require.NoError(t, q.Settle(k.ctx, delivered(r...)))
+			q.Release(r...)
+		}
+		return float64(n) / spent.Seconds()
+	}
+	rounds := 300
+	if *long {
+		rounds = 30_000
+	}
+	rate(100)
+	before := rate(rounds / 3)
+	holder, err := pgx.Connect(k.ctx, url)
+	require.NoError(t, err)
+	defer holder.Close(context.Background())
+	_, err = holder.Exec(k.ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM record`)
+	require.NoError(t, err)
+	rate(rounds)
+	held := rate(rounds / 3)
+	t.Logf("claims a second: %.0f, and %.0f beside a transaction held open over %d records", before, held, rounds*4/3)
+	if *long {
+		require.Greater(t, held, before*0.8)
+	}
+}
