@@ -105,7 +105,11 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 			continue
 		}
 		if now != nil && len(now.settings.Changes(senders[i].settings)) == 0 {
-			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", "ca_file or glossary")
+			what := "ca_file"
+			if now.glossary != senders[i].glossary {
+				what = "glossary"
+			}
+			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", what)
 		}
 		p.run(c, senders[i])
 	}
