@@ -31,6 +31,8 @@ const (
 	vacuumStep     = 64   // pages given back at a time beside traffic
 	vacuumIdleStep = 512  // pages given back at a time while nothing is waiting
 	freePages      = 512  // pages that are kept for what comes next
+
+	noRoom = 4 << 20 // free bytes below which an I/O error is one of a full disk
 )
 
 // settings are given to each connection.
@@ -213,8 +215,10 @@ func takeLock(path string) (*os.File, error) {
 func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) error) (err error) {
 	if s.flush.CompareAndSwap(true, false) {
 		crashpoint.At("checkpoint.before-rest")
-		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); s.corrupt(err) {
 			return err
+		} else if err != nil && !errors.Is(err, sqlite3.BUSY) {
+			s.log("the log cannot be checkpointed", "error", err) // what it holds is as safe as before
 		}
 		crashpoint.At("checkpoint.after")
 	}
@@ -455,7 +459,7 @@ func (s *sqlite) classify(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errBody):
 		return err
-	case errors.Is(err, sqlite3.FULL):
+	case errors.Is(err, sqlite3.FULL), !errors.Is(err, sqlite3.IOERR_FSYNC) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, sqlite3.TOOBIG):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -465,7 +469,15 @@ func (s *sqlite) classify(err error) error {
 		s.mark(err)
 		return fmt.Errorf("%w: %w: %s cannot be read: %w; the next start sets the damage aside", ErrFailed, ErrDamaged, s.path(databaseFile), err)
 	}
-	return fmt.Errorf("%w: %s: %w", ErrFailed, s.path(databaseFile), err)
+	// Where the disk has no room, not every error of the library says so.
+	if free, _ := s.disk(); free >= 0 && free < noRoom && !errors.Is(err, sqlite3.IOERR_FSYNC) && !errors.Is(err, errPanic) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	code := 0
+	if e := (*sqlite3.Error)(nil); errors.As(err, &e) {
+		code = int(e.ExtendedCode())
+	}
+	return fmt.Errorf("%w: %s: %w (%d)", ErrFailed, s.path(databaseFile), err, code)
 }
 
 // mark has the next start rebuild the file.
