@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/memory"
 )
 
 // TB is what Start needs of a *testing.T or *testing.B. It is declared here so
@@ -43,7 +43,7 @@ func Start(t TB, opts ...Option) *Server {
 // testing/synctest, where hangs and latencies take no time.
 func StartInMemory(t TB, opts ...Option) *Server {
 	t.Helper()
-	listener := memory.Listen()
+	listener := memnet.Listen()
 	s := serve(t, listener, &http.Transport{DialContext: listener.Dial}, opts)
 	if s != nil {
 		s.URL = memoryURL
