@@ -109,7 +109,7 @@ func (r reloader) run(ctx context.Context) {
 // gcPercent is how much the heap may grow between two collections. What lives
 // on it is small and steady (most of it is the duplicate window), while each
 // request leaves some garbage: 400 saves about a tenth of the CPU of Go's default
-// of 100 for some 25 MB of memory (BenchmarkProcess).
+// of 100 for some 25 MB of memory (measured with bench).
 const gcPercent = 400
 
 // tuneGC leaves GOGC to whoever has set it.
