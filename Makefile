@@ -38,7 +38,7 @@ go:
 
 build: go ## the four programs, into bin/
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+	CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
 image: ## the four images of deploy/Dockerfile; LOCAL=1: from binaries built here, without a registry
 	LOCAL=$(LOCAL) GO=$(GO) deploy/images.sh
@@ -75,7 +75,7 @@ E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
 e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
 	@mkdir -p $(dir $(REPORT))
-	$(E2E_ENV) $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
+	$(E2E_ENV) CGO_ENABLED=0 $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, COUNT times
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...
@@ -96,19 +96,17 @@ fuzz: go ## each fuzz test for FUZZTIME
 lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and none is huge
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	@large=$$(git ls-files -z | xargs -0 sh -c 'find "$$@" -size +1024k' sh); test -z "$$large" || { echo "larger than 1 MB, a program by mistake? $$large"; exit 1; }
-	$(GO) vet -tags e2e $(ALL)
+	CGO_ENABLED=0 $(GO) vet -tags e2e $(ALL)
 	@mkdir -p bin
-	GOWORK=off $(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	bin/staticcheck -tags e2e $(ALL)
+	CGO_ENABLED=0 GOWORK=off $(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	CGO_ENABLED=0 bin/staticcheck -tags e2e $(ALL)
 	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy -diff) || { echo "make tidy changes $$dir/go.mod or go.sum"; exit 1; }; done
-	$(GO) run ./schemas/generate -check
-	$(GO) run ./bridge/config/generate -check
+	CGO_ENABLED=0 $(GO) run ./schemas/generate -check
+	CGO_ENABLED=0 $(GO) run ./bridge/config/generate -check
 
 generate: go ## JSON Schemas from the glossary, fixtures from the generator, the settings in docs/operations.md
-	$(GO) run ./bridge/config/generate
-	$(GO) generate ./schemas
-	$(GO) generate ./mockbraze
-	$(GO) generate ./harness
+	CGO_ENABLED=0 $(GO) run ./bridge/config/generate
+	CGO_ENABLED=0 $(GO) generate ./schemas ./mockbraze ./harness
 
 tidy: go ## go mod tidy in every module
 	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy) || exit 1; done

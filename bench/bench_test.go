@@ -3,14 +3,14 @@ package main
 import (
 	"bytes"
 	"io"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
 func TestCount(t *testing.T) {
@@ -42,9 +42,8 @@ func TestTableOfTheRealProgram(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("CPU of a process is read from /proc, which needs Linux")
 	}
-	program := filepath.Join(t.TempDir(), "bridge")
-	out, err := exec.Command("go", "build", "-o", program, "../cmd/bridge").CombinedOutput()
-	require.NoError(t, err, string(out))
+	program, err := gobuild.Program(t.TempDir(), "github.com/currentsbridge/currentsbridge/cmd/bridge")
+	require.NoError(t, err)
 	for _, mode := range []string{"events", "webhook"} {
 		var table strings.Builder
 		s := settings{bridge: program, mode: mode, queue: "sqlite", batches: []string{"10"}, sizes: []string{"1KB"},

@@ -3,23 +3,18 @@ package harness
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
 // buildBridge builds the real bridge once for all tests of this package.
 var buildBridge = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(os.Getenv(buildDir), "bridge")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/bridge").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the bridge: %w\n%s", err, out)
-	}
-	return path, nil
+	return gobuild.Program(os.Getenv(buildDir), "github.com/currentsbridge/currentsbridge/cmd/bridge")
 })
 
 // buildDir names the variable under which TestMain leaves the directory to build in.

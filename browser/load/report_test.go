@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
@@ -89,10 +90,9 @@ func TestReportInABrowser(t *testing.T) {
 	browser := browsertest.Start(t)
 	dir := t.TempDir()
 	asJSON, asHTML := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
-	program := filepath.Join(dir, "mockbraze")
-	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/currentsbridge/currentsbridge/cmd/mockbraze").CombinedOutput()
-	require.NoError(t, err, string(said))
-	said, err = exec.CommandContext(t.Context(), program, "load", "--url", moody(t), "--rate", "6000", "--duration", "3s", "--connections", "4",
+	program, err := gobuild.Program(dir, "github.com/currentsbridge/currentsbridge/cmd/mockbraze")
+	require.NoError(t, err)
+	said, err := exec.CommandContext(t.Context(), program, "load", "--url", moody(t), "--rate", "6000", "--duration", "3s", "--connections", "4",
 		"--threshold", "errors<1%,p99<30s", "--report", asJSON, "--report", asHTML).CombinedOutput()
 	var failed *exec.ExitError
 	require.ErrorAs(t, err, &failed, string(said))

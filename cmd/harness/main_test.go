@@ -10,14 +10,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
 // TestProgram runs the real program beside the real bridge, as people do.
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"harness", "bridge"} {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "../"+name).CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		_, err := gobuild.Program(dir, "github.com/currentsbridge/currentsbridge/cmd/"+name)
+		require.NoError(t, err)
 	}
 	tests := []struct {
 		name    string

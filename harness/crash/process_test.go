@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
 // program is the real bridge, built as it is shipped and with crash points.
@@ -41,15 +42,14 @@ func TestMain(m *testing.M) {
 }
 
 var buildOnce = sync.OnceValues(func() (program, error) {
+	const bridge = "github.com/currentsbridge/currentsbridge/cmd/bridge"
 	dir := os.Getenv(buildDir)
-	p := program{plain: filepath.Join(dir, "bridge"), armed: filepath.Join(dir, "bridge-armed")}
-	for path, tags := range map[string]string{p.plain: "", p.armed: "crashpoints"} {
-		out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "../../cmd/bridge").CombinedOutput()
-		if err != nil {
-			return p, fmt.Errorf("build the bridge: %w\n%s", err, out)
-		}
+	plain, err := gobuild.Program(dir, bridge)
+	if err != nil {
+		return program{}, err
 	}
-	return p, nil
+	armed, err := gobuild.Program(filepath.Join(dir, "armed"), bridge, "-tags", "crashpoints")
+	return program{plain: plain, armed: armed}, err
 })
 
 func build(t *testing.T) program {

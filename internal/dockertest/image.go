@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
 const (
@@ -101,11 +103,9 @@ func (p Program) build(ctx context.Context) ([]byte, error) {
 	if work, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output(); err == nil && filepath.IsAbs(strings.TrimSpace(string(work))) {
 		dir = filepath.Join(filepath.Dir(strings.TrimSpace(string(work))), "bin", "e2e")
 	}
-	file := filepath.Join(dir, p.Name)
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, p.Package)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	if said, err := command.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build %s: %w\n%s", p.Package, err, said)
+	file, err := gobuild.ProgramFor("linux", dir, p.Package)
+	if err != nil {
+		return nil, err
 	}
 	return os.ReadFile(file)
 }
