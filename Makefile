@@ -27,7 +27,7 @@ TEST_BUILD := -vet=off -ldflags='-s -w'
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable chrome,$(shell command -v $(name) 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo up test soak crash e2e bench fuzz lint generate tidy clean go
+.PHONY: help build image demo up walkthroughs test soak crash e2e bench fuzz lint generate tidy clean go
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ demo: build ## EVENTS events of every type through fake Braze, bridge and fake R
 
 up: build ## all three programs together until Ctrl-C
 	bin/harness up
+
+walkthroughs: build ## what docs/walkthroughs has for each kind of user, as written there
+	@for script in docs/walkthroughs/*.sh; do echo "== $$script"; $$script || { echo "$$script failed"; exit 1; }; done
 
 test: go ## every test that needs no container, with the race detector where a C compiler is
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"

@@ -23,7 +23,7 @@ func newAudit() *cobra.Command {
 			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
 			"taken for requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
-		Example: "  mockbraze emit --events 960 --format batches | mockrudder audit -\n" +
+		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {

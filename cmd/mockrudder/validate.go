@@ -30,7 +30,7 @@ func newValidate() *cobra.Command {
 			"properties of track messages, and of Braze events as RudderStack's source maps them, are held\n" +
 			"against your own tracking plan.\n\n" +
 			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",
-		Example: "  mockbraze emit --events 960 | mockrudder validate --as braze\n" +
+		Example: "  mockbraze emit --events 1020 | mockrudder validate --as braze\n" +
 			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
 			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
