@@ -12,7 +12,7 @@ PROGRAMS := bridge mockbraze mockrudder harness
 
 # The modules of go.work but the root: who imports the root needs none of what
 # they need.
-NESTED := browser deploy e2e internal/dockertest mockbraze/container mockrudder/container
+NESTED := browser deploy e2e examples internal/dockertest mockbraze/container mockrudder/container
 ALL := ./... $(NESTED:%=./%/...)
 
 # The race detector needs a C compiler; without one the tests run all the same.
@@ -49,7 +49,9 @@ demo: build ## EVENTS events of every type through fake Braze, bridge and fake R
 up: build ## all three programs together until Ctrl-C
 	bin/harness up
 
-walkthroughs: build ## what docs/walkthroughs has for each kind of user, as written there
+walkthroughs: build ## what docs/walkthroughs has for each kind of user, and the example in Python
+	@command -v python3 >/dev/null || { echo "make walkthroughs: Python 3.9 or newer is missing: install python3"; exit 1; }
+	cd examples/python && BIN=$(CURDIR)/bin python3 -m unittest
 	@for script in docs/walkthroughs/*.sh; do echo "== $$script"; $$script || { echo "$$script failed"; exit 1; }; done
 
 test: go ## every test that needs no container, with the race detector where a C compiler is
