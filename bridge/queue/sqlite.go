@@ -492,8 +492,12 @@ func (s *sqlite) close(context.Context) error {
 	close(s.stop)
 	s.stopped.Wait()
 	for s.opened.Load() > 0 {
-		(<-s.pool).close()
-		s.opened.Add(-1)
+		select {
+		case c := <-s.pool:
+			c.close()
+			s.opened.Add(-1)
+		case <-time.After(time.Millisecond): // one that could not be opened never comes
+		}
 	}
 	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
 	err = errors.Join(err, s.writer.close())
