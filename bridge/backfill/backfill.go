@@ -121,9 +121,9 @@ type run struct {
 	limit   *rate.Limiter
 	reached bool // something was stored
 
-	body    []byte // of one event type, as Braze's are
+	body    []byte // events of one type, as Braze's batches have, each with a comma
+	ends    []int  // of the events in body
 	typ     string
-	events  int   // in body
 	next    entry // what is noted once they are stored
 	named   int
 	unnamed int
@@ -212,22 +212,16 @@ func (r *run) record(ctx context.Context, f file, rec storageexport.Record) erro
 	case !r.wants(rec.Type) || !r.within(rec.Time):
 		r.next.of(rec.Type).NotChosen++
 	default:
-		if r.events > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
+		if len(r.ends) > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}
 		}
-		if r.events == 0 {
-			r.body = append(r.body[:0], `{"events":[`...)
-		} else {
-			r.body = append(r.body, ',')
-		}
-		r.body = append(r.body, rec.Event...)
-		r.typ = rec.Type
-		r.events++
+		r.body = append(append(r.body, rec.Event...), ',')
+		r.ends, r.typ = append(r.ends, len(r.body)), rec.Type
 	}
 	r.next.reach(f, rec.Number)
-	if r.events >= batchEvents {
+	if len(r.ends) >= batchEvents {
 		return r.flush(ctx)
 	}
 	return nil
@@ -248,23 +242,41 @@ func (r *run) within(seconds int64) bool {
 
 // flush stores the batch, and then notes how far the backfill has come.
 func (r *run) flush(ctx context.Context) error {
-	if r.events > 0 {
-		receipt, err := r.store(ctx, append(r.body, "]}"...))
-		switch {
-		case errors.Is(err, ErrTooLarge) && r.events == 1:
-			last := r.next.At[len(r.next.At)-1]
-			r.next.Broken++
-			r.name(fmt.Sprintf("%s: the event before or at record %d: %v", last.File, last.Record, err))
-		case err != nil:
-			return err
-		default:
-			r.next.of(r.typ).add(receipt)
-			r.count.Add(int64(r.events))
-		}
+	if err := r.send(ctx, 0, len(r.ends)); err != nil {
+		return err
 	}
 	err := r.notes.write(&r.next)
-	r.next, r.events = entry{}, 0
+	r.next, r.body, r.ends = entry{}, r.body[:0], r.ends[:0]
 	return err
+}
+
+// send stores the events from one place of the batch to another, in halves where
+// they are too large together; one that is too large alone is skipped.
+func (r *run) send(ctx context.Context, from, to int) error {
+	if from == to {
+		return nil
+	}
+	begin := 0
+	if from > 0 {
+		begin = r.ends[from-1]
+	}
+	body := append([]byte(`{"events":[`), r.body[begin:r.ends[to-1]-1]...)
+	receipt, err := r.store(ctx, append(body, "]}"...), to-from)
+	switch {
+	case errors.Is(err, ErrTooLarge) && to-from > 1:
+		half := (from + to) / 2
+		return errors.Join(r.send(ctx, from, half), r.send(ctx, half, to))
+	case errors.Is(err, ErrTooLarge):
+		last := r.next.At[len(r.next.At)-1]
+		r.next.Broken++
+		r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
+		return nil
+	case err != nil:
+		return err
+	}
+	r.next.of(r.typ).add(receipt)
+	r.count.Add(int64(to - from))
+	return nil
 }
 
 // longestCall bounds one attempt to store a batch. The end of ctx does not cut it
@@ -272,8 +284,8 @@ func (r *run) flush(ctx context.Context) error {
 const longestCall = 30 * time.Second
 
 // store stores a body, and tries again where that may help.
-func (r *run) store(ctx context.Context, body []byte) (queue.Receipt, error) {
-	if err := r.limit.WaitN(ctx, r.events); err != nil {
+func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt, error) {
+	if err := r.limit.WaitN(ctx, events); err != nil {
 		return queue.Receipt{}, err
 	}
 	defer r.waits.Store("")
