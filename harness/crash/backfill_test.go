@@ -82,8 +82,8 @@ func settled(t *testing.T, admin, connector string, n int) (l ledger) {
 	return l
 }
 
-func backfill(ctx context.Context, dir string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-	cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv(buildDir), "bridge"), append([]string{"backfill", "--json"}, args...)...)
+func (p program) backfill(ctx context.Context, dir string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(ctx, p.plain, append([]string{"backfill", "--json"}, args...)...)
 	var out bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	return cmd, &out
@@ -137,13 +137,13 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	settings := settingsOf(dir, server.URL, rules, "streamed", "backfilled", "stored")
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
-	cmd, out := backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", export)
+	cmd, out := built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
 	t.Cleanup(p.kill)
 	require.NoError(t, p.awaitReady(t.Context()))
-	cmd, out = backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
+	cmd, out = built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
 	require.Error(t, cmd.Run())
 	require.Contains(t, out.String(), "leave out --config")
 
@@ -159,7 +159,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 		resp.Body.Close()
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 	}
-	cmd, out = backfill(t.Context(), dir, "--admin", p.admin, "--connector", "backfilled", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "backfilled", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 
 	want := settled(t, p.admin, "streamed", n)
@@ -175,7 +175,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 		require.Equal(t, streamed, messages(t, rudder, connector))
 	}
 	// What was streamed before is a duplicate.
-	cmd, out = backfill(t.Context(), dir, "--admin", p.admin, "--connector", "streamed", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "streamed", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 	got := settled(t, p.admin, "streamed", n)
 	require.EqualValues(t, n, got.Duplicates)
@@ -207,7 +207,7 @@ func TestBackfillKills(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begin := func() (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := backfill(ctx, dir, "--admin", p.admin, "--connector", "a", "--rate", "1000", export)
+		cmd, out := built.backfill(ctx, dir, "--admin", p.admin, "--connector", "a", "--rate", "1000", export)
 		require.NoError(t, cmd.Start())
 		return cmd, out
 	}
@@ -268,7 +268,7 @@ func TestLiveGoesFirst(t *testing.T) {
 	dir := t.TempDir()
 	settings := settingsOf(dir, server.URL, ", concurrency: 2, batch_events: 50, dedupe_window: 8000", "a")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
-	cmd, out := backfill(t.Context(), dir, "--connector", "a", "--config", "bridge.yaml", exported(t, mockbraze.Emission{Events: 3000, Seed: 3}))
+	cmd, out := built.backfill(t.Context(), dir, "--connector", "a", "--config", "bridge.yaml", exported(t, mockbraze.Emission{Events: 3000, Seed: 3}))
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
