@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -223,13 +224,17 @@ func (p *components) findRetired(ctx context.Context) error {
 func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
-		list[i] = intake.Connector{
-			Name: c.Name, Tokens: c.Tokens, WrongToken: c.WrongToken, Queue: p.connector(c.Name).queue,
-			Webhook: c.Mode == config.Webhook, Types: c.Mapping().Filter.Types(),
-			NoIdentity: intake.Policy(c.NoIdentity), MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
-		}
+		list[i] = intakeConnector(c, p.connector(c.Name).queue)
 	}
 	return list
+}
+
+func intakeConnector(c config.Connector, q *queue.Queue) intake.Connector {
+	return intake.Connector{
+		Name: c.Name, Tokens: c.Tokens, WrongToken: c.WrongToken, Queue: q,
+		Webhook: c.Mode == config.Webhook, Types: c.Mapping().Filter.Types(),
+		NoIdentity: intake.Policy(c.NoIdentity), MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
+	}
 }
 
 // show shows the connectors to the operator.
@@ -238,6 +243,7 @@ func (p *components) show() {
 	for i, c := range p.connectors {
 		list[i] = admin.Connector{Name: c.name, Queue: c.queue, Destination: c.state, Quiet: c.hidden}
 		if c.sender.Load() != nil {
+			list[i].Backfill = func(body io.Reader) (queue.Receipt, error) { return p.intake.Backfill(c.name, body) }
 			list[i].Resume, list[i].Parked, list[i].DeadLetter = c.resume, c.parked, c.deadLetter
 		}
 	}

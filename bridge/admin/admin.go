@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -56,6 +57,9 @@ type Connector struct {
 	// where Resume is.
 	Parked     func(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error)
 	DeadLetter func(ctx context.Context, record uint64, index int) error
+	// Backfill stores a body {"events":[…]} out of storage exports; nil where
+	// Resume is. See intake.Intake.
+	Backfill func(body io.Reader) (queue.Receipt, error)
 	// Quiet is for what needs no attention: it shows only where it is named, and
 	// people's events are removed from it too.
 	Quiet bool
@@ -160,6 +164,7 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/api/pending/:record/:index", a.pendingEvent)
 	e.POST("/api/pending/dead-letter", a.deadLetter)
 	e.GET("/api/backup", a.backup)
+	e.POST("/api/backfill", a.backfill)
 	e.POST("/api/resume", a.resume)
 	e.GET("/api/replay", a.replays)
 	e.POST("/api/replay", a.startReplay)

@@ -154,7 +154,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{state: delivery.State{Name: delivery.StateOK}}
 	f.a = &books{ledger: func() queue.Ledger {
-		return queue.Ledger{Received: 100, Duplicates: 10, Accepted: 90, Filtered: 5, Delivered: 40, Dead: 7, Purged: 3, Replayed: 2, OldestPending: noon.Add(-90500 * time.Millisecond)}
+		return queue.Ledger{Received: 100, Duplicates: 10, Accepted: 90, Filtered: 5, Delivered: 40, Dead: 7, Purged: 3, Replayed: 2, Backfilled: 4, OldestPending: noon.Add(-90500 * time.Millisecond)}
 	}}
 	empty := func() queue.Ledger { return queue.Ledger{} }
 	f.b, f.gone = &books{ledger: empty}, &books{ledger: empty}
@@ -205,8 +205,8 @@ func TestStatus(t *testing.T) {
 	code, body := f.get(t, "/status")
 	require.Equal(t, 200, code)
 	require.Equal(t, `{"connectors":[`+
-		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""},"parked":0},`+
-		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}`+
+		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"backfilled":4,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""},"parked":0},`+
+		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}`+
 		`]}`, body)
 }
 
@@ -264,7 +264,7 @@ func TestMetrics(t *testing.T) {
 	for name, want := range map[string]float64{
 		"bridge_events_received_total{a}": 100, "bridge_events_duplicates_total{a}": 10, "bridge_events_accepted_total{a}": 90,
 		"bridge_events_filtered_total{a}": 5, "bridge_events_delivered_total{a}": 40, "bridge_events_dead{a}": 7,
-		"bridge_events_purged_total{a}": 3, "bridge_events_pending{a}": 35, "bridge_events_replayed_total{a}": 2,
+		"bridge_events_purged_total{a}": 3, "bridge_events_pending{a}": 35, "bridge_events_replayed_total{a}": 2, "bridge_events_backfilled_total{a}": 4,
 		"bridge_oldest_pending_age_seconds{a}": 90.5, "bridge_oldest_pending_age_seconds{b}": 0,
 		"bridge_destination_state{a,ok}": 1, "bridge_destination_state{a,paused}": 0, "bridge_destination_state{a,backing-off}": 0,
 		"bridge_destination_state{b,ok}": 0, "bridge_destination_state{b,paused}": 1,

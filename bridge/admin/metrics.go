@@ -61,6 +61,7 @@ func newCollector(a *Admin) *collector {
 	total("bridge_events_delivered_total", "Events that RudderStack has taken.", func(l queue.Ledger) uint64 { return l.Delivered })
 	total("bridge_events_purged_total", "Dead letters removed for good.", func(l queue.Ledger) uint64 { return l.Purged })
 	total("bridge_events_replayed_total", "Events of history that were delivered again.", func(l queue.Ledger) uint64 { return l.Replayed })
+	total("bridge_events_backfilled_total", "Accepted events that come out of storage exports.", func(l queue.Ledger) uint64 { return l.Backfilled })
 	// Replaying makes dead letters pending again, so both go up and down.
 	now("bridge_events_dead", "Events in the dead letters.", func(l queue.Ledger) uint64 { return l.Dead })
 	now("bridge_events_pending", "Events that wait for delivery.", queue.Ledger.Pending)

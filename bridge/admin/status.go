@@ -26,6 +26,7 @@ type ConnectorStatus struct {
 	Purged     uint64 `json:"purged"`
 	Pending    uint64 `json:"pending"`
 	Replayed   uint64 `json:"replayed"`
+	Backfilled uint64 `json:"backfilled"` // of accepted: out of storage exports
 	// OldestPendingSeconds is how long the oldest pending event has waited; 0
 	// where nothing is pending.
 	OldestPendingSeconds float64     `json:"oldest_pending_seconds"`
@@ -57,6 +58,7 @@ func (a *Admin) Status() Status {
 			Purged:               l.Purged,
 			Pending:              l.Pending(),
 			Replayed:             l.Replayed,
+			Backfilled:           l.Backfilled,
 			OldestPendingSeconds: waited(l, a.cfg.Now()),
 			Destination:          destinationOf(c),
 			Parked:               c.Destination().Parked,

@@ -34,8 +34,9 @@ const (
 	writeTime = time.Second
 )
 
-// explain turns an error into a status and a text for the operator of the sender.
-func explain(err error) (status int, text string) {
+// Explain turns an error into a status of HTTP and a text for the operator of
+// the sender. What may go better later has the status 503.
+func Explain(err error) (status int, text string) {
 	var f *failure
 	switch {
 	case errors.As(err, &f):
@@ -64,7 +65,7 @@ func explain(err error) (status int, text string) {
 
 // fail responds to a request with a good token that could not be stored.
 func (in *Intake) fail(c *gin.Context, to *connector, err error) {
-	status, text := explain(err)
+	status, text := Explain(err)
 	in.refuse(c, to, status, text)
 }
 

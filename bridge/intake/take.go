@@ -54,7 +54,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 		in.fail(c, to, err)
 		return
 	}
-	receipt, err := in.store(h, begin)
+	receipt, err := in.store(h, queue.Batch{ReceivedAt: begin})
 	if err != nil {
 		in.fail(c, to, err)
 		return
@@ -109,9 +109,10 @@ func (h *held) done() {
 	h.in.inFlight.Add(-1)
 }
 
-// store puts the events of a body into the connector's queue and returns once
-// they are on disk. A blank body, Braze's probe of the credentials, has none.
-func (in *Intake) store(h *held, at time.Time) (queue.Receipt, error) {
+// store puts the events of a body into the connector's queue, as a batch that
+// says where they come from, and returns once they are on disk. A blank body,
+// Braze's probe of the credentials, has none.
+func (in *Intake) store(h *held, batch queue.Batch) (queue.Receipt, error) {
 	body := h.body.data
 	if currents.IsBlank(body) {
 		return queue.Receipt{}, nil
@@ -120,7 +121,8 @@ func (in *Intake) store(h *held, at time.Time) (queue.Receipt, error) {
 	if err != nil || len(h.list.items) == 0 {
 		return queue.Receipt{}, err
 	}
-	receipt, err := in.append(h, queue.Batch{Body: body, Items: h.list.items, ReceivedAt: at})
+	batch.Body, batch.Items = body, h.list.items
+	receipt, err := in.append(h, batch)
 	if err != nil {
 		in.storeFailed(h.to, err)
 		return queue.Receipt{}, err

@@ -110,6 +110,13 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	return a, nil
 }
 
+func (a *appending) lane() lane {
+	if a.backfill {
+		return backfilled
+	}
+	return live
+}
+
 func (a *appending) encode(events [][]byte) {
 	if a.body == nil {
 		a.body = buffers.Get().(*[]byte)
@@ -186,7 +193,7 @@ func (a *appending) write(c *change) error {
 }
 
 const (
-	insertRecord = `INSERT INTO record (seq, connector, received, events, pending, size, stored) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertRecord = `INSERT INTO record (seq, connector, received, events, pending, size, stored, backfilled) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	insertIDs    = `INSERT INTO ids (seq, connector, events, hashes) VALUES (?, ?, ?, ?)`
 )
 
@@ -195,7 +202,7 @@ func (a *appending) insert(c *change, d *delta, duplicates []bool, events, size 
 	seq := c.seq()
 	d.lastSeq = max(d.lastSeq, seq)
 	if events > 0 {
-		err := c.exec(insertRecord, seq, q.id, a.received, events, events, size, a.stored)
+		err := c.exec(insertRecord, seq, q.id, a.received, events, events, size, a.stored, int64(a.lane()))
 		if err == nil {
 			err = c.exec(insertBody(q.store.db.body(seq)), seq, *a.body)
 		}

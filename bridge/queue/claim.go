@@ -10,7 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// Claim hands out pending records, oldest first, that are not claimed already.
+// Claim hands out pending records, oldest first, that are not claimed already;
+// backfilled ones where there are no others.
 // It waits until there is one or ctx ends. Each record goes back with Release,
 // settled or not. With the store's end it returns ErrClosed.
 func (q *Queue) Claim(ctx context.Context, limit Limit) ([]*Record, error) {
@@ -34,16 +35,25 @@ func (q *Queue) Claim(ctx context.Context, limit Limit) ([]*Record, error) {
 	}
 }
 
-// claimNow claims what there is now. The records that cannot be read are
-// quarantined.
+// claimNow claims what there is now.
 func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
-	chosen, limit := q.choose(nil, limit)
+	records, err := q.claimOf(ctx, live, limit)
+	if err != nil || len(records) > 0 {
+		return records, err
+	}
+	return q.claimOf(ctx, backfilled, limit)
+}
+
+// claimOf claims what there is now of a lane. The records that cannot be read are
+// quarantined.
+func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record, error) {
+	chosen, limit := q.choose(from, nil, limit)
 	if limit.Events > 0 && limit.Bytes > 0 {
-		err := q.refill(ctx, limit)
+		err := q.refill(ctx, from, limit)
 		if err != nil && len(chosen) == 0 {
 			return nil, err
 		}
-		if chosen, _ = q.choose(chosen, limit); len(chosen) == 0 {
+		if chosen, _ = q.choose(from, chosen, limit); len(chosen) == 0 {
 			return nil, nil
 		}
 	}
@@ -82,11 +92,11 @@ func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
 // choose adds records that wait to be handed out to chosen, within the limit, and
 // returns what is left of the limit; nothing is left where the next one is too
 // large.
-func (q *Queue) choose(chosen []claimed, limit Limit) ([]claimed, Limit) {
+func (q *Queue) choose(from lane, chosen []claimed, limit Limit) ([]claimed, Limit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for _, seq := range q.back {
+	n, l := 0, &q.lanes[from]
+	for _, seq := range l.back {
 		c := q.claims[seq]
 		if c.pending == 0 { // a settlement came to its end after the record was released
 			delete(q.claims, seq)
@@ -103,7 +113,7 @@ func (q *Queue) choose(chosen []claimed, limit Limit) ([]claimed, Limit) {
 		c.out = true
 		chosen = append(chosen, c.snapshot())
 	}
-	q.back = slices.Delete(q.back, 0, n)
+	l.back = slices.Delete(l.back, 0, n)
 	return chosen, limit
 }
 
@@ -115,23 +125,27 @@ func (c *claim) snapshot() claimed {
 }
 
 // refill claims more records from the database.
-func (q *Queue) refill(ctx context.Context, limit Limit) error {
+func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
 	q.reading.Lock()
 	defer q.reading.Unlock()
+	l, most := &q.lanes[from], min(limit.Events, 256)
 	q.mu.Lock()
-	after, waiting := q.cursor, len(q.back)
+	after, waiting, newest := l.cursor, len(l.back), q.totals.lastSeq
 	q.mu.Unlock()
 	if waiting > 0 {
 		return nil // another caller has done it
 	}
-	rows, err := q.store.db.claim(ctx, q.id, after, min(limit.Events, 256))
+	rows, err := q.store.db.claim(ctx, q.id, from, after, most)
 	if err != nil {
 		return q.store.db.classify(err)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(rows) < most && !q.store.shared { // elsewhere older ones may be committed later
+		l.cursor = max(l.cursor, newest)
+	}
 	for _, r := range rows {
-		q.cursor = max(q.cursor, r.seq)
+		l.cursor, r.lane = max(l.cursor, r.seq), from
 		if q.claims[r.seq] != nil {
 			continue
 		}
@@ -142,7 +156,7 @@ func (q *Queue) refill(ctx context.Context, limit Limit) error {
 			}
 		}
 		q.claims[r.seq] = c
-		q.back = insertSeq(q.back, r.seq)
+		l.back = insertSeq(l.back, r.seq)
 	}
 	return nil
 }
@@ -264,7 +278,7 @@ func (q *Queue) giveBack(list ...claimed) {
 			delete(q.claims, l.seq)
 			continue
 		}
-		q.back = insertSeq(q.back, l.seq)
+		q.lanes[c.lane].back = insertSeq(q.lanes[c.lane].back, l.seq)
 		woken = true
 	}
 	if woken {
@@ -278,6 +292,7 @@ func (q *Queue) dropClaims() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.claims)
-	q.back = q.back[:0]
-	q.cursor = 0
+	for i := range q.lanes {
+		q.lanes[i].back, q.lanes[i].cursor = q.lanes[i].back[:0], 0
+	}
 }

@@ -157,6 +157,43 @@ func fetchEnds(k *kit) {
 	require.ErrorIs(k, <-errs, queue.ErrClosed)
 }
 
+func backfilledLast(k *kit) {
+	q := k.open("a")
+	one := queue.Limit{Events: 1, Bytes: 1 << 20}
+	backfill := func(id string) {
+		b := k.batch(id)
+		b.Backfilled = true
+		got, err := q.Append(k.ctx, b)
+		require.NoError(k, err)
+		require.Equal(k, queue.Receipt{Accepted: 1}, got)
+	}
+	next := func(id string) *queue.Record {
+		records := k.fetch(q, one)
+		require.Equal(k, []string{id}, k.idsOf(records...))
+		return records[0]
+	}
+	backfill("1")
+	backfill("2")
+	k.add(q, queue.Receipt{Accepted: 1}, "3")
+	k.deliver(q, next("3"))
+	k.add(q, queue.Receipt{Accepted: 1}, "4")
+	k.deliver(q, next("4"))
+	first := next("1")
+	k.add(q, queue.Receipt{Accepted: 1}, "5")
+	q.Release(first)
+	fifth := next("5")
+	first = next("1")
+	q.Release(fifth)
+	k.deliver(q, next("5"), first)
+	backfill("6")
+	k.add(q, queue.Receipt{Accepted: 1}, "7")
+	q = k.reopen("a")
+	k.deliver(q, next("7"), next("2"), next("6"))
+	k.nothingToFetch(q)
+	require.EqualValues(k, 3, q.Ledger().Backfilled)
+	require.EqualValues(k, 7, q.Ledger().Delivered)
+}
+
 func releaseComesBack(k *kit) {
 	q := k.open("a")
 	for i := range 4 {

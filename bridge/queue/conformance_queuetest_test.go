@@ -131,6 +131,7 @@ func liveCases() []testCase {
 		{"Fetch waits", nothing, fetchWaits},
 		{"Fetch ends with the store", nothing, fetchEnds},
 		{"Released records come first", nothing, releaseComesBack},
+		{"Backfilled records come last", nothing, backfilledLast},
 		{"Settle over several records", nothing, settleSeveral},
 		{"Settle in parts", nothing, settleInParts},
 		{"Settle twice", nothing, settleTwice},

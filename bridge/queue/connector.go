@@ -26,13 +26,24 @@ type Queue struct {
 	mu     sync.Mutex
 	totals delta            // as this bridge knows them; the truth where it has the store alone
 	claims map[int64]*claim // records that this bridge has claimed
-	back   []int64          // of claims: waiting to be handed out, oldest first
-	cursor int64            // records up to it have been claimed, or were settled
-	more   chan struct{}    // closed when there may be more to claim
-	orders chan struct{}    // closed when a replay begins
-	oldest time.Time        // of the pending events, as last read
-	asking chan struct{}    // closed when the read of the status that runs has ended; nil: none runs
+	lanes  [2]struct {
+		back   []int64 // of claims: waiting to be handed out, oldest first
+		cursor int64   // records up to it have been claimed, were settled, or are of the other lane
+	}
+	more   chan struct{} // closed when there may be more to claim
+	orders chan struct{} // closed when a replay begins
+	oldest time.Time     // of the pending events, as last read
+	asking chan struct{} // closed when the read of the status that runs has ended; nil: none runs
 }
+
+// lane is which records a claim is about: those of the second are claimed only
+// where none of the first waits.
+type lane int
+
+const (
+	live       lane = iota // as Braze posts them
+	backfilled             // out of storage exports
+)
 
 // claim is a record that this bridge has claimed.
 type claim struct {

@@ -261,7 +261,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (int, error) {
 			continue
 		}
 		seq, body := c.seq(), appendBody(nil, q.id, received, [][]byte{event})
-		err = c.exec(insertRecord, seq, q.id, received, int64(1), int64(1), int64(len(event)), int64(len(body)))
+		err = c.exec(insertRecord, seq, q.id, received, int64(1), int64(1), int64(len(event)), int64(len(body)), int64(live))
 		if err == nil {
 			err = c.exec(insertBody(q.store.db.body(seq)), seq, body)
 		}

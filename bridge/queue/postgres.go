@@ -46,7 +46,7 @@ type postgres struct {
 	mu     sync.Mutex
 	tables map[int64]bool // spans whose table is there
 	sql    map[string]string
-	floors map[int64]*floor
+	floors map[floorKey]*floor
 
 	// For the writer alone: which rows of ids are in the windows.
 	known   map[int64]bool
@@ -57,6 +57,11 @@ type postgres struct {
 	looked  time.Time
 	stopped sync.WaitGroup
 	stop    chan struct{}
+}
+
+type floorKey struct {
+	connector int64
+	lane      lane
 }
 
 // floor is where the claims of a connector begin to look now and then.
@@ -106,7 +111,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	p := &postgres{
 		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, tables: map[int64]bool{}, sql: map[string]string{},
-		floors: map[int64]*floor{}, known: map[int64]bool{}, stop: make(chan struct{}),
+		floors: map[floorKey]*floor{}, known: map[int64]bool{}, stop: make(chan struct{}),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -427,22 +432,22 @@ func (p *postgres) view(ctx context.Context, do func(tx) error) error {
 }
 
 const claimRecords = `WITH c AS (
- SELECT seq FROM record WHERE connector = $1 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
+ SELECT seq FROM record WHERE connector = $1 AND backfilled = $5 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
 ) UPDATE record r SET owner = $4 FROM c WHERE r.seq = c.seq RETURNING r.seq, r.received, r.events, r.size, r.stored, r.outcome`
 
 // claim implements database.
-func (p *postgres) claim(ctx context.Context, connector, after int64, limit int) ([]claimed, error) {
-	f := p.floor(connector)
+func (p *postgres) claim(ctx context.Context, connector int64, from lane, after int64, limit int) ([]claimed, error) {
+	f := p.floor(connector, from)
 	if f.events > 0 {
 		limit = int(int64(limit)/f.events) + 1
 	}
-	from := after
+	begun := after
 	look := time.Since(f.looked) > max(time.Second, 20*f.took)
 	if look {
-		from = min(after, f.seq)
+		begun = min(after, f.seq)
 	}
 	begin := time.Now()
-	rows, err := p.pool.Query(ctx, claimRecords, connector, from, limit, p.id.Load())
+	rows, err := p.pool.Query(ctx, claimRecords, connector, begun, limit, p.id.Load(), int64(from))
 	if err != nil {
 		return nil, err
 	}
@@ -467,14 +472,15 @@ func (p *postgres) claim(ctx context.Context, connector, after int64, limit int)
 	return list, err
 }
 
-// floor returns the floor of a connector. Its queue claims one at a time.
-func (p *postgres) floor(connector int64) *floor {
+// floor returns the floor of a lane of a connector. Its queue claims one at a time.
+func (p *postgres) floor(connector int64, of lane) *floor {
+	key := floorKey{connector, of}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := p.floors[connector]
+	f := p.floors[key]
 	if f == nil {
 		f = &floor{}
-		p.floors[connector] = f
+		p.floors[key] = f
 	}
 	return f
 }

@@ -44,10 +44,11 @@ CREATE TABLE IF NOT EXISTS record (
   size      BIGINT NOT NULL,
   stored    BIGINT NOT NULL,
   owner     BIGINT NOT NULL DEFAULT 0,  -- the bridge that has claimed it; 0: none
+  backfilled BIGINT NOT NULL DEFAULT 0,
   settled   BIGINT NOT NULL DEFAULT 0,
   outcome   BYTEA
 );
-CREATE INDEX IF NOT EXISTS record_claim ON record (connector, seq) WHERE pending > 0 AND owner = 0;
+CREATE INDEX IF NOT EXISTS record_claim ON record (connector, backfilled, seq) WHERE pending > 0 AND owner = 0;
 CREATE INDEX IF NOT EXISTS record_pending ON record (connector, seq) WHERE pending > 0;
 CREATE INDEX IF NOT EXISTS record_owner ON record (owner) WHERE pending > 0 AND owner <> 0;
 

@@ -28,7 +28,7 @@ type database interface {
 	view(ctx context.Context, do func(tx) error) error
 	// claim hands up to limit records of a connector to this bridge, oldest
 	// first, beyond the record after.
-	claim(ctx context.Context, connector, after int64, limit int) ([]claimed, error)
+	claim(ctx context.Context, connector int64, from lane, after int64, limit int) ([]claimed, error)
 	// body returns the table that holds the body of a record.
 	body(seq int64) string
 	// prunes tells whether this bridge removes old records: of those that share
@@ -97,6 +97,7 @@ type foreignIDs struct {
 type claimed struct {
 	seq, received, events, size, stored int64
 	outcome                             []byte // nil: all events are pending
+	lane                                lane
 }
 
 // one runs a query that returns one number; 0 without a row.

@@ -354,16 +354,16 @@ func (s *sqlite) reader(ctx context.Context) (*sqliteConn, error) {
 }
 
 // claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, connector, after int64, limit int) (rows []claimed, err error) {
+func (s *sqlite) claim(ctx context.Context, connector int64, from lane, after int64, limit int) (rows []claimed, err error) {
 	err = s.view(ctx, func(t tx) error {
 		rows = rows[:0]
 		return t.query(`SELECT seq, received, events, size, stored, outcome FROM record
- WHERE connector = ? AND seq > ? AND pending > 0 ORDER BY seq LIMIT ?`, func(r row) error {
+ WHERE connector = ? AND seq > ? AND backfilled = ? AND pending > 0 ORDER BY seq LIMIT ?`, func(r row) error {
 			var c claimed
 			err := r.scan(&c.seq, &c.received, &c.events, &c.size, &c.stored, &c.outcome)
 			rows = append(rows, c)
 			return err
-		}, connector, after, int64(limit))
+		}, connector, after, int64(from), int64(limit))
 	})
 	return rows, err
 }
@@ -492,8 +492,12 @@ func (s *sqlite) close(context.Context) error {
 	close(s.stop)
 	s.stopped.Wait()
 	for s.opened.Load() > 0 {
-		(<-s.pool).close()
-		s.opened.Add(-1)
+		select {
+		case c := <-s.pool:
+			c.close()
+			s.opened.Add(-1)
+		case <-time.After(time.Millisecond): // one that could not be opened never comes
+		}
 	}
 	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
 	err = errors.Join(err, s.writer.close())

@@ -37,10 +37,11 @@ CREATE TABLE record (        -- a stored batch: the small state
   size      INTEGER NOT NULL,  -- bytes of its events
   stored    INTEGER NOT NULL,  -- bytes of its body
   owner     INTEGER NOT NULL DEFAULT 0,
+  backfilled INTEGER NOT NULL DEFAULT 0, -- 1: out of storage exports; claimed where nothing else is pending
   settled   INTEGER NOT NULL DEFAULT 0,  -- when the last of its events got an outcome
   outcome   BLOB               -- a byte an event: 0 pending, 1 delivered, 2 filtered, 3 dead, 4 erased; NULL: all pending, or all delivered where pending is 0
 );
-CREATE INDEX record_pending ON record (connector, seq) WHERE pending > 0;
+CREATE INDEX record_pending ON record (connector, seq, backfilled) WHERE pending > 0;
 
 CREATE TABLE body (          -- its bytes; nothing but an erasure changes them
   seq  INTEGER PRIMARY KEY,

@@ -80,7 +80,7 @@ type rebuilding struct {
 // Columns of the tables whose rows are copied one by one, their key first.
 var rebuilt = []struct{ table, columns string }{
 	{"connector", "id, name"},
-	{"record", "seq, connector, received, events, pending, size, stored, owner, settled, outcome"},
+	{"record", "seq, connector, received, events, pending, size, stored, owner, backfilled, settled, outcome"},
 	{"ids", "seq, connector, events, hashes"},
 	{"letter", "number, connector, seq, idx, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event"},
 	{"replay", "number, connector, request, started, ended, next_seq, last_seq, replayed, refused, skipped"},

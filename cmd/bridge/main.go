@@ -53,7 +53,7 @@ plus the signal's number.`,
   bridge status`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newResume(), newForget(), newDrift(), newBackup())
+	root.AddCommand(newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(), newDrift(), newBackup())
 	refuseUnknown(root)
 	return root
 }

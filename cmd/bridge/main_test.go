@@ -168,12 +168,12 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 				code, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
 				return code == 0 && strings.Contains(stdout, `"delivered":1`)
 			}, 30*time.Second, 20*time.Millisecond)
-			require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
+			require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
 
 			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.admin, "http://")}, "status")
 			require.Zero(t, code)
 			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
-			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +- +ok *$`, stdout)
+			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +0 +- +ok *$`, stdout)
 
 			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
 			require.Zero(t, code)

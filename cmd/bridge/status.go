@@ -46,14 +46,14 @@ the lifetime of the store:
 
 func printStatus(to io.Writer, s admin.Status) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\treplayed\toldest\tdestination\t")
+	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\treplayed\tbackfilled\toldest\tdestination\t")
 	for _, c := range s.Connectors {
 		oldest := "-"
 		if c.Pending > 0 {
 			oldest = (time.Duration(c.OldestPendingSeconds*1000) * time.Millisecond).Round(time.Second).String()
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
-			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, c.Replayed, oldest, c.Destination.State)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
+			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, c.Replayed, c.Backfilled, oldest, c.Destination.State)
 	}
 	if err := table.Flush(); err != nil {
 		return err

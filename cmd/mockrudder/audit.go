@@ -12,14 +12,14 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	var format string
+	var format, asType string
 	var fail bool
 	cmd := &cobra.Command{
 		Use:   "audit FILE|DIRECTORY|-...",
 		Short: "Say what RudderStack's own Braze source would do to recorded batches",
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
-			"gzip, and lists by event type and property what RudderStack's own Braze source would drop,\n" +
-			"change or refuse, with counts and an example each. A directory stands for the *.json,\n" +
+			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and property what RudderStack's own Braze source would drop,\n" +
+			"change or refuse, with counts and an example each. A directory stands for the *.avro, *.json,\n" +
 			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
 			"taken for requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
@@ -27,15 +27,19 @@ func newAudit() *cobra.Command {
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return runAudit(cmd, format, fail, files)
+			return runAudit(cmd, asType, format, fail, files)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
+	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
 	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
 	return cmd
 }
 
-func runAudit(cmd *cobra.Command, format string, fail bool, files []string) error {
+// asTypeUsage describes --as-type, of audit and validate.
+const asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"
+
+func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []string) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("--format must be text or json, not %q", format)
 	}
@@ -43,6 +47,7 @@ func runAudit(cmd *cobra.Command, format string, fail bool, files []string) erro
 	if err != nil {
 		return err
 	}
+	auditor.AsType = asType
 	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
 	if in == nil {
 		return unread

@@ -21,10 +21,10 @@ type inputs struct {
 }
 
 // readable are the names of files that are read of a directory.
-const readable = "*.json, *.jsonl, *.ndjson or these with .gz"
+const readable = "*.avro, *.json, *.jsonl, *.ndjson or these with .gz"
 
 // newInputs finds the files that the arguments name: of a directory all that
-// are called *.json, *.jsonl or *.ndjson, or these with .gz, at any depth; -
+// are called as readable says, at any depth; -
 // is standard input. An argument that cannot be found is an error, and the
 // others are read all the same.
 func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*inputs, error) {
@@ -73,7 +73,7 @@ func (in *inputs) tellSkipped(what string, stderr io.Writer) {
 
 func recording(path string) bool {
 	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
-	case ".json", ".jsonl", ".ndjson":
+	case ".avro", ".json", ".jsonl", ".ndjson":
 		return true
 	}
 	return false

@@ -268,7 +268,7 @@ func TestDirectoriesAndGzip(t *testing.T) {
 	in, err := newInputs("validate", nil, &told, []string{dir})
 	require.NoError(t, err)
 	in.meter.Stop()
-	require.Contains(t, told.String(), "validate: "+filepath.Join(dir, "c.JSON")+" is not read: its name is not *.json, *.jsonl")
+	require.Contains(t, told.String(), "validate: "+filepath.Join(dir, "c.JSON")+" is not read: its name is not *.avro, *.json, *.jsonl")
 	require.Contains(t, told.String(), "notes.txt is not read")
 	out, code, _ := command(t, "", "validate", dir)
 	require.Equal(t, 2, code)

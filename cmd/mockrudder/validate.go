@@ -16,15 +16,16 @@ import (
 const planUsage = "a tracking plan: a JSON file {\"event name\":{JSON Schema of its properties},…}, or a directory of NAME.schema.json"
 
 func newValidate() *cobra.Command {
-	var as, format, planPath, glossary string
+	var as, asType, format, planPath, glossary string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIRECTORY|-]...",
 		Short: "Judge recorded events against the schemas",
 		Long: "validate judges Braze events against the glossary and RudderStack messages against the\n" +
 			"schemas of its HTTP API. It reads NDJSON, arrays, request bodies {\"events\":[…]} and\n" +
 			"{\"batch\":[…]}, also as text in a log record, pretty-printed documents, what serve --record\n" +
-			"wrote, and any of that in gzip; standard input where no file is named, and of a directory the\n" +
-			"*.json, *.jsonl and *.ndjson files in it. A line that is no JSON is invalid, and what follows\n" +
+			"wrote, and any of that in gzip; records of Currents' storage exports, Avro or flat JSON, are\n" +
+			"judged as the events that the HTTP connector makes of them; standard input where no file is named, and of a directory the\n" +
+			"*.avro, *.json, *.jsonl and *.ndjson files in it. A line that is no JSON is invalid, and what follows\n" +
 			"it is judged. Fields and event types that the glossary does not know are told, and fail\n" +
 			"nothing. With --plan the\n" +
 			"properties of track messages, and of Braze events as RudderStack's source maps them, are held\n" +
@@ -34,17 +35,18 @@ func newValidate() *cobra.Command {
 			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
 			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return validate(cmd, check.As(as), format, planPath, glossary, files)
+			return validate(cmd, check.As(as), asType, format, planPath, glossary, files)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", string(check.Auto), "what the events are: auto, braze or rudder")
+	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
 	cmd.Flags().StringVar(&planPath, "plan", "", planUsage)
 	cmd.Flags().StringVar(&glossary, "glossary", "", glossaryUsage)
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	return cmd
 }
 
-func validate(cmd *cobra.Command, as check.As, format, planPath, glossary string, files []string) error {
+func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossary string, files []string) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	report, err := check.NewReporter(format, out)
 	if err != nil {
@@ -54,6 +56,7 @@ func validate(cmd *cobra.Command, as check.As, format, planPath, glossary string
 	if err != nil {
 		return err
 	}
+	checker.AsType = asType
 	if glossary != "" {
 		g, err := schemas.LoadFile(glossary)
 		if err != nil {

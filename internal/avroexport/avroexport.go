@@ -3,6 +3,7 @@
 // dataexport.<cluster>.<kind>.integration.<id>/event_type=…/date=YYYY-MM-DD-HH/version=…,
 // where the hour is that of the event's time. Records are flat, and free objects
 // are JSON text named properties. The fields that only storage has are not made.
+// The files take turns in the codecs null, deflate, snappy and zstandard.
 package avroexport
 
 import (
@@ -11,12 +12,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/hamba/avro/v2"
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -90,6 +95,7 @@ type parsed struct {
 // header's members in a random order; here equal emissions are equal files.
 type part struct {
 	file    *os.File
+	codec   string
 	schema  parsed
 	typ     *schemas.EventType
 	block   []byte // records that are not written yet
@@ -105,7 +111,7 @@ const (
 
 func (p *part) begin() error {
 	head := binary.AppendVarint([]byte(containerMagic), 2)
-	for _, text := range []string{"avro.codec", "null", "avro.schema", p.schema.text} {
+	for _, text := range []string{"avro.codec", p.codec, "avro.schema", p.schema.text} {
 		head = append(binary.AppendVarint(head, int64(len(text))), text...)
 	}
 	_, err := p.file.Write(append(append(head, 0), blockMarker...))
@@ -128,10 +134,42 @@ func (p *part) flush() error {
 	if p.records == 0 {
 		return nil
 	}
-	head := binary.AppendVarint(binary.AppendVarint(nil, p.records), int64(len(p.block)))
-	_, err := p.file.Write(append(append(head, p.block...), blockMarker...))
+	block, err := compress(p.codec, p.block)
+	if err != nil {
+		return err
+	}
+	head := binary.AppendVarint(binary.AppendVarint(nil, p.records), int64(len(block)))
+	_, err = p.file.Write(append(append(head, block...), blockMarker...))
 	p.block, p.records = p.block[:0], 0
 	return err
+}
+
+// compress compresses a block with a codec of
+// https://avro.apache.org/docs/1.12.0/specification/#required-codecs.
+func compress(codec string, block []byte) ([]byte, error) {
+	switch codec {
+	case "deflate":
+		var out bytes.Buffer
+		w, err := flate.NewWriter(&out, flate.BestSpeed)
+		if err == nil {
+			_, err = w.Write(block)
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = w.Close()
+		return out.Bytes(), err
+	case "snappy":
+		return binary.BigEndian.AppendUint32(snappy.Encode(nil, block), crc32.ChecksumIEEE(block)), nil
+	case "zstandard":
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		return w.EncodeAll(block, nil), nil
+	}
+	return block, nil
 }
 
 // part finds or begins the file for an event type and an hour.
@@ -167,8 +205,9 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
+	codecs := []string{"null", "deflate", "snappy", "zstandard"}
+	p := &part{file: file, codec: codecs[x.parts%len(codecs)], schema: x.schemas[name], typ: typ}
 	x.parts++
-	p := &part{file: file, schema: x.schemas[name], typ: typ}
 	x.open[dir] = p
 	return p, p.begin()
 }

@@ -15,9 +15,13 @@ import (
 // Auditor reads recordings and adds up what would become of them. Make one with
 // New. It is not safe for concurrent use.
 type Auditor struct {
-	mapper *brazesource.Mapper
-	report Report
-	index  map[findingKey]int
+	// AsType is the event type of records of storage exports that do not say theirs.
+	AsType string
+
+	exports check.Exports
+	mapper  *brazesource.Mapper
+	report  Report
+	index   map[findingKey]int
 
 	file    string
 	request request
@@ -46,12 +50,14 @@ func New() (*Auditor, error) {
 
 // Stream reads recorded requests from r, which the report calls name: request
 // bodies {"events":[…]} one after the other, pretty-printed or a line each, or
-// bare events, of which each counts as a request of its own; gzip is undone. It
+// bare events, of which each counts as a request of its own; gzip is undone.
+// Records of storage exports, as Avro or JSON, count as such events. It
 // holds one request in memory at a time. The error says why r could not be read
 // to its end; what came before is in the report.
 func (a *Auditor) Stream(name string, r io.Reader) error {
 	a.file = name
-	lines, err := check.Each(r, func(item check.Item) error {
+	a.exports.AsType = a.AsType
+	lines, err := a.exports.Each(name, r, func(item check.Item) error {
 		if item.Broken != nil {
 			a.finish()
 			a.broken(item)
@@ -74,7 +80,10 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 }
 
 // Report returns what was found so far.
-func (a *Auditor) Report() Report { return a.report.sorted() }
+func (a *Auditor) Report() Report {
+	a.report.Exported, a.report.taken = a.exports.Records, a.exports.Taken()
+	return a.report.sorted()
+}
 
 func (r *request) add(e event) {
 	r.events = append(r.events, e)

@@ -178,6 +178,20 @@ func TestEventsThatTheTransformerChokesOn(t *testing.T) {
 	require.Contains(t, r.Findings[0].Detail, "storage export")
 }
 
+// A record of a storage export is audited as the event that it stands for.
+func TestStorageExport(t *testing.T) {
+	a, err := audit.New()
+	require.NoError(t, err)
+	a.AsType = "users.messages.email.Open"
+	require.NoError(t, a.Stream("f", strings.NewReader(`{"id":"a","time":1700000000,"user_id":"b","external_user_id":"u","campaign_id":"c"}`)))
+	r := a.Report()
+	require.Equal(t, 1, r.Events.Total)
+	require.Zero(t, r.Events.Dropped+r.Events.Refused)
+	var out strings.Builder
+	require.NoError(t, r.WriteText(&out))
+	require.Contains(t, out.String(), "; 1 taken for records of a storage export (JSON)")
+}
+
 func Example() {
 	auditor, err := audit.New()
 	if err != nil {

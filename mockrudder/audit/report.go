@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 )
 
@@ -46,8 +47,11 @@ type Report struct {
 	} `json:"events"`
 	// Lines counts the lines of what was read. Each place that is no JSON counts
 	// as a request of one event that is refused.
-	Lines    check.Lines `json:"lines"`
-	Findings []Finding   `json:"findings"`
+	Lines check.Lines `json:"lines"`
+	// Exported counts events that were records of storage exports, by their form.
+	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
+	taken    string
+	Findings []Finding `json:"findings"`
 	// NotListed counts what was found beyond the number of kinds that are told apart.
 	NotListed int `json:"findings_not_listed"`
 }
@@ -145,7 +149,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "and %d more findings of other kinds\n", r.NotListed)
 	}
 	e := r.Events
-	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour; read %d of %d lines\n",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.Lines.Read, r.Lines.Total)
+	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines\n",
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.taken, r.Lines.Read, r.Lines.Total)
 	return err
 }

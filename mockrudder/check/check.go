@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
@@ -45,18 +46,25 @@ type Summary struct {
 	Unplanned int   `json:"unplanned"`
 	Wrapped   int   `json:"wrapped"` // that stood in log records or recordings
 	Lines     Lines `json:"lines"`   // of all streams
+	// Exported counts events that were records of storage exports, by their form.
+	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
+
+	taken string
 }
 
 // Checker judges streams of events and reports on them.
 type Checker struct {
 	As     As
 	Report Reporter
+	// AsType is the event type of records of storage exports that do not say theirs.
+	AsType string
 	// Plan is a tracking plan that messages are held against too, nil for none.
 	// A Braze event is held against it as the message that RudderStack's own
 	// source makes of it.
 	Plan *plan.Plan
 
 	validator *schemas.Validator
+	exports   Exports
 	summary   Summary
 }
 
@@ -74,6 +82,7 @@ func New(as As, report Reporter) (*Checker, error) {
 
 // Use judges Braze events by another glossary than the one that is built in.
 func (c *Checker) Use(g *schemas.Glossary) (err error) {
+	c.exports.Glossary = g
 	if c.validator, err = g.Validator(); err != nil {
 		return fmt.Errorf("compile the schemas: %w", err)
 	}
@@ -83,7 +92,12 @@ func (c *Checker) Use(g *schemas.Glossary) (err error) {
 // Stream judges every event of r, which the report calls name. The error says
 // why the stream could not be read to its end; what came before is judged.
 func (c *Checker) Stream(name string, r io.Reader) error {
-	lines, err := Each(r, func(item Item) error { return c.item(name, item) })
+	each := Each
+	if c.As != Rudder {
+		c.exports.AsType = c.AsType
+		each = func(r io.Reader, visit func(Item) error) (Lines, error) { return c.exports.Each(name, r, visit) }
+	}
+	lines, err := each(r, func(item Item) error { return c.item(name, item) })
 	c.summary.Lines.Total += lines.Total
 	c.summary.Lines.Read += lines.Read
 	if err != nil {
@@ -109,6 +123,7 @@ func (c *Checker) Unread(err error) error {
 
 // Close ends the report and returns what was counted.
 func (c *Checker) Close() (Summary, error) {
+	c.summary.Exported, c.summary.taken = c.exports.Records, c.exports.Taken()
 	return c.summary, c.Report.End(c.summary)
 }
 
@@ -187,7 +202,7 @@ func (c *Checker) item(file string, item Item) error {
 		r.Errors = []schemas.Finding{{Rule: "invalid_json", Detail: item.Broken.Error()}}
 	case item.Storage() && c.As != Rudder:
 		r.ID = text(h.id)
-		r.Errors = []schemas.Finding{{Rule: "storage_record", Detail: "this is " + storageRecord}}
+		r.Errors = []schemas.Finding{{Rule: "storage_record", Detail: fmt.Sprintf("this is %s; %v", storageRecord, item.noEvent)}}
 	case r.As == Braze:
 		r.Type, r.ID = text(h.eventType), text(h.id)
 		r.Verdict = c.validator.Event(item.Raw)

@@ -303,5 +303,9 @@ func summary(s Summary) string {
 	if s.Wrapped > 0 {
 		text += fmt.Sprintf("; %d stood in log records", s.Wrapped)
 	}
+	text += s.taken
+	if s.Lines.Total == 0 && s.taken != "" {
+		return text // Avro has no lines
+	}
 	return fmt.Sprintf("%s; read %d of %d lines", text, s.Lines.Read, s.Lines.Total)
 }

@@ -35,7 +35,8 @@ type Item struct {
 	// reading goes on at a later line.
 	Broken error
 
-	text string // the same as Raw
+	text    string // the same as Raw
+	noEvent error  // why a record of a storage export is no event; nil: it was not asked
 	header
 }
 

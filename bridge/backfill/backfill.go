@@ -1,0 +1,347 @@
+// Package backfill brings Braze's storage exports of Currents into a connector's
+// queue: it reads the files (internal/storageexport), hands the events on in
+// batches as small as Braze's, one at a time, and notes in a file how far it
+// has come.
+package backfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// What a Store's error may wrap; any other ends the backfill.
+var (
+	// ErrLater means that nothing was stored, and that it may go better later.
+	ErrLater = errors.New("not now")
+	// ErrAway means that nobody answered: the batch may be stored or not.
+	ErrAway = errors.New("no answer")
+	// ErrTooLarge means that the batch is larger than is taken.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Store stores a body {"events":[…]} and returns once it is on disk.
+type Store func(ctx context.Context, body []byte) (queue.Receipt, error)
+
+// Config says what is to be backfilled. Connector, Files, Glossary, Progress and
+// Store are needed.
+type Config struct {
+	Connector string
+	Files     []string  // files, directories, or - for Stdin
+	Stdin     io.Reader // default: empty
+	Glossary  *schemas.Glossary
+	Progress  string // file that is written as it goes, and read at the start
+	Store     Store
+
+	From, To time.Time // only events of that time, To not included; zero: no bound
+	Type     string    // only event types of this pattern, as in path.Match; "": all
+	AsType   string    // event type of files that do not say theirs
+	Rate     float64   // events a second at most; 0: no bound
+	// Patience is how long ErrAway may go on once something was stored. Default:
+	// a minute.
+	Patience time.Duration
+	Stderr   io.Writer // progress, and what is broken; default: nowhere
+}
+
+// A batch is no larger than Braze's, so that a batch of Braze that is stored
+// beside it waits no longer than for another of Braze.
+const (
+	batchEvents = 100
+	batchBytes  = 1 << 20
+)
+
+// maxNamed is how many broken records and files are named one by one.
+const maxNamed = 100
+
+// Run backfills until all is done, and returns the summary of this run and of
+// those before that the progress file knows. Run again after an error or after
+// the end of ctx, it goes on where it was.
+func Run(ctx context.Context, cfg Config) (Summary, error) {
+	if cfg.Stderr == nil {
+		cfg.Stderr = io.Discard
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
+	}
+	if _, err := path.Match(cfg.Type, ""); err != nil {
+		return Summary{}, fmt.Errorf("type: %q is no event type and no pattern such as users.messages.email.*", cfg.Type)
+	}
+	reader, err := storageexport.New(cfg.Glossary, cfg.AsType)
+	if err != nil {
+		return Summary{}, err
+	}
+	files, total, err := find(cfg)
+	if err != nil {
+		return Summary{}, err
+	}
+	notes, err := openNotes(cfg)
+	if err != nil {
+		return Summary{}, err
+	}
+	r := &run{Config: cfg, reader: reader, notes: notes, limit: rate.NewLimiter(rate.Inf, batchEvents), total: total}
+	if cfg.Rate > 0 {
+		r.limit.SetLimit(rate.Limit(cfg.Rate))
+	}
+	r.began = time.Now()
+	live := progress.Show(cfg.Stderr, r.line)
+	for _, file := range files {
+		if err = r.file(ctx, file); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = r.flush(ctx)
+	}
+	live.Stop()
+	if r.unnamed > 0 {
+		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.unnamed)
+	}
+	err = errors.Join(err, notes.close())
+	return notes.summary(reader.LeftOut(), r.unread), err
+}
+
+// run is one run of a backfill.
+type run struct {
+	Config
+	reader  *storageexport.Reader
+	notes   *notes
+	limit   *rate.Limiter
+	reached bool // something was stored
+
+	body    []byte // events of one type, as Braze's batches have, each with a comma
+	ends    []int  // of the events in body
+	typ     string
+	next    entry // what is noted once they are stored
+	named   int
+	unnamed int
+	unread  int // files that could not be opened or read by the system
+
+	began        time.Time
+	total        int64        // bytes
+	bytes, count atomic.Int64 // read; events stored
+	waits        atomic.Value // string: why nothing is stored now
+}
+
+// file reads one file from where it was left.
+func (r *run) file(ctx context.Context, f file) error {
+	from := r.notes.at[f.path]
+	if from.Size != f.size { // another file by now
+		from = position{}
+	}
+	if name := storageexport.TypeOf(f.path); from.Done || name != "" && !r.wants(name) {
+		r.total -= f.size
+		return nil
+	}
+	in := r.Stdin
+	if f.path != stdin {
+		opened, err := os.Open(f.path)
+		if err != nil {
+			r.unread++
+			r.name(err.Error())
+			return nil
+		}
+		defer opened.Close()
+		in = opened
+	}
+	if in == nil {
+		return nil
+	}
+	source := &counted{Reader: in, n: &r.bytes}
+	var ended error // by this program, not by the file
+	_, err := r.reader.Read(f.path, source, func(rec storageexport.Record) error {
+		if rec.Number > from.Record {
+			ended = r.record(ctx, f, rec)
+		}
+		return ended
+	})
+	switch {
+	case ended != nil:
+		return ended
+	case source.err != nil: // the next run tries again
+		r.unread++
+		r.name(fmt.Sprintf("%s: %v", f.path, source.err))
+		return nil
+	case err != nil:
+		r.next.BrokenFiles++
+		r.name(fmt.Sprintf("%s: %v", f.path, err))
+	}
+	r.next.end(f)
+	if len(r.next.At) > batchEvents {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+type counted struct {
+	io.Reader
+	n   *atomic.Int64
+	err error // other than the end
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// record takes in one record of a file.
+func (r *run) record(ctx context.Context, f file, rec storageexport.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch {
+	case rec.Err != nil:
+		r.next.Broken += rec.Lost
+		r.name(fmt.Sprintf("%s: record %d: %v", f.path, rec.Number, rec.Err))
+	case !r.wants(rec.Type) || !r.within(rec.Time):
+		r.next.of(rec.Type).NotChosen++
+	default:
+		if len(r.ends) > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
+			if err := r.flush(ctx); err != nil {
+				return err
+			}
+		}
+		r.body = append(append(r.body, rec.Event...), ',')
+		r.ends, r.typ = append(r.ends, len(r.body)), rec.Type
+	}
+	r.next.reach(f, rec.Number)
+	if len(r.ends) >= batchEvents {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+func (r *run) wants(eventType string) bool {
+	if r.Type == "" {
+		return true
+	}
+	ok, _ := path.Match(r.Type, eventType) // Run has looked at the pattern
+	return ok
+}
+
+func (r *run) within(seconds int64) bool {
+	at := time.Unix(seconds, 0)
+	return (r.From.IsZero() || !at.Before(r.From)) && (r.To.IsZero() || at.Before(r.To))
+}
+
+// flush stores the batch, and then notes how far the backfill has come.
+func (r *run) flush(ctx context.Context) error {
+	if err := r.send(ctx, 0, len(r.ends)); err != nil {
+		return err
+	}
+	err := r.notes.write(&r.next)
+	r.next, r.body, r.ends = entry{}, r.body[:0], r.ends[:0]
+	return err
+}
+
+// send stores the events from one place of the batch to another, in halves where
+// they are too large together; one that is too large alone is skipped.
+func (r *run) send(ctx context.Context, from, to int) error {
+	if from == to {
+		return nil
+	}
+	begin := 0
+	if from > 0 {
+		begin = r.ends[from-1]
+	}
+	body := append([]byte(`{"events":[`), r.body[begin:r.ends[to-1]-1]...)
+	receipt, err := r.store(ctx, append(body, "]}"...), to-from)
+	switch {
+	case errors.Is(err, ErrTooLarge) && to-from > 1:
+		half := (from + to) / 2
+		return errors.Join(r.send(ctx, from, half), r.send(ctx, half, to))
+	case errors.Is(err, ErrTooLarge):
+		last := r.next.At[len(r.next.At)-1]
+		r.next.Broken++
+		r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
+		return nil
+	case err != nil:
+		return err
+	}
+	r.next.of(r.typ).add(receipt)
+	r.count.Add(int64(to - from))
+	return nil
+}
+
+// longestCall bounds one attempt to store a batch. The end of ctx does not cut it
+// short: what is stored is to be noted.
+const longestCall = 30 * time.Second
+
+// store stores a body, and tries again where that may help.
+func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt, error) {
+	if err := r.limit.WaitN(ctx, events); err != nil {
+		return queue.Receipt{}, err
+	}
+	defer r.waits.Store("")
+	begin := time.Now()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestCall)
+		receipt, err := r.Store(call, body)
+		cancel()
+		switch {
+		case err == nil:
+			r.reached = true
+			return receipt, nil
+		case errors.Is(err, ErrLater):
+		case errors.Is(err, ErrAway) && r.reached && time.Since(begin) < r.Patience:
+		default:
+			return queue.Receipt{}, err
+		}
+		r.waits.Store(err.Error())
+		select {
+		case <-ctx.Done():
+			return queue.Receipt{}, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// name names what is broken, the first ones only.
+func (r *run) name(text string) {
+	if r.named++; r.named > maxNamed {
+		r.unnamed++
+		return
+	}
+	fmt.Fprintf(r.Stderr, "backfill: skipped: %s\n", text)
+}
+
+// line says how far the run is: events, their rate since its start, and what is
+// left by the bytes of the files.
+func (r *run) line(now time.Time) string {
+	events, bytes, since := r.count.Load(), r.bytes.Load(), now.Sub(r.began)
+	text := fmt.Sprintf("backfill: %s, %s/s", progress.Count("events")(events), progress.Count("events")(int64(float64(events)/max(since.Seconds(), 1e-3))))
+	if r.total > 0 && bytes > 0 {
+		left := time.Duration(float64(since) * float64(max(0, r.total-bytes)) / float64(bytes))
+		text += fmt.Sprintf(", %d %% of %s, %s left", min(100, bytes*100/r.total), progress.Bytes(r.total), left.Round(time.Second))
+	}
+	if why, _ := r.waits.Load().(string); why != "" {
+		text += "; waits: " + why
+	}
+	return text
+}
+
+// sorted returns the keys of a map in order.
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,228 @@
+package backfill
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+)
+
+// notes is the progress file: a line of JSON that says which backfill it is
+// about, and one for each batch that was stored, with how far its files were
+// read. A line that is cut off, because the program was killed, does not count:
+// its batch is handed over again, and the bridge knows the events by their ids.
+type notes struct {
+	file *os.File
+	at   map[string]position // by path
+	sum  entry
+}
+
+// about is the first line.
+type about struct {
+	Connector string    `json:"connector"`
+	From      time.Time `json:"from,omitzero"`
+	To        time.Time `json:"to,omitzero"`
+	Type      string    `json:"type,omitempty"`
+	AsType    string    `json:"as_type,omitempty"`
+}
+
+// position is how far a file was read.
+type position struct {
+	File   string `json:"file"`
+	Size   int64  `json:"size"`
+	Record int    `json:"record"`
+	Done   bool   `json:"done,omitempty"`
+}
+
+// entry is a line: what was stored, and what was met on the way.
+type entry struct {
+	At          []position        `json:"at"`
+	Types       map[string]*Count `json:"types,omitempty"`
+	Broken      int               `json:"broken,omitempty"`
+	BrokenFiles int               `json:"broken_files,omitempty"`
+}
+
+// reach notes that a file was read up to a record.
+func (e *entry) reach(f file, record int) {
+	if last := len(e.At) - 1; last >= 0 && e.At[last].File == f.path {
+		e.At[last].Record = record
+		return
+	}
+	e.At = append(e.At, position{File: f.path, Size: f.size, Record: record})
+}
+
+// end notes that a file was read to its end.
+func (e *entry) end(f file) {
+	if last := len(e.At) - 1; last >= 0 && e.At[last].File == f.path {
+		e.At[last].Done = true
+		return
+	}
+	e.At = append(e.At, position{File: f.path, Size: f.size, Done: true})
+}
+
+// of returns the counts of an event type.
+func (e *entry) of(eventType string) *Count {
+	if e.Types == nil {
+		e.Types = map[string]*Count{}
+	}
+	if e.Types[eventType] == nil {
+		e.Types[eventType] = &Count{}
+	}
+	return e.Types[eventType]
+}
+
+// Count says what became of events. Accepted includes Filtered and Dead.
+type Count struct {
+	Accepted   int `json:"accepted"`
+	Duplicates int `json:"duplicates"`
+	Filtered   int `json:"filtered"`
+	Dead       int `json:"dead"`
+	NotChosen  int `json:"not_chosen"` // of another type or time than asked for
+}
+
+func (c *Count) add(r queue.Receipt) {
+	c.Accepted += r.Accepted
+	c.Duplicates += r.Duplicates
+	c.Filtered += r.Filtered
+	c.Dead += r.Dead
+}
+
+// openNotes opens the progress file and reads it.
+func openNotes(cfg Config) (_ *notes, err error) {
+	n := &notes{at: map[string]position{}}
+	if n.file, err = os.OpenFile(cfg.Progress, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, fmt.Errorf("progress: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			n.file.Close()
+		}
+	}()
+	want := about{cfg.Connector, cfg.From.UTC(), cfg.To.UTC(), cfg.Type, cfg.AsType}
+	good, begun, err := n.read(want)
+	if err != nil {
+		return nil, fmt.Errorf("progress: %s: %w", cfg.Progress, err)
+	}
+	if err = n.file.Truncate(good); err == nil {
+		_, err = n.file.Seek(good, io.SeekStart)
+	}
+	if err == nil && !begun {
+		err = n.line(want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("progress: %w", err)
+	}
+	return n, nil
+}
+
+// read reads the lines that are whole, and returns their length.
+func (n *notes) read(want about) (good int64, begun bool, err error) {
+	lines := bufio.NewReader(n.file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return good, begun, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		if !begun {
+			var was about
+			if err := json.Unmarshal(line, &was); err != nil || was.Connector == "" {
+				return 0, false, errors.New("this is no progress file of a backfill; name another file with --progress")
+			}
+			if was != want {
+				return 0, false, fmt.Errorf("it belongs to another backfill, %s; name another file with --progress, or remove this one", bytes.TrimSpace(line))
+			}
+			begun = true
+		} else if err := n.know(line); err != nil {
+			return 0, false, err
+		}
+		good += int64(len(line))
+	}
+}
+
+func (n *notes) know(line []byte) error {
+	var e entry
+	if err := json.Unmarshal(line, &e); err != nil {
+		return fmt.Errorf("a line is broken: %w; remove the file to begin anew, what was stored within the window counts as duplicates", err)
+	}
+	n.take(&e)
+	return nil
+}
+
+// take adds an entry to what is known.
+func (n *notes) take(e *entry) {
+	for _, p := range e.At {
+		n.at[p.File] = p
+	}
+	for name, c := range e.Types {
+		sum := n.sum.of(name)
+		sum.add(queue.Receipt{Accepted: c.Accepted, Duplicates: c.Duplicates, Filtered: c.Filtered, Dead: c.Dead})
+		sum.NotChosen += c.NotChosen
+	}
+	n.sum.Broken += e.Broken
+	n.sum.BrokenFiles += e.BrokenFiles
+}
+
+// write appends an entry.
+func (n *notes) write(e *entry) error {
+	if len(e.At) == 0 {
+		return nil
+	}
+	n.take(e)
+	if err := n.line(e); err != nil {
+		return fmt.Errorf("progress: %w", err)
+	}
+	return nil
+}
+
+func (n *notes) line(v any) error {
+	text, err := json.Marshal(v)
+	if err == nil {
+		_, err = n.file.Write(append(text, '\n'))
+	}
+	return err
+}
+
+func (n *notes) close() error {
+	return errors.Join(n.file.Sync(), n.file.Close())
+}
+
+// Summary is what a backfill has done.
+type Summary struct {
+	Types map[string]*Count `json:"types"`
+	Sum   Count             `json:"sum"`
+	// Broken counts records, and BrokenFiles files that could not be read to
+	// their end, that were skipped.
+	Broken      int `json:"broken_records"`
+	BrokenFiles int `json:"broken_files"`
+	// LeftOut counts by event type and field what this run left out of events,
+	// because the glossary does not have it.
+	LeftOut map[string]map[string]int `json:"left_out"`
+}
+
+// Whole tells whether nothing was skipped.
+func (s Summary) Whole() bool { return s.Broken == 0 && s.BrokenFiles == 0 }
+
+func (n *notes) summary(leftOut map[storageexport.LeftOut]int, unread int) Summary {
+	s := Summary{Types: n.sum.Types, Broken: n.sum.Broken, BrokenFiles: n.sum.BrokenFiles + unread, LeftOut: map[string]map[string]int{}}
+	for _, c := range s.Types {
+		s.Sum.add(queue.Receipt{Accepted: c.Accepted, Duplicates: c.Duplicates, Filtered: c.Filtered, Dead: c.Dead})
+		s.Sum.NotChosen += c.NotChosen
+	}
+	for field, count := range leftOut {
+		if s.LeftOut[field.Type] == nil {
+			s.LeftOut[field.Type] = map[string]int{}
+		}
+		s.LeftOut[field.Type][field.Field] = count
+	}
+	return s
+}

@@ -1,0 +1,281 @@
+package storageexport
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/hamba/avro/v2"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+)
+
+// An Avro object container file is a header, with the schema and the name of the
+// codec, and blocks of records, each with its number of records, its length and a
+// marker behind it: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+// The library's reader of these takes a file that is cut off for one that ends,
+// and reserves what memory a broken length asks for.
+const (
+	magic     = "Obj\x01"
+	maxHeader = 16 << 20
+	maxBlock  = 256 << 20 // compressed or not
+)
+
+// container reads one file.
+type container struct {
+	in     *bufio.Reader
+	codec  string
+	schema *avro.RecordSchema
+	marker [16]byte
+	zstd   *zstd.Decoder
+	offset int64 // bytes read
+}
+
+// ReadByte reads a byte, for binary.ReadVarint.
+func (c *container) ReadByte() (byte, error) {
+	b, err := c.in.ReadByte()
+	if err == nil {
+		c.offset++
+	}
+	return b, err
+}
+
+// read reads n bytes; what is not there is not reserved.
+func (c *container) read(n, most int64) ([]byte, error) {
+	if n < 0 || n > most {
+		return nil, fmt.Errorf("a length of %d bytes", n)
+	}
+	var b bytes.Buffer
+	got, err := io.CopyN(&b, c.in, n)
+	c.offset += got
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return b.Bytes(), err
+}
+
+// header reads the header.
+func (c *container) header() error {
+	if _, err := c.read(int64(len(magic)), maxHeader); err != nil {
+		return err
+	}
+	for {
+		n, err := binary.ReadVarint(c)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		if n < 0 { // then the length in bytes follows
+			n = -n
+			if _, err := binary.ReadVarint(c); err != nil {
+				return err
+			}
+		}
+		for range n {
+			if err := c.member(); err != nil {
+				return err
+			}
+		}
+	}
+	marker, err := c.read(int64(len(c.marker)), maxHeader)
+	if err != nil {
+		return err
+	}
+	copy(c.marker[:], marker)
+	switch c.codec {
+	case "", "null", "deflate", "snappy", "zstandard":
+	default:
+		return fmt.Errorf("the codec %q is not known; null, deflate, snappy and zstandard are", c.codec)
+	}
+	if c.schema == nil {
+		return errors.New("the header has no schema")
+	}
+	return nil
+}
+
+// member reads a member of the header.
+func (c *container) member() error {
+	var pair [2]string
+	for i := range pair {
+		n, err := binary.ReadVarint(c)
+		if err != nil {
+			return err
+		}
+		text, err := c.read(n, maxHeader)
+		if err != nil {
+			return err
+		}
+		pair[i] = string(text)
+	}
+	switch pair[0] {
+	case "avro.codec":
+		c.codec = pair[1]
+	case "avro.schema":
+		schema, err := avro.ParseWithCache(pair[1], "", &avro.SchemaCache{})
+		if err != nil {
+			return fmt.Errorf("its schema: %w", err)
+		}
+		record, ok := schema.(*avro.RecordSchema)
+		if !ok {
+			return errors.New("its schema is none of a record")
+		}
+		c.schema = record
+	}
+	return nil
+}
+
+// errBlock is for a block that cannot be read, behind which reading goes on.
+var errBlock = errors.New("a block of the file is broken")
+
+// block reads the next block, io.EOF for none. Where the block is broken it
+// wraps errBlock, and the reading is at the next block already.
+func (c *container) block() (records int64, data []byte, err error) {
+	if records, err = binary.ReadVarint(c); err != nil {
+		return 0, nil, err // io.EOF only before the first byte
+	}
+	size, err := binary.ReadVarint(c)
+	if err != nil {
+		return 0, nil, cutOff(err)
+	}
+	if records < 0 || records > maxBlock || size < 0 || size > maxBlock {
+		return 1, nil, c.resume(nil, fmt.Errorf("%d records in %d bytes", records, size))
+	}
+	data, err = c.read(size+int64(len(c.marker)), maxBlock+int64(len(c.marker)))
+	switch found := bytes.Index(data, c.marker[:]); {
+	case err != nil && found < 0:
+		return records, nil, cutOff(err)
+	case err != nil || !bytes.HasSuffix(data, c.marker[:]):
+		return records, nil, c.resume(data, errors.New("its length or its marker is wrong"))
+	}
+	data = data[:size]
+	if data, err = c.uncompress(data); err != nil {
+		return records, nil, fmt.Errorf("%w: %s: %w", errBlock, c.codec, err)
+	}
+	return records, data, nil
+}
+
+func cutOff(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errors.New("the file is cut off within a block")
+	}
+	return err
+}
+
+// resume goes on behind the next marker, which may be in what was read already.
+func (c *container) resume(was []byte, why error) error {
+	err := fmt.Errorf("%w: %w", errBlock, why)
+	c.in = bufio.NewReader(io.MultiReader(bytes.NewReader(was), c.in))
+	c.offset -= int64(len(was))
+	var last [16]byte
+	for last != c.marker {
+		b, failed := c.ReadByte()
+		if failed != nil {
+			return err // the next block says that there is none
+		}
+		copy(last[:], last[1:])
+		last[15] = b
+	}
+	return err
+}
+
+func (c *container) uncompress(data []byte) (out []byte, err error) {
+	switch c.codec {
+	case "deflate":
+		var b bytes.Buffer
+		if _, err = io.Copy(&b, io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxBlock+1)); err == nil && b.Len() > maxBlock {
+			err = errors.New("the block is too large")
+		}
+		return b.Bytes(), err
+	case "snappy":
+		end := len(data) - 4
+		if end < 0 {
+			return nil, errors.New("the checksum is missing")
+		}
+		if n, err := snappy.DecodedLen(data[:end]); err != nil || n > maxBlock {
+			return nil, errors.New("the block is broken or too large")
+		}
+		if out, err = snappy.Decode(nil, data[:end]); err == nil && crc32.ChecksumIEEE(out) != binary.BigEndian.Uint32(data[end:]) {
+			err = errors.New("the checksum is wrong")
+		}
+		return out, err
+	case "zstandard":
+		if c.zstd == nil {
+			if c.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
+				return nil, err
+			}
+		}
+		return c.zstd.DecodeAll(data, nil)
+	}
+	return data, nil
+}
+
+// readAvro visits the records of a container.
+func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) error) error {
+	c := &container{in: in}
+	defer func() {
+		if c.zstd != nil {
+			c.zstd.Close()
+		}
+	}()
+	if err := c.header(); err != nil {
+		return fmt.Errorf("the header of the file: %w", cutOff(err))
+	}
+	t, err := x.tableOf(TypeOf(path), c.schema.FullName())
+	if err != nil {
+		return err
+	}
+	d := newDecoder()
+	for number := 0; ; {
+		begin := c.offset
+		records, data, err := c.block()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil && !errors.Is(err, errBlock) {
+			return fmt.Errorf("at byte %d: %w", begin, err)
+		}
+		d.Reset(data)
+		d.Error = nil
+		for left := records; left > 0; left-- {
+			number++
+			if err == nil {
+				err = x.fromAvro(d, c.schema, t)
+			}
+			record := Record{Type: t.name, Err: err, Lost: int(left)}
+			if err == nil {
+				record = x.event(t)
+			} else { // what follows in the block cannot be found
+				record.Err = fmt.Errorf("in the block at byte %d: %w", begin, err)
+				number += int(left) - 1
+				left = 1
+			}
+			record.Number = number
+			if err := visit(record); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// fromAvro takes a record apart.
+func (x *Reader) fromAvro(d *decoder, schema *avro.RecordSchema, t *table) error {
+	x.parts.reset()
+	for _, f := range schema.Fields() {
+		x.line = d.append(x.line[:0], f.Type())
+		if d.Error != nil {
+			if errors.Is(d.Error, io.EOF) {
+				return fmt.Errorf("%w: %s", errEnd, f.Name())
+			}
+			return fmt.Errorf("%w: %s: %w", errBlock, f.Name(), d.Error)
+		}
+		x.put(t, t.slots[f.Name()], f.Name(), x.line)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package storageexport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hamba/avro/v2/ocf"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func glossary(t testing.TB) *schemas.Glossary {
+	t.Helper()
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	return g
+}
+
+func reader(t testing.TB, as string) *storageexport.Reader {
+	t.Helper()
+	x, err := storageexport.New(glossary(t), as)
+	require.NoError(t, err)
+	return x
+}
+
+// parts are an event's members, and those of user and properties, each as its
+// very bytes, without those that are null.
+func parts(t *testing.T, event []byte) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	var top map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(event, &top), "%s", event)
+	for name, raw := range top {
+		if name != "user" && name != "properties" {
+			out[name] = string(raw)
+			continue
+		}
+		var members map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(raw, &members))
+		out[name] = ""
+		for member, raw := range members {
+			if string(raw) != "null" {
+				out[name+"."+member] = string(raw)
+			}
+		}
+	}
+	return out
+}
+
+// TestEqualsHTTP exports events of every type, retired ones included, with all
+// codecs, and holds what is read against the events as HTTP has them.
+func TestEqualsHTTP(t *testing.T) {
+	dir := t.TempDir()
+	var lines bytes.Buffer
+	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 2500, Seed: 4, Retired: true}))
+	w := avroexport.New(dir, glossary(t))
+	_, err := w.Write(lines.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	want, types := map[string]map[string]string{}, map[string]bool{}
+	for line := range strings.Lines(lines.String()) {
+		event := parts(t, []byte(line))
+		want[event["id"]] = event
+		types[event["event_type"]] = true
+	}
+	require.Len(t, types, len(glossary(t).Events))
+
+	x := reader(t, "")
+	files, codecs := 0, map[string]bool{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		files++
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		dec, err := ocf.NewDecoder(bytes.NewReader(text))
+		require.NoError(t, err)
+		codecs[string(dec.Metadata()["avro.codec"])] = true
+		number := 0
+		form, err := x.Read(path, bytes.NewReader(text), func(r storageexport.Record) error {
+			require.NoError(t, r.Err)
+			number++
+			require.Equal(t, number, r.Number)
+			event := parts(t, r.Event)
+			require.Equal(t, want[event["id"]], event)
+			require.Equal(t, event["time"], fmt.Sprint(r.Time))
+			delete(want, event["id"])
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, storageexport.Avro, form)
+		return nil
+	}))
+	require.Empty(t, want)
+	require.Equal(t, map[string]bool{"null": true, "deflate": true, "snappy": true, "zstandard": true}, codecs)
+	require.Empty(t, x.LeftOut())
+}
+
+const open = "users.messages.email.Open"
+
+// TestJSON reads flat records as JSON.
+func TestJSON(t *testing.T) {
+	const flat = `{"id":"a","time":7,"user_id":"u","external_user_id":null,"send_time":12345678901234567890,"campaign_name":"\u0041<","carrier":"x"}`
+	const event = `{"event_type":"users.messages.email.Open","id":"a","properties":{"campaign_name":"\u0041<","send_time":12345678901234567890},"time":7,"user":{"user_id":"u"}}`
+	for name, c := range map[string]struct{ path, as, text, want, wrong string }{
+		"the path says the type":    {path: "x/event_type=" + open + "/date=1/f", text: flat, want: event},
+		"--as-type says it":         {as: open, text: flat, want: event},
+		"the record says it":        {text: `{"event_type":"` + open + `",` + flat[1:], want: event},
+		"Avro's JSON":               {as: open, text: `{"id":"a","time":{"long":7},"user_id":{"string":"u"},"machine_open":{"string":"true"}}`, want: `{"event_type":"users.messages.email.Open","id":"a","properties":{"machine_open":"true"},"time":7,"user":{"user_id":"u"}}`},
+		"free object as text":       {as: "users.behaviors.CustomEvent", text: `{"id":"a","time":7,"properties":" {\"b\":1.50,\"a\":{\"int\":1}}"}`, want: `{"event_type":"users.behaviors.CustomEvent","id":"a","properties":{"custom_properties":{"b":1.50,"a":{"int":1}}},"time":7,"user":{}}`},
+		"free object of a purchase": {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":1}"}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{"purchase_properties":{"b":1}},"time":7,"user":{}}`},
+		"no object":                 {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":""}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{},"time":7,"user":{}}`},
+		"nobody says it":            {text: flat, wrong: "say it with --as-type"},
+		"an unknown type":           {path: "event_type=users.fax.Sent", text: flat, wrong: "newer glossary"},
+		"no JSON":                   {as: open, text: `{"id":`, wrong: "no JSON object"},
+		"an array":                  {as: open, text: `[1]`, wrong: "no JSON object"},
+		"no id":                     {as: open, text: `{"time":7}`, wrong: "has no id"},
+		"an id that is a number":    {as: open, text: `{"id":1,"time":7}`, wrong: "has no id"},
+		"no time":                   {as: open, text: `{"id":"a","time":null}`, wrong: "has no time"},
+		"another time":              {as: open, text: `{"id":"a","time":"2026-01-01"}`, wrong: "seconds since 1970"},
+		"a broken free object":      {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":"}`, wrong: "not the JSON text of an object"},
+		"an event as HTTP has it":   {text: `{"event_type":"` + open + `","id":"a","time":7,"user":{},"properties":{}}`, wrong: "as Braze posts it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := reader(t, c.as)
+			var zipped bytes.Buffer
+			z := gzip.NewWriter(&zipped)
+			_, err := z.Write([]byte("\n" + c.text + "\r\n\n" + c.text))
+			require.NoError(t, err)
+			require.NoError(t, z.Close())
+			records := 0
+			form, err := x.Read(c.path, &zipped, func(r storageexport.Record) error {
+				records++
+				require.Equal(t, records, r.Number)
+				if c.wrong != "" {
+					require.ErrorContains(t, r.Err, c.wrong)
+					return nil
+				}
+				require.NoError(t, r.Err)
+				require.Equal(t, c.want, string(r.Event))
+				return nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, storageexport.JSON, form)
+			require.Equal(t, 2, records)
+			if c.want == event {
+				require.Equal(t, map[storageexport.LeftOut]int{{Type: open, Field: "carrier"}: 2}, x.LeftOut())
+			}
+		})
+	}
+	_, err := storageexport.New(glossary(t), "users.fax.Sent")
+	require.ErrorContains(t, err, "users.fax.Sent")
+}
+
+// schema is as an older or newer version has it: fields that are known and not,
+// in another order, of other types of Avro.
+const schema = `{"type":"record","name":"Open","namespace":"com.braze.users.messages.email","fields":[
+	{"name":"gender","type":["null","string"]},
+	{"name":"time","type":"int"},
+	{"name":"machine_open","type":["null",{"type":"enum","name":"yes","symbols":["true","false"]}]},
+	{"name":"send_time","type":["null","float"]},
+	{"name":"nested","type":{"type":"map","values":{"type":"array","items":["null","string"]}}},
+	{"name":"id","type":"string"}]}`
+
+func write(t testing.TB, codec ocf.CodecName, n int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	enc, err := ocf.NewEncoder(schema, &out, ocf.WithCodec(codec), ocf.WithBlockLength(10))
+	require.NoError(t, err)
+	gender, half := "F", float32(0.1)
+	for i := range n {
+		require.NoError(t, enc.Encode(map[string]any{
+			"gender": gender, "time": i, "machine_open": nil, "send_time": half,
+			"nested": map[string]any{"a": []any{nil, map[string]any{"string": "b"}}}, "id": fmt.Sprint("id-", i, "\x01\"\\\xff"),
+		}))
+	}
+	require.NoError(t, enc.Close())
+	return out.Bytes()
+}
+
+// read reads a file, and returns the numbers of its good records and how many
+// were lost.
+func read(t testing.TB, x *storageexport.Reader, text []byte) (good []int, lost int, err error) {
+	t.Helper()
+	_, err = x.Read("f", bytes.NewReader(text), func(r storageexport.Record) error {
+		if r.Err != nil {
+			lost += r.Lost
+			return nil
+		}
+		require.True(t, json.Valid(r.Event), "%s", r.Event)
+		good = append(good, r.Number)
+		return nil
+	})
+	return good, lost, err
+}
+
+// TestBrokenAvro breaks files of each codec, and reads what is left of them.
+func TestBrokenAvro(t *testing.T) {
+	for _, codec := range []ocf.CodecName{ocf.Null, ocf.Deflate, ocf.Snappy, ocf.ZStandard} {
+		t.Run(string(codec), func(t *testing.T) {
+			text := write(t, codec, 30)
+			marker := text[len(text)-16:]
+			x := reader(t, "")
+			good, lost, err := read(t, x, text)
+			require.NoError(t, err)
+			require.Len(t, good, 30)
+			require.Zero(t, lost)
+			require.Equal(t, map[storageexport.LeftOut]int{{Type: open, Field: "gender"}: 30, {Type: open, Field: "nested"}: 30}, x.LeftOut())
+
+			good, _, err = read(t, x, text[:len(text)-3])
+			require.ErrorContains(t, err, "cut off")
+			require.Len(t, good, 20)
+
+			// The second block: its length, its marker, and its content.
+			first := bytes.Index(text, marker) + 16
+			second := first + bytes.Index(text[first:], marker) + 16
+			third := second + bytes.Index(text[second:], marker)
+			for name, at := range map[string]int{"length": second + 1, "marker": third + 3, "content": second + 8} {
+				broken := bytes.Clone(text)
+				for i := range 5 {
+					broken[at+i] ^= 0xff
+				}
+				good, lost, err = read(t, x, broken)
+				require.NoError(t, err, name)
+				require.Contains(t, good, 1, name)
+				require.NotZero(t, lost, name)
+				if name != "marker" { // then the third block's is the next
+					require.GreaterOrEqual(t, len(good), 20, "%s: the third block is read", name)
+				}
+			}
+		})
+	}
+	for name, text := range map[string][]byte{
+		"cut off":        []byte("Obj\x01\x02"),
+		"no schema":      []byte("Obj\x01\x00" + strings.Repeat("m", 16)),
+		"is not known":   bytes.Replace(write(t, ocf.Snappy, 1), []byte("codec\x0csnappy"), []byte("codec\x0csnapp!"), 1),
+		"a length of":    append([]byte("Obj\x01"), binary.AppendVarint(binary.AppendVarint(nil, 2), 1<<40)...),
+		"which event ty": bytes.Replace(write(t, ocf.Null, 1), []byte("email.Open"), []byte("email.Oops"), 1),
+	} {
+		_, _, err := read(t, reader(t, ""), text)
+		require.ErrorContains(t, err, name, name)
+	}
+}
+
+// TestVersions reads a file whose schema is another version's.
+func TestVersions(t *testing.T) {
+	_, err := reader(t, "").Read("f", bytes.NewReader(write(t, ocf.Snappy, 1)), func(r storageexport.Record) error {
+		require.NoError(t, r.Err)
+		require.Equal(t, `{"event_type":"users.messages.email.Open","id":"id-0\u0001\"\\`+"\uFFFD"+`","properties":{"send_time":0.1},"time":0,"user":{}}`, string(r.Event))
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// FuzzRead reads broken files: an end without a panic, and only valid events.
+func FuzzRead(f *testing.F) {
+	for _, codec := range []ocf.CodecName{ocf.Null, ocf.Deflate, ocf.Snappy, ocf.ZStandard} {
+		f.Add(write(f, codec, 3))
+	}
+	f.Add([]byte(`{"id":"a","time":7,"user_id":{"string":"u"}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, _, _ = read(t, reader(t, open), text)
+	})
+}

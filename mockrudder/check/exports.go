@@ -1,0 +1,85 @@
+package check
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+// Exports makes events of the records of Currents' storage exports. The zero
+// value is ready.
+type Exports struct {
+	AsType   string            // event type of records that do not say theirs
+	Glossary *schemas.Glossary // nil: the one that is built in
+	// Records counts the events that were made, by what their files are.
+	Records map[storageexport.Form]int
+
+	reader *storageexport.Reader
+}
+
+func (x *Exports) open() (err error) {
+	if x.reader != nil {
+		return nil
+	}
+	if x.Glossary == nil {
+		if x.Glossary, err = schemas.Load(); err != nil {
+			return err
+		}
+	}
+	x.reader, err = storageexport.New(x.Glossary, x.AsType)
+	return err
+}
+
+// Each is the function Each for a stream that may also be a storage export: an
+// Avro file, whose items have the number of the record as their line, or flat
+// records as JSON. The name may say the event type. What becomes an event is
+// visited as such; of a flat record that does not, Item.Storage is true.
+func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines, error) {
+	if err := x.open(); err != nil {
+		return Lines{}, err
+	}
+	in := bufio.NewReaderSize(r, chunk)
+	if begin, _ := in.Peek(4); storageexport.IsAvro(begin) {
+		_, err := x.reader.Read(name, in, func(rec storageexport.Record) error {
+			item := Item{Line: rec.Number, Number: rec.Number}
+			if item.Broken = rec.Err; rec.Err == nil {
+				x.made(&item, storageexport.Avro, rec)
+			}
+			return visit(item)
+		})
+		return Lines{}, err
+	}
+	return Each(in, func(item Item) error {
+		if item.Storage() {
+			if rec := x.reader.FromJSON(name, bytes.Clone(item.Raw)); rec.Err == nil {
+				x.made(&item, storageexport.JSON, rec)
+			} else {
+				item.noEvent = rec.Err
+			}
+		}
+		return visit(item)
+	})
+}
+
+func (x *Exports) made(item *Item, form storageexport.Form, rec storageexport.Record) {
+	item.Raw, item.text = rec.Event, string(rec.Event)
+	item.header = headerOf(item.text)
+	if x.Records == nil {
+		x.Records = map[storageexport.Form]int{}
+	}
+	x.Records[form]++
+}
+
+// Taken says what records were taken for; empty where there were none.
+func (x *Exports) Taken() (text string) {
+	for _, form := range []storageexport.Form{storageexport.Avro, storageexport.JSON} {
+		if n := x.Records[form]; n > 0 {
+			text += fmt.Sprintf("; %d taken for records of a storage export (%s)", n, form)
+		}
+	}
+	return text
+}
