@@ -29,7 +29,8 @@ type Replay struct {
 	From      time.Time `json:"from"` // when the events were received
 	To        time.Time `json:"to"`   // not included
 	Types     []string  `json:"types,omitempty"`
-	Rate      float64   `json:"rate"` // events a second; 0: as fast as it goes
+	Rate      float64   `json:"rate"`              // events a second; 0: as fast as it goes
+	Position  time.Time `json:"position,omitzero"` // while it is active: when the events that come next were received
 	StartedAt time.Time `json:"started_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 	Replayed  uint64    `json:"replayed"` // delivered again
@@ -41,7 +42,7 @@ func replayOf(connector string, r queue.Replay) Replay {
 	return Replay{
 		Connector: connector, Number: r.Number, Active: r.Active(),
 		From: r.Order.From, To: r.Order.Till, Types: r.Order.Types, Rate: r.Order.Rate,
-		StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Position: r.Position, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Replayed: r.Replayed, Refused: r.Refused, Skipped: r.Skipped,
 	}
 }
