@@ -50,12 +50,13 @@ function connector(c, now, samples) {
     ], "facts ledger")))
 }
 
-// chart draws the last hour: events in as an area, out as a line, and what is
+// chart draws the last hour, or since the start: events in as an area, out as a line, and what is
 // pending on a scale of its own.
 function chart(samples, now) {
   const top = Math.max(1, ...samples.map((s) => Math.max(s.in, s.out)))
   const most = Math.max(1, ...samples.map((s) => s.pending))
-  const x = (s) => (((s.at - now + HOUR) / HOUR) * WIDE).toFixed(1)
+  const span = Math.min(HOUR, Math.max(300, now - (samples[0]?.at ?? now))) // less than an hour after a start
+  const x = (s) => (Math.max(0, (s.at - now + span) / span) * WIDE).toFixed(1)
   const points = (value, high) => samples.map((s) => `${x(s)},${(HIGH - (value(s) / high) * (HIGH - 4)).toFixed(1)}`).join(" ")
   const area = samples.length > 1 && `${x(samples[0])},${HIGH} ${points((s) => s.in, top)} ${x(samples.at(-1))},${HIGH}`
   return el("figure", { class: "chart" },
@@ -67,7 +68,7 @@ function chart(samples, now) {
         svg("polyline", { class: "pending", points: points((s) => s.pending, most) }),
         svg("polyline", { class: "out", points: points((s) => s.out, top) }),
       ]),
-    el("figcaption", {}, el("span", {}, "1 h ago"),
+    el("figcaption", {}, el("span", {}, `${duration(span)} ago`),
       el("span", {}, el("i", { class: "in" }), "in", el("i", { class: "out" }), `out, peak ${rate(samples.length > 0 ? top : 0)} a second`,
         el("i", { class: "pending" }), `pending, peak ${numberOf(samples.length > 0 ? Math.max(...samples.map((s) => s.pending)) : 0)}`),
       el("span", {}, "now")))
