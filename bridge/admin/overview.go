@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
@@ -70,8 +71,11 @@ func (a *Admin) overview(r request) (any, error) {
 		state := c.Destination()
 		view := ConnectorOverview{ConnectorStatus: ledgers[i], Configured: c.Resume != nil, Since: state.Since, NextTry: state.NextTry}
 		if kept := a.samples.of(c.Name); len(kept) > 0 {
-			view.Latest = &kept[len(kept)-1]
-			view.LagSeconds = lag(view.Pending, view.Latest.Out)
+			latest := kept[len(kept)-1]
+			for i := len(kept) - 1; i >= max(0, len(kept)-latencyOf); i-- {
+				latest.Ack, latest.Delivery = cmp.Or(latest.Ack, kept[i].Ack), cmp.Or(latest.Delivery, kept[i].Delivery)
+			}
+			view.Latest, view.LagSeconds = &latest, lag(view.Pending-min(view.Pending, uint64(view.Parked)), latest.Out)
 		}
 		if newest, err := c.Queue.Replay(r.ctx); err == nil && newest.Number > 0 {
 			replay := replayOf(c.Name, newest)
@@ -82,7 +86,11 @@ func (a *Admin) overview(r request) (any, error) {
 	return o, nil
 }
 
-// lag is how long delivery takes for what is pending, as fast as it goes now; nil:
+// latencyOf is how many samples are looked through for the newest latencies: with
+// little traffic most have none.
+const latencyOf = 30
+
+// lag is how long delivery takes for what is pending and not parked, as fast as it goes now; nil:
 // it does not go.
 func lag(pending uint64, out float64) *float64 {
 	seconds := 0.0

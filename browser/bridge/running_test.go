@@ -42,7 +42,7 @@ type running struct {
 // run starts a bridge with the connectors brand-a and brand-b. It ends with the test.
 func run(t *testing.T, token string) *running {
 	t.Helper()
-	r := &running{t: t, rudder: mockrudder.Start(t), token: token}
+	r := &running{t: t, rudder: mockrudder.Start(t, mockrudder.WithSource("wk-brand-a", mockrudder.HTTP), mockrudder.WithSource("wk-brand-b", mockrudder.HTTP)), token: token}
 	cfg := config.Default()
 	cfg.Listen, cfg.Admin, cfg.DataDir, cfg.AdminToken, cfg.Grace = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), token, time.Second
 	for _, name := range []string{"brand-a", "brand-b"} {
@@ -94,7 +94,7 @@ func generated(t *testing.T, n int) []string {
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
-// status asks for the ledger of a connector until it is as it should be.
+// until asks for the ledger of a connector until it is as it should be.
 func (r *running) until(connector string, good func(admin.ConnectorStatus) bool) {
 	r.t.Helper()
 	var last admin.ConnectorStatus
@@ -114,6 +114,20 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 		}
 		return good(last)
 	}, patience, 20*time.Millisecond, "%+v", &last)
+}
+
+// letters returns the numbers of brand-a's dead letters with a reason.
+func (r *running) letters(reason string) (numbers []uint64) {
+	r.t.Helper()
+	resp, err := http.Get(r.at.Admin + "/api/dead?brief=true&connector=brand-a&reason=" + reason)
+	require.NoError(r.t, err)
+	defer resp.Body.Close()
+	var list admin.Letters
+	require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&list))
+	for _, letter := range list.Dead {
+		numbers = append(numbers, letter.Number)
+	}
+	return numbers
 }
 
 // refuse has RudderStack refuse what contains a text, and returns what ends that.

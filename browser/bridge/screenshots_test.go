@@ -34,7 +34,7 @@ func TestScreenshots(t *testing.T) {
 	r := run(t, "")
 	busy(t, r)
 	browser := browsertest.Start(t)
-	letter := "#dead?connector=brand-a&reason=refused&of=brand-a&open=1"
+	letter := fmt.Sprintf("#dead?connector=brand-a&reason=refused&of=brand-a&open=%d", r.letters("refused")[0])
 	for name, p := range map[string]struct{ fragment, shows string }{
 		"":         {"", ".chart polyline.out"},
 		"dead":     {letter, ".detail .code"},

@@ -79,6 +79,8 @@ function tabs(current, overview) {
     const n = view.badge(overview)
     return el("a", { href: link(name), "aria-current": name === current ? "page" : null }, view.name, n > 0 && el("span", { class: "count" }, numberOf(n)))
   }))
+  if (state.tab !== current) $("tabs").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" })
+  state.tab = current
   $("logout").hidden = !state.session.needed
 }
 

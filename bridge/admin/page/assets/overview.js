@@ -3,7 +3,7 @@
 import * as api from "./api.js"
 import { el, numberOf, svg } from "./dom.js"
 import { act, badge, card, facts, link } from "./view.js"
-import { ago, count, duration, looks, rate, short, size } from "./words.js"
+import { ago, count, duration, lasted, looks, rate, short, size } from "./words.js"
 
 const HOUR = 3600
 const WIDE = 720
@@ -25,11 +25,11 @@ export const draw = ({ overview, data }) => [
 
 function connector(c, now, samples) {
   const latest = c.latest
-  const both = (l) => l && `${short(l.p50)} · ${short(l.p99)}`
+  const both = (l) => (l ? [short(l.p50), " ", el("small", {}, `p99 ${short(l.p99)}`)] : "–")
   return el("section", { class: "card connector", "data-key": c.name },
     el("div", { class: "head" },
       el("h2", {}, c.name), badge(c.configured ? c.destination.state : "not in the configuration", c.configured ? looks[c.destination.state] : "bad"),
-      el("span", { class: "hint" }, c.since && ["since ", ago(c.since, now)], c.next_try && [" · next try ", ago(c.next_try, now)]),
+      el("span", { class: "hint" }, c.since && ["for ", lasted(c.since, now)], c.next_try && [" · next try ", ago(c.next_try, now)]),
       c.configured && (c.destination.state !== "ok" || c.parked > 0) && act("resume", "Resume", { connector: c.name }, c.destination.state === "ok" ? "" : "main")),
     c.destination.last_error && el("p", { class: "note bad" }, c.destination.last_error),
     facts([
@@ -38,8 +38,8 @@ function connector(c, now, samples) {
       ["Pending", numberOf(c.pending)],
       ["Oldest", c.pending > 0 ? duration(c.oldest_pending_seconds) : "none"],
       ["Lag", c.lag_seconds === undefined ? (latest ? "stands still" : "…") : duration(c.lag_seconds), c.lag_seconds === undefined && latest ? "bad" : ""],
-      ["Ack, p50 · p99", both(latest?.ack) ?? "–"],
-      ["Delivery, p50 · p99", both(latest?.delivery) ?? "–"],
+      ["Ack, median", both(latest?.ack)],
+      ["Delivery, median", both(latest?.delivery)],
       ["Parked", c.parked > 0 ? el("a", { href: link("pending", { connector: c.name }) }, numberOf(c.parked)) : "0", c.parked > 0 ? "odd" : ""],
       ["Dead", c.dead > 0 ? el("a", { href: link("dead", { connector: c.name }) }, numberOf(c.dead)) : "0", c.dead > 0 ? "bad" : ""],
     ], "counters"),

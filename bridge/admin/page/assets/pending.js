@@ -4,7 +4,7 @@ import * as api from "./api.js"
 import { el, numberOf } from "./dom.js"
 import { code } from "./event.js"
 import { act, badge, card, facts, link, table } from "./view.js"
-import { ago, count, duration, looks, size } from "./words.js"
+import { ago, count, duration, lasted, looks, size } from "./words.js"
 
 export async function load({ connector, open }) {
   const list = await api.get("pending", { connector })
@@ -27,7 +27,7 @@ function connector(c, { now, connectors }, params) {
     c.suspects.length > 0 && table(["Event type", "Id", "Failed", "Last answer", "Next try", ""], c.suspects.map((s) => ({
       key: `${s.record}/${s.index}`, open: params.open === `${s.record}/${s.index}`, cells: [
         el("b", {}, s.event_type || "no type"), el("code", {}, s.id || "none"),
-        [count(s.failures, "time"), " since ", ago(s.first_failure, now), s.with > 1 && `, with ${s.with - 1} others`],
+        [count(s.failures, "time"), " in ", lasted(s.first_failure, now), s.with > 1 && `, with ${s.with - 1} others`],
         [s.status > 0 ? `${s.status} ` : "no answer ", s.last_answer], ago(s.next_try, now),
         el("span", { class: "acts" }, el("a", { class: "button", href: link("pending", { connector: c.connector, open: `${s.record}/${s.index}` }) }, "Open"),
           act("dead-letter", "Dead-letter", { connector: c.connector, record: s.record, index: s.index, type: s.event_type }, "danger")),
@@ -39,7 +39,7 @@ function connector(c, { now, connectors }, params) {
 // why says in a sentence what pending events wait for.
 function why(c, state, now) {
   if (c.pending === 0) return "Nothing waits."
-  if (c.destination.state !== "ok") return ["The destination is in trouble: ", c.destination.last_error, state?.since && [" (since ", ago(state.since, now), ")"]]
+  if (c.destination.state !== "ok") return ["The destination is in trouble: ", c.destination.last_error, state?.since && [" (for ", lasted(state.since, now), ")"]]
   if (c.parked === c.pending) return "Each failed while others were accepted, and is tried again in between."
   return c.parked > 0 ? "They wait for their turn; the parked ones failed while others were accepted, and are tried again in between." : "They wait for their turn."
 }

@@ -42,6 +42,10 @@ export function ago(text, now) {
   return el("time", { datetime: text, title: exact.format(at) }, words)
 }
 
+// lasted is how long something has been so.
+export const lasted = (text, now) =>
+  el("time", { datetime: text, title: exact.format(new Date(text)) }, duration(Math.max(0, (new Date(now) - new Date(text)) / 1000)))
+
 export const moment = (text) => el("time", { datetime: text }, exact.format(new Date(text)))
 
 // looks are the colours of a destination's states.
