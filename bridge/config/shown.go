@@ -51,6 +51,10 @@ func (f field) shownValue(v reflect.Value) string {
 		return fmt.Sprintf("%d set", v.Len())
 	case secret:
 		return "set"
+	case v.IsZero() && f.get("zero") != "":
+		return write(v) + ": " + f.get("zero")
+	case v.IsZero() && f.get("unset") != "":
+		return strings.ReplaceAll(f.get("unset"), "'", "")
 	case v.Kind() == reflect.Slice:
 		return strings.Join(v.Interface().([]string), ", ")
 	case v.Kind() == reflect.Map:

@@ -156,7 +156,8 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("hashchange", async () => {
   const open = place().params.open
   await refresh()
-  if (open) document.querySelector(".detail")?.scrollIntoView({ block: "nearest" })
+  const top = open && document.querySelector(".detail")?.getBoundingClientRect().top
+  if (top && (top < 60 || top > innerHeight / 2)) document.querySelector(".detail").scrollIntoView()
 })
 document.addEventListener("visibilitychange", () => document.hidden || refresh())
 
