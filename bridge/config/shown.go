@@ -54,7 +54,7 @@ func (f field) shownValue(v reflect.Value) string {
 	case v.IsZero() && f.get("zero") != "":
 		return write(v) + ": " + f.get("zero")
 	case v.IsZero() && f.get("unset") != "":
-		return strings.ReplaceAll(f.get("unset"), "'", "")
+		return quoted.ReplaceAllString(f.get("unset"), "$1$2")
 	case v.Kind() == reflect.Slice:
 		return strings.Join(v.Interface().([]string), ", ")
 	case v.Kind() == reflect.Map:

@@ -26,7 +26,7 @@ func TestShown(t *testing.T) {
 	for key, want := range map[string]string{
 		"admin_token": "set", "queue.password": "set", "token": "2 set", "write_key": "set", "salt": "not set",
 		"retain.age": "24h", "retain.size": "20GiB", "admin_hosts": "a.example.com, .svc", "pii.fields": "a: drop, b: hash", "listen": "127.0.0.1:8080",
-		"queue.max_size": "0: all there is", "glossary": "the built-in one", "filter.allow": "all",
+		"queue.max_size": "0: all there is", "glossary": "the built-in one", "filter.allow": "all", "open": "the bridge's open",
 	} {
 		require.Equal(t, want, got[key], key)
 	}

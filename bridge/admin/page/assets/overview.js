@@ -55,7 +55,7 @@ function connector(c, now, samples) {
 function chart(samples, now) {
   const top = Math.max(1, ...samples.map((s) => Math.max(s.in, s.out)))
   const most = Math.max(1, ...samples.map((s) => s.pending))
-  const span = Math.min(HOUR, Math.max(300, now - (samples[0]?.at ?? now))) // less than an hour after a start
+  const span = Math.min(HOUR, Math.max(120, now - (samples[0]?.at ?? now))) // less than an hour after a start
   const x = (s) => (Math.max(0, (s.at - now + span) / span) * WIDE).toFixed(1)
   const points = (value, high) => samples.map((s) => `${x(s)},${(HIGH - (value(s) / high) * (HIGH - 4)).toFixed(1)}`).join(" ")
   const area = samples.length > 1 && `${x(samples[0])},${HIGH} ${points((s) => s.in, top)} ${x(samples.at(-1))},${HIGH}`
@@ -78,7 +78,7 @@ function store({ store: s, now, version, glossary }) {
   return card("Store", facts([
     ["Size", size(s.bytes)],
     ["Free", s.free > 0 && size(s.free), s.full ? "bad" : ""],
-    ["Room", s.full ? "full: new batches are refused" : "there is", s.full ? "bad" : ""],
+    ["New batches", s.full ? "refused: there is no room" : "taken", s.full ? "bad" : ""],
     ["History reaches back", s.oldest_history ? ago(s.oldest_history, now) : "there is none"],
     ["Damage since the start", s.damaged > 0 ? count(s.damaged, "record") : "none", s.damaged > 0 ? "bad" : ""],
     ["Read from end to end", s.scrubbed_at ? ago(s.scrubbed_at, now) : "not since the start"],
