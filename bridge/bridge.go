@@ -146,6 +146,7 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	}()
 	work.Go(func() error { return cli.Serve(working, c.intake.Server(), public, cfg.Grace) })
 	work.Go(func() error { return watchStore(working, c.stores.usage) })
+	work.Go(func() error { return c.admin.Watch(working) })
 
 	addresses := Addresses{Intake: cfg.Scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
 	b.opts.Log.Info("ready", "listen", addresses.Intake, "admin", addresses.Admin, "connectors", len(cfg.Connectors))

@@ -21,6 +21,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -32,6 +33,7 @@ type components struct {
 	requests *deliveryMetrics
 	drift    *drift.Watch
 	glossary atomic.Pointer[schemas.Glossary]
+	settings atomic.Pointer[config.Config] // what is in force
 	intake   *intake.Intake
 	admin    *admin.Admin
 	reloads  *reloadMetrics
@@ -80,7 +82,9 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	p.admin, err = admin.New(admin.Config{
 		Usage: stores.usage, Drift: p.drift.List, Registry: registry, Log: log,
 		Token: cfg.AdminToken, Hosts: cfg.AdminNames(), Backup: stores.backup(), BackupDir: cfg.DataDir,
+		About: p.about, OldestHistory: stores.oldestHistory,
 	})
+	p.settings.Store(&cfg)
 	return p, err
 }
 
@@ -248,6 +252,16 @@ func (p *components) show() {
 		}
 	}
 	p.admin.Show(list)
+}
+
+// about says which bridge this is.
+func (p *components) about() admin.About {
+	cfg := p.settings.Load()
+	about := admin.About{Version: cli.Version(), Glossary: p.glossary.Load().Version(), Settings: cfg.Shown(), Connectors: []admin.ConnectorSettings{}}
+	for _, c := range cfg.Connectors {
+		about.Connectors = append(about.Connectors, admin.ConnectorSettings{Name: c.Name, Settings: c.Shown()})
+	}
+	return about
 }
 
 // start starts the senders.

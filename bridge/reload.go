@@ -126,6 +126,7 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	}
 	p.show()
 	b.cfg = inForce
+	p.settings.Store(&inForce)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -50,6 +51,18 @@ func (s *stores) usage() queue.Usage {
 		sum = together(sum, store.Usage())
 	}
 	return sum
+}
+
+// oldestHistory is that of all stores together.
+func (s *stores) oldestHistory(ctx context.Context) (oldest time.Time, err error) {
+	for _, store := range s.all {
+		at, failed := store.OldestHistory(ctx)
+		err = errors.Join(err, failed)
+		if oldest.IsZero() || !at.IsZero() && at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest, err
 }
 
 // backup returns what copies the embedded store; nil: there is none.

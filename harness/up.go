@@ -161,7 +161,7 @@ func (c UpConfig) explain(bridge *process) {
 
   fake Braze         http://%[1]s
   bridge             http://%[2]s/currents   (token %[5]s)
-  bridge's admin     http://%[3]s/status
+  operator's page    http://%[3]s/
   fake RudderStack   http://%[4]s
   bridge's log       %[6]s
 

@@ -1,5 +1,5 @@
 // Package admin is the operator's side of the bridge, on an address of its own:
-// whether it lives and can store, the ledger of every connector, metrics, the
+// a page, whether it lives and can store, the ledger of every connector, metrics, the
 // dead letters, replays of history, what is not in the glossary, and the removal
 // of a person's events.
 //
@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/currentsbridge/currentsbridge/bridge/admin/page"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -70,12 +71,18 @@ type Config struct {
 	Connectors []Connector         // at first; see Show
 	Usage      func() queue.Usage  // of the store
 	Drift      func() []drift.Item // what is not in the glossary; default: nothing
+	// About says which bridge this is; default: nothing.
+	About func() About
+	// OldestHistory returns when the oldest event that can be replayed was
+	// received, zero where there is none; default: there is none.
+	OldestHistory func(ctx context.Context) (time.Time, error)
 	// Backup copies the embedded store into a new file; nil: there is none.
 	// BackupDir is where copies are made on their way to the operator.
 	Backup    func(ctx context.Context, file string) error
 	BackupDir string
-	// Token is the bearer token that all but /livez and /readyz need; empty:
-	// nothing needs one.
+	// Token is the bearer token that all but /livez, /readyz and the empty page
+	// need; empty: nothing needs one. A browser that has sent it to /api/login has
+	// a session instead.
 	Token string
 	// Hosts are names that requests may ask for where no token is set, without
 	// a port: bridge.example.com, or .example.com for all below it. Those that
@@ -96,6 +103,8 @@ type Admin struct {
 	connectors atomic.Pointer[[]Connector]
 	token      atomic.Pointer[[sha256.Size]byte] // nil: none is needed
 	hosts      atomic.Pointer[hostguard.Guard]
+	sessions   sessions
+	samples    samples
 	stopping   atomic.Bool
 	origins    *http.CrossOriginProtection
 	engine     *gin.Engine
@@ -110,6 +119,12 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Drift == nil {
 		cfg.Drift = func() []drift.Item { return nil }
 	}
+	if cfg.About == nil {
+		cfg.About = func() About { return About{} }
+	}
+	if cfg.OldestHistory == nil {
+		cfg.OldestHistory = func(context.Context) (time.Time, error) { return time.Time{}, nil }
+	}
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
@@ -120,6 +135,7 @@ func New(cfg Config) (*Admin, error) {
 		cfg.Now = time.Now
 	}
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
+	a.sessions.endAll()
 	a.Show(cfg.Connectors)
 	a.SetToken(cfg.Token)
 	if err := a.SetHosts(cfg.Hosts); err != nil {
@@ -152,31 +168,42 @@ func (a *Admin) routes() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.Use(a.guard)
+	console := gin.WrapH(page.Handler())
+	for _, path := range []string{"/", "/assets/*file"} {
+		e.GET(path, console)
+		e.HEAD(path, console)
+	}
+	e.GET("/api/session", a.session)
+	e.POST("/api/login", a.login)
+	e.POST("/api/logout", a.logout)
+	e.GET("/api/overview", a.about(a.overview))
+	e.GET("/api/samples", a.about(a.lastHour))
+	e.GET("/api/config", a.about(a.config))
 	e.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"alive": true}) })
 	e.GET("/readyz", a.ready)
 	e.GET("/status", func(c *gin.Context) { c.JSON(http.StatusOK, a.Status()) })
-	e.GET("/api/dead", a.dead)
-	e.GET("/api/dead/summary", a.summary)
-	e.GET("/api/dead/:number", a.letter)
-	e.POST("/api/dead/replay", a.move(replaying()))
-	e.POST("/api/dead/purge", a.move(purging()))
-	e.GET("/api/pending", a.pending)
-	e.GET("/api/pending/:record/:index", a.pendingEvent)
-	e.POST("/api/pending/dead-letter", a.deadLetter)
+	e.GET("/api/dead", a.about(a.dead))
+	e.GET("/api/dead/summary", a.about(a.summary))
+	e.GET("/api/dead/:number", a.about(a.letter))
+	e.POST("/api/dead/replay", a.about(a.move(replaying())))
+	e.POST("/api/dead/purge", a.about(a.move(purging())))
+	e.GET("/api/pending", a.about(a.pending))
+	e.GET("/api/pending/:record/:index", a.about(a.pendingEvent))
+	e.POST("/api/pending/dead-letter", a.about(a.deadLetter))
 	e.GET("/api/backup", a.backup)
 	e.POST("/api/backfill", a.backfill)
-	e.POST("/api/resume", a.resume)
-	e.GET("/api/replay", a.replays)
-	e.POST("/api/replay", a.startReplay)
-	e.DELETE("/api/replay", a.endReplay)
-	e.POST("/api/replay/end", a.endReplay)
-	e.POST("/api/forget", a.forget)
-	e.GET("/api/drift", a.drift)
+	e.POST("/api/resume", a.about(a.resume))
+	e.GET("/api/replay", a.about(a.replays))
+	e.POST("/api/replay", a.about(a.startReplay))
+	e.DELETE("/api/replay", a.about(a.endReplay))
+	e.POST("/api/replay/end", a.about(a.endReplay))
+	e.POST("/api/forget", a.about(a.forget))
+	e.GET("/api/drift", a.about(a.drift))
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelError),
 	})))
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, http.StatusNotFound, "there is nothing here; see /livez, /readyz, /metrics, /status, /api/dead, /api/pending, /api/replay and /api/drift")
+		fail(c, http.StatusNotFound, "there is nothing here; see /, /livez, /readyz, /metrics, /status, /api/dead, /api/pending, /api/replay and /api/drift")
 	})
 	e.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not taken here") })
 	return e

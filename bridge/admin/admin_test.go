@@ -305,7 +305,7 @@ func TestDead(t *testing.T) {
 	}
 	f.b.dead = f.a.dead[:1]
 	letter := func(connector, n string) string {
-		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"events":1,"event":{"id":"<é>"}}`
+		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"events":1,"event":{"id":"<é>"},"unfit":true}`
 	}
 	a1, a2, a3, b1 := letter("a", "1"), letter("a", "2"), letter("a", "3"), letter("b", "1")
 	tests := []struct {

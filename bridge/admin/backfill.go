@@ -31,8 +31,13 @@ func (a *Admin) backfill(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "connector is missing: whose events these are")
 		return
 	}
-	connectors, ok := a.deliveredFor(c, values)
+	meant, ok := a.meant(c, values)
 	if !ok {
+		return
+	}
+	connectors, err := deliveredFor(request{c, c.Request.Context(), values, meant})
+	if err != nil {
+		fail(c, http.StatusConflict, err.Error())
 		return
 	}
 	to := connectors[0]

@@ -1,12 +1,16 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -58,6 +62,80 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 	}
 	return values, nil
+}
+
+// request is what one request says, and the connectors that it is about.
+type request struct {
+	*gin.Context
+	ctx        context.Context // ends with the request
+	values     url.Values
+	connectors []Connector
+}
+
+// limit reads how many items an answer may have.
+func (r request) limit() (int, error) {
+	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
+	if err != nil || limit < 1 || limit > maxLetters {
+		return 0, refuse(http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
+	}
+	return limit, nil
+}
+
+// refusal is an error that says with which status a request is answered.
+type refusal struct {
+	status int
+	text   string
+}
+
+// Error returns what the answer says.
+func (r refusal) Error() string { return r.text }
+
+func refuse(status int, text string) error { return refusal{status, text} }
+
+// about reads a request and answers with what answer returns, as JSON: 200, or
+// the status of a refusal, or 500 for any other error.
+func (a *Admin) about(answer func(request) (any, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		values, ok := form(c)
+		if !ok {
+			return
+		}
+		connectors, ok := a.meant(c, values)
+		if !ok {
+			return
+		}
+		body, err := answer(request{c, c.Request.Context(), values, connectors})
+		var no refusal
+		switch {
+		case errors.As(err, &no):
+			fail(c, no.status, no.text)
+		case err != nil:
+			a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
+			fail(c, http.StatusInternalServerError, err.Error())
+		default:
+			a.show(c, body)
+		}
+	}
+}
+
+// failed is an error that names the connector.
+func (c Connector) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("connector %s: %w", c.Name, err)
+}
+
+// show answers with events as they came: nothing in them is escaped for HTML.
+func (a *Admin) show(c *gin.Context, answer any) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(answer); err != nil {
+		fail(c, http.StatusInternalServerError, err.Error())
+		return
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 }
 
 // meant returns the connectors that a request is about: the one that it names,

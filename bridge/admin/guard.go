@@ -12,14 +12,17 @@ import (
 )
 
 // SetToken puts another token in the place of the one that requests need; empty:
-// they need none.
+// they need none. With another token all sessions end.
 func (a *Admin) SetToken(token string) {
 	if token == "" {
 		a.token.Store(nil)
+		a.sessions.endAll()
 		return
 	}
 	hash := sha256.Sum256([]byte(token))
-	a.token.Store(&hash)
+	if was := a.token.Swap(&hash); was == nil || *was != hash {
+		a.sessions.endAll()
+	}
 }
 
 // SetHosts puts other names in the place of Config.Hosts. Where one is no name
@@ -37,12 +40,15 @@ func (a *Admin) SetHosts(names []string) error {
 // shows beside this address. Where no token is needed, such a page could have
 // had its own name lead here, and is then told by the name that it asks for.
 func (a *Admin) guard(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("Cross-Origin-Resource-Policy", "same-origin")
 	if err := a.origins.Check(c.Request); err != nil {
 		fail(c, http.StatusForbidden, "a page from elsewhere may not do this")
 		return
 	}
-	switch c.Request.URL.Path {
-	case "/livez", "/readyz": // whatever looks after the process has no token
+	path := c.Request.URL.Path
+	if path == "/livez" || path == "/readyz" { // whatever looks after the process has no token
 		return
 	}
 	want := a.token.Load()
@@ -50,6 +56,12 @@ func (a *Admin) guard(c *gin.Context) {
 		if no := a.hosts.Load().Check(c.Request); no != nil {
 			fail(c, http.StatusForbidden, no.Error())
 		}
+		return
+	}
+	if path == "/" || strings.HasPrefix(path, "/assets/") || path == "/api/session" || path == "/api/login" {
+		return // the page knows nothing and asks for the token
+	}
+	if c.GetHeader("Authorization") == "" && a.inSession(c.Request) {
 		return
 	}
 	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")

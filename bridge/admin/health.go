@@ -17,22 +17,12 @@ type readyConnector struct {
 // the body and no reason to send Braze away: the queue is there for that. Whoever
 // asks for a host that could be anybody's is told yes or no, and nothing more.
 func (a *Admin) ready(c *gin.Context) {
-	usage := a.cfg.Usage()
+	reason := a.unready()
 	answer := struct {
 		Ready      bool             `json:"ready"`
 		Reason     string           `json:"reason,omitempty"`
 		Connectors []readyConnector `json:"connectors"`
-	}{Ready: true, Connectors: []readyConnector{}}
-	switch {
-	case a.stopping.Load():
-		answer.Ready, answer.Reason = false, "the bridge is stopping"
-	case usage.Err != nil:
-		answer.Ready, answer.Reason = false, usage.Err.Error()
-	case usage.Away != nil:
-		answer.Ready, answer.Reason = false, usage.Away.Error()
-	case usage.Full:
-		answer.Ready, answer.Reason = false, queue.ErrFull.Error()
-	}
+	}{reason == "", reason, []readyConnector{}}
 	if !a.hosts.Load().Knows(c.Request.Host) {
 		c.JSON(statusOf(answer.Ready), gin.H{"ready": answer.Ready})
 		return
@@ -41,6 +31,22 @@ func (a *Admin) ready(c *gin.Context) {
 		answer.Connectors = append(answer.Connectors, readyConnector{connector.Name, destinationOf(connector)})
 	}
 	c.JSON(statusOf(answer.Ready), answer)
+}
+
+// unready says why no batch can be stored; empty: one can.
+func (a *Admin) unready() string {
+	usage := a.cfg.Usage()
+	switch {
+	case a.stopping.Load():
+		return "the bridge is stopping"
+	case usage.Err != nil:
+		return usage.Err.Error()
+	case usage.Away != nil:
+		return usage.Away.Error()
+	case usage.Full:
+		return queue.ErrFull.Error()
+	}
+	return ""
 }
 
 func statusOf(ready bool) int {

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -42,83 +40,83 @@ type Letters struct {
 type Letter struct {
 	Connector string `json:"connector"`
 	queue.DeadLetter
-	Event json.RawMessage `json:"event"`
+	Event json.RawMessage `json:"event,omitempty"` // absent where brief=true asks for no more than what people are not in
+	// Unfit tells that no replay can help, because no person or no event type is in it.
+	Unfit bool `json:"unfit,omitempty"`
 }
 
 func letterOf(connector string, d queue.DeadLetter) Letter {
-	if json.Valid(d.Event) {
-		return Letter{connector, d, d.Event}
+	return Letter{connector, d, textOf(d.Event), !fit(d)}
+}
+
+// textOf is an event as JSON, whatever it is.
+func textOf(event []byte) json.RawMessage {
+	if json.Valid(event) {
+		return event
 	}
-	text, err := json.Marshal(string(d.Event))
+	text, err := json.Marshal(string(event))
 	if err != nil {
-		text = []byte("null")
+		return []byte("null")
 	}
-	return Letter{connector, d, text}
+	return text
 }
 
 // dead lists dead letters, connector by connector, the oldest of each first.
-func (a *Admin) dead(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
-	}
-	s, _, err := selectionOf(values, a.cfg.Now())
+func (a *Admin) dead(r request) (any, error) {
+	s, _, err := selectionOf(r.values, a.cfg.Now())
 	if err != nil {
-		fail(c, http.StatusBadRequest, err.Error())
-		return
+		return nil, refuse(http.StatusBadRequest, err.Error())
 	}
-	limit, err := strconv.Atoi(c.DefaultQuery("limit", strconv.Itoa(defaultLetters)))
-	if err != nil || limit < 1 || limit > maxLetters {
-		fail(c, http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
-		return
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
 	}
-	patient(c) // what is chosen may be far between
-	l := listing{limit: limit, all: values.Get("connector") == "", dead: []Letter{}}
-	if from := values.Get("after_connector"); from != "" && l.all {
+	patient(r.Context) // what is chosen may be far between
+	l := listing{limit: limit, all: r.values.Get("connector") == "", brief: r.values.Get("brief") == "true", dead: []Letter{}}
+	connectors := r.connectors
+	if from := r.values.Get("after_connector"); from != "" && l.all {
 		begin := slices.IndexFunc(connectors, func(c Connector) bool { return c.Name == from })
 		if begin < 0 {
-			fail(c, http.StatusNotFound, "there is no connector of the name that after_connector gives")
-			return
+			return nil, refuse(http.StatusNotFound, "there is no connector of the name that after_connector gives")
 		}
 		connectors = connectors[begin:]
 	} else if l.all && s.After > 0 && len(connectors) > 1 {
-		fail(c, http.StatusBadRequest, "after needs connector, or after_connector, because each connector counts for itself")
-		return
+		return nil, refuse(http.StatusBadRequest, "after needs connector, or after_connector, because each connector counts for itself")
 	}
 	for _, connector := range connectors {
-		if err := l.read(c, connector, s); err != nil {
-			a.unreadable(c, connector, err)
-			return
+		if err := l.read(r.ctx, connector, s); err != nil {
+			return nil, connector.failed(err)
 		}
 		if l.more {
 			break
 		}
 		s.After = 0
 	}
-	a.show(c, l.answer())
+	return l.answer(), nil
 }
 
 // listing is a list of dead letters that has an end.
 type listing struct {
 	limit, bytes int
 	all          bool // of all connectors
+	brief        bool // without events and people
 	dead         []Letter
 	more         bool // there are more than fit
 }
 
-func (l *listing) read(c *gin.Context, connector Connector, s queue.LetterFilter) error {
-	return choose(c.Request.Context(), connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+func (l *listing) read(ctx context.Context, connector Connector, s queue.LetterFilter) error {
+	return choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
 		for _, letter := range letters {
 			if len(l.dead) == l.limit || l.bytes > maxLetterBytes {
 				l.more = true
 				return false, nil
 			}
-			l.bytes += len(letter.Event)
-			l.dead = append(l.dead, letterOf(connector.Name, letter))
+			shown := letterOf(connector.Name, letter)
+			if l.brief {
+				shown.Event, shown.UserID, shown.ExternalUserID = nil, "", ""
+			}
+			l.bytes += len(shown.Event)
+			l.dead = append(l.dead, shown)
 		}
 		return true, nil
 	})
@@ -137,27 +135,17 @@ func (l *listing) answer() Letters {
 }
 
 // letter shows one dead letter.
-func (a *Admin) letter(c *gin.Context) {
-	number, err := strconv.ParseUint(c.Param("number"), 10, 64)
+func (a *Admin) letter(r request) (any, error) {
+	number, err := strconv.ParseUint(r.Param("number"), 10, 64)
 	if err != nil || number == 0 {
-		fail(c, http.StatusBadRequest, "this is not the number of a dead letter")
-		return
-	}
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
+		return nil, refuse(http.StatusBadRequest, "this is not the number of a dead letter")
 	}
 	var found []Letter
 	var owners []string
-	for _, connector := range connectors {
-		letters, err := connector.Queue.Letters(c.Request.Context(), queue.LetterFilter{Numbers: []uint64{number}})
+	for _, connector := range r.connectors {
+		letters, err := connector.Queue.Letters(r.ctx, queue.LetterFilter{Numbers: []uint64{number}})
 		if err != nil {
-			a.unreadable(c, connector, err)
-			return
+			return nil, connector.failed(err)
 		}
 		if len(letters) == 1 {
 			found, owners = append(found, letterOf(connector.Name, letters[0])), append(owners, connector.Name)
@@ -165,12 +153,11 @@ func (a *Admin) letter(c *gin.Context) {
 	}
 	switch len(found) {
 	case 0:
-		fail(c, http.StatusNotFound, "there is no dead letter "+strconv.FormatUint(number, 10))
+		return nil, refuse(http.StatusNotFound, "there is no dead letter "+strconv.FormatUint(number, 10))
 	case 1:
-		a.show(c, found[0])
-	default:
-		fail(c, http.StatusConflict, "several connectors have a letter of this number, name one of them: "+strings.Join(owners, ", "))
+		return found[0], nil
 	}
+	return nil, refuse(http.StatusConflict, "several connectors have a letter of this number, name one of them: "+strings.Join(owners, ", "))
 }
 
 // Summaries is what /api/dead/summary answers.
@@ -185,56 +172,33 @@ type Group struct {
 }
 
 // summary counts the dead letters that a request means by reason and event type.
-func (a *Admin) summary(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
-	}
-	filter, _, err := selectionOf(values, a.cfg.Now())
+func (a *Admin) summary(r request) (any, error) {
+	filter, _, err := selectionOf(r.values, a.cfg.Now())
 	if err != nil {
-		fail(c, http.StatusBadRequest, err.Error())
-		return
+		return nil, refuse(http.StatusBadRequest, err.Error())
 	}
 	answer := Summaries{Groups: []Group{}}
-	for _, connector := range connectors {
-		groups, err := connector.Queue.Summary(c.Request.Context(), filter)
+	for _, connector := range r.connectors {
+		groups, err := connector.Queue.Summary(r.ctx, filter)
 		if err != nil {
-			a.unreadable(c, connector, err)
-			return
+			return nil, connector.failed(err)
 		}
 		for _, g := range groups {
 			answer.Groups = append(answer.Groups, Group{connector.Name, g})
 		}
 	}
-	c.JSON(http.StatusOK, answer)
-}
-
-// show answers with events as they came.
-func (a *Admin) show(c *gin.Context, answer any) {
-	c.Header("Content-Type", "application/json; charset=utf-8")
-	encoder := json.NewEncoder(c.Writer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(answer); err != nil {
-		a.cfg.Log.Debug("the dead letters could not be sent", "error", err)
-	}
-}
-
-func (a *Admin) unreadable(c *gin.Context, connector Connector, err error) {
-	a.cfg.Log.Error("the dead letters could not be read or moved", "connector", connector.Name, "error", err)
-	fail(c, http.StatusInternalServerError, "the dead letters could not be read or moved: "+err.Error())
+	return answer, nil
 }
 
 // selectionOf reads which dead letters a request means; an error says which part
 // is wrong. narrow tells whether anything was said to choose by.
 func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool, err error) {
 	f = queue.LetterFilter{Reason: v.Get("reason"), User: v.Get("user")}
-	if text := v.Get("after"); text != "" {
-		if f.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return f, false, errors.New("after must be the number of a dead letter")
+	for name, number := range map[string]*uint64{"after": &f.After, "last": &f.Last} {
+		if text := v.Get(name); text != "" {
+			if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
+				return f, false, errors.New(name + " must be the number of a dead letter")
+			}
 		}
 	}
 	for _, text := range v["number"] {
@@ -260,6 +224,9 @@ func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool
 	narrow = f.Numbers != nil || f.Reason != "" || f.User != "" || f.Types != nil || !f.Since.IsZero() || !f.Until.IsZero()
 	return f, narrow, nil
 }
+
+// fit tells whether a replay of a dead letter can help.
+func fit(l queue.DeadLetter) bool { return l.Events == 1 && deliverable(l.Event) }
 
 // deliverable tells whether an event has what every message must have. Others
 // are dead for their own sake, whatever RudderStack says.
@@ -328,7 +295,7 @@ func (m mover) choose(letters []queue.DeadLetter) (numbers []uint64, unfit int) 
 
 func replaying() mover {
 	return mover{"replay", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.ReplayDead },
-		func(l queue.DeadLetter) bool { return l.Events == 1 && deliverable(l.Event) }}
+		fit}
 }
 
 func purging() mover {
@@ -336,52 +303,31 @@ func purging() mover {
 		func(queue.DeadLetter) bool { return true }}
 }
 
-// toMove reads which dead letters a request means, and of which connectors.
-// Where it returns false the request is answered.
-func (a *Admin) toMove(c *gin.Context) ([]Connector, queue.LetterFilter, bool) {
-	values, ok := form(c)
-	if !ok {
-		return nil, queue.LetterFilter{}, false
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return nil, queue.LetterFilter{}, false
-	}
-	s, narrow, err := selectionOf(values, a.cfg.Now())
-	switch {
-	case err != nil:
-		fail(c, http.StatusBadRequest, err.Error())
-	case !narrow && values.Get("all") != "true":
-		fail(c, http.StatusBadRequest, "say which: number, reason, type, since or until; or all=true")
-	case (s.Numbers != nil || s.After > 0) && len(connectors) > 1:
-		fail(c, http.StatusBadRequest, "say which connector: each counts its letters for itself")
-	default:
-		return connectors, s, true
-	}
-	return nil, s, false
-}
-
-// move handles a request that moves the chosen dead letters. What was moved
-// when it fails half-way is moved; asking again does the rest.
-func (a *Admin) move(m mover) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		connectors, s, ok := a.toMove(c)
-		if !ok {
-			return
+// move returns a handler that moves the chosen dead letters. What was moved when
+// it fails half-way is moved; asking again does the rest.
+func (a *Admin) move(m mover) func(request) (any, error) {
+	return func(r request) (any, error) {
+		s, narrow, err := selectionOf(r.values, a.cfg.Now())
+		switch {
+		case err != nil:
+			return nil, refuse(http.StatusBadRequest, err.Error())
+		case !narrow && r.values.Get("all") != "true":
+			return nil, refuse(http.StatusBadRequest, "say which: number, reason, type, since or until; or all=true")
+		case (s.Numbers != nil || s.After > 0 || s.Last > 0) && len(r.connectors) > 1:
+			return nil, refuse(http.StatusBadRequest, "say which connector: each counts its letters for itself")
 		}
-		patient(c)
+		patient(r.Context)
 		answer := Moved{Connectors: []ConnectorMoved{}}
-		for _, connector := range connectors {
-			moved, err := a.moveOf(c.Request.Context(), connector, s, m)
+		for _, connector := range r.connectors {
+			moved, err := a.moveOf(r.ctx, connector, s, m)
 			if err != nil {
-				a.unreadable(c, connector, fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved+moved.Moved, err))
-				return
+				return nil, connector.failed(fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved+moved.Moved, err))
 			}
 			answer.Moved += moved.Moved
 			answer.Unfit += moved.Unfit
 			answer.Connectors = append(answer.Connectors, moved)
 		}
-		c.JSON(http.StatusOK, answer)
+		return answer, nil
 	}
 }
 
@@ -393,7 +339,9 @@ func (a *Admin) moveOf(ctx context.Context, connector Connector, s queue.LetterF
 	if err != nil || last == 0 {
 		return moved, err
 	}
-	s.Last = last
+	if s.Last == 0 || s.Last > last {
+		s.Last = last
+	}
 	err = choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
 		numbers, unfit := m.choose(letters)
 		n, err := m.move(connector.Queue)(ctx, numbers...)

@@ -2,9 +2,8 @@ package admin
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
@@ -16,14 +15,10 @@ type Resumed struct {
 }
 
 // resume has destinations tried again at once.
-func (a *Admin) resume(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.deliveredFor(c, values)
-	if !ok {
-		return
+func (a *Admin) resume(r request) (any, error) {
+	connectors, err := deliveredFor(r)
+	if err != nil {
+		return nil, err
 	}
 	answer := Resumed{Resumed: []string{}}
 	for _, connector := range connectors {
@@ -31,7 +26,7 @@ func (a *Admin) resume(c *gin.Context) {
 		a.cfg.Log.Info("destination is told to resume", "connector", connector.Name)
 		answer.Resumed = append(answer.Resumed, connector.Name)
 	}
-	c.JSON(http.StatusOK, answer)
+	return answer, nil
 }
 
 // Forgotten is what /api/forget answers, in events: of all connectors that were
@@ -55,31 +50,21 @@ type ConnectorForgotten struct {
 
 // forget removes the events of a person from history and dead letters. It may
 // take minutes, and who is meant never reaches the log.
-func (a *Admin) forget(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	user := values.Get("user")
+func (a *Admin) forget(r request) (any, error) {
+	user := r.values.Get("user")
 	if user == "" {
-		fail(c, http.StatusBadRequest, "user is missing: the external_user_id of the person")
-		return
+		return nil, refuse(http.StatusBadRequest, "user is missing: the external_user_id of the person")
 	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
-	}
-	if values.Get("connector") == "" {
+	connectors := r.connectors
+	if r.values.Get("connector") == "" {
 		connectors = *a.connectors.Load() // where nothing waits there is history all the same
 	}
-	patient(c)
+	patient(r.Context)
 	answer := Forgotten{Connectors: []ConnectorForgotten{}}
 	for _, connector := range connectors {
-		erased, err := connector.Queue.Erase(c.Request.Context(), eventsOf(user))
+		erased, err := connector.Queue.Erase(r.ctx, eventsOf(user))
 		if err != nil {
-			a.cfg.Log.Error("a person's events could not be removed", "connector", connector.Name, "error", err)
-			fail(c, http.StatusInternalServerError, "not everything could be removed, ask again: connector "+connector.Name+": "+err.Error())
-			return
+			return nil, fmt.Errorf("not everything could be removed, ask again: %w", connector.failed(err))
 		}
 		a.cfg.Log.Info("a person's events were removed", "connector", connector.Name,
 			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending)
@@ -88,7 +73,7 @@ func (a *Admin) forget(c *gin.Context) {
 		answer.Pending += erased.Pending
 		answer.Connectors = append(answer.Connectors, ConnectorForgotten{connector.Name, erased.History, erased.Dead, erased.Pending})
 	}
-	c.JSON(http.StatusOK, answer)
+	return answer, nil
 }
 
 // eventsOf tells whether an event has exactly this external_user_id: a string's
@@ -117,10 +102,6 @@ type Drift struct {
 	Drift []drift.Item `json:"drift"`
 }
 
-func (a *Admin) drift(c *gin.Context) {
-	answer := Drift{Drift: a.cfg.Drift()}
-	if answer.Drift == nil {
-		answer.Drift = []drift.Item{}
-	}
-	c.JSON(http.StatusOK, answer)
+func (a *Admin) drift(request) (any, error) {
+	return Drift{Drift: append([]drift.Item{}, a.cfg.Drift()...)}, nil
 }

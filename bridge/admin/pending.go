@@ -12,7 +12,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // PendingList is what /api/pending answers: what is pending and why.
@@ -43,86 +42,60 @@ type PendingEvent struct {
 }
 
 // pending lists what is pending.
-func (a *Admin) pending(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
-	}
-	limit, err := strconv.Atoi(c.DefaultQuery("limit", strconv.Itoa(defaultLetters)))
-	if err != nil || limit < 1 || limit > maxLetters {
-		fail(c, http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
-		return
+func (a *Admin) pending(r request) (any, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
 	}
 	answer := PendingList{Connectors: []ConnectorPending{}}
-	for _, connector := range connectors {
+	for _, connector := range r.connectors {
 		l := connector.Queue.Ledger()
 		p := ConnectorPending{Connector: connector.Name, Pending: l.Pending(), OldestPendingSeconds: waited(l, a.cfg.Now()),
 			Destination: destinationOf(connector), Suspects: []delivery.ParkedEvent{}}
 		if connector.Parked != nil {
-			suspects, total, err := connector.Parked(c.Request.Context(), limit)
+			suspects, total, err := connector.Parked(r.ctx, limit)
 			if err != nil {
-				a.unreadable(c, connector, err)
-				return
+				return nil, connector.failed(err)
 			}
 			p.Parked, p.Suspects = total, append(p.Suspects, suspects...)
 		}
 		answer.Connectors = append(answer.Connectors, p)
 	}
-	a.show(c, answer)
+	return answer, nil
 }
 
 // place reads which event a request means, and of which connector.
-func (a *Admin) place(c *gin.Context, record, index string, name string) (connector Connector, seq uint64, i int, ok bool) {
-	seq, err := strconv.ParseUint(record, 10, 64)
-	n, err2 := strconv.Atoi(index)
-	if err != nil || err2 != nil || seq == 0 || n < 0 {
-		fail(c, http.StatusBadRequest, "say which event: the number of its record and its index, as bridge pending list shows them")
-		return connector, 0, 0, false
-	}
-	values := c.Request.URL.Query()
-	values.Set("connector", name)
-	connectors, ok := a.meant(c, values)
+func place(r request, record, index string) (connector Connector, seq uint64, i int, err error) {
+	seq, err = strconv.ParseUint(record, 10, 64)
+	i, err2 := strconv.Atoi(index)
 	switch {
-	case !ok:
-	case len(connectors) == 1:
-		return connectors[0], seq, n, true
-	default:
-		fail(c, http.StatusBadRequest, "say which connector")
+	case err != nil || err2 != nil || seq == 0 || i < 0:
+		return connector, 0, 0, refuse(http.StatusBadRequest, "say which event: the number of its record and its index, as bridge pending list shows them")
+	case len(r.connectors) != 1:
+		return connector, 0, 0, refuse(http.StatusBadRequest, "say which connector")
 	}
-	return connector, 0, 0, false
+	return r.connectors[0], seq, i, nil
 }
 
 // pendingEvent shows one pending event.
-func (a *Admin) pendingEvent(c *gin.Context) {
-	connector, seq, index, ok := a.place(c, c.Param("record"), c.Param("index"), c.Query("connector"))
-	if !ok {
-		return
-	}
-	records, err := connector.Queue.Pending(c.Request.Context(), seq-1, 1)
+func (a *Admin) pendingEvent(r request) (any, error) {
+	connector, seq, index, err := place(r, r.Param("record"), r.Param("index"))
 	if err != nil {
-		a.unreadable(c, connector, err)
-		return
+		return nil, err
 	}
-	for _, r := range records {
-		for _, e := range r.Events {
-			if r.Seq != seq || e.Index != index {
-				continue
+	records, err := connector.Queue.Pending(r.ctx, seq-1, 1)
+	if err != nil {
+		return nil, connector.failed(err)
+	}
+	for _, record := range records {
+		for _, e := range record.Events {
+			if record.Seq == seq && e.Index == index {
+				why, err := suspect(r.ctx, connector, seq, index)
+				return PendingEvent{Connector: connector.Name, Record: seq, Index: index, Event: textOf(e.Raw), Suspect: why}, connector.failed(err)
 			}
-			answer := PendingEvent{Connector: connector.Name, Record: seq, Index: index, Event: letterOf("", queue.DeadLetter{Event: e.Raw}).Event}
-			answer.Suspect, err = suspect(c.Request.Context(), connector, seq, index)
-			if err != nil {
-				a.unreadable(c, connector, err)
-				return
-			}
-			a.show(c, answer)
-			return
 		}
 	}
-	fail(c, http.StatusNotFound, "this event is not pending (any more)")
+	return nil, refuse(http.StatusNotFound, "this event is not pending (any more)")
 }
 
 func suspect(ctx context.Context, connector Connector, seq uint64, index int) (*delivery.ParkedEvent, error) {
@@ -142,29 +115,23 @@ func suspect(ctx context.Context, connector Connector, seq uint64, index int) (*
 const maxSuspects = 100_000
 
 // deadLetter moves a suspected event to the dead letters by hand.
-func (a *Admin) deadLetter(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connector, seq, index, ok := a.place(c, values.Get("record"), values.Get("index"), values.Get("connector"))
-	if !ok {
-		return
+func (a *Admin) deadLetter(r request) (any, error) {
+	connector, seq, index, err := place(r, r.values.Get("record"), r.values.Get("index"))
+	if err != nil {
+		return nil, err
 	}
 	if connector.DeadLetter == nil {
-		fail(c, http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
-		return
+		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
 	}
-	err := connector.DeadLetter(c.Request.Context(), seq, index)
+	err = connector.DeadLetter(r.ctx, seq, index)
 	switch {
 	case errors.Is(err, delivery.ErrNotParked):
-		fail(c, http.StatusConflict, "this event is not suspected: it was delivered, is being sent, or waits for its turn; bridge pending list shows the suspected ones")
+		return nil, refuse(http.StatusConflict, "this event is not suspected: it was delivered, is being sent, or waits for its turn; bridge pending list shows the suspected ones")
 	case err != nil:
-		a.unreadable(c, connector, err)
-	default:
-		a.cfg.Log.Info("a suspected event was moved to the dead letters by hand", "connector", connector.Name, "record", seq, "index", index)
-		c.JSON(http.StatusOK, Moved{Moved: 1, Connectors: []ConnectorMoved{{Connector: connector.Name, Moved: 1}}})
+		return nil, connector.failed(err)
 	}
+	a.cfg.Log.Info("a suspected event was moved to the dead letters by hand", "connector", connector.Name, "record", seq, "index", index)
+	return Moved{Moved: 1, Connectors: []ConnectorMoved{{Connector: connector.Name, Moved: 1}}}, nil
 }
 
 // backup answers with a copy of the store as it is at one moment.

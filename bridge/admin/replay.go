@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -30,7 +29,8 @@ type Replay struct {
 	From      time.Time `json:"from"` // when the events were received
 	To        time.Time `json:"to"`   // not included
 	Types     []string  `json:"types,omitempty"`
-	Rate      float64   `json:"rate"` // events a second; 0: as fast as it goes
+	Rate      float64   `json:"rate"`              // events a second; 0: as fast as it goes
+	Position  time.Time `json:"position,omitzero"` // while it is active: when the events that come next were received
 	StartedAt time.Time `json:"started_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 	Replayed  uint64    `json:"replayed"` // delivered again
@@ -42,7 +42,7 @@ func replayOf(connector string, r queue.Replay) Replay {
 	return Replay{
 		Connector: connector, Number: r.Number, Active: r.Active(),
 		From: r.Order.From, To: r.Order.Till, Types: r.Order.Types, Rate: r.Order.Rate,
-		StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Position: r.Position, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Replayed: r.Replayed, Refused: r.Refused, Skipped: r.Skipped,
 	}
 }
@@ -87,110 +87,84 @@ func orderOf(values url.Values, now time.Time) (queue.ReplayOrder, error) {
 
 // startReplay orders a replay of the connectors that are meant. All are looked
 // at first, so that none is begun where one cannot be.
-func (a *Admin) startReplay(c *gin.Context) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.deliveredFor(c, values)
-	if !ok {
-		return
-	}
-	order, err := orderOf(values, a.cfg.Now())
+func (a *Admin) startReplay(r request) (any, error) {
+	connectors, err := deliveredFor(r)
 	if err != nil {
-		fail(c, http.StatusBadRequest, err.Error())
-		return
+		return nil, err
 	}
-	ctx := c.Request.Context()
+	order, err := orderOf(r.values, a.cfg.Now())
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, err.Error())
+	}
 	for _, connector := range connectors {
-		newest, err := connector.Queue.Replay(ctx)
+		newest, err := connector.Queue.Replay(r.ctx)
 		if err == nil && newest.Active() {
 			err = queue.ErrReplaying
 		}
 		if err != nil {
-			a.noReplay(c, connector, err)
-			return
+			return nil, noReplay(connector, err)
 		}
 	}
 	answer := Replays{Replays: []Replay{}}
 	for _, connector := range connectors {
-		started, err := connector.Queue.StartReplay(ctx, order)
+		started, err := connector.Queue.StartReplay(r.ctx, order)
 		if err != nil {
-			a.noReplay(c, connector, err)
-			return
+			return nil, noReplay(connector, err)
 		}
 		a.cfg.Log.Info("a replay of history is ordered", "connector", connector.Name, "number", started.Number,
 			"from", order.From, "to", order.Till, "types", order.Types, "rate", order.Rate)
 		answer.Replays = append(answer.Replays, replayOf(connector.Name, started))
 	}
-	c.JSON(http.StatusOK, answer)
+	return answer, nil
 }
 
 // deliveredFor returns the connectors that are meant and in the configuration.
-func (a *Admin) deliveredFor(c *gin.Context, values url.Values) ([]Connector, bool) {
-	meant, ok := a.meant(c, values)
-	var connectors []Connector
-	for _, connector := range meant {
-		if connector.Resume != nil {
-			connectors = append(connectors, connector)
-		}
+func deliveredFor(r request) ([]Connector, error) {
+	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Resume == nil })
+	if len(connectors) == 0 {
+		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
 	}
-	if ok && len(connectors) == 0 {
-		fail(c, http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
-		return nil, false
-	}
-	return connectors, ok
+	return connectors, nil
 }
 
-func (a *Admin) noReplay(c *gin.Context, connector Connector, err error) {
-	if errors.Is(err, queue.ErrReplaying) {
-		fail(c, http.StatusConflict, "connector "+connector.Name+": "+queue.ErrReplaying.Error()+"; wait for its end, or end it first")
-		return
+func noReplay(connector Connector, err error) error {
+	if err = connector.failed(err); errors.Is(err, queue.ErrReplaying) {
+		return refuse(http.StatusConflict, err.Error()+"; wait for its end, or end it first")
 	}
-	a.cfg.Log.Error("a replay could not be read, started or ended", "connector", connector.Name, "error", err)
-	fail(c, http.StatusInternalServerError, "connector "+connector.Name+": "+err.Error())
+	return err
 }
 
 // replays shows the newest replay of each connector that is meant.
-func (a *Admin) replays(c *gin.Context) {
-	a.eachReplay(c, func(Connector, queue.Replay) error { return nil })
+func (a *Admin) replays(r request) (any, error) {
+	return eachReplay(r, func(Connector, queue.Replay) error { return nil })
 }
 
 // endReplay ends the replays that are under way.
-func (a *Admin) endReplay(c *gin.Context) {
-	a.eachReplay(c, func(connector Connector, newest queue.Replay) error {
+func (a *Admin) endReplay(r request) (any, error) {
+	return eachReplay(r, func(connector Connector, newest queue.Replay) error {
 		if !newest.Active() {
 			return nil
 		}
 		a.cfg.Log.Info("a replay of history is told to end", "connector", connector.Name, "number", newest.Number)
-		return connector.Queue.EndReplay(c.Request.Context(), newest.Number)
+		return connector.Queue.EndReplay(r.ctx, newest.Number)
 	})
 }
 
 // eachReplay gives do the newest replay of each connector that is meant, and
 // answers with what they are afterwards.
-func (a *Admin) eachReplay(c *gin.Context, do func(Connector, queue.Replay) error) {
-	values, ok := form(c)
-	if !ok {
-		return
-	}
-	connectors, ok := a.meant(c, values)
-	if !ok {
-		return
-	}
+func eachReplay(r request, do func(Connector, queue.Replay) error) (any, error) {
 	answer := Replays{Replays: []Replay{}}
-	for _, connector := range connectors {
-		newest, err := connector.Queue.Replay(c.Request.Context())
+	for _, connector := range r.connectors {
+		newest, err := connector.Queue.Replay(r.ctx)
 		if err == nil && newest.Number > 0 {
 			if err = do(connector, newest); err == nil {
-				newest, err = connector.Queue.Replay(c.Request.Context())
+				newest, err = connector.Queue.Replay(r.ctx)
 			}
 			answer.Replays = append(answer.Replays, replayOf(connector.Name, newest))
 		}
 		if err != nil {
-			a.noReplay(c, connector, err)
-			return
+			return nil, connector.failed(err)
 		}
 	}
-	c.JSON(http.StatusOK, answer)
+	return answer, nil
 }

@@ -38,8 +38,8 @@ import (
 type Config struct {
 	Listen     string   `key:"listen" default:"127.0.0.1:8080" change:"restart" value:"ADDRESS" help:"address that Braze posts to"`
 	TLS        TLS      `key:"tls" change:"restart"`
-	Admin      string   `key:"admin" default:"127.0.0.1:9090" change:"restart" value:"ADDRESS" help:"address of status, health, metrics and the commands that ask a running bridge"`
-	AdminToken string   `key:"admin_token" secret:"file" unset:"none" value:"TOKEN" help:"bearer token that everything on the admin address needs, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
+	Admin      string   `key:"admin" default:"127.0.0.1:9090" change:"restart" value:"ADDRESS" help:"address of the operator's page, status, health, metrics and the commands that ask a running bridge"`
+	AdminToken string   `key:"admin_token" secret:"file" unset:"none" value:"TOKEN" help:"token that everything on the admin address needs, as a bearer token or by a login on the page, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
 	AdminHosts []string `key:"admin_hosts" unset:"none" value:"NAMES" help:"names that the admin address answers to without a token, beside IP addresses, 'localhost' and names without a dot; '.example.com' stands for all below it"`
 	DataDir    string   `key:"data_dir" default:"./data" change:"restart" value:"DIRECTORY" help:"directory that keeps the events, on a local disk; one process at a time. Not used where every queue is on PostgreSQL"`
 	Queue      Queue    `key:"queue" short:"url" change:"restart"`

@@ -106,6 +106,7 @@ func historyCases() []testCase {
 	return []testCase{
 		{"Replay history", history, replayHistory},
 		{"Replay a time", history, replayTimes},
+		{"Replay tells how far it has come", history, replayProgress},
 		{"Replay passes over what was not delivered", history, replayPassesOver},
 		{"Replay goes on after a restart", history, replayAfterRestart},
 		{"Replay goes on after a power cut", both(history, aCrash), replayAfterPowerCut},

@@ -171,6 +171,35 @@ func replayTimes(k *kit) {
 	}
 }
 
+// How far back a replay can go, and how far one has come, is told in times.
+func replayProgress(k *kit) {
+	q := k.open("a")
+	at, err := k.store.OldestHistory(k.ctx)
+	require.NoError(k, err)
+	require.True(k, at.IsZero(), "there is no history")
+	start := k.clock
+	for minute := range 3 {
+		k.clock = start.Add(time.Duration(minute) * time.Minute)
+		k.add(q, queue.Receipt{Accepted: 1}, fmt.Sprint(minute))
+	}
+	records := k.fetchAll(q, 3)
+	k.deliver(q, records[1:]...)
+	at, err = k.store.OldestHistory(k.ctx)
+	require.NoError(k, err)
+	require.True(k, start.Add(time.Minute).Equal(at), "what is pending is no history: %v", at)
+	k.deliver(q, records[0])
+
+	r := k.startReplay(q, queue.ReplayOrder{})
+	require.True(k, start.Equal(r.Position), "%v", r.Position)
+	for i, record := range records {
+		require.NoError(k, q.SettleReplay(k.ctx, queue.ReplayProgress{Number: r.Number, Next: record.Seq + 1, Replayed: 1}))
+		position := k.newestReplay(q).Position
+		require.True(k, i == 2 && position.IsZero() || start.Add(time.Duration(i+1)*time.Minute).Equal(position), "%d: %v", i, position)
+	}
+	require.NoError(k, q.SettleReplay(k.ctx, queue.ReplayProgress{Number: r.Number, Next: 1, End: true}))
+	require.True(k, k.newestReplay(q).Position.IsZero(), "it has ended")
+}
+
 func replayPassesOver(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 6, Filtered: 1, Dead: 1}, "0", "filtered:1", "2", "3", "dead:4", "5")

@@ -202,8 +202,13 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 	r.StartedAt = time.UnixMicro(started)
 	if ended > 0 {
 		r.EndedAt = time.UnixMicro(ended)
+		return r, nil
 	}
-	return r, nil
+	at, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE connector = ? AND seq >= ? ORDER BY seq LIMIT 1), 0)`, connector, next)
+	if at > 0 {
+		r.Position = time.UnixMicro(at)
+	}
+	return r, err
 }
 
 // FetchReplay waits for a replay to be active and returns its next records, in

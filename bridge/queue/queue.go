@@ -253,6 +253,7 @@ type Replay struct {
 	StartedAt time.Time
 	EndedAt   time.Time // zero: it is active
 	Next      uint64    // number of the record that it goes on with
+	Position  time.Time // when that was received; zero: it has ended, or nothing is left
 	Replayed  uint64    // events that were delivered again
 	Refused   uint64    // events that the destination refused this time
 	Skipped   uint64    // events that the order or the connector's rules leave out

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -172,6 +173,19 @@ func (s *Store) history(ctx context.Context) (n int64, err error) {
 		return err
 	})
 	return n, err
+}
+
+// OldestHistory returns when the oldest record of history was received, which is
+// how far back a replay can go; zero: there is no history.
+func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
+	err = s.db.view(ctx, func(t tx) error {
+		micros, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
+		if micros > 0 {
+			at = time.UnixMicro(micros)
+		}
+		return err
+	})
+	return at, s.db.classify(err)
 }
 
 type prunable struct{ seq, connector, stored int64 }

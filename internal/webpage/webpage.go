@@ -5,10 +5,12 @@ package webpage
 import (
 	"bytes"
 	"crypto/sha256"
+	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -26,18 +28,26 @@ var kinds = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
+// shared are the modules and styles that more than one page uses.
+//
+//go:embed shared
+var shared embed.FS
+
 type asset struct {
 	kind, etag string
 	text       []byte
 }
 
 // Handler serves the files of a directory named assets: index.html at root,
-// which ends with a slash, and all others under root + "assets/". Anything else
+// which ends with a slash, and all others under root + "assets/", together with
+// those that pages share: dom.js, pretty.js and theme.css. Anything else
 // is 404. A browser asks again each time and gets 304 for what it has, so that
 // a page never runs with the modules of another version. It panics where the
 // files cannot be read: they are embedded.
 func Handler(files fs.FS, root string) http.Handler {
-	served := load(files, root)
+	served := map[string]asset{}
+	load(served, shared, "shared", root)
+	load(served, files, "assets", root)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, ok := served[r.URL.Path]
 		if !ok {
@@ -55,10 +65,9 @@ func Handler(files fs.FS, root string) http.Handler {
 	})
 }
 
-// load reads the assets by the path that they are served at.
-func load(files fs.FS, root string) map[string]asset {
-	served := map[string]asset{}
-	err := fs.WalkDir(files, "assets", func(name string, entry fs.DirEntry, err error) error {
+// load adds the files of a directory, by the path that they are served at.
+func load(served map[string]asset, files fs.FS, dir, root string) {
+	err := fs.WalkDir(files, dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -67,7 +76,7 @@ func load(files fs.FS, root string) map[string]asset {
 			return err
 		}
 		sum := sha256.Sum256(text)
-		at := root + name
+		at := root + "assets" + strings.TrimPrefix(name, dir)
 		if name == "assets/index.html" {
 			at = root
 		}
@@ -77,5 +86,4 @@ func load(files fs.FS, root string) map[string]asset {
 	if err != nil {
 		panic(err)
 	}
-	return served
 }

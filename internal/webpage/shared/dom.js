@@ -24,7 +24,7 @@ function fill(element, properties, children) {
       element.setAttribute(name === "class" ? "class" : name, value === true ? "" : String(value))
     }
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false))
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false))
   return element
 }
 

@@ -1,0 +1,147 @@
+// Package bridge_test shows the operator's page of a running bridge, between the
+// fakes, to a real browser.
+package bridge_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // gin lists its routes on standard output otherwise
+	os.Exit(m.Run())
+}
+
+const patience = 30 * time.Second
+
+// running is a bridge that delivers to a fake RudderStack.
+type running struct {
+	t      *testing.T
+	rudder *mockrudder.Server
+	at     bridge.Addresses
+	token  string
+}
+
+// run starts a bridge with the connectors brand-a and brand-b. It ends with the test.
+func run(t *testing.T, token string) *running {
+	t.Helper()
+	r := &running{t: t, rudder: mockrudder.Start(t, mockrudder.WithSource("wk-brand-a", mockrudder.HTTP), mockrudder.WithSource("wk-brand-b", mockrudder.HTTP)), token: token}
+	cfg := config.Default()
+	cfg.Listen, cfg.Admin, cfg.DataDir, cfg.AdminToken, cfg.Grace = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), token, time.Second
+	for _, name := range []string{"brand-a", "brand-b"} {
+		c := config.DefaultConnector()
+		c.Name, c.Tokens, c.RudderURL, c.WriteKey = name, []string{"tok-" + name}, r.rudder.URL, "wk-"+name
+		cfg.Connectors = append(cfg.Connectors, c)
+	}
+	ready := make(chan bridge.Addresses, 1)
+	b, err := bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	select {
+	case r.at = <-ready:
+	case err := <-ended:
+		ended <- err
+		require.NoError(t, err)
+	}
+	return r
+}
+
+// post sends events to a connector as Braze would.
+func (r *running) post(connector string, events ...string) {
+	r.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, r.at.Intake+"/currents/"+connector, strings.NewReader(`{"events":[`+strings.Join(events, ",")+`]}`))
+	require.NoError(r.t, err)
+	req.Header.Set("Authorization", "Bearer tok-"+connector)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(r.t, err)
+	resp.Body.Close()
+	require.Equal(r.t, http.StatusOK, resp.StatusCode)
+}
+
+// event is one that nobody complains about.
+func event(id, extra string) string {
+	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
+}
+
+// generated are events of every type, from the fake Braze.
+func generated(t *testing.T, n int) []string {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, mockbraze.Emit(t.Context(), &out, mockbraze.Emission{Events: n, Seed: 7}))
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
+}
+
+// until asks for the ledger of a connector until it is as it should be.
+func (r *running) until(connector string, good func(admin.ConnectorStatus) bool) {
+	r.t.Helper()
+	var last admin.ConnectorStatus
+	require.Eventually(r.t, func() bool {
+		req, err := http.NewRequest(http.MethodGet, r.at.Admin+"/status", nil)
+		require.NoError(r.t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(r.t, err)
+		defer resp.Body.Close()
+		var status admin.Status
+		require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&status))
+		for _, c := range status.Connectors {
+			if c.Name == connector {
+				last = c
+			}
+		}
+		return good(last)
+	}, patience, 20*time.Millisecond, "%+v", &last)
+}
+
+// letters returns the numbers of brand-a's dead letters with a reason.
+func (r *running) letters(reason string) (numbers []uint64) {
+	r.t.Helper()
+	resp, err := http.Get(r.at.Admin + "/api/dead?brief=true&connector=brand-a&reason=" + reason)
+	require.NoError(r.t, err)
+	defer resp.Body.Close()
+	var list admin.Letters
+	require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&list))
+	for _, letter := range list.Dead {
+		numbers = append(numbers, letter.Number)
+	}
+	return numbers
+}
+
+// refuse has RudderStack refuse what contains a text, and returns what ends that.
+func (r *running) refuse(text string, status int) (end func()) {
+	r.t.Helper()
+	id := "refuse-" + text
+	require.NoError(r.t, r.rudder.Fault(mockrudder.Fault{ID: id, Status: status, Body: map[int]string{400: "event is not a valid rudder event", 403: "blocked by a rule"}[status], Contains: text}))
+	return func() { require.True(r.t, r.rudder.RemoveFault(id)) }
+}
+
+// page opens the page at a view.
+func (r *running) page(browser *browsertest.Browser, fragment string) *browsertest.Page {
+	r.t.Helper()
+	page := browser.Open(r.t, r.at.Admin)
+	page.Go(r.at.Admin + "/" + fragment)
+	return page
+}
