@@ -19,14 +19,14 @@ func ExampleBatch_Scan() {
 	}
 	for _, e := range batch.Events {
 		id, ok := currents.AppendID(nil, e.ID)
-		fmt.Printf("%d bytes, id %s %t, problem %q, in webhook mode %q, changed there %t, external id %t\n",
-			e.End-e.Start, id, ok, e.Problem(), e.WebhookProblem(), e.Changed(), e.HasExternalUserID())
+		fmt.Printf("%d bytes, id %s %t, problem %q, external id %t\n",
+			e.End-e.Start, id, ok, e.Problem(), e.HasExternalUserID())
 	}
 	batch.Reset()
 	// Output:
-	// 103 bytes, id a1 true, problem "", in webhook mode "", changed there false, external id true
-	// 130 bytes, id 12 true, problem "", in webhook mode "nul", changed there true, external id false
-	// 14 bytes, id  false, problem "not_an_object", in webhook mode "not_an_object", changed there false, external id false
+	// 103 bytes, id a1 true, problem "", external id true
+	// 130 bytes, id 12 true, problem "", external id false
+	// 14 bytes, id  false, problem "not_an_object", external id false
 }
 
 func ExampleBatch_Scan_errors() {
@@ -95,37 +95,6 @@ func ExampleUsableID() {
 	// 0 false
 	// null false
 	// true false
-}
-
-func ExampleFlags() {
-	event := []byte(`{"properties":{"a.b":1,"prototype":2,"big":1e400,"half":"\ud800\u0000"},"id":7,"event_type":"toString"}`)
-	var batch currents.Batch
-	if err := batch.ScanEvent(event); err != nil {
-		fmt.Println(err)
-		return
-	}
-	flags := batch.Events[0].Flags
-	for _, kind := range []struct {
-		name string
-		flag currents.Flags
-	}{
-		{"nul", currents.FlagNul}, {"unsafe key", currents.FlagUnsafeKey}, {"key read as a path", currents.FlagPathKey},
-		{"number", currents.FlagNumber}, {"surrogate", currents.FlagSurrogate}, {"id", currents.FlagID},
-		{"event type", currents.FlagEventType}, {"properties", currents.FlagProperties},
-	} {
-		fmt.Println(kind.name, flags&kind.flag != 0)
-	}
-	fmt.Println(batch.Events[0].Problem() == currents.NoIdentity)
-	// Output:
-	// nul true
-	// unsafe key true
-	// key read as a path true
-	// number true
-	// surrogate true
-	// id true
-	// event type true
-	// properties false
-	// true
 }
 
 func ExampleSameNumber() {
