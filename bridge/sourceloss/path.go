@@ -2,6 +2,7 @@ package sourceloss
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode"
@@ -35,7 +36,7 @@ func (p *properties) throws(literalLength bool) bool {
 
 // unusual reports whether a key, written without escapes, may be one that read minds.
 func unusual(key []byte) bool {
-	if len(key) == 0 || bytes.IndexByte(key, '.') >= 0 || bytes.IndexByte(key, '/') >= 0 {
+	if len(key) == 0 || hasDotOrSlash(key) {
 		return true
 	}
 	switch c := key[0]; {
@@ -45,6 +46,24 @@ func unusual(key []byte) bool {
 	switch string(key) {
 	case "__proto__", "constructor", "prototype", "length":
 		return true
+	}
+	return false
+}
+
+// hasDotOrSlash looks at eight bytes at a time: it is asked of every key.
+func hasDotOrSlash(key []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(key); i += 8 {
+		y := (binary.LittleEndian.Uint64(key[i:]) | ones) ^ '/'*ones // the dot (0x2e) and the slash (0x2f) become 0
+		if (y-ones)&^y&tops != 0 {
+			return true
+		}
+	}
+	for _, c := range key[i:] {
+		if c|1 == '/' {
+			return true
+		}
 	}
 	return false
 }

@@ -50,11 +50,25 @@ func Of(event []byte) Loss {
 	}
 	var m members
 	m.read(event)
+	loss := Loss{Changed: m.changed || m.properties.changed}
+	id, name := m.id, m.eventType
 	if bytes.IndexByte(event, '\\') >= 0 {
 		nul, surrogate := escapes(event)
-		m.nul, m.changed = nul, m.changed || surrogate
+		m.nul, loss.Changed = nul, loss.Changed || surrogate
+		id, name = unescaped(id), unescaped(name)
 	}
-	return Loss{Reason: m.reason(), Changed: m.changed || m.properties.changed || changesID(m.id) || inherited(m.eventType)}
+	loss.Reason = m.reason()
+	loss.Changed = loss.Changed || changesID(id) || inherited(name)
+	return loss
+}
+
+// unescaped returns a raw string with its escapes undone, still in quotes.
+func unescaped(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 || raw[0] != '"' {
+		return raw
+	}
+	text, _ := currents.AppendText([]byte{'"'}, raw)
+	return append(text, '"')
 }
 
 // maxDepth is how deep an event may be nested: 4,000 levels are taken, 6,000
@@ -101,9 +115,8 @@ func (m *members) reason() currents.Reason {
 func identity(raw []byte) bool { return currents.UsableIdentity(raw) || currents.Redacted(raw) }
 
 func (m *members) read(event []byte) {
-	var buf [64]byte
 	for f := currents.Fields(event); f.Next(); {
-		switch key := text(&f, buf[:0]); string(key) {
+		switch key := text(&f); string(key) {
 		case "event_type":
 			m.eventType = m.value(&f, 1)
 		case "id":
@@ -111,20 +124,20 @@ func (m *members) read(event []byte) {
 		case "time":
 			m.time = m.value(&f, 1)
 		case "user":
-			m.readUser(&f, buf[:0])
+			m.readUser(&f)
 		case "properties":
-			m.readProperties(&f, buf[:0])
+			m.readProperties(&f)
 		default:
 			m.literalPath(key, m.value(&f, 1))
 		}
 	}
 }
 
-func (m *members) readUser(f *currents.FieldIterator, scratch []byte) {
+func (m *members) readUser(f *currents.FieldIterator) {
 	m.userID, m.externalID = nil, nil
 	inner := f.Inner()
 	for inner.Next() {
-		switch value := m.value(&inner, 2); string(text(&inner, scratch)) {
+		switch value := m.value(&inner, 2); string(text(&inner)) {
 		case "user_id":
 			m.userID = value
 		case "external_user_id":
@@ -134,7 +147,7 @@ func (m *members) readUser(f *currents.FieldIterator, scratch []byte) {
 	f.Leave(&inner)
 }
 
-func (m *members) readProperties(f *currents.FieldIterator, scratch []byte) {
+func (m *members) readProperties(f *currents.FieldIterator) {
 	m.properties = properties{}
 	if !f.Object() {
 		value := m.value(f, 1)
@@ -149,7 +162,7 @@ func (m *members) readProperties(f *currents.FieldIterator, scratch []byte) {
 			m.properties.nested = true
 		}
 		if key := inner.Key(); inner.Escaped() || unusual(key) {
-			m.properties.read(text(&inner, scratch), value)
+			m.properties.read(text(&inner), value)
 		}
 	}
 	f.Leave(&inner)
@@ -173,11 +186,11 @@ func (m *members) literalPath(key, value []byte) {
 }
 
 // text returns the key of a member, escapes undone.
-func text(f *currents.FieldIterator, scratch []byte) []byte {
+func text(f *currents.FieldIterator) []byte {
 	if !f.Escaped() {
 		return f.Key()
 	}
-	return f.AppendKey(scratch)
+	return f.AppendKey(nil)
 }
 
 // value returns the value of a member, which stands outside levels deep in the
@@ -270,24 +283,20 @@ func escapes(text []byte) (nul, surrogate bool) {
 
 // changesID reports whether the source replaces or trims an id: one that is there
 // and no string, or is blank, or has white space at its ends.
-func changesID(raw []byte) bool {
-	if len(raw) == 0 || raw[0] == 'n' {
+func changesID(id []byte) bool {
+	if len(id) == 0 || id[0] == 'n' {
 		return false
 	}
-	var buf [64]byte
-	text, ok := currents.AppendText(buf[:0], raw)
-	return !ok || len(text) == 0 || len(bytes.TrimSpace(text)) != len(text)
+	return id[0] != '"' || len(id) == 2 || len(bytes.TrimSpace(id[1:len(id)-1])) != len(id)-2
 }
 
 // inherited reports whether an event type is the name of something that every
 // JavaScript object has, which the source's lookup of its mapping finds. The name
 // is lost.
 func inherited(eventType []byte) bool {
-	const longest = len(`"propertyIsEnumerable"`)
-	if len(eventType) > 6*longest {
+	if len(eventType) < 2 || eventType[0] != '"' {
 		return false
 	}
-	var buf [6 * longest]byte
-	name, ok := currents.AppendText(buf[:0], eventType)
-	return ok && (isMethod(name) || string(name) == "constructor" || string(name) == "__proto__")
+	name := eventType[1 : len(eventType)-1]
+	return isMethod(name) || string(name) == "constructor" || string(name) == "__proto__"
 }
