@@ -43,31 +43,28 @@ func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 
 func TestBodiesArePackedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, func(c *Config) { c.Mode, c.URL = mode, "http://rudder.test/data/" })
-				require.False(t, r.all()[0].compressed, "nobody waits for /version")
-				b.queue.put(fat("e", 5)...)
-				b.settledWithin(t, time.Second)
-				p := r.all()[1]
-				require.True(t, p.compressed)
-				require.Less(t, p.bytes, len(p.body)/10)
-				require.Len(t, p.ids, 5)
-				require.Equal(t, []bool{true}, b.seen.gzip)
-				require.True(t, b.seen.posts[1].Gzip)
-				require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
+		bubble(t, string(mode), func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, func(c *Config) { c.Mode, c.URL = mode, "http://rudder.test/data/" })
+			require.False(t, r.all()[0].compressed, "nobody waits for /version")
+			b.queue.put(fat("e", 5)...)
+			b.settledWithin(t, time.Second)
+			p := r.all()[1]
+			require.True(t, p.compressed)
+			require.Less(t, p.bytes, len(p.body)/10)
+			require.Len(t, p.ids, 5)
+			require.Equal(t, []bool{true}, b.seen.gzip)
+			require.True(t, b.seen.posts[1].Gzip)
+			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
 
-				require.Len(t, r.questions(), 1)
-				require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
-				require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
-				require.Empty(t, r.questions()[0].Header.Get("Authorization"))
+			require.Len(t, r.questions(), 1)
+			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
+			require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
+			require.Empty(t, r.questions()[0].Header.Get("Authorization"))
 
-				b.queue.put(events("small", 5)...)
-				b.queue.put(fat("alone", 1)...)
-				b.settledWithin(t, time.Second)
-				b.finish(t)
-			})
+			b.queue.put(events("small", 5)...)
+			b.queue.put(fat("alone", 1)...)
+			b.settledWithin(t, time.Second)
 		})
 	}
 }
@@ -84,7 +81,6 @@ func TestSmallBodiesAndSingleEventsAreNotPacked(t *testing.T) {
 		for _, p := range r.all() {
 			require.False(t, p.compressed)
 		}
-		b.finish(t)
 	})
 }
 
@@ -100,22 +96,19 @@ func TestBodiesAreNotPackedUnlessVersionListsIt(t *testing.T) {
 		"redirect":          {status: 302, header: http.Header{"Location": {"/elsewhere"}}},
 		"too long":          {status: 200, body: `{"x":"` + strings.Repeat("x", maxVersion) + `","Features":["gzip-req-payload"]}`},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: version}
-				b := compresses(t, r, nil)
-				for i := range 5 {
-					b.queue.put(fat(fmt.Sprint(i), 5)...)
-					b.settledWithin(t, time.Second) // it holds up nothing
-					time.Sleep(time.Minute)
-				}
-				for _, p := range r.all() {
-					require.False(t, p.compressed)
-				}
-				require.Len(t, r.questions(), 1)
-				require.Empty(t, b.seen.names(), "that is no trouble of the destination")
-				b.finish(t)
-			})
+		bubble(t, name, func(t *testing.T) {
+			r := &rudder{version: version}
+			b := compresses(t, r, nil)
+			for i := range 5 {
+				b.queue.put(fat(fmt.Sprint(i), 5)...)
+				b.settledWithin(t, time.Second) // it holds up nothing
+				time.Sleep(time.Minute)
+			}
+			for _, p := range r.all() {
+				require.False(t, p.compressed)
+			}
+			require.Len(t, r.questions(), 1)
+			require.Empty(t, b.seen.names(), "that is no trouble of the destination")
 		})
 	}
 }
@@ -128,7 +121,6 @@ func TestGzipOffNeverAsks(t *testing.T) {
 		b.settledWithin(t, time.Second)
 		require.False(t, r.all()[1].compressed)
 		require.Empty(t, r.questions())
-		b.finish(t)
 	})
 }
 
@@ -150,7 +142,6 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 		}
 		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[68].compressed, "it cannot any more")
-		b.finish(t)
 	})
 }
 
@@ -175,7 +166,6 @@ func TestVersionIsAskedAgainAfterTrouble(t *testing.T) {
 		require.False(t, all[len(all)-2].compressed, "another version may have come back")
 		require.True(t, all[len(all)-1].compressed)
 		require.Equal(t, []bool{true, false, true}, b.seen.gzip)
-		b.finish(t)
 	})
 }
 
@@ -191,26 +181,23 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 		"413":   {status: 413},
 		"reset": {err: errors.New("connection reset by peer")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, nil)
-				r.set(func(p posted) reply {
-					if p.compressed {
-						return answer
-					}
-					return reply{}
-				})
-				for i := range 40 {
-					b.queue.put(fat(fmt.Sprint(i), 100)...)
-					b.settledWithin(t, 30*time.Second)
-					time.Sleep(time.Minute)
+		bubble(t, name, func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, nil)
+			r.set(func(p posted) reply {
+				if p.compressed {
+					return answer
 				}
-				require.Empty(t, b.queue.dead)
-				require.Equal(t, 4001, b.queue.count(queue.Delivered))
-				require.LessOrEqual(t, len(r.all()), 41+2*3, "it is not believed again for an hour")
-				b.finish(t)
+				return reply{}
 			})
+			for i := range 40 {
+				b.queue.put(fat(fmt.Sprint(i), 100)...)
+				b.settledWithin(t, 30*time.Second)
+				time.Sleep(time.Minute)
+			}
+			require.Empty(t, b.queue.dead)
+			require.Equal(t, 4001, b.queue.count(queue.Delivered))
+			require.LessOrEqual(t, len(r.all()), 41+2*3, "it is not believed again for an hour")
 		})
 	}
 }
@@ -219,23 +206,20 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 // says nothing against compression.
 func TestIsolationOfCompressedRequests(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, func(c *Config) { c.Mode = mode })
-				b.queue.put(fat("before", 100)...)
-				b.settledWithin(t, time.Second)
-				r.set(refusing(400, "invalid json", "e-17"))
-				b.queue.put(fat("e", 100)...)
-				b.trickle(t, 3*time.Minute, "e-17")
-				require.Len(t, b.queue.dead, 1)
-				require.Equal(t, 17, b.queue.dead[0].Index)
-				for _, p := range r.all() {
-					require.False(t, p.compressed && (len(p.ids) == 1 || p.reply.status == 400 && len(p.ids) < 100))
-				}
-				require.Equal(t, []bool{true}, b.seen.gzip)
-				b.finish(t)
-			})
+		bubble(t, string(mode), func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, func(c *Config) { c.Mode = mode })
+			b.queue.put(fat("before", 100)...)
+			b.settledWithin(t, time.Second)
+			r.set(refusing(400, "invalid json", "e-17"))
+			b.queue.put(fat("e", 100)...)
+			b.trickle(t, 3*time.Minute, "e-17")
+			require.Len(t, b.queue.dead, 1)
+			require.Equal(t, 17, b.queue.dead[0].Index)
+			for _, p := range r.all() {
+				require.False(t, p.compressed && (len(p.ids) == 1 || p.reply.status == 400 && len(p.ids) < 100))
+			}
+			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
 }

@@ -131,20 +131,17 @@ func silent(c net.Conn) {
 
 func TestConnectionIsUsedAgain(t *testing.T) {
 	for _, size := range []int{2, 10_000, 60_000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
-					_, _ = io.Copy(io.Discard, r.Body)
-					_, _ = io.WriteString(w, "ok"+strings.Repeat(" ", size))
-				}))
-				for i := range 10 {
-					q.put(events(fmt.Sprint(i), 3)...)
-					b.settledWithin(t, time.Second)
-				}
-				require.EqualValues(t, 1, network.dials.Load())
-				b.finish(t)
-			})
+		bubble(t, fmt.Sprint(size), func(t *testing.T) {
+			q := newMemQueue()
+			b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(w, "ok"+strings.Repeat(" ", size))
+			}))
+			for i := range 10 {
+				q.put(events(fmt.Sprint(i), 3)...)
+				b.settledWithin(t, time.Second)
+			}
+			require.EqualValues(t, 1, network.dials.Load())
 		})
 	}
 }
@@ -171,18 +168,15 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			silent(c)
 		}, StateBackingOff},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				q.put(events("e", 3)...)
-				b, _ := overPipes(t, q, test.serve)
-				time.Sleep(20 * time.Second)
-				synctest.Wait()
-				require.Equal(t, test.state, b.State().Name, b.State().LastError)
-				require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
-				require.Empty(t, q.dead)
-				b.finish(t)
-			})
+		bubble(t, name, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 3)...)
+			b, _ := overPipes(t, q, test.serve)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			require.Equal(t, test.state, b.State().Name, b.State().LastError)
+			require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
+			require.Empty(t, q.dead)
 		})
 	}
 }
@@ -204,25 +198,22 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
 		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				q.put(events("e", 3)...)
-				var good atomic.Bool
-				b, _ := overPipes(t, q, func(c net.Conn) {
-					if good.Load() {
-						handler(t, takes)(c)
-						return
-					}
-					bad(c)
-				})
-				time.Sleep(26 * time.Second)
-				require.Equal(t, StateBackingOff, b.State().Name)
-				require.Equal(t, 3, q.count(queue.Pending))
-				good.Store(true)
-				b.settledWithin(t, 30*time.Second)
-				b.finish(t)
+		bubble(t, name, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 3)...)
+			var good atomic.Bool
+			b, _ := overPipes(t, q, func(c net.Conn) {
+				if good.Load() {
+					handler(t, takes)(c)
+					return
+				}
+				bad(c)
 			})
+			time.Sleep(26 * time.Second)
+			require.Equal(t, StateBackingOff, b.State().Name)
+			require.Equal(t, 3, q.count(queue.Pending))
+			good.Store(true)
+			b.settledWithin(t, 30*time.Second)
 		})
 	}
 }
@@ -241,7 +232,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, StatePaused, b.State().Name)
 		require.Zero(t, elsewhere.Load())
-		b.finish(t)
 	})
 }
 
@@ -260,7 +250,6 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 		}
 		require.EqualValues(t, 5, network.dials.Load())
 		require.Empty(t, b.seen.names())
-		b.finish(t)
 	})
 }
 
@@ -287,7 +276,6 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 		}))
 		b.settledWithin(t, 5*time.Minute)
 		require.Equal(t, 20, q.count(queue.Delivered))
-		b.finish(t)
 	})
 }
 
@@ -317,7 +305,6 @@ func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
 		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
 		synctest.Wait()
 		require.Equal(t, "no answer: no route to [write key]", b.State().LastError)
-		b.finish(t)
 	})
 }
 

@@ -51,8 +51,35 @@ type Sender struct {
 	held     map[uint64]holding // claimed records by number
 	spares   [][]event          // slices to be used again
 
-	told   sync.Mutex // held while the log and the observer are told of a state
-	lastly string     // the name of the state that they were told last
+	announcing sync.Mutex // held while the log and the observer hear of a state
+	announced  string     // the name of the state that they heard of last
+
+	readError, storeError onceUntilChanged // of the queue
+}
+
+// onceUntilChanged logs an error that comes again and again only when it changes.
+type onceUntilChanged struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (o *onceUntilChanged) log(log *slog.Logger, message string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if text := err.Error(); text != o.last {
+		o.last = text
+		log.Error(message, "error", err)
+	}
+}
+
+// over notes that it works again.
+func (o *onceUntilChanged) over(log *slog.Logger, message string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last != "" {
+		o.last = ""
+		log.Info(message)
+	}
 }
 
 // holding is a claimed record.
@@ -82,11 +109,11 @@ func New(config Config) (*Sender, error) {
 			request: request, version: version, secret: config.WriteKey,
 			timeout: config.Timeout, maxAnswer: config.MaxAnswer,
 		},
-		probe:    []byte(`{"batch":[]}`),
-		log:      config.Logger.With("connector", config.Name),
-		evidence: newEvidence(config, time.Now()),
-		held:     map[uint64]holding{},
-		lastly:   StateOK,
+		probe:     []byte(`{"batch":[]}`),
+		log:       config.Logger.With("connector", config.Name),
+		evidence:  newEvidence(config, time.Now()),
+		held:      map[uint64]holding{},
+		announced: StateOK,
 	}
 	if config.Mode == Webhook {
 		s.probe = []byte(`{"events":[]}`)
@@ -177,6 +204,7 @@ func (s *Sender) claim(ctx context.Context) error {
 			continue
 		}
 		failed = 0
+		s.readError.over(s.log, "the queue can be read again")
 		s.mu.Lock()
 		events := b.appendEvents(s.spare(), records)
 		bytes := 0
@@ -217,7 +245,7 @@ func (s *Sender) readFailed(ctx context.Context, err error, failed int) (bool, e
 	case hopeless(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}
-	s.log.Error("cannot read the queue", "error", err, "failed", failed)
+	s.readError.log(s.log, "cannot read the queue; it is read again until it works", err)
 	return sleep(ctx, s.wait(failed)), nil
 }
 
@@ -347,6 +375,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 		err := outcome()
 		switch {
 		case err == nil:
+			s.storeError.over(s.log, "outcomes are stored again")
 			crashpoint.At("delivery.settled")
 			return nil
 		case hopeless(err):
@@ -355,7 +384,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 			s.log.Error("outcome not stored, its events will be sent again", "error", err)
 			return errStopping
 		}
-		s.log.Error("cannot store an outcome, will try again", "error", err, "failed", failed)
+		s.storeError.log(s.log, "cannot store an outcome; it is stored again until it works, and nothing is sent again meanwhile", err)
 		if !sleep(hard, s.wait(failed)) {
 			return errStopping
 		}
