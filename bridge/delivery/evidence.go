@@ -215,8 +215,8 @@ func (e *evidence) mayDie(t *trial) bool {
 }
 
 // learn keeps what the result of a request says about the destination. The failure
-// of one that was tried before says something only where nothing else was accepted
-// meanwhile.
+// of one that was tried before says something only where nothing was accepted
+// lately, or, for a refusal that splits at once, nothing since.
 func (e *evidence) learn(t *trial, o outcome) {
 	fresh := t.fresh()
 	if o.kind == accepted {
@@ -231,7 +231,11 @@ func (e *evidence) learn(t *trial, o outcome) {
 	if fresh && o.kind != limited {
 		e.good, e.bad = e.good*fade, e.bad*fade+1
 	}
-	if !fresh && !e.open && e.acceptedBegan.After(t.since()) && o.kind != limited {
+	splits := o.own || o.kind == tooLarge // at once: what is left of it says more than a retry does
+	if !fresh && o.kind != limited && (!splits && e.acceptedLately(o.ended) || !e.open && e.acceptedBegan.After(t.since())) {
+		if e.open {
+			e.shut(o)
+		}
 		return
 	}
 	e.inARow++
