@@ -323,9 +323,6 @@ func (s *Sender) parked(b *builder, t tried) {
 
 // describeEvent returns an event's type and id. Of duplicates the last one counts.
 func describeEvent(raw []byte) (kind, id string) {
-	if len(raw) == 0 || raw[0] != '{' {
-		return "", ""
-	}
 	for f := currents.Fields(raw); f.Next(); {
 		switch {
 		case f.KeyIs("event_type"):

@@ -254,10 +254,7 @@ func (e *evidence) learn(t *trial, o outcome) {
 // shut opens the breaker, or keeps it open. The wait counts from the beginning of
 // the request: one that hung has waited already.
 func (e *evidence) shut(o outcome) {
-	if !e.open {
-		e.open = true
-	}
-	e.trouble = o
+	e.open, e.trouble = true, o
 	bound := e.maxBackoff
 	if o.kind.state() != StateBackingOff {
 		bound = min(bound, pausedWait)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -39,7 +40,7 @@ func TestHugeResponseIsNotTakenIn(t *testing.T) {
 			synctest.Wait()
 			require.Equal(t, state, b.State().Name)
 			require.Less(t, written.Load(), requests.Load()*2*drainBytes)
-			require.LessOrEqual(t, len(b.State().LastError), DefaultMaxAnswer)
+			require.LessOrEqual(t, len(b.State().LastError), maxAnswer)
 		})
 	}
 }
@@ -52,7 +53,7 @@ func TestGoAwayOfHTTP2CostsNothing(t *testing.T) {
 		q.put(events("e", 3)...)
 		var dials atomic.Int32
 		network := &pipes{serve: func(c net.Conn) { serveHTTP2(c, dials.Add(1) == 1) }}
-		transport := NewTransport(1)
+		transport := connection.NewTransport(1)
 		transport.DialContext = network.dial
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)

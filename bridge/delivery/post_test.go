@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -40,7 +41,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 // overPipes runs a sender with its own real transport over pipes.
 func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pipes) {
 	network := &pipes{serve: serve}
-	transport := NewTransport(DefaultConcurrency)
+	transport := connection.NewTransport(DefaultConcurrency)
 	transport.DialContext = network.dial
 	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, GzipOff })
 	t.Cleanup(func() {
@@ -291,10 +292,10 @@ func TestWithdrawnPayloadIsNotRead(t *testing.T) {
 }
 
 func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
-	p := poster{secret: "wk-secret", maxAnswer: 100}
+	p := poster{secret: "wk-secret"}
 	words := p.clean("key wk-secret \xff " + strings.Repeat("é", 10_000))
 	require.True(t, strings.HasPrefix(words, "key [write key] \uFFFD é"), words)
-	require.LessOrEqual(t, len(words), 100)
+	require.LessOrEqual(t, len(words), maxAnswer)
 }
 
 func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
@@ -322,7 +323,7 @@ func TestCertificateIsVerified(t *testing.T) {
 		return b, q
 	}
 	t.Run("unknown", func(t *testing.T) {
-		b, q := run(t, NewTransport(1))
+		b, q := run(t, connection.NewTransport(1))
 		require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
 		require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
 		require.Equal(t, 3, q.count(queue.Pending))
@@ -337,7 +338,7 @@ func TestCertificateIsVerified(t *testing.T) {
 		b.finish(t)
 	})
 	t.Run("known", func(t *testing.T) {
-		transport := NewTransport(1)
+		transport := connection.NewTransport(1)
 		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		require.IsType(t, &x509.CertPool{}, transport.TLSClientConfig.RootCAs)
 		b, q := run(t, transport)

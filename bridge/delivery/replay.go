@@ -6,7 +6,6 @@ import (
 	"path"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -25,7 +24,6 @@ type replay struct {
 	current queue.Replay
 	most    int       // events of a request
 	paid    time.Time // until when the events sent so far are paid for
-	kind    []byte    // scratch: an event's type without escapes
 }
 
 // replays sends what replays ask for until ctx ends.
@@ -212,14 +210,9 @@ func (r *replay) wants(event []byte) bool {
 	if len(patterns) == 0 {
 		return true
 	}
-	r.kind = r.kind[:0]
-	for f := currents.Fields(event); f.Next(); {
-		if f.KeyIs("event_type") { // of duplicates the last one counts
-			r.kind, _ = currents.AppendText(r.kind[:0], f.Value())
-		}
-	}
+	kind, _ := describeEvent(event)
 	for _, pattern := range patterns {
-		if ok, err := path.Match(pattern, string(r.kind)); err == nil && ok {
+		if ok, err := path.Match(pattern, kind); err == nil && ok {
 			return true
 		}
 	}

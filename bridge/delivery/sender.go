@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -95,11 +96,7 @@ func New(config Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := config.request()
-	if err != nil {
-		return nil, err
-	}
-	version, err := config.versionRequest()
+	request, version, err := config.requests()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +104,12 @@ func New(config Config) (*Sender, error) {
 		config: config,
 		poster: poster{
 			request: request, version: version, secret: config.WriteKey,
-			timeout: config.Timeout, maxAnswer: config.MaxAnswer,
+			timeout: config.Timeout,
+			connections: connection.Pool{Fixed: config.Transport, MaxAge: config.ConnectionMaxAge, Create: func() *http.Transport {
+				t := connection.NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
+				t.TLSClientConfig.RootCAs = config.RootCAs
+				return t
+			}},
 		},
 		probe:     []byte(`{"batch":[]}`),
 		log:       config.Logger.With("connector", config.Name),
@@ -120,12 +122,6 @@ func New(config Config) (*Sender, error) {
 	}
 	s.changed.L = &s.mu
 	s.main = newScheduler(s.evidence, config.Concurrency, config.GiveUpAfter)
-	s.poster.fixed, s.poster.maxAge = config.Transport, config.ConnectionMaxAge
-	s.poster.create = func() *http.Transport {
-		t := NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
-		t.TLSClientConfig.RootCAs = config.RootCAs
-		return t
-	}
 	s.compression = compression{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
 	return s, nil
 }
@@ -184,7 +180,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	stop()
 	s.asks.Wait()
 	s.releaseAll()
-	s.poster.close()
+	s.poster.connections.Close()
 	return errors.Join(errs...)
 }
 

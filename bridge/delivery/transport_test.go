@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -85,13 +86,13 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
 		network.serve = handler(t, takes)
-		c := connections{maxAge: 2 * time.Minute, create: func() *http.Transport {
-			transport := NewTransport(1)
+		c := connection.Pool{MaxAge: 2 * time.Minute, Create: func() *http.Transport {
+			transport := connection.NewTransport(1)
 			transport.DialContext = network.dial
 			return transport
 		}}
 		ask := func(alone bool) {
-			transport, done := c.connect(alone)
+			transport, done := c.Get(alone)
 			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
 			require.NoError(t, err)
 			res, err := transport.RoundTrip(req)
@@ -113,6 +114,6 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		require.EqualValues(t, 4, network.dials.Load())
 		ask(false)
 		require.EqualValues(t, 4, network.dials.Load())
-		c.close()
+		c.Close()
 	})
 }
