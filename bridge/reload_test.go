@@ -130,7 +130,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for i := range 20 {
+	for i := range 8 {
 		before := sent.Load()
 		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
 		c.RudderURL = []string{one.URL, other.URL}[i%2]

@@ -53,6 +53,9 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 	for _, test := range refusals() {
 		for _, mode := range []Mode{Events, Webhook} {
 			for _, n := range []int{1, 10} {
+				if n > 1 && mode == Webhook && !*soak {
+					continue
+				}
 				t.Run(fmt.Sprint(test.name, "/", mode, "/", n), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { test.play(t, mode, n) })
 				})
@@ -155,14 +158,14 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 				for i := range 10 {
 					q.put(whole(fmt.Sprint("b", i), 20)...)
 				}
-				time.Sleep(90 * time.Minute)
+				time.Sleep(45 * time.Minute)
 				synctest.Wait()
 				require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
 				require.Equal(t, test.state, b.State().Name)
 				require.Contains(t, b.State().LastError, test.words)
 				require.Zero(t, b.State().Parked, "it is the destination that is to blame")
 				require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
-				require.Less(t, len(r.all()), 800, "about one in 20 seconds, and 413 splits")
+				require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
 				require.Equal(t, []string{test.state}, b.seen.names()[len(b.seen.names())-1:])
 
 				r.set(nil)

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -195,16 +194,6 @@ func (b *bench) exchange(t *testing.T, text []byte) []reply {
 	require.NoError(t, err)
 	defer client.Close()
 	go func() { _, _ = client.Write(text) }()
-	var got []reply
-	for in := bufio.NewReader(client); ; {
-		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
-		if err != nil {
-			return got
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return got
-		}
-		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
-	}
+	got, _ := responsesOn(client)
+	return got
 }

@@ -223,7 +223,7 @@ func isLength(raw []byte) bool {
 	case '"':
 		var buf [32]byte
 		text, _ := currents.AppendText(buf[:0], raw)
-		text = bytes.TrimFunc(text, jsSpace)
+		text = bytes.TrimFunc(text, IsSpace)
 		f, ok := jsNumber(text)
 		return len(text) == 0 || ok && isLength32(f)
 	}
@@ -236,7 +236,7 @@ func isLength32(f float64) bool { return f == math.Trunc(f) && f >= 0 && f < 1<<
 // wholeNumber reports whether JavaScript's Number reads a segment as a whole
 // number, as in 1, -1, 0x10, 1e2 or " 7 ".
 func wholeNumber(segment []byte) (number float64, whole bool) {
-	f, ok := jsNumber(bytes.TrimFunc(segment, jsSpace))
+	f, ok := jsNumber(bytes.TrimFunc(segment, IsSpace))
 	return f, ok && f == math.Trunc(f)
 }
 
@@ -276,8 +276,8 @@ func inBase(text []byte, base int) (f float64, ok bool) {
 	return f, !math.IsInf(f, 0)
 }
 
-// jsSpace is JavaScript's notion of white space: Unicode's, without the next
-// line character and with the byte-order mark.
-func jsSpace(r rune) bool {
+// IsSpace reports whether a character is white space to JavaScript: Unicode's, without
+// the next line character and with the byte-order mark.
+func IsSpace(r rune) bool {
 	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
 }
