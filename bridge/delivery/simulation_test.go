@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"flag"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,7 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var soak = flag.Bool("soak", false, "thousands of seeds instead of a few")
+var (
+	soak     = flag.Bool("soak", false, "thousands of seeds instead of a few")
+	soakTime = flag.Duration("soak-time", 20*time.Second, "with -soak, when no further seed is begun with a destination")
+)
 
 // place names an event of a simulation.
 type place struct {
@@ -298,12 +302,21 @@ func unless(a simAnswer, condition func(events []event, now time.Duration) bool)
 	}
 }
 
-// seeds is how often a simulation is run.
-func seeds(short, long uint64) uint64 {
-	if *soak {
-		return long
+// seeds are those that a simulation is run with: so many in the short form, and in
+// the long one as many more as the time allows.
+func seeds(t *testing.T, short, long uint64) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		began := time.Now()
+		for seed := range long {
+			if seed >= short && (!*soak || time.Since(began) > *soakTime) {
+				t.Logf("%d seeds", seed)
+				return
+			}
+			if !yield(seed) {
+				return
+			}
+		}
 	}
-	return short
 }
 
 // Destinations with the most that good events may wait and requests may be, over a
@@ -333,7 +346,7 @@ func TestDestinationsOfTheModel(t *testing.T) {
 		{"403, a tenth of all", fails(simAnswer{status: 403}, 0, tenth), tenth, 320, 330, 51000, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := range seeds(1, 100) {
+			for seed := range seeds(t, 1, 100) {
 				s := (&simulation{dest: c.dest, arrivals: steady(), seed: seed}).run()
 				d := s.delays(c.bad)
 				p99, most := d[len(d)*99/100].Seconds(), d[len(d)-1].Seconds()
@@ -378,7 +391,7 @@ func TestFailingAtRandomKillsNothing(t *testing.T) {
 		}
 		for _, chance := range chances {
 			t.Run(fmt.Sprint(name, "/", chance), func(t *testing.T) {
-				for seed := range seeds(1, 400) {
+				for seed := range seeds(t, 1, 400) {
 					for i, arrivals := range [][]arrival{sparse(300, 5*time.Second), sparse(100, time.Minute), steady()[:200], steady()[150:250]} {
 						s := (&simulation{dest: fails(answer, chance, nil), arrivals: arrivals, seed: seed, until: 12 * time.Hour}).run()
 						require.Empty(t, s.dead, "seed %d, traffic %d", seed, i)
@@ -395,7 +408,7 @@ func TestFailingByTheClockKillsNothing(t *testing.T) {
 	for name, answer := range kinds() {
 		for _, period := range []time.Duration{time.Second, 10 * time.Second, 3 * time.Minute, 20 * time.Minute} {
 			t.Run(fmt.Sprint(name, "/", period), func(t *testing.T) {
-				for seed := range seeds(1, 100) {
+				for seed := range seeds(t, 1, 100) {
 					down := fails(answer, 1, nil)
 					dest := func(events []event, now time.Duration, random *rand.Rand) simAnswer {
 						if now%period < period*2/5 {
@@ -420,7 +433,7 @@ func TestFailingForEverythingKillsNothing(t *testing.T) {
 	for name, answer := range kinds() {
 		for _, from := range []time.Duration{0, 20 * time.Second} {
 			t.Run(fmt.Sprint(name, "/from ", from), func(t *testing.T) {
-				for seed := range seeds(1, 50) {
+				for seed := range seeds(t, 1, 50) {
 					const back = 24 * time.Hour
 					down := fails(answer, 1, nil)
 					var before, during int
@@ -456,7 +469,7 @@ func TestIsolationIsBounded(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			for seed := range seeds(4, 1000) {
+			for seed := range seeds(t, 4, 1000) {
 				random := rand.New(rand.NewPCG(seed, 3))
 				bad := map[place]bool{}
 				for range 1 + random.IntN(10) {
