@@ -283,7 +283,7 @@ func TestServesTLS(t *testing.T) {
 	client.CloseIdleConnections()
 }
 
-// TestTheDiskIsScrubbed sees that the store is told to.
+// TestTheDiskIsScrubbed sees that the store scrubs.
 func TestTheDiskIsScrubbed(t *testing.T) {
 	cfg := configFor(t, connectorTo(newStack(t).URL))
 	cfg.ScrubEvery = time.Second

@@ -110,7 +110,7 @@ func (b *Batch) ScanEvent(body []byte) error {
 	return b.finish(body, end)
 }
 
-// finish lets go of memory that only an unusual body needs, and turns a negative
+// finish releases memory that only an unusual body needs, and turns a negative
 // end into an error.
 func (b *Batch) finish(body []byte, end int) error {
 	if cap(b.deep) > deepKept {
@@ -131,7 +131,7 @@ func (b *Batch) finish(body []byte, end int) error {
 // such an element may be a single byte, and a body may have millions.
 const MaxSingle = 100
 
-// Reset lets go of the last body and of the memory for its events, so that a
+// Reset releases the last body and the memory for its events, so that a
 // pooled Batch does not keep a large body alive. Limit stays.
 func (b *Batch) Reset() { *b = Batch{Limit: b.Limit} }
 

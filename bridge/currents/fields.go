@@ -18,7 +18,7 @@ type FieldIterator struct {
 	next             int    // index behind the current value, 0 at first; where late is set, of its first byte
 	keyStart, keyEnd int    // between the quotes
 	valueStart       int
-	late             bool // nobody has looked for the value's end yet
+	late             bool // the value's end is not known yet
 	escaped          bool
 }
 

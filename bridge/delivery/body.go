@@ -90,7 +90,7 @@ func (b *builder) build(events []event) int {
 	return n
 }
 
-// drop lets go of buffers that one huge event has blown up.
+// drop releases buffers that one huge event has blown up.
 func (b *builder) drop() {
 	if cap(b.body) > 2*b.maxBody {
 		b.body = nil

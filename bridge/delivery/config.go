@@ -126,7 +126,7 @@ type Config struct {
 	Timeout    time.Duration // of one request, from connecting to the end of the response
 	MinBackoff time.Duration // upper bound of the first wait; it doubles from there
 	MaxBackoff time.Duration // upper bound of any wait, Retry-After and GiveUpAfter apart
-	Grace      time.Duration // how long requests in flight may take once Run is told to end; below 0: none
+	Grace      time.Duration // how long requests in flight may take once Run ends; below 0: none
 
 	// GiveUpAfter is how long an event must have failed alone, while others were
 	// accepted, before it goes to the dead letters. Events that get 400 or 413 do

@@ -468,7 +468,7 @@ func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
 				require.Equal(t, want, time.Until(b.State().NextTry))
 				q.put(events("late", 1)...)
 				b.settledWithin(t, 10*time.Minute)
-				require.Equal(t, want, gaps(r.all())[0], "nobody sends before")
+				require.Equal(t, want, gaps(r.all())[0], "nothing is sent before")
 			})
 		}
 	}

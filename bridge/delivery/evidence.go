@@ -9,7 +9,7 @@ import (
 // is plain arithmetic: it holds no lock, reads no clock and starts nothing.
 //
 //	response                    the destination is well             it is not, or nothing is known
-//	2XX with RudderStack's ok   delivered                           delivered; it is well retry
+//	2XX with RudderStack's ok   delivered                           delivered; it is well again
 //	2XX with another body       as 403                              misdirected; one event at a time
 //	400                         split; alone: dead by number        paused
 //	  in RudderStack's words    split at once; alone: as 400        paused; a probe is evidence
@@ -234,7 +234,7 @@ func (e *evidence) learn(t *trial, o outcome) {
 	splits := o.own || o.kind == tooLarge // at once: what is left of it says more than a retry does
 	if !fresh && o.kind != limited && (!splits && e.acceptedLately(o.ended) || !e.open && e.acceptedBegan.After(t.since())) {
 		if e.open {
-			e.shut(o)
+			e.trip(o)
 		}
 		return
 	}
@@ -247,13 +247,13 @@ func (e *evidence) learn(t *trial, o outcome) {
 		e.inARow = max(e.inARow, breakAfter)
 	}
 	if e.inARow >= breakAfter {
-		e.shut(o)
+		e.trip(o)
 	}
 }
 
-// shut opens the breaker, or keeps it open. The wait counts from the beginning of
+// trip opens the breaker, or keeps it open. The wait counts from the beginning of
 // the request: one that hung has waited already.
-func (e *evidence) shut(o outcome) {
+func (e *evidence) trip(o outcome) {
 	e.open, e.trouble = true, o
 	bound := e.maxBackoff
 	if o.kind.state() != StateBackingOff {

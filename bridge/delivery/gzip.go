@@ -66,7 +66,7 @@ func (p *compression) begin() {
 }
 
 // wanted tells whether a request to a destination that does well may be compressed,
-// and whether it is time to ask; whoever is told so asks, and calls told with
+// and whether it is time to ask; whoever gets true asks, and calls answered with
 // the same number.
 func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
 	p.mu.Lock()
@@ -80,8 +80,8 @@ func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
 	return p.on, ask, p.doubts
 }
 
-// told takes in the destination's word; why it cannot is empty where it can.
-func (p *compression) told(number uint64, why string, now time.Time) {
+// answered takes in the destination's word; why it cannot is empty where it can.
+func (p *compression) answered(number uint64, why string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if number != p.doubts {
@@ -191,7 +191,7 @@ func (p *compressor) compress(body []byte) []byte {
 	return p.compressed.Bytes()
 }
 
-// drop lets go of a buffer that is larger than limit.
+// drop releases a buffer that is larger than limit.
 func (p *compressor) drop(limit int) {
 	if p.compressed.Cap() > limit {
 		p.compressed = bytes.Buffer{}

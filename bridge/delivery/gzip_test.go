@@ -41,12 +41,12 @@ func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 	return b
 }
 
-func TestBodiesArePackedWhereVersionListsIt(t *testing.T) {
+func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
 		bubble(t, string(mode), func(t *testing.T) {
 			r := &rudder{version: canGzip()}
 			b := compresses(t, r, func(c *Config) { c.Mode, c.URL = mode, "http://rudder.test/data/" })
-			require.False(t, r.all()[0].compressed, "nobody waits for /version")
+			require.False(t, r.all()[0].compressed, "no request waits for /version")
 			b.queue.put(fat("e", 5)...)
 			b.settledWithin(t, time.Second)
 			p := r.all()[1]
@@ -69,7 +69,7 @@ func TestBodiesArePackedWhereVersionListsIt(t *testing.T) {
 	}
 }
 
-func TestSmallBodiesAndSingleEventsAreNotPacked(t *testing.T) {
+func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rudder{version: canGzip()}
 		b := compresses(t, r, nil)
@@ -84,7 +84,7 @@ func TestSmallBodiesAndSingleEventsAreNotPacked(t *testing.T) {
 	})
 }
 
-func TestBodiesAreNotPackedUnlessVersionListsIt(t *testing.T) {
+func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 	for name, version := range map[string]reply{
 		"not there":         {status: 404, body: "404 page not found\n"},
 		"without features":  {status: 200, body: `{"Version":"1.2.3"}`},
@@ -224,7 +224,7 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 	}
 }
 
-func TestPackedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
+func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, 10_000)
 	_, _ = random.Read(noise)
@@ -237,7 +237,7 @@ func TestPackedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
 }
 
-// BenchmarkGzip measures what packing costs for an event of 1 KB in a POST of
+// BenchmarkGzip measures what compression costs for an event of 1 KB in a POST of
 // 1000, and what it saves. ns/op is for one event.
 func BenchmarkGzip(b *testing.B) {
 	var body []byte
@@ -245,11 +245,11 @@ func BenchmarkGzip(b *testing.B) {
 		body = append(body, kilobyte(i*7919)...)
 	}
 	var p compressor
-	packed := p.compress(body)
+	compressed := p.compress(body)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N / 1000 {
-		packed = p.compress(body)
+		compressed = p.compress(body)
 	}
-	b.ReportMetric(float64(len(packed))/float64(len(body)), "size/plain")
+	b.ReportMetric(float64(len(compressed))/float64(len(body)), "size/plain")
 }

@@ -81,11 +81,11 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer req.Body.Close()
 	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
 	if p.compressed = req.Header.Get("Content-Encoding") == "gzip"; p.compressed {
-		unpacker, err := gzip.NewReader(bytes.NewReader(body))
+		uncompressed, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
-		if body, err = io.ReadAll(unpacker); err != nil {
+		if body, err = io.ReadAll(uncompressed); err != nil {
 			return nil, err
 		}
 	}

@@ -78,7 +78,7 @@ func (s *Sender) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.evidence.state != StateOK {
-		s.log.Info("destination is tried at once, as told", "state", s.evidence.state)
+		s.log.Info("destination is tried at once, on request of the operator", "state", s.evidence.state)
 	}
 	s.evidence.resume(time.Now())
 	s.main.hurry(time.Now())

@@ -46,7 +46,7 @@ func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pi
 	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, GzipOff })
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		network.open.Wait() // every connection was let go of
+		network.open.Wait() // every connection was released
 	})
 	return b, network
 }

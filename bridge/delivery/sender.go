@@ -27,7 +27,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// errStopping ends a worker: Run was told to end, or an outcome cannot be known
+// errStopping ends a worker: Run is to end, or an outcome cannot be known
 // or stored any more. What is not settled is released.
 var errStopping = errors.New("delivery is stopping")
 
@@ -58,7 +58,7 @@ type Sender struct {
 	readError, storeError onceUntilChanged // of the queue
 }
 
-// onceUntilChanged logs an error that comes again and again only when it changes.
+// onceUntilChanged logs a repeated error only when it changes.
 type onceUntilChanged struct {
 	mu   sync.Mutex
 	last string
@@ -312,7 +312,7 @@ func (s *Sender) recycle(events []event) {
 	}
 }
 
-// releaseAll gives back all that is not settled. Nobody may be at work any more.
+// releaseAll gives back all that is not settled. No worker may run any more.
 func (s *Sender) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,7 +327,7 @@ func (s *Sender) releaseAll() {
 	s.evidence.inFlight = 0
 }
 
-// settle stores an outcome and insists on it: sending again what RudderStack has
+// settle stores an outcome, with retries: sending again what RudderStack has
 // would make duplicates, so it is only the storing that is tried again. Records of
 // which nothing is left are released.
 func (s *Sender) settle(hard context.Context, o queue.Settlement) error {

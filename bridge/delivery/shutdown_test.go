@@ -10,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-func TestStopLetsThePostUnderWayFinishAndSendsNoMore(t *testing.T) {
+func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		r.set(always(reply{after: 5 * time.Second}))

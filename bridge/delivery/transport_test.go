@@ -19,7 +19,7 @@ import (
 )
 
 // lastingConn serves requests on a connection: after each response it may write
-// another one that nobody asked for.
+// another one that was not asked for.
 func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
 	defer c.Close()
 	in := bufio.NewReader(c)
@@ -39,7 +39,7 @@ func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
 	}
 }
 
-// A response that nobody asked for, left on a connection by a proxy, kills nothing
+// A response that was not asked for, left on a connection by a proxy, kills nothing
 // and accepts nothing.
 func TestStaleResponsesAreNoResponses(t *testing.T) {
 	for name, extra := range map[string]string{

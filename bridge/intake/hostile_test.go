@@ -59,9 +59,9 @@ func (b *bench) settle(t *testing.T, got []reply) {
 		}
 		var answer struct{ Accepted, Duplicates int }
 		require.NoError(t, json.Unmarshal([]byte(r.body), &answer), r.body)
-		b.told += answer.Accepted + answer.Duplicates
+		b.acked += answer.Accepted + answer.Duplicates
 	}
-	require.Equal(t, b.told, b.queues["a"].events(), "events stored, of those answered 200")
+	require.Equal(t, b.acked, b.queues["a"].events(), "events stored, of those answered 200")
 	b.quiet(t)
 }
 
@@ -164,8 +164,8 @@ func TestHostileJSON(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, Config{})
-			// A buffer four times as large whenever one is full, a copy on
-			// the shelf, and 130 bytes an event, grown by and by.
+			// A buffer four times as large whenever one is full, a copy in
+			// the queue, and 130 bytes an event, grown by and by.
 			most := 64<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
 			got := s.attack(t, post("", tt.body), most)
 			require.Equal(t, []int{tt.status}, statuses(got))
@@ -196,7 +196,7 @@ type framed struct {
 	events   int
 }
 
-// frames is what requests with an odd frame are made of.
+// frames is what malformed requests are made of.
 type frames struct {
 	good   string // a batch of one event
 	auth   string
@@ -216,7 +216,7 @@ func newFrames() frames {
 	}
 }
 
-// TestHostileFraming sends requests whose frame is odd: lengths, chunks,
+// TestHostileFraming sends requests whose frame is malformed: lengths, chunks,
 // request lines and headers. Each answer is that of one request read from the
 // connection; events are those stored.
 func TestHostileFraming(t *testing.T) {
@@ -226,7 +226,7 @@ func TestHostileFraming(t *testing.T) {
 			s := start(t, Config{})
 			got := s.attack(t, tt.text, 16<<20)
 			require.Equal(t, tt.statuses, statuses(got))
-			require.Equal(t, tt.events, s.told)
+			require.Equal(t, tt.events, s.acked)
 			if tt.events > 0 {
 				require.Equal(t, f.good, string(s.last().Body))
 			}
@@ -294,7 +294,7 @@ func (f frames) others() []framed {
 	}
 }
 
-// zippedBlanks returns blanks packed at the highest ratio, about 1,000 to 1.
+// zippedBlanks returns blanks gzipped at the highest ratio, about 1,000 to 1.
 func zippedBlanks(t *testing.T, n int) string {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
@@ -330,9 +330,9 @@ func emptyBlocks(t *testing.T, n int) string {
 	return "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + b.String()
 }
 
-// TestHostilePacking sends bodies whose packing is a trap. The packed body
+// TestHostileGzip sends bodies whose compression is hostile. The gzipped body
 // comes once with its length and once in chunks.
-func TestHostilePacking(t *testing.T) {
+func TestHostileGzip(t *testing.T) {
 	good := batch(event(`{}`))
 	bomb := zippedBlanks(t, 64<<20)
 	tests := []struct {
@@ -346,7 +346,7 @@ func TestHostilePacking(t *testing.T) {
 		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(bomb, 16), "", 413, "larger than"},
 		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(bomb, 16), "", 413, "larger than"},
 		{"a bomb in a bomb", zipped(bomb), "", 400, "not JSON"},
-		{"not packed", good, "", 400, "Content-Encoding: gzip"},
+		{"not gzipped", good, "", 400, "Content-Encoding: gzip"},
 		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
 		{"zeros behind it", zipped(good) + strings.Repeat("\x00", 512), "", 400, "Content-Encoding: gzip"},
 		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
@@ -377,7 +377,7 @@ func TestHostilePacking(t *testing.T) {
 	}
 }
 
-// Packed nothing unpacks to nothing, so only what comes can be counted.
+// Gzipped nothing decompresses to nothing, so only what comes can be counted.
 func TestPackedNothingWithoutEnd(t *testing.T) {
 	s := start(t, Config{MaxBody: 1 << 20})
 	for name, body := range map[string]string{"members": strings.Repeat(zipped(""), 100_000), "blocks": emptyBlocks(t, 500_000)} {

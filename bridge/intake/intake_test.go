@@ -59,7 +59,7 @@ func firstAnswers() []answer {
 		{"empty body", request{header: with("secret")}, 200, noneAccepted, ""},
 		{"blank body", request{body: " \r\n\t", header: with("secret")}, 200, noneAccepted, ""},
 		{"no events", request{body: `{"events":[]}`, header: with("secret")}, 200, noneAccepted, ""},
-		{"empty packed body", request{body: zipped(""), header: with("secret", "Content-Encoding", "gzip")}, 200, noneAccepted, ""},
+		{"empty gzipped body", request{body: zipped(""), header: with("secret", "Content-Encoding", "gzip")}, 200, noneAccepted, ""},
 		{"not JSON", request{body: `{"events":[}`, header: with("secret")}, 400, "not JSON", ""},
 		{"two documents", request{body: `{"events":[]}{}`, header: with("secret")}, 400, "not JSON", ""},
 		{"byte-order mark", request{body: "\ufeff" + oneEvent, header: with("secret")}, 400, "not JSON", ""},
@@ -81,7 +81,7 @@ func moreAnswers() []answer {
 
 		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4999 bytes", ""},
 		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4999 bytes", ""},
-		{"too large unpacked", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4999 bytes", ""},
+		{"too large decompressed", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4999 bytes", ""},
 		{"just small enough", request{body: oneEvent + strings.Repeat(" ", 4999-len(oneEvent)), header: with("secret")}, 200, oneAccepted, "a"},
 		{"a byte too large", request{body: oneEvent + strings.Repeat(" ", 5000-len(oneEvent)), header: with("secret"), chunked: true}, 413, "larger than", ""},
 		{"too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: with("secret")}, 413, "too many events", ""},

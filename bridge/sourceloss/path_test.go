@@ -64,7 +64,7 @@ func throwing() []throwingMembers {
 		{"arrays not so deep", `"event_type":[[[[[["toString"]]]]]]`, false},
 		{"a time without text", `"time":{"toString":1}`, true},
 		{"a time inside arrays", `"time":[[],{"toString":1}]`, true},
-		{"odd times with text", `"time":[null,{"a":1}]`, false},
+		{"unusual times with text", `"time":[null,{"a":1}]`, false},
 		{"only the last time counts", `"time":{"toString":1},"time":5`, false},
 	}
 }
