@@ -153,7 +153,7 @@ func fileOf(t *testing.T, name, text string) string {
 	return path
 }
 
-const odd = `{"events":[
+const unusual = `{"events":[
 	{"id":"e1","event_type":"users.messages.email.Open","time":1700000000,"user":{"user_id":"u1","external_user_id":"x1"},"properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}},
 	{"id":12345678901234567890,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u2"}},
 	"no object",
@@ -165,7 +165,7 @@ const odd = `{"events":[
 func TestEventsModeEndToEnd(t *testing.T) {
 	rudder := newStack(t)
 	r := run(t, configFor(t, connectorTo(rudder.URL)))
-	code, answer := r.post(t, "/currents", "secret", odd)
+	code, answer := r.post(t, "/currents", "secret", unusual)
 	require.Equal(t, 200, code)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":4}`, answer)
 
@@ -206,7 +206,7 @@ func TestWebhookModeEndToEnd(t *testing.T) {
 	c := connectorTo(rudder.URL)
 	c.Mode = config.Webhook
 	r := run(t, configFor(t, c))
-	_, answer := r.post(t, "/v1/webhook?writeKey=secret", "", odd)
+	_, answer := r.post(t, "/v1/webhook?writeKey=secret", "", unusual)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":5}`, answer)
 	s := r.settled(t)[0]
 	require.Equal(t, uint64(1), s.Delivered)
@@ -321,9 +321,9 @@ func TestNewRefusesAWrongConfig(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestRequestsUnderWayAreFinished stops the bridge while a client is in the
+// TestRequestsInFlightAreFinished stops the bridge while a client is in the
 // middle of its body.
-func TestRequestsUnderWayAreFinished(t *testing.T) {
+func TestRequestsInFlightAreFinished(t *testing.T) {
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
 	r := run(t, cfg)
@@ -379,7 +379,7 @@ func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
 	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
 }
 
-// A dead letter that is replayed after RudderStack was mended is delivered, and
+// A dead letter that is replayed after RudderStack was repaired is delivered, and
 // the ledger stays true all the way.
 func TestReplayedDeadLettersAreDelivered(t *testing.T) {
 	rudder := newStack(t)
@@ -422,7 +422,7 @@ func TestNotReadyBeforeIntakeCloses(t *testing.T) {
 		r := run(t, configFor(t, connectorTo(newStack(t).URL)))
 		code, _ := r.get(t, "/readyz")
 		require.Equal(t, 200, code)
-		// A request that is under way keeps the bridge from ending.
+		// A request that is in flight keeps the bridge from ending.
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.Intake, "http://"))
 		require.NoError(t, err)
 		_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 10\r\n\r\n{"))

@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 )
 
 // connectTime bounds each attempt of Connect.
@@ -85,7 +85,7 @@ func tryDestination(ctx context.Context, c config.Connector) (key, text string) 
 	if err != nil {
 		return "ca_file", err.Error()
 	}
-	transport := delivery.NewTransport(1)
+	transport := connection.NewTransport(1)
 	transport.TLSClientConfig.RootCAs = pool
 	status, body, err := probe(ctx, c, transport)
 	switch own := strings.TrimSpace(body); {

@@ -51,7 +51,7 @@ func readDocumented(t *testing.T) map[string]documented {
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	r := run(t, configFor(t, connectorTo(newStack(t).URL)))
-	code, answer := r.post(t, "/currents", "secret", odd)
+	code, answer := r.post(t, "/currents", "secret", unusual)
 	require.Equal(t, 200, code, answer)
 	r.settled(t)
 	_, text := r.get(t, "/metrics")

@@ -22,7 +22,7 @@ var ErrNotRunning = errors.New("the bridge is not running")
 // the log.
 //
 // On an error, such as a *config.Error, nothing has changed. Before Run is ready
-// and after it was told to end the error is ErrNotRunning.
+// and after it began to stop the error is ErrNotRunning.
 func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
 	return b.ReloadFrom(ctx, func(context.Context) (config.Config, error) { return cfg, nil })
 }

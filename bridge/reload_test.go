@@ -130,7 +130,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for i := range 20 {
+	for i := range 8 {
 		before := sent.Load()
 		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
 		c.RudderURL = []string{one.URL, other.URL}[i%2]
@@ -283,7 +283,7 @@ func TestServesTLS(t *testing.T) {
 	client.CloseIdleConnections()
 }
 
-// TestTheDiskIsScrubbed sees that the store is told to.
+// TestTheDiskIsScrubbed sees that the store scrubs.
 func TestTheDiskIsScrubbed(t *testing.T) {
 	cfg := configFor(t, connectorTo(newStack(t).URL))
 	cfg.ScrubEvery = time.Second

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stack stands for RudderStack: it keeps what it is sent and answers as told.
+// stack stands for RudderStack: it keeps what it is sent and answers as it is set.
 type stack struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -34,9 +34,7 @@ func env(pairs ...string) func(string) (string, bool) {
 	}
 }
 
-func TestLoadFile(t *testing.T) {
-	name := writeFile(t, `
-# everything that can be set
+const everything = `# everything that can be set
 listen: 0.0.0.0:8443
 admin: 127.0.0.1:9191
 data_dir: /var/lib/bridge
@@ -73,7 +71,10 @@ connectors:
   - <<: *b
     name: brand-c
     tokens: ["three"]
-`)
+`
+
+func TestLoadFile(t *testing.T) {
+	name := writeFile(t, everything)
 	cfg, err := Load(t.Context(), Source{File: name, Env: env("TOKEN_A", "abc: {x")})
 	require.ErrorContains(t, err, "connectors[0].token: has a character")
 	require.Zero(t, cfg)
@@ -234,6 +235,11 @@ func moreMistakes() []mistake {
 			`bridge.yaml:7: connectors[5].rudder_url: must be an http or https URL`,
 			`bridge.yaml:7: connectors[5].write_key: is missing`,
 		}},
+	}
+}
+
+func mistakesElsewhere() []mistake {
+	return []mistake{
 		{name: "queues", file: "queue: {url: 'postgres://u:s3cret@db/x', max_size: 1}\nconnectors:\n  - {name: a, token: a, rudder_url: http://r, write_key: k, queue: 'postgres://db/x?password=s3cret'}\n" +
 			"  - {name: b, token: b, rudder_url: http://r, write_key: k, queue: 'postgres://u@db:s3cret/x'}\n" +
 			"  - {name: c, token: c, rudder_url: http://r, write_key: k, queue: {url: sqlite, password: s3cret}}\n" +
@@ -272,7 +278,7 @@ func moreMistakes() []mistake {
 }
 
 func TestLoadMistakes(t *testing.T) {
-	for _, tt := range append(firstMistakes(), moreMistakes()...) {
+	for _, tt := range slices.Concat(firstMistakes(), moreMistakes(), mistakesElsewhere()) {
 		t.Run(tt.name, func(t *testing.T) {
 			src := Source{Env: env(tt.env...), Flags: tt.flags}
 			if tt.file != "" {

@@ -2,9 +2,6 @@
 // {"events":[…]}, as bytes: one pass validates the JSON (RFC 8259) and finds
 // each event with the few values that decide its way. Nothing is decoded and
 // nothing is copied; events leave as they came.
-//
-// What "dropped", "refused" and "changed" mean here are observed facts about
-// RudderStack's own Braze source (server 1.83, transformer 1.145).
 package currents
 
 import (
@@ -40,17 +37,15 @@ func (e *SyntaxError) Unwrap() error { return ErrNotJSON }
 // Event is one element of a batch's events.
 //
 // Type, ID, UserID and ExternalUserID are raw JSON values, slices of the body;
-// nil where the key is absent. Of duplicate keys the last one counts, as in
-// JavaScript, and keys written with escapes are recognised.
+// nil where the key is absent. Of duplicate keys the last one counts, and keys written with escapes are recognised.
 type Event struct {
 	Start, End     int    // the element is body[Start:End], without white space around it
-	Object         bool   // false: it is no JSON object, and nothing below is set but Count, Nul and Number flags
+	Object         bool   // false: it is no JSON object, and nothing below is set but Count
 	Count          int    // of consecutive elements that are no objects, for which it stands; 1 for up to MaxSingle in a body
 	Type           []byte // event_type
 	ID             []byte // id
 	UserID         []byte // user.user_id
 	ExternalUserID []byte // user.external_user_id
-	Flags                 // what RudderStack's Braze source would make of it
 }
 
 // Batch finds the events of a body. The zero value is ready; a Batch that is
@@ -62,18 +57,17 @@ type Batch struct {
 	// not changed.
 	Events []Event
 	// Limit is how many events a body may have; 0 means any number. An event
-	// may be three bytes long and takes about 140 bytes here, so a receiver that
+	// may be three bytes long and takes about 130 bytes here, so a receiver that
 	// takes bodies of many megabytes should set one.
 	Limit int
 
 	count   int      // of the elements of events so far
 	single  int      // of those that are no objects and have an Event of their own
-	flags   Flags    // of the event being scanned
 	deep    []uint64 // kinds of the brackets open beyond the innermost 64, one bit each
 	scratch []byte   // the last key that had escapes, without them
 }
 
-// What a Batch keeps of the memory that an odd body took: 1024 words stand for
+// What a Batch keeps of the memory that an unusual body took: 1024 words stand for
 // 65,536 open brackets, and a key that is longer than 4 KiB is rare.
 const (
 	deepKept    = 1024
@@ -88,7 +82,6 @@ const (
 // (IsBlank); to Scan it is not JSON.
 func (b *Batch) Scan(body []byte) error {
 	b.Events, b.count, b.single = b.Events[:0], 0, 0
-	b.flags = 0
 	end, found := b.document(body)
 	if err := b.finish(body, end); err != nil {
 		return err
@@ -117,7 +110,7 @@ func (b *Batch) ScanEvent(body []byte) error {
 	return b.finish(body, end)
 }
 
-// finish lets go of memory that only an odd body needs, and turns a negative
+// finish releases memory that only an unusual body needs, and turns a negative
 // end into an error.
 func (b *Batch) finish(body []byte, end int) error {
 	if cap(b.deep) > deepKept {
@@ -138,7 +131,7 @@ func (b *Batch) finish(body []byte, end int) error {
 // such an element may be a single byte, and a body may have millions.
 const MaxSingle = 100
 
-// Reset lets go of the last body and of the memory for its events, so that a
+// Reset releases the last body and the memory for its events, so that a
 // pooled Batch does not keep a large body alive. Limit stays.
 func (b *Batch) Reset() { *b = Batch{Limit: b.Limit} }
 

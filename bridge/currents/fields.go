@@ -18,7 +18,7 @@ type FieldIterator struct {
 	next             int    // index behind the current value, 0 at first; where late is set, of its first byte
 	keyStart, keyEnd int    // between the quotes
 	valueStart       int
-	late             bool // nobody has looked for the value's end yet
+	late             bool // the value's end is not known yet
 	escaped          bool
 }
 
@@ -38,7 +38,7 @@ func (f *FieldIterator) Next() bool {
 	i := f.next
 	if f.late {
 		f.late = false
-		i = skipValue(b, i)
+		i = ValueEnd(b, i)
 	}
 	if i > 0 {
 		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' {
@@ -78,6 +78,11 @@ func (f *FieldIterator) Next() bool {
 // escapes not undone. KeyIs and AppendKey undo them.
 func (f *FieldIterator) Key() []byte { return f.object[f.keyStart:f.keyEnd] }
 
+// Object reports whether the current member's value is an object.
+func (f *FieldIterator) Object() bool {
+	return f.valueStart < len(f.object) && f.object[f.valueStart] == '{'
+}
+
 // Escaped reports whether the current member's key is written with escapes.
 func (f *FieldIterator) Escaped() bool { return f.escaped }
 
@@ -115,7 +120,7 @@ func (f *FieldIterator) Start() (member, value int) { return f.keyStart - 1, f.v
 func (f *FieldIterator) finish() {
 	if f.late {
 		f.late = false
-		f.next = skipValue(f.object, f.valueStart)
+		f.next = ValueEnd(f.object, f.valueStart)
 	}
 }
 
@@ -147,21 +152,7 @@ func FirstInside(raw []byte) []byte {
 	if i == 0 || i >= len(raw) || raw[i] == ']' {
 		return nil
 	}
-	return raw[i:skipValue(raw, i)]
-}
-
-// elementAfter returns the place of the array element that comes after i, the
-// index behind the element before it, or 0 for the first one.
-func elementAfter(raw []byte, i int) (start, end int, ok bool) {
-	if i > 0 {
-		if i = skipSpace(raw, i); i >= len(raw) || raw[i] != ',' {
-			return 0, 0, false
-		}
-	}
-	if i = skipSpace(raw, i+1); i >= len(raw) || raw[i] == ']' {
-		return 0, 0, false
-	}
-	return i, skipValue(raw, i), true
+	return raw[i:ValueEnd(raw, i)]
 }
 
 // skipString returns the index behind the closing quote of the string whose
@@ -177,11 +168,11 @@ func skipString(b []byte, i int) (end int, escaped bool) {
 		}
 		i += 8
 	}
-	return skipOddString(b, i)
+	return skipUnusualString(b, i)
 }
 
-// skipOddString goes on at an escape or near the end of the text.
-func skipOddString(b []byte, i int) (end int, escaped bool) {
+// skipUnusualString goes on at an escape or near the end of the text.
+func skipUnusualString(b []byte, i int) (end int, escaped bool) {
 	for i < len(b) {
 		switch b[i] {
 		case '"':
@@ -203,8 +194,9 @@ func skipOddString(b []byte, i int) (end int, escaped bool) {
 	return -1, escaped
 }
 
-// skipValue returns the index behind the value that starts at i.
-func skipValue(b []byte, i int) int {
+// ValueEnd returns the index behind the value that starts at b[i], where b is text
+// that Scan has found valid.
+func ValueEnd(b []byte, i int) int {
 	switch b[i] {
 	case '"':
 		if end, _ := skipString(b, i+1); end >= 0 {

@@ -62,7 +62,7 @@ func TestScanTokenSoup(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	var batch currents.Batch
 	valid := 0
-	for range 30_000 {
+	for range 6_000 {
 		var body []byte
 		if rng.IntN(4) > 0 {
 			body = append(body, `{"events":[`...)
@@ -80,7 +80,7 @@ func TestScanTokenSoup(t *testing.T) {
 			valid++
 		}
 	}
-	require.Greater(t, valid, 5_000, "the soup is too thick")
+	require.Greater(t, valid, 1_000, "the soup is too thick")
 }
 
 // appendRandom appends a random JSON value with names that matter in it.
@@ -153,7 +153,7 @@ func decodeEvents(body []byte) ([]json.RawMessage, bool) {
 
 func checkEvent(t *testing.T, e *currents.Event, raw []byte) {
 	require.Equal(t, raw[0] == '{', e.Object)
-	_, _ = e.Problem(), e.WebhookProblem()
+	_ = e.Problem()
 	if !e.Object {
 		return
 	}

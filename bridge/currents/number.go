@@ -5,45 +5,35 @@ import (
 	"strconv"
 )
 
-// safeDigits is how many significant digits a decimal number may have that
-// always survives a trip through a float64 of common size.
-const safeDigits = 15
-
 // scanNumber scans a number (RFC 8259, section 6) that starts at i.
-func scanNumber(body []byte, i int) (end int, flags Flags) {
-	start := i
+func scanNumber(body []byte, i int) int {
 	if body[i] == '-' {
 		i++
 	}
 	whole := i
 	if i = digits(body, i); i == whole {
-		return ^i, 0
+		return ^i
 	}
 	if body[whole] == '0' && i > whole+1 {
-		return ^(whole + 1), 0 // no leading zeros
+		return ^(whole + 1) // no leading zeros
 	}
-	plain := true
 	if i < len(body) && body[i] == '.' {
 		from := i + 1
 		if i = digits(body, from); i == from {
-			return ^i, 0
+			return ^i
 		}
 	}
 	if i < len(body) && body[i]|0x20 == 'e' {
-		plain = false
 		i++
 		if i < len(body) && (body[i] == '+' || body[i] == '-') {
 			i++
 		}
 		from := i
 		if i = digits(body, from); i == from {
-			return ^i, 0
+			return ^i
 		}
 	}
-	if (!plain || i-whole > safeDigits) && numberChanges(body[start:i]) {
-		return i, FlagNumber
-	}
-	return i, 0
+	return i
 }
 
 func digits(body []byte, i int) int {
@@ -51,42 +41,6 @@ func digits(body []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-// numberChanges reports whether a number comes out of a float64 as another
-// one: an integer beyond 2^53, too many digits, too large, too small.
-func numberChanges(raw []byte) bool {
-	if !bytes.ContainsAny(raw, ".eE") {
-		n, err := strconv.ParseInt(string(raw), 10, 64)
-		return err != nil || n < -1<<53 || n > 1<<53
-	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil {
-		return true // out of range
-	}
-	var buf [32]byte
-	return !sameDecimal(raw, strconv.AppendFloat(buf[:0], f, 'e', -1, 64))
-}
-
-// sameDecimal reports whether two numbers are written with the same
-// significant digits at the same power of ten.
-func sameDecimal(a, b []byte) bool {
-	na, nb := decimalOf(a), decimalOf(b)
-	if na.zero || nb.zero {
-		return na.zero == nb.zero
-	}
-	if na.exp != nb.exp {
-		return false
-	}
-	for {
-		da, db := na.next(), nb.next()
-		if da != db {
-			return false
-		}
-		if da == 0 {
-			return true
-		}
-	}
 }
 
 // SameNumber reports whether two valid JSON numbers have the same value, however
@@ -98,7 +52,15 @@ func SameNumber(a, b []byte) bool {
 	if na.zero || nb.zero {
 		return na.zero == nb.zero
 	}
-	return (a[0] == '-') == (b[0] == '-') && exponentFits(a) && exponentFits(b) && sameDecimal(a, b)
+	if (a[0] == '-') != (b[0] == '-') || na.exp != nb.exp || !exponentFits(a) || !exponentFits(b) {
+		return false
+	}
+	for {
+		da, db := na.next(), nb.next()
+		if da != db || da == 0 {
+			return da == db
+		}
+	}
 }
 
 func exponentFits(raw []byte) bool {
@@ -150,7 +112,7 @@ func (d *decimal) next() byte {
 	return c
 }
 
-// isZero reports whether a valid number is 0 to JavaScript, and so counts as
+// isZero reports whether a valid number is 0 as a float64, and so counts as
 // nothing: 0, -0, 0.00, 0e9, 1e-400.
 func isZero(raw []byte) bool {
 	small := len(raw) > 300 || bytes.ContainsAny(raw, "eE") // may be too small for a float64

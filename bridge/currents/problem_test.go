@@ -2,7 +2,6 @@ package currents_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,7 +28,6 @@ func TestProblem(t *testing.T) {
 	for _, tt := range tests {
 		e := scanOne(t, tt.event)
 		require.Equal(t, tt.want, e.Problem(), tt.event)
-		require.Equal(t, tt.want, e.WebhookProblem(), tt.event)
 	}
 }
 
@@ -50,47 +48,5 @@ func TestUsableIdentities(t *testing.T) {
 		} else {
 			require.Equal(t, "x", string(text))
 		}
-	}
-}
-
-func TestWebhookProblem(t *testing.T) {
-	tests := []struct {
-		properties string
-		want       currents.Reason
-	}{
-		{`{"a":1,"a.b":2,"7":3,"big":9007199254740993}`, ""},
-		{`{"a":"\u0000"}`, currents.Nul},
-		{`{"__proto__":1}`, currents.UnsafeKey},
-		{`{"a.constructor":"\u0000"}`, currents.UnsafeKey},
-		{`{"nested":{"__proto__":1,"constructor":2}}`, ""},
-	}
-	for _, tt := range tests {
-		e := scanOne(t, `{"event_type":"t","user":{"user_id":"u"},"properties":`+tt.properties+`}`)
-		require.Equal(t, tt.want, e.WebhookProblem(), tt.properties)
-		require.Empty(t, e.Problem())
-	}
-}
-
-func TestWhatMakesTheBrazeSourceChoke(t *testing.T) {
-	nested := func(levels int) string {
-		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"custom_properties":` +
-			strings.Repeat("[", levels-2) + strings.Repeat("]", levels-2) + `}}`
-	}
-	key := func(key string) string {
-		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"` + key + `":1}}`
-	}
-	for event, want := range map[string]currents.Reason{
-		nested(4000): "", nested(4001): currents.TooDeep, nested(20_000): currents.TooDeep,
-		strings.Replace(nested(4001), "properties", "elsewhere", 1): currents.TooDeep,
-		key("999999"): "", key("1000000"): currents.LargeIndex, key("20000000"): currents.LargeIndex, key("1e7"): currents.LargeIndex,
-		key("a.5000000"): currents.LargeIndex, key("0x1000000"): currents.LargeIndex, key("-5000000"): "", key("1000000.5a"): currents.LargeIndex,
-		key("5000000/a"): "", key("a5000000"): "",
-		`{"event_type":"t","user":{"user_id":"u"},"properties":{"custom_properties":{"20000000":1}}}`: "",
-		`{"event_type":"t","user":{"user_id":"u"},"properties":{"20000000":1},"properties":{"a":1}}`:  "",
-	} {
-		var b currents.Batch
-		require.NoError(t, b.ScanEvent([]byte(event)))
-		require.Equal(t, want, b.Events[0].WebhookProblem(), event[:min(90, len(event))])
-		require.Empty(t, b.Events[0].Problem(), "the mode events does not mind")
 	}
 }

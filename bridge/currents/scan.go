@@ -1,7 +1,7 @@
 package currents
 
 // The functions here walk the fixed outer levels of a body: document, events,
-// event, user, properties. Each takes the index of the first byte of its value
+// event, user. Each takes the index of the first byte of its value
 // and returns the index behind it, or the complement of the offset of the
 // first wrong byte, which is negative.
 
@@ -26,11 +26,11 @@ func (b *Batch) document(body []byte) (end int, found bool) {
 // top scans the object at the top.
 func (b *Batch) top(body []byte, i int) (end int, found bool) {
 	for first := true; ; first = false {
-		at, key, odd := nextMember(body, i, first)
+		at, key, escaped := nextMember(body, i, first)
 		if at < 0 || key == nil {
 			return at, found
 		}
-		if string(b.plain(key, odd)) != "events" {
+		if string(b.plain(key, escaped)) != "events" {
 			i = b.value(body, at)
 		} else if found = at < len(body) && body[at] == '['; found {
 			b.Events, b.count, b.single = b.Events[:0], 0, 0 // the last one counts
@@ -79,7 +79,6 @@ func (b *Batch) events(body []byte, i int) int {
 // element scans one element of events and appends it, or counts it where it is no
 // object, follows another one that is none, and MaxSingle is reached.
 func (b *Batch) element(body []byte, i int) int {
-	b.flags = 0
 	if i < len(body) && body[i] == '{' {
 		return b.event(body, i)
 	}
@@ -88,8 +87,7 @@ func (b *Batch) element(body []byte, i int) int {
 		b.Events[n-1].Count++
 	} else if end >= 0 {
 		b.single++
-		flags := b.flags & (FlagNul | FlagNumber | FlagSurrogate)
-		b.Events = append(b.Events, Event{Start: i, End: end, Count: 1, Flags: flags})
+		b.Events = append(b.Events, Event{Start: i, End: end, Count: 1})
 	}
 	return end
 }
@@ -99,39 +97,25 @@ func (b *Batch) event(body []byte, i int) int {
 	b.Events = append(b.Events, Event{Start: i, Object: true, Count: 1})
 	e := &b.Events[len(b.Events)-1]
 	for first := true; ; first = false {
-		at, key, odd := nextMember(body, i, first)
+		at, key, escaped := nextMember(body, i, first)
 		if at < 0 {
 			return at
 		}
 		if key == nil {
 			e.End = at
-			e.Flags = eventFlags(b.flags | ownFlags(e))
 			return at
 		}
-		b.flags |= odd
-		switch key = b.plain(key, odd); string(key) {
+		switch key = b.plain(key, escaped); string(key) {
 		case "event_type":
 			i = b.value(body, at)
 			e.Type = slice(body, at, i)
 		case "id":
 			i = b.value(body, at)
 			e.ID = slice(body, at, i)
-		case "time":
-			if i = b.value(body, at); i >= 0 {
-				b.flags &^= flagTime // of an earlier duplicate
-				if hidesToString(body[at:i], 0) {
-					b.flags |= flagTime
-				}
-			}
 		case "user":
 			i = b.user(body, at, e)
-		case "properties":
-			i = b.properties(body, at)
 		default:
 			i = b.value(body, at)
-			if i >= 0 && odd != 0 {
-				b.flags = literalPath(b.flags, key, body[at:i])
-			}
 		}
 		if i < 0 {
 			return i
@@ -146,12 +130,11 @@ func (b *Batch) user(body []byte, i int, e *Event) int {
 		return b.value(body, i)
 	}
 	for first := true; ; first = false {
-		at, key, odd := nextMember(body, i, first)
+		at, key, escaped := nextMember(body, i, first)
 		if at < 0 || key == nil {
 			return at
 		}
-		b.flags |= odd
-		key = b.plain(key, odd)
+		key = b.plain(key, escaped)
 		if i = b.value(body, at); i < 0 {
 			return i
 		}
@@ -164,74 +147,45 @@ func (b *Batch) user(body []byte, i int, e *Event) int {
 	}
 }
 
-// properties scans the value of an event's properties and looks at its keys
-// as RudderStack's Braze source would.
-func (b *Batch) properties(body []byte, i int) int {
-	b.flags &^= FlagUnsafeKey | FlagPathKey | FlagProperties | inProperties // of an earlier duplicate
-	if i >= len(body) || body[i] != '{' {
-		end := b.value(body, i)
-		if end >= 0 && body[i] != 'n' && (body[i] != '[' || body[skipSpace(body, i+1)] == ']') {
-			b.flags |= FlagProperties
-		}
-		return end
-	}
-	for first := true; ; first = false {
-		at, key, odd := nextMember(body, i, first)
-		if at < 0 || key == nil {
-			return at
-		}
-		b.flags |= odd
-		if i = b.value(body, at); i < 0 {
-			return i
-		}
-		if first := body[at]; first == '{' || first == '[' {
-			b.flags |= flagNested
-		}
-		if odd != 0 || len(key) == 0 || oddKey[key[0]] || oddName(key) {
-			b.flags |= propertyKey(b.plain(key, odd), body[at:i])
-		}
-	}
-}
-
 // nextMember goes to the next member of an object. i is the index of the
 // opening brace (first) or the index behind the last value. It returns the
 // index of the member's value and its key without the quotes, or, where the
-// object ends, the index behind it and nil, or a negative end and nil. odd
-// holds what was seen in the key, flagEscape and flagPathByte among it.
-func nextMember(body []byte, i int, first bool) (at int, key []byte, odd Flags) {
+// object ends, the index behind it and nil, or a negative end and nil. escaped: the
+// key is written with escapes.
+func nextMember(body []byte, i int, first bool) (at int, key []byte, escaped bool) {
 	if first {
 		i = skipSpace(body, i+1)
 		if i < len(body) && body[i] == '}' {
-			return i + 1, nil, 0
+			return i + 1, nil, false
 		}
 	} else {
 		i = skipSpace(body, i)
 		if i >= len(body) {
-			return ^i, nil, 0
+			return ^i, nil, false
 		}
 		if body[i] != ',' {
 			if body[i] == '}' {
-				return i + 1, nil, 0
+				return i + 1, nil, false
 			}
-			return ^i, nil, 0
+			return ^i, nil, false
 		}
 		i = skipSpace(body, i+1)
 	}
 	if i >= len(body) || body[i] != '"' {
-		return ^i, nil, 0
+		return ^i, nil, false
 	}
 	start := i + 1
-	i, odd = scanKey(body, start)
+	i, escaped = scanString(body, start)
 	if i < 0 {
-		return i, nil, 0
+		return i, nil, false
 	}
 	key = body[start : i-1]
 	if i >= len(body) || body[i] != ':' {
 		if i = skipSpace(body, i); i >= len(body) || body[i] != ':' {
-			return ^i, nil, 0
+			return ^i, nil, false
 		}
 	}
-	return skipSpace(body, i+1), key, odd
+	return skipSpace(body, i+1), key, escaped
 }
 
 // slice is body[from:to], or nil after an error.
@@ -243,8 +197,8 @@ func slice(body []byte, from, to int) []byte {
 }
 
 // plain returns key with its escapes undone; it is valid until the next call.
-func (b *Batch) plain(key []byte, odd Flags) []byte {
-	if odd&flagEscape == 0 {
+func (b *Batch) plain(key []byte, escaped bool) []byte {
+	if !escaped {
 		return key
 	}
 	b.scratch = appendUnescaped(b.scratch[:0], key)

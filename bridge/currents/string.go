@@ -1,7 +1,6 @@
 package currents
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -22,89 +21,40 @@ func special(x uint64) uint64 {
 	return ((q - 0x21*ones) | (s - ones)) &^ x & tops
 }
 
-// scanString scans a string from the byte behind its opening quote and returns
-// the index behind the closing one. Bytes above 0x7f pass as they are.
-func scanString(body []byte, i int) (end int, flags Flags) {
+// scanString scans a string from the byte behind its opening quote. It returns
+// the index behind the closing one, and whether an escape is in it. Bytes above
+// 0x7f pass as they are.
+func scanString(body []byte, i int) (end int, escaped bool) {
 	for i <= len(body)-8 {
 		if m := special(binary.LittleEndian.Uint64(body[i:])); m != 0 {
 			i += bits.TrailingZeros64(m) >> 3
 			if body[i] == '"' {
-				return i + 1, 0
+				return i + 1, false
 			}
-			return scanOddString(body, i)
+			break
 		}
 		i += 8
 	}
-	return scanOddString(body, i)
+	return scanUnusualString(body, i)
 }
 
-// scanKey is scanString for a key. It also looks for dots and slashes, which
-// mean something in a key (flagPathByte).
-func scanKey(body []byte, i int) (end int, flags Flags) {
-	start := i
-	seen := uint64(0)
-	for i <= len(body)-8 {
-		x := binary.LittleEndian.Uint64(body[i:])
-		m, p := special(x), pathBytes(x)
-		if m != 0 {
-			n := bits.TrailingZeros64(m)
-			i += n >> 3
-			if body[i] != '"' {
-				break
-			}
-			if seen|p<<(63-n) != 0 { // only those before the quote
-				flags = flagPathByte
-			}
-			return i + 1, flags
-		}
-		seen |= p
-		i += 8
-	}
-	end, flags = scanOddString(body, i)
-	if end >= 0 && bytes.ContainsAny(body[start:end], "./") {
-		flags |= flagPathByte
-	}
-	return end, flags
-}
-
-// pathBytes marks, by their top bit, the dots and slashes of x. The lowest mark
-// is exact.
-func pathBytes(x uint64) uint64 {
-	y := (x | ones) ^ '/'*ones // the dot (0x2e) and the slash (0x2f) become 0
-	return (y - ones) &^ y & tops
-}
-
-// scanOddString goes on with a string at an escape, at a control character or
+// scanUnusualString goes on with a string at an escape, at a control character or
 // near the end of the body.
-func scanOddString(body []byte, i int) (end int, flags Flags) {
-	high := false // the last thing was a leading surrogate's escape
+func scanUnusualString(body []byte, i int) (end int, escaped bool) {
 	for i < len(body) {
-		c := body[i]
-		if c == '\\' {
-			n, unit := escape(body, i)
+		switch c := body[i]; {
+		case c == '\\':
+			n, _ := escape(body, i)
 			if n < 0 {
-				return n, 0
+				return n, false
 			}
 			i += n
-			flags |= flagEscape
-			if unit == 0 {
-				flags |= FlagNul
-			}
-			if low := unit&0xfc00 == 0xdc00; low != high {
-				flags |= FlagSurrogate
-			}
-			high = unit&0xfc00 == 0xd800
+			escaped = true
 			continue
-		}
-		if high {
-			flags |= FlagSurrogate
-			high = false
-		}
-		if c == '"' {
-			return i + 1, flags
-		}
-		if c < ' ' {
-			return ^i, 0
+		case c == '"':
+			return i + 1, escaped
+		case c < ' ':
+			return ^i, false
 		}
 		i++
 		for i <= len(body)-8 {
@@ -116,7 +66,7 @@ func scanOddString(body []byte, i int) (end int, flags Flags) {
 			i += 8
 		}
 	}
-	return ^len(body), 0
+	return ^len(body), false
 }
 
 // escape reads the escape at body[i], a backslash. It returns its length and

@@ -19,7 +19,7 @@ func AppendText(dst, raw []byte) (text []byte, ok bool) {
 }
 
 // UsableID reports whether a raw id identifies an event: a string that is not
-// blank, or a number that is not 0 to JavaScript.
+// blank, or a number that is not 0.
 func UsableID(raw []byte) bool {
 	return UsableIdentity(raw) && raw[0] != 't' && raw[0] != '{' && raw[0] != '['
 }

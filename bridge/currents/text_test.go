@@ -63,3 +63,22 @@ func TestUsableIdentity(t *testing.T) {
 		require.Equal(t, want, currents.UsableIdentity([]byte(raw)), raw)
 	}
 }
+
+func TestSameNumber(t *testing.T) {
+	groups := [][]string{
+		{"0", "-0", "0.00", "0e5", "-0.0E-99999999999999999999"},
+		{"1", "1.0", "1e0", "10e-1", "0.1E+1", "0.0001e4", "1.000000000000000000000000"},
+		{"-1", "-1.0"}, {"10", "1e1"}, {"9007199254740993", "9007199254740993.0", "9.007199254740993e15"}, {"9007199254740992"},
+		{"1e400", "10e399"}, {"1e401"}, {"0.5", "5e-1"}, {"-0.5"}, {"1e99999999999999999998"}, {"1e99999999999999999999"},
+	}
+	for i, group := range groups {
+		for j, other := range groups {
+			for _, a := range group {
+				for _, b := range other {
+					far := len(a) > 20 && a[1] == 'e'
+					require.Equal(t, i == j && !far, currents.SameNumber([]byte(a), []byte(b)), "%s %s", a, b)
+				}
+			}
+		}
+	}
+}

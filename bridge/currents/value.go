@@ -1,30 +1,26 @@
 package currents
 
-// value scans any JSON value that starts at i. Flags of what it meets go to
-// b.flags.
+// value scans any JSON value that starts at i.
 func (b *Batch) value(body []byte, i int) int {
 	if i >= len(body) {
 		return ^i
 	}
 	switch body[i] {
 	case '"':
-		end, flags := scanString(body, i+1)
-		b.flags |= flags
+		end, _ := scanString(body, i+1)
 		return end
 	case '{', '[':
 		return b.nested(body, i)
 	default:
-		return b.bare(body, i)
+		return bare(body, i)
 	}
 }
 
 // bare scans a number, true, false or null.
-func (b *Batch) bare(body []byte, i int) int {
+func bare(body []byte, i int) int {
 	switch c := body[i]; {
 	case c == '-' || c-'0' <= 9:
-		end, flags := scanNumber(body, i)
-		b.flags |= flags
-		return end
+		return scanNumber(body, i)
 	case c == 't':
 		return literal(body, i, "true")
 	case c == 'f':
@@ -44,10 +40,6 @@ func literal(body []byte, i int, word string) int {
 	return i + len(word)
 }
 
-// maxDepth is how deep a value of an event may be nested for RudderStack's Braze
-// source, which takes 4,000 levels in all; the event and its properties are two.
-const maxDepth = 4000 - 2
-
 // nested scans an object or array and all that is inside it. It does not call
 // itself: which brackets are open is kept as one bit a level, the innermost 64
 // in a word, the others in b.deep, so that no depth can overflow a stack.
@@ -66,16 +58,13 @@ func (b *Batch) brackets(body []byte, i int, open *bracketStack) int {
 		}
 		if c := body[i]; c == '{' || c == '[' {
 			open.push(c == '{')
-			if open.depth > maxDepth {
-				b.flags |= FlagDeep
-			}
 			i = skipSpace(body, i+1)
 			if i >= len(body) {
 				return ^i
 			}
 			if body[i] != c+2 { // '{'+2 is '}', '['+2 is ']'
 				if c == '{' {
-					i = b.nestedKey(body, i)
+					i = nestedKey(body, i)
 				}
 				if i < 0 {
 					return i
@@ -107,7 +96,7 @@ func (b *Batch) brackets(body []byte, i int, open *bracketStack) int {
 		}
 		i = skipSpace(body, i+1)
 		if open.object() {
-			i = b.nestedKey(body, i)
+			i = nestedKey(body, i)
 		}
 		if i < 0 {
 			return i
@@ -116,15 +105,14 @@ func (b *Batch) brackets(body []byte, i int, open *bracketStack) int {
 }
 
 // nestedKey scans a key and its colon and returns the index of the value.
-func (b *Batch) nestedKey(body []byte, i int) int {
+func nestedKey(body []byte, i int) int {
 	if i >= len(body) || body[i] != '"' {
 		return ^i
 	}
-	i, flags := scanString(body, i+1)
+	i, _ = scanString(body, i+1)
 	if i < 0 {
 		return i
 	}
-	b.flags |= flags
 	if i = skipSpace(body, i); i >= len(body) || body[i] != ':' {
 		return ^i
 	}

@@ -68,13 +68,13 @@ func (q *endlessQueue) Load(context.Context, uint64) (*queue.Record, error) {
 // nothing. ns/op and allocs/op are for one event.
 func BenchmarkDelivery(b *testing.B) {
 	for _, mode := range []Mode{Events, Webhook} {
-		for _, packing := range []Gzip{GzipOff, GzipAuto} {
-			b.Run(fmt.Sprintf("%s/gzip %s", mode, packing), func(b *testing.B) { benchmark(b, mode, packing) })
+		for _, compression := range []Gzip{GzipOff, GzipAuto} {
+			b.Run(fmt.Sprintf("%s/gzip %s", mode, compression), func(b *testing.B) { benchmark(b, mode, compression) })
 		}
 	}
 }
 
-func benchmark(b *testing.B, mode Mode, packing Gzip) {
+func benchmark(b *testing.B, mode Mode, compression Gzip) {
 	q := &endlessQueue{}
 	for r := range 10 {
 		record := &queue.Record{Seq: uint64(r + 1), Origin: "0123456789abcdef-000001"}
@@ -88,7 +88,7 @@ func benchmark(b *testing.B, mode Mode, packing Gzip) {
 	require.NoError(b, err)
 	sender, err := New(Config{
 		Queue: q, Mapper: mapper, Transport: sink, Mode: mode,
-		URL: "http://rudder.test", WriteKey: "wk", Concurrency: 1, Gzip: packing, Logger: slog.New(slog.DiscardHandler),
+		URL: "http://rudder.test", WriteKey: "wk", Concurrency: 1, Gzip: compression, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
@@ -102,8 +102,8 @@ func benchmark(b *testing.B, mode Mode, packing Gzip) {
 }
 
 // kilobyte is an event of about 1 KB, as an email click has. Ids are random as
-// Braze's are, and a few campaigns are shared by all, so that it packs as real
-// events do.
+// Braze's are, and a few campaigns are shared by all, so that it compresses as
+// real events do.
 func kilobyte(i int) []byte {
 	own := rand.New(rand.NewPCG(uint64(i), 1))
 	campaign := rand.New(rand.NewPCG(uint64(i%7), 2))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 )
 
 // builder makes the bodies of one worker's requests. Its buffers are used again
@@ -20,8 +21,7 @@ type builder struct {
 	ids        []byte // of events that have none
 	ends       []int  // of each in ids
 
-	scan  currents.Batch
-	alone []byte // one event as it would be sent, to be scanned
+	alone []byte // one event as it would be sent
 }
 
 func (s *Sender) builder() *builder {
@@ -62,10 +62,7 @@ func (b *builder) problem(e event) currents.Reason {
 		return ""
 	}
 	b.alone = b.mapper.Append(b.alone[:0], e.raw, e.id)
-	if err := b.scan.ScanEvent(b.alone); err != nil {
-		return currents.NotAnObject
-	}
-	return b.scan.Events[0].WebhookProblem()
+	return sourceloss.Of(b.alone).Reason
 }
 
 // build makes the body of as many of the events as fit, at least one, and returns
@@ -93,14 +90,13 @@ func (b *builder) build(events []event) int {
 	return n
 }
 
-// drop lets go of buffers that one huge event has blown up.
+// drop releases buffers that one huge event has blown up.
 func (b *builder) drop() {
 	if cap(b.body) > 2*b.maxBody {
 		b.body = nil
 	}
 	if cap(b.alone) > 1<<20 {
 		b.alone = nil
-		b.scan.Reset()
 	}
 	b.compressor.drop(2 * b.maxBody)
 }

@@ -69,7 +69,6 @@ const (
 	DefaultMinBackoff = 500 * time.Millisecond
 	DefaultMaxBackoff = 25 * time.Second
 	DefaultGrace      = 10 * time.Second
-	DefaultMaxAnswer  = 4096
 	// DefaultGiveUpAfter is long enough for an operator to repair a firewall's rule:
 	// what is parked costs nothing.
 	DefaultGiveUpAfter = time.Hour
@@ -127,8 +126,7 @@ type Config struct {
 	Timeout    time.Duration // of one request, from connecting to the end of the response
 	MinBackoff time.Duration // upper bound of the first wait; it doubles from there
 	MaxBackoff time.Duration // upper bound of any wait, Retry-After and GiveUpAfter apart
-	Grace      time.Duration // how long requests in flight may take once Run is told to end; below 0: none
-	MaxAnswer  int           // bytes of a response kept for the dead letters and the log
+	Grace      time.Duration // how long requests in flight may take once Run ends; below 0: none
 
 	// GiveUpAfter is how long an event must have failed alone, while others were
 	// accepted, before it goes to the dead letters. Events that get 400 or 413 do
@@ -155,7 +153,7 @@ type Config struct {
 	// for the default Transport.
 	RootCAs *x509.CertPool
 
-	Transport http.RoundTripper // default NewTransport with RootCAs
+	Transport http.RoundTripper // default connection.NewTransport with RootCAs
 	Random    func() float64    // jitter, from 0 up to 1; safe for concurrent use; default math/rand
 	Logger    *slog.Logger      // default slog.Default()
 	Observer  Observer          // default none
@@ -172,7 +170,6 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.MinBackoff, DefaultMinBackoff)
 	fill(&c.MaxBackoff, max(DefaultMaxBackoff, c.MinBackoff))
 	fill(&c.Grace, DefaultGrace)
-	fill(&c.MaxAnswer, DefaultMaxAnswer)
 	fill(&c.GiveUpAfter, DefaultGiveUpAfter)
 	fill(&c.ConnectionMaxAge, DefaultConnectionMaxAge)
 	if c.Mode == Webhook {
@@ -210,16 +207,11 @@ func (c Config) problems() []error {
 	wrong(c.Mapper == nil, "no mapper")
 	wrong(c.WriteKey == "", "no write key")
 	wrong(strings.ContainsAny(c.WriteKey, ":\r\n"), "the write key holds a colon or a line break")
-	wrong(c.Concurrency < 0, "concurrency is negative")
-	wrong(c.MaxEvents < 0, "events a request are negative")
-	wrong(c.MaxBody < 0, "bytes a request are negative")
-	wrong(c.MaxAnswer < 0, "bytes of a response are negative")
+	wrong(min(c.Concurrency, c.MaxEvents, c.MaxBody) < 0, "a number is negative: concurrency, events or bytes a request")
+	wrong(min(c.Timeout, c.GiveUpAfter, c.ConnectionMaxAge) < 0, "a duration is negative: timeout, give-up time or a connection's age")
 	wrong(c.Gzip != GzipAuto && c.Gzip != GzipOff, "gzip %q is neither %q nor %q", c.Gzip, GzipAuto, GzipOff)
 	wrong(!(c.RequestsPerSecond >= 0) || math.IsInf(c.RequestsPerSecond, 0), "requests a second: %g is no rate", c.RequestsPerSecond)
-	wrong(c.Timeout < 0, "timeout is negative")
 	wrong(c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff, "backoff from %s to %s", c.MinBackoff, c.MaxBackoff)
-	wrong(c.GiveUpAfter < 0, "give-up time is negative")
-	wrong(c.ConnectionMaxAge < 0, "a connection's age is negative")
 	if _, err := c.base(); err != nil {
 		found = append(found, err)
 	}
@@ -248,16 +240,14 @@ func (c Config) base() (*url.URL, error) {
 	return base, nil
 }
 
-// request returns the request that all others are cloned from.
-func (c Config) request() (*http.Request, error) {
+// requests returns the request that all others are cloned from, and the one that
+// asks the destination what it can. That has no write key: /version answers anyone.
+func (c Config) requests() (post, version *http.Request, err error) {
 	base, err := c.base()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	header := http.Header{
-		"Content-Type": {"application/json"},
-		"User-Agent":   {userAgent},
-	}
+	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}}
 	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.
 	target := base.JoinPath("v1", "batch")
 	if c.Mode == Webhook {
@@ -267,18 +257,8 @@ func (c Config) request() (*http.Request, error) {
 		// The write key is the user name; the password is empty.
 		header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(c.WriteKey+":"))}
 	}
-	return newRequest(http.MethodPost, target, header), nil
-}
-
-// versionRequest returns the request that asks the destination what it can. It
-// has no write key: /version answers anyone.
-func (c Config) versionRequest() (*http.Request, error) {
-	base, err := c.base()
-	if err != nil {
-		return nil, err
-	}
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
-	return newRequest(http.MethodGet, base.JoinPath("version"), header), nil
+	about := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
+	return newRequest(http.MethodPost, target, header), newRequest(http.MethodGet, base.JoinPath("version"), about), nil
 }
 
 const userAgent = "currentsbridge"

@@ -28,12 +28,12 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestConfigMistakesAreAllNamed(t *testing.T) {
-	_, err := New(Config{Mode: "both", Concurrency: -1, MaxEvents: -1, MaxBody: -1, MaxAnswer: -1,
+	_, err := New(Config{Mode: "both", Concurrency: -1, MaxEvents: -1, MaxBody: -1,
 		Gzip: "maybe", RequestsPerSecond: -1, Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, GiveUpAfter: -1, ConnectionMaxAge: -1})
 	for _, words := range []string{
-		"no queue", `mode "both"`, "no write key", "concurrency", "events a request", "bytes a request", "bytes of a response",
+		"no queue", `mode "both"`, "no write key", "concurrency, events or bytes a request",
 		`gzip "maybe"`, "requests a second",
-		"timeout", "backoff from 1m0s to 1s", "give-up time", "a connection's age", "URL is not",
+		"timeout, give-up time or a connection's age", "backoff from 1m0s to 1s", "URL is not",
 	} {
 		require.ErrorContains(t, err, words)
 	}
@@ -65,7 +65,7 @@ func TestConfigURL(t *testing.T) {
 	} {
 		c := goodConfig()
 		c.URL = base
-		r, err := c.request()
+		r, _, err := c.requests()
 		require.NoError(t, err, base)
 		require.Equal(t, want, r.URL.RequestURI(), base)
 	}
@@ -84,7 +84,7 @@ func TestConfigURL(t *testing.T) {
 func TestWebhookWriteKeyIsEscaped(t *testing.T) {
 	c := goodConfig()
 	c.Mode, c.WriteKey = Webhook, "a b&c=d"
-	r, err := c.request()
+	r, _, err := c.requests()
 	require.NoError(t, err)
 	require.Equal(t, "/v1/webhook?writeKey=a+b%26c%3Dd", r.URL.RequestURI())
 }

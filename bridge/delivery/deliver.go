@@ -231,11 +231,11 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body
 // meanwhile, as they are.
 func (s *Sender) ask(ctx context.Context, number uint64) {
 	if why := s.poster.ask(ctx); ctx.Err() == nil {
-		s.compression.told(number, why, time.Now())
+		s.compression.answered(number, why, time.Now())
 	}
 }
 
-// outcome is what the rule is told of a response.
+// outcome is what the rule knows of a response.
 func (s *Sender) outcome(a response) outcome {
 	o := outcome{
 		kind: classify(a.status, a.words, s.config.AcceptAny2XX), own: inOwnWords(a.status, a.words),
@@ -302,7 +302,7 @@ func (t *trial) history(accepted uint64) string {
 		t.fails, t.last.Sub(t.first).Round(time.Second), accepted)
 }
 
-// parked lets go of the bytes of events that wait, and names in the log, once, an
+// parked releases the bytes of events that wait, and names in the log, once, an
 // event that fails alone while others are accepted.
 func (s *Sender) parked(b *builder, t tried) {
 	s.mu.Lock()
@@ -323,9 +323,6 @@ func (s *Sender) parked(b *builder, t tried) {
 
 // describeEvent returns an event's type and id. Of duplicates the last one counts.
 func describeEvent(raw []byte) (kind, id string) {
-	if len(raw) == 0 || raw[0] != '{' {
-		return "", ""
-	}
 	for f := currents.Fields(raw); f.Next(); {
 		switch {
 		case f.KeyIs("event_type"):

@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +35,6 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 		}
 		require.Equal(t, []int{1000, 1000, 500}, sizes)
 		require.Equal(t, 3, q.settles, "one commit a POST")
-		b.finish(t)
 	})
 }
 
@@ -49,38 +50,34 @@ func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
 		}
 		require.Equal(t, 2500, q.count(queue.Delivered))
 		require.Equal(t, 1, r.most, "one worker sends it")
-		b.finish(t)
 	})
 }
 
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				const limit = 10_000
-				big := map[string]bool{}
-				for i := range 60 {
-					size := (i * 977) % 3000
-					if i%20 == 7 {
-						size = 2 * limit
-						big[fmt.Sprintf("e-%d", i)] = true
-					}
-					q.put(fmt.Sprintf(`{"id":"e-%d","event_type":"t","user":{"user_id":"u"},"pad":%q}`, i, strings.Repeat("x", size)))
+		bubble(t, string(mode), func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			const limit = 10_000
+			big := map[string]bool{}
+			for i := range 60 {
+				size := (i * 977) % 3000
+				if i%20 == 7 {
+					size = 2 * limit
+					big[fmt.Sprintf("e-%d", i)] = true
 				}
-				b := start(t, q, r, func(c *Config) { c.Mode, c.MaxBody = mode, limit })
-				b.settledWithin(t, time.Second)
-				for _, p := range r.all() {
-					if len(p.ids) == 1 && big[p.ids[0]] {
-						delete(big, p.ids[0])
-						continue
-					}
-					require.LessOrEqual(t, p.bytes, limit)
+				q.put(fmt.Sprintf(`{"id":"e-%d","event_type":"t","user":{"user_id":"u"},"pad":%q}`, i, strings.Repeat("x", size)))
+			}
+			b := start(t, q, r, func(c *Config) { c.Mode, c.MaxBody = mode, limit })
+			b.settledWithin(t, time.Second)
+			for _, p := range r.all() {
+				if len(p.ids) == 1 && big[p.ids[0]] {
+					delete(big, p.ids[0])
+					continue
 				}
-				require.Empty(t, big, "each huge event was sent alone")
-				require.Equal(t, 60, q.count(queue.Delivered))
-				b.finish(t)
-			})
+				require.LessOrEqual(t, p.bytes, limit)
+			}
+			require.Empty(t, big, "each huge event was sent alone")
+			require.Equal(t, 60, q.count(queue.Delivered))
 		})
 	}
 }
@@ -125,7 +122,6 @@ func TestWebhookSendsWhatBrazeSent(t *testing.T) {
 		require.Equal(t, `{"events":[`+strings.Join(raw, ",")+`]}`, string(r.all()[0].body))
 		require.Equal(t, "http://rudder.test/v1/webhook?writeKey=wk-secret", r.all()[0].url)
 		require.Empty(t, r.all()[0].header.Get("Authorization"))
-		b.finish(t)
 	})
 }
 
@@ -157,7 +153,6 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 		require.Equal(t, []string{
 			"1 0not_an_object", "1 1no_event_type", "1 3no_identity", "1 4unsafe_key", "1 5nul", "1 6large_index", "1 7too_deep", "2 0not_an_object",
 		}, dead)
-		b.finish(t)
 	})
 }
 
@@ -170,7 +165,6 @@ func TestEventsModeNeverMapsWhatIsNoObject(t *testing.T) {
 		require.Equal(t, []string{"e"}, r.all()[0].ids)
 		require.Len(t, q.dead, 2)
 		require.Equal(t, "not_an_object", q.dead[0].Reason)
-		b.finish(t)
 	})
 }
 
@@ -192,7 +186,6 @@ func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
 			require.True(t, named[id], id)
 		}
 		require.Len(t, named, 4)
-		b.finish(t)
 	})
 }
 
@@ -209,7 +202,6 @@ func TestEventsInFlightAreBounded(t *testing.T) {
 		require.LessOrEqual(t, r.mostEvents, 3*20)
 		require.Equal(t, 3, r.most)
 		require.Equal(t, 1900, q.count(queue.Delivered))
-		b.finish(t)
 	})
 }
 
@@ -258,12 +250,14 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 			return nil
 		}
 		q.put(events("e", 2)...)
-		b := start(t, q, r, nil)
+		var log bytes.Buffer
+		b := start(t, q, r, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 		b.settledWithin(t, time.Hour)
 		require.Equal(t, 21, failed)
+		require.Equal(t, 1, strings.Count(log.String(), "cannot store an outcome"), "once, until it changes")
+		require.Equal(t, 1, strings.Count(log.String(), "outcomes are stored again"))
 		require.Len(t, r.all(), 1)
 		require.Equal(t, StateOK, b.State().Name, "that is not the destination's fault")
-		b.finish(t)
 	})
 }
 
@@ -283,18 +277,16 @@ func TestSettleFailureEndsWithTheGrace(t *testing.T) {
 
 func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
-		t.Run(fatal.Error(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				q.fail = func() error { return fmt.Errorf("settle: %w", fatal) }
-				for i := range 9 {
-					q.put(events(fmt.Sprint("r", i), 1)...)
-				}
-				b := start(t, q, r, onePerRequest)
-				require.ErrorIs(t, <-b.ended, fatal)
-				require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
-				require.Empty(t, q.broken)
-			})
+		bubble(t, fatal.Error(), func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			q.fail = func() error { return fmt.Errorf("settle: %w", fatal) }
+			for i := range 9 {
+				q.put(events(fmt.Sprint("r", i), 1)...)
+			}
+			b := start(t, q, r, onePerRequest)
+			require.ErrorIs(t, <-b.ended, fatal)
+			require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
+			require.Empty(t, q.broken)
 		})
 	}
 }
@@ -324,7 +316,6 @@ func TestClaimFailureIsTriedAgain(t *testing.T) {
 		broken := &brokenClaim{memQueue: q, errs: []error{errors.New("read"), errors.New("read")}}
 		b := start(t, q, r, func(c *Config) { c.Queue, c.Concurrency = broken, 1 })
 		b.settledWithin(t, 2*time.Second)
-		b.finish(t)
 	})
 }
 
@@ -370,6 +361,5 @@ func TestBodyIsJSON(t *testing.T) {
 		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{"messageId":"e-0"`))
 		require.Equal(t, "application/json", p.header.Get("Content-Type"))
 		require.Equal(t, "Basic d2stc2VjcmV0Og==", p.header.Get("Authorization"), "wk-secret as the user name")
-		b.finish(t)
 	})
 }

@@ -53,6 +53,9 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 	for _, test := range refusals() {
 		for _, mode := range []Mode{Events, Webhook} {
 			for _, n := range []int{1, 10} {
+				if n > 1 && mode == Webhook && !*soak {
+					continue
+				}
 				t.Run(fmt.Sprint(test.name, "/", mode, "/", n), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { test.play(t, mode, n) })
 				})
@@ -144,35 +147,32 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 		{"no connection", reply{err: errors.New("connection refused")}, StateBackingOff, "no answer: connection refused"},
 	} {
 		for _, known := range []bool{false, true} {
-			t.Run(fmt.Sprint(test.name, "/known=", known), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r, q := &rudder{}, newMemQueue()
-					b := start(t, q, r, nil)
-					if known {
-						q.put(whole("known", 3)...)
-						b.settledWithin(t, time.Second)
-					}
-					r.set(always(test.answer))
-					for i := range 10 {
-						q.put(whole(fmt.Sprint("b", i), 20)...)
-					}
-					time.Sleep(90 * time.Minute)
-					synctest.Wait()
-					require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
-					require.Equal(t, test.state, b.State().Name)
-					require.Contains(t, b.State().LastError, test.words)
-					require.Zero(t, b.State().Parked, "it is the destination that is to blame")
-					require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
-					require.Less(t, len(r.all()), 800, "about one in 20 seconds, and 413 splits")
-					require.Equal(t, []string{test.state}, b.seen.names()[len(b.seen.names())-1:])
+			bubble(t, fmt.Sprint(test.name, "/known=", known), func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				b := start(t, q, r, nil)
+				if known {
+					q.put(whole("known", 3)...)
+					b.settledWithin(t, time.Second)
+				}
+				r.set(always(test.answer))
+				for i := range 10 {
+					q.put(whole(fmt.Sprint("b", i), 20)...)
+				}
+				time.Sleep(45 * time.Minute)
+				synctest.Wait()
+				require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
+				require.Equal(t, test.state, b.State().Name)
+				require.Contains(t, b.State().LastError, test.words)
+				require.Zero(t, b.State().Parked, "it is the destination that is to blame")
+				require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
+				require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
+				require.Equal(t, []string{test.state}, b.seen.names()[len(b.seen.names())-1:])
 
-					r.set(nil)
-					b.settledWithin(t, time.Minute)
-					require.Equal(t, StateOK, b.State().Name)
-					require.Empty(t, b.State().LastError)
-					require.Zero(t, repeats(r.taken()))
-					b.finish(t)
-				})
+				r.set(nil)
+				b.settledWithin(t, time.Minute)
+				require.Equal(t, StateOK, b.State().Name)
+				require.Empty(t, b.State().LastError)
+				require.Zero(t, repeats(r.taken()))
 			})
 		}
 	}
@@ -185,7 +185,6 @@ func TestAnyBodyOf2XXWhereThatIsAllowed(t *testing.T) {
 		q.put(events("e", 3)...)
 		b := start(t, q, r, func(c *Config) { c.AcceptAny2XX = true })
 		b.settledWithin(t, time.Second)
-		b.finish(t)
 	})
 }
 
@@ -196,23 +195,20 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 		if test.answer.hang {
 			continue
 		}
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				r.set(with(test.answer, "e-41"))
-				q.put(whole("e", 100)...)
-				b := start(t, q, r, nil)
-				time.Sleep(3 * time.Minute)
-				synctest.Wait()
-				require.Equal(t, 99, q.count(queue.Delivered))
-				if strings.Contains(test.name, "own words") {
-					require.Len(t, q.dead, 1, "a probe is evidence for that")
-				} else {
-					time.Sleep(3 * time.Hour)
-					require.Equal(t, 1, q.count(queue.Pending), "nothing else was accepted")
-				}
-				b.finish(t)
-			})
+		bubble(t, test.name, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			r.set(with(test.answer, "e-41"))
+			q.put(whole("e", 100)...)
+			start(t, q, r, nil)
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			require.Equal(t, 99, q.count(queue.Delivered))
+			if strings.Contains(test.name, "own words") {
+				require.Len(t, q.dead, 1, "a probe is evidence for that")
+			} else {
+				time.Sleep(3 * time.Hour)
+				require.Equal(t, 1, q.count(queue.Pending), "nothing else was accepted")
+			}
 		})
 	}
 }
@@ -229,11 +225,10 @@ func TestProbesKillLittle(t *testing.T) {
 			return reply{status: 400, body: "invalid json"}
 		})
 		q.put(whole("e", 1000)...)
-		b := start(t, q, r, nil)
+		start(t, q, r, nil)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		require.LessOrEqual(t, q.count(queue.Dead), mostByProbe)
-		b.finish(t)
 	})
 }
 
@@ -263,23 +258,20 @@ func TestSizeAdapts(t *testing.T) {
 			return reply{}
 		}, 5 * time.Minute},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				r.set(func(p posted) reply {
-					a := test.rule(p)
-					a.after = 20 * time.Millisecond
-					return a
-				})
-				for i := range 100 {
-					q.put(whole(fmt.Sprint("b", i), 50)...)
-				}
-				b := start(t, q, r, func(c *Config) { c.Gzip = GzipOff })
-				b.settledWithin(t, test.within)
-				require.Equal(t, 5000, q.count(queue.Delivered))
-				require.Zero(t, repeats(r.taken()))
-				b.finish(t)
+		bubble(t, name, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			r.set(func(p posted) reply {
+				a := test.rule(p)
+				a.after = 20 * time.Millisecond
+				return a
 			})
+			for i := range 100 {
+				q.put(whole(fmt.Sprint("b", i), 50)...)
+			}
+			b := start(t, q, r, func(c *Config) { c.Gzip = GzipOff })
+			b.settledWithin(t, test.within)
+			require.Equal(t, 5000, q.count(queue.Delivered))
+			require.Zero(t, repeats(r.taken()))
 		})
 	}
 }
@@ -303,7 +295,7 @@ func TestLimiterAndABadEvent(t *testing.T) {
 		for i := range 20 {
 			q.put(whole(fmt.Sprint("b", i), 50)...)
 		}
-		b := start(t, q, r, nil)
+		start(t, q, r, nil)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		require.Equal(t, 999, q.count(queue.Delivered))
@@ -314,7 +306,6 @@ func TestLimiterAndABadEvent(t *testing.T) {
 		}
 		require.Len(t, q.dead, 1)
 		require.Equal(t, [2]int{4, 7}, [2]int{int(q.dead[0].Seq), q.dead[0].Index})
-		b.finish(t)
 	})
 }
 
@@ -360,7 +351,6 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-3 "), log.String())
 		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-60 "))
 		require.NotContains(t, log.String(), "user_id")
-		b.finish(t)
 	})
 }
 
@@ -424,7 +414,6 @@ func TestBreakerLetsOneThroughAtATimeThenAllResume(t *testing.T) {
 		after := r.all()[len(posts):]
 		require.LessOrEqual(t, after[0].at.Sub(back), 26*time.Second)
 		require.Equal(t, 4, r.most, "all workers are at work again")
-		b.finish(t)
 	})
 }
 
@@ -433,14 +422,13 @@ func TestBackoffDoublesUntilTheDestinationIsBack(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		r.set(always(reply{status: 503}))
 		q.put(events("e", 1)...)
-		b := start(t, q, r, nil)
+		start(t, q, r, nil)
 		time.Sleep(time.Hour)
 		for i, most := range []float64{0.5, 1, 2, 4, 8, 16, 25, 25} {
 			wait := gaps(r.all())[i].Seconds()
 			require.LessOrEqual(t, wait, most)
 			require.GreaterOrEqual(t, wait, most/2)
 		}
-		b.finish(t)
 	})
 }
 
@@ -450,19 +438,16 @@ func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
 		"wrong key": {status: 401}, "wrong key, slowly": {status: 401, after: 20 * time.Second}, "page": {status: 200, body: "<html>"},
 	} {
 		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 26*time.Minute + 11*time.Second} {
-			t.Run(fmt.Sprint(name, outage), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r, q := &rudder{}, newMemQueue()
-					r.set(always(down))
-					for i := range 8 {
-						q.put(events(fmt.Sprint("r", i), 1)...)
-					}
-					b := start(t, q, r, onePerRequest)
-					time.Sleep(outage)
-					r.set(nil) // what hangs by then hangs on
-					b.settledWithin(t, 31*time.Second)
-					b.finish(t)
-				})
+			bubble(t, fmt.Sprint(name, outage), func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				r.set(always(down))
+				for i := range 8 {
+					q.put(events(fmt.Sprint("r", i), 1)...)
+				}
+				b := start(t, q, r, onePerRequest)
+				time.Sleep(outage)
+				r.set(nil) // what hangs by then hangs on
+				b.settledWithin(t, 31*time.Second)
 			})
 		}
 	}
@@ -471,22 +456,19 @@ func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
 func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
 	for header, want := range map[string]time.Duration{"90": 90 * time.Second, "date": 90 * time.Second, "31536000": 5 * time.Minute} {
 		for _, status := range []int{429, 503} {
-			t.Run(fmt.Sprint(header, " ", status), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r, q := &rudder{}, newMemQueue()
-					if header == "date" {
-						header = time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
-					}
-					r.set(answers(reply{status: status, header: http.Header{"Retry-After": {header}}}))
-					q.put(events("e", 1)...)
-					b := start(t, q, r, nil)
-					synctest.Wait()
-					require.Equal(t, want, time.Until(b.State().NextTry))
-					q.put(events("late", 1)...)
-					b.settledWithin(t, 10*time.Minute)
-					require.Equal(t, want, gaps(r.all())[0], "nobody sends before")
-					b.finish(t)
-				})
+			bubble(t, fmt.Sprint(header, " ", status), func(t *testing.T) {
+				r, q := &rudder{}, newMemQueue()
+				if header == "date" {
+					header = time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
+				}
+				r.set(answers(reply{status: status, header: http.Header{"Retry-After": {header}}}))
+				q.put(events("e", 1)...)
+				b := start(t, q, r, nil)
+				synctest.Wait()
+				require.Equal(t, want, time.Until(b.State().NextTry))
+				q.put(events("late", 1)...)
+				b.settledWithin(t, 10*time.Minute)
+				require.Equal(t, want, gaps(r.all())[0], "nothing is sent before")
 			})
 		}
 	}
@@ -495,58 +477,52 @@ func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
 func TestResumeTriesAtOnce(t *testing.T) {
 	hour := http.Header{"Retry-After": {"3600"}}
 	for name, answer := range map[string]reply{"paused": {status: 401}, "backing off": {status: 503}, "Retry-After": {status: 429, header: hour}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				r.set(always(answer))
-				for i := range 4 {
-					q.put(events(fmt.Sprint(i), 1)...)
-				}
-				b := start(t, q, r, func(c *Config) { c.MaxEvents, c.Concurrency = 1, 2 })
-				time.Sleep(42 * time.Second)
-				before := len(r.all())
-				b.Resume()
-				synctest.Wait()
-				require.Len(t, r.all(), before+1, "one request, not one of each worker")
-				time.Sleep(time.Second)
-				r.set(nil)
-				b.Resume()
-				time.Sleep(time.Second)
-				synctest.Wait()
-				require.Equal(t, 4, q.count(queue.Delivered))
-				require.Equal(t, StateOK, b.State().Name)
-				b.finish(t)
-			})
+		bubble(t, name, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			r.set(always(answer))
+			for i := range 4 {
+				q.put(events(fmt.Sprint(i), 1)...)
+			}
+			b := start(t, q, r, func(c *Config) { c.MaxEvents, c.Concurrency = 1, 2 })
+			time.Sleep(42 * time.Second)
+			before := len(r.all())
+			b.Resume()
+			synctest.Wait()
+			require.Len(t, r.all(), before+1, "one request, not one of each worker")
+			time.Sleep(time.Second)
+			r.set(nil)
+			b.Resume()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.Equal(t, 4, q.count(queue.Delivered))
+			require.Equal(t, StateOK, b.State().Name)
 		})
 	}
 }
 
 func TestRequestsASecondAreBounded(t *testing.T) {
 	for _, rate := range []float64{0.1, 1, 20, 500} {
-		t.Run(fmt.Sprint(rate), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				bad := refusing(413, "request size exceeds max limit", "r3-4", "r9-0") // halves count
-				r.set(func(p posted) reply {
-					a := bad(p)
-					a.after = 3 * time.Millisecond
-					return a
-				})
-				for i := range 100 {
-					q.put(events(fmt.Sprint("r", i), 5)...)
-				}
-				b := start(t, q, r, func(c *Config) { c.RequestsPerSecond, c.MaxEvents = rate, 5 })
-				b.settledWithin(t, time.Hour)
-				posts := r.all()
-				window := time.Duration(10 / rate * float64(time.Second))
-				most := 0
-				for i := range posts {
-					n := slices.IndexFunc(posts[i:], func(p posted) bool { return p.at.Sub(posts[i].at) >= window })
-					most = max(most, n)
-				}
-				require.LessOrEqual(t, most, 10+1+int(rate*slack.Seconds()))
-				b.finish(t)
+		bubble(t, fmt.Sprint(rate), func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			bad := refusing(413, "request size exceeds max limit", "r3-4", "r9-0") // halves count
+			r.set(func(p posted) reply {
+				a := bad(p)
+				a.after = 3 * time.Millisecond
+				return a
 			})
+			for i := range 100 {
+				q.put(events(fmt.Sprint("r", i), 5)...)
+			}
+			b := start(t, q, r, func(c *Config) { c.RequestsPerSecond, c.MaxEvents = rate, 5 })
+			b.settledWithin(t, time.Hour)
+			posts := r.all()
+			window := time.Duration(10 / rate * float64(time.Second))
+			most := 0
+			for i := range posts {
+				n := slices.IndexFunc(posts[i:], func(p posted) bool { return p.at.Sub(posts[i].at) >= window })
+				most = max(most, n)
+			}
+			require.LessOrEqual(t, most, 10+1+int(rate*slack.Seconds()))
 		})
 	}
 }
@@ -568,6 +544,5 @@ func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
 		require.Equal(t, 10_000, stuckQueue.count(queue.Pending))
 		require.LessOrEqual(t, stuck.mostEvents, DefaultConcurrency*DefaultMaxEvents)
 		a.finish(t)
-		b.finish(t)
 	})
 }

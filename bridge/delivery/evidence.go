@@ -9,7 +9,7 @@ import (
 // is plain arithmetic: it holds no lock, reads no clock and starts nothing.
 //
 //	response                    the destination is well             it is not, or nothing is known
-//	2XX with RudderStack's ok   delivered                           delivered; it is well retry
+//	2XX with RudderStack's ok   delivered                           delivered; it is well again
 //	2XX with another body       as 403                              misdirected; one event at a time
 //	400                         split; alone: dead by number        paused
 //	  in RudderStack's words    split at once; alone: as 400        paused; a probe is evidence
@@ -215,8 +215,8 @@ func (e *evidence) mayDie(t *trial) bool {
 }
 
 // learn keeps what the result of a request says about the destination. The failure
-// of one that was tried before says something only where nothing else was accepted
-// meanwhile.
+// of one that was tried before says something only where nothing was accepted
+// lately, or, for a refusal that splits at once, nothing since.
 func (e *evidence) learn(t *trial, o outcome) {
 	fresh := t.fresh()
 	if o.kind == accepted {
@@ -231,7 +231,11 @@ func (e *evidence) learn(t *trial, o outcome) {
 	if fresh && o.kind != limited {
 		e.good, e.bad = e.good*fade, e.bad*fade+1
 	}
-	if !fresh && !e.open && e.acceptedBegan.After(t.since()) && o.kind != limited {
+	splits := o.own || o.kind == tooLarge // at once: what is left of it says more than a retry does
+	if !fresh && o.kind != limited && (!splits && e.acceptedLately(o.ended) || !e.open && e.acceptedBegan.After(t.since())) {
+		if e.open {
+			e.trip(o)
+		}
 		return
 	}
 	e.inARow++
@@ -243,17 +247,14 @@ func (e *evidence) learn(t *trial, o outcome) {
 		e.inARow = max(e.inARow, breakAfter)
 	}
 	if e.inARow >= breakAfter {
-		e.shut(o)
+		e.trip(o)
 	}
 }
 
-// shut opens the breaker, or keeps it open. The wait counts from the beginning of
+// trip opens the breaker, or keeps it open. The wait counts from the beginning of
 // the request: one that hung has waited already.
-func (e *evidence) shut(o outcome) {
-	if !e.open {
-		e.open = true
-	}
-	e.trouble = o
+func (e *evidence) trip(o outcome) {
+	e.open, e.trouble = true, o
 	bound := e.maxBackoff
 	if o.kind.state() != StateBackingOff {
 		bound = min(bound, pausedWait)

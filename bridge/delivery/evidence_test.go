@@ -23,6 +23,35 @@ func (e *evidence) takes(second float64) {
 	e.judge(&trial{}, 100, outcome{kind: accepted, began: at(second), ended: at(second)}, time.Hour)
 }
 
+// failures has a request of n events fail every step seconds, beside others that
+// are accepted where the destination is well. It returns after how many failures
+// the request is split or its event dies, 0: never, and the destination's state.
+func failures(t *testing.T, status int, body string, well bool, n int, step float64) (count int, state string) {
+	e, tr := testEvidence(), &trial{}
+	for i := range 100 {
+		if well {
+			e.takes(-float64(100 - i)) // nothing fails else
+		}
+	}
+	for i := range 60 {
+		now := float64(i) * step
+		act := e.judge(tr, n, outcome{
+			kind: classify(status, body, false), own: inOwnWords(status, body), status: status, began: at(now), ended: at(now),
+		}, time.Hour)
+		if act == split || act == die {
+			return i + 1, e.state
+		}
+		require.Equal(t, retry, act)
+		require.False(t, tr.next.Before(at(now).Add(time.Second/2)), "with backoff")
+		if well {
+			for j := range 3 {
+				e.takes(now + step*float64(j+1)/5)
+			}
+		}
+	}
+	return 0, e.state
+}
+
 // TestEveryRowOfTheTable is the table of evidence.go: a response, what came before
 // it, and what becomes of the events.
 func TestEveryRowOfTheTable(t *testing.T) {
@@ -61,34 +90,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 				if well {
 					expected = test.well
 				}
-				count := func(n int, step float64) (failures int, state string) {
-					e, tr := testEvidence(), &trial{}
-					for i := range 100 {
-						if well {
-							e.takes(-float64(100 - i)) // nothing fails else
-						}
-					}
-					for i := range 60 {
-						now := float64(i) * step
-						act := e.judge(tr, n, outcome{
-							kind: classify(test.status, test.body, false), own: inOwnWords(test.status, test.body),
-							status: test.status, began: at(now), ended: at(now),
-						}, time.Hour)
-						if state == "" || test.status != 429 {
-							state = e.state
-						}
-						if act == split || act == die {
-							return i + 1, state
-						}
-						require.Equal(t, retry, act)
-						require.False(t, tr.next.Before(at(now).Add(time.Second/2)), "with backoff")
-						if well {
-							for j := range 3 {
-								e.takes(now + step*float64(j+1)/5)
-							}
-						}
-					}
-					return 0, e.state
+				count := func(n int, step float64) (int, string) {
+					return failures(t, test.status, test.body, well, n, step)
 				}
 				got, _ := count(100, 1)
 				require.Equal(t, expected.split, got, "split")

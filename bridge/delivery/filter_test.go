@@ -26,19 +26,16 @@ func (picky) Append(dst, event []byte, _ string) []byte {
 
 func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
-				q.put(`{"id":"no"}`)
-				b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
-				b.settledWithin(t, time.Second)
-				require.Equal(t, 4, q.count(queue.Filtered))
-				require.Equal(t, 1, q.count(queue.Delivered))
-				require.Equal(t, 1, q.count(queue.Dead))
-				require.Len(t, r.all(), 1)
-				b.finish(t)
-			})
+		bubble(t, string(mode), func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
+			q.put(`{"id":"no"}`)
+			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
+			b.settledWithin(t, time.Second)
+			require.Equal(t, 4, q.count(queue.Filtered))
+			require.Equal(t, 1, q.count(queue.Delivered))
+			require.Equal(t, 1, q.count(queue.Dead))
+			require.Len(t, r.all(), 1)
 		})
 	}
 }
@@ -54,7 +51,6 @@ func TestWebhookLooksAtWhatIsSent(t *testing.T) {
 		require.Len(t, q.dead, 1)
 		require.Equal(t, "no_identity", q.dead[0].Reason)
 		require.Equal(t, `{"events":[{"id":"b","event_type":"t","user":{"gone":1,"external_user_id":"x"}}]}`, string(r.all()[0].body))
-		b.finish(t)
 	})
 }
 
@@ -78,7 +74,6 @@ func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
 		b.settledWithin(t, time.Minute)
 		require.Len(t, b.seen.latencies, 1+b.seen.begun-1, "once a record and request")
 		require.Greater(t, slices.Max(b.seen.latencies), 65*time.Second, "over all tries")
-		b.finish(t)
 	})
 }
 

@@ -41,9 +41,8 @@ const (
 // No event dies of compression: a compressed request that fails is sent again
 // uncompressed before anything else is made of it, and an event alone is never
 // compressed. A destination that said that it can, and then takes uncompressed
-// what it refused compressed, is not believed until it is asked again: at once
-// where it never took a compressed request, else after a few in a row, since it
-// may fail at random.
+// what it refused compressed, a few times in a row, is not believed until it is
+// asked again.
 type compression struct {
 	mu      sync.Mutex
 	never   bool      // by configuration
@@ -52,7 +51,6 @@ type compression struct {
 	asked   time.Time // last
 	due     time.Time // of the next question
 	doubts  uint64    // what was asked before a doubt says nothing
-	proved  bool      // it has accepted a compressed request since it was asked
 	misses  int       // requests refused compressed and accepted uncompressed, in a row
 	random  func() float64
 	changed func(on bool, why string) // called with mu held
@@ -68,7 +66,7 @@ func (p *compression) begin() {
 }
 
 // wanted tells whether a request to a destination that does well may be compressed,
-// and whether it is time to ask; whoever is told so asks, and calls told with
+// and whether it is time to ask; whoever gets true asks, and calls answered with
 // the same number.
 func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
 	p.mu.Lock()
@@ -82,8 +80,8 @@ func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
 	return p.on, ask, p.doubts
 }
 
-// told takes in the destination's word; why it cannot is empty where it can.
-func (p *compression) told(number uint64, why string, now time.Time) {
+// answered takes in the destination's word; why it cannot is empty where it can.
+func (p *compression) answered(number uint64, why string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if number != p.doubts {
@@ -91,7 +89,7 @@ func (p *compression) told(number uint64, why string, now time.Time) {
 	}
 	p.asking = false
 	p.due = now.Add(time.Duration((0.9 + 0.2*p.random()) * float64(askEvery)))
-	p.proved, p.misses = false, 0
+	p.misses = 0
 	p.set(why == "", why)
 }
 
@@ -112,7 +110,7 @@ func (p *compression) doubt() {
 func (p *compression) took() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.proved, p.misses = true, 0
+	p.misses = 0
 }
 
 // missed notes that a request was accepted uncompressed that had failed compressed.
@@ -120,7 +118,7 @@ func (p *compression) missed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.misses++
-	if p.on && (!p.proved || p.misses >= mostMisses) {
+	if p.misses >= mostMisses {
 		p.set(false, "the destination refused compressed what it took uncompressed")
 	}
 }
@@ -144,7 +142,7 @@ const maxVersion = 64 << 10
 func (p *poster) ask(ctx context.Context) string {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	transport, done := p.connect(false)
+	transport, done := p.connections.Get(false)
 	defer done()
 	res, err := transport.RoundTrip(p.version.Clone(call))
 	if err != nil {
@@ -193,7 +191,7 @@ func (p *compressor) compress(body []byte) []byte {
 	return p.compressed.Bytes()
 }
 
-// drop lets go of a buffer that is larger than limit.
+// drop releases a buffer that is larger than limit.
 func (p *compressor) drop(limit int) {
 	if p.compressed.Cap() > limit {
 		p.compressed = bytes.Buffer{}

@@ -41,38 +41,35 @@ func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 	return b
 }
 
-func TestBodiesArePackedWhereVersionListsIt(t *testing.T) {
+func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, func(c *Config) { c.Mode, c.URL = mode, "http://rudder.test/data/" })
-				require.False(t, r.all()[0].compressed, "nobody waits for /version")
-				b.queue.put(fat("e", 5)...)
-				b.settledWithin(t, time.Second)
-				p := r.all()[1]
-				require.True(t, p.compressed)
-				require.Less(t, p.bytes, len(p.body)/10)
-				require.Len(t, p.ids, 5)
-				require.Equal(t, []bool{true}, b.seen.gzip)
-				require.True(t, b.seen.posts[1].Gzip)
-				require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
+		bubble(t, string(mode), func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, func(c *Config) { c.Mode, c.URL = mode, "http://rudder.test/data/" })
+			require.False(t, r.all()[0].compressed, "no request waits for /version")
+			b.queue.put(fat("e", 5)...)
+			b.settledWithin(t, time.Second)
+			p := r.all()[1]
+			require.True(t, p.compressed)
+			require.Less(t, p.bytes, len(p.body)/10)
+			require.Len(t, p.ids, 5)
+			require.Equal(t, []bool{true}, b.seen.gzip)
+			require.True(t, b.seen.posts[1].Gzip)
+			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
 
-				require.Len(t, r.questions(), 1)
-				require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
-				require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
-				require.Empty(t, r.questions()[0].Header.Get("Authorization"))
+			require.Len(t, r.questions(), 1)
+			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
+			require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
+			require.Empty(t, r.questions()[0].Header.Get("Authorization"))
 
-				b.queue.put(events("small", 5)...)
-				b.queue.put(fat("alone", 1)...)
-				b.settledWithin(t, time.Second)
-				b.finish(t)
-			})
+			b.queue.put(events("small", 5)...)
+			b.queue.put(fat("alone", 1)...)
+			b.settledWithin(t, time.Second)
 		})
 	}
 }
 
-func TestSmallBodiesAndSingleEventsAreNotPacked(t *testing.T) {
+func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rudder{version: canGzip()}
 		b := compresses(t, r, nil)
@@ -84,11 +81,10 @@ func TestSmallBodiesAndSingleEventsAreNotPacked(t *testing.T) {
 		for _, p := range r.all() {
 			require.False(t, p.compressed)
 		}
-		b.finish(t)
 	})
 }
 
-func TestBodiesAreNotPackedUnlessVersionListsIt(t *testing.T) {
+func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 	for name, version := range map[string]reply{
 		"not there":         {status: 404, body: "404 page not found\n"},
 		"without features":  {status: 200, body: `{"Version":"1.2.3"}`},
@@ -100,22 +96,19 @@ func TestBodiesAreNotPackedUnlessVersionListsIt(t *testing.T) {
 		"redirect":          {status: 302, header: http.Header{"Location": {"/elsewhere"}}},
 		"too long":          {status: 200, body: `{"x":"` + strings.Repeat("x", maxVersion) + `","Features":["gzip-req-payload"]}`},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: version}
-				b := compresses(t, r, nil)
-				for i := range 5 {
-					b.queue.put(fat(fmt.Sprint(i), 5)...)
-					b.settledWithin(t, time.Second) // it holds up nothing
-					time.Sleep(time.Minute)
-				}
-				for _, p := range r.all() {
-					require.False(t, p.compressed)
-				}
-				require.Len(t, r.questions(), 1)
-				require.Empty(t, b.seen.names(), "that is no trouble of the destination")
-				b.finish(t)
-			})
+		bubble(t, name, func(t *testing.T) {
+			r := &rudder{version: version}
+			b := compresses(t, r, nil)
+			for i := range 5 {
+				b.queue.put(fat(fmt.Sprint(i), 5)...)
+				b.settledWithin(t, time.Second) // it holds up nothing
+				time.Sleep(time.Minute)
+			}
+			for _, p := range r.all() {
+				require.False(t, p.compressed)
+			}
+			require.Len(t, r.questions(), 1)
+			require.Empty(t, b.seen.names(), "that is no trouble of the destination")
 		})
 	}
 }
@@ -128,7 +121,6 @@ func TestGzipOffNeverAsks(t *testing.T) {
 		b.settledWithin(t, time.Second)
 		require.False(t, r.all()[1].compressed)
 		require.Empty(t, r.questions())
-		b.finish(t)
 	})
 }
 
@@ -150,7 +142,6 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 		}
 		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[68].compressed, "it cannot any more")
-		b.finish(t)
 	})
 }
 
@@ -175,7 +166,6 @@ func TestVersionIsAskedAgainAfterTrouble(t *testing.T) {
 		require.False(t, all[len(all)-2].compressed, "another version may have come back")
 		require.True(t, all[len(all)-1].compressed)
 		require.Equal(t, []bool{true, false, true}, b.seen.gzip)
-		b.finish(t)
 	})
 }
 
@@ -191,26 +181,23 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 		"413":   {status: 413},
 		"reset": {err: errors.New("connection reset by peer")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, nil)
-				r.set(func(p posted) reply {
-					if p.compressed {
-						return answer
-					}
-					return reply{}
-				})
-				for i := range 40 {
-					b.queue.put(fat(fmt.Sprint(i), 100)...)
-					b.settledWithin(t, 30*time.Second)
-					time.Sleep(time.Minute)
+		bubble(t, name, func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, nil)
+			r.set(func(p posted) reply {
+				if p.compressed {
+					return answer
 				}
-				require.Empty(t, b.queue.dead)
-				require.Equal(t, 4001, b.queue.count(queue.Delivered))
-				require.LessOrEqual(t, len(r.all()), 41+2*3, "it is not believed again for an hour")
-				b.finish(t)
+				return reply{}
 			})
+			for i := range 40 {
+				b.queue.put(fat(fmt.Sprint(i), 100)...)
+				b.settledWithin(t, 30*time.Second)
+				time.Sleep(time.Minute)
+			}
+			require.Empty(t, b.queue.dead)
+			require.Equal(t, 4001, b.queue.count(queue.Delivered))
+			require.LessOrEqual(t, len(r.all()), 41+2*3, "it is not believed again for an hour")
 		})
 	}
 }
@@ -219,28 +206,25 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 // says nothing against compression.
 func TestIsolationOfCompressedRequests(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{version: canGzip()}
-				b := compresses(t, r, func(c *Config) { c.Mode = mode })
-				b.queue.put(fat("before", 100)...)
-				b.settledWithin(t, time.Second)
-				r.set(refusing(400, "invalid json", "e-17"))
-				b.queue.put(fat("e", 100)...)
-				b.trickle(t, 3*time.Minute, "e-17")
-				require.Len(t, b.queue.dead, 1)
-				require.Equal(t, 17, b.queue.dead[0].Index)
-				for _, p := range r.all() {
-					require.False(t, p.compressed && (len(p.ids) == 1 || p.reply.status == 400 && len(p.ids) < 100))
-				}
-				require.Equal(t, []bool{true}, b.seen.gzip)
-				b.finish(t)
-			})
+		bubble(t, string(mode), func(t *testing.T) {
+			r := &rudder{version: canGzip()}
+			b := compresses(t, r, func(c *Config) { c.Mode = mode })
+			b.queue.put(fat("before", 100)...)
+			b.settledWithin(t, time.Second)
+			r.set(refusing(400, "invalid json", "e-17"))
+			b.queue.put(fat("e", 100)...)
+			b.trickle(t, 3*time.Minute, "e-17")
+			require.Len(t, b.queue.dead, 1)
+			require.Equal(t, 17, b.queue.dead[0].Index)
+			for _, p := range r.all() {
+				require.False(t, p.compressed && (len(p.ids) == 1 || p.reply.status == 400 && len(p.ids) < 100))
+			}
+			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
 }
 
-func TestPackedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
+func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, 10_000)
 	_, _ = random.Read(noise)
@@ -253,7 +237,7 @@ func TestPackedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
 }
 
-// BenchmarkGzip measures what packing costs for an event of 1 KB in a POST of
+// BenchmarkGzip measures what compression costs for an event of 1 KB in a POST of
 // 1000, and what it saves. ns/op is for one event.
 func BenchmarkGzip(b *testing.B) {
 	var body []byte
@@ -261,11 +245,11 @@ func BenchmarkGzip(b *testing.B) {
 		body = append(body, kilobyte(i*7919)...)
 	}
 	var p compressor
-	packed := p.compress(body)
+	compressed := p.compress(body)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N / 1000 {
-		packed = p.compress(body)
+		compressed = p.compress(body)
 	}
-	b.ReportMetric(float64(len(packed))/float64(len(body)), "size/plain")
+	b.ReportMetric(float64(len(compressed))/float64(len(body)), "size/plain")
 }

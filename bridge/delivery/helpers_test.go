@@ -81,11 +81,11 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer req.Body.Close()
 	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
 	if p.compressed = req.Header.Get("Content-Encoding") == "gzip"; p.compressed {
-		unpacker, err := gzip.NewReader(bytes.NewReader(body))
+		uncompressed, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
-		if body, err = io.ReadAll(unpacker); err != nil {
+		if body, err = io.ReadAll(uncompressed); err != nil {
 			return nil, err
 		}
 	}
@@ -249,7 +249,13 @@ type testBench struct {
 	rudder *rudder
 	seen   *seen
 	stop   context.CancelFunc
-	ended  chan error
+	ended  chan error // of Run; closed after it
+}
+
+// bubble runs a test of that name in fake time.
+func bubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // seeded returns numbers that are the same in each test.
@@ -266,7 +272,7 @@ func seeded() func() float64 {
 // start runs a sender. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
-	b := &testBench{queue: q, rudder: r, seen: &seen{}, ended: make(chan error, 1)}
+	b := &testBench{queue: q, rudder: r, seen: &seen{}}
 	config := Config{
 		Name: "test", Queue: q, Mapper: testMapper{}, Transport: r,
 		URL: "http://rudder.test", WriteKey: "wk-secret",
@@ -282,10 +288,21 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	sender, err := New(config)
 	require.NoError(t, err)
 	b.Sender = sender
-	ctx, stop := context.WithCancel(t.Context())
-	b.stop = stop
-	go func() { b.ended <- sender.Run(ctx) }()
+	b.run(t)
 	return b
+}
+
+// run runs the sender until finish, or until the test ends.
+func (b *testBench) run(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	b.stop, b.ended = stop, ended
+	go func() { ended <- b.Run(ctx); close(ended) }()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			b.finish(t)
+		}
+	})
 }
 
 // finish ends the sender and checks that it kept to the queue's contract.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -20,29 +21,26 @@ import (
 // let the connection be used again.
 func TestHugeResponseIsNotTakenIn(t *testing.T) {
 	for status, state := range map[string]string{"200 OK": StateMisdirected, "400 Bad Request": StatePaused} {
-		t.Run(status, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				q.put(events("e", 1)...)
-				var written, requests atomic.Int64
-				b, _ := overPipes(t, q, raw("HTTP/1.1 "+status+"\r\nContent-Length: 4000000000\r\n\r\n", func(c net.Conn) {
-					requests.Add(1)
-					defer c.Close()
-					chunk := []byte(strings.Repeat("x", 1000))
-					for {
-						n, err := c.Write(chunk)
-						if written.Add(int64(n)); err != nil {
-							return
-						}
+		bubble(t, status, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 1)...)
+			var written, requests atomic.Int64
+			b, _ := overPipes(t, q, raw("HTTP/1.1 "+status+"\r\nContent-Length: 4000000000\r\n\r\n", func(c net.Conn) {
+				requests.Add(1)
+				defer c.Close()
+				chunk := []byte(strings.Repeat("x", 1000))
+				for {
+					n, err := c.Write(chunk)
+					if written.Add(int64(n)); err != nil {
+						return
 					}
-				}))
-				time.Sleep(10 * time.Second)
-				synctest.Wait()
-				require.Equal(t, state, b.State().Name)
-				require.Less(t, written.Load(), requests.Load()*2*drainBytes)
-				require.LessOrEqual(t, len(b.State().LastError), DefaultMaxAnswer)
-				b.finish(t)
-			})
+				}
+			}))
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			require.Equal(t, state, b.State().Name)
+			require.Less(t, written.Load(), requests.Load()*2*drainBytes)
+			require.LessOrEqual(t, len(b.State().LastError), maxAnswer)
 		})
 	}
 }
@@ -55,7 +53,7 @@ func TestGoAwayOfHTTP2CostsNothing(t *testing.T) {
 		q.put(events("e", 3)...)
 		var dials atomic.Int32
 		network := &pipes{serve: func(c net.Conn) { serveHTTP2(c, dials.Add(1) == 1) }}
-		transport := NewTransport(1)
+		transport := connection.NewTransport(1)
 		transport.DialContext = network.dial
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)

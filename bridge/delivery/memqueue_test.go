@@ -81,7 +81,7 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 	var got []*queue.Record
 	events, bytes := 0, 0
 	for _, r := range q.records {
-		if r.held || !slices.Contains(r.fates, queue.Pending) {
+		if r.held || q.lost[r.seq] || !slices.Contains(r.fates, queue.Pending) {
 			continue
 		}
 		out, size := q.unsettled(r), 0
@@ -178,9 +178,7 @@ func (q *memQueue) Release(records ...*queue.Record) {
 		for i := range r.Events { // a use after this shows
 			clear(r.Events[i].Raw)
 		}
-		if !q.lost[r.Seq] {
-			q.unhold(q.records[r.Seq-1])
-		}
+		q.unhold(q.records[r.Seq-1])
 	}
 	q.poke()
 }
@@ -210,7 +208,6 @@ func (q *memQueue) restart() *memQueue {
 	return again
 }
 
-// count returns how many events have the fate.
 // deadCount returns how many events are dead.
 func (q *memQueue) deadCount() int {
 	q.mu.Lock()
@@ -218,6 +215,7 @@ func (q *memQueue) deadCount() int {
 	return len(q.dead)
 }
 
+// count returns how many events have the fate.
 func (q *memQueue) count(fate queue.Fate) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,7 +5,7 @@ import "time"
 // Names of a destination's state, as /status and the metrics show them.
 const (
 	StateOK          = "ok"          // it accepts, or nothing is known against it
-	StateBackingOff  = "backing-off" // no answer, or one that asks to come again later
+	StateBackingOff  = "backing-off" // no answer, or one that asks for a retry later
 	StatePaused      = "paused"      // refusals: wrong key, wrong address, disabled source, a redirect
 	StateMisdirected = "misdirected" // 2XX, but not from RudderStack
 )

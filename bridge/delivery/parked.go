@@ -51,16 +51,16 @@ func (s *Sender) announce() {
 	s.mu.Lock()
 	name := s.evidence.state
 	s.mu.Unlock()
-	s.told.Lock()
-	defer s.told.Unlock()
-	if name == s.lastly {
+	s.announcing.Lock()
+	defer s.announcing.Unlock()
+	if name == s.announced {
 		return
 	}
 	now := s.State()
-	if now.Name == s.lastly {
+	if now.Name == s.announced {
 		return
 	}
-	s.lastly = now.Name
+	s.announced = now.Name
 	if now.Name == StateOK {
 		s.log.Info("destination is ok", "state", now.Name)
 	} else {
@@ -78,7 +78,7 @@ func (s *Sender) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.evidence.state != StateOK {
-		s.log.Info("destination is tried at once, as told", "state", s.evidence.state)
+		s.log.Info("destination is tried at once, on request of the operator", "state", s.evidence.state)
 	}
 	s.evidence.resume(time.Now())
 	s.main.hurry(time.Now())

@@ -11,11 +11,18 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // responseTime is how long the rest of a response may take once its status has
 // come.
 const responseTime = 5 * time.Second
+
+// maxAnswer is how many bytes of a response are kept for the dead letters and the
+// log.
+const maxAnswer = queue.MaxAnswer
 
 // drainBytes is how much of a response is read, beyond what is kept, so that its
 // connection can be used again. RudderStack's responses are one line.
@@ -37,12 +44,11 @@ type response struct {
 
 // poster makes requests to one destination.
 type poster struct {
-	connections
-	request   *http.Request // what every request is cloned from
-	version   *http.Request // likewise, of the question what the destination can
-	secret    string        // never shown
-	timeout   time.Duration
-	maxAnswer int
+	connections connection.Pool
+	request     *http.Request // what every request is cloned from
+	version     *http.Request // likewise, of the question what the destination can
+	secret      string        // never shown
+	timeout     time.Duration
 }
 
 // post sends body, which is compressed with gzip or not, and waits for the
@@ -69,7 +75,7 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 	// one that the other side had closed took nothing of.
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
 
-	transport, done := p.connect(alone)
+	transport, done := p.connections.Get(alone)
 	defer done()
 	// Not http.Client: it follows redirects, and its errors show the URL, write key and all.
 	res, err := transport.RoundTrip(req)
@@ -105,7 +111,7 @@ func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) st
 	if res.ProtoMajor != 1 {
 		return ""
 	}
-	if c := ordered(conn.Conn); !load.sent() || c != nil && !c.heard() {
+	if !load.sent() || connection.Early(conn.Conn) {
 		return "came before the request was written"
 	}
 	if conn.Reused && res.Close && res.StatusCode >= 300 {
@@ -130,7 +136,7 @@ func (p *poster) read(res *http.Response) (kept []byte, err error) {
 		// After 101 the body is the bare connection and may never end.
 		return nil, nil
 	}
-	kept, err = io.ReadAll(io.LimitReader(res.Body, int64(p.maxAnswer)))
+	kept, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err == nil {
 		if _, err = io.CopyN(io.Discard, res.Body, drainBytes); err == io.EOF {
 			err = nil
@@ -146,8 +152,8 @@ func (p *poster) clean(text string) string {
 	if len(p.secret) > 3 { // a shorter one is no secret, and would riddle the text
 		text = strings.ReplaceAll(text, p.secret, "[write key]")
 	}
-	if len(text) > p.maxAnswer {
-		text = strings.ToValidUTF8(text[:p.maxAnswer], "")
+	if len(text) > maxAnswer {
+		text = strings.ToValidUTF8(text[:maxAnswer], "")
 	}
 	return text
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -40,12 +41,12 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 // overPipes runs a sender with its own real transport over pipes.
 func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pipes) {
 	network := &pipes{serve: serve}
-	transport := NewTransport(DefaultConcurrency)
+	transport := connection.NewTransport(DefaultConcurrency)
 	transport.DialContext = network.dial
 	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, GzipOff })
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		network.open.Wait() // every connection was let go of
+		network.open.Wait() // every connection was released
 	})
 	return b, network
 }
@@ -131,20 +132,17 @@ func silent(c net.Conn) {
 
 func TestConnectionIsUsedAgain(t *testing.T) {
 	for _, size := range []int{2, 10_000, 60_000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
-					_, _ = io.Copy(io.Discard, r.Body)
-					_, _ = io.WriteString(w, "ok"+strings.Repeat(" ", size))
-				}))
-				for i := range 10 {
-					q.put(events(fmt.Sprint(i), 3)...)
-					b.settledWithin(t, time.Second)
-				}
-				require.EqualValues(t, 1, network.dials.Load())
-				b.finish(t)
-			})
+		bubble(t, fmt.Sprint(size), func(t *testing.T) {
+			q := newMemQueue()
+			b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(w, "ok"+strings.Repeat(" ", size))
+			}))
+			for i := range 10 {
+				q.put(events(fmt.Sprint(i), 3)...)
+				b.settledWithin(t, time.Second)
+			}
+			require.EqualValues(t, 1, network.dials.Load())
 		})
 	}
 }
@@ -171,18 +169,15 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			silent(c)
 		}, StateBackingOff},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				q.put(events("e", 3)...)
-				b, _ := overPipes(t, q, test.serve)
-				time.Sleep(20 * time.Second)
-				synctest.Wait()
-				require.Equal(t, test.state, b.State().Name, b.State().LastError)
-				require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
-				require.Empty(t, q.dead)
-				b.finish(t)
-			})
+		bubble(t, name, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 3)...)
+			b, _ := overPipes(t, q, test.serve)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			require.Equal(t, test.state, b.State().Name, b.State().LastError)
+			require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
+			require.Empty(t, q.dead)
 		})
 	}
 }
@@ -204,25 +199,22 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
 		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				q := newMemQueue()
-				q.put(events("e", 3)...)
-				var good atomic.Bool
-				b, _ := overPipes(t, q, func(c net.Conn) {
-					if good.Load() {
-						handler(t, takes)(c)
-						return
-					}
-					bad(c)
-				})
-				time.Sleep(26 * time.Second)
-				require.Equal(t, StateBackingOff, b.State().Name)
-				require.Equal(t, 3, q.count(queue.Pending))
-				good.Store(true)
-				b.settledWithin(t, 30*time.Second)
-				b.finish(t)
+		bubble(t, name, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 3)...)
+			var good atomic.Bool
+			b, _ := overPipes(t, q, func(c net.Conn) {
+				if good.Load() {
+					handler(t, takes)(c)
+					return
+				}
+				bad(c)
 			})
+			time.Sleep(26 * time.Second)
+			require.Equal(t, StateBackingOff, b.State().Name)
+			require.Equal(t, 3, q.count(queue.Pending))
+			good.Store(true)
+			b.settledWithin(t, 30*time.Second)
 		})
 	}
 }
@@ -241,7 +233,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, StatePaused, b.State().Name)
 		require.Zero(t, elsewhere.Load())
-		b.finish(t)
 	})
 }
 
@@ -260,7 +251,6 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 		}
 		require.EqualValues(t, 5, network.dials.Load())
 		require.Empty(t, b.seen.names())
-		b.finish(t)
 	})
 }
 
@@ -287,7 +277,6 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 		}))
 		b.settledWithin(t, 5*time.Minute)
 		require.Equal(t, 20, q.count(queue.Delivered))
-		b.finish(t)
 	})
 }
 
@@ -303,10 +292,10 @@ func TestWithdrawnPayloadIsNotRead(t *testing.T) {
 }
 
 func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
-	p := poster{secret: "wk-secret", maxAnswer: 100}
+	p := poster{secret: "wk-secret"}
 	words := p.clean("key wk-secret \xff " + strings.Repeat("é", 10_000))
 	require.True(t, strings.HasPrefix(words, "key [write key] \uFFFD é"), words)
-	require.LessOrEqual(t, len(words), 100)
+	require.LessOrEqual(t, len(words), maxAnswer)
 }
 
 func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
@@ -317,7 +306,6 @@ func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
 		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
 		synctest.Wait()
 		require.Equal(t, "no answer: no route to [write key]", b.State().LastError)
-		b.finish(t)
 	})
 }
 
@@ -335,7 +323,7 @@ func TestCertificateIsVerified(t *testing.T) {
 		return b, q
 	}
 	t.Run("unknown", func(t *testing.T) {
-		b, q := run(t, NewTransport(1))
+		b, q := run(t, connection.NewTransport(1))
 		require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
 		require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
 		require.Equal(t, 3, q.count(queue.Pending))
@@ -350,7 +338,7 @@ func TestCertificateIsVerified(t *testing.T) {
 		b.finish(t)
 	})
 	t.Run("known", func(t *testing.T) {
-		transport := NewTransport(1)
+		transport := connection.NewTransport(1)
 		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		require.IsType(t, &x509.CertPool{}, transport.TLSClientConfig.RootCAs)
 		b, q := run(t, transport)

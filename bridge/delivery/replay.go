@@ -6,7 +6,6 @@ import (
 	"path"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -20,17 +19,16 @@ const longest = 24 * time.Hour
 // came of a group is stored once all of it was sent, so a crash repeats at most one
 // group: a request's worth, or one record where that has more events.
 type replay struct {
-	*Sender
+	sender  *Sender
 	builder *builder
 	current queue.Replay
 	most    int       // events of a request
 	paid    time.Time // until when the events sent so far are paid for
-	kind    []byte    // scratch: an event's type without escapes
 }
 
 // replays sends what replays ask for until ctx ends.
 func (s *Sender) replays(ctx, hard context.Context) error {
-	r := &replay{Sender: s, builder: s.builder()}
+	r := &replay{sender: s, builder: s.builder()}
 	limit := queue.Limit{Events: s.config.MaxEvents, Bytes: s.config.MaxBody - s.config.MaxBody/8}
 	for failed := 0; ; {
 		current, records, err := s.config.Replays.FetchReplay(ctx, limit)
@@ -67,12 +65,12 @@ func (r *replay) begin(current queue.Replay) {
 	}
 	// A request has no more events than may be sent in a second, so that a small
 	// rate is a stream of small requests.
-	r.most = r.config.MaxEvents
+	r.most = r.sender.config.MaxEvents
 	if rate := current.Order.Rate; rate > 0 {
 		r.most = max(1, int(min(rate, float64(r.most))))
 	}
 	r.paid = time.Now()
-	r.log.Info("replay of history begins", "replay", current.Number,
+	r.sender.log.Info("replay of history begins", "replay", current.Number,
 		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", current.Order.Rate,
 		"next", current.Next, "replayed", current.Replayed)
 }
@@ -82,7 +80,7 @@ func (r *replay) end(hard context.Context) error {
 	now := r.current
 	err := r.settleReplay(hard, queue.ReplayProgress{Number: now.Number, Next: now.Next, End: true})
 	if err == nil {
-		r.log.Info("replay of history has ended", "replay", now.Number,
+		r.sender.log.Info("replay of history has ended", "replay", now.Number,
 			"replayed", now.Replayed, "refused", now.Refused, "skipped", now.Skipped)
 	}
 	return err
@@ -128,9 +126,9 @@ func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error
 
 // sendAll sends the events and counts what became of them.
 func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uint64]int, progress *queue.ReplayProgress) error {
-	todo := newScheduler(r.evidence, 1, 0)
+	todo := newScheduler(r.sender.evidence, 1, 0)
 	todo.keepsBytes = true
-	r.mu.Lock()
+	r.sender.mu.Lock()
 	for first := 0; first < len(events); first += r.most {
 		todo.add(events[first:min(len(events), first+r.most):min(len(events), first+r.most)], false)
 	}
@@ -138,16 +136,16 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	for _, f := range todo.fresh {
 		f.checked, f.shared = true, true
 	}
-	r.mu.Unlock()
+	r.sender.mu.Unlock()
 	for todo.events > 0 {
 		if !r.wait(ctx) {
 			return errStopping
 		}
-		q := r.next(ctx, todo)
+		q := r.sender.next(ctx, todo)
 		if q == nil {
 			return errStopping
 		}
-		t, ok := r.send(ctx, hard, r.builder, todo, q)
+		t, ok := r.sender.send(ctx, hard, r.builder, todo, q)
 		if !ok {
 			return errStopping
 		}
@@ -157,7 +155,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 			progress.Replayed += uint64(len(t.events))
 		case die:
 			progress.Refused++
-			r.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
+			r.sender.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
 				"index", t.events[0].index, "reason", t.trial.outcome.kind.reason(), "status", t.response.status)
 		default:
 			continue
@@ -182,7 +180,7 @@ func (r *replay) fit(records []*queue.Record) []*queue.Record {
 }
 
 func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) error {
-	return r.store(hard, func() error { return r.config.Replays.SettleReplay(hard, p) })
+	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
 }
 
 // wait waits until the events sent so far are paid for.
@@ -212,14 +210,9 @@ func (r *replay) wants(event []byte) bool {
 	if len(patterns) == 0 {
 		return true
 	}
-	r.kind = r.kind[:0]
-	for f := currents.Fields(event); f.Next(); {
-		if f.KeyIs("event_type") { // of duplicates the last one counts
-			r.kind, _ = currents.AppendText(r.kind[:0], f.Value())
-		}
-	}
+	kind, _ := describeEvent(event)
 	for _, pattern := range patterns {
-		if ok, err := path.Match(pattern, string(r.kind)); err == nil && ok {
+		if ok, err := path.Match(pattern, kind); err == nil && ok {
 			return true
 		}
 	}

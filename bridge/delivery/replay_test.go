@@ -13,27 +13,24 @@ import (
 
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []Mode{Events, Webhook} {
-		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				q.put(whole("e", 3)...)
-				q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
-				b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
-				b.settledWithin(t, time.Minute)
-				q.order(queue.ReplayOrder{})
-				done := b.replayedWithin(t, time.Minute)
-				require.EqualValues(t, 4, done.Replayed)
-				require.EqualValues(t, 3, done.Next)
-				require.Len(t, r.all(), 2)
-				require.Equal(t, string(r.all()[0].body), string(r.all()[1].body), "ids and all")
-				require.False(t, b.seen.posts[0].Replay)
-				require.True(t, b.seen.posts[1].Replay)
-				require.Len(t, b.seen.latencies, 2, "of the first time only")
+		bubble(t, string(mode), func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			q.put(whole("e", 3)...)
+			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
+			b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
+			b.settledWithin(t, time.Minute)
+			q.order(queue.ReplayOrder{})
+			done := b.replayedWithin(t, time.Minute)
+			require.EqualValues(t, 4, done.Replayed)
+			require.EqualValues(t, 3, done.Next)
+			require.Len(t, r.all(), 2)
+			require.Equal(t, string(r.all()[0].body), string(r.all()[1].body), "ids and all")
+			require.False(t, b.seen.posts[0].Replay)
+			require.True(t, b.seen.posts[1].Replay)
+			require.Len(t, b.seen.latencies, 2, "of the first time only")
 
-				q.order(queue.ReplayOrder{})
-				require.EqualValues(t, 4, b.replayedWithin(t, time.Minute).Replayed, "and once more")
-				b.finish(t)
-			})
+			q.order(queue.ReplayOrder{})
+			require.EqualValues(t, 4, b.replayedWithin(t, time.Minute).Replayed, "and once more")
 		})
 	}
 }
@@ -58,7 +55,6 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 		done = b.replayedWithin(t, time.Minute)
 		require.Equal(t, []string{"b", "c", "d", "e"}, r.all()[0].ids)
 		require.EqualValues(t, 1, done.Skipped)
-		b.finish(t)
 	})
 }
 
@@ -69,18 +65,15 @@ func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",
 
 func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	for _, status := range []int{400, 413, 403} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{}
-				b := history(t, r, 20, nil)
-				r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
-				b.queue.order(queue.ReplayOrder{})
-				done := b.replayedWithin(t, 10*time.Minute)
-				require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
-				require.Empty(t, b.queue.dead)
-				require.Equal(t, 100, b.queue.count(queue.Delivered), "it keeps the outcome that it had")
-				b.finish(t)
-			})
+		bubble(t, fmt.Sprint(status), func(t *testing.T) {
+			r := &rudder{}
+			b := history(t, r, 20, nil)
+			r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
+			b.queue.order(queue.ReplayOrder{})
+			done := b.replayedWithin(t, 10*time.Minute)
+			require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
+			require.Empty(t, b.queue.dead)
+			require.Equal(t, 100, b.queue.count(queue.Delivered), "it keeps the outcome that it had")
 		})
 	}
 }
@@ -90,25 +83,22 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 		rate float64
 		size int // events of a request at most
 	}{{0.5, 1}, {1, 1}, {7, 7}, {40, 40}, {1000, 100}} {
-		t.Run(fmt.Sprint(test.rate), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{}
-				b := history(t, r, 100, func(c *Config) { c.MaxEvents = 100 })
-				r.set(always(reply{after: 20 * time.Millisecond}))
-				began := time.Now()
-				b.queue.order(queue.ReplayOrder{Rate: test.rate})
-				b.replayedWithin(t, time.Hour)
-				sent := 0
-				for _, p := range r.all() {
-					require.LessOrEqual(t, len(p.ids), test.size)
-					require.LessOrEqual(t, float64(sent), test.rate*p.at.Sub(began).Seconds()+0.001, "those before are paid for")
-					sent += len(p.ids)
-				}
-				require.Equal(t, 500, sent)
-				require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.25, "and no slower")
-				require.Equal(t, 1, r.most, "one request at a time")
-				b.finish(t)
-			})
+		bubble(t, fmt.Sprint(test.rate), func(t *testing.T) {
+			r := &rudder{}
+			b := history(t, r, 100, func(c *Config) { c.MaxEvents = 100 })
+			r.set(always(reply{after: 20 * time.Millisecond}))
+			began := time.Now()
+			b.queue.order(queue.ReplayOrder{Rate: test.rate})
+			b.replayedWithin(t, time.Hour)
+			sent := 0
+			for _, p := range r.all() {
+				require.LessOrEqual(t, len(p.ids), test.size)
+				require.LessOrEqual(t, float64(sent), test.rate*p.at.Sub(began).Seconds()+0.001, "those before are paid for")
+				sent += len(p.ids)
+			}
+			require.Equal(t, 500, sent)
+			require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.25, "and no slower")
+			require.Equal(t, 1, r.most, "one request at a time")
 		})
 	}
 }
@@ -127,25 +117,21 @@ func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 		again := int(b.queue.replayed().Replayed) / 5
 		require.Greater(t, again, posts/10, "it is not starved")
 		require.Less(t, again, posts/3, "most requests are of what is pending")
-		b.finish(t)
 	})
 }
 
 func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 	for _, status := range []int{401, 503} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &rudder{}
-				b := history(t, r, 20, nil)
-				r.set(always(reply{status: status}))
-				b.queue.order(queue.ReplayOrder{})
-				time.Sleep(time.Hour)
-				require.NotEqual(t, StateOK, b.State().Name)
-				require.Zero(t, b.queue.replayed().Replayed)
-				r.set(nil)
-				require.EqualValues(t, 100, b.replayedWithin(t, 30*time.Second).Replayed)
-				b.finish(t)
-			})
+		bubble(t, fmt.Sprint(status), func(t *testing.T) {
+			r := &rudder{}
+			b := history(t, r, 20, nil)
+			r.set(always(reply{status: status}))
+			b.queue.order(queue.ReplayOrder{})
+			time.Sleep(time.Hour)
+			require.NotEqual(t, StateOK, b.State().Name)
+			require.Zero(t, b.queue.replayed().Replayed)
+			r.set(nil)
+			require.EqualValues(t, 100, b.replayedWithin(t, 30*time.Second).Replayed)
 		})
 	}
 }
@@ -154,33 +140,31 @@ func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 // sent twice.
 func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		t.Run(fmt.Sprint("crash ", crash), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				repeated := 0
-				for at := time.Duration(0); at < 4*time.Second; at += 170 * time.Millisecond {
-					r := &rudder{}
-					small := func(c *Config) { c.MaxEvents, c.Grace = 3, time.Second }
-					b := history(t, r, 20, small)
-					r.set(always(reply{after: 100 * time.Millisecond}))
-					b.queue.order(queue.ReplayOrder{})
-					time.Sleep(at)
-					left := b.queue
-					if crash {
-						left = left.restart()
-					}
-					b.finish(t)
-					if !crash {
-						require.EqualValues(t, len(r.taken())+repeats(r.taken()), left.replayed().Replayed, "what was sent is stored")
-					}
-					next := start(t, left, r, func(c *Config) { c.Replays = left; small(c) })
-					next.replayedWithin(t, time.Hour)
-					require.Len(t, r.taken(), 100)
-					require.LessOrEqual(t, repeats(r.taken()), 5, "a record has more events than a POST")
-					repeated += repeats(r.taken())
-					next.finish(t)
+		bubble(t, fmt.Sprint("crash ", crash), func(t *testing.T) {
+			repeated := 0
+			for at := time.Duration(0); at < 4*time.Second; at += 170 * time.Millisecond {
+				r := &rudder{}
+				small := func(c *Config) { c.MaxEvents, c.Grace = 3, time.Second }
+				b := history(t, r, 20, small)
+				r.set(always(reply{after: 100 * time.Millisecond}))
+				b.queue.order(queue.ReplayOrder{})
+				time.Sleep(at)
+				left := b.queue
+				if crash {
+					left = left.restart()
 				}
-				require.Positive(t, repeated, "else it was cut off at no bad moment")
-			})
+				b.finish(t)
+				if !crash {
+					require.EqualValues(t, len(r.taken())+repeats(r.taken()), left.replayed().Replayed, "what was sent is stored")
+				}
+				next := start(t, left, r, func(c *Config) { c.Replays = left; small(c) })
+				next.replayedWithin(t, time.Hour)
+				require.Len(t, r.taken(), 100)
+				require.LessOrEqual(t, repeats(r.taken()), 5, "a record has more events than a POST")
+				repeated += repeats(r.taken())
+				next.finish(t)
+			}
+			require.Positive(t, repeated, "else it was cut off at no bad moment")
 		})
 	}
 }
@@ -201,7 +185,6 @@ func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
 		b.queue.order(queue.ReplayOrder{})
 		require.EqualValues(t, 100, b.replayedWithin(t, time.Minute).Replayed)
 		require.Len(t, r.all(), 1)
-		b.finish(t)
 	})
 }
 

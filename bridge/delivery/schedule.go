@@ -81,7 +81,7 @@ type scheduler struct {
 	ready      pile       // suspects that may be tried, the largest first
 	busy       map[*request]bool
 	onSuspects int  // of busy
-	keepsBytes bool // of parked events, because they cannot be read retry
+	keepsBytes bool // of parked events, because they cannot be read again
 
 	events    int       // fresh, suspects and in flight
 	backlog   bool      // the last claim was full, so there is more in the queue

@@ -22,11 +22,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// errStopping ends a worker: Run was told to end, or an outcome cannot be known
+// errStopping ends a worker: Run is to end, or an outcome cannot be known
 // or stored any more. What is not settled is released.
 var errStopping = errors.New("delivery is stopping")
 
@@ -51,8 +52,35 @@ type Sender struct {
 	held     map[uint64]holding // claimed records by number
 	spares   [][]event          // slices to be used again
 
-	told   sync.Mutex // held while the log and the observer are told of a state
-	lastly string     // the name of the state that they were told last
+	announcing sync.Mutex // held while the log and the observer hear of a state
+	announced  string     // the name of the state that they heard of last
+
+	readError, storeError onceUntilChanged // of the queue
+}
+
+// onceUntilChanged logs a repeated error only when it changes.
+type onceUntilChanged struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (o *onceUntilChanged) log(log *slog.Logger, message string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if text := err.Error(); text != o.last {
+		o.last = text
+		log.Error(message, "error", err)
+	}
+}
+
+// over notes that it works again.
+func (o *onceUntilChanged) over(log *slog.Logger, message string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last != "" {
+		o.last = ""
+		log.Info(message)
+	}
 }
 
 // holding is a claimed record.
@@ -68,11 +96,7 @@ func New(config Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := config.request()
-	if err != nil {
-		return nil, err
-	}
-	version, err := config.versionRequest()
+	request, version, err := config.requests()
 	if err != nil {
 		return nil, err
 	}
@@ -80,25 +104,24 @@ func New(config Config) (*Sender, error) {
 		config: config,
 		poster: poster{
 			request: request, version: version, secret: config.WriteKey,
-			timeout: config.Timeout, maxAnswer: config.MaxAnswer,
+			timeout: config.Timeout,
+			connections: connection.Pool{Fixed: config.Transport, MaxAge: config.ConnectionMaxAge, Create: func() *http.Transport {
+				t := connection.NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
+				t.TLSClientConfig.RootCAs = config.RootCAs
+				return t
+			}},
 		},
-		probe:    []byte(`{"batch":[]}`),
-		log:      config.Logger.With("connector", config.Name),
-		evidence: newEvidence(config, time.Now()),
-		held:     map[uint64]holding{},
-		lastly:   StateOK,
+		probe:     []byte(`{"batch":[]}`),
+		log:       config.Logger.With("connector", config.Name),
+		evidence:  newEvidence(config, time.Now()),
+		held:      map[uint64]holding{},
+		announced: StateOK,
 	}
 	if config.Mode == Webhook {
 		s.probe = []byte(`{"events":[]}`)
 	}
 	s.changed.L = &s.mu
 	s.main = newScheduler(s.evidence, config.Concurrency, config.GiveUpAfter)
-	s.poster.fixed, s.poster.maxAge = config.Transport, config.ConnectionMaxAge
-	s.poster.create = func() *http.Transport {
-		t := NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
-		t.TLSClientConfig.RootCAs = config.RootCAs
-		return t
-	}
 	s.compression = compression{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
 	return s, nil
 }
@@ -157,7 +180,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	stop()
 	s.asks.Wait()
 	s.releaseAll()
-	s.poster.close()
+	s.poster.connections.Close()
 	return errors.Join(errs...)
 }
 
@@ -177,6 +200,7 @@ func (s *Sender) claim(ctx context.Context) error {
 			continue
 		}
 		failed = 0
+		s.readError.over(s.log, "the queue can be read again")
 		s.mu.Lock()
 		events := b.appendEvents(s.spare(), records)
 		bytes := 0
@@ -217,7 +241,7 @@ func (s *Sender) readFailed(ctx context.Context, err error, failed int) (bool, e
 	case hopeless(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}
-	s.log.Error("cannot read the queue", "error", err, "failed", failed)
+	s.readError.log(s.log, "cannot read the queue; it is read again until it works", err)
 	return sleep(ctx, s.wait(failed)), nil
 }
 
@@ -288,7 +312,7 @@ func (s *Sender) recycle(events []event) {
 	}
 }
 
-// releaseAll gives back all that is not settled. Nobody may be at work any more.
+// releaseAll gives back all that is not settled. No worker may run any more.
 func (s *Sender) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,7 +327,7 @@ func (s *Sender) releaseAll() {
 	s.evidence.inFlight = 0
 }
 
-// settle stores an outcome and insists on it: sending again what RudderStack has
+// settle stores an outcome, with retries: sending again what RudderStack has
 // would make duplicates, so it is only the storing that is tried again. Records of
 // which nothing is left are released.
 func (s *Sender) settle(hard context.Context, o queue.Settlement) error {
@@ -347,6 +371,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 		err := outcome()
 		switch {
 		case err == nil:
+			s.storeError.over(s.log, "outcomes are stored again")
 			crashpoint.At("delivery.settled")
 			return nil
 		case hopeless(err):
@@ -355,7 +380,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 			s.log.Error("outcome not stored, its events will be sent again", "error", err)
 			return errStopping
 		}
-		s.log.Error("cannot store an outcome, will try again", "error", err, "failed", failed)
+		s.storeError.log(s.log, "cannot store an outcome; it is stored again until it works, and nothing is sent again meanwhile", err)
 		if !sleep(hard, s.wait(failed)) {
 			return errStopping
 		}

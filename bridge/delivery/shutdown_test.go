@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-func TestStopLetsThePostUnderWayFinishAndSendsNoMore(t *testing.T) {
+func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		r.set(always(reply{after: 5 * time.Second}))
@@ -33,39 +32,35 @@ func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 	for name, test := range map[string]struct{ grace, want time.Duration }{
 		"default": {0, DefaultGrace}, "three seconds": {3 * time.Second, 3 * time.Second}, "none": {-1, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				r.set(always(reply{hang: true}))
-				q.put(events("e", 2)...)
-				b := start(t, q, r, func(c *Config) { c.Grace = test.grace })
-				time.Sleep(time.Second)
-				stopped := time.Now()
-				b.finish(t)
-				require.Equal(t, test.want, time.Since(stopped))
-				require.Equal(t, 2, q.count(queue.Pending), "the outcome is not known")
-				require.Empty(t, b.seen.posts)
-			})
+		bubble(t, name, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			r.set(always(reply{hang: true}))
+			q.put(events("e", 2)...)
+			b := start(t, q, r, func(c *Config) { c.Grace = test.grace })
+			time.Sleep(time.Second)
+			stopped := time.Now()
+			b.finish(t)
+			require.Equal(t, test.want, time.Since(stopped))
+			require.Equal(t, 2, q.count(queue.Pending), "the outcome is not known")
+			require.Empty(t, b.seen.posts)
 		})
 	}
 }
 
 func TestStopWhileWaitingIsAtOnce(t *testing.T) {
 	for name, bad := range map[string]reply{"backing off": {status: 503}, "paused": {status: 401}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
-				r.set(always(bad))
-				for range 10 {
-					q.put(events("e", 2)...)
-				}
-				b := start(t, q, r, nil)
-				time.Sleep(time.Hour)
-				stopped := time.Now()
-				b.finish(t)
-				require.Zero(t, time.Since(stopped))
-				require.Equal(t, 20, q.count(queue.Pending))
-			})
+		bubble(t, name, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			r.set(always(bad))
+			for range 10 {
+				q.put(events("e", 2)...)
+			}
+			b := start(t, q, r, nil)
+			time.Sleep(time.Hour)
+			stopped := time.Now()
+			b.finish(t)
+			require.Zero(t, time.Since(stopped))
+			require.Equal(t, 20, q.count(queue.Pending))
 		})
 	}
 }
@@ -75,7 +70,6 @@ func TestOneRunAtATime(t *testing.T) {
 		b := start(t, newMemQueue(), &rudder{}, nil)
 		synctest.Wait()
 		require.ErrorContains(t, b.Run(t.Context()), "running already")
-		b.finish(t)
 	})
 }
 
@@ -96,10 +90,7 @@ func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
 		require.Len(t, r.all(), 2)
 
 		r.set(nil)
-		ctx, stop := context.WithCancel(t.Context())
-		b.stop = stop
-		go func() { b.ended <- b.Run(ctx) }()
+		b.run(t)
 		b.settledWithin(t, 30*time.Second)
-		b.finish(t)
 	})
 }

@@ -14,11 +14,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // lastingConn serves requests on a connection: after each response it may write
-// another one that nobody asked for.
+// another one that was not asked for.
 func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
 	defer c.Close()
 	in := bufio.NewReader(c)
@@ -38,7 +39,7 @@ func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
 	}
 }
 
-// A response that nobody asked for, left on a connection by a proxy, kills nothing
+// A response that was not asked for, left on a connection by a proxy, kills nothing
 // and accepts nothing.
 func TestStaleResponsesAreNoResponses(t *testing.T) {
 	for name, extra := range map[string]string{
@@ -85,13 +86,13 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
 		network.serve = handler(t, takes)
-		c := connections{maxAge: 2 * time.Minute, create: func() *http.Transport {
-			transport := NewTransport(1)
+		c := connection.Pool{MaxAge: 2 * time.Minute, Create: func() *http.Transport {
+			transport := connection.NewTransport(1)
 			transport.DialContext = network.dial
 			return transport
 		}}
 		ask := func(alone bool) {
-			transport, done := c.connect(alone)
+			transport, done := c.Get(alone)
 			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
 			require.NoError(t, err)
 			res, err := transport.RoundTrip(req)
@@ -113,6 +114,6 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		require.EqualValues(t, 4, network.dials.Load())
 		ask(false)
 		require.EqualValues(t, 4, network.dials.Load())
-		c.close()
+		c.Close()
 	})
 }

@@ -45,7 +45,7 @@ type Connector struct {
 	Tokens []string // bearer tokens that are taken; none: requests from anyone
 	// WrongToken is the status for a request without a good token: 401, which 0
 	// means too, or 503. After 401 Braze does not send the batch again; after 503
-	// it does, for days, so that a wrong token costs no data while it is mended.
+	// it does, for days, so that a wrong token costs no data while it is repaired.
 	// A request too small to hold an event, such as Braze's probe of the
 	// credentials, always gets 401.
 	WrongToken int

@@ -15,7 +15,7 @@ import (
 
 func TestReload(t *testing.T) {
 	b := start(t, Config{})
-	next := &shelf{}
+	next := &fakeQueue{}
 	require.NoError(t, b.Reload([]Connector{
 		{Name: "c", Tokens: []string{"third"}, Queue: next},
 		{Name: "a", Tokens: []string{"renewed"}, Queue: b.queues["a"], MissingExternalUserID: Dead},
@@ -45,7 +45,7 @@ func TestReload(t *testing.T) {
 
 // mistakes are lists of connectors that New and Reload refuse.
 func mistakes() map[string][]Connector {
-	q := &shelf{}
+	q := &fakeQueue{}
 	return map[string][]Connector{
 		"none":             nil,
 		"no name":          {{Queue: q}},
@@ -79,7 +79,7 @@ func TestReloadKeepsMetrics(t *testing.T) {
 	post()
 	require.NoError(t, b.Reload([]Connector{a}))
 	post()
-	require.NoError(t, b.Reload([]Connector{{Name: "x", Queue: &shelf{}}})) // a is gone
+	require.NoError(t, b.Reload([]Connector{{Name: "x", Queue: &fakeQueue{}}})) // a is gone
 	require.NoError(t, b.Reload([]Connector{a}))
 	post()
 	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
@@ -158,7 +158,7 @@ func TestReloadInTheMiddleOfRequests(t *testing.T) {
 	q.waits(t, 1)
 	require.Eventually(t, func() bool { return b.metric(t, "bridge_requests_reading") == "1" }, 20*time.Second, time.Millisecond)
 
-	other := &shelf{}
+	other := &fakeQueue{}
 	require.NoError(t, b.Reload([]Connector{{Name: "z", Tokens: []string{"z"}, Queue: other}}))
 	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("z")}).status)
 	require.Equal(t, 1, other.count())
@@ -202,7 +202,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for i := range 100 {
 		connectors := []Connector{a}
 		for j := range i % 4 {
-			connectors = append(connectors, Connector{Name: fmt.Sprint("x", j), Tokens: []string{fmt.Sprint("t", i, j)}, Queue: &shelf{}})
+			connectors = append(connectors, Connector{Name: fmt.Sprint("x", j), Tokens: []string{fmt.Sprint("t", i, j)}, Queue: &fakeQueue{}})
 		}
 		if i%2 == 0 {
 			connectors = append(connectors[1:], a)

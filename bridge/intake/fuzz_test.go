@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -17,8 +16,8 @@ import (
 )
 
 // fuzzed is a small Intake with one connector and its queue.
-func fuzzed(t testing.TB) (*Intake, *shelf) {
-	q := &shelf{}
+func fuzzed(t testing.TB) (*Intake, *fakeQueue) {
+	q := &fakeQueue{}
 	in, err := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: q}}, MaxBody: 1 << 16, MaxEvents: 100})
 	require.NoError(t, err)
 	return in, q
@@ -52,10 +51,10 @@ func FuzzIntakeBody(f *testing.F) {
 
 		if !strings.HasPrefix(strings.ToLower(authorization), "bearer ") || strings.Trim(authorization[7:], " \t") != "secret" {
 			require.Equal(t, 401, w.Code)
-		} else if packed, ok := encodingOf(encoding); !ok {
+		} else if gzipped, ok := encodingOf(encoding); !ok {
 			require.Equal(t, 415, w.Code)
 		} else {
-			plain, whole := unzipped(body, packed)
+			plain, whole := unzipped(body, gzipped)
 			if bytes.Count(plain, []byte("["))+bytes.Count(plain, []byte("{")) > 9000 {
 				return // encoding/json stops at a depth of 10,000
 			}
@@ -72,16 +71,16 @@ func FuzzIntakeBody(f *testing.F) {
 	})
 }
 
-func encodingOf(value string) (packed, ok bool) {
+func encodingOf(value string) (gzipped, ok bool) {
 	value = strings.ToLower(strings.TrimSpace(value))
-	packed = value == "gzip" || value == "x-gzip"
-	return packed, packed || value == "" || value == "identity"
+	gzipped = value == "gzip" || value == "x-gzip"
+	return gzipped, gzipped || value == "" || value == "identity"
 }
 
 // unzipped returns what a body holds, up to a byte more than may be, and
 // whether that is all of it.
-func unzipped(body []byte, packed bool) (plain []byte, whole bool) {
-	if !packed || len(body) == 0 || len(body) > 1<<16 {
+func unzipped(body []byte, gzipped bool) (plain []byte, whole bool) {
+	if !gzipped || len(body) == 0 || len(body) > 1<<16 {
 		return body, true
 	}
 	r, err := gzip.NewReader(bytes.NewReader(body))
@@ -115,10 +114,10 @@ func expected(plain []byte, whole bool) int {
 }
 
 // requireStored checks that the events of an answer are those stored.
-func requireStored(t *testing.T, q *shelf, plain, answer []byte) {
+func requireStored(t *testing.T, q *fakeQueue, plain, answer []byte) {
 	t.Helper()
-	var told struct{ Accepted, Duplicates int }
-	require.NoError(t, json.Unmarshal(answer, &told))
+	var acked struct{ Accepted, Duplicates int }
+	require.NoError(t, json.Unmarshal(answer, &acked))
 	var want struct {
 		Events []json.RawMessage `json:"events"`
 	}
@@ -126,7 +125,7 @@ func requireStored(t *testing.T, q *shelf, plain, answer []byte) {
 	if json.Unmarshal(plain, &top) == nil { // a struct would take Events for events
 		require.NoError(t, json.Unmarshal(top["events"], &want.Events))
 	}
-	require.Equal(t, len(want.Events), told.Accepted+told.Duplicates)
+	require.Equal(t, len(want.Events), acked.Accepted+acked.Duplicates)
 	if len(want.Events) == 0 {
 		require.Empty(t, q.batches)
 		return
@@ -157,20 +156,20 @@ func FuzzRawRequest(f *testing.F) {
 		// In fake time, as some of it waits for timeouts.
 		inBubble(t, Config{MaxBody: 1 << 16, MaxEvents: 100}, 10, func(t *testing.T, b *bench) {
 			began := time.Now()
-			told := 0
+			acked := 0
 			for _, response := range b.exchange(t, text) {
 				require.Contains(t, []int{100, 200, 400, 401, 404, 405, 408, 411, 413, 415, 417, 431, 501, 503, 505}, response.status)
-				told += acknowledged(t, response)
+				acked += acknowledged(t, response)
 			}
 			require.Less(t, time.Since(began), 10*time.Minute)
 			next := b.exchange(t, []byte(post("Connection: close\r\n", oneEvent)))
 			require.Equal(t, []int{200}, statuses(next))
-			told += acknowledged(t, next[0])
+			acked += acknowledged(t, next[0])
 			synctest.Wait()
 			stored := b.queues["a"].events()
-			require.LessOrEqual(t, told, stored)
+			require.LessOrEqual(t, acked, stored)
 			if !bytes.Contains(text, []byte("HEAD ")) { // its response has no body, so those behind it are not understood here
-				require.Equal(t, told, stored)
+				require.Equal(t, acked, stored)
 			}
 			require.Zero(t, b.inFlight.Load()+b.buffers.used.Load())
 		})
@@ -183,9 +182,9 @@ func acknowledged(t *testing.T, answer reply) int {
 	if answer.status != http.StatusOK {
 		return 0
 	}
-	var told struct{ Accepted, Duplicates int }
-	require.NoError(t, json.Unmarshal([]byte(answer.body), &told))
-	return told.Accepted + told.Duplicates
+	var acked struct{ Accepted, Duplicates int }
+	require.NoError(t, json.Unmarshal([]byte(answer.body), &acked))
+	return acked.Accepted + acked.Duplicates
 }
 
 // exchange sends text over a connection and returns all responses to it.
@@ -195,16 +194,6 @@ func (b *bench) exchange(t *testing.T, text []byte) []reply {
 	require.NoError(t, err)
 	defer client.Close()
 	go func() { _, _ = client.Write(text) }()
-	var got []reply
-	for in := bufio.NewReader(client); ; {
-		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
-		if err != nil {
-			return got
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return got
-		}
-		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
-	}
+	got, _ := responsesOn(client)
+	return got
 }

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// shelf is a queue that keeps what it is given.
-type shelf struct {
+// fakeQueue is a queue that keeps what it is given.
+type fakeQueue struct {
 	mu      sync.Mutex
 	batches []queue.Batch
 	seen    map[queue.Hash]bool
@@ -40,7 +40,7 @@ type shelf struct {
 	waiting int           // in Append
 }
 
-func (s *shelf) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
+func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.block != nil {
@@ -80,9 +80,9 @@ func (s *shelf) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) 
 }
 
 // hang lets Append wait until release.
-func (s *shelf) hang() { s.block = make(chan struct{}) }
+func (s *fakeQueue) hang() { s.block = make(chan struct{}) }
 
-func (s *shelf) release() {
+func (s *fakeQueue) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.block != nil {
@@ -91,13 +91,13 @@ func (s *shelf) release() {
 	}
 }
 
-func (s *shelf) count() int {
+func (s *fakeQueue) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.batches)
 }
 
-func (s *shelf) events() (n int) {
+func (s *fakeQueue) events() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.batches {
@@ -109,7 +109,7 @@ func (s *shelf) events() (n int) {
 }
 
 // waits returns once n batches wait in Append.
-func (s *shelf) waits(t *testing.T, n int) {
+func (s *fakeQueue) waits(t *testing.T, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		s.mu.Lock()
@@ -125,10 +125,10 @@ type bench struct {
 	listener *listener
 	url      string
 	dial     func() (net.Conn, error)
-	queues   map[string]*shelf
+	queues   map[string]*fakeQueue
 	registry *prometheus.Registry
 	log      *safeBuffer
-	told     int // events of connector a in responses with 200
+	acked    int // events of connector a in responses with 200
 }
 
 type safeBuffer struct {
@@ -152,7 +152,7 @@ func (s *safeBuffer) String() string {
 // (token "other") unless cfg has its own.
 func prepare(t *testing.T, cfg Config) *bench {
 	t.Helper()
-	b := &bench{queues: map[string]*shelf{}, registry: prometheus.NewRegistry(), log: &safeBuffer{}}
+	b := &bench{queues: map[string]*fakeQueue{}, registry: prometheus.NewRegistry(), log: &safeBuffer{}}
 	if cfg.Connectors == nil {
 		cfg.Connectors = []Connector{
 			{Name: "a", Tokens: []string{"secret", "next+/=="}},
@@ -160,7 +160,7 @@ func prepare(t *testing.T, cfg Config) *bench {
 		}
 	}
 	for i := range cfg.Connectors {
-		q := &shelf{}
+		q := &fakeQueue{}
 		b.queues[cfg.Connectors[i].Name] = q
 		cfg.Connectors[i].Queue = q
 	}

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,9 +59,9 @@ func (b *bench) settle(t *testing.T, got []reply) {
 		}
 		var answer struct{ Accepted, Duplicates int }
 		require.NoError(t, json.Unmarshal([]byte(r.body), &answer), r.body)
-		b.told += answer.Accepted + answer.Duplicates
+		b.acked += answer.Accepted + answer.Duplicates
 	}
-	require.Equal(t, b.told, b.queues["a"].events(), "events stored, of those answered 200")
+	require.Equal(t, b.acked, b.queues["a"].events(), "events stored, of those answered 200")
 	b.quiet(t)
 }
 
@@ -78,17 +77,23 @@ func (b *bench) last() queue.Batch {
 func answersOn(t *testing.T, conn net.Conn, longest time.Duration) []reply {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(longest)))
-	var got []reply
+	got, err := responsesOn(conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection never ended; answers: %v", got)
+	return got
+}
+
+// responsesOn reads responses until the connection ends or breaks. net/http ends its
+// own refusals with the connection, which may break before all of them is read.
+func responsesOn(conn net.Conn) (got []reply, err error) {
 	for in := bufio.NewReader(conn); ; {
 		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
 		if err != nil {
-			require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection never ended; answers: %v", got)
-			return got
+			return got, err
 		}
-		// net/http ends its own refusals with the connection, which may
-		// break before all of them is read.
 		body, err := io.ReadAll(resp.Body)
-		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return got, err
+		}
 		got = append(got, reply{resp.StatusCode, string(body), resp.Header})
 	}
 }
@@ -128,14 +133,6 @@ func nested(levels int) string {
 	return strings.Repeat("[", levels) + strings.Repeat("]", levels)
 }
 
-func asUTF16(text string) string {
-	var b strings.Builder
-	for _, unit := range append([]uint16{0xfeff}, utf16.Encode([]rune(text))...) {
-		b.Write([]byte{byte(unit), byte(unit >> 8)})
-	}
-	return b.String()
-}
-
 // TestHostileJSON sends bodies that come well but hold unusual things: what is
 // stored is the body as it came, to the byte, with the events given. What is JSON
 // and what is an event is tested with package currents and FuzzIntakeBody.
@@ -150,39 +147,25 @@ func TestHostileJSON(t *testing.T) {
 		{"nested 300,000 times", batch(event(`{"a":` + nested(300_000) + `}`)), 200, 1, 0},
 		{"objects nested 300,000 times", batch(event(strings.Repeat(`{"a":`, 300_000) + "1" + strings.Repeat("}", 300_000))), 200, 1, 0},
 		{"nested beside the events", `{"x":` + nested(300_000) + `,"events":[` + good + `]}`, 200, 1, 0},
-		{"nested without end", strings.Repeat("[", 300_000), 400, 0, 0},
 		{"events as deep arrays", batch(nested(300_000), good), 200, 2, 1},
-		{"number of 300,000 digits", batch(event(`{"n":` + strings.Repeat("9", 300_000) + `}`)), 200, 1, 0},
 		{"numbers too large for a double", batch(`{"id":1e999999,"event_type":"t","time":1e999999,"user":{"user_id":"u"},"properties":{"m":-1E+999999,"l":1e-999999}}`), 200, 1, 0},
 		{"id of 300,000 digits", batch(`{"id":` + strings.Repeat("9", 300_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"NaN", batch(event(`{"n":NaN}`)), 400, 0, 0},
-		{"duplicate keys", batch(`{"id":"1","id":"2","event_type":"t","event_type":"s","user":{"user_id":"u"},"user":{"user_id":"v"},"properties":{"a":1,"a":2}}`), 200, 1, 0},
 		{"duplicate key takes the identity away", batch(`{"id":"1","event_type":"t","user":{"user_id":"u"},"user":{}}`), 200, 1, 1},
 		{"events twice", `{"events":[` + good + `],"events":[` + good + `,7]}`, 200, 2, 1},
-		{"events twice, no array last", `{"events":[` + good + `],"events":{}}`, 400, 0, 0},
-		{"events written with an escape", `{"\u0065vents":[` + good + `]}`, 200, 1, 0},
-		{"null events among good ones", batch(good, `null`, `null`, good), 200, 4, 2},
-		{"events that are none", batch(`7`, `"x"`, `[]`, `true`, `{}`), 200, 5, 5},
 		{"invalid UTF-8", batch("{\"id\":\"\xff\",\"event_type\":\"t\",\"user\":{\"user_id\":\"u\"},\"properties\":{\"\xff\":\"\xfe\xc0\x80\xed\xa0\x80\"}}"), 200, 1, 0},
 		{"lone surrogates and NUL", batch(event(`{"a":"\ud800","\udc00":"\udc00\ud800","b":"\u0000"}`)), 200, 1, 0},
-		{"UTF-16", asUTF16(batch(good)), 400, 0, 0},
-		{"several lines", batch(good) + "\n" + batch(good) + "\n", 400, 0, 0},
-		{"a form", `events=%5B%5D`, 400, 0, 0},
 		{"50,000 events", batch(strings.Repeat(`{},`, 49_999) + `{}`), 200, 50_000, 50_000},
 		{"250,000 elements", batch(strings.Repeat(`1,`, 249_999) + `1`), 200, 250_000, 250_000},
 		{"250,001 elements", batch(strings.Repeat(`1,`, 250_000) + `1`), 413, 0, 0},
 		{"a text of 4 MB", batch(event(`{"a":"` + strings.Repeat("x", 4<<20) + `"}`)), 200, 1, 0},
 		{"a key of 4 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 4<<20/6) + `":1}`), 200, 1, 1},
-		{"a text without end", `{"events":["` + strings.Repeat("x", 4<<20), 400, 0, 0},
 		{"an id of 1 MB", batch(`{"id":"` + strings.Repeat("x", 1<<20) + `","event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"300,000 keys", batch(event(`{` + strings.Repeat(`"a":1,`, 299_999) + `"a":1}`)), 200, 1, 0},
-		{"blanks everywhere", strings.ReplaceAll(`{~"events"~:~[~`+good+`~,~`+good+`~]~}~`, "~", strings.Repeat(" \n", 500_000)), 200, 2, 0},
 		{"blanks, more than a body may have", strings.Repeat(" ", 17<<20), 413, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, Config{})
-			// A buffer four times as large whenever one is full, a copy on
-			// the shelf, and 130 bytes an event, grown by and by.
+			// A buffer four times as large whenever one is full, a copy in
+			// the queue, and 130 bytes an event, grown by and by.
 			most := 64<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
 			got := s.attack(t, post("", tt.body), most)
 			require.Equal(t, []int{tt.status}, statuses(got))
@@ -213,7 +196,7 @@ type framed struct {
 	events   int
 }
 
-// frames is what requests with an odd frame are made of.
+// frames is what malformed requests are made of.
 type frames struct {
 	good   string // a batch of one event
 	auth   string
@@ -233,17 +216,17 @@ func newFrames() frames {
 	}
 }
 
-// TestHostileFraming sends requests whose frame is odd: lengths, chunks,
+// TestHostileFraming sends requests whose frame is malformed: lengths, chunks,
 // request lines and headers. Each answer is that of one request read from the
 // connection; events are those stored.
 func TestHostileFraming(t *testing.T) {
 	f := newFrames()
-	for _, tt := range slices.Concat(f.rows(), f.lengths(), f.chunked(), f.versions(), f.targets(), f.headers()) {
+	for _, tt := range slices.Concat(f.rows(), f.chunked(), f.others()) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, Config{})
 			got := s.attack(t, tt.text, 16<<20)
 			require.Equal(t, tt.statuses, statuses(got))
-			require.Equal(t, tt.events, s.told)
+			require.Equal(t, tt.events, s.acked)
 			if tt.events > 0 {
 				require.Equal(t, f.good, string(s.last().Body))
 			}
@@ -253,31 +236,17 @@ func TestHostileFraming(t *testing.T) {
 	}
 }
 
-// rows are cases of several requests, one after the other.
+// rows are cases of several requests, one after the other, and of Content-Length.
 func (f frames) rows() []framed {
 	return []framed{
 		{"three in a row", post("", f.good) + post("", batch()) + post("", f.good), []int{200, 200, 200}, 2},
 		{"a bad batch does not spoil the next in the row", post("", "{") + post("", f.good), []int{400}, 0},
 		{"a good one, then a wrong token", post("", f.good) + strings.Replace(post("", f.good), "secret", "wrong", 1), []int{200, 401}, 1},
 		{"half a request behind a good one", post("", f.good) + f.head + "Content-Le", []int{200, 400}, 1},
-	}
-}
-
-// lengths are cases of what Content-Length says.
-func (f frames) lengths() []framed {
-	return []framed{
 		{"length too short", f.head + "Content-Length: 20\r\n\r\n" + f.good, []int{400}, 0},
 		{"length too short, the rest looks like a request", f.head + "Content-Length: 13\r\n\r\n" + `{"events":[]}` + "POST /currents HTTP/1.1\r\nHost: x\r\n" + f.size + "\r\n" + f.good, []int{200, 401}, 0},
 		{"length too long", f.head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(f.good)+1) + f.good, []int{400}, 0},
-		{"length negative", f.head + "Content-Length: -1\r\n\r\n" + f.good, []int{400}, 0},
-		{"length with a plus", f.head + "Content-Length: +13\r\n\r\n" + f.good, []int{400}, 0},
-		{"length is no number", f.head + "Content-Length: 0x10\r\n\r\n" + f.good, []int{400}, 0},
-		{"length beyond 64 bits", f.head + "Content-Length: 99999999999999999999\r\n\r\n" + f.good, []int{400}, 0},
 		{"length of 8 exabytes", f.head + "Content-Length: 9223372036854775807\r\n\r\n" + f.good, []int{413}, 0},
-		{"length empty", f.head + "Content-Length: \r\n\r\n" + f.good, []int{400}, 0},
-		{"length twice, the same", f.head + f.size + f.size + "\r\n" + f.good, []int{200}, 1},
-		{"length twice, not the same", f.head + f.size + "Content-Length: 5\r\n\r\n" + f.good, []int{400}, 0},
-		{"lengths in one line", f.head + fmt.Sprintf("Content-Length: %d, 5\r\n\r\n", len(f.good)) + f.good, []int{400}, 0},
 		{"no length", f.head + "\r\n" + f.good, []int{200, 400}, 0}, // an empty body, and then no request
 	}
 }
@@ -294,84 +263,38 @@ func (f frames) chunked() []framed {
 		{"the end of headers in a body", post("", "\r\n\r\n"+batch()) + post("", f.good), []int{200, 200}, 1},
 		{"a length over two lines", f.head + "Content-Length:\r\n " + fmt.Sprint(len(f.good)) + "\r\n\r\n" + f.good + post("", f.good), []int{200}, 1},
 		{"chunks, and more behind them", postChunked("", f.good) + post("", f.good), []int{200}, 1},
-		{"another transfer encoding", f.head + "Transfer-Encoding: gzip\r\n\r\n" + f.chunks, []int{501}, 0},
-		{"two transfer encodings", f.head + "Transfer-Encoding: gzip, chunked\r\n\r\n" + f.chunks, []int{501}, 0},
 		{"transfer encoding twice", f.head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + f.chunks, []int{501}, 0},
-		{"transfer encoding with a vertical tab", f.head + "Transfer-Encoding: \vchunked\r\n\r\n" + f.chunks, []int{400}, 0},
 		{"chunks that stop in the middle", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:40], []int{400}, 0},
-		{"chunks without the last", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:len(f.chunks)-5], []int{400}, 0},
-		{"chunks without the last line end", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:len(f.chunks)-2], []int{400}, 0},
-		{"a chunk longer than it says", f.head + "Transfer-Encoding: chunked\r\n\r\n5\r\n" + f.good + "\r\n0\r\n\r\n", []int{400}, 0},
 		{"a chunk's size is no number", f.head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + f.good + "\r\n0\r\n\r\n", []int{400}, 0},
-		{"a chunk's size beyond 64 bits", f.head + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + f.good, []int{400}, 0},
-		{"a chunk's size negative", f.head + "Transfer-Encoding: chunked\r\n\r\n-1\r\n" + f.good, []int{400}, 0},
-		{"chunks of one byte", postChunked("", strings.Split(f.good, "")...), []int{200}, 1},
 		{"a chunk with a long extension", f.head + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 1<<20) + "\r\n{\r\n0\r\n\r\n", []int{400}, 0},
-		{"chunks with a trailer", f.head + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n" + f.chunks[:len(f.chunks)-2] + "X: 1\r\n\r\n", []int{200}, 1},
 		{"chunks with a trailer without end", f.head + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n" + f.chunks[:len(f.chunks)-2] + "X: " + strings.Repeat("1", 1<<20), []int{400}, 0},
 	}
 }
 
-// versions are cases of versions of HTTP, and what is none.
-func (f frames) versions() []framed {
+// others are cases of versions of HTTP, methods, URLs and headers.
+func (f frames) others() []framed {
 	return []framed{
-		{"HTTP/1.0", "POST /currents HTTP/1.0\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
 		{"HTTP/1.0, kept open", "POST /currents HTTP/1.0\r\nConnection: keep-alive\r\n" + f.auth + f.size + "\r\n" + f.good + post("", f.good), []int{200, 200}, 2},
 		{"HTTP/1.0 in chunks", "POST /currents HTTP/1.0\r\n" + f.auth + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks, []int{411}, 0},
 		{"HTTP/1.0 without a length", "POST /currents HTTP/1.0\r\n" + f.auth + "\r\n" + f.good, []int{411}, 0},
-		{"HTTP/1.0 that expects", "POST /currents HTTP/1.0\r\nExpect: 100-continue\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
-		{"HTTP/0.9", "POST /currents\r\n\r\n", []int{400}, 0},
-		{"HTTP/3.0", "POST /currents HTTP/3.0\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{505}, 0},
 		{"HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{}, 0}, // frames come,
-		{"an upgrade to HTTP/2", f.head + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n" + f.size + "\r\n" + f.good, []int{200}, 1},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\xaa", 500) + "\r\n\r\n", []int{400}, 0},
-		{"nothing", "", []int{}, 0},
-		{"line ends", strings.Repeat("\r\n", 100), []int{400}, 0},
-	}
-}
-
-// targets are cases of methods and URLs.
-func (f frames) targets() []framed {
-	return []framed{
-		{"the whole URL as target", "POST http://x/currents HTTP/1.1\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
 		{"another host as target", "POST https://elsewhere:1/currents/a HTTP/1.1\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
 		{"CONNECT", "CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n" + f.auth + "\r\n", []int{404}, 0},
-		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", []int{404}, 0},
 		{"method in small letters", strings.Replace(post("", f.good), "POST", "post", 1), []int{405}, 0},
-		{"method unknown", strings.Replace(post("", f.good), "POST", "BREW", 1), []int{405}, 0},
-		{"no method", strings.Replace(post("", f.good), "POST ", " ", 1), []int{400}, 0},
 		{"a method overridden", strings.Replace(post("X-HTTP-Method-Override: POST\r\n", f.good), "POST", "GET", 1), []int{405}, 0},
 		{"dots in the path", strings.Replace(post("", f.good), "/currents", "/x/../currents", 1), []int{404}, 0},
-		{"two slashes", strings.Replace(post("", f.good), "/currents", "//currents", 1), []int{404}, 0},
 		{"an escaped slash", strings.Replace(post("", f.good), "/currents", "/currents%2Fa", 1), []int{200}, 1},
-		{"NUL in the path", strings.Replace(post("", f.good), "/currents", "/currents/a%00", 1), []int{404}, 0},
-		{"a broken escape in the path", strings.Replace(post("", f.good), "/currents", "/currents%zz", 1), []int{400}, 0},
 		{"a long URL", strings.Replace(post("", f.good), "/currents", "/currents?"+strings.Repeat("x", 32<<10), 1), []int{431}, 0},
-		{"a URL of a megabyte", strings.Replace(post("", f.good), "/currents", "/currents/"+strings.Repeat("x", 1<<20), 1), []int{431}, 0},
-	}
-}
-
-// headers are cases of other headers.
-func (f frames) headers() []framed {
-	return []framed{
 		{"a long header", post("X: "+strings.Repeat("x", 32<<10)+"\r\n", f.good), []int{431}, 0},
-		{"many headers", post(strings.Repeat("X: x\r\n", 10_000), f.good), []int{431}, 0},
 		{"a long token", strings.Replace(post("", f.good), "secret", strings.Repeat("s", 12<<10), 1), []int{401}, 0},
 		{"two tokens, the first counts", post("Authorization: Bearer wrong\r\n", f.good), []int{200}, 1},
 		{"two tokens, the wrong one first", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n" + f.auth + f.size + "\r\n" + f.good, []int{401}, 0},
-		{"a blank before the colon", strings.Replace(post("", f.good), "Authorization:", "Authorization :", 1), []int{400}, 0},
-		{"a header over two lines", strings.Replace(post("", f.good), "Bearer secret", "Bearer\r\n secret", 1), []int{200}, 1},
-		{"a line end in a header", post("X: a\rAuthorization: Bearer wrong\r\n", f.good), []int{400}, 0},
-		{"NUL in a header", post("X: a\x00\r\n", f.good), []int{400}, 0},
-		{"a header that is none", post("nothing\r\n", f.good), []int{400}, 0},
-		{"no host", strings.Replace(post("", f.good), "Host: x\r\n", "", 1), []int{400}, 0},
-		{"two hosts", post("Host: y\r\n", f.good), []int{400}, 0},
-		{"line ends without CR", strings.ReplaceAll(post("", f.good), "\r\n", "\n"), []int{200}, 1},
 		{"expects something else", post("Expect: tea\r\n", f.good), []int{417}, 0},
 	}
 }
 
-// zippedBlanks returns blanks packed at the highest ratio, about 1,000 to 1.
+// zippedBlanks returns blanks gzipped at the highest ratio, about 1,000 to 1.
 func zippedBlanks(t *testing.T, n int) string {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
@@ -407,9 +330,9 @@ func emptyBlocks(t *testing.T, n int) string {
 	return "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + b.String()
 }
 
-// TestHostilePacking sends bodies whose packing is a trap. The packed body
+// TestHostileGzip sends bodies whose compression is hostile. The gzipped body
 // comes once with its length and once in chunks.
-func TestHostilePacking(t *testing.T) {
+func TestHostileGzip(t *testing.T) {
 	good := batch(event(`{}`))
 	bomb := zippedBlanks(t, 64<<20)
 	tests := []struct {
@@ -423,23 +346,15 @@ func TestHostilePacking(t *testing.T) {
 		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(bomb, 16), "", 413, "larger than"},
 		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(bomb, 16), "", 413, "larger than"},
 		{"a bomb in a bomb", zipped(bomb), "", 400, "not JSON"},
-		{"packed twice", zipped(zipped(good)), "", 400, "not JSON"},
-		{"not packed", good, "", 400, "Content-Encoding: gzip"},
+		{"not gzipped", good, "", 400, "Content-Encoding: gzip"},
 		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
 		{"zeros behind it", zipped(good) + strings.Repeat("\x00", 512), "", 400, "Content-Encoding: gzip"},
-		{"a second member cut short", zipped(good) + zipped(good)[:12], "", 400, "Content-Encoding: gzip"},
-		{"two documents in two members", zipped(good) + zipped(good), "", 400, "not JSON"},
 		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
-		{"cut in the middle", zipped(good)[:len(zipped(good))/2], "", 400, "Content-Encoding: gzip"},
-		{"a wrong length", zipped(good)[:len(zipped(good))-1] + "\x01", "", 400, "Content-Encoding: gzip"},
-		{"cut in the name in its header", zippedWith(t, 100, good)[:50], "", 400, "Content-Encoding: gzip"},
 		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
 		{"a long name in its header", zippedWith(t, 1<<20, good), "", 400, "Content-Encoding: gzip"},
-		{"zlib", "\x78\x9c\x03\x00\x00\x00\x00\x01", "", 400, "Content-Encoding: gzip"},
 		{"blocks with nothing in them, 5 MB", emptyBlocks(t, 1<<20), "", 400, "Content-Encoding: gzip"},
 
 		{"many members", zipped(good[:30]) + strings.Repeat(zipped(""), 10_000) + zipped(good[30:]), good, 200, `"accepted":1`},
-		{"a name in its header", zippedWith(t, 100, good), good, 200, `"accepted":1`},
 		{"members with nothing in them", strings.Repeat(zipped(""), 1000), "", 200, `"accepted":0`},
 		{"blanks", zippedBlanks(t, 8<<20), "", 200, `"accepted":0`},
 	}
@@ -462,7 +377,7 @@ func TestHostilePacking(t *testing.T) {
 	}
 }
 
-// Packed nothing unpacks to nothing, so only what comes can be counted.
+// Gzipped nothing decompresses to nothing, so only what comes can be counted.
 func TestPackedNothingWithoutEnd(t *testing.T) {
 	s := start(t, Config{MaxBody: 1 << 20})
 	for name, body := range map[string]string{"members": strings.Repeat(zipped(""), 100_000), "blocks": emptyBlocks(t, 500_000)} {

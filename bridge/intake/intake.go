@@ -47,7 +47,7 @@ type Config struct {
 	MaxRequests int
 	// AppendTimeout is how long a request waits for the queue to store its batch;
 	// then the response is 503. The batch keeps its place among MaxRequests and
-	// MaxBuffered until the queue lets go of it. Default 5 s.
+	// MaxBuffered until the queue releases it. Default 5 s.
 	AppendTimeout time.Duration
 
 	Log        *slog.Logger          // default: none

@@ -68,7 +68,7 @@ func (b *bench) flood(t *testing.T, n int, text string) <-chan *http.Response {
 
 // A connector whose queue hangs takes what is its own and what is shared, and
 // not what is another's. Its senders get 503 within the timeout, and what the
-// queue still holds is held until it lets go.
+// queue still holds is held until it releases it.
 func TestHungQueueHarmsNoNeighbour(t *testing.T) {
 	body := batch(event(`{"a":"` + strings.Repeat("x", 50_000) + `"}`))
 	for name, tt := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -177,9 +178,15 @@ func (in *Intake) classify(h *held) (changed int, err error) {
 			e := &s.batch.Events[i]
 			item := queue.Item{Start: e.Start, End: e.End, Count: e.Count}
 			s.setType(e.Type)
-			item.Fate, item.Reason = h.to.fate(e, s.typeText)
+			problem := e.Problem()
+			var loss sourceloss.Loss
+			if h.to.Webhook && e.Object {
+				loss = sourceloss.Of(h.body.data[e.Start:e.End])
+				problem = loss.Reason
+			}
+			item.Fate, item.Reason = h.to.fate(e, s.typeText, problem)
 			item.ID = s.hash(e.ID)
-			if h.to.Webhook && item.Fate == queue.Pending && e.Changed() {
+			if item.Fate == queue.Pending && loss.Changed {
 				changed++
 			}
 			h.list.items = append(h.list.items, item)
@@ -212,20 +219,15 @@ func (h *held) grow(n int) error {
 	return nil
 }
 
-// fate decides what can be decided of an event, whose type is given as text,
-// before it is sent. What the
-// connector is told to drop is filtered, whatever else is wrong with it, as long
-// as it is an event.
-func (c *connector) fate(e *currents.Event, eventType []byte) (queue.Fate, string) {
-	problem := e.Problem()
+// fate decides what can be decided of an event before it is sent, given its type
+// as text and what is wrong with it. What the connector's configuration drops is
+// filtered, whatever else is wrong with it, as long as it is an event.
+func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.Reason) (queue.Fate, string) {
 	if problem == currents.NotAnObject || problem == currents.NoEventType {
 		return queue.Dead, string(problem)
 	}
 	if c.Types != nil && !c.Types.KeepsType(eventType) {
 		return queue.Filtered, ""
-	}
-	if c.Webhook {
-		problem = e.WebhookProblem()
 	}
 	external := c.MissingExternalUserID
 	if external == Deliver || e.HasExternalUserID() {
@@ -246,7 +248,7 @@ func (c *connector) fate(e *currents.Event, eventType []byte) (queue.Fate, strin
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
 		to.oversized.Do(func() {
-			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was told to send less at once, and drops an event that is refused alone",
+			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was asked to send less at once, and drops an event that is refused alone",
 				"connector", to.Name, "error", err)
 		})
 		return

@@ -85,7 +85,7 @@ func TestDrift(t *testing.T) {
 		"type is no text":     {`{"event_type":{"secret":1}}`, []string{"(no text)|=1"}},
 		"no type":             {`{"id":"i"}`, nil},
 		"null type":           {`{"event_type":null,"x":1}`, []string{"(no text)|x=1"}},
-		"odd properties":      {`{"event_type":"users.UserOrphan","properties":[{"x":1}],"user":"u"}`, nil},
+		"unusual properties":  {`{"event_type":"users.UserOrphan","properties":[{"x":1}],"user":"u"}`, nil},
 		"free objects":        {`{"event_type":"users.behaviors.CustomEvent","properties":{"custom_properties":{"x":{"y":1}}}}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,8 +47,8 @@ func TestFilterByType(t *testing.T) {
 				require.False(t, m.Keeps([]byte(`{"event\u005ftype":`+eventType+`,"user":{"user_id":"u"}}`)), "%s %s", name, eventType)
 			}
 		}
-		for _, odd := range []string{``, `5`, `[]`, `"x"`} {
-			require.True(t, m.Keeps([]byte(odd)), "what is no event becomes a dead letter, not filtered: %s", odd)
+		for _, unusual := range []string{``, `5`, `[]`, `"x"`} {
+			require.True(t, m.Keeps([]byte(unusual)), "what is no event becomes a dead letter, not filtered: %s", unusual)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestFilterByProperties(t *testing.T) {
 	}
 }
 
-// TestFilterIsSharedSafely meets more types than are remembered, from many
+// TestFilterIsSharedSafely filters more types than are remembered, from many
 // goroutines at once.
 func TestFilterIsSharedSafely(t *testing.T) {
 	m := newMapper(t, mapping.Options{Filter: mapping.Filter{Allow: []string{"yes.*"}}})

@@ -13,6 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -267,10 +268,8 @@ func TestDroppedIdentity(t *testing.T) {
 			for u, keeps := range want {
 				event := []byte(`{"event_type":"t","user":` + u + `}`)
 				require.Equal(t, keeps, m.Keeps(event), "%v %s %s", webhook, field, event)
-				var batch currents.Batch
-				require.NoError(t, batch.ScanEvent(m.Append(nil, event, "")))
 				if webhook && keeps && u != none {
-					require.Empty(t, batch.Events[0].WebhookProblem())
+					require.Empty(t, sourceloss.Of(m.Append(nil, event, "")).Reason)
 				}
 			}
 			require.True(t, m.Keeps([]byte(`5`)))

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 )
 
 // append appends the event as the rules leave it: what they do not name keeps
@@ -281,9 +282,8 @@ func (g *guard) identified(s *guarded, event []byte) bool {
 	if s.scan.ScanEvent(event) != nil {
 		return true
 	}
-	e := &s.scan.Events[0]
 	if g.webhook {
-		return e.WebhookProblem() != currents.NoIdentity
+		return sourceloss.Of(event).Reason != currents.NoIdentity
 	}
-	return e.Problem() != currents.NoIdentity
+	return s.scan.Events[0].Problem() != currents.NoIdentity
 }

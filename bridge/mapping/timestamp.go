@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"strconv"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 )
 
 // maxSeconds is the furthest that a JavaScript date goes from 1970, both ways.
@@ -163,7 +163,7 @@ func parseTextTime(raw []byte) (seconds int64, ok bool) {
 	text, _ := currents.AppendText(buf[:0], raw)
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
-		if !jsSpace(r) {
+		if !sourceloss.IsSpace(r) {
 			break
 		}
 		text = text[n:]
@@ -191,65 +191,32 @@ func parseTextTime(raw []byte) (seconds int64, ok bool) {
 	return seconds, true
 }
 
-// jsSpace is JavaScript's notion of white space: Unicode's, without the next
-// line character and with the byte-order mark.
-func jsSpace(r rune) bool {
-	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
-}
-
 // appendISO appends milliseconds since 1970 as YYYY-MM-DDTHH:mm:ss.SSSZ in UTC. The
 // year has at least four digits, and a minus before them where it is negative,
 // as RudderStack's formatter writes it.
 func appendISO(dst []byte, millis int64) []byte {
-	const day = 86400
-	seconds, millis := millis/1000, millis%1000
-	if millis < 0 {
-		seconds, millis = seconds-1, millis+1000
-	}
-	days, rest := seconds/day, seconds%day
-	if rest < 0 {
-		days, rest = days-1, rest+day
-	}
-	year, month, dayOfMonth := civil(days)
+	at := time.UnixMilli(millis).UTC()
+	year, month, day := at.Date()
+	hour, minute, second := at.Clock()
 	if year < 0 {
 		dst = append(dst, '-')
 		year = -year
 	}
 	if year > 9999 {
-		dst = strconv.AppendInt(dst, year, 10)
+		dst = strconv.AppendInt(dst, int64(year), 10)
 	} else {
 		dst = append2(append2(dst, year/100), year%100)
 	}
-	dst = append2(append(dst, '-'), month)
-	dst = append2(append(dst, '-'), dayOfMonth)
-	dst = append2(append(dst, 'T'), rest/3600)
-	dst = append2(append(dst, ':'), rest/60%60)
-	dst = append2(append(dst, ':'), rest%60)
-	dst = append2(append(dst, '.', byte('0'+millis/100)), millis%100)
+	dst = append2(append(dst, '-'), int(month))
+	dst = append2(append(dst, '-'), day)
+	dst = append2(append(dst, 'T'), hour)
+	dst = append2(append(dst, ':'), minute)
+	dst = append2(append(dst, ':'), second)
+	thousandths := at.Nanosecond() / 1e6
+	dst = append2(append(dst, '.', byte('0'+thousandths/100)), thousandths%100)
 	return append(dst, 'Z')
 }
 
-func append2(dst []byte, n int64) []byte {
+func append2(dst []byte, n int) []byte {
 	return append(dst, byte('0'+n/10), byte('0'+n%10))
-}
-
-// civil turns days since 1970-01-01 into a date of the Gregorian calendar,
-// extended backwards, with a year 0. It counts in eras of 400 years that begin
-// on 1 March, so that the leap day is the last of its year.
-func civil(days int64) (year, month, day int64) {
-	const eraDays = 146097
-	days += 719468 // days from 0000-03-01 to 1970-01-01
-	era := days / eraDays
-	if days < 0 {
-		era = (days - eraDays + 1) / eraDays
-	}
-	inEra := days - era*eraDays
-	yearOfEra := (inEra - inEra/1460 + inEra/36524 - inEra/146096) / 365
-	inYear := inEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
-	shifted := (5*inYear + 2) / 153 // months since March
-	year, month, day = yearOfEra+era*400, shifted+3, inYear-(153*shifted+2)/5+1
-	if month > 12 {
-		year, month = year+1, month-12
-	}
-	return year, month, day
 }

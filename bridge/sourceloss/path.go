@@ -1,80 +1,123 @@
-package currents
+package sourceloss
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode"
+
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// What RudderStack's Braze source does with a key of properties: it is a path
-// for two JavaScript libraries, get-value and set-value. Where they throw, the
-// event is dropped without a word. This file finds every path that may make
-// them throw; where that hangs on more than keys, it rather finds too many.
+// What the source does with a key of properties: it is a path for two JavaScript
+// libraries, get-value and set-value. Where they throw, the event is dropped
+// without a word. This file finds every path that may make them throw; where that
+// depends on more than keys, it rather finds too many.
 
-// propertyKey judges a key of properties, escapes undone, and its raw value.
-func propertyKey(key, value []byte) (flags Flags) {
-	if len(key) == 0 || bytes.ContainsAny(key, `./\`) {
-		flags = FlagPathKey
-	}
-	if bytes.IndexByte(key, '/') >= 0 {
-		return flags // one key at the top of the message
-	}
-	if len(key) == 0 || key[len(key)-1] == '.' {
-		flags |= flagIndex // the value takes its parent's place, and may be an array
-	}
-	var buf [64]byte
-	path := segments{rest: key, buf: buf[:0]}
-	for n := 0; path.next(); n++ {
-		flags |= path.judge(n, value)
-	}
-	return flags
+// properties is what the keys of properties do.
+type properties struct {
+	// A key is empty, has a dot, slash or backslash, or is a whole number, and so
+	// moves values around; or properties is lost as a whole.
+	changed    bool
+	unsafe     bool
+	largeIndex bool
+	// What makes JavaScript throw where it comes together: paths that make an array,
+	// and what may be written to an array's length; values that are objects or arrays,
+	// and paths into an array's functions.
+	index, length, nested, arrayFunction bool
 }
 
-// judge looks at the path's n-th segment, from 0, on the way to a value.
-func (s *segments) judge(n int, value []byte) Flags {
-	switch word := string(s.segment); word {
-	case "__proto__", "constructor", "prototype":
-		return FlagUnsafeKey
-	case "length", "name", "arguments", "caller":
-		switch {
-		case s.method: // a function's cannot be written
-			return FlagUnsafeKey
-		case s.arrayMethod:
-			return flagArrayFunction
-		case word != "length":
-			return 0
-		case n > 0 && !s.last(): // an array's cannot be an object
-			return FlagUnsafeKey
-		case n > 0 || !s.last() || !isLength(value):
-			return flagLength
-		}
-		return 0
-	}
-	s.method = s.method || isMethod(s.segment)
-	s.arrayMethod = s.arrayMethod || isArrayMethod(s.segment)
-	if index, whole := wholeNumber(s.segment); whole {
-		if index >= tooLargeIndex {
-			return FlagPathKey | flagIndex | FlagLargeIndex
-		}
-		return FlagPathKey | flagIndex
-	}
-	return 0
+// throws reports whether the source drops the event. literalLength: a key of the
+// event itself leads to a length.
+func (p *properties) throws(literalLength bool) bool {
+	return p.unsafe || p.index && (p.length || literalLength) || p.arrayFunction && (p.index || p.nested)
 }
 
-// tooLargeIndex is the index from which an array that RudderStack's Braze source
-// fills with null is taken to be too large: with 5,000,000 it answers 413 after 5 s,
-// with 20,000,000 it closes the connection after 11 s (server 1.83).
-const tooLargeIndex = 1_000_000
-
-// oddName reports whether a key without dots is a name that propertyKey minds.
-func oddName(key []byte) bool {
+// unusual reports whether a key, written without escapes, may be one that read minds.
+func unusual(key []byte) bool {
+	if len(key) == 0 || hasDotOrSlash(key) {
+		return true
+	}
+	switch c := key[0]; {
+	case c <= ' ', c >= 0x80, c == '+', c == '-', '0' <= c && c <= '9': // may begin a whole number
+		return true
+	}
 	switch string(key) {
 	case "__proto__", "constructor", "prototype", "length":
 		return true
 	}
 	return false
 }
+
+// hasDotOrSlash looks at eight bytes at a time: it is asked of every key.
+func hasDotOrSlash(key []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(key); i += 8 {
+		y := (binary.LittleEndian.Uint64(key[i:]) | ones) ^ '/'*ones // the dot (0x2e) and the slash (0x2f) become 0
+		if (y-ones)&^y&tops != 0 {
+			return true
+		}
+	}
+	for _, c := range key[i:] {
+		if c|1 == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+// read judges a key of properties, escapes undone, and its raw value.
+func (p *properties) read(key, value []byte) {
+	if len(key) == 0 || bytes.ContainsAny(key, `./\`) {
+		p.changed = true
+	}
+	if bytes.IndexByte(key, '/') >= 0 {
+		return // one key at the top of the message
+	}
+	if len(key) == 0 || key[len(key)-1] == '.' {
+		p.index = true // the value takes its parent's place, and may be an array
+	}
+	var buf [64]byte
+	path := segments{rest: key, buf: buf[:0]}
+	for n := 0; path.next(); n++ {
+		p.segment(&path, n, value)
+	}
+}
+
+// segment judges the path's n-th segment, from 0, on the way to a value.
+func (p *properties) segment(s *segments, n int, value []byte) {
+	switch word := string(s.segment); word {
+	case "__proto__", "constructor", "prototype":
+		p.unsafe = true
+		return
+	case "length", "name", "arguments", "caller":
+		switch {
+		case s.method: // a function's cannot be written
+			p.unsafe = true
+		case s.arrayMethod:
+			p.arrayFunction = true
+		case word != "length":
+		case n > 0 && !s.last(): // an array's cannot be an object
+			p.unsafe = true
+		case n > 0 || !s.last() || !isLength(value):
+			p.length = true
+		}
+		return
+	}
+	s.method = s.method || isMethod(s.segment)
+	s.arrayMethod = s.arrayMethod || isArrayMethod(s.segment)
+	if index, whole := wholeNumber(s.segment); whole {
+		p.changed, p.index = true, true
+		p.largeIndex = p.largeIndex || index >= tooLargeIndex
+	}
+}
+
+// tooLargeIndex is the index from which an array that the source fills with null
+// is taken to be too large: with 5,000,000 it answers 413 after 5 s, with
+// 20,000,000 it closes the connection after 11 s.
+const tooLargeIndex = 1_000_000
 
 // segments splits a path as set-value does: at dots, where a backslash takes
 // the next character as it is.
@@ -146,7 +189,7 @@ func hidesToString(raw []byte, depth int) bool {
 	if len(raw) == 0 || raw[0] != '{' && raw[0] != '[' {
 		return false
 	}
-	for f := Fields(raw); f.Next(); {
+	for f := currents.Fields(raw); f.Next(); {
 		if f.KeyIs("toString") {
 			return true
 		}
@@ -154,15 +197,18 @@ func hidesToString(raw []byte, depth int) bool {
 	if raw[0] == '[' && depth > maxArrays {
 		return true
 	}
-	for end := 0; raw[0] == '['; {
-		start, next, ok := elementAfter(raw, end)
-		if !ok {
+	for i := 1; raw[0] == '['; {
+		for raw[i] <= ' ' || raw[i] == ',' {
+			i++
+		}
+		if raw[i] == ']' {
 			return false
 		}
-		if hidesToString(raw[start:next], depth+1) {
+		end := currents.ValueEnd(raw, i)
+		if hidesToString(raw[i:end], depth+1) {
 			return true
 		}
-		end = next
+		i = end
 	}
 	return false
 }
@@ -176,8 +222,8 @@ func isLength(raw []byte) bool {
 		return false
 	case '"':
 		var buf [32]byte
-		text, _ := AppendText(buf[:0], raw)
-		text = bytes.TrimFunc(text, jsSpace)
+		text, _ := currents.AppendText(buf[:0], raw)
+		text = bytes.TrimFunc(text, IsSpace)
 		f, ok := jsNumber(text)
 		return len(text) == 0 || ok && isLength32(f)
 	}
@@ -190,7 +236,7 @@ func isLength32(f float64) bool { return f == math.Trunc(f) && f >= 0 && f < 1<<
 // wholeNumber reports whether JavaScript's Number reads a segment as a whole
 // number, as in 1, -1, 0x10, 1e2 or " 7 ".
 func wholeNumber(segment []byte) (number float64, whole bool) {
-	f, ok := jsNumber(bytes.TrimFunc(segment, jsSpace))
+	f, ok := jsNumber(bytes.TrimFunc(segment, IsSpace))
 	return f, ok && f == math.Trunc(f)
 }
 
@@ -211,26 +257,27 @@ func jsNumber(text []byte) (f float64, ok bool) {
 	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
 		unsigned = text[1:]
 	}
-	if i := digits(unsigned, 0); i == 0 || i < len(unsigned) && unsigned[i]|0x20 != 'e' {
+	digits := len(unsigned) - len(bytes.TrimLeft(unsigned, "0123456789"))
+	if digits == 0 || digits < len(unsigned) && unsigned[digits]|0x20 != 'e' {
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(string(text), 64) // no names or underscores get here
 	return f, err == nil
 }
 
-func inBase(text []byte, base float64) (f float64, ok bool) {
+func inBase(text []byte, base int) (f float64, ok bool) {
 	for _, c := range text {
-		digit, ok := hexDigit(c)
-		if !ok || float64(digit) >= base {
+		digit, err := strconv.ParseUint(string(c), base, 8)
+		if err != nil {
 			return 0, false
 		}
-		f = f*base + float64(digit)
+		f = f*float64(base) + float64(digit)
 	}
 	return f, !math.IsInf(f, 0)
 }
 
-// jsSpace is JavaScript's notion of white space: Unicode's, without the next
-// line character and with the byte-order mark.
-func jsSpace(r rune) bool {
+// IsSpace reports whether a character is white space to JavaScript: Unicode's, without
+// the next line character and with the byte-order mark.
+func IsSpace(r rune) bool {
 	return r != 0x85 && (unicode.IsSpace(r) || r == 0xfeff)
 }

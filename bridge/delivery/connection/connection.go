@@ -1,4 +1,7 @@
-package delivery
+// Package connection makes the connections to RudderStack: how they are opened,
+// how long they are used, and whether a response on one was there before its
+// request.
+package connection
 
 import (
 	"context"
@@ -75,70 +78,71 @@ func (c *orderedConn) Write(p []byte) (int, error) {
 // heard tells whether bytes have come since the last write began.
 func (c *orderedConn) heard() bool { return c.read.Load() > c.wrote.Load() }
 
-// ordered finds the orderedConn below TLS; nil where there is none.
-func ordered(conn net.Conn) *orderedConn {
+// Early tells whether bytes came on a connection of NewTransport before the last
+// request on it was written.
+func Early(conn net.Conn) bool {
 	for {
 		switch c := conn.(type) {
 		case *orderedConn:
-			return c
-		case interface{ NetConn() net.Conn }:
+			return !c.heard()
+		case interface{ NetConn() net.Conn }: // of TLS
 			conn = c.NetConn()
 		default:
-			return nil
+			return false
 		}
 	}
 }
 
-// connections hands out transports. Connections live no longer than maxAge: after
+// Pool hands out transports. Connections live no longer than MaxAge: after
 // that all requests go through a new transport, which looks the name up again.
-type connections struct {
-	fixed  http.RoundTripper      // the one that the Sender was given; nil: none
-	create func() *http.Transport // else
-	maxAge time.Duration
+type Pool struct {
+	Fixed  http.RoundTripper      // takes every request; nil: none
+	Create func() *http.Transport // else
+	MaxAge time.Duration
 
 	mu      sync.Mutex
 	current *http.Transport
 	since   time.Time
 }
 
-// connect returns the transport for one request, and what is to be called when its
+// Get returns the transport for one request, and what is to be called when its
 // response was read. A request that is alone has a connection of its own, new and
 // closed afterwards: behind a balancer it may reach another server than the one
 // that failed, and there is nothing on it that was meant for another request.
-func (c *connections) connect(alone bool) (http.RoundTripper, func()) {
+func (p *Pool) Get(alone bool) (http.RoundTripper, func()) {
 	switch {
-	case c.fixed != nil:
-		return c.fixed, func() {}
+	case p.Fixed != nil:
+		return p.Fixed, func() {}
 	case alone:
-		own := c.create()
+		own := p.Create()
 		own.DisableKeepAlives = true
 		return own, own.CloseIdleConnections
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
-	if c.current == nil || now.Sub(c.since) >= c.maxAge {
-		if c.current != nil {
-			c.current.CloseIdleConnections()
+	if p.current == nil || now.Sub(p.since) >= p.MaxAge {
+		if p.current != nil {
+			p.current.CloseIdleConnections()
 		}
-		c.current, c.since = c.create(), now
+		p.current, p.since = p.Create(), now
 	}
-	mine := c.current
+	mine := p.current
 	return mine, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if mine != c.current { // it is too old to be used again
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if mine != p.current { // it is too old to be used again
 			mine.CloseIdleConnections()
 		}
 	}
 }
 
-// close closes the connections that are not in use.
-func (c *connections) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current != nil {
-		c.current.CloseIdleConnections()
-		c.current = nil
+// Close closes the connections that are not in use.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current != nil {
+		p.current.CloseIdleConnections()
+		p.current = nil
 	}
 }
