@@ -135,7 +135,7 @@ func (r *room) excess() int64 {
 func (r *room) usage() Usage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Usage{Bytes: r.used, Free: max(r.free, 0), Full: r.full}
+	return Usage{Bytes: r.used, Free: max(r.free, 0), Limit: r.store.opts.MaxBytes, Full: r.full}
 }
 
 // pruned is how many records one transaction removes.
