@@ -26,7 +26,7 @@ var (
 	documentedLine = regexp.MustCompile("(?m)^\\| `(bridge_\\w+)` \\| (\\w+) \\|([^|]*)\\|[^|]+\\|[^|]+\\|$")
 	quoted         = regexp.MustCompile("`(\\w+)`")
 	metricName     = regexp.MustCompile(`\b(bridge|process|go)_\w+`)
-	alertNames     = regexp.MustCompile(`(?m)^ *expr: (.+)$`)
+	alertNames     = regexp.MustCompile(`(?s)\n +expr: (.+?)\n +(?:for|labels):`)
 	panelNames     = regexp.MustCompile(`"(?:expr|query)": "((?:[^"\\]|\\.)+)"`)
 )
 
@@ -195,5 +195,23 @@ func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 			}
 		}
 		require.Greater(t, used, 8, path)
+	}
+}
+
+// What an alert says of Braze's retries is what the page for operators says.
+func TestAlertsSayWhatThePageSays(t *testing.T) {
+	alerts, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	for _, words := range []string{
+		"the token is not one of the connector's; Braze does not send these batches again",
+		"400: what comes is no batch, so it is not Braze", "Braze does not send again what got", "413: raise max_body", "Braze retries",
+	} {
+		require.Contains(t, string(alerts), words)
+		require.Contains(t, strings.ReplaceAll(string(page), "`", ""), words)
+	}
+	for _, rule := range []string{`absent(up{job="bridge"})`, `bridge_requests_total{connector!="",code=~"4.."}`, "bridge_store_limit_bytes > 0"} {
+		require.Contains(t, string(alerts), rule)
 	}
 }

@@ -39,10 +39,10 @@ func TestAFailedStoreEndsTheBridge(t *testing.T) {
 // What is wrong with one store is wrong with the bridge, and sizes are sums.
 func TestUsageOfSeveralStores(t *testing.T) {
 	older, newer, away := time.Unix(1, 0), time.Unix(2, 0), errors.New("away")
-	sum := together(queue.Usage{Bytes: 1, Free: 7, Damaged: 1, Scrubbed: newer},
-		queue.Usage{Bytes: 2, Free: 5, Full: true, Damaged: 2, Scrubbed: older, Away: away})
-	sum = together(sum, queue.Usage{Bytes: 3, Free: 6, Err: queue.ErrFailed, Scrubbed: newer})
-	require.Equal(t, queue.Usage{Bytes: 6, Free: 5, Full: true, Damaged: 3, Scrubbed: older, Err: queue.ErrFailed, Away: away}, sum)
+	sum := together(queue.Usage{Bytes: 1, Free: 7, Limit: 10, Damaged: 1, Scrubbed: newer},
+		queue.Usage{Bytes: 2, Free: 5, Limit: 10, Full: true, Damaged: 2, Scrubbed: older, Away: away})
+	sum = together(sum, queue.Usage{Bytes: 3, Free: 6, Limit: 10, Err: queue.ErrFailed, Scrubbed: newer})
+	require.Equal(t, queue.Usage{Bytes: 6, Free: 5, Limit: 30, Full: true, Damaged: 3, Scrubbed: older, Err: queue.ErrFailed, Away: away}, sum)
 }
 
 // A queue is opened at the start alone.

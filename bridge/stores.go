@@ -79,7 +79,7 @@ func (s *stores) backup() func(context.Context, string) error {
 // connector is not ready, since a load balancer cannot tell connectors apart.
 func together(a, b queue.Usage) queue.Usage {
 	sum := queue.Usage{
-		Bytes: a.Bytes + b.Bytes, Free: min(a.Free, b.Free), Full: a.Full || b.Full, Damaged: a.Damaged + b.Damaged,
+		Bytes: a.Bytes + b.Bytes, Free: min(a.Free, b.Free), Limit: a.Limit + b.Limit, Full: a.Full || b.Full, Damaged: a.Damaged + b.Damaged,
 		Scrubbed: a.Scrubbed, Err: cmp.Or(a.Err, b.Err), Away: cmp.Or(a.Away, b.Away),
 	}
 	if b.Scrubbed.Before(a.Scrubbed) {

@@ -20,14 +20,18 @@ type composeFile struct {
 	Bridge   service `yaml:"x-bridge"`
 	Services map[string]service
 	Volumes  map[string]any
+	Secrets  map[string]struct{ File string }
 }
 
 type service struct {
 	Image           string
 	Build           build
+	PullPolicy      string `yaml:"pull_policy"`
+	Profiles        []string
 	Command         []string
 	Environment     map[string]string
 	Volumes         []string
+	Secrets         []string
 	Tmpfs           []string
 	Ports           []string
 	Healthcheck     healthcheck
@@ -85,13 +89,16 @@ func (s service) mounts(t *testing.T) map[string]string {
 func composeFiles(t *testing.T) map[string]composeFile {
 	t.Helper()
 	files := map[string]composeFile{}
-	for _, path := range []string{"compose.yaml", "compose.scale.yaml"} {
+	for _, path := range []string{"compose.yaml", "compose.scale.yaml", production} {
 		var file composeFile
 		strict(t, path, &file)
 		files[path] = file
 	}
 	return files
 }
+
+// production is the file without fakes.
+const production = "compose.production.yaml"
 
 // eachService calls check for every service of every file.
 func eachService(t *testing.T, check func(t *testing.T, file composeFile, name string, s service)) {
@@ -107,6 +114,7 @@ func TestComposeHasTheServices(t *testing.T) {
 	for path, want := range map[string][]string{
 		"compose.yaml":       {"bridge", "grafana", "mockbraze", "mockrudder", "prometheus"},
 		"compose.scale.yaml": {"bridge1", "bridge2", "loadbalancer", "mockbraze", "mockrudder", "postgres"},
+		production:           {"bridge", "grafana", "postgres", "prometheus"},
 	} {
 		require.ElementsMatch(t, want, slices.Collect(maps.Keys(composeFiles(t)[path].Services)))
 	}
@@ -123,6 +131,7 @@ func TestComposeImages(t *testing.T) {
 		}
 		image, found := known[target]
 		require.True(t, found, s.Image)
+		require.Equal(t, "never", s.PullPolicy, "it is built here, and nobody else's is pulled for it")
 		require.Equal(t, target, s.Build.Target)
 		require.FileExists(t, filepath.Join(s.Build.Context, s.Build.Dockerfile))
 		require.FileExists(t, filepath.Join(s.Build.Context, "go.mod"))
@@ -187,20 +196,29 @@ func TestComposeReferences(t *testing.T) {
 
 var defaulted = regexp.MustCompile(`^\$\{\w+:-(.*)\}$`)
 
+// env is a service's environment where nothing is set but what has to be.
+func (s service) env(of image) map[string]string {
+	env := maps.Clone(of.env)
+	for name, value := range s.Environment {
+		if strings.Contains(value, ":?") {
+			value = "https://example.dataplane.rudderstack.com"
+		}
+		env[name] = defaulted.ReplaceAllString(value, "$1")
+	}
+	return env
+}
+
 // The bridges' configurations are right, lead to services that are there, and
 // have time to finish.
 func TestComposeBridges(t *testing.T) {
 	known := images(t)
 	bridges := 0
 	eachService(t, func(t *testing.T, file composeFile, _ string, s service) {
-		if s.Image != namespace+"bridge" {
+		if s.Image != namespace+"bridge" || file.Secrets != nil {
 			return
 		}
 		bridges++
-		env := maps.Clone(known["bridge"].env)
-		for name, value := range s.Environment {
-			env[name] = defaulted.ReplaceAllString(value, "$1")
-		}
+		env := s.env(known["bridge"])
 		at := s.Command[slices.Index(s.Command, "--config")+1]
 		cfg := bridgeConfig(t, s.mounts(t)[at], env)
 		require.Greater(t, s.StopGracePeriod, cfg.Grace)
@@ -218,17 +236,27 @@ func TestComposeBridges(t *testing.T) {
 func TestComposeKeepsTheQueueOnAVolume(t *testing.T) {
 	files := composeFiles(t)
 	require.Equal(t, "bridge", files["compose.yaml"].Services["bridge"].mounts(t)["/data"])
-	require.Equal(t, "postgres", files["compose.scale.yaml"].Services["postgres"].mounts(t)["/var/lib/postgresql/data"])
+	require.Equal(t, "bridge", files[production].Services["bridge"].mounts(t)["/data"])
+	for _, path := range []string{"compose.scale.yaml", production} {
+		require.Equal(t, "postgres", files[path].Services["postgres"].mounts(t)["/var/lib/postgresql/data"])
+	}
+}
+
+// Compose itself reads the files, where it is there.
+func TestComposeReadsTheFiles(t *testing.T) {
+	for path := range composeFiles(t) {
+		t.Run(path, func(t *testing.T) {
+			t.Setenv("RUDDER_URL", "https://rudder.example.com")
+			tool(t, "docker-compose", "-f", path, "config", "-q")
+		})
+	}
 }
 
 // The bridges know PostgreSQL by the name, user, password and database that it has.
 func TestComposePostgres(t *testing.T) {
 	file := composeFiles(t)["compose.scale.yaml"]
 	server := file.Services["postgres"]
-	env := maps.Clone(images(t)["bridge"].env)
-	for name, value := range file.Services["bridge1"].Environment {
-		env[name] = defaulted.ReplaceAllString(value, "$1")
-	}
+	env := file.Services["bridge1"].env(images(t)["bridge"])
 	cfg := bridgeConfig(t, "compose/bridge.scale.yaml", env)
 	queue, err := url.Parse(cfg.Queue.URL)
 	require.NoError(t, err)

@@ -153,7 +153,7 @@ func TestKustomizationsListAllFiles(t *testing.T) {
 		require.ElementsMatch(t, there, listed, path)
 		return nil
 	}))
-	require.Equal(t, 4, dirs)
+	require.Equal(t, 5, dirs)
 }
 
 func claimNames(w workload) (names []string) {

@@ -2,8 +2,10 @@ package deploy
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,28 +33,21 @@ func unitFile(t *testing.T, path string) map[string]map[string][]string {
 	return sections
 }
 
-// secretsOf makes the files that a unit would give the bridge, and returns what
-// SECRETS says then.
-func secretsOf(t *testing.T, prefix string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"brand-a.tokens": "one\ntwo\n", "brand-a.write-key": "2abc\n"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, prefix+name), []byte(text), 0o600))
-	}
-	return dir + "/" + prefix
-}
-
 func TestUnit(t *testing.T) {
 	unit := unitFile(t, "systemd/bridge.service")["Service"]
-	// The directory's name, with a line below it, is put before its files' names.
-	name, _, found := strings.Cut(unit["LoadCredential"][0], ":/")
-	require.True(t, found)
-	require.Contains(t, unit["Environment"], "SECRETS=%d/"+name+"_")
+	// Directories and %d need systemd 250.
+	dir := t.TempDir()
+	for _, line := range unit["LoadCredential"] {
+		name, from, _ := strings.Cut(line, ":")
+		require.Equal(t, "/etc/bridge/secrets/"+name, from)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("one\n"), 0o600))
+	}
+	require.NotContains(t, read(t, "systemd/bridge.service"), "%d")
 	// A certificate is made elsewhere; without it the file is the example's.
-	cfg := bridgeConfig(t, "systemd/bridge.yaml", map[string]string{"SECRETS": secretsOf(t, name+"_")},
+	cfg := bridgeConfig(t, "systemd/bridge.yaml", map[string]string{"CREDENTIALS_DIRECTORY": dir},
 		"tls: {cert: /etc/bridge/tls.crt, key: /etc/bridge/tls.key}\n", "")
-	require.Len(t, cfg.Connectors[0].Tokens, 2)
-	require.Equal(t, "2abc", cfg.Connectors[0].WriteKey)
+	require.Equal(t, []string{"one"}, cfg.Connectors[0].Tokens)
+	require.Equal(t, "one", cfg.Connectors[0].WriteKey)
 	require.Empty(t, cfg.Warnings())
 	require.Equal(t, "/var/lib/"+unit["StateDirectory"][0], cfg.DataDir)
 	stop, err := time.ParseDuration(unit["TimeoutStopSec"][0] + "s")
@@ -66,8 +61,8 @@ func TestUnit(t *testing.T) {
 func TestUnitWithSecretsThatAreReloaded(t *testing.T) {
 	unit := unitFile(t, "systemd/reload-secrets.conf")["Service"]
 	require.Equal(t, []string{""}, unit["LoadCredential"])
-	_, dir, _ := strings.Cut(unitFile(t, "systemd/bridge.service")["Service"]["LoadCredential"][0], ":")
-	require.Equal(t, []string{"SECRETS=" + dir + "/"}, unit["Environment"])
+	_, file, _ := strings.Cut(unitFile(t, "systemd/bridge.service")["Service"]["LoadCredential"][0], ":")
+	require.Equal(t, []string{"CREDENTIALS_DIRECTORY=" + filepath.Dir(file)}, unit["Environment"])
 }
 
 func TestUnitIsHardened(t *testing.T) {
@@ -94,4 +89,37 @@ func TestUnitIsVerified(t *testing.T) {
 	require.NoError(t, os.WriteFile(file+".d/reload-secrets.conf", []byte(read(t, "systemd/reload-secrets.conf")), 0o600))
 	tool(t, "systemd-analyze", "verify", file)
 	tool(t, "systemd-analyze", "security", "--offline=true", "--threshold=20", "systemd/bridge.service")
+}
+
+// The hook of certbot copies the certificate of its name and no other's.
+func TestLetsEncryptHook(t *testing.T) {
+	live, to := t.TempDir(), t.TempDir()
+	cfg := read(t, "systemd/bridge.yaml")
+	require.Contains(t, cfg, "tls: {cert: /etc/bridge/tls.crt, key: /etc/bridge/tls.key}")
+	text := strings.NewReplacer("/etc/letsencrypt/live", live, "to=/etc/bridge\n", "to="+to+"\n", "group=bridge\n", "group="+strconv.Itoa(os.Getgid())+"\n").
+		Replace(read(t, "systemd/letsencrypt.sh"))
+	hook := filepath.Join(t.TempDir(), "hook")
+	require.NoError(t, os.WriteFile(hook, []byte(text), 0o700))
+	renew := func(name string) {
+		dir := filepath.Join(live, name)
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+		for _, file := range []string{"fullchain.pem", "privkey.pem"} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(name+" "+file), 0o600))
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", hook)
+		cmd.Env = append(os.Environ(), "RENEWED_LINEAGE="+dir)
+		output, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(output))
+	}
+	renew("bridge.example.com")
+	renew("other.example.com")
+	for name, want := range map[string]string{"tls.crt": "bridge.example.com fullchain.pem", "tls.key": "bridge.example.com privkey.pem"} {
+		require.Equal(t, want, read(t, filepath.Join(to, name)))
+		info, err := os.Stat(filepath.Join(to, name))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+	}
+	left, err := os.ReadDir(to)
+	require.NoError(t, err)
+	require.Len(t, left, 2)
 }

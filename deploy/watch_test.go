@@ -19,6 +19,9 @@ type prometheusFile struct {
 	RuleFiles     []string `yaml:"rule_files"`
 	ScrapeConfigs []struct {
 		JobName       string `yaml:"job_name"`
+		Authorization struct {
+			CredentialsFile string `yaml:"credentials_file"`
+		}
 		StaticConfigs []struct {
 			Targets []string
 		} `yaml:"static_configs"`
@@ -48,7 +51,16 @@ func tool(t *testing.T, name string, args ...string) {
 }
 
 func TestPrometheus(t *testing.T) {
-	file := composeFiles(t)["compose.yaml"]
+	for path, token := range map[string]string{"compose.yaml": "", production: "/run/secrets/admin-token"} {
+		t.Run(path, func(t *testing.T) { checkPrometheus(t, composeFiles(t)[path], token) })
+	}
+	tool(t, "promtool", "check", "rules", "prometheus/alerts.yaml")
+}
+
+// checkPrometheus sees that it finds the bridge and its alerts, and has the
+// bridge's own admin token, where the bridge wants one.
+func checkPrometheus(t *testing.T, file composeFile, token string) {
+	t.Helper()
 	at, found := strings.CutPrefix(file.Services["prometheus"].Command[0], "--config.file=")
 	require.True(t, found)
 	source := mountedAt(t, file.Services["prometheus"], at)
@@ -62,6 +74,8 @@ func TestPrometheus(t *testing.T) {
 	require.Len(t, cfg.ScrapeConfigs, 1)
 	// The name by which an alert knows that a bridge is down.
 	require.Contains(t, alerts, `up{job="`+cfg.ScrapeConfigs[0].JobName+`"} == 0`)
+	require.Equal(t, token, cfg.ScrapeConfigs[0].Authorization.CredentialsFile)
+	require.Equal(t, token, file.Services["bridge"].Environment["BRIDGE_ADMIN_TOKEN_FILE"])
 	_, admin := hostPort(t, images(t)["bridge"].env["BRIDGE_ADMIN"])
 	for _, target := range cfg.ScrapeConfigs[0].StaticConfigs[0].Targets {
 		host, port := hostPort(t, target)
@@ -69,7 +83,6 @@ func TestPrometheus(t *testing.T) {
 		require.Equal(t, admin, port)
 	}
 	tool(t, "promtool", "check", "config", "--syntax-only", source)
-	tool(t, "promtool", "check", "rules", "prometheus/alerts.yaml")
 }
 
 type dataSources struct {
@@ -95,7 +108,13 @@ type dashboards struct {
 }
 
 func TestGrafana(t *testing.T) {
-	file := composeFiles(t)["compose.yaml"]
+	for _, path := range []string{"compose.yaml", production} {
+		t.Run(path, func(t *testing.T) { checkGrafana(t, composeFiles(t)[path]) })
+	}
+}
+
+func checkGrafana(t *testing.T, file composeFile) {
+	t.Helper()
 	grafana := file.Services["grafana"]
 	const provisioning = "/etc/grafana/provisioning/"
 

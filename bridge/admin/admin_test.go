@@ -258,7 +258,7 @@ func labels(m *dto.Metric) string {
 
 func TestMetrics(t *testing.T) {
 	f := newFixture(t)
-	f.usage = queue.Usage{Bytes: 12, Free: 34, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed, Away: errors.New("no server answers")}
+	f.usage = queue.Usage{Bytes: 12, Free: 34, Limit: 56, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed, Away: errors.New("no server answers")}
 	f.b.replay = queue.Replay{Number: 1}
 	values := gather(t, f.cfg.Registry)
 	for name, want := range map[string]float64{
@@ -268,7 +268,7 @@ func TestMetrics(t *testing.T) {
 		"bridge_oldest_pending_age_seconds{a}": 90.5, "bridge_oldest_pending_age_seconds{b}": 0,
 		"bridge_destination_state{a,ok}": 1, "bridge_destination_state{a,paused}": 0, "bridge_destination_state{a,backing-off}": 0,
 		"bridge_destination_state{b,ok}": 0, "bridge_destination_state{b,paused}": 1,
-		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_away{}": 1, "bridge_store_damaged_records{}": 2,
+		"bridge_store_bytes{}": 12, "bridge_store_free_bytes{}": 34, "bridge_store_limit_bytes{}": 56, "bridge_store_full{}": 1, "bridge_store_failed{}": 1, "bridge_store_away{}": 1, "bridge_store_damaged_records{}": 2,
 		"bridge_store_scrubbed_timestamp_seconds{}": float64(noon.Unix()), "bridge_replay_active{a}": 0, "bridge_replay_active{b}": 1,
 	} {
 		got, there := values[name]

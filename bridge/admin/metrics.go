@@ -21,6 +21,7 @@ type collector struct {
 	parked   *prometheus.Desc
 	bytes    *prometheus.Desc
 	free     *prometheus.Desc
+	limit    *prometheus.Desc
 	full     *prometheus.Desc
 	failed   *prometheus.Desc
 	away     *prometheus.Desc
@@ -43,6 +44,7 @@ func newCollector(a *Admin) *collector {
 		parked:   describe("bridge_events_parked", "Pending events that are suspected: they failed while others were accepted.", "connector"),
 		bytes:    describe("bridge_store_bytes", "Disk that the store's files take."),
 		free:     describe("bridge_store_free_bytes", "What the store's file system still has."),
+		limit:    describe("bridge_store_limit_bytes", "What the store may take, queue.max_size; 0: all there is."),
 		full:     describe("bridge_store_full", "1 while new batches are refused because there is no room."),
 		failed:   describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
 		away:     describe("bridge_store_away", "1 while the servers that keep the store do not answer; always 0 for the embedded store."),
@@ -77,7 +79,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range c.ledger {
 		to <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.parked, c.bytes, c.free, c.full, c.failed, c.away, c.damaged} {
+	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.parked, c.bytes, c.free, c.limit, c.full, c.failed, c.away, c.damaged} {
 		to <- d
 	}
 }
@@ -106,6 +108,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	usage := c.admin.cfg.Usage()
 	gauge(c.bytes, float64(usage.Bytes))
 	gauge(c.free, float64(usage.Free))
+	gauge(c.limit, float64(usage.Limit))
 	gauge(c.full, truth(usage.Full))
 	gauge(c.failed, truth(usage.Err != nil))
 	gauge(c.away, truth(usage.Away != nil))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // failure is a refusal that reading or storing a body ended in.
@@ -163,7 +165,7 @@ func (in *Intake) fill(to *connector, source io.Reader, from *bodyReader) (*buff
 
 func (in *Intake) tooLarge() error {
 	return &failure{http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("the body is larger than %d bytes uncompressed; send fewer events in a request, or raise max_body", in.cfg.MaxBody)}
+		fmt.Sprintf("the body is larger than %s uncompressed; send fewer events in a request, or raise max_body", progress.Bytes(in.cfg.MaxBody))}
 }
 
 // broken says what is wrong with a body that could not be read to its end: the

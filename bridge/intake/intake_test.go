@@ -79,9 +79,9 @@ func moreAnswers() []answer {
 		{"twice gzip", request{body: zipped(zipped(oneEvent)), header: with("secret", "Content-Encoding", "gzip, gzip")}, 415, "only gzip", ""},
 		{"another encoding, wrong token", request{body: oneEvent, header: with("wrong", "Content-Encoding", "br")}, 401, "the token", ""},
 
-		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4999 bytes", ""},
-		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4999 bytes", ""},
-		{"too large decompressed", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4999 bytes", ""},
+		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4.9 KiB", ""},
+		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4.9 KiB", ""},
+		{"too large decompressed", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4.9 KiB", ""},
 		{"just small enough", request{body: oneEvent + strings.Repeat(" ", 4999-len(oneEvent)), header: with("secret")}, 200, oneAccepted, "a"},
 		{"a byte too large", request{body: oneEvent + strings.Repeat(" ", 5000-len(oneEvent)), header: with("secret"), chunked: true}, 413, "larger than", ""},
 		{"too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: with("secret")}, 413, "too many events", ""},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // maxEvent is the most bytes that one event, and maxRecord that the events of
@@ -82,7 +83,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		}
 		raw := b.Body[it.Start:it.End]
 		if len(raw) > maxEvent {
-			return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(raw))
+			return nil, fmt.Errorf("%w: %s", ErrTooLarge, progress.Bytes(int64(len(raw))))
 		}
 		e := &a.items[i]
 		*e = appended{id: it.ID, fate: it.Fate, reason: shorten(it.Reason), count: it.count(), size: len(raw)}
@@ -96,7 +97,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		}
 	}
 	if total > maxRecord {
-		return nil, fmt.Errorf("%w: the batch has %d bytes", ErrTooLarge, total)
+		return nil, fmt.Errorf("%w: the batch has %s", ErrTooLarge, progress.Bytes(int64(total)))
 	}
 	if len(events) > 0 {
 		a.encode(events)

@@ -59,6 +59,7 @@ const DefaultWindow = 1_000_000
 type Usage struct {
 	Bytes    int64     // what the store's files take
 	Free     int64     // what the file system still has
+	Limit    int64     // what the store may take; 0: all there is
 	Full     bool      // new batches are rejected
 	Damaged  int       // records and dead letters found since the start that cannot be read
 	Scrubbed time.Time // when everything was last read from end to end; zero: not yet

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 const (
@@ -56,10 +57,18 @@ func (r *room) turn(full bool) {
 	}
 	r.full = full
 	if full {
-		r.store.log.Warn("no room for new batches", "bytes", r.used, "max_bytes", r.store.opts.MaxBytes, "free_bytes", r.free, "reserve_bytes", r.reserve)
+		r.store.log.Warn("no room for new batches", "used", progress.Bytes(r.used), "max_size", sizeOr(r.store.opts.MaxBytes, "all there is"), "free", sizeOr(r.free, "unknown"), "reserve", progress.Bytes(r.reserve))
 	} else {
-		r.store.log.Info("room for new batches again", "bytes", r.used, "free_bytes", r.free)
+		r.store.log.Info("room for new batches again", "used", progress.Bytes(r.used), "free", sizeOr(r.free, "unknown"))
 	}
+}
+
+// sizeOr is a size for people, and otherwise where there is none.
+func sizeOr(n int64, otherwise string) string {
+	if n <= 0 {
+		return otherwise
+	}
+	return progress.Bytes(n)
 }
 
 // short returns how many bytes are missing for n more; it is negative where
@@ -127,7 +136,7 @@ func (r *room) excess() int64 {
 func (r *room) usage() Usage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Usage{Bytes: r.used, Free: max(r.free, 0), Full: r.full}
+	return Usage{Bytes: r.used, Free: max(r.free, 0), Limit: r.store.opts.MaxBytes, Full: r.full}
 }
 
 // pruned is how many records one transaction removes.

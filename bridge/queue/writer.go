@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // The writer is the one goroutine that changes the store. It commits every
@@ -103,7 +104,7 @@ func (w *writer) submit(o *op) error {
 	case w.closed:
 		return ErrClosed
 	case w.queued+o.size > maxQueued && len(w.waiting) > 0:
-		return fmt.Errorf("%w: %d bytes are waiting for it", ErrAway, w.queued)
+		return fmt.Errorf("%w: %s are waiting for it", ErrAway, progress.Bytes(int64(w.queued)))
 	}
 	w.queued += o.size
 	w.waiting = append(w.waiting, o)

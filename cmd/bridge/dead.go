@@ -99,15 +99,13 @@ func newDeadShow() *cobra.Command {
 	return cmd
 }
 
-// shownEvent is how much of an event a line of the list has.
-const shownEvent = 80
-
+// printLetters shows nothing of the events, which hold personal data; show does.
 func printLetters(to io.Writer, letters admin.Letters) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "connector\tnumber\tdied at\treason\tstatus\ttype\tid\tevent")
+	fmt.Fprintln(table, "connector\tnumber\tdied at\ttype\tid\treason\tstatus")
 	for _, l := range letters.Dead {
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339), printable(l.Reason), statusOf(l),
-			printable(l.EventType), printable(l.EventID), printable(short(string(l.Event), shownEvent)))
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339),
+			printable(l.EventType), printable(l.EventID), printable(l.Reason), statusOf(l))
 	}
 	if err := table.Flush(); err != nil {
 		return err

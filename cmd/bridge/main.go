@@ -4,8 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
@@ -52,30 +50,6 @@ plus the signal's number.`,
   bridge check --config bridge.yaml
   bridge status`,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(), newDrift(), newBackup())
-	refuseUnknown(root)
 	return root
-}
-
-// refuseUnknown makes an unknown subcommand an error. Cobra does so for the root
-// alone; a group of commands prints its help otherwise, and exits 0.
-func refuseUnknown(group *cobra.Command) {
-	for _, cmd := range group.Commands() {
-		refuseUnknown(cmd)
-		if !cmd.HasSubCommands() || cmd.Runnable() {
-			continue
-		}
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			cmd.SuggestionsMinimumDistance = 2
-			text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				text += "; did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return errors.New(text)
-		}
-	}
 }

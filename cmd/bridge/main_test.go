@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // asCommand makes the test binary be the command, so that tests have a real
@@ -177,7 +179,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 
 			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
 			require.Zero(t, code)
-			require.Regexp(t, `(?m)^default +1 +20.* +no_identity +- +agentconsole.ToolInvocation +2 +{"id":"2","event_type":"agentconsole.ToolInvocation"}$`, stdout)
+			require.Regexp(t, `(?m)^default +1 +20.* +agentconsole.ToolInvocation +2 +no_identity +-$`, stdout)
 			code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.admin, "--json")
 			require.Zero(t, code)
 			require.True(t, json.Valid([]byte(stdout)), stdout)
@@ -273,6 +275,14 @@ func TestCheck(t *testing.T) {
 	require.True(t, strings.HasPrefix(lines[0], file+":1: max_body: must be a size"), lines[0])
 	require.True(t, strings.HasPrefix(lines[1], file+":3: connectors[0].rudder_url: is missing"), lines[1])
 	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
+}
+
+func TestLogsOfBothFormsHaveUnits(t *testing.T) {
+	for format, want := range map[string]string{"json": `"grace":"15s"`, "text": "grace=15s"} {
+		var out bytes.Buffer
+		newLog(config.Log{Format: format, Level: "info"}, &out).Info("stopping", "grace", 15*time.Second)
+		require.Contains(t, out.String(), want)
+	}
 }
 
 func TestUnknownCommands(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 func newPending() *cobra.Command {
@@ -103,7 +104,7 @@ func printPending(to io.Writer, pending admin.PendingList) error {
 		fmt.Fprintln(table, "  record\tindex\ttype\tid\twith\tfailures\tsince\tlast answer\tnext try")
 		for _, s := range c.Suspects {
 			fmt.Fprintf(table, "  %d\t%d\t%s\t%s\t%d\t%d\t%s\t%d %s\t%s\n", s.Seq, s.Index, printable(s.EventType), printable(s.ID), s.With, s.Failures,
-				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer, shownEvent)), s.NextTry.Format(time.TimeOnly))
+				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer, shownAnswer)), s.NextTry.Format(time.TimeOnly))
 		}
 		if err := table.Flush(); err != nil {
 			return err
@@ -125,6 +126,9 @@ func printPendingEvent(to io.Writer, e admin.PendingEvent) {
 }
 
 // short cuts a text to n characters.
+// shownAnswer is how much of an answer a line of the list has.
+const shownAnswer = 80
+
 func short(text string, n int) string {
 	if runes := []rune(text); len(runes) > n {
 		return string(runes[:n]) + "…"
@@ -206,6 +210,6 @@ func backUp(cmd *cobra.Command, file string) (err error) {
 	if err := out.Sync(); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes\n", file, n)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", file, progress.Bytes(n))
 	return nil
 }

@@ -126,6 +126,13 @@ func newLog(cfg config.Log, to io.Writer) *slog.Logger {
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
+		// With its unit, as in the log's other form: slog writes nanoseconds.
+		opts.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(to, opts))
 	}
 	return slog.New(slog.NewTextHandler(to, opts))

@@ -31,7 +31,6 @@ func command() *cobra.Command {
 		Long: "Runs the fake Braze, the bridge and the fake RudderStack together.\n" +
 			"Every flag is an environment variable too: HARNESS_EVENTS for --events.",
 		Example: "  harness run --events 20000 --faults network\n  harness up",
-		Args:    cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.BindEnv("HARNESS", cmd.Flags())
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -181,18 +182,20 @@ func TestServe(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stderr, words := io.Pipe()
+	stdout, words := io.Pipe()
 	root := newRoot()
-	root.SetErr(words)
+	root.SetOut(words)
 	root.SetArgs([]string{"serve", "--listen", "127.0.0.1:0", "--seed", "3", "--allow-host", "braze.example.com"})
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
-	line := make([]byte, 200)
-	n, err := stderr.Read(line)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
-	url := regexp.MustCompile(`http://\S+`).FindString(string(line[:n]))
+	match := regexp.MustCompile(`^ready: listen=(http://([\d.]+:\d+)) page=http://([\d.]+:\d+)/\n$`).FindStringSubmatch(line)
+	require.NotNil(t, match, line)
+	require.Equal(t, match[2], match[3])
+	url := match[1] + "/api/currents"
 
-	_, err = run(t, "healthcheck", "--listen", regexp.MustCompile(`[\d.]+:\d+`).FindString(url))
+	_, err = run(t, "healthcheck", "--listen", match[2])
 	require.NoError(t, err)
 	_, err = run(t, "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")

@@ -34,7 +34,8 @@ func newServe() *cobra.Command {
   POST /api/currents/ID/test-events   send one event of each chosen type
   GET  /api/currents[/ID]             how it stands
 
-It asks nobody for a password; keep it on loopback.`,
+When it answers, one line with its addresses goes to standard output. It asks
+nobody for a password; keep it on loopback.`,
 		Example: `  mockbraze serve --listen 127.0.0.1:8091
   curl http://127.0.0.1:8091/api/currents -d '{"url":"http://127.0.0.1:8080/currents","token":"TOKEN","events":["users.messages.*"]}'
   curl -X POST http://127.0.0.1:8091/api/currents/1/launch
@@ -67,7 +68,7 @@ func serve(cmd *cobra.Command, listen, glossary string, allow []string, seed uin
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mockbraze: control API on http://%s/api/currents and page on http://%[1]s/\n", ln.Addr())
+	fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/\n", cli.BaseURL(ln.Addr().String()))
 	srv := &http.Server{
 		Handler:           braze.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,

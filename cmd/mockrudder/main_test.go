@@ -112,7 +112,7 @@ func serving(t *testing.T, args ...string) (url string) {
 	root := newRoot()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	printed := make(lines, 10)
-	root.SetErr(printed)
+	root.SetOut(printed)
 	root.SetArgs(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
@@ -127,7 +127,10 @@ func serving(t *testing.T, args ...string) (url string) {
 	})
 	select {
 	case line := <-printed:
-		return regexp.MustCompile(`http://\S+`).FindString(line)
+		match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
+		require.NotNil(t, match, line)
+		require.Equal(t, match[1], match[2])
+		return match[1]
 	case err := <-done:
 		done <- err
 		t.Fatal(err)

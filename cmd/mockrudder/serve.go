@@ -46,7 +46,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer as RudderStack's gateway until interrupted",
 		Long: "serve answers as RudderStack's gateway until it is interrupted. What it took is asked for\n" +
-			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it.",
+			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it. When it\n" +
+			"answers, one line with its addresses goes to standard output.",
 		Example: "  mockrudder serve --faults '[{\"status\":503,\"every\":3}]'\n" +
 			"  mockrudder serve --plan plan.json --record received.ndjson\n" +
 			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
@@ -105,7 +106,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mockrudder: listening on http://%s\nmockrudder: the page is http://%[1]s/_mock/\n", listener.Addr())
+	fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/_mock/\n", cli.BaseURL(listener.Addr().String()))
 	go func() { // lets go of what hangs, so that the server can stop
 		<-cmd.Context().Done()
 		server.Close()

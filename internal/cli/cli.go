@@ -102,8 +102,7 @@ func Main(root *cobra.Command, codeOf func(error) int) {
 }
 
 func run(ctx context.Context, root *cobra.Command, codeOf func(error) int, stderr io.Writer) int {
-	root.SilenceErrors, root.SilenceUsage = true, true
-	addVersion(root)
+	Prepare(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

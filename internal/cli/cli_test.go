@@ -77,7 +77,7 @@ func TestVersion(t *testing.T) {
 		root.SetArgs([]string{arg})
 		root.SetOut(&out)
 		require.Zero(t, run(t.Context(), root, nil, &stderr))
-		require.Regexp(t, `^x \S+ .*\(go1\.\S+ \w+/\w+\)\n$`, out.String())
+		require.Regexp(t, `^x \S+ .*\(go1\.\S+ \w+/\w+\), glossary of schema version \d+ \(\d{4}-\d\d-\d\d\)\n$`, out.String())
 	}
 }
 

@@ -6,15 +6,18 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// addVersion gives a program the command version and the flag --version.
+// addVersion gives a program the command version and the flag --version, which
+// name the build and the glossary that is built in.
 func addVersion(root *cobra.Command) {
-	root.Version = Version()
+	root.Version = Version() + ", glossary of " + schemas.Release()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(&cobra.Command{
 		Use:     "version",
-		Short:   "Print the version",
+		Short:   "Print the version, and that of the glossary of event types",
 		Example: "  " + root.Name() + " version",
 		Args:    cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {

@@ -6,6 +6,7 @@ package progress
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -71,14 +72,15 @@ func (m *Meter) line(done int64, now time.Time) string {
 	return text
 }
 
-// Bytes is the Unit of bytes.
+// Bytes is the Unit of bytes, and how messages say sizes to people: "1.5 MiB",
+// in the units that settings have.
 func Bytes(n int64) string {
 	for _, unit := range []struct {
-		size int64
-		name string
-	}{{1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}} {
-		if n >= unit.size {
-			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit.size), unit.name)
+		name  string
+		shift int
+	}{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
+		if n >= 1<<unit.shift {
+			return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/float64(int64(1)<<unit.shift)), ".0") + " " + unit.name
 		}
 	}
 	return fmt.Sprintf("%d B", n)

@@ -12,7 +12,7 @@ import (
 )
 
 func TestUnits(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2_000_000: "2.0 MB", 3_500_000_000: "3.5 GB"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 16 << 20: "16 MiB", 3500 << 20: "3.4 GiB", 1 << 40: "1 TiB", -1: "-1 B"} {
 		require.Equal(t, want, Bytes(n))
 	}
 	for n, want := range map[int64]string{0: "0 events", 999: "999 events", 1000: "1,000 events", 1234567: "1,234,567 events"} {
@@ -23,16 +23,16 @@ func TestUnits(t *testing.T) {
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		m := Start(&out, "validate", Bytes, 10_000)
-		n, err := io.Copy(io.Discard, m.Reader(strings.NewReader(strings.Repeat("x", 2500))))
+		m := Start(&out, "validate", Bytes, 10_240)
+		n, err := io.Copy(io.Discard, m.Reader(strings.NewReader(strings.Repeat("x", 2560))))
 		require.NoError(t, err)
-		require.EqualValues(t, 2500, n)
+		require.EqualValues(t, 2560, n)
 		time.Sleep(5*time.Second + time.Millisecond) // fake time
 		synctest.Wait()
-		require.Equal(t, "validate: 2.5 kB of 10.0 kB (25 %), 500 B/s, 15s left\n", out.String())
-		m.Add(7500)
+		require.Equal(t, "validate: 2.5 KiB of 10 KiB (25 %), 512 B/s, 15s left\n", out.String())
+		m.Add(7680)
 		m.Stop()
-		require.Contains(t, out.String(), "validate: 10.0 kB of 10.0 kB (100 %)")
+		require.Contains(t, out.String(), "validate: 10 KiB of 10 KiB (100 %)")
 	})
 }
 
