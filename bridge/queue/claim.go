@@ -13,76 +13,73 @@ import (
 // Claim hands out pending records, oldest first, that are not claimed already.
 // It waits until there is one or ctx ends. Each record goes back with Release,
 // settled or not. With the store's end it returns ErrClosed.
-func (q *Queue) Claim(ctx context.Context, limit Limit) ([]*Record, error) {
+func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err error) {
+	err = q.await(ctx, &q.more, func() (bool, error) {
+		records, err = q.claimNow(ctx, limit)
+		return len(records) > 0, err
+	})
+	return records, err
+}
+
+// await calls look until it returns true, each time that the channel is closed.
+func (q *Queue) await(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
 	for {
 		q.mu.Lock()
-		more := q.more
+		more := *changed
 		q.mu.Unlock()
 		if err := q.store.stopped(); err != nil {
-			return nil, err
+			return err
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		records, err := q.claimNow(ctx, limit)
-		if err != nil || len(records) > 0 {
-			return records, err
+		if found, err := look(); found || err != nil {
+			return err
 		}
 		if err := q.store.wait(ctx, more); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
-// claimNow claims what there is now. The records that cannot be read are
-// quarantined.
+// claimNow claims what there is now. A record that cannot be read is quarantined.
 func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
 	chosen, limit := q.choose(nil, limit)
 	if limit.Events > 0 && limit.Bytes > 0 {
-		err := q.refill(ctx, limit)
-		if err != nil && len(chosen) == 0 {
+		if err := q.refill(ctx, limit); err != nil && len(chosen) == 0 {
 			return nil, err
 		}
-		if chosen, _ = q.choose(chosen, limit); len(chosen) == 0 {
-			return nil, nil
-		}
+		chosen, _ = q.choose(chosen, limit)
 	}
-	records := make([]*Record, 0, len(chosen))
-	var failed error
-	err := q.store.db.view(ctx, func(t tx) error {
-		for _, c := range chosen {
-			var r *Record
-			if r, failed = q.read(t, c); failed != nil {
-				return nil
-			}
-			records = append(records, r)
-		}
-		return nil
-	})
-	if failed == nil {
-		failed = err
+	if len(chosen) == 0 {
+		return nil, nil
 	}
-	if failed == nil {
+	records, err := q.readRecords(ctx, chosen, outPending)
+	if err == nil {
 		return records, nil
 	}
-	q.giveBack(chosen[len(records):]...)
-	if errors.Is(failed, errBody) {
-		if err := q.quarantine(ctx, chosen[len(records)].seq, failed); err != nil {
-			q.Release(records...)
-			return nil, err
-		}
-		return records, nil // perhaps none: the caller asks again
+	bad := chosen[len(records)].seq
+	q.mu.Lock()
+	for _, r := range chosen[len(records):] {
+		q.giveBack(r.seq)
+	}
+	q.mu.Unlock()
+	if errors.Is(err, errBody) {
+		err = q.quarantine(ctx, bad, err)
 	}
 	if len(records) > 0 {
-		return records, nil
+		err = nil // the next call meets it again
 	}
-	return nil, q.store.db.classify(failed)
+	if err == nil && len(records) == 0 {
+		q.wake(&q.more)
+	}
+	return records, q.store.db.classify(err)
 }
 
 // choose adds records that wait to be handed out to chosen, within the limit, and
 // returns what is left of the limit; nothing is left where the next one is too
 // large.
-func (q *Queue) choose(chosen []claimed, limit Limit) ([]claimed, Limit) {
+func (q *Queue) choose(chosen []recordState, limit Limit) ([]recordState, Limit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
@@ -108,8 +105,8 @@ func (q *Queue) choose(chosen []claimed, limit Limit) ([]claimed, Limit) {
 }
 
 // snapshot copies the state of a claim, for use without the lock.
-func (c *claim) snapshot() claimed {
-	s := c.claimed
+func (c *claim) snapshot() recordState {
+	s := c.recordState
 	s.outcome = slices.Clone(s.outcome)
 	return s
 }
@@ -132,74 +129,139 @@ func (q *Queue) refill(ctx context.Context, limit Limit) error {
 	defer q.mu.Unlock()
 	for _, r := range rows {
 		q.cursor = max(q.cursor, r.seq)
-		if q.claims[r.seq] != nil {
-			continue
+		if q.claims[r.seq] == nil {
+			q.claims[r.seq] = &claim{recordState: r}
+			q.wait(r.seq)
 		}
-		c := &claim{claimed: r, pending: r.events}
-		for _, o := range r.outcome {
-			if o != outPending {
-				c.pending--
-			}
-		}
-		q.claims[r.seq] = c
-		q.back = insertSeq(q.back, r.seq)
 	}
 	return nil
 }
 
-// read reads a claimed record's events that have no outcome.
-func (q *Queue) read(t tx, c claimed) (*Record, error) {
-	b, err := q.bodyOf(t, c.seq)
-	if err != nil {
-		return nil, err
+// wait has a claimed record wait to be handed out. mu must be held.
+func (q *Queue) wait(seq int64) {
+	at, _ := slices.BinarySearch(q.back, seq)
+	q.back = slices.Insert(q.back, at, seq)
+}
+
+// readRecords reads records in the order of their numbers, and of each the events
+// with this outcome. On an error the records before the one that cannot be read
+// are returned too.
+func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byte) (records []*Record, err error) {
+	var failed error
+	err = q.store.db.view(ctx, func(t tx) error {
+		records = make([]*Record, 0, len(list))
+		for rest := list; len(rest) > 0 && failed == nil; rest = list[len(records):] {
+			n := 1 // that are next to each other
+			for n < len(rest) && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+				n++
+			}
+			before := len(records)
+			records, failed = q.readRun(t, records, rest[:n], outcome)
+			if errors.Is(failed, errBody) && n > 1 { // one by one: what is damaged may be none of them
+				for _, s := range rest[len(records)-before : n] {
+					if records, failed = q.readRun(t, records, []recordState{s}, outcome); failed != nil {
+						break
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if failed != nil {
+		err = failed
 	}
-	if int64(len(b.events)) != c.events {
-		return nil, fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), c.events)
+	return records, err
+}
+
+// readRun adds the records of a list, whose bodies are in one table, to records.
+func (q *Queue) readRun(t tx, records []*Record, list []recordState, outcome byte) ([]*Record, error) {
+	next := 0
+	var bad error
+	err := q.bodies(t, list[0].seq, list[len(list)-1].seq, func(seq int64, read func() (decodedBody, error)) error {
+		switch s := list[next]; {
+		case seq < s.seq:
+			return nil
+		case seq > s.seq:
+			return errStop
+		default:
+			var b decodedBody
+			if b, bad = read(); bad == nil && int64(len(b.events)) != s.events {
+				bad = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			}
+			if bad != nil {
+				return errStop
+			}
+			records = append(records, q.record(s, b, outcome))
+			next++
+			return nil
+		}
+	})
+	switch {
+	case err != nil:
+		return records, err
+	case bad == nil && next < len(list):
+		bad = fmt.Errorf("%w: it is missing", errBody)
 	}
-	r := &Record{Seq: uint64(c.seq), ReceivedAt: time.UnixMicro(c.received), Origin: q.origin(c.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	return records, bad
+}
+
+func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
+	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	var out []byte
+	if s.outcome != nil || s.pending < s.events {
+		out = s.outcomes()
+	}
 	for i, raw := range b.events {
-		if c.outcome == nil || c.outcome[i] == outPending {
+		if out == nil && outcome == outPending || out != nil && out[i] == outcome {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
 		}
 	}
-	return r, nil
+	return r
 }
 
-func selectBody(table string) string { return `SELECT data FROM ` + table + ` WHERE seq = ?` }
+// bodies passes the bodies of the records first to last to each, in their order;
+// read decodes one. The error wraps errBody where one is damaged.
+func (q *Queue) bodies(t tx, first, last int64, each func(seq int64, read func() (decodedBody, error)) error) error {
+	crashpoint.At("claim.before-read")
+	data := buffers.Get().(*[]byte)
+	defer func() { giveBuffer(data, *data) }()
+	err := t.query(`SELECT seq, data FROM `+q.store.db.body(first)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {
+		var seq int64
+		if err := r.scan(&seq); err != nil {
+			return err
+		}
+		return each(seq, func() (decodedBody, error) {
+			if err := r.scan(&seq, data); err != nil {
+				return decodedBody{}, fmt.Errorf("%w: %w", errBody, err)
+			}
+			return decodeBody(*data)
+		})
+	}, first, last)
+	if err != nil && q.store.db.corrupt(err) {
+		return fmt.Errorf("%w: %w", errBody, err)
+	}
+	return err
+}
 
-// readBody reads a body in a transaction of its own; see bodyOf.
+// readBody reads the body of a record; the error wraps errBody where it is damaged
+// or missing. What could be read of it is returned beside.
 func (q *Queue) readBody(ctx context.Context, seq int64) (b decodedBody, err error) {
 	var failed error
 	err = q.store.db.view(ctx, func(t tx) error {
-		b, failed = q.bodyOf(t, seq)
+		bad := fmt.Errorf("%w: it is missing", errBody)
+		failed = q.bodies(t, seq, seq, func(_ int64, read func() (decodedBody, error)) error {
+			b, bad = read()
+			return nil
+		})
+		if failed == nil {
+			failed = bad
+		}
 		return nil
 	})
 	if failed != nil {
 		err = failed
 	}
 	return b, err
-}
-
-// bodyOf reads a body; the error wraps errBody where it is damaged or missing.
-// What could be read of it is returned beside.
-func (q *Queue) bodyOf(t tx, seq int64) (decodedBody, error) {
-	data := buffers.Get().(*[]byte)
-	found := false
-	crashpoint.At("claim.before-read")
-	err := t.query(selectBody(q.store.db.body(seq)), func(r row) error {
-		found = true
-		return r.scan(data)
-	}, seq)
-	defer giveBuffer(data, *data)
-	switch {
-	case err != nil && q.store.db.corrupt(err):
-		return decodedBody{}, fmt.Errorf("%w: %w", errBody, err)
-	case err != nil:
-		return decodedBody{}, err
-	case !found:
-		return decodedBody{}, fmt.Errorf("%w: it is missing", errBody)
-	}
-	return decodeBody(*data)
 }
 
 // Load reads the events of a claimed record again that have no outcome. It
@@ -213,25 +275,17 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 	}
 	chosen := c.snapshot()
 	q.mu.Unlock()
-	var r *Record
-	var failed error
-	err := q.store.db.view(ctx, func(t tx) error {
-		r, failed = q.read(t, chosen)
-		return nil
-	})
-	if failed != nil {
-		err = failed
-	}
-	if errors.Is(err, errBody) {
-		if err := q.quarantine(ctx, int64(seq), err); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: record %d is damaged", ErrNotHeld, seq)
-	}
-	if err != nil {
+	records, err := q.readRecords(ctx, []recordState{chosen}, outPending)
+	switch {
+	case err == nil:
+		return records[0], nil
+	case !errors.Is(err, errBody):
 		return nil, q.store.db.classify(err)
 	}
-	return r, nil
+	if err := q.quarantine(ctx, int64(seq), err); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: record %d is damaged", ErrNotHeld, seq)
 }
 
 // Release gives back what is not settled of the records; it is claimed again
@@ -239,38 +293,36 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 // afterwards. It must be called once for each claimed record, never blocks and
 // may be called after Close.
 func (q *Queue) Release(records ...*Record) {
-	list := make([]claimed, len(records))
-	for i, r := range records {
-		list[i].seq = int64(r.Seq)
+	for _, r := range records {
 		if r.bytes != nil {
 			giveBuffer(r.bytes, *r.bytes)
 			r.bytes = nil
 		}
 	}
-	q.giveBack(list...)
+	q.mu.Lock()
+	woken := false
+	for _, r := range records {
+		woken = q.giveBack(int64(r.Seq)) || woken
+	}
+	q.mu.Unlock()
+	if woken {
+		q.wake(&q.more)
+	}
 }
 
-func (q *Queue) giveBack(list ...claimed) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	woken := false
-	for _, l := range list {
-		c := q.claims[l.seq]
-		if c == nil || !c.out {
-			continue
-		}
-		c.out = false
-		if c.pending == 0 {
-			delete(q.claims, l.seq)
-			continue
-		}
-		q.back = insertSeq(q.back, l.seq)
-		woken = true
+// giveBack takes back a record that was handed out, and tells whether it waits to
+// be handed out again. mu must be held.
+func (q *Queue) giveBack(seq int64) bool {
+	c := q.claims[seq]
+	if c == nil || !c.out {
+		return false
 	}
-	if woken {
-		close(q.more)
-		q.more = make(chan struct{})
+	if c.out = false; c.pending == 0 {
+		delete(q.claims, seq)
+		return false
 	}
+	q.wait(seq)
+	return true
 }
 
 // dropClaims forgets all claims: other bridges may have the records by now.
