@@ -55,6 +55,7 @@ type appending struct {
 	backfill bool
 	from     uint64 // position in the window of its first id, while the transaction runs
 	ids      int    // how many are new
+	joined   bool   // body was copied into that of a record
 
 	receipt Receipt
 }
@@ -172,7 +173,8 @@ func (a *appending) write(c *change) error {
 	if events == 0 {
 		return nil
 	}
-	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size}, *a.body)
+	a.joined = len(*a.body) <= smallBody
+	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size, body: a.body})
 }
 
 // dedupe puts the ids into the window, and marks the items that are duplicates.
@@ -225,9 +227,8 @@ func (a *appending) undo() { a.q.window.forget(a.from) }
 func (a *appending) finish() {
 	a.q.window.trim()
 	a.q.idsStored.Add(int64(a.ids))
-	if a.body != nil {
+	if a.joined { // else the body is the record's
 		giveBuffer(a.body, *a.body)
-		a.body = nil
 	}
 	if a.receipt.Accepted > a.receipt.Dead+a.receipt.Filtered {
 		a.q.wake(&a.q.more)
@@ -240,7 +241,7 @@ type part struct {
 	lastSeq int64       // newest record
 	hashes  []byte      // of new ids, 16 bytes each
 	small   recordState // small batches, to be stored as one record; no events: none
-	body    []byte      // of small
+	fresh   []recordState
 }
 
 // Batches that are smaller than smallBody are stored together with others of the
@@ -252,33 +253,33 @@ const (
 	joinedWithin = int64(time.Second / time.Microsecond)
 )
 
-// addRecord stores pending events, now or before the commit.
-func (c *change) addRecord(q *Queue, r recordState, body []byte) error {
-	p := c.of(q)
-	if len(body) > smallBody {
-		return c.insertRecord(q, r, body)
+// addRecord stores pending events, now or before the commit. A body that is not
+// small belongs to the record from then on.
+func (c *change) addRecord(q *Queue, r recordState) error {
+	if len(*r.body) > smallBody {
+		return c.insertRecord(q, r)
 	}
-	s := &p.small
-	if s.events > 0 && (len(p.body)+len(body) > joinedBody || max(r.received-s.received, s.received-r.received) > joinedWithin) {
+	s := &c.of(q).small
+	if s.events > 0 && (len(*s.body)+len(*r.body) > joinedBody || max(r.received-s.received, s.received-r.received) > joinedWithin) {
 		if err := c.insertSmall(q); err != nil {
 			return err
 		}
 	}
 	if s.events == 0 {
-		s.received = r.received
+		s.received, s.body = r.received, buffers.Get().(*[]byte)
 	}
 	s.received = min(s.received, r.received)
 	s.events += r.events
 	s.size += r.size
-	p.body = append(p.body, body...)
+	*s.body = append(*s.body, *r.body...)
 	return nil
 }
 
 func (c *change) insertSmall(q *Queue) error {
 	p := c.of(q)
-	r, body := p.small, p.body
-	p.small, p.body = recordState{}, nil
-	return c.insertRecord(q, r, body)
+	r := p.small
+	p.small = recordState{}
+	return c.insertRecord(q, r)
 }
 
 var (
@@ -286,15 +287,37 @@ var (
 	insertIDs    = insert("ids", "seq, connector, hashes")
 )
 
-func (c *change) insertRecord(q *Queue, r recordState, body []byte) error {
+func (c *change) insertRecord(q *Queue, r recordState) error {
 	p := c.of(q)
-	seq := c.seq()
-	p.lastSeq = max(p.lastSeq, seq)
-	err := c.exec(insertRecord, seq, q.id, r.received, r.events, r.events, r.size, int64(len(body)))
+	r.seq, r.pending, r.stored = c.seq(), r.events, int64(len(*r.body))
+	p.lastSeq = max(p.lastSeq, r.seq)
+	p.fresh = append(p.fresh, r)
+	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored)
 	if err == nil {
-		err = c.exec(insert(q.store.db.body(seq), "seq, data"), seq, body)
+		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *r.body)
 	}
 	return err
+}
+
+// freshBytes bounds the bodies that a queue keeps in memory until they are claimed.
+const freshBytes = 2 << 20
+
+// committed applies what a transaction has added. Where all that is older has been
+// claimed, new records are claimed too, with their bodies, and need not be read.
+func (q *Queue) committed(p *part) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.totals.add(p.sums)
+	for _, r := range p.fresh {
+		if !q.store.shared && q.cursor == q.last && q.fresh+len(*r.body) <= freshBytes {
+			q.cursor, q.fresh = r.seq, q.fresh+len(*r.body)
+			q.claims[r.seq] = &claim{recordState: r}
+			q.wait(r.seq)
+		} else {
+			giveBuffer(r.body, *r.body)
+		}
+		q.last = r.seq
+	}
 }
 
 // end writes what the operations have left for the end of the transaction.

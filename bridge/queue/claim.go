@@ -85,20 +85,23 @@ func (q *Queue) choose(chosen []recordState, limit Limit) ([]recordState, Limit)
 	n := 0
 	for _, seq := range q.back {
 		c := q.claims[seq]
+		if c.pending > 0 && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
+			limit = Limit{}
+			break
+		}
+		if c.body != nil {
+			q.fresh -= len(*c.body)
+		}
 		if c.pending == 0 { // a settlement came to its end after the record was released
 			delete(q.claims, seq)
 			n++
 			continue
 		}
-		if len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
-			limit = Limit{}
-			break
-		}
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
 		n++
-		c.out = true
 		chosen = append(chosen, c.snapshot())
+		c.out, c.body = true, nil
 	}
 	q.back = slices.Delete(q.back, 0, n)
 	return chosen, limit
@@ -116,12 +119,13 @@ func (q *Queue) refill(ctx context.Context, limit Limit) error {
 	q.reading.Lock()
 	defer q.reading.Unlock()
 	q.mu.Lock()
-	after, waiting := q.cursor, len(q.back)
+	after, last, waiting := q.cursor, q.last, len(q.back)
 	q.mu.Unlock()
-	if waiting > 0 {
-		return nil // another caller has done it
+	if waiting > 0 || !q.store.shared && after == last {
+		return nil // another caller has done it, or there are no more
 	}
-	rows, err := q.store.db.claim(ctx, q.id, after, min(limit.Events, 256))
+	n := min(limit.Events, 256)
+	rows, err := q.store.db.claim(ctx, q.id, after, n)
 	if err != nil {
 		return q.store.db.classify(err)
 	}
@@ -133,6 +137,9 @@ func (q *Queue) refill(ctx context.Context, limit Limit) error {
 			q.claims[r.seq] = &claim{recordState: r}
 			q.wait(r.seq)
 		}
+	}
+	if !q.store.shared && len(rows) < n {
+		q.cursor = max(q.cursor, last)
 	}
 	return nil
 }
@@ -147,62 +154,61 @@ func (q *Queue) wait(seq int64) {
 // with this outcome. On an error the records before the one that cannot be read
 // are returned too.
 func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byte) (records []*Record, err error) {
-	var failed error
-	err = q.store.db.view(ctx, func(t tx) error {
-		records = make([]*Record, 0, len(list))
-		for rest := list; len(rest) > 0 && failed == nil; rest = list[len(records):] {
-			n := 1 // that are next to each other
-			for n < len(rest) && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
-				n++
-			}
-			before := len(records)
-			records, failed = q.readRun(t, records, rest[:n], outcome)
-			if errors.Is(failed, errBody) && n > 1 { // one by one: what is damaged may be none of them
-				for _, s := range rest[len(records)-before : n] {
-					if records, failed = q.readRun(t, records, []recordState{s}, outcome); failed != nil {
-						break
-					}
-				}
-			}
+	crashpoint.At("claim.before-read")
+	for rest := list; len(rest) > 0 && err == nil; rest = list[len(records):] {
+		if body := rest[0].body; body != nil {
+			var b decodedBody
+			b, err = decodeBody(*body)
+			records = append(records, q.record(rest[0], b, outcome))
+			giveBuffer(body, *body)
+			continue
 		}
-		return nil
-	})
-	if failed != nil {
-		err = failed
+		n := 1 // that are next to each other
+		for n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+			n++
+		}
+		var some []*Record
+		some, err = q.readRun(ctx, rest[:n], outcome)
+		records = append(records, some...)
+		for next := len(some); errors.Is(err, errBody) && n > 1 && next < n; next++ { // one by one: what is damaged may be none of them
+			if some, err = q.readRun(ctx, rest[next:next+1], outcome); err != nil {
+				break
+			}
+			records = append(records, some...)
+		}
 	}
 	return records, err
 }
 
-// readRun adds the records of a list, whose bodies are in one table, to records.
-func (q *Queue) readRun(t tx, records []*Record, list []recordState, outcome byte) ([]*Record, error) {
-	next := 0
-	var bad error
-	err := q.bodies(t, list[0].seq, list[len(list)-1].seq, func(seq int64, read func() (decodedBody, error)) error {
-		switch s := list[next]; {
-		case seq < s.seq:
-			return nil
-		case seq > s.seq:
-			return errStop
-		default:
-			var b decodedBody
-			if b, bad = read(); bad == nil && int64(len(b.events)) != s.events {
-				bad = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+// readRun reads records whose bodies are in one table.
+func (q *Queue) readRun(ctx context.Context, list []recordState, outcome byte) (records []*Record, failed error) {
+	err := q.store.db.view(ctx, func(t tx) error {
+		failed = q.bodies(t, list[0].seq, list[len(list)-1].seq, func(seq int64, read func() (decodedBody, error)) error {
+			s := list[len(records)]
+			if seq < s.seq {
+				return nil
 			}
-			if bad != nil {
+			if seq > s.seq {
 				return errStop
 			}
-			records = append(records, q.record(s, b, outcome))
-			next++
-			return nil
-		}
+			b, err := read()
+			if err == nil && int64(len(b.events)) != s.events {
+				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			}
+			if err == nil {
+				records = append(records, q.record(s, b, outcome))
+			}
+			return err
+		})
+		return nil
 	})
-	switch {
-	case err != nil:
-		return records, err
-	case bad == nil && next < len(list):
-		bad = fmt.Errorf("%w: it is missing", errBody)
+	if failed == nil {
+		failed = err
 	}
-	return records, bad
+	if failed == nil && len(records) < len(list) {
+		failed = fmt.Errorf("%w: it is missing", errBody)
+	}
+	return records, failed
 }
 
 func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
@@ -222,7 +228,6 @@ func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
 // bodies passes the bodies of the records first to last to each, in their order;
 // read decodes one. The error wraps errBody where one is damaged.
 func (q *Queue) bodies(t tx, first, last int64, each func(seq int64, read func() (decodedBody, error)) error) error {
-	crashpoint.At("claim.before-read")
 	data := buffers.Get().(*[]byte)
 	defer func() { giveBuffer(data, *data) }()
 	err := t.query(`SELECT seq, data FROM `+q.store.db.body(first)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {

@@ -31,6 +31,8 @@ type Queue struct {
 	claims map[int64]*claim // records that this bridge has claimed
 	back   []int64          // of claims: waiting to be handed out, oldest first
 	cursor int64            // records up to it have been claimed, or were settled
+	last   int64            // newest record; where the queue has the store alone
+	fresh  int              // bytes of bodies in claims
 	more   chan struct{}    // closed when there may be more to claim
 	orders chan struct{}    // closed when a replay begins
 	oldest time.Time        // of the pending events, as last read
@@ -76,8 +78,17 @@ func (q *Queue) load(ctx context.Context) error {
 			return err
 		}
 		q.idsStored.Store(stored)
-		q.totals, err = readLedger(t, q.id)
-		return err
+		if q.totals, err = readLedger(t, q.id); err != nil {
+			return err
+		}
+		for _, sql := range []string{`SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, `SELECT coalesce(max(seq), 0) FROM record WHERE connector = $1 AND pending > 0`} {
+			last, err := one(t, sql, q.id)
+			if err != nil {
+				return err
+			}
+			q.last = max(q.last, last)
+		}
+		return nil
 	})
 }
 

@@ -238,8 +238,8 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 		if event == nil {
 			continue
 		}
-		r := recordState{received: received, events: 1, size: int64(len(event))}
-		err = c.addRecord(q, r, appendBody(nil, q.id, received, [][]byte{event}))
+		body := appendBody(nil, q.id, received, [][]byte{event})
+		err = c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
 		if err == nil {
 			err = c.exec(deleteLetter, number)
 		}

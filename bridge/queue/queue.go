@@ -6,11 +6,11 @@
 // disk.
 //
 // A batch of Braze is a record; small ones of one commit share one. Its small
-// state is a row of the table record,
-// its bytes a row of the table body, which nothing but an erasure changes. One
-// writer commits whatever appends and settlements are waiting in one
-// transaction (writer.go). schema.sql and postgres.sql are the tables; both
-// dialects share all code but what sqlite.go and postgres.go hold.
+// state is a row of the table record, its bytes a row of the table body, which
+// nothing but an erasure changes. One writer commits whatever appends and
+// settlements are waiting in one transaction (writer.go). schema.sql and
+// postgres.sql are the tables; both dialects share all code but what sqlite.go
+// and postgres.go hold.
 package queue
 
 import (

@@ -103,6 +103,8 @@ type foreignIDs struct {
 type recordState struct {
 	seq, received, events, pending, size, stored int64
 	outcome                                      []byte // nil: all events are pending, or all are delivered
+
+	body *[]byte // of a record that was stored just now; nil: it has to be read
 }
 
 const recordColumns = "seq, received, events, pending, size, stored, outcome"

@@ -254,14 +254,24 @@ func (s *sqlite) wakeCheckpointer() {
 	}
 }
 
-// diskOf returns the free and all bytes of a directory's file system; free is -1
-// where they are unknown.
-func diskOf(dir string) (free, total int64) {
+// diskOf returns what tells the free and all bytes of a directory's file system;
+// free is -1 where they are unknown. It asks at most every 20 ms.
+func diskOf(dir string) func() (free, total int64) {
+	var mu sync.Mutex
+	var asked time.Time
 	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return -1, 0
+	var err error
+	return func() (free, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(asked) > 20*time.Millisecond {
+			asked, err = now, unix.Statfs(dir, &fs)
+		}
+		if err != nil {
+			return -1, 0
+		}
+		return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
 	}
-	return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
 }
 
 func (s *sqlite) size() (used, free, total int64) {

@@ -82,7 +82,7 @@ func (o Options) withDefaults() Options {
 		o.commitTimeout = max(o.AppendTimeout, 10*time.Second)
 	}
 	if o.disk == nil {
-		o.disk = func() (int64, int64) { return diskOf(o.Dir) }
+		o.disk = diskOf(o.Dir)
 	}
 	if o.upkeepEvery <= 0 {
 		o.upkeepEvery = time.Second

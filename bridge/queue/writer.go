@@ -17,6 +17,11 @@ import (
 const (
 	maxGroup  = 8 << 20
 	maxQueued = 128 << 20 // bytes of operations that may wait; more are rejected
+
+	// gather is how long a commit waits for others where the last one had more
+	// operations than are waiting: those that it answered come again at once, and
+	// would else be in two commits by turns, a small and a large one.
+	gather = 300 * time.Microsecond
 )
 
 // op is one operation for the writer.
@@ -79,6 +84,7 @@ type writer struct {
 	waiting []*op
 	queued  int       // bytes of the waiting and the running
 	running time.Time // when the transaction that runs began; zero: none
+	last    int       // operations in the last transaction
 	closed  bool
 	failed  error // wraps ErrFailed
 	away    error // what the last transaction failed with, if it may pass
@@ -167,9 +173,14 @@ func (w *writer) loop() {
 
 // next waits for operations and takes as many as fit into one transaction.
 func (w *writer) next() (group []*op, size int) {
-	for {
+	for gathered := false; ; {
 		w.mu.Lock()
-		if n := len(w.waiting); n > 0 {
+		if n := len(w.waiting); n > 0 && n < w.last && !gathered && !w.closed {
+			w.mu.Unlock()
+			gathered = true
+			time.Sleep(gather)
+			continue
+		} else if n > 0 {
 			i := 0
 			for i < n && (i == 0 || size+w.waiting[i].size <= maxGroup) {
 				size += w.waiting[i].size
@@ -177,7 +188,7 @@ func (w *writer) next() (group []*op, size int) {
 			}
 			group = slices.Clone(w.waiting[:i])
 			w.waiting = slices.Delete(w.waiting, 0, i)
-			w.running = group[0].begun
+			w.running, w.last = group[0].begun, i
 			w.mu.Unlock()
 			return group, size
 		}
@@ -243,9 +254,7 @@ func (w *writer) commit(group []*op) {
 	}
 	crashpoint.At("commit.after")
 	for q, p := range c.parts {
-		q.mu.Lock()
-		q.totals.add(p.sums)
-		q.mu.Unlock()
+		q.committed(p)
 	}
 	for _, o := range group {
 		if o.done != nil && o.refusal == nil {
