@@ -207,12 +207,6 @@ func (w *writer) commit(group []*op) {
 		w.finish(group, failed)
 		return
 	}
-	var need prepare
-	for _, o := range group {
-		need.records += o.need.records
-		need.held = append(need.held, o.need.held...)
-		need.content = append(need.content, o.need.content...)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout)
 	defer cancel()
 	var c *change
@@ -224,7 +218,7 @@ func (w *writer) commit(group []*op) {
 			}
 		}
 	}
-	err := w.store.db.update(ctx, need, func(t tx, p *prepared) error {
+	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
 		undo() // the database has run it once before, in vain
 		w.store.addForeignIDs(p.ids)
 		c = &change{tx: t, seqs: p.seqs, lost: p.lost, parts: map[*Queue]*part{}}
@@ -262,6 +256,16 @@ func (w *writer) commit(group []*op) {
 		}
 	}
 	w.finish(group, nil)
+}
+
+// needOf is what a group needs before it begins to write.
+func needOf(group []*op) (need prepare) {
+	for _, o := range group {
+		need.records += o.need.records
+		need.held = append(need.held, o.need.held...)
+		need.content = append(need.content, o.need.content...)
+	}
+	return need
 }
 
 func (w *writer) finish(group []*op, err error) {
