@@ -52,23 +52,24 @@ type appending struct {
 	q        *Queue
 	received int64
 	body     *[]byte // of the pending events; nil: there are none
-	hashes   []byte  // of the ids of all events, 16 bytes each
 	items    []appended
-	stored   int64 // bytes of body
 	backfill bool
-	from, to uint64 // positions in the window, while the transaction runs
+	from     uint64 // position in the window of its first id, while the transaction runs
+	ids      int    // how many are new
+	joined   bool   // body was copied into that of a record
 
 	receipt Receipt
 }
 
 // appended is what is kept of an item until it is committed.
 type appended struct {
-	id     Hash
-	fate   Fate
-	reason string
-	count  int
-	size   int
-	letter []byte // the bytes of a dead event
+	id        Hash
+	fate      Fate
+	reason    string
+	count     int
+	size      int
+	letter    []byte // the bytes of a dead event
+	duplicate bool
 }
 
 // prepareAppend copies and compresses what is to be stored, outside of the
@@ -86,7 +87,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 			return nil, fmt.Errorf("%w: %s", ErrTooLarge, progress.Bytes(int64(len(raw))))
 		}
 		e := &a.items[i]
-		*e = appended{id: it.ID, fate: it.Fate, reason: shorten(it.Reason), count: it.count(), size: len(raw)}
+		*e = appended{id: it.ID, fate: it.Fate, reason: it.Reason, count: it.count(), size: len(raw)}
 		switch it.Fate {
 		case Pending:
 			events = append(events, raw)
@@ -100,12 +101,14 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		return nil, fmt.Errorf("%w: the batch has %s", ErrTooLarge, progress.Bytes(int64(total)))
 	}
 	if len(events) > 0 {
-		a.encode(events)
+		a.body = buffers.Get().(*[]byte)
+		*a.body = appendBody((*a.body)[:0], q.id, a.received, events)
+		a.op.size += len(*a.body)
 	}
 	a.op.need.records = 1
 	a.op.size += 64 * len(a.items)
 	if q.store.shared && q.windowSize > 0 {
-		a.hashContent(b)
+		a.op.need.content = []content{{q.id, contentHash(b)}}
 	}
 	a.op.do, a.op.undo, a.op.done = a.write, a.undo, a.finish
 	return a, nil
@@ -113,37 +116,25 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 
 func (a *appending) lane() lane {
 	if a.backfill {
-		return backfilled
+		return exported
 	}
 	return live
 }
 
-func (a *appending) encode(events [][]byte) {
-	if a.body == nil {
-		a.body = buffers.Get().(*[]byte)
-	}
-	*a.body = appendBody((*a.body)[:0], a.q.id, a.received, events)
-	a.stored = int64(len(*a.body))
-	a.op.size += len(*a.body)
-}
-
-// hashContent makes the hash by which other bridges know the batch. It covers
-// the events that have ids; others are never duplicates.
-func (a *appending) hashContent(b Batch) {
+// contentHash is the hash by which other bridges know the batch. It covers the
+// events that have ids; others are never duplicates.
+func contentHash(b Batch) []byte {
 	h := sha256.New()
 	for _, it := range b.Items {
 		if it.ID != (Hash{}) {
-			var id [16]byte
-			putHash(id[:], it.ID)
-			h.Write(id[:])
+			h.Write(appendHash(nil, it.ID))
 		}
 	}
-	a.op.need.content = []content{{a.q.id, h.Sum(nil)[:16]}}
+	return h.Sum(nil)[:16]
 }
 
-func putHash(dst []byte, id Hash) {
-	binary.LittleEndian.PutUint64(dst, id[0])
-	binary.LittleEndian.PutUint64(dst[8:], id[1])
+func appendHash(dst []byte, id Hash) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, id[0]), id[1])
 }
 
 func getHash(src []byte) Hash {
@@ -152,21 +143,19 @@ func getHash(src []byte) Hash {
 
 // write runs in the writer, which alone uses the window.
 func (a *appending) write(c *change) error {
-	q := a.q
-	a.receipt = Receipt{}
-	d := c.ledger(q)
-	duplicates := a.dedupe(len(c.known) > 0 && c.known[0])
-	if duplicates != nil && a.body != nil {
-		if err := a.reencode(duplicates); err != nil {
+	p := c.of(a.q)
+	repeated := a.dedupe(p, len(c.known) > 0 && c.known[0])
+	if repeated && a.body != nil {
+		if err := a.reencode(); err != nil {
 			return err
 		}
 	}
-	r := &a.receipt
+	r := Receipt{}
 	var events, size int64
 	for i := range a.items {
 		e := &a.items[i]
 		switch {
-		case duplicates != nil && duplicates[i]:
+		case e.duplicate:
 			r.Duplicates += e.count
 			continue
 		case e.fate == Pending:
@@ -174,94 +163,53 @@ func (a *appending) write(c *change) error {
 			size += int64(e.size)
 		case e.fate == Dead:
 			r.Dead += e.count
+			err := a.q.insertLetter(c, letterRow{received: a.received, reason: e.reason, events: e.count, event: e.letter})
+			if err != nil {
+				return err
+			}
 		default:
 			r.Filtered += e.count
 		}
 		r.Accepted += e.count
 	}
-	d.received += int64(r.Accepted + r.Duplicates)
-	d.duplicates += int64(r.Duplicates)
-	d.accepted += int64(r.Accepted)
-	d.filtered += int64(r.Filtered)
-	d.dead += int64(r.Dead)
+	p.sums.add(delta{received: int64(r.Accepted + r.Duplicates), duplicates: int64(r.Duplicates),
+		accepted: int64(r.Accepted), filtered: int64(r.Filtered), dead: int64(r.Dead)})
 	if a.backfill {
-		d.backfilled += int64(r.Accepted)
+		p.sums[backfilled] += int64(r.Accepted)
 	}
-	if r.Accepted == 0 {
+	a.receipt = r
+	if events == 0 {
 		return nil
 	}
-	return a.insert(c, d, duplicates, events, size)
+	a.joined = len(*a.body) <= smallBody
+	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size, lane: a.lane(), body: a.body})
 }
 
-const (
-	insertRecord = `INSERT INTO record (seq, connector, received, events, pending, size, stored, backfilled) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	insertIDs    = `INSERT INTO ids (seq, connector, events, hashes) VALUES (?, ?, ?, ?)`
-)
-
-func (a *appending) insert(c *change, d *delta, duplicates []bool, events, size int64) error {
-	q := a.q
-	seq := c.seq()
-	d.lastSeq = max(d.lastSeq, seq)
-	if events > 0 {
-		err := c.exec(insertRecord, seq, q.id, a.received, events, events, size, a.stored, int64(a.lane()))
-		if err == nil {
-			err = c.exec(insertBody(q.store.db.body(seq)), seq, *a.body)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if n := len(a.hashes) / 16; n > 0 {
-		if err := c.exec(insertIDs, seq, q.id, int64(n), a.hashes); err != nil {
-			return err
-		}
-	}
-	for i := range a.items {
-		e := &a.items[i]
-		if e.fate != Dead || duplicates != nil && duplicates[i] {
-			continue
-		}
-		l := letterRow{seq: seq, index: i, received: a.received, reason: e.reason, events: e.count, event: e.letter}
-		if err := q.insertLetter(c, l); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func insertBody(table string) string { return `INSERT INTO ` + table + ` (seq, data) VALUES (?, ?)` }
-
-// dedupe puts the ids into the window and tells which items are duplicates; nil:
-// none. known says that another bridge has stored the same batch.
-func (a *appending) dedupe(known bool) (duplicates []bool) {
+// dedupe puts the ids into the window, and marks the items that are duplicates.
+// known says that another bridge has stored the same batch.
+func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	w := a.q.window
-	a.from = w.nextPos()
-	a.hashes = a.hashes[:0]
+	a.from, a.ids = w.next, 0
 	for i := range a.items {
 		w.look(a.items[i].id)
 	}
 	for i := range a.items {
-		id := a.items[i].id
-		if id == (Hash{}) {
+		e := &a.items[i]
+		if e.id == (Hash{}) {
 			continue
 		}
-		_, repeat := w.add(id)
-		if repeat || known {
-			if duplicates == nil {
-				duplicates = make([]bool, len(a.items))
-			}
-			duplicates[i] = true
-			continue
+		e.duplicate = w.add(e.id) || known
+		repeated = repeated || e.duplicate
+		if !e.duplicate {
+			p.hashes = appendHash(p.hashes, e.id)
+			a.ids++
 		}
-		a.hashes = binary.LittleEndian.AppendUint64(a.hashes, id[0])
-		a.hashes = binary.LittleEndian.AppendUint64(a.hashes, id[1])
 	}
-	a.to = w.nextPos()
-	return duplicates
+	return repeated
 }
 
 // reencode makes the body anew without the duplicates.
-func (a *appending) reencode(duplicates []bool) error {
+func (a *appending) reencode() error {
 	decoded, err := decodeBody(*a.body)
 	if err != nil {
 		return err
@@ -272,38 +220,139 @@ func (a *appending) reencode(duplicates []bool) error {
 		if a.items[i].fate != Pending {
 			continue
 		}
-		if !duplicates[i] {
+		if !a.items[i].duplicate {
 			kept = append(kept, decoded.events[next])
 		}
 		next++
 	}
-	size := a.op.size // as it was queued
-	a.encode(kept)
-	a.op.size = size
+	*a.body = appendBody((*a.body)[:0], a.q.id, a.received, kept)
+	giveBuffer(decoded.all, *decoded.all)
 	return nil
 }
 
-func (a *appending) undo() {
-	a.q.window.forget(a.from, a.to)
-}
+func (a *appending) undo() { a.q.window.forget(a.from) }
 
 func (a *appending) finish() {
-	q := a.q
-	q.window.trim()
-	q.idsStored += int64(len(a.hashes) / 16)
-	if a.body != nil {
+	a.q.window.trim()
+	a.q.idsStored.Add(int64(a.ids))
+	if a.joined { // else the body is the record's
 		giveBuffer(a.body, *a.body)
-		a.body = nil
 	}
 	if a.receipt.Accepted > a.receipt.Dead+a.receipt.Filtered {
-		q.wakeUp()
+		a.q.wake(&a.q.more)
 	}
 }
 
-// shorten cuts a text to what is kept of it.
-func shorten(text string) string {
-	if len(text) > MaxAnswer {
-		return text[:MaxAnswer]
+// part is what a transaction adds to one queue.
+type part struct {
+	sums    delta
+	lastSeq int64       // newest record
+	hashes  []byte      // of new ids, 16 bytes each
+	small   recordState // small batches, to be stored as one record; no events: none
+	fresh   []recordState
+}
+
+// Batches that are smaller than smallBody are stored together with others of the
+// same commit, up to joinedBody bytes, that came within joinedWithin of each
+// other: a record costs more than an event.
+const (
+	smallBody    = 4 << 10
+	joinedBody   = 16 << 10
+	joinedWithin = int64(time.Second / time.Microsecond)
+)
+
+// addRecord stores pending events, now or before the commit. A body that is not
+// small belongs to the record from then on.
+func (c *change) addRecord(q *Queue, r recordState) error {
+	if len(*r.body) > smallBody {
+		return c.insertRecord(q, r)
 	}
-	return text
+	s := &c.of(q).small
+	if s.events > 0 && (s.lane != r.lane || len(*s.body)+len(*r.body) > joinedBody || max(r.received-s.received, s.received-r.received) > joinedWithin) {
+		if err := c.insertSmall(q); err != nil {
+			return err
+		}
+	}
+	if s.events == 0 {
+		s.received, s.lane, s.body = r.received, r.lane, buffers.Get().(*[]byte)
+	}
+	s.received = min(s.received, r.received)
+	s.events += r.events
+	s.size += r.size
+	*s.body = append(*s.body, *r.body...)
+	return nil
+}
+
+func (c *change) insertSmall(q *Queue) error {
+	p := c.of(q)
+	r := p.small
+	p.small = recordState{}
+	return c.insertRecord(q, r)
+}
+
+var (
+	insertRecord = insert("record", "seq, connector, received, events, pending, size, stored, backfilled")
+	insertIDs    = insert("ids", "seq, connector, hashes")
+)
+
+func (c *change) insertRecord(q *Queue, r recordState) error {
+	p := c.of(q)
+	r.seq, r.pending, r.stored = c.seq(), r.events, int64(len(*r.body))
+	p.lastSeq = max(p.lastSeq, r.seq)
+	p.fresh = append(p.fresh, r)
+	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.lane))
+	if err == nil {
+		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *r.body)
+	}
+	return err
+}
+
+// freshBytes bounds the bodies that a queue keeps in memory until they are claimed.
+const freshBytes = 2 << 20
+
+// committed applies what a transaction has added. Where all that is older has been
+// claimed, new records are claimed too, with their bodies, and need not be read.
+func (q *Queue) committed(p *part) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.totals.add(p.sums)
+	for _, r := range p.fresh {
+		if !q.store.shared && q.lanes[r.lane].cursor == q.last && q.fresh+len(*r.body) <= freshBytes {
+			q.fresh += len(*r.body)
+			q.lanes[r.lane].cursor = r.seq
+			q.hold(&claim{recordState: r})
+		} else {
+			giveBuffer(r.body, *r.body)
+		}
+		if other := &q.lanes[1-r.lane]; other.cursor == q.last {
+			other.cursor = r.seq
+		}
+		q.last = r.seq
+	}
+}
+
+// end writes what the operations have left for the end of the transaction.
+func (c *change) end(q *Queue) error {
+	p := c.of(q)
+	if p.small.events > 0 {
+		if err := c.insertSmall(q); err != nil {
+			return err
+		}
+	}
+	if len(p.hashes) > 0 {
+		if p.lastSeq == 0 { // nothing of the batches was pending
+			p.lastSeq = c.seq()
+		}
+		if err := c.exec(insertIDs, p.lastSeq, q.id, p.hashes); err != nil {
+			return err
+		}
+	}
+	if p.sums == (delta{}) {
+		return nil
+	}
+	args := make([]any, 0, sums+3)
+	for _, n := range p.sums {
+		args = append(args, n)
+	}
+	return c.exec(addToLedger, append(args, p.lastSeq, q.id, q.store.bridge)...)
 }

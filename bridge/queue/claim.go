@@ -11,26 +11,33 @@ import (
 )
 
 // Claim hands out pending records, oldest first, that are not claimed already;
-// backfilled ones where there are no others.
-// It waits until there is one or ctx ends. Each record goes back with Release,
+// backfilled ones where there are no others. It waits until there is one or ctx ends. Each record goes back with Release,
 // settled or not. With the store's end it returns ErrClosed.
-func (q *Queue) Claim(ctx context.Context, limit Limit) ([]*Record, error) {
+func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err error) {
+	err = q.await(ctx, &q.more, func() (bool, error) {
+		records, err = q.claimNow(ctx, limit)
+		return len(records) > 0, err
+	})
+	return records, err
+}
+
+// await calls look until it returns true, each time that the channel is closed.
+func (q *Queue) await(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
 	for {
 		q.mu.Lock()
-		more := q.more
+		more := *changed
 		q.mu.Unlock()
 		if err := q.store.stopped(); err != nil {
-			return nil, err
+			return err
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		records, err := q.claimNow(ctx, limit)
-		if err != nil || len(records) > 0 {
-			return records, err
+		if found, err := look(); found || err != nil {
+			return err
 		}
 		if err := q.store.wait(ctx, more); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -41,85 +48,78 @@ func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
 	if err != nil || len(records) > 0 {
 		return records, err
 	}
-	return q.claimOf(ctx, backfilled, limit)
+	return q.claimOf(ctx, exported, limit)
 }
 
-// claimOf claims what there is now of a lane. The records that cannot be read are
+// claimOf claims what there is now of a lane. A record that cannot be read is
 // quarantined.
 func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record, error) {
 	chosen, limit := q.choose(from, nil, limit)
 	if limit.Events > 0 && limit.Bytes > 0 {
-		err := q.refill(ctx, from, limit)
-		if err != nil && len(chosen) == 0 {
+		if err := q.refill(ctx, from, limit); err != nil && len(chosen) == 0 {
 			return nil, err
 		}
-		if chosen, _ = q.choose(from, chosen, limit); len(chosen) == 0 {
-			return nil, nil
-		}
+		chosen, _ = q.choose(from, chosen, limit)
 	}
-	records := make([]*Record, 0, len(chosen))
-	var failed error
-	err := q.store.db.view(ctx, func(t tx) error {
-		for _, c := range chosen {
-			var r *Record
-			if r, failed = q.read(t, c); failed != nil {
-				return nil
-			}
-			records = append(records, r)
-		}
-		return nil
-	})
-	if failed == nil {
-		failed = err
+	if len(chosen) == 0 {
+		return nil, nil
 	}
-	if failed == nil {
+	records, err := q.readRecords(ctx, chosen, outPending)
+	if err == nil {
 		return records, nil
 	}
-	q.giveBack(chosen[len(records):]...)
-	if errors.Is(failed, errBody) {
-		if err := q.quarantine(ctx, chosen[len(records)].seq, failed); err != nil {
-			q.Release(records...)
-			return nil, err
-		}
-		return records, nil // perhaps none: the caller asks again
+	bad := chosen[len(records)].seq
+	q.mu.Lock()
+	for _, r := range chosen[len(records):] {
+		q.giveBack(r.seq)
+	}
+	q.mu.Unlock()
+	if errors.Is(err, errBody) {
+		err = q.quarantine(ctx, bad, err)
 	}
 	if len(records) > 0 {
-		return records, nil
+		err = nil // the next call meets it again
 	}
-	return nil, q.store.db.classify(failed)
+	if err == nil && len(records) == 0 {
+		q.wake(&q.more)
+	}
+	return records, q.store.db.classify(err)
 }
 
 // choose adds records that wait to be handed out to chosen, within the limit, and
 // returns what is left of the limit; nothing is left where the next one is too
 // large.
-func (q *Queue) choose(from lane, chosen []claimed, limit Limit) ([]claimed, Limit) {
+func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordState, Limit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, l := 0, &q.lanes[from]
-	for _, seq := range l.back {
+	n, back := 0, &q.lanes[from].back
+	for _, seq := range *back {
 		c := q.claims[seq]
+		if c.pending > 0 && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
+			limit = Limit{}
+			break
+		}
+		if c.body != nil {
+			q.fresh -= len(*c.body)
+		}
 		if c.pending == 0 { // a settlement came to its end after the record was released
 			delete(q.claims, seq)
 			n++
 			continue
 		}
-		if len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
-			limit = Limit{}
-			break
-		}
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
 		n++
-		c.out = true
 		chosen = append(chosen, c.snapshot())
+		c.out, c.body = true, nil
 	}
-	l.back = slices.Delete(l.back, 0, n)
+	*back = slices.Delete(*back, 0, n)
 	return chosen, limit
 }
 
 // snapshot copies the state of a claim, for use without the lock.
-func (c *claim) snapshot() claimed {
-	s := c.claimed
+func (c *claim) snapshot() recordState {
+	s := c.recordState
 	s.outcome = slices.Clone(s.outcome)
 	return s
 }
@@ -128,92 +128,157 @@ func (c *claim) snapshot() claimed {
 func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
 	q.reading.Lock()
 	defer q.reading.Unlock()
-	l, most := &q.lanes[from], min(limit.Events, 256)
 	q.mu.Lock()
-	after, waiting, newest := l.cursor, len(l.back), q.totals.lastSeq
+	l := &q.lanes[from]
+	after, last, waiting := l.cursor, q.last, len(l.back)
 	q.mu.Unlock()
-	if waiting > 0 {
-		return nil // another caller has done it
+	if waiting > 0 || !q.store.shared && after == last {
+		return nil // another caller has done it, or there are no more
 	}
-	rows, err := q.store.db.claim(ctx, q.id, from, after, most)
+	n := min(limit.Events, 256)
+	rows, err := q.store.db.claim(ctx, q.id, from, after, n)
 	if err != nil {
 		return q.store.db.classify(err)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(rows) < most && !q.store.shared { // elsewhere older ones may be committed later
-		l.cursor = max(l.cursor, newest)
-	}
 	for _, r := range rows {
-		l.cursor, r.lane = max(l.cursor, r.seq), from
-		if q.claims[r.seq] != nil {
-			continue
+		l.cursor = max(l.cursor, r.seq)
+		if q.claims[r.seq] == nil {
+			q.hold(&claim{recordState: r})
 		}
-		c := &claim{claimed: r, pending: r.events}
-		for _, o := range r.outcome {
-			if o != outPending {
-				c.pending--
-			}
-		}
-		q.claims[r.seq] = c
-		l.back = insertSeq(l.back, r.seq)
+	}
+	if !q.store.shared && len(rows) < n {
+		l.cursor = max(l.cursor, last)
 	}
 	return nil
 }
 
-// read reads a claimed record's events that have no outcome.
-func (q *Queue) read(t tx, c claimed) (*Record, error) {
-	b, err := q.bodyOf(t, c.seq)
-	if err != nil {
-		return nil, err
+// hold has a claimed record wait to be handed out. mu must be held.
+func (q *Queue) hold(c *claim) {
+	q.claims[c.seq] = c
+	back := &q.lanes[c.lane].back
+	at, _ := slices.BinarySearch(*back, c.seq)
+	*back = slices.Insert(*back, at, c.seq)
+}
+
+// readRecords reads records in the order of their numbers, and of each the events
+// with this outcome. On an error the records before the one that cannot be read
+// are returned too.
+func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byte) (records []*Record, err error) {
+	crashpoint.At("claim.before-read")
+	for rest := list; len(rest) > 0 && err == nil; rest = list[len(records):] {
+		if body := rest[0].body; body != nil {
+			var b decodedBody
+			b, err = decodeBody(*body)
+			records = append(records, q.record(rest[0], b, outcome))
+			giveBuffer(body, *body)
+			continue
+		}
+		n := 1 // that are next to each other
+		for n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+			n++
+		}
+		var some []*Record
+		some, err = q.readRun(ctx, rest[:n], outcome)
+		records = append(records, some...)
+		for next := len(some); errors.Is(err, errBody) && n > 1 && next < n; next++ { // one by one: what is damaged may be none of them
+			if some, err = q.readRun(ctx, rest[next:next+1], outcome); err != nil {
+				break
+			}
+			records = append(records, some...)
+		}
 	}
-	if int64(len(b.events)) != c.events {
-		return nil, fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), c.events)
+	return records, err
+}
+
+// readRun reads records whose bodies are in one table.
+func (q *Queue) readRun(ctx context.Context, list []recordState, outcome byte) (records []*Record, failed error) {
+	err := q.store.db.view(ctx, func(t tx) error {
+		failed = q.bodies(t, list[0].seq, list[len(list)-1].seq, func(seq int64, read func() (decodedBody, error)) error {
+			s := list[len(records)]
+			if seq < s.seq {
+				return nil
+			}
+			if seq > s.seq {
+				return errStop
+			}
+			b, err := read()
+			if err == nil && int64(len(b.events)) != s.events {
+				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			}
+			if err == nil {
+				records = append(records, q.record(s, b, outcome))
+			}
+			return err
+		})
+		return nil
+	})
+	if failed == nil {
+		failed = err
 	}
-	r := &Record{Seq: uint64(c.seq), ReceivedAt: time.UnixMicro(c.received), Origin: q.origin(c.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	if failed == nil && len(records) < len(list) {
+		failed = fmt.Errorf("%w: it is missing", errBody)
+	}
+	return records, failed
+}
+
+func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
+	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	var out []byte
+	if s.outcome != nil || s.pending < s.events {
+		out = s.outcomes()
+	}
 	for i, raw := range b.events {
-		if c.outcome == nil || c.outcome[i] == outPending {
+		if out == nil && outcome == outPending || out != nil && out[i] == outcome {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
 		}
 	}
-	return r, nil
+	return r
 }
 
-func selectBody(table string) string { return `SELECT data FROM ` + table + ` WHERE seq = ?` }
+// bodies passes the bodies of the records first to last to each, in their order;
+// read decodes one. The error wraps errBody where one is damaged.
+func (q *Queue) bodies(t tx, first, last int64, each func(seq int64, read func() (decodedBody, error)) error) error {
+	data := buffers.Get().(*[]byte)
+	defer func() { giveBuffer(data, *data) }()
+	err := t.query(`SELECT seq, data FROM `+q.store.db.body(first)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {
+		var seq int64
+		if err := r.scan(&seq); err != nil {
+			return err
+		}
+		return each(seq, func() (decodedBody, error) {
+			if err := r.scan(&seq, data); err != nil {
+				return decodedBody{}, fmt.Errorf("%w: %w", errBody, err)
+			}
+			return decodeBody(*data)
+		})
+	}, first, last)
+	if err != nil && q.store.db.corrupt(err) {
+		return fmt.Errorf("%w: %w", errBody, err)
+	}
+	return err
+}
 
-// readBody reads a body in a transaction of its own; see bodyOf.
+// readBody reads the body of a record; the error wraps errBody where it is damaged
+// or missing. What could be read of it is returned beside.
 func (q *Queue) readBody(ctx context.Context, seq int64) (b decodedBody, err error) {
 	var failed error
 	err = q.store.db.view(ctx, func(t tx) error {
-		b, failed = q.bodyOf(t, seq)
+		bad := fmt.Errorf("%w: it is missing", errBody)
+		failed = q.bodies(t, seq, seq, func(_ int64, read func() (decodedBody, error)) error {
+			b, bad = read()
+			return nil
+		})
+		if failed == nil {
+			failed = bad
+		}
 		return nil
 	})
 	if failed != nil {
 		err = failed
 	}
 	return b, err
-}
-
-// bodyOf reads a body; the error wraps errBody where it is damaged or missing.
-// What could be read of it is returned beside.
-func (q *Queue) bodyOf(t tx, seq int64) (decodedBody, error) {
-	data := buffers.Get().(*[]byte)
-	found := false
-	crashpoint.At("claim.before-read")
-	err := t.query(selectBody(q.store.db.body(seq)), func(r row) error {
-		found = true
-		return r.scan(data)
-	}, seq)
-	defer giveBuffer(data, *data)
-	switch {
-	case err != nil && q.store.db.corrupt(err):
-		return decodedBody{}, fmt.Errorf("%w: %w", errBody, err)
-	case err != nil:
-		return decodedBody{}, err
-	case !found:
-		return decodedBody{}, fmt.Errorf("%w: it is missing", errBody)
-	}
-	return decodeBody(*data)
 }
 
 // Load reads the events of a claimed record again that have no outcome. It
@@ -227,25 +292,17 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 	}
 	chosen := c.snapshot()
 	q.mu.Unlock()
-	var r *Record
-	var failed error
-	err := q.store.db.view(ctx, func(t tx) error {
-		r, failed = q.read(t, chosen)
-		return nil
-	})
-	if failed != nil {
-		err = failed
-	}
-	if errors.Is(err, errBody) {
-		if err := q.quarantine(ctx, int64(seq), err); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: record %d is damaged", ErrNotHeld, seq)
-	}
-	if err != nil {
+	records, err := q.readRecords(ctx, []recordState{chosen}, outPending)
+	switch {
+	case err == nil:
+		return records[0], nil
+	case !errors.Is(err, errBody):
 		return nil, q.store.db.classify(err)
 	}
-	return r, nil
+	if err := q.quarantine(ctx, int64(seq), err); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: record %d is damaged", ErrNotHeld, seq)
 }
 
 // Release gives back what is not settled of the records; it is claimed again
@@ -253,38 +310,36 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 // afterwards. It must be called once for each claimed record, never blocks and
 // may be called after Close.
 func (q *Queue) Release(records ...*Record) {
-	list := make([]claimed, len(records))
-	for i, r := range records {
-		list[i].seq = int64(r.Seq)
+	for _, r := range records {
 		if r.bytes != nil {
 			giveBuffer(r.bytes, *r.bytes)
 			r.bytes = nil
 		}
 	}
-	q.giveBack(list...)
+	q.mu.Lock()
+	woken := false
+	for _, r := range records {
+		woken = q.giveBack(int64(r.Seq)) || woken
+	}
+	q.mu.Unlock()
+	if woken {
+		q.wake(&q.more)
+	}
 }
 
-func (q *Queue) giveBack(list ...claimed) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	woken := false
-	for _, l := range list {
-		c := q.claims[l.seq]
-		if c == nil || !c.out {
-			continue
-		}
-		c.out = false
-		if c.pending == 0 {
-			delete(q.claims, l.seq)
-			continue
-		}
-		q.lanes[c.lane].back = insertSeq(q.lanes[c.lane].back, l.seq)
-		woken = true
+// giveBack takes back a record that was handed out, and tells whether it waits to
+// be handed out again. mu must be held.
+func (q *Queue) giveBack(seq int64) bool {
+	c := q.claims[seq]
+	if c == nil || !c.out {
+		return false
 	}
-	if woken {
-		close(q.more)
-		q.more = make(chan struct{})
+	if c.out = false; c.pending == 0 {
+		delete(q.claims, seq)
+		return false
 	}
+	q.hold(c)
+	return true
 }
 
 // dropClaims forgets all claims: other bridges may have the records by now.
@@ -293,6 +348,6 @@ func (q *Queue) dropClaims() {
 	defer q.mu.Unlock()
 	clear(q.claims)
 	for i := range q.lanes {
-		q.lanes[i].back, q.lanes[i].cursor = q.lanes[i].back[:0], 0
+		q.lanes[i].back, q.lanes[i].cursor = nil, 0
 	}
 }

@@ -25,30 +25,20 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 	} else {
 		return q.store.db.classify(err)
 	}
-	moved, there := int64(0), false
-	err := q.order(ctx, func(c *change) error {
-		moved, there = 0, false
-		var s recordState
-		err := c.query(`SELECT events, pending, outcome, received FROM record WHERE seq = ?`, func(r row) error {
-			return r.scan(&s.events, &s.pending, &s.outcome, &s.received)
-		}, seq)
-		if err != nil || s.events == 0 {
+	var s recordState
+	err := q.order(ctx, func(c *change) (err error) {
+		if s, err = readState(c, seq); err != nil || s.events == 0 {
 			return err // it was pruned, or set aside, meanwhile
 		}
-		there, moved = true, s.pending
-		if err := q.deadLetterDamaged(c, seq, s, rest, cause); err != nil {
+		if err := q.deadLetterDamaged(c, s, rest, cause); err != nil {
 			return err
 		}
-		d := c.ledger(q)
-		d.dead += s.pending
+		p := c.of(q)
+		p.sums[dead] += s.pending
 		if s.pending == 0 {
-			stored, err := one(c, `SELECT stored FROM record WHERE seq = ?`, seq)
-			if err != nil {
-				return err
-			}
-			d.history -= stored
+			p.sums[history] -= s.stored
 		}
-		return c.exec(`DELETE FROM record WHERE seq = ?`, seq)
+		return c.exec(`DELETE FROM record WHERE seq = $1`, seq)
 	}, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -59,30 +49,30 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 			}
 		}
 	})
-	if err == nil && there {
+	if err == nil && s.events > 0 {
 		q.store.found.Add(1)
 		q.store.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
-			"connector", q.name, "record", seq, "events", moved, "error", cause)
+			"connector", q.name, "record", seq, "events", s.pending, "error", cause)
 	}
 	return err
 }
 
 // deadLetterDamaged makes dead letters of the pending events of a record: one each
 // where its parts can be told, else one for all of them.
-func (q *Queue) deadLetterDamaged(c *change, seq int64, s recordState, rest decodedBody, cause error) error {
+func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, cause error) error {
 	if s.pending == 0 {
 		return nil
 	}
-	l := letterRow{seq: seq, received: s.received, reason: ReasonDamaged, answer: shorten(cause.Error()), events: int(s.pending)}
+	l := letterRow{received: s.received, reason: ReasonDamaged, answer: cause.Error(), events: int(s.pending)}
 	if int64(len(rest.events)) != s.events {
 		return q.insertLetter(c, l)
 	}
 	l.events = 1
-	for i, o := range outcomes(s.outcome, s.events, s.pending) {
+	for i, o := range s.outcomes() {
 		if o != outPending {
 			continue
 		}
-		l.index, l.event = i, rest.events[i]
+		l.event = rest.events[i]
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
@@ -122,14 +112,9 @@ const scrubbed = 50
 
 // scrub reads all records and dead letters, within the time.
 func (s *Store) scrub(ctx context.Context, within time.Duration) error {
-	var total int64
-	err := s.db.view(ctx, func(t tx) error {
-		n, err := one(t, `SELECT count(*) FROM record`)
-		total = n
-		return err
-	})
+	total, err := s.number(ctx, `SELECT count(*) FROM record`)
 	if err != nil {
-		return s.db.classify(err)
+		return err
 	}
 	gap := min(within/2/time.Duration(total/scrubbed+1), time.Second)
 	for _, q := range s.queues() {
@@ -142,15 +127,9 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 
 func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 	for after := int64(0); ; {
-		var seqs []int64
-		err := q.scanRecords(ctx, `seq > ?`, func(s recordState) error {
-			if seqs = append(seqs, s.seq); len(seqs) == scrubbed {
-				return errStop
-			}
-			return nil
-		}, after)
+		seqs, err := q.some(ctx, after, scrubbed)
 		if err != nil {
-			return q.store.db.classify(err)
+			return err
 		}
 		for _, seq := range seqs {
 			after = seq
@@ -162,7 +141,7 @@ func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 				return err
 			}
 		}
-		if len(seqs) < scrubbed {
+		if len(seqs) == 0 {
 			break
 		}
 		if !pause(ctx, gap) {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,100 +9,86 @@ import (
 	"time"
 )
 
-// recordState is a row of record.
-type recordState struct {
-	seq, received, events, pending int64
-	outcome                        []byte
-}
-
-// scanRecords passes the records of the connector that meet the condition, whose
-// last parameter is the number of the record to begin after, to each, in order.
-func (q *Queue) scanRecords(ctx context.Context, condition string, each func(recordState) error, args ...any) error {
-	const page = 1000
-	args = append(append([]any{q.id}, args...), int64(page))
-	after := len(args) - 2
-	for n := page; n == page; {
+// scanRecords passes records of the connector beyond the record after, in their
+// order, to each, which may end it with errStop. condition names its parameters
+// from $3 on.
+func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, each func(recordState) error, args ...any) error {
+	for n := 1000; n == 1000; {
 		stopped := false
 		err := q.store.db.view(ctx, func(t tx) error {
 			n = 0
-			return t.query(`SELECT seq, received, events, pending, outcome FROM record WHERE connector = ? AND `+condition+` ORDER BY seq LIMIT ?`,
-				func(r row) error {
-					var s recordState
-					if err := r.scan(&s.seq, &s.received, &s.events, &s.pending, &s.outcome); err != nil {
-						return err
-					}
-					n++
-					args[after] = s.seq
-					err := each(s)
+			return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT 1000`, func(r row) error {
+				var s recordState
+				err := s.scan(r)
+				if err == nil {
+					n, after = n+1, s.seq
+					err = each(s)
 					stopped = err == errStop
-					return err
-				}, args...)
+				}
+				return err
+			}, append([]any{q.id, after}, args...)...)
 		})
 		if err != nil || stopped {
-			return err
+			return q.store.db.classify(err)
 		}
 	}
 	return nil
+}
+
+// some returns the numbers of the next records beyond after, limit at most.
+func (q *Queue) some(ctx context.Context, after int64, limit int) (seqs []int64, err error) {
+	err = q.scanRecords(ctx, after, "", func(s recordState) error {
+		if seqs = append(seqs, s.seq); len(seqs) == limit {
+			return errStop
+		}
+		return nil
+	})
+	return seqs, err
 }
 
 // Pending lists the records of which something is pending, claimed or not,
 // oldest first, beyond the record after, with those events. It returns at most
 // limit events, but one record at least; none only at the end.
 func (q *Queue) Pending(ctx context.Context, after uint64, limit int) ([]*Record, error) {
-	return q.recordsWith(ctx, `pending > 0 AND seq > ?`, Limit{Events: limit, Bytes: letterBytes}, outPending, int64(after))
+	return q.recordsWith(ctx, int64(after), " AND pending > 0", Limit{Events: limit, Bytes: letterBytes}, outPending)
 }
 
-// recordsWith reads records and of them the events that have the outcome.
-func (q *Queue) recordsWith(ctx context.Context, condition string, limit Limit, outcome byte, args ...any) ([]*Record, error) {
-	var rows []recordState
-	events := 0
-	err := q.scanRecords(ctx, condition, func(s recordState) error {
-		n := 0
-		for _, o := range outcomes(s.outcome, s.events, s.pending) {
-			if o == outcome {
-				n++
-			}
-		}
+// recordsWith reads records and of them the events that have the outcome. Damaged
+// ones are left out.
+func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) ([]*Record, error) {
+	var list []recordState
+	err := q.scanRecords(ctx, after, condition, func(s recordState) error {
+		n := bytes.Count(s.outcomes(), []byte{outcome})
 		if n == 0 {
 			return nil
 		}
-		if events += n; events > limit.Events && len(rows) > 0 {
+		limit.Events -= n
+		limit.Bytes -= int(s.size)
+		if (limit.Events < 0 || limit.Bytes < 0) && len(list) > 0 {
 			return errStop
 		}
-		rows = append(rows, s)
+		list = append(list, s)
 		return nil
 	}, args...)
-	if err != nil {
-		return nil, q.store.db.classify(err)
+	if err != nil || len(list) == 0 {
+		return nil, err
 	}
 	var records []*Record
-	bytes := 0
-	for _, s := range rows {
-		b, err := q.readBody(ctx, s.seq)
-		if errors.Is(err, errBody) {
-			if s.pending == 0 {
-				q.store.damaged(fmt.Sprintf("record %d of history", s.seq), err)
-			}
-			continue
-		}
-		if err != nil {
+	for rest := list; len(rest) > 0; {
+		some, err := q.readRecords(ctx, rest, outcome)
+		records, rest = append(records, some...), rest[len(some):]
+		if err != nil && !errors.Is(err, errBody) {
 			return nil, q.store.db.classify(err)
 		}
-		r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq)}
-		for i, o := range outcomes(s.outcome, s.events, s.pending) {
-			if o == outcome && i < len(b.events) {
-				r.Events = append(r.Events, Event{Index: i, Raw: b.events[i]})
-				bytes += len(b.events[i])
+		if err != nil {
+			if rest[0].pending == 0 {
+				q.store.damaged(fmt.Sprintf("record %d of history", rest[0].seq), err)
 			}
+			rest = rest[1:]
 		}
-		if bytes > limit.Bytes && len(records) > 0 {
-			break
-		}
-		records = append(records, r)
 	}
-	if len(records) == 0 && len(rows) > 0 { // all of them are damaged: go on behind them
-		args[len(args)-1] = rows[len(rows)-1].seq
-		return q.recordsWith(ctx, condition, limit, outcome, args...)
+	if len(records) == 0 { // all of them are damaged: go on behind them
+		return q.recordsWith(ctx, list[len(list)-1].seq, condition, limit, outcome, args...)
 	}
 	return records, nil
 }
@@ -125,29 +112,17 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		if newest.Active() {
 			return refuse(ErrReplaying)
 		}
-		last, err := one(c, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = ?`, q.id)
-		if err != nil {
-			return err
+		_, err = one(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
+			q.id, string(text), q.store.opts.Now().UnixMicro(), q.id)
+		if err == nil {
+			replay, err = newestReplay(c, q.id)
 		}
-		err = c.query(`INSERT INTO replay (connector, request, started, next_seq, last_seq) VALUES (?, ?, ?, ?, ?) RETURNING number`,
-			func(r row) error { return nil }, q.id, string(text), q.store.opts.Now().UnixMicro(), int64(1), last)
-		if err != nil {
-			return err
-		}
-		replay, err = newestReplay(c, q.id)
 		return err
-	}, q.wakeReplays)
+	}, func() { q.wake(&q.orders) })
 	if err != nil { // the writer may still be at it
 		return Replay{}, err
 	}
 	return replay, nil
-}
-
-func (q *Queue) wakeReplays() {
-	q.mu.Lock()
-	close(q.orders)
-	q.orders = make(chan struct{})
-	q.mu.Unlock()
 }
 
 // order runs a small change that an operator has asked for.
@@ -161,7 +136,7 @@ func (q *Queue) order(ctx context.Context, do func(*change) error, done func()) 
 // EndReplay ends the replay with this number, if it is active.
 func (q *Queue) EndReplay(ctx context.Context, number uint64) error {
 	return q.order(ctx, func(c *change) error {
-		return c.exec(`UPDATE replay SET ended = ? WHERE number = ? AND connector = ? AND ended = 0`,
+		return c.exec(`UPDATE replay SET ended = $1 WHERE number = $2 AND connector = $3 AND ended = 0`,
 			q.store.opts.Now().UnixMicro(), int64(number), q.id)
 	}, nil)
 }
@@ -183,7 +158,7 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 	var number, started, ended, next, replayed, refused, skipped int64
 	var request []byte
 	err = t.query(`SELECT number, request, started, ended, next_seq, replayed, refused, skipped FROM replay
- WHERE connector = ? ORDER BY number DESC LIMIT 1`, func(row row) error {
+ WHERE connector = $1 ORDER BY number DESC LIMIT 1`, func(row row) error {
 		return row.scan(&number, &request, &started, &ended, &next, &replayed, &refused, &skipped)
 	}, connector)
 	if err != nil || number == 0 {
@@ -217,30 +192,21 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 // and no Release, and asking again gives the same until SettleReplay, but for
 // what was delivered or pruned meanwhile. Without a record the replay has come to
 // its end; say so with SettleReplay. With the store's end it returns ErrClosed.
-func (q *Queue) FetchReplay(ctx context.Context, limit Limit) (Replay, []*Record, error) {
-	for {
-		q.mu.Lock()
-		orders := q.orders
-		q.mu.Unlock()
-		if err := q.store.stopped(); err != nil {
-			return Replay{}, nil, err
+func (q *Queue) FetchReplay(ctx context.Context, limit Limit) (replay Replay, records []*Record, err error) {
+	err = q.await(ctx, &q.orders, func() (bool, error) {
+		if replay, err = q.Replay(ctx); err != nil || !replay.Active() {
+			return false, err
 		}
-		replay, err := q.Replay(ctx)
-		if err != nil {
-			return Replay{}, nil, err
+		mine, err := q.store.db.ownReplay(ctx, int64(replay.Number))
+		if err == nil && mine {
+			records, err = q.historyOf(ctx, replay, limit)
 		}
-		mine, err := q.store.ownsReplay(ctx, replay)
-		if err != nil {
-			return Replay{}, nil, err
-		}
-		if replay.Active() && mine {
-			records, err := q.historyOf(ctx, replay, limit)
-			return replay, records, err
-		}
-		if err := q.store.wait(ctx, orders); err != nil {
-			return Replay{}, nil, err
-		}
+		return mine, q.store.db.classify(err)
+	})
+	if err != nil {
+		return Replay{}, nil, err
 	}
+	return replay, records, nil
 }
 
 func (q *Queue) historyOf(ctx context.Context, replay Replay, limit Limit) ([]*Record, error) {
@@ -251,8 +217,8 @@ func (q *Queue) historyOf(ctx context.Context, replay Replay, limit Limit) ([]*R
 	if !replay.Order.Till.IsZero() {
 		till = microsUp(replay.Order.Till)
 	}
-	return q.recordsWith(ctx, `received >= ? AND received < ? AND seq <= (SELECT last_seq FROM replay WHERE number = ?) AND seq > ?`,
-		limit, outDelivered, from, till, int64(replay.Number), int64(replay.Next)-1)
+	return q.recordsWith(ctx, int64(replay.Next)-1, ` AND received >= $3 AND received < $4 AND seq <= (SELECT last_seq FROM replay WHERE number = $5)`,
+		limit, outDelivered, from, till, int64(replay.Number))
 }
 
 // microsUp rounds up: times of receipt are kept in whole microseconds.
@@ -263,13 +229,13 @@ func microsUp(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro(
 // that is not active any more changes nothing but the ledger's Replayed.
 func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 	return q.order(ctx, func(c *change) error {
-		c.ledger(q).replayed += int64(p.Replayed)
+		c.of(q).sums[replayed] += int64(p.Replayed)
 		ended := int64(0)
 		if p.End {
 			ended = q.store.opts.Now().UnixMicro()
 		}
-		return c.exec(`UPDATE replay SET next_seq = ?, replayed = replayed + ?, refused = refused + ?, skipped = skipped + ?, ended = ?
- WHERE number = ? AND connector = ? AND ended = 0`,
+		return c.exec(`UPDATE replay SET next_seq = $1, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
+ WHERE number = $6 AND connector = $7 AND ended = 0`,
 			int64(p.Next), int64(p.Replayed), int64(p.Refused), int64(p.Skipped), ended, int64(p.Number), q.id)
 	}, nil)
 }
@@ -291,10 +257,7 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	if err := q.store.stopped(); err != nil {
 		return e, err
 	}
-	last, err := q.newestSeq(ctx)
-	if err != nil {
-		return e, err
-	}
+	last, err := q.store.number(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
 	for after := int64(0); err == nil && after < last; {
 		after, err = q.eraseRecords(ctx, after, match, &e)
 	}
@@ -304,31 +267,14 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	if err != nil {
 		return e, err
 	}
-	return e, q.store.scrubDeleted(ctx)
-}
-
-func (q *Queue) newestSeq(ctx context.Context) (last int64, err error) {
-	err = q.store.db.view(ctx, func(t tx) error {
-		last, err = one(t, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = ?`, q.id)
-		return err
-	})
-	return last, q.store.db.classify(err)
+	return e, q.store.db.classify(q.store.db.wipe(ctx))
 }
 
 // eraseRecords looks at some records beyond after, and returns how far it came.
 func (q *Queue) eraseRecords(ctx context.Context, after int64, match func([]byte) bool, e *Erasure) (int64, error) {
-	if err := ctx.Err(); err != nil {
-		return after, err
-	}
-	var seqs []int64
-	err := q.scanRecords(ctx, `seq > ?`, func(s recordState) error {
-		if seqs = append(seqs, s.seq); len(seqs) == erased {
-			return errStop
-		}
-		return nil
-	}, after)
-	if err != nil {
-		return after, q.store.db.classify(err)
+	seqs, err := q.some(ctx, after, erased)
+	if err != nil || len(seqs) == 0 {
+		return 1 << 62, err
 	}
 	for _, seq := range seqs {
 		b, err := q.readBody(ctx, seq)
@@ -338,40 +284,34 @@ func (q *Queue) eraseRecords(ctx context.Context, after int64, match func([]byte
 		if err != nil {
 			return after, q.store.db.classify(err)
 		}
-		hit := map[int]bool{}
+		var hits []int
 		for i, raw := range b.events {
 			if len(raw) > 0 && match(raw) {
-				hit[i] = true
+				hits = append(hits, i)
 			}
 		}
-		if len(hit) > 0 {
-			if err := q.eraseEvents(ctx, seq, b, hit, e); err != nil {
+		if len(hits) > 0 {
+			if err := q.eraseEvents(ctx, seq, b, hits, e); err != nil {
 				return after, err
 			}
 		}
 	}
-	if len(seqs) < erased {
-		return 1 << 62, nil
-	}
-	return seqs[len(seqs)-1], nil
+	return seqs[len(seqs)-1], ctx.Err()
 }
 
 // eraseEvents takes events out of a body. Which of them have an outcome is
 // decided in the transaction.
-func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hit map[int]bool, e *Erasure) error {
+func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits []int, e *Erasure) error {
 	var gone, left int
 	err := q.order(ctx, func(c *change) error {
 		gone, left = 0, 0
-		var s recordState
-		err := c.query(`SELECT events, pending, outcome FROM record WHERE seq = ?`, func(r row) error {
-			return r.scan(&s.events, &s.pending, &s.outcome)
-		}, seq)
+		s, err := readState(c, seq)
 		if err != nil || s.events == 0 {
 			return err // it was pruned meanwhile
 		}
-		out := outcomes(s.outcome, s.events, s.pending)
+		out := s.outcomes()
 		events := append([][]byte(nil), b.events...)
-		for i := range hit {
+		for _, i := range hits {
 			if i >= len(out) || out[i] == outPending {
 				left++
 				continue
@@ -382,18 +322,24 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hit m
 		if gone == 0 {
 			return nil
 		}
-		if err := c.exec(`UPDATE record SET outcome = ? WHERE seq = ?`, out, seq); err != nil {
+		if err := c.exec(`UPDATE record SET outcome = $1 WHERE seq = $2`, out, seq); err != nil {
 			return err
 		}
 		q.setOutcome(seq, out)
 		body := appendBody(nil, b.connector, b.received, events)
-		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = ? WHERE seq = ?`, body, seq)
+		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = $1 WHERE seq = $2`, body, seq)
 	}, nil)
 	if err == nil { // else the writer may still be at it
 		e.History += gone
 		e.Pending += left
 	}
 	return err
+}
+
+// readState reads a row of record; no events: there is none.
+func readState(t tx, seq int64) (s recordState, err error) {
+	err = t.query(`SELECT `+recordColumns+` FROM record WHERE seq = $1`, func(r row) error { return s.scan(r) }, seq)
+	return s, err
 }
 
 // setOutcome keeps the copy of a claimed record's outcomes in memory. Erased

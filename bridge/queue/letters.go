@@ -1,10 +1,12 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,34 +15,32 @@ import (
 
 // letterRow is a dead letter that is to be stored.
 type letterRow struct {
-	seq      int64
-	index    int
-	received int64
-	reason   string
-	status   int
-	answer   string
-	attempts int
-	events   int
-	event    []byte // nil: it cannot be read
+	received         int64
+	reason           string
+	status, attempts int
+	answer           string
+	events           int
+	event            []byte // nil: it cannot be read
 }
 
-const insertLetter = `INSERT INTO letter (connector, seq, idx, received, died, reason, status, answer, attempts, events,
- type, event_id, user_id, external_id, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+var insertLetter = insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event")
 
 func (q *Queue) insertLetter(c *change, l letterRow) error {
 	var d Description
 	if l.event != nil {
 		d = q.store.opts.Describe(l.event)
 	}
-	return c.exec(insertLetter, q.id, l.seq, int64(l.index), l.received, q.store.opts.Now().UnixMicro(),
-		textOf(l.reason), int64(l.status), textOf(l.answer), int64(l.attempts), int64(l.events),
-		textOf(d.EventType), textOf(d.EventID), textOf(d.UserID), textOf(d.ExternalUserID), l.event)
+	return c.exec(insertLetter, q.id, l.received, q.store.opts.Now().UnixMicro(), textOf(l.reason), int64(l.status),
+		textOf(l.answer), int64(l.attempts), int64(l.events), textOf(d.EventType), textOf(d.EventID), textOf(d.UserID), textOf(d.ExternalUserID), l.event)
 }
 
 // textOf makes a text that both databases take: UTF-8 without a zero byte, and
 // not longer than what is kept of it.
 func textOf(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(shorten(s), ""), "\x00", " ")
+	if len(s) > MaxAnswer {
+		s = s[:MaxAnswer]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", " ")
 }
 
 // defaultLetters is the most letters, and letterBytes the most bytes of events
@@ -52,50 +52,33 @@ const (
 
 // where makes the condition of a filter.
 func (f LetterFilter) where(connector int64) (string, []any) {
-	sql := strings.Builder{}
-	sql.WriteString(` WHERE connector = ?`)
-	args := []any{connector}
-	add := func(condition string, values ...any) {
-		sql.WriteString(` AND ` + condition)
-		args = append(args, values...)
+	sql, args := " WHERE connector = $1", []any{connector}
+	add := func(wanted bool, condition string, value any) {
+		if wanted {
+			args = append(args, value)
+			sql += " AND " + strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args)))
+		}
 	}
 	if f.Numbers != nil {
-		marks := make([]string, len(f.Numbers))
-		values := make([]any, len(f.Numbers))
+		list := make([]string, len(f.Numbers))
 		for i, n := range f.Numbers {
-			marks[i], values[i] = "?", int64(n)
+			list[i] = strconv.FormatUint(n&(1<<63-1), 10)
 		}
-		if len(marks) == 0 {
-			add(`1 = 0`)
-		} else {
-			add(`number IN (`+strings.Join(marks, ", ")+`)`, values...)
-		}
+		sql += " AND number IN (" + cmp.Or(strings.Join(list, ", "), "-1") + ")"
 	}
-	if f.After > 0 {
-		add(`number > ?`, int64(f.After))
+	add(f.After > 0, "number > ?", int64(f.After))
+	add(f.Last > 0, "number <= ?", int64(f.Last))
+	add(f.Reason != "", "reason = ?", f.Reason)
+	add(f.User != "", "(external_id = ? OR user_id = ?)", f.User)
+	add(!f.Since.IsZero(), "died >= ?", f.Since.UnixMicro())
+	add(!f.Until.IsZero(), "died < ?", f.Until.UnixMicro())
+	if len(f.Types) == 1 {
+		add(!strings.ContainsAny(f.Types[0], `*?[\`), "type = ?", f.Types[0])
 	}
-	if f.Last > 0 {
-		add(`number <= ?`, int64(f.Last))
-	}
-	if f.Reason != "" {
-		add(`reason = ?`, f.Reason)
-	}
-	if f.User != "" {
-		add(`(external_id = ? OR user_id = ?)`, f.User, f.User)
-	}
-	if !f.Since.IsZero() {
-		add(`died >= ?`, f.Since.UnixMicro())
-	}
-	if !f.Until.IsZero() {
-		add(`died < ?`, f.Until.UnixMicro())
-	}
-	if len(f.Types) == 1 && !strings.ContainsAny(f.Types[0], `*?[\`) {
-		add(`type = ?`, f.Types[0])
-	}
-	return sql.String(), args
+	return sql, args
 }
 
-// matches tells whether an event type is one of the filter's.
+// matchesType tells whether an event type is one of the filter's.
 func matchesType(patterns []string, eventType string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		ok, _ := path.Match(p, eventType)
@@ -151,13 +134,9 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 
 // lettersBeyondDamage marks the letter that cannot be read as damaged, and goes on.
 func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after int64) ([]DeadLetter, error) {
-	var number int64
-	err := q.store.db.view(ctx, func(t tx) (err error) {
-		number, err = one(t, `SELECT number FROM letter WHERE connector = ? AND number > ? ORDER BY number LIMIT 1`, q.id, after)
-		return err
-	})
+	number, err := q.store.number(ctx, `SELECT number FROM letter WHERE connector = $1 AND number > $2 ORDER BY number LIMIT 1`, q.id, after)
 	if err != nil || number == 0 {
-		return nil, q.store.db.classify(err)
+		return nil, err
 	}
 	q.store.damaged(fmt.Sprintf("dead letter %d", number), errBody)
 	f.After, f.NoEvents = uint64(after), true
@@ -235,7 +214,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
 			n, err = how(c, list)
 			return err
-		}, done: q.wakeUp}
+		}, done: func() { q.wake(&q.more) }}
 		if err := q.store.writer.run(ctx, o); err != nil {
 			return total, err
 		}
@@ -245,14 +224,13 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	return total, nil
 }
 
-const deleteLetter = `DELETE FROM letter WHERE number = ?`
+const deleteLetter = `DELETE FROM letter WHERE number = $1`
 
-func (q *Queue) requeue(c *change, numbers []int64) (int, error) {
-	n, d := 0, c.ledger(q)
+func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 	for _, number := range numbers {
 		var received int64
 		var event []byte
-		err := c.query(`SELECT received, event FROM letter WHERE number = ? AND connector = ? AND events = 1 AND event IS NOT NULL`,
+		err := c.query(`SELECT received, event FROM letter WHERE number = $1 AND connector = $2 AND events = 1 AND event IS NOT NULL`,
 			func(r row) error { return r.scan(&received, &event) }, number, q.id)
 		if err != nil {
 			return 0, err
@@ -260,41 +238,32 @@ func (q *Queue) requeue(c *change, numbers []int64) (int, error) {
 		if event == nil {
 			continue
 		}
-		seq, body := c.seq(), appendBody(nil, q.id, received, [][]byte{event})
-		err = c.exec(insertRecord, seq, q.id, received, int64(1), int64(1), int64(len(event)), int64(len(body)), int64(live))
-		if err == nil {
-			err = c.exec(insertBody(q.store.db.body(seq)), seq, body)
-		}
+		body := appendBody(nil, q.id, received, [][]byte{event})
+		err = c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
 		if err == nil {
 			err = c.exec(deleteLetter, number)
 		}
 		if err != nil {
 			return 0, err
 		}
-		d.dead--
-		d.lastSeq = max(d.lastSeq, seq)
 		n++
 	}
+	c.of(q).sums[dead] -= int64(n)
 	crashpoint.At("dead.before-commit")
 	return n, nil
 }
 
-func (q *Queue) purge(c *change, numbers []int64) (int, error) {
-	n, d := 0, c.ledger(q)
+func (q *Queue) purge(c *change, numbers []int64) (n int, err error) {
 	for _, number := range numbers {
-		events, err := one(c, `SELECT events FROM letter WHERE number = ? AND connector = ?`, number, q.id)
+		events, err := one(c, `SELECT events FROM letter WHERE number = $1 AND connector = $2`, number, q.id)
+		if err == nil && events > 0 {
+			err = c.exec(deleteLetter, number)
+		}
 		if err != nil {
 			return 0, err
 		}
-		if events == 0 {
-			continue
-		}
-		if err := c.exec(deleteLetter, number); err != nil {
-			return 0, err
-		}
-		d.dead -= events
-		d.purged += events
 		n += int(events)
 	}
+	c.of(q).sums.add(delta{dead: -int64(n), purged: int64(n)})
 	return n, nil
 }

@@ -5,11 +5,12 @@
 // There is one rule above all: what Append has returned without an error is on
 // disk.
 //
-// A batch of Braze is a record. Its small state is a row of the table record,
-// its bytes a row of the table body, which nothing but an erasure changes. One
-// writer commits whatever appends and settlements are waiting in one
-// transaction (writer.go). sqlite.sql and postgres.sql are the tables; both
-// dialects share all code but what sqlite.go and postgres.go hold.
+// A batch of Braze is a record; small ones of one commit share one. Its small
+// state is a row of the table record, its bytes a row of the table body, which
+// nothing but an erasure changes. One writer commits whatever appends and
+// settlements are waiting in one transaction (writer.go). schema.sql and
+// postgres.sql are the tables; both dialects share all code but what sqlite.go
+// and postgres.go hold.
 package queue
 
 import (

@@ -11,14 +11,16 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// A body is what the table of bodies holds of a record:
+// A body is what the table of bodies holds of a record: for each batch that is in
+// it a part,
 //
 //	1 byte   version, bodyVersion
-//	4 bytes  CRC-32C of all that follows
+//	4 bytes  CRC-32C of the rest of the part
 //	uvarint  connector
 //	uvarint  time of receipt, microseconds since 1970
 //	uvarint  number of events
 //	uvarint  length of each event
+//	uvarint  length of the block
 //	s2 block of the events' bytes, one after the other
 //
 // So a body whose record cannot be read any more still says what it is.
@@ -32,33 +34,6 @@ var errBody = errors.New("body does not match its checksum")
 // buffers are used again for what an encoding or decoding needs for a moment.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// appendBody appends the body of events to dst.
-func appendBody(dst []byte, connector, received int64, events [][]byte) []byte {
-	total := 0
-	for _, e := range events {
-		total += len(e)
-	}
-	scratch := buffers.Get().(*[]byte)
-	all := slices.Grow((*scratch)[:0], total)
-	for _, e := range events {
-		all = append(all, e...)
-	}
-	start := len(dst)
-	dst = append(dst, bodyVersion, 0, 0, 0, 0)
-	dst = binary.AppendUvarint(dst, uint64(connector))
-	dst = binary.AppendUvarint(dst, uint64(received))
-	dst = binary.AppendUvarint(dst, uint64(len(events)))
-	for _, e := range events {
-		dst = binary.AppendUvarint(dst, uint64(len(e)))
-	}
-	dst = slices.Grow(dst, s2.MaxEncodedLen(total))
-	block := s2.Encode(dst[len(dst):cap(dst)], all) // in place: there is room
-	dst = dst[:len(dst)+len(block)]
-	binary.LittleEndian.PutUint32(dst[start+1:], crc32.Checksum(dst[start+5:], castagnoli))
-	giveBuffer(scratch, all)
-	return dst
-}
-
 // maxPooled is the largest buffer that is kept for later.
 const maxPooled = 1 << 20
 
@@ -70,66 +45,108 @@ func giveBuffer(to *[]byte, used []byte) {
 	buffers.Put(to)
 }
 
+// appendBody appends a part with events to dst.
+func appendBody(dst []byte, connector, received int64, events [][]byte) []byte {
+	scratch := buffers.Get().(*[]byte)
+	total := 0
+	for _, e := range events {
+		total += len(e)
+	}
+	all := slices.Grow((*scratch)[:0], total+s2.MaxEncodedLen(total))
+	for _, e := range events {
+		all = append(all, e...)
+	}
+	block := s2.Encode(all[total:cap(all)], all) // in place: there is room
+	start := len(dst)
+	dst = append(slices.Grow(dst, len(block)+4*len(events)+40), bodyVersion, 0, 0, 0, 0)
+	for _, n := range []uint64{uint64(connector), uint64(received), uint64(len(events))} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	for _, e := range events {
+		dst = binary.AppendUvarint(dst, uint64(len(e)))
+	}
+	dst = append(binary.AppendUvarint(dst, uint64(len(block))), block...)
+	binary.LittleEndian.PutUint32(dst[start+1:], crc32.Checksum(dst[start+5:], castagnoli))
+	giveBuffer(scratch, all)
+	return dst
+}
+
 // decodedBody is a body read back. The events share one array of bytes.
 type decodedBody struct {
 	connector, received int64
 	events              [][]byte
-	all                 *[]byte // what they share, out of buffers; nil: damaged
+	all                 *[]byte // what they share, out of buffers
 }
 
 // decodeBody reads a body. Where it is damaged the error wraps errBody, and what
 // could be read of it is returned beside.
-func decodeBody(data []byte) (decodedBody, error) {
-	if len(data) < 5 || data[0] != bodyVersion {
-		return decodedBody{}, fmt.Errorf("%w: no header", errBody)
+func decodeBody(data []byte) (b decodedBody, err error) {
+	b.all = buffers.Get().(*[]byte)
+	all := (*b.all)[:0]
+	var lengths []int
+	for first := true; len(data) > 0 || first; first = false {
+		var p bodyPart
+		if p, data, err = parsePart(data, err); p.block == nil {
+			break
+		}
+		b.connector, b.received = p.connector, p.received
+		all = slices.Grow(all, p.total)
+		events, bad := s2.Decode(all[len(all):cap(all)], p.block)
+		if bad != nil {
+			err = fmt.Errorf("%w: %w", errBody, bad)
+			break
+		}
+		all, lengths = all[:len(all)+len(events)], append(lengths, p.lengths...) // in place: there is room
 	}
-	sum := crc32.Checksum(data[5:], castagnoli)
-	damaged := sum != binary.LittleEndian.Uint32(data[1:])
-	b, err := parseBody(data[5:])
-	if damaged {
-		return b, errBody
+	*b.all = all
+	b.events = make([][]byte, len(lengths))
+	for i, n := range lengths {
+		b.events[i], all = all[:n:n], all[n:]
 	}
 	return b, err
 }
 
-func parseBody(rest []byte) (b decodedBody, err error) {
-	next := func() (v uint64) {
+type bodyPart struct {
+	connector, received int64
+	lengths             []int
+	total               int    // of the lengths
+	block               []byte // nil: it cannot be found
+}
+
+// parsePart takes the next part off data. The error is what was found to be wrong
+// here or before.
+func parsePart(data []byte, before error) (p bodyPart, rest []byte, err error) {
+	if len(data) < 5 || data[0] != bodyVersion {
+		return p, nil, fmt.Errorf("%w: no header", errBody)
+	}
+	short := false
+	rest = data[5:]
+	next := func() uint64 {
 		v, n := binary.Uvarint(rest)
-		if n <= 0 {
-			err = fmt.Errorf("%w: header cut short", errBody)
+		if short = short || n <= 0; short {
 			return 0
 		}
 		rest = rest[n:]
 		return v
 	}
-	b.connector, b.received = int64(next()), int64(next())
-	count := next()
-	if err != nil || count > uint64(len(rest)) {
-		return b, fmt.Errorf("%w: header cut short", errBody)
+	p.connector, p.received = int64(next()), int64(next())
+	for count := min(next(), uint64(len(rest))); count > 0; count-- {
+		n := int(min(next(), maxRecord+1))
+		p.lengths, p.total = append(p.lengths, n), p.total+n
+		short = short || p.total > maxRecord
 	}
-	lengths := make([]int, count)
-	total := 0
-	for i := range lengths {
-		lengths[i] = int(next() & (1<<40 - 1))
-		total += lengths[i]
+	size := next()
+	if short || size > uint64(len(rest)) {
+		return p, nil, fmt.Errorf("%w: header cut short", errBody)
 	}
-	if err != nil {
-		return b, err
+	if n, err := s2.DecodedLen(rest[:size]); err != nil || n != p.total {
+		return p, nil, fmt.Errorf("%w: its length does not add up", errBody)
 	}
-	if n, lenErr := s2.DecodedLen(rest); lenErr != nil || n != total {
-		return b, fmt.Errorf("%w: its length does not add up", errBody)
+	p.block, rest = rest[:size], rest[size:]
+	if crc32.Checksum(data[5:len(data)-len(rest)], castagnoli) != binary.LittleEndian.Uint32(data[1:]) {
+		return p, rest, errBody
 	}
-	b.all = buffers.Get().(*[]byte)
-	all, err := s2.Decode((*b.all)[:cap(*b.all)], rest)
-	if err != nil {
-		return b, fmt.Errorf("%w: %w", errBody, err)
-	}
-	*b.all = all
-	b.events = make([][]byte, count)
-	for i, n := range lengths {
-		b.events[i], all = all[:n:n], all[n:]
-	}
-	return b, nil
+	return p, rest, before
 }
 
 // Outcomes of an event in the column record.outcome.
@@ -142,12 +159,12 @@ const (
 )
 
 // outcomes returns a byte for each event of a record.
-func outcomes(stored []byte, events, pending int64) []byte {
-	if int64(len(stored)) == events {
-		return slices.Clone(stored)
+func (s *recordState) outcomes() []byte {
+	if int64(len(s.outcome)) == s.events {
+		return slices.Clone(s.outcome)
 	}
-	out := make([]byte, events)
-	if pending == 0 {
+	out := make([]byte, s.events)
+	if s.pending == 0 {
 		for i := range out {
 			out[i] = outDelivered
 		}

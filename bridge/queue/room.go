@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (r *room) measure() {
 	}
 	slack := int64(0)
 	if r.full {
-		slack = 8 // some more room before batches are taken again than for going on
+		slack = r.reserve / 8 // some more room before batches are taken again than for going on
 	}
 	r.turn(r.short(0, slack) > 0)
 }
@@ -52,14 +53,10 @@ func (r *room) measure() {
 // turn notes whether the store is full and logs when that changes. mu must be
 // held.
 func (r *room) turn(full bool) {
-	if full == r.full {
-		return
-	}
-	r.full = full
-	if full {
-		r.store.log.Warn("no room for new batches", "used", progress.Bytes(r.used), "max_size", sizeOr(r.store.opts.MaxBytes, "all there is"), "free", sizeOr(r.free, "unknown"), "reserve", progress.Bytes(r.reserve))
-	} else {
-		r.store.log.Info("room for new batches again", "used", progress.Bytes(r.used), "free", sizeOr(r.free, "unknown"))
+	if full != r.full {
+		r.full = full
+		r.store.log.Warn(map[bool]string{true: "no room for new batches", false: "room for new batches again"}[full], "used", progress.Bytes(r.used),
+			"max_size", sizeOr(r.store.opts.MaxBytes, "all there is"), "free", sizeOr(r.free, "unknown"), "reserve", progress.Bytes(r.reserve))
 	}
 }
 
@@ -71,22 +68,16 @@ func sizeOr(n int64, otherwise string) string {
 	return progress.Bytes(n)
 }
 
-// short returns how many bytes are missing for n more; it is negative where
-// there are some to spare. A slack of k asks for the k-th part of the reserve,
-// and the 4k-th of the limit, in addition. mu must be held.
+// short returns how many bytes are missing for n more, and slack beyond them on
+// the disk (and no more than an eighth of the limit within it); it is negative
+// where there are some to spare. mu must be held.
 func (r *room) short(n, slack int64) int64 {
-	part := func(of int64) int64 {
-		if slack == 0 {
-			return 0
-		}
-		return of / slack
-	}
 	missing := int64(-1) << 62
 	if limit := r.store.opts.MaxBytes; limit > 0 {
-		missing = r.used + n - (limit - part(limit/4))
+		missing = r.used + n + min(slack, limit/8) - limit
 	}
 	if r.free >= 0 {
-		missing = max(missing, r.reserve+part(r.reserve)-(r.free-n))
+		missing = max(missing, r.reserve+slack+n-r.free)
 	}
 	return missing
 }
@@ -100,7 +91,7 @@ func (r *room) admit(n int) error {
 	if !r.full && r.short(2*int64(n), 0) <= 0 { // once in the log, once in the file
 		return nil
 	}
-	r.turn(r.full || r.short(0, 8) > 0) // a batch that is large beside the room says nothing of others
+	r.turn(r.full || r.short(0, r.reserve/8) > 0) // a batch that is large beside the room says nothing of others
 	r.hurry()
 	return ErrFull
 }
@@ -130,7 +121,7 @@ func (r *room) hurry() {
 func (r *room) excess() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.short(0, 2)
+	return r.short(0, r.reserve/2)
 }
 
 func (r *room) usage() Usage {
@@ -149,15 +140,18 @@ func (s *Store) prune(ctx context.Context) error {
 		return nil
 	}
 	for {
-		history, err := s.history(ctx)
+		stored, err := s.number(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
 		if err != nil {
-			return s.db.classify(err)
+			return err
+		}
+		if stored == 0 {
+			break
 		}
 		drop := int64(0)
 		if s.opts.RetainBytes > 0 {
-			drop = history - s.opts.RetainBytes
+			drop = stored - s.opts.RetainBytes
 		}
-		drop = max(drop, min(s.room.excess(), history))
+		drop = max(drop, min(s.room.excess(), stored))
 		n, err := s.pruneSome(ctx, s.opts.Now().Add(-s.opts.RetainAge).UnixMicro(), drop)
 		if err != nil {
 			return err
@@ -175,92 +169,75 @@ func (s *Store) prune(ctx context.Context) error {
 	return nil
 }
 
-// history returns the bytes of all bodies whose events are settled.
-func (s *Store) history(ctx context.Context) (n int64, err error) {
-	err = s.db.view(ctx, func(t tx) error {
-		n, err = one(t, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
-		return err
-	})
-	return n, err
-}
-
 // OldestHistory returns when the oldest record of history was received, which is
 // how far back a replay can go; zero: there is no history.
 func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
-	err = s.db.view(ctx, func(t tx) error {
-		micros, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
-		if micros > 0 {
-			at = time.UnixMicro(micros)
-		}
-		return err
-	})
-	return at, s.db.classify(err)
+	micros, err := s.number(ctx, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
+	if micros > 0 {
+		at = time.UnixMicro(micros)
+	}
+	return at, err
 }
 
 type prunable struct{ seq, connector, stored int64 }
 
-// pruneSome removes the oldest settled records: those settled before olderThan, and drop bytes in any case. It returns how many it has removed.
+// pruneSome removes the oldest settled records: those settled before olderThan,
+// and drop bytes in any case. It returns how many it has removed.
 func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (int, error) {
 	var list []prunable
 	err := s.db.view(ctx, func(t tx) error {
-		list = list[:0]
-		left := drop
-		return t.query(`SELECT seq, connector, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT ?`, func(r row) error {
+		return t.query(`SELECT seq, connector, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) error {
 			var p prunable
 			var settled int64
 			if err := r.scan(&p.seq, &p.connector, &p.stored, &settled); err != nil {
 				return err
 			}
-			if settled >= olderThan && left <= 0 {
+			if settled >= olderThan && drop <= 0 {
 				return errStop
 			}
-			left -= p.stored
+			drop -= p.stored
 			list = append(list, p)
 			return nil
-		}, int64(pruned))
+		})
 	})
 	if err != nil || len(list) == 0 {
 		return 0, s.db.classify(err)
 	}
-	o := &op{size: 100 * len(list), do: func(c *change) error {
-		for _, p := range list {
-			if err := s.removeRecord(c, p); err != nil {
-				return err
-			}
-		}
-		crashpoint.At("prune.before-commit")
-		return nil
-	}}
-	err = s.writer.run(ctx, o)
+	err = s.writer.run(ctx, &op{size: 100 * len(list), do: func(c *change) error { return s.removeRecords(c, list) }})
 	crashpoint.At("prune.after")
 	return len(list), err
 }
 
-// removeRecord removes a settled record and its body.
-func (s *Store) removeRecord(c *change, p prunable) error {
-	err := c.exec(`DELETE FROM record WHERE seq = ?`, p.seq)
-	if err == nil && !s.shared { // else bodies go with their table
-		err = c.exec(`DELETE FROM body WHERE seq = ?`, p.seq)
+// removeRecords removes settled records and their bodies.
+func (s *Store) removeRecords(c *change, list []prunable) error {
+	gone := map[int64]int64{} // bytes by connector
+	for _, p := range list {
+		gone[p.connector] += p.stored
+		err := c.exec(`DELETE FROM record WHERE seq = $1`, p.seq)
+		if err == nil && !s.shared { // else bodies go with their table
+			err = c.exec(`DELETE FROM body WHERE seq = $1`, p.seq)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = c.exec(`UPDATE ledger SET history = history - ? WHERE connector = ? AND bridge = ?`, p.stored, p.connector, s.bridge)
+	for connector, n := range gone {
+		if err := c.exec(`UPDATE ledger SET history = history - $1 WHERE connector = $2 AND bridge = $3`, n, connector, s.bridge); err != nil {
+			return err
+		}
 	}
-	return err
+	crashpoint.At("prune.before-commit")
+	return nil
 }
 
 // pruneIDs removes the ids that are far beyond the window.
 func (q *Queue) pruneIDs(ctx context.Context) error {
-	stored := int64(0)
-	if err := q.order(ctx, func(*change) error { return nil }, func() { stored = q.idsStored }); err != nil {
-		return err
-	}
-	if stored <= int64(q.windowSize)*5/4+10_000 {
+	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
 	var oldest, have int64
 	err := q.store.db.view(ctx, func(t tx) error {
-		oldest, have = 0, 0
-		return t.query(`SELECT seq, events FROM ids WHERE connector = ? ORDER BY seq DESC`, func(r row) error {
+		return t.query(`SELECT seq, length(hashes) / 16 FROM ids WHERE connector = $1 ORDER BY seq DESC`, func(r row) error {
 			var n int64
 			if err := r.scan(&oldest, &n); err != nil {
 				return err
@@ -276,20 +253,17 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 	}
 	for removed := int64(1); removed > 0; {
 		err := q.order(ctx, func(c *change) error {
-			removed = 0
 			var last int64
-			err := c.query(`SELECT coalesce(max(seq), 0), CAST(coalesce(sum(events), 0) AS BIGINT) FROM (SELECT seq, events FROM ids WHERE connector = ? AND seq < ? ORDER BY seq LIMIT 2000) AS old`,
+			err := c.query(`SELECT coalesce(max(seq), 0), CAST(coalesce(sum(n), 0) AS BIGINT) FROM (SELECT seq, length(hashes) / 16 AS n FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) AS old`,
 				func(r row) error { return r.scan(&last, &removed) }, q.id, oldest)
-			if err != nil || removed == 0 {
+			if err == nil && q.store.shared {
+				err = c.exec(`DELETE FROM batch WHERE connector = $1 AND seq <= $2`, q.id, last)
+			}
+			if err != nil {
 				return err
 			}
-			if q.store.shared {
-				if err := c.exec(`DELETE FROM batch WHERE connector = ? AND seq <= ?`, q.id, last); err != nil {
-					return err
-				}
-			}
-			return c.exec(`DELETE FROM ids WHERE connector = ? AND seq <= ?`, q.id, last)
-		}, func() { q.idsStored -= removed })
+			return c.exec(`DELETE FROM ids WHERE connector = $1 AND seq <= $2`, q.id, last)
+		}, func() { q.idsStored.Add(-removed) })
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -33,102 +34,108 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 // settling is a Settlement on its way through the writer.
 type settling struct {
 	op
-	q       *Queue
-	s       Settlement
-	bodies  map[int64]decodedBody // of the records of dead events
-	before  map[int64]before      // state of the records that do has changed
-	touched []int64               // in the order in which they were named
+	q      *Queue
+	s      Settlement
+	named  []named
+	bodies map[int64]decodedBody // of the records of dead events
+	marked map[int64]*marked     // the records that do has changed
 }
 
-type before struct {
-	claim   *claim
-	outcome []byte
-	pending int64
+// marked is a record before and after a change.
+type marked struct{ before, after recordState }
+
+// named is what a Settlement says of some events.
+type named struct {
+	Span
+	outcome byte
+	dead    *DeadEvent
 }
 
 func (st *settling) prepare(ctx context.Context) error {
-	named := map[int64]bool{}
-	name := func(seq uint64) {
-		if !named[int64(seq)] {
-			named[int64(seq)] = true
-			st.op.need.held = append(st.op.need.held, int64(seq))
+	for _, span := range st.s.Delivered {
+		st.named = append(st.named, named{span, outDelivered, nil})
+	}
+	for _, span := range st.s.Filtered {
+		st.named = append(st.named, named{span, outFiltered, nil})
+	}
+	for i := range st.s.Dead {
+		d := &st.s.Dead[i]
+		st.named = append(st.named, named{Span{d.Seq, d.Index, d.Index}, outDead, d})
+		if err := st.readDead(ctx, d); err != nil {
+			return err
 		}
 	}
-	for _, spans := range [][]Span{st.s.Delivered, st.s.Filtered} {
-		for _, span := range spans {
-			name(span.Seq)
-		}
+	for _, n := range st.named {
+		st.op.need.held = append(st.op.need.held, int64(n.Seq))
 	}
-	st.op.size = 200 * len(named)
-	for _, d := range st.s.Dead {
-		name(d.Seq)
-		if st.bodies == nil {
-			st.bodies = map[int64]decodedBody{}
-		}
-		seq := int64(d.Seq)
-		if _, there := st.bodies[seq]; !there {
-			b, err := st.q.readBody(ctx, seq)
-			if err != nil && !errors.Is(err, errBody) {
-				return st.q.store.db.classify(err)
-			}
-			st.bodies[seq] = b
-		}
-		if events := st.bodies[seq].events; d.Index >= 0 && d.Index < len(events) {
-			st.op.size += len(events[d.Index]) + 200
-		}
-	}
+	slices.Sort(st.op.need.held)
+	st.op.need.held = slices.Compact(st.op.need.held)
+	st.op.size += 200 * len(st.op.need.held)
 	st.op.do, st.op.undo = st.write, st.undo
 	return nil
 }
 
-const updateRecord = `UPDATE record SET pending = ?, outcome = ?, settled = ? WHERE seq = ?`
+// readDead reads the bytes of a dead event's record.
+func (st *settling) readDead(ctx context.Context, d *DeadEvent) error {
+	seq := int64(d.Seq)
+	if _, there := st.bodies[seq]; !there {
+		b, err := st.q.readBody(ctx, seq)
+		if err != nil && !errors.Is(err, errBody) {
+			return st.q.store.db.classify(err)
+		}
+		if st.bodies == nil {
+			st.bodies = map[int64]decodedBody{}
+		}
+		st.bodies[seq] = b
+	}
+	st.op.size += len(st.event(d)) + 200
+	return nil
+}
 
-func (st *settling) write(c *change) error {
-	q := st.q
-	st.before, st.touched = map[int64]before{}, st.touched[:0]
-	if err := st.check(); err != nil {
-		return refuse(err)
-	}
-	d, now := c.ledger(q), q.store.opts.Now().UnixMicro()
-	for _, span := range st.s.Delivered {
-		d.delivered += st.mark(c, span, outDelivered)
-	}
-	for _, span := range st.s.Filtered {
-		d.filtered += st.mark(c, span, outFiltered)
-	}
-	for _, dead := range st.s.Dead {
-		seq := int64(dead.Seq)
-		if st.mark(c, Span{dead.Seq, dead.Index, dead.Index}, outDead) == 0 {
-			continue
-		}
-		d.dead++
-		l := letterRow{seq: seq, index: dead.Index, received: st.before[seq].claim.received, reason: shorten(dead.Reason),
-			status: dead.Status, answer: shorten(dead.Answer), attempts: dead.Attempts, events: 1}
-		if events := st.bodies[seq].events; dead.Index < len(events) {
-			l.event = events[dead.Index]
-		}
-		if err := q.insertLetter(c, l); err != nil {
-			return err
-		}
-	}
-	for _, seq := range st.touched {
-		claim, pending, outcome := st.state(seq)
-		if pending == 0 {
-			d.history += claim.stored
-		}
-		if err := c.exec(updateRecord, pending, outcome, now, seq); err != nil {
-			return err
-		}
+// event returns the bytes of a dead event; nil: they cannot be read.
+func (st *settling) event(d *DeadEvent) []byte {
+	if events := st.bodies[int64(d.Seq)].events; d.Index >= 0 && d.Index < len(events) {
+		return events[d.Index]
 	}
 	return nil
 }
 
-// state returns what a record has become.
-func (st *settling) state(seq int64) (c *claim, pending int64, outcome []byte) {
-	st.q.mu.Lock()
-	defer st.q.mu.Unlock()
-	c = st.before[seq].claim
-	return c, c.pending, c.outcome
+const updateRecord = `UPDATE record SET pending = $1, outcome = $2, settled = $3 WHERE seq = $4`
+
+func (st *settling) write(c *change) error {
+	q := st.q
+	st.marked = map[int64]*marked{}
+	if err := st.check(); err != nil {
+		return refuse(err)
+	}
+	p := c.of(q)
+	column := [...]int{outDelivered: delivered, outFiltered: filtered, outDead: dead}
+	for _, n := range st.named {
+		events := st.mark(c, n)
+		p.sums[column[n.outcome]] += events
+		if n.dead == nil || events == 0 {
+			continue
+		}
+		l := letterRow{received: st.marked[int64(n.Seq)].before.received, reason: n.dead.Reason, status: n.dead.Status, answer: n.dead.Answer,
+			attempts: n.dead.Attempts, events: 1, event: st.event(n.dead)}
+		if err := q.insertLetter(c, l); err != nil {
+			return err
+		}
+	}
+	now := q.store.opts.Now().UnixMicro()
+	for _, seq := range st.op.need.held {
+		m := st.marked[seq]
+		if m == nil {
+			continue
+		}
+		if m.after.pending == 0 && m.before.pending > 0 {
+			p.sums[history] += m.after.stored
+		}
+		if err := c.exec(updateRecord, m.after.pending, m.after.outcome, now, seq); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // check finds out whether all that is named is claimed.
@@ -136,28 +143,14 @@ func (st *settling) check() error {
 	q := st.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	ok := func(seq uint64, first, last int) error {
-		c := q.claims[int64(seq)]
+	for _, n := range st.named {
+		c := q.claims[int64(n.Seq)]
 		switch {
-		case c == nil && q.store.shared:
-			return nil // another bridge has it by now
+		case c == nil && q.store.shared: // another bridge has it by now
 		case c == nil || !c.out:
-			return fmt.Errorf("%w: record %d", ErrNotHeld, seq)
-		case first < 0 || last < first || int64(last) >= c.events:
-			return fmt.Errorf("%w: record %d has no events %d to %d", ErrNotHeld, seq, first, last)
-		}
-		return nil
-	}
-	for _, spans := range [][]Span{st.s.Delivered, st.s.Filtered} {
-		for _, span := range spans {
-			if err := ok(span.Seq, span.First, span.Last); err != nil {
-				return err
-			}
-		}
-	}
-	for _, d := range st.s.Dead {
-		if err := ok(d.Seq, d.Index, d.Index); err != nil {
-			return err
+			return fmt.Errorf("%w: record %d", ErrNotHeld, n.Seq)
+		case n.First < 0 || n.Last < n.First || int64(n.Last) >= c.events:
+			return fmt.Errorf("%w: record %d has no events %d to %d", ErrNotHeld, n.Seq, n.First, n.Last)
 		}
 	}
 	return nil
@@ -165,57 +158,50 @@ func (st *settling) check() error {
 
 // mark gives events their outcome in memory and returns how many had none. Only
 // the writer changes outcomes, so what it finds is what is stored.
-func (st *settling) mark(c *change, span Span, outcome byte) (marked int64) {
-	q, seq := st.q, int64(span.Seq)
-	if c.lost[seq] {
-		return 0
-	}
+func (st *settling) mark(c *change, n named) (events int64) {
+	q, seq := st.q, int64(n.Seq)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	claim := q.claims[seq]
-	if claim == nil {
+	if claim == nil || c.lost[seq] {
 		return 0
 	}
-	if _, touched := st.before[seq]; !touched {
-		st.before[seq] = before{claim, claim.outcome, claim.pending}
-		st.touched = append(st.touched, seq)
-		whole := span.First == 0 && int64(span.Last) == claim.events-1
-		if claim.outcome == nil && whole && outcome == outDelivered {
-			marked, claim.pending = claim.pending, 0
-			return marked
-		}
-		claim.outcome = outcomes(claim.outcome, claim.events, claim.pending)
-	} else if claim.pending == 0 {
-		return 0
-	} else if claim.outcome == nil {
-		claim.outcome = outcomes(nil, claim.events, claim.pending)
+	m := st.marked[seq]
+	if m == nil {
+		m = &marked{before: claim.recordState}
+		st.marked[seq] = m
 	}
-	for i := span.First; i <= span.Last; i++ {
-		if claim.outcome[i] == outPending {
-			claim.outcome[i] = outcome
-			marked++
+	s := &claim.recordState
+	if n.outcome == outDelivered && s.outcome == nil && s.pending == s.events && int64(n.Last-n.First) == s.events-1 {
+		s.pending = 0 // the usual case needs no byte an event
+		m.after = *s
+		return s.events
+	}
+	s.outcome = s.outcomes()
+	for i := n.First; i <= n.Last; i++ {
+		if s.outcome[i] == outPending {
+			s.outcome[i] = n.outcome
+			events++
 		}
 	}
-	claim.pending -= marked
-	if claim.pending == 0 && allDelivered(claim.outcome) {
-		claim.outcome = nil
+	s.pending -= events
+	if s.pending == 0 && !slices.ContainsFunc(s.outcome, func(o byte) bool { return o != outDelivered }) {
+		s.outcome = nil
 	}
-	return marked
-}
-
-func allDelivered(outcome []byte) bool {
-	for _, o := range outcome {
-		if o != outDelivered {
-			return false
-		}
-	}
-	return true
+	m.after = *s
+	return events
 }
 
 func (st *settling) undo() {
-	st.q.mu.Lock()
-	defer st.q.mu.Unlock()
-	for _, b := range st.before {
-		b.claim.outcome, b.claim.pending = b.outcome, b.pending
+	q := st.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for seq, m := range st.marked {
+		c := q.claims[seq]
+		if c == nil { // released meanwhile
+			q.hold(&claim{recordState: m.before})
+			continue
+		}
+		c.recordState = m.before
 	}
 }

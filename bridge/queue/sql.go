@@ -4,10 +4,13 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 )
 
-//go:embed sqlite.sql
-var sqliteSchema string
+//go:embed schema.sql
+var schema string
 
 //go:embed postgres.sql
 var postgresSchema string
@@ -17,25 +20,29 @@ var postgresSchema string
 const formatVersion = 1
 
 // database is one of the two dialects. All SQL that both share stands beside the
-// code that runs it, with ? for parameters.
+// code that runs it, with $1, $2 … for parameters, in the order of their numbers.
 type database interface {
 	// update runs do in one transaction and returns once it is durable. Only the
 	// writer calls it, one call at a time. An error of do, or of the database,
-	// undoes everything.
+	// undoes everything; do may be called again.
 	update(ctx context.Context, need prepare, do func(tx, *prepared) error) error
 	// view runs do in a transaction that only reads. Calls run beside each other
 	// and beside update.
 	view(ctx context.Context, do func(tx) error) error
 	// claim hands up to limit records of a connector to this bridge, oldest
 	// first, beyond the record after.
-	claim(ctx context.Context, connector int64, from lane, after int64, limit int) ([]claimed, error)
+	claim(ctx context.Context, connector int64, from lane, after int64, limit int) ([]recordState, error)
 	// body returns the table that holds the body of a record.
 	body(seq int64) string
 	// prunes tells whether this bridge removes old records: of those that share
 	// a store only one does.
 	prunes() bool
+	// ownReplay makes a replay this bridge's own, unless another one has it.
+	ownReplay(ctx context.Context, number int64) (bool, error)
 	// upkeep is called about once a second beside the writer.
 	upkeep(ctx context.Context, w *writer) error
+	// wipe makes sure that what was deleted is in no file any more.
+	wipe(ctx context.Context) error
 	// size returns the bytes that the store takes, and the free and all bytes of
 	// its disk; free is -1 where that is unknown. It never waits.
 	size() (used, free, total int64)
@@ -56,8 +63,8 @@ type tx interface {
 	query(sql string, each func(row) error, args ...any) error
 }
 
-// row is a row of a result. scan fills *int64, *string, *[]byte and *float64;
-// NULL becomes the zero value.
+// row is a row of a result. scan fills *int64, *string and *[]byte; NULL becomes
+// the zero value.
 type row interface {
 	scan(to ...any) error
 }
@@ -89,19 +96,104 @@ type prepared struct {
 
 type foreignIDs struct {
 	connector int64
-	seq       int64
 	hashes    []byte
 }
 
-// claimed is a record as claim returns it.
-type claimed struct {
-	seq, received, events, size, stored int64
-	outcome                             []byte // nil: all events are pending
-	lane                                lane
+// recordState is a row of record.
+type recordState struct {
+	seq, received, events, pending, size, stored int64
+	outcome                                      []byte // nil: all events are pending, or all are delivered
+
+	lane lane
+
+	body *[]byte // of a record that was stored just now; nil: it has to be read
+}
+
+const recordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"
+
+func (s *recordState) scan(r row) error {
+	var from int64
+	err := r.scan(&s.seq, &s.received, &s.events, &s.pending, &s.size, &s.stored, &s.outcome, &from)
+	s.lane = lane(from)
+	return err
+}
+
+// insert makes the statement that inserts a row with these columns.
+func insert(table, columns string) string {
+	marks := make([]string, strings.Count(columns, ",")+1)
+	for i := range marks {
+		marks[i] = "$" + strconv.Itoa(i+1)
+	}
+	return "INSERT INTO " + table + " (" + columns + ") VALUES (" + strings.Join(marks, ", ") + ")"
 }
 
 // one runs a query that returns one number; 0 without a row.
 func one(t tx, sql string, args ...any) (n int64, err error) {
 	err = t.query(sql, func(r row) error { return r.scan(&n) }, args...)
 	return n, err
+}
+
+// number runs a query that returns one number, in a view of its own.
+func (s *Store) number(ctx context.Context, sql string, args ...any) (n int64, err error) {
+	err = s.db.view(ctx, func(t tx) (err error) {
+		n, err = one(t, sql, args...)
+		return err
+	})
+	return n, s.db.classify(err)
+}
+
+// The columns of the ledger that are summed.
+const (
+	received = iota
+	duplicates
+	accepted
+	filtered
+	delivered
+	dead
+	purged
+	replayed
+	backfilled
+	history
+	sums // how many there are
+)
+
+// delta is what a transaction adds to a ledger, or all that is in one.
+type delta [sums]int64
+
+func (d *delta) add(other delta) {
+	for i, n := range other {
+		d[i] += n
+	}
+}
+
+func (d *delta) pending() int64 {
+	return d[accepted] - d[filtered] - d[delivered] - d[dead] - d[purged]
+}
+
+var sumLedger, addToLedger = ledgerSQL()
+
+// ledgerSQL makes the statements that read a ledger and that add to one.
+func ledgerSQL() (read, add string) {
+	columns := []string{"received", "duplicates", "accepted", "filtered", "delivered", "dead", "purged", "replayed", "backfilled", "history"}
+	added := make([]string, len(columns))
+	for i, c := range columns {
+		columns[i] = "CAST(coalesce(sum(" + c + "), 0) AS BIGINT)"
+		added[i] = c + " = " + c + " + $" + strconv.Itoa(i+1)
+	}
+	return "SELECT " + strings.Join(columns, ", ") + " FROM ledger WHERE connector = $1",
+		"UPDATE ledger SET " + strings.Join(added, ", ") + ", last_seq = CASE WHEN last_seq < $11 THEN $11 ELSE last_seq END WHERE connector = $12 AND bridge = $13"
+}
+
+func readLedger(t tx, connector int64) (d delta, err error) {
+	to := make([]any, sums)
+	for i := range d {
+		to[i] = &d[i]
+	}
+	err = t.query(sumLedger, func(r row) error { return r.scan(to...) }, connector)
+	return d, err
+}
+
+// anyOf tells whether an error is one of the list.
+func anyOf(err error, list ...error) bool {
+	return slices.ContainsFunc(list, func(e error) bool { return errors.Is(err, e) })
 }

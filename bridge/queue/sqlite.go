@@ -46,8 +46,7 @@ type sqlite struct {
 	disk   func() (free, total int64)
 	lock   *os.File
 	writer *sqliteConn
-	pool   chan *sqliteConn
-	opened atomic.Int32 // connections of the pool
+	pool   chan *sqliteConn // for views; nil: not opened yet
 
 	next     int64 // sequence number; for the writer alone
 	logPages atomic.Int64
@@ -77,6 +76,9 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	s := &sqlite{
 		dir: opts.Dir, vfs: opts.vfs, lock: lock, pool: make(chan *sqliteConn, readers),
 		log: opts.Logger.Warn, disk: opts.disk, checkpoint: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	for range readers {
+		s.pool <- nil
 	}
 	defer func() {
 		if err != nil {
@@ -131,17 +133,8 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 		if version > formatVersion {
 			return fmt.Errorf("%w: format %d in %s, this one knows %d", ErrNewerFormat, version, s.path(databaseFile), formatVersion)
 		}
-		for _, sql := range []string{
-			`SELECT coalesce(max(last_seq), 0) FROM ledger`, `SELECT coalesce(max(seq), 0) FROM record`,
-			`SELECT coalesce(max(seq), 0) FROM ids`, `SELECT coalesce(max(seq), 0) FROM letter`,
-		} {
-			last, err := one(t, sql)
-			if err != nil {
-				return err
-			}
-			s.next = max(s.next, last)
-		}
-		return nil
+		s.next, err = one(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
+		return err
 	})
 }
 
@@ -192,7 +185,7 @@ func (c *sqliteConn) create() error {
 	if err := c.conn.EnableChecksums("main"); err != nil {
 		return err
 	}
-	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + sqliteSchema +
+	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + schema +
 		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, formatVersion))
 }
 
@@ -240,10 +233,7 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 // measure takes the size of the file, and wakes the checkpointer.
 func (s *sqlite) measure() {
 	if s.logPages.Load() >= checkpointAt {
-		select {
-		case s.checkpoint <- struct{}{}:
-		default:
-		}
+		s.wakeCheckpointer()
 	}
 	if time.Since(s.measured) < 20*time.Millisecond {
 		return
@@ -257,14 +247,31 @@ func (s *sqlite) measure() {
 	}
 }
 
-// diskOf returns the free and all bytes of a directory's file system; free is -1
-// where they are unknown.
-func diskOf(dir string) (free, total int64) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return -1, 0
+func (s *sqlite) wakeCheckpointer() {
+	select {
+	case s.checkpoint <- struct{}{}:
+	default:
 	}
-	return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
+}
+
+// diskOf returns what tells the free and all bytes of a directory's file system;
+// free is -1 where they are unknown. It asks at most every 20 ms.
+func diskOf(dir string) func() (free, total int64) {
+	var mu sync.Mutex
+	var asked time.Time
+	var fs unix.Statfs_t
+	var err error
+	return func() (free, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(asked) > 20*time.Millisecond {
+			asked, err = now, unix.Statfs(dir, &fs)
+		}
+		if err != nil {
+			return -1, 0
+		}
+		return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
+	}
 }
 
 func (s *sqlite) size() (used, free, total int64) {
@@ -315,58 +322,49 @@ func (s *sqlite) view(ctx context.Context, do func(tx) error) error {
 		return err
 	}
 	err = c.transaction(`BEGIN`, func() error { return do(c) })
-	if err != nil && errors.Is(err, errPanic) {
+	if errors.Is(err, errPanic) {
 		c.close()
-		s.opened.Add(-1)
-		return err
+		c = nil
 	}
 	s.pool <- c
 	return err
 }
 
-func (s *sqlite) reader(ctx context.Context) (*sqliteConn, error) {
+func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
 	select {
 	case <-s.stop:
 		return nil, ErrClosed
 	default:
 	}
 	select {
-	case c := <-s.pool:
-		return c, nil
-	default:
-	}
-	if s.opened.Add(1) <= readers {
-		c, err := s.connect(databaseFile, true)
-		if err != nil {
-			s.opened.Add(-1)
-		}
-		return c, err
-	}
-	s.opened.Add(-1)
-	select {
-	case c := <-s.pool:
-		return c, nil
+	case c = <-s.pool:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-s.stop:
 		return nil, ErrClosed
 	}
+	if c == nil {
+		if c, err = s.connect(databaseFile, true); err != nil {
+			s.pool <- nil
+		}
+	}
+	return c, err
 }
 
 // claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, connector int64, from lane, after int64, limit int) (rows []claimed, err error) {
+func (s *sqlite) claim(ctx context.Context, connector int64, from lane, after int64, limit int) (rows []recordState, err error) {
 	err = s.view(ctx, func(t tx) error {
-		rows = rows[:0]
-		return t.query(`SELECT seq, received, events, size, stored, outcome FROM record
- WHERE connector = ? AND seq > ? AND backfilled = ? AND pending > 0 ORDER BY seq LIMIT ?`, func(r row) error {
-			var c claimed
-			err := r.scan(&c.seq, &c.received, &c.events, &c.size, &c.stored, &c.outcome)
+		return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $4 AND pending > 0 ORDER BY seq LIMIT $3`, func(r row) error {
+			var c recordState
+			err := c.scan(r)
 			rows = append(rows, c)
 			return err
-		}, connector, after, int64(from), int64(limit))
+		}, connector, after, int64(limit), int64(from))
 	})
 	return rows, err
 }
+
+func (s *sqlite) ownReplay(context.Context, int64) (bool, error) { return true, nil }
 
 func (s *sqlite) body(int64) string { return "body" }
 
@@ -390,17 +388,14 @@ func (s *sqlite) upkeep(_ context.Context, w *writer) error {
 		}
 	}
 	if s.logPages.Load() > 0 && w.idle() {
-		select {
-		case s.checkpoint <- struct{}{}:
-		default:
-		}
+		s.wakeCheckpointer()
 	}
 	return nil
 }
 
-// eraseLog overwrites what was deleted: it empties the log, after which nothing of
-// it is in any file.
-func (s *sqlite) eraseLog(ctx context.Context) error {
+// wipe implements database: it empties the log, after which nothing of what was
+// deleted is in any file.
+func (s *sqlite) wipe(ctx context.Context) error {
 	for {
 		c, err := s.reader(ctx)
 		if err != nil {
@@ -448,16 +443,13 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 }
 
 func (s *sqlite) corrupt(err error) bool {
-	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.IOERR_DATA) || errors.Is(err, sqlite3.IOERR_CORRUPTFS) ||
-		errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.IOERR_SHORT_READ)
+	return anyOf(err, sqlite3.CORRUPT, sqlite3.IOERR_DATA, sqlite3.IOERR_CORRUPTFS, sqlite3.NOTADB, sqlite3.IOERR_SHORT_READ)
 }
 
 // classify implements database.
 func (s *sqlite) classify(err error) error {
 	switch {
-	case err == nil || known(err):
-		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errBody):
+	case err == nil || known(err) || anyOf(err, context.Canceled, context.DeadlineExceeded, errBody):
 		return err
 	case errors.Is(err, sqlite3.FULL), !errors.Is(err, sqlite3.IOERR_FSYNC) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)):
 		return fmt.Errorf("%w: %w", ErrFull, err)
@@ -491,12 +483,9 @@ func (s *sqlite) mark(cause error) {
 func (s *sqlite) close(context.Context) error {
 	close(s.stop)
 	s.stopped.Wait()
-	for s.opened.Load() > 0 {
-		select {
-		case c := <-s.pool:
+	for range readers {
+		if c := <-s.pool; c != nil {
 			c.close()
-			s.opened.Add(-1)
-		case <-time.After(time.Millisecond): // one that could not be opened never comes
 		}
 	}
 	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
@@ -621,8 +610,6 @@ func bind(s *sqlite3.Stmt, at int, arg any) error {
 		return s.BindText(at, v)
 	case []byte:
 		return s.BindBlob(at, v)
-	case float64:
-		return s.BindFloat(at, v)
 	case nil:
 		return s.BindNull(at)
 	}
@@ -638,8 +625,6 @@ func (r sqliteRow) scan(to ...any) error {
 			*dst = r.s.ColumnInt64(i)
 		case *string:
 			*dst = r.s.ColumnText(i)
-		case *float64:
-			*dst = r.s.ColumnFloat(i)
 		case *[]byte:
 			if r.s.ColumnType(i) == sqlite3.NULL {
 				*dst = nil

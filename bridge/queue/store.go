@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +82,7 @@ func (o Options) withDefaults() Options {
 		o.commitTimeout = max(o.AppendTimeout, 10*time.Second)
 	}
 	if o.disk == nil {
-		o.disk = func() (int64, int64) { return diskOf(o.Dir) }
+		o.disk = diskOf(o.Dir)
 	}
 	if o.upkeepEvery <= 0 {
 		o.upkeepEvery = time.Second
@@ -140,9 +140,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return t.query(`SELECT value FROM meta WHERE name = 'store'`, func(r row) error { return r.scan(&s.name) })
 	})
 	if err != nil {
-		err = s.db.classify(err)
 		s.end()
-		return nil, errors.Join(err, s.db.close(ctx))
+		return nil, errors.Join(s.db.classify(err), s.db.close(ctx))
 	}
 	go s.writer.loop()
 	s.tasks.Go(s.upkeep)
@@ -154,8 +153,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // known tells the errors of this package.
 func known(err error) bool {
-	return slices.ContainsFunc([]error{ErrFull, ErrTooLarge, ErrAway, ErrFailed, ErrNotHeld, ErrClosed, ErrLocked, ErrDamaged, ErrReplaying, ErrNewerFormat},
-		func(e error) bool { return errors.Is(err, e) })
+	return anyOf(err, ErrFull, ErrTooLarge, ErrAway, ErrFailed, ErrNotHeld, ErrClosed, ErrLocked, ErrDamaged, ErrReplaying, ErrNewerFormat)
 }
 
 // Queue returns the queue of the connector called name and makes it at first
@@ -175,16 +173,14 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 		return nil, err
 	}
 	var id int64
-	o := &op{size: 100, do: func(c *change) error {
-		var err error
-		if id, err = one(c, `SELECT id FROM connector WHERE name = ?`, name); err == nil && id == 0 {
-			err = c.query(`INSERT INTO connector (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`,
-				func(r row) error { return r.scan(&id) }, name)
+	o := &op{size: 100, do: func(c *change) (err error) {
+		if id, err = one(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 {
+			id, err = one(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
 		}
 		if err != nil {
 			return err
 		}
-		return c.exec(`INSERT INTO ledger (connector, bridge) VALUES (?, ?) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+		return c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
 	}}
 	if err := s.writer.run(ctx, o); err != nil {
 		return nil, err
@@ -202,11 +198,7 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 func (s *Store) queues() []*Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Queue, 0, len(s.byID))
-	for _, q := range s.byID {
-		list = append(list, q)
-	}
-	return list
+	return slices.Collect(maps.Values(s.byID))
 }
 
 // Connectors lists the names of all queues that there are, opened or not, in the
@@ -248,17 +240,6 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	}
 	if err := db.backup(ctx, file); err != nil {
 		return fmt.Errorf("back up into %s: %w", file, err)
-	}
-	return nil
-}
-
-// scrubDeleted makes sure that what was deleted is in no file any more.
-func (s *Store) scrubDeleted(ctx context.Context) error {
-	switch db := s.db.(type) {
-	case *sqlite:
-		return s.db.classify(db.eraseLog(ctx))
-	case *postgres:
-		return s.db.classify(db.vacuum(ctx))
 	}
 	return nil
 }
@@ -314,20 +295,9 @@ func (s *Store) wait(ctx context.Context, something <-chan struct{}) error {
 // wakeAll wakes everyone who waits, to see that the store is closed or has failed.
 func (s *Store) wakeAll() {
 	for _, q := range s.queues() {
-		q.wakeUp()
-		q.wakeReplays()
+		q.wake(&q.more)
+		q.wake(&q.orders)
 	}
-}
-
-// ownsReplay tells whether this bridge runs the replay: of those that share a
-// store only one does.
-func (s *Store) ownsReplay(ctx context.Context, r Replay) (bool, error) {
-	db, shared := s.db.(*postgres)
-	if !shared || !r.Active() {
-		return true, nil
-	}
-	owned, err := db.ownReplay(ctx, int64(r.Number))
-	return owned, s.db.classify(err)
 }
 
 // upkeep looks after disk and history about once a second.
@@ -347,13 +317,11 @@ func (s *Store) upkeep() {
 		if err == nil {
 			err = s.prune(s.ended)
 		}
-		failed, _ := s.writer.state()
 		text := ""
-		if err != nil && s.ended.Err() == nil && failed == nil {
-			text = err.Error()
-		}
-		if text != "" && text != reported {
-			s.log.Warn("the store cannot be looked after now", "error", strings.TrimSpace(text))
+		if err != nil && s.stopped() == nil {
+			if text = err.Error(); text != reported {
+				s.log.Warn("the store cannot be looked after now", "error", text)
+			}
 		}
 		reported = text
 	}

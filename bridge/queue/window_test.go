@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,39 +15,26 @@ func hash(i int) Hash {
 
 func TestAddKnowsRepeats(t *testing.T) {
 	w := newWindow(10)
-	pos, repeat := w.add(hash(1))
-	require.False(t, repeat)
-	require.Equal(t, uint64(1), pos)
-	pos, repeat = w.add(hash(1))
-	require.True(t, repeat)
-	require.Equal(t, uint64(1), pos)
-	pos, repeat = w.add(hash(2))
-	require.False(t, repeat)
-	require.Equal(t, uint64(2), pos)
+	require.False(t, w.add(hash(1)))
+	require.True(t, w.add(hash(1)))
+	require.False(t, w.add(hash(2)))
 	require.Equal(t, 2, w.size())
 }
 
-func TestZeroWindowWorks(t *testing.T) {
-	var w window
+func TestWindowOfNone(t *testing.T) {
+	w := newWindow(0)
 	w.trim()
-	w.forget(0, 100)
-	require.Equal(t, w.firstPos(), w.nextPos())
-	_, repeat := w.add(hash(1))
-	require.False(t, repeat)
-	_, repeat = w.add(hash(1))
-	require.True(t, repeat)
+	require.False(t, w.add(hash(1)))
+	require.True(t, w.add(hash(1)))
 	w.trim()
 	require.Zero(t, w.size())
-	_, repeat = w.add(hash(1))
-	require.False(t, repeat)
+	require.False(t, w.add(hash(1)))
 }
 
 func TestZeroHashIsNeverARepeat(t *testing.T) {
 	w := newWindow(10)
 	for range 3 {
-		pos, repeat := w.add(Hash{})
-		require.False(t, repeat)
-		require.Zero(t, pos)
+		require.False(t, w.add(Hash{}))
 	}
 	require.Zero(t, w.size())
 }
@@ -54,55 +42,31 @@ func TestZeroHashIsNeverARepeat(t *testing.T) {
 func TestTrimForgetsTheOldest(t *testing.T) {
 	w := newWindow(1000)
 	for i := range 5000 {
-		_, repeat := w.add(hash(i))
-		require.False(t, repeat)
+		require.False(t, w.add(hash(i)))
 	}
 	w.trim()
 	require.Equal(t, 1000, w.size())
-	require.Equal(t, uint64(4001), w.firstPos())
 	for i := 4000; i < 5000; i++ {
-		_, repeat := w.add(hash(i))
-		require.True(t, repeat, i)
+		require.True(t, w.add(hash(i)), i)
 	}
-	_, repeat := w.add(hash(3999))
-	require.False(t, repeat)
+	require.False(t, w.add(hash(3999)))
 }
 
 func TestForgetLetsIdsComeAgain(t *testing.T) {
-	for _, n := range []int{3, chunkSize - 1, chunkSize, 3 * chunkSize} {
-		w := newWindow(10 * chunkSize)
+	for _, n := range []int{3, 1000, 3000} {
+		w := newWindow(10_000)
 		for i := range 10 {
 			w.add(hash(i))
 		}
-		from := w.nextPos()
+		from := w.next
 		for i := 10; i < 10+n; i++ {
 			w.add(hash(i))
 		}
-		w.forget(from, w.nextPos())
+		w.forget(from)
 		require.Equal(t, 10, w.size())
-		require.Equal(t, from, w.nextPos())
-		for i := range 10 {
-			_, repeat := w.add(hash(i))
-			require.True(t, repeat)
+		for i := range 10 + n {
+			require.Equal(t, i < 10, w.add(hash(i)))
 		}
-		for i := 10; i < 10+n; i++ {
-			_, repeat := w.add(hash(i))
-			require.False(t, repeat)
-		}
-	}
-}
-
-func TestForgetInTheMiddle(t *testing.T) {
-	w := newWindow(100)
-	for i := range 10 {
-		w.add(hash(i))
-	}
-	w.forget(3, 6) // events 2, 3 and 4
-	require.Equal(t, 7, w.size())
-	require.Equal(t, uint64(11), w.nextPos())
-	for i := range 10 {
-		_, repeat := w.add(hash(i))
-		require.Equal(t, i < 2 || i > 4, repeat, i)
 	}
 }
 
@@ -113,39 +77,31 @@ func TestAgreesWithAModel(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, first))
 		w := newWindow(500)
 		w.first, w.next = first, first
-		model := map[Hash]uint64{}
+		var model []Hash
 		for range 3000 {
-			from := w.nextPos()
+			from, had := w.next, len(model)
 			for range rng.IntN(20) {
 				id := hash(rng.IntN(900))
-				want, known := model[id]
-				pos, repeat := w.add(id)
-				require.Equal(t, known, repeat)
-				if known {
-					require.Equal(t, want, pos)
+				gap := uint32(w.next) == 0
+				known := slices.Contains(model, id)
+				require.Equal(t, known, w.add(id))
+				if !known && gap { // this place is left empty
+					model = append(model, Hash{})
 				}
-				model[id] = pos
+				if !known {
+					model = append(model, id)
+				}
 			}
 			if rng.IntN(4) == 0 {
-				to := w.nextPos()
-				w.forget(from, to)
-				for id, pos := range model {
-					if pos >= from && pos < to {
-						delete(model, id)
-					}
-				}
+				w.forget(from)
+				model = model[:had]
 			}
 			w.trim()
-			for id, pos := range model {
-				if pos < w.firstPos() {
-					delete(model, id)
-				}
-			}
+			model = model[max(0, len(model)-500):]
 			require.Equal(t, len(model), w.size())
-			require.LessOrEqual(t, w.size(), 500)
 		}
-		require.Greater(t, w.nextPos(), first+5000)
-		require.LessOrEqual(t, len(w.chunks), 2)
+		require.Greater(t, w.next, first+5000)
+		require.LessOrEqual(t, len(w.ring), 1024)
 	}
 }
 

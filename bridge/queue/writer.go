@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,11 @@ import (
 const (
 	maxGroup  = 8 << 20
 	maxQueued = 128 << 20 // bytes of operations that may wait; more are rejected
+
+	// gather is how long a commit waits for others where the last one had more
+	// operations than are waiting: those that it answered come again at once, and
+	// would else be in two commits by turns, a small and a large one.
+	gather = 300 * time.Microsecond
 )
 
 // op is one operation for the writer.
@@ -47,10 +53,10 @@ func refuse(err error) error { return refusal{err} }
 // change is a transaction of the writer while it runs.
 type change struct {
 	tx
-	seqs    []int64        // drawn sequence numbers that are left
-	lost    map[int64]bool // claimed records that another bridge has by now
-	known   []bool         // of the content that the operation asked about: stored before
-	ledgers map[*Queue]*delta
+	seqs  []int64        // drawn sequence numbers that are left
+	lost  map[int64]bool // claimed records that another bridge has by now
+	known []bool         // of the content that the operation asked about: stored before
+	parts map[*Queue]*part
 }
 
 // seq hands out the next of the drawn sequence numbers.
@@ -60,19 +66,14 @@ func (c *change) seq() int64 {
 	return n
 }
 
-// delta is what a transaction adds to the ledger of a queue.
-type delta struct {
-	received, duplicates, accepted, filtered, delivered, dead, purged, replayed, backfilled, history int64
-	lastSeq                                                                                          int64
-}
-
-func (c *change) ledger(q *Queue) *delta {
-	d := c.ledgers[q]
-	if d == nil {
-		d = &delta{}
-		c.ledgers[q] = d
+// of returns what the transaction adds to a queue.
+func (c *change) of(q *Queue) *part {
+	p := c.parts[q]
+	if p == nil {
+		p = &part{}
+		c.parts[q] = p
 	}
-	return d
+	return p
 }
 
 type writer struct {
@@ -84,6 +85,7 @@ type writer struct {
 	waiting []*op
 	queued  int       // bytes of the waiting and the running
 	running time.Time // when the transaction that runs began; zero: none
+	last    int       // operations in the last transaction
 	closed  bool
 	failed  error // wraps ErrFailed
 	away    error // what the last transaction failed with, if it may pass
@@ -93,7 +95,28 @@ func newWriter(s *Store) *writer {
 	return &writer{store: s, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// submit queues an operation without waiting for it.
+// run queues an operation and waits until it is durable, until ctx ends, or for
+// the timeout of the store. After the last two it may be stored all the same.
+func (w *writer) run(ctx context.Context, o *op) error {
+	if err := w.submit(o); err != nil {
+		return err
+	}
+	timer := time.NewTimer(w.store.opts.AppendTimeout)
+	defer timer.Stop()
+	err := fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
+	select {
+	case err := <-o.finished:
+		return err
+	case <-timer.C:
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: %w", ErrAway, ctx.Err())
+	}
+	if w.withdraw(o) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
 func (w *writer) submit(o *op) error {
 	o.finished, o.begun = make(chan error, 1), time.Now()
 	w.mu.Lock()
@@ -108,34 +131,15 @@ func (w *writer) submit(o *op) error {
 	}
 	w.queued += o.size
 	w.waiting = append(w.waiting, o)
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.signal()
 	return nil
 }
 
-// run submits an operation and waits until it is durable, until ctx ends, or for
-// the timeout of the store. After the last two it may be stored all the same.
-func (w *writer) run(ctx context.Context, o *op) error {
-	if err := w.submit(o); err != nil {
-		return err
-	}
-	timer := time.NewTimer(w.store.opts.AppendTimeout)
-	defer timer.Stop()
+// signal has the loop look.
+func (w *writer) signal() {
 	select {
-	case err := <-o.finished:
-		return err
-	case <-timer.C:
-		if w.withdraw(o) {
-			return fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
-		}
-		return fmt.Errorf("%w: its commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
-	case <-ctx.Done():
-		if w.withdraw(o) {
-			return ctx.Err()
-		}
-		return fmt.Errorf("%w: %w", ErrAway, ctx.Err())
+	case w.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -143,14 +147,13 @@ func (w *writer) run(ctx context.Context, o *op) error {
 func (w *writer) withdraw(o *op) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, other := range w.waiting {
-		if other == o {
-			w.waiting = append(w.waiting[:i], w.waiting[i+1:]...)
-			w.queued -= o.size
-			return true
-		}
+	at := slices.Index(w.waiting, o)
+	if at < 0 {
+		return false
 	}
-	return false
+	w.waiting = slices.Delete(w.waiting, at, at+1)
+	w.queued -= o.size
+	return true
 }
 
 // loop commits until the writer is closed and nothing is waiting any more.
@@ -171,18 +174,22 @@ func (w *writer) loop() {
 
 // next waits for operations and takes as many as fit into one transaction.
 func (w *writer) next() (group []*op, size int) {
-	for {
+	for gathered := false; ; {
 		w.mu.Lock()
-		if n := len(w.waiting); n > 0 {
+		if n := len(w.waiting); n > 0 && n < w.last && !gathered && !w.closed {
+			w.mu.Unlock()
+			gathered = true
+			time.Sleep(gather)
+			continue
+		} else if n > 0 {
 			i := 0
 			for i < n && (i == 0 || size+w.waiting[i].size <= maxGroup) {
 				size += w.waiting[i].size
 				i++
 			}
-			group = append(group, w.waiting[:i]...)
-			w.waiting = append(w.waiting[:0], w.waiting[i:]...)
-			clear(w.waiting[len(w.waiting):n])
-			w.running = group[0].begun
+			group = slices.Clone(w.waiting[:i])
+			w.waiting = slices.Delete(w.waiting, 0, i)
+			w.running, w.last = group[0].begun, i
 			w.mu.Unlock()
 			return group, size
 		}
@@ -197,60 +204,52 @@ func (w *writer) next() (group []*op, size int) {
 
 // commit runs a group in one transaction and tells each operation its end.
 func (w *writer) commit(group []*op) {
-	w.mu.Lock()
-	failed := w.failed
-	w.mu.Unlock()
-	if failed != nil {
+	if failed, _ := w.state(); failed != nil {
 		w.finish(group, failed)
 		return
 	}
-	var need prepare
-	for _, o := range group {
-		need.records += o.need.records
-		need.held = append(need.held, o.need.held...)
-		need.content = append(need.content, o.need.content...)
-	}
-	ledgers := map[*Queue]*delta{}
-	written := 0
 	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout)
 	defer cancel()
-	err := w.store.db.update(ctx, need, func(t tx, p *prepared) error {
-		for _, o := range group[:written] { // the database has run it once before, in vain
-			if o.undo != nil && o.refusal == nil {
+	var c *change
+	begun := 0
+	undo := func() {
+		for ; begun > 0; begun-- {
+			if o := group[begun-1]; o.undo != nil && o.refusal == nil {
 				o.undo()
 			}
 		}
-		written = 0
-		clear(ledgers)
+	}
+	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
+		undo() // the database has run it once before, in vain
 		w.store.addForeignIDs(p.ids)
-		c := &change{tx: t, seqs: p.seqs, lost: p.lost, ledgers: ledgers}
+		c = &change{tx: t, seqs: p.seqs, lost: p.lost, parts: map[*Queue]*part{}}
 		asked := 0
 		for _, o := range group {
 			c.known, asked = p.known[asked:asked+len(o.need.content)], asked+len(o.need.content)
 			o.refusal = nil
+			begun++
 			if err := o.do(c); errors.As(err, new(refusal)) {
 				o.refusal = errors.Unwrap(err)
 			} else if err != nil {
 				return err
 			}
-			written++
 		}
-		err := c.writeLedgers(w.store.bridge)
-		crashpoint.At("commit.before")
-		return err
-	})
-	if err != nil {
-		for i := written - 1; i >= 0; i-- {
-			if group[i].undo != nil && group[i].refusal == nil {
-				group[i].undo()
+		for q := range c.parts {
+			if err := c.end(q); err != nil {
+				return err
 			}
 		}
+		crashpoint.At("commit.before")
+		return nil
+	})
+	if err != nil {
+		undo()
 		w.finish(group, w.wrong(err))
 		return
 	}
 	crashpoint.At("commit.after")
-	for q, d := range ledgers {
-		q.apply(d)
+	for q, p := range c.parts {
+		q.committed(p)
 	}
 	for _, o := range group {
 		if o.done != nil && o.refusal == nil {
@@ -260,11 +259,19 @@ func (w *writer) commit(group []*op) {
 	w.finish(group, nil)
 }
 
+// needOf is what a group needs before it begins to write.
+func needOf(group []*op) (need prepare) {
+	for _, o := range group {
+		need.records += o.need.records
+		need.held = append(need.held, o.need.held...)
+		need.content = append(need.content, o.need.content...)
+	}
+	return need
+}
+
 func (w *writer) finish(group []*op, err error) {
 	w.mu.Lock()
-	if err == nil || !errors.Is(err, ErrAway) {
-		w.away = nil
-	} else {
+	if w.away = nil; errors.Is(err, ErrAway) {
 		w.away = err
 	}
 	w.mu.Unlock()
@@ -277,20 +284,12 @@ func (w *writer) finish(group []*op, err error) {
 	}
 }
 
-// wrong makes one of this package's errors of what a transaction failed with and
-// remembers it if the store is done for.
+// wrong makes one of this package's errors of what a transaction failed with. Where
+// that is for good, nothing is stored any more.
 func (w *writer) wrong(err error) error {
 	err = w.store.db.classify(err)
-	if errors.Is(err, ErrFailed) {
-		w.fail(err)
-	}
-	return err
-}
-
-// fail ends the store: nothing is stored any more.
-func (w *writer) fail(err error) {
 	w.mu.Lock()
-	first := w.failed == nil
+	first := errors.Is(err, ErrFailed) && w.failed == nil
 	if first {
 		w.failed = err
 	}
@@ -299,6 +298,7 @@ func (w *writer) fail(err error) {
 		w.store.log.Error("nothing can be stored any more", "error", err)
 		w.store.wakeAll()
 	}
+	return err
 }
 
 // state returns why nothing can be stored now: for good, or for a while.
@@ -319,36 +319,10 @@ func (w *writer) state() (failed, away error) {
 // close lets what is waiting be committed and ends the loop.
 func (w *writer) close() {
 	w.mu.Lock()
-	already := w.closed
 	w.closed = true
 	w.mu.Unlock()
-	if !already {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
+	w.signal()
 	<-w.ended
-}
-
-const addToLedger = `UPDATE ledger SET received = received + ?, duplicates = duplicates + ?, accepted = accepted + ?,
- filtered = filtered + ?, delivered = delivered + ?, dead = dead + ?, purged = purged + ?, replayed = replayed + ?,
- backfilled = backfilled + ?, history = history + ?,
- last_seq = CASE WHEN last_seq < ? THEN ? ELSE last_seq END
- WHERE connector = ? AND bridge = ?`
-
-func (c *change) writeLedgers(bridge string) error {
-	for q, d := range c.ledgers {
-		if *d == (delta{}) {
-			continue
-		}
-		err := c.exec(addToLedger, d.received, d.duplicates, d.accepted, d.filtered, d.delivered, d.dead, d.purged,
-			d.replayed, d.backfilled, d.history, d.lastSeq, d.lastSeq, q.id, bridge)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // idle tells whether nothing is waiting or running.

@@ -1,0 +1,105 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// openIdle opens a store whose writer has nothing to do but what a test commits.
+func openIdle(t *testing.T) (*Store, *Queue) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), upkeepEvery: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	q, err := s.Queue(t.Context(), "a", 100)
+	require.NoError(t, err)
+	return s, q
+}
+
+// ready makes an operation that commit can be given.
+func ready(o *op) *op {
+	o.finished = make(chan error, 1)
+	return o
+}
+
+func batchOf(id int) Batch {
+	body := fmt.Appendf(nil, `{"n":%d}`, id)
+	return Batch{Body: body, Items: []Item{{End: len(body), ID: hash(id)}}}
+}
+
+// Small batches of one commit are one record, and each event is what it was.
+func TestSmallBatchesShareARecord(t *testing.T) {
+	s, q := openIdle(t)
+	var group []*op
+	for i := range 5 {
+		a, err := q.prepareAppend(batchOf(i))
+		require.NoError(t, err)
+		group = append(group, ready(&a.op))
+	}
+	s.writer.commit(group)
+	for again := range 2 { // from memory, and from the file
+		records, err := q.Claim(t.Context(), Limit{Events: 100, Bytes: 1 << 20})
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		require.Len(t, records[0].Events, 5)
+		for i, e := range records[0].Events {
+			require.Equal(t, string(batchOf(i).Body), string(e.Raw), again)
+			require.Equal(t, i, e.Index)
+		}
+		q.Release(records...)
+	}
+}
+
+// What a transaction that fails has changed in memory is taken back, also of the
+// operation that it failed in, and of a claim that was released meanwhile.
+func TestFailedTransactionIsTakenBack(t *testing.T) {
+	s, q := openIdle(t)
+	_, err := q.Append(t.Context(), batchOf(1))
+	require.NoError(t, err)
+	records, err := q.Claim(t.Context(), Limit{Events: 100, Bytes: 1 << 20})
+	require.NoError(t, err)
+	st := &settling{q: q, s: Settlement{Delivered: []Span{{Seq: records[0].Seq}}}}
+	require.NoError(t, st.prepare(t.Context()))
+	a, err := q.prepareAppend(batchOf(2))
+	require.NoError(t, err)
+	a.op.do = func(c *change) error {
+		q.Release(records...)
+		return errors.Join(a.write(c), ErrAway)
+	}
+	s.writer.commit([]*op{ready(&st.op), ready(&a.op)})
+	require.ErrorIs(t, <-a.op.finished, ErrAway)
+	got, err := q.Append(t.Context(), batchOf(2))
+	require.NoError(t, err)
+	require.Equal(t, Receipt{Accepted: 1}, got, "its id is not remembered")
+	records, err = q.Claim(t.Context(), Limit{Events: 100, Bytes: 1 << 20})
+	require.NoError(t, err)
+	require.Len(t, records, 2)
+	require.Equal(t, uint64(2), q.Ledger().Pending())
+}
+
+// A body of several parts is read back; wherever a bit is flipped, that is found.
+func TestBodyInParts(t *testing.T) {
+	events := [][]byte{[]byte("first"), {}, []byte("third, and third, and third, and third")}
+	data := appendBody(appendBody(nil, 7, 8, events[:2]), 7, 9, events[2:])
+	b, err := decodeBody(data)
+	require.NoError(t, err)
+	require.Len(t, b.events, 3)
+	for i, e := range events {
+		require.Equal(t, string(e), string(b.events[i]))
+	}
+	require.Equal(t, int64(7), b.connector)
+	for at := range len(data) * 8 {
+		data[at/8] ^= 1 << (at % 8)
+		_, err := decodeBody(data)
+		require.ErrorIs(t, err, errBody, at)
+		data[at/8] ^= 1 << (at % 8)
+	}
+	for cut := range data {
+		if b, err := decodeBody(data[:cut]); err == nil {
+			require.Len(t, b.events, 2, "only between two parts, and then the record has more events")
+		}
+	}
+}
