@@ -179,7 +179,7 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
-	at, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE connector = ? AND seq >= ? ORDER BY seq LIMIT 1), 0)`, connector, next)
+	at, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, next)
 	if at > 0 {
 		r.Position = time.UnixMicro(at)
 	}
