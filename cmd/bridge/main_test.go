@@ -305,12 +305,3 @@ func TestUnknownCommands(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, stdout, "Available Commands:")
 }
-
-func TestHelpShowsExamples(t *testing.T) {
-	for _, args := range [][]string{{}, {"serve"}, {"check"}, {"status"}, {"healthcheck"}, {"dead"}, {"dead", "list"}, {"dead", "show"},
-		{"replay"}, {"replay", "status"}, {"replay", "end"}, {"resume"}, {"forget"}, {"drift"}, {"version"}} {
-		code, stdout, _ := runBridge(t, nil, append(args, "--help")...)
-		require.Zero(t, code)
-		require.Contains(t, stdout, "Examples:\n  bridge ", args)
-	}
-}
