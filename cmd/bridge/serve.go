@@ -26,8 +26,8 @@ or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
 once, with 128 plus the signal's number; nothing acknowledged is lost by that.
 When it answers, one line with its addresses goes to standard output, that of
 the operator's page among them; the log goes to standard error. It exits 1 where
-the configuration is wrong, an address is taken, or the data directory is in use. Where nobody reads its output any
-more, it goes on without.
+the configuration is wrong, an address is taken, or the data directory is in
+use. Where nobody reads its output any more, it goes on without.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
