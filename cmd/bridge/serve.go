@@ -24,10 +24,10 @@ func newServe() *cobra.Command {
 		Long: `Take events from Braze and deliver them to RudderStack until the first SIGINT
 or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
 once, with 128 plus the signal's number; nothing acknowledged is lost by that.
-When it answers, its addresses and that of the operator's page go to standard
-output, a line each; the log goes to standard error. It exits 1 where the configuration is wrong, an address
-is taken, or the data directory is in use. Where nobody reads its output any
-more, it goes on without.
+When it answers, one line with its addresses goes to standard output, that of
+the operator's page among them; the log goes to standard error. It exits 1 where
+the configuration is wrong, an address is taken, or the data directory is in
+use. Where nobody reads its output any more, it goes on without.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
@@ -55,7 +55,7 @@ that comes while it starts is honoured once it answers.
 				Log: log,
 				Ready: func(a bridge.Addresses) {
 					close(ready)
-					fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s admin=%s\nthe operator's page: %s/\n", a.Intake, a.Admin, a.Admin)
+					fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s admin=%s page=%[2]s/\n", a.Intake, a.Admin)
 				},
 			})
 			if err != nil {

@@ -19,9 +19,10 @@ the stream of events is.`,
   mockbraze emit --scenario mine.yaml --events 1000`,
 	}
 	list := &cobra.Command{
-		Use:   "list",
-		Short: "List the scenarios that are built in",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the scenarios that are built in",
+		Example: "  mockbraze scenario list",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range scenario.Names() {
 				s, err := scenario.Builtin(name)
@@ -34,9 +35,10 @@ the stream of events is.`,
 		},
 	}
 	show := &cobra.Command{
-		Use:   "show NAME|FILE",
-		Short: "Print a scenario with everything that can be set, as YAML",
-		Args:  cobra.ExactArgs(1),
+		Use:     "show NAME|FILE",
+		Short:   "Print a scenario with everything that can be set, as YAML",
+		Example: "  mockbraze scenario show steady > mine.yaml",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scenario.Load(args[0])
 			if err != nil {

@@ -32,6 +32,7 @@ func refuseUnknown(group *cobra.Command) {
 		switch {
 		case !cmd.HasSubCommands():
 		case !cmd.Runnable():
+			cmd.DisableFlagsInUseLine = true
 			cmd.Args, cmd.RunE = noCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		case cmd.Args != nil && cmd.Args(cmd, []string{"x"}) != nil: // it takes no words of its own
 			cmd.Args = noCommand

@@ -1,0 +1,78 @@
+// Package clitest holds the commands of a program against what is written down
+// of them.
+package clitest
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write testdata/help as the commands are now")
+
+// Help compares what --help prints for each command of a program with
+// testdata/help/COMMAND.txt; the flag -update of the test writes the files. It
+// also asks each group for a command that it does not have.
+func Help(t *testing.T, newRoot func() *cobra.Command) {
+	t.Helper()
+	var pages []string
+	root := newRoot()
+	cli.Prepare(root)
+	walk(root, nil, func(cmd *cobra.Command, path []string) {
+		page := filepath.Join("testdata", "help", strings.Join(append([]string{cmd.Root().Name()}, path...), "-")+".txt")
+		pages = append(pages, page)
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			got, err := run(newRoot(), append(path, "--help")...)
+			require.NoError(t, err)
+			require.Contains(t, got, "\nExamples:\n  ")
+			require.NotContains(t, got, "\x1b", "no colours where there is no terminal")
+			if *update {
+				require.NoError(t, os.MkdirAll(filepath.Dir(page), 0o755))
+				require.NoError(t, os.WriteFile(page, []byte(got), 0o644))
+			}
+			want, err := os.ReadFile(page)
+			require.NoError(t, err, "run this test with -update")
+			require.Equal(t, string(want), got, "run this test with -update, and look at what has changed")
+			if cmd.HasSubCommands() {
+				_, err := run(newRoot(), append(path, "nosuchcommand")...)
+				require.ErrorContains(t, err, `"nosuchcommand"`)
+			}
+		})
+	})
+	there, err := filepath.Glob(filepath.Join("testdata", "help", "*"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, pages, there, "a page without its command")
+	help, err := run(newRoot(), "--help")
+	require.NoError(t, err)
+	for _, all := range []string{"completion", "version"} {
+		require.Contains(t, help, "\n  "+all+" ")
+	}
+}
+
+func walk(cmd *cobra.Command, path []string, visit func(*cobra.Command, []string)) {
+	visit(cmd, path)
+	for _, below := range cmd.Commands() {
+		if below.Name() == "help" {
+			continue // cobra's own
+		}
+		walk(below, append(path[:len(path):len(path)], below.Name()), visit)
+	}
+}
+
+func run(root *cobra.Command, args ...string) (string, error) {
+	cli.Prepare(root)
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs(args)
+	err := root.Execute()
+	return out.String(), err
+}
