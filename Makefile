@@ -1,6 +1,7 @@
 # Targets for people and for CI. `make help` lists them.
 GO       ?= go
 FUZZTIME ?= 30s
+FUZZ     ?= $(sort $(dir $(shell grep -rl --include='*_test.go' '^func Fuzz' .)))
 EVENTS   ?= 20000
 COUNT    ?= 5
 N        ?= 200
@@ -99,9 +100,9 @@ bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, CO
 
 # A package is built once for all its fuzz tests. They are found by name: asking
 # each package for them would build the tests of all.
-fuzz: go ## each fuzz test for FUZZTIME
+fuzz: go ## each fuzz test of the directories FUZZ for FUZZTIME
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
-	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+	for dir in $(FUZZ); do \
 	  pkg=$$($(GO) list $$dir) && $(GO) test -c -fuzz=. $(TEST_BUILD) -o $$tmp/fuzz.test $$dir || exit 1; \
 	  for target in $$(cd $$dir && $$tmp/fuzz.test -test.list '^Fuzz'); do \
 	    echo "$$pkg $$target"; \
