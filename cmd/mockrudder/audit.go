@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,7 +29,7 @@ func newAudit() *cobra.Command {
 			return runAudit(cmd, asType, format, fail, files)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
+	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
 	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
 	return cmd
@@ -40,8 +39,8 @@ func newAudit() *cobra.Command {
 const asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"
 
 func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []string) error {
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format must be text or json, not %q", format)
+	if err := audit.CheckFormat(format); err != nil {
+		return err
 	}
 	auditor, err := audit.New()
 	if err != nil {
@@ -53,15 +52,12 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 		return unread
 	}
 	unread = errors.Join(unread, in.each(auditor.Stream))
+	if unread != nil {
+		auditor.Unread(unread)
+	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	if format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(report)
-	} else {
-		err = report.WriteText(out)
-	}
+	err = report.Write(out, format)
 	if err = errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
