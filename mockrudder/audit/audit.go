@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
@@ -204,7 +202,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 	case refused:
 		a.report.Events.RefusedBeside++
 	case len(stored) == 1:
-		a.compare(parsed, e, stored[0].Stored(time.Time{}, ""), count)
+		a.compare(parsed, e, &stored[0], count)
 	}
 }
 
@@ -224,7 +222,7 @@ func (a *Auditor) count(eventType string) *typeCount {
 }
 
 // compare notes what of an event that would be stored is not as it was sent.
-func (a *Auditor) compare(sent parsedEvent, e event, stored json.RawMessage, count *typeCount) {
+func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message, count *typeCount) {
 	found := differences(sent, stored)
 	if len(found) == 0 {
 		a.report.Events.Unchanged++

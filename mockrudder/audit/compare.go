@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // parsedEvent is an event that was sent, with its numbers as they were written.
@@ -84,8 +87,9 @@ var moved = map[string]string{
 }
 
 // differences holds a message as RudderStack would store it against the event.
-func differences(sent parsedEvent, stored json.RawMessage) []difference {
-	message, _ := decode(string(stored)).(map[string]any)
+func differences(sent parsedEvent, stored *gateway.Message) []difference {
+	message, _ := decode(stored.Text()).(map[string]any)
+	message["messageId"] = stored.MessageID
 	var found []difference
 	note := func(d *difference) {
 		if d != nil {
@@ -308,14 +312,9 @@ func exponent(number string) int {
 	return max(n, -n)
 }
 
+// decode reads valid JSON; numbers keep their text.
 func decode(text string) any {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var v any
-	if decoder.Decode(&v) != nil {
-		return nil
-	}
-	return v
+	return jsonlex.Decoder{Number: func(text string) any { return json.Number(text) }}.Decode(text)
 }
 
 func encode(v any) string {

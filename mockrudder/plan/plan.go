@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -123,13 +123,14 @@ func (p *Plan) Judge(message string) schemas.Verdict {
 func parts(message string) (kind, event, properties string) {
 	properties = "{}"
 	seen := map[string]bool{}
-	start := jsonscan.Space(message, 0)
+	start := jsonlex.Space(message, 0)
 	if start >= len(message) || message[start] != '{' {
 		return "", "", properties
 	}
-	jsonscan.Object(message, start, 0, func(key string, at int) int {
-		end := jsonscan.Value(message, at, 1)
-		if end == jsonscan.Bad {
+	w := jsonlex.Walker{Text: message}
+	w.Object(start, 0, func(key string, at int) int {
+		end := w.Value(at, 1)
+		if end == jsonlex.Bad {
 			return end
 		}
 		value := message[at:end]
@@ -151,7 +152,7 @@ func parts(message string) (kind, event, properties string) {
 // text is the content of a JSON string, and JSON itself for other values.
 func text(value string) string {
 	if strings.HasPrefix(value, `"`) {
-		return jsonscan.Text(value)
+		return jsonlex.Text(value)
 	}
 	return value
 }
