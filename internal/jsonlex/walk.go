@@ -82,6 +82,19 @@ func (w *Walker) Object(i, depth int, visit func(key string, start int) int) int
 	return w.Members(i, depth, func(quoted string, start int) int { return visit(Text(quoted), start) })
 }
 
+// Fields finds members of the object whose brace is at i: named says where the
+// text of a value goes, nil for those of no interest. Of a key given twice the
+// last one counts, or with first the first. It returns what Object does.
+func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string) int {
+	return w.Object(i, depth, func(key string, start int) int {
+		end := w.Value(start, depth+1)
+		if field := named(key); field != nil && end != Bad && (*field == "" || !first) {
+			*field = w.Text[start:end]
+		}
+		return end
+	})
+}
+
 // Members is Object with the keys as they are written, in their quotes.
 func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
 	s := w.Text

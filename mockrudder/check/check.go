@@ -143,13 +143,7 @@ func headerOf(text string) (h header) {
 		return h
 	}
 	w := jsonlex.Walker{Text: text}
-	w.Object(0, 0, func(key string, start int) int {
-		end := w.Value(start, 1)
-		if field := h.named(key); field != nil && end != jsonlex.Bad {
-			*field = text[start:end]
-		}
-		return end
-	})
+	w.Fields(0, 0, false, h.named)
 	return h
 }
 

@@ -121,32 +121,15 @@ func (p *Plan) Judge(message string) schemas.Verdict {
 // parts finds what of a message the plan is about. Of a key given twice the
 // first one counts, as for RudderStack.
 func parts(message string) (kind, event, properties string) {
-	properties = "{}"
-	seen := map[string]bool{}
-	start := jsonlex.Space(message, 0)
-	if start >= len(message) || message[start] != '{' {
-		return "", "", properties
-	}
+	fields := map[string]*string{"type": &kind, "event": &event, "properties": &properties}
 	w := jsonlex.Walker{Text: message}
-	w.Object(start, 0, func(key string, at int) int {
-		end := w.Value(at, 1)
-		if end == jsonlex.Bad {
-			return end
-		}
-		value := message[at:end]
-		switch {
-		case seen[key]:
-		case key == "type":
-			kind = text(value)
-		case key == "event":
-			event = text(value)
-		case key == "properties" && value != "null":
-			properties = value
-		}
-		seen[key] = true
-		return end
-	})
-	return kind, event, properties
+	if start := jsonlex.Space(message, 0); start < len(message) && message[start] == '{' {
+		w.Fields(start, 0, true, func(key string) *string { return fields[key] })
+	}
+	if properties == "" || properties == "null" {
+		properties = "{}"
+	}
+	return text(kind), text(event), properties
 }
 
 // text is the content of a JSON string, and JSON itself for other values.

@@ -33,16 +33,7 @@ type fields struct {
 // scan finds the fields of the object that starts at i and returns the index
 // behind it, or jsonlex.Bad. Of a key given twice the first one counts.
 func (f *fields) scan(w *jsonlex.Walker, i, depth int) int {
-	return w.Object(i, depth, func(key string, start int) int {
-		end := w.Value(start, depth+1)
-		if end == jsonlex.Bad {
-			return end
-		}
-		if field := f.named(key); field != nil && *field == "" {
-			*field = w.Text[start:end]
-		}
-		return end
-	})
+	return w.Fields(i, depth, true, f.named)
 }
 
 func (f *fields) named(key string) *string {
