@@ -42,10 +42,7 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	if err := audit.CheckFormat(format); err != nil {
 		return err
 	}
-	auditor, err := audit.New()
-	if err != nil {
-		return err
-	}
+	auditor := audit.New()
 	auditor.AsType = asType
 	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
 	if in == nil {
@@ -57,8 +54,7 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	err = report.Write(out, format)
-	if err = errors.Join(err, out.Flush()); err != nil {
+	if err := errors.Join(report.Write(out, format), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	switch {

@@ -41,9 +41,9 @@ type event struct {
 	storage bool // a record of Currents' storage export
 }
 
-// New returns an Auditor that has read nothing. The error is nil.
-func New() (*Auditor, error) {
-	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}, nil
+// New returns an Auditor that has read nothing.
+func New() *Auditor {
+	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}
 }
 
 // Stream reads recorded requests from r, which the report calls name: request
