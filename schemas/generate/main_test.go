@@ -69,19 +69,3 @@ func TestRunWritesWhatIsStale(t *testing.T) {
 	require.NoError(t, os.WriteFile(open, []byte("{}\n"), 0o600))
 	require.ErrorContains(t, run(dir, true), "users.messages.email.Open.schema.json")
 }
-
-func TestFindKnowsWhereItStarts(t *testing.T) {
-	t.Chdir("..")
-	dir, err := find()
-	require.NoError(t, err)
-	require.Equal(t, ".", dir)
-
-	t.Chdir("..")
-	dir, err = find()
-	require.NoError(t, err)
-	require.Equal(t, "schemas", dir)
-
-	t.Chdir(t.TempDir())
-	_, err = find()
-	require.ErrorContains(t, err, "-dir")
-}
