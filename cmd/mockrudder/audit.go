@@ -17,10 +17,10 @@ func newAudit() *cobra.Command {
 		Use:   "audit FILE|DIRECTORY|-...",
 		Short: "Say what RudderStack's own Braze source would do to recorded batches",
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
-			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and property what RudderStack's own Braze source would drop,\n" +
-			"change or refuse, with counts and an example each. A directory stands for the *.avro, *.json,\n" +
-			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
-			"taken for requests of one event.\n\n" +
+			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and\n" +
+			"property what RudderStack's own Braze source would drop, change or refuse, with counts and an\n" +
+			"example each. A directory stands for the *.avro, *.json, *.jsonl and *.ndjson files in it. Events\n" +
+			"that stand alone in a file are taken for requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
 		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
