@@ -119,7 +119,7 @@ lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and n
 	CGO_ENABLED=0 GOWORK=off $(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	CGO_ENABLED=0 bin/staticcheck -tags e2e $(ALL)
 	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy -diff) || { echo "make tidy changes $$dir/go.mod or go.sum"; exit 1; }; done
-	CGO_ENABLED=0 $(GO) run ./schemas/generate -check
+	CGO_ENABLED=0 $(GO) run ./schemas/generate -dir schemas -check
 	CGO_ENABLED=0 $(GO) run ./bridge/config/generate -check
 
 generate: go ## JSON Schemas from the glossary, fixtures from the generator, the settings in docs/operations.md

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 )
 
 // Control decides about a request in a test's own code, for what the limits of
@@ -207,11 +207,11 @@ func (b *requestBody) text() string {
 // events is how many events or messages the body holds; 1 where it is no batch.
 func (b *requestBody) events() int {
 	text := b.text()
-	start, n := jsonscan.Space(text, 0), 1
+	start, n := jsonlex.Space(text, 0), 1
 	if start >= len(text) || text[start] != '{' {
 		return n
 	}
-	w := jsonscan.Walker{Text: text}
+	w := jsonlex.Walker{Text: text}
 	w.Object(start, 0, func(key string, i int) int {
 		if key != "events" && key != "batch" || i >= len(text) || text[i] != '[' {
 			return w.Value(i, 1)

@@ -2,6 +2,8 @@ package mockrudder_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -9,10 +11,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +139,166 @@ func joined(values []string) string {
 	values = slices.Clone(values)
 	slices.Sort(values)
 	return strings.Join(values, ", ")
+}
+
+// probe is a request that needs no network.
+type probe struct {
+	method, path, key, body string
+	headers                 []string // name, value, name, value, …
+}
+
+// answer is the status and the body of an answer, without the newline at its end.
+func (p probe) answer(t *testing.T, s *mockrudder.Server) string {
+	t.Helper()
+	answer := p.send(s)
+	return fmt.Sprintf("%d %s", answer.Code, strings.TrimSuffix(answer.Body.String(), "\n"))
+}
+
+func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
+	if p.method == "" {
+		p.method = http.MethodPost
+	}
+	request := httptest.NewRequest(p.method, p.path, strings.NewReader(p.body))
+	request.Host = "localhost:8090"
+	if p.key != "" {
+		request.SetBasicAuth(p.key, "")
+	}
+	for i := 0; i < len(p.headers); i += 2 {
+		request.Header.Set(p.headers[i], p.headers[i+1])
+	}
+	answer := httptest.NewRecorder()
+	s.ServeHTTP(answer, request)
+	return answer
+}
+
+// server returns a server with the recorded sources, without validation.
+func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
+	t.Helper()
+	s, err := mockrudder.New(append(append(recordedSources(), mockrudder.WithoutValidation()), opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func packed(t *testing.T, text string) string {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	_, err := io.WriteString(w, text)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return buf.String()
+}
+
+// stored returns the only message that a server has, as RudderStack would store it.
+func stored(t *testing.T, s *mockrudder.Server) map[string]any {
+	t.Helper()
+	events := s.Events(mockrudder.Filter{})
+	require.Len(t, events, 1)
+	var message map[string]any
+	require.NoError(t, json.Unmarshal(events[0].Message(), &message))
+	return message
+}
+
+const (
+	batchPath   = "/v1/batch"
+	webhookPath = "/v1/webhook?writeKey=wkBraze"
+)
+
+// brazeEvent makes a webhook body with one event of these properties.
+func brazeEvent(properties string) string {
+	return `{"events":[{"event_type":"t","id":"i","user":{"external_user_id":"u"},"properties":` + properties + `}]}`
+}
+
+func TestStaticPaths(t *testing.T) {
+	s := server(t)
+	get := func(path string) (text string, header http.Header) {
+		answer := probe{method: http.MethodGet, path: path}.send(s)
+		require.Equal(t, http.StatusOK, answer.Code)
+		return answer.Body.String(), answer.Header()
+	}
+	for _, path := range []string{"/", "/health"} {
+		text, _ := get(path)
+		var health map[string]string
+		require.NoError(t, json.Unmarshal([]byte(text), &health))
+		for _, key := range []string{"appType", "server", "db", "acceptingEvents", "routingEvents", "mode", "backendConfigMode", "lastSync", "lastRegulationSync"} {
+			require.Contains(t, health, key)
+		}
+		require.Len(t, health, 9)
+	}
+	text, _ := get("/version")
+	require.Regexp(t, `^\{"BuildDate":".+","BuiltBy":".+","Commit":".*","Features":\["gzip-req-payload"\],"Version":"1.83.0"\}$`, text)
+	text, header := get("/docs")
+	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
+	require.Contains(t, text, "<title>")
+	text, _ = get("/robots.txt")
+	require.Equal(t, "User-agent: * \nDisallow: / \n", text)
+}
+
+// The pixel answers with its image whatever comes; only a good message is stored.
+func TestPixel(t *testing.T) {
+	for query, want := range map[string]int{
+		"writeKey=wkHTTP&event=E&userId=u":             1,
+		"writeKey=wkHTTP&event=E":                      0,
+		"writeKey=wkHTTP&userId=%20":                   0,
+		"event=E&userId=u":                             0,
+		"writeKey=nope&event=E&userId=u":               0,
+		"writeKey=wkOffHTTP&event=E&userId=u":          0,
+		"writeKey=wkHTTP&userId=u&properties.a.b=%22x": 1,
+	} {
+		s := server(t)
+		answer := probe{method: http.MethodGet, path: "/pixel/v1/track?" + query}.send(s)
+		require.Equal(t, http.StatusOK, answer.Code)
+		require.Equal(t, "image/gif", answer.Header().Get("Content-Type"))
+		require.Equal(t, 43, answer.Body.Len())
+		require.Len(t, s.Events(mockrudder.Filter{Type: "track"}), want, query)
+		if want == 1 {
+			message := stored(t, s)
+			require.Equal(t, "web", message["channel"])
+			require.NotContains(t, message, "writeKey")
+		}
+	}
+	s := server(t)
+	probe{method: http.MethodGet, path: "/pixel/v1/page?writeKey=wkHTTP&userId=u&properties.a.b=1&properties.c=2&properties=x"}.send(s)
+	require.Equal(t, map[string]any{"a": map[string]any{"b": "1"}, "c": "2"}, stored(t, s)["properties"])
+}
+
+// The bucket holds one event more than come in a window, and what asks for more
+// at once never passes.
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(t, mockrudder.WithRateLimit(200), mockrudder.WithRateWindow(10*time.Second))
+		send := func(events int) string {
+			body := `{"batch":[` + strings.Repeat(`{"userId":"u"},`, events-1) + `{"userId":"u"}]}`
+			return probe{path: batchPath, key: "wkHTTP", body: body}.answer(t, s)
+		}
+		const over = "429 max requests limit reached"
+		require.Equal(t, over, send(300))
+		require.Equal(t, over, send(202))
+		require.Equal(t, "200 ok", send(201))
+		require.Equal(t, over, send(1))
+		require.Equal(t, "401 invalid write key", probe{path: batchPath, key: "x"}.answer(t, s), "the key comes first")
+		time.Sleep(time.Second)
+		require.Equal(t, "200 ok", send(20))
+		require.Equal(t, over, send(1))
+		time.Sleep(time.Hour)
+		require.Equal(t, over, send(300))
+		require.Equal(t, "200 ok", send(201), "the bucket holds a window's worth")
+	})
+}
+
+func TestWrongOptions(t *testing.T) {
+	for want, opt := range map[string]mockrudder.Option{
+		"a source needs a write key":               mockrudder.WithSource("", mockrudder.Braze),
+		`unknown kind "kafka"`:                     mockrudder.WithSource("k", "kafka"),
+		"at least one message must be kept, not 0": mockrudder.WithKeep(0),
+		"need some bytes":                          mockrudder.WithKeepBytes(0),
+		"cannot be negative":                       mockrudder.WithRateLimit(-1),
+		"window of a rate limit":                   mockrudder.WithRateWindow(0),
+	} {
+		_, err := mockrudder.New(opt)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze), mockrudder.WithSource("k", mockrudder.HTTP))
+	require.ErrorContains(t, err, "source k is given twice")
 }

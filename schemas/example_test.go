@@ -8,11 +8,7 @@ import (
 )
 
 func ExampleLoad() {
-	g, err := schemas.Load()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	g := must(schemas.Load())
 	open, _ := g.Event("users.messages.email.Open")
 	fmt.Println(open.Name, "is", open.RudderName)
 	for _, f := range open.Properties {
@@ -28,37 +24,18 @@ func ExampleLoad() {
 // A glossary of one's own is read with LoadFile; an empty path is the built-in
 // one.
 func ExampleLoadFile() {
-	g, err := schemas.LoadFile("")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	g := must(schemas.LoadFile(""))
 	fmt.Println(g.Version())
 	fmt.Println(len(g.Current()), "of", len(g.Events), "are current")
 	send, _ := g.Event("users.messages.sms.InboundReceive")
 	body, _ := schemas.FieldNamed(send.Properties, "message_body")
 	fmt.Println(body.Name, body.PII, body.IsPersonal())
 
-	raw, err := g.Encode()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	if g, err = schemas.Parse(raw); err != nil {
-		fmt.Println(err)
-		return
-	}
-	made, err := g.Files()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	raw := must(g.Encode())
+	g = must(schemas.Parse(raw))
+	made := must(g.Files())
 	fmt.Println(len(made), "schemas")
-	v, err := g.Validator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(g.Validator())
 	fmt.Println(v.Event([]byte(`{"event_type":"users.UserOrphan","id":"1","time":1}`)).Valid)
 	// Output:
 	// schema version 12 (2026-09-02), 102 current event types
@@ -69,11 +46,7 @@ func ExampleLoadFile() {
 }
 
 func ExampleValidator_Event() {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(schemas.NewValidator())
 	fmt.Println("knows", v.Types()[0], "and others")
 
 	verdict := v.Event([]byte(`{
@@ -96,11 +69,7 @@ func ExampleValidator_Event() {
 }
 
 func ExampleValidator_Batch() {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(schemas.NewValidator())
 	verdict := v.Batch([]byte(`{"events": [
 		{"event_type": "users.messages.pigeon.Send", "id": "1", "time": 1700000000},
 		{"event_type": "users.UserDeleteRequest", "id": "2", "time": 1700000000}
@@ -117,11 +86,7 @@ func ExampleValidator_Batch() {
 }
 
 func ExampleValidator_Message() {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(schemas.NewValidator())
 	verdict := v.Message([]byte(`{"type": "track", "event": "Email Opened", "userId": " "}`))
 	for _, f := range verdict.Errors {
 		fmt.Printf("%q %s: %s\n", f.Path, f.Rule, f.Detail)
@@ -131,11 +96,7 @@ func ExampleValidator_Message() {
 }
 
 func ExampleValidator_MessageBatch() {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(schemas.NewValidator())
 	verdict := v.MessageBatch([]byte(`{"batch": [
 		{"type": "identify", "userId": "u1", "traits": {"email": "a@example.com"}},
 		{"type": "track", "userId": "u1"}
@@ -168,11 +129,7 @@ func ExampleSchema() {
 
 // Rules that are no keyword of a JSON Schema have names of their own.
 func ExampleFinding() {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	v := must(schemas.NewValidator())
 	fmt.Println(v.Event([]byte(`{`)).Errors[0].Rule == schemas.RuleInvalidJSON)
 	for _, f := range v.Event([]byte(`{"event_type":"new","id":"1","time":1,"beside":2}`)).Drift {
 		fmt.Println(f.Path, f.Rule == schemas.RuleUnknownEventType, f.Rule == schemas.RuleUnknownField)
@@ -181,4 +138,12 @@ func ExampleFinding() {
 	// true
 	// /event_type true false
 	// /beside false true
+}
+
+// must is for examples: a program handles the error.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }

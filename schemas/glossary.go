@@ -3,6 +3,7 @@ package schemas
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 )
 
@@ -151,6 +152,20 @@ func (g *Glossary) Current() []string {
 // current event types".
 func (g *Glossary) Version() string {
 	return fmt.Sprintf("schema version %d (%s), %d current event types", g.SchemaVersion, g.Date, len(g.Current()))
+}
+
+// Release names the glossary that is built in without reading all of it:
+// "schema version 12 (2026-09-02)". Version of a loaded Glossary says more.
+func Release() string {
+	raw, err := files.ReadFile("glossary.json")
+	if err != nil {
+		return "no glossary"
+	}
+	begin := regexp.MustCompile(`"schema_version": (\d+),\s+"date": "([^"]+)"`).FindSubmatch(raw)
+	if begin == nil {
+		return "no glossary"
+	}
+	return fmt.Sprintf("schema version %s (%s)", begin[1], begin[2])
 }
 
 // FieldNamed finds a field in a list.

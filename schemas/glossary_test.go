@@ -40,6 +40,7 @@ func TestGlossaryIsComplete(t *testing.T) {
 	g := load(t)
 	require.NotEmpty(t, g.Source)
 	require.Equal(t, "schema version 12 (2026-09-02), 102 current event types", g.Version())
+	require.Equal(t, "schema version 12 (2026-09-02)", schemas.Release())
 	require.Len(t, g.Current(), 102)
 	require.NotContains(t, g.Current(), "users.messages.newsfeedcard.Click")
 	count := map[string]int{}

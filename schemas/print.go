@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // width is how long a line may be before an object or an array is spread over
@@ -22,119 +24,75 @@ func render(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	dec := json.NewDecoder(&compact)
-	dec.UseNumber()
-	root, err := readNode(dec)
-	if err != nil {
-		return nil, err
-	}
-	var out strings.Builder
-	root.spread(&out, "")
+	var out bytes.Buffer
+	spread(&out, strings.TrimSpace(compact.String()), "")
 	out.WriteByte('\n')
-	return []byte(out.String()), nil
+	return out.Bytes(), nil
 }
 
-// node is a JSON value that still knows the order of its members.
-type node struct {
-	open, end string   // brackets; empty for a scalar
-	keys      []string // rendered keys of an object
-	values    []node
-	scalar    string
+// part is an element of an array, or a member of an object with its key.
+type part struct{ key, value string }
+
+// parts takes compact JSON apart. A scalar has none.
+func parts(text string) (list []part) {
+	w := &jsonlex.Walker{Text: text}
+	take := func(key string, start int) int {
+		end := w.Value(start, 0)
+		list = append(list, part{key, text[start:end]})
+		return end
+	}
+	switch text[0] {
+	case '{':
+		w.Members(0, 0, func(quoted string, start int) int { return take(visible(quoted)+": ", start) })
+	case '[':
+		w.Array(0, 0, func(start int) int { return take("", start) })
+	}
+	return list
 }
 
-func readNode(dec *json.Decoder) (node, error) {
-	tok, err := dec.Token()
-	if err != nil {
-		return node{}, err
+// line is compact JSON on one line, with spaces.
+func line(text string) string {
+	if text[0] != '{' && text[0] != '[' {
+		return visible(text)
 	}
-	delim, ok := tok.(json.Delim)
-	if !ok {
-		s, err := scalarText(tok)
-		return node{scalar: s}, err
+	var words []string
+	for _, p := range parts(text) {
+		words = append(words, p.key+line(p.value))
 	}
-	n := node{open: "[", end: "]"}
-	if delim == '{' {
-		n = node{open: "{", end: "}"}
+	return text[:1] + strings.Join(words, ", ") + text[len(text)-1:]
+}
+
+// spread writes the parts on lines of their own.
+func spread(out *bytes.Buffer, text, indent string) {
+	list := parts(text)
+	if len(list) == 0 {
+		out.WriteString(line(text))
+		return
 	}
-	for dec.More() {
-		if delim == '{' {
-			key, err := dec.Token()
-			if err != nil {
-				return node{}, err
-			}
-			s, err := scalarText(key)
-			if err != nil {
-				return node{}, err
-			}
-			n.keys = append(n.keys, s+": ")
+	inner, comma := indent+"  ", ""
+	out.WriteString(text[:1])
+	for _, p := range list {
+		out.WriteString(comma + "\n" + inner + p.key)
+		if one := line(p.value); len(inner)+len(p.key)+len(one) <= width {
+			out.WriteString(one)
+		} else {
+			spread(out, p.value, inner)
 		}
-		value, err := readNode(dec)
-		if err != nil {
-			return node{}, err
-		}
-		n.values = append(n.values, value)
+		comma = ","
 	}
-	_, err = dec.Token()
-	return n, err
+	out.WriteString("\n" + indent + text[len(text)-1:])
 }
 
-// scalarText renders a scalar. What cannot be seen in print, such as the white space
-// of other scripts, is escaped.
-func scalarText(v any) (string, error) {
-	var encoded, out strings.Builder
-	enc := json.NewEncoder(&encoded)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return "", err
-	}
-	for _, r := range strings.TrimSuffix(encoded.String(), "\n") {
+// visible escapes what cannot be seen in print, such as the white space of other
+// scripts.
+func visible(text string) string {
+	var out strings.Builder
+	for _, r := range text {
 		if unicode.IsPrint(r) || r > 0xffff {
 			out.WriteRune(r)
 		} else {
 			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 	}
-	return out.String(), nil
-}
-
-func (n node) key(i int) string {
-	if n.keys == nil {
-		return ""
-	}
-	return n.keys[i]
-}
-
-// line is the value on one line.
-func (n node) line() string {
-	if n.open == "" {
-		return n.scalar
-	}
-	parts := make([]string, len(n.values))
-	for i, v := range n.values {
-		parts[i] = n.key(i) + v.line()
-	}
-	return n.open + strings.Join(parts, ", ") + n.end
-}
-
-// spread writes the members on lines of their own.
-func (n node) spread(out *strings.Builder, indent string) {
-	if len(n.values) == 0 {
-		out.WriteString(n.line())
-		return
-	}
-	out.WriteString(n.open + "\n")
-	inner := indent + "  "
-	for i, v := range n.values {
-		out.WriteString(inner + n.key(i))
-		if one := v.line(); len(inner)+len(n.key(i))+len(one) <= width {
-			out.WriteString(one)
-		} else {
-			v.spread(out, inner)
-		}
-		if i < len(n.values)-1 {
-			out.WriteByte(',')
-		}
-		out.WriteByte('\n')
-	}
-	out.WriteString(indent + n.end)
+	return out.String()
 }

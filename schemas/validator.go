@@ -1,11 +1,14 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
-
-	"github.com/xeipuuv/gojsonschema"
+	"strconv"
+	"sync"
 
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
@@ -18,31 +21,19 @@ import (
 // hold is limited by its length only, apart from nesting deeper than 10,000,
 // which is invalid_json.
 //
-// A valid document costs little: its bytes are looked at where they lie. Only
-// one that is found invalid is decoded, to say what is wrong with it.
+// A valid document costs little: its bytes are looked at where they lie.
 type Validator struct {
 	types    []string
-	events   map[string]*eventRules
-	envelope eventRules
+	events   map[string]*rules
+	envelope rules
 
-	messages map[string]*messageRules
-	typed    rules
+	messages map[string]*rules  // by call
+	typed    *bytecheck.Checker // of those without a good type
 
 	eventList   *bytecheck.Checker
 	messageList *bytecheck.Checker
 
-	indexes indexes
-}
-
-// rules are a schema, compiled twice.
-type rules struct {
-	schema  *gojsonschema.Schema
-	checker *bytecheck.Checker // says the same, faster and without a reason
-}
-
-type messageRules struct {
-	name string
-	rules
+	indexes sync.Pool // of *bytecheck.Index
 }
 
 // NewValidator returns the Validator of the glossary that is built in.
@@ -59,8 +50,8 @@ func NewValidator() (*Validator, error) {
 // that the program was built from broken schemas.
 func (g *Glossary) Validator() (*Validator, error) {
 	v := &Validator{
-		events:   make(map[string]*eventRules, len(g.Events)),
-		messages: make(map[string]*messageRules),
+		events:   make(map[string]*rules, len(g.Events)),
+		messages: make(map[string]*rules),
 	}
 	if err := v.compileEvents(g); err != nil {
 		return nil, err
@@ -69,67 +60,57 @@ func (g *Glossary) Validator() (*Validator, error) {
 }
 
 func (v *Validator) compileEvents(g *Glossary) (err error) {
-	v.envelope.top = names(g.Envelope)
-	if v.envelope.rules, err = compileRules("of an event", envelopeSchema(g, "")); err != nil {
+	top := names(g.Envelope)
+	if v.envelope.checker, err = compile("of an event", envelopeSchema(g, "")); err != nil {
 		return err
 	}
-	v.envelope.noteUnknown()
+	v.envelope.checker.NoteUnknown(inTop, top)
 	for i := range g.Events {
 		e := &g.Events[i]
-		event := &eventRules{
-			name: e.Name, top: v.envelope.top,
-			user: names(e.User), properties: names(e.Properties),
-		}
-		if event.rules, err = compileRules(e.Name, eventBody(g, e)); err != nil {
+		checker, err := compile(e.Name, eventBody(g, e))
+		if err != nil {
 			return err
 		}
-		event.noteUnknown()
+		checker.NoteUnknown(inTop, top)
+		checker.NoteUnknown(inProperties, names(e.Properties), "properties")
+		checker.NoteUnknown(inUser, names(e.User), "user")
 		v.types = append(v.types, e.Name)
-		v.events[e.Name] = event
+		v.events[e.Name] = &rules{e.Name, checker}
 	}
 	v.eventList, err = bytecheck.Compile([]byte(`{"type":"object","required":["events"],"properties":{"events":{"type":"array"}}}`))
 	if err == nil {
-		v.eventList.NoteUnknown(inTop, batchFields().list())
+		v.eventList.NoteUnknown(inTop, []string{"events"})
 	}
 	return err
 }
 
 func (v *Validator) compileMessages() (err error) {
 	for _, call := range calls() {
-		message := &messageRules{name: call}
 		raw, _ := Schema("rudder/" + call)
-		if message.rules, err = compileRules(call, json.RawMessage(raw)); err != nil {
+		checker, err := compile(call, json.RawMessage(raw))
+		if err != nil {
 			return err
 		}
-		v.messages[call] = message
+		v.messages[call] = &rules{call, checker}
 	}
-	if v.typed, err = compileRules("of a message", typedSchema()); err != nil {
+	if v.typed, err = compile("of a message", typedSchema()); err != nil {
 		return err
 	}
 	v.messageList, err = bytecheck.Compile([]byte(`{"type":"object","required":["batch"],"properties":{"batch":{"type":"array","minItems":1}}}`))
 	return err
 }
 
-// compileRules compiles a *schema, or one written by hand.
-func compileRules(name string, from any) (r rules, err error) {
+// compile compiles a *schema, or one written by hand.
+func compile(name string, from any) (*bytecheck.Checker, error) {
 	raw, err := json.Marshal(from)
 	if err != nil {
-		return rules{}, fmt.Errorf("schema %s: %w", name, err)
+		return nil, fmt.Errorf("schema %s: %w", name, err)
 	}
-	if r.schema, err = compileSchema(raw); err != nil {
-		return rules{}, fmt.Errorf("schema %s: %w", name, err)
+	checker, err := bytecheck.Compile(raw)
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
 	}
-	if r.checker, err = bytecheck.Compile(raw); err != nil {
-		return rules{}, fmt.Errorf("schema %s: %w", name, err)
-	}
-	return r, nil
-}
-
-func compileSchema(raw []byte) (*gojsonschema.Schema, error) {
-	loader := gojsonschema.NewSchemaLoader()
-	loader.Draft = gojsonschema.Draft7
-	loader.AutoDetect = false
-	return loader.Compile(gojsonschema.NewBytesLoader(raw))
+	return checker, nil
 }
 
 // Types lists the event types that the Validator knows, sorted.
@@ -139,68 +120,135 @@ func (v *Validator) Types() []string {
 
 // Event judges one Braze event. An event of an unknown type needs the envelope
 // only, and is drift.
-func (v *Validator) Event(raw []byte) Verdict {
-	x := v.indexes.take()
-	defer v.indexes.give(x)
-	if x.Read(raw) {
-		var out Verdict
-		if name, ok := v.walkEvent(x, 0, spot{}, &out); ok {
-			out.Type = name
-			return out.done()
-		}
+func (v *Validator) Event(raw []byte) (out Verdict) {
+	x := v.read(raw, &out)
+	if len(out.Errors) == 0 {
+		out.Type = v.event(x, 0, "", &out)
 	}
-	return v.decodeEvent(raw)
+	return v.done(x, out)
 }
 
 // Batch judges a request body as Braze posts it, {"events":[…]}. Findings lie
 // under /events/ and the place of the event; an empty list is a probe of the
 // credentials and valid.
-func (v *Validator) Batch(raw []byte) Verdict {
-	x := v.indexes.take()
-	defer v.indexes.give(x)
-	if x.Read(raw) && v.eventList.Valid(x, 0) {
-		var out Verdict
-		out.Drift = driftOf(out.Drift, x, 0, inTop, batchFields(), "", "a batch")
+func (v *Validator) Batch(raw []byte) (out Verdict) {
+	x := v.read(raw, &out)
+	if len(out.Errors) == 0 && out.add(v.eventList.Check(x, 0), "") {
+		out.Drift = driftOf(out.Drift, x, 0, inTop, "", "a batch")
 		events, _ := x.Member(0, "events")
-		x.Items(events, func(i int, item bytecheck.Node) {
-			at := spot{"/events/", i}
-			if _, ok := v.walkEvent(x, item, at, &out); !ok {
-				v.event(decoded(x, item), at.String(), &out)
-			}
-		})
-		return out.done()
+		for i, item := range x.Items(events) {
+			v.event(x, item, "/events/"+strconv.Itoa(i), &out)
+		}
 	}
-	return v.decodeBatch(raw)
+	return v.done(x, out)
 }
 
 // Message judges one RudderStack message by the schema of its type: track,
 // identify, page, screen, group or alias. Messages do not drift: RudderStack
 // takes any field.
-func (v *Validator) Message(raw []byte) Verdict {
-	x := v.indexes.take()
-	defer v.indexes.give(x)
-	if x.Read(raw) {
-		if name, ok := v.walkMessage(x, 0); ok {
-			return Verdict{Type: name, Valid: true}
-		}
+func (v *Validator) Message(raw []byte) (out Verdict) {
+	x := v.read(raw, &out)
+	if len(out.Errors) == 0 {
+		out.Type = v.message(x, 0, "", &out)
 	}
-	return v.decodeMessage(raw)
+	return v.done(x, out)
 }
 
 // MessageBatch judges the body of a POST to /v1/batch, {"batch":[…]}. Findings
 // lie under /batch/ and the place of the message; an empty list is one.
-func (v *Validator) MessageBatch(raw []byte) Verdict {
-	x := v.indexes.take()
-	defer v.indexes.give(x)
-	if x.Read(raw) && v.messageList.Valid(x, 0) {
-		var out Verdict
+func (v *Validator) MessageBatch(raw []byte) (out Verdict) {
+	x := v.read(raw, &out)
+	if len(out.Errors) == 0 && out.add(v.messageList.Check(x, 0), "") {
 		messages, _ := x.Member(0, "batch")
-		x.Items(messages, func(i int, item bytecheck.Node) {
-			if _, ok := v.walkMessage(x, item); !ok {
-				v.message(decoded(x, item), spot{"/batch/", i}.String(), &out)
-			}
-		})
-		return out.done()
+		for i, item := range x.Items(messages) {
+			v.message(x, item, "/batch/"+strconv.Itoa(i), &out)
+		}
 	}
-	return v.decodeMessageBatch(raw)
+	return v.done(x, out)
+}
+
+// read reads a document, or notes that it is none.
+func (v *Validator) read(raw []byte, out *Verdict) *bytecheck.Index {
+	x, ok := v.indexes.Get().(*bytecheck.Index)
+	if !ok {
+		x = &bytecheck.Index{}
+	}
+	if !x.Read(raw) {
+		out.Errors = []Finding{{"", RuleInvalidJSON, notJSON(raw)}}
+	}
+	return x
+}
+
+// done ends a verdict, and keeps the index for the next one.
+func (v *Validator) done(x *bytecheck.Index, out Verdict) Verdict {
+	out.Valid = len(out.Errors) == 0
+	if !x.Large() { // a huge document has made it so
+		x.Forget()
+		v.indexes.Put(x)
+	}
+	return out
+}
+
+// event judges one event of a document, at the given place, and returns its type.
+func (v *Validator) event(x *bytecheck.Index, event bytecheck.Node, at string, out *Verdict) (name string) {
+	of := &v.envelope
+	typ, ok := x.Member(event, "event_type")
+	if ok && x.Kind(typ) == bytecheck.String {
+		text := x.Text(typ)
+		if known := v.events[string(text)]; known != nil { // without a copy of the text
+			of, name = known, known.name
+		} else {
+			name = string(text)
+		}
+	}
+	first := len(x.Unknown())
+	out.add(of.checker.Check(x, event), at)
+	if of.name == "" && name != "" {
+		out.Drift = append(out.Drift, Finding{at + "/event_type", RuleUnknownEventType,
+			"expected an event type of the glossary, got " + x.Short(typ)})
+	}
+	out.Drift = of.drift(out.Drift, x, first, at)
+	return name
+}
+
+// message judges one message of a document and returns its type.
+func (v *Validator) message(x *bytecheck.Index, message bytecheck.Node, at string, out *Verdict) (call string) {
+	checker := v.typed
+	if typ, ok := x.Member(message, "type"); ok && x.Kind(typ) == bytecheck.String {
+		text := x.Text(typ)
+		if known := v.messages[string(text)]; known != nil { // without a copy of the text
+			checker, call = known.checker, known.name
+		} else {
+			call = string(text)
+		}
+	}
+	out.add(checker.Check(x, message), at)
+	return call
+}
+
+// add adds what was found at a place, and says whether that was nothing.
+func (out *Verdict) add(found []bytecheck.Finding, at string) bool {
+	for _, f := range found {
+		out.Errors = append(out.Errors, Finding{at + f.Path, f.Rule, f.Detail})
+	}
+	return len(found) == 0
+}
+
+// notJSON says why a text is no JSON document.
+func notJSON(raw []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	var doc json.RawMessage
+	var syntax *json.SyntaxError
+	switch err := dec.Decode(&doc); {
+	case err == nil:
+		return fmt.Sprintf("expected one JSON document, got more after byte %d", dec.InputOffset())
+	case errors.Is(err, io.EOF):
+		return "expected a JSON document, got none"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "expected a JSON document, got one that is cut off"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("expected a JSON document, got one that is broken at byte %d: %v", syntax.Offset, err)
+	default:
+		return fmt.Sprintf("expected a JSON document: %v", err)
+	}
 }

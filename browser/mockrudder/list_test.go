@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -244,28 +243,18 @@ func fill(t testing.TB, rudder *mockrudder.Server, n int) {
 // bounded is what a list of any length may have of elements.
 const bounded = `document.querySelectorAll(".row").length < 80`
 
-// seconds is how long a jump in a long list may take. It is short in fact; the
-// bound is for machines that do much else.
-const seconds = 10
-
 func testMany(t *testing.T, browser *browsertest.Browser) {
 	const many = 100_000
 	rudder := mockrudder.Start(t)
 	fill(t, rudder, many)
-	began := time.Now()
 	page := show(t, browser, rudder, "")
 	rows(page, many)
 	page.Shows("[aria-rowindex='1'] .event", "Event 99999")
-	t.Logf("opened in %s", time.Since(began))
-	require.Less(t, time.Since(began), seconds*time.Second)
 
 	page.Press(kb.ArrowDown)
 	for key, want := range map[string]string{kb.End: "Event 0", kb.Home: "Event 99999"} {
-		began = time.Now()
 		page.Press(key)
 		page.Shows(".row .event", want)
-		t.Logf("%s in %s", want, time.Since(began))
-		require.Less(t, time.Since(began), seconds*time.Second)
 		page.Until(bounded)
 	}
 	page.Until(`(() => { document.querySelector("#scroll").scrollTop = 50_000 * 32; return true })()`)
@@ -292,11 +281,8 @@ func testManyFiltered(t *testing.T, browser *browsertest.Browser) {
 	page := show(t, browser, rudder, "?userId=bob")
 	rows(page, many/10)
 	page.Press(kb.ArrowDown)
-	began := time.Now()
 	page.Press(kb.End)
 	page.Shows(".row .event", "Event 0")
-	t.Logf("the end in %s", time.Since(began))
-	require.Less(t, time.Since(began), seconds*time.Second)
 	page.Until(bounded)
 	page.Until(`(() => { document.querySelector("#scroll").scrollTop = 5000 * 32; return true })()`)
 	page.Shows("[aria-rowindex='5001'] .event", "Event 49990")

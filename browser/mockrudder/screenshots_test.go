@@ -22,7 +22,6 @@ import (
 var (
 	screenshots = flag.String("screenshots", "", "write pictures of the page into this directory, which takes two minutes")
 	traffic     = flag.Int("traffic", 120, "for how many seconds messages are sent before the pictures are taken")
-	all         = flag.Bool("all", false, "with -screenshots, also those that are only to be looked at")
 )
 
 // TestScreenshots makes the pictures in docs/:
@@ -44,35 +43,16 @@ func TestScreenshots(t *testing.T) {
 		{name: "mockrudder-page.png", url: url + "?open=" + shown, shows: "#detail .note"},
 		{name: "mockrudder-page-dark.png", dark: true, url: url, shows: ".row .badge.bad"},
 		{name: "mockrudder-page-phone.png", phone: true, url: url + "?open=" + shown, shows: "#detail .note"},
-		{name: "list.png", url: url, more: true},
-		{name: "detail-dark.png", dark: true, url: url + "?open=" + shown, shows: "#detail .note", more: true},
-		{name: "list-phone.png", dark: true, phone: true, url: url, more: true},
-		{name: "filters-phone.png", phone: true, url: url + "?valid=false", click: "#more-filters", more: true},
-		{name: "faults.png", url: url, click: "#open-faults", shows: ".fault-list button", more: true},
-		{name: "faults-phone.png", dark: true, phone: true, url: url, click: "#open-faults", shows: ".fault-list button", more: true},
-		{name: "reset.png", url: url, click: "#open-reset", more: true},
-		{name: "empty.png", url: url + "?live=off", shows: "#empty pre", more: true, reset: true},
-		{name: "empty-phone.png", phone: true, url: url, shows: "#empty pre", more: true, reset: true},
 	} {
-		if p.more && !*all {
-			continue
-		}
-		if p.reset {
-			rudder.Reset()
-		} else if p.more && len(rudder.Faults()) == 0 {
-			require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Probability: 0.25, Path: "/v1/batch", Requests: 20}))
-			require.NoError(t, rudder.Fault(mockrudder.Fault{Close: mockrudder.Stored, Latency: mockrudder.Duration(time.Second)}))
-		}
 		t.Run(p.name, func(t *testing.T) { p.take(t, browser.Open(t, rudder.URL)) })
 	}
 }
 
 // picture is one screenshot.
 type picture struct {
-	name, url    string
-	dark, phone  bool
-	click, shows string // selectors; shows is waited for
-	more, reset  bool
+	name, url   string
+	dark, phone bool
+	shows       string // a selector that is waited for
 }
 
 func (p picture) take(t *testing.T, page *browsertest.Page) {
@@ -84,19 +64,11 @@ func (p picture) take(t *testing.T, page *browsertest.Page) {
 	page.Scheme(map[bool]string{false: "light", true: "dark"}[p.dark])
 	page.Go(p.url)
 	page.Until(`document.querySelectorAll("#chart rect").length > 0 && ["live", "off"].includes(document.body.dataset.state)`)
-	if p.click != "" {
-		page.Click(p.click)
-	}
-	if p.shows != "" {
-		page.Shows(p.shows, "")
-	}
+	page.Shows(p.shows, "")
 	if strings.Contains(p.url, "open=") && !p.phone {
 		page.Shows(".row.selected", "")
 	}
 	page.Until(`document.querySelector(".row.waiting") === null`)
-	if p.shows == "" {
-		page.Until(`document.querySelectorAll(".row:not(.waiting)").length > 5`)
-	}
 	require.NoError(t, os.WriteFile(filepath.Join(*screenshots, p.name), page.Screenshot(), 0o644))
 }
 

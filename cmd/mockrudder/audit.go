@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -18,10 +17,10 @@ func newAudit() *cobra.Command {
 		Use:   "audit FILE|DIRECTORY|-...",
 		Short: "Say what RudderStack's own Braze source would do to recorded batches",
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
-			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and property what RudderStack's own Braze source would drop,\n" +
-			"change or refuse, with counts and an example each. A directory stands for the *.avro, *.json,\n" +
-			"*.jsonl and *.ndjson files in it. Events that stand alone in a file are\n" +
-			"taken for requests of one event.\n\n" +
+			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and\n" +
+			"property what RudderStack's own Braze source would drop, change or refuse, with counts and an\n" +
+			"example each. A directory stands for the *.avro, *.json, *.jsonl and *.ndjson files in it. Events\n" +
+			"that stand alone in a file are taken for requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
 		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
@@ -30,7 +29,7 @@ func newAudit() *cobra.Command {
 			return runAudit(cmd, asType, format, fail, files)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
+	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
 	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
 	return cmd
@@ -40,29 +39,22 @@ func newAudit() *cobra.Command {
 const asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"
 
 func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []string) error {
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format must be text or json, not %q", format)
-	}
-	auditor, err := audit.New()
-	if err != nil {
+	if err := audit.CheckFormat(format); err != nil {
 		return err
 	}
+	auditor := audit.New()
 	auditor.AsType = asType
 	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
 	if in == nil {
 		return unread
 	}
 	unread = errors.Join(unread, in.each(auditor.Stream))
+	if unread != nil {
+		auditor.Unread(unread)
+	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	if format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(report)
-	} else {
-		err = report.WriteText(out)
-	}
-	if err = errors.Join(err, out.Flush()); err != nil {
+	if err := errors.Join(report.Write(out, format), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	switch {

@@ -1,12 +1,19 @@
-// Package jsonlex finds where the parts of JSON text end: white space, strings,
-// numbers and words, as RFC 8259 and Go's encoding/json have them. What stands
-// between brackets is left to those who use it.
+// Package jsonlex reads JSON text without decoding it: it checks the grammar (RFC
+// 8259, as Go's encoding/json understands it) and tells where values lie. A
+// Walker goes over objects and arrays, a Decoder makes values of them.
+//
+// The readers of the fakes and the tools stand on it, each for a purpose that
+// encoding/json has no place for: schemas/internal/bytecheck keeps where values
+// lie, to hold them against a schema without decoding; mockrudder/brazesource
+// reads as JavaScript does; mockrudder/internal/gateway reads as RudderStack's
+// gateway does; mockrudder/check finds the events in streams of any size, torn
+// ones too. Whatever else reads JSON uses encoding/json.
 package jsonlex
 
 import "math/bits"
 
-// Text is JSON text.
-type Text interface{ ~string | ~[]byte }
+// chars are JSON text.
+type chars interface{ ~string | ~[]byte }
 
 // Bad is what the functions of this package return instead of an end where the
 // text is no JSON.
@@ -26,7 +33,7 @@ const (
 )
 
 // Space returns the first index at or after i that holds no white space.
-func Space[T Text](s T, i int) int {
+func Space[T chars](s T, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
 	}
@@ -35,7 +42,7 @@ func Space[T Text](s T, i int) int {
 
 // Word returns the index behind the word that starts at i, or Bad where it is
 // another one.
-func Word[T Text](s T, i int, word string) int {
+func Word[T chars](s T, i int, word string) int {
 	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
 		return Bad
 	}
@@ -49,7 +56,7 @@ const (
 
 // String returns the index behind the string whose opening quote is at i, or
 // Bad. It looks at eight bytes at a time.
-func String[T Text](s T, i int) (end int, flags Flags) {
+func String[T chars](s T, i int) (end int, flags Flags) {
 	for i++; ; {
 		for i+8 <= len(s) {
 			part := s[i : i+8]
@@ -95,7 +102,7 @@ func special(eight uint64) uint64 {
 }
 
 // escape returns the index behind the escape whose letter is at i, or Bad.
-func escape[T Text](s T, i int) int {
+func escape[T chars](s T, i int) int {
 	if i >= len(s) {
 		return Bad
 	}
@@ -115,7 +122,7 @@ func hex(c byte) bool {
 }
 
 // Number returns the index behind the number that starts at i, or Bad.
-func Number[T Text](s T, i int) (end int, flags Flags) {
+func Number[T chars](s T, i int) (end int, flags Flags) {
 	if s[i] == '-' {
 		i++
 	}
@@ -141,7 +148,7 @@ func Number[T Text](s T, i int) (end int, flags Flags) {
 }
 
 // digits returns the index behind one or more digits at i, or Bad.
-func digits[T Text](s T, i int) int {
+func digits[T chars](s T, i int) int {
 	start := i
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 		i++

@@ -24,6 +24,7 @@ func seeds() []string {
 // agree holds a text that is one string, number or word against encoding/json.
 func agree(t *testing.T, s string) {
 	t.Helper()
+	agreeOnDocument(t, s)
 	if s == "" {
 		return
 	}
@@ -60,15 +61,55 @@ func agree(t *testing.T, s string) {
 }
 
 func TestAgreesWithEncodingJSON(t *testing.T) {
-	for _, s := range seeds() {
+	for _, s := range append(seeds(), documents()...) {
 		agree(t, s)
 	}
+	deep := strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth)
+	require.True(t, Valid(deep))
+	require.False(t, Valid("["+deep+"]"))
 	require.Equal(t, 4, Space(" \r\n\t\v", 0))
 }
 
 func FuzzAgreesWithEncodingJSON(f *testing.F) {
-	for _, s := range seeds() {
+	for _, s := range append(seeds(), documents()...) {
 		f.Add(s)
 	}
 	f.Fuzz(agree)
+}
+
+func documents() []string {
+	return []string{
+		`{}`, `[]`, ` {"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"b":{"c":{}}} `, `{"a"}`, `{"a":}`, `{"a":1,}`, `{"a":1,"a":[2]}`,
+		`[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`, "\xef\xbb\xbf{}", `{}{}`, `{1:2}`, `{"a":1`, `[`, `[1`, `{"a`, ``, ` `, `5 `, ` "\ud83d\ude00"`,
+	}
+}
+
+// agreeOnDocument holds a whole document, and what is decoded of it, against
+// encoding/json.
+func agreeOnDocument(t *testing.T, s string) {
+	t.Helper()
+	require.Equal(t, json.Valid([]byte(s)), Valid(s), "%q", s)
+	var want any
+	decoder := json.NewDecoder(strings.NewReader(s))
+	decoder.UseNumber()
+	if !Valid(s) || decoder.Decode(&want) != nil {
+		return
+	}
+	require.Equal(t, want, Decoder{Number: func(text string) any { return json.Number(text) }}.Decode(s), "%q", s)
+}
+
+func TestWalk(t *testing.T) {
+	s := ` { "a" : [ 1 , "x" ] , "b\u002e" : { } } `
+	w := Walker{Text: s}
+	var got []string
+	end := w.Object(1, 0, func(key string, start int) int {
+		end := w.Value(start, 1)
+		got = append(got, key, s[start:end])
+		return end
+	})
+	require.Equal(t, len(s)-1, end)
+	require.Equal(t, []string{"a", `[ 1 , "x" ]`, "b.", "{ }"}, got)
+	require.Equal(t, 2, w.Deepest)
+	first := Decoder{Number: func(text string) any { return text }, String: func(quoted string) string { return quoted }, First: true}
+	require.Equal(t, map[string]any{`"a"`: "1"}, first.Decode(`{"a":1,"a":2}`))
 }

@@ -1,8 +1,9 @@
 // Package openapitest holds the fakes' control APIs against their OpenAPI
-// descriptions.
+// descriptions, and documents against JSON Schemas.
 package openapitest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -10,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
-	"github.com/xeipuuv/gojsonschema"
 )
 
 // Document is what these tests read of a description.
@@ -106,9 +107,27 @@ func (d Document) RequireShape(t testing.TB, method, path, status, media string,
 	content := d.Paths[path][strings.ToLower(method)].Responses[status].Content
 	require.Contains(t, content, media, "%s %s %s", method, path, status)
 	whole := fmt.Sprintf(`{"components":%s,"allOf":[%s]}`, d.Components, content[media].Schema)
-	compiled, err := gojsonschema.NewSchemaLoader().Compile(gojsonschema.NewStringLoader(whole))
+	require.NoError(t, Schema(t, []byte(whole))(answer), "%s", answer)
+}
+
+// Schema compiles a JSON Schema, of draft 7 unless it says another, with a
+// library that events are not judged by, and returns what that says of a
+// document.
+func Schema(t testing.TB, schema []byte) (validate func(document []byte) error) {
+	t.Helper()
+	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	require.NoError(t, err)
-	result, err := compiled.Validate(gojsonschema.NewBytesLoader(answer))
-	require.NoError(t, err, "%s", answer)
-	require.True(t, result.Valid(), "%s: %v", answer, result.Errors())
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft7)
+	c.AssertFormat()
+	require.NoError(t, c.AddResource("mem:///schema", parsed))
+	compiled, err := c.Compile("mem:///schema")
+	require.NoError(t, err, "%s", schema)
+	return func(document []byte) error {
+		parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+		if err != nil {
+			return err
+		}
+		return compiled.Validate(parsed)
+	}
 }

@@ -63,7 +63,7 @@ func parts(t *testing.T, event []byte) map[string]string {
 func TestEqualsHTTP(t *testing.T) {
 	dir := t.TempDir()
 	var lines bytes.Buffer
-	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 2500, Seed: 4, Retired: true}))
+	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 1050, Seed: 4, Retired: true}))
 	w := avroexport.New(dir, glossary(t))
 	_, err := w.Write(lines.Bytes())
 	require.NoError(t, err)

@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
@@ -43,9 +41,9 @@ type event struct {
 	storage bool // a record of Currents' storage export
 }
 
-// New returns an Auditor that has read nothing. The error is nil.
-func New() (*Auditor, error) {
-	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}}, nil
+// New returns an Auditor that has read nothing.
+func New() *Auditor {
+	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}
 }
 
 // Stream reads recorded requests from r, which the report calls name: request
@@ -79,6 +77,18 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 	return nil
 }
 
+// Unread has the report say what could not be read, such as an error of
+// Stream. Of joined errors each is told by itself.
+func (a *Auditor) Unread(err error) {
+	if joined, many := err.(interface{ Unwrap() []error }); many {
+		for _, err := range joined.Unwrap() {
+			a.Unread(err)
+		}
+		return
+	}
+	a.report.Unread = append(a.report.Unread, err.Error())
+}
+
 // Report returns what was found so far.
 func (a *Auditor) Report() Report {
 	a.report.Exported, a.report.taken = a.exports.Records, a.exports.Taken()
@@ -107,6 +117,7 @@ func (a *Auditor) broken(item check.Item) {
 	a.report.Requests.Refused++
 	a.report.Events.Total++
 	a.report.Events.Refused++
+	a.count("")
 	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
 }
 
@@ -171,6 +182,7 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 func (a *Auditor) each(e event, refused bool, whole answer) {
 	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
 	parsed := parseEvent(e.raw)
+	count := a.count(parsed.eventType)
 	switch {
 	case alone == allFailed && !(refused && whole == allFailed):
 		a.report.Events.Dropped++
@@ -190,15 +202,31 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 	case refused:
 		a.report.Events.RefusedBeside++
 	case len(stored) == 1:
-		a.compare(parsed, e, stored[0].Stored(time.Time{}, ""))
+		a.compare(parsed, e, &stored[0], count)
 	}
 }
 
+// count counts an event of a type, of more types than are told apart together.
+func (a *Auditor) count(eventType string) *typeCount {
+	const other, most = "(other types)", 1000
+	n := a.report.types[eventType]
+	switch {
+	case n == nil && len(a.report.types) >= most && eventType != other:
+		return a.count(other)
+	case n == nil:
+		n = &typeCount{}
+		a.report.types[eventType] = n
+	}
+	n.events++
+	return n
+}
+
 // compare notes what of an event that would be stored is not as it was sent.
-func (a *Auditor) compare(sent parsedEvent, e event, stored json.RawMessage) {
+func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message, count *typeCount) {
 	found := differences(sent, stored)
 	if len(found) == 0 {
 		a.report.Events.Unchanged++
+		count.unchanged++
 		return
 	}
 	a.report.Events.Changed++

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // parsedEvent is an event that was sent, with its numbers as they were written.
@@ -84,8 +87,9 @@ var moved = map[string]string{
 }
 
 // differences holds a message as RudderStack would store it against the event.
-func differences(sent parsedEvent, stored json.RawMessage) []difference {
-	message, _ := decode(string(stored)).(map[string]any)
+func differences(sent parsedEvent, stored *gateway.Message) []difference {
+	message, _ := decode(stored.Text()).(map[string]any)
+	message["messageId"] = stored.MessageID
 	var found []difference
 	note := func(d *difference) {
 		if d != nil {
@@ -94,17 +98,25 @@ func differences(sent parsedEvent, stored json.RawMessage) []difference {
 	}
 	for _, name := range slices.Sorted(maps.Keys(sent.object)) {
 		v := sent.object[name]
-		switch name {
-		case "event_type":
+		members, isObject := v.(map[string]any)
+		switch {
+		case name == "event_type":
 			note(sameField(name, v, message["event"]))
-		case "id":
+		case name == "id":
 			note(sameField(name, v, message["messageId"]))
-		case "time":
+		case name == "time":
 			note(sameTime(v, message["timestamp"]))
-		case "user":
-			found = append(found, userDifferences(v, message)...)
-		case "properties":
-			found = append(found, propertyDifferences(v, message)...)
+		case name == "user" && isObject:
+			for _, member := range slices.Sorted(maps.Keys(members)) {
+				path := "user." + member
+				note(sameField(path, members[member], at(message, moved[path])))
+			}
+		case name == "properties" && isObject:
+			for _, member := range slices.Sorted(maps.Keys(members)) {
+				note(sameProperty(member, members[member], message))
+			}
+		case name == "properties":
+			note(sameField(name, v, message[name]))
 		default:
 			note(sameField(name, v, nil))
 		}
@@ -112,48 +124,17 @@ func differences(sent parsedEvent, stored json.RawMessage) []difference {
 	return found
 }
 
-func userDifferences(v any, message map[string]any) (found []difference) {
-	user, isObject := v.(map[string]any)
-	if !isObject {
-		if d := sameField("user", v, nil); d != nil {
-			found = append(found, *d)
-		}
-		return found
-	}
-	for _, name := range slices.Sorted(maps.Keys(user)) {
-		path := "user." + name
-		if d := sameField(path, user[name], at(message, moved[path])); d != nil {
-			found = append(found, *d)
-		}
-	}
-	return found
-}
-
-func propertyDifferences(v any, message map[string]any) (found []difference) {
-	properties, isObject := v.(map[string]any)
-	if !isObject {
-		if d := sameField("properties", v, message["properties"]); d != nil {
-			found = append(found, *d)
-		}
-		return found
+func sameProperty(name string, before any, message map[string]any) *difference {
+	path := "properties." + name
+	if place, ok := moved[path]; ok {
+		return sameField(path, before, at(message, place))
 	}
 	stored, _ := message["properties"].(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		path, v := "properties."+name, properties[name]
-		if place, ok := moved[path]; ok {
-			if d := sameField(path, v, at(message, place)); d != nil {
-				found = append(found, *d)
-			}
-			continue
-		}
-		after, there := stored[name]
-		if !there {
-			found = append(found, astray(path, name, v, message))
-		} else if d := sameValue(path, v, after); d != nil {
-			found = append(found, *d)
-		}
+	if after, there := stored[name]; there {
+		return sameValue(path, before, after)
 	}
-	return found
+	d := astray(path, name, before, message)
+	return &d
 }
 
 // astray looks for a property that is not under its name.
@@ -308,14 +289,9 @@ func exponent(number string) int {
 	return max(n, -n)
 }
 
+// decode reads valid JSON; numbers keep their text.
 func decode(text string) any {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var v any
-	if decoder.Decode(&v) != nil {
-		return nil
-	}
-	return v
+	return jsonlex.Decoder{Number: func(text string) any { return json.Number(text) }}.Decode(text)
 }
 
 func encode(v any) string {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 )
 
 // What says what becomes of an event or of one of its fields.
@@ -52,9 +54,16 @@ type Report struct {
 	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
 	taken    string
 	Findings []Finding `json:"findings"`
+	// Unread says what could not be read to its end.
+	Unread []string `json:"unread"`
 	// NotListed counts what was found beyond the number of kinds that are told apart.
 	NotListed int `json:"findings_not_listed"`
+
+	types map[string]*typeCount
 }
+
+// typeCount counts the events of a type.
+type typeCount struct{ events, unchanged int }
 
 // Finding is one kind of harm: to one property of one event type.
 type Finding struct {
@@ -123,7 +132,31 @@ func (r Report) sorted() Report {
 	if r.Findings == nil {
 		r.Findings = []Finding{}
 	}
+	r.Unread = append([]string{}, r.Unread...)
 	return r
+}
+
+// Write writes the report as text (a table for people), json or junit.
+func (r Report) Write(w io.Writer, format string) error {
+	switch format {
+	case "text":
+		return r.WriteText(w)
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(r)
+	case "junit":
+		return r.writeJUnit(w)
+	}
+	return CheckFormat(format)
+}
+
+// CheckFormat returns an error for a format that Write does not know.
+func CheckFormat(format string) error {
+	if format != "text" && format != "json" && format != "junit" {
+		return fmt.Errorf("--format must be text, json or junit, not %q", format)
+	}
+	return nil
 }
 
 // WriteText writes the report for people.
@@ -133,14 +166,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintln(table, "EVENT TYPE\tPROPERTY\tWHAT\tEVENTS\tDETAIL\tEXAMPLE")
 	}
 	for _, f := range r.Findings {
-		example := fmt.Sprintf("%s:%d", f.Example.File, f.Example.Line)
-		if f.Example.Before != "" {
-			example += " " + f.Example.Before
-		}
-		if f.Example.After != "" {
-			example += " → " + f.Example.After
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, "(none)"), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, example)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, noType), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, f.Example)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -148,8 +174,52 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.NotListed > 0 {
 		fmt.Fprintf(w, "and %d more findings of other kinds\n", r.NotListed)
 	}
-	e := r.Events
-	_, err := fmt.Fprintf(w, "%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines\n",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.taken, r.Lines.Read, r.Lines.Total)
+	_, err := fmt.Fprintln(w, r.summary())
 	return err
+}
+
+// noType stands for the event type of what has none, such as a request.
+const noType = "(none)"
+
+func (e Example) String() string {
+	text := fmt.Sprintf("%s:%d", e.File, e.Line)
+	if e.Before != "" {
+		text += " " + e.Before
+	}
+	if e.After != "" {
+		text += " → " + e.After
+	}
+	return text
+}
+
+// summary says the counts in words.
+func (r Report) summary() string {
+	e := r.Events
+	return fmt.Sprintf("%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines",
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.taken, r.Lines.Read, r.Lines.Total)
+}
+
+// writeJUnit writes a suite that counts events: what is not unchanged failed. A
+// case is an event type, with a failure for each finding.
+func (r Report) writeJUnit(w io.Writer) error {
+	suite := junit.Suite{Name: "mockrudder audit", Tests: r.Events.Total, Failures: r.Events.Total - r.Events.Unchanged, Out: r.summary()}
+	cases := map[string]*junit.Case{}
+	of := func(eventType string) *junit.Case {
+		name := cmp.Or(eventType, noType)
+		if cases[name] == nil {
+			cases[name] = &junit.Case{Class: "braze", Name: name}
+			suite.Cases = append(suite.Cases, cases[name])
+		}
+		return cases[name]
+	}
+	for name, n := range r.types {
+		of(name).Out = fmt.Sprintf("%d events, %d of them unchanged", n.events, n.unchanged)
+	}
+	for _, f := range r.Findings {
+		c := of(f.EventType)
+		c.Failures = append(c.Failures, &junit.Failure{
+			Message: fmt.Sprintf("%s %s: %d events", cmp.Or(f.Property, "the event"), f.What, f.Events),
+			Text:    fmt.Sprintf("%s, the first at %s", f.Detail, f.Example)})
+	}
+	return suite.Write(w, r.Unread)
 }

@@ -5,14 +5,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // parse reads JSON as JavaScript's JSON.parse does: numbers become float64, of
 // a key given twice the last value counts, at the place of the first, and half
 // a surrogate pair is kept.
 func parse(text string) (value, bool) {
-	if !jsonscan.Valid(text) {
+	if !jsonlex.Valid(text) {
 		return nil, false
 	}
 	p := parser{s: text}
@@ -25,7 +25,7 @@ type parser struct {
 	i int
 }
 
-func (p *parser) space() { p.i = jsonscan.Space(p.s, p.i) }
+func (p *parser) space() { p.i = jsonlex.Space(p.s, p.i) }
 
 func (p *parser) value() value {
 	p.space()
@@ -46,7 +46,7 @@ func (p *parser) value() value {
 		p.i += len("null")
 		return null
 	}
-	end := jsonscan.Value(p.s, p.i, 0)
+	end := jsonlex.Value(p.s, p.i, 0)
 	n, _ := strconv.ParseFloat(p.s[p.i:end], 64) // an overflow gives an infinity, as in JavaScript
 	p.i = end
 	return n
@@ -86,7 +86,7 @@ func (p *parser) array() *array {
 }
 
 func (p *parser) string() string {
-	end := jsonscan.String(p.s, p.i)
+	end, _ := jsonlex.String(p.s, p.i)
 	plain := p.s[p.i+1 : end-1]
 	p.i = end
 	if !utf8.ValidString(plain) {

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // plainEvent holds the parts of an event whose names mean nothing to JavaScript
@@ -89,14 +89,14 @@ func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok 
 }
 
 // read takes apart the event that starts at i and returns the index behind it,
-// or jsonscan.Bad where it is not plain or no JSON.
-func (p *plainEvent) read(w *jsonscan.Walker, i int) (end int) {
+// or jsonlex.Bad where it is not plain or no JSON.
+func (p *plainEvent) read(w *jsonlex.Walker, i int) (end int) {
 	*p = plainEvent{others: p.others[:0]}
 	return w.Members(i, 0, func(quoted string, start int) int {
 		key := quoted[1 : len(quoted)-1]
 		switch {
 		case strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text):
-			return jsonscan.Bad
+			return jsonlex.Bad
 		case key == "user" && !p.user && w.Text[start] == '{':
 			p.user = true
 			return p.readUser(w, start)
@@ -104,10 +104,10 @@ func (p *plainEvent) read(w *jsonscan.Walker, i int) (end int) {
 			p.properties = true
 			return p.readProperties(w, start)
 		case key == "user" || key == "properties":
-			return jsonscan.Bad
+			return jsonlex.Bad
 		}
 		end := w.Value(start, 1)
-		if end == jsonscan.Bad {
+		if end == jsonlex.Bad {
 			return end
 		}
 		first := true
@@ -120,13 +120,13 @@ func (p *plainEvent) read(w *jsonscan.Walker, i int) (end int) {
 			first = once(&p.time, w.Text[start:end])
 		}
 		if !first {
-			return jsonscan.Bad
+			return jsonlex.Bad
 		}
 		return end
 	})
 }
 
-func (p *plainEvent) readUser(w *jsonscan.Walker, i int) (end int) {
+func (p *plainEvent) readUser(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
 		end, place := w.Value(start, 2), -1
 		switch quoted {
@@ -139,32 +139,32 @@ func (p *plainEvent) readUser(w *jsonscan.Walker, i int) (end int) {
 		case `"timezone"`:
 			place = toTimezone
 		}
-		if end == jsonscan.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
-			return jsonscan.Bad
+		if end == jsonlex.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
+			return jsonlex.Bad
 		}
 		return end
 	})
 }
 
-func (p *plainEvent) readProperties(w *jsonscan.Walker, i int) (end int) {
+func (p *plainEvent) readProperties(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
 		end, key := w.Value(start, 2), quoted[1:len(quoted)-1]
-		if end == jsonscan.Bad || !plainName(key) {
-			return jsonscan.Bad
+		if end == jsonlex.Bad || !plainName(key) {
+			return jsonlex.Bad
 		}
 		value := w.Text[start:end]
 		if place := placeOf(key); place >= 0 {
 			if !once(&p.mapped[place], value) {
-				return jsonscan.Bad
+				return jsonlex.Bad
 			}
 			return end
 		}
 		if len(p.others) == mostPlain {
-			return jsonscan.Bad
+			return jsonlex.Bad
 		}
 		for i := range p.others {
 			if p.others[i].key == quoted {
-				return jsonscan.Bad
+				return jsonlex.Bad
 			}
 		}
 		p.others = append(p.others, member{quoted, value})

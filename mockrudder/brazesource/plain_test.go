@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/fixtures"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // plainSeeds are events of every kind that there is a file or a case of, and
@@ -60,11 +60,11 @@ func plainSeeds(t testing.TB) (seeds []string) {
 // JavaScript's objects makes of it, and says whether the event was plain.
 func agree(t *testing.T, m *Mapper, event string) (plain bool) {
 	t.Helper()
-	if !jsonscan.Valid(event) || !strings.HasPrefix(event, "{") {
+	if !jsonlex.Valid(event) || !strings.HasPrefix(event, "{") {
 		return false
 	}
-	one := transformation{mapper: m, limit: 1 << 30, Walker: jsonscan.Walker{Text: event}}
-	if one.plain.read(&one.Walker, 0) == jsonscan.Bad {
+	one := transformation{mapper: m, limit: 1 << 30, Walker: jsonlex.Walker{Text: event}}
+	if one.plain.read(&one.Walker, 0) == jsonlex.Bad {
 		return false
 	}
 	m1 := made{raw: event}

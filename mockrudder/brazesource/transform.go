@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // Error is an answer of the transformation that refuses a whole request.
@@ -102,7 +102,7 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // events that RudderStack would leave out. limit is how many bytes the messages
 // may take up together. The error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
-	t := transformation{mapper: m, limit: limit, Walker: jsonscan.Walker{Text: body}}
+	t := transformation{mapper: m, limit: limit, Walker: jsonlex.Walker{Text: body}}
 	out, isBuffer := m.buffers.Get().(*[]byte)
 	if !isBuffer {
 		out = new([]byte)
@@ -113,9 +113,9 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 			m.buffers.Put(out)
 		}
 	}()
-	end := t.request(jsonscan.Space(body, 0))
+	end := t.request(jsonlex.Space(body, 0))
 	switch {
-	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
+	case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
 		return Result{}, errMalformed
 	case m.err != nil:
 		return Result{}, m.err
@@ -146,7 +146,7 @@ const deepEnough = 5_000
 // transformation is the work on one request: one walk over the body, in which
 // every event is mapped as it is passed.
 type transformation struct {
-	jsonscan.Walker
+	jsonlex.Walker
 	mapper *Mapper
 	limit  int // bytes that all messages may take up
 
@@ -228,7 +228,7 @@ func (t *transformation) envelope(i, depth int) (end int) {
 func (t *transformation) event(i int) (end int) {
 	t.Deepest = 0
 	if i < len(t.Text) && t.Text[i] == '{' && !t.tooLarge && t.mapper.err == nil {
-		if end := t.plain.read(&t.Walker, i); end != jsonscan.Bad {
+		if end := t.plain.read(&t.Walker, i); end != jsonlex.Bad {
 			t.deepest = max(t.deepest, t.Deepest)
 			m := made{raw: t.Text[i:end]}
 			if out, ok := t.mapper.plain(t.out, &t.plain, &m); ok && len(out) <= t.limit {
@@ -241,7 +241,7 @@ func (t *transformation) event(i int) (end int) {
 	}
 	end = t.Value(i, 0)
 	t.deepest = max(t.deepest, t.Deepest)
-	if end != jsonscan.Bad && t.Text[i] == '{' {
+	if end != jsonlex.Bad && t.Text[i] == '{' {
 		t.byModel(t.Text[i:end])
 	}
 	return end

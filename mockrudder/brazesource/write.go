@@ -4,7 +4,7 @@ import (
 	"math"
 	"unicode/utf8"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // writer turns values into JSON as JavaScript's JSON.stringify does, and stops
@@ -116,7 +116,7 @@ func (w *writer) array(a *array) {
 // find finds the parts of a message that was written from start on.
 func (w *writer) find(start int, m *made) {
 	text := string(w.out[start:])
-	walk := jsonscan.Walker{Text: text}
+	walk := jsonlex.Walker{Text: text}
 	walk.Members(0, 0, func(quoted string, at int) int {
 		end := walk.Value(at, 0)
 		here := span{start + at, start + end}

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -142,14 +142,8 @@ func headerOf(text string) (h header) {
 	if text == "" || text[0] != '{' {
 		return h
 	}
-	w := jsonscan.Walker{Text: text}
-	w.Object(0, 0, func(key string, start int) int {
-		end := w.Value(start, 1)
-		if field := h.named(key); field != nil && end != jsonscan.Bad {
-			*field = text[start:end]
-		}
-		return end
-	})
+	w := jsonlex.Walker{Text: text}
+	w.Fields(0, 0, false, h.named)
 	return h
 }
 
@@ -276,7 +270,7 @@ func text(raw string) string {
 	case raw == "null":
 		return ""
 	case strings.HasPrefix(raw, `"`):
-		return jsonscan.Text(raw)
+		return jsonlex.Text(raw)
 	}
 	return raw
 }

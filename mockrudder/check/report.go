@@ -1,13 +1,13 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -79,10 +79,7 @@ func (d *drifts) add(r Result) {
 func place(r Result) string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
 
 func nameOf(r Result) string {
-	name := r.Type
-	if name == "" {
-		name = "(no type)"
-	}
+	name := cmp.Or(r.Type, "(no type)")
 	if r.ID != "" {
 		name += " id=" + r.ID
 	}
@@ -97,21 +94,21 @@ type textReport struct {
 
 func (t *textReport) Event(r Result) error {
 	t.add(r)
+	_, err := io.WriteString(t.w, findings(r))
+	return err
+}
+
+// findings are those of an event, a line each.
+func findings(r Result) string {
+	var text strings.Builder
 	for _, f := range r.Errors {
-		if _, err := fmt.Fprintf(t.w, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
 	}
-	return nil
+	return text.String()
 }
 
 // pointer writes the JSON pointer to the whole document so that it can be seen.
-func pointer(path string) string {
-	if path == "" {
-		return "(the event)"
-	}
-	return path
-}
+func pointer(path string) string { return cmp.Or(path, "(the event)") }
 
 // Unread writes nothing: the program that reads says it, on standard error.
 func (t *textReport) Unread(error) error { return nil }
@@ -209,89 +206,53 @@ func (j *jsonReport) End(s Summary) error {
 type junitReport struct {
 	w      io.Writer
 	cases  map[string]*junitCase
-	unread []*junitCase
+	unread []string
 }
 
 type junitCase struct {
-	Class    string          `xml:"classname,attr"`
-	Name     string          `xml:"name,attr"`
-	Failures []*junitFailure `xml:"failure,omitempty"`
-	Error    *junitFailure   `xml:"error,omitempty"`
-	Out      string          `xml:"system-out,omitempty"`
-
+	junit.Case
 	events, invalid int
 }
 
-type junitFailure struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
+// of returns the case of a type of events.
+func (j *junitReport) of(class As, name string) *junitCase {
+	key := string(class) + " " + name
+	if j.cases[key] == nil {
+		if len(j.cases) >= maxGroups && name != otherTypes {
+			return j.of(class, otherTypes)
+		}
+		j.cases[key] = &junitCase{Case: junit.Case{Class: string(class), Name: name}}
+	}
+	return j.cases[key]
 }
 
+const otherTypes = "(other types)"
+
 func (j *junitReport) Event(r Result) error {
-	name := r.Type
-	if name == "" {
-		name = "(no type)"
-	}
-	key := string(r.As) + " " + name
-	c := j.cases[key]
-	if c == nil {
-		if len(j.cases) >= maxGroups {
-			name = "(other types)"
-			key = string(r.As) + " " + name
-			c = j.cases[key]
-		}
-		if c == nil {
-			c = &junitCase{Class: string(r.As), Name: name}
-			j.cases[key] = c
-		}
-	}
+	c := j.of(r.As, cmp.Or(r.Type, "(no type)"))
 	c.events++
 	if r.Valid {
 		return nil
 	}
 	c.invalid++
-	if len(c.Failures) == maxGroups {
-		return nil
+	if len(c.Failures) < maxGroups {
+		c.Failures = append(c.Failures, &junit.Failure{Message: place(r) + " is invalid", Text: findings(r)})
 	}
-	var text strings.Builder
-	for _, f := range r.Errors {
-		fmt.Fprintf(&text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
-	}
-	c.Failures = append(c.Failures, &junitFailure{place(r) + " is invalid", text.String()})
 	return nil
 }
 
 func (j *junitReport) Unread(err error) error {
-	j.unread = append(j.unread, &junitCase{Class: "input", Name: "could not be read", Error: &junitFailure{Message: err.Error()}})
+	j.unread = append(j.unread, err.Error())
 	return nil
 }
 
 func (j *junitReport) End(s Summary) error {
-	type suite struct {
-		XMLName  xml.Name     `xml:"testsuite"`
-		Name     string       `xml:"name,attr"`
-		Tests    int          `xml:"tests,attr"`
-		Failures int          `xml:"failures,attr"`
-		Errors   int          `xml:"errors,attr"`
-		Cases    []*junitCase `xml:"testcase"`
-		Out      string       `xml:"system-out"`
-	}
-	all := suite{Name: "mockrudder validate", Tests: s.Events + len(j.unread), Failures: s.Invalid, Errors: len(j.unread)}
+	all := junit.Suite{Name: "mockrudder validate", Tests: s.Events, Failures: s.Invalid, Out: summary(s)}
 	for _, c := range j.cases {
 		c.Out = fmt.Sprintf("%d events, %d of them invalid", c.events, c.invalid)
-		all.Cases = append(all.Cases, c)
+		all.Cases = append(all.Cases, &c.Case)
 	}
-	slices.SortFunc(all.Cases, func(a, b *junitCase) int {
-		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
-	})
-	all.Cases = append(all.Cases, j.unread...)
-	all.Out = summary(s)
-	text, err := xml.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(j.w, "%s%s\n", xml.Header, text)
-	return err
+	return all.Write(j.w, j.unread)
 }
 
 // summary is a Summary in words.

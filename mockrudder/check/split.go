@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // MaxItem is the longest single event or message that is read, in bytes.
@@ -338,13 +338,13 @@ func (s *splitter) key() (string, error) {
 		return "", err
 	}
 	quoted := string(s.kept()[start:])
-	if quoted == "" || quoted[0] != '"' || !jsonscan.Valid(quoted) {
+	if quoted == "" || quoted[0] != '"' || !jsonlex.Valid(quoted) {
 		return "", s.fail(errNotJSON)
 	}
 	if _, err := s.space(); err != nil {
 		return "", s.fail(err)
 	}
-	return jsonscan.Text(quoted), s.expect(':')
+	return jsonlex.Text(quoted), s.expect(':')
 }
 
 // event reads one value and visits it.
@@ -377,7 +377,7 @@ func isBody(text string) (is bool) {
 	if text == "" || text[0] != '{' {
 		return false
 	}
-	w := jsonscan.Walker{Text: text}
+	w := jsonlex.Walker{Text: text}
 	w.Object(0, 0, func(key string, i int) int {
 		is = is || (key == "events" || key == "batch") && i < len(text) && text[i] == '['
 		return w.Value(i, 1)
@@ -389,7 +389,7 @@ func isBody(text string) (is bool) {
 func (s *splitter) judge(line int, envelope string) error {
 	raw := s.kept()
 	text := string(raw)
-	if !jsonscan.Valid(text) {
+	if !jsonlex.Valid(text) {
 		return &ReadError{line, errNotJSON}
 	}
 	item := Item{Raw: raw, Line: line, Envelope: envelope, Wrapper: s.wrapper, text: text, header: headerOf(text)}
@@ -416,7 +416,7 @@ func (s *splitter) wrapped(item Item) (done bool, err error) {
 	if item.text[0] != '{' {
 		return false, nil
 	}
-	w := jsonscan.Walker{Text: item.text}
+	w := jsonlex.Walker{Text: item.text}
 	members := map[string]string{}
 	w.Object(0, 0, func(key string, i int) int {
 		end := w.Value(i, 1)
@@ -434,8 +434,8 @@ func (s *splitter) wrapped(item Item) (done bool, err error) {
 		if value[0] != '"' || !strings.Contains(value, `\"events\"`) && !strings.Contains(value, `\"batch\"`) {
 			continue
 		}
-		body := strings.TrimSpace(jsonscan.Text(value))
-		if !jsonscan.Valid(body) || !isBody(body) {
+		body := strings.TrimSpace(jsonlex.Text(value))
+		if !jsonlex.Valid(body) || !isBody(body) {
 			continue
 		}
 		inner := splitter{input: newInput(strings.NewReader(body)), maxItem: s.maxItem, number: s.number, request: s.request, wrapper: key,

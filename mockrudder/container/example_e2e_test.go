@@ -28,23 +28,11 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	url, err := rudder.WebhookURL(ctx, "key")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	url := must(rudder.WebhookURL(ctx, "key"))
 	body := `{"events":[{"event_type":"users.messages.email.Open","id":"1","user":{"external_user_id":"u"}}]}`
-	res, err := http.Post(url, "application/json", strings.NewReader(body))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	res := must(http.Post(url, "application/json", strings.NewReader(body)))
 	_ = res.Body.Close()
-	events, err := rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	events := must(rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1))
 	fmt.Println(events[0].Name, "of", events[0].UserID)
 	// Output: users.messages.email.Open of u
 }
@@ -62,11 +50,7 @@ func ExampleContainer_Fault() {
 		fmt.Println(err)
 		return
 	}
-	url, err := rudder.URL(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	url := must(rudder.URL(ctx))
 	for range 2 {
 		res, err := http.Get(url + "/health")
 		if err != nil {
@@ -76,11 +60,7 @@ func ExampleContainer_Fault() {
 		_ = res.Body.Close()
 		fmt.Println(res.Status)
 	}
-	faults, err := rudder.Faults(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	faults := must(rudder.Faults(ctx))
 	stats, err := rudder.Stats(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -93,4 +73,12 @@ func ExampleContainer_Fault() {
 	// 503 Service Unavailable
 	// 200 OK
 	// struck: 1 stored: 0
+}
+
+// must is for examples: a program handles the error.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -121,37 +121,21 @@ func (p *Plan) Judge(message string) schemas.Verdict {
 // parts finds what of a message the plan is about. Of a key given twice the
 // first one counts, as for RudderStack.
 func parts(message string) (kind, event, properties string) {
-	properties = "{}"
-	seen := map[string]bool{}
-	start := jsonscan.Space(message, 0)
-	if start >= len(message) || message[start] != '{' {
-		return "", "", properties
+	fields := map[string]*string{"type": &kind, "event": &event, "properties": &properties}
+	w := jsonlex.Walker{Text: message}
+	if start := jsonlex.Space(message, 0); start < len(message) && message[start] == '{' {
+		w.Fields(start, 0, true, func(key string) *string { return fields[key] })
 	}
-	jsonscan.Object(message, start, 0, func(key string, at int) int {
-		end := jsonscan.Value(message, at, 1)
-		if end == jsonscan.Bad {
-			return end
-		}
-		value := message[at:end]
-		switch {
-		case seen[key]:
-		case key == "type":
-			kind = text(value)
-		case key == "event":
-			event = text(value)
-		case key == "properties" && value != "null":
-			properties = value
-		}
-		seen[key] = true
-		return end
-	})
-	return kind, event, properties
+	if properties == "" || properties == "null" {
+		properties = "{}"
+	}
+	return text(kind), text(event), properties
 }
 
 // text is the content of a JSON string, and JSON itself for other values.
 func text(value string) string {
 	if strings.HasPrefix(value, `"`) {
-		return jsonscan.Text(value)
+		return jsonlex.Text(value)
 	}
 	return value
 }

@@ -3,8 +3,8 @@
 // a RudderStack batch, which it puts together from the hand-written schemas of
 // the single calls.
 //
-//	go run ./schemas/generate          write what differs
-//	go run ./schemas/generate -check   write nothing; exit 1 if a file is stale
+//	go run ./schemas/generate -dir schemas          write what differs
+//	go run ./schemas/generate -dir schemas -check   write nothing; exit 1 if a file is stale
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 
 func main() {
 	check := flag.Bool("check", false, "write nothing; exit 1 and name the files that are stale")
-	dir := flag.String("dir", "", "directory of the schemas (default: the nearest one that holds glossary.json)")
+	dir := flag.String("dir", ".", "directory of the schemas")
 	flag.Parse()
 	if err := run(*dir, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -31,12 +31,6 @@ func main() {
 }
 
 func run(dir string, check bool) error {
-	if dir == "" {
-		var err error
-		if dir, err = find(); err != nil {
-			return err
-		}
-	}
 	g, err := schemas.Load()
 	if err != nil {
 		return err
@@ -53,16 +47,6 @@ func run(dir string, check bool) error {
 		return fmt.Errorf("run make generate: these files are not what the glossary says: %q", stale)
 	}
 	return write(dir, want, stale)
-}
-
-// find looks where go generate (in schemas) and go run (at the top) start.
-func find() (string, error) {
-	for _, dir := range []string{".", "schemas"} {
-		if _, err := os.Stat(filepath.Join(dir, "glossary.json")); err == nil {
-			return dir, nil
-		}
-	}
-	return "", errors.New("no glossary.json here or in schemas: name its directory with -dir")
 }
 
 // compare names the files that differ, are missing, or belong to an event type

@@ -12,11 +12,7 @@ import (
 // A page of Braze's documentation has an event type that the glossary does not
 // have; the refreshed glossary has it.
 func Example() {
-	dir, err := os.MkdirTemp("", "braze-docs")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	dir := must(os.MkdirTemp("", "braze-docs"))
 	defer os.RemoveAll(dir)
 	page := "{% tab Custom HTTP Connector %}\n```json\n// users.messages.fax.Send\n" + `{
   "user": {"user_id": "(required, string) [PII] Braze's id of the user"},
@@ -26,11 +22,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	g, err := schemas.Load()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	g := must(schemas.Load())
 	sources, err := refresh.Read(dir, g)
 	if err != nil {
 		fmt.Println(err)
@@ -56,4 +48,12 @@ func Example() {
 	// schema version 13 (2026-12-02), 103 current event types undecided: 0
 	// type added       users.messages.fax.Send: 2 fields  (fax.md:3)
 	// 1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples, 0 Avro files
+}
+
+// must is for examples: a program handles the error.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }

@@ -3,7 +3,7 @@ package gateway
 import (
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // The HTTP API. RudderStack decides in this order: JSON, the shape of the
@@ -15,7 +15,7 @@ type Parser func(body string) ([]Message, *Refusal)
 
 // batchScan gathers the messages of a body in one walk over it.
 type batchScan struct {
-	jsonscan.Walker
+	jsonlex.Walker
 	messages  []Message
 	count     int // messages seen, good or not
 	requestIP string
@@ -37,7 +37,7 @@ func (b *batchScan) message(i, depth int) int {
 	}
 	var found fields
 	end := found.scan(&b.Walker, i, depth)
-	if end == jsonscan.Bad || b.no != nil {
+	if end == jsonlex.Bad || b.no != nil {
 		return end
 	}
 	m, ok := found.message(b.Text[i:end], "")
@@ -68,8 +68,8 @@ func (b *batchScan) batch(i, depth int) int {
 // Batch takes the body of /v1/batch. Of a key batch given twice the first one
 // counts.
 func Batch(body string) ([]Message, *Refusal) {
-	b := &batchScan{Walker: jsonscan.Walker{Text: body}}
-	start, seen := jsonscan.Space(body, 0), false
+	b := &batchScan{Walker: jsonlex.Walker{Text: body}}
+	start, seen := jsonlex.Space(body, 0), false
 	var end int
 	if start < len(body) && body[start] == '{' {
 		end = b.Object(start, 0, func(key string, i int) int {
@@ -83,7 +83,7 @@ func Batch(body string) ([]Message, *Refusal) {
 		end = b.Value(start, 0)
 	}
 	switch {
-	case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
+	case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
 		return nil, InvalidJSON
 	case b.count == 0:
 		return nil, EmptyBatch
@@ -114,8 +114,8 @@ func Single(kind string) Parser {
 	const wrapper = 20 // bytes that RudderStack writes around the message
 	quoted := `"` + kind + `"`
 	return func(body string) ([]Message, *Refusal) {
-		w := &jsonscan.Walker{Text: body}
-		start := jsonscan.Space(body, 0)
+		w := &jsonlex.Walker{Text: body}
+		start := jsonlex.Space(body, 0)
 		var found fields
 		var end int
 		if start < len(body) && body[start] == '{' {
@@ -124,7 +124,7 @@ func Single(kind string) Parser {
 			end = w.Value(start, 0)
 		}
 		switch {
-		case end == jsonscan.Bad || jsonscan.Space(body, end) != len(body):
+		case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
 			return nil, InvalidJSON
 		case body[start] == '[':
 			return nil, NotRudderEvent
@@ -153,15 +153,15 @@ func Single(kind string) Parser {
 // first come. An object under batch is taken for a list of its values, any
 // other single value for one message.
 func Groups(body string) (batches []string, no *Refusal) {
-	if !jsonscan.Valid(body) {
+	if !jsonlex.Valid(body) {
 		return nil, InvalidJSON
 	}
 	members := map[string][]string{}
 	var order []string
-	w := &jsonscan.Walker{Text: body}
+	w := &jsonlex.Walker{Text: body}
 	add := func(i, depth int) int {
 		var found fields
-		end := jsonscan.Bad
+		end := jsonlex.Bad
 		if body[i] == '{' {
 			end = found.scan(w, i, depth)
 		} else {
@@ -174,7 +174,7 @@ func Groups(body string) (batches []string, no *Refusal) {
 		members[user] = append(members[user], body[i:end])
 		return end
 	}
-	start, seen := jsonscan.Space(body, 0), false
+	start, seen := jsonlex.Space(body, 0), false
 	if body[start] == '{' {
 		w.Object(start, 0, func(key string, i int) int {
 			switch {

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // MaxRead is where reading a body ends, uncompressed, whatever comes: the real
@@ -114,33 +114,12 @@ func tooLong(err error, other *Refusal) *Refusal {
 	return other
 }
 
-// limiter is RudderStack's rate limiter: a bucket of events that fills at a
+// newLimiter is RudderStack's rate limiter: a bucket of events that fills at a
 // steady rate and holds one more than come in a window. A request of more than
-// that never passes. It is safe for concurrent use.
-type limiter struct {
-	rate float64 // events a second; 0 is no limit
-	most float64
-
-	mu    sync.Mutex
-	level float64
-	last  time.Time
-}
-
-func newLimiter(events float64, window time.Duration, now time.Time) *limiter {
-	return &limiter{rate: events / window.Seconds(), most: events + 1, level: events + 1, last: now}
-}
-
-func (l *limiter) allow(now time.Time, events int) bool {
-	if l.rate == 0 {
-		return true
+// that never passes. 0 events are no limit.
+func newLimiter(events float64, window time.Duration) *rate.Limiter {
+	if events == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.level = math.Min(l.level+now.Sub(l.last).Seconds()*l.rate, l.most)
-	l.last = now
-	if l.level < float64(events) {
-		return false
-	}
-	l.level -= float64(events)
-	return true
+	return rate.NewLimiter(rate.Limit(events/window.Seconds()), int(events)+1)
 }

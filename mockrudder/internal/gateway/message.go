@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // Message is one message that the gateway takes. Its texts may be parts of the
@@ -31,18 +31,9 @@ type fields struct {
 }
 
 // scan finds the fields of the object that starts at i and returns the index
-// behind it, or jsonscan.Bad. Of a key given twice the first one counts.
-func (f *fields) scan(w *jsonscan.Walker, i, depth int) int {
-	return w.Object(i, depth, func(key string, start int) int {
-		end := w.Value(start, depth+1)
-		if end == jsonscan.Bad {
-			return end
-		}
-		if field := f.named(key); field != nil && *field == "" {
-			*field = w.Text[start:end]
-		}
-		return end
-	})
+// behind it, or jsonlex.Bad. Of a key given twice the first one counts.
+func (f *fields) scan(w *jsonlex.Walker, i, depth int) int {
+	return w.Fields(i, depth, true, f.named)
 }
 
 func (f *fields) named(key string) *string {
@@ -135,7 +126,7 @@ func (m *Message) AppendText(to []byte) []byte {
 	}
 	end := len(text) - 1 // a single call has an object that ends here
 	to = append(to, text[:end]...)
-	if jsonscan.Space(text, 1) < end {
+	if jsonlex.Space(text, 1) < end {
 		to = append(to, ',')
 	}
 	to = append(to, `"type":"`...)

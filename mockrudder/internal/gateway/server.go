@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 )
 
@@ -36,14 +38,14 @@ type Host interface {
 type Gateway struct {
 	host    Host
 	sources map[string]*Source // by key
-	limiter *limiter
+	limiter *rate.Limiter
 	spread  spread
 }
 
 // New returns a gateway for these sources, with a limit of so many events in
 // each window, 0 for none.
 func New(host Host, sources map[string]*Source, events float64, window time.Duration) *Gateway {
-	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window, time.Now())}
+	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window)}
 }
 
 // WebhookPath is where Braze posts to.
@@ -202,7 +204,7 @@ func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 // take stores messages that are good, unless the rate limit or a database that
 // fails is in the way.
 func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Message) *Refusal {
-	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.allow(time.Now(), len(messages)) {
+	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
 	}
 	if no := g.database(r, src.Key); no != nil {

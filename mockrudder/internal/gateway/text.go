@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // Clean is what RudderStack looks at of an id: what is not visible is taken
@@ -66,7 +66,7 @@ func textOf(raw string, first bool) string {
 	case raw[0] == '"' && first:
 		return unescape(raw)
 	case raw[0] == '"':
-		return jsonscan.Text(raw)
+		return jsonlex.Text(raw)
 	}
 	text, err := marshal(decode(raw, first))
 	if err != nil {
@@ -80,58 +80,14 @@ func textOf(raw string, first bool) string {
 // surrogate pairs are read as unescape does. Without, as it reads what the
 // transformer answers, the last one counts.
 func decode(text string, first bool) any {
-	d := decoder{jsonscan.Walker{Text: text}, first}
-	v, _ := d.value(jsonscan.Space(text, 0))
-	return v
-}
-
-type decoder struct {
-	jsonscan.Walker
-	first bool
-}
-
-func (d *decoder) string(quoted string) string {
-	if d.first {
-		return unescape(quoted)
+	d := jsonlex.Decoder{Number: func(text string) any {
+		n, _ := strconv.ParseFloat(text, 64)
+		return n
+	}, First: first}
+	if first {
+		d.String = unescape
 	}
-	return jsonscan.Text(quoted)
-}
-
-func (d *decoder) value(i int) (v any, end int) {
-	switch c := d.Text[i]; c {
-	case '{':
-		object := map[string]any{}
-		end = d.Members(i, 0, func(quoted string, start int) int {
-			v, end := d.value(start)
-			key := d.string(quoted)
-			if _, given := object[key]; !given || !d.first {
-				object[key] = v
-			}
-			return end
-		})
-		return object, end
-	case '[':
-		list := []any{}
-		end = d.Array(i, 0, func(start int) int {
-			v, end := d.value(start)
-			list = append(list, v)
-			return end
-		})
-		return list, end
-	}
-	end = d.Value(i, 0)
-	switch d.Text[i] {
-	case '"':
-		return d.string(d.Text[i:end]), end
-	case 't':
-		return true, end
-	case 'f':
-		return false, end
-	case 'n':
-		return nil, end
-	}
-	n, _ := strconv.ParseFloat(d.Text[i:end], 64)
-	return n, end
+	return d.Decode(text)
 }
 
 // unescape reads a valid JSON string given with its quotes as the gateway does:
@@ -139,7 +95,7 @@ func (d *decoder) value(i int) (v any, end int) {
 // both become one U+FFFD.
 func unescape(quoted string) string {
 	if !strings.Contains(quoted, `\u`) {
-		return jsonscan.Text(quoted)
+		return jsonlex.Text(quoted)
 	}
 	s, text := quoted[1:len(quoted)-1], make([]byte, 0, len(quoted))
 	for i := 0; i < len(s); i++ {

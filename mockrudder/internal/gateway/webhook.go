@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/jsonscan"
 )
 
 // What the source transformation chokes on, as it was recorded.
@@ -121,8 +121,8 @@ func transported(body string) (arrived string, no *Refusal) {
 		return "", InvalidJSON
 	}
 	cleaned := strings.ReplaceAll(string(document), nul, "")
-	if !jsonscan.Valid(cleaned) {
+	if !jsonlex.Valid(cleaned) {
 		return "", InvalidJSON
 	}
-	return jsonscan.Text(cleaned), nil
+	return jsonlex.Text(cleaned), nil
 }

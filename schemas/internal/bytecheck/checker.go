@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"time"
 	"unicode/utf8"
-
-	"github.com/xeipuuv/gojsonschema"
 )
 
 // Checker is a compiled schema. It is not changed by use and may be shared,
@@ -15,9 +13,10 @@ type Checker struct {
 	trivial bool  // there is nothing beyond types
 
 	constants           []string // const, and enum; none: any value
+	listed              bool     // they are those of enum
 	minLength, minItems int
 	pattern             pattern
-	format              string
+	format              string // date-time, or "" for none
 
 	members *members
 	items   *Checker
@@ -28,14 +27,17 @@ type Checker struct {
 type types uint8
 
 const (
-	typeNull types = 1 << iota
-	typeBoolean
+	typeBoolean types = 1 << iota
 	typeNumber
 	typeInteger
 	typeString
 	typeObject
 	typeArray
+	typeNull
 )
+
+// typeNames are their names, in the same order.
+var typeNames = [...]string{"boolean", "number", "integer", "string", "object", "array", "null"}
 
 func typeOf(kind Kind) types {
 	return [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
@@ -63,11 +65,6 @@ func (c *Checker) Valid(x *Index, at Node) bool {
 		if !c.text(x, at) {
 			return false
 		}
-	case Number:
-		// gojsonschema holds numbers against formats too; most refuse them.
-		if c.format != "" && !gojsonschema.FormatCheckers.IsFormat(c.format, x.rat(at)) {
-			return false
-		}
 	}
 	return (c.constants == nil || c.constant(x, at)) && (len(c.any) == 0 || c.anyValid(x, at))
 }
@@ -88,31 +85,24 @@ func (c *Checker) array(x *Index, at Node) bool {
 	return n >= c.minItems
 }
 
-// text checks a string. Its length counts characters; the escapes need undoing
-// only where more is asked than that there are some.
+// text checks a string.
 func (c *Checker) text(x *Index, at Node) bool {
-	of := &x.nodes[at]
-	switch {
-	case c.minLength == 1 && of.end-of.start <= uint32(len(`""`)):
-		return false
-	case c.minLength > 1 && utf8.RuneCount(x.Text(at)) < c.minLength:
-		return false
-	case c.pattern.given() && !c.pattern.matches(x.Text(at)):
-		return false
-	}
-	return c.format == "" || formatted(c.format, x.Text(at))
+	return c.long(x, at) && (!c.pattern.given() || c.pattern.matches(x.Text(at))) && (c.format == "" || isTime(x.Text(at)))
 }
 
-// formatted asks gojsonschema, which takes more for a date-time than RFC 3339
-// does, but all of that.
-func formatted(format string, text []byte) bool {
-	if format == "date-time" {
-		var t time.Time
-		if t.UnmarshalText(text) == nil {
-			return true
-		}
-	}
-	return gojsonschema.FormatCheckers.IsFormat(format, string(text))
+// long says whether a string is as long as it must be. Its length counts
+// characters; the escapes need undoing only where more is asked than that there
+// are some.
+func (c *Checker) long(x *Index, at Node) bool {
+	of := &x.nodes[at]
+	return c.minLength == 0 || c.minLength == 1 && of.end-of.start > uint32(len(`""`)) ||
+		c.minLength > 1 && utf8.RuneCount(x.Text(at)) >= c.minLength
+}
+
+// isTime says whether a text is a time as RFC 3339 has it.
+func isTime(text []byte) bool {
+	var t time.Time
+	return t.UnmarshalText(text) == nil
 }
 
 func (c *Checker) anyValid(x *Index, at Node) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -88,11 +89,14 @@ func (k *compiler) keyword(c *Checker, keyword string, value any) (err error) {
 		if err != nil {
 			return err
 		}
+		c.listed = true
 		return c.addConstants(list...)
 	case "pattern":
 		return c.setPattern(value)
 	case "format":
-		c.format, err = as[string](keyword, value)
+		if c.format, err = as[string](keyword, value); err == nil && c.format != "date-time" {
+			return unsupported("the format %q", c.format)
+		}
 	case "minLength":
 		c.minLength, err = count(keyword, value)
 	case "minItems":
@@ -158,14 +162,11 @@ func (c *Checker) setTypes(value any) error {
 	}
 	for _, each := range list {
 		name, _ := each.(string)
-		bit, ok := map[string]types{
-			"null": typeNull, "boolean": typeBoolean, "number": typeNumber, "integer": typeInteger,
-			"string": typeString, "object": typeObject, "array": typeArray,
-		}[name]
-		if !ok {
+		bit := slices.Index(typeNames[:], name)
+		if bit < 0 {
 			return unsupported("the type %v", each)
 		}
-		c.types |= bit
+		c.types |= 1 << bit
 	}
 	return nil
 }

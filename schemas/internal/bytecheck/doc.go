@@ -2,8 +2,8 @@
 // decoding it. An Index says where each value of a text lies, in one list that
 // is used again for the next text; a Checker, compiled from a schema, looks at
 // the bytes in those places. Nothing is allocated for a document of usual kind.
+// Only where one is invalid it is looked at again, to say what is wrong.
 //
-// A Checker says yes or no and nothing else. It agrees with gojsonschema on what
-// encoding/json decodes, quirks and all; a schema that asks for more than it
-// knows is not compiled.
+// A Checker knows the keywords that the schemas of this project use; a schema
+// that asks for more is not compiled. Tests hold it against a library.
 package bytecheck

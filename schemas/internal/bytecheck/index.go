@@ -2,6 +2,7 @@ package bytecheck
 
 import (
 	"encoding/json"
+	"iter"
 	"math"
 	"unicode/utf8"
 
@@ -90,13 +91,14 @@ func unquote(quoted []byte) []byte {
 	return []byte(text)
 }
 
-// Members calls visit for each member of an object, in order, until it returns
-// false.
-func (x *Index) Members(object Node, visit func(key, value Node) bool) {
-	end := x.nodes[object].next
-	for key := object + 1; key < end; key = x.nodes[key+1].next {
-		if !visit(key, key+1) {
-			return
+// Members goes over the keys and values of an object, in order.
+func (x *Index) Members(object Node) iter.Seq2[Node, Node] {
+	return func(yield func(key, value Node) bool) {
+		end := x.nodes[object].next
+		for key := object + 1; key < end; key = x.nodes[key+1].next {
+			if !yield(key, key+1) {
+				return
+			}
 		}
 	}
 }
@@ -107,22 +109,24 @@ func (x *Index) Member(object Node, name string) (value Node, ok bool) {
 	if x.nodes[object].kind != Object {
 		return 0, false
 	}
-	end := x.nodes[object].next
-	for key := object + 1; key < end; key = x.nodes[key+1].next {
+	for key, of := range x.Members(object) {
 		if string(x.Text(key)) == name {
-			value, ok = key+1, true
+			value, ok = of, true
 		}
 	}
 	return value, ok
 }
 
-// Items calls visit for each item of an array, in order.
-func (x *Index) Items(array Node, visit func(i int, item Node)) {
-	end := x.nodes[array].next
-	i := 0
-	for item := array + 1; item < end; item = x.nodes[item].next {
-		visit(i, item)
-		i++
+// Items goes over the items of an array, in order.
+func (x *Index) Items(array Node) iter.Seq2[int, Node] {
+	return func(yield func(i int, item Node) bool) {
+		end, i := x.nodes[array].next, 0
+		for item := array + 1; item < end; item = x.nodes[item].next {
+			if !yield(i, item) {
+				return
+			}
+			i++
+		}
 	}
 }
 

@@ -68,21 +68,21 @@ func (m *members) lookup(name []byte) int {
 }
 
 func (m *members) valid(x *Index, at Node) bool {
-	// Of a name given twice the last value counts, so each is looked at once all
-	// are there. Checking one may move the slots.
-	first := len(x.slots)
-	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
-	clear(x.slots[first:])
-	m.gather(x, at, first)
+	first := m.gather(x, at)
 	ok := m.check(x, first)
 	x.slots = x.slots[:first]
 	return ok
 }
 
-// gather puts the values that have a name in the list into the slots; the whole
-// document is the value of none, so that 0 says that there is none.
-func (m *members) gather(x *Index, at Node, first int) {
+// gather puts the values that have a name in the list into new slots and returns
+// the first of these. The whole document is the value of none, so that 0 says
+// that there is none. Of a name given twice the last value counts, so each is
+// looked at once all are there. Checking one may move the slots.
+func (m *members) gather(x *Index, at Node) (first int) {
+	first = len(x.slots)
+	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
 	slots := x.slots[first:]
+	clear(slots)
 	end := x.nodes[at].next
 	for key := at + 1; key < end; key = x.nodes[key+1].next {
 		place := m.lookup(x.Text(key))
@@ -93,6 +93,7 @@ func (m *members) gather(x *Index, at Node, first int) {
 			x.unknown = append(x.unknown, Unknown{m.section, key, key + 1})
 		}
 	}
+	return first
 }
 
 func (m *members) check(x *Index, first int) bool {

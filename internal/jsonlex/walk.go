@@ -1,7 +1,4 @@
-// Package jsonscan walks JSON text without decoding it: it checks the grammar
-// (RFC 8259, as Go's encoding/json understands it) and tells where values lie.
-// The gateway uses it to take a batch apart at little cost for each message.
-package jsonscan
+package jsonlex
 
 import (
 	"encoding/json"
@@ -9,20 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // MaxDepth is how deep arrays and objects may be nested; what is deeper counts
 // as broken. RudderStack has no such limit; a walk needs stack for each level.
 const MaxDepth = 100_000
-
-// Bad is what the functions of this package return instead of an end where the
-// text is no JSON.
-const Bad = jsonlex.Bad
-
-// Space returns the first index at or after i that holds no white space.
-func Space(s string, i int) int { return jsonlex.Space(s, i) }
 
 // Value returns the index behind the JSON value that starts at i, or Bad.
 // depth is how many arrays and objects are open around it.
@@ -35,24 +23,6 @@ func Value(s string, i, depth int) int {
 func Valid(s string) bool {
 	end := Value(s, Space(s, 0), 0)
 	return end != Bad && Space(s, end) == len(s)
-}
-
-// Object is Walker.Object for one object.
-func Object(s string, i, depth int, visit func(key string, start int) int) int {
-	w := Walker{Text: s}
-	return w.Object(i, depth, visit)
-}
-
-// Array is Walker.Array for one array.
-func Array(s string, i, depth int, visit func(start int) int) int {
-	w := Walker{Text: s}
-	return w.Array(i, depth, visit)
-}
-
-// String returns the index behind the string whose opening quote is at i, or Bad.
-func String(s string, i int) int {
-	end, _ := jsonlex.String(s, i)
-	return end
 }
 
 // Walker walks a text and notes what its values are like.
@@ -73,7 +43,8 @@ func (w *Walker) Value(i, depth int) int {
 	}
 	switch c := s[i]; {
 	case c == '"':
-		return String(s, i)
+		end, _ := String(s, i)
+		return end
 	case c == '{':
 		return w.Members(i, depth, func(_ string, start int) int { return w.Value(start, depth+1) })
 	case c == '[':
@@ -81,22 +52,22 @@ func (w *Walker) Value(i, depth int) int {
 	case c == '-' || c >= '0' && c <= '9':
 		return w.number(i)
 	case c == 't':
-		return jsonlex.Word(s, i, "true")
+		return Word(s, i, "true")
 	case c == 'f':
-		return jsonlex.Word(s, i, "false")
+		return Word(s, i, "false")
 	case c == 'n':
-		return jsonlex.Word(s, i, "null")
+		return Word(s, i, "null")
 	}
 	return Bad
 }
 
 func (w *Walker) number(i int) int {
 	const always = 300 // digits that float64 can hold whatever they are
-	end, flags := jsonlex.Number(w.Text, i)
+	end, flags := Number(w.Text, i)
 	if end == Bad {
 		return Bad
 	}
-	if end-i > always || flags&jsonlex.Fraction != 0 && strings.ContainsAny(w.Text[i:end], "eE") {
+	if end-i > always || flags&Fraction != 0 && strings.ContainsAny(w.Text[i:end], "eE") {
 		if n, _ := strconv.ParseFloat(w.Text[i:end], 64); math.IsInf(n, 0) {
 			w.Huge = true
 		}
@@ -111,6 +82,19 @@ func (w *Walker) Object(i, depth int, visit func(key string, start int) int) int
 	return w.Members(i, depth, func(quoted string, start int) int { return visit(Text(quoted), start) })
 }
 
+// Fields finds members of the object whose brace is at i: named says where the
+// text of a value goes, nil for those of no interest. Of a key given twice the
+// last one counts, or with first the first. It returns what Object does.
+func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string) int {
+	return w.Object(i, depth, func(key string, start int) int {
+		end := w.Value(start, depth+1)
+		if field := named(key); field != nil && end != Bad && (*field == "" || !first) {
+			*field = w.Text[start:end]
+		}
+		return end
+	})
+}
+
 // Members is Object with the keys as they are written, in their quotes.
 func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
 	s := w.Text
@@ -122,7 +106,7 @@ func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int)
 		return i + 1
 	}
 	for i < len(s) && s[i] == '"' {
-		keyEnd := String(s, i)
+		keyEnd, _ := String(s, i)
 		if keyEnd == Bad {
 			return Bad
 		}
@@ -191,4 +175,59 @@ func Text(quoted string) string {
 		return plain
 	}
 	return text
+}
+
+// Decoder makes values of JSON text: maps, slices, strings, bool, nil and what
+// Number makes.
+type Decoder struct {
+	Number func(text string) any
+	String func(quoted string) string // undoes escapes; nil is Text
+	First  bool                       // of a key given twice the first value counts, not the last
+}
+
+// Decode reads text that is valid JSON.
+func (d Decoder) Decode(text string) any {
+	if d.String == nil {
+		d.String = Text
+	}
+	w := &Walker{Text: text}
+	v, _ := d.value(w, Space(text, 0))
+	return v
+}
+
+func (d *Decoder) value(w *Walker, i int) (v any, end int) {
+	switch w.Text[i] {
+	case '{':
+		object := map[string]any{}
+		end = w.Members(i, 0, func(quoted string, start int) int {
+			v, end := d.value(w, start)
+			key := d.String(quoted)
+			if _, given := object[key]; !given || !d.First {
+				object[key] = v
+			}
+			return end
+		})
+		return object, end
+	case '[':
+		list := []any{}
+		end = w.Array(i, 0, func(start int) int {
+			v, end := d.value(w, start)
+			list = append(list, v)
+			return end
+		})
+		return list, end
+	}
+	end = w.Value(i, 0)
+	switch text := w.Text[i:end]; text[0] {
+	case '"':
+		return d.String(text), end
+	case 't':
+		return true, end
+	case 'f':
+		return false, end
+	case 'n':
+		return nil, end
+	default:
+		return d.Number(text), end
+	}
 }

@@ -1,0 +1,54 @@
+// Package junit writes reports that CI systems show as test results.
+package junit
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Suite counts events: Tests of them were looked at, Failures are bad.
+type Suite struct {
+	XMLName  xml.Name `xml:"testsuite"`
+	Name     string   `xml:"name,attr"`
+	Tests    int      `xml:"tests,attr"`
+	Failures int      `xml:"failures,attr"`
+	Errors   int      `xml:"errors,attr"`
+	Cases    []*Case  `xml:"testcase"`
+	Out      string   `xml:"system-out"`
+}
+
+// Case is what was found of one type of events.
+type Case struct {
+	Class    string     `xml:"classname,attr"`
+	Name     string     `xml:"name,attr"`
+	Failures []*Failure `xml:"failure,omitempty"`
+	Error    *Failure   `xml:"error,omitempty"`
+	Out      string     `xml:"system-out,omitempty"`
+}
+
+// Failure is one finding.
+type Failure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// Write writes the suite, with its cases in order and one more, an error, for
+// each input that could not be read.
+func (s *Suite) Write(w io.Writer, unread []string) error {
+	slices.SortStableFunc(s.Cases, func(a, b *Case) int {
+		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
+	})
+	for _, message := range unread {
+		s.Cases = append(s.Cases, &Case{Class: "input", Name: "could not be read", Error: &Failure{Message: message}})
+	}
+	s.Tests, s.Errors = s.Tests+len(unread), len(unread)
+	text, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	return err
+}
