@@ -111,14 +111,12 @@ func (q *Queue) remember(hashes []byte) {
 	q.window.trim()
 }
 
-// addForeignIDs puts the ids that other bridges have stored into the windows. It
-// runs in the writer.
-func (s *Store) addForeignIDs(ids []foreignIDs) {
-	for _, f := range ids {
-		for _, q := range s.queues() {
-			if q.id == f.connector {
-				q.remember(f.hashes)
-			}
+// remember puts ids that another bridge has stored into the window of a
+// connector. It runs in the writer.
+func (s *Store) remember(connector int64, hashes []byte) {
+	for _, q := range s.queues() {
+		if q.id == connector {
+			q.remember(hashes)
 		}
 	}
 }

@@ -325,7 +325,7 @@ func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared,
 		})
 	}
 	if need.records > 0 && time.Since(p.looked) > 50*time.Millisecond {
-		p.queueForeignIDs(b, ready)
+		p.queueForeignIDs(b)
 	}
 	if err := t.conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
@@ -339,7 +339,7 @@ func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared,
 // queueForeignIDs asks for the ids that other bridges have stored. Rows become
 // visible in another order than their numbers', so for some time each look goes
 // back behind the newest one.
-func (p *postgres) queueForeignIDs(b *pgx.Batch, ready *prepared) {
+func (p *postgres) queueForeignIDs(b *pgx.Batch) {
 	const late = 10 * time.Second
 	p.looked = time.Now()
 	if p.looked.Sub(p.marked) > late {
@@ -348,10 +348,10 @@ func (p *postgres) queueForeignIDs(b *pgx.Batch, ready *prepared) {
 		maps.DeleteFunc(p.known, func(seq int64, _ bool) bool { return seq <= p.low })
 	}
 	b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.Collect(maps.Keys(p.known))).Query(func(rows pgx.Rows) error {
-		var seq int64
-		var f foreignIDs
-		_, err := pgx.ForEachRow(rows, []any{&seq, &f.connector, &f.hashes}, func() error {
-			ready.ids = append(ready.ids, foreignIDs{f.connector, slices.Clone(f.hashes)})
+		var seq, connector int64
+		var hashes []byte
+		_, err := pgx.ForEachRow(rows, []any{&seq, &connector, &hashes}, func() error {
+			p.store.remember(connector, hashes) // whatever becomes of the transaction
 			p.known[seq] = true
 			p.newest = max(p.newest, seq)
 			return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -72,6 +73,25 @@ func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)), "another bridge has them: nothing is counted")
 	k.deliver(b, again...)
 	k.count(b, 2, 0, 2, 0, 2, 0, 0, 0)
+}
+
+// A record that another bridge has by now is left to it: settling it counts
+// nothing, and once released it is not handed out, and delivered, again.
+func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
+	r := k.fetchAll(a, 2)
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `INSERT INTO bridge VALUES (999, 'other', 'infinity'); UPDATE record SET owner = 999`)
+	require.NoError(t, err)
+	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
+	a.Release(r...)
+	k.nothingToFetch(a)
+	k.count(a, 2, 0, 2, 0, 0, 0, 0, 2)
 }
 
 // A database that is away: an error within the timeout, and it comes back by

@@ -163,7 +163,11 @@ func (st *settling) mark(c *change, n named) (events int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	claim := q.claims[seq]
-	if claim == nil || c.lost[seq] {
+	if c.lost[seq] { // or it would be handed out, and delivered, again and again
+		delete(q.claims, seq)
+		return 0
+	}
+	if claim == nil {
 		return 0
 	}
 	m := st.marked[seq]

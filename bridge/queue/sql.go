@@ -91,12 +91,6 @@ type prepared struct {
 	seqs  []int64
 	lost  map[int64]bool // of held: another bridge has them by now
 	known []bool         // of content: stored before
-	ids   []foreignIDs   // ids that other bridges have stored since the last time
-}
-
-type foreignIDs struct {
-	connector int64
-	hashes    []byte
 }
 
 // recordState is a row of record.

@@ -221,7 +221,6 @@ func (w *writer) commit(group []*op) {
 	}
 	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
 		undo() // the database has run it once before, in vain
-		w.store.addForeignIDs(p.ids)
 		c = &change{tx: t, seqs: p.seqs, lost: p.lost, parts: map[*Queue]*part{}}
 		asked := 0
 		for _, o := range group {
