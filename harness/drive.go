@@ -108,7 +108,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		acked, _, delivered := r.books.Progress()
 		if still.at(time.Now(), acked+delivered) {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
-				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.tail()))
+				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Log()))
 			stop()
 			return ledger
 		}

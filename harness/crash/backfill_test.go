@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -141,8 +142,8 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	require.NoError(t, p.awaitReady(t.Context()))
+	t.Cleanup(p.Kill)
+	require.NoError(t, p.AwaitReady(t.Context()))
 	cmd, out = built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
 	require.Error(t, cmd.Run())
 	require.Contains(t, out.String(), "leave out --config")
@@ -151,7 +152,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	var bodies bytes.Buffer
 	require.NoError(t, mockbraze.Emit(t.Context(), &bodies, e))
 	for body := range strings.Lines(bodies.String()) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.intake+"/currents/streamed", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Intake+"/currents/streamed", strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer tok-streamed")
 		resp, err := http.DefaultClient.Do(req)
@@ -159,25 +160,25 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 		resp.Body.Close()
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 	}
-	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "backfilled", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "backfilled", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 
-	want := settled(t, p.admin, "streamed", n)
+	want := settled(t, p.Admin, "streamed", n)
 	require.NotZero(t, want.Filtered)
 	require.NotZero(t, want.Dead)
 	streamed := messages(t, rudder, "streamed")
 	require.Len(t, streamed, int(want.Delivered))
 	for _, connector := range []string{"backfilled", "stored"} {
-		got := settled(t, p.admin, connector, n)
+		got := settled(t, p.Admin, connector, n)
 		require.EqualValues(t, n, got.Backfilled)
 		got.Name, got.Backfilled = want.Name, 0
 		require.Equal(t, want, got)
 		require.Equal(t, streamed, messages(t, rudder, connector))
 	}
 	// What was streamed before is a duplicate.
-	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "streamed", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "streamed", export)
 	require.NoError(t, cmd.Run(), "%s", out)
-	got := settled(t, p.admin, "streamed", n)
+	got := settled(t, p.Admin, "streamed", n)
 	require.EqualValues(t, n, got.Duplicates)
 	require.Zero(t, got.Backfilled)
 }
@@ -195,25 +196,25 @@ func TestBackfillKills(t *testing.T) {
 	export := exported(t, mockbraze.Emission{Events: n, Seed: 9})
 	dir := t.TempDir()
 	settings := settingsOf(dir, server.URL, "", "a")
-	start := func() *process {
+	start := func() *bridgeproc.Process {
 		p, err := launch(built.plain, dir, settings, "")
 		require.NoError(t, err)
-		t.Cleanup(p.kill)
-		require.NoError(t, p.awaitReady(t.Context()))
-		settings = strings.Replace(settings, "admin: 127.0.0.1:0", "admin: "+strings.TrimPrefix(p.admin, "http://"), 1)
+		t.Cleanup(p.Kill)
+		require.NoError(t, p.AwaitReady(t.Context()))
+		settings = strings.Replace(settings, "admin: 127.0.0.1:0", "admin: "+strings.TrimPrefix(p.Admin, "http://"), 1)
 		return p
 	}
 	p := start()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begin := func() (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := built.backfill(ctx, dir, "--admin", p.admin, "--connector", "a", "--rate", "1000", export)
+		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "1000", export)
 		require.NoError(t, cmd.Start())
 		return cmd, out
 	}
 	reached := func(share int) {
 		require.Eventually(t, func() bool {
-			l, ok := ledgerOf(p.admin, "a")
+			l, ok := ledgerOf(p.Admin, "a")
 			return ok && l.Accepted >= uint64(n*share/8)
 		}, time.Minute, time.Millisecond)
 	}
@@ -221,8 +222,7 @@ func TestBackfillKills(t *testing.T) {
 	for kill := 1; kill <= 6; kill++ {
 		reached(kill)
 		if kill%2 == 0 {
-			p.kill()
-			<-p.gone
+			p.Kill()
 			p = start() // the command waits for it
 			continue
 		}
@@ -231,7 +231,7 @@ func TestBackfillKills(t *testing.T) {
 		cmd, out = begin()
 	}
 	require.NoError(t, cmd.Wait(), "%s", out)
-	l := settled(t, p.admin, "a", n)
+	l := settled(t, p.Admin, "a", n)
 	require.EqualValues(t, n, l.Accepted)
 	require.EqualValues(t, n, l.Backfilled)
 	require.Equal(t, l.Received, l.Accepted+l.Duplicates)
@@ -272,12 +272,12 @@ func TestLiveGoesFirst(t *testing.T) {
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	require.NoError(t, p.awaitReady(t.Context()))
+	t.Cleanup(p.Kill)
+	require.NoError(t, p.AwaitReady(t.Context()))
 	for range 5 {
 		turn <- struct{}{}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.intake+"/currents/a", strings.NewReader(
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Intake+"/currents/a", strings.NewReader(
 		`{"events":[{"event_type":"users.messages.email.Open","id":"live","time":1700000000,"user":{"user_id":"u","external_user_id":"x"},"properties":{}}]}`))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer tok-a")
@@ -289,5 +289,5 @@ func TestLiveGoesFirst(t *testing.T) {
 	close(turn)
 	require.Eventually(t, func() bool { return found.Load() > 0 }, time.Minute, 5*time.Millisecond)
 	require.LessOrEqual(t, found.Load()-posted.Load(), int64(12), "two requests in flight, what was claimed, and little more; the backlog needs 60")
-	settled(t, p.admin, "a", 3001)
+	settled(t, p.Admin, "a", 3001)
 }

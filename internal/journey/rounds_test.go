@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -472,7 +473,7 @@ func TestValuesAreThoseOfBraze(t *testing.T) {
 				answers++
 			}
 		}
-		require.Equal(t, e.Type == messages+"survey.Response", answers == 1, "%v", e)
+		require.Equal(t, e.Type == plot.Messages+"survey.Response", answers == 1, "%v", e)
 	}
 	require.Len(t, seen, len(forms))
 }

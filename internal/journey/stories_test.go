@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -150,13 +150,13 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 		ids[e.ID] = true
 		delay := at.Unix() - e.Time
 		// A device is offline for an hour, and for so long after it.
-		if delay < 0 || delay > 0 && (!onDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
+		if delay < 0 || delay > 0 && (!plot.OnDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
 			t.Fatalf("%d seconds late: %s", delay, raw)
 		}
 		if delay > 0 {
 			late++
 		}
-		if onDevice(typ) {
+		if plot.OnDevice(typ) {
 			total++
 		}
 	}
@@ -166,7 +166,7 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 func TestNamesAreNullOrOldAfterARename(t *testing.T) {
 	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
 	nulls, names := 0, make(map[string]map[string]bool)
-	for _, e := range decoded(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
+	for _, e := range decoded(t, stories(t, 1, s, plot.Messages+"email.Send"), 8_000) {
 		id := e.text("campaign_id")
 		if id == "" {
 			continue
@@ -238,7 +238,7 @@ func TestDriftIsNewAndValid(t *testing.T) {
 func TestStrangeAndHugeEvents(t *testing.T) {
 	v, err := schemas.NewValidator()
 	require.NoError(t, err)
-	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), custom, buys)
+	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), plot.Custom, plot.Buys)
 	huge, all := 0, new(strings.Builder)
 	for range 600 {
 		raw, _, _ := s.Next(nil)
@@ -299,11 +299,11 @@ func TestSeedsAndStreamsDiffer(t *testing.T) {
 
 // TestNarrowedStoriesAreTheSame holds a selection against the whole.
 func TestNarrowedStoriesAreTheSame(t *testing.T) {
-	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), messages+"email.*", converted)
+	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), plot.Messages+"email.*", plot.Converted)
 	var want []string
 	for range 20_000 {
 		raw, typ, _ := whole.Next(nil)
-		if strings.HasPrefix(typ, messages+"email.") || typ == converted {
+		if strings.HasPrefix(typ, plot.Messages+"email.") || typ == plot.Converted {
 			want = append(want, string(raw))
 		}
 	}
@@ -324,7 +324,7 @@ func TestAMillionPeopleNeedLittle(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), converted)
+	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), plot.Converted)
 	require.Less(t, heap()-min(before, heap()), uint64(8<<20), "people are stored")
 	var buf []byte
 	for s.made < 300_000 {
@@ -385,46 +385,13 @@ func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
 }
 
 func TestNewStoriesFails(t *testing.T) {
+	require.Equal(t, population.Push, population.Channels()[pushChannel])
 	_, err := NewStories(StoriesConfig{})
 	require.ErrorContains(t, err, "glossary")
 	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Types: []string{"nope"}})
 	require.ErrorContains(t, err, `"nope"`)
 	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
 	require.ErrorContains(t, err, "no outcome")
-}
-
-func TestEveryOutcomeIsInThePlot(t *testing.T) {
-	used := make(map[string]bool)
-	p := story()
-	for _, from := range p.from {
-		for _, group := range p.next[from] {
-			for _, c := range group {
-				used[c.outcome] = true
-			}
-		}
-	}
-	for _, k := range scenario.KnownOutcomes() {
-		require.True(t, used[k.Name], "nothing comes of %s", k.Name)
-	}
-	require.Len(t, startNames(), len(scenario.KnownStarts()))
-	for i, start := range scenario.KnownStarts() {
-		require.Contains(t, startNames(), start.Name, i)
-	}
-}
-
-func TestEveryNodeCanBeReached(t *testing.T) {
-	known := glossary(t)
-	g, err := newGraph(known, builtin(t, "steady"), nil)
-	require.NoError(t, err)
-	for i, path := range g.paths {
-		if known.Events[i].Retired != "" {
-			require.Empty(t, path)
-			continue
-		}
-		require.Greater(t, len(path)+boolInt(slices.ContainsFunc(roots(), func(root string) bool { return strings.HasPrefix(root+"#", known.Events[i].Name+"#") })), 1, "%s follows from nothing", known.Events[i].Name)
-		require.NotZero(t, g.pathPlatforms(path), known.Events[i].Name)
-	}
-	require.Equal(t, population.Push, population.Channels()[pushChannel])
 }
 
 // storyDigests are of the first 5,000 events of seed 42.
@@ -443,7 +410,7 @@ func TestHoursMatter(t *testing.T) {
 		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
 	sends, zones := 0, make(map[string]*time.Location)
-	st := stories(t, 7, s, custom, messages+"pushnotification.Send", messages+"sms.Send")
+	st := stories(t, 7, s, plot.Custom, plot.Messages+"pushnotification.Send", plot.Messages+"sms.Send")
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
@@ -463,7 +430,7 @@ func TestHoursMatter(t *testing.T) {
 			zones[zone] = where
 		}
 		hour := time.Unix(e.Time, 0).In(where).Hour()
-		if typ == custom {
+		if typ == plot.Custom {
 			visits[hour]++
 			continue
 		}
@@ -504,7 +471,7 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 `)
 	count := make(map[string]int)
 	reached := make(map[string]bool)
-	st := stories(t, 8, s, messages+"email.*", enrolled)
+	st := stories(t, 8, s, plot.Messages+"email.*", plot.Enrolled)
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
@@ -513,7 +480,7 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 		}
 		e := decode(t, event)
 		count[typ]++
-		if typ == messages+"email.Send" && e.text("campaign_id") != "" {
+		if typ == plot.Messages+"email.Send" && e.text("campaign_id") != "" {
 			key := e.text("user_id") + " " + e.text("dispatch_id")
 			if reached[key] {
 				t.Fatalf("sent twice: %v", e)
@@ -521,8 +488,8 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 			reached[key] = true
 		}
 	}
-	sent := float64(count[messages+"email.Send"])
+	sent := float64(count[plot.Messages+"email.Send"])
 	require.InDelta(t, 5000*0.4*0.95, sent, 120, "%v", count)
-	require.InDelta(t, 0.2, float64(count[messages+"email.Bounce"])/sent, 0.03, "%v", count)
-	require.InDelta(t, 0.4, float64(count[messages+"email.Open"])/sent, 0.05, fmt.Sprint(count))
+	require.InDelta(t, 0.2, float64(count[plot.Messages+"email.Bounce"])/sent, 0.03, "%v", count)
+	require.InDelta(t, 0.4, float64(count[plot.Messages+"email.Open"])/sent, 0.05, fmt.Sprint(count))
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
@@ -110,7 +111,7 @@ func notedValues() map[string]valueFunc {
 		// The source follows from the cause; joining a group again is done where it was left.
 		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
 			switch {
-			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == groupState:
+			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == plot.GroupState:
 				return append(dst, `"Inbound Message"`...)
 			case m.note == "off":
 				return append(dst, `"Preference Center"`...)
