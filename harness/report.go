@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // Verdicts of a run.
@@ -92,21 +94,21 @@ type row struct{ Name, Value, Note string }
 // rows are the figures in the order in which they are shown.
 func (r Report) rows() []row {
 	return []row{
-		{"sent", count(r.Sent), ""},
-		{"acknowledged", count(r.Acked), ""},
-		{"delivered", count(r.Delivered), ""},
-		{"lost", count(r.Lost), "acknowledged, and neither delivered, filtered nor dead"},
-		{"corrupted", count(r.Corrupted), "delivered, but not what was sent"},
-		{"invalid", count(r.Invalid), "against RudderStack's schema"},
-		{"duplicates", count(r.Duplicates), "at most " + count(r.DuplicateBound) + " can come of the faults"},
-		{"dead", count(r.Dead), "cannot be delivered: no user"},
-		{"filtered", count(r.Filtered), ""},
+		{"sent", progress.Grouped(r.Sent), ""},
+		{"acknowledged", progress.Grouped(r.Acked), ""},
+		{"delivered", progress.Grouped(r.Delivered), ""},
+		{"lost", progress.Grouped(r.Lost), "acknowledged, and neither delivered, filtered nor dead"},
+		{"corrupted", progress.Grouped(r.Corrupted), "delivered, but not what was sent"},
+		{"invalid", progress.Grouped(r.Invalid), "against RudderStack's schema"},
+		{"duplicates", progress.Grouped(r.Duplicates), "at most " + progress.Grouped(r.DuplicateBound) + " can come of the faults"},
+		{"dead", progress.Grouped(r.Dead), "cannot be delivered: no user"},
+		{"filtered", progress.Grouped(r.Filtered), ""},
 		{"types sent", strconv.Itoa(r.TypesSent), ""},
 		{"types delivered", strconv.Itoa(r.TypesDelivered), ""},
 		{"faults", orNone(faultText(r.Faults)), ""},
 		{"crashes", strconv.Itoa(r.Crashes), ""},
 		{"duration", fmt.Sprintf("%.1f s", r.Duration), ""},
-		{"events/s", count(int64(r.PerSecond)), ""},
+		{"events/s", progress.Grouped(int64(r.PerSecond)), ""},
 	}
 }
 
@@ -151,13 +153,4 @@ func faultText(faults map[string]int) string {
 		names[i] = name + " ×" + strconv.Itoa(faults[name])
 	}
 	return strings.Join(names, ", ")
-}
-
-// count writes a number with commas between the thousands.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

@@ -68,9 +68,3 @@ func TestReportFiles(t *testing.T) {
 	require.True(t, json.Valid(written))
 	require.Error(t, failedReport().WriteFile(filepath.Join(dir, "no", "r.json")))
 }
-
-func TestCount(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
-		require.Equal(t, want, count(n))
-	}
-}

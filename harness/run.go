@@ -31,7 +31,6 @@ type run struct {
 	process  *process
 	schedule *schedule
 	crasher  *crasher
-	progress *progress
 
 	began    time.Time
 	attempts atomic.Int64 // events in requests of Braze, answered or not
@@ -53,7 +52,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{config: c, progress: newProgress(c.Progress)}
+	r := &run{config: c}
 	defer r.close()
 	if err := r.open(ctx); err != nil {
 		return Report{}, err

@@ -267,45 +267,27 @@ func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
 	}
 }
 
-// TestEmitLooksAtItsContextAfterEachEvent: of a rare type a few take seconds.
-func TestEmitLooksAtItsContextAfterEachEvent(t *testing.T) {
-	for _, batches := range []bool{false, true} {
+// TestEventsAreMadeOnlyWhileTheContextLives: of a rare type a few take seconds.
+func TestEventsAreMadeOnlyWhileTheContextLives(t *testing.T) {
+	ending := func() *endsSoon {
 		ctx := &endsSoon{Context: t.Context()}
 		ctx.left.Store(3)
-		err := Emit(ctx, new(bytes.Buffer), Emission{Events: 50, Batches: batches})
-		require.ErrorIs(t, err, context.Canceled)
+		return ctx
 	}
-}
-
-// stopping is a Source that ends a context with its third event.
-type stopping struct {
-	end func()
-	n   int
-}
-
-func (s *stopping) Next() Event {
-	if s.n++; s.n == 3 {
-		s.end()
+	for _, batches := range []bool{false, true} {
+		require.ErrorIs(t, Emit(ending(), io.Discard, Emission{Events: 50, Batches: batches}), context.Canceled)
 	}
-	return opens(1)[0]
-}
-
-func TestSendLooksAtItsContextAfterEachEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		source := &stopping{end: cancel}
-		e := &endpoint{}
-		s := e.open(t, WithScenario("stopping", func(SourceConfig) (Source, error) { return source, nil }))
-		c := s.Launch(Current{URL: "http://x.example", Scenario: "stopping"})
-		require.ErrorIs(t, c.Send(ctx, 100), context.Canceled)
-		require.Equal(t, 3, source.n)
-	})
+	current, err := Start(t).Create(Current{URL: "http://x.example", Scenario: "steady"})
+	require.NoError(t, err)
+	events, err := current.feeds.main.take(ending(), 100)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, events, 3)
 }
 
 func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", parsed(t, deadScenario)))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
 		require.ErrorIs(t, c.Send(t.Context(), 2000), journey.ErrOver)
 		synctest.Wait()
@@ -320,7 +302,7 @@ func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 func TestRateEndsWhereNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", parsed(t, deadScenario)))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead", Rate: 1000})
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -29,8 +29,6 @@ type StoriesConfig struct {
 	// Retired, or where they are named whole.
 	Types   []string
 	Retired bool
-	// Start is when it begins; zero means Reference().
-	Start time.Time
 }
 
 // Stories tells what happens to the people of a workspace, in order, for ever:
@@ -93,14 +91,11 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 	if cfg.Population == nil {
 		cfg.Population = People(cfg.Seed, cfg.Scenario)
 	}
-	if cfg.Start.IsZero() {
-		cfg.Start = Reference()
-	}
 	s := &Stories{
 		scenario: cfg.Scenario,
 		pop:      cfg.Population,
 		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
-		begin:    cfg.Start.Unix(),
+		begin:    Reference().Unix(),
 		people:   newPeople(cfg.Population.Users()),
 		firsts:   make(map[firstKey]uint16),
 		offsets:  cfg.Population.Offsets(),
