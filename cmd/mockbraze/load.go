@@ -220,6 +220,9 @@ func liveLine(run *load.Run) string {
 	if !ok {
 		return ""
 	}
+	if p.Verifying && p.Missing == 0 {
+		return "load: all sent, and all that was acknowledged has arrived"
+	}
 	if p.Verifying {
 		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)
 	}
