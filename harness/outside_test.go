@@ -83,6 +83,7 @@ func received(t *testing.T, line string) (at time.Time) {
 func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			left := leave(t, mode)
 			report, err := Judge(t.Context(), left.outside(t))
 			require.NoError(t, err)

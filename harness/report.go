@@ -1,16 +1,14 @@
 package harness
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
 // Verdicts of a run.
@@ -57,35 +55,16 @@ type Report struct {
 // Passed says whether the verdict is Pass.
 func (r Report) Passed() bool { return r.Verdict == Pass }
 
-// WriteFile writes the report: HTML where the name ends in .html or .htm, JSON otherwise.
-func (r Report) WriteFile(path string) error {
-	var text strings.Builder
-	write := r.WriteJSON
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".html", ".htm":
-		write = r.WriteHTML
-	}
-	if err := write(&text); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
+// WriteFile writes the report in the format that the file's name says, JSON or
+// HTML.
+func (r Report) WriteFile(path string) error { return reportfile.Write(path, r.WriteJSON, r.WriteHTML) }
 
 // WriteJSON writes the report as indented JSON.
 func (r Report) WriteJSON(w io.Writer) error {
 	if r.Failures == nil {
 		r.Failures = []string{}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return reportfile.JSON(w, r)
 }
 
 // row is a line of the table that people read.

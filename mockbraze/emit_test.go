@@ -228,13 +228,19 @@ func TestEmitNeedsNoMemory(t *testing.T) {
 		{Events: 200_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
 	} {
 		var most uint64
+		writes := 0
 		require.NoError(t, Emit(t.Context(), writerFunc(func(p []byte) (int, error) {
+			if writes++; writes%50 != 0 {
+				return len(p), nil
+			}
 			var m runtime.MemStats
+			runtime.GC() // what is in use, not what nobody has collected yet
 			runtime.ReadMemStats(&m)
 			most = max(most, m.HeapAlloc)
 			return len(p), nil
 		}), e))
-		require.Less(t, most, uint64(50<<20), "75 MB of events or more went through")
+		require.Positive(t, most)
+		require.Less(t, most, uint64(40<<20), "75 MB of events or more went through")
 	}
 }
 

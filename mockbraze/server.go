@@ -14,7 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -79,13 +78,6 @@ func WithAllowedHosts(names ...string) Option {
 // New makes a fake Braze without any Currents. Close it when done.
 func New(options ...Option) (*Server, error) {
 	s := &Server{seed: 1, clock: systemClock{}, scenarios: map[string]*Scenario{}}
-	for _, name := range scenario.Names() {
-		builtin, err := scenario.Builtin(name)
-		if err != nil {
-			return nil, fmt.Errorf("mockbraze: %w", err)
-		}
-		s.scenarios[name] = builtin
-	}
 	for _, option := range options {
 		option(s)
 	}

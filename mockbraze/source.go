@@ -53,7 +53,9 @@ func transformsOf(s *Scenario) map[string]Transform {
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
 // and those of WithScenario.
 func (s *Server) Scenarios() []string {
-	return append([]string{Rounds}, slices.Sorted(maps.Keys(s.scenarios))...)
+	own := slices.Collect(maps.Keys(s.scenarios))
+	all := slices.Compact(slices.Sorted(slices.Values(append(own, scenario.Names()...))))
+	return append([]string{Rounds}, all...)
 }
 
 // feed is a Source that goroutines may share.
@@ -224,11 +226,11 @@ func (fs *feeds) choose(patterns []string) ([]string, error) {
 }
 
 // open makes a feed with a stream that no other has.
-func (fs *feeds) open(scenario string, types []string) (*feed, error) {
+func (fs *feeds) open(name string, types []string) (*feed, error) {
 	s := fs.server
 	stream := fs.stream + fs.opened*feedStreams
 	fs.opened++
-	if scenario == Rounds {
+	if name == Rounds {
 		r, err := journey.New(journey.Config{
 			Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
 			Types: types,
@@ -238,15 +240,18 @@ func (fs *feeds) open(scenario string, types []string) (*feed, error) {
 		}
 		return &feed{source: &rounds{Rounds: r}}, nil
 	}
-	told := s.scenarios[scenario]
+	told := s.scenarios[name]
 	if told == nil {
-		return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, scenario, strings.Join(s.Scenarios(), ", "))
+		var err error
+		if told, err = scenario.Builtin(name); err != nil {
+			return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
+		}
 	}
 	source, err := newStories(journey.StoriesConfig{
 		Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: told, Types: types,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", scenario, err)
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}
 	return &feed{source: source}, nil
 }

@@ -124,6 +124,7 @@ func withoutNull(v any) {
 // backfills the same to two others, whose rules are the same: the running
 // bridge's, and one's whose store is written to while no bridge runs.
 func TestBackfillEqualsStreaming(t *testing.T) {
+	t.Parallel()
 	built := build(t)
 	rudder, err := mockrudder.New(mockrudder.WithSource("streamed", mockrudder.HTTP), mockrudder.WithSource("backfilled", mockrudder.HTTP), mockrudder.WithSource("stored", mockrudder.HTTP))
 	require.NoError(t, err)
@@ -186,6 +187,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 // TestBackfillKills kills the bridge and the command that backfills, three times
 // each: all events are accepted once, and the ledger is exact.
 func TestBackfillKills(t *testing.T) {
+	t.Parallel()
 	built := build(t)
 	rudder, err := mockrudder.New(mockrudder.WithSource("a", mockrudder.HTTP))
 	require.NoError(t, err)
@@ -248,6 +250,7 @@ func TestBackfillKills(t *testing.T) {
 // TestLiveGoesFirst has a backlog out of storage and a slow destination: an event
 // that Braze posts is in one of the next requests.
 func TestLiveGoesFirst(t *testing.T) {
+	t.Parallel()
 	built := build(t)
 	rudder, err := mockrudder.New(mockrudder.WithSource("a", mockrudder.HTTP))
 	require.NoError(t, err)

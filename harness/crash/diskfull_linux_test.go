@@ -253,6 +253,7 @@ func (f *fullDisk) fill() {
 // TestDiskFullOfEvents fills the disk with what waits for a RudderStack that is
 // away, kills the bridge then, and has RudderStack come back.
 func TestDiskFullOfEvents(t *testing.T) {
+	t.Parallel()
 	f := newFullDisk(t)
 	f.away(true)
 	begin := time.Now()
@@ -275,6 +276,7 @@ func TestDiskFullOfEvents(t *testing.T) {
 // TestDiskFullOfOtherFiles has somebody else take the room: first so much that
 // the reserve is touched, then all of it to the last page.
 func TestDiskFullOfOtherFiles(t *testing.T) {
+	t.Parallel()
 	f := newFullDisk(t)
 	require.True(t, f.post(100))
 	f.allArrive()

@@ -2,13 +2,10 @@ package load
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -18,6 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
 // Report is what a run did. Figures leave the warm-up out, except Series and
@@ -263,45 +261,12 @@ func (r *Report) judge(run *Run) {
 func (r *Report) Passed() bool { return r.Verdict == "pass" }
 
 // WriteJSON writes the report as JSON.
-func (r *Report) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(r); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
+func (r *Report) WriteJSON(w io.Writer) error { return reportfile.JSON(w, r) }
 
-// Format says which writer a report file gets; it fails for another ending than
-// .json and .html.
-func Format(file string) (write func(*Report, io.Writer) error, err error) {
-	switch filepath.Ext(file) {
-	case ".json":
-		return (*Report).WriteJSON, nil
-	case ".html":
-		return (*Report).WriteHTML, nil
-	}
-	return nil, fmt.Errorf("a report is FILE.json or FILE.html, not %q", file)
-}
-
-// WriteFile writes the report in the format that the file's name says.
+// WriteFile writes the report in the format that the file's name says, JSON or
+// HTML.
 func (r *Report) WriteFile(file string) error {
-	write, err := Format(file)
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if err = write(r, out); err != nil {
-		out.Close()
-		return err
-	}
-	if err = out.Close(); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return reportfile.Write(file, r.WriteJSON, r.WriteHTML)
 }
 
 // fact is a line of a table.
@@ -468,11 +433,8 @@ var pageText string
 
 // WriteHTML writes the report as one page that loads nothing from elsewhere.
 func (r *Report) WriteHTML(w io.Writer) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"ms": millis, "count": progress.Grouped[uint64], "rate": rateText}).Parse(pageText)
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	err = t.Execute(w, map[string]any{
+	functions := template.FuncMap{"ms": millis, "count": progress.Grouped[uint64], "rate": rateText}
+	return reportfile.Page(w, pageText, functions, map[string]any{
 		"R":       r,
 		"Started": r.Started.Format(time.DateTime) + " UTC",
 		"Facts":   r.facts(),
@@ -480,8 +442,4 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		"Status":  r.answers(),
 		"Warning": r.warning(),
 	})
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
 }
