@@ -142,7 +142,7 @@ func TestStoriesHangTogether(t *testing.T) {
 		"who is in a control group gets nothing of its kind": watchControlGroups(t),
 	}
 	var buf []byte
-	for range 45_000 {
+	for range streamOf(30_000) {
 		buf, _, _ = s.Next(buf[:0])
 		e := decode(t, buf)
 		for _, w := range watches {
@@ -232,9 +232,9 @@ func watchSubscriptions(t *testing.T) watch {
 		}
 	}
 	return watch{see, func(t *testing.T) {
-		require.Greater(t, closings, 150)
+		require.Greater(t, closings, 100)
 		require.Greater(t, openings, 50)
-		require.Greater(t, sends, 4000)
+		require.Greater(t, sends, 2500)
 		require.Greater(t, len(left), 10)
 	}}
 }
