@@ -50,7 +50,7 @@ func (r *run) drive(ctx context.Context) Report {
 	took := time.Since(r.began)
 	live.Stop()
 	if ctx.Err() == nil {
-		if err := readLetters(ctx, r.process.client, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
+		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
 			r.note(err)
 		}
 		if err := r.process.stop(); err != nil {
@@ -122,7 +122,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 // askLedger reads the bridge's ledger and checks its sums. While the bridge is
 // down there is none.
 func (r *run) askLedger(ctx context.Context) (Ledger, error) {
-	ledger, err := readLedger(ctx, r.process.client, r.process.adminURL(), connector)
+	ledger, err := ReadLedger(ctx, r.process.adminURL(), connector)
 	if err != nil {
 		return Ledger{}, err
 	}

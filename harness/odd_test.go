@@ -124,7 +124,7 @@ func (b together) settled(t *testing.T) Ledger {
 	var ledger Ledger
 	require.NoError(t, await(ctx, func() bool {
 		var err error
-		ledger, err = readLedger(ctx, b.client, b.adminURL(), connector)
+		ledger, err = ReadLedger(ctx, b.adminURL(), connector)
 		return err == nil && ledger.Pending == 0
 	}))
 	require.NoError(t, ledger.Check())
@@ -134,7 +134,7 @@ func (b together) settled(t *testing.T) Ledger {
 // deadLetters lists what the bridge keeps of the events that it cannot deliver.
 func (b together) deadLetters(t *testing.T) (list []letter) {
 	t.Helper()
-	require.NoError(t, readLetters(t.Context(), b.client, b.adminURL(), connector, func(l letter) { list = append(list, l) }))
+	require.NoError(t, readLetters(t.Context(), b.adminURL(), connector, func(l letter) { list = append(list, l) }))
 	return list
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +49,6 @@ type process struct {
 	listen       string // address that Braze posts to
 	admin        string
 	logPath      string
-	client       *http.Client
 
 	mu      sync.Mutex
 	running *bridgeproc.Process // nil before the first start
@@ -61,7 +59,6 @@ type process struct {
 func newProcess(program, dir string, configuration func(listen, admin string) string) (*process, error) {
 	p := &process{
 		path: program, config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
-		client: &http.Client{Timeout: 5 * time.Second},
 	}
 	for _, address := range []*string{&p.listen, &p.admin} {
 		var err error

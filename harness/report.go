@@ -1,9 +1,11 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +86,7 @@ func (r Report) rows() []row {
 		{"filtered", progress.Grouped(r.Filtered), ""},
 		{"types sent", strconv.Itoa(r.TypesSent), ""},
 		{"types delivered", strconv.Itoa(r.TypesDelivered), ""},
-		{"faults", orNone(faultText(r.Faults)), ""},
+		{"faults", cmp.Or(faultText(r.Faults), "none"), ""},
 		{"crashes", strconv.Itoa(r.Crashes), ""},
 		{"duration", fmt.Sprintf("%.1f s", r.Duration), ""},
 		{"events/s", progress.Grouped(int64(r.PerSecond)), ""},
@@ -112,24 +114,13 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
 // faultText lists faults by name, "429 ×3, hang ×1".
 func faultText(faults map[string]int) string {
 	var names []string
-	for name, n := range faults {
-		if n > 0 {
-			names = append(names, name)
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		if n := faults[name]; n > 0 {
+			names = append(names, name+" ×"+strconv.Itoa(n))
 		}
-	}
-	sort.Strings(names)
-	for i, name := range names {
-		names[i] = name + " ×" + strconv.Itoa(faults[name])
 	}
 	return strings.Join(names, ", ")
 }

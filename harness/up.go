@@ -132,7 +132,7 @@ func (c UpConfig) runBridge(ctx context.Context, program, dir string) (*process,
 		c.Listen, c.Admin, filepath.Join(dir, "data"), upToken, c.Mode, "http://"+c.Rudder, key)
 	bridge := &process{
 		path: program, config: filepath.Join(dir, "bridge.yaml"), listen: c.Listen, admin: c.Admin,
-		logPath: filepath.Join(dir, "bridge.log"), client: &http.Client{Timeout: 5 * time.Second},
+		logPath: filepath.Join(dir, "bridge.log"),
 	}
 	if err := bridge.configure(text); err != nil {
 		return nil, err

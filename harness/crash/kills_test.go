@@ -3,8 +3,6 @@ package crash
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,6 +28,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -338,21 +337,9 @@ func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int6
 }
 
 func replayRefused(ctx context.Context, admin, connector string) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("replay: %s: %s", resp.Status, text)
-	}
 	var answer struct{ Moved int64 }
-	return answer.Moved, errors.Join(err, json.Unmarshal(text, &answer))
+	err := jsoncall.Do(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil, &answer)
+	return answer.Moved, err
 }
 
 // finish lets the bridge deliver what is left, and judges.
