@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -24,7 +25,7 @@ func storyValues(s *Stories) map[string]valueFunc {
 	}
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
-	for name, value := range map[string]valueFunc{
+	maps.Copy(all, map[string]valueFunc{
 		"dispatch_id":     storyDispatch,
 		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.dispatch.With(1) }),
 		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.session }),
@@ -38,12 +39,8 @@ func storyValues(s *Stories) map[string]valueFunc {
 		},
 		"custom_properties":   rough(&s.scenario.Rough, customProperties, true),
 		"purchase_properties": rough(&s.scenario.Rough, purchaseProperties, false),
-	} {
-		all[name] = value
-	}
-	for name, value := range notedValues() {
-		all[name] = value
-	}
+	})
+	maps.Copy(all, notedValues())
 	for name, thing := range s.namedThings() {
 		all[name] = func(dst []byte, m *moment, d population.Draw) []byte { return s.appendName(dst, m, thing(m), d) }
 	}
