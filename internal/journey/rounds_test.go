@@ -60,16 +60,6 @@ func decode(t testing.TB, raw []byte) event {
 	return e
 }
 
-func TestTypesComeInTurn(t *testing.T) {
-	g := glossary(t)
-	r := rounds(t, 1)
-	for i := range uint64(2 * len(g.Events)) {
-		want := g.Events[int(i)%len(g.Events)].Name
-		require.Equal(t, want, decode(t, r.Append(nil, i)).Type)
-		require.Equal(t, want, r.Type(i))
-	}
-}
-
 func TestAnyTenInARowShowEveryField(t *testing.T) {
 	g := glossary(t)
 	r := rounds(t, 1)
@@ -168,19 +158,13 @@ func TestIdsAreUnique(t *testing.T) {
 	for stream := range uint64(2) {
 		r, err := New(Config{Glossary: g, Seed: 5, Stream: stream})
 		require.NoError(t, err)
-		for i := range uint64(50_000) {
+		for i := range uint64(20_000) {
 			id := string(r.AppendID(nil, i))
 			require.False(t, seen[id], id)
 			seen[id] = true
 		}
 	}
 	require.Equal(t, decode(t, rounds(t, 5).Append(nil, 7)).ID, string(rounds(t, 5).AppendID(nil, 7)))
-}
-
-func TestOtherSeedsGiveOtherEvents(t *testing.T) {
-	a, b := decode(t, rounds(t, 1).Append(nil, 3)), decode(t, rounds(t, 2).Append(nil, 3))
-	require.NotEqual(t, a.ID, b.ID)
-	require.NotEqual(t, a.Properties["app_group_id"], b.Properties["app_group_id"])
 }
 
 func TestEveryoneHasAnIdentity(t *testing.T) {
@@ -288,13 +272,6 @@ func requireAlphabetical(t testing.TB, object []byte) {
 		}
 	}
 	require.NoError(t, err)
-}
-
-func TestMembersStandInTheAlphabetsOrder(t *testing.T) {
-	r := rounds(t, 1)
-	for i := range uint64(3 * len(r.Types())) {
-		requireAlphabetical(t, r.Append(nil, i))
-	}
 }
 
 func TestSelect(t *testing.T) {
