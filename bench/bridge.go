@@ -1,60 +1,41 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
 
 // bridge is the real program as a process of its own.
-type bridge struct {
-	cmd    *exec.Cmd
-	intake string // URL
-}
+type bridge struct{ *bridgeproc.Process }
 
 const token = "bench"
 
 // startBridge runs the program with its data in dir, delivering to sink.
 func startBridge(ctx context.Context, s settings, dir, sink string) (*bridge, error) {
-	b := &bridge{cmd: exec.CommandContext(ctx, s.bridge, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+	p, err := bridgeproc.Start(s.bridge, "", nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--data-dir", dir, "--queue", s.queue, "--mode", s.mode,
-		"--braze-token", token, "--rudder-url", sink, "--write-key", "wk", "--log-level", "error")}
-	b.cmd.Stderr = os.Stderr
-	stdout, err := b.cmd.StdoutPipe()
+		"--braze-token", token, "--rudder-url", sink, "--write-key", "wk", "--log-level", "error")
 	if err != nil {
 		return nil, err
 	}
-	if err := b.cmd.Start(); err != nil {
+	if err := p.AwaitReady(ctx); err != nil {
+		p.Kill()
 		return nil, err
 	}
-	ready, err := bufio.NewReader(stdout).ReadString('\n')
-	for word := range strings.FieldsSeq(ready) {
-		if address, found := strings.CutPrefix(word, "listen="); found {
-			b.intake = address
-		}
-	}
-	if b.intake == "" {
-		return nil, errors.Join(fmt.Errorf("the bridge did not start: it said %q", ready), err, b.stop())
-	}
-	return b, nil
-}
-
-func (b *bridge) stop() error {
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	return b.cmd.Wait()
+	return &bridge{p}, nil
 }
 
 // cpu is what the process has used so far, user and system (proc(5), stat).
 func (b *bridge) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.cmd.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.Cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("CPU is read from /proc, which needs Linux: %w", err)
 	}
@@ -74,7 +55,7 @@ func (b *bridge) cpu() (time.Duration, error) {
 
 // peak is the most memory that was resident, in bytes.
 func (b *bridge) peak() (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.Cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}

@@ -34,8 +34,8 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	defer func() { _ = b.stop() }()
-	src := newSource(r, b.intake+"/currents", s.connections)
+	defer func() { _ = b.Stop(ctx) }()
+	src := newSource(r, b.Intake+"/currents", s.connections)
 	defer src.client.CloseIdleConnections()
 	if err := src.backlog(ctx, r, sink); err != nil {
 		return result{}, err

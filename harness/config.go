@@ -81,6 +81,9 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.Crashes, 5)
 	fill(&c.MissingExternalUserID, "deliver")
 	fill(&c.Standstill, time.Minute)
+	if c.Progress == nil {
+		c.Progress = io.Discard
+	}
 	if c.Rudder == nil {
 		c.Rudder = func(h http.Handler) http.Handler { return h }
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
@@ -30,19 +31,26 @@ func (r *run) drive(ctx context.Context) Report {
 	r.fatal = cancel
 	r.mu.Unlock()
 	r.crasher.ctx = running
-	r.progress.say("%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s",
-		count(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
+	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
+		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
+	var before snapshot
+	live := progress.Show(r.config.Progress, func(time.Time) string {
+		now := r.snapshot()
+		line := now.line(before)
+		before = now
+		return line
+	})
+	live.KeepLast()
 	sent := make(chan error, 1)
 	go func() { sent <- r.send(running) }()
 	last := r.follow(running, cancel, sent)
 	cancel()
 	r.crasher.restarts.Wait()
 	took := time.Since(r.began)
-	r.progress.show(r.snapshot())
-	r.progress.done()
+	live.Stop()
 	if ctx.Err() == nil {
-		if err := readLetters(ctx, r.process.client, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
+		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
 			r.note(err)
 		}
 		if err := r.process.stop(); err != nil {
@@ -74,9 +82,8 @@ func (r *run) send(ctx context.Context) error {
 // follow watches the run until the bridge has nothing pending any more, or
 // nothing gets on. It returns the bridge's last ledger.
 func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger {
-	ask, show := time.NewTicker(ledgerEvery), time.NewTicker(r.progress.every())
+	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
-	defer show.Stop()
 	var ledger Ledger
 	still := standstill{limit: r.config.Standstill, since: time.Now()}
 	all := false // everything was sent and acknowledged
@@ -89,9 +96,6 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 				r.note(fmt.Errorf("the sending side: %w", err))
 			}
 			all = true
-		case <-show.C:
-			r.progress.show(r.snapshot())
-			continue
 		case <-ask.C:
 		}
 		if !r.crasher.down.Load() && r.process.gone() {
@@ -108,7 +112,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		acked, _, delivered := r.books.Progress()
 		if still.at(time.Now(), acked+delivered) {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
-				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.tail()))
+				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Log()))
 			stop()
 			return ledger
 		}
@@ -118,7 +122,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 // askLedger reads the bridge's ledger and checks its sums. While the bridge is
 // down there is none.
 func (r *run) askLedger(ctx context.Context) (Ledger, error) {
-	ledger, err := readLedger(ctx, r.process.client, r.process.adminURL(), connector)
+	ledger, err := ReadLedger(ctx, r.process.adminURL(), connector)
 	if err != nil {
 		return Ledger{}, err
 	}

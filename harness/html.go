@@ -1,62 +1,57 @@
 package harness
 
 import (
-	"fmt"
+	_ "embed" // for the page
 	"html/template"
 	"io"
-	"strings"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
-// page is one file without anything to load: it can be mailed or kept beside
-// a build.
-const page = `<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Verdict}}: Braze → bridge → RudderStack</title>
-<style>
-  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-  body { max-width: 44rem; margin: 3rem auto; padding: 0 1rem }
-  h1 { margin: 0 } h1.pass { color: #18794e } h1.fail { color: #c62a2f }
-  table { border-collapse: collapse; width: 100%; margin: 1.5rem 0 }
-  td { padding: .3rem .6rem; border-bottom: 1px solid #8884 }
-  td:nth-child(2) { text-align: right; font-variant-numeric: tabular-nums }
-  td:nth-child(3) { opacity: .7 }
-  li { overflow-wrap: anywhere }
-</style>
-<h1 class="{{.Class}}">{{.Verdict}}</h1>
-<p>Braze → bridge → RudderStack, seed {{.Seed}}</p>
-<table>
-{{- range .Rows}}
-<tr><td>{{.Name}}</td><td>{{.Value}}</td><td>{{.Note}}</td></tr>
-{{- end}}
-</table>
-{{- if .Failures}}
-<h2>What is wrong</h2>
-<ul>
-{{- range .Failures}}
-<li>{{.}}</li>
-{{- end}}
-</ul>
-{{- end}}
-</html>
-`
+//go:embed report.html.tmpl
+var page string
+
+// tile is a figure at the head of the page.
+type tile struct {
+	Name, Value string
+	Wrong       bool
+}
+
+// share is a part of the acknowledged events.
+type share struct {
+	Class, Name, Value string
+	Percent            float64
+}
 
 // WriteHTML writes the report as a page of its own.
 func (r Report) WriteHTML(w io.Writer) error {
-	t, err := template.New("report").Parse(page)
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	tiles := []tile{
+		{"of " + progress.Grouped(r.Acked) + " acknowledged events delivered", progress.Grouped(r.Delivered), false},
+		{"lost", progress.Grouped(r.Lost), r.Lost > 0},
+		{"corrupted", progress.Grouped(r.Corrupted), r.Corrupted > 0},
+		{"duplicates, at most " + progress.Grouped(r.DuplicateBound), progress.Grouped(r.Duplicates), r.Duplicates > r.DuplicateBound},
+		{"kills of the bridge", strconv.Itoa(r.Crashes), false},
+		{"events/s delivered", progress.Grouped(int64(r.PerSecond)), false},
 	}
-	err = t.Execute(w, map[string]any{
-		"Verdict":  strings.ToUpper(r.Verdict),
-		"Class":    r.Verdict,
-		"Seed":     r.Seed,
-		"Rows":     r.rows(),
-		"Failures": r.Failures,
+	var shares []share
+	for _, s := range []struct {
+		class, name string
+		events      int64
+	}{{"delivered", "delivered", r.Delivered}, {"dead", "dead letters", r.Dead}, {"filtered", "filtered", r.Filtered}, {"lost", "lost", r.Lost}} {
+		shares = append(shares, share{s.class, s.name, progress.Grouped(s.events), 100 * float64(s.events) / float64(max(r.Acked, 1))})
+	}
+	var faults []row
+	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
+		if n := r.Faults[name]; n > 0 {
+			faults = append(faults, row{Name: name, Value: progress.Grouped(int64(n))})
+		}
+	}
+	return reportfile.Page(w, page, template.FuncMap{"count": progress.Grouped[int64]}, map[string]any{
+		"R": r, "Tiles": tiles, "Shares": shares, "Faults": faults,
+		"Rows": slices.DeleteFunc(r.rows(), func(line row) bool { return line.Name == "faults" }),
 	})
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
 }

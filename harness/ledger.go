@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 // Ledger is what the bridge says of one connector at /status. All counts are
@@ -21,6 +23,7 @@ type Ledger struct {
 	Purged      int64  `json:"purged"`
 	Pending     int64  `json:"pending"`
 	Replayed    int64  `json:"replayed"`
+	Backfilled  int64  `json:"backfilled"` // of the accepted, those that came from storage
 	Destination struct {
 		State     string `json:"state"`
 		LastError string `json:"last_error"`
@@ -42,18 +45,18 @@ func (l Ledger) Check() error {
 	return nil
 }
 
+// askTime is how long an answer of a bridge may take.
+const askTime = 30 * time.Second
+
 // ReadLedger asks a bridge for the ledger of one of its connectors. admin is the
 // URL of its admin side, such as http://127.0.0.1:9090; several bridges on one
 // queue show sums. It waits 30 seconds at most.
 func ReadLedger(ctx context.Context, admin, connector string) (Ledger, error) {
-	return readLedger(ctx, &http.Client{Timeout: 30 * time.Second}, admin, connector)
-}
-
-// readLedger asks the bridge's admin side at a URL for the ledger of a connector.
-func readLedger(ctx context.Context, client *http.Client, admin, connector string) (Ledger, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	var status struct{ Connectors []Ledger }
-	if err := ask(ctx, client, admin+"/status", &status); err != nil {
-		return Ledger{}, err
+	if err := jsoncall.Do(ctx, http.MethodGet, admin+"/status", nil, &status); err != nil {
+		return Ledger{}, fmt.Errorf("ask the bridge: %w", err)
 	}
 	for _, l := range status.Connectors {
 		if l.Name == connector {
@@ -70,15 +73,15 @@ type letter struct {
 }
 
 // readLetters hands each dead letter of a connector to use, a page at a time.
-func readLetters(ctx context.Context, client *http.Client, admin, connector string, use func(letter)) error {
+func readLetters(ctx context.Context, admin, connector string, use func(letter)) error {
 	for after := uint64(0); ; {
 		var page struct {
 			Dead []letter
 			Next uint64
 		}
 		at := fmt.Sprintf("%s/api/dead?connector=%s&limit=1000&after=%d", admin, connector, after)
-		if err := ask(ctx, client, at, &page); err != nil {
-			return err
+		if err := jsoncall.Do(ctx, http.MethodGet, at, nil, &page); err != nil {
+			return fmt.Errorf("ask the bridge: %w", err)
 		}
 		for _, l := range page.Dead {
 			use(l)
@@ -87,24 +90,4 @@ func readLetters(ctx context.Context, client *http.Client, admin, connector stri
 			return nil
 		}
 	}
-}
-
-// ask gets JSON from the bridge's admin side.
-func ask(ctx context.Context, client *http.Client, address string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return fmt.Errorf("ask the bridge: %w", err)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask the bridge: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the bridge: %s: %s", address, res.Status)
-	}
-	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", address, err)
-	}
-	return nil
 }

@@ -106,17 +106,11 @@ func startTogether(t *testing.T, mode Mode) together {
 	t.Cleanup(rudder.Close)
 	c, err := Config{Mode: mode}.withDefaults()
 	require.NoError(t, err)
-	listen, err := freePort()
-	require.NoError(t, err)
-	admin, err := freePort()
-	require.NoError(t, err)
 	dir := t.TempDir()
-	p := &process{
-		path: bridgeProgram(t), config: filepath.Join(dir, "bridge.yaml"), listen: listen, admin: admin,
-		logPath: filepath.Join(dir, "bridge.log"), client: http.DefaultClient,
-	}
-	text := c.bridgeFile(listen, admin, filepath.Join(dir, "data"), server.URL)
-	require.NoError(t, os.WriteFile(p.config, []byte(text), 0o600))
+	p, err := newProcess(bridgeProgram(t), dir, func(listen, admin string) string {
+		return c.bridgeFile(listen, admin, filepath.Join(dir, "data"), server.URL)
+	})
+	require.NoError(t, err)
 	require.NoError(t, p.start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, p.stop()) })
 	return together{p, rudder}
@@ -130,7 +124,7 @@ func (b together) settled(t *testing.T) Ledger {
 	var ledger Ledger
 	require.NoError(t, await(ctx, func() bool {
 		var err error
-		ledger, err = readLedger(ctx, b.client, b.adminURL(), connector)
+		ledger, err = ReadLedger(ctx, b.adminURL(), connector)
 		return err == nil && ledger.Pending == 0
 	}))
 	require.NoError(t, ledger.Check())
@@ -140,7 +134,7 @@ func (b together) settled(t *testing.T) Ledger {
 // deadLetters lists what the bridge keeps of the events that it cannot deliver.
 func (b together) deadLetters(t *testing.T) (list []letter) {
 	t.Helper()
-	require.NoError(t, readLetters(t.Context(), b.client, b.adminURL(), connector, func(l letter) { list = append(list, l) }))
+	require.NoError(t, readLetters(t.Context(), b.adminURL(), connector, func(l letter) { list = append(list, l) }))
 	return list
 }
 

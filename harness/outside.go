@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,12 +92,11 @@ func Judge(ctx context.Context, o Outside) (Report, error) {
 	if err := o.readReceived(books); err != nil {
 		return Report{}, fmt.Errorf("read what RudderStack received: %w", err)
 	}
-	client := &http.Client{Timeout: 30 * time.Second}
-	ledger, err := readLedger(ctx, client, o.Admin, o.Connector)
+	ledger, err := ReadLedger(ctx, o.Admin, o.Connector)
 	if err != nil {
 		return Report{}, err
 	}
-	err = readLetters(ctx, client, o.Admin, o.Connector, func(l letter) { books.Bury(l.Event, l.Reason) })
+	err = readLetters(ctx, o.Admin, o.Connector, func(l letter) { books.Bury(l.Event, l.Reason) })
 	if err != nil {
 		return Report{}, err
 	}

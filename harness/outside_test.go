@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,12 +38,10 @@ func leave(t *testing.T, mode Mode) remains {
 	config, err := Config{Mode: mode, Events: outsideEvents}.withDefaults()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	p := &process{path: bridgeProgram(t), config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "log"), client: http.DefaultClient}
-	p.listen, err = freePort()
+	p, err := newProcess(bridgeProgram(t), dir, func(listen, admin string) string {
+		return config.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder.URL)
+	})
 	require.NoError(t, err)
-	p.admin, err = freePort()
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(p.config, []byte(config.bridgeFile(p.listen, p.admin, dir+"/data", rudder.URL)), 0o600))
 	require.NoError(t, p.start(ctx))
 	defer func() { require.NoError(t, p.stop()) }()
 
@@ -86,6 +83,7 @@ func received(t *testing.T, line string) (at time.Time) {
 func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			left := leave(t, mode)
 			report, err := Judge(t.Context(), left.outside(t))
 			require.NoError(t, err)

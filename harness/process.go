@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
 
 // Times for the bridge's process.
@@ -44,89 +43,54 @@ func findBridge(given string) (string, error) {
 	return filepath.Abs(found)
 }
 
-// process is a bridge that runs as a process of its own, so that it can be
-// killed and started again on the same data.
+// process is a bridge that can be killed and started again on the same data.
 type process struct {
 	path, config string
 	listen       string // address that Braze posts to
 	admin        string
 	logPath      string
-	client       *http.Client
 
 	mu      sync.Mutex
-	command *exec.Cmd
-	ended   chan struct{} // closed when command has ended
-	endErr  error
+	running *bridgeproc.Process // nil before the first start
+}
+
+// newProcess is a bridge with its configuration, data and log in dir, on free
+// ports.
+func newProcess(program, dir string, configuration func(listen, admin string) string) (*process, error) {
+	p := &process{
+		path: program, config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
+	}
+	for _, address := range []*string{&p.listen, &p.admin} {
+		var err error
+		if *address, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.configure(configuration(p.listen, p.admin))
+}
+
+func (p *process) configure(text string) error {
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the bridge's configuration: %w", err)
+	}
+	return nil
 }
 
 // start runs the bridge and waits until it is ready.
 func (p *process) start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	running, err := bridgeproc.Start(p.path, p.logPath, nil, "serve", "--config", p.config)
 	if err != nil {
-		return fmt.Errorf("start the bridge: %w", err)
+		return err
 	}
-	defer log.Close() // the process has its own handle
-	command := exec.Command(p.path, "serve", "--config", p.config)
-	command.Env = plainEnvironment()
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("start the bridge: %w", err)
-	}
-	p.command, p.ended = command, make(chan struct{})
-	go func(ended chan struct{}) {
-		p.endErr = command.Wait()
-		close(ended)
-	}(p.ended)
-	return p.awaitReady(ctx)
-}
-
-// plainEnvironment is ours without the settings of a bridge: only the
-// configuration file counts.
-func plainEnvironment() []string {
-	var out []string
-	for _, pair := range os.Environ() {
-		if !strings.HasPrefix(pair, "BRIDGE_") {
-			out = append(out, pair)
-		}
-	}
-	return out
-}
-
-func (p *process) awaitReady(ctx context.Context) error {
+	p.running = running
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	tick := time.NewTicker(askEvery)
-	defer tick.Stop()
-	for {
-		if p.ready(ctx) {
-			return nil
-		}
-		select {
-		case <-p.ended:
-			return fmt.Errorf("the bridge ended before it was ready (%v); it said:\n%s", p.endErr, p.tail())
-		case <-ctx.Done():
-			return fmt.Errorf("the bridge is not ready: %w; it said:\n%s", ctx.Err(), p.tail())
-		case <-tick.C:
-		}
-	}
+	return running.AwaitReady(ctx)
 }
 
 func (p *process) adminURL() string { return "http://" + p.admin }
-
-func (p *process) ready(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.adminURL()+"/readyz", nil)
-	if err != nil {
-		return false
-	}
-	res, err := p.client.Do(req)
-	if err != nil {
-		return false
-	}
-	res.Body.Close()
-	return res.StatusCode == http.StatusOK
-}
 
 // gone says whether the bridge has ended and nobody is starting or ending it.
 func (p *process) gone() bool {
@@ -135,7 +99,7 @@ func (p *process) gone() bool {
 	}
 	defer p.mu.Unlock()
 	select {
-	case <-p.ended:
+	case <-p.running.Gone:
 		return true
 	default:
 		return false
@@ -143,61 +107,24 @@ func (p *process) gone() bool {
 }
 
 // kill ends the bridge with SIGKILL and waits until it is gone.
-func (p *process) kill() error {
+func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.command.Process.Kill(); err != nil {
-		return fmt.Errorf("kill the bridge: %w", err)
-	}
-	<-p.ended
-	return nil
+	p.running.Kill()
 }
 
 // stop asks the bridge to end and waits for it; a bridge that does not end by
-// itself, or not with exit code 0, is an error. One that was never started or
-// has ended is left alone.
+// itself, or not with exit code 0, is an error. One that was never started is left
+// alone.
 func (p *process) stop() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.command == nil {
+	if p.running == nil {
 		return nil
 	}
-	select {
-	case <-p.ended:
-		return p.ending()
-	default:
-	}
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop the bridge: %w", err)
-	}
-	late := time.NewTimer(stopTime)
-	defer late.Stop()
-	select {
-	case <-p.ended:
-		return p.ending()
-	case <-late.C:
-		_ = p.command.Process.Kill() // it had its chance; the error below says so
-		<-p.ended
-		return fmt.Errorf("the bridge did not stop within %s; it said:\n%s", stopTime, p.tail())
-	}
-}
-
-func (p *process) ending() error {
-	if p.endErr == nil {
-		return nil
-	}
-	return fmt.Errorf("the bridge ended with %w; it said:\n%s", p.endErr, p.tail())
-}
-
-// tail is the end of the bridge's log.
-func (p *process) tail() string {
-	const lines = 12
-	text, err := os.ReadFile(p.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	return p.running.Stop(ctx)
 }
 
 // freePort returns a loopback address that is free now. It is taken from below

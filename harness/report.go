@@ -1,14 +1,16 @@
 package harness
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
 // Verdicts of a run.
@@ -55,35 +57,16 @@ type Report struct {
 // Passed says whether the verdict is Pass.
 func (r Report) Passed() bool { return r.Verdict == Pass }
 
-// WriteFile writes the report: HTML where the name ends in .html or .htm, JSON otherwise.
-func (r Report) WriteFile(path string) error {
-	var text strings.Builder
-	write := r.WriteJSON
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".html", ".htm":
-		write = r.WriteHTML
-	}
-	if err := write(&text); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
+// WriteFile writes the report in the format that the file's name says, JSON or
+// HTML.
+func (r Report) WriteFile(path string) error { return reportfile.Write(path, r.WriteJSON, r.WriteHTML) }
 
 // WriteJSON writes the report as indented JSON.
 func (r Report) WriteJSON(w io.Writer) error {
 	if r.Failures == nil {
 		r.Failures = []string{}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return reportfile.JSON(w, r)
 }
 
 // row is a line of the table that people read.
@@ -92,21 +75,21 @@ type row struct{ Name, Value, Note string }
 // rows are the figures in the order in which they are shown.
 func (r Report) rows() []row {
 	return []row{
-		{"sent", count(r.Sent), ""},
-		{"acknowledged", count(r.Acked), ""},
-		{"delivered", count(r.Delivered), ""},
-		{"lost", count(r.Lost), "acknowledged, and neither delivered, filtered nor dead"},
-		{"corrupted", count(r.Corrupted), "delivered, but not what was sent"},
-		{"invalid", count(r.Invalid), "against RudderStack's schema"},
-		{"duplicates", count(r.Duplicates), "at most " + count(r.DuplicateBound) + " can come of the faults"},
-		{"dead", count(r.Dead), "cannot be delivered: no user"},
-		{"filtered", count(r.Filtered), ""},
+		{"sent", progress.Grouped(r.Sent), ""},
+		{"acknowledged", progress.Grouped(r.Acked), ""},
+		{"delivered", progress.Grouped(r.Delivered), ""},
+		{"lost", progress.Grouped(r.Lost), "acknowledged, and neither delivered, filtered nor dead"},
+		{"corrupted", progress.Grouped(r.Corrupted), "delivered, but not what was sent"},
+		{"invalid", progress.Grouped(r.Invalid), "against RudderStack's schema"},
+		{"duplicates", progress.Grouped(r.Duplicates), "at most " + progress.Grouped(r.DuplicateBound) + " can come of the faults"},
+		{"dead", progress.Grouped(r.Dead), "cannot be delivered: no user"},
+		{"filtered", progress.Grouped(r.Filtered), ""},
 		{"types sent", strconv.Itoa(r.TypesSent), ""},
 		{"types delivered", strconv.Itoa(r.TypesDelivered), ""},
-		{"faults", orNone(faultText(r.Faults)), ""},
+		{"faults", cmp.Or(faultText(r.Faults), "none"), ""},
 		{"crashes", strconv.Itoa(r.Crashes), ""},
 		{"duration", fmt.Sprintf("%.1f s", r.Duration), ""},
-		{"events/s", count(int64(r.PerSecond)), ""},
+		{"events/s", progress.Grouped(int64(r.PerSecond)), ""},
 	}
 }
 
@@ -131,33 +114,13 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
 // faultText lists faults by name, "429 ×3, hang ×1".
 func faultText(faults map[string]int) string {
 	var names []string
-	for name, n := range faults {
-		if n > 0 {
-			names = append(names, name)
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		if n := faults[name]; n > 0 {
+			names = append(names, name+" ×"+strconv.Itoa(n))
 		}
 	}
-	sort.Strings(names)
-	for i, name := range names {
-		names[i] = name + " ×" + strconv.Itoa(faults[name])
-	}
 	return strings.Join(names, ", ")
-}
-
-// count writes a number with commas between the thousands.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

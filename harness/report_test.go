@@ -60,17 +60,17 @@ func TestReportFiles(t *testing.T) {
 	require.NoError(t, failedReport().WriteFile(text))
 	html, err := os.ReadFile(page)
 	require.NoError(t, err)
-	require.Contains(t, string(html), `<h1 class="fail">FAIL</h1>`)
-	require.Contains(t, string(html), "such as &lt;x&gt;")
-	require.Contains(t, string(html), "19,791")
+	for _, part := range []string{
+		`<span class="verdict fail">fail</span>`, "such as &lt;x&gt;", "19,791", `<div class="tile wrong"><b>1</b><span>lost</span></div>`,
+		`style="width: 98.955%"`, "<tr><td>429</td><td class=\"v\">3</td></tr>", "prefers-color-scheme: dark",
+	} {
+		require.Contains(t, string(html), part)
+	}
+	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link`, string(html), "it loads nothing")
+	require.NotContains(t, string(html), "<td>500</td>", "it did not happen")
 	written, err := os.ReadFile(text)
 	require.NoError(t, err)
 	require.True(t, json.Valid(written))
-	require.Error(t, failedReport().WriteFile(filepath.Join(dir, "no", "r.json")))
-}
-
-func TestCount(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
-		require.Equal(t, want, count(n))
-	}
+	require.ErrorContains(t, failedReport().WriteFile(filepath.Join(dir, "no", "r.json")), "there is no directory")
+	require.ErrorContains(t, failedReport().WriteFile(filepath.Join(dir, "r.txt")), "FILE.json or FILE.html")
 }

@@ -31,7 +31,6 @@ type run struct {
 	process  *process
 	schedule *schedule
 	crasher  *crasher
-	progress *progress
 
 	began    time.Time
 	attempts atomic.Int64 // events in requests of Braze, answered or not
@@ -53,7 +52,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{config: c, progress: newProgress(c.Progress)}
+	r := &run{config: c}
 	defer r.close()
 	if err := r.open(ctx); err != nil {
 		return Report{}, err
@@ -176,22 +175,12 @@ func (r *run) idle() bool {
 }
 
 func (r *run) openBridge(ctx context.Context, program, dir, target string) error {
-	listen, err := freePort()
+	var err error
+	r.process, err = newProcess(program, dir, func(listen, admin string) string {
+		return r.config.bridgeFile(listen, admin, filepath.Join(dir, "data"), target)
+	})
 	if err != nil {
 		return err
-	}
-	admin, err := freePort()
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, "bridge.yaml")
-	text := r.config.bridgeFile(listen, admin, filepath.Join(dir, "data"), target)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write the bridge's configuration: %w", err)
-	}
-	r.process = &process{
-		path: program, config: file, listen: listen, admin: admin,
-		logPath: filepath.Join(dir, "bridge.log"), client: &http.Client{Timeout: 5 * time.Second},
 	}
 	r.crasher = &crasher{
 		process: r.process, books: r.books, drain: r.drained, trouble: r.stopWith,

@@ -28,6 +28,7 @@ func requirePass(t *testing.T, c Config) Report {
 func TestRunPasses(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			var lines strings.Builder
 			r := requirePass(t, Config{Events: 2000, Mode: mode, Faults: FaultsNetwork, Progress: &lines})
 			require.EqualValues(t, 2000, r.Sent)
@@ -51,6 +52,7 @@ func TestRunPasses(t *testing.T) {
 }
 
 func TestRunWithoutFaultsHasNoDuplicates(t *testing.T) {
+	t.Parallel()
 	r := requirePass(t, Config{Events: 500, Seed: 3})
 	require.Zero(t, r.Duplicates)
 	require.Zero(t, r.DuplicateBound)
@@ -58,11 +60,13 @@ func TestRunWithoutFaultsHasNoDuplicates(t *testing.T) {
 }
 
 func TestRunKeepsToItsRate(t *testing.T) {
+	t.Parallel()
 	r := requirePass(t, Config{Events: 300, Rate: 200})
 	require.Greater(t, r.Duration, 1.4)
 }
 
 func TestRunFiltersAndDeadLettersWhoHasNoExternalID(t *testing.T) {
+	t.Parallel()
 	dropped := requirePass(t, Config{Events: 2000, MissingExternalUserID: "drop"})
 	require.Positive(t, dropped.Filtered)
 	require.Positive(t, dropped.Dead, "events without any user")
@@ -84,6 +88,7 @@ func TestEachBreakFails(t *testing.T) {
 	for _, tt := range tests {
 		for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 			t.Run(fmt.Sprintf("%s in %s mode", tt.how, mode), func(t *testing.T) {
+				t.Parallel()
 				r, err := Run(t.Context(), Config{Events: 1000, Mode: mode, Break: tt.how, Bridge: bridgeProgram(t)})
 				require.NoError(t, err)
 				require.Equal(t, Fail, r.Verdict)
@@ -100,6 +105,7 @@ func TestEachBreakFails(t *testing.T) {
 func TestEachBreakFailsAmongKills(t *testing.T) {
 	for _, how := range []Break{BreakLose, BreakCorrupt, BreakDuplicate} {
 		t.Run(string(how), func(t *testing.T) {
+			t.Parallel()
 			r, err := Run(t.Context(), Config{Events: 1000, Faults: FaultsCrash, Crashes: 2, Break: how, Bridge: bridgeProgram(t)})
 			require.NoError(t, err)
 			require.Equal(t, Fail, r.Verdict)
@@ -111,6 +117,7 @@ func TestEachBreakFailsAmongKills(t *testing.T) {
 func TestKillTenTimesLosesNoAcknowledgedEvent(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			r := requirePass(t, Config{Events: 3000, Mode: mode, Faults: FaultsCrash, Crashes: 10})
 			require.Equal(t, 10, r.Crashes)
 			require.EqualValues(t, 3000, r.Acked)
@@ -141,6 +148,7 @@ func (a *away) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
+	t.Parallel()
 	gone := &away{refuse: 25}
 	r := requirePass(t, Config{Events: 2000, Rudder: func(next http.Handler) http.Handler {
 		gone.next = next
@@ -152,20 +160,22 @@ func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
 }
 
 func TestRunThatStandsStillFails(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
 	r, err := Run(t.Context(), Config{
-		Events: 100, Bridge: bridgeProgram(t), Standstill: 2 * time.Second, Dir: dir,
+		Events: 100, Bridge: bridgeProgram(t), Standstill: 5 * time.Second, Dir: dir,
 		Rudder: func(http.Handler) http.Handler { return &away{refuse: 1 << 40} },
 	})
 	require.NoError(t, err)
 	require.Equal(t, Fail, r.Verdict)
-	require.Contains(t, r.Failures[0], "nothing got on for 2s: 100 acknowledged, 0 delivered, 99 pending")
+	require.Contains(t, r.Failures[0], "nothing got on for 5s: 100 acknowledged, 0 delivered, 99 pending")
 	require.EqualValues(t, 99, r.Lost)
 	require.FileExists(t, filepath.Join(dir, "bridge.log"))
 	require.Equal(t, dir, r.Data)
 }
 
 func TestRunFailsWhenTheBridgeEndsByItself(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge")
 	script := "#!/bin/sh\n(sleep 1; kill -9 $$) &\nexec " + bridgeProgram(t) + ` "$@"` + "\n"
 	require.NoError(t, os.WriteFile(path, []byte(script), 0o755))
@@ -176,6 +186,7 @@ func TestRunFailsWhenTheBridgeEndsByItself(t *testing.T) {
 }
 
 func TestRunNeedsABridge(t *testing.T) {
+	t.Parallel()
 	_, err := Run(t.Context(), Config{Bridge: filepath.Join(t.TempDir(), "nothing")})
 	require.ErrorIs(t, err, ErrNoBridge)
 	require.ErrorContains(t, err, "make build")
@@ -189,6 +200,7 @@ func TestRunNeedsABridge(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -75,8 +75,8 @@ func Up(ctx context.Context, c UpConfig) error {
 	select {
 	case <-ctx.Done():
 		return bridge.stop()
-	case <-bridge.ended:
-		return bridge.ending()
+	case <-bridge.running.Gone:
+		return bridge.running.Ending()
 	}
 }
 
@@ -130,13 +130,12 @@ func (c UpConfig) runBridge(ctx context.Context, program, dir string) (*process,
 	}
 	text := fmt.Sprintf("listen: %q\nadmin: %q\ndata_dir: %q\nbraze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n",
 		c.Listen, c.Admin, filepath.Join(dir, "data"), upToken, c.Mode, "http://"+c.Rudder, key)
-	file := filepath.Join(dir, "bridge.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("write the bridge's configuration: %w", err)
-	}
 	bridge := &process{
-		path: program, config: file, listen: c.Listen, admin: c.Admin,
-		logPath: filepath.Join(dir, "bridge.log"), client: &http.Client{Timeout: 5 * time.Second},
+		path: program, config: filepath.Join(dir, "bridge.yaml"), listen: c.Listen, admin: c.Admin,
+		logPath: filepath.Join(dir, "bridge.log"),
+	}
+	if err := bridge.configure(text); err != nil {
+		return nil, err
 	}
 	if err := bridge.start(ctx); err != nil {
 		_ = bridge.stop() // the error of the start says more

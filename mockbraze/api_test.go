@@ -110,16 +110,6 @@ func TestControlAPIMendsCredentials(t *testing.T) {
 	require.Equal(t, "held", answer["state"])
 }
 
-func TestControlAPIReportsDrops(t *testing.T) {
-	e := &endpoint{answer: always(400)}
-	h := e.open(t).Handler()
-	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	control(t, h, "POST", "/api/currents/1/launch", "")
-	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
-	require.Equal(t, 200, code)
-	require.Equal(t, map[string]any{"refused": 3.0}, answer["dropped"])
-}
-
 func TestControlAPIDoesNotWaitForever(t *testing.T) {
 	e := &endpoint{answer: always(503)}
 	s := e.open(t)

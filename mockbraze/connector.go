@@ -540,12 +540,8 @@ func (c *Connector) retry(b *batch, a Answer) {
 	c.settle(a)
 	defer c.mu.Unlock()
 	b.attempts++
-	c.again(b, c.server.clock.Now(), c.spec.Backoff.wait(b.attempts, c.random))
-}
-
-// again puts a batch that failed back on the agenda. The lock is held.
-func (c *Connector) again(b *batch, now time.Time, wait time.Duration) {
-	c.plan(b, now.Add(wait))
+	now := c.server.clock.Now()
+	c.plan(b, now.Add(c.spec.Backoff.wait(b.attempts, c.random)))
 	c.counts.Retried += int64(len(b.events))
 	c.typeOf(b.typ).Retried += int64(len(b.events))
 	c.worry(now)
@@ -580,7 +576,7 @@ func (c *Connector) giveUp(lost []*batch, reason Reason) {
 		c.dropped[reason] += int64(len(b.events))
 		c.counts.Queued -= int64(len(b.events))
 		for i := range b.events {
-			c.typeOf(b.events[i].Type).drop(reason)
+			c.typeOf(b.events[i].Type).Dropped[reason]++
 		}
 		for _, n := range b.notes {
 			n.ticket.drop(reason)

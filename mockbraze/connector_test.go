@@ -520,23 +520,6 @@ func TestNarrowedSendsRepeatNoID(t *testing.T) {
 	})
 }
 
-func TestReportSaysWhyByType(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: always(400)}
-		c := e.launch(t, Current{})
-		require.ErrorIs(t, c.SendEvents(t.Context(), opens(3)...), ErrDropped)
-		r := c.Report()
-		require.Equal(t, map[string]TypeCounts{"users.messages.email.Open": {Events: 3, Split: 1, Dropped: map[Reason]int64{Refused: 3}}}, r.ByType)
-		require.EqualValues(t, 4, r.Latency.Count)
-		require.Equal(t, "Bad Request", r.Answers[len(r.Answers)-1].Body)
-		var requests, failed int64
-		for _, s := range c.Seconds() {
-			requests, failed = requests+s.Requests, failed+s.Failed
-		}
-		require.Equal(t, [2]int64{4, 4}, [2]int64{requests, failed})
-	})
-}
-
 // echoing answers with what it should keep to itself.
 func echoing() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

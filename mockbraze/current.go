@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -140,14 +141,8 @@ const (
 
 // withDefaults fills in what is zero and checks the rest.
 func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
-	err := checkURL(c.URL)
+	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), c.checkTexts(), checkTransforms(g, c.Transforms), checkRate(c.Rate))
 	if err != nil {
-		return c, err
-	}
-	if err := checkToken(c.Token); err != nil {
-		return c, err
-	}
-	if err := c.checkTexts(); err != nil {
 		return c, err
 	}
 	switch c.Kind {
@@ -165,9 +160,6 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 			return c, fmt.Errorf("region: %q is no region of RudderStack: US or EU", c.Region)
 		}
 	}
-	if err := checkTransforms(g, c.Transforms); err != nil {
-		return c, err
-	}
 	if c.Events != nil && len(c.Events) == 0 {
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
 	}
@@ -176,9 +168,6 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	}
 	if c.Batch < 0 || c.Batch > MaxBatch {
 		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
-	}
-	if err := checkRate(c.Rate); err != nil {
-		return c, err
 	}
 	if c.Scenario == "" {
 		c.Scenario = Rounds

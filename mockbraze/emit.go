@@ -60,11 +60,17 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 		return fmt.Errorf("emit: %w", err)
 	}
 	out := bufio.NewWriterSize(w, 256<<10)
-	write := emitEvents
-	if e.Batches {
-		write = emitBatches
+	sink := func(event []byte, _ string, _ time.Time) error {
+		_, err := out.Write(append(event, '\n'))
+		return err
 	}
-	err = write(ctx, out, next, e)
+	batches := gatherings{out: out, byType: make(map[string]*gathering)}
+	if e.Batches {
+		sink = batches.add
+	}
+	if err = e.each(ctx, next, sink); err == nil {
+		err = batches.writeAll()
+	}
 	if err == nil || errors.Is(err, journey.ErrOver) { // what there was is worth having
 		err = errors.Join(err, out.Flush())
 	}
@@ -78,17 +84,13 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 // where the source has no clock.
 type eventSource func(dst []byte) (event []byte, eventType string, at time.Time, err error)
 
-func (e *Emission) glossary() (*schemas.Glossary, error) {
-	if e.Glossary != nil {
-		return e.Glossary, nil
-	}
-	return schemas.Load()
-}
-
 func (e *Emission) source() (eventSource, error) {
-	glossary, err := e.glossary()
-	if err != nil {
-		return nil, err
+	glossary := e.Glossary
+	if glossary == nil {
+		var err error
+		if glossary, err = schemas.Load(); err != nil {
+			return nil, err
+		}
 	}
 	if e.Scenario == nil {
 		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Drift: e.Drift})
@@ -102,10 +104,6 @@ func (e *Emission) source() (eventSource, error) {
 			return rounds.Append(dst, i), rounds.Type(i), time.Time{}, nil
 		}, nil
 	}
-	transforms := transformsOf(e.Scenario)
-	if err := checkTransforms(glossary, transforms); err != nil {
-		return nil, err
-	}
 	changed := *e.Scenario
 	if e.Drift > 0 {
 		changed.Rough.Drift = e.Drift
@@ -113,37 +111,34 @@ func (e *Emission) source() (eventSource, error) {
 	if e.Users > 0 {
 		changed.Users = e.Users
 	}
-	stories, err := journey.NewStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
+	told, err := newStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 	if err != nil {
 		return nil, err
 	}
 	return func(dst []byte) ([]byte, string, time.Time, error) {
-		event, name, at := stories.Next(dst)
-		return transform(event, transforms), name, at, stories.Err()
+		event, name, at := told.Next(dst)
+		return transform(event, told.transforms), name, at, told.Err()
 	}, nil
 }
 
-// check is called after each event. Until a rare one comes, many others may
-// have to happen, so each is a time to look whether to stop.
-func (e *Emission) check(ctx context.Context, made int) error {
-	if e.Progress != nil && (made%emitCheck == 0 || made == e.Events) {
-		e.Progress((made-1)%emitCheck + 1)
-	}
-	return ctx.Err()
-}
-
-func emitEvents(ctx context.Context, out *bufio.Writer, next eventSource, e Emission) error {
-	var line []byte
-	for i := range e.Events {
+// each makes the events. Until a rare one comes, many others may have to happen, so
+// after each it looks whether to stop.
+func (e *Emission) each(ctx context.Context, next eventSource, sink func(event []byte, name string, at time.Time) error) error {
+	var event []byte
+	for made := 1; made <= e.Events; made++ {
+		var name string
+		var at time.Time
 		var err error
-		if line, _, _, err = next(line[:0]); err != nil {
+		if event, name, at, err = next(event[:0]); err != nil {
 			return err
 		}
-		line = append(line, '\n')
-		if _, err := out.Write(line); err != nil {
+		if err := sink(event, name, at); err != nil {
 			return err
 		}
-		if err := e.check(ctx, i+1); err != nil {
+		if e.Progress != nil && (made%emitCheck == 0 || made == e.Events) {
+			e.Progress((made-1)%emitCheck + 1)
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
@@ -161,57 +156,44 @@ type gathering struct {
 	from time.Time // of its oldest event
 }
 
-// emitBatches writes a batch when it is full, when its oldest event has waited
-// for batchAge, and what is left at the end. Batches that are due together are
-// written in the order in which their types first came.
-func emitBatches(ctx context.Context, out *bufio.Writer, next eventSource, e Emission) error {
-	var all []*gathering
-	byType := make(map[string]*gathering)
-	var event []byte
-	var looked time.Time
-	for i := range e.Events {
-		var name string
-		var at time.Time
-		var err error
-		if event, name, at, err = next(event[:0]); err != nil {
-			return err
-		}
-		if at.Sub(looked) > time.Second {
-			looked = at
-			if err := writeOld(out, all, at); err != nil {
-				return err
+// gatherings write a batch when it is full, when its oldest event has waited for
+// batchAge, and what is left at the end. Batches that are due together are written
+// in the order in which their types first came.
+type gatherings struct {
+	out    *bufio.Writer
+	all    []*gathering
+	byType map[string]*gathering
+	looked time.Time
+}
+
+func (b *gatherings) add(event []byte, name string, at time.Time) error {
+	if at.Sub(b.looked) > time.Second {
+		b.looked = at
+		for _, g := range b.all {
+			if at.Sub(g.from) >= batchAge {
+				if err := g.write(b.out); err != nil {
+					return err
+				}
 			}
-		}
-		g := byType[name]
-		if g == nil {
-			g = new(gathering)
-			byType[name] = g
-			all = append(all, g)
-		}
-		g.add(event, at)
-		if g.held == MaxBatch {
-			if err := g.write(out); err != nil {
-				return err
-			}
-		}
-		if err := e.check(ctx, i+1); err != nil {
-			return err
 		}
 	}
-	for _, g := range all {
-		if err := g.write(out); err != nil {
-			return err
-		}
+	g := b.byType[name]
+	if g == nil {
+		g = new(gathering)
+		b.byType[name] = g
+		b.all = append(b.all, g)
+	}
+	g.add(event, at)
+	if g.held == MaxBatch {
+		return g.write(b.out)
 	}
 	return nil
 }
 
-func writeOld(out *bufio.Writer, all []*gathering, now time.Time) error {
-	for _, g := range all {
-		if g.held > 0 && now.Sub(g.from) >= batchAge {
-			if err := g.write(out); err != nil {
-				return err
-			}
+func (b *gatherings) writeAll() error {
+	for _, g := range b.all {
+		if err := g.write(b.out); err != nil {
+			return err
 		}
 	}
 	return nil

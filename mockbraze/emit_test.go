@@ -34,7 +34,8 @@ func emitted(t *testing.T, e Emission) []string {
 	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 }
 
-// TestTenOfEachType holds the promise of 1020 events against the glossary.
+// TestTenOfEachType holds the promise of 1020 events against the glossary; that
+// any ten show every field is a test of internal/journey.
 func TestTenOfEachType(t *testing.T) {
 	glossary, err := schemas.Load()
 	require.NoError(t, err)
@@ -44,53 +45,36 @@ func TestTenOfEachType(t *testing.T) {
 		lines := emitted(t, Emission{Events: 1020, Seed: seed})
 		require.Len(t, lines, 1020)
 		count := make(map[string]int)
-		seen := make(map[string]bool)
 		ids := make(map[string]bool)
 		for _, line := range lines {
 			verdict := validator.Event([]byte(line))
 			require.True(t, verdict.Valid, "%v\n%s", verdict.Errors, line)
 			require.Empty(t, verdict.Drift, "%s", line)
-			var e struct {
-				Type             string `json:"event_type"`
-				ID               string
-				User, Properties map[string]any
-			}
-			require.NoError(t, json.Unmarshal([]byte(line), &e))
+			e := Event{Raw: []byte(line)}.complete()
 			count[e.Type]++
 			ids[e.ID] = true
-			for name, v := range e.User {
-				seen[e.Type+" user "+name] = seen[e.Type+" user "+name] || v != nil
-			}
-			for name, v := range e.Properties {
-				seen[e.Type+" "+name] = seen[e.Type+" "+name] || v != nil
-			}
 		}
 		require.Len(t, ids, 1020)
 		for _, typ := range glossary.Events {
+			want := 10
 			if typ.Retired != "" {
-				require.Zero(t, count[typ.Name])
-				continue
+				want = 0
 			}
-			require.Equal(t, 10, count[typ.Name])
-			for _, f := range typ.User {
-				require.True(t, seen[typ.Name+" user "+f.Name], "%s user.%s", typ.Name, f.Name)
-			}
-			for _, f := range typ.Properties {
-				require.True(t, seen[typ.Name+" "+f.Name], "%s %s", typ.Name, f.Name)
-			}
+			require.Equal(t, want, count[typ.Name])
 		}
 		require.Equal(t, lines, emitted(t, Emission{Events: 1020, Seed: seed}))
 	}
 }
 
 func TestEmitBatches(t *testing.T) {
-	const n = 102*100 + 250
+	const n = 11*100 + 25
+	types := []string{"users.messages.email.*"}
 	want := make(map[string]bool)
-	for _, line := range emitted(t, Emission{Events: n, Seed: 4}) {
+	for _, line := range emitted(t, Emission{Events: n, Seed: 4, Types: types}) {
 		want[line] = true
 	}
 	got := 0
-	for _, line := range emitted(t, Emission{Events: n, Seed: 4, Batches: true}) {
+	for _, line := range emitted(t, Emission{Events: n, Seed: 4, Types: types, Batches: true}) {
 		var batch struct{ Events []json.RawMessage }
 		require.NoError(t, json.Unmarshal([]byte(line), &batch))
 		require.LessOrEqual(t, len(batch.Events), MaxBatch)
@@ -148,7 +132,7 @@ func parsed(t *testing.T, text string) *scenario.Scenario {
 // TestEmitStoriesInBatches holds batches against the events one by one.
 func TestEmitStoriesInBatches(t *testing.T) {
 	// A thousandth of the pace, so that batches get old before they are full.
-	e := Emission{Events: 6000, Seed: 4, Scenario: parsed(t, "base: quiet\nusers: 100"), Drift: 20_000}
+	e := Emission{Events: 3000, Seed: 4, Scenario: parsed(t, "base: quiet\nusers: 100"), Drift: 20_000}
 	left := make(map[string]int)
 	for _, line := range emitted(t, e) {
 		left[line]++
@@ -224,17 +208,23 @@ func TestEmitUsersAndProgress(t *testing.T) {
 // TestEmitNeedsNoMemory watches the heap while events stream through it.
 func TestEmitNeedsNoMemory(t *testing.T) {
 	for _, e := range []Emission{
-		{Events: 100_000, Batches: true},
-		{Events: 200_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
+		{Events: 60_000, Batches: true},
+		{Events: 80_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
 	} {
 		var most uint64
+		writes := 0
 		require.NoError(t, Emit(t.Context(), writerFunc(func(p []byte) (int, error) {
+			if writes++; writes%50 != 0 {
+				return len(p), nil
+			}
 			var m runtime.MemStats
+			runtime.GC() // what is in use, not what nobody has collected yet
 			runtime.ReadMemStats(&m)
 			most = max(most, m.HeapAlloc)
 			return len(p), nil
 		}), e))
-		require.Less(t, most, uint64(50<<20), "75 MB of events or more went through")
+		require.Positive(t, most)
+		require.Less(t, most, uint64(25<<20), "45 MB of events or more went through")
 	}
 }
 
@@ -267,45 +257,27 @@ func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
 	}
 }
 
-// TestEmitLooksAtItsContextAfterEachEvent: of a rare type a few take seconds.
-func TestEmitLooksAtItsContextAfterEachEvent(t *testing.T) {
-	for _, batches := range []bool{false, true} {
+// TestEventsAreMadeOnlyWhileTheContextLives: of a rare type a few take seconds.
+func TestEventsAreMadeOnlyWhileTheContextLives(t *testing.T) {
+	ending := func() *endsSoon {
 		ctx := &endsSoon{Context: t.Context()}
 		ctx.left.Store(3)
-		err := Emit(ctx, new(bytes.Buffer), Emission{Events: 50, Batches: batches})
-		require.ErrorIs(t, err, context.Canceled)
+		return ctx
 	}
-}
-
-// stopping is a Source that ends a context with its third event.
-type stopping struct {
-	end func()
-	n   int
-}
-
-func (s *stopping) Next() Event {
-	if s.n++; s.n == 3 {
-		s.end()
+	for _, batches := range []bool{false, true} {
+		require.ErrorIs(t, Emit(ending(), io.Discard, Emission{Events: 50, Batches: batches}), context.Canceled)
 	}
-	return opens(1)[0]
-}
-
-func TestSendLooksAtItsContextAfterEachEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		source := &stopping{end: cancel}
-		e := &endpoint{}
-		s := e.open(t, WithScenario("stopping", func(SourceConfig) (Source, error) { return source, nil }))
-		c := s.Launch(Current{URL: "http://x.example", Scenario: "stopping"})
-		require.ErrorIs(t, c.Send(ctx, 100), context.Canceled)
-		require.Equal(t, 3, source.n)
-	})
+	current, err := Start(t).Create(Current{URL: "http://x.example", Scenario: "steady"})
+	require.NoError(t, err)
+	events, err := current.feeds.main.take(ending(), 100)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, events, 3)
 }
 
 func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", parsed(t, deadScenario)))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
 		require.ErrorIs(t, c.Send(t.Context(), 2000), journey.ErrOver)
 		synctest.Wait()
@@ -320,7 +292,7 @@ func TestSendSaysThatNothingHappensAnyMore(t *testing.T) {
 func TestRateEndsWhereNothingHappensAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		s := e.open(t, WithScenario("dead", Stories(parsed(t, deadScenario))))
+		s := e.open(t, WithScenario("dead", parsed(t, deadScenario)))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead", Rate: 1000})
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -377,7 +349,7 @@ var update = flag.Bool("update", false, "write the fixtures instead of only comp
 func TestEmitTransforms(t *testing.T) {
 	s := parsed(t, "field_transformations: {email_address: hash, external_user_id: remove}")
 	hashed, removed := 0, 0
-	for _, line := range emitted(t, Emission{Events: 3000, Scenario: s}) {
+	for _, line := range emitted(t, Emission{Events: 1500, Scenario: s}) {
 		var e struct{ User, Properties map[string]any }
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
 		if address, ok := e.Properties["email_address"].(string); ok {
@@ -389,7 +361,7 @@ func TestEmitTransforms(t *testing.T) {
 			removed++
 		}
 	}
-	require.Greater(t, hashed, 100)
-	require.Greater(t, removed, 1000)
+	require.Greater(t, hashed, 50)
+	require.Greater(t, removed, 500)
 	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: parsed(t, "field_transformations: {emial: hash}")}), `"emial"`)
 }

@@ -68,7 +68,6 @@ func ExampleNew() {
 
 	braze, err := mockbraze.New(
 		mockbraze.WithSeed(7),
-		mockbraze.WithReference(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
 		mockbraze.WithTransport(http.DefaultTransport),
 	)
 	if err != nil {
@@ -429,66 +428,34 @@ func ExampleConnector_SendTestEvents() {
 	// 10 true
 }
 
-// counting is a Source of numbered events.
-type counting struct {
-	from mockbraze.SourceConfig
-	n    int
-}
-
-func (s *counting) Next() mockbraze.Event {
-	s.n++
-	id := fmt.Sprintf("%d-%d-%d", s.from.Seed, s.from.Stream, s.n)
-	return mockbraze.Event{Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, s.from.Types[s.n%len(s.from.Types)], id)}
-}
-
-// A Current may take its events from anywhere. Here they happen by themselves.
+// A Current may tell the stories of a scenario of one's own, and they may happen by
+// themselves.
 func ExampleWithScenario() {
 	var arrived atomic.Int64
 	target := bridge(&arrived)
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	open := func(c mockbraze.SourceConfig) (mockbraze.Source, error) {
-		if len(c.Glossary.Events) == 0 || !c.Reference.Equal(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)) {
-			return nil, errors.New("there is nothing to tell")
-		}
-		return &counting{from: c}, nil
-	}
 	quiet, err := mockbraze.LoadScenario("quiet")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	quiet.Users = 100
-	braze := mockbraze.Start(t, mockbraze.WithSeed(7), mockbraze.WithReference(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)),
-		mockbraze.WithScenario("counting", open), mockbraze.WithScenario("village", mockbraze.Stories(quiet)))
+	braze := mockbraze.Start(t, mockbraze.WithSeed(7), mockbraze.WithScenario("village", quiet))
 	fmt.Println(braze.Scenarios()[0] == mockbraze.Rounds, slices.Contains(braze.Scenarios(), "village"))
-
-	var ids []string
-	first := make(chan struct{})
-	current := braze.Launch(mockbraze.Current{
-		URL: target.URL, Scenario: "counting", Rate: 1000, Batch: 5, Connections: 1,
-		OnSend: func(events []mockbraze.Event) {
-			if ids == nil {
-				for _, e := range events {
-					ids = append(ids, e.ID)
-				}
-				close(first)
-			}
-		},
-		Events: []string{"users.canvas.Entry"},
+	first := make(chan bool)
+	once := sync.OnceFunc(func() { close(first) })
+	village := braze.Launch(mockbraze.Current{
+		URL: target.URL, Scenario: "village", Rate: 1000, Batch: 5, OnSend: func([]mockbraze.Event) { once() },
 	})
 	<-first
-	fmt.Println(ids, current.SetRate(0), current.SetRate(mockbraze.MaxRate+1) == nil)
-
-	village := braze.Launch(mockbraze.Current{URL: target.URL, Scenario: "village"})
-	fmt.Println(village.Send(context.Background(), 200), village.Report().Counts.Sent)
+	fmt.Println(village.SetRate(0), village.SetRate(mockbraze.MaxRate+1) == nil, village.Send(context.Background(), 200))
 	_, err = braze.Create(mockbraze.Current{URL: target.URL, Scenario: "city"})
 	fmt.Println(errors.Is(err, mockbraze.ErrScenario))
 	// Output:
 	// true true
-	// [7-0-1 7-0-2 7-0-3 7-0-4 7-0-5] <nil> false
-	// <nil> 200
+	// <nil> false <nil>
 	// true
 }
 

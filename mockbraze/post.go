@@ -137,8 +137,13 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 	target, token := c.credentials()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
-	req, err := newRequest(ctx, target, token, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Braze-Currents-Version", "1")
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
 		err = c.roundTrip(req, &a)
 	}
 	if err != nil {
@@ -179,20 +184,6 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil
-}
-
-// newRequest makes a request as the Custom HTTP connector does.
-func newRequest(ctx context.Context, target, token string, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Braze-Currents-Version", "1")
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	return req, nil
 }
 
 // AppendBody appends the request body that carries events: {"events":[…]}.

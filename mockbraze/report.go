@@ -50,18 +50,11 @@ type TypeCounts struct {
 	Dropped map[Reason]int64 `json:"dropped"`
 }
 
-func (t *TypeCounts) drop(reason Reason) {
-	if t.Dropped == nil {
-		t.Dropped = make(map[Reason]int64)
-	}
-	t.Dropped[reason]++
-}
-
 // typeOf finds or makes the counts of a type. The lock is held.
 func (c *Connector) typeOf(name string) *TypeCounts {
 	counts := c.byType[name]
 	if counts == nil {
-		counts = new(TypeCounts)
+		counts = &TypeCounts{Dropped: make(map[Reason]int64)}
 		c.byType[name] = counts
 	}
 	return counts
@@ -135,10 +128,9 @@ func (c *Connector) Report() Report {
 	}
 	for name, counts := range c.byType {
 		shown := *counts
-		shown.Dropped = make(map[Reason]int64, len(counts.Dropped))
+		shown.Dropped = maps.Clone(counts.Dropped)
 		shown.Queued = counts.Events - counts.Sent
-		for reason, n := range counts.Dropped {
-			shown.Dropped[reason] = n
+		for _, n := range counts.Dropped {
 			shown.Queued -= n
 		}
 		r.ByType[name] = shown
@@ -155,19 +147,14 @@ func (c *Connector) Report() Report {
 
 // keepAnswer remembers the last answers. The lock is held.
 func (c *Connector) keepAnswer(a Answer) {
-	if len(c.answers) == lastAnswers {
-		copy(c.answers, c.answers[1:])
-		c.answers = c.answers[:lastAnswers-1]
-	}
 	c.answers = append(c.answers, a)
+	c.answers = c.answers[max(0, len(c.answers)-lastAnswers):]
 }
 
 // mail writes to the contact. The lock is held.
 func (c *Connector) mail(at time.Time, subject string) {
-	if len(c.mails) == lastMails {
-		c.mails = c.mails[1:]
-	}
 	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
+	c.mails = c.mails[max(0, len(c.mails)-lastMails):]
 }
 
 // Latency is how long answers took, in milliseconds, over all requests with

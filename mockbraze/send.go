@@ -253,7 +253,14 @@ func (c *Connector) enqueue(events []Event, t *ticket) {
 	n := note{queued: c.server.clock.Now(), ticket: t}
 	for _, e := range events {
 		e = c.transformed(e)
-		if reason := c.unwanted(e); reason != "" {
+		reason := Reason("")
+		switch {
+		case len(e.Raw) > MaxEventBytes:
+			reason = Oversized
+		case c.state == Stopped:
+			reason = Disabled
+		}
+		if reason != "" { // Braze would not even queue it
 			if lost[reason] == nil {
 				lost[reason] = &batch{}
 			}
@@ -289,18 +296,6 @@ func (c *Connector) queueOf(typ string) *queue {
 		c.names = append(c.names, typ)
 	}
 	return q
-}
-
-// unwanted says why Braze would not even queue an event. The lock is held.
-func (c *Connector) unwanted(e Event) Reason {
-	switch {
-	case len(e.Raw) > MaxEventBytes:
-		return Oversized
-	case c.state == Stopped:
-		return Disabled
-	default:
-		return ""
-	}
 }
 
 // withhold leaves out what the Current does not export.
@@ -341,10 +336,6 @@ type Outcome struct {
 type ticket struct {
 	Outcome
 	changed chan struct{}
-}
-
-func newTicket() *ticket {
-	return &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
 }
 
 func (t *ticket) stir() {
@@ -430,7 +421,7 @@ func (c *Connector) open() (*ticket, error) {
 	case Closed:
 		return nil, ErrClosed
 	}
-	t := newTicket()
+	t := &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
 	c.tickets[t] = struct{}{}
 	return t, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/internal/population"
-	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -27,7 +26,6 @@ type Server struct {
 	handler   http.Handler // where not nil, transport leads to it
 	glossary  *schemas.Glossary
 	people    *population.Population
-	reference time.Time
 	allowed   []string // host names beside those that are safe for everybody
 	hosts     *hostguard.Guard
 
@@ -35,7 +33,7 @@ type Server struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	scenarios map[string]OpenSource
+	scenarios map[string]*Scenario
 	changes   atomic.Uint64 // counts whatever the API's stream should tell
 
 	quota quota // of the Test Currents
@@ -69,10 +67,6 @@ func WithHandler(h http.Handler) Option { return func(s *Server) { s.handler = h
 // schemas.LoadFile read. It must not be changed afterwards.
 func WithGlossary(g *schemas.Glossary) Option { return func(s *Server) { s.glossary = g } }
 
-// WithReference sets the instant at which the events begin; without it that is
-// 1 June 2026, 00:00 UTC. It changes the time of events and what follows from it.
-func WithReference(at time.Time) Option { return func(s *Server) { s.reference = at } }
-
 // WithAllowedHosts lets Handler answer requests for these hosts too, such as
 // braze.example.com, or .example.com for all names below it, without a port. IP
 // addresses, names without a dot and those that the public DNS never has
@@ -83,14 +77,7 @@ func WithAllowedHosts(names ...string) Option {
 
 // New makes a fake Braze without any Currents. Close it when done.
 func New(options ...Option) (*Server, error) {
-	s := &Server{seed: 1, clock: systemClock{}, scenarios: map[string]OpenSource{}}
-	for _, name := range scenario.Names() {
-		builtin, err := scenario.Builtin(name)
-		if err != nil {
-			return nil, fmt.Errorf("mockbraze: %w", err)
-		}
-		s.scenarios[name] = Stories(builtin)
-	}
+	s := &Server{seed: 1, clock: systemClock{}, scenarios: map[string]*Scenario{}}
 	for _, option := range options {
 		option(s)
 	}

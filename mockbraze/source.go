@@ -8,11 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Rounds is the scenario that is always there: event types in turn, evenly, as
@@ -27,37 +25,10 @@ var ErrScenario = errors.New("there is no such scenario")
 // text says what to change.
 var ErrOver = journey.ErrOver
 
-// Source gives the events that happen, in their order. It is asked by one
-// goroutine at a time. Raw must not be changed once it was given.
-//
-// A Source that may run dry has a method Err() error, too. It is asked after each
-// Next: where it is not nil, there was no event, and what was to send it fails
-// with that error.
-type Source interface {
-	Next() Event
-}
-
-// SourceConfig is what a scenario's Source is made from.
-type SourceConfig struct {
-	Glossary *schemas.Glossary
-	Seed     uint64
-	// Stream tells the Sources of one Server apart: no two may give events of
-	// one id.
-	Stream uint64
-	// Types are the event types to give, at least one.
-	Types []string
-	// Reference is when the first event happens; zero means 1 June 2026, 00:00
-	// UTC.
-	Reference time.Time
-}
-
-// OpenSource makes the Source of a scenario.
-type OpenSource func(SourceConfig) (Source, error)
-
-// WithScenario makes a scenario known to the Currents and to the control API,
-// beside the built-in ones of package scenario. The name Rounds is taken.
-func WithScenario(name string, open OpenSource) Option {
-	return func(s *Server) { s.scenarios[name] = open }
+// WithScenario makes a scenario known to the Currents and to the control API under
+// a name, beside the built-in ones. The name Rounds is taken.
+func WithScenario(name string, scenario *Scenario) Option {
+	return func(s *Server) { s.scenarios[name] = scenario }
 }
 
 // Scenario says what happens in a workspace, how often, and how rough the stream
@@ -70,29 +41,6 @@ type Scenario = scenario.Scenario
 // mistake in a file with its line.
 func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
 
-// Stories is the OpenSource of a scenario: what happens follows from what
-// happened. Its people are the scenario's own, so that their number and the
-// share without an external id are as it says.
-func Stories(s *Scenario) OpenSource {
-	return func(c SourceConfig) (Source, error) {
-		if err := checkTransforms(c.Glossary, transformsOf(s)); err != nil {
-			return nil, err
-		}
-		stories, err := journey.NewStories(journey.StoriesConfig{
-			Glossary: c.Glossary, Seed: c.Seed, Stream: c.Stream, Scenario: s, Types: c.Types, Start: c.Reference,
-		})
-		if err != nil {
-			return nil, err
-		}
-		return storySource{stories, transformsOf(s)}, nil
-	}
-}
-
-type storySource struct {
-	stories    *journey.Stories
-	transforms map[string]Transform
-}
-
 // transformsOf are the field transformations of a scenario.
 func transformsOf(s *Scenario) map[string]Transform {
 	out := make(map[string]Transform, len(s.Transforms))
@@ -102,19 +50,12 @@ func transformsOf(s *Scenario) map[string]Transform {
 	return out
 }
 
-// Next implements Source.
-func (s storySource) Next() Event {
-	raw, eventType, _ := s.stories.Next(nil)
-	return Event{Type: eventType, Raw: transform(raw, s.transforms)}
-}
-
-// Err says why there are no more.
-func (s storySource) Err() error { return s.stories.Err() }
-
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
 // and those of WithScenario.
 func (s *Server) Scenarios() []string {
-	return append([]string{Rounds}, slices.Sorted(maps.Keys(s.scenarios))...)
+	own := slices.Collect(maps.Keys(s.scenarios))
+	all := slices.Compact(slices.Sorted(slices.Values(append(own, scenario.Names()...))))
+	return append([]string{Rounds}, all...)
 }
 
 // feed is a Source that goroutines may share.
@@ -134,22 +75,34 @@ func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	return f.source.take(ctx, n)
 }
 
-// oneByOne takes from a Source.
-type oneByOne struct{ Source }
+// stories takes from journey.Stories: what happens follows from what happened. Its
+// people are the scenario's own.
+type stories struct {
+	*journey.Stories
+	transforms map[string]Transform
+}
+
+func newStories(cfg journey.StoriesConfig) (stories, error) {
+	transforms := transformsOf(cfg.Scenario)
+	if err := checkTransforms(cfg.Glossary, transforms); err != nil {
+		return stories{}, err
+	}
+	told, err := journey.NewStories(cfg)
+	return stories{told, transforms}, err
+}
 
 // take looks at ctx after each event, since a rare one may take a while.
-func (o oneByOne) take(ctx context.Context, n int) ([]Event, error) {
-	dry, _ := o.Source.(interface{ Err() error })
+func (s stories) take(ctx context.Context, n int) ([]Event, error) {
 	events := make([]Event, 0, n)
 	for range n {
 		if err := ctx.Err(); err != nil {
 			return events, err
 		}
-		e := o.Next()
-		if dry != nil && dry.Err() != nil {
-			return events, dry.Err()
+		raw, eventType, _ := s.Next(nil)
+		if err := s.Err(); err != nil {
+			return events, err
 		}
-		events = append(events, e.complete())
+		events = append(events, Event{Type: eventType, Raw: transform(raw, s.transforms)}.complete())
 	}
 	return events, nil
 }
@@ -273,29 +226,32 @@ func (fs *feeds) choose(patterns []string) ([]string, error) {
 }
 
 // open makes a feed with a stream that no other has.
-func (fs *feeds) open(scenario string, types []string) (*feed, error) {
+func (fs *feeds) open(name string, types []string) (*feed, error) {
 	s := fs.server
 	stream := fs.stream + fs.opened*feedStreams
 	fs.opened++
-	if scenario == Rounds {
+	if name == Rounds {
 		r, err := journey.New(journey.Config{
 			Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
-			Types: types, Reference: s.reference,
+			Types: types,
 		})
 		if err != nil {
 			return nil, err
 		}
 		return &feed{source: &rounds{Rounds: r}}, nil
 	}
-	open := s.scenarios[scenario]
-	if open == nil {
-		return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, scenario, strings.Join(s.Scenarios(), ", "))
+	told := s.scenarios[name]
+	if told == nil {
+		var err error
+		if told, err = scenario.Builtin(name); err != nil {
+			return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
+		}
 	}
-	source, err := open(SourceConfig{
-		Glossary: s.glossary, Seed: s.seed, Stream: stream, Types: types, Reference: s.reference,
+	source, err := newStories(journey.StoriesConfig{
+		Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: told, Types: types,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", scenario, err)
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}
-	return &feed{source: oneByOne{source}}, nil
+	return &feed{source: source}, nil
 }

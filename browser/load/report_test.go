@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 	"github.com/currentsbridge/currentsbridge/internal/load"
 )
@@ -183,4 +184,24 @@ func requireMillis(t *testing.T, want float64, text string) {
 		require.Equal(t, "ms", unit, text)
 	}
 	require.InDelta(t, want, got, last*0.51, text)
+}
+
+// TestHarnessReportInABrowser opens the report of a run that failed, with texts
+// that have no place to break.
+func TestHarnessReportInABrowser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.html")
+	report := harness.Report{
+		Verdict: harness.Fail, Sent: 1_000_000, Acked: 1_000_000, Delivered: 999_000, Lost: 1000, Dead: 0, TypesSent: 102, TypesDelivered: 101,
+		Failures: []string{"lost: 1000, such as " + strings.Repeat("x", 300)}, Faults: map[string]int{"429 with Retry-After": 1},
+	}
+	require.NoError(t, report.WriteFile(file))
+	page := browsertest.Start(t).Open(t, "file://")
+	for _, width := range []int{1300, 390} {
+		page.Size(width, 900, width < 500)
+		page.Go("file://" + file)
+		require.Zero(t, page.Number(`Math.max(0, document.documentElement.scrollWidth - innerWidth)`), "at a width of %d", width)
+		bar := `document.querySelector(".bar").offsetWidth`
+		require.InDelta(t, page.Number(bar)*0.999, page.Number(`document.querySelector(".bar .delivered").getBoundingClientRect().width`), 1)
+		require.Equal(t, "1,000", page.Text(`document.querySelector(".tile.wrong b").textContent`))
+	}
 }

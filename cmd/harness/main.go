@@ -14,6 +14,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
 // errFailed ends the program with 1; the table has said why.
@@ -57,6 +58,11 @@ func runCommand() *cobra.Command {
 			var err error
 			if c.Rate, err = parseRate(rate); err != nil {
 				return err
+			}
+			if report != "" {
+				if err := reportfile.Check(report); err != nil {
+					return fmt.Errorf("--report: %w", err)
+				}
 			}
 			c.Dir, c.Progress = keep, cmd.ErrOrStderr()
 			r, err := harness.Run(cmd.Context(), c)

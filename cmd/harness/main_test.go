@@ -36,11 +36,13 @@ func TestProgram(t *testing.T) {
 		{"fail", []string{"run", "--events", "300", "--break", "lose"}, "", 1, "fail", "FAIL\n", ""},
 		{"wrong rate", []string{"run", "--rate", "0"}, "", 1, "", "", `error: --rate must be a number of events a second or max, not "0"`},
 		{"wrong faults", []string{"run", "--faults", "some"}, "", 1, "", "", `error: faults: "some" is none of`},
+		{"wrong report", []string{"run", "--report", "x.txt"}, "", 1, "", "", "error: --report: a report is FILE.json or FILE.html"},
 		{"no bridge", []string{"run", "--bridge", filepath.Join(dir, "nothing")}, "", 1, "", "", "build it with `make build`"},
 		{"help", []string{"run", "--help"}, "", 0, "", "Sends events of every type", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			report := filepath.Join(t.TempDir(), "report.json")
 			args := tt.args
 			if tt.verdict != "" {

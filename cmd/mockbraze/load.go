@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/load"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -164,7 +164,7 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 	cfg.Glossary, err = schemas.LoadFile(f.glossary)
 	mistake("glossary", err)
 	for _, file := range f.reports {
-		mistake("report", checkReport(file))
+		mistake("report", reportfile.Check(file))
 	}
 	for _, name := range []string{"duration", "max-duration", "batch", "connections", "timeout"} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && (flag.Value.String() == "0" || flag.Value.String() == "0s") {
@@ -190,21 +190,6 @@ func readCAs(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// checkReport says before the run what would keep its report from being written
-// after it.
-func checkReport(file string) error {
-	if _, err := load.Format(file); err != nil {
-		return err
-	}
-	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
-		return fmt.Errorf("there is no directory %q for it; make it first", filepath.Dir(file))
-	}
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return fmt.Errorf("%q is a directory; name a file", file)
-	}
-	return nil
-}
-
 // writeReports shows the report and writes its files, all that can be.
 func writeReports(out io.Writer, report *load.Report, files []string) error {
 	failed := report.WriteText(out)
@@ -219,6 +204,9 @@ func liveLine(run *load.Run) string {
 	p, ok := run.Now()
 	if !ok {
 		return ""
+	}
+	if p.Verifying && p.Missing == 0 {
+		return "load: all sent, and all that was acknowledged has arrived"
 	}
 	if p.Verifying {
 		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)

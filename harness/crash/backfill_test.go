@@ -17,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -45,39 +47,13 @@ func settingsOf(dir, rudderURL, more string, connectors ...string) string {
 	return text
 }
 
-// ledger is a connector's part of /status.
-type ledger struct {
-	Name                                                                  string
-	Received, Duplicates, Accepted, Filtered, Delivered, Dead, Backfilled uint64
-	Pending                                                               uint64
-}
-
-// ledgerOf asks for a connector's ledger; ok is false where nobody answers.
-func ledgerOf(admin, connector string) (l ledger, ok bool) {
-	resp, err := http.Get(admin + "/status")
-	if err != nil {
-		return l, false
-	}
-	defer resp.Body.Close()
-	var status struct{ Connectors []ledger }
-	if json.NewDecoder(resp.Body).Decode(&status) != nil {
-		return l, false
-	}
-	for _, l := range status.Connectors {
-		if l.Name == connector {
-			return l, true
-		}
-	}
-	return l, false
-}
-
 // settled waits until n events are accepted and none is pending.
-func settled(t *testing.T, admin, connector string, n int) (l ledger) {
+func settled(t *testing.T, admin, connector string, n int) (l harness.Ledger) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		var ok bool
-		l, ok = ledgerOf(admin, connector)
-		return ok && l.Accepted >= uint64(n) && l.Pending == 0
+		var err error
+		l, err = harness.ReadLedger(t.Context(), admin, connector)
+		return err == nil && l.Accepted >= int64(n) && l.Pending == 0
 	}, 3*time.Minute, 20*time.Millisecond)
 	return l
 }
@@ -87,6 +63,18 @@ func (p program) backfill(ctx context.Context, dir string, args ...string) (*exe
 	var out bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	return cmd, &out
+}
+
+// post sends a batch as Braze would.
+func post(t *testing.T, p *bridgeproc.Process, connector, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Intake+"/currents/"+connector, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer tok-"+connector)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
 // messages are what a source received, by messageId and without what a message
@@ -123,26 +111,23 @@ func withoutNull(v any) {
 // backfills the same to two others, whose rules are the same: the running
 // bridge's, and one's whose store is written to while no bridge runs.
 func TestBackfillEqualsStreaming(t *testing.T) {
+	t.Parallel()
 	built := build(t)
-	rudder, err := mockrudder.New(mockrudder.WithSource("streamed", mockrudder.HTTP), mockrudder.WithSource("backfilled", mockrudder.HTTP), mockrudder.WithSource("stored", mockrudder.HTTP))
-	require.NoError(t, err)
-	t.Cleanup(rudder.Close)
-	server := httptest.NewServer(rudder)
-	t.Cleanup(server.Close)
+	rudder := mockrudder.Start(t, mockrudder.WithSource("streamed", mockrudder.HTTP), mockrudder.WithSource("backfilled", mockrudder.HTTP), mockrudder.WithSource("stored", mockrudder.HTTP))
 	const n = 1200
 	e := mockbraze.Emission{Events: n, Seed: 8, Retired: true}
 	export := exported(t, e)
 	dir := t.TempDir()
 	rules := `, filter: {deny: ["users.messages.sms.*"]}, pii: {preset: hash}, salt: s, missing_external_user_id: dead`
-	settings := settingsOf(dir, server.URL, rules, "streamed", "backfilled", "stored")
+	settings := settingsOf(dir, rudder.URL, rules, "streamed", "backfilled", "stored")
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
 	cmd, out := built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	require.NoError(t, p.awaitReady(t.Context()))
+	t.Cleanup(p.Kill)
+	require.NoError(t, p.AwaitReady(t.Context()))
 	cmd, out = built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
 	require.Error(t, cmd.Run())
 	require.Contains(t, out.String(), "leave out --config")
@@ -151,33 +136,27 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	var bodies bytes.Buffer
 	require.NoError(t, mockbraze.Emit(t.Context(), &bodies, e))
 	for body := range strings.Lines(bodies.String()) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.intake+"/currents/streamed", strings.NewReader(body))
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer tok-streamed")
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		resp.Body.Close()
-		require.Equal(t, http.StatusOK, resp.StatusCode)
+		post(t, p, "streamed", body)
 	}
-	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "backfilled", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "backfilled", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 
-	want := settled(t, p.admin, "streamed", n)
+	want := settled(t, p.Admin, "streamed", n)
 	require.NotZero(t, want.Filtered)
 	require.NotZero(t, want.Dead)
 	streamed := messages(t, rudder, "streamed")
 	require.Len(t, streamed, int(want.Delivered))
 	for _, connector := range []string{"backfilled", "stored"} {
-		got := settled(t, p.admin, connector, n)
+		got := settled(t, p.Admin, connector, n)
 		require.EqualValues(t, n, got.Backfilled)
 		got.Name, got.Backfilled = want.Name, 0
 		require.Equal(t, want, got)
 		require.Equal(t, streamed, messages(t, rudder, connector))
 	}
 	// What was streamed before is a duplicate.
-	cmd, out = built.backfill(t.Context(), dir, "--admin", p.admin, "--connector", "streamed", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "streamed", export)
 	require.NoError(t, cmd.Run(), "%s", out)
-	got := settled(t, p.admin, "streamed", n)
+	got := settled(t, p.Admin, "streamed", n)
 	require.EqualValues(t, n, got.Duplicates)
 	require.Zero(t, got.Backfilled)
 }
@@ -185,44 +164,40 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 // TestBackfillKills kills the bridge and the command that backfills, three times
 // each: all events are accepted once, and the ledger is exact.
 func TestBackfillKills(t *testing.T) {
+	t.Parallel()
 	built := build(t)
-	rudder, err := mockrudder.New(mockrudder.WithSource("a", mockrudder.HTTP))
-	require.NoError(t, err)
-	t.Cleanup(rudder.Close)
-	server := httptest.NewServer(rudder)
-	t.Cleanup(server.Close)
+	rudder := mockrudder.Start(t, mockrudder.WithSource("a", mockrudder.HTTP))
 	const n = 6000
 	export := exported(t, mockbraze.Emission{Events: n, Seed: 9})
 	dir := t.TempDir()
-	settings := settingsOf(dir, server.URL, "", "a")
-	start := func() *process {
+	settings := settingsOf(dir, rudder.URL, "", "a")
+	start := func() *bridgeproc.Process {
 		p, err := launch(built.plain, dir, settings, "")
 		require.NoError(t, err)
-		t.Cleanup(p.kill)
-		require.NoError(t, p.awaitReady(t.Context()))
-		settings = strings.Replace(settings, "admin: 127.0.0.1:0", "admin: "+strings.TrimPrefix(p.admin, "http://"), 1)
+		t.Cleanup(p.Kill)
+		require.NoError(t, p.AwaitReady(t.Context()))
+		settings = strings.Replace(settings, "admin: 127.0.0.1:0", "admin: "+strings.TrimPrefix(p.Admin, "http://"), 1)
 		return p
 	}
 	p := start()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begin := func() (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := built.backfill(ctx, dir, "--admin", p.admin, "--connector", "a", "--rate", "1000", export)
+		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "1000", export)
 		require.NoError(t, cmd.Start())
 		return cmd, out
 	}
 	reached := func(share int) {
 		require.Eventually(t, func() bool {
-			l, ok := ledgerOf(p.admin, "a")
-			return ok && l.Accepted >= uint64(n*share/8)
+			l, err := harness.ReadLedger(ctx, p.Admin, "a")
+			return err == nil && l.Accepted >= int64(n*share/8)
 		}, time.Minute, time.Millisecond)
 	}
 	cmd, out := begin()
 	for kill := 1; kill <= 6; kill++ {
 		reached(kill)
 		if kill%2 == 0 {
-			p.kill()
-			<-p.gone
+			p.Kill()
 			p = start() // the command waits for it
 			continue
 		}
@@ -231,11 +206,11 @@ func TestBackfillKills(t *testing.T) {
 		cmd, out = begin()
 	}
 	require.NoError(t, cmd.Wait(), "%s", out)
-	l := settled(t, p.admin, "a", n)
+	l := settled(t, p.Admin, "a", n)
 	require.EqualValues(t, n, l.Accepted)
 	require.EqualValues(t, n, l.Backfilled)
 	require.Equal(t, l.Received, l.Accepted+l.Duplicates)
-	require.LessOrEqual(t, l.Duplicates, uint64(6*100), "no more than a batch for each kill")
+	require.LessOrEqual(t, l.Duplicates, int64(6*100), "no more than a batch for each kill")
 	require.EqualValues(t, n, l.Delivered+l.Dead)
 	require.Len(t, messages(t, rudder, "a"), int(l.Delivered))
 	var sum struct {
@@ -248,10 +223,9 @@ func TestBackfillKills(t *testing.T) {
 // TestLiveGoesFirst has a backlog out of storage and a slow destination: an event
 // that Braze posts is in one of the next requests.
 func TestLiveGoesFirst(t *testing.T) {
+	t.Parallel()
 	built := build(t)
-	rudder, err := mockrudder.New(mockrudder.WithSource("a", mockrudder.HTTP))
-	require.NoError(t, err)
-	t.Cleanup(rudder.Close)
+	rudder := mockrudder.Start(t, mockrudder.WithSource("a", mockrudder.HTTP))
 	var requests, posted, found atomic.Int64
 	turn := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -272,22 +246,15 @@ func TestLiveGoesFirst(t *testing.T) {
 	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	require.NoError(t, p.awaitReady(t.Context()))
+	t.Cleanup(p.Kill)
+	require.NoError(t, p.AwaitReady(t.Context()))
 	for range 5 {
 		turn <- struct{}{}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.intake+"/currents/a", strings.NewReader(
-		`{"events":[{"event_type":"users.messages.email.Open","id":"live","time":1700000000,"user":{"user_id":"u","external_user_id":"x"},"properties":{}}]}`))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer tok-a")
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	resp.Body.Close()
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	post(t, p, "a", `{"events":[{"event_type":"users.messages.email.Open","id":"live","time":1700000000,"user":{"user_id":"u","external_user_id":"x"},"properties":{}}]}`)
 	posted.Store(requests.Load())
 	close(turn)
 	require.Eventually(t, func() bool { return found.Load() > 0 }, time.Minute, 5*time.Millisecond)
 	require.LessOrEqual(t, found.Load()-posted.Load(), int64(12), "two requests in flight, what was claimed, and little more; the backlog needs 60")
-	settled(t, p.admin, "a", 3001)
+	settled(t, p.Admin, "a", 3001)
 }

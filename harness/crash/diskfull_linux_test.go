@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -27,7 +28,7 @@ const (
 	// reserve is what the bridge leaves alone of so small a disk.
 	reserve = 24 << 20
 	// roomPatience is for a busy machine; what is waited for takes seconds.
-	roomPatience = time.Minute
+	roomPatience = 2 * time.Minute
 )
 
 // smallDisk mounts a file system of its own, which only root may.
@@ -53,7 +54,7 @@ type fullDisk struct {
 	disk   string
 	dir    string // on another file system
 	rudder *mockrudder.Server
-	p      *process
+	p      *bridgeproc.Process
 	client http.Client
 	rng    *rand.ChaCha8
 	sent   int
@@ -92,7 +93,7 @@ func (f *fullDisk) away(on bool) {
 	require.NoError(f, f.rudder.SetFaults(faults...))
 }
 
-func (f *fullDisk) launch() *process {
+func (f *fullDisk) launch() *bridgeproc.Process {
 	f.Helper()
 	p, err := launch(build(f.T).plain, f.dir, fmt.Sprintf(`listen: 127.0.0.1:0
 admin: 127.0.0.1:0
@@ -101,28 +102,28 @@ connectors:
   - {name: a, token: secret, rudder_url: %q, write_key: wk, backoff: {min: 5ms, max: 50ms}}
 `, filepath.Join(f.disk, "data"), f.rudder.URL), "")
 	require.NoError(f, err)
-	f.Cleanup(func() { p.kill(); <-p.gone })
+	f.Cleanup(func() { p.Kill() })
 	return p
 }
 
 func (f *fullDisk) start() {
 	f.Helper()
 	f.p = f.launch()
-	require.NoError(f, f.p.awaitReady(f.ctx), "%s", f.p.log())
+	require.NoError(f, f.p.AwaitReady(f.ctx), "%s", f.p.Log())
 }
 
 func (f *fullDisk) kill() {
 	f.Helper()
 	f.alive()
-	f.p.kill()
-	<-f.p.gone
+	f.p.Kill()
+	<-f.p.Gone
 }
 
 func (f *fullDisk) alive() {
 	f.Helper()
 	select {
-	case <-f.p.gone:
-		f.Fatalf("the bridge has ended: %s\n%s", f.p.cmd.ProcessState, f.p.log())
+	case <-f.p.Gone:
+		f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
 	default:
 	}
 }
@@ -142,11 +143,11 @@ func (f *fullDisk) post(events int) (taken bool) {
 		texts = append(texts, fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":%q}}`,
 			id, base64.StdEncoding.EncodeToString(noise)))
 	}
-	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.p.intake+"/currents", strings.NewReader(`{"events":[`+strings.Join(texts, ",")+`]}`))
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.p.Intake+"/currents", strings.NewReader(`{"events":[`+strings.Join(texts, ",")+`]}`))
 	require.NoError(f, err)
 	req.Header.Set("Authorization", "Bearer secret")
 	resp, err := f.client.Do(req)
-	require.NoError(f, err, "%s", f.p.log())
+	require.NoError(f, err, "%s", f.p.Log())
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(f, err)
@@ -163,8 +164,8 @@ func (f *fullDisk) post(events int) (taken bool) {
 
 func (f *fullDisk) ready() bool {
 	f.Helper()
-	resp, err := f.client.Get(f.p.admin + "/readyz")
-	require.NoError(f, err, "%s", f.p.log())
+	resp, err := f.client.Get(f.p.Admin + "/readyz")
+	require.NoError(f, err, "%s", f.p.Log())
 	defer resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
 }
@@ -176,7 +177,7 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	defer cancel()
 	for !done() {
 		f.alive()
-		require.NoError(f, ctx.Err(), "%s\n%s", what, f.p.log())
+		require.NoError(f, ctx.Err(), "%s\n%s", what, f.p.Log())
 		wait(ctx, 20*time.Millisecond)
 	}
 }
@@ -238,7 +239,7 @@ func (f *fullDisk) fill() {
 	f.Helper()
 	for _, events := range []int{100, 10, 1} { // where a large batch has no room, a small one may
 		refused := 0
-		f.within(20*time.Second, func() bool {
+		f.within(roomPatience, func() bool {
 			if f.post(events) {
 				refused = 0
 			} else {
@@ -268,7 +269,7 @@ func TestDiskFullOfEvents(t *testing.T) {
 	f.taking()
 	f.allArrive()
 	t.Logf("%d events acknowledged and delivered, %s in all", len(f.acked), time.Since(begin))
-	require.NoError(t, f.p.stop(f.ctx))
+	require.NoError(t, f.p.Stop(f.ctx))
 }
 
 // TestDiskFullOfOtherFiles has somebody else take the room: first so much that
@@ -300,20 +301,19 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	f.kill()
 	p := f.launch()
 	select {
-	case <-p.ready:
-	case <-p.gone:
-		require.Contains(t, p.log(), "no space left on device")
+	case <-p.Ready:
+	case <-p.Gone:
+		require.Contains(t, p.Log(), "no space left on device")
 	case <-time.After(3 * time.Second):
-		require.Contains(t, p.log(), "no space left on device")
+		require.Contains(t, p.Log(), "no space left on device")
 	}
-	log, err := os.Stat(p.logPath)
+	log, err := os.Stat(filepath.Join(f.dir, "bridge.log"))
 	require.NoError(t, err)
-	require.Less(t, log.Size(), int64(64<<10), "%s", p.log())
-	p.kill()
-	<-p.gone
+	require.Less(t, log.Size(), int64(64<<10), "%s", p.Log())
+	p.Kill()
 	require.NoError(t, os.Remove(filepath.Join(f.disk, "others")))
 	f.start()
 	f.taking()
 	f.allArrive()
-	require.NoError(t, f.p.stop(f.ctx))
+	require.NoError(t, f.p.Stop(f.ctx))
 }

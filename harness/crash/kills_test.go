@@ -3,8 +3,6 @@ package crash
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,7 +26,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -210,7 +210,7 @@ func (r *killRun) settings() string {
 
 // start starts the bridge, each time with servers of RudderStack of its own: once
 // they are closed, nothing of this bridge can arrive any more.
-func (r *killRun) start(armed string) *process {
+func (r *killRun) start(armed string) *bridgeproc.Process {
 	for _, s := range r.sides {
 		s.server = s.rudder.serve()
 	}
@@ -220,9 +220,9 @@ func (r *killRun) start(armed string) *process {
 }
 
 // open lets Braze in.
-func (r *killRun) open(p *process) {
-	r.took = append(r.took, p.took)
-	to, err := url.Parse(p.intake)
+func (r *killRun) open(p *bridgeproc.Process) {
+	r.took = append(r.took, p.Took)
+	to, err := url.Parse(p.Intake)
 	require.NoError(r, err)
 	r.intake.Store(to)
 	if r.began.IsZero() {
@@ -238,28 +238,27 @@ func (r *killRun) open(p *process) {
 // stopped before.
 func (r *killRun) life(k kill) bool {
 	p := r.start(k.armed())
-	defer p.kill() // without effect once it is gone
+	defer p.Kill() // without effect once it is gone
 	if k.point == "" && !k.stop {
-		defer time.AfterFunc(k.after, p.kill).Stop()
+		defer time.AfterFunc(k.after, p.Kill).Stop()
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	name := k.name()
 	select {
-	case <-p.ready:
+	case <-p.Ready:
 		r.open(p)
 		r.work(p, k)
-	case <-p.gone:
+	case <-p.Gone:
 	case <-late.C:
 	}
 	select {
-	case <-p.gone:
+	case <-p.Gone:
 	case <-late.C:
 		name = tooLate
-		p.kill()
-		<-p.gone
+		p.Kill()
 	}
-	killed, err := p.killed(k.stop && k.point == "")
+	killed, err := wasKilled(p, k.stop && k.point == "")
 	require.NoError(r, err)
 	for _, s := range r.sides {
 		s.server.Close()
@@ -275,7 +274,7 @@ func (r *killRun) life(k kill) bool {
 const tooLate = "too late for its point"
 
 // work has the operator at a bridge that is ready, and stops it if that is to be.
-func (r *killRun) work(p *process, k kill) {
+func (r *killRun) work(p *bridgeproc.Process, k kill) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	for again := true; again; again = strings.HasPrefix(k.point, "dead.") && wait(ctx, 50*time.Millisecond) {
@@ -284,9 +283,9 @@ func (r *killRun) work(p *process, k kill) {
 			continue
 		}
 		select {
-		case <-p.gone: // the kill has made the error
+		case <-p.Gone: // the kill has made the error
 		case <-time.After(time.Second):
-			require.ErrorIs(r, err, context.DeadlineExceeded, "%s", p.log())
+			require.ErrorIs(r, err, context.DeadlineExceeded, "%s", p.Log())
 		}
 		return
 	}
@@ -294,10 +293,10 @@ func (r *killRun) work(p *process, k kill) {
 		return
 	}
 	wait(ctx, 100*time.Millisecond) // there has to be something to stop
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
 	if k.point == "" {
 		wait(ctx, k.after)
-		p.kill()
+		p.Kill()
 	}
 }
 
@@ -312,10 +311,10 @@ func wait(ctx context.Context, d time.Duration) bool {
 // operate holds the ledgers against what is known, and replays the dead letters
 // that RudderStack has refused. It returns how many events are pending or were
 // moved; the error is only that the bridge does not answer.
-func (r *killRun) operate(ctx context.Context, p *process) (left int64, err error) {
+func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int64, err error) {
 	for _, s := range r.sides {
 		acked := s.current.Report().Counts.Sent
-		l, err := harness.ReadLedger(ctx, p.admin, s.name)
+		l, err := harness.ReadLedger(ctx, p.Admin, s.name)
 		if err != nil {
 			return 0, err
 		}
@@ -328,7 +327,7 @@ func (r *killRun) operate(ctx context.Context, p *process) (left int64, err erro
 			require.LessOrEqual(r, pair[0], pair[1], "%s: %s went back", s.name, what)
 		}
 		s.ledger = l
-		moved, err := replayRefused(ctx, p.admin, s.name)
+		moved, err := replayRefused(ctx, p.Admin, s.name)
 		if err != nil {
 			return 0, err
 		}
@@ -338,21 +337,9 @@ func (r *killRun) operate(ctx context.Context, p *process) (left int64, err erro
 }
 
 func replayRefused(ctx context.Context, admin, connector string) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("replay: %s: %s", resp.Status, text)
-	}
 	var answer struct{ Moved int64 }
-	return answer.Moved, errors.Join(err, json.Unmarshal(text, &answer))
+	err := jsoncall.Do(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil, &answer)
+	return answer.Moved, err
 }
 
 // finish lets the bridge deliver what is left, and judges.
@@ -363,14 +350,14 @@ func (r *killRun) finish() {
 		s.rudder.calm.Store(true)
 	}
 	p := r.start("")
-	r.Cleanup(p.kill)
-	require.NoError(r, p.awaitReady(ctx))
+	r.Cleanup(p.Kill)
+	require.NoError(r, p.AwaitReady(ctx))
 	r.open(p)
 	close(r.ending)
 	r.done.Wait()
 	for quiet := 0; quiet < 2; { // what was moved shows as pending in the next look
 		left, err := r.operate(ctx, p)
-		require.NoError(r, err, "%s", p.log())
+		require.NoError(r, err, "%s", p.Log())
 		quiet++
 		if left > 0 {
 			quiet = 0
@@ -384,7 +371,7 @@ func (r *killRun) finish() {
 	}
 	fmt.Fprintf(&out, "from start to ready: %s at most\n", slices.Max(r.took).Round(time.Millisecond))
 	for _, s := range r.sides {
-		report := r.judge(ctx, s, p.admin)
+		report := r.judge(ctx, s, p.Admin)
 		fmt.Fprintf(&out, "%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain\n",
 			s.name, report.Acked, report.Delivered, report.Lost, report.Corrupted, report.Dead, report.Filtered, report.Duplicates, report.DuplicateBound)
 		for _, failure := range report.Failures {
@@ -393,7 +380,7 @@ func (r *killRun) finish() {
 		require.NotZero(r, report.Duplicates, "%s: no kill has made a duplicate: none can have hit a request in flight", s.name)
 	}
 	r.Log(out.String())
-	require.NoError(r, p.stop(ctx))
+	require.NoError(r, p.Stop(ctx))
 }
 
 func (r *killRun) judge(ctx context.Context, s *side, admin string) harness.Report {

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -288,19 +289,12 @@ func (b *Books) Bury(event []byte, reason string) {
 	case want.Fate != Dead || want.Reason != reason || e.buried:
 		b.tally.Misburied++
 		b.note("misburied", "event %s (%s) is a dead letter with the reason %s; expected: %s",
-			want.ID, want.Type, reason, orNone(want.Reason))
+			want.ID, want.Type, reason, cmp.Or(want.Reason, "none"))
 	}
 	if ok && !e.buried {
 		e.buried = true
 		b.tally.Buried++
 	}
-}
-
-func orNone(reason string) string {
-	if reason == "" {
-		return "none"
-	}
-	return reason
 }
 
 // note keeps the first few remarks of each kind.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Sum is a 128-bit hash of a JSON value, the same for every order of keys and
@@ -77,7 +79,7 @@ func appendCanonical(dst []byte, v any, numbers Numbers) []byte {
 		return append(dst, ']')
 	case map[string]any:
 		dst = append(dst, '{')
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			dst = appendText(dst, key)
 			dst = appendCanonical(dst, v[key], numbers)
 		}
@@ -104,15 +106,6 @@ func numberText(n json.Number, numbers Numbers) string {
 		return n.String()
 	}
 	return strconv.FormatFloat(f+0, 'g', -1, 64)
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	return keys
 }
 
 // Diff says where two values differ, at most limit places, each as
@@ -153,7 +146,7 @@ func (d *differ) compare(path string, want, got any) {
 }
 
 func (d *differ) compareMaps(path string, want, got map[string]any) {
-	for _, key := range sortedKeys(want) {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
 		value, there := got[key]
 		if !there {
 			d.note(path+"/"+escapePointer(key), show(want[key]), "nothing")
@@ -161,7 +154,7 @@ func (d *differ) compareMaps(path string, want, got map[string]any) {
 		}
 		d.compare(path+"/"+escapePointer(key), want[key], value)
 	}
-	for _, key := range sortedKeys(got) {
+	for _, key := range slices.Sorted(maps.Keys(got)) {
 		if _, there := want[key]; !there {
 			d.note(path+"/"+escapePointer(key), "nothing", show(got[key]))
 		}
@@ -174,19 +167,9 @@ func (d *differ) note(path, want, got string) {
 	}
 }
 
+// escapePointer writes a key as a JSON pointer does (RFC 6901).
 func escapePointer(key string) string {
-	var out []byte
-	for i := range len(key) {
-		switch key[i] {
-		case '~':
-			out = append(out, "~0"...)
-		case '/':
-			out = append(out, "~1"...)
-		default:
-			out = append(out, key[i])
-		}
-	}
-	return string(out)
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 
 // show writes a value for a person to read, cut where it is long.

@@ -60,6 +60,12 @@ func TestMessageFollowsTheTable(t *testing.T) {
 			`{` + head + `,"event":"t","messageId":"i","anonymousId":"u","properties":"abc"}`,
 		},
 		{
+			"empty values are copied",
+			`{"event_type":"t","id":"i","user":{"user_id":"u","external_user_id":"","timezone":""},"properties":{"email_address":""}}`,
+			`{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"},"timezone":""},
+			  "integrations":{"Braze":false},"type":"track","event":"t","messageId":"i","anonymousId":"u","userId":"","traits":{"email":""}}`,
+		},
+		{
 			"nothing left in properties, no properties",
 			`{"event_type":"constructor","id":"i","user":{"user_id":"u"},"properties":{"user_agent":null}}`,
 			`{` + head + `,"event":"constructor","messageId":"i","anonymousId":"u"}`,
@@ -70,12 +76,6 @@ func TestMessageFollowsTheTable(t *testing.T) {
 			requireBecomes(t, tt.message, tt.event)
 		})
 	}
-}
-
-func TestMessageCopiesEmptyValues(t *testing.T) {
-	requireBecomes(t, `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"},"timezone":""},
-	  "integrations":{"Braze":false},"type":"track","event":"t","messageId":"i","anonymousId":"u","userId":"","traits":{"email":""}}`,
-		`{"event_type":"t","id":"i","user":{"user_id":"u","external_user_id":"","timezone":""},"properties":{"email_address":""}}`)
 }
 
 // requireBecomes fails unless an event is to be delivered as a message.

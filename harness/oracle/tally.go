@@ -2,7 +2,7 @@ package oracle
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -58,7 +58,7 @@ func (b *Books) Missing() []string {
 			refs = append(refs, e.ref)
 		}
 	}
-	sort.Slice(refs, func(i, j int) bool { return refs[i] < refs[j] })
+	slices.Sort(refs)
 	var missing []string
 	for _, ref := range refs[:min(len(refs), samples)] {
 		event, err := b.archive.Get(ref)

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
 func TestBindEnv(t *testing.T) {
@@ -142,35 +144,22 @@ func TestServeCutsOffAfterTheGracePeriod(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// pipes is a listener without a network, for the clock of synctest.
-type pipes chan net.Conn
-
-func (p pipes) Accept() (net.Conn, error) {
-	if c, open := <-p; open {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p pipes) Close() error   { close(p); return nil }
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
 // TestServeWaitsForNoUnusedConnection has one that is open and on which nothing
 // was ever asked for: http.Server would wait for it for five seconds or more.
 func TestServeWaitsForNoUnusedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln, told := make(pipes), 0
+		ln, told := memnet.Listen(), 0
 		srv := &http.Server{ConnState: func(net.Conn, http.ConnState) { told++ }}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- Serve(ctx, srv, ln, time.Minute) }()
-		client, server := net.Pipe()
-		ln <- server
+		client, err := ln.Dial(ctx, "", "")
+		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, 1, told, "whoever wanted to know of connections still does")
 		began := time.Now()
 		cancel()
-		_, err := client.Read(make([]byte, 1))
+		_, err = client.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 		require.NoError(t, <-served)
 		require.Less(t, time.Since(began), 2*time.Second)

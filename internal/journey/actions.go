@@ -3,6 +3,7 @@ package journey
 import (
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
@@ -15,45 +16,54 @@ type action func(s *Stories, e *entry, d population.Draw) bool
 func actions() map[string]action {
 	const inbound = ".InboundReceive#stop"
 	all := map[string]action{
-		visit:                                (*Stories).visits,
-		newcomer:                             (*Stories).arrives,
-		atCanvas:                             (*Stories).entersCanvas,
-		atAdvance:                            (*Stories).advances,
-		"users.canvas.exit.MatchedAudience":  because(reasonMatched),
-		"users.canvas.exit.PerformedEvent":   because(reasonPerformed),
-		atCanvasSend:                         (*Stories).choosesChannel,
-		atPreference:                         (*Stories).prefers,
-		messages + "email.Unsubscribe":       (*Stories).closes,
-		messages + "email.MarkAsSpam":        (*Stories).closes,
-		messages + "pushnotification.Bounce": (*Stories).closes,
-		stopOff:                              (*Stories).isClosed,
-		groupOff:                             (*Stories).isClosed,
-		"users.campaigns.UniqueReceipt":      (*Stories).receives,
-		globalOn:                             (*Stories).opens,
-		groupOn:                              (*Stories).opens,
-		tokenOn:                              (*Stories).addsToken,
-		tokenNew:                             (*Stories).renewsToken,
-		uninstall:                            (*Stories).uninstalls,
-		optIn:                                (*Stories).optsIn,
-		"users.UserOrphan":                   (*Stories).goes,
-		"users.UserDeleteRequest":            (*Stories).goes,
-		enrolled:                             (*Stories).isEnrolled,
-		messages + "inappmessage.Impression": (*Stories).isSent,
-		messages + "banner.Impression":       (*Stories).isSent,
-		behaviors + "liveactivity.PushToStartTokenChange": (*Stories).isNew,
-		"agentconsole.AgentExecuted":                      (*Stories).isNew,
-		"users.canvas.costep.Send":                        (*Stories).isNew,
+		plot.Visit:                                (*Stories).visits,
+		plot.Newcomer:                             (*Stories).arrives,
+		plot.AtCanvas:                             (*Stories).entersCanvas,
+		plot.AtAdvance:                            (*Stories).advances,
+		"users.canvas.exit.MatchedAudience":       because(reasonMatched),
+		"users.canvas.exit.PerformedEvent":        because(reasonPerformed),
+		plot.AtCanvasSend:                         (*Stories).choosesChannel,
+		plot.AtPreference:                         (*Stories).prefers,
+		plot.Messages + "email.Unsubscribe":       (*Stories).closes,
+		plot.Messages + "email.MarkAsSpam":        (*Stories).closes,
+		plot.Messages + "pushnotification.Bounce": (*Stories).closes,
+		plot.StopOff:                              (*Stories).isClosed,
+		plot.GroupOff:                             (*Stories).isClosed,
+		"users.campaigns.UniqueReceipt":           (*Stories).receives,
+		plot.GlobalOn:                             (*Stories).opens,
+		plot.GroupOn:                              (*Stories).opens,
+		plot.TokenOn:                              (*Stories).addsToken,
+		plot.TokenNew:                             (*Stories).renewsToken,
+		plot.Uninstall:                            (*Stories).uninstalls,
+		plot.OptIn:                                (*Stories).optsIn,
+		"users.UserOrphan":                        (*Stories).goes,
+		"users.UserDeleteRequest":                 (*Stories).goes,
+		plot.Enrolled:                             (*Stories).isEnrolled,
+		plot.Messages + "inappmessage.Impression": (*Stories).isSent,
+		plot.Messages + "banner.Impression":       (*Stories).isSent,
+		plot.Behaviors + "liveactivity.PushToStartTokenChange": (*Stories).isNew,
+		"agentconsole.AgentExecuted":                           (*Stories).isNew,
+		"users.canvas.costep.Send":                             (*Stories).isNew,
 	}
 	for _, family := range []string{"sms", "rcs", "whatsapp", "line"} {
-		all[messages+family+inbound] = (*Stories).closes
+		all[plot.Messages+family+inbound] = (*Stories).closes
 	}
 	return all
 }
 
-// messageAction is the action of a message's event that has none of its own.
-func messageAction(event string) action {
-	if strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity") {
+// actionOf is the action of a node, nil: none.
+func actionOf(n *plot.Node) action {
+	event, _, _ := strings.Cut(n.Name, "#")
+	act := actions()[n.Name]
+	switch {
+	case act != nil:
+		return act
+	case n.Type >= 0 && strings.HasPrefix(event, plot.Messages) && strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity"):
 		return (*Stories).sends
+	case strings.HasPrefix(n.Name, plot.AtSend):
+		return (*Stories).aboutToSend
+	case strings.HasPrefix(n.Name, plot.AtShow):
+		return (*Stories).aboutToShow
 	}
 	return nil
 }
@@ -157,9 +167,9 @@ func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
 // prefers joins or leaves one of the subscription groups.
 func (s *Stories) prefers(e *entry, d population.Draw) bool {
 	e.channel = channelIndex(population.Pick(d.With(keyNew), groupChannels()))
-	e.node = s.graph.index[groupOff]
+	e.node = s.graph.Index[plot.GroupOff]
 	if s.people.get(e.slot).isClosed(e.channel) {
-		e.node = s.graph.index[groupOn]
+		e.node = s.graph.Index[plot.GroupOn]
 	}
 	return true
 }
@@ -168,7 +178,7 @@ func (s *Stories) prefers(e *entry, d population.Draw) bool {
 func (s *Stories) receives(e *entry, _ population.Draw) bool {
 	first := *e
 	first.wording = 0
-	return s.isFirst(&first, s.graph.nodes[e.node].typ)
+	return s.isFirst(&first, s.graph.Nodes[e.node].Type)
 }
 
 // isClosed makes sure of it.
@@ -249,7 +259,7 @@ func (s *Stories) takeDevice(e *entry, d population.Draw) {
 	if n := user.Devices(); n > 1 {
 		e.device = uint8(d.With(keyNew + 50).N(n))
 		user = s.pop.OnDevice(user, int(e.device))
-		e.platform = bitOf(user.App.Platform)
+		e.platform = plot.BitOf(user.App.Platform)
 	}
 }
 
@@ -300,14 +310,14 @@ func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 // advances goes to the next step, or out of the Canvas after the last.
 func (s *Stories) advances(e *entry, d population.Draw) bool {
 	if int(e.step)+1 == len(s.pop.Canvases[e.canvas].Steps) {
-		e.node = s.graph.index[exited]
+		e.node = s.graph.Index[plot.Exited]
 		return true
 	}
 	e.step++
 	e.wording = uint8(d.With(keyNew).N(2))
-	e.node = s.graph.index[advanced]
+	e.node = s.graph.Index[plot.Advanced]
 	if e.step == waitStep {
-		e.node = s.graph.index[delayed]
+		e.node = s.graph.Index[plot.Delayed]
 	}
 	return true
 }
@@ -322,7 +332,7 @@ func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
 	e.campaign, e.dispatch = -1, 0
 	channel := channels[(int(e.canvas)*3+int(e.step))%len(channels)]
 	e.channel = channelIndex(channel)
-	e.node = s.graph.index[atSend+string(channel)]
+	e.node = s.graph.Index[plot.AtSend+string(channel)]
 	return true
 }
 
@@ -350,9 +360,6 @@ func (s *Stories) member(e *entry) population.Draw {
 	return d.With(uint64(e.slot)).With(uint64(e.life))
 }
 
-// stays says whether a choice is made once for a person and a campaign or Canvas.
-func (c condition) stays() bool { return c == controlOfCampaign || c == controlOfCanvas }
-
 // fits says whether the thread of an entry may go on to the next node of its
 // path: nobody of a control group gets a message, and nobody else is enrolled.
 // Where a scenario leaves no choice, a share of none or of all, what must happen
@@ -362,11 +369,11 @@ func (s *Stories) fits(e *entry) bool {
 	if int(e.pos)+1 >= len(path) {
 		return true
 	}
-	for _, group := range s.graph.nodes[path[e.pos]].groups {
+	for _, group := range s.graph.Nodes[path[e.pos]].Groups {
 		for i := range group {
 			edge := &group[i]
-			if edge.only.stays() && edge.share > 0 && edge.share < scenario.Whole && s.can(e, edge) {
-				return chanceOf(s.member(e), edge.share) == (path[e.pos+1] == edge.to)
+			if edge.Only.Stays() && edge.Share > 0 && edge.Share < scenario.Whole && s.can(e, edge) {
+				return chanceOf(s.member(e), edge.Share) == (path[e.pos+1] == edge.To)
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package journey
 
-import "github.com/currentsbridge/currentsbridge/internal/population"
+import (
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
+	"github.com/currentsbridge/currentsbridge/internal/population"
+)
 
 // thread is one way through what happens to one person. It is small and copied
 // from each thing that happens to those that follow from it.
@@ -8,13 +11,13 @@ type thread struct {
 	slot     uint32 // the person's place in the population
 	life     uint16 // how many others had the place before
 	device   uint8
-	platform platformSet // of the device: one bit
-	token    uint8       // how often the push token had changed
-	channel  uint8       // index of population.Channels
-	goal     uint16      // 0, or 1 + the event type that the thread is to reach
-	pos      uint8       // how far it is on the path to it
-	reason   uint8       // why a Canvas was left
-	canvas   int8        // index of the Canvas, -1: none
+	platform plot.Platforms // of the device: one bit
+	token    uint8          // how often the push token had changed
+	channel  uint8          // index of population.Channels
+	goal     uint16         // 0, or 1 + the event type that the thread is to reach
+	pos      uint8          // how far it is on the path to it
+	reason   uint8          // why a Canvas was left
+	canvas   int8           // index of the Canvas, -1: none
 	step     uint8
 	way      uint8 // variation of the Canvas
 	wording  uint8
@@ -173,36 +176,6 @@ func (p person) isClosed(channel uint8) bool { return p.closed&(1<<channel) != 0
 
 func (p *person) closeChannel(channel uint8) { p.closed |= 1 << channel }
 func (p *person) openChannel(channel uint8)  { p.closed &^= 1 << channel }
-
-// platformSet is a set of platforms.
-type platformSet uint8
-
-func bitOf(p population.Platform) platformSet {
-	switch p {
-	case population.IOS:
-		return 1
-	case population.Android:
-		return 2
-	case population.Kindle:
-		return 4
-	case population.Web:
-		return 8
-	case population.TVOS:
-		return 16
-	default:
-		return 32
-	}
-}
-
-func bitsOf(list []population.Platform) (set platformSet) {
-	for _, p := range list {
-		set |= bitOf(p)
-	}
-	return set
-}
-
-// anyPlatform is the set of all.
-const anyPlatform platformSet = 63
 
 func channelIndex(c population.Channel) uint8 {
 	for i, known := range population.Channels() {

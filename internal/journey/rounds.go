@@ -35,8 +35,6 @@ type Config struct {
 	Types []string
 	// Retired makes the types that Braze has retired, too.
 	Retired bool
-	// Reference is when the first round happens; zero means Reference().
-	Reference time.Time
 	// Drift is the share of events with a field or a type that no glossary
 	// knows yet.
 	Drift scenario.Share
@@ -69,14 +67,11 @@ func New(cfg Config) (*Rounds, error) {
 	if cfg.Population == nil {
 		cfg.Population = population.New(population.Config{Seed: cfg.Seed})
 	}
-	if cfg.Reference.IsZero() {
-		cfg.Reference = Reference()
-	}
 	r := &Rounds{
 		names:     names,
 		pop:       cfg.Population,
 		draw:      cfg.Population.Draw("events").With(cfg.Stream),
-		reference: cfg.Reference.Unix(),
+		reference: Reference().Unix(),
 		drift:     cfg.Drift,
 	}
 	r.moments.New = func() any { return new(moment) }

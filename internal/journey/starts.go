@@ -3,6 +3,7 @@ package journey
 import (
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
@@ -28,8 +29,8 @@ func (s *Stories) plan() {
 		s.hourMax = max(s.hourMax, weight)
 		s.hourSum += weight
 	}
-	for i, name := range startNames() {
-		s.addRate(rate{node: s.graph.index[roots()[i]], campaign: -1}, s.scenario.Starts[name])
+	for i, name := range plot.StartNames() {
+		s.addRate(rate{node: s.graph.Index[plot.Roots()[i]], campaign: -1}, s.scenario.Starts[name])
 	}
 	for _, c := range []population.Channel{population.InApp, population.Banner, population.FeatureFlag} {
 		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}
@@ -41,8 +42,8 @@ func (s *Stories) plan() {
 		count[c.Channel]++
 	}
 	// What must happen needs a campaign on every channel.
-	for _, root := range roots() {
-		channel, sends := strings.CutPrefix(root, atSend)
+	for _, root := range plot.Roots() {
+		channel, sends := strings.CutPrefix(root, plot.AtSend)
 		if sends && count[channel] == 0 {
 			s.addCampaign(scenario.Campaign{Channel: channel}, 0)
 		}
@@ -61,7 +62,7 @@ func (s *Stories) addRate(r rate, perHour int) {
 func (s *Stories) addCampaign(c scenario.Campaign, n int) {
 	channel := population.Channel(c.Channel)
 	r := rate{
-		node: s.graph.index[atSend+c.Channel], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
+		node: s.graph.Index[plot.AtSend+c.Channel], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
 	}
 	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
 	if c.Every > 0 {
@@ -130,13 +131,13 @@ func (s *Stories) entry(slot uint32) entry {
 	one := s.people.get(slot)
 	return entry{thread: thread{
 		slot: slot, life: one.life, token: one.token, canvas: -1, campaign: -1,
-		platform: bitOf(s.pop.PlatformOf(uint64(slot))),
+		platform: plot.BitOf(s.pop.PlatformOf(uint64(slot))),
 	}}
 }
 
 func (s *Stories) beginAt(r *rate, e *entry) {
 	e.node, e.channel, e.campaign = r.node, r.channel, r.campaign
-	if s.graph.nodes[r.node].allowed&e.platform != 0 {
+	if s.graph.Nodes[r.node].Allowed&e.platform != 0 {
 		s.agenda.add(e)
 	}
 }
@@ -218,6 +219,6 @@ func (s *Stories) quietSpread() scenario.Span { return scenario.Span{Max: 30 * 6
 
 // channelOf is the channel that a node is about.
 func (s *Stories) channelOf(node int16) uint8 {
-	_, name, _ := strings.Cut(s.graph.nodes[node].name, " ")
+	_, name, _ := strings.Cut(s.graph.Nodes[node].Name, " ")
 	return channelIndex(population.Channel(name))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -28,8 +29,6 @@ type StoriesConfig struct {
 	// Retired, or where they are named whole.
 	Types   []string
 	Retired bool
-	// Start is when it begins; zero means Reference().
-	Start time.Time
 }
 
 // Stories tells what happens to the people of a workspace, in order, for ever:
@@ -42,7 +41,8 @@ type StoriesConfig struct {
 type Stories struct {
 	scenario *scenario.Scenario
 	pop      *population.Population
-	graph    *graph
+	graph    *plot.Graph
+	acts     []action // by node; nil: the event alone
 	types    []eventType
 	wanted   []bool
 	draw     population.Draw
@@ -91,14 +91,11 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 	if cfg.Population == nil {
 		cfg.Population = People(cfg.Seed, cfg.Scenario)
 	}
-	if cfg.Start.IsZero() {
-		cfg.Start = Reference()
-	}
 	s := &Stories{
 		scenario: cfg.Scenario,
 		pop:      cfg.Population,
 		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
-		begin:    cfg.Start.Unix(),
+		begin:    Reference().Unix(),
 		people:   newPeople(cfg.Population.Users()),
 		firsts:   make(map[firstKey]uint16),
 		offsets:  cfg.Population.Offsets(),
@@ -106,8 +103,11 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 	}
 	s.minute = s.begin / 60
 	s.forced = s.minute
-	if s.graph, err = newGraph(cfg.Glossary, cfg.Scenario, names); err != nil {
+	if s.graph, err = plot.New(cfg.Glossary, cfg.Scenario, names); err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
+	}
+	for i := range s.graph.Nodes {
+		s.acts = append(s.acts, actionOf(&s.graph.Nodes[i]))
 	}
 	s.compile(cfg.Glossary, names)
 	s.plan()
@@ -158,7 +158,7 @@ func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time
 		if !s.now.copied { // of those not wanted, too, so that the order stays
 			s.repeat(&s.now)
 		}
-		if !s.wanted[s.graph.nodes[s.now.node].typ] {
+		if !s.wanted[s.graph.Nodes[s.now.node].Type] {
 			continue
 		}
 		s.idle = 0
@@ -176,7 +176,7 @@ func (s *Stories) happens(e *entry) bool {
 	d := s.draw.With(keyHappens).With(e.order)
 	for {
 		before := e.node
-		if act := s.graph.nodes[e.node].act; act != nil && !act(s, e, d) {
+		if act := s.acts[e.node]; act != nil && !act(s, e, d) {
 			return false
 		}
 		if e.node == before {
@@ -186,32 +186,32 @@ func (s *Stories) happens(e *entry) bool {
 			e.pos++
 		}
 	}
-	n := &s.graph.nodes[e.node]
-	if n.typ < 0 {
+	n := &s.graph.Nodes[e.node]
+	if n.Type < 0 {
 		s.follow(e, n, d)
 		return false
 	}
 	s.made++
-	s.seen[n.typ] = s.made
+	s.seen[n.Type] = s.made
 	e.number, e.time = s.made, e.at
-	if s.types[n.typ].unique {
-		e.first = s.isFirst(e, n.typ)
+	if s.types[n.Type].unique {
+		e.first = s.isFirst(e, n.Type)
 	}
 	exempt := e.goal > 0
 	s.follow(e, n, d)
 	if s.made%turnEvery == 0 {
 		s.nextTurn(e.at)
 	}
-	return exempt || !n.device || !s.offline(e)
+	return exempt || !n.Device || !s.offline(e)
 }
 
 // follow puts what comes of an entry into the agenda.
-func (s *Stories) follow(e *entry, n *node, d population.Draw) {
+func (s *Stories) follow(e *entry, n *plot.Node, d population.Draw) {
 	forced := int16(-1)
 	if path := s.path(e); int(e.pos)+1 < len(path) {
 		forced = path[e.pos+1]
 	}
-	for i, group := range n.groups {
+	for i, group := range n.Groups {
 		d := d.With(uint64(i) + 10)
 		if forced >= 0 {
 			if edge := find(group, forced); edge != nil {
@@ -226,10 +226,10 @@ func (s *Stories) follow(e *entry, n *node, d population.Draw) {
 				continue
 			}
 			of := d.With(uint64(j))
-			if edge.only.stays() {
+			if edge.Only.Stays() {
 				of = s.member(e)
 			}
-			if edge.share == scenario.Whole || chanceOf(of, edge.share) {
+			if edge.Share == scenario.Whole || chanceOf(of, edge.Share) {
 				s.goOn(e, edge, d, false)
 				break
 			}
@@ -268,12 +268,12 @@ func (s *Stories) path(e *entry) []int16 {
 	if e.goal == 0 {
 		return nil
 	}
-	return s.graph.paths[e.goal-1]
+	return s.graph.Paths[e.goal-1]
 }
 
-func find(group []edge, to int16) *edge {
+func find(group []plot.Edge, to int16) *plot.Edge {
 	for i := range group {
-		if group[i].to == to {
+		if group[i].To == to {
 			return &group[i]
 		}
 	}
@@ -281,17 +281,17 @@ func find(group []edge, to int16) *edge {
 }
 
 // goOn puts what an edge leads to into the agenda.
-func (s *Stories) goOn(e *entry, edge *edge, d population.Draw, forced bool) {
-	next := entry{thread: e.thread, node: edge.to}
+func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool) {
+	next := entry{thread: e.thread, node: edge.To}
 	if forced {
 		next.pos++
 		next.at = e.at + 1
 	} else {
 		next.goal, next.pos = 0, 0
-		next.at = e.at + spanOf(d.With(keySpan), edge.after)
+		next.at = e.at + spanOf(d.With(keySpan), edge.After)
 	}
 	switch {
-	case edge.ends:
+	case edge.Ends:
 		next.at = e.until
 	case e.until > 0:
 		next.at = max(e.at, min(next.at, e.until-1))
@@ -300,25 +300,25 @@ func (s *Stories) goOn(e *entry, edge *edge, d population.Draw, forced bool) {
 }
 
 // can says whether an edge is open to an entry.
-func (s *Stories) can(e *entry, edge *edge) bool {
-	if s.graph.nodes[edge.to].allowed&e.platform == 0 {
+func (s *Stories) can(e *entry, edge *plot.Edge) bool {
+	if s.graph.Nodes[edge.To].Allowed&e.platform == 0 {
 		return false
 	}
-	inWindow := e.sent > 0 && e.at+edge.after.Max-e.sent <= s.scenario.ConversionWindow
-	switch edge.only {
-	case controlOfCampaign:
+	inWindow := e.sent > 0 && e.at+edge.After.Max-e.sent <= s.scenario.ConversionWindow
+	switch edge.Only {
+	case plot.ControlOfCampaign:
 		return e.campaign >= 0
-	case controlOfCanvas:
+	case plot.ControlOfCanvas:
 		return e.canvas >= 0
-	case inWindowOfCampaign:
+	case plot.InWindowOfCampaign:
 		return e.campaign >= 0 && inWindow
-	case inWindowOfCanvas:
+	case plot.InWindowOfCanvas:
 		return e.canvas >= 0 && inWindow
-	case atMessageStep:
+	case plot.AtMessageStep:
 		return e.step != waitStep
-	case atFirstMessage:
+	case plot.AtFirstMessage:
 		return e.step == firstMessage
-	case firstOfCampaign:
+	case plot.FirstOfCampaign:
 		return e.campaign >= 0
 	default:
 		return true
@@ -390,12 +390,12 @@ func (s *Stories) nextTurn(at int64) {
 	s.forced = at / 60
 	s.idle++
 	round := uint64(len(s.types)) * turnEvery
-	path := s.graph.paths[typ]
+	path := s.graph.Paths[typ]
 	if len(path) == 0 || s.seen[typ] > 0 && s.made-s.seen[typ] < round {
 		return
 	}
-	root := s.graph.nodes[path[0]]
-	platforms := s.graph.pathPlatforms(path)
+	root := s.graph.Nodes[path[0]]
+	platforms := s.graph.PathPlatforms(path)
 	r := s.rateOf(path[0])
 	d := s.draw.With(keyTurn).With(s.made).With(uint64(at))
 	for try := range uint64(turnTries) {
@@ -403,7 +403,7 @@ func (s *Stories) nextTurn(at int64) {
 		e := s.entry(slot)
 		e.node, e.channel, e.campaign, e.at = path[0], r.channel, r.campaign, at
 		e.goal = uint16(typ) + 1
-		if e.platform&platforms != 0 && s.ready(&e, root.name) {
+		if e.platform&platforms != 0 && s.ready(&e, root.Name) {
 			s.agenda.add(&e)
 			return
 		}
@@ -413,10 +413,10 @@ func (s *Stories) nextTurn(at int64) {
 // ready says whether a person can take part: reachable, with the app, awake.
 func (s *Stories) ready(e *entry, root string) bool {
 	one := s.people.get(e.slot)
-	if root == optIn {
+	if root == plot.OptIn {
 		e.channel = channelIndex(population.Email)
 	}
-	if root == atCanvas {
+	if root == plot.AtCanvas {
 		trial := *e // whether there is a Canvas for it does not depend on the draw
 		return !one.gone && !one.isClosed(s.push()) && s.entersCanvas(&trial, 0)
 	}
@@ -441,11 +441,11 @@ func (s *Stories) rateOf(node int16) rate {
 // append appends the event of an entry and says what type it is. It depends on
 // nothing but the entry, so that an event that comes again is the same.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
-	n := &s.graph.nodes[e.node]
-	t := &s.types[n.typ]
+	n := &s.graph.Nodes[e.node]
+	t := &s.types[n.Type]
 	m := &s.moment
 	draw := s.draw.With(keyEvent).With(e.number)
-	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.note, first: e.first, time: e.time, scratch: m.scratch}
+	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.Note, first: e.first, time: e.time, scratch: m.scratch}
 	m.turn = draw.With(keyTurn).N(fullEvery)
 	if drift := s.scenario.Rough.Drift; drift > 0 {
 		m.news = driftOf(t, drift, draw)

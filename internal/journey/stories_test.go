@@ -3,20 +3,32 @@ package journey
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
+
+var soak = flag.Bool("soak", false, "streams ten times as long")
+
+// streamOf is how many events a test looks at.
+func streamOf(n int) int {
+	if *soak {
+		n *= 10
+	}
+	return n
+}
 
 func builtin(t testing.TB, name string) *scenario.Scenario {
 	t.Helper()
@@ -43,11 +55,7 @@ func TestEventsOfEveryScenarioAreValid(t *testing.T) {
 			var buf []byte
 			var before time.Time
 			count := make(map[string]int)
-			events := 20_000
-			if name == "steady" { // the later stretches are of the same make
-				events = 40_000
-			}
-			for i := range events {
+			for i := range streamOf(20_000) {
 				event, typ, at := s.Next(buf[:0])
 				buf = event
 				if verdict := v.Event(event); !verdict.Valid || len(verdict.Drift) > 0 {
@@ -111,7 +119,7 @@ const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, h
 func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 	s := stories(t, 1, parsed(t, smooth+"}"))
 	ids := make(map[string]bool)
-	for range 8_000 {
+	for range 3_000 {
 		raw, _, _ := s.Next(nil)
 		id := decode(t, raw).ID
 		if ids[id] {
@@ -123,7 +131,7 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 	s = stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
 	first, when := make(map[string]string), make(map[string]time.Time)
 	repeats := 0
-	for range 12_000 {
+	for range 6_000 {
 		raw, _, at := s.Next(nil)
 		id := decode(t, raw).ID
 		if before, ok := first[id]; ok {
@@ -134,7 +142,7 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 		}
 		first[id], when[id] = string(raw), at
 	}
-	require.InDelta(t, 600, repeats, 120)
+	require.InDelta(t, 300, repeats, 80)
 }
 
 func TestLateEventsHappenedBefore(t *testing.T) {
@@ -150,13 +158,13 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 		ids[e.ID] = true
 		delay := at.Unix() - e.Time
 		// A device is offline for an hour, and for so long after it.
-		if delay < 0 || delay > 0 && (!onDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
+		if delay < 0 || delay > 0 && (!plot.OnDevice(typ) || delay < 60 || delay > 3600+5*60+1) {
 			t.Fatalf("%d seconds late: %s", delay, raw)
 		}
 		if delay > 0 {
 			late++
 		}
-		if onDevice(typ) {
+		if plot.OnDevice(typ) {
 			total++
 		}
 	}
@@ -166,7 +174,7 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 func TestNamesAreNullOrOldAfterARename(t *testing.T) {
 	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
 	nulls, names := 0, make(map[string]map[string]bool)
-	for _, e := range decoded(t, stories(t, 1, s, messages+"email.Send"), 8_000) {
+	for _, e := range decoded(t, stories(t, 1, s, plot.Messages+"email.Send"), 5_000) {
 		id := e.text("campaign_id")
 		if id == "" {
 			continue
@@ -211,7 +219,7 @@ func TestDriftIsNewAndValid(t *testing.T) {
 		},
 	} {
 		drifted, types, rules := 0, 0, make(map[string]bool)
-		for i := range uint64(8_000) {
+		for i := range uint64(4_000) {
 			raw, typ := next(i)
 			verdict := v.Event(raw)
 			if !verdict.Valid || decode(t, raw).Type != typ {
@@ -229,8 +237,8 @@ func TestDriftIsNewAndValid(t *testing.T) {
 				types++
 			}
 		}
-		require.InDelta(t, 800, drifted, 120, source)
-		require.InDelta(t, 160, types, 60, source)
+		require.InDelta(t, 400, drifted, 80, source)
+		require.InDelta(t, 80, types, 40, source)
 		require.Greater(t, len(rules), 2, "%v", rules)
 	}
 }
@@ -238,7 +246,7 @@ func TestDriftIsNewAndValid(t *testing.T) {
 func TestStrangeAndHugeEvents(t *testing.T) {
 	v, err := schemas.NewValidator()
 	require.NoError(t, err)
-	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), custom, buys)
+	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), plot.Custom, plot.Buys)
 	huge, all := 0, new(strings.Builder)
 	for range 600 {
 		raw, _, _ := s.Next(nil)
@@ -260,7 +268,7 @@ func TestStrangeAndHugeEvents(t *testing.T) {
 func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
 	for _, name := range scenario.Names() {
 		one := make([]string, 2)
-		for i, procs := range []int{1, 4} {
+		for i, procs := range []int{1, 2} {
 			func() {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				var wg sync.WaitGroup
@@ -287,7 +295,7 @@ func TestSeedsAndStreamsDiffer(t *testing.T) {
 	for stream := range uint64(3) {
 		s, err := NewStories(StoriesConfig{Glossary: g, Population: people, Stream: stream, Scenario: builtin(t, "quiet")})
 		require.NoError(t, err)
-		for range 3000 {
+		for range 1000 {
 			raw, _, _ := s.Next(nil)
 			id := decode(t, raw).ID
 			require.False(t, seen[id])
@@ -299,40 +307,42 @@ func TestSeedsAndStreamsDiffer(t *testing.T) {
 
 // TestNarrowedStoriesAreTheSame holds a selection against the whole.
 func TestNarrowedStoriesAreTheSame(t *testing.T) {
-	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), messages+"email.*", converted)
+	whole, some := stories(t, 5, builtin(t, "steady")), stories(t, 5, builtin(t, "steady"), plot.Messages+"email.*", plot.Converted)
 	var want []string
-	for range 20_000 {
+	for range 10_000 {
 		raw, typ, _ := whole.Next(nil)
-		if strings.HasPrefix(typ, messages+"email.") || typ == converted {
+		if strings.HasPrefix(typ, plot.Messages+"email.") || typ == plot.Converted {
 			want = append(want, string(raw))
 		}
 	}
-	require.Greater(t, len(want), 1000)
+	require.Greater(t, len(want), 500)
 	for _, line := range want {
 		raw, _, _ := some.Next(nil)
 		require.Equal(t, line, string(raw))
 	}
 }
 
-// TestAMillionPeopleNeedLittle holds the memory of a large workspace, and that
-// of a long stream, against a bound.
+// TestAMillionPeopleNeedLittle counts what is kept of a large workspace and of a
+// long stream.
 func TestAMillionPeopleNeedLittle(t *testing.T) {
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), plot.Converted)
+	kept := func() (bytes uintptr) {
+		for _, page := range s.people.pages {
+			bytes += unsafe.Sizeof(page)
+			if page != nil {
+				bytes += unsafe.Sizeof(*page)
+			}
+		}
+		bytes += uintptr(cap(s.agenda.slab))*unsafe.Sizeof(entry{}) + uintptr(cap(s.agenda.heap))*unsafe.Sizeof(agendaKey{})
+		return bytes + 2*uintptr(len(s.firsts))*(unsafe.Sizeof(firstKey{})+2)
 	}
-	before := heap()
-	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), converted)
-	require.Less(t, heap()-min(before, heap()), uint64(8<<20), "people are stored")
+	require.Less(t, kept(), uintptr(1<<20), "people are stored")
 	var buf []byte
-	for s.made < 300_000 {
+	for s.made < 150_000 {
 		buf, _, _ = s.Next(buf[:0])
 	}
 	require.EqualValues(t, 1_000_000, s.pop.Users())
-	require.Less(t, heap()-min(before, heap()), uint64(64<<20))
-	runtime.KeepAlive(s)
+	require.Less(t, kept(), uintptr(64<<20))
 }
 
 // TestATypeOfANewerGlossaryHappens adds a type that no journey knows, with what
@@ -385,46 +395,13 @@ func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
 }
 
 func TestNewStoriesFails(t *testing.T) {
+	require.Equal(t, population.Push, population.Channels()[pushChannel])
 	_, err := NewStories(StoriesConfig{})
 	require.ErrorContains(t, err, "glossary")
 	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Types: []string{"nope"}})
 	require.ErrorContains(t, err, `"nope"`)
 	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
 	require.ErrorContains(t, err, "no outcome")
-}
-
-func TestEveryOutcomeIsInThePlot(t *testing.T) {
-	used := make(map[string]bool)
-	p := story()
-	for _, from := range p.from {
-		for _, group := range p.next[from] {
-			for _, c := range group {
-				used[c.outcome] = true
-			}
-		}
-	}
-	for _, k := range scenario.KnownOutcomes() {
-		require.True(t, used[k.Name], "nothing comes of %s", k.Name)
-	}
-	require.Len(t, startNames(), len(scenario.KnownStarts()))
-	for i, start := range scenario.KnownStarts() {
-		require.Contains(t, startNames(), start.Name, i)
-	}
-}
-
-func TestEveryNodeCanBeReached(t *testing.T) {
-	known := glossary(t)
-	g, err := newGraph(known, builtin(t, "steady"), nil)
-	require.NoError(t, err)
-	for i, path := range g.paths {
-		if known.Events[i].Retired != "" {
-			require.Empty(t, path)
-			continue
-		}
-		require.Greater(t, len(path)+boolInt(slices.ContainsFunc(roots(), func(root string) bool { return strings.HasPrefix(root+"#", known.Events[i].Name+"#") })), 1, "%s follows from nothing", known.Events[i].Name)
-		require.NotZero(t, g.pathPlatforms(path), known.Events[i].Name)
-	}
-	require.Equal(t, population.Push, population.Channels()[pushChannel])
 }
 
 // storyDigests are of the first 5,000 events of seed 42.
@@ -443,7 +420,7 @@ func TestHoursMatter(t *testing.T) {
 		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
 	sends, zones := 0, make(map[string]*time.Location)
-	st := stories(t, 7, s, custom, messages+"pushnotification.Send", messages+"sms.Send")
+	st := stories(t, 7, s, plot.Custom, plot.Messages+"pushnotification.Send", plot.Messages+"sms.Send")
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
@@ -463,7 +440,7 @@ func TestHoursMatter(t *testing.T) {
 			zones[zone] = where
 		}
 		hour := time.Unix(e.Time, 0).In(where).Hour()
-		if typ == custom {
+		if typ == plot.Custom {
 			visits[hour]++
 			continue
 		}
@@ -504,7 +481,7 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 `)
 	count := make(map[string]int)
 	reached := make(map[string]bool)
-	st := stories(t, 8, s, messages+"email.*", enrolled)
+	st := stories(t, 8, s, plot.Messages+"email.*", plot.Enrolled)
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
@@ -513,7 +490,7 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 		}
 		e := decode(t, event)
 		count[typ]++
-		if typ == messages+"email.Send" && e.text("campaign_id") != "" {
+		if typ == plot.Messages+"email.Send" && e.text("campaign_id") != "" {
 			key := e.text("user_id") + " " + e.text("dispatch_id")
 			if reached[key] {
 				t.Fatalf("sent twice: %v", e)
@@ -521,8 +498,8 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 			reached[key] = true
 		}
 	}
-	sent := float64(count[messages+"email.Send"])
+	sent := float64(count[plot.Messages+"email.Send"])
 	require.InDelta(t, 5000*0.4*0.95, sent, 120, "%v", count)
-	require.InDelta(t, 0.2, float64(count[messages+"email.Bounce"])/sent, 0.03, "%v", count)
-	require.InDelta(t, 0.4, float64(count[messages+"email.Open"])/sent, 0.05, fmt.Sprint(count))
+	require.InDelta(t, 0.2, float64(count[plot.Messages+"email.Bounce"])/sent, 0.03, "%v", count)
+	require.InDelta(t, 0.4, float64(count[plot.Messages+"email.Open"])/sent, 0.05, fmt.Sprint(count))
 }

@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,9 +18,7 @@ func valueFuncs() map[string]valueFunc {
 		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
 		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(), surveyValues(), optimizerValues(),
 	} {
-		for name, value := range part {
-			all[name] = value
-		}
+		maps.Copy(all, part)
 	}
 	return all
 }

@@ -1,9 +1,11 @@
 package journey
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
@@ -23,7 +25,7 @@ func storyValues(s *Stories) map[string]valueFunc {
 	}
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
-	for name, value := range map[string]valueFunc{
+	maps.Copy(all, map[string]valueFunc{
 		"dispatch_id":     storyDispatch,
 		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.dispatch.With(1) }),
 		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.session }),
@@ -37,12 +39,8 @@ func storyValues(s *Stories) map[string]valueFunc {
 		},
 		"custom_properties":   rough(&s.scenario.Rough, customProperties, true),
 		"purchase_properties": rough(&s.scenario.Rough, purchaseProperties, false),
-	} {
-		all[name] = value
-	}
-	for name, value := range notedValues() {
-		all[name] = value
-	}
+	})
+	maps.Copy(all, notedValues())
 	for name, thing := range s.namedThings() {
 		all[name] = func(dst []byte, m *moment, d population.Draw) []byte { return s.appendName(dst, m, thing(m), d) }
 	}
@@ -110,7 +108,7 @@ func notedValues() map[string]valueFunc {
 		// The source follows from the cause; joining a group again is done where it was left.
 		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
 			switch {
-			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == groupState:
+			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == plot.GroupState:
 				return append(dst, `"Inbound Message"`...)
 			case m.note == "off":
 				return append(dst, `"Preference Center"`...)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
@@ -80,9 +81,9 @@ func causes() []cause {
 	}
 	dispatch := field("user_id", "dispatch_id", "send_id", "campaign_id", "canvas_step_id", "message_variation_id")
 	message := event.message
-	const email, push, sms, rcs, wa, line = messages + "email.", messages + "pushnotification.", messages + "sms.", messages + "rcs.", messages + "whatsapp.", messages + "line."
-	const card, iam, hook, banner = messages + "contentcard.", messages + "inappmessage.", messages + "webhook.", messages + "banner."
-	live := messages + "liveactivity."
+	const email, push, sms, rcs, wa, line = plot.Messages + "email.", plot.Messages + "pushnotification.", plot.Messages + "sms.", plot.Messages + "rcs.", plot.Messages + "whatsapp.", plot.Messages + "line."
+	const card, iam, hook, banner = plot.Messages + "contentcard.", plot.Messages + "inappmessage.", plot.Messages + "webhook.", plot.Messages + "banner."
+	live := plot.Messages + "liveactivity."
 	return []cause{
 		{email + "Delivery", []string{email + "Send"}, dispatch}, {email + "Bounce", []string{email + "Send"}, dispatch},
 		{email + "Deferral", []string{email + "Send"}, dispatch}, {email + "SoftBounce", []string{email + "Send"}, dispatch},
@@ -107,17 +108,17 @@ func causes() []cause {
 		{iam + "Click", []string{iam + "Impression"}, dispatch}, {banner + "Click", []string{banner + "Impression"}, message},
 		{banner + "Dismiss", []string{banner + "Impression"}, message}, {hook + "Retry", []string{hook + "Failure", ""}, dispatch},
 		{live + "Outcome", []string{live + "Send"}, field("user_id", "activity_id", "live_activity_event_type")},
-		{behaviors + "app.SessionEnd", []string{visit}, field("user_id", "session_id")},
+		{plot.Behaviors + "app.SessionEnd", []string{plot.Visit}, field("user_id", "session_id")},
 		{"users.canvasstep.Progression", []string{"users.canvas.Entry"}, field("user_id", "canvas_id", "canvas_variation_id")},
 		{"users.canvas.exit.MatchedAudience", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
 		{"users.canvas.exit.PerformedEvent", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
 		{"users.canvas.experimentstep.SplitEntry", []string{"users.canvasstep.Progression"}, field("user_id", "canvas_id", "canvas_step_id")},
 		{"users.canvas.experimentstep.Conversion", []string{"users.canvas.experimentstep.SplitEntry"}, field("user_id", "experiment_step_id", "experiment_split_id")},
 		{"users.canvas.Conversion", []string{"users.canvas.Entry"}, field("user_id", "canvas_id", "canvas_variation_id")},
-		{converted, []string{enrolled, email + "Send", push + "Send", sms + "Send", rcs + "Send", wa + "Send", line + "Send", card + "Send", iam + "Impression", banner + "Impression"}, message},
+		{plot.Converted, []string{plot.Enrolled, email + "Send", push + "Send", sms + "Send", rcs + "Send", wa + "Send", line + "Send", card + "Send", iam + "Impression", banner + "Impression"}, message},
 		{"agentconsole.ToolInvocation", []string{"agentconsole.AgentExecuted"}, field("request_id")},
-		{behaviors + "InstallAttribution", []string{newcomer}, field("user_id")},
-		{behaviors + "liveactivity.UpdateTokenChange", []string{live + "Outcome"}, field("user_id", "activity_id")},
+		{plot.Behaviors + "InstallAttribution", []string{plot.Newcomer}, field("user_id")},
+		{plot.Behaviors + "liveactivity.UpdateTokenChange", []string{live + "Outcome"}, field("user_id", "activity_id")},
 	}
 }
 
@@ -141,7 +142,7 @@ func TestStoriesHangTogether(t *testing.T) {
 		"who is in a control group gets nothing of its kind": watchControlGroups(t),
 	}
 	var buf []byte
-	for range 45_000 {
+	for range streamOf(30_000) {
 		buf, _, _ = s.Next(buf[:0])
 		e := decode(t, buf)
 		for _, w := range watches {
@@ -205,7 +206,7 @@ func watchSubscriptions(t *testing.T) watch {
 		if left[user] {
 			t.Fatalf("%s has left, and yet: %v", user, e)
 		}
-		family, kind, _ := strings.Cut(strings.TrimPrefix(e.Type, messages), ".")
+		family, kind, _ := strings.Cut(strings.TrimPrefix(e.Type, plot.Messages), ".")
 		key := user + " " + families[family]
 		switch {
 		case kind == "Send" && families[family] != "":
@@ -217,9 +218,9 @@ func watchSubscriptions(t *testing.T) watch {
 			family == "pushnotification" && kind == "Bounce":
 			closed[key] = true
 			closings++
-		case e.Type == uninstall:
+		case e.Type == plot.Uninstall:
 			closed[user+" push"] = true
-		case strings.HasSuffix(e.Type, "StateChange") && strings.HasPrefix(e.Type, behaviors+"subscription"):
+		case strings.HasSuffix(e.Type, "StateChange") && strings.HasPrefix(e.Type, plot.Behaviors+"subscription"):
 			key = user + " " + e.text("channel")
 			if closed[key] = e.text("subscription_status") == "Unsubscribed"; !closed[key] {
 				openings++
@@ -231,9 +232,9 @@ func watchSubscriptions(t *testing.T) watch {
 		}
 	}
 	return watch{see, func(t *testing.T) {
-		require.Greater(t, closings, 150)
+		require.Greater(t, closings, 100)
 		require.Greater(t, openings, 50)
-		require.Greater(t, sends, 4000)
+		require.Greater(t, sends, 2500)
 		require.Greater(t, len(left), 10)
 	}}
 }
@@ -260,9 +261,9 @@ func watchValues(t *testing.T) watch {
 			firsts[key] = true
 		}
 		switch source := e.text("state_change_source"); {
-		case e.Type == globalOff[:strings.IndexByte(globalOff, '#')] && source != "":
+		case e.Type == plot.GlobalOff[:strings.IndexByte(plot.GlobalOff, '#')] && source != "":
 			check(source == "Subscription Page", "a link leads to the Subscription Page", e)
-		case e.Type == groupState:
+		case e.Type == plot.GroupState:
 			check(source == "Inbound Message" || source == "Preference Center" || source == "Subscription Page", "groups change by STOP or preferences", e)
 		}
 		if session := e.text("survey_session_id"); session != "" {
@@ -368,12 +369,12 @@ func watchCanvases(t *testing.T, s *Stories) watch {
 
 func TestSessionsLastAsLongAsTheySay(t *testing.T) {
 	began, n := make(map[string]int64), 0
-	for _, e := range decoded(t, stories(t, 6, parsed(t, eventful), behaviors+"app.*"), 5_000) {
+	for _, e := range decoded(t, stories(t, 6, parsed(t, eventful), plot.Behaviors+"app.*"), 5_000) {
 		id := e.text("session_id")
 		switch e.Type {
-		case visit:
+		case plot.Visit:
 			began[id] = e.Time
-		case visitEnd:
+		case plot.VisitEnd:
 			n++
 			require.InDelta(t, float64(e.Time-began[id]), e.Properties["duration"], 0)
 		}
@@ -391,9 +392,9 @@ func watchControlGroups(t *testing.T) watch {
 		key := e.text("user_id") + " " + e.text("campaign_id") + e.text("canvas_id")
 		wrong := ""
 		switch {
-		case e.Type == enrolled && reached[key]:
+		case e.Type == plot.Enrolled && reached[key]:
 			wrong = "a message came before"
-		case e.Type == enrolled:
+		case e.Type == plot.Enrolled:
 			held[key] = true
 		case e.Type == "users.canvas.Entry":
 			in := e.Properties["in_control_group"] == true
@@ -403,9 +404,9 @@ func watchControlGroups(t *testing.T) watch {
 			controlled[key] = in
 		case e.Type == "users.canvasstep.Progression" && controlled[key]:
 			wrong = "in the control group"
-		case strings.HasPrefix(e.Type, messages) && (held[key] || controlled[key]):
+		case strings.HasPrefix(e.Type, plot.Messages) && (held[key] || controlled[key]):
 			wrong = "held back, and yet"
-		case strings.HasPrefix(e.Type, messages) && e.text("campaign_id") != "":
+		case strings.HasPrefix(e.Type, plot.Messages) && e.text("campaign_id") != "":
 			reached[key] = true
 		}
 		if id := e.text("message_variation_id"); id != "" && e.text("campaign_id") != "" {

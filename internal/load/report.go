@@ -2,13 +2,10 @@ package load
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -16,6 +13,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
+	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
 // Report is what a run did. Figures leave the warm-up out, except Series and
@@ -209,7 +209,7 @@ func (r *Run) due(until time.Duration) time.Duration {
 func (r *Report) warning() string {
 	if b := r.Batches; b.Started < b.Intended/2 {
 		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
-			grouped(b.Dropped), grouped(b.Intended), grouped(b.Started))
+			progress.Grouped(b.Dropped), progress.Grouped(b.Intended), progress.Grouped(b.Started))
 	}
 	return ""
 }
@@ -261,45 +261,12 @@ func (r *Report) judge(run *Run) {
 func (r *Report) Passed() bool { return r.Verdict == "pass" }
 
 // WriteJSON writes the report as JSON.
-func (r *Report) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(r); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
+func (r *Report) WriteJSON(w io.Writer) error { return reportfile.JSON(w, r) }
 
-// Format says which writer a report file gets; it fails for another ending than
-// .json and .html.
-func Format(file string) (write func(*Report, io.Writer) error, err error) {
-	switch filepath.Ext(file) {
-	case ".json":
-		return (*Report).WriteJSON, nil
-	case ".html":
-		return (*Report).WriteHTML, nil
-	}
-	return nil, fmt.Errorf("a report is FILE.json or FILE.html, not %q", file)
-}
-
-// WriteFile writes the report in the format that the file's name says.
+// WriteFile writes the report in the format that the file's name says, JSON or
+// HTML.
 func (r *Report) WriteFile(file string) error {
-	write, err := Format(file)
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if err = write(r, out); err != nil {
-		out.Close()
-		return err
-	}
-	if err = out.Close(); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return reportfile.Write(file, r.WriteJSON, r.WriteHTML)
 }
 
 // fact is a line of a table.
@@ -308,38 +275,38 @@ type fact struct{ Name, Value string }
 // facts are the figures of a run beside its latencies.
 func (r *Report) facts() []fact {
 	facts := []fact{
-		{"Events sent", grouped(r.Events.Sent)},
-		{"Events acknowledged", grouped(r.Events.Acked)},
-		{"Events refused", grouped(r.Events.Refused)},
-		{"Events not answered", grouped(r.Events.Failed)},
-		{"Batches intended", grouped(r.Batches.Intended)},
-		{"Batches started", grouped(r.Batches.Started)},
+		{"Events sent", progress.Grouped(r.Events.Sent)},
+		{"Events acknowledged", progress.Grouped(r.Events.Acked)},
+		{"Events refused", progress.Grouped(r.Events.Refused)},
+		{"Events not answered", progress.Grouped(r.Events.Failed)},
+		{"Batches intended", progress.Grouped(r.Batches.Intended)},
+		{"Batches started", progress.Grouped(r.Batches.Started)},
 		{"Events a second: sent, acknowledged", fmt.Sprintf("%s, %s", rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
 		{"Time to the last answer", fmt.Sprintf("%.1f s", r.Seconds)},
-		{"Connections", grouped(uint64(r.Connections))},
-		{"Events a batch", grouped(uint64(r.Batch))},
-		{"Event types", grouped(uint64(r.Types))},
+		{"Connections", progress.Grouped(uint64(r.Connections))},
+		{"Events a batch", progress.Grouped(uint64(r.Batch))},
+		{"Event types", progress.Grouped(uint64(r.Types))},
 		{"CPU of the load itself", fmt.Sprintf("%.1f s, %.0f %% of the machine", r.Process.CPUSeconds, 100*r.Process.CPUShare)},
 	}
 	if r.Model == "open" {
 		facts = append(facts,
 			fact{"Events a second: wanted", rateText(r.Rate.Wanted)},
-			fact{"Batches late by over 100 ms", grouped(r.Batches.Late)},
-			fact{"Batches dropped", grouped(r.Batches.Dropped)})
+			fact{"Batches late by over 100 ms", progress.Grouped(r.Batches.Late)},
+			fact{"Batches dropped", progress.Grouped(r.Batches.Dropped)})
 	}
 	if r.WarmUp > 0 {
-		facts = append(facts, fact{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, grouped(r.Warmed.Sent))})
+		facts = append(facts, fact{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, progress.Grouped(r.Warmed.Sent))})
 	}
 	if v := r.Verify; v != nil {
-		facts = append(facts, fact{"Events at the far end", grouped(v.Arrived)})
+		facts = append(facts, fact{"Events at the far end", progress.Grouped(v.Arrived)})
 		if v.Problem != "" {
 			return append(facts, fact{"Not verified", v.Problem})
 		}
 		facts = append(facts,
-			fact{"Events that are dead letters", grouped(v.Dead)},
-			fact{"Events acknowledged and lost", grouped(v.Lost)},
-			fact{"Arrivals beyond the first", grouped(v.Duplicated)},
-			fact{"Events not acknowledged, yet arrived", grouped(v.Unacknowledged)})
+			fact{"Events that are dead letters", progress.Grouped(v.Dead)},
+			fact{"Events acknowledged and lost", progress.Grouped(v.Lost)},
+			fact{"Arrivals beyond the first", progress.Grouped(v.Duplicated)},
+			fact{"Events not acknowledged, yet arrived", progress.Grouped(v.Unacknowledged)})
 	}
 	return facts
 }
@@ -348,10 +315,10 @@ func (r *Report) facts() []fact {
 func (r *Report) answers() []fact {
 	var all []fact
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
-		all = append(all, fact{status, grouped(r.Statuses[status])})
+		all = append(all, fact{status, progress.Grouped(r.Statuses[status])})
 	}
 	for _, failure := range slices.Sorted(maps.Keys(r.Failures)) {
-		all = append(all, fact{"no answer: " + failure, grouped(r.Failures[failure])})
+		all = append(all, fact{"no answer: " + failure, progress.Grouped(r.Failures[failure])})
 	}
 	return all
 }
@@ -367,10 +334,10 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(t, "time\t%.1f s%s; %d connections, batches of %d, %d types\n", r.Seconds, warmUp, r.Connections, r.Batch, r.Types)
 	fmt.Fprintf(t, "events\t%s sent, %s acknowledged, %s refused, %s not answered\n",
-		grouped(r.Events.Sent), grouped(r.Events.Acked), grouped(r.Events.Refused), grouped(r.Events.Failed))
+		progress.Grouped(r.Events.Sent), progress.Grouped(r.Events.Acked), progress.Grouped(r.Events.Refused), progress.Grouped(r.Events.Failed))
 	if r.Model == "open" {
 		fmt.Fprintf(t, "batches\t%s intended, %s started, %s late, %s dropped\n",
-			grouped(r.Batches.Intended), grouped(r.Batches.Started), grouped(r.Batches.Late), grouped(r.Batches.Dropped))
+			progress.Grouped(r.Batches.Intended), progress.Grouped(r.Batches.Started), progress.Grouped(r.Batches.Late), progress.Grouped(r.Batches.Dropped))
 		fmt.Fprintf(t, "events/s\t%s wanted, %s sent, %s acknowledged\n",
 			rateText(r.Rate.Wanted), rateText(r.Rate.Reached), rateText(r.Rate.Acked))
 	} else {
@@ -429,7 +396,7 @@ func (r *Report) writeVerify(w io.Writer) {
 		warmUp = "; the warm-up is in these"
 	}
 	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived%s\n",
-		grouped(v.Arrived), grouped(v.Dead), grouped(v.Lost), grouped(v.Duplicated), grouped(v.Unacknowledged), warmUp)
+		progress.Grouped(v.Arrived), progress.Grouped(v.Dead), progress.Grouped(v.Lost), progress.Grouped(v.Duplicated), progress.Grouped(v.Unacknowledged), warmUp)
 	for _, id := range v.LostIDs {
 		fmt.Fprintf(w, "lost\t%s\n", id)
 	}
@@ -442,7 +409,7 @@ const maxRefused = 20
 
 // name says what was refused, and how much of it.
 func (r *Refusal) name() string {
-	return fmt.Sprintf("%s %d, %s batches, %s events", r.Type, r.Status, grouped(r.Batches), grouped(r.Events))
+	return fmt.Sprintf("%s %d, %s batches, %s events", r.Type, r.Status, progress.Grouped(r.Batches), progress.Grouped(r.Events))
 }
 
 func writeLatency(w io.Writer, name string, l Latencies) {
@@ -458,16 +425,7 @@ func rateText(v float64) string {
 	if v < 100 {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
-	return grouped(uint64(v + 0.5))
-}
-
-// grouped writes a number with a comma before each three digits.
-func grouped(n uint64) string {
-	digits := strconv.FormatUint(n, 10)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
+	return progress.Grouped(uint64(v + 0.5))
 }
 
 //go:embed report.html.tmpl
@@ -475,11 +433,8 @@ var pageText string
 
 // WriteHTML writes the report as one page that loads nothing from elsewhere.
 func (r *Report) WriteHTML(w io.Writer) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"ms": millis, "count": grouped, "rate": rateText}).Parse(pageText)
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	err = t.Execute(w, map[string]any{
+	functions := template.FuncMap{"ms": millis, "count": progress.Grouped[uint64], "rate": rateText}
+	return reportfile.Page(w, pageText, functions, map[string]any{
 		"R":       r,
 		"Started": r.Started.Format(time.DateTime) + " UTC",
 		"Facts":   r.facts(),
@@ -487,8 +442,4 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		"Status":  r.answers(),
 		"Warning": r.warning(),
 	})
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
 }

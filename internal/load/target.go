@@ -242,9 +242,12 @@ func deadOf(text []byte) int {
 // few kinds, so they can be counted.
 func failureOf(err error) string {
 	var public *PublicTargetError
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &public):
 		return "public address"
+	case errors.As(err, &untrusted):
+		return "certificate not trusted"
 	case errors.Is(err, context.Canceled):
 		return "cut off at the end"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -42,6 +42,10 @@ func Show(out io.Writer, line func(now time.Time) string) *Live {
 	return l
 }
 
+// KeepLast makes Stop show a last line though the work may be over quickly: what
+// became of it is worth a line. Call it before Stop, from the same goroutine.
+func (l *Live) KeepLast() { l.last = true }
+
 // Stop ends the showing, with a last line where there were others.
 func (l *Live) Stop() {
 	close(l.stop)

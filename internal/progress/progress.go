@@ -40,10 +40,8 @@ func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 // Add counts n more as done.
 func (m *Meter) Add(n int64) { m.done.Add(n) }
 
-// KeepLast makes Stop show a last line though the work may be over quickly: it
-// is large, and what became of it is worth a line. Call it before Stop, from
-// the same goroutine.
-func (m *Meter) KeepLast() { m.live.last = true }
+// KeepLast is that of Live.
+func (m *Meter) KeepLast() { m.live.KeepLast() }
 
 // Stop ends the showing, with a last line where there were others.
 func (m *Meter) Stop() { m.live.Stop() }
@@ -88,13 +86,16 @@ func Bytes(n int64) string {
 
 // Count returns the Unit of what has this name, such as events.
 func Count(name string) Unit {
-	return func(n int64) string {
-		digits := fmt.Sprint(n)
-		for i := len(digits) - 3; i > 0; i -= 3 {
-			digits = digits[:i] + "," + digits[i:]
-		}
-		return digits + " " + name
+	return func(n int64) string { return Grouped(n) + " " + name }
+}
+
+// Grouped writes a number with commas between the thousands.
+func Grouped[N int64 | uint64](n N) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
 	}
+	return digits
 }
 
 // Reader counts in m what is read from r, in bytes.

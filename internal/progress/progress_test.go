@@ -53,3 +53,9 @@ func TestShortWorkShowsNothing(t *testing.T) {
 		require.Equal(t, "emit: 1,000,000 events of 1,000,000 events (100 %), 1,000,000 events/s\n", out.String())
 	})
 }
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
+		require.Equal(t, want, Grouped(n))
+	}
+}

@@ -1,0 +1,50 @@
+package plot
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/schemas"
+)
+
+func TestEveryOutcomeIsInThePlot(t *testing.T) {
+	used := make(map[string]bool)
+	p := story()
+	for _, from := range p.from {
+		for _, group := range p.next[from] {
+			for _, c := range group {
+				used[c.outcome] = true
+			}
+		}
+	}
+	for _, k := range scenario.KnownOutcomes() {
+		require.True(t, used[k.Name], "nothing comes of %s", k.Name)
+	}
+	require.Len(t, StartNames(), len(scenario.KnownStarts()))
+	for _, start := range scenario.KnownStarts() {
+		require.Contains(t, StartNames(), start.Name)
+	}
+}
+
+func TestEveryNodeCanBeReached(t *testing.T) {
+	known, err := schemas.Load()
+	require.NoError(t, err)
+	steady, err := scenario.Builtin("steady")
+	require.NoError(t, err)
+	g, err := New(known, steady, nil)
+	require.NoError(t, err)
+	for i, path := range g.Paths {
+		name := known.Events[i].Name
+		if known.Events[i].Retired != "" {
+			require.Empty(t, path)
+			continue
+		}
+		begins := slices.ContainsFunc(Roots(), func(root string) bool { return strings.HasPrefix(root+"#", name+"#") })
+		require.True(t, begins || len(path) > 1, "%s follows from nothing", name)
+		require.NotZero(t, g.PathPlatforms(path), name)
+	}
+}
