@@ -381,6 +381,7 @@ func (s *sqlite) upkeep(_ context.Context, w *writer) error {
 			return c.query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(row) error { return nil })
 		}, done: func() { s.measured = time.Time{} }}
 		if err := w.run(context.Background(), o); err != nil {
+			s.wakeCheckpointer() // on a full disk only a log that begins anew has room
 			return err
 		}
 		if !w.idle() || s.free.Load() >= before {

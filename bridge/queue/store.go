@@ -314,9 +314,7 @@ func (s *Store) upkeep() {
 		}
 		err := s.db.upkeep(s.ended, s.writer)
 		s.room.measure()
-		if err == nil {
-			err = s.prune(s.ended)
-		}
+		err = errors.Join(err, s.prune(s.ended))
 		text := ""
 		if err != nil && s.stopped() == nil {
 			if text = err.Error(); text != reported {
