@@ -31,6 +31,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 const testIDHeader = "X-Test-ID"
@@ -47,6 +48,7 @@ type Server struct {
 	store    *store
 	faults   *faults
 	admits   *admission
+	glossary string       // its version
 	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
 	entrance http.Handler // the gateway with CORS and faults before it
@@ -72,6 +74,9 @@ func New(opts ...Option) (*Server, error) {
 		store:  newStore(c.keep, c.keepBytes),
 		faults: newFaults(c.seed),
 		admits: newAdmission(c),
+	}
+	if s.glossary = schemas.Release(); c.glossary != nil {
+		s.glossary = c.glossary.Version()
 	}
 	if c.recording != nil {
 		s.recorder = &recorder{w: c.recording}
@@ -137,7 +142,7 @@ func (s *Server) Stats() Stats {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	stats := s.store.tally.stats()
-	stats.Kept = s.store.n
+	stats.Kept, stats.Glossary = s.store.n, s.glossary
 	if s.store.last > 0 {
 		stats.Newest = idOf(s.store.last)
 	}

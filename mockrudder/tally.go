@@ -124,6 +124,8 @@ type Stats struct {
 	// Sources has an entry for each source, by write key, and one under "" for
 	// requests without a good key.
 	Sources map[string]*SourceStats `json:"sources"`
+	// Glossary is the schema version of Braze's glossary, with its date.
+	Glossary string `json:"glossary"`
 }
 
 // SourceStats is what came in by one source.

@@ -84,6 +84,7 @@ async function countMissed() {
 function show(stats) {
   state.stats = stats
   counters(stats)
+  setText($("glossary"), stats.glossary)
   filtering.choices(stats)
 }
 

@@ -1,0 +1,118 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/dockertest"
+	"github.com/currentsbridge/currentsbridge/mockrudder"
+)
+
+// TestProductionFile starts deploy/compose.production.yaml as it is written, with
+// one .env and files of secrets as docs/deploy.md says, between the two fakes.
+// Prometheus and Grafana come from a registry, so their profile is left out.
+func TestProductionFile(t *testing.T) {
+	compose := composeCommand(t)
+	image, err := dockertest.Image(t.Context(), dockertest.Program{Name: "bridge", Package: "github.com/currentsbridge/currentsbridge/cmd/bridge"})
+	require.NoError(t, err)
+	run(t, "docker", "tag", image, "localhost/currentsbridge/bridge")
+
+	rudder, err := mockrudder.New(mockrudder.WithSource("wk", mockrudder.HTTP))
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "0.0.0.0:0") // containers reach it by the address of Docker's bridge
+	require.NoError(t, err)
+	server := &http.Server{Handler: rudder, ReadHeaderTimeout: time.Minute}
+	go server.Serve(listener) //nolint:errcheck // it ends with Close
+	t.Cleanup(func() { _ = server.Close() })
+	gateway := strings.TrimSpace(run(t, "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"))
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	for name, text := range map[string]string{"admin-token": "admin-secret", "braze-tokens": token, "write-key": "wk", "postgres-password": "unused"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o444))
+	}
+	intake, admin := freePort(t), freePort(t)
+	env := filepath.Join(dir, ".env")
+	require.NoError(t, os.WriteFile(env, []byte("RUDDER_URL=http://"+net.JoinHostPort(gateway, port)+"\nSECRETS="+dir+
+		"\nBRIDGE_PORT="+intake+"\nBRIDGE_ADMIN_PORT="+admin+"\nCOMPOSE_PROFILES=\n"), 0o600))
+	compose = append(compose, "-p", "currentsbridge-e2e", "--env-file", env, "-f", "../deploy/compose.production.yaml")
+	t.Cleanup(func() { run(t, append(compose, "down", "-v", "-t", "20")...) })
+	run(t, append(compose, "up", "-d", "--no-build")...)
+
+	require.Eventually(t, func() bool { return get("http://127.0.0.1:"+admin+"/readyz", "") == http.StatusOK }, startTime, pollEvery)
+	require.Equal(t, http.StatusUnauthorized, get("http://127.0.0.1:"+admin+"/metrics", ""))
+	require.Equal(t, http.StatusOK, get("http://127.0.0.1:"+admin+"/metrics", "admin-secret"))
+	post, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:"+intake+"/currents", strings.NewReader(
+		`{"events":[{"id":"e1","event_type":"users.messages.email.Open","time":1790000000,"user":{"external_user_id":"u1"},"properties":{}}]}`))
+	require.NoError(t, err)
+	post.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(post)
+	require.NoError(t, err)
+	answer.Body.Close()
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	require.Eventually(t, func() bool { return rudder.Count(mockrudder.Filter{MessageID: "e1"}) == 1 }, startTime, pollEvery)
+	require.Contains(t, run(t, append(compose, "exec", "-T", "bridge", "/bridge", "status")...), "ok")
+}
+
+// composeCommand is how this machine calls compose.
+func composeCommand(t *testing.T) []string {
+	t.Helper()
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		return []string{"docker", "compose"}
+	}
+	if path, err := exec.LookPath("docker-compose"); err == nil {
+		return []string{path}
+	}
+	const missing = "compose is missing: install docker-compose or Docker's plugin compose"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return nil
+}
+
+func run(t *testing.T, command ...string) string {
+	t.Helper()
+	said, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+	require.NoError(t, err, "%v: %s", command, said)
+	return string(said)
+}
+
+// get asks with a bearer token, or without one, and returns the status; 0: no answer.
+func get(url, bearer string) int {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return 0
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+// freePort is one that nobody listens on now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	return port
+}
