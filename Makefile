@@ -22,7 +22,9 @@ ifneq ($(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),
 RACE := -race
 endif
 
-# make lint vets; and what no debugger looks at is linked in half the time.
+# make lint vets; and what no debugger looks at is linked in half the time. The
+# nested modules hold pages and files against the programs: without the race
+# detector they share what make lint and make build have compiled.
 TEST_BUILD := -vet=off -ldflags='-s -w'
 
 # The pages are tested in a real browser; internal/browsertest looks for these.
@@ -70,7 +72,8 @@ walkthroughs: build ## what docs/walkthroughs has for each kind of user, and the
 test: go ## every test that needs no container, with the race detector where a C compiler is
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
 	@test -n "$(CHROMIUM)" || echo "no Chromium here: the pages are not tested; install the package chromium"
-	$(GO) test $(RACE) $(TEST_BUILD) -timeout 10m $(ALL)
+	$(GO) test $(RACE) $(TEST_BUILD) -timeout 10m ./... ./examples/...
+	CGO_ENABLED=0 $(GO) test $(TEST_BUILD) -timeout 10m $(patsubst %,./%/...,$(filter-out examples,$(NESTED)))
 
 # The packages with a long form declare the flag -soak.
 soak: go ## the long forms of tests: thousands of seeds, storms, minutes of load
@@ -93,7 +96,7 @@ E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
 e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
 	@mkdir -p $(dir $(REPORT))
-	$(E2E_ENV) CGO_ENABLED=0 $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -timeout 8m $(E2E_PACKAGES)
+	$(E2E_ENV) CGO_ENABLED=0 $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -parallel 3 -timeout 8m $(E2E_PACKAGES)
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, COUNT times
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./bridge/...

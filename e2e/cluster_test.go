@@ -131,9 +131,9 @@ func (c *cluster) loseRudder() {
 	c.t.Helper()
 	from := time.Now()
 	c.cut(c.rudder)
-	c.during(20 * time.Second)
+	c.during(10 * time.Second)
 	c.mend(c.rudder, "rudder")
-	c.settle("RudderStack away for 20 s", time.Now())
+	c.settle("RudderStack away for 10 s", time.Now())
 	c.lose(from, 2*inFlight)
 }
 

@@ -14,6 +14,7 @@ const kills = 5
 // middle of its work, five times, takes it away, and makes a new one on the same
 // volume. Braze goes on all the while.
 func TestKilledAndRecreated(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s := open(t, "kill", 21, 800)
 	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
 	bridge := s.startBridgeOn("bridge", volume, to...)
