@@ -303,7 +303,7 @@ func (p *postgres) undo(conn *pgx.Conn, cause error) {
 // begin begins a transaction and finds out what it needs, in one trip, and one
 // more for hashes of batches.
 func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared, error) {
-	ready := &prepared{lost: map[int64]bool{}, known: make([]bool, len(need.content))}
+	ready := &prepared{lost: map[int64]bool{}, stored: map[int64]recordState{}, known: make([]bool, len(need.content))}
 	b := &pgx.Batch{}
 	b.Queue(`BEGIN`)
 	b.Queue(`SELECT (extract(epoch FROM now())::bigint / $1 << 32) + nextval('record_seq') % 4294967296 FROM generate_series(1, $2)`,
@@ -315,10 +315,11 @@ func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared,
 		for _, seq := range need.held {
 			ready.lost[seq] = true
 		}
-		b.Queue(`SELECT seq FROM record WHERE seq = ANY($1) AND owner = $2 ORDER BY seq FOR UPDATE`, need.held, p.id.Load()).Query(func(rows pgx.Rows) error {
-			var seq int64
-			_, err := pgx.ForEachRow(rows, []any{&seq}, func() error {
-				delete(ready.lost, seq)
+		b.Queue(`SELECT seq, pending, outcome FROM record WHERE seq = ANY($1) AND owner = $2 ORDER BY seq FOR UPDATE`, need.held, p.id.Load()).Query(func(rows pgx.Rows) error {
+			var s recordState
+			_, err := pgx.ForEachRow(rows, []any{&s.seq, &s.pending, &s.outcome}, func() error {
+				delete(ready.lost, s.seq)
+				ready.stored[s.seq] = recordState{pending: s.pending, outcome: slices.Clone(s.outcome)}
 				return nil
 			})
 			return err

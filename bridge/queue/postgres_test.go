@@ -94,6 +94,30 @@ func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
 	k.count(a, 2, 0, 2, 0, 0, 0, 0, 2)
 }
 
+// The answer to a commit is lost with the connection, and the settlement is stored
+// once more: nothing is counted twice.
+func TestSettlementWhoseAnswerWasLost(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 3}, "1", "2", "3")
+	r := k.fetchAll(a, 3)
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 1, outcome = '\x010100'; UPDATE ledger SET delivered = 2`) // as the lost commit did
+	require.NoError(t, err)
+	first := queue.Settlement{Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 1}}}
+	require.NoError(t, a.Settle(k.ctx, first))
+	k.count(a, 3, 0, 3, 0, 2, 0, 0, 1)
+	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
+	k.count(a, 3, 0, 3, 0, 3, 0, 0, 0)
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 0, outcome = NULL`)
+	require.NoError(t, err)
+	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
+	k.count(a, 3, 0, 3, 0, 3, 0, 0, 0)
+}
+
 // A database that is away: an error within the timeout, and it comes back by
 // itself.
 func TestDatabaseAway(t *testing.T) {

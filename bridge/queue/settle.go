@@ -172,6 +172,10 @@ func (st *settling) mark(c *change, n named) (events int64) {
 	}
 	m := st.marked[seq]
 	if m == nil {
+		if s, there := c.stored[seq]; there { // the answer to the commit of another settlement may have been lost
+			claim.pending, claim.outcome = s.pending, s.outcome
+			delete(c.stored, seq)
+		}
 		m = &marked{before: claim.recordState}
 		st.marked[seq] = m
 	}

@@ -88,9 +88,12 @@ type content struct {
 
 // prepared is the answer to prepare.
 type prepared struct {
-	seqs  []int64
-	lost  map[int64]bool // of held: another bridge has them by now
-	known []bool         // of content: stored before
+	seqs []int64
+	lost map[int64]bool // of held: another bridge has them by now
+	// stored is what the database has of held, where that can be more than this
+	// bridge knows: the answer to a commit that was made can be lost.
+	stored map[int64]recordState
+	known  []bool // of content: stored before
 }
 
 // recordState is a row of record.

@@ -56,7 +56,9 @@ type change struct {
 	seqs  []int64        // drawn sequence numbers that are left
 	lost  map[int64]bool // claimed records that another bridge has by now
 	known []bool         // of the content that the operation asked about: stored before
-	parts map[*Queue]*part
+	// stored is what the database has of claimed records; nil: what is in memory.
+	stored map[int64]recordState
+	parts  map[*Queue]*part
 }
 
 // seq hands out the next of the drawn sequence numbers.
@@ -221,7 +223,7 @@ func (w *writer) commit(group []*op) {
 	}
 	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
 		undo() // the database has run it once before, in vain
-		c = &change{tx: t, seqs: p.seqs, lost: p.lost, parts: map[*Queue]*part{}}
+		c = &change{tx: t, seqs: p.seqs, lost: p.lost, stored: p.stored, parts: map[*Queue]*part{}}
 		asked := 0
 		for _, o := range group {
 			c.known, asked = p.known[asked:asked+len(o.need.content)], asked+len(o.need.content)
