@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/internal/dockertest"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -23,9 +22,10 @@ import (
 // Prometheus and Grafana come from a registry, so their profile is left out.
 func TestProductionFile(t *testing.T) {
 	compose := composeCommand(t)
-	image, err := dockertest.Image(t.Context(), dockertest.Program{Name: "bridge", Package: "github.com/currentsbridge/currentsbridge/cmd/bridge"})
-	require.NoError(t, err)
-	run(t, "docker", "tag", image, "localhost/currentsbridge/bridge")
+	if exec.Command("docker", "image", "inspect", "localhost/currentsbridge/bridge").Run() != nil {
+		t.Setenv("LOCAL", "1")
+		run(t, "../deploy/images.sh")
+	}
 
 	rudder, err := mockrudder.New(mockrudder.WithSource("wk", mockrudder.HTTP))
 	require.NoError(t, err)
