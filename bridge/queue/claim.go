@@ -214,10 +214,13 @@ func (q *Queue) readRun(ctx context.Context, list []recordState, outcome byte) (
 		})
 		return nil
 	})
+	if len(records) == len(list) {
+		return records, nil // all were read, however the transaction ended
+	}
 	if failed == nil {
 		failed = err
 	}
-	if failed == nil && len(records) < len(list) {
+	if failed == nil {
 		failed = fmt.Errorf("%w: it is missing", errBody)
 	}
 	return records, failed
