@@ -52,11 +52,12 @@ type appending struct {
 	q        *Queue
 	received int64
 	body     *[]byte // of the pending events; nil: there are none
+	stored   *[]byte // the body that is stored: without duplicates
 	items    []appended
 	backfill bool
 	from     uint64 // position in the window of its first id, while the transaction runs
 	ids      int    // how many are new
-	joined   bool   // body was copied into that of a record
+	joined   bool   // stored was copied into that of a record
 
 	receipt Receipt
 }
@@ -145,6 +146,7 @@ func getHash(src []byte) Hash {
 func (a *appending) write(c *change) error {
 	p := c.of(a.q)
 	repeated := a.dedupe(p, len(c.known) > 0 && c.known[0])
+	a.stored = a.body
 	if repeated && a.body != nil {
 		if err := a.reencode(); err != nil {
 			return err
@@ -181,8 +183,8 @@ func (a *appending) write(c *change) error {
 	if events == 0 {
 		return nil
 	}
-	a.joined = len(*a.body) <= smallBody
-	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size, lane: a.lane(), body: a.body})
+	a.joined = len(*a.stored) <= smallBody
+	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size, lane: a.lane(), body: a.stored})
 }
 
 // dedupe puts the ids into the window, and marks the items that are duplicates.
@@ -208,7 +210,8 @@ func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	return repeated
 }
 
-// reencode makes the body anew without the duplicates.
+// reencode makes a body without the duplicates. The first one stays as it is,
+// because the transaction may run again and find others.
 func (a *appending) reencode() error {
 	decoded, err := decodeBody(*a.body)
 	if err != nil {
@@ -225,7 +228,8 @@ func (a *appending) reencode() error {
 		}
 		next++
 	}
-	*a.body = appendBody((*a.body)[:0], a.q.id, a.received, kept)
+	a.stored = buffers.Get().(*[]byte)
+	*a.stored = appendBody((*a.stored)[:0], a.q.id, a.received, kept)
 	giveBuffer(decoded.all, *decoded.all)
 	return nil
 }
@@ -235,7 +239,10 @@ func (a *appending) undo() { a.q.window.forget(a.from) }
 func (a *appending) finish() {
 	a.q.window.trim()
 	a.q.idsStored.Add(int64(a.ids))
-	if a.joined { // else the body is the record's
+	if a.joined { // else it is the record's
+		giveBuffer(a.stored, *a.stored)
+	}
+	if a.stored != a.body {
 		giveBuffer(a.body, *a.body)
 	}
 	if a.receipt.Accepted > a.receipt.Dead+a.receipt.Filtered {

@@ -94,6 +94,23 @@ func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
 	k.count(a, 2, 0, 2, 0, 0, 0, 0, 2)
 }
 
+// A transaction that has to run again, here because a table of bodies was dropped,
+// finds the duplicates of a batch as the first time.
+func TestTransactionRunsAgain(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 1}, "1")
+	k.deliver(a, k.fetchAll(a, 1)...)
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `DO $$ DECLARE name text; BEGIN FOR name IN SELECT 'body_' || span FROM body_table LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$`)
+	require.NoError(t, err)
+	k.add(a, queue.Receipt{Accepted: 2, Duplicates: 1}, "1", "2", "3")
+	require.Equal(t, []string{"2", "3"}, k.idsOf(k.fetchAll(a, 2)...))
+}
+
 // The answer to a commit is lost with the connection, and the settlement is stored
 // once more: nothing is counted twice.
 func TestSettlementWhoseAnswerWasLost(t *testing.T) {
