@@ -101,8 +101,8 @@ func newSink() *sink {
 
 // await returns when n messages have come.
 func (k *sink) await(ctx context.Context, n int64) error {
-	const patience = 2 * time.Minute
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 2 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -222,7 +222,7 @@ func (w *writer) commit(group []*op) {
 		}
 	}
 	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
-		undo() // the database has run it once before, in vain
+		undo() // the database runs it again after a conflict
 		c = &change{tx: t, seqs: p.seqs, lost: p.lost, stored: p.stored, parts: map[*Queue]*part{}}
 		asked := 0
 		for _, o := range group {

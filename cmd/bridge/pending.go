@@ -28,7 +28,16 @@ dead-letter moves it there at once; dead replay brings it back.`,
   bridge pending show 812 3
   bridge pending dead-letter 812 3 --connector brand-a`,
 	}
-	list := &cobra.Command{
+	for _, c := range []*cobra.Command{newPendingList(), newPendingShow(), newPendingDeadLetter()} {
+		addAdminFlags(c)
+		addConnectorFlag(c)
+		cmd.AddCommand(c)
+	}
+	return cmd
+}
+
+func newPendingList() *cobra.Command {
+	return &cobra.Command{
 		Use:     "list",
 		Short:   "List connectors with what is pending, and the suspected events",
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
@@ -44,7 +53,10 @@ dead-letter moves it there at once; dead replay brings it back.`,
 			return printPending(cmd.OutOrStdout(), pending)
 		},
 	}
-	show := &cobra.Command{
+}
+
+func newPendingShow() *cobra.Command {
+	return &cobra.Command{
 		Use:     "show RECORD INDEX",
 		Short:   "Show one pending event, and why it waits where it is suspected",
 		Example: "  bridge pending show 812 3",
@@ -61,7 +73,10 @@ dead-letter moves it there at once; dead replay brings it back.`,
 			return nil
 		},
 	}
-	move := &cobra.Command{
+}
+
+func newPendingDeadLetter() *cobra.Command {
+	return &cobra.Command{
 		Use:     "dead-letter RECORD INDEX",
 		Short:   "Move a suspected event to the dead letters by hand",
 		Example: "  bridge pending dead-letter 812 3",
@@ -81,12 +96,6 @@ dead-letter moves it there at once; dead replay brings it back.`,
 			return nil
 		},
 	}
-	for _, c := range []*cobra.Command{list, show, move} {
-		addAdminFlags(c)
-		addConnectorFlag(c)
-		cmd.AddCommand(c)
-	}
-	return cmd
 }
 
 func printPending(to io.Writer, pending admin.PendingList) error {

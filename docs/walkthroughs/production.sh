@@ -9,7 +9,7 @@ export PATH="$PWD/bin:$PATH"
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 say() { printf '\n## %s\n' "$*"; }
-eventually() { for _ in $(seq 150); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "in vain: $*" >&2; "$@"; }
+eventually() { for _ in $(seq 150); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "timed out: $*" >&2; "$@"; }
 
 say "RudderStack: in production your data plane; here a fake with one HTTP source"
 mockrudder serve --listen 127.0.0.1:28090 --source wkProd=http >"$work/rudder.log" 2>&1 &
