@@ -551,7 +551,7 @@ func (p *postgres) upkeep(ctx context.Context, _ *writer) error {
 	return err
 }
 
-func (p *postgres) size() (used, free, total int64) { return p.used.Load(), -1, 0 }
+func (p *postgres) size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
 
 // ownReplay makes a replay this bridge's own, unless another one that lives has it.
 func (p *postgres) ownReplay(ctx context.Context, number int64) (bool, error) {

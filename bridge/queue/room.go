@@ -22,6 +22,7 @@ type room struct {
 
 	mu      sync.Mutex
 	used    int64
+	spare   int64 // of the store's own file
 	free    int64 // of the file system; -1: unknown
 	reserve int64
 	full    bool
@@ -35,10 +36,10 @@ func newRoom(s *Store) *room {
 
 // measure asks the database and the file system.
 func (r *room) measure() {
-	used, free, total := r.store.db.size()
+	used, spare, free, total := r.store.db.size()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.used, r.free = used, free
+	r.used, r.spare, r.free = used, spare, free
 	r.reserve = r.store.opts.Reserve
 	if r.reserve <= 0 {
 		r.reserve = max(minReserve, min(maxReserve, total/10))
@@ -47,7 +48,7 @@ func (r *room) measure() {
 	if r.full {
 		slack = r.reserve / 8 // some more room before batches are taken again than for going on
 	}
-	r.turn(r.short(0, slack) > 0)
+	r.turn(r.short(0, slack, 0) > 0)
 }
 
 // turn notes whether the store is full and logs when that changes. mu must be
@@ -69,29 +70,30 @@ func sizeOr(n int64, otherwise string) string {
 }
 
 // short returns how many bytes are missing for n more, and slack beyond them on
-// the disk (and no more than an eighth of the limit within it); it is negative
-// where there are some to spare. mu must be held.
-func (r *room) short(n, slack int64) int64 {
+// the disk (and no more than an eighth of the limit within it), where the disk is
+// to get back so many; it is negative where there are some to spare. mu must be
+// held.
+func (r *room) short(n, slack, back int64) int64 {
 	missing := int64(-1) << 62
 	if limit := r.store.opts.MaxBytes; limit > 0 {
 		missing = r.used + n + min(slack, limit/8) - limit
 	}
 	if r.free >= 0 {
-		missing = max(missing, r.reserve+slack+n-r.free)
+		missing = max(missing, r.reserve+slack+n-r.free-back)
 	}
 	return missing
 }
 
 // admit says whether a batch of n bytes may be stored.
 func (r *room) admit(n int) error {
-	used, free, _ := r.store.db.size()
+	used, _, free, _ := r.store.db.size()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used, r.free = used, free
-	if !r.full && r.short(2*int64(n), 0) <= 0 { // once in the log, once in the file
+	if !r.full && r.short(2*int64(n), 0, 0) <= 0 { // once in the log, once in the file
 		return nil
 	}
-	r.turn(r.full || r.short(0, r.reserve/8) > 0) // a batch that is large beside the room says nothing of others
+	r.turn(r.full || r.short(0, r.reserve/8, 0) > 0) // a batch that is large beside the room says nothing of others
 	r.hurry()
 	return ErrFull
 }
@@ -117,11 +119,12 @@ func (r *room) hurry() {
 }
 
 // excess returns how much history should be pruned, in bytes, so that there is
-// room before batches have to be rejected.
+// room before batches have to be rejected. What was pruned and not given back to
+// the disk yet is room.
 func (r *room) excess() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.short(0, r.reserve/2)
+	return r.short(0, r.reserve/2, r.spare)
 }
 
 func (r *room) usage() Usage {
@@ -130,8 +133,12 @@ func (r *room) usage() Usage {
 	return Usage{Bytes: r.used, Free: max(r.free, 0), Limit: r.store.opts.MaxBytes, Full: r.full}
 }
 
-// pruned is how many records one transaction removes.
-const pruned = 200
+// One transaction removes so many records or about so many bytes: the pages that
+// it frees are overwritten by way of the log, which needs room on a full disk.
+const (
+	pruned      = 200
+	prunedBytes = 2 << 20
+)
 
 // prune removes history that is too old or too much, oldest first, and ids beyond
 // the windows.
@@ -139,28 +146,22 @@ func (s *Store) prune(ctx context.Context) error {
 	if !s.db.prunes() {
 		return nil
 	}
-	for {
-		stored, err := s.number(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
-		if err != nil {
+	stored, err := s.number(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
+	if err != nil {
+		return err
+	}
+	drop := int64(0)
+	if s.opts.RetainBytes > 0 {
+		drop = stored - s.opts.RetainBytes
+	}
+	drop = max(drop, min(s.room.excess(), stored))
+	olderThan := s.opts.Now().Add(-s.opts.RetainAge).UnixMicro()
+	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
+		if dropped, err = s.pruneSome(ctx, olderThan, drop); err != nil {
 			return err
-		}
-		if stored == 0 {
-			break
-		}
-		drop := int64(0)
-		if s.opts.RetainBytes > 0 {
-			drop = stored - s.opts.RetainBytes
-		}
-		drop = max(drop, min(s.room.excess(), stored))
-		n, err := s.pruneSome(ctx, s.opts.Now().Add(-s.opts.RetainAge).UnixMicro(), drop)
-		if err != nil {
-			return err
-		}
-		s.room.measure()
-		if n < pruned {
-			break
 		}
 	}
+	s.room.measure()
 	for _, q := range s.queues() {
 		if err := q.pruneIDs(ctx); err != nil {
 			return err
@@ -182,20 +183,20 @@ func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
 type prunable struct{ seq, connector, stored int64 }
 
 // pruneSome removes the oldest settled records: those settled before olderThan,
-// and drop bytes in any case. It returns how many it has removed.
-func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (int, error) {
+// and drop bytes in any case. It returns how many bytes it has removed.
+func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped int64, err error) {
 	var list []prunable
-	err := s.db.view(ctx, func(t tx) error {
+	err = s.db.view(ctx, func(t tx) error {
 		return t.query(`SELECT seq, connector, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) error {
 			var p prunable
 			var settled int64
 			if err := r.scan(&p.seq, &p.connector, &p.stored, &settled); err != nil {
 				return err
 			}
-			if settled >= olderThan && drop <= 0 {
+			if settled >= olderThan && dropped >= drop || dropped >= prunedBytes {
 				return errStop
 			}
-			drop -= p.stored
+			dropped += p.stored
 			list = append(list, p)
 			return nil
 		})
@@ -205,7 +206,7 @@ func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (int, erro
 	}
 	err = s.writer.run(ctx, &op{size: 100 * len(list), do: func(c *change) error { return s.removeRecords(c, list) }})
 	crashpoint.At("prune.after")
-	return len(list), err
+	return dropped, err
 }
 
 // removeRecords removes settled records and their bodies.

@@ -43,9 +43,10 @@ type database interface {
 	upkeep(ctx context.Context, w *writer) error
 	// wipe makes sure that what was deleted is in no file any more.
 	wipe(ctx context.Context) error
-	// size returns the bytes that the store takes, and the free and all bytes of
-	// its disk; free is -1 where that is unknown. It never waits.
-	size() (used, free, total int64)
+	// size returns the bytes that the store takes, those that are free in its
+	// file and to be given back, and the free and all bytes of its disk; free is
+	// -1 where that is unknown. It never waits.
+	size() (used, spare, free, total int64)
 	// corrupt tells an error that means that stored data cannot be read.
 	corrupt(err error) bool
 	// classify makes one of this package's errors of what the database said.

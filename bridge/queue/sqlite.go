@@ -226,25 +226,28 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 		s.next = first
 		return err
 	}
-	s.measure()
-	return nil
-}
-
-// measure takes the size of the file, and wakes the checkpointer.
-func (s *sqlite) measure() {
 	if s.logPages.Load() >= checkpointAt {
 		s.wakeCheckpointer()
 	}
-	if time.Since(s.measured) < 20*time.Millisecond {
-		return
+	if time.Since(s.measured) > 20*time.Millisecond {
+		s.measured = time.Now()
+		_ = s.measure(s.writer) // upkeep measures again and returns the error
 	}
-	s.measured = time.Now()
-	pages, err := one(s.writer, `PRAGMA page_count`)
-	free, err2 := one(s.writer, `PRAGMA freelist_count`)
-	if err == nil && err2 == nil {
+	return nil
+}
+
+// measure takes the size of the file.
+func (s *sqlite) measure(t tx) error {
+	pages, err := one(t, `PRAGMA page_count`)
+	if err != nil {
+		return err
+	}
+	free, err := one(t, `PRAGMA freelist_count`)
+	if err == nil {
 		s.pages.Store(pages)
 		s.free.Store(free)
 	}
+	return err
 }
 
 func (s *sqlite) wakeCheckpointer() {
@@ -274,10 +277,13 @@ func diskOf(dir string) func() (free, total int64) {
 	}
 }
 
-func (s *sqlite) size() (used, free, total int64) {
+func (s *sqlite) size() (used, spare, free, total int64) {
 	free, total = s.disk()
-	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, free, total
+	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, max(0, s.surplus()) * pageSize, free, total
 }
+
+// surplus is how many free pages are given back to the disk.
+func (s *sqlite) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
 
 // checkpoints copies the log into the file beside the writer. A log can begin
 // anew only once all of it is copied, so the writer does the small rest between
@@ -370,28 +376,31 @@ func (s *sqlite) body(int64) string { return "body" }
 
 func (s *sqlite) prunes() bool { return true }
 
-// upkeep gives freed pages back in small steps.
-func (s *sqlite) upkeep(_ context.Context, w *writer) error {
-	for step := vacuumStep; s.free.Load() > freePages+s.pages.Load()/16; {
-		if w.idle() {
-			step = vacuumIdleStep
-		}
-		before := s.free.Load()
-		o := &op{size: 1, do: func(c *change) error {
-			return c.query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(row) error { return nil })
-		}, done: func() { s.measured = time.Time{} }}
-		if err := w.run(context.Background(), o); err != nil {
-			s.wakeCheckpointer() // on a full disk only a log that begins anew has room
-			return err
-		}
-		if !w.idle() || s.free.Load() >= before {
-			return nil
-		}
-	}
-	if s.logPages.Load() > 0 && w.idle() {
+// upkeep gives freed pages back in small steps. On a full disk only a log that
+// begins anew has room.
+func (s *sqlite) upkeep(ctx context.Context, w *writer) error {
+	if free, _ := s.disk(); s.logPages.Load() > 0 && (w.idle() || free >= 0 && free < minReserve) {
 		s.wakeCheckpointer()
 	}
-	return nil
+	for before := int64(-1); ; before = s.free.Load() {
+		if err := s.view(ctx, s.measure); err != nil {
+			return err
+		}
+		idle := w.idle()
+		if s.surplus() <= 0 || before >= 0 && (!idle || s.free.Load() >= before) {
+			return nil
+		}
+		step := vacuumStep
+		if idle {
+			step = vacuumIdleStep
+		}
+		o := &op{size: 1, do: func(c *change) error {
+			return c.query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(row) error { return nil })
+		}}
+		if err := w.run(ctx, o); err != nil {
+			return err
+		}
+	}
 }
 
 // wipe implements database: it empties the log, after which nothing of what was

@@ -12,13 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/smalldisk"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -30,21 +30,6 @@ const (
 	// roomPatience is for a busy machine; what is waited for takes seconds.
 	roomPatience = 2 * time.Minute
 )
-
-// smallDisk mounts a file system of its own, which only root may.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "disk")
-	require.NoError(t, os.Mkdir(dir, 0o700))
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprint("size=", diskSize)); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("a small file system cannot be mounted, and CI must be able to (as root, with CAP_SYS_ADMIN): %v", err)
-		}
-		t.Skipf("SKIPPED: what happens on a full disk is not tested, since a small file system cannot be mounted (run as root, with CAP_SYS_ADMIN): %v", err)
-	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
-	return dir
-}
 
 // fullDisk is a bridge on a small file system, with a RudderStack that is away at
 // will, and what was acknowledged and has arrived, by id.
@@ -66,7 +51,7 @@ type fullDisk struct {
 
 func newFullDisk(t *testing.T) *fullDisk {
 	build(t) // in time of its own
-	f := &fullDisk{T: t, disk: smallDisk(t), dir: t.TempDir(), arrived: map[string]int{}, rng: rand.NewChaCha8([32]byte{7})}
+	f := &fullDisk{T: t, disk: smalldisk.Mount(t, diskSize), dir: t.TempDir(), arrived: map[string]int{}, rng: rand.NewChaCha8([32]byte{7})}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	f.ctx = ctx
 	t.Cleanup(cancel)
@@ -182,28 +167,11 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	}
 }
 
-// free is how much room there is for root, whom no reserve of the file system holds.
-func (f *fullDisk) free() int64 {
-	f.Helper()
-	var st syscall.Statfs_t
-	require.NoError(f, syscall.Statfs(f.disk, &st))
-	return int64(st.Bavail) * st.Bsize
-}
+func (f *fullDisk) free() int64 { return smalldisk.Free(f, f.disk) }
 
-// crowd has another's file take all room but so much; 0: until nothing can be
-// written any more.
 func (f *fullDisk) crowd(name string, leave int64) {
 	f.Helper()
-	file, err := os.OpenFile(filepath.Join(f.disk, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(f, err)
-	defer file.Close()
-	page := make([]byte, 4<<10)
-	for f.free() > leave {
-		if _, err := file.Write(page); err != nil {
-			require.ErrorIs(f, err, syscall.ENOSPC)
-			return
-		}
-	}
+	smalldisk.Crowd(f, filepath.Join(f.disk, name), leave)
 }
 
 // refusing waits until nothing is taken any more, taking until it is again.
