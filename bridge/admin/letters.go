@@ -264,7 +264,7 @@ func lastDead(ctx context.Context, q Queue) (last uint64, err error) {
 // that was meant, and the sums of them.
 type Moved struct {
 	Moved int `json:"moved"` // how many dead letters
-	// Unfit counts those that no replay can help, because nobody or no event
+	// Unfit counts those that no replay can help, because no user or no event
 	// type is in them. They stay where they are.
 	Unfit      int              `json:"unfit,omitempty"`
 	Connectors []ConnectorMoved `json:"connectors"`

@@ -105,6 +105,9 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if err == nil {
 		err = r.flush(ctx)
 	}
+	if err == nil {
+		err = notes.finish()
+	}
 	live.Stop()
 	if r.unnamed > 0 {
 		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.unnamed)

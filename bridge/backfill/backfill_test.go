@@ -219,9 +219,17 @@ func TestChoice(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, c.chosen, sum.Sum)
+			text, err := os.ReadFile(cfg.Progress)
+			require.NoError(t, err)
+			whole := bytes.TrimSuffix(text, []byte("{\"finished\":true}\n"))
+			require.NotEqual(t, len(text), len(whole))
+			require.NoError(t, os.WriteFile(cfg.Progress, whole, 0o600))
 			cfg.Connector = "b"
 			_, err = backfill.Run(t.Context(), cfg)
 			require.ErrorContains(t, err, "belongs to another backfill")
+			require.NoError(t, os.WriteFile(cfg.Progress, text, 0o600))
+			_, err = backfill.Run(t.Context(), cfg)
+			require.NoError(t, err, "the other one has finished")
 		})
 	}
 }

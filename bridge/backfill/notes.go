@@ -43,10 +43,11 @@ type position struct {
 
 // entry is a line: what was stored, and what was met on the way.
 type entry struct {
-	At          []position        `json:"at"`
+	At          []position        `json:"at,omitempty"`
 	Types       map[string]*Count `json:"types,omitempty"`
 	Broken      int               `json:"broken,omitempty"`
 	BrokenFiles int               `json:"broken_files,omitempty"`
+	Finished    bool              `json:"finished,omitempty"` // all files were read
 }
 
 // reach notes that a file was read up to a record.
@@ -122,13 +123,21 @@ func openNotes(cfg Config) (_ *notes, err error) {
 	return n, nil
 }
 
-// read reads the lines that are whole, and returns their length.
+// read reads the lines that are whole, and returns their length. Those of another
+// backfill that has finished count for nothing.
 func (n *notes) read(want about) (good int64, begun bool, err error) {
 	lines := bufio.NewReader(n.file)
+	var other []byte
 	for {
 		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF) && other == nil:
 			return good, begun, nil
+		case errors.Is(err, io.EOF) && n.sum.Finished:
+			n.at, n.sum = map[string]position{}, entry{}
+			return 0, false, nil
+		case errors.Is(err, io.EOF):
+			return 0, false, fmt.Errorf("it belongs to another backfill that has not finished, %s; name another file with --progress, or remove this one", bytes.TrimSpace(other))
 		}
 		if err != nil {
 			return 0, false, err
@@ -139,7 +148,7 @@ func (n *notes) read(want about) (good int64, begun bool, err error) {
 				return 0, false, errors.New("this is no progress file of a backfill; name another file with --progress")
 			}
 			if was != want {
-				return 0, false, fmt.Errorf("it belongs to another backfill, %s; name another file with --progress, or remove this one", bytes.TrimSpace(line))
+				other = line
 			}
 			begun = true
 		} else if err := n.know(line); err != nil {
@@ -168,6 +177,7 @@ func (n *notes) take(e *entry) {
 		sum.add(queue.Receipt{Accepted: c.Accepted, Duplicates: c.Duplicates, Filtered: c.Filtered, Dead: c.Dead})
 		sum.NotChosen += c.NotChosen
 	}
+	n.sum.Finished = e.Finished
 	n.sum.Broken += e.Broken
 	n.sum.BrokenFiles += e.BrokenFiles
 }
@@ -190,6 +200,14 @@ func (n *notes) line(v any) error {
 		_, err = n.file.Write(append(text, '\n'))
 	}
 	return err
+}
+
+// finish notes that all files were read.
+func (n *notes) finish() error {
+	if n.sum.Finished {
+		return nil
+	}
+	return n.line(entry{Finished: true})
 }
 
 func (n *notes) close() error {

@@ -34,7 +34,6 @@ func TestBackfillExitCodes(t *testing.T) {
 		"no bridge answers":           {"backfill", "--connector", "a", "--admin", "127.0.0.1:1", export},
 		"--from":                      append(args, "a", "--from", "2h", export),
 		"--rate must be":              append(args, "a", "--rate", "-1", export),
-		"belongs to another backfill": append(args, "a", "--type", "*.Open", export),
 	} {
 		code, _, stderr = runBridge(t, nil, args...)
 		require.Equal(t, 1, code, want)

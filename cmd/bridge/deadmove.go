@@ -48,7 +48,7 @@ has moved some, and none is lost: call it again for the rest.`,
 			for _, c := range moved.Connectors {
 				fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d dead letters %s\n", c.Connector, c.Moved, done)
 				if c.Unfit > 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d more stay: nobody or no event type is in them, so no replay can help\n", c.Connector, c.Unfit)
+					fmt.Fprintf(cmd.OutOrStdout(), "connector %s: %d more stay: they have no user or no event type, so no replay can help\n", c.Connector, c.Unfit)
 				}
 			}
 			return nil
