@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -136,7 +137,7 @@ func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
 		return nil // another caller has done it, or there are no more
 	}
 	n := min(limit.Events, 256)
-	rows, err := q.store.db.claim(ctx, q.id, from, after, n)
+	rows, err := q.store.db.claim(ctx, q, from, after, n)
 	if err != nil {
 		return q.store.db.classify(err)
 	}
@@ -343,6 +344,13 @@ func (q *Queue) giveBack(seq int64) bool {
 	}
 	q.hold(c)
 	return true
+}
+
+// held returns the numbers of the records that are claimed.
+func (q *Queue) held() []int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.AppendSeq([]int64{}, maps.Keys(q.claims))
 }
 
 // dropClaims forgets all claims: other bridges may have the records by now.

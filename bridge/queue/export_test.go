@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // WithVFS has the embedded store use a file system of a test's own.
 func (o Options) WithVFS(name string) Options {
@@ -27,5 +30,8 @@ func (s *Store) Abandon() {
 	p.stopped.Wait()
 	p.stop = make(chan struct{})
 }
+
+// Renew has the bridge renew its row now.
+func (s *Store) Renew(ctx context.Context) error { return s.db.(*postgres).renew(ctx, true) }
 
 var ScanLog = scanLog

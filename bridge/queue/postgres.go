@@ -46,6 +46,7 @@ type postgres struct {
 	mu     sync.Mutex
 	spans  map[int64]bool // whose table is there
 	floors map[floorKey]*floor
+	doubt  map[int64]bool // connectors of which this bridge may have claimed records without knowing
 
 	// For the writer alone: which rows of ids are in the windows.
 	known   map[int64]bool
@@ -113,7 +114,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	p := &postgres{
 		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
-		floors: map[floorKey]*floor{}, known: map[int64]bool{}, stop: make(chan struct{}),
+		floors: map[floorKey]*floor{}, doubt: map[int64]bool{}, known: map[int64]bool{}, stop: make(chan struct{}),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -243,6 +244,7 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 	if p.lost.CompareAndSwap(true, false) {
 		for _, q := range p.store.queues() {
 			q.dropClaims()
+			p.setDoubt(q.id) // by its new row
 		}
 	}
 	for try := 0; ; try++ {
@@ -421,9 +423,22 @@ const claimRecords = `WITH c AS (
  SELECT seq FROM record WHERE connector = $1 AND backfilled = $5 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
 ) UPDATE record r SET owner = $4 FROM c WHERE r.seq = c.seq RETURNING r.seq, r.received, r.events, r.pending, r.size, r.stored, r.outcome, r.backfilled`
 
+// claimTimeout is for a server that does not answer any more.
+const claimTimeout = 15 * time.Second
+
 // claim implements database.
-func (p *postgres) claim(ctx context.Context, connector int64, of lane, after int64, limit int) ([]recordState, error) {
-	f := p.floor(connector, of)
+func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, limit int) (list []recordState, err error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	if err := p.freeUnknown(ctx, q); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil { // the server may have done it all the same
+			p.setDoubt(q.id)
+		}
+	}()
+	f := p.floor(q.id, of)
 	if f.events > 0 {
 		limit = int(int64(limit)/f.events) + 1
 	}
@@ -433,11 +448,11 @@ func (p *postgres) claim(ctx context.Context, connector int64, of lane, after in
 		from = min(after, f.seq)
 	}
 	begin := time.Now()
-	rows, err := p.pool.Query(ctx, claimRecords, connector, from, limit, p.id.Load(), int64(of))
+	rows, err := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
 	if err != nil {
 		return nil, err
 	}
-	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
+	list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
 		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.lane)
 		return c, err
 	})
@@ -445,7 +460,7 @@ func (p *postgres) claim(ctx context.Context, connector int64, of lane, after in
 		return nil, err
 	}
 	if look {
-		err = p.pool.QueryRow(ctx, `SELECT coalesce(min(seq) - 1, $2) FROM record WHERE connector = $1 AND pending > 0 AND seq > $2`, connector, f.seq).Scan(&f.seq)
+		err = p.pool.QueryRow(ctx, `SELECT coalesce(min(seq) - 1, $2) FROM record WHERE connector = $1 AND pending > 0 AND seq > $2`, q.id, f.seq).Scan(&f.seq)
 		f.looked, f.took = time.Now(), time.Since(begin)
 	}
 	if n := int64(len(list)); n > 0 {
@@ -456,6 +471,30 @@ func (p *postgres) claim(ctx context.Context, connector int64, of lane, after in
 		f.events = max(1, events/n)
 	}
 	return list, err
+}
+
+func (p *postgres) setDoubt(connector int64) {
+	p.mu.Lock()
+	p.doubt[connector] = true
+	p.mu.Unlock()
+}
+
+// freeUnknown gives back records that this bridge has claimed without knowing: the
+// answer to the claim was lost, or the claim was forgotten with the others of a row
+// that another bridge had removed. No other claim of the queue runs beside it.
+func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
+	p.mu.Lock()
+	doubt := p.doubt[q.id]
+	delete(p.doubt, q.id)
+	p.mu.Unlock()
+	if !doubt {
+		return nil
+	}
+	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND pending > 0 AND NOT seq = ANY($3)`, q.id, p.id.Load(), q.held())
+	if err != nil {
+		p.setDoubt(q.id)
+	}
+	return err
 }
 
 // floor returns the floor of a lane of a connector. Its queue claims one at a time.

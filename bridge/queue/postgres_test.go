@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -73,6 +74,48 @@ func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)), "another bridge has them: nothing is counted")
 	k.deliver(b, again...)
 	k.count(b, 2, 0, 2, 0, 2, 0, 0, 0)
+}
+
+// A claim is cut off at any instant, and the server may have made it all the same:
+// its records are handed out again.
+func TestClaimThatIsCutOff(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	const records = 300
+	for i := range records {
+		k.add(a, queue.Receipt{Accepted: 1}, strconv.Itoa(i))
+	}
+	for i := range records {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*10*time.Microsecond)
+		r, err := a.Claim(ctx, queue.Limit{Events: 1, Bytes: 1 << 20})
+		cancel()
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		a.Release(r...)
+	}
+	k.deliver(a, k.fetchAll(a, records)...)
+	k.count(a, records, 0, records, 0, records, 0, 0, 0)
+}
+
+// A bridge whose row was removed claims with a new one at once, and then learns
+// that its claims are void: nothing is left behind.
+func TestClaimsBesideANewRow(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	store, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `DELETE FROM bridge`)
+	require.NoError(t, err)
+	require.NoError(t, store.Renew(t.Context()))
+	require.Equal(t, []string{"1", "2"}, k.idsOf(k.fetchAll(a, 2)...))
+	k.add(a, queue.Receipt{Accepted: 1}, "3")
+	k.deliver(a, k.fetchAll(a, 3)...)
+	k.count(a, 3, 0, 3, 0, 3, 0, 0, 0)
 }
 
 // A record that another bridge has by now is left to it: settling it counts

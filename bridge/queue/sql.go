@@ -29,9 +29,9 @@ type database interface {
 	// view runs do in a transaction that only reads. Calls run beside each other
 	// and beside update.
 	view(ctx context.Context, do func(tx) error) error
-	// claim hands up to limit records of a connector to this bridge, oldest
-	// first, beyond the record after.
-	claim(ctx context.Context, connector int64, from lane, after int64, limit int) ([]recordState, error)
+	// claim hands up to limit records of a queue to this bridge, oldest first,
+	// beyond the record after. A queue claims one at a time.
+	claim(ctx context.Context, q *Queue, from lane, after int64, limit int) ([]recordState, error)
 	// body returns the table that holds the body of a record.
 	body(seq int64) string
 	// prunes tells whether this bridge removes old records: of those that share

@@ -358,14 +358,14 @@ func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
 }
 
 // claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, connector int64, from lane, after int64, limit int) (rows []recordState, err error) {
+func (s *sqlite) claim(ctx context.Context, q *Queue, from lane, after int64, limit int) (rows []recordState, err error) {
 	err = s.view(ctx, func(t tx) error {
 		return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`, func(r row) error {
 			var c recordState
 			err := c.scan(r)
 			rows = append(rows, c)
 			return err
-		}, connector, after, int64(from), int64(limit))
+		}, q.id, after, int64(from), int64(limit))
 	})
 	return rows, err
 }
