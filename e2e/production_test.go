@@ -29,12 +29,11 @@ func TestProductionFile(t *testing.T) {
 
 	rudder, err := mockrudder.New(mockrudder.WithSource("wk", mockrudder.HTTP))
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "0.0.0.0:0") // containers reach it by the address of Docker's bridge
+	listener, err := net.Listen("tcp", "0.0.0.0:0") // containers reach it by an address of this machine
 	require.NoError(t, err)
 	server := &http.Server{Handler: rudder, ReadHeaderTimeout: time.Minute}
 	go server.Serve(listener) //nolint:errcheck // it ends with Close
 	t.Cleanup(func() { _ = server.Close() })
-	gateway := strings.TrimSpace(run(t, "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"))
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 
@@ -44,7 +43,7 @@ func TestProductionFile(t *testing.T) {
 	}
 	intake, admin := freePort(t), freePort(t)
 	env := filepath.Join(dir, ".env")
-	require.NoError(t, os.WriteFile(env, []byte("RUDDER_URL=http://"+net.JoinHostPort(gateway, port)+"\nSECRETS="+dir+
+	require.NoError(t, os.WriteFile(env, []byte("RUDDER_URL=http://"+net.JoinHostPort(hostAddress(t), port)+"\nSECRETS="+dir+
 		"\nBRIDGE_PORT="+intake+"\nBRIDGE_ADMIN_PORT="+admin+"\nCOMPOSE_PROFILES=\n"), 0o600))
 	compose = append(compose, "-p", "currentsbridge-e2e", "--env-file", env, "-f", "../deploy/compose.production.yaml")
 	t.Cleanup(func() { run(t, append(compose, "down", "-v", "-t", "20")...) })
@@ -63,6 +62,20 @@ func TestProductionFile(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	require.Eventually(t, func() bool { return rudder.Count(mockrudder.Filter{MessageID: "e1"}) == 1 }, startTime, pollEvery)
 	require.Contains(t, run(t, append(compose, "exec", "-T", "bridge", "/bridge", "status")...), "ok")
+}
+
+// hostAddress returns an address of this machine that containers reach.
+func hostAddress(t *testing.T) string {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	for _, addr := range addrs {
+		if ip, ok := addr.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	t.Fatal("this machine has no address but loopback")
+	return ""
 }
 
 // composeCommand is how this machine calls compose.
