@@ -54,7 +54,7 @@ type Config struct {
 	// MaxRequests and MaxConnections are for the public address.
 	MaxRequests    int           `key:"max_requests" min:"1" max:"1000000" zero:"the default of 1024" change:"restart" help:"requests in flight at once; more are answered 503, and Braze retries"`
 	MaxConnections int           `key:"max_connections" min:"1" max:"1000000" zero:"the default of 1000" change:"restart" help:"connections at once; beyond it the oldest that has shown no good token makes room, else the one that has been idle longest"`
-	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" usual:"1s,10m" change:"restart" help:"how long requests and deliveries in flight may take once the bridge is told to stop"`
+	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" usual:"1s,10m" change:"restart" help:"how long requests and deliveries in flight may take once the bridge gets SIGTERM"`
 	Log            Log           `key:"log" change:"restart"`
 	// Open is for connectors that say nothing themselves and have no token.
 	Open       bool        `key:"open" default:"false" help:"connectors without a token take events from anyone"`
