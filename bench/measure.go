@@ -23,7 +23,7 @@ const warmUp = 50
 
 // measure runs one row with a bridge and a store of its own.
 func measure(ctx context.Context, s settings, r row) (result, error) {
-	dir, err := os.MkdirTemp(s.dir, "bench-")
+	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return result{}, err
 	}
@@ -35,7 +35,7 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 		return result{}, err
 	}
 	defer func() { _ = b.Stop(ctx) }()
-	src := newSource(r, b.Intake+"/currents", s.connections)
+	src := newSource(r, b.Intake+"/currents")
 	defer src.client.CloseIdleConnections()
 	if err := src.backlog(ctx, r, sink); err != nil {
 		return result{}, err
@@ -118,12 +118,11 @@ func (k *sink) await(ctx context.Context, n int64) error {
 
 // source sends batches of events that all have ids of their own.
 type source struct {
-	url         string
-	client      *http.Client
-	connections int
-	body        []byte // one batch
-	ids         []int  // where the last twelve digits of each id begin
-	sent        atomic.Int64
+	url    string
+	client *http.Client
+	body   []byte // one batch
+	ids    []int  // where the last twelve digits of each id begin
+	sent   atomic.Int64
 }
 
 const (
@@ -131,8 +130,11 @@ const (
 	smallest = 230 // bytes: an event with nothing but what it needs
 )
 
-func newSource(r row, url string, connections int) *source {
-	s := &source{url: url, connections: connections, client: &http.Client{
+// connections is how many requests are sent at once.
+const connections = 16
+
+func newSource(r row, url string) *source {
+	s := &source{url: url, client: &http.Client{
 		Timeout:   time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: connections},
 	}}
@@ -199,9 +201,9 @@ func (s *source) post(ctx context.Context, buf []byte) ([]byte, error) {
 
 // workers runs work on every connection until it has nothing to do.
 func (s *source) workers(work func() error) error {
-	errs := make([]error, s.connections)
+	errs := make([]error, connections)
 	var all sync.WaitGroup
-	for i := range s.connections {
+	for i := range connections {
 		all.Go(func() { errs[i] = work() })
 	}
 	all.Wait()
