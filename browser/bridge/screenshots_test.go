@@ -18,11 +18,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-var (
-	screenshots = flag.String("screenshots", "", "write pictures of the page into this directory, which takes some minutes")
-	traffic     = flag.Int("traffic", 240, "for how many seconds events are sent before the pictures are taken")
-	all         = flag.Bool("all", false, "with -screenshots, also those that are only to be looked at")
-)
+var screenshots = flag.String("screenshots", "", "write pictures of the page into this directory, which takes some minutes")
 
 // TestScreenshots makes the pictures in docs/:
 //
@@ -35,34 +31,20 @@ func TestScreenshots(t *testing.T) {
 	busy(t, r)
 	browser := browsertest.Start(t)
 	letter := fmt.Sprintf("#dead?connector=brand-a&reason=refused&of=brand-a&open=%d", r.letters("refused")[0])
-	for name, p := range map[string]struct{ fragment, shows string }{
-		"":         {"", ".chart polyline.out"},
-		"dead":     {letter, ".detail .code"},
-		"letters":  {"#dead", "a.row"},
-		"pending":  {"#pending?connector=brand-a", "td"},
-		"history":  {"#history", ".replay"},
-		"drift":    {"#drift", "td"},
-		"settings": {"#settings", ".settings"},
+	for _, p := range []struct {
+		file, fragment, shows, scheme string
+		width, height                 int
+	}{
+		{"bridge-page.png", "", ".chart polyline.out", "light", 1280, 860},
+		{"bridge-page-dead-letter.png", letter, ".detail .code", "dark", 1280, 860},
+		{"bridge-page-phone.png", "", ".chart polyline.out", "light", 390, 844},
 	} {
-		for _, look := range []string{"", "-dark", "-phone", "-phone-dark"} {
-			file := strings.TrimPrefix(name+look, "-") + ".png"
-			if kept := map[string]string{".png": "bridge-page.png", "dead-dark.png": "bridge-page-dead-letter.png", "phone.png": "bridge-page-phone.png"}[file]; kept != "" {
-				file = kept
-			} else if !*all {
-				continue
-			}
-			t.Run(file, func(t *testing.T) {
-				page := browser.Open(t, r.at.Admin)
-				page.Size(1280, 860, false)
-				if strings.Contains(look, "phone") {
-					page.Size(390, 844, true)
-				}
-				page.Scheme(map[bool]string{false: "light", true: "dark"}[strings.Contains(look, "dark")])
-				page.Go(r.at.Admin + "/" + p.fragment)
-				page.Shows(p.shows, "")
-				require.NoError(t, os.WriteFile(filepath.Join(*screenshots, file), page.Screenshot(), 0o644))
-			})
-		}
+		page := browser.Open(t, r.at.Admin)
+		page.Size(p.width, p.height, p.width < 500)
+		page.Scheme(p.scheme)
+		page.Go(r.at.Admin + "/" + p.fragment)
+		page.Shows(p.shows, "")
+		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, p.file), page.Screenshot(), 0o644))
 	}
 }
 
@@ -72,9 +54,10 @@ func TestScreenshots(t *testing.T) {
 func busy(t *testing.T, r *running) {
 	r.refuse("poison", http.StatusBadRequest)
 	r.refuse("forbidden", http.StatusForbidden)
+	const traffic = 240 // seconds
 	events := generated(t, 40_000)
 	at := 0
-	for second := range *traffic {
+	for second := range traffic {
 		for c, name := range []string{"brand-a", "brand-b"} {
 			n := int(130 + 90*math.Sin(float64(second)/23+float64(c)) + 30*math.Sin(float64(second)/7))
 			batch := make([]string, 0, n)
@@ -91,7 +74,7 @@ func busy(t *testing.T, r *running) {
 			}
 			r.post("brand-a", strings.Replace(event("7d11f2b4-90aa", `,"mood":"new"`), "12345678901234567890", "1", 1),
 				strings.Replace(event("7d11f2b4-90ab", ""), "behaviors.CustomEvent", "messages.pigeon.Send", 1))
-		case *traffic * 2 / 3:
+		case traffic * 2 / 3:
 			require.NoError(t, r.rudder.Fault(mockrudder.Fault{Status: http.StatusUnauthorized, Body: "Failed to read writeKey from header", Source: "wk-brand-b"}))
 		}
 		time.Sleep(time.Second) // the traffic of a second
