@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -277,7 +276,7 @@ func (r *run) send(ctx context.Context, from, to int) error {
 	case err != nil:
 		return err
 	}
-	r.next.of(r.typ).add(receipt)
+	r.next.of(r.typ).add(Count{Accepted: receipt.Accepted, Duplicates: receipt.Duplicates, Filtered: receipt.Filtered, Dead: receipt.Dead})
 	r.count.Add(int64(to - from))
 	return nil
 }
@@ -337,14 +336,4 @@ func (r *run) line(now time.Time) string {
 		text += "; waits: " + why
 	}
 	return text
-}
-
-// sorted returns the keys of a map in order.
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 )
 
@@ -51,21 +50,16 @@ type entry struct {
 }
 
 // reach notes that a file was read up to a record.
-func (e *entry) reach(f file, record int) {
-	if last := len(e.At) - 1; last >= 0 && e.At[last].File == f.path {
-		e.At[last].Record = record
-		return
-	}
-	e.At = append(e.At, position{File: f.path, Size: f.size, Record: record})
-}
+func (e *entry) reach(f file, record int) { e.place(f).Record = record }
 
 // end notes that a file was read to its end.
-func (e *entry) end(f file) {
-	if last := len(e.At) - 1; last >= 0 && e.At[last].File == f.path {
-		e.At[last].Done = true
-		return
+func (e *entry) end(f file) { e.place(f).Done = true }
+
+func (e *entry) place(f file) *position {
+	if last := len(e.At) - 1; last < 0 || e.At[last].File != f.path {
+		e.At = append(e.At, position{File: f.path, Size: f.size})
 	}
-	e.At = append(e.At, position{File: f.path, Size: f.size, Done: true})
+	return &e.At[len(e.At)-1]
 }
 
 // of returns the counts of an event type.
@@ -88,11 +82,12 @@ type Count struct {
 	NotChosen  int `json:"not_chosen"` // of another type or time than asked for
 }
 
-func (c *Count) add(r queue.Receipt) {
-	c.Accepted += r.Accepted
-	c.Duplicates += r.Duplicates
-	c.Filtered += r.Filtered
-	c.Dead += r.Dead
+func (c *Count) add(other Count) {
+	c.Accepted += other.Accepted
+	c.Duplicates += other.Duplicates
+	c.Filtered += other.Filtered
+	c.Dead += other.Dead
+	c.NotChosen += other.NotChosen
 }
 
 // openNotes opens the progress file and reads it.
@@ -173,9 +168,7 @@ func (n *notes) take(e *entry) {
 		n.at[p.File] = p
 	}
 	for name, c := range e.Types {
-		sum := n.sum.of(name)
-		sum.add(queue.Receipt{Accepted: c.Accepted, Duplicates: c.Duplicates, Filtered: c.Filtered, Dead: c.Dead})
-		sum.NotChosen += c.NotChosen
+		n.sum.of(name).add(*c)
 	}
 	n.sum.Finished = e.Finished
 	n.sum.Broken += e.Broken
@@ -233,8 +226,7 @@ func (s Summary) Whole() bool { return s.Broken == 0 && s.BrokenFiles == 0 }
 func (n *notes) summary(leftOut map[storageexport.LeftOut]int, unread int) Summary {
 	s := Summary{Types: n.sum.Types, Broken: n.sum.Broken, BrokenFiles: n.sum.BrokenFiles + unread, LeftOut: map[string]map[string]int{}}
 	for _, c := range s.Types {
-		s.Sum.add(queue.Receipt{Accepted: c.Accepted, Duplicates: c.Duplicates, Filtered: c.Filtered, Dead: c.Dead})
-		s.Sum.NotChosen += c.NotChosen
+		s.Sum.add(*c)
 	}
 	for field, count := range leftOut {
 		if s.LeftOut[field.Type] == nil {

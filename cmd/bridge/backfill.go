@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,7 +15,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge"
 	"github.com/currentsbridge/currentsbridge/bridge/backfill"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -82,11 +82,7 @@ func runBackfill(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return fmt.Errorf("after %d events that are stored: %w", summary.Sum.Accepted+summary.Sum.Duplicates, err)
 	}
-	if wantsJSON(cmd) {
-		err = printJSON(cmd.OutOrStdout(), summary)
-	} else {
-		err = summary.Print(cmd.OutOrStdout())
-	}
+	err = printed(cmd, summary, func(to io.Writer, summary backfill.Summary) { summary.Print(to) })
 	if err == nil && !summary.Whole() {
 		return exitCode(exitSkipped)
 	}
@@ -136,8 +132,8 @@ func instant(cmd *cobra.Command, name string) (time.Time, error) {
 func storeOf(cmd *cobra.Command, into *backfill.Config) (closeStore func() error, err error) {
 	path := flag(cmd, "config")
 	if path == "" {
-		token, err := adminToken(cmd)
-		into.Store = backfill.Bridge(cli.BaseURL(flag(cmd, "admin")), token, into.Connector)
+		api, err := apiOf(cmd)
+		into.Store = backfill.Bridge(api, into.Connector)
 		return func() error { return nil }, err
 	}
 	cfg, err := config.Load(cmd.Context(), config.Source{File: path, Env: os.LookupEnv})

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 // addAdminFlags adds the flags of a command that asks a running bridge.
@@ -49,107 +51,85 @@ func bindClient(fs *pflag.FlagSet) error {
 	return nil
 }
 
-// adminToken returns the token of the admin side; empty: none.
-func adminToken(cmd *cobra.Command) (string, error) {
-	token, file := flag(cmd, "admin-token"), flag(cmd, "admin-token-file")
+// apiOf is the admin side of the bridge that a command names.
+func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
+	api := jsoncall.API{Base: cli.BaseURL(flag(cmd, "admin")), Token: flag(cmd, "admin-token")}
+	file := flag(cmd, "admin-token-file")
 	switch {
 	case file == "":
-		return token, nil
-	case token != "":
-		return "", errors.New("--admin-token and --admin-token-file say the same; leave out one of them")
+		return api, nil
+	case api.Token != "":
+		return api, errors.New("--admin-token and --admin-token-file say the same; leave out one of them")
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("--admin-token-file: %w", err)
+		return api, fmt.Errorf("--admin-token-file: %w", err)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	api.Token = strings.TrimRight(string(text), "\r\n")
+	return api, nil
 }
 
 // brief is how long an answer may take that needs no reading of the disk.
 const brief = time.Minute
 
-// ask gets a path of the admin address that the command's flags name, as JSON
-// into into, which may be a *json.RawMessage.
-func ask(cmd *cobra.Command, path string, query url.Values, into any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return call(cmd, http.MethodGet, path, nil, brief, into)
+// ask gets a path of the admin side.
+func ask(ctx context.Context, cmd *cobra.Command, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, brief)
+	defer cancel()
+	return call(ctx, cmd, http.MethodGet, path+"?"+query.Encode(), nil, into)
 }
 
-// call makes a request to that address, with form in its body, and decodes the
-// answer. It waits for within, or with 0 for as long as it takes.
-func call(cmd *cobra.Command, method, path string, form url.Values, within time.Duration, into any) error {
-	if within > 0 {
-		limited, cancel := context.WithTimeout(cmd.Context(), within)
-		defer cancel()
-		whole := cmd.Context()
-		cmd.SetContext(limited)
-		defer cmd.SetContext(whole)
-	}
-	resp, err := request(cmd, method, path, form)
+// call makes a request to the admin side, with form in its body.
+func call(ctx context.Context, cmd *cobra.Command, method, path string, form url.Values, into any) error {
+	api, err := apiOf(cmd)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
-	if err != nil {
-		return fmt.Errorf("read the bridge's answer: %w", err)
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("the answer is not understood, is that a bridge's admin address? %w", err)
-	}
-	return nil
-}
-
-// largestAnswer bounds what is read of an answer.
-const largestAnswer = 1 << 30
-
-// request makes a request to that address, with form in its body. A status other
-// than 200 is an error.
-func request(cmd *cobra.Command, method, path string, form url.Values) (*http.Response, error) {
-	token, err := adminToken(cmd)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(cmd.Context(), method, cli.BaseURL(flag(cmd, "admin"))+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
+	var body any
 	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		body = form
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		if cause := (*url.Error)(nil); errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return nil, fmt.Errorf("no bridge answers on %s://%s (--admin says where): %w", req.URL.Scheme, req.URL.Host, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-		var said struct{ Error string }
-		if json.Unmarshal(body, &said) != nil || said.Error == "" {
-			said.Error = "is that a bridge's admin address?"
-		}
-		return nil, fmt.Errorf("the bridge answered %s: %s", resp.Status, printable(said.Error))
-	}
-	return resp, nil
+	return explained(api, api.Do(ctx, method, path, body, into))
 }
 
-func wantsJSON(cmd *cobra.Command) bool {
-	asJSON, err := cmd.Flags().GetBool("json")
-	return err == nil && asJSON
+// explained puts an error of a call in words for a terminal.
+func explained(api jsoncall.API, err error) error {
+	var answer *jsoncall.StatusError
+	if errors.As(err, &answer) {
+		return errors.New("the bridge answered " + printable(answer.Error()))
+	}
+	if away := (*url.Error)(nil); errors.As(err, &away) {
+		return fmt.Errorf("no bridge answers on %s (--admin says where): %w", api.Base, away.Err)
+	}
+	return err
 }
 
-func printJSON(to io.Writer, value any) error {
-	encoder := json.NewEncoder(to)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
+// show gets a path and prints the answer: as JSON where the command says so.
+func show[T any](cmd *cobra.Command, path string, query url.Values, print func(io.Writer, T)) error {
+	var answer T
+	if err := ask(cmd.Context(), cmd, path, query, &answer); err != nil {
+		return err
+	}
+	return printed(cmd, answer, print)
+}
+
+// order posts a form and prints the answer. It waits for as long as that takes.
+func order[T any](cmd *cobra.Command, path string, form url.Values, print func(io.Writer, T)) (answer T, err error) {
+	if err := call(cmd.Context(), cmd, http.MethodPost, path, form, &answer); err != nil {
+		return answer, err
+	}
+	return answer, printed(cmd, answer, print)
+}
+
+func printed[T any](cmd *cobra.Command, answer T, print func(io.Writer, T)) error {
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		encoder := json.NewEncoder(cmd.OutOrStdout())
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(answer)
+	}
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	print(table, answer)
+	return table.Flush()
 }
 
 func flag(cmd *cobra.Command, name string) string {
@@ -157,11 +137,13 @@ func flag(cmd *cobra.Command, name string) string {
 	return value
 }
 
-// named puts the connector that a command names, if any, into a query.
-func named(cmd *cobra.Command) url.Values {
+// given puts what a command says of these flags into a query.
+func given(cmd *cobra.Command, names ...string) url.Values {
 	query := url.Values{}
-	if name := flag(cmd, "connector"); name != "" {
-		query.Set("connector", name)
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			query.Set(strings.ReplaceAll(name, "-", "_"), f.Value.String())
+		}
 	}
 	return query
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,27 +40,8 @@ func newDeadList() *cobra.Command {
   bridge dead list --connector brand-a --after 100 --limit 50 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := chosenBy(cmd)
-			if err != nil {
-				return err
-			}
-			if cmd.Flags().Changed("after") {
-				after, _ := cmd.Flags().GetUint64("after")
-				query.Set("after", strconv.FormatUint(after, 10))
-			}
-			if from := flag(cmd, "after-connector"); from != "" {
-				query.Set("after_connector", from)
-			}
-			limit, _ := cmd.Flags().GetInt("limit")
-			query.Set("limit", strconv.Itoa(limit))
-			var letters admin.Letters
-			if err := ask(cmd, "/api/dead", query, &letters); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), letters)
-			}
-			return printLetters(cmd.OutOrStdout(), letters)
+			query := chosenBy(cmd, "after", "after-connector", "limit")
+			return show(cmd, "/api/dead", query, printLetters)
 		},
 	}
 	addAdminFlags(cmd)
@@ -68,6 +49,21 @@ func newDeadList() *cobra.Command {
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
+	return cmd
+}
+
+func newDeadSummary() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "summary",
+		Short:   "Count dead letters by reason and event type, the most frequent first",
+		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return show(cmd, "/api/dead/summary", chosenBy(cmd), printSummary)
+		},
+	}
+	addAdminFlags(cmd)
+	addChoiceFlags(cmd)
 	return cmd
 }
 
@@ -79,19 +75,7 @@ func newDeadShow() *cobra.Command {
   bridge dead show 7 --connector brand-a --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			number, err := strconv.ParseUint(args[0], 10, 64)
-			if err != nil || number == 0 {
-				return fmt.Errorf("%q is not the number of a dead letter", args[0])
-			}
-			var letter admin.Letter
-			if err := ask(cmd, "/api/dead/"+strconv.FormatUint(number, 10), named(cmd), &letter); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), letter)
-			}
-			printLetter(cmd.OutOrStdout(), letter)
-			return nil
+			return show(cmd, "/api/dead/"+url.PathEscape(args[0]), given(cmd, "connector"), printLetter)
 		},
 	}
 	addAdminFlags(cmd)
@@ -99,31 +83,73 @@ func newDeadShow() *cobra.Command {
 	return cmd
 }
 
-// printLetters shows nothing of the events, which hold personal data; show does.
-func printLetters(to io.Writer, letters admin.Letters) error {
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "connector\tnumber\tdied at\ttype\tid\treason\tstatus")
-	for _, l := range letters.Dead {
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339),
-			printable(l.EventType), printable(l.EventID), printable(l.Reason), statusOf(l))
+// newDeadMove makes the command that moves dead letters by verb, replay or purge.
+// The answer says done, such as replayed.
+func newDeadMove(verb, done, short string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   verb + " [NUMBER]…",
+		Short: short,
+		Long: short + `. Say which: by number, or by
+reason, type or time; or --all. It says how many were moved. Stopped half-way, it
+has moved some, and none is lost: call it again for the rest.`,
+		Example: fmt.Sprintf(`  bridge dead %[1]s 7 8 9
+  bridge dead %[1]s --reason refused --type 'users.messages.email.*' --since 2h
+  bridge dead %[1]s --all --connector brand-a`, verb),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form := chosenBy(cmd, "all")
+			if len(args) > 0 {
+				form["number"] = args
+			}
+			_, err := order(cmd, "/api/dead/"+verb, form, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) })
+			return err
+		},
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	switch {
-	case letters.NextConnector != "":
-		fmt.Fprintf(to, "… go on with --after %d --after-connector %s\n", letters.Next, letters.NextConnector)
-	case letters.Next != 0:
-		fmt.Fprintf(to, "… go on with --after %d\n", letters.Next)
-	}
-	return nil
+	addAdminFlags(cmd)
+	addChoiceFlags(cmd)
+	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
+	return cmd
 }
 
-func statusOf(l admin.Letter) string {
-	if l.Status == 0 {
-		return "-"
+// addChoiceFlags adds what dead letters are chosen by.
+func addChoiceFlags(cmd *cobra.Command) {
+	addConnectorFlag(cmd)
+	cmd.Flags().String("reason", "", "only those with this `REASON`, such as refused")
+	cmd.Flags().String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
+	cmd.Flags().String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")
+	cmd.Flags().String("until", "", "only those that died before this `TIME`")
+}
+
+// chosenBy turns these flags, and others, into a query.
+func chosenBy(cmd *cobra.Command, others ...string) url.Values {
+	return given(cmd, append(others, "connector", "reason", "type", "since", "until")...)
+}
+
+// printLetters shows nothing of the events, which hold personal data; show does.
+func printLetters(to io.Writer, letters admin.Letters) {
+	fmt.Fprintln(to, "connector\tnumber\tdied at\ttype\tid\treason\tstatus")
+	for _, l := range letters.Dead {
+		status := "-"
+		if l.Status != 0 {
+			status = strconv.Itoa(l.Status)
+		}
+		fmt.Fprintf(to, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.Connector, l.Number, l.DiedAt.Format(time.RFC3339),
+			printable(l.EventType), printable(l.EventID), printable(l.Reason), status)
 	}
-	return strconv.Itoa(l.Status)
+	if letters.Next != 0 {
+		fmt.Fprintf(to, "… go on with --after %d", letters.Next)
+		if letters.NextConnector != "" {
+			fmt.Fprintf(to, " --after-connector %s", letters.NextConnector)
+		}
+		fmt.Fprintln(to)
+	}
+}
+
+func printSummary(to io.Writer, summary admin.Summaries) {
+	fmt.Fprintln(to, "connector\tevents\treason\ttype\tnewest\tnumbers")
+	for _, g := range summary.Groups {
+		fmt.Fprintf(to, "%s\t%d\t%s\t%s\t%s\t%d to %d\n", g.Connector, g.Events, printable(g.Reason), printable(g.EventType),
+			g.DiedAt.Format(time.RFC3339), g.First, g.Last)
+	}
 }
 
 func printLetter(to io.Writer, l admin.Letter) {
@@ -133,4 +159,13 @@ func printLetter(to io.Writer, l admin.Letter) {
 		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, printable(l.Answer), l.Attempts)
 	}
 	fmt.Fprintf(to, "%s\n", printable(string(l.Event)))
+}
+
+func printMoved(to io.Writer, moved admin.Moved, done string) {
+	for _, c := range moved.Connectors {
+		fmt.Fprintf(to, "connector %s: %d dead letters %s\n", c.Connector, c.Moved, done)
+		if c.Unfit > 0 {
+			fmt.Fprintf(to, "connector %s: %d more stay: they have no user or no event type, so no replay can help\n", c.Connector, c.Unfit)
+		}
+	}
 }

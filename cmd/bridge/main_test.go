@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
 
 // asCommand makes the test binary be the command, so that tests have a real
@@ -59,25 +59,7 @@ func runBridge(t *testing.T, env []string, args ...string) (code int, stdout, st
 type serving struct {
 	cmd           *exec.Cmd
 	listen, admin string
-	stderr        lockedBuffer
-}
-
-// lockedBuffer is read while the process writes to it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	stderr        logbuffer.Buffer
 }
 
 func serve(t *testing.T, env []string, args ...string) *serving {
@@ -194,7 +176,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			require.Contains(t, stderr, "say which")
 			code, _, stderr = runBridge(t, nil, "dead", "replay", "--since", "soon", "--admin", s.admin)
 			require.Equal(t, 1, code)
-			require.Contains(t, stderr, `--since: "soon" is neither`)
+			require.Contains(t, stderr, "since must be a time such as")
 			code, stdout, stderr = runBridge(t, nil, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.admin)
 			require.Zero(t, code, stderr)
 			require.Equal(t, "connector default: 1 dead letters purged\n", stdout)

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
-	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 func newResume() *cobra.Command {
@@ -26,17 +24,12 @@ status shows what came of it.`,
   bridge resume --connector brand-a`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var resumed admin.Resumed
-			if err := call(cmd, http.MethodPost, "/api/resume", named(cmd), brief, &resumed); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), resumed)
-			}
-			for _, name := range resumed.Resumed {
-				fmt.Fprintf(cmd.OutOrStdout(), "connector %s: the destination is tried again\n", name)
-			}
-			return nil
+			_, err := order(cmd, "/api/resume", given(cmd, "connector"), func(to io.Writer, resumed admin.Resumed) {
+				for _, name := range resumed.Resumed {
+					fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
+				}
+			})
+			return err
 		},
 	}
 	addAdminFlags(cmd)
@@ -59,23 +52,12 @@ delivery and were left (call it again later), and 1 on an error.`,
   bridge forget --user customer-4711 --connector brand-a --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			form := named(cmd)
-			if flag(cmd, "user") == "" {
-				return errors.New("--user is missing: the external_user_id of the person")
-			}
-			form.Set("user", flag(cmd, "user"))
-			stop := reportWaiting(cmd.Context(), cmd.ErrOrStderr(), 10*time.Second)
-			var forgotten admin.Forgotten
-			err := call(cmd, http.MethodPost, "/api/forget", form, 0, &forgotten)
-			stop()
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				err = printJSON(cmd.OutOrStdout(), forgotten)
-			} else {
-				printForgotten(cmd.OutOrStdout(), forgotten)
-			}
+			begin := time.Now()
+			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
+				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
+			})
+			forgotten, err := order(cmd, "/api/forget", given(cmd, "connector", "user"), printForgotten)
+			live.Stop()
 			if err == nil && forgotten.Pending > 0 {
 				err = exitCode(exitLeft)
 			}
@@ -86,30 +68,6 @@ delivery and were left (call it again later), and 1 on an error.`,
 	addConnectorFlag(cmd)
 	cmd.Flags().String("user", "", "`EXTERNAL_ID` of the person")
 	return cmd
-}
-
-// reportWaiting writes a line every now and then, until the function that it
-// returns is called.
-func reportWaiting(ctx context.Context, to io.Writer, every time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		begin, ticker := time.Now(), time.NewTicker(every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				fmt.Fprintf(to, "the bridge is reading its disk, for %s now\n", time.Since(begin).Round(time.Second))
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
 }
 
 func printForgotten(to io.Writer, f admin.Forgotten) {
@@ -125,41 +83,28 @@ func newDrift() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drift",
 		Short: "List what Braze sent that the glossary of event types does not have",
-		Long: `List event types and fields that Braze sent since the bridge was started and that
-the glossary of event types does not have. They are delivered like all others.
+		Long: `List event types and fields that Braze sent since the bridge was started, or took a
+newer glossary, and that the glossary of event types does not have. They are delivered like all others.
 It exits 0 whether there are any or not.`,
 		Example: `  bridge drift
   bridge drift --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var drift admin.Drift
-			if err := ask(cmd, "/api/drift", nil, &drift); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), drift)
-			}
-			return printDrift(cmd.OutOrStdout(), drift)
+			return show(cmd, "/api/drift", nil, printDrift)
 		},
 	}
 	addAdminFlags(cmd)
 	return cmd
 }
 
-func printDrift(to io.Writer, d admin.Drift) error {
+func printDrift(to io.Writer, d admin.Drift) {
 	if len(d.Drift) == 0 {
 		fmt.Fprintln(to, "nothing that the glossary does not have")
-		return nil
+		return
 	}
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "event type\tfield\tevents\tfirst seen\tlast seen")
+	fmt.Fprintln(to, "event type\tfield\tevents\tfirst seen\tlast seen")
 	for _, item := range d.Drift {
-		field := item.Field
-		if field == "" {
-			field = "(the type itself)"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", item.EventType, field, item.Count,
+		fmt.Fprintf(to, "%s\t%s\t%d\t%s\t%s\n", item.EventType, cmp.Or(item.Field, "(the type itself)"), item.Count,
 			item.FirstSeen.Format(time.RFC3339), item.LastSeen.Format(time.RFC3339))
 	}
-	return table.Flush()
 }

@@ -122,13 +122,8 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"replay"}, "say from when on"},
-		{[]string{"replay", "--to", "1h"}, "say from when on"},
-		{[]string{"replay", "--since", "soon"}, `--since: "soon" is neither a time`},
 		{[]string{"replay", "--since", "1h", "--rate", "x"}, "--rate"},
 		{[]string{"replay", "stop"}, `unknown command "stop"`},
-		{[]string{"forget"}, "--user is missing"},
-		{[]string{"dead", "show", "x"}, `"x" is not the number`},
 		{[]string{"drift", "--admin-token", "a", "--admin-token-file", "b"}, "leave out one of them"},
 		{[]string{"drift", "--admin-token-file", "/none"}, "--admin-token-file: open /none"},
 		{[]string{"resume", "--admin", "127.0.0.1:1"}, "no bridge answers on http://127.0.0.1:1"},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,14 +42,7 @@ func newPendingList() *cobra.Command {
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var pending admin.PendingList
-			if err := ask(cmd, "/api/pending", named(cmd), &pending); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), pending)
-			}
-			return printPending(cmd.OutOrStdout(), pending)
+			return show(cmd, "/api/pending", given(cmd, "connector"), printPending)
 		},
 	}
 }
@@ -62,15 +54,7 @@ func newPendingShow() *cobra.Command {
 		Example: "  bridge pending show 812 3",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var event admin.PendingEvent
-			if err := ask(cmd, "/api/pending/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), named(cmd), &event); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), event)
-			}
-			printPendingEvent(cmd.OutOrStdout(), event)
-			return nil
+			return show(cmd, "/api/pending/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), given(cmd, "connector"), printPendingEvent)
 		},
 	}
 }
@@ -82,23 +66,18 @@ func newPendingDeadLetter() *cobra.Command {
 		Example: "  bridge pending dead-letter 812 3",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form := named(cmd)
+			form := given(cmd, "connector")
 			form.Set("record", args[0])
 			form.Set("index", args[1])
-			var moved admin.Moved
-			if err := call(cmd, http.MethodPost, "/api/pending/dead-letter", form, brief, &moved); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), moved)
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "1 event moved to the dead letters, with the reason set_aside")
-			return nil
+			_, err := order(cmd, "/api/pending/dead-letter", form, func(to io.Writer, _ admin.Moved) {
+				fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
+			})
+			return err
 		},
 	}
 }
 
-func printPending(to io.Writer, pending admin.PendingList) error {
+func printPending(to io.Writer, pending admin.PendingList) {
 	for _, c := range pending.Connectors {
 		fmt.Fprintf(to, "%s: %d pending, the oldest for %s; destination %s", c.Connector, c.Pending,
 			time.Duration(c.OldestPendingSeconds*float64(time.Second)).Round(time.Second), c.Destination.State)
@@ -109,20 +88,15 @@ func printPending(to io.Writer, pending admin.PendingList) error {
 		if len(c.Suspects) == 0 {
 			continue
 		}
-		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "  record\tindex\ttype\tid\twith\tfailures\tsince\tlast answer\tnext try")
+		fmt.Fprintln(to, "  record\tindex\ttype\tid\twith\tfailures\tsince\tlast answer\tnext try")
 		for _, s := range c.Suspects {
-			fmt.Fprintf(table, "  %d\t%d\t%s\t%s\t%d\t%d\t%s\t%d %s\t%s\n", s.Seq, s.Index, printable(s.EventType), printable(s.ID), s.With, s.Failures,
-				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer, shownAnswer)), s.NextTry.Format(time.TimeOnly))
-		}
-		if err := table.Flush(); err != nil {
-			return err
+			fmt.Fprintf(to, "  %d\t%d\t%s\t%s\t%d\t%d\t%s\t%d %s\t%s\n", s.Seq, s.Index, printable(s.EventType), printable(s.ID), s.With, s.Failures,
+				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer)), s.NextTry.Format(time.TimeOnly))
 		}
 		if c.Parked > len(c.Suspects) {
 			fmt.Fprintf(to, "  … and %d more\n", c.Parked-len(c.Suspects))
 		}
 	}
-	return nil
 }
 
 func printPendingEvent(to io.Writer, e admin.PendingEvent) {
@@ -134,47 +108,13 @@ func printPendingEvent(to io.Writer, e admin.PendingEvent) {
 	fmt.Fprintf(to, "%s\n", printable(string(e.Event)))
 }
 
-// short cuts a text to n characters.
-// shownAnswer is how much of an answer a line of the list has.
-const shownAnswer = 80
-
-func short(text string, n int) string {
-	if runes := []rune(text); len(runes) > n {
-		return string(runes[:n]) + "…"
+// short cuts an answer to what a line of the list has room for.
+func short(text string) string {
+	const most = 80
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
 	return text
-}
-
-func newDeadSummary() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "summary",
-		Short:   "Count dead letters by reason and event type, the most frequent first",
-		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := chosenBy(cmd)
-			if err != nil {
-				return err
-			}
-			var summary admin.Summaries
-			if err := ask(cmd, "/api/dead/summary", query, &summary); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), summary)
-			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "connector\tevents\treason\ttype\tnewest\tnumbers")
-			for _, g := range summary.Groups {
-				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d to %d\n", g.Connector, g.Events, printable(g.Reason), printable(g.EventType),
-					g.DiedAt.Format(time.RFC3339), g.First, g.Last)
-			}
-			return table.Flush()
-		},
-	}
-	addAdminFlags(cmd)
-	addChoiceFlags(cmd)
-	return cmd
 }
 
 func newBackup() *cobra.Command {
@@ -204,9 +144,13 @@ func backUp(cmd *cobra.Command, file string) (err error) {
 			os.Remove(file)
 		}
 	}()
-	resp, err := request(cmd, http.MethodGet, "/api/backup", nil)
+	api, err := apiOf(cmd)
 	if err != nil {
 		return err
+	}
+	resp, err := api.Open(cmd.Context(), http.MethodGet, "/api/backup", nil)
+	if err != nil {
+		return explained(api, err)
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(out, resp.Body)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,38 +46,18 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 }
 
 func orderReplay(cmd *cobra.Command, _ []string) error {
-	form := named(cmd)
-	for _, name := range []string{"since", "from", "to"} {
-		value := flag(cmd, name)
-		if value == "" {
-			continue
-		}
-		if err := checkMoment(name, value); err != nil {
-			return err
-		}
-		form.Set(name, value)
+	form := given(cmd, "connector", "since", "from", "to", "rate")
+	if types, _ := cmd.Flags().GetStringArray("type"); len(types) > 0 {
+		form["type"] = types
 	}
-	if form.Get("since") == "" && form.Get("from") == "" {
-		return errors.New("say from when on: --since 2h, or --from TIME and --to TIME")
-	}
-	types, err := cmd.Flags().GetStringArray("type")
-	if err != nil {
-		return err
-	}
-	form["type"] = types
-	rate, err := cmd.Flags().GetFloat64("rate")
-	if err != nil {
-		return err
-	}
-	form.Set("rate", strconv.FormatFloat(rate, 'f', -1, 64))
 	var ordered admin.Replays
-	if err := call(cmd, http.MethodPost, "/api/replay", form, brief, &ordered); err != nil {
+	if err := call(cmd.Context(), cmd, http.MethodPost, "/api/replay", form, &ordered); err != nil {
 		return err
 	}
 	if wait, _ := cmd.Flags().GetBool("wait"); wait {
 		return followReplays(cmd, ordered)
 	}
-	return showReplays(cmd, ordered)
+	return printed(cmd, ordered, printReplays)
 }
 
 func newReplayStatus() *cobra.Command {
@@ -89,11 +68,7 @@ func newReplayStatus() *cobra.Command {
   bridge replay status --connector brand-a --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var replays admin.Replays
-			if err := ask(cmd, "/api/replay", named(cmd), &replays); err != nil {
-				return err
-			}
-			return showReplays(cmd, replays)
+			return show(cmd, "/api/replay", given(cmd, "connector"), printReplays)
 		},
 	}
 	addAdminFlags(cmd)
@@ -109,11 +84,8 @@ func newReplayEnd() *cobra.Command {
   bridge replay end --connector brand-a`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var replays admin.Replays
-			if err := call(cmd, http.MethodPost, "/api/replay/end", named(cmd), brief, &replays); err != nil {
-				return err
-			}
-			return showReplays(cmd, replays)
+			_, err := order(cmd, "/api/replay/end", given(cmd, "connector"), printReplays)
+			return err
 		},
 	}
 	addAdminFlags(cmd)
@@ -121,17 +93,13 @@ func newReplayEnd() *cobra.Command {
 	return cmd
 }
 
-func showReplays(cmd *cobra.Command, replays admin.Replays) error {
-	if wantsJSON(cmd) {
-		return printJSON(cmd.OutOrStdout(), replays)
-	}
+func printReplays(to io.Writer, replays admin.Replays) {
 	if len(replays.Replays) == 0 {
-		fmt.Fprintln(cmd.OutOrStdout(), "there was no replay yet")
+		fmt.Fprintln(to, "there was no replay yet")
 	}
 	for _, r := range replays.Replays {
-		printReplay(cmd.OutOrStdout(), r, "")
+		printReplay(to, r, "")
 	}
-	return nil
 }
 
 // printReplay says how far a replay has come, in a line.
@@ -156,7 +124,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 		active := false
 		for _, o := range ordered.Replays {
 			var newest admin.Replays
-			if err := ask(cmd, "/api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
+			if err := ask(cmd.Context(), cmd, "/api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
 				return leftAlone(cmd, err)
 			}
 			for _, r := range newest.Replays {
@@ -168,7 +136,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 			}
 		}
 		if !active {
-			return showReplays(cmd, now)
+			return printed(cmd, now, printReplays)
 		}
 		for _, r := range now.Replays {
 			printReplay(cmd.ErrOrStderr(), r, fmt.Sprintf(" (%d events a second)", r.Replayed-min(r.Replayed, before[r.Connector])))

@@ -13,40 +13,65 @@ import (
 // maxError is how much of an answer that is no success is read.
 const maxError = 64 << 10
 
+// API is that of one program.
+type API struct {
+	Base  string // its URL, such as http://127.0.0.1:9090
+	Token string // bearer token; empty: none
+}
+
+// Do is API.Do for one URL that needs no token.
+func Do(ctx context.Context, method, url string, body, into any) error {
+	return API{Base: url}.Do(ctx, method, "", body, into)
+}
+
 // Do sends body as JSON, nothing where it is nil, and reads a 2XX answer into
 // into, which may be nil. Any other answer is a *StatusError with what the
 // program says of it.
-func Do(ctx context.Context, method, url string, body, into any) error {
-	var text io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, url, err)
-		}
-		text = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, text)
+func (a API) Do(ctx context.Context, method, path string, body, into any) error {
+	res, err := a.Open(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, url, err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err // it names the method and the URL
+		return err
 	}
 	defer res.Body.Close()
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return fmt.Errorf("%s %s: %w", method, url, statusError(res))
-	}
 	if into == nil {
 		return nil
 	}
 	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, url, err)
+		return fmt.Errorf("%s %s: read the answer: %w", method, a.Base+path, err)
 	}
 	return nil
+}
+
+// Open is Do for an answer that the caller reads, and closes. A json.RawMessage is
+// sent as it is.
+func (a API) Open(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	url := a.Base + path
+	raw, ok := body.(json.RawMessage)
+	if body != nil && !ok {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, url, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if a.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.Token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err // it names the method and the URL
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		defer res.Body.Close()
+		return nil, fmt.Errorf("%s %s: %w", method, url, statusError(res))
+	}
+	return res, nil
 }
 
 // StatusError is an answer that is no success.
