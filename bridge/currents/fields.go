@@ -1,10 +1,5 @@
 package currents
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
 // FieldIterator walks the members of a JSON object that Scan has found valid:
 //
 //	for f := currents.Fields(object); f.Next(); {
@@ -51,7 +46,7 @@ func (f *FieldIterator) Next() bool {
 		return false
 	}
 	key := i + 1
-	if i, f.escaped = skipString(b, key); i < 0 {
+	if i, f.escaped = scanString(b, key); i < 0 {
 		f.next = len(b)
 		return false
 	}
@@ -65,7 +60,7 @@ func (f *FieldIterator) Next() bool {
 		return false
 	}
 	if b[i] == '"' { // nearly always; what is long to skip may be left to Inner
-		if f.next, _ = skipString(b, i+1); f.next < 0 {
+		if f.next, _ = scanString(b, i+1); f.next < 0 {
 			f.next = len(b)
 		}
 		return true
@@ -155,51 +150,12 @@ func FirstInside(raw []byte) []byte {
 	return raw[i:ValueEnd(raw, i)]
 }
 
-// skipString returns the index behind the closing quote of the string whose
-// inside starts at i, or -1, and whether an escape is in it.
-func skipString(b []byte, i int) (end int, escaped bool) {
-	for i <= len(b)-8 {
-		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-			i += bits.TrailingZeros64(m) >> 3
-			if b[i] == '"' {
-				return i + 1, false
-			}
-			break
-		}
-		i += 8
-	}
-	return skipUnusualString(b, i)
-}
-
-// skipUnusualString goes on at an escape or near the end of the text.
-func skipUnusualString(b []byte, i int) (end int, escaped bool) {
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			return i + 1, escaped
-		case '\\':
-			escaped = true
-			i += 2
-		default:
-			i++
-		}
-		for i <= len(b)-8 {
-			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-			i += 8
-		}
-	}
-	return -1, escaped
-}
-
 // ValueEnd returns the index behind the value that starts at b[i], where b is text
 // that Scan has found valid.
 func ValueEnd(b []byte, i int) int {
 	switch b[i] {
 	case '"':
-		if end, _ := skipString(b, i+1); end >= 0 {
+		if end, _ := scanString(b, i+1); end >= 0 {
 			return end
 		}
 		return len(b)
@@ -220,7 +176,7 @@ func skipNested(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
 		case '"':
-			if i, _ = skipString(b, i+1); i < 0 {
+			if i, _ = scanString(b, i+1); i < 0 {
 				return len(b)
 			}
 			continue

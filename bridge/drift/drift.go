@@ -4,8 +4,7 @@
 package drift
 
 import (
-	"errors"
-	"fmt"
+	"cmp"
 	"hash/maphash"
 	"log/slog"
 	"slices"
@@ -14,8 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/currentsbridge/currentsbridge/schemas"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Config says where names are reported.
@@ -64,16 +62,17 @@ type item struct {
 	metric prometheus.Counter
 }
 
-// New returns a Watch, or an error where the registerer has its metrics already.
-func New(cfg Config) (*Watch, error) {
+// New returns a Watch.
+func New(cfg Config) *Watch {
+	with := promauto.With(cfg.Registerer)
 	w := &Watch{
 		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
 		items: make(map[string]map[string]*item),
-		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+		total: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_drift_total",
 			Help: "Events delivered with an event type (empty field) or a field that the glossary does not have.",
 		}, []string{"event_type", "field"}),
-		redacted: prometheus.NewCounterVec(prometheus.CounterOpts{
+		redacted: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_redacted_total",
 			Help: "Events of which an id or a trait is not in the message, because Braze has redacted it.",
 		}, []string{"field"}),
@@ -87,12 +86,7 @@ func New(cfg Config) (*Watch, error) {
 	if w.now == nil {
 		w.now = time.Now
 	}
-	if cfg.Registerer != nil {
-		if err := errors.Join(cfg.Registerer.Register(w.total), cfg.Registerer.Register(w.redacted)); err != nil {
-			return nil, fmt.Errorf("register the metrics of drift: %w", err)
-		}
-	}
-	return w, nil
+	return w
 }
 
 // Begin reports whether an event with something unknown in it is to be counted:
@@ -139,33 +133,12 @@ func RedactedFields() [8]string {
 // so that the message does not have it.
 func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
 
-// Learn forgets the event types and fields that a newer glossary has, so that
-// List tells what is unknown to that one. The metric keeps them.
-func (w *Watch) Learn(g *schemas.Glossary) {
+// Forget begins anew, with a newer glossary. The metric keeps its counts.
+func (w *Watch) Forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for eventType, fields := range w.items {
-		e, known := g.Event(eventType)
-		for field := range fields {
-			if known && has(g, e, field) {
-				delete(fields, field)
-				w.count--
-			}
-		}
-	}
-}
-
-// has reports whether the glossary has a field, or the type itself where field
-// is empty.
-func has(g *schemas.Glossary, e *schemas.EventType, field string) bool {
-	list, name := g.Envelope, field
-	if rest, ok := strings.CutPrefix(field, "user."); ok {
-		list, name = e.User, rest
-	} else if rest, ok := strings.CutPrefix(field, "properties."); ok {
-		list, name = e.Properties, rest
-	}
-	_, ok := schemas.FieldNamed(list, name)
-	return ok || field == ""
+	clear(w.items)
+	w.count = 0
 }
 
 // find returns the item of two names, made where there is none and room is left.
@@ -201,7 +174,7 @@ func (w *Watch) report(eventType, field string) {
 	}
 }
 
-// List returns what was seen since the start, by event type and field.
+// List returns what was seen since the start or Forget, by event type and field.
 func (w *Watch) List() []Item {
 	w.mu.Lock()
 	list := make([]Item, 0, w.count+1)
@@ -212,10 +185,7 @@ func (w *Watch) List() []Item {
 	}
 	w.mu.Unlock()
 	slices.SortFunc(list, func(a, b Item) int {
-		if a.EventType != b.EventType {
-			return strings.Compare(a.EventType, b.EventType)
-		}
-		return strings.Compare(a.Field, b.Field)
+		return cmp.Or(strings.Compare(a.EventType, b.EventType), strings.Compare(a.Field, b.Field))
 	})
 	return list
 }

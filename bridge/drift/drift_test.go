@@ -14,14 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func newWatch(t *testing.T, cfg drift.Config) *drift.Watch {
 	t.Helper()
-	w, err := drift.New(cfg)
-	require.NoError(t, err)
-	return w
+	return drift.New(cfg)
 }
 
 // gather returns bridge_drift_total by event type and field.
@@ -69,13 +66,6 @@ func TestCount(t *testing.T) {
 	require.Contains(t, lines[0], "event_type=new.Type")
 	require.NotContains(t, lines[0], " field=")
 	require.Contains(t, lines[1], "event_type=known.Type field=properties.b")
-}
-
-func TestNewNeedsTheMetricToItself(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	newWatch(t, drift.Config{Registerer: registry})
-	_, err := drift.New(drift.Config{Registerer: registry})
-	require.ErrorAs(t, err, &prometheus.AlreadyRegisteredError{})
 }
 
 // TestBounded: names come from outside, so there is an end to them.
@@ -144,25 +134,20 @@ func TestBegin(t *testing.T) {
 	require.False(t, w.Begin(event(remembered)))
 }
 
-// TestLearn: a newer glossary makes names known, and others take their place.
-func TestLearn(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
-	w := newWatch(t, drift.Config{})
-	const open = "users.messages.email.Open"
-	for _, name := range [][2]string{{open, ""}, {open, "properties.send_time"}, {open, "properties.newer"}, {open, "user.timezone"}, {open, "user.newer"}, {open, "id"}, {open, "newer"}, {"newer.Type", ""}} {
-		w.Count([]byte(name[0]), []byte(name[1]))
+// TestForget: with a newer glossary there is room for as many names again.
+func TestForget(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	w := newWatch(t, drift.Config{Registerer: registry})
+	for range 2 {
+		for i := range drift.MaxItems {
+			w.Count([]byte("t"), fmt.Append(nil, i))
+		}
+		require.Len(t, w.List(), drift.MaxItems)
+		require.EqualValues(t, 1, w.List()[0].Count)
+		w.Forget()
+		require.Empty(t, w.List())
 	}
-	w.Learn(g)
-	var left []string
-	for _, i := range w.List() {
-		left = append(left, i.EventType+"|"+i.Field)
-	}
-	require.Equal(t, []string{"newer.Type|", open + "|newer", open + "|properties.newer", open + "|user.newer"}, left)
-	for i := range drift.MaxItems - len(left) {
-		w.Count([]byte("t"), fmt.Append(nil, i))
-	}
-	require.Len(t, w.List(), drift.MaxItems, "there is room for as many again")
+	require.EqualValues(t, 2, gather(t, registry)["t|0"])
 }
 
 // TestSharedSafely is for the race detector.
@@ -187,8 +172,7 @@ func TestSharedSafely(t *testing.T) {
 }
 
 func BenchmarkCount(b *testing.B) {
-	w, err := drift.New(drift.Config{})
-	require.NoError(b, err)
+	w := drift.New(drift.Config{})
 	event, eventType, field := bytes.Repeat([]byte("x"), 1000), []byte("users.messages.email.Open"), []byte("properties.new_field")
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
@@ -23,12 +24,12 @@ func BenchmarkMap(b *testing.B) {
 		opts mapping.Options
 	}{
 		{"plain", mapping.Options{}},
-		{"drift", mapping.Options{Drift: newWatch(b)}},
+		{"drift", mapping.Options{Drift: drift.New(drift.Config{})}},
 		{"names", mapping.Options{Names: mapping.Names{Readable: true}}},
 		{"personal", mapping.Options{Personal: personal}}, // one field of the event is flagged
 		{"identify", mapping.Options{Identify: true, Alias: true}},
 		{"webhook", mapping.Options{Webhook: true}},
-		{"webhook-drift", mapping.Options{Webhook: true, Drift: newWatch(b)}},
+		{"webhook-drift", mapping.Options{Webhook: true, Drift: drift.New(drift.Config{})}},
 		{"webhook-personal", mapping.Options{Webhook: true, Personal: personal}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {

@@ -17,13 +17,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-func newWatch(t testing.TB) *drift.Watch {
-	t.Helper()
-	w, err := drift.New(drift.Config{})
-	require.NoError(t, err)
-	return w
-}
-
 // counted returns what a watch has seen, as type|field=count.
 func counted(w *drift.Watch) (list []string) {
 	for _, i := range w.List() {
@@ -36,7 +29,7 @@ func counted(w *drift.Watch) (list []string) {
 func modes(t *testing.T, personal mapping.Personal) (list []*mapping.Mapper) {
 	t.Helper()
 	for _, webhook := range []bool{false, true} {
-		list = append(list, newMapper(t, mapping.Options{Webhook: webhook, Drift: newWatch(t), Personal: personal}))
+		list = append(list, newMapper(t, mapping.Options{Webhook: webhook, Drift: drift.New(drift.Config{}), Personal: personal}))
 	}
 	return list
 }
@@ -46,7 +39,7 @@ func modes(t *testing.T, personal mapping.Personal) (list []*mapping.Mapper) {
 func bothModes(t *testing.T, modes []*mapping.Mapper, events ...string) (seen []string) {
 	t.Helper()
 	for i, mode := range modes {
-		w := newWatch(t)
+		w := drift.New(drift.Config{})
 		m, silent := mapping.WithDrift(mode, w), mapping.WithDrift(mode, nil)
 		for _, event := range events {
 			require.Equal(t, string(silent.Append([]byte("["), []byte(event), "f")), string(m.Append([]byte("["), []byte(event), "f")))
@@ -152,7 +145,7 @@ func typeOf(t *testing.T, event string) string {
 // all fields that the glossary has of a user are known to the walk itself.
 func TestKnownEventsAreCheap(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
-	w := newWatch(t)
+	w := drift.New(drift.Config{})
 	m := newMapper(t, mapping.Options{Drift: w})
 	dst := make([]byte, 0, 4096)
 	require.Zero(t, testing.AllocsPerRun(20, func() {
@@ -175,9 +168,9 @@ func FuzzDrift(f *testing.F) {
 	for _, seed := range seeds() {
 		f.Add([]byte(seed))
 	}
-	events, err := mapping.New(mapping.Options{Drift: newWatch(f)})
+	events, err := mapping.New(mapping.Options{Drift: drift.New(drift.Config{})})
 	require.NoError(f, err)
-	webhook, err := mapping.New(mapping.Options{Drift: newWatch(f), Webhook: true})
+	webhook, err := mapping.New(mapping.Options{Drift: drift.New(drift.Config{}), Webhook: true})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, event []byte) {
 		require.Equal(t, string(mapping.Plain().AppendMessage(nil, event, "f")), string(events.Append(nil, event, "f")))

@@ -17,7 +17,6 @@ type Mapper struct {
 	names           *names    // nil: as Braze names them
 	filter          *filter   // nil: everything leaves
 	personal        *personal // nil: nothing is changed
-	guard           *guard    // nil: no id is dropped
 	shapes          *shapes   // nil: drift is not counted
 	drift           *drift.Watch
 }
@@ -60,9 +59,6 @@ func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 	if m.drift != nil {
 		m.shapes = known
 	}
-	if m.personal != nil && m.personal.dropID {
-		m.guard = &guard{personal: m.personal, webhook: opts.Webhook}
-	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
@@ -91,7 +87,7 @@ func Plain() *Mapper { return &Mapper{} }
 // user id is dropped, it has another one. What is no object leaves, so that it
 // becomes a dead letter where it is mapped. event is as AppendMessage takes it.
 func (m *Mapper) Keeps(event []byte) bool {
-	return (m.filter == nil || m.filter.keeps(event)) && (m.guard == nil || m.guard.keeps(event))
+	return (m.filter == nil || m.filter.keeps(event)) && (m.personal == nil || m.personal.leavesIdentity(event, m.webhook))
 }
 
 // Append appends what RudderStack gets of one event to dst: its message, or

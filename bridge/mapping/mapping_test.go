@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -134,31 +133,4 @@ func TestDeepNesting(t *testing.T) {
 	want := context + `,"os":{"name":` + open + closed + `}` + track + `,"messageId":"i","anonymousId":` + open + closed +
 		`,"timestamp":"2023-11-14T22:13:20.000Z","properties":{"a":` + open + closed + `}}`
 	require.True(t, mapped(event) == want) // without a listing of megabytes
-}
-
-func TestAppendsToWhatIsThere(t *testing.T) {
-	mapper := mapping.Plain()
-	dst := []byte(`{"batch":[`)
-	dst = mapper.AppendMessage(dst, []byte(`{"id":"1"}`), "")
-	dst = append(dst, ',')
-	dst = mapper.AppendMessage(dst, []byte(`{"id":"2"}`), "")
-	require.Equal(t, `{"batch":[`+context+track+`,"messageId":"1"},`+context+track+`,"messageId":"2"}`, string(dst))
-}
-
-// TestMapperIsSharedSafely is for the race detector.
-func TestMapperIsSharedSafely(t *testing.T) {
-	mapper := mapping.Plain()
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for j := range 200 {
-				id := fmt.Sprintf("%d-%d", i, j)
-				got := string(mapper.AppendMessage(nil, []byte(`{"id":"`+id+`","properties":{"platform":"`+id+`","a\u0062":1}}`), ""))
-				if want := context + `,"os":{"name":"` + id + `"}` + track + `,"messageId":"` + id + `","properties":{"a\u0062":1}}`; got != want {
-					t.Errorf("got %s, want %s", got, want)
-				}
-			}
-		})
-	}
-	wg.Wait()
 }

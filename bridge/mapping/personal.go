@@ -21,7 +21,8 @@ type personal struct {
 	// unknown is done to text of fields that the glossary does not have; nil:
 	// nothing.
 	unknown *rule
-	dropID  bool // one of the ids that make an identity is dropped
+	// Which of the ids that make an identity is dropped.
+	dropUserID, dropExternalID bool
 }
 
 // typeRules are the rules for the fields of one event type, by their number in
@@ -126,7 +127,8 @@ func (p *personal) field(field string, action Action) {
 	}
 	if name, ok := strings.CutPrefix(field, "user."); ok {
 		*p.user.rule(name) = rule{action: action, named: true, id: isID(name)}
-		p.dropID = p.dropID || action == Drop && (field == userID || field == externalUserID)
+		p.dropUserID = p.dropUserID || action == Drop && field == userID
+		p.dropExternalID = p.dropExternalID || action == Drop && field == externalUserID
 		return
 	}
 	r := p.properties.rule(field)

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"sync"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
-	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 )
 
 // append appends the event as the rules leave it: what they do not name keeps
@@ -244,46 +242,26 @@ func appendCompact(dst, raw []byte) []byte {
 	return dst
 }
 
-// guard keeps back events that have no identity left once an id is dropped.
-// RudderStack refuses the whole request for one of them, or its Braze source
-// drops it without a word.
-type guard struct {
-	personal *personal
-	webhook  bool
-	pool     sync.Pool // of *guarded
-}
-
-type guarded struct {
-	event []byte
-	scan  currents.Batch
-}
-
-// maxGuarded is how large a buffer is kept, so that one huge event does not
-// stay in memory.
-const maxGuarded = 1 << 20
-
-// keeps tells whether the event still has an identity as the rules leave it, or
-// never had one; then it becomes a dead letter as it would without the rules.
-func (g *guard) keeps(event []byte) bool {
-	s, ok := g.pool.Get().(*guarded)
-	if !ok {
-		s = &guarded{}
+// leavesIdentity tells whether an event still has an identity once an id is dropped,
+// or never had one. RudderStack refuses the whole request for one without, or its
+// Braze source drops it without a word.
+func (p *personal) leavesIdentity(event []byte, webhook bool) bool {
+	var user, external bool
+	usable := func(id []byte) bool { return currents.UsableIdentity(id) || webhook && currents.Redacted(id) }
+	for f := currents.Fields(event); f.Next(); {
+		if !f.KeyIs("user") {
+			continue
+		}
+		user, external = false, false // the last one counts
+		inner := f.Inner()
+		for inner.Next() {
+			if inner.KeyIs("user_id") {
+				user = usable(inner.Value())
+			} else if inner.KeyIs("external_user_id") {
+				external = usable(inner.Value())
+			}
+		}
+		f.Leave(&inner)
 	}
-	s.event, _ = g.personal.append(s.event[:0], event)
-	keeps := g.identified(s, s.event) || !g.identified(s, event)
-	if cap(s.event) <= maxGuarded {
-		g.pool.Put(s)
-	}
-	return keeps
-}
-
-// identified tells whether an event has an identity, for all that is known.
-func (g *guard) identified(s *guarded, event []byte) bool {
-	if s.scan.ScanEvent(event) != nil {
-		return true
-	}
-	if g.webhook {
-		return sourceloss.Of(event).Reason != currents.NoIdentity
-	}
-	return s.scan.Events[0].Problem() != currents.NoIdentity
+	return user && !p.dropUserID || external && !p.dropExternalID || !user && !external
 }

@@ -196,27 +196,7 @@ func parseTextTime(raw []byte) (seconds int64, ok bool) {
 // as RudderStack's formatter writes it.
 func appendISO(dst []byte, millis int64) []byte {
 	at := time.UnixMilli(millis).UTC()
-	year, month, day := at.Date()
-	hour, minute, second := at.Clock()
-	if year < 0 {
-		dst = append(dst, '-')
-		year = -year
-	}
-	if year > 9999 {
-		dst = strconv.AppendInt(dst, int64(year), 10)
-	} else {
-		dst = append2(append2(dst, year/100), year%100)
-	}
-	dst = append2(append(dst, '-'), int(month))
-	dst = append2(append(dst, '-'), day)
-	dst = append2(append(dst, 'T'), hour)
-	dst = append2(append(dst, ':'), minute)
-	dst = append2(append(dst, ':'), second)
-	thousandths := at.Nanosecond() / 1e6
-	dst = append2(append(dst, '.', byte('0'+thousandths/100)), thousandths%100)
-	return append(dst, 'Z')
-}
-
-func append2(dst []byte, n int) []byte {
-	return append(dst, byte('0'+n/10), byte('0'+n%10))
+	dst = at.AppendFormat(dst, time.RFC3339) // which is quicker than a layout with thousandths
+	n := at.Nanosecond() / 1e6
+	return append(dst[:len(dst)-1], '.', byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10), 'Z')
 }

@@ -1,10 +1,7 @@
 package mapping_test
 
 import (
-	"math/rand/v2"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -47,26 +44,4 @@ func TestTimestamp(t *testing.T) {
 		require.Equal(t, message+"}", mapped(`{"time":`+raw+`}`), "time %s", raw)
 	}
 	require.Equal(t, context+track+`,"messageId":"fallback"}`, mapped(`{"time":1,"time":null}`))
-}
-
-// TestTimestampAgainstTime compares whole seconds, and milliseconds, with the
-// standard library.
-func TestTimestampAgainstTime(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	const first, last = -62167219200, 100_000_000_000 - 1
-	for range 50_000 {
-		seconds := first + rng.Int64N(last-first+1)
-		if rng.IntN(4) == 0 {
-			seconds -= seconds % 86400 // midnight
-		}
-		if seconds == 0 {
-			continue
-		}
-		want := time.Unix(seconds, 0).UTC().Format("2006-01-02T15:04:05.000Z")
-		require.Contains(t, mapped(`{"time":`+strconv.FormatInt(seconds, 10)+`}`), `,"timestamp":"`+want+`"}`)
-		if millis := seconds*1000 + rng.Int64N(1000); millis > 253_402_300_799 {
-			want := time.UnixMilli(millis).UTC().Format("2006-01-02T15:04:05.000Z")
-			require.Contains(t, mapped(`{"time":`+strconv.FormatInt(millis, 10)+`}`), `,"timestamp":"`+want+`"}`)
-		}
-	}
 }
