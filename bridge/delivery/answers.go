@@ -63,9 +63,9 @@ func inOwnWords(status int, body string) bool {
 	return false
 }
 
-// emptyBatch is what RudderStack answers, with 400, to a batch of no events and a
+// EmptyBatch is what RudderStack answers, with 400, to a batch of no events and a
 // good write key. No proxy does.
-func emptyBatch(mode Mode) string {
+func EmptyBatch(mode string) string {
 	if mode == Webhook {
 		return "All requests in the batch failed"
 	}

@@ -11,7 +11,7 @@ import (
 // builder makes the bodies of one worker's requests. Its buffers are used again
 // and again.
 type builder struct {
-	mode    Mode
+	mode    string
 	mapper  Mapper
 	maxBody int
 
@@ -25,7 +25,7 @@ type builder struct {
 }
 
 func (s *Sender) builder() *builder {
-	return &builder{mode: s.config.Mode, mapper: s.config.Mapper, maxBody: s.config.MaxBody}
+	return &builder{mode: s.config.Mode, mapper: s.config.Mapper, maxBody: int(s.config.MaxBody)}
 }
 
 // check keeps of events what is to be sent. The others are what the connector's
@@ -121,16 +121,20 @@ func appendSpan(spans []queue.Span, e event) []queue.Span {
 	return append(spans, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
 }
 
-// appendEvents appends the events of the records, oldest first. In the mode Events
+// eventsOf returns the events of the records, oldest first. In the mode Events
 // each gets the id that it has where Braze gave none: the record's origin and the
 // place in it, so that it is the same each time the event is sent.
-func (b *builder) appendEvents(dst []event, records []*queue.Record) []event {
+func (b *builder) eventsOf(records []*queue.Record) []event {
 	// All ids share one string, which costs one allocation.
 	b.ids, b.ends = b.ids[:0], b.ends[:0]
-	first := len(dst)
+	n := 0
+	for _, r := range records {
+		n += len(r.Events)
+	}
+	list := make([]event, 0, n)
 	for _, r := range records {
 		for _, e := range r.Events {
-			dst = append(dst, event{seq: r.Seq, index: e.Index, raw: e.Raw})
+			list = append(list, event{seq: r.Seq, index: e.Index, raw: e.Raw})
 			if b.mode == Events {
 				b.ids = appendID(b.ids, r.Origin, e.Index)
 				b.ends = append(b.ends, len(b.ids))
@@ -139,9 +143,9 @@ func (b *builder) appendEvents(dst []event, records []*queue.Record) []event {
 	}
 	all, start := string(b.ids), 0
 	for i, end := range b.ends {
-		dst[first+i].id, start = all[start:end], end
+		list[i].id, start = all[start:end], end
 	}
-	return dst
+	return list
 }
 
 func appendID(dst []byte, origin string, index int) []byte {

@@ -7,35 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// Mode says what is sent to RudderStack.
-type Mode string
-
+// What is sent to RudderStack; see config.Connector.
 const (
 	// Events sends finished messages to /v1/batch. Nothing of an event is
 	// changed on RudderStack's side and it costs RudderStack a third of Webhook.
-	Events Mode = "events"
+	Events = config.Events
 	// Webhook sends events as Braze does to /v1/webhook, and RudderStack's own
 	// Braze source maps them. That source answers 200 and silently drops some
 	// events, so intake sorts those out before they come here.
-	Webhook Mode = "webhook"
-)
-
-// Gzip says whether bodies are compressed.
-type Gzip string
-
-const (
-	GzipAuto Gzip = "auto" // where the destination says that it can; the default
-	GzipOff  Gzip = "off"
+	Webhook = config.Webhook
 )
 
 // Reasons of the dead letters that delivery makes, beside those of
@@ -50,30 +40,15 @@ const (
 	ReasonSetAside    = "set_aside"    // DeadLetter was called
 )
 
-// Defaults of Config.
+// What a request may have where no setting says it.
 const (
-	DefaultConcurrency = 4
-	DefaultMaxEvents   = 1000
-	// DefaultMaxBody leaves room below RudderStack's limit of 4,096,000 bytes a
+	// defaultMaxBody leaves room below RudderStack's limit of 4,096,000 bytes a
 	// request for what proxies and a smaller setting may take.
-	DefaultMaxBody = 3_500_000
-	// DefaultMaxBodyWebhook is smaller because RudderStack applies the limit a
+	defaultMaxBody = 3_500_000
+	// defaultMaxBodyWebhook is smaller because RudderStack applies the limit a
 	// second time to what its Braze source makes of the request, which is about
 	// 14 % more and, with small events, up to a third.
-	DefaultMaxBodyWebhook = 3_000_000
-	// DefaultTimeout and DefaultMaxBackoff together keep the promise that
-	// delivery resumes within 30 seconds of the destination's return: waits
-	// count from the start of the try that failed, so no more than the greater
-	// of the two lies between two tries, even when each try hangs.
-	DefaultTimeout    = 25 * time.Second
-	DefaultMinBackoff = 500 * time.Millisecond
-	DefaultMaxBackoff = 25 * time.Second
-	DefaultGrace      = 10 * time.Second
-	// DefaultGiveUpAfter is long enough for an operator to repair a firewall's rule:
-	// what is parked costs nothing.
-	DefaultGiveUpAfter = time.Hour
-	// DefaultConnectionMaxAge is how long a change in DNS may go unnoticed.
-	DefaultConnectionMaxAge = 2 * time.Minute
+	defaultMaxBodyWebhook = 3_000_000
 )
 
 // Queue is what delivery needs of a connector's queue.
@@ -109,75 +84,34 @@ type Mapper interface {
 	Append(dst, event []byte, fallbackID string) []byte
 }
 
-// Config says what a Sender delivers, where to and how. Queue, Mapper, URL and
-// WriteKey are needed; a zero in any other field means its default.
+// Config says what a Sender delivers, where to and how. Queue and Mapper are needed.
 type Config struct {
-	Name     string // the connector's name, for the log
-	Queue    Queue
-	Mapper   Mapper
-	URL      string // RudderStack's data plane, without /v1/…
-	WriteKey string
-	Mode     Mode // default Events
-
-	Concurrency int // requests at once
-	MaxEvents   int // in one request
-	MaxBody     int // bytes of one request; one event larger than that is sent alone
-
-	Timeout    time.Duration // of one request, from connecting to the end of the response
-	MinBackoff time.Duration // upper bound of the first wait; it doubles from there
-	MaxBackoff time.Duration // upper bound of any wait, Retry-After and GiveUpAfter apart
-	Grace      time.Duration // how long requests in flight may take once Run ends; below 0: none
-
-	// GiveUpAfter is how long an event must have failed alone, while others were
-	// accepted, before it goes to the dead letters. Events that get 400 or 413 do
-	// not wait that long.
-	GiveUpAfter time.Duration
-	// AcceptAny2XX takes every 2XX for an acceptance, for proxies that change the
-	// body; otherwise only the ok that RudderStack writes is one.
-	AcceptAny2XX bool
-	// ConnectionMaxAge is how long a connection is used before it is renewed, so
-	// that a changed address is found. It is for the default Transport.
-	ConnectionMaxAge time.Duration
-
+	config.Connector // as the configuration has checked it
+	Queue            Queue
+	Mapper           Mapper
 	// Replays, where it is not nil, is asked for history to be sent again, beside
 	// what is pending and within the same limits.
 	Replays Replays
-	// RequestsPerSecond bounds the requests that begin in a second, evenly spread;
-	// halves and probes count. 0: no limit.
-	RequestsPerSecond float64
-	// Gzip compresses bodies where the destination's /version lists
-	// gzip-req-payload; GzipOff never does. MaxBody is the size before
-	// compression, as RudderStack's own limit is.
-	Gzip Gzip
-	// RootCAs verify the destination's certificate; nil: the system's. It is
-	// for the default Transport.
-	RootCAs *x509.CertPool
+	RootCAs *x509.CertPool // verify the destination's certificate; nil: the system's
+	Grace   time.Duration  // how long requests in flight may take once Run ends
 
 	Transport http.RoundTripper // default connection.NewTransport with RootCAs
-	Random    func() float64    // jitter, from 0 up to 1; safe for concurrent use; default math/rand
+	Random    *rand.Rand        // draws waits and samples; of this Sender alone; default: with a random seed
 	Logger    *slog.Logger      // default slog.Default()
 	Observer  Observer          // default none
 }
 
-// withDefaults returns c with its zeros filled in and an error that names every
-// field that is wrong.
-func (c Config) withDefaults() (Config, error) {
-	fill(&c.Mode, Events)
-	fill(&c.Gzip, GzipAuto)
-	fill(&c.Concurrency, DefaultConcurrency)
-	fill(&c.MaxEvents, DefaultMaxEvents)
-	fill(&c.Timeout, DefaultTimeout)
-	fill(&c.MinBackoff, DefaultMinBackoff)
-	fill(&c.MaxBackoff, max(DefaultMaxBackoff, c.MinBackoff))
-	fill(&c.Grace, DefaultGrace)
-	fill(&c.GiveUpAfter, DefaultGiveUpAfter)
-	fill(&c.ConnectionMaxAge, DefaultConnectionMaxAge)
-	if c.Mode == Webhook {
-		fill(&c.MaxBody, DefaultMaxBodyWebhook)
+// withDefaults returns c with its zeros filled in.
+func (c Config) withDefaults() Config {
+	switch {
+	case c.MaxBody > 0:
+	case c.Mode == Webhook:
+		c.MaxBody = defaultMaxBodyWebhook
+	default:
+		c.MaxBody = defaultMaxBody
 	}
-	fill(&c.MaxBody, DefaultMaxBody)
 	if c.Random == nil {
-		c.Random = rand.Float64
+		c.Random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -185,42 +119,18 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Observer == nil {
 		c.Observer = noObserver{}
 	}
-	return c, errors.Join(c.problems()...)
+	return c
 }
 
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-func (c Config) problems() []error {
-	var found []error
-	wrong := func(bad bool, format string, args ...any) {
-		if bad {
-			found = append(found, fmt.Errorf("delivery: "+format, args...))
-		}
-	}
-	wrong(c.Queue == nil, "no queue")
-	wrong(c.Mode != Events && c.Mode != Webhook, "mode %q is neither %q nor %q", c.Mode, Events, Webhook)
-	wrong(c.Mapper == nil, "no mapper")
-	wrong(c.WriteKey == "", "no write key")
-	wrong(strings.ContainsAny(c.WriteKey, ":\r\n"), "the write key holds a colon or a line break")
-	wrong(min(c.Concurrency, c.MaxEvents, c.MaxBody) < 0, "a number is negative: concurrency, events or bytes a request")
-	wrong(min(c.Timeout, c.GiveUpAfter, c.ConnectionMaxAge) < 0, "a duration is negative: timeout, give-up time or a connection's age")
-	wrong(c.Gzip != GzipAuto && c.Gzip != GzipOff, "gzip %q is neither %q nor %q", c.Gzip, GzipAuto, GzipOff)
-	wrong(!(c.RequestsPerSecond >= 0) || math.IsInf(c.RequestsPerSecond, 0), "requests a second: %g is no rate", c.RequestsPerSecond)
-	wrong(c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff, "backoff from %s to %s", c.MinBackoff, c.MaxBackoff)
-	if _, err := c.base(); err != nil {
-		found = append(found, err)
-	}
-	return found
+// claim is how much is claimed at once. Messages are larger than events; what does
+// not fit becomes a small request of its own, so a little less is claimed than fits.
+func (c Config) claim() queue.Limit {
+	return queue.Limit{Events: c.BatchEvents, Bytes: int(c.MaxBody - c.MaxBody/8)}
 }
 
 // base returns the URL of RudderStack's data plane.
 func (c Config) base() (*url.URL, error) {
-	base, err := url.Parse(c.URL)
+	base, err := url.Parse(c.RudderURL)
 	if err != nil {
 		// Without url.Error's own words, which repeat the URL and what may be secret in it.
 		if bad := (*url.Error)(nil); errors.As(err, &bad) {
@@ -238,6 +148,20 @@ func (c Config) base() (*url.URL, error) {
 		base.Path = "/" // else JoinPath makes a relative path
 	}
 	return base, nil
+}
+
+// poster makes requests as c says.
+func (c Config) poster() (*poster, error) {
+	request, version, err := c.requests()
+	if err != nil {
+		return nil, err
+	}
+	template := connection.NewTransport(c.Concurrency + 1) // a replay's request comes beside the others
+	template.TLSClientConfig.RootCAs = c.RootCAs
+	return &poster{
+		request: request, version: version, secret: c.WriteKey, timeout: c.Timeout,
+		connections: connection.Pool{Fixed: c.Transport, Template: template, MaxAge: c.ConnectionMaxAge},
+	}, nil
 }
 
 // requests returns the request that all others are cloned from, and the one that

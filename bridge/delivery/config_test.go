@@ -1,58 +1,25 @@
 package delivery
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 func goodConfig() Config {
-	return Config{Queue: newMemQueue(), Mapper: testMapper{}, URL: "https://rudder.test", WriteKey: "wk"}
+	c := Config{Connector: config.DefaultConnector(), Queue: newMemQueue(), Mapper: testMapper{}}
+	c.RudderURL, c.WriteKey = "https://rudder.test", "wk"
+	return c
 }
 
 func TestConfigDefaults(t *testing.T) {
-	c, err := goodConfig().withDefaults()
-	require.NoError(t, err)
-	require.Equal(t, Events, c.Mode)
-	require.Equal(t, 4, c.Concurrency)
-	require.Equal(t, 1000, c.MaxEvents)
-	require.Equal(t, 3_500_000, c.MaxBody)
 	webhook := goodConfig()
 	webhook.Mode = Webhook
-	webhook, err = webhook.withDefaults()
-	require.NoError(t, err)
-	require.Less(t, float64(webhook.MaxBody)*1.14, 4_096_000.0, "what the Braze source makes of it fits too")
-	require.LessOrEqual(t, max(c.Timeout, c.MaxBackoff), 25*time.Second, "resumes within 30 seconds")
-}
-
-func TestConfigMistakesAreAllNamed(t *testing.T) {
-	_, err := New(Config{Mode: "both", Concurrency: -1, MaxEvents: -1, MaxBody: -1,
-		Gzip: "maybe", RequestsPerSecond: -1, Timeout: -1, MinBackoff: time.Minute, MaxBackoff: time.Second, GiveUpAfter: -1, ConnectionMaxAge: -1})
-	for _, words := range []string{
-		"no queue", `mode "both"`, "no write key", "concurrency, events or bytes a request",
-		`gzip "maybe"`, "requests a second",
-		"timeout, give-up time or a connection's age", "backoff from 1m0s to 1s", "URL is not",
-	} {
-		require.ErrorContains(t, err, words)
-	}
-	c := goodConfig()
-	for _, c.Mode = range []Mode{Events, Webhook} {
-		c.Mapper = nil
-		_, err = New(c)
-		require.EqualError(t, err, "delivery: no mapper")
-		c.Mapper = testMapper{}
-		_, err = New(c)
-		require.NoError(t, err)
-	}
-	for _, c.RequestsPerSecond = range []float64{-1, math.NaN(), math.Inf(1)} {
-		_, err = New(c)
-		require.ErrorContains(t, err, "requests a second")
-	}
-	c.WriteKey = "a:b"
-	_, err = New(c)
-	require.ErrorContains(t, err, "colon")
+	require.Less(t, float64(webhook.withDefaults().MaxBody)*1.14, 4_096_000.0, "what the Braze source makes of it fits too")
+	require.LessOrEqual(t, max(webhook.Timeout, webhook.Backoff.Max), 25*time.Second, "resumes within 30 seconds")
 }
 
 func TestConfigURL(t *testing.T) {
@@ -64,7 +31,7 @@ func TestConfigURL(t *testing.T) {
 		"https://rudder.test/a%2Fb//c": "/a%2Fb/c/v1/batch",
 	} {
 		c := goodConfig()
-		c.URL = base
+		c.RudderURL = base
 		r, _, err := c.requests()
 		require.NoError(t, err, base)
 		require.Equal(t, want, r.URL.RequestURI(), base)
@@ -74,7 +41,7 @@ func TestConfigURL(t *testing.T) {
 		"http://rudder.test#x", "http://u:hidden@rudder.test:x", "http://rudder\x7f.test/hidden",
 	} {
 		c := goodConfig()
-		c.URL = bad
+		c.RudderURL = bad
 		_, err := New(c)
 		require.Error(t, err, bad)
 		require.NotContains(t, err.Error(), "hidden")

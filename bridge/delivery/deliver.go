@@ -57,11 +57,6 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 		s.parked(b, t)
 		return nil
 	}
-	if !r.shared && err == nil {
-		s.mu.Lock()
-		s.recycle(t.events)
-		s.mu.Unlock()
-	}
 	return err
 }
 
@@ -151,7 +146,7 @@ type tried struct {
 // send sends a request, or as much of it as fits, and asks the scheduler that it
 // came from what to do. It is not ok where the request was cut off.
 func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, bool) {
-	body := s.probe
+	body := emptyBody(s.config.Mode)
 	if !r.probe {
 		if len(r.events) == 0 {
 			s.mu.Lock()
@@ -177,27 +172,27 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	t := tried{events: r.events, response: a}
 	o := s.outcome(a)
 	if r.probe {
-		o.own = a.status == http.StatusBadRequest && a.words == emptyBatch(s.config.Mode)
+		o.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
 	}
 	wasCompressed := r.trial.outcome.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
+	before := s.evidence.state
 	t.action = from.done(r, o)
 	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
-	opened := s.evidence.open
+	news := s.evidence.state != before
 	s.changed.Broadcast()
 	s.mu.Unlock()
 
-	switch {
-	case o.kind == accepted && a.compressed:
+	if o.kind == accepted && a.compressed {
 		s.compression.took()
-	case o.kind == accepted && wasCompressed:
-		s.compression.missed()
-	case opened:
-		s.compression.doubt()
+	} else if o.kind == accepted && wasCompressed && s.compression.missed() {
+		s.gzipChanged(false, "the destination refused compressed what it took uncompressed")
 	}
-	s.observe(t, r.probe, from != s.main)
-	s.announce()
+	s.observe(t, r.probe)
+	if news {
+		s.announce()
+	}
 	return t, true
 }
 
@@ -207,10 +202,10 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body
 	s.mu.Lock()
 	well := s.evidence.inARow == 0
 	s.mu.Unlock()
-	if well && !r.suspect {
-		on, ask, number := s.compression.wanted(time.Now())
+	if well && !r.suspect && s.config.Gzip != "off" {
+		on, ask := s.compression.wanted(time.Now())
 		if ask {
-			s.asks.Go(func() { s.ask(ctx, number) })
+			s.asks.Go(func() { s.ask(ctx) })
 		}
 		// An event alone is never compressed: it may die of the answer.
 		if on && len(r.events) > 1 {
@@ -229,9 +224,10 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body
 
 // ask asks the destination whether it takes compressed bodies. Requests go on
 // meanwhile, as they are.
-func (s *Sender) ask(ctx context.Context, number uint64) {
-	if why := s.poster.ask(ctx); ctx.Err() == nil {
-		s.compression.answered(number, why, time.Now())
+func (s *Sender) ask(ctx context.Context) {
+	why := s.poster.ask(ctx)
+	if ctx.Err() == nil && s.compression.answered(why == "", time.Now()) {
+		s.gzipChanged(why == "", why)
 	}
 }
 
@@ -251,14 +247,10 @@ func (s *Sender) outcome(a response) outcome {
 	return o
 }
 
-func (s *Sender) observe(t tried, probe, replay bool) {
+func (s *Sender) observe(t tried, probe bool) {
 	post := Post{
-		Status: t.response.status, Class: statusClass(t.response.status), Events: len(t.events),
-		Bytes: t.response.bytes, Gzip: t.response.compressed, Replay: replay,
+		Class: statusClass(t.response.status), Events: len(t.events), Bytes: t.response.bytes,
 		Latency: t.response.ended.Sub(t.response.began), Halved: t.action == split,
-	}
-	if t.action == die {
-		post.Dead = t.trial.outcome.kind.reason()
 	}
 	if t.action != deliver || probe {
 		s.log.Debug("request failed", "answer", t.response.describe(), "events", len(t.events), "probe", probe, "took", post.Latency)

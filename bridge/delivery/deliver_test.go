@@ -1,13 +1,12 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +18,7 @@ import (
 )
 
 // onePerRequest makes each event a request of its own.
-func onePerRequest(c *Config) { c.MaxEvents = 1 }
+func onePerRequest(c *Config) { c.BatchEvents = 1 }
 
 func TestOneRequestCarriesManyRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -35,6 +34,11 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 		}
 		require.Equal(t, []int{1000, 1000, 500}, sizes)
 		require.Equal(t, 3, q.settles, "one commit a POST")
+		p := r.all()[0]
+		require.True(t, json.Valid(p.body))
+		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{"messageId":"r0-0"`))
+		require.Equal(t, "application/json", p.header.Get("Content-Type"))
+		require.Equal(t, "Basic d2stc2VjcmV0Og==", p.header.Get("Authorization"), "wk-secret as the user name")
 	})
 }
 
@@ -54,7 +58,7 @@ func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
 }
 
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
-	for _, mode := range []Mode{Events, Webhook} {
+	for _, mode := range []string{Events, Webhook} {
 		bubble(t, string(mode), func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()
 			const limit = 10_000
@@ -174,7 +178,7 @@ func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
 		r.set(answers(reply{status: 503}, reply{status: 413}))
 		q.put(`{}`, `{"id":"own"}`, `{}`)
 		q.put(`{}`)
-		b := start(t, q, r, func(c *Config) { c.Random = func() float64 { return 0.999 } })
+		b := start(t, q, r, func(c *Config) { c.Random = rand.New(constant(math.MaxUint64)) })
 		b.settledWithin(t, time.Minute)
 		want := []string{"origin-1-0", "own", "origin-1-2", "origin-2-0"}
 		require.Equal(t, want, r.all()[0].ids)
@@ -197,7 +201,7 @@ func TestEventsInFlightAreBounded(t *testing.T) {
 			q.put(events(fmt.Sprint("r", i), 7)...)
 		}
 		q.put(events("huge", 500)...)
-		b := start(t, q, r, func(c *Config) { c.Concurrency, c.MaxEvents = 3, 20 })
+		b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents = 3, 20 })
 		b.settledWithin(t, time.Hour)
 		require.LessOrEqual(t, r.mostEvents, 3*20)
 		require.Equal(t, 3, r.most)
@@ -219,7 +223,7 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 			for i := range 60 {
 				q.put(events(fmt.Sprint("r", i), 5)...)
 			}
-			small := func(c *Config) { c.Concurrency, c.MaxEvents, c.Grace = 2, 10, -1 }
+			small := func(c *Config) { c.Concurrency, c.BatchEvents, c.Grace = 2, 10, 0 }
 			first := start(t, q, r, small)
 			time.Sleep(crash)
 			again := q.restart() // what was answered from here on is forgotten
@@ -250,12 +254,11 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 			return nil
 		}
 		q.put(events("e", 2)...)
-		var log bytes.Buffer
-		b := start(t, q, r, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
 		require.Equal(t, 21, failed)
-		require.Equal(t, 1, strings.Count(log.String(), "cannot store an outcome"), "once, until it changes")
-		require.Equal(t, 1, strings.Count(log.String(), "outcomes are stored again"))
+		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
+		require.Equal(t, 1, strings.Count(b.log.String(), "outcomes are stored again"))
 		require.Len(t, r.all(), 1)
 		require.Equal(t, StateOK, b.State().Name, "that is not the destination's fault")
 	})
@@ -270,7 +273,7 @@ func TestSettleFailureEndsWithTheGrace(t *testing.T) {
 		time.Sleep(time.Hour)
 		stopped := time.Now()
 		b.finish(t)
-		require.LessOrEqual(t, time.Since(stopped), DefaultGrace)
+		require.LessOrEqual(t, time.Since(stopped), defaultGrace)
 		require.Len(t, r.all(), 1)
 	})
 }
@@ -342,24 +345,8 @@ func TestObserverSeesEachRequest(t *testing.T) {
 		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
 		size := func(i int) int { return r.all()[i].bytes }
-		require.Equal(t, Post{Class: "none", Events: 2, Bytes: size(0), Latency: DefaultTimeout}, b.seen.posts[0])
-		require.Contains(t, b.seen.posts, Post{Status: 200, Class: "2xx", Events: 1, Bytes: size(1)})
-		require.Contains(t, b.seen.posts, Post{Status: 413, Class: "4xx", Events: 1, Bytes: size(1)})
-		b.finish(t)
-		require.True(t, slices.ContainsFunc(b.seen.posts, func(p Post) bool { return p.Dead == "too_large" }))
-	})
-}
-
-func TestBodyIsJSON(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.put(events("e", 3)...)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Hour)
-		p := r.all()[0]
-		require.True(t, json.Valid(p.body))
-		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{"messageId":"e-0"`))
-		require.Equal(t, "application/json", p.header.Get("Content-Type"))
-		require.Equal(t, "Basic d2stc2VjcmV0Og==", p.header.Get("Authorization"), "wk-secret as the user name")
+		require.Equal(t, Post{Class: "none", Events: 2, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
+		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
+		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1)})
 	})
 }

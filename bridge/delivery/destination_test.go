@@ -1,11 +1,9 @@
 package delivery
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +49,7 @@ func refusals() []refusal {
 
 func TestEventsThatAreRefusedByContent(t *testing.T) {
 	for _, test := range refusals() {
-		for _, mode := range []Mode{Events, Webhook} {
+		for _, mode := range []string{Events, Webhook} {
 			for _, n := range []int{1, 10} {
 				if n > 1 && mode == Webhook && !*soak {
 					continue
@@ -65,7 +63,7 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 }
 
 // play delivers a thousand events of which n are refused, and others after them.
-func (test refusal) play(t *testing.T, mode Mode, n int) {
+func (test refusal) play(t *testing.T, mode string, n int) {
 	r, q := &rudder{}, newMemQueue()
 	var bad []string
 	for i := range n {
@@ -166,7 +164,7 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 				require.Zero(t, b.State().Parked, "it is the destination that is to blame")
 				require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
 				require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
-				require.Equal(t, []string{test.state}, b.seen.names()[len(b.seen.names())-1:])
+				require.Contains(t, b.log.String(), "state="+test.state+" ")
 
 				r.set(nil)
 				b.settledWithin(t, time.Minute)
@@ -268,7 +266,7 @@ func TestSizeAdapts(t *testing.T) {
 			for i := range 100 {
 				q.put(whole(fmt.Sprint("b", i), 50)...)
 			}
-			b := start(t, q, r, func(c *Config) { c.Gzip = GzipOff })
+			b := start(t, q, r, func(c *Config) { c.Gzip = "off" })
 			b.settledWithin(t, test.within)
 			require.Equal(t, 5000, q.count(queue.Delivered))
 			require.Zero(t, repeats(r.taken()))
@@ -312,11 +310,10 @@ func TestLimiterAndABadEvent(t *testing.T) {
 // Parked events can be listed and set aside by hand, and are named in the log once.
 func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
 		r, q := &rudder{}, newMemQueue()
 		r.set(with(reply{status: 403, body: "blocked"}, "e-3", "e-60"))
 		q.put(whole("e", 100)...)
-		b := start(t, q, r, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		b := start(t, q, r, nil)
 		for i := range 120 {
 			q.put(whole(fmt.Sprint("late", i), 1)...)
 			time.Sleep(time.Second)
@@ -348,9 +345,9 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 		r.set(nil) // the firewall's rule was repaired
 		b.Resume()
 		b.settledWithin(t, time.Second)
-		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-3 "), log.String())
-		require.Equal(t, 1, strings.Count(log.String(), "type=t id=e-60 "))
-		require.NotContains(t, log.String(), "user_id")
+		require.Equal(t, 1, strings.Count(b.log.String(), "type=t id=e-3 "), b.log)
+		require.Equal(t, 1, strings.Count(b.log.String(), "type=t id=e-60 "))
+		require.NotContains(t, b.log.String(), "user_id")
 	})
 }
 
@@ -483,7 +480,7 @@ func TestResumeTriesAtOnce(t *testing.T) {
 			for i := range 4 {
 				q.put(events(fmt.Sprint(i), 1)...)
 			}
-			b := start(t, q, r, func(c *Config) { c.MaxEvents, c.Concurrency = 1, 2 })
+			b := start(t, q, r, func(c *Config) { c.BatchEvents, c.Concurrency = 1, 2 })
 			time.Sleep(42 * time.Second)
 			before := len(r.all())
 			b.Resume()
@@ -513,7 +510,7 @@ func TestRequestsASecondAreBounded(t *testing.T) {
 			for i := range 100 {
 				q.put(events(fmt.Sprint("r", i), 5)...)
 			}
-			b := start(t, q, r, func(c *Config) { c.RequestsPerSecond, c.MaxEvents = rate, 5 })
+			b := start(t, q, r, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = rate, 5 })
 			b.settledWithin(t, time.Hour)
 			posts := r.all()
 			window := time.Duration(10 / rate * float64(time.Second))
@@ -542,7 +539,7 @@ func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
 		b := start(t, wellQueue, well, nil)
 		b.settledWithin(t, time.Second)
 		require.Equal(t, 10_000, stuckQueue.count(queue.Pending))
-		require.LessOrEqual(t, stuck.mostEvents, DefaultConcurrency*DefaultMaxEvents)
+		require.LessOrEqual(t, stuck.mostEvents, 4*1000)
 		a.finish(t)
 	})
 }

@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"math"
+	"math/rand/v2"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // This file is the rule by which the bridge decides whose fault a failure is. It
@@ -91,7 +94,7 @@ const (
 // evidence is what a destination has shown so far.
 type evidence struct {
 	minBackoff, maxBackoff time.Duration
-	random                 func() float64 // from 0 up to 1
+	random                 *rand.Rand
 
 	accepted      uint64    // requests
 	acceptedAt    time.Time // end of the last of them
@@ -116,15 +119,15 @@ type evidence struct {
 	size     sizes
 }
 
-func newEvidence(c Config, now time.Time) *evidence {
+func newEvidence(c config.Connector, random *rand.Rand, now time.Time) *evidence {
 	var every time.Duration
 	if c.RequestsPerSecond > 0 {
 		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(longest)))
 	}
 	return &evidence{
 		every:      every,
-		minBackoff: c.MinBackoff, maxBackoff: c.MaxBackoff, random: c.Random,
-		state: StateOK, since: now, size: newSizes(c.MaxEvents),
+		minBackoff: c.Backoff.Min, maxBackoff: c.Backoff.Max, random: random,
+		state: StateOK, since: now, size: newSizes(c.BatchEvents),
 	}
 }
 
@@ -325,7 +328,7 @@ func (e *evidence) backoff(n int, most time.Duration) time.Duration {
 	for ; n > 1 && bound < most; n-- {
 		bound *= 2
 	}
-	return time.Duration((0.5 + 0.5*e.random()) * float64(min(bound, most)))
+	return time.Duration((0.5 + 0.5*e.random.Float64()) * float64(min(bound, most)))
 }
 
 // sizes adapts the number of events in a request to what the destination takes: a

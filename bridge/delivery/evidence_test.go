@@ -2,11 +2,14 @@ package delivery
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 // at is a time of these tests.
@@ -15,7 +18,8 @@ func at(seconds float64) time.Time {
 }
 
 func testEvidence() *evidence {
-	return newEvidence(Config{MinBackoff: time.Second, MaxBackoff: 30 * time.Second, MaxEvents: 100, Random: func() float64 { return 0.5 }}, at(0))
+	c := config.Connector{Backoff: config.Backoff{Min: time.Second, Max: 30 * time.Second}, BatchEvents: 100}
+	return newEvidence(c, rand.New(constant(1<<52)), at(0))
 }
 
 // takes has the destination accept a fresh request.
@@ -23,10 +27,10 @@ func (e *evidence) takes(second float64) {
 	e.judge(&trial{}, 100, outcome{kind: accepted, began: at(second), ended: at(second)}, time.Hour)
 }
 
-// failures has a request of n events fail every step seconds, beside others that
+// untilAction has a request of n events fail every step seconds, beside others that
 // are accepted where the destination is well. It returns after how many failures
 // the request is split or its event dies, 0: never, and the destination's state.
-func failures(t *testing.T, status int, body string, well bool, n int, step float64) (count int, state string) {
+func untilAction(t *testing.T, status int, body string, well bool, n int, step float64) (count int, state string) {
 	e, tr := testEvidence(), &trial{}
 	for i := range 100 {
 		if well {
@@ -91,7 +95,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 					expected = test.well
 				}
 				count := func(n int, step float64) (int, string) {
-					return failures(t, test.status, test.body, well, n, step)
+					return untilAction(t, test.status, test.body, well, n, step)
 				}
 				got, _ := count(100, 1)
 				require.Equal(t, expected.split, got, "split")

@@ -24,13 +24,8 @@ const (
 	// gzipLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
 	// levels cost twice as much and more, for half a hundredth of the size. See
 	// BenchmarkGzip.
-	gzipLevel = gzip.BestSpeed
-	// askEvery is about how long the destination's word holds; it is drawn from
-	// a tenth less to a tenth more, so that connectors do not ask together.
-	askEvery = time.Hour
-	// askAgain is the least time between two questions, however often the
-	// destination comes back from trouble.
-	askAgain   = 10 * time.Second
+	gzipLevel  = gzip.BestSpeed
+	askEvery   = time.Hour // how long the destination's word holds
 	askTimeout = 10 * time.Second
 	mostMisses = 3
 )
@@ -44,66 +39,30 @@ const (
 // what it refused compressed, a few times in a row, is not believed until it is
 // asked again.
 type compression struct {
-	mu      sync.Mutex
-	never   bool      // by configuration
-	on      bool      // the destination has said that it can
-	asking  bool      // its answer is awaited
-	asked   time.Time // last
-	due     time.Time // of the next question
-	doubts  uint64    // what was asked before a doubt says nothing
-	misses  int       // requests refused compressed and accepted uncompressed, in a row
-	random  func() float64
-	changed func(on bool, why string) // called with mu held
-}
-
-// begin starts anew, with nothing known.
-func (p *compression) begin() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.doubts++
-	p.asking, p.asked, p.due = false, time.Time{}, time.Time{}
-	p.set(false, "the destination was not asked yet")
+	mu     sync.Mutex
+	on     bool      // the destination has said that it can
+	asking bool      // its answer is awaited
+	due    time.Time // of the next question
+	misses int       // requests refused compressed and accepted uncompressed, in a row
 }
 
 // wanted tells whether a request to a destination that does well may be compressed,
-// and whether it is time to ask; whoever gets true asks, and calls answered with
-// the same number.
-func (p *compression) wanted(now time.Time) (on, ask bool, number uint64) {
+// and whether it is time to ask; whoever gets true asks, and calls answered.
+func (p *compression) wanted(now time.Time) (on, ask bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.never {
-		return false, false, 0
-	}
-	if !p.asking && !now.Before(p.due) {
-		p.asking, p.asked, ask = true, now, true
-	}
-	return p.on, ask, p.doubts
+	ask = !p.asking && !now.Before(p.due)
+	p.asking = p.asking || ask
+	return p.on, ask
 }
 
-// answered takes in the destination's word; why it cannot is empty where it can.
-func (p *compression) answered(number uint64, why string, now time.Time) {
+// answered takes in the destination's word. It returns whether that is news.
+func (p *compression) answered(on bool, now time.Time) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if number != p.doubts {
-		return
-	}
-	p.asking = false
-	p.due = now.Add(time.Duration((0.9 + 0.2*p.random()) * float64(askEvery)))
-	p.misses = 0
-	p.set(why == "", why)
-}
-
-// doubt ends compression after trouble, until the destination has been asked again:
-// another version may come back.
-func (p *compression) doubt() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.doubts++
-	p.asking, p.due = false, p.asked
-	if !p.asked.IsZero() {
-		p.due = p.asked.Add(askAgain)
-	}
-	p.set(false, "the destination was in trouble")
+	news = on != p.on
+	p.on, p.asking, p.due, p.misses = on, false, now.Add(askEvery), 0
+	return news
 }
 
 // took notes that a compressed request was accepted.
@@ -114,20 +73,14 @@ func (p *compression) took() {
 }
 
 // missed notes that a request was accepted uncompressed that had failed compressed.
-func (p *compression) missed() {
+// It returns whether the destination is not believed any more from now on.
+func (p *compression) missed() (ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.misses++
-	if p.misses >= mostMisses {
-		p.set(false, "the destination refused compressed what it took uncompressed")
-	}
-}
-
-func (p *compression) set(on bool, why string) {
-	if on != p.on {
-		p.on = on
-		p.changed(on, why)
-	}
+	ended = p.on && p.misses >= mostMisses
+	p.on = p.on && !ended
+	return ended
 }
 
 // version is the part of RudderStack's answer that matters here.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -248,6 +249,7 @@ type testBench struct {
 	queue  *memQueue
 	rudder *rudder
 	seen   *seen
+	log    *bytes.Buffer // read it while no request is in flight
 	stop   context.CancelFunc
 	ended  chan error // of Run; closed after it
 }
@@ -258,34 +260,31 @@ func bubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// seeded returns numbers that are the same in each test.
-func seeded() func() float64 {
-	var mu sync.Mutex
-	source := rand.New(rand.NewPCG(1, 2))
-	return func() float64 {
-		mu.Lock()
-		defer mu.Unlock()
-		return source.Float64()
-	}
-}
+// constant is a source of random numbers that are all alike.
+type constant uint64
+
+func (c constant) Uint64() uint64 { return uint64(c) }
+
+// defaultGrace is that of the senders here.
+const defaultGrace = 10 * time.Second
 
 // start runs a sender. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
-	b := &testBench{queue: q, rudder: r, seen: &seen{}}
-	config := Config{
-		Name: "test", Queue: q, Mapper: testMapper{}, Transport: r,
-		URL: "http://rudder.test", WriteKey: "wk-secret",
-		Random: seeded(), Observer: b.seen,
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
+	c := Config{
+		Connector: config.DefaultConnector(), Queue: q, Mapper: testMapper{}, Transport: r, Grace: defaultGrace,
+		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
+		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
+	c.RudderURL, c.WriteKey = "http://rudder.test", "wk-secret"
 	if change != nil {
-		change(&config)
+		change(&c)
 	}
-	if _, own := config.Mapper.(testMapper); own && config.Mode == Webhook {
-		config.Mapper = asTheyAre{}
+	if _, own := c.Mapper.(testMapper); own && c.Mode == Webhook {
+		c.Mapper = asTheyAre{}
 	}
-	sender, err := New(config)
+	sender, err := New(c)
 	require.NoError(t, err)
 	b.Sender = sender
 	b.run(t)
@@ -338,21 +337,15 @@ func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
 
 // seen is an observer that remembers.
 type seen struct {
-	mu     sync.Mutex
-	posts  []Post
-	states []State
+	mu    sync.Mutex
+	posts []Post
 
 	requests, events, begun int // in flight now, and ever
 	gzip                    []bool
 	latencies               []time.Duration
 }
 
-func (s *seen) Posted(p Post) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.posts = append(s.posts, p)
-}
-
+func (s *seen) Posted(p Post)       { s.change(func() { s.posts = append(s.posts, p) }) }
 func (s *seen) Began(events int)    { s.change(func() { s.requests++; s.events += events; s.begun++ }) }
 func (s *seen) Ended(events int)    { s.change(func() { s.requests--; s.events -= events }) }
 func (s *seen) GzipChanged(on bool) { s.change(func() { s.gzip = append(s.gzip, on) }) }
@@ -371,22 +364,6 @@ func (s *seen) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	do()
-}
-
-func (s *seen) StateChanged(state State) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.states = append(s.states, state)
-}
-
-func (s *seen) names() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var names []string
-	for _, st := range s.states {
-		names = append(names, st.Name)
-	}
-	return names
 }
 
 // trickle puts an event every second, for so long, or until all but so many of the
@@ -440,9 +417,9 @@ func with(a reply, ids ...string) func(posted) reply {
 // empty is RudderStack's answer to a batch of no events.
 func empty(p posted) reply {
 	if strings.Contains(p.url, "webhook") {
-		return reply{status: 400, body: emptyBatch(Webhook) + "\n"}
+		return reply{status: 400, body: EmptyBatch(Webhook) + "\n"}
 	}
-	return reply{status: 400, body: emptyBatch(Events) + "\n"}
+	return reply{status: 400, body: EmptyBatch(Events) + "\n"}
 }
 
 // events makes n events with the ids prefix-0, prefix-1, …

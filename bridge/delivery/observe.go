@@ -21,15 +21,11 @@ type State struct {
 
 // Post is one request and what came of it.
 type Post struct {
-	Status  int    // 0: no answer
 	Class   string // "1xx" to "5xx", "none" without an answer, "other"
 	Events  int
 	Bytes   int           // of the request's body as it was sent
-	Gzip    bool          // it was compressed
-	Replay  bool          // its events are history that is sent again
 	Latency time.Duration // from the start to the end of the response, or to giving up
 	Halved  bool          // its events are sent again in two halves
-	Dead    string        // reason, where its one event goes to the dead letters; else empty
 }
 
 // Observer hears what delivery does, for metrics. Its methods are called from
@@ -49,9 +45,6 @@ type Observer interface {
 	// GzipChanged is called when compression of bodies begins or ends; it is off at
 	// first. It may be called while another method is.
 	GzipChanged(on bool)
-	// StateChanged is called when State.Name changes. Changes that follow each
-	// other at once may be left out; the last one never is.
-	StateChanged(State)
 }
 
 type noObserver struct{}
@@ -61,4 +54,3 @@ func (noObserver) Ended(int)               {}
 func (noObserver) Posted(Post)             {}
 func (noObserver) Delivered(time.Duration) {}
 func (noObserver) GzipChanged(bool)        {}
-func (noObserver) StateChanged(State)      {}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,34 +40,19 @@ func (s *Sender) State() State {
 	if e.open {
 		state.LastError, state.NextTry = e.trouble.text, later(e.next, e.floor)
 	}
-	s.main.suspected(func(r *request) bool {
+	for r := range s.main.suspected() {
 		state.Parked += len(r.events)
-		return true
-	})
+	}
 	return state
 }
 
-// announce tells the log and the observer of a state that is new to them.
+// announce tells the log of a new state.
 func (s *Sender) announce() {
-	s.mu.Lock()
-	name := s.evidence.state
-	s.mu.Unlock()
-	s.announcing.Lock()
-	defer s.announcing.Unlock()
-	if name == s.announced {
-		return
-	}
-	now := s.State()
-	if now.Name == s.announced {
-		return
-	}
-	s.announced = now.Name
-	if now.Name == StateOK {
+	if now := s.State(); now.Name == StateOK {
 		s.log.Info("destination is ok", "state", now.Name)
 	} else {
 		s.log.Warn("destination is in trouble", "state", now.Name, "error", now.LastError, "next_try", now.NextTry)
 	}
-	s.config.Observer.StateChanged(now)
 }
 
 // Resume is the operator's word that a destination in trouble is well again: it
@@ -89,7 +75,7 @@ func (s *Sender) Resume() {
 // returns how many there are. It reads the events that it lists.
 func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, total int, err error) {
 	s.mu.Lock()
-	s.main.suspected(func(r *request) bool {
+	for r := range s.main.suspected() {
 		t := &r.trial
 		for _, e := range r.events {
 			list = append(list, ParkedEvent{
@@ -97,18 +83,9 @@ func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, tot
 				Status: t.outcome.status, LastAnswer: t.outcome.words, NextTry: t.next,
 			})
 		}
-		return true
-	})
+	}
 	s.mu.Unlock()
-	slices.SortFunc(list, func(a, b ParkedEvent) int {
-		if a.Seq != b.Seq {
-			if a.Seq < b.Seq {
-				return -1
-			}
-			return 1
-		}
-		return a.Index - b.Index
-	})
+	slices.SortFunc(list, func(a, b ParkedEvent) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Index-b.Index) })
 	total = len(list)
 	list = list[:min(limit, total)]
 	var record *queue.Record
@@ -175,12 +152,10 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 // find returns the parked request that holds an event, and the event's place in
 // it. Call it with mu held.
 func (s *Sender) find(seq uint64, index int) (found *request, at int) {
-	s.main.suspected(func(r *request) bool {
-		at = slices.IndexFunc(r.events, func(e event) bool { return e.seq == seq && e.index == index })
-		if at >= 0 {
-			found = r
+	for r := range s.main.suspected() {
+		if at = slices.IndexFunc(r.events, func(e event) bool { return e.seq == seq && e.index == index }); at >= 0 {
+			return r, at
 		}
-		return found == nil
-	})
-	return found, at
+	}
+	return nil, 0
 }

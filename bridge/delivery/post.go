@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -102,6 +103,34 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 		a.status, a.retryAfter = noAnswer, 0
 	}
 	return a
+}
+
+// Probe sends a batch of no events, which changes nothing, and returns the response:
+// its status, 0 where none came, and its words.
+func Probe(ctx context.Context, c Config) (status int, words string, err error) {
+	p, err := c.poster()
+	if err != nil {
+		return 0, "", err
+	}
+	transport, done := p.connections.Get(true)
+	defer done()
+	body := emptyBody(c.Mode)
+	req := p.request.Clone(ctx)
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return 0, p.clean("no answer: " + explain(err)), nil
+	}
+	kept, _ := p.read(res) // what has come says enough
+	return res.StatusCode, p.clean(string(kept)), nil
+}
+
+// emptyBody is a batch of no events.
+func emptyBody(mode string) []byte {
+	if mode == Webhook {
+		return []byte(`{"events":[]}`)
+	}
+	return []byte(`{"batch":[]}`)
 }
 
 // misplaced says why a response may not be one to its request; empty: it is one. A

@@ -29,17 +29,16 @@ type replay struct {
 // replays sends what replays ask for until ctx ends.
 func (s *Sender) replays(ctx, hard context.Context) error {
 	r := &replay{sender: s, builder: s.builder()}
-	limit := queue.Limit{Events: s.config.MaxEvents, Bytes: s.config.MaxBody - s.config.MaxBody/8}
-	for failed := 0; ; {
+	limit := s.config.claim()
+	for failed := (failures{}); ; {
 		current, records, err := s.config.Replays.FetchReplay(ctx, limit)
 		if err != nil {
-			failed++
-			if on, err := s.readFailed(ctx, err, failed); !on {
+			if on, err := s.readFailed(ctx, err, &failed); !on {
 				return err
 			}
 			continue
 		}
-		failed = 0
+		failed.over(s.log, "the queue can be read again")
 		r.begin(current)
 		if len(records) == 0 {
 			err = r.end(hard)
@@ -65,7 +64,7 @@ func (r *replay) begin(current queue.Replay) {
 	}
 	// A request has no more events than may be sent in a second, so that a small
 	// rate is a stream of small requests.
-	r.most = r.sender.config.MaxEvents
+	r.most = r.sender.config.BatchEvents
 	if rate := current.Order.Rate; rate > 0 {
 		r.most = max(1, int(min(rate, float64(r.most))))
 	}
@@ -92,7 +91,7 @@ func (r *replay) end(hard context.Context) error {
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
 	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
-	events, filtered, unfit := r.builder.check(r.builder.appendEvents(nil, records), r.wants)
+	events, filtered, unfit := r.builder.check(r.builder.eventsOf(records), r.wants)
 	left := map[uint64]int{} // events that are not done, by record
 	for _, e := range events {
 		left[e.seq]++
@@ -134,7 +133,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	}
 	todo.claimedAt = time.Now().Add(-quietAfter) // nothing comes after them
 	for _, f := range todo.fresh {
-		f.checked, f.shared = true, true
+		f.checked = true
 	}
 	r.sender.mu.Unlock()
 	for todo.events > 0 {

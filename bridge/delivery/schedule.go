@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"container/heap"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,36 +36,30 @@ type request struct {
 	loaded  bool // the events have their bytes
 	checked bool // what is not to be sent was taken out
 	suspect bool // it was taken from the suspects
-	shared  bool // its events are part of a larger slice
 	place   int  // in its pile
+	rank    [2]int64
 }
 
 // part takes events[from:to] out as a request of its own with the same history.
 func (r *request) part(from, to int) *request {
 	p := *r
-	p.events, p.shared, r.shared = r.events[from:to:to], true, true
+	p.events = r.events[from:to:to]
 	return &p
 }
 
-// pile is a heap of requests.
-type pile struct {
-	list   []*request
-	before func(a, b *request) bool
-}
+// pile is a heap of requests, the one with the lowest rank first.
+type pile []*request
 
-func (p *pile) Len() int           { return len(p.list) }
-func (p *pile) Less(i, j int) bool { return p.before(p.list[i], p.list[j]) }
-func (p *pile) Push(r any)         { p.list = append(p.list, r.(*request)); r.(*request).place = p.Len() - 1 }
-func (p *pile) Swap(i, j int) {
-	p.list[i], p.list[j] = p.list[j], p.list[i]
-	p.list[i].place, p.list[j].place = i, j
-}
+func (p pile) Len() int           { return len(p) }
+func (p pile) Less(i, j int) bool { return slices.Compare(p[i].rank[:], p[j].rank[:]) < 0 }
+func (p *pile) Push(r any)        { r.(*request).place = len(*p); *p = append(*p, r.(*request)) }
+func (p pile) Swap(i, j int)      { p[i], p[j] = p[j], p[i]; p[i].place, p[j].place = i, j }
 
 func (p *pile) Pop() any {
-	last := p.Len() - 1
-	r := p.list[last]
-	p.list[last] = nil
-	p.list = p.list[:last]
+	last := len(*p) - 1
+	r := (*p)[last]
+	(*p)[last] = nil
+	*p = (*p)[:last]
 	return r
 }
 
@@ -72,9 +68,9 @@ func (p *pile) take() *request { return heap.Pop(p).(*request) }
 // scheduler chooses what is sent next and keeps what is not settled. Like the
 // evidence, it holds no lock, reads no clock and starts nothing.
 type scheduler struct {
-	*evidence
-	giveUp time.Duration
-	places int // requests at once
+	evidence *evidence
+	giveUp   time.Duration
+	places   int // requests at once
 
 	fresh      []*request // were not tried yet, oldest first
 	waiting    pile       // suspects whose backoff is not over, the next first
@@ -89,16 +85,7 @@ type scheduler struct {
 }
 
 func newScheduler(e *evidence, places int, giveUp time.Duration) *scheduler {
-	return &scheduler{
-		evidence: e, places: places, giveUp: giveUp, busy: map[*request]bool{},
-		waiting: pile{before: func(a, b *request) bool { return a.trial.next.Before(b.trial.next) }},
-		ready: pile{before: func(a, b *request) bool {
-			if len(a.events) != len(b.events) {
-				return len(a.events) > len(b.events)
-			}
-			return a.trial.next.Before(b.trial.next)
-		}},
-	}
+	return &scheduler{evidence: e, places: places, giveUp: giveUp, busy: map[*request]bool{}}
 }
 
 // add takes in fresh events. full says that there are more where they came from.
@@ -119,21 +106,21 @@ func (s *scheduler) quiet(now time.Time) bool {
 // take returns the request to send now, or nil and when to ask again; zero: when
 // something has changed. It goes back through done or putBack.
 func (s *scheduler) take(now time.Time) (*request, time.Time) {
-	if s.open && s.inFlight > 0 {
+	if s.evidence.open && s.evidence.inFlight > 0 {
 		return nil, time.Time{}
 	}
-	from := later(s.floor, s.slot)
-	if s.open {
-		from = later(from, s.next)
+	from := later(s.evidence.floor, s.evidence.slot)
+	if s.evidence.open {
+		from = later(from, s.evidence.next)
 	}
 	if now.Before(from) {
 		return nil, from
 	}
-	for s.waiting.Len() > 0 && !now.Before(s.waiting.list[0].trial.next) {
-		heap.Push(&s.ready, s.waiting.take())
+	for len(s.waiting) > 0 && !now.Before(s.waiting[0].trial.next) {
+		s.makeReady(s.waiting.take())
 	}
 	var r *request
-	if s.open {
+	if s.evidence.open {
 		r = s.whileOpen(now)
 	} else {
 		r = s.whileClosed(now)
@@ -141,7 +128,7 @@ func (s *scheduler) take(now time.Time) (*request, time.Time) {
 	if r == nil {
 		return nil, s.wake(now)
 	}
-	s.begin(now)
+	s.evidence.begin(now)
 	r.suspect = r.probe || !r.trial.fresh()
 	s.busy[r] = true
 	if r.suspect {
@@ -153,10 +140,10 @@ func (s *scheduler) take(now time.Time) (*request, time.Time) {
 // wake returns when there may be something to send that there is not now.
 func (s *scheduler) wake(now time.Time) time.Time {
 	var at time.Time
-	if s.waiting.Len() > 0 {
-		at = s.waiting.list[0].trial.next
+	if len(s.waiting) > 0 {
+		at = s.waiting[0].trial.next
 	}
-	if s.ready.Len() > 0 && !s.claimedAt.IsZero() && !s.quiet(now) {
+	if len(s.ready) > 0 && !s.claimedAt.IsZero() && !s.quiet(now) {
 		if quiet := s.claimedAt.Add(quietAfter); at.IsZero() || quiet.Before(at) {
 			at = quiet
 		}
@@ -171,13 +158,13 @@ func (s *scheduler) whileClosed(now time.Time) *request {
 	switch {
 	case s.quiet(now):
 		places = s.places
-	case !s.backlog && s.ready.Len() > len(s.fresh):
+	case !s.backlog && len(s.ready) > len(s.fresh):
 		places = 2
 	}
-	suspects := s.ready.Len() > 0 && s.onSuspects < places
+	suspects := len(s.ready) > 0 && s.onSuspects < places
 	switch {
-	case len(s.fresh) > 0 && (!suspects || s.random() < 0.5):
-		return s.nextFresh(0, s.size.size)
+	case len(s.fresh) > 0 && (!suspects || s.evidence.random.Float64() < 0.5):
+		return s.nextFresh(0, s.evidence.size.size)
 	case suspects:
 		return s.nextSuspect(s.ready.take(), now)
 	}
@@ -188,28 +175,28 @@ func (s *scheduler) whileClosed(now time.Time) *request {
 // turns of the usual size and of a single event drawn at random; where nothing is
 // fresh, a suspect or a half of it. What answers with pages gets single events.
 func (s *scheduler) whileOpen(now time.Time) *request {
-	single := s.turns%2 == 0 || s.trouble.kind == misdirected
+	single := s.evidence.turns%2 == 0 || s.evidence.trouble.kind == misdirected
 	if len(s.fresh) > 0 {
-		s.turns++
+		s.evidence.turns++
 		if single {
-			return s.nextFresh(int(s.random()*float64(len(s.fresh[0].events))), 1)
+			return s.nextFresh(int(s.evidence.random.Float64()*float64(len(s.fresh[0].events))), 1)
 		}
-		return s.nextFresh(0, s.size.size)
+		return s.nextFresh(0, s.evidence.size.size)
 	}
 	var r *request
 	switch {
-	case s.ready.Len() > 0:
+	case len(s.ready) > 0:
 		r = s.ready.take()
-	case s.waiting.Len() > 0 && s.trouble.kind != limited:
+	case len(s.waiting) > 0 && s.evidence.trouble.kind != limited:
 		r = s.waiting.take()
 	default:
 		return nil
 	}
-	s.turns++
-	if single && len(r.events) > 1 && (s.trouble.kind == misdirected ||
-		s.inARow >= timesNeeded(s.rate(), halfChance) && s.mayDoubt(now)) {
-		s.doubts, s.doubtAt = s.doubts+1, now
-		return s.pick(r, int(s.random()*float64(len(r.events))), 1, now)
+	s.evidence.turns++
+	if single && len(r.events) > 1 && (s.evidence.trouble.kind == misdirected ||
+		s.evidence.inARow >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayDoubt(now)) {
+		s.evidence.doubts, s.evidence.doubtAt = s.evidence.doubts+1, now
+		return s.pick(r, int(s.evidence.random.Float64()*float64(len(r.events))), 1, now)
 	}
 	return s.nextSuspect(r, now)
 }
@@ -223,7 +210,7 @@ func (s *scheduler) nextFresh(at, n int) *request {
 		s.fresh = s.fresh[1:]
 		return r
 	case n == 1 && at > 0:
-		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked, shared: true}
+		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked}
 		r.events = slices.Delete(r.events, at, at+1)
 		return one
 	}
@@ -238,19 +225,19 @@ func (s *scheduler) nextFresh(at, n int) *request {
 // words it may be a probe.
 func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
 	t, n, from := &r.trial, len(r.events), 0
-	doubt := !t.last.IsZero() && !s.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.open)
-	if doubt && t.outcome.own && !t.probed && !s.probeBegan.After(t.last) {
-		t.probed, t.probe, t.next = true, now, now.Add(s.minBackoff)
+	doubt := !t.last.IsZero() && !s.evidence.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.evidence.open)
+	if doubt && t.outcome.own && !t.probed && !s.evidence.probeBegan.After(t.last) {
+		t.probed, t.probe, t.next = true, now, now.Add(s.evidence.minBackoff)
 		s.park(r, now)
 		return &request{probe: true}
 	}
-	if doubt && n > 1 && t.fails >= timesNeeded(s.rate(), halfChance) && s.mayDoubt(now) {
-		if n /= 2; s.doubts%2 == 1 {
-			n, from = 1, int(s.random()*float64(n))
+	if doubt && n > 1 && t.fails >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayDoubt(now) {
+		if n /= 2; s.evidence.doubts%2 == 1 {
+			n, from = 1, int(s.evidence.random.Float64()*float64(n))
 		}
-		s.doubts, s.doubtAt = s.doubts+1, now
+		s.evidence.doubts, s.evidence.doubtAt = s.evidence.doubts+1, now
 	}
-	if n = min(n, s.size.size); n == len(r.events) {
+	if n = min(n, s.evidence.size.size); n == len(r.events) {
 		return r
 	}
 	return s.pick(r, from, n, now)
@@ -269,21 +256,24 @@ func (s *scheduler) pick(r *request, from, n int, now time.Time) *request {
 // park puts a suspect aside. Its bytes are read again when it is tried; its events
 // are copied, so that a few do not keep the memory of many.
 func (s *scheduler) park(r *request, now time.Time) {
-	if r.shared || r.loaded {
-		r.events = slices.Clone(r.events)
-	}
+	r.events = slices.Clone(r.events)
 	if !s.keepsBytes {
 		for i := range r.events {
 			r.events[i].raw, r.events[i].id = nil, ""
 		}
 		r.loaded = false
 	}
-	r.shared = false
-	if r.trial.next.After(now) {
-		heap.Push(&s.waiting, r)
-	} else {
-		heap.Push(&s.ready, r)
+	if !r.trial.next.After(now) {
+		s.makeReady(r)
+		return
 	}
+	r.rank = [2]int64{r.trial.next.UnixNano()}
+	heap.Push(&s.waiting, r)
+}
+
+func (s *scheduler) makeReady(r *request) {
+	r.rank = [2]int64{-int64(len(r.events)), r.trial.next.UnixNano()}
+	heap.Push(&s.ready, r)
 }
 
 // done takes in what came of a request and says what to do with its events. What
@@ -292,11 +282,11 @@ func (s *scheduler) done(r *request, o outcome) action {
 	s.leave(r)
 	if r.probe {
 		if o.own {
-			s.probeBegan = later(s.probeBegan, o.began)
+			s.evidence.probeBegan = later(s.evidence.probeBegan, o.began)
 		}
 		return deliver
 	}
-	act := s.judge(&r.trial, len(r.events), o, s.giveUp)
+	act := s.evidence.judge(&r.trial, len(r.events), o, s.giveUp)
 	switch act {
 	case retry:
 		s.park(r, o.ended)
@@ -306,7 +296,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 			half.trial = trial{
 				split: o.ended, suspected: r.trial.suspected || r.trial.count > 1,
 				attempts: r.trial.attempts, lineage: r.trial.lineage, outcome: o,
-				next: o.ended.Add(time.Duration(s.random() * float64(splitWait))),
+				next: o.ended.Add(time.Duration(s.evidence.random.Float64() * float64(splitWait))),
 			}
 			s.park(half, o.ended)
 		}
@@ -319,7 +309,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 // leave ends the flight of a request.
 func (s *scheduler) leave(r *request) {
 	delete(s.busy, r)
-	s.inFlight--
+	s.evidence.inFlight--
 	if r.suspect {
 		s.onSuspects--
 	}
@@ -344,35 +334,30 @@ func (s *scheduler) keep(r *request, now time.Time) {
 	}
 }
 
-// suspected calls do for each suspect, in flight or not, until it returns false.
-func (s *scheduler) suspected(do func(*request) bool) {
-	for _, list := range [][]*request{s.ready.list, s.waiting.list} {
-		for _, r := range list {
-			if s.suspects(&r.trial) && !do(r) {
+// suspected gives each suspect, in flight or not.
+func (s *scheduler) suspected() iter.Seq[*request] {
+	return func(yield func(*request) bool) {
+		for _, r := range slices.Concat(s.ready, s.waiting, slices.Collect(maps.Keys(s.busy))) {
+			if !r.probe && s.evidence.suspects(&r.trial) && !yield(r) {
 				return
 			}
-		}
-	}
-	for r := range s.busy {
-		if !r.probe && s.suspects(&r.trial) && !do(r) {
-			return
 		}
 	}
 }
 
 // hurry ends the backoff of every suspect.
 func (s *scheduler) hurry(now time.Time) {
-	for _, r := range s.waiting.list {
+	for _, r := range s.waiting {
 		r.trial.next = now
-		heap.Push(&s.ready, r)
+		s.makeReady(r)
 	}
-	s.waiting.list = nil
+	s.waiting = nil
 }
 
 // remove takes a suspect out that is not in flight.
 func (s *scheduler) remove(r *request) {
 	for _, p := range []*pile{&s.ready, &s.waiting} {
-		if r.place < p.Len() && p.list[r.place] == r {
+		if r.place < len(*p) && (*p)[r.place] == r {
 			heap.Remove(p, r.place)
 			return
 		}

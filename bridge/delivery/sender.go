@@ -8,7 +8,7 @@
 //
 // A worker stores what came of a request before it begins the next one; so events
 // in flight, and with them the duplicates that a crash can make, are at most
-// Concurrency × MaxEvents, and while a replay of history runs MaxEvents more (or
+// Concurrency × BatchEvents, and while a replay of history runs BatchEvents more (or
 // one batch of Braze, where that has more events).
 package delivery
 
@@ -17,12 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -34,8 +34,7 @@ var errStopping = errors.New("delivery is stopping")
 // Sender delivers for one connector. Make it with New.
 type Sender struct {
 	config Config
-	poster poster
-	probe  []byte // the body of a batch of no events
+	poster *poster
 	log    *slog.Logger
 
 	compression compression
@@ -50,37 +49,7 @@ type Sender struct {
 	evidence *evidence
 	main     *scheduler
 	held     map[uint64]holding // claimed records by number
-	spares   [][]event          // slices to be used again
 
-	announcing sync.Mutex // held while the log and the observer hear of a state
-	announced  string     // the name of the state that they heard of last
-
-	readError, storeError onceUntilChanged // of the queue
-}
-
-// onceUntilChanged logs a repeated error only when it changes.
-type onceUntilChanged struct {
-	mu   sync.Mutex
-	last string
-}
-
-func (o *onceUntilChanged) log(log *slog.Logger, message string, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if text := err.Error(); text != o.last {
-		o.last = text
-		log.Error(message, "error", err)
-	}
-}
-
-// over notes that it works again.
-func (o *onceUntilChanged) over(log *slog.Logger, message string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.last != "" {
-		o.last = ""
-		log.Info(message)
-	}
 }
 
 // holding is a claimed record.
@@ -89,40 +58,20 @@ type holding struct {
 	left   int // events that are not settled
 }
 
-// New returns a Sender, or an error that names every field of config that is
-// wrong. It sends nothing before Run.
-func New(config Config) (*Sender, error) {
-	config, err := config.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	request, version, err := config.requests()
+// New returns a Sender, or an error where the URL is wrong. It sends nothing before
+// Run.
+func New(c Config) (*Sender, error) {
+	c = c.withDefaults()
+	poster, err := c.poster()
 	if err != nil {
 		return nil, err
 	}
 	s := &Sender{
-		config: config,
-		poster: poster{
-			request: request, version: version, secret: config.WriteKey,
-			timeout: config.Timeout,
-			connections: connection.Pool{Fixed: config.Transport, MaxAge: config.ConnectionMaxAge, Create: func() *http.Transport {
-				t := connection.NewTransport(config.Concurrency + 1) // a replay's request comes beside the others
-				t.TLSClientConfig.RootCAs = config.RootCAs
-				return t
-			}},
-		},
-		probe:     []byte(`{"batch":[]}`),
-		log:       config.Logger.With("connector", config.Name),
-		evidence:  newEvidence(config, time.Now()),
-		held:      map[uint64]holding{},
-		announced: StateOK,
-	}
-	if config.Mode == Webhook {
-		s.probe = []byte(`{"events":[]}`)
+		config: c, poster: poster, evidence: newEvidence(c.Connector, c.Random, time.Now()), held: map[uint64]holding{},
+		log: c.Logger.With("connector", c.Name),
 	}
 	s.changed.L = &s.mu
-	s.main = newScheduler(s.evidence, config.Concurrency, config.GiveUpAfter)
-	s.compression = compression{never: config.Gzip == GzipOff, random: config.Random, changed: s.gzipChanged}
+	s.main = newScheduler(s.evidence, c.Concurrency, c.GiveUpAfter)
 	return s, nil
 }
 
@@ -147,8 +96,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	defer s.running.Store(false)
 
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	all, ctx := errgroup.WithContext(ctx) // what fails for one fails for the others, after sending once more
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	grace := context.AfterFunc(ctx, func() {
@@ -159,50 +107,36 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer grace()
 	defer context.AfterFunc(ctx, s.wakeAll)()
 
-	s.compression.begin()
-	errs := make([]error, s.config.Concurrency+2)
-	var all sync.WaitGroup
-	work := func(i int, run func() error) {
-		all.Go(func() {
-			if errs[i] = run(); errs[i] != nil {
-				stop() // the others would meet the same error, after sending once more
-			}
-		})
+	s.compression = compression{}
+	for range s.config.Concurrency {
+		all.Go(func() error { return s.work(ctx, hard) })
 	}
-	for i := range s.config.Concurrency {
-		work(i, func() error { return s.work(ctx, hard) })
-	}
-	work(s.config.Concurrency, func() error { return s.claim(ctx) })
+	all.Go(func() error { return s.claim(ctx) })
 	if s.config.Replays != nil {
-		work(s.config.Concurrency+1, func() error { return s.replays(ctx, hard) })
+		all.Go(func() error { return s.replays(ctx, hard) })
 	}
-	all.Wait()
-	stop()
+	err := all.Wait()
 	s.asks.Wait()
 	s.releaseAll()
 	s.poster.connections.Close()
-	return errors.Join(errs...)
+	return err
 }
 
 // claim keeps fresh events at hand until ctx ends.
 func (s *Sender) claim(ctx context.Context) error {
 	b := s.builder()
-	// Messages are larger than events; what does not fit becomes a small request
-	// of its own, so a little less is claimed than fits.
-	limit := queue.Limit{Events: s.config.MaxEvents, Bytes: s.config.MaxBody - s.config.MaxBody/8}
-	for failed := 0; s.wantsMore(ctx); {
+	limit := s.config.claim()
+	for failed := (failures{}); s.wantsMore(ctx); {
 		records, err := s.config.Queue.Claim(ctx, limit)
 		if err != nil {
-			failed++
-			if on, err := s.readFailed(ctx, err, failed); !on {
+			if on, err := s.readFailed(ctx, err, &failed); !on {
 				return err
 			}
 			continue
 		}
-		failed = 0
-		s.readError.over(s.log, "the queue can be read again")
+		failed.over(s.log, "the queue can be read again")
 		s.mu.Lock()
-		events := b.appendEvents(s.spare(), records)
+		events := b.eventsOf(records)
 		bytes := 0
 		for _, r := range records {
 			s.held[r.Seq] = holding{r, len(r.Events)}
@@ -234,15 +168,38 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 
 // readFailed waits after a failure to read the queue, or says with false that
 // there will be no other, and with an error that this is not because ctx has ended.
-func (s *Sender) readFailed(ctx context.Context, err error, failed int) (bool, error) {
+func (s *Sender) readFailed(ctx context.Context, err error, failed *failures) (bool, error) {
 	switch {
 	case ctx.Err() != nil:
 		return false, nil
 	case hopeless(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}
-	s.readError.log(s.log, "cannot read the queue; it is read again until it works", err)
-	return sleep(ctx, s.wait(failed)), nil
+	failed.add(s.log, "cannot read the queue; it is read again until it works", err)
+	return sleep(ctx, s.wait(failed.n)), nil
+}
+
+// failures are those in a row of one thing that is tried again. They are logged
+// once for each error.
+type failures struct {
+	n    int
+	last string
+}
+
+func (f *failures) add(log *slog.Logger, message string, err error) {
+	f.n++
+	if text := err.Error(); text != f.last {
+		f.last = text
+		log.Error(message, "error", err)
+	}
+}
+
+// over ends the row.
+func (f *failures) over(log *slog.Logger, message string) {
+	if f.n > 0 {
+		log.Info(message)
+	}
+	*f = failures{}
 }
 
 // wait is the backoff after the n-th failure of the queue.
@@ -291,25 +248,6 @@ func (s *Sender) wakeAll() {
 	defer s.mu.Unlock()
 	s.alarmAt = time.Time{}
 	s.changed.Broadcast()
-}
-
-// spare returns an empty slice for events. Call it with mu held.
-func (s *Sender) spare() []event {
-	last := len(s.spares) - 1
-	if last < 0 {
-		return make([]event, 0, s.config.MaxEvents)
-	}
-	list := s.spares[last]
-	s.spares = s.spares[:last]
-	return list
-}
-
-// recycle takes back a slice that spare has returned. Call it with mu held.
-func (s *Sender) recycle(events []event) {
-	if len(s.spares) <= s.config.Concurrency && cap(events) <= 2*s.config.MaxEvents {
-		clear(events)
-		s.spares = append(s.spares, events[:0])
-	}
 }
 
 // releaseAll gives back all that is not settled. No worker may run any more.
@@ -367,11 +305,11 @@ func (s *Sender) settled(done []*queue.Record, seq uint64, n int) []*queue.Recor
 }
 
 func (s *Sender) store(hard context.Context, outcome func() error) error {
-	for failed := 1; ; failed++ {
+	for failed := (failures{}); ; {
 		err := outcome()
 		switch {
 		case err == nil:
-			s.storeError.over(s.log, "outcomes are stored again")
+			failed.over(s.log, "outcomes are stored again")
 			crashpoint.At("delivery.settled")
 			return nil
 		case hopeless(err):
@@ -380,8 +318,8 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 			s.log.Error("outcome not stored, its events will be sent again", "error", err)
 			return errStopping
 		}
-		s.storeError.log(s.log, "cannot store an outcome; it is stored again until it works, and nothing is sent again meanwhile", err)
-		if !sleep(hard, s.wait(failed)) {
+		failed.add(s.log, "cannot store an outcome; it is stored again until it works, and nothing is sent again meanwhile", err)
+		if !sleep(hard, s.wait(failed.n)) {
 			return errStopping
 		}
 	}

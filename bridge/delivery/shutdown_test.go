@@ -17,7 +17,7 @@ func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
 		for range 3 {
 			q.put(events("e", 2)...)
 		}
-		b := start(t, q, r, func(c *Config) { c.Concurrency, c.MaxEvents = 1, 2 })
+		b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents = 1, 2 })
 		time.Sleep(time.Second)
 		stopped := time.Now()
 		b.finish(t)
@@ -30,7 +30,7 @@ func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
 
 func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 	for name, test := range map[string]struct{ grace, want time.Duration }{
-		"default": {0, DefaultGrace}, "three seconds": {3 * time.Second, 3 * time.Second}, "none": {-1, 0},
+		"three seconds": {3 * time.Second, 3 * time.Second}, "none": {0, 0},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
 var (
@@ -109,9 +111,8 @@ func (s *simulation) run() *simulation {
 	}
 	s.random = rand.New(rand.NewPCG(s.seed, 17))
 	s.born, s.delivered, s.dead = map[place]time.Duration{}, map[place]time.Duration{}, map[place]time.Duration{}
-	s.sched = newScheduler(newEvidence(Config{
-		MinBackoff: 500 * time.Millisecond, MaxBackoff: 30 * time.Second, MaxEvents: s.size, Random: s.random.Float64,
-	}, s.clock()), s.places, s.giveUp)
+	c := config.Connector{Backoff: config.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second}, BatchEvents: s.size}
+	s.sched = newScheduler(newEvidence(c, s.random, s.clock()), s.places, s.giveUp)
 	return s.resume()
 }
 

@@ -63,8 +63,8 @@ func TestStaleResponsesAreNoResponses(t *testing.T) {
 			})
 			q := newMemQueue()
 			b := start(t, q, nil, func(c *Config) {
-				c.URL, c.Transport, c.Gzip, c.MaxEvents = "http://"+listener.Addr().String(), nil, GzipOff, 1
-				c.MinBackoff = time.Millisecond
+				c.RudderURL, c.Transport, c.Gzip, c.BatchEvents = "http://"+listener.Addr().String(), nil, "off", 1
+				c.Backoff.Min = time.Millisecond
 			})
 			for i := range 100 {
 				q.put(events(fmt.Sprint(i), 3)...)
@@ -86,11 +86,9 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
 		network.serve = handler(t, takes)
-		c := connection.Pool{MaxAge: 2 * time.Minute, Create: func() *http.Transport {
-			transport := connection.NewTransport(1)
-			transport.DialContext = network.dial
-			return transport
-		}}
+		template := connection.NewTransport(1)
+		template.DialContext = network.dial
+		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}
 		ask := func(alone bool) {
 			transport, done := c.Get(alone)
 			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)

@@ -96,9 +96,9 @@ func Early(conn net.Conn) bool {
 // Pool hands out transports. Connections live no longer than MaxAge: after
 // that all requests go through a new transport, which looks the name up again.
 type Pool struct {
-	Fixed  http.RoundTripper      // takes every request; nil: none
-	Create func() *http.Transport // else
-	MaxAge time.Duration
+	Fixed    http.RoundTripper // takes every request; nil: none
+	Template *http.Transport   // else copies of it
+	MaxAge   time.Duration
 
 	mu      sync.Mutex
 	current *http.Transport
@@ -114,7 +114,7 @@ func (p *Pool) Get(alone bool) (http.RoundTripper, func()) {
 	case p.Fixed != nil:
 		return p.Fixed, func() {}
 	case alone:
-		own := p.Create()
+		own := p.Template.Clone()
 		own.DisableKeepAlives = true
 		return own, own.CloseIdleConnections
 	}
@@ -125,7 +125,7 @@ func (p *Pool) Get(alone bool) (http.RoundTripper, func()) {
 		if p.current != nil {
 			p.current.CloseIdleConnections()
 		}
-		p.current, p.since = p.Create(), now
+		p.current, p.since = p.Template.Clone(), now
 	}
 	mine := p.current
 	return mine, func() {
