@@ -27,7 +27,7 @@ func OpenForBackfill(ctx context.Context, cfg config.Config, connector string, l
 		}
 		own := cfg
 		own.Queue = cfg.QueueOf(c)
-		store, err := OpenStore(ctx, own, log)
+		store, err := openStore(ctx, own, log)
 		if errors.Is(err, queue.ErrLocked) {
 			return nil, nil, fmt.Errorf("%w; leave out --config (BRIDGE_CONFIG) to backfill into the bridge that runs", err)
 		}
@@ -51,7 +51,7 @@ func intakeFor(ctx context.Context, cfg config.Config, c config.Connector, store
 	return intake.New(intake.Config{
 		Connectors: []intake.Connector{intakeConnector(c, q)},
 		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout, Log: log,
-	})
+	}), nil
 }
 
 func storing(in *intake.Intake, connector string) backfill.Store {

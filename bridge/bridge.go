@@ -145,7 +145,7 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 		adminEnded <- err
 	}()
 	work.Go(func() error { return cli.Serve(working, c.intake.Server(), public, cfg.Grace) })
-	work.Go(func() error { return watchStore(working, c.stores.usage) })
+	work.Go(func() error { return watchStore(working, c) })
 	work.Go(func() error { return c.admin.Watch(working) })
 
 	addresses := Addresses{Intake: cfg.Scheme() + public.Addr().String(), Admin: "http://" + private.Addr().String()}
@@ -186,7 +186,7 @@ func (b *Bridge) end() {
 
 // watchStore ends the bridge once its store has failed: only opening it anew
 // helps, and the supervisor that runs the bridge starts it again.
-func watchStore(ctx context.Context, usage func() queue.Usage) error {
+func watchStore(ctx context.Context, store interface{ Usage() queue.Usage }) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
@@ -194,7 +194,7 @@ func watchStore(ctx context.Context, usage func() queue.Usage) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := usage().Err; err != nil {
+			if err := store.Usage().Err; err != nil {
 				return fmt.Errorf("the store has failed, start the bridge again: %w", err)
 			}
 		}

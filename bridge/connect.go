@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
 // connectTime bounds each attempt of Connect.
@@ -85,46 +83,23 @@ func tryDestination(ctx context.Context, c config.Connector) (key, text string) 
 	if err != nil {
 		return "ca_file", err.Error()
 	}
-	transport := connection.NewTransport(1)
-	transport.TLSClientConfig.RootCAs = pool
-	status, body, err := probe(ctx, c, transport)
-	switch own := strings.TrimSpace(body); {
+	status, words, err := delivery.Probe(ctx, delivery.Config{Connector: c, RootCAs: pool})
+	switch {
 	case err != nil:
-		return "rudder_url", "RudderStack does not answer: " + err.Error()
-	case status == http.StatusBadRequest && (own == "empty batch payload" || own == "All requests in the batch failed"):
+		return "rudder_url", err.Error()
+	case status == 0:
+		return "rudder_url", "RudderStack gives " + words
+	case status == http.StatusBadRequest && words == delivery.EmptyBatch(c.Mode):
 		return "", ""
 	case status == http.StatusUnauthorized && c.Mode == config.Webhook:
 		return "write_key", "RudderStack does not know it as the key of a Braze source, which mode webhook needs"
 	case status == http.StatusUnauthorized:
 		return "write_key", "RudderStack does not know it"
-	case status == http.StatusNotFound && own == "source is disabled":
+	case status == http.StatusNotFound && words == "source is disabled":
 		return "write_key", "its source is disabled in RudderStack"
 	default:
 		return "rudder_url", fmt.Sprintf("is that RudderStack's data plane? The answer to an empty batch is %d %s", status, http.StatusText(status))
 	}
-}
-
-func probe(ctx context.Context, c config.Connector, transport *http.Transport) (status int, body string, err error) {
-	defer transport.CloseIdleConnections()
-	target, empty := strings.TrimRight(c.RudderURL, "/")+"/v1/batch", `{"batch":[]}`
-	if c.Mode == config.Webhook {
-		target, empty = strings.TrimRight(c.RudderURL, "/")+"/v1/webhook?"+url.Values{"writeKey": {c.WriteKey}}.Encode(), `{"events":[]}`
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(empty))
-	if err != nil {
-		return 0, "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if c.Mode != config.Webhook {
-		req.SetBasicAuth(c.WriteKey, "")
-	}
-	resp, err := transport.RoundTrip(req) // no redirect is followed
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	return resp.StatusCode, string(text), err
 }
 
 // tryPostgreSQL asks a server how sure its commits are.

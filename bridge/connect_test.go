@@ -66,8 +66,8 @@ func TestConnectToNothing(t *testing.T) {
 	require.ErrorAs(t, err, &wrong)
 	require.Len(t, wrong.Mistakes, 4)
 	require.ErrorContains(t, err, "connectors[0].queue: PostgreSQL cannot be reached")
-	require.ErrorContains(t, err, "connectors[0].rudder_url: RudderStack does not answer")
-	require.ErrorContains(t, err, "connectors[1].rudder_url: RudderStack does not answer: tls: failed to verify certificate")
+	require.ErrorContains(t, err, "connectors[0].rudder_url: RudderStack gives no answer")
+	require.ErrorContains(t, err, "connectors[1].rudder_url: RudderStack gives no answer: tls: failed to verify certificate")
 	require.ErrorContains(t, err, "connectors[2].ca_file: open /none.pem")
 	require.NotContains(t, err.Error(), "s3cret")
 }

@@ -27,9 +27,9 @@ import (
 
 // components are what runs: intake and admin, and the connectors between them.
 type components struct {
+	*stores
 	log      *slog.Logger
 	grace    time.Duration
-	stores   *stores
 	requests *deliveryMetrics
 	drift    *drift.Watch
 	glossary atomic.Pointer[schemas.Glossary]
@@ -50,21 +50,13 @@ type components struct {
 func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.Logger) (*components, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p := &components{log: log, stores: stores, grace: cfg.Grace}
-	var err error
-	if p.requests, err = newDeliveryMetrics(registry); err != nil {
-		return nil, err
+	p := &components{
+		log: log, stores: stores, grace: cfg.Grace, requests: newDeliveryMetrics(registry), reloads: newReloadMetrics(registry, time.Now()),
+		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
-	if p.reloads, err = newReloadMetrics(registry, time.Now()); err != nil {
-		return nil, err
-	}
-	if p.drift, err = drift.New(drift.Config{Log: log, Registerer: registry}); err != nil {
-		return nil, err
-	}
-	if err := p.readGlossary(cfg); err != nil {
-		return nil, err
-	}
-	if err := registry.Register(buildInfo{p}); err != nil {
+	registry.MustRegister(buildInfo{p})
+	err := p.readGlossary(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if p.connectors, p.first, err = p.prepare(ctx, cfg); err != nil {
@@ -73,16 +65,11 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	if err := p.findRetired(ctx); err != nil {
 		return nil, err
 	}
-	p.intake, err = intake.New(intake.Config{
+	p.intake = intake.New(intake.Config{
 		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
 	})
-	if err != nil {
-		return nil, err
-	}
 	p.admin, err = admin.New(admin.Config{
-		Usage: stores.usage, Drift: p.drift.List, Registry: registry, Log: log,
-		Token: cfg.AdminToken, Hosts: cfg.AdminNames(), Backup: stores.backup(), BackupDir: cfg.DataDir,
-		About: p.about, OldestHistory: stores.oldestHistory,
+		Bridge: p, Registry: registry, Log: log, Token: cfg.AdminToken, Hosts: cfg.AdminNames(), BackupDir: cfg.DataDir,
 	})
 	p.settings.Store(&cfg)
 	return p, err
@@ -106,7 +93,7 @@ func (p *components) readGlossary(cfg config.Config) error {
 		p.log.Info("the glossary is changed", "glossary", g.Version())
 	}
 	p.glossary.Store(g)
-	p.drift.Learn(g)
+	p.drift.Forget()
 	return nil
 }
 
@@ -162,34 +149,9 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	grace := p.grace
-	if grace == 0 {
-		grace = -1 // to delivery, 0 is its default
-	}
 	observer := p.requests.of(settings.Name)
 	s, err := delivery.New(delivery.Config{
-		Name:              settings.Name,
-		Queue:             c.queue,
-		Replays:           c.queue,
-		Mapper:            mapper,
-		URL:               settings.RudderURL,
-		WriteKey:          settings.WriteKey,
-		Mode:              delivery.Mode(settings.Mode),
-		Concurrency:       settings.Concurrency,
-		MaxEvents:         settings.BatchEvents,
-		MaxBody:           int(settings.MaxBody),
-		RequestsPerSecond: settings.RequestsPerSecond,
-		Gzip:              delivery.Gzip(settings.Gzip),
-		RootCAs:           pool,
-		Timeout:           settings.Timeout,
-		MinBackoff:        settings.Backoff.Min,
-		MaxBackoff:        settings.Backoff.Max,
-		GiveUpAfter:       settings.GiveUpAfter,
-		AcceptAny2XX:      settings.AcceptAny2XX,
-		ConnectionMaxAge:  settings.ConnectionMaxAge,
-		Grace:             grace,
-		Logger:            p.log,
-		Observer:          observer,
+		Connector: settings, Queue: c.queue, Replays: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
 	})
 	return &sender{Sender: s, settings: settings, ca: ca, glossary: opts.Glossary, observer: observer}, err
 }
@@ -245,17 +207,24 @@ func intakeConnector(c config.Connector, q *queue.Queue) intake.Connector {
 func (p *components) show() {
 	list := make([]admin.Connector, len(p.connectors))
 	for i, c := range p.connectors {
-		list[i] = admin.Connector{Name: c.name, Queue: c.queue, Destination: c.state, Quiet: c.hidden}
-		if c.sender.Load() != nil {
-			list[i].Backfill = func(body io.Reader) (queue.Receipt, error) { return p.intake.Backfill(c.name, body) }
-			list[i].Resume, list[i].Parked, list[i].DeadLetter = c.resume, c.parked, c.deadLetter
+		list[i] = admin.Connector{Name: c.name, Queue: c.queue, Quiet: c.hidden}
+		if s := c.sender.Load(); s != nil {
+			list[i].Sender = s.Sender
 		}
 	}
 	p.admin.Show(list)
 }
 
-// about says which bridge this is.
-func (p *components) about() admin.About {
+// Unknown implements admin.Bridge.
+func (p *components) Unknown() []drift.Item { return p.drift.List() }
+
+// Backfill implements admin.Bridge.
+func (p *components) Backfill(connector string, body io.Reader) (queue.Receipt, error) {
+	return p.intake.Backfill(connector, body)
+}
+
+// About implements admin.Bridge.
+func (p *components) About() admin.About {
 	cfg := p.settings.Load()
 	about := admin.About{Version: cli.Version(), Glossary: p.glossary.Load().Version(), Settings: cfg.Shown(), Connectors: []admin.ConnectorSettings{}}
 	for _, c := range cfg.Connectors {
@@ -334,38 +303,4 @@ type sender struct {
 // same tells whether a sender delivers as settings and ca say.
 func (s *sender) same(settings config.Connector, ca []byte) bool {
 	return s != nil && !config.Any(s.settings.Changes(settings), config.NewSender) && bytes.Equal(s.ca, ca)
-}
-
-// state says how the destination does.
-func (c *connector) state() delivery.State {
-	if s := c.sender.Load(); s != nil {
-		return s.State()
-	}
-	s := delivery.State{Name: delivery.StateOK, LastError: "the connector is not in the configuration"}
-	if c.queue.Ledger().Pending() > 0 {
-		s.Name, s.LastError = delivery.StatePaused, s.LastError+"; its events wait"
-	}
-	return s
-}
-
-func (c *connector) resume() {
-	if s := c.sender.Load(); s != nil {
-		s.Resume()
-	}
-}
-
-// parked lists the events that are suspected.
-func (c *connector) parked(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error) {
-	if s := c.sender.Load(); s != nil {
-		return s.Parked(ctx, limit)
-	}
-	return nil, 0, nil
-}
-
-// deadLetter moves a suspected event to the dead letters.
-func (c *connector) deadLetter(ctx context.Context, record uint64, index int) error {
-	if s := c.sender.Load(); s != nil {
-		return s.DeadLetter(ctx, record, index)
-	}
-	return delivery.ErrNotParked
 }

@@ -123,27 +123,3 @@ func ExampleBridge_Reload() {
 	// <nil>
 	// true
 }
-
-// OpenStore opens the store alone, for programs that do not deliver.
-func ExampleOpenStore() {
-	dir, err := os.MkdirTemp("", "bridge-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	cfg := config.Default()
-	cfg.DataDir = dir
-	ctx := context.Background()
-	store, err := bridge.OpenStore(ctx, cfg, nil)
-	if err != nil {
-		panic(err)
-	}
-	defer store.Close()
-	names, err := store.Connectors(ctx)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println("connectors:", len(names))
-	// Output:
-	// connectors: 0
-}

@@ -1,10 +1,10 @@
 package bridge
 
 import (
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
@@ -38,40 +38,30 @@ type deliveryMetrics struct {
 	inFlightEvents, inFlightRequests, compressing *prometheus.GaugeVec
 }
 
-func newDeliveryMetrics(to prometheus.Registerer) (*deliveryMetrics, error) {
+func newDeliveryMetrics(to prometheus.Registerer) *deliveryMetrics {
+	with := promauto.With(to)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"connector"})
+		return with.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"connector"})
 	}
-	m := &deliveryMetrics{
+	histogram := func(name, help string, buckets ...float64) *prometheus.HistogramVec {
+		return with.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"connector"})
+	}
+	return &deliveryMetrics{
 		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the response; none: there was none.", "connector", "class"),
 		events:   counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again.", "connector"),
 		bytes:    counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent.", "connector"),
 		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, because they are suspected.", "connector"),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "bridge_delivery_duration_seconds",
-			Help:    "Time from the start of a request to RudderStack to the end of its response, or to giving up.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"connector"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "bridge_delivery_latency_seconds",
-			Help:    "Time from the receipt of a batch to RudderStack's 2XX for events of it; each batch counts once for each request that its events were taken in.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
-		}, []string{"connector"}),
+		duration: histogram("bridge_delivery_duration_seconds", "Time from the start of a request to RudderStack to the end of its response, or to giving up.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30),
+		latency: histogram("bridge_delivery_latency_seconds", "Time from the receipt of a batch to RudderStack's 2XX for events of it; each batch counts once for each request that its events were taken in.",
+			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 24*3600),
 		inFlightEvents:   gauge("bridge_delivery_inflight_events", "Events in requests to RudderStack that have no response yet."),
 		inFlightRequests: gauge("bridge_delivery_inflight_requests", "Requests to RudderStack that have no response yet."),
 		compressing:      gauge("bridge_delivery_gzip", "1 while bodies are compressed, because RudderStack says that it takes them."),
 	}
-	for _, c := range []prometheus.Collector{
-		m.requests, m.events, m.bytes, m.halved, m.duration, m.latency, m.inFlightEvents, m.inFlightRequests, m.compressing,
-	} {
-		if err := to.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
 }
 
 // of returns the observer of one connector.
@@ -133,9 +123,6 @@ func (o *deliveryObserver) Posted(p delivery.Post) {
 	}
 }
 
-// StateChanged implements delivery.Observer; the state is read when it is asked for.
-func (o *deliveryObserver) StateChanged(delivery.State) {}
-
 // reloadMetrics count how configurations are received.
 type reloadMetrics struct {
 	good, refused prometheus.Counter
@@ -143,18 +130,18 @@ type reloadMetrics struct {
 }
 
 // newReloadMetrics takes the start of the bridge for the first success.
-func newReloadMetrics(to prometheus.Registerer, started time.Time) (*reloadMetrics, error) {
-	results := prometheus.NewCounterVec(prometheus.CounterOpts{
+func newReloadMetrics(to prometheus.Registerer, started time.Time) *reloadMetrics {
+	results := promauto.With(to).NewCounterVec(prometheus.CounterOpts{
 		Name: "bridge_config_reloads_total", Help: "Configurations that were read while the bridge ran; refused: the old one stayed in force.",
 	}, []string{"result"})
 	m := &reloadMetrics{
 		good: results.WithLabelValues("ok"), refused: results.WithLabelValues("refused"),
-		last: prometheus.NewGauge(prometheus.GaugeOpts{
+		last: promauto.With(to).NewGauge(prometheus.GaugeOpts{
 			Name: "bridge_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
 		}),
 	}
 	m.last.Set(seconds(started))
-	return m, errors.Join(to.Register(results), to.Register(m.last))
+	return m
 }
 
 func (m *reloadMetrics) count(err error, now time.Time) {

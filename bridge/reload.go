@@ -91,13 +91,8 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	gone := p.retired(connectors)
-	before := p.connectors
 	p.connectors = append(connectors, gone...)
-	if err := p.intake.Reload(p.intakeOf(cfg)); err != nil {
-		p.connectors = before
-		p.glossary.Store(glossary)
-		return err
-	}
+	p.intake.Reload(p.intakeOf(cfg))
 	b.logChanges(cfg)
 	for i, c := range connectors {
 		now := c.sender.Load()

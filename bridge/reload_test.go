@@ -20,6 +20,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -320,7 +321,7 @@ func TestFiltersAndPersonalData(t *testing.T) {
 // TestTheLogHoldsNoSecretsAndNobody runs with everything logged.
 func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	rudder := newStack(t)
-	log := &lockedBuffer{}
+	log := &logbuffer.Buffer{}
 	c := connectorTo(rudder.URL)
 	c.Tokens, c.WriteKey = []string{"t0ken-of-braze"}, "wr1te-key"
 	c.PII.Preset, c.Salt = "hash", "s4lt-of-hashes"

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,8 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// OpenStore opens the store that cfg.Queue names. log may be nil.
-func OpenStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue.Store, error) {
+// openStore opens the store that cfg.Queue names. log may be nil.
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
 		Password:       cfg.Queue.Password,
 		RetainAge:      cfg.Retain.Age,
@@ -43,27 +42,12 @@ func OpenStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue
 
 // describe finds what a dead letter is listed by.
 func describe(event []byte) (d queue.Description) {
-	if len(event) == 0 || event[0] != '{' {
+	var scan currents.Batch
+	if scan.ScanEvent(event) != nil {
 		return d
 	}
-	for f := currents.Fields(event); f.Next(); {
-		switch {
-		case f.KeyIs("event_type"):
-			d.EventType = idOf(f.Value())
-		case f.KeyIs("id"):
-			d.EventID = idOf(f.Value())
-		case f.KeyIs("user") && bytes.HasPrefix(f.Value(), []byte("{")):
-			for u := currents.Fields(f.Value()); u.Next(); {
-				switch {
-				case u.KeyIs("user_id"):
-					d.UserID = idOf(u.Value())
-				case u.KeyIs("external_user_id"):
-					d.ExternalUserID = idOf(u.Value())
-				}
-			}
-		}
-	}
-	return d
+	e := scan.Events[0]
+	return queue.Description{EventType: idOf(e.Type), EventID: idOf(e.ID), UserID: idOf(e.UserID), ExternalUserID: idOf(e.ExternalUserID)}
 }
 
 func idOf(raw []byte) string {

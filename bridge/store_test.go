@@ -26,13 +26,13 @@ func (f failing) Usage() queue.Usage {
 func TestAFailedStoreEndsTheBridge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		err := watchStore(t.Context(), failing{at: begin.Add(time.Minute)}.Usage)
+		err := watchStore(t.Context(), failing{at: begin.Add(time.Minute)})
 		require.ErrorIs(t, err, queue.ErrFailed)
 		require.InDelta(t, time.Minute, time.Since(begin), float64(2*time.Second))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		require.NoError(t, watchStore(ctx, failing{at: begin.Add(time.Hour)}.Usage))
+		require.NoError(t, watchStore(ctx, failing{at: begin.Add(time.Hour)}))
 	})
 }
 

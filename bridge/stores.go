@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -28,7 +29,7 @@ func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stor
 		}
 		own := cfg
 		own.Queue = q
-		store, err := OpenStore(ctx, own, log)
+		store, err := openStore(ctx, own, log)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -44,8 +45,8 @@ func (s *stores) close() (failed error) {
 	return failed
 }
 
-// usage is that of all stores together.
-func (s *stores) usage() queue.Usage {
+// Usage is that of all stores together.
+func (s *stores) Usage() queue.Usage {
 	sum := s.all[0].Usage()
 	for _, store := range s.all[1:] {
 		sum = together(sum, store.Usage())
@@ -53,8 +54,8 @@ func (s *stores) usage() queue.Usage {
 	return sum
 }
 
-// oldestHistory is that of all stores together.
-func (s *stores) oldestHistory(ctx context.Context) (oldest time.Time, err error) {
+// OldestHistory is that of all stores together.
+func (s *stores) OldestHistory(ctx context.Context) (oldest time.Time, err error) {
 	for _, store := range s.all {
 		at, failed := store.OldestHistory(ctx)
 		err = errors.Join(err, failed)
@@ -65,14 +66,14 @@ func (s *stores) oldestHistory(ctx context.Context) (oldest time.Time, err error
 	return oldest, err
 }
 
-// backup returns what copies the embedded store; nil: there is none.
-func (s *stores) backup() func(context.Context, string) error {
+// Backup copies the embedded store.
+func (s *stores) Backup(ctx context.Context, file string) error {
 	for q, store := range s.byQueue {
 		if q.URL == config.SQLite {
-			return store.Backup
+			return store.Backup(ctx, file)
 		}
 	}
-	return nil
+	return admin.ErrNoStore
 }
 
 // together adds up the use of two stores. A bridge that cannot store for one

@@ -45,41 +45,50 @@ type Queue interface {
 	Erase(ctx context.Context, match func(event []byte) bool) (queue.Erasure, error)
 }
 
+// Sender is what admin needs of a connector's sender; see delivery.Sender.
+type Sender interface {
+	State() delivery.State
+	Resume()
+	Parked(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error)
+	DeadLetter(ctx context.Context, record uint64, index int) error
+}
+
 // Connector is one connector as the operator sees it.
 type Connector struct {
-	Name        string
-	Queue       Queue
-	Destination func() delivery.State // how RudderStack does
-	// Resume has a destination tried again at once; nil: nobody delivers for
-	// this connector, because it is not in the configuration.
-	Resume func()
-	// Parked lists suspected events, at most limit of them, and returns how many
-	// there are; DeadLetter moves one of them to the dead letters. Both are nil
-	// where Resume is.
-	Parked     func(ctx context.Context, limit int) ([]delivery.ParkedEvent, int, error)
-	DeadLetter func(ctx context.Context, record uint64, index int) error
-	// Backfill stores a body {"events":[…]} out of storage exports; nil where
-	// Resume is. See intake.Intake.
-	Backfill func(body io.Reader) (queue.Receipt, error)
+	Name   string
+	Queue  Queue
+	Sender Sender // nil: the connector is not in the configuration
 	// Quiet is for what needs no attention: it shows only where it is named, and
 	// people's events are removed from it too.
 	Quiet bool
 }
 
-// Config says what an Admin shows. Usage is needed.
-type Config struct {
-	Connectors []Connector         // at first; see Show
-	Usage      func() queue.Usage  // of the store
-	Drift      func() []drift.Item // what is not in the glossary; default: nothing
-	// About says which bridge this is; default: nothing.
-	About func() About
+// Bridge is what admin needs beside the connectors.
+type Bridge interface {
+	// Usage is that of the store.
+	Usage() queue.Usage
 	// OldestHistory returns when the oldest event that can be replayed was
-	// received, zero where there is none; default: there is none.
-	OldestHistory func(ctx context.Context) (time.Time, error)
-	// Backup copies the embedded store into a new file; nil: there is none.
-	// BackupDir is where copies are made on their way to the operator.
-	Backup    func(ctx context.Context, file string) error
-	BackupDir string
+	// received, zero where there is none.
+	OldestHistory(ctx context.Context) (time.Time, error)
+	// Backup copies the embedded store into a new file; ErrNoStore: there is none.
+	Backup(ctx context.Context, file string) error
+	// About says which bridge this is.
+	About() About
+	// Unknown lists what is not in the glossary.
+	Unknown() []drift.Item
+	// Backfill stores a body {"events":[…]} out of storage exports for a connector.
+	// See intake.Intake.
+	Backfill(connector string, body io.Reader) (queue.Receipt, error)
+}
+
+// ErrNoStore means that there is no embedded store.
+var ErrNoStore = errors.New("there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump")
+
+// Config says what an Admin shows. Bridge is needed.
+type Config struct {
+	Connectors []Connector // at first; see Show
+	Bridge     Bridge
+	BackupDir  string // where copies are made on their way to the operator
 	// Token is the bearer token that all but /livez, /readyz and the empty page
 	// need; empty: nothing needs one. A browser that has sent it to /api/login has
 	// a session instead.
@@ -110,21 +119,8 @@ type Admin struct {
 	engine     *gin.Engine
 }
 
-// New makes an Admin. It fails where something of cfg is missing, where one of
-// Hosts is no name, and where the registry has metrics of the same names.
+// New makes an Admin. It fails where one of Hosts is no name.
 func New(cfg Config) (*Admin, error) {
-	if cfg.Usage == nil {
-		return nil, errors.New("admin needs the usage of a store")
-	}
-	if cfg.Drift == nil {
-		cfg.Drift = func() []drift.Item { return nil }
-	}
-	if cfg.About == nil {
-		cfg.About = func() About { return About{} }
-	}
-	if cfg.OldestHistory == nil {
-		cfg.OldestHistory = func(context.Context) (time.Time, error) { return time.Time{}, nil }
-	}
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
@@ -141,9 +137,7 @@ func New(cfg Config) (*Admin, error) {
 	if err := a.SetHosts(cfg.Hosts); err != nil {
 		return nil, err
 	}
-	if err := cfg.Registry.Register(newCollector(a)); err != nil {
-		return nil, err
-	}
+	cfg.Registry.MustRegister(newCollector(a))
 	a.engine = a.routes()
 	return a, nil
 }
@@ -195,7 +189,6 @@ func (a *Admin) routes() *gin.Engine {
 	e.POST("/api/resume", a.about(a.resume))
 	e.GET("/api/replay", a.about(a.replays))
 	e.POST("/api/replay", a.about(a.startReplay))
-	e.DELETE("/api/replay", a.about(a.endReplay))
 	e.POST("/api/replay/end", a.about(a.endReplay))
 	e.POST("/api/forget", a.about(a.forget))
 	e.GET("/api/drift", a.about(a.drift))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -143,12 +144,66 @@ type fixture struct {
 	*Admin
 	usage queue.Usage
 	drift []drift.Item
+	about About
 	a, b  *books
 	gone  *books // of a connector that is not in the configuration
 	state delivery.State
 	log   bytes.Buffer
 
-	resumed []string
+	parked     []delivery.ParkedEvent
+	setAside   string
+	resumed    []string
+	oldest     time.Time
+	store      string // what a backup holds; "": there is none
+	backfilled string
+	failure    error // of a backfill
+}
+
+func (f *fixture) Usage() queue.Usage    { return f.usage }
+func (f *fixture) Unknown() []drift.Item { return f.drift }
+func (f *fixture) About() About          { return f.about }
+
+func (f *fixture) OldestHistory(context.Context) (time.Time, error) { return f.oldest, nil }
+
+func (f *fixture) Backup(_ context.Context, file string) error {
+	if f.store == "" {
+		return ErrNoStore
+	}
+	return os.WriteFile(file, []byte(f.store), 0o600)
+}
+
+func (f *fixture) Backfill(connector string, body io.Reader) (queue.Receipt, error) {
+	text, err := io.ReadAll(body)
+	f.backfilled = connector + " " + string(text)
+	return queue.Receipt{Accepted: 4, Duplicates: 3, Filtered: 2, Dead: 1}, errors.Join(err, f.failure)
+}
+
+// sender is that of a connector; its state is state where that is set.
+type sender struct {
+	*fixture
+	name  string
+	state delivery.State
+}
+
+func (s sender) Resume() { s.resumed = append(s.resumed, s.name) }
+
+func (s sender) State() delivery.State {
+	if s.state.Name == "" {
+		return s.fixture.state
+	}
+	return s.state
+}
+
+func (s sender) Parked(context.Context, int) ([]delivery.ParkedEvent, int, error) {
+	return s.parked, len(s.parked), nil
+}
+
+func (s sender) DeadLetter(_ context.Context, record uint64, index int) error {
+	if len(s.parked) == 0 || s.parked[0].Seq != record || s.parked[0].Index != index {
+		return delivery.ErrNotParked
+	}
+	s.setAside = fmt.Sprint(record, index)
+	return nil
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -159,20 +214,16 @@ func newFixture(t *testing.T) *fixture {
 	empty := func() queue.Ledger { return queue.Ledger{} }
 	f.b, f.gone = &books{ledger: empty}, &books{ledger: empty}
 	f.a.diedAt, f.b.diedAt = noon, noon
-	resume := func(name string) func() { return func() { f.resumed = append(f.resumed, name) } }
 	var err error
 	f.Admin, err = New(Config{
 		Connectors: []Connector{
-			{Name: "a", Queue: f.a, Destination: func() delivery.State { return f.state }, Resume: resume("a")},
-			{Name: "b", Queue: f.b, Destination: func() delivery.State {
-				return delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}
-			}, Resume: resume("b")},
-			{Name: "gone", Queue: f.gone, Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} }, Quiet: true},
+			{Name: "a", Queue: f.a, Sender: sender{fixture: f, name: "a"}},
+			{Name: "b", Queue: f.b, Sender: sender{f, "b", delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}}},
+			{Name: "gone", Queue: f.gone, Quiet: true},
 		},
-		Usage: func() queue.Usage { return f.usage },
-		Drift: func() []drift.Item { return f.drift },
-		Now:   func() time.Time { return noon },
-		Log:   slog.New(slog.NewTextHandler(&f.log, nil)),
+		Bridge: f,
+		Now:    func() time.Time { return noon },
+		Log:    slog.New(slog.NewTextHandler(&f.log, nil)),
 	})
 	require.NoError(t, err)
 	return f
@@ -370,12 +421,4 @@ func TestOtherPaths(t *testing.T) {
 	require.Equal(t, 404, code)
 	code, _ = f.post(t, "/status")
 	require.Equal(t, 405, code)
-}
-
-func TestNewRefuses(t *testing.T) {
-	_, err := New(Config{})
-	require.ErrorContains(t, err, "usage")
-	f := newFixture(t)
-	_, err = New(f.cfg) // its registry has these metrics already
-	require.Error(t, err)
 }

@@ -45,7 +45,7 @@ func (a *Admin) backfill(c *gin.Context) {
 		fail(c, http.StatusServiceUnavailable, fmt.Sprintf("%d events are pending already; backfill goes on below %d", pending, maxBackfillPending))
 		return
 	}
-	receipt, err := to.Backfill(c.Request.Body)
+	receipt, err := a.cfg.Bridge.Backfill(to.Name, c.Request.Body)
 	if err != nil {
 		status, text := intake.Explain(err)
 		fail(c, status, text)

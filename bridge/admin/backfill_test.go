@@ -2,7 +2,6 @@ package admin
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -35,17 +34,13 @@ func TestBackfill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			f.b.ledger = pending(c.pending)
-			connectors := *f.connectors.Load()
-			connectors[1].Backfill = func(body io.Reader) (queue.Receipt, error) {
-				text, err := io.ReadAll(body)
-				require.NoError(t, err)
-				require.Equal(t, `{"events":[]}`, string(text))
-				return queue.Receipt{Accepted: 4, Duplicates: 3, Filtered: 2, Dead: 1}, c.err
-			}
-			f.Show(connectors)
+			f.failure = c.err
 			code, body := f.request(t, httptest.NewRequest(http.MethodPost, "/api/backfill"+c.query, strings.NewReader(`{"events":[]}`)))
 			require.Equal(t, c.status, code, body)
 			require.Contains(t, body, c.want)
+			if code == http.StatusOK {
+				require.Equal(t, `b {"events":[]}`, f.backfilled)
+			}
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -43,23 +44,26 @@ func (ledger) Erase(context.Context, func([]byte) bool) (queue.Erasure, error) {
 	return queue.Erasure{History: 2, Dead: 1}, nil
 }
 
+// idle is an admin.Bridge with nothing in it, and a sender.
+type idle struct{ admin.Bridge }
+
+func (idle) Usage() queue.Usage    { return queue.Usage{} }
+func (idle) Unknown() []drift.Item { return nil }
+
+type sender struct{ admin.Sender }
+
+func (sender) State() delivery.State { return delivery.State{Name: delivery.StateOK} }
+func (sender) Resume()               { fmt.Println("tried again") }
+
 // An Admin shows what a bridge does to whoever runs it.
 func Example() {
-	a, err := admin.New(admin.Config{
-		Usage: func() queue.Usage { return queue.Usage{} },
-		Token: "operator",
-	})
+	a, err := admin.New(admin.Config{Bridge: idle{}, Token: "operator"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	var books admin.Queue = ledger{}
-	a.Show([]admin.Connector{{
-		Name:        "default",
-		Queue:       books,
-		Destination: func() delivery.State { return delivery.State{Name: delivery.StateOK} },
-		Resume:      func() { fmt.Println("tried again") },
-	}})
+	a.Show([]admin.Connector{{Name: "default", Queue: books, Sender: sender{}}})
 	a.SetToken("") // nothing needs a token any more, so that foreign names are refused
 	if err := a.SetHosts([]string{"bridge.example.com"}); err != nil {
 		fmt.Println(err)

@@ -35,7 +35,7 @@ func (a *Admin) ready(c *gin.Context) {
 
 // unready says why no batch can be stored; empty: one can.
 func (a *Admin) unready() string {
-	usage := a.cfg.Usage()
+	usage := a.cfg.Bridge.Usage()
 	switch {
 	case a.stopping.Load():
 		return "the bridge is stopping"

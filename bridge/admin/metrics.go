@@ -98,14 +98,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		// Where it cannot be read the store says so in other metrics.
 		replay, err := connector.Queue.Replay(context.Background())
 		gauge(c.replay, truth(err == nil && replay.Active()), connector.Name)
-		destination := connector.Destination()
+		destination := connector.state()
 		current := destination.Name
 		gauge(c.parked, float64(destination.Parked), connector.Name)
 		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused, delivery.StateMisdirected} {
 			gauge(c.state, truth(state == current), connector.Name, state)
 		}
 	}
-	usage := c.admin.cfg.Usage()
+	usage := c.admin.cfg.Bridge.Usage()
 	gauge(c.bytes, float64(usage.Bytes))
 	gauge(c.free, float64(usage.Free))
 	gauge(c.limit, float64(usage.Limit))

@@ -22,7 +22,7 @@ func (a *Admin) resume(r request) (any, error) {
 	}
 	answer := Resumed{Resumed: []string{}}
 	for _, connector := range connectors {
-		connector.Resume()
+		connector.Sender.Resume()
 		a.cfg.Log.Info("destination is told to resume", "connector", connector.Name)
 		answer.Resumed = append(answer.Resumed, connector.Name)
 	}
@@ -103,5 +103,5 @@ type Drift struct {
 }
 
 func (a *Admin) drift(request) (any, error) {
-	return Drift{Drift: append([]drift.Item{}, a.cfg.Drift()...)}, nil
+	return Drift{Drift: append([]drift.Item{}, a.cfg.Bridge.Unknown()...)}, nil
 }

@@ -55,7 +55,7 @@ func TestReplayIsOrdered(t *testing.T) {
 	require.Zero(t, f.a.replay.Number)
 
 	f.b.replay.Replayed, f.b.replay.Refused, f.b.replay.Skipped = 5, 6, 7
-	code, body = f.request(t, httptest.NewRequest(http.MethodDelete, "/api/replay?connector=b", nil))
+	code, body = f.request(t, httptest.NewRequest(http.MethodPost, "/api/replay/end?connector=b", nil))
 	require.Equal(t, 200, code, body)
 	require.Contains(t, body, `"active":false,`)
 	require.Contains(t, body, `"ended_at":"2026-01-02T12:01:00Z","replayed":5,"refused":6,"skipped":7`)
@@ -147,7 +147,7 @@ func (s slow) Erase(ctx context.Context, match func([]byte) bool) (queue.Erasure
 // The time limits of the server are for requests that should be short.
 func TestForgetMayTakeLongerThanTheServerAllows(t *testing.T) {
 	f := newFixture(t)
-	f.Show([]Connector{{Name: "a", Queue: slow{f.a, 300 * time.Millisecond}, Destination: (*f.connectors.Load())[0].Destination}})
+	f.Show([]Connector{{Name: "a", Queue: slow{f.a, 300 * time.Millisecond}}})
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = f.Server()
 	server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond

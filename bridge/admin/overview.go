@@ -55,21 +55,21 @@ type StoreOverview struct {
 }
 
 func (a *Admin) overview(r request) (any, error) {
-	about, usage := a.cfg.About(), a.cfg.Usage()
+	about, usage := a.cfg.Bridge.About(), a.cfg.Bridge.Usage()
 	o := Overview{
-		Now: a.cfg.Now(), Connectors: []ConnectorOverview{}, Drift: len(a.cfg.Drift()), Version: about.Version, Glossary: about.Glossary,
+		Now: a.cfg.Now(), Connectors: []ConnectorOverview{}, Drift: len(a.cfg.Bridge.Unknown()), Version: about.Version, Glossary: about.Glossary,
 		Store: StoreOverview{Bytes: usage.Bytes, Free: usage.Free, Full: usage.Full, Damaged: usage.Damaged, ScrubbedAt: usage.Scrubbed},
 	}
 	o.Reason = a.unready()
 	o.Ready = o.Reason == ""
 	var err error
-	if o.Store.OldestHistory, err = a.cfg.OldestHistory(r.ctx); err != nil {
+	if o.Store.OldestHistory, err = a.cfg.Bridge.OldestHistory(r.ctx); err != nil {
 		a.cfg.Log.Debug("the age of history cannot be read", "error", err) // the store says so in Reason
 	}
 	ledgers := a.Status().Connectors
 	for i, c := range a.shown() {
-		state := c.Destination()
-		view := ConnectorOverview{ConnectorStatus: ledgers[i], Configured: c.Resume != nil, Since: state.Since, NextTry: state.NextTry}
+		state := c.state()
+		view := ConnectorOverview{ConnectorStatus: ledgers[i], Configured: c.Sender != nil, Since: state.Since, NextTry: state.NextTry}
 		if kept := a.samples.of(c.Name); len(kept) > 0 {
 			latest := kept[len(kept)-1]
 			for i := len(kept) - 1; i >= max(0, len(kept)-latencyOf); i-- {
@@ -123,4 +123,4 @@ func (a *Admin) lastHour(r request) (any, error) {
 	return answer, nil
 }
 
-func (a *Admin) config(request) (any, error) { return a.cfg.About(), nil }
+func (a *Admin) config(request) (any, error) { return a.cfg.Bridge.About(), nil }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -31,8 +30,7 @@ func TestOverview(t *testing.T) {
 	f.drift = []drift.Item{{EventType: "x"}}
 	f.state = delivery.State{Name: delivery.StatePaused, LastError: "401 no", Since: noon.Add(-time.Hour), NextTry: noon.Add(time.Second)}
 	f.a.replay = queue.Replay{Number: 3, Position: noon, Replayed: 5}
-	f.cfg.About = func() About { return About{Version: "v1", Glossary: "g1"} }
-	f.cfg.OldestHistory = func(context.Context) (time.Time, error) { return noon.Add(-3 * time.Hour), nil }
+	f.about, f.oldest = About{Version: "v1", Glossary: "g1"}, noon.Add(-3*time.Hour)
 	o := answer[Overview](t, f, "/api/overview")
 	require.False(t, o.Ready)
 	require.Equal(t, queue.ErrFull.Error(), o.Reason)
@@ -130,9 +128,7 @@ func TestConfigWithoutSecrets(t *testing.T) {
 	f := newFixture(t)
 	c := config.DefaultConnector()
 	c.Tokens, c.WriteKey, c.Salt = []string{"t0ken"}, "wr1tekey", "s4lt"
-	f.cfg.About = func() About {
-		return About{Settings: config.Config{AdminToken: "adm1n"}.Shown(), Connectors: []ConnectorSettings{{c.Name, c.Shown()}}}
-	}
+	f.about = About{Settings: config.Config{AdminToken: "adm1n"}.Shown(), Connectors: []ConnectorSettings{{c.Name, c.Shown()}}}
 	code, body := f.get(t, "/api/config")
 	require.Equal(t, 200, code)
 	for _, secret := range []string{"t0ken", "wr1tekey", "s4lt", "adm1n"} {

@@ -52,8 +52,8 @@ func (a *Admin) pending(r request) (any, error) {
 		l := connector.Queue.Ledger()
 		p := ConnectorPending{Connector: connector.Name, Pending: l.Pending(), OldestPendingSeconds: waited(l, a.cfg.Now()),
 			Destination: destinationOf(connector), Suspects: []delivery.ParkedEvent{}}
-		if connector.Parked != nil {
-			suspects, total, err := connector.Parked(r.ctx, limit)
+		if connector.Sender != nil {
+			suspects, total, err := connector.Sender.Parked(r.ctx, limit)
 			if err != nil {
 				return nil, connector.failed(err)
 			}
@@ -99,10 +99,10 @@ func (a *Admin) pendingEvent(r request) (any, error) {
 }
 
 func suspect(ctx context.Context, connector Connector, seq uint64, index int) (*delivery.ParkedEvent, error) {
-	if connector.Parked == nil {
+	if connector.Sender == nil {
 		return nil, nil
 	}
-	list, _, err := connector.Parked(ctx, maxSuspects)
+	list, _, err := connector.Sender.Parked(ctx, maxSuspects)
 	for i := range list {
 		if list[i].Seq == seq && list[i].Index == index {
 			return &list[i], err
@@ -120,10 +120,10 @@ func (a *Admin) deadLetter(r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if connector.DeadLetter == nil {
+	if connector.Sender == nil {
 		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
 	}
-	err = connector.DeadLetter(r.ctx, seq, index)
+	err = connector.Sender.DeadLetter(r.ctx, seq, index)
 	switch {
 	case errors.Is(err, delivery.ErrNotParked):
 		return nil, refuse(http.StatusConflict, "this event is not suspected: it was delivered, is being sent, or waits for its turn; bridge pending list shows the suspected ones")
@@ -136,10 +136,6 @@ func (a *Admin) deadLetter(r request) (any, error) {
 
 // backup answers with a copy of the store as it is at one moment.
 func (a *Admin) backup(c *gin.Context) {
-	if a.cfg.Backup == nil {
-		fail(c, http.StatusConflict, "there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump")
-		return
-	}
 	dir, err := os.MkdirTemp(a.cfg.BackupDir, "backup-")
 	if err != nil {
 		fail(c, http.StatusInternalServerError, err.Error())
@@ -148,8 +144,12 @@ func (a *Admin) backup(c *gin.Context) {
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "queue.db")
 	patient(c)
-	if err := a.cfg.Backup(c.Request.Context(), file); err != nil {
-		fail(c, http.StatusInternalServerError, err.Error())
+	if err := a.cfg.Bridge.Backup(c.Request.Context(), file); err != nil {
+		status := http.StatusInternalServerError
+		if errors.Is(err, ErrNoStore) {
+			status = http.StatusConflict
+		}
+		fail(c, status, err.Error())
 		return
 	}
 	a.cfg.Log.Info("the store was backed up")

@@ -120,7 +120,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 
 // deliveredFor returns the connectors that are meant and in the configuration.
 func deliveredFor(r request) ([]Connector, error) {
-	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Resume == nil })
+	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Sender == nil })
 	if len(connectors) == 0 {
 		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -61,14 +62,26 @@ func (a *Admin) Status() Status {
 			Backfilled:           l.Backfilled,
 			OldestPendingSeconds: waited(l, a.cfg.Now()),
 			Destination:          destinationOf(c),
-			Parked:               c.Destination().Parked,
+			Parked:               c.state().Parked,
 		})
 	}
 	return s
 }
 
+// state says how the destination does.
+func (c Connector) state() delivery.State {
+	if c.Sender != nil {
+		return c.Sender.State()
+	}
+	s := delivery.State{Name: delivery.StateOK, LastError: "the connector is not in the configuration"}
+	if c.Queue.Ledger().Pending() > 0 {
+		s.Name, s.LastError = delivery.StatePaused, s.LastError+"; its events wait"
+	}
+	return s
+}
+
 func destinationOf(c Connector) Destination {
-	state := c.Destination()
+	state := c.state()
 	return Destination{State: state.Name, LastError: state.LastError}
 }
 

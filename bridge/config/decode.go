@@ -99,7 +99,7 @@ func (d *decoder) value(e entry, v reflect.Value, path string, f field) {
 	case v.Kind() == reflect.Struct && short != "" && n.Kind == yaml.ScalarNode:
 		d.fields(entries{short: e}, v, path, false)
 	case v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
-		m := d.entries(n, path, 0)
+		m := d.entries(n, path)
 		if known := d.fields(m, v, path, false); known != nil {
 			d.unknown(m, path, known, nil)
 		}
@@ -129,7 +129,7 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
-	m := d.entries(n, path, 0)
+	m := d.entries(n, path)
 	for _, key := range sortedKeys(m) {
 		d.item(m[key], v, path, key)
 	}

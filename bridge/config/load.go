@@ -49,7 +49,7 @@ func load(src Source) (Config, error) {
 	var top entries
 	if src.File != "" {
 		if root := d.readFile(); root != nil && !d.bad["config"] {
-			top = d.entries(root, "", 0)
+			top = d.entries(root, "")
 		}
 	}
 	if d.bad["config"] {

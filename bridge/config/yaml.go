@@ -17,7 +17,6 @@ import (
 const (
 	maxFile   = 4 << 20
 	maxValues = 100_000 // a connector has some forty
-	maxDepth  = 20      // of maps that merge each other
 )
 
 // readFile parses a configuration file. Where it is empty, or wrong as a whole
@@ -104,7 +103,7 @@ type entry struct {
 }
 
 // entries reads a map. What a merge key (<<) brings goes below what is written out.
-func (d *decoder) entries(n *yaml.Node, path string, depth int) entries {
+func (d *decoder) entries(n *yaml.Node, path string) entries {
 	all := entries{}
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -124,11 +123,11 @@ func (d *decoder) entries(n *yaml.Node, path string, depth int) entries {
 	}
 	for _, source := range merged {
 		source = d.follow(source)
-		if source.Kind != yaml.MappingNode || depth == maxDepth {
-			d.add(join(path, "<<"), "must merge maps, and these no more than %d deep", maxDepth)
+		if source.Kind != yaml.MappingNode {
+			d.add(join(path, "<<"), "must merge maps")
 			break
 		}
-		for key, value := range d.entries(source, path, depth+1) {
+		for key, value := range d.entries(source, path) {
 			if _, there := all[key]; !there {
 				all[key] = value
 			}

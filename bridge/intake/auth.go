@@ -11,29 +11,6 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// TokenUse is how a connector's token was used since the bridge started. It tells
-// an operator when a token that is being rotated is out of use.
-type TokenUse struct {
-	Connector string
-	Position  int       // among the connector's tokens, from 1
-	Requests  uint64    // that had this token
-	LastUsed  time.Time // zero: never
-}
-
-// Tokens lists the tokens of all connectors by their position, in the order of
-// the configuration.
-func (in *Intake) Tokens() []TokenUse {
-	var list []TokenUse
-	for _, token := range in.table.Load().tokens {
-		use := TokenUse{Connector: token.owner.Name, Position: token.position, Requests: token.use.requests.Load()}
-		if last := token.use.last.Load(); last != 0 {
-			use.LastUsed = time.Unix(0, last)
-		}
-		list = append(list, use)
-	}
-	return list
-}
-
 // tokens knows whose token a text is.
 type tokens []tokenOwner
 
@@ -50,17 +27,16 @@ type tokenKey struct {
 	hash      [sha256.Size]byte
 }
 
+// tokenUse is how a token was used since the bridge started. It tells an operator
+// when a token that is being rotated is out of use.
 type tokenUse struct {
 	requests atomic.Uint64
 	last     atomic.Int64 // nanoseconds since the epoch; 0: never
 }
 
-// add adds a connector's tokens; false: one is empty or known already.
-func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) bool {
+// add adds a connector's tokens.
+func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) {
 	for i, token := range c.Tokens {
-		if token == "" || t.find(token) != nil {
-			return false
-		}
 		hash := sha256.Sum256([]byte(token))
 		key := tokenKey{c.Name, hash}
 		if uses[key] == nil {
@@ -68,7 +44,6 @@ func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) bool {
 		}
 		*t = append(*t, tokenOwner{hash, c, i + 1, uses[key]})
 	}
-	return true
 }
 
 // find returns the token that text is, or nil. How long it takes says nothing of

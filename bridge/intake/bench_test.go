@@ -56,8 +56,7 @@ func BenchmarkIntake(b *testing.B) {
 }
 
 func benchmark(b *testing.B, events int) {
-	in, err := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
-	require.NoError(b, err)
+	in := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
 	body := batchOf(events)
 	source := rewound{bytes.NewReader(body)}
 	req, err := http.NewRequest(http.MethodPost, "/currents", io.NopCloser(source))
@@ -77,8 +76,7 @@ func benchmark(b *testing.B, events int) {
 // BenchmarkIntakeOverTCP is the same over a connection of loopback; the client's
 // work is part of it.
 func BenchmarkIntakeOverTCP(b *testing.B) {
-	in, err := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
-	require.NoError(b, err)
+	in := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	server := in.Server()

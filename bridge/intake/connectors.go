@@ -2,8 +2,6 @@ package intake
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -128,14 +126,11 @@ func divide(limit, least int64, n int) func() quota {
 // Reload replaces the connectors at once and without losing a request: those in
 // flight end with the connector that they began with, so its queue must stay open
 // until they have ended. A connector that keeps its name keeps its metrics, and its
-// tokens the record of their use. On an error, one of New's, nothing changes.
-func (in *Intake) Reload(connectors []Connector) error {
+// tokens the record of their use.
+func (in *Intake) Reload(connectors []Connector) {
 	in.reloading.Lock()
 	defer in.reloading.Unlock()
-	next, err := in.newTable(connectors)
-	if err != nil {
-		return err
-	}
+	next := in.newTable(connectors)
 	requests := divide(int64(in.cfg.MaxRequests), 1, len(connectors))
 	small := divide(in.cfg.MaxBuffered/2, leastSmall, len(connectors))
 	large := divide(in.cfg.MaxBuffered/2, 0, len(connectors))
@@ -149,7 +144,6 @@ func (in *Intake) Reload(connectors []Connector) error {
 		}
 	}
 	in.table.Store(next)
-	return nil
 }
 
 func (t *table) sameNames(other *table) bool {
@@ -164,15 +158,9 @@ func (t *table) sameNames(other *table) bool {
 	return true
 }
 
-func (in *Intake) newTable(connectors []Connector) (*table, error) {
-	if len(connectors) == 0 {
-		return nil, errors.New("intake has no connector")
-	}
+func (in *Intake) newTable(connectors []Connector) *table {
 	t := &table{byName: make(map[string]*connector, len(connectors))}
 	for _, c := range connectors {
-		if t.byName[c.Name] != nil || c.Name == "" || c.Queue == nil {
-			return nil, fmt.Errorf("connector %q needs a name of its own and a queue", c.Name)
-		}
 		made := in.connector(c)
 		t.byName[c.Name] = made
 		t.connectors = append(t.connectors, made)
@@ -180,11 +168,9 @@ func (in *Intake) newTable(connectors []Connector) (*table, error) {
 			t.firstOpen = made
 		}
 		t.keepBatch = t.keepBatch || made.keepsBatch()
-		if !t.tokens.add(made, in.uses) {
-			return nil, fmt.Errorf("connector %q has a token that is empty or taken already", c.Name)
-		}
+		t.tokens.add(made, in.uses)
 	}
-	return t, nil
+	return t
 }
 
 func (c *connector) open() bool { return len(c.Tokens) == 0 }

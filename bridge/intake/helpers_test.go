@@ -23,6 +23,8 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
+	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
 func TestMain(m *testing.M) {
@@ -127,32 +129,15 @@ type bench struct {
 	dial     func() (net.Conn, error)
 	queues   map[string]*fakeQueue
 	registry *prometheus.Registry
-	log      *safeBuffer
+	log      *logbuffer.Buffer
 	acked    int // events of connector a in responses with 200
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // prepare makes an Intake with connectors a (token "secret", and "next+/==") and b
 // (token "other") unless cfg has its own.
 func prepare(t *testing.T, cfg Config) *bench {
 	t.Helper()
-	b := &bench{queues: map[string]*fakeQueue{}, registry: prometheus.NewRegistry(), log: &safeBuffer{}}
+	b := &bench{queues: map[string]*fakeQueue{}, registry: prometheus.NewRegistry(), log: &logbuffer.Buffer{}}
 	if cfg.Connectors == nil {
 		cfg.Connectors = []Connector{
 			{Name: "a", Tokens: []string{"secret", "next+/=="}},
@@ -166,10 +151,8 @@ func prepare(t *testing.T, cfg Config) *bench {
 	}
 	cfg.Registerer = b.registry
 	cfg.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	in, err := New(cfg)
-	require.NoError(t, err)
-	b.Intake = in
-	b.server = in.Server()
+	b.Intake = New(cfg)
+	b.server = b.Server()
 	return b
 }
 
@@ -202,13 +185,9 @@ func (b *bench) serve(t *testing.T, maxConnections int, certs *Certificates) {
 func inBubble(t *testing.T, cfg Config, maxConnections int, test func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := prepare(t, cfg)
-		conns := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		conns := memnet.Listen()
 		b.listener = Listen(conns, maxConnections, nil).(*listener)
-		b.dial = func() (net.Conn, error) {
-			client, server := net.Pipe()
-			conns.conns <- server
-			return client, nil
-		}
+		b.dial = func() (net.Conn, error) { return conns.Dial(t.Context(), "", "") }
 		served := make(chan error, 1)
 		go func() { served <- b.server.Serve(b.listener) }()
 		defer func() {
@@ -228,29 +207,6 @@ func (b *bench) quiet(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return b.inFlight.Load() == 0 && b.buffers.used.Load() == 0 }, 20*time.Second, time.Millisecond, "something is still held")
 }
-
-// pipes is a listener of connections in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // raw sends text over a connection of its own and returns the connection.
 func (b *bench) raw(t *testing.T, text string) net.Conn {

@@ -10,7 +10,6 @@ package intake
 
 import (
 	"cmp"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -85,10 +84,9 @@ type Intake struct {
 	refused   rate.Sometimes // logs requests that meant no connector
 }
 
-// New makes an Intake. It fails where there is no connector, where one has no
-// queue, where two share a name or a token, and where its metrics cannot be
-// registered.
-func New(cfg Config) (*Intake, error) {
+// New makes an Intake. The configuration has seen to it that no two connectors share
+// a name or a token.
+func New(cfg Config) *Intake {
 	cfg = cfg.withDefaults()
 	in := &Intake{
 		cfg:      cfg,
@@ -97,24 +95,21 @@ func New(cfg Config) (*Intake, error) {
 		scanners: newScanners(cfg.MaxEvents),
 		refused:  rate.Sometimes{Interval: quiet},
 	}
-	var err error
-	if in.metrics, err = newMetrics(cfg.Registerer, in); err != nil {
-		return nil, fmt.Errorf("register intake's metrics: %w", err)
-	}
-	if err := in.Reload(cfg.Connectors); err != nil {
-		return nil, err
-	}
+	in.metrics = newMetrics(cfg.Registerer, in)
+	in.Reload(cfg.Connectors)
 	in.engine = in.routes()
-	return in, nil
+	return in
 }
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
 	e.Use(func(c *gin.Context) {
 		defer in.rescue(c, nil)
-		if !in.framed(c) {
-			c.Abort()
-			return
+		// Where a proxy may have seen another end of the request than net/http does,
+		// as with both Transfer-Encoding and Content-Length, what is behind it may be
+		// smuggled: nothing more is read from the connection.
+		if r := c.Request; !r.ProtoAtLeast(1, 1) || r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			c.Writer.Header().Set("Connection", "close")
 		}
 		c.Next()
 	})
@@ -130,27 +125,6 @@ func (in *Intake) routes() *gin.Engine {
 		in.refuseStranger(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
 	})
 	return e
-}
-
-// framed counts the requests of a connection of HTTP/1. Where a request says
-// twice, and in two ways, how long its body is, a proxy in between may have seen
-// another end of it than net/http does: it is refused. After one whose end the
-// connection does not follow, nothing more is read from it.
-func (in *Intake) framed(c *gin.Context) bool {
-	conn := connOf(c.Request)
-	if conn == nil || c.Request.ProtoMajor != 1 {
-		return true
-	}
-	conn.requests++
-	if conn.framing.last.Load() != conn.requests {
-		return true
-	}
-	c.Writer.Header().Set("Connection", "close")
-	if conn.framing.ambiguous.Load() {
-		in.refuseStranger(c, nil, http.StatusBadRequest, "the request has both Content-Length and Transfer-Encoding; send one of them")
-		return false
-	}
-	return true
 }
 
 // ServeHTTP answers one request.

@@ -295,16 +295,3 @@ func TestTooManyRequests(t *testing.T) {
 	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
 	require.Equal(t, 2, q.count())
 }
-
-func TestServersLimits(t *testing.T) {
-	b := prepare(t, Config{AppendTimeout: 3 * time.Second})
-	srv := b.server
-	require.Equal(t, 10*time.Second, srv.ReadHeaderTimeout)
-	require.Equal(t, 2*time.Minute, srv.IdleTimeout)
-	require.Equal(t, 16<<10, srv.MaxHeaderBytes)
-	require.Greater(t, srv.WriteTimeout, bodyTime+3*time.Second)
-	require.Equal(t, 32, srv.HTTP2.MaxConcurrentStreams)
-	require.Equal(t, 1024, b.cfg.MaxRequests)
-	srv.ErrorLog.Print("http: TLS handshake error")
-	require.NotContains(t, b.log.String(), "level=ERROR", "a scanner of ports must not fill the log")
-}

@@ -100,21 +100,18 @@ func (l *listener) Close() error {
 // over TLS or not.
 type conn struct {
 	net.Conn
-	tcp      net.Conn
-	of       *listener
-	framing  framing
-	requests int64 // of HTTP/1 that reached the handler, which alone counts them
-	trusted  atomic.Bool
+	tcp     net.Conn
+	of      *listener
+	trusted atomic.Bool
 
 	in    *list.List // strangers, idle, or nil: in the middle of a request
 	place *list.Element
 	left  bool // it has no place any more
 }
 
-// Read reads what the client sent, and follows it.
+// Read reads what the client sent.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.framing.see(p[:n])
 	var plain tls.RecordHeaderError
 	if errors.As(err, &plain) && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
 		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")

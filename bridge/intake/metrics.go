@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // metrics counts what no ledger holds: requests, time and memory.
@@ -24,38 +25,31 @@ type connectorMetrics struct {
 	ack                         prometheus.Observer
 }
 
-func newMetrics(to prometheus.Registerer, in *Intake) (*metrics, error) {
+func newMetrics(to prometheus.Registerer, in *Intake) *metrics {
+	with := promauto.With(to)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	m := &metrics{
+	gauge := func(name, help string, value *atomic.Int64) {
+		with.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value.Load()) })
+	}
+	gauge("bridge_request_buffer_bytes", "Memory taken by the bodies of requests in flight.", &in.buffers.used)
+	gauge("bridge_requests_in_flight", "Requests with a good token that have not ended, batches that the queue still holds included.", &in.inFlight)
+	if to != nil {
+		to.MustRegister(tokenMetrics{in})
+	}
+	return &metrics{
 		requests: counter("bridge_requests_total", "Responses on the public address, by status; connector is empty where none was meant.", "connector", "code"),
 		bytes:    counter("bridge_received_bytes_total", "Bytes of the bodies of requests with the response 200, uncompressed.", "connector"),
 		changed:  counter("bridge_webhook_changed_events_total", "Events of connectors in webhook mode in which RudderStack's own Braze source changes something.", "connector"),
 		version:  counter("bridge_unknown_version_requests_total", "Requests with a Braze-Currents-Version other than 1.", "connector"),
-		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		ack: with.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bridge_ack_duration_seconds",
 			Help:    "Time from the end of a request's headers to its response, for requests that brought events and got 200.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"connector"}),
-		reading: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridge_requests_reading", Help: "Requests whose body is being read."}),
+		reading: with.NewGauge(prometheus.GaugeOpts{Name: "bridge_requests_reading", Help: "Requests whose body is being read."}),
 	}
-	if to == nil {
-		return m, nil
-	}
-	gauge := func(name, help string, value *atomic.Int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value.Load()) })
-	}
-	for _, c := range []prometheus.Collector{
-		m.requests, m.bytes, m.changed, m.version, m.ack, m.reading, tokenMetrics{in},
-		gauge("bridge_request_buffer_bytes", "Memory taken by the bodies of requests in flight.", &in.buffers.used),
-		gauge("bridge_requests_in_flight", "Requests with a good token that have not ended, batches that the queue still holds included.", &in.inFlight),
-	} {
-		if err := to.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
 }
 
 // of returns the metrics of a connector, which exist from then on.
@@ -90,11 +84,11 @@ func (t tokenMetrics) Describe(to chan<- *prometheus.Desc) { to <- tokenRequests
 
 // Collect implements prometheus.Collector.
 func (t tokenMetrics) Collect(to chan<- prometheus.Metric) {
-	for _, use := range t.in.Tokens() {
-		position := strconv.Itoa(use.Position)
-		to <- prometheus.MustNewConstMetric(tokenRequests, prometheus.CounterValue, float64(use.Requests), use.Connector, position)
-		if !use.LastUsed.IsZero() {
-			to <- prometheus.MustNewConstMetric(tokenLastUse, prometheus.GaugeValue, float64(use.LastUsed.UnixMilli())/1000, use.Connector, position)
+	for _, token := range t.in.table.Load().tokens {
+		labels := []string{token.owner.Name, strconv.Itoa(token.position)}
+		to <- prometheus.MustNewConstMetric(tokenRequests, prometheus.CounterValue, float64(token.use.requests.Load()), labels...)
+		if last := token.use.last.Load(); last != 0 {
+			to <- prometheus.MustNewConstMetric(tokenLastUse, prometheus.GaugeValue, float64(last/1e6)/1000, labels...)
 		}
 	}
 }
