@@ -54,8 +54,15 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 		err = s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
 	default:
 		crashpoint.At("delivery.between-halves")
-		s.parked(b, t)
+		s.parked(t)
 		return nil
+	}
+	if !r.shared && err == nil && len(t.events) > 0 && cap(t.events) <= 2*s.config.BatchEvents {
+		clear(t.events)
+		select {
+		case s.spares <- t.events[:0]:
+		default:
+		}
 	}
 	return err
 }
@@ -296,7 +303,7 @@ func (t *trial) history(accepted uint64) string {
 
 // parked releases the bytes of events that wait, and names in the log, once, an
 // event that fails alone while others are accepted.
-func (s *Sender) parked(b *builder, t tried) {
+func (s *Sender) parked(t tried) {
 	s.mu.Lock()
 	for _, e := range t.events {
 		if h, held := s.held[e.seq]; held {

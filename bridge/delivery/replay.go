@@ -91,7 +91,7 @@ func (r *replay) end(hard context.Context) error {
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
 	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
-	events, filtered, unfit := r.builder.check(r.builder.eventsOf(records), r.wants)
+	events, filtered, unfit := r.builder.check(r.builder.eventsOf(nil, records), r.wants)
 	left := map[uint64]int{} // events that are not done, by record
 	for _, e := range events {
 		left[e.seq]++

@@ -49,6 +49,7 @@ type Sender struct {
 	evidence *evidence
 	main     *scheduler
 	held     map[uint64]holding // claimed records by number
+	spares   chan []event       // slices to be used again
 
 }
 
@@ -68,7 +69,8 @@ func New(c Config) (*Sender, error) {
 	}
 	s := &Sender{
 		config: c, poster: poster, evidence: newEvidence(c.Connector, c.Random, time.Now()), held: map[uint64]holding{},
-		log: c.Logger.With("connector", c.Name),
+		spares: make(chan []event, c.Concurrency+1),
+		log:    c.Logger.With("connector", c.Name),
 	}
 	s.changed.L = &s.mu
 	s.main = newScheduler(s.evidence, c.Concurrency, c.GiveUpAfter)
@@ -136,7 +138,12 @@ func (s *Sender) claim(ctx context.Context) error {
 		}
 		failed.over(s.log, "the queue can be read again")
 		s.mu.Lock()
-		events := b.eventsOf(records)
+		var list []event
+		select {
+		case list = <-s.spares:
+		default:
+		}
+		events := b.eventsOf(list, records)
 		bytes := 0
 		for _, r := range records {
 			s.held[r.Seq] = holding{r, len(r.Events)}

@@ -102,7 +102,9 @@ func (e *fields) appendProfile(dst []byte) []byte {
 	var p profile
 	p.read(e.properties, scratch[:0])
 	for i := range p.values {
-		e.take(&p.values[i], redactedTrait)
+		if currents.Redacted(p.values[i]) {
+			p.values[i] = nil
+		}
 	}
 	traits := object{open: `,"traits":{`}
 	dst = traits.append(dst, `"email":`, p.renamed(traitEmail))
@@ -126,7 +128,6 @@ func (e *fields) appendProfile(dst []byte) []byte {
 			continue
 		}
 		if currents.Redacted(f.Value()) {
-			e.redacted |= redactedTrait
 			continue
 		}
 		start, end := f.Span()

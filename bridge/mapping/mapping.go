@@ -107,15 +107,14 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	default:
 		dst = append(dst, event...)
 	}
-	m.look(event, drifts, 0)
+	m.look(event, drifts)
 	return dst
 }
 
-// look counts the drift of an event as Braze sent it, where there may be some,
-// and what is redacted in it.
-func (m *Mapper) look(event []byte, drifts bool, missing redactions) {
-	if m.shapes != nil && (drifts || missing != 0) {
-		m.shapes.note(m.drift, event, drifts, missing)
+// look counts the drift of an event as Braze sent it, where there may be some.
+func (m *Mapper) look(event []byte, drifts bool) {
+	if m.shapes != nil && drifts {
+		m.shapes.note(m.drift, event)
 	}
 }
 
@@ -152,7 +151,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	if m.personal == nil {
 		e.read(event, m.shapes)
 		dst = m.appendMessage(dst, &e, fallbackID)
-		m.look(event, e.drifts, e.redacted)
+		m.look(event, e.drifts)
 		return dst
 	}
 	start := len(dst)
@@ -160,7 +159,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	end := len(dst)
 	e.read(dst[start:end], nil)
 	dst = m.appendMessage(dst, &e, fallbackID)
-	m.look(event, drifts, e.redacted)
+	m.look(event, drifts)
 	return append(dst[:start], dst[end:]...)
 }
 
