@@ -49,7 +49,7 @@ func intakeFor(ctx context.Context, cfg config.Config, c config.Connector, store
 		return nil, err
 	}
 	return intake.New(intake.Config{
-		Connectors: []intake.Connector{intakeConnector(c, q)},
+		Connectors: []intake.Connector{{Connector: c, Queue: q}},
 		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout, Log: log,
 	}), nil
 }

@@ -201,23 +201,6 @@ func TestWebhookModeEndToEnd(t *testing.T) {
 	require.Equal(t, []string{"/v1/webhook?writeKey=wk"}, rudder.paths)
 }
 
-func TestMissingExternalUserID(t *testing.T) {
-	const body = `{"events":[{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"external_user_id":"x"}}]}`
-	for policy, want := range map[string][3]uint64{config.Deliver: {2, 0, 0}, config.Dead: {1, 1, 0}, config.Drop: {1, 0, 1}} {
-		t.Run(policy, func(t *testing.T) {
-			rudder := newStack(t)
-			c := connectorTo(rudder.URL)
-			c.MissingExternalUserID = policy
-			r := run(t, configFor(t, c))
-			code, _ := r.post(t, "/currents/default", "secret", body)
-			require.Equal(t, 200, code)
-			s := r.settled(t)[0]
-			require.Equal(t, want, [3]uint64{s.Delivered, s.Dead, s.Filtered})
-			require.Len(t, rudder.items(t, "batch"), int(want[0]))
-		})
-	}
-}
-
 func event(id string) string {
 	return fmt.Sprintf(`{"events":[{"id":%q,"event_type":"t","user":{"user_id":"u"}}]}`, id)
 }

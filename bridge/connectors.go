@@ -190,17 +190,9 @@ func (p *components) findRetired(ctx context.Context) error {
 func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
-		list[i] = intakeConnector(c, p.connector(c.Name).queue)
+		list[i] = intake.Connector{Connector: c, Queue: p.connector(c.Name).queue}
 	}
 	return list
-}
-
-func intakeConnector(c config.Connector, q *queue.Queue) intake.Connector {
-	return intake.Connector{
-		Name: c.Name, Tokens: c.Tokens, WrongToken: c.WrongToken, Queue: q,
-		Webhook: c.Mode == config.Webhook, Types: c.Mapping().Filter.Types(),
-		NoIdentity: intake.Policy(c.NoIdentity), MissingExternalUserID: intake.Policy(c.MissingExternalUserID),
-	}
 }
 
 // show shows the connectors to the operator.

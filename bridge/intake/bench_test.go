@@ -56,7 +56,7 @@ func BenchmarkIntake(b *testing.B) {
 }
 
 func benchmark(b *testing.B, events int) {
-	in := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
+	in := New(Config{Connectors: []Connector{queued(void{}, "a", "secret")}})
 	body := batchOf(events)
 	source := rewound{bytes.NewReader(body)}
 	req, err := http.NewRequest(http.MethodPost, "/currents", io.NopCloser(source))
@@ -76,7 +76,7 @@ func benchmark(b *testing.B, events int) {
 // BenchmarkIntakeOverTCP is the same over a connection of loopback; the client's
 // work is part of it.
 func BenchmarkIntakeOverTCP(b *testing.B) {
-	in := New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: void{}}}})
+	in := New(Config{Connectors: []Connector{queued(void{}, "a", "secret")}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	server := in.Server()

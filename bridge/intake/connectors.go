@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -17,50 +19,15 @@ type Appender interface {
 	Append(ctx context.Context, b queue.Batch) (queue.Receipt, error)
 }
 
-// TypeFilter knows of an event by its type alone whether it is to be delivered.
-// It is asked from several goroutines at once and must not keep the bytes.
-type TypeFilter interface {
-	KeepsType(eventType []byte) bool
-}
-
-// Policy says what becomes of an event that lacks something.
-type Policy string
-
-// What can become of an event without an identity.
-const (
-	Deliver Policy = "deliver" // like any other
-	Dead    Policy = "dead"    // to the dead letters
-	Drop    Policy = "drop"    // counted as filtered
-)
-
-// ReasonNoExternalUserID is the reason of the dead letters that Dead makes for
+// ReasonNoExternalUserID is the reason of the dead letters that config.Dead makes for
 // MissingExternalUserID.
 const ReasonNoExternalUserID = "no_external_user_id"
 
-// Connector is one Current of Braze.
+// Connector is one Current of Braze, as the configuration has checked it, with its
+// queue.
 type Connector struct {
-	Name   string   // the last part of its path, /currents/NAME
-	Tokens []string // bearer tokens that are taken; none: requests from anyone
-	// WrongToken is the status for a request without a good token: 401, which 0
-	// means too, or 503. After 401 Braze does not send the batch again; after 503
-	// it does, for days, so that a wrong token costs no data while it is repaired.
-	// A request too small to hold an event, such as Braze's probe of the
-	// credentials, always gets 401.
-	WrongToken int
-	Queue      Appender
-	// Webhook sorts out what RudderStack's own Braze source would drop or
-	// refuse, and counts what it would change.
-	Webhook bool
-	// Types filters out event types, before any reason to dead-letter an event.
-	// Nil keeps all.
-	Types TypeFilter
-	// NoIdentity is for events with neither a usable user_id nor a usable
-	// external_user_id, such as agentconsole.ToolInvocation: Dead, with the reason
-	// no_identity, or Drop. "" is Dead.
-	NoIdentity Policy
-	// MissingExternalUserID is for events with a user_id only. Dead has the reason
-	// no_external_user_id. "" is Deliver.
-	MissingExternalUserID Policy
+	config.Connector
+	Queue Appender
 }
 
 // table says whose a request is. It never changes; Reload replaces it.
@@ -76,6 +43,7 @@ type table struct {
 type connector struct {
 	Connector
 	quotas
+	types   *mapping.TypeFilter // filters out, before any reason to dead-letter an event
 	metrics connectorMetrics
 	// What lets a line of the log through from time to time: about requests of
 	// another version of Currents, those without a good token, batches that could
@@ -88,7 +56,7 @@ const quiet = 10 * time.Second
 
 func (in *Intake) connector(c Connector) *connector {
 	return &connector{
-		Connector: c, metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
+		Connector: c, types: c.Mapping().Filter.Types(), metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
 		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
 	}
 }

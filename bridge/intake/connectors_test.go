@@ -2,24 +2,22 @@ package intake
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 func TestReload(t *testing.T) {
 	b := start(t, Config{})
 	next := &fakeQueue{}
-	b.Reload([]Connector{
-		{Name: "c", Tokens: []string{"third"}, Queue: next},
-		{Name: "a", Tokens: []string{"renewed"}, Queue: b.queues["a"], MissingExternalUserID: Dead},
-	})
+	a := queued(b.queues["a"], "a", "renewed")
+	a.MissingExternalUserID = config.Dead
+	b.Reload([]Connector{queued(next, "c", "third"), a})
 	for _, tt := range []struct {
 		path, token string
 		status      int
@@ -50,11 +48,11 @@ func TestReloadKeepsMetrics(t *testing.T) {
 		got := b.do(t, request{path: "/currents/a", body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")})
 		require.Equal(t, 200, got.status)
 	}
-	a := Connector{Name: "a", Tokens: []string{"secret"}, Queue: b.queues["a"]}
+	a := queued(b.queues["a"], "a", "secret")
 	post()
 	b.Reload([]Connector{a})
 	post()
-	b.Reload([]Connector{{Name: "x", Queue: &fakeQueue{}}}) // a is gone
+	b.Reload([]Connector{queued(&fakeQueue{}, "x")}) // a is gone
 	b.Reload([]Connector{a})
 	post()
 	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
@@ -64,7 +62,7 @@ func TestReloadKeepsMetrics(t *testing.T) {
 // An operator sees which of a connector's tokens are in use, and a rotation keeps
 // the record of the token that stays.
 func TestTokens(t *testing.T) {
-	b := start(t, Config{Connectors: []Connector{{Name: "a", Tokens: []string{"old", "new"}}, {Name: "b", Tokens: []string{"other"}}}})
+	b := start(t, Config{Connectors: []Connector{current("a", "old", "new"), current("b", "other")}})
 	began := time.Now()
 	send := func(path, token string) {
 		b.do(t, request{path: path, body: oneEvent, header: with(token)})
@@ -94,7 +92,7 @@ func TestTokens(t *testing.T) {
 	used("b", 1, 1)
 	require.Equal(t, "2", b.metric(t, "bridge_token_requests_total"))
 	require.NotEqual(t, "0", b.metric(t, "bridge_token_last_used_timestamp_seconds"))
-	b.Reload([]Connector{{Name: "a", Tokens: []string{"new", "newer"}, Queue: b.queues["a"]}})
+	b.Reload([]Connector{queued(b.queues["a"], "a", "new", "newer")})
 	send("/currents", "new")
 	used("a", 1, 3)
 	used("a", 2, 0)
@@ -119,7 +117,9 @@ func TestWrongToken(t *testing.T) {
 		{"/v1/webhook?writeKey=wrong", "", probe, false, 401},
 		{"/currents", "secret", oneEvent, false, 200},
 	} {
-		b := start(t, Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, WrongToken: 503}, {Name: "b", Tokens: []string{"other"}, WrongToken: 401}}})
+		a := current("a", "secret")
+		a.WrongToken = 503
+		b := start(t, Config{Connectors: []Connector{a, current("b", "other")}})
 		got := b.do(t, request{path: tt.path, body: tt.body, header: with(tt.token), chunked: tt.chunked})
 		require.Equal(t, tt.status, got.status, tt)
 		require.Equal(t, map[int]string{503: "5"}[tt.status], got.header.Get("Retry-After"))
@@ -138,7 +138,7 @@ func TestReloadInTheMiddleOfRequests(t *testing.T) {
 	require.Eventually(t, func() bool { return b.metric(t, "bridge_requests_reading") == "1" }, 20*time.Second, time.Millisecond)
 
 	other := &fakeQueue{}
-	b.Reload([]Connector{{Name: "z", Tokens: []string{"z"}, Queue: other}})
+	b.Reload([]Connector{queued(other, "z", "z")})
 	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("z")}).status)
 	require.Equal(t, 1, other.count())
 
@@ -150,54 +150,6 @@ func TestReloadInTheMiddleOfRequests(t *testing.T) {
 	requireOK(t, reading)
 	require.Equal(t, 2, q.count())
 	require.Equal(t, 1, other.count())
-	b.quiet(t)
-}
-
-// While connectors come and go, no request of one that stays is lost or
-// answered otherwise than 200.
-func TestReloadUnderLoad(t *testing.T) {
-	b := start(t, Config{})
-	a := Connector{Name: "a", Tokens: []string{"secret"}, Queue: b.queues["a"]}
-	done := make(chan struct{})
-	var senders sync.WaitGroup
-	counts := make([]int, 4)
-	for i := range counts {
-		senders.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				got := b.do(t, request{path: "/currents/a", body: oneEvent, header: with("secret")})
-				if got.status != http.StatusOK {
-					t.Errorf("%d %s", got.status, got.body)
-					return
-				}
-				counts[i]++
-			}
-		})
-	}
-	for i := range 100 {
-		connectors := []Connector{a}
-		for j := range i % 4 {
-			connectors = append(connectors, Connector{Name: fmt.Sprint("x", j), Tokens: []string{fmt.Sprint("t", i, j)}, Queue: &fakeQueue{}})
-		}
-		if i%2 == 0 {
-			connectors = append(connectors[1:], a)
-		}
-		before := b.queues["a"].count()
-		b.Reload(connectors)
-		require.Eventually(t, func() bool { return b.queues["a"].count() > before }, 20*time.Second, 100*time.Microsecond)
-	}
-	close(done)
-	senders.Wait()
-	sum := 0
-	for _, n := range counts {
-		sum += n
-	}
-	require.Positive(t, sum)
-	require.Equal(t, sum, b.queues["a"].count())
 	b.quiet(t)
 }
 

@@ -319,7 +319,7 @@ func TestPanicEndsOneRequest(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			b := start(t, Config{})
 			b.Reload([]Connector{
-				{Name: "a", Tokens: []string{"secret"}, Queue: trap{with}}, {Name: "b", Tokens: []string{"other"}, Queue: b.queues["b"]},
+				queued(trap{with}, "a", "secret"), queued(b.queues["b"], "b", "other"),
 			})
 			for range 2 {
 				got := b.do(t, request{path: "/v1/webhook?writeKey=secret", body: oneEvent})

@@ -18,7 +18,7 @@ import (
 // fuzzed is a small Intake with one connector and its queue.
 func fuzzed(t testing.TB) (*Intake, *fakeQueue) {
 	q := &fakeQueue{}
-	return New(Config{Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}, Queue: q}}, MaxBody: 1 << 16, MaxEvents: 100}), q
+	return New(Config{Connectors: []Connector{queued(q, "a", "secret")}, MaxBody: 1 << 16, MaxEvents: 100}), q
 }
 
 // FuzzIntakeBody sends any body with any headers to the handler. The answer is

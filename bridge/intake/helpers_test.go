@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
@@ -133,6 +134,20 @@ type bench struct {
 	acked    int // events of connector a in responses with 200
 }
 
+// current is a connector as the configuration has it, without a queue.
+func current(name string, tokens ...string) Connector {
+	c := config.DefaultConnector()
+	c.Name, c.Tokens = name, tokens
+	return Connector{Connector: c}
+}
+
+// queued is the same with a queue.
+func queued(q Appender, name string, tokens ...string) Connector {
+	c := current(name, tokens...)
+	c.Queue = q
+	return c
+}
+
 // prepare makes an Intake with connectors a (token "secret", and "next+/==") and b
 // (token "other") unless cfg has its own.
 func prepare(t *testing.T, cfg Config) *bench {
@@ -140,8 +155,8 @@ func prepare(t *testing.T, cfg Config) *bench {
 	b := &bench{queues: map[string]*fakeQueue{}, registry: prometheus.NewRegistry(), log: &logbuffer.Buffer{}}
 	if cfg.Connectors == nil {
 		cfg.Connectors = []Connector{
-			{Name: "a", Tokens: []string{"secret", "next+/=="}},
-			{Name: "b", Tokens: []string{"other"}},
+			current("a", "secret", "next+/=="),
+			current("b", "other"),
 		}
 	}
 	for i := range cfg.Connectors {

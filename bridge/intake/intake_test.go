@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -136,7 +137,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestOpenConnectors(t *testing.T) {
-	b := start(t, Config{Connectors: []Connector{{Name: "a", Tokens: []string{"t"}}, {Name: "o"}}})
+	b := start(t, Config{Connectors: []Connector{current("a", "t"), current("o")}})
 	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent}).status)
 	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent, header: with("anything")}).status)
 	require.Equal(t, 401, b.do(t, request{path: "/currents", body: oneEvent}).status)
@@ -153,11 +154,6 @@ func TestNothingElseIsOnThePublicAddress(t *testing.T) {
 		}
 	}
 }
-
-// denied is a TypeFilter that leaves out one type.
-type denied string
-
-func (d denied) KeepsType(eventType []byte) bool { return string(eventType) != string(d) }
 
 const (
 	userID    = `"user":{"user_id":"u"}`
@@ -183,26 +179,26 @@ const (
 func TestFates(t *testing.T) {
 	tests := []struct {
 		name    string
-		c       Connector
+		c       config.Connector
 		fates   string // of the items; a dot is pending
 		dead    int
 		changed string
 	}{
-		{"events mode", Connector{}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"all said", Connector{MissingExternalUserID: Deliver, NoIdentity: Dead}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"dead", Connector{MissingExternalUserID: Dead}, noneFates + "no_external_user_id . . . . no_identity .", 8, "0"},
-		{"drop", Connector{MissingExternalUserID: Drop}, noneFates + "filtered . . . . no_identity .", 7, "0"},
-		{"drop without identity", Connector{NoIdentity: Drop}, dropFates + ". . . . . filtered .", 4, "0"},
-		{"webhook mode", Connector{Webhook: true}, noneFates + ". . unsafe_key nul . no_identity .", 9, "1"},
-		{"webhook mode, drop all that can be", Connector{Webhook: true, MissingExternalUserID: Drop, NoIdentity: Drop}, dropFates + "filtered . unsafe_key nul . filtered .", 6, "1"},
-		{"a type is filtered", Connector{Types: denied("agent.Tool")}, noneFates + ". . . . . filtered .", 6, "0"},
-		{"a type that is no text is filtered", Connector{Types: denied("5")}, noneFates + ". . . . . no_identity filtered", 7, "0"},
-		{"filtered wins over dead", Connector{Webhook: true, Types: denied("t"), MissingExternalUserID: Dead}, dropFates + "filtered filtered filtered filtered filtered no_identity .", 5, "0"},
+		{"events mode", config.Connector{}, noneFates + ". . . . . no_identity .", 7, "0"},
+		{"all said", config.Connector{MissingExternalUserID: config.Deliver, NoIdentity: config.Dead}, noneFates + ". . . . . no_identity .", 7, "0"},
+		{"dead", config.Connector{MissingExternalUserID: config.Dead}, noneFates + "no_external_user_id . . . . no_identity .", 8, "0"},
+		{"drop", config.Connector{MissingExternalUserID: config.Drop}, noneFates + "filtered . . . . no_identity .", 7, "0"},
+		{"drop without identity", config.Connector{NoIdentity: config.Drop}, dropFates + ". . . . . filtered .", 4, "0"},
+		{"webhook mode", config.Connector{Mode: config.Webhook}, noneFates + ". . unsafe_key nul . no_identity .", 9, "1"},
+		{"webhook mode, drop all that can be", config.Connector{Mode: config.Webhook, MissingExternalUserID: config.Drop, NoIdentity: config.Drop}, dropFates + "filtered . unsafe_key nul . filtered .", 6, "1"},
+		{"a type is filtered", config.Connector{Filter: config.Filter{Deny: []string{"agent.Tool"}}}, noneFates + ". . . . . filtered .", 6, "0"},
+		{"a type that is no text is filtered", config.Connector{Filter: config.Filter{Deny: []string{"5"}}}, noneFates + ". . . . . no_identity filtered", 7, "0"},
+		{"filtered wins over dead", config.Connector{Mode: config.Webhook, Filter: config.Filter{Deny: []string{"t"}}, MissingExternalUserID: config.Dead}, dropFates + "filtered filtered filtered filtered filtered no_identity .", 5, "0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.c.Name, tt.c.Tokens = "a", []string{"secret"}
-			b := start(t, Config{Connectors: []Connector{tt.c}})
+			b := start(t, Config{Connectors: []Connector{{Connector: tt.c}}})
 			got := b.do(t, request{body: fatesBody, header: with("secret")})
 			require.Equal(t, 200, got.status)
 			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%d}\n", tt.dead), got.body)

@@ -157,7 +157,7 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 // When all memory for large bodies is taken the next one is refused, and usual
 // ones still pass.
 func TestMemoryForBodiesIsBounded(t *testing.T) {
-	inBubble(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}}, 0, func(t *testing.T, b *bench) {
+	inBubble(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20, Connectors: []Connector{current("a", "secret")}}, 0, func(t *testing.T, b *bench) {
 		head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 8388608\r\n\r\n"
 		b.flood(t, 3, head+strings.Repeat(" ", 900_000)) // 1 MiB each
 		require.EqualValues(t, 3<<20, b.buffers.used.Load())
@@ -168,20 +168,6 @@ func TestMemoryForBodiesIsBounded(t *testing.T) {
 		requireOK(t, b.raw(t, post("", oneEvent)))
 		require.EqualValues(t, 4<<20, b.buffers.used.Load())
 	})
-}
-
-func TestAllMemoryComesBack(t *testing.T) {
-	b := start(t, Config{MaxBody: 1 << 20})
-	for _, body := range []string{oneEvent, "{", "", strings.Repeat(" ", 1<<20), strings.Repeat(" ", 1<<20+1), batch(strings.Repeat("{},", 100_000) + `1`)} {
-		for _, chunked := range []bool{false, true} {
-			b.do(t, request{body: body, header: with("secret"), chunked: chunked})
-			b.do(t, request{body: zipped(body), header: with("secret", "Content-Encoding", "gzip"), chunked: chunked})
-			b.do(t, request{body: body, header: with("secret", "Content-Encoding", "gzip"), chunked: chunked})
-		}
-	}
-	b.quiet(t)
-	require.Len(t, b.scanners.usual, cap(b.scanners.usual))
-	require.Len(t, b.scanners.large, cap(b.scanners.large))
 }
 
 // drip writes text a piece at a time.
@@ -278,7 +264,7 @@ func TestClientThatNeverReads(t *testing.T) {
 // Beyond the limit the response does not wait for the body, and it says when to
 // retry.
 func TestTooManyRequests(t *testing.T) {
-	b := start(t, Config{MaxRequests: 1, Connectors: []Connector{{Name: "a", Tokens: []string{"secret"}}}})
+	b := start(t, Config{MaxRequests: 1, Connectors: []Connector{current("a", "secret")}})
 	q := b.queues["a"]
 	q.hang()
 	first := b.raw(t, post("", oneEvent))

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
@@ -180,7 +181,7 @@ func (in *Intake) classify(h *held) (changed int, err error) {
 			s.setType(e.Type)
 			problem := e.Problem()
 			var loss sourceloss.Loss
-			if h.to.Webhook && e.Object {
+			if h.to.Mode == config.Webhook && e.Object {
 				loss = sourceloss.Of(h.body.data[e.Start:e.End])
 				problem = loss.Reason
 			}
@@ -226,19 +227,19 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 	if problem == currents.NotAnObject || problem == currents.NoEventType {
 		return queue.Dead, string(problem)
 	}
-	if c.Types != nil && !c.Types.KeepsType(eventType) {
+	if !c.types.KeepsType(eventType) {
 		return queue.Filtered, ""
 	}
 	external := c.MissingExternalUserID
-	if external == Deliver || e.HasExternalUserID() {
+	if external == config.Deliver || e.HasExternalUserID() {
 		external = ""
 	}
 	switch {
-	case problem == currents.NoIdentity && c.NoIdentity == Drop, problem != currents.NoIdentity && external == Drop:
+	case problem == currents.NoIdentity && c.NoIdentity == config.Drop, problem != currents.NoIdentity && external == config.Drop:
 		return queue.Filtered, ""
 	case problem != "":
 		return queue.Dead, string(problem)
-	case external == Dead:
+	case external == config.Dead:
 		return queue.Dead, ReasonNoExternalUserID
 	}
 	return queue.Pending, ""

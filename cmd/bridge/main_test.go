@@ -267,24 +267,3 @@ func TestLogsOfBothFormsHaveUnits(t *testing.T) {
 		require.Contains(t, out.String(), want)
 	}
 }
-
-func TestUnknownCommands(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"sttus"}, `unknown command "sttus" for "bridge"` + "\n\nDid you mean this?\n\tstatus"},
-		{[]string{"repair"}, `unknown command "repair" for "bridge"`},
-		{[]string{"dead", "lst"}, `unknown command "lst" for "bridge dead"; did you mean list?`},
-		{[]string{"dead", "nonsense", "--admin", "x"}, `unknown`},
-		{[]string{"replay", "stop"}, `unknown command "stop" for "bridge replay"`},
-	} {
-		code, stdout, stderr := runBridge(t, nil, tt.args...)
-		require.Equal(t, 1, code, tt.args)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-	code, stdout, _ := runBridge(t, nil, "dead")
-	require.Zero(t, code)
-	require.Contains(t, stdout, "Available Commands:")
-}
