@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -12,11 +13,10 @@ import (
 )
 
 // A session stands for the admin token in a browser. It ends after sessionAge,
-// with a restart, when the token changes, or when maxSessions newer ones came.
+// with a restart, or when the token changes.
 const (
 	sessionCookie = "bridge_session"
 	sessionAge    = 12 * time.Hour
-	maxSessions   = 64
 )
 
 // sessions are those that are open, by the hash of what is in the cookie: what
@@ -30,15 +30,7 @@ type sessions struct {
 func (s *sessions) begin(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.ends) >= maxSessions {
-		var oldest [sha256.Size]byte
-		for key, ends := range s.ends {
-			if first, known := s.ends[oldest]; !known || ends.Before(first) {
-				oldest = key
-			}
-		}
-		delete(s.ends, oldest)
-	}
+	maps.DeleteFunc(s.ends, func(_ [sha256.Size]byte, ends time.Time) bool { return !now.Before(ends) })
 	secret := rand.Text()
 	s.ends[sha256.Sum256([]byte(secret))] = now.Add(sessionAge)
 	return secret

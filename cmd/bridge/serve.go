@@ -62,10 +62,7 @@ that comes while it starts is honoured once it answers.
 				return err
 			}
 			tuneGC()
-			r := reloader{hangups: hangups, ready: ready, bridge: b, log: log, load: func(ctx context.Context) (config.Config, error) {
-				return load(ctx, cmd.Flags())
-			}}
-			go r.run(cmd.Context())
+			go reload(cmd, b, hangups, ready, log)
 			return b.Run(cmd.Context())
 		},
 	}
@@ -73,34 +70,27 @@ that comes while it starts is honoured once it answers.
 	return cmd
 }
 
-// reloader reloads the configuration of a bridge at each SIGHUP.
-type reloader struct {
-	hangups <-chan os.Signal // has room for one, so that none is lost
-	ready   <-chan struct{}  // closed once the bridge can reload
-	bridge  *bridge.Bridge
-	log     *slog.Logger
-	load    func(context.Context) (config.Config, error)
-}
-
-// run reloads until ctx ends. What comes before the bridge is ready is done then,
-// as the configuration may be newer than what it started with; what comes while
-// it stops is ignored. The end of the bridge does not wait for a reload: one that
-// still reads its configuration then changes nothing any more.
-func (r reloader) run(ctx context.Context) {
+// reload reloads the configuration of a bridge at each SIGHUP, until the command ends.
+// What comes before the bridge is ready is done then, as the configuration may be
+// newer than what it started with; hangups has room for one, so that none is lost. What
+// comes while it stops is ignored. The end of the bridge does not wait for a reload: one
+// that still reads its configuration then changes nothing any more.
+func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, ready <-chan struct{}, log *slog.Logger) {
+	ctx := cmd.Context()
 	select {
 	case <-ctx.Done():
 		return
-	case <-r.ready:
+	case <-ready:
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.hangups:
-			r.log.Info("told to reload by SIGHUP")
-			// What fails otherwise is in the log by then.
-			if err := r.bridge.ReloadFrom(ctx, r.load); errors.Is(err, bridge.ErrNotRunning) {
-				r.log.Info("a signal to reload is ignored", "reason", err)
+		case <-hangups:
+			log.Info("told to reload by SIGHUP")
+			err := b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) { return load(ctx, cmd.Flags()) })
+			if errors.Is(err, bridge.ErrNotRunning) { // what fails otherwise is in the log by then
+				log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
 	}
