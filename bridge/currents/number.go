@@ -2,6 +2,7 @@ package currents
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 )
 
@@ -48,86 +49,35 @@ func digits(body []byte, i int) int {
 // huge ones. An exponent of more than 15 digits is taken for a value that no
 // other number has, unless the number is 0.
 func SameNumber(a, b []byte) bool {
-	na, nb := decimalOf(a), decimalOf(b)
-	if na.zero || nb.zero {
-		return na.zero == nb.zero
+	digitsA, expA, fitsA := decimal(a)
+	digitsB, expB, fitsB := decimal(b)
+	if len(digitsA) == 0 || len(digitsB) == 0 {
+		return len(digitsA) == len(digitsB)
 	}
-	if (a[0] == '-') != (b[0] == '-') || na.exp != nb.exp || !exponentFits(a) || !exponentFits(b) {
-		return false
-	}
-	for {
-		da, db := na.next(), nb.next()
-		if da != db || da == 0 {
-			return da == db
-		}
-	}
+	return (a[0] == '-') == (b[0] == '-') && expA == expB && fitsA && fitsB && bytes.Equal(digitsA, digitsB)
 }
 
-func exponentFits(raw []byte) bool {
-	e := bytes.IndexAny(raw, "eE")
-	return e < 0 || len(raw)-e <= 16
-}
-
-// decimal walks the significant digits of a number.
-type decimal struct {
-	text []byte // from the first significant digit to the last
-	exp  int    // power of ten of the first one
-	zero bool
-}
-
-func decimalOf(raw []byte) decimal {
-	mantissa, exp := raw, 0
-	if e := bytes.IndexAny(raw, "eE"); e >= 0 {
-		mantissa = raw[:e]
-		// An exponent that does not fit an int was out of range before.
-		exp, _ = strconv.Atoi(string(raw[e+1:]))
+// decimal returns the significant digits of a number, none for 0, and the power of ten
+// that they are a fraction of; fits tells whether that can be said.
+func decimal(raw []byte) (digits []byte, exp int, fits bool) {
+	mantissa, fits := bytes.TrimPrefix(raw, []byte("-")), true
+	if e := bytes.IndexAny(mantissa, "eE"); e >= 0 {
+		fits = len(mantissa)-e <= 16
+		exp, _ = strconv.Atoi(string(mantissa[e+1:])) // what does not fit an int does not fit 15 digits
+		mantissa = mantissa[:e]
 	}
-	mantissa = bytes.TrimPrefix(mantissa, []byte("-"))
-	point := bytes.IndexByte(mantissa, '.')
-	if point < 0 {
-		point = len(mantissa)
+	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
+	if digits = whole; len(fraction) > 0 {
+		digits = slices.Concat(whole, fraction)
 	}
-	first := bytes.IndexAny(mantissa, "123456789")
-	if first < 0 {
-		return decimal{zero: true}
-	}
-	if first < point {
-		exp += point - first - 1
-	} else {
-		exp -= first - point
-	}
-	return decimal{text: bytes.TrimRight(mantissa[first:], "0."), exp: exp}
-}
-
-// next returns the next digit, or 0 behind the last one. The point is skipped.
-func (d *decimal) next() byte {
-	if len(d.text) > 0 && d.text[0] == '.' {
-		d.text = d.text[1:]
-	}
-	if len(d.text) == 0 {
-		return 0
-	}
-	c := d.text[0]
-	d.text = d.text[1:]
-	return c
+	significant := bytes.TrimLeft(digits, "0")
+	exp += len(whole) - (len(digits) - len(significant))
+	return bytes.TrimRight(significant, "0"), exp, fits
 }
 
 // isZero reports whether a valid number is 0 as a float64, and so counts as
 // nothing: 0, -0, 0.00, 0e9, 1e-400.
 func isZero(raw []byte) bool {
-	small := len(raw) > 300 || bytes.ContainsAny(raw, "eE") // may be too small for a float64
-	for _, c := range raw {
-		if c|0x20 == 'e' {
-			break
-		}
-		if c-'1' > 8 {
-			continue
-		}
-		if !small {
-			return false
-		}
-		f, err := strconv.ParseFloat(string(raw), 64)
-		return err == nil && f == 0
-	}
-	return true
+	f, err := strconv.ParseFloat(string(raw), 64)
+	return err == nil && f == 0
 }
