@@ -23,7 +23,6 @@ import (
 //	default  the default as one would write it; without it the zero value
 //	min, max the bounds, both included
 //	zero     what 0 means, where 0 is allowed beside the bounds
-//	usual    the lowest and the highest value that gives no warning
 //	oneof    the words that are allowed, with | between them
 //	secret   "file": KEY_file may name a file that holds the value;
 //	         "tokens": there are KEY, KEYs, KEY_file and KEY_files
@@ -44,17 +43,17 @@ type Config struct {
 	DataDir    string   `key:"data_dir" default:"./data" change:"restart" value:"DIRECTORY" help:"directory that keeps the events, on a local disk; one process at a time. Not used where every queue is on PostgreSQL"`
 	Queue      Queue    `key:"queue" short:"url" change:"restart"`
 	// AppendTimeout bounds the wait for the commit of a batch.
-	AppendTimeout time.Duration `key:"append_timeout" default:"5s" min:"100ms" max:"1m" usual:"1s,30s" change:"restart" help:"how long a request waits until its batch is on disk; then it gets 503 with 'Retry-After', and Braze retries. What is stored later all the same makes the retry a duplicate"`
+	AppendTimeout time.Duration `key:"append_timeout" default:"5s" min:"100ms" max:"1m" change:"restart" help:"how long a request waits until its batch is on disk; then it gets 503 with 'Retry-After', and Braze retries. What is stored later all the same makes the retry a duplicate"`
 	Retain        Retain        `key:"retain" change:"restart"`
-	ScrubEvery    time.Duration `key:"scrub_every" default:"24h" min:"1s" max:"8784h" zero:"never" usual:"1h,90d" change:"restart" help:"time in which all that is on disk is read once, to find damage"`
+	ScrubEvery    time.Duration `key:"scrub_every" default:"24h" min:"1s" max:"8784h" zero:"never" change:"restart" help:"time in which all that is on disk is read once, to find damage"`
 	Glossary      string        `key:"glossary" unset:"the built-in one" change:"reload" value:"FILE" help:"a newer glossary of event types than the built-in one, in JSON"`
 	// MaxBody counts bytes after decompression. Its minimum leaves room for the
 	// largest event that Braze sends (921,600 bytes) in a batch of its own.
-	MaxBody Size `key:"max_body" default:"16MiB" min:"1MiB" max:"1GiB" usual:"2MiB,64MiB" change:"restart" help:"largest request, uncompressed; a larger one is answered 413, and Braze sends smaller ones"`
+	MaxBody Size `key:"max_body" default:"16MiB" min:"1MiB" max:"1GiB" change:"restart" help:"largest request, uncompressed; a larger one is answered 413, and Braze sends smaller ones"`
 	// MaxRequests and MaxConnections are for the public address.
 	MaxRequests    int           `key:"max_requests" min:"1" max:"1000000" zero:"the default of 1024" change:"restart" help:"requests in flight at once; more are answered 503, and Braze retries"`
 	MaxConnections int           `key:"max_connections" min:"1" max:"1000000" zero:"the default of 1000" change:"restart" help:"connections at once; beyond it the oldest that has shown no good token makes room, else the one that has been idle longest"`
-	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" usual:"1s,10m" change:"restart" help:"how long requests and deliveries in flight may take once the bridge gets SIGTERM"`
+	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" change:"restart" help:"how long requests and deliveries in flight may take once the bridge gets SIGTERM"`
 	Log            Log           `key:"log" change:"restart"`
 	// Open is for connectors that say nothing themselves and have no token.
 	Open       bool        `key:"open" default:"false" help:"connectors without a token take events from anyone"`
@@ -74,10 +73,10 @@ type Queue struct {
 	URL string `key:"url" default:"sqlite" value:"QUEUE" help:"where events wait: 'sqlite', a file in 'data_dir', or 'postgres://USER@HOST:PORT/DB?…' with libpq's parameters, several hosts included"`
 	// Password is for PostgreSQL; empty: as libpq finds it.
 	Password string `key:"password" secret:"file" unset:"PGPASSWORD, then .pgpass" value:"PASSWORD" help:"password for PostgreSQL; it cannot stand in the URL"`
-	MaxSize  Size   `key:"max_size" min:"16MiB" max:"4096TiB" zero:"all there is" usual:"256MiB,100TiB" help:"what the store may take on disk"`
+	MaxSize  Size   `key:"max_size" min:"16MiB" max:"4096TiB" zero:"all there is" help:"what the store may take on disk"`
 	// DropDamagedLog is for one start.
 	DropDamagedLog bool          `key:"drop_damaged_log" default:"false" help:"start without what is behind a damaged place of the log of 'queue.db', instead of refusing to"`
-	AckWait        time.Duration `key:"ack_wait" default:"30s" min:"1s" max:"1h" usual:"5s,10m" help:"on PostgreSQL, time after which another bridge takes over what a dead one held"`
+	AckWait        time.Duration `key:"ack_wait" default:"30s" min:"1s" max:"1h" help:"on PostgreSQL, time after which another bridge takes over what a dead one held"`
 }
 
 // SQLite is the Queue.URL of the embedded store.
@@ -86,9 +85,9 @@ const SQLite = "sqlite"
 // Retain says how long delivered events are kept. Undelivered ones are kept
 // until they are delivered.
 type Retain struct {
-	Age time.Duration `key:"age" default:"72h" min:"0s" max:"87600h" zero:"not at all" usual:"1h,3660d" help:"how long delivered events are kept for replay"`
+	Age time.Duration `key:"age" default:"72h" min:"0s" max:"87600h" zero:"not at all" help:"how long delivered events are kept for replay"`
 	// Size is over all connectors.
-	Size Size `key:"size" default:"20GiB" min:"1MiB" max:"4096TiB" zero:"no limit" usual:"64MiB,100TiB" help:"how much of them is kept on disk; the oldest go first. What is not delivered is always kept"`
+	Size Size `key:"size" default:"20GiB" min:"1MiB" max:"4096TiB" zero:"no limit" help:"how much of them is kept on disk; the oldest go first. What is not delivered is always kept"`
 }
 
 // Log says how the bridge writes its log to standard error.
@@ -145,10 +144,10 @@ type Connector struct {
 	AcceptAny2XX      bool    `key:"accept_any_2xx" default:"false" help:"take any answer 2XX for delivered, for a proxy that changes the body. Otherwise only RudderStack's own body counts"`
 	// Timeout's minimum: a request that is cut off is sent again, and what
 	// RudderStack had taken of it comes twice.
-	Timeout          time.Duration `key:"timeout" default:"25s" min:"1s" max:"1h" usual:"5s,5m" help:"longest time for one request; what is cut off is sent again"`
+	Timeout          time.Duration `key:"timeout" default:"25s" min:"1s" max:"1h" help:"longest time for one request; what is cut off is sent again"`
 	Backoff          Backoff       `key:"backoff"`
-	GiveUpAfter      time.Duration `key:"give_up_after" default:"1h" min:"1m" max:"720h" usual:"10m,7d" help:"how long an event that fails alone, beside others that are accepted, is retried before it is a dead letter"`
-	ConnectionMaxAge time.Duration `key:"connection_max_age" default:"2m" min:"1s" max:"24h" usual:"10s,1h" help:"age after which a connection to RudderStack is renewed, so that a changed address is found"`
+	GiveUpAfter      time.Duration `key:"give_up_after" default:"1h" min:"1m" max:"720h" help:"how long an event that fails alone, beside others that are accepted, is retried before it is a dead letter"`
+	ConnectionMaxAge time.Duration `key:"connection_max_age" default:"2m" min:"1s" max:"24h" help:"age after which a connection to RudderStack is renewed, so that a changed address is found"`
 	// Queue is the connector's own; nil: the bridge's.
 	Queue *Queue `key:"queue" short:"url" flat:"-" flag:"-" change:"restart" unset:"the bridge's" help:"a queue of its own, as 'queue' above"`
 }
@@ -156,8 +155,8 @@ type Connector struct {
 // Backoff bounds the wait between attempts while RudderStack is away; the wait
 // is drawn at random below a bound that doubles from Min to Max.
 type Backoff struct {
-	Min time.Duration `key:"min" default:"500ms" min:"1ms" max:"1h" usual:"1ms,1m" help:"bound of the first wait while RudderStack is away; it doubles"`
-	Max time.Duration `key:"max" default:"25s" min:"1ms" max:"1h" usual:"1ms,5m" help:"bound of any such wait"`
+	Min time.Duration `key:"min" default:"500ms" min:"1ms" max:"1h" help:"bound of the first wait while RudderStack is away; it doubles"`
+	Max time.Duration `key:"max" default:"25s" min:"1ms" max:"1h" help:"bound of any such wait"`
 }
 
 // Filter says which events are delivered; the others count as filtered.

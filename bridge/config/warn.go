@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -19,7 +18,6 @@ func (c Config) Warnings() []string {
 	if c.AdminToken == "" && !loopback(c.Admin) {
 		w.add("admin: %s can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1", c.Admin)
 	}
-	w.usual(reflect.ValueOf(c), "")
 	glossary, err := schemas.LoadFile(c.Glossary)
 	if err != nil {
 		w.add("glossary: %v", err)
@@ -50,10 +48,6 @@ func (w *warner) connector(c Connector, known names) {
 	if u, err := url.Parse(c.RudderURL); err == nil && u.Scheme == "http" && public(u.Hostname()) {
 		w.add("rudder_url: http:// sends events and the write key unencrypted to %s; use https://", u.Hostname())
 	}
-	w.usual(reflect.ValueOf(c), "")
-	if c.Queue != nil {
-		w.usual(reflect.ValueOf(*c.Queue), "queue.")
-	}
 	if len(known.types) == 0 {
 		return
 	}
@@ -74,21 +68,6 @@ func (w *warner) connector(c Connector, known names) {
 	}
 	for _, name := range sortedKeys(c.PII.Fields) {
 		w.field("pii.fields", name, known.fields)
-	}
-}
-
-// usual looks for values that are allowed and far from what people set.
-func (w *warner) usual(v reflect.Value, prefix string) {
-	for _, f := range fieldsOf(v.Type()) {
-		value := v.Field(f.index)
-		if value.Kind() == reflect.Struct {
-			w.usual(value, prefix+f.key+".")
-			continue
-		}
-		low, high, ok := strings.Cut(f.get("usual"), ",")
-		if ok && !value.IsZero() && !within(value, low, high) {
-			w.add("%s%s: %s is unusual; usual is from %s to %s. Is the unit right?", prefix, f.key, write(value), low, high)
-		}
 	}
 }
 

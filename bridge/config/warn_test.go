@@ -2,7 +2,6 @@ package config
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -34,14 +33,6 @@ func TestWarnings(t *testing.T) {
 			c + "filter.deny_properties: the glossary has no field app-id; did you mean app_id?",
 			c + "pii.fields: the glossary has no field email_adress; did you mean email_address?",
 			c + "pii.fields: the glossary has no field user.external_userid; did you mean user.external_user_id?",
-		}},
-		"units": {func(cfg *Config, c *Connector) {
-			cfg.Retain.Age, cfg.Retain.Size, cfg.Grace, c.Timeout = 72*time.Second, 20<<20, 15*time.Minute, 25*time.Minute
-		}, []string{
-			"retain.age: 1m12s is unusual; usual is from 1h to 3660d. Is the unit right?",
-			"retain.size: 20MiB is unusual; usual is from 64MiB to 100TiB. Is the unit right?",
-			"grace: 15m is unusual; usual is from 1s to 10m. Is the unit right?",
-			c + "timeout: 25m is unusual; usual is from 5s to 5m. Is the unit right?",
 		}},
 		"unencrypted": {func(_ *Config, c *Connector) { c.RudderURL = "http://example.dataplane.rudderstack.com/x" },
 			[]string{c + "rudder_url: http:// sends events and the write key unencrypted to example.dataplane.rudderstack.com; use https://"}},
