@@ -77,7 +77,7 @@ func TestEverySettingIsCompared(t *testing.T) {
 func TestTagsAreGood(t *testing.T) {
 	cfg := valid()
 	require.NoError(t, cfg.Check())
-	require.Equal(t, []string(nil), cfg.Warnings(), "defaults are usual")
+	require.Equal(t, []string(nil), cfg.Warnings(), "defaults give none")
 	flags := map[string]bool{}
 	for _, s := range Settings() {
 		require.NotEmpty(t, s.Help, s.Key)
