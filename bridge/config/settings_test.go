@@ -10,41 +10,43 @@ import (
 )
 
 // Each setting that differs is named once when it is reloaded, and nothing else.
-func TestEverySettingIsCompared(t *testing.T) {
-	count := 0
-	var alter func(v reflect.Value, check func(key string))
-	alter = func(v reflect.Value, check func(key string)) {
-		for _, f := range fieldsOf(v.Type()) {
-			field := v.Field(f.index)
-			if field.Kind() == reflect.Struct {
-				alter(field, check)
-				continue
-			}
-			was := reflect.New(field.Type()).Elem()
-			was.Set(field)
-			switch field.Kind() {
-			case reflect.String:
-				field.SetString("x")
-			case reflect.Int, reflect.Int64:
-				field.SetInt(field.Int() + 1)
-			case reflect.Float64:
-				field.SetFloat(7)
-			case reflect.Bool:
-				field.SetBool(!field.Bool())
-			case reflect.Slice:
-				field.Set(reflect.MakeSlice(field.Type(), 1, 1))
-			case reflect.Map:
-				field.Set(reflect.MakeMap(field.Type()))
-			case reflect.Pointer:
-				field.Set(reflect.New(field.Type().Elem()))
-			}
-			check(f.key)
-			count++
-			field.Set(was)
+// alterEach gives each setting in v another value, calls check with its key, and
+// gives it back the one that it had. It returns how many there are.
+func alterEach(v reflect.Value, check func(key string)) (count int) {
+	for _, f := range fieldsOf(v.Type()) {
+		field := v.Field(f.index)
+		if field.Kind() == reflect.Struct {
+			count += alterEach(field, check)
+			continue
 		}
+		was := reflect.New(field.Type()).Elem()
+		was.Set(field)
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString("x")
+		case reflect.Int, reflect.Int64:
+			field.SetInt(field.Int() + 1)
+		case reflect.Float64:
+			field.SetFloat(7)
+		case reflect.Bool:
+			field.SetBool(!field.Bool())
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
+		case reflect.Map:
+			field.Set(reflect.MakeMap(field.Type()))
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		}
+		check(f.key)
+		count++
+		field.Set(was)
 	}
+	return count
+}
+
+func TestEverySettingIsCompared(t *testing.T) {
 	cfg, connector := Default(), DefaultConnector()
-	alter(reflect.ValueOf(&cfg).Elem(), func(key string) {
+	count := alterEach(reflect.ValueOf(&cfg).Elem(), func(key string) {
 		changed := Changes(Default(), cfg)
 		if key == "connectors" {
 			require.Empty(t, changed)
@@ -54,7 +56,7 @@ func TestEverySettingIsCompared(t *testing.T) {
 		require.Contains(t, changed[0].Key, key)
 		require.Contains(t, []Effect{Restart, Reload}, changed[0].Effect, key)
 	})
-	alter(reflect.ValueOf(&connector).Elem(), func(key string) {
+	count += alterEach(reflect.ValueOf(&connector).Elem(), func(key string) {
 		changed := DefaultConnector().Changes(connector)
 		if key == "name" {
 			require.Empty(t, changed)
