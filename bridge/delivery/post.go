@@ -135,12 +135,15 @@ func emptyBody(mode string) []byte {
 
 // misplaced says why a response may not be one to its request; empty: it is one. A
 // proxy may write a response when a connection has been idle for too long, or two
-// of them, and the next request finds it. HTTP/2 knows what belongs together.
+// of them, and the next request finds it. On a new connection there is none but its
+// own: a refusal may come before the body was taken, of nginx for what is too large,
+// and taking it cannot. HTTP/2 knows what belongs together.
 func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) string {
 	if res.ProtoMajor != 1 {
 		return ""
 	}
-	if !load.sent() || connection.Early(conn.Conn) {
+	unread := !load.sent() || connection.Early(conn.Conn)
+	if unread && (conn.Reused || res.StatusCode < 300) {
 		return "came before the request was written"
 	}
 	if conn.Reused && res.Close && res.StatusCode >= 300 {

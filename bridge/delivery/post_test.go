@@ -308,6 +308,38 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 	})
 }
 
+// nginx refuses what is too large before it has read it. The event that is too
+// large alone dies as others do, and holds up none.
+func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue()
+		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
+		q.put(events("other", 3)...)
+		b, _ := overPipes(t, q, func(c net.Conn) {
+			defer c.Close()
+			req, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			if req.ContentLength > 250_000 {
+				_, _ = io.WriteString(c, "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+				time.Sleep(time.Millisecond) // nothing more is read meanwhile
+				_, _ = io.Copy(io.Discard, req.Body)
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
+		})
+		for i := range 300 { // others are accepted meanwhile
+			q.put(events(fmt.Sprint(i), 1)...)
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 303, q.count(queue.Delivered), b.State().LastError)
+		require.Len(t, q.dead, 1)
+		require.Equal(t, ReasonTooLarge, q.dead[0].Reason)
+	})
+}
+
 func TestWithdrawnPayloadIsNotRead(t *testing.T) {
 	p := &payload{bytes: []byte("body")}
 	first, second := p.reader(), p.reader()
