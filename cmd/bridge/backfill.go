@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/bridge"
 	"github.com/currentsbridge/currentsbridge/bridge/backfill"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -28,7 +33,8 @@ pending. Of a directory *.avro, *.json, *.jsonl, *.ndjson and these with .gz are
 read. The event type is that of event_type=… in the path, or the name of the Avro
 schema, or --as-type.
 
-The bridge runs and is found with --admin.
+The bridge runs and is found with --admin; or it does not run, and --config names
+the configuration whose store is written to.
 
 An event that came before, streamed or backfilled, is a duplicate while its id is
 in the window (dedupe_window); later it has the same messageId, so that
@@ -41,7 +47,7 @@ which are named on standard error; 1 it did not come to its end, run it again.`,
 		Example: `  mockbraze emit --events 1000 --format avro --out export    # to try it out
   bridge backfill --connector default export
   bridge backfill --connector brand-a --from 2026-01-01 --to 2026-02-01 --type 'users.messages.*' --rate 2000 s3-copy/
-  bridge backfill --connector brand-a --as-type users.messages.email.Open opens.ndjson.gz`,
+  bridge backfill --connector brand-a --config bridge.yaml --as-type users.messages.email.Open opens.ndjson.gz`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: runBackfill,
 	}
@@ -55,6 +61,7 @@ which are named on standard error; 1 it did not come to its end, run it again.`,
 	fs.String("as-type", "", "event `TYPE` of files that do not say theirs")
 	fs.String("progress", "", "`FILE` that says how far it is (default backfill-NAME.progress)")
 	fs.String("glossary", "", "a newer glossary of Braze's event types, a `FILE`")
+	fs.String("config", "", "write to the store of this configuration, a `FILE`, whose bridge does not run")
 	return cmd
 }
 
@@ -63,7 +70,12 @@ func runBackfill(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
+	closeStore, err := storeOf(cmd, &cfg)
+	if err != nil {
+		return err
+	}
 	summary, err := backfill.Run(cmd.Context(), cfg)
+	err = errors.Join(err, closeStore())
 	if cmd.Context().Err() != nil {
 		err = errors.New("interrupted; the same command goes on where it was")
 	}
@@ -98,11 +110,6 @@ func backfillOf(cmd *cobra.Command, files []string) (cfg backfill.Config, err er
 	if err == nil {
 		cfg.Glossary, err = schemas.LoadFile(flag(cmd, "glossary"))
 	}
-	if err != nil {
-		return cfg, err
-	}
-	api, err := apiOf(cmd)
-	cfg.Store = backfill.Bridge(api, cfg.Connector)
 	return cfg, err
 }
 
@@ -119,4 +126,20 @@ func instant(cmd *cobra.Command, name string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("--%s: %q is no time such as 2026-01-02T15:04:05Z or 2026-01-02", name, text)
+}
+
+// storeOf opens what the events go to.
+func storeOf(cmd *cobra.Command, into *backfill.Config) (closeStore func() error, err error) {
+	path := flag(cmd, "config")
+	if path == "" {
+		api, err := apiOf(cmd)
+		into.Store = backfill.Bridge(api, into.Connector)
+		return func() error { return nil }, err
+	}
+	cfg, err := config.Load(cmd.Context(), config.Source{File: path, Env: os.LookupEnv})
+	if err != nil {
+		return nil, err
+	}
+	into.Store, closeStore, err = bridge.OpenForBackfill(context.WithoutCancel(cmd.Context()), cfg, into.Connector, slog.New(slog.DiscardHandler))
+	return closeStore, err
 }

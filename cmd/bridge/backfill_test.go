@@ -8,31 +8,32 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestBackfillExitCodes backfills into a store whose bridge does not run.
 func TestBackfillExitCodes(t *testing.T) {
 	dir := t.TempDir()
-	export := filepath.Join(dir, "event_type=users.messages.email.Open", "part.json")
+	settings, export := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "event_type=users.messages.email.Open", "part.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(export), 0o755))
+	require.NoError(t, os.WriteFile(settings, []byte("data_dir: "+filepath.Join(dir, "data")+"\nconnectors:\n  - {name: a, open: true, rudder_url: \"http://127.0.0.1:1\", write_key: k}\n"), 0o600))
 	good := `{"id":"1","time":1700000000,"user_id":"u"}` + "\n"
 	require.NoError(t, os.WriteFile(export, []byte(good), 0o600))
-	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "k", "--data-dir", t.TempDir())
-	args := []string{"backfill", "--admin", s.admin, "--progress", filepath.Join(dir, "progress"), "--connector"}
-	code, out, stderr := runBridge(t, nil, append(args, "default", export)...)
+	args := []string{"backfill", "--config", settings, "--progress", filepath.Join(dir, "progress"), "--connector"}
+	code, out, stderr := runBridge(t, nil, append(args, "a", export)...)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, out, "         1           0         0     0           0 users.messages.email.Open\n")
 
 	require.NoError(t, os.WriteFile(export, []byte(good+"broken\n"), 0o600)) // another file by now
-	code, out, stderr = runBridge(t, nil, append(args, "default", export)...)
+	code, out, stderr = runBridge(t, nil, append(args, "a", export)...)
 	require.Equal(t, 2, code, stderr)
 	require.Contains(t, stderr, "part.json: record 2: no JSON object")
 	require.Contains(t, out, "         1           1         0     0           0 users.messages.email.Open\n")
 	require.Contains(t, out, "skipped: 1 broken records")
 
 	for want, args := range map[string][]string{
-		"--connector NAME":          {"backfill", export},
-		"no connector of this name": append(args, "b", "--progress", filepath.Join(dir, "other"), export),
-		"no bridge answers":         {"backfill", "--connector", "a", "--admin", "127.0.0.1:1", export},
-		"--from":                    append(args, "default", "--from", "2h", export),
-		"--rate must be":            append(args, "default", "--rate", "-1", export),
+		"--connector NAME":            {"backfill", export},
+		"is not in the configuration": append(args, "b", export),
+		"no bridge answers":           {"backfill", "--connector", "a", "--admin", "127.0.0.1:1", export},
+		"--from":                      append(args, "a", "--from", "2h", export),
+		"--rate must be":              append(args, "a", "--rate", "-1", export),
 	} {
 		code, _, stderr = runBridge(t, nil, args...)
 		require.Equal(t, 1, code, want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -107,22 +108,29 @@ func withoutNull(v any) {
 }
 
 // TestBackfillEqualsStreaming streams events of every type to one connector and
-// backfills the same to another one, whose rules are the same.
+// backfills the same to two others, whose rules are the same: the running
+// bridge's, and one's whose store is written to while no bridge runs.
 func TestBackfillEqualsStreaming(t *testing.T) {
 	t.Parallel()
 	built := build(t)
-	rudder := mockrudder.Start(t, mockrudder.WithSource("streamed", mockrudder.HTTP), mockrudder.WithSource("backfilled", mockrudder.HTTP))
+	rudder := mockrudder.Start(t, mockrudder.WithSource("streamed", mockrudder.HTTP), mockrudder.WithSource("backfilled", mockrudder.HTTP), mockrudder.WithSource("stored", mockrudder.HTTP))
 	const n = 1200
 	e := mockbraze.Emission{Events: n, Seed: 8, Retired: true}
 	export := exported(t, e)
 	dir := t.TempDir()
 	rules := `, filter: {deny: ["users.messages.sms.*"]}, pii: {preset: hash}, salt: s, missing_external_user_id: dead`
-	settings := settingsOf(dir, rudder.URL, rules, "streamed", "backfilled")
+	settings := settingsOf(dir, rudder.URL, rules, "streamed", "backfilled", "stored")
 
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
+	cmd, out := built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", export)
+	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
 	t.Cleanup(p.Kill)
 	require.NoError(t, p.AwaitReady(t.Context()))
+	cmd, out = built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
+	require.Error(t, cmd.Run())
+	require.Contains(t, out.String(), "leave out --config")
 
 	e.Batches = true
 	var bodies bytes.Buffer
@@ -130,7 +138,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	for body := range strings.Lines(bodies.String()) {
 		post(t, p, "streamed", body)
 	}
-	cmd, out := built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "backfilled", export)
+	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "backfilled", export)
 	require.NoError(t, cmd.Run(), "%s", out)
 
 	want := settled(t, p.Admin, "streamed", n)
@@ -138,15 +146,17 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	require.NotZero(t, want.Dead)
 	streamed := messages(t, rudder, "streamed")
 	require.Len(t, streamed, int(want.Delivered))
-	got := settled(t, p.Admin, "backfilled", n)
-	require.EqualValues(t, n, got.Backfilled)
-	got.Name, got.Backfilled = want.Name, 0
-	require.Equal(t, want, got)
-	require.Equal(t, streamed, messages(t, rudder, "backfilled"))
+	for _, connector := range []string{"backfilled", "stored"} {
+		got := settled(t, p.Admin, connector, n)
+		require.EqualValues(t, n, got.Backfilled)
+		got.Name, got.Backfilled = want.Name, 0
+		require.Equal(t, want, got)
+		require.Equal(t, streamed, messages(t, rudder, connector))
+	}
 	// What was streamed before is a duplicate.
 	cmd, out = built.backfill(t.Context(), dir, "--admin", p.Admin, "--connector", "streamed", export)
 	require.NoError(t, cmd.Run(), "%s", out)
-	got = settled(t, p.Admin, "streamed", n)
+	got := settled(t, p.Admin, "streamed", n)
 	require.EqualValues(t, n, got.Duplicates)
 	require.Zero(t, got.Backfilled)
 }
@@ -231,12 +241,13 @@ func TestLiveGoesFirst(t *testing.T) {
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	settings := settingsOf(dir, server.URL, ", concurrency: 2, batch_events: 50, dedupe_window: 8000", "a")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
+	cmd, out := built.backfill(t.Context(), dir, "--connector", "a", "--config", "bridge.yaml", exported(t, mockbraze.Emission{Events: 3000, Seed: 3}))
+	require.NoError(t, cmd.Run(), "%s", out)
 	p, err := launch(built.plain, dir, settings, "")
 	require.NoError(t, err)
 	t.Cleanup(p.Kill)
 	require.NoError(t, p.AwaitReady(t.Context()))
-	cmd, out := built.backfill(t.Context(), dir, "--connector", "a", "--admin", p.Admin, exported(t, mockbraze.Emission{Events: 3000, Seed: 3}))
-	require.NoError(t, cmd.Run(), "%s", out)
 	for range 5 {
 		turn <- struct{}{}
 	}
