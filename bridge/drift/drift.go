@@ -1,6 +1,6 @@
 // Package drift notices what Braze sends beyond the glossary: event types and
 // fields that came later. They are delivered like all others; here they are
-// counted by name.
+// counted by name. Ids and traits that Braze has redacted are counted beside.
 package drift
 
 import (
@@ -18,9 +18,11 @@ import (
 
 // Config says where names are reported.
 type Config struct {
-	Log        *slog.Logger          // gets a line when a name is new; default: none
-	Registerer prometheus.Registerer // gets bridge_drift_total{event_type,field}; default: none
-	Now        func() time.Time      // default: time.Now
+	Log *slog.Logger // gets a line when a name is new; default: none
+	// Registerer gets bridge_drift_total{event_type,field} and
+	// bridge_redacted_total{field}; default: none.
+	Registerer prometheus.Registerer
+	Now        func() time.Time // default: time.Now
 }
 
 // Item is one name that the glossary does not have.
@@ -45,7 +47,9 @@ type Watch struct {
 	log   *slog.Logger
 	now   func() time.Time
 	total *prometheus.CounterVec
-	seed  maphash.Seed
+	// redacted is bridge_redacted_total.
+	redacted *prometheus.CounterVec
+	seed     maphash.Seed
 
 	mu     sync.Mutex
 	items  map[string]map[string]*item // by event type and field
@@ -60,13 +64,21 @@ type item struct {
 
 // New returns a Watch.
 func New(cfg Config) *Watch {
+	with := promauto.With(cfg.Registerer)
 	w := &Watch{
 		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
 		items: make(map[string]map[string]*item),
-		total: promauto.With(cfg.Registerer).NewCounterVec(prometheus.CounterOpts{
+		total: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_drift_total",
 			Help: "Events delivered with an event type (empty field) or a field that the glossary does not have.",
 		}, []string{"event_type", "field"}),
+		redacted: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridge_redacted_total",
+			Help: "Events of which an id or a trait is not in the message, because Braze has redacted it.",
+		}, []string{"field"}),
+	}
+	for _, field := range RedactedFields() {
+		w.redacted.WithLabelValues(field)
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -107,6 +119,19 @@ func (w *Watch) Count(eventType, field []byte) {
 		w.report(i.EventType, i.Field)
 	}
 }
+
+// RedactedFields lists what Redacted counts; traits are those of an identify
+// call.
+func RedactedFields() [8]string {
+	return [...]string{
+		"id", "user.user_id", "user.external_user_id", "user.device_id",
+		"properties.ad_id", "properties.email_address", "properties.to_phone_number", "traits",
+	}
+}
+
+// Redacted counts one event in which Braze has redacted one of RedactedFields,
+// so that the message does not have it.
+func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
 
 // Forget begins anew, with a newer glossary. The metric keeps its counts.
 func (w *Watch) Forget() {

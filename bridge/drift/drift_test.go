@@ -26,8 +26,9 @@ func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	require.NoError(t, err)
-	require.Len(t, families, 1)
+	require.Len(t, families, 2)
 	require.Equal(t, "bridge_drift_total", families[0].GetName())
+	require.Equal(t, "bridge_redacted_total", families[1].GetName())
 	values := make(map[string]float64)
 	for _, m := range families[0].GetMetric() {
 		require.Equal(t, "event_type", m.GetLabel()[0].GetName())

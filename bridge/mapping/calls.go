@@ -102,9 +102,7 @@ func (e *fields) appendProfile(dst []byte) []byte {
 	var p profile
 	p.read(e.properties, scratch[:0])
 	for i := range p.values {
-		if currents.Redacted(p.values[i]) {
-			p.values[i] = nil
-		}
+		e.take(&p.values[i], redactedTrait)
 	}
 	traits := object{open: `,"traits":{`}
 	dst = traits.append(dst, `"email":`, p.renamed(traitEmail))
@@ -128,6 +126,7 @@ func (e *fields) appendProfile(dst []byte) []byte {
 			continue
 		}
 		if currents.Redacted(f.Value()) {
+			e.redacted |= redactedTrait
 			continue
 		}
 		start, end := f.Span()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 )
 
 // The properties that have a place of their own in the message. They never
@@ -58,16 +59,51 @@ type fields struct {
 
 	shape  *shape // of the event type, where shapes are known and it came first
 	drifts bool   // something may not be in the glossary; of use with shapes only
+
+	redacted redactions
 }
 
-// redact takes away what Braze has redacted and would be an id or a trait:
-// [REDACTED] is the same text for all, and would make one person, or one address, of
-// them.
-func (e *fields) redact() {
-	for _, value := range []*[]byte{&e.id, &e.userID, &e.externalUserID, &e.deviceID, &e.moved[adID], &e.moved[email], &e.moved[phone]} {
-		if currents.Redacted(*value) {
-			*value = nil
+// redactions is a set of places in a message for which Braze has redacted the
+// value: [REDACTED] is the same text for all, and would make one person, or one
+// address, of them.
+type redactions uint16
+
+// The places, in the order of drift.RedactedFields.
+const (
+	redactedID redactions = 1 << iota
+	redactedUserID
+	redactedExternalUserID
+	redactedDeviceID
+	redactedAdID
+	redactedEmail
+	redactedPhone
+	redactedTrait
+)
+
+// names lists the places, as drift.Watch.Redacted takes them.
+func (r redactions) names() (list []string) {
+	for i, name := range drift.RedactedFields() {
+		if r&(1<<i) != 0 {
+			list = append(list, name)
 		}
+	}
+	return list
+}
+
+// redact takes away what is redacted and would be an id or a trait.
+func (e *fields) redact() {
+	e.take(&e.id, redactedID)
+	e.take(&e.userID, redactedUserID)
+	e.take(&e.externalUserID, redactedExternalUserID)
+	e.take(&e.deviceID, redactedDeviceID)
+	e.take(&e.moved[adID], redactedAdID)
+	e.take(&e.moved[email], redactedEmail)
+	e.take(&e.moved[phone], redactedPhone)
+}
+
+func (e *fields) take(value *[]byte, place redactions) {
+	if currents.Redacted(*value) {
+		*value, e.redacted = nil, e.redacted|place
 	}
 }
 

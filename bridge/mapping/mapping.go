@@ -107,14 +107,15 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	default:
 		dst = append(dst, event...)
 	}
-	m.look(event, drifts)
+	m.look(event, drifts, 0)
 	return dst
 }
 
-// look counts the drift of an event as Braze sent it, where there may be some.
-func (m *Mapper) look(event []byte, drifts bool) {
-	if m.shapes != nil && drifts {
-		m.shapes.note(m.drift, event)
+// look counts the drift of an event as Braze sent it, where there may be some,
+// and what is redacted in it.
+func (m *Mapper) look(event []byte, drifts bool, missing redactions) {
+	if m.shapes != nil && (drifts || missing != 0) {
+		m.shapes.note(m.drift, event, drifts, missing)
 	}
 }
 
@@ -151,7 +152,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	if m.personal == nil {
 		e.read(event, m.shapes)
 		dst = m.appendMessage(dst, &e, fallbackID)
-		m.look(event, e.drifts)
+		m.look(event, e.drifts, e.redacted)
 		return dst
 	}
 	start := len(dst)
@@ -159,7 +160,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	end := len(dst)
 	e.read(dst[start:end], nil)
 	dst = m.appendMessage(dst, &e, fallbackID)
-	m.look(event, drifts)
+	m.look(event, drifts, e.redacted)
 	return append(dst[:start], dst[end:]...)
 }
 

@@ -22,7 +22,7 @@ type Options struct {
 	// into another, such as users.behaviors.UserOrphan.
 	Alias bool
 	// Drift, where it is not nil, counts event types and fields that are not in
-	// the glossary.
+	// the glossary, and ids and traits that Braze has redacted.
 	Drift *drift.Watch
 	// Glossary steers names, personal data and drift; nil: the one that is built
 	// in.

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -172,17 +174,24 @@ func TestUnknownTextUnderAPreset(t *testing.T) {
 }
 
 // TestRedacted: what Braze has removed is no id and no trait, or it would make
-// one person of all.
+// one person of all; it is counted, once.
 func TestRedacted(t *testing.T) {
 	const gone = `"[REDACTED]"`
 	const event = `{"event_type":"users.messages.email.Open","id":` + gone + `,"time":1700000000,"user":{"user_id":"u","external_user_id":` + gone + `,"device_id":` + gone +
 		`},"properties":{"ad_id":` + gone + `,"email_address":` + gone + `,"to_phone_number":` + gone + `,"browser":` + gone + `}}`
 	for _, personal := range []mapping.Personal{{}, {Preset: mapping.Hash, Salt: []byte(salt), Fields: actions{"id": mapping.Hash, "user.external_user_id": mapping.Hash}}} {
-		m := newMapper(t, mapping.Options{Personal: personal})
-		got := string(m.Append(nil, []byte(event), "fallback"))
-		require.Equal(t, 1, strings.Count(got, "REDACTED"), got)
-		require.Contains(t, got, `"browser":`+gone)
-		require.Contains(t, got, `"messageId":"fallback","anonymousId":"u","timestamp"`)
+		registry := prometheus.NewRegistry()
+		watch := drift.New(drift.Config{Registerer: registry})
+		m := newMapper(t, mapping.Options{Drift: watch, Personal: personal})
+		for range 2 {
+			got := string(m.Append(nil, []byte(event), "fallback"))
+			require.Equal(t, 1, strings.Count(got, "REDACTED"), got)
+			require.Contains(t, got, `"browser":`+gone)
+			require.Contains(t, got, `"messageId":"fallback","anonymousId":"u","timestamp"`)
+		}
+		require.Equal(t, map[string]float64{
+			"id": 1, "user.external_user_id": 1, "user.device_id": 1, "properties.ad_id": 1, "properties.email_address": 1, "properties.to_phone_number": 1,
+		}, redacted(t, registry))
 	}
 	m := newMapper(t, mapping.Options{Identify: true, Alias: true})
 	require.Contains(t, string(m.Append(nil, []byte(`{"event_type":"users.profile.Update","user":{"user_id":"u"},"properties":{"first_name":`+gone+`,"gender":`+gone+`,"last_name":"L"}}`), "")),
@@ -191,6 +200,23 @@ func TestRedacted(t *testing.T) {
 	var batch currents.Batch
 	require.NoError(t, batch.ScanEvent([]byte(`{"event_type":"t","id":`+gone+`,"user":{"user_id":`+gone+`,"external_user_id":`+gone+`}}`)))
 	require.Equal(t, currents.NoIdentity, batch.Events[0].Problem())
+}
+
+func redacted(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() == "bridge_redacted_total" {
+			for _, m := range family.GetMetric() {
+				if n := m.GetCounter().GetValue(); n > 0 {
+					found[m.GetLabel()[0].GetValue()] = n
+				}
+			}
+		}
+	}
+	return found
 }
 
 // TestPresetByType is for a glossary that flags a field for some types only.

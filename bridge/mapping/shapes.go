@@ -80,10 +80,19 @@ func (s *shape) place(key []byte) int {
 	return int(s.moved[i])
 }
 
-// note counts what the glossary does not have in an event. It is for the rare
-// event in which something unusual was seen, and looks closely.
-func (s *shapes) note(watch *drift.Watch, event []byte) {
+// note counts what the glossary does not have in an event, and what is missing
+// of it in the message. It is for the rare event in which something unusual was
+// seen, and looks closely.
+func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing redactions) {
 	n := noting{watch: watch, event: event}
+	if missing != 0 && n.first() {
+		for _, field := range missing.names() {
+			watch.Redacted(field)
+		}
+	}
+	if !drifts {
+		return
+	}
 	for f := currents.Fields(event); f.Next(); {
 		if f.KeyIs("event_type") {
 			n.eventType = f.Value()
@@ -123,11 +132,17 @@ func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table)
 	}
 }
 
-func (n *noting) count(prefix string, key []byte) {
-	if !n.known { // the Watch is asked once whether the event was counted before
+// first reports whether the event was not counted before. The Watch is asked
+// once.
+func (n *noting) first() bool {
+	if !n.known {
 		n.known, n.again = true, !n.watch.Begin(n.event)
 	}
-	if n.again {
+	return !n.again
+}
+
+func (n *noting) count(prefix string, key []byte) {
+	if !n.first() {
 		return
 	}
 	name := []byte("(no text)") // a value of another kind is no name, and may be personal
