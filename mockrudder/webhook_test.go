@@ -159,36 +159,6 @@ func TestWebhookNUL(t *testing.T) {
 	}
 }
 
-func TestWebhookGzip(t *testing.T) {
-	body := brazeEvent(`{}`)
-	s := server(t)
-	for _, c := range []struct{ encoding, body, want string }{
-		{"gzip", packed(t, body), "200 ok"},
-		{"gzip", packed(t, body)[:30], "500 reading request body: unexpected EOF"},
-		{"gzip", "{}", "500 reading request body: unexpected EOF"},
-		{"gzip", body, "500 reading request body: gzip: invalid header"},
-		{"Gzip", packed(t, body), "400 Malformed JSON in request body"},
-		{"deflate", body, "200 ok"},
-	} {
-		require.Equal(t, c.want, probe{path: webhookPath, body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
-	}
-}
-
-func TestWebhookMessageAsStored(t *testing.T) {
-	s := server(t)
-	event := `{"event_type":"users.behaviors.CustomEvent", "id":12345,"time":"2024-01-02","user":{"user_id":"b","external_user_id":"x"},` +
-		`"properties":{"name":"\ud800","big":9007199254740993,"plan.name":"gold"}}`
-	require.Equal(t, "200 ok", probe{path: "/v1/webhook?writeKey=wkBrazeMap", body: `{"events": [ ` + event + ` ]}`}.answer(t, s))
-	message := stored(t, s)
-	require.Equal(t, "Custom Event", message["event"])
-	require.Equal(t, "1970-01-01T00:33:44.000Z", message["timestamp"])
-	require.Equal(t, map[string]any{"name": "\ufffd", "big": float64(9007199254740992), "plan": map[string]any{"name": "gold"}}, message["properties"])
-	e := s.Events(mockrudder.Filter{Source: "wkBrazeMap"})[0]
-	require.Equal(t, event, e.Raw)
-	require.Len(t, e.MessageID, 36, "a number is no messageId: a fresh UUID takes its place")
-	require.Equal(t, e.MessageID, message["messageId"])
-}
-
 // The way a custom mapping is given to a source.
 func TestCustomMapping(t *testing.T) {
 	for mapping, want := range map[string]string{
