@@ -1,6 +1,7 @@
 package mockrudder
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -46,8 +47,6 @@ func (a api) queries() []route {
 		{http.MethodPut, "/_mock/faults", nil, a.putFaults},
 		{http.MethodPost, "/_mock/faults", nil, a.postFault},
 		{http.MethodDelete, "/_mock/faults/{id}", nil, a.deleteFault},
-		{http.MethodGet, "/_mock/suppressions", nil, a.getSuppressions},
-		{http.MethodPut, "/_mock/suppressions", nil, a.putSuppressions},
 		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
 	}
 }
@@ -56,23 +55,16 @@ func (a api) queries() []route {
 // error in JSON.
 func (a api) handler() http.Handler {
 	mux := http.NewServeMux()
-	here := map[string]map[string]http.HandlerFunc{}
+	paths := map[string]bool{"/_mock/{$}": true, "/_mock/assets/": true}
+	for path := range paths {
+		mux.Handle("GET "+path, console.Handler())
+	}
 	for _, r := range a.queries() {
-		if here[r.path] == nil {
-			here[r.path] = map[string]http.HandlerFunc{}
-		}
-		here[r.path][r.method] = known(r.params, r.handle)
+		mux.HandleFunc(r.method+" "+r.path, known(r.params, r.handle))
+		paths[r.path] = true
 	}
-	page := console.Handler().ServeHTTP
-	for _, path := range []string{"/_mock/{$}", "/_mock/assets/"} {
-		here[path] = map[string]http.HandlerFunc{http.MethodGet: page, http.MethodHead: page}
-	}
-	for path, calls := range here {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			if handle := calls[r.Method]; handle != nil {
-				handle(w, r)
-				return
-			}
+	for path := range paths {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			writeError(w, http.StatusMethodNotAllowed, "no such method here")
 		})
 	}
@@ -123,14 +115,10 @@ func (a api) getStats(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a api) getRates(w http.ResponseWriter, r *http.Request) {
-	const usual = 60
-	seconds, err := numberOf("seconds", r.URL.Query().Get("seconds"), 1, rateSeconds)
+	seconds, err := numberOf("seconds", cmp.Or(r.URL.Query().Get("seconds"), "60"), 1, rateSeconds)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
-	}
-	if r.URL.Query().Get("seconds") == "" {
-		seconds = usual
 	}
 	writeJSON(w, http.StatusOK, map[string][]second{"seconds": a.store.lastSeconds(time.Now(), seconds)})
 }
@@ -164,30 +152,6 @@ func (a api) postReset(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
-// suppressions is the list of suppressed users in the query API.
-type suppressions struct {
-	Users []string `json:"users"`
-}
-
-func (a api) getSuppressions(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, suppressions{a.admits.users()})
-}
-
-func (a api) putSuppressions(w http.ResponseWriter, r *http.Request) {
-	const maxUsers = 16 << 20 // bytes
-	var list suppressions
-	err := decodeStrictly(http.MaxBytesReader(w, r.Body, maxUsers), &list)
-	if err == nil && (list.Users == nil || slices.Contains(list.Users, "")) {
-		err = errors.New(`want {"users":["id",…]}, no id empty`)
-	}
-	if err != nil {
-		writeError(w, http.StatusBadRequest, "suppressions: "+err.Error())
-		return
-	}
-	a.Suppress(list.Users...)
-	writeJSON(w, http.StatusOK, suppressions{a.admits.users()})
-}
-
 // getEvents answers with a page of events, after a wait for them if one is
 // asked for.
 func (a api) getEvents(w http.ResponseWriter, r *http.Request) {
@@ -214,29 +178,26 @@ func (a api) getEvents(w http.ResponseWriter, r *http.Request) {
 	case q.wait > 0 && q.after > 0:
 		next = idOf(q.after) // so that the next wait goes on from here
 	}
-	writeEvents(w, events, q.summaries, fmt.Sprintf(`"next":%q,"total":%d%s`, next, a.store.total(q.filter), waited.members()))
+	writeEvents(w, events, q.summaries, pageJSON{next, a.store.total(q.filter), waited})
 }
 
-// waitJSON tells how a wait ended: with its messages, or with the time over and
-// what came instead, a sentence each.
+// pageJSON is what a page says beside its events.
+type pageJSON struct {
+	Next  string `json:"next"`
+	Total uint64 `json:"total"`
+	*waitJSON
+}
+
+// waitJSON tells how a wait ended, if there was one: with its messages, or with
+// the time over and what came instead, a sentence each.
 type waitJSON struct {
 	Satisfied bool     `json:"satisfied"`
 	Instead   []string `json:"instead,omitempty"`
 }
 
-// members are the members of an object, with a comma before them; none where
-// there was no wait.
-func (w *waitJSON) members() string {
-	if w == nil {
-		return ""
-	}
-	text := encode(w)
-	return "," + string(text[1:len(text)-1])
-}
-
 // writeEvents writes one event after the other, so that a long page is not
-// held in memory twice, and then the rest of the members.
-func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest string) {
+// held in memory twice, and then the rest of the page.
+func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest pageJSON) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_, _ = io.WriteString(w, `{"events":[`)
 	var text []byte
@@ -247,17 +208,15 @@ func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest str
 		if summaries {
 			text = append(text, encode(events[i].summary())...)
 		} else {
-			text = events[i].appendJSON(text, nil)
+			text = events[i].appendJSON(text)
 		}
 		if _, err := w.Write(text); err != nil {
 			return // the client has left
 		}
 	}
-	_, _ = io.WriteString(w, "],"+rest+"}\n")
+	_, _ = fmt.Fprintf(w, "],%s\n", encode(rest)[1:])
 }
 
-// getEvent answers with one event and the names of the schemas that it was
-// held against.
 func (a api) getEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	e, ok := a.store.get(seq)
@@ -265,12 +224,8 @@ func (a api) getEvent(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no event %q is kept", r.PathValue("id")))
 		return
 	}
-	var schemas []string
-	if e.Judged && a.judge != nil {
-		schemas = a.judge.schemas(&e)
-	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(append(e.appendJSON(nil, schemas), '\n'))
+	_, _ = w.Write(append(e.appendJSON(nil), '\n'))
 }
 
 func writeFaults(w http.ResponseWriter, list []Fault) {

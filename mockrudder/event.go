@@ -105,19 +105,17 @@ type eventJSON struct {
 	Errors     []Finding `json:"errors"`
 	Drift      []Finding `json:"drift,omitempty"`
 	TestID     string    `json:"test_id,omitempty"`
-	Schema     []string  `json:"schema,omitempty"`
 }
 
-// appendJSON appends the event in the shape of the query API. schemas are those
-// that it was held against, where that is to be told.
-func (e *Event) appendJSON(to []byte, schemas []string) []byte {
+// appendJSON appends the event in the shape of the query API.
+func (e *Event) appendJSON(to []byte) []byte {
 	errs := e.Errors
 	if errs == nil {
 		errs = []Finding{}
 	}
 	rest := encode(eventJSON{
 		Raw: e.Raw, Source: e.Source, ReceivedAt: e.ReceivedAt,
-		Valid: e.valid(), Errors: errs, Drift: e.Drift, TestID: e.TestID, Schema: schemas,
+		Valid: e.valid(), Errors: errs, Drift: e.Drift, TestID: e.TestID,
 	})
 	to = append(to, `{"id":"`...)
 	to = append(to, e.ID()...)
@@ -128,7 +126,7 @@ func (e *Event) appendJSON(to []byte, schemas []string) []byte {
 }
 
 // MarshalJSON gives the shape of the query API.
-func (e Event) MarshalJSON() ([]byte, error) { return e.appendJSON(nil, nil), nil }
+func (e Event) MarshalJSON() ([]byte, error) { return e.appendJSON(nil), nil }
 
 // UnmarshalJSON reads an event as the query API shows it and as WithRecording
 // writes it. Message then returns the message as it was shown; what the JSON

@@ -167,8 +167,7 @@ func ExampleNew() {
 	// 1 stored
 }
 
-// A tracking plan of one's own shows what a destination will get, and what the
-// real server can be set up to keep out is kept out.
+// A tracking plan of one's own shows what a destination will get.
 func ExampleWithPlan() {
 	t := &exampleT{}
 	defer t.done()
@@ -182,28 +181,20 @@ func ExampleWithPlan() {
 	var recorded strings.Builder
 	rudder := mockrudder.Start(t,
 		mockrudder.WithPlan(orders),
-		mockrudder.WithDedup(time.Hour, 0),
-		mockrudder.WithSuppressedUsers("u-gone"),
 		mockrudder.WithRecording(&recorded),
 	)
 	for _, message := range []string{
 		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":"5"}}`,
-		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":5}}`,
-		`{"event":"Order Placed","userId":"u-gone","messageId":"m-2","properties":{"total":5}}`,
+		`{"event":"Order Placed","userId":"u-1","messageId":"m-2","properties":{"total":5}}`,
 	} {
 		fmt.Println(mustPost(rudder.URL+"/v1/track", "wkHTTP", message))
 	}
-	stats := rudder.Stats()
-	fmt.Println(stats.Stored, "stored,", stats.Duplicates, "duplicates,", stats.Suppressed, "suppressed")
 	fmt.Println(strings.Count(recorded.String(), "\n"), "recorded,", rudder.RecordingError())
 	rudder.RequireValid(t)
-	rudder.Suppress() // nobody any more
 	// Output:
 	// 200 OK
 	// 200 OK
-	// 200 OK
-	// 1 stored, 1 duplicates, 1 suppressed
-	// 1 recorded, <nil>
+	// 2 recorded, <nil>
 	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, got string "5"
 	// mockrudder: 1 invalid messages, of which 1 are shown above
 }
@@ -256,7 +247,7 @@ func ExampleServer_RemoveFault() {
 func ExampleServer_Control() {
 	t := &exampleT{}
 	defer t.done()
-	rudder := mockrudder.StartInMemory(t, mockrudder.WithRateLimit(1000), mockrudder.WithRateWindow(time.Minute))
+	rudder := mockrudder.StartInMemory(t, mockrudder.WithRateLimit(1000, time.Minute))
 	remove := rudder.Control(func(r *http.Request, body string) (fault mockrudder.Fault, hit bool) {
 		return mockrudder.Fault{Status: http.StatusForbidden}, strings.Contains(body, `"userId":"7"`)
 	})
@@ -276,6 +267,8 @@ func ExampleServer_Control() {
 	}
 	send("6")
 	send("7")
+	rudder.Reset() // it stays in force
+	send("7")
 	remove()
 	send("7")
 	faults, err := mockrudder.ParseFaults([]byte(`[{"close":"reset","contains":"9"},{"database":"down"}]`))
@@ -289,6 +282,7 @@ func ExampleServer_Control() {
 	send("8")
 	// Output:
 	// 200 OK
+	// 403 Forbidden
 	// 403 Forbidden
 	// 200 OK
 	// no answer

@@ -1,6 +1,7 @@
 package mockrudder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ var ErrClosed = errors.New("the server is closed")
 // instead tells what came and did not match, a sentence each.
 func (s *Server) instead(filter Filter) (told []string) {
 	for _, near := range s.store.nearest(filter, shownNearest) {
-		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(&near.event), near.tell(&filter)))
+		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(&near.event), near.tell()))
 	}
 	stats := s.Stats()
 	if stats.Stored == 0 {
@@ -82,45 +83,56 @@ func describe(e *Event) string {
 	return fmt.Sprintf("%s, messageId %s", name, e.MessageID)
 }
 
-// nearMiss is a message that does not match, and how many conditions it fails.
+// nearMiss is a message that does not match.
 type nearMiss struct {
-	event   Event
-	differs int
+	event  Event
+	failed conditions
+	apart  int // how much of the texts is not as it is wanted
 }
 
 // tell says which conditions the message fails.
-func (m *nearMiss) tell(filter *Filter) string {
+func (m *nearMiss) tell() string {
 	var differs []string
-	for c := range conditions {
-		if filter.differs(c, &m.event) {
-			field, is, want := filter.words(c, &m.event)
-			differs = append(differs, fmt.Sprintf("%s is %q, want %q", field, is, want))
-		}
+	for _, c := range m.failed {
+		differs = append(differs, fmt.Sprintf("%s is %q, want %q", c.field, c.is(&m.event), c.want))
 	}
 	return strings.Join(differs, "; ")
 }
 
-// nearest returns up to n messages that do not match, those that fail the
-// fewest conditions first, and of them the newest.
+// nearest returns up to n messages that do not match: those that fail the
+// fewest conditions first, of them those that fail by the least, and of them
+// the newest.
 func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
+	all := filter.conditions()
 	s.scan(0, 0, true, func(e *Event) bool {
-		differs := 0
-		for c := range conditions {
-			if filter.differs(c, e) {
-				differs++
-			}
+		miss := nearMiss{event: *e, failed: all.failed(e)}
+		if len(miss.failed) == 0 || len(best) == n && len(miss.failed) > len(best[n-1].failed) {
+			return true
 		}
-		at := len(best)
-		for at > 0 && differs < best[at-1].differs {
-			at--
+		for _, c := range miss.failed {
+			miss.apart += apart(c.is(e), c.want)
 		}
-		if differs > 0 && at < n {
-			best = slices.Insert(best, at, nearMiss{*e, differs})
-			best = best[:min(len(best), n)]
-		}
+		best = append(best, miss)
+		slices.SortStableFunc(best, func(a, b nearMiss) int {
+			return cmp.Or(cmp.Compare(len(a.failed), len(b.failed)), cmp.Compare(a.apart, b.apart))
+		})
+		best = best[:min(len(best), n)]
 		return true
 	})
 	return best
+}
+
+// apart is how many bytes of two texts are left once what they begin and end
+// with alike is taken away, whatever its case.
+func apart(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return max(len(a), len(b))
 }
 
 // RequireValid fails the test for each kept message that a schema or the

@@ -33,10 +33,6 @@ type Fault struct {
 	TestID string `json:"test_id,omitempty"`
 	// Contains limits it to requests whose body, uncompressed, has this text.
 	Contains string `json:"contains,omitempty"`
-	// MinBytes and MinEvents limit it to requests of at least so many bytes,
-	// uncompressed, and so many events or messages.
-	MinBytes  int `json:"min_bytes,omitempty"`
-	MinEvents int `json:"min_events,omitempty"`
 	// Probability is the chance that a request is hit, over 0 and up to 1; 0
 	// means 1.
 	Probability float64 `json:"probability,omitempty"`
@@ -68,11 +64,6 @@ type Fault struct {
 	// WrongBody puts something else in place of the answer's body, under the
 	// same status.
 	WrongBody WrongBody `json:"wrong_body,omitempty"`
-	// Stale answers the request as usual and then, on the same connection, a 400
-	// that answers nothing: once the next request comes or, where none does,
-	// after so long. The connection is closed then. A proxy in front of
-	// RudderStack was seen to do so. It needs HTTP/1.
-	Stale Duration `json:"stale,omitempty"`
 	// Transformer makes RudderStack's transformer fail, which only the webhook
 	// needs.
 	Transformer TransformerState `json:"transformer,omitempty"`
@@ -97,19 +88,18 @@ func (f *Fault) check() error {
 		return fmt.Errorf("latency must be a duration that ends")
 	case f.LatencyMax > 0 && f.LatencyMax < f.Latency:
 		return fmt.Errorf("latency_max must not be less than latency")
-	case f.Trickle < 0 || f.Stale < 0:
-		return fmt.Errorf("trickle and stale must be durations that end")
+	case f.Trickle < 0:
+		return fmt.Errorf("trickle must be a duration that ends")
 	case f.Nth > 0 && f.Every > 0:
 		return fmt.Errorf("nth and every exclude each other")
 	case !f.does():
-		return fmt.Errorf("a fault needs one of status, latency, hang, close, trickle, wrong_body, stale, transformer and database")
+		return fmt.Errorf("a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database")
 	case (f.Body != "" || f.RetryAfter != 0) && f.Status == 0:
 		return fmt.Errorf("body and retry_after need a status")
 	case f.Body != "" && f.WrongBody != "":
 		return fmt.Errorf("body and wrong_body exclude each other")
 	}
-	for name, n := range map[string]int{"requests": f.Requests, "retry_after": f.RetryAfter, "nth": f.Nth,
-		"every": f.Every, "min_bytes": f.MinBytes, "min_events": f.MinEvents} {
+	for name, n := range map[string]int{"requests": f.Requests, "retry_after": f.RetryAfter, "nth": f.Nth, "every": f.Every} {
 		if n < 0 {
 			return fmt.Errorf("%s must not be negative: %d", name, n)
 		}
@@ -125,7 +115,7 @@ func (f *Fault) check() error {
 // does says whether the fault does anything at all.
 func (f *Fault) does() bool {
 	return f.Latency != 0 || f.LatencyMax != 0 || f.Status != 0 || f.Hang != 0 || f.Close != "" || f.Trickle != 0 ||
-		f.WrongBody != "" || f.Stale != 0 || f.Transformer != "" || f.Database != ""
+		f.WrongBody != "" || f.Transformer != "" || f.Database != ""
 }
 
 // oneOf refuses a value that is neither empty nor one of those.
@@ -137,7 +127,7 @@ func oneOf[T ~string](name string, value T, known ...T) error {
 }
 
 // fits says whether a request with this write key is within the limits.
-func (f *Fault) fits(r *http.Request, key string, body *requestBody) bool {
+func (f *Fault) fits(r *http.Request, key, body string) bool {
 	path := r.URL.Path
 	begin, wild := strings.CutSuffix(f.Path, "*")
 	switch {
@@ -148,9 +138,7 @@ func (f *Fault) fits(r *http.Request, key string, body *requestBody) bool {
 		f.Transformer != "" && path != gateway.WebhookPath,
 		wild && !strings.HasPrefix(path, begin),
 		!wild && f.Path != "" && f.Path != path,
-		f.Contains != "" && !strings.Contains(body.text(), f.Contains),
-		f.MinBytes > 0 && len(body.text()) < f.MinBytes,
-		f.MinEvents > 0 && body.events() < f.MinEvents:
+		f.Contains != "" && !strings.Contains(body, f.Contains):
 		return false
 	}
 	return true

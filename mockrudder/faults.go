@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
@@ -130,19 +129,19 @@ func (f *faults) control(decide Control) (remove func()) {
 // pick returns the fault that hits a request, if one does, and counts it.
 func (f *faults) pick(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
-	controls, none := f.controls, len(f.list) == 0
+	controls, none, body := f.controls, len(f.list) == 0, ""
+	reads := len(controls) > 0 || slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" })
 	f.mu.Unlock()
 	if none && len(controls) == 0 {
 		return Fault{}, false
 	}
-	body := &requestBody{request: r}
+	if reads {
+		body = peekBody(r) // without the lock: the client sends at its own pace
+	}
 	for _, decide := range controls {
-		if fault, hit := (*decide)(r, body.text()); hit {
+		if fault, hit := (*decide)(r, body); hit {
 			return fault, true
 		}
-	}
-	if f.readsBody() {
-		body.text() // without the lock: the client sends at its own pace
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,60 +168,21 @@ func (f *faults) pick(r *http.Request) (Fault, bool) {
 	return fault, true
 }
 
-// readsBody says whether a fault in force is limited by what is in the body.
-func (f *faults) readsBody() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" || f.MinBytes > 0 || f.MinEvents > 0 })
-}
-
 // anyKey is the write key that a request carries, wherever it is.
 func anyKey(r *http.Request) string {
 	key, _ := gateway.KeyOfWebhook(r)
 	return key
 }
 
-// requestBody is the body of a request, read when it is first asked for. The
-// request can be read again then.
-type requestBody struct {
-	request *http.Request
-	read    bool
-	content string
-}
-
-// text is the body uncompressed, as far as that goes and this server reads.
-func (b *requestBody) text() string {
-	if b.read {
-		return b.content
-	}
-	b.read = true
-	received, again := buffered(b.request.Body)
-	b.request.Body = io.NopCloser(bytes.NewReader(received))
+// peekBody is the body of a request uncompressed, as far as that goes and this
+// server reads. The request can be read again then.
+func peekBody(r *http.Request) string {
+	received, again := buffered(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(received))
 	var text bytes.Buffer
-	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(b.request), gateway.MaxRead)) // what is broken is told by the gateway
-	b.request.Body, b.content = again, text.String()
-	return b.content
-}
-
-// events is how many events or messages the body holds; 1 where it is no batch.
-func (b *requestBody) events() int {
-	text := b.text()
-	start, n := jsonlex.Space(text, 0), 1
-	if start >= len(text) || text[start] != '{' {
-		return n
-	}
-	w := jsonlex.Walker{Text: text}
-	w.Object(start, 0, func(key string, i int) int {
-		if key != "events" && key != "batch" || i >= len(text) || text[i] != '[' {
-			return w.Value(i, 1)
-		}
-		n = 0
-		return w.Array(i, 1, func(i int) int {
-			n++
-			return w.Value(i, 2)
-		})
-	})
-	return n
+	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(r), gateway.MaxRead)) // what is broken is told by the gateway
+	r.Body = again
+	return text.String()
 }
 
 // buffered reads a body as far as this server reads, and returns one that gives

@@ -1,14 +1,13 @@
 package mockrudder_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,125 +126,70 @@ func TestHangForever(t *testing.T) {
 	})
 }
 
+// hits says of each request, with a character, whether a fault hit it: x, or
+// - where it was answered as usual.
+func hits(s *mockrudder.Server, requests ...probe) (pattern string) {
+	for _, p := range requests {
+		pattern += map[bool]string{true: "x", false: "-"}[p.send(s).Code >= 300]
+	}
+	return pattern
+}
+
 func TestFaultsAreLimited(t *testing.T) {
-	send := func(s *mockrudder.Server, path, key string) int {
-		return probe{path: path, key: key, body: goodBatch}.send(s).Code
+	batch := probe{path: batchPath, key: "wkHTTP", body: goodBatch}
+	brazeKey, imported, webhook, poisoned, mine, other := batch, batch, batch, batch, batch, batch
+	brazeKey.key, imported.path, webhook.path, webhook.body = "wkBraze", "/v1/import", webhookPath, brazeEvent(`{}`)
+	poisoned.body = strings.Replace(goodBatch, `"E"`, `"poison"`, 1)
+	mine.headers, other.headers = []string{"X-Test-ID", "mine"}, []string{"X-Test-ID", "other"}
+	compressed := func(p probe) probe {
+		p.body, p.headers = packed(t, p.body), []string{"Content-Encoding", "gzip"}
+		return p
 	}
-	t.Run("path", func(t *testing.T) {
-		s := server(t)
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Path: batchPath}))
-		require.Equal(t, 503, send(s, batchPath, "wkHTTP"))
-		require.Equal(t, 200, send(s, "/v1/import", "wkHTTP"))
-		require.NoError(t, s.SetFaults(mockrudder.Fault{Status: 503, Path: "/v1/im*"}))
-		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
-		require.Equal(t, 503, send(s, "/v1/import", "wkHTTP"))
-	})
-	t.Run("source", func(t *testing.T) {
-		s := server(t)
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Source: "wkBraze"}))
-		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
-		require.Equal(t, 503, send(s, batchPath, "wkBraze"))
-		require.Equal(t, 503, send(s, webhookPath, ""))
-	})
-	t.Run("number", func(t *testing.T) {
-		s := server(t)
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Requests: 2}))
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, Requests: 1}))
-		for _, want := range []int{503, 503, 429, 200, 200} {
-			require.Equal(t, want, send(s, batchPath, "wkHTTP"))
-		}
-		require.Equal(t, 2, s.Faults()[0].Hits)
-		require.Equal(t, 1, s.Faults()[1].Hits)
-	})
-	t.Run("probability", func(t *testing.T) {
-		hits := func(seed uint64) (pattern string) {
-			s := server(t, mockrudder.WithSeed(seed))
-			require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Probability: 0.25}))
-			for range 400 {
-				pattern += fmt.Sprint(send(s, batchPath, "wkHTTP") / 503)
-			}
-			require.Equal(t, strings.Count(pattern, "1"), s.Faults()[0].Hits)
-			return pattern
-		}
-		first := hits(7)
-		require.InDelta(t, 100, strings.Count(first, "1"), 40)
-		require.Equal(t, first, hits(7), "same seed, same strikes")
-		require.NotEqual(t, first, hits(8))
-	})
-	t.Run("body", func(t *testing.T) {
-		bad := strings.Replace(goodBatch, `"E"`, `"poison"`, 1)
-		for _, fault := range []mockrudder.Fault{{Contains: "poison"}, {MinBytes: len(bad)}} {
-			fault.Status = 403
-			s := server(t)
-			require.NoError(t, s.Fault(fault))
-			for body, want := range map[string]int{goodBatch: 200, bad: 403} {
-				require.Equal(t, want, probe{path: batchPath, key: "wkHTTP", body: body}.send(s).Code)
-				require.Equal(t, want, probe{path: batchPath, key: "wkHTTP", body: packed(t, body), headers: []string{"Content-Encoding", "gzip"}}.send(s).Code)
-			}
-			require.EqualValues(t, 2, s.Stats().Stored)
-		}
-	})
-	t.Run("events", func(t *testing.T) {
-		s := server(t)
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 500, MinEvents: 2}))
-		two := `{"events":[{"event_type":"t","user":{"user_id":"u"}},{"event_type":"t","user":{"user_id":"u"}}]}`
-		require.Equal(t, 500, probe{path: webhookPath, body: two}.send(s).Code)
-		require.Equal(t, 200, probe{path: webhookPath, body: brazeEvent(`{"events":[1,2,3]}`)}.send(s).Code)
-		require.Equal(t, 500, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u"},{"userId":"u"}]}`}.send(s).Code)
-		require.Equal(t, 200, probe{path: "/v1/track", key: "wkHTTP", body: `{"userId":"u"}`}.send(s).Code)
-	})
-	t.Run("control", func(t *testing.T) {
-		s := server(t)
-		remove := s.Control(func(r *http.Request, body string) (mockrudder.Fault, bool) {
-			return mockrudder.Fault{Status: 418}, r.URL.Path == batchPath && strings.Count(body, "u") > 2
-		})
-		require.Equal(t, 200, send(s, batchPath, "wkHTTP"))
-		require.Equal(t, 418, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
-		s.Reset()
-		require.Equal(t, 418, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
-		remove()
-		require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"uuu"}]}`}.send(s).Code)
-	})
-	t.Run("never the query API", func(t *testing.T) {
-		s := server(t)
-		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503}))
-		require.Equal(t, 200, probe{method: "GET", path: "/_mock/stats"}.send(s).Code)
-	})
-}
-
-// strikes sends requests and returns those that a fault of status 503 struck.
-func strikes(t *testing.T, n int, list ...mockrudder.Fault) (struck []int) {
-	t.Helper()
-	s := server(t)
-	require.NoError(t, s.SetFaults(list...))
-	for i := range n {
-		if (probe{path: batchPath, key: "wkHTTP", body: goodBatch}).send(s).Code == 503 {
-			struck = append(struck, i+1)
-		}
-	}
-	return struck
-}
-
-func TestFaultsByTurn(t *testing.T) {
-	require.Equal(t, []int{1}, strikes(t, 5, mockrudder.Fault{Status: 503, Nth: 1}))
-	require.Equal(t, []int{3}, strikes(t, 9, mockrudder.Fault{Status: 503, Nth: 3}))
-	require.Equal(t, []int{3, 6, 9}, strikes(t, 10, mockrudder.Fault{Status: 503, Every: 3}))
-	require.Equal(t, []int{2, 4}, strikes(t, 9, mockrudder.Fault{Status: 503, Every: 2, Requests: 2}))
-	require.Equal(t, []int{2, 3, 4}, strikes(t, 9, mockrudder.Fault{Status: 503, Nth: 3}, mockrudder.Fault{Status: 503, Every: 2, Requests: 2}),
-		"each counts all requests, whatever struck them")
-	require.Empty(t, strikes(t, 3, mockrudder.Fault{Status: 503, Nth: 1, Path: "/v1/track"}))
-
-	s := server(t)
-	require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Nth: 2, TestID: "mine", Method: http.MethodPost}))
+	ten := slices.Repeat([]probe{batch}, 10)
 	for _, c := range []struct {
-		id   string
-		want int
-	}{{"mine", 200}, {"", 200}, {"other", 200}, {"mine", 503}, {"mine", 200}} {
-		require.Equal(t, c.want, probe{path: batchPath, key: "wkHTTP", body: goodBatch, headers: []string{"X-Test-ID", c.id}}.send(s).Code)
+		faults   []mockrudder.Fault
+		requests []probe
+		want     string
+	}{
+		{[]mockrudder.Fault{{Path: batchPath}}, []probe{batch, imported}, "x-"},
+		{[]mockrudder.Fault{{Path: "/v1/im*"}}, []probe{batch, imported}, "-x"},
+		{[]mockrudder.Fault{{Source: "wkBraze"}}, []probe{batch, brazeKey, webhook}, "-xx"},
+		{[]mockrudder.Fault{{Method: http.MethodGet}}, []probe{batch, {method: http.MethodGet, path: "/health"}}, "-x"},
+		{[]mockrudder.Fault{{Contains: "poison"}}, []probe{batch, poisoned, compressed(batch), compressed(poisoned)}, "-x-x"},
+		{[]mockrudder.Fault{{TestID: "mine", Nth: 2}}, []probe{mine, batch, other, mine, mine}, "---x-"},
+		{[]mockrudder.Fault{{}}, []probe{{method: http.MethodGet, path: "/_mock/stats"}}, "-"},
+		{[]mockrudder.Fault{{Requests: 2}, {Requests: 1}}, ten, "xxx-------"},
+		{[]mockrudder.Fault{{Nth: 1}}, ten, "x---------"},
+		{[]mockrudder.Fault{{Nth: 3}}, ten, "--x-------"},
+		{[]mockrudder.Fault{{Every: 3}}, ten, "--x--x--x-"},
+		{[]mockrudder.Fault{{Every: 2, Requests: 2}}, ten, "-x-x------"},
+		{[]mockrudder.Fault{{Nth: 3}, {Every: 2, Requests: 2}}, ten, "-xxx------"}, // each counts all requests, whatever hit them
+		{[]mockrudder.Fault{{Nth: 1, Path: "/v1/track"}}, ten, "----------"},
+	} {
+		s := server(t)
+		for i := range c.faults {
+			c.faults[i].Status = http.StatusServiceUnavailable
+		}
+		require.NoError(t, s.SetFaults(c.faults...))
+		require.Equal(t, c.want, hits(s, c.requests...), "%+v", c.faults)
+		sum := 0
+		for _, fault := range s.Faults() {
+			sum += fault.Hits
+		}
+		require.Equal(t, strings.Count(c.want, "x"), sum)
 	}
-	require.NoError(t, s.SetFaults(mockrudder.Fault{Status: 503, Method: http.MethodGet}))
-	require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s).Code)
-	require.Equal(t, 503, probe{path: "/health", method: http.MethodGet}.send(s).Code)
+}
+
+func TestFaultsByChance(t *testing.T) {
+	pattern := func(seed uint64) string {
+		s := server(t, mockrudder.WithSeed(seed))
+		require.NoError(t, s.Fault(mockrudder.Fault{Status: 503, Probability: 0.25}))
+		return hits(s, slices.Repeat([]probe{{path: batchPath, key: "wkHTTP", body: goodBatch}}, 400)...)
+	}
+	first := pattern(7)
+	require.InDelta(t, 100, strings.Count(first, "x"), 40)
+	require.Equal(t, first, pattern(7), "same seed, same hits")
+	require.NotEqual(t, first, pattern(8))
 }
 
 func TestLatencyRange(t *testing.T) {
@@ -315,19 +259,6 @@ func TestSpoiledAnswers(t *testing.T) {
 	require.Contains(t, answer.Body.String(), "<h1>502 Bad Gateway</h1>")
 }
 
-// Faults are added and ended one by one.
-func TestOneFault(t *testing.T) {
-	s := server(t)
-	require.Equal(t, `201 {"id":"1","status":503,"hits":0}`, probe{path: "/_mock/faults", body: `{"status":503}`}.answer(t, s))
-	require.Equal(t, `201 {"id":"2","hang":"1s","hits":0}`, probe{path: "/_mock/faults", body: `{"hang":"1s"}`}.answer(t, s))
-	require.Contains(t, probe{path: "/_mock/faults", body: `[]`}.answer(t, s), `400 {"error":"want one fault, not 0"}`)
-	require.Equal(t, 503, probe{path: batchPath}.send(s).Code)
-	require.Equal(t, `200 {"faults":[{"id":"2","hang":"1s","hits":0}]}`, probe{method: "DELETE", path: "/_mock/faults/1"}.answer(t, s))
-	require.Equal(t, `404 {"error":"no fault \"1\""}`, probe{method: "DELETE", path: "/_mock/faults/1"}.answer(t, s))
-	require.True(t, s.RemoveFault("2"))
-	require.Equal(t, 401, probe{path: batchPath}.send(s).Code)
-}
-
 func TestFaultHeaders(t *testing.T) {
 	s := server(t)
 	require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
@@ -352,7 +283,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"status":99}`:                                   "status must be between 200 and 599, not 99",
 		`{"statos":500}`:                                  `unknown field`,
-		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body, stale, transformer and database",
+		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database",
 		`{"status":500,"probability":2}`:                  "probability must be between 0 and 1",
 		`{"close":"later"}`:                               `close must be one of [before after stored middle reset], not "later"`,
 		`{"latency":"soon"}`:                              `is no duration such as 250ms`,
@@ -364,7 +295,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 		`{"status":500,"nth":-1}`:                         `nth must not be negative`,
 		`{"status":500,"nth":1,"every":2}`:                `nth and every exclude each other`,
 		`{"latency":"2s","latency_max":"1s"}`:             `latency_max must not be less`,
-		`{"trickle":true}`:                                `trickle and stale must be durations that end`,
+		`{"trickle":true}`:                                `trickle must be a duration that ends`,
 		`{"wrong_body":"x"}`:                              `wrong_body must be one of [garbage html json empty]`,
 		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
 		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
@@ -397,35 +328,4 @@ func TestReset(t *testing.T) {
 	_, err := s.Client().Post(s.URL+webhookPath, "application/json", strings.NewReader(brazeEvent(`{}`)))
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 	require.Zero(t, s.Stats().Stored)
-}
-
-// A 400 that answers nothing comes when the next request of the connection does,
-// or when the connection has been idle for long enough.
-func TestStaleAnswer(t *testing.T) {
-	const request = "POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d2tIVFRQOg==\r\nContent-Length: 53\r\n\r\n" + goodBatch
-	for _, again := range []bool{true, false} {
-		s := mockrudder.Start(t, mockrudder.WithoutValidation())
-		require.NoError(t, s.Fault(mockrudder.Fault{Stale: mockrudder.Duration(map[bool]time.Duration{true: time.Minute, false: time.Millisecond}[again])}))
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-		require.NoError(t, err)
-		defer conn.Close()
-		reader := bufio.NewReader(conn)
-		_, err = io.WriteString(conn, request)
-		require.NoError(t, err)
-		answer, err := http.ReadResponse(reader, nil)
-		require.NoError(t, err)
-		require.Equal(t, 200, answer.StatusCode)
-		require.Equal(t, "Origin", answer.Header.Get("Vary"))
-		text, err := io.ReadAll(answer.Body)
-		require.NoError(t, err)
-		require.Equal(t, "ok", string(text))
-		if again {
-			_, err = io.WriteString(conn, request)
-			require.NoError(t, err)
-		}
-		answer, err = http.ReadResponse(reader, nil)
-		require.NoError(t, err)
-		require.Equal(t, 400, answer.StatusCode)
-		require.EqualValues(t, 1, s.Stats().Stored, "the second request was not looked at")
-	}
 }

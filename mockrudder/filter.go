@@ -2,6 +2,7 @@ package mockrudder
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -39,111 +40,70 @@ type Filter struct {
 	Match func(Event) bool
 }
 
-// condition is one of the things that a filter can ask for.
-type condition int
+// condition is one of the things that a filter asks for.
+type condition struct {
+	field, want string              // in words: what of a message, and what is wanted of it
+	is          func(*Event) string // what it is in a message
+	holds       func(*Event) bool
+}
 
-const (
-	bySource condition = iota
-	byType
-	byEvent
-	byUserID
-	byAnonymousID
-	byMessageID
-	byTestID
-	bySince
-	byUntil
-	byText
-	byRule
-	byValid
-	byInvalid
-	byMatch
-	conditions // how many there are
-)
+// conditions are all that a filter asks for.
+type conditions []condition
 
-// matches says whether a message is meant.
-func (f *Filter) matches(e *Event) bool {
-	for c := range conditions {
-		if f.differs(c, e) {
+// conditions takes the filter apart, so that a search does so only once.
+func (f Filter) conditions() (all conditions) {
+	add := func(asked bool, field, want string, is func(*Event) string, holds func(*Event) bool) {
+		if asked {
+			all = append(all, condition{field, want, is, holds})
+		}
+	}
+	equal := func(field, want string, is func(*Event) string) {
+		add(want != "", field, want, is, func(e *Event) bool { return is(e) == want })
+	}
+	equal("source", f.Source, func(e *Event) string { return e.Source })
+	equal("type", f.Type, func(e *Event) string { return e.Type })
+	equal("event", f.Event, func(e *Event) string { return e.Name })
+	equal("userId", f.UserID, func(e *Event) string { return e.UserID })
+	equal("anonymousId", f.AnonymousID, func(e *Event) string { return e.AnonymousID })
+	equal("messageId", f.MessageID, func(e *Event) string { return e.MessageID })
+	equal(testIDHeader, f.TestID, func(e *Event) string { return e.TestID })
+	const clock = "15:04:05.000"
+	received := func(e *Event) string { return e.ReceivedAt.Format(clock) }
+	add(!f.Since.IsZero(), "received", "since "+f.Since.Format(clock), received, func(e *Event) bool { return !e.ReceivedAt.Before(f.Since) })
+	add(!f.Until.IsZero(), "received", "before "+f.Until.Format(clock), received, func(e *Event) bool { return e.ReceivedAt.Before(f.Until) })
+	add(f.Text != "", "text", f.Text, func(e *Event) string { return shorten(e.Raw) }, func(e *Event) bool { return strings.Contains(e.Raw, f.Text) })
+	add(f.Rule != "", "rule", f.Rule, func(e *Event) string { return strings.Join(e.rules(), " ") }, func(e *Event) bool { return slices.Contains(e.rules(), f.Rule) })
+	add(f.OnlyValid, "verdict", "valid", (*Event).verdict, func(e *Event) bool { return e.Judged && e.Valid })
+	add(f.OnlyInvalid, "verdict", "invalid", (*Event).verdict, func(e *Event) bool { return e.Judged && !e.Valid })
+	add(f.Match != nil, "Match", "true", func(*Event) string { return "false" }, func(e *Event) bool { return f.Match(*e) })
+	return all
+}
+
+// match says whether a message is meant.
+func (all conditions) match(e *Event) bool {
+	for i := range all {
+		if !all[i].holds(e) {
 			return false
 		}
 	}
 	return true
 }
 
-// differs says whether a condition is asked for and not so.
-func (f *Filter) differs(c condition, e *Event) bool {
-	switch c {
-	case bySince:
-		return !f.Since.IsZero() && e.ReceivedAt.Before(f.Since)
-	case byUntil:
-		return !f.Until.IsZero() && !e.ReceivedAt.Before(f.Until)
-	case byText:
-		return f.Text != "" && !strings.Contains(e.Raw, f.Text)
-	case byRule:
-		return f.Rule != "" && !e.breaks(f.Rule)
-	case byValid:
-		return f.OnlyValid && !(e.Judged && e.Valid)
-	case byInvalid:
-		return f.OnlyInvalid && (!e.Judged || e.Valid)
-	case byMatch:
-		return f.Match != nil && !f.Match(*e)
+// failed are the conditions that a message does not meet.
+func (all conditions) failed(e *Event) (failed conditions) {
+	for _, c := range all {
+		if !c.holds(e) {
+			failed = append(failed, c)
+		}
 	}
-	_, is, want := f.equal(c, e)
-	return want != "" && is != want
-}
-
-// equal is a condition that two texts are the same, of which want is "" where
-// it is not asked for.
-func (f *Filter) equal(c condition, e *Event) (field, is, want string) {
-	switch c {
-	case bySource:
-		return "source", e.Source, f.Source
-	case byType:
-		return "type", e.Type, f.Type
-	case byEvent:
-		return "event", e.Name, f.Event
-	case byUserID:
-		return "userId", e.UserID, f.UserID
-	case byAnonymousID:
-		return "anonymousId", e.AnonymousID, f.AnonymousID
-	case byMessageID:
-		return "messageId", e.MessageID, f.MessageID
-	case byTestID:
-		return testIDHeader, e.TestID, f.TestID
-	}
-	return "", "", ""
-}
-
-// words tells of a condition for people: the field, what it is in the message
-// and what is wanted, "" where it is not asked for.
-func (f *Filter) words(c condition, e *Event) (field, is, want string) {
-	const clock = "15:04:05.000"
-	switch {
-	case c == bySince && !f.Since.IsZero():
-		return "received", e.ReceivedAt.Format(clock), "since " + f.Since.Format(clock)
-	case c == byUntil && !f.Until.IsZero():
-		return "received", e.ReceivedAt.Format(clock), "before " + f.Until.Format(clock)
-	case c == byText:
-		return "text", shorten(e.Raw), f.Text
-	case c == byRule:
-		return "rule", rules(e), f.Rule
-	case c == byValid && f.OnlyValid:
-		return "verdict", e.verdict(), "valid"
-	case c == byInvalid && f.OnlyInvalid:
-		return "verdict", e.verdict(), "invalid"
-	case c == byMatch && f.Match != nil:
-		return "Match", "false", "true"
-	}
-	return f.equal(c, e)
+	return failed
 }
 
 // String says what the filter asks for.
 func (f Filter) String() string {
 	var parts []string
-	for c := range conditions {
-		if field, _, want := f.words(c, &Event{}); want != "" {
-			parts = append(parts, fmt.Sprintf("%s %q", field, want))
-		}
+	for _, c := range f.conditions() {
+		parts = append(parts, fmt.Sprintf("%s %q", c.field, c.want))
 	}
 	if len(parts) == 0 {
 		return "any message"
@@ -168,20 +128,14 @@ func (e *Event) verdict() string {
 	return "invalid"
 }
 
-// breaks says whether one of the findings is of this rule.
-func (e *Event) breaks(rule string) bool {
-	of := func(f Finding) bool { return f.Rule == rule }
-	return slices.ContainsFunc(e.Errors, of) || slices.ContainsFunc(e.Drift, of)
-}
-
-func rules(e *Event) string {
-	var all []string
+// rules are those that the findings are about, each once.
+func (e *Event) rules() (all []string) {
 	for _, f := range slices.Concat(e.Errors, e.Drift) {
 		if !slices.Contains(all, f.Rule) {
 			all = append(all, f.Rule)
 		}
 	}
-	return strings.Join(all, " ")
+	return all
 }
 
 // shorten cuts a text to a length that can be read in a line.
@@ -200,9 +154,17 @@ const (
 	maxWait      = 10 * time.Minute
 )
 
+// texts are the fields of a filter that a parameter of the query gives as text.
+func (f *Filter) texts() map[string]*string {
+	return map[string]*string{
+		"type": &f.Type, "event": &f.Event, "userId": &f.UserID, "anonymousId": &f.AnonymousID, "messageId": &f.MessageID,
+		"source": &f.Source, "q": &f.Text, "test": &f.TestID, "rule": &f.Rule,
+	}
+}
+
 // filterParams are the parameters that make a Filter.
 func filterParams() []string {
-	return []string{"type", "event", "userId", "anonymousId", "messageId", "source", "valid", "q", "since", "until", "test", "rule"}
+	return append(slices.Sorted(maps.Keys(new(Filter).texts())), "valid", "since", "until")
 }
 
 func listParams() []string {
@@ -267,24 +229,6 @@ func (q *search) set(name, value string) (err error) {
 // set takes one of filterParams.
 func (f *Filter) set(name, value string) (err error) {
 	switch name {
-	case "type":
-		f.Type = value
-	case "event":
-		f.Event = value
-	case "userId":
-		f.UserID = value
-	case "anonymousId":
-		f.AnonymousID = value
-	case "messageId":
-		f.MessageID = value
-	case "source":
-		f.Source = value
-	case "test":
-		f.TestID = value
-	case "q":
-		f.Text = value
-	case "rule":
-		f.Rule = value
 	case "valid":
 		f.OnlyValid, err = choice(name, value, "false", "true")
 		f.OnlyInvalid = !f.OnlyValid
@@ -292,6 +236,8 @@ func (f *Filter) set(name, value string) (err error) {
 		f.Since, err = timeOf(name, value)
 	case "until":
 		f.Until, err = timeOf(name, value)
+	default:
+		*f.texts()[name] = value
 	}
 	return err
 }
@@ -313,9 +259,6 @@ func cursorOf(name, value string) (uint64, error) {
 }
 
 func numberOf(name, value string, low, high int) (int, error) {
-	if value == "" {
-		return low, nil
-	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < low || n > high {
 		return 0, fmt.Errorf("%s must be a whole number from %d to %d, not %q", name, low, high, value)

@@ -210,6 +210,27 @@ func brazeEvent(properties string) string {
 	return `{"events":[{"event_type":"t","id":"i","user":{"external_user_id":"u"},"properties":` + properties + `}]}`
 }
 
+func TestGzip(t *testing.T) {
+	batch, event := `{"batch":[{"userId":"u"}]}`, brazeEvent(`{}`)
+	s := server(t)
+	for _, c := range []struct{ path, encoding, body, want string }{
+		{batchPath, "gzip", packed(t, batch), "200 ok"},
+		{batchPath, "gzip", packed(t, batch)[:20], "500 failed to read body from request"},
+		{batchPath, "gzip", "", "400 invalid json"},
+		{batchPath, "GZIP", packed(t, batch), "400 invalid json"},
+		{batchPath, "gzip, gzip", packed(t, batch), "400 invalid json"},
+		{batchPath, "gzip", packed(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
+		{webhookPath, "gzip", packed(t, event), "200 ok"},
+		{webhookPath, "gzip", packed(t, event)[:30], "500 reading request body: unexpected EOF"},
+		{webhookPath, "gzip", "{}", "500 reading request body: unexpected EOF"},
+		{webhookPath, "gzip", event, "500 reading request body: gzip: invalid header"},
+		{webhookPath, "Gzip", packed(t, event), "400 Malformed JSON in request body"},
+		{webhookPath, "deflate", event, "200 ok"},
+	} {
+		require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
+	}
+}
+
 func TestStaticPaths(t *testing.T) {
 	s := server(t)
 	get := func(path string) (text string, header http.Header) {
@@ -267,7 +288,7 @@ func TestPixel(t *testing.T) {
 // at once never passes.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := server(t, mockrudder.WithRateLimit(200), mockrudder.WithRateWindow(10*time.Second))
+		s := server(t, mockrudder.WithRateLimit(200, 10*time.Second))
 		send := func(events int) string {
 			body := `{"batch":[` + strings.Repeat(`{"userId":"u"},`, events-1) + `{"userId":"u"}]}`
 			return probe{path: batchPath, key: "wkHTTP", body: body}.answer(t, s)
@@ -293,8 +314,8 @@ func TestWrongOptions(t *testing.T) {
 		`unknown kind "kafka"`:                     mockrudder.WithSource("k", "kafka"),
 		"at least one message must be kept, not 0": mockrudder.WithKeep(0),
 		"need some bytes":                          mockrudder.WithKeepBytes(0),
-		"cannot be negative":                       mockrudder.WithRateLimit(-1),
-		"window of a rate limit":                   mockrudder.WithRateWindow(0),
+		"-1 in 1s":                                 mockrudder.WithRateLimit(-1, time.Second),
+		"1 in 0s":                                  mockrudder.WithRateLimit(1, 0),
 	} {
 		_, err := mockrudder.New(opt)
 		require.ErrorContains(t, err, want)

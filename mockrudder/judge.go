@@ -1,7 +1,6 @@
 package mockrudder
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
@@ -58,32 +57,6 @@ func (j *judge) events(events []Event) {
 	if cap(*buffer) <= 1<<20 {
 		j.buffers.Put(buffer)
 	}
-}
-
-// schemas names the schemas that a message was held against, as
-// "mockrudder schema list" has them.
-func (j *judge) schemas(e *Event) []string {
-	var names []string
-	add := func(name string) {
-		if _, known := schemas.Schema(name); known {
-			names = append(names, name)
-		}
-	}
-	m := e.message()
-	add("rudder/" + j.validator.Message(m.AppendText(nil)).Type)
-	if j.planned(e) {
-		names = append(names, "plan/"+e.Name)
-	}
-	if e.made != "" {
-		add("braze/" + j.validator.Event([]byte(e.Raw)).Type)
-	}
-	return names
-}
-
-// planned says whether the tracking plan has a schema for a message.
-func (j *judge) planned(e *Event) bool {
-	unplanned := func(f Finding) bool { return f.In == "plan" && f.Rule == plan.RuleUnplanned }
-	return j.plan != nil && e.Type == "track" && !slices.ContainsFunc(e.Drift, unplanned)
 }
 
 func (j *judge) note(e *Event, in string, verdict schemas.Verdict) {

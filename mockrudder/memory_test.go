@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,7 +50,7 @@ func TestMemoryIsFlat(t *testing.T) {
 // What is remembered of a message that is no longer kept does not hold on to
 // the body that it came in.
 func TestCountsHoldNoBodies(t *testing.T) {
-	s := server(t, mockrudder.WithKeep(1), mockrudder.WithDedup(time.Hour, 0))
+	s := server(t, mockrudder.WithKeep(1))
 	padding, before := strings.Repeat(" ", 1<<20), heap()
 	for i := range 40 {
 		body := fmt.Sprintf(`{"batch":[{"type":"track","event":"e%d","userId":"u","messageId":"m%d"}]}%s`, i, i, padding)

@@ -2,8 +2,6 @@ package mockrudder
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -36,10 +34,6 @@ func (in injector) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 		answer := &answer{header: http.Header{}}
 		in.act(answer, r, f, key)
 		in.spoil(w, r, f, answer)
-		return
-	}
-	if f.Stale > 0 {
-		in.stale(w, r, f, key)
 		return
 	}
 	in.act(w, r, f, key)
@@ -89,34 +83,6 @@ func reset(w http.ResponseWriter) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-}
-
-// stale answers, and then answers once more (see Fault.Stale).
-func (in injector) stale(w http.ResponseWriter, r *http.Request, f Fault, key string) {
-	a := &answer{header: http.Header{}}
-	in.act(a, r, f, key)
-	a.WriteHeader(http.StatusOK)
-	_, _ = io.Copy(io.Discard, r.Body)
-	maps.Copy(a.header, w.Header())
-	conn, stream, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		maps.Copy(w.Header(), a.header)
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body.Bytes())
-		return
-	}
-	defer conn.Close()
-	a.header.Set("Content-Length", strconv.Itoa(a.body.Len()))
-	fmt.Fprintf(stream, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
-	_ = a.header.Write(stream)
-	fmt.Fprintf(stream, "\r\n%s", a.body.Bytes())
-	if stream.Flush() != nil {
-		return // the client has left
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(f.Stale)))
-	defer context.AfterFunc(in.open, func() { _ = conn.Close() })()
-	_, _ = stream.Peek(1) // the next request, or the end of the time
-	fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 // abort closes the connection without an answer.

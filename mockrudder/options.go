@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
@@ -55,10 +54,6 @@ type config struct {
 	plan       *plan.Plan        // nil for none
 	glossary   *schemas.Glossary // nil for the one that is built in
 	recording  io.Writer         // nil for none
-
-	suppressed  []string
-	dedupWindow time.Duration // 0 is off
-	dedupMax    int
 
 	allowed []string // host names of the query API beside those that are safe for everybody
 	hosts   *hostguard.Guard
@@ -164,28 +159,17 @@ func WithKeepBytes(n int) Option {
 	}
 }
 
-// WithRateLimit answers 429 to what goes beyond so many events in each window
-// (see WithRateWindow), as RudderStack does where its operator turned it on: a
-// request with more events than the bucket holds, one more than come in a
-// window, never passes, and one with a header X-Rudder-Job-Run-Id always does. 0,
-// the default, is no limit.
-func WithRateLimit(events float64) Option {
+// WithRateLimit answers 429 to what goes beyond so many events in each window, as
+// RudderStack does where its operator turned it on: a request with more events
+// than the bucket holds, one more than come in a window, never passes, and one
+// with a header X-Rudder-Job-Run-Id always does. 0 events, the default, are no
+// limit.
+func WithRateLimit(events float64, window time.Duration) Option {
 	return func(c *config) error {
-		if events < 0 {
-			return fmt.Errorf("a rate limit cannot be negative: %v", events)
+		if events < 0 || window <= 0 {
+			return fmt.Errorf("a rate limit must be a number of events in a time: %v in %s", events, window)
 		}
-		c.rate = events
-		return nil
-	}
-}
-
-// WithRateWindow sets the window of WithRateLimit; without it is a second.
-func WithRateWindow(window time.Duration) Option {
-	return func(c *config) error {
-		if window <= 0 {
-			return fmt.Errorf("the window of a rate limit must be longer than %s", window)
-		}
-		c.rateWindow = window
+		c.rate, c.rateWindow = events, window
 		return nil
 	}
 }
@@ -214,39 +198,6 @@ func WithObserver(observe func(Event)) Option {
 func WithSeed(seed uint64) Option {
 	return func(c *config) error {
 		c.seed = seed
-		return nil
-	}
-}
-
-// WithDedup keeps out a message whose messageId came before, whatever its
-// source, within window of the first one; its request is answered as ever, and
-// it is counted. At most max ids are remembered, 0 for DefaultDedupMax, then the
-// oldest is forgotten. RudderStack does this where its operator turned it on.
-func WithDedup(window time.Duration, max int) Option {
-	return func(c *config) error {
-		if window <= 0 {
-			return fmt.Errorf("deduplication needs a window, not %s", window)
-		}
-		if max < 0 {
-			return fmt.Errorf("deduplication cannot remember %d message ids", max)
-		}
-		if max == 0 {
-			max = DefaultDedupMax
-		}
-		c.dedupWindow, c.dedupMax = window, max
-		return nil
-	}
-}
-
-// WithSuppressedUsers keeps out the messages with one of these userIds, as
-// RudderStack does for users whom a regulation says to suppress: their request
-// is answered as ever, and they are counted. See also Server.Suppress.
-func WithSuppressedUsers(ids ...string) Option {
-	return func(c *config) error {
-		if slices.Contains(ids, "") {
-			return fmt.Errorf("a user to suppress needs an id")
-		}
-		c.suppressed = append(c.suppressed, ids...)
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package mockrudder_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -156,7 +157,6 @@ func TestOneEventAndSummaries(t *testing.T) {
 		"messageId": "m1", "valid": true, "errors": 0.0, "drift": 0.0, "bytes": 61.0, "test_id": ""}, first)
 	one := get("/_mock/events/3")
 	require.Equal(t, "3", one["id"])
-	require.Equal(t, []any{"rudder/identify"}, one["schema"])
 	require.Equal(t, false, one["valid"])
 	for _, id := range []string{"0", "6", "x", "-1"} {
 		require.Equal(t, 404, probe{method: http.MethodGet, path: "/_mock/events/" + id}.send(s).Code, id)
@@ -373,6 +373,52 @@ func TestStoredBeforeTheAnswer(t *testing.T) {
 		require.Equal(t, []string{"1", "2"}, seen)
 		require.Len(t, s.Events(mockrudder.Filter{}), 2)
 	}}, request)
+}
+
+// lineWriter keeps what is written, and fails from a number of writes on.
+type lineWriter struct {
+	all    []string
+	failAt int
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	if l.failAt > 0 && len(l.all) >= l.failAt {
+		return 0, errDiskFull
+	}
+	l.all = append(l.all, string(p))
+	return len(p), nil
+}
+
+var errDiskFull = errors.New("the disk is full")
+
+func TestRecording(t *testing.T) {
+	lines := lineWriter{failAt: 2}
+	s := server(t, mockrudder.WithRecording(&lines), mockrudder.WithKeep(1))
+	send := func() {
+		require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","messageId":"a"},{"userId":"u","messageId":"b"}]}`}.answer(t, s))
+	}
+	send()
+	require.Len(t, lines.all, 1, "a write for a request")
+	var first, second struct {
+		ID      string
+		Raw     string
+		Message struct{ MessageID string }
+	}
+	decoder := json.NewDecoder(strings.NewReader(lines.all[0]))
+	require.NoError(t, decoder.Decode(&first))
+	require.NoError(t, decoder.Decode(&second))
+	require.Equal(t, "1", first.ID)
+	require.Equal(t, `{"userId":"u","messageId":"a"}`, first.Raw)
+	require.Equal(t, "b", second.Message.MessageID, "also what is no longer kept")
+	send()
+	require.NoError(t, s.RecordingError())
+	send()
+	require.ErrorIs(t, s.RecordingError(), errDiskFull)
+	lines.failAt = 0
+	send()
+	require.Len(t, lines.all, 2, "no gap: nothing comes after an error")
+	require.EqualValues(t, 8, s.Stats().Stored)
+	require.NoError(t, server(t).RecordingError())
 }
 
 // watcher looks on as an answer is written.

@@ -8,7 +8,8 @@
 // uncompressed, and takes JSON nested deeper than 100,000 levels for broken. The
 // names of a pixel call's parameters are read more simply. What came in is
 // kept in memory, the newest DefaultKeep messages, and the rest is only counted.
-// Deduplication and user suppression are there and off, as in RudderStack.
+// It deduplicates nothing and suppresses no user, as RudderStack does where its
+// operator turned that on.
 //
 // A message is stored and judged before its request is answered: a test that
 // has the answer finds the message.
@@ -47,7 +48,6 @@ type Server struct {
 	config   *config
 	store    *store
 	faults   *faults
-	admits   *admission
 	glossary string       // its version
 	recorder *recorder    // nil where nothing is recorded
 	judge    *judge       // nil where nothing is judged
@@ -73,7 +73,6 @@ func New(opts ...Option) (*Server, error) {
 		config: c,
 		store:  newStore(c.keep, c.keepBytes),
 		faults: newFaults(c.seed),
-		admits: newAdmission(c),
 	}
 	if s.glossary = schemas.Release(); c.glossary != nil {
 		s.glossary = c.glossary.Version()
@@ -120,21 +119,14 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 // read.
 func (s *Server) Close() { s.close() }
 
-// Reset forgets all messages, counts, message ids of WithDedup, and faults.
-// Suppressed users stay.
+// Reset forgets all messages, counts and faults.
 func (s *Server) Reset() {
 	s.ResetMessages()
 	_ = s.faults.set(nil)
 }
 
 // ResetMessages is Reset, but leaves the faults in force.
-func (s *Server) ResetMessages() {
-	s.admits.forget()
-	s.store.reset()
-}
-
-// Suppress replaces the users whose messages are kept out; none ends it.
-func (s *Server) Suppress(ids ...string) { s.admits.suppress(ids) }
+func (s *Server) ResetMessages() { s.store.reset() }
 
 // Stats returns what was counted since the start or the last reset. The
 // numbers are exact, whatever is still kept.
@@ -142,7 +134,7 @@ func (s *Server) Stats() Stats {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	stats := s.store.tally.stats()
-	stats.Kept, stats.Glossary = s.store.n, s.glossary
+	stats.Kept, stats.Glossary = len(s.store.events), s.glossary
 	if s.store.last > 0 {
 		stats.Newest = idOf(s.store.last)
 	}
@@ -159,17 +151,9 @@ func (h host) Answered(source string, status int) { h.store.answered(source, sta
 
 func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
 
-// Store judges the messages that are not kept out, stores them in order and
-// shows them to the observer.
+// Store judges messages, stores them in order and shows them to the observer.
 func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
 	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
-	messages, suppressed, duplicates := s.admits.admit(messages, now)
-	if suppressed+duplicates > 0 {
-		s.store.keptOut(suppressed, duplicates)
-	}
-	if len(messages) == 0 {
-		return
-	}
 	events := make([]Event, len(messages))
 	testID := strings.Clone(r.Header.Get(testIDHeader))
 	for i := range messages {

@@ -16,8 +16,7 @@ type store struct {
 	keepBytes int
 
 	mu      sync.Mutex
-	ring    []Event // a circle: the oldest at head
-	head, n int
+	events  []Event // the oldest first
 	bytes   int
 	last    uint64 // sequence number of the newest message; never goes back
 	resets  int
@@ -57,15 +56,6 @@ func (s *store) answered(source string, status int) {
 	s.version++
 }
 
-// keptOut counts messages that were not stored.
-func (s *store) keptOut(suppressed, duplicates uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tally.suppressed += suppressed
-	s.tally.duplicates += duplicates
-	s.version++
-}
-
 // lastSeconds returns the counts of the last n seconds.
 func (s *store) lastSeconds(now time.Time, n int) []second {
 	s.mu.Lock()
@@ -81,41 +71,21 @@ func (s *store) wake() {
 }
 
 func (s *store) push(e Event) {
-	if s.n == s.keep {
-		s.drop()
-	}
-	if s.n == len(s.ring) {
-		grown := make([]Event, min(max(2*s.n, 64), s.keep))
-		for i := range s.n {
-			grown[i] = *s.at(i)
-		}
-		s.ring, s.head = grown, 0
-	}
-	s.n++
-	*s.at(s.n - 1) = e
-	for s.bytes += e.size(); s.bytes > s.keepBytes && s.n > 1; {
-		s.drop()
+	s.events = append(s.events, e)
+	for s.bytes += e.size(); len(s.events) > s.keep || s.bytes > s.keepBytes && len(s.events) > 1; {
+		s.bytes -= s.events[0].size()
+		s.events[0] = Event{} // the memory behind it may stay for a while
+		s.events = s.events[1:]
 	}
 }
-
-// drop removes the oldest message.
-func (s *store) drop() {
-	oldest := s.at(0)
-	s.bytes -= oldest.size()
-	*oldest = Event{}
-	s.head = (s.head + 1) % len(s.ring)
-	s.n--
-}
-
-// at returns the i-th of the messages kept, the oldest first.
-func (s *store) at(i int) *Event { return &s.ring[(s.head+i)%len(s.ring)] }
 
 // from returns the place of the oldest message kept that is newer than after.
 func (s *store) from(after uint64) int {
-	if s.n == 0 || after < s.at(0).seq {
+	n := len(s.events)
+	if n == 0 || after < s.events[0].seq {
 		return 0
 	}
-	return int(min(after-s.at(0).seq+1, uint64(s.n)))
+	return int(min(after-s.events[0].seq+1, uint64(n)))
 }
 
 // scan visits the messages kept that are newer than after and older than
@@ -141,7 +111,7 @@ func (s *store) scan(after, before uint64, backwards bool, visit func(*Event) bo
 		}
 		events = events[:0]
 		for i := low; i < high && resets == s.resets; i++ {
-			events = append(events, *s.at(i))
+			events = append(events, s.events[i])
 		}
 		s.mu.Unlock()
 		if len(events) == 0 {
@@ -176,9 +146,10 @@ func (s *store) find(f Filter, after uint64, limit int) []Event {
 // page returns up to limit messages that match, in the order of scan.
 func (s *store) page(f Filter, after, before uint64, backwards bool, limit int) []Event {
 	var found []Event
+	all := f.conditions()
 	if limit > 0 {
 		s.scan(after, before, backwards, func(e *Event) bool {
-			if f.matches(e) {
+			if all.match(e) {
 				found = append(found, *e)
 			}
 			return len(found) < limit
@@ -191,8 +162,8 @@ func (s *store) page(f Filter, after, before uint64, backwards bool, limit int) 
 func (s *store) get(seq uint64) (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := s.from(seq - 1); seq > 0 && i < s.n && s.at(i).seq == seq {
-		return *s.at(i), true
+	if i := s.from(seq - 1); seq > 0 && i < len(s.events) && s.events[i].seq == seq {
+		return s.events[i], true
 	}
 	return Event{}, false
 }
@@ -212,8 +183,9 @@ func (s *store) total(f Filter) uint64 {
 // count returns how many of the messages kept match and are newer than after
 // and older than before.
 func (s *store) count(f Filter, after, before uint64) (n uint64) {
+	all := f.conditions()
 	s.scan(after, before, false, func(e *Event) bool {
-		if f.matches(e) {
+		if all.match(e) {
 			n++
 		}
 		return true
@@ -262,7 +234,7 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ring, s.head, s.n, s.bytes = nil, 0, 0, 0
+	s.events, s.bytes = nil, 0
 	s.tally, s.rates = newTally(), rates{}
 	s.resets++
 	s.resetAt = s.last
@@ -301,7 +273,7 @@ func (r *recorder) write(events []Event) {
 	}
 	r.buf = r.buf[:0]
 	for i := range events {
-		r.buf = append(events[i].appendJSON(r.buf, nil), '\n')
+		r.buf = append(events[i].appendJSON(r.buf), '\n')
 	}
 	if _, err := r.w.Write(r.buf); err != nil {
 		r.err = fmt.Errorf("mockrudder: recording ended: %w", err)

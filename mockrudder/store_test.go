@@ -33,7 +33,7 @@ func TestStoreKeepsTheNewest(t *testing.T) {
 	s := newStore(5, 1<<30)
 	for i := range 23 {
 		s.add(numbered(i, i+1))
-		require.LessOrEqual(t, len(s.ring), 5)
+		require.LessOrEqual(t, len(s.events), 5)
 	}
 	require.Equal(t, []string{"18", "19", "20", "21", "22"}, ids(s.find(Filter{}, 0, 100)))
 	require.Equal(t, []string{"21", "22"}, ids(s.find(Filter{}, 21, 100)), "messages are numbered from 1")

@@ -114,10 +114,10 @@ func (c *streamClient) look() error {
 
 // batch sends the newest of what matches up to last, oldest first.
 func (c *streamClient) batch(last uint64) error {
-	batch := streamBatch{Events: []summary{}}
+	batch, all := streamBatch{Events: []summary{}}, c.filter.conditions()
 	c.store.scan(c.cursor, last+1, true, func(e *Event) bool {
 		switch {
-		case !c.filter.matches(e):
+		case !all.match(e):
 		case len(batch.Events) < streamMost:
 			batch.Events = append(batch.Events, e.summary())
 		default:

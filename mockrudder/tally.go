@@ -23,8 +23,6 @@ type tally struct {
 	kinds    map[kindKey]*Counts
 	requests map[requestKey]uint64
 	overflow bool // some event names are counted under otherName
-
-	suppressed, duplicates uint64 // kept out
 }
 
 type kindKey struct{ source, kind, name string }
@@ -110,10 +108,6 @@ type Stats struct {
 	Total uint64 `json:"total"`
 	// Kept is how many messages can still be asked for.
 	Kept int `json:"kept"`
-	// Suppressed and Duplicates count messages that were taken and not stored:
-	// of suppressed users, and with a messageId that came before.
-	Suppressed uint64 `json:"suppressed"`
-	Duplicates uint64 `json:"duplicates"`
 	// Newest is the id of the newest message there ever was, "" for none.
 	Newest string `json:"newest"`
 	// Requests counts answers by status, of all sources; "closed" is for none.
@@ -161,7 +155,6 @@ func (t *tally) stats() Stats {
 		stats.source(key.source).Requests[status] += n
 	}
 	stats.Total = stats.Stored
-	stats.Suppressed, stats.Duplicates = t.suppressed, t.duplicates
 	return stats
 }
 

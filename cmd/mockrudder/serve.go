@@ -32,9 +32,6 @@ type serveFlags struct {
 	plan       string
 	glossary   string
 	record     string
-	suppress   []string
-	dedup      time.Duration
-	dedupMax   int
 }
 
 // defaultListen is where the gateway is unless --listen says otherwise.
@@ -68,9 +65,6 @@ func newServe() *cobra.Command {
 	flags.StringVar(&f.plan, "plan", "", planUsage)
 	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
 	flags.StringVar(&f.record, "record", "", "append every message that is stored to this file, as a line of JSON")
-	flags.StringArrayVar(&f.suppress, "suppress", nil, "store no message of the user with this userId; may be repeated")
-	flags.DurationVar(&f.dedup, "dedup-window", 0, "store no message whose messageId came within so long before, such as 1h; 0 is off")
-	flags.IntVar(&f.dedupMax, "dedup-max", mockrudder.DefaultDedupMax, "how many message ids --dedup-window remembers")
 	flags.BoolVar(&f.noValidate, "no-validate", false, "judge nothing, to take more events a second")
 	return cmd
 }
@@ -137,15 +131,11 @@ func openRecord(path string) (*os.File, error) {
 // options are those of the server, but for the recording.
 func (f serveFlags) options() ([]mockrudder.Option, error) {
 	opts := []mockrudder.Option{
-		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate), mockrudder.WithRateWindow(f.rateWindow),
-		mockrudder.WithSuppressedUsers(f.suppress...),
+		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate, f.rateWindow),
 		mockrudder.WithAllowedHosts(hostguard.WithListen(f.allow, f.listen)...),
 	}
 	if f.noValidate {
 		opts = append(opts, mockrudder.WithoutValidation())
-	}
-	if f.dedup != 0 {
-		opts = append(opts, mockrudder.WithDedup(f.dedup, f.dedupMax))
 	}
 	if f.glossary != "" {
 		g, err := schemas.LoadFile(f.glossary)

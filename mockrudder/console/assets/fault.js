@@ -59,7 +59,7 @@ const parts = {
 }
 
 // told elsewhere, or of no interest.
-const aside = ["id", "hits", "latency_max", "retry_after", "body", "probability", "path", "method", "source", "test_id", "requests", "nth", "every", "contains", "min_bytes", "min_events"]
+const aside = ["id", "hits", "latency_max", "retry_after", "body", "probability", "path", "method", "source", "test_id", "requests", "nth", "every", "contains"]
 
 // describe says what a fault does. What this page does not know is shown as it
 // stands.
@@ -77,8 +77,6 @@ export function limits(fault) {
   if (fault.source) list.push(`source ${fault.source}`)
   if (fault.test_id) list.push(`test ${fault.test_id}`)
   if (fault.contains) list.push(`with ${JSON.stringify(fault.contains)}`)
-  if (fault.min_bytes > 0) list.push(`from ${fault.min_bytes} bytes`)
-  if (fault.min_events > 0) list.push(`from ${fault.min_events} events`)
   if (fault.nth > 0) list.push(`request ${fault.nth} alone`)
   if (fault.every > 1) list.push(`one in ${fault.every}`)
   if (fault.probability > 0 && fault.probability < 1) list.push(`${+(fault.probability * 100).toFixed(2)} % of requests`)
