@@ -1,6 +1,6 @@
 // Package jsonlex reads JSON text without decoding it: it checks the grammar (RFC
 // 8259, as Go's encoding/json understands it) and tells where values lie. A
-// Walker goes over objects and arrays, a Decoder makes values of them.
+// Walker goes over objects and arrays.
 //
 // The readers of the fakes and the tools stand on it, each for a purpose that
 // encoding/json has no place for: schemas/internal/bytecheck keeps where values
@@ -157,4 +157,45 @@ func digits[T chars](s T, i int) int {
 		return Bad
 	}
 	return i
+}
+
+// List goes over what stands between the bracket at i and the one that closes
+// it, with commas between, and returns the index behind it, or Bad. one gets
+// where each starts and returns where it ends, or Bad.
+func List[T chars](s T, i int, closing byte, one func(start int) int) int {
+	if i = Space(s, i+1); i < len(s) && s[i] == closing {
+		return i + 1
+	}
+	for i < len(s) {
+		if i = one(i); i == Bad {
+			return Bad
+		}
+		if i = Space(s, i); i >= len(s) {
+			return Bad
+		}
+		switch s[i] {
+		case closing:
+			return i + 1
+		case ',':
+			i = Space(s, i+1)
+		default:
+			return Bad
+		}
+	}
+	return Bad
+}
+
+// Key returns the index behind the key at i, which stands in quotes, and where
+// its value starts, which is Bad where there is no key with a colon behind it.
+func Key[T chars](s T, i int) (end, value int) {
+	if s[i] != '"' {
+		return Bad, Bad
+	}
+	if end, _ = String(s, i); end == Bad {
+		return Bad, Bad
+	}
+	if value = Space(s, end); value >= len(s) || s[value] != ':' {
+		return Bad, Bad
+	}
+	return end, Space(s, value+1)
 }

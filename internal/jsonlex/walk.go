@@ -97,69 +97,31 @@ func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string
 
 // Members is Object with the keys as they are written, in their quotes.
 func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
-	s := w.Text
-	if depth >= MaxDepth {
+	if !w.enter(depth) {
 		return Bad
 	}
-	w.Deepest = max(w.Deepest, depth+1)
-	if i = Space(s, i+1); i < len(s) && s[i] == '}' {
-		return i + 1
-	}
-	for i < len(s) && s[i] == '"' {
-		keyEnd, _ := String(s, i)
-		if keyEnd == Bad {
+	return List(w.Text, i, '}', func(start int) int {
+		keyEnd, value := Key(w.Text, start)
+		if value == Bad {
 			return Bad
 		}
-		key := s[i:keyEnd]
-		if i = Space(s, keyEnd); i >= len(s) || s[i] != ':' {
-			return Bad
-		}
-		if i = visit(key, Space(s, i+1)); i == Bad {
-			return Bad
-		}
-		if i = Space(s, i); i >= len(s) {
-			return Bad
-		}
-		switch s[i] {
-		case '}':
-			return i + 1
-		case ',':
-			i = Space(s, i+1)
-		default:
-			return Bad
-		}
-	}
-	return Bad
+		return visit(w.Text[start:keyEnd], value)
+	})
 }
 
 // Array walks the array whose bracket is at i and returns the index behind it,
 // or Bad. visit gets where each element starts and returns where it ends, or Bad.
 func (w *Walker) Array(i, depth int, visit func(start int) int) int {
-	s := w.Text
-	if depth >= MaxDepth {
+	if !w.enter(depth) {
 		return Bad
 	}
+	return List(w.Text, i, ']', visit)
+}
+
+// enter notes one more array or object, and says whether it may be there.
+func (w *Walker) enter(depth int) bool {
 	w.Deepest = max(w.Deepest, depth+1)
-	if i = Space(s, i+1); i < len(s) && s[i] == ']' {
-		return i + 1
-	}
-	for i < len(s) {
-		if i = visit(i); i == Bad {
-			return Bad
-		}
-		if i = Space(s, i); i >= len(s) {
-			return Bad
-		}
-		switch s[i] {
-		case ']':
-			return i + 1
-		case ',':
-			i = Space(s, i+1)
-		default:
-			return Bad
-		}
-	}
-	return Bad
+	return depth < MaxDepth
 }
 
 // Text undoes the escapes of a valid JSON string given with its quotes. What is
@@ -175,59 +137,4 @@ func Text(quoted string) string {
 		return plain
 	}
 	return text
-}
-
-// Decoder makes values of JSON text: maps, slices, strings, bool, nil and what
-// Number makes.
-type Decoder struct {
-	Number func(text string) any
-	String func(quoted string) string // undoes escapes; nil is Text
-	First  bool                       // of a key given twice the first value counts, not the last
-}
-
-// Decode reads text that is valid JSON.
-func (d Decoder) Decode(text string) any {
-	if d.String == nil {
-		d.String = Text
-	}
-	w := &Walker{Text: text}
-	v, _ := d.value(w, Space(text, 0))
-	return v
-}
-
-func (d *Decoder) value(w *Walker, i int) (v any, end int) {
-	switch w.Text[i] {
-	case '{':
-		object := map[string]any{}
-		end = w.Members(i, 0, func(quoted string, start int) int {
-			v, end := d.value(w, start)
-			key := d.String(quoted)
-			if _, given := object[key]; !given || !d.First {
-				object[key] = v
-			}
-			return end
-		})
-		return object, end
-	case '[':
-		list := []any{}
-		end = w.Array(i, 0, func(start int) int {
-			v, end := d.value(w, start)
-			list = append(list, v)
-			return end
-		})
-		return list, end
-	}
-	end = w.Value(i, 0)
-	switch text := w.Text[i:end]; text[0] {
-	case '"':
-		return d.String(text), end
-	case 't':
-		return true, end
-	case 'f':
-		return false, end
-	case 'n':
-		return nil, end
-	default:
-		return d.Number(text), end
-	}
 }

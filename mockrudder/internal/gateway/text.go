@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode"
@@ -79,15 +80,46 @@ func textOf(raw string, first bool) string {
 // reads requests, the first of several members of one name counts, and broken
 // surrogate pairs are read as unescape does. Without, as it reads what the
 // transformer answers, the last one counts.
-func decode(text string, first bool) any {
-	d := jsonlex.Decoder{Number: func(text string) any {
-		n, _ := strconv.ParseFloat(text, 64)
-		return n
-	}, First: first}
-	if first {
-		d.String = unescape
+func decode(text string, first bool) (v any) {
+	if !first {
+		_ = json.Unmarshal([]byte(text), &v)
+		return v
 	}
-	return d.Decode(text)
+	v, _ = decodeFirst(&jsonlex.Walker{Text: text}, jsonlex.Space(text, 0))
+	return v
+}
+
+func decodeFirst(w *jsonlex.Walker, i int) (v any, end int) {
+	switch w.Text[i] {
+	case '{':
+		object := map[string]any{}
+		end = w.Members(i, 0, func(quoted string, start int) int {
+			v, end := decodeFirst(w, start)
+			key := unescape(quoted)
+			if _, given := object[key]; !given {
+				object[key] = v
+			}
+			return end
+		})
+		return object, end
+	case '[':
+		list := []any{}
+		end = w.Array(i, 0, func(start int) int {
+			v, end := decodeFirst(w, start)
+			list = append(list, v)
+			return end
+		})
+		return list, end
+	case '"':
+		end = w.Value(i, 0)
+		return unescape(w.Text[i:end]), end
+	}
+	end = w.Value(i, 0)
+	if n, err := strconv.ParseFloat(w.Text[i:end], 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return n, end
+	}
+	_ = json.Unmarshal([]byte(w.Text[i:end]), &v)
+	return v, end
 }
 
 // unescape reads a valid JSON string given with its quotes as the gateway does:

@@ -32,7 +32,7 @@ func everySchema() []string {
 		`{}`, `{"title":"t","description":"d","examples":[1]}`,
 		`{"type":"null"}`, `{"type":"boolean"}`, `{"type":"number"}`, `{"type":"integer"}`, `{"type":"string"}`, `{"type":"object"}`, `{"type":"array"}`, `{"type":["string","null"]}`, `{"type":["integer","object"]}`,
 		`{"const":"ä"}`, `{"const":"<"}`, `{"const":"A"}`, `{"const":"\ufffd"}`, `{"enum":["a","\u0000"]}`, `{"type":"string","enum":["x"]}`,
-		`{"minLength":1}`, `{"minLength":2}`, `{"minLength":0}`, `{"minItems":1}`, `{"minItems":2,"items":{}}`,
+		`{"minLength":1}`, `{"minLength":2}`, `{"minLength":0}`,
 		`{"pattern":"^a"}`, `{"pattern":"[^\t\n\u000b\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"}`, `{"pattern":"[a-c]"}`, `{"pattern":"(?i)[a]"}`, `{"pattern":"(?i)A"}`, `{"pattern":"."}`, `{"pattern":"\ufffd"}`, `{"pattern":"^[^a]$"}`,
 		`{"format":"date-time"}`, `{"type":["string","null"],"format":"date-time"}`,
 		`{"required":["a"]}`, `{"required":["a","b"]}`, `{"required":[""]}`, `{"properties":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"type":"string"}},"required":["a"]}`, `{"properties":{"":{"type":"string"},"\ufffd":{"type":"string"}}}`,
@@ -79,7 +79,7 @@ func TestWhatIsNotKnownIsNotCompiled(t *testing.T) {
 		`{"uniqueItems":true}`, `{"additionalProperties":false}`, `{"minimum":1}`, `{"allOf":[]}`, `{"properties":{"a":{"oneOf":[{}]}}}`,
 		`{"items":[{}]}`, `{"const":{}}`, `{"const":5}`, `{"enum":"a"}`, `{"enum":[null]}`, `{"pattern":"("}`, `{"pattern":5}`, `{"properties":[]}`, `{"required":[5]}`, `{"anyOf":[5]}`,
 		`{"$ref":"other.json"}`, `{"$ref":"#/properties/a"}`, `{"$ref":"#/definitions/none"}`, `{"$ref":"#/definitions/a","definitions":{"a":{"items":{"$ref":"#/definitions/a"}}}}`,
-		`{"type":"text"}`, `{"format":"email"}`, `{"minLength":1.5}`, `{"minItems":-1}`, `5`, `{`,
+		`{"type":"text"}`, `{"format":"email"}`, `{"minLength":1.5}`, `{"minItems":1}`, `5`, `{`,
 	} {
 		_, err := Compile([]byte(schema))
 		require.ErrorIs(t, err, ErrUnsupported, schema)

@@ -12,11 +12,11 @@ type Checker struct {
 	types   types // 0: any
 	trivial bool  // there is nothing beyond types
 
-	constants           []string // const, and enum; none: any value
-	listed              bool     // they are those of enum
-	minLength, minItems int
-	pattern             pattern
-	format              string // date-time, or "" for none
+	constants []string // const, and enum; none: any value
+	listed    bool     // they are those of enum
+	minLength int
+	pattern   *regexp.Regexp // nil for none
+	format    string         // date-time, or "" for none
 
 	members *members
 	items   *Checker
@@ -74,20 +74,17 @@ func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
 }
 
 func (c *Checker) array(x *Index, at Node) bool {
-	n := 0
-	end := x.nodes[at].next
-	for item := at + 1; item < end; item = x.nodes[item].next {
+	for _, item := range x.Items(at) {
 		if c.items != nil && !c.items.Valid(x, item) {
 			return false
 		}
-		n++
 	}
-	return n >= c.minItems
+	return true
 }
 
 // text checks a string.
 func (c *Checker) text(x *Index, at Node) bool {
-	return c.long(x, at) && (!c.pattern.given() || c.pattern.matches(x.Text(at))) && (c.format == "" || isTime(x.Text(at)))
+	return c.long(x, at) && (c.pattern == nil || c.pattern.Match(x.Text(at))) && (c.format == "" || isTime(x.Text(at)))
 }
 
 // long says whether a string is as long as it must be. Its length counts
@@ -123,31 +120,6 @@ func (c *Checker) constant(x *Index, at Node) bool {
 		if string(text) == each {
 			return true
 		}
-	}
-	return false
-}
-
-// pattern is a regular expression. One that asks for a character out of some is
-// looked up in the ranges instead.
-type pattern struct {
-	expression *regexp.Regexp
-	ranges     []rune // pairs of a first and a last
-}
-
-func (p *pattern) given() bool { return p.expression != nil }
-
-func (p *pattern) matches(text []byte) bool {
-	if p.ranges == nil {
-		return p.expression.Match(text)
-	}
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		for i := 0; i < len(p.ranges); i += 2 {
-			if r >= p.ranges[i] && r <= p.ranges[i+1] {
-				return true
-			}
-		}
-		text = text[size:]
 	}
 	return false
 }

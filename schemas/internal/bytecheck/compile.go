@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -62,11 +61,8 @@ func (k *compiler) schema(value any) (*Checker, error) {
 			return nil, err
 		}
 	}
-	if c.members != nil {
-		c.members.index()
-	}
-	c.trivial = c.members == nil && c.items == nil && len(c.constants) == 0 && c.minLength+c.minItems == 0 &&
-		!c.pattern.given() && c.format == "" && len(c.any) == 0
+	c.trivial = c.members == nil && c.items == nil && len(c.constants) == 0 && c.minLength == 0 &&
+		c.pattern == nil && c.format == "" && len(c.any) == 0
 	return c, nil
 }
 
@@ -99,8 +95,6 @@ func (k *compiler) keyword(c *Checker, keyword string, value any) (err error) {
 		}
 	case "minLength":
 		c.minLength, err = count(keyword, value)
-	case "minItems":
-		c.minItems, err = count(keyword, value)
 	case "anyOf":
 		return k.anyOf(c, value)
 	default:
@@ -149,8 +143,7 @@ func (c *Checker) setRequired(value any) error {
 			return err
 		}
 		c.member(name)
-		place, _ := c.members.find(name)
-		c.members.required = append(c.members.required, place)
+		c.members.required = append(c.members.required, c.members.places[name])
 	}
 	return err
 }
@@ -187,11 +180,8 @@ func (c *Checker) setPattern(value any) error {
 	if err != nil {
 		return err
 	}
-	if c.pattern.expression, err = regexp.Compile(text); err != nil {
+	if c.pattern, err = regexp.Compile(text); err != nil {
 		return unsupported("pattern: %w", err)
-	}
-	if tree, err := syntax.Parse(text, syntax.Perl); err == nil && tree.Op == syntax.OpCharClass {
-		c.pattern.ranges = tree.Rune
 	}
 	return nil
 }

@@ -140,12 +140,12 @@ func (x *Index) value(i, depth int) int {
 	case c == '"':
 		return x.str(i)
 	case c == '{':
-		return x.object(i, depth)
+		return x.list(i, depth, Object, '}', x.member)
 	case c == '-' || c >= '0' && c <= '9':
 		end, flags := jsonlex.Number(x.text, i)
 		return x.scalar(i, end, Number, flags)
 	case c == '[':
-		return x.array(i, depth)
+		return x.list(i, depth, Array, ']', x.value)
 	case c == 't':
 		return x.scalar(i, jsonlex.Word(x.text, i, "true"), Boolean, 0)
 	case c == 'f':
@@ -168,75 +168,24 @@ func (x *Index) str(i int) int {
 	return x.scalar(i, end, String, flags)
 }
 
-// open starts an object or array, close ends it.
-func (x *Index) open(i int, kind Kind) Node {
+// list notes an object or array and what stands in it.
+func (x *Index) list(i, depth int, kind Kind, closing byte, one func(i, depth int) int) int {
+	if depth >= MaxDepth {
+		return jsonlex.Bad
+	}
+	n := len(x.nodes)
 	x.nodes = append(x.nodes, node{start: uint32(i), kind: kind})
-	return Node(len(x.nodes) - 1)
-}
-
-func (x *Index) close(n Node, end int) int {
+	end := jsonlex.List(x.text, i, closing, func(start int) int { return one(start, depth+1) })
 	x.nodes[n].end, x.nodes[n].next = uint32(end), Node(len(x.nodes))
 	return end
 }
 
-func (x *Index) object(i, depth int) int {
-	if depth >= MaxDepth {
+// member notes a key and its value.
+func (x *Index) member(i, depth int) int {
+	_, value := jsonlex.Key(x.text, i)
+	if value == jsonlex.Bad {
 		return jsonlex.Bad
 	}
-	n := x.open(i, Object)
-	s := x.text
-	if i = jsonlex.Space(s, i+1); i < len(s) && s[i] == '}' {
-		return x.close(n, i+1)
-	}
-	for i < len(s) && s[i] == '"' {
-		if i = x.str(i); i == jsonlex.Bad {
-			return jsonlex.Bad
-		}
-		if i = jsonlex.Space(s, i); i >= len(s) || s[i] != ':' {
-			return jsonlex.Bad
-		}
-		if i = x.value(jsonlex.Space(s, i+1), depth+1); i == jsonlex.Bad {
-			return jsonlex.Bad
-		}
-		if i = jsonlex.Space(s, i); i >= len(s) {
-			return jsonlex.Bad
-		}
-		switch s[i] {
-		case '}':
-			return x.close(n, i+1)
-		case ',':
-			i = jsonlex.Space(s, i+1)
-		default:
-			return jsonlex.Bad
-		}
-	}
-	return jsonlex.Bad
-}
-
-func (x *Index) array(i, depth int) int {
-	if depth >= MaxDepth {
-		return jsonlex.Bad
-	}
-	n := x.open(i, Array)
-	s := x.text
-	if i = jsonlex.Space(s, i+1); i < len(s) && s[i] == ']' {
-		return x.close(n, i+1)
-	}
-	for i < len(s) {
-		if i = x.value(i, depth+1); i == jsonlex.Bad {
-			return jsonlex.Bad
-		}
-		if i = jsonlex.Space(s, i); i >= len(s) {
-			return jsonlex.Bad
-		}
-		switch s[i] {
-		case ']':
-			return x.close(n, i+1)
-		case ',':
-			i = jsonlex.Space(s, i+1)
-		default:
-			return jsonlex.Bad
-		}
-	}
-	return jsonlex.Bad
+	x.str(i)
+	return x.value(value, depth)
 }

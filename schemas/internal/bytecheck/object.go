@@ -1,13 +1,16 @@
 package bytecheck
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // members is what a schema knows of an object's members by name.
 type members struct {
 	list     []member
-	required []int    // places in list
-	table    []uint16 // open addressing: places in list, from 1
-	section  int      // where unknown members are noted, see NoteUnknown
+	places   map[string]int // in list, by name
+	required []int          // places in list
+	section  int            // where unknown members are noted, see NoteUnknown
 }
 
 type member struct {
@@ -16,55 +19,18 @@ type member struct {
 	known  bool     // see NoteUnknown
 }
 
-func (m *members) find(name string) (place int, ok bool) {
-	place = slices.IndexFunc(m.list, func(of member) bool { return of.name == name })
-	return place, place >= 0
-}
-
 // add returns the place of a name, which is made where it is new.
 func (m *members) add(name string) int {
-	if place, ok := m.find(name); ok {
-		return place
-	}
-	m.list = append(m.list, member{name: name})
-	return len(m.list) - 1
-}
-
-// hash names by their length and three letters, which tells those of a schema
-// apart well enough.
-func hash(name []byte) uint {
-	n := len(name)
-	if n == 0 {
-		return 0
-	}
-	return uint(n)*37 + uint(name[0])*7 + uint(name[n/2])*131 + uint(name[n-1])*31
-}
-
-// index makes the table of all that was added.
-func (m *members) index() {
-	size := 4
-	for size < 4*len(m.list) {
-		size *= 2
-	}
-	m.table = make([]uint16, size)
-	for i, of := range m.list {
-		at := hash([]byte(of.name)) & uint(size-1)
-		for m.table[at] != 0 {
-			at = (at + 1) & uint(size-1)
+	place, ok := m.places[name]
+	if !ok {
+		place = len(m.list)
+		m.list = append(m.list, member{name: name})
+		if m.places == nil {
+			m.places = map[string]int{}
 		}
-		m.table[at] = uint16(i + 1)
+		m.places[name] = place
 	}
-}
-
-// lookup returns the place of a name in the list, or -1.
-func (m *members) lookup(name []byte) int {
-	mask := uint(len(m.table) - 1)
-	for at := hash(name) & mask; ; at = (at + 1) & mask {
-		place := int(m.table[at]) - 1
-		if place < 0 || m.list[place].name == string(name) {
-			return place
-		}
-	}
+	return place
 }
 
 func (m *members) valid(x *Index, at Node) bool {
@@ -85,11 +51,11 @@ func (m *members) gather(x *Index, at Node) (first int) {
 	clear(slots)
 	end := x.nodes[at].next
 	for key := at + 1; key < end; key = x.nodes[key+1].next {
-		place := m.lookup(x.Text(key))
-		if place >= 0 {
+		place, ok := m.places[string(x.Text(key))]
+		if ok {
 			slots[place] = key + 1
 		}
-		if m.section != 0 && (place < 0 || !m.list[place].known) {
+		if m.section != 0 && (!ok || !m.list[place].known) {
 			x.unknown = append(x.unknown, Unknown{m.section, key, key + 1})
 		}
 	}
@@ -130,7 +96,6 @@ func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range path {
 		c.members = c.members.copied()
 		place := c.members.add(name)
-		c.members.index()
 		inner := &Checker{trivial: true}
 		if have := c.members.list[place].schema; have != nil {
 			*inner = *have // it may be that of another place too
@@ -144,7 +109,6 @@ func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range known {
 		c.members.list[c.members.add(name)].known = true
 	}
-	c.members.index()
 	c.trivial = false
 }
 
@@ -153,6 +117,6 @@ func (m *members) copied() *members {
 		return &members{}
 	}
 	out := *m
-	out.list = slices.Clone(m.list)
+	out.list, out.places = slices.Clone(m.list), maps.Clone(m.places)
 	return &out
 }
