@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
-	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
 var soak = flag.Bool("soak", false, "a hundred times as many mutations")
@@ -38,42 +38,58 @@ func fixtureTexts(t testing.TB, kind string) map[string][]byte {
 	return out
 }
 
-// judges are what this package and a library say of a kind of documents.
-type judges struct {
-	one, list func([]byte) Verdict
-	begin     string // of a list of them
-	library   func(document []byte) error
+// judge is what this package and a library say of a kind of documents.
+type judge struct {
+	ours func([]byte) Verdict
+	// library holds a document against the schema of a type, as a file has it, or
+	// of those without a known one.
+	library func(t testing.TB, typ string) func(document []byte) error
 }
 
-func judgesOf(t testing.TB, v *Validator) map[string]judges {
+func judgesOf(t testing.TB, v *Validator) map[string]judge {
 	t.Helper()
-	library := func(name string) func([]byte) error {
-		raw, ok := Schema(name)
-		require.True(t, ok)
-		return openapitest.Schema(t, raw)
+	g, err := Load()
+	require.NoError(t, err)
+	library := func(kind string, unknown *schema) func(testing.TB, string) func([]byte) error {
+		compiled := map[string]func([]byte) error{}
+		return func(t testing.TB, typ string) func([]byte) error {
+			raw, known := Schema(kind + "/" + typ)
+			if !known {
+				typ = ""
+				var err error
+				raw, err = json.Marshal(unknown)
+				require.NoError(t, err)
+			}
+			if compiled[typ] == nil {
+				compiled[typ] = openapitest.Schema(t, raw)
+			}
+			return compiled[typ]
+		}
 	}
-	return map[string]judges{
-		"events":   {v.Event, v.Batch, `{"events":[`, library("braze/batch")},
-		"messages": {v.Message, v.MessageBatch, `{"batch":[`, library("rudder/batch")},
+	return map[string]judge{
+		"events":   {v.Event, library("braze", envelopeSchema(g, ""))},
+		"messages": {v.Message, library("rudder", typedSchema())},
 	}
 }
 
-// agree holds the verdicts on a document, alone and in a list, against each
-// other and against the library, and says whether it is valid. The schema of a
-// list has those of all types in it.
-func (j judges) agree(t testing.TB, raw []byte) (valid bool) {
+// agree holds the verdict on a document against the library, and says whether it
+// is valid.
+func (j judge) agree(t testing.TB, raw []byte) (valid bool) {
 	t.Helper()
-	list := []byte(j.begin + string(raw) + "]}")
-	one, many := j.one(raw), j.list(list)
-	require.Equal(t, one.Valid, len(one.Errors) == 0, "%q", raw)
+	verdict := j.ours(raw)
+	require.Equal(t, verdict.Valid, len(verdict.Errors) == 0, "%q", raw)
+	require.Equal(t, verdict, j.ours(raw), "the same every time")
+	for _, f := range append(verdict.Errors, verdict.Drift...) {
+		require.NotEmpty(t, f.Rule)
+		require.NotEmpty(t, f.Detail)
+		require.True(t, f.Path == "" || f.Path[0] == '/', f.Path)
+	}
 	if !json.Valid(raw) {
-		require.Equal(t, RuleInvalidJSON, one.Errors[0].Rule, "%q", raw)
+		require.Equal(t, RuleInvalidJSON, verdict.Errors[0].Rule, "%q", raw)
 		return false
 	}
-	require.Len(t, many.Errors, len(one.Errors), "%q", raw)
-	require.Len(t, many.Drift, len(one.Drift), "%q", raw)
-	require.Equal(t, j.library(list) == nil, many.Valid, "%q: %v", raw, many.Errors)
-	return one.Valid
+	require.Equal(t, j.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
+	return verdict.Valid
 }
 
 // mutator makes documents that are nearly what they were.
@@ -91,128 +107,54 @@ func newMutator(seed uint64) *mutator {
 	}}
 }
 
-// nodes lists every value and key of a document.
-func nodes(x *bytecheck.Index) (values, keys []bytecheck.Node) {
-	var visit func(n bytecheck.Node)
-	visit = func(n bytecheck.Node) {
-		values = append(values, n)
-		switch x.Kind(n) {
-		case bytecheck.Object:
-			for key, value := range x.Members(n) {
-				keys = append(keys, key)
-				visit(value)
-			}
-		case bytecheck.Array:
-			for _, item := range x.Items(n) {
-				visit(item)
-			}
-		}
-	}
-	visit(0)
-	return values, keys
-}
+// scalarText finds the strings, numbers and words of a text; memberText those with a
+// key before them.
+var (
+	scalarText = regexp.MustCompile(scalar)
+	memberText = regexp.MustCompile(`("(?:[^"\\]|\\.)*")\s*:\s*` + scalar)
+)
 
-func pick[T any](m *mutator, from []T) T { return from[m.IntN(len(from))] }
+const scalar = `(?:"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null)`
 
 // mutate changes a document once, and what came of that again, now and then.
 func (m *mutator) mutate(raw []byte) []byte {
-	for {
-		if m.IntN(4) == 0 {
-			raw = m.bytes(raw)
-		} else {
-			raw = m.structure(raw)
+	text := string(raw)
+	for again := true; again; again = m.IntN(3) == 0 {
+		found := scalarText.FindAllStringIndex(text, -1)
+		if len(found) == 0 {
+			text += m.value()
+			continue
 		}
-		if m.IntN(3) > 0 {
-			return raw
+		at := found[m.IntN(len(found))]
+		before, old, after := text[:at[0]], text[at[0]:at[1]], text[at[1]:]
+		switch m.IntN(6) {
+		case 0:
+			text = before + m.value() + after
+		case 1: // what stands elsewhere
+			other := found[m.IntN(len(found))]
+			text = before + text[other[0]:other[1]] + after
+		case 2: // spelt otherwise
+			if c := old[1%len(old)]; old[0] == '"' && len(old) > 2 && c < 0x80 && c != '\\' {
+				text = before + fmt.Sprintf(`"\u%04x`, c) + old[2:] + after
+			}
+		case 3: // a member once more
+			if at := memberText.FindStringSubmatchIndex(after); at != nil {
+				text = before + old + after[:at[1]] + "," + after[at[2]:at[3]] + ":" + m.value() + after[at[1]:]
+			}
+		case 4: // a member away
+			if at := memberText.FindStringIndex(after); at != nil {
+				text = before + old + after[:at[0]] + `"gone":0` + after[at[1]:]
+			}
+		case 5: // a byte
+			const odd = "\x00\x1f \"\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
+			i := m.IntN(len(text))
+			text = text[:i] + odd[m.IntN(len(odd)):][:1] + text[i+m.IntN(2):]
 		}
 	}
+	return []byte(text)
 }
 
-// structure changes a value, a name, or what an object holds. What is no JSON
-// any more stays as it is.
-func (m *mutator) structure(raw []byte) []byte {
-	var x bytecheck.Index
-	if !x.Read(raw) {
-		return raw
-	}
-	values, keys := nodes(&x)
-	at := func(n bytecheck.Node) (start, end int) {
-		part := x.Raw(n)
-		start = cap(raw) - cap(part) // it is a part of raw
-		return start, start + len(part)
-	}
-	value := func() string {
-		if m.IntN(3) == 0 {
-			return string(x.Raw(pick(m, values)))
-		}
-		return pick(m, m.pool)
-	}
-	if len(keys) == 0 || m.IntN(5) < 2 {
-		start, end := at(pick(m, values))
-		return splice(raw, start, end, value())
-	}
-	key := pick(m, keys)
-	start, end := at(key)
-	_, valueEnd := at(key + 1)
-	name := string(x.Raw(key))
-	switch m.IntN(5) {
-	case 0: // away; the comma goes with it where there is one
-		for valueEnd < len(raw) && strings.IndexByte(", \n", raw[valueEnd]) >= 0 {
-			valueEnd++
-		}
-		if valueEnd < len(raw) && raw[valueEnd] == '}' {
-			return splice(raw, start, valueEnd, `"last":0`)
-		}
-		return splice(raw, start, valueEnd, "")
-	case 1: // once more, before
-		return splice(raw, start, start, name+":"+value()+",")
-	case 2: // once more, behind
-		return splice(raw, valueEnd, valueEnd, ","+m.spell(name)+":"+value())
-	case 3: // another name, or the same one spelt otherwise
-		return splice(raw, start, end, m.spell(name))
-	}
-	return splice(raw, start, end, string(x.Raw(pick(m, keys))))
-}
-
-// spell writes a quoted name with an escape, or changes it.
-func (m *mutator) spell(name string) string {
-	if len(name) < 3 {
-		return `"x"`
-	}
-	i := 1 + m.IntN(len(name)-2)
-	switch c := name[i]; {
-	case c == '\\' || c == 'u' || c >= 0x80:
-		return name
-	case m.IntN(3) > 0:
-		return fmt.Sprintf(`%s\u%04x%s`, name[:i], c, name[i+1:])
-	}
-	return name[:i] + "~/" + name[i:]
-}
-
-func splice(raw []byte, start, end int, with string) []byte {
-	return slices.Concat(raw[:start], []byte(with), raw[end:])
-}
-
-// bytes changes the text without regard to what it means.
-func (m *mutator) bytes(raw []byte) []byte {
-	if len(raw) == 0 {
-		return []byte(pick(m, m.pool))
-	}
-	at := m.IntN(len(raw))
-	const odd = "\x00\x1f \"\\\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
-	with := string(odd[m.IntN(len(odd))])
-	switch m.IntN(5) {
-	case 0:
-		return splice(raw, at, at, with)
-	case 1:
-		return splice(raw, at, at+1, "")
-	case 2:
-		return splice(raw, at, min(len(raw), at+1+m.IntN(8)), string(raw[m.IntN(len(raw)):][:1]))
-	case 3:
-		return raw[:at:at]
-	}
-	return splice(raw, at, at+1, with)
-}
+func (m *mutator) value() string { return m.pool[m.IntN(len(m.pool))] }
 
 // Mutations of every event, which has a schema of its own, and of messages, of
 // which hundreds share one. -soak has more.
@@ -225,15 +167,15 @@ func TestVerdictsAgreeWithALibrary(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			m, judges, valid, all := newMutator(1), judgesOf(t, v)[kind], 0, 0
+			m, judge, valid, all := newMutator(1), judgesOf(t, v)[kind], 0, 0
 			texts := fixtureTexts(t, kind)
 			texts["alias"] = []byte(`{"type":"alias","userId":"u","previousId":"p","timestamp":"2026-01-31T09:30:00Z","context":{"traits":{},"device":null}}`)
 			texts["group"] = []byte(`{"type":"group","groupId":"g","anonymousId":" ","userId":5,"sentAt":null}`)
 			texts["unknown"] = []byte(`{"event_type":"users.messages.pigeon.Send","id":"1","time":1,"user":{"x":1},"properties":null}`)
 			for _, name := range slices.Sorted(maps.Keys(texts)) {
-				judges.agree(t, texts[name])
+				judge.agree(t, texts[name])
 				for range times {
-					if judges.agree(t, m.mutate(texts[name])) {
+					if judge.agree(t, m.mutate(texts[name])) {
 						valid++
 					}
 					all++

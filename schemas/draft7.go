@@ -10,22 +10,16 @@ import (
 type schema struct {
 	Dialect     string   `json:"$schema,omitempty"`
 	ID          string   `json:"$id,omitempty"`
-	Ref         string   `json:"$ref,omitempty"`
 	Title       string   `json:"title,omitempty"`
 	Description string   `json:"description,omitempty"`
 	Type        types    `json:"type,omitempty"`
 	Const       string   `json:"const,omitempty"`
 	MinLength   int      `json:"minLength,omitempty"`
-	MinItems    int      `json:"minItems,omitempty"`
 	Required    []string `json:"required,omitempty"`
 	Properties  members  `json:"properties,omitempty"`
 	Items       *schema  `json:"items,omitempty"`
-	AllOf       []schema `json:"allOf,omitempty"`
-	If          *schema  `json:"if,omitempty"`
-	Then        *schema  `json:"then,omitempty"`
 	Enum        []string `json:"enum,omitempty"`
 	Examples    []string `json:"examples,omitempty"`
-	Definitions members  `json:"definitions,omitempty"`
 }
 
 // types is the keyword type: one name, or a list of them.
@@ -39,8 +33,7 @@ func (t types) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(t))
 }
 
-// members is an object whose members keep their order. A value is a *schema, or
-// a json.RawMessage for a schema that was written by hand.
+// members is an object whose members keep their order.
 type members []member
 
 type member struct {

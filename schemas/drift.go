@@ -29,27 +29,27 @@ func names(fields []Field) (all []string) {
 }
 
 // drift appends the fields of an event that the glossary does not know, null or
-// not, as the check of the event noted them from the first of its places on: at
-// the top, in user and in properties. What lies deeper is the customer's own and
-// has no names to know. Of an unknown type only the top is known.
-func (r *rules) drift(found []Finding, x *bytecheck.Index, first int, at string) []Finding {
-	if len(x.Unknown()) == first {
+// not, as the check of the event noted them: at the top, in user and in
+// properties. What lies deeper is the customer's own and has no names to know. Of
+// an unknown type only the top is known.
+func (r *rules) drift(found []Finding, x *bytecheck.Index) []Finding {
+	if len(x.Unknown()) == 0 {
 		return found
 	}
 	where := "an event"
 	if r.name != "" {
 		where = r.name
 	}
-	found = driftOf(found, x, first, inTop, at, where)
-	found = driftOf(found, x, first, inProperties, at+"/properties", "the properties of "+where)
-	return driftOf(found, x, first, inUser, at+"/user", "the user of "+where)
+	found = driftOf(found, x, inTop, "", where)
+	found = driftOf(found, x, inProperties, "/properties", "the properties of "+where)
+	return driftOf(found, x, inUser, "/user", "the user of "+where)
 }
 
 // driftOf appends what was noted in one section, sorted by name. Of a name given
 // twice the last value counts.
-func driftOf(found []Finding, x *bytecheck.Index, first, section int, at, where string) []Finding {
+func driftOf(found []Finding, x *bytecheck.Index, section int, at, where string) []Finding {
 	noted := map[string]bytecheck.Node{}
-	for _, u := range x.Unknown()[first:] {
+	for _, u := range x.Unknown() {
 		if u.Section == section {
 			noted[bytecheck.Escape(string(x.Text(u.Key)))] = u.Value
 		}

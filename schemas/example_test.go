@@ -41,7 +41,7 @@ func ExampleLoadFile() {
 	// schema version 12 (2026-09-02), 102 current event types
 	// 102 of 105 are current
 	// message_body false true
-	// 107 schemas
+	// 105 schemas
 	// false
 }
 
@@ -68,23 +68,6 @@ func ExampleValidator_Event() {
 	// drift: /properties/opened_on unknown_field
 }
 
-func ExampleValidator_Batch() {
-	v := must(schemas.NewValidator())
-	verdict := v.Batch([]byte(`{"events": [
-		{"event_type": "users.messages.pigeon.Send", "id": "1", "time": 1700000000},
-		{"event_type": "users.UserDeleteRequest", "id": "2", "time": 1700000000}
-	]}`))
-	for _, f := range verdict.Errors {
-		fmt.Println("invalid:", f.Path, f.Rule)
-	}
-	for _, f := range verdict.Drift {
-		fmt.Println("drift:", f.Path, f.Rule)
-	}
-	// Output:
-	// invalid: /events/1/user required
-	// drift: /events/0/event_type unknown_event_type
-}
-
 func ExampleValidator_Message() {
 	v := must(schemas.NewValidator())
 	verdict := v.Message([]byte(`{"type": "track", "event": "Email Opened", "userId": " "}`))
@@ -93,19 +76,6 @@ func ExampleValidator_Message() {
 	}
 	// Output:
 	// "" anyOf: expected a userId or an anonymousId that is neither null nor blank, got neither
-}
-
-func ExampleValidator_MessageBatch() {
-	v := must(schemas.NewValidator())
-	verdict := v.MessageBatch([]byte(`{"batch": [
-		{"type": "identify", "userId": "u1", "traits": {"email": "a@example.com"}},
-		{"type": "track", "userId": "u1"}
-	]}`))
-	for _, f := range verdict.Errors {
-		fmt.Println(f.Path, f.Rule)
-	}
-	// Output:
-	// /batch/1/event required
 }
 
 func ExampleSchema() {
@@ -118,7 +88,6 @@ func ExampleSchema() {
 	fmt.Println(ok, len(raw) > 0)
 	// Output:
 	// rudder/alias
-	// rudder/batch
 	// rudder/group
 	// rudder/identify
 	// rudder/page

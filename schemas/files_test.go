@@ -66,14 +66,3 @@ func TestRender(t *testing.T) {
 }
 `, string(got))
 }
-
-func TestBundleRefusesTwoMeanings(t *testing.T) {
-	var b bundle
-	_, err := b.take([]byte(`{"definitions":{"id":{"type":"string"}}}`))
-	require.NoError(t, err)
-	body, err := b.take([]byte(`{"$id":"x","type":"object","definitions":{"id":{"type":"string"}}}`))
-	require.NoError(t, err)
-	require.Len(t, body, 1)
-	_, err = b.take([]byte(`{"definitions":{"id":{"type":"number"}}}`))
-	require.ErrorContains(t, err, "id is not what it is in other calls")
-}

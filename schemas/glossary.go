@@ -30,30 +30,31 @@ type Glossary struct {
 	index map[string]int
 }
 
-// EventType is one kind of event, such as users.messages.email.Open.
+// EventType is one kind of event, such as users.messages.email.Open. Its JSON is
+// that of the file, apart from the fields.
 type EventType struct {
 	// Name is what Braze writes into event_type.
-	Name string
+	Name string `json:"event_type"`
 	// Family is message, behavior, user, agent or optimizer.
-	Family string
+	Family string `json:"family"`
 	// RudderName is the readable name that RudderStack's documentation gives
 	// the event (Email Opened); empty where there is none.
-	RudderName string
+	RudderName string `json:"rudderstack_name,omitempty"`
 	// Beta marks a type that Braze has not promised to keep as it is.
-	Beta bool
+	Beta bool `json:"beta,omitempty"`
 	// Since is the schema version that brought the type, such as v11; empty for
 	// one that is older than the list.
-	Since string
+	Since string `json:"since,omitempty"`
+	// Note is what else there is to know.
+	Note string `json:"note,omitempty"`
 	// Retired is the month (YYYY-MM) in which Braze gave the type up; empty for
 	// a current one. A retired type is valid and not sent any more.
-	Retired string
-	// Note is what else there is to know.
-	Note string
+	Retired string `json:"retired,omitempty"`
 	// User lists the fields of the object user; empty for an event that has no
 	// person, such as agentconsole.ToolInvocation.
-	User []Field
+	User []Field `json:"-"`
 	// Properties lists the fields of the object properties.
-	Properties []Field
+	Properties []Field `json:"-"`
 }
 
 // Field is one field of the envelope, of user or of properties.
@@ -72,15 +73,15 @@ type Field struct {
 	Required bool `json:"required"`
 	// PII marks what Braze flags as personal data.
 	PII bool `json:"pii,omitempty"`
-	// Personal marks what this project flags beside Braze: fields that people
-	// fill with their own words, or that name a person or a device. It goes by
-	// the name of the field.
-	Personal bool `json:"personal,omitempty"`
 	// Since is the schema version that brought the field, such as v11; empty for
 	// one that is older than the list.
 	Since string `json:"since,omitempty"`
 	// Description says what the field is.
 	Description string `json:"description,omitempty"`
+	// Personal marks what this project flags beside Braze: fields that people
+	// fill with their own words, or that name a person or a device. It goes by
+	// the name of the field.
+	Personal bool `json:"personal,omitempty"`
 	// Format describes how a string is written, such as uuid or E.164.
 	Format string `json:"format,omitempty"`
 	// Unit is the unit of a number, such as milliseconds.

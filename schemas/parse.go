@@ -21,13 +21,7 @@ type document struct {
 }
 
 type eventOfAFile struct {
-	Name       string    `json:"event_type"`
-	Family     string    `json:"family"`
-	RudderName string    `json:"rudderstack_name"`
-	Beta       bool      `json:"beta"`
-	Since      string    `json:"since"`
-	Retired    string    `json:"retired"`
-	Note       string    `json:"note"`
+	EventType
 	User       fieldList `json:"user"`
 	Properties fieldList `json:"properties"`
 }
@@ -56,11 +50,8 @@ func Parse(raw []byte) (*Glossary, error) {
 	for i := range doc.Events {
 		e := &doc.Events[i]
 		check.event(e)
-		g.Events = append(g.Events, EventType{
-			Name: e.Name, Family: e.Family, RudderName: e.RudderName, Beta: e.Beta,
-			Since: e.Since, Retired: e.Retired, Note: e.Note,
-			User: e.User.fields, Properties: e.Properties.fields,
-		})
+		e.EventType.User, e.EventType.Properties = e.User.fields, e.Properties.fields
+		g.Events = append(g.Events, e.EventType)
 	}
 	if err := errors.Join(check.wrong...); err != nil {
 		return nil, fmt.Errorf("the glossary has mistakes:\n%w", err)
@@ -204,4 +195,27 @@ func (l *fieldList) UnmarshalJSON(raw []byte) error {
 		l.fields = append(l.fields, f)
 	}
 	return nil
+}
+
+// readMembers reads an object and keeps the order of its members.
+func readMembers(raw []byte) (members, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil {
+		return nil, err
+	} else if open != json.Delim('{') {
+		return nil, errors.New("expected an object")
+	}
+	var m members
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		m = append(m, member{fmt.Sprint(key), value})
+	}
+	return m, nil
 }

@@ -1,7 +1,6 @@
 package schemas_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -110,26 +109,4 @@ func TestMessageType(t *testing.T) {
 	require.Equal(t, "banana", validator().Message([]byte(`{"type":"banana"}`)).Type)
 	require.Empty(t, validator().Message([]byte(`{"type":5}`)).Type)
 	require.Equal(t, []string{" invalid_json"}, places(validator().Message([]byte(`{`)).Errors))
-}
-
-func TestMessageBatch(t *testing.T) {
-	all := []string{`{"type":"identify","userId":"u"}`, `{"type":"track","userId":"u"}`, `5`, `{"type":"page"}`}
-	want := []string{"/batch/1/event required", "/batch/2 type", "/batch/3 anyOf"}
-	verdict := validator().MessageBatch([]byte(`{"batch":[` + strings.Join(all, ",") + `],"sentAt":"now"}`))
-	require.False(t, verdict.Valid)
-	require.Equal(t, want, places(verdict.Errors))
-
-	for raw, want := range map[string][]string{
-		`{"batch":[{"type":"page","userId":"u"}]}`: {},
-		`{"batch":[]}`: {"/batch minItems"},
-		`{"batch":{}}`: {"/batch type"},
-		`{}`:           {"/batch required"},
-		`[]`:           {" type"},
-		``:             {" invalid_json"},
-	} {
-		verdict := validator().MessageBatch([]byte(raw))
-		require.Equal(t, want, places(verdict.Errors), raw)
-		require.Equal(t, len(want) == 0, verdict.Valid, raw)
-		require.Empty(t, verdict.Type)
-	}
 }

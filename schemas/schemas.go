@@ -35,10 +35,10 @@ const (
 // Verdict is what a Validator says of one document.
 type Verdict struct {
 	// Type is the Braze event type, or the type of the RudderStack message, as
-	// the document gives it; empty for a batch and where there is none.
+	// the document gives it; empty where there is none.
 	Type string `json:"type,omitempty"`
 	// Valid is false where the contract is broken; Errors then says where,
-	// sorted by path (in a batch by event first).
+	// sorted by path.
 	Valid  bool      `json:"valid"`
 	Errors []Finding `json:"errors,omitempty"`
 	// Drift lists what is allowed but unknown to the glossary: fields and

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
@@ -29,9 +28,6 @@ type Validator struct {
 
 	messages map[string]*rules  // by call
 	typed    *bytecheck.Checker // of those without a good type
-
-	eventList   *bytecheck.Checker
-	messageList *bytecheck.Checker
 
 	indexes sync.Pool // of *bytecheck.Index
 }
@@ -77,11 +73,7 @@ func (v *Validator) compileEvents(g *Glossary) (err error) {
 		v.types = append(v.types, e.Name)
 		v.events[e.Name] = &rules{e.Name, checker}
 	}
-	v.eventList, err = bytecheck.Compile([]byte(`{"type":"object","required":["events"],"properties":{"events":{"type":"array"}}}`))
-	if err == nil {
-		v.eventList.NoteUnknown(inTop, []string{"events"})
-	}
-	return err
+	return nil
 }
 
 func (v *Validator) compileMessages() (err error) {
@@ -93,11 +85,20 @@ func (v *Validator) compileMessages() (err error) {
 		}
 		v.messages[call] = &rules{call, checker}
 	}
-	if v.typed, err = compile("of a message", typedSchema()); err != nil {
-		return err
-	}
-	v.messageList, err = bytecheck.Compile([]byte(`{"type":"object","required":["batch"],"properties":{"batch":{"type":"array","minItems":1}}}`))
+	v.typed, err = compile("of a message", typedSchema())
 	return err
+}
+
+// calls lists the RudderStack calls that have a schema, written by hand.
+func calls() []string { return []string{"alias", "group", "identify", "page", "screen", "track"} }
+
+// typedSchema asks for no more than the name of a call.
+func typedSchema() *schema {
+	return &schema{
+		Type:       types{"object"},
+		Required:   []string{"type"},
+		Properties: members{{"type", &schema{Type: types{"string"}, Enum: calls()}}},
+	}
 }
 
 // compile compiles a *schema, or one written by hand.
@@ -123,22 +124,7 @@ func (v *Validator) Types() []string {
 func (v *Validator) Event(raw []byte) (out Verdict) {
 	x := v.read(raw, &out)
 	if len(out.Errors) == 0 {
-		out.Type = v.event(x, 0, "", &out)
-	}
-	return v.done(x, out)
-}
-
-// Batch judges a request body as Braze posts it, {"events":[…]}. Findings lie
-// under /events/ and the place of the event; an empty list is a probe of the
-// credentials and valid.
-func (v *Validator) Batch(raw []byte) (out Verdict) {
-	x := v.read(raw, &out)
-	if len(out.Errors) == 0 && out.add(v.eventList.Check(x, 0), "") {
-		out.Drift = driftOf(out.Drift, x, 0, inTop, "", "a batch")
-		events, _ := x.Member(0, "events")
-		for i, item := range x.Items(events) {
-			v.event(x, item, "/events/"+strconv.Itoa(i), &out)
-		}
+		out.Type = v.event(x, &out)
 	}
 	return v.done(x, out)
 }
@@ -149,20 +135,7 @@ func (v *Validator) Batch(raw []byte) (out Verdict) {
 func (v *Validator) Message(raw []byte) (out Verdict) {
 	x := v.read(raw, &out)
 	if len(out.Errors) == 0 {
-		out.Type = v.message(x, 0, "", &out)
-	}
-	return v.done(x, out)
-}
-
-// MessageBatch judges the body of a POST to /v1/batch, {"batch":[…]}. Findings
-// lie under /batch/ and the place of the message; an empty list is one.
-func (v *Validator) MessageBatch(raw []byte) (out Verdict) {
-	x := v.read(raw, &out)
-	if len(out.Errors) == 0 && out.add(v.messageList.Check(x, 0), "") {
-		messages, _ := x.Member(0, "batch")
-		for i, item := range x.Items(messages) {
-			v.message(x, item, "/batch/"+strconv.Itoa(i), &out)
-		}
+		out.Type = v.message(x, &out)
 	}
 	return v.done(x, out)
 }
@@ -189,10 +162,10 @@ func (v *Validator) done(x *bytecheck.Index, out Verdict) Verdict {
 	return out
 }
 
-// event judges one event of a document, at the given place, and returns its type.
-func (v *Validator) event(x *bytecheck.Index, event bytecheck.Node, at string, out *Verdict) (name string) {
+// event judges an event and returns its type.
+func (v *Validator) event(x *bytecheck.Index, out *Verdict) (name string) {
 	of := &v.envelope
-	typ, ok := x.Member(event, "event_type")
+	typ, ok := x.Member(0, "event_type")
 	if ok && x.Kind(typ) == bytecheck.String {
 		text := x.Text(typ)
 		if known := v.events[string(text)]; known != nil { // without a copy of the text
@@ -201,20 +174,19 @@ func (v *Validator) event(x *bytecheck.Index, event bytecheck.Node, at string, o
 			name = string(text)
 		}
 	}
-	first := len(x.Unknown())
-	out.add(of.checker.Check(x, event), at)
+	out.add(of.checker.Check(x, 0))
 	if of.name == "" && name != "" {
-		out.Drift = append(out.Drift, Finding{at + "/event_type", RuleUnknownEventType,
+		out.Drift = append(out.Drift, Finding{"/event_type", RuleUnknownEventType,
 			"expected an event type of the glossary, got " + x.Short(typ)})
 	}
-	out.Drift = of.drift(out.Drift, x, first, at)
+	out.Drift = of.drift(out.Drift, x)
 	return name
 }
 
-// message judges one message of a document and returns its type.
-func (v *Validator) message(x *bytecheck.Index, message bytecheck.Node, at string, out *Verdict) (call string) {
+// message judges a message and returns its type.
+func (v *Validator) message(x *bytecheck.Index, out *Verdict) (call string) {
 	checker := v.typed
-	if typ, ok := x.Member(message, "type"); ok && x.Kind(typ) == bytecheck.String {
+	if typ, ok := x.Member(0, "type"); ok && x.Kind(typ) == bytecheck.String {
 		text := x.Text(typ)
 		if known := v.messages[string(text)]; known != nil { // without a copy of the text
 			checker, call = known.checker, known.name
@@ -222,16 +194,15 @@ func (v *Validator) message(x *bytecheck.Index, message bytecheck.Node, at strin
 			call = string(text)
 		}
 	}
-	out.add(checker.Check(x, message), at)
+	out.add(checker.Check(x, 0))
 	return call
 }
 
-// add adds what was found at a place, and says whether that was nothing.
-func (out *Verdict) add(found []bytecheck.Finding, at string) bool {
+// add adds what was found.
+func (out *Verdict) add(found []bytecheck.Finding) {
 	for _, f := range found {
-		out.Errors = append(out.Errors, Finding{at + f.Path, f.Rule, f.Detail})
+		out.Errors = append(out.Errors, Finding{f.Path, f.Rule, f.Detail})
 	}
-	return len(found) == 0
 }
 
 // notJSON says why a text is no JSON document.

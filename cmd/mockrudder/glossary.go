@@ -66,21 +66,11 @@ func newGlossary() *cobra.Command {
 	return cmd
 }
 
-// typeEntry is an event type in the JSON of list and show.
+// typeEntry is an event type in the JSON of list and, with its fields, of show.
 type typeEntry struct {
-	Name       string                   `json:"event_type"`
-	Family     string                   `json:"family"`
-	RudderName string                   `json:"rudderstack_name,omitempty"`
-	Since      string                   `json:"since,omitempty"`
-	Retired    string                   `json:"retired,omitempty"`
-	Beta       bool                     `json:"beta,omitempty"`
-	Note       string                   `json:"note,omitempty"`
+	*schemas.EventType
 	User       map[string]schemas.Field `json:"user,omitempty"`
 	Properties map[string]schemas.Field `json:"properties,omitempty"`
-}
-
-func entryOf(e *schemas.EventType) typeEntry {
-	return typeEntry{Name: e.Name, Family: e.Family, RudderName: e.RudderName, Since: e.Since, Retired: e.Retired, Beta: e.Beta, Note: e.Note}
 }
 
 func glossaryList() *cobra.Command {
@@ -104,7 +94,7 @@ func glossaryList() *cobra.Command {
 						continue
 					}
 				}
-				list = append(list, entryOf(&g.Events[i]))
+				list = append(list, typeEntry{EventType: &g.Events[i]})
 			}
 			if len(list) == 0 {
 				return fmt.Errorf("no event type fits %q; mockrudder glossary list prints all", args[0])
@@ -156,8 +146,7 @@ func glossaryShow() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("the glossary has no event type %q; mockrudder glossary list prints all", args[0])
 			}
-			entry := entryOf(e)
-			entry.User, entry.Properties = byName(e.User), byName(e.Properties)
+			entry := typeEntry{e, byName(e.User), byName(e.Properties)}
 			return flags.write(cmd.OutOrStdout(), entry, func(to io.Writer) error { return showType(to, e, entry.status()) })
 		},
 	})

@@ -1,7 +1,5 @@
-// Command generate writes the JSON Schemas that are made from the glossary:
-// one for each of Braze's event types, one for a Braze request body, and one for
-// a RudderStack batch, which it puts together from the hand-written schemas of
-// the single calls.
+// Command generate writes the JSON Schemas that are made from the glossary, one
+// for each of Braze's event types.
 //
 //	go run ./schemas/generate -dir schemas          write what differs
 //	go run ./schemas/generate -dir schemas -check   write nothing; exit 1 if a file is stale
