@@ -36,7 +36,7 @@ func ExampleJudge() {
 	defer stop()
 
 	current := braze.Launch(mockbraze.Current{URL: at.Intake + "/currents", Token: "t"})
-	if err := current.Send(ctx, 960); err != nil {
+	if err := current.Send(ctx, 1020); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -51,7 +51,7 @@ func ExampleJudge() {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if err := mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: 960, Seed: 7}); err != nil {
+	if err := mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: 1020, Seed: 7}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -64,7 +64,7 @@ func ExampleJudge() {
 		return
 	}
 	fmt.Println(report.Verdict, "acknowledged", report.Acked, "lost", report.Lost, "duplicates", report.Duplicates)
-	// Output: pass acknowledged 960 lost 0 duplicates 0
+	// Output: pass acknowledged 1020 lost 0 duplicates 0
 }
 
 // startBridge runs a bridge until it is stopped.

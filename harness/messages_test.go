@@ -57,7 +57,7 @@ func TestMessageFixtures(t *testing.T) {
 		require.Equal(t, text, message.String(), "the bridge makes something else of %s", name)
 		got, err := oracle.Decode(checked)
 		require.NoError(t, err)
-		require.Empty(t, oracle.Diff(expected.Message, got, oracle.Exact, 5), name)
+		require.Empty(t, oracle.Diff(expected.Arrives, got, oracle.Exact, 5), name)
 		verdict := validator.Message(checked)
 		require.True(t, verdict.Valid, "%s: %v", name, verdict.Errors)
 	}

@@ -22,15 +22,16 @@ import (
 
 // oddCase is one file of fixtures/odd; its README says what the keys mean.
 type oddCase struct {
-	About        string             `json:"about"`
-	Method, Path string             `json:"-"`
-	Headers      map[string]*string `json:"headers"`
-	JSON         json.RawMessage    `json:"json"`
-	Text         *string            `json:"text"`
-	Base64       *string            `json:"base64"`
-	Status       int                `json:"status"`
-	Answer       json.RawMessage    `json:"answer"`
-	Events       []oddFate          `json:"events"`
+	About   string             `json:"about"`
+	Method  string             `json:"method"`
+	Path    string             `json:"path"`
+	Headers map[string]*string `json:"headers"`
+	JSON    json.RawMessage    `json:"json"`
+	Text    *string            `json:"text"`
+	Base64  *string            `json:"base64"`
+	Status  int                `json:"status"`
+	Answer  json.RawMessage    `json:"answer"`
+	Events  []oddFate          `json:"events"`
 }
 
 type oddFate struct {
@@ -43,18 +44,11 @@ func readOddCase(t *testing.T, path string) oddCase {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	var c struct {
-		oddCase
-		Method string `json:"method"`
-		Path   string `json:"path"`
-	}
+	c := oddCase{Method: http.MethodPost, Path: "/currents"}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	require.NoError(t, dec.Decode(&c), path)
-	c.oddCase.Method, c.oddCase.Path = c.Method, c.Path
-	fill(&c.oddCase.Method, http.MethodPost)
-	fill(&c.oddCase.Path, "/currents")
-	return c.oddCase
+	return c
 }
 
 func (c oddCase) body(t *testing.T) []byte {

@@ -173,7 +173,7 @@ func (o Outside) readReceived(books *oracle.Books) error {
 			}
 			losses = losses[1:]
 		}
-		books.Deliver(delivered(e, o.Mode))
+		books.Deliver(delivered(e))
 	}
 }
 

@@ -234,18 +234,15 @@ func (r *run) acknowledged(events []mockbraze.Event) {
 }
 
 func (r *run) arrived(e mockrudder.Event) {
-	r.books.Deliver(delivered(e, r.config.Mode))
+	r.books.Deliver(delivered(e))
 	r.advance()
 }
 
 // delivered is what the books need to know of a message that came in.
-func delivered(e mockrudder.Event, mode Mode) oracle.Delivery {
+func delivered(e mockrudder.Event) oracle.Delivery {
 	d := oracle.Delivery{Raw: []byte(e.Raw), Valid: e.Valid}
 	if len(e.Errors) > 0 {
 		d.Fault = e.Errors[0].Path + ": " + e.Errors[0].Detail
-	}
-	if mode == ModeWebhook {
-		d.Stored = e.Message()
 	}
 	return d
 }

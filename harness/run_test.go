@@ -93,6 +93,9 @@ func TestEachBreakFails(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, Fail, r.Verdict)
 				require.Positive(t, tt.counter(r), "%v", r)
+				if tt.how == BreakCorrupt {
+					require.Contains(t, strings.Join(r.Failures, "\n"), "is not what was sent: /", "the archive knows what it was")
+				}
 				for _, other := range tt.others(r) {
 					require.Zero(t, other, "%v", r)
 				}

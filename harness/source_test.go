@@ -266,10 +266,9 @@ func mustAgree(text []byte, event currents.Event) bool {
 	case []any:
 		return false // as text it may be one of those names
 	}
-	_, invalid := oracle.Timestamp(v["time"])
-	_, differs := oracle.EventsTimestamp(v["time"])
+	_, differs := oracle.Timestamp(v["time"])
 	user, _ := v["user"].(map[string]any)
-	return !invalid && !differs && !strings.Contains(string(text), "[REDACTED]") && plainID(v["id"]) && !blank(user["user_id"]) && !blank(user["external_user_id"]) &&
+	return !differs && !strings.Contains(string(text), "[REDACTED]") && plainID(v["id"]) && !blank(user["user_id"]) && !blank(user["external_user_id"]) &&
 		plainProperties(v["properties"]) && plainNumbers(v)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // UpConfig says where Up serves. The zero value serves on the default ports of
@@ -43,6 +44,10 @@ func Up(ctx context.Context, c UpConfig) error {
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
+	glossary, err := schemas.Load()
+	if err != nil {
+		return err
+	}
 	rudder, err := mockrudder.New()
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func Up(ctx context.Context, c UpConfig) error {
 	if err := c.launch(ctx, braze); err != nil {
 		return err
 	}
-	c.explain(bridge)
+	c.explain(bridge, eventsOfAType*len(glossary.Current()))
 	select {
 	case <-ctx.Done():
 		return bridge.stop()
@@ -155,7 +160,12 @@ func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
 	return current.Launch(ctx)
 }
 
-func (c UpConfig) explain(bridge *process) {
+// eventsOfAType is how many events of each type are suggested: ten show every
+// field.
+const eventsOfAType = 10
+
+// explain says what is where, and how to send so many events.
+func (c UpConfig) explain(bridge *process, events int) {
 	fmt.Fprintf(c.Out, `All three are running; Ctrl-C ends them.
 
   fake Braze         http://%[1]s
@@ -165,9 +175,9 @@ func (c UpConfig) explain(bridge *process) {
   bridge's log       %[6]s
 
 Try:
-  curl -X POST 'http://%[1]s/api/currents/1/send?events=960'
+  curl -X POST 'http://%[1]s/api/currents/1/send?events=%[7]d'
   curl 'http://%[3]s/status'
   curl 'http://%[4]s/_mock/stats'
   curl 'http://%[4]s/_mock/events?event=users.messages.email.Open&limit=1'
-`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath)
+`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath, events)
 }

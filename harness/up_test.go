@@ -48,13 +48,13 @@ func TestUp(t *testing.T) {
 			defer stop()
 			require.NoError(t, await(waiting, func() bool { return strings.Contains(out.String(), "Try:") }))
 
-			send := "http://" + c.Braze + "/api/currents/1/send?events=192"
-			require.Contains(t, out.String(), "curl -X POST '"+strings.Replace(send, "192", "960", 1)+"'")
-			res, err := http.Post(send, "", nil)
+			send := "http://" + c.Braze + "/api/currents/1/send?events="
+			require.Contains(t, out.String(), "curl -X POST '"+send+"1020'", "ten of each of 102 types")
+			res, err := http.Post(send+"204", "", nil)
 			require.NoError(t, err)
 			res.Body.Close()
 			require.Equal(t, http.StatusOK, res.StatusCode)
-			require.NoError(t, await(waiting, func() bool { return stored(t, c.Rudder) == 190 }))
+			require.NoError(t, await(waiting, func() bool { return stored(t, c.Rudder) == 202 }))
 			cancel()
 			require.NoError(t, <-ended)
 		})

@@ -3,6 +3,7 @@ package oracle_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -202,28 +203,15 @@ func TestBooksKnowWhoseLetterIsWrong(t *testing.T) {
 
 func TestBooksInWebhookMode(t *testing.T) {
 	raw := `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1.0,"s":"x"}}`
-	stored := `{` + head + `,"event":"t","messageId":"a","anonymousId":"u","properties":{"n":1,"s":"x"},
-	  "receivedAt":"2026-01-01T00:00:00.000Z","request_ip":"127.0.0.1","rudderId":"r"}`
-	tests := []struct {
-		name, raw, stored string
-		corrupted         int64
-	}{
-		{"equal", raw, stored, 0},
-		{"other text came in", `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1,"s":"x"}}`, stored, 1},
-		{"stored otherwise", raw, `{"messageId":"a"}`, 1},
-		{"not stored", raw, ``, 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			books := oracle.NewBooks(oracle.Rules{Mode: oracle.Webhook}, &shelf{})
-			require.NoError(t, books.Issue([]byte(raw)))
-			books.Ack("a")
-			books.Deliver(oracle.Delivery{Raw: []byte(tt.raw), Stored: []byte(tt.stored), Valid: true})
-			tally := books.Tally()
-			require.EqualValues(t, 1, tally.Delivered)
-			require.Equal(t, tt.corrupted, tally.Corrupted)
-			require.Len(t, books.Notes(), int(tt.corrupted))
-		})
+	for came, corrupted := range map[string]int64{raw: 0, strings.Replace(raw, "1.0", "1", 1): 1} {
+		books := oracle.NewBooks(oracle.Rules{Mode: oracle.Webhook}, &shelf{})
+		require.NoError(t, books.Issue([]byte(raw)))
+		books.Ack("a")
+		books.Deliver(oracle.Delivery{Raw: []byte(came), Valid: true})
+		tally := books.Tally()
+		require.EqualValues(t, 1, tally.Delivered)
+		require.Equal(t, corrupted, tally.Corrupted)
+		require.Len(t, books.Notes(), int(corrupted))
 	}
 }
 

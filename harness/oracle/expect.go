@@ -46,10 +46,7 @@ type Expectation struct {
 	// Arrives is what must come in at RudderStack: in events mode the message,
 	// without messageId where ID is empty (the bridge makes one up); in webhook
 	// mode the event as it is. Nil unless Fate is Deliver.
-	Arrives any
-	// Message is what RudderStack's Braze source is to make of the event, which
-	// in events mode is what arrives. Nil unless Fate is Deliver.
-	Message map[string]any
+	Arrives map[string]any
 }
 
 // ErrNotJSON means that an event is not JSON at all, which Braze never sends.
@@ -79,15 +76,8 @@ func expectValue(v any, rules Rules) Expectation {
 	if e.Fate != Deliver {
 		return e
 	}
-	e.Message = messageOf(event, user, e.ID)
-	e.Arrives = e.Message
-	text, _ := EventsTimestamp(event["time"])
-	if rules.Mode == Webhook {
-		e.Arrives = event
-		text, _ = Timestamp(event["time"])
-	}
-	if text != "" {
-		e.Message["timestamp"] = text
+	if e.Arrives = event; rules.Mode == Events {
+		e.Arrives = messageOf(event, user, e.ID)
 	}
 	return e
 }
@@ -184,6 +174,9 @@ func messageOf(event, user map[string]any, id string) map[string]any {
 	copyField(traits, "phone", properties["to_phone_number"])
 	if len(traits) > 0 {
 		message["traits"] = traits
+	}
+	if text, _ := Timestamp(event["time"]); text != "" {
+		message["timestamp"] = text
 	}
 	if !isObject {
 		copyField(message, "properties", event["properties"])

@@ -13,31 +13,20 @@ import (
 // lastSecond is the last second that a JavaScript Date can hold, either side of 1970.
 const lastSecond = 8.64e12
 
-// Timestamp says what RudderStack's Braze source makes of an event's time:
-// JavaScript's parseInt(time, 10) as seconds since the epoch, in ISO 8601.
-// There is none for a falsy time. invalid is true where RudderStack would write
-// the text "Invalid date"; a message had better have no timestamp then.
-func Timestamp(v any) (text string, invalid bool) {
-	if falsy(v) {
-		return "", false
-	}
-	seconds, ok := parseInt(javaScriptText(v))
-	if !ok || seconds > lastSecond || seconds < -lastSecond {
-		return "", true
-	}
-	return iso(time.Unix(int64(seconds), 0).UTC()), false
-}
-
 // yearTenThousand in seconds since 1970. A number from there on is taken for
 // milliseconds in events mode.
 const yearTenThousand = 253402300800
 
-// EventsTimestamp says what the bridge makes of an event's time in events mode:
-// what Timestamp says, but that milliseconds are told by their size, and that
-// text which begins with a date is one, or none. differs is true where Timestamp
-// says something else.
-func EventsTimestamp(v any) (text string, differs bool) {
-	source, _ := Timestamp(v)
+// Timestamp says what the bridge makes of an event's time in events mode:
+// JavaScript's parseInt(time, 10) as seconds since the epoch, in ISO 8601, as
+// RudderStack's Braze source does, but that milliseconds are told by their size,
+// that text which begins with a date is one, or none, and that there is none
+// where that source writes "Invalid date". differs is true where it writes
+// something else. There is none for a falsy time.
+func Timestamp(v any) (text string, differs bool) {
+	if falsy(v) {
+		return "", false
+	}
 	if s, ok := v.(string); ok {
 		if s = strings.TrimSpace(s); isDate.MatchString(s) {
 			for _, layout := range []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700"} {
@@ -48,15 +37,12 @@ func EventsTimestamp(v any) (text string, differs bool) {
 			return "", true
 		}
 	}
-	if falsy(v) {
-		return "", false
-	}
 	n, ok := parseInt(javaScriptText(v))
-	if !ok || max(n, -n) < yearTenThousand {
-		return source, false
-	}
-	if max(n, -n) > lastSecond*1000 {
-		return "", source != ""
+	switch abs := max(n, -n); {
+	case !ok || abs > lastSecond*1000:
+		return "", true
+	case abs < yearTenThousand:
+		return iso(time.Unix(int64(n), 0).UTC()), false
 	}
 	return iso(time.UnixMilli(int64(n)).UTC()), true
 }

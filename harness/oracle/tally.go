@@ -85,9 +85,6 @@ func (b *Books) Notes() []string {
 }
 
 func (b *Books) explain(o offender) string {
-	if o.note != "" {
-		return o.note
-	}
 	if !o.sent {
 		return "no archive to compare with"
 	}
