@@ -9,8 +9,7 @@ import (
 // Checker is a compiled schema. It is not changed by use and may be shared,
 // each goroutine with an Index of its own.
 type Checker struct {
-	types   types // 0: any
-	trivial bool  // there is nothing beyond types
+	types types // 0: any
 
 	constants []string // const, and enum; none: any value
 	listed    bool     // they are those of enum
@@ -43,48 +42,8 @@ func typeOf(kind Kind) types {
 	return [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
 }
 
-// Valid says whether the value at a place of the index keeps to the schema.
-func (c *Checker) Valid(x *Index, at Node) bool {
-	of := &x.nodes[at]
-	if c.types != 0 && !c.typed(x, at, of.kind) {
-		return false
-	}
-	if c.trivial {
-		return true
-	}
-	switch of.kind {
-	case Object:
-		if c.members != nil && !c.members.valid(x, at) {
-			return false
-		}
-	case Array:
-		if !c.array(x, at) {
-			return false
-		}
-	case String:
-		if !c.text(x, at) {
-			return false
-		}
-	}
-	return (c.constants == nil || c.constant(x, at)) && (len(c.any) == 0 || c.anyValid(x, at))
-}
-
 func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
 	return c.types&typeOf(kind) != 0 || kind == Number && c.types&typeInteger != 0 && x.integer(at)
-}
-
-func (c *Checker) array(x *Index, at Node) bool {
-	for _, item := range x.Items(at) {
-		if c.items != nil && !c.items.Valid(x, item) {
-			return false
-		}
-	}
-	return true
-}
-
-// text checks a string.
-func (c *Checker) text(x *Index, at Node) bool {
-	return c.long(x, at) && (c.pattern == nil || c.pattern.Match(x.Text(at))) && (c.format == "" || isTime(x.Text(at)))
 }
 
 // long says whether a string is as long as it must be. Its length counts
@@ -100,15 +59,6 @@ func (c *Checker) long(x *Index, at Node) bool {
 func isTime(text []byte) bool {
 	var t time.Time
 	return t.UnmarshalText(text) == nil
-}
-
-func (c *Checker) anyValid(x *Index, at Node) bool {
-	for _, each := range c.any {
-		if each.Valid(x, at) {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Checker) constant(x *Index, at Node) bool {

@@ -61,8 +61,6 @@ func (k *compiler) schema(value any) (*Checker, error) {
 			return nil, err
 		}
 	}
-	c.trivial = c.members == nil && c.items == nil && len(c.constants) == 0 && c.minLength == 0 &&
-		c.pattern == nil && c.format == "" && len(c.any) == 0
 	return c, nil
 }
 

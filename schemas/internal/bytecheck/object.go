@@ -33,13 +33,6 @@ func (m *members) add(name string) int {
 	return place
 }
 
-func (m *members) valid(x *Index, at Node) bool {
-	first := m.gather(x, at)
-	ok := m.check(x, first)
-	x.slots = x.slots[:first]
-	return ok
-}
-
 // gather puts the values that have a name in the list into new slots and returns
 // the first of these. The whole document is the value of none, so that 0 says
 // that there is none. Of a name given twice the last value counts, so each is
@@ -62,21 +55,6 @@ func (m *members) gather(x *Index, at Node) (first int) {
 	return first
 }
 
-func (m *members) check(x *Index, first int) bool {
-	for _, place := range m.required {
-		if x.slots[first+place] == 0 {
-			return false
-		}
-	}
-	for place := range m.list {
-		value, schema := x.slots[first+place], m.list[place].schema
-		if value != 0 && schema != nil && !schema.Valid(x, value) {
-			return false
-		}
-	}
-	return true
-}
-
 // Unknown is a member whose name is not among the known ones, see NoteUnknown.
 type Unknown struct {
 	Section    int
@@ -84,7 +62,7 @@ type Unknown struct {
 }
 
 // Unknown lists the members that were met and are not known, in the order in
-// which Valid met them since the text was read. Where an object has a name
+// which Check met them since the text was read. Where an object has a name
 // twice, both are there. The list is good until the next Read.
 func (x *Index) Unknown() []Unknown { return x.unknown }
 
@@ -96,12 +74,11 @@ func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range path {
 		c.members = c.members.copied()
 		place := c.members.add(name)
-		inner := &Checker{trivial: true}
+		inner := &Checker{}
 		if have := c.members.list[place].schema; have != nil {
 			*inner = *have // it may be that of another place too
 		}
 		c.members.list[place].schema = inner
-		c.trivial = false
 		c = inner
 	}
 	c.members = c.members.copied()
@@ -109,7 +86,6 @@ func (c *Checker) NoteUnknown(section int, known []string, path ...string) {
 	for _, name := range known {
 		c.members.list[c.members.add(name)].known = true
 	}
-	c.trivial = false
 }
 
 func (m *members) copied() *members {

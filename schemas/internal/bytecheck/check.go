@@ -19,88 +19,92 @@ type Finding struct {
 // schema, sorted by path; nothing where it does. Beside that it notes unknown
 // members, see NoteUnknown.
 func (c *Checker) Check(x *Index, at Node) []Finding {
-	noted := len(x.unknown)
-	if c.Valid(x, at) {
-		return nil
-	}
-	x.unknown = x.unknown[:noted] // Valid has stopped at the first mistake
-	e := explainer{x: x}
-	e.value(c, at, "")
-	slices.SortFunc(e.found, func(a, b Finding) int {
+	w := walk{x: x}
+	w.value(c, at)
+	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
-	return slices.CompactFunc(e.found, func(a, b Finding) bool { return a.Path == b.Path && a.Rule == b.Rule })
+	return slices.CompactFunc(w.found, func(a, b Finding) bool { return a.Path == b.Path && a.Rule == b.Rule })
 }
 
-// explainer goes the way of Valid to its end.
-type explainer struct {
+// walk goes over a value and its schema together.
+type walk struct {
 	x     *Index
+	path  []string // names of members, and numbers of items, down to the place
 	found []Finding
 }
 
-func (e *explainer) say(path, rule, expected, got string) {
-	e.found = append(e.found, Finding{path, rule, "expected " + expected + ", got " + got})
+func (w *walk) say(rule, expected, got string) {
+	var path strings.Builder
+	for _, name := range w.path {
+		path.WriteString("/" + Escape(name))
+	}
+	w.found = append(w.found, Finding{path.String(), rule, "expected " + expected + ", got " + got})
 }
 
-func (e *explainer) value(c *Checker, at Node, path string) {
-	kind := e.x.Kind(at)
-	if c.types != 0 && !c.typed(e.x, at, kind) {
-		e.say(path, "type", c.types.String(), e.x.Short(at))
+// within does something one step further down.
+func (w *walk) within(name string, do func()) {
+	w.path = append(w.path, name)
+	do()
+	w.path = w.path[:len(w.path)-1]
+}
+
+func (w *walk) value(c *Checker, at Node) {
+	kind := w.x.Kind(at)
+	if c.types != 0 && !c.typed(w.x, at, kind) {
+		w.say("type", c.types.String(), w.x.Short(at))
 		return
 	}
-	switch kind {
-	case Object:
-		if c.members != nil {
-			e.object(c.members, at, path)
+	switch {
+	case kind == Object && c.members != nil:
+		w.object(c.members, at)
+	case kind == Array && c.items != nil:
+		for i, item := range w.x.Items(at) {
+			w.within(strconv.Itoa(i), func() { w.value(c.items, item) })
 		}
-	case Array:
-		for i, item := range e.x.Items(at) {
-			if c.items != nil {
-				e.value(c.items, item, path+"/"+strconv.Itoa(i))
-			}
-		}
-	case String:
-		e.text(c, at, path)
+	case kind == String:
+		w.text(c, at)
 	}
-	if c.constants != nil && !c.constant(e.x, at) {
+	if c.constants != nil && !c.constant(w.x, at) {
 		rule, allowed := "const", fmt.Sprintf("%q", c.constants[0])
 		if c.listed {
 			rule, allowed = "enum", "one of "+strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", c.constants), "[]"), `" "`, `", "`)
 		}
-		e.say(path, rule, allowed, e.x.Short(at))
+		w.say(rule, allowed, w.x.Short(at))
 	}
-	if len(c.any) > 0 && !c.anyValid(e.x, at) { // the schemas of this project ask for nothing else with it
-		e.say(path, "anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
+	fits := func(each *Checker) bool { return len(each.Check(w.x, at)) == 0 }
+	if len(c.any) > 0 && !slices.ContainsFunc(c.any, fits) { // the schemas of this project ask for nothing else with it
+		w.say("anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
 	}
 }
 
-func (e *explainer) object(m *members, at Node, path string) {
-	first := m.gather(e.x, at)
+func (w *walk) object(m *members, at Node) {
+	first := m.gather(w.x, at)
 	for _, place := range m.required {
-		if e.x.slots[first+place] == 0 {
-			e.say(path+"/"+Escape(m.list[place].name), "required", "a value", "none")
+		if w.x.slots[first+place] == 0 {
+			w.within(m.list[place].name, func() { w.say("required", "a value", "none") })
 		}
 	}
 	for place, of := range m.list {
-		if value := e.x.slots[first+place]; value != 0 && of.schema != nil {
-			e.value(of.schema, value, path+"/"+Escape(of.name))
+		if value := w.x.slots[first+place]; value != 0 && of.schema != nil {
+			w.within(of.name, func() { w.value(of.schema, value) })
 		}
 	}
-	e.x.slots = e.x.slots[:first]
+	w.x.slots = w.x.slots[:first]
 }
 
 // text names the formats and patterns of this project's schemas in words.
-func (e *explainer) text(c *Checker, at Node, path string) {
+func (w *walk) text(c *Checker, at Node) {
 	const time = "an RFC 3339 time with a zone"
-	if c.minLength > 0 && !c.long(e.x, at) {
-		e.say(path, "minLength", "text that is not empty", e.x.Short(at))
+	if c.minLength > 0 && !c.long(w.x, at) {
+		w.say("minLength", "text that is not empty", w.x.Short(at))
 	}
-	matches := c.pattern == nil || c.pattern.Match(e.x.Text(at))
+	matches := c.pattern == nil || c.pattern.Match(w.x.Text(at))
 	switch {
-	case c.format != "" && (!matches || !isTime(e.x.Text(at))):
-		e.say(path, "format", time, e.x.Short(at))
+	case c.format != "" && (!matches || !isTime(w.x.Text(at))):
+		w.say("format", time, w.x.Short(at))
 	case !matches && c.format == "":
-		e.say(path, "pattern", "more than white space", e.x.Short(at))
+		w.say("pattern", "more than white space", w.x.Short(at))
 	}
 }
 
