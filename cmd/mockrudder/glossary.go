@@ -22,17 +22,21 @@ const glossaryUsage = "a newer glossary, in the form of schemas/glossary.json (d
 // glossaryFlags are the flags of all subcommands of glossary.
 type glossaryFlags struct{ file, format string }
 
-func (f *glossaryFlags) add(cmd *cobra.Command) *cobra.Command {
+// add adds the flags to a command, which runs with the glossary that they name.
+func (f *glossaryFlags) add(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary, args []string) error) *cobra.Command {
 	cmd.Flags().StringVar(&f.file, "glossary", "", glossaryUsage)
 	cmd.Flags().StringVar(&f.format, "format", "text", "how to report: text or json")
-	return cmd
-}
-
-func (f *glossaryFlags) load() (*schemas.Glossary, error) {
-	if f.format != "text" && f.format != "json" {
-		return nil, fmt.Errorf("--format must be text or json, not %q", f.format)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.format != "text" && f.format != "json" {
+			return fmt.Errorf("--format must be text or json, not %q", f.format)
+		}
+		g, err := schemas.LoadFile(f.file)
+		if err != nil {
+			return err
+		}
+		return run(cmd.OutOrStdout(), g, args)
 	}
-	return schemas.LoadFile(f.file)
+	return cmd
 }
 
 // write writes a value as JSON, or as text.
@@ -80,37 +84,32 @@ func glossaryList() *cobra.Command {
 		Short:   "List the event types, all or those that a pattern fits",
 		Example: "  mockrudder glossary list\n  mockrudder glossary list '*.Send' --format json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			g, err := flags.load()
-			if err != nil {
+	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
+		list := []typeEntry{}
+		for i := range g.Events {
+			if len(args) > 0 {
+				if ok, err := path.Match(args[0], g.Events[i].Name); err != nil {
+					return fmt.Errorf("%q is no pattern such as 'users.messages.email.*': %w", args[0], err)
+				} else if !ok {
+					continue
+				}
+			}
+			list = append(list, typeEntry{EventType: &g.Events[i]})
+		}
+		if len(list) == 0 {
+			return fmt.Errorf("no event type fits %q; mockrudder glossary list prints all", args[0])
+		}
+		return flags.write(to, list, func(to io.Writer) error {
+			table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+			for _, e := range list {
+				fmt.Fprintf(table, "%s\t%s\t%s\n", e.Name, e.Family, e.status())
+			}
+			if err := table.Flush(); err != nil {
 				return err
 			}
-			list := []typeEntry{}
-			for i := range g.Events {
-				if len(args) > 0 {
-					if ok, err := path.Match(args[0], g.Events[i].Name); err != nil {
-						return fmt.Errorf("%q is no pattern such as 'users.messages.email.*': %w", args[0], err)
-					} else if !ok {
-						continue
-					}
-				}
-				list = append(list, typeEntry{EventType: &g.Events[i]})
-			}
-			if len(list) == 0 {
-				return fmt.Errorf("no event type fits %q; mockrudder glossary list prints all", args[0])
-			}
-			return flags.write(cmd.OutOrStdout(), list, func(to io.Writer) error {
-				table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-				for _, e := range list {
-					fmt.Fprintf(table, "%s\t%s\t%s\n", e.Name, e.Family, e.status())
-				}
-				if err := table.Flush(); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintln(to, g.Version())
-				return err
-			})
-		},
+			_, err := fmt.Fprintln(to, g.Version())
+			return err
+		})
 	})
 }
 
@@ -137,18 +136,13 @@ func glossaryShow() *cobra.Command {
 		Short:   "Print the fields of an event type",
 		Example: "  mockrudder glossary show users.behaviors.Purchase",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			g, err := flags.load()
-			if err != nil {
-				return err
-			}
-			e, ok := g.Event(args[0])
-			if !ok {
-				return fmt.Errorf("the glossary has no event type %q; mockrudder glossary list prints all", args[0])
-			}
-			entry := typeEntry{e, byName(e.User), byName(e.Properties)}
-			return flags.write(cmd.OutOrStdout(), entry, func(to io.Writer) error { return showType(to, e, entry.status()) })
-		},
+	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
+		e, ok := g.Event(args[0])
+		if !ok {
+			return fmt.Errorf("the glossary has no event type %q; mockrudder glossary list prints all", args[0])
+		}
+		entry := typeEntry{e, byName(e.User), byName(e.Properties)}
+		return flags.write(to, entry, func(to io.Writer) error { return showType(to, e, entry.status()) })
 	})
 }
 
@@ -197,18 +191,13 @@ func glossaryDiff() *cobra.Command {
 		Example: "  git clone --depth 1 https://github.com/braze-inc/braze-docs && mockrudder glossary diff braze-docs/_docs\n" +
 			"  mockrudder glossary diff --format json sample-data",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			g, err := flags.load()
-			if err != nil {
-				return err
-			}
-			sources, err := refresh.Read(args[0], g)
-			if err != nil {
-				return err
-			}
-			report := refresh.Compare(g, sources)
-			return different(report, flags.write(cmd.OutOrStdout(), report, report.WriteText))
-		},
+	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
+		sources, err := refresh.Read(args[0], g)
+		if err != nil {
+			return err
+		}
+		report := refresh.Compare(g, sources)
+		return different(report, flags.write(to, report, report.WriteText))
 	})
 }
 
@@ -233,30 +222,25 @@ func glossaryRefresh() *cobra.Command {
 			"read or written.",
 		Example: "  mockrudder glossary refresh braze-docs/_docs --out glossary.json --schema-version 13 --date 2026-12-02",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			g, err := flags.load()
+	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
+		sources, err := refresh.Read(args[0], g)
+		if err != nil {
+			return err
+		}
+		next, report, err := refresh.Refresh(g, sources, options)
+		if err != nil {
+			return err
+		}
+		if out != "" {
+			raw, err := next.Encode()
 			if err != nil {
 				return err
 			}
-			sources, err := refresh.Read(args[0], g)
-			if err != nil {
+			if err := os.WriteFile(out, raw, 0o644); err != nil {
 				return err
 			}
-			next, report, err := refresh.Refresh(g, sources, options)
-			if err != nil {
-				return err
-			}
-			if out != "" {
-				raw, err := next.Encode()
-				if err != nil {
-					return err
-				}
-				if err := os.WriteFile(out, raw, 0o644); err != nil {
-					return err
-				}
-			}
-			return different(report, flags.write(cmd.OutOrStdout(), report, report.WriteText))
-		},
+		}
+		return different(report, flags.write(to, report, report.WriteText))
 	})
 	cmd.Flags().StringVar(&out, "out", "", "the file to write the new glossary to")
 	cmd.Flags().IntVar(&options.SchemaVersion, "schema-version", 0, "the schema version that the sources describe, which they do not say")
