@@ -154,12 +154,33 @@ func usableID(v any) string {
 	return ""
 }
 
+// fields are those of user and of properties that have a place of their own in
+// the message.
+var fields = [...]struct{ section, name, to string }{
+	{"user", "user_id", "anonymousId"},
+	{"user", "external_user_id", "userId"},
+	{"user", "device_id", "context.device.id"},
+	{"user", "timezone", "context.timezone"},
+	{"properties", "device_model", "context.device.model"},
+	{"properties", "ad_id", "context.device.advertisingId"},
+	{"properties", "ad_tracking_enabled", "context.device.adTrackingEnabled"},
+	{"properties", "os_version", "context.os.version"},
+	{"properties", "platform", "context.os.name"},
+	{"properties", "user_agent", "context.userAgent"},
+	{"properties", "email_address", "traits.email"},
+	{"properties", "to_phone_number", "traits.phone"},
+}
+
 // messageOf follows the table "How RudderStack's own Braze source maps an
-// event", without the damage that source does to keys and numbers.
+// event", without the damage that source does to keys and numbers. null sets no
+// field, but "", 0 and false do. Of properties stays what has no place of its
+// own; what has one leaves even where it is null.
 func messageOf(event, user map[string]any, id string) map[string]any {
-	properties, isObject := event["properties"].(map[string]any)
 	message := map[string]any{
-		"context":      contextOf(user, properties),
+		"context": map[string]any{
+			"library":     map[string]any{"name": "unknown", "version": "unknown"},
+			"integration": map[string]any{"name": "Braze"},
+		},
 		"integrations": map[string]any{"Braze": false},
 		"type":         "track",
 		"event":        event["event_type"],
@@ -167,69 +188,42 @@ func messageOf(event, user map[string]any, id string) map[string]any {
 	if id != "" {
 		message["messageId"] = id
 	}
-	copyField(message, "anonymousId", user["user_id"])
-	copyField(message, "userId", user["external_user_id"])
-	traits := map[string]any{}
-	copyField(traits, "email", properties["email_address"])
-	copyField(traits, "phone", properties["to_phone_number"])
-	if len(traits) > 0 {
-		message["traits"] = traits
-	}
 	if text, _ := Timestamp(event["time"]); text != "" {
 		message["timestamp"] = text
 	}
-	if !isObject {
-		copyField(message, "properties", event["properties"])
-	} else if rest := unmapped(properties); len(rest) > 0 {
+	properties, isObject := event["properties"].(map[string]any)
+	rest := maps.Clone(properties)
+	for _, f := range fields {
+		from := user
+		if f.section == "properties" {
+			from = properties
+			delete(rest, f.name)
+		}
+		if v := from[f.name]; v != nil {
+			put(message, f.to, v)
+		}
+	}
+	if !isObject && event["properties"] != nil {
+		message["properties"] = event["properties"]
+	} else if len(rest) > 0 {
 		message["properties"] = rest
 	}
 	return message
 }
 
-func contextOf(user, properties map[string]any) map[string]any {
-	context := map[string]any{
-		"library":     map[string]any{"name": "unknown", "version": "unknown"},
-		"integration": map[string]any{"name": "Braze"},
+// put sets a field at a path, of names with dots between.
+func put(in map[string]any, path string, v any) {
+	name, below, deeper := strings.Cut(path, ".")
+	if !deeper {
+		in[name] = v
+		return
 	}
-	device := map[string]any{}
-	copyField(device, "id", user["device_id"])
-	copyField(device, "model", properties["device_model"])
-	copyField(device, "advertisingId", properties["ad_id"])
-	copyField(device, "adTrackingEnabled", properties["ad_tracking_enabled"])
-	system := map[string]any{}
-	copyField(system, "version", properties["os_version"])
-	copyField(system, "name", properties["platform"])
-	if len(device) > 0 {
-		context["device"] = device
+	next, ok := in[name].(map[string]any)
+	if !ok {
+		next = map[string]any{}
+		in[name] = next
 	}
-	if len(system) > 0 {
-		context["os"] = system
-	}
-	copyField(context, "timezone", user["timezone"])
-	copyField(context, "userAgent", properties["user_agent"])
-	return context
-}
-
-// copyField sets a mapped field: null never does, but "", 0 and false do.
-func copyField(to map[string]any, key string, v any) {
-	if v != nil {
-		to[key] = v
-	}
-}
-
-// unmapped is what stays in properties: all but the eight keys that have a
-// place of their own in the message, and those leave even when they are null.
-func unmapped(properties map[string]any) map[string]any {
-	rest := make(map[string]any, len(properties))
-	for key, v := range properties {
-		switch key {
-		case "device_model", "os_version", "platform", "email_address",
-			"to_phone_number", "user_agent", "ad_id", "ad_tracking_enabled":
-		default:
-			rest[key] = v
-		}
-	}
-	return rest
+	put(next, below, v)
 }
 
 // hasUnsafeKey says whether RudderStack's Braze source would drop the event:
