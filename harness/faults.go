@@ -79,18 +79,12 @@ func once() []named {
 	}
 }
 
-// destination is what the schedule needs of RudderStack.
-type destination interface {
-	Fault(mockrudder.Fault) error
-	Faults() []mockrudder.Fault
-}
-
 // schedule arms faults by the share of events that were delivered: a round
 // before the first, the others evenly over the run. Each fault waits for a
 // request to strike, so every one of the first round happens in any run, and
 // what is armed has happened once it has struck.
 type schedule struct {
-	to     destination
+	to     *mockrudder.Server
 	mode   Mode
 	total  int64
 	rounds int64
@@ -105,7 +99,7 @@ type schedule struct {
 // fifty at most.
 const roundEvery = 5000
 
-func newSchedule(to destination, mode Mode, total int64) *schedule {
+func newSchedule(to *mockrudder.Server, mode Mode, total int64) *schedule {
 	return &schedule{to: to, mode: mode, total: total, rounds: min(50, max(4, total/roundEvery))}
 }
 

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -51,10 +52,9 @@ type typeEntry struct{ sent, delivered bool }
 
 // offender is a delivery that was not what it should have been.
 type offender struct {
-	id   string
-	ref  uint64
-	sent bool // false: the event that was sent is not in the archive
-	got  []byte
+	id  string
+	ref uint64
+	got []byte
 }
 
 // Tally is the sum of the books, in events.
@@ -72,16 +72,14 @@ type Tally struct {
 	Undelivered int64 // acknowledged, to be delivered, neither delivered nor dead
 	Unburied    int64 // acknowledged, to be dead, neither dead nor delivered
 
-	Dead, Filtered   int64 // acknowledged events that must be dead, or filtered
-	Awaited          int64 // acknowledged events that must be delivered
-	TypesSent        int
-	TypesDelivered   int
-	Reissued         int64 // ids that were issued again with another content
-	DeliveredUnacked int64 // delivered, and never acknowledged to Braze
+	Dead, Filtered int64 // acknowledged events that must be dead, or filtered
+	Awaited        int64 // acknowledged events that must be delivered
+	TypesSent      int
+	TypesDelivered int
+	Reissued       int64 // ids that were issued again with another content
 }
 
-// NewBooks opens empty books. archive may be nil; mismatches are then reported
-// without their details.
+// NewBooks opens empty books.
 func NewBooks(rules Rules, archive Archive) *Books {
 	return &Books{
 		rules:   rules,
@@ -117,10 +115,8 @@ func (b *Books) Issue(event []byte) error {
 		return nil
 	}
 	fresh := &entry{arrives: arrives, fate: want.Fate}
-	if b.archive != nil {
-		if fresh.ref, err = b.archive.Put(event); err != nil {
-			return fmt.Errorf("keep event %s: %w", want.ID, err)
-		}
+	if fresh.ref, err = b.archive.Put(event); err != nil {
+		return fmt.Errorf("keep event %s: %w", want.ID, err)
 	}
 	b.entries[key] = fresh
 	b.tally.Sent++
@@ -223,7 +219,7 @@ func (b *Books) Deliver(d Delivery) {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, offender{id: id, ref: e.ref, sent: b.archive != nil, got: append([]byte(nil), d.Raw...)})
+			b.corrupted = append(b.corrupted, offender{id, e.ref, bytes.Clone(d.Raw)})
 		}
 	}
 }

@@ -25,8 +25,6 @@ func (b *Books) Tally() Tally {
 			sum.Undelivered++
 		case e.lost() && e.fate == Dead:
 			sum.Unburied++
-		case !e.acked && e.delivered > 0:
-			sum.DeliveredUnacked++
 		}
 	}
 	for _, t := range b.types {
@@ -49,9 +47,6 @@ func (e *entry) lost() bool { return e.acked && e.delivered == 0 && !e.buried &&
 func (b *Books) Missing() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.archive == nil {
-		return nil
-	}
 	var refs []uint64
 	for _, e := range b.entries {
 		if e.lost() {
@@ -85,9 +80,6 @@ func (b *Books) Notes() []string {
 }
 
 func (b *Books) explain(o offender) string {
-	if !o.sent {
-		return "no archive to compare with"
-	}
 	event, err := b.archive.Get(o.ref)
 	if err != nil {
 		return err.Error()
