@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
@@ -21,7 +20,7 @@ type parsedEvent struct {
 }
 
 func parseEvent(raw string) parsedEvent {
-	object, _ := decode(raw).(map[string]any)
+	object := decode(raw)
 	p := parsedEvent{object: object}
 	switch t := object["event_type"].(type) {
 	case nil:
@@ -88,7 +87,7 @@ var moved = map[string]string{
 
 // differences holds a message as RudderStack would store it against the event.
 func differences(sent parsedEvent, stored *gateway.Message) []difference {
-	message, _ := decode(stored.Text()).(map[string]any)
+	message := decode(stored.Text())
 	message["messageId"] = stored.MessageID
 	var found []difference
 	note := func(d *difference) {
@@ -289,9 +288,14 @@ func exponent(number string) int {
 	return max(n, -n)
 }
 
-// decode reads valid JSON; numbers keep their text.
-func decode(text string) any {
-	return jsonlex.Decoder{Number: func(text string) any { return json.Number(text) }}.Decode(text)
+// decode reads an object; numbers keep their text.
+func decode(text string) (object map[string]any) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&object) != nil {
+		return nil
+	}
+	return object
 }
 
 func encode(v any) string {
