@@ -13,11 +13,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// TestPage shows the page to a real browser. One browser serves all: starting
-// it is what takes long.
+// TestPage shows the page to a real browser.
 func TestPage(t *testing.T) {
-	browser := browsertest.Start(t)
-	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
+	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
 		"a dead letter is found, opened and replayed": testReplayOne,
 		"a selection is counted and purged":           testPurge,
 		"a parked event":                              testParked,
@@ -26,9 +24,7 @@ func TestPage(t *testing.T) {
 		"login":                                       testLogin,
 		"the overview, drift and settings":            testOverview,
 		"keys and a phone":                            testKeys,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, browser) })
-	}
+	})
 }
 
 func testReplayOne(t *testing.T, browser *browsertest.Browser) {

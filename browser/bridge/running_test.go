@@ -116,20 +116,6 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 	}, patience, 20*time.Millisecond, "%+v", &last)
 }
 
-// letters returns the numbers of brand-a's dead letters with a reason.
-func (r *running) letters(reason string) (numbers []uint64) {
-	r.t.Helper()
-	resp, err := http.Get(r.at.Admin + "/api/dead?brief=true&connector=brand-a&reason=" + reason)
-	require.NoError(r.t, err)
-	defer resp.Body.Close()
-	var list admin.Letters
-	require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&list))
-	for _, letter := range list.Dead {
-		numbers = append(numbers, letter.Number)
-	}
-	return numbers
-}
-
 // refuse has RudderStack refuse what contains a text, and returns what ends that.
 func (r *running) refuse(text string, status int) (end func()) {
 	r.t.Helper()

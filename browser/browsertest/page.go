@@ -11,7 +11,6 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -77,15 +76,6 @@ func (p *Page) Size(width, height int, phone bool) {
 		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2))
 	}
 	p.do("resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
-}
-
-// Scheme chooses "light" or "dark".
-func (p *Page) Scheme(scheme string) {
-	p.t.Helper()
-	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	})
-	p.must(err, "choosing "+scheme)
 }
 
 // AllowClipboard lets the page write to and read from the clipboard.
@@ -181,12 +171,6 @@ func (p *Page) Text(expression string) string {
 func (p *Page) Number(expression string) float64 {
 	p.t.Helper()
 	return run(p, expression, chromedp.Evaluate[float64](expression))
-}
-
-// Screenshot returns the visible part of the page as PNG.
-func (p *Page) Screenshot() []byte {
-	p.t.Helper()
-	return run(p, "taking a screenshot", chromedp.CaptureScreenshot())
 }
 
 func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {

@@ -1,13 +1,10 @@
 package mockbraze_test
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,10 +17,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
-// TestPage shows the page to a real browser; one browser serves all.
+// TestPage shows the page to a real browser.
 func TestPage(t *testing.T) {
-	browser := browsertest.Start(t)
-	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
+	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
 		"create, launch, send, pause": testLife,
 		"choosing event types":        testTypes,
 		"a wrong token":               testWrongToken,
@@ -34,9 +30,7 @@ func TestPage(t *testing.T) {
 		"phone":                       testPhone,
 		"hostile text":                testHostile,
 		"a long name":                 testLong,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, browser) })
-	}
+	})
 }
 
 // target is an endpoint that takes the token good, refuses a body with bad in
@@ -345,44 +339,4 @@ func testDisabled(t *testing.T, browser *browsertest.Browser) {
 	page.Shows("#state", "disabled")
 	page.Click("#launch") // a 503 to the probe denies nothing
 	page.Shows("#state", "launched")
-}
-
-var screenshots = flag.String("screenshots", "", "write pictures of the page into this directory")
-
-// TestScreenshots makes the pictures in docs/:
-//
-//	go test ./mockbraze/console -run TestScreenshots -screenshots ../../docs
-func TestScreenshots(t *testing.T) {
-	if *screenshots == "" {
-		t.Skip("no pictures asked for: give -screenshots DIR")
-	}
-	target := newTarget(t)
-	page, _ := show(t, browsertest.Start(t), "/")
-	save := func(name string) {
-		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, name), page.Screenshot(), 0o644))
-	}
-	fill(page, target.url, "good")
-	page.Click("#test-form")
-	page.Until(`document.querySelector("#test-result").className.includes("good")`)
-	page.Until(`(scrollTo(0, 0), true)`)
-	save("mockbraze-page.png")
-	page.Click("#launch-form")
-	page.Until(`document.querySelector("#launch").hidden`)
-	for range 4 {
-		page.Choose("#watch [name=events]", "2000")
-		page.Click("#send")
-		page.Until(`!document.querySelector("#send").disabled`)
-	}
-	target.bad.Store("users.messages.email.Click\"")
-	page.Choose("#watch [name=events]", "1020")
-	page.Click("#send")
-	page.Until(`document.querySelectorAll("#reasons li").length > 0`)
-	page.Until(`document.querySelector("#chart").childElementCount > 0`)
-	save("mockbraze-page-watch.png")
-	page.Scheme("dark")
-	save("mockbraze-page-dark.png")
-	page.Scheme("light")
-	page.Size(400, 900, true)
-	page.Until(`(document.querySelector("#do-card").scrollIntoView(), scrollBy(0, -70), true)`)
-	save("mockbraze-page-phone.png")
 }

@@ -14,11 +14,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// TestPage shows the page to a real browser. One browser serves all: starting
-// it is what takes long.
+// TestPage shows the page to a real browser.
 func TestPage(t *testing.T) {
-	browser := browsertest.Start(t)
-	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
+	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
 		"what comes in shows up live":    testLive,
 		"filters":                        testFilters,
 		"an invalid message":             testInvalid,
@@ -38,9 +36,7 @@ func TestPage(t *testing.T) {
 		"a hundred thousand messages":    testMany,
 		"a hundred thousand, filtered":   testManyFiltered,
 		"what a wide payload looks like": testLarge,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, browser) })
-	}
+	})
 }
 
 func testLive(t *testing.T, browser *browsertest.Browser) {
