@@ -8,19 +8,16 @@ package avroexport
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/hamba/avro/v2"
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/snappy"
+	"github.com/hamba/avro/v2/ocf"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -35,8 +32,8 @@ const maxOpen = 200
 type Writer struct {
 	dir      string
 	glossary *schemas.Glossary
-	schemas  map[string]parsed
-	open     map[string]*part // by directory
+	schemas  map[string]string // by event type
+	open     map[string]*part  // by directory
 	parts    int
 	line     []byte // the beginning of a line
 }
@@ -45,7 +42,7 @@ type Writer struct {
 func New(dir string, glossary *schemas.Glossary) *Writer {
 	return &Writer{
 		dir:      filepath.Join(dir, "dataexport.prod-01.S3.integration.mockbraze"),
-		glossary: glossary, schemas: make(map[string]parsed), open: make(map[string]*part),
+		glossary: glossary, schemas: make(map[string]string), open: make(map[string]*part),
 	}
 }
 
@@ -77,7 +74,7 @@ func (x *Writer) write(line []byte) error {
 	}
 	record, err := event.record(p.typ)
 	if err == nil {
-		err = p.add(record)
+		err = p.Encode(record)
 	}
 	if err != nil {
 		return fmt.Errorf("avro: %s: %w", event.Type, err)
@@ -85,91 +82,11 @@ func (x *Writer) write(line []byte) error {
 	return nil
 }
 
-// parsed is a schema and its text, which has the descriptions.
-type parsed struct {
-	avro.Schema
-	text string
-}
-
-// part is one object container file. The library's writer of these puts the
-// header's members in a random order; here equal emissions are equal files.
+// part is one object container file.
 type part struct {
-	file    *os.File
-	codec   string
-	schema  parsed
-	typ     *schemas.EventType
-	block   []byte // records that are not written yet
-	records int64
-}
-
-// The parts of a container: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
-const (
-	containerMagic = "Obj\x01"
-	blockMarker    = "mockbraze export" // 16 bytes between blocks
-	maxBlock       = 64 << 10
-)
-
-func (p *part) begin() error {
-	head := binary.AppendVarint([]byte(containerMagic), 2)
-	for _, text := range []string{"avro.codec", p.codec, "avro.schema", p.schema.text} {
-		head = append(binary.AppendVarint(head, int64(len(text))), text...)
-	}
-	_, err := p.file.Write(append(append(head, 0), blockMarker...))
-	return err
-}
-
-func (p *part) add(record map[string]any) error {
-	text, err := avro.Marshal(p.schema.Schema, record)
-	if err != nil {
-		return err
-	}
-	p.block, p.records = append(p.block, text...), p.records+1
-	if len(p.block) < maxBlock {
-		return nil
-	}
-	return p.flush()
-}
-
-func (p *part) flush() error {
-	if p.records == 0 {
-		return nil
-	}
-	block, err := compress(p.codec, p.block)
-	if err != nil {
-		return err
-	}
-	head := binary.AppendVarint(binary.AppendVarint(nil, p.records), int64(len(block)))
-	_, err = p.file.Write(append(append(head, block...), blockMarker...))
-	p.block, p.records = p.block[:0], 0
-	return err
-}
-
-// compress compresses a block with a codec of
-// https://avro.apache.org/docs/1.12.0/specification/#required-codecs.
-func compress(codec string, block []byte) ([]byte, error) {
-	switch codec {
-	case "deflate":
-		var out bytes.Buffer
-		w, err := flate.NewWriter(&out, flate.BestSpeed)
-		if err == nil {
-			_, err = w.Write(block)
-		}
-		if err != nil {
-			return nil, err
-		}
-		err = w.Close()
-		return out.Bytes(), err
-	case "snappy":
-		return binary.BigEndian.AppendUint32(snappy.Encode(nil, block), crc32.ChecksumIEEE(block)), nil
-	case "zstandard":
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		defer w.Close()
-		return w.EncodeAll(block, nil), nil
-	}
-	return block, nil
+	*ocf.Encoder
+	file *os.File
+	typ  *schemas.EventType
 }
 
 // part finds or begins the file for an event type and an hour.
@@ -187,16 +104,13 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 	if !ok {
 		return nil, fmt.Errorf("the glossary has no event type %q", name)
 	}
-	if x.schemas[name].Schema == nil {
-		text, err := avroSchema(typ)
-		if err != nil {
+	schema := x.schemas[name]
+	if schema == "" {
+		var err error
+		if schema, err = avroSchema(typ); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		schema, err := avro.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		x.schemas[name] = parsed{schema, text}
+		x.schemas[name] = schema
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -205,17 +119,23 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	codecs := []string{"null", "deflate", "snappy", "zstandard"}
-	p := &part{file: file, codec: codecs[x.parts%len(codecs)], schema: x.schemas[name], typ: typ}
+	codecs := []ocf.CodecName{ocf.Null, ocf.Deflate, ocf.Snappy, ocf.ZStandard}
+	encoder, err := ocf.NewEncoder(schema, file, ocf.WithCodec(codecs[x.parts%len(codecs)]),
+		ocf.WithZStandardEncoderOptions(zstd.WithEncoderConcurrency(1)),
+		// The library's own text of a schema leaves out the descriptions.
+		ocf.WithSchemaMarshaler(func(avro.Schema) ([]byte, error) { return []byte(schema), nil }))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
+	}
 	x.parts++
-	x.open[dir] = p
-	return p, p.begin()
+	x.open[dir] = &part{encoder, file, typ}
+	return x.open[dir], nil
 }
 
 // Close writes what is not written yet.
 func (x *Writer) Close() (failed error) {
 	for dir, p := range x.open {
-		failed = errors.Join(failed, p.flush(), p.file.Close())
+		failed = errors.Join(failed, p.Encoder.Close(), p.file.Close())
 		delete(x.open, dir)
 	}
 	return failed

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/hamba/avro/v2"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // decoder writes the values of Avro as JSON. The library's own decoding into any
@@ -55,16 +56,16 @@ func (d *decoder) append(dst []byte, schema avro.Schema) []byte {
 		if !ok {
 			d.ReportError("read", "an enum has no such symbol")
 		}
-		return appendString(dst, symbol)
+		return jsonlex.AppendString(dst, symbol)
 	case *avro.FixedSchema:
 		raw := make([]byte, min(s.Size(), MaxRecord))
 		d.Read(raw)
-		return appendString(dst, base64.StdEncoding.EncodeToString(raw))
+		return jsonlex.AppendString(dst, base64.StdEncoding.EncodeToString(raw))
 	case *avro.ArraySchema:
 		return d.appendMany(append(dst, '['), ']', func(dst []byte) []byte { return d.append(dst, s.Items()) })
 	case *avro.MapSchema:
 		return d.appendMany(append(dst, '{'), '}', func(dst []byte) []byte {
-			return d.append(append(appendString(dst, d.ReadString()), ':'), s.Values())
+			return d.append(append(jsonlex.AppendString(dst, d.ReadString()), ':'), s.Values())
 		})
 	case *avro.RecordSchema:
 		dst = append(dst, '{')
@@ -72,7 +73,7 @@ func (d *decoder) append(dst []byte, schema avro.Schema) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = d.append(append(appendString(dst, f.Name()), ':'), f.Type())
+			dst = d.append(append(jsonlex.AppendString(dst, f.Name()), ':'), f.Type())
 		}
 		return append(dst, '}')
 	}
@@ -92,9 +93,9 @@ func (d *decoder) appendPlain(dst []byte, t avro.Type) []byte {
 	case avro.Double:
 		return appendFloat(dst, d.ReadDouble(), 64)
 	case avro.String:
-		return appendString(dst, d.ReadString())
+		return jsonlex.AppendString(dst, d.ReadString())
 	case avro.Bytes:
-		return appendString(dst, string(d.ReadBytes()))
+		return jsonlex.AppendString(dst, string(d.ReadBytes()))
 	}
 	d.ReportError("read", fmt.Sprintf("values of type %s are not known", t))
 	return dst
@@ -134,47 +135,4 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		format = 'e'
 	}
 	return strconv.AppendFloat(dst, f, format, -1, bits)
-}
-
-const hex = "0123456789abcdef"
-
-// appendString appends a text as a JSON string, with no more escapes than JSON
-// asks for. What is no UTF-8 becomes U+FFFD.
-func appendString(dst []byte, text string) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		size := 1
-		if c >= utf8.RuneSelf {
-			var r rune
-			if r, size = utf8.DecodeRuneInString(text[i:]); r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-		}
-		dst = append(dst, text[from:i]...)
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, `\n`...)
-		case c == '\r':
-			dst = append(dst, `\r`...)
-		case c == '\t':
-			dst = append(dst, `\t`...)
-		case c < ' ':
-			dst = append(dst, `\u00`...)
-			dst = append(dst, hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, "\uFFFD"...)
-		}
-		i += size
-		from = i
-	}
-	return append(append(dst, text[from:]...), '"')
 }
