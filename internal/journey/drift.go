@@ -41,7 +41,7 @@ const keyDrift = 0xD21F7
 // beside them.
 func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) {
 	d = d.With(keyDrift)
-	if !chanceOf(d, share) {
+	if !share.Hits(d) {
 		return n
 	}
 	kind := d.With(1).N(10)
@@ -82,13 +82,13 @@ func unusualMembers() []string {
 // an event is below 8 KB.
 const hugeLow, hugeHigh = 800_000, 890_000
 
-// rough makes the free objects of some events strange or huge.
-func rough(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
+// roughly makes the free objects of some events strange or huge.
+func roughly(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
 	members := unusualMembers()
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		start := len(dst)
 		dst = value(dst, m, d)
-		if chanceOf(d.With(1001), edges.Strange) {
+		if edges.Strange.Hits(d.With(1001)) {
 			dst = dst[:len(dst)-1]
 			first := d.With(1002).N(len(members))
 			for i := range d.With(1003).Between(1, 5) {
@@ -96,7 +96,7 @@ func rough(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
 			}
 			dst = append(dst, '}')
 		}
-		if huge && chanceOf(d.With(1004), edges.Huge) {
+		if huge && edges.Huge.Hits(d.With(1004)) {
 			dst = swell(dst, start+d.With(1005).Between(hugeLow, hugeHigh), m, d.With(1006))
 		}
 		return dst

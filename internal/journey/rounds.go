@@ -101,7 +101,11 @@ func (r *Rounds) Type(i uint64) string {
 
 // Append appends event i as one JSON object without spaces. Members stand in
 // the alphabet's order, as in the samples that Braze publishes.
-func (r *Rounds) Append(dst []byte, i uint64) []byte {
+func (r *Rounds) Append(dst []byte, i uint64) []byte { return r.AppendAs(dst, i, nil, 0) }
+
+// AppendAs is Append with another id, and for another instant, in seconds since
+// the epoch; nil and 0 leave the event its own.
+func (r *Rounds) AppendAs(dst []byte, i uint64, id []byte, at int64) []byte {
 	n := uint64(len(r.types))
 	t := &r.types[i%n]
 	k := i / n
@@ -110,14 +114,14 @@ func (r *Rounds) Append(dst []byte, i uint64) []byte {
 	if place < 2 {
 		much = showFirst + show(place)
 	}
-	return r.append(dst, t, k, much)
+	return r.append(dst, t, k, much, id, at)
 }
 
 // AppendFull appends an event of type t (an index of Types) that has a value
 // in every field of the glossary, whether they go together or not: a campaign
 // and a Canvas, for example.
 func (r *Rounds) AppendFull(dst []byte, t int) []byte {
-	return r.append(dst, &r.types[t], 0, showAll)
+	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
 
 // AppendID appends the id of event i.
@@ -135,14 +139,16 @@ func appendID(dst []byte, d population.Draw) []byte {
 	return population.AppendUUID(dst, d.With(keyID))
 }
 
-func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show) []byte {
+func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte, at int64) []byte {
 	m, _ := r.moments.Get().(*moment)
-	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, turn: int(k % fullEvery), scratch: m.scratch}
+	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, turn: int(k % fullEvery), id: id, time: at, scratch: m.scratch}
 	m.root = m.draw
 	if r.drift > 0 {
 		m.news = driftOf(t, r.drift, m.draw)
 	}
-	m.time = r.timeOf(m.draw, k)
+	if at == 0 {
+		m.time = r.timeOf(m.draw, k)
+	}
 	m.pickUser()
 	m.pickMessage()
 	dst = m.append(dst)
@@ -163,6 +169,7 @@ func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
 // moment is one thing that happened: to whom, where, by which message.
 type moment struct {
 	typ   *eventType
+	id    []byte // nil: the one that follows from draw
 	pop   *population.Population
 	draw  population.Draw
 	show  show
@@ -174,10 +181,10 @@ type moment struct {
 	// root is where the choices come from that stay with what is about, such as
 	// the agent: draw, or in a story what the thread has.
 	root population.Draw
-	// tale is the thread that the moment belongs to, nil outside of a story;
+	// tale is what the moment is told from, nil outside of a story;
 	// note tells apart the nodes of its type, first says whether it is the first
 	// of its kind for the person and the message.
-	tale  *thread
+	tale  *Telling
 	note  string
 	first bool
 	// scratch is for values that are put together before they are escaped.
@@ -339,7 +346,13 @@ func (m *moment) append(dst []byte) []byte {
 		o.dst = append(o.dst, m.typ.quoted...)
 	}
 	o.key(`"id":`)
-	o.dst = append(appendID(append(o.dst, '"'), m.draw), '"')
+	o.dst = append(o.dst, '"')
+	if m.id != nil {
+		o.dst = append(o.dst, m.id...)
+	} else {
+		o.dst = appendID(o.dst, m.draw)
+	}
+	o.dst = append(o.dst, '"')
 	o.key(`"properties":`)
 	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.in(inProperties))
 	o.key(`"time":`)

@@ -1,7 +1,6 @@
 package journey
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -46,6 +46,14 @@ type event struct {
 	Time       int64          `json:"time"`
 	User       map[string]any `json:"user"`
 	Properties map[string]any `json:"properties"`
+}
+
+func (e event) text(name string) string {
+	v, ok := e.User[name].(string)
+	if !ok {
+		v, _ = e.Properties[name].(string)
+	}
+	return v
 }
 
 // decode is called for hundreds of thousands of events. That of require, which
@@ -251,29 +259,6 @@ func TestFullShowsEverything(t *testing.T) {
 	}
 }
 
-// requireAlphabetical looks at the members of an event and of the objects in it,
-// apart from the free ones.
-func requireAlphabetical(t testing.TB, object []byte) {
-	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(object))
-	_, err := dec.Token()
-	last := ""
-	for err == nil && dec.More() {
-		var key json.Token
-		var value json.RawMessage
-		if key, err = dec.Token(); err == nil {
-			err = dec.Decode(&value)
-		}
-		if fmt.Sprint(key) <= last {
-			t.Fatalf("%q stands behind %q: %s", key, last, object)
-		}
-		if last = fmt.Sprint(key); last == "user" || last == "properties" {
-			requireAlphabetical(t, value)
-		}
-	}
-	require.NoError(t, err)
-}
-
 func TestSelect(t *testing.T) {
 	g := glossary(t)
 	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"}, false)
@@ -302,21 +287,6 @@ func TestSelect(t *testing.T) {
 	require.ErrorContains(t, err, `"[x"`)
 	_, err = New(Config{})
 	require.ErrorContains(t, err, "glossary")
-}
-
-func BenchmarkAppend(b *testing.B) {
-	r := rounds(b, 1)
-	var buf []byte
-	var bytes int64
-	i := uint64(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = r.Append(buf[:0], i)
-		bytes += int64(len(buf))
-		i++
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/event")
 }
 
 const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
@@ -564,7 +534,7 @@ func TestANewFieldIsWritten(t *testing.T) {
 	typ := compile(&schemas.EventType{Name: "users.messages.smoke.Signal", Properties: fields}, valueFuncs(), fitting())
 	r := rounds(t, 1)
 	for k := range uint64(30) {
-		e := decode(t, r.append(nil, &typ, k, showSome))
+		e := decode(t, r.append(nil, &typ, k, showSome, nil, 0))
 		require.Len(t, e.Properties, len(fields))
 		for _, f := range fields {
 			v := e.Properties[f.Name]
@@ -585,17 +555,6 @@ func TestANewFieldIsWritten(t *testing.T) {
 		require.Contains(t, []any{"a", "b"}, e.Properties["n_enum"])
 		require.Equal(t, `x "y"`, e.Properties["n_example"])
 	}
-}
-
-func TestAppendString(t *testing.T) {
-	for _, s := range []string{"", "plain", `"quoted" \ back`, "line\nbreak\ttab\x00nul\x1f", "näher 東京 🎂", "\u2028"} {
-		var got string
-		require.NoError(t, json.Unmarshal(appendString(nil, s), &got))
-		require.Equal(t, s, got)
-	}
-	var got string
-	require.NoError(t, json.Unmarshal(appendString(nil, "a\xffb\xc3"), &got))
-	require.Equal(t, "a\uFFFDb\uFFFD", got)
 }
 
 func TestAppendFixed(t *testing.T) {
@@ -643,5 +602,27 @@ func TestPlatformsFitTheType(t *testing.T) {
 		case strings.HasSuffix(e.Type, "Uninstall"):
 			require.Contains(t, []population.Platform{population.IOS, population.Android}, platform)
 		}
+	}
+}
+
+func TestStrangeAndHugeObjects(t *testing.T) {
+	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, customProperties, true)
+	m := &moment{pop: population.New(population.Config{Seed: 1}), time: Reference().Unix()}
+	m.user = m.pop.User(1)
+	huge, all := 0, new(strings.Builder)
+	for i := range uint64(600) {
+		raw := value(nil, m, population.Draw(i).With(1))
+		require.True(t, json.Valid(raw))
+		require.LessOrEqual(t, len(raw), 899_000, "Braze never sends an event of more than 900 KB")
+		if len(raw) > 700_000 {
+			huge++
+			continue
+		}
+		all.Write(raw)
+	}
+	require.Positive(t, huge)
+	for _, member := range unusualMembers() {
+		require.True(t, json.Valid([]byte("{"+member+"}")), member)
+		require.Contains(t, all.String(), member)
 	}
 }

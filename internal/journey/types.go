@@ -86,7 +86,7 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 		quoted:    string(appendString(nil, t.Name)),
 		key:       key,
 		offset:    key % fullEvery,
-		channel:   channelOf(t.Name),
+		channel:   plot.ChannelOf(t.Name),
 		channels:  []population.Channel{population.Email, population.Email, population.SMS, population.WhatsApp, population.Push},
 		platforms: plot.PlatformsOf(t.Name),
 	}
@@ -94,7 +94,7 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 		e.aborts = abortTypes(t.Name, e.channel)
 	}
 	if strings.Contains(t.Name, "subscriptiongroup") {
-		e.channels = groupChannels()
+		e.channels = GroupChannels()
 	}
 	fields := func(list []schemas.Field) (all []field) {
 		for i := range list {
@@ -150,44 +150,7 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 	return out
 }
 
-// groupChannels are the channels with subscription groups.
-func groupChannels() []population.Channel {
+// GroupChannels are the channels with subscription groups.
+func GroupChannels() []population.Channel {
 	return []population.Channel{population.Email, population.SMS, population.WhatsApp, population.RCS, population.LINE}
-}
-
-// channelOf says which channel the messages of an event type go out on.
-func channelOf(name string) population.Channel {
-	kind, ok := strings.CutPrefix(name, "users.messages.")
-	if !ok {
-		return ""
-	}
-	kind, _, _ = strings.Cut(kind, ".")
-	switch kind {
-	case "email", "landingpage":
-		return population.Email
-	case "pushnotification":
-		return population.Push
-	case "inappmessage", "newsfeedcard", "survey":
-		return population.InApp
-	case "contentcard":
-		return population.ContentCard
-	case "banner":
-		return population.Banner
-	case "sms":
-		return population.SMS
-	case "rcs":
-		return population.RCS
-	case "whatsapp":
-		return population.WhatsApp
-	case "line":
-		return population.LINE
-	case "webhook":
-		return population.Webhook
-	case "featureflag":
-		return population.FeatureFlag
-	case "liveactivity":
-		return population.LiveActivity
-	default:
-		return population.Push
-	}
 }

@@ -4,8 +4,8 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -280,41 +280,7 @@ func texts(f *schemas.Field) valueFunc {
 	}
 }
 
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become
-// U+FFFD.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-			dst = append(append(dst, s[start:i]...), "\uFFFD"...)
-			i++
-			start = i
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		if c == '"' || c == '\\' {
-			dst = append(dst, '\\', c)
-		} else {
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		start = i
-	}
-	return append(append(dst, s[start:]...), '"')
-}
+func appendString(dst []byte, s string) []byte { return jsonlex.AppendString(dst, s) }
 
 // appendFixed appends v·10^-decimals as a JSON number without needless zeros.
 // It works on integers only, because floating point may differ in the last

@@ -6,44 +6,30 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
+// namedThings are the campaign or Canvas that a message belongs to and their
+// parts, by what the names of their fields begin with.
+func namedThings() map[string]func(m *moment) *population.Named {
+	return map[string]func(m *moment) *population.Named{
+		"campaign":          func(m *moment) *population.Named { return &m.about.campaign.Named },
+		"canvas":            func(m *moment) *population.Named { return &m.about.canvas.Named },
+		"canvas_variation":  func(m *moment) *population.Named { return m.about.variation },
+		"canvas_step":       func(m *moment) *population.Named { return &m.about.step.Named },
+		"message_variation": func(m *moment) *population.Named { return m.about.wording },
+		"experiment_split": func(m *moment) *population.Named {
+			return &m.about.canvas.Splits[m.user.Draw(m.about.canvas.ID).N(len(m.about.canvas.Splits))]
+		},
+	}
+}
+
 // sourceValues says which campaign or Canvas a message belongs to. Ids and
 // names of one campaign always go together.
 func sourceValues() map[string]valueFunc {
-	wording := func(m *moment) *population.Named { return m.about.wording }
-	named := func(of func(m *moment) *population.Named, name bool) valueFunc {
-		return text(func(m *moment, _ population.Draw) string {
-			thing := of(m)
-			if name {
-				return thing.Name
-			}
-			return thing.ID
-		})
-	}
-	campaign := func(m *moment) *population.Named { return &m.about.campaign.Named }
-	canvas := func(m *moment) *population.Named { return &m.about.canvas.Named }
-	variation := func(m *moment) *population.Named { return m.about.variation }
-	step := func(m *moment) *population.Named { return &m.about.step.Named }
-	split := func(m *moment) *population.Named {
-		return &m.about.canvas.Splits[m.user.Draw(m.about.canvas.ID).N(len(m.about.canvas.Splits))]
-	}
-	return map[string]valueFunc{
-		"campaign_id":            named(campaign, false),
-		"campaign_name":          named(campaign, true),
-		"canvas_id":              named(canvas, false),
-		"canvas_name":            named(canvas, true),
-		"canvas_variation_id":    named(variation, false),
-		"canvas_variation_name":  named(variation, true),
-		"canvas_step_id":         named(step, false),
-		"canvas_step_name":       named(step, true),
-		"message_variation_id":   named(wording, false),
-		"message_variation_name": named(wording, true),
-		"experiment_split_id":    named(split, false),
-		"experiment_split_name":  named(split, true),
-		"experiment_step_id":     text(func(m *moment, _ population.Draw) string { return m.about.canvas.ExperimentID }),
-		"next_step_id":           text(func(m *moment, d population.Draw) string { return population.Pick(d, m.about.canvas.Steps).ID }),
-		"canvas_step_message_variation_api_id": named(func(m *moment) *population.Named {
-			return &m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))]
-		}, false),
+	all := map[string]valueFunc{
+		"experiment_step_id": text(func(m *moment, _ population.Draw) string { return m.about.canvas.ExperimentID }),
+		"next_step_id":       text(func(m *moment, d population.Draw) string { return population.Pick(d, m.about.canvas.Steps).ID }),
+		"canvas_step_message_variation_api_id": text(func(m *moment, _ population.Draw) string {
+			return m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))].ID
+		}),
 		"canvas_entry_id":  canvasEntry,
 		"dispatch_id":      dispatch,
 		"send_id":          sendID,
@@ -67,6 +53,11 @@ func sourceValues() map[string]valueFunc {
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
 		"channel_identifier": channelIdentifier,
 	}
+	for name, thing := range namedThings() {
+		all[name+"_id"] = text(func(m *moment, _ population.Draw) string { return thing(m).ID })
+		all[name+"_name"] = text(func(m *moment, _ population.Draw) string { return thing(m).Name })
+	}
+	return all
 }
 
 func messageValues() map[string]valueFunc {

@@ -7,11 +7,12 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 // storyValues are the values of fields in stories: those of Rounds, except
 // where the thread knows better.
-func storyValues(s *Stories) map[string]valueFunc {
+func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all := valueFuncs()
 	// What stays with a message, an entry or a run, whatever happens to it.
 	for _, name := range []string{
@@ -27,36 +28,30 @@ func storyValues(s *Stories) map[string]valueFunc {
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
 		"dispatch_id":     storyDispatch,
-		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.dispatch.With(1) }),
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.session }),
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.tale.entry }),
+		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.Dispatch.With(1) }),
+		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.Session }),
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.tale.Entry }),
 		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
 			return append(population.AppendUpperUUID(append(dst, '"'), m.root), '"')
 		},
 		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
 		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-max(m.tale.began, m.time-86400), 10)
+			return strconv.AppendInt(dst, m.time-max(m.tale.Began, m.time-86400), 10)
 		},
-		"custom_properties":   rough(&s.scenario.Rough, customProperties, true),
-		"purchase_properties": rough(&s.scenario.Rough, purchaseProperties, false),
+		"custom_properties":   roughly(rough, customProperties, true),
+		"purchase_properties": roughly(rough, purchaseProperties, false),
 	})
 	maps.Copy(all, notedValues())
-	for name, thing := range s.namedThings() {
-		all[name] = func(dst []byte, m *moment, d population.Draw) []byte { return s.appendName(dst, m, thing(m), d) }
+	for name, thing := range namedThings() {
+		if name == "experiment_split" {
+			continue // is never renamed
+		}
+		all[name+"_name"] = func(dst []byte, m *moment, d population.Draw) []byte {
+			return appendName(dst, m, &rough.Renames, thing(m), d)
+		}
 	}
 	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.about.wording.ID })
 	return all
-}
-
-// namedThings are the fields with names that may change.
-func (s *Stories) namedThings() map[string]func(m *moment) *population.Named {
-	return map[string]func(m *moment) *population.Named{
-		"campaign_name":          func(m *moment) *population.Named { return &m.about.campaign.Named },
-		"canvas_name":            func(m *moment) *population.Named { return &m.about.canvas.Named },
-		"canvas_variation_name":  func(m *moment) *population.Named { return m.about.variation },
-		"canvas_step_name":       func(m *moment) *population.Named { return &m.about.step.Named },
-		"message_variation_name": func(m *moment) *population.Named { return m.about.wording },
-	}
 }
 
 // rooted makes values of what the thread has: the same for all events of it.
@@ -83,7 +78,7 @@ func storyDispatch(dst []byte, m *moment, _ population.Draw) []byte {
 	if m.about.campaign == nil {
 		n = 32
 	}
-	return append(population.AppendHex(append(dst, '"'), m.tale.dispatch, n), '"')
+	return append(population.AppendHex(append(dst, '"'), m.tale.Dispatch, n), '"')
 }
 
 // noted chooses among texts by the note of the node.
@@ -117,7 +112,7 @@ func notedValues() map[string]valueFunc {
 			}
 		},
 		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.first) },
-		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.sent, 10) },
+		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.Sent, 10) },
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
@@ -135,10 +130,10 @@ func notedValues() map[string]valueFunc {
 			return chat(dst, m, d)
 		},
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.tale.reason]...)
+			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.tale.Exit]...)
 		},
 		"next_step_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.canvas.Steps[(int(m.tale.step)+1)%len(m.about.canvas.Steps)].ID
+			return m.about.canvas.Steps[(m.tale.Place+1)%len(m.about.canvas.Steps)].ID
 		}),
 	}
 }
@@ -148,15 +143,15 @@ func storyFitting() map[string]func(*moment) bool {
 	fits := fitting()
 	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
 	fits["next_step_id"] = func(m *moment) bool {
-		return m.note != "exited" && m.about.canvas != nil && int(m.tale.step)+1 < len(m.about.canvas.Steps)
+		return m.note != "exited" && m.about.canvas != nil && m.tale.Place+1 < len(m.about.canvas.Steps)
 	}
 	message := func(m *moment) bool { return m.about.wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
 	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
-	fits["send_time"] = func(m *moment) bool { return m.tale.sent > 0 }
-	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.tale.channel == channelIndex(population.Email) }
+	fits["send_time"] = func(m *moment) bool { return m.tale.Sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.tale.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
 	start := func(m *moment) bool { return m.note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {
@@ -259,4 +254,32 @@ func links(name string) bool {
 		return true
 	}
 	return false
+}
+
+// keyRenamed is apart from the keys of a moment.
+const keyRenamed = 108
+
+// appendName appends a name as it is at the moment: things are renamed now and
+// then, and for a while after that Braze sends null or the old name.
+func appendName(dst []byte, m *moment, renames *scenario.Renames, thing *population.Named, d population.Draw) []byte {
+	every := int64(renames.Every)
+	if every == 0 {
+		return appendString(dst, thing.Name)
+	}
+	phase := int64(population.Key(thing.ID) % uint64(every))
+	renamed := (m.time+phase)/every - (Reference().Unix()+phase)/every
+	if renamed > 0 && (m.time+phase)%every < int64(renames.For) {
+		switch d.With(keyRenamed).N(3) {
+		case 0:
+			return append(dst, "null"...)
+		case 1:
+			renamed--
+		}
+	}
+	if renamed <= 0 {
+		return appendString(dst, thing.Name)
+	}
+	m.scratch = append(append(m.scratch[:0], thing.Name...), " (version "...)
+	m.scratch = append(appendFixed(m.scratch, renamed+1, 0), ')')
+	return appendString(dst, string(m.scratch))
 }

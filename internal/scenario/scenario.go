@@ -20,65 +20,79 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 )
 
 // Scenario is what happens. Built-in ones come from Builtin, others from Load.
 // It is not changed by those who use it, so many may.
 type Scenario struct {
 	// Name and About are for people.
-	Name, About string
+	Name  string `yaml:"-"`
+	About string
 	// Users is how many people the workspace has.
 	Users uint64
 	// WithoutExternalID is the share of people whom the customer has no id for;
 	// whole percents.
-	WithoutExternalID Share
+	WithoutExternalID Share `yaml:"share_without_external_id"`
 	// Pace multiplies all that is counted an hour; Whole is once.
-	Pace Share
+	Pace Pace
 	// Hours are weights of the hours of a day, in the user's own time zone, for
 	// all that is counted an hour. At least one is not zero.
-	Hours [24]int
+	Hours Hours
 	// Quiet are the hours in which some channels send nothing.
-	Quiet Quiet
+	Quiet Quiet `yaml:"quiet_hours"`
 	// ConversionWindow is how long after a send a purchase or a session counts
-	// as its conversion, in seconds.
-	ConversionWindow int64
+	// as its conversion.
+	ConversionWindow Seconds `yaml:"conversion_window"`
 	// Starts says how many of each thing begin of themselves an hour, on an
 	// average day; see KnownStarts.
-	Starts map[string]int
+	Starts Starts
 	// Campaigns are the campaigns that run, besides those shown in an app.
 	Campaigns []Campaign
 	// Outcomes is what follows from what; it has every name of KnownOutcomes.
-	Outcomes map[string]Outcome
+	Outcomes Outcomes
 	// Rough is how the stream differs from a smooth one.
-	Rough Rough
+	Rough Rough `yaml:"rough_edges"`
 	// Transforms are the field transformations of the Current that exports what
 	// happens, by the name of a string field: remove or hash.
-	Transforms map[string]string
+	Transforms map[string]fieldtransform.Transform `yaml:"field_transformations"`
 }
+
+// Hours are weights of the hours of a day.
+type Hours [24]int
+
+// Starts are how many of each thing begin an hour.
+type Starts map[string]Count
+
+// Count is how many of a thing begin an hour.
+type Count int
+
+// Channel is a channel of package population that sends: email, push, …
+type Channel string
 
 // Quiet is a time of day, local to the user, in which the Channels are silent:
 // what was to be sent waits for its end. From equal to To means never.
 type Quiet struct {
 	From, To Clock
-	Channels []string
+	Channels []Channel
 }
 
 // Campaign is one campaign. Either PerHour is set (a triggered one), or Every
 // (one that goes to many at once).
 type Campaign struct {
-	// Channel is a channel of package population that sends: email, push, …
-	Channel string
+	Channel Channel
 	// Name replaces the name of the workspace; it may be empty.
 	Name string
 	// PerHour is how many people trigger it an hour.
-	PerHour int
-	// Every is how often it goes out, in seconds, whole days; At the time of
-	// day, Local whether that of each user or UTC. Over is how long it takes to
-	// reach all, Audience whom it reaches.
-	Every    int64
+	PerHour Count `yaml:"per_hour"`
+	// Every is how often it goes out, whole days; At the time of day, Local whether
+	// that of each user or UTC. Over is how long it takes to reach all, Audience
+	// whom it reaches.
+	Every    Seconds
 	At       Clock
 	Local    bool
-	Over     int64
+	Over     Seconds
 	Audience Share
 }
 
@@ -89,10 +103,10 @@ type Rough struct {
 	// Late are events of devices that were offline: they come some time after
 	// they happened.
 	Late Outcome
-	// RenameEvery is how often each campaign, Canvas, step and variation is
-	// renamed; for RenameFor after that its name may be null or the old one.
-	// Both in seconds; 0 means never.
-	RenameEvery, RenameFor int64
+	// Renames.Every is how often each campaign, Canvas, step and variation is
+	// renamed; for Renames.For after that its name may be null or the old one.
+	// 0 means never.
+	Renames Renames
 	// Drift is the share of events with a field or a type that is new.
 	Drift Share
 	// Huge is the share of custom events of nearly 900 KB.
@@ -100,6 +114,9 @@ type Rough struct {
 	// Strange is the share of free objects with unusual, but legal keys and values.
 	Strange Share
 }
+
+// Renames is how often things are renamed, and for how long that shows.
+type Renames struct{ Every, For Seconds }
 
 //go:embed builtin/*.yaml
 var builtin embed.FS
@@ -123,7 +140,7 @@ func Builtin(name string) (*Scenario, error) {
 }
 
 // Load reads the scenario with a built-in name, or else the file at that path.
-// The error of a file with mistakes is a *MistakesError.
+// The error of a file names every mistake with its line.
 func Load(nameOrPath string) (*Scenario, error) {
 	if slices.Contains(Names(), nameOrPath) {
 		return Builtin(nameOrPath)
@@ -143,7 +160,7 @@ type Start struct {
 	Name string
 	// What says in words what begins; PerHour how often in steady.
 	What    string
-	PerHour int
+	PerHour Count
 }
 
 // KnownStarts lists what begins of itself, in the order in which it is
@@ -169,12 +186,12 @@ func defaults() *Scenario {
 	s := &Scenario{
 		Users:             10_000,
 		WithoutExternalID: 120_000,
-		Pace:              Whole,
-		Hours:             [24]int{12, 7, 4, 3, 4, 9, 22, 40, 55, 62, 65, 70, 76, 72, 66, 66, 70, 78, 88, 97, 100, 90, 62, 30},
+		Pace:              Pace(Whole),
+		Hours:             Hours{12, 7, 4, 3, 4, 9, 22, 40, 55, 62, 65, 70, 76, 72, 66, 66, 70, 78, 88, 97, 100, 90, 62, 30},
 		ConversionWindow:  3 * day,
-		Starts:            make(map[string]int),
-		Outcomes:          make(map[string]Outcome),
-		Transforms:        make(map[string]string),
+		Starts:            make(Starts),
+		Outcomes:          make(Outcomes),
+		Transforms:        make(map[string]fieldtransform.Transform),
 	}
 	for _, start := range KnownStarts() {
 		s.Starts[start.Name] = start.PerHour

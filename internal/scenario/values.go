@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
 // Share is a part of a whole in millionths. It is written in percent, with at
@@ -13,6 +15,9 @@ type Share uint32
 
 // Whole is the Share of everything.
 const Whole Share = 1_000_000
+
+// Hits is true in a Share of all cases.
+func (s Share) Hits(d population.Draw) bool { return d.N(int(Whole)) < int(s) }
 
 // String writes the Share in percent.
 func (s Share) String() string {
@@ -49,16 +54,32 @@ func parsePercent(text string) (Share, error) {
 	return Share(n), nil
 }
 
+// Pace is a multiple of a whole in millionths, written as a Share.
+type Pace Share
+
+// String writes the Pace in percent.
+func (p Pace) String() string { return Share(p).String() }
+
+// Seconds is a time in seconds, written 90s, 5m, 36h or 2d.
+type Seconds int64
+
 // Span is how long something takes: from Min to Max seconds, short times more
 // often than long ones. It is written 30s..36h; one duration is a fixed time.
-type Span struct{ Min, Max int64 }
+type Span struct{ Min, Max Seconds }
+
+// Choose chooses a time within the Span. The cube of an even number makes short
+// times common: half of all are within an eighth of the span.
+func (s Span) Choose(d population.Draw) int64 {
+	u := uint64(d.N(1 << 16))
+	return int64(s.Min) + int64(uint64(s.Max-s.Min+1)*(u*u*u>>16)>>32)
+}
 
 // String writes the Span as ParseSpan reads it.
 func (s Span) String() string {
 	if s.Min == s.Max {
-		return writeSeconds(s.Min)
+		return s.Min.String()
 	}
-	return writeSeconds(s.Min) + ".." + writeSeconds(s.Max)
+	return s.Min.String() + ".." + s.Max.String()
 }
 
 // longest is the longest time that a Span may take, 400 days in seconds.
@@ -86,7 +107,7 @@ func ParseSpan(text string) (Span, error) {
 
 type unit struct {
 	letter  byte
-	seconds int64
+	seconds Seconds
 }
 
 func units() [4]unit { return [4]unit{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}} }
@@ -94,7 +115,7 @@ func units() [4]unit { return [4]unit{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s'
 var errDuration = errors.New("is no duration: write a whole number and s, m, h or d, such as 90s or 36h")
 
 // parseSeconds reads one duration: a whole number and a unit.
-func parseSeconds(text string) (int64, error) {
+func parseSeconds(text string) (Seconds, error) {
 	text = strings.TrimSpace(text)
 	if text == "0" {
 		return 0, nil
@@ -108,18 +129,19 @@ func parseSeconds(text string) (int64, error) {
 		if err != nil {
 			break
 		}
-		if int64(n)*u.seconds > longest {
+		if Seconds(n)*u.seconds > longest {
 			return 0, fmt.Errorf("%q is longer than 400d", text)
 		}
-		return int64(n) * u.seconds, nil
+		return Seconds(n) * u.seconds, nil
 	}
 	return 0, fmt.Errorf("%q %w", text, errDuration)
 }
 
-func writeSeconds(n int64) string {
+// String writes the time in its largest whole unit.
+func (s Seconds) String() string {
 	for _, u := range units() {
-		if n%u.seconds == 0 && n != 0 {
-			return strconv.FormatInt(n/u.seconds, 10) + string(u.letter)
+		if s%u.seconds == 0 && s != 0 {
+			return strconv.FormatInt(int64(s/u.seconds), 10) + string(u.letter)
 		}
 	}
 	return "0s"

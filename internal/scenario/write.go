@@ -21,8 +21,8 @@ func (s *Scenario) YAML() []byte {
 	line("# Weights of the hours of a day from midnight on, in each user's time zone.")
 	line("hours: [%s]", strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Hours), " ", ", "), "[]"))
 	line("# In the user's time zone; what was to be sent waits for the end.")
-	line("quiet_hours: {from: %q, to: %q, channels: [%s]}", s.Quiet.From, s.Quiet.To, strings.Join(s.Quiet.Channels, ", "))
-	line("conversion_window: %s", writeSeconds(s.ConversionWindow))
+	line("quiet_hours: {from: %q, to: %q, channels: [%s]}", s.Quiet.From, s.Quiet.To, strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Quiet.Channels), " ", ", "), "[]"))
+	line("conversion_window: %s", s.ConversionWindow)
 	line("# What begins of itself, an hour.")
 	line("starts:")
 	for _, start := range KnownStarts() {
@@ -48,7 +48,7 @@ func (s *Scenario) YAML() []byte {
 }
 
 func (c *Campaign) yaml() string {
-	text := "{channel: " + c.Channel
+	text := "{channel: " + string(c.Channel)
 	if c.Name != "" {
 		text += fmt.Sprintf(", name: %q", c.Name)
 	}
@@ -56,7 +56,7 @@ func (c *Campaign) yaml() string {
 		return text + fmt.Sprintf(", per_hour: %d}", c.PerHour)
 	}
 	return text + fmt.Sprintf(", every: %s, at: %q, local: %t, over: %s, audience: %s}",
-		writeSeconds(c.Every), c.At, c.Local, writeSeconds(c.Over), c.Audience)
+		c.Every, c.At, c.Local, c.Over, c.Audience)
 }
 
 func (o Outcome) yaml() string { return fmt.Sprintf("{share: %s, after: %s}", o.Share, o.After) }
@@ -72,7 +72,7 @@ func (s *Scenario) writeOutcomes(line func(string, ...any)) {
 			group = first
 			line("  %s:", group)
 		}
-		line("    %s: %s # %s → %s; %s", name, s.Outcomes[k.Name].yaml(), k.From, k.To, k.Source)
+		line("    %s: %s # %s; %s", name, s.Outcomes[k.Name].yaml(), k.What, k.Source)
 	}
 }
 
@@ -81,7 +81,7 @@ func (s *Scenario) writeRough(line func(string, ...any)) {
 	line("rough_edges:")
 	line("  repeats: %s # events that come again", r.Repeats.yaml())
 	line("  late: %s # events of devices that were offline", r.Late.yaml())
-	line("  renames: {every: %s, for: %s} # of each thing; how long names are null or old", writeSeconds(r.RenameEvery), writeSeconds(r.RenameFor))
+	line("  renames: {every: %s, for: %s} # of each thing; how long names are null or old", r.Renames.Every, r.Renames.For)
 	line("  drift: %s # events with new fields or of a new type", r.Drift)
 	line("  huge: %s # custom events near 900 KB", r.Huge)
 	line("  strange: %s # free objects with unusual keys and values", r.Strange)

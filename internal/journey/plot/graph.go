@@ -44,31 +44,29 @@ func New(g *schemas.Glossary, s *scenario.Scenario, wanted []string) (*Graph, er
 		types[g.Events[i].Name] = int16(i)
 	}
 	out := &Graph{Index: make(map[string]int16)}
-	p := story()
-	for _, from := range p.from {
-		out.node(from, types)
-		for _, group := range p.next[from] {
-			for _, c := range group {
-				out.node(c.to, types)
-			}
+	all := story()
+	for _, f := range all {
+		out.node(f.node, types)
+		for _, c := range slices.Concat(f.groups...) {
+			out.node(c.to, types)
 		}
 	}
 	for _, root := range Roots() {
 		out.node(root, types)
 	}
-	for _, from := range p.from {
-		n := &out.Nodes[out.Index[from]]
-		for _, group := range p.next[from] {
-			edges := make([]Edge, 0, len(group))
-			for _, c := range group {
+	for _, f := range all {
+		n := &out.Nodes[out.Index[f.node]]
+		for _, group := range f.groups {
+			edges := make([]Edge, len(group))
+			for i, c := range group {
 				o, ok := s.Outcomes[c.outcome]
-				if c.outcome == "" {
+				if c.outcome == always {
 					o, ok = scenario.Outcome{Share: scenario.Whole}, true
 				}
 				if !ok {
 					return nil, fmt.Errorf("the scenario has no outcome %s: make it with scenario.Parse", c.outcome)
 				}
-				edges = append(edges, Edge{out.Index[c.to], o.Share, o.After, c.only, c.to == VisitEnd})
+				edges[i] = Edge{out.Index[c.to], o.Share, o.After, c.only, c.to == VisitEnd}
 			}
 			n.Groups = append(n.Groups, edges)
 		}
@@ -199,6 +197,43 @@ func PlatformsOf(name string) []population.Platform {
 			population.IOS, population.Web, population.Android,
 			population.Kindle, population.TVOS, population.Roku,
 		}
+	}
+}
+
+// ChannelOf says which channel the messages of an event type go out on.
+func ChannelOf(name string) population.Channel {
+	kind, ok := strings.CutPrefix(name, Messages)
+	if !ok {
+		return ""
+	}
+	kind, _, _ = strings.Cut(kind, ".")
+	switch kind {
+	case "email", "landingpage":
+		return population.Email
+	case "pushnotification":
+		return population.Push
+	case "inappmessage", "newsfeedcard", "survey":
+		return population.InApp
+	case "contentcard":
+		return population.ContentCard
+	case "banner":
+		return population.Banner
+	case "sms":
+		return population.SMS
+	case "rcs":
+		return population.RCS
+	case "whatsapp":
+		return population.WhatsApp
+	case "line":
+		return population.LINE
+	case "webhook":
+		return population.Webhook
+	case "featureflag":
+		return population.FeatureFlag
+	case "liveactivity":
+		return population.LiveActivity
+	default:
+		return population.Push
 	}
 }
 

@@ -13,12 +13,11 @@ import (
 
 func TestEveryOutcomeIsInThePlot(t *testing.T) {
 	used := make(map[string]bool)
-	p := story()
-	for _, from := range p.from {
-		for _, group := range p.next[from] {
-			for _, c := range group {
-				used[c.outcome] = true
-			}
+	conditions := []Condition{"", ControlOfCampaign, ControlOfCanvas, InWindowOfCampaign, InWindowOfCanvas, AtMessageStep, AtFirstMessage, FirstOfCampaign}
+	for _, f := range story() {
+		for _, c := range slices.Concat(f.groups...) {
+			used[c.outcome] = true
+			require.Contains(t, conditions, c.only)
 		}
 	}
 	for _, k := range scenario.KnownOutcomes() {

@@ -1,19 +1,28 @@
-package journey
+// Package story tells what follows from what, by a scenario: a send leads to a
+// delivery, that to an open, a click, a session, a purchase, a conversion. It
+// simulates the workspace on a clock of its own and sends events in order. What
+// happens depends on the seed, the stream and the scenario only. It keeps what
+// is to come, some bytes for each person to whom something happened that lasts,
+// and an entry for each message that somebody saw the first time. A type of a newer
+// glossary, which no plot has, happens by itself.
+package story
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// StoriesConfig is what Stories are made from. Glossary is needed; the rest may
+// Config is what Stories are made from. Glossary is needed; the rest may
 // stay zero.
-type StoriesConfig struct {
+type Config struct {
 	Glossary *schemas.Glossary
 	// Population is whom it happens to; nil makes the one of Seed, with the
 	// number of people and the share of anonymous ones of Scenario.
@@ -43,8 +52,8 @@ type Stories struct {
 	pop      *population.Population
 	graph    *plot.Graph
 	acts     []action // by node; nil: the event alone
-	types    []eventType
-	wanted   []bool
+	teller   *journey.Teller
+	wanted   []bool // by event type
 	draw     population.Draw
 
 	campaigns []population.Campaign
@@ -69,17 +78,17 @@ type Stories struct {
 	idle   int      // turns since an event was given
 	over   error    // why there will be none any more
 
-	moment moment
-	now    entry
+	now  entry
+	told journey.Telling
 }
 
-// NewStories makes Stories. It fails without a glossary, for a pattern that
+// New makes Stories. It fails without a glossary, for a pattern that
 // fits no event type, and for a scenario that lacks outcomes.
-func NewStories(cfg StoriesConfig) (*Stories, error) {
+func New(cfg Config) (*Stories, error) {
 	if cfg.Glossary == nil {
 		return nil, errors.New("journey: no glossary of event types")
 	}
-	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
+	names, err := journey.Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
@@ -95,8 +104,8 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 		scenario: cfg.Scenario,
 		pop:      cfg.Population,
 		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
-		begin:    Reference().Unix(),
-		people:   newPeople(cfg.Population.Users()),
+		begin:    journey.Reference().Unix(),
+		people:   make(people),
 		firsts:   make(map[firstKey]uint16),
 		offsets:  cfg.Population.Offsets(),
 		channels: population.Channels(),
@@ -109,7 +118,11 @@ func NewStories(cfg StoriesConfig) (*Stories, error) {
 	for i := range s.graph.Nodes {
 		s.acts = append(s.acts, actionOf(&s.graph.Nodes[i]))
 	}
-	s.compile(cfg.Glossary, names)
+	s.teller = journey.NewTeller(cfg.Glossary, s.pop, &s.scenario.Rough)
+	for i := range cfg.Glossary.Events {
+		s.wanted = append(s.wanted, slices.Contains(names, cfg.Glossary.Events[i].Name))
+	}
+	s.seen = make([]uint64, len(s.wanted))
 	s.plan()
 	return s, nil
 }
@@ -123,20 +136,6 @@ func People(seed uint64, s *scenario.Scenario) *population.Population {
 	return population.New(population.Config{Seed: seed, Users: s.Users, AnonymousPercent: anonymous})
 }
 
-// compile makes the event types ready.
-func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
-	values, fits := storyValues(s), storyFitting()
-	chosen := make(map[string]bool, len(wanted))
-	for _, name := range wanted {
-		chosen[name] = true
-	}
-	for i := range g.Events {
-		s.types = append(s.types, compile(&g.Events[i], values, fits))
-		s.wanted = append(s.wanted, chosen[g.Events[i].Name])
-	}
-	s.seen = make([]uint64, len(s.types))
-}
-
 // Next appends the next event to dst, as one JSON object without spaces, and
 // returns it with its type and the instant at which Braze would have it to
 // send. That instant never goes back; the event's own time does where a device
@@ -146,12 +145,11 @@ func (s *Stories) compile(g *schemas.Glossary, wanted []string) {
 // happens any more; then Err says why.
 func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
 	for !s.isOver() {
-		first, ok := s.agenda.first()
-		if !ok || first >= s.minute*60 {
+		if len(s.agenda.due) == 0 || s.agenda.due[0].at >= s.minute*60 {
 			s.beginMinute()
 			continue
 		}
-		s.agenda.take(&s.now)
+		s.now = s.agenda.take()
 		if !s.now.send && !s.happens(&s.now) {
 			continue
 		}
@@ -194,7 +192,7 @@ func (s *Stories) happens(e *entry) bool {
 	s.made++
 	s.seen[n.Type] = s.made
 	e.number, e.time = s.made, e.at
-	if s.types[n.Type].unique {
+	if s.teller.Unique(n.Type) {
 		e.first = s.isFirst(e, n.Type)
 	}
 	exempt := e.goal > 0
@@ -229,7 +227,7 @@ func (s *Stories) follow(e *entry, n *plot.Node, d population.Draw) {
 			if edge.Only.Stays() {
 				of = s.member(e)
 			}
-			if edge.Share == scenario.Whole || chanceOf(of, edge.Share) {
+			if edge.Share == scenario.Whole || edge.Share.Hits(of) {
 				s.goOn(e, edge, d, false)
 				break
 			}
@@ -288,7 +286,7 @@ func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool
 		next.at = e.at + 1
 	} else {
 		next.goal, next.pos = 0, 0
-		next.at = e.at + spanOf(d.With(keySpan), edge.After)
+		next.at = e.at + edge.After.Choose(d.With(keySpan))
 	}
 	switch {
 	case edge.Ends:
@@ -304,7 +302,7 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	if s.graph.Nodes[edge.To].Allowed&e.platform == 0 {
 		return false
 	}
-	inWindow := e.sent > 0 && e.at+edge.After.Max-e.sent <= s.scenario.ConversionWindow
+	inWindow := e.sent > 0 && e.at+int64(edge.After.Max)-e.sent <= int64(s.scenario.ConversionWindow)
 	switch edge.Only {
 	case plot.ControlOfCampaign:
 		return e.campaign >= 0
@@ -323,18 +321,6 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	default:
 		return true
 	}
-}
-
-// chanceOf is true in a share of all cases.
-func chanceOf(d population.Draw, share scenario.Share) bool {
-	return d.N(int(scenario.Whole)) < int(share)
-}
-
-// spanOf chooses a time within a span. The cube of an even number makes short
-// times common: half of all are within an eighth of the span.
-func spanOf(d population.Draw, span scenario.Span) int64 {
-	u := uint64(d.N(1 << 16))
-	return span.Min + int64(uint64(span.Max-span.Min+1)*(u*u*u>>16)>>32)
 }
 
 // Keys of what is drawn for stories.
@@ -376,7 +362,7 @@ func (s *Stories) Err() error { return s.over }
 
 // isOver gives up once all types had their turns and none that is wanted came.
 func (s *Stories) isOver() bool {
-	if s.over == nil && s.idle >= maxRounds*len(s.types) {
+	if s.over == nil && s.idle >= maxRounds*len(s.wanted) {
 		s.over = fmt.Errorf("%w to the %d people of the scenario: give it more users, more newcomers "+
 			"(starts.newcomers, with a pace above 0%%), or ask for more types", ErrOver, s.pop.Users())
 	}
@@ -386,10 +372,10 @@ func (s *Stories) isOver() bool {
 // nextTurn begins the thread of the type whose turn it is, at an instant.
 func (s *Stories) nextTurn(at int64) {
 	typ := s.turn
-	s.turn = (s.turn + 1) % len(s.types)
+	s.turn = (s.turn + 1) % len(s.wanted)
 	s.forced = at / 60
 	s.idle++
-	round := uint64(len(s.types)) * turnEvery
+	round := uint64(len(s.wanted)) * turnEvery
 	path := s.graph.Paths[typ]
 	if len(path) == 0 || s.seen[typ] > 0 && s.made-s.seen[typ] < round {
 		return
@@ -438,50 +424,27 @@ func (s *Stories) rateOf(node int16) rate {
 	return rate{node: node, campaign: -1}
 }
 
-// append appends the event of an entry and says what type it is. It depends on
-// nothing but the entry, so that an event that comes again is the same.
+// append appends the event of an entry and says what type it is.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
-	n := &s.graph.Nodes[e.node]
-	t := &s.types[n.Type]
-	m := &s.moment
-	draw := s.draw.With(keyEvent).With(e.number)
-	*m = moment{typ: t, pop: s.pop, draw: draw, root: e.draw, tale: &e.thread, note: n.Note, first: e.first, time: e.time, scratch: m.scratch}
-	m.turn = draw.With(keyTurn).N(fullEvery)
-	if drift := s.scenario.Rough.Drift; drift > 0 {
-		m.news = driftOf(t, drift, draw)
+	n, t := &s.graph.Nodes[e.node], &s.told
+	*t = journey.Telling{
+		Type: n.Type, Draw: s.draw.With(keyEvent).With(e.number), Root: e.draw, Note: n.Note, First: e.first, Time: e.time,
+		User:    s.pop.OnDevice(s.pop.Person(uint64(e.slot), uint64(e.life)), int(e.device)),
+		Channel: s.channels[e.channel], Dispatch: e.dispatch, Entry: e.entry, Session: e.session,
+		Place: int(e.step), Sent: e.sent, Began: e.began, Exit: e.reason,
 	}
-	if e.draw == 0 {
-		m.root = draw
-	}
-	m.user = s.pop.OnDevice(s.pop.Person(uint64(e.slot), uint64(e.life)), int(e.device))
-	m.user.Tokens = int(e.token)
-	s.about(m)
-	if m.news.typ != "" {
-		return m.append(dst), m.news.typ
-	}
-	return m.append(dst), t.name
-}
-
-// about says what message the moment belongs to.
-func (s *Stories) about(m *moment) {
-	e, a := m.tale, &m.about
-	if a.channel = m.typ.channel; a.channel == "" {
-		a.channel = s.channels[e.channel]
-	}
+	t.User.Tokens = int(e.token)
 	switch {
 	case e.campaign >= 0:
-		a.campaign = &s.campaigns[e.campaign]
-		a.wording = &a.campaign.Variations[int(e.wording)%len(a.campaign.Variations)]
+		t.Campaign = &s.campaigns[e.campaign]
+		t.Wording = &t.Campaign.Variations[int(e.wording)%len(t.Campaign.Variations)]
 	case e.canvas >= 0:
-		a.canvas = &s.pop.Canvases[e.canvas]
-		a.variation = &a.canvas.Variations[e.way]
-		a.step = &a.canvas.Steps[e.step]
-		a.wording = &a.step.Variations[int(e.wording)%len(a.step.Variations)]
+		t.Canvas = &s.pop.Canvases[e.canvas]
+		t.Variation = &t.Canvas.Variations[e.way]
+		t.Step = &t.Canvas.Steps[e.step]
+		t.Wording = &t.Step.Variations[int(e.wording)%len(t.Step.Variations)]
 	}
-	// A type that no journey has happens by itself, and may need a message all the same.
-	if m.typ.needsCampaign && a.campaign == nil || m.typ.needsCanvas && a.canvas == nil {
-		m.pickMessage()
-	}
+	return s.teller.Append(dst, t)
 }
 
 // offline says whether the device was offline when the entry happened, and puts
@@ -494,11 +457,11 @@ func (s *Stories) offline(e *entry) bool {
 	}
 	hour := e.at / 3600
 	d := s.draw.With(keyOffline).With(uint64(e.slot)).With(uint64(hour)).With(uint64(e.device))
-	if !chanceOf(d, late.Share) {
+	if !late.Share.Hits(d) {
 		return false
 	}
 	later := *e
-	later.send, later.at = true, (hour+1)*3600+spanOf(d.With(1), late.After)
+	later.send, later.at = true, (hour+1)*3600+late.After.Choose(d.With(1))
 	s.agenda.add(&later)
 	return true
 }
@@ -507,36 +470,11 @@ func (s *Stories) offline(e *entry) bool {
 func (s *Stories) repeat(e *entry) {
 	repeats := s.scenario.Rough.Repeats
 	d := s.draw.With(keyRepeat).With(e.number)
-	if repeats.Share == 0 || !chanceOf(d, repeats.Share) {
+	if repeats.Share == 0 || !repeats.Share.Hits(d) {
 		return
 	}
 	again := *e
 	again.send, again.copied = true, true
-	again.at += spanOf(d.With(1), repeats.After)
+	again.at += repeats.After.Choose(d.With(1))
 	s.agenda.add(&again)
-}
-
-// appendName appends a name as it is at the moment: things are renamed now and
-// then, and for a while after that Braze sends null or the old name.
-func (s *Stories) appendName(dst []byte, m *moment, thing *population.Named, d population.Draw) []byte {
-	every := s.scenario.Rough.RenameEvery
-	if every == 0 {
-		return appendString(dst, thing.Name)
-	}
-	phase := int64(population.Key(thing.ID) % uint64(every))
-	renamed := (m.time+phase)/every - (s.begin+phase)/every
-	if renamed > 0 && (m.time+phase)%every < s.scenario.Rough.RenameFor {
-		switch d.With(keyNew).N(3) {
-		case 0:
-			return append(dst, "null"...)
-		case 1:
-			renamed--
-		}
-	}
-	if renamed <= 0 {
-		return appendString(dst, thing.Name)
-	}
-	m.scratch = append(append(m.scratch[:0], thing.Name...), " (version "...)
-	m.scratch = append(appendFixed(m.scratch, renamed+1, 0), ')')
-	return appendString(dst, string(m.scratch))
 }

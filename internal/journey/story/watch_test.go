@@ -1,4 +1,4 @@
-package journey
+package story
 
 import (
 	"slices"
@@ -271,7 +271,7 @@ func watchValues(t *testing.T) watch {
 			surveys[session] = e.text("survey_completion_status")
 		}
 		if strings.HasSuffix(e.Type, ".Abort") && strings.HasPrefix(e.text("abort_log"), "Frequency") {
-			check(e.text("abort_type") == frequencyCapped, "type and log of an abort agree", e)
+			check(e.text("abort_type") == "frequency_capped", "type and log of an abort agree", e)
 		}
 	}
 	return watch{see, func(t *testing.T) { require.Len(t, seen, 6, "%v", seen) }}

@@ -1,6 +1,7 @@
-package journey
+package story
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"flag"
@@ -10,15 +11,65 @@ import (
 	"sync"
 	"testing"
 	"time"
+	_ "time/tzdata" // so that zones are known on every machine
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
+
+func glossary(t testing.TB) *schemas.Glossary {
+	t.Helper()
+	g, err := schemas.Load()
+	require.NoError(t, err)
+	return g
+}
+
+// event is what the tests look at of an event.
+type event struct {
+	Type       string         `json:"event_type"`
+	ID         string         `json:"id"`
+	Time       int64          `json:"time"`
+	User       map[string]any `json:"user"`
+	Properties map[string]any `json:"properties"`
+}
+
+func decode(t testing.TB, raw []byte) event {
+	var e event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		t.Helper()
+		t.Fatalf("%v: %s", err, raw)
+	}
+	return e
+}
+
+// requireAlphabetical looks at the members of an event and of the objects in it,
+// apart from the free ones.
+func requireAlphabetical(t testing.TB, object []byte) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(object))
+	_, err := dec.Token()
+	last := ""
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		if fmt.Sprint(key) <= last {
+			t.Fatalf("%q stands behind %q: %s", key, last, object)
+		}
+		if last = fmt.Sprint(key); last == "user" || last == "properties" {
+			requireAlphabetical(t, value)
+		}
+	}
+	require.NoError(t, err)
+}
 
 var soak = flag.Bool("soak", false, "streams ten times as long")
 
@@ -39,7 +90,7 @@ func builtin(t testing.TB, name string) *scenario.Scenario {
 
 func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *Stories {
 	t.Helper()
-	out, err := NewStories(StoriesConfig{Glossary: glossary(t), Seed: seed, Scenario: s, Types: types})
+	out, err := New(Config{Glossary: glossary(t), Seed: seed, Scenario: s, Types: types})
 	require.NoError(t, err)
 	return out
 }
@@ -68,7 +119,7 @@ func TestEventsOfEveryScenarioAreValid(t *testing.T) {
 				count[typ]++
 				if i%20_000 == 19_999 {
 					require.Len(t, count, len(glossary(t).Current()), "%d: %v", i, missing(t, count))
-					t.Logf("%d events by %s, %d to come", i+1, at, len(s.agenda.heap))
+					t.Logf("%d events by %s, %d to come", i+1, at, len(s.agenda.due))
 					clear(count)
 				}
 			}
@@ -108,7 +159,7 @@ func BenchmarkStories(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			b.ReportMetric(float64(size)/float64(b.N), "bytes/event")
-			b.ReportMetric(float64(len(s.agenda.slab)), "agenda")
+			b.ReportMetric(float64(len(s.agenda.due)), "agenda")
 			runtime.KeepAlive(s)
 		})
 	}
@@ -209,9 +260,10 @@ func TestDriftIsNewAndValid(t *testing.T) {
 		known[e.Name] = true
 	}
 	s := stories(t, 1, parsed(t, "rough_edges: {drift: 10%, huge: 0%}"))
-	r, err := New(Config{Glossary: glossary(t), Seed: 3, Retired: true, Drift: 100_000})
+	r, err := journey.New(journey.Config{Glossary: glossary(t), Seed: 3, Retired: true, Drift: 100_000})
 	require.NoError(t, err)
-	plain := rounds(t, 3)
+	plain, err := journey.New(journey.Config{Glossary: glossary(t), Seed: 3, Retired: true})
+	require.NoError(t, err)
 	for source, next := range map[string]func(i uint64) ([]byte, string){
 		"stories": func(uint64) ([]byte, string) { raw, typ, _ := s.Next([]byte("before")); return raw[6:], typ },
 		"rounds": func(i uint64) ([]byte, string) {
@@ -243,28 +295,6 @@ func TestDriftIsNewAndValid(t *testing.T) {
 	}
 }
 
-func TestStrangeAndHugeEvents(t *testing.T) {
-	v, err := schemas.NewValidator()
-	require.NoError(t, err)
-	s := stories(t, 1, parsed(t, "rough_edges: {strange: 100%, huge: 2%, repeats: 0%, late: 0%}"), plot.Custom, plot.Buys)
-	huge, all := 0, new(strings.Builder)
-	for range 600 {
-		raw, _, _ := s.Next(nil)
-		require.True(t, v.Event(raw).Valid)
-		require.LessOrEqual(t, len(raw), 900_000, "Braze never sends this")
-		if len(raw) > 700_000 {
-			huge++
-			continue
-		}
-		all.Write(raw)
-	}
-	require.Positive(t, huge)
-	for _, member := range unusualMembers() {
-		require.True(t, json.Valid([]byte("{"+member+"}")), member)
-		require.Contains(t, all.String(), member)
-	}
-}
-
 func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
 	for _, name := range scenario.Names() {
 		one := make([]string, 2)
@@ -293,7 +323,7 @@ func TestSeedsAndStreamsDiffer(t *testing.T) {
 	g, people := glossary(t), People(1, builtin(t, "quiet"))
 	seen := make(map[string]bool)
 	for stream := range uint64(3) {
-		s, err := NewStories(StoriesConfig{Glossary: g, Population: people, Stream: stream, Scenario: builtin(t, "quiet")})
+		s, err := New(Config{Glossary: g, Population: people, Stream: stream, Scenario: builtin(t, "quiet")})
 		require.NoError(t, err)
 		for range 1000 {
 			raw, _, _ := s.Next(nil)
@@ -327,13 +357,8 @@ func TestNarrowedStoriesAreTheSame(t *testing.T) {
 func TestAMillionPeopleNeedLittle(t *testing.T) {
 	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), plot.Converted)
 	kept := func() (bytes uintptr) {
-		for _, page := range s.people.pages {
-			bytes += unsafe.Sizeof(page)
-			if page != nil {
-				bytes += unsafe.Sizeof(*page)
-			}
-		}
-		bytes += uintptr(cap(s.agenda.slab))*unsafe.Sizeof(entry{}) + uintptr(cap(s.agenda.heap))*unsafe.Sizeof(agendaKey{})
+		bytes += 4 * uintptr(len(s.people)) * unsafe.Sizeof(person{})
+		bytes += uintptr(cap(s.agenda.due)) * (unsafe.Sizeof(entry{}) + unsafe.Sizeof(&entry{}))
 		return bytes + 2*uintptr(len(s.firsts))*(unsafe.Sizeof(firstKey{})+2)
 	}
 	require.Less(t, kept(), uintptr(1<<20), "people are stored")
@@ -360,7 +385,7 @@ func TestATypeOfANewerGlossaryHappens(t *testing.T) {
 	g, err = schemas.Parse(raw)
 	require.NoError(t, err)
 	g.Events = append(g.Events, news)
-	s, err := NewStories(StoriesConfig{Glossary: g, Types: []string{news.Name}})
+	s, err := New(Config{Glossary: g, Types: []string{news.Name}})
 	require.NoError(t, err)
 	for range 3 {
 		event, name, _ := s.Next(nil)
@@ -375,7 +400,7 @@ func TestTheAgendaStaysBounded(t *testing.T) {
 	most := func(days int64) (n int) {
 		for s.minute*60 < s.begin+days*86400 {
 			s.Next(nil)
-			n = max(n, len(s.agenda.slab))
+			n = max(n, len(s.agenda.due))
 		}
 		return n
 	}
@@ -391,16 +416,16 @@ func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
 	s := stories(t, 1, parsed(t, starts+"}\ncampaigns: []\npace: 0%"), "users.UserOrphan")
 	_, typ, at := s.Next(nil)
 	require.Equal(t, "users.UserOrphan", typ)
-	require.Less(t, at.Sub(Reference()), 120*24*time.Hour)
+	require.Less(t, at.Sub(journey.Reference()), 120*24*time.Hour)
 }
 
-func TestNewStoriesFails(t *testing.T) {
+func TestNewFails(t *testing.T) {
 	require.Equal(t, population.Push, population.Channels()[pushChannel])
-	_, err := NewStories(StoriesConfig{})
+	_, err := New(Config{})
 	require.ErrorContains(t, err, "glossary")
-	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Types: []string{"nope"}})
+	_, err = New(Config{Glossary: glossary(t), Types: []string{"nope"}})
 	require.ErrorContains(t, err, `"nope"`)
-	_, err = NewStories(StoriesConfig{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
+	_, err = New(Config{Glossary: glossary(t), Scenario: &scenario.Scenario{Users: 20}})
 	require.ErrorContains(t, err, "no outcome")
 }
 
@@ -424,7 +449,7 @@ func TestHoursMatter(t *testing.T) {
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
-		if buf = event; at.Sub(Reference()) > 27*time.Hour {
+		if buf = event; at.Sub(journey.Reference()) > 27*time.Hour {
 			break
 		}
 		e := decode(t, event)
@@ -465,7 +490,7 @@ func TestOffsetsAreThoseOfTheZones(t *testing.T) {
 		seen[place.Zone] = true
 		where, err := time.LoadLocation(place.Zone)
 		require.NoError(t, err)
-		_, offset := Reference().In(where).Zone()
+		_, offset := journey.Reference().In(where).Zone()
 		require.Equal(t, offset/60, place.Offset, place.Zone)
 	}
 	require.Greater(t, len(seen), 20)
@@ -485,7 +510,7 @@ campaigns: [{channel: email, every: 1d, at: "00:00", over: 1h, audience: 40%}]
 	var buf []byte
 	for {
 		event, typ, at := st.Next(buf[:0])
-		if buf = event; at.Sub(Reference()) > 70*time.Minute {
+		if buf = event; at.Sub(journey.Reference()) > 70*time.Minute {
 			break
 		}
 		e := decode(t, event)

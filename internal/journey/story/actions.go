@@ -1,8 +1,9 @@
-package journey
+package story
 
 import (
 	"strings"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
@@ -20,8 +21,8 @@ func actions() map[string]action {
 		plot.Newcomer:                             (*Stories).arrives,
 		plot.AtCanvas:                             (*Stories).entersCanvas,
 		plot.AtAdvance:                            (*Stories).advances,
-		"users.canvas.exit.MatchedAudience":       because(reasonMatched),
-		"users.canvas.exit.PerformedEvent":        because(reasonPerformed),
+		"users.canvas.exit.MatchedAudience":       because(journey.Matched),
+		"users.canvas.exit.PerformedEvent":        because(journey.Performed),
 		plot.AtCanvasSend:                         (*Stories).choosesChannel,
 		plot.AtPreference:                         (*Stories).prefers,
 		plot.Messages + "email.Unsubscribe":       (*Stories).closes,
@@ -128,7 +129,7 @@ func (s *Stories) sends(e *entry, d population.Draw) bool {
 		return false
 	}
 	if wait := s.quietFor(e); wait > 0 {
-		e.at += wait + spanOf(d.With(keySpan), s.quietSpread())
+		e.at += wait + s.quietSpread().Choose(d.With(keySpan))
 		s.agenda.add(e)
 		return false
 	}
@@ -166,7 +167,7 @@ func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
 
 // prefers joins or leaves one of the subscription groups.
 func (s *Stories) prefers(e *entry, d population.Draw) bool {
-	e.channel = channelIndex(population.Pick(d.With(keyNew), groupChannels()))
+	e.channel = channelIndex(population.Pick(d.With(keyNew), journey.GroupChannels()))
 	e.node = s.graph.Index[plot.GroupOff]
 	if s.people.get(e.slot).isClosed(e.channel) {
 		e.node = s.graph.Index[plot.GroupOn]
@@ -244,7 +245,7 @@ func (s *Stories) visits(e *entry, d population.Draw) bool {
 	}
 	e.began, e.until = e.at, e.at+goalVisit
 	if e.goal == 0 {
-		e.until = e.at + max(2, spanOf(d.With(keySpan), s.scenario.Outcomes["session.end"].After))
+		e.until = e.at + max(2, s.scenario.Outcomes["session.end"].After.Choose(d.With(keySpan)))
 	}
 	return true
 }
@@ -270,14 +271,8 @@ func (s *Stories) isNew(e *entry, d population.Draw) bool {
 	return true
 }
 
-// Why a Canvas was left.
-const (
-	reasonCompleted = iota
-	reasonMatched
-	reasonPerformed
-)
-
-func because(reason uint8) action {
+// because says why a Canvas is left.
+func because(reason journey.Exit) action {
 	return func(_ *Stories, e *entry, _ population.Draw) bool {
 		e.reason = reason
 		return true
@@ -373,7 +368,7 @@ func (s *Stories) fits(e *entry) bool {
 		for i := range group {
 			edge := &group[i]
 			if edge.Only.Stays() && edge.Share > 0 && edge.Share < scenario.Whole && s.can(e, edge) {
-				return chanceOf(s.member(e), edge.Share) == (path[e.pos+1] == edge.To)
+				return edge.Share.Hits(s.member(e)) == (path[e.pos+1] == edge.To)
 			}
 		}
 	}

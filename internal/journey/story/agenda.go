@@ -1,6 +1,10 @@
-package journey
+package story
 
 import (
+	"container/heap"
+	"slices"
+
+	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
@@ -16,7 +20,7 @@ type thread struct {
 	channel  uint8          // index of population.Channels
 	goal     uint16         // 0, or 1 + the event type that the thread is to reach
 	pos      uint8          // how far it is on the path to it
-	reason   uint8          // why a Canvas was left
+	reason   journey.Exit   // why a Canvas was left
 	canvas   int8           // index of the Canvas, -1: none
 	step     uint8
 	way      uint8 // variation of the Canvas
@@ -45,87 +49,43 @@ type entry struct {
 }
 
 // agenda holds entries and gives back the earliest; of those at one second the
-// one that was put in first. The entries lie in a slab, so that only small keys
-// move.
+// one that was put in first.
 type agenda struct {
-	heap []agendaKey
-	slab []entry
-	free []int32
+	due  byInstant
 	next uint64
 }
 
-type agendaKey struct {
-	at    int64
-	order uint64
-	index int32
-}
-
-func (k agendaKey) before(o agendaKey) bool {
-	return k.at < o.at || k.at == o.at && k.order < o.order
-}
-
-// first is when the earliest entry is due.
-func (a *agenda) first() (at int64, ok bool) {
-	if len(a.heap) == 0 {
-		return 0, false
-	}
-	return a.heap[0].at, true
-}
-
-// add puts an entry in.
+// add puts a copy of an entry in.
 func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
-	var index int32
-	if n := len(a.free); n > 0 {
-		index = a.free[n-1]
-		a.free = a.free[:n-1]
-		a.slab[index] = *e
-	} else {
-		index = int32(len(a.slab))
-		a.slab = append(a.slab, *e)
-	}
-	key := agendaKey{e.at, e.order, index}
-	i := len(a.heap)
-	a.heap = append(a.heap, key)
-	for i > 0 {
-		up := (i - 1) / 2
-		if !key.before(a.heap[up]) {
-			break
-		}
-		a.heap[i] = a.heap[up]
-		i = up
-	}
-	a.heap[i] = key
+	kept := *e
+	heap.Push(&a.due, &kept)
 }
 
 // take removes the earliest entry; there must be one.
-func (a *agenda) take(e *entry) {
-	index := a.heap[0].index
-	*e = a.slab[index]
-	a.free = append(a.free, index)
-	n := len(a.heap) - 1
-	key := a.heap[n]
-	a.heap = a.heap[:n]
-	if n == 0 {
-		return
-	}
-	i := 0
-	for {
-		down := 2*i + 1
-		if down >= n {
-			break
-		}
-		if down+1 < n && a.heap[down+1].before(a.heap[down]) {
-			down++
-		}
-		if !a.heap[down].before(key) {
-			break
-		}
-		a.heap[i] = a.heap[down]
-		i = down
-	}
-	a.heap[i] = key
+func (a *agenda) take() entry { return *heap.Pop(&a.due).(*entry) }
+
+// byInstant is a heap of entries.
+type byInstant []*entry
+
+func (h byInstant) Len() int      { return len(h) }
+func (h byInstant) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h byInstant) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].order < h[j].order
+}
+
+// Push implements heap.Interface.
+func (h *byInstant) Push(e any) { *h = append(*h, e.(*entry)) }
+
+// Pop implements heap.Interface.
+func (h *byInstant) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return e
 }
 
 // person is what happened to the one at a place of the population.
@@ -136,37 +96,29 @@ type person struct {
 	closed uint16 // a bit for each channel that must not be used
 }
 
-// pageSize is how many people's states are made at once.
-const pageSize = 1024
-
-// people holds the states of those to whom something happened. Pages without
-// any are not made, so that the size is bounded by what happened and by the
-// population, 6 bytes a person.
-type people struct{ pages []*[pageSize]person }
-
-func newPeople(users uint64) people {
-	return people{pages: make([]*[pageSize]person, (users+pageSize-1)/pageSize)}
-}
+// people holds the states of those to whom something happened, by their place.
+type people map[uint32]*person
 
 // get is the state of the one at slot.
-func (p *people) get(slot uint32) person {
-	if page := p.pages[slot/pageSize]; page != nil {
-		return page[slot%pageSize]
+func (p people) get(slot uint32) person {
+	if one := p[slot]; one != nil {
+		return *one
 	}
 	return person{}
 }
 
 // at is the state of the one at slot, to be changed.
-func (p *people) at(slot uint32) *person {
-	page := &p.pages[slot/pageSize]
-	if *page == nil {
-		*page = new([pageSize]person)
+func (p people) at(slot uint32) *person {
+	one := p[slot]
+	if one == nil {
+		one = new(person)
+		p[slot] = one
 	}
-	return &(*page)[slot%pageSize]
+	return one
 }
 
 // replace lets somebody new take the place.
-func (p *people) replace(slot uint32) {
+func (p people) replace(slot uint32) {
 	one := p.at(slot)
 	*one = person{life: one.life + 1}
 }
@@ -178,10 +130,5 @@ func (p *person) closeChannel(channel uint8) { p.closed |= 1 << channel }
 func (p *person) openChannel(channel uint8)  { p.closed &^= 1 << channel }
 
 func channelIndex(c population.Channel) uint8 {
-	for i, known := range population.Channels() {
-		if c == known {
-			return uint8(i)
-		}
-	}
-	return 0
+	return uint8(max(slices.Index(population.Channels(), c), 0))
 }

@@ -1,6 +1,7 @@
-package journey
+package story
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
@@ -36,7 +37,7 @@ func (s *Stories) plan() {
 		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}
 		s.campaigns = append(s.campaigns, s.pop.Campaigns[c]...)
 	}
-	count := make(map[string]int)
+	count := make(map[scenario.Channel]int)
 	for _, c := range s.scenario.Campaigns {
 		s.addCampaign(c, count[c.Channel])
 		count[c.Channel]++
@@ -44,8 +45,8 @@ func (s *Stories) plan() {
 	// What must happen needs a campaign on every channel.
 	for _, root := range plot.Roots() {
 		channel, sends := strings.CutPrefix(root, plot.AtSend)
-		if sends && count[channel] == 0 {
-			s.addCampaign(scenario.Campaign{Channel: channel}, 0)
+		if sends && count[scenario.Channel(channel)] == 0 {
+			s.addCampaign(scenario.Campaign{Channel: scenario.Channel(channel)}, 0)
 		}
 	}
 	users := s.pop.Users()
@@ -54,7 +55,7 @@ func (s *Stories) plan() {
 	}
 }
 
-func (s *Stories) addRate(r rate, perHour int) {
+func (s *Stories) addRate(r rate, perHour scenario.Count) {
 	r.perHour = uint64(perHour) * uint64(s.scenario.Pace)
 	s.starts = append(s.starts, r)
 }
@@ -62,11 +63,11 @@ func (s *Stories) addRate(r rate, perHour int) {
 func (s *Stories) addCampaign(c scenario.Campaign, n int) {
 	channel := population.Channel(c.Channel)
 	r := rate{
-		node: s.graph.Index[plot.AtSend+c.Channel], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
+		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
 	}
 	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
 	if c.Every > 0 {
-		s.running = append(s.running, running{c, r, c.Every / 60, c.Over / 60})
+		s.running = append(s.running, running{c, r, int64(c.Every / 60), int64(c.Over / 60)})
 		return
 	}
 	s.addRate(r, c.PerHour)
@@ -176,7 +177,7 @@ func (s *Stories) blast(c *running, local, m int64, offset int) {
 	for i := uint64(place) * users / over; i < uint64(place+1)*users/over; i++ {
 		slot := uint32((i*s.shuffle + uint64(turn+1)) % users)
 		d := dispatch.With(uint64(slot))
-		if !chanceOf(d, c.Audience) {
+		if !c.Audience.Hits(d) {
 			continue
 		}
 		e := s.entry(slot)
@@ -205,13 +206,7 @@ func (s *Stories) quietFor(e *entry) int64 {
 }
 
 func (s *Stories) hasQuiet(channel uint8) bool {
-	name := string(s.channels[channel])
-	for _, quiet := range s.scenario.Quiet.Channels {
-		if quiet == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.scenario.Quiet.Channels, scenario.Channel(s.channels[channel]))
 }
 
 // quietSpread is how long after the quiet hours what waited goes out.
