@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // for openapi.json
 	"encoding/json"
@@ -9,12 +10,14 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
+	"github.com/currentsbridge/currentsbridge/internal/journey/story"
 	"github.com/currentsbridge/currentsbridge/mockbraze/console"
 )
 
@@ -71,33 +74,22 @@ func (a api) table() []route {
 		{"POST", "/api/currents/{id}/pause", nil, a.with(a.pause)},
 		{"POST", "/api/currents/{id}/flush", nil, a.with(a.flush)},
 		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, a.with(a.send)},
-		{"GET", "/api/currents/{id}/seconds", nil, a.with(a.seconds)},
 		{"GET", "/api/event-types", nil, a.eventTypes},
-		{"GET", "/api/stream", []string{"id"}, a.stream},
 		{"GET", "/api/openapi.json", nil, describe},
 	}
 }
 
-// routes dispatches by path and then by method, so that each mistake is answered
-// in JSON; what is no path of the API goes to the page.
+// routes answers every mistake in JSON; what is no path of the API goes to the
+// page.
 func (a api) routes() http.Handler {
 	mux := http.NewServeMux()
-	methods := make(map[string]map[string]route)
 	for _, r := range a.table() {
-		if methods[r.path] == nil {
-			methods[r.path] = make(map[string]route)
-		}
-		methods[r.path][r.method] = r
-	}
-	for path, allowed := range methods {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { dispatch(w, r, allowed) })
+		mux.HandleFunc(r.method+" "+r.path, r.serve)
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Errorf("no such path: %s", r.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
+		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s %s", r.Method, r.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
 	})
-	if a.page != nil {
-		mux.Handle("/", a.page)
-	}
+	mux.Handle("/", a.page)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := a.server.hosts.Check(r); no != nil { // a page of another site
 			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
@@ -109,25 +101,11 @@ func (a api) routes() http.Handler {
 	})
 }
 
-func dispatch(w http.ResponseWriter, r *http.Request, allowed map[string]route) {
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	op, ok := allowed[method]
-	if !ok {
-		names := strings.Join(slices.Sorted(maps.Keys(allowed)), ", ")
-		w.Header().Set("Allow", names)
-		fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s is not allowed here", r.Method), "Allowed: "+names+".")
-		return
-	}
+// serve does the operation, unless there is a parameter that it does not take.
+func (op route) serve(w http.ResponseWriter, r *http.Request) {
 	for name := range r.URL.Query() {
 		if !slices.Contains(op.params, name) {
-			todo := "It takes none."
-			if len(op.params) > 0 {
-				todo = "It takes " + strings.Join(op.params, ", ") + "."
-			}
-			fail(w, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), todo)
+			fail(w, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), "It takes "+cmp.Or(strings.Join(op.params, ", "), "none")+".")
 			return
 		}
 	}
@@ -223,7 +201,7 @@ func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
 	}
 	answer(w, http.StatusOK, map[string]any{
 		"families": families, "scenarios": a.server.Scenarios(), "glossary": a.server.glossary.Version(),
-		"string_fields": slices.Sorted(maps.Keys(stringFields(a.server.glossary))),
+		"string_fields": slices.Sorted(maps.Keys(fieldtransform.StringFields(a.server.glossary))),
 	})
 }
 
@@ -237,44 +215,24 @@ func groupOf(name string) string {
 	return parts[len(parts)-2]
 }
 
-// currentForm is what Braze's form asks for, and how the fake is to run it.
-type currentForm struct {
-	Kind        Kind                 `json:"kind"`
-	Name        string               `json:"integration_name"`
-	Contact     string               `json:"contact_email"`
-	URL         string               `json:"url"`
-	Token       string               `json:"token"`
-	Region      string               `json:"region"`
-	Events      []string             `json:"events"`
-	Transforms  map[string]Transform `json:"field_transformations"`
-	TestCurrent bool                 `json:"test_current"`
-
-	Batch      int     `json:"batch"`
-	FlushAfter float64 `json:"flush_after_seconds"`
-	Rate       float64 `json:"rate"`
-	Scenario   string  `json:"scenario"`
-	EmptyProbe bool    `json:"empty_probe"`
-}
-
 const formTodo = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
 
 // read makes a Current of the body, or fails the request.
 func (a api) read(w http.ResponseWriter, r *http.Request) (spec Current, ok bool) {
-	var form currentForm
+	var form struct {
+		Current
+		Seconds float64 `json:"flush_after_seconds"`
+	}
 	err := decode(w, r, &form)
-	if err == nil && !(form.FlushAfter >= 0 && form.FlushAfter <= maxFlushAfter.Seconds()) {
-		err = fmt.Errorf("flush_after_seconds: %v is not from 0 to %.0f", form.FlushAfter, maxFlushAfter.Seconds())
+	if err == nil && !(form.Seconds >= 0 && form.Seconds <= maxFlushAfter.Seconds()) {
+		err = fmt.Errorf("flush_after_seconds: %v is not from 0 to %.0f", form.Seconds, maxFlushAfter.Seconds())
 	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err, formTodo)
 		return Current{}, false
 	}
-	return Current{
-		Kind: form.Kind, Name: form.Name, Contact: form.Contact, Region: form.Region,
-		URL: form.URL, Token: form.Token, Events: form.Events, Transforms: form.Transforms, TestCurrent: form.TestCurrent,
-		Batch: form.Batch, FlushAfter: time.Duration(form.FlushAfter * float64(time.Second)), Rate: form.Rate,
-		Scenario: form.Scenario, EmptyProbe: form.EmptyProbe,
-	}, true
+	form.FlushAfter = time.Duration(form.Seconds * float64(time.Second))
+	return form.Current, true
 }
 
 func (a api) list(w http.ResponseWriter, _ *http.Request) {
@@ -303,25 +261,20 @@ func (a api) create(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, current.Report())
 }
 
-// change takes what may be changed while a Current runs; what is left out stays.
+// change sets the rate.
 func (a api) change(w http.ResponseWriter, r *http.Request, current *Connector) {
 	var form struct {
-		Rate  *float64 `json:"rate"`
-		URL   string   `json:"url"`
-		Token string   `json:"token"`
+		Rate *float64 `json:"rate"`
 	}
 	err := decode(w, r, &form)
-	if err == nil && form.Rate != nil {
-		err = checkRate(*form.Rate)
+	if err == nil && form.Rate == nil {
+		err = errors.New("rate: it is missing")
 	}
 	if err == nil {
-		err = current.SetCredentials(form.URL, form.Token)
-	}
-	if err == nil && form.Rate != nil {
 		err = current.SetRate(*form.Rate)
 	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, err, `Send {"rate":10,"url":"…","token":"…"}, or some of them.`)
+		fail(w, http.StatusBadRequest, err, `Send {"rate":10}; a launch takes another URL or token.`)
 		return
 	}
 	answer(w, http.StatusOK, current.Report())
@@ -335,21 +288,21 @@ func (a api) remove(w http.ResponseWriter, _ *http.Request, current *Connector) 
 // tested is the answer to a test of credentials; Says is what the verdict means,
 // in words.
 type tested struct {
-	Verdict Verdict `json:"verdict"`
-	Says    string  `json:"says"`
-	Answer  Answer  `json:"answer"`
+	Verdict string `json:"verdict"`
+	Says    string `json:"says"`
+	Answer  Answer `json:"answer"`
 }
 
 func newTested(a Answer, kind Kind) tested {
-	t := tested{Verdict: a.Verdict(kind), Answer: a}
+	t := tested{Verdict: a.ofProbe(kind), Answer: a}
 	switch {
 	case a.untrusted:
 		t.Says = "TLS fails. Check the URL and the certificate."
-	case t.Verdict == Denied:
+	case t.Verdict == denied:
 		t.Says = fmt.Sprintf("The endpoint answers %d %s. Check the URL and the token.", a.Status, http.StatusText(a.Status))
-	case t.Verdict == Good && a.Status == http.StatusBadRequest:
+	case t.Verdict == good && a.Status == http.StatusBadRequest:
 		t.Says = "RudderStack answers 400 to a request without events: it is there and knows the write key."
-	case t.Verdict == Good:
+	case t.Verdict == good:
 		t.Says = fmt.Sprintf("The endpoint answers %d: the credentials are good.", a.Status)
 	case a.Status == 0:
 		t.Says = "There was no answer. A launch goes through, and batches are tried until one comes."
@@ -365,7 +318,7 @@ func (a api) testForm(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	probed, err := a.server.Test(r.Context(), spec)
+	probed, err := a.server.test(r.Context(), spec)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err, formTodo)
 		return
@@ -374,7 +327,7 @@ func (a api) testForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a api) test(w http.ResponseWriter, r *http.Request, current *Connector) {
-	probed, err := current.Test(r.Context())
+	probed, err := current.test(r.Context())
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, err, "Try again.")
 		return
@@ -429,55 +382,28 @@ func (a api) flush(w http.ResponseWriter, _ *http.Request, current *Connector) {
 	answer(w, http.StatusOK, current.Report())
 }
 
-func (a api) seconds(w http.ResponseWriter, _ *http.Request, current *Connector) {
-	answer(w, http.StatusOK, map[string]any{"seconds": current.Seconds()})
-}
-
 func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
 
-// sendForm is what a send asks for, as query parameters or as a JSON body.
-type sendForm struct {
-	Events   *int     `json:"events"`
-	Types    []string `json:"types"`
-	Scenario string   `json:"scenario"`
-}
-
-// readSend merges the body and the query, which goes first.
-func readSend(w http.ResponseWriter, r *http.Request) (form sendForm, n int, err error) {
-	if err := decode(w, r, &form); err != nil {
-		return form, 0, err
+// readSend reads how many events a send asks for, of which feed.
+func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
+	if !query.Has("events") {
+		return 0, nil, errors.New("it is not said how many events")
 	}
-	query := r.URL.Query()
-	if query.Has("events") {
-		number, err := strconv.Atoi(query.Get("events"))
-		if err != nil {
-			return form, 0, fmt.Errorf("events=%q is no number of events", query.Get("events"))
-		}
-		form.Events = &number
+	if n, err = strconv.Atoi(query.Get("events")); err != nil || n < 0 || n > maxSend {
+		return 0, nil, fmt.Errorf("events=%q is no number from 0 to %d", query.Get("events"), maxSend)
 	}
-	if types := query["types"]; len(types) > 0 {
-		form.Types = strings.Split(strings.Join(types, ","), ",")
+	var types []string
+	if query.Has("types") {
+		types = strings.Split(strings.Join(query["types"], ","), ",")
 	}
-	if scenario := query.Get("scenario"); scenario != "" {
-		form.Scenario = scenario
-	}
-	switch {
-	case form.Events == nil:
-		return form, 0, errors.New("it is not said how many events")
-	case *form.Events < 0 || *form.Events > maxSend:
-		return form, 0, fmt.Errorf("events=%d is not from 0 to %d", *form.Events, maxSend)
-	}
-	return form, *form.Events, nil
+	from, err = feeds.of(query.Get("scenario"), types)
+	return n, from, err
 }
 
 // send answers 200 once every event was answered for, 202 when that takes
 // longer than sendWait. Sending goes on though the client has gone.
 func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
-	form, n, err := readSend(w, r)
-	var from *feed
-	if err == nil {
-		from, err = current.feeds.of(form.Scenario, form.Types)
-	}
+	n, from, err := readSend(r.URL.Query(), current.feeds)
 	if err != nil {
 		fail(w, http.StatusBadRequest, fmt.Errorf("send: %w", err),
 			"POST "+r.URL.Path+"?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted")
@@ -520,81 +446,11 @@ func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
 // afterSend says what to do about a send that failed.
 func afterSend(err error, current *Connector) string {
 	switch {
-	case errors.Is(err, journey.ErrOver):
+	case errors.Is(err, story.ErrOver):
 		return "Send with another scenario, or with other types."
 	case errors.Is(err, ErrQuota):
 		return "Wait until midnight UTC, or send with a Current that is no Test Current."
 	default:
 		return "POST " + launchPath(current)
 	}
-}
-
-// How the stream behaves.
-const (
-	streamEvery     = 250 * time.Millisecond // what changes in between comes in one event
-	streamHeartbeat = 15 * time.Second
-	streamTimeout   = 10 * time.Second // for a client that does not read
-)
-
-// stream sends server-sent events: how all Currents stand, and all of the one
-// that id names, whenever something changed. It buffers nothing: a client that
-// is slow gets larger gaps.
-func (a api) stream(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy would hold it back
-	control := http.NewResponseController(w)
-	send := func(text string) error {
-		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout)) // not every writer has deadlines
-		if _, err := io.WriteString(w, text); err != nil {
-			return err
-		}
-		return control.Flush()
-	}
-	ticker := time.NewTicker(streamEvery)
-	defer ticker.Stop()
-	var shown uint64
-	var spoke time.Time
-	for {
-		text := ""
-		if now := a.server.changes.Load(); spoke.IsZero() || now != shown {
-			shown = now
-			text = a.news(r.URL.Query().Get("id"))
-		} else if time.Since(spoke) >= streamHeartbeat {
-			text = ": still here\n\n"
-		}
-		if text != "" {
-			if send(text) != nil {
-				return
-			}
-			spoke = time.Now()
-		}
-		select {
-		case <-ticker.C:
-		case <-r.Context().Done():
-			return
-		case <-a.server.ctx.Done():
-			return
-		}
-	}
-}
-
-// news is an event for the stream: all Currents in short, and the whole report of
-// the one that was asked for, null where it is gone.
-func (a api) news(id string) string {
-	n := struct {
-		Currents []summary `json:"currents"`
-		Current  *Report   `json:"current"`
-	}{Currents: []summary{}}
-	for _, current := range a.server.Currents() {
-		n.Currents = append(n.Currents, current.summary())
-		if current.id == id {
-			r := current.Report()
-			n.Current = &r
-		}
-	}
-	text, err := json.Marshal(n)
-	if err != nil {
-		return ": " + err.Error() + "\n\n"
-	}
-	return fmt.Sprintf("event: state\ndata: %s\n\n", text)
 }

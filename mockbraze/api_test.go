@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -113,7 +112,7 @@ func TestControlAPIMendsCredentials(t *testing.T) {
 func TestControlAPIDoesNotWaitForever(t *testing.T) {
 	e := &endpoint{answer: always(503)}
 	s := e.open(t)
-	h := api{server: s.Server, wait: 10 * time.Millisecond}.routes()
+	h := api{server: s.Server, wait: 10 * time.Millisecond, page: http.NotFoundHandler()}.routes()
 	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
 	control(t, h, "POST", "/api/currents/1/launch", "")
 	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
@@ -149,14 +148,15 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents", `{"url":"http://x.example","contact_email":"` + strings.Repeat("é", 201) + `"}`, 400, "contact_email: it has 201"},
 		{"POST", "/api/currents/test", `{"url":"http://x.example","region":"` + strings.Repeat("EU", 101) + `"}`, 400, "region: it has 202"},
 		{"POST", "/api/currents/1/launch", `{"token":"t\r\nX-Other: 1"}`, 400, "token"},
-		{"PATCH", "/api/currents/1", `{"token":"\u0000"}`, 400, "token"},
+		{"POST", "/api/currents/1/launch", `{"token":"\u0000"}`, 400, "token"},
+		{"PATCH", "/api/currents/1", ``, 400, "rate"},
 		{"POST", "/api/currents/9/launch", ``, 404, `"9"`},
 		{"GET", "/api/currents/x", ``, 404, `"x"`},
 		{"POST", "/api/currents/1/launch", `{"url":"nowhere"}`, 400, "url"},
 		{"POST", "/api/currents/1/send", ``, 400, "events"},
 		{"POST", "/api/currents/1/send?events=-1", ``, 400, "-1"},
 		{"POST", "/api/currents/1/send?events=many", ``, 400, "many"},
-		{"PUT", "/api/currents/1", ``, 405, "PUT"},
+		{"PUT", "/api/currents/1", ``, 404, "PUT"},
 		{"DELETE", "/api/currents/9", ``, 404, `"9"`},
 		{"POST", "/api/currents/1/send?events=1&scenario=nope", ``, 400, "nope"},
 		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
@@ -189,7 +189,7 @@ func TestControlAPIKnowsItsOwnPages(t *testing.T) {
 		s.Handler().ServeHTTP(rec, r)
 		return rec
 	}
-	for _, path := range []string{"/", "/assets/main.js", "/api/currents", "/api/stream"} {
+	for _, path := range []string{"/", "/assets/main.js", "/api/currents"} {
 		rec := ask("GET", path, "evil.example.com:8091", "")
 		require.Equal(t, 403, rec.Code, path)
 		require.Contains(t, rec.Body.String(), "--allow-host")
@@ -229,7 +229,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		return answer
 	}
 	call := openapitest.NewCall
-	openapitest.Read(t, openAPI).RequireAnswers(t, send, "/api/stream", []openapitest.Call{
+	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", []openapitest.Call{
 		call("POST", "/api/currents", `{"url":"http://x.example/a?writeKey=k","token":"t","contact_email":"a@example.com","field_transformations":{"device_id":"hash"}}`, "/api/currents", "201"),
 		call("POST", "/api/currents", `{"url":"x"}`, "/api/currents", "400"),
 		call("GET", "/api/currents", "", "/api/currents", "200"),
@@ -240,12 +240,11 @@ func TestOpenAPIAnswers(t *testing.T) {
 		call("POST", "/api/currents/1/test-events", "", "/api/currents/{id}/test-events", "200"),
 		call("POST", "/api/currents/1/launch", `{"token":"u"}`, "/api/currents/{id}/launch", "200"),
 		call("POST", "/api/currents/1/send?events=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
-		call("POST", "/api/currents/1/send", `{"events":200,"types":["users.messages.email.Open"]}`, "/api/currents/{id}/send", "200"),
+		call("POST", "/api/currents/1/send?events=200&types=users.messages.email.Open", "", "/api/currents/{id}/send", "200"),
 		call("POST", "/api/currents/1/send?events=x", "", "/api/currents/{id}/send", "400"),
 		call("POST", "/api/currents/1/flush", "", "/api/currents/{id}/flush", "200"),
 		call("PATCH", "/api/currents/1", `{"rate":0}`, "/api/currents/{id}", "200"),
 		call("PATCH", "/api/currents/1", `{"rate":-1}`, "/api/currents/{id}", "400"),
-		call("GET", "/api/currents/1/seconds", "", "/api/currents/{id}/seconds", "200"),
 		call("GET", "/api/event-types", "", "/api/event-types", "200"),
 		call("GET", "/api/openapi.json", "", "/api/openapi.json", "200"),
 		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "200"),
@@ -253,47 +252,5 @@ func TestOpenAPIAnswers(t *testing.T) {
 		call("GET", "/api/currents/7", "", "/api/currents/{id}", "404"),
 		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "200"),
 		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "404"),
-	})
-}
-
-// The stream tells at once, and again when something changed; it ends with the
-// server. What it sends keeps to the description.
-func TestStream(t *testing.T) {
-	doc := openapitest.Read(t, openAPI)
-	synctest.Test(t, func(t *testing.T) {
-		s := (&endpoint{}).open(t)
-		current, err := s.Create(Current{URL: "http://x.example", Name: "one"})
-		require.NoError(t, err)
-		answer := httptest.NewRecorder()
-		done := make(chan struct{})
-		go func() {
-			s.Handler().ServeHTTP(answer, localRequest("GET", "/api/stream?id=1", ""))
-			close(done)
-		}()
-		time.Sleep(time.Second)
-		require.NoError(t, current.Launch(t.Context()))
-		time.Sleep(time.Second)
-		require.True(t, s.Delete("1"))
-		time.Sleep(20 * time.Second)
-		s.Close()
-		<-done
-		require.Equal(t, "text/event-stream", answer.Header().Get("Content-Type"))
-		var states []string
-		for part := range strings.SplitSeq(answer.Body.String(), "\n\n") {
-			text, ok := strings.CutPrefix(part, "event: state\ndata: ")
-			if !ok {
-				continue
-			}
-			doc.RequireShape(t, "GET", "/api/stream", "200", "text/event-stream", []byte(text))
-			var n struct{ Current *struct{ State string } }
-			require.NoError(t, json.Unmarshal([]byte(text), &n))
-			if n.Current == nil {
-				states = append(states, "gone")
-				continue
-			}
-			states = append(states, n.Current.State)
-		}
-		require.Equal(t, []string{"draft", "running", "gone"}, states)
-		require.Contains(t, answer.Body.String(), ": still here")
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // State is how a Current stands.
@@ -100,7 +102,7 @@ type Connector struct {
 	counts   Counts
 	dropped  map[Reason]int64
 	byType   map[string]*TypeCounts
-	latency  latencies
+	latency  *hdrhistogram.Histogram
 	rate     float64
 	pulse    pulse
 	answers  []Answer
@@ -121,7 +123,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 	if c.State() == Closed {
 		return ErrClosed
 	}
-	a, err := c.Test(ctx)
+	a, err := c.test(ctx)
 	if err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
@@ -145,10 +147,9 @@ func (c *Connector) Launch(ctx context.Context) error {
 	return nil
 }
 
-// Test probes the credentials with a request of no events and changes nothing
-// but the list of answers. Whether the Current could be launched follows from
-// Answer.Verdict. It fails where ctx ended or the Current was closed.
-func (c *Connector) Test(ctx context.Context) (Answer, error) {
+// test probes the credentials with a request of no events and changes nothing
+// but the list of answers. It fails where ctx ended or the Current was closed.
+func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
 }
@@ -255,7 +256,6 @@ func (c *Connector) start() {
 // stir tells the loop and all who wait that something changed. The lock is
 // held.
 func (c *Connector) stir() {
-	c.server.changes.Add(1)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -475,7 +475,7 @@ func (c *Connector) settle(a Answer) {
 	c.mu.Lock()
 	c.busy--
 	c.counts.Requests++
-	c.latency.add(a)
+	_ = c.latency.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
 	c.keepAnswer(a)
 }
 

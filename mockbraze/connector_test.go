@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -21,8 +20,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
 func TestAcceptedIsNeverSentAgain(t *testing.T) {
@@ -245,17 +242,6 @@ func TestAnswersToOldRequestsDoNotHold(t *testing.T) {
 	})
 }
 
-func TestSendErrorSaysWhatHappened(t *testing.T) {
-	err := &SendError{
-		Outcome: Outcome{Acked: 3, Pending: 2, Dropped: map[Reason]int{Refused: 1, Expired: 4}},
-		Last:    Answer{Status: 400}, Cause: ErrDropped,
-	}
-	require.Equal(t, "send: events were dropped (acknowledged 3, still queued 2, expired 4, refused 1; last answer: 400)", err.Error())
-	err.Last = Answer{Error: "connection refused"}
-	require.True(t, strings.HasSuffix(err.Error(), "last answer: connection refused)"))
-	require.True(t, errors.Is(err, ErrDropped))
-}
-
 const day = 24 * time.Hour
 
 func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
@@ -398,18 +384,6 @@ func TestPauseKeepsEvents(t *testing.T) {
 	})
 }
 
-func TestEmptyProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		e.launch(t, Current{EmptyProbe: true, Token: "t"})
-		require.Empty(t, e.requests[0].body)
-		require.Equal(t, "Bearer t", e.requests[0].header.Get("Authorization"))
-		e = &endpoint{}
-		e.launch(t, Current{})
-		require.NotContains(t, e.requests[0].header, "Authorization", "without a token")
-	})
-}
-
 func TestRateMakesEventsHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
@@ -436,21 +410,6 @@ func TestRateMakesEventsHappen(t *testing.T) {
 	})
 }
 
-func TestRateStaysWithinTheWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: always(503)}
-		c := e.launch(t, Current{Rate: 1000, Window: 500})
-		// Long enough to fill the window many times over, and short enough that
-		// a workspace without one is seen soon.
-		for range 20 {
-			time.Sleep(time.Second)
-			synctest.Wait()
-			require.LessOrEqual(t, c.Report().Counts.Queued, int64(500+chunk))
-		}
-		require.GreaterOrEqual(t, c.Report().Counts.Queued, int64(500), "the window is never full")
-	})
-}
-
 // Neither the token nor the write key comes back, though the endpoint repeats
 // both and the connection's error holds the URL.
 func TestSecretsNeverComeBack(t *testing.T) {
@@ -464,7 +423,7 @@ func TestSecretsNeverComeBack(t *testing.T) {
 		for _, c := range [][3]string{
 			{"POST", "/api/currents", body}, {"POST", "/api/currents/test", body}, {"POST", "/api/currents/1/test"},
 			{"POST", "/api/currents/1/launch"}, {"GET", "/api/currents"}, {"GET", "/api/currents/1"},
-			{"PATCH", "/api/currents/1", `{"url":"ftp://x?writeKey=wk-s3cret"}`}, {"POST", "/api/currents", `{"url":"http://%zz?writeKey=wk-s3cret"}`},
+			{"POST", "/api/currents/1/launch", `{"url":"ftp://x?writeKey=wk-s3cret"}`}, {"POST", "/api/currents", `{"url":"http://%zz?writeKey=wk-s3cret"}`},
 		} {
 			_, answer := control(t, h, c[0], c[1], c[2])
 			text, err := json.Marshal(answer)
@@ -581,7 +540,7 @@ func TestLaunchFailsWhereTLSDoes(t *testing.T) {
 		require.ErrorAs(t, c.Launch(t.Context()), &failed)
 		require.ErrorContains(t, failed, "TLS fails")
 		require.Equal(t, Draft, c.State())
-		require.Equal(t, Denied, failed.Answer.Verdict(HTTP))
+		require.Equal(t, denied, failed.Answer.ofProbe(HTTP))
 	}
 }
 
@@ -657,35 +616,5 @@ func TestWithHandler(t *testing.T) {
 		time.Sleep(5*day + time.Hour)
 		synctest.Wait()
 		require.Equal(t, Stopped, c.State())
-	})
-}
-
-// TestBothFakesInABubble has a service between both fakes, and neither a port nor
-// real time.
-func TestBothFakesInABubble(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rudder := mockrudder.StartInMemory(t)
-		client := rudder.Client()
-		service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, rudder.WebhookURL("wkBraze"), r.Body)
-			if err != nil {
-				w.WriteHeader(http.StatusInternalServerError)
-				return
-			}
-			req.Header = r.Header.Clone()
-			res, err := client.Do(req)
-			if err != nil {
-				w.WriteHeader(http.StatusBadGateway)
-				return
-			}
-			defer res.Body.Close()
-			w.WriteHeader(res.StatusCode)
-		})
-		braze := Start(t, WithHandler(service))
-		current := braze.Launch(Current{URL: "http://service/currents", Kind: RudderStack, Events: []string{"users.messages.email.*"}})
-		require.NoError(t, current.Send(t.Context(), 200))
-		_, err := rudder.WaitFor(t.Context(), mockrudder.Filter{}, int(current.Report().Counts.Sent))
-		require.NoError(t, err)
-		rudder.RequireValid(t)
 	})
 }

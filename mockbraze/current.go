@@ -9,7 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -52,65 +54,68 @@ const (
 )
 
 // Current is what a customer fills in to make a Current, and how the fake is
-// to run it. Only URL is needed.
+// to run it. Only URL is needed. The control API takes it as JSON, with
+// FlushAfter as flush_after_seconds.
 type Current struct {
 	// Name and Contact are the form's integration name and contact email. They
 	// change nothing but the report. Each has at most 200 characters, and so has
 	// Region: for kind RudderStack it is RudderStack's own, US or EU, where an
 	// empty one means US; the other kind asks for none and keeps what it is given.
-	Name, Contact, Region string
-	Kind                  Kind
+	Name    string `json:"integration_name,omitempty"`
+	Contact string `json:"contact_email,omitempty"`
+	Region  string `json:"region,omitempty"`
+	Kind    Kind   `json:"kind,omitempty"`
 	// URL is where batches are posted to, with http or https. For RudderStack
 	// it is the webhook URL, write key included.
-	URL string
+	URL string `json:"url"`
 	// Token is sent as a bearer token; empty sends none.
-	Token string
+	Token string `json:"token,omitempty"`
 	// Events are the chosen event types: names, or patterns such as
 	// users.messages.email.*. Nil chooses all.
-	Events []string
+	Events []string `json:"events,omitempty"`
 	// Transforms are the field transformations, by the name of a string field.
-	Transforms map[string]Transform
+	Transforms map[string]Transform `json:"field_transformations,omitempty"`
 	// TestCurrent makes it one of the workspace's Test Currents, which send
 	// TestQuota events a day together. What is over it waits for midnight UTC;
 	// whether Braze drops it instead is not published.
-	TestCurrent bool
+	TestCurrent bool `json:"test_current,omitempty"`
 
 	// Batch is how many events a request carries at most: 1 to MaxBatch, 0
 	// means MaxBatch.
-	Batch int
+	Batch int `json:"batch,omitempty"`
 	// FlushAfter is how long the oldest event of a queue waits for its batch to
 	// fill; 0 means 5 minutes, which is what Braze gives for a busy Current
 	// (for a quiet one 5 to 30).
-	FlushAfter time.Duration
+	FlushAfter time.Duration `json:"-"`
 	// Timeout is how long an answer may take; 0 means 30 seconds (an
 	// assumption: Braze publishes no number).
-	Timeout time.Duration
+	Timeout time.Duration `json:"-"`
 	// Backoff is how long a batch waits before it is sent again.
-	Backoff Backoff
+	Backoff Backoff `json:"-"`
 	// Connections is how many requests are in flight at most; 0 means 4.
-	Connections int
+	Connections int `json:"-"`
 	// Window is how many events of one call of Send may be on their way; 0
 	// means 20,000. It bounds memory. Nothing happens by itself either while
 	// so many are queued.
-	Window int
+	Window int `json:"-"`
 	// Rate is how many events a second happen by themselves once the Current is
 	// launched; 0 means that they happen only when Send asks for them. They are
 	// flushed like those of Queue. SetRate changes it.
-	Rate float64
+	Rate float64 `json:"rate,omitempty"`
 	// Scenario is what decides which events happen: Rounds, which an empty one
 	// means, or a name that WithScenario made known.
-	Scenario string
+	Scenario string `json:"scenario,omitempty"`
 	// EmptyProbe makes the probe of the credentials a request with an empty
 	// body instead of one with zero events. Braze sends either.
-	EmptyProbe bool
+	EmptyProbe bool `json:"empty_probe,omitempty"`
 
 	// OnSend sees each batch before each time it is sent, OnAck each batch
 	// answered 2XX, OnDrop the events that are given up and why. They are
 	// called from several goroutines, before the event counts as done, and
 	// must not change the events, but may keep them.
-	OnSend func(events []Event)
-	OnAck  func(events []Event, answer Answer)
-	OnDrop func(events []Event, reason Reason)
+	OnSend func(events []Event)                `json:"-"`
+	OnAck  func(events []Event, answer Answer) `json:"-"`
+	OnDrop func(events []Event, reason Reason) `json:"-"`
 }
 
 // Backoff is exponential with jitter: the n-th wait is between half and all of
@@ -141,7 +146,7 @@ const (
 
 // withDefaults fills in what is zero and checks the rest.
 func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
-	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), c.checkTexts(), checkTransforms(g, c.Transforms), checkRate(c.Rate))
+	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), c.checkTexts(), fieldtransform.Check(g, c.Transforms), checkRate(c.Rate))
 	if err != nil {
 		return c, err
 	}
@@ -189,8 +194,8 @@ func checkURL(text string) error {
 	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
 		return errors.New("url: it is no http or https URL; write it out, such as http://127.0.0.1:8080/currents")
 	}
-	if strings.Contains(text, mask) || strings.Contains(text, url.QueryEscape(mask)) {
-		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", mask)
+	if strings.Contains(text, urlmask.Mask) || strings.Contains(text, url.QueryEscape(urlmask.Mask)) {
+		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", urlmask.Mask)
 	}
 	return nil
 }
@@ -232,86 +237,4 @@ func orElse[T int | time.Duration](v, instead T) T {
 		return instead
 	}
 	return v
-}
-
-// mask stands for a secret wherever it would be shown.
-const mask = "****"
-
-// maskURL is a URL as it may be shown: without the password and without the
-// values of parameters that are secrets, such as the write key.
-func maskURL(text string) string {
-	target, err := url.Parse(text)
-	if err != nil {
-		return mask
-	}
-	shown := *target
-	shown.User = nil
-	shown.RawQuery, shown.Fragment, shown.RawFragment = "", "", ""
-	out := shown.String()
-	if target.User != nil {
-		out = strings.Replace(out, "://", "://"+mask+"@", 1)
-	}
-	if target.RawQuery == "" {
-		return out
-	}
-	parts := strings.Split(target.RawQuery, "&")
-	for i, part := range parts {
-		name, _, _ := strings.Cut(part, "=")
-		if isSecret(name) {
-			parts[i] = name + "=" + mask
-		}
-	}
-	return out + "?" + strings.Join(parts, "&")
-}
-
-// maskIn masks the token and the URL's secrets in a text of somebody else, who
-// may repeat them.
-func maskIn(text, target, token string) string {
-	for _, secret := range append(secretsOf(target), token) {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, mask)
-		}
-	}
-	return text
-}
-
-// secretsOf lists the secrets of a URL, as they are written and decoded.
-func secretsOf(text string) []string {
-	target, err := url.Parse(text)
-	if err != nil {
-		return []string{text}
-	}
-	var secrets []string
-	if password, ok := target.User.Password(); ok {
-		secrets = append(secrets, password)
-	}
-	for part := range strings.SplitSeq(target.RawQuery, "&") {
-		name, value, _ := strings.Cut(part, "=")
-		if !isSecret(name) {
-			continue
-		}
-		secrets = append(secrets, value)
-		if plain, err := url.QueryUnescape(value); err == nil {
-			secrets = append(secrets, plain)
-		}
-	}
-	return secrets
-}
-
-// isSecret says whether a query parameter is one, by its name. A key of an app
-// group, which Braze's users tell Currents apart by, is none.
-func isSecret(name string) bool {
-	if plain, err := url.QueryUnescape(name); err == nil {
-		name = plain
-	}
-	name = strings.ToLower(name)
-	for _, word := range []string{"writekey", "write_key", "apikey", "token", "secret", "passw", "auth", "signature", "credential"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	if strings.Contains(name, "group") || strings.Contains(name, "workspace") {
-		return false
-	}
-	return name == "key" || strings.HasSuffix(name, "_key") || strings.HasSuffix(name, "-key") || name == "sig"
 }

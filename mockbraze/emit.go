@@ -2,6 +2,7 @@ package mockbraze
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey/story"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -55,7 +57,7 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Users > 0 && e.Scenario == nil {
 		return errors.New("emit: a number of users needs a scenario")
 	}
-	next, err := e.source()
+	from, err := e.source()
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)
 	}
@@ -68,10 +70,10 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Batches {
 		sink = batches.add
 	}
-	if err = e.each(ctx, next, sink); err == nil {
+	if err = e.each(ctx, from, sink); err == nil {
 		err = batches.writeAll()
 	}
-	if err == nil || errors.Is(err, journey.ErrOver) { // what there was is worth having
+	if err == nil || errors.Is(err, story.ErrOver) { // what there was is worth having
 		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
@@ -80,11 +82,7 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	return nil
 }
 
-// eventSource appends the next event; at is when it is there to be sent, zero
-// where the source has no clock.
-type eventSource func(dst []byte) (event []byte, eventType string, at time.Time, err error)
-
-func (e *Emission) source() (eventSource, error) {
+func (e *Emission) source() (source, error) {
 	glossary := e.Glossary
 	if glossary == nil {
 		var err error
@@ -93,43 +91,23 @@ func (e *Emission) source() (eventSource, error) {
 		}
 	}
 	if e.Scenario == nil {
-		rounds, err := journey.New(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Drift: e.Drift})
-		if err != nil {
-			return nil, err
-		}
-		next := uint64(0)
-		return func(dst []byte) ([]byte, string, time.Time, error) {
-			i := next
-			next++
-			return rounds.Append(dst, i), rounds.Type(i), time.Time{}, nil
-		}, nil
+		return newRounds(journey.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Drift: e.Drift})
 	}
 	changed := *e.Scenario
-	if e.Drift > 0 {
-		changed.Rough.Drift = e.Drift
-	}
-	if e.Users > 0 {
-		changed.Users = e.Users
-	}
-	told, err := newStories(journey.StoriesConfig{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
-	if err != nil {
-		return nil, err
-	}
-	return func(dst []byte) ([]byte, string, time.Time, error) {
-		event, name, at := told.Next(dst)
-		return transform(event, told.transforms), name, at, told.Err()
-	}, nil
+	changed.Rough.Drift = cmp.Or(e.Drift, changed.Rough.Drift)
+	changed.Users = cmp.Or(e.Users, changed.Users)
+	return newStories(story.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 }
 
 // each makes the events. Until a rare one comes, many others may have to happen, so
 // after each it looks whether to stop.
-func (e *Emission) each(ctx context.Context, next eventSource, sink func(event []byte, name string, at time.Time) error) error {
+func (e *Emission) each(ctx context.Context, from source, sink func(event []byte, name string, at time.Time) error) error {
 	var event []byte
 	for made := 1; made <= e.Events; made++ {
 		var name string
 		var at time.Time
 		var err error
-		if event, name, at, err = next(event[:0]); err != nil {
+		if event, name, at, err = from.next(event[:0]); err != nil {
 			return err
 		}
 		if err := sink(event, name, at); err != nil {

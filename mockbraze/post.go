@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 )
 
 // Answer is what came back for one request.
@@ -58,31 +60,23 @@ func judge(a Answer) verdict {
 	}
 }
 
-// Verdict is what an answer to a probe says about the credentials.
-type Verdict string
-
-// The verdicts.
+// What an answer to a probe says about the credentials.
 const (
-	// Good credentials: the answer was 2XX, or RudderStack's 400.
-	Good Verdict = "good"
-	// Denied credentials: 401, 403 or 404, or a certificate that is not trusted. A
-	// launch fails.
-	Denied Verdict = "denied"
-	// Unsure: any other answer, or none. A launch goes through, and batches are
-	// tried until they are taken.
-	Unsure Verdict = "unsure"
+	good   = "good"   // the answer was 2XX, or RudderStack's 400
+	denied = "denied" // 401, 403 or 404, or a certificate that is not trusted: a launch fails
+	unsure = "unsure" // any other answer, or none: batches are tried until they are taken
 )
 
-// Verdict says what an answer to the probe of a Current of a kind means.
+// ofProbe says what an answer to the probe of a Current of a kind means.
 // RudderStack answers 400 to a request without events.
-func (a Answer) Verdict(kind Kind) Verdict {
+func (a Answer) ofProbe(kind Kind) string {
 	switch {
 	case a.denies(), a.untrusted:
-		return Denied
+		return denied
 	case judge(a) == accepted, kind == RudderStack && a.Status == http.StatusBadRequest:
-		return Good
+		return good
 	default:
-		return Unsure
+		return unsure
 	}
 }
 
@@ -118,7 +112,7 @@ func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer
 	for i := range events {
 		size += len(events[i].Raw) + 1
 	}
-	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, AppendBody(make([]byte, 0, size), events))
+	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, appendBody(make([]byte, 0, size), events))
 }
 
 // probe asks whether the credentials are good, with no events.
@@ -152,9 +146,9 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 			err = withURL.Err
 		}
 		a.untrusted = isTLS(err)
-		a.Status, a.Error = 0, maskIn(err.Error(), target, token)
+		a.Status, a.Error = 0, urlmask.In(err.Error(), target, token)
 	}
-	a.Body = maskIn(a.Body, target, token)
+	a.Body = urlmask.In(a.Body, target, token)
 	a.Took = clock.Now().Sub(a.At)
 	return a
 }
@@ -186,8 +180,8 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 	return nil
 }
 
-// AppendBody appends the request body that carries events: {"events":[…]}.
-func AppendBody(dst []byte, events []Event) []byte {
+// appendBody appends the request body that carries events: {"events":[…]}.
+func appendBody(dst []byte, events []Event) []byte {
 	dst = append(dst, bodyOpen...)
 	for i := range events {
 		if i > 0 {

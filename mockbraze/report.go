@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 )
 
 // Counts are what a Current did, in events unless said otherwise, since it was
@@ -113,11 +115,11 @@ func (c *Connector) Report() Report {
 	defer c.mu.Unlock()
 	r := Report{
 		ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, Contact: c.spec.Contact,
-		URL: maskURL(c.url), Region: c.spec.Region, HasToken: c.token != "", Types: c.spec.Events,
+		URL: urlmask.URL(c.url), Region: c.spec.Region, HasToken: c.token != "", Types: c.spec.Events,
 		State: c.state, Counts: c.counts, Dropped: maps.Clone(c.dropped), Queues: make(map[string]int),
 		Scenario: c.spec.Scenario, Rate: c.rate, ByType: make(map[string]TypeCounts, len(c.byType)),
 		FlushAfter: c.spec.FlushAfter.Seconds(), Batch: c.spec.Batch,
-		TestCurrent: c.spec.TestCurrent, EmptyProbe: c.spec.EmptyProbe, Latency: c.latency.report(),
+		TestCurrent: c.spec.TestCurrent, EmptyProbe: c.spec.EmptyProbe, Latency: latencyOf(c.latency),
 		Transforms: make(map[string]Transform, len(c.spec.Transforms)),
 		Answers:    append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
@@ -168,99 +170,14 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// Second is what one second of a Current's requests was like.
-type Second struct {
-	At       time.Time `json:"at"`
-	Requests int64     `json:"requests"`
-	// Failed are those that were not answered 2XX.
-	Failed int64 `json:"failed"`
-	// Events were answered 2XX.
-	Events int64   `json:"events"`
-	Mean   float64 `json:"mean_ms"`
-	Max    float64 `json:"max_ms"`
-}
+// longest is the longest latency that is told apart from longer ones.
+const longest = time.Hour
 
-const (
-	// seconds is how many are kept.
-	seconds = 120
-	// longest is what the histogram holds; more counts as this.
-	longest = time.Hour
-)
+// newLatencies keeps microseconds.
+func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest.Microseconds(), 2) }
 
-// latencies is guarded by the Connector's lock; its zero value works.
-type latencies struct {
-	all  *hdrhistogram.Histogram // in microseconds
-	ring [seconds]second
-}
-
-type second struct {
-	unix                     int64
-	requests, failed, events int64
-	sum, max                 time.Duration
-}
-
-func (l *latencies) add(a Answer) {
-	if l.all == nil {
-		l.all = hdrhistogram.New(1, longest.Microseconds(), 2)
-	}
-	_ = l.all.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
-	unix := a.At.Add(a.Took).Unix()
-	s := &l.ring[unix%seconds]
-	if s.unix != unix {
-		*s = second{unix: unix}
-	}
-	s.requests++
-	s.sum += a.Took
-	s.max = max(s.max, a.Took)
-	if judge(a) == accepted {
-		s.events += int64(a.Events)
-	} else {
-		s.failed++
-	}
-}
-
-func (l *latencies) report() Latency {
-	if l.all == nil {
-		return Latency{}
-	}
-	at := func(percent float64) float64 { return float64(l.all.ValueAtQuantile(percent)) / 1000 }
-	return Latency{Count: l.all.TotalCount(), P50: at(50), P90: at(90), P99: at(99), Max: float64(l.all.Max()) / 1000}
-}
-
-// Seconds are the last two minutes, the oldest first, up to now. Seconds
-// without a request are there, and empty.
-func (c *Connector) Seconds() []Second {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.server.clock.Now().Unix()
-	list := make([]Second, seconds)
-	for i := range list {
-		unix := now - seconds + 1 + int64(i)
-		list[i].At = time.Unix(unix, 0).UTC()
-		s := c.latency.ring[unix%seconds]
-		if s.unix != unix || s.requests == 0 {
-			continue
-		}
-		list[i].Requests, list[i].Failed, list[i].Events = s.requests, s.failed, s.events
-		list[i].Mean = milliseconds(s.sum) / float64(s.requests)
-		list[i].Max = milliseconds(s.max)
-	}
-	return list
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// summary is how a Current stands, in short.
-type summary struct {
-	ID     string `json:"id"`
-	Kind   Kind   `json:"kind"`
-	Name   string `json:"integration_name"`
-	State  State  `json:"state"`
-	Counts Counts `json:"counts"`
-}
-
-func (c *Connector) summary() summary {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return summary{ID: c.id, Kind: c.spec.Kind, Name: c.spec.Name, State: c.state, Counts: c.counts}
+// latencyOf is in milliseconds.
+func latencyOf(h *hdrhistogram.Histogram) Latency {
+	at := func(percent float64) float64 { return float64(h.ValueAtQuantile(percent)) / 1000 }
+	return Latency{Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), Max: float64(h.Max()) / 1000}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 )
 
 // Event is one event as a Current sends it.
@@ -139,7 +141,7 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 
 // transformed applies the Current's field transformations.
 func (c *Connector) transformed(e Event) Event {
-	e.Raw = transform(e.Raw, c.spec.Transforms)
+	e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
 	return e
 }
 

@@ -1,12 +1,9 @@
 package mockbraze
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +38,11 @@ func TestRequests(t *testing.T) {
 		require.Len(t, types, 102)
 		require.Len(t, e.batches(), 102+5)
 		require.EqualValues(t, 10205, c.Report().Counts.Sent)
+
+		e = &endpoint{}
+		e.launch(t, Current{EmptyProbe: true})
+		require.Empty(t, e.requests[0].body)
+		require.NotContains(t, e.requests[0].header, "Authorization", "without a token")
 	})
 }
 
@@ -227,10 +229,11 @@ func TestSendEventsTakesAnything(t *testing.T) {
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
 		require.Equal(t, `{"events":[`+strings.Join(strange, ",")+`]}`, e.batches()[0].body)
-		require.Equal(t, e.batches()[0].body, string(AppendBody(nil, events)))
+		require.Equal(t, e.batches()[0].body, string(appendBody(nil, events)))
 	})
 }
 
+// TestMemoryIsBoundedByTheWindow sends, and lets events happen, where none is taken.
 func TestMemoryIsBoundedByTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{answer: always(503)}
@@ -239,6 +242,13 @@ func TestMemoryIsBoundedByTheWindow(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, c.Send(ctx, 100_000), context.DeadlineExceeded)
 		require.LessOrEqual(t, c.Report().Counts.Queued, int64(1000+chunk))
+		rated := e.launch(t, Current{Window: 500, Rate: 1000})
+		for range 20 { // long enough to fill the window many times over
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.LessOrEqual(t, rated.Report().Counts.Queued, int64(500+chunk))
+		}
+		require.GreaterOrEqual(t, rated.Report().Counts.Queued, int64(500), "the window is never full")
 		e.say(always(200))
 		require.NoError(t, c.Send(t.Context(), 2500), "a window smaller than the queues does not block")
 	})
@@ -263,21 +273,4 @@ func TestCloseEndsHungRequests(t *testing.T) {
 		require.ErrorIs(t, err, ErrClosed)
 		consistent(t, c.Report())
 	})
-}
-
-func BenchmarkSend(b *testing.B) {
-	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body bytes.Buffer
-		_, _ = body.ReadFrom(r.Body)
-	}))
-	defer srv.Close()
-	s, err := New()
-	require.NoError(b, err)
-	defer s.Close()
-	c, err := s.Create(Current{URL: srv.URL})
-	require.NoError(b, err)
-	require.NoError(b, c.Launch(b.Context()))
-	b.ResetTimer()
-	require.NoError(b, c.Send(b.Context(), b.N))
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
@@ -34,7 +33,6 @@ type Server struct {
 	running sync.WaitGroup
 
 	scenarios map[string]*Scenario
-	changes   atomic.Uint64 // counts whatever the API's stream should tell
 
 	quota quota // of the Test Currents
 
@@ -137,7 +135,6 @@ func (s *Server) Create(spec Current) (*Connector, error) {
 	c := s.connector(spec, stream)
 	c.feeds = feeds
 	s.made++
-	s.changes.Add(1)
 	s.currents = append(s.currents, c)
 	return c, nil
 }
@@ -152,9 +149,9 @@ func (s *Server) testCurrents() (n int) {
 	return n
 }
 
-// Test probes the credentials of a Current that is not made. It fails as Create
+// test probes the credentials of a Current that is not made. It fails as Create
 // does, or where ctx ended.
-func (s *Server) Test(ctx context.Context, spec Current) (Answer, error) {
+func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 	spec, err := spec.withDefaults(s.glossary)
 	if err != nil {
 		return Answer{}, fmt.Errorf("test a Current: %w", err)
@@ -162,7 +159,7 @@ func (s *Server) Test(ctx context.Context, spec Current) (Answer, error) {
 	c := s.connector(spec, 0)
 	defer c.client.CloseIdleConnections()
 	defer c.close()
-	return c.Test(ctx)
+	return c.test(ctx)
 }
 
 // connector makes a Connector that belongs to no list and has no events.
@@ -173,7 +170,7 @@ func (s *Server) connector(spec Current, stream uint64) *Connector {
 		wake:   make(chan struct{}, 1), work: make(chan *batch, spec.Connections),
 		state: Draft, queues: make(map[string]*queue), tickets: make(map[*ticket]struct{}),
 		dropped: make(map[Reason]int64), byType: make(map[string]*TypeCounts),
-		rate: spec.Rate, random: rand.New(rand.NewPCG(s.seed, stream)),
+		rate: spec.Rate, latency: newLatencies(), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c

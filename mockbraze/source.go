@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey/story"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
@@ -23,7 +27,7 @@ var ErrScenario = errors.New("there is no such scenario")
 
 // ErrOver says that nothing that is wanted happens any more in a scenario; the
 // text says what to change.
-var ErrOver = journey.ErrOver
+var ErrOver = story.ErrOver
 
 // WithScenario makes a scenario known to the Currents and to the control API under
 // a name, beside the built-in ones. The name Rounds is taken.
@@ -41,15 +45,6 @@ type Scenario = scenario.Scenario
 // mistake in a file with its line.
 func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
 
-// transformsOf are the field transformations of a scenario.
-func transformsOf(s *Scenario) map[string]Transform {
-	out := make(map[string]Transform, len(s.Transforms))
-	for name, what := range s.Transforms {
-		out[name] = Transform(what)
-	}
-	return out
-}
-
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
 // and those of WithScenario.
 func (s *Server) Scenarios() []string {
@@ -58,76 +53,79 @@ func (s *Server) Scenarios() []string {
 	return append([]string{Rounds}, all...)
 }
 
-// feed is a Source that goroutines may share.
-type feed struct {
-	mu     sync.Mutex
-	source taker
+// source appends the next event; at is when it is there to be sent, zero where
+// the source has no clock.
+type source interface {
+	next(dst []byte) (event []byte, eventType string, at time.Time, err error)
 }
 
-// taker gives n events at a time; fewer with an error that says why.
-type taker interface {
-	take(ctx context.Context, n int) ([]Event, error)
-}
-
-func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.source.take(ctx, n)
-}
-
-// stories takes from journey.Stories: what happens follows from what happened. Its
+// stories are what happens in a scenario: one thing follows from another. Its
 // people are the scenario's own.
 type stories struct {
-	*journey.Stories
+	*story.Stories
 	transforms map[string]Transform
 }
 
-func newStories(cfg journey.StoriesConfig) (stories, error) {
-	transforms := transformsOf(cfg.Scenario)
-	if err := checkTransforms(cfg.Glossary, transforms); err != nil {
-		return stories{}, err
+func newStories(cfg story.Config) (source, error) {
+	if err := fieldtransform.Check(cfg.Glossary, cfg.Scenario.Transforms); err != nil {
+		return nil, err
 	}
-	told, err := journey.NewStories(cfg)
-	return stories{told, transforms}, err
+	told, err := story.New(cfg)
+	return stories{told, cfg.Scenario.Transforms}, err
 }
 
-// take looks at ctx after each event, since a rare one may take a while.
-func (s stories) take(ctx context.Context, n int) ([]Event, error) {
+func (s stories) next(dst []byte) ([]byte, string, time.Time, error) {
+	event, name, at := s.Next(dst)
+	if len(s.transforms) > 0 {
+		event = append(event[:len(dst)], fieldtransform.Apply(event[len(dst):], s.transforms)...)
+	}
+	return event, name, at, s.Err()
+}
+
+// rounds go round the event types.
+type rounds struct {
+	*journey.Rounds
+	number uint64 // of the next event to happen
+}
+
+func newRounds(cfg journey.Config) (source, error) {
+	r, err := journey.New(cfg)
+	return &rounds{Rounds: r}, err
+}
+
+func (r *rounds) next(dst []byte) ([]byte, string, time.Time, error) {
+	i := r.number
+	r.number++
+	return r.Append(dst, i), r.Type(i), time.Time{}, nil
+}
+
+// feed is a source that goroutines may share.
+type feed struct {
+	mu     sync.Mutex
+	source source
+}
+
+// take makes n events; fewer with an error that says why. It looks at ctx after
+// each, since a rare one may take a while.
+func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	events := make([]Event, 0, n)
+	text := make([]byte, 0, 1024*n) // many events in one piece of memory
 	for range n {
 		if err := ctx.Err(); err != nil {
 			return events, err
 		}
-		raw, eventType, _ := s.Next(nil)
-		if err := s.Err(); err != nil {
+		begin := len(text)
+		var name string
+		var err error
+		if text, name, _, err = f.source.next(text); err != nil {
 			return events, err
 		}
-		events = append(events, Event{Type: eventType, Raw: transform(raw, s.transforms)}.complete())
-	}
-	return events, nil
-}
-
-// rounds takes from journey.Rounds, many events in one piece of memory.
-type rounds struct {
-	*journey.Rounds
-	next uint64 // the number of the next event to happen
-}
-
-func (r *rounds) take(_ context.Context, n int) ([]Event, error) {
-	events := make([]Event, n)
-	ends := make([]int, n)
-	text := make([]byte, 0, 1024*n)
-	var id [36]byte
-	for i := range events {
-		text = r.Append(text, r.next)
-		ends[i] = len(text)
-		events[i] = Event{Type: r.Type(r.next), ID: string(r.AppendID(id[:0], r.next))}
-		r.next++
-	}
-	begin := 0
-	for i, end := range ends {
-		events[i].Raw = text[begin:end:end]
-		begin = end
+		raw := text[begin:len(text):len(text)]
+		_, id, _ := bytes.Cut(raw, []byte(`"id":"`))
+		id, _, _ = bytes.Cut(id, []byte(`"`))
+		events = append(events, Event{Type: name, ID: string(id), Raw: raw})
 	}
 	return events, nil
 }
@@ -174,13 +172,20 @@ func (fs *feeds) of(scenario string, types []string) (*feed, error) {
 	if scenario == fs.scenario && len(chosen) == len(fs.types) {
 		return fs.main, nil
 	}
-	key := scenario + "\n" + strings.Join(chosen, "\n")
+	return fs.other(scenario+"\n"+strings.Join(chosen, "\n"), scenario, chosen)
+}
+
+// test is the feed of SendTestEvents, which goes round the types evenly.
+func (fs *feeds) test() (*feed, error) { return fs.other("\ntest", Rounds, fs.types) }
+
+// other finds or makes a feed beside the main one.
+func (fs *feeds) other(key, scenario string, types []string) (*feed, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.others[key]; f != nil {
 		return f, nil
 	}
-	f, err := fs.open(scenario, chosen)
+	f, err := fs.open(scenario, types)
 	if err != nil {
 		return nil, err
 	}
@@ -189,19 +194,6 @@ func (fs *feeds) of(scenario string, types []string) (*feed, error) {
 	}
 	fs.others[key] = f
 	return f, nil
-}
-
-// test is the feed of SendTestEvents, which goes round the types evenly.
-func (fs *feeds) test() (*feed, error) {
-	const key = "\ntest"
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f := fs.others[key]; f != nil {
-		return f, nil
-	}
-	f, err := fs.open(Rounds, fs.types)
-	fs.others[key] = f
-	return f, err
 }
 
 // choose narrows the types of the Current.
@@ -231,14 +223,8 @@ func (fs *feeds) open(name string, types []string) (*feed, error) {
 	stream := fs.stream + fs.opened*feedStreams
 	fs.opened++
 	if name == Rounds {
-		r, err := journey.New(journey.Config{
-			Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream,
-			Types: types,
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &feed{source: &rounds{Rounds: r}}, nil
+		source, err := newRounds(journey.Config{Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream, Types: types})
+		return &feed{source: source}, err
 	}
 	told := s.scenarios[name]
 	if told == nil {
@@ -247,9 +233,7 @@ func (fs *feeds) open(name string, types []string) (*feed, error) {
 			return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
 		}
 	}
-	source, err := newStories(journey.StoriesConfig{
-		Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: told, Types: types,
-	})
+	source, err := newStories(story.Config{Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: told, Types: types})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}

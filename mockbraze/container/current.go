@@ -21,22 +21,8 @@ type Current struct {
 
 // form is what the control API takes.
 type form struct {
-	Kind    mockbraze.Kind `json:"kind,omitempty"`
-	Name    string         `json:"integration_name,omitempty"`
-	Contact string         `json:"contact_email,omitempty"`
-	URL     string         `json:"url"`
-	Token   string         `json:"token,omitempty"`
-	Region  string         `json:"region,omitempty"`
-	Events  []string       `json:"events,omitempty"`
-
-	Batch      int     `json:"batch,omitempty"`
-	FlushAfter float64 `json:"flush_after_seconds,omitempty"`
-	Rate       float64 `json:"rate,omitempty"`
-	Scenario   string  `json:"scenario,omitempty"`
-	EmptyProbe bool    `json:"empty_probe,omitempty"`
-
-	Transforms  map[string]mockbraze.Transform `json:"field_transformations,omitempty"`
-	TestCurrent bool                           `json:"test_current,omitempty"`
+	mockbraze.Current
+	Seconds float64 `json:"flush_after_seconds,omitempty"`
 }
 
 // newForm refuses what the control API has no word for.
@@ -53,12 +39,7 @@ func newForm(spec mockbraze.Current) (form, error) {
 	if len(cannot) > 0 {
 		return form{}, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
 	}
-	return form{
-		Kind: spec.Kind, Name: spec.Name, Contact: spec.Contact, URL: spec.URL, Token: spec.Token,
-		Region: spec.Region, Events: spec.Events, Batch: spec.Batch, FlushAfter: spec.FlushAfter.Seconds(),
-		Rate: spec.Rate, Scenario: spec.Scenario, EmptyProbe: spec.EmptyProbe,
-		Transforms: spec.Transforms, TestCurrent: spec.TestCurrent,
-	}, nil
+	return form{spec, spec.FlushAfter.Seconds()}, nil
 }
 
 // Create makes a Current, which sends nothing until it is launched. Its URL is

@@ -38,7 +38,6 @@ const one = (id, what = "") => `currents/${encodeURIComponent(id)}${what}`
 export const eventTypes = () => call("GET", "event-types")
 export const list = () => call("GET", "currents")
 export const show = (id) => call("GET", one(id))
-export const seconds = (id) => call("GET", one(id, "/seconds"))
 export const create = (form) => call("POST", "currents", { body: form })
 export const testForm = (form) => call("POST", "currents/test", { body: form })
 export const test = (id) => call("POST", one(id, "/test"))
@@ -49,10 +48,3 @@ export const flush = (id) => call("POST", one(id, "/flush"))
 export const change = (id, changes) => call("PATCH", one(id), { body: changes })
 export const remove = (id) => call("DELETE", one(id))
 export const send = (id, events, types, scenario) => call("POST", one(id, "/send"), { params: { events, types, scenario } })
-
-// stream opens the live stream of all Currents and of one in full.
-export function stream(id) {
-  const url = new URL("stream", base)
-  if (id !== "") url.searchParams.set("id", id)
-  return new EventSource(url)
-}

@@ -16,16 +16,17 @@ const live = new Live({ news, state: tell })
 
 function tell(how) {
   document.body.dataset.live = how
-  setText($("live-text"), { live: "live", polling: "live, by polling", lost: "no connection" }[how])
+  setText($("live-text"), { live: "live", lost: "no connection" }[how])
 }
 
-function news({ currents, current }) {
+function news(currents) {
   list(currents)
   if (shown === "") return
-  if (current === null) {
+  const current = currents.find(({ id }) => id === shown)
+  if (current === undefined) {
     problem("This Current is gone.")
     $("watch").hidden = true
-  } else if (current.id === shown) watch.draw(current)
+  } else watch.draw(current)
 }
 
 // list shows all Currents. Links that are there stay, so that the focus does.
@@ -57,7 +58,7 @@ function follow() {
   form.show(id === "")
   watch.show(id)
   $("go-create").hidden = id === ""
-  live.follow(id)
+  live.ask()
   scrollTo(0, 0)
 }
 

@@ -1,6 +1,5 @@
 import * as api from "./api.js"
-import { $, el, numberOf, problem, setText, svg, timeOf, toast } from "./dom.js"
-import { chart } from "./chart.js"
+import { $, el, numberOf, problem, setText, timeOf, toast } from "./dom.js"
 import { field, showTested } from "./form.js"
 import { REASONS, STATES, explain, lookOf, milliseconds, statusOf } from "./words.js"
 
@@ -50,11 +49,7 @@ export class Watch {
 
   latency() {
     const quantiles = ["p50", "p90", "p99", "max"].map((name) => el("div", {}, el("dt", {}, name), el("dd", { id: `latency-${name}` }, "–")))
-    return section("Latency of answers", "latency-card", el("dl", { class: "quantiles" }, quantiles),
-      el("figure", { class: "chart" },
-        el("div", { class: "scale", id: "scale" }, el("span", {}), el("span", {}), el("span", {}, "0")),
-        svg("svg", { id: "chart", viewBox: "0 0 240 100", preserveAspectRatio: "none", role: "img", "aria-label": "Latency in the last two minutes: slowest and mean of each second" }),
-        el("figcaption", {}, el("span", {}, "2 min ago"), el("span", { id: "chart-caption" }), el("span", {}, "now"))))
+    return section("Latency of answers", "latency-card", el("dl", { class: "quantiles" }, quantiles))
   }
 
   doing(families, scenarios) {
@@ -86,7 +81,6 @@ export class Watch {
     try {
       await what()
       if (done) toast(done)
-      this.seconds()
       return true
     } catch (error) {
       problem(error.message)
@@ -133,21 +127,6 @@ export class Watch {
     this.place.hidden = true // until there is something to show
     this.result.hidden = true
     this.unsure()
-    clearTimeout(this.timer)
-    if (id !== "") this.seconds()
-  }
-
-  async seconds() {
-    clearTimeout(this.timer)
-    const id = this.id
-    if (id === "") return
-    try {
-      const { seconds } = await api.seconds(id)
-      if (id === this.id && !document.hidden) chart(seconds)
-    } catch {
-      // The state of the connection is shown already.
-    }
-    if (id === this.id) this.timer = setTimeout(() => this.seconds(), 1000)
   }
 
   // draw shows how the Current stands.
