@@ -138,16 +138,14 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 	}
 	var err error
 	if f.ramp == "" {
-		cfg.Pacer, err = load.ParseRate(f.rate)
+		cfg.Pace, err = load.ParseRate(f.rate)
 		mistake("rate", err)
 	} else {
 		if cmd.Flags().Changed("rate") {
 			mistake("ramp", errors.New("it takes the place of --rate; give one of them"))
 		}
-		var ramp load.Ramp
-		ramp, err = load.ParseRamp(f.ramp)
+		cfg.Pace, err = load.ParseRamp(f.ramp)
 		mistake("ramp", err)
-		cfg.Pacer = ramp
 	}
 	if len(f.thresholds) > 0 {
 		cfg.Thresholds, err = load.ParseConditions(strings.Join(f.thresholds, ","))

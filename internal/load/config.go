@@ -19,6 +19,7 @@
 package load
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -44,16 +45,16 @@ const longest = 96 * time.Hour
 // maxConnections bounds what a typing mistake asks for.
 const maxConnections = 10_000
 
-// Config is a run. URL and Pacer are needed; the rest may stay zero.
+// Config is a run. URL and Pace are needed; the rest may stay zero.
 type Config struct {
 	// URL is where the batches are posted: a bridge's /currents, or RudderStack's
 	// webhook with its writeKey. Without a scheme it is http. The query is never
 	// shown.
 	URL   string
 	Token string // sent as Authorization: Bearer; empty sends none
-	Pacer Pacer
+	Pace  Pace
 	// Duration is how long batches are started, warm-up included. Zero is the
-	// length of a Ramp; without one and without Events it is DefaultDuration.
+	// length of a ramp; without one and without Events it is DefaultDuration.
 	Duration time.Duration
 	// Events is how many events are sent, warm-up included; zero is no limit.
 	Events uint64
@@ -100,32 +101,19 @@ type Config struct {
 
 // withDefaults fills in what is zero.
 func (c Config) withDefaults() Config {
-	ramp, isRamp := c.Pacer.(Ramp)
-	if c.Duration == 0 {
-		switch {
-		case isRamp:
-			c.Duration = ramp.Length()
-		case c.Events == 0:
-			c.Duration = DefaultDuration
-		}
+	c.Duration = cmp.Or(c.Duration, c.Pace.Length())
+	if c.Events == 0 {
+		c.Duration = cmp.Or(c.Duration, DefaultDuration)
 	}
-	c.MaxDuration = orDefault(c.MaxDuration, DefaultMaxDuration)
-	c.Batch = orDefault(c.Batch, mockbraze.MaxBatch)
-	c.Connections = orDefault(c.Connections, DefaultConnections)
-	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
-	c.VerifyTimeout = orDefault(c.VerifyTimeout, DefaultVerifyTimeout)
+	c.MaxDuration = cmp.Or(c.MaxDuration, DefaultMaxDuration)
+	c.Batch = cmp.Or(c.Batch, mockbraze.MaxBatch)
+	c.Connections = cmp.Or(c.Connections, DefaultConnections)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.VerifyTimeout = cmp.Or(c.VerifyTimeout, DefaultVerifyTimeout)
 	if c.Seed == 0 {
 		c.Seed = 1 + rand.Uint64N(1<<53-1)
 	}
 	return c
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // check names every mistake.
@@ -136,7 +124,7 @@ func (c *Config) check() error {
 			failed = errors.Join(failed, fmt.Errorf(format, args...))
 		}
 	}
-	wrong(c.Pacer == nil, "a rate is needed")
+	wrong(c.Pace.String() == "0", "a rate is needed")
 	wrong(c.Duration < 0, "the duration cannot be negative")
 	wrong(c.Duration > c.MaxDuration, "a run of %s is longer than the longest that is allowed, %s: raise it with --max-duration", c.Duration, c.MaxDuration)
 	wrong(c.MaxDuration < 0 || c.MaxDuration > longest, "the longest duration that can be allowed is %s, not %s", longest, c.MaxDuration)
@@ -156,7 +144,4 @@ func (c *Config) check() error {
 }
 
 // closed says whether the model is closed.
-func (c *Config) closed() bool {
-	_, is := c.Pacer.(Max)
-	return is
-}
+func (c *Config) closed() bool { return c.Pace.closed() }

@@ -247,7 +247,7 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 }
 
 // verdict is called when nothing runs any more.
-func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
+func (f *follower) verdict(pace Pace) *Verification {
 	v := &Verification{FarEnd: shown(f.base), Problem: f.problem}
 	if v.Problem == "" && f.lastErr != nil {
 		v.Problem = "the far end could not be read: " + f.lastErr.Error()
@@ -260,7 +260,7 @@ func (f *follower) verdict(pacer Pacer, closed bool) *Verification {
 			return
 		}
 		due := start
-		if at, ok := pacer.Due(first); ok && !closed {
+		if at, ok := pace.Due(first); ok && !pace.closed() {
 			due = at
 		}
 		record(answer, arrived-acked)

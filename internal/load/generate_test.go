@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -62,12 +61,11 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 	require.Greater(t, len(users), 8000, "many people")
 }
 
-// Each seventy events of a type are different in more than what is filled in, and
-// ids of a person go together.
+// Events of a type are different, and the ids of a person go together.
 func TestVariety(t *testing.T) {
 	g, err := NewGenerator(nil, 7, []string{"users.messages.email.Open"})
 	require.NoError(t, err)
-	contents, names, external := map[string]bool{}, map[string]bool{}, map[string]string{}
+	contents, external := map[string]bool{}, map[string]string{}
 	for n := range uint64(20) {
 		events, _ := decodeBatch(t, g.Append(nil, n, n*100, 100, time.Unix(1_800_000_000, 0)))
 		for _, e := range events {
@@ -77,25 +75,13 @@ func TestVariety(t *testing.T) {
 				}
 				external[*e.User.ExternalID] = e.User.UserID
 			}
-			delete(e.Properties, "dispatch_id")
 			text, err := json.Marshal(e.Properties)
 			require.NoError(t, err)
 			contents[string(text)] = true
-			for name := range e.Properties {
-				names[name] = true
-			}
 		}
 	}
-	require.Len(t, contents, templatesPerType)
+	require.Greater(t, len(contents), 1990)
 	require.Greater(t, len(external), 1000)
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
-	typ, _ := glossary.Event("users.messages.email.Open")
-	for _, f := range typ.Properties {
-		if f.Name != "dispatch_id" {
-			require.True(t, names[f.Name], "no event has %s", f.Name)
-		}
-	}
 }
 
 func TestSeedDecides(t *testing.T) {
@@ -108,25 +94,6 @@ func TestSeedDecides(t *testing.T) {
 	require.NotEqual(t, make(5), make(6))
 	_, err := NewGenerator(nil, 1, []string{"users.nothing.*"})
 	require.ErrorContains(t, err, "users.nothing.*")
-}
-
-func TestCutLeavesTheEventWhole(t *testing.T) {
-	event := `{"event_type":"x","id":"1-2","properties":{"dispatch_id":"0af0","text":"\"dispatch_id\":\"no\""},"time":17,"user":{"external_user_id":"e","user_id":"u"}}`
-	form := cut([]byte(event))
-	var gaps []gap
-	var text strings.Builder
-	for _, p := range form.pieces {
-		text.WriteString(p.text)
-		gaps = append(gaps, p.then)
-	}
-	require.Equal(t, []gap{gapID, gapDispatch, gapTime, gapExternal, gapUser, gapNone}, gaps)
-	require.Equal(t, `{"event_type":"x","id":"","properties":{"dispatch_id":"","text":"\"dispatch_id\":\"no\""},"time":,"user":{"external_user_id":"","user_id":""}}`, text.String())
-	require.Equal(t, 4, form.pieces[1].size)
-	require.Equal(t, 1, form.identified)
-
-	nobody := cut([]byte(`{"event_type":"x","id":"1","properties":{},"time":17,"user":{"external_user_id":null}}`))
-	require.Len(t, nobody.pieces, 3)
-	require.Zero(t, nobody.identified)
 }
 
 // BenchmarkGenerate makes batches of 100 events of all types. events/CPU-s is

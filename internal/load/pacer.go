@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -9,78 +10,51 @@ import (
 	"time"
 )
 
-// Pacer says when events are due. It is arithmetic alone: it reads no clock and
+// Pace says when events are due. It is arithmetic alone: it reads no clock and
 // keeps no state, so it cannot drift, and what starts late is not made up for by
 // moving what follows.
-type Pacer interface {
-	// Due is when event n, counted from 0, is due, from the start of the run; ok
-	// is false where it never is.
-	Due(n uint64) (after time.Duration, ok bool)
-	// Rate is how many events a second are wanted at an instant of the run.
-	Rate(after time.Duration) float64
-	// Events is how many events are due before an instant of the run.
-	Events(until time.Duration) uint64
-	// String is the rate as --rate and --ramp take it.
-	String() string
+type Pace struct {
+	ramp []Segment
+	rate float64 // events a second, behind the ramp; infinite in the closed model
 }
 
-// Constant is a Pacer with one rate, in events a second; it must be positive.
-type Constant float64
-
-// Due implements Pacer.
-func (c Constant) Due(n uint64) (time.Duration, bool) { return seconds(float64(n) / float64(c)) }
-
-// Rate implements Pacer.
-func (c Constant) Rate(time.Duration) float64 { return float64(c) }
-
-// Events implements Pacer.
-func (c Constant) Events(until time.Duration) uint64 {
-	return countBefore(until.Seconds() * float64(c))
-}
-
-// String implements Pacer.
-func (c Constant) String() string { return strconv.FormatFloat(float64(c), 'g', -1, 64) }
-
-// Max is the Pacer of the closed model: everything is due at once, and the
-// connections are what limits it.
-type Max struct{}
-
-// Due implements Pacer.
-func (Max) Due(uint64) (time.Duration, bool) { return 0, true }
-
-// Rate implements Pacer; no rate is wanted.
-func (Max) Rate(time.Duration) float64 { return 0 }
-
-// Events implements Pacer.
-func (Max) Events(time.Duration) uint64 { return math.MaxUint64 }
-
-// String implements Pacer.
-func (Max) String() string { return "max" }
-
-// Segment is a part of a Ramp: the rate goes from From to To events a second, in
+// Segment is a part of a ramp: the rate goes from From to To events a second, in
 // a straight line, in the time For.
 type Segment struct {
 	From, To float64
 	For      time.Duration
 }
 
-// Ramp is a Pacer whose rate changes. After its last segment the rate stays.
-type Ramp []Segment
+// Constant is a Pace with one rate, in events a second; it must be positive.
+func Constant(rate float64) Pace { return Pace{rate: rate} }
 
-// Length is how long the segments take together.
-func (r Ramp) Length() time.Duration {
+// Max is the Pace of the closed model: everything is due at once, and the
+// connections are what limits it.
+func Max() Pace { return Pace{rate: math.Inf(1)} }
+
+// Ramp is a Pace whose rate changes. After its last segment the rate stays.
+func Ramp(segments ...Segment) Pace {
+	return Pace{ramp: segments, rate: segments[len(segments)-1].To}
+}
+
+// closed says whether the model is closed.
+func (p Pace) closed() bool { return math.IsInf(p.rate, 1) }
+
+// Length is how long the ramp takes.
+func (p Pace) Length() time.Duration {
 	var sum time.Duration
-	for _, s := range r {
+	for _, s := range p.ramp {
 		sum += s.For
 	}
 	return sum
 }
 
-// Due implements Pacer. It turns the area under the rate around: event n is due
-// when n events lie behind.
-func (r Ramp) Due(n uint64) (time.Duration, bool) {
+// Due is when event n, counted from 0, is due, from the start of the run; ok is
+// false where it never is. It turns the area under the rate around: event n is
+// due when n events lie behind.
+func (p Pace) Due(n uint64) (after time.Duration, ok bool) {
 	left, before := float64(n), 0.0
-	for _, s := range r {
+	for _, s := range p.ramp {
 		if area := s.area(s.For.Seconds()); left >= area {
 			left -= area
 			before += s.For.Seconds()
@@ -88,50 +62,49 @@ func (r Ramp) Due(n uint64) (time.Duration, bool) {
 		}
 		return seconds(before + s.timeOf(left))
 	}
-	last := r.last()
-	if last <= 0 {
+	if p.rate <= 0 {
 		return 0, false
 	}
-	return seconds(before + left/last)
+	return seconds(before + left/p.rate)
 }
 
-// Rate implements Pacer.
-func (r Ramp) Rate(after time.Duration) float64 {
-	for _, s := range r {
+// Rate is how many events a second are wanted at an instant of the run, 0 in the
+// closed model.
+func (p Pace) Rate(after time.Duration) float64 {
+	for _, s := range p.ramp {
 		if after < s.For {
 			return s.From + (s.To-s.From)*after.Seconds()/s.For.Seconds()
 		}
 		after -= s.For
 	}
-	return r.last()
+	if p.closed() {
+		return 0
+	}
+	return p.rate
 }
 
-// Events implements Pacer.
-func (r Ramp) Events(until time.Duration) uint64 {
+// Events is how many events are due before an instant of the run.
+func (p Pace) Events(until time.Duration) uint64 {
 	var sum float64
-	for _, s := range r {
+	for _, s := range p.ramp {
 		sum += s.area(min(until, s.For).Seconds())
 		if until -= s.For; until <= 0 {
 			return countBefore(sum)
 		}
 	}
-	return countBefore(sum + r.last()*until.Seconds())
+	return countBefore(sum + p.rate*until.Seconds())
 }
 
-// String implements Pacer.
-func (r Ramp) String() string {
-	parts := make([]string, len(r))
-	for i, s := range r {
+// String is the rate as --rate and --ramp take it.
+func (p Pace) String() string {
+	if p.closed() {
+		return "max"
+	}
+	parts := make([]string, len(p.ramp))
+	for i, s := range p.ramp {
 		parts[i] = fmt.Sprintf("%s:%s:%s", Constant(s.From), Constant(s.To), s.For)
 	}
-	return strings.Join(parts, ",")
-}
-
-func (r Ramp) last() float64 {
-	if len(r) == 0 {
-		return 0
-	}
-	return r[len(r)-1].To
+	return cmp.Or(strings.Join(parts, ","), strconv.FormatFloat(p.rate, 'g', -1, 64))
 }
 
 // area is how many events are due in the first x seconds of the segment.
@@ -171,29 +144,29 @@ func countBefore(x float64) uint64 {
 }
 
 // ParseRate reads events a second, such as 2000 or 10k, or max.
-func ParseRate(text string) (Pacer, error) {
+func ParseRate(text string) (Pace, error) {
 	if text == "max" {
-		return Max{}, nil
+		return Max(), nil
 	}
 	rate, err := parseRate(text)
 	if err != nil || rate == 0 {
-		return nil, fmt.Errorf("a rate is a positive number of events a second, such as 2000 or 10k, or max, not %q", text)
+		return Pace{}, fmt.Errorf("a rate is a positive number of events a second, such as 2000 or 10k, or max, not %q", text)
 	}
 	return Constant(rate), nil
 }
 
 // ParseRamp reads segments FROM:TO:DURATION, such as 0:5000:2m, with commas
 // between them.
-func ParseRamp(text string) (Ramp, error) {
-	var ramp Ramp
+func ParseRamp(text string) (Pace, error) {
+	var ramp []Segment
 	for part := range strings.SplitSeq(text, ",") {
 		s, err := parseSegment(strings.TrimSpace(part))
 		if err != nil {
-			return nil, fmt.Errorf("a part of a ramp is FROM:TO:DURATION, such as 0:5000:2m, not %q: %w", part, err)
+			return Pace{}, fmt.Errorf("a part of a ramp is FROM:TO:DURATION, such as 0:5000:2m, not %q: %w", part, err)
 		}
 		ramp = append(ramp, s)
 	}
-	return ramp, nil
+	return Ramp(ramp...), nil
 }
 
 func parseSegment(text string) (s Segment, err error) {

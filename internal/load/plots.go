@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxPoints is how many points a plot over time has at most; a longer run puts
@@ -103,7 +104,7 @@ func (r *Report) latencyPlot(all []bin, x axis) figure {
 		timeLine("service p99", "service", all, func(b *bin) float64 { return positive(b.ServiceP99) }),
 		timeLine("service p50", "service dashed", all, func(b *bin) float64 { return positive(b.ServiceP50) }),
 	}
-	y := logarithmic(curves, shortMillis)
+	y := logarithmic(curves)
 	s := newSVG("Latency over time")
 	s.band(x, 0, r.WarmUp, "warm-up")
 	s.axes(x, y)
@@ -128,7 +129,7 @@ func (r *Report) percentilePlot() figure {
 		x.ticks = append(x.ticks, tickMark{nines(p), fmt.Sprint(p)})
 	}
 	x.ticks = append(x.ticks, tickMark{4, "max"})
-	y := logarithmic(curves, shortMillis)
+	y := logarithmic(curves)
 	s := newSVG("Latency by percentile")
 	s.axes(x, y)
 	s.lines(x, y, curves)
@@ -319,28 +320,21 @@ func (s *svg) axes(x, y axis) {
 	s.text("tick end", plotWidth-rightMargin, plotHeight-3, x.name)
 }
 
-// lines draws curves; a single point between gaps becomes a dot.
+// lines draws curves. A line begins with one of no length, so that a single point
+// between gaps is a dot.
 func (s *svg) lines(x, y axis, curves []curveLine) {
 	for _, c := range curves {
 		var path strings.Builder
-		command, run := 'M', 0
-		var dots []point
-		for i, p := range c.points {
+		next := "M%.1f %.1fh0"
+		for _, p := range c.points {
 			if math.IsNaN(p.y) {
-				command, run = 'M', 0
+				next = "M%.1f %.1fh0"
 				continue
 			}
-			fmt.Fprintf(&path, "%c%.1f %.1f", command, xOf(x, p.x), yOf(y, p.y))
-			command = 'L'
-			run++
-			if last := i+1 == len(c.points) || math.IsNaN(c.points[i+1].y); last && run == 1 {
-				dots = append(dots, p)
-			}
+			fmt.Fprintf(&path, next, xOf(x, p.x), yOf(y, p.y))
+			next = "L%.1f %.1f"
 		}
 		fmt.Fprintf(s, `<path class="line %s" d="%s"/>`, c.class, path.String())
-		for _, p := range dots {
-			fmt.Fprintf(s, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="2"/>`, c.class, xOf(x, p.x), yOf(y, p.y))
-		}
 	}
 }
 
@@ -391,8 +385,9 @@ func span0(high float64, n int, name string) axis {
 	return a
 }
 
-// logarithmic is an axis of powers of ten that holds all of the lines.
-func logarithmic(curves []curveLine, unit func(float64) string) axis {
+// logarithmic is an axis of powers of ten of milliseconds that holds all of the
+// lines.
+func logarithmic(curves []curveLine) axis {
 	low, high := math.Inf(1), 0.0
 	for _, c := range curves {
 		for _, p := range c.points {
@@ -409,7 +404,7 @@ func logarithmic(curves []curveLine, unit func(float64) string) axis {
 		a.high = a.low * 10
 	}
 	for v := a.low; v <= a.high*1.001; v *= 10 {
-		a.ticks = append(a.ticks, tickMark{v, unit(v)})
+		a.ticks = append(a.ticks, tickMark{v, shortMillis(v)})
 	}
 	return a
 }
@@ -426,12 +421,4 @@ func short(v float64) string {
 }
 
 // shortMillis writes milliseconds of an axis.
-func shortMillis(v float64) string {
-	switch {
-	case v >= 1000:
-		return strconv.FormatFloat(v/1000, 'g', 4, 64) + " s"
-	case v < 1:
-		return strconv.FormatFloat(v*1000, 'g', 4, 64) + " µs"
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64) + " ms"
-}
+func shortMillis(v float64) string { return time.Duration(v * 1e6).String() }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -144,7 +145,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		f.dropped = f.planned - min(f.planned, f.started)
 	}
 	out := &Report{
-		Target: r.Target(), Model: "open", Pace: c.Pacer.String(), Seed: c.Seed, Started: start.UTC(),
+		Target: r.Target(), Model: "open", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
 		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
 		Events: eventsOf(f.tally), Warmed: eventsOf(rec.warm),
@@ -199,7 +200,7 @@ func (r *Run) due(until time.Duration) time.Duration {
 	if r.cfg.Events == 0 {
 		return until
 	}
-	if last, ok := r.cfg.Pacer.Due(r.cfg.Events); ok {
+	if last, ok := r.cfg.Pace.Due(r.cfg.Events); ok {
 		return min(last, until)
 	}
 	return until
@@ -272,41 +273,39 @@ func (r *Report) WriteFile(file string) error {
 // fact is a line of a table.
 type fact struct{ Name, Value string }
 
+// counts writes several numbers.
+func counts(numbers ...uint64) string {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = progress.Grouped(n)
+	}
+	return strings.Join(texts, " · ")
+}
+
 // facts are the figures of a run beside its latencies.
 func (r *Report) facts() []fact {
+	e, b := r.Events, r.Batches
 	facts := []fact{
-		{"Events sent", progress.Grouped(r.Events.Sent)},
-		{"Events acknowledged", progress.Grouped(r.Events.Acked)},
-		{"Events refused", progress.Grouped(r.Events.Refused)},
-		{"Events not answered", progress.Grouped(r.Events.Failed)},
-		{"Batches intended", progress.Grouped(r.Batches.Intended)},
-		{"Batches started", progress.Grouped(r.Batches.Started)},
-		{"Events a second: sent, acknowledged", fmt.Sprintf("%s, %s", rateText(r.Rate.Reached), rateText(r.Rate.Acked))},
+		{"Events sent · acknowledged · refused · failed", counts(e.Sent, e.Acked, e.Refused, e.Failed)},
+		{"Events a second sent · acknowledged", rateText(r.Rate.Reached) + " · " + rateText(r.Rate.Acked)},
 		{"Time to the last answer", fmt.Sprintf("%.1f s", r.Seconds)},
-		{"Connections", progress.Grouped(uint64(r.Connections))},
-		{"Events a batch", progress.Grouped(uint64(r.Batch))},
-		{"Event types", progress.Grouped(uint64(r.Types))},
+		{"Connections · events a batch · event types", counts(uint64(r.Connections), uint64(r.Batch), uint64(r.Types))},
 		{"CPU of the load itself", fmt.Sprintf("%.1f s, %.0f %% of the machine", r.Process.CPUSeconds, 100*r.Process.CPUShare)},
 	}
 	if r.Model == "open" {
 		facts = append(facts,
-			fact{"Events a second: wanted", rateText(r.Rate.Wanted)},
-			fact{"Batches late by over 100 ms", progress.Grouped(r.Batches.Late)},
-			fact{"Batches dropped", progress.Grouped(r.Batches.Dropped)})
+			fact{"Events a second wanted", rateText(r.Rate.Wanted)},
+			fact{"Batches intended · started · late · dropped", counts(b.Intended, b.Started, b.Late, b.Dropped)})
 	}
 	if r.WarmUp > 0 {
 		facts = append(facts, fact{"Warm-up left out", fmt.Sprintf("%g s, %s events", r.WarmUp, progress.Grouped(r.Warmed.Sent))})
 	}
-	if v := r.Verify; v != nil {
-		facts = append(facts, fact{"Events at the far end", progress.Grouped(v.Arrived)})
-		if v.Problem != "" {
-			return append(facts, fact{"Not verified", v.Problem})
-		}
+	if v := r.Verify; v != nil && v.Problem != "" {
+		facts = append(facts, fact{"Not verified", v.Problem})
+	} else if v != nil {
 		facts = append(facts,
-			fact{"Events that are dead letters", progress.Grouped(v.Dead)},
-			fact{"Events acknowledged and lost", progress.Grouped(v.Lost)},
-			fact{"Arrivals beyond the first", progress.Grouped(v.Duplicated)},
-			fact{"Events not acknowledged, yet arrived", progress.Grouped(v.Unacknowledged)})
+			fact{"At the far end arrived · dead letters · lost", counts(v.Arrived, v.Dead, v.Lost)},
+			fact{"Arrivals beyond the first · not acknowledged", counts(v.Duplicated, v.Unacknowledged)})
 	}
 	return facts
 }
@@ -315,12 +314,20 @@ func (r *Report) facts() []fact {
 func (r *Report) answers() []fact {
 	var all []fact
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
-		all = append(all, fact{status, progress.Grouped(r.Statuses[status])})
+		all = append(all, fact{status, batches(r.Statuses[status])})
 	}
 	for _, failure := range slices.Sorted(maps.Keys(r.Failures)) {
-		all = append(all, fact{"no answer: " + failure, progress.Grouped(r.Failures[failure])})
+		all = append(all, fact{"no answer: " + failure, batches(r.Failures[failure])})
 	}
 	return all
+}
+
+// batches counts batches in words.
+func batches(n uint64) string {
+	if n == 1 {
+		return "1 batch"
+	}
+	return progress.Grouped(n) + " batches"
 }
 
 // WriteText writes the report for people to read in a terminal.
@@ -328,28 +335,15 @@ func (r *Report) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "target\t%s\n", r.Target)
 	fmt.Fprintf(t, "model\t%s, rate %s, seed %d\n", r.Model, r.Pace, r.Seed)
-	warmUp := ""
-	if r.WarmUp > 0 {
-		warmUp = fmt.Sprintf(", of which %g s warm-up left out", r.WarmUp)
-	}
-	fmt.Fprintf(t, "time\t%.1f s%s; %d connections, batches of %d, %d types\n", r.Seconds, warmUp, r.Connections, r.Batch, r.Types)
-	fmt.Fprintf(t, "events\t%s sent, %s acknowledged, %s refused, %s not answered\n",
-		progress.Grouped(r.Events.Sent), progress.Grouped(r.Events.Acked), progress.Grouped(r.Events.Refused), progress.Grouped(r.Events.Failed))
-	if r.Model == "open" {
-		fmt.Fprintf(t, "batches\t%s intended, %s started, %s late, %s dropped\n",
-			progress.Grouped(r.Batches.Intended), progress.Grouped(r.Batches.Started), progress.Grouped(r.Batches.Late), progress.Grouped(r.Batches.Dropped))
-		fmt.Fprintf(t, "events/s\t%s wanted, %s sent, %s acknowledged\n",
-			rateText(r.Rate.Wanted), rateText(r.Rate.Reached), rateText(r.Rate.Acked))
-	} else {
-		fmt.Fprintf(t, "events/s\t%s sent, %s acknowledged; no instants are kept, so waiting is not measured\n",
-			rateText(r.Rate.Reached), rateText(r.Rate.Acked))
+	for _, f := range r.facts() {
+		fmt.Fprintf(t, "%s\t%s\n", f.Name, f.Value)
 	}
 	if r.Model == "open" {
 		writeLatency(t, "intended", r.Latency.Intended)
 	}
 	writeLatency(t, "service", r.Latency.Service)
 	for _, a := range r.answers() {
-		fmt.Fprintf(t, "answers\t%s: %s batches\n", a.Name, a.Value)
+		fmt.Fprintf(t, "answers\t%s: %s\n", a.Name, a.Value)
 	}
 	for i, refused := range r.Refused {
 		if i == maxRefused {
@@ -359,7 +353,6 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "refused\t%s: %s\n", refused.name(), refused.Answer)
 	}
 	r.writeVerify(t)
-	fmt.Fprintf(t, "this load\t%.1f s of CPU, %.0f %% of the machine\n", r.Process.CPUSeconds, 100*r.Process.CPUShare)
 	for _, x := range r.Thresholds {
 		word := "holds"
 		if !x.OK {
@@ -384,19 +377,9 @@ func (r *Report) WriteText(w io.Writer) error {
 
 func (r *Report) writeVerify(w io.Writer) {
 	v := r.Verify
-	if v == nil {
+	if v == nil || v.Problem != "" {
 		return
 	}
-	if v.Problem != "" {
-		fmt.Fprintf(w, "far end\tNOT VERIFIED: %s\n", v.Problem)
-		return
-	}
-	warmUp := ""
-	if r.WarmUp > 0 {
-		warmUp = "; the warm-up is in these"
-	}
-	fmt.Fprintf(w, "far end\t%s arrived, %s dead letters, %s lost, %s duplicated, %s not acknowledged yet arrived%s\n",
-		progress.Grouped(v.Arrived), progress.Grouped(v.Dead), progress.Grouped(v.Lost), progress.Grouped(v.Duplicated), progress.Grouped(v.Unacknowledged), warmUp)
 	for _, id := range v.LostIDs {
 		fmt.Fprintf(w, "lost\t%s\n", id)
 	}
@@ -409,7 +392,7 @@ const maxRefused = 20
 
 // name says what was refused, and how much of it.
 func (r *Refusal) name() string {
-	return fmt.Sprintf("%s %d, %s batches, %s events", r.Type, r.Status, progress.Grouped(r.Batches), progress.Grouped(r.Events))
+	return fmt.Sprintf("%s %d, %s, %s", r.Type, r.Status, batches(r.Batches), progress.Count("events")(int64(r.Events)))
 }
 
 func writeLatency(w io.Writer, name string, l Latencies) {

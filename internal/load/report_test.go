@@ -23,7 +23,7 @@ func sample(t *testing.T) *Report {
 	t.Helper()
 	var r *Report
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config(t, stalling(3*time.Second, 5*time.Second), Ramp{{500, 1000, 4 * time.Second}, {1000, 1000, 6 * time.Second}}, 0)
+		cfg := config(t, stalling(3*time.Second, 5*time.Second), Ramp(Segment{500, 1000, 4 * time.Second}, Segment{1000, 1000, 6 * time.Second}), 0)
 		cfg.WarmUp = time.Second
 		cfg.Thresholds = conditions(t, "p99<200ms,errors==0")
 		r = do(t, cfg)
@@ -94,6 +94,16 @@ func TestHTMLReport(t *testing.T) {
 		require.Contains(t, page, title)
 	}
 	require.Contains(t, page, "prefers-color-scheme: dark")
+	for name, l := range map[string]Latencies{"intended": r.Latency.Intended, "service": r.Latency.Service} {
+		row := `<tr><td>` + name + `</td>`
+		for _, v := range []float64{l.P50, l.P90, l.P99, l.P999, l.Max, l.Mean} {
+			row += `<td class="n">` + millis(v) + `</td>`
+		}
+		require.Contains(t, page, row)
+	}
+	for _, fact := range append(r.facts(), r.answers()...) {
+		require.Contains(t, page, `<tr><td>`+fact.Name+`</td><td class="v">`+fact.Value+`</td></tr>`)
+	}
 	svgs := regexp.MustCompile(`(?s)<svg viewBox="0 0 600.*?</svg>`).FindAllString(page, -1)
 	require.Len(t, svgs, 4)
 	for _, svg := range svgs {
@@ -153,12 +163,12 @@ func TestAxes(t *testing.T) {
 	require.InDelta(t, 4000, a.high, 1e-9)
 	require.Equal(t, "3000", a.ticks[3].text)
 	require.InDelta(t, 1, linear(0, 5, "").high, 1e-9)
-	l := logarithmic([]curveLine{{points: []point{{0, 0.7}, {1, math.NaN()}, {2, 1300}}}}, shortMillis)
+	l := logarithmic([]curveLine{{points: []point{{0, 0.7}, {1, math.NaN()}, {2, 1300}}}})
 	var texts []string
 	for _, tick := range l.ticks {
 		texts = append(texts, tick.text)
 	}
-	require.Equal(t, []string{"100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s"}, texts)
+	require.Equal(t, []string{"100µs", "1ms", "10ms", "100ms", "1s", "10s"}, texts)
 	require.InDelta(t, 0.2, l.place(1), 1e-9)
 	require.Zero(t, l.place(0))
 	require.InDelta(t, 0, nines(0), 1e-9)

@@ -59,7 +59,7 @@ func New(cfg Config) (*Run, error) {
 			return nil, err
 		}
 	}
-	r.rec = newRecorder(cfg.Pacer.Rate, cfg.WarmUp)
+	r.rec = newRecorder(cfg.Pace.Rate, cfg.WarmUp)
 	r.planned = r.batchesUntil(r.end)
 	r.warmUntil = r.batchesUntil(cfg.WarmUp)
 	r.waiting = make([]atomic.Int64, cfg.Connections)
@@ -77,7 +77,7 @@ func (r *Run) Target() string { return shown(r.target.url) }
 
 // batchesUntil is how many batches are to start before an instant.
 func (r *Run) batchesUntil(until time.Duration) uint64 {
-	events := r.cfg.Pacer.Events(until)
+	events := r.cfg.Pace.Events(until)
 	if r.cfg.Events > 0 {
 		events = min(events, r.cfg.Events)
 	}
@@ -216,7 +216,7 @@ func (r *Run) take() (b *batch, n, first uint64) {
 		return nil, 0, 0
 	}
 	first = n * uint64(r.cfg.Batch)
-	due, ok := r.cfg.Pacer.Due(first)
+	due, ok := r.cfg.Pace.Due(first)
 	if !ok {
 		return nil, 0, 0
 	}
@@ -303,7 +303,7 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		reader.Wait()
 		r.far.settle(ctx)
 		r.far.client.CloseIdleConnections()
-		return r.far.verdict(r.cfg.Pacer, r.cfg.closed())
+		return r.far.verdict(r.cfg.Pace)
 	}
 }
 
@@ -338,11 +338,11 @@ func (r *Run) Now() (p Progress, ok bool) {
 	all, rate := r.rec.sum(p.Elapsed)
 	p.Rate, p.Sent, p.Late, p.Errors = rate, all.sent, all.late+r.overdue(p.Elapsed), all.refused+all.failed
 	p.P50, p.P99 = quantile(f.times.intended, "p50"), quantile(f.times.intended, "p99")
-	p.Wanted = r.cfg.Pacer.Rate(p.Elapsed)
+	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
 	if !r.cfg.closed() {
-		p.Total = min(r.cfg.Pacer.Events(r.end), r.planned*uint64(r.cfg.Batch))
-		if last, ok := r.cfg.Pacer.Due(p.Total); ok {
+		p.Total = min(r.cfg.Pace.Events(r.end), r.planned*uint64(r.cfg.Batch))
+		if last, ok := r.cfg.Pace.Due(p.Total); ok {
 			p.Length = min(last, r.end)
 		}
 	}

@@ -126,7 +126,7 @@ func oks(r *Report) (all []bool) {
 
 func TestClosedModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config(t, taking(100*time.Millisecond), Max{}, 10*time.Second)
+		cfg := config(t, taking(100*time.Millisecond), Max(), 10*time.Second)
 		cfg.WarmUp = 5 * time.Second
 		r := do(t, cfg)
 		require.Equal(t, "closed", r.Model)
@@ -139,15 +139,15 @@ func TestClosedModel(t *testing.T) {
 }
 
 func TestEventsEndTheRun(t *testing.T) {
-	for _, pacer := range []Pacer{Max{}, Constant(1000)} {
+	for _, pace := range []Pace{Max(), Constant(1000)} {
 		synctest.Test(t, func(t *testing.T) {
-			cfg := config(t, stalling(0, 0), pacer, 0)
+			cfg := config(t, stalling(0, 0), pace, 0)
 			cfg.Events = 1234
 			r := do(t, cfg)
 			require.EqualValues(t, 1234, r.Events.Acked)
 			require.EqualValues(t, 13, r.Batches.Intended)
 			require.Zero(t, r.Batches.Dropped)
-			if _, open := pacer.(Constant); open {
+			if !pace.closed() {
 				require.InDelta(t, 1000, r.Rate.Reached, 1)
 				require.InDelta(t, 1000, r.Rate.Wanted, 1, "the last batch is not full")
 			}
@@ -344,10 +344,10 @@ func serve(t *testing.T, h http.HandlerFunc) DialFunc {
 }
 
 // config is a run against h in memory.
-func config(t *testing.T, h http.HandlerFunc, pacer Pacer, d time.Duration) Config {
+func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config {
 	t.Helper()
 	return Config{
-		URL: "http://target/currents?writeKey=sEcReT", Pacer: pacer, Duration: d, Seed: 1, Dial: serve(t, h),
+		URL: "http://target/currents?writeKey=sEcReT", Pace: pace, Duration: d, Seed: 1, Dial: serve(t, h),
 		Types: []string{"users.messages.email.Open", "users.messages.email.Click"}, Connections: 4,
 	}
 }
@@ -381,7 +381,7 @@ func TestPrivateAddresses(t *testing.T) {
 
 func TestPublicTargetsAreRefused(t *testing.T) {
 	for _, host := range []string{"8.8.8.8", "[2001:db8::1]:8080"} {
-		run, err := New(Config{URL: "http://" + host + "/currents?writeKey=sEcReT", Pacer: Constant(1), Events: 1})
+		run, err := New(Config{URL: "http://" + host + "/currents?writeKey=sEcReT", Pace: Constant(1), Events: 1})
 		require.NoError(t, err)
 		_, err = run.Do(t.Context())
 		var public *PublicTargetError
@@ -405,7 +405,7 @@ func TestPublicTargetsAreAllowedByTheFlag(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorAs(t, err, new(*PublicTargetError))
 
-	run, err := New(Config{URL: "http://192.0.2.1/currents", Pacer: Constant(1), Events: 1, PublicTarget: true})
+	run, err := New(Config{URL: "http://192.0.2.1/currents", Pace: Constant(1), Events: 1, PublicTarget: true})
 	require.NoError(t, err)
 	report, err := run.Do(ctx)
 	require.NoError(t, err, "refused only for its address")
@@ -414,9 +414,9 @@ func TestPublicTargetsAreAllowedByTheFlag(t *testing.T) {
 }
 
 func TestMistakesAreNamed(t *testing.T) {
-	good := Config{URL: "http://127.0.0.1/currents", Pacer: Constant(1)}
+	good := Config{URL: "http://127.0.0.1/currents", Pace: Constant(1)}
 	for want, change := range map[string]func(*Config){
-		"a rate is needed":      func(c *Config) { c.Pacer = nil },
+		"a rate is needed":      func(c *Config) { c.Pace = Pace{} },
 		"negative":              func(c *Config) { c.Duration = -1 },
 		"--max-duration":        func(c *Config) { c.Duration = 2 * time.Hour },
 		"96h":                   func(c *Config) { c.MaxDuration = 1000 * time.Hour },
@@ -425,7 +425,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"time-out":              func(c *Config) { c.Timeout = -1 },
 		"leaves nothing":        func(c *Config) { c.WarmUp = time.Minute },
 		"only with --verify":    func(c *Config) { c.Thresholds = conditions(t, "lost==0") },
-		"late or dropped":       func(c *Config) { c.Pacer, c.Thresholds = Max{}, conditions(t, "late<1%") },
+		"late or dropped":       func(c *Config) { c.Pace, c.Thresholds = Max(), conditions(t, "late<1%") },
 		"abort condition":       func(c *Config) { c.AbortOn = conditions(t, "dropped>1") },
 		"read as a URL":         func(c *Config) { c.URL = "http://[sEcReT" },
 		"http:// or https://":   func(c *Config) { c.URL = "ftp://x" },
@@ -451,7 +451,7 @@ func TestMistakesAreNamed(t *testing.T) {
 func TestSecretsStayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{
-			URL: "http://user:sEcReT@target/v1/webhook?writeKey=sEcReT#sEcReT", Token: "sEcReT", Pacer: Constant(100), Duration: 3 * time.Second, Seed: 1,
+			URL: "http://user:sEcReT@target/v1/webhook?writeKey=sEcReT#sEcReT", Token: "sEcReT", Pace: Constant(100), Duration: 3 * time.Second, Seed: 1,
 			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no way") },
 		}
 		r := do(t, cfg)
@@ -515,7 +515,7 @@ func TestURLsWithoutASchemeAreHTTP(t *testing.T) {
 func TestATargetWithACertificateOfItsOwn(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer server.Close()
-	cfg := Config{URL: server.URL, Pacer: Max{}, Events: 100, Seed: 1, Types: []string{"users.canvas.Entry"}}
+	cfg := Config{URL: server.URL, Pace: Max(), Events: 100, Seed: 1, Types: []string{"users.canvas.Entry"}}
 	require.Equal(t, map[string]uint64{"certificate not trusted": 1}, do(t, cfg).Failures)
 	cfg.RootCAs = x509.NewCertPool()
 	cfg.RootCAs.AddCert(server.Certificate())

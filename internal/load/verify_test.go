@@ -53,7 +53,7 @@ func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []jso
 
 func verifying(target string, rudder *mockrudder.Server) Config {
 	return Config{
-		URL: target, Pacer: Max{}, Events: 2000, Seed: 9, Connections: 4, VerifyTimeout: 500 * time.Millisecond,
+		URL: target, Pace: Max(), Events: 2000, Seed: 9, Connections: 4, VerifyTimeout: 500 * time.Millisecond,
 		Types: []string{"users.messages.email.*"}, Verify: rudder.URL + "/_mock/",
 	}
 }
@@ -191,7 +191,7 @@ func TestVerifyDoesNotGuess(t *testing.T) {
 func TestVerifyNeedsAMockrudder(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	run, err := New(Config{URL: server.URL, Verify: server.URL + "/_mock?key=sEcReT", Pacer: Constant(100), Events: 1})
+	run, err := New(Config{URL: server.URL, Verify: server.URL + "/_mock?key=sEcReT", Pace: Constant(100), Events: 1})
 	require.NoError(t, err)
 	_, err = run.Do(t.Context())
 	require.ErrorContains(t, err, "404")

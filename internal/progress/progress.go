@@ -86,7 +86,12 @@ func Bytes(n int64) string {
 
 // Count returns the Unit of what has this name, such as events.
 func Count(name string) Unit {
-	return func(n int64) string { return Grouped(n) + " " + name }
+	return func(n int64) string {
+		if n == 1 {
+			return "1 " + strings.TrimSuffix(name, "s")
+		}
+		return Grouped(n) + " " + name
+	}
 }
 
 // Grouped writes a number with commas between the thousands.
