@@ -147,11 +147,8 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// onCurrent is an operation on one Current.
-type onCurrent func(http.ResponseWriter, *http.Request, *Connector)
-
 // with finds the Current that the path names.
-func (a api) with(do onCurrent) http.HandlerFunc {
+func (a api) with(do func(http.ResponseWriter, *http.Request, *Connector)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		current, ok := a.server.Current(r.PathValue("id"))
 		if !ok {
@@ -162,42 +159,23 @@ func (a api) with(do onCurrent) http.HandlerFunc {
 	}
 }
 
-// family is what Braze's documentation and its form call a group of types.
-type family struct {
-	Family string      `json:"family"`
-	Title  string      `json:"title"`
-	Events []typeEntry `json:"events"`
-}
-
-// typeEntry is one event type of the form.
-type typeEntry struct {
-	Name string `json:"name"`
-	// Readable is what RudderStack calls it, empty where it has no name.
-	Readable string `json:"readable_name"`
-	// Group is the channel of a message event, or the kind of another.
-	Group   string `json:"group"`
-	Retired bool   `json:"retired"`
-	Beta    bool   `json:"beta"`
-}
-
-// eventTypes lists every event type, the scenarios, and the fields that can be
-// transformed.
+// eventTypes lists every event type by family, the scenarios, and the fields that
+// can be transformed.
 func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
-	families := []family{
-		{Family: "message", Title: "Message engagement events"},
-		{Family: "behavior", Title: "Customer behavior events"},
-		{Family: "user", Title: "User events"},
-		{Family: "agent", Title: "Agent events"},
-		{Family: "optimizer", Title: "Content Optimizer events"},
-	}
-	for i := range families {
-		f := &families[i]
-		f.Events = []typeEntry{}
+	families := []map[string]any{}
+	for _, family := range [][2]string{ // as in Braze's documentation and its form
+		{"message", "Message engagement events"}, {"behavior", "Customer behavior events"}, {"user", "User events"},
+		{"agent", "Agent events"}, {"optimizer", "Content Optimizer events"},
+	} {
+		events := []map[string]any{}
 		for _, t := range a.server.glossary.Events {
-			if t.Family == f.Family {
-				f.Events = append(f.Events, typeEntry{t.Name, t.RudderName, groupOf(t.Name), t.Retired != "", t.Beta})
+			if t.Family == family[0] {
+				events = append(events, map[string]any{
+					"name": t.Name, "readable_name": t.RudderName, "group": groupOf(t.Name), "retired": t.Retired != "", "beta": t.Beta,
+				})
 			}
 		}
+		families = append(families, map[string]any{"family": family[0], "title": family[1], "events": events})
 	}
 	answer(w, http.StatusOK, map[string]any{
 		"families": families, "scenarios": a.server.Scenarios(), "glossary": a.server.glossary.Version(),
@@ -205,8 +183,8 @@ func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// groupOf is the second last part of a name, such as email of
-// users.messages.email.Open.
+// groupOf is the channel of a message event or the kind of another: the second last
+// part of a name, such as email of users.messages.email.Open.
 func groupOf(name string) string {
 	parts := strings.Split(name, ".")
 	if len(parts) < 2 {
@@ -285,31 +263,9 @@ func (a api) remove(w http.ResponseWriter, _ *http.Request, current *Connector) 
 	answer(w, http.StatusOK, map[string]any{"id": current.ID(), "state": current.State()})
 }
 
-// tested is the answer to a test of credentials; Says is what the verdict means,
-// in words.
-type tested struct {
-	Verdict string `json:"verdict"`
-	Says    string `json:"says"`
-	Answer  Answer `json:"answer"`
-}
-
-func newTested(a Answer, kind Kind) tested {
-	t := tested{Verdict: a.ofProbe(kind), Answer: a}
-	switch {
-	case a.untrusted:
-		t.Says = "TLS fails. Check the URL and the certificate."
-	case t.Verdict == denied:
-		t.Says = fmt.Sprintf("The endpoint answers %d %s. Check the URL and the token.", a.Status, http.StatusText(a.Status))
-	case t.Verdict == good && a.Status == http.StatusBadRequest:
-		t.Says = "RudderStack answers 400 to a request without events: it is there and knows the write key."
-	case t.Verdict == good:
-		t.Says = fmt.Sprintf("The endpoint answers %d: the credentials are good.", a.Status)
-	case a.Status == 0:
-		t.Says = "There was no answer. A launch goes through, and batches are tried until one comes."
-	default:
-		t.Says = fmt.Sprintf("The endpoint answers %d %s, which says nothing of the credentials. A launch goes through.", a.Status, http.StatusText(a.Status))
-	}
-	return t
+// tested is the answer to a test of credentials.
+func tested(w http.ResponseWriter, a Answer, kind Kind) {
+	answer(w, http.StatusOK, map[string]any{"verdict": a.ofProbe(kind), "answer": a})
 }
 
 // testForm probes credentials without making a Current.
@@ -323,7 +279,7 @@ func (a api) testForm(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err, formTodo)
 		return
 	}
-	answer(w, http.StatusOK, newTested(probed, spec.Kind))
+	tested(w, probed, spec.Kind)
 }
 
 func (a api) test(w http.ResponseWriter, r *http.Request, current *Connector) {
@@ -332,7 +288,7 @@ func (a api) test(w http.ResponseWriter, r *http.Request, current *Connector) {
 		fail(w, http.StatusServiceUnavailable, err, "Try again.")
 		return
 	}
-	answer(w, http.StatusOK, newTested(probed, current.spec.Kind))
+	tested(w, probed, current.spec.Kind)
 }
 
 func (a api) testEvents(w http.ResponseWriter, r *http.Request, current *Connector) {

@@ -187,18 +187,11 @@ func (g *gathering) add(event []byte, at time.Time) {
 	g.held++
 }
 
-// keepLine is how large a line may be to be kept for the next batch.
-const keepLine = 1 << 20
-
 func (g *gathering) write(out *bufio.Writer) error {
 	if g.held == 0 {
 		return nil
 	}
 	g.held = 0
-	g.line = append(g.line, bodyClose+"\n"...)
-	_, err := out.Write(g.line)
-	if cap(g.line) > keepLine {
-		g.line = nil
-	}
+	_, err := out.Write(append(g.line, bodyClose+"\n"...))
 	return err
 }

@@ -3,7 +3,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ const (
 )
 
 func kindOf(name string) kind {
-	if slices.Contains(latencyNames(), strings.TrimPrefix(name, "service_")) {
+	if of := strings.TrimPrefix(name, "service_"); of == "mean" || percents()[of] > 0 {
 		return latency
 	}
 	switch name {
@@ -55,8 +54,6 @@ func kindOf(name string) kind {
 	}
 	return unknown
 }
-
-func latencyNames() []string { return []string{"p50", "p90", "p95", "p99", "p999", "max", "mean"} }
 
 const namesHelp = "p50, p90, p95, p99, p999, max, mean (also with service_ before), errors, late, dropped, rate, acked, lost, duplicated"
 
@@ -250,9 +247,10 @@ type figures struct {
 // share in percent. ok is false where there is none.
 func (f *figures) value(c Condition) (v float64, ok bool) {
 	if kindOf(c.name) == latency {
-		h, name := f.intended, c.name
-		if len(name) > 8 && name[:8] == "service_" {
-			h, name = f.service, name[8:]
+		h := f.intended
+		name, service := strings.CutPrefix(c.name, "service_")
+		if service {
+			h = f.service
 		}
 		return quantile(h, name), h.TotalCount() > 0
 	}
@@ -291,27 +289,18 @@ func (f *figures) missing(c Condition) string {
 	return "nothing was measured"
 }
 
+// percents are the percentiles by their names.
+func percents() map[string]float64 {
+	return map[string]float64{"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9, "max": 100}
+}
+
 // quantile is a latency in milliseconds, 0 where there is none.
 func quantile(h *hdrhistogram.Histogram, name string) float64 {
-	var us float64
-	switch name {
-	case "max":
-		us = float64(h.Max())
-	case "mean":
-		us = h.Mean()
-	case "p50":
-		us = float64(h.ValueAtQuantile(50))
-	case "p90":
-		us = float64(h.ValueAtQuantile(90))
-	case "p95":
-		us = float64(h.ValueAtQuantile(95))
-	case "p99":
-		us = float64(h.ValueAtQuantile(99))
-	case "p999":
-		us = float64(h.ValueAtQuantile(99.9))
-	}
-	if h.TotalCount() == 0 || math.IsNaN(us) {
+	switch {
+	case h.TotalCount() == 0:
 		return 0
+	case name == "mean":
+		return h.Mean() / 1000
 	}
-	return us / 1000
+	return float64(h.ValueAtPercentile(percents()[name])) / 1000
 }

@@ -72,56 +72,25 @@ func (g *Generator) Append(dst []byte, batch, first uint64, n int, at time.Time)
 
 // numbering makes the ids of a run: UUIDs (version 4) from a seed and a running
 // number. Within a run two numbers never share an id, because the lower half is
-// a permutation of the number. Between runs of different seeds the upper half, 60
+// the number and an offset. Between runs of different seeds the upper half, 60
 // bits of a hash, has to be equal too. An id can be turned back into its number,
 // so what arrived is booked without keeping ids.
 type numbering struct {
-	upper, lower population.Draw
+	upper  population.Draw
+	offset uint64
 }
 
 func newNumbering(seed uint64) numbering {
 	d := population.Draw(seed).With(population.Key("load ids"))
-	return numbering{upper: d.With(0), lower: d.With(1)}
+	return numbering{upper: d.With(0), offset: d.With(1).Bits()}
 }
 
-// The permutation is over 62 bits: a UUID has 64 in its lower half, of which two
-// are fixed. Its steps are an addition, shifts and products with odd numbers,
-// each of which has an inverse.
-const (
-	mask62    = 1<<62 - 1
-	oddA      = 0xBF58476D1CE4E5B9
-	oddB      = 0x94D049BB133111EB
-	inverseA  = 0x96DE1B173F119089
-	inverseB  = 0x319642B2D24D8EC3
-	versionOf = 0x4000
-	variantOf = 2 << 62
-)
-
-func (m numbering) permute(n uint64) uint64 {
-	x := (n + m.lower.Bits()) & mask62
-	x = ((x ^ x>>31) * oddA) & mask62
-	x = ((x ^ x>>31) * oddB) & mask62
-	return x ^ x>>31
-}
-
-func (m numbering) restore(x uint64) uint64 {
-	x ^= x >> 31
-	x = (x * inverseB) & mask62
-	x ^= x >> 31
-	x = (x * inverseA) & mask62
-	x ^= x >> 31
-	return (x - m.lower.Bits()) & mask62
-}
-
-// halves are the 128 bits of id n.
-func (m numbering) halves(n uint64) (hi, lo uint64) {
-	return m.upper.With(n).Bits()&^0xF000 | versionOf, m.permute(n) | variantOf
-}
+// mask62 is what a UUID has in its lower half beside two bits that are fixed.
+const mask62 = 1<<62 - 1
 
 // append appends id n in its usual form of 36 characters.
 func (m numbering) append(dst []byte, n uint64) []byte {
-	hi, lo := m.halves(n)
-	return population.AppendUUIDOf(dst, hi, lo)
+	return population.AppendUUIDOf(dst, m.upper.With(n).Bits(), n+m.offset)
 }
 
 // numberOf is the number of an id of this run below issued.
@@ -130,11 +99,10 @@ func (m numbering) numberOf(id []byte, issued uint64) (n uint64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	hi, lo := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
-	n = m.restore(lo & mask62)
+	n = (binary.BigEndian.Uint64(u[8:]) - m.offset) & mask62
 	if n >= issued {
 		return 0, false
 	}
-	wantHi, wantLo := m.halves(n)
-	return n, hi == wantHi && lo == wantLo
+	var text [36]byte
+	return n, string(m.append(text[:0], n)) == u.String()
 }

@@ -148,8 +148,8 @@ func parseCount(s string) (Count, error) {
 	return Count(n), nil
 }
 
-// sendingChannels are the channels that a campaign of a scenario may have.
-func sendingChannels() []population.Channel {
+// SendingChannels are the channels that a campaign of a scenario may have.
+func SendingChannels() []population.Channel {
 	return []population.Channel{
 		population.Email, population.Push, population.ContentCard, population.SMS,
 		population.RCS, population.WhatsApp, population.LINE, population.Webhook,
@@ -157,8 +157,8 @@ func sendingChannels() []population.Channel {
 }
 
 func parseChannel(s string) (Channel, error) {
-	if !slices.Contains(sendingChannels(), population.Channel(s)) {
-		return "", fmt.Errorf("%q is no channel that sends: %s", s, sendingChannels())
+	if !slices.Contains(SendingChannels(), population.Channel(s)) {
+		return "", fmt.Errorf("%q is no channel that sends: %s", s, SendingChannels())
 	}
 	return Channel(s), nil
 }
@@ -251,7 +251,7 @@ func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 	}
 	switch {
 	case c.Channel == "":
-		return mistake(n, "a campaign needs a channel: one of %s", sendingChannels())
+		return mistake(n, "a campaign needs a channel: one of %s", SendingChannels())
 	case c.PerHour > 0 && c.Every > 0:
 		return mistake(n, "a campaign has both per_hour and every: it is triggered, or it goes to many at once")
 	case c.Every%Seconds(day) != 0:

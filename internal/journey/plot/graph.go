@@ -160,24 +160,16 @@ func (g *Graph) PathPlatforms(nodes []int16) Platforms {
 }
 
 // Roots are the nodes that begin of themselves, apart from campaigns: those of
-// the scenario's starts, in their order, and the sends of each channel.
+// scenario.KnownStarts, in their order, and the sends of each channel.
 func Roots() []string {
 	names := []string{
 		Visit, Newcomer, AtCanvas, Behaviors + "liveactivity.PushToStartTokenChange", Profile, OptIn, AtPreference,
 		"agentconsole.AgentExecuted", Uninstall, "users.UserOrphan", "users.UserDeleteRequest",
 	}
-	for _, channel := range []string{"email", "push", "content_card", "sms", "rcs", "whatsapp", "line", "webhook"} {
-		names = append(names, AtSend+channel)
+	for _, channel := range scenario.SendingChannels() {
+		names = append(names, AtSend+string(channel))
 	}
 	return names
-}
-
-// StartNames are the scenario's starts, in the order of Roots.
-func StartNames() []string {
-	return []string{
-		"sessions", "newcomers", "canvas_entries", "live_activities", "profile_updates", "opt_ins", "preferences",
-		"agents", "uninstalls", "orphans", "deletions",
-	}
 }
 
 // PlatformsOf says on which devices an event type can happen. The first shows

@@ -30,8 +30,8 @@ func (s *Stories) plan() {
 		s.hourMax = max(s.hourMax, weight)
 		s.hourSum += weight
 	}
-	for i, name := range plot.StartNames() {
-		s.addRate(rate{node: s.graph.Index[plot.Roots()[i]], campaign: -1}, s.scenario.Starts[name])
+	for i, start := range scenario.KnownStarts() {
+		s.addRate(rate{node: s.graph.Index[plot.Roots()[i]], campaign: -1}, s.scenario.Starts[start.Name])
 	}
 	for _, c := range []population.Channel{population.InApp, population.Banner, population.FeatureFlag} {
 		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}

@@ -178,9 +178,14 @@ export class Form {
 }
 
 // showTested shows what a test of credentials gave.
-export function showTested(place, { verdict, says, answer }) {
-  const detail = answer.error ? ` ${answer.error}` : answer.body ? ` It says: ${answer.body}` : ""
-  setText(place, says + detail)
+export function showTested(place, { verdict, answer }) {
+  const came = answer.status === 0 ? `There was no answer: ${answer.error}.` : `The endpoint answers ${answer.status}.`
+  const means = {
+    good: "The credentials are good.",
+    denied: "Check the URL, the token and the certificate.",
+    unsure: "That says nothing of the credentials: a launch goes through, and batches are tried until they are taken.",
+  }[verdict]
+  setText(place, `${came} ${means}${answer.body ? ` It says: ${answer.body}` : ""}`)
   place.className = `note ${{ good: "good", denied: "bad", unsure: "warn" }[verdict]}`
   place.hidden = false
 }
