@@ -33,6 +33,13 @@ func (t *exampleT) end() {
 	}
 }
 
+// check ends an example that fails.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // bridge is whatever takes Braze's batches. It answers 200 and counts.
 func bridge(events *atomic.Int64) *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -54,9 +61,7 @@ func ExampleStart() {
 	defer t.end()
 	braze := mockbraze.Start(t, mockbraze.WithSeed(7))
 	current := braze.Launch(mockbraze.Current{URL: target.URL, Token: "s3cret", Events: mockbraze.All})
-	if err := current.Send(context.Background(), 960); err != nil {
-		fmt.Println(err)
-	}
+	check(current.Send(context.Background(), 960))
 	fmt.Println(arrived.Load(), "events arrived")
 	// Output: 960 events arrived
 }
@@ -70,10 +75,7 @@ func ExampleNew() {
 		mockbraze.WithSeed(7),
 		mockbraze.WithTransport(http.DefaultTransport),
 	)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	defer braze.Close()
 	var acked atomic.Int64
 	current, err := braze.Create(mockbraze.Current{
@@ -85,19 +87,11 @@ func ExampleNew() {
 		Backoff:     mockbraze.Backoff{First: 10 * time.Millisecond, Max: time.Second},
 		OnAck:       func(events []mockbraze.Event, _ mockbraze.Answer) { acked.Add(int64(len(events))) },
 	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := current.Launch(ctx); err != nil {
-		fmt.Println(err)
-		return
-	}
-	if err := current.SendAt(ctx, 500, 5000); err != nil { // 5,000 events a second
-		fmt.Println(err)
-	}
+	check(current.Launch(ctx))
+	check(current.SendAt(ctx, 500, 5000)) // 5,000 events a second
 	report := current.Report()
 	fmt.Println(report.State, report.Counts.Sent, acked.Load())
 	// Output: running 500 500
@@ -143,19 +137,14 @@ func ExampleConnector_Launch() {
 	defer t.end()
 	braze := mockbraze.Start(t)
 	current, err := braze.Create(mockbraze.Current{URL: target.URL, Token: "wrong"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	ctx := context.Background()
 	fmt.Println(errors.Is(current.Send(ctx, 1), mockbraze.ErrNotLaunched))
 	var refused *mockbraze.LaunchError
 	if errors.As(current.Launch(ctx), &refused) {
 		fmt.Println(refused.Answer.Status, current.State())
 	}
-	if err := errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)); err != nil {
-		fmt.Println(err)
-	}
+	check(errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)))
 	fmt.Println(accepted.Load(), current.State() == mockbraze.Running)
 	// Events wait in a paused Current until the next launch.
 	err = current.Pause()
@@ -187,19 +176,13 @@ func ExampleEmit() {
 
 func ExampleServer_Handler() {
 	braze, err := mockbraze.New()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	defer braze.Close()
 	control := httptest.NewServer(braze.Handler())
 	defer control.Close()
 	form := `{"kind":"http","integration_name":"Bridge","url":"http://127.0.0.1:8080/currents","token":"s3cret","events":["users.messages.sms.*"]}`
 	res, err := http.Post(control.URL+"/api/currents", "application/json", strings.NewReader(form))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	defer res.Body.Close()
 	fmt.Println(res.StatusCode, len(braze.Currents()))
 	current, ok := braze.Current("1")
@@ -349,10 +332,7 @@ func ExampleConnector_SendTestEvents() {
 	t := &exampleT{}
 	defer t.end()
 	glossary, err := schemas.LoadFile("") // or that of a file that mockrudder glossary refresh wrote
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	var redacted atomic.Bool
 	braze := mockbraze.Start(t, mockbraze.WithGlossary(glossary), mockbraze.WithHandler(http.HandlerFunc(
 		func(_ http.ResponseWriter, r *http.Request) {
@@ -365,10 +345,7 @@ func ExampleConnector_SendTestEvents() {
 		URL: "http://bridge/currents", Events: []string{"users.behaviors.Uninstall"}, TestCurrent: true,
 		Transforms: map[string]mockbraze.Transform{"user_id": mockbraze.Hash, "external_user_id": mockbraze.Remove},
 	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	var sent mockbraze.TestEvents
 	sent, err = current.SendTestEvents(context.Background())
 	fmt.Println(sent.Events, sent.Accepted, sent.Answers[0].Status, redacted.Load(), err)
@@ -395,10 +372,7 @@ func ExampleWithScenario() {
 	t := &exampleT{}
 	defer t.end()
 	quiet, err := mockbraze.LoadScenario("quiet")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	quiet.Users = 100
 	braze := mockbraze.Start(t, mockbraze.WithSeed(7), mockbraze.WithScenario("village", quiet))
 	fmt.Println(braze.Scenarios()[0] == mockbraze.Rounds, slices.Contains(braze.Scenarios(), "village"))
@@ -421,10 +395,7 @@ func ExampleWithScenario() {
 // its events.
 func ExampleEmission() {
 	steady, err := mockbraze.LoadScenario("steady")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	var out bytes.Buffer
 	made := 0
 	err = mockbraze.Emit(context.Background(), &out, mockbraze.Emission{
@@ -442,10 +413,7 @@ func ExampleEmission() {
 // Where people reach the page under a name of their own, it is to be allowed.
 func ExampleWithAllowedHosts() {
 	braze, err := mockbraze.New(mockbraze.WithAllowedHosts("braze.example.com"))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	defer braze.Close()
 	for _, host := range []string{"localhost:8091", "mockbraze:8091", "braze.example.com", "evil.example.net"} {
 		answer := httptest.NewRecorder()

@@ -21,15 +21,12 @@ import (
 func TestPage(t *testing.T) {
 	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
 		"create, launch, send, pause": testLife,
-		"choosing event types":        testTypes,
 		"a wrong token":               testWrongToken,
 		"transformations and tests":   testTransformations,
 		"an event that is refused":    testRefused,
 		"disabled after five days":    testDisabled,
-		"mistakes in the form":        testMistakes,
-		"phone":                       testPhone,
-		"hostile text":                testHostile,
-		"a long name":                 testLong,
+		"types and mistakes":          testMistakes,
+		"a long, hostile name":        testLong,
 	})
 }
 
@@ -124,18 +121,6 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 	page.Until(`!document.querySelector("#create").hidden`)
 }
 
-func testTypes(t *testing.T, browser *browsertest.Browser) {
-	page, _ := show(t, browser, "/")
-	page.Click("#no-types")
-	page.Shows("#type-count", "0 of 105 chosen")
-	page.Type("#type-search", "email open")
-	page.Click("#all-types")
-	page.Until(`(() => {
-		const chosen = [...document.querySelectorAll("#types input[type=checkbox]:checked")]
-		return chosen.length > 0 && chosen.every((box) => box.value.includes("email.") && box.value.includes("Open"))
-	})()`)
-}
-
 func testWrongToken(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
 	page, _ := show(t, browser, "/")
@@ -199,47 +184,38 @@ func testMistakes(t *testing.T, browser *browsertest.Browser) {
 	page.Shows("#form-problem", "Endpoint")
 	page.Type("[name=url]", "http://127.0.0.1:1/currents")
 	page.Click("#no-types")
+	page.Shows("#type-count", "0 of 105 chosen")
 	page.Click("#launch-form")
 	page.Shows("#form-problem", "at least one event type")
+	page.Type("#type-search", "email open")
+	page.Click("#all-types")
+	page.Until(`(() => {
+		const chosen = [...document.querySelectorAll("#types input[type=checkbox]:checked")]
+		return chosen.length > 0 && chosen.every((box) => box.value.includes("email.") && box.value.includes("Open"))
+	})()`)
 }
 
-func testPhone(t *testing.T, browser *browsertest.Browser) {
+// testLong shows the longest name there may be, hostile and without a place to
+// break it, on a desk and on a phone.
+func testLong(t *testing.T, browser *browsertest.Browser) {
 	page, _ := show(t, browser, "/")
 	page.Size(390, 844, true)
 	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
 	page.Shows("#create h2", "Create Current")
 	fill(page, newTarget(t).url, "good")
+	const hostile = "<img src=x onerror=alert(1)></script>"
+	page.Type("[name=integration_name]", hostile+strings.Repeat("W", 200)) // behind Bridge; the field takes 200
 	page.Click("#save-form")
-	page.Shows("#name", "Bridge")
-	page.Size(400, 844, true)
-	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
-	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 180.0)
-}
-
-func testHostile(t *testing.T, browser *browsertest.Browser) {
-	target := newTarget(t)
-	page, _ := show(t, browser, "/")
-	fill(page, target.url, "good")
-	page.Type("[name=integration_name]", `<img src=x onerror=alert(1)></script>`)
-	page.Click("#save-form")
-	page.Shows("#name", "<img src=x onerror=alert(1)></script>")
-	require.Zero(t, page.Number(`document.querySelectorAll("img[src=x]").length`))
-}
-
-// testLong shows the longest name there may be, without a place to break it.
-func testLong(t *testing.T, browser *browsertest.Browser) {
-	page, _ := show(t, browser, "/")
-	fill(page, newTarget(t).url, "good")
-	page.Type("[name=integration_name]", strings.Repeat("W", 200)) // behind Bridge; the field takes 200
-	page.Click("#save-form")
-	page.Shows("#name", "Bridge"+strings.Repeat("W", 194))
+	page.Shows("#name", "Bridge"+hostile+"WWW")
 	require.EqualValues(t, 200, page.Number(`document.querySelector("#name").textContent.length`))
+	require.Zero(t, page.Number(`document.querySelectorAll("img[src=x]").length`))
 	for _, width := range []int{1300, 390} {
 		page.Size(width, 844, width < 800)
 		page.Until(`document.documentElement.scrollWidth <= innerWidth`)
 		require.Less(t, page.Number(`document.querySelector("#name").offsetHeight`), 70.0)
 		require.LessOrEqual(t, page.Number(`document.querySelector(".side a").offsetWidth`), 240.0)
 	}
+	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 180.0)
 }
 
 // leapClock is the system's clock, but that it can leap ahead.

@@ -17,6 +17,13 @@ import (
 	rudders "github.com/currentsbridge/currentsbridge/mockrudder/container"
 )
 
+// check ends an example that fails.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // Both fakes in one network: Braze sends to RudderStack, and the test looks at
 // what came. In a test of your own the images are "currentsbridge/mockbraze" and
 // "currentsbridge/mockrudder".
@@ -24,46 +31,25 @@ func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rudderImage, err := dockertest.Image(ctx, dockertest.MockRudder())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	wire, err := network.New(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	defer func() { _ = wire.Remove(ctx) }()
 	rudder, err := rudders.Run(ctx, rudderImage, network.WithNetwork([]string{"rudder"}, wire))
 	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	braze, err := container.Run(ctx, image(ctx), container.WithSeed(7), network.WithNetwork(nil, wire))
 	defer func() { _ = testcontainers.TerminateContainer(braze) }()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	current, err := braze.Launch(ctx, mockbraze.Current{
 		Kind: mockbraze.RudderStack, Events: []string{"users.messages.email.*"},
 		URL: fmt.Sprintf("http://rudder:%d/v1/webhook?writeKey=wkBraze", rudders.Port),
 	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	outcome, err := current.Send(ctx, 100)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	n, err := rudder.Count(ctx, mockrudder.Filter{OnlyValid: true})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	fmt.Println("all there:", outcome.Acked+outcome.Withheld == 100 && int(n) == outcome.Acked)
 	// Output: all there: true
 }
@@ -74,17 +60,11 @@ func ExampleCurrent_SetRate() {
 	defer cancel()
 	braze, err := container.Run(ctx, image(ctx))
 	defer func() { _ = testcontainers.TerminateContainer(braze) }()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	// Its own page takes the place of an endpoint here: what is posted to it is
 	// answered 200.
 	current, err := braze.Create(ctx, mockbraze.Current{URL: fmt.Sprintf("http://127.0.0.1:%d/", container.Port)})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	for _, step := range []func() error{
 		func() error { return current.Launch(ctx) },
 		func() error { return current.SetRate(ctx, 1000) },
@@ -93,16 +73,10 @@ func ExampleCurrent_SetRate() {
 		func() error { return current.Launch(ctx) },
 		func() error { return current.Flush(ctx) },
 	} {
-		if err := step(); err != nil {
-			fmt.Println(err)
-			return
-		}
+		check(step())
 	}
 	report, err := current.Drained(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
 	fmt.Println(report.State, report.Counts.Sent == report.Counts.Events)
 	// Output: running true
 }

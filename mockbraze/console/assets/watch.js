@@ -11,9 +11,10 @@ export class Watch {
     this.result = el("p", { class: "note", role: "status", id: "watch-result", hidden: true })
     this.place.append(this.heading(), el("p", { class: "note", id: "state-note", role: "status", hidden: true }), this.result, this.credentials(),
       el("section", { class: "card", "aria-label": "Counted" }, el("dl", { class: "counters", id: "counters" })),
-      el("div", { class: "pair" }, this.latency(), this.doing(families, scenarios)),
+      el("div", { class: "pair" },
+        el("div", {}, this.latency(), section("Event types", "by-type-card", el("div", { class: "scroll", tabindex: 0 }, table("by-type", ["Event type", "!Queued", "!Sent", "!Retried", "!Split", "!Dropped"])))),
+        this.doing(families, scenarios)),
       section("Dropped", "reasons-card", el("ul", { class: "reasons", id: "reasons" })),
-      section("Event types", "by-type-card", el("div", { class: "scroll", tabindex: 0 }, table("by-type", ["Event type", "!Queued", "!Sent", "!Retried", "!Split", "!Dropped"]))),
       section("Last answers", "answers-card", table("answers", ["Time", "Status", "!Latency", "!Events", "Event type", "Answer"]), el("p", { class: "none", id: "no-answers" }, "None yet.")),
       section("Emails to the contact", "mails-card", el("ul", { class: "mails", id: "mails" })))
   }
