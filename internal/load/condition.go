@@ -217,17 +217,16 @@ func (t times) merge(from times) {
 
 // tally counts what happened. Events and batches are those that were begun.
 type tally struct {
-	sent, acked, refused, failed uint64 // events
-	dead                         uint64 // events, of acked
-	started, late                uint64 // batches
+	EventCounts
+	started, late uint64 // batches
 }
 
 func (t *tally) add(o tally) {
-	t.sent += o.sent
-	t.acked += o.acked
-	t.dead += o.dead
-	t.refused += o.refused
-	t.failed += o.failed
+	t.Sent += o.Sent
+	t.Acked += o.Acked
+	t.Dead += o.Dead
+	t.Refused += o.Refused
+	t.Failed += o.Failed
 	t.started += o.started
 	t.late += o.late
 }
@@ -257,13 +256,13 @@ func (f *figures) value(c Condition) (v float64, ok bool) {
 	var count, of uint64
 	switch c.name {
 	case "errors":
-		count, of = f.refused+f.failed, f.sent
+		count, of = f.Refused+f.Failed, f.Sent
 	case "late":
 		count, of = f.late, f.planned
 	case "dropped":
 		count, of = f.dropped, f.planned
 	case "acked":
-		count, of = f.acked, f.sent
+		count, of = f.Acked, f.Sent
 	case "rate":
 		return float64(f.rated) / f.seconds, f.seconds > 0
 	default: // lost, duplicated

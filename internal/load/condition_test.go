@@ -11,7 +11,7 @@ import (
 // ten times that from the intended instant.
 func measured() *figures {
 	f := &figures{times: newTimes(3), rated: 10_000, planned: 100, dropped: 2, seconds: 10}
-	f.tally = tally{sent: 10_000, acked: 9_900, refused: 60, failed: 40, started: 98, late: 5}
+	f.tally = tally{EventCounts{Sent: 10_000, Acked: 9_900, Refused: 60, Failed: 40}, 98, 5}
 	for i := range 100 {
 		record(f.service, time.Duration(i+1)*time.Millisecond)
 		record(f.intended, time.Duration(i+1)*10*time.Millisecond)

@@ -277,17 +277,12 @@ func (f *follower) verdict(pace Pace) *Verification {
 // hours, which is longer than a run can be.
 const tick = 100 * time.Microsecond
 
-// chunk is how many entries the ledger's lists grow by.
-const chunk = 1 << 16
-
-// list is a list that grows without copying.
-type list[T any] struct{ chunks [][]T }
-
-func (l *list[T]) at(i uint64) *T {
-	for uint64(len(l.chunks)) <= i/chunk {
-		l.chunks = append(l.chunks, make([]T, chunk))
+// at is element i of a list, which grows to it.
+func at[T any](list *[]T, i uint64) *T {
+	if missing := int(i) + 1 - len(*list); missing > 0 {
+		*list = append(*list, make([]T, missing)...)
 	}
-	return &l.chunks[i/chunk][i%chunk]
+	return &(*list)[i]
 }
 
 // ledger keeps what was acknowledged and what arrived: four bytes for an event
@@ -298,9 +293,9 @@ type ledger struct {
 	size uint64 // events a batch
 
 	mu         sync.Mutex
-	issued     uint64       // events: the numbers below may have arrived
-	seen       list[uint32] // by event: when it arrived, 0 where it did not
-	sent       list[sentBatch]
+	issued     uint64   // events: the numbers below may have arrived
+	seen       []uint32 // by event: when it arrived, 0 where it did not
+	sent       []sentBatch
 	acked      uint64 // events
 	dead       uint64 // events, of acked
 	missing    uint64 // events that were acknowledged, are not dead and have not arrived
@@ -334,7 +329,7 @@ func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick 
 func (l *ledger) issue(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*l.sent.at(n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
+	*at(&l.sent, n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
 	l.issued = max(l.issued, n*l.size+uint64(b.events))
 }
 
@@ -345,7 +340,7 @@ func (l *ledger) answered(n uint64, b *batch) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent := l.sent.at(n)
+	sent := at(&l.sent, n)
 	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
 	l.acked += uint64(b.events)
 	l.dead += uint64(b.dead)
@@ -353,7 +348,7 @@ func (l *ledger) answered(n uint64, b *batch) {
 }
 
 // arrive books that a message with this id arrived.
-func (l *ledger) arrive(id []byte, at time.Duration) {
+func (l *ledger) arrive(id []byte, when time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, ours := l.ids.numberOf(id, l.issued)
@@ -361,14 +356,14 @@ func (l *ledger) arrive(id []byte, at time.Duration) {
 		l.foreign++
 		return
 	}
-	seen := l.seen.at(n)
+	seen := at(&l.seen, n)
 	if *seen != 0 {
 		l.duplicated++
 		return
 	}
-	*seen = stamp(at)
+	*seen = stamp(when)
 	l.arrived++
-	sent := l.sent.at(n / l.size)
+	sent := at(&l.sent, n/l.size)
 	before := sent.missing()
 	sent.seen++
 	l.missing -= before - sent.missing()
@@ -385,12 +380,12 @@ func (l *ledger) lostIDs() (ids []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for n := uint64(0); n < l.issued/l.size+1 && l.missing > 0; n++ {
-		b := *l.sent.at(n)
+		b := *at(&l.sent, n)
 		if b.missing() == 0 {
 			continue
 		}
 		for i := range uint64(b.events) {
-			if *l.seen.at(n*l.size + i) == 0 {
+			if *at(&l.seen, n*l.size+i) == 0 {
 				ids = append(ids, string(l.ids.append(nil, n*l.size+i)))
 			}
 			if len(ids) == maxLostIDs {
@@ -407,12 +402,12 @@ func (l *ledger) journeys(visit func(first uint64, warm bool, start, acked, arri
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for n := range l.issued/l.size + 1 {
-		b := *l.sent.at(n)
+		b := *at(&l.sent, n)
 		if b.acked == 0 {
 			continue
 		}
 		for i := range uint64(b.events) {
-			if seen := *l.seen.at(n*l.size + i); seen != 0 {
+			if seen := *at(&l.seen, n*l.size+i); seen != 0 {
 				visit(n*l.size, b.warm, instant(b.start), instant(b.acked), instant(seen))
 			}
 		}

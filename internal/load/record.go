@@ -90,7 +90,7 @@ type batch struct {
 
 // began books that a batch started.
 func (r *recorder) began(b *batch) {
-	t := tally{sent: uint64(b.events), started: 1}
+	t := tally{EventCounts{Sent: uint64(b.events)}, 1, 0}
 	if b.start-b.due > lateAfter {
 		t.late = 1
 	}
@@ -126,7 +126,7 @@ func (r *recorder) ended(b *batch) {
 	} else {
 		r.statuses[status]++
 	}
-	if t.refused > 0 {
+	if t.Refused > 0 {
 		r.refuse(b)
 	}
 }
@@ -173,11 +173,11 @@ func outcome(b *batch) tally {
 	n := uint64(b.events)
 	switch {
 	case b.status >= 200 && b.status <= 299:
-		return tally{acked: n, dead: uint64(b.dead)}
+		return tally{EventCounts: EventCounts{Acked: n, Dead: uint64(b.dead)}}
 	case b.status == 0:
-		return tally{failed: n}
+		return tally{EventCounts: EventCounts{Failed: n}}
 	default:
-		return tally{refused: n}
+		return tally{EventCounts: EventCounts{Refused: n}}
 	}
 }
 
@@ -219,7 +219,7 @@ func (r *recorder) close() {
 	s := r.current
 	at := time.Duration(r.now) * time.Second
 	r.series = append(r.series, Second{
-		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.sent, Acked: s.acked, Late: s.late, Statuses: s.statuses,
+		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.Sent, Acked: s.Acked, Late: s.late, Statuses: s.statuses,
 		P50: quantile(s.intended, "p50"), P99: quantile(s.intended, "p99"),
 		ServiceP50: quantile(s.service, "p50"), ServiceP99: quantile(s.service, "p99"),
 		WarmUp: at < r.warmUp,
@@ -250,7 +250,7 @@ func (r *recorder) recent(at time.Duration, waiting []time.Duration, overdue uin
 	}
 	f.late += overdue
 	f.planned = f.started + overdue
-	f.rated = f.sent
+	f.rated = f.Sent
 	f.seconds = min(at.Seconds(), windowSeconds+(at%time.Second).Seconds())
 	return f
 }

@@ -119,10 +119,6 @@ func latenciesOf(h *hdrhistogram.Histogram) Latencies {
 	}
 }
 
-func eventsOf(t tally) EventCounts {
-	return EventCounts{Sent: t.sent, Acked: t.acked, Dead: t.dead, Refused: t.refused, Failed: t.failed}
-}
-
 func process(cpu, wall time.Duration) Process {
 	p := Process{CPUSeconds: cpu.Seconds()}
 	if wall > 0 {
@@ -135,7 +131,7 @@ func process(cpu, wall time.Duration) Process {
 func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
-	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.sent}
+	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.Sent}
 	until := r.until(ended)
 	f.seconds = max(0, (until - c.WarmUp).Seconds())
 	if c.closed() {
@@ -148,7 +144,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		Target: r.Target(), Model: "open", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
 		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
-		Events: eventsOf(f.tally), Warmed: eventsOf(rec.warm),
+		Events: f.EventCounts, Warmed: rec.warm.EventCounts,
 		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
 		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
@@ -159,7 +155,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		out.Batches.Late = 0
 	}
 	if f.seconds > 0 {
-		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.acked) / f.seconds}
+		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.Acked) / f.seconds}
 		if due := (r.due(until) - c.WarmUp).Seconds(); !c.closed() && due > 0 {
 			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / due
 		}

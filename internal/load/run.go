@@ -165,7 +165,6 @@ func (r *Run) send(ctx context.Context, start time.Time) (abort string) {
 // nothing is left out, and nothing behind it moves. So the numbers are a queue in
 // which a batch waits while all connections are busy.
 func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
-	var buf []byte
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -177,7 +176,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		if r.cfg.closed() {
 			at = time.Now()
 		}
-		buf = r.gen.Append(buf[:0], n, first, b.events, at)
+		body := r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
 		timer.Reset(time.Until(at))
 		select {
 		case <-ctx.Done():
@@ -194,7 +193,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		r.waiting[place].Store(int64(b.due))
 		r.rec.began(b)
 		r.far.issue(n, b)
-		a, err := r.target.post(flight, buf)
+		a, err := r.target.post(flight, body)
 		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
 		if err != nil {
 			b.failure = failureOf(err)
@@ -202,9 +201,6 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		r.waiting[place].Store(notWaiting)
 		r.rec.ended(b)
 		r.far.answered(n, b)
-		if !a.reusable {
-			buf = nil // the transport still reads it
-		}
 	}
 }
 
@@ -336,7 +332,7 @@ func (r *Run) Now() (p Progress, ok bool) {
 	}
 	f := r.recent(p.Elapsed)
 	all, rate := r.rec.sum(p.Elapsed)
-	p.Rate, p.Sent, p.Late, p.Errors = rate, all.sent, all.late+r.overdue(p.Elapsed), all.refused+all.failed
+	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed), all.Refused+all.Failed
 	p.P50, p.P99 = quantile(f.times.intended, "p50"), quantile(f.times.intended, "p99")
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events

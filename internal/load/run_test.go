@@ -465,18 +465,6 @@ func TestSecretsStayOut(t *testing.T) {
 	})
 }
 
-// A body is used again only once the transport has closed it.
-func TestBodiesAreNotChangedWhileTheyAreRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg := config(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge) // without reading
-		}, Constant(2000), 5*time.Second)
-		r := do(t, cfg)
-		require.EqualValues(t, 10_000, r.Events.Sent)
-		require.Equal(t, r.Events.Sent, r.Events.Refused+r.Events.Failed)
-	})
-}
-
 // What is refused is listed by event type, with how the answer begins and
 // without the secrets that it repeats.
 func TestRefusalsAreToldByType(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -140,19 +139,6 @@ func (t *target) check(ctx context.Context) error {
 	return nil
 }
 
-// payload is a request body whose buffer may be used again once the transport
-// has closed it: an answer may come before the last byte was read.
-type payload struct {
-	bytes.Reader
-	closed atomic.Bool
-}
-
-// Close implements io.Closer.
-func (p *payload) Close() error {
-	p.closed.Store(true)
-	return nil
-}
-
 // How much of an answer is looked at, and how much more is read so that the
 // connection can be used again.
 const (
@@ -168,25 +154,21 @@ type answer struct {
 	dead int
 	// says is how the answer of a batch that was refused begins, on one line.
 	says string
-	// reusable says whether the body's bytes are free again.
-	reusable bool
 }
 
 // post sends one batch. Where no answer came, err says why and holds no URL.
 func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	p := &payload{}
-	p.Reset(body)
 	req := (&http.Request{
-		Method: http.MethodPost, URL: t.url, Host: t.url.Host, Header: t.header, Body: p,
+		Method: http.MethodPost, URL: t.url, Host: t.url.Host, Header: t.header, Body: io.NopCloser(bytes.NewReader(body)),
 		ContentLength: int64(len(body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	// Not by an http.Client: it would follow redirects, and put the URL with its
 	// query into errors.
 	res, err := t.transport.RoundTrip(req)
 	if err != nil {
-		return answer{reusable: p.closed.Load()}, err
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -194,9 +176,9 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return answer{reusable: p.closed.Load()}, fmt.Errorf("read the answer: %w", err)
+		return answer{}, fmt.Errorf("read the answer: %w", err)
 	}
-	a := answer{status: res.StatusCode, reusable: p.closed.Load()}
+	a := answer{status: res.StatusCode}
 	if a.status >= 200 && a.status <= 299 {
 		a.dead = deadOf(text)
 	} else {
