@@ -26,9 +26,6 @@ const (
 	maxRequestBody = 1 << 20
 	// maxSend is how many events one send may ask for.
 	maxSend = 10_000_000
-	// sendWait is how long a send waits for its answers before it is answered
-	// 202 and goes on by itself.
-	sendWait = 20 * time.Second
 	// maxFlushAfter is far more than Braze ever waits.
 	maxFlushAfter = 24 * time.Hour
 )
@@ -36,7 +33,6 @@ const (
 // api is the control API of a Server.
 type api struct {
 	server *Server
-	wait   time.Duration // how long a send waits for its answers
 	page   http.Handler
 }
 
@@ -49,7 +45,7 @@ type api struct {
 // answered 403, also where that page had a name of its own lead here; see
 // WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
-	return api{server: s, wait: sendWait, page: console.Handler()}.routes()
+	return api{server: s, page: console.Handler()}.routes()
 }
 
 // route is one operation of the control API; params are the query parameters
@@ -356,8 +352,8 @@ func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
 	return n, from, err
 }
 
-// send answers 200 once every event was answered for, 202 when that takes
-// longer than sendWait. Sending goes on though the client has gone.
+// send answers once every event was answered for. Sending goes on though the
+// client has gone.
 func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
 	n, from, err := readSend(r.URL.Query(), current.feeds)
 	if err != nil {
@@ -377,14 +373,8 @@ func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
 		fail(w, http.StatusServiceUnavailable, ErrClosed, "Start mockbraze again.")
 		return
 	}
-	wait, cancel := context.WithTimeout(r.Context(), a.wait)
-	defer cancel()
 	select {
-	case <-wait.Done():
-		answer(w, http.StatusAccepted, map[string]any{
-			"id": current.ID(), "events": n, "state": current.State(),
-			"what_to_do": "It goes on by itself; GET /api/currents/" + current.ID() + " shows how far it is.",
-		})
+	case <-r.Context().Done():
 	case r := <-done:
 		if r.err != nil && !errors.Is(r.err, ErrDropped) {
 			fail(w, http.StatusConflict, r.err, afterSend(r.err, current))

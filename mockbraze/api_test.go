@@ -1,11 +1,13 @@
 package mockbraze
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -109,18 +111,22 @@ func TestControlAPIMendsCredentials(t *testing.T) {
 	require.Equal(t, "held", answer["state"])
 }
 
-func TestControlAPIDoesNotWaitForever(t *testing.T) {
-	e := &endpoint{answer: always(503)}
-	s := e.open(t)
-	h := api{server: s.Server, wait: 10 * time.Millisecond, page: http.NotFoundHandler()}.routes()
-	control(t, h, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	control(t, h, "POST", "/api/currents/1/launch", "")
-	code, answer := control(t, h, "POST", "/api/currents/1/send?events=3", "")
-	require.Equal(t, 202, code)
-	require.Contains(t, answer["what_to_do"], "/api/currents/1")
-	s.Close()
-	code, _ = control(t, h, "POST", "/api/currents/1/send?events=3", "")
-	require.Equal(t, 503, code)
+// TestSendsGoOnWithoutTheirClient gives up waiting, and then sees the events.
+func TestSendsGoOnWithoutTheirClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: always(503)}
+		s := e.open(t)
+		current := s.Launch(Current{URL: "http://x.example"})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s.Handler().ServeHTTP(httptest.NewRecorder(), localRequest("POST", "/api/currents/1/send?events=3", "").WithContext(ctx))
+		e.say(always(200))
+		time.Sleep(time.Hour)
+		require.EqualValues(t, 3, current.Report().Counts.Sent)
+		s.Close()
+		code, _ := control(t, s.Handler(), "POST", "/api/currents/1/send?events=3", "")
+		require.Equal(t, 503, code)
+	})
 }
 
 func TestControlAPITurnsDownNonsense(t *testing.T) {

@@ -94,47 +94,22 @@ func (c *Current) Report(ctx context.Context) (mockbraze.Report, error) {
 	return report, err
 }
 
-// Send lets n events happen, up to ten million, sends them, and returns once
-// every event of the Current was answered for. Outcome is what became of these
-// n, or, where that took longer than the 20 seconds that the container waits
-// with its answer, the difference in the Current's counts; so do not send twice
-// at once where the Outcome matters. It gives up with ctx; what was sent stays
-// sent, and the Current goes on.
-func (c *Current) Send(ctx context.Context, n int) (mockbraze.Outcome, error) {
-	before, err := c.Report(ctx)
-	if err != nil {
-		return mockbraze.Outcome{}, err
-	}
-	var sent struct {
-		mockbraze.Outcome
-		ToDo string `json:"what_to_do"` // of one that goes on by itself
-	}
-	if err := c.c.fake.Call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &sent); err != nil {
-		return mockbraze.Outcome{}, err
-	}
-	if sent.ToDo == "" {
-		return sent.Outcome, nil
-	}
-	want := before.Counts.Events + before.Counts.Withheld + int64(n)
-	after, err := c.await(ctx, func(r mockbraze.Report) bool {
-		return r.Counts.Queued == 0 && r.Counts.Events+r.Counts.Withheld >= want
-	})
-	return difference(before, after), err
+// Send lets n events happen, up to ten million, sends them, and returns what
+// became of them once all were answered for. It gives up with ctx; what was sent
+// stays sent, and the Current goes on.
+func (c *Current) Send(ctx context.Context, n int) (outcome mockbraze.Outcome, err error) {
+	err = c.c.fake.Call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &outcome)
+	return outcome, err
 }
 
 // Drained waits until nothing of the Current is queued or under way, and
 // returns how it stands then, or when ctx ended.
 func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
-	return c.await(ctx, func(r mockbraze.Report) bool { return r.Counts.Queued == 0 })
-}
-
-// await asks until ok or the end of ctx.
-func (c *Current) await(ctx context.Context, ok func(mockbraze.Report) bool) (mockbraze.Report, error) {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
 		report, err := c.Report(ctx)
-		if err != nil || ok(report) {
+		if err != nil || report.Counts.Queued == 0 {
 			return report, err
 		}
 		select {
@@ -143,22 +118,6 @@ func (c *Current) await(ctx context.Context, ok func(mockbraze.Report) bool) (mo
 		case <-tick.C:
 		}
 	}
-}
-
-// difference is what a Current did between two reports.
-func difference(before, after mockbraze.Report) mockbraze.Outcome {
-	out := mockbraze.Outcome{
-		Acked:    int(after.Counts.Sent - before.Counts.Sent),
-		Withheld: int(after.Counts.Withheld - before.Counts.Withheld),
-		Dropped:  map[mockbraze.Reason]int{},
-		Pending:  int(after.Counts.Queued),
-	}
-	for reason, n := range after.Dropped {
-		if more := n - before.Dropped[reason]; more > 0 {
-			out.Dropped[reason] = int(more)
-		}
-	}
-	return out
 }
 
 func (c *Current) path() string { return "/api/currents/" + c.id }

@@ -94,12 +94,3 @@ func TestLaunchFails(t *testing.T) {
 	_, err = c.Create(ctx, mockbraze.Current{URL: url, Connections: 3})
 	require.ErrorContains(t, err, "Connections")
 }
-
-// TestDifference is what Send tells where the container did not wait for the end.
-func TestDifference(t *testing.T) {
-	before := mockbraze.Report{Counts: mockbraze.Counts{Sent: 10, Withheld: 1}, Dropped: map[mockbraze.Reason]int64{mockbraze.Refused: 2}}
-	after := mockbraze.Report{Counts: mockbraze.Counts{Sent: 15, Withheld: 3, Queued: 4},
-		Dropped: map[mockbraze.Reason]int64{mockbraze.Refused: 2, mockbraze.TooLarge: 1}}
-	require.Equal(t, mockbraze.Outcome{Acked: 5, Withheld: 2, Pending: 4, Dropped: map[mockbraze.Reason]int{mockbraze.TooLarge: 1}},
-		difference(before, after))
-}

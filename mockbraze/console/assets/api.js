@@ -10,7 +10,7 @@ export class Failure extends Error {
   }
 }
 
-async function call(method, path, { body, params } = {}) {
+async function call(method, path, { body, params, signal } = {}) {
   const url = new URL(path, base)
   for (const [name, value] of Object.entries(params ?? {})) {
     for (const one of [value].flat()) {
@@ -19,8 +19,9 @@ async function call(method, path, { body, params } = {}) {
   }
   let answer
   try {
-    answer = await fetch(url, { method, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" })
-  } catch {
+    answer = await fetch(url, { method, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal })
+  } catch (error) {
+    if (error.name === "TimeoutError") return {}
     throw new Failure("mockbraze does not answer", 0)
   }
   let value
@@ -47,4 +48,4 @@ export const pause = (id) => call("POST", one(id, "/pause"))
 export const flush = (id) => call("POST", one(id, "/flush"))
 export const change = (id, changes) => call("PATCH", one(id), { body: changes })
 export const remove = (id) => call("DELETE", one(id))
-export const send = (id, events, types, scenario) => call("POST", one(id, "/send"), { params: { events, types, scenario } })
+export const send = (id, events, types, scenario) => call("POST", one(id, "/send"), { params: { events, types, scenario }, signal: AbortSignal.timeout(20_000) })
