@@ -39,7 +39,6 @@ type loadFlags struct {
 	caFile, glossary string
 	reports          []string
 	thresholds       []string
-	abortOn          []string
 }
 
 func newLoad() *cobra.Command {
@@ -54,14 +53,13 @@ Each batch has an intended instant. p50, p99 and so on are from that instant to
 the answer, service_p50 and so on from the batch's real start. With --rate max
 there are no instants: each connection sends as soon as it has its answer.
 
-Thresholds and --abort-on are NAME, one of < <= > >= == !=, and a value:
+Thresholds are NAME, one of < <= > >= == !=, and a value:
   p50 p90 p95 p99 p999 max mean    a duration; also with service_ before
   errors late dropped acked        a number, or a share such as 1%
   lost duplicated                  the same, with --verify
   rate                             events a second that were sent
 
-It exits 0; 99 where a threshold failed or --abort-on ended the run; 1 on an
-error. The first Ctrl-C ends the run and reports on what was, with the exit code
+It exits 0; 99 where a threshold failed; 1 on an error. The first Ctrl-C ends the run and reports on what was, with the exit code
 of the thresholds; the second ends at once.`,
 		Example: `  mockbraze load --url http://127.0.0.1:8080/currents --token TOKEN --rate 2000 --duration 2m --threshold 'p99<200ms,errors==0,late<1%'
   mockbraze load --url http://127.0.0.1:8080/currents --ramp 0:5000:2m --report load.html --report load.json --verify http://127.0.0.1:8090/_mock
@@ -84,7 +82,6 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.ramp, "ramp", "", "a changing rate instead, `FROM:TO:DURATION`, several with commas between them")
 	flags.DurationVar(&c.Duration, "duration", 0, "how long, warm-up included (default the length of --ramp, else 1m without --events)")
 	flags.Uint64Var(&c.Events, "events", 0, "how many events, warm-up included; 0 is no limit")
-	flags.DurationVar(&c.MaxDuration, "max-duration", load.DefaultMaxDuration, "the longest run that is allowed")
 	flags.DurationVar(&c.WarmUp, "warm-up", 0, "how long at the start is left out of the figures")
 	flags.IntVar(&c.Batch, "batch", mockbraze.MaxBatch, "events a batch, all of one type")
 	flags.IntVar(&c.Connections, "connections", load.DefaultConnections, "how many batches are in flight at once")
@@ -93,7 +90,6 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.Uint64Var(&c.Seed, "seed", 0, "what decides ids and values; equal seeds send equal ids (default random)")
 	flags.StringArrayVar(&f.reports, "report", nil, "write the report to `FILE` too, .json or .html; repeatable")
 	flags.StringArrayVar(&f.thresholds, "threshold", nil, "what must hold at the end, `CONDITIONS` such as 'p99<200ms,errors==0'; repeatable")
-	flags.StringArrayVar(&f.abortOn, "abort-on", nil, "end the run when it holds for the last 10 seconds, `CONDITIONS` such as 'errors>50%'; repeatable")
 	flags.StringVar(&c.Verify, "verify", "", "`URL` of the /_mock of the mockrudder where the events must arrive")
 	flags.DurationVar(&c.VerifyTimeout, "verify-timeout", load.DefaultVerifyTimeout, "how long after the end is waited for them")
 	flags.BoolVar(&c.PublicTarget, "yes-i-own-this-target", false, "allow a target that is neither loopback nor a private address")
@@ -151,10 +147,6 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 		cfg.Thresholds, err = load.ParseConditions(strings.Join(f.thresholds, ","))
 		mistake("threshold", err)
 	}
-	if len(f.abortOn) > 0 {
-		cfg.AbortOn, err = load.ParseConditions(strings.Join(f.abortOn, ","))
-		mistake("abort-on", err)
-	}
 	if f.caFile != "" {
 		cfg.RootCAs, err = readCAs(f.caFile)
 		mistake("ca-file", err)
@@ -164,7 +156,7 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 	for _, file := range f.reports {
 		mistake("report", reportfile.Check(file))
 	}
-	for _, name := range []string{"duration", "max-duration", "batch", "connections", "timeout"} {
+	for _, name := range []string{"duration", "batch", "connections", "timeout"} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && (flag.Value.String() == "0" || flag.Value.String() == "0s") {
 			mistake(name, errors.New("it cannot be 0; leave it out for the default"))
 		}

@@ -87,7 +87,6 @@ func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
 		"--ramp: a part":         {"load", "--url", url, "--ramp", "1:2"},
 		"takes the place":        {"load", "--url", url, "--ramp", "1:2:1s", "--rate", "5"},
 		`unknown name "p98"`:     {"load", "--url", url, "--threshold", "p99<1s,p98<1s"},
-		`--abort-on: "errors"`:   {"load", "--url", url, "--abort-on", "errors"},
 		"--report: a report is":  {"load", "--url", url, "--report", "x.txt"},
 		"a batch holds 1 to 100": {"load", "--url", url, "--batch", "500"},
 		"--batch: it cannot":     {"load", "--url", url, "--batch", "0"},

@@ -11,7 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Condition is one comparison of --threshold or --abort-on, such as p99<200ms,
+// Condition is one comparison of --threshold, such as p99<200ms,
 // late<1% or errors==0.
 type Condition struct {
 	name    string

@@ -33,13 +33,12 @@ import (
 // What a Config says where it says nothing.
 const (
 	DefaultDuration      = time.Minute
-	DefaultMaxDuration   = time.Hour
 	DefaultConnections   = 16
 	DefaultTimeout       = 30 * time.Second
 	DefaultVerifyTimeout = 30 * time.Second
 )
 
-// longest bounds MaxDuration, so that instants fit into what is kept of them.
+// longest is the longest run, so that instants fit into what is kept of them.
 const longest = 96 * time.Hour
 
 // maxConnections bounds what a typing mistake asks for.
@@ -58,9 +57,6 @@ type Config struct {
 	Duration time.Duration
 	// Events is how many events are sent, warm-up included; zero is no limit.
 	Events uint64
-	// MaxDuration refuses a longer Duration and ends a run that only counts
-	// Events. Zero is DefaultMaxDuration.
-	MaxDuration time.Duration
 	// WarmUp is the time at the start that is left out of the figures.
 	WarmUp time.Duration
 	// Batch is how many events a batch holds; zero is mockbraze.MaxBatch, which
@@ -84,8 +80,6 @@ type Config struct {
 	Seed uint64
 	// Thresholds are judged at the end.
 	Thresholds []Condition
-	// AbortOn ends the run when one of them holds for the last ten seconds.
-	AbortOn []Condition
 	// Verify is the address of a mockrudder's /_mock at the far end; empty does
 	// not look.
 	Verify string
@@ -105,7 +99,6 @@ func (c Config) withDefaults() Config {
 	if c.Events == 0 {
 		c.Duration = cmp.Or(c.Duration, DefaultDuration)
 	}
-	c.MaxDuration = cmp.Or(c.MaxDuration, DefaultMaxDuration)
 	c.Batch = cmp.Or(c.Batch, mockbraze.MaxBatch)
 	c.Connections = cmp.Or(c.Connections, DefaultConnections)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
@@ -126,8 +119,7 @@ func (c *Config) check() error {
 	}
 	wrong(c.Pace.String() == "0", "a rate is needed")
 	wrong(c.Duration < 0, "the duration cannot be negative")
-	wrong(c.Duration > c.MaxDuration, "a run of %s is longer than the longest that is allowed, %s: raise it with --max-duration", c.Duration, c.MaxDuration)
-	wrong(c.MaxDuration < 0 || c.MaxDuration > longest, "the longest duration that can be allowed is %s, not %s", longest, c.MaxDuration)
+	wrong(c.Duration > longest, "a run is at most %s long, not %s", longest, c.Duration)
 	wrong(c.Batch < 1 || c.Batch > mockbraze.MaxBatch, "a batch holds 1 to %d events, not %d", mockbraze.MaxBatch, c.Batch)
 	wrong(c.Connections < 1 || c.Connections > maxConnections, "connections are 1 to %d, not %d", maxConnections, c.Connections)
 	wrong(c.Timeout < 0, "the time-out cannot be negative")
@@ -136,9 +128,6 @@ func (c *Config) check() error {
 	for _, t := range c.Thresholds {
 		wrong(c.Verify == "" && t.about("lost", "duplicated"), "threshold %q: what was lost or duplicated is known only with --verify", t)
 		wrong(c.closed() && t.about("late", "dropped"), "threshold %q: nothing is late or dropped with the rate max, where no instants are kept", t)
-	}
-	for _, a := range c.AbortOn {
-		wrong(a.about("lost", "duplicated", "acked", "dropped"), "abort condition %q: it can be about latencies, errors, late and rate", a)
 	}
 	return failed
 }

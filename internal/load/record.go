@@ -12,7 +12,7 @@ import (
 // late.
 const lateAfter = 100 * time.Millisecond
 
-// windowSeconds is how far back --abort-on and the live line look.
+// windowSeconds is how far back the live line looks.
 const windowSeconds = 10
 
 // Second is one second of a run.

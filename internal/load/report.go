@@ -46,7 +46,6 @@ type Report struct {
 	Verify   *Verification     `json:"verify,omitempty"`
 
 	Thresholds  []ThresholdResult `json:"thresholds"`
-	Abort       string            `json:"abort_reason,omitempty"`
 	Interrupted bool              `json:"interrupted,omitempty"`
 	Series      []Second          `json:"series"`
 	Percentiles []CurvePoint      `json:"percentiles"`
@@ -128,7 +127,7 @@ func process(cpu, wall time.Duration) Process {
 }
 
 // report puts the figures together; nothing runs any more.
-func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report {
+func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
 	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.Sent}
@@ -148,7 +147,7 @@ func (r *Run) report(start time.Time, ended time.Duration, abort string) *Report
 		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
 		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
-		Abort:   abort, Series: rec.series, Percentiles: curve(f.times), figures: f,
+		Series:  rec.series, Percentiles: curve(f.times), figures: f,
 	}
 	if c.closed() {
 		out.Model = "closed"
@@ -249,12 +248,9 @@ func (r *Report) judge(run *Run) {
 			r.Verdict = "fail"
 		}
 	}
-	if r.Abort != "" {
-		r.Verdict = "fail"
-	}
 }
 
-// Passed says whether every threshold held and the run was not aborted.
+// Passed says whether every threshold held.
 func (r *Report) Passed() bool { return r.Verdict == "pass" }
 
 // WriteJSON writes the report as JSON.
@@ -358,9 +354,6 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	if warning := r.warning(); warning != "" {
 		fmt.Fprintf(t, "warning\t%s\n", warning)
-	}
-	if r.Abort != "" {
-		fmt.Fprintf(t, "aborted\t%s\n", r.Abort)
 	}
 	if r.Interrupted {
 		fmt.Fprintf(t, "interrupted\tthe figures are those until then\n")

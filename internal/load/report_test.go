@@ -82,7 +82,7 @@ func TestJSONReport(t *testing.T) {
 // The page is well formed and loads nothing from elsewhere.
 func TestHTMLReport(t *testing.T) {
 	r := sample(t)
-	r.Abort, r.Interrupted = `p99>1s <b>"now"</b>`, true
+	r.Target, r.Interrupted = `<b>"now"</b>`, true
 	var out bytes.Buffer
 	require.NoError(t, r.WriteHTML(&out))
 	page := out.String()

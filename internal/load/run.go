@@ -9,10 +9,7 @@ import (
 	"time"
 )
 
-// abortEvery is how often the conditions to abort are looked at.
-const abortEvery = time.Second
-
-// grace is how long an aborted or interrupted run waits for answers.
+// grace is how long an interrupted run waits for answers.
 const grace = 5 * time.Second
 
 // Run is one run of load. Make it with New and call Do once.
@@ -30,7 +27,7 @@ type Run struct {
 	waiting   []atomic.Int64
 	began     atomic.Pointer[time.Time]
 	verifying atomic.Bool
-	stopped   time.Duration // when it was interrupted or aborted; else 0
+	stopped   time.Duration // when it was interrupted; else 0
 }
 
 // notWaiting marks a worker whose batch is not due or is answered.
@@ -45,7 +42,7 @@ func New(cfg Config) (*Run, error) {
 	}
 	r := &Run{cfg: cfg, end: cfg.Duration}
 	if r.end == 0 {
-		r.end = cfg.MaxDuration
+		r.end = longest
 	}
 	var err error
 	if r.target, err = newTarget(&r.cfg); err != nil {
@@ -104,33 +101,30 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 	start := time.Now()
 	r.began.Store(&start)
 	stopFollowing := r.follow(ctx, start)
-	abort := r.send(ctx, start)
+	r.send(ctx, start)
 	ended := time.Since(start)
 	cpu = cpuTime() - cpu
 
-	report := r.report(start, ended, abort)
-	report.Interrupted = abort == "" && ctx.Err() != nil
+	report := r.report(start, ended)
+	report.Interrupted = ctx.Err() != nil
 	report.Process = process(cpu, ended)
 	report.Verify = stopFollowing()
 	report.judge(r)
 	return report, nil
 }
 
-// send runs the workers until all is sent, ctx ends, or a condition to abort
-// holds; then abort says which.
-func (r *Run) send(ctx context.Context, start time.Time) (abort string) {
-	running, stop := context.WithCancel(ctx)
-	defer stop()
+// send runs the workers until all is sent or ctx ends.
+func (r *Run) send(ctx context.Context, start time.Time) {
 	// Requests live on when no more are started, but not for ever.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	ended := make(chan struct{})
-	var others, workers sync.WaitGroup
-	others.Go(func() {
+	var watcher, workers sync.WaitGroup
+	watcher.Go(func() {
 		select {
 		case <-ended:
 			return
-		case <-running.Done():
+		case <-ctx.Done():
 		}
 		r.stopped = time.Since(start)
 		select {
@@ -139,24 +133,16 @@ func (r *Run) send(ctx context.Context, start time.Time) (abort string) {
 			cut()
 		}
 	})
-	if len(r.cfg.AbortOn) > 0 {
-		others.Go(func() {
-			if abort = r.watch(running, ended, start); abort != "" {
-				stop()
-			}
-		})
-	}
 	for i := range r.cfg.Connections {
-		workers.Go(func() { r.work(running, flight, start, i) })
+		workers.Go(func() { r.work(ctx, flight, start, i) })
 	}
 	workers.Wait()
 	close(ended)
-	others.Wait()
-	if running.Err() != nil && r.stopped == 0 {
+	watcher.Wait()
+	if ctx.Err() != nil && r.stopped == 0 {
 		r.stopped = time.Since(start)
 	}
 	r.target.transport.CloseIdleConnections()
-	return abort
 }
 
 // work sends one batch after the other over one connection. It takes the next
@@ -221,31 +207,6 @@ func (r *Run) take() (b *batch, n, first uint64) {
 		b.events = int(min(uint64(b.events), r.cfg.Events-first))
 	}
 	return b, n, first
-}
-
-// watch looks whether a condition to abort holds, once the window is full.
-func (r *Run) watch(ctx context.Context, ended <-chan struct{}, start time.Time) string {
-	ticker := time.NewTicker(abortEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ""
-		case <-ended:
-			return ""
-		case <-ticker.C:
-		}
-		at := time.Since(start)
-		if at < windowSeconds*time.Second {
-			continue
-		}
-		f := r.recent(at)
-		for _, c := range r.cfg.AbortOn {
-			if result := c.result(f); result.OK {
-				return fmt.Sprintf("%s in the last %d seconds: %s", result.Expression, windowSeconds, result.Actual)
-			}
-		}
-	}
 }
 
 // recent is the figures of the last seconds at an instant. What the target keeps

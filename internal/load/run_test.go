@@ -163,12 +163,13 @@ func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
 			<-r.Context().Done()
 		}, Constant(1000), 20*time.Second)
 		cfg.Timeout = time.Minute
-		cfg.AbortOn = conditions(t, "late>50%")
 		run, err := New(cfg)
 		require.NoError(t, err)
 		var running sync.WaitGroup
 		var r *Report
-		running.Go(func() { r, err = run.Do(t.Context()) })
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		running.Go(func() { r, err = run.Do(ctx) })
 		time.Sleep(5050 * time.Millisecond)
 		p, ok := run.Now()
 		require.True(t, ok)
@@ -176,9 +177,9 @@ func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
 		require.EqualValues(t, 50-4, p.Late, "due in 4.95 s; four have begun")
 		running.Wait()
 		require.NoError(t, err)
-		require.Contains(t, r.Abort, "late>50%")
 		require.EqualValues(t, 4, r.Failures["cut off at the end"])
-		require.Less(t, r.Seconds, 16.0)
+		require.InDelta(t, 15, r.Seconds, 0.1, "five seconds of grace")
+		require.EqualValues(t, BatchCounts{Intended: 100, Started: 4, Dropped: 96}, r.Batches, "what was due later was not intended")
 	})
 }
 
@@ -226,25 +227,6 @@ func TestOverloadInTheWarmUp(t *testing.T) {
 		for _, out := range []string{text.String(), page.String()} {
 			require.Contains(t, out, "240 of the 240 batches due after the warm-up had not begun by the end")
 		}
-	})
-}
-
-func TestAbortWhenHopeless(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		cfg := config(t, func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			if time.Since(start) > 20*time.Second {
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-		}, Constant(1000), 5*time.Minute)
-		cfg.AbortOn = conditions(t, "p99>10s,errors>50%")
-		r := do(t, cfg)
-		require.Contains(t, r.Abort, "errors>50%")
-		require.False(t, r.Passed())
-		require.InDelta(t, 26, r.Seconds, 2, "when half of the last ten seconds is bad")
-		require.Zero(t, r.Batches.Dropped, "what was due later was not intended")
-		require.InDelta(t, 10*r.Seconds, float64(r.Batches.Intended), 2)
 	})
 }
 
@@ -418,15 +400,13 @@ func TestMistakesAreNamed(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"a rate is needed":      func(c *Config) { c.Pace = Pace{} },
 		"negative":              func(c *Config) { c.Duration = -1 },
-		"--max-duration":        func(c *Config) { c.Duration = 2 * time.Hour },
-		"96h":                   func(c *Config) { c.MaxDuration = 1000 * time.Hour },
+		"96h":                   func(c *Config) { c.Duration = 1000 * time.Hour },
 		"1 to 100":              func(c *Config) { c.Batch = 101 },
 		"connections":           func(c *Config) { c.Connections = -1 },
 		"time-out":              func(c *Config) { c.Timeout = -1 },
 		"leaves nothing":        func(c *Config) { c.WarmUp = time.Minute },
 		"only with --verify":    func(c *Config) { c.Thresholds = conditions(t, "lost==0") },
 		"late or dropped":       func(c *Config) { c.Pace, c.Thresholds = Max(), conditions(t, "late<1%") },
-		"abort condition":       func(c *Config) { c.AbortOn = conditions(t, "dropped>1") },
 		"read as a URL":         func(c *Config) { c.URL = "http://[sEcReT" },
 		"http:// or https://":   func(c *Config) { c.URL = "ftp://x" },
 		`"users.nothing.*"`:     func(c *Config) { c.Types = []string{"users.nothing.*"} },
