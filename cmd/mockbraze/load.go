@@ -59,8 +59,9 @@ Thresholds are NAME, one of < <= > >= == !=, and a value:
   lost duplicated                  the same, with --verify
   rate                             events a second that were sent
 
-It exits 0; 99 where a threshold failed; 1 on an error. The first Ctrl-C ends the run and reports on what was, with the exit code
-of the thresholds; the second ends at once.`,
+It exits 0; 99 where a threshold failed; 1 on an error. The first Ctrl-C ends
+the run and reports on what was, with the exit code of the thresholds; the
+second ends at once.`,
 		Example: `  mockbraze load --url http://127.0.0.1:8080/currents --token TOKEN --rate 2000 --duration 2m --threshold 'p99<200ms,errors==0,late<1%'
   mockbraze load --url http://127.0.0.1:8080/currents --ramp 0:5000:2m --report load.html --report load.json --verify http://127.0.0.1:8090/_mock
   mockbraze load --url 'http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze' --types 'users.*' --rate max --events 100000`,

@@ -210,11 +210,6 @@ func (t times) reset() {
 	t.intended.Reset()
 }
 
-func (t times) merge(from times) {
-	t.service.Merge(from.service)
-	t.intended.Merge(from.intended)
-}
-
 // tally counts what happened. Events and batches are those that were begun.
 type tally struct {
 	EventCounts

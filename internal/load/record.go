@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // lateAfter is how much later than its instant a batch may start without being
@@ -231,28 +233,23 @@ func (r *recorder) close() {
 	r.current.statuses = map[string]uint64{}
 }
 
-// recent is the figures of the last whole seconds and the current one, at an
-// instant. waiting are the instants of batches that have no answer yet: a target
-// that never answers is slow, too. overdue batches should have begun and have not.
-func (r *recorder) recent(at time.Duration, waiting []time.Duration, overdue uint64) *figures {
+// recent are the latencies, from the intended instant, of the last whole seconds
+// and the current one, at an instant. waiting are the instants of batches that
+// have no answer yet: a target that never answers is slow, too.
+func (r *recorder) recent(at time.Duration, waiting []time.Duration) *hdrhistogram.Histogram {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(at)
-	f := &figures{times: newTimes(2)}
+	h := newHistogram(2)
 	for _, s := range append([]*span{r.current}, r.window[:]...) {
-		f.add(s.tally)
-		f.merge(s.times)
+		h.Merge(s.intended)
 	}
 	for _, due := range waiting {
 		if at > due {
-			record(f.times.intended, at-due)
+			record(h, at-due)
 		}
 	}
-	f.late += overdue
-	f.planned = f.started + overdue
-	f.rated = f.Sent
-	f.seconds = min(at.Seconds(), windowSeconds+(at%time.Second).Seconds())
-	return f
+	return h
 }
 
 // begun is how many batches have begun so far, warm-up included.

@@ -209,13 +209,6 @@ func (r *Run) take() (b *batch, n, first uint64) {
 	return b, n, first
 }
 
-// recent is the figures of the last seconds at an instant. What the target keeps
-// from happening is in them: batches that wait for an answer, and those whose
-// turn should have come.
-func (r *Run) recent(at time.Duration) *figures {
-	return r.rec.recent(at, r.waitingSince(), r.overdue(at))
-}
-
 // overdue is how many batches have not begun though they are late already.
 func (r *Run) overdue(at time.Duration) uint64 {
 	if r.cfg.closed() || at <= lateAfter {
@@ -291,10 +284,10 @@ func (r *Run) Now() (p Progress, ok bool) {
 		p.Missing = r.far.lost()
 		return p, true
 	}
-	f := r.recent(p.Elapsed)
+	recent := r.rec.recent(p.Elapsed, r.waitingSince())
 	all, rate := r.rec.sum(p.Elapsed)
 	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed), all.Refused+all.Failed
-	p.P50, p.P99 = quantile(f.times.intended, "p50"), quantile(f.times.intended, "p99")
+	p.P50, p.P99 = quantile(recent, "p50"), quantile(recent, "p99")
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
 	if !r.cfg.closed() {
