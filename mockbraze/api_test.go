@@ -150,9 +150,6 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents", `{"url":"http://x","events":["users.nope"]}`, 400, "users.nope"},
 		{"POST", "/api/currents", `{"url":"http://x.example"}{}`, 400, "behind"},
 		{"POST", "/api/currents", `{"url":"http://x.example","token":"t\n"}`, 400, "token"},
-		{"POST", "/api/currents", `{"url":"http://x.example","integration_name":"` + strings.Repeat("n", 201) + `"}`, 400, "integration_name: it has 201"},
-		{"POST", "/api/currents", `{"url":"http://x.example","contact_email":"` + strings.Repeat("é", 201) + `"}`, 400, "contact_email: it has 201"},
-		{"POST", "/api/currents/test", `{"url":"http://x.example","region":"` + strings.Repeat("EU", 101) + `"}`, 400, "region: it has 202"},
 		{"POST", "/api/currents/1/launch", `{"token":"t\r\nX-Other: 1"}`, 400, "token"},
 		{"POST", "/api/currents/1/launch", `{"token":"\u0000"}`, 400, "token"},
 		{"PATCH", "/api/currents/1", ``, 400, "rate"},
@@ -170,8 +167,6 @@ func TestControlAPITurnsDownNonsense(t *testing.T) {
 		{"POST", "/api/currents/", `{"url":"http://x.example"}`, 404, "/api/currents/"},
 		{"GET", "/api/currents/1/", ``, 404, "/api/currents/1/"},
 	}
-	code, _ := control(t, h, "POST", "/api/currents", `{"url":"http://x.example","integration_name":"`+strings.Repeat("é", 200)+`"}`)
-	require.Equal(t, 201, code)
 	for _, tt := range tests {
 		code, answer := control(t, h, tt.method, tt.path, tt.body)
 		require.Equal(t, tt.code, code, "%s %s %s", tt.method, tt.path, tt.body)

@@ -565,11 +565,6 @@ func (c *Connector) putBack(b *batch) {
 
 // giveUp drops batches for good.
 func (c *Connector) giveUp(lost []*batch, reason Reason) {
-	for _, b := range lost {
-		if c.spec.OnDrop != nil {
-			c.spec.OnDrop(b.events, reason)
-		}
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range lost {

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
@@ -36,10 +35,6 @@ const MaxRate = 100_000
 // MaxBatch is how many events Braze puts into a request at most.
 const MaxBatch = 100
 
-// maxText is how many characters a name, a contact or a region has at most. Braze
-// publishes no number; a longer one is taken for a mistake.
-const maxText = 200
-
 // Facts about the connector, from Braze's documentation.
 const (
 	// DisableAfter is how long a problem may last before Braze disables a
@@ -58,9 +53,9 @@ const (
 // FlushAfter as flush_after_seconds.
 type Current struct {
 	// Name and Contact are the form's integration name and contact email. They
-	// change nothing but the report. Each has at most 200 characters, and so has
-	// Region: for kind RudderStack it is RudderStack's own, US or EU, where an
-	// empty one means US; the other kind asks for none and keeps what it is given.
+	// change nothing but the report. Region is RudderStack's own for its kind, US or
+	// EU, where an empty one means US; the other kind asks for none and keeps what
+	// it is given.
 	Name    string `json:"integration_name,omitempty"`
 	Contact string `json:"contact_email,omitempty"`
 	Region  string `json:"region,omitempty"`
@@ -110,12 +105,10 @@ type Current struct {
 	EmptyProbe bool `json:"empty_probe,omitempty"`
 
 	// OnSend sees each batch before each time it is sent, OnAck each batch
-	// answered 2XX, OnDrop the events that are given up and why. They are
-	// called from several goroutines, before the event counts as done, and
-	// must not change the events, but may keep them.
+	// answered 2XX. They are called from several goroutines, before the event
+	// counts as done, and must not change the events, but may keep them.
 	OnSend func(events []Event)                `json:"-"`
 	OnAck  func(events []Event, answer Answer) `json:"-"`
-	OnDrop func(events []Event, reason Reason) `json:"-"`
 }
 
 // Backoff is exponential with jitter: the n-th wait is between half and all of
@@ -146,7 +139,7 @@ const (
 
 // withDefaults fills in what is zero and checks the rest.
 func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
-	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), c.checkTexts(), fieldtransform.Check(g, c.Transforms), checkRate(c.Rate))
+	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), fieldtransform.Check(g, c.Transforms), checkRate(c.Rate))
 	if err != nil {
 		return c, err
 	}
@@ -196,18 +189,6 @@ func checkURL(text string) error {
 	}
 	if strings.Contains(text, urlmask.Mask) || strings.Contains(text, url.QueryEscape(urlmask.Mask)) {
 		return fmt.Errorf("url: %s stands for a secret that is not shown; write it out, or leave the URL out to keep it", urlmask.Mask)
-	}
-	return nil
-}
-
-// checkTexts turns down what is too long to be shown.
-func (c *Current) checkTexts() error {
-	for _, text := range []struct{ name, value string }{
-		{"integration_name", c.Name}, {"contact_email", c.Contact}, {"region", c.Region},
-	} {
-		if n := utf8.RuneCountInString(text.value); n > maxText {
-			return fmt.Errorf("%s: it has %d characters; shorten it to %d", text.name, n, maxText)
-		}
 	}
 	return nil
 }

@@ -243,9 +243,6 @@ func ExampleConnector_Report() {
 		Batch: 2, Timeout: 10 * time.Second, Window: 1000, Connections: 1, FlushAfter: time.Hour, EmptyProbe: true,
 		Backoff: mockbraze.Backoff{First: time.Millisecond, Max: time.Millisecond},
 		OnSend:  func([]mockbraze.Event) { requests++ },
-		OnDrop: func(events []mockbraze.Event, reason mockbraze.Reason) {
-			fmt.Println("dropped", events[0].Type, reason)
-		},
 	})
 	huge := mockbraze.Event{Type: "huge", Raw: []byte(strings.Repeat(" ", mockbraze.MaxEventBytes+1))}
 	err := current.SendEvents(context.Background(), huge, event("late", "1"), event("odd", "2"), event("fine", "3"), event("fine", "4"), event("large", "5"))
@@ -269,9 +266,6 @@ func ExampleConnector_Report() {
 	fmt.Println(l.Count == c.Requests, l.P50 > 0, l.P50 <= l.P90, l.P90 <= l.P99, l.P99 <= l.Max)
 	fmt.Println(r.TroubleSince == nil, len(r.Mails), r.TestCurrent, len(r.Transforms))
 	// Output:
-	// dropped huge oversized
-	// dropped odd refused
-	// dropped large too_large
 	// 3 0 0 true
 	// late false send: events were dropped (acknowledged 3, still queued 0, oversized 1, refused 1, too_large 1; last answer: 200)
 	// 1 http Bridge ops@example.com EU true true rounds 2 3600 0 true

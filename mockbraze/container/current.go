@@ -30,7 +30,7 @@ func newForm(spec mockbraze.Current) (form, error) {
 	var cannot []string
 	for name, given := range map[string]bool{
 		"Timeout": spec.Timeout != 0, "Backoff": spec.Backoff != mockbraze.Backoff{}, "Connections": spec.Connections != 0,
-		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil, "OnDrop": spec.OnDrop != nil,
+		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil,
 	} {
 		if given {
 			cannot = append(cannot, name)
@@ -43,7 +43,7 @@ func newForm(spec mockbraze.Current) (form, error) {
 }
 
 // Create makes a Current, which sends nothing until it is launched. Its URL is
-// as the container sees it. Timeout, Backoff, Connections, Window and the three
+// as the container sees it. Timeout, Backoff, Connections, Window and the two
 // functions of spec cannot be had in a container and are an error.
 func (c *Container) Create(ctx context.Context, spec mockbraze.Current) (*Current, error) {
 	filled, err := newForm(spec)
