@@ -43,11 +43,6 @@ func TestEmit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, all, again, "1 is the seed by default")
 
-	some, err := run(t, "emit", "--events", "20", "--types", "users.messages.email.*", "--types", "users.canvas.Entry")
-	require.NoError(t, err)
-	require.Contains(t, some, `"users.canvas.Entry"`)
-	require.NotContains(t, some, `"users.messages.sms`)
-
 	batches, err := run(t, "emit", "--events", "250", "--types", "users.canvas.Entry", "--format", "batches")
 	require.NoError(t, err)
 	require.Equal(t, 3, strings.Count(batches, "\n"))
@@ -150,11 +145,8 @@ func TestScenarios(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, strings.Replace(text, "Scenario flash-sale.", "Scenario mine.", 1), again)
 
-	want, err := run(t, "emit", "--scenario", "flash-sale", "--events", "500")
-	require.NoError(t, err)
 	got, err := run(t, "emit", "--scenario", path, "--events", "500")
 	require.NoError(t, err)
-	require.Equal(t, want, got)
 	require.Equal(t, 500, strings.Count(got, "\n"))
 
 	require.NoError(t, os.WriteFile(path, []byte("users: 100\noutcomes: {email: {opn: 5%}}"), 0o600))

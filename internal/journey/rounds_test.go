@@ -175,28 +175,6 @@ func TestIdsAreUnique(t *testing.T) {
 	require.Equal(t, decode(t, rounds(t, 5).Append(nil, 7)).ID, string(rounds(t, 5).AppendID(nil, 7)))
 }
 
-func TestEveryoneHasAnIdentity(t *testing.T) {
-	r := rounds(t, 1)
-	anonymous, total := 0, 0
-	for i := range uint64(102 * 50) {
-		e := decode(t, r.Append(nil, i))
-		if e.Type == "agentconsole.ToolInvocation" || e.Type == "contentoptimizer.ComponentStore" {
-			require.NotContains(t, e.User, "user_id")
-			continue
-		}
-		id, _ := e.User["user_id"].(string)
-		external, _ := e.User["external_user_id"].(string)
-		require.NotEmpty(t, id+external, "%s", r.Append(nil, i))
-		total++
-		if external == "" {
-			anonymous++
-		}
-	}
-	share := float64(anonymous) / float64(total)
-	require.Greater(t, share, 0.03)
-	require.Less(t, share, 0.2)
-}
-
 // TestThingsAgree follows what belongs together over many events.
 func TestThingsAgree(t *testing.T) {
 	// A small workspace, so that its people come up again.
@@ -457,10 +435,37 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	r := rounds(t, 2)
-	optedIn, campaigns, canvases := 0, 0, 0
+	optedIn, campaigns, canvases, anonymous := 0, 0, 0, 0
+	currencies, apps := make(map[any]bool), make(map[any]population.Platform)
+	people := population.New(population.Config{Seed: 2})
+	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
+		apps[people.App(platform).ID] = platform
+	}
 	for i := range uint64(102 * 100) {
 		e := decode(t, r.Append(nil, i))
 		p := e.Properties
+		switch {
+		case e.Type == "agentconsole.ToolInvocation" || e.Type == "contentoptimizer.ComponentStore":
+			require.NotContains(t, e.User, "user_id")
+		case e.text("external_user_id") == "":
+			require.NotEmpty(t, e.text("user_id"), "nobody: %v", e)
+			anonymous++
+		}
+		if app := p["app_id"]; app != nil {
+			require.Contains(t, apps, app)
+			switch {
+			case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
+				require.Equal(t, population.IOS, apps[app], e.Type)
+			case strings.HasSuffix(e.Type, "Uninstall"):
+				require.Contains(t, []population.Platform{population.IOS, population.Android}, apps[app])
+			}
+		}
+		if c := p["currency"]; c != nil {
+			currencies[c] = true
+			price, _ := p["price"].(float64)
+			require.Positive(t, price)
+			require.True(t, c != "JPY" && c != "KRW" || price == float64(int(price)), "%v has no hundredths", c)
+		}
 		if p["campaign_id"] != nil {
 			campaigns++
 			require.NotContains(t, p, "canvas_id", "%v", e)
@@ -490,6 +495,8 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 		}
 	}
 	require.Positive(t, optedIn)
+	require.Greater(t, len(currencies), 10)
+	require.InDelta(t, 1100, anonymous, 800)
 	require.Greater(t, campaigns, 300)
 	require.Greater(t, canvases, 300)
 }
@@ -563,45 +570,6 @@ func TestAppendFixed(t *testing.T) {
 		"7": {7, 0}, "0": {0, 6}, "1.5": {15, 1}, "-128": {-128000, 3},
 	} {
 		require.Equal(t, want, string(appendFixed(nil, in[0], int(in[1]))))
-	}
-}
-
-func TestPriceFitsTheCurrency(t *testing.T) {
-	r := rounds(t, 1, "users.behaviors.Purchase")
-	currencies := make(map[any]bool)
-	for i := range uint64(2000) {
-		p := decode(t, r.Append(nil, i)).Properties
-		currencies[p["currency"]] = true
-		require.Positive(t, p["price"])
-		if c := p["currency"]; c == "JPY" || c == "KRW" {
-			price, _ := p["price"].(float64)
-			require.Equal(t, price, float64(int(price)), "%v has no hundredths", c)
-		}
-	}
-	require.Greater(t, len(currencies), 10)
-}
-
-func TestPlatformsFitTheType(t *testing.T) {
-	r := rounds(t, 1)
-	apps := make(map[any]population.Platform)
-	p := population.New(population.Config{Seed: 1})
-	for _, platform := range []population.Platform{population.IOS, population.Android, population.Kindle, population.Web, population.TVOS, population.Roku} {
-		apps[p.App(platform).ID] = platform
-	}
-	for i := range uint64(102 * 100) {
-		e := decode(t, r.Append(nil, i))
-		app, ok := e.Properties["app_id"]
-		if !ok || app == nil {
-			continue
-		}
-		platform, known := apps[app]
-		require.True(t, known)
-		switch {
-		case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
-			require.Equal(t, population.IOS, platform, e.Type)
-		case strings.HasSuffix(e.Type, "Uninstall"):
-			require.Contains(t, []population.Platform{population.IOS, population.Android}, platform)
-		}
 	}
 }
 

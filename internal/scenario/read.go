@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -170,7 +171,7 @@ func (s *Starts) UnmarshalYAML(n *yaml.Node) error {
 	for name, value := range given {
 		count, known := (*s)[name]
 		if !known {
-			failed = join(failed, mistake(&value, "starts.%s is not known here; known are %s", name, strings.Join(sorted(*s), ", ")))
+			failed = join(failed, mistake(&value, "starts.%s is not known here; known are %s", name, strings.Join(slices.Sorted(maps.Keys(*s)), ", ")))
 			continue
 		}
 		failed = join(failed, value.Decode(&count))
@@ -303,13 +304,4 @@ func find(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
-}
-
-func sorted[T any](fields map[string]T) []string {
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
