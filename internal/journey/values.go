@@ -49,12 +49,16 @@ func aligned(with string, list ...string) valueFunc {
 
 // chance is true in percent of a hundred.
 func chance(percent int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte { return appendBool(dst, d.Chance(percent)) }
+	return func(dst []byte, _ *moment, d population.Draw) []byte {
+		return strconv.AppendBool(dst, d.Chance(percent))
+	}
 }
 
 // flipped is the outcome of a flip that other fields depend on, too.
 func flipped(name string, percent int) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.flip(name, percent)) }
+	return func(dst []byte, m *moment, _ population.Draw) []byte {
+		return strconv.AppendBool(dst, m.flip(name, percent))
+	}
 }
 
 // whole is an integer from low to high.
@@ -149,7 +153,7 @@ func deviceValues() map[string]valueFunc {
 		"carrier":             text(func(m *moment, _ population.Draw) string { return m.user.Place.Carrier }),
 		"ad_id":               userText((*population.User).AppendAdID),
 		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.user.App.Platform) }),
-		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.user.Tracked) },
+		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.user.Tracked) },
 	}
 }
 
@@ -310,8 +314,6 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 	}
 	return dst
 }
-
-func appendBool(dst []byte, v bool) []byte { return strconv.AppendBool(dst, v) }
 
 // appendBase64 appends n random characters of base64, whose last two are given.
 func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {

@@ -30,9 +30,11 @@ func sourceValues() map[string]valueFunc {
 		"canvas_step_message_variation_api_id": text(func(m *moment, _ population.Draw) string {
 			return m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))].ID
 		}),
-		"canvas_entry_id":  canvasEntry,
-		"dispatch_id":      dispatch,
-		"send_id":          sendID,
+		// The same for one user's way through one Canvas.
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.user.Draw(m.about.canvas.ID) }),
+		// The same for everything that one send of a message reached.
+		"dispatch_id":      dispatchOf(func(m *moment) population.Draw { return m.sendDraw(3600) }),
+		"send_id":          hexOf(24, func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }),
 		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
 		"in_control_group": chance(10),
 		"is_canvas_entry":  chance(30),
@@ -89,23 +91,15 @@ func group(m *moment) *population.Group {
 	return m.pop.Groups[population.Email]
 }
 
-// dispatch is the same for everything that one send of a message reached: 24
-// hex digits for a campaign, 32 for a Canvas.
-func dispatch(dst []byte, m *moment, _ population.Draw) []byte {
-	n := 24
-	if m.about.campaign == nil {
-		n = 32
+// dispatchOf has 24 hex digits for a campaign, 32 for a Canvas.
+func dispatchOf(of func(m *moment) population.Draw) valueFunc {
+	ofCampaign, ofCanvas := hexOf(24, of), hexOf(32, of)
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		if m.about.campaign != nil {
+			return ofCampaign(dst, m, d)
+		}
+		return ofCanvas(dst, m, d)
 	}
-	return append(population.AppendHex(append(dst, '"'), m.sendDraw(3600), n), '"')
-}
-
-func sendID(dst []byte, m *moment, _ population.Draw) []byte {
-	return append(population.AppendHex(append(dst, '"'), m.sendDraw(86400).With(1), 24), '"')
-}
-
-// canvasEntry is the same for one user's way through one Canvas.
-func canvasEntry(dst []byte, m *moment, _ population.Draw) []byte {
-	return append(population.AppendUUID(append(dst, '"'), m.user.Draw(m.about.canvas.ID)), '"')
 }
 
 func progression(m *moment, d population.Draw) string {

@@ -16,9 +16,10 @@ func behaviorValues() map[string]valueFunc {
 		"product_id":          text(func(m *moment, _ population.Draw) string { return product(m).ID }),
 		"currency":            text(func(m *moment, _ population.Draw) string { return m.user.Place.Currency }),
 		"price":               price,
-		"session_id":          session,
-		"duration:number":     decimal(1_000, 3_600_000, 3),
-		"source":              oneOf("Organic", "Facebook Ads", "Google Ads", "TikTok", "Apple Search Ads"),
+		// The same for a user's sessions within half an hour.
+		"session_id":      uuidOf(func(m *moment) population.Draw { return m.user.Draw("session").With(uint64(m.time / 1800)) }),
+		"duration:number": decimal(1_000, 3_600_000, 3),
+		"source":          oneOf("Organic", "Facebook Ads", "Google Ads", "TikTok", "Apple Search Ads"),
 		"latitude": func(dst []byte, m *moment, d population.Draw) []byte {
 			return appendFixed(dst, int64(m.user.Place.Lat+d.Between(-80_000, 80_000)), 6)
 		},
@@ -41,12 +42,6 @@ func price(dst []byte, m *moment, _ population.Draw) []byte {
 	return appendFixed(dst, int64(product(m).Cents), m.user.Place.Decimals)
 }
 
-// session is the same for a user's sessions within half an hour.
-func session(dst []byte, m *moment, _ population.Draw) []byte {
-	d := m.user.Draw("session").With(uint64(m.time / 1800))
-	return append(population.AppendUUID(append(dst, '"'), d), '"')
-}
-
 // customProperties holds every kind of JSON value, nested, as customers send
 // them along with custom events.
 func customProperties(dst []byte, m *moment, d population.Draw) []byte {
@@ -56,7 +51,7 @@ func customProperties(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(dst, `,"category":`...)
 	dst = appendString(dst, item.Category)
 	dst = append(dst, `,"coupon":null,"gift":`...)
-	dst = appendBool(dst, d.With(3).Chance(10))
+	dst = strconv.AppendBool(dst, d.With(3).Chance(10))
 	dst = append(dst, `,"item":`...)
 	dst = appendString(dst, item.Name)
 	dst = append(dst, `,"quantity":`...)

@@ -27,7 +27,7 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
-		"dispatch_id":     storyDispatch,
+		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.tale.Dispatch }),
 		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.Dispatch.With(1) }),
 		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.Session }),
 		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.tale.Entry }),
@@ -72,15 +72,6 @@ func uuidOf(of func(m *moment) population.Draw) valueFunc {
 	}
 }
 
-// storyDispatch has 24 hex digits for a campaign, 32 for a Canvas.
-func storyDispatch(dst []byte, m *moment, _ population.Draw) []byte {
-	n := 24
-	if m.about.campaign == nil {
-		n = 32
-	}
-	return append(population.AppendHex(append(dst, '"'), m.tale.Dispatch, n), '"')
-}
-
 // noted chooses among texts by the note of the node.
 func noted(otherwise string, texts map[string]string) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
@@ -111,7 +102,7 @@ func notedValues() map[string]valueFunc {
 				return append(dst, `"Subscription Page"`...)
 			}
 		},
-		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return appendBool(dst, m.first) },
+		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.first) },
 		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.Sent, 10) },
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),

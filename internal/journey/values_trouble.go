@@ -148,11 +148,9 @@ func optimizerValues() map[string]valueFunc {
 		return &m.pop.Destinations[m.root.With(population.Key("destination")).N(len(m.pop.Destinations))]
 	}
 	return map[string]valueFunc{
-		"content_optimizer_step_id": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(population.AppendHex(append(dst, '"'), m.pop.Draw(m.about.step.ID), 24), '"')
-		},
-		"combination_token": combination,
-		"is_active":         chance(80),
+		"content_optimizer_step_id": hexOf(24, func(m *moment) population.Draw { return m.pop.Draw(m.about.step.ID) }),
+		"combination_token":         combination,
+		"is_active":                 chance(80),
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
 			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
 		}),

@@ -320,5 +320,5 @@ func (s *source) Uint64() uint64 {
 // Int63 implements math/rand.Source.
 func (s *source) Int63() int64 { return int64(s.Uint64() >> 1) }
 
-// Seed implements math/rand.Source.
-func (s *source) Seed(seed int64) { s.draw, s.n = Draw(uint64(seed)), 0 }
+// Seed implements math/rand.Source: the Draw is the seed.
+func (*source) Seed(int64) {}

@@ -239,9 +239,6 @@ func (h *Hours) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// MaxCampaigns is how many campaigns a scenario may have.
-const MaxCampaigns = 1000
-
 // UnmarshalYAML reads a campaign and looks at how its keys go together.
 func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 	type plain Campaign
@@ -289,7 +286,6 @@ func (s *Scenario) check(root *yaml.Node) error {
 	wrong(s.WithoutExternalID%10_000 != 0, "share_without_external_id", "must be a whole percent")
 	wrong(r.Every > 0 && (r.For > r.Every || r.For > Seconds(hour)), "rough_edges", "renames.for must be at most 1h, and not longer than every")
 	wrong(q.From != q.To && (q.To-q.From+1440)%1440 > 20*60, "quiet_hours", "leave less than four hours a day to send in")
-	wrong(len(s.Campaigns) > MaxCampaigns, "campaigns", "at most %d", MaxCampaigns)
 	for name, what := range s.Transforms {
 		wrong(what != fieldtransform.Remove && what != fieldtransform.Hash, "field_transformations", "%s: %q is neither remove nor hash", name, what)
 	}
