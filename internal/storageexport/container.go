@@ -7,10 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 
 	"github.com/hamba/avro/v2"
+	"github.com/hamba/avro/v2/ocf"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 )
@@ -194,17 +194,10 @@ func (c *container) uncompress(data []byte) (out []byte, err error) {
 		}
 		return b.Bytes(), err
 	case "snappy":
-		end := len(data) - 4
-		if end < 0 {
-			return nil, errors.New("the checksum is missing")
-		}
-		if n, err := snappy.DecodedLen(data[:end]); err != nil || n > maxBlock {
+		if n, err := snappy.DecodedLen(data[:max(0, len(data)-4)]); err != nil || n > maxBlock {
 			return nil, errors.New("the block is broken or too large")
 		}
-		if out, err = snappy.Decode(nil, data[:end]); err == nil && crc32.ChecksumIEEE(out) != binary.BigEndian.Uint32(data[end:]) {
-			err = errors.New("the checksum is wrong")
-		}
-		return out, err
+		return new(ocf.SnappyCodec).Decode(data)
 	case "zstandard":
 		if c.zstd == nil {
 			if c.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
