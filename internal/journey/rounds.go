@@ -1,7 +1,6 @@
 package journey
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -54,12 +53,8 @@ type Rounds struct {
 	moments   sync.Pool
 }
 
-// New makes Rounds. It fails without a glossary and for a pattern that fits no
-// event type.
+// New makes Rounds. It fails for a pattern that fits no event type.
 func New(cfg Config) (*Rounds, error) {
-	if cfg.Glossary == nil {
-		return nil, errors.New("journey: no glossary of event types")
-	}
 	names, err := Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)

@@ -20,18 +20,14 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Config is what Stories are made from. Glossary is needed; the rest may
-// stay zero.
+// Config is what Stories are made from. Glossary and Scenario are needed.
 type Config struct {
 	Glossary *schemas.Glossary
-	// Population is whom it happens to; nil makes the one of Seed, with the
-	// number of people and the share of anonymous ones of Scenario.
-	Population *population.Population
-	Seed       uint64
+	Seed     uint64
 	// Stream tells several runs of one seed apart: other things happen to the
 	// same people, and events have other ids.
 	Stream uint64
-	// Scenario says what happens and how often; nil is scenario.Default.
+	// Scenario says what happens, how often, and to how many people.
 	Scenario *scenario.Scenario
 	// Types narrow what is sent, as path.Match patterns; none means all current
 	// ones. What happens stays the same, ids included. Retired types happen with
@@ -82,32 +78,22 @@ type Stories struct {
 	told journey.Telling
 }
 
-// New makes Stories. It fails without a glossary, for a pattern that
-// fits no event type, and for a scenario that lacks outcomes.
+// New makes Stories. It fails for a pattern that fits no event type, and for a
+// scenario that lacks outcomes.
 func New(cfg Config) (*Stories, error) {
-	if cfg.Glossary == nil {
-		return nil, errors.New("journey: no glossary of event types")
-	}
 	names, err := journey.Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
-	if cfg.Scenario == nil {
-		if cfg.Scenario, err = scenario.Builtin(scenario.Default); err != nil {
-			return nil, fmt.Errorf("journey: %w", err)
-		}
-	}
-	if cfg.Population == nil {
-		cfg.Population = People(cfg.Seed, cfg.Scenario)
-	}
+	pop := peopleOf(cfg.Scenario, cfg.Seed)
 	s := &Stories{
 		scenario: cfg.Scenario,
-		pop:      cfg.Population,
-		draw:     cfg.Population.Draw("stories").With(cfg.Stream),
+		pop:      pop,
+		draw:     pop.Draw("stories").With(cfg.Stream),
 		begin:    journey.Reference().Unix(),
 		people:   make(people),
 		firsts:   make(map[firstKey]uint16),
-		offsets:  cfg.Population.Offsets(),
+		offsets:  pop.Offsets(),
 		channels: population.Channels(),
 	}
 	s.minute = s.begin / 60
@@ -127,8 +113,8 @@ func New(cfg Config) (*Stories, error) {
 	return s, nil
 }
 
-// People makes the population that a scenario asks for.
-func People(seed uint64, s *scenario.Scenario) *population.Population {
+// peopleOf makes the population that a scenario asks for.
+func peopleOf(s *scenario.Scenario, seed uint64) *population.Population {
 	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
 	if anonymous == 0 {
 		anonymous = -1
