@@ -7,7 +7,8 @@
 // lie, to hold them against a schema without decoding; mockrudder/brazesource
 // reads as JavaScript does; mockrudder/internal/gateway reads as RudderStack's
 // gateway does; mockrudder/check finds the events in streams of any size, torn
-// ones too. Whatever else reads JSON uses encoding/json.
+// ones too. Whatever else reads JSON uses encoding/json. AppendString writes
+// strings for those that put their JSON together as bytes.
 package jsonlex
 
 import "math/bits"
