@@ -14,23 +14,15 @@ import (
 // Condition is one comparison of --threshold, such as p99<200ms,
 // late<1% or errors==0.
 type Condition struct {
+	text    string
 	name    string
 	op      string
 	value   float64 // milliseconds for a latency
 	percent bool
 }
 
-// String is the condition as it is written.
-func (c Condition) String() string {
-	number := strconv.FormatFloat(c.value, 'g', -1, 64)
-	switch {
-	case kindOf(c.name) == latency:
-		number = time.Duration(c.value * 1e6).String()
-	case c.percent:
-		number += "%"
-	}
-	return c.name + c.op + number
-}
+// String is the condition as it was written, without spaces.
+func (c Condition) String() string { return c.text }
 
 // kind is what the values of a name are.
 type kind uint8
@@ -89,7 +81,7 @@ func parseCondition(text string) (Condition, error) {
 	if end < len(text) && text[end] == '=' {
 		end++
 	}
-	c := Condition{name: strings.TrimSpace(text[:at]), op: text[at:end]}
+	c := Condition{text: strings.ReplaceAll(text, " ", ""), name: strings.TrimSpace(text[:at]), op: text[at:end]}
 	if !slices.Contains([]string{"<", "<=", ">", ">=", "==", "!="}, c.op) {
 		return c, fmt.Errorf("%q is none of < <= > >= == !=", c.op)
 	}

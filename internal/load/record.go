@@ -60,6 +60,7 @@ type recorder struct {
 	window   [windowSeconds]*span // the seconds before, a circle
 	series   []Second
 
+	flying    map[*batch]bool // begun, and without an answer
 	lastStart time.Duration
 	finished  bool
 }
@@ -68,7 +69,7 @@ func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *reco
 	r := &recorder{
 		wanted: wanted, warmUp: warmUp, times: newTimes(3),
 		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
-		current: &span{times: newTimes(2), statuses: map[string]uint64{}},
+		current: &span{times: newTimes(2), statuses: map[string]uint64{}}, flying: map[*batch]bool{},
 	}
 	for i := range r.window {
 		r.window[i] = &span{times: newTimes(2)}
@@ -100,6 +101,7 @@ func (r *recorder) began(b *batch) {
 	defer r.mu.Unlock()
 	r.advance(b.start)
 	r.lastStart = max(r.lastStart, b.start)
+	r.flying[b] = true
 	r.book(b, t)
 }
 
@@ -110,6 +112,7 @@ func (r *recorder) ended(b *batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(b.done)
+	delete(r.flying, b)
 	r.book(b, t)
 	r.current.statuses[status]++
 	record(r.current.service, b.done-b.start)
@@ -234,9 +237,9 @@ func (r *recorder) close() {
 }
 
 // recent are the latencies, from the intended instant, of the last whole seconds
-// and the current one, at an instant. waiting are the instants of batches that
-// have no answer yet: a target that never answers is slow, too.
-func (r *recorder) recent(at time.Duration, waiting []time.Duration) *hdrhistogram.Histogram {
+// and the current one, at an instant. Batches that have no answer yet count with
+// their wait: a target that never answers is slow, too.
+func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(at)
@@ -244,19 +247,10 @@ func (r *recorder) recent(at time.Duration, waiting []time.Duration) *hdrhistogr
 	for _, s := range append([]*span{r.current}, r.window[:]...) {
 		h.Merge(s.intended)
 	}
-	for _, due := range waiting {
-		if at > due {
-			record(h, at-due)
-		}
+	for b := range r.flying {
+		record(h, at-b.due)
 	}
 	return h
-}
-
-// begun is how many batches have begun so far, warm-up included.
-func (r *recorder) begun() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.measured.started + r.warm.started
 }
 
 // sum is everything so far, warm-up included, and the events a second sent in

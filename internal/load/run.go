@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,14 +23,10 @@ type Run struct {
 	warmUntil uint64        // the number of the first batch that is not warm-up
 	planned   uint64        // batches
 	next      atomic.Uint64 // the number of the next batch
-	waiting   []atomic.Int64
 	began     atomic.Pointer[time.Time]
 	verifying atomic.Bool
 	stopped   time.Duration // when it was interrupted; else 0
 }
-
-// notWaiting marks a worker whose batch is not due or is answered.
-const notWaiting = math.MinInt64
 
 // New makes a Run ready: it checks cfg, naming every mistake, and renders what is
 // sent. It does not touch the network.
@@ -59,10 +54,6 @@ func New(cfg Config) (*Run, error) {
 	r.rec = newRecorder(cfg.Pace.Rate, cfg.WarmUp)
 	r.planned = r.batchesUntil(r.end)
 	r.warmUntil = r.batchesUntil(cfg.WarmUp)
-	r.waiting = make([]atomic.Int64, cfg.Connections)
-	for i := range r.waiting {
-		r.waiting[i].Store(notWaiting)
-	}
 	return r, nil
 }
 
@@ -133,8 +124,8 @@ func (r *Run) send(ctx context.Context, start time.Time) {
 			cut()
 		}
 	})
-	for i := range r.cfg.Connections {
-		workers.Go(func() { r.work(ctx, flight, start, i) })
+	for range r.cfg.Connections {
+		workers.Go(func() { r.work(ctx, flight, start) })
 	}
 	workers.Wait()
 	close(ended)
@@ -150,7 +141,7 @@ func (r *Run) send(ctx context.Context, start time.Time) {
 // sends. A batch whose instant is over when its number is taken starts at once:
 // nothing is left out, and nothing behind it moves. So the numbers are a queue in
 // which a batch waits while all connections are busy.
-func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
+func (r *Run) work(ctx, flight context.Context, start time.Time) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -176,7 +167,6 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		if r.cfg.closed() {
 			b.due, b.warm = b.start, b.start < r.cfg.WarmUp
 		}
-		r.waiting[place].Store(int64(b.due))
 		r.rec.began(b)
 		r.far.issue(n, b)
 		a, err := r.target.post(flight, body)
@@ -184,7 +174,6 @@ func (r *Run) work(ctx, flight context.Context, start time.Time, place int) {
 		if err != nil {
 			b.failure = failureOf(err)
 		}
-		r.waiting[place].Store(notWaiting)
 		r.rec.ended(b)
 		r.far.answered(n, b)
 	}
@@ -210,23 +199,12 @@ func (r *Run) take() (b *batch, n, first uint64) {
 }
 
 // overdue is how many batches have not begun though they are late already.
-func (r *Run) overdue(at time.Duration) uint64 {
+func (r *Run) overdue(at time.Duration, begun uint64) uint64 {
 	if r.cfg.closed() || at <= lateAfter {
 		return 0
 	}
-	due, begun := r.batchesUntil(min(at-lateAfter, r.end)), r.rec.begun()
+	due := r.batchesUntil(min(at-lateAfter, r.end))
 	return due - min(due, begun)
-}
-
-// waitingSince are the instants of the batches that have no answer yet.
-func (r *Run) waitingSince() []time.Duration {
-	var all []time.Duration
-	for i := range r.waiting {
-		if due := r.waiting[i].Load(); due != notWaiting {
-			all = append(all, time.Duration(due))
-		}
-	}
-	return all
 }
 
 // follow reads at the far end until the function that it returns is called,
@@ -284,9 +262,9 @@ func (r *Run) Now() (p Progress, ok bool) {
 		p.Missing = r.far.lost()
 		return p, true
 	}
-	recent := r.rec.recent(p.Elapsed, r.waitingSince())
+	recent := r.rec.recent(p.Elapsed)
 	all, rate := r.rec.sum(p.Elapsed)
-	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed), all.Refused+all.Failed
+	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
 	p.P50, p.P99 = quantile(recent, "p50"), quantile(recent, "p99")
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
