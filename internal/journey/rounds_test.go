@@ -431,6 +431,21 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 	require.True(t, seen["sms"]["mms_not_supported"] && seen["email"]["missing_email"] && !seen["email"]["mms_not_supported"])
 }
 
+// requirePlatform looks whether an event may happen where its app runs.
+func requirePlatform(t *testing.T, e event, apps map[any]population.Platform) {
+	app := e.Properties["app_id"]
+	if app == nil {
+		return
+	}
+	require.Contains(t, apps, app)
+	switch {
+	case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
+		require.Equal(t, population.IOS, apps[app], e.Type)
+	case strings.HasSuffix(e.Type, "Uninstall"):
+		require.Contains(t, []population.Platform{population.IOS, population.Android}, apps[app])
+	}
+}
+
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	r := rounds(t, 2)
 	optedIn, campaigns, canvases, anonymous := 0, 0, 0, 0
@@ -449,15 +464,7 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 			require.NotEmpty(t, e.text("user_id"), "nobody: %v", e)
 			anonymous++
 		}
-		if app := p["app_id"]; app != nil {
-			require.Contains(t, apps, app)
-			switch {
-			case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
-				require.Equal(t, population.IOS, apps[app], e.Type)
-			case strings.HasSuffix(e.Type, "Uninstall"):
-				require.Contains(t, []population.Platform{population.IOS, population.Android}, apps[app])
-			}
-		}
+		requirePlatform(t, e, apps)
 		if c := p["currency"]; c != nil {
 			currencies[c] = true
 			price, _ := p["price"].(float64)
