@@ -197,11 +197,6 @@ type times struct{ service, intended *hdrhistogram.Histogram }
 
 func newTimes(digits int) times { return times{newHistogram(digits), newHistogram(digits)} }
 
-func (t times) reset() {
-	t.service.Reset()
-	t.intended.Reset()
-}
-
 // tally counts what happened. Events and batches are those that were begun.
 type tally struct {
 	EventCounts

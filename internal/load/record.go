@@ -35,12 +35,14 @@ type Second struct {
 	WarmUp  bool    `json:"warm_up,omitempty"`
 }
 
-// span is one second while it is counted, and afterwards in the window.
+// span is one second while it is counted.
 type span struct {
 	tally
 	times
 	statuses map[string]uint64
 }
+
+func newSpan() *span { return &span{times: newTimes(2), statuses: map[string]uint64{}} }
 
 // recorder books what workers did. Instants are from the start of the run.
 type recorder struct {
@@ -57,7 +59,7 @@ type recorder struct {
 	refusals map[refusalKey]*Refusal
 	now      int // the second that is counted
 	current  *span
-	window   [windowSeconds]*span // the seconds before, a circle
+	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
 	series   []Second
 
 	flying    map[*batch]bool // begun, and without an answer
@@ -66,15 +68,10 @@ type recorder struct {
 }
 
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
-	r := &recorder{
-		wanted: wanted, warmUp: warmUp, times: newTimes(3),
+	return &recorder{
+		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), flying: map[*batch]bool{},
 		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
-		current: &span{times: newTimes(2), statuses: map[string]uint64{}}, flying: map[*batch]bool{},
 	}
-	for i := range r.window {
-		r.window[i] = &span{times: newTimes(2)}
-	}
-	return r
 }
 
 // batch is one batch on its way.
@@ -218,8 +215,7 @@ func (r *recorder) advance(to time.Duration) {
 	}
 }
 
-// close puts the current second into the series and the window, and takes the
-// oldest span of the window for the next.
+// close puts the current second into the series and the window.
 func (r *recorder) close() {
 	s := r.current
 	at := time.Duration(r.now) * time.Second
@@ -229,11 +225,9 @@ func (r *recorder) close() {
 		ServiceP50: quantile(s.service, "p50"), ServiceP99: quantile(s.service, "p99"),
 		WarmUp: at < r.warmUp,
 	})
-	place := &r.window[r.now%windowSeconds]
-	r.current, *place = *place, s
-	r.current.reset()
-	r.current.tally = tally{}
-	r.current.statuses = map[string]uint64{}
+	r.window = append(r.window, s.intended)
+	r.window = r.window[max(0, len(r.window)-windowSeconds):]
+	r.current = newSpan()
 }
 
 // recent are the latencies, from the intended instant, of the last whole seconds
@@ -244,8 +238,9 @@ func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	defer r.mu.Unlock()
 	r.advance(at)
 	h := newHistogram(2)
-	for _, s := range append([]*span{r.current}, r.window[:]...) {
-		h.Merge(s.intended)
+	h.Merge(r.current.intended)
+	for _, before := range r.window {
+		h.Merge(before)
 	}
 	for b := range r.flying {
 		record(h, at-b.due)
