@@ -15,7 +15,6 @@ PLATFORMS ?= linux-amd64 linux-arm64 darwin-amd64 darwin-arm64
 # The modules of go.work but the root: who imports the root needs none of what
 # they need.
 NESTED := browser deploy e2e examples internal/dockertest mockbraze/container mockrudder/container
-ALL := ./... $(NESTED:%=./%/...)
 
 # The race detector needs a C compiler; without one the tests run all the same.
 ifneq ($(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),)
@@ -114,13 +113,13 @@ fuzz: go ## each fuzz test of the directories FUZZ for FUZZTIME
 	  done; \
 	done
 
-lint: go ## gofmt, go vet, staticcheck, and that generated files are fresh and none is huge
+lint: go ## gofmt, golangci-lint (with go vet and staticcheck in it), and that generated files are fresh and none is huge
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	@large=$$(git ls-files -z | xargs -0 sh -c 'find "$$@" -size +1024k' sh); test -z "$$large" || { echo "larger than 1 MB, a program by mistake? $$large"; exit 1; }
-	CGO_ENABLED=0 $(GO) vet -tags e2e $(ALL)
 	@mkdir -p bin
-	CGO_ENABLED=0 GOWORK=off $(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	CGO_ENABLED=0 bin/staticcheck -tags e2e $(ALL)
+	CGO_ENABLED=0 GOWORK=off $(GO) -C tools build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@for dir in . $(NESTED); do echo "golangci-lint in $$dir"; \
+	  (cd $$dir && CGO_ENABLED=0 $(CURDIR)/bin/golangci-lint run -c $(CURDIR)/.golangci.yml --build-tags e2e ./...) || exit 1; done
 	@for dir in . tools $(NESTED); do (cd $$dir && GOWORK=off $(GO) mod tidy -diff) || { echo "make tidy changes $$dir/go.mod or go.sum"; exit 1; }; done
 	CGO_ENABLED=0 $(GO) run ./schemas/generate -dir schemas -check
 	CGO_ENABLED=0 $(GO) run ./bridge/config/generate -check

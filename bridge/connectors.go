@@ -105,7 +105,7 @@ func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*co
 	for _, settings := range cfg.Connectors {
 		c := p.connector(settings.Name)
 		if c == nil {
-			store := p.stores.byQueue[cfg.QueueOf(settings)]
+			store := p.byQueue[cfg.QueueOf(settings)]
 			if store == nil {
 				return nil, nil, fmt.Errorf("connector %s: its queue is opened with a restart only", settings.Name)
 			}
@@ -159,7 +159,7 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 // findRetired opens the queues of connectors that the configuration does not
 // have: events may be pending there, and a person's must be found in them too.
 func (p *components) findRetired(ctx context.Context) error {
-	for _, store := range p.stores.all {
+	for _, store := range p.all {
 		names, err := store.Connectors(ctx)
 		if err != nil {
 			return err

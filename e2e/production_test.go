@@ -32,7 +32,7 @@ func TestProductionFile(t *testing.T) {
 	listener, err := net.Listen("tcp", "0.0.0.0:0") // containers reach it by an address of this machine
 	require.NoError(t, err)
 	server := &http.Server{Handler: rudder, ReadHeaderTimeout: time.Minute}
-	go server.Serve(listener) //nolint:errcheck // it ends with Close
+	go server.Serve(listener) // it ends with Close
 	t.Cleanup(func() { _ = server.Close() })
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,10 +101,8 @@ func fill[T comparable](field *T, value T) {
 func (c Config) check() error {
 	var wrong []error
 	oneOf := func(what, value string, words ...string) {
-		for _, word := range words {
-			if value == word {
-				return
-			}
+		if slices.Contains(words, value) {
+			return
 		}
 		wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", what, value, strings.Join(words, ", ")))
 	}

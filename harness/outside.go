@@ -84,7 +84,7 @@ func Judge(ctx context.Context, o Outside) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer archive.Close()
+	defer archive.Close() //nolint:errcheck // what it holds was read before
 	books := oracle.NewBooks(o.settings().rules(), archive)
 	if err := o.readSent(books); err != nil {
 		return Report{}, fmt.Errorf("read what Braze sent: %w", err)

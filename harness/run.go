@@ -67,8 +67,8 @@ func Run(ctx context.Context, c Config) (Report, error) {
 func (r *run) onClose(f func()) { r.closers = append(r.closers, f) }
 
 func (r *run) close() {
-	for i := len(r.closers) - 1; i >= 0; i-- {
-		r.closers[i]()
+	for _, v := range slices.Backward(r.closers) {
+		v()
 	}
 }
 
@@ -144,11 +144,11 @@ func (r *run) serve(w *watch) (string, error) {
 	r.watches = append(r.watches, w)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	server := &http.Server{Handler: w, ConnState: w.conns.note}
+	server := &http.Server{Handler: w, ConnState: w.conns.note, ReadHeaderTimeout: time.Minute}
 	go func() { served <- cli.Serve(ctx, server, ln, time.Second) }()
 	r.onClose(func() {
 		cancel()
-		<-served
+		<-served //nolint:errcheck // it ends because it was told to
 	})
 	return "http://" + address, nil
 }

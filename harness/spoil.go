@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"sync"
@@ -74,9 +75,7 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.done++
 		s.mu.Unlock()
 	}
-	for name, values := range res.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), res.Header)
 	w.WriteHeader(res.StatusCode)
 	_, _ = io.Copy(w, res.Body)
 }

@@ -98,7 +98,7 @@ func background(h http.Handler, address string) (stop func(), err error) {
 	}()
 	return func() {
 		cancel()
-		<-served
+		<-served //nolint:errcheck // it ends because it was told to
 	}, nil
 }
 

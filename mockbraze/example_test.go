@@ -113,8 +113,7 @@ func ExampleConnector_SendEvents() {
 	small := mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}
 	large := mockbraze.Event{Raw: fmt.Appendf(nil, `{"event_type":"x","id":"2","properties":{"a":%q}}`, strings.Repeat("a", 100))}
 	err := current.SendEvents(context.Background(), small, large)
-	var failed *mockbraze.SendError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*mockbraze.SendError](err); ok {
 		fmt.Println("acknowledged", failed.Acked, "dropped", failed.Dropped[mockbraze.Refused])
 	}
 	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.Report().Dropped)
@@ -140,8 +139,7 @@ func ExampleConnector_Launch() {
 	check(err)
 	ctx := context.Background()
 	fmt.Println(errors.Is(current.Send(ctx, 1), mockbraze.ErrNotLaunched))
-	var refused *mockbraze.LaunchError
-	if errors.As(current.Launch(ctx), &refused) {
+	if refused, ok := errors.AsType[*mockbraze.LaunchError](current.Launch(ctx)); ok {
 		fmt.Println(refused.Answer.Status, current.State())
 	}
 	check(errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)))
@@ -153,7 +151,7 @@ func ExampleConnector_Launch() {
 	fmt.Println(err, current.State() == mockbraze.Paused, current.Report().Counts.Queued)
 
 	// What is deleted is gone at once.
-	fmt.Println(braze.Delete(current.ID()), current.State() == mockbraze.Closed, len(braze.Server.Currents()))
+	fmt.Println(braze.Delete(current.ID()), current.State() == mockbraze.Closed, len(braze.Currents()))
 	fmt.Println(errors.Is(current.Launch(ctx), mockbraze.ErrClosed))
 	// Output:
 	// true
@@ -246,9 +244,8 @@ func ExampleConnector_Report() {
 	})
 	huge := mockbraze.Event{Type: "huge", Raw: []byte(strings.Repeat(" ", mockbraze.MaxEventBytes+1))}
 	err := current.SendEvents(context.Background(), huge, event("late", "1"), event("odd", "2"), event("fine", "3"), event("fine", "4"), event("large", "5"))
-	var failed *mockbraze.SendError
-	if errors.As(err, &failed) {
-		fmt.Println(failed.Outcome.Acked, failed.Pending, failed.Outcome.Withheld, errors.Is(failed.Cause, mockbraze.ErrDropped))
+	if failed, ok := errors.AsType[*mockbraze.SendError](err); ok {
+		fmt.Println(failed.Acked, failed.Pending, failed.Withheld, errors.Is(failed.Cause, mockbraze.ErrDropped))
 		fmt.Println(failed.Last.Type, failed.Unwrap() == mockbraze.ErrDisabled, failed)
 	}
 	current.Queue(event("waits", "6"))

@@ -141,8 +141,7 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 		err = c.roundTrip(req, &a)
 	}
 	if err != nil {
-		var withURL *url.Error // it repeats the whole URL
-		if errors.As(err, &withURL) {
+		if withURL, ok := errors.AsType[*url.Error](err); ok {
 			err = withURL.Err
 		}
 		a.untrusted = isTLS(err)
@@ -174,7 +173,7 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	a.Body = strings.ToValidUTF8(string(text), "\uFFFD")
-	if _, err = io.CopyN(io.Discard, res.Body, drain); err != nil && err != io.EOF {
+	if _, err = io.CopyN(io.Discard, res.Body, drain); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil

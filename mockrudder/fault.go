@@ -85,19 +85,19 @@ func (f *Fault) check() error {
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status must be between 200 and 599, not %d", f.Status)
 	case f.Latency < 0 || f.LatencyMax < 0:
-		return fmt.Errorf("latency must be a duration that ends")
+		return errors.New("latency must be a duration that ends")
 	case f.LatencyMax > 0 && f.LatencyMax < f.Latency:
-		return fmt.Errorf("latency_max must not be less than latency")
+		return errors.New("latency_max must not be less than latency")
 	case f.Trickle < 0:
-		return fmt.Errorf("trickle must be a duration that ends")
+		return errors.New("trickle must be a duration that ends")
 	case f.Nth > 0 && f.Every > 0:
-		return fmt.Errorf("nth and every exclude each other")
+		return errors.New("nth and every exclude each other")
 	case !f.does():
-		return fmt.Errorf("a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database")
+		return errors.New("a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database")
 	case (f.Body != "" || f.RetryAfter != 0) && f.Status == 0:
-		return fmt.Errorf("body and retry_after need a status")
+		return errors.New("body and retry_after need a status")
 	case f.Body != "" && f.WrongBody != "":
-		return fmt.Errorf("body and wrong_body exclude each other")
+		return errors.New("body and wrong_body exclude each other")
 	}
 	for name, n := range map[string]int{"requests": f.Requests, "retry_after": f.RetryAfter, "nth": f.Nth, "every": f.Every} {
 		if n < 0 {

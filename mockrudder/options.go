@@ -77,7 +77,7 @@ type SourceOption func(*source) error
 func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 	return func(c *config) error {
 		if key == "" {
-			return fmt.Errorf("a source needs a write key")
+			return errors.New("a source needs a write key")
 		}
 		if kind != Braze && kind != HTTP {
 			return fmt.Errorf("source %s: unknown kind %q, want %s or %s", key, kind, Braze, HTTP)
@@ -220,7 +220,7 @@ func WithRecording(w io.Writer) Option {
 func WithPlan(p *plan.Plan) Option {
 	return func(c *config) error {
 		if p == nil {
-			return fmt.Errorf("there is no tracking plan")
+			return errors.New("there is no tracking plan")
 		}
 		c.plan = p
 		return nil
@@ -232,7 +232,7 @@ func WithPlan(p *plan.Plan) Option {
 func WithGlossary(g *schemas.Glossary) Option {
 	return func(c *config) error {
 		if g == nil {
-			return fmt.Errorf("there is no glossary")
+			return errors.New("there is no glossary")
 		}
 		c.glossary = g
 		return nil

@@ -77,8 +77,8 @@ func Example() {
 	ask := asker(server.URL)
 	var status admin.Status
 	ask("GET", "/status", &status)
-	var first admin.ConnectorStatus = status.Connectors[0]
-	var destination admin.Destination = first.Destination
+	var first = status.Connectors[0]
+	var destination = first.Destination
 	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
 
 	mend(ask)
@@ -124,12 +124,12 @@ func asker(url string) func(method, path string, into any) {
 func mend(ask func(method, path string, into any)) {
 	var letters admin.Letters
 	ask("GET", "/api/dead", &letters)
-	var letter admin.Letter = letters.Dead[0]
+	var letter = letters.Dead[0]
 	fmt.Println(letter.Number, letter.Reason, string(letter.Event))
 
 	var moved admin.Moved
 	ask("POST", "/api/dead/purge?reason=no_identity", &moved)
-	var each admin.ConnectorMoved = moved.Connectors[0]
+	var each = moved.Connectors[0]
 	fmt.Println("purged", moved.Moved, "of", each.Connector)
 
 	var resumed admin.Resumed
@@ -138,14 +138,14 @@ func mend(ask func(method, path string, into any)) {
 
 	var replays admin.Replays
 	ask("GET", "/api/replay", &replays)
-	var replay admin.Replay = replays.Replays[0]
+	var replay = replays.Replays[0]
 	fmt.Println("replay", replay.Number, "delivered", replay.Replayed, "again")
 }
 
 func forget(ask func(method, path string, into any)) {
 	var forgotten admin.Forgotten
 	ask("POST", "/api/forget?user=jo", &forgotten)
-	var part admin.ConnectorForgotten = forgotten.Connectors[0]
+	var part = forgotten.Connectors[0]
 	fmt.Println("forgotten", part.History, "in history and", part.Dead, "dead letters")
 
 	var drifting admin.Drift

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestForget(t *testing.T) {
 	for user, left := range map[string]int{"null": 7, "7": 6} {
 		_, body = f.post(t, "/api/forget?connector=a&user="+user)
 		require.Len(t, f.a.erase, left, body)
-		f.a.erase = append(f.a.erase[:len(f.a.erase):len(f.a.erase)], make([]string, 7-left)...)
+		f.a.erase = append(slices.Clip(f.a.erase), make([]string, 7-left)...)
 	}
 	code, _ = f.post(t, "/api/forget")
 	require.Equal(t, 400, code)

@@ -127,8 +127,8 @@ func quantile(was, is *dto.Histogram, q float64) float64 {
 	low, below := 0.0, 0.0
 	for i, bucket := range is.GetBucket() {
 		count := float64(bucket.GetCumulativeCount())
-		if was != nil && i < len(was.Bucket) {
-			count -= float64(was.Bucket[i].GetCumulativeCount())
+		if was != nil && i < len(was.GetBucket()) {
+			count -= float64(was.GetBucket()[i].GetCumulativeCount())
 		}
 		if count >= rank && count > below {
 			return low + (bucket.GetUpperBound()-low)*(rank-below)/(count-below)

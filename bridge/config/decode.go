@@ -160,7 +160,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, f field) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, item := range n.Content {
-		if c, ok := v.Index(i).Addr().Interface().(*Connector); ok {
+		if c, ok := reflect.TypeAssert[*Connector](v.Index(i).Addr()); ok {
 			if *c = DefaultConnector(); len(n.Content) > 1 {
 				c.Name = ""
 			}
@@ -190,11 +190,12 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 		}
 		first = key
 		var texts []string
-		if strings.HasSuffix(key, "s") && (i == 3 || what(e.Node) != "a single value") {
+		switch list := strings.HasSuffix(key, "s"); {
+		case list && (i == 3 || what(e.Node) != "a single value"):
 			d.value(e, reflect.ValueOf(&texts).Elem(), at, field{})
-		} else if strings.HasSuffix(key, "s") {
+		case list:
 			d.add(at, "must be a list, not a single value")
-		} else {
+		default:
 			texts = []string{""}
 			d.value(e, reflect.ValueOf(&texts[0]).Elem(), at, field{})
 		}

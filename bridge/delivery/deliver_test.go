@@ -59,7 +59,7 @@ func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
 
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, string(mode), func(t *testing.T) {
+		bubble(t, mode, func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()
 			const limit = 10_000
 			big := map[string]bool{}

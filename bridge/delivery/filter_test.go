@@ -26,7 +26,7 @@ func (picky) Append(dst, event []byte, _ string) []byte {
 
 func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, string(mode), func(t *testing.T) {
+		bubble(t, mode, func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()
 			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
 			q.put(`{"id":"no"}`)

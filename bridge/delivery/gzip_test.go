@@ -43,7 +43,7 @@ func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 
 func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, string(mode), func(t *testing.T) {
+		bubble(t, mode, func(t *testing.T) {
 			r := &rudder{version: canGzip()}
 			b := compresses(t, r, func(c *Config) { c.Mode, c.RudderURL = mode, "http://rudder.test/data/" })
 			require.False(t, r.all()[0].compressed, "no request waits for /version")
@@ -181,7 +181,7 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 // says nothing against compression.
 func TestIsolationOfCompressedRequests(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, string(mode), func(t *testing.T) {
+		bubble(t, mode, func(t *testing.T) {
 			r := &rudder{version: canGzip()}
 			b := compresses(t, r, func(c *Config) { c.Mode = mode })
 			b.queue.put(fat("before", 100)...)

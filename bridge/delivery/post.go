@@ -83,7 +83,7 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 	if err != nil {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil
-		if context.Cause(call) == errTimeout {
+		if errors.Is(context.Cause(call), errTimeout) {
 			a.words = fmt.Sprintf("no answer within %s", p.timeout)
 		} else {
 			a.words = p.clean("no answer: " + explain(err))
@@ -170,7 +170,7 @@ func (p *poster) read(res *http.Response) (kept []byte, err error) {
 	}
 	kept, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err == nil {
-		if _, err = io.CopyN(io.Discard, res.Body, drainBytes); err == io.EOF {
+		if _, err = io.CopyN(io.Discard, res.Body, drainBytes); errors.Is(err, io.EOF) {
 			err = nil
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, string(mode), func(t *testing.T) {
+		bubble(t, mode, func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()
 			q.put(whole("e", 3)...)
 			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)

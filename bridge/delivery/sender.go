@@ -178,7 +178,7 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 func (s *Sender) readFailed(ctx context.Context, err error, failed *failures) (bool, error) {
 	switch {
 	case ctx.Err() != nil:
-		return false, nil
+		return false, nil //nolint:nilerr // it ends because it was told to
 	case hopeless(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}

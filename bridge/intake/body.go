@@ -119,10 +119,10 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 	}
 	defer in.buffers.release(room, gzipSize)
 	uncompressed, err := in.gunzip(from)
-	if err == io.EOF && from.left == in.cfg.MaxBody { // no byte at all: an empty body
+	if errors.Is(err, io.EOF) && from.left == in.cfg.MaxBody { // no byte at all: an empty body
 		return in.buffers.get(0, to)
 	}
-	if err == io.EOF { // some headers that are cut short end so
+	if errors.Is(err, io.EOF) { // some headers that are cut short end so
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func (in *Intake) fill(to *connector, source io.Reader, from *bodyReader) (*buff
 		switch {
 		case int64(len(b.data)) > in.cfg.MaxBody:
 			err = in.tooLarge()
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			whole = true
 			return b, nil
 		case err != nil:

@@ -19,6 +19,9 @@ const (
 	phone
 	adTracking
 	movedCount
+)
+
+const (
 	notMoved = -1
 	unknown  = -2 // to the glossary, so it may be any
 )

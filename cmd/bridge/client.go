@@ -94,8 +94,7 @@ func call(ctx context.Context, cmd *cobra.Command, method, path string, form url
 
 // explained puts an error of a call in words for a terminal.
 func explained(api jsoncall.API, err error) error {
-	var answer *jsoncall.StatusError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*jsoncall.StatusError](err); ok {
 		return errors.New("the bridge answered " + printable(answer.Error()))
 	}
 	if away := (*url.Error)(nil); errors.As(err, &away) {
@@ -105,30 +104,30 @@ func explained(api jsoncall.API, err error) error {
 }
 
 // show gets a path and prints the answer: as JSON where the command says so.
-func show[T any](cmd *cobra.Command, path string, query url.Values, print func(io.Writer, T)) error {
+func show[T any](cmd *cobra.Command, path string, query url.Values, write func(io.Writer, T)) error {
 	var answer T
 	if err := ask(cmd.Context(), cmd, path, query, &answer); err != nil {
 		return err
 	}
-	return printed(cmd, answer, print)
+	return printed(cmd, answer, write)
 }
 
 // order posts a form and prints the answer. It waits for as long as that takes.
-func order[T any](cmd *cobra.Command, path string, form url.Values, print func(io.Writer, T)) (answer T, err error) {
+func order[T any](cmd *cobra.Command, path string, form url.Values, write func(io.Writer, T)) (answer T, err error) {
 	if err := call(cmd.Context(), cmd, http.MethodPost, path, form, &answer); err != nil {
 		return answer, err
 	}
-	return answer, printed(cmd, answer, print)
+	return answer, printed(cmd, answer, write)
 }
 
-func printed[T any](cmd *cobra.Command, answer T, print func(io.Writer, T)) error {
+func printed[T any](cmd *cobra.Command, answer T, write func(io.Writer, T)) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(answer)
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	print(table, answer)
+	write(table, answer)
 	return table.Flush()
 }
 

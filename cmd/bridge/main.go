@@ -25,8 +25,7 @@ func (exitCode) Error() string { return "" }
 const exitLeft = 3
 
 func codeOf(err error) int {
-	var code exitCode
-	if errors.As(err, &code) {
+	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
 	}
 	return 1

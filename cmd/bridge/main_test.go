@@ -149,7 +149,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			s.post(t, twoEvents)
 			var stdout string
 			require.Eventually(t, func() bool {
-				code := 0
+				var code int
 				code, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
 				return code == 0 && strings.Contains(stdout, `"delivered":1`)
 			}, 30*time.Second, 20*time.Millisecond)

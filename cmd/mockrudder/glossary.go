@@ -42,7 +42,7 @@ func (f *glossaryFlags) add(cmd *cobra.Command, run func(to io.Writer, g *schema
 // write writes a value as JSON, or as text.
 func (f *glossaryFlags) write(to io.Writer, value any, text func(io.Writer) error) error {
 	out := bufio.NewWriter(to)
-	err := error(nil)
+	var err error
 	if f.format == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetEscapeHTML(false)

@@ -116,15 +116,14 @@ func openRecord(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return file, nil // a pipe has no last line
-	} else {
-		last := make([]byte, 1)
-		if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
-			return file, nil
-		}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return file, err // a pipe has no last line
 	}
-	_, err = file.WriteString("\n")
+	last := make([]byte, 1)
+	if _, err = file.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+		_, err = file.WriteString("\n")
+	}
 	return file, err
 }
 
@@ -194,7 +193,7 @@ func rejoin(parts []string) []string {
 func parseSource(spec string) (mockrudder.Option, error) {
 	key, rest, ok := strings.Cut(spec, "=")
 	if !ok || key == "" {
-		return nil, fmt.Errorf("want KEY=braze|http[,disabled][,map=FILE]")
+		return nil, errors.New("want KEY=braze|http[,disabled][,map=FILE]")
 	}
 	parts := strings.Split(rest, ",")
 	var opts []mockrudder.SourceOption

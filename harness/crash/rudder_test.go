@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,7 @@ func newRudder(t *testing.T, c connector, seed uint64) *rudder {
 	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
 	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(file), mockrudder.WithKeep(1))
 	require.NoError(t, err)
-	t.Cleanup(s.Server.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -117,9 +118,7 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	time.Sleep(wait)
-	for name, values := range answer.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes()) // the bridge may have been killed
 }

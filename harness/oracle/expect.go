@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -249,10 +250,8 @@ func hasNUL(v any) bool {
 	case string:
 		return strings.ContainsRune(v, 0)
 	case []any:
-		for _, item := range v {
-			if hasNUL(item) {
-				return true
-			}
+		if slices.ContainsFunc(v, hasNUL) {
+			return true
 		}
 	case map[string]any:
 		for key, item := range v {

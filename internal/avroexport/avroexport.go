@@ -135,7 +135,7 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 // Close writes what is not written yet.
 func (x *Writer) Close() (failed error) {
 	for dir, p := range x.open {
-		failed = errors.Join(failed, p.Encoder.Close(), p.file.Close())
+		failed = errors.Join(failed, p.Close(), p.file.Close())
 		delete(x.open, dir)
 	}
 	return failed

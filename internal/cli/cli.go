@@ -138,6 +138,6 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 		// Whoever outlived the grace period is cut off; that was promised.
 		_ = srv.Close()
 	}
-	<-failed
+	<-failed //nolint:errcheck // it ends because it was told to
 	return nil
 }

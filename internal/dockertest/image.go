@@ -32,7 +32,7 @@ type Program struct {
 	Package string
 }
 
-// The programs that the tests put into images.
+// Bridge, MockBraze and MockRudder are the programs that the tests put into images.
 func Bridge() Program     { return Program{"bridge", module + "cmd/bridge"} }
 func MockBraze() Program  { return Program{"mockbraze", module + "cmd/mockbraze"} }
 func MockRudder() Program { return Program{"mockrudder", module + "cmd/mockrudder"} }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -140,5 +141,5 @@ func WithListen(allow []string, address string) []string {
 	if _, noIP := netip.ParseAddr(host); err != nil || host == "" || noIP == nil {
 		return allow
 	}
-	return append(allow[:len(allow):len(allow)], host)
+	return append(slices.Clip(allow), host)
 }

@@ -1,6 +1,7 @@
 package hostguard
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestHosts(t *testing.T) {
 }
 
 func TestRefusalSaysWhatToSet(t *testing.T) {
-	r := httptest.NewRequest("GET", "http://evil.example.com:8091/api/currents", nil)
+	r := httptest.NewRequest(http.MethodGet, "http://evil.example.com:8091/api/currents", nil)
 	no := guard(t).Check(r)
 	require.NotNil(t, no)
 	require.Contains(t, no.Error(), `"evil.example.com:8091"`)
@@ -90,10 +91,10 @@ func TestPagesFromElsewhere(t *testing.T) {
 			require.Equal(t, ok, g.Check(r) == nil, "%s %v", method, header)
 		}
 	}
-	own := httptest.NewRequest("POST", "http://localhost:8091/", nil)
+	own := httptest.NewRequest(http.MethodPost, "http://localhost:8091/", nil)
 	own.Header.Set("Origin", "http://localhost:8091")
 	require.Nil(t, g.Check(own))
-	require.Nil(t, g.Check(httptest.NewRequest("POST", "http://localhost:8091/", nil)), "no browser")
+	require.Nil(t, g.Check(httptest.NewRequest(http.MethodPost, "http://localhost:8091/", nil)), "no browser")
 }
 
 func TestNewRefusesWhatIsNoName(t *testing.T) {

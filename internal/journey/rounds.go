@@ -2,6 +2,7 @@ package journey
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -248,10 +249,8 @@ func (m *moment) pickUser() {
 		m.user = m.pop.UserOn(index, allowed[1], true)
 	default:
 		m.user = m.pop.User(index)
-		for _, p := range allowed {
-			if m.user.App.Platform == p {
-				return
-			}
+		if slices.Contains(allowed, m.user.App.Platform) {
+			return
 		}
 		m.user = m.pop.UserOn(index, population.Pick(m.draw.With(keyPlatform), allowed), false)
 	}

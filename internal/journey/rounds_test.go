@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/mail"
 	"net/netip"
 	"net/url"
@@ -195,9 +196,7 @@ func TestThingsAgree(t *testing.T) {
 	met := make(map[string]int)
 	for i := range uint64(102 * 120) {
 		e := decode(t, r.Append(nil, i))
-		for name, v := range e.User {
-			e.Properties[name] = v
-		}
+		maps.Copy(e.Properties, e.User)
 		if source, ok := e.Properties["campaign_id"]; ok && source != nil {
 			e.Properties["message_source"] = source
 		} else {

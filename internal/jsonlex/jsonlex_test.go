@@ -28,7 +28,8 @@ func agree(t *testing.T, s string) {
 	if s == "" {
 		return
 	}
-	end, flags := Bad, Flags(0)
+	var end int
+	var flags Flags
 	switch c := s[0]; {
 	case c == '"':
 		end, flags = String(s, 0)

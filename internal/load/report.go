@@ -237,7 +237,7 @@ func (r *Report) judge(run *Run) {
 		named = named || t.about("lost")
 	}
 	if r.Verify != nil && !named {
-		thresholds = append(thresholds[:len(thresholds):len(thresholds)], Condition{text: "lost==0", name: "lost", op: "=="})
+		thresholds = append(slices.Clip(thresholds), Condition{text: "lost==0", name: "lost", op: "=="})
 	}
 	r.Thresholds = []ThresholdResult{}
 	r.Verdict = "pass"

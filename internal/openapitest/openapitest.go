@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.Respons
 	seen := map[string]bool{}
 	for _, c := range calls {
 		answer := send(c)
-		require.Equal(t, c.Status, fmt.Sprint(answer.Code), "%s %s: %s", c.Method, c.Path, answer.Body)
+		require.Equal(t, c.Status, strconv.Itoa(answer.Code), "%s %s: %s", c.Method, c.Path, answer.Body)
 		require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
 		d.RequireShape(t, c.Method, c.Described, c.Status, "application/json", answer.Body.Bytes())
 		seen[strings.ToLower(c.Method)+" "+c.Described] = true

@@ -279,7 +279,7 @@ func mix(z uint64) uint64 {
 // Key turns a name into a number for With.
 func Key(name string) uint64 {
 	h := uint64(14695981039346656037) // FNV-1a
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		h = (h ^ uint64(name[i])) * 1099511628211
 	}
 	return mix(h)

@@ -218,7 +218,7 @@ func (u *User) Created() int64 { return u.created }
 
 // appendLower appends the letters of an ASCII name in lower case.
 func appendLower(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
@@ -289,7 +289,7 @@ func AppendObjectID(dst []byte, d Draw, created int64) []byte {
 // AppendDigits appends n decimal digits.
 func AppendDigits(dst []byte, d Draw, n int) []byte {
 	v := d.Bits()
-	for i := 0; i < n; i++ {
+	for i := range n {
 		if i%16 == 15 {
 			v = d.With(uint64(i)).Bits()
 		}

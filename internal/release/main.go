@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"debug/buildinfo"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ func read(path string) (binary, error) {
 	if _, err := io.Copy(sum, file); err != nil {
 		return b, err
 	}
-	b.sum = fmt.Sprintf("%x", sum.Sum(nil))
+	b.sum = hex.EncodeToString(sum.Sum(nil))
 	if b.info, err = buildinfo.Read(file); err != nil {
 		return b, fmt.Errorf("%s: %w", path, err)
 	}

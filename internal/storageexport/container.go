@@ -53,7 +53,7 @@ func (c *container) read(n, most int64) ([]byte, error) {
 	var b bytes.Buffer
 	got, err := io.CopyN(&b, c.in, n)
 	c.offset += got
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return b.Bytes(), err
@@ -162,7 +162,7 @@ func (c *container) block() (records int64, data []byte, err error) {
 }
 
 func cutOff(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the file is cut off within a block")
 	}
 	return err
@@ -228,7 +228,7 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 	for number := 0; ; {
 		begin := c.offset
 		records, data, err := c.block()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil && !errors.Is(err, errBlock) {

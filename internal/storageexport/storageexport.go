@@ -113,7 +113,7 @@ func (x *Reader) Read(path string, r io.Reader, visit func(Record) error) (Form,
 func (x *Reader) readLines(path string, in *bufio.Reader, visit func(Record) error) error {
 	for number := 0; ; {
 		line, err := x.readLine(in)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if text := bytes.TrimSpace(line); len(text) > 0 {
@@ -124,7 +124,7 @@ func (x *Reader) readLines(path string, in *bufio.Reader, visit func(Record) err
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 	}

@@ -59,7 +59,7 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 		if item.Broken != nil {
 			a.finish()
 			a.broken(item)
-			return nil
+			return nil //nolint:nilerr // it is in the report
 		}
 		if item.Request == 0 || item.Request != a.request.number {
 			a.finish()
@@ -184,7 +184,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 	parsed := parseEvent(e.raw)
 	count := a.count(parsed.eventType)
 	switch {
-	case alone == allFailed && !(refused && whole == allFailed):
+	case alone == allFailed && (!refused || whole != allFailed):
 		a.report.Events.Dropped++
 		f := Finding{What: Dropped, Property: parsed.missing(), Detail: "the event is gone without a word"}
 		if e.storage {

@@ -45,7 +45,7 @@ func (p parsedEvent) missing() string {
 	}
 	properties, _ := p.object["properties"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		for _, part := range strings.Split(name, ".") {
+		for part := range strings.SplitSeq(name, ".") {
 			if part == "__proto__" || part == "constructor" || part == "prototype" {
 				return "properties." + name
 			}
@@ -167,7 +167,7 @@ func astray(path, name string, v any, message map[string]any) difference {
 // at walks a message along a path of plain names.
 func at(message map[string]any, path string) any {
 	var v any = message
-	for _, name := range strings.Split(path, ".") {
+	for name := range strings.SplitSeq(path, ".") {
 		object, _ := v.(map[string]any)
 		if v = object[name]; v == nil {
 			return nil

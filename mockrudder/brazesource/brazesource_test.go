@@ -51,7 +51,7 @@ func TestRecordedCases(t *testing.T) {
 func TestOddEvents(t *testing.T) {
 	text, err := os.ReadFile("testdata/odd.jsonl")
 	require.NoError(t, err)
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
 		var c struct{ Event, Want string }
 		require.NoError(t, json.Unmarshal([]byte(line), &c))
 		t.Run(c.Event, func(t *testing.T) {

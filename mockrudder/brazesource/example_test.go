@@ -34,8 +34,7 @@ func ExampleWithCustomMapping() {
 		return
 	}
 	_, err = source.Transform(`{"events":[]}`, 4_096_000)
-	var refused *brazesource.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*brazesource.Error](err); ok {
 		fmt.Println(refused.Status, refused.Text)
 	}
 	// Output: 400 All requests in the batch failed

@@ -1,6 +1,7 @@
 package brazesource
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -69,7 +70,7 @@ func New() *Mapper { return &Mapper{names: &object{}} }
 func WithCustomMapping(text []byte) (*Mapper, error) {
 	setting, ok := parse(string(text))
 	if !ok {
-		return nil, fmt.Errorf("the custom mapping is no JSON")
+		return nil, errors.New("the custom mapping is no JSON")
 	}
 	m := New()
 	list, _ := setting.(*array)

@@ -358,7 +358,7 @@ func (s *splitter) event(envelope string) error {
 		return s.tornBefore() // the body before is torn, and this is the next one
 	}
 	if envelope == "" && s.open == 0 {
-		if next, err := s.rest(); err == nil && bytes.IndexByte([]byte(":,}]"), next[0]) >= 0 {
+		if next, err := s.rest(); err == nil && strings.IndexByte(":,}]", next[0]) >= 0 {
 			return s.fail(errNotJSON) // the rest of a line whose begin is missing
 		}
 	}
@@ -485,7 +485,7 @@ func (s *splitter) value() error {
 // continues says whether the text before pos asks for a value.
 func (s *splitter) continues() bool {
 	before := bytes.TrimRight(s.kept(), " \n\t\r")
-	return len(before) > 0 && bytes.IndexByte([]byte(":,["), before[len(before)-1]) >= 0
+	return len(before) > 0 && strings.IndexByte(":,[", before[len(before)-1]) >= 0
 }
 
 // valueScan is how far the reading of a value has come.

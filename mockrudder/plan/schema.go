@@ -84,8 +84,7 @@ func (standsAlone) Load(url string) (any, error) {
 
 // readable is the error of the library without its name of the document.
 func readable(err error) error {
-	var invalid *jsonschema.SchemaValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
 		err = invalid.Err
 	}
 	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), location+"#", ""), location, "the schema"))
@@ -234,10 +233,12 @@ func (s *schema) judge(text, path string) (found []schemas.Finding) {
 // findings are the errors that say what is wrong, without those that say where
 // it was found. Why each of several alternatives does not fit is left out.
 func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (found []schemas.Finding) {
-	at := path
+	var to strings.Builder
+	to.WriteString(path)
 	for _, token := range e.InstanceLocation {
-		at += "/" + escape(token)
+		to.WriteString("/" + escape(token))
 	}
+	at := to.String()
 	finding := func(at, rule string) schemas.Finding {
 		return schemas.Finding{Path: at, Rule: rule, Detail: e.ErrorKind.LocalizedString(s.printer)}
 	}

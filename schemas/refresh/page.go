@@ -194,7 +194,7 @@ func readLines(body string) (node, bool) {
 	member := regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*:\s*(.*?)\s*,?\s*$`)
 	stack := []*node{{object: true}}
 	opened := false
-	for _, line := range strings.Split(body, "\n") {
+	for line := range strings.SplitSeq(body, "\n") {
 		bare := strings.Trim(strings.TrimSpace(line), ",")
 		m := member.FindStringSubmatch(line)
 		top := stack[len(stack)-1]

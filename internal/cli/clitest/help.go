@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func walk(cmd *cobra.Command, path []string, visit func(*cobra.Command, []string
 		if below.Name() == "help" {
 			continue // cobra's own
 		}
-		walk(below, append(path[:len(path):len(path)], below.Name()), visit)
+		walk(below, append(slices.Clip(path), below.Name()), visit)
 	}
 }
 

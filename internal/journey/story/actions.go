@@ -120,7 +120,7 @@ func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
 // reachable says whether a message may go out to the person at all.
 func (s *Stories) reachable(e *entry) bool {
 	one := s.people.get(e.slot)
-	return !one.isClosed(e.channel) && !(one.gone && e.channel == s.push())
+	return !one.isClosed(e.channel) && (!one.gone || e.channel != s.push())
 }
 
 // sends is the send itself. In the quiet hours it waits for their end.

@@ -161,7 +161,7 @@ func Groups(body string) (batches []string, no *Refusal) {
 	w := &jsonlex.Walker{Text: body}
 	add := func(i, depth int) int {
 		var found fields
-		end := jsonlex.Bad
+		var end int
 		if body[i] == '{' {
 			end = found.scan(w, i, depth)
 		} else {

@@ -2,6 +2,7 @@ package bytecheck
 
 import (
 	"regexp"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -66,10 +67,5 @@ func (c *Checker) constant(x *Index, at Node) bool {
 		return false
 	}
 	text := x.Text(at)
-	for _, each := range c.constants {
-		if string(text) == each {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.constants, string(text))
 }
