@@ -288,16 +288,6 @@ func exponent(number string) int {
 	return max(n, -n)
 }
 
-// decode reads an object; numbers keep their text.
-func decode(text string) (object map[string]any) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	if decoder.Decode(&object) != nil {
-		return nil
-	}
-	return object
-}
-
 func encode(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
