@@ -43,6 +43,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 		return Receipt{}, err
 	}
 	crashpoint.At("append.stored")
+	a.free()
 	return a.receipt, nil
 }
 
@@ -55,9 +56,7 @@ type appending struct {
 	stored   *[]byte // the body that is stored: without duplicates
 	items    []appended
 	backfill bool
-	from     uint64 // position in the window of its first id, while the transaction runs
-	ids      int    // how many are new
-	joined   bool   // stored was copied into that of a record
+	joined   bool // stored was copied into that of a record
 
 	receipt Receipt
 }
@@ -111,7 +110,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	if q.store.shared && q.windowSize > 0 {
 		a.op.need.content = []content{{q.id, contentHash(b)}}
 	}
-	a.op.do, a.op.undo, a.op.done = a.write, a.undo, a.finish
+	a.op.do = a.write
 	return a, nil
 }
 
@@ -191,7 +190,6 @@ func (a *appending) write(c *change) error {
 // known says that another bridge has stored the same batch.
 func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	w := a.q.window
-	a.from, a.ids = w.next, 0
 	for i := range a.items {
 		w.look(a.items[i].id)
 	}
@@ -204,7 +202,6 @@ func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 		repeated = repeated || e.duplicate
 		if !e.duplicate {
 			p.hashes = appendHash(p.hashes, e.id)
-			a.ids++
 		}
 	}
 	return repeated
@@ -234,19 +231,13 @@ func (a *appending) reencode() error {
 	return nil
 }
 
-func (a *appending) undo() { a.q.window.forget(a.from) }
-
-func (a *appending) finish() {
-	a.q.window.trim()
-	a.q.idsStored.Add(int64(a.ids))
+// free gives back the buffers of what is stored.
+func (a *appending) free() {
 	if a.joined { // else it is the record's
 		giveBuffer(a.stored, *a.stored)
 	}
 	if a.stored != a.body {
 		giveBuffer(a.body, *a.body)
-	}
-	if a.receipt.Accepted > a.receipt.Dead+a.receipt.Filtered {
-		a.q.wake(&a.q.more)
 	}
 }
 
@@ -257,6 +248,10 @@ type part struct {
 	hashes  []byte      // of new ids, 16 bytes each
 	small   recordState // small batches, to be stored as one record; no events: none
 	fresh   []recordState
+	states  map[int64]*recordState // claimed records that it changes, as they are then
+	from    uint64                 // position in the window of its first id
+	pruned  int64                  // ids that it removes
+	order   bool                   // it begins a replay
 }
 
 // Batches that are smaller than smallBody are stored together with others of the
@@ -320,9 +315,16 @@ const freshBytes = 2 << 20
 // committed applies what a transaction has added. Where all that is older has been
 // claimed, new records are claimed too, with their bodies, and need not be read.
 func (q *Queue) committed(p *part) {
+	q.window.trim()
+	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.totals.add(p.sums)
+	for seq, s := range p.states {
+		if c := q.claims[seq]; c != nil { // else it was released meanwhile
+			c.pending, c.outcome = s.pending, s.outcome
+		}
+	}
 	for _, r := range p.fresh {
 		if !q.store.shared && q.lanes[r.lane].cursor == q.last && q.fresh+len(*r.body) <= freshBytes {
 			q.fresh += len(*r.body)
@@ -335,6 +337,12 @@ func (q *Queue) committed(p *part) {
 			other.cursor = r.seq
 		}
 		q.last = r.seq
+	}
+	if len(p.fresh) > 0 {
+		wake(&q.more)
+	}
+	if p.order {
+		wake(&q.orders)
 	}
 }
 

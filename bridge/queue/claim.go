@@ -81,9 +81,6 @@ func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record,
 	if len(records) > 0 {
 		err = nil // the next call meets it again
 	}
-	if err == nil && len(records) == 0 {
-		q.wake(&q.more)
-	}
 	return records, q.store.db.classify(err)
 }
 
@@ -96,6 +93,10 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 	n, back := 0, &q.lanes[from].back
 	for _, seq := range *back {
 		c := q.claims[seq]
+		if c == nil {
+			n++
+			continue
+		}
 		if c.pending > 0 && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
 			limit = Limit{}
 			break
@@ -111,18 +112,11 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
 		n++
-		chosen = append(chosen, c.snapshot())
+		chosen = append(chosen, c.recordState)
 		c.out, c.body = true, nil
 	}
 	*back = slices.Delete(*back, 0, n)
 	return chosen, limit
-}
-
-// snapshot copies the state of a claim, for use without the lock.
-func (c *claim) snapshot() recordState {
-	s := c.recordState
-	s.outcome = slices.Clone(s.outcome)
-	return s
 }
 
 // refill claims more records from the database.
@@ -294,7 +288,7 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 		q.mu.Unlock()
 		return nil, fmt.Errorf("%w: record %d", ErrNotHeld, seq)
 	}
-	chosen := c.snapshot()
+	chosen := c.recordState
 	q.mu.Unlock()
 	records, err := q.readRecords(ctx, []recordState{chosen}, outPending)
 	switch {
@@ -321,29 +315,24 @@ func (q *Queue) Release(records ...*Record) {
 		}
 	}
 	q.mu.Lock()
-	woken := false
+	defer q.mu.Unlock()
 	for _, r := range records {
-		woken = q.giveBack(int64(r.Seq)) || woken
-	}
-	q.mu.Unlock()
-	if woken {
-		q.wake(&q.more)
+		q.giveBack(int64(r.Seq))
 	}
 }
 
-// giveBack takes back a record that was handed out, and tells whether it waits to
-// be handed out again. mu must be held.
-func (q *Queue) giveBack(seq int64) bool {
+// giveBack takes back a record that was handed out. mu must be held.
+func (q *Queue) giveBack(seq int64) {
 	c := q.claims[seq]
 	if c == nil || !c.out {
-		return false
+		return
 	}
 	if c.out = false; c.pending == 0 {
 		delete(q.claims, seq)
-		return false
+		return
 	}
 	q.hold(c)
-	return true
+	wake(&q.more)
 }
 
 // held returns the numbers of the records that are claimed.

@@ -181,12 +181,11 @@ func (q *Queue) readStatus() (any, error) {
 	return nil, nil
 }
 
-// wake wakes those that wait for the channel, more or orders, to be closed.
-func (q *Queue) wake(waiting *chan struct{}) {
-	q.mu.Lock()
+// wake wakes those that wait for the channel, more or orders, to be closed. mu must
+// be held.
+func wake(waiting *chan struct{}) {
 	close(*waiting)
 	*waiting = make(chan struct{})
-	q.mu.Unlock()
 }
 
 // origin names a record for ever.

@@ -38,16 +38,10 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 		if s.pending == 0 {
 			p.sums[history] -= s.stored
 		}
-		return c.exec(`DELETE FROM record WHERE seq = $1`, seq)
-	}, func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if c := q.claims[seq]; c != nil {
-			c.pending = 0
-			if c.out {
-				delete(q.claims, seq)
-			}
+		if claimed := c.state(q, seq); claimed != nil {
+			claimed.pending, claimed.outcome = 0, nil
 		}
+		return c.exec(`DELETE FROM record WHERE seq = $1`, seq)
 	})
 	if err == nil && s.events > 0 {
 		q.store.found.Add(1)

@@ -117,8 +117,9 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		if err == nil {
 			replay, err = newestReplay(c, q.id)
 		}
+		c.of(q).order = true
 		return err
-	}, func() { q.wake(&q.orders) })
+	})
 	if err != nil { // the writer may still be at it
 		return Replay{}, err
 	}
@@ -126,11 +127,11 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 }
 
 // order runs a small change that an operator has asked for.
-func (q *Queue) order(ctx context.Context, do func(*change) error, done func()) error {
+func (q *Queue) order(ctx context.Context, do func(*change) error) error {
 	if err := q.store.room.admitOutcome(); err != nil {
 		return err
 	}
-	return q.store.writer.run(ctx, &op{size: 1000, do: do, done: done})
+	return q.store.writer.run(ctx, &op{size: 1000, do: do})
 }
 
 // EndReplay ends the replay with this number, if it is active.
@@ -138,7 +139,7 @@ func (q *Queue) EndReplay(ctx context.Context, number uint64) error {
 	return q.order(ctx, func(c *change) error {
 		return c.exec(`UPDATE replay SET ended = $1 WHERE number = $2 AND connector = $3 AND ended = 0`,
 			q.store.opts.Now().UnixMicro(), int64(number), q.id)
-	}, nil)
+	})
 }
 
 // Replay returns the newest replay, active or ended; its zero value where there
@@ -237,7 +238,7 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 		return c.exec(`UPDATE replay SET next_seq = $1, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
  WHERE number = $6 AND connector = $7 AND ended = 0`,
 			int64(p.Next), int64(p.Replayed), int64(p.Refused), int64(p.Skipped), ended, int64(p.Number), q.id)
-	}, nil)
+	})
 }
 
 // erased is how many records one round of Erase looks at.
@@ -325,10 +326,12 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 		if err := c.exec(`UPDATE record SET outcome = $1 WHERE seq = $2`, out, seq); err != nil {
 			return err
 		}
-		q.setOutcome(seq, out)
+		if claimed := c.state(q, seq); claimed != nil {
+			claimed.outcome = out
+		}
 		body := appendBody(nil, b.connector, b.received, events)
 		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = $1 WHERE seq = $2`, body, seq)
-	}, nil)
+	})
 	if err == nil { // else the writer may still be at it
 		e.History += gone
 		e.Pending += left
@@ -340,16 +343,6 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 func readState(t tx, seq int64) (s recordState, err error) {
 	err = t.query(`SELECT `+recordColumns+` FROM record WHERE seq = $1`, func(r row) error { return s.scan(r) }, seq)
 	return s, err
-}
-
-// setOutcome keeps the copy of a claimed record's outcomes in memory. Erased
-// events have an outcome in any case, so nothing is to be undone.
-func (q *Queue) setOutcome(seq int64, outcome []byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if c := q.claims[seq]; c != nil {
-		c.outcome = outcome
-	}
 }
 
 func (q *Queue) eraseLetters(ctx context.Context, match func([]byte) bool, e *Erasure) error {

@@ -214,7 +214,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
 			n, err = how(c, list)
 			return err
-		}, done: func() { q.wake(&q.more) }}
+		}}
 		if err := q.store.writer.run(ctx, o); err != nil {
 			return total, err
 		}

@@ -247,22 +247,6 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 			p.setDoubt(q.id) // by its new row
 		}
 	}
-	for try := 0; ; try++ {
-		err := p.tryUpdate(ctx, need, do)
-		var e *pgconn.PgError
-		if try < 5 && errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01" || e.Code == "42P01") {
-			if e.Code == "42P01" { // a table of bodies was dropped, or not made yet
-				p.mu.Lock()
-				clear(p.spans)
-				p.mu.Unlock()
-			}
-			continue
-		}
-		return err
-	}
-}
-
-func (p *postgres) tryUpdate(ctx context.Context, need prepare, do func(tx, *prepared) error) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -285,6 +269,20 @@ func (p *postgres) tryUpdate(ctx context.Context, need prepare, do func(tx, *pre
 		p.known[seq] = true // their ids are in the windows
 	}
 	return nil
+}
+
+// again implements database.
+func (p *postgres) again(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	if e.Code == "42P01" { // a table of bodies was dropped, or not made yet
+		p.mu.Lock()
+		clear(p.spans)
+		p.mu.Unlock()
+	}
+	return slices.Contains([]string{"40001", "40P01", "42P01"}, e.Code)
 }
 
 // undo ends a transaction that failed. A connection to a server that has become

@@ -263,8 +263,9 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			c.of(q).pruned = removed
 			return c.exec(`DELETE FROM ids WHERE connector = $1 AND seq <= $2`, q.id, last)
-		}, func() { q.idsStored.Add(-removed) })
+		})
 		if err != nil {
 			return err
 		}

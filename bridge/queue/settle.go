@@ -38,11 +38,7 @@ type settling struct {
 	s      Settlement
 	named  []named
 	bodies map[int64]decodedBody // of the records of dead events
-	marked map[int64]*marked     // the records that do has changed
 }
-
-// marked is a record before and after a change.
-type marked struct{ before, after recordState }
 
 // named is what a Settlement says of some events.
 type named struct {
@@ -71,7 +67,7 @@ func (st *settling) prepare(ctx context.Context) error {
 	slices.Sort(st.op.need.held)
 	st.op.need.held = slices.Compact(st.op.need.held)
 	st.op.size += 200 * len(st.op.need.held)
-	st.op.do, st.op.undo = st.write, st.undo
+	st.op.do = st.write
 	return nil
 }
 
@@ -104,19 +100,18 @@ const updateRecord = `UPDATE record SET pending = $1, outcome = $2, settled = $3
 
 func (st *settling) write(c *change) error {
 	q := st.q
-	st.marked = map[int64]*marked{}
 	if err := st.check(); err != nil {
 		return refuse(err)
 	}
 	p := c.of(q)
 	column := [...]int{outDelivered: delivered, outFiltered: filtered, outDead: dead}
 	for _, n := range st.named {
-		events := st.mark(c, n)
+		events := c.mark(q, n)
 		p.sums[column[n.outcome]] += events
 		if n.dead == nil || events == 0 {
 			continue
 		}
-		l := letterRow{received: st.marked[int64(n.Seq)].before.received, reason: n.dead.Reason, status: n.dead.Status, answer: n.dead.Answer,
+		l := letterRow{received: p.states[int64(n.Seq)].received, reason: n.dead.Reason, status: n.dead.Status, answer: n.dead.Answer,
 			attempts: n.dead.Attempts, events: 1, event: st.event(n.dead)}
 		if err := q.insertLetter(c, l); err != nil {
 			return err
@@ -124,15 +119,10 @@ func (st *settling) write(c *change) error {
 	}
 	now := q.store.opts.Now().UnixMicro()
 	for _, seq := range st.op.need.held {
-		m := st.marked[seq]
-		if m == nil {
-			continue
-		}
-		if m.after.pending == 0 && m.before.pending > 0 {
-			p.sums[history] += m.after.stored
-		}
-		if err := c.exec(updateRecord, m.after.pending, m.after.outcome, now, seq); err != nil {
-			return err
+		if s := p.states[seq]; s != nil {
+			if err := c.exec(updateRecord, s.pending, s.outcome, now, seq); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -156,60 +146,30 @@ func (st *settling) check() error {
 	return nil
 }
 
-// mark gives events their outcome in memory and returns how many had none. Only
-// the writer changes outcomes, so what it finds is what is stored.
-func (st *settling) mark(c *change, n named) (events int64) {
-	q, seq := st.q, int64(n.Seq)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	claim := q.claims[seq]
-	if c.lost[seq] { // or it would be handed out, and delivered, again and again
-		delete(q.claims, seq)
+// mark gives events their outcome and returns how many had none. Only the writer
+// changes outcomes, so what it finds is what is stored.
+func (c *change) mark(q *Queue, n named) (events int64) {
+	s := c.state(q, int64(n.Seq))
+	if s == nil || s.pending == 0 {
 		return 0
 	}
-	if claim == nil {
-		return 0
-	}
-	m := st.marked[seq]
-	if m == nil {
-		if s, there := c.stored[seq]; there { // the answer to the commit of another settlement may have been lost
-			claim.pending, claim.outcome = s.pending, s.outcome
-			delete(c.stored, seq)
-		}
-		m = &marked{before: claim.recordState}
-		st.marked[seq] = m
-	}
-	s := &claim.recordState
-	if n.outcome == outDelivered && s.outcome == nil && s.pending == s.events && int64(n.Last-n.First) == s.events-1 {
-		s.pending = 0 // the usual case needs no byte an event
-		m.after = *s
-		return s.events
-	}
-	s.outcome = s.outcomes()
-	for i := n.First; i <= n.Last; i++ {
-		if s.outcome[i] == outPending {
-			s.outcome[i] = n.outcome
-			events++
+	if n.outcome == outDelivered && s.outcome == nil && int64(n.Last-n.First) == s.events-1 {
+		events = s.events // the usual case needs no byte an event
+	} else {
+		s.outcome = s.outcomes()
+		for i := n.First; i <= n.Last; i++ {
+			if s.outcome[i] == outPending {
+				s.outcome[i] = n.outcome
+				events++
+			}
 		}
 	}
-	s.pending -= events
-	if s.pending == 0 && !slices.ContainsFunc(s.outcome, func(o byte) bool { return o != outDelivered }) {
+	if s.pending -= events; s.pending > 0 {
+		return events
+	}
+	c.of(q).sums[history] += s.stored
+	if !slices.ContainsFunc(s.outcome, func(o byte) bool { return o != outDelivered }) {
 		s.outcome = nil
 	}
-	m.after = *s
 	return events
-}
-
-func (st *settling) undo() {
-	q := st.q
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for seq, m := range st.marked {
-		c := q.claims[seq]
-		if c == nil { // released meanwhile
-			q.hold(&claim{recordState: m.before})
-			continue
-		}
-		c.recordState = m.before
-	}
 }

@@ -24,7 +24,7 @@ const formatVersion = 1
 type database interface {
 	// update runs do in one transaction and returns once it is durable. Only the
 	// writer calls it, one call at a time. An error of do, or of the database,
-	// undoes everything; do may be called again.
+	// undoes everything.
 	update(ctx context.Context, need prepare, do func(tx, *prepared) error) error
 	// view runs do in a transaction that only reads. Calls run beside each other
 	// and beside update.
@@ -47,6 +47,8 @@ type database interface {
 	// file and to be given back, and the free and all bytes of its disk; free is
 	// -1 where that is unknown. It never waits.
 	size() (used, spare, free, total int64)
+	// again tells an error of update after which it may be called again at once.
+	again(err error) bool
 	// corrupt tells an error that means that stored data cannot be read.
 	corrupt(err error) bool
 	// classify makes one of this package's errors of what the database said.
@@ -94,7 +96,7 @@ type prepared struct {
 	// stored is what the database has of held, where that can be more than this
 	// bridge knows: the answer to a commit that was made can be lost.
 	stored map[int64]recordState
-	known  []bool // of content: stored before
+	known  []bool // of content, and in do of that of its operation: stored before
 }
 
 // recordState is a row of record.

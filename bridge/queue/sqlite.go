@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,23 +141,23 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 
 // uri names a file for SQLite.
 func (s *sqlite) uri(path string) string {
-	name := s.vfs
-	if name == "" {
-		registerVFS()
-		name = diskVFSName
-	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + name
+	registerVFS()
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + cmp.Or(s.vfs, diskVFSName)
 }
 
-// connect opens a connection to a file of the directory. A file that is not
-// there yet is made, for its owner's eyes only, with its tables.
+// open opens a connection to a file of the directory.
+func (s *sqlite) open(name string) (*sqliteConn, error) {
+	conn, err := sqlite3.Open(s.uri(s.path(name)))
+	return &sqliteConn{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
+}
+
+// connect opens a connection with the store's settings, and makes the tables of an
+// empty file.
 func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
-	path := s.path(name)
-	conn, err := sqlite3.Open(s.uri(path))
+	c, err := s.open(name)
 	if err != nil {
 		return nil, err
 	}
-	c := &sqliteConn{conn: conn, cache: map[string]*sqlite3.Stmt{}}
 	cache := `PRAGMA cache_size = -16000;`
 	if reading {
 		cache = `PRAGMA cache_size = -4000; PRAGMA query_only = ON;`
@@ -164,7 +165,7 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 		err = c.create()
 	}
 	if err == nil {
-		err = conn.Exec(settings + cache)
+		err = c.conn.Exec(settings + cache)
 	}
 	if err != nil {
 		c.close()
@@ -370,6 +371,8 @@ func (s *sqlite) claim(ctx context.Context, q *Queue, from lane, after int64, li
 	return rows, err
 }
 
+func (s *sqlite) again(error) bool { return false }
+
 func (s *sqlite) ownReplay(context.Context, int64) (bool, error) { return true, nil }
 
 func (s *sqlite) body(int64) string { return "body" }
@@ -431,25 +434,22 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 		return err
 	}
 	f.Close()
-	c, err := s.reader(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { s.pool <- c }()
-	b, err := c.conn.BackupInit("main", (&sqlite{}).uri(file))
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	for {
-		done, err := b.Step(1000)
-		if done || err != nil && !errors.Is(err, sqlite3.BUSY) {
+	return s.view(ctx, func(t tx) error {
+		if _, err := one(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		b, err := t.(*sqliteConn).conn.BackupInit("main", (&sqlite{}).uri(file))
+		if err != nil {
 			return err
 		}
-	}
+		defer b.Close()
+		for done := false; !done && err == nil; {
+			if done, err = b.Step(1000); err == nil {
+				err = ctx.Err()
+			}
+		}
+		return err
+	})
 }
 
 func (s *sqlite) corrupt(err error) bool {
@@ -542,28 +542,18 @@ func (c *sqliteConn) transaction(begin string, do func() error) (err error) {
 	return err
 }
 
-// maxPrepared is the longest statement that is kept prepared.
-const maxPrepared = 800
-
-func (c *sqliteConn) prepare(sql string) (s *sqlite3.Stmt, keep bool, err error) {
-	if s := c.cache[sql]; s != nil {
-		return s, true, nil
+func (c *sqliteConn) prepare(sql string) (s *sqlite3.Stmt, err error) {
+	if s = c.cache[sql]; s == nil {
+		if s, _, err = c.conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT); err == nil {
+			c.cache[sql] = s
+		}
 	}
-	keep = len(sql) <= maxPrepared
-	var flags sqlite3.PrepareFlag
-	if keep {
-		flags = sqlite3.PREPARE_PERSISTENT
-	}
-	s, _, err = c.conn.PrepareFlags(sql, flags)
-	if err == nil && keep {
-		c.cache[sql] = s
-	}
-	return s, keep, err
+	return s, err
 }
 
 // run binds and runs a statement; each row is passed to each.
 func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
-	s, keep, err := c.prepare(sql)
+	s, err := c.prepare(sql)
 	if err != nil {
 		return err
 	}
@@ -573,28 +563,19 @@ func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
 		}
 	}
 	if each == nil {
-		err = s.Exec()
-	} else {
-		for s.Step() {
-			if err = each(sqliteRow{s}); err != nil {
-				break
-			}
-		}
-		if failed := s.Err(); err == nil {
-			err = failed
-		}
-		if reset := s.Reset(); err == nil && !errors.Is(reset, sqlite3.ABORT) {
-			err = reset
-		}
+		return s.Exec()
 	}
-	if !keep {
-		err = errors.Join(err, s.Close())
+	for err == nil && s.Step() {
+		err = each(sqliteRow{s})
 	}
-	switch {
-	case err == errStop:
+	if err == nil {
+		err = s.Err()
+	}
+	if reset := s.Reset(); err == nil && !errors.Is(reset, sqlite3.ABORT) {
+		err = reset
+	}
+	if err == errStop {
 		return nil
-	case errors.Is(err, sqlite3.IOERR_DATA), errors.Is(err, sqlite3.CORRUPT):
-		return fmt.Errorf("page %d: %w", lastPage(c.conn), err)
 	}
 	return err
 }

@@ -18,11 +18,10 @@ import (
 func (s *sqlite) rebuild(ctx context.Context, cause error) error {
 	began := time.Now()
 	s.log("the store is damaged and is rebuilt from what can be read", "file", s.path(databaseFile), "error", cause)
-	old, err := sqlite3.Open(s.uri(s.path(databaseFile)))
+	from, err := s.open(databaseFile)
 	if err != nil {
 		return err
 	}
-	from := &sqliteConn{conn: old, cache: map[string]*sqlite3.Stmt{}}
 	defer from.close()
 	const fresh = databaseFile + "-new"
 	for _, suffix := range []string{"", "-wal", "-shm"} {

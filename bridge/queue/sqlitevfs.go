@@ -3,15 +3,12 @@ package queue
 import (
 	"os"
 	"sync"
-	"sync/atomic"
 
-	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
 // diskVFS is the operating system's files without memory mapping, which the
-// library cannot combine with page checksums: closing a file of both panics. Its
-// files remember where they were read last, so that an error can name the page.
+// library cannot combine with page checksums: a checkpoint of both panics.
 type diskVFS struct{ vfs.VFS }
 
 const diskVFSName = "queue-disk"
@@ -33,53 +30,14 @@ func (d diskVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File,
 		}
 	}
 	f, out, err := d.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
-	if err != nil {
-		return nil, out, err
-	}
-	return &diskFile{File: f}, out, nil
+	return diskFile{f}, out, err
 }
 
-type diskFile struct {
-	vfs.File
-	last atomic.Int64
-}
+// diskFile has what SQLite makes use of beside reading and writing.
+type diskFile struct{ vfs.File }
 
-func (f *diskFile) ReadAt(p []byte, at int64) (int, error) {
-	f.last.Store(at)
-	return f.File.ReadAt(p, at)
-}
-
-// The interfaces of a file that SQLite makes use of.
-
-func (f *diskFile) SharedMemory() vfs.SharedMemory {
+func (f diskFile) SharedMemory() vfs.SharedMemory {
 	return f.File.(vfs.FileSharedMemory).SharedMemory()
 }
-func (f *diskFile) LockState() vfs.LockLevel { return f.File.(vfs.FileLockState).LockState() }
-func (f *diskFile) SizeHint(n int64) error   { return f.File.(vfs.FileSizeHint).SizeHint(n) }
-func (f *diskFile) PersistWAL() bool         { return f.File.(vfs.FilePersistWAL).PersistWAL() }
-func (f *diskFile) SetPersistWAL(on bool)    { f.File.(vfs.FilePersistWAL).SetPersistWAL(on) }
-func (f *diskFile) PowersafeOverwrite() bool {
-	return f.File.(vfs.FilePowersafeOverwrite).PowersafeOverwrite()
-}
-func (f *diskFile) SetPowersafeOverwrite(on bool) {
-	f.File.(vfs.FilePowersafeOverwrite).SetPowersafeOverwrite(on)
-}
 
-// lastPage returns the number of the page that a connection has read last; 0:
-// unknown.
-func lastPage(c *sqlite3.Conn) int64 {
-	handle, err := c.FileControl("main", sqlite3.FCNTL_FILE_POINTER)
-	if err != nil {
-		return 0
-	}
-	for {
-		switch f := handle.(type) {
-		case *diskFile:
-			return f.last.Load()/pageSize + 1
-		case vfs.FileUnwrap:
-			handle = f.Unwrap()
-		default:
-			return 0
-		}
-	}
-}
+func (f diskFile) SizeHint(n int64) error { return f.File.(vfs.FileSizeHint).SizeHint(n) }

@@ -295,8 +295,10 @@ func (s *Store) wait(ctx context.Context, something <-chan struct{}) error {
 // wakeAll wakes everyone who waits, to see that the store is closed or has failed.
 func (s *Store) wakeAll() {
 	for _, q := range s.queues() {
-		q.wake(&q.more)
-		q.wake(&q.orders)
+		q.mu.Lock()
+		wake(&q.more)
+		wake(&q.orders)
+		q.mu.Unlock()
 	}
 }
 

@@ -33,10 +33,6 @@ type op struct {
 	// alone and means that it has written nothing; any other one undoes the
 	// whole transaction.
 	do func(*change) error
-	// undo takes back what do has changed in memory; nil: nothing.
-	undo func()
-	// done applies the change in memory, after the commit; nil: nothing.
-	done func()
 
 	begun    time.Time
 	refusal  error
@@ -50,15 +46,12 @@ func (r refusal) Unwrap() error { return r.error }
 
 func refuse(err error) error { return refusal{err} }
 
-// change is a transaction of the writer while it runs.
+// change is a transaction of the writer while it runs. What it adds to a queue is
+// applied in memory after the commit; ids alone are in the window at once.
 type change struct {
 	tx
-	seqs  []int64        // drawn sequence numbers that are left
-	lost  map[int64]bool // claimed records that another bridge has by now
-	known []bool         // of the content that the operation asked about: stored before
-	// stored is what the database has of claimed records; nil: what is in memory.
-	stored map[int64]recordState
-	parts  map[*Queue]*part
+	prepared
+	parts map[*Queue]*part
 }
 
 // seq hands out the next of the drawn sequence numbers.
@@ -72,10 +65,35 @@ func (c *change) seq() int64 {
 func (c *change) of(q *Queue) *part {
 	p := c.parts[q]
 	if p == nil {
-		p = &part{}
+		p = &part{from: q.window.next, states: map[int64]*recordState{}}
 		c.parts[q] = p
 	}
 	return p
+}
+
+// state returns a claimed record as the transaction has it, for a change; nil: this
+// bridge does not have it.
+func (c *change) state(q *Queue, seq int64) *recordState {
+	p := c.of(q)
+	if s := p.states[seq]; s != nil {
+		return s
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	claim := q.claims[seq]
+	if c.lost[seq] { // or it would be handed out, and delivered, again and again
+		delete(q.claims, seq)
+		return nil
+	}
+	if claim == nil {
+		return nil
+	}
+	s := claim.recordState
+	if now, there := c.stored[seq]; there { // the answer to the commit of another settlement may have been lost
+		s.pending, s.outcome = now.pending, now.outcome
+	}
+	p.states[seq] = &s
+	return &s
 }
 
 type writer struct {
@@ -212,52 +230,50 @@ func (w *writer) commit(group []*op) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout)
 	defer cancel()
-	var c *change
-	begun := 0
-	undo := func() {
-		for ; begun > 0; begun-- {
-			if o := group[begun-1]; o.undo != nil && o.refusal == nil {
-				o.undo()
+	for try := 0; ; try++ {
+		c := &change{parts: map[*Queue]*part{}}
+		err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
+			c.tx, c.prepared = t, *p
+			return c.run(group)
+		})
+		if err == nil {
+			crashpoint.At("commit.after")
+			for q, p := range c.parts {
+				q.committed(p)
 			}
+			w.finish(group, nil)
+			return
+		}
+		for q, p := range c.parts {
+			q.window.forget(p.from)
+		}
+		if try == 5 || !w.store.db.again(err) {
+			w.finish(group, w.wrong(err))
+			return
 		}
 	}
-	err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
-		undo() // the database runs it again after a conflict
-		c = &change{tx: t, seqs: p.seqs, lost: p.lost, stored: p.stored, parts: map[*Queue]*part{}}
-		asked := 0
-		for _, o := range group {
-			c.known, asked = p.known[asked:asked+len(o.need.content)], asked+len(o.need.content)
-			o.refusal = nil
-			begun++
-			if err := o.do(c); errors.As(err, new(refusal)) {
-				o.refusal = errors.Unwrap(err)
-			} else if err != nil {
-				return err
-			}
-		}
-		for q := range c.parts {
-			if err := c.end(q); err != nil {
-				return err
-			}
-		}
-		crashpoint.At("commit.before")
-		return nil
-	})
-	if err != nil {
-		undo()
-		w.finish(group, w.wrong(err))
-		return
-	}
-	crashpoint.At("commit.after")
-	for q, p := range c.parts {
-		q.committed(p)
-	}
+}
+
+// run runs the operations of a group.
+func (c *change) run(group []*op) error {
+	known := c.known
 	for _, o := range group {
-		if o.done != nil && o.refusal == nil {
-			o.done()
+		n := len(o.need.content)
+		c.known, known = known[:n], known[n:]
+		o.refusal = nil
+		if err := o.do(c); errors.As(err, new(refusal)) {
+			o.refusal = errors.Unwrap(err)
+		} else if err != nil {
+			return err
 		}
 	}
-	w.finish(group, nil)
+	for q := range c.parts {
+		if err := c.end(q); err != nil {
+			return err
+		}
+	}
+	crashpoint.At("commit.before")
+	return nil
 }
 
 // needOf is what a group needs before it begins to write.
