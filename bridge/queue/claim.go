@@ -162,63 +162,27 @@ func (q *Queue) hold(c *claim) {
 // are returned too.
 func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byte) (records []*Record, err error) {
 	crashpoint.At("claim.before-read")
-	for rest := list; len(rest) > 0 && err == nil; rest = list[len(records):] {
+	for alone := false; len(records) < len(list); alone = err != nil { // what is damaged may be another one
+		rest, n := list[len(records):], 1
+		var bodies []decodedBody
 		if body := rest[0].body; body != nil {
-			var b decodedBody
-			b, err = decodeBody(*body)
-			records = append(records, q.record(rest[0], b, outcome))
+			bodies = make([]decodedBody, 1)
+			bodies[0], err = decodeBody(*body)
 			giveBuffer(body, *body)
-			continue
-		}
-		n := 1 // that are next to each other
-		for n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
-			n++
-		}
-		var some []*Record
-		some, err = q.readRun(ctx, rest[:n], outcome)
-		records = append(records, some...)
-		for next := len(some); errors.Is(err, errBody) && n > 1 && next < n; next++ { // one by one: what is damaged may be none of them
-			if some, err = q.readRun(ctx, rest[next:next+1], outcome); err != nil {
-				break
+		} else {
+			for !alone && n < len(rest) && rest[n].body == nil && rest[n].seq>>32 == rest[0].seq>>32 {
+				n++
 			}
-			records = append(records, some...)
+			bodies, _, err = q.readBodies(ctx, rest[:n])
+		}
+		for i, b := range bodies {
+			records = append(records, q.record(rest[i], b, outcome))
+		}
+		if err != nil && (n == 1 || !errors.Is(err, errBody)) {
+			return records, err
 		}
 	}
-	return records, err
-}
-
-// readRun reads records whose bodies are in one table.
-func (q *Queue) readRun(ctx context.Context, list []recordState, outcome byte) (records []*Record, failed error) {
-	err := q.store.db.view(ctx, func(t tx) error {
-		failed = q.bodies(t, list[0].seq, list[len(list)-1].seq, func(seq int64, read func() (decodedBody, error)) error {
-			s := list[len(records)]
-			if seq < s.seq {
-				return nil
-			}
-			if seq > s.seq {
-				return errStop
-			}
-			b, err := read()
-			if err == nil && int64(len(b.events)) != s.events {
-				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
-			}
-			if err == nil {
-				records = append(records, q.record(s, b, outcome))
-			}
-			return err
-		})
-		return nil
-	})
-	if len(records) == len(list) {
-		return records, nil // all were read, however the transaction ended
-	}
-	if failed == nil {
-		failed = err
-	}
-	if failed == nil {
-		failed = fmt.Errorf("%w: it is missing", errBody)
-	}
-	return records, failed
+	return records, nil
 }
 
 func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
@@ -235,48 +199,56 @@ func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
 	return r
 }
 
-// bodies passes the bodies of the records first to last to each, in their order;
-// read decodes one. The error wraps errBody where one is damaged.
-func (q *Queue) bodies(t tx, first, last int64, each func(seq int64, read func() (decodedBody, error)) error) error {
+// readBodies reads the bodies of records that are in one table, in the order of
+// their numbers. The error wraps errBody where one is damaged or missing; those
+// before it are returned, and beside them what could be read of it.
+func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []decodedBody, rest decodedBody, err error) {
 	data := buffers.Get().(*[]byte)
 	defer func() { giveBuffer(data, *data) }()
-	err := t.query(`SELECT seq, data FROM `+q.store.db.body(first)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {
-		var seq int64
-		if err := r.scan(&seq); err != nil {
-			return err
-		}
-		return each(seq, func() (decodedBody, error) {
-			if err := r.scan(&seq, data); err != nil {
-				return decodedBody{}, fmt.Errorf("%w: %w", errBody, err)
-			}
-			return decodeBody(*data)
-		})
-	}, first, last)
-	if err != nil && q.store.db.corrupt(err) {
-		return fmt.Errorf("%w: %w", errBody, err)
+	seqs := make([]int64, len(list))
+	for i, s := range list {
+		seqs[i] = s.seq
 	}
-	return err
+	err = q.store.db.view(ctx, func(t tx) error {
+		return t.query(`SELECT seq, data FROM `+q.store.db.body(seqs[0])+` WHERE seq`+q.store.db.in("$1")+` ORDER BY seq`, func(r row) error {
+			s := list[len(bodies)]
+			var seq int64
+			if err := r.scan(&seq, data); err != nil {
+				return fmt.Errorf("%w: %w", errBody, err)
+			}
+			if seq != s.seq {
+				return errStop
+			}
+			b, err := decodeBody(*data)
+			if err == nil && s.events > 0 && int64(len(b.events)) != s.events {
+				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			}
+			if err != nil {
+				rest = b
+				return err
+			}
+			bodies = append(bodies, b)
+			return nil
+		}, seqs)
+	})
+	switch {
+	case len(bodies) == len(list):
+		err = nil // all were read, however the transaction ended
+	case err == nil:
+		err = fmt.Errorf("%w: it is missing", errBody)
+	case q.store.db.corrupt(err) && !errors.Is(err, errBody):
+		err = fmt.Errorf("%w: %w", errBody, err)
+	}
+	return bodies, rest, err
 }
 
-// readBody reads the body of a record; the error wraps errBody where it is damaged
-// or missing. What could be read of it is returned beside.
-func (q *Queue) readBody(ctx context.Context, seq int64) (b decodedBody, err error) {
-	var failed error
-	err = q.store.db.view(ctx, func(t tx) error {
-		bad := fmt.Errorf("%w: it is missing", errBody)
-		failed = q.bodies(t, seq, seq, func(_ int64, read func() (decodedBody, error)) error {
-			b, bad = read()
-			return nil
-		})
-		if failed == nil {
-			failed = bad
-		}
-		return nil
-	})
-	if failed != nil {
-		err = failed
+// readBody reads the body of a record, or what can be read of it.
+func (q *Queue) readBody(ctx context.Context, seq int64) (decodedBody, error) {
+	bodies, rest, err := q.readBodies(ctx, []recordState{{seq: seq}})
+	if err == nil {
+		return bodies[0], nil
 	}
-	return b, err
+	return rest, err
 }
 
 // Load reads the events of a claimed record again that have no outcome. It

@@ -201,7 +201,7 @@ func replayAndPurge(k *kit) {
 	q = k.reopen("a")
 	k.count(q, 7, 2, 5, 0, 0, 1, 1, 3)
 	r := k.fetchAll(q, 3)
-	require.Equal(k, []string{"3", "4", "0"}, k.idsOf(r...))
+	require.ElementsMatch(k, []string{"3", "4", "0"}, k.idsOf(r...))
 	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
 		Dead: []queue.DeadEvent{{Seq: r[1].Seq, Index: 0, Reason: "refused"}},
 	}))

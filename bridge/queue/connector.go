@@ -84,7 +84,7 @@ func (q *Queue) load(ctx context.Context) error {
 		for _, hashes := range slices.Backward(rows) {
 			q.remember(hashes)
 		}
-		stored, err := one(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+		stored, err := number(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (q *Queue) load(ctx context.Context) error {
 			return err
 		}
 		for _, sql := range []string{`SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, `SELECT coalesce(max(seq), 0) FROM record WHERE connector = $1 AND pending > 0`} {
-			last, err := one(t, sql, q.id)
+			last, err := number(t, sql, q.id)
 			if err != nil {
 				return err
 			}
@@ -163,7 +163,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.view(ctx, func(t tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = one(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
+			oldest, err = number(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
 		}
 		return err
 	})

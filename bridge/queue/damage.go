@@ -101,16 +101,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// scrubbed is how many records the scrub reads between two pauses.
-const scrubbed = 50
-
 // scrub reads all records and dead letters, within the time.
 func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 	total, err := s.number(ctx, `SELECT count(*) FROM record`)
 	if err != nil {
 		return err
 	}
-	gap := min(within/2/time.Duration(total/scrubbed+1), time.Second)
+	gap := min(within/2/time.Duration(total/bodiesAtOnce+1), time.Second)
 	for _, q := range s.queues() {
 		if err := q.scrub(ctx, gap); err != nil {
 			return err
@@ -120,27 +117,14 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 }
 
 func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
-	for after := int64(0); ; {
-		seqs, err := q.some(ctx, after, scrubbed)
-		if err != nil {
-			return err
+	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ decodedBody, damage error) error {
+		if damage == nil || q.handedOut(seq) {
+			return nil
 		}
-		for _, seq := range seqs {
-			after = seq
-			_, err := q.readBody(ctx, seq)
-			if errors.Is(err, errBody) && !q.handedOut(seq) {
-				err = q.quarantine(ctx, seq, err)
-			}
-			if err != nil && !errors.Is(err, errBody) {
-				return err
-			}
-		}
-		if len(seqs) == 0 {
-			break
-		}
-		if !pause(ctx, gap) {
-			return ctx.Err()
-		}
+		return q.quarantine(ctx, seq, damage)
+	})
+	if err != nil {
+		return err
 	}
 	for after := uint64(0); ; {
 		letters, err := q.Letters(ctx, LetterFilter{After: after})

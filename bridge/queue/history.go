@@ -18,8 +18,7 @@ func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, 
 		err := q.store.db.view(ctx, func(t tx) error {
 			n = 0
 			return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT 1000`, func(r row) error {
-				var s recordState
-				err := s.scan(r)
+				s, err := scanRecord(r)
 				if err == nil {
 					n, after = n+1, s.seq
 					err = each(s)
@@ -35,15 +34,36 @@ func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, 
 	return nil
 }
 
-// some returns the numbers of the next records beyond after, limit at most.
-func (q *Queue) some(ctx context.Context, after int64, limit int) (seqs []int64, err error) {
-	err = q.scanRecords(ctx, after, "", func(s recordState) error {
-		if seqs = append(seqs, s.seq); len(seqs) == limit {
-			return errStop
+// bodiesAtOnce is how many records eachBody reads before it rests.
+const bodiesAtOnce = 50
+
+// eachBody passes the records up to last to each, with their bodies, or what could
+// be read of one and why not all. It rests for a while after some of them.
+func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, each func(seq int64, b decodedBody, damage error) error) error {
+	for after := int64(0); ; {
+		var seqs []int64
+		err := q.scanRecords(ctx, after, " AND seq <= $3", func(s recordState) error {
+			if seqs = append(seqs, s.seq); len(seqs) == bodiesAtOnce {
+				return errStop
+			}
+			return nil
+		}, last)
+		if err != nil || len(seqs) == 0 {
+			return err
 		}
-		return nil
-	})
-	return seqs, err
+		for _, after = range seqs {
+			b, err := q.readBody(ctx, after)
+			if err == nil || errors.Is(err, errBody) {
+				err = each(after, b, err)
+			}
+			if err != nil {
+				return q.store.db.classify(err)
+			}
+		}
+		if !pause(ctx, rest) {
+			return ctx.Err()
+		}
+	}
 }
 
 // Pending lists the records of which something is pending, claimed or not,
@@ -112,7 +132,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		if newest.Active() {
 			return refuse(ErrReplaying)
 		}
-		_, err = one(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
+		_, err = number(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
 			q.id, string(text), q.store.opts.Now().UnixMicro(), q.id)
 		if err == nil {
 			replay, err = newestReplay(c, q.id)
@@ -156,31 +176,31 @@ func (q *Queue) Replay(ctx context.Context) (r Replay, err error) {
 }
 
 func newestReplay(t tx, connector int64) (r Replay, err error) {
-	var number, started, ended, next, replayed, refused, skipped int64
+	var n, started, ended, next, replayed, refused, skipped int64
 	var request []byte
 	err = t.query(`SELECT number, request, started, ended, next_seq, replayed, refused, skipped FROM replay
  WHERE connector = $1 ORDER BY number DESC LIMIT 1`, func(row row) error {
-		return row.scan(&number, &request, &started, &ended, &next, &replayed, &refused, &skipped)
+		return row.scan(&n, &request, &started, &ended, &next, &replayed, &refused, &skipped)
 	}, connector)
-	if err != nil || number == 0 {
+	if err != nil || n == 0 {
 		return Replay{}, err
 	}
 	if err := json.Unmarshal(request, &r.Order); err != nil {
-		return Replay{}, fmt.Errorf("replay %d: %w", number, err)
+		return Replay{}, fmt.Errorf("replay %d: %w", n, err)
 	}
 	for _, at := range []*time.Time{&r.Order.From, &r.Order.Till} {
 		if !at.IsZero() {
 			*at = at.Local()
 		}
 	}
-	r.Number, r.Next = uint64(number), uint64(next)
+	r.Number, r.Next = uint64(n), uint64(next)
 	r.Replayed, r.Refused, r.Skipped = uint64(replayed), uint64(refused), uint64(skipped)
 	r.StartedAt = time.UnixMicro(started)
 	if ended > 0 {
 		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
-	at, err := one(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, next)
+	at, err := number(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, next)
 	if at > 0 {
 		r.Position = time.UnixMicro(at)
 	}
@@ -241,9 +261,6 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 	})
 }
 
-// erased is how many records one round of Erase looks at.
-const erased = 200
-
 // Erase removes the events that match from history and from the dead letters,
 // bytes and all: once it has returned, they are in none of the files of the
 // embedded store. (PostgreSQL keeps what was deleted until it vacuums, and in its
@@ -259,8 +276,19 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 		return e, err
 	}
 	last, err := q.store.number(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
-	for after := int64(0); err == nil && after < last; {
-		after, err = q.eraseRecords(ctx, after, match, &e)
+	if err == nil {
+		err = q.eachBody(ctx, last, 0, func(seq int64, b decodedBody, damage error) error {
+			var hits []int
+			for i, raw := range b.events {
+				if damage == nil && len(raw) > 0 && match(raw) {
+					hits = append(hits, i)
+				}
+			}
+			if len(hits) == 0 {
+				return nil
+			}
+			return q.eraseEvents(ctx, seq, b, hits, &e)
+		})
 	}
 	if err == nil {
 		err = q.eraseLetters(ctx, match, &e)
@@ -269,35 +297,6 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 		return e, err
 	}
 	return e, q.store.db.classify(q.store.db.wipe(ctx))
-}
-
-// eraseRecords looks at some records beyond after, and returns how far it came.
-func (q *Queue) eraseRecords(ctx context.Context, after int64, match func([]byte) bool, e *Erasure) (int64, error) {
-	seqs, err := q.some(ctx, after, erased)
-	if err != nil || len(seqs) == 0 {
-		return 1 << 62, err
-	}
-	for _, seq := range seqs {
-		b, err := q.readBody(ctx, seq)
-		if errors.Is(err, errBody) {
-			continue
-		}
-		if err != nil {
-			return after, q.store.db.classify(err)
-		}
-		var hits []int
-		for i, raw := range b.events {
-			if len(raw) > 0 && match(raw) {
-				hits = append(hits, i)
-			}
-		}
-		if len(hits) > 0 {
-			if err := q.eraseEvents(ctx, seq, b, hits, e); err != nil {
-				return after, err
-			}
-		}
-	}
-	return seqs[len(seqs)-1], ctx.Err()
 }
 
 // eraseEvents takes events out of a body. Which of them have an outcome is
@@ -341,7 +340,10 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 
 // readState reads a row of record; no events: there is none.
 func readState(t tx, seq int64) (s recordState, err error) {
-	err = t.query(`SELECT `+recordColumns+` FROM record WHERE seq = $1`, func(r row) error { return s.scan(r) }, seq)
+	err = t.query(`SELECT `+recordColumns+` FROM record WHERE seq = $1`, func(r row) error {
+		s, err = scanRecord(r)
+		return err
+	}, seq)
 	return s, err
 }
 

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -51,21 +50,15 @@ const (
 )
 
 // where makes the condition of a filter.
-func (f LetterFilter) where(connector int64) (string, []any) {
-	sql, args := " WHERE connector = $1", []any{connector}
+func (q *Queue) where(f LetterFilter) (string, []any) {
+	sql, args := " WHERE connector = $1", []any{q.id}
 	add := func(wanted bool, condition string, value any) {
 		if wanted {
 			args = append(args, value)
 			sql += " AND " + strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args)))
 		}
 	}
-	if f.Numbers != nil {
-		list := make([]string, len(f.Numbers))
-		for i, n := range f.Numbers {
-			list[i] = strconv.FormatUint(n&(1<<63-1), 10)
-		}
-		sql += " AND number IN (" + cmp.Or(strings.Join(list, ", "), "-1") + ")"
-	}
+	add(f.Numbers != nil, "number"+q.store.db.in("?"), signed(f.Numbers))
 	add(f.After > 0, "number > ?", int64(f.After))
 	add(f.Last > 0, "number <= ?", int64(f.Last))
 	add(f.Reason != "", "reason = ?", f.Reason)
@@ -76,6 +69,14 @@ func (f LetterFilter) where(connector int64) (string, []any) {
 		add(!strings.ContainsAny(f.Types[0], `*?[\`), "type = ?", f.Types[0])
 	}
 	return sql, args
+}
+
+func signed(numbers []uint64) []int64 {
+	list := make([]int64, len(numbers))
+	for i, n := range numbers {
+		list[i] = int64(n)
+	}
+	return list
 }
 
 // matchesType tells whether an event type is one of the filter's.
@@ -95,7 +96,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 	if limit <= 0 {
 		limit = defaultLetters
 	}
-	where, args := f.where(q.id)
+	where, args := q.where(f)
 	event := `, event`
 	if f.NoEvents {
 		event = `, NULL`
@@ -163,24 +164,15 @@ func scanLetter(r row) (l DeadLetter, err error) {
 // type, the most frequent first. Limit and After have no effect.
 func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGroup, err error) {
 	f.After = 0
-	where, args := f.where(q.id)
-	err = q.store.db.view(ctx, func(t tx) error {
-		groups = groups[:0]
-		return t.query(`SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
-			` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) error {
-			var g LetterGroup
-			var events, letters, first, last, died int64
-			if err := r.scan(&g.Reason, &g.EventType, &events, &letters, &first, &last, &died); err != nil {
-				return err
-			}
-			g.Events, g.Letters, g.First, g.Last, g.DiedAt = uint64(events), uint64(letters), uint64(first), uint64(last), time.UnixMicro(died)
-			if matchesType(f.Types, g.EventType) {
-				groups = append(groups, g)
-			}
-			return nil
-		}, args...)
-	})
-	return groups, q.store.db.classify(err)
+	where, args := q.where(f)
+	groups, err = list(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
+		` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) (g LetterGroup, err error) {
+		var events, letters, first, last, died int64
+		err = r.scan(&g.Reason, &g.EventType, &events, &letters, &first, &last, &died)
+		g.Events, g.Letters, g.First, g.Last, g.DiedAt = uint64(events), uint64(letters), uint64(first), uint64(last), time.UnixMicro(died)
+		return g, err
+	}, args...)
+	return slices.DeleteFunc(groups, func(g LetterGroup) bool { return !matchesType(f.Types, g.EventType) }), err
 }
 
 // moved is how many letters one transaction moves.
@@ -206,13 +198,9 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 		return 0, err
 	}
 	for chunk := range slices.Chunk(numbers, moved) {
-		list := make([]int64, len(chunk))
-		for i, n := range chunk {
-			list[i] = int64(n)
-		}
 		n := 0
-		o := &op{size: 2000 * len(list), need: prepare{records: len(list)}, do: func(c *change) (err error) {
-			n, err = how(c, list)
+		o := &op{size: 2000 * len(chunk), need: prepare{records: len(chunk)}, do: func(c *change) (err error) {
+			n, err = how(c, signed(chunk))
 			return err
 		}}
 		if err := q.store.writer.run(ctx, o); err != nil {
@@ -224,46 +212,24 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	return total, nil
 }
 
-const deleteLetter = `DELETE FROM letter WHERE number = $1`
-
 func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
-	for _, number := range numbers {
+	err = c.query(`DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 AND events = 1 AND event IS NOT NULL RETURNING received, event`, func(r row) error {
 		var received int64
 		var event []byte
-		err := c.query(`SELECT received, event FROM letter WHERE number = $1 AND connector = $2 AND events = 1 AND event IS NOT NULL`,
-			func(r row) error { return r.scan(&received, &event) }, number, q.id)
-		if err != nil {
-			return 0, err
-		}
-		if event == nil {
-			continue
-		}
-		body := appendBody(nil, q.id, received, [][]byte{event})
-		err = c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
-		if err == nil {
-			err = c.exec(deleteLetter, number)
-		}
-		if err != nil {
-			return 0, err
+		if err := r.scan(&received, &event); err != nil {
+			return err
 		}
 		n++
-	}
+		body := appendBody(nil, q.id, received, [][]byte{event})
+		return c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
+	}, numbers, q.id)
 	c.of(q).sums[dead] -= int64(n)
 	crashpoint.At("dead.before-commit")
-	return n, nil
+	return n, err
 }
 
-func (q *Queue) purge(c *change, numbers []int64) (n int, err error) {
-	for _, number := range numbers {
-		events, err := one(c, `SELECT events FROM letter WHERE number = $1 AND connector = $2`, number, q.id)
-		if err == nil && events > 0 {
-			err = c.exec(deleteLetter, number)
-		}
-		if err != nil {
-			return 0, err
-		}
-		n += int(events)
-	}
-	c.of(q).sums.add(delta{dead: -int64(n), purged: int64(n)})
-	return n, nil
+func (q *Queue) purge(c *change, numbers []int64) (int, error) {
+	n, err := number(c, `DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
+	c.of(q).sums.add(delta{dead: -n, purged: n})
+	return int(n), err
 }

@@ -189,6 +189,8 @@ func (p *postgres) register(ctx context.Context) error {
 // body implements database: the span is in the upper bits of the number.
 func (p *postgres) body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
 
+func (p *postgres) in(param string) string { return " = ANY(" + param + ")" }
+
 // pgTx queues what returns no rows and sends it with the next query or the commit,
 // in one trip.
 type pgTx struct {

@@ -180,55 +180,41 @@ func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
 	return at, err
 }
 
-type prunable struct{ seq, connector, stored int64 }
-
 // pruneSome removes the oldest settled records: those settled before olderThan,
 // and drop bytes in any case. It returns how many bytes it has removed.
 func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped int64, err error) {
-	var list []prunable
-	err = s.db.view(ctx, func(t tx) error {
-		return t.query(`SELECT seq, connector, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) error {
-			var p prunable
-			var settled int64
-			if err := r.scan(&p.seq, &p.connector, &p.stored, &settled); err != nil {
-				return err
-			}
-			if settled >= olderThan && dropped >= drop || dropped >= prunedBytes {
-				return errStop
-			}
-			dropped += p.stored
-			list = append(list, p)
-			return nil
-		})
+	seqs, err := list(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) (seq int64, err error) {
+		var stored, settled int64
+		if err = r.scan(&seq, &stored, &settled); err != nil {
+			return 0, err
+		}
+		if settled >= olderThan && dropped >= drop || dropped >= prunedBytes {
+			return 0, errStop
+		}
+		dropped += stored
+		return seq, nil
 	})
-	if err != nil || len(list) == 0 {
-		return 0, s.db.classify(err)
+	if err != nil || len(seqs) == 0 {
+		return 0, err
 	}
-	err = s.writer.run(ctx, &op{size: 100 * len(list), do: func(c *change) error { return s.removeRecords(c, list) }})
+	err = s.writer.run(ctx, &op{size: 100 * len(seqs), do: func(c *change) error { return s.removeRecords(c, seqs) }})
 	crashpoint.At("prune.after")
 	return dropped, err
 }
 
 // removeRecords removes settled records and their bodies.
-func (s *Store) removeRecords(c *change, list []prunable) error {
-	gone := map[int64]int64{} // bytes by connector
-	for _, p := range list {
-		gone[p.connector] += p.stored
-		err := c.exec(`DELETE FROM record WHERE seq = $1`, p.seq)
-		if err == nil && !s.shared { // else bodies go with their table
-			err = c.exec(`DELETE FROM body WHERE seq = $1`, p.seq)
-		}
-		if err != nil {
-			return err
-		}
+func (s *Store) removeRecords(c *change, seqs []int64) error {
+	in := ` WHERE seq` + s.db.in("$1")
+	err := c.exec(`UPDATE ledger SET history = history - (SELECT CAST(coalesce(sum(stored), 0) AS BIGINT) FROM record`+in+` AND record.connector = ledger.connector)
+ WHERE bridge = $2`, seqs, s.bridge)
+	if err == nil {
+		err = c.exec(`DELETE FROM record`+in, seqs)
 	}
-	for connector, n := range gone {
-		if err := c.exec(`UPDATE ledger SET history = history - $1 WHERE connector = $2 AND bridge = $3`, n, connector, s.bridge); err != nil {
-			return err
-		}
+	if err == nil && !s.shared { // else bodies go with their table
+		err = c.exec(`DELETE FROM body`+in, seqs)
 	}
 	crashpoint.At("prune.before-commit")
-	return nil
+	return err
 }
 
 // pruneIDs removes the ids that are far beyond the window.
@@ -236,39 +222,17 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
-	var oldest, have int64
-	err := q.store.db.view(ctx, func(t tx) error {
-		return t.query(`SELECT seq, length(hashes) / 16 FROM ids WHERE connector = $1 ORDER BY seq DESC`, func(r row) error {
-			var n int64
-			if err := r.scan(&oldest, &n); err != nil {
-				return err
+	oldest, err := q.store.number(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
+		q.id, int64(q.windowSize))
+	for removed := int64(1); err == nil && removed > 0; {
+		err = q.order(ctx, func(c *change) (err error) {
+			removed, err = number(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
+			c.of(q).pruned += removed
+			if err == nil && q.store.shared && removed == 0 {
+				err = c.exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
 			}
-			if have += n; have >= int64(q.windowSize) {
-				return errStop
-			}
-			return nil
-		}, q.id)
-	})
-	if err != nil {
-		return q.store.db.classify(err)
-	}
-	for removed := int64(1); removed > 0; {
-		err := q.order(ctx, func(c *change) error {
-			var last int64
-			err := c.query(`SELECT coalesce(max(seq), 0), CAST(coalesce(sum(n), 0) AS BIGINT) FROM (SELECT seq, length(hashes) / 16 AS n FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) AS old`,
-				func(r row) error { return r.scan(&last, &removed) }, q.id, oldest)
-			if err == nil && q.store.shared {
-				err = c.exec(`DELETE FROM batch WHERE connector = $1 AND seq <= $2`, q.id, last)
-			}
-			if err != nil {
-				return err
-			}
-			c.of(q).pruned = removed
-			return c.exec(`DELETE FROM ids WHERE connector = $1 AND seq <= $2`, q.id, last)
-		})
-		if err != nil {
 			return err
-		}
+		})
 	}
-	return nil
+	return err
 }

@@ -34,6 +34,8 @@ type database interface {
 	claim(ctx context.Context, q *Queue, from lane, after int64, limit int) ([]recordState, error)
 	// body returns the table that holds the body of a record.
 	body(seq int64) string
+	// in makes the condition that a column is one of a list, which is a parameter.
+	in(param string) string
 	// prunes tells whether this bridge removes old records: of those that share
 	// a store only one does.
 	prunes() bool
@@ -62,11 +64,12 @@ type tx interface {
 	// exec runs a statement that returns no rows. An error may come only with
 	// the commit.
 	exec(sql string, args ...any) error
-	// query runs a statement and passes its rows to each.
+	// query runs a statement and passes its rows to each, which may end it with
+	// errStop.
 	query(sql string, each func(row) error, args ...any) error
 }
 
-// row is a row of a result. scan fills *int64, *string and *[]byte; NULL becomes
+// row is a row of a result. Parameters are int64, string, []byte, []int64 and nil. scan fills *int64, *string and *[]byte; NULL becomes
 // the zero value.
 type row interface {
 	scan(to ...any) error
@@ -111,11 +114,11 @@ type recordState struct {
 
 const recordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"
 
-func (s *recordState) scan(r row) error {
+func scanRecord(r row) (s recordState, err error) {
 	var from int64
-	err := r.scan(&s.seq, &s.received, &s.events, &s.pending, &s.size, &s.stored, &s.outcome, &from)
+	err = r.scan(&s.seq, &s.received, &s.events, &s.pending, &s.size, &s.stored, &s.outcome, &from)
 	s.lane = lane(from)
-	return err
+	return s, err
 }
 
 // insert makes the statement that inserts a row with these columns.
@@ -127,19 +130,39 @@ func insert(table, columns string) string {
 	return "INSERT INTO " + table + " (" + columns + ") VALUES (" + strings.Join(marks, ", ") + ")"
 }
 
-// one runs a query that returns one number; 0 without a row.
-func one(t tx, sql string, args ...any) (n int64, err error) {
-	err = t.query(sql, func(r row) error { return r.scan(&n) }, args...)
-	return n, err
+// number runs a query that returns numbers, and adds them up.
+func number(t tx, sql string, args ...any) (sum int64, err error) {
+	err = t.query(sql, func(r row) error {
+		var n int64
+		err := r.scan(&n)
+		sum += n
+		return err
+	}, args...)
+	return sum, err
 }
 
-// number runs a query that returns one number, in a view of its own.
-func (s *Store) number(ctx context.Context, sql string, args ...any) (n int64, err error) {
+// number is number in a view of its own.
+func (s *Store) number(ctx context.Context, sql string, args ...any) (sum int64, err error) {
 	err = s.db.view(ctx, func(t tx) (err error) {
-		n, err = one(t, sql, args...)
+		sum, err = number(t, sql, args...)
 		return err
 	})
-	return n, s.db.classify(err)
+	return sum, s.db.classify(err)
+}
+
+// list runs a query in a view of its own and returns its rows. scan may end it with
+// errStop.
+func list[T any](ctx context.Context, db database, sql string, scan func(row) (T, error), args ...any) (all []T, err error) {
+	err = db.view(ctx, func(t tx) error {
+		return t.query(sql, func(r row) error {
+			v, err := scan(r)
+			if err == nil {
+				all = append(all, v)
+			}
+			return err
+		}, args...)
+	})
+	return all, db.classify(err)
 }
 
 // The columns of the ledger that are summed.

@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -127,14 +128,14 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 		return nil
 	})
 	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
-		version, err := one(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
+		version, err := number(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
 		if err != nil {
 			return err
 		}
 		if version > formatVersion {
 			return fmt.Errorf("%w: format %d in %s, this one knows %d", ErrNewerFormat, version, s.path(databaseFile), formatVersion)
 		}
-		s.next, err = one(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
+		s.next, err = number(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
 		return err
 	})
 }
@@ -176,7 +177,7 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 
 // create makes the tables of an empty file.
 func (c *sqliteConn) create() error {
-	tables, err := one(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
+	tables, err := number(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
 	if err != nil || tables > 0 {
 		return err
 	}
@@ -239,11 +240,11 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 
 // measure takes the size of the file.
 func (s *sqlite) measure(t tx) error {
-	pages, err := one(t, `PRAGMA page_count`)
+	pages, err := number(t, `PRAGMA page_count`)
 	if err != nil {
 		return err
 	}
-	free, err := one(t, `PRAGMA freelist_count`)
+	free, err := number(t, `PRAGMA freelist_count`)
 	if err == nil {
 		s.pages.Store(pages)
 		s.free.Store(free)
@@ -359,16 +360,9 @@ func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
 }
 
 // claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, q *Queue, from lane, after int64, limit int) (rows []recordState, err error) {
-	err = s.view(ctx, func(t tx) error {
-		return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`, func(r row) error {
-			var c recordState
-			err := c.scan(r)
-			rows = append(rows, c)
-			return err
-		}, q.id, after, int64(from), int64(limit))
-	})
-	return rows, err
+func (s *sqlite) claim(ctx context.Context, q *Queue, from lane, after int64, limit int) ([]recordState, error) {
+	return list(ctx, s, `SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`,
+		scanRecord, q.id, after, int64(from), int64(limit))
 }
 
 func (s *sqlite) again(error) bool { return false }
@@ -376,6 +370,8 @@ func (s *sqlite) again(error) bool { return false }
 func (s *sqlite) ownReplay(context.Context, int64) (bool, error) { return true, nil }
 
 func (s *sqlite) body(int64) string { return "body" }
+
+func (s *sqlite) in(param string) string { return " IN (SELECT value FROM json_each(" + param + "))" }
 
 func (s *sqlite) prunes() bool { return true }
 
@@ -435,7 +431,7 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	}
 	f.Close()
 	return s.view(ctx, func(t tx) error {
-		if _, err := one(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
+		if _, err := number(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
 			return err
 		}
 		b, err := t.(*sqliteConn).conn.BackupInit("main", (&sqlite{}).uri(file))
@@ -601,6 +597,9 @@ func bind(s *sqlite3.Stmt, at int, arg any) error {
 		return s.BindText(at, v)
 	case []byte:
 		return s.BindBlob(at, v)
+	case []int64:
+		text, err := json.Marshal(v)
+		return errors.Join(err, s.BindText(at, string(text)))
 	case nil:
 		return s.BindNull(at)
 	}

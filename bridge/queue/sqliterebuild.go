@@ -172,7 +172,7 @@ const countDead = `SELECT coalesce(sum(dead), 0) FROM ledger`
 // and of the events that the ledger has and no table any more, and corrects the
 // ledger's sums of what the tables hold. A ledger that cannot be read begins anew.
 func (r *rebuilding) balance() error {
-	before, err := one(r.to, countDead)
+	before, err := number(r.to, countDead)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ DELETE FROM record WHERE seq NOT IN (SELECT seq FROM body)`)
 UPDATE ledger SET accepted = filtered + delivered + purged + dead
  + (SELECT coalesce(sum(pending), 0) FROM record WHERE record.connector = ledger.connector);
 UPDATE ledger SET received = duplicates + accepted`)
-	after, failed := one(r.to, countDead)
+	after, failed := number(r.to, countDead)
 	r.setAside = after - before
 	return errors.Join(err, failed)
 }

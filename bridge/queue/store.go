@@ -174,8 +174,8 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	}
 	var id int64
 	o := &op{size: 100, do: func(c *change) (err error) {
-		if id, err = one(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 {
-			id, err = one(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
+		if id, err = number(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 {
+			id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
 		}
 		if err != nil {
 			return err
@@ -207,17 +207,12 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	err = s.db.view(ctx, func(t tx) error {
-		names = names[:0]
-		return t.query(`SELECT name FROM connector`, func(r row) error {
-			var name string
-			err := r.scan(&name)
-			names = append(names, name)
-			return err
-		})
+	names, err = list(ctx, s.db, `SELECT name FROM connector`, func(r row) (name string, err error) {
+		err = r.scan(&name)
+		return name, err
 	})
 	slices.Sort(names)
-	return names, s.db.classify(err)
+	return names, err
 }
 
 // Usage reports how much disk the store takes, and whether it can store.
