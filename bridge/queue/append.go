@@ -36,7 +36,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := q.store.room.admit(a.op.size); err != nil {
+	if err := q.store.room.admit(a.size); err != nil {
 		return Receipt{}, err
 	}
 	if err := q.store.writer.run(ctx, &a.op); err != nil {
@@ -63,11 +63,7 @@ type appending struct {
 
 // appended is what is kept of an item until it is committed.
 type appended struct {
-	id        Hash
-	fate      Fate
-	reason    string
-	count     int
-	size      int
+	Item
 	letter    []byte // the bytes of a dead event
 	duplicate bool
 }
@@ -87,14 +83,14 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 			return nil, fmt.Errorf("%w: %s", ErrTooLarge, progress.Bytes(int64(len(raw))))
 		}
 		e := &a.items[i]
-		*e = appended{id: it.ID, fate: it.Fate, reason: it.Reason, count: it.count(), size: len(raw)}
+		e.Item = it
 		switch it.Fate {
 		case Pending:
 			events = append(events, raw)
 			total += len(raw)
 		case Dead:
 			e.letter = append([]byte(nil), raw...)
-			a.op.size += len(raw)
+			a.size += len(raw)
 		}
 	}
 	if total > maxRecord {
@@ -103,14 +99,14 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	if len(events) > 0 {
 		a.body = buffers.Get().(*[]byte)
 		*a.body = appendBody((*a.body)[:0], q.id, a.received, events)
-		a.op.size += len(*a.body)
+		a.size += len(*a.body)
 	}
-	a.op.need.records = 1
-	a.op.size += 64 * len(a.items)
+	a.need.records = 1
+	a.size += 64 * len(a.items)
 	if q.store.shared && q.windowSize > 0 {
-		a.op.need.content = []content{{q.id, contentHash(b)}}
+		a.need.content = []content{{q.id, contentHash(b)}}
 	}
-	a.op.do = a.write
+	a.do = a.write
 	return a, nil
 }
 
@@ -157,21 +153,21 @@ func (a *appending) write(c *change) error {
 		e := &a.items[i]
 		switch {
 		case e.duplicate:
-			r.Duplicates += e.count
+			r.Duplicates += e.count()
 			continue
-		case e.fate == Pending:
+		case e.Fate == Pending:
 			events++
-			size += int64(e.size)
-		case e.fate == Dead:
-			r.Dead += e.count
-			err := a.q.insertLetter(c, letterRow{received: a.received, reason: e.reason, events: e.count, event: e.letter})
+			size += int64(e.End - e.Start)
+		case e.Fate == Dead:
+			r.Dead += e.count()
+			err := a.q.insertLetter(c, letterRow{received: a.received, reason: e.Reason, events: e.count(), event: e.letter})
 			if err != nil {
 				return err
 			}
 		default:
-			r.Filtered += e.count
+			r.Filtered += e.count()
 		}
-		r.Accepted += e.count
+		r.Accepted += e.count()
 	}
 	p.sums.add(delta{received: int64(r.Accepted + r.Duplicates), duplicates: int64(r.Duplicates),
 		accepted: int64(r.Accepted), filtered: int64(r.Filtered), dead: int64(r.Dead)})
@@ -191,17 +187,17 @@ func (a *appending) write(c *change) error {
 func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	w := a.q.window
 	for i := range a.items {
-		w.look(a.items[i].id)
+		w.look(a.items[i].ID)
 	}
 	for i := range a.items {
 		e := &a.items[i]
-		if e.id == (Hash{}) {
+		if e.ID == (Hash{}) {
 			continue
 		}
-		e.duplicate = w.add(e.id) || known
+		e.duplicate = w.add(e.ID) || known
 		repeated = repeated || e.duplicate
 		if !e.duplicate {
-			p.hashes = appendHash(p.hashes, e.id)
+			p.hashes = appendHash(p.hashes, e.ID)
 		}
 	}
 	return repeated
@@ -217,7 +213,7 @@ func (a *appending) reencode() error {
 	kept := decoded.events[:0]
 	next := 0
 	for i := range a.items {
-		if a.items[i].fate != Pending {
+		if a.items[i].Fate != Pending {
 			continue
 		}
 		if !a.items[i].duplicate {

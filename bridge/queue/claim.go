@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,40 +17,41 @@ import (
 // settled or not. With the store's end it returns ErrClosed.
 func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err error) {
 	err = q.await(ctx, &q.more, func() (bool, error) {
-		records, err = q.claimNow(ctx, limit)
+		if records, err = q.claimOf(ctx, live, limit); err == nil && len(records) == 0 {
+			records, err = q.claimOf(ctx, exported, limit)
+		}
 		return len(records) > 0, err
 	})
 	return records, err
 }
 
-// await calls look until it returns true, each time that the channel is closed.
+// poll is how often a queue looks for what other bridges have stored.
+const poll = 200 * time.Millisecond
+
+// await calls look until it returns true: each time that the channel is closed, and
+// now and then where bridges share the store.
 func (q *Queue) await(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
 	for {
 		q.mu.Lock()
 		more := *changed
 		q.mu.Unlock()
-		if err := q.store.stopped(); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(q.store.stopped(), ctx.Err()); err != nil {
 			return err
 		}
 		if found, err := look(); found || err != nil {
 			return err
 		}
-		if err := q.store.wait(ctx, more); err != nil {
-			return err
+		var tick <-chan time.Time
+		if q.store.shared {
+			tick = time.After(poll)
+		}
+		select {
+		case <-more:
+		case <-tick:
+		case <-ctx.Done():
+		case <-q.store.ended.Done():
 		}
 	}
-}
-
-// claimNow claims what there is now.
-func (q *Queue) claimNow(ctx context.Context, limit Limit) ([]*Record, error) {
-	records, err := q.claimOf(ctx, live, limit)
-	if err != nil || len(records) > 0 {
-		return records, err
-	}
-	return q.claimOf(ctx, exported, limit)
 }
 
 // claimOf claims what there is now of a lane. A record that cannot be read is

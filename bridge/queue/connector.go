@@ -32,7 +32,9 @@ type Queue struct {
 	lanes  [2]struct {
 		back   []int64 // of claims: waiting to be handed out, oldest first
 		cursor int64   // records up to it have been claimed, were settled, or are of the other lane
+		floor  floor   // for PostgreSQL's claims alone
 	}
+	doubt  atomic.Bool   // on PostgreSQL: this bridge may have claimed records without knowing
 	last   int64         // newest record; where the queue has the store alone
 	fresh  int           // bytes of bodies in claims
 	more   chan struct{} // closed when there may be more to claim
@@ -92,18 +94,13 @@ func (q *Queue) load(ctx context.Context) error {
 		if q.totals, err = readLedger(t, q.id); err != nil {
 			return err
 		}
-		for _, sql := range []string{`SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, `SELECT coalesce(max(seq), 0) FROM record WHERE connector = $1 AND pending > 0`} {
-			last, err := number(t, sql, q.id)
-			if err != nil {
-				return err
-			}
-			q.last = max(q.last, last)
-		}
-		return nil
+		q.last, err = number(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
+ UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
+		return err
 	})
 }
 
-// remember puts stored ids into the window.
+// remember puts stored// remember puts stored ids into the window.
 func (q *Queue) remember(hashes []byte) {
 	for ; len(hashes) >= 16; hashes = hashes[16:] {
 		q.window.add(getHash(hashes))
@@ -159,7 +156,7 @@ func (q *Queue) Ledger() Ledger {
 func (q *Queue) readStatus() (any, error) {
 	var totals delta
 	var oldest int64
-	ctx, cancel := context.WithTimeout(context.Background(), q.store.opts.commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), q.store.opts.commitTimeout())
 	defer cancel()
 	err := q.store.db.view(ctx, func(t tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {

@@ -82,7 +82,7 @@ func (s *Store) scrubs() {
 		if err != nil && s.ended.Err() == nil {
 			s.log.Warn("the store could not be read from end to end", "error", err)
 		} else if err == nil {
-			s.clean.Store(s.opts.Now().UnixMicro())
+			s.clean.Store(time.Now().UnixMicro())
 		}
 		if !pause(s.ended, max(time.Second, s.opts.ScrubEvery-time.Since(begin))) {
 			return

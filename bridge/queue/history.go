@@ -133,7 +133,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 			return refuse(ErrReplaying)
 		}
 		_, err = number(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
-			q.id, string(text), q.store.opts.Now().UnixMicro(), q.id)
+			q.id, string(text), time.Now().UnixMicro(), q.id)
 		if err == nil {
 			replay, err = newestReplay(c, q.id)
 		}
@@ -143,6 +143,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 	if err != nil { // the writer may still be at it
 		return Replay{}, err
 	}
+	replay.Order = order
 	return replay, nil
 }
 
@@ -158,7 +159,7 @@ func (q *Queue) order(ctx context.Context, do func(*change) error) error {
 func (q *Queue) EndReplay(ctx context.Context, number uint64) error {
 	return q.order(ctx, func(c *change) error {
 		return c.exec(`UPDATE replay SET ended = $1 WHERE number = $2 AND connector = $3 AND ended = 0`,
-			q.store.opts.Now().UnixMicro(), int64(number), q.id)
+			time.Now().UnixMicro(), int64(number), q.id)
 	})
 }
 
@@ -187,11 +188,6 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 	}
 	if err := json.Unmarshal(request, &r.Order); err != nil {
 		return Replay{}, fmt.Errorf("replay %d: %w", n, err)
-	}
-	for _, at := range []*time.Time{&r.Order.From, &r.Order.Till} {
-		if !at.IsZero() {
-			*at = at.Local()
-		}
 	}
 	r.Number, r.Next = uint64(n), uint64(next)
 	r.Replayed, r.Refused, r.Skipped = uint64(replayed), uint64(refused), uint64(skipped)
@@ -231,15 +227,12 @@ func (q *Queue) FetchReplay(ctx context.Context, limit Limit) (replay Replay, re
 }
 
 func (q *Queue) historyOf(ctx context.Context, replay Replay, limit Limit) ([]*Record, error) {
-	from, till := int64(0), int64(1)<<62
-	if !replay.Order.From.IsZero() {
-		from = microsUp(replay.Order.From)
-	}
+	till := int64(1) << 62
 	if !replay.Order.Till.IsZero() {
 		till = microsUp(replay.Order.Till)
 	}
 	return q.recordsWith(ctx, int64(replay.Next)-1, ` AND received >= $3 AND received < $4 AND seq <= (SELECT last_seq FROM replay WHERE number = $5)`,
-		limit, outDelivered, from, till, int64(replay.Number))
+		limit, outDelivered, microsUp(replay.Order.From), till, int64(replay.Number))
 }
 
 // microsUp rounds up: times of receipt are kept in whole microseconds.
@@ -253,7 +246,7 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 		c.of(q).sums[replayed] += int64(p.Replayed)
 		ended := int64(0)
 		if p.End {
-			ended = q.store.opts.Now().UnixMicro()
+			ended = time.Now().UnixMicro()
 		}
 		return c.exec(`UPDATE replay SET next_seq = $1, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
  WHERE number = $6 AND connector = $7 AND ended = 0`,

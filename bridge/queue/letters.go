@@ -29,7 +29,7 @@ func (q *Queue) insertLetter(c *change, l letterRow) error {
 	if l.event != nil {
 		d = q.store.opts.Describe(l.event)
 	}
-	return c.exec(insertLetter, q.id, l.received, q.store.opts.Now().UnixMicro(), textOf(l.reason), int64(l.status),
+	return c.exec(insertLetter, q.id, l.received, time.Now().UnixMicro(), textOf(l.reason), int64(l.status),
 		textOf(l.answer), int64(l.attempts), int64(l.events), textOf(d.EventType), textOf(d.EventID), textOf(d.UserID), textOf(d.ExternalUserID), l.event)
 }
 

@@ -43,12 +43,9 @@ type postgres struct {
 	used   atomic.Int64
 	asked  time.Time // when used was measured; for the upkeep alone
 
-	mu     sync.Mutex
-	spans  map[int64]bool // whose table is there
-	floors map[floorKey]*floor
-	doubt  map[int64]bool // connectors of which this bridge may have claimed records without knowing
-
-	// For the writer alone: which rows of ids are in the windows.
+	// For the writer alone: which tables of bodies are there, and which rows of ids
+	// are in the windows.
+	spans   map[int64]bool
 	known   map[int64]bool
 	low     int64 // rows up to it need not be looked for
 	newest  int64
@@ -59,12 +56,7 @@ type postgres struct {
 	stop    chan struct{}
 }
 
-type floorKey struct {
-	connector int64
-	lane      lane
-}
-
-// floor is where the claims of a connector begin to look now and then.
+// floor is where the claims of a lane begin to look now and then.
 type floor struct {
 	seq    int64
 	looked time.Time
@@ -114,7 +106,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	p := &postgres{
 		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
-		floors: map[floorKey]*floor{}, doubt: map[int64]bool{}, known: map[int64]bool{}, stop: make(chan struct{}),
+		known: map[int64]bool{}, stop: make(chan struct{}),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -246,7 +238,7 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 	if p.lost.CompareAndSwap(true, false) {
 		for _, q := range p.store.queues() {
 			q.dropClaims()
-			p.setDoubt(q.id) // by its new row
+			q.doubt.Store(true) // by its new row
 		}
 	}
 	conn, err := p.pool.Acquire(ctx)
@@ -280,9 +272,7 @@ func (p *postgres) again(err error) bool {
 		return false
 	}
 	if e.Code == "42P01" { // a table of bodies was dropped, or not made yet
-		p.mu.Lock()
 		clear(p.spans)
-		p.mu.Unlock()
 	}
 	return slices.Contains([]string{"40001", "40P01", "42P01"}, e.Code)
 }
@@ -391,10 +381,7 @@ func (p *postgres) insertContent(ctx context.Context, t *pgTx, need prepare, rea
 // transaction that needs them.
 func (p *postgres) makeTables(ctx context.Context, seqs []int64) error {
 	for _, seq := range seqs {
-		p.mu.Lock()
-		there := p.spans[seq>>32]
-		p.mu.Unlock()
-		if there {
+		if p.spans[seq>>32] {
 			continue
 		}
 		_, err := p.pool.Exec(ctx, `INSERT INTO body_table VALUES (`+strconv.FormatInt(seq>>32, 10)+`) ON CONFLICT DO NOTHING;
@@ -403,9 +390,7 @@ ALTER TABLE `+p.body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
 		if err != nil && !raced(err) {
 			return err
 		}
-		p.mu.Lock()
 		p.spans[seq>>32] = true
-		p.mu.Unlock()
 	}
 	return nil
 }
@@ -435,10 +420,10 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 	}
 	defer func() {
 		if err != nil { // the server may have done it all the same
-			p.setDoubt(q.id)
+			q.doubt.Store(true)
 		}
 	}()
-	f := p.floor(q.id, of)
+	f := &q.lanes[of].floor
 	if f.events > 0 {
 		limit = int(int64(limit)/f.events) + 1
 	}
@@ -448,10 +433,7 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 		from = min(after, f.seq)
 	}
 	begin := time.Now()
-	rows, err := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
 	list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
 		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.lane)
 		return c, err
@@ -473,41 +455,18 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 	return list, err
 }
 
-func (p *postgres) setDoubt(connector int64) {
-	p.mu.Lock()
-	p.doubt[connector] = true
-	p.mu.Unlock()
-}
-
 // freeUnknown gives back records that this bridge has claimed without knowing: the
 // answer to the claim was lost, or the claim was forgotten with the others of a row
 // that another bridge had removed. No other claim of the queue runs beside it.
 func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
-	p.mu.Lock()
-	doubt := p.doubt[q.id]
-	delete(p.doubt, q.id)
-	p.mu.Unlock()
-	if !doubt {
+	if !q.doubt.CompareAndSwap(true, false) {
 		return nil
 	}
 	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND pending > 0 AND NOT seq = ANY($3)`, q.id, p.id.Load(), q.held())
 	if err != nil {
-		p.setDoubt(q.id)
+		q.doubt.Store(true)
 	}
 	return err
-}
-
-// floor returns the floor of a lane of a connector. Its queue claims one at a time.
-func (p *postgres) floor(connector int64, of lane) *floor {
-	key := floorKey{connector, of}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.floors[key]
-	if f == nil {
-		f = &floor{}
-		p.floors[key] = f
-	}
-	return f
 }
 
 // beat keeps this bridge's claims and frees those of bridges that are gone.
@@ -576,18 +535,19 @@ func (p *postgres) upkeep(ctx context.Context, _ *writer) error {
 	if !p.leader.Load() {
 		return nil
 	}
-	rows, err := p.pool.Query(ctx, `SELECT span FROM body_table t WHERE span < extract(epoch FROM now())::bigint / $1 - 1
+	spans, err := p.spansOf(ctx, `SELECT span FROM body_table t WHERE span < extract(epoch FROM now())::bigint / $1 - 1
  AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`, p.span)
-	if err != nil {
-		return err
-	}
-	spans, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	for _, span := range spans {
 		if err == nil {
 			_, err = p.pool.Exec(ctx, `DROP TABLE IF EXISTS `+p.body(span<<32)+`; DELETE FROM body_table WHERE span = `+strconv.FormatInt(span, 10))
 		}
 	}
 	return err
+}
+
+func (p *postgres) spansOf(ctx context.Context, sql string, args ...any) ([]int64, error) {
+	rows, _ := p.pool.Query(ctx, sql, args...)
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 func (p *postgres) size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
@@ -604,11 +564,7 @@ func (p *postgres) ownReplay(ctx context.Context, number int64) (bool, error) {
 
 // wipe implements database: it vacuums the tables that hold events.
 func (p *postgres) wipe(ctx context.Context) error {
-	rows, err := p.pool.Query(ctx, `SELECT span FROM body_table`)
-	if err != nil {
-		return err
-	}
-	spans, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	spans, err := p.spansOf(ctx, `SELECT span FROM body_table`)
 	if err == nil {
 		_, err = p.pool.Exec(ctx, `VACUUM letter`)
 	}

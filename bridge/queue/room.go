@@ -28,22 +28,18 @@ type room struct {
 	full    bool
 }
 
-func newRoom(s *Store) *room {
-	r := &room{store: s, hurried: make(chan struct{}, 1)}
-	r.measure()
-	return r
-}
-
-// measure asks the database and the file system.
-func (r *room) measure() {
+// look asks the database and the file system, and locks mu.
+func (r *room) look() {
 	used, spare, free, total := r.store.db.size()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.used, r.spare, r.free = used, spare, free
-	r.reserve = r.store.opts.Reserve
-	if r.reserve <= 0 {
-		r.reserve = max(minReserve, min(maxReserve, total/10))
-	}
+	r.reserve = max(minReserve, min(maxReserve, total/10))
+}
+
+// measure finds out whether the store is full.
+func (r *room) measure() {
+	r.look()
+	defer r.mu.Unlock()
 	slack := int64(0)
 	if r.full {
 		slack = r.reserve / 8 // some more room before batches are taken again than for going on
@@ -86,15 +82,13 @@ func (r *room) short(n, slack, back int64) int64 {
 
 // admit says whether a batch of n bytes may be stored.
 func (r *room) admit(n int) error {
-	used, _, free, _ := r.store.db.size()
-	r.mu.Lock()
+	r.look()
 	defer r.mu.Unlock()
-	r.used, r.free = used, free
 	if !r.full && r.short(2*int64(n), 0, 0) <= 0 { // once in the log, once in the file
 		return nil
 	}
 	r.turn(r.full || r.short(0, r.reserve/8, 0) > 0) // a batch that is large beside the room says nothing of others
-	r.hurry()
+	signal(r.hurried)
 	return ErrFull
 }
 
@@ -105,17 +99,10 @@ func (r *room) admitOutcome() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.free >= 0 && r.free < r.reserve/8 {
-		r.hurry()
+		signal(r.hurried)
 		return ErrFull
 	}
 	return nil
-}
-
-func (r *room) hurry() {
-	select {
-	case r.hurried <- struct{}{}:
-	default:
-	}
 }
 
 // excess returns how much history should be pruned, in bytes, so that there is
@@ -155,7 +142,7 @@ func (s *Store) prune(ctx context.Context) error {
 		drop = stored - s.opts.RetainBytes
 	}
 	drop = max(drop, min(s.room.excess(), stored))
-	olderThan := s.opts.Now().Add(-s.opts.RetainAge).UnixMicro()
+	olderThan := time.Now().Add(-s.opts.RetainAge).UnixMicro()
 	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
 		if dropped, err = s.pruneSome(ctx, olderThan, drop); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
@@ -18,8 +19,8 @@ import (
 // same Settlement. A record that another bridge has claimed meanwhile, because
 // this one did not answer for too long, is left to that bridge.
 func (q *Queue) Settle(ctx context.Context, s Settlement) error {
-	st := &settling{q: q, s: s}
-	if err := st.prepare(ctx); err != nil || len(st.op.need.held) == 0 {
+	st := &settling{q: q}
+	if err := st.prepare(ctx, s); err != nil || len(st.need.held) == 0 {
 		return err
 	}
 	if err := q.store.room.admitOutcome(); err != nil {
@@ -34,65 +35,50 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 // settling is a Settlement on its way through the writer.
 type settling struct {
 	op
-	q      *Queue
-	s      Settlement
-	named  []named
-	bodies map[int64]decodedBody // of the records of dead events
+	q     *Queue
+	named []named
 }
 
 // named is what a Settlement says of some events.
 type named struct {
 	Span
 	outcome byte
-	dead    *DeadEvent
+	dead    *DeadEvent // nil: they are not dead
+	event   []byte     // of a dead event; nil: it cannot be read
 }
 
-func (st *settling) prepare(ctx context.Context) error {
-	for _, span := range st.s.Delivered {
-		st.named = append(st.named, named{span, outDelivered, nil})
+func (st *settling) prepare(ctx context.Context, s Settlement) error {
+	for _, span := range s.Delivered {
+		st.named = append(st.named, named{Span: span, outcome: outDelivered})
 	}
-	for _, span := range st.s.Filtered {
-		st.named = append(st.named, named{span, outFiltered, nil})
+	for _, span := range s.Filtered {
+		st.named = append(st.named, named{Span: span, outcome: outFiltered})
 	}
-	for i := range st.s.Dead {
-		d := &st.s.Dead[i]
-		st.named = append(st.named, named{Span{d.Seq, d.Index, d.Index}, outDead, d})
-		if err := st.readDead(ctx, d); err != nil {
-			return err
+	bodies := map[uint64]decodedBody{}
+	for i := range s.Dead {
+		d := &s.Dead[i]
+		b, there := bodies[d.Seq]
+		if !there {
+			var err error
+			if b, err = st.q.readBody(ctx, int64(d.Seq)); err != nil && !errors.Is(err, errBody) {
+				return st.q.store.db.classify(err)
+			}
+			bodies[d.Seq] = b
 		}
+		n := named{Span: Span{d.Seq, d.Index, d.Index}, outcome: outDead, dead: d}
+		if d.Index >= 0 && d.Index < len(b.events) {
+			n.event = b.events[d.Index]
+		}
+		st.named = append(st.named, n)
+		st.size += len(n.event) + 200
 	}
 	for _, n := range st.named {
-		st.op.need.held = append(st.op.need.held, int64(n.Seq))
+		st.need.held = append(st.need.held, int64(n.Seq))
 	}
-	slices.Sort(st.op.need.held)
-	st.op.need.held = slices.Compact(st.op.need.held)
-	st.op.size += 200 * len(st.op.need.held)
-	st.op.do = st.write
-	return nil
-}
-
-// readDead reads the bytes of a dead event's record.
-func (st *settling) readDead(ctx context.Context, d *DeadEvent) error {
-	seq := int64(d.Seq)
-	if _, there := st.bodies[seq]; !there {
-		b, err := st.q.readBody(ctx, seq)
-		if err != nil && !errors.Is(err, errBody) {
-			return st.q.store.db.classify(err)
-		}
-		if st.bodies == nil {
-			st.bodies = map[int64]decodedBody{}
-		}
-		st.bodies[seq] = b
-	}
-	st.op.size += len(st.event(d)) + 200
-	return nil
-}
-
-// event returns the bytes of a dead event; nil: they cannot be read.
-func (st *settling) event(d *DeadEvent) []byte {
-	if events := st.bodies[int64(d.Seq)].events; d.Index >= 0 && d.Index < len(events) {
-		return events[d.Index]
-	}
+	slices.Sort(st.need.held)
+	st.need.held = slices.Compact(st.need.held)
+	st.size += 200 * len(st.need.held)
+	st.do = st.write
 	return nil
 }
 
@@ -112,13 +98,13 @@ func (st *settling) write(c *change) error {
 			continue
 		}
 		l := letterRow{received: p.states[int64(n.Seq)].received, reason: n.dead.Reason, status: n.dead.Status, answer: n.dead.Answer,
-			attempts: n.dead.Attempts, events: 1, event: st.event(n.dead)}
+			attempts: n.dead.Attempts, events: 1, event: n.event}
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
 	}
-	now := q.store.opts.Now().UnixMicro()
-	for _, seq := range st.op.need.held {
+	now := time.Now().UnixMicro()
+	for _, seq := range st.need.held {
 		if s := p.states[seq]; s != nil {
 			if err := c.exec(updateRecord, s.pending, s.outcome, now, seq); err != nil {
 				return err

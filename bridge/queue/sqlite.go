@@ -83,9 +83,13 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 		s.pool <- nil
 	}
 	defer func() {
-		if err != nil {
-			s.abandon()
+		if err == nil {
+			return
 		}
+		if s.writer != nil {
+			s.writer.close()
+		}
+		s.lock.Close()
 	}()
 	if err := s.checkLog(opts.DropDamagedLog); err != nil {
 		return nil, err
@@ -102,21 +106,17 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 			err = s.start(ctx)
 		}
 	}
+	if s.corrupt(err) {
+		err = fmt.Errorf("%w: %s: %v; restore a backup, or try: sqlite3 queue.db .recover", ErrDamaged, s.path(databaseFile), err)
+	}
 	if err != nil {
-		return nil, s.openError(err)
+		return nil, err
 	}
 	s.stopped.Go(s.checkpoints)
 	return s, nil
 }
 
 func (s *sqlite) path(name string) string { return filepath.Join(s.dir, name) }
-
-func (s *sqlite) openError(err error) error {
-	if s.corrupt(err) {
-		return fmt.Errorf("%w: %s: %v; restore a backup, or try: sqlite3 queue.db .recover", ErrDamaged, s.path(databaseFile), err)
-	}
-	return err
-}
 
 // start opens the writer's connection and makes the tables where there are none.
 func (s *sqlite) start(ctx context.Context) (err error) {
@@ -229,7 +229,7 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 		return err
 	}
 	if s.logPages.Load() >= checkpointAt {
-		s.wakeCheckpointer()
+		signal(s.checkpoint)
 	}
 	if time.Since(s.measured) > 20*time.Millisecond {
 		s.measured = time.Now()
@@ -250,13 +250,6 @@ func (s *sqlite) measure(t tx) error {
 		s.free.Store(free)
 	}
 	return err
-}
-
-func (s *sqlite) wakeCheckpointer() {
-	select {
-	case s.checkpoint <- struct{}{}:
-	default:
-	}
 }
 
 // diskOf returns what tells the free and all bytes of a directory's file system;
@@ -379,7 +372,7 @@ func (s *sqlite) prunes() bool { return true }
 // begins anew has room.
 func (s *sqlite) upkeep(ctx context.Context, w *writer) error {
 	if free, _ := s.disk(); s.logPages.Load() > 0 && (w.idle() || free >= 0 && free < minReserve) {
-		s.wakeCheckpointer()
+		signal(s.checkpoint)
 	}
 	for before := int64(-1); ; before = s.free.Load() {
 		if err := s.view(ctx, s.measure); err != nil {
@@ -497,14 +490,6 @@ func (s *sqlite) close(context.Context) error {
 	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
 	err = errors.Join(err, s.writer.close())
 	return errors.Join(err, s.lock.Close())
-}
-
-// abandon lets go of everything after a start that failed.
-func (s *sqlite) abandon() {
-	if s.writer != nil {
-		s.writer.close()
-	}
-	s.lock.Close()
 }
 
 // sqliteConn is a connection with its prepared statements. It is used by one

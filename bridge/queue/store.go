@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,13 +33,10 @@ type Options struct {
 	// RetainBytes is how much history is kept at most, over all connectors; 0:
 	// as much as RetainAge says. The oldest goes first.
 	RetainBytes int64
-	// MaxBytes is how much the store may take; 0: all but the reserve. Above it,
-	// and where the disk has less than the reserve left, history is pruned,
-	// oldest first; where that does not help, Append returns ErrFull.
+	// MaxBytes is how much the store may take; 0: all but a reserve of a tenth of
+	// the disk, within 24 and 256 MiB. Above it, and within the reserve, history is
+	// pruned, oldest first; where that does not help, Append returns ErrFull.
 	MaxBytes int64
-	// Reserve is the free space of the disk that new batches may not take, in
-	// bytes; 0: a tenth of the disk, within 24 and 256 MiB.
-	Reserve int64
 	// ScrubEvery is the time in which everything is read once, at an even pace,
 	// so that damage is found before what it hit is needed; 0: never.
 	ScrubEvery time.Duration
@@ -54,41 +52,28 @@ type Options struct {
 	// Describe finds what a dead letter is listed by; nil: nothing is found.
 	Describe func(event []byte) Description
 	Logger   *slog.Logger
-	Now      func() time.Time
 
-	vfs           string // of the embedded store, for tests
-	disk          func() (free, total int64)
-	commitTimeout time.Duration // of one transaction with a database that does not answer
-	upkeepEvery   time.Duration
+	vfs         string // of the embedded store, for tests
+	disk        func() (free, total int64)
+	upkeepEvery time.Duration
 }
 
 func (o Options) withDefaults() Options {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.AppendTimeout = cmp.Or(o.AppendTimeout, 5*time.Second)
+	o.AckWait = cmp.Or(o.AckWait, 30*time.Second)
+	o.upkeepEvery = cmp.Or(o.upkeepEvery, time.Second)
 	if o.Describe == nil {
 		o.Describe = func([]byte) Description { return Description{} }
-	}
-	if o.AppendTimeout <= 0 {
-		o.AppendTimeout = 5 * time.Second
-	}
-	if o.AckWait <= 0 {
-		o.AckWait = 30 * time.Second
-	}
-	if o.commitTimeout <= 0 {
-		o.commitTimeout = max(o.AppendTimeout, 10*time.Second)
 	}
 	if o.disk == nil {
 		o.disk = diskOf(o.Dir)
 	}
-	if o.upkeepEvery <= 0 {
-		o.upkeepEvery = time.Second
-	}
 	return o
 }
+
+// commitTimeout bounds one transaction with a database that does not answer.
+func (o Options) commitTimeout() time.Duration { return max(o.AppendTimeout, 10*time.Second) }
 
 // Store keeps the queues of all connectors. It is safe for concurrent use.
 type Store struct {
@@ -135,7 +120,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.end()
 		return nil, err
 	}
-	s.room = newRoom(s)
+	s.room = &room{store: s, hurried: make(chan struct{}, 1)}
+	s.room.measure()
 	err = s.db.view(ctx, func(t tx) error {
 		return t.query(`SELECT value FROM meta WHERE name = 'store'`, func(r row) error { return r.scan(&s.name) })
 	})
@@ -261,30 +247,6 @@ func (s *Store) stopped() error {
 	}
 	failed, _ := s.writer.state()
 	return failed
-}
-
-// poll is how often a queue looks for what other bridges have stored.
-const poll = 200 * time.Millisecond
-
-// wait waits until something has happened, a while where bridges share the
-// store, or until ctx or the store ends.
-func (s *Store) wait(ctx context.Context, something <-chan struct{}) error {
-	var tick <-chan time.Time
-	if s.shared {
-		timer := time.NewTimer(poll)
-		defer timer.Stop()
-		tick = timer.C
-	}
-	select {
-	case <-something:
-		return nil
-	case <-tick:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.ended.Done():
-		return ErrClosed
-	}
 }
 
 // wakeAll wakes everyone who waits, to see that the store is closed or has failed.

@@ -151,14 +151,14 @@ func (w *writer) submit(o *op) error {
 	}
 	w.queued += o.size
 	w.waiting = append(w.waiting, o)
-	w.signal()
+	signal(w.wake)
 	return nil
 }
 
-// signal has the loop look.
-func (w *writer) signal() {
+// signal wakes the goroutine that waits for the channel, which keeps one signal.
+func signal(wake chan struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default:
 	}
 }
@@ -228,7 +228,7 @@ func (w *writer) commit(group []*op) {
 		w.finish(group, failed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout())
 	defer cancel()
 	for try := 0; ; try++ {
 		c := &change{parts: map[*Queue]*part{}}
@@ -338,7 +338,7 @@ func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	w.signal()
+	signal(w.wake)
 	<-w.ended
 }
 

@@ -61,8 +61,8 @@ func TestFailedTransactionIsTakenBack(t *testing.T) {
 	require.NoError(t, err)
 	records, err := q.Claim(t.Context(), Limit{Events: 100, Bytes: 1 << 20})
 	require.NoError(t, err)
-	st := &settling{q: q, s: Settlement{Delivered: []Span{{Seq: records[0].Seq}}}}
-	require.NoError(t, st.prepare(t.Context()))
+	st := &settling{q: q}
+	require.NoError(t, st.prepare(t.Context(), Settlement{Delivered: []Span{{Seq: records[0].Seq}}}))
 	a, err := q.prepareAppend(batchOf(2))
 	require.NoError(t, err)
 	a.op.do = func(c *change) error {
