@@ -130,7 +130,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 			return err
 		}
 		if newest.Active() {
-			return refuse(ErrReplaying)
+			return ErrReplaying
 		}
 		_, err = number(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
 			q.id, string(text), time.Now().UnixMicro(), q.id)
@@ -157,10 +157,7 @@ func (q *Queue) order(ctx context.Context, do func(*change) error) error {
 
 // EndReplay ends the replay with this number, if it is active.
 func (q *Queue) EndReplay(ctx context.Context, number uint64) error {
-	return q.order(ctx, func(c *change) error {
-		return c.exec(`UPDATE replay SET ended = $1 WHERE number = $2 AND connector = $3 AND ended = 0`,
-			time.Now().UnixMicro(), int64(number), q.id)
-	})
+	return q.SettleReplay(ctx, ReplayProgress{Number: number, End: true})
 }
 
 // Replay returns the newest replay, active or ended; its zero value where there
@@ -248,7 +245,7 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 		if p.End {
 			ended = time.Now().UnixMicro()
 		}
-		return c.exec(`UPDATE replay SET next_seq = $1, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
+		return c.exec(`UPDATE replay SET next_seq = CASE WHEN next_seq < $1 THEN $1 ELSE next_seq END, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
  WHERE number = $6 AND connector = $7 AND ended = 0`,
 			int64(p.Next), int64(p.Replayed), int64(p.Refused), int64(p.Skipped), ended, int64(p.Number), q.id)
 	})

@@ -87,7 +87,7 @@ const updateRecord = `UPDATE record SET pending = $1, outcome = $2, settled = $3
 func (st *settling) write(c *change) error {
 	q := st.q
 	if err := st.check(); err != nil {
-		return refuse(err)
+		return err
 	}
 	p := c.of(q)
 	column := [...]int{outDelivered: delivered, outFiltered: filtered, outDead: dead}

@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,8 +19,8 @@ import (
 )
 
 // The embedded store: one file with page checksums, in WAL mode, synced at every
-// commit. The writer has a connection of its own, and so has the checkpointer;
-// views share a few others.
+// commit. The writer has a connection of its own; views and checkpoints share a few
+// others.
 const (
 	databaseFile = "queue.db"
 	lockFile     = "LOCK"
@@ -284,28 +283,15 @@ func (s *sqlite) surplus() int64 { return s.free.Load() - freePages - s.pages.Lo
 // anew only once all of it is copied, so the writer does the small rest between
 // two of its transactions.
 func (s *sqlite) checkpoints() {
-	var c *sqliteConn
-	defer func() {
-		if c != nil {
-			c.close()
-		}
-	}()
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-s.checkpoint:
 		}
-		if c == nil {
-			var err error
-			if c, err = s.connect(databaseFile, true); err != nil {
-				s.log("the log cannot be checkpointed", "error", err)
-				continue
-			}
-		}
 		crashpoint.At("checkpoint.before")
-		pages, copied, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
-		if err != nil && !errors.Is(err, sqlite3.BUSY) {
+		pages, copied, err := s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+		if err != nil && !anyOf(err, sqlite3.BUSY, ErrClosed) {
 			s.log("the log cannot be checkpointed", "error", err)
 			continue
 		}
@@ -314,6 +300,16 @@ func (s *sqlite) checkpoints() {
 		}
 		s.flush.Store(true)
 	}
+}
+
+// copyLog copies the log into the file, on one of the views' connections.
+func (s *sqlite) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (pages, copied int, err error) {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { s.pool <- c }()
+	return c.conn.WALCheckpoint("main", mode)
 }
 
 // view implements database.
@@ -399,12 +395,7 @@ func (s *sqlite) upkeep(ctx context.Context, w *writer) error {
 // deleted is in any file.
 func (s *sqlite) wipe(ctx context.Context) error {
 	for {
-		c, err := s.reader(ctx)
-		if err != nil {
-			return err
-		}
-		_, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
-		s.pool <- c
+		_, _, err := s.copyLog(ctx, sqlite3.CHECKPOINT_TRUNCATE)
 		if err == nil || !errors.Is(err, sqlite3.BUSY) {
 			return err
 		}
@@ -583,8 +574,7 @@ func bind(s *sqlite3.Stmt, at int, arg any) error {
 	case []byte:
 		return s.BindBlob(at, v)
 	case []int64:
-		text, err := json.Marshal(v)
-		return errors.Join(err, s.BindText(at, string(text)))
+		return s.BindJSON(at, v)
 	case nil:
 		return s.BindNull(at)
 	}

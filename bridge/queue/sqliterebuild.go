@@ -102,7 +102,7 @@ func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 	for at, found := int64(0), true; found; {
 		var failed error
 		err := r.from.query(read, func(row row) error {
-			if err := row.(sqliteRow).values(values); err != nil {
+			if err := row.(sqliteRow).s.Columns(values...); err != nil {
 				return err
 			}
 			at = values[0].(int64) + 1
@@ -124,23 +124,6 @@ func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 		at, found = r.beyond(read+` LIMIT 1`, at)
 	}
 	return nil
-}
-
-// values reads all columns as what they are.
-func (r sqliteRow) values(to []any) error {
-	for i := range to {
-		switch r.s.ColumnType(i) {
-		case sqlite3.NULL:
-			to[i] = nil
-		case sqlite3.INTEGER:
-			to[i] = r.s.ColumnInt64(i)
-		case sqlite3.BLOB:
-			to[i] = append([]byte{}, r.s.ColumnRawBlob(i)...)
-		default:
-			to[i] = r.s.ColumnText(i)
-		}
-	}
-	return r.s.Err()
 }
 
 // beyond returns the first place after bad from which rows can be read: it looks

@@ -29,22 +29,14 @@ const (
 type op struct {
 	size int
 	need prepare
-	// do writes. An error that is a refusal (see refuse) is this operation's
-	// alone and means that it has written nothing; any other one undoes the
-	// whole transaction.
+	// do writes. ErrNotHeld and ErrReplaying are this operation's alone and mean
+	// that it has written nothing; any other error undoes the whole transaction.
 	do func(*change) error
 
 	begun    time.Time
 	refusal  error
 	finished chan error
 }
-
-// refusal marks an error that concerns one operation only.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
-
-func refuse(err error) error { return refusal{err} }
 
 // change is a transaction of the writer while it runs. What it adds to a queue is
 // applied in memory after the commit; ids alone are in the window at once.
@@ -260,11 +252,8 @@ func (c *change) run(group []*op) error {
 	for _, o := range group {
 		n := len(o.need.content)
 		c.known, known = known[:n], known[n:]
-		o.refusal = nil
-		if err := o.do(c); errors.As(err, new(refusal)) {
-			o.refusal = errors.Unwrap(err)
-		} else if err != nil {
-			return err
+		if o.refusal = o.do(c); o.refusal != nil && !anyOf(o.refusal, ErrNotHeld, ErrReplaying) {
+			return o.refusal
 		}
 	}
 	for q := range c.parts {
