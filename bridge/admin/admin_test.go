@@ -92,8 +92,8 @@ func (b *books) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLe
 			!f.Since.IsZero() && l.DiedAt.Before(f.Since), !f.Until.IsZero() && !l.DiedAt.Before(f.Until):
 			continue
 		}
-		if f.Types != nil {
-			if ok, _ := path.Match(f.Types[0], l.EventType); !ok {
+		if f.Type != "" {
+			if ok, _ := path.Match(f.Type, l.EventType); !ok {
 				continue
 			}
 		}

@@ -212,7 +212,7 @@ func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool
 		if _, err := path.Match(pattern, ""); err != nil {
 			return f, false, errors.New("type must be an event type or a pattern such as users.messages.email.*")
 		}
-		f.Types = []string{pattern}
+		f.Type = pattern
 	}
 	for name, at := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if text := v.Get(name); text != "" {
@@ -221,7 +221,7 @@ func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool
 			}
 		}
 	}
-	narrow = f.Numbers != nil || f.Reason != "" || f.User != "" || f.Types != nil || !f.Since.IsZero() || !f.Until.IsZero()
+	narrow = f.Numbers != nil || f.Reason != "" || f.User != "" || f.Type != "" || !f.Since.IsZero() || !f.Until.IsZero()
 	return f, narrow, nil
 }
 

@@ -160,7 +160,7 @@ func (a *appending) write(c *change) error {
 			size += int64(e.End - e.Start)
 		case e.Fate == Dead:
 			r.Dead += e.count()
-			err := a.q.insertLetter(c, letterRow{received: a.received, reason: e.Reason, events: e.count(), event: e.letter})
+			err := a.q.insertLetter(c, DeadLetter{ReceivedAt: time.UnixMicro(a.received), Reason: e.Reason, Events: e.count(), Event: e.letter})
 			if err != nil {
 				return err
 			}

@@ -95,25 +95,21 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 	n, back := 0, &q.lanes[from].back
 	for _, seq := range *back {
 		c := q.claims[seq]
-		if c == nil {
-			n++
-			continue
-		}
-		if c.pending > 0 && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
+		gone := c == nil || c.pending == 0 // another bridge has it, or a settlement came to its end after it was released
+		if !gone && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
 			limit = Limit{}
 			break
 		}
-		if c.body != nil {
+		n++
+		if c != nil && c.body != nil {
 			q.fresh -= len(*c.body)
 		}
-		if c.pending == 0 { // a settlement came to its end after the record was released
+		if gone {
 			delete(q.claims, seq)
-			n++
 			continue
 		}
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
-		n++
 		chosen = append(chosen, c.recordState)
 		c.out, c.body = true, nil
 	}

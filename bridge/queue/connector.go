@@ -57,13 +57,6 @@ type claim struct {
 	out bool // handed out
 }
 
-func newQueue(s *Store, id int64, name string, windowSize int) *Queue {
-	return &Queue{
-		store: s, id: id, name: name, window: newWindow(windowSize), windowSize: windowSize,
-		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
-	}
-}
-
 // load fills the window from the newest stored ids and reads the ledger.
 func (q *Queue) load(ctx context.Context) error {
 	crashpoint.At("start.before-ids")
@@ -130,11 +123,9 @@ func (q *Queue) Ledger() Ledger {
 	known := !q.store.shared && q.totals.pending() == 0
 	q.mu.Unlock()
 	if !known {
-		timer := time.NewTimer(statusTimeout)
-		defer timer.Stop()
 		select {
 		case <-q.asking.DoChan("", q.readStatus):
-		case <-timer.C:
+		case <-time.After(statusTimeout):
 		}
 	}
 	q.mu.Lock()

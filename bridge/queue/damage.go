@@ -57,16 +57,16 @@ func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, ca
 	if s.pending == 0 {
 		return nil
 	}
-	l := letterRow{received: s.received, reason: ReasonDamaged, answer: cause.Error(), events: int(s.pending)}
+	l := DeadLetter{ReceivedAt: time.UnixMicro(s.received), Reason: ReasonDamaged, Answer: cause.Error(), Events: int(s.pending)}
 	if int64(len(rest.events)) != s.events {
 		return q.insertLetter(c, l)
 	}
-	l.events = 1
+	l.Events = 1
 	for i, o := range s.outcomes() {
 		if o != outPending {
 			continue
 		}
-		l.event = rest.events[i]
+		l.Event = rest.events[i]
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
@@ -91,10 +91,8 @@ func (s *Store) scrubs() {
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

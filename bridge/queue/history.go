@@ -174,26 +174,24 @@ func (q *Queue) Replay(ctx context.Context) (r Replay, err error) {
 }
 
 func newestReplay(t tx, connector int64) (r Replay, err error) {
-	var n, started, ended, next, replayed, refused, skipped int64
+	var started, ended int64
 	var request []byte
 	err = t.query(`SELECT number, request, started, ended, next_seq, replayed, refused, skipped FROM replay
  WHERE connector = $1 ORDER BY number DESC LIMIT 1`, func(row row) error {
-		return row.scan(&n, &request, &started, &ended, &next, &replayed, &refused, &skipped)
+		return row.scan(&r.Number, &request, &started, &ended, &r.Next, &r.Replayed, &r.Refused, &r.Skipped)
 	}, connector)
-	if err != nil || n == 0 {
+	if err != nil || r.Number == 0 {
 		return Replay{}, err
 	}
 	if err := json.Unmarshal(request, &r.Order); err != nil {
-		return Replay{}, fmt.Errorf("replay %d: %w", n, err)
+		return Replay{}, fmt.Errorf("replay %d: %w", r.Number, err)
 	}
-	r.Number, r.Next = uint64(n), uint64(next)
-	r.Replayed, r.Refused, r.Skipped = uint64(replayed), uint64(refused), uint64(skipped)
 	r.StartedAt = time.UnixMicro(started)
 	if ended > 0 {
 		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
-	at, err := number(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, next)
+	at, err := number(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
 	if at > 0 {
 		r.Position = time.UnixMicro(at)
 	}

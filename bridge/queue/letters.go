@@ -12,25 +12,14 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// letterRow is a dead letter that is to be stored.
-type letterRow struct {
-	received         int64
-	reason           string
-	status, attempts int
-	answer           string
-	events           int
-	event            []byte // nil: it cannot be read
-}
-
 var insertLetter = insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event")
 
-func (q *Queue) insertLetter(c *change, l letterRow) error {
-	var d Description
-	if l.event != nil {
-		d = q.store.opts.Describe(l.event)
+func (q *Queue) insertLetter(c *change, l DeadLetter) error {
+	if l.Event != nil {
+		l.Description = q.store.opts.Describe(l.Event)
 	}
-	return c.exec(insertLetter, q.id, l.received, time.Now().UnixMicro(), textOf(l.reason), int64(l.status),
-		textOf(l.answer), int64(l.attempts), int64(l.events), textOf(d.EventType), textOf(d.EventID), textOf(d.UserID), textOf(d.ExternalUserID), l.event)
+	return c.exec(insertLetter, q.id, l.ReceivedAt.UnixMicro(), time.Now().UnixMicro(), textOf(l.Reason), int64(l.Status), textOf(l.Answer),
+		int64(l.Attempts), int64(l.Events), textOf(l.EventType), textOf(l.EventID), textOf(l.UserID), textOf(l.ExternalUserID), l.Event)
 }
 
 // textOf makes a text that both databases take: UTF-8 without a zero byte, and
@@ -65,9 +54,7 @@ func (q *Queue) where(f LetterFilter) (string, []any) {
 	add(f.User != "", "(external_id = ? OR user_id = ?)", f.User)
 	add(!f.Since.IsZero(), "died >= ?", f.Since.UnixMicro())
 	add(!f.Until.IsZero(), "died < ?", f.Until.UnixMicro())
-	if len(f.Types) == 1 {
-		add(!strings.ContainsAny(f.Types[0], `*?[\`), "type = ?", f.Types[0])
-	}
+	add(f.Type != "" && !strings.ContainsAny(f.Type, `*?[\`), "type = ?", f.Type)
 	return sql, args
 }
 
@@ -80,11 +67,9 @@ func signed(numbers []uint64) []int64 {
 }
 
 // matchesType tells whether an event type is one of the filter's.
-func matchesType(patterns []string, eventType string) bool {
-	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
-		ok, _ := path.Match(p, eventType)
-		return ok
-	})
+func (f LetterFilter) matchesType(eventType string) bool {
+	ok, _ := path.Match(f.Type, eventType)
+	return ok || f.Type == ""
 }
 
 const letterColumns = `SELECT number, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id`
@@ -111,7 +96,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 				return err
 			}
 			after = int64(l.Number)
-			if !matchesType(f.Types, l.EventType) {
+			if !f.matchesType(l.EventType) {
 				return nil
 			}
 			letters = append(letters, l)
@@ -152,11 +137,10 @@ func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after i
 }
 
 func scanLetter(r row) (l DeadLetter, err error) {
-	var number, received, died, status, attempts, events int64
-	err = r.scan(&number, &received, &died, &l.Reason, &status, &l.Answer, &attempts, &events,
+	var received, died int64
+	err = r.scan(&l.Number, &received, &died, &l.Reason, &l.Status, &l.Answer, &l.Attempts, &l.Events,
 		&l.EventType, &l.EventID, &l.UserID, &l.ExternalUserID, &l.Event)
-	l.Number, l.ReceivedAt, l.DiedAt = uint64(number), time.UnixMicro(received), time.UnixMicro(died)
-	l.Status, l.Attempts, l.Events = int(status), int(attempts), int(events)
+	l.ReceivedAt, l.DiedAt = time.UnixMicro(received), time.UnixMicro(died)
 	return l, err
 }
 
@@ -167,12 +151,12 @@ func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGro
 	where, args := q.where(f)
 	groups, err = list(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
 		` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) (g LetterGroup, err error) {
-		var events, letters, first, last, died int64
-		err = r.scan(&g.Reason, &g.EventType, &events, &letters, &first, &last, &died)
-		g.Events, g.Letters, g.First, g.Last, g.DiedAt = uint64(events), uint64(letters), uint64(first), uint64(last), time.UnixMicro(died)
+		var died int64
+		err = r.scan(&g.Reason, &g.EventType, &g.Events, &g.Letters, &g.First, &g.Last, &died)
+		g.DiedAt = time.UnixMicro(died)
 		return g, err
 	}, args...)
-	return slices.DeleteFunc(groups, func(g LetterGroup) bool { return !matchesType(f.Types, g.EventType) }), err
+	return slices.DeleteFunc(groups, func(g LetterGroup) bool { return !f.matchesType(g.EventType) }), err
 }
 
 // moved is how many letters one transaction moves.

@@ -46,11 +46,8 @@ type postgres struct {
 	// For the writer alone: which tables of bodies are there, and which rows of ids
 	// are in the windows.
 	spans   map[int64]bool
-	known   map[int64]bool
-	low     int64 // rows up to it need not be looked for
-	newest  int64
-	marked  time.Time // when marker was newest
-	marker  int64
+	known   map[int64]time.Time // since when
+	low     int64               // rows up to it need not be looked for
 	looked  time.Time
 	stopped sync.WaitGroup
 	stop    chan struct{}
@@ -106,7 +103,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	p := &postgres{
 		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
-		known: map[int64]bool{}, stop: make(chan struct{}),
+		known: map[int64]time.Time{}, stop: make(chan struct{}),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -173,7 +170,6 @@ func (p *postgres) register(ctx context.Context) error {
 		return err
 	}
 	p.id.Store(id)
-	p.newest = newest
 	p.low = newest - 1000 // what commits late
 	return nil
 }
@@ -260,7 +256,7 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 		return err
 	}
 	for _, seq := range ready.seqs {
-		p.known[seq] = true // their ids are in the windows
+		p.known[seq] = time.Now() // their ids are in the windows
 	}
 	return nil
 }
@@ -335,20 +331,20 @@ func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared,
 func (p *postgres) queueForeignIDs(b *pgx.Batch) {
 	const late = 10 * time.Second
 	p.looked = time.Now()
-	if p.looked.Sub(p.marked) > late {
-		p.low = max(p.low, p.marker)
-		p.marker, p.marked = p.newest, p.looked
-		maps.DeleteFunc(p.known, func(seq int64, _ bool) bool { return seq <= p.low })
-	}
 	b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.Collect(maps.Keys(p.known))).Query(func(rows pgx.Rows) error {
 		var seq, connector int64
 		var hashes []byte
 		_, err := pgx.ForEachRow(rows, []any{&seq, &connector, &hashes}, func() error {
 			p.store.remember(connector, hashes) // whatever becomes of the transaction
-			p.known[seq] = true
-			p.newest = max(p.newest, seq)
+			p.known[seq] = p.looked
 			return nil
 		})
+		for seq, since := range p.known {
+			if err == nil && p.looked.Sub(since) > late {
+				p.low = max(p.low, seq)
+			}
+		}
+		maps.DeleteFunc(p.known, func(seq int64, _ time.Time) bool { return seq <= p.low })
 		return err
 	})
 }

@@ -220,8 +220,8 @@ type LetterFilter struct {
 	Numbers      []uint64 // only these; nil: any
 	After, Last  uint64   // numbers beyond After, up to and including Last; 0: no bound
 	Reason       string
-	Types        []string // patterns of event types, as in path.Match
-	User         string   // external user id or Braze's user id
+	Type         string // a pattern of event types, as in path.Match
+	User         string // external user id or Braze's user id
 	Since, Until time.Time
 	Limit        int  // at most so many; 0: a thousand
 	NoEvents     bool // leave the events' bytes out

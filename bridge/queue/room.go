@@ -114,12 +114,6 @@ func (r *room) excess() int64 {
 	return r.short(0, r.reserve/2, r.spare)
 }
 
-func (r *room) usage() Usage {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Usage{Bytes: r.used, Free: max(r.free, 0), Limit: r.store.opts.MaxBytes, Full: r.full}
-}
-
 // One transaction removes so many records or about so many bytes: the pages that
 // it frees are overwritten by way of the log, which needs room on a full disk.
 const (

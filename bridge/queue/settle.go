@@ -97,8 +97,8 @@ func (st *settling) write(c *change) error {
 		if n.dead == nil || events == 0 {
 			continue
 		}
-		l := letterRow{received: p.states[int64(n.Seq)].received, reason: n.dead.Reason, status: n.dead.Status, answer: n.dead.Answer,
-			attempts: n.dead.Attempts, events: 1, event: n.event}
+		l := DeadLetter{ReceivedAt: time.UnixMicro(p.states[int64(n.Seq)].received), Reason: n.dead.Reason, Status: n.dead.Status,
+			Answer: n.dead.Answer, Attempts: n.dead.Attempts, Events: 1, Event: n.event}
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}

@@ -588,6 +588,10 @@ func (r sqliteRow) scan(to ...any) error {
 		switch dst := dst.(type) {
 		case *int64:
 			*dst = r.s.ColumnInt64(i)
+		case *uint64:
+			*dst = uint64(r.s.ColumnInt64(i))
+		case *int:
+			*dst = r.s.ColumnInt(i)
 		case *string:
 			*dst = r.s.ColumnText(i)
 		case *[]byte:

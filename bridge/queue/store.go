@@ -169,7 +169,10 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	if err := s.writer.run(ctx, o); err != nil {
 		return nil, err
 	}
-	q = newQueue(s, id, name, window)
+	q = &Queue{
+		store: s, id: id, name: name, window: newWindow(window), windowSize: window,
+		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
+	}
 	if err := q.load(ctx); err != nil {
 		return nil, s.db.classify(err)
 	}
@@ -201,8 +204,9 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 
 // Usage reports how much disk the store takes, and whether it can store.
 func (s *Store) Usage() Usage {
-	u := s.room.usage()
-	u.Damaged = int(s.found.Load())
+	s.room.mu.Lock()
+	u := Usage{Bytes: s.room.used, Free: max(s.room.free, 0), Limit: s.opts.MaxBytes, Full: s.room.full, Damaged: int(s.found.Load())}
+	s.room.mu.Unlock()
 	if at := s.clean.Load(); at > 0 {
 		u.Scrubbed = time.UnixMicro(at)
 	}
