@@ -168,7 +168,7 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 			bodies[0], err = decodeBody(*body)
 			giveBuffer(body, *body)
 		} else {
-			for !alone && n < len(rest) && rest[n].body == nil && rest[n].seq>>32 == rest[0].seq>>32 {
+			for !alone && n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
 				n++
 			}
 			bodies, _, err = q.readBodies(ctx, rest[:n])
@@ -197,25 +197,24 @@ func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
 	return r
 }
 
-// readBodies reads the bodies of records that are in one table, in the order of
-// their numbers. The error wraps errBody where one is damaged or missing; those
+// readBodies reads the bodies of records that are next to each other in one table,
+// in the order of their numbers. The error wraps errBody where one is damaged or missing; those
 // before it are returned, and beside them what could be read of it.
 func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []decodedBody, rest decodedBody, err error) {
 	data := buffers.Get().(*[]byte)
 	defer func() { giveBuffer(data, *data) }()
-	seqs := make([]int64, len(list))
-	for i, s := range list {
-		seqs[i] = s.seq
-	}
 	err = q.store.db.view(ctx, func(t tx) error {
-		return t.query(`SELECT seq, data FROM `+q.store.db.body(seqs[0])+` WHERE seq`+q.store.db.in("$1")+` ORDER BY seq`, func(r row) error {
+		return t.query(`SELECT seq, data FROM `+q.store.db.body(list[0].seq)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {
 			s := list[len(bodies)]
 			var seq int64
+			if err := r.scan(&seq); err != nil || seq < s.seq {
+				return err
+			}
+			if seq > s.seq {
+				return errStop
+			}
 			if err := r.scan(&seq, data); err != nil {
 				return fmt.Errorf("%w: %w", errBody, err)
-			}
-			if seq != s.seq {
-				return errStop
 			}
 			b, err := decodeBody(*data)
 			if err == nil && s.events > 0 && int64(len(b.events)) != s.events {
@@ -227,7 +226,7 @@ func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []de
 			}
 			bodies = append(bodies, b)
 			return nil
-		}, seqs)
+		}, list[0].seq, list[len(list)-1].seq)
 	})
 	switch {
 	case len(bodies) == len(list):
