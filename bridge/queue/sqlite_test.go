@@ -138,6 +138,37 @@ func TestBackup(t *testing.T) {
 	k.deliver(copied, k.fetchAll(copied, 2)...)
 }
 
+// A backup comes to its end though commits go on: they do not make it begin anew.
+func TestBackupOfABusyStore(t *testing.T) {
+	store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: t.TempDir()}))
+	require.NoError(t, err)
+	defer store.Close()
+	q, err := store.Queue(t.Context(), "a", 0)
+	require.NoError(t, err)
+	noise := make([]byte, 1<<20)
+	_, _ = rand.Read(noise) // never fails
+	add := func(n int) error {
+		_, err := q.Append(t.Context(), queue.Batch{Body: noise, Items: []queue.Item{{End: n}}})
+		return err
+	}
+	for range 40 {
+		require.NoError(t, add(len(noise)))
+	}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	sent := make(chan error)
+	go func() {
+		err := error(nil)
+		for ctx.Err() == nil && err == nil {
+			err = add(100)
+		}
+		sent <- err
+	}()
+	require.NoError(t, store.Backup(ctx, filepath.Join(t.TempDir(), "queue.db")))
+	stop()
+	require.NoError(t, <-sent)
+}
+
 // A run of elements that are no events is one letter with a count.
 func TestRunsOfWorthlessElements(t *testing.T) {
 	k := newKit(t, Site{Open: func() (*queue.Store, error) {

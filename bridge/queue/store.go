@@ -232,7 +232,6 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.end()
-		s.wakeAll()
 		s.writer.close()
 		s.tasks.Wait()
 		crashpoint.At("stop.before-close")
@@ -251,7 +250,7 @@ func (s *Store) stopped() error {
 	return failed
 }
 
-// wakeAll wakes everyone who waits, to see that the store is closed or has failed.
+// wakeAll wakes everyone who waits, to see that the store has failed.
 func (s *Store) wakeAll() {
 	for _, q := range s.queues() {
 		q.mu.Lock()

@@ -1,0 +1,71 @@
+package queue
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
+)
+
+// Settled records and ids beyond the window go, on both databases, and what the
+// ledger says of history with them.
+func TestPruning(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { testPruning(t, Options{Dir: t.TempDir()}) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testPruning(t, Options{URL: pgtest.Start(t, "fsync=off").Database(t)})
+	})
+}
+
+func testPruning(t *testing.T, opts Options) {
+	opts.upkeepEvery = time.Hour
+	opts.RetainAge = -time.Second // what was settled just now is old enough
+	s, err := Open(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	q, err := s.Queue(t.Context(), "a", 100)
+	require.NoError(t, err)
+	const batches, size = 14, 1000
+	for i := range batches {
+		b := Batch{Body: []byte(`{}`)}
+		for j := range size {
+			b.Items = append(b.Items, Item{End: 2, ID: hash(i*size + j)})
+		}
+		_, err := q.Append(t.Context(), b)
+		require.NoError(t, err)
+	}
+	var records []*Record
+	for len(records) < batches {
+		more, err := q.Claim(t.Context(), Limit{Events: 1 << 30, Bytes: 1 << 30})
+		require.NoError(t, err)
+		records = append(records, more...)
+	}
+	settle := func(list []*Record) {
+		var done Settlement
+		for _, r := range list {
+			done.Delivered = append(done.Delivered, Span{Seq: r.Seq, Last: len(r.Events) - 1})
+		}
+		require.NoError(t, q.Settle(t.Context(), done))
+	}
+	count := func(sql string) int64 {
+		n, err := s.number(t.Context(), sql)
+		require.NoError(t, err)
+		return n
+	}
+	settle(records[1:])
+	require.Positive(t, count(`SELECT history FROM ledger`))
+	if s.shared {
+		s.db.(*postgres).leader.Store(true)
+	}
+	require.NoError(t, s.prune(t.Context()))
+	require.Equal(t, int64(1), count(`SELECT count(*) FROM record`))
+	require.Zero(t, count(`SELECT history FROM ledger`))
+	require.Equal(t, int64(size), count(`SELECT CAST(sum(length(hashes) / 16) AS BIGINT) FROM ids`), "the newest row holds the window")
+	require.Equal(t, int64(size), q.idsStored.Load())
+	settle(records[:1])
+	q.Release(records...)
+	require.NoError(t, s.prune(t.Context()))
+	require.Zero(t, count(`SELECT count(*) FROM record`))
+	require.Zero(t, count(`SELECT history FROM ledger`))
+}
