@@ -135,13 +135,18 @@ func (s *Server) Stop(signal syscall.Signal) {
 	if s.process == nil {
 		return
 	}
-	pid := s.process.Process.Pid
-	if signal == syscall.SIGKILL {
-		pid = -pid
+	var children []string
+	if signal == syscall.SIGKILL { // they have groups of their own, and go on for a while
+		_ = s.process.Process.Signal(syscall.SIGSTOP) // it makes no more of them
+		children = s.children()
+		kill(children, signal)
 	}
-	_ = syscall.Kill(pid, signal)
+	_ = s.process.Process.Signal(signal)
 	_ = s.process.Wait()
 	s.process = nil
+	for running(children) { // the next start is refused while one holds on to the memory
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // Pause stops and resumes all of the server's processes, as a machine that hangs.
@@ -150,12 +155,30 @@ func (s *Server) Pause(on bool) {
 	if on {
 		signal = syscall.SIGSTOP
 	}
+	kill(append(s.children(), strconv.Itoa(s.process.Process.Pid)), signal)
+}
+
+// children returns the ids of the server's processes but the first.
+func (s *Server) children() []string {
 	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(s.process.Process.Pid)).Output()
-	for _, field := range append(strings.Fields(string(out)), strconv.Itoa(s.process.Process.Pid)) {
+	return strings.Fields(string(out))
+}
+
+func kill(processes []string, signal syscall.Signal) {
+	for _, field := range processes {
 		if pid, err := strconv.Atoi(field); err == nil {
 			_ = syscall.Kill(pid, signal)
 		}
 	}
+}
+
+// running tells whether one of the processes has not ended.
+func running(processes []string) bool {
+	if len(processes) == 0 {
+		return false
+	}
+	out, _ := exec.Command("ps", "-o", "stat=", "-p", strings.Join(processes, ",")).Output()
+	return strings.Trim(string(out), "Z+<NsLl \n") != ""
 }
 
 // URL names a database of the server.
