@@ -110,6 +110,9 @@ func newWriter(s *Store) *writer {
 // run queues an operation and waits until it is durable, until ctx ends, or for
 // the timeout of the store. After the last two it may be stored all the same.
 func (w *writer) run(ctx context.Context, o *op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := w.submit(o); err != nil {
 		return err
 	}
