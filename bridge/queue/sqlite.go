@@ -33,7 +33,7 @@ const (
 	vacuumIdleStep = 512  // pages given back at a time while nothing is waiting
 	freePages      = 512  // pages that are kept for what comes next
 
-	noRoom = 4 << 20 // free bytes below which an I/O error is one of a full disk
+	noRoom = 2 * maxGroup // free bytes below which an I/O error is one of a full disk
 )
 
 // settings are given to each connection.
@@ -54,6 +54,10 @@ type sqlite struct {
 	pages    atomic.Int64
 	free     atomic.Int64
 	measured time.Time
+
+	asking              sync.Mutex
+	asked               time.Time // when the file system was; under asking, as what it said
+	diskFree, diskTotal int64
 
 	checkpoint chan struct{} // wakes the checkpointer
 	stop       chan struct{}
@@ -252,28 +256,26 @@ func (s *sqlite) measure(t tx) error {
 }
 
 // diskOf returns what tells the free and all bytes of a directory's file system;
-// free is -1 where they are unknown. It asks at most every 20 ms.
+// free is -1 where they are unknown.
 func diskOf(dir string) func() (free, total int64) {
-	var mu sync.Mutex
-	var asked time.Time
-	var fs unix.Statfs_t
-	var err error
 	return func() (free, total int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		if now := time.Now(); now.Sub(asked) > 20*time.Millisecond {
-			asked, err = now, unix.Statfs(dir, &fs)
-		}
-		if err != nil {
+		var fs unix.Statfs_t
+		if unix.Statfs(dir, &fs) != nil {
 			return -1, 0
 		}
 		return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
 	}
 }
 
+// size asks the file system at most every 20 ms.
 func (s *sqlite) size() (used, spare, free, total int64) {
-	free, total = s.disk()
-	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, max(0, s.surplus()) * pageSize, free, total
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	if now := time.Now(); now.Sub(s.asked) > 20*time.Millisecond {
+		s.asked = now
+		s.diskFree, s.diskTotal = s.disk()
+	}
+	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, max(0, s.surplus()) * pageSize, s.diskFree, s.diskTotal
 }
 
 // surplus is how many free pages are given back to the disk.
