@@ -160,7 +160,9 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	}
 	var id int64
 	o := &op{size: 100, do: func(c *change) (err error) {
-		id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
+		if id, err = number(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 { // one that is there needs no room
+			id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
+		}
 		if err != nil {
 			return err
 		}
