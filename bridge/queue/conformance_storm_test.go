@@ -282,7 +282,7 @@ func (s *storm) check(promised *books) {
 // wrong says what is wrong with an event of which there are so many pending
 // and so many dead.
 func (s *storm) wrong(promised *books, id string, pending, dead int) error {
-	fault := ""
+	var fault string
 	switch {
 	case pending+dead > 1:
 		fault = "is there more than once"

@@ -128,6 +128,24 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A file of which nothing can be read is refused, again and again, and left as it
+// is: an empty store would hide that everything is lost.
+func TestNothingLeftOfTheFile(t *testing.T) {
+	dir, _ := damagedStore(t, false)
+	file := filepath.Join(dir, "queue.db")
+	damages[1].do(t, file, 0) // the first page has the tables
+	damaged, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for range 2 {
+		_, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir}))
+		require.ErrorIs(t, err, queue.ErrDamaged)
+		require.ErrorContains(t, err, "move the file away")
+	}
+	left, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, damaged, left)
+}
+
 func damageOnce(t *testing.T, from string, damage damageAt, before queue.Ledger, rng *rand.Rand) (opened bool) {
 	dir := t.TempDir()
 	copyFile(t, filepath.Join(from, "queue.db"), filepath.Join(dir, "queue.db"))
@@ -168,10 +186,7 @@ func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where st
 	if err != nil {
 		return err
 	}
-	for {
-		if q.Ledger().Pending() == 0 {
-			break
-		}
+	for q.Ledger().Pending() > 0 {
 		records, err := q.Claim(ctx, everything)
 		if err != nil {
 			return fmt.Errorf("claim: %w", err)

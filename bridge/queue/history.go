@@ -22,7 +22,7 @@ func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, 
 				if err == nil {
 					n, after = n+1, s.seq
 					err = each(s)
-					stopped = err == errStop
+					stopped = errors.Is(err, errStop)
 				}
 				return err
 			}, append([]any{q.id, after}, args...)...)

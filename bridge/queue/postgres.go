@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -211,7 +212,7 @@ func (t *pgTx) query(sql string, each func(row) error, args ...any) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := each(pgRow{rows}); err == errStop {
+		if err := each(pgRow{rows}); errors.Is(err, errStop) {
 			return nil
 		} else if err != nil {
 			return err
@@ -359,7 +360,7 @@ func (p *postgres) insertContent(ctx context.Context, t *pgTx, need prepare, rea
 	for i := range order {
 		order[i], ready.known[i] = i, true
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(string(need.content[a].hash), string(need.content[b].hash)) })
+	slices.SortStableFunc(order, func(a, b int) int { return bytes.Compare(need.content[a].hash, need.content[b].hash) })
 	b := &pgx.Batch{}
 	for _, i := range order {
 		c := need.content[i]

@@ -109,8 +109,8 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 			err = s.start(ctx)
 		}
 	}
-	if s.corrupt(err) {
-		err = fmt.Errorf("%w: %s: %v; restore a backup, or try: sqlite3 queue.db .recover", ErrDamaged, s.path(databaseFile), err)
+	if s.corrupt(err) || errors.Is(err, errNothingLeft) {
+		err = fmt.Errorf("%w: %s: %w; restore a backup, try sqlite3 queue.db .recover, or move the file away to begin with an empty one", ErrDamaged, s.path(databaseFile), err)
 	}
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func diskOf(dir string) func() (free, total int64) {
 		if unix.Statfs(dir, &fs) != nil {
 			return -1, 0
 		}
-		return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)
+		return int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize) //nolint:unconvert // other systems have other types
 	}
 }
 
@@ -548,7 +548,7 @@ func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
 	if reset := s.Reset(); err == nil && !errors.Is(reset, sqlite3.ABORT) {
 		err = reset
 	}
-	if err == errStop {
+	if errors.Is(err, errStop) {
 		return nil
 	}
 	return err

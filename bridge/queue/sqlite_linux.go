@@ -20,7 +20,7 @@ func refuseNetwork(dir string) error {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return err
 	}
-	if name := networkFiles[int64(fs.Type)&0xffffffff]; name != "" {
+	if name := networkFiles[int64(fs.Type)&0xffffffff]; name != "" { //nolint:unconvert // it is 32 bits on some machines
 		return fmt.Errorf("%s is on a network file system (%s), where the queue's log is not safe: use a local disk, or queue: postgres://…", dir, name)
 	}
 	return nil

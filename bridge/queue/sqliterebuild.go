@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,9 @@ import (
 func (s *sqlite) rebuild(ctx context.Context, cause error) error {
 	began := time.Now()
 	s.log("the store is damaged and is rebuilt from what can be read", "file", s.path(databaseFile), "error", cause)
+	if err := restoreLength(s.path(databaseFile)); err != nil {
+		return err
+	}
 	from, err := s.open(databaseFile)
 	if err != nil {
 		return err
@@ -45,6 +49,30 @@ func (s *sqlite) rebuild(ctx context.Context, cause error) error {
 		return err
 	}
 	s.log("the store is rebuilt", "unreadable_rows", r.lost, "events_set_aside", r.setAside, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// restoreLength makes a file that was cut short as long again as its header says
+// (https://sqlite.org/fileformat2.html#the_database_header): SQLite reads nothing
+// of a shorter one. What was cut off reads as damage.
+func restoreLength(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	header := make([]byte, 32)
+	if _, err := f.ReadAt(header, 0); err != nil || string(header[:16]) != "SQLite format 3\x00" {
+		return nil //nolint:nilerr // it is damaged beyond its length
+	}
+	const most = 1 << 40 // a length beyond is damage itself
+	if size := int64(binary.BigEndian.Uint32(header[28:])) * pageSize; size > info.Size() && size < most {
+		return f.Truncate(size)
+	}
 	return nil
 }
 
@@ -84,9 +112,15 @@ func (r *rebuilding) copy(ctx context.Context) error {
 				return err
 			}
 		}
+		if connectors, err := number(r.to, `SELECT count(*) FROM connector`); err != nil || connectors == 0 && r.lost > 0 {
+			return errors.Join(err, errNothingLeft)
+		}
 		return r.balance()
 	})
 }
+
+// errNothingLeft means that a rebuild would be an empty store.
+var errNothingLeft = fmt.Errorf("%w: nothing of it can be read", ErrDamaged)
 
 // copyTable copies the rows that can be read, in their order, and goes on behind
 // those that cannot. Of bodies only whole ones are copied.

@@ -65,12 +65,12 @@ func TestFailedTransactionIsTakenBack(t *testing.T) {
 	require.NoError(t, st.prepare(t.Context(), Settlement{Delivered: []Span{{Seq: records[0].Seq}}}))
 	a, err := q.prepareAppend(batchOf(2))
 	require.NoError(t, err)
-	a.op.do = func(c *change) error {
+	a.do = func(c *change) error {
 		q.Release(records...)
 		return errors.Join(a.write(c), ErrAway)
 	}
 	s.writer.commit([]*op{ready(&st.op), ready(&a.op)})
-	require.ErrorIs(t, <-a.op.finished, ErrAway)
+	require.ErrorIs(t, <-a.finished, ErrAway)
 	got, err := q.Append(t.Context(), batchOf(2))
 	require.NoError(t, err)
 	require.Equal(t, Receipt{Accepted: 1}, got, "its id is not remembered")
