@@ -77,7 +77,7 @@ export class Form {
     return el("details", { class: "card more" }, el("summary", {}, "How this fake runs it"),
       el("div", { class: "fields" },
         el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, scenarios.map((name) => el("option", {}, name))), el("small", {}, "Which events happen.")),
-        field("Events a second", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0 }, "That happen by themselves; 0: only when you send."),
+        field("Events a second", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0 }, "All the time; 0: only when you send."),
         field("Flush after (seconds)", { name: "flush_after_seconds", type: "number", min: 0.1, max: 86400, step: "any", value: 300 }, "How long a batch waits to fill. Braze: 5 to 30 minutes."),
         check("test_current", "Test Current", "At most 10, which send 1,500 events a day (UTC) together."),
         check("empty_probe", "Probe with an empty body", "Instead of one with zero events; Braze sends either.")))

@@ -64,13 +64,13 @@ export class Watch {
         several ? el("label", { class: "field" }, "Scenario", el("select", { name: "scenario" }, el("option", { value: "" }, "as chosen"), scenarios.map((name) => el("option", {}, name)))) : null,
         field("Of types", { name: "types", list: "patterns", placeholder: "all chosen" })),
       this.sender, el("datalist", { id: "patterns" }, [...patterns, ...names].map((value) => el("option", { value }))))
-    this.rate = field("Events a second, by themselves", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0, required: true })
+    this.rate = field("Steady rate, events a second", { name: "rate", type: "number", min: 0, max: 100000, step: "any", value: 0, required: true })
     const rating = el("form", { on: { submit: (event) => {
       event.preventDefault()
       const rate = Number(rating.elements.rate.value)
       this.act(() => api.change(this.id, { rate }), `${numberOf(rate)} events a second.`)
     } } }, this.rate, el("button", { id: "set-rate" }, "Set rate"))
-    return section("Let things happen", "do-card", el("div", { class: "does" }, this.sending, rating,
+    return section("Send events", "do-card", el("div", { class: "does" }, this.sending, rating,
       el("form", { on: { submit: (event) => { event.preventDefault(); this.act(() => api.flush(this.id), "Flushed.") } } },
         el("p", { class: "hint", id: "flush-hint" }), el("button", { id: "flush" }, "Flush now"))))
   }
