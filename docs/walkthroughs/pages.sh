@@ -20,7 +20,7 @@ mkdir "$work/programs"
 cat >"$work/programs/bridge" <<'PROGRAM'
 #!/usr/bin/env bash
 # A server stays until the page ends or it is started again, as in a terminal of
-# its own. Exit code 2 is a finding where the command looks for findings.
+# its own. Exit codes 2 and 99 are findings where the command looks for findings.
 name=$(basename "$0")
 if [ "${1-}" = serve ]; then
   if [ -e "$RUN/$name.pid" ]; then
@@ -42,7 +42,8 @@ fi
 "$ROOT/bin/$name" "$@"
 code=$?
 case "$name $1 ${2-}" in
-"mockrudder audit "* | "mockrudder glossary diff" | "mockbraze load "*) [ $code != 2 ] || code=0 ;;
+"mockrudder audit "* | "mockrudder glossary diff") [ $code != 2 ] || code=0 ;;
+"mockbraze load "*) [ $code != 99 ] || code=0 ;; # a threshold, on a machine of any speed
 esac
 exit $code
 PROGRAM
