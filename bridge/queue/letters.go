@@ -109,7 +109,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 	if err == nil {
 		return letters, nil
 	}
-	if q.store.db.corrupt(err) && len(letters) == 0 && f.Numbers == nil {
+	if q.store.db.corrupt(err) && len(letters) == 0 && f.Numbers == nil && !f.NoEvents {
 		return q.lettersBeyondDamage(ctx, f, after)
 	}
 	if len(letters) > 0 {
@@ -118,7 +118,9 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 	return nil, q.store.db.classify(err)
 }
 
-// lettersBeyondDamage marks the letter that cannot be read as damaged, and goes on.
+// lettersBeyondDamage marks the letter whose event cannot be read as damaged, and
+// goes on. Where its row cannot be read either, the file is damaged around it, and
+// the next start rebuilds it.
 func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after int64) ([]DeadLetter, error) {
 	number, err := q.store.number(ctx, `SELECT number FROM letter WHERE connector = $1 AND number > $2 ORDER BY number LIMIT 1`, q.id, after)
 	if err != nil || number == 0 {
