@@ -57,6 +57,12 @@ func testReplayOne(t *testing.T, browser *browsertest.Browser) {
 	page.Shows("#toast", "1 dead letter replayed")
 	r.until("brand-a", func(s admin.ConnectorStatus) bool { return s.Dead == 0 && s.Delivered == 3 })
 	require.Len(t, r.rudder.Events(mockrudder.Filter{MessageID: "e2"}), 1)
+	page.Go(r.at.Admin + "/#drift")
+	page.Shows("main", "properties.big")
+	for _, wrong := range page.Forgive() { // the page may have asked for the opened letter once more
+		require.Contains(t, wrong, "404 (Not Found)")
+		require.Contains(t, wrong, "/api/dead/1?")
+	}
 }
 
 func testPurge(t *testing.T, browser *browsertest.Browser) {
