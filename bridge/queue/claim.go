@@ -13,8 +13,9 @@ import (
 )
 
 // Claim hands out pending records, oldest first, that are not claimed already;
-// backfilled ones where there are no others. It waits until there is one or ctx ends. Each record goes back with Release,
-// settled or not. With the store's end it returns ErrClosed.
+// backfilled ones where there are no others. It waits until there is one or ctx
+// ends. Each record goes back with Release, settled or not. With the store's end it
+// returns ErrClosed.
 func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err error) {
 	err = q.await(ctx, &q.more, func() (bool, error) {
 		if records, err = q.claimOf(ctx, live, limit); err == nil && len(records) == 0 {
@@ -198,8 +199,8 @@ func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
 }
 
 // readBodies reads the bodies of records that are next to each other in one table,
-// in the order of their numbers. The error wraps errBody where one is damaged or missing; those
-// before it are returned, and beside them what could be read of it.
+// in the order of their numbers. The error wraps errBody where one is damaged or
+// missing; those before it are returned, and beside them what could be read of it.
 func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []decodedBody, rest decodedBody, err error) {
 	data := buffers.Get().(*[]byte)
 	defer func() { giveBuffer(data, *data) }()

@@ -34,7 +34,7 @@ type Queue struct {
 		cursor int64   // records up to it have been claimed, were settled, or are of the other lane
 		floor  floor   // for PostgreSQL's claims alone
 	}
-	doubt  atomic.Bool   // on PostgreSQL: this bridge may have claimed records without knowing
+	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
 	last   int64         // newest record; where the queue has the store alone
 	fresh  int           // bytes of bodies in claims
 	more   chan struct{} // closed when there may be more to claim
@@ -93,7 +93,7 @@ func (q *Queue) load(ctx context.Context) error {
 	})
 }
 
-// remember puts stored// remember puts stored ids into the window.
+// remember puts stored ids into the window.
 func (q *Queue) remember(hashes []byte) {
 	for ; len(hashes) >= 16; hashes = hashes[16:] {
 		q.window.add(getHash(hashes))

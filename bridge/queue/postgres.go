@@ -36,6 +36,7 @@ type postgres struct {
 	pool  *pgxpool.Pool
 	log   func(msg string, args ...any)
 	await time.Duration // how long claims outlive a bridge
+	every time.Duration // how often its row is renewed, and unknown claims are freed
 	span  int64         // seconds of bodies in one table
 
 	id     atomic.Int64 // of this bridge's row
@@ -104,7 +105,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	p := &postgres{
 		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
-		known: map[int64]time.Time{}, stop: make(chan struct{}),
+		known: map[int64]time.Time{}, stop: make(chan struct{}), every: min(opts.AckWait/4, 5*time.Second),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -235,7 +236,6 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 	if p.lost.CompareAndSwap(true, false) {
 		for _, q := range p.store.queues() {
 			q.dropClaims()
-			q.doubt.Store(true) // by its new row
 		}
 	}
 	conn, err := p.pool.Acquire(ctx)
@@ -412,14 +412,12 @@ const claimTimeout = 15 * time.Second
 func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, limit int) (list []recordState, err error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	if err := p.freeUnknown(ctx, q); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil { // the server may have done it all the same
-			q.doubt.Store(true)
+	if time.Since(q.freed) > p.every {
+		if err := p.freeUnknown(ctx, q); err != nil {
+			return nil, err
 		}
-	}()
+		q.freed = time.Now()
+	}
 	f := &q.lanes[of].floor
 	if f.events > 0 {
 		limit = int(int64(limit)/f.events) + 1
@@ -453,24 +451,18 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 }
 
 // freeUnknown gives back records that this bridge has claimed without knowing: the
-// answer to the claim was lost, or the claim was forgotten with the others of a row
-// that another bridge had removed. No other claim of the queue runs beside it.
+// answer to the claim was lost, and the server may have made the claim long after,
+// or it was forgotten with the others of a row that another bridge had removed. No
+// other claim of the queue runs beside it.
 func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
-	if !q.doubt.CompareAndSwap(true, false) {
-		return nil
-	}
 	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND pending > 0 AND NOT seq = ANY($3)`, q.id, p.id.Load(), q.held())
-	if err != nil {
-		q.doubt.Store(true)
-	}
 	return err
 }
 
 // beat keeps this bridge's claims and frees those of bridges that are gone.
 func (p *postgres) beat() {
-	every := min(p.await/4, 5*time.Second)
 	for n := 0; ; n++ {
-		ctx, cancel := context.WithTimeout(context.Background(), every)
+		ctx, cancel := context.WithTimeout(context.Background(), p.every)
 		if err := p.renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
 			p.log("the queue's database does not answer", "error", err)
 		}
@@ -478,7 +470,7 @@ func (p *postgres) beat() {
 		select {
 		case <-p.stop:
 			return
-		case <-time.After(every):
+		case <-time.After(p.every):
 		}
 	}
 }

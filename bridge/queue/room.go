@@ -28,8 +28,8 @@ type room struct {
 	full    bool
 }
 
-// look asks the database and the file system, and locks mu.
-func (r *room) look() {
+// lock asks the database and the file system, and locks mu.
+func (r *room) lock() {
 	used, spare, free, total := r.store.db.size()
 	r.mu.Lock()
 	r.used, r.spare, r.free = used, spare, free
@@ -38,7 +38,7 @@ func (r *room) look() {
 
 // measure finds out whether the store is full.
 func (r *room) measure() {
-	r.look()
+	r.lock()
 	defer r.mu.Unlock()
 	slack := int64(0)
 	if r.full {
@@ -82,7 +82,7 @@ func (r *room) short(n, slack, back int64) int64 {
 
 // admit says whether a batch of n bytes may be stored.
 func (r *room) admit(n int) error {
-	r.look()
+	r.lock()
 	defer r.mu.Unlock()
 	if !r.full && r.short(2*int64(n), 0, 0) <= 0 { // once in the log, once in the file
 		return nil

@@ -69,8 +69,9 @@ type tx interface {
 	query(sql string, each func(row) error, args ...any) error
 }
 
-// row is a row of a result. Parameters are int64, string, []byte, []int64 and nil. scan fills *int64, *uint64, *int, *string and *[]byte; NULL becomes
-// the zero value.
+// row is a row of a result. Parameters are int64, string, []byte, []int64 and nil.
+// scan fills *int64, *uint64, *int, *string and *[]byte; NULL becomes the zero
+// value.
 type row interface {
 	scan(to ...any) error
 }

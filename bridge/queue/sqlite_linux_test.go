@@ -31,7 +31,7 @@ func TestHistoryMakesRoom(t *testing.T) {
 	}
 	k.deliver(q, k.fetchAll(q, 60)...)
 	require.NoError(t, k.store.Close()) // which removes the log
-	smalldisk.Crowd(t, filepath.Join(disk, "other"), 6<<20)
+	smalldisk.Fill(t, filepath.Join(disk, "other"), 6<<20)
 	every = 20 * time.Millisecond
 	k.reopen("a")
 	k.eventually(func() bool { return smalldisk.Free(t, disk) > 27<<20 && !k.store.Usage().Full }, "history makes room")
