@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,8 +18,8 @@ type Certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu      sync.Mutex
-	current *tls.Certificate
+	current atomic.Pointer[tls.Certificate]
+	looking sync.Mutex // held by the one handshake that reads the files
 	looked  time.Time
 	failed  string // the error that reading ended in the last time
 }
@@ -33,8 +34,8 @@ const lookAgain = time.Second
 // more after the last look. A bad new pair is logged once and the old one is kept.
 func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
 	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log, looked: time.Now()}
-	var err error
-	c.current, err = c.read()
+	made, err := c.read()
+	c.current.Store(made)
 	return c, err
 }
 
@@ -56,12 +57,21 @@ func (c *Certificates) TLS() *tls.Config {
 	}
 }
 
-// get returns the certificate, read anew where it is time to.
+// get returns the certificate, read again where it is time to.
 func (c *Certificates) get(now time.Time) *tls.Certificate {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.look(now)
+	return c.current.Load()
+}
+
+// look reads the files again where it is time to. One handshake does it, and the
+// others go on with what there is: a disk may hang.
+func (c *Certificates) look(now time.Time) {
+	if !c.looking.TryLock() {
+		return
+	}
+	defer c.looking.Unlock()
 	if now.Sub(c.looked) < lookAgain {
-		return c.current
+		return
 	}
 	c.looked = now
 	found, err := c.read()
@@ -71,10 +81,9 @@ func (c *Certificates) get(now time.Time) *tls.Certificate {
 		c.log.Error("the certificate cannot be read again; the old one is kept", "error", err)
 	case err == nil:
 		c.failed = ""
-		if !bytes.Equal(found.Leaf.Raw, c.current.Leaf.Raw) {
+		if !bytes.Equal(found.Leaf.Raw, c.current.Load().Leaf.Raw) {
 			c.log.Info("a new certificate is in use", "file", c.certFile, "not_after", found.Leaf.NotAfter)
 		}
-		c.current = found
+		c.current.Store(found)
 	}
-	return c.current
 }

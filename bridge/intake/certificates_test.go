@@ -43,6 +43,21 @@ func (f pairFiles) certificates(t *testing.T, log io.Writer) *Certificates {
 	return c
 }
 
+// A disk that hangs while one handshake reads the files stops no other.
+func TestCertificateOnAHungDisk(t *testing.T) {
+	c := newPair(t, "one").certificates(t, io.Discard)
+	c.looking.Lock() // as that handshake holds it
+	defer c.looking.Unlock()
+	got := make(chan string, 1)
+	go func() { got <- c.get(time.Now().Add(time.Hour)).Leaf.Subject.CommonName }()
+	select {
+	case name := <-got:
+		require.Equal(t, "one", name)
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for the disk")
+	}
+}
+
 func TestCertificateIsReadAgain(t *testing.T) {
 	var log bytes.Buffer
 	files := newPair(t, "one")
