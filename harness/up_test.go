@@ -5,35 +5,18 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
-
-// said is a writer that a test may read while it is written to.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
 
 func TestUp(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
-			out := &said{}
+			out := &logbuffer.Buffer{}
 			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out}
 			for _, address := range []*string{&c.Braze, &c.Rudder, &c.Listen, &c.Admin} {
 				var err error

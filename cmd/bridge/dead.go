@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 func newDead() *cobra.Command {
@@ -163,9 +164,9 @@ func printLetter(to io.Writer, l admin.Letter) {
 
 func printMoved(to io.Writer, moved admin.Moved, done string) {
 	for _, c := range moved.Connectors {
-		fmt.Fprintf(to, "connector %s: %d dead letters %s\n", c.Connector, c.Moved, done)
+		fmt.Fprintf(to, "connector %s: %s %s\n", c.Connector, progress.Count("dead letters")(int64(c.Moved)), done)
 		if c.Unfit > 0 {
-			fmt.Fprintf(to, "connector %s: %d more stay: they have no user or no event type, so no replay can help\n", c.Connector, c.Unfit)
+			fmt.Fprintf(to, "connector %s: not replayed: %s without a user or an event type, which no replay can help\n", c.Connector, progress.Count("dead letters")(int64(c.Unfit)))
 		}
 	}
 }

@@ -179,7 +179,7 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			require.Contains(t, stderr, "since must be a time such as")
 			code, stdout, stderr = runBridge(t, nil, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.admin)
 			require.Zero(t, code, stderr)
-			require.Equal(t, "connector default: 1 dead letters purged\n", stdout)
+			require.Equal(t, "connector default: 1 dead letter purged\n", stdout)
 			_, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
 			require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
 

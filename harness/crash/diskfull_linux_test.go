@@ -171,7 +171,7 @@ func (f *fullDisk) free() int64 { return smalldisk.Free(f, f.disk) }
 
 func (f *fullDisk) crowd(name string, leave int64) {
 	f.Helper()
-	smalldisk.Crowd(f, filepath.Join(f.disk, name), leave)
+	smalldisk.Fill(f, filepath.Join(f.disk, name), leave)
 }
 
 // refusing waits until nothing is taken any more, taking until it is again.

@@ -9,7 +9,7 @@
 // be made in any order and by any number of goroutines, and a selection of
 // types gives the same events as the whole.
 //
-// A Teller writes the events of stories, which package story makes: what happens
+// A StoryWriter writes the events of stories, which package story makes: what happens
 // there follows from what happened.
 //
 // Nothing is decided by floating point, by the order of a map, by the clock of

@@ -177,10 +177,10 @@ type moment struct {
 	// root is where the choices come from that stay with what is about, such as
 	// the agent: draw, or in a story what the thread has.
 	root population.Draw
-	// tale is what the moment is told from, nil outside of a story;
+	// story has what the moment is about, nil outside of a story;
 	// note tells apart the nodes of its type, first says whether it is the first
 	// of its kind for the person and the message.
-	tale  *Telling
+	story *StoryEvent
 	note  string
 	first bool
 	// scratch is for values that are put together before they are escaped.
@@ -398,7 +398,7 @@ func (m *moment) has(f *field, d population.Draw) presence {
 		return present
 	case f.fits != nil && !f.fits(m):
 		return m.lacking(f, d)
-	case f.alone, m.tale != nil && f.links:
+	case f.alone, m.story != nil && f.links:
 		return present
 	case m.show != showSome || f.identifies(m):
 		return present

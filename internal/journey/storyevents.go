@@ -8,8 +8,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Telling is an event of a story: what happened, to whom, and by which message.
-type Telling struct {
+// StoryEvent is an event of a story: what happened, to whom, and by which message.
+type StoryEvent struct {
 	Type  int16           // index of the glossary's event types
 	Draw  population.Draw // where the choices of this event come from
 	Root  population.Draw // and those that stay with the message, the entry or the run; 0: Draw
@@ -43,49 +43,49 @@ const (
 	Performed      // the exit event
 )
 
-// Teller writes the events of stories. It is not for concurrent use.
-type Teller struct {
+// StoryWriter writes the events of stories. It is not for concurrent use.
+type StoryWriter struct {
 	pop    *population.Population
 	types  []eventType
 	rough  *scenario.Rough
 	moment moment
 }
 
-// NewTeller makes a Teller of a glossary's event types.
-func NewTeller(g *schemas.Glossary, pop *population.Population, rough *scenario.Rough) *Teller {
-	t := &Teller{pop: pop, rough: rough}
+// NewStoryWriter makes a StoryWriter of a glossary's event types.
+func NewStoryWriter(g *schemas.Glossary, pop *population.Population, rough *scenario.Rough) *StoryWriter {
+	w := &StoryWriter{pop: pop, rough: rough}
 	values, fits := storyValues(rough), storyFitting()
 	for i := range g.Events {
-		t.types = append(t.types, compile(&g.Events[i], values, fits))
+		w.types = append(w.types, compile(&g.Events[i], values, fits))
 	}
-	return t
+	return w
 }
 
 // Unique says whether the events of a type say that they are the first of their
 // kind.
-func (t *Teller) Unique(typ int16) bool { return t.types[typ].unique }
+func (w *StoryWriter) Unique(typ int16) bool { return w.types[typ].unique }
 
 // keyTurn is apart from the keys of a moment.
 const keyTurn = 103
 
 // Append appends an event and says what type it is. It depends on nothing but
-// what is told, so that an event that comes again is the same.
-func (t *Teller) Append(dst []byte, told *Telling) (event []byte, eventType string) {
-	typ, m := &t.types[told.Type], &t.moment
+// the StoryEvent, so that one that is sent twice is the same.
+func (w *StoryWriter) Append(dst []byte, e *StoryEvent) (event []byte, eventType string) {
+	typ, m := &w.types[e.Type], &w.moment
 	*m = moment{
-		typ: typ, pop: t.pop, draw: told.Draw, root: cmp.Or(told.Root, told.Draw), user: told.User,
-		tale: told, note: told.Note, first: told.First, time: told.Time,
-		turn: told.Draw.With(keyTurn).N(fullEvery), scratch: m.scratch,
+		typ: typ, pop: w.pop, draw: e.Draw, root: cmp.Or(e.Root, e.Draw), user: e.User,
+		story: e, note: e.Note, first: e.First, time: e.Time,
+		turn: e.Draw.With(keyTurn).N(fullEvery), scratch: m.scratch,
 		about: message{
-			channel: cmp.Or(typ.channel, told.Channel), campaign: told.Campaign, canvas: told.Canvas,
-			variation: told.Variation, step: told.Step, wording: told.Wording,
+			channel: cmp.Or(typ.channel, e.Channel), campaign: e.Campaign, canvas: e.Canvas,
+			variation: e.Variation, step: e.Step, wording: e.Wording,
 		},
 	}
-	if t.rough.Drift > 0 {
-		m.news = driftOf(typ, t.rough.Drift, told.Draw)
+	if w.rough.Drift > 0 {
+		m.news = driftOf(typ, w.rough.Drift, e.Draw)
 	}
 	// A type that no journey has happens by itself, and may need a message all the same.
-	if typ.needsCampaign && told.Campaign == nil || typ.needsCanvas && told.Canvas == nil {
+	if typ.needsCampaign && e.Campaign == nil || typ.needsCanvas && e.Canvas == nil {
 		m.pickMessage()
 	}
 	return m.append(dst), cmp.Or(m.news.typ, typ.name)

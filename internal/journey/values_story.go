@@ -27,16 +27,16 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
-		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.tale.Dispatch }),
-		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.tale.Dispatch.With(1) }),
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.tale.Session }),
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.tale.Entry }),
+		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.story.Dispatch }),
+		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.story.Dispatch.With(1) }),
+		"session_id":      uuidOf(func(m *moment) population.Draw { return m.story.Session }),
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.story.Entry }),
 		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
 			return append(population.AppendUpperUUID(append(dst, '"'), m.root), '"')
 		},
 		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
 		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-max(m.tale.Began, m.time-86400), 10)
+			return strconv.AppendInt(dst, m.time-max(m.story.Began, m.time-86400), 10)
 		},
 		"custom_properties":   roughly(rough, customProperties, true),
 		"purchase_properties": roughly(rough, purchaseProperties, false),
@@ -103,7 +103,7 @@ func notedValues() map[string]valueFunc {
 			}
 		},
 		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.first) },
-		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.tale.Sent, 10) },
+		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.story.Sent, 10) },
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
@@ -121,10 +121,10 @@ func notedValues() map[string]valueFunc {
 			return chat(dst, m, d)
 		},
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.tale.Exit]...)
+			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.story.Exit]...)
 		},
 		"next_step_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.canvas.Steps[(m.tale.Place+1)%len(m.about.canvas.Steps)].ID
+			return m.about.canvas.Steps[(m.story.Place+1)%len(m.about.canvas.Steps)].ID
 		}),
 	}
 }
@@ -134,15 +134,15 @@ func storyFitting() map[string]func(*moment) bool {
 	fits := fitting()
 	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
 	fits["next_step_id"] = func(m *moment) bool {
-		return m.note != "exited" && m.about.canvas != nil && m.tale.Place+1 < len(m.about.canvas.Steps)
+		return m.note != "exited" && m.about.canvas != nil && m.story.Place+1 < len(m.about.canvas.Steps)
 	}
 	message := func(m *moment) bool { return m.about.wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
 	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
-	fits["send_time"] = func(m *moment) bool { return m.tale.Sent > 0 }
-	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.tale.Channel == population.Email }
+	fits["send_time"] = func(m *moment) bool { return m.story.Sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.story.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
 	start := func(m *moment) bool { return m.note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {

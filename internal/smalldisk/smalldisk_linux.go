@@ -35,9 +35,9 @@ func Free(t testing.TB, dir string) int64 {
 	return int64(st.Bavail) * st.Bsize
 }
 
-// Crowd has a file take all room but so much; 0: until nothing can be written any
+// Fill has a file take all room but so much; 0: until nothing can be written any
 // more.
-func Crowd(t testing.TB, file string, leave int64) {
+func Fill(t testing.TB, file string, leave int64) {
 	t.Helper()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
@@ -286,6 +287,25 @@ func exponent(number string) int {
 		return 1 << 30
 	}
 	return max(n, -n)
+}
+
+// decode reads an object out of valid JSON; numbers keep their text.
+func decode(text string) map[string]any {
+	object, _ := jsonlex.Decode(text, false, scalar).(map[string]any)
+	return object
+}
+
+func scalar(text string) any {
+	switch text[0] {
+	case '"':
+		return jsonlex.Text(text)
+	case 't', 'f':
+		return text == "true"
+	case 'n':
+		return nil
+	default:
+		return json.Number(text)
+	}
 }
 
 func encode(v any) string {

@@ -48,7 +48,7 @@ type Stories struct {
 	pop      *population.Population
 	graph    *plot.Graph
 	acts     []action // by node; nil: the event alone
-	teller   *journey.Teller
+	writer   *journey.StoryWriter
 	wanted   []bool // by event type
 	draw     population.Draw
 
@@ -74,8 +74,8 @@ type Stories struct {
 	idle   int      // turns since an event was given
 	over   error    // why there will be none any more
 
-	now  entry
-	told journey.Telling
+	now   entry
+	event journey.StoryEvent
 }
 
 // New makes Stories. It fails for a pattern that fits no event type, and for a
@@ -104,7 +104,7 @@ func New(cfg Config) (*Stories, error) {
 	for i := range s.graph.Nodes {
 		s.acts = append(s.acts, actionOf(&s.graph.Nodes[i]))
 	}
-	s.teller = journey.NewTeller(cfg.Glossary, s.pop, &s.scenario.Rough)
+	s.writer = journey.NewStoryWriter(cfg.Glossary, s.pop, &s.scenario.Rough)
 	for i := range cfg.Glossary.Events {
 		s.wanted = append(s.wanted, slices.Contains(names, cfg.Glossary.Events[i].Name))
 	}
@@ -178,7 +178,7 @@ func (s *Stories) happens(e *entry) bool {
 	s.made++
 	s.seen[n.Type] = s.made
 	e.number, e.time = s.made, e.at
-	if s.teller.Unique(n.Type) {
+	if s.writer.Unique(n.Type) {
 		e.first = s.isFirst(e, n.Type)
 	}
 	exempt := e.goal > 0
@@ -412,8 +412,8 @@ func (s *Stories) rateOf(node int16) rate {
 
 // append appends the event of an entry and says what type it is.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
-	n, t := &s.graph.Nodes[e.node], &s.told
-	*t = journey.Telling{
+	n, t := &s.graph.Nodes[e.node], &s.event
+	*t = journey.StoryEvent{
 		Type: n.Type, Draw: s.draw.With(keyEvent).With(e.number), Root: e.draw, Note: n.Note, First: e.first, Time: e.time,
 		User:    s.pop.OnDevice(s.pop.Person(uint64(e.slot), uint64(e.life)), int(e.device)),
 		Channel: s.channels[e.channel], Dispatch: e.dispatch, Entry: e.entry, Session: e.session,
@@ -430,7 +430,7 @@ func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) 
 		t.Step = &t.Canvas.Steps[e.step]
 		t.Wording = &t.Step.Variations[int(e.wording)%len(t.Step.Variations)]
 	}
-	return s.teller.Append(dst, t)
+	return s.writer.Append(dst, t)
 }
 
 // offline says whether the device was offline when the entry happened, and puts

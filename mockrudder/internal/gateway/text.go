@@ -85,41 +85,18 @@ func decode(text string, first bool) (v any) {
 		_ = json.Unmarshal([]byte(text), &v)
 		return v
 	}
-	v, _ = decodeFirst(&jsonlex.Walker{Text: text}, jsonlex.Space(text, 0))
-	return v
+	return jsonlex.Decode(text, true, scalar)
 }
 
-func decodeFirst(w *jsonlex.Walker, i int) (v any, end int) {
-	switch w.Text[i] {
-	case '{':
-		object := map[string]any{}
-		end = w.Members(i, 0, func(quoted string, start int) int {
-			v, end := decodeFirst(w, start)
-			key := unescape(quoted)
-			if _, given := object[key]; !given {
-				object[key] = v
-			}
-			return end
-		})
-		return object, end
-	case '[':
-		list := []any{}
-		end = w.Array(i, 0, func(start int) int {
-			v, end := decodeFirst(w, start)
-			list = append(list, v)
-			return end
-		})
-		return list, end
-	case '"':
-		end = w.Value(i, 0)
-		return unescape(w.Text[i:end]), end
+func scalar(text string) (v any) {
+	if text[0] == '"' {
+		return unescape(text)
 	}
-	end = w.Value(i, 0)
-	if n, err := strconv.ParseFloat(w.Text[i:end], 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return n, end
+	if n, err := strconv.ParseFloat(text, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return n
 	}
-	_ = json.Unmarshal([]byte(w.Text[i:end]), &v)
-	return v, end
+	_ = json.Unmarshal([]byte(text), &v) // it is valid
+	return v
 }
 
 // unescape reads a valid JSON string given with its quotes as the gateway does:
