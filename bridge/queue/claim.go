@@ -102,8 +102,8 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 			break
 		}
 		n++
-		if c != nil && c.body != nil {
-			q.fresh -= len(*c.body)
+		if c != nil && c.fresh.all != nil {
+			q.fresh -= c.size
 		}
 		if gone {
 			delete(q.claims, seq)
@@ -112,7 +112,7 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
 		chosen = append(chosen, c.recordState)
-		c.out, c.body = true, nil
+		c.out, c.fresh = true, eventList{}
 	}
 	*back = slices.Delete(*back, 0, n)
 	return chosen, limit
@@ -164,12 +164,10 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 	for alone := false; len(records) < len(list); alone = err != nil { // what is damaged may be another one
 		rest, n := list[len(records):], 1
 		var bodies []decodedBody
-		if body := rest[0].body; body != nil {
-			bodies = make([]decodedBody, 1)
-			bodies[0], err = decodeBody(*body)
-			giveBuffer(body, *body)
+		if fresh := rest[0].fresh; fresh.all != nil {
+			bodies, err = []decodedBody{{eventList: fresh}}, nil
 		} else {
-			for !alone && n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+			for !alone && n < len(rest) && rest[n].fresh.all == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
 				n++
 			}
 			bodies, _, err = q.readBodies(ctx, rest[:n])
@@ -185,12 +183,12 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 }
 
 func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
-	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.lengths)), bytes: b.all}
 	var out []byte
 	if s.outcome != nil || s.pending < s.events {
 		out = s.outcomes()
 	}
-	for i, raw := range b.events {
+	for i, raw := range b.split() {
 		if out == nil && outcome == outPending || out != nil && out[i] == outcome {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
 		}
@@ -218,8 +216,8 @@ func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []de
 				return fmt.Errorf("%w: %w", errBody, err)
 			}
 			b, err := decodeBody(*data)
-			if err == nil && s.events > 0 && int64(len(b.events)) != s.events {
-				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			if err == nil && s.events > 0 && int64(len(b.lengths)) != s.events {
+				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.lengths), s.events)
 			}
 			if err != nil {
 				rest = b

@@ -58,7 +58,8 @@ func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, ca
 		return nil
 	}
 	l := DeadLetter{ReceivedAt: time.UnixMicro(s.received), Reason: ReasonDamaged, Answer: cause.Error(), Events: int(s.pending)}
-	if int64(len(rest.events)) != s.events {
+	events := rest.split()
+	if int64(len(events)) != s.events {
 		return q.insertLetter(c, l)
 	}
 	l.Events = 1
@@ -66,7 +67,7 @@ func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, ca
 		if o != outPending {
 			continue
 		}
-		l.Event = rest.events[i]
+		l.Event = events[i]
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}

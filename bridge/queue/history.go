@@ -267,7 +267,7 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	if err == nil {
 		err = q.eachBody(ctx, last, 0, func(seq int64, b decodedBody, damage error) error {
 			var hits []int
-			for i, raw := range b.events {
+			for i, raw := range b.split() {
 				if damage == nil && len(raw) > 0 && match(raw) {
 					hits = append(hits, i)
 				}
@@ -298,7 +298,7 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 			return err // it was pruned meanwhile
 		}
 		out := s.outcomes()
-		events := append([][]byte(nil), b.events...)
+		events := b.split()
 		for _, i := range hits {
 			if i >= len(out) || out[i] == outPending {
 				left++
@@ -316,7 +316,7 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 		if claimed := c.state(q, seq); claimed != nil {
 			claimed.outcome = out
 		}
-		body := appendBody(nil, b.connector, b.received, events)
+		body := appendBody(nil, b.connector, b.received, newEventList(events...))
 		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = $1 WHERE seq = $2`, body, seq)
 	})
 	if err == nil { // else the writer may still be at it

@@ -206,8 +206,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 			return err
 		}
 		n++
-		body := appendBody(nil, q.id, received, [][]byte{event})
-		return c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
+		return c.addRecord(q, received, live, encode(q.id, received, newEventList(event)))
 	}, numbers, q.id)
 	c.of(q).sums[dead] -= int64(n)
 	crashpoint.At("dead.before-commit")

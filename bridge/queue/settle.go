@@ -54,20 +54,21 @@ func (st *settling) prepare(ctx context.Context, s Settlement) error {
 	for _, span := range s.Filtered {
 		st.named = append(st.named, named{Span: span, outcome: outFiltered})
 	}
-	bodies := map[uint64]decodedBody{}
+	events := map[uint64][][]byte{}
 	for i := range s.Dead {
 		d := &s.Dead[i]
-		b, there := bodies[d.Seq]
+		list, there := events[d.Seq]
 		if !there {
-			var err error
-			if b, err = st.q.readBody(ctx, int64(d.Seq)); err != nil && !errors.Is(err, errBody) {
+			b, err := st.q.readBody(ctx, int64(d.Seq))
+			if err != nil && !errors.Is(err, errBody) {
 				return st.q.store.db.classify(err)
 			}
-			bodies[d.Seq] = b
+			list = b.split()
+			events[d.Seq] = list
 		}
 		n := named{Span: Span{d.Seq, d.Index, d.Index}, outcome: outDead, dead: d}
-		if d.Index >= 0 && d.Index < len(b.events) {
-			n.event = b.events[d.Index]
+		if d.Index >= 0 && d.Index < len(list) {
+			n.event = list[d.Index]
 		}
 		st.named = append(st.named, n)
 		st.size += len(n.event) + 200

@@ -110,7 +110,7 @@ type recordState struct {
 
 	lane lane
 
-	body *[]byte // of a record that was stored just now; nil: it has to be read
+	fresh eventList // of a record that was stored just now; empty: they have to be read
 }
 
 const recordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"

@@ -245,11 +245,11 @@ func (r *rebuilding) keepOrphans(missing map[int64]int64) error {
 			return err
 		}
 		b, err := decodeBody(data)
-		if err != nil || int64(len(b.events)) > missing[b.connector] {
+		if err != nil || int64(len(b.lengths)) > missing[b.connector] {
 			return nil
 		}
-		missing[b.connector] -= int64(len(b.events))
-		for _, event := range b.events {
+		missing[b.connector] -= int64(len(b.lengths))
+		for _, event := range b.split() {
 			failed = errors.Join(failed, r.to.exec(insert("letter", "connector, received, died, reason, answer, events, event"),
 				b.connector, b.received, now, ReasonDamaged, "whether it was delivered cannot be read any more", int64(1), event))
 		}

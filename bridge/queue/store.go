@@ -89,10 +89,10 @@ type Store struct {
 	erasing sync.Mutex // one erasure at a time
 	opening sync.Mutex // one queue is opened at a time
 
-	mu    sync.Mutex
-	byID  map[string]*Queue
-	found atomic.Int64 // places that cannot be read
-	clean atomic.Int64 // when the last scrub ended, in microseconds
+	mu     sync.Mutex
+	byName map[string]*Queue
+	found  atomic.Int64 // places that cannot be read
+	clean  atomic.Int64 // when the last scrub ended, in microseconds
 
 	ended context.Context // ends with Close
 	end   context.CancelFunc
@@ -106,7 +106,7 @@ type Store struct {
 // ErrDamaged where it cannot be read and nothing could be set aside.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, log: opts.Logger, byID: map[string]*Queue{}}
+	s := &Store{opts: opts, log: opts.Logger, byName: map[string]*Queue{}}
 	s.writer = newWriter(s)
 	s.ended, s.end = context.WithCancel(context.Background())
 	var err error
@@ -150,7 +150,7 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	s.opening.Lock()
 	defer s.opening.Unlock()
 	s.mu.Lock()
-	q := s.byID[name]
+	q := s.byName[name]
 	s.mu.Unlock()
 	if q != nil {
 		return q, nil
@@ -158,36 +158,52 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	var id int64
 	o := &op{size: 100, do: func(c *change) (err error) {
-		if id, err = number(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 { // one that is there needs no room
-			id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
-		}
-		if err != nil {
-			return err
-		}
-		return c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+		q, err = s.openQueue(c, name, window)
+		return err
 	}}
 	if err := s.writer.run(ctx, o); err != nil {
 		return nil, err
 	}
-	q = &Queue{
+	return q, nil
+}
+
+// openQueue reads a queue, and makes it at first use. It runs in the writer, and
+// what other bridges store is read by the writer's next transactions: so no id of
+// theirs is missed.
+func (s *Store) openQueue(c *change, name string, window int) (*Queue, error) {
+	id, err := number(c, `SELECT id FROM connector WHERE name = $1`, name)
+	if err == nil && id == 0 { // one that is there needs no room
+		id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
+	}
+	if err == nil {
+		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q := &Queue{
 		store: s, id: id, name: name, window: newWindow(window), windowSize: window,
 		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
 	}
-	if err := q.load(ctx); err != nil {
-		return nil, s.db.classify(err)
+	if err := q.load(c); err != nil {
+		return nil, err
 	}
-	s.mu.Lock()
-	s.byID[name] = q
-	s.mu.Unlock()
+	c.of(q).opened = true
 	return q, nil
+}
+
+// opened has a queue take part in what the store does.
+func (s *Store) opened(q *Queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName[q.name] = q
 }
 
 func (s *Store) queues() []*Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.byID))
+	return slices.Collect(maps.Values(s.byName))
 }
 
 // Connectors lists the names of all queues that there are, opened or not, in the
