@@ -36,7 +36,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := q.store.room.admit(a.size); err != nil {
+	if err := q.store.space.admit(a.size); err != nil {
 		return Receipt{}, err
 	}
 	if err := q.store.writer.run(ctx, &a.op); err != nil {
@@ -47,7 +47,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	return a.receipt, nil
 }
 
-// appending is an Append on its way through the writer.
+// appending is an Append that waits for the writer, or is in it.
 type appending struct {
 	op
 	q        *Queue
@@ -118,11 +118,11 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	return a, nil
 }
 
-func (a *appending) lane() lane {
+func (a *appending) stream() stream {
 	if a.backfill {
-		return exported
+		return backfillStream
 	}
-	return live
+	return liveStream
 }
 
 // contentHash is the hash by which other bridges know the batch. It covers the
@@ -181,7 +181,7 @@ func (a *appending) write(c *change) error {
 	if len(a.stored.events.lengths) == 0 {
 		return nil
 	}
-	return c.addRecord(a.q, a.received, a.lane(), a.stored)
+	return c.addRecord(a.q, a.received, a.stream(), a.stored)
 }
 
 // dedupe puts the ids into the window, and marks the items that are duplicates.
@@ -248,7 +248,7 @@ type part struct {
 	states  map[int64]*recordState // claimed records that it changes, as they are then
 	from    uint64                 // position in the window of its first id
 	pruned  int64                  // ids that it removes
-	order   bool                   // it begins a replay
+	replay  bool                   // it starts a replay
 	opened  bool                   // it opens the queue
 }
 
@@ -265,17 +265,17 @@ const (
 type smallBatches struct {
 	encoded
 	received int64 // of the oldest
-	lane     lane
+	stream   stream
 }
 
 // addRecord stores pending events, now or before the commit. They belong to the
 // record from then on.
-func (c *change) addRecord(q *Queue, received int64, of lane, e encoded) error {
+func (c *change) addRecord(q *Queue, received int64, of stream, e encoded) error {
 	if len(*e.body) > smallBody {
 		return c.insertRecord(q, received, of, e)
 	}
 	s := &c.of(q).small
-	if s.body != nil && (s.lane != of || len(*s.body)+len(*e.body) > joinedBody || max(received-s.received, s.received-received) > joinedWithin) {
+	if s.body != nil && (s.stream != of || len(*s.body)+len(*e.body) > joinedBody || max(received-s.received, s.received-received) > joinedWithin) {
 		if err := c.insertSmall(q); err != nil {
 			return err
 		}
@@ -293,7 +293,7 @@ func (c *change) insertSmall(q *Queue) error {
 	p := c.of(q)
 	s := p.small
 	p.small = smallBatches{}
-	return c.insertRecord(q, s.received, s.lane, s.encoded)
+	return c.insertRecord(q, s.received, s.stream, s.encoded)
 }
 
 var (
@@ -301,14 +301,14 @@ var (
 	insertIDs    = insert("ids", "seq, connector, hashes")
 )
 
-func (c *change) insertRecord(q *Queue, received int64, of lane, e encoded) error {
+func (c *change) insertRecord(q *Queue, received int64, of stream, e encoded) error {
 	p := c.of(q)
 	n := int64(len(e.events.lengths))
 	r := recordState{seq: c.seq(), received: received, events: n, pending: n, size: int64(len(*e.events.all)),
-		stored: int64(len(*e.body)), lane: of, fresh: e.events}
+		stored: int64(len(*e.body)), stream: of, fresh: e.events}
 	p.lastSeq = max(p.lastSeq, r.seq)
 	p.fresh = append(p.fresh, r)
-	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.lane))
+	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.stream))
 	if err == nil {
 		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *e.body)
 	}
@@ -335,14 +335,14 @@ func (q *Queue) committed(p *part) {
 		}
 	}
 	for _, r := range p.fresh {
-		if !q.store.shared && q.lanes[r.lane].cursor == q.last && q.fresh+r.size <= freshBytes {
+		if !q.store.shared && q.streams[r.stream].cursor == q.last && q.fresh+r.size <= freshBytes {
 			q.fresh += r.size
-			q.lanes[r.lane].cursor = r.seq
-			q.hold(&claim{recordState: r})
+			q.streams[r.stream].cursor = r.seq
+			q.makeReady(&claim{recordState: r})
 		} else {
 			r.fresh.free()
 		}
-		if other := &q.lanes[1-r.lane]; other.cursor == q.last {
+		if other := &q.streams[1-r.stream]; other.cursor == q.last {
 			other.cursor = r.seq
 		}
 		q.last = r.seq
@@ -350,7 +350,7 @@ func (q *Queue) committed(p *part) {
 	if len(p.fresh) > 0 {
 		wake(&q.more)
 	}
-	if p.order {
+	if p.replay {
 		wake(&q.orders)
 	}
 }

@@ -26,12 +26,12 @@ type Queue struct {
 	reading sync.Mutex         // held while records are claimed, so that two readers do not claim the same
 	asking  singleflight.Group // one read of the ledger at a time
 
-	mu     sync.Mutex
-	totals delta            // as this bridge knows them; the truth where it has the store alone
-	claims map[int64]*claim // records that this bridge has claimed
-	lanes  [2]struct {
-		back   []int64 // of claims: waiting to be handed out, oldest first
-		cursor int64   // records up to it have been claimed, were settled, or are of the other lane
+	mu      sync.Mutex
+	totals  delta            // as this bridge knows them; the truth where it has the store alone
+	claims  map[int64]*claim // records that this bridge has claimed
+	streams [2]struct {
+		ready  []int64 // of claims: waiting to be handed out, oldest first
+		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
 		floor  floor   // for PostgreSQL's claims alone
 	}
 	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
@@ -42,13 +42,13 @@ type Queue struct {
 	oldest time.Time     // of the pending events, as last read
 }
 
-// lane is which records a claim is about: those of the second are claimed only
+// stream is which records a claim is about: those of the second are claimed only
 // where none of the first waits.
-type lane int
+type stream int
 
 const (
-	live     lane = iota // as Braze posts them
-	exported             // backfilled, out of storage exports
+	liveStream     stream = iota // as Braze posts them
+	backfillStream               // backfilled, out of storage exports
 )
 
 // claim is a record that this bridge has claimed.
@@ -78,7 +78,7 @@ func (q *Queue) load(t tx) error {
 	for _, hashes := range slices.Backward(rows) {
 		q.remember(hashes)
 	}
-	stored, err := number(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+	stored, err := queryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (q *Queue) load(t tx) error {
 	if q.totals, err = readLedger(t, q.id); err != nil {
 		return err
 	}
-	q.last, err = number(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
+	q.last, err = queryInt(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
  UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
 	return err
 }
@@ -149,7 +149,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.view(ctx, func(t tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = number(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
+			oldest, err = queryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
 		}
 		return err
 	})

@@ -23,7 +23,7 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	if err := st.prepare(ctx, s); err != nil || len(st.need.held) == 0 {
 		return err
 	}
-	if err := q.store.room.admitOutcome(); err != nil {
+	if err := q.store.space.admitOutcome(); err != nil {
 		return err
 	}
 	crashpoint.At("settle.before")
@@ -32,7 +32,7 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	return err
 }
 
-// settling is a Settlement on its way through the writer.
+// settling is a Settlement that waits for the writer, or is in it.
 type settling struct {
 	op
 	q     *Queue

@@ -21,7 +21,7 @@ const (
 
 	// Where the last commit had several operations, the next one waits for others
 	// for half of the time that it took, within these bounds: those that it answered
-	// come again at once, and would else be in two commits by turns.
+	// send the next ones at once, which would else be in two commits by turns.
 	minGather = 300 * time.Microsecond
 	maxGather = 5 * time.Millisecond
 )
@@ -246,8 +246,8 @@ func (w *writer) commit(group []*op) {
 		for q, p := range c.parts {
 			q.window.forget(p.from)
 		}
-		if try == 5 || !w.store.db.again(err) {
-			w.finish(group, w.wrong(err))
+		if try == 5 || !w.store.db.retryable(err) {
+			w.finish(group, w.failure(err))
 			return
 		}
 	}
@@ -297,9 +297,9 @@ func (w *writer) finish(group []*op, err error) {
 	}
 }
 
-// wrong makes one of this package's errors of what a transaction failed with. Where
+// failure makes one of this package's errors of what a transaction failed with. Where
 // that is for good, nothing is stored any more.
-func (w *writer) wrong(err error) error {
+func (w *writer) failure(err error) error {
 	err = w.store.db.classify(err)
 	w.mu.Lock()
 	first := errors.Is(err, ErrFailed) && w.failed == nil

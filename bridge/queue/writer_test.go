@@ -11,7 +11,7 @@ import (
 
 // openIdle opens a store whose writer has nothing to do but what a test commits.
 func openIdle(t *testing.T) (*Store, *Queue) {
-	s, err := Open(t.Context(), Options{Dir: t.TempDir(), upkeepEvery: time.Hour})
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), maintainEvery: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	q, err := s.Queue(t.Context(), "a", 100)
