@@ -1,6 +1,7 @@
 package brazesource
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -60,11 +61,14 @@ func parseNumber(s string) float64 {
 	case "-Infinity":
 		return math.Inf(-1)
 	}
-	if !isDecimal(s) {
+	if strings.Trim(s, "+-.0123456789eE") != "" { // Go takes more, such as inf
 		return math.NaN()
 	}
-	n, _ := strconv.ParseFloat(s, 64) // an overflow gives an infinity, as it should
-	return n
+	n, err := strconv.ParseFloat(s, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return math.NaN()
+	}
+	return n // an overflow gives an infinity, as it should
 }
 
 // parseWhole reads digits of a base that is a power of two. Above 2^53 it may be
@@ -81,43 +85,6 @@ func parseWhole(digits string, base int) float64 {
 	return n
 }
 
-// isDecimal says whether s is a decimal literal with an optional sign.
-func isDecimal(s string) bool {
-	if s[0] == '+' || s[0] == '-' {
-		s = s[1:]
-	}
-	whole := leadingDigits(s)
-	s = s[whole:]
-	fraction := 0
-	if s != "" && s[0] == '.' {
-		fraction = leadingDigits(s[1:])
-		s = s[1+fraction:]
-	}
-	if whole+fraction == 0 {
-		return false
-	}
-	if s != "" && (s[0] == 'e' || s[0] == 'E') {
-		s = s[1:]
-		if s != "" && (s[0] == '+' || s[0] == '-') {
-			s = s[1:]
-		}
-		n := leadingDigits(s)
-		if n == 0 {
-			return false
-		}
-		s = s[n:]
-	}
-	return s == ""
-}
-
-func leadingDigits(s string) int {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
-	}
-	return n
-}
-
 // parseInt is JavaScript's parseInt(s, 10).
 func parseInt(s string) float64 {
 	s = trim(s)
@@ -128,10 +95,10 @@ func parseInt(s string) float64 {
 		}
 		s = s[1:]
 	}
-	n := leadingDigits(s)
-	if n == 0 {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	if digits == "" {
 		return math.NaN()
 	}
-	whole, _ := strconv.ParseFloat(s[:n], 64)
+	whole, _ := strconv.ParseFloat(digits, 64)
 	return sign * whole
 }

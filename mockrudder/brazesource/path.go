@@ -18,15 +18,6 @@ func getPath(target value, path string) (value, error) {
 	if v, ok, err := get(target, path); ok || err != nil {
 		return v, err
 	}
-	if first, last, ok := strings.Cut(path, "."); ok && !strings.Contains(last, ".") && !strings.Contains(path, `\`) {
-		// Two plain segments, as nearly every path has, need no list.
-		inner, ok, err := get(target, first)
-		if !ok || err != nil || !holdsKeys(inner) {
-			return nil, err
-		}
-		v, _, err := get(inner, last)
-		return v, err
-	}
 	segments := strings.Split(path, ".")
 	at := 0
 	for at < len(segments) && holdsKeys(target) {
@@ -106,22 +97,10 @@ type segment struct {
 // splitPath splits a path for writing. A path with a slash is one key. A
 // backslash takes the next character as it is, and an empty last segment falls
 // away. A segment that is not blank and that Number reads as a whole number is
-// an index. The segments are appended.
-func splitPath(path string, segments []segment) []segment {
+// an index.
+func splitPath(path string) (segments []segment) {
 	if strings.Contains(path, "/") {
-		return append(segments, segment{key: path})
-	}
-	if !strings.Contains(path, `\`) {
-		for {
-			part, rest, more := strings.Cut(path, ".")
-			if more || part != "" {
-				segments = append(segments, segmentOf(part))
-			}
-			if !more {
-				return segments
-			}
-			path = rest
-		}
+		return []segment{{key: path}}
 	}
 	part := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
@@ -163,8 +142,7 @@ func unsafe(key string) bool {
 // none and the value holds no keys.
 func setPath(message *object, path string, v value) error {
 	var target value = message
-	var room [4]segment
-	segments := splitPath(path, room[:0])
+	segments := splitPath(path)
 	for i, s := range segments {
 		if unsafe(s.key) {
 			return errThrown

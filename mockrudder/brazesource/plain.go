@@ -51,7 +51,7 @@ func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok 
 	if !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
 		return out, false
 	}
-	name, err := m.name(decodeString(p.eventType))
+	name, err := m.name(parseString(p.eventType))
 	text, isText := name.(string)
 	seconds, timed := wholeSeconds(p.time)
 	if err != nil || !isText || text == "" || !timed {
@@ -223,11 +223,6 @@ func isText(raw string) bool { return len(raw) > len(`""`) && raw[0] == '"' }
 // idOrNone says whether an id is text, or one that counts as none.
 func idOrNone(raw string) bool { return raw == "" || raw == "null" || raw[0] == '"' }
 
-func decodeString(raw string) string {
-	p := parser{s: raw}
-	return p.string()
-}
-
 // wholeSeconds reads a time that is a plain number of the years up to 9999. A
 // missing one is 0.
 func wholeSeconds(raw string) (seconds int64, ok bool) {
@@ -319,13 +314,12 @@ func appendValue(out []byte, raw string) []byte {
 		if strings.IndexByte(raw, '\\') < 0 && utf8.ValidString(raw) {
 			return append(out, raw...)
 		}
-		return appendString(out, decodeString(raw))
+		return appendString(out, parseString(raw))
 	case c == 't' || c == 'f' || c == 'n' || shortWhole(raw):
 		return append(out, raw...)
 	}
-	p := parser{s: raw}
 	w := writer{out: out, limit: math.MaxInt}
-	w.value(p.value())
+	w.value(parseValid(raw))
 	return w.out
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
@@ -253,8 +254,7 @@ func (t *transformation) byModel(raw string) {
 	if t.mapper.err != nil || t.deepest > deepEnough {
 		return // the request fails
 	}
-	p := parser{s: raw}
-	event, _ := p.value().(*object)
+	event, _ := parseValid(raw).(*object)
 	message, err := t.mapper.message(event)
 	if err != nil || message == nil {
 		return
@@ -302,15 +302,6 @@ var mapped = [...]struct{ from, to string }{
 	{"properties.ad_tracking_enabled", "context.device.adTrackingEnabled"},
 }
 
-func isMapped(property string) bool {
-	for _, field := range mapped {
-		if name, ok := strings.CutPrefix(field.from, "properties."); ok && name == property {
-			return true
-		}
-	}
-	return false
-}
-
 // message makes the message of one event. It is nil where the event is left out.
 func (m *Mapper) message(event *object) (*object, error) {
 	eventType, _ := event.get("event_type")
@@ -321,7 +312,7 @@ func (m *Mapper) message(event *object) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	message := skeleton()
+	message, _ := parseValid(skeleton).(*object)
 	message.set("event", name)
 	for _, field := range mapped {
 		v, err := getPath(event, field.from)
@@ -358,23 +349,9 @@ func (m *Mapper) message(event *object) (*object, error) {
 	return message, nil
 }
 
-func skeleton() *object {
-	library := &object{}
-	library.set("name", "unknown")
-	library.set("version", "unknown")
-	integration := &object{}
-	integration.set("name", "Braze")
-	context := &object{}
-	context.set("library", library)
-	context.set("integration", integration)
-	integrations := &object{}
-	integrations.set("Braze", false)
-	message := &object{}
-	message.set("context", context)
-	message.set("integrations", integrations)
-	message.set("type", "track")
-	return message
-}
+// skeleton is what every message has.
+const skeleton = `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
+	`"integrations":{"Braze":false},"type":"track"}`
 
 // name looks an event type up in the custom mapping, which is a JavaScript
 // object: what every object inherits is found there too.
@@ -405,13 +382,7 @@ func timestamp(at value) (string, error) {
 	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
 		return "Invalid date", nil
 	}
-	date := time.Unix(int64(seconds), 0).UTC()
-	year := strconv.Itoa(max(date.Year(), -date.Year()))
-	year = strings.Repeat("0", max(0, 4-len(year))) + year
-	if date.Year() < 0 {
-		year = "-" + year
-	}
-	return year + date.Format("-01-02T15:04:05.000Z"), nil
+	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z"), nil
 }
 
 // copyProperties reads every property that is not mapped at its path and
@@ -419,7 +390,7 @@ func timestamp(at value) (string, error) {
 func copyProperties(message, event *object) error {
 	properties, _ := event.get("properties")
 	for _, key := range keysOf(properties) {
-		if isMapped(key) {
+		if placeOf(key) >= 0 {
 			continue
 		}
 		path := "properties." + key
@@ -452,14 +423,8 @@ func keysOf(v value) []string {
 	return keys
 }
 
+// utf16Length counts half a surrogate pair, which is three bytes, as one.
 func utf16Length(s string) int {
-	n := 0
-	for _, r := range strings.ToValidUTF8(s, "") {
-		n++
-		if r > 0xFFFF {
-			n++
-		}
-	}
-	// Half a pair is one unit; only they are not valid UTF-8 here.
-	return n + (len(s)-len(strings.ToValidUTF8(s, "")))/3
+	valid := strings.ToValidUTF8(s, "")
+	return len(utf16.Encode([]rune(valid))) + (len(s)-len(valid))/3
 }

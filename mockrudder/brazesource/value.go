@@ -1,6 +1,8 @@
 package brazesource
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,21 +105,17 @@ func (o *object) ordered() []string {
 		}
 	}
 	if o.indices {
-		slices.SortStableFunc(keys, func(a, b string) int {
-			i, aIs := arrayIndex(a)
-			j, bIs := arrayIndex(b)
-			switch {
-			case aIs && bIs:
-				return int(int64(i) - int64(j))
-			case aIs:
-				return -1
-			case bIs:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	}
 	return keys
+}
+
+// rank is an array index, and for any other key more than all of them.
+func rank(key string) int64 {
+	if i, is := arrayIndex(key); is {
+		return int64(i)
+	}
+	return math.MaxInt64
 }
 
 // array is a JavaScript array. Its elements stand in dense as far as they are

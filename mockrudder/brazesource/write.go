@@ -2,6 +2,7 @@ package brazesource
 
 import (
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
@@ -160,17 +161,8 @@ func appendString(out []byte, s string) []byte {
 }
 
 func appendControl(out []byte, c byte) []byte {
-	switch c {
-	case '\b':
-		return append(out, `\b`...)
-	case '\f':
-		return append(out, `\f`...)
-	case '\n':
-		return append(out, `\n`...)
-	case '\r':
-		return append(out, `\r`...)
-	case '\t':
-		return append(out, `\t`...)
+	if at := strings.IndexByte("\b\f\n\r\t", c); at >= 0 {
+		return append(out, '\\', "bfnrt"[at])
 	}
 	return append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
