@@ -140,21 +140,15 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &shown); err != nil {
 		return fmt.Errorf("read an event of mockrudder: %w", err)
 	}
-	var ids struct {
-		Type        json.RawMessage `json:"type"`
-		Event       json.RawMessage `json:"event"`
-		UserID      json.RawMessage `json:"userId"`
-		AnonymousID json.RawMessage `json:"anonymousId"`
-		MessageID   json.RawMessage `json:"messageId"`
-	}
-	if err := json.Unmarshal(shown.Message, &ids); err != nil {
+	var message map[string]json.RawMessage
+	if err := json.Unmarshal(shown.Message, &message); err != nil {
 		return fmt.Errorf("read the message of an event of mockrudder: %w", err)
 	}
-	asText := func(raw json.RawMessage) string { return gateway.TextOf(string(raw)) }
+	asText := func(name string) string { return gateway.TextOf(string(message[name])) }
 	*e = Event{
 		Source: shown.Source, Raw: shown.Raw, ReceivedAt: shown.ReceivedAt, TestID: shown.TestID,
-		Type: asText(ids.Type), Name: asText(ids.Event), UserID: asText(ids.UserID),
-		AnonymousID: asText(ids.AnonymousID), MessageID: asText(ids.MessageID),
+		Type: asText("type"), Name: asText("event"), UserID: asText("userId"),
+		AnonymousID: asText("anonymousId"), MessageID: asText("messageId"),
 		Judged: shown.Valid != nil, Valid: shown.Valid != nil && *shown.Valid, Errors: shown.Errors, Drift: shown.Drift,
 		made: string(shown.Message),
 	}

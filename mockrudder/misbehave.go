@@ -13,55 +13,52 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// injector does to requests what faults say.
-type injector struct{ *Server }
-
 // misbehave does to a request what a fault says. It ends a connection by
 // panicking with http.ErrAbortHandler, which net/http takes as the order to
 // close it without an answer.
-func (in injector) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
+func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
 	key := anyKey(r)
-	if in.config.sources[key] == nil {
+	if s.config.sources[key] == nil {
 		key = ""
 	}
 	if f.Close != Before && f.Close != Reset && (f.Latency > 0 || f.Hang != 0) {
 		_, r.Body = buffered(r.Body) // only with the body read is a client that leaves noticed
 	}
-	if f.Latency > 0 && !in.pause(r.Context(), time.Duration(f.Latency)) {
-		in.abort(key)
+	if f.Latency > 0 && !s.pause(r.Context(), time.Duration(f.Latency)) {
+		s.abort(key)
 	}
 	if f.spoils() {
 		answer := &answer{header: http.Header{}}
-		in.act(answer, r, f, key)
-		in.spoil(w, r, f, answer)
+		s.act(answer, r, f, key)
+		s.spoil(w, r, f, answer)
 		return
 	}
-	in.act(w, r, f, key)
+	s.act(w, r, f, key)
 }
 
 // act does what a fault does instead of an answer, or answers.
-func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	switch {
 	case f.Close == Before:
-		in.abort(key)
+		s.abort(key)
 	case f.Close == Reset:
 		reset(w)
-		in.abort(key)
+		s.abort(key)
 	case f.Close == After:
 		_, _ = io.Copy(io.Discard, r.Body)
-		in.abort(key)
+		s.abort(key)
 	case f.Close == Stored:
-		in.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
+		s.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case f.Hang != 0:
-		in.pause(r.Context(), time.Duration(f.Hang))
-		in.abort(key)
+		s.pause(r.Context(), time.Duration(f.Hang))
+		s.abort(key)
 	case f.Status != 0:
 		if f.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		in.store.answered(key, f.Status)
+		s.store.answered(key, f.Status)
 		body := f.Body
 		if body == "" {
 			body = http.StatusText(f.Status)
@@ -69,7 +66,7 @@ func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key stri
 		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
 	default:
 		outage := gateway.Outage{Transformer: string(f.Transformer), Database: string(f.Database)}
-		in.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
+		s.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
 	}
 }
 
@@ -86,8 +83,8 @@ func reset(w http.ResponseWriter) {
 }
 
 // abort closes the connection without an answer.
-func (in injector) abort(key string) {
-	in.store.answered(key, 0)
+func (s *Server) abort(key string) {
+	s.store.answered(key, 0)
 	panic(http.ErrAbortHandler)
 }
 
@@ -115,7 +112,7 @@ func (a *answer) Write(p []byte) (int, error) {
 func (f *Fault) spoils() bool { return f.Trickle > 0 || f.WrongBody != "" || f.Close == Middle }
 
 // spoil sends an answer with what the fault does to it.
-func (in injector) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
+func (s *Server) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
 	a.WriteHeader(http.StatusOK)
 	body := a.body.Bytes()
 	if f.WrongBody != "" {
@@ -130,7 +127,7 @@ func (in injector) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *ans
 	_ = control.Flush() // fails only where the client has left
 	pieces := split(body)
 	for i, piece := range pieces {
-		if f.Trickle > 0 && !in.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
+		if f.Trickle > 0 && !s.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
 			panic(http.ErrAbortHandler)
 		}
 		if f.Close == Middle && i >= len(pieces)/2 {

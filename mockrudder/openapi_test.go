@@ -18,7 +18,7 @@ func TestOpenAPIListsWhatThereIs(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	var routes []openapitest.Route
-	for _, r := range (api{s}).queries() {
+	for _, r := range s.queries() {
 		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
 	openapitest.Read(t, []byte(openAPI)).RequireRoutes(t, routes)

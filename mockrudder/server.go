@@ -87,7 +87,7 @@ func New(opts ...Option) (*Server, error) {
 		}
 	}
 	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
-	s.query = api{s}.handler()
+	s.query = s.queryHandler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowCredentials: true,
@@ -109,7 +109,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // enter hands a request to the gateway, unless a fault hits it.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	if fault, hit := s.faults.pick(r); hit {
-		injector{s}.misbehave(w, r, fault)
+		s.misbehave(w, r, fault)
 		return
 	}
 	s.gateway.ServeHTTP(w, r)

@@ -28,7 +28,7 @@ type streamBatch struct {
 // statistics, at most every streamEvery, and "reset". It reads what the store
 // keeps and buffers nothing: a client that is slow gets larger gaps, and one
 // that does not read at all is dropped.
-func (a api) getStream(w http.ResponseWriter, r *http.Request) {
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	given := values.Get("after")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
@@ -40,7 +40,7 @@ func (a api) getStream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	client := &streamClient{store: a.store, stats: a.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
+	client := &streamClient{store: s.store, stats: s.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
 	client.begin(given != "", q.after)
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
@@ -53,7 +53,7 @@ func (a api) getStream(w http.ResponseWriter, r *http.Request) {
 		case <-ticker.C:
 		case <-r.Context().Done():
 			return
-		case <-a.open.Done():
+		case <-s.open.Done():
 			return
 		}
 	}
@@ -128,7 +128,7 @@ func (c *streamClient) batch(last uint64) error {
 	slices.Reverse(batch.Events)
 	batch.Stats = c.stats()
 	if len(batch.Stats.ByEvent) > streamNames {
-		batch.Stats = batch.Stats.withoutNames()
+		batch.Stats.dropNames()
 	}
 	text, err := json.Marshal(batch)
 	if err != nil {

@@ -103,18 +103,14 @@ func (t *tally) total(f Filter) (total uint64, ok bool) {
 
 // Stats is what a server has counted since it started or was reset.
 type Stats struct {
-	Counts
+	SourceStats // of all sources
+
 	// Total is how many messages were stored, the same as Stored.
 	Total uint64 `json:"total"`
 	// Kept is how many messages can still be asked for.
 	Kept int `json:"kept"`
 	// Newest is the id of the newest message there ever was, "" for none.
 	Newest string `json:"newest"`
-	// Requests counts answers by status, of all sources; "closed" is for none.
-	Requests map[string]uint64 `json:"requests"`
-	// ByType and ByEvent count the messages of all sources.
-	ByType  map[string]*Counts `json:"by_type"`
-	ByEvent map[string]*Counts `json:"by_event"`
 	// Sources has an entry for each source, by write key, and one under "" for
 	// requests without a good key.
 	Sources map[string]*SourceStats `json:"sources"`
@@ -122,9 +118,10 @@ type Stats struct {
 	Glossary string `json:"glossary"`
 }
 
-// SourceStats is what came in by one source.
+// SourceStats is what came in by one source, or by all of them.
 type SourceStats struct {
 	Counts
+
 	// Requests counts answers by status; "closed" is for none.
 	Requests map[string]uint64 `json:"requests"`
 	// ByType and ByEvent count the messages by type and by event name.
@@ -132,19 +129,18 @@ type SourceStats struct {
 	ByEvent map[string]*Counts `json:"by_event"`
 }
 
+func newSourceStats() SourceStats {
+	return SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+}
+
 func (t *tally) stats() Stats {
-	stats := Stats{
-		Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{},
-		Sources: map[string]*SourceStats{},
-	}
+	stats := Stats{SourceStats: newSourceStats(), Sources: map[string]*SourceStats{}}
 	for key, counts := range t.kinds {
-		of := stats.source(key.source)
-		stats.add(*counts)
-		addTo(stats.ByType, key.kind, *counts)
-		addTo(stats.ByEvent, key.name, *counts)
-		of.add(*counts)
-		addTo(of.ByType, key.kind, *counts)
-		addTo(of.ByEvent, key.name, *counts)
+		for _, of := range []*SourceStats{&stats.SourceStats, stats.source(key.source)} {
+			of.add(*counts)
+			addTo(of.ByType, key.kind, *counts)
+			addTo(of.ByEvent, key.name, *counts)
+		}
 	}
 	for key, n := range t.requests {
 		status := "closed"
@@ -161,7 +157,8 @@ func (t *tally) stats() Stats {
 // source returns the entry of a source, made where it is missing.
 func (s *Stats) source(key string) *SourceStats {
 	if s.Sources[key] == nil {
-		s.Sources[key] = &SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+		entry := newSourceStats()
+		s.Sources[key] = &entry
 	}
 	return s.Sources[key]
 }
@@ -173,17 +170,12 @@ func addTo(counts map[string]*Counts, key string, c Counts) {
 	counts[key].add(c)
 }
 
-// withoutNames leaves out the counts by event name, of which there can be many.
-func (s Stats) withoutNames() Stats {
+// dropNames leaves out the counts by event name, of which there can be many.
+func (s *Stats) dropNames() {
 	s.ByEvent = map[string]*Counts{}
-	sources := s.Sources
-	s.Sources = map[string]*SourceStats{}
-	for key, of := range sources {
-		short := *of
-		short.ByEvent = map[string]*Counts{}
-		s.Sources[key] = &short
+	for _, of := range s.Sources {
+		of.ByEvent = map[string]*Counts{}
 	}
-	return s
 }
 
 // rateSeconds is how far back the counts by second go.

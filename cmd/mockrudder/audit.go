@@ -44,24 +44,21 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	}
 	auditor := audit.New()
 	auditor.AsType = asType
-	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
-	if in == nil {
-		return unread
+	in, err := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if err != nil {
+		return err
 	}
-	unread = errors.Join(unread, in.each(auditor.Stream))
-	if unread != nil {
-		auditor.Unread(unread)
+	unread := in.each(auditor.Stream)
+	for _, err := range unread {
+		auditor.Unread(err)
 	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	if err := errors.Join(report.Write(out, format), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	switch {
-	case unread != nil:
-		return unread
-	case fail && !report.Harmless():
+	if len(unread) == 0 && fail && !report.Harmless() {
 		return errInvalid
 	}
-	return nil
+	return errors.Join(unread...)
 }

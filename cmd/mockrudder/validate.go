@@ -74,23 +74,20 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
-	in, unread := newInputs("validate", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
-	if in == nil {
-		return unread
+	in, err := newInputs("validate", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if err != nil {
+		return err
 	}
-	unread = errors.Join(unread, in.each(checker.Stream))
-	if unread != nil {
-		err = checker.Unread(unread)
+	unread := in.each(checker.Stream)
+	for _, one := range unread {
+		err = errors.Join(err, checker.Unread(one))
 	}
 	summary, closed := checker.Close()
 	if err = errors.Join(err, closed, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	switch {
-	case unread != nil:
-		return unread
-	case summary.Invalid > 0:
+	if len(unread) == 0 && summary.Invalid > 0 {
 		return errInvalid
 	}
-	return nil
+	return errors.Join(unread...)
 }

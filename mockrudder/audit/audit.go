@@ -77,17 +77,8 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 	return nil
 }
 
-// Unread has the report say what could not be read, such as an error of
-// Stream. Of joined errors each is told by itself.
-func (a *Auditor) Unread(err error) {
-	if joined, many := err.(interface{ Unwrap() []error }); many {
-		for _, err := range joined.Unwrap() {
-			a.Unread(err)
-		}
-		return
-	}
-	a.report.Unread = append(a.report.Unread, err.Error())
-}
+// Unread has the report say what could not be read, such as an error of Stream.
+func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, err.Error()) }
 
 // Report returns what was found so far.
 func (a *Auditor) Report() Report {
@@ -128,7 +119,7 @@ func (a *Auditor) finish() {
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	whole := answer{gateway.TooLarge.Status, gateway.TooLarge.Text}
+	whole := answer(*gateway.TooLarge)
 	if !a.request.large {
 		whole, _ = a.ask(string(append(a.request.body, "]}"...)))
 	}
@@ -146,17 +137,14 @@ func (a *Auditor) finish() {
 	a.request = request{body: a.request.body[:0]}
 }
 
-// answer is what the gateway says.
-type answer struct {
-	status int
-	text   string
-}
+// answer is what the gateway answers; its zero value is a closed connection.
+type answer gateway.Refusal
 
 func (a answer) String() string {
-	if a.status == 0 {
+	if a.Status == 0 {
 		return "no answer: the connection is closed"
 	}
-	return fmt.Sprintf("%d %s", a.status, a.text)
+	return fmt.Sprintf("%d %s", a.Status, a.Text)
 }
 
 var (
@@ -171,7 +159,7 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 	case out.Closed:
 		return answer{}, nil
 	case out.Refusal != nil:
-		return answer{out.Refusal.Status, out.Refusal.Text}, nil
+		return answer(*out.Refusal), nil
 	default:
 		return taken, out.Messages
 	}

@@ -190,8 +190,8 @@ func sameField(path string, before, after any) *difference {
 }
 
 func sameValue(path string, before, after any) *difference {
-	what, same := equal(before, after)
-	if same {
+	what := equal(before, after)
+	if what == "" {
 		return nil
 	}
 	detail := "the value is another one"
@@ -223,43 +223,50 @@ func sameTime(before, after any) *difference {
 	return nil
 }
 
-// equal compares JSON values; numbers by what they are worth, to the last digit.
-func equal(before, after any) (What, bool) {
+// equal compares JSON values, numbers by their exact value, and returns what
+// became of the value: "" where both are the same.
+func equal(before, after any) What {
 	switch b := before.(type) {
 	case json.Number:
 		a, isNumber := after.(json.Number)
-		if !isNumber {
-			return Changed, false
+		switch {
+		case !isNumber:
+			return Changed
+		case !sameNumber(string(b), string(a)):
+			return Rounded
 		}
-		return Rounded, sameNumber(string(b), string(a))
+		return ""
 	case map[string]any:
 		a, isObject := after.(map[string]any)
 		if !isObject || len(a) != len(b) {
-			return Changed, false
+			return Changed
 		}
 		for name, v := range b {
 			other, there := a[name]
 			if !there {
-				return Changed, false
+				return Changed
 			}
-			if what, same := equal(v, other); !same {
-				return what, false
+			if what := equal(v, other); what != "" {
+				return what
 			}
 		}
-		return "", true
+		return ""
 	case []any:
 		a, isArray := after.([]any)
 		if !isArray || len(a) != len(b) {
-			return Changed, false
+			return Changed
 		}
 		for i := range b {
-			if what, same := equal(b[i], a[i]); !same {
-				return what, false
+			if what := equal(b[i], a[i]); what != "" {
+				return what
 			}
 		}
-		return "", true
+		return ""
 	}
-	return Changed, reflect.DeepEqual(before, after)
+	if reflect.DeepEqual(before, after) {
+		return ""
+	}
+	return Changed
 }
 
 // sameNumber compares texts of numbers. What has an exponent that no float64

@@ -106,20 +106,9 @@ func (c *Checker) Stream(name string, r io.Reader) error {
 	return nil
 }
 
-// Unread has the report say what could not be read, such as an error of
-// Stream: one that knows nothing of it would tell of half a file as of a whole.
-// Of joined errors each is told by itself.
-func (c *Checker) Unread(err error) error {
-	if joined, many := err.(interface{ Unwrap() []error }); many {
-		for _, err := range joined.Unwrap() {
-			if err := c.Unread(err); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return c.Report.Unread(err)
-}
+// Unread has the report say what could not be read, such as an error of Stream:
+// without it a report of half a file looks like one of a whole file.
+func (c *Checker) Unread(err error) error { return c.Report.Unread(err) }
 
 // Close ends the report and returns what was counted.
 func (c *Checker) Close() (Summary, error) {
@@ -228,10 +217,9 @@ func (s *Summary) add(r Result) {
 	if slices.ContainsFunc(r.Drift, unplanned) {
 		s.Unplanned++
 	}
-	if !slices.ContainsFunc(r.Drift, func(f schemas.Finding) bool { return !unplanned(f) }) {
-		return
+	if slices.ContainsFunc(r.Drift, func(f schemas.Finding) bool { return !unplanned(f) }) {
+		s.Drift++
 	}
-	s.Drift++
 }
 
 // planned adds what the tracking plan says. An event that RudderStack's source

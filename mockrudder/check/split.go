@@ -3,6 +3,7 @@ package check
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -264,21 +265,13 @@ func (s *splitter) members(open, end byte, member func() error) error {
 				return err
 			}
 			if c, err := s.space(); err != nil || c == end {
-				return s.fail(cmpError(err, errNotJSON))
+				return s.fail(cmp.Or(err, errNotJSON))
 			}
 		}
 		if err := member(); err != nil {
 			return err
 		}
 	}
-}
-
-// cmpError is the first error that is one.
-func cmpError(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 func (s *splitter) expect(want byte) error {

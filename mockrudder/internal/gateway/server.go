@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -334,19 +335,6 @@ func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	return no
 }
 
-// sortedQuery lists the names of a query that make a message of a pixel call,
-// so that of two names in each other's way always the same one wins.
-func sortedQuery(query map[string][]string) []string {
-	names := make([]string, 0, len(query))
-	for name := range query {
-		if name != "writeKey" && name != "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // pixelImage is what a pixel call always answers: a GIF of one transparent pixel.
 const pixelImage = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 
@@ -380,7 +368,10 @@ func pixelMessage(r *http.Request) string {
 		"sentAt":            now,
 	}
 	query := r.URL.Query()
-	for _, name := range sortedQuery(query) {
+	for _, name := range slices.Sorted(maps.Keys(query)) { // of two names in conflict always the same one wins
+		if name == "writeKey" || name == "" {
+			continue
+		}
 		parts := strings.Split(name, ".")
 		at := message
 		for _, part := range parts[:len(parts)-1] {
