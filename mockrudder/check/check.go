@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
@@ -73,12 +74,16 @@ func New(as As, report Reporter) (*Checker, error) {
 	if as != Auto && as != Braze && as != Rudder {
 		return nil, fmt.Errorf("--as must be %s, %s or %s, not %q", Auto, Braze, Rudder, as)
 	}
-	validator, err := schemas.NewValidator()
+	validator, err := builtIn()
 	if err != nil {
 		return nil, fmt.Errorf("compile the schemas: %w", err)
 	}
 	return &Checker{As: as, Report: report, validator: validator}, nil
 }
+
+// builtIn is the validator of the glossary that is built in. It is compiled once
+// for all Checkers.
+var builtIn = sync.OnceValues(schemas.NewValidator)
 
 // Use judges Braze events by another glossary than the one that is built in.
 func (c *Checker) Use(g *schemas.Glossary) (err error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -207,18 +206,13 @@ const (
 	badRudder  = `{"type":"track","event":"E","userId":"u","messageId":"r-2","properties":5}`
 )
 
-// checker has the schemas compiled once for all tests.
-var checker = sync.OnceValues(func() (*Checker, error) { return New(Auto, nil) })
-
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 	t.Helper()
 	var buf bytes.Buffer
 	report, err := NewReporter(format, &buf)
 	require.NoError(t, err)
-	compiled, err := checker()
+	c, err := New(as, report)
 	require.NoError(t, err)
-	c := *compiled
-	c.As, c.Report = as, report
 	require.NoError(t, c.Stream("in", strings.NewReader(in)))
 	s, err = c.Close()
 	require.NoError(t, err)

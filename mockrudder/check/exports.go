@@ -39,11 +39,15 @@ func (x *Exports) open() (err error) {
 // records as JSON. The name may say the event type. What becomes an event is
 // visited as such; of a flat record that does not, Item.Storage is true.
 func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines, error) {
-	if err := x.open(); err != nil {
-		return Lines{}, err
-	}
 	in := bufio.NewReaderSize(r, chunk)
-	if begin, _ := in.Peek(4); storageexport.IsAvro(begin) {
+	begin, _ := in.Peek(4)
+	avro := storageexport.IsAvro(begin)
+	if avro || x.AsType != "" { // an unknown type is an error even where nothing has to be converted
+		if err := x.open(); err != nil {
+			return Lines{}, err
+		}
+	}
+	if avro {
 		_, err := x.reader.Read(name, in, func(rec storageexport.Record) error {
 			item := Item{Line: rec.Number, Number: rec.Number}
 			if item.Broken = rec.Err; rec.Err == nil {
@@ -54,12 +58,16 @@ func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines,
 		return Lines{}, err
 	}
 	return Each(in, func(item Item) error {
-		if item.Storage() {
-			if rec := x.reader.FromJSON(name, bytes.Clone(item.Raw)); rec.Err == nil {
-				x.made(&item, storageexport.JSON, rec)
-			} else {
-				item.noEvent = rec.Err
-			}
+		if !item.Storage() {
+			return visit(item)
+		}
+		if err := x.open(); err != nil {
+			return err
+		}
+		if rec := x.reader.FromJSON(name, bytes.Clone(item.Raw)); rec.Err == nil {
+			x.made(&item, storageexport.JSON, rec)
+		} else {
+			item.noEvent = rec.Err
 		}
 		return visit(item)
 	})
