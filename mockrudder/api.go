@@ -174,7 +174,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 			waited = &waitJSON{Instead: s.instead(q.filter)}
 		}
 	}
-	events := s.store.page(q.filter, q.after, q.before, q.newestFirst, q.limit)
+	events := s.store.page(q)
 	next := ""
 	switch {
 	case len(events) > 0:

@@ -22,7 +22,7 @@ const (
 // Events returns the messages that match and are still kept, in the order in
 // which they were stored.
 func (s *Server) Events(filter Filter) []Event {
-	return s.store.find(filter, 0, math.MaxInt)
+	return s.store.page(search{filter: filter, limit: math.MaxInt})
 }
 
 // Count returns how many messages matched since the start or the last reset,
@@ -60,7 +60,7 @@ var ErrClosed = errors.New("the server is closed")
 // instead tells what came and did not match, a sentence each.
 func (s *Server) instead(filter Filter) (told []string) {
 	for _, near := range s.store.nearest(filter, shownNearest) {
-		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(&near.event), near.tell()))
+		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(near.event), near.tell()))
 	}
 	stats := s.Stats()
 	if stats.Stored == 0 {
@@ -85,7 +85,7 @@ func describe(e *Event) string {
 
 // nearMiss is a message that does not match.
 type nearMiss struct {
-	event  Event
+	event  *Event
 	failed conditions
 	apart  int // how much of the texts is not as it is wanted
 }
@@ -94,7 +94,7 @@ type nearMiss struct {
 func (m *nearMiss) tell() string {
 	var differs []string
 	for _, c := range m.failed {
-		differs = append(differs, fmt.Sprintf("%s is %q, want %q", c.field, c.is(&m.event), c.want))
+		differs = append(differs, fmt.Sprintf("%s is %q, want %q", c.field, c.is(m.event), c.want))
 	}
 	return strings.Join(differs, "; ")
 }
@@ -104,10 +104,10 @@ func (m *nearMiss) tell() string {
 // the newest.
 func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 	all := filter.conditions()
-	s.scan(0, 0, true, func(e *Event) bool {
-		miss := nearMiss{event: *e, failed: all.failed(e)}
+	for _, e := range slices.Backward(s.kept(0, 0)) {
+		miss := nearMiss{event: e, failed: all.failed(e)}
 		if len(miss.failed) == 0 || len(best) == n && len(miss.failed) > len(best[n-1].failed) {
-			return true
+			continue
 		}
 		for _, c := range miss.failed {
 			miss.apart += apart(c.is(e), c.want)
@@ -117,8 +117,7 @@ func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 			return cmp.Or(cmp.Compare(len(a.failed), len(b.failed)), cmp.Compare(a.apart, b.apart))
 		})
 		best = best[:min(len(best), n)]
-		return true
-	})
+	}
 	return best
 }
 

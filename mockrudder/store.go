@@ -16,7 +16,7 @@ type store struct {
 	keepBytes int
 
 	mu      sync.Mutex
-	events  []Event // the oldest first
+	events  []*Event // the oldest first; nothing changes an event once it is here
 	bytes   int
 	last    uint64 // sequence number of the newest message; never goes back
 	resets  int
@@ -38,7 +38,7 @@ func (s *store) add(events []Event) {
 	for i := range events {
 		s.last++
 		events[i].seq = s.last
-		s.push(events[i])
+		s.push(&events[i])
 		s.tally.count(&events[i])
 		s.rates.count(&events[i])
 	}
@@ -70,11 +70,11 @@ func (s *store) wake() {
 	}
 }
 
-func (s *store) push(e Event) {
+func (s *store) push(e *Event) {
 	s.events = append(s.events, e)
 	for s.bytes += e.size(); len(s.events) > s.keep || s.bytes > s.keepBytes && len(s.events) > 1; {
 		s.bytes -= s.events[0].size()
-		s.events[0] = Event{} // the memory behind it may stay for a while
+		s.events[0] = nil // the array behind it may stay for a while
 		s.events = s.events[1:]
 	}
 }
@@ -88,72 +88,29 @@ func (s *store) from(after uint64) int {
 	return int(min(after-s.events[0].seq+1, uint64(n)))
 }
 
-// scan visits the messages kept that are newer than after and older than
-// before, the oldest first or, backwards, the newest first, until visit returns
-// false. before 0 is no bound; what is stored while it runs is not visited. It
-// looks at a few messages at a time and visits them without the lock, so that a
-// long search does not keep messages from being stored.
-func (s *store) scan(after, before uint64, backwards bool, visit func(*Event) bool) {
-	const piece = 128
-	var events []Event
-	resets := -1
-	for {
-		s.mu.Lock()
-		if resets < 0 {
-			resets = s.resets
-			before = min(before-1, s.last) + 1 // 0 becomes the end
-		}
-		low, high := s.from(after), s.from(before-1)
-		if backwards {
-			low = max(low, high-piece)
-		} else {
-			high = min(high, low+piece)
-		}
-		events = events[:0]
-		for i := low; i < high && resets == s.resets; i++ {
-			events = append(events, s.events[i])
-		}
-		s.mu.Unlock()
-		if len(events) == 0 {
-			return
-		}
-		after, before = bounds(events, after, before, backwards)
-		if backwards {
-			slices.Reverse(events)
-		}
-		for i := range events {
-			if !visit(&events[i]) {
-				return
-			}
-		}
+// kept returns the messages kept that are newer than after and older than before,
+// the oldest first. before 0 is no bound. A search looks at them without the lock,
+// so that no message waits to be stored meanwhile.
+func (s *store) kept(after, before uint64) []*Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	low := s.from(after)
+	return slices.Clone(s.events[low:max(low, s.from(before-1))])
+}
+
+// page returns the messages kept that a search asks for.
+func (s *store) page(q search) (found []Event) {
+	all, kept := q.filter.conditions(), s.kept(q.after, q.before)
+	if q.newestFirst {
+		slices.Reverse(kept)
 	}
-}
-
-// bounds are what is left to look at after a piece.
-func bounds(piece []Event, after, before uint64, backwards bool) (uint64, uint64) {
-	if backwards {
-		return after, piece[0].seq
-	}
-	return piece[len(piece)-1].seq, before
-}
-
-// find returns up to limit messages that match and are newer than after, the
-// oldest first.
-func (s *store) find(f Filter, after uint64, limit int) []Event {
-	return s.page(f, after, 0, false, limit)
-}
-
-// page returns up to limit messages that match, in the order of scan.
-func (s *store) page(f Filter, after, before uint64, backwards bool, limit int) []Event {
-	var found []Event
-	all := f.conditions()
-	if limit > 0 {
-		s.scan(after, before, backwards, func(e *Event) bool {
-			if all.match(e) {
-				found = append(found, *e)
-			}
-			return len(found) < limit
-		})
+	for _, e := range kept {
+		if len(found) >= q.limit {
+			break
+		}
+		if all.match(e) {
+			found = append(found, *e)
+		}
 	}
 	return found
 }
@@ -163,7 +120,7 @@ func (s *store) get(seq uint64) (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.from(seq - 1); seq > 0 && i < len(s.events) && s.events[i].seq == seq {
-		return s.events[i], true
+		return *s.events[i], true
 	}
 	return Event{}, false
 }
@@ -184,12 +141,11 @@ func (s *store) total(f Filter) uint64 {
 // and older than before.
 func (s *store) count(f Filter, after, before uint64) (n uint64) {
 	all := f.conditions()
-	s.scan(after, before, false, func(e *Event) bool {
+	for _, e := range s.kept(after, before) {
 		if all.match(e) {
 			n++
 		}
-		return true
-	})
+	}
 	return n
 }
 

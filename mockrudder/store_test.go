@@ -35,10 +35,10 @@ func TestStoreKeepsTheNewest(t *testing.T) {
 		s.add(numbered(i, i+1))
 		require.LessOrEqual(t, len(s.events), 5)
 	}
-	require.Equal(t, []string{"18", "19", "20", "21", "22"}, ids(s.find(Filter{}, 0, 100)))
-	require.Equal(t, []string{"21", "22"}, ids(s.find(Filter{}, 21, 100)), "messages are numbered from 1")
-	require.Equal(t, []string{"18"}, ids(s.find(Filter{}, 3, 1)), "a cursor on what is gone starts at the oldest")
-	require.Empty(t, s.find(Filter{}, 99, 100))
+	require.Equal(t, []string{"18", "19", "20", "21", "22"}, ids(s.page(search{limit: 100})))
+	require.Equal(t, []string{"21", "22"}, ids(s.page(search{after: 21, limit: 100})), "messages are numbered from 1")
+	require.Equal(t, []string{"18"}, ids(s.page(search{after: 3, limit: 1})), "a cursor on what is gone starts at the oldest")
+	require.Empty(t, s.page(search{after: 99, limit: 100}))
 
 	require.EqualValues(t, 23, s.total(Filter{}), "counts are exact, kept or not")
 	require.EqualValues(t, 12, s.total(Filter{OnlyValid: true}))
@@ -58,18 +58,18 @@ func TestStoreKeepsNoMoreBytes(t *testing.T) {
 		s.add(events)
 		require.LessOrEqual(t, s.bytes, 10_000)
 	}
-	require.Len(t, s.find(Filter{}, 0, 100), 4)
+	require.Len(t, s.page(search{limit: 100}), 4)
 	judged := numbered(0, 1)
 	for range 50 {
 		judged[0].Drift = append(judged[0].Drift, Finding{Path: "/properties/unknown", Detail: "nobody knows this one"})
 	}
 	s.add(judged)
-	require.Less(t, len(s.find(Filter{}, 0, 100)), 4, "what is found of a message takes room too")
+	require.Less(t, len(s.page(search{limit: 100})), 4, "what is found of a message takes room too")
 	require.LessOrEqual(t, s.bytes, 10_000)
 	huge := numbered(0, 1)
 	huge[0].share = 1 << 20
 	s.add(huge)
-	require.Len(t, s.find(Filter{}, 0, 100), 1, "the newest stays whatever its size")
+	require.Len(t, s.page(search{limit: 100}), 1, "the newest stays whatever its size")
 	require.EqualValues(t, 102, s.total(Filter{}))
 	s.reset()
 	require.Zero(t, s.bytes)

@@ -115,7 +115,7 @@ func (c *streamClient) look() error {
 // batch sends the newest of what matches up to last, oldest first.
 func (c *streamClient) batch(last uint64) error {
 	batch, all := streamBatch{Events: []summary{}}, c.filter.conditions()
-	c.store.scan(c.cursor, last+1, true, func(e *Event) bool {
+	for _, e := range slices.Backward(c.store.kept(c.cursor, last+1)) {
 		switch {
 		case !all.match(e):
 		case len(batch.Events) < streamMost:
@@ -123,8 +123,7 @@ func (c *streamClient) batch(last uint64) error {
 		default:
 			batch.Skipped++
 		}
-		return true
-	})
+	}
 	slices.Reverse(batch.Events)
 	batch.Stats = c.stats()
 	if len(batch.Stats.ByEvent) > streamNames {
