@@ -3,14 +3,13 @@
 package fieldtransform
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -61,50 +60,35 @@ func Apply(raw []byte, transforms map[string]Transform) []byte {
 	if len(transforms) == 0 {
 		return raw
 	}
+	w := jsonlex.Walker{Text: string(raw)}
 	var out []byte
 	copied := 0
-	whole := members(raw, func(object string, begin, end int) {
-		if object != "user" && object != "properties" {
-			return
+	field := func(name string, start int) int {
+		end := w.Value(start, 2)
+		if t, chosen := transforms[name]; chosen && end != jsonlex.Bad && w.Text[start] == '"' {
+			out = append(append(out, raw[copied:start]...), t.value(jsonlex.Text(w.Text[start:end]))...)
+			copied = end
 		}
-		members(raw[begin:end], func(name string, from, to int) {
-			from, to = begin+from, begin+to
-			t, chosen := transforms[name]
-			var text string
-			if chosen && raw[from] == '"' && json.Unmarshal(raw[from:to], &text) == nil {
-				out = append(append(out, raw[copied:from]...), t.value(text)...)
-				copied = to
-			}
-		})
+		return end
+	}
+	end := object(&w, jsonlex.Space(w.Text, 0), 0, func(name string, start int) int {
+		if name == "user" || name == "properties" {
+			return object(&w, start, 1, field)
+		}
+		return w.Value(start, 1)
 	})
-	if !whole {
+	if end == jsonlex.Bad {
 		return raw
 	}
 	return append(out, raw[copied:]...)
 }
 
-// members visits the members of a JSON object with where their values lie. It
-// returns false where the text is no object.
-func members(object []byte, visit func(name string, from, to int)) bool {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
-		return false
+// object visits the members of an object; any other value is passed over.
+func object(w *jsonlex.Walker, i, depth int, visit func(name string, start int) int) (end int) {
+	if i < len(w.Text) && w.Text[i] == '{' {
+		return w.Object(i, depth, visit)
 	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return false
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return false
-		}
-		if key, ok := name.(string); ok {
-			end := int(dec.InputOffset())
-			visit(key, end-len(value), end)
-		}
-	}
-	return true
+	return w.Value(i, depth)
 }
 
 // value is the JSON text that takes the place of a string.
