@@ -134,27 +134,3 @@ func TestRateLimitIsEverywhere(t *testing.T) {
 		}
 	})
 }
-
-// An answer to a page of another origin says that it may be read.
-func TestCORS(t *testing.T) {
-	s := server(t)
-	for _, p := range []probe{
-		{path: batchPath, key: "wkHTTP", body: goodBatch},
-		{path: webhookPath, body: brazeEvent(`{}`)},
-		{path: "/v1/track"},
-		{path: "/nope"},
-		{method: http.MethodGet, path: "/pixel/v1/track"},
-		{method: http.MethodGet, path: "/version"},
-	} {
-		require.Equal(t, "Origin", p.send(s).Header().Get("Vary"), p.path)
-		p.headers = []string{"Origin", "https://shop.example"}
-		header := p.send(s).Header()
-		require.Equal(t, "https://shop.example", header.Get("Access-Control-Allow-Origin"), p.path)
-		require.Equal(t, "true", header.Get("Access-Control-Allow-Credentials"), p.path)
-	}
-	preflight := probe{method: http.MethodOptions, path: "/beacon/v1/batch",
-		headers: []string{"Origin", "https://shop.example", "Access-Control-Request-Method", "POST"}}.send(s)
-	require.Equal(t, 204, preflight.Code)
-	require.Equal(t, "POST", preflight.Header().Get("Access-Control-Allow-Methods"))
-	require.EqualValues(t, 4, s.Stats().Stored, "two good requests, each sent twice, and no preflight")
-}

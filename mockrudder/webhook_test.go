@@ -24,19 +24,14 @@ func TestWebhookAnswers(t *testing.T) {
 		name, body, kind, want string
 		stored                 int
 	}{
-		{"first element of an array", `[{"events":[` + good + `]},{"events":[` + good + `]}]`, "", "200 ok", 1},
 		{"blank id sinks the rest", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
 		{"blank beside a good id", `{"events":[{"event_type":"t","user":{"user_id":" ","external_user_id":"u"}}]}`, "", "200 ok", 1},
 		{"an id beyond float64 is null", `{"events":[{"event_type":"t","user":{"user_id":1e400}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"falsy ids are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":0,"external_user_id":false}}]}`, "", "200 ok", 1},
-		{"no event type is silently gone", `{"events":[` + good + `,{"user":{"user_id":"x"}}]}`, "", "200 ok", 1},
 		{"unsafe keys are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":"x"},"properties":{"a.constructor":1}}]}`, "", "200 ok", 1},
 		{"too large", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
 		{"size before JSON", pad(`{`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
 		{"too large when transformed", brazeEvent(`{"x":"` + strings.Repeat("x", mockrudder.MaxRequestBytes-130) + `"}`), "", "413 request size exceeds max limit", 0},
 		{"too large when transformed, identity first", `{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"900000":1}},{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"content type of no concern", `{"events":[` + good + `]}`, "image/png", "200 ok", 1},
-		{"form without events", "a=b&c=d", form, "400 eventList should be an array", 0},
 		{"form with events", "events=" + good, "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", "400 All requests in the batch failed", 0},
 		{"empty form", "", form, "400 eventList should be an array", 0},
 		{"multipart with events", "--X\r\nContent-Disposition: form-data; name=\"events\"\r\n\r\n" + good + "\r\n--X--\r\n", multipart, "400 eventList should be an array", 0},
