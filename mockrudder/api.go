@@ -19,16 +19,16 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/console"
 )
 
-// The query API under /_mock/. Errors are JSON, {"error":"…"}. What it offers
-// is told by openapi.json, which a test holds against the routes below.
+// The query API under /_mock/. Errors are JSON, {"error":"…"}. openapi.json
+// describes it; a test compares it with the routes below.
 
 //go:embed openapi.json
 var openAPI string
 
-// route is one call of the query API.
+// route is one operation of the query API.
 type route struct {
 	method, path string
-	params       []string // of the query; others are mistakes
+	params       []string // of the query; others are errors
 	handle       http.HandlerFunc
 }
 
@@ -61,8 +61,7 @@ func call(answer func(*http.Request) (status int, value any)) http.HandlerFunc {
 	}
 }
 
-// queryHandler answers the calls above and the page, and anything else with an
-// error in JSON.
+// queryHandler serves these operations and the page; anything else gets an error.
 func (s *Server) queryHandler() http.Handler {
 	mux := http.NewServeMux()
 	paths := map[string]bool{"/_mock/{$}": true, "/_mock/assets/": true}
@@ -80,7 +79,7 @@ func (s *Server) queryHandler() http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such path") })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if no := s.config.hosts.Check(r); no != nil { // a page of another site, sent through a browser
+		if no := s.config.hosts.Check(r); no != nil { // a page of another site, by a browser
 			writeError(w, http.StatusForbidden, no.Error())
 			return
 		}
@@ -88,7 +87,7 @@ func (s *Server) queryHandler() http.Handler {
 	})
 }
 
-// known refuses a query with other parameters than these.
+// known answers 400 to a query with other parameters.
 func known(params []string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		values, err := url.ParseQuery(r.URL.RawQuery)
@@ -128,7 +127,7 @@ func (s *Server) getRates(r *http.Request) (int, any) {
 	return http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)}
 }
 
-// sourceJSON is what the query API says of a source.
+// sourceJSON is a source in the query API.
 type sourceJSON struct {
 	Key      string `json:"key"`
 	Kind     Kind   `json:"kind"`
@@ -156,8 +155,8 @@ func (s *Server) postReset(r *http.Request) (int, any) {
 	return http.StatusOK, map[string]bool{"ok": true}
 }
 
-// getEvents answers with a page of events, after a wait for them if one is
-// asked for.
+// getEvents answers with a page of events, after a wait for them if the query has
+// one.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	q, err := parseSearch(r.URL.Query())
 	if err != nil {
@@ -170,7 +169,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		defer context.AfterFunc(s.open, cancel)()
 		defer cancel()
 		waited = &waitJSON{Satisfied: true}
-		if _, err := s.store.wait(ctx, q.filter, q.after, q.count); err != nil { // what has come by then is the answer
+		if _, err := s.store.wait(ctx, q.filter, q.after, q.count); err != nil { // the page has what was stored until then
 			waited = &waitJSON{Instead: s.instead(q.filter)}
 		}
 	}
@@ -180,27 +179,27 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	case len(events) > 0:
 		next = events[len(events)-1].ID()
 	case q.wait > 0 && q.after > 0:
-		next = idOf(q.after) // so that the next wait goes on from here
+		next = idOf(q.after) // so that the next wait continues from here
 	}
 	writeEvents(w, events, q.summaries, pageJSON{next, s.store.total(q.filter), waited})
 }
 
-// pageJSON is what a page says beside its events.
+// pageJSON is a page without its events.
 type pageJSON struct {
 	Next  string `json:"next"`
 	Total uint64 `json:"total"`
 	*waitJSON
 }
 
-// waitJSON tells how a wait ended, if there was one: with its messages, or with
-// the time over and what came instead, a sentence each.
+// waitJSON is how a wait ended: with its messages, or with a timeout and
+// descriptions of the nearest messages.
 type waitJSON struct {
 	Satisfied bool     `json:"satisfied"`
 	Instead   []string `json:"instead,omitempty"`
 }
 
-// writeEvents writes one event after the other, so that a long page is not
-// held in memory twice, and then the rest of the page.
+// writeEvents writes one event after the other, so that a long page is not in
+// memory twice, and then the rest of the page.
 func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest pageJSON) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_, _ = io.WriteString(w, `{"events":[`)
@@ -280,8 +279,8 @@ func readFaults(r *http.Request) ([]Fault, error) {
 	return ParseFaults(body)
 }
 
-// ParseFaults reads faults as PUT /_mock/faults takes them: {"faults":[…]}, a
-// bare list, or one fault. The error names a member that no fault has.
+// ParseFaults reads faults in the forms of PUT /_mock/faults: {"faults":[…]}, a
+// list, or one fault. The error names a member that a fault does not have.
 func ParseFaults(text []byte) ([]Fault, error) {
 	list := strings.TrimSpace(string(text))
 	var members map[string]json.RawMessage
@@ -308,7 +307,6 @@ func ParseFaults(text []byte) ([]Fault, error) {
 	return faults, nil
 }
 
-// writeJSON answers with a value as JSON.
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// store keeps the newest messages and counts all of them. Its memory is
-// bounded by a number of messages and by their bytes.
+// store keeps the newest messages, bounded by their number and their bytes, and
+// counts all of them.
 type store struct {
 	keep      int
 	keepBytes int
 
 	mu      sync.Mutex
-	events  []*Event // the oldest first; nothing changes an event once it is here
+	events  []*Event // the oldest first; a stored event does not change
 	bytes   int
-	last    uint64 // sequence number of the newest message; never goes back
+	last    uint64 // sequence number of the newest message; a reset keeps it
 	resets  int
-	resetAt uint64 // the newest message at the time of the last reset
-	version uint64 // goes on with every change, counts included
+	resetAt uint64 // last at the time of the last reset
+	version uint64 // grows with every change, of counts too
 	tally   tally
 	rates   rates
-	changed chan struct{} // closed on the next change; nil while none waits
+	changed chan struct{} // closed on the next change; nil if nothing waits for it
 }
 
 func newStore(keep, keepBytes int) *store {
 	return &store{keep: keep, keepBytes: keepBytes, tally: newTally()}
 }
 
-// add stores messages in order and wakes those who wait.
+// add stores messages in order.
 func (s *store) add(events []Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,8 @@ func (s *store) add(events []Event) {
 	s.wake()
 }
 
-// answered counts an answer to a request that carried this source's key, or ""
-// for no good key. Status 0 is a connection closed without one.
+// answered counts a response to a request with the key of this source, "" for no
+// valid key. Status 0 is a connection that was closed without a response.
 func (s *store) answered(source string, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,6 @@ func (s *store) answered(source string, status int) {
 	s.version++
 }
 
-// lastSeconds returns the counts of the last n seconds.
 func (s *store) lastSeconds(now time.Time, n int) []second {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,12 +73,12 @@ func (s *store) push(e *Event) {
 	s.events = append(s.events, e)
 	for s.bytes += e.size(); len(s.events) > s.keep || s.bytes > s.keepBytes && len(s.events) > 1; {
 		s.bytes -= s.events[0].size()
-		s.events[0] = nil // the array behind it may stay for a while
+		s.events[0] = nil // the array may stay for a while
 		s.events = s.events[1:]
 	}
 }
 
-// from returns the place of the oldest message kept that is newer than after.
+// from returns the index of the oldest kept message that is newer than after.
 func (s *store) from(after uint64) int {
 	n := len(s.events)
 	if n == 0 || after < s.events[0].seq {
@@ -88,9 +87,9 @@ func (s *store) from(after uint64) int {
 	return int(min(after-s.events[0].seq+1, uint64(n)))
 }
 
-// kept returns the messages kept that are newer than after and older than before,
-// the oldest first. before 0 is no bound. A search looks at them without the lock,
-// so that no message waits to be stored meanwhile.
+// kept returns the kept messages that are newer than after and older than before,
+// the oldest first. before 0 is no bound. A search reads them without the lock, so
+// that it does not delay the storing of messages.
 func (s *store) kept(after, before uint64) []*Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +97,7 @@ func (s *store) kept(after, before uint64) []*Event {
 	return slices.Clone(s.events[low:max(low, s.from(before-1))])
 }
 
-// page returns the messages kept that a search asks for.
+// page returns the kept messages that a search asks for.
 func (s *store) page(q search) (found []Event) {
 	all, kept := q.filter.conditions(), s.kept(q.after, q.before)
 	if q.newestFirst {
@@ -115,7 +114,7 @@ func (s *store) page(q search) (found []Event) {
 	return found
 }
 
-// get returns the message of this number, if it is still kept.
+// get returns the message with this sequence number, if it is still kept.
 func (s *store) get(seq uint64) (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +124,8 @@ func (s *store) get(seq uint64) (Event, bool) {
 	return Event{}, false
 }
 
-// total returns how many messages matched since the last reset: all that were
-// stored where the tally knows, else those still kept.
+// total counts the messages that match: all since the last reset if the tally
+// counts them, else those still kept.
 func (s *store) total(f Filter) uint64 {
 	s.mu.Lock()
 	total, ok := s.tally.total(f)
@@ -137,8 +136,8 @@ func (s *store) total(f Filter) uint64 {
 	return s.count(f, 0, 0)
 }
 
-// count returns how many of the messages kept match and are newer than after
-// and older than before.
+// count counts the kept messages that match, newer than after and older than
+// before.
 func (s *store) count(f Filter, after, before uint64) (n uint64) {
 	all := f.conditions()
 	for _, e := range s.kept(after, before) {
@@ -149,9 +148,9 @@ func (s *store) count(f Filter, after, before uint64) (n uint64) {
 	return n
 }
 
-// wait returns once n messages that match and are newer than after have come,
-// or with the context's error. With after 0 all since the last reset count.
-// seen is how many there are.
+// wait returns once n messages that match and are newer than after are stored, or
+// with the context's error. With after 0 all since the last reset count. seen is
+// how many there are.
 func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen uint64, err error) {
 	fromStart, resets := after == 0, -1
 	for {
@@ -168,7 +167,7 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 		s.mu.Unlock()
 		if fromStart && exact {
 			seen = total
-		} else { // only what is new since the last look
+		} else { // only messages that are new since the last count
 			seen += s.count(f, after, last+1)
 			after = max(after, last)
 		}
@@ -185,8 +184,8 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 	}
 }
 
-// reset forgets all messages and counts. Sequence numbers go on, so that a
-// cursor from before stays good.
+// reset removes all messages and counts. Sequence numbers continue, so that older
+// cursors stay valid.
 func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,10 +197,10 @@ func (s *store) reset() {
 	s.wake()
 }
 
-// size is what a message costs to keep, near enough. Findings count: a message
-// of many invalid fields has more text in its verdict than in itself.
+// size is about how many bytes a kept message takes. Findings count: those of a
+// message with many invalid fields are longer than the message.
 func (e *Event) size() int {
-	const fixed = 320 // the struct itself and what hangs on it
+	const fixed = 320 // the struct and its small parts
 	return e.share + len(e.made) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
 }
 
@@ -213,7 +212,7 @@ func sizeOf(findings []Finding) (n int) {
 	return n
 }
 
-// recorder writes every message that is stored, a line each.
+// recorder writes every stored message as a line.
 type recorder struct {
 	mu  sync.Mutex // also keeps the lines in the order of the store
 	w   io.Writer
@@ -221,8 +220,8 @@ type recorder struct {
 	err error
 }
 
-// write writes the messages of a request at once. After an error nothing more
-// is written, so that what is there has no gap.
+// write writes the messages of a request at once. After an error it writes
+// nothing more, so that the recording has no gap.
 func (r *recorder) write(events []Event) {
 	if r.err != nil {
 		return
