@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The paths that say how the server is, as an idle server 1.83 says it.
+// Paths with the same response at any time, as of an idle server 1.83.
 
 func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -36,7 +36,7 @@ func robots(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("User-agent: * \nDisallow: / \n"))
 }
 
-// docs stands for the page on which RudderStack describes its HTTP API.
+// docs takes the place of RudderStack's page about its HTTP API.
 func docs(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write([]byte("<!DOCTYPE html>\n<title>RudderStack HTTP API</title>\n<p>A fake: the API is described at https://www.rudderstack.com/docs/api/http-api/\n"))
