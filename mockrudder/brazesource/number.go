@@ -28,7 +28,7 @@ func formatNumber(n float64) string {
 	return digits + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
 }
 
-// trim takes white space off both ends as JavaScript's trim does.
+// trim is JavaScript's trim.
 func trim(s string) string { return strings.TrimFunc(s, isSpace) }
 
 func isSpace(r rune) bool {
@@ -71,8 +71,8 @@ func parseNumber(s string) float64 {
 	return n // an overflow gives an infinity, as it should
 }
 
-// parseWhole reads digits of a base that is a power of two. Above 2^53 it may be
-// off in the last place, where no index is left to get wrong.
+// parseWhole reads digits of a base that is a power of two. Above 2^53, beyond any
+// array index, it may be off in the last digit.
 func parseWhole(digits string, base int) float64 {
 	n := 0.0
 	for i := range len(digits) {

@@ -10,8 +10,8 @@ import (
 )
 
 // parse reads JSON as JavaScript's JSON.parse does: numbers become float64, of
-// a key given twice the last value counts, at the place of the first, and half
-// a surrogate pair is kept.
+// duplicate keys the last value counts, at the place of the first, and half a
+// surrogate pair is kept.
 func parse(text string) (value, bool) {
 	if !jsonlex.Valid(text) {
 		return nil, false
@@ -28,7 +28,7 @@ func parseValid(text string) value {
 
 type parser struct{ jsonlex.Walker }
 
-// value reads the value that starts at i, and returns the index behind it.
+// value reads the value that starts at i and returns the index behind it.
 func (p *parser) value(i int) (v value, end int) {
 	switch p.Text[i] {
 	case '{':
@@ -122,7 +122,7 @@ func appendUnit(text []byte, unit rune) []byte {
 	return utf8.AppendRune(text, unit)
 }
 
-// halfPair reads half a surrogate pair at the head of s.
+// halfPair reads half a surrogate pair at the start of s.
 func halfPair(s string) (unit rune, ok bool) {
 	if len(s) < 3 || s[0] != 0xED || s[1] < 0xA0 || s[1] > 0xBF || s[2]&0xC0 != 0x80 {
 		return 0, false

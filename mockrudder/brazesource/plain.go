@@ -10,10 +10,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// plainEvent holds the parts of an event whose names mean nothing to JavaScript
-// but themselves, as raw JSON values, "" where they are missing. Nearly every
-// event that Braze sends is one. It is mapped without a model of its objects;
-// the result is that of Mapper.message.
+// plainEvent is an event without names that JavaScript or a path gives a special
+// meaning: its parts as JSON, "" if missing. Nearly every event of Braze is one. It is
+// mapped without a model of JavaScript's objects, which is faster; the result is that
+// of Mapper.message.
 type plainEvent struct {
 	eventType, time  string
 	user, properties bool
@@ -24,8 +24,8 @@ type plainEvent struct {
 // member is a property: its key in its quotes, and its value.
 type member struct{ key, value string }
 
-// mostPlain is how many properties are held against each other to find one
-// that is given twice.
+// mostPlain is how many properties a plain event has at most, as each is compared with
+// all others to find duplicates.
 const mostPlain = 64
 
 // The places in mapped.
@@ -45,8 +45,8 @@ const (
 	toAdTracking
 )
 
-// plain appends the message of an event, or nothing where it is left out, and
-// says where its parts are. It is not ok where the event is not plain.
+// plain appends the message of an event, or nothing if the event is dropped, and notes
+// where its parts are. It is not ok if the event is not plain.
 func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok bool) {
 	if !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
 		return out, false
@@ -88,8 +88,8 @@ func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok 
 	return append(out, '}'), true
 }
 
-// read takes apart the event that starts at i and returns the index behind it,
-// or jsonlex.Bad where it is not plain or no JSON.
+// read reads the event that starts at i and returns the index behind it, or
+// jsonlex.Bad if it is not plain or malformed.
 func (p *plainEvent) read(w *jsonlex.Walker, i int) (end int) {
 	*p = plainEvent{others: p.others[:0]}
 	return w.Members(i, 0, func(quoted string, start int) int {
@@ -172,7 +172,7 @@ func (p *plainEvent) readProperties(w *jsonlex.Walker, i int) (end int) {
 	})
 }
 
-// placeOf is the place in mapped of a property, -1 for the others.
+// placeOf is the index in mapped of a property, or -1.
 func placeOf(property string) int {
 	switch property {
 	case "device_model":
@@ -202,8 +202,8 @@ func once(field *string, value string) bool {
 	return first
 }
 
-// plainName says whether a key means itself as a path, and stands in its place
-// among the keys.
+// plainName says whether a key is used as it is as a path, and keeps its place among
+// the keys.
 func plainName(key string) bool {
 	if key == "" || !letter(key[0]) || key == "Infinity" || unsafe(key) {
 		return false
@@ -220,11 +220,11 @@ func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || 
 
 func isText(raw string) bool { return len(raw) > len(`""`) && raw[0] == '"' }
 
-// idOrNone says whether an id is text, or one that counts as none.
+// idOrNone says whether an id is a string, null or missing.
 func idOrNone(raw string) bool { return raw == "" || raw == "null" || raw[0] == '"' }
 
-// wholeSeconds reads a time that is a plain number of the years up to 9999. A
-// missing one is 0.
+// wholeSeconds reads a time that is a whole number of at most 11 digits. A missing one
+// is 0.
 func wholeSeconds(raw string) (seconds int64, ok bool) {
 	const digits = 11 // the year 5138
 	if raw == "" || raw == "null" {
@@ -237,7 +237,7 @@ func wholeSeconds(raw string) (seconds int64, ok bool) {
 	return seconds, err == nil
 }
 
-// identifies says whether an id is more than an empty text.
+// identifies says whether an id is set and not empty.
 func (p *plainEvent) identifies(place int) bool { return p.sets(place) && p.mapped[place] != `""` }
 
 // sets says whether a mapped field is written.
@@ -245,7 +245,7 @@ func (p *plainEvent) sets(place int) bool {
 	return p.mapped[place] != "" && p.mapped[place] != "null"
 }
 
-// append appends a mapped field that sets something, with what stands before it.
+// append appends a mapped field, if it is written, after a separator and its name.
 func (p *plainEvent) append(out []byte, before byte, name string, place int) []byte {
 	if !p.sets(place) {
 		return out
@@ -254,7 +254,7 @@ func (p *plainEvent) append(out []byte, before byte, name string, place int) []b
 	return appendValue(out, p.mapped[place])
 }
 
-// appendID appends a mapped field that sets something, and says where it stands.
+// appendID appends a mapped field, if it is written, and returns where its value is.
 func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span) {
 	if !p.sets(place) {
 		return out, span{}
@@ -265,8 +265,8 @@ func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span)
 	return out, span{start, len(out)}
 }
 
-// appendGroup appends an object of those of the fields that set something, or
-// nothing where none does.
+// appendGroup appends an object of those fields that are written, or nothing without
+// any.
 func (p *plainEvent) appendGroup(out []byte, name string, places []int, names ...string) []byte {
 	before := byte('{')
 	for i, place := range places {
@@ -285,8 +285,8 @@ func (p *plainEvent) appendGroup(out []byte, name string, places []int, names ..
 	return out
 }
 
-// appendContext appends the mapped fields of the context. The device comes
-// where the first of its fields does.
+// appendContext appends the mapped fields of the context. The device is at the place
+// of its first field.
 func (p *plainEvent) appendContext(out []byte) []byte {
 	device := func() {
 		out = p.appendGroup(out, "device", []int{toDeviceID, toDeviceModel, toAdvertisingID, toAdTracking},
@@ -307,7 +307,7 @@ func (p *plainEvent) appendContext(out []byte) []byte {
 	return out
 }
 
-// appendValue appends a JSON value as JavaScript would write what it read.
+// appendValue appends a JSON value as JavaScript writes what it has read.
 func appendValue(out []byte, raw string) []byte {
 	switch c := raw[0]; {
 	case c == '"':
@@ -323,8 +323,7 @@ func appendValue(out []byte, raw string) []byte {
 	return w.out
 }
 
-// shortWhole says whether a number is one that float64 holds and JavaScript
-// writes as it stands.
+// shortWhole says whether a number is one that JavaScript writes as it was read.
 func shortWhole(raw string) bool {
 	const exact = 15 // digits
 	if len(raw) > exact || raw == "-0" {

@@ -8,19 +8,19 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// writer turns values into JSON as JavaScript's JSON.stringify does, and stops
-// where the text grows beyond its limit.
+// writer writes values as JSON as JavaScript's JSON.stringify does, and stops at its
+// limit.
 type writer struct {
 	out   []byte
-	limit int // how long out may become
+	limit int // of the length of out
 	full  bool
 	depth int
 
 	longest int // elements of the longest array
 }
 
-// maxDepth is where a value counts as too large to write. No input is nested so
-// deeply; a value that was put into itself would be.
+// maxDepth is the depth beyond which a value counts as too large. Only a value that was
+// put into itself is so deep.
 const maxDepth = 20_000
 
 func (w *writer) over() bool {
@@ -30,7 +30,7 @@ func (w *writer) over() bool {
 	return w.full
 }
 
-// visible says whether JSON shows a value inside an object.
+// visible says whether JSON has a value of an object's member.
 func visible(v value) bool {
 	_, isFunction := v.(*function)
 	return v != nil && !isFunction
@@ -86,7 +86,7 @@ func (w *writer) object(o *object) {
 			member(key, v)
 		}
 	} else {
-		for i, key := range o.keys { // in order, nil where one was deleted
+		for i, key := range o.keys { // nil if deleted
 			member(key, o.values[i])
 		}
 	}
@@ -98,7 +98,7 @@ func (w *writer) object(o *object) {
 func (w *writer) array(a *array) {
 	w.out = append(w.out, '[')
 	w.longest = max(w.longest, int(a.length))
-	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes two bytes at least
+	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes at least two bytes
 		w.full = true
 		return
 	}
@@ -114,7 +114,7 @@ func (w *writer) array(a *array) {
 	w.out = append(w.out, ']')
 }
 
-// find finds the parts of a message that was written from start on.
+// find finds the parts of a message that begins at start.
 func (w *writer) find(start int, m *made) {
 	text := string(w.out[start:])
 	walk := jsonlex.Walker{Text: text}
