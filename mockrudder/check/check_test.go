@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// collect returns the items of a stream, a line each: where it starts, its text
-// or what is wrong there, its envelope and its wrapper.
+// collect returns the items of a stream, a line each: line number, text or error,
+// envelope and wrapper.
 func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error) {
 	t.Helper()
 	lines, err = Each(in, func(item Item) error {
@@ -82,7 +82,7 @@ func gzipped(t *testing.T, text string) io.Reader {
 	return &buf
 }
 
-// A torn line is named, what stands behind it is read, and nothing is told twice.
+// A torn line is reported once, and the following lines are read.
 func TestEachGoesOnBehindATornLine(t *testing.T) {
 	const body = `{"events":[{"a":1},{"b":{"c":"x"}}]}`
 	whole := []string{`{"a":1} events`, `{"b":{"c":"x"}} events`}
@@ -331,7 +331,7 @@ func TestAs(t *testing.T) {
 	require.ErrorContains(t, err, "--format must be text, json or junit")
 }
 
-// What is no event is told for what it is.
+// Records that are no events are recognised.
 func TestOtherRecords(t *testing.T) {
 	out, s := run(t, Auto, "text", `{"id":"a","time":1700000000,"user_id":"b","external_user_id":"u","app_id":"x"}`)
 	require.Equal(t, 1, s.Invalid)

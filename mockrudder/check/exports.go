@@ -10,12 +10,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Exports makes events of the records of Currents' storage exports. The zero
-// value is ready.
+// Exports makes events of the records of Currents' storage exports. The zero value is
+// ready to use.
 type Exports struct {
 	AsType   string            // event type of records that do not say theirs
-	Glossary *schemas.Glossary // nil: the one that is built in
-	// Records counts the events that were made, by what their files are.
+	Glossary *schemas.Glossary // nil: the built-in one
+	// Records counts the events that were made, by the form of their files.
 	Records map[storageexport.Form]int
 
 	reader *storageexport.Reader
@@ -34,15 +34,15 @@ func (x *Exports) open() (err error) {
 	return err
 }
 
-// Each is the function Each for a stream that may also be a storage export: an
-// Avro file, whose items have the number of the record as their line, or flat
-// records as JSON. The name may say the event type. What becomes an event is
-// visited as such; of a flat record that does not, Item.Storage is true.
+// Each is the function Each for a stream that may also be a storage export: an Avro
+// file, whose items have the number of the record as their line, or flat records as
+// JSON. The name may contain the event type. visit gets the events of records;
+// Item.Storage is true for a flat record that cannot be converted.
 func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines, error) {
 	in := bufio.NewReaderSize(r, chunk)
 	begin, _ := in.Peek(4)
 	avro := storageexport.IsAvro(begin)
-	if avro || x.AsType != "" { // an unknown type is an error even where nothing has to be converted
+	if avro || x.AsType != "" { // an unknown type is an error even if nothing has to be converted
 		if err := x.open(); err != nil {
 			return Lines{}, err
 		}
@@ -82,7 +82,7 @@ func (x *Exports) made(item *Item, form storageexport.Form, rec storageexport.Re
 	x.Records[form]++
 }
 
-// Taken says what records were taken for; empty where there were none.
+// Taken says how many records were converted; it is empty for none.
 func (x *Exports) Taken() (text string) {
 	for _, form := range []storageexport.Form{storageexport.Avro, storageexport.JSON} {
 		if n := x.Records[form]; n > 0 {

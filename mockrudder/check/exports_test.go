@@ -16,8 +16,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// TestStorageExports judges Avro files of every event type, one of them broken,
-// and flat records as JSON, of which one does not say its type.
+// Avro files of every event type, one of them cut off, and flat records as JSON, one of
+// them without its type.
 func TestStorageExports(t *testing.T) {
 	glossary, err := schemas.Load()
 	require.NoError(t, err)

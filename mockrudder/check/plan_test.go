@@ -10,8 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// Messages are held against the tracking plan, and Braze events as what they
-// become: what RudderStack's source takes out of the properties is not there.
+// The tracking plan validates messages, and Braze events as the messages that they
+// become, without the properties that RudderStack's source moves elsewhere.
 func TestPlan(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{
 		"Order Placed":              []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),

@@ -12,23 +12,23 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Reporter tells of verdicts.
+// Reporter reports verdicts.
 type Reporter interface {
 	// Event is called for every event, in order. An error ends the run.
 	Event(Result) error
-	// Unread is called for what could not be read to its end, after the events
-	// of it that could.
+	// Unread is called for each error about what could not be read to its end, after
+	// the events that could be read.
 	Unread(error) error
 	// End is called once, last.
 	End(Summary) error
 }
 
-// maxGroups bounds how many kinds of drift are told apart, and in JUnit how
-// many events of a type are listed one by one.
+// maxGroups is how many kinds of drift are counted separately, and in JUnit how many
+// invalid events of a type are listed.
 const maxGroups = 1000
 
-// NewReporter returns the Reporter of a format: text, json or junit. It writes
-// to w as it goes, but for junit, which is written at the end.
+// NewReporter returns the Reporter of a format: text, json or junit. It writes to w
+// for each event, but junit at the end.
 func NewReporter(format string, w io.Writer) (Reporter, error) {
 	switch format {
 	case "text":
@@ -41,7 +41,7 @@ func NewReporter(format string, w io.Writer) (Reporter, error) {
 	return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
 }
 
-// driftCount gathers the same drift of many events.
+// driftCount counts events with the same drift.
 type driftCount struct {
 	Type   string `json:"type"`
 	Path   string `json:"path"`
@@ -98,7 +98,7 @@ func (t *textReport) Event(r Result) error {
 	return err
 }
 
-// findings are those of an event, a line each.
+// findings are the errors of an event, a line each.
 func findings(r Result) string {
 	var text strings.Builder
 	for _, f := range r.Errors {
@@ -107,10 +107,10 @@ func findings(r Result) string {
 	return text.String()
 }
 
-// pointer writes the JSON pointer to the whole document so that it can be seen.
+// pointer is a JSON pointer for people, as that to the whole document is "".
 func pointer(path string) string { return cmp.Or(path, "(the event)") }
 
-// Unread writes nothing: the program that reads says it, on standard error.
+// Unread writes nothing, as the program prints the errors to standard error.
 func (t *textReport) Unread(error) error { return nil }
 
 func (t *textReport) End(s Summary) error {
@@ -132,8 +132,7 @@ func (t *textReport) End(s Summary) error {
 	return err
 }
 
-// jsonReport writes one document: the invalid events as they come, then the
-// drift and the counts.
+// jsonReport writes one document: the invalid events, then the drift and the counts.
 type jsonReport struct {
 	w       io.Writer
 	written int
@@ -200,9 +199,8 @@ func (j *jsonReport) End(s Summary) error {
 	return err
 }
 
-// junitReport has one test case for each event type, with a failure for each of
-// its invalid events. The counts of the suite are those of events, as in the
-// other formats.
+// junitReport has one test case for each event type, with a failure for each invalid
+// event. The counts of the suite are of events, as in the other formats.
 type junitReport struct {
 	w      io.Writer
 	cases  map[string]*junitCase
@@ -255,7 +253,7 @@ func (j *junitReport) End(s Summary) error {
 	return all.Write(j.w, j.unread)
 }
 
-// summary is a Summary in words.
+// summary is a Summary as text.
 func summary(s Summary) string {
 	text := fmt.Sprintf("%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know", s.Events, s.Valid, s.Invalid, s.Drift)
 	if s.Unplanned > 0 {
@@ -264,8 +262,8 @@ func summary(s Summary) string {
 	if s.Wrapped > 0 {
 		text += fmt.Sprintf("; %d stood in log records", s.Wrapped)
 	}
-	text += s.taken
-	if s.Lines.Total == 0 && s.taken != "" {
+	text += s.exports
+	if s.Lines.Total == 0 && s.exports != "" {
 		return text // Avro has no lines
 	}
 	return fmt.Sprintf("%s; read %d of %d lines", text, s.Lines.Read, s.Lines.Total)
