@@ -40,7 +40,7 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 			if err != nil || entry.IsDir() {
 				return err
 			}
-			if path != arg && !recording(path) {
+			if path != arg && !isRecording(path) {
 				in.skipped = append(in.skipped, path)
 				return nil
 			}
@@ -61,7 +61,7 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 	return in, nil
 }
 
-// reportSkipped names the files that are not read.
+// reportSkipped lists files that are not read.
 func (in *inputs) reportSkipped(what string, stderr io.Writer) {
 	const most = 20
 	for _, path := range in.skipped[:min(most, len(in.skipped))] {
@@ -72,7 +72,7 @@ func (in *inputs) reportSkipped(what string, stderr io.Writer) {
 	}
 }
 
-func recording(path string) bool {
+func isRecording(path string) bool {
 	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
 	case ".avro", ".json", ".jsonl", ".ndjson":
 		return true

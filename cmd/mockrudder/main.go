@@ -15,8 +15,7 @@ func main() { cli.Main(newRoot(), exitCode) }
 // The exit codes of validate. 1 is for every other failure, as everywhere.
 const codeInvalid = 2
 
-// errInvalid ends validate where all could be read and something was invalid.
-// It has no words of its own: the report has said it.
+// errInvalid ends a command whose report is bad. It has no text, as the report says why.
 var errInvalid = silent{}
 
 type silent struct{}

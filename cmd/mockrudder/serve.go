@@ -34,7 +34,7 @@ type serveFlags struct {
 	record     string
 }
 
-// defaultListen is where the gateway is unless --listen says otherwise.
+// defaultListen is the default of --listen.
 const defaultListen = "127.0.0.1:8090"
 
 func newServe() *cobra.Command {
@@ -80,7 +80,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 			return fmt.Errorf("--record: %w", err)
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		opts = append(opts, mockrudder.WithRecording(&loud{file, cmd.ErrOrStderr()}))
+		opts = append(opts, mockrudder.WithRecording(&recording{file, cmd.ErrOrStderr()}))
 	}
 	server, err := mockrudder.New(opts...)
 	if err != nil {
@@ -101,7 +101,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/_mock/\n", cli.BaseURL(listener.Addr().String()))
-	go func() { // lets go of what hangs, so that the server can stop
+	go func() { // ends requests that hang, so that the server can stop
 		<-cmd.Context().Done()
 		server.Close()
 	}()
@@ -109,8 +109,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 	return errors.Join(err, server.RecordingError())
 }
 
-// openRecord opens a recording to append to. Where its last line is torn, the
-// next one begins on a line of its own.
+// openRecord opens a recording to append to. If its last line is torn, it adds a newline.
 func openRecord(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -127,7 +126,7 @@ func openRecord(path string) (*os.File, error) {
 	return file, err
 }
 
-// options are those of the server, but for the recording.
+// options are the options of the server without the recording.
 func (f serveFlags) options() ([]mockrudder.Option, error) {
 	opts := []mockrudder.Option{
 		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate, f.rateWindow),
@@ -160,23 +159,21 @@ func (f serveFlags) options() ([]mockrudder.Option, error) {
 	return opts, nil
 }
 
-// loud tells at once when a recording fails: the server goes on, and its end
-// may be long in coming.
-type loud struct {
-	file *os.File
-	to   io.Writer
+// recording reports an error at once, as the server goes on without it.
+type recording struct {
+	file   *os.File
+	stderr io.Writer
 }
 
-func (l *loud) Write(p []byte) (int, error) {
-	n, err := l.file.Write(p)
+func (r *recording) Write(p []byte) (int, error) {
+	n, err := r.file.Write(p)
 	if err != nil {
-		fmt.Fprintf(l.to, "mockrudder: nothing is recorded from here on: %v\n", err)
+		fmt.Fprintf(r.stderr, "mockrudder: nothing is recorded from here on: %v\n", err)
 	}
 	return n, err
 }
 
-// rejoin puts together what belongs to one source where a list was split at
-// its commas, as the environment variable is.
+// rejoin joins the parts of sources, as the environment variable is split at commas.
 func rejoin(parts []string) []string {
 	var specs []string
 	for _, part := range parts {

@@ -26,11 +26,9 @@ type schema struct {
 	printer  *message.Printer
 }
 
-// compile reads a JSON Schema of the draft that it names under $schema, of
-// draft 4 to 2020-12. One that names none is taken for the oldest of draft 7,
-// 2019-09 and 2020-12 that has its keywords. The error names a keyword that
-// would check nothing, because the draft does not have it, and a $ref that
-// leads out of the document, which is neither fetched nor opened.
+// compile reads a JSON Schema, as New describes. The error names a keyword that the
+// draft does not have, which would check nothing, or a $ref to another document, which
+// is neither fetched nor opened.
 func compile(text string) (*schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
@@ -55,8 +53,8 @@ func compile(text string) (*schema, error) {
 	return &schema{compiled, message.NewPrinter(language.English)}, nil
 }
 
-// email says what is wrong with an email address (RFC 5321), which has no name
-// beside it. The library takes one without anything before the @.
+// email checks an email address (RFC 5321), without a name. The library accepts one
+// without anything before the @.
 func email(v any) error {
 	text, isText := v.(string)
 	if !isText {
@@ -72,7 +70,7 @@ func email(v any) error {
 	return nil
 }
 
-// location is what the library calls a schema that stands alone.
+// location is the URL of a schema for the library.
 const location = "plan:///schema"
 
 // standsAlone opens no other document.
@@ -181,7 +179,7 @@ func draftsOf(s span) string {
 	return nameOf(s.last) + " and older"
 }
 
-// foreignBelow looks into the schemas that stand under a keyword.
+// foreignBelow checks the schemas under a keyword.
 func foreignBelow(value any, name, at string, draft int) error {
 	below := func(value any, at string) error { return foreign(value, at, draft) }
 	switch name {
@@ -207,15 +205,14 @@ func foreignBelow(value any, name, at string, draft int) error {
 	return nil
 }
 
-// judge holds JSON text against the schema. path stands before the paths of the
-// findings.
+// judge validates JSON text by the schema. path is the prefix of the paths of findings.
 func (s *schema) judge(text, path string) (found []schemas.Finding) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return []schemas.Finding{{Path: path, Rule: "invalid_json", Detail: err.Error()}}
 	}
 	defer func() {
-		if failure := recover(); failure != nil { // a number that is too large to be worked with
+		if failure := recover(); failure != nil { // a number that is too large for the library
 			found = []schemas.Finding{{Path: path, Rule: "internal", Detail: fmt.Sprintf("the value cannot be held against the schema: %v", failure)}}
 		}
 	}()
@@ -230,8 +227,8 @@ func (s *schema) judge(text, path string) (found []schemas.Finding) {
 	return slices.Compact(found)
 }
 
-// findings are the errors that say what is wrong, without those that say where
-// it was found. Why each of several alternatives does not fit is left out.
+// findings are the errors that say what is wrong. Those that only lead to others are
+// left out, and so are the reasons why each of several alternatives does not match.
 func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (found []schemas.Finding) {
 	var to strings.Builder
 	to.WriteString(path)
@@ -275,8 +272,8 @@ func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (
 	return found
 }
 
-// shown is a short value of a document as JSON, with a space before it; nothing
-// for an object, an array, null and what is long.
+// shown is a value of a document as JSON, with a space before it; "" for an object, an
+// array, null and long values.
 func shown(doc any, location []string) string {
 	const longest = 80
 	for _, token := range location {
