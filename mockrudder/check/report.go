@@ -34,11 +34,19 @@ func NewReporter(format string, w io.Writer) (Reporter, error) {
 	case "text":
 		return &textReport{w: w}, nil
 	case "json":
-		return &jsonReport{w: w}, nil
+		return &jsonReport{w: w, unread: unread{}, drifts: drifts{order: []*driftCount{}}}, nil
 	case "junit":
 		return &junitReport{w: w, cases: map[string]*junitCase{}}, nil
 	}
 	return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
+}
+
+// unread are the errors about what could not be read.
+type unread []string
+
+func (u *unread) Unread(err error) error {
+	*u = append(*u, err.Error())
+	return nil
 }
 
 // driftCount counts events with the same drift.
@@ -134,10 +142,10 @@ func (t *textReport) End(s Summary) error {
 
 // jsonReport writes one document: the invalid events, then the drift and the counts.
 type jsonReport struct {
+	unread
+	drifts
 	w       io.Writer
 	written int
-	unread  []string
-	drifts
 }
 
 type jsonEvent struct {
@@ -168,30 +176,17 @@ func (j *jsonReport) Event(r Result) error {
 	return err
 }
 
-func (j *jsonReport) Unread(err error) error {
-	j.unread = append(j.unread, err.Error())
-	return nil
-}
-
 func (j *jsonReport) End(s Summary) error {
 	before := "\n],"
 	if j.written == 0 {
 		before = `{"findings":[],`
-	}
-	drift := j.order
-	if drift == nil {
-		drift = []*driftCount{}
-	}
-	unread := j.unread
-	if unread == nil {
-		unread = []string{}
 	}
 	text, err := json.Marshal(struct {
 		Drift     []*driftCount `json:"drift"`
 		DriftMore int           `json:"drift_not_listed"`
 		Unread    []string      `json:"unread"`
 		Summary   Summary       `json:"summary"`
-	}{drift, j.more, unread, s})
+	}{j.order, j.more, j.unread, s})
 	if err != nil {
 		return err
 	}
@@ -202,9 +197,9 @@ func (j *jsonReport) End(s Summary) error {
 // junitReport has one test case for each event type, with a failure for each invalid
 // event. The counts of the suite are of events, as in the other formats.
 type junitReport struct {
-	w      io.Writer
-	cases  map[string]*junitCase
-	unread []string
+	unread
+	w     io.Writer
+	cases map[string]*junitCase
 }
 
 type junitCase struct {
@@ -236,11 +231,6 @@ func (j *junitReport) Event(r Result) error {
 	if len(c.Failures) < maxGroups {
 		c.Failures = append(c.Failures, &junit.Failure{Message: place(r) + " is invalid", Text: findings(r)})
 	}
-	return nil
-}
-
-func (j *junitReport) Unread(err error) error {
-	j.unread = append(j.unread, err.Error())
 	return nil
 }
 

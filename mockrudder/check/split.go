@@ -308,18 +308,14 @@ func (s *splitter) object() error {
 		}
 		return s.value()
 	})
-	if err != nil || envelope != "" {
-		s.keepUnless(err)
+	switch {
+	case err != nil:
 		return err
+	case envelope != "":
+		s.keep()
+		return nil
 	}
 	return s.judge(line, "")
-}
-
-// keepUnless sets the mark to pos if there is no error.
-func (s *splitter) keepUnless(err error) {
-	if err == nil {
-		s.keep()
-	}
 }
 
 // key reads the key of a member and the colon behind it.
@@ -385,8 +381,8 @@ func (s *splitter) judge(line int, envelope string) error {
 	}
 	item := Item{Raw: raw, Line: line, Envelope: envelope, Wrapper: s.wrapper, text: text, header: headerOf(text)}
 	if envelope == "" && !item.looksBraze() && !item.looksRudder() {
-		if done, err := s.wrapped(item); done || err != nil {
-			s.keepUnless(err)
+		if done, err := s.wrapped(item); done {
+			s.keep()
 			return err
 		}
 	}
@@ -395,9 +391,8 @@ func (s *splitter) judge(line int, envelope string) error {
 	}
 	s.number++
 	item.Number = s.number
-	err := s.visit(item)
-	s.keepUnless(err)
-	return err
+	s.keep()
+	return s.visit(item)
 }
 
 // wrapped visits the events of a body that is text in a log record, or the message of a

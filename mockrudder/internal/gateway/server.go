@@ -154,7 +154,12 @@ func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
 	http.Error(w, no.Text, no.Status)
 }
 
-func (g *Gateway) succeed(w http.ResponseWriter, key string) {
+// respond answers with a refusal, or 200 ok without one.
+func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
+	if no != nil {
+		g.refuse(w, key, no)
+		return
+	}
 	g.host.Answered(key, http.StatusOK)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok"))
@@ -192,11 +197,7 @@ func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 		if no == nil {
 			no = g.take(src, r, len(body), messages)
 		}
-		if no != nil {
-			g.refuse(w, src.Key, no)
-			return
-		}
-		g.succeed(w, src.Key)
+		g.respond(w, src.Key, no)
 	}
 }
 
@@ -226,28 +227,21 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, src.Key, no)
 		return
 	}
-	var refusals []*Refusal
+	var joined *Refusal
 	for _, batch := range batches {
 		messages, no := Batch(batch)
 		if no == nil {
 			no = g.take(src, r, len(batch), messages)
 		}
-		if no != nil {
-			refusals = append(refusals, no)
+		switch {
+		case no == nil:
+		case joined == nil:
+			joined = no
+		default:
+			joined = &Refusal{http.StatusInternalServerError, joined.Text + no.Text}
 		}
 	}
-	switch len(refusals) {
-	case 0:
-		g.succeed(w, src.Key)
-	case 1:
-		g.refuse(w, src.Key, refusals[0])
-	default:
-		all := &Refusal{Status: http.StatusInternalServerError}
-		for _, no := range refusals {
-			all.Text += no.Text
-		}
-		g.refuse(w, src.Key, all)
-	}
+	g.respond(w, src.Key, joined)
 }
 
 // webhookProbe answers a GET: 200 with a valid key.
@@ -295,11 +289,7 @@ func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	if no == nil {
 		no = g.take(src, r, len(body), out.Messages)
 	}
-	if no != nil {
-		g.refuse(w, src.Key, no)
-		return
-	}
-	g.succeed(w, src.Key)
+	g.respond(w, src.Key, no)
 }
 
 // spread is a refusal of the transformer for all requests of one call to it. It is
