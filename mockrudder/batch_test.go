@@ -11,7 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// What no recorded case says of the HTTP API, but its rules do.
+// Cases of the HTTP API that are not recorded.
 func TestBatchAnswers(t *testing.T) {
 	const good = `{"type":"track","event":"E","userId":"u"}`
 	padding := strings.Repeat(" ", mockrudder.MaxRequestBytes)
@@ -72,7 +72,7 @@ func TestMessageAsStored(t *testing.T) {
 func TestDeepMessage(t *testing.T) {
 	const levels = 20_000
 	s := server(t)
-	probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}]}`}.send(s)
+	batch(s, `{"batch":[{"userId":"u","x":`+strings.Repeat("[", levels)+strings.Repeat("]", levels)+`}]}`)
 	deep := `"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`
 	require.Contains(t, string(s.Events(mockrudder.Filter{})[0].Message()), deep)
 	for _, path := range []string{"/_mock/events", "/_mock/events/1"} {
@@ -80,8 +80,7 @@ func TestDeepMessage(t *testing.T) {
 	}
 }
 
-// A single call is judged by the type that its path gives it, whatever the
-// message says of its type.
+// A single call is validated by the type of its path, whatever type the message has.
 func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
 	for _, c := range []struct {
 		path, body string
@@ -113,8 +112,7 @@ func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
 	}
 }
 
-// A tracking plan is one more judge of a message, and of what a webhook event
-// became.
+// A tracking plan validates messages, of webhook events too.
 func TestPlanVerdicts(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{
 		"E":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
@@ -134,15 +132,15 @@ func TestPlanVerdicts(t *testing.T) {
 	} {
 		require.Equal(t, "200 ok", probe{path: c.path, key: "k", body: c.body}.answer(t, s))
 		e := s.Events(mockrudder.Filter{})[i]
-		tell := func(findings []mockrudder.Finding) string {
-			text := ""
+		text := func(findings []mockrudder.Finding) string {
+			all := ""
 			for _, f := range findings {
-				text += f.In + " " + f.Path + " " + f.Rule
+				all += f.In + " " + f.Path + " " + f.Rule
 			}
-			return text
+			return all
 		}
-		require.Equal(t, c.errors, tell(e.Errors), c.body)
-		require.Equal(t, c.drift, tell(e.Drift), c.body)
+		require.Equal(t, c.errors, text(e.Errors), c.body)
+		require.Equal(t, c.drift, text(e.Drift), c.body)
 		require.Equal(t, c.errors == "", e.Valid)
 	}
 	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)

@@ -40,8 +40,7 @@ func recordedSources() []mockrudder.Option {
 	}
 }
 
-// Every recorded answer of a real gateway: status, headers, body, and what was
-// stored.
+// Every recorded response of a real gateway: status, headers, body and stored messages.
 func TestRecordedAnswers(t *testing.T) {
 	cases, err := fixtures.GatewayCases()
 	require.NoError(t, err)
@@ -112,8 +111,7 @@ func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (
 	return answer, string(bytes)
 }
 
-// requireStored compares messages as JSON, where <uuid> and <now> stand for
-// what varies.
+// requireStored compares messages as JSON; <uuid> and <now> match any UUID and time.
 func requireStored(t *testing.T, want string, got json.RawMessage) {
 	t.Helper()
 	uuid := regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`)
@@ -172,6 +170,11 @@ func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
 	return answer
 }
 
+// batch posts a body to /v1/batch.
+func batch(s *mockrudder.Server, body string) *httptest.ResponseRecorder {
+	return probe{path: batchPath, key: "wkHTTP", body: body}.send(s)
+}
+
 // server returns a server with the recorded sources, without validation.
 func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
 	t.Helper()
@@ -181,7 +184,7 @@ func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
 	return s
 }
 
-func packed(t *testing.T, text string) string {
+func gzipped(t *testing.T, text string) string {
 	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
@@ -215,13 +218,13 @@ func TestGzip(t *testing.T) {
 	batch, event := `{"batch":[{"userId":"u"}]}`, brazeEvent(`{}`)
 	s := server(t)
 	for _, c := range []struct{ path, encoding, body, want string }{
-		{batchPath, "gzip", packed(t, batch), "200 ok"},
-		{batchPath, "gzip", packed(t, batch)[:20], "500 failed to read body from request"},
-		{batchPath, "GZIP", packed(t, batch), "400 invalid json"},
-		{batchPath, "gzip", packed(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
-		{webhookPath, "gzip", packed(t, event), "200 ok"},
+		{batchPath, "gzip", gzipped(t, batch), "200 ok"},
+		{batchPath, "gzip", gzipped(t, batch)[:20], "500 failed to read body from request"},
+		{batchPath, "GZIP", gzipped(t, batch), "400 invalid json"},
+		{batchPath, "gzip", gzipped(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
+		{webhookPath, "gzip", gzipped(t, event), "200 ok"},
 		{webhookPath, "gzip", "{}", "500 reading request body: unexpected EOF"},
-		{webhookPath, "Gzip", packed(t, event), "400 Malformed JSON in request body"},
+		{webhookPath, "Gzip", gzipped(t, event), "400 Malformed JSON in request body"},
 		{webhookPath, "deflate", event, "200 ok"},
 	} {
 		require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
@@ -247,7 +250,7 @@ func TestStaticPaths(t *testing.T) {
 	require.Equal(t, "User-agent: * \nDisallow: / \n", get("/robots.txt"))
 }
 
-// The pixel answers with its image whatever comes; only a good message is stored.
+// The pixel always answers with its image; only a valid message is stored.
 func TestPixel(t *testing.T) {
 	for query, want := range map[string]int{
 		"writeKey=wkHTTP&event=E":             0,
@@ -272,8 +275,7 @@ func TestPixel(t *testing.T) {
 	}
 }
 
-// The bucket holds one event more than come in a window, and what asks for more
-// at once never passes.
+// The bucket holds one event more than a window; a request of more never passes.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(200, 10*time.Second))

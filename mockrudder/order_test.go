@@ -27,8 +27,8 @@ func (s step) run(t *testing.T, server *mockrudder.Server) {
 	require.Equal(t, s.want, s.probe.answer(t, server))
 }
 
-// A request with everything wrong is refused for one thing after the other, in
-// the order in which RudderStack decides.
+// A request with all errors is refused for one after the other, in the order in which
+// RudderStack checks.
 func TestOrderOfDecisionsWebhook(t *testing.T) {
 	const (
 		hook  = "/v1/webhook?writeKey="
@@ -113,9 +113,8 @@ func TestOrderOfDecisionsBatch(t *testing.T) {
 	}
 }
 
-// The rate limit holds for every way in; the pixel answers as ever and stores
-// nothing.
-func TestRateLimitIsEverywhere(t *testing.T) {
+// The rate limit applies to every path. The pixel answers as before but stores nothing.
+func TestRateLimitOfAllPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(1, time.Second))
 		for range 2 {

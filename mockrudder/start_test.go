@@ -56,7 +56,7 @@ func TestStartInMemoryIsConcurrent(t *testing.T) {
 	require.EqualValues(t, 24, rudder.Count(mockrudder.Filter{}))
 }
 
-// After the test nobody can connect, and nobody hangs trying.
+// After the test connecting fails at once.
 func TestStartInMemoryEnds(t *testing.T) {
 	watched := &fakeT{}
 	rudder := mockrudder.StartInMemory(watched)

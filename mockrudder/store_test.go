@@ -37,7 +37,7 @@ func TestStoreKeepsTheNewest(t *testing.T) {
 	}
 	require.Equal(t, []string{"18", "19", "20", "21", "22"}, ids(s.page(search{limit: 100})))
 	require.Equal(t, []string{"21", "22"}, ids(s.page(search{after: 21, limit: 100})), "messages are numbered from 1")
-	require.Equal(t, []string{"18"}, ids(s.page(search{after: 3, limit: 1})), "a cursor on what is gone starts at the oldest")
+	require.Equal(t, []string{"18"}, ids(s.page(search{after: 3, limit: 1})), "a cursor of a removed message starts at the oldest")
 	require.Empty(t, s.page(search{after: 99, limit: 100}))
 
 	require.EqualValues(t, 23, s.total(Filter{}), "counts are exact, kept or not")
@@ -61,10 +61,10 @@ func TestStoreKeepsNoMoreBytes(t *testing.T) {
 	require.Len(t, s.page(search{limit: 100}), 4)
 	judged := numbered(0, 1)
 	for range 50 {
-		judged[0].Drift = append(judged[0].Drift, Finding{Path: "/properties/unknown", Detail: "nobody knows this one"})
+		judged[0].Drift = append(judged[0].Drift, Finding{Path: "/properties/unknown", Detail: "not in the glossary"})
 	}
 	s.add(judged)
-	require.Less(t, len(s.page(search{limit: 100})), 4, "what is found of a message takes room too")
+	require.Less(t, len(s.page(search{limit: 100})), 4, "findings count too")
 	require.LessOrEqual(t, s.bytes, 10_000)
 	huge := numbered(0, 1)
 	huge[0].share = 1 << 20
@@ -120,25 +120,24 @@ func TestStoreWaits(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, all)
 		s.add(numbered(20, 30))
-		require.Equal(t, result{30, nil}, <-all, "messages count that are no longer kept")
+		require.Equal(t, result{30, nil}, <-all, "also messages that are no longer kept")
 		require.Equal(t, result{1, nil}, <-user)
 
 		again := wait(Filter{}, 31)
 		s.reset()
 		s.add(numbered(0, 1))
 		synctest.Wait()
-		require.Empty(t, again, "a reset starts the count anew")
+		require.Empty(t, again, "a reset restarts the count")
 		s.add(numbered(0, 30))
 		require.Equal(t, result{31, nil}, <-again)
 
-		never := wait(Filter{UserID: "nobody"}, 1)
+		never := wait(Filter{UserID: "missing"}, 1)
 		require.ErrorIs(t, (<-never).err, context.DeadlineExceeded)
 	})
 }
 
-// TestEventsComeBackFromJSON records what came in by every way and reads it
-// again: nothing that an event says may change.
-func TestEventsComeBackFromJSON(t *testing.T) {
+// Events of every kind of request are the same when they are read from a recording.
+func TestEventsFromJSON(t *testing.T) {
 	var recording bytes.Buffer
 	s := StartInMemory(t, WithRecording(&recording))
 	post := func(path, body string) {
@@ -174,7 +173,7 @@ func TestEventsComeBackFromJSON(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoEvent(t *testing.T) {
+func TestEventsFromMalformedJSON(t *testing.T) {
 	for text, want := range map[string]string{
 		`[]`: "read an event", `{"message":[]}`: "message of an event", `{"id":"x","message":{}}`: `"x" is no number`,
 	} {

@@ -13,7 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// What no recorded case says of the webhook, but its rules do.
+// Cases of the webhook that are not recorded.
 func TestWebhookAnswers(t *testing.T) {
 	const (
 		good      = `{"event_type":"t","id":"i","user":{"external_user_id":"u"}}`
@@ -46,8 +46,8 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 }
 
-// The request is measured as the JSON document that goes to the transformer,
-// headers included: these bodies are the largest that were seen to pass.
+// The limit is for the JSON document for the transformer, headers included. These bodies
+// are the largest that were seen to pass.
 func TestWebhookLimitOfTheRequest(t *testing.T) {
 	for filler, largest := range map[string]int{"a": 4_095_749, "<": 682_710} {
 		const frame = `{"events":[{"event_type":"x","id":"i","time":1,"user":{"external_user_id":"u"},"properties":{"a":""}}]}`
@@ -61,8 +61,8 @@ func TestWebhookLimitOfTheRequest(t *testing.T) {
 	}
 }
 
-// What the transformer chokes on.
-func TestTransformerOverwhelmed(t *testing.T) {
+// Events that make the transformer fail.
+func TestTransformerFails(t *testing.T) {
 	deep := func(levels int) string {
 		return brazeEvent(`{"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`)
 	}
@@ -99,8 +99,8 @@ func TestTransformerOverwhelmed(t *testing.T) {
 	})
 }
 
-// The limit is for the whole batch that came out of the transformation,
-// {"batch":[…]}: what fits to the byte is taken.
+// The limit is for the whole batch that the transformation makes, {"batch":[…]}, to the
+// byte.
 func TestWebhookLimitAfterTheTransformation(t *testing.T) {
 	event := func(filler int) string {
 		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"x":"` + strings.Repeat("x", filler) + `"}}`
@@ -131,8 +131,8 @@ func TestWebhookLimitAfterTheTransformation(t *testing.T) {
 	require.Equal(t, "413 request size exceeds max limit", got)
 }
 
-// The body travels to the transformer as a text in a JSON document that all
-// \u0000 are cut out of; what is left of the backslash decides.
+// The body reaches the transformer as a string in a JSON document, from which all \u0000
+// are deleted; the remaining backslash changes the next character.
 func TestWebhookNUL(t *testing.T) {
 	for value, want := range map[string]string{
 		`"x\u0000"`:          "400 invalid json",
@@ -153,7 +153,6 @@ func TestWebhookNUL(t *testing.T) {
 	}
 }
 
-// The way a custom mapping is given to a source.
 func TestCustomMapping(t *testing.T) {
 	for mapping, want := range map[string]string{
 		`{"t":"T"}`:               "T",

@@ -2,6 +2,7 @@ package brazesource
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,80 +95,82 @@ func (p *plainEvent) read(w *jsonlex.Walker, i int) (end int) {
 	*p = plainEvent{others: p.others[:0]}
 	return w.Members(i, 0, func(quoted string, start int) int {
 		key := quoted[1 : len(quoted)-1]
-		switch {
-		case strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text):
+		if strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text) {
 			return jsonlex.Bad
-		case key == "user" && !p.user && w.Text[start] == '{':
+		}
+		var field *string
+		switch key {
+		case "user":
+			if p.user || w.Text[start] != '{' {
+				return jsonlex.Bad
+			}
 			p.user = true
 			return p.readUser(w, start)
-		case key == "properties" && !p.properties && w.Text[start] == '{':
+		case "properties":
+			if p.properties || w.Text[start] != '{' {
+				return jsonlex.Bad
+			}
 			p.properties = true
 			return p.readProperties(w, start)
-		case key == "user" || key == "properties":
-			return jsonlex.Bad
-		}
-		end := w.Value(start, 1)
-		if end == jsonlex.Bad {
-			return end
-		}
-		first := true
-		switch key {
 		case "event_type":
-			first = once(&p.eventType, w.Text[start:end])
+			field = &p.eventType
 		case "id":
-			first = once(&p.mapped[toMessageID], w.Text[start:end])
+			field = &p.mapped[toMessageID]
 		case "time":
-			first = once(&p.time, w.Text[start:end])
+			field = &p.time
 		}
-		if !first {
-			return jsonlex.Bad
-		}
-		return end
+		return readOnce(w, start, 1, field)
 	})
+}
+
+// readOnce reads a value into a field, nil for none, and returns the index behind it,
+// or jsonlex.Bad if the field has a value.
+func readOnce(w *jsonlex.Walker, start, depth int, field *string) (end int) {
+	end = w.Value(start, depth)
+	if field == nil || end == jsonlex.Bad {
+		return end
+	}
+	if *field != "" {
+		return jsonlex.Bad
+	}
+	*field = w.Text[start:end]
+	return end
 }
 
 func (p *plainEvent) readUser(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
-		end, place := w.Value(start, 2), -1
-		switch quoted {
-		case `"user_id"`:
-			place = toAnonymousID
-		case `"external_user_id"`:
-			place = toUserID
-		case `"device_id"`:
-			place = toDeviceID
-		case `"timezone"`:
-			place = toTimezone
-		}
-		if end == jsonlex.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
+		if strings.IndexByte(quoted, '\\') >= 0 {
 			return jsonlex.Bad
 		}
-		return end
+		var field *string
+		switch quoted {
+		case `"user_id"`:
+			field = &p.mapped[toAnonymousID]
+		case `"external_user_id"`:
+			field = &p.mapped[toUserID]
+		case `"device_id"`:
+			field = &p.mapped[toDeviceID]
+		case `"timezone"`:
+			field = &p.mapped[toTimezone]
+		}
+		return readOnce(w, start, 2, field)
 	})
 }
 
 func (p *plainEvent) readProperties(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
-		end, key := w.Value(start, 2), quoted[1:len(quoted)-1]
-		if end == jsonlex.Bad || !plainName(key) {
+		key := quoted[1 : len(quoted)-1]
+		if !plainName(key) {
 			return jsonlex.Bad
 		}
-		value := w.Text[start:end]
 		if place := placeOf(key); place >= 0 {
-			if !once(&p.mapped[place], value) {
-				return jsonlex.Bad
-			}
-			return end
+			return readOnce(w, start, 2, &p.mapped[place])
 		}
-		if len(p.others) == mostPlain {
+		end := w.Value(start, 2)
+		if end == jsonlex.Bad || len(p.others) == mostPlain || slices.ContainsFunc(p.others, func(m member) bool { return m.key == quoted }) {
 			return jsonlex.Bad
 		}
-		for i := range p.others {
-			if p.others[i].key == quoted {
-				return jsonlex.Bad
-			}
-		}
-		p.others = append(p.others, member{quoted, value})
+		p.others = append(p.others, member{quoted, w.Text[start:end]})
 		return end
 	})
 }
@@ -193,13 +196,6 @@ func placeOf(property string) int {
 		return toAdTracking
 	}
 	return -1
-}
-
-// once sets a field, and says whether it was the first time.
-func once(field *string, value string) bool {
-	first := *field == ""
-	*field = value
-	return first
 }
 
 // plainName says whether a key is used as it is as a path, and keeps its place among
