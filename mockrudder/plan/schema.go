@@ -88,61 +88,59 @@ func readable(err error) error {
 	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), location+"#", ""), location, "the schema"))
 }
 
-// drafts are the drafts of JSON Schema that a plan may use, from the oldest.
-func drafts() []*jsonschema.Draft {
-	return []*jsonschema.Draft{jsonschema.Draft4, jsonschema.Draft6, jsonschema.Draft7, jsonschema.Draft2019, jsonschema.Draft2020}
-}
-
-// The places of some drafts in drafts.
+// The drafts of JSON Schema that a plan may use.
 const (
-	draft6 = iota + 1
+	draft4 = iota
+	draft6
 	draft7
 	draft2019
 	draft2020
 )
 
+var drafts = []struct {
+	name string
+	*jsonschema.Draft
+}{
+	draft4:    {"draft 4", jsonschema.Draft4},
+	draft6:    {"draft 6", jsonschema.Draft6},
+	draft7:    {"draft 7", jsonschema.Draft7},
+	draft2019: {"draft 2019-09", jsonschema.Draft2019},
+	draft2020: {"draft 2020-12", jsonschema.Draft2020},
+}
+
 // span are the first and the last draft that have a keyword.
 type span struct{ first, last int }
 
-// keywords are those that not every draft has, and that check something or are
-// referred to. items as a list is "items[]".
-func keywords() map[string]span {
-	return map[string]span{
-		"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
-		"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
-		"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
-		"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
-		"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
-		"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
-		"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
-		"dependencies": {0, draft7}, "additionalItems": {0, draft2019}, "items[]": {0, draft2019}, "id": {0, 0},
-	}
-}
-
-// nameOf is what the drafts call themselves.
-func nameOf(draft int) string {
-	return []string{"draft 4", "draft 6", "draft 7", "draft 2019-09", "draft 2020-12"}[draft]
+// keywords are those that some drafts do not have, and that check or name something.
+// items as a list is "items[]".
+var keywords = map[string]span{
+	"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
+	"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
+	"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
+	"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
+	"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
+	"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
+	"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
+	"dependencies": {draft4, draft7}, "additionalItems": {draft4, draft2019}, "items[]": {draft4, draft2019}, "id": {draft4, draft4},
 }
 
 // draftOf is the draft of a schema.
 func draftOf(doc any) (*jsonschema.Draft, error) {
 	object, _ := doc.(map[string]any)
-	declared, isText := object["$schema"].(string)
 	first, last := draft7, draft2020
-	if isText {
-		declared = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(declared, "#"), "https:"), "http:")
-		first = slices.Index([]string{
-			"//json-schema.org/draft-04/schema", "//json-schema.org/draft-06/schema", "//json-schema.org/draft-07/schema",
-			"//json-schema.org/draft/2019-09/schema", "//json-schema.org/draft/2020-12/schema",
-		}, declared)
+	if declared, isText := object["$schema"].(string); isText {
+		url := func(s string) string { return strings.TrimSuffix(strings.Replace(s, "https:", "http:", 1), "#") }
+		for first = draft2020; first >= 0 && url(drafts[first].String()) != url(declared); {
+			first--
+		}
 		if last = first; first < 0 {
-			return nil, fmt.Errorf("$schema %q is not known: use draft 4, 6, 7, 2019-09 or 2020-12", object["$schema"])
+			return nil, fmt.Errorf("$schema %q is not known: use draft 4, 6, 7, 2019-09 or 2020-12", declared)
 		}
 	}
 	var conflict error
 	for draft := first; draft <= last; draft++ {
 		if conflict = foreign(doc, "", draft); conflict == nil {
-			return drafts()[draft], nil
+			return drafts[draft].Draft, nil
 		}
 	}
 	return nil, conflict
@@ -151,15 +149,14 @@ func draftOf(doc any) (*jsonschema.Draft, error) {
 // foreign finds a keyword that a draft does not have.
 func foreign(doc any, at string, draft int) error {
 	object, _ := doc.(map[string]any)
-	known := keywords()
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		_, isList := object[name].([]any)
 		lookup := name
 		if name == "items" && isList {
 			lookup = "items[]"
 		}
-		if has, some := known[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
-			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, nameOf(draft), draftsOf(has))
+		if has, some := keywords[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
+			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, drafts[draft].name, draftsOf(has))
 		}
 		if err := foreignBelow(object[name], name, at+"/"+name, draft); err != nil {
 			return err
@@ -172,11 +169,11 @@ func foreign(doc any, at string, draft int) error {
 func draftsOf(s span) string {
 	switch {
 	case s.first == s.last:
-		return nameOf(s.first)
+		return drafts[s.first].name
 	case s.last == draft2020:
-		return nameOf(s.first) + " and newer"
+		return drafts[s.first].name + " and newer"
 	}
-	return nameOf(s.last) + " and older"
+	return drafts[s.last].name + " and older"
 }
 
 // foreignBelow checks the schemas under a keyword.

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -10,20 +10,8 @@ import (
 
 func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_ = json.NewEncoder(w).Encode(struct {
-		AppType            string `json:"appType"`
-		Server             string `json:"server"`
-		DB                 string `json:"db"`
-		AcceptingEvents    string `json:"acceptingEvents"`
-		RoutingEvents      string `json:"routingEvents"`
-		Mode               string `json:"mode"`
-		BackendConfigMode  string `json:"backendConfigMode"`
-		LastSync           string `json:"lastSync"`
-		LastRegulationSync string `json:"lastRegulationSync"`
-	}{
-		AppType: "EMBEDDED", Server: "UP", DB: "UP", AcceptingEvents: "TRUE", RoutingEvents: "TRUE",
-		Mode: "NORMAL", BackendConfigMode: "JSON", LastSync: time.Now().UTC().Format(time.RFC3339),
-	})
+	fmt.Fprintf(w, `{"appType":"EMBEDDED","server":"UP","db":"UP","acceptingEvents":"TRUE","routingEvents":"TRUE",`+
+		`"mode":"NORMAL","backendConfigMode":"JSON","lastSync":"%s","lastRegulationSync":""}`+"\n", time.Now().UTC().Format(time.RFC3339))
 }
 
 func version(w http.ResponseWriter, _ *http.Request) {
