@@ -58,10 +58,10 @@ func (f *faults) set(list []Fault) error {
 	defer f.mu.Unlock()
 	fresh := make([]Fault, 0, len(list))
 	for i, fault := range list {
-		var err error
-		if fresh, _, err = f.appended(fresh, fault); err != nil {
+		if err := f.prepare(&fault, fresh); err != nil {
 			return fmt.Errorf("fault %d: %w", i+1, err)
 		}
+		fresh = append(fresh, fault)
 	}
 	f.list = fresh
 	return nil
@@ -71,17 +71,18 @@ func (f *faults) set(list []Fault) error {
 func (f *faults) add(fault Fault) (Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list, added, err := f.appended(f.list, fault)
-	if err != nil {
-		return Fault{}, err
+	err := f.prepare(&fault, f.list)
+	if err == nil {
+		f.list = append(f.list, fault)
 	}
-	f.list = list
-	return added, nil
+	return fault, err
 }
 
-func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
+// prepare checks a fault, gives it an id that the list does not have, and resets its
+// counts.
+func (f *faults) prepare(fault *Fault, list []Fault) error {
 	if err := fault.check(); err != nil {
-		return list, fault, err
+		return err
 	}
 	taken := func(id string) bool {
 		return slices.ContainsFunc(list, func(other Fault) bool { return other.ID == id })
@@ -93,10 +94,10 @@ func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
 		}
 	}
 	if taken(fault.ID) {
-		return list, fault, fmt.Errorf("there is a fault %q already", fault.ID)
+		return fmt.Errorf("there is a fault %q already", fault.ID)
 	}
 	fault.Hits, fault.seen = 0, 0
-	return append(list, fault), fault, nil
+	return nil
 }
 
 func (f *faults) remove(id string) bool {
