@@ -38,6 +38,7 @@ func TestPage(t *testing.T) {
 }
 
 func testLive(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	page := show(t, browser, rudder, "")
 	page.Shows("#empty h2", "Waiting for the first event")
@@ -61,6 +62,7 @@ func testLive(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testFilters(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	for i := range 5 {
 		track(t, rudder, fmt.Sprintf("user-%d", i), "Viewed")
@@ -100,6 +102,7 @@ func testFilters(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testInvalid(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	track(t, rudder, "ada", "Before")
 	braze(t, rudder, "id-1", "7")
@@ -142,6 +145,7 @@ func testInvalid(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testFaults(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	page := show(t, browser, rudder, "")
 	page.Click("#open-faults")
@@ -175,6 +179,7 @@ func testFaults(t *testing.T, browser *browsertest.Browser) {
 // testFaultForm has the server take what every preset and every kind of fault
 // makes of the form.
 func testFaultForm(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	page := show(t, browser, rudder, "")
 	page.Click("#open-faults")
@@ -213,6 +218,7 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testReset(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Path: "/v1/batch"}))
 	track(t, rudder, "ada", "Viewed")
@@ -238,6 +244,7 @@ func testReset(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testOff(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	track(t, rudder, "ada", "First")
 	page := show(t, browser, rudder, "?live=off")

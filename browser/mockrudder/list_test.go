@@ -23,6 +23,7 @@ import (
 )
 
 func testKeys(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	for i := range 300 {
 		track(t, rudder, "ada", fmt.Sprintf("Event %d", i))
@@ -57,6 +58,7 @@ func testKeys(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testPhone(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	for i := range 30 {
 		braze(t, rudder, fmt.Sprintf("a-rather-long-identifier-of-a-message-%d", i), "7")
@@ -84,6 +86,7 @@ func testPhone(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testHostile(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	const nasty = `<img src=x onerror=document.title='owned'></script><script>document.title='owned'</script>`
 	rudder := mockrudder.Start(t, mockrudder.WithSource("<b>key</b>", mockrudder.HTTP))
 	key := "<b>key</b>"
@@ -101,6 +104,7 @@ func testHostile(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testEmpty(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t, mockrudder.WithSource("it's mine", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
 	page := show(t, browser, rudder, "")
 	page.Shows(".command", rudder.URL)
@@ -162,6 +166,7 @@ func constant(t *testing.T, value ast.Expr) string {
 }
 
 func testPolling(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/_mock/stream" {
@@ -180,6 +185,7 @@ func testPolling(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testGone(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	var gone atomic.Bool
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,6 +210,7 @@ func testGone(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testStandsStill(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	fill(t, rudder, 500)
 	page := show(t, browser, rudder, "")
@@ -244,6 +251,7 @@ func fill(t testing.TB, rudder *mockrudder.Server, n int) {
 const bounded = `document.querySelectorAll(".row").length < 80`
 
 func testMany(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	const many = 100_000
 	rudder := mockrudder.Start(t, mockrudder.WithoutValidation())
 	fill(t, rudder, many)
@@ -285,6 +293,7 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 }
 
 func testLarge(t *testing.T, browser *browsertest.Browser) {
+	t.Parallel()
 	rudder := mockrudder.Start(t)
 	var body strings.Builder
 	body.WriteString(`{"userId":"u","event":"Large","properties":{`)

@@ -19,8 +19,8 @@ func newAudit() *cobra.Command {
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
 			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and\n" +
 			"property what RudderStack's own Braze source would drop, change or refuse, with counts and an\n" +
-			"example each. A directory stands for the *.avro, *.json, *.jsonl and *.ndjson files in it. Events\n" +
-			"that stand alone in a file are taken for requests of one event.\n\n" +
+			"example each. Of a directory it reads the *.avro, *.json, *.jsonl and *.ndjson files. Events\n" +
+			"outside of a request count as requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
 		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
@@ -31,7 +31,7 @@ func newAudit() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
-	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
+	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 if anything would be dropped, changed or refused")
 	return cmd
 }
 

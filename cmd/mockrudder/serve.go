@@ -42,9 +42,9 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer as RudderStack's gateway until interrupted",
-		Long: "serve answers as RudderStack's gateway until it is interrupted. What it took is asked for\n" +
-			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it. When it\n" +
-			"answers, one line with its addresses goes to standard output.",
+		Long: "serve answers as RudderStack's gateway until it is interrupted. Its API is under /_mock/:\n" +
+			"events, stream, stats, faults; /_mock/openapi.json describes it. When serve is ready, it\n" +
+			"prints a line with its addresses to standard output.",
 		Example: "  mockrudder serve --faults '[{\"status\":503,\"every\":3}]'\n" +
 			"  mockrudder serve --plan plan.json --record received.ndjson\n" +
 			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
@@ -59,13 +59,13 @@ func newServe() *cobra.Command {
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
 	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many events in each --rate-window; 0 is no limit")
 	flags.DurationVar(&f.rateWindow, "rate-window", time.Second, "the window of --rate-limit, such as 10s")
-	flags.StringVar(&f.faults, "faults", "", `faults to begin with, as PUT /_mock/faults takes them, such as '[{"status":403,"contains":"poison"}]'`)
+	flags.StringVar(&f.faults, "faults", "", `faults at the start, in a form of PUT /_mock/faults, such as '[{"status":403,"contains":"poison"}]'`)
 	flags.IntVar(&f.keep, "keep", mockrudder.DefaultKeep, "how many of the newest messages to keep")
-	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take up together")
+	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take together")
 	flags.StringVar(&f.plan, "plan", "", planUsage)
 	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
-	flags.StringVar(&f.record, "record", "", "append every message that is stored to this file, as a line of JSON")
-	flags.BoolVar(&f.noValidate, "no-validate", false, "judge nothing, to take more events a second")
+	flags.StringVar(&f.record, "record", "", "append every stored message to this file, as a line of JSON")
+	flags.BoolVar(&f.noValidate, "no-validate", false, "validate nothing, to accept more events a second")
 	return cmd
 }
 
