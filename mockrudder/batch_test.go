@@ -19,6 +19,8 @@ func TestBatchAnswers(t *testing.T) {
 		name, path, body, want string
 		stored                 int
 	}{
+		{"a null batch", batchPath, `{"batch":null}`, "400 empty batch payload", 0},
+		{"a number beyond float64 in a single call", "/v1/track", `{"userId":"u","x":1e400}`, "400 invalid json", 0},
 		{"the first key batch counts", batchPath, `{"batch":[` + good + `],"batch":5}`, "200 ok", 1},
 		{"the first bad message decides: identity", batchPath, `{"batch":[{},5]}`, "400 request neither has anonymousId nor userId", 0},
 		{"the first bad message decides: object", batchPath, `{"batch":[5,{}]}`, "400 event is not a valid rudder event", 0},

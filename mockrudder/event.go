@@ -204,8 +204,6 @@ func encode(value any) []byte {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return []byte("null")
-	}
+	_ = encoder.Encode(value)
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
 }

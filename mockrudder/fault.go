@@ -210,9 +210,7 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON takes "250ms", 250 or true.
 func (d *Duration) UnmarshalJSON(text []byte) error {
 	var value any
-	if err := json.Unmarshal(text, &value); err != nil {
-		return err
-	}
+	_ = json.Unmarshal(text, &value) // the decoder has checked it
 	switch v := value.(type) {
 	case bool:
 		*d = 0

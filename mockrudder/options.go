@@ -105,13 +105,8 @@ func Disabled() SourceOption {
 
 // Renamed gives a Braze source a custom mapping from event types to names.
 func Renamed(names map[string]string) SourceOption {
-	return func(s *source) error {
-		text, err := json.Marshal(names)
-		if err != nil {
-			return fmt.Errorf("custom mapping: %w", err)
-		}
-		return CustomMapping(text)(s)
-	}
+	text, _ := json.Marshal(names)
+	return CustomMapping(text)
 }
 
 // CustomMapping gives a Braze source a custom mapping as JSON: an object

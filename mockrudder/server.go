@@ -179,10 +179,7 @@ func requestIP(r *http.Request) string {
 	if first != "" {
 		return strings.ReplaceAll(first, " ", "")
 	}
-	if colon := strings.LastIndexByte(r.RemoteAddr, ':'); colon >= 0 {
-		return r.RemoteAddr[:colon]
-	}
-	return ""
+	return r.RemoteAddr[:max(0, strings.LastIndexByte(r.RemoteAddr, ':'))] // without the port
 }
 
 // RecordingError is the error that ended the recording of WithRecording, or nil.

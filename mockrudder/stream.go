@@ -1,7 +1,6 @@
 package mockrudder
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -129,12 +128,8 @@ func (c *streamClient) batch(last uint64) error {
 	if len(batch.Stats.ByEvent) > streamNames {
 		batch.Stats.dropNames()
 	}
-	text, err := json.Marshal(batch)
-	if err != nil {
-		return err
-	}
 	c.cursor = last
-	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", last, text))
+	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", last, encode(batch)))
 }
 
 // send writes and flushes, within streamWriteTimeout.

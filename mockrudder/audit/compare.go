@@ -318,8 +318,6 @@ func encode(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if encoder.Encode(v) != nil {
-		return ""
-	}
+	_ = encoder.Encode(v)
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -122,21 +122,18 @@ func pointer(path string) string { return cmp.Or(path, "(the event)") }
 func (t *textReport) Unread(error) error { return nil }
 
 func (t *textReport) End(s Summary) error {
+	var text strings.Builder
 	for _, d := range t.order {
 		what := "drift"
 		if d.Rule == plan.RuleUnplanned {
 			what = "unplanned"
 		}
-		if _, err := fmt.Fprintf(t.w, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First)
 	}
 	if t.more > 0 {
-		if _, err := fmt.Fprintf(t.w, "drift: and %d more\n", t.more); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, "drift: and %d more\n", t.more)
 	}
-	_, err := fmt.Fprintln(t.w, summary(s))
+	_, err := fmt.Fprintf(t.w, "%s%s\n", &text, summary(s))
 	return err
 }
 
@@ -163,16 +160,13 @@ func (j *jsonReport) Event(r Result) error {
 	if r.Valid {
 		return nil
 	}
-	text, err := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
-	if err != nil {
-		return err
-	}
+	text, _ := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
 	before := ",\n"
 	if j.written == 0 {
 		before = "{\"findings\":[\n"
 	}
 	j.written++
-	_, err = fmt.Fprintf(j.w, "%s%s", before, text)
+	_, err := fmt.Fprintf(j.w, "%s%s", before, text)
 	return err
 }
 
@@ -181,16 +175,13 @@ func (j *jsonReport) End(s Summary) error {
 	if j.written == 0 {
 		before = `{"findings":[],`
 	}
-	text, err := json.Marshal(struct {
+	text, _ := json.Marshal(struct {
 		Drift     []*driftCount `json:"drift"`
 		DriftMore int           `json:"drift_not_listed"`
 		Unread    []string      `json:"unread"`
 		Summary   Summary       `json:"summary"`
 	}{j.order, j.more, j.unread, s})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
+	_, err := fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
 	return err
 }
 

@@ -147,7 +147,7 @@ func (s *splitter) documents() error {
 		s.keep()
 		s.found++
 		s.open, s.comma = 0, false
-		if err := s.document(); err != nil {
+		if err := s.document(c); err != nil {
 			if err = s.recover(err); err != nil {
 				return err
 			}
@@ -216,12 +216,8 @@ func (s *splitter) space() (byte, error) {
 	}
 }
 
-// document reads one value of the top level.
-func (s *splitter) document() error {
-	c, err := s.space()
-	if err != nil {
-		return s.fail(err)
-	}
+// document reads one value of the top level, which begins with c.
+func (s *splitter) document(c byte) error {
 	switch c {
 	case '[':
 		return s.array("")
@@ -234,7 +230,7 @@ func (s *splitter) document() error {
 // array visits the elements of an array, and the events of those that are request
 // bodies.
 func (s *splitter) array(envelope string) error {
-	return s.members('[', ']', func() error {
+	return s.members(']', func() error {
 		s.keep()
 		if c, err := s.space(); err == nil && c == '{' && envelope == "" {
 			return s.object()
@@ -243,11 +239,9 @@ func (s *splitter) array(envelope string) error {
 	})
 }
 
-// members reads the comma-separated members between brackets.
-func (s *splitter) members(open, end byte, member func() error) error {
-	if err := s.expect(open); err != nil {
-		return err
-	}
+// members reads an opening bracket, comma-separated members, and the closing bracket end.
+func (s *splitter) members(end byte, member func() error) error {
+	s.skip(1)
 	s.open++
 	for first := true; ; first = false {
 		c, err := s.space()
@@ -289,7 +283,7 @@ func (s *splitter) expect(want byte) error {
 func (s *splitter) object() error {
 	s.keep()
 	line, envelope := s.line, ""
-	err := s.members('{', '}', func() error {
+	err := s.members('}', func() error {
 		if envelope != "" {
 			s.keep() // other members of a body are ignored
 		}

@@ -92,10 +92,7 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 		}
 	}
 	if form != nil {
-		text, err := json.Marshal(form)
-		if err != nil {
-			return "", BrokenForm
-		}
+		text, _ := json.Marshal(form)
 		body = string(text)
 	}
 	if body == "" {

@@ -98,9 +98,6 @@ func (m *Message) Stored(receivedAt time.Time, requestIP string) []byte {
 	if m.SetType != "" {
 		message["type"] = m.SetType
 	}
-	if m.RequestIP != "" {
-		requestIP = m.RequestIP
-	}
 	message["messageId"] = m.MessageID
 	message["rudderId"] = RudderID(m.UserID, m.AnonymousID)
 	for key, value := range map[string]string{

@@ -372,9 +372,6 @@ func pixelMessage(r *http.Request) string {
 		}
 		at[parts[len(parts)-1]] = query[name][0]
 	}
-	text, err := json.Marshal(message)
-	if err != nil {
-		return ""
-	}
+	text, _ := json.Marshal(message)
 	return string(text)
 }

@@ -42,7 +42,7 @@ func WebhookSize(r *http.Request, body string) int {
 	if len(body)*largestEscape+mostHeaders <= MaxRequestBytes || len(body) > MaxRequestBytes {
 		return len(body)
 	}
-	frame, err := json.Marshal(struct {
+	frame, _ := json.Marshal(struct {
 		Method  string      `json:"method"`
 		URL     string      `json:"url"`
 		Proto   string      `json:"proto"`
@@ -50,9 +50,6 @@ func WebhookSize(r *http.Request, body string) int {
 		Query   url.Values  `json:"query_parameters"`
 		Body    string      `json:"body"`
 	}{r.Method, r.URL.RequestURI(), r.Proto, r.Header, r.URL.Query(), body})
-	if err != nil {
-		return len(body)
-	}
 	return len(frame)
 }
 
@@ -72,8 +69,6 @@ func Webhook(mapper *brazesource.Mapper, body string) Outcome {
 		return Outcome{Closed: true, After: 11 * time.Second}
 	case errors.As(err, &refused):
 		return Outcome{Refusal: &Refusal{refused.Status, refused.Text}}
-	case err != nil:
-		return Outcome{Refusal: &Refusal{http.StatusInternalServerError, err.Error()}}
 	}
 	messages, no := transformed(result)
 	out := Outcome{Messages: messages, Refusal: no}
@@ -114,10 +109,7 @@ func transported(body string) (arrived string, no *Refusal) {
 	if !strings.Contains(body, nul) && strings.IndexByte(body, 0) < 0 {
 		return body, nil
 	}
-	document, err := json.Marshal(body)
-	if err != nil {
-		return "", InvalidJSON
-	}
+	document, _ := json.Marshal(body)
 	cleaned := strings.ReplaceAll(string(document), nul, "")
 	if !jsonlex.Valid(cleaned) {
 		return "", InvalidJSON
