@@ -3,8 +3,6 @@ package mockrudder_test
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,23 +139,4 @@ func TestRequireEvents(t *testing.T) {
 		require.Contains(t, watched.fatals[1], `3 messages came for event "E", want 2:`)
 		require.Contains(t, watched.fatals[1], `"event":"E"`)
 	})
-}
-
-func TestStartFailsTheTest(t *testing.T) {
-	watched := &fakeT{}
-	require.Nil(t, mockrudder.Start(watched, mockrudder.WithKeep(0)))
-	require.Len(t, watched.fatals, 1)
-}
-
-// What Start opened is closed with the test.
-func TestStartCleansUp(t *testing.T) {
-	watched := &fakeT{}
-	s := mockrudder.Start(watched)
-	require.Equal(t, 200, post(t, s.WebhookURL("wkBraze"), "", brazeOpen))
-	for _, cleanup := range watched.cleanups {
-		cleanup()
-	}
-	require.Empty(t, watched.errors)
-	_, err := http.Get(s.URL + "/health")
-	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
