@@ -77,12 +77,7 @@ func (f Filter) conditions() (all conditions) {
 }
 
 func (all conditions) match(e *Event) bool {
-	for i := range all {
-		if !all[i].holds(e) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(all, func(c condition) bool { return !c.holds(e) })
 }
 
 func (all conditions) failed(e *Event) (failed conditions) {

@@ -91,11 +91,11 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 		if err != nil || trim(key) == "" || key == "__proto__" {
 			continue
 		}
-		if to, _, _ := get(entry, "to"); truthy(to) {
-			m.names.set(key, to)
-		} else {
-			m.names.set(key, null) // hides an earlier entry
+		to, _, _ := get(entry, "to")
+		if !truthy(to) {
+			to = null // hides an earlier entry
 		}
+		m.names.set(key, to)
 	}
 	return m, nil
 }
