@@ -63,7 +63,7 @@ type Checker struct {
 	// event it is the message that RudderStack's own source makes of it.
 	Plan *plan.Plan
 
-	validator *schemas.Validator
+	validator *schemas.Validator // nil: the built-in one, from the first Stream on
 	exports   Exports
 	summary   Summary
 }
@@ -73,11 +73,7 @@ func New(as As, report Reporter) (*Checker, error) {
 	if as != Auto && as != Braze && as != Rudder {
 		return nil, fmt.Errorf("--as must be %s, %s or %s, not %q", Auto, Braze, Rudder, as)
 	}
-	validator, err := builtIn()
-	if err != nil {
-		return nil, fmt.Errorf("compile the schemas: %w", err)
-	}
-	return &Checker{As: as, Report: report, validator: validator}, nil
+	return &Checker{As: as, Report: report}, nil
 }
 
 // builtIn is the validator of the built-in glossary, compiled once for all Checkers.
@@ -94,7 +90,12 @@ func (c *Checker) Use(g *schemas.Glossary) (err error) {
 
 // Stream validates every event of r, which the report calls name. The error says why
 // the stream could not be read to its end; the events before are in the report.
-func (c *Checker) Stream(name string, r io.Reader) error {
+func (c *Checker) Stream(name string, r io.Reader) (err error) {
+	if c.validator == nil {
+		if c.validator, err = builtIn(); err != nil {
+			return fmt.Errorf("compile the schemas: %w", err)
+		}
+	}
 	each := Each
 	if c.As != Rudder {
 		c.exports.AsType = c.AsType
