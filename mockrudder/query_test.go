@@ -17,29 +17,19 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// page is what the query API answers with.
+// page is a page of the query API.
 type page struct {
-	Events []struct {
-		ID         string
-		TestID     string         `json:"test_id"`
-		Message    map[string]any `json:"message"`
-		Raw        string         `json:"raw"`
-		Source     string         `json:"source"`
-		ReceivedAt time.Time      `json:"received_at"`
-		Valid      *bool          `json:"valid"`
-		Errors     []mockrudder.Finding
-		Drift      []mockrudder.Finding
-	} `json:"events"`
-	Next      string   `json:"next"`
-	Total     int      `json:"total"`
-	Satisfied *bool    `json:"satisfied"`
-	Instead   []string `json:"instead"`
+	Events    []mockrudder.Event `json:"events"`
+	Next      string             `json:"next"`
+	Total     int                `json:"total"`
+	Satisfied *bool              `json:"satisfied"`
+	Instead   []string           `json:"instead"`
 }
 
 func (p page) ids() string {
 	var ids []string
 	for _, e := range p.Events {
-		ids = append(ids, e.Message["messageId"].(string))
+		ids = append(ids, e.MessageID)
 	}
 	return strings.Join(ids, " ")
 }
@@ -199,13 +189,13 @@ func TestQueryShape(t *testing.T) {
 	require.Equal(t, `{"type":"identify","userId":"u1","messageId":"m3","traits":5}`, e.Raw)
 	require.Equal(t, "wkHTTP", e.Source)
 	require.WithinDuration(t, time.Now(), e.ReceivedAt, time.Minute)
-	require.False(t, *e.Valid)
+	require.False(t, e.Valid)
 	require.Len(t, e.Errors, 1)
 	require.Equal(t, "/traits", e.Errors[0].Path)
 	require.Equal(t, "type", e.Errors[0].Rule)
 	require.Equal(t, "message", e.Errors[0].In)
 	require.NotEmpty(t, e.Errors[0].Detail)
-	require.Contains(t, e.Message, "rudderId")
+	require.Contains(t, string(e.Message()), `"rudderId"`)
 
 	answer := probe{method: http.MethodGet, path: "/_mock/events?messageId=m1"}.send(s)
 	require.Contains(t, answer.Body.String(), `"valid":true,"errors":[]`)
@@ -214,7 +204,7 @@ func TestQueryShape(t *testing.T) {
 
 	unjudged := server(t)
 	probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(unjudged)
-	require.Nil(t, query(t, unjudged, "").Events[0].Valid)
+	require.False(t, query(t, unjudged, "").Events[0].Judged)
 	require.Empty(t, query(t, unjudged, "valid=true").Events)
 }
 
@@ -319,7 +309,7 @@ func TestQueryWaits(t *testing.T) {
 		require.False(t, *p.Satisfied)
 		require.Nil(t, query(t, s, "event=A").Satisfied, "nothing was waited for")
 		p, _ = ask("event=C&wait=1s")
-		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].Message["messageId"].(string)+`: event is "A", want "C"`, p.Instead[0])
+		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].MessageID+`: event is "A", want "C"`, p.Instead[0])
 
 		p, took = ask("wait=1.5&after=" + cursor)
 		require.Empty(t, p.Events)
@@ -398,17 +388,13 @@ func TestRecording(t *testing.T) {
 	}
 	send()
 	require.Len(t, lines.all, 1, "a write for a request")
-	var first, second struct {
-		ID      string
-		Raw     string
-		Message struct{ MessageID string }
-	}
+	var first, second mockrudder.Event
 	decoder := json.NewDecoder(strings.NewReader(lines.all[0]))
 	require.NoError(t, decoder.Decode(&first))
 	require.NoError(t, decoder.Decode(&second))
-	require.Equal(t, "1", first.ID)
+	require.Equal(t, "1", first.ID())
 	require.Equal(t, `{"userId":"u","messageId":"a"}`, first.Raw)
-	require.Equal(t, "b", second.Message.MessageID, "also messages that are no longer kept")
+	require.Equal(t, "b", second.MessageID, "also messages that are no longer kept")
 	send()
 	require.NoError(t, s.RecordingError())
 	send()

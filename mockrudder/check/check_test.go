@@ -7,12 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // collect returns the items of a stream, a line each: line number, text or error,
@@ -290,4 +298,76 @@ func TestOtherRecords(t *testing.T) {
 	out, s = run(t, Auto, "text", string(wrapped))
 	require.Equal(t, Summary{Events: 2, Valid: 1, Invalid: 1, Drift: 1, Wrapped: 2, Lines: Lines{1, 1}}, s)
 	require.Contains(t, out, "; 2 stood in log records; read 1 of 1 lines")
+}
+
+// The tracking plan validates messages, and Braze events as the messages that they
+// become, without the properties that RudderStack's source moves elsewhere.
+func TestPlan(t *testing.T) {
+	p, err := plan.New(map[string]json.RawMessage{
+		"Order Placed":              []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+		"users.messages.email.Open": []byte(`{"properties":{"email_address":false,"send_id":{"type":"string","maxLength":3}}}`),
+	})
+	require.NoError(t, err)
+	const open = `{"event_type":"users.messages.email.Open","id":"e","time":1700000000,"user":{"user_id":"u","external_user_id":"x"},` +
+		`"properties":{"dispatch_id":"d","email_address":"a@b.c","send_id":"%"}}`
+	in := `{"type":"track","event":"Order Placed","userId":"u","properties":{"total":"5"}}
+{"type":"track","event":"Order Placed","userId":"u","properties":{"total":5}}
+{"type":"track","event":"Other","userId":"u"}
+` + strings.ReplaceAll(open, "%", "abc") + "\n" + strings.ReplaceAll(open, "%", "abcd") + "\n"
+
+	var out strings.Builder
+	report, err := NewReporter("text", &out)
+	require.NoError(t, err)
+	checker, err := New(Auto, report)
+	require.NoError(t, err)
+	checker.Plan = p
+	require.NoError(t, checker.Stream("in", strings.NewReader(in)))
+	summary, err := checker.Close()
+	require.NoError(t, err)
+	require.Equal(t, Summary{Events: 5, Valid: 3, Invalid: 2, Unplanned: 1, Lines: Lines{5, 5}}, summary)
+	require.Contains(t, out.String(), `in:1: track Order Placed: /properties/total: type: tracking plan: expected number, got string "5"`)
+	require.Contains(t, out.String(), `in:5: users.messages.email.Open id=e: /properties/send_id: maxLength: tracking plan: `)
+	require.Contains(t, out.String(), `unplanned: track Other: /event: unplanned: 1 events, the first at in:3`)
+	require.NotContains(t, out.String(), "email_address")
+}
+
+// Avro files of every event type, one of them cut off, and flat records as JSON, one of
+// them without its type.
+func TestStorageExports(t *testing.T) {
+	glossary, err := schemas.Load()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	w := avroexport.New(dir, glossary)
+	require.NoError(t, mockbraze.Emit(t.Context(), w, mockbraze.Emission{Events: 102, Seed: 2}))
+	require.NoError(t, w.Close())
+
+	var out bytes.Buffer
+	report, err := NewReporter("text", &out)
+	require.NoError(t, err)
+	c, err := New(Auto, report)
+	require.NoError(t, err)
+	cut := false
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if !cut {
+			cut = true
+			require.ErrorContains(t, c.Stream(path, bytes.NewReader(text[:len(text)-1])), "cut off")
+		}
+		return c.Stream(path, bytes.NewReader(text))
+	}))
+	flat := `{"id":"a","time":1700000000,"user_id":"u","external_user_id":"x","app_group_id":"g","campaign_id":"c","dispatch_id":"d","email_address":"e@example.com"}`
+	require.NoError(t, c.Stream("x/event_type=users.messages.email.Open/part.json", strings.NewReader(flat)))
+	require.NoError(t, c.Stream("in", strings.NewReader(flat)))
+	s, err := c.Close()
+	require.NoError(t, err)
+	require.Equal(t, map[storageexport.Form]int{storageexport.Avro: 102, storageexport.JSON: 1}, s.Exported)
+	require.Equal(t, 104, s.Events)
+	require.Contains(t, out.String(), "in:1: (no type) id=a: (the event): storage_record: this is a record of Currents' storage export")
+	require.Contains(t, out.String(), "say it with --as-type")
+	require.Contains(t, out.String(), "; 102 taken for records of a storage export (Avro); 1 taken for records of a storage export (JSON); read 2 of 2 lines")
+	require.Equal(t, 103, s.Valid, out.String())
 }
