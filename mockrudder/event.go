@@ -109,20 +109,12 @@ type eventJSON struct {
 
 // appendJSON appends the event in the shape of the query API.
 func (e *Event) appendJSON(to []byte) []byte {
-	errs := e.Errors
-	if errs == nil {
-		errs = []Finding{}
-	}
 	rest := encode(eventJSON{
 		Raw: e.Raw, Source: e.Source, ReceivedAt: e.ReceivedAt,
-		Valid: e.valid(), Errors: errs, Drift: e.Drift, TestID: e.TestID,
+		Valid: e.valid(), Errors: append([]Finding{}, e.Errors...), Drift: e.Drift, TestID: e.TestID,
 	})
-	to = append(to, `{"id":"`...)
-	to = append(to, e.ID()...)
-	to = append(to, `","message":`...)
-	to = append(to, e.Message()...) // encoding/json would refuse one that is nested deeply
-	to = append(to, ',')
-	return append(to, rest[1:]...)
+	// encoding/json would refuse a message that is nested deeply.
+	return fmt.Appendf(to, `{"id":"%s","message":%s,%s`, e.ID(), e.Message(), rest[1:])
 }
 
 // MarshalJSON gives the shape of the query API.
