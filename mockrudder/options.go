@@ -42,6 +42,14 @@ const (
 // Option changes a server that New or Start makes.
 type Option func(*config) error
 
+// always is an option without an error.
+func always(set func(*config)) Option {
+	return func(c *config) error {
+		set(c)
+		return nil
+	}
+}
+
 type config struct {
 	sources    map[string]*source
 	keep       int
@@ -171,28 +179,19 @@ func WithRateLimit(events float64, window time.Duration) Option {
 // WithoutValidation turns validation off. Validating a valid message takes about as
 // long as accepting it, an invalid one much longer.
 func WithoutValidation() Option {
-	return func(c *config) error {
-		c.judge = false
-		return nil
-	}
+	return always(func(c *config) { c.judge = false })
 }
 
 // WithObserver calls observe for each stored message, before its request is
 // answered and from many goroutines at once. A slow observer slows the server down.
 func WithObserver(observe func(Event)) Option {
-	return func(c *config) error {
-		c.observe = observe
-		return nil
-	}
+	return always(func(c *config) { c.observe = observe })
 }
 
 // WithSeed seeds the random numbers of faults, so that a run can be repeated. The
 // default is 1.
 func WithSeed(seed uint64) Option {
-	return func(c *config) error {
-		c.seed = seed
-		return nil
-	}
+	return always(func(c *config) { c.seed = seed })
 }
 
 // WithRecording writes every stored message to w, as a line of JSON in the shape of
@@ -200,10 +199,7 @@ func WithSeed(seed uint64) Option {
 // is one Write for a request, and never two at once. After an error nothing more is
 // written, and requests are answered as before; RecordingError returns the error.
 func WithRecording(w io.Writer) Option {
-	return func(c *config) error {
-		c.recording = w
-		return nil
-	}
+	return always(func(c *config) { c.recording = w })
 }
 
 // WithPlan also validates track messages by a tracking plan. Violations make a
@@ -238,10 +234,7 @@ func WithGlossary(g *schemas.Glossary) Option {
 // page could have such a name resolve to a server on loopback (DNS rebinding). The
 // gateway's own paths allow every name.
 func WithAllowedHosts(names ...string) Option {
-	return func(c *config) error {
-		c.allowed = append(c.allowed, names...)
-		return nil
-	}
+	return always(func(c *config) { c.allowed = append(c.allowed, names...) })
 }
 
 func newConfig(opts []Option) (*config, error) {
