@@ -169,15 +169,14 @@ func testFaults(t *testing.T, browser *browsertest.Browser) {
 	page.Choose("#faults [name=kind]", "close")
 	page.Choose("#faults [name=close]", "stored")
 	page.Choose("#faults [name=percent]", "100")
-	page.Choose("#faults [name=status]", "99") // of another kind, and so no hindrance
+	page.Choose("#faults [name=status]", "99") // of another kind, and ignored
 	page.Click("#faults button[type=submit]")
 	page.Shows(".fault-list .does", "stores, then closes")
 	require.Zero(t, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"closed"}`))
 	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{Event: "closed"}))
 }
 
-// testFaultForm has the server take what every preset and every kind of fault
-// makes of the form.
+// testFaultForm submits every preset and every kind of fault.
 func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 	t.Parallel()
 	rudder := mockrudder.Start(t)
@@ -209,7 +208,7 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 
 	page.Choose("#faults [name=kind]", "status")
 	page.Choose("#faults [name=latency]", "9ms")
-	page.Click("#faults button[type=submit]") // waits longer than at most
+	page.Click("#faults button[type=submit]") // more than latency_max
 	page.Until(`!document.querySelector("#faults .wrong").hidden`)
 	page.Shows("#faults .wrong", "latency")
 	require.Len(t, page.Forgive(), 1, "the browser logs the 400")
@@ -239,7 +238,7 @@ func testReset(t *testing.T, browser *browsertest.Browser) {
 
 	track(t, rudder, "ada", "Again")
 	page.Shows(".row .event", "Again")
-	rudder.Reset() // by somebody else
+	rudder.Reset() // by another client
 	page.Shows("#empty h2", "Waiting for the first event")
 }
 

@@ -97,7 +97,7 @@ func TestFlagsFromTheEnvironment(t *testing.T) {
 	require.Equal(t, 0, code, "a flag wins")
 }
 
-// lines takes what the server prints while it runs.
+// lines are the lines that the server prints.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
@@ -210,7 +210,7 @@ func TestSourceMistakes(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.ErrorContains(t, err, want)
 	}
-	// The environment variable splits at commas, which stand inside a source too.
+	// The environment variable is split at commas, which a source may have too.
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
 }
 

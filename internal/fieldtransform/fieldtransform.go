@@ -1,5 +1,5 @@
-// Package fieldtransform makes the field transformations of a Current: what
-// becomes of a string field in every event that has it.
+// Package fieldtransform applies the field transformations of a Current, which change a
+// string field in every event that has it.
 package fieldtransform
 
 import (
@@ -13,20 +13,20 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Transform is what becomes of a string field.
+// Transform is a change of a string field.
 type Transform string
 
 const (
-	// Remove makes the value [REDACTED].
+	// Remove replaces the value by [REDACTED].
 	Remove Transform = "remove"
-	// Hash makes the value its SHA-256, in hex digits.
+	// Hash replaces the value by its SHA-256, in hex digits.
 	Hash Transform = "hash"
 )
 
-// Redacted is the value of a string that was removed.
+// Redacted replaces a removed string.
 const Redacted = "[REDACTED]"
 
-// Check names the first field that cannot be transformed.
+// Check returns an error for the first field that cannot be transformed.
 func Check(g *schemas.Glossary, transforms map[string]Transform) error {
 	known := StringFields(g)
 	for _, name := range slices.Sorted(maps.Keys(transforms)) {
@@ -40,8 +40,8 @@ func Check(g *schemas.Glossary, transforms map[string]Transform) error {
 	return nil
 }
 
-// StringFields are the names of the fields of user and properties that are
-// strings in some event type.
+// StringFields are the names of the fields of user and properties that are strings in
+// any event type.
 func StringFields(g *schemas.Glossary) map[string]bool {
 	names := make(map[string]bool)
 	for i := range g.Events {
@@ -54,8 +54,8 @@ func StringFields(g *schemas.Glossary) map[string]bool {
 	return names
 }
 
-// Apply replaces strings among the user and the properties of an event. What
-// is no event stays as it is.
+// Apply transforms strings in user and properties of an event. Malformed JSON stays as it
+// is.
 func Apply(raw []byte, transforms map[string]Transform) []byte {
 	if len(transforms) == 0 {
 		return raw
@@ -83,7 +83,7 @@ func Apply(raw []byte, transforms map[string]Transform) []byte {
 	return append(out, raw[copied:]...)
 }
 
-// object visits the members of an object; any other value is passed over.
+// object visits the members of an object, and skips any other value.
 func object(w *jsonlex.Walker, i, depth int, visit func(name string, start int) int) (end int) {
 	if i < len(w.Text) && w.Text[i] == '{' {
 		return w.Object(i, depth, visit)
@@ -91,7 +91,7 @@ func object(w *jsonlex.Walker, i, depth int, visit func(name string, start int) 
 	return w.Value(i, depth)
 }
 
-// value is the JSON text that takes the place of a string.
+// value is the JSON text that replaces a string.
 func (t Transform) value(text string) string {
 	if t == Remove {
 		return `"` + Redacted + `"`
