@@ -32,9 +32,10 @@ type Queue struct {
 	streams [2]struct {
 		ready  []int64 // of claims: waiting to be handed out, oldest first
 		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
-		floor  floor   // for PostgreSQL's claims alone
+		looks  looks   // for PostgreSQL's claims alone
 	}
-	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
+	freed  time.Time // for PostgreSQL's claims alone: when unknown ones were freed
+	floor  floor
 	last   int64         // newest record; where the queue has the store alone
 	fresh  int64         // bytes of events in claims
 	more   chan struct{} // closed when there may be more to claim
@@ -149,7 +150,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.view(ctx, func(t tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = queryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
+			oldest, err = queryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 AND seq > $2 ORDER BY seq LIMIT 1`, q.id, q.floor.seq.Load())
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -55,10 +56,19 @@ type postgres struct {
 	stop    chan struct{}
 }
 
-// floor is where the claims of a stream begin to look now and then.
+// floor is a place below which everything of a connector is settled: reading
+// begins there, and not with what settled records have left. Records become visible
+// in another order than their numbers', so it is raised to what was found some time
+// ago, where that is still so.
 type floor struct {
-	seq    int64
-	looked time.Time
+	seq   atomic.Int64
+	next  int64 // what it will be
+	since time.Time
+}
+
+// looks is when the claims of a stream read from the floor on.
+type looks struct {
+	last   time.Time
 	took   time.Duration
 	events int64 // of a record, about
 }
@@ -418,14 +428,14 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 		}
 		q.freed = time.Now()
 	}
-	f := &q.streams[of].floor
-	if f.events > 0 {
-		limit = int(int64(limit)/f.events) + 1
+	l := &q.streams[of].looks
+	if l.events > 0 {
+		limit = int(int64(limit)/l.events) + 1
 	}
 	from := after
-	look := time.Since(f.looked) > max(time.Second, 20*f.took)
+	look := time.Since(l.last) > max(time.Second, 20*l.took)
 	if look {
-		from = min(after, f.seq)
+		from = min(after, q.floor.seq.Load())
 	}
 	begin := time.Now()
 	rows, _ := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
@@ -437,17 +447,31 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 		return nil, err
 	}
 	if look {
-		err = p.pool.QueryRow(ctx, `SELECT coalesce(min(seq) - 1, $2) FROM record WHERE connector = $1 AND pending > 0 AND seq > $2`, q.id, f.seq).Scan(&f.seq)
-		f.looked, f.took = time.Now(), time.Since(begin)
+		err = p.raiseFloor(ctx, q)
+		l.last, l.took = time.Now(), time.Since(begin)
 	}
 	if n := int64(len(list)); n > 0 {
 		events := int64(0)
 		for _, c := range list {
 			events += c.events
 		}
-		f.events = max(1, events/n)
+		l.events = max(1, events/n)
 	}
 	return list, err
+}
+
+// raiseFloor raises the floor of a queue to what it found earlier, as long ago as
+// no transaction lasts.
+func (p *postgres) raiseFloor(ctx context.Context, q *Queue) error {
+	f := &q.floor
+	var settled int64
+	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
+ (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, q.id, f.seq.Load()).Scan(&settled)
+	if err == nil && time.Since(f.since) > 3*p.store.opts.commitTimeout() {
+		f.seq.Store(max(f.seq.Load(), min(settled, f.next)))
+		f.next, f.since = settled, time.Now()
+	}
+	return err
 }
 
 // freeUnknown gives back records that this bridge has claimed without knowing: the
@@ -455,7 +479,8 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 // or it was forgotten with the others of a row that another bridge had removed. No
 // other claim of the queue runs beside it.
 func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
-	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND pending > 0 AND NOT seq = ANY($3)`, q.id, p.id.Load(), q.held())
+	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND seq > $3 AND pending > 0 AND NOT seq = ANY($4)`,
+		q.id, p.id.Load(), q.floor.seq.Load(), q.held())
 	return err
 }
 
@@ -463,7 +488,7 @@ func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
 func (p *postgres) beat() {
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(context.Background(), p.every)
-		if err := p.renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
+		if err := p.renew(ctx, n%12 == 0); err != nil && n%10 == 0 {
 			p.log("the queue's database does not answer", "error", err)
 		}
 		cancel()
@@ -491,18 +516,21 @@ func (p *postgres) renew(ctx context.Context, look bool) error {
 		return err
 	}
 	p.leader.Store(first == p.id.Load())
-	tag, err = p.pool.Exec(ctx, `DELETE FROM bridge WHERE alive_until < now()`)
-	if err != nil || tag.RowsAffected() == 0 && !look {
-		return err
+	err = p.free(ctx, `WITH gone AS (DELETE FROM bridge WHERE alive_until < now() RETURNING id) `, `IN (SELECT id FROM gone)`)
+	if err == nil && look { // what a bridge has claimed whose row was gone already
+		err = p.free(ctx, ``, `NOT IN (SELECT id FROM bridge)`)
 	}
-	for {
-		tag, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
- WHERE pending > 0 AND owner <> 0 AND owner NOT IN (SELECT id FROM bridge) LIMIT 5000 FOR UPDATE SKIP LOCKED)`)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
+	return err
+}
+
+// free gives back what bridges have claimed that are gone.
+func (p *postgres) free(ctx context.Context, with, gone string) error {
+	tag, err := p.pool.Exec(ctx, with+`UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
+ WHERE pending > 0 AND owner <> 0 AND owner `+gone+` FOR UPDATE SKIP LOCKED)`)
+	if err == nil && tag.RowsAffected() > 0 {
 		p.log("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
 	}
+	return err
 }
 
 func (p *postgres) prunes() bool { return p.leader.Load() }
@@ -593,7 +621,11 @@ func (p *postgres) close(ctx context.Context) error {
 	defer cancel()
 	_, err := p.pool.Exec(ctx, `DELETE FROM bridge WHERE id = $1`, p.id.Load())
 	if err == nil {
-		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1`, p.id.Load())
+		floor := int64(math.MaxInt64)
+		for _, q := range p.store.queues() {
+			floor = min(floor, q.floor.seq.Load())
+		}
+		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)
 	}
 	if err != nil {
 		p.log("claims could not be given back; other bridges take them over after ack_wait", "error", err)

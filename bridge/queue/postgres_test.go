@@ -251,3 +251,28 @@ func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
 		k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, id, "beside-"+id)
 	}
 }
+
+// Records of another bridge become visible in another order than their numbers':
+// one that comes late, below what was settled already, is claimed all the same.
+func TestRecordThatBecomesVisibleLate(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 1}, "late")
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 0`)
+	require.NoError(t, err)
+	k.add(a, queue.Receipt{Accepted: 1}, "early")
+	early := k.fetchAll(a, 1)
+	for range 3 { // looks at everything about once a second
+		time.Sleep(600 * time.Millisecond)
+		k.nothingToFetch(a)
+	}
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 1 WHERE pending = 0`)
+	require.NoError(t, err)
+	late := k.fetchAll(a, 1)
+	require.Equal(t, []string{"late"}, k.idsOf(late...))
+	k.deliver(a, append(early, late...)...)
+}
