@@ -14,8 +14,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// oddBodies are bodies at the edges of JSON and of what a batch is.
-func oddBodies() []string {
+// unusualBodies are bodies at the edges of JSON and of what a batch is.
+func unusualBodies() []string {
 	return []string{
 		``, ` `, `{}`, `[]`, `null`, `{"events":[]}`, `{"events":null}`, `{"events":{}}`, `{"events":[],"events":5}`,
 		`{"events":5,"events":[{}]}`, `{"events":[1],"events":[2,3]}`, `{"\u0065vents":[{}]}`, `{"Events":[{}]}`,
@@ -31,6 +31,16 @@ func oddBodies() []string {
 		`{"events":["exactly 8 b\n234567"]}`, "\v{}", "{\"events\"\u00a0:[]}", `{"events":[[[[[]]],{"a":{"b":[{}]}}]]}`,
 		`{"events":[{"user":[{"user_id":1}],"user":{"user_id":"a","user_id":"b"}}]}`,
 		`{"events":[{"event\u005ftype":"t","i\u0064":1,"us\u0065r":{"external_user\u005fid":"e"},"properties":{"a.b":1,"\u0061":2}}]}`,
+		`5`, `"events"`, `[{"events":[]}]`, `{"a":{"events":[]}}`, `{"events":"[]"}`, `{"events":[1],"events":null}`, `{"events":[1],"\u0065vents":[{},{}]}`,
+		" {\"x\" : [{\"events\":[7]}],\n\"events\": [ {\"id\":1} , 5,\t\"a\",null,[1, 2] ,{ } ] , \"y\":{}} \r\n",
+		"{\"events\":[\"\xff\xfe\xc3\",\"\x7f\u2028\",\"\xed\xa0\x80 long enough for words\"]}",
+		`{"events":[{"event_type":[1, 2],"id":-1.5e3,"user":{"user_id":{"a":[]},"external_user_id":null}}]}`,
+		`{"events":[{"properties":{"event_type":1,"id":2,"user":{"user_id":3}}},{"Event_type":"t","ID":"i","User":{"user_id":"u"}}]}`,
+		"{\"events\":[{ \"a\"\n:\t\"x\" ,\r\"b\" : [ 1, {\"c\":\"]}\"} ] , \"d\":{\"e\":\"\\\"}\"}\n}]}",
+		"{\"events\":[{ \"event_type\"\n:\t\"t\" , \"user\" : { \"user_id\" : \"u\" } }]}",
+		`{"events":[{"id":1,"id":2,"event_type":"a","event_type":null,"user":{"user_id":1,"user_id":2}}]}`,
+		`{"events":[{"user":{"user_id":"u"},"user":{"external_user_id":"e"}},{"user":{"user_id":"u"},"user":[{"user_id":"x"}]},{"user":"user_id"}]}`,
+		`{"events":[{"event_type":"a\u0062\"","\u0069\u0064":"\\"}]}`,
 		`{"events":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`,
 		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
 		strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
@@ -40,7 +50,7 @@ func oddBodies() []string {
 // FuzzScan holds Scan against encoding/json: the same bodies are valid, and
 // the same events are found in them.
 func FuzzScan(f *testing.F) {
-	for _, body := range oddBodies() {
+	for _, body := range unusualBodies() {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

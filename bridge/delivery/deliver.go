@@ -81,7 +81,7 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		if record == nil || record.Seq != e.seq {
 			record, err = s.config.Queue.Load(ctx, e.seq)
 			if errors.Is(err, queue.ErrNotHeld) {
-				record, err = &queue.Record{Seq: e.seq}, nil // somebody else has it now
+				record, err = &queue.Record{Seq: e.seq}, nil // another bridge has it now
 				gone = append(gone, record)
 			}
 			if err != nil {
@@ -187,17 +187,16 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	before := s.evidence.state
 	t.action = from.done(r, o)
 	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
-	news := s.evidence.state != before
+	changed := s.evidence.state != before
+	gzipEnded := o.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
 	s.changed.Broadcast()
 	s.mu.Unlock()
 
-	if o.kind == accepted && a.compressed {
-		s.compression.took()
-	} else if o.kind == accepted && wasCompressed && s.compression.missed() {
+	if gzipEnded {
 		s.gzipChanged(false, "the destination refused compressed what it took uncompressed")
 	}
 	s.observe(t, r.probe)
-	if news {
+	if changed {
 		s.announce()
 	}
 	return t, true
@@ -205,20 +204,19 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 
 // request makes one request.
 func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
-	compressed := false
+	var compress, ask, compressed bool
 	s.mu.Lock()
-	well := s.evidence.inARow == 0
+	if s.evidence.inARow == 0 && !r.suspect && s.config.Gzip != "off" {
+		compress, ask = s.compression.wanted(time.Now())
+	}
 	s.mu.Unlock()
-	if well && !r.suspect && s.config.Gzip != "off" {
-		on, ask := s.compression.wanted(time.Now())
-		if ask {
-			s.asks.Go(func() { s.ask(ctx) })
-		}
-		// An event alone is never compressed: it may die of the answer.
-		if on && len(r.events) > 1 {
-			if smaller := b.compressor.compress(body); smaller != nil {
-				body, compressed = smaller, true
-			}
+	if ask {
+		s.asks.Go(func() { s.ask(ctx) })
+	}
+	// An event alone is never compressed: it may die of the answer.
+	if compress && len(r.events) > 1 {
+		if smaller := b.compressor.compress(body); smaller != nil {
+			body, compressed = smaller, true
 		}
 	}
 	s.config.Observer.Began(len(r.events))
@@ -233,7 +231,13 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body
 // meanwhile, as they are.
 func (s *Sender) ask(ctx context.Context) {
 	why := s.poster.ask(ctx)
-	if ctx.Err() == nil && s.compression.answered(why == "", time.Now()) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	changed := s.compression.answered(why == "", time.Now())
+	s.mu.Unlock()
+	if changed {
 		s.gzipChanged(why == "", why)
 	}
 }

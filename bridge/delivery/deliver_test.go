@@ -1,12 +1,13 @@
 package delivery
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,21 +43,6 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 	})
 }
 
-func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.put(events("e", 2500)...)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for i, p := range r.all() {
-			require.LessOrEqual(t, len(p.ids), 1000, "POST %d", i)
-		}
-		require.Equal(t, 2500, q.count(queue.Delivered))
-		require.Equal(t, 1, r.most, "one worker sends it")
-	})
-}
-
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
 		bubble(t, mode, func(t *testing.T) {
@@ -84,33 +70,6 @@ func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 			require.Equal(t, 60, q.count(queue.Delivered))
 		})
 	}
-}
-
-func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
-	b := builder{mode: Webhook, mapper: asTheyAre{}, maxBody: 1000}
-	var list []event
-	for _, raw := range events("e", 3) {
-		list = append(list, event{raw: []byte(raw)})
-	}
-	b.build(list)
-	exact := len(b.body)
-	b.maxBody = exact
-	require.Equal(t, 3, b.build(list))
-	require.Len(t, b.body, exact)
-	b.maxBody = exact - 1
-	require.Equal(t, 2, b.build(list))
-	require.Equal(t, `{"events":[{"id":"e-0"},{"id":"e-1"}]}`, string(b.body))
-}
-
-func TestSpansFollowRecordsAndGaps(t *testing.T) {
-	var b builder
-	list := []event{
-		{seq: 1, index: 0}, {seq: 1, index: 1}, {seq: 2, index: 2}, {seq: 2, index: 3}, {seq: 2, index: 5}, {seq: 4, index: 0},
-	}
-	require.Equal(t, []queue.Span{
-		{Seq: 1, First: 0, Last: 1}, {Seq: 2, First: 2, Last: 3}, {Seq: 2, First: 5, Last: 5}, {Seq: 4},
-	}, b.spansOf(list))
-	require.Equal(t, []queue.Span{{Seq: 1, First: 1, Last: 1}, {Seq: 2, First: 2, Last: 2}}, b.spansOf(list[1:3]))
 }
 
 func TestWebhookSendsWhatBrazeSent(t *testing.T) {
@@ -157,18 +116,6 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 		require.Equal(t, []string{
 			"1 0not_an_object", "1 1no_event_type", "1 3no_identity", "1 4unsafe_key", "1 5nul", "1 6large_index", "1 7too_deep", "2 0not_an_object",
 		}, dead)
-	})
-}
-
-func TestEventsModeNeverMapsWhatIsNoObject(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.put(`[1]`, `{"id":"e"}`, `"x"`)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Second)
-		require.Equal(t, []string{"e"}, r.all()[0].ids)
-		require.Len(t, q.dead, 2)
-		require.Equal(t, "not_an_object", q.dead[0].Reason)
 	})
 }
 
@@ -246,17 +193,11 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
-		failed := 0
-		q.fail = func() error {
-			if failed++; failed <= 20 {
-				return queue.ErrFull
-			}
-			return nil
-		}
+		calls := q.failing(20, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
-		require.Equal(t, 21, failed)
+		require.Equal(t, 21, *calls)
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
 		require.Equal(t, 1, strings.Count(b.log.String(), "outcomes are stored again"))
 		require.Len(t, r.all(), 1)
@@ -267,7 +208,7 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 func TestSettleFailureEndsWithTheGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
-		q.fail = func() error { return queue.ErrFull }
+		q.failing(-1, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		time.Sleep(time.Hour)
@@ -282,7 +223,7 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
 		bubble(t, fatal.Error(), func(t *testing.T) {
 			r, q := &rudder{}, newMemQueue()
-			q.fail = func() error { return fmt.Errorf("settle: %w", fatal) }
+			q.failing(-1, fmt.Errorf("settle: %w", fatal))
 			for i := range 9 {
 				q.put(events(fmt.Sprint("r", i), 1)...)
 			}
@@ -294,39 +235,17 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 	}
 }
 
-// brokenClaim fails a few times before it claims.
-type brokenClaim struct {
-	*memQueue
-	errs []error
-}
-
-func (q *brokenClaim) Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
-	q.mu.Lock()
-	if len(q.errs) > 0 {
-		err := q.errs[0]
-		q.errs = q.errs[1:]
-		q.mu.Unlock()
-		return nil, err
-	}
-	q.mu.Unlock()
-	return q.memQueue.Claim(ctx, limit)
-}
-
 func TestClaimFailureIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, q := &rudder{}, newMemQueue()
 		q.put(events("e", 1)...)
-		broken := &brokenClaim{memQueue: q, errs: []error{errors.New("read"), errors.New("read")}}
-		b := start(t, q, r, func(c *Config) { c.Queue, c.Concurrency = broken, 1 })
+		q.claims = []error{errors.New("read"), errors.New("read")}
+		b := start(t, q, r, nil)
 		b.settledWithin(t, 2*time.Second)
-	})
-}
-
-func TestClaimOfAClosedQueueEndsRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		broken := &brokenClaim{memQueue: q, errs: []error{queue.ErrClosed}}
-		b := start(t, q, r, func(c *Config) { c.Queue = broken })
+		q.mu.Lock()
+		q.claims = []error{queue.ErrClosed}
+		q.poke()
+		q.mu.Unlock()
 		require.ErrorIs(t, <-b.ended, queue.ErrClosed)
 	})
 }
@@ -348,5 +267,68 @@ func TestObserverSeesEachRequest(t *testing.T) {
 		require.Equal(t, Post{Class: "none", Events: 2, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
 		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
 		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1)})
+	})
+}
+
+// picky keeps back what holds "no" and takes out user_id, as rules for personal
+// data may.
+type picky struct{}
+
+func (picky) Keeps(event []byte) bool { return !bytes.Contains(event, []byte(`"no"`)) }
+
+func (picky) Append(dst, event []byte, _ string) []byte {
+	return append(dst, bytes.Replace(event, []byte(`"user_id":"u"`), []byte(`"gone":1`), 1)...)
+}
+
+func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
+	for _, mode := range []string{Events, Webhook} {
+		bubble(t, mode, func(t *testing.T) {
+			r, q := &rudder{}, newMemQueue()
+			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
+			q.put(`{"id":"no"}`)
+			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
+			b.settledWithin(t, time.Second)
+			require.Equal(t, 4, q.count(queue.Filtered))
+			require.Equal(t, 1, q.count(queue.Delivered))
+			require.Equal(t, 1, q.count(queue.Dead))
+			require.Len(t, r.all(), 1)
+		})
+	}
+}
+
+// What RudderStack's Braze source would lose shows only once the rules for
+// personal data have been applied.
+func TestWebhookLooksAtWhatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		q.put(`{"id":"a","event_type":"t","user":{"user_id":"u"}}`, `{"id":"b","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`)
+		b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = Webhook, picky{} })
+		b.settledWithin(t, time.Second)
+		require.Len(t, q.dead, 1)
+		require.Equal(t, "no_identity", q.dead[0].Reason)
+		require.Equal(t, `{"events":[{"id":"b","event_type":"t","user":{"gone":1,"external_user_id":"x"}}]}`, string(r.all()[0].body))
+	})
+}
+
+func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, q := &rudder{}, newMemQueue()
+		r.set(func(p posted) reply {
+			if p.n == 0 {
+				return reply{status: 503, after: 2 * time.Second}
+			}
+			return reply{after: 2 * time.Second}
+		})
+		q.put(events("a", 3)...)
+		time.Sleep(time.Minute)
+		q.put(events("b", 4)...)
+		time.Sleep(time.Second)
+		b := start(t, q, r, nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, [2]int{1, 7}, b.seen.inFlight())
+		b.settledWithin(t, time.Minute)
+		require.Len(t, b.seen.latencies, 1+b.seen.begun-1, "once a record and request")
+		require.Greater(t, slices.Max(b.seen.latencies), 65*time.Second, "over all tries")
 	})
 }

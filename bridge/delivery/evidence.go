@@ -122,7 +122,7 @@ type evidence struct {
 func newEvidence(c config.Connector, random *rand.Rand, now time.Time) *evidence {
 	var every time.Duration
 	if c.RequestsPerSecond > 0 {
-		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(longest)))
+		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(24*time.Hour)))
 	}
 	return &evidence{
 		every:      every,

@@ -168,7 +168,7 @@ func (r *rudder) questions() []*http.Request {
 func (r *rudder) all() []posted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]posted(nil), r.posts...)
+	return slices.Clone(r.posts)
 }
 
 // taken counts how often each event was taken.
@@ -318,20 +318,22 @@ func (b *testBench) finish(t *testing.T) {
 // settledWithin waits until nothing is pending; time is the bubble's.
 func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
 	t.Helper()
-	deadline := time.Now().Add(d)
-	for b.queue.count(queue.Pending) > 0 {
-		b.queue.mu.Lock()
-		changed := b.queue.changed
-		b.queue.mu.Unlock()
-		if b.queue.count(queue.Pending) == 0 {
-			break
-		}
-		select {
-		case <-changed:
-		case <-time.After(time.Until(deadline)):
-			require.Failf(t, "still pending", "%d events after %s", b.queue.count(queue.Pending), d)
-		}
-	}
+	b.within(t, d, func() bool { return b.queue.countLocked(queue.Pending) == 0 })
+}
+
+// replayedWithin waits until the replay has ended.
+func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
+	t.Helper()
+	b.within(t, d, func() bool { return !b.queue.replay.Active() })
+	return b.queue.replayed()
+}
+
+func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), d)
+	defer stop()
+	err := b.queue.await(ctx, done)
+	require.NoError(t, err, "%d events are pending, replay %+v", b.queue.count(queue.Pending), b.queue.replayed())
 	synctest.Wait()
 }
 

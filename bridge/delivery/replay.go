@@ -6,11 +6,10 @@ import (
 	"path"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
-
-// longest is the longest time that a limit of events or requests a second can ask for.
-const longest = 24 * time.Hour
 
 // replay sends history again: the same events with the same ids, one request at a
 // time, by the same rule as what is pending. A replay's events have their outcome
@@ -22,8 +21,9 @@ type replay struct {
 	sender  *Sender
 	builder *builder
 	current queue.Replay
-	most    int       // events of a request
-	paid    time.Time // until when the events sent so far are paid for
+	most    int           // events of a request
+	limit   *rate.Limiter // of events a second
+	next    time.Time     // no request before
 }
 
 // replays sends what replays ask for until ctx ends.
@@ -65,12 +65,18 @@ func (r *replay) begin(current queue.Replay) {
 	// A request has no more events than may be sent in a second, so that a small
 	// rate is a stream of small requests.
 	r.most = r.sender.config.BatchEvents
-	if rate := current.Order.Rate; rate > 0 {
-		r.most = max(1, int(min(rate, float64(r.most))))
+	perSecond := current.Order.Rate
+	if perSecond > 0 {
+		r.most = max(1, int(min(perSecond, float64(r.most))))
+		// Of the time that a response takes up to one request's worth is saved.
+		r.limit = rate.NewLimiter(rate.Limit(perSecond), r.most)
+		r.limit.AllowN(time.Now(), r.most)
+	} else {
+		r.limit = rate.NewLimiter(rate.Inf, 0)
 	}
-	r.paid = time.Now()
+	r.next = time.Now()
 	r.sender.log.Info("replay of history begins", "replay", current.Number,
-		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", current.Order.Rate,
+		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", perSecond,
 		"next", current.Next, "replayed", current.Replayed)
 }
 
@@ -137,7 +143,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	}
 	r.sender.mu.Unlock()
 	for todo.events > 0 {
-		if !r.wait(ctx) {
+		if !sleep(ctx, time.Until(r.next)) {
 			return errStopping
 		}
 		q := r.sender.next(ctx, todo)
@@ -148,7 +154,8 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if !ok {
 			return errStopping
 		}
-		r.pay(len(t.events))
+		r.next = time.Now()
+		r.next = r.next.Add(r.limit.ReserveN(r.next, len(t.events)).DelayFrom(r.next))
 		switch t.action {
 		case deliver:
 			progress.Replayed += uint64(len(t.events))
@@ -180,27 +187,6 @@ func (r *replay) fit(records []*queue.Record) []*queue.Record {
 
 func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) error {
 	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
-}
-
-// wait waits until the events sent so far are paid for.
-func (r *replay) wait(ctx context.Context) bool {
-	if r.current.Order.Rate <= 0 {
-		return ctx.Err() == nil
-	}
-	return sleep(ctx, time.Until(r.paid))
-}
-
-// pay takes the time for events that were sent. What the response took is not lost:
-// up to one request's worth may have been saved by then.
-func (r *replay) pay(events int) {
-	rate := r.current.Order.Rate
-	if rate <= 0 {
-		return
-	}
-	cost := func(n int) time.Duration {
-		return time.Duration(min(float64(n)/rate*float64(time.Second), float64(longest)))
-	}
-	r.paid = later(r.paid, time.Now().Add(-cost(r.most))).Add(cost(events))
 }
 
 // wants tells whether the order asks for the event's type.

@@ -11,6 +11,31 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
+// history is a queue whose n records of five events are delivered, and a
+// sender that may replay them.
+func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
+	q := newMemQueue()
+	for i := range n {
+		q.put(whole(fmt.Sprint("r", i), 5)...)
+	}
+	return delivered(t, q, r, change)
+}
+
+func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
+	b := start(t, q, r, func(c *Config) {
+		c.Replays = q
+		if change != nil {
+			change(c)
+		}
+	})
+	b.settledWithin(t, time.Minute)
+	r.mu.Lock()
+	r.posts, r.most = nil, 0
+	r.mu.Unlock()
+	b.seen.change(func() { b.seen.posts, b.seen.latencies = nil, nil })
+	return b
+}
+
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
 		bubble(t, mode, func(t *testing.T) {
@@ -172,15 +197,7 @@ func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rudder{}
 		b := history(t, r, 20, nil)
-		failed := 0
-		b.queue.mu.Lock()
-		b.queue.fail = func() error {
-			if failed++; failed <= 5 {
-				return queue.ErrFull
-			}
-			return nil
-		}
-		b.queue.mu.Unlock()
+		b.queue.failing(5, queue.ErrFull)
 		b.queue.order(queue.ReplayOrder{})
 		require.EqualValues(t, 100, b.replayedWithin(t, time.Minute).Replayed)
 		require.Len(t, r.all(), 1)
@@ -190,9 +207,7 @@ func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
 func TestReplayOfAQueueThatFailsEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := history(t, &rudder{}, 1, nil)
-		b.queue.mu.Lock()
-		b.queue.fail = func() error { return queue.ErrFailed }
-		b.queue.mu.Unlock()
+		b.queue.failing(-1, queue.ErrFailed)
 		b.queue.order(queue.ReplayOrder{})
 		require.ErrorIs(t, <-b.ended, queue.ErrFailed)
 	})

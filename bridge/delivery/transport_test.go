@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -17,27 +16,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
-
-// lastingConn serves requests on a connection: after each response it may write
-// another one that was not asked for.
-func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
-	defer c.Close()
-	in := bufio.NewReader(c)
-	for {
-		req, err := http.ReadRequest(in)
-		if err != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, req.Body)
-		text := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-		if served.Add(1)%3 == 0 {
-			text += extra
-		}
-		if _, err := io.WriteString(c, text); err != nil {
-			return
-		}
-	}
-}
 
 // A response that was not asked for, left on a connection by a proxy, kills nothing
 // and accepts nothing.
@@ -58,7 +36,15 @@ func TestStaleResponsesAreNoResponses(t *testing.T) {
 					if err != nil {
 						return
 					}
-					open.Go(func() { lastingConn(c, &served, extra) })
+					open.Go(func() {
+						serve(func(req *http.Request) string {
+							_, _ = io.Copy(io.Discard, req.Body)
+							if served.Add(1)%3 == 0 {
+								return okText + extra
+							}
+							return okText
+						})(c)
+					})
 				}
 			})
 			q := newMemQueue()
@@ -85,7 +71,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
-		network.serve = handler(t, takes)
+		network.serve = serve(taking(okText))
 		template := connection.NewTransport(1)
 		template.DialContext = network.dial
 		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}

@@ -58,7 +58,8 @@ type fields struct {
 	moved [movedCount][]byte
 	cut   bool                // a member of properties moves
 	runs  [movedCount + 1]run // those that stay, between those that move
-	used  int                 // of runs; more than len(runs) with duplicates only
+	used  int                 // of runs
+	more  []run               // further runs, of properties with many duplicate keys
 
 	shape  *shape // of the event type, where shapes are known and it came first
 	drifts bool   // something may not be in the glossary; of use with shapes only
@@ -148,32 +149,26 @@ func (e *fields) read(event []byte, known *shapes) {
 
 func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
 	e.userID, e.externalUserID, e.deviceID, e.timezone = nil, nil, nil, nil // of an earlier duplicate
-	var seen uint8
 	for f.Next() {
-		switch string(plainKey(f, scratch)) {
+		key := plainKey(f, scratch)
+		e.drifts = e.drifts || e.shape == nil || e.shape.user.find(key) < 0
+		switch string(key) {
 		case "user_id":
 			e.userID = f.Value()
-			seen |= hasUserID
 		case "external_user_id":
 			e.externalUserID = f.Value()
-			seen |= hasExternalUserID
 		case "device_id":
 			e.deviceID = f.Value()
-			seen |= hasDeviceID
 		case "timezone":
 			e.timezone = f.Value()
-			seen |= hasTimezone
-		default:
-			e.drifts = true
 		}
 	}
-	e.drifts = e.drifts || e.shape == nil || seen&^e.shape.userBits != 0
 }
 
 // readProperties takes out what moves and notes the runs of what stays.
 func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 	e.moved = [movedCount][]byte{} // of an earlier duplicate
-	e.used, e.cut = 0, false
+	e.used, e.more, e.cut = 0, nil, false
 	from, to := -1, 0
 	shape := e.shape
 	for f.Next() {
@@ -203,13 +198,14 @@ func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 
 // keep notes a run; there is none where from is negative.
 func (e *fields) keep(from, to int) {
-	if from < 0 {
-		return
-	}
-	if e.used < len(e.runs) {
+	switch {
+	case from < 0:
+	case e.used < len(e.runs):
 		e.runs[e.used] = run{from, to}
+		e.used++
+	default:
+		e.more = append(e.more, run{from, to})
 	}
-	e.used++
 }
 
 // appendProperties appends what stays of properties, as it was written.
@@ -218,45 +214,17 @@ func (e *fields) appendProperties(dst []byte) []byte {
 	switch {
 	case !present(e.properties):
 		return dst
-	case e.properties[0] != '{':
+	case e.properties[0] != '{' || e.used > 0 && !e.cut:
 		return appendMember(dst, key, e.properties)
-	case e.used == 0:
-		return dst
-	case !e.cut:
-		return appendMember(dst, key, e.properties)
-	case e.used > len(e.runs):
-		return e.appendMany(append(dst, key...))
 	}
-	dst = append(dst, key...)
-	for i, r := range e.runs[:e.used] {
-		dst = append(dst, opening(i == 0))
-		dst = append(dst, e.properties[r.from:r.to]...)
+	o := object{open: key + "{"}
+	for _, r := range e.runs[:e.used] {
+		dst = o.append(dst, "", e.properties[r.from:r.to])
 	}
-	return append(dst, '}')
-}
-
-// appendMany is for properties with so many duplicate keys that the runs
-// between them were not noted.
-func (e *fields) appendMany(dst []byte) []byte {
-	var scratch [64]byte
-	first := true
-	for f := currents.Fields(e.properties); f.Next(); {
-		if movedIndex(plainKey(&f, scratch[:0])) != notMoved {
-			continue
-		}
-		from, to := f.Span()
-		dst = append(dst, opening(first))
-		dst = append(dst, e.properties[from:to]...)
-		first = false
+	for _, r := range e.more {
+		dst = o.append(dst, "", e.properties[r.from:r.to])
 	}
-	return append(dst, '}')
-}
-
-func opening(first bool) byte {
-	if first {
-		return '{'
-	}
-	return ','
+	return o.close(dst)
 }
 
 // plainKey returns the key under f with its escapes undone, in scratch where

@@ -153,12 +153,11 @@ func (f *TypeFilter) KeepsType(eventType []byte) bool {
 	if len(text) > maxLearnedType || known != nil && len(*known) >= maxLearned {
 		return keeps
 	}
-	next := make(map[string]bool)
+	next := map[string]bool{text: keeps}
 	if known != nil {
 		maps.Copy(next, *known)
 	}
-	next[text] = keeps
-	f.learned.CompareAndSwap(known, &next) // else somebody else has learned something, and this is for another time
+	f.learned.CompareAndSwap(known, &next) // where another goroutine was first, the next event of this type adds it
 	return keeps
 }
 

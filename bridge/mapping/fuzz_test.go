@@ -73,6 +73,9 @@ func FuzzAppendMessage(f *testing.F) {
 	})
 }
 
+// object is a JSON object of a test.
+type object = map[string]json.RawMessage
+
 // decode returns the members of an object, the last of duplicates; nil for
 // anything else.
 func decode(t *testing.T, text json.RawMessage) (members object) {
@@ -80,6 +83,15 @@ func decode(t *testing.T, text json.RawMessage) (members object) {
 		require.NoError(t, json.Unmarshal(text, &members))
 	}
 	return members
+}
+
+// exact decodes JSON without rounding its numbers.
+func exact(t *testing.T, raw []byte) (v any) {
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	require.NoError(t, d.Decode(&v), "%s", raw)
+	require.False(t, d.More(), "%s", raw)
+	return v
 }
 
 // raw is a value as text; null counts as absent.

@@ -143,8 +143,8 @@ const (
 //
 // AppendMessage allocates only to grow dst, for keys and types of more than 64
 // bytes that are written with escapes, for names that a pattern gives to types
-// that are not in the glossary, for a time that is ISO text, and where it counts
-// drift. The message of zero Options is at most
+// that are not in the glossary, for a time that is ISO text, for many duplicate
+// keys of properties, and where it counts drift. The message of zero Options is at most
 // len(event)+len(fallbackID)*6+512 bytes long; a hash adds 66 bytes at most.
 // With rules for personal data dst grows by the size of the event in between.
 func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {

@@ -19,7 +19,7 @@ type Options struct {
 	// named as RudderStack names them.
 	Identify bool
 	// Alias makes an alias call of an event that says that one user was merged
-	// into another, such as users.behaviors.UserOrphan.
+	// into another, users.UserOrphan.
 	Alias bool
 	// Drift, where it is not nil, counts event types and fields that are not in
 	// the glossary, and ids and traits that Braze has redacted.

@@ -16,30 +16,19 @@ type shapes struct {
 // shape is what the glossary says of one event type.
 type shape struct {
 	user       table
-	userBits   uint8 // those of the user's fields that fields.readUser knows
 	properties table
 	moved      []int8 // by number of properties: which of the moved ones it is, or notMoved
 }
-
-// The user's fields that a message is made of, as bits.
-const (
-	hasUserID = 1 << iota
-	hasExternalUserID
-	hasDeviceID
-	hasTimezone
-)
 
 func newShapes(g *schemas.Glossary) *shapes {
 	s := &shapes{list: make([]shape, len(g.Events))}
 	for _, f := range g.Envelope {
 		s.top.add(f.Name)
 	}
-	bits := map[string]uint8{"user_id": hasUserID, "external_user_id": hasExternalUserID, "device_id": hasDeviceID, "timezone": hasTimezone}
 	for i := range g.Events {
 		e, of := &g.Events[i], &s.list[s.types.add(g.Events[i].Name)]
 		for _, f := range e.User {
 			of.user.add(f.Name)
-			of.userBits |= bits[f.Name]
 		}
 		for _, f := range e.Properties {
 			of.properties.add(f.Name)
