@@ -62,9 +62,9 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// TestScanTokenSoup scans bodies that are put together at random, valid and
+// TestScanRandomBodies scans bodies that are put together at random, valid and
 // not, with one Batch, and holds them against encoding/json.
-func TestScanTokenSoup(t *testing.T) {
+func TestScanRandomBodies(t *testing.T) {
 	tokens := []string{
 		`{`, `}`, `[`, `]`, `,`, `:`, ` `, "\n", `"events":[`, `"events":`, `{"user":{`, `"user_id":"u"`, `"us\u0065r":`, `"event_type":"t"`, `"id":1`, `{}`, `[]`,
 		`"properties":{`, `"a.b":`, `"a":`, `null`, `true`, `0`, `-1.5e3`, `"x\ud83d\ude00"`, `"\u0000 and more"`, `"\"`, `""`, "\"\xff\"", `,"external_user_id":`,
@@ -90,7 +90,7 @@ func TestScanTokenSoup(t *testing.T) {
 			valid++
 		}
 	}
-	require.Greater(t, valid, 1_000, "the soup is too thick")
+	require.Greater(t, valid, 1_000, "too few are valid")
 }
 
 // appendRandom appends a random JSON value with names that matter in it.

@@ -48,7 +48,7 @@ func classify(status int, body string, any2XX bool) kind {
 	return failed
 }
 
-// inOwnWords tells whether a refusal of events is one that RudderStack's gateway
+// inOwnWords reports whether a refusal of events is one that RudderStack's gateway
 // writes: the texts of server 1.83 for 400 and 413, recorded. That of an empty batch
 // is not among them: who gives it to events has not seen them.
 func inOwnWords(status int, body string) bool {
@@ -72,10 +72,10 @@ func EmptyBatch(mode string) string {
 	return "empty batch payload"
 }
 
-// refusal tells whether the other side has refused the request, with 3XX or 4XX.
+// refusal reports whether the other side has refused the request, with 3XX or 4XX.
 func (k kind) refusal() bool { return k == refused || k == tooLarge || k == turnedAway }
 
-// reason is the word under which an event goes to the dead letters.
+// reason is why an event goes to the dead letters.
 func (k kind) reason() string {
 	switch k {
 	case tooLarge:

@@ -76,7 +76,7 @@ type Replays interface {
 // Mapper makes of Braze events what RudderStack gets. It must be safe for
 // concurrent use.
 type Mapper interface {
-	// Keeps tells whether the event is to be delivered; others count as filtered.
+	// Keeps reports whether the event is to be delivered; others count as filtered.
 	Keeps(event []byte) bool
 	// Append appends what is sent for one event to dst and returns the longer
 	// slice: its message, or in the mode Webhook the event itself. fallbackID is

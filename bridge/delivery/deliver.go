@@ -105,7 +105,7 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		s.log.Error("cannot read parked events again, will try later", "error", err)
 		r.trial.next = time.Now().Add(s.evidence.backoff(1, s.evidence.maxBackoff))
 		s.main.putBack(r, time.Now())
-		if hopeless(err) {
+		if isFatal(err) {
 			return false, fmt.Errorf("delivery: load: %w", err)
 		}
 		return false, nil

@@ -46,7 +46,7 @@ type compression struct {
 	misses int       // requests refused compressed and accepted uncompressed, in a row
 }
 
-// wanted tells whether a request to a destination that does well may be compressed,
+// wanted reports whether a request to a destination that does well may be compressed,
 // and whether it is time to ask; whoever gets true asks, and calls answered.
 func (p *compression) wanted(now time.Time) (on, ask bool) {
 	ask = !p.asking && !now.Before(p.due)

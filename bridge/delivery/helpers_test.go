@@ -61,7 +61,7 @@ type reply struct {
 	hang   bool  // never answers
 }
 
-// isRefusal tells whether the reply takes nothing.
+// isRefusal reports whether the reply takes nothing.
 func (a reply) isRefusal() bool {
 	return a.err != nil || a.hang || a.status != 0
 }

@@ -55,7 +55,7 @@ func (s *Sender) announce() {
 	}
 }
 
-// Resume is the operator's word that a destination in trouble is well again: it
+// Resume is for an operator who has repaired a destination: it
 // is tried at once, whatever wait there was and whatever a Retry-After has asked
 // for, and so is everything that is parked. If it is not well, the waits go on as
 // before. It may be called at any time; without a Run the next one begins with a
@@ -67,7 +67,7 @@ func (s *Sender) Resume() {
 		s.log.Info("destination is tried at once, on request of the operator", "state", s.evidence.state)
 	}
 	s.evidence.resume(time.Now())
-	s.main.hurry(time.Now())
+	s.main.retryNow(time.Now())
 	s.changed.Broadcast()
 }
 

@@ -160,7 +160,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// read takes in the response's body, keeps what fits and closes it. The error says
+// read reads the response's body, keeps what fits and closes it. The error says
 // that it did not come to its end.
 func (p *poster) read(res *http.Response) (kept []byte, err error) {
 	defer res.Body.Close()
@@ -181,7 +181,7 @@ func (p *poster) read(res *http.Response) (kept []byte, err error) {
 // than maxAnswer, without the write key.
 func (p *poster) clean(text string) string {
 	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
-	if len(p.secret) > 3 { // a shorter one is no secret, and would riddle the text
+	if len(p.secret) > 3 { // a shorter one is no secret, and would be replaced in too many places
 		text = strings.ReplaceAll(text, p.secret, "[write key]")
 	}
 	if len(text) > maxAnswer {
@@ -212,7 +212,7 @@ type payload struct {
 	ended bool // all of it was read
 }
 
-// sent tells whether the transport has read all of the body.
+// sent reports whether the transport has read all of the body.
 func (p *payload) sent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // replay sends history again: the same events with the same ids, one request at a
 // time, by the same rule as what is pending. A replay's events have their outcome
 // in the queue already and keep it: an event that would die is counted as refused,
-// by number alone, and nothing is parked beyond the group of records in hand. What
+// by number alone, and nothing is parked beyond the current group of records. What
 // came of a group is stored once all of it was sent, so a crash repeats at most one
 // group: a request's worth, or one record where that has more events.
 type replay struct {
@@ -55,7 +55,7 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 	}
 }
 
-// begin takes up a replay, unless it is the one that was in hand.
+// begin starts a replay, unless it is the one that goes on.
 func (r *replay) begin(current queue.Replay) {
 	same := current.Number == r.current.Number
 	r.current = current
@@ -189,7 +189,7 @@ func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) erro
 	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
 }
 
-// wants tells whether the order asks for the event's type.
+// wants reports whether the order asks for the event's type.
 func (r *replay) wants(event []byte) bool {
 	patterns := r.current.Order.Types
 	if len(patterns) == 0 {

@@ -124,7 +124,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	return err
 }
 
-// claim keeps fresh events at hand until ctx ends.
+// claim claims fresh events until ctx ends.
 func (s *Sender) claim(ctx context.Context) error {
 	b := s.builder()
 	limit := s.config.claim()
@@ -165,7 +165,7 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if len(s.main.fresh) == 0 && s.main.events < maxHeld {
 			s.main.claimedAt = time.Now()
-			s.changed.Broadcast() // for whoever waits until the queue is quiet
+			s.changed.Broadcast() // for those that wait until the queue is quiet
 			return true
 		}
 		s.changed.Wait()
@@ -178,8 +178,8 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 func (s *Sender) readFailed(ctx context.Context, err error, failed *failures) (bool, error) {
 	switch {
 	case ctx.Err() != nil:
-		return false, nil //nolint:nilerr // it ends because it was told to
-	case hopeless(err):
+		return false, nil //nolint:nilerr // ctx has ended
+	case isFatal(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}
 	failed.add(s.log, "cannot read the queue; it is read again until it works", err)
@@ -319,7 +319,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 			failed.over(s.log, "outcomes are stored again")
 			crashpoint.At("delivery.settled")
 			return nil
-		case hopeless(err):
+		case isFatal(err):
 			return fmt.Errorf("delivery: settle: %w", err)
 		case hard.Err() != nil:
 			s.log.Error("outcome not stored, its events will be sent again", "error", err)
@@ -332,9 +332,9 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 	}
 }
 
-// hopeless says that the queue will not recover while it is open, so that
+// isFatal says that the queue will not recover while it is open, so that
 // sending more would only make duplicates.
-func hopeless(err error) bool {
+func isFatal(err error) bool {
 	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld)
 }
 

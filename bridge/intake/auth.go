@@ -96,7 +96,7 @@ func (in *Intake) toNamed(c *gin.Context) {
 		in.unauthorized(c, t, nil)
 		return
 	}
-	in.refuseStranger(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
+	in.refuseUntrusted(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
 }
 
 func (in *Intake) authorize(c *gin.Context, t *table, to *connector) {
@@ -152,9 +152,9 @@ func (in *Intake) unauthorized(c *gin.Context, t *table, to *connector) {
 	refused.Do(func() { in.cfg.Log.Warn("requests without a good token are refused", "connector", nameOf(to)) })
 	const text = "the token is missing or wrong; set the connector's bearer token in Braze"
 	if size := c.Request.ContentLength; keep && (size < 0 || size > tinyBody) {
-		in.refuseStranger(c, to, http.StatusServiceUnavailable, text)
+		in.refuseUntrusted(c, to, http.StatusServiceUnavailable, text)
 		return
 	}
 	c.Writer.Header().Set("WWW-Authenticate", "Bearer")
-	in.refuseStranger(c, to, http.StatusUnauthorized, text)
+	in.refuseUntrusted(c, to, http.StatusUnauthorized, text)
 }

@@ -119,10 +119,10 @@ func (in *Intake) routes() *gin.Engine {
 	e.POST("/currents/:name", in.toNamed)
 	e.POST("/v1/webhook", in.asRudderStack)
 	e.NoMethod(func(c *gin.Context) {
-		in.refuseStranger(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
+		in.refuseUntrusted(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
 	})
 	e.NoRoute(func(c *gin.Context) {
-		in.refuseStranger(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
+		in.refuseUntrusted(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
 	})
 	return e
 }

@@ -183,7 +183,7 @@ func drip(conn net.Conn, text string, piece int, every time.Duration) {
 }
 
 // Clients that never fall silent for long and never come to an end, and those
-// that do fall silent, are sent away in bounded time.
+// that do fall silent, lose their connection in bounded time.
 func TestSlowSenders(t *testing.T) {
 	good := batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`))
 	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
@@ -238,7 +238,7 @@ func TestSlowSenders(t *testing.T) {
 	})
 }
 
-// A client that sends requests without ever reading a response is sent away.
+// A client that sends requests without ever reading a response loses its connection.
 func TestClientThatNeverReads(t *testing.T) {
 	for name, text := range map[string]string{
 		"without a token": "POST /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "bad requests": post("", "{"), "good ones": post("", oneEvent),

@@ -69,9 +69,9 @@ func (in *Intake) fail(c *gin.Context, to *connector, err error) {
 	in.refuse(c, to, status, text)
 }
 
-// refuseStranger responds with an error to a sender that has not shown a good
+// refuseUntrusted responds with an error to a sender that has not shown a good
 // token, and ends the connection. to is nil where no connector is meant.
-func (in *Intake) refuseStranger(c *gin.Context, to *connector, status int, text string) {
+func (in *Intake) refuseUntrusted(c *gin.Context, to *connector, status int, text string) {
 	c.Writer.Header().Set("Connection", "close") // over HTTP/2: GOAWAY
 	if c.Request.ProtoMajor == 1 {
 		in.refuse(c, to, status, text)

@@ -115,7 +115,7 @@ func (e *fields) take(value *[]byte, place redactions) {
 type run struct{ from, to int }
 
 // read walks the event once, user and properties in their place. known may be
-// nil; else drifts tells whether it is worth a closer look by known.note.
+// nil; else drifts reports whether it is worth a closer look by known.note.
 func (e *fields) read(event []byte, known *shapes) {
 	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {

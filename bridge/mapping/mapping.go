@@ -38,7 +38,7 @@ func New(opts Options) (*Mapper, error) {
 	return newMapper(opts, g)
 }
 
-// needGlossary tells whether it is worth the milliseconds that loading takes.
+// needGlossary reports whether it is worth the milliseconds that loading takes.
 func (o *Options) needGlossary() bool {
 	return o.Drift != nil || o.Names.Readable || len(o.Names.Map) > 0 || o.Personal.Preset == Drop || o.Personal.Preset == Hash
 }
@@ -83,7 +83,7 @@ func checkWebhook(opts Options, wrong *mistakes) {
 // Braze source does.
 func Plain() *Mapper { return &Mapper{} }
 
-// Keeps tells whether an event leaves: the filter lets it through, and where a
+// Keeps reports whether an event leaves: the filter lets it through, and where a
 // user id is dropped, it has another one. What is no object leaves, so that it
 // becomes a dead letter where it is mapped. event is as AppendMessage takes it.
 func (m *Mapper) Keeps(event []byte) bool {

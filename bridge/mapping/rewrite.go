@@ -90,7 +90,7 @@ func (w *rewriter) whole() {
 	w.drifts = w.drifts || !w.typed || w.typ < 0
 }
 
-// setType takes in a raw event type. Of several the last one counts.
+// setType notes a raw event type. Of several the last one counts.
 func (w *rewriter) setType(value []byte) {
 	w.late = w.late || w.used || w.typed
 	w.typ, w.typed = w.shapes.number(value), true
@@ -242,9 +242,9 @@ func appendCompact(dst, raw []byte) []byte {
 	return dst
 }
 
-// leavesIdentity tells whether an event still has an identity once an id is dropped,
+// leavesIdentity reports whether an event still has an identity once an id is dropped,
 // or never had one. RudderStack refuses the whole request for one without, or its
-// Braze source drops it without a word.
+// Braze source drops it silently.
 func (p *personal) leavesIdentity(event []byte, webhook bool) bool {
 	var user, external bool
 	usable := func(id []byte) bool { return currents.UsableIdentity(id) || webhook && currents.Redacted(id) }

@@ -73,7 +73,7 @@ func (s *shape) place(key []byte) int {
 // of it in the message. It is for the rare event in which something unusual was
 // seen, and looks closely.
 func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing redactions) {
-	n := noting{watch: watch, event: event}
+	n := eventDrift{watch: watch, event: event}
 	if missing != 0 && n.first() {
 		for _, field := range missing.names() {
 			watch.Redacted(field)
@@ -105,15 +105,15 @@ func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing red
 	}
 }
 
-// noting is one event being looked at closely.
-type noting struct {
+// eventDrift is one event whose drift is counted.
+type eventDrift struct {
 	watch            *drift.Watch
 	event, eventType []byte
 	known, again     bool
 	key              [64]byte
 }
 
-func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table) {
+func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
 	for f.Next() {
 		if known.find(plainKey(f, n.key[:0])) < 0 {
 			n.count(prefix, f.AppendKey(nil))
@@ -123,14 +123,14 @@ func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table)
 
 // first reports whether the event was not counted before. The Watch is asked
 // once.
-func (n *noting) first() bool {
+func (n *eventDrift) first() bool {
 	if !n.known {
 		n.known, n.again = true, !n.watch.Begin(n.event)
 	}
 	return !n.again
 }
 
-func (n *noting) count(prefix string, key []byte) {
+func (n *eventDrift) count(prefix string, key []byte) {
 	if !n.first() {
 		return
 	}
