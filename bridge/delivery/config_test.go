@@ -36,16 +36,11 @@ func TestConfigURL(t *testing.T) {
 		require.NoError(t, err, base)
 		require.Equal(t, want, r.URL.RequestURI(), base)
 	}
-	for _, bad := range []string{
-		"", "rudder.test", "ftp://rudder.test?writeKey=hidden", "http://", "http://u:hidden@rudder.test", "http://rudder.test?writeKey=hidden",
-		"http://rudder.test#x", "http://u:hidden@rudder.test:x", "http://rudder\x7f.test/hidden",
-	} {
-		c := goodConfig()
-		c.RudderURL = bad
-		_, err := New(c)
-		require.Error(t, err, bad)
-		require.NotContains(t, err.Error(), "hidden")
-	}
+	c := goodConfig()
+	c.RudderURL = "http://rudder\x7f.test/hidden"
+	_, err := New(c)
+	require.ErrorContains(t, err, "cannot be parsed")
+	require.NotContains(t, err.Error(), "hidden")
 }
 
 func TestWebhookWriteKeyIsEscaped(t *testing.T) {

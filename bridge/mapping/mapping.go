@@ -45,9 +45,6 @@ func (o *Options) needGlossary() bool {
 
 func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 	var wrong mistakes
-	if opts.Webhook {
-		checkWebhook(opts, &wrong)
-	}
 	known := newShapes(g)
 	m := &Mapper{
 		webhook: opts.Webhook, identify: opts.Identify, alias: opts.Alias,
@@ -63,20 +60,6 @@ func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 		return nil, err
 	}
 	return m, nil
-}
-
-// checkWebhook refuses what RudderStack's Braze source would not understand.
-func checkWebhook(opts Options, wrong *mistakes) {
-	const why = "has no meaning in webhook mode, where RudderStack's Braze source does the mapping; remove it, or change to the mode events"
-	if opts.Names.Readable || len(opts.Names.Map) > 0 {
-		wrong.add("names", why)
-	}
-	if opts.Identify {
-		wrong.add("identify", why)
-	}
-	if opts.Alias {
-		wrong.add("alias", why)
-	}
 }
 
 // Plain returns the Mapper of the zero Options: it maps as RudderStack's own

@@ -9,8 +9,8 @@ import (
 // Braze source does.
 type Options struct {
 	// Webhook is for the mode in which RudderStack's Braze source maps: the
-	// events leave as Braze sent them. Names, Identify and Alias are refused
-	// then, because that source would not understand what comes of them.
+	// events leave as Braze sent them. Names, Identify and Alias change nothing
+	// then.
 	Webhook  bool
 	Names    Names
 	Filter   Filter
