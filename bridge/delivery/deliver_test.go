@@ -22,8 +22,7 @@ import (
 func onePerRequest(c *Config) { c.BatchEvents = 1 }
 
 func TestOneRequestCarriesManyRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		for i := range 25 {
 			q.put(events(fmt.Sprint("r", i), 100)...)
 		}
@@ -45,8 +44,7 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			const limit = 10_000
 			big := map[string]bool{}
 			for i := range 60 {
@@ -73,8 +71,7 @@ func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 }
 
 func TestWebhookSendsWhatBrazeSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		raw := []string{
 			`{"id":"e-1","event_type":"t","user":{"user_id":"u"},"properties":{"b":1,"a":9007199254740993}}`,
 			`{"event_type" : "t", "user":{"external_user_id":7}}`,
@@ -89,8 +86,7 @@ func TestWebhookSendsWhatBrazeSent(t *testing.T) {
 }
 
 func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		good := `{"id":"good","event_type":"t","user":{"user_id":"u"}}`
 		q.put(
 			`null`,
@@ -120,8 +116,7 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 }
 
 func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(answers(reply{status: 503}, reply{status: 413}))
 		q.put(`{}`, `{"id":"own"}`, `{}`)
 		q.put(`{}`)
@@ -141,8 +136,7 @@ func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
 }
 
 func TestEventsInFlightAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{after: time.Second}))
 		for i := range 200 {
 			q.put(events(fmt.Sprint("r", i), 7)...)
@@ -157,7 +151,7 @@ func TestEventsInFlightAreBounded(t *testing.T) {
 }
 
 func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		repeated := 0
 		for crash := time.Duration(0); crash < 3*time.Second; crash += 130 * time.Millisecond {
 			r, q := &rudder{}, newMemQueue()
@@ -191,8 +185,7 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 }
 
 func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		calls := q.failing(20, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
@@ -206,8 +199,7 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 }
 
 func TestSettleFailureEndsWithTheGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.failing(-1, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
@@ -221,8 +213,7 @@ func TestSettleFailureEndsWithTheGrace(t *testing.T) {
 
 func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
-		bubble(t, fatal.Error(), func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, fatal.Error(), func(t *testing.T, r *rudder, q *memQueue) {
 			q.failing(-1, fmt.Errorf("settle: %w", fatal))
 			for i := range 9 {
 				q.put(events(fmt.Sprint("r", i), 1)...)
@@ -236,8 +227,7 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 }
 
 func TestClaimFailureIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.put(events("e", 1)...)
 		q.claims = []error{errors.New("read"), errors.New("read")}
 		b := start(t, q, r, nil)
@@ -251,8 +241,7 @@ func TestClaimFailureIsTriedAgain(t *testing.T) {
 }
 
 func TestObserverSeesEachRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		bad := refusing(413, "request size exceeds max limit", "e-1")
 		r.set(func(p posted) reply {
 			if p.n == 0 {
@@ -282,8 +271,7 @@ func (picky) Append(dst, event []byte, _ string) []byte {
 
 func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
 			q.put(`{"id":"no"}`)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
@@ -299,8 +287,7 @@ func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 // What RudderStack's Braze source would lose shows only once the rules for
 // personal data have been applied.
 func TestWebhookLooksAtWhatIsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.put(`{"id":"a","event_type":"t","user":{"user_id":"u"}}`, `{"id":"b","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`)
 		b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = Webhook, picky{} })
 		b.settledWithin(t, time.Second)
@@ -311,8 +298,7 @@ func TestWebhookLooksAtWhatIsSent(t *testing.T) {
 }
 
 func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(func(p posted) reply {
 			if p.n == 0 {
 				return reply{status: 503, after: 2 * time.Second}

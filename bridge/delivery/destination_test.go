@@ -54,8 +54,8 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 				if (n > 1) != (mode == Events) && !*soak {
 					continue
 				}
-				t.Run(fmt.Sprint(test.name, "/", mode, "/", n), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { test.play(t, mode, n) })
+				bubble(t, fmt.Sprint(test.name, "/", mode, "/", n), func(t *testing.T, r *rudder, q *memQueue) {
+					test.play(t, r, q, mode, n)
 				})
 			}
 		}
@@ -63,8 +63,7 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 }
 
 // play delivers a thousand events of which n are refused, and others after them.
-func (test refusal) play(t *testing.T, mode string, n int) {
-	r, q := &rudder{}, newMemQueue()
+func (test refusal) play(t *testing.T, r *rudder, q *memQueue, mode string, n int) {
 	var bad []string
 	for i := range n {
 		bad = append(bad, fmt.Sprintf("b%d-%d", i, (i*37+11)%100))
@@ -146,8 +145,7 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 		{"no connection", reply{err: errors.New("connection refused")}, StateBackingOff, "no answer: connection refused"},
 	} {
 		for _, known := range []bool{false, true} {
-			bubble(t, fmt.Sprint(test.name, "/known=", known), func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
+			bubble(t, fmt.Sprint(test.name, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
 				b := start(t, q, r, nil)
 				if known {
 					q.put(whole("known", 3)...)
@@ -178,8 +176,7 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 }
 
 func TestAnyBodyOf2XXWhereThatIsAllowed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{status: 202, body: `{"accepted":true}`}))
 		q.put(events("e", 3)...)
 		b := start(t, q, r, func(c *Config) { c.AcceptAny2XX = true })
@@ -194,8 +191,7 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 		if test.answer.hang {
 			continue
 		}
-		bubble(t, test.name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, test.name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(with(test.answer, "e-41"))
 			q.put(whole("e", 100)...)
 			start(t, q, r, nil)
@@ -215,8 +211,7 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 // A destination that answers probes as RudderStack does and refuses all else in its
 // words, such as one behind a proxy that garbles bodies.
 func TestProbesKillLittle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(func(p posted) reply {
 			if p.probe {
 				return empty(p)
@@ -242,8 +237,7 @@ func TestSizeAdapts(t *testing.T) {
 		"413 over 8 KB":       {func(p posted) bool { return p.bytes > 8<<10 }, 413, time.Minute},
 		"429 over 200 events": {func(p posted) bool { return len(p.ids) > 200 }, 429, 5 * time.Minute},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(func(p posted) reply {
 				a := reply{after: 20 * time.Millisecond}
 				if test.refuses(p) {
@@ -264,8 +258,7 @@ func TestSizeAdapts(t *testing.T) {
 
 // A limiter of 200 events in 10 seconds, with a bad event besides.
 func TestLimiterAndABadEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		bad := with(reply{status: 403}, "b3-7")
 		level, at := 200.0, time.Now()
 		r.set(func(p posted) reply { // called with no lock of ours; requests come one by one
@@ -297,8 +290,7 @@ func TestLimiterAndABadEvent(t *testing.T) {
 
 // Parked events can be listed and set aside by hand, and are named in the log once.
 func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(with(reply{status: 403, body: "blocked"}, "e-3", "e-60"))
 		q.put(whole("e", 100)...)
 		b := start(t, q, r, nil)
@@ -342,8 +334,7 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 // What is parked is not kept in memory, and what another bridge has taken over is
 // forgotten.
 func TestParkedEventsAreReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(with(reply{status: 500}, "e-3"))
 		q.put(whole("e", 10)...)
 		b := start(t, q, r, nil)
@@ -376,8 +367,7 @@ func TestParkedEventsAreReadAgain(t *testing.T) {
 }
 
 func TestBreakerLetsOneThroughAtATimeThenAllResume(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(func(p posted) reply { return reply{status: 503, after: time.Duration(100+p.n) * time.Millisecond} })
 		for i := range 50 {
 			q.put(events(fmt.Sprint("r", i), 1)...)
@@ -403,8 +393,7 @@ func TestBreakerLetsOneThroughAtATimeThenAllResume(t *testing.T) {
 }
 
 func TestBackoffDoublesUntilTheDestinationIsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{status: 503}))
 		q.put(events("e", 1)...)
 		start(t, q, r, nil)
@@ -423,8 +412,7 @@ func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
 		"wrong key": {status: 401}, "wrong key, slowly": {status: 401, after: 20 * time.Second}, "page": {status: 200, body: "<html>"},
 	} {
 		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 26*time.Minute + 11*time.Second} {
-			bubble(t, fmt.Sprint(name, outage), func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
+			bubble(t, fmt.Sprint(name, outage), func(t *testing.T, r *rudder, q *memQueue) {
 				r.set(always(down))
 				for i := range 8 {
 					q.put(events(fmt.Sprint("r", i), 1)...)
@@ -441,8 +429,7 @@ func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
 func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
 	for header, want := range map[string]time.Duration{"90": 90 * time.Second, "date": 90 * time.Second, "31536000": 5 * time.Minute} {
 		for _, status := range []int{429, 503} {
-			bubble(t, fmt.Sprint(header, " ", status), func(t *testing.T) {
-				r, q := &rudder{}, newMemQueue()
+			bubble(t, fmt.Sprint(header, " ", status), func(t *testing.T, r *rudder, q *memQueue) {
 				if header == "date" {
 					header = time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
 				}
@@ -462,8 +449,7 @@ func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {
 func TestResumeTriesAtOnce(t *testing.T) {
 	hour := http.Header{"Retry-After": {"3600"}}
 	for name, answer := range map[string]reply{"paused": {status: 401}, "backing off": {status: 503}, "Retry-After": {status: 429, header: hour}} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(answer))
 			for i := range 4 {
 				q.put(events(fmt.Sprint(i), 1)...)
@@ -487,8 +473,7 @@ func TestResumeTriesAtOnce(t *testing.T) {
 
 func TestRequestsASecondAreBounded(t *testing.T) {
 	for _, rate := range []float64{0.1, 1, 20, 500} {
-		bubble(t, fmt.Sprint(rate), func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, fmt.Sprint(rate), func(t *testing.T, r *rudder, q *memQueue) {
 			bad := refusing(413, "request size exceeds max limit", "r3-4", "r9-0") // halves count
 			r.set(func(p posted) reply {
 				a := bad(p)
@@ -515,7 +500,7 @@ func TestRequestsASecondAreBounded(t *testing.T) {
 // A destination that takes requests and never answers holds no more than its own
 // workers' events, and another sender goes on.
 func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		stuck, well := &rudder{}, &rudder{}
 		stuck.set(always(reply{hang: true}))
 		stuckQueue, wellQueue := newMemQueue(), newMemQueue()

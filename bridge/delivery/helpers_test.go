@@ -252,10 +252,18 @@ type testBench struct {
 	ended  chan error // of Run; closed after it
 }
 
-// bubble runs a test of that name in fake time.
-func bubble(t *testing.T, name string, test func(*testing.T)) {
+// bubble runs a test of that name in fake time; without a name it is not one of
+// several.
+func bubble(t *testing.T, name string, test func(*testing.T, *rudder, *memQueue)) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+	run := func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, &rudder{}, newMemQueue()) })
+	}
+	if name == "" {
+		run(t)
+	} else {
+		t.Run(name, run)
+	}
 }
 
 // constant is a source of random numbers that are all alike.

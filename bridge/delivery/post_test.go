@@ -136,8 +136,7 @@ func silent(c net.Conn) {
 
 func TestConnectionIsUsedAgain(t *testing.T) {
 	for _, size := range []int{2, 10_000, 60_000} {
-		bubble(t, fmt.Sprint(size), func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, fmt.Sprint(size), func(t *testing.T, _ *rudder, q *memQueue) {
 			b, network := overPipes(t, q, serve(taking(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nok%*s", size, size-2, ""))))
 			for i := range 10 {
 				q.put(events(fmt.Sprint(i), 3)...)
@@ -170,8 +169,7 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			silent(c)
 		}, StateBackingOff},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			b, _ := overPipes(t, q, test.serve)
 			time.Sleep(20 * time.Second)
@@ -200,8 +198,7 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
 		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
 	} {
-		bubble(t, name, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			var good atomic.Bool
 			b, _ := overPipes(t, q, func(c net.Conn) {
@@ -224,8 +221,7 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 // let the connection be used again.
 func TestHugeResponseIsNotTakenIn(t *testing.T) {
 	for status, state := range map[string]string{"200 OK": StateMisdirected, "400 Bad Request": StatePaused} {
-		bubble(t, status, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, status, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 1)...)
 			var written, requests atomic.Int64
 			b, _ := overPipes(t, q, raw("HTTP/1.1 "+status+"\r\nContent-Length: 4000000000\r\n\r\n", func(c net.Conn) {
@@ -249,8 +245,7 @@ func TestHugeResponseIsNotTakenIn(t *testing.T) {
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		q.put(events("e", 3)...)
 		var elsewhere atomic.Int32
 		redirect := taking("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/elsewhere\r\nContent-Length: 0\r\n\r\n")
@@ -268,8 +263,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 
 // A connection that RudderStack closed while nothing was sent costs no backoff.
 func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		b, network := overPipes(t, q, raw(okText, func(c net.Conn) {
 			time.Sleep(time.Second)
 			_ = c.Close()
@@ -287,8 +281,7 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 // The answer comes while the body is still being sent; what is sent next must
 // not find its way into the body before. The race detector watches.
 func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		pad := strings.Repeat("x", 10_000)
 		for i := range 20 {
 			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, pad))
@@ -311,8 +304,7 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 // nginx refuses what is too large before it has read it. The event that is too
 // large alone dies as others do, and holds up none.
 func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
 		q.put(events("other", 3)...)
 		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
@@ -339,8 +331,7 @@ func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
 }
 
 func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{err: errors.New("no route to wk-secret")}))
 		q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
 		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })

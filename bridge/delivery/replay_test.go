@@ -3,7 +3,6 @@ package delivery
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -38,8 +37,7 @@ func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *test
 
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			q.put(whole("e", 3)...)
 			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
@@ -59,8 +57,7 @@ func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 }
 
 func TestReplayKeepsToTypesAndFilters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		typed := func(id, kind string) string {
 			return fmt.Sprintf(`{"id":%q,"event_type":%q,"user":{"external_user_id":"x"}}`, id, kind)
 		}
@@ -88,8 +85,7 @@ func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",
 
 func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	for _, status := range []int{400, 413, 403} {
-		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
 			r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
 			b.queue.order(queue.ReplayOrder{})
@@ -106,8 +102,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 		rate float64
 		size int // events of a request at most
 	}{{0.5, 1}, {1, 1}, {7, 7}, {40, 40}, {1000, 100}} {
-		bubble(t, fmt.Sprint(test.rate), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(test.rate), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 100, func(c *Config) { c.BatchEvents = 100 })
 			r.set(always(reply{after: 20 * time.Millisecond}))
 			began := time.Now()
@@ -127,8 +122,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 }
 
 func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{}
+	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = 10, 5 })
 		for i := range 1000 {
 			b.queue.put(whole(fmt.Sprint("new", i), 5)...)
@@ -145,8 +139,7 @@ func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 
 func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 	for _, status := range []int{401, 503} {
-		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
 			r.set(always(reply{status: status}))
 			b.queue.order(queue.ReplayOrder{})
@@ -163,7 +156,7 @@ func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 // sent twice.
 func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		bubble(t, fmt.Sprint("crash ", crash), func(t *testing.T) {
+		bubble(t, fmt.Sprint("crash ", crash), func(t *testing.T, _ *rudder, _ *memQueue) {
 			repeated := 0
 			// Never at the instant at which a request ends, when what comes first is left to chance.
 			for at := 7 * time.Millisecond; at < 4*time.Second; at += 170 * time.Millisecond {
@@ -194,8 +187,7 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{}
+	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, nil)
 		b.queue.failing(5, queue.ErrFull)
 		b.queue.order(queue.ReplayOrder{})
@@ -205,7 +197,7 @@ func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
 }
 
 func TestReplayOfAQueueThatFailsEndsRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		b := history(t, &rudder{}, 1, nil)
 		b.queue.failing(-1, queue.ErrFailed)
 		b.queue.order(queue.ReplayOrder{})

@@ -42,15 +42,12 @@ type Sender struct {
 	running     atomic.Bool
 
 	mu      sync.Mutex
-	changed sync.Cond   // of what follows
-	alarm   *time.Timer // wakes those who wait, at alarmAt
-	alarmAt time.Time
+	changed sync.Cond // of what follows
 	// What the destination has shown, and what is sent to it of pending events.
 	evidence *evidence
 	main     *scheduler
 	held     map[uint64]holding // claimed records by number
 	spares   chan []event       // slices to be used again
-
 }
 
 // holding is a claimed record.
@@ -222,38 +219,33 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ctx.Err() == nil {
+		var wake time.Time
 		if from == s.main || !s.evidence.open || s.main.idle() {
-			r, wake := from.take(time.Now())
-			if r != nil {
+			var r *request
+			if r, wake = from.take(time.Now()); r != nil {
 				if len(from.fresh) == 0 {
 					s.changed.Broadcast() // for claim
 				}
 				return r
 			}
-			s.wakeAt(wake)
 		}
-		s.changed.Wait()
+		s.waitUntil(wake)
 	}
 	return nil
 }
 
-// wakeAt wakes all who wait at a time; zero: never. Call it with mu held.
-func (s *Sender) wakeAt(at time.Time) {
-	if at.IsZero() || !s.alarmAt.IsZero() && !at.Before(s.alarmAt) {
-		return
+// waitUntil waits for a change, but no longer than until a time; zero: for any
+// time. Call it with mu held.
+func (s *Sender) waitUntil(at time.Time) {
+	if !at.IsZero() {
+		defer time.AfterFunc(time.Until(at), s.wakeAll).Stop()
 	}
-	s.alarmAt = at
-	if s.alarm == nil {
-		s.alarm = time.AfterFunc(time.Until(at), s.wakeAll)
-	} else {
-		s.alarm.Reset(time.Until(at))
-	}
+	s.changed.Wait()
 }
 
 func (s *Sender) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.alarmAt = time.Time{}
 	s.changed.Broadcast()
 }
 
@@ -261,9 +253,6 @@ func (s *Sender) wakeAll() {
 func (s *Sender) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.alarm != nil {
-		s.alarm.Stop()
-	}
 	for seq, h := range s.held {
 		s.config.Queue.Release(h.record)
 		delete(s.held, seq)

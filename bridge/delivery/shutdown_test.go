@@ -11,8 +11,7 @@ import (
 )
 
 func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{after: 5 * time.Second}))
 		for range 3 {
 			q.put(events("e", 2)...)
@@ -32,8 +31,7 @@ func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 	for name, test := range map[string]struct{ grace, want time.Duration }{
 		"three seconds": {3 * time.Second, 3 * time.Second}, "none": {0, 0},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(reply{hang: true}))
 			q.put(events("e", 2)...)
 			b := start(t, q, r, func(c *Config) { c.Grace = test.grace })
@@ -49,8 +47,7 @@ func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 
 func TestStopWhileWaitingIsAtOnce(t *testing.T) {
 	for name, bad := range map[string]reply{"backing off": {status: 503}, "paused": {status: 401}} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(bad))
 			for range 10 {
 				q.put(events("e", 2)...)
@@ -66,7 +63,7 @@ func TestStopWhileWaitingIsAtOnce(t *testing.T) {
 }
 
 func TestOneRunAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		b := start(t, newMemQueue(), &rudder{}, nil)
 		synctest.Wait()
 		require.ErrorContains(t, b.Run(t.Context()), "running already")
@@ -75,8 +72,7 @@ func TestOneRunAtATime(t *testing.T) {
 
 // The probe that a stop cuts off must not stay the only one for ever.
 func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(func(p posted) reply {
 			if p.n == 0 {
 				return reply{status: 401}

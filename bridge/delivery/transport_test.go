@@ -69,7 +69,7 @@ func TestStaleResponsesAreNoResponses(t *testing.T) {
 // After its age a connection is not used again, so that a changed address is found;
 // a suspect has a connection of its own.
 func TestConnectionsAreRenewed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
 		network.serve = serve(taking(okText))

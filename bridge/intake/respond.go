@@ -105,10 +105,7 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 		_ = control.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	in.setRetryAfter(c, status)
-	response, err := json.Marshal(map[string]string{"error": text})
-	if err != nil {
-		response = []byte(`{"error":""}`)
-	}
+	response, _ := json.Marshal(map[string]string{"error": text})
 	response = append(response, '\n')
 	if alone && to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
 		in.respondAndDrain(c, to, status, response)
