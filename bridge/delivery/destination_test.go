@@ -366,32 +366,6 @@ func TestParkedEventsAreReadAgain(t *testing.T) {
 	})
 }
 
-func TestBreakerLetsOneThroughAtATimeThenAllResume(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		r.set(func(p posted) reply { return reply{status: 503, after: time.Duration(100+p.n) * time.Millisecond} })
-		for i := range 50 {
-			q.put(events(fmt.Sprint("r", i), 1)...)
-		}
-		b := start(t, q, r, onePerRequest)
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		posts := r.all()
-		for i := 5; i < len(posts); i++ {
-			took := time.Duration(100+posts[i-1].n) * time.Millisecond
-			require.GreaterOrEqual(t, posts[i].at.Sub(posts[i-1].at), took, "request %d overlaps", i)
-		}
-		r.mu.Lock()
-		r.most = 0
-		r.mu.Unlock()
-		r.set(always(reply{after: time.Second}))
-		back := time.Now()
-		b.settledWithin(t, time.Hour)
-		after := r.all()[len(posts):]
-		require.LessOrEqual(t, after[0].at.Sub(back), 26*time.Second)
-		require.Equal(t, 4, r.most, "all workers are at work again")
-	})
-}
-
 func TestBackoffDoublesUntilTheDestinationIsBack(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{status: 503}))

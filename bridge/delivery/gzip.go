@@ -21,8 +21,7 @@ const (
 	// fits a packet or two as it is.
 	compressFrom = 1 << 10
 	// gzipLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
-	// levels cost twice as much and more, for half a hundredth of the size. See
-	// BenchmarkGzip.
+	// levels cost twice as much and more, for half a hundredth of the size.
 	gzipLevel  = gzip.BestSpeed
 	askEvery   = time.Hour // how long the destination's answer holds
 	askTimeout = 10 * time.Second

@@ -3,9 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,21 +59,6 @@ func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 			require.Empty(t, r.questions()[0].Header.Get("Authorization"))
 		})
 	}
-}
-
-func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
-		r.version = canGzip()
-		b := compresses(t, r, nil)
-		b.queue.put(events("small", 5)...)
-		b.settledWithin(t, time.Second)
-		b.queue.put(fat("alone", 1)...)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for _, p := range r.all() {
-			require.False(t, p.compressed)
-		}
-	})
 }
 
 func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
@@ -187,34 +170,4 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
-}
-
-func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
-	random := rand.NewChaCha8([32]byte{})
-	noise := make([]byte, 10_000)
-	_, _ = random.Read(noise)
-	var p compressor
-	require.Nil(t, p.compress(noise))
-	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)))
-	require.Nil(t, p.compress(slices.Repeat([]byte("x"), compressFrom-1)))
-	p.drop(1)
-	require.Zero(t, p.compressed.Cap())
-	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
-}
-
-// BenchmarkGzip measures what compression costs for an event of 1 KB in a POST of
-// 1000, and what it saves. ns/op is for one event.
-func BenchmarkGzip(b *testing.B) {
-	var body []byte
-	for i := range 1000 {
-		body = append(body, kilobyte(i*7919)...)
-	}
-	var p compressor
-	compressed := p.compress(body)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N / 1000 {
-		compressed = p.compress(body)
-	}
-	b.ReportMetric(float64(len(compressed))/float64(len(body)), "size/plain")
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 
@@ -57,29 +56,4 @@ func benchmark(b *testing.B, events int) {
 		in.ServeHTTP(w, req)
 	}
 	b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
-}
-
-// BenchmarkIntakeOverTCP is the same over a connection of loopback; the client's
-// work is part of it.
-func BenchmarkIntakeOverTCP(b *testing.B) {
-	in := New(Config{Connectors: []Connector{queued(void{}, "a", "secret")}})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	server := in.Server()
-	defer server.Close()
-	go func() { _ = server.Serve(Listen(ln, 0, nil)) }()
-	url := "http://" + ln.Addr().String()
-	body, _ := currentstest.EmailOpens(100)
-	b.ReportAllocs()
-	for b.Loop() {
-		req, _ := http.NewRequest(http.MethodPost, url+"/currents", bytes.NewReader(body))
-		req.Header.Set("Authorization", "Bearer secret")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			b.Fatal(err, resp)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-	b.ReportMetric(float64(b.N*100)/b.Elapsed().Seconds(), "events/s")
 }

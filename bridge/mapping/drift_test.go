@@ -154,18 +154,3 @@ func TestKnownEventsAreCheap(t *testing.T) {
 	}))
 	require.Empty(t, w.List())
 }
-
-// FuzzDrift: a watch changes nothing, and never panics.
-func FuzzDrift(f *testing.F) {
-	for _, seed := range seeds() {
-		f.Add([]byte(seed))
-	}
-	events, err := mapping.New(mapping.Options{Drift: drift.New(drift.Config{})})
-	require.NoError(f, err)
-	webhook, err := mapping.New(mapping.Options{Drift: drift.New(drift.Config{}), Webhook: true})
-	require.NoError(f, err)
-	f.Fuzz(func(t *testing.T, event []byte) {
-		require.Equal(t, string(mapping.Plain().AppendMessage(nil, event, "f")), string(events.Append(nil, event, "f")))
-		require.Equal(t, string(event), string(webhook.Append(nil, event, "f")))
-	})
-}

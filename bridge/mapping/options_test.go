@@ -64,7 +64,7 @@ func TestOptionMistakes(t *testing.T) {
 		"both ids":         {personal(map[string]mapping.Action{"user.user_id": mapping.Drop, "user.external_user_id": mapping.Drop}), []string{"personal.fields.user.user_id"}},
 		"one id, hash one": {personal(map[string]mapping.Action{"user.user_id": mapping.Drop, "user.external_user_id": mapping.Hash}), nil},
 		"everything": {mapping.Options{
-			Names: mapping.Names{Map: map[string]string{"a*b": "a"}},
+			Names:  mapping.Names{Map: map[string]string{"a*b": "a"}},
 			Filter: mapping.Filter{Deny: []string{"["}}, Personal: mapping.Personal{Preset: "x", Fields: map[string]mapping.Action{"a": mapping.Hash}},
 		}, []string{"names.map.a*b", "filter.deny[0]", "personal.preset", "personal.salt"}},
 	} {
