@@ -67,37 +67,54 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 	return err
 }
 
+// loader reads parked events again, each record once where its events follow each
+// other.
+type loader struct {
+	queue  Queue
+	record *queue.Record
+	gone   []uint64 // records that are not held any more
+}
+
+// event returns the bytes of an event; nil: it is not pending any more, or another
+// bridge has it now.
+func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, err error) {
+	if l.record == nil || l.record.Seq != seq {
+		l.record, err = l.queue.Load(ctx, seq)
+		if errors.Is(err, queue.ErrNotHeld) {
+			l.record, err = &queue.Record{Seq: seq}, nil
+			l.gone = append(l.gone, seq)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range l.record.Events {
+		if e.Index == index {
+			return e.Raw, nil
+		}
+	}
+	return nil, nil
+}
+
 // load reads the bytes of a parked request's events again. Without ok, the request
 // is not to be sent now.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 	if r.loaded || r.probe {
 		return true, nil
 	}
-	kept := r.events[:0]
-	var record *queue.Record
-	var gone []*queue.Record
-	for i := range r.events {
-		e := r.events[i]
-		if record == nil || record.Seq != e.seq {
-			record, err = s.config.Queue.Load(ctx, e.seq)
-			if errors.Is(err, queue.ErrNotHeld) {
-				record, err = &queue.Record{Seq: e.seq}, nil // another bridge has it now
-				gone = append(gone, record)
-			}
-			if err != nil {
-				break
-			}
+	kept := make([]event, 0, len(r.events))
+	l := loader{queue: s.config.Queue}
+	for _, e := range r.events {
+		if e.raw, err = l.event(ctx, e.seq, e.index); err != nil {
+			break
 		}
-		for _, found := range record.Events {
-			if found.Index == e.index {
-				e.raw = found.Raw
-				if s.config.Mode == Events {
-					e.id = string(appendID(nil, record.Origin, e.index))
-				}
-				kept = append(kept, e)
-				break
-			}
+		if e.raw == nil {
+			continue
 		}
+		if s.config.Mode == Events {
+			e.id = string(appendID(nil, l.record.Origin, e.index))
+		}
+		kept = append(kept, e)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,9 +127,9 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		}
 		return false, nil
 	}
-	for _, record := range gone {
-		if h, held := s.held[record.Seq]; held {
-			delete(s.held, record.Seq)
+	for _, seq := range l.gone {
+		if h, held := s.held[seq]; held {
+			delete(s.held, seq)
 			s.config.Queue.Release(h.record)
 		}
 	}

@@ -28,21 +28,21 @@ import (
 // time: when it has failed for GiveUpAfter.
 const (
 	breakAfter    = 3                // failures of fresh requests in a row that open the breaker
-	lately        = time.Minute      // a destination that accepted something within it was well
-	leastRate     = 0.03             // at which requests are taken to fail at random, at least
+	lately        = time.Minute      // a destination that accepted a request within it was well
+	leastRate     = 0.03             // bounds of the rate at which requests are taken to fail at random
 	mostRate      = 0.95             //
-	splitChance   = 1e-2             // that a request is split for nothing
-	deadChance    = 1e-9             // that an event dies for nothing
-	halfChance    = 1e-2             // that a half is tried for nothing where nothing else can be
+	splitChance   = 1e-2             // accepted chance of splitting a good request
+	deadChance    = 1e-9             // accepted chance of dead-lettering a good event
+	halfChance    = 1e-2             // accepted chance of trying a part of a good suspect
 	fewFail       = 0.2              // rate below which RudderStack's own words split at once
-	fade          = 0.98             // weight of a result of a fresh request at the next one
-	pausedWait    = 30 * time.Second // between requests to a paused destination, at most
+	fade          = 0.98             // what remains of the weight of older results at each new one
+	pausedWait    = 30 * time.Second // longest wait between requests to a paused destination
 	lateWait      = 5 * time.Second  // the same where one was accepted lately
 	mostPartTries = 20               // parts of suspects that are tried without an acceptance
-	partTryEvery  = 5 * time.Minute  // and then one in that time
-	mostByProbe   = 10               // events that die on the evidence of probes alone, in a row
-	usualGood     = 9.5              // weight of what is believed before anything is known:
-	usualBad      = 0.5              // one request in twenty fails
+	partTryEvery  = 5 * time.Minute  // between two more of them
+	mostByProbe   = 10               // events in a row that die on the evidence of probes alone
+	usualGood     = 9.5              // prior of the rate: so many requests were accepted,
+	usualBad      = 0.5              // and so many failed
 )
 
 // outcome is what came of one request.
@@ -57,8 +57,8 @@ type outcome struct {
 	text         string // what went wrong, in a line
 }
 
-// trial is the history of a request that failed. It is zero in a fresh request,
-// and in a half of one that was split but for the attempts.
+// trial is the history of a request that failed. It is zero in a fresh request. A
+// half of a split request starts anew with the attempts of the whole.
 type trial struct {
 	attempts    int       // requests that its events were in
 	split       time.Time // it is a half of a request that was split then; zero: it is whole
@@ -69,7 +69,7 @@ type trial struct {
 	first, last time.Time // failure; zero: there was none
 	next        time.Time // it is not tried before
 	before      uint64    // requests accepted by the destination at first
-	lineage     uint64    // the first that is accepted after the request failed that this is a part of; 0: none failed
+	lineage     uint64    // number of the first request accepted after the first failure of this one or the whole it was split from; 0: none failed
 	probe       time.Time // a probe was sent for it, after the failure before
 	probed      bool      // a probe was sent since the last failure
 	outcome     outcome   // of the last failure
@@ -100,7 +100,7 @@ type evidence struct {
 	acceptedAt    time.Time // end of the last of them
 	acceptedBegan time.Time // latest beginning among them
 	probeBegan    time.Time // of the last probe that RudderStack answered in its own words
-	partTries     int       // parts of suspects that were tried for want of anything else, since the last acceptance
+	partTries     int       // parts of suspects tried since the last acceptance, see mayTryPart
 	partTriedAt   time.Time // the last of them
 	byProbe       int       // events that died on the evidence of probes since the last acceptance
 	good, bad     float64   // results of fresh requests, old ones fading
@@ -194,8 +194,8 @@ func (e *evidence) acceptedSince(t *trial) bool {
 	return !t.last.IsZero() && e.acceptedBegan.After(t.last)
 }
 
-// believes reports whether a refusal in RudderStack's own words, which was just
-// taken in, is to be taken at its word.
+// believes reports whether the refusal in RudderStack's own words that was just
+// noted is true of the events.
 func (e *evidence) believes(t *trial) bool { return !e.open || e.probeBegan.After(t.probe) }
 
 func (e *evidence) acceptedLately(now time.Time) bool {
@@ -254,8 +254,8 @@ func (e *evidence) learn(t *trial, o outcome) {
 	}
 }
 
-// openBreaker opens the breaker, or keeps it open. The wait counts from the beginning of
-// the request: one that hung has waited already.
+// openBreaker opens the breaker, or keeps it open. The wait counts from the start
+// of the request: one that hung has waited already.
 func (e *evidence) openBreaker(o outcome) {
 	e.open, e.trouble = true, o
 	bound := e.maxBackoff
@@ -279,9 +279,9 @@ func (e *evidence) closeBreaker(now time.Time) {
 // timers are. It lets at most slack's worth of requests begin together.
 const slack = 50 * time.Millisecond
 
-// mayTryPart reports whether a part of a suspect may be tried to find out whether the
-// destination takes anything. Without a bound, one that is away would be asked with
-// ever smaller requests, and get all of them when it is back.
+// mayTryPart reports whether a part of a suspect may be tried to find out whether
+// the destination takes anything. Without a bound, suspects would be cut into ever
+// smaller requests while the destination is away.
 func (e *evidence) mayTryPart(now time.Time) bool {
 	return e.partTries < mostPartTries || now.Sub(e.partTriedAt) >= partTryEvery
 }
@@ -347,14 +347,14 @@ type sizes struct {
 }
 
 const (
-	growEvery   = 20 * time.Second // between two changes for the larger, at least
-	growSeldom  = 5 * time.Minute  // where growing was wrong again and again
+	growEvery   = 20 * time.Second // shortest time between two enlargements
+	growSeldom  = 5 * time.Minute  // the same where growing failed again and again
 	growOK      = 10               // requests that are accepted before
 	shrinkFails = 3                // of the usual size in a row before requests are halved
 	shrinkSmall = 1.9              // small ones that are accepted meanwhile
-	shrinkBy    = 1e-4             // the chance that this is no matter of the size
-	priorBad    = 0.5              // what is believed of small ones before anything is known:
-	priorAll    = 2.5              // one in five fails
+	shrinkBy    = 1e-4             // accepted chance that the size is not the cause
+	priorBad    = 0.5              // prior of the rate of small ones: so many failed
+	priorAll    = 2.5              // of so many
 	usualEvery  = 32               // requests
 )
 

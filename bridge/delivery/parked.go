@@ -88,24 +88,15 @@ func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, tot
 	slices.SortFunc(list, func(a, b ParkedEvent) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Index-b.Index) })
 	total = len(list)
 	list = list[:min(limit, total)]
-	var record *queue.Record
+	l := loader{queue: s.config.Queue}
 	for i := range list {
 		p := &list[i]
-		if record == nil || record.Seq != p.Seq {
-			record, err = s.config.Queue.Load(ctx, p.Seq)
-			if errors.Is(err, queue.ErrNotHeld) {
-				record, err = &queue.Record{Seq: p.Seq}, nil // settled just now
-			}
-			if err != nil {
-				return nil, 0, fmt.Errorf("delivery: read parked events: %w", err)
-			}
+		raw, err := l.event(ctx, p.Seq, p.Index)
+		if err != nil {
+			return nil, 0, fmt.Errorf("delivery: read parked events: %w", err)
 		}
-		for _, e := range record.Events {
-			if e.Index == p.Index {
-				p.Size = len(e.Raw)
-				p.EventType, p.ID = describeEvent(e.Raw)
-			}
-		}
+		p.Size = len(raw)
+		p.EventType, p.ID = describeEvent(raw)
 	}
 	return list, total, nil
 }

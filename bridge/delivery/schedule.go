@@ -172,9 +172,10 @@ func (s *scheduler) whileClosed(now time.Time) *request {
 	return nil
 }
 
-// whileOpen chooses the one request that is sent while the breaker is open, in
-// turns of the usual size and of a single event drawn at random; where nothing is
-// fresh, a suspect or a half of it. What answers with pages gets single events.
+// whileOpen chooses the one request that is sent while the breaker is open: in turn
+// one of the usual size and a single event drawn at random; where nothing is fresh,
+// a suspect or a part of it. A destination that answers with pages gets single
+// events.
 func (s *scheduler) whileOpen(now time.Time) *request {
 	single := s.evidence.turns%2 == 0 || s.evidence.trouble.kind == misdirected
 	if len(s.fresh) > 0 {
@@ -221,9 +222,9 @@ func (s *scheduler) nextFresh(at, n int) *request {
 }
 
 // nextSuspect returns a suspect, or the part of it that is to be tried: no more
-// than the size of requests, and where there is nothing else to ask with, in turns a
-// half and a single event drawn at random. For what RudderStack refuses in its own
-// words it may be a probe.
+// than the size of requests, and where nothing else can be sent, in turn a half and
+// a single event drawn at random. For what RudderStack refuses in its own words it
+// may be a probe.
 func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
 	t, n, from := &r.trial, len(r.events), 0
 	uncertain := !t.last.IsZero() && !s.evidence.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.evidence.open)
