@@ -329,6 +329,9 @@ func isFatal(err error) bool {
 
 // sleep waits and says whether it did so to the end.
 func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
