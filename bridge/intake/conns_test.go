@@ -264,7 +264,7 @@ func TestRefusalsOverHTTP2(t *testing.T) {
 // As many connections of HTTP/2 as there may be, without a good token, with
 // windows of 0 and in the middle of requests, keep no good request out.
 func TestFloodOfHTTP2WithoutToken(t *testing.T) {
-	const limit = 300
+	const limit = 100
 	inBubble(t, Config{}, limit, func(t *testing.T, b *bench) {
 		for range limit {
 			s := newStream2(b.raw(t, ""))
