@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -102,22 +103,14 @@ type Config struct {
 
 // withDefaults returns c with its zeros filled in.
 func (c Config) withDefaults() Config {
-	switch {
-	case c.MaxBody > 0:
-	case c.Mode == Webhook:
-		c.MaxBody = defaultMaxBodyWebhook
-	default:
-		c.MaxBody = defaultMaxBody
+	maxBody := int64(defaultMaxBody)
+	if c.Mode == Webhook {
+		maxBody = defaultMaxBodyWebhook
 	}
-	if c.Random == nil {
-		c.Random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Observer == nil {
-		c.Observer = noObserver{}
-	}
+	c.MaxBody = cmp.Or(c.MaxBody, config.Size(maxBody))
+	c.Random = cmp.Or(c.Random, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Observer = cmp.Or[Observer](c.Observer, noObserver{})
 	return c
 }
 

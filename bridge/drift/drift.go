@@ -65,7 +65,7 @@ type item struct {
 func New(cfg Config) *Watch {
 	with := promauto.With(cfg.Registerer)
 	w := &Watch{
-		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
+		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), now: cfg.Now, seed: maphash.MakeSeed(),
 		items: make(map[string]map[string]*item),
 		total: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_drift_total",
@@ -78,9 +78,6 @@ func New(cfg Config) *Watch {
 	}
 	for _, field := range RedactedFields() {
 		w.redacted.WithLabelValues(field)
-	}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
 	}
 	if w.now == nil {
 		w.now = time.Now

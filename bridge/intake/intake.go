@@ -59,9 +59,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, max(128<<20, 8*c.MaxBody))
 	c.MaxRequests = cmp.Or(c.MaxRequests, 1024)
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 5*time.Second)
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
 }
 
