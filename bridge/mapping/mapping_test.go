@@ -127,7 +127,7 @@ func TestManyDuplicates(t *testing.T) {
 
 // TestDeepNesting: reading each level again would take hours here.
 func TestDeepNesting(t *testing.T) {
-	const depth = 2 << 20
+	const depth = 1 << 19
 	open, closed := strings.Repeat("[", depth), strings.Repeat("]", depth)
 	event := `{"id":"i","time":` + open + `1700000000` + closed + `,"user":{"user_id":` + open + closed + `},"properties":{"platform":` + open + closed + `,"a":` + open + closed + `}}`
 	want := context + `,"os":{"name":` + open + closed + `}` + track + `,"messageId":"i","anonymousId":` + open + closed +

@@ -68,6 +68,7 @@ func TestOptionMistakes(t *testing.T) {
 			Filter: mapping.Filter{Deny: []string{"["}}, Personal: mapping.Personal{Preset: "x", Fields: map[string]mapping.Action{"a": mapping.Hash}},
 		}, []string{"names.map.a*b", "filter.deny[0]", "personal.preset", "personal.salt"}},
 	} {
+		tt.opts.Glossary = glossary(t)
 		m, err := mapping.New(tt.opts)
 		require.Equal(t, tt.want, optionsOf(t, err), name)
 		require.Equal(t, err == nil, m != nil, name)
