@@ -193,19 +193,19 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 		s.mu.Unlock()
 		return tried{}, false
 	}
-	t := tried{events: r.events, response: a}
-	o := s.outcome(a)
+	s.classify(&a)
 	if r.probe {
-		o.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
+		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
 	}
-	wasCompressed := r.trial.outcome.compressed && r.trial.split.IsZero()
+	wasCompressed := r.trial.response.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
 	before := s.evidence.state
-	t.action = from.done(r, o)
+	t := tried{events: r.events, response: a}
+	t.action = from.done(r, a) // which drops the bytes of what is parked
 	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
 	changed := s.evidence.state != before
-	gzipEnded := o.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
+	gzipEnded := a.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
 	s.changed.Broadcast()
 	s.mu.Unlock()
 
@@ -259,20 +259,15 @@ func (s *Sender) ask(ctx context.Context) {
 	}
 }
 
-// outcome is what the rule knows of a response.
-func (s *Sender) outcome(a response) outcome {
-	o := outcome{
-		kind: classify(a.status, a.words, s.config.AcceptAny2XX), own: inOwnWords(a.status, a.words),
-		began: a.began, ended: a.ended, retryAfter: a.retryAfter,
-		compressed: a.compressed, status: a.status, words: a.words, text: a.describe(),
-	}
+// classify says what kind of response it is.
+func (s *Sender) classify(a *response) {
+	a.kind, a.own, a.text = classify(a.status, a.words, s.config.AcceptAny2XX), inOwnWords(a.status, a.words), a.describe()
 	switch {
 	case a.broken && a.status/100 == 2 && !s.config.AcceptAny2XX:
-		o.kind, o.text = unanswered, "the response broke off: "+o.text
-	case o.kind == misdirected:
-		o.text = "not RudderStack's answer: " + o.text
+		a.kind, a.text = unanswered, "the response broke off: "+a.text
+	case a.kind == misdirected:
+		a.text = "not RudderStack's answer: " + a.text
 	}
-	return o
 }
 
 func (s *Sender) observe(t tried, probe bool) {
@@ -305,7 +300,7 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 
 // letter is the dead letter of an event.
 func (s *Sender) letter(t tried) queue.DeadEvent {
-	e, o := t.events[0], t.trial.outcome
+	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{
 		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
 		Answer: o.words + "\n" + t.trial.history(t.accepted),
@@ -334,7 +329,7 @@ func (s *Sender) parked(t tried) {
 		}
 	}
 	s.mu.Unlock()
-	if len(t.events) == 1 && t.trial.count == 2 && t.trial.outcome.kind != limited {
+	if len(t.events) == 1 && t.trial.count == 2 && t.trial.response.kind != limited {
 		kind, id := describeEvent(t.events[0].raw)
 		s.log.Warn("event is suspected: it fails alone while others are accepted",
 			"record", t.events[0].seq, "index", t.events[0].index, "type", kind, "id", id, "status", t.response.status)

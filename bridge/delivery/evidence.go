@@ -45,18 +45,6 @@ const (
 	usualBad      = 0.5              // and so many failed
 )
 
-// outcome is what came of one request.
-type outcome struct {
-	kind         kind
-	own          bool // a 400 or 413 in RudderStack's own words
-	began, ended time.Time
-	retryAfter   time.Duration
-	compressed   bool
-	status       int
-	words        string // of the response
-	text         string // what went wrong, in a line
-}
-
 // trial is the history of a request that failed. It is zero in a fresh request. A
 // half of a split request starts anew with the attempts of the whole.
 type trial struct {
@@ -72,7 +60,7 @@ type trial struct {
 	lineage     uint64    // number of the first request accepted after the first failure of this one or the whole it was split from; 0: none failed
 	probe       time.Time // a probe was sent for it, after the failure before
 	probed      bool      // a probe was sent since the last failure
-	outcome     outcome   // of the last failure
+	response    response  // of the last failure
 }
 
 // fresh reports whether the request was never tried, nor a part of what was.
@@ -113,7 +101,7 @@ type evidence struct {
 	every    time.Duration // between the beginnings of two requests; 0: no limit
 	inFlight int
 	turns    int       // requests while it was open
-	trouble  outcome   // the last failure while open
+	trouble  response  // the last failure while open
 	state    string    // its name
 	since    time.Time // it is that
 	size     sizes
@@ -135,7 +123,7 @@ func newEvidence(c config.Connector, random *rand.Rand, now time.Time) *evidence
 // them. giveUp is how long an event must have failed before it dies of anything
 // but 400 and 413. It is 0 for a replay, in which nothing dies but is counted as
 // refused: there a refusal is believed for good once something else was accepted.
-func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) action {
+func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) action {
 	t.attempts++
 	e.learn(t, o)
 	e.size.learn(n, o.kind == accepted, o.ended)
@@ -167,7 +155,7 @@ func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) actio
 
 // fail notes a failure. It counts where the destination was well since the one
 // before.
-func (t *trial) fail(o outcome, well bool, accepted uint64) {
+func (t *trial) fail(o response, well bool, accepted uint64) {
 	if t.first.IsZero() {
 		t.first, t.before = o.ended, accepted
 		well = true
@@ -179,12 +167,12 @@ func (t *trial) fail(o outcome, well bool, accepted uint64) {
 		t.count++
 	}
 	t.fails++
-	t.last, t.outcome, t.probed = o.ended, o, false
+	t.last, t.response, t.probed = o.ended, o, false
 }
 
 // wellFor reports whether the destination has shown that it is well between the
 // last failure of a request and the one now.
-func (e *evidence) wellFor(t *trial, o outcome) bool {
+func (e *evidence) wellFor(t *trial, o response) bool {
 	return e.acceptedSince(t) || o.own && !t.last.IsZero() && e.probeBegan.After(t.last)
 }
 
@@ -220,7 +208,7 @@ func (e *evidence) mayDie(t *trial) bool {
 // learn keeps what the result of a request says about the destination. The failure
 // of one that was tried before says something only where nothing was accepted
 // lately, or, for a refusal that splits at once, nothing since.
-func (e *evidence) learn(t *trial, o outcome) {
+func (e *evidence) learn(t *trial, o response) {
 	fresh := t.fresh()
 	if o.kind == accepted {
 		e.accepted, e.acceptedAt, e.byProbe, e.partTries = e.accepted+1, o.ended, 0, 0
@@ -256,7 +244,7 @@ func (e *evidence) learn(t *trial, o outcome) {
 
 // openBreaker opens the breaker, or keeps it open. The wait counts from the start
 // of the request: one that hung has waited already.
-func (e *evidence) openBreaker(o outcome) {
+func (e *evidence) openBreaker(o response) {
 	e.open, e.trouble = true, o
 	bound := e.maxBackoff
 	if o.kind.state() != StateBackingOff {
@@ -271,7 +259,7 @@ func (e *evidence) openBreaker(o outcome) {
 
 // closeBreaker closes the breaker.
 func (e *evidence) closeBreaker(now time.Time) {
-	e.inARow, e.open, e.trouble = 0, false, outcome{}
+	e.inARow, e.open, e.trouble = 0, false, response{}
 	e.setState(StateOK, now)
 }
 

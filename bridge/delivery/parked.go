@@ -80,7 +80,7 @@ func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, tot
 		for _, e := range r.events {
 			list = append(list, ParkedEvent{
 				Seq: e.seq, Index: e.index, With: len(r.events), Failures: t.fails, FirstFailure: t.first,
-				Status: t.outcome.status, LastAnswer: t.outcome.words, NextTry: t.next,
+				Status: t.response.status, LastAnswer: t.response.words, NextTry: t.next,
 			})
 		}
 	}

@@ -40,6 +40,11 @@ type response struct {
 	bytes        int  // of the body that was sent
 	compressed   bool // it was
 	cut          bool // cut off by ctx before a response came: nothing is known
+
+	// Set by Sender.classify:
+	kind kind
+	own  bool   // a 400 or 413 in RudderStack's own words
+	text string // what went wrong, in a line
 }
 
 // poster makes requests to one destination.

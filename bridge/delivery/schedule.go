@@ -228,7 +228,7 @@ func (s *scheduler) nextFresh(at, n int) *request {
 func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
 	t, n, from := &r.trial, len(r.events), 0
 	uncertain := !t.last.IsZero() && !s.evidence.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.evidence.open)
-	if uncertain && t.outcome.own && !t.probed && !s.evidence.probeBegan.After(t.last) {
+	if uncertain && t.response.own && !t.probed && !s.evidence.probeBegan.After(t.last) {
 		t.probed, t.probe, t.next = true, now, now.Add(s.evidence.minBackoff)
 		s.park(r, now)
 		return &request{probe: true}
@@ -280,7 +280,7 @@ func (s *scheduler) makeReady(r *request) {
 
 // done notes what came of a request and says what to do with its events. What
 // is to be tried again is kept; the others are the caller's.
-func (s *scheduler) done(r *request, o outcome) action {
+func (s *scheduler) done(r *request, o response) action {
 	s.leave(r)
 	if r.probe {
 		if o.own {
@@ -297,7 +297,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 		for _, half := range []*request{r.part(0, middle), r.part(middle, len(r.events))} {
 			half.trial = trial{
 				split: o.ended, suspected: r.trial.suspected || r.trial.count > 1,
-				attempts: r.trial.attempts, lineage: r.trial.lineage, outcome: o,
+				attempts: r.trial.attempts, lineage: r.trial.lineage, response: o,
 				next: o.ended.Add(time.Duration(s.evidence.random.Float64() * float64(splitWait))),
 			}
 			s.park(half, o.ended)
