@@ -40,7 +40,7 @@ type profile struct {
 
 func (p *profile) read(properties, scratch []byte) {
 	for f := currents.Fields(properties); f.Next(); {
-		key := plainKey(&f, scratch)
+		key := f.PlainKey(scratch)
 		for i, s := range standardTraits {
 			if string(key) == s.property {
 				p.values[i] = f.Value()
@@ -92,7 +92,7 @@ func (e *fields) appendProfile(dst []byte) []byte {
 	inside := p.append(buf[:0], &address, firstInAddress, len(standardTraits))
 	dst = traits.append(dst, `"address":`, address.close(inside))
 	for f := currents.Fields(e.properties); f.Next(); {
-		key := plainKey(&f, scratch[:0])
+		key := f.PlainKey(scratch[:0])
 		if p.renames(key) {
 			continue
 		}

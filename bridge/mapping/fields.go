@@ -119,7 +119,7 @@ type run struct{ from, to int }
 func (e *fields) read(event []byte, known *shapes) {
 	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {
-		switch string(plainKey(&f, scratch[:0])) {
+		switch string(f.PlainKey(scratch[:0])) {
 		case "event_type":
 			e.drifts = e.drifts || e.eventType != nil
 			e.eventType = f.Value()
@@ -150,7 +150,7 @@ func (e *fields) read(event []byte, known *shapes) {
 func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
 	e.userID, e.externalUserID, e.deviceID, e.timezone = nil, nil, nil, nil // of an earlier duplicate
 	for f.Next() {
-		key := plainKey(f, scratch)
+		key := f.PlainKey(scratch)
 		e.drifts = e.drifts || e.shape == nil || e.shape.user.find(key) < 0
 		switch string(key) {
 		case "user_id":
@@ -172,7 +172,7 @@ func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 	from, to := -1, 0
 	shape := e.shape
 	for f.Next() {
-		key := plainKey(f, scratch)
+		key := f.PlainKey(scratch)
 		var i int
 		if shape == nil {
 			i = movedIndex(key)
@@ -225,15 +225,6 @@ func (e *fields) appendProperties(dst []byte) []byte {
 		dst = o.append(dst, "", e.properties[r.from:r.to])
 	}
 	return o.close(dst)
-}
-
-// plainKey returns the key under f with its escapes undone, in scratch where
-// it has any.
-func plainKey(f *currents.FieldIterator, scratch []byte) []byte {
-	if f.Escaped() {
-		return f.AppendKey(scratch)
-	}
-	return f.Key()
 }
 
 // plainText returns the text of a raw string, in scratch where it has escapes;

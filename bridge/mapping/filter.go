@@ -194,7 +194,7 @@ func (c *condition) find(properties []byte) []byte {
 	var literal, outer, inner []byte
 	var scratch [64]byte
 	for f := currents.Fields(properties); f.Next(); {
-		switch key := plainKey(&f, scratch[:0]); {
+		switch key := f.PlainKey(scratch[:0]); {
 		case string(key) == c.property:
 			literal = f.Value()
 		case c.head != "" && string(key) == c.head:

@@ -129,7 +129,7 @@ func (w *rewriter) upTo(i int) {
 func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again bool) currents.FieldIterator {
 	last, gap, end := 1, -1, 0 // behind the last one that stayed; where those dropped since start and end
 	for f.Next() {
-		key := plainKey(&f, w.key[:0])
+		key := f.PlainKey(w.key[:0])
 		var r *rule
 		if in.top {
 			if string(key) == "event_type" && !again {

@@ -94,7 +94,7 @@ func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing red
 	for f := currents.Fields(event); f.Next(); {
 		inner := f.Inner()
 		switch {
-		case s.top.find(plainKey(&f, n.key[:0])) < 0:
+		case s.top.find(f.PlainKey(n.key[:0])) < 0:
 			n.count("", f.AppendKey(nil))
 		case of == nil: // its fields are not known
 		case f.KeyIs("user"):
@@ -115,7 +115,7 @@ type eventDrift struct {
 
 func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
 	for f.Next() {
-		if known.find(plainKey(f, n.key[:0])) < 0 {
+		if known.find(f.PlainKey(n.key[:0])) < 0 {
 			n.count(prefix, f.AppendKey(nil))
 		}
 	}
