@@ -186,19 +186,13 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
+func TestReplayProgressIsStoredAgainUntilTheQueueFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, nil)
 		b.queue.failing(5, queue.ErrFull)
 		b.queue.order(queue.ReplayOrder{})
 		require.EqualValues(t, 100, b.replayedWithin(t, time.Minute).Replayed)
 		require.Len(t, r.all(), 1)
-	})
-}
-
-func TestReplayOfAQueueThatFailsEndsRun(t *testing.T) {
-	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
-		b := history(t, &rudder{}, 1, nil)
 		b.queue.failing(-1, queue.ErrFailed)
 		b.queue.order(queue.ReplayOrder{})
 		require.ErrorIs(t, <-b.ended, queue.ErrFailed)

@@ -1,13 +1,10 @@
 package delivery
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,56 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
-
-// A response that was not asked for, left on a connection by a proxy, kills nothing
-// and accepts nothing.
-func TestStaleResponsesAreNoResponses(t *testing.T) {
-	for name, extra := range map[string]string{
-		"400":            "HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\ninvalid json",
-		"408 and closed": "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-		"ok":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-	} {
-		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			var served atomic.Int64
-			var open sync.WaitGroup
-			open.Go(func() {
-				for {
-					c, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					open.Go(func() {
-						serve(func(req *http.Request) string {
-							_, _ = io.Copy(io.Discard, req.Body)
-							if served.Add(1)%3 == 0 {
-								return okText + extra
-							}
-							return okText
-						})(c)
-					})
-				}
-			})
-			q := newMemQueue()
-			b := start(t, q, nil, func(c *Config) {
-				c.RudderURL, c.Transport, c.Gzip, c.BatchEvents = "http://"+listener.Addr().String(), nil, "off", 1
-				c.Backoff.Min = time.Millisecond
-			})
-			for i := range 100 {
-				q.put(events(fmt.Sprint(i), 3)...)
-			}
-			require.Eventually(t, func() bool { return q.count(queue.Pending) == 0 }, 30*time.Second, 5*time.Millisecond)
-			require.Equal(t, 300, q.count(queue.Delivered), "and none is dead")
-			require.GreaterOrEqual(t, served.Load(), int64(300), "each was read by the server")
-			b.finish(t)
-			require.NoError(t, listener.Close())
-			open.Wait()
-		})
-	}
-}
 
 // After its age a connection is not used again, so that a changed address is found;
 // a suspect has a connection of its own.
