@@ -155,7 +155,7 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 		repeated := 0
 		for crash := time.Duration(0); crash < 3*time.Second; crash += 130 * time.Millisecond {
 			r, q := &rudder{}, newMemQueue()
-			bad := refusing(400, "invalid json", "r3-4", "r17-0")
+			bad := with(reply{status: 400, body: "invalid json"}, "r3-4", "r17-0")
 			r.set(func(p posted) reply {
 				a := bad(p)
 				a.after = time.Duration(100+p.n%7*50) * time.Millisecond
@@ -242,7 +242,7 @@ func TestClaimFailureIsTriedAgain(t *testing.T) {
 
 func TestObserverSeesEachRequest(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		bad := refusing(413, "request size exceeds max limit", "e-1")
+		bad := with(reply{status: 413, body: "request size exceeds max limit"}, "e-1")
 		r.set(func(p posted) reply {
 			if p.n == 0 {
 				return reply{hang: true}

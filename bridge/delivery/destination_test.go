@@ -70,7 +70,7 @@ func (test refusal) play(t *testing.T, r *rudder, q *memQueue, mode string, n in
 	}
 	r.set(with(test.answer, bad...))
 	for i := range 10 {
-		q.put(whole(fmt.Sprint("b", i), 100)...)
+		q.put(events(fmt.Sprint("b", i), 100)...)
 	}
 	b := start(t, q, r, func(c *Config) { c.Mode = mode })
 	born := time.Now()
@@ -78,7 +78,7 @@ func (test refusal) play(t *testing.T, r *rudder, q *memQueue, mode string, n in
 	for i := 0; time.Since(born) < test.dead[1] && q.count(queue.Dead) < n; i++ {
 		id := fmt.Sprint("late", i)
 		late[id+"-0"] = time.Now()
-		q.put(whole(id, 1)...)
+		q.put(events(id, 1)...)
 		require.True(t, time.Since(born) >= test.dead[0] || q.deadCount() == 0, "too early")
 		time.Sleep(5 * time.Second)
 		if i > 120 && !*soak { // by then they are parked for minutes
@@ -148,12 +148,12 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 			bubble(t, fmt.Sprint(test.name, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
 				b := start(t, q, r, nil)
 				if known {
-					q.put(whole("known", 3)...)
+					q.put(events("known", 3)...)
 					b.settledWithin(t, time.Second)
 				}
 				r.set(always(test.answer))
 				for i := range 10 {
-					q.put(whole(fmt.Sprint("b", i), 20)...)
+					q.put(events(fmt.Sprint("b", i), 20)...)
 				}
 				time.Sleep(45 * time.Minute)
 				synctest.Wait()
@@ -193,7 +193,7 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 		}
 		bubble(t, test.name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(with(test.answer, "e-41"))
-			q.put(whole("e", 100)...)
+			q.put(events("e", 100)...)
 			start(t, q, r, nil)
 			time.Sleep(3 * time.Minute)
 			synctest.Wait()
@@ -218,7 +218,7 @@ func TestProbesKillLittle(t *testing.T) {
 			}
 			return reply{status: 400, body: "invalid json"}
 		})
-		q.put(whole("e", 200)...)
+		q.put(events("e", 200)...)
 		start(t, q, r, nil)
 		time.Sleep(12 * time.Hour)
 		synctest.Wait()
@@ -246,7 +246,7 @@ func TestSizeAdapts(t *testing.T) {
 				return a
 			})
 			for i := range 100 {
-				q.put(whole(fmt.Sprint("b", i), 50)...)
+				q.put(events(fmt.Sprint("b", i), 50)...)
 			}
 			b := start(t, q, r, func(c *Config) { c.Gzip = "off" })
 			b.settledWithin(t, test.within)
@@ -272,7 +272,7 @@ func TestLimiterAndABadEvent(t *testing.T) {
 			return bad(p)
 		})
 		for i := range 20 {
-			q.put(whole(fmt.Sprint("b", i), 50)...)
+			q.put(events(fmt.Sprint("b", i), 50)...)
 		}
 		start(t, q, r, nil)
 		time.Sleep(10 * time.Minute)
@@ -280,7 +280,7 @@ func TestLimiterAndABadEvent(t *testing.T) {
 		require.Equal(t, 999, q.count(queue.Delivered))
 		require.Empty(t, q.dead)
 		for i := range 1000 {
-			q.put(whole(fmt.Sprint("late", i), 1)...)
+			q.put(events(fmt.Sprint("late", i), 1)...)
 			time.Sleep(7 * time.Second)
 		}
 		require.Len(t, q.dead, 1)
@@ -292,10 +292,10 @@ func TestLimiterAndABadEvent(t *testing.T) {
 func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(with(reply{status: 403, body: "blocked"}, "e-3", "e-60"))
-		q.put(whole("e", 100)...)
+		q.put(events("e", 100)...)
 		b := start(t, q, r, nil)
 		for i := range 120 {
-			q.put(whole(fmt.Sprint("late", i), 1)...)
+			q.put(events(fmt.Sprint("late", i), 1)...)
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
@@ -305,7 +305,7 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 		require.Equal(t, 2, total)
 		p := list[0]
 		require.Equal(t, ParkedEvent{
-			Seq: 1, Index: 3, EventType: "t", ID: "e-3", Size: len(whole("e", 4)[3]), With: 1, Failures: p.Failures,
+			Seq: 1, Index: 3, EventType: "t", ID: "e-3", Size: len(events("e", 4)[3]), With: 1, Failures: p.Failures,
 			FirstFailure: p.FirstFailure, Status: 403, LastAnswer: "blocked", NextTry: p.NextTry,
 		}, p)
 		require.Greater(t, p.Failures, 3)
@@ -336,10 +336,10 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 func TestParkedEventsAreReadAgain(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(with(reply{status: 500}, "e-3"))
-		q.put(whole("e", 10)...)
+		q.put(events("e", 10)...)
 		b := start(t, q, r, nil)
 		for i := range 60 {
-			q.put(whole(fmt.Sprint("late", i), 1)...)
+			q.put(events(fmt.Sprint("late", i), 1)...)
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
@@ -448,7 +448,7 @@ func TestResumeTriesAtOnce(t *testing.T) {
 func TestRequestsASecondAreBounded(t *testing.T) {
 	for _, rate := range []float64{0.1, 1, 20, 500} {
 		bubble(t, fmt.Sprint(rate), func(t *testing.T, r *rudder, q *memQueue) {
-			bad := refusing(413, "request size exceeds max limit", "r3-4", "r9-0") // halves count
+			bad := with(reply{status: 413, body: "request size exceeds max limit"}, "r3-4", "r9-0") // halves count
 			r.set(func(p posted) reply {
 				a := bad(p)
 				a.after = 3 * time.Millisecond

@@ -374,20 +374,6 @@ func (s *seen) change(do func()) {
 	do()
 }
 
-// trickle puts an event every second, for so long, or until all but so many of the
-// events that it did not put have an outcome.
-func (b *testBench) trickle(t *testing.T, d time.Duration, bad ...string) {
-	t.Helper()
-	for until := time.Now().Add(d); time.Now().Before(until); {
-		b.queue.put(whole(fmt.Sprint("trickle", time.Now().UnixNano()), 1)...)
-		time.Sleep(time.Second)
-		if b.queue.deadCount() >= len(bad) && b.queue.count(queue.Pending) == 0 {
-			return
-		}
-	}
-	require.Failf(t, "still pending", "%d dead, %d pending after %s", b.queue.deadCount(), b.queue.count(queue.Pending), d)
-}
-
 // gaps are the times between requests.
 func gaps(posts []posted) []time.Duration {
 	var list []time.Duration
@@ -395,12 +381,6 @@ func gaps(posts []posted) []time.Duration {
 		list = append(list, posts[i].at.Sub(posts[i-1].at))
 	}
 	return list
-}
-
-// refusing answers a request that holds one of the events with status, and a probe
-// as RudderStack does.
-func refusing(status int, body string, ids ...string) func(posted) reply {
-	return with(reply{status: status, body: body}, ids...)
 }
 
 // with answers a request that holds one of the events with a.
@@ -432,15 +412,6 @@ func empty(p posted) reply {
 
 // events makes n events with the ids prefix-0, prefix-1, …
 func events(prefix string, n int) []string {
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf(`{"id":"%s-%d"}`, prefix, i))
-	}
-	return list
-}
-
-// whole makes events that the mode Webhook takes too.
-func whole(prefix string, n int) []string {
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"}}`, prefix, i))

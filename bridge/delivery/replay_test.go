@@ -15,7 +15,7 @@ import (
 func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
 	q := newMemQueue()
 	for i := range n {
-		q.put(whole(fmt.Sprint("r", i), 5)...)
+		q.put(events(fmt.Sprint("r", i), 5)...)
 	}
 	return delivered(t, q, r, change)
 }
@@ -38,7 +38,7 @@ func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *test
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
 		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
-			q.put(whole("e", 3)...)
+			q.put(events("e", 3)...)
 			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
 			b.settledWithin(t, time.Minute)
@@ -87,7 +87,7 @@ func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	for _, status := range []int{400, 413, 403} {
 		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
-			r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
+			r.set(with(reply{status: status, body: "no"}, "r3-4", "r17-0", "r17-1"))
 			b.queue.order(queue.ReplayOrder{})
 			done := b.replayedWithin(t, 10*time.Minute)
 			require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
@@ -125,7 +125,7 @@ func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = 10, 5 })
 		for i := range 1000 {
-			b.queue.put(whole(fmt.Sprint("new", i), 5)...)
+			b.queue.put(events(fmt.Sprint("new", i), 5)...)
 		}
 		b.queue.order(queue.ReplayOrder{})
 		time.Sleep(time.Minute)
