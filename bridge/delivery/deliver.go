@@ -32,7 +32,7 @@ func (s *Sender) work(ctx, hard context.Context) error {
 	}
 }
 
-// deliver sends a request of pending events and stores what came of it.
+// deliver sends a request of pending events and stores its outcome.
 func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) error {
 	if ok, err := s.load(hard, r); !ok {
 		return err

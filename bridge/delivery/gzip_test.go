@@ -84,7 +84,7 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 			})
 			for i := range 5 {
 				b.queue.put(fat(fmt.Sprint(i), 5)...)
-				b.settledWithin(t, time.Second) // it holds up nothing
+				b.settledWithin(t, time.Second) // it delays nothing
 				time.Sleep(time.Minute)
 			}
 			for _, p := range r.all() {

@@ -23,7 +23,7 @@ import (
 )
 
 // rudder is a RudderStack in memory: it answers each POST as its rule says and
-// remembers what came.
+// remembers the requests.
 type rudder struct {
 	mu    sync.Mutex
 	rule  func(post posted) reply

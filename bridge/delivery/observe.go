@@ -19,7 +19,7 @@ type State struct {
 	Parked    int       // pending events under suspicion: they fail while others are accepted
 }
 
-// Post is one request and what came of it.
+// Post is one request and its outcome.
 type Post struct {
 	Class   string // "1xx" to "5xx", "none" without an answer, "other"
 	Events  int

@@ -30,7 +30,7 @@ const drainBytes = 64 << 10
 
 var errTimeout = errors.New("timeout")
 
-// response is what came of one request.
+// response is the outcome of one request.
 type response struct {
 	status       int    // noAnswer: none came
 	words        string // RudderStack's, or why there is none

@@ -302,7 +302,7 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 }
 
 // nginx refuses what is too large before it has read it. The event that is too
-// large alone dies as others do, and holds up none.
+// large alone dies as others do, and delays none.
 func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))

@@ -278,7 +278,7 @@ func (s *scheduler) makeReady(r *request) {
 	heap.Push(&s.ready, r)
 }
 
-// done notes what came of a request and says what to do with its events. What
+// done notes the outcome of a request and says what to do with its events. What
 // is to be tried again is kept; the others are the caller's.
 func (s *scheduler) done(r *request, o response) action {
 	s.leave(r)

@@ -6,7 +6,7 @@
 // goroutine claims records, Concurrency workers send requests, and one more
 // replays history (replay.go).
 //
-// A worker stores what came of a request before it begins the next one; so events
+// A worker stores the outcome of a request before it begins the next one; so events
 // in flight, and with them the duplicates that a crash can make, are at most
 // Concurrency × BatchEvents, and while a replay of history runs BatchEvents more (or
 // one batch of Braze, where that has more events).

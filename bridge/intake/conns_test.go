@@ -126,7 +126,7 @@ func TestAcceptEnds(t *testing.T) {
 	require.NoError(t, busy.Close())
 }
 
-func TestSlowHandshakesHoldUpNobody(t *testing.T) {
+func TestSlowHandshakesDelayNoOther(t *testing.T) {
 	b := prepare(t, Config{})
 	b.server.ReadHeaderTimeout = 5 * time.Second
 	b.serve(t, 4, newPair(t, "one").certificates(t, io.Discard))

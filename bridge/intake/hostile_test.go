@@ -165,7 +165,7 @@ func TestHostileJSON(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, Config{MaxBody: 4 << 20})
 			// A buffer four times as large whenever one is full, a copy in
-			// the queue, and 130 bytes an event, grown by and by.
+			// the queue, and 130 bytes an event, grown step by step.
 			most := 16<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
 			got := s.attack(t, post("", tt.body), most)
 			require.Equal(t, []int{tt.status}, statuses(got))
@@ -375,7 +375,7 @@ func TestHostileGzip(t *testing.T) {
 }
 
 // Gzipped nothing decompresses to nothing, so only what comes can be counted.
-func TestCompressedNothingWithoutEnd(t *testing.T) {
+func TestEndlessEmptyGzip(t *testing.T) {
 	s := start(t, Config{MaxBody: 1 << 18})
 	for name, body := range map[string]string{"members": strings.Repeat(zipped(""), 25_000), "blocks": emptyBlocks(t, 100_000)} {
 		got := s.attack(t, postChunked("Content-Encoding: gzip\r\n", body), 16<<20)

@@ -19,7 +19,7 @@ const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
 // serves them over TLS where certs is not nil; the handshake is part of the first
-// read, so that a slow one holds up no other. It is made for the server that
+// read, so that a slow one delays no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
 // When there are too many, one makes room for the next: the oldest that has not
