@@ -120,7 +120,6 @@ func (c Config) claim() queue.Limit {
 	return queue.Limit{Events: c.BatchEvents, Bytes: int(c.MaxBody - c.MaxBody/8)}
 }
 
-// poster makes requests as c says.
 func (c Config) poster() (*poster, error) {
 	request, version, err := c.requests()
 	if err != nil {

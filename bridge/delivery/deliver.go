@@ -219,7 +219,6 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	return t, true
 }
 
-// request makes one request.
 func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
 	var compress, ask, compressed bool
 	s.mu.Lock()
@@ -298,7 +297,6 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 	}
 }
 
-// letter is the dead letter of an event.
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{

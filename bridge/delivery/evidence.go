@@ -257,7 +257,6 @@ func (e *evidence) openBreaker(o response) {
 	e.setState(o.kind.state(), o.ended)
 }
 
-// closeBreaker closes the breaker.
 func (e *evidence) closeBreaker(now time.Time) {
 	e.inARow, e.open, e.trouble = 0, false, response{}
 	e.setState(StateOK, now)
@@ -274,7 +273,6 @@ func (e *evidence) mayTryPart(now time.Time) bool {
 	return e.partTries < mostPartTries || now.Sub(e.partTriedAt) >= partTryEvery
 }
 
-// begin notes that a request begins.
 func (e *evidence) begin(now time.Time) {
 	e.inFlight++
 	if e.every > 0 {
@@ -296,7 +294,7 @@ func (e *evidence) setState(state string, now time.Time) {
 	}
 }
 
-// rate is how often requests fail just now, be they good or bad.
+// rate estimates how often fresh requests fail now, good ones and bad ones alike.
 func (e *evidence) rate() float64 {
 	return min(max(leastRate, (e.bad+usualBad)/(e.good+e.bad+usualGood+usualBad)), mostRate)
 }

@@ -46,7 +46,6 @@ func (s *Sender) State() State {
 	return state
 }
 
-// announce tells the log of a new state.
 func (s *Sender) announce() {
 	if now := s.State(); now.Name == StateOK {
 		s.log.Info("destination is ok", "state", now.Name)

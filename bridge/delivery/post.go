@@ -147,7 +147,7 @@ func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) st
 	return ""
 }
 
-// explain puts an error of the transport in words that say what to do.
+// explain is the text of an error of the transport, with what to do about it.
 func explain(err error) string {
 	if distrust := (*tls.CertificateVerificationError)(nil); errors.As(err, &distrust) {
 		return err.Error() + "; if it is the right one, name the CA that signed it in the connector's settings"

@@ -138,7 +138,7 @@ func (s *scheduler) take(now time.Time) (*request, time.Time) {
 	return r, time.Time{}
 }
 
-// wake returns when there may be something to send that there is not now.
+// wake returns when to look for a request to send again.
 func (s *scheduler) wake(now time.Time) time.Time {
 	var at time.Time
 	if len(s.waiting) > 0 {
@@ -308,7 +308,7 @@ func (s *scheduler) done(r *request, o response) action {
 	return act
 }
 
-// leave ends the flight of a request.
+// leave notes that a request is no longer in flight.
 func (s *scheduler) leave(r *request) {
 	delete(s.busy, r)
 	s.evidence.inFlight--

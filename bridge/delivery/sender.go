@@ -198,7 +198,7 @@ func (f *failures) add(log *slog.Logger, message string, err error) {
 	}
 }
 
-// over ends the row.
+// over logs that the thing works again, where it had failed.
 func (f *failures) over(log *slog.Logger, message string) {
 	if f.n > 0 {
 		log.Info(message)

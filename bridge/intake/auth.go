@@ -34,7 +34,6 @@ type tokenUse struct {
 	last     atomic.Int64 // nanoseconds since the epoch; 0: never
 }
 
-// add adds a connector's tokens.
 func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) {
 	for i, token := range c.Tokens {
 		hash := sha256.Sum256([]byte(token))
@@ -63,7 +62,6 @@ func (t tokens) find(text string) *tokenOwner {
 	return &t[at]
 }
 
-// note counts a request that had the token.
 func (u *tokenUse) note() {
 	u.requests.Add(1)
 	u.last.Store(time.Now().UnixNano())
@@ -78,13 +76,11 @@ func bearer(r *http.Request) string {
 	return strings.Trim(token, " \t")
 }
 
-// toFirst takes a request to /currents.
 func (in *Intake) toFirst(c *gin.Context) {
 	t := in.table.Load()
 	in.authorize(c, t, t.connectors[0])
 }
 
-// toNamed takes a request to /currents/NAME.
 func (in *Intake) toNamed(c *gin.Context) {
 	t := in.table.Load()
 	if to := t.byName[c.Param("name")]; to != nil {

@@ -87,7 +87,6 @@ var errTooLong = errors.New("the body is too long")
 // gzipSize is about what a gzip reader takes: window, tables and input.
 const gzipSize = 64 << 10
 
-// gunzip returns a gzip reader of a body.
 func (in *Intake) gunzip(compressed io.Reader) (*gzip.Reader, error) {
 	kept, ok := in.gzips.Get().(*gzip.Reader)
 	if !ok {

@@ -90,7 +90,6 @@ func (in *Intake) setRetryAfter(c *gin.Context, status int) {
 	}
 }
 
-// refuse responds with an error.
 func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
 	control := http.NewResponseController(c.Writer)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTime))

@@ -8,7 +8,6 @@ const (
 	userOrphan    = "users.UserOrphan"
 )
 
-// isType reports whether the event's type is name.
 func (e *fields) isType(name string) bool {
 	var buf [64]byte
 	return len(e.eventType) > 0 && e.eventType[0] == '"' && string(plainText(e.eventType, buf[:0])) == name

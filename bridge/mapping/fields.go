@@ -26,7 +26,6 @@ const (
 	unknown  = -2 // to the glossary, so it may be any
 )
 
-// movedIndex returns which of the moved properties key is.
 func movedIndex(key []byte) int {
 	switch string(key) {
 	case "ad_id":

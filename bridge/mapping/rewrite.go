@@ -82,7 +82,6 @@ func (w *rewriter) properties() scope {
 	return s
 }
 
-// whole goes through the event itself.
 func (w *rewriter) whole() {
 	again := w.typed
 	w.members(currents.Fields(w.event), 0, scope{top: true}, again)
@@ -190,7 +189,6 @@ func (w *rewriter) inner(r *rule) scope {
 	return scope{named: r.inner, inside: true}
 }
 
-// action returns what is done to a member.
 func action(r *rule, f *currents.FieldIterator) Action {
 	if r == nil {
 		return Keep

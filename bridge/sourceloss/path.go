@@ -34,7 +34,7 @@ func (p *properties) throws(literalLength bool) bool {
 	return p.unsafe || p.index && (p.length || literalLength) || p.arrayFunction && (p.index || p.nested)
 }
 
-// unusual reports whether a key, written without escapes, may be one that read minds.
+// unusual reports whether a key, written without escapes, may be one that read has to look at.
 func unusual(key []byte) bool {
 	if len(key) == 0 || hasDotOrSlash(key) {
 		return true
