@@ -310,15 +310,19 @@ func (b *testBench) run(t *testing.T) {
 	})
 }
 
-// finish ends the sender and checks that it kept to the queue's contract.
-func (b *testBench) finish(t *testing.T) {
+// finish ends the sender, checks that it kept to the queue's contract, and returns
+// how long it took.
+func (b *testBench) finish(t *testing.T) (took time.Duration) {
 	t.Helper()
+	stopped := time.Now()
 	b.stop()
 	require.NoError(t, <-b.ended)
+	took = time.Since(stopped)
 	require.Empty(t, b.queue.broken)
 	require.Zero(t, b.queue.out, "every record was released")
 	require.Zero(t, b.seen.requests, "every POST that began has ended")
 	require.Zero(t, b.seen.events)
+	return took
 }
 
 // settledWithin waits until nothing is pending; time is the bubble's.
