@@ -150,19 +150,29 @@ func newSource(r row, url string) *source {
 	return s
 }
 
-// appendEvent adds an event of about size bytes. What fills it is text of words,
-// about as compressible as real events are.
+// appendEvent adds an event of about size bytes, with fields that the glossary
+// has. What fills it is text of words, less compressible than real events are.
 func (s *source) appendEvent(rng *rand.Rand, i, size int) {
 	start := len(s.body)
 	s.body = append(s.body, `{"event_type":"users.messages.email.Open","id":"0b4fe5e2`+idMark...)
 	s.ids = append(s.ids, len(s.body))
 	s.body = fmt.Appendf(s.body, `%012x","time":%d,"user":{"user_id":"64f0c3a1b2d4e5f6a7%06x","external_user_id":"customer-%d"},"properties":{`, i, 1760000000+i, i, i)
-	for field := 0; len(s.body)-start < size-smallest/8; field++ {
+	names := [...]string{ // some of those that the glossary has for the event type
+		"campaign_id", "campaign_name", "dispatch_id", "send_id", "message_variation_id", "message_variation_name",
+		"user_agent", "from_domain", "ip_pool", "mailbox_provider", "esp", "device_model",
+	}
+	left := func() int { return size - (len(s.body) - start) - len(`}}`) }
+	longest := max(64, left()/len(names))
+	for field, name := range names {
+		room := left() - len(name) - len(`,"":""`)
+		if room < 0 && field > 0 {
+			break
+		}
 		if field > 0 {
 			s.body = append(s.body, ',')
 		}
-		s.body = fmt.Appendf(s.body, `"field_%d":"`, field)
-		for n := min(64, max(size-(len(s.body)-start)-4, 1)); n > 0; n -= 9 {
+		s.body = fmt.Appendf(s.body, `"%s":"`, name)
+		for n := min(longest, max(room, 1)); n > 0; n -= 9 {
 			s.body = fmt.Appendf(s.body, "%08x ", rng.Uint32N(1<<20)*4099)
 		}
 		s.body = append(s.body, '"')

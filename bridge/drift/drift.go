@@ -99,11 +99,12 @@ func (w *Watch) Begin(event []byte) bool {
 // known where field is empty. Names are those of the event, escapes undone;
 // they are cut at 100 bytes, and what is not printable becomes U+FFFD.
 func (w *Watch) Count(eventType, field []byte) {
-	var typeBuf, fieldBuf [2 * maxName]byte
-	eventType, field = appendClean(typeBuf[:0], eventType), appendClean(fieldBuf[:0], field)
 	now := w.now()
 	w.mu.Lock()
-	i, isNew := w.find(eventType, field)
+	i, isNew := w.items[string(eventType)][string(field)], false
+	if i == nil { // it is new, or its names are not clean
+		i, isNew = w.find(appendClean(nil, eventType), appendClean(nil, field))
+	}
 	i.Count++
 	i.LastSeen = now
 	if isNew {

@@ -42,7 +42,8 @@ func (r *recent) add(sum uint64) bool {
 		return false
 	}
 	if len(r.newer) == maxRecent {
-		r.newer, r.older = nil, r.newer
+		r.newer, r.older = r.older, r.newer
+		clear(r.newer)
 	}
 	if r.newer == nil {
 		r.newer = make(map[uint64]struct{})

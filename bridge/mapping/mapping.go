@@ -79,26 +79,24 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	if !m.webhook {
 		return m.AppendMessage(dst, event, fallbackID)
 	}
-	var drifts bool
-	switch {
-	case m.personal != nil:
-		dst, drifts = m.personal.append(dst, event)
-	case m.shapes != nil:
+	if m.personal != nil {
+		dst, drifts := m.personal.append(dst, event)
+		m.look(event, typeOf(event), drifts, 0)
+		return dst
+	}
+	if m.shapes != nil {
 		var e fields
 		e.read(event, m.shapes)
-		dst, drifts = append(dst, event...), e.drifts
-	default:
-		dst = append(dst, event...)
+		m.look(event, e.eventType, e.drifts, 0)
 	}
-	m.look(event, drifts, 0)
-	return dst
+	return append(dst, event...)
 }
 
 // look counts the drift of an event as Braze sent it, where there may be some,
 // and what is redacted in it.
-func (m *Mapper) look(event []byte, drifts bool, missing redactions) {
+func (m *Mapper) look(event, eventType []byte, drifts bool, missing redactions) {
 	if m.shapes != nil && (drifts || missing != 0) {
-		m.shapes.note(m.drift, event, drifts, missing)
+		m.shapes.note(m.drift, event, eventType, drifts, missing)
 	}
 }
 
@@ -135,7 +133,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	if m.personal == nil {
 		e.read(event, m.shapes)
 		dst = m.appendMessage(dst, &e, fallbackID)
-		m.look(event, e.drifts, e.redacted)
+		m.look(event, e.eventType, e.drifts, e.redacted)
 		return dst
 	}
 	start := len(dst)
@@ -143,7 +141,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	end := len(dst)
 	e.read(dst[start:end], nil)
 	dst = m.appendMessage(dst, &e, fallbackID)
-	m.look(event, drifts, e.redacted)
+	m.look(event, e.eventType, drifts, e.redacted)
 	return append(dst[:start], dst[end:]...)
 }
 

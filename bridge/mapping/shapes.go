@@ -69,11 +69,11 @@ func (s *shape) place(key []byte) int {
 	return int(s.moved[i])
 }
 
-// note counts what the glossary does not have in an event, and what is missing
-// of it in the message. It is for the rare event in which something unusual was
-// seen, and looks closely.
-func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing redactions) {
-	n := eventDrift{watch: watch, event: event}
+// note counts what the glossary does not have in an event of this type, and what
+// is missing of it in the message. It is for events in which something unusual
+// was seen, and looks closely: a field that Braze adds is in each of them.
+func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, missing redactions) {
+	n := eventDrift{watch: watch, event: event, eventType: eventType}
 	if missing != 0 && n.first() {
 		for _, field := range missing.names() {
 			watch.Redacted(field)
@@ -82,61 +82,79 @@ func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing red
 	if !drifts {
 		return
 	}
+	of := s.of(eventType)
+	if of == nil && present(eventType) {
+		n.count()
+	}
+	for f := currents.Fields(event); f.Next(); {
+		n.unknown("", &f, &s.top)
+		if of == nil {
+			continue // its fields are not known
+		}
+		var known *table
+		prefix := ""
+		switch {
+		case f.KeyIs("user"):
+			prefix, known = "user.", &of.user
+		case f.KeyIs("properties"):
+			prefix, known = "properties.", &of.properties
+		default:
+			continue
+		}
+		inner := f.Inner()
+		for inner.Next() {
+			n.unknown(prefix, &inner, known)
+		}
+		f.Leave(&inner)
+	}
+}
+
+// typeOf returns the raw event type; nil: there is none.
+func typeOf(event []byte) (eventType []byte) {
 	for f := currents.Fields(event); f.Next(); {
 		if f.KeyIs("event_type") {
-			n.eventType = f.Value()
+			eventType = f.Value()
 		}
 	}
-	of := s.of(n.eventType)
-	if of == nil && present(n.eventType) {
-		n.count("", nil)
-	}
-	for f := currents.Fields(event); f.Next(); {
-		inner := f.Inner()
-		switch {
-		case s.top.find(f.PlainKey(n.key[:0])) < 0:
-			n.count("", f.AppendKey(nil))
-		case of == nil: // its fields are not known
-		case f.KeyIs("user"):
-			n.unknown("user.", &inner, &of.user)
-		case f.KeyIs("properties"):
-			n.unknown("properties.", &inner, &of.properties)
-		}
-	}
+	return eventType
 }
 
 // eventDrift is one event whose drift is counted.
 type eventDrift struct {
 	watch            *drift.Watch
 	event, eventType []byte
-	known, again     bool
+	name, field      []byte // what is counted: the type's name, and the field's
+	asked, again     bool
 	key              [64]byte
 }
 
+// unknown counts the field at which f is where the table does not have it.
 func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
-	for f.Next() {
-		if known.find(f.PlainKey(n.key[:0])) < 0 {
-			n.count(prefix, f.AppendKey(nil))
-		}
+	if known.find(f.PlainKey(n.key[:0])) < 0 {
+		n.field = f.AppendKey(append(n.field[:0], prefix...))
+		n.count()
 	}
 }
 
 // first reports whether the event was not counted before. The Watch is asked
 // once.
 func (n *eventDrift) first() bool {
-	if !n.known {
-		n.known, n.again = true, !n.watch.Begin(n.event)
+	if !n.asked {
+		n.asked, n.again = true, !n.watch.Begin(n.event)
 	}
 	return !n.again
 }
 
-func (n *eventDrift) count(prefix string, key []byte) {
+func (n *eventDrift) count() {
 	if !n.first() {
 		return
 	}
-	name := []byte("(no text)") // a value of another kind is no name, and may be personal
-	if text, ok := currents.AppendText(nil, n.eventType); ok {
-		name = text
+	if n.name == nil {
+		text, ok := currents.AppendText(nil, n.eventType)
+		if !ok {
+			text = []byte("(no text)") // a value of another kind is no name, and may be personal
+		}
+		n.name = text
 	}
-	n.watch.Count(name, append([]byte(prefix), key...))
+	n.watch.Count(n.name, n.field)
 }

@@ -27,7 +27,7 @@ import (
 //     another one, and its records are free again.
 //   - Claims read beyond the newest record that this bridge has claimed, and now
 //     and then from the floor on, below which everything is settled. Rows that a
-//     settled record has left behind, which a transaction held open elsewhere keeps
+//     settled record has left, which a transaction held open elsewhere keeps
 //     from being removed, are so walked over once and not by each claim.
 //   - The bodies of a span of time are in a table of their own. It is dropped as a
 //     whole once none of its records is left.
@@ -43,7 +43,7 @@ type postgres struct {
 	lost   atomic.Bool  // another bridge has removed it: all claims are void
 	leader atomic.Bool  // this bridge prunes
 	used   atomic.Int64
-	asked  time.Time // when used was measured; for the upkeep alone
+	asked  time.Time // when used was measured; for maintain alone
 
 	// For the writer alone: which tables of bodies are there, and which rows of ids
 	// are in the windows.
@@ -55,7 +55,7 @@ type postgres struct {
 	stop    chan struct{}
 }
 
-// floor is where the claims of a lane begin to look now and then.
+// floor is where the claims of a stream begin to look now and then.
 type floor struct {
 	seq    int64
 	looked time.Time
@@ -262,8 +262,8 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 	return nil
 }
 
-// again implements database.
-func (p *postgres) again(err error) bool {
+// retryable implements database.
+func (p *postgres) retryable(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		return false
@@ -409,7 +409,7 @@ const claimRecords = `WITH c AS (
 const claimTimeout = 15 * time.Second
 
 // claim implements database.
-func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, limit int) (list []recordState, err error) {
+func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, limit int) (list []recordState, err error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	if time.Since(q.freed) > p.every {
@@ -418,7 +418,7 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 		}
 		q.freed = time.Now()
 	}
-	f := &q.lanes[of].floor
+	f := &q.streams[of].floor
 	if f.events > 0 {
 		limit = int(int64(limit)/f.events) + 1
 	}
@@ -430,7 +430,7 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 	begin := time.Now()
 	rows, _ := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
 	list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
-		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.lane)
+		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.stream)
 		return c, err
 	})
 	if err != nil {
@@ -507,9 +507,9 @@ func (p *postgres) renew(ctx context.Context, look bool) error {
 
 func (p *postgres) prunes() bool { return p.leader.Load() }
 
-// upkeep measures the store and drops the tables of bodies that have no records
+// maintain measures the store and drops the tables of bodies that have no records
 // left.
-func (p *postgres) upkeep(ctx context.Context, _ *writer) error {
+func (p *postgres) maintain(ctx context.Context, _ *writer) error {
 	if time.Since(p.asked) < 10*time.Second {
 		return nil
 	}
@@ -575,7 +575,7 @@ func (p *postgres) corrupt(err error) bool {
 func (p *postgres) classify(err error) error {
 	var e *pgconn.PgError
 	switch {
-	case err == nil || known(err) || anyOf(err, context.Canceled, errBody):
+	case err == nil || ownError(err) || anyOf(err, context.Canceled, errBody):
 		return err
 	case errors.Is(err, puddle.ErrClosedPool):
 		return ErrClosed
