@@ -92,7 +92,7 @@ func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, 
 			continue // its fields are not known
 		}
 		var known *table
-		prefix := ""
+		var prefix string
 		switch {
 		case f.KeyIs("user"):
 			prefix, known = "user.", &of.user
