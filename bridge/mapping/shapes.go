@@ -16,30 +16,19 @@ type shapes struct {
 // shape is what the glossary says of one event type.
 type shape struct {
 	user       table
-	userBits   uint8 // those of the user's fields that fields.readUser knows
 	properties table
 	moved      []int8 // by number of properties: which of the moved ones it is, or notMoved
 }
-
-// The user's fields that a message is made of, as bits.
-const (
-	hasUserID = 1 << iota
-	hasExternalUserID
-	hasDeviceID
-	hasTimezone
-)
 
 func newShapes(g *schemas.Glossary) *shapes {
 	s := &shapes{list: make([]shape, len(g.Events))}
 	for _, f := range g.Envelope {
 		s.top.add(f.Name)
 	}
-	bits := map[string]uint8{"user_id": hasUserID, "external_user_id": hasExternalUserID, "device_id": hasDeviceID, "timezone": hasTimezone}
 	for i := range g.Events {
 		e, of := &g.Events[i], &s.list[s.types.add(g.Events[i].Name)]
 		for _, f := range e.User {
 			of.user.add(f.Name)
-			of.userBits |= bits[f.Name]
 		}
 		for _, f := range e.Properties {
 			of.properties.add(f.Name)
@@ -84,7 +73,7 @@ func (s *shape) place(key []byte) int {
 // is missing of it in the message. It is for events in which something unusual
 // was seen, and looks closely: a field that Braze adds is in each of them.
 func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, missing redactions) {
-	n := noting{watch: watch, event: event, eventType: eventType}
+	n := eventDrift{watch: watch, event: event, eventType: eventType}
 	if missing != 0 && n.first() {
 		for _, field := range missing.names() {
 			watch.Redacted(field)
@@ -103,7 +92,7 @@ func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, 
 			continue // its fields are not known
 		}
 		var known *table
-		prefix := ""
+		var prefix string
 		switch {
 		case f.KeyIs("user"):
 			prefix, known = "user.", &of.user
@@ -130,8 +119,8 @@ func typeOf(event []byte) (eventType []byte) {
 	return eventType
 }
 
-// noting is one event being looked at closely.
-type noting struct {
+// eventDrift is one event whose drift is counted.
+type eventDrift struct {
 	watch            *drift.Watch
 	event, eventType []byte
 	name, field      []byte // what is counted: the type's name, and the field's
@@ -140,8 +129,8 @@ type noting struct {
 }
 
 // unknown counts the field at which f is where the table does not have it.
-func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table) {
-	if known.find(plainKey(f, n.key[:0])) < 0 {
+func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
+	if known.find(f.PlainKey(n.key[:0])) < 0 {
 		n.field = f.AppendKey(append(n.field[:0], prefix...))
 		n.count()
 	}
@@ -149,14 +138,14 @@ func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table)
 
 // first reports whether the event was not counted before. The Watch is asked
 // once.
-func (n *noting) first() bool {
+func (n *eventDrift) first() bool {
 	if !n.asked {
 		n.asked, n.again = true, !n.watch.Begin(n.event)
 	}
 	return !n.again
 }
 
-func (n *noting) count() {
+func (n *eventDrift) count() {
 	if !n.first() {
 		return
 	}
