@@ -75,33 +75,31 @@ type Connector struct {
 	spec   Current // URL and Token are those it was made with
 	client *http.Client
 	feeds  *feeds
-	wake   chan struct{} // tells the loop that something changed
-	work   chan *batch   // from the loop to the workers
+	work   chan *batch // from the loop to the workers
 
 	ctx    context.Context // ends when the Current is deleted or the Server closed
 	cancel context.CancelFunc
 
 	launching sync.Mutex // one launch at a time
+	starting  sync.Once
 
 	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced at each change
 	url      string
 	token    string
 	state    State
-	started  bool
 	trouble  time.Time // since when nothing was accepted, zero while all is well
 	disabled time.Time
 	quota    time.Time // until when the quota of Test Currents keeps events
-	queues   map[string]*queue
-	names    []string // of the queues, in the order in which they came
+	types    []*ofType // in the order in which they came
+	byType   map[string]*ofType
 	agenda   agenda
 	batches  uint64 // made so far
 	busy     int    // requests in flight
 	launches uint64 // so far
 	random   *rand.Rand
-	tickets  map[*ticket]struct{}
 	counts   Counts
 	dropped  map[Reason]int64
-	byType   map[string]*TypeCounts
 	latency  *hdrhistogram.Histogram
 	rate     float64
 	pulse    pulse
@@ -142,7 +140,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 		b.due = now
 	}
 	c.agenda.sort()
-	c.start()
+	c.starting.Do(c.start)
 	c.stir()
 	return nil
 }
@@ -237,12 +235,8 @@ func (c *Connector) credentials() (url, token string) {
 	return c.url, c.token
 }
 
-// start begins the work of the Current, once. The lock is held.
+// start starts the loop and the workers.
 func (c *Connector) start() {
-	if c.started {
-		return
-	}
-	c.started = true
 	c.server.running.Go(func() { c.loop(c.ctx) })
 	for range c.spec.Connections {
 		c.server.running.Go(func() {
@@ -253,37 +247,31 @@ func (c *Connector) start() {
 	}
 }
 
-// stir tells the loop and all who wait that something changed. The lock is
-// held.
+// stir wakes the loop and all who wait for a change. The lock is held.
 func (c *Connector) stir() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	for t := range c.tickets {
-		t.stir()
-	}
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
-// loop does what time brings: it cuts batches from queues that waited long
-// enough, hands out what is due, disables the Current and gives up what it
-// kept too long. It ends with ctx.
+// nextChange is closed at the next change.
+func (c *Connector) nextChange() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+// loop cuts batches from queues that waited long enough, hands out what is due,
+// disables the Current and drops what it kept too long, until ctx ends.
 func (c *Connector) loop(ctx context.Context) {
 	defer close(c.work)
-	for {
-		wait, lost := c.step()
-		if lost != nil {
-			c.giveUp(lost, Expired)
-			continue
-		}
+	for ctx.Err() == nil {
+		changed := c.nextChange()
+		wait := c.step()
 		n, next := c.beat()
 		if n > 0 {
 			events, dry := c.feeds.main.take(ctx, n)
 			c.enqueue(events, nil)
-			if ctx.Err() != nil {
-				return
-			}
-			if dry != nil {
+			if dry != nil && ctx.Err() == nil {
 				c.runDry(dry)
 			}
 			continue
@@ -291,13 +279,10 @@ func (c *Connector) loop(ctx context.Context) {
 		fired, stop := c.server.clock.After(min(wait, next))
 		select {
 		case <-ctx.Done():
-		case <-c.wake:
+		case <-changed:
 		case <-fired:
 		}
 		stop()
-		if ctx.Err() != nil {
-			return
-		}
 	}
 }
 
@@ -310,13 +295,12 @@ func (c *Connector) runDry(why error) {
 	c.stir()
 }
 
-// step does all that is due now and returns how long nothing else will be, or
-// the events that were kept too long.
-func (c *Connector) step() (wait time.Duration, lost []*batch) {
+// step does all that is due now and returns how long nothing else will be.
+func (c *Connector) step() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	wait = time.Hour
+	wait := time.Hour
 	if !c.trouble.IsZero() {
 		left := c.trouble.Add(DisableAfter).Sub(now)
 		if left <= 0 {
@@ -328,16 +312,28 @@ func (c *Connector) step() (wait time.Duration, lost []*batch) {
 	switch c.state {
 	case Stopped:
 		left := c.disabled.Add(KeepFor).Sub(now)
-		if left <= 0 {
-			return wait, c.takeAll()
+		if left > 0 {
+			return min(wait, left)
 		}
-		return min(wait, left), nil
+		c.expire()
+		return wait
 	case Running:
-		wait = min(wait, c.cutAged(now))
-		return min(wait, c.handOut(now)), nil
+		return min(wait, c.cutAged(now), c.handOut(now))
 	default:
-		return wait, nil
+		return wait
 	}
+}
+
+// expire drops all that is queued. The lock is held.
+func (c *Connector) expire() {
+	for _, b := range c.agenda {
+		c.dropAll(b, Expired)
+	}
+	for _, t := range c.types {
+		c.dropAll(&t.queue, Expired)
+		t.queue.take(len(t.queue.events))
+	}
+	c.agenda = nil
 }
 
 // disable is what Braze does after days of trouble. The lock is held.
@@ -351,9 +347,8 @@ func (c *Connector) disable(now time.Time) {
 // returns when the next one will have. The lock is held.
 func (c *Connector) cutAged(now time.Time) time.Duration {
 	wait := c.spec.FlushAfter
-	for _, name := range c.names {
-		q := c.queues[name]
-		for len(q.events) > 0 {
+	for _, t := range c.types {
+		for q := &t.queue; len(q.events) > 0; {
 			left := q.notes[0].queued.Add(c.spec.FlushAfter).Sub(now)
 			if left > 0 {
 				wait = min(wait, left)
@@ -373,8 +368,10 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 			return left
 		}
 		b := c.agenda.next()
-		if c.spec.TestCurrent && !b.counted && !c.allowed(b, now) {
-			continue
+		if c.spec.TestCurrent && !b.counted {
+			if b = c.allowed(b, now); len(b.events) == 0 {
+				continue
+			}
 		}
 		b.launch, b.counted = c.launches, true
 		c.busy++
@@ -383,21 +380,17 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 	return time.Hour
 }
 
-// allowed takes a batch of a Test Current from the quota of today. What is over
-// it goes back to the agenda, for midnight; false means that this is all. The
-// lock is held.
-func (c *Connector) allowed(b *batch, now time.Time) bool {
-	left := c.server.quota.take(len(b.events), now)
-	if left == len(b.events) {
-		c.quota = time.Time{}
-		return true
+// allowed is the part of a Test Current's batch that the quota of today allows.
+// The rest waits for midnight. The lock is held.
+func (c *Connector) allowed(b *batch, now time.Time) *batch {
+	part := b.take(c.server.quota.take(len(b.events), now))
+	c.quota = time.Time{}
+	if len(b.events) > 0 {
+		c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		c.plan(b, c.quota)
+		c.stir()
 	}
-	rest := &batch{typ: b.typ, events: b.events[left:], notes: b.notes[left:]}
-	b.events, b.notes = b.events[:left:left], b.notes[:left:left]
-	c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	c.plan(rest, c.quota)
-	c.stir()
-	return left > 0
+	return part
 }
 
 // quota counts what the Test Currents of a workspace sent on one day.
@@ -430,61 +423,43 @@ func (c *Connector) plan(b *batch, due time.Time) {
 	c.agenda.put(b)
 }
 
-// takeAll empties the queues and the agenda. Nil means that there was nothing.
-// The lock is held.
-func (c *Connector) takeAll() []*batch {
-	var all []*batch
-	for len(c.agenda) > 0 {
-		all = append(all, c.agenda.next())
-	}
-	for _, name := range c.names {
-		if q := c.queues[name]; len(q.events) > 0 {
-			all = append(all, q.take(len(q.events)))
-		}
-	}
-	return all
-}
-
-// send posts one batch and does what its answer asks for.
+// send posts one batch and does what its response asks for.
 func (c *Connector) send(ctx context.Context, b *batch) {
 	if c.spec.OnSend != nil {
 		c.spec.OnSend(b.events)
 	}
 	a := c.post(ctx, b.typ, b.events)
-	if ctx.Err() != nil {
-		c.putBack(b)
+	ended := ctx.Err() != nil
+	if !ended && a.accepted() && c.spec.OnAck != nil {
+		c.spec.OnAck(b.events, a)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.stir()
+	c.busy--
+	if ended { // by closing the Server: the batch stays queued
+		c.plan(b, b.due)
 		return
 	}
-	switch judge(a) {
-	case accepted:
-		c.acknowledged(b, a)
-	case isolate:
-		c.divide(b, a, 1, Refused)
-	case halve:
-		c.divide(b, a, (len(b.events)+1)/2, TooLarge)
-	case hold:
-		c.hold(b, a)
-	case again:
-		c.retry(b, a)
-	}
-}
-
-// settle notes an answer, for whatever follows from it. It locks; the caller
-// unlocks.
-func (c *Connector) settle(a Answer) {
-	c.mu.Lock()
-	c.busy--
 	c.counts.Requests++
 	_ = c.latency.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
 	c.keepAnswer(a)
+	switch {
+	case a.accepted():
+		c.acknowledged(b)
+	case a.Status == http.StatusBadRequest:
+		c.divide(b, 1, Refused)
+	case a.Status == http.StatusRequestEntityTooLarge:
+		c.divide(b, (len(b.events)+1)/2, TooLarge)
+	case a.denies():
+		c.hold(b, a)
+	default: // also a redirect, which is not followed
+		c.retry(b)
+	}
 }
 
-func (c *Connector) acknowledged(b *batch, a Answer) {
-	if c.spec.OnAck != nil {
-		c.spec.OnAck(b.events, a)
-	}
-	c.settle(a)
-	defer c.mu.Unlock()
+// acknowledged counts the events of a batch as sent. The lock is held.
+func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
 	}
@@ -492,60 +467,49 @@ func (c *Connector) acknowledged(b *batch, a Answer) {
 	c.counts.Sent += int64(len(b.events))
 	c.counts.Queued -= int64(len(b.events))
 	for _, n := range b.notes {
-		if n.ticket != nil {
-			n.ticket.Acked++
-			n.ticket.Pending--
+		if n.outcome != nil {
+			n.outcome.Acked++
+			n.outcome.Pending--
 		}
 	}
-	c.stir()
 }
 
 // divide sends a batch again in parts of n events; one event alone cannot be
-// divided and is given up.
-func (c *Connector) divide(b *batch, a Answer, n int, reason Reason) {
-	c.settle(a)
+// divided and is dropped. The lock is held.
+func (c *Connector) divide(b *batch, n int, reason Reason) {
 	if len(b.events) == 1 {
-		c.mu.Unlock()
-		c.giveUp([]*batch{b}, reason)
+		c.dropAll(b, reason)
 		return
 	}
-	defer c.mu.Unlock()
 	c.counts.Split++
 	c.typeOf(b.typ).Split++
-	now := c.server.clock.Now()
-	for _, part := range b.split(n) {
-		c.plan(part, now)
+	for now := c.server.clock.Now(); len(b.events) > 0; {
+		c.plan(b.take(n), now)
 	}
-	c.stir()
 }
 
-// hold drops the events that failed, as Braze does, and waits for somebody to
-// correct the credentials.
+// hold drops the events that failed, as Braze does, and keeps all others until
+// the next launch. The lock is held.
 func (c *Connector) hold(b *batch, a Answer) {
-	c.settle(a)
 	now := c.server.clock.Now()
-	// An answer to a request from before the last launch says nothing of the
+	// A response to a request from before the last launch says nothing of the
 	// credentials that were given since.
 	if c.state == Running && b.launch == c.launches {
 		c.worry(now)
 		c.state = Held
 		c.mail(now, fmt.Sprintf("Your Current's endpoint answers %d %s", a.Status, http.StatusText(a.Status)))
 	}
-	c.mu.Unlock()
-	c.giveUp([]*batch{b}, Unauthorized)
+	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later.
-func (c *Connector) retry(b *batch, a Answer) {
-	c.settle(a)
-	defer c.mu.Unlock()
+// retry sends the same batch later. The lock is held.
+func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
 	c.plan(b, now.Add(c.spec.Backoff.wait(b.attempts, c.random)))
 	c.counts.Retried += int64(len(b.events))
 	c.typeOf(b.typ).Retried += int64(len(b.events))
 	c.worry(now)
-	c.stir()
 }
 
 // worry starts the time after which the Current is disabled. The lock is held.
@@ -555,29 +519,22 @@ func (c *Connector) worry(now time.Time) {
 	}
 }
 
-// putBack keeps a batch whose request was ended by closing the Server.
-func (c *Connector) putBack(b *batch) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy--
-	c.plan(b, b.due)
+// dropAll drops the events of a batch. The lock is held.
+func (c *Connector) dropAll(b *batch, reason Reason) {
+	for _, n := range b.notes {
+		c.drop(c.typeOf(b.typ), n, reason)
+	}
 }
 
-// giveUp drops batches for good.
-func (c *Connector) giveUp(lost []*batch, reason Reason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, b := range lost {
-		c.dropped[reason] += int64(len(b.events))
-		c.counts.Queued -= int64(len(b.events))
-		for i := range b.events {
-			c.typeOf(b.events[i].Type).Dropped[reason]++
-		}
-		for _, n := range b.notes {
-			n.ticket.drop(reason)
-		}
+// drop gives up an event for good. The lock is held.
+func (c *Connector) drop(t *ofType, n note, reason Reason) {
+	c.dropped[reason]++
+	t.Dropped[reason]++
+	c.counts.Queued--
+	if n.outcome != nil {
+		n.outcome.Dropped[reason]++
+		n.outcome.Pending--
 	}
-	c.stir()
 }
 
 // pulse counts the events that happen by themselves.
@@ -634,28 +591,19 @@ func (c *Connector) beat() (n int, wait time.Duration) {
 	return 0, max(time.Duration(next*float64(time.Second)), pulseStep)
 }
 
-// queue holds the events of one type that are in no batch yet.
-type queue struct {
-	events []Event
-	notes  []note
-}
-
 // note is what a Current remembers of an event.
 type note struct {
-	queued time.Time
-	ticket *ticket // nil where nobody waits for it
+	queued  time.Time
+	outcome *Outcome // of the call of Send that waits for it, nil for none
 }
 
-func (q *queue) add(e Event, n note) {
-	q.events, q.notes = append(q.events, e), append(q.notes, n)
-}
-
-// batch is what one request carries. Its events stay the same and in order, so
-// that a batch whose answer was lost is sent again byte for byte.
+// batch is a queue of events of one type, or what one request carries. Then its
+// events stay the same and in order, so that a batch whose response was lost is
+// sent again byte for byte.
 type batch struct {
 	typ      string
 	events   []Event
-	notes    []note
+	notes    []note // of each event
 	attempts int
 	due      time.Time
 	number   uint64 // keeps batches that are due in order
@@ -663,26 +611,12 @@ type batch struct {
 	counted  bool   // in the quota of Test Currents
 }
 
-func (b *batch) add(e Event, n note) {
-	b.events, b.notes = append(b.events, e), append(b.notes, n)
-}
-
-// take cuts up to n events off the queue.
-func (q *queue) take(n int) *batch {
-	n = min(n, len(q.events))
-	b := &batch{typ: q.events[0].Type, events: q.events[:n:n], notes: q.notes[:n:n]}
-	q.events, q.notes = q.events[n:], q.notes[n:]
-	return b
-}
-
-// split cuts a batch into parts of at most n events, which start anew.
-func (b *batch) split(n int) []*batch {
-	var parts []*batch
-	for from := 0; from < len(b.events); from += n {
-		to := min(from+n, len(b.events))
-		parts = append(parts, &batch{typ: b.typ, events: b.events[from:to:to], notes: b.notes[from:to:to], counted: b.counted})
-	}
-	return parts
+// take cuts up to n events off the front, as a new batch.
+func (b *batch) take(n int) *batch {
+	n = min(n, len(b.events))
+	part := &batch{typ: b.typ, events: b.events[:n:n], notes: b.notes[:n:n], counted: b.counted}
+	b.events, b.notes = b.events[n:], b.notes[n:]
+	return part
 }
 
 // agenda holds the batches that wait to be sent, the next one first.

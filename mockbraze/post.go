@@ -32,33 +32,8 @@ type Answer struct {
 	untrusted bool
 }
 
-// verdict is what Braze makes of an answer.
-type verdict uint8
-
-const (
-	accepted verdict = iota // never sent again
-	isolate                 // send each event alone; one that is alone is given up
-	halve                   // send smaller batches
-	hold                    // wait until somebody corrects the credentials
-	again                   // wait and send the same again
-)
-
-// judge is Braze's table of answers. Redirects are not followed and count as
-// any other status.
-func judge(a Answer) verdict {
-	switch {
-	case a.Status >= 200 && a.Status <= 299:
-		return accepted
-	case a.Status == http.StatusBadRequest:
-		return isolate
-	case a.Status == http.StatusRequestEntityTooLarge:
-		return halve
-	case a.denies():
-		return hold
-	default:
-		return again
-	}
-}
+// accepted says that Braze never sends the events again.
+func (a Answer) accepted() bool { return a.Status >= 200 && a.Status <= 299 }
 
 // What an answer to a probe says about the credentials.
 const (
@@ -73,7 +48,7 @@ func (a Answer) ofProbe(kind Kind) string {
 	switch {
 	case a.denies(), a.untrusted:
 		return denied
-	case judge(a) == accepted, kind == RudderStack && a.Status == http.StatusBadRequest:
+	case a.accepted(), kind == RudderStack && a.Status == http.StatusBadRequest:
 		return good
 	default:
 		return unsure

@@ -52,14 +52,22 @@ type TypeCounts struct {
 	Dropped map[Reason]int64 `json:"dropped"`
 }
 
-// typeOf finds or makes the counts of a type. The lock is held.
-func (c *Connector) typeOf(name string) *TypeCounts {
-	counts := c.byType[name]
-	if counts == nil {
-		counts = &TypeCounts{Dropped: make(map[Reason]int64)}
-		c.byType[name] = counts
+// ofType is what a Current has of one event type.
+type ofType struct {
+	TypeCounts
+
+	queue batch // the events that are in no batch yet
+}
+
+// typeOf finds or makes what there is of a type. The lock is held.
+func (c *Connector) typeOf(name string) *ofType {
+	t := c.byType[name]
+	if t == nil {
+		t = &ofType{TypeCounts: TypeCounts{Dropped: make(map[Reason]int64)}, queue: batch{typ: name}}
+		c.byType[name] = t
+		c.types = append(c.types, t)
 	}
-	return counts
+	return t
 }
 
 // Report is how a Current stands, as the control API shows it. The token is
@@ -123,16 +131,14 @@ func (c *Connector) Report() Report {
 		Transforms: make(map[string]Transform, len(c.spec.Transforms)),
 		Answers:    append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
-	for name, q := range c.queues {
-		if len(q.events) > 0 {
-			r.Queues[name] = len(q.events)
+	for name, t := range c.byType {
+		if n := len(t.queue.events); n > 0 {
+			r.Queues[name] = n
 		}
-	}
-	for name, counts := range c.byType {
-		shown := *counts
-		shown.Dropped = maps.Clone(counts.Dropped)
-		shown.Queued = counts.Events - counts.Sent
-		for _, n := range counts.Dropped {
+		shown := t.TypeCounts
+		shown.Dropped = maps.Clone(t.Dropped)
+		shown.Queued = t.Events - t.Sent
+		for _, n := range t.Dropped {
 			shown.Queued -= n
 		}
 		r.ByType[name] = shown

@@ -40,7 +40,7 @@ type head struct {
 	} `json:"user"`
 }
 
-// complete fills in Type and ID.
+// complete fills in Type and ID where they are empty.
 func (e Event) complete() Event {
 	if e.Type != "" && e.ID != "" {
 		return e
@@ -131,7 +131,7 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 			return out, err
 		}
 		out.Events++
-		if judge(a) == accepted {
+		if a.accepted() {
 			out.Accepted++
 		}
 		out.Answers = append(out.Answers, a)
@@ -153,7 +153,7 @@ func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 	if err != nil {
 		return err
 	}
-	c.enqueue(completeAll(events), t)
+	c.enqueue(completed(events), t)
 	c.Flush()
 	_, err = c.finish(t, c.wait(ctx, t, 0))
 	return err
@@ -161,22 +161,22 @@ func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 
 // Queue adds events without flushing and without waiting: they go out when
 // their batch is full or its oldest event has waited for FlushAfter.
-func (c *Connector) Queue(events ...Event) { c.enqueue(completeAll(events), nil) }
+func (c *Connector) Queue(events ...Event) { c.enqueue(completed(events), nil) }
 
 // Flush makes batches of whatever is queued.
 func (c *Connector) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	for _, name := range c.names {
-		for q := c.queues[name]; len(q.events) > 0; {
-			c.plan(q.take(c.spec.Batch), now)
+	for _, t := range c.types {
+		for len(t.queue.events) > 0 {
+			c.plan(t.queue.take(c.spec.Batch), now)
 		}
 	}
 	c.stir()
 }
 
-func completeAll(events []Event) []Event {
+func completed(events []Event) []Event {
 	list := make([]Event, len(events))
 	for i, e := range events {
 		list[i] = e.complete()
@@ -185,7 +185,7 @@ func completeAll(events []Event) []Event {
 }
 
 // produce makes n events at a rate and waits until they are done.
-func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate float64) error {
+func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rate float64) error {
 	begin := c.server.clock.Now()
 	step := chunk
 	if rate > 0 {
@@ -215,7 +215,7 @@ func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate
 }
 
 // makeRoom waits while too many events of t are on their way.
-func (c *Connector) makeRoom(ctx context.Context, t *ticket) error {
+func (c *Connector) makeRoom(ctx context.Context, t *Outcome) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -248,60 +248,37 @@ func (c *Connector) sleep(ctx context.Context, until time.Time) error {
 }
 
 // enqueue puts events into the queues of their types and cuts full batches.
-func (c *Connector) enqueue(events []Event, t *ticket) {
+func (c *Connector) enqueue(events []Event, t *Outcome) {
 	events = c.withhold(events, t)
-	lost := make(map[Reason]*batch)
 	c.mu.Lock()
-	n := note{queued: c.server.clock.Now(), ticket: t}
-	for _, e := range events {
-		e = c.transformed(e)
-		reason := Reason("")
-		switch {
-		case len(e.Raw) > MaxEventBytes:
-			reason = Oversized
-		case c.state == Stopped:
-			reason = Disabled
-		}
-		if reason != "" { // Braze would not even queue it
-			if lost[reason] == nil {
-				lost[reason] = &batch{}
-			}
-			lost[reason].add(e, n)
-			continue
-		}
-		q := c.queueOf(e.Type)
-		if q.add(e, n); len(q.events) >= c.spec.Batch {
-			c.plan(q.take(c.spec.Batch), n.queued)
-		}
-	}
-	for i := range events {
-		c.typeOf(events[i].Type).Events++
-	}
+	defer c.mu.Unlock()
+	n := note{queued: c.server.clock.Now(), outcome: t}
 	c.counts.Events += int64(len(events))
 	c.counts.Queued += int64(len(events))
 	if t != nil {
 		t.Pending += len(events)
 	}
+	for _, e := range events {
+		e = c.transformed(e)
+		typ := c.typeOf(e.Type)
+		typ.Events++
+		switch q := &typ.queue; {
+		case len(e.Raw) > MaxEventBytes:
+			c.drop(typ, n, Oversized)
+		case c.state == Stopped:
+			c.drop(typ, n, Disabled)
+		default:
+			q.events, q.notes = append(q.events, e), append(q.notes, n)
+			if len(q.events) >= c.spec.Batch {
+				c.plan(q.take(c.spec.Batch), n.queued)
+			}
+		}
+	}
 	c.stir()
-	c.mu.Unlock()
-	for reason, b := range lost {
-		c.giveUp([]*batch{b}, reason)
-	}
-}
-
-// queueOf finds or makes the queue of a type. The lock is held.
-func (c *Connector) queueOf(typ string) *queue {
-	q := c.queues[typ]
-	if q == nil {
-		q = &queue{}
-		c.queues[typ] = q
-		c.names = append(c.names, typ)
-	}
-	return q
 }
 
 // withhold leaves out what the Current does not export.
-func (c *Connector) withhold(events []Event, t *ticket) []Event {
+func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	if c.spec.Kind != RudderStack {
 		return events
 	}
@@ -333,30 +310,6 @@ type Outcome struct {
 	Pending int `json:"pending"`
 }
 
-// ticket follows the events of one call of Send. Its outcome is guarded by the
-// Connector's lock.
-type ticket struct {
-	Outcome
-	changed chan struct{}
-}
-
-func (t *ticket) stir() {
-	select {
-	case t.changed <- struct{}{}:
-	default:
-	}
-}
-
-// drop counts an event given up; nil, for events nobody waits for, does
-// nothing.
-func (t *ticket) drop(reason Reason) {
-	if t == nil {
-		return
-	}
-	t.Dropped[reason]++
-	t.Pending--
-}
-
 // SendError says what became of the events of one call of Send. Unwrap it to
 // learn why: ErrDropped, ErrHeld, ErrDisabled, ErrClosed, or the error of the context.
 type SendError struct {
@@ -385,12 +338,12 @@ func (e *SendError) Error() string {
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Cause }
 
-// wait returns once at most limit of the ticket's events are pending, or why
-// that will not come to pass.
-func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
+// wait returns once at most limit of the events of t are pending, or an error
+// where they stay pending.
+func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	for {
 		c.mu.Lock()
-		pending, state := t.Pending, c.state
+		pending, state, changed := t.Pending, c.state, c.changed
 		overQuota := c.busy == 0 && c.server.clock.Now().Before(c.quota)
 		c.mu.Unlock()
 		switch {
@@ -408,13 +361,13 @@ func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-t.changed:
+		case <-changed:
 		}
 	}
 }
 
-// open registers a ticket, so that changes of the Current reach it.
-func (c *Connector) open() (*ticket, error) {
+// open begins to count the outcome of a call of Send.
+func (c *Connector) open() (*Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state {
@@ -423,18 +376,15 @@ func (c *Connector) open() (*ticket, error) {
 	case Closed:
 		return nil, ErrClosed
 	}
-	t := &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
-	c.tickets[t] = struct{}{}
-	return t, nil
+	return &Outcome{Dropped: make(map[Reason]int)}, nil
 }
 
-// finish ends a ticket; cause is why it ended early, or nil. The error is a
-// *SendError unless all went well.
-func (c *Connector) finish(t *ticket, cause error) (Outcome, error) {
+// finish returns what became of the events so far; cause is why the call ended
+// early, or nil. The error is a *SendError unless all went well.
+func (c *Connector) finish(t *Outcome, cause error) (Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.tickets, t)
-	out := t.Outcome
+	out := *t
 	out.Dropped = maps.Clone(t.Dropped)
 	if cause == nil && len(out.Dropped) > 0 {
 		cause = ErrDropped

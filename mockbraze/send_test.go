@@ -15,9 +15,7 @@ import (
 )
 
 func TestRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		c := e.launch(t, Current{Token: "s3cret"})
+	inBubble(t, nil, Current{Token: "s3cret"}, func(t *testing.T, e *endpoint, c *Connector) {
 		require.NoError(t, c.Send(t.Context(), 102*100+5))
 		probe := e.requests[0]
 		require.Equal(t, `{"events":[]}`, probe.body)
@@ -77,9 +75,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 }
 
 func TestOversizedIsNeverSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		c := e.launch(t, Current{})
+	inBubble(t, nil, Current{}, func(t *testing.T, e *endpoint, c *Connector) {
 		sized := func(n int) Event {
 			raw := `{"event_type":"big","id":"b","properties":{"x":"`
 			return Event{Raw: []byte(raw + strings.Repeat("x", n-len(raw)-3) + `"}}`)}
@@ -148,9 +144,7 @@ func TestLaunchFailsOnWrongCredentialsOnly(t *testing.T) {
 }
 
 func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: always(503)}
-		c := e.launch(t, Current{Events: []string{"users.messages.email.*"}})
+	inBubble(t, always(503), Current{Events: []string{"users.messages.email.*"}}, func(t *testing.T, e *endpoint, c *Connector) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := c.Send(ctx, 55)
@@ -160,8 +154,7 @@ func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
 		require.Equal(t, 55, failed.Pending)
 		require.Equal(t, 503, failed.Last.Status)
 		e.say(always(200))
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		require.EqualValues(t, 55, c.Report().Counts.Sent)
 	})
 }
@@ -207,9 +200,7 @@ func TestObserversSeeEverything(t *testing.T) {
 }
 
 func TestSendAtKeepsTheRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		c := e.launch(t, Current{})
+	inBubble(t, nil, Current{}, func(t *testing.T, e *endpoint, c *Connector) {
 		begin := time.Now()
 		require.NoError(t, c.SendAt(t.Context(), 10_000, 500))
 		require.InDelta(t, 20, time.Since(begin).Seconds(), 0.1)
@@ -217,9 +208,7 @@ func TestSendAtKeepsTheRate(t *testing.T) {
 }
 
 func TestSendEventsTakesAnything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		c := e.launch(t, Current{})
+	inBubble(t, nil, Current{}, func(t *testing.T, e *endpoint, c *Connector) {
 		strange := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
 		var events []Event
 		for _, raw := range strange {
@@ -233,17 +222,14 @@ func TestSendEventsTakesAnything(t *testing.T) {
 
 // TestMemoryIsBoundedByTheWindow sends, and lets events happen, where none is taken.
 func TestMemoryIsBoundedByTheWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: always(503)}
-		c := e.launch(t, Current{Window: 1000})
+	inBubble(t, always(503), Current{Window: 1000}, func(t *testing.T, e *endpoint, c *Connector) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		require.ErrorIs(t, c.Send(ctx, 100_000), context.DeadlineExceeded)
 		require.LessOrEqual(t, c.Report().Counts.Queued, int64(1000+chunk))
 		rated := e.launch(t, Current{Window: 500, Rate: 1000})
 		for range 20 { // long enough to fill the window many times over
-			time.Sleep(time.Second)
-			synctest.Wait()
+			pass(time.Second)
 			require.LessOrEqual(t, rated.Report().Counts.Queued, int64(500+chunk))
 		}
 		require.GreaterOrEqual(t, rated.Report().Counts.Queued, int64(500), "the window is never full")

@@ -8,30 +8,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// novelty is what no glossary knows yet of an event: its type, or a member of
-// one of its objects. The zero value is nothing.
-type novelty struct {
-	typ    string
-	member string
-	place  place
-}
-
-// place is the object that gets a new member.
-type place uint8
-
-const (
-	inEvent place = iota
-	inProperties
-	inUser
-)
-
-// in is the new member of an object, if it has one.
-func (n *novelty) in(where place) string {
-	if n.place != where {
-		return ""
-	}
-	return n.member
-}
+// novelty is what no glossary has of an event: its type, or a member of the
+// event, its properties or its user. The zero value is nothing.
+type novelty struct{ typ, inEvent, inProperties, inUser string }
 
 // keyDrift is where the choices about new fields and types come from.
 const keyDrift = 0xD21F7
@@ -50,15 +29,17 @@ func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) 
 		n.typ = family + [...]string{"Forward", "Hover", "Preview", "Escalation"}[d.With(2).N(4)]
 		return n
 	}
-	n.member = [...]string{
+	member := [...]string{
 		`"engagement_score":0.73`, `"is_predicted":true`, `"delivery_path":"direct"`, `"labels":["a","b"]`,
 		`"attempt_ms":12`, `"inbox_placement":null`, `"consent":{"source":"web","version":2}`,
 	}[d.With(2).N(7)]
 	switch {
 	case kind < 8:
-		n.place = inProperties
+		n.inProperties = member
 	case kind < 9:
-		n.place = inUser
+		n.inUser = member
+	default:
+		n.inEvent = member
 	}
 	return n
 }

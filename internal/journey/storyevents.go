@@ -73,14 +73,10 @@ const keyTurn = 103
 func (w *StoryWriter) Append(dst []byte, e *StoryEvent) (event []byte, eventType string) {
 	typ, m := &w.types[e.Type], &w.moment
 	*m = moment{
-		typ: typ, pop: w.pop, draw: e.Draw, root: cmp.Or(e.Root, e.Draw), user: e.User,
-		story: e, note: e.Note, first: e.First, time: e.Time,
+		StoryEvent: *e, typ: typ, pop: w.pop, inStory: true,
 		turn: e.Draw.With(keyTurn).N(fullEvery), scratch: m.scratch,
-		about: message{
-			channel: cmp.Or(typ.channel, e.Channel), campaign: e.Campaign, canvas: e.Canvas,
-			variation: e.Variation, step: e.Step, wording: e.Wording,
-		},
 	}
+	m.Root, m.channel = cmp.Or(e.Root, e.Draw), cmp.Or(typ.channel, e.Channel)
 	if w.rough.Drift > 0 {
 		m.news = driftOf(typ, w.rough.Drift, e.Draw)
 	}

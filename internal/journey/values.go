@@ -44,7 +44,7 @@ func oneOf(list ...string) valueFunc {
 // together.
 func aligned(with string, list ...string) valueFunc {
 	key, choose := population.Key(with), oneOf(list...)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.draw.With(key)) }
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.Draw.With(key)) }
 }
 
 // chance is true in percent of a hundred.
@@ -97,7 +97,7 @@ func digits(prefix string, n int) valueFunc {
 // userText is a text of the user that needs no escaping.
 func userText(appendTo func(*population.User, []byte) []byte) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(appendTo(&m.user, append(dst, '"')), '"')
+		return append(appendTo(&m.User, append(dst, '"')), '"')
 	}
 }
 
@@ -119,16 +119,16 @@ func userValues() map[string]valueFunc {
 		"user_id":          userText((*population.User).AppendID),
 		"external_user_id": userText((*population.User).AppendExternalID),
 		"device_id":        userText((*population.User).AppendDeviceID),
-		"timezone":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Zone }),
+		"timezone":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
 		"email_address":    userText((*population.User).AppendEmail),
 		"phone_number":     userText((*population.User).AppendPhone),
-		"first_name":       text(func(m *moment, _ population.Draw) string { return m.user.First }),
-		"last_name":        text(func(m *moment, _ population.Draw) string { return m.user.Last }),
-		"gender":           text(func(m *moment, _ population.Draw) string { return m.user.Gender }),
-		"country":          text(func(m *moment, _ population.Draw) string { return m.user.Place.Country }),
-		"home_city":        text(func(m *moment, _ population.Draw) string { return m.user.Place.City }),
-		"language":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Language }),
-		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.user.Place.Locale }),
+		"first_name":       text(func(m *moment, _ population.Draw) string { return m.User.First }),
+		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
+		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
+		"country":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
+		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
+		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
+		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
 		"dob":              userText((*population.User).AppendBirthday),
 		"orphaned_by_id": func(dst []byte, m *moment, d population.Draw) []byte {
 			other := m.pop.User(d.Bits() % m.pop.Users())
@@ -139,30 +139,30 @@ func userValues() map[string]valueFunc {
 
 func deviceValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"app_id":              text(func(m *moment, _ population.Draw) string { return m.user.App.ID }),
+		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
 		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
-		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.user.App.Platform) }),
-		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.user.App.SDKVersion }),
-		"device_model":        text(func(m *moment, _ population.Draw) string { return m.user.Model.Name }),
-		"device_os":           text(func(m *moment, _ population.Draw) string { return m.user.Model.OS }),
+		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
+		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
+		"device_model":        text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
+		"device_os":           text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
 		"device_class":        text(deviceClass),
-		"os_version":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Version }),
-		"browser":             text(func(m *moment, _ population.Draw) string { return m.user.Model.Browser }),
-		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.user.Model.UserAgent }),
-		"resolution":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Resolution }),
-		"carrier":             text(func(m *moment, _ population.Draw) string { return m.user.Place.Carrier }),
+		"os_version":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Version }),
+		"browser":             text(func(m *moment, _ population.Draw) string { return m.User.Model.Browser }),
+		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.User.Model.UserAgent }),
+		"resolution":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Resolution }),
+		"carrier":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Carrier }),
 		"ad_id":               userText((*population.User).AppendAdID),
-		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.user.App.Platform) }),
-		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.user.Tracked) },
+		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.User.App.Platform) }),
+		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.User.Tracked) },
 	}
 }
 
 // deviceClass knows no television: nobody reads mail there.
 func deviceClass(m *moment, _ population.Draw) string {
-	if m.user.Model.Class == "tv" {
+	if m.User.Model.Class == "tv" {
 		return "desktop"
 	}
-	return m.user.Model.Class
+	return m.User.Model.Class
 }
 
 // adIDType is empty for a platform whose advertising ids Braze has no word for.
@@ -181,7 +181,7 @@ func adIDType(p population.Platform) string {
 
 func tokenValues() map[string]valueFunc {
 	token := func(name string) valueFunc {
-		return hexOf(64, func(m *moment) population.Draw { return m.user.Draw(name) })
+		return hexOf(64, func(m *moment) population.Draw { return m.User.Draw(name) })
 	}
 	// Keys of the Push API (RFC 8291, RFC 8292): points of P-256, uncompressed, and
 	// a secret of 16 bytes, all base64url without padding.
@@ -198,14 +198,14 @@ func tokenValues() map[string]valueFunc {
 		"push_token_foreground_push_disabled": chance(10),
 		"push_token_provisionally_opted_in":   chance(15),
 		"push_token_created_at": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.user.Created(), 10)
+			return strconv.AppendInt(dst, m.User.Created(), 10)
 		},
-		"push_token_updated_at":           func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.time, 10) },
+		"push_token_updated_at":           func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.Time, 10) },
 		"ios_push_token_apns_gateway":     whole(1, 2),
 		"push_to_start_token":             token("push_to_start_token"),
 		"update_token":                    token("update_token"),
-		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.user.Draw("p256dh") }),
-		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.user.Draw("auth") }),
+		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
+		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
 		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
@@ -243,9 +243,9 @@ func integers(unit string) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		switch {
 		case strings.HasPrefix(unit, "seconds since"):
-			return strconv.AppendInt(dst, m.time, 10)
+			return strconv.AppendInt(dst, m.Time, 10)
 		case strings.HasPrefix(unit, "milliseconds since"):
-			return strconv.AppendInt(dst, m.time*1000+int64(d.N(1000)), 10)
+			return strconv.AppendInt(dst, m.Time*1000+int64(d.N(1000)), 10)
 		default:
 			return strconv.AppendInt(dst, int64(d.N(1000)), 10)
 		}

@@ -10,13 +10,13 @@ import (
 // parts, by what the names of their fields begin with.
 func namedThings() map[string]func(m *moment) *population.Named {
 	return map[string]func(m *moment) *population.Named{
-		"campaign":          func(m *moment) *population.Named { return &m.about.campaign.Named },
-		"canvas":            func(m *moment) *population.Named { return &m.about.canvas.Named },
-		"canvas_variation":  func(m *moment) *population.Named { return m.about.variation },
-		"canvas_step":       func(m *moment) *population.Named { return &m.about.step.Named },
-		"message_variation": func(m *moment) *population.Named { return m.about.wording },
+		"campaign":          func(m *moment) *population.Named { return &m.Campaign.Named },
+		"canvas":            func(m *moment) *population.Named { return &m.Canvas.Named },
+		"canvas_variation":  func(m *moment) *population.Named { return m.Variation },
+		"canvas_step":       func(m *moment) *population.Named { return &m.Step.Named },
+		"message_variation": func(m *moment) *population.Named { return m.Wording },
 		"experiment_split": func(m *moment) *population.Named {
-			return &m.about.canvas.Splits[m.user.Draw(m.about.canvas.ID).N(len(m.about.canvas.Splits))]
+			return pick(m.User.Draw(m.Canvas.ID), m.Canvas.Splits)
 		},
 	}
 }
@@ -25,23 +25,23 @@ func namedThings() map[string]func(m *moment) *population.Named {
 // names of one campaign always go together.
 func sourceValues() map[string]valueFunc {
 	all := map[string]valueFunc{
-		"experiment_step_id": text(func(m *moment, _ population.Draw) string { return m.about.canvas.ExperimentID }),
-		"next_step_id":       text(func(m *moment, d population.Draw) string { return population.Pick(d, m.about.canvas.Steps).ID }),
+		"experiment_step_id": text(func(m *moment, _ population.Draw) string { return m.Canvas.ExperimentID }),
+		"next_step_id":       text(func(m *moment, d population.Draw) string { return population.Pick(d, m.Canvas.Steps).ID }),
 		"canvas_step_message_variation_api_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))].ID
+			return m.Step.Variations[m.Draw.With(keyWording).N(len(m.Step.Variations))].ID
 		}),
 		// The same for one user's way through one Canvas.
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.user.Draw(m.about.canvas.ID) }),
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }),
 		// The same for everything that one send of a message reached.
 		"dispatch_id":      dispatchOf(func(m *moment) population.Draw { return m.sendDraw(3600) }),
 		"send_id":          hexOf(24, func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }),
-		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
+		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
 		"in_control_group": chance(10),
 		"is_canvas_entry":  chance(30),
 		"progression_type": text(progression),
 		"exit_reason":      oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
 		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-int64(d.Between(1, 3*3600)), 10)
+			return strconv.AppendInt(dst, m.Time-int64(d.Between(1, 3*3600)), 10)
 		},
 		"is_unique":             chance(70),
 		"subscription_group_id": text(func(m *moment, _ population.Draw) string { return group(m).ID }),
@@ -85,7 +85,7 @@ func messageValues() map[string]valueFunc {
 
 // group is the subscription group that a message was sent to.
 func group(m *moment) *population.Group {
-	if g, ok := m.pop.Groups[m.about.channel]; ok {
+	if g, ok := m.pop.Groups[m.channel]; ok {
 		return g
 	}
 	return m.pop.Groups[population.Email]
@@ -95,7 +95,7 @@ func group(m *moment) *population.Group {
 func dispatchOf(of func(m *moment) population.Draw) valueFunc {
 	ofCampaign, ofCanvas := hexOf(24, of), hexOf(32, of)
 	return func(dst []byte, m *moment, d population.Draw) []byte {
-		if m.about.campaign != nil {
+		if m.Campaign != nil {
 			return ofCampaign(dst, m, d)
 		}
 		return ofCanvas(dst, m, d)
@@ -127,7 +127,7 @@ func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
 		return append(appendString(dst, population.Pick(d.With(1), m.pop.Products).Name), '}')
 	case 1:
 		dst = append(dst, `{"type":"Starts Session","window":86400,"app_ids":[`...)
-		return append(appendString(dst, m.user.App.ID), "]}"...)
+		return append(appendString(dst, m.User.App.ID), "]}"...)
 	default:
 		return append(dst, `{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`...)
 	}
@@ -139,7 +139,7 @@ func messageExtras(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(dst, `","segment":`...)
 	dst = appendString(dst, []string{"new", "loyal", "lapsed \"90 days\"", "VIP ⭐"}[d.With(1).N(4)])
 	dst = append(dst, `,"language":`...)
-	return append(appendString(dst, m.user.Place.Language), '}')
+	return append(appendString(dst, m.User.Place.Language), '}')
 }
 
 func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
@@ -151,15 +151,15 @@ func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
 // channelIdentifier is how the channel reaches the user.
 func channelIdentifier(dst []byte, m *moment, _ population.Draw) []byte {
 	dst = append(dst, '"')
-	switch m.about.channel {
+	switch m.channel {
 	case population.Email:
-		dst = m.user.AppendEmail(dst)
+		dst = m.User.AppendEmail(dst)
 	case population.Push:
-		dst = m.user.AppendPushToken(dst)
+		dst = m.User.AppendPushToken(dst)
 	case population.LINE:
-		dst = appendLineID(dst, &m.user)
+		dst = appendLineID(dst, &m.User)
 	default:
-		dst = m.user.AppendPhone(dst)
+		dst = m.User.AppendPhone(dst)
 	}
 	return append(dst, '"')
 }
@@ -172,7 +172,7 @@ func appendLineID(dst []byte, u *population.User) []byte {
 func link(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(append(dst, `"https://www.`...), m.pop.Domain...)
 	dst = append(append(dst, "/products/"...), population.Pick(d, m.pop.Products).ID...)
-	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.about.channel...), '"')
+	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.channel...), '"')
 }
 
 func shortLink(dst []byte, _ *moment, d population.Draw) []byte {
@@ -189,7 +189,7 @@ func emailValues() map[string]valueFunc {
 		"ip_pool":     oneOf("marketing", "transactional", "warm-up"),
 		"sending_ip":  ipv4,
 		"recipient_domain": func(dst []byte, m *moment, _ population.Draw) []byte {
-			m.scratch = m.user.AppendEmail(m.scratch[:0])
+			m.scratch = m.User.AppendEmail(m.scratch[:0])
 			for i, c := range m.scratch {
 				if c == '@' {
 					return append(append(append(dst, '"'), m.scratch[i+1:]...), '"')

@@ -27,16 +27,16 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
-		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.story.Dispatch }),
-		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.story.Dispatch.With(1) }),
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.story.Session }),
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.story.Entry }),
+		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.Dispatch }),
+		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.Dispatch.With(1) }),
+		"session_id":      uuidOf(func(m *moment) population.Draw { return m.Session }),
+		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.Entry }),
 		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(population.AppendUpperUUID(append(dst, '"'), m.root), '"')
+			return append(population.AppendUpperUUID(append(dst, '"'), m.Root), '"')
 		},
-		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
+		"update_token": hexOf(64, func(m *moment) population.Draw { return m.Root.With(1) }),
 		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-max(m.story.Began, m.time-86400), 10)
+			return strconv.AppendInt(dst, m.Time-max(m.Began, m.Time-86400), 10)
 		},
 		"custom_properties":   roughly(rough, customProperties, true),
 		"purchase_properties": roughly(rough, purchaseProperties, false),
@@ -50,14 +50,14 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 			return appendName(dst, m, &rough.Renames, thing(m), d)
 		}
 	}
-	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.about.wording.ID })
+	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.Wording.ID })
 	return all
 }
 
 // rooted makes values of what the thread has: the same for all events of it.
 func rooted(name string, value valueFunc) valueFunc {
 	key := population.Key(name)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.root.With(key)) }
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.Root.With(key)) }
 }
 
 func hexOf(n int, of func(m *moment) population.Draw) valueFunc {
@@ -75,7 +75,7 @@ func uuidOf(of func(m *moment) population.Draw) valueFunc {
 // noted chooses among texts by the note of the node.
 func noted(otherwise string, texts map[string]string) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		if v, ok := texts[m.note]; ok {
+		if v, ok := texts[m.Note]; ok {
 			return append(dst, v...)
 		}
 		return append(dst, otherwise...)
@@ -94,16 +94,16 @@ func notedValues() map[string]valueFunc {
 		// The source follows from the cause; joining a group again is done where it was left.
 		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
 			switch {
-			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == plot.GroupState:
+			case m.Note == "stop", m.Note == "on" && m.channel != population.Email && m.typ.name == plot.GroupState:
 				return append(dst, `"Inbound Message"`...)
-			case m.note == "off":
+			case m.Note == "off":
 				return append(dst, `"Preference Center"`...)
 			default:
 				return append(dst, `"Subscription Page"`...)
 			}
 		},
-		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.first) },
-		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.story.Sent, 10) },
+		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.First) },
+		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.Sent, 10) },
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
@@ -115,16 +115,16 @@ func notedValues() map[string]valueFunc {
 		"is_canvas_entry": noted("false", map[string]string{"entered": "true"}),
 		"action":          noted(`"None"`, map[string]string{"stop": `"Unsubscribed"`}),
 		"message_body": func(dst []byte, m *moment, d population.Draw) []byte {
-			if m.note == "stop" {
+			if m.Note == "stop" {
 				return append(dst, `"STOP"`...)
 			}
 			return chat(dst, m, d)
 		},
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.story.Exit]...)
+			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.Exit]...)
 		},
 		"next_step_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.canvas.Steps[(m.story.Place+1)%len(m.about.canvas.Steps)].ID
+			return m.Canvas.Steps[(m.Place+1)%len(m.Canvas.Steps)].ID
 		}),
 	}
 }
@@ -132,22 +132,22 @@ func notedValues() map[string]valueFunc {
 // storyFitting says which optional fields go with which moments of a story.
 func storyFitting() map[string]func(*moment) bool {
 	fits := fitting()
-	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
+	fits["exit_reason"] = func(m *moment) bool { return m.Note == "exited" }
 	fits["next_step_id"] = func(m *moment) bool {
-		return m.note != "exited" && m.about.canvas != nil && m.story.Place+1 < len(m.about.canvas.Steps)
+		return m.Note != "exited" && m.Canvas != nil && m.Place+1 < len(m.Canvas.Steps)
 	}
-	message := func(m *moment) bool { return m.about.wording != nil }
+	message := func(m *moment) bool { return m.Wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
-	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
-	fits["send_time"] = func(m *moment) bool { return m.story.Sent > 0 }
-	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.story.Channel == population.Email }
+	fits["state_change_source"] = func(m *moment) bool { return m.Note != "spam" } // none of Braze's words says so
+	fits["send_time"] = func(m *moment) bool { return m.Sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
-	start := func(m *moment) bool { return m.note == "start" }
+	start := func(m *moment) bool { return m.Note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {
 		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = start
-		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.note != "start" }
+		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.Note != "start" }
 	}
 	return fits
 }
@@ -165,22 +165,22 @@ func chatter(of func(m *moment, d population.Draw) string) valueFunc {
 
 // on says whether a moment happens on one of some platforms.
 func on(platforms ...population.Platform) func(*moment) bool {
-	return func(m *moment) bool { return slices.Contains(platforms, m.user.App.Platform) }
+	return func(m *moment) bool { return slices.Contains(platforms, m.User.App.Platform) }
 }
 
 // fitting says which optional fields go with which moments, by the field's
 // name or by "event type/name". A field that does not fit is left out, except
 // where the moment shows everything.
 func fitting() map[string]func(*moment) bool {
-	campaign := func(m *moment) bool { return m.about.campaign != nil }
-	canvas := func(m *moment) bool { return m.about.canvas != nil }
-	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.user.App.Platform) != "" }
-	byMail := func(m *moment) bool { return m.about.channel == population.Email }
-	byPhone := func(m *moment) bool { return m.about.channel != population.Email }
+	campaign := func(m *moment) bool { return m.Campaign != nil }
+	canvas := func(m *moment) bool { return m.Canvas != nil }
+	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.User.App.Platform) != "" }
+	byMail := func(m *moment) bool { return m.channel == population.Email }
+	byPhone := func(m *moment) bool { return m.channel != population.Email }
 	bot := func(m *moment) bool { return m.flip("is_suspected_bot_click", 5) }
 	runs := func(m *moment) bool { return m.flip("live activity runs", 60) }
 	all := map[string]func(*moment) bool{
-		"external_user_id": func(m *moment) bool { return m.user.Identified },
+		"external_user_id": func(m *moment) bool { return m.User.Identified },
 
 		"campaign_id": campaign, "campaign_name": campaign,
 		"canvas_id": canvas, "canvas_name": canvas,
@@ -192,7 +192,7 @@ func fitting() map[string]func(*moment) bool {
 		"ios_push_token_apns_gateway": on(population.IOS),
 		"web_push_token_public_key":   browser, "web_push_token_user_auth": browser,
 		"web_push_token_vapid_public_key": browser,
-		"carrier":                         func(m *moment) bool { return m.user.Model.Class == "mobile" },
+		"carrier":                         func(m *moment) bool { return m.User.Model.Class == "mobile" },
 
 		"users.messages.banner.Abort/browser":           browser,
 		"users.messages.banner.Click/browser":           browser,
@@ -203,7 +203,7 @@ func fitting() map[string]func(*moment) bool {
 		"machine_open":               func(m *moment) bool { return m.flip("machine_open", 15) },
 		"suspected_bot_click_reason": bot,
 		"exit_reason":                func(m *moment) bool { return m.flip("exit", 25) },
-		"next_step_id":               func(m *moment) bool { return m.about.canvas != nil && !m.flip("exit", 25) },
+		"next_step_id":               func(m *moment) bool { return m.Canvas != nil && !m.flip("exit", 25) },
 
 		"Abort/message_extras": tagRan,
 		"answer_single_string": answered(0), "answer_long_string": answered(1), "answer_single_boolean": answered(2),
@@ -258,8 +258,8 @@ func appendName(dst []byte, m *moment, renames *scenario.Renames, thing *populat
 		return appendString(dst, thing.Name)
 	}
 	phase := int64(population.Key(thing.ID) % uint64(every))
-	renamed := (m.time+phase)/every - (Reference().Unix()+phase)/every
-	if renamed > 0 && (m.time+phase)%every < int64(renames.For) {
+	renamed := (m.Time+phase)/every - (Reference().Unix()+phase)/every
+	if renamed > 0 && (m.Time+phase)%every < int64(renames.For) {
 		switch d.With(keyRenamed).N(3) {
 		case 0:
 			return append(dst, "null"...)

@@ -123,7 +123,7 @@ func TestDrawIsEven(t *testing.T) {
 func TestIDs(t *testing.T) {
 	d := Draw(9)
 	require.Regexp(t, `^[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$`, string(AppendUpperUUID(nil, d)))
-	require.Regexp(t, `^5f5e1000[0-9a-f]{16}$`, string(AppendObjectID(nil, d, 0x5f5e1000)))
+	require.Regexp(t, `^5f5e1000[0-9a-f]{16}$`, string(appendObjectID(nil, d, 0x5f5e1000)))
 	for n := range 40 {
 		require.Len(t, AppendHex(nil, d, n), n)
 		require.Len(t, AppendDigits([]byte("+"), d, n), n+1)

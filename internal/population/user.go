@@ -1,8 +1,11 @@
 package population
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // User is one person of the workspace. All of it follows from the seed and
@@ -133,7 +136,7 @@ func (p *Population) UserOn(index uint64, platform Platform, identified bool) Us
 
 // AppendID appends Braze's own id of the user, a BSON object id.
 func (u *User) AppendID(dst []byte) []byte {
-	return AppendObjectID(dst, u.draw.With(keyUser), u.created)
+	return appendObjectID(dst, u.draw.With(keyUser), u.created)
 }
 
 // AppendExternalID appends the customer's id of the user; only an Identified
@@ -205,9 +208,8 @@ func (u *User) AppendAdID(dst []byte) []byte {
 // AppendBirthday appends an ISO 8601 date.
 func (u *User) AppendBirthday(dst []byte) []byte {
 	d := u.draw.With(15)
-	dst = strconv.AppendInt(dst, int64(d.With(0).Between(1945, 2006)), 10)
-	month, day := d.With(1).Between(1, 12), d.With(2).Between(1, 28)
-	return append(dst, '-', byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10))
+	day := time.Date(d.With(0).Between(1945, 2006), time.Month(d.With(1).Between(1, 12)), d.With(2).Between(1, 28), 0, 0, 0, 0, time.UTC)
+	return day.AppendFormat(dst, time.DateOnly)
 }
 
 // Draw is a source of further choices that stay with this user, for name.
@@ -230,25 +232,12 @@ func appendLower(dst []byte, s string) []byte {
 	return dst
 }
 
-const (
-	hexDigits   = "0123456789abcdef"
-	upperDigits = "0123456789ABCDEF"
-)
-
-// appendHex64 appends the 2·bytes hex digits of the lowest bytes of v.
-func appendHex64(dst []byte, v uint64, bytes int, digits string) []byte {
-	for shift := 8*bytes - 4; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[v>>shift&15])
-	}
-	return dst
-}
-
 // AppendHex appends n random lower-case hex digits.
 func AppendHex(dst []byte, d Draw, n int) []byte {
 	for i := 0; i < n; i += 16 {
 		v := d.With(uint64(i)).Bits()
 		for j := i; j < n && j < i+16; j++ {
-			dst = append(dst, hexDigits[v&15])
+			dst = append(dst, "0123456789abcdef"[v&15])
 			v >>= 4
 		}
 	}
@@ -257,33 +246,41 @@ func AppendHex(dst []byte, d Draw, n int) []byte {
 
 // AppendUUID appends a random UUID (version 4, RFC 9562), in lower case.
 func AppendUUID(dst []byte, d Draw) []byte {
-	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), hexDigits)
+	return AppendUUIDOf(dst, d.With(0).Bits(), d.With(1).Bits())
 }
 
 // AppendUpperUUID appends a random UUID in capitals, as Apple's systems do.
 func AppendUpperUUID(dst []byte, d Draw) []byte {
-	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), upperDigits)
+	begin := len(dst)
+	dst = AppendUUID(dst, d)
+	for i, c := range dst[begin:] {
+		if c >= 'a' {
+			dst[begin+i] = c - 'a' + 'A'
+		}
+	}
+	return dst
 }
 
 // AppendUUIDOf appends the UUID of 128 bits, in lower case; those of version and
 // variant are set.
-func AppendUUIDOf(dst []byte, hi, lo uint64) []byte { return appendUUID(dst, hi, lo, hexDigits) }
-
-func appendUUID(dst []byte, hi, lo uint64, digits string) []byte {
-	hi = hi&^0xF000 | 0x4000
-	lo = lo&^(3<<62) | 2<<62
-	dst = append(appendHex64(dst, hi>>32, 4, digits), '-')
-	dst = append(appendHex64(dst, hi>>16, 2, digits), '-')
-	dst = append(appendHex64(dst, hi, 2, digits), '-')
-	dst = append(appendHex64(dst, lo>>48, 2, digits), '-')
-	return appendHex64(dst, lo, 6, digits)
+func AppendUUIDOf(dst []byte, hi, lo uint64) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], hi&^0xF000|0x4000)
+	binary.BigEndian.PutUint64(id[8:], lo&^(3<<62)|2<<62)
+	dst = append(hex.AppendEncode(dst, id[:4]), '-')
+	dst = append(hex.AppendEncode(dst, id[4:6]), '-')
+	dst = append(hex.AppendEncode(dst, id[6:8]), '-')
+	dst = append(hex.AppendEncode(dst, id[8:10]), '-')
+	return hex.AppendEncode(dst, id[10:])
 }
 
-// AppendObjectID appends a BSON object id: 24 hex digits, of which the first 8
+// appendObjectID appends a BSON object id: 24 hex digits, of which the first 8
 // are the second it was made in.
-func AppendObjectID(dst []byte, d Draw, created int64) []byte {
-	dst = appendHex64(dst, uint64(created), 4, hexDigits)
-	return appendHex64(dst, d.Bits(), 8, hexDigits)
+func appendObjectID(dst []byte, d Draw, created int64) []byte {
+	var id [12]byte
+	binary.BigEndian.PutUint32(id[:], uint32(created))
+	binary.BigEndian.PutUint64(id[4:], d.Bits())
+	return hex.AppendEncode(dst, id[:])
 }
 
 // AppendDigits appends n decimal digits.

@@ -138,6 +138,9 @@ const (
 	Roku    Platform = "roku"
 )
 
+// Platforms lists them all.
+func Platforms() []Platform { return []Platform{IOS, Web, Android, Kindle, TVOS, Roku} }
+
 // Model is a model of device and what its software says of itself.
 type Model struct {
 	Name       string // as in device_model

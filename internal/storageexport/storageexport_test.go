@@ -243,11 +243,11 @@ func TestBrokenAvro(t *testing.T) {
 		})
 	}
 	for name, text := range map[string][]byte{
-		"cut off":        []byte("Obj\x01\x02"),
-		"no schema":      []byte("Obj\x01\x00" + strings.Repeat("m", 16)),
-		"is not known":   bytes.Replace(write(t, ocf.Snappy, 1), []byte("codec\x0csnappy"), []byte("codec\x0csnapp!"), 1),
-		"a length of":    append([]byte("Obj\x01"), binary.AppendVarint(binary.AppendVarint(nil, 2), 1<<40)...),
-		"which event ty": bytes.Replace(write(t, ocf.Null, 1), []byte("email.Open"), []byte("email.Oops"), 1),
+		"cut off":         []byte("Obj\x01\x02"),
+		"no schema":       []byte("Obj\x01\x00" + strings.Repeat("m", 16)),
+		"is not known":    bytes.Replace(write(t, ocf.Snappy, 1), []byte("codec\x0csnappy"), []byte("codec\x0csnapp!"), 1),
+		"size is greater": append([]byte("Obj\x01"), binary.AppendVarint(binary.AppendVarint(nil, 2), 1<<40)...),
+		"which event ty":  bytes.Replace(write(t, ocf.Null, 1), []byte("email.Open"), []byte("email.Oops"), 1),
 	} {
 		_, _, err := read(t, reader(t, ""), text)
 		require.ErrorContains(t, err, name, name)

@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func (g *Graph) node(name string, types map[string]int16) {
 	event, note, _ := strings.Cut(name, "#")
 	n := Node{Name: name, Type: -1, Allowed: anyPlatform, Note: note}
 	if typ, ok := types[event]; ok {
-		n.Type, n.Allowed, n.Device = typ, bitsOf(PlatformsOf(event)), OnDevice(event)
+		n.Type, n.Allowed, n.Device = typ, SetOf(PlatformsOf(event)...), OnDevice(event)
 	}
 	g.Index[name] = int16(len(g.Nodes))
 	g.Nodes = append(g.Nodes, n)
@@ -92,14 +93,10 @@ func (g *Graph) node(name string, types map[string]int16) {
 // OnDevice says whether an event is one that a device reports, which it can
 // only do once it is online.
 func OnDevice(event string) bool {
-	switch {
-	case strings.HasPrefix(event, Behaviors+"app."), event == Custom, event == Buys, event == Behaviors+"Location",
-		strings.HasPrefix(event, Messages+"inappmessage."), strings.HasPrefix(event, Messages+"banner."),
-		strings.HasPrefix(event, Messages+"featureflag."),
-		event == Messages+"pushnotification.Open":
-		return true
-	}
-	return false
+	return slices.ContainsFunc([]string{
+		Behaviors + "app.", Custom, Buys, Behaviors + "Location", Messages + "inappmessage.", Messages + "banner.",
+		Messages + "featureflag.", Messages + "pushnotification.Open",
+	}, func(prefix string) bool { return strings.HasPrefix(event, prefix) })
 }
 
 // findPaths finds the shortest path to each event type from what begins of
@@ -185,11 +182,27 @@ func PlatformsOf(name string) []population.Platform {
 		strings.HasSuffix(name, "InstallAttribution"), strings.Contains(name, "newsfeedcard"):
 		return []population.Platform{population.IOS, population.Android}
 	default:
-		return []population.Platform{
-			population.IOS, population.Web, population.Android,
-			population.Kindle, population.TVOS, population.Roku,
-		}
+		return population.Platforms()
 	}
+}
+
+// channels are the channels of message events, by the part of their names
+// behind Messages. All others are of Push.
+var channels = map[string]population.Channel{
+	"email":        population.Email,
+	"landingpage":  population.Email,
+	"inappmessage": population.InApp,
+	"newsfeedcard": population.InApp,
+	"survey":       population.InApp,
+	"contentcard":  population.ContentCard,
+	"banner":       population.Banner,
+	"sms":          population.SMS,
+	"rcs":          population.RCS,
+	"whatsapp":     population.WhatsApp,
+	"line":         population.LINE,
+	"webhook":      population.Webhook,
+	"featureflag":  population.FeatureFlag,
+	"liveactivity": population.LiveActivity,
 }
 
 // ChannelOf says which channel the messages of an event type go out on.
@@ -199,60 +212,16 @@ func ChannelOf(name string) population.Channel {
 		return ""
 	}
 	kind, _, _ = strings.Cut(kind, ".")
-	switch kind {
-	case "email", "landingpage":
-		return population.Email
-	case "pushnotification":
-		return population.Push
-	case "inappmessage", "newsfeedcard", "survey":
-		return population.InApp
-	case "contentcard":
-		return population.ContentCard
-	case "banner":
-		return population.Banner
-	case "sms":
-		return population.SMS
-	case "rcs":
-		return population.RCS
-	case "whatsapp":
-		return population.WhatsApp
-	case "line":
-		return population.LINE
-	case "webhook":
-		return population.Webhook
-	case "featureflag":
-		return population.FeatureFlag
-	case "liveactivity":
-		return population.LiveActivity
-	default:
-		return population.Push
-	}
+	return cmp.Or(channels[kind], population.Push)
 }
 
 // Platforms is a set of platforms.
 type Platforms uint8
 
-// BitOf is the set of one platform.
-func BitOf(p population.Platform) Platforms {
-	switch p {
-	case population.IOS:
-		return 1
-	case population.Android:
-		return 2
-	case population.Kindle:
-		return 4
-	case population.Web:
-		return 8
-	case population.TVOS:
-		return 16
-	default:
-		return 32
-	}
-}
-
-func bitsOf(list []population.Platform) (set Platforms) {
+// SetOf is the set of some platforms.
+func SetOf(list ...population.Platform) (set Platforms) {
 	for _, p := range list {
-		set |= BitOf(p)
+		set |= 1 << slices.Index(population.Platforms(), p)
 	}
 	return set
 }

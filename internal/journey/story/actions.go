@@ -120,7 +120,7 @@ func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
 // reachable says whether a message may go out to the person at all.
 func (s *Stories) reachable(e *entry) bool {
 	one := s.people.get(e.slot)
-	return !one.isClosed(e.channel) && (!one.gone || e.channel != s.push())
+	return !one.isClosed(e.channel) && (!one.gone || e.channel != pushChannel)
 }
 
 // sends is the send itself. In the quiet hours it waits for their end.
@@ -192,7 +192,7 @@ func (s *Stories) isClosed(e *entry, _ population.Draw) bool {
 func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	one.gone = false
-	one.openChannel(s.push())
+	one.openChannel(pushChannel)
 	one.token++
 	e.token = one.token
 	return true
@@ -201,7 +201,7 @@ func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 // renewsToken changes the token of the first device.
 func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
 	one := s.people.get(e.slot)
-	if e.device != 0 || one.gone || one.isClosed(s.push()) {
+	if e.device != 0 || one.gone || one.isClosed(pushChannel) {
 		return false
 	}
 	return s.addsToken(e, d)
@@ -214,7 +214,7 @@ func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
 	}
 	one := s.people.at(e.slot)
 	one.gone = true
-	one.closeChannel(s.push())
+	one.closeChannel(pushChannel)
 	return true
 }
 
@@ -260,7 +260,7 @@ func (s *Stories) takeDevice(e *entry, d population.Draw) {
 	if n := user.Devices(); n > 1 {
 		e.device = uint8(d.With(keyNew + 50).N(n))
 		user = s.pop.OnDevice(user, int(e.device))
-		e.platform = plot.BitOf(user.App.Platform)
+		e.platform = plot.SetOf(user.App.Platform)
 	}
 }
 
@@ -331,9 +331,7 @@ func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// push is the index of the channel of push messages.
-func (s *Stories) push() uint8 { return pushChannel }
-
+// pushChannel is the index of the channel of push messages.
 const pushChannel uint8 = 1
 
 // controlVariation is the variation of a campaign that its control group is in;

@@ -390,9 +390,9 @@ func (s *Stories) ready(e *entry, root string) bool {
 	}
 	if root == plot.AtCanvas {
 		trial := *e // whether there is a Canvas for it does not depend on the draw
-		return !one.gone && !one.isClosed(s.push()) && s.entersCanvas(&trial, 0)
+		return !one.gone && !one.isClosed(pushChannel) && s.entersCanvas(&trial, 0)
 	}
-	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(s.push()) && s.quietFor(e) == 0 && s.fits(e)
+	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
 }
 
 // rateOf finds what begins at a node.
