@@ -19,65 +19,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-func glossary(t testing.TB) *schemas.Glossary {
-	t.Helper()
-	g, err := schemas.Load()
-	require.NoError(t, err)
-	return g
-}
-
 // rounds makes those of the retired types, too.
 func rounds(t testing.TB, seed uint64, types ...string) *Rounds {
 	t.Helper()
-	r, err := New(Config{Glossary: glossary(t), Seed: seed, Types: types, Retired: true})
+	r, err := New(Config{Glossary: journeytest.Glossary(t), Seed: seed, Types: types, Retired: true})
 	require.NoError(t, err)
 	return r
 }
 
-// event is what the tests look at of an event.
-type event struct {
-	Type       string         `json:"event_type"`
-	ID         string         `json:"id"`
-	Time       int64          `json:"time"`
-	User       map[string]any `json:"user"`
-	Properties map[string]any `json:"properties"`
-}
-
-func (e event) text(name string) string {
-	v, ok := e.User[name].(string)
-	if !ok {
-		v, _ = e.Properties[name].(string)
-	}
-	return v
-}
-
-// decode is called for hundreds of thousands of events. That of require, which
-// asks for its caller and keeps its arguments on the heap, took as long as the
-// decoding here: loops over many events say t.Fatalf by themselves.
-func decode(t testing.TB, raw []byte) event {
-	var e event
-	if err := json.Unmarshal(raw, &e); err != nil {
-		t.Helper()
-		t.Fatalf("%v: %s", err, raw)
-	}
-	return e
-}
-
 func TestAnyTenInARowShowEveryField(t *testing.T) {
-	g := glossary(t)
+	g := journeytest.Glossary(t)
 	r := rounds(t, 1)
 	n := len(g.Events)
 	for ti := range g.Events {
 		typ := &g.Events[ti]
 		var seen []map[string]bool
 		for k := range 40 {
-			e := decode(t, r.Append(nil, uint64(k*n+ti)))
+			e := journeytest.Decode(t, r.Append(nil, uint64(k*n+ti)))
 			shown := make(map[string]bool)
 			for _, part := range []map[string]any{e.User, e.Properties} {
 				for name, v := range part {
@@ -102,7 +67,7 @@ func TestOptionalFieldsComeAndGo(t *testing.T) {
 	r := rounds(t, 1, "users.messages.email.Click")
 	var missing, null, there int
 	for i := range uint64(500) {
-		switch v, ok := decode(t, r.Append(nil, i)).Properties["link_id"]; {
+		switch v, ok := journeytest.Decode(t, r.Append(nil, i)).Properties["link_id"]; {
 		case !ok:
 			missing++
 		case v == nil:
@@ -163,12 +128,12 @@ func TestSelectionGivesTheSameEvents(t *testing.T) {
 
 func TestIDsAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
-	g := glossary(t)
+	g := journeytest.Glossary(t)
 	for stream := range uint64(2) {
 		r, err := New(Config{Glossary: g, Seed: 5, Stream: stream})
 		require.NoError(t, err)
-		for i := range uint64(10_000) {
-			id := decode(t, r.Append(nil, i)).ID
+		for i := range uint64(2_000) {
+			id := journeytest.Decode(t, r.Append(nil, i)).ID
 			require.False(t, seen[id], id)
 			seen[id] = true
 		}
@@ -178,7 +143,7 @@ func TestIDsAreUnique(t *testing.T) {
 // TestThingsAgree follows what belongs together over many events.
 func TestThingsAgree(t *testing.T) {
 	// A small workspace, so that its people come up again.
-	r, err := New(Config{Glossary: glossary(t), Population: population.New(population.Config{Seed: 1, Users: 40})})
+	r, err := New(Config{Glossary: journeytest.Glossary(t), Population: population.New(population.Config{Seed: 1, Users: 40})})
 	require.NoError(t, err)
 	pairs := []struct{ key, value string }{
 		{"user_id", "external_user_id"}, {"user_id", "device_id"}, {"user_id", "timezone"},
@@ -194,7 +159,7 @@ func TestThingsAgree(t *testing.T) {
 	known := make(map[string]any)
 	met := make(map[string]int)
 	for i := range uint64(102 * 120) {
-		e := decode(t, r.Append(nil, i))
+		e := journeytest.Decode(t, r.Append(nil, i))
 		maps.Copy(e.Properties, e.User)
 		if source, ok := e.Properties["campaign_id"]; ok && source != nil {
 			e.Properties["message_source"] = source
@@ -222,10 +187,10 @@ func TestThingsAgree(t *testing.T) {
 }
 
 func TestFullShowsEverything(t *testing.T) {
-	g := glossary(t)
+	g := journeytest.Glossary(t)
 	r := rounds(t, 1)
 	for ti := range g.Events {
-		e := decode(t, r.AppendFull(nil, ti))
+		e := journeytest.Decode(t, r.AppendFull(nil, ti))
 		for _, f := range g.Events[ti].User {
 			require.NotNil(t, e.User[f.Name], "%s user.%s", e.Type, f.Name)
 		}
@@ -236,7 +201,7 @@ func TestFullShowsEverything(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	g := glossary(t)
+	g := journeytest.Glossary(t)
 	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"}, false)
 	require.NoError(t, err)
 	require.Equal(t, "users.canvas.Conversion", names[0])
@@ -320,10 +285,10 @@ func looks(format, s string) bool {
 }
 
 func TestValuesLookRight(t *testing.T) {
-	g := glossary(t)
+	g := journeytest.Glossary(t)
 	r := rounds(t, 11)
 	formats := make(map[string]bool)
-	check := func(e event, f *schemas.Field, v any) {
+	check := func(e journeytest.Event, f *schemas.Field, v any) {
 		if v == nil {
 			return
 		}
@@ -351,7 +316,7 @@ func TestValuesLookRight(t *testing.T) {
 		}
 	}
 	for i := range uint64(102 * 50) {
-		e := decode(t, r.Append(nil, i))
+		e := journeytest.Decode(t, r.Append(nil, i))
 		require.True(t, looks("uuid", e.ID), e.ID)
 		require.InDelta(t, float64(Reference().Unix()), e.Time, 3*86400)
 		typ, _ := g.Event(e.Type)
@@ -381,9 +346,9 @@ func TestValuesAreThoseOfBraze(t *testing.T) {
 	}
 	r, seen := rounds(t, 4), make(map[string]bool)
 	for i := range uint64(102 * 40) {
-		e := decode(t, r.Append(nil, i))
+		e := journeytest.Decode(t, r.Append(nil, i))
 		for name, form := range forms {
-			if text := e.text(name); text != "" {
+			if text := e.Text(name); text != "" {
 				require.Regexp(t, form, text, "%s %s", e.Type, name)
 				seen[name] = true
 			}
@@ -402,13 +367,13 @@ func TestValuesAreThoseOfBraze(t *testing.T) {
 func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 	r, seen := rounds(t, 5, "*.Abort"), make(map[string]map[string]bool)
 	for i := range uint64(len(r.Types()) * 400) {
-		e := decode(t, r.Append(nil, i))
-		channel, why := strings.Split(e.Type, ".")[2], e.text("abort_type")
+		e := journeytest.Decode(t, r.Append(nil, i))
+		channel, why := strings.Split(e.Type, ".")[2], e.Text("abort_type")
 		if seen[channel] == nil {
 			seen[channel] = make(map[string]bool)
 		}
 		seen[channel][why] = true
-		if log := e.text("abort_log"); why == "frequency_capped" && log != "" {
+		if log := e.Text("abort_log"); why == "frequency_capped" && log != "" {
 			require.Regexp(t, `^Frequency cap rule: 5 [a-z_ A-Z]+ messages every 1 week$`, log, e.Type)
 		}
 		if e.Properties["message_extras"] != nil && why != "" {
@@ -430,7 +395,7 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 }
 
 // requirePlatform looks whether an event may happen where its app runs.
-func requirePlatform(t *testing.T, e event, apps map[any]population.Platform) {
+func requirePlatform(t *testing.T, e journeytest.Event, apps map[any]population.Platform) {
 	app := e.Properties["app_id"]
 	if app == nil {
 		return
@@ -453,13 +418,13 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 		apps[people.App(platform).ID] = platform
 	}
 	for i := range uint64(102 * 100) {
-		e := decode(t, r.Append(nil, i))
+		e := journeytest.Decode(t, r.Append(nil, i))
 		p := e.Properties
 		switch {
 		case e.Type == "agentconsole.ToolInvocation" || e.Type == "contentoptimizer.ComponentStore":
 			require.NotContains(t, e.User, "user_id")
-		case e.text("external_user_id") == "":
-			require.NotEmpty(t, e.text("user_id"), "nobody: %v", e)
+		case e.Text("external_user_id") == "":
+			require.NotEmpty(t, e.Text("user_id"), "nobody: %v", e)
 			anonymous++
 		}
 		requirePlatform(t, e, apps)
@@ -508,7 +473,7 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 // format says, unless the glossary names their values.
 func TestEveryFieldHasValuesOfItsOwn(t *testing.T) {
 	values := valueFuncs()
-	for _, typ := range glossary(t).Events {
+	for _, typ := range journeytest.Glossary(t).Events {
 		for _, f := range slices.Concat(typ.User, typ.Properties) {
 			_, byType := values[typ.Name+"/"+f.Name]
 			_, byKind := values[f.Name+":"+f.Type]
@@ -544,7 +509,7 @@ func TestANewFieldIsWritten(t *testing.T) {
 	typ := compile(&schemas.EventType{Name: "users.messages.smoke.Signal", Properties: fields}, valueFuncs(), fitting())
 	r := rounds(t, 1)
 	for k := range uint64(30) {
-		e := decode(t, r.append(nil, &typ, k, showSome, nil, 0))
+		e := journeytest.Decode(t, r.append(nil, &typ, k, showSome, nil, 0))
 		require.Len(t, e.Properties, len(fields))
 		for _, f := range fields {
 			v := e.Properties[f.Name]
