@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 )
 
 // endpoint is an HTTP endpoint in memory, for tests in a bubble of synctest.
@@ -115,7 +117,7 @@ func (e *endpoint) batches() []request {
 
 // open starts a fake Braze whose Currents post to e.
 func (e *endpoint) open(t *testing.T, options ...Option) *TestServer {
-	return Start(t, append([]Option{WithTransport(e)}, options...)...)
+	return Start(t, append([]Option{WithTransport(e), WithGlossary(journeytest.Glossary(t))}, options...)...)
 }
 
 // launch makes a Current that posts to e.

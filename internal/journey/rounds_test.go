@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/mail"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"runtime"
 	"slices"
@@ -230,64 +227,47 @@ func TestSelect(t *testing.T) {
 
 const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
 
-// patterns keeps compiled patterns.
-var patterns sync.Map
+// formats are regular expressions, by how the glossary begins to name a format;
+// the first one counts.
+var formats = []struct {
+	begin string
+	form  *regexp.Regexp
+}{
+	{"uuid or", regexp.MustCompile(`^[0-9a-fA-F-]{16,36}$`)},
+	{"uuid", regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)},
+	{"24 hex digits or 32", regexp.MustCompile(`^([0-9a-f]{24}|[0-9a-f]{32})$`)},
+	{"24 ", regexp.MustCompile(`^[0-9a-f]{24}$`)},
+	{"E.164", regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)},
+	{"ISO 4217", regexp.MustCompile(`^[A-Z]{3}$`)},
+	{"ISO 8601 date", regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-([01]\d|2[0-8])$`)},
+	{"email", regexp.MustCompile(`^[a-z]+\.[a-z]+\d+@example\.(com|org|net)$`)},
+	{"domain", regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)},
+	{"url", regexp.MustCompile(`^https://[a-z0-9.-]+/[\w/?&=.-]+$`)},
+	{"IPv4", regexp.MustCompile(`^(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}$`)},
+	{"the customer's own id,", regexp.MustCompile(`\S`)},
+}
 
 // looks says whether a string is written as a format of the glossary says.
 func looks(format, s string) bool {
-	match := func(pattern string) bool {
-		p, ok := patterns.Load(pattern)
-		if !ok {
-			p, _ = patterns.LoadOrStore(pattern, regexp.MustCompile(pattern))
-		}
-		return p.(*regexp.Regexp).MatchString(s)
+	if kind, ok := strings.CutPrefix(format, "JSON"); ok {
+		return json.Valid([]byte(s)) && (s[0] == '{' || !strings.HasPrefix(kind, " object"))
 	}
-	switch {
-	case strings.HasPrefix(format, "uuid or"):
-		return match(`^[0-9a-fA-F-]{16,36}$`)
-	case format == "uuid":
-		return match(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	case strings.HasPrefix(format, "24 hex digits or 32"):
-		return match(`^([0-9a-f]{24}|[0-9a-f]{32})$`)
-	case strings.HasPrefix(format, "24 "):
-		return match(`^[0-9a-f]{24}$`)
-	case format == "E.164":
-		return match(`^\+[1-9][0-9]{6,14}$`)
-	case format == "ISO 4217":
-		return match(`^[A-Z]{3}$`)
-	case format == "IANA time zone":
+	if format == "IANA time zone" {
 		_, err := time.LoadLocation(s)
 		return err == nil && strings.Contains(s, "/")
-	case format == "ISO 8601 date":
-		_, err := time.Parse(time.DateOnly, s)
-		return err == nil
-	case format == "email":
-		a, err := mail.ParseAddress(s)
-		return err == nil && a.Address == s
-	case format == "domain":
-		return match(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
-	case format == "url":
-		u, err := url.Parse(s)
-		return err == nil && u.Scheme == "https" && u.Host != ""
-	case format == "IPv4":
-		a, err := netip.ParseAddr(s)
-		return err == nil && a.Is4()
-	case strings.HasPrefix(format, "JSON, "):
-		return json.Valid([]byte(s))
-	case strings.HasPrefix(format, "JSON object"):
-		var object map[string]any
-		return json.Unmarshal([]byte(s), &object) == nil
-	case strings.HasPrefix(format, "the customer's"):
-		return strings.TrimSpace(s) != ""
-	default:
-		return false
 	}
+	for _, known := range formats {
+		if strings.HasPrefix(format, known.begin) {
+			return known.form.MatchString(s)
+		}
+	}
+	return false
 }
 
 func TestValuesLookRight(t *testing.T) {
 	g := journeytest.Glossary(t)
 	r := rounds(t, 11)
-	formats := make(map[string]bool)
+	seen := make(map[string]bool)
 	check := func(e journeytest.Event, f *schemas.Field, v any) {
 		if v == nil {
 			return
@@ -296,7 +276,7 @@ func TestValuesLookRight(t *testing.T) {
 		if f.Format != "" {
 			text, ok := v.(string)
 			require.True(t, ok && looks(f.Format, text), "%s is no %s: %v", at, f.Format, v)
-			formats[f.Format] = true
+			seen[f.Format] = true
 		}
 		if len(f.Enum) > 0 {
 			require.Contains(t, f.Enum, v, at)
@@ -327,7 +307,7 @@ func TestValuesLookRight(t *testing.T) {
 			check(e, &typ.Properties[j], e.Properties[typ.Properties[j].Name])
 		}
 	}
-	require.Greater(t, len(formats), 10, "formats that occurred: %v", formats)
+	require.Greater(t, len(seen), 10, "formats that occurred: %v", seen)
 }
 
 // TestValuesAreThoseOfBraze holds values whose form no glossary tells against
@@ -486,25 +466,18 @@ func TestEveryFieldHasValuesOfItsOwn(t *testing.T) {
 // TestANewFieldIsWritten adds an event type that nothing here knows.
 func TestANewFieldIsWritten(t *testing.T) {
 	fields := []schemas.Field{
-		{Name: "n_uuid", Type: "string", Format: "uuid", Required: true},
-		{Name: "n_bson", Type: "string", Format: "24 hex digits", Required: true},
-		{Name: "n_mail", Type: "string", Format: "email", Required: true},
-		{Name: "n_phone", Type: "string", Format: "E.164", Required: true},
-		{Name: "n_domain", Type: "string", Format: "domain", Required: true},
-		{Name: "n_url", Type: "string", Format: "url", Required: true},
-		{Name: "n_ip", Type: "string", Format: "IPv4", Required: true},
-		{Name: "n_day", Type: "string", Format: "ISO 8601 date", Required: true},
-		{Name: "n_json", Type: "string", Format: "JSON object, as a string", Required: true},
-		{Name: "n_enum", Type: "string", Enum: []string{"a", "b"}, Required: true},
-		{Name: "n_example", Type: "string", Examples: []string{"x \"y\""}, Required: true},
-		{Name: "n_text", Type: "string", Required: true},
-		{Name: "n_int", Type: "integer", Required: true},
-		{Name: "n_seconds", Type: "integer", Unit: "seconds since the epoch", Required: true},
-		{Name: "n_millis", Type: "integer", Unit: "milliseconds since the epoch", Required: true},
-		{Name: "n_number", Type: "number", Required: true},
-		{Name: "n_bool", Type: "boolean", Required: true},
-		{Name: "n_object", Type: "object", Required: true},
-		{Name: "n_list", Type: "array<string>", Required: true},
+		{Type: "string", Enum: []string{"a", "b"}}, {Type: "string", Examples: []string{"b", "a"}}, {Type: "string"},
+		{Type: "integer"}, {Type: "integer", Unit: "seconds since the epoch"}, {Type: "integer", Unit: "milliseconds since the epoch"},
+		{Type: "number"}, {Type: "boolean"}, {Type: "object"}, {Type: "array<string>"},
+	}
+	for _, format := range []string{"uuid", "24 hex digits", "email", "E.164", "domain", "url", "IPv4", "ISO 8601 date", "JSON object, as a string"} {
+		fields = append(fields, schemas.Field{Type: "string", Format: format})
+	}
+	for i := range fields {
+		fields[i].Name, fields[i].Required = fmt.Sprint("n_", i), true
+	}
+	kinds := map[string]any{
+		"string": "", "integer": 1.5, "number": 1.5, "boolean": true, "object": map[string]any{}, "array<string>": []any{},
 	}
 	typ := compile(&schemas.EventType{Name: "users.messages.smoke.Signal", Properties: fields}, valueFuncs(), fitting())
 	r := rounds(t, 1)
@@ -513,22 +486,12 @@ func TestANewFieldIsWritten(t *testing.T) {
 		require.Len(t, e.Properties, len(fields))
 		for _, f := range fields {
 			v := e.Properties[f.Name]
-			switch f.Type {
-			case "string":
-				require.IsType(t, "", v)
-				require.True(t, f.Format == "" || looks(f.Format, v.(string)), "%s: %v", f.Name, v)
-			case "integer", "number":
-				require.IsType(t, 1.5, v)
-			case "boolean":
-				require.IsType(t, true, v)
-			case "object":
-				require.IsType(t, map[string]any{}, v)
-			default:
-				require.IsType(t, []any{}, v)
+			require.IsType(t, kinds[f.Type], v)
+			require.True(t, f.Format == "" || looks(f.Format, v.(string)), "%s: %v", f.Name, v)
+			if len(f.Enum)+len(f.Examples) > 0 {
+				require.Contains(t, []any{"a", "b"}, v)
 			}
 		}
-		require.Contains(t, []any{"a", "b"}, e.Properties["n_enum"])
-		require.Equal(t, `x "y"`, e.Properties["n_example"])
 	}
 }
 

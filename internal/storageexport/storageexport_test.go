@@ -15,21 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
-
-func glossary(t testing.TB) *schemas.Glossary {
-	t.Helper()
-	g, err := schemas.Load()
-	require.NoError(t, err)
-	return g
-}
 
 func reader(t testing.TB, as string) *storageexport.Reader {
 	t.Helper()
-	x, err := storageexport.New(glossary(t), as)
+	x, err := storageexport.New(journeytest.Glossary(t), as)
 	require.NoError(t, err)
 	return x
 }
@@ -63,8 +56,8 @@ func parts(t *testing.T, event []byte) map[string]string {
 func TestEqualsHTTP(t *testing.T) {
 	dir := t.TempDir()
 	var lines bytes.Buffer
-	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 1050, Seed: 4, Retired: true}))
-	w := avroexport.New(dir, glossary(t))
+	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 525, Seed: 4, Retired: true}))
+	w := avroexport.New(dir, journeytest.Glossary(t))
 	_, err := w.Write(lines.Bytes())
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
@@ -74,7 +67,7 @@ func TestEqualsHTTP(t *testing.T) {
 		want[event["id"]] = event
 		types[event["event_type"]] = true
 	}
-	require.Len(t, types, len(glossary(t).Events))
+	require.Len(t, types, len(journeytest.Glossary(t).Events))
 
 	x := reader(t, "")
 	files, codecs := 0, map[string]bool{}
@@ -160,7 +153,7 @@ func TestJSON(t *testing.T) {
 			}
 		})
 	}
-	_, err := storageexport.New(glossary(t), "users.fax.Sent")
+	_, err := storageexport.New(journeytest.Glossary(t), "users.fax.Sent")
 	require.ErrorContains(t, err, "users.fax.Sent")
 }
 
