@@ -102,7 +102,8 @@ type Connector struct {
 	dropped  map[Reason]int64
 	latency  *hdrhistogram.Histogram
 	rate     float64
-	pulse    pulse
+	since    time.Time // events happen by themselves at the rate, zero for none
+	happened float64   // since then
 	answers  []Answer
 	mails    []Mail
 }
@@ -318,7 +319,7 @@ func (c *Connector) step() time.Duration {
 		c.expire()
 		return wait
 	case Running:
-		return min(wait, c.cutAged(now), c.handOut(now))
+		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
 	default:
 		return wait
 	}
@@ -343,13 +344,13 @@ func (c *Connector) disable(now time.Time) {
 	c.stir()
 }
 
-// cutAged makes batches of queues whose oldest event waited long enough and
-// returns when the next one will have. The lock is held.
-func (c *Connector) cutAged(now time.Time) time.Duration {
-	wait := c.spec.FlushAfter
+// cut makes batches of queues whose oldest event has waited for age, and returns
+// when the next one will have. The lock is held.
+func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
+	wait := age
 	for _, t := range c.types {
 		for q := &t.queue; len(q.events) > 0; {
-			left := q.notes[0].queued.Add(c.spec.FlushAfter).Sub(now)
+			left := q.notes[0].queued.Add(age).Sub(now)
 			if left > 0 {
 				wait = min(wait, left)
 				break
@@ -537,18 +538,12 @@ func (c *Connector) drop(t *ofType, n note, reason Reason) {
 	}
 }
 
-// pulse counts the events that happen by themselves.
-type pulse struct {
-	since time.Time // zero while nothing happens
-	done  float64   // events since then
-}
-
 const (
-	// pulseStep is how often events happen at most; more than one at a time
-	// where the rate is higher.
-	pulseStep = 10 * time.Millisecond
-	// pulseRest is how long to wait while nothing happens.
-	pulseRest = time.Hour
+	// beatStep is how often events happen by themselves at most; more than one at
+	// a time where the rate is higher.
+	beatStep = 10 * time.Millisecond
+	// beatRest is how long to wait while nothing happens.
+	beatRest = time.Hour
 )
 
 // SetRate changes how many events a second happen by themselves while the
@@ -559,7 +554,7 @@ func (c *Connector) SetRate(rate float64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rate, c.pulse = rate, pulse{}
+	c.rate, c.since, c.happened = rate, time.Time{}, 0
 	c.stir()
 	return nil
 }
@@ -573,22 +568,21 @@ func (c *Connector) beat() (n int, wait time.Duration) {
 	alive := c.state == Running || c.state == Held || c.state == Stopped
 	full := c.state != Stopped && c.counts.Queued >= int64(c.spec.Window)
 	if c.rate == 0 || !alive || full {
-		c.pulse = pulse{}
-		return 0, pulseRest
+		c.since, c.happened = time.Time{}, 0
+		return 0, beatRest
 	}
 	now := c.server.clock.Now()
-	if c.pulse.since.IsZero() {
-		c.pulse.since = now
+	if c.since.IsZero() {
+		c.since = now
 	}
-	due := c.rate * now.Sub(c.pulse.since).Seconds()
+	due := c.rate * now.Sub(c.since).Seconds()
 	// Less than a thousandth short is due: the clock's steps are whole.
-	if n = int(due - c.pulse.done + 0.001); n > 0 {
-		n = min(n, chunk)
-		c.pulse.done += float64(n)
+	if n = min(int(due-c.happened+0.001), chunk); n > 0 {
+		c.happened += float64(n)
 		return n, 0
 	}
-	next := min((c.pulse.done+1-due)/c.rate, pulseRest.Seconds())
-	return 0, max(time.Duration(next*float64(time.Second)), pulseStep)
+	next := min((c.happened+1-due)/c.rate, beatRest.Seconds())
+	return 0, max(time.Duration(next*float64(time.Second)), beatStep)
 }
 
 // note is what a Current remembers of an event.

@@ -167,12 +167,7 @@ func (c *Connector) Queue(events ...Event) { c.enqueue(completed(events), nil) }
 func (c *Connector) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.server.clock.Now()
-	for _, t := range c.types {
-		for len(t.queue.events) > 0 {
-			c.plan(t.queue.take(c.spec.Batch), now)
-		}
-	}
+	c.cut(0, c.server.clock.Now())
 	c.stir()
 }
 
