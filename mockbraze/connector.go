@@ -23,7 +23,7 @@ const (
 	Draft State = "draft"
 	// Running is a Current that sends.
 	Running State = "running"
-	// Paused is a Current that somebody paused; its events wait.
+	// Paused is a Current that was paused; its events wait.
 	Paused State = "paused"
 	// Held is a Current that got 401, 403 or 404: the events of that request are
 	// lost, all others wait until the credentials are repaired and it is launched
@@ -36,7 +36,7 @@ const (
 	Closed State = "closed"
 )
 
-// Errors that a caller may want to tell apart.
+// Errors of a Current; test for them with errors.Is.
 var (
 	// ErrNotLaunched: the Current sends nothing before it is launched.
 	ErrNotLaunched = errors.New("the Current is not launched; launch it first")
@@ -49,13 +49,13 @@ var (
 	// ErrQuota: the Test Currents have sent TestQuota events today. What is queued
 	// waits for midnight UTC.
 	ErrQuota = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
-	// ErrDropped: some events were given up for good.
+	// ErrDropped: some events were dropped and will not be sent again.
 	ErrDropped = errors.New("events were dropped")
 	// ErrClosed: the Server was closed, or the Current deleted.
 	ErrClosed = errors.New("the Current was deleted, or the fake Braze was closed")
 )
 
-// LaunchError says that the probe of the credentials was turned down.
+// LaunchError says that the endpoint rejected the probe of the credentials.
 type LaunchError struct{ Answer Answer }
 
 // Error implements error.
@@ -67,8 +67,8 @@ func (e *LaunchError) Error() string {
 		e.Answer.Status, http.StatusText(e.Answer.Status))
 }
 
-// Connector is a Current that was made: the connector of Braze that carries
-// its events. It comes from a Server; all methods may be called concurrently.
+// Connector is a Current of a Server: it queues and sends events. All methods may
+// be called concurrently.
 type Connector struct {
 	server *Server
 	id     string
@@ -88,7 +88,7 @@ type Connector struct {
 	url      string
 	token    string
 	state    State
-	trouble  time.Time // since when nothing was accepted, zero while all is well
+	trouble  time.Time // of the first failure since the last 2XX, zero for none
 	disabled time.Time
 	quota    time.Time // until when the quota of Test Currents keeps events
 	types    []*ofType // in the order in which they came
@@ -102,8 +102,8 @@ type Connector struct {
 	dropped  map[Reason]int64
 	latency  *hdrhistogram.Histogram
 	rate     float64
-	since    time.Time // events happen by themselves at the rate, zero for none
-	happened float64   // since then
+	since    time.Time // when the rate began, zero while no events happen
+	happened float64   // events since then
 	answers  []Answer
 	mails    []Mail
 }
@@ -113,9 +113,9 @@ func (c *Connector) ID() string { return c.id }
 
 // Launch probes the credentials with a request of no events and starts the
 // Current, also one that was paused, held or disabled: then its queued events
-// are due at once. It fails with a *LaunchError when the answer is 401, 403 or
-// 404 or TLS fails, and leaves everything as it was. Any other answer, such as
-// RudderStack's 400, and none at all do not keep a Current from running.
+// are due at once. It fails with a *LaunchError when the response is 401, 403 or
+// 404 or TLS fails, and changes nothing then. With any other response, such as
+// RudderStack's 400, or none, the Current runs.
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
@@ -142,19 +142,19 @@ func (c *Connector) Launch(ctx context.Context) error {
 	}
 	c.agenda.sort()
 	c.starting.Do(c.start)
-	c.stir()
+	c.notify()
 	return nil
 }
 
-// test probes the credentials with a request of no events and changes nothing
-// but the list of answers. It fails where ctx ended or the Current was closed.
+// test probes the credentials with a request of no events and records the
+// response. It fails where ctx ended or the Current was closed.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
 }
 
-// noteProbe remembers the answer to a probe or to a test event. It fails where
-// ctx ended or the Current was closed.
+// noteProbe records the response to a probe or to a test event. It fails as test
+// does.
 func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -170,12 +170,12 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 		c.counts.TestEvents++
 	}
 	c.keepAnswer(a)
-	c.stir()
+	c.notify()
 	return nil
 }
 
 // SetCredentials changes the URL and the token that are used from the next request on;
-// empty ones stay as they are. A held Current goes on with the next Launch.
+// empty ones stay as they are. A held Current waits for the next Launch.
 func (c *Connector) SetCredentials(url, token string) error {
 	if err := checkToken(token); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (c *Connector) SetCredentials(url, token string) error {
 	if token != "" {
 		c.token = token
 	}
-	c.stir()
+	c.notify()
 	return nil
 }
 
@@ -210,17 +210,16 @@ func (c *Connector) Pause() error {
 		return ErrDisabled
 	}
 	c.state, c.trouble = Paused, time.Time{}
-	c.stir()
+	c.notify()
 	return nil
 }
 
-// close ends the Current for good.
 func (c *Connector) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = Closed
 	c.cancel()
-	c.stir()
+	c.notify()
 }
 
 // State is how the Current stands.
@@ -248,8 +247,8 @@ func (c *Connector) start() {
 	}
 }
 
-// stir wakes the loop and all who wait for a change. The lock is held.
-func (c *Connector) stir() {
+// notify wakes the loop and all calls that wait for a change. The lock is held.
+func (c *Connector) notify() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
@@ -268,12 +267,12 @@ func (c *Connector) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := c.nextChange()
 		wait := c.step()
-		n, next := c.beat()
+		n, next := c.dueEvents()
 		if n > 0 {
-			events, dry := c.feeds.main.take(ctx, n)
+			events, err := c.feeds.main.take(ctx, n)
 			c.enqueue(events, nil)
-			if dry != nil && ctx.Err() == nil {
-				c.runDry(dry)
+			if err != nil && ctx.Err() == nil {
+				c.endRate(err)
 			}
 			continue
 		}
@@ -287,16 +286,16 @@ func (c *Connector) loop(ctx context.Context) {
 	}
 }
 
-// runDry ends what happens by itself, and says so.
-func (c *Connector) runDry(why error) {
+// endRate ends the rate, because the scenario makes no more events.
+func (c *Connector) endRate(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rate = 0
 	c.mail(c.server.clock.Now(), fmt.Sprintf("Nothing happens by itself any more: %v", why))
-	c.stir()
+	c.notify()
 }
 
-// step does all that is due now and returns how long nothing else will be.
+// step does all that is due now and returns how long nothing else is due.
 func (c *Connector) step() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -341,7 +340,7 @@ func (c *Connector) expire() {
 func (c *Connector) disable(now time.Time) {
 	c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
 	c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
-	c.stir()
+	c.notify()
 }
 
 // cut makes batches of queues whose oldest event has waited for age, and returns
@@ -361,8 +360,8 @@ func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	return wait
 }
 
-// handOut gives due batches to the workers, as far as there are connections,
-// and returns when the next one is due. The lock is held.
+// handOut gives due batches to free workers and returns when the next one is due.
+// The lock is held.
 func (c *Connector) handOut(now time.Time) time.Duration {
 	for len(c.agenda) > 0 && c.busy < c.spec.Connections {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
@@ -389,7 +388,7 @@ func (c *Connector) allowed(b *batch, now time.Time) *batch {
 	if len(b.events) > 0 {
 		c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 		c.plan(b, c.quota)
-		c.stir()
+		c.notify()
 	}
 	return part
 }
@@ -413,8 +412,8 @@ func (q *quota) take(n int, now time.Time) int {
 	return n
 }
 
-// plan puts a batch on the agenda; it keeps its place among those due at the
-// same time. The lock is held.
+// plan schedules a batch; batches that are due at the same time keep their order.
+// The lock is held.
 func (c *Connector) plan(b *batch, due time.Time) {
 	if b.number == 0 {
 		c.batches++
@@ -436,7 +435,7 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer c.stir()
+	defer c.notify()
 	c.busy--
 	if ended { // by closing the Server: the batch stays queued
 		c.plan(b, b.due)
@@ -496,7 +495,7 @@ func (c *Connector) hold(b *batch, a Answer) {
 	// A response to a request from before the last launch says nothing of the
 	// credentials that were given since.
 	if c.state == Running && b.launch == c.launches {
-		c.worry(now)
+		c.startTrouble(now)
 		c.state = Held
 		c.mail(now, fmt.Sprintf("Your Current's endpoint answers %d %s", a.Status, http.StatusText(a.Status)))
 	}
@@ -510,11 +509,12 @@ func (c *Connector) retry(b *batch) {
 	c.plan(b, now.Add(c.spec.Backoff.wait(b.attempts, c.random)))
 	c.counts.Retried += int64(len(b.events))
 	c.typeOf(b.typ).Retried += int64(len(b.events))
-	c.worry(now)
+	c.startTrouble(now)
 }
 
-// worry starts the time after which the Current is disabled. The lock is held.
-func (c *Connector) worry(now time.Time) {
+// startTrouble starts the time after which the Current is disabled. The lock is
+// held.
+func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
@@ -527,7 +527,7 @@ func (c *Connector) dropAll(b *batch, reason Reason) {
 	}
 }
 
-// drop gives up an event for good. The lock is held.
+// drop counts an event as lost. The lock is held.
 func (c *Connector) drop(t *ofType, n note, reason Reason) {
 	c.dropped[reason]++
 	t.Dropped[reason]++
@@ -539,11 +539,11 @@ func (c *Connector) drop(t *ofType, n note, reason Reason) {
 }
 
 const (
-	// beatStep is how often events happen by themselves at most; more than one at
-	// a time where the rate is higher.
-	beatStep = 10 * time.Millisecond
-	// beatRest is how long to wait while nothing happens.
-	beatRest = time.Hour
+	// rateStep is the shortest time between events at a rate; at a higher rate
+	// several happen at a time.
+	rateStep = 10 * time.Millisecond
+	// rateRest is how long to wait while no events happen.
+	rateRest = time.Hour
 )
 
 // SetRate changes how many events a second happen by themselves while the
@@ -555,21 +555,21 @@ func (c *Connector) SetRate(rate float64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rate, c.since, c.happened = rate, time.Time{}, 0
-	c.stir()
+	c.notify()
 	return nil
 }
 
-// beat returns how many events are to happen now, or else how long none will.
-// A held Current collects them, a disabled one loses them; while the window is
-// full the workspace waits.
-func (c *Connector) beat() (n int, wait time.Duration) {
+// dueEvents returns how many events happen now at the rate, or else how long none
+// will. A held Current queues them, a disabled one loses them; none happen while
+// the window is full.
+func (c *Connector) dueEvents() (n int, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	alive := c.state == Running || c.state == Held || c.state == Stopped
 	full := c.state != Stopped && c.counts.Queued >= int64(c.spec.Window)
 	if c.rate == 0 || !alive || full {
 		c.since, c.happened = time.Time{}, 0
-		return 0, beatRest
+		return 0, rateRest
 	}
 	now := c.server.clock.Now()
 	if c.since.IsZero() {
@@ -581,8 +581,8 @@ func (c *Connector) beat() (n int, wait time.Duration) {
 		c.happened += float64(n)
 		return n, 0
 	}
-	next := min((c.happened+1-due)/c.rate, beatRest.Seconds())
-	return 0, max(time.Duration(next*float64(time.Second)), beatStep)
+	next := min((c.happened+1-due)/c.rate, rateRest.Seconds())
+	return 0, max(time.Duration(next*float64(time.Second)), rateStep)
 }
 
 // note is what a Current remembers of an event.

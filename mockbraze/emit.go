@@ -30,11 +30,10 @@ type Emission struct {
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
-	// Scenario tells stories instead of going round the types evenly.
+	// Scenario makes stories instead of events of each type in turn.
 	Scenario *Scenario
-	// Drift is the share of events with a field or a type that is new, in millionths.
-	// Without a Scenario nothing else is rough; with one it replaces the
-	// scenario's share, unless it is 0.
+	// Drift is the share of events with a field or a type that is new, in
+	// millionths. It replaces that of the Scenario, unless it is 0.
 	Drift scenario.Share
 	// Users replaces how many people the scenario has, unless it is 0.
 	Users uint64
@@ -43,7 +42,7 @@ type Emission struct {
 	Progress func(more int)
 }
 
-// emitCheck is how many events Progress gets at a time.
+// emitCheck is how often Progress is called, in events.
 const emitCheck = 1024
 
 // Emit writes events as NDJSON, one a line, or one batch a line. It needs the
@@ -73,7 +72,7 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if err = e.each(ctx, from, sink); err == nil {
 		err = batches.flush(time.Unix(1<<40, 0)) // all of them
 	}
-	if err == nil || errors.Is(err, story.ErrOver) { // what there was is worth having
+	if err == nil || errors.Is(err, story.ErrOver) { // then the events so far are written
 		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
@@ -99,8 +98,8 @@ func (e *Emission) source() (source, error) {
 	return newStories(story.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 }
 
-// each makes the events. Until a rare one comes, many others may have to happen, so
-// after each it looks whether to stop.
+// each makes the events. A rare event may take a while, so ctx is checked after
+// each.
 func (e *Emission) each(ctx context.Context, from source, sink func(event []byte, name string, at time.Time) error) error {
 	var event []byte
 	for made := 1; made <= e.Events; made++ {

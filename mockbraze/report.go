@@ -12,7 +12,7 @@ import (
 // Counts are what a Current did, in events unless said otherwise, since it was
 // made. Events = Queued + Sent + the dropped ones.
 type Counts struct {
-	// Events were handed over to the Current.
+	// Events were queued or dropped at once.
 	Events int64 `json:"events"`
 	// Queued wait or are in flight.
 	Queued int64 `json:"queued"`
@@ -21,8 +21,8 @@ type Counts struct {
 	// Retried were sent and will be sent again after a backoff; an event counts
 	// each time.
 	Retried int64 `json:"retried"`
-	// Withheld were never handed over: a Current of kind RudderStack does not
-	// export events without an external_user_id.
+	// Withheld were not queued: a Current of kind RudderStack does not export
+	// events without an external_user_id.
 	Withheld int64 `json:"withheld"`
 	// Split are batches that were sent again in parts.
 	Split int64 `json:"split_batches"`
@@ -81,12 +81,12 @@ type Report struct {
 	Region   string `json:"region"`
 	HasToken bool   `json:"has_token"`
 	Scenario string `json:"scenario"`
-	// Rate is how many events a second happen by themselves.
+	// Rate is as in Current, or what SetRate made it.
 	Rate   float64  `json:"rate"`
 	Types  []string `json:"events"`
 	State  State    `json:"state"`
 	Counts Counts   `json:"counts"`
-	// Dropped are the events given up, by reason.
+	// Dropped are the events that are lost, by reason.
 	Dropped map[Reason]int64 `json:"dropped"`
 	// ByType has an entry for each type of which there was an event.
 	ByType  map[string]TypeCounts `json:"by_type"`
@@ -153,7 +153,7 @@ func (c *Connector) Report() Report {
 	return r
 }
 
-// keepAnswer remembers the last answers. The lock is held.
+// keepAnswer records one of the last responses. The lock is held.
 func (c *Connector) keepAnswer(a Answer) {
 	c.answers = append(c.answers, a)
 	c.answers = c.answers[max(0, len(c.answers)-lastAnswers):]
@@ -176,7 +176,7 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// longest is the longest latency that is told apart from longer ones.
+// longest is the longest latency that is recorded; longer ones count as it.
 const longest = time.Hour
 
 // newLatencies keeps microseconds.

@@ -23,12 +23,12 @@ type Event struct {
 	// it is read from Raw.
 	ID string
 	// Raw is the JSON text, sent as it is: whether it is an event, or JSON at
-	// all, is not checked. It must not be changed once it was handed over.
+	// all, is not checked. The Current keeps it: do not change it.
 	Raw []byte
 }
 
-// MaxEventBytes is the size of Raw up to which Braze sends an event at all;
-// it drops larger ones ("over 900 KB") without a word.
+// MaxEventBytes is the size of Raw up to which Braze sends an event; it silently
+// drops larger ones ("over 900 KB").
 const MaxEventBytes = 900_000
 
 // head is what a Current needs to know of an event.
@@ -72,10 +72,10 @@ const chunk = 200
 
 // Send makes the workspace's next n events of the chosen types, in turn, sends
 // them, flushes the queues and waits for the answers. It returns nil once all
-// were answered 2XX (or held back because the Current is of kind RudderStack
+// were answered 2XX (or withheld because the Current is of kind RudderStack
 // and they have no external id), else a *SendError: when events were dropped,
 // the Current is held, ctx ended or the Server was closed. Where it returns
-// early, the Current goes on with what is queued.
+// early, the Current still sends what is queued.
 func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx, n, 0) }
 
 // SendAt is Send at a rate of events a second; 0 means as fast as they are
@@ -97,7 +97,7 @@ func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) 
 	return c.finish(t, c.produce(ctx, t, f, n, rate))
 }
 
-// TestEvents is what came of SendTestEvents.
+// TestEvents is the result of SendTestEvents.
 type TestEvents struct {
 	// Events were sent, Accepted of them were answered 2XX.
 	Events   int `json:"events"`
@@ -168,7 +168,7 @@ func (c *Connector) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut(0, c.server.clock.Now())
-	c.stir()
+	c.notify()
 }
 
 func completed(events []Event) []Event {
@@ -184,7 +184,7 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 	begin := c.server.clock.Now()
 	step := chunk
 	if rate > 0 {
-		// A hundred portions a second at most, so that the clock keeps up.
+		// At most a hundred steps a second, so that sleeps are not too short.
 		step = min(chunk, max(1, int(rate/100)))
 	}
 	for done := 0; done < n; {
@@ -195,12 +195,13 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 			}
 		}
 		m := min(step, n-done)
-		events, dry := f.take(ctx, m)
+		events, err := f.take(ctx, m)
 		c.enqueue(events, t)
-		if done += m; dry != nil {
+		if err != nil {
 			c.Flush()
-			return dry
+			return err
 		}
+		done += m
 		if err := c.makeRoom(ctx, t); err != nil {
 			return err
 		}
@@ -209,7 +210,7 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 	return c.wait(ctx, t, 0)
 }
 
-// makeRoom waits while too many events of t are on their way.
+// makeRoom waits while more events of t than the window are pending.
 func (c *Connector) makeRoom(ctx context.Context, t *Outcome) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -220,7 +221,7 @@ func (c *Connector) makeRoom(ctx context.Context, t *Outcome) error {
 	if !full {
 		return nil
 	}
-	// Partly filled queues would never empty by themselves.
+	// Batches that are not full would wait for FlushAfter.
 	c.Flush()
 	return c.wait(ctx, t, c.spec.Window*3/4)
 }
@@ -269,7 +270,7 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 			}
 		}
 	}
-	c.stir()
+	c.notify()
 }
 
 // withhold leaves out what the Current does not export.
@@ -300,8 +301,7 @@ type Outcome struct {
 	Withheld int `json:"withheld"`
 	// Dropped events are lost, by reason.
 	Dropped map[Reason]int `json:"dropped"`
-	// Pending events are queued or in flight still; the Current goes on with
-	// them.
+	// Pending events are queued or in flight; the Current still sends them.
 	Pending int `json:"pending"`
 }
 
