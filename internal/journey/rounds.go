@@ -27,16 +27,15 @@ type Config struct {
 	// Population is whom events happen to; nil makes the one of Seed.
 	Population *population.Population
 	Seed       uint64
-	// Stream tells several runs of one seed apart: their events have other
-	// ids and happen to others of the same people.
+	// Stream is the number of a run of one seed: the events of each have other ids
+	// and happen to others of the same people.
 	Stream uint64
 	// Types are the event types to go round, as path.Match patterns; none
 	// means all current ones.
 	Types []string
 	// Retired makes the types that Braze has retired, too.
 	Retired bool
-	// Drift is the share of events with a field or a type that no glossary
-	// knows yet.
+	// Drift is the share of events with a field or a type that is new.
 	Drift scenario.Share
 }
 
@@ -83,7 +82,7 @@ func New(cfg Config) (*Rounds, error) {
 // the slice.
 func (r *Rounds) Types() []string { return r.names }
 
-// Type is the event type of event i, the new one where the event drifts.
+// Type is the type of event i; where the event drifts, it may be new.
 func (r *Rounds) Type(i uint64) string {
 	n := uint64(len(r.types))
 	t := &r.types[i%n]
@@ -120,7 +119,7 @@ func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
 
-// momentDraw is where everything about event k of a type comes from.
+// momentDraw draws everything about event k of a type.
 func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 	return r.draw.With(t.key).With(k)
 }
@@ -145,8 +144,8 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	return dst
 }
 
-// timeOf is about one second later each round; a few events come late, from
-// devices that were offline.
+// timeOf is one second later each round, give or take some. A few events are old,
+// as from devices that were offline.
 func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
 	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
 	if d.With(keyLate).Chance(2) {
@@ -183,7 +182,7 @@ const (
 	showAll                // every field, fitting or not
 )
 
-// Keys of what is drawn once for a whole moment.
+// Keys of what is drawn once for a moment.
 const (
 	keyUser = iota + 1
 	keyTime
@@ -199,9 +198,9 @@ const (
 	keyID
 )
 
-// flip decides between two cases that exclude each other, so that the two full
-// moments of a type show both: name is the same for all who ask, percent how
-// often it is true otherwise.
+// flip decides between two cases that exclude each other. One of the two full
+// moments of a type shows each; otherwise it is true in percent of all moments,
+// equally for all fields that ask for the same name.
 func (m *moment) flip(name string, percent int) bool {
 	switch m.show {
 	case showFirst:
@@ -213,7 +212,6 @@ func (m *moment) flip(name string, percent int) bool {
 	}
 }
 
-// pickUser chooses who it happens to.
 func (m *moment) pickUser() {
 	index := m.Draw.With(keyUser).Bits() % m.pop.Users()
 	allowed := m.typ.platforms
@@ -267,17 +265,16 @@ func (m *moment) pickChannel() population.Channel {
 	}
 }
 
-// sendDraw is a source of choices that all events of one message sent within
-// the same stretch of seconds share.
+// sendDraw is shared by all events of one message within a stretch of seconds.
 func (m *moment) sendDraw(stretch int64) population.Draw {
 	return m.pop.Draw("sends").With(m.message).With(uint64(m.Time / stretch))
 }
 
-// object writes the members of a JSON object in the alphabet's order, with one
-// more that is new.
+// object writes a JSON object whose members come in the alphabet's order, and puts
+// one more where it belongs.
 type object struct {
 	dst   []byte
-	news  string // a whole member, empty: none or written
+	news  string // a whole member, empty where there is none or it is written
 	begun bool
 }
 
@@ -368,19 +365,23 @@ const (
 	nullPercent   = 6
 )
 
-// has decides whether a moment shows a field.
+// has decides whether a moment shows a field. The external id or else the user id is
+// always there, so that the event says whom it happened to.
 func (m *moment) has(f *field, d population.Draw) presence {
+	identifies := f.label == externalID || f.label == userID && !m.User.Identified
+	d = d.With(presenceKey)
 	switch {
 	case f.required || m.show == showAll:
 		return present
 	case f.fits != nil && !f.fits(m):
-		return m.lacking(f, d)
-	case f.alone, m.inStory && f.links:
-		return present
-	case m.show != showSome || f.identifies(m):
+		if f.label == externalID && d.Chance(30) {
+			return null
+		}
+		return absent
+	case f.alone, m.inStory && f.links, m.show != showSome, identifies:
 		return present
 	}
-	switch n := d.With(presenceKey).N(100); {
+	switch n := d.N(100); {
 	case n < absentPercent:
 		return absent
 	case n < absentPercent+nullPercent:
@@ -390,23 +391,8 @@ func (m *moment) has(f *field, d population.Draw) presence {
 	}
 }
 
-// lacking is how Braze says that there is no external id: mostly by leaving it
-// out. Other fields that do not fit are left out.
-func (m *moment) lacking(f *field, d population.Draw) presence {
-	if f.label == externalID && d.With(presenceKey).Chance(30) {
-		return null
-	}
-	return absent
-}
-
 const (
 	presenceKey = 0xFEED
 	userID      = `"user_id":`
 	externalID  = `"external_user_id":`
 )
-
-// identifies says whether leaving the field out could leave nobody whom the
-// event happened to: the external id of those who have one, else the user id.
-func (f *field) identifies(m *moment) bool {
-	return f.label == externalID || f.label == userID && !m.User.Identified
-}

@@ -10,8 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// valueFuncs says how the values of each field are made, by the field's name;
-// by "name:type" or "event type/name" where one name means several things.
+// valueFuncs has how the values of each field are made, by the field's name, or by
+// "name:type" or "event type/name" where one name means several things.
 func valueFuncs() map[string]valueFunc {
 	all := make(map[string]valueFunc)
 	for _, part := range []map[string]valueFunc{
@@ -23,12 +23,10 @@ func valueFuncs() map[string]valueFunc {
 	return all
 }
 
-// fixed is always the same JSON value.
 func fixed(json string) valueFunc {
 	return func(dst []byte, _ *moment, _ population.Draw) []byte { return append(dst, json...) }
 }
 
-// oneOf is one of some strings.
 func oneOf(list ...string) valueFunc {
 	quoted := make([]string, len(list))
 	for i, s := range list {
@@ -39,9 +37,8 @@ func oneOf(list ...string) valueFunc {
 	}
 }
 
-// aligned is like oneOf, but fields that name the same field and have as many
-// strings choose the same place in their lists: a code and its text go
-// together.
+// aligned is oneOf for fields that go together, such as a code and its text: those
+// that name the same field choose the same place of their lists.
 func aligned(with string, list ...string) valueFunc {
 	key, choose := population.Key(with), oneOf(list...)
 	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.Draw.With(key)) }
@@ -54,7 +51,7 @@ func chance(percent int) valueFunc {
 	}
 }
 
-// flipped is the outcome of a flip that other fields depend on, too.
+// flipped is the result of moment.flip.
 func flipped(name string, percent int) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
 		return strconv.AppendBool(dst, m.flip(name, percent))
@@ -94,19 +91,18 @@ func digits(prefix string, n int) valueFunc {
 	}
 }
 
-// userText is a text of the user that needs no escaping.
+// userText is a string of the user that needs no escaping.
 func userText(appendTo func(*population.User, []byte) []byte) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
 		return append(appendTo(&m.User, append(dst, '"')), '"')
 	}
 }
 
-// text is a string that is looked up for the moment.
 func text(of func(m *moment, d population.Draw) string) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte { return appendString(dst, of(m, d)) }
 }
 
-// escaped is a JSON object that travels as a string.
+// escaped is a JSON object as a string.
 func escaped(object valueFunc) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		m.scratch = object(m.scratch[:0], m, d)
@@ -157,7 +153,7 @@ func deviceValues() map[string]valueFunc {
 	}
 }
 
-// deviceClass knows no television: nobody reads mail there.
+// deviceClass is one that Braze has; it has none for a television.
 func deviceClass(m *moment, _ population.Draw) string {
 	if m.User.Model.Class == "tv" {
 		return "desktop"
@@ -215,8 +211,8 @@ func tokenValues() map[string]valueFunc {
 	}
 }
 
-// fallback makes values for a field that has none of its own here, such as one
-// that is new in the glossary, from what the glossary says of it.
+// fallback makes the values of a field that valueFuncs does not have, such as one
+// of a newer glossary, by its description there.
 func fallback(f *schemas.Field) valueFunc {
 	switch f.Type {
 	case "boolean":
@@ -252,7 +248,7 @@ func integers(unit string) valueFunc {
 	}
 }
 
-// texts goes by the enumeration, the examples and the format of a string.
+// texts makes strings by their enumeration, examples or format.
 func texts(f *schemas.Field) valueFunc {
 	if len(f.Enum) > 0 {
 		return oneOf(f.Enum...)
@@ -315,7 +311,8 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 	return dst
 }
 
-// appendBase64 appends n random characters of base64, whose last two are given.
+// appendBase64 appends n random characters of base64; last are the last two of its
+// alphabet.
 func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {
 	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	for i := range n {

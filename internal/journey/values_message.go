@@ -6,8 +6,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// namedThings are the campaign or Canvas that a message belongs to and their
-// parts, by what the names of their fields begin with.
+// namedThings are the campaign, Canvas and their parts that a message belongs to, by
+// the prefix of their fields' names.
 func namedThings() map[string]func(m *moment) *population.Named {
 	return map[string]func(m *moment) *population.Named{
 		"campaign":          func(m *moment) *population.Named { return &m.Campaign.Named },
@@ -30,9 +30,9 @@ func sourceValues() map[string]valueFunc {
 		"canvas_step_message_variation_api_id": text(func(m *moment, _ population.Draw) string {
 			return m.Step.Variations[m.Draw.With(keyWording).N(len(m.Step.Variations))].ID
 		}),
-		// The same for one user's way through one Canvas.
+		// The same for one user and one Canvas.
 		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }),
-		// The same for everything that one send of a message reached.
+		// The same for all recipients of one send.
 		"dispatch_id":      dispatchOf(func(m *moment) population.Draw { return m.sendDraw(3600) }),
 		"send_id":          hexOf(24, func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }),
 		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.channel) }),

@@ -32,7 +32,7 @@ func behaviorValues() map[string]valueFunc {
 	}
 }
 
-// product is what a moment is about, where money is spent.
+// product is the product of a purchase.
 func product(m *moment) *population.Product {
 	return pick(m.Draw.With(population.Key("product_id")), m.pop.Products)
 }
@@ -132,7 +132,6 @@ func agentValues() map[string]valueFunc {
 	}
 }
 
-// agent is who did it.
 func agent(m *moment) *population.Agent {
 	return pick(m.Root.With(population.Key("agent_id")), m.pop.Agents)
 }
@@ -144,7 +143,6 @@ func hexAfter(prefix string, n int) valueFunc {
 	}
 }
 
-// totalTokens is what the prompt and the completion add up to.
 func totalTokens(dst []byte, m *moment, _ population.Draw) []byte {
 	prompt := m.Draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
 	completion := m.Draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh)
@@ -165,10 +163,10 @@ func toolArguments(dst []byte, m *moment, d population.Draw) []byte {
 // webhookValues are the fields of a webhook that failed.
 func webhookValues() map[string]valueFunc {
 	host := func(m *moment) string {
-		return "hooks" + string(rune('1'+m.Draw.With(population.Key("host")).N(3))) + ".example.com"
+		return population.Pick(m.Draw.With(population.Key("host")), []string{"hooks1.example.com", "hooks2.example.com", "hooks3.example.com"})
 	}
 	where := func(m *moment) string {
-		return []string{"/v1/orders", "/braze/callback", "/crm/contacts"}[m.Draw.With(population.Key("url_path")).N(3)]
+		return population.Pick(m.Draw.With(population.Key("url_path")), []string{"/v1/orders", "/braze/callback", "/crm/contacts"})
 	}
 	return map[string]valueFunc{
 		"host":         text(func(m *moment, _ population.Draw) string { return host(m) }),

@@ -10,11 +10,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// storyValues are the values of fields in stories: those of Rounds, except
-// where the thread knows better.
+// storyValues are the values of fields in stories: those of Rounds, but for those
+// that depend on what happened before.
 func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all := valueFuncs()
-	// What stays with a message, an entry or a run, whatever happens to it.
+	// Values that stay with a message, an entry or a run.
 	for _, name := range []string{
 		"ip_pool", "sending_ip", "esp", "mailbox_provider", "is_amp", "content_card_id", "card_id", "banner_placement_id",
 		"feature_flag_id_name", "message_id", "flow_id", "template_name", "category", "is_sms_fallback", "url", "short_url",
@@ -54,7 +54,7 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	return all
 }
 
-// rooted makes values of what the thread has: the same for all events of it.
+// rooted makes values that are the same for all events of a Root.
 func rooted(name string, value valueFunc) valueFunc {
 	key := population.Key(name)
 	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.Root.With(key)) }
@@ -72,7 +72,7 @@ func uuidOf(of func(m *moment) population.Draw) valueFunc {
 	}
 }
 
-// noted chooses among texts by the note of the node.
+// noted chooses among JSON values by the note of the node.
 func noted(otherwise string, texts map[string]string) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
 		if v, ok := texts[m.Note]; ok {
@@ -82,7 +82,7 @@ func noted(otherwise string, texts map[string]string) valueFunc {
 	}
 }
 
-// notedValues are the fields that tell the nodes of a type apart.
+// notedValues are the fields that depend on the note of the node.
 func notedValues() map[string]valueFunc {
 	status := noted(`"Subscribed"`, map[string]string{
 		"link": `"Unsubscribed"`, "spam": `"Unsubscribed"`, "stop": `"Unsubscribed"`, "off": `"Unsubscribed"`, "opt-in": `"Opted In"`,
@@ -140,7 +140,7 @@ func storyFitting() map[string]func(*moment) bool {
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
-	fits["state_change_source"] = func(m *moment) bool { return m.Note != "spam" } // none of Braze's words says so
+	fits["state_change_source"] = func(m *moment) bool { return m.Note != "spam" } // Braze has no word for it
 	fits["send_time"] = func(m *moment) bool { return m.Sent > 0 }
 	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
@@ -152,7 +152,7 @@ func storyFitting() map[string]func(*moment) bool {
 	return fits
 }
 
-// chatter is a text that is never a word which changes the subscription.
+// chatter is a text that is none of the words that change a subscription.
 func chatter(of func(m *moment, d population.Draw) string) valueFunc {
 	return text(func(m *moment, d population.Draw) string {
 		for i := uint64(0); ; i++ {
@@ -230,8 +230,8 @@ func fitting() map[string]func(*moment) bool {
 	return all
 }
 
-// links says whether a story is followed by a field: where such a one fits, it
-// is always there.
+// links says whether a field links the events of a story. In stories such a field is
+// always there, where it fits.
 func links(name string) bool {
 	switch name {
 	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
@@ -250,8 +250,8 @@ func links(name string) bool {
 // keyRenamed is apart from the keys of a moment.
 const keyRenamed = 108
 
-// appendName appends a name as it is at the moment: things are renamed now and
-// then, and for a while after that Braze sends null or the old name.
+// appendName appends the name of a thing. Things are renamed now and then, and for
+// some time after that Braze sends null or the old name.
 func appendName(dst []byte, m *moment, renames *scenario.Renames, thing *population.Named, d population.Draw) []byte {
 	every := int64(renames.Every)
 	if every == 0 {

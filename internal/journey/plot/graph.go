@@ -11,7 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Graph is a plot made ready for one scenario.
+// Graph is a plot, prepared for one scenario.
 type Graph struct {
 	Nodes []Node
 	Index map[string]int16 // by name
@@ -21,14 +21,14 @@ type Graph struct {
 // Node is one thing that can happen.
 type Node struct {
 	Name    string
-	Type    int16 // index of the event type, -1: nothing is sent
+	Type    int16 // index of the event type, -1 for none
 	Allowed Platforms
 	Device  bool // happens on a device, which may be offline
 	Note    string
 	Groups  [][]Edge // of each group, one edge is taken at most
 }
 
-// Edge leads to what may follow.
+// Edge leads to a node that may follow.
 type Edge struct {
 	To    int16
 	Share scenario.Share
@@ -99,9 +99,8 @@ func OnDevice(event string) bool {
 	}, func(prefix string) bool { return strings.HasPrefix(event, prefix) })
 }
 
-// findPaths finds the shortest path to each event type from what begins of
-// itself. A conversion for the message before is no step of a path: whether
-// there was a message is not known.
+// findPaths finds the shortest path from a root to each event type. No path has a
+// conversion for the message before, as there may be no such message.
 func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wanted []string) {
 	before := make([]int16, len(g.Nodes))
 	for i := range before {
@@ -130,7 +129,7 @@ func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wa
 	}
 	for i, p := range g.Paths {
 		name := glossary.Events[i].Name
-		// A type that no journey has, such as one of a newer glossary, happens by itself.
+		// A type that is not in the plot, such as one of a newer glossary, is a root.
 		if p == nil && (glossary.Events[i].Retired == "" || slices.Contains(wanted, name)) {
 			g.node(name, types)
 			g.Paths[i] = []int16{g.Index[name]}
@@ -138,7 +137,7 @@ func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wa
 	}
 }
 
-// backwards goes back from a node to its root.
+// backwards is the path from a root to a node.
 func backwards(before []int16, at int16) []int16 {
 	var nodes []int16
 	for ; at >= 0; at = before[at] {
@@ -156,8 +155,8 @@ func (g *Graph) PathPlatforms(nodes []int16) Platforms {
 	return set
 }
 
-// Roots are the nodes that begin of themselves, apart from campaigns: those of
-// scenario.KnownStarts, in their order, and the sends of each channel.
+// Roots are the nodes that have no cause: those of scenario.KnownStarts, in their
+// order, and the sends of each channel.
 func Roots() []string {
 	names := []string{
 		Visit, Newcomer, AtCanvas, Behaviors + "liveactivity.PushToStartTokenChange", Profile, OptIn, AtPreference,
