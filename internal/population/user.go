@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// User is one person of the workspace. All of it follows from the seed and
-// Index, so two events of one person agree. The zero value is nobody.
+// User is one person of the workspace. All of it follows from the seed and Index.
 type User struct {
 	Index       uint64
 	First, Last string
@@ -22,7 +21,7 @@ type User struct {
 	Identified bool
 	// Tracked says whether the user lets advertisers follow the device.
 	Tracked bool
-	// Tokens is how often the push token has changed; the population gives 0.
+	// Tokens is how often the push token has changed; Population sets it to 0.
 	Tokens int
 
 	draw    Draw
@@ -33,17 +32,15 @@ type User struct {
 // Users is how many people there are.
 func (p *Population) Users() uint64 { return p.users }
 
-// User works out the person with this index, from 0 to Users()-1; a larger
-// index starts again from 0.
+// User is the person with an index from 0 to Users()-1; a larger index starts again
+// from 0.
 func (p *Population) User(index uint64) User { return p.user(index % p.users) }
 
-// Person works out somebody who takes the place of the user with this index:
-// others went before, life is how many. They live on the same platform and
-// have ids of their own. Person(index, 0) is User(index).
+// Person is the person with an index after life others that had it before. They have
+// the same platform and ids of their own. Person(index, 0) is User(index).
 func (p *Population) Person(index, life uint64) User { return p.user(index%p.users + life*p.users) }
 
-// PlatformOf is the platform of the first device of User(index), and of those
-// who take that place.
+// PlatformOf is the platform of the first device of every Person with the index.
 func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index % p.users) }
 
 // PlaceOf is where Person(index, life) lives.
@@ -77,8 +74,8 @@ func (u *User) Devices() int {
 	}
 }
 
-// OnDevice is the user with another device, from 0 to Devices()-1, in the hand:
-// App, Model and the ids of the device are those of that one.
+// OnDevice is the user with another device, from 0 to Devices()-1: App, Model and the
+// ids of the device are those of it.
 func (p *Population) OnDevice(u User, device int) User {
 	if device == 0 {
 		return u
@@ -91,7 +88,7 @@ func (p *Population) OnDevice(u User, device int) User {
 	return u
 }
 
-// deviceDraw is a source of choices that stay with the device in the hand.
+// deviceDraw is a source of choices that stay with the device.
 func (u *User) deviceDraw(key uint64) Draw {
 	if u.device == 0 {
 		return u.draw.With(key)
@@ -118,9 +115,8 @@ func (p *Population) user(index uint64) User {
 	}
 }
 
-// UserOn finds a person with a platform, the next one from index on. With
-// identified it looks on for one that has an external id, but not further than
-// 64 people: there may be none.
+// UserOn is the next person with a platform from index on. With identified it is one
+// with an external id, if there is one among the next 64.
 func (p *Population) UserOn(index uint64, platform Platform, identified bool) User {
 	row := index - index%rowLength
 	place := index % rowLength
@@ -146,7 +142,7 @@ func (u *User) AppendExternalID(dst []byte) []byte {
 	return strconv.AppendUint(dst, 100000+u.Index, 10)
 }
 
-// AppendEmail appends the user's address, under a domain kept for examples.
+// AppendEmail appends the user's address, under a domain reserved for examples.
 func (u *User) AppendEmail(dst []byte) []byte {
 	dst = appendLower(dst, u.First)
 	dst = append(dst, '.')
@@ -168,8 +164,8 @@ func (u *User) AppendPhone(dst []byte) []byte {
 	return AppendDigits(dst, u.draw.With(11), u.Place.DialDigits)
 }
 
-// AppendDeviceID appends the id of the device in the hand: a UUID, or on
-// Android the vendor's 16 hex digits.
+// AppendDeviceID appends the id of the device: a UUID, or on Android the vendor's 16
+// hex digits.
 func (u *User) AppendDeviceID(dst []byte) []byte {
 	switch u.App.Platform {
 	case IOS, TVOS:
@@ -181,7 +177,7 @@ func (u *User) AppendDeviceID(dst []byte) []byte {
 	}
 }
 
-// AppendPushToken appends the token that the platform's push service gave.
+// AppendPushToken appends the token of the platform's push service.
 func (u *User) AppendPushToken(dst []byte) []byte {
 	d := u.deviceDraw(13)
 	if u.Tokens > 0 {
@@ -212,7 +208,7 @@ func (u *User) AppendBirthday(dst []byte) []byte {
 	return day.AppendFormat(dst, time.DateOnly)
 }
 
-// Draw is a source of further choices that stay with this user, for name.
+// Draw is a source of choices for name that stay with the user.
 func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
 
 // Created is when the user came to the workspace, in seconds since the epoch.

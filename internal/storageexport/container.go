@@ -16,10 +16,10 @@ import (
 )
 
 // An Avro object container file is a header, with the schema and the name of the
-// codec, and blocks of records, each with its number of records, its length and a
-// marker behind it: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
-// The library's reader of these takes a file that is cut off for one that ends,
-// and reserves what memory a broken length asks for.
+// codec, and blocks: a number of records, a length, the records and a marker.
+// https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+// The library's reader takes a file that is cut off for a whole one, and allocates as
+// much memory as a corrupt length says.
 const (
 	magic     = "Obj\x01"
 	maxHeader = 16 << 20
@@ -80,11 +80,11 @@ func (c *container) header() error {
 	return nil
 }
 
-// errBlock is for a block that cannot be read, behind which reading goes on.
+// errBlock is for a corrupt block, after which others are read.
 var errBlock = errors.New("a block of the file is broken")
 
-// block reads the next block, io.EOF for none. Where the block is broken it
-// wraps errBlock, and the reading is at the next block already.
+// block reads the next block, io.EOF for none. Where the block is corrupt the error
+// wraps errBlock, and the next block can be read.
 func (c *container) block() (records int64, data []byte, err error) {
 	if records, err = binary.ReadVarint(c); err != nil {
 		return 0, nil, err // io.EOF only before the first byte
@@ -119,7 +119,7 @@ func cutOff(err error) error {
 	return err
 }
 
-// resume goes on behind the next marker, which may be in what was read already.
+// resume skips to the next marker, which may be in what was read already.
 func (c *container) resume(was []byte, why error) error {
 	err := fmt.Errorf("%w: %w", errBlock, why)
 	c.in = bufio.NewReader(io.MultiReader(bytes.NewReader(was), c.in))
