@@ -75,7 +75,6 @@ type Connector struct {
 	spec   Current // URL and Token are those it was made with
 	client *http.Client
 	feeds  *feeds
-	work   chan *batch // from the loop to the workers
 
 	ctx    context.Context // ends when the Current is deleted or the Server closed
 	cancel context.CancelFunc
@@ -141,7 +140,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 		b.due = now
 	}
 	c.agenda.sort()
-	c.starting.Do(c.start)
+	c.starting.Do(func() { c.server.running.Go(func() { c.loop(c.ctx) }) })
 	c.notify()
 	return nil
 }
@@ -235,18 +234,6 @@ func (c *Connector) credentials() (url, token string) {
 	return c.url, c.token
 }
 
-// start starts the loop and the workers.
-func (c *Connector) start() {
-	c.server.running.Go(func() { c.loop(c.ctx) })
-	for range c.spec.Connections {
-		c.server.running.Go(func() {
-			for b := range c.work {
-				c.send(c.ctx, b)
-			}
-		})
-	}
-}
-
 // notify wakes the loop and all calls that wait for a change. The lock is held.
 func (c *Connector) notify() {
 	close(c.changed)
@@ -263,7 +250,6 @@ func (c *Connector) nextChange() <-chan struct{} {
 // loop cuts batches from queues that waited long enough, hands out what is due,
 // disables the Current and drops what it kept too long, until ctx ends.
 func (c *Connector) loop(ctx context.Context) {
-	defer close(c.work)
 	for ctx.Err() == nil {
 		changed := c.nextChange()
 		wait := c.step()
@@ -360,8 +346,8 @@ func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	return wait
 }
 
-// handOut gives due batches to free workers and returns when the next one is due.
-// The lock is held.
+// handOut sends due batches on free connections and returns when the next one is
+// due. The lock is held.
 func (c *Connector) handOut(now time.Time) time.Duration {
 	for len(c.agenda) > 0 && c.busy < c.spec.Connections {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
@@ -375,7 +361,7 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 		}
 		b.launch, b.counted = c.launches, true
 		c.busy++
-		c.work <- b // there is room for as many as there are connections
+		c.server.running.Go(func() { c.send(c.ctx, b) })
 	}
 	return time.Hour
 }

@@ -202,28 +202,21 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 			return err
 		}
 		done += m
-		if err := c.makeRoom(ctx, t); err != nil {
-			return err
+		if c.pending(t) > c.spec.Window {
+			c.Flush() // batches that are not full would wait for FlushAfter
+			if err := c.wait(ctx, t, c.spec.Window*3/4); err != nil {
+				return err
+			}
 		}
 	}
 	c.Flush()
 	return c.wait(ctx, t, 0)
 }
 
-// makeRoom waits while more events of t than the window are pending.
-func (c *Connector) makeRoom(ctx context.Context, t *Outcome) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (c *Connector) pending(t *Outcome) int {
 	c.mu.Lock()
-	full := t.Pending > c.spec.Window
-	c.mu.Unlock()
-	if !full {
-		return nil
-	}
-	// Batches that are not full would wait for FlushAfter.
-	c.Flush()
-	return c.wait(ctx, t, c.spec.Window*3/4)
+	defer c.mu.Unlock()
+	return t.Pending
 }
 
 func (c *Connector) sleep(ctx context.Context, until time.Time) error {

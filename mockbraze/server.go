@@ -166,9 +166,8 @@ func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 func (s *Server) connector(spec Current, stream uint64) *Connector {
 	c := &Connector{
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
-		client: s.newClient(spec.Connections),
-		work:   make(chan *batch, spec.Connections), changed: make(chan struct{}),
-		state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
+		client:  s.newClient(spec.Connections),
+		changed: make(chan struct{}), state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
 		rate: spec.Rate, latency: newLatencies(), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)

@@ -12,11 +12,11 @@ import (
 var builtin = sync.OnceValues(schemas.Load)
 
 // Glossary is the one that is built in. It is shared: do not change it.
-func Glossary(t testing.TB) *schemas.Glossary {
-	t.Helper()
+func Glossary(tb testing.TB) *schemas.Glossary {
+	tb.Helper()
 	g, err := builtin()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return g
 }
@@ -43,11 +43,11 @@ func (e Event) Text(name string) string {
 
 // Decode reads an event. It is called for hundreds of thousands of them: package
 // require, which asks for its caller, would take as long as the reading.
-func Decode(t testing.TB, raw []byte) Event {
+func Decode(tb testing.TB, raw []byte) Event {
 	e := Event{Raw: raw}
 	if err := json.Unmarshal(raw, &e); err != nil {
-		t.Helper()
-		t.Fatalf("%v: %s", err, raw)
+		tb.Helper()
+		tb.Fatalf("%v: %s", err, raw)
 	}
 	return e
 }
