@@ -203,7 +203,7 @@ const day = 24 * time.Hour
 
 func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 	for _, status := range []int{503, 0, 401} {
-		inBubble(t, always(status), Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
+		inBubble(t, always(status), Current{Connections: 1, Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 			lost := map[Reason]int64{Disabled: 7}
 			if status == 401 {
 				lost[Unauthorized] = 100
@@ -246,7 +246,7 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 }
 
 func TestLaunchAgainWithinSevenDaysSendsWhatWasKept(t *testing.T) {
-	inBubble(t, always(500), Current{}, func(t *testing.T, e *endpoint, c *Connector) {
+	inBubble(t, always(500), Current{Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 		c.Queue(opens(130)...)
 		pass(5*day + 6*day)
 		require.Equal(t, Stopped, c.State())
@@ -259,7 +259,7 @@ func TestLaunchAgainWithinSevenDaysSendsWhatWasKept(t *testing.T) {
 }
 
 func TestOneGoodAnswerEndsTheTrouble(t *testing.T) {
-	inBubble(t, always(503), Current{}, func(t *testing.T, e *endpoint, c *Connector) {
+	inBubble(t, always(503), Current{Backoff: Backoff{Max: time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 		c.Queue(opens(100)...)
 		time.Sleep(4 * day)
 		e.say(always(200))

@@ -161,7 +161,7 @@ func TestEmitNeedsNoMemory(t *testing.T) {
 		var most uint64
 		writes := 0
 		require.NoError(t, Emit(t.Context(), writerFunc(func(p []byte) (int, error) {
-			if writes++; writes%50 != 0 {
+			if writes++; writes%100 != 0 {
 				return len(p), nil
 			}
 			var m runtime.MemStats

@@ -111,7 +111,7 @@ func TestLoadExampleForAWebhook(t *testing.T) {
 	require.NoError(t, err)
 	example := regexp.MustCompile(`mockbraze (load --url '.*/v1/webhook.*)`).FindStringSubmatch(help)
 	require.Len(t, example, 2)
-	args := strings.Fields(strings.NewReplacer("'", "", "http://127.0.0.1:8090", strings.TrimPrefix(rudder.URL, "http://"), "100000", "20000").Replace(example[1]))
+	args := strings.Fields(strings.NewReplacer("'", "", "http://127.0.0.1:8090", strings.TrimPrefix(rudder.URL, "http://"), "100000", "2000").Replace(example[1]))
 	out, err := run(t, append(args, "--threshold", "errors==0")...)
 	require.NoError(t, err, out)
 	require.NotContains(t, out, "refused\t")

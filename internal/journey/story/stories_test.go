@@ -112,8 +112,10 @@ func TestEventsOfEveryScenarioAreValid(t *testing.T) {
 			for i := range streamOf(20_000) {
 				event, typ, at := s.Next(buf[:0])
 				buf = event
-				if verdict := v.Event(event); !verdict.Valid || len(verdict.Drift) > 0 {
-					t.Fatalf("%v %v\n%.3000s", verdict.Errors, verdict.Drift, event)
+				if i < 8_000 || *soak {
+					if verdict := v.Event(event); !verdict.Valid || len(verdict.Drift) > 0 {
+						t.Fatalf("%v %v\n%.3000s", verdict.Errors, verdict.Drift, event)
+					}
 				}
 				if at.Before(before) || len(event) > 900_000 {
 					t.Fatalf("%d bytes at %s, after %s", len(event), at, before)
@@ -193,10 +195,10 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 }
 
 func TestLateEventsHappenedBefore(t *testing.T) {
-	s := stories(t, 1, parsed(t, "users: 1000\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
+	s := stories(t, 1, parsed(t, "users: 1000\npace: 5%\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
 	late, total := 0, 0
 	ids := make(map[string]bool)
-	for e, at := range first(t, 20_000, s) {
+	for e, at := range first(t, streamOf(6_000), s) {
 		if ids[e.ID] {
 			t.Fatalf("an event that is late was sent in time, too: %s", e.Raw)
 		}
@@ -282,20 +284,17 @@ func TestDriftIsNewAndValid(t *testing.T) {
 }
 
 func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	for _, name := range scenario.Names() {
-		for _, workers := range []int{1, 2} {
-			runtime.GOMAXPROCS(workers)
-			digests := make([]string, workers)
-			var wg sync.WaitGroup
-			for w := range workers {
-				wg.Go(func() { digests[w] = digestOf(stories(t, 42, builtin(t, name)), 5_000) })
-			}
-			wg.Wait()
-			for _, digest := range digests {
-				// Written down so that another machine or day is held against this one.
-				require.Equal(t, storyDigests[name], digest, "the events of a seed have changed in %s", name)
-			}
+		digests := make([]string, 2)
+		var wg sync.WaitGroup
+		for i := range digests {
+			wg.Go(func() { digests[i] = digestOf(stories(t, 42, builtin(t, name)), 5_000) })
+		}
+		wg.Wait()
+		for _, digest := range digests {
+			// Written down so that another machine or day is held against this one.
+			require.Equal(t, storyDigests[name], digest, "the events of a seed have changed in %s", name)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func TestStoriesHangTogether(t *testing.T) {
 		"values follow from what happened":                   watchValues(t),
 		"who is in a control group gets nothing of its kind": watchControlGroups(t),
 	}
-	for e := range first(t, streamOf(30_000), s) {
+	for e := range first(t, streamOf(20_000), s) {
 		for _, w := range watches {
 			w.see(e)
 		}
@@ -201,10 +201,10 @@ func watchSubscriptions(t *testing.T) watch {
 		}
 	}
 	return watch{see, func(t *testing.T) {
-		require.Greater(t, closings, 100)
-		require.Greater(t, openings, 50)
-		require.Greater(t, sends, 2500)
-		require.Greater(t, len(left), 10)
+		require.Greater(t, closings, 50)
+		require.Greater(t, openings, 25)
+		require.Greater(t, sends, 1200)
+		require.Greater(t, len(left), 5)
 	}}
 }
 
@@ -331,14 +331,14 @@ func watchCanvases(t *testing.T, s *Stories) watch {
 	}
 	return watch{see, func(t *testing.T) {
 		require.Len(t, exits, 3, "%v", exits)
-		require.Greater(t, exits["canvas_completed"], 100)
+		require.Greater(t, exits["canvas_completed"], 40)
 		require.Positive(t, controlled)
 	}}
 }
 
 func TestSessionsLastAsLongAsTheySay(t *testing.T) {
 	began, n := make(map[string]int64), 0
-	for e := range first(t, 5_000, stories(t, 6, parsed(t, eventful), plot.Behaviors+"app.*")) {
+	for e := range first(t, 2_000, stories(t, 6, parsed(t, eventful), plot.Behaviors+"app.*")) {
 		id := e.Text("session_id")
 		switch e.Type {
 		case plot.Visit:
@@ -348,7 +348,7 @@ func TestSessionsLastAsLongAsTheySay(t *testing.T) {
 			require.InDelta(t, float64(e.Time-began[id]), e.Properties["duration"], 0)
 		}
 	}
-	require.Greater(t, n, 1000)
+	require.Greater(t, n, 400)
 }
 
 // watchControlGroups looks for messages to those who were held back, from the
@@ -392,15 +392,15 @@ func watchControlGroups(t *testing.T) watch {
 		}
 	}
 	return watch{see, func(t *testing.T) {
-		require.Greater(t, len(held), 100)
-		require.Greater(t, again, 500)
+		require.Greater(t, len(held), 50)
+		require.Greater(t, again, 250)
 		n := 0
 		for key, in := range controlled {
 			if in && entries[key] > 1 {
 				n++
 			}
 		}
-		require.Greater(t, n, 10)
+		require.Greater(t, n, 3)
 	}}
 }
 
@@ -410,8 +410,11 @@ func TestControlGroupsOfAllOrNone(t *testing.T) {
 		t.Run(share, func(t *testing.T) {
 			s := stories(t, 9, parsed(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
 			count := make(map[string]int)
-			for e := range first(t, 20_000, s) {
-				count[e.Type]++
+			var raw []byte
+			for range 20_000 {
+				var typ string
+				raw, typ, _ = s.Next(raw[:0])
+				count[typ]++
 			}
 			require.Empty(t, missing(t, count))
 		})
