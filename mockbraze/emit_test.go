@@ -152,8 +152,8 @@ func TestEmitUsersAndProgress(t *testing.T) {
 	}
 }
 
-// TestEmitNeedsNoMemory watches the heap while events stream through it.
-func TestEmitNeedsNoMemory(t *testing.T) {
+// TestEmitNeedsLittleMemory measures the heap during an emission.
+func TestEmitNeedsLittleMemory(t *testing.T) {
 	for _, e := range []Emission{
 		{Events: 40_000, Batches: true},
 		{Events: 50_000, Batches: true, Scenario: parsed(t, "rough_edges: {huge: 0%}")},
@@ -165,7 +165,7 @@ func TestEmitNeedsNoMemory(t *testing.T) {
 				return len(p), nil
 			}
 			var m runtime.MemStats
-			runtime.GC() // what is in use, not what nobody has collected yet
+			runtime.GC() // so that only what is in use counts
 			runtime.ReadMemStats(&m)
 			most = max(most, m.HeapAlloc)
 			return len(p), nil
@@ -175,10 +175,10 @@ func TestEmitNeedsNoMemory(t *testing.T) {
 	}
 }
 
-// deadScenario has a few people who leave, and nobody who comes.
+// deadScenario has a few people who leave, and no newcomers.
 const deadScenario = "users: 20\npace: 0%\ncampaigns: []"
 
-// endsSoon is a context that is looked at a few times before it has ended.
+// endsSoon is a context that ends after a number of calls of Err.
 type endsSoon struct {
 	context.Context
 	left atomic.Int64
@@ -191,21 +191,21 @@ func (c *endsSoon) Err() error {
 	return nil
 }
 
-func TestEmitSaysThatNothingHappensAnyMore(t *testing.T) {
+func TestEmitFailsWhereNoMoreEventsHappen(t *testing.T) {
 	for _, batches := range []bool{false, true} {
 		var out bytes.Buffer
 		err := Emit(t.Context(), &out, Emission{Events: 2000, Scenario: parsed(t, deadScenario), Batches: batches})
 		require.ErrorIs(t, err, story.ErrOver)
 		require.ErrorContains(t, err, "starts.newcomers")
 		if !batches {
-			require.Greater(t, strings.Count(out.String(), "\n"), 100, "what there was is written")
+			require.Greater(t, strings.Count(out.String(), "\n"), 100, "the events so far are written")
 			require.True(t, strings.HasSuffix(out.String(), "}\n"))
 		}
 	}
 }
 
-// TestEventsAreMadeOnlyWhileTheContextLives: of a rare type a few take seconds.
-func TestEventsAreMadeOnlyWhileTheContextLives(t *testing.T) {
+// TestMakingEventsStopsWithTheContext: of a rare type a few take seconds.
+func TestMakingEventsStopsWithTheContext(t *testing.T) {
 	ending := func() *endsSoon {
 		ctx := &endsSoon{Context: t.Context()}
 		ctx.left.Store(3)
@@ -221,13 +221,13 @@ func TestEventsAreMadeOnlyWhileTheContextLives(t *testing.T) {
 	require.Len(t, events, 3)
 }
 
-func TestACurrentSaysThatNothingHappensAnyMore(t *testing.T) {
+func TestACurrentReportsThatNoMoreEventsHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := (&endpoint{}).open(t, WithScenario("dead", parsed(t, deadScenario)))
 		c := s.Launch(Current{URL: "http://x.example", Scenario: "dead"})
 		require.ErrorIs(t, c.Send(t.Context(), 2000), story.ErrOver)
 		synctest.Wait()
-		require.Greater(t, c.Report().Counts.Sent, int64(100), "what there was is sent")
+		require.Greater(t, c.Report().Counts.Sent, int64(100), "the events so far are sent")
 		answer := control(t, s.Handler(), 409, "POST", "/api/currents/1/send?events=5", "")
 		require.Contains(t, answer["what_to_do"], "another scenario")
 

@@ -209,13 +209,13 @@ func TestSendAtKeepsTheRate(t *testing.T) {
 
 func TestSendEventsTakesAnything(t *testing.T) {
 	inBubble(t, nil, Current{}, func(t *testing.T, e *endpoint, c *Connector) {
-		strange := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
+		texts := []string{`7`, `null`, `{"id":1}`, `[]`, `{"event_type":5}`, `not JSON`}
 		var events []Event
-		for _, raw := range strange {
-			events = append(events, Event{Type: "odd", Raw: []byte(raw)})
+		for _, raw := range texts {
+			events = append(events, Event{Type: "x", Raw: []byte(raw)})
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
-		require.Equal(t, `{"events":[`+strings.Join(strange, ",")+`]}`, e.batches()[0].body)
+		require.Equal(t, `{"events":[`+strings.Join(texts, ",")+`]}`, e.batches()[0].body)
 		require.Equal(t, e.batches()[0].body, string(appendBody(nil, events)))
 	})
 }

@@ -64,7 +64,7 @@ func TestUserOn(t *testing.T) {
 		}
 	}
 	nobody := New(Config{Seed: 1, AnonymousPercent: 100})
-	require.False(t, nobody.UserOn(0, Web, true).Identified, "it does not look for ever")
+	require.False(t, nobody.UserOn(0, Web, true).Identified, "the search ends")
 	everybody := New(Config{Seed: 1, AnonymousPercent: -1})
 	for i := range uint64(500) {
 		require.True(t, everybody.User(i).Identified)

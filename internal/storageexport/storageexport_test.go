@@ -115,7 +115,7 @@ func TestJSON(t *testing.T) {
 		"free object as text":       {as: "users.behaviors.CustomEvent", text: `{"id":"a","time":7,"properties":" {\"b\":1.50,\"a\":{\"int\":1}}"}`, want: `{"event_type":"users.behaviors.CustomEvent","id":"a","properties":{"custom_properties":{"b":1.50,"a":{"int":1}}},"time":7,"user":{}}`},
 		"free object of a purchase": {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":1}"}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{"purchase_properties":{"b":1}},"time":7,"user":{}}`},
 		"no object":                 {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":""}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{},"time":7,"user":{}}`},
-		"nobody says it":            {text: flat, wrong: "say it with --as-type"},
+		"no type is given":          {text: flat, wrong: "say it with --as-type"},
 		"an unknown type":           {path: "event_type=users.fax.Sent", text: flat, wrong: "newer glossary"},
 		"no JSON":                   {as: open, text: `{"id":`, wrong: "no JSON object"},
 		"an array":                  {as: open, text: `[1]`, wrong: "no JSON object"},

@@ -379,7 +379,7 @@ func TestATypeOfANewerGlossaryHappens(t *testing.T) {
 	}
 }
 
-// TestTheAgendaStaysBounded tells a fortnight of a small workspace.
+// TestTheAgendaStaysBounded simulates a fortnight of a small workspace.
 func TestTheAgendaStaysBounded(t *testing.T) {
 	s := stories(t, 1, parsed(t, "users: 200\npace: 5%"), "users.UserDeleteRequest")
 	most := func(days int64) (n int) {
@@ -393,7 +393,7 @@ func TestTheAgendaStaysBounded(t *testing.T) {
 	require.Less(t, most(16), week+week/2, "what is to come grows")
 }
 
-func TestNothingBeginsForEverWithoutStarts(t *testing.T) {
+func TestRareTypesHappenWithoutStarts(t *testing.T) {
 	starts := "starts: {"
 	for _, start := range scenario.KnownStarts() {
 		starts += start.Name + ": 0, "

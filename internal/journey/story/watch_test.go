@@ -94,8 +94,7 @@ func causes() []cause {
 	}
 }
 
-// watch is one way of looking at a stream: see gets each event, end what was
-// seen of all.
+// watch checks a stream: see gets each event, end checks the sums.
 type watch struct {
 	see func(journeytest.Event)
 	end func(t *testing.T)
@@ -103,12 +102,12 @@ type watch struct {
 
 // TestStoriesHangTogether follows one stream in several ways at once, as it is
 // the making and reading of the events that takes time.
-func TestStoriesHangTogether(t *testing.T) {
+func TestStoriesAreConsistent(t *testing.T) {
 	s := stories(t, 1, parsed(t, eventful))
 	watches := map[string]watch{
 		"nothing happens without its cause":                  watchCauses(t),
-		"nobody is written to after they unsubscribed":       watchSubscriptions(t),
-		"ids agree along a way":                              watchIDs(t),
+		"no message is sent to an unsubscribed person":       watchSubscriptions(t),
+		"ids of one thread agree":                            watchIDs(t),
 		"the steps of a Canvas come in order":                watchCanvases(t, s),
 		"values follow from what happened":                   watchValues(t),
 		"who is in a control group gets nothing of its kind": watchControlGroups(t),
