@@ -100,8 +100,8 @@ type watch struct {
 	end func(t *testing.T)
 }
 
-// TestStoriesHangTogether follows one stream in several ways at once, as it is
-// the making and reading of the events that takes time.
+// TestStoriesAreConsistent checks one stream in several ways at once, as
+// making and reading the events takes most of the time.
 func TestStoriesAreConsistent(t *testing.T) {
 	s := stories(t, 1, parsed(t, eventful))
 	watches := map[string]watch{
