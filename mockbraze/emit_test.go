@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -259,6 +260,10 @@ func TestFixtures(t *testing.T) {
 		verdict := validator.Event(pretty.Bytes())
 		require.True(t, verdict.Valid, "%s: %v", name, verdict.Errors)
 		require.Empty(t, verdict.Drift, name)
+		typ, _ := journeytest.Glossary(t).Event(name)
+		for _, f := range slices.Concat(typ.User, typ.Properties) {
+			require.Regexp(t, `"`+f.Name+`": [^n]`, pretty.String(), name)
+		}
 		want[name+".json"] = pretty.String()
 	}
 	if *update {

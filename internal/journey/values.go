@@ -116,8 +116,6 @@ func userValues() map[string]valueFunc {
 		"external_user_id": userText((*population.User).AppendExternalID),
 		"device_id":        userText((*population.User).AppendDeviceID),
 		"timezone":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
-		"email_address":    userText((*population.User).AppendEmail),
-		"phone_number":     userText((*population.User).AppendPhone),
 		"first_name":       text(func(m *moment, _ population.Draw) string { return m.User.First }),
 		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
 		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
@@ -125,7 +123,6 @@ func userValues() map[string]valueFunc {
 		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
 		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
 		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
-		"dob":              userText((*population.User).AppendBirthday),
 		"orphaned_by_id": func(dst []byte, m *moment, d population.Draw) []byte {
 			other := m.pop.User(d.Bits() % m.pop.Users())
 			return append(other.AppendID(append(dst, '"')), '"')
@@ -190,7 +187,6 @@ func tokenValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"push_token":                          userText((*population.User).AppendPushToken),
 		"push_token_device_id":                userText((*population.User).AppendDeviceID),
-		"push_token_state_change_type":        oneOf("add", "remove", "update"),
 		"push_token_foreground_push_disabled": chance(10),
 		"push_token_provisionally_opted_in":   chance(15),
 		"push_token_created_at": func(dst []byte, m *moment, _ population.Draw) []byte {

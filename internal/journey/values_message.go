@@ -43,11 +43,9 @@ func sourceValues() map[string]valueFunc {
 		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
 			return strconv.AppendInt(dst, m.Time-int64(d.Between(1, 3*3600)), 10)
 		},
-		"is_unique":             chance(70),
-		"subscription_group_id": text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"subscription_status":   oneOf("Subscribed", "Unsubscribed"),
-		"state_change_source": oneOf("SDK", "Dashboard", "Subscription Page", "REST API", "CSV import", "Preference Center",
-			"Inbound Message", "Migration", "User Merge", "Canvas User Update Step"),
+		"is_unique":                  chance(70),
+		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": botReasons,
 		"url":                        link,
@@ -67,8 +65,6 @@ func messageValues() map[string]valueFunc {
 		"conversion_behavior_index": whole(0, 3),
 		"conversion_behavior":       escaped(conversionBehavior),
 		"message_extras":            escaped(messageExtras),
-		"button_id":                 oneOf("0", "1"),
-		"button_action_type":        oneOf("uri", "deep_link", "none", "close"),
 		"button_string":             oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
 		"card_id":                   uuid,
 		"content_card_id":           uuid,
@@ -199,7 +195,6 @@ func emailValues() map[string]valueFunc {
 		},
 		"mailbox_provider": oneOf("Gmail", "Outlook", "Yahoo", "Apple iCloud", "GMX"),
 		"is_amp":           chance(5),
-		"machine_open":     oneOf("true"),
 		"is_drop":          chance(20),
 		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
 		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
@@ -224,8 +219,6 @@ func phoneValues() map[string]valueFunc {
 	sender := text(func(m *moment, _ population.Draw) string { return group(m).Sender })
 	number := text(func(m *moment, _ population.Draw) string { return group(m).Number })
 	return map[string]valueFunc{
-		"to_phone_number":      userText((*population.User).AppendPhone),
-		"user_phone_number":    userText((*population.User).AppendPhone),
 		"from_phone_number":    number,
 		"inbound_phone_number": number,
 		"from_rcs_sender":      sender,
@@ -235,7 +228,6 @@ func phoneValues() map[string]valueFunc {
 		"native_line_id":       userText(func(u *population.User, dst []byte) []byte { return appendLineID(dst, u) }),
 		"bsuid":                userText(appendBSUID),
 		"category":             oneOf("opt-in", "opt-out", "help"),
-		"action":               oneOf("Subscribed", "Unsubscribed", "None"),
 		"is_sms_fallback":      chance(15),
 		"message_body":         text(reply),
 		"media_urls":           mediaURLs,
@@ -243,8 +235,6 @@ func phoneValues() map[string]valueFunc {
 		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
 		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
 		"provider_error_title": aligned("provider_error_code", "Unreachable destination", "Unknown destination", "Unreachable carrier", "Message undeliverable"),
-		"interaction_type":     oneOf("Text URL", "Reply", "OpenURL"),
-		"element_type":         oneOf("Suggestion", "Button"),
 		"element_label":        oneOf("Yes, please", "Call us", "Show on map", "Später"),
 		"message_id":           messageID,
 		"in_reply_to":          messageID,

@@ -175,11 +175,10 @@ func webhookValues() map[string]valueFunc {
 		"http_status_code": func(dst []byte, _ *moment, d population.Draw) []byte {
 			return append(dst, [...]string{"400", "401", "404", "429", "500", "503"}[d.N(6)]...)
 		},
-		"content_length":         whole(2, 4000),
-		"is_terminal":            chance(30),
-		"retry_count":            whole(0, 5),
-		"raw_response":           oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
-		"webhook_duration":       whole(20, 30_000),
-		"webhook_failure_source": oneOf("External Endpoint"),
+		"content_length":   whole(2, 4000),
+		"is_terminal":      chance(30),
+		"retry_count":      whole(0, 5),
+		"raw_response":     oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
+		"webhook_duration": whole(20, 30_000),
 	}
 }

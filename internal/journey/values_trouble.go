@@ -117,7 +117,6 @@ func surveyValues() map[string]valueFunc {
 		"liquid_enabled":           chance(40),
 		"target":                   oneOf("button_primary", "hero_image", "footer_link"),
 		"survey_id":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
-		"question_id":              uuid,
 		"survey_session_id":        uuid,
 		"response_id":              uuid,
 		"question_reporting_id":    oneOf("satisfaction", "reason_for_leaving", "favourite_category"),
@@ -153,7 +152,6 @@ func optimizerValues() map[string]valueFunc {
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
 			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
 		}),
-		"conversion_type":            oneOf("open", "click"),
 		"canvas_step_type":           oneOf("send_to_destination"),
 		"destination_api_id":         text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
 		"destination_name":           text(func(m *moment, _ population.Draw) string { return destination(m).Name }),
