@@ -111,6 +111,19 @@ type Current struct {
 	OnAck  func(events []Event, answer Answer) `json:"-"`
 }
 
+// Transform is a field transformation of a Current: what becomes of a string
+// field in every event that has it.
+type Transform = fieldtransform.Transform
+
+const (
+	// Remove makes the value Redacted.
+	Remove = fieldtransform.Remove
+	// Hash makes the value its SHA-256, in hex digits.
+	Hash = fieldtransform.Hash
+	// Redacted is the value of a string that was removed.
+	Redacted = fieldtransform.Redacted
+)
+
 // Backoff is exponential with jitter: the n-th wait is between half and all of
 // First·2ⁿ⁻¹, and no more than Max. Braze publishes no numbers; the defaults,
 // 1 second and 10 minutes, are assumptions.
