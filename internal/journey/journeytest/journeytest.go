@@ -44,9 +44,9 @@ func (e Event) Text(name string) string {
 // Decode reads an event. It is called for hundreds of thousands of them: package
 // require, which asks for its caller, would take as long as the reading.
 func Decode(tb testing.TB, raw []byte) Event {
+	tb.Helper()
 	e := Event{Raw: raw}
 	if err := json.Unmarshal(raw, &e); err != nil {
-		tb.Helper()
 		tb.Fatalf("%v: %s", err, raw)
 	}
 	return e

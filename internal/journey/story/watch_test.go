@@ -94,31 +94,20 @@ func causes() []cause {
 	}
 }
 
-// watch checks a stream: see gets each event, end checks the sums.
-type watch struct {
-	see func(journeytest.Event)
-	end func(t *testing.T)
-}
+// watch checks one event after another; at the end of the test it checks its counts.
+type watch func(journeytest.Event)
 
 // TestStoriesAreConsistent checks one stream in several ways at once, as
 // making and reading the events takes most of the time.
 func TestStoriesAreConsistent(t *testing.T) {
 	s := stories(t, 1, parsed(t, eventful))
-	watches := map[string]watch{
-		"nothing happens without its cause":                  watchCauses(t),
-		"no message is sent to an unsubscribed person":       watchSubscriptions(t),
-		"ids of one thread agree":                            watchIDs(t),
-		"the steps of a Canvas come in order":                watchCanvases(t, s),
-		"values follow from what happened":                   watchValues(t),
-		"who is in a control group gets nothing of its kind": watchControlGroups(t),
+	watches := []watch{
+		watchCauses(t), watchSubscriptions(t), watchIDs(t), watchCanvases(t, s), watchValues(t), watchSessions(t), watchControlGroups(t),
 	}
 	for e := range first(t, streamOf(20_000), s) {
-		for _, w := range watches {
-			w.see(e)
+		for _, see := range watches {
+			see(e)
 		}
-	}
-	for name, w := range watches {
-		t.Run(name, w.end)
 	}
 }
 
@@ -136,7 +125,12 @@ func watchCauses(t *testing.T) watch {
 	happened := make(map[string]int64)
 	followed := make(map[string]int)
 	last := int64(0)
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		for effect, c := range wanted {
+			require.True(t, followed[effect] > 0 || slices.Contains(c.causes, ""), "%s never came", effect)
+		}
+	})
+	return func(e journeytest.Event) {
 		if e.Time < last {
 			t.Fatalf("time goes back without a device that was offline: %v", e)
 		}
@@ -155,11 +149,6 @@ func watchCauses(t *testing.T) watch {
 			happened[c.effect+"|"+c.by(e)] = e.Time
 		}
 	}
-	return watch{see, func(t *testing.T) {
-		for effect, c := range wanted {
-			require.True(t, followed[effect] > 0 || slices.Contains(c.causes, ""), "%s never came", effect)
-		}
-	}}
 }
 
 // watchSubscriptions reads the state of each person from the events alone.
@@ -169,7 +158,13 @@ func watchSubscriptions(t *testing.T) watch {
 	}
 	closed, left := make(map[string]bool), make(map[string]bool)
 	closings, openings, sends := 0, 0, 0
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		require.Greater(t, closings, 50)
+		require.Greater(t, openings, 25)
+		require.Greater(t, sends, 1200)
+		require.Greater(t, len(left), 5)
+	})
+	return func(e journeytest.Event) {
 		user := e.Text("user_id")
 		if left[user] {
 			t.Fatalf("%s has left, and yet: %v", user, e)
@@ -199,12 +194,6 @@ func watchSubscriptions(t *testing.T) watch {
 			left[user] = true
 		}
 	}
-	return watch{see, func(t *testing.T) {
-		require.Greater(t, closings, 50)
-		require.Greater(t, openings, 25)
-		require.Greater(t, sends, 1200)
-		require.Greater(t, len(left), 5)
-	}}
 }
 
 // watchValues holds values against what happened before.
@@ -215,7 +204,10 @@ func watchValues(t *testing.T) watch {
 			t.Fatalf("%s: %v", what, e)
 		}
 	}
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		require.Len(t, seen, 6, "%v", seen)
+	})
+	return func(e journeytest.Event) {
 		dispatch := e.Text("user_id") + " " + e.Text("dispatch_id") + " " + e.Text("message_variation_id")
 		if strings.HasSuffix(e.Type, ".Send") {
 			sent[dispatch] = e.Time
@@ -242,7 +234,6 @@ func watchValues(t *testing.T) watch {
 			check(e.Text("abort_type") == "frequency_capped", "type and log of an abort agree", e)
 		}
 	}
-	return watch{see, func(t *testing.T) { require.Len(t, seen, 6, "%v", seen) }}
 }
 
 // watchIDs holds all events of one dispatch to one person, and of one entry,
@@ -256,7 +247,14 @@ func watchIDs(t *testing.T) watch {
 		"request_id":      {"agent_id", "agent_name"},
 	}
 	known, met := make(map[string]string), make(map[string]int)
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		for by, fields := range groups {
+			for _, field := range fields {
+				require.NotZero(t, met[by+" "+field], "%s was never held against another of one %s", field, by)
+			}
+		}
+	})
+	return func(e journeytest.Event) {
 		for by, fields := range groups {
 			id := e.Text(by)
 			if id == "" {
@@ -282,13 +280,6 @@ func watchIDs(t *testing.T) watch {
 			}
 		}
 	}
-	return watch{see, func(t *testing.T) {
-		for by, fields := range groups {
-			for _, field := range fields {
-				require.NotZero(t, met[by+" "+field], "%s was never held against another of one %s", field, by)
-			}
-		}
-	}}
 }
 
 // watchCanvases follows each entry from its first step to its end.
@@ -301,7 +292,12 @@ func watchCanvases(t *testing.T, s *Stories) watch {
 	}
 	at, over, next := make(map[string]int), make(map[string]bool), make(map[string]string)
 	exits, controlled := make(map[string]int), 0
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		require.Len(t, exits, 3, "%v", exits)
+		require.Greater(t, exits["canvas_completed"], 40)
+		require.Positive(t, controlled)
+	})
+	return func(e journeytest.Event) {
 		switch e.Type {
 		case "users.canvas.Entry":
 			if e.Properties["in_control_group"] == true {
@@ -328,35 +324,40 @@ func watchCanvases(t *testing.T, s *Stories) watch {
 			at[entry], next[entry] = step, e.Text("next_step_id")
 		}
 	}
-	return watch{see, func(t *testing.T) {
-		require.Len(t, exits, 3, "%v", exits)
-		require.Greater(t, exits["canvas_completed"], 40)
-		require.Positive(t, controlled)
-	}}
 }
 
-func TestSessionsLastAsLongAsTheySay(t *testing.T) {
+// watchSessions holds the duration of each session against its events.
+func watchSessions(t *testing.T) watch {
 	began, n := make(map[string]int64), 0
-	for e := range first(t, 2_000, stories(t, 6, parsed(t, eventful), plot.Behaviors+"app.*")) {
-		id := e.Text("session_id")
+	t.Cleanup(func() { require.Greater(t, n, 1000) })
+	return func(e journeytest.Event) {
 		switch e.Type {
 		case plot.Visit:
-			began[id] = e.Time
+			began[e.Text("session_id")] = e.Time
 		case plot.VisitEnd:
 			n++
-			require.InDelta(t, float64(e.Time-began[id]), e.Properties["duration"], 0)
+			require.InDelta(t, float64(e.Time-began[e.Text("session_id")]), e.Properties["duration"], 0)
 		}
 	}
-	require.Greater(t, n, 400)
 }
 
-// watchControlGroups looks for messages to those who were held back, from the
-// same campaign or Canvas at any time, and for people of whom a campaign or
-// Canvas thinks otherwise the next time.
+// watchControlGroups finds messages to people of the control group of their campaign
+// or Canvas at any time, and people whose group or variation changes.
 func watchControlGroups(t *testing.T) watch {
 	held, reached, variation := make(map[string]bool), make(map[string]bool), make(map[string]string)
 	controlled, entries, again := make(map[string]bool), make(map[string]int), 0
-	see := func(e journeytest.Event) {
+	t.Cleanup(func() {
+		require.Greater(t, len(held), 50)
+		require.Greater(t, again, 250)
+		n := 0
+		for key, in := range controlled {
+			if in && entries[key] > 1 {
+				n++
+			}
+		}
+		require.Greater(t, n, 3)
+	})
+	return func(e journeytest.Event) {
 		key := e.Text("user_id") + " " + e.Text("campaign_id") + e.Text("canvas_id")
 		wrong := ""
 		switch {
@@ -373,7 +374,7 @@ func watchControlGroups(t *testing.T) watch {
 		case e.Type == "users.canvasstep.Progression" && controlled[key]:
 			wrong = "in the control group"
 		case strings.HasPrefix(e.Type, plot.Messages) && (held[key] || controlled[key]):
-			wrong = "held back, and yet"
+			wrong = "a message to the control group"
 		case strings.HasPrefix(e.Type, plot.Messages) && e.Text("campaign_id") != "":
 			reached[key] = true
 		}
@@ -390,17 +391,6 @@ func watchControlGroups(t *testing.T) watch {
 			t.Fatalf("%s: %v", wrong, e)
 		}
 	}
-	return watch{see, func(t *testing.T) {
-		require.Greater(t, len(held), 50)
-		require.Greater(t, again, 250)
-		n := 0
-		for key, in := range controlled {
-			if in && entries[key] > 1 {
-				n++
-			}
-		}
-		require.Greater(t, n, 3)
-	}}
 }
 
 // TestControlGroupsOfAllOrNone still lets every type happen.
