@@ -37,11 +37,16 @@ func oneOf(list ...string) valueFunc {
 	}
 }
 
+// drawn makes values by another draw than the field's own.
+func drawn(by func(m *moment) population.Draw, value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, by(m)) }
+}
+
 // aligned is oneOf for fields that go together, such as a code and its text: those
 // that name the same field choose the same place of their lists.
 func aligned(with string, list ...string) valueFunc {
-	key, choose := population.Key(with), oneOf(list...)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.Draw.With(key)) }
+	key := population.Key(with)
+	return drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(list...))
 }
 
 // chance is true in percent of a hundred.
@@ -58,11 +63,14 @@ func flipped(name string, percent int) valueFunc {
 	}
 }
 
+// integer is an integer that is looked up for the moment.
+func integer(of func(m *moment, d population.Draw) int64) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return strconv.AppendInt(dst, of(m, d), 10) }
+}
+
 // whole is an integer from low to high.
 func whole(low, high int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		return strconv.AppendInt(dst, int64(d.Between(low, high)), 10)
-	}
+	return integer(func(_ *moment, d population.Draw) int64 { return int64(d.Between(low, high)) })
 }
 
 // decimal is a number from low to high, given in units of 10^-decimals.
@@ -72,30 +80,32 @@ func decimal(low, high, decimals int) valueFunc {
 	}
 }
 
-func uuid(dst []byte, _ *moment, d population.Draw) []byte {
-	return append(population.AppendUUID(append(dst, '"'), d), '"')
+// quoted is a string that needs no escaping.
+func quoted(value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		return append(value(append(dst, '"'), m, d), '"')
+	}
 }
 
-// hex is a string of n hex digits.
-func hex(n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		return append(population.AppendHex(append(dst, '"'), d, n), '"')
-	}
+var uuid = quoted(func(dst []byte, _ *moment, d population.Draw) []byte { return population.AppendUUID(dst, d) })
+
+// hex is a string of n hex digits after a prefix.
+func hex(prefix string, n int) valueFunc {
+	return quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+		return population.AppendHex(append(dst, prefix...), d, n)
+	})
 }
 
 // digits is a string of n decimal digits after a prefix.
 func digits(prefix string, n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		dst = append(append(dst, '"'), prefix...)
-		return append(population.AppendDigits(dst, d, n), '"')
-	}
+	return quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+		return population.AppendDigits(append(dst, prefix...), d, n)
+	})
 }
 
 // userText is a string of the user that needs no escaping.
 func userText(appendTo func(*population.User, []byte) []byte) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(appendTo(&m.User, append(dst, '"')), '"')
-	}
+	return quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return appendTo(&m.User, dst) })
 }
 
 func text(of func(m *moment, d population.Draw) string) valueFunc {
@@ -123,10 +133,10 @@ func userValues() map[string]valueFunc {
 		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
 		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
 		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
-		"orphaned_by_id": func(dst []byte, m *moment, d population.Draw) []byte {
+		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
 			other := m.pop.User(d.Bits() % m.pop.Users())
-			return append(other.AppendID(append(dst, '"')), '"')
-		},
+			return other.AppendID(dst)
+		}),
 	}
 }
 
@@ -174,31 +184,28 @@ func adIDType(p population.Platform) string {
 
 func tokenValues() map[string]valueFunc {
 	token := func(name string) valueFunc {
-		return hexOf(64, func(m *moment) population.Draw { return m.User.Draw(name) })
+		return drawn(func(m *moment) population.Draw { return m.User.Draw(name) }, hex("", 64))
 	}
 	// Keys of the Push API (RFC 8291, RFC 8292): points of P-256, uncompressed, and
 	// a secret of 16 bytes, all base64url without padding.
-	key := func(first string, n int, of func(m *moment) population.Draw) valueFunc {
-		return func(dst []byte, m *moment, _ population.Draw) []byte {
-			dst = append(append(dst, '"'), first...)
-			return append(appendBase64(dst, of(m), n, "-_"), '"')
-		}
+	key := func(first string, n int, by func(m *moment) population.Draw) valueFunc {
+		return drawn(by, quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+			return appendBase64(append(dst, first...), d, n, "-_")
+		}))
 	}
 	return map[string]valueFunc{
 		"push_token":                          userText((*population.User).AppendPushToken),
 		"push_token_device_id":                userText((*population.User).AppendDeviceID),
 		"push_token_foreground_push_disabled": chance(10),
 		"push_token_provisionally_opted_in":   chance(15),
-		"push_token_created_at": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.User.Created(), 10)
-		},
-		"push_token_updated_at":           func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.Time, 10) },
-		"ios_push_token_apns_gateway":     whole(1, 2),
-		"push_to_start_token":             token("push_to_start_token"),
-		"update_token":                    token("update_token"),
-		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
-		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
-		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
+		"push_token_created_at":               integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_updated_at":               integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
+		"ios_push_token_apns_gateway":         whole(1, 2),
+		"push_to_start_token":                 token("push_to_start_token"),
+		"update_token":                        token("update_token"),
+		"web_push_token_public_key":           key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
+		"web_push_token_user_auth":            key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
+		"web_push_token_vapid_public_key":     key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
 		}),
@@ -232,16 +239,16 @@ func fallback(f *schemas.Field) valueFunc {
 }
 
 func integers(unit string) valueFunc {
-	return func(dst []byte, m *moment, d population.Draw) []byte {
+	return integer(func(m *moment, d population.Draw) int64 {
 		switch {
 		case strings.HasPrefix(unit, "seconds since"):
-			return strconv.AppendInt(dst, m.Time, 10)
+			return m.Time
 		case strings.HasPrefix(unit, "milliseconds since"):
-			return strconv.AppendInt(dst, m.Time*1000+int64(d.N(1000)), 10)
+			return m.Time*1000 + int64(d.N(1000))
 		default:
-			return strconv.AppendInt(dst, int64(d.N(1000)), 10)
+			return int64(d.N(1000))
 		}
-	}
+	})
 }
 
 // texts makes strings by their enumeration, examples or format.
@@ -256,7 +263,7 @@ func texts(f *schemas.Field) valueFunc {
 	case f.Format == "uuid":
 		return uuid
 	case strings.HasPrefix(f.Format, "24 "):
-		return hex(24)
+		return hex("", 24)
 	case f.Format == "email":
 		return userText((*population.User).AppendEmail)
 	case f.Format == "E.164":
@@ -272,7 +279,7 @@ func texts(f *schemas.Field) valueFunc {
 	case strings.HasPrefix(f.Format, "JSON"):
 		return fixed(`"{}"`)
 	default:
-		return hex(12)
+		return hex("", 12)
 	}
 }
 

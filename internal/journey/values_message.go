@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -31,25 +32,23 @@ func sourceValues() map[string]valueFunc {
 			return m.Step.Variations[m.Draw.With(keyWording).N(len(m.Step.Variations))].ID
 		}),
 		// The same for one user and one Canvas.
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }),
+		"canvas_entry_id": drawn(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }, uuid),
 		// The same for all recipients of one send.
-		"dispatch_id":      dispatchOf(func(m *moment) population.Draw { return m.sendDraw(3600) }),
-		"send_id":          hexOf(24, func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }),
-		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
-		"in_control_group": chance(10),
-		"is_canvas_entry":  chance(30),
-		"progression_type": text(progression),
-		"exit_reason":      oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
-		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
-			return strconv.AppendInt(dst, m.Time-int64(d.Between(1, 3*3600)), 10)
-		},
+		"dispatch_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
+		"send_id":                    drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
+		"channel":                    text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
+		"in_control_group":           chance(10),
+		"is_canvas_entry":            chance(30),
+		"progression_type":           text(progression),
+		"exit_reason":                oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
+		"send_time":                  integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
 		"is_unique":                  chance(70),
 		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
 		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": botReasons,
 		"url":                        link,
-		"short_url":                  shortLink,
+		"short_url":                  hex("https://brz.example.com/", 8),
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
 		"channel_identifier": channelIdentifier,
 	}
@@ -87,16 +86,13 @@ func group(m *moment) *population.Group {
 	return m.pop.Groups[population.Email]
 }
 
-// dispatchOf has 24 hex digits for a campaign, 32 for a Canvas.
-func dispatchOf(of func(m *moment) population.Draw) valueFunc {
-	ofCampaign, ofCanvas := hexOf(24, of), hexOf(32, of)
-	return func(dst []byte, m *moment, d population.Draw) []byte {
-		if m.Campaign != nil {
-			return ofCampaign(dst, m, d)
-		}
-		return ofCanvas(dst, m, d)
+// dispatchID has 24 hex digits for a campaign, 32 for a Canvas.
+var dispatchID = quoted(func(dst []byte, m *moment, d population.Draw) []byte {
+	if m.Campaign != nil {
+		return population.AppendHex(dst, d, 24)
 	}
-}
+	return population.AppendHex(dst, d, 32)
+})
 
 func progression(m *moment, d population.Draw) string {
 	if m.flip("exit", 25) {
@@ -105,16 +101,12 @@ func progression(m *moment, d population.Draw) string {
 	return []string{"entered", "advanced", "delayed"}[d.N(3)]
 }
 
-func combination(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, '"')
+var combination = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
 	for i := range uint64(3) {
-		if i > 0 {
-			dst = append(dst, '_')
-		}
-		dst = append(dst, byte('0'+d.With(i).N(4)))
+		dst = append(dst, byte('0'+d.With(i).N(4)), '_')
 	}
-	return append(dst, '"')
-}
+	return dst[:len(dst)-1]
+})
 
 func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
 	switch d.N(3) {
@@ -145,20 +137,18 @@ func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
 }
 
 // channelIdentifier is how the channel reaches the user.
-func channelIdentifier(dst []byte, m *moment, _ population.Draw) []byte {
-	dst = append(dst, '"')
+var channelIdentifier = quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
 	switch m.channel {
 	case population.Email:
-		dst = m.User.AppendEmail(dst)
+		return m.User.AppendEmail(dst)
 	case population.Push:
-		dst = m.User.AppendPushToken(dst)
+		return m.User.AppendPushToken(dst)
 	case population.LINE:
-		dst = appendLineID(dst, &m.User)
+		return appendLineID(dst, &m.User)
 	default:
-		dst = m.User.AppendPhone(dst)
+		return m.User.AppendPhone(dst)
 	}
-	return append(dst, '"')
-}
+})
 
 func appendLineID(dst []byte, u *population.User) []byte {
 	return population.AppendHex(append(dst, 'U'), u.Draw("native_line_id"), 32)
@@ -171,11 +161,6 @@ func link(dst []byte, m *moment, d population.Draw) []byte {
 	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.channel...), '"')
 }
 
-func shortLink(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `"https://brz.example.com/`...)
-	return append(population.AppendHex(dst, d, 8), '"')
-}
-
 func emailValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"esp": text(func(m *moment, _ population.Draw) string {
@@ -184,24 +169,20 @@ func emailValues() map[string]valueFunc {
 		"from_domain": text(func(m *moment, _ population.Draw) string { return "mail." + m.pop.Domain }),
 		"ip_pool":     oneOf("marketing", "transactional", "warm-up"),
 		"sending_ip":  ipv4,
-		"recipient_domain": func(dst []byte, m *moment, _ population.Draw) []byte {
+		"recipient_domain": quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
 			m.scratch = m.User.AppendEmail(m.scratch[:0])
-			for i, c := range m.scratch {
-				if c == '@' {
-					return append(append(append(dst, '"'), m.scratch[i+1:]...), '"')
-				}
-			}
-			return append(dst, `""`...)
-		},
+			_, domain, _ := bytes.Cut(m.scratch, []byte{'@'})
+			return append(dst, domain...)
+		}),
 		"mailbox_provider": oneOf("Gmail", "Outlook", "Yahoo", "Apple iCloud", "GMX"),
 		"is_amp":           chance(5),
 		"is_drop":          chance(20),
 		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
 		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
 		"attempt_count":    whole(1, 8),
-		"link_id": func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
-			return append(population.AppendHex(append(dst, '"'), m.pop.Draw("links").With(uint64(d.N(40))), 24), '"')
-		},
+		"link_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
+			return population.AppendHex(dst, m.pop.Draw("links").With(uint64(d.N(40))), 24)
+		}),
 		"has_url_parameters":    chance(60),
 		"link_aliasing_enabled": chance(50),
 		"link_alias":            oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
@@ -254,10 +235,9 @@ func appendBSUID(u *population.User, dst []byte) []byte {
 }
 
 // messageID is WhatsApp's id of a message.
-func messageID(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `"wamid.HBgL`...)
-	return append(appendBase64(dst, d, 36, "+/"), '"')
-}
+var messageID = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+	return appendBase64(append(dst, "wamid.HBgL"...), d, 36, "+/")
+})
 
 // reply is what a person writes back.
 func reply(m *moment, d population.Draw) string {

@@ -17,7 +17,7 @@ func behaviorValues() map[string]valueFunc {
 		"currency":            text(func(m *moment, _ population.Draw) string { return m.User.Place.Currency }),
 		"price":               price,
 		// The same for a user's sessions within half an hour.
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }),
+		"session_id":      drawn(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }, uuid),
 		"duration:number": decimal(1_000, 3_600_000, 3),
 		"source":          oneOf("Organic", "Facebook Ads", "Google Ads", "TikTok", "Apple Search Ads"),
 		"latitude": func(dst []byte, m *moment, d population.Draw) []byte {
@@ -84,9 +84,7 @@ func profileValues() map[string]valueFunc {
 		"archived":          chance(3),
 		"custom_attributes": escaped(customAttributes),
 		"update_source":     oneOf("REST API", "SDK", "CSV import", "Cloud Data Ingestion"),
-		"time_ms": func(dst []byte, m *moment, d population.Draw) []byte {
-			return strconv.AppendInt(dst, m.Time*1000+int64(d.N(1000)), 10)
-		},
+		"time_ms":           integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
 	}
 }
 
@@ -114,7 +112,7 @@ func agentValues() map[string]valueFunc {
 		"prompt_tokens":     whole(promptLow, promptHigh),
 		"completion_tokens": whole(completionLow, completionHigh),
 		"reasoning_tokens":  whole(0, 300),
-		"total_tokens":      totalTokens,
+		"total_tokens":      integer(totalTokens),
 		"is_error":          flipped("is_error", 5),
 		executed + "error":  oneOf("The model did not answer in time", "Rate limit of the provider was reached"),
 		"input": text(func(m *moment, d population.Draw) string {
@@ -125,9 +123,9 @@ func agentValues() map[string]valueFunc {
 		"invocation_source":     oneOf("CanvasSteps::AgentStep", "Catalogs::AgentField", "AgentConsole::Preview"),
 		"llm_owned_by_customer": chance(25),
 		"request_id":            uuid,
-		"provider_request_id":   hexAfter("req_", 24),
+		"provider_request_id":   hex("req_", 24),
 		"tool_name":             oneOf("get_user_attributes", "search_catalog", "get_current_time"),
-		"tool_call_id":          hexAfter("call_", 24),
+		"tool_call_id":          hex("call_", 24),
 		tool + "tool_arguments": escaped(toolArguments),
 	}
 }
@@ -136,17 +134,10 @@ func agent(m *moment) *population.Agent {
 	return pick(m.Root.With(population.Key("agent_id")), m.pop.Agents)
 }
 
-func hexAfter(prefix string, n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		dst = append(append(dst, '"'), prefix...)
-		return append(population.AppendHex(dst, d, n), '"')
-	}
-}
-
-func totalTokens(dst []byte, m *moment, _ population.Draw) []byte {
+func totalTokens(m *moment, _ population.Draw) int64 {
 	prompt := m.Draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
 	completion := m.Draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh)
-	return strconv.AppendInt(dst, int64(prompt+completion), 10)
+	return int64(prompt + completion)
 }
 
 const (
@@ -172,9 +163,9 @@ func webhookValues() map[string]valueFunc {
 		"host":         text(func(m *moment, _ population.Draw) string { return host(m) }),
 		"url_path":     text(func(m *moment, _ population.Draw) string { return where(m) }),
 		"endpoint_url": text(func(m *moment, _ population.Draw) string { return "https://" + host(m) + where(m) }),
-		"http_status_code": func(dst []byte, _ *moment, d population.Draw) []byte {
-			return append(dst, [...]string{"400", "401", "404", "429", "500", "503"}[d.N(6)]...)
-		},
+		"http_status_code": integer(func(_ *moment, d population.Draw) int64 {
+			return population.Pick(d, []int64{400, 401, 404, 429, 500, 503})
+		}),
 		"content_length":   whole(2, 4000),
 		"is_terminal":      chance(30),
 		"retry_count":      whole(0, 5),

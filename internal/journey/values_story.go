@@ -27,17 +27,13 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
-		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.Dispatch }),
-		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.Dispatch.With(1) }),
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.Session }),
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.Entry }),
-		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(population.AppendUpperUUID(append(dst, '"'), m.Root), '"')
-		},
-		"update_token": hexOf(64, func(m *moment) population.Draw { return m.Root.With(1) }),
-		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.Time-max(m.Began, m.Time-86400), 10)
-		},
+		"dispatch_id":         drawn(func(m *moment) population.Draw { return m.Dispatch }, dispatchID),
+		"send_id":             drawn(func(m *moment) population.Draw { return m.Dispatch.With(1) }, hex("", 24)),
+		"session_id":          drawn(func(m *moment) population.Draw { return m.Session }, uuid),
+		"canvas_entry_id":     drawn(func(m *moment) population.Draw { return m.Entry }, uuid),
+		"activity_id":         quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return population.AppendUpperUUID(dst, m.Root) }),
+		"update_token":        drawn(func(m *moment) population.Draw { return m.Root.With(1) }, hex("", 64)),
+		"duration:number":     integer(func(m *moment, _ population.Draw) int64 { return m.Time - max(m.Began, m.Time-86400) }),
 		"custom_properties":   roughly(rough, customProperties, true),
 		"purchase_properties": roughly(rough, purchaseProperties, false),
 	})
@@ -57,19 +53,7 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 // rooted makes values that are the same for all events of a Root.
 func rooted(name string, value valueFunc) valueFunc {
 	key := population.Key(name)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.Root.With(key)) }
-}
-
-func hexOf(n int, of func(m *moment) population.Draw) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(population.AppendHex(append(dst, '"'), of(m), n), '"')
-	}
-}
-
-func uuidOf(of func(m *moment) population.Draw) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(population.AppendUUID(append(dst, '"'), of(m)), '"')
-	}
+	return drawn(func(m *moment) population.Draw { return m.Root.With(key) }, value)
 }
 
 // noted chooses among JSON values by the note of the node.
@@ -103,7 +87,7 @@ func notedValues() map[string]valueFunc {
 			}
 		},
 		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.First) },
-		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.Sent, 10) },
+		"send_time":                integer(func(m *moment, _ population.Draw) int64 { return m.Sent }),
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),

@@ -146,7 +146,7 @@ func optimizerValues() map[string]valueFunc {
 		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
 	}
 	return map[string]valueFunc{
-		"content_optimizer_step_id": hexOf(24, func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }),
+		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
 		"combination_token":         combination,
 		"is_active":                 chance(80),
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
