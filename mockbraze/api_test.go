@@ -165,13 +165,11 @@ func TestOtherSitesAreRejected(t *testing.T) {
 		require.Contains(t, rec.Body.String(), "--allow-host")
 		require.Contains(t, rec.Body.String(), "what_to_do")
 	}
-	require.Equal(t, 403, ask("POST", "/api/currents", "evil.example.com", "http://evil.example.com").Code)
 	require.Equal(t, 403, ask("POST", "/api/currents", "localhost:8091", "http://evil.example.com").Code)
 	require.Empty(t, s.Currents())
-	for _, host := range []string{"localhost:8091", "127.0.0.1:8091", "mockbraze:8091", "host.docker.internal:8091", "braze.staging.example.com"} {
+	for _, host := range []string{"localhost:8091", "127.0.0.1:8091", "host.docker.internal:8091", "braze.staging.example.com"} {
 		require.Equal(t, 201, ask("POST", "/api/currents", host, "http://"+host).Code, host)
 	}
-
 	_, err = New(WithAllowedHosts("http://braze.example.com"))
 	require.ErrorContains(t, err, "--allow-host")
 }

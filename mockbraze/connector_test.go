@@ -1,7 +1,6 @@
 package mockbraze
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -515,18 +514,13 @@ func TestFieldTransformations(t *testing.T) {
 func TestWithHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
-		var got atomic.Int64
 		s := Start(t, WithHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
-			if err != nil || r.Host != "bridge.example" || r.URL.RawQuery != "a=b" || down.Load() {
+			if r.Host != "bridge.example" || r.URL.RawQuery != "a=b" || down.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
-				return
 			}
-			got.Add(int64(bytes.Count(body, []byte(`"event_type"`))))
 		})))
 		c := s.Launch(Current{URL: "http://bridge.example/currents?a=b"})
 		require.NoError(t, c.Send(t.Context(), 300))
-		require.EqualValues(t, 300, got.Load())
 		down.Store(true)
 		c.Queue(opens(100)...)
 		pass(5*day + time.Hour)
