@@ -64,6 +64,7 @@ func envelopeSchema(g *Glossary, name string) *schema {
 func (s *schema) fill(name string, fields []Field) {
 	i := slices.IndexFunc(s.Properties, func(m member) bool { return m.name == name })
 	object := s.Properties[i].value.(*schema)
+	object.Properties = members{} // none is known where there are no fields, and all others are drift
 	for _, f := range fields {
 		object.add(f, fieldSchema(f))
 	}

@@ -6,7 +6,6 @@
 package refresh
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -162,5 +161,3 @@ func isTypeName(name string) bool {
 }
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-
-var errNoObject = errors.New("expected a JSON object")
