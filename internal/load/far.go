@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 // How the far end is read.
 const (
 	pageLimit   = 2000
-	pollEvery   = 200 * time.Millisecond
 	pageTimeout = 30 * time.Second
 	maxPage     = 512 << 20 // bytes
 )
@@ -50,12 +48,12 @@ type Verification struct {
 // maxLostIDs is how many lost events are named.
 const maxLostIDs = 100
 
-// follower reads by cursor what arrives at a mockrudder. A nil follower books
-// nothing.
+// follower reads by cursor what arrives at a mockrudder.
 type follower struct {
 	ledger
 	base   *url.URL
 	client *http.Client
+	poll   time.Duration // between pages that are not full
 
 	cursor  string
 	start   time.Time
@@ -76,20 +74,9 @@ func newFollower(c *Config, ids numbering) (*follower, error) {
 	return &follower{
 		ledger: ledger{ids: ids, size: uint64(c.Batch)},
 		base:   u,
+		poll:   200 * time.Millisecond,
 		client: &http.Client{Transport: transport, Timeout: pageTimeout},
 	}, nil
-}
-
-func (f *follower) issue(n uint64, b *batch) {
-	if f != nil {
-		f.ledger.issue(n, b)
-	}
-}
-
-func (f *follower) answered(n uint64, b *batch) {
-	if f != nil {
-		f.ledger.answered(n, b)
-	}
 }
 
 // begin goes to the end of what is there already.
@@ -110,20 +97,18 @@ func (f *follower) begin(ctx context.Context) error {
 func (f *follower) run(ctx context.Context, start time.Time) {
 	f.start = start
 	for ctx.Err() == nil && f.trouble() == "" {
-		more := f.step(ctx)
-		if more {
+		if f.step(ctx) {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pollEvery):
+		case <-time.After(f.poll):
 		}
 	}
 }
 
 // step reads a page; more says whether it was full.
 func (f *follower) step(ctx context.Context) (more bool) {
-	before := f.cursor
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
@@ -137,36 +122,26 @@ func (f *follower) step(ctx context.Context) (more bool) {
 		return false
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(before, p)
+	f.problem = f.outrun(p)
 	return len(p.Events) == pageLimit
 }
 
 // outrun says whether the far end gave up messages before they were read. Its
-// cursors count its messages, and its total counts what came since it was
-// started; a page without events shows whether all of these were read.
-func (f *follower) outrun(before string, p page) string {
-	from, errFrom := strconv.ParseUint(before, 10, 64)
-	to, errTo := strconv.ParseUint(p.Next, 10, 64)
-	if len(p.Events) > 0 && errFrom == nil && errTo == nil && to-from > uint64(len(p.Events)) {
-		return outrunText(to - from - uint64(len(p.Events)))
-	}
+// total counts what came since it was started; a page without events shows
+// whether all of that was read.
+func (f *follower) outrun(p page) string {
 	if p.Total < f.first {
 		return "the far end was reset during the run"
 	}
-	if len(p.Events) > 0 {
-		f.short = 0
-		return ""
+	before := f.short
+	f.short = 0
+	if len(p.Events) == 0 {
+		f.short = p.Total - f.first - min(f.read, p.Total-f.first)
 	}
-	short := p.Total - f.first - min(f.read, p.Total-f.first)
-	if short > 0 && short == f.short { // seen twice: nothing that came just now
-		return outrunText(short)
+	if f.short > 0 && f.short == before { // seen twice: nothing that came just now
+		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
 	}
-	f.short = short
 	return ""
-}
-
-func outrunText(n uint64) string {
-	return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", n)
 }
 
 func (f *follower) trouble() string {
@@ -183,7 +158,7 @@ func (f *follower) await(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pollEvery + pollEvery/2):
+		case <-time.After(f.poll + f.poll/2):
 		}
 		if f.lost() == 0 && f.progress() == before {
 			quiet++ // what comes twice may come a little later
@@ -248,27 +223,37 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 
 // verdict is called when nothing runs any more.
 func (f *follower) verdict(pace Pace) *Verification {
-	v := &Verification{FarEnd: shown(f.base), Problem: f.problem}
+	v := &Verification{
+		FarEnd: shown(f.base), Problem: f.problem, Acked: f.acked, Arrived: f.arrived, Dead: f.dead, Lost: f.missing,
+		Duplicated: f.duplicated, Foreign: f.foreign, Unacknowledged: f.arrived,
+	}
 	if v.Problem == "" && f.lastErr != nil {
 		v.Problem = "the far end could not be read: " + f.lastErr.Error()
 	}
 	answer, intended := newHistogram(3), newHistogram(3)
-	var counted uint64
-	f.journeys(func(first uint64, warm bool, start, acked, arrived time.Duration) {
-		counted++
-		if warm {
-			return
+	for n, b := range f.sent {
+		if b.acked == 0 {
+			continue
 		}
-		due := start
+		first := uint64(n) * f.size
+		due := instant(b.start)
 		if at, ok := pace.Due(first); ok && !pace.closed() {
 			due = at
 		}
-		record(answer, arrived-acked)
-		record(intended, arrived-due)
-	})
-	v.Acked, v.Dead, v.Arrived, v.Lost = f.acked, f.dead, f.arrived, f.missing
-	v.Duplicated, v.Foreign, v.Unacknowledged = f.duplicated, f.foreign, f.arrived-counted
-	v.LostIDs = f.lostIDs()
+		for i := range uint64(b.events) {
+			seen := *at(&f.seen, first+i)
+			switch {
+			case seen == 0 && b.missing() > 0 && len(v.LostIDs) < maxLostIDs:
+				v.LostIDs = append(v.LostIDs, string(f.ids.append(nil, first+i)))
+			case seen != 0:
+				v.Unacknowledged--
+				if !b.warm {
+					record(answer, instant(seen)-instant(b.acked))
+					record(intended, instant(seen)-due)
+				}
+			}
+		}
+	}
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
 	return v
 }
@@ -373,43 +358,4 @@ func (l *ledger) lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.missing
-}
-
-// lostIDs are the ids of the first lost events.
-func (l *ledger) lostIDs() (ids []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := uint64(0); n < l.issued/l.size+1 && l.missing > 0; n++ {
-		b := *at(&l.sent, n)
-		if b.missing() == 0 {
-			continue
-		}
-		for i := range uint64(b.events) {
-			if *at(&l.seen, n*l.size+i) == 0 {
-				ids = append(ids, string(l.ids.append(nil, n*l.size+i)))
-			}
-			if len(ids) == maxLostIDs {
-				return ids
-			}
-		}
-	}
-	return ids
-}
-
-// journeys hands over the instants of each batch with those at which its events
-// arrived, of what was acknowledged and arrived.
-func (l *ledger) journeys(visit func(first uint64, warm bool, start, acked, arrived time.Duration)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := range l.issued/l.size + 1 {
-		b := *at(&l.sent, n)
-		if b.acked == 0 {
-			continue
-		}
-		for i := range uint64(b.events) {
-			if seen := *at(&l.seen, n*l.size+i); seen != 0 {
-				visit(n*l.size, b.warm, instant(b.start), instant(b.acked), instant(seen))
-			}
-		}
-	}
 }

@@ -68,14 +68,6 @@ type legend struct {
 	Line        bool
 }
 
-func legendOf(curves []curveLine) []legend {
-	var all []legend
-	for _, c := range curves {
-		all = append(all, legend{c.class, c.name, true})
-	}
-	return all
-}
-
 func positive(v float64) float64 {
 	if v > 0 {
 		return v
@@ -85,9 +77,21 @@ func positive(v float64) float64 {
 
 func (r *Report) plots() []figure {
 	all := bins(r.Series)
-	long := float64(len(r.Series))
-	x := span0(long, 10, "seconds")
+	x := span0(float64(len(r.Series)), 10, "seconds")
 	return []figure{r.latencyPlot(all, x), r.percentilePlot(), r.ratePlot(all, x), r.statusPlot(all, x)}
+}
+
+// linePlot is a figure of lines. warmUp is how much of the x axis the warm-up takes.
+func linePlot(title, note string, x, y axis, warmUp float64, curves []curveLine) figure {
+	s := newSVG(title)
+	s.band(x, 0, warmUp, "warm-up")
+	s.axes(x, y)
+	s.lines(x, y, curves)
+	f := figure{Title: title, Note: note, SVG: s.html()}
+	for _, c := range curves {
+		f.Legend = append(f.Legend, legend{c.class, c.name, true})
+	}
+	return f
 }
 
 func (r *Report) latencyPlot(all []bin, x axis) figure {
@@ -104,15 +108,9 @@ func (r *Report) latencyPlot(all []bin, x axis) figure {
 		timeLine("service p99", "service", all, func(b *bin) float64 { return positive(b.ServiceP99) }),
 		timeLine("service p50", "service dashed", all, func(b *bin) float64 { return positive(b.ServiceP50) }),
 	}
-	y := logarithmic(curves)
-	s := newSVG("Latency over time")
-	s.band(x, 0, r.WarmUp, "warm-up")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{
-		Title: "Latency over time", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; service: from its start. In a second without answers the first line is how long the oldest batch had waited.",
-	}
+	const note = "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; " +
+		"service: from its start. In a second without answers the first line is how long the oldest batch had waited."
+	return linePlot("Latency over time", note, x, logarithmic(curves), r.WarmUp, curves)
 }
 
 // nines is the x of a percentile: 90, 99 and 99.9 are equally far apart.
@@ -129,14 +127,8 @@ func (r *Report) percentilePlot() figure {
 		x.ticks = append(x.ticks, tickMark{nines(p), fmt.Sprint(p)})
 	}
 	x.ticks = append(x.ticks, tickMark{4, "max"})
-	y := logarithmic(curves)
-	s := newSVG("Latency by percentile")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{
-		Title: "Latency by percentile", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the whole run without the warm-up. Where the curves part, batches waited before they started.",
-	}
+	const note = "Of the whole run without the warm-up. Where the curves part, batches waited before they started."
+	return linePlot("Latency by percentile", note, x, logarithmic(curves), 0, curves)
 }
 
 // ratePlot leaves the last second out, which is never whole.
@@ -149,15 +141,10 @@ func (r *Report) ratePlot(all []bin, x axis) figure {
 		timeLine("acknowledged", "acked", all, func(b *bin) float64 { return float64(b.Acked) / b.seconds }),
 	}
 	if r.Model == "open" {
-		wanted := timeLine("wanted", "wanted dashed", all, func(b *bin) float64 { return b.Wanted })
-		curves = append(curves, wanted)
+		curves = append(curves, timeLine("wanted", "wanted dashed", all, func(b *bin) float64 { return b.Wanted }))
 	}
 	y := linear(highestOf(curves)*1.05, 5, "")
-	s := newSVG("Events a second")
-	s.band(x, 0, r.WarmUp, "warm-up")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{Title: "Events a second", Legend: legendOf(curves), SVG: s.html(), Note: "What was wanted, sent and acknowledged."}
+	return linePlot("Events a second", "What was wanted, sent and acknowledged.", x, y, r.WarmUp, curves)
 }
 
 func highestOf(curves []curveLine) float64 {

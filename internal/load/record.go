@@ -10,6 +10,52 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
+// The histograms count microseconds, from one to a day.
+const (
+	lowest  = 1
+	highest = int64(24 * time.Hour / time.Microsecond)
+)
+
+// newHistogram keeps so many digits of a value: 3 for what is reported (200 KB),
+// 2 for a second of it (30 KB).
+func newHistogram(digits int) *hdrhistogram.Histogram {
+	return hdrhistogram.New(lowest, highest, digits)
+}
+
+// record cannot fail: the value is brought into the range.
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	_ = h.RecordValue(min(max(d.Microseconds(), lowest), highest))
+}
+
+// percentile is a latency in milliseconds, 0 where nothing was recorded.
+func percentile(h *hdrhistogram.Histogram, p float64) float64 {
+	if h.TotalCount() == 0 {
+		return 0
+	}
+	return float64(h.ValueAtPercentile(p)) / 1000
+}
+
+// times are the two latencies of batches that were answered, or given up.
+type times struct{ service, intended *hdrhistogram.Histogram }
+
+func newTimes(digits int) times { return times{newHistogram(digits), newHistogram(digits)} }
+
+// tally counts what happened. Events and batches are those that were begun.
+type tally struct {
+	EventCounts
+	started, late uint64 // batches
+}
+
+func (t *tally) add(o tally) {
+	t.Sent += o.Sent
+	t.Acked += o.Acked
+	t.Dead += o.Dead
+	t.Refused += o.Refused
+	t.Failed += o.Failed
+	t.started += o.started
+	t.late += o.late
+}
+
 // lateAfter is how much later than its instant a batch may start without being
 // late.
 const lateAfter = 100 * time.Millisecond
@@ -221,8 +267,8 @@ func (r *recorder) close() {
 	at := time.Duration(r.now) * time.Second
 	r.series = append(r.series, Second{
 		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.Sent, Acked: s.Acked, Late: s.late, Statuses: s.statuses,
-		P50: quantile(s.intended, "p50"), P99: quantile(s.intended, "p99"),
-		ServiceP50: quantile(s.service, "p50"), ServiceP99: quantile(s.service, "p99"),
+		P50: percentile(s.intended, 50), P99: percentile(s.intended, 99),
+		ServiceP50: percentile(s.service, 50), ServiceP99: percentile(s.service, 99),
 		WarmUp: at < r.warmUp,
 	})
 	r.window = append(r.window, s.intended)

@@ -50,7 +50,7 @@ type Report struct {
 	Series      []Second          `json:"series"`
 	Percentiles []CurvePoint      `json:"percentiles"`
 
-	figures *figures
+	measured float64 // seconds after the warm-up
 }
 
 // EventCounts counts events.
@@ -112,10 +112,18 @@ type CurvePoint struct {
 }
 
 func latenciesOf(h *hdrhistogram.Histogram) Latencies {
-	return Latencies{
-		P50: quantile(h, "p50"), P90: quantile(h, "p90"), P95: quantile(h, "p95"), P99: quantile(h, "p99"),
-		P999: quantile(h, "p999"), Max: quantile(h, "max"), Mean: quantile(h, "mean"),
+	if h.TotalCount() == 0 {
+		return Latencies{}
 	}
+	return Latencies{
+		P50: percentile(h, 50), P90: percentile(h, 90), P95: percentile(h, 95), P99: percentile(h, 99),
+		P999: percentile(h, 99.9), Max: percentile(h, 100), Mean: h.Mean() / 1000,
+	}
+}
+
+// byName has the names of conditions.
+func (l Latencies) byName() map[string]float64 {
+	return map[string]float64{"p50": l.P50, "p90": l.P90, "p95": l.P95, "p99": l.P99, "p999": l.P999, "max": l.Max, "mean": l.Mean}
 }
 
 func process(cpu, wall time.Duration) Process {
@@ -130,35 +138,30 @@ func process(cpu, wall time.Duration) Process {
 func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
-	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.Sent}
 	until := r.until(ended)
-	f.seconds = max(0, (until - c.WarmUp).Seconds())
-	if c.closed() {
-		f.planned = f.started
-	} else if all := r.batchesUntil(until); all > r.warmUntil {
-		f.planned = all - r.warmUntil
-		f.dropped = f.planned - min(f.planned, f.started)
-	}
+	batches := BatchCounts{Intended: rec.measured.started, Started: rec.measured.started, Late: rec.measured.late}
 	out := &Report{
-		Target: r.Target(), Model: "open", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
-		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
+		Target: r.Target(), Model: "closed", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
+		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(), measured: max(0, (until - c.WarmUp).Seconds()),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
-		Events: f.EventCounts, Warmed: rec.warm.EventCounts,
-		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
+		Events: rec.measured.EventCounts, Warmed: rec.warm.EventCounts,
 		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
-		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
-		Series:  rec.series, Percentiles: curve(f.times), figures: f,
+		Latency: LatencyPair{Service: latenciesOf(rec.times.service), Intended: latenciesOf(rec.times.intended)},
+		Series:  rec.series, Percentiles: curve(rec.times),
 	}
-	if c.closed() {
-		out.Model = "closed"
-		out.Batches.Late = 0
+	if out.measured > 0 {
+		out.Rate = Rates{Reached: float64(rec.rated.Sent) / out.measured, Acked: float64(rec.rated.Acked) / out.measured}
 	}
-	if f.seconds > 0 {
-		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.Acked) / f.seconds}
-		if due := (r.due(until) - c.WarmUp).Seconds(); !c.closed() && due > 0 {
-			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / due
+	if !c.closed() {
+		out.Model = "open"
+		all := r.batchesUntil(until)
+		batches.Intended = all - min(all, r.warmUntil)
+		batches.Dropped = batches.Intended - min(batches.Intended, batches.Started)
+		if due := (r.due(until) - c.WarmUp).Seconds(); out.measured > 0 && due > 0 {
+			out.Rate.Wanted = float64(r.eventsOf(batches.Intended)) / due
 		}
 	}
+	out.Batches = batches
 	return out
 }
 
@@ -220,8 +223,8 @@ func curve(t times) []CurvePoint {
 	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
 		points = append(points, CurvePoint{
 			Percentile: p,
-			Service:    float64(t.service.ValueAtQuantile(p)) / 1000,
-			Intended:   float64(t.intended.ValueAtQuantile(p)) / 1000,
+			Service:    percentile(t.service, p),
+			Intended:   percentile(t.intended, p),
 		})
 	}
 	return points
@@ -230,19 +233,14 @@ func curve(t times) []CurvePoint {
 // judge works out the thresholds and the verdict. With verification, lost==0 is
 // a threshold of its own unless there is one about lost.
 func (r *Report) judge(run *Run) {
-	r.figures.verified = r.Verify
 	thresholds := run.cfg.Thresholds
-	named := false
-	for _, t := range thresholds {
-		named = named || t.about("lost")
-	}
-	if r.Verify != nil && !named {
+	if r.Verify != nil && !slices.ContainsFunc(thresholds, func(c Condition) bool { return c.about("lost") }) {
 		thresholds = append(slices.Clip(thresholds), Condition{text: "lost==0", name: "lost", op: "=="})
 	}
 	r.Thresholds = []ThresholdResult{}
 	r.Verdict = "pass"
 	for _, t := range thresholds {
-		result := t.result(r.figures)
+		result := t.result(r)
 		r.Thresholds = append(r.Thresholds, result)
 		if !result.OK {
 			r.Verdict = "fail"

@@ -168,14 +168,18 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 			b.due, b.warm = b.start, b.start < r.cfg.WarmUp
 		}
 		r.rec.began(b)
-		r.far.issue(n, b)
+		if r.far != nil {
+			r.far.issue(n, b)
+		}
 		a, err := r.target.post(flight, body)
 		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
 		if err != nil {
 			b.failure = failureOf(err)
 		}
 		r.rec.ended(b)
-		r.far.answered(n, b)
+		if r.far != nil {
+			r.far.answered(n, b)
+		}
 	}
 }
 
@@ -265,7 +269,7 @@ func (r *Run) Now() (p Progress, ok bool) {
 	recent := r.rec.recent(p.Elapsed)
 	all, rate := r.rec.sum(p.Elapsed)
 	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
-	p.P50, p.P99 = quantile(recent, "p50"), quantile(recent, "p99")
+	p.P50, p.P99 = percentile(recent, 50), percentile(recent, 99)
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
 	if !r.cfg.closed() {

@@ -163,10 +163,10 @@ func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
 			<-r.Context().Done()
 		}, Constant(1000), 20*time.Second)
 		cfg.Timeout = time.Minute
-		run, err := New(cfg)
-		require.NoError(t, err)
+		run := newRun(t, cfg)
 		var running sync.WaitGroup
 		var r *Report
+		var err error
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		running.Go(func() { r, err = run.Do(ctx) })
@@ -234,11 +234,9 @@ func TestInterruptedRunsReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, taking(time.Second), Constant(100), time.Minute)
 		cfg.Thresholds = conditions(t, "errors==0,dropped==0")
-		run, err := New(cfg)
-		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 4500*time.Millisecond)
 		defer cancel()
-		r, err := run.Do(ctx)
+		r, err := newRun(t, cfg).Do(ctx)
 		require.NoError(t, err)
 		require.True(t, r.Interrupted)
 		require.EqualValues(t, BatchCounts{Intended: 5, Started: 5}, r.Batches)
@@ -337,11 +335,19 @@ func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config
 // do runs a configuration that is good.
 func do(t *testing.T, cfg Config) *Report {
 	t.Helper()
-	run, err := New(cfg)
-	require.NoError(t, err)
-	report, err := run.Do(t.Context())
+	report, err := newRun(t, cfg).Do(t.Context())
 	require.NoError(t, err)
 	return report
+}
+
+func newRun(t *testing.T, cfg Config) *Run {
+	t.Helper()
+	run, err := New(cfg)
+	require.NoError(t, err)
+	if run.far != nil {
+		run.far.poll = 10 * time.Millisecond
+	}
+	return run
 }
 
 func conditions(t *testing.T, text string) []Condition {

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 )
 
 // DialFunc makes a connection, as net.Dialer.DialContext does.
@@ -194,15 +196,7 @@ const maxSays = 120
 // the request, should it repeat that.
 func (t *target) firstWords(text []byte) string {
 	says := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\uFFFD")), " ")
-	secrets := []string{strings.TrimPrefix(t.header.Get("Authorization"), "Bearer ")}
-	for _, values := range t.url.Query() {
-		secrets = append(secrets, values...)
-	}
-	for _, secret := range secrets {
-		if secret != "" {
-			says = strings.ReplaceAll(says, secret, "****")
-		}
-	}
+	says = urlmask.In(says, t.url.String(), strings.TrimPrefix(t.header.Get("Authorization"), "Bearer "))
 	if runes := []rune(says); len(runes) > maxSays {
 		says = string(runes[:maxSays]) + "…"
 	}
