@@ -29,7 +29,7 @@ func commandLines(t *testing.T) [][]string {
 		}
 	})
 	eachOverlay(t, func(_ *testing.T, c cluster, _ string) {
-		lines = append(lines, append([]string{"bridge"}, c.workloads["bridge"].pod.Spec.Containers[0].Args...))
+		lines = append(lines, append([]string{"bridge"}, c.bridge.pod.Spec.Containers[0].Args...))
 	})
 	unit := unitFile(t, "systemd/bridge.service")["Service"]
 	for _, line := range append(unit["ExecStart"], unit["ExecReload"]...) {

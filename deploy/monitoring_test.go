@@ -99,10 +99,11 @@ func TestMonitoringFindsThePods(t *testing.T) {
 		var m podMonitor
 		require.NoError(t, decoder.Decode(&m))
 		require.Equal(t, "currentsbridge", m.Metadata.Namespace)
-		w := c.selected(t, m.Spec.Selector.MatchLabels)
+		w := c.bridge
+		w.selects(t, m.Spec.Selector.MatchLabels)
 		require.Equal(t, "bridge", w.pod.Labels[m.Spec.JobLabel], "the alerts ask for this job")
 		endpoint := m.Spec.PodMetricsEndpoints[0]
-		require.Contains(t, ports(w), endpoint.Port)
+		require.Contains(t, w.ports(), endpoint.Port)
 		require.Equal(t, w.pod.Annotations["prometheus.io/path"], endpoint.Path)
 		secret := exampleSecret(t)
 		require.Equal(t, secret.Name, endpoint.Authorization.Credentials.Name)
