@@ -21,7 +21,7 @@ type Finding struct {
 
 // Check says where a document breaks the schema, sorted by path.
 func (c *Checker) Check(x *Index) []Finding {
-	found, _ := c.check(&walk{x: x}, 0)
+	found, _ := c.check(walk{x: x})
 	return found
 }
 
@@ -29,11 +29,11 @@ func (c *Checker) Check(x *Index) []Finding {
 // objects of which it names some. The details of these are what was there. Where an
 // object has a name twice, both are listed, in their order.
 func (c *Checker) CheckAll(x *Index) (found, unknown []Finding) {
-	return c.check(&walk{x: x, all: true}, 0)
+	return c.check(walk{x: x, all: true})
 }
 
-func (c *Checker) check(w *walk, at Node) (found, unknown []Finding) {
-	w.value(c, at)
+func (c *Checker) check(w walk) (found, unknown []Finding) {
+	w.value(c, 0)
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
@@ -91,13 +91,18 @@ func (w *walk) value(c *Checker, at Node) {
 		}
 		w.say(rule, allowed, w.x.Short(at))
 	}
-	fits := func(each *Checker) bool {
-		found, _ := each.check(&walk{x: w.x}, at)
-		return len(found) == 0
-	}
-	if len(c.any) > 0 && !slices.ContainsFunc(c.any, fits) { // the schemas of this project ask for nothing else with it
+	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, at) }) {
+		// The schemas of this project ask for nothing else with it.
 		w.say("anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
 	}
+}
+
+func (w *walk) fits(c *Checker, at Node) bool {
+	before := len(w.found)
+	w.value(c, at)
+	fits := len(w.found) == before
+	w.found = w.found[:before]
+	return fits
 }
 
 // object first finds the values of the members that have a name in the list: of
