@@ -70,6 +70,9 @@ type Config struct {
 	// Types are the event types to go round, as patterns; none means all current
 	// ones.
 	Types []string
+	// Body makes the body of a batch of Batch events instead, for benchmarks. It may
+	// be called from many goroutines at once.
+	Body func() []byte
 	// Glossary has the event types; nil is the one that is built in.
 	Glossary *schemas.Glossary
 	// RootCAs are trusted beside the system's where URL or Verify is https; nil is

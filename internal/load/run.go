@@ -153,7 +153,12 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		if r.cfg.closed() {
 			at = time.Now()
 		}
-		body := r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+		var body []byte
+		if r.cfg.Body != nil {
+			body = r.cfg.Body()
+		} else {
+			body = r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+		}
 		timer.Reset(time.Until(at))
 		select {
 		case <-ctx.Done():
