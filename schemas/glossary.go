@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -178,47 +179,42 @@ func FieldNamed(fields []Field, name string) (*Field, bool) {
 	return &fields[i], true
 }
 
+// byName lists what may be known of a field by its name alone.
+func (f *Field) byName() (texts []*string, lists []*[]string) {
+	return []*string{&f.Description, &f.Format, &f.Unit, &f.Items, &f.Note}, []*[]string{&f.Enum, &f.Examples}
+}
+
 // with returns the field with what is known of its name where it says nothing
 // itself.
 func (f Field) with(name *Field) Field {
 	f.Personal = f.Personal || name.Personal
-	fill := func(into *string, from string) {
-		if *into == "" {
-			*into = from
+	texts, lists := f.byName()
+	knownTexts, knownLists := name.byName()
+	for i, text := range texts {
+		*text = cmp.Or(*text, *knownTexts[i])
+	}
+	for i, list := range lists {
+		if *list == nil {
+			*list = slices.Clone(*knownLists[i])
 		}
-	}
-	fill(&f.Description, name.Description)
-	fill(&f.Format, name.Format)
-	fill(&f.Unit, name.Unit)
-	fill(&f.Items, name.Items)
-	fill(&f.Note, name.Note)
-	if f.Enum == nil {
-		f.Enum = slices.Clone(name.Enum)
-	}
-	if f.Examples == nil {
-		f.Examples = slices.Clone(name.Examples)
 	}
 	return f
 }
 
-// without is the other way about: it takes away what is known of the name.
+// without is the inverse of with: it takes away what is known of the name.
 func (f Field) without(name *Field) Field {
 	f.Personal = f.Personal && !name.Personal
-	drop := func(from *string, known string) {
-		if *from == known {
-			*from = ""
+	texts, lists := f.byName()
+	knownTexts, knownLists := name.byName()
+	for i, text := range texts {
+		if *text == *knownTexts[i] {
+			*text = ""
 		}
 	}
-	drop(&f.Description, name.Description)
-	drop(&f.Format, name.Format)
-	drop(&f.Unit, name.Unit)
-	drop(&f.Items, name.Items)
-	drop(&f.Note, name.Note)
-	if slices.Equal(f.Enum, name.Enum) {
-		f.Enum = nil
-	}
-	if slices.Equal(f.Examples, name.Examples) {
-		f.Examples = nil
+	for i, list := range lists {
+		if slices.Equal(*list, *knownLists[i]) {
+			*list = nil
+		}
 	}
 	return f
 }

@@ -90,19 +90,6 @@ func TestGlossaryIsComplete(t *testing.T) {
 	}, count)
 }
 
-func TestGlossaryIsSortedAndTyped(t *testing.T) {
-	g := load(t)
-	names := make([]string, 0, len(g.Events))
-	types := []string{"string", "integer", "number", "boolean", "object", "array<string>"}
-	for _, e := range g.Events {
-		names = append(names, e.Name)
-		for _, f := range slices.Concat(g.Envelope, e.User, e.Properties) {
-			require.Contains(t, types, f.Type, "%s %s", e.Name, f.Name)
-		}
-	}
-	require.True(t, slices.IsSorted(names), "event types are sorted, so that a new one has one place")
-}
-
 func TestGlossaryFacts(t *testing.T) {
 	g := load(t)
 

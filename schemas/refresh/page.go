@@ -57,16 +57,15 @@ func (s *Sources) page(where string, raw []byte) error {
 	return nil
 }
 
-// tabPatterns find the titles of tabs, in Liquid as Braze's pages have them, and
-// in MDX; and where a tab ends.
-func tabPatterns() (opens, closes *regexp.Regexp) {
-	return regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`),
-		regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
-}
+// Where a tab begins, with its title, and where it ends: in Liquid, as Braze's
+// pages have them, and in MDX.
+var (
+	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`)
+	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
+)
 
 // blocks finds the fenced blocks of a page.
 func blocks(text string) (list []block) {
-	opens, closes := tabPatterns()
 	var open *block
 	fence, tab := "", ""
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
@@ -84,9 +83,9 @@ func blocks(text string) (list []block) {
 		case len(mark) >= 3:
 			open, fence = &block{line: i + 2, tab: tab}, mark
 		default:
-			if title := opens.FindStringSubmatch(line); title != nil {
+			if title := tabBegins.FindStringSubmatch(line); title != nil {
 				tab = title[1] + title[2]
-			} else if closes.MatchString(line) {
+			} else if tabEnds.MatchString(line) {
 				tab = ""
 			}
 		}
@@ -126,14 +125,15 @@ func readTree(body string) (map[string]any, error) {
 	return nil, cmp.Or(err, errors.New("expected a JSON object, got null"))
 }
 
+var memberLine = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*:\s*(.*?)\s*,?\s*$`)
+
 // readLines reads an object with a member, or a bracket, on each line.
 func readLines(body string) (map[string]any, bool) {
-	member := regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*:\s*(.*?)\s*,?\s*$`)
 	stack := []map[string]any{{}}
 	opened := false
 	for line := range strings.SplitSeq(body, "\n") {
 		bare := strings.Trim(strings.TrimSpace(line), ",")
-		m := member.FindStringSubmatch(line)
+		m := memberLine.FindStringSubmatch(line)
 		top := stack[len(stack)-1]
 		switch {
 		case bare == "":
