@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,20 +71,15 @@ func ParseConditions(text string) ([]Condition, error) {
 	return all, failed
 }
 
+var conditionText = regexp.MustCompile(`^([^<>=!]*)([<>]=?|[=!]=)([^=].*)?$`)
+
 func parseCondition(text string) (Condition, error) {
-	at := strings.IndexAny(text, "<>=!")
-	if at < 0 {
+	parts := conditionText.FindStringSubmatch(text)
+	if parts == nil {
 		return Condition{}, errors.New("a condition is NAME, one of < <= > >= == !=, and a value")
 	}
-	end := at + 1
-	if end < len(text) && text[end] == '=' {
-		end++
-	}
-	c := Condition{text: strings.ReplaceAll(text, " ", ""), name: strings.TrimSpace(text[:at]), op: text[at:end]}
-	if !slices.Contains([]string{"<", "<=", ">", ">=", "==", "!="}, c.op) {
-		return c, fmt.Errorf("%q is none of < <= > >= == !=", c.op)
-	}
-	return c, c.parseValue(strings.TrimSpace(text[end:]))
+	c := Condition{text: strings.ReplaceAll(text, " ", ""), name: strings.TrimSpace(parts[1]), op: parts[2]}
+	return c, c.parseValue(strings.TrimSpace(parts[3]))
 }
 
 func (c *Condition) parseValue(text string) (err error) {

@@ -53,7 +53,7 @@ func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []jso
 
 func verifying(target string, rudder *mockrudder.Server) Config {
 	return Config{
-		URL: target, Pace: Max(), Events: 2000, Seed: 9, Connections: 4, VerifyTimeout: 500 * time.Millisecond,
+		URL: target, Pace: Max(), Events: 2000, Seed: 9, Connections: 4, VerifyTimeout: 50 * time.Millisecond,
 		Types: []string{"users.messages.email.*"}, Verify: rudder.URL + "/_mock/",
 	}
 }
