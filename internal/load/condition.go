@@ -23,7 +23,7 @@ type Condition struct {
 // String is the condition as it was written, without spaces.
 func (c Condition) String() string { return c.text }
 
-// kind is what the values of a name are.
+// kind is the kind of values that a name has.
 type kind uint8
 
 const (
@@ -127,14 +127,14 @@ func (c Condition) holds(actual float64) bool {
 	}
 }
 
-// ThresholdResult is what became of a threshold.
+// ThresholdResult says whether a threshold holds.
 type ThresholdResult struct {
 	Expression string `json:"expression"`
 	Actual     string `json:"actual"`
 	OK         bool   `json:"ok"`
 }
 
-// result judges the condition. What was not measured holds nothing.
+// result evaluates the condition. Without a measurement it does not hold.
 func (c Condition) result(r *Report) ThresholdResult {
 	v, ok := r.value(c)
 	actual := strconv.FormatFloat(v, 'f', -1, 64)
@@ -190,7 +190,7 @@ func (r *Report) value(c Condition) (v float64, ok bool) {
 	return float64(count), true
 }
 
-// millis writes milliseconds with as many digits as say something.
+// millis writes milliseconds with two or three significant digits.
 func millis(v float64) string {
 	switch {
 	case v < 10:

@@ -19,8 +19,8 @@ const (
 	maxPage     = 512 << 20 // bytes
 )
 
-// Verification is what of the acknowledged events was seen at the far end. What
-// is counted includes the warm-up, the latencies leave it out.
+// Verification is what became of the acknowledged events at the far end. Counts
+// include the warm-up, latencies leave it out.
 type Verification struct {
 	FarEnd     string `json:"far_end"`
 	Acked      uint64 `json:"acked"`
@@ -32,13 +32,13 @@ type Verification struct {
 	Unacknowledged uint64 `json:"unacknowledged"`
 	Foreign        uint64 `json:"foreign"` // arrivals that are not of this run
 	// FromAnswer is the time from the answer to the arrival, FromIntended that
-	// from the intended instant, of what was acknowledged. An event that arrives
+	// from the intended instant, of acknowledged events. An event that arrives
 	// before its answer counts as 0 for the first. The clocks of both machines
 	// must agree.
 	FromAnswer   Latencies `json:"from_answer_ms,omitzero"`
 	FromIntended Latencies `json:"from_intended_ms,omitzero"`
-	// Problem says why it is not known what was lost; then Lost and Duplicated
-	// mean nothing.
+	// Problem says why it is unknown what was lost; then Lost and Duplicated have
+	// no meaning.
 	Problem string `json:"problem,omitempty"`
 	// LostIDs are the ids of the first 100 lost events. Of a batch with dead letters
 	// it has all that are missing: which of them are dead is not known.
@@ -79,7 +79,7 @@ func newFollower(c *Config, ids numbering) (*follower, error) {
 	}, nil
 }
 
-// begin goes to the end of what is there already.
+// begin reads to the end of what the far end has already.
 func (f *follower) begin(ctx context.Context) error {
 	for {
 		p, err := f.page(ctx)
@@ -116,7 +116,7 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil && ctx.Err() != nil {
-		return false // it is to stop; a page that still came counts
+		return false // the run ends; a page that was read counts
 	}
 	if f.lastErr = err; err != nil {
 		return false
@@ -126,9 +126,9 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	return len(p.Events) == pageLimit
 }
 
-// outrun says whether the far end gave up messages before they were read. Its
-// total counts what came since it was started; a page without events shows
-// whether all of that was read.
+// outrun says whether the far end dropped messages before they were read. Its
+// total counts all messages since its start; a page without events shows whether
+// all of these were read.
 func (f *follower) outrun(p page) string {
 	if p.Total < f.first {
 		return "the far end was reset during the run"
@@ -138,7 +138,7 @@ func (f *follower) outrun(p page) string {
 	if len(p.Events) == 0 {
 		f.short = p.Total - f.first - min(f.read, p.Total-f.first)
 	}
-	if f.short > 0 && f.short == before { // seen twice: nothing that came just now
+	if f.short > 0 && f.short == before { // seen twice: they are not just arriving
 		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
 	}
 	return ""
@@ -150,8 +150,8 @@ func (f *follower) trouble() string {
 	return f.problem
 }
 
-// await returns once all that was acknowledged has arrived and a last page showed
-// nothing new, or with ctx.
+// await returns when all acknowledged events have arrived and two polls brought
+// nothing new, or when ctx ends.
 func (f *follower) await(ctx context.Context) {
 	for quiet := 0; quiet < 2 && f.trouble() == ""; {
 		before := f.progress()
@@ -161,16 +161,15 @@ func (f *follower) await(ctx context.Context) {
 		case <-time.After(f.poll + f.poll/2):
 		}
 		if f.lost() == 0 && f.progress() == before {
-			quiet++ // what comes twice may come a little later
+			quiet++ // a duplicate may arrive a little later
 		} else {
 			quiet = 0
 		}
 	}
 }
 
-// settle reads once more after run has ended: only pages without events show
-// whether something was given up unread, and no run is so short that this may go
-// unseen.
+// settle reads the rest after run has ended, and then pages without events: only
+// these show whether messages were dropped unread.
 func (f *follower) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 	defer cancel()
@@ -187,7 +186,7 @@ func (f *follower) progress() uint64 {
 	return f.read
 }
 
-// page is what is wanted of a page of /_mock/events?summary=1.
+// page has the members of /_mock/events?summary=1 that are used.
 type page struct {
 	Events []struct {
 		MessageID  string    `json:"messageId"`
@@ -221,7 +220,7 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 	return p, nil
 }
 
-// verdict is called when nothing runs any more.
+// verdict is called after all goroutines have ended.
 func (f *follower) verdict(pace Pace) *Verification {
 	v := &Verification{
 		FarEnd: shown(f.base), Problem: f.problem, Acked: f.acked, Arrived: f.arrived, Dead: f.dead, Lost: f.missing,
@@ -236,7 +235,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 			continue
 		}
 		first := uint64(n) * f.size
-		due := instant(b.start)
+		due := b.start
 		if at, ok := pace.Due(first); ok && !pace.closed() {
 			due = at
 		}
@@ -248,8 +247,8 @@ func (f *follower) verdict(pace Pace) *Verification {
 			case seen != 0:
 				v.Unacknowledged--
 				if !b.warm {
-					record(answer, instant(seen)-instant(b.acked))
-					record(intended, instant(seen)-due)
+					record(answer, seen-b.acked)
+					record(intended, seen-due)
 				}
 			}
 		}
@@ -258,11 +257,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 	return v
 }
 
-// tick is how exactly the ledger keeps instants. In 32 bits it reaches over 119
-// hours, which is longer than a run can be.
-const tick = 100 * time.Microsecond
-
-// at is element i of a list, which grows to it.
+// at returns element i of a list, which grows to it.
 func at[T any](list *[]T, i uint64) *T {
 	if missing := int(i) + 1 - len(*list); missing > 0 {
 		*list = append(*list, make([]T, missing)...)
@@ -270,16 +265,15 @@ func at[T any](list *[]T, i uint64) *T {
 	return &(*list)[i]
 }
 
-// ledger keeps what was acknowledged and what arrived: four bytes for an event
-// and twelve for a batch. An id is found by its number, which is worked out from
-// the id itself.
+// ledger keeps what was acknowledged and what arrived: eight bytes for an event and
+// 32 for a batch. No id is kept: the number of an event follows from its id.
 type ledger struct {
 	ids  numbering
 	size uint64 // events a batch
 
 	mu         sync.Mutex
-	issued     uint64   // events: the numbers below may have arrived
-	seen       []uint32 // by event: when it arrived, 0 where it did not
+	issued     uint64          // events: the numbers below may have arrived
+	seen       []time.Duration // by event: when it arrived, 0 where it did not
 	sent       []sentBatch
 	acked      uint64 // events
 	dead       uint64 // events, of acked
@@ -289,10 +283,10 @@ type ledger struct {
 	arrived    uint64 // events
 }
 
-// sentBatch is a batch; start and acked are 0 where it did not. dead is how many
-// of its events went to the dead letters, as its answer said.
+// sentBatch is a batch that was sent; acked is 0 until it is acknowledged. dead is
+// how many of its events went to the dead letters, as its answer said.
 type sentBatch struct {
-	start, acked       uint32
+	start, acked       time.Duration
 	events, seen, dead uint8
 	warm               bool
 }
@@ -305,20 +299,15 @@ func (b *sentBatch) missing() uint64 {
 	return uint64(max(0, int(b.events)-int(b.seen)-int(b.dead)))
 }
 
-// stamp makes an instant of the run fit; it is never 0.
-func stamp(at time.Duration) uint32 { return uint32(max(at, 0)/tick) + 1 }
-
-func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick }
-
-// issue books that a batch is on its way, so that its events may arrive.
+// issue notes that a batch is in flight, so that its events may arrive.
 func (l *ledger) issue(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*at(&l.sent, n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
+	*at(&l.sent, n) = sentBatch{start: b.start, events: uint8(b.events), warm: b.warm}
 	l.issued = max(l.issued, n*l.size+uint64(b.events))
 }
 
-// answered books that a batch was acknowledged.
+// answered notes that a batch was acknowledged.
 func (l *ledger) answered(n uint64, b *batch) {
 	if b.status < 200 || b.status > 299 {
 		return
@@ -326,13 +315,13 @@ func (l *ledger) answered(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sent := at(&l.sent, n)
-	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
+	sent.acked, sent.dead = max(b.done, 1), uint8(b.dead)
 	l.acked += uint64(b.events)
 	l.dead += uint64(b.dead)
 	l.missing += sent.missing()
 }
 
-// arrive books that a message with this id arrived.
+// arrive notes that a message with this id arrived.
 func (l *ledger) arrive(id []byte, when time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -346,7 +335,7 @@ func (l *ledger) arrive(id []byte, when time.Duration) {
 		l.duplicated++
 		return
 	}
-	*seen = stamp(when)
+	*seen = max(when, 1)
 	l.arrived++
 	sent := at(&l.sent, n/l.size)
 	before := sent.missing()

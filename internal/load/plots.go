@@ -22,8 +22,8 @@ type bin struct {
 	seconds float64
 }
 
-// bins gathers seconds: sums of what is counted, the largest of the latencies, so
-// that nothing bad is averaged away.
+// bins merges seconds: sums of counts, and the largest of the latencies, so that
+// no peak is averaged away.
 func bins(series []Second) []bin {
 	width := max(1, (len(series)+maxPoints-1)/maxPoints)
 	var all []bin
@@ -96,8 +96,8 @@ func linePlot(title, note string, x, y axis, warmUp float64, curves []curveLine)
 
 func (r *Report) latencyPlot(all []bin, x axis) figure {
 	curves := []curveLine{
-		// Where no batch ended, those that waited are what there is: a stall is a line
-		// that rises.
+		// Where no batch was answered, the oldest wait is shown: a stall is a line that
+		// rises.
 		timeLine("intended p99", "intended", all, func(b *bin) float64 {
 			if b.P99 > 0 {
 				return b.P99
@@ -131,7 +131,7 @@ func (r *Report) percentilePlot() figure {
 	return linePlot("Latency by percentile", note, x, logarithmic(curves), 0, curves)
 }
 
-// ratePlot leaves the last second out, which is never whole.
+// ratePlot leaves out the last second, which is never complete.
 func (r *Report) ratePlot(all []bin, x axis) figure {
 	if len(all) > 1 {
 		all = all[:len(all)-1]
@@ -213,7 +213,7 @@ func statusClass(status string) string {
 	return "s" + status[:1]
 }
 
-// statusRank puts what went well at the bottom of a stack.
+// statusRank puts 2XX at the bottom of a stack and missing answers on top.
 func statusRank(status string) int {
 	switch status[:1] {
 	case "2":
@@ -290,7 +290,7 @@ func (s *svg) text(class string, x, y float64, text string) {
 	fmt.Fprintf(s, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, html.EscapeString(text))
 }
 
-// axes draws the grid and what stands beside it.
+// axes draws the grid and its labels.
 func (s *svg) axes(x, y axis) {
 	for _, t := range y.ticks {
 		at := yOf(y, t.at)
@@ -325,7 +325,7 @@ func (s *svg) lines(x, y axis, curves []curveLine) {
 	}
 }
 
-// band marks a stretch of the x axis, such as the warm-up.
+// band marks a part of the x axis, such as the warm-up.
 func (s *svg) band(x axis, from, to float64, text string) {
 	if to <= from {
 		return
@@ -360,7 +360,7 @@ func linear(high float64, n int, name string) axis {
 	return a
 }
 
-// span0 is a linear axis that ends where the values do.
+// span0 is a linear axis that ends at the highest value.
 func span0(high float64, n int, name string) axis {
 	a := linear(high, n, name)
 	if high > 0 {

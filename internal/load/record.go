@@ -90,7 +90,7 @@ type span struct {
 
 func newSpan() *span { return &span{times: newTimes(2), statuses: map[string]uint64{}} }
 
-// recorder books what workers did. Instants are from the start of the run.
+// recorder counts what workers did. Instants are from the start of the run.
 type recorder struct {
 	wanted func(time.Duration) float64
 	warmUp time.Duration
@@ -103,24 +103,24 @@ type recorder struct {
 	statuses map[string]uint64
 	failures map[string]uint64
 	refusals map[refusalKey]*Refusal
-	now      int // the second that is counted
+	now      int // the current second
 	current  *span
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
 	series   []Second
 
-	flying    map[*batch]bool // begun, and without an answer
+	inFlight  map[*batch]bool
 	lastStart time.Duration
 	finished  bool
 }
 
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	return &recorder{
-		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), flying: map[*batch]bool{},
+		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
 		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
 	}
 }
 
-// batch is one batch on its way.
+// batch is one batch, in flight or answered.
 type batch struct {
 	typ     string
 	events  int
@@ -131,10 +131,10 @@ type batch struct {
 	status  int
 	dead    int    // events that the answer says went to the dead letters
 	failure string // where there was no answer
-	says    string // how the answer begins, of a batch that was refused
+	says    string // how the answer begins, where the batch was refused
 }
 
-// began books that a batch started.
+// began counts a batch that starts.
 func (r *recorder) began(b *batch) {
 	t := tally{EventCounts{Sent: uint64(b.events)}, 1, 0}
 	if b.start-b.due > lateAfter {
@@ -144,18 +144,18 @@ func (r *recorder) began(b *batch) {
 	defer r.mu.Unlock()
 	r.advance(b.start)
 	r.lastStart = max(r.lastStart, b.start)
-	r.flying[b] = true
+	r.inFlight[b] = true
 	r.book(b, t)
 }
 
-// ended books how a batch ended.
+// ended counts the outcome of a batch.
 func (r *recorder) ended(b *batch) {
 	t := outcome(b)
 	status := strconv.Itoa(b.status)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(b.done)
-	delete(r.flying, b)
+	delete(r.inFlight, b)
 	r.book(b, t)
 	r.current.statuses[status]++
 	record(r.current.service, b.done-b.start)
@@ -179,7 +179,7 @@ func (r *recorder) ended(b *batch) {
 	}
 }
 
-// Refusal is what was refused of one event type with one status.
+// Refusal counts the batches of one event type that were refused with one status.
 type Refusal struct {
 	Type    string `json:"event_type"`
 	Status  int    `json:"status"`
@@ -241,8 +241,8 @@ func (r *recorder) book(b *batch, t tally) {
 	}
 }
 
-// finish closes the last second. Nothing is booked afterwards, so that what was
-// counted may be read without a lock.
+// finish closes the last second. Nothing is counted afterwards, so that the counts
+// may be read without a lock.
 func (r *recorder) finish(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -277,8 +277,8 @@ func (r *recorder) close() {
 }
 
 // recent are the latencies, from the intended instant, of the last whole seconds
-// and the current one, at an instant. Batches that have no answer yet count with
-// their wait: a target that never answers is slow, too.
+// and the current one. Batches in flight count with their wait so far, so that a
+// target that never answers shows.
 func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -288,13 +288,13 @@ func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	for _, before := range r.window {
 		h.Merge(before)
 	}
-	for b := range r.flying {
+	for b := range r.inFlight {
 		record(h, at-b.due)
 	}
 	return h
 }
 
-// sum is everything so far, warm-up included, and the events a second sent in
+// sum returns all counts so far, warm-up included, and the events a second sent in
 // the last two whole seconds.
 func (r *recorder) sum(at time.Duration) (all tally, rate float64) {
 	r.mu.Lock()

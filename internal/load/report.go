@@ -19,7 +19,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
-// Report is what a run did. Figures leave the warm-up out, except Series and
+// Report is the result of a run. Figures leave the warm-up out, except Series and
 // Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
 type Report struct {
 	Verdict     string    `json:"verdict"` // pass or fail
@@ -39,7 +39,7 @@ type Report struct {
 	Batches  BatchCounts       `json:"batches"`
 	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
 	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
-	Failures map[string]uint64 `json:"failures"` // batches without an answer, by what came instead
+	Failures map[string]uint64 `json:"failures"` // batches without an answer, by cause
 	Latency  LatencyPair       `json:"latency"`
 	Rate     Rates             `json:"rate"`
 	Process  Process           `json:"process"`
@@ -88,19 +88,19 @@ type Latencies struct {
 	Mean float64 `json:"mean"`
 }
 
-// Rates are events a second after the warm-up. What was due in the warm-up and
-// began after it is in them, though in no other figure.
+// Rates are events a second after the warm-up. Batches that were due in the warm-up
+// and began after it count here, though in no other figure.
 type Rates struct {
 	Wanted  float64 `json:"wanted"`  // 0 in the closed model
 	Reached float64 `json:"reached"` // sent
 	Acked   float64 `json:"acked"`   // of these
 }
 
-// Process is what the load itself cost.
+// Process is what the load generator itself used.
 type Process struct {
 	CPUSeconds float64 `json:"cpu_s"`
-	// CPUShare is the part of what this process may use of the machine: near 1
-	// the load is slowed by itself, and the figures are not the target's.
+	// CPUShare is CPUSeconds as a share of the CPU that this process may use: near 1
+	// the load generator slows itself down, and the figures are not the target's.
 	CPUShare float64 `json:"cpu_share"`
 }
 
@@ -134,7 +134,7 @@ func process(cpu, wall time.Duration) Process {
 	return p
 }
 
-// report puts the figures together; nothing runs any more.
+// report is called after all workers have ended.
 func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
@@ -192,8 +192,8 @@ func (r *Run) until(ended time.Duration) time.Duration {
 	return max(r.due(r.end), min(r.rec.lastStart, r.end))
 }
 
-// due is the instant at which a number of events is over by the plan, whatever
-// came of it, or until where that is earlier or there is no such number.
+// due is the instant at which all of Config.Events are due, or until where that is
+// earlier or the number of events is not limited.
 func (r *Run) due(until time.Duration) time.Duration {
 	if r.cfg.Events == 0 {
 		return until
@@ -204,7 +204,7 @@ func (r *Run) due(until time.Duration) time.Duration {
 	return until
 }
 
-// warning says where the figures are those of a few batches only.
+// warning says that the figures are those of a few batches only.
 func (r *Report) warning() string {
 	if b := r.Batches; b.Started < b.Intended/2 {
 		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
@@ -213,8 +213,7 @@ func (r *Report) warning() string {
 	return ""
 }
 
-// curve is the percentiles at even steps of the scale on which each nine takes
-// the same room.
+// curve returns percentiles at about even steps of the plot's axis; see nines.
 func curve(t times) []CurvePoint {
 	if t.intended.TotalCount() == 0 {
 		return nil
@@ -230,8 +229,8 @@ func curve(t times) []CurvePoint {
 	return points
 }
 
-// judge works out the thresholds and the verdict. With verification, lost==0 is
-// a threshold of its own unless there is one about lost.
+// judge evaluates the thresholds. With verification, lost==0 is added unless a
+// threshold is about lost.
 func (r *Report) judge(run *Run) {
 	thresholds := run.cfg.Thresholds
 	if r.Verify != nil && !slices.ContainsFunc(thresholds, func(c Condition) bool { return c.about("lost") }) {
@@ -248,7 +247,7 @@ func (r *Report) judge(run *Run) {
 	}
 }
 
-// Passed says whether every threshold held.
+// Passed says whether every threshold holds.
 func (r *Report) Passed() bool { return r.Verdict == "pass" }
 
 // WriteJSON writes the report as JSON.
@@ -300,7 +299,7 @@ func (r *Report) facts() []fact {
 	return facts
 }
 
-// answers are the batches by what came back, best first.
+// answers are the batches by status, and those without an answer by cause.
 func (r *Report) answers() []fact {
 	var all []fact
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
@@ -374,10 +373,10 @@ func (r *Report) writeVerify(w io.Writer) {
 	writeLatency(w, "intended to far end", v.FromIntended)
 }
 
-// maxRefused is how many refusals the text has.
+// maxRefused is how many refusals the text report lists.
 const maxRefused = 20
 
-// name says what was refused, and how much of it.
+// name is the type, the status and how much was refused.
 func (r *Refusal) name() string {
 	return fmt.Sprintf("%s %d, %s, %s", r.Type, r.Status, batches(r.Batches), progress.Count("events")(int64(r.Events)))
 }

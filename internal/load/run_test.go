@@ -409,7 +409,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"96h":                   func(c *Config) { c.Duration = 1000 * time.Hour },
 		"1 to 100":              func(c *Config) { c.Batch = 101 },
 		"connections":           func(c *Config) { c.Connections = -1 },
-		"time-out":              func(c *Config) { c.Timeout = -1 },
+		"timeout":               func(c *Config) { c.Timeout = -1 },
 		"leaves nothing":        func(c *Config) { c.WarmUp = time.Minute },
 		"only with --verify":    func(c *Config) { c.Thresholds = conditions(t, "lost==0") },
 		"late or dropped":       func(c *Config) { c.Pace, c.Thresholds = Max(), conditions(t, "late<1%") },
