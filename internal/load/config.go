@@ -37,7 +37,7 @@ const (
 	DefaultVerifyTimeout = 30 * time.Second
 )
 
-// longest is the longest run, which bounds memory.
+// longest is the longest run; see tick.
 const longest = 96 * time.Hour
 
 // maxConnections catches typing mistakes.

@@ -235,7 +235,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 			continue
 		}
 		first := uint64(n) * f.size
-		due := b.start
+		due := instant(b.start)
 		if at, ok := pace.Due(first); ok && !pace.closed() {
 			due = at
 		}
@@ -247,8 +247,8 @@ func (f *follower) verdict(pace Pace) *Verification {
 			case seen != 0:
 				v.Unacknowledged--
 				if !b.warm {
-					record(answer, seen-b.acked)
-					record(intended, seen-due)
+					record(answer, instant(seen)-instant(b.acked))
+					record(intended, instant(seen)-due)
 				}
 			}
 		}
@@ -256,6 +256,15 @@ func (f *follower) verdict(pace Pace) *Verification {
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
 	return v
 }
+
+// tick is the resolution of instants in the ledger: 32 bits of it are 119 hours,
+// longer than a run can be.
+const tick = 100 * time.Microsecond
+
+// stamp makes a tick of an instant of the run; it is never 0.
+func stamp(at time.Duration) uint32 { return uint32(max(at, 0)/tick) + 1 }
+
+func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick }
 
 // at returns element i of a list, which grows to it.
 func at[T any](list *[]T, i uint64) *T {
@@ -265,15 +274,15 @@ func at[T any](list *[]T, i uint64) *T {
 	return &(*list)[i]
 }
 
-// ledger keeps what was acknowledged and what arrived: eight bytes for an event and
-// 32 for a batch. No id is kept: the number of an event follows from its id.
+// ledger keeps what was acknowledged and what arrived: four bytes for an event and
+// twelve for a batch. No id is kept: the number of an event follows from its id.
 type ledger struct {
 	ids  numbering
 	size uint64 // events a batch
 
 	mu         sync.Mutex
-	issued     uint64          // events: the numbers below may have arrived
-	seen       []time.Duration // by event: when it arrived, 0 where it did not
+	issued     uint64   // events: the numbers below may have arrived
+	seen       []uint32 // by event: when it arrived, 0 where it did not
 	sent       []sentBatch
 	acked      uint64 // events
 	dead       uint64 // events, of acked
@@ -286,7 +295,7 @@ type ledger struct {
 // sentBatch is a batch that was sent; acked is 0 until it is acknowledged. dead is
 // how many of its events went to the dead letters, as its answer said.
 type sentBatch struct {
-	start, acked       time.Duration
+	start, acked       uint32
 	events, seen, dead uint8
 	warm               bool
 }
@@ -303,7 +312,7 @@ func (b *sentBatch) missing() uint64 {
 func (l *ledger) issue(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*at(&l.sent, n) = sentBatch{start: b.start, events: uint8(b.events), warm: b.warm}
+	*at(&l.sent, n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
 	l.issued = max(l.issued, n*l.size+uint64(b.events))
 }
 
@@ -315,7 +324,7 @@ func (l *ledger) answered(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sent := at(&l.sent, n)
-	sent.acked, sent.dead = max(b.done, 1), uint8(b.dead)
+	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
 	l.acked += uint64(b.events)
 	l.dead += uint64(b.dead)
 	l.missing += sent.missing()
@@ -335,7 +344,7 @@ func (l *ledger) arrive(id []byte, when time.Duration) {
 		l.duplicated++
 		return
 	}
-	*seen = max(when, 1)
+	*seen = stamp(when)
 	l.arrived++
 	sent := at(&l.sent, n/l.size)
 	before := sent.missing()
