@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // Glossary is the list of everything Braze Currents sends over its Custom HTTP
@@ -101,15 +102,38 @@ type Field struct {
 // data.
 func (f *Field) IsPersonal() bool { return f.PII || f.Personal }
 
-// Load parses the glossary that is built in. Each call returns a copy of its
-// own, which takes some milliseconds: keep it. An error means that the program
-// was built from a broken glossary.
-func Load() (*Glossary, error) {
+// builtIn parses the glossary that is built in, once: that takes some milliseconds.
+var builtIn = sync.OnceValues(func() (*Glossary, error) {
 	raw, err := files.ReadFile("glossary.json")
 	if err != nil {
 		return nil, fmt.Errorf("read the glossary: %w", err)
 	}
 	return Parse(raw)
+})
+
+// Load returns the glossary that is built in; each call returns a copy of its own.
+// An error means that the program was built from a broken glossary.
+func Load() (*Glossary, error) {
+	g, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	out := *g
+	out.Envelope, out.Names, out.Events = cloneFields(g.Envelope), cloneFields(g.Names), slices.Clone(g.Events)
+	for i := range out.Events {
+		e := &out.Events[i]
+		e.User, e.Properties = cloneFields(e.User), cloneFields(e.Properties)
+	}
+	return &out, nil
+}
+
+func cloneFields(fields []Field) []Field {
+	fields = slices.Clone(fields)
+	for i := range fields {
+		f := &fields[i]
+		f.Enum, f.Examples = slices.Clone(f.Enum), slices.Clone(f.Examples)
+	}
+	return fields
 }
 
 // LoadFile reads a glossary from a file, such as a newer one that mockrudder

@@ -12,9 +12,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
-// Validator judges documents by the schemas of this package. Its schemas are
-// compiled once, by NewValidator; its methods may be called from many
-// goroutines at once and give the same verdict for the same bytes every time.
+// Validator validates documents against the schemas of this package. Its methods
+// may be called from many goroutines at once and give the same verdict for the
+// same bytes every time.
 //
 // Where a JSON object has a key twice, the last one counts. What a document may
 // hold is limited by its length only, apart from nesting deeper than 10,000,
@@ -37,14 +37,17 @@ type rules struct {
 	checker *bytecheck.Checker
 }
 
-// NewValidator returns the Validator of the glossary that is built in.
-func NewValidator() (*Validator, error) {
-	g, err := Load()
+// builtInValidator is compiled once, because that takes some tens of milliseconds.
+var builtInValidator = sync.OnceValues(func() (*Validator, error) {
+	g, err := builtIn()
 	if err != nil {
 		return nil, err
 	}
 	return g.Validator()
-}
+})
+
+// NewValidator returns the Validator of the glossary that is built in.
+func NewValidator() (*Validator, error) { return builtInValidator() }
 
 // Validator compiles the schemas of every event type of the glossary, and those
 // of RudderStack's calls, which takes some tens of milliseconds. An error means
