@@ -100,7 +100,7 @@ func newSink() *sink {
 	return k
 }
 
-// await returns when n messages have come.
+// await returns when n messages have arrived.
 func (k *sink) await(ctx context.Context, n int64) error {
 	const timeout = 2 * time.Minute
 	ctx, cancel := context.WithTimeout(ctx, timeout)

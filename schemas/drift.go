@@ -8,10 +8,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
-// drift makes findings of the fields of an event that the glossary does not know,
-// null or not: those at the top first, then those of properties and user, by name.
-// What lies deeper is the customer's own and has no names to know. Of an unknown
-// type only the top is known. Of a name given twice the last value counts.
+// drift makes findings of the unknown fields of an event: those at the top first,
+// then those of properties and user, by name. Of a name given twice the last value
+// counts. Objects within properties are the customer's own and have no known fields.
 func drift(unknown []bytecheck.Finding, typ string) (found []Finding) {
 	slices.SortStableFunc(unknown, func(a, b bytecheck.Finding) int {
 		return cmp.Or(strings.Count(a.Path, "/")-strings.Count(b.Path, "/"), strings.Compare(a.Path, b.Path))

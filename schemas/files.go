@@ -9,8 +9,8 @@ import (
 
 //go:generate go run ./generate
 
-// The directories are named whole so that the generator still builds when
-// somebody has removed every schema that it is about to write.
+// The directories are embedded whole so that the generator builds even where there
+// is no schema yet.
 //
 //go:embed glossary.json braze rudder
 var files embed.FS
@@ -30,8 +30,8 @@ func Names() []string {
 }
 
 // Schema returns a JSON Schema (draft 7) by its name, such as
-// braze/users.messages.email.Open or rudder/track, as it stands on disk. Every
-// schema stands alone and refers to no other file. The bytes are the caller's.
+// braze/users.messages.email.Open or rudder/track, as in its file. No schema refers
+// to another file. The bytes are the caller's.
 func Schema(name string) ([]byte, bool) {
 	raw, err := files.ReadFile(name + suffix)
 	return raw, err == nil

@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// Glossary is the list of everything Braze Currents sends over its Custom HTTP
-// connector: the project's one source of truth about event types and fields.
-// It comes from Load, LoadFile or Parse, and is for reading only once others
-// have it. Lists of fields keep the order of the file.
+// Glossary lists everything that Braze Currents sends over its Custom HTTP
+// connector: the project's source of truth about event types and fields. It comes
+// from Load, LoadFile or Parse, and must not be changed once it is shared. Lists of
+// fields keep the order of the file.
 type Glossary struct {
 	// Source says where the facts were published and up to when.
 	Source string
@@ -42,15 +42,15 @@ type EventType struct {
 	// RudderName is the readable name that RudderStack's documentation gives
 	// the event (Email Opened); empty where there is none.
 	RudderName string `json:"rudderstack_name,omitempty"`
-	// Beta marks a type that Braze has not promised to keep as it is.
+	// Beta marks a type that Braze may still change.
 	Beta bool `json:"beta,omitempty"`
 	// Since is the schema version that brought the type, such as v11; empty for
 	// one that is older than the list.
 	Since string `json:"since,omitempty"`
 	// Note is what else there is to know.
 	Note string `json:"note,omitempty"`
-	// Retired is the month (YYYY-MM) in which Braze gave the type up; empty for
-	// a current one. A retired type is valid and not sent any more.
+	// Retired is the month (YYYY-MM) in which Braze stopped sending the type; empty
+	// for a current one. Retired types are still valid.
 	Retired string `json:"retired,omitempty"`
 	// User lists the fields of the object user; empty for an event that has no
 	// person, such as agentconsole.ToolInvocation.
@@ -70,8 +70,8 @@ type Field struct {
 	// integer may be larger than 2^53. An object is free inside, apart from
 	// user and properties themselves.
 	Type string `json:"type"`
-	// Required fields are there in every event of the type and are not null.
-	// Others may be missing or null.
+	// Required fields are present in every event of the type and not null. Others
+	// may be missing or null.
 	Required bool `json:"required"`
 	// PII marks what Braze flags as personal data.
 	PII bool `json:"pii,omitempty"`
@@ -81,8 +81,8 @@ type Field struct {
 	// Description says what the field is.
 	Description string `json:"description,omitempty"`
 	// Personal marks what this project flags beside Braze: fields that people
-	// fill with their own words, or that name a person or a device. It goes by
-	// the name of the field.
+	// fill with their own words, or that name a person or a device. It depends on the
+	// name of the field alone.
 	Personal bool `json:"personal,omitempty"`
 	// Format describes how a string is written, such as uuid or E.164.
 	Format string `json:"format,omitempty"`
@@ -138,7 +138,7 @@ func cloneFields(fields []Field) []Field {
 
 // LoadFile reads a glossary from a file, such as a newer one that mockrudder
 // glossary refresh has written. An empty path is the glossary that is built in.
-// The error of a file that cannot be used names everything that is wrong in it.
+// The error names every mistake in the file.
 func LoadFile(path string) (*Glossary, error) {
 	if path == "" {
 		return Load()

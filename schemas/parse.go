@@ -27,7 +27,7 @@ type eventOfAFile struct {
 }
 
 // Parse reads a glossary in the form of schemas/glossary.json. The error names
-// everything that is wrong, a line each, or the first place that is no JSON.
+// every mistake, a line each, or the place at which the text is not JSON.
 func Parse(raw []byte) (*Glossary, error) {
 	var doc document
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -83,7 +83,7 @@ func (g *Glossary) complete() {
 	}
 }
 
-// checks collects what is wrong in a glossary.
+// checks collects the mistakes in a glossary.
 type checks struct {
 	wrong []error
 	seen  map[string]bool
@@ -131,7 +131,7 @@ func (c *checks) event(e *eventOfAFile) {
 	c.fields(e.Name+": properties", &e.Properties, true)
 }
 
-// isTypeName keeps names of event types fit for names of files.
+// isTypeName accepts names that are safe as names of files.
 func isTypeName(name string) bool {
 	for word := range strings.SplitSeq(name, ".") {
 		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
@@ -164,7 +164,7 @@ func fieldTypes() []string {
 }
 
 // fieldList reads a JSON object of fields and keeps their order, which a Go map
-// would lose. What is wrong in it is collected.
+// would lose, and collects the mistakes.
 type fieldList struct {
 	fields []Field
 	wrong  []error

@@ -16,11 +16,8 @@ import (
 // may be called from many goroutines at once and give the same verdict for the
 // same bytes every time.
 //
-// Where a JSON object has a key twice, the last one counts. What a document may
-// hold is limited by its length only, apart from nesting deeper than 10,000,
-// which is invalid_json.
-//
-// A valid document costs little: nothing is decoded or copied.
+// Where a JSON object has a key twice, the last one counts. Nesting deeper than
+// 10,000 is invalid_json. Nothing is decoded or copied in a valid document.
 type Validator struct {
 	types    []string
 	events   map[string]*rules // by event type
@@ -95,10 +92,10 @@ func (v *Validator) Types() []string {
 	return slices.Clone(v.types)
 }
 
-// Event judges one Braze event. An event of an unknown type needs the envelope
-// only, and is drift.
+// Event validates one Braze event. For an event of an unknown type, which is drift,
+// only the envelope is checked.
 func (v *Validator) Event(raw []byte) Verdict {
-	return v.judge(raw, func(x *bytecheck.Index) Verdict {
+	return v.validate(raw, func(x *bytecheck.Index) Verdict {
 		typ, of := rulesFor(x, "event_type", v.events, v.envelope)
 		found, unknown := of.checker.CheckAll(x)
 		out := Verdict{Type: typ, Errors: findings(found)}
@@ -111,24 +108,24 @@ func (v *Validator) Event(raw []byte) Verdict {
 	})
 }
 
-// Message judges one RudderStack message by the schema of its type: track,
-// identify, page, screen, group or alias. Messages do not drift: RudderStack
-// takes any field.
+// Message validates one RudderStack message against the schema of its type: track,
+// identify, page, screen, group or alias. Messages have no drift: RudderStack
+// accepts any field.
 func (v *Validator) Message(raw []byte) Verdict {
-	return v.judge(raw, func(x *bytecheck.Index) Verdict {
+	return v.validate(raw, func(x *bytecheck.Index) Verdict {
 		typ, of := rulesFor(x, "type", v.messages, v.typed)
 		return Verdict{Type: typ, Errors: findings(of.checker.Check(x))}
 	})
 }
 
-// judge reads a document and has it judged.
-func (v *Validator) judge(raw []byte, by func(*bytecheck.Index) Verdict) (out Verdict) {
+// validate reads a document and calls check for it.
+func (v *Validator) validate(raw []byte, check func(*bytecheck.Index) Verdict) (out Verdict) {
 	x, ok := v.indexes.Get().(*bytecheck.Index)
 	if !ok {
 		x = &bytecheck.Index{}
 	}
 	if x.Read(raw) {
-		out = by(x)
+		out = check(x)
 	} else {
 		out.Errors = []Finding{{"", RuleInvalidJSON, notJSON(raw)}}
 	}
@@ -160,7 +157,7 @@ func findings(found []bytecheck.Finding) (out []Finding) {
 	return out
 }
 
-// notJSON says why a text is no JSON document.
+// notJSON says why a text is not a JSON document.
 func notJSON(raw []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	var doc json.RawMessage

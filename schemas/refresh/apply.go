@@ -12,16 +12,16 @@ import (
 
 // Options are for Refresh.
 type Options struct {
-	// SchemaVersion and Date say what the sources are, which they do not say
-	// themselves; zero keeps those of the glossary.
+	// SchemaVersion and Date are those of the sources, which do not contain them; zero
+	// keeps those of the glossary.
 	SchemaVersion int
 	Date          string
 }
 
-// Refresh makes a new glossary of an old one and what the sources say. What they
-// do not speak of stays. A flag of personal data is never taken away. Storage
-// schemas add nothing but such flags. The report is that of Compare, with what
-// could not be decided; the new glossary is as Parse checks it.
+// Refresh makes a new glossary of an old one and the sources. What the sources do
+// not mention is kept. A flag of personal data is never removed. Storage schemas
+// add nothing but such flags. The report is that of Compare, with what could not be
+// decided. The new glossary has passed the checks of Parse.
 func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Report, error) {
 	report, all := compare(g, s)
 	raw, err := g.Encode()
@@ -58,7 +58,7 @@ func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Re
 	return next, report, err
 }
 
-// applying is a refresh being made.
+// applying is the state of a refresh.
 type applying struct {
 	report   *Report
 	glossary *schemas.Glossary
@@ -102,7 +102,7 @@ func (a *applying) event(name string, m *merged) {
 	}
 }
 
-// change takes over what is said of a field that the glossary has.
+// change applies a finding to a field that the glossary has.
 func (a *applying) change(eventType string, at place, have *schemas.Field, f *finding) {
 	have.PII = have.PII || f.pii == yes
 	if f.kind == Avro {
@@ -119,7 +119,7 @@ func (a *applying) change(eventType string, at place, have *schemas.Field, f *fi
 	}
 }
 
-// field makes a field that is new. It is not ok where too little is known.
+// field makes a new field. It is not ok where too little is known.
 func (a *applying) field(eventType string, at place, f *finding) (schemas.Field, bool) {
 	where := at.String()
 	switch {
@@ -143,7 +143,7 @@ func (a *applying) field(eventType string, at place, f *finding) (schemas.Field,
 	}
 	if f.pii == unsaid && !named && (f.typ == "string" || f.typ == "array<string>" || f.typ == "object") {
 		out.Personal = true
-		a.undecided(eventType, where, "whether it is personal data is not said; taken for it")
+		a.undecided(eventType, where, "whether it is personal data is not said; taken for personal data")
 	}
 	return out, true
 }

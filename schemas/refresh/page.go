@@ -18,9 +18,9 @@ type block struct {
 	text []string
 }
 
-// page reads a page of Braze's documentation. What counts are JSON blocks that
-// describe an event as the Custom HTTP connector sends it: those in a tab with
-// HTTP in its title, which stays in translations, or in no tab at all.
+// page reads a page of Braze's documentation: the JSON blocks that describe an event
+// as the Custom HTTP connector sends it. These are in a tab with HTTP in its title,
+// in translations too, or in no tab.
 func (s *Sources) page(where string, raw []byte) error {
 	for _, b := range blocks(string(raw)) {
 		at := fmt.Sprintf("%s:%d", where, b.line)
