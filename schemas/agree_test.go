@@ -38,15 +38,15 @@ func fixtureTexts(t testing.TB, kind string) map[string][]byte {
 	return out
 }
 
-// judge is what this package and a library say of a kind of documents.
-type judge struct {
+// validators are that of this package and a library, for one kind of documents.
+type validators struct {
 	ours func([]byte) Verdict
-	// library holds a document against the schema of a type, as a file has it, or
-	// of those without a known one.
+	// library returns the validation by the schema of a type, as in its file, or by
+	// that of unknown types.
 	library func(t testing.TB, typ string) func(document []byte) error
 }
 
-func judgesOf(t testing.TB, v *Validator) map[string]judge {
+func validatorsOf(t testing.TB, v *Validator) map[string]validators {
 	t.Helper()
 	g, err := Load()
 	require.NoError(t, err)
@@ -66,19 +66,18 @@ func judgesOf(t testing.TB, v *Validator) map[string]judge {
 			return compiled[typ]
 		}
 	}
-	return map[string]judge{
+	return map[string]validators{
 		"events":   {v.Event, library("braze", envelopeSchema(g, ""))},
 		"messages": {v.Message, library("rudder", typedSchema())},
 	}
 }
 
-// agree holds the verdict on a document against the library, and says whether it
-// is valid.
-func (j judge) agree(t testing.TB, raw []byte) (valid bool) {
+// agree compares both verdicts on a document, and returns whether it is valid.
+func (v validators) agree(t testing.TB, raw []byte) (valid bool) {
 	t.Helper()
-	verdict := j.ours(raw)
+	verdict := v.ours(raw)
 	require.Equal(t, verdict.Valid, len(verdict.Errors) == 0, "%q", raw)
-	require.Equal(t, verdict, j.ours(raw), "the same every time")
+	require.Equal(t, verdict, v.ours(raw), "the same every time")
 	for _, f := range append(verdict.Errors, verdict.Drift...) {
 		require.NotEmpty(t, f.Rule)
 		require.NotEmpty(t, f.Detail)
@@ -88,7 +87,7 @@ func (j judge) agree(t testing.TB, raw []byte) (valid bool) {
 		require.Equal(t, RuleInvalidJSON, verdict.Errors[0].Rule, "%q", raw)
 		return false
 	}
-	require.Equal(t, j.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
+	require.Equal(t, v.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
 	return verdict.Valid
 }
 
@@ -146,9 +145,9 @@ func (m *mutator) mutate(raw []byte) []byte {
 				text = before + old + after[:at[0]] + `"gone":0` + after[at[1]:]
 			}
 		case 5: // a byte
-			const odd = "\x00\x1f \"\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
+			const special = "\x00\x1f \"\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
 			i := m.IntN(len(text))
-			text = text[:i] + odd[m.IntN(len(odd)):][:1] + text[i+m.IntN(2):]
+			text = text[:i] + special[m.IntN(len(special)):][:1] + text[i+m.IntN(2):]
 		}
 	}
 	return []byte(text)
@@ -167,21 +166,21 @@ func TestVerdictsAgreeWithALibrary(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			m, judge, valid, all := newMutator(1), judgesOf(t, v)[kind], 0, 0
+			m, both, valid, all := newMutator(1), validatorsOf(t, v)[kind], 0, 0
 			texts := fixtureTexts(t, kind)
 			texts["alias"] = []byte(`{"type":"alias","userId":"u","previousId":"p","timestamp":"2026-01-31T09:30:00Z","context":{"traits":{},"device":null}}`)
 			texts["group"] = []byte(`{"type":"group","groupId":"g","anonymousId":" ","userId":5,"sentAt":null}`)
 			texts["unknown"] = []byte(`{"event_type":"users.messages.pigeon.Send","id":"1","time":1,"user":{"x":1},"properties":null}`)
 			for _, name := range slices.Sorted(maps.Keys(texts)) {
-				judge.agree(t, texts[name])
+				both.agree(t, texts[name])
 				for range times {
-					if judge.agree(t, m.mutate(texts[name])) {
+					if both.agree(t, m.mutate(texts[name])) {
 						valid++
 					}
 					all++
 				}
 			}
-			// The mutations are worth something on both sides only.
+			// Both kinds are needed.
 			require.Greater(t, valid, all/10)
 			require.Less(t, valid, all*9/10)
 		})
@@ -200,12 +199,12 @@ func FuzzVerdictsAgree(f *testing.F) {
 	}
 	v, err := agreeing()
 	require.NoError(f, err)
-	judges := judgesOf(f, v)
+	both := validatorsOf(f, v)
 	f.Fuzz(func(t *testing.T, raw []byte, seed uint64) {
 		if seed > 0 { // with more shape than a fuzzer finds by itself
 			raw = newMutator(seed).mutate(raw)
 		}
-		judges["events"].agree(t, raw)
-		judges["messages"].agree(t, raw)
+		both["events"].agree(t, raw)
+		both["messages"].agree(t, raw)
 	})
 }

@@ -225,7 +225,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestEventsThatAreNone(t *testing.T) {
+func TestDocumentsThatAreNotEvents(t *testing.T) {
 	for name, tc := range map[string]struct{ raw, want, detail string }{
 		"empty":           {``, " invalid_json", "expected a JSON document, got none"},
 		"white space":     {" \n", " invalid_json", "expected a JSON document, got none"},

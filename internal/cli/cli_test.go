@@ -84,7 +84,7 @@ func TestVersion(t *testing.T) {
 }
 
 // A parent such as timeout signals a process and its group: that is one press.
-func TestASignalThatIsSentTwiceIsOne(t *testing.T) {
+func TestARepeatedSignalIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 2)
 		first, second := make(chan struct{}), make(chan os.Signal, 1)
@@ -145,7 +145,7 @@ func TestServeCutsOffAfterTheGracePeriod(t *testing.T) {
 }
 
 // http.Server.Shutdown waits five seconds for a connection without a request.
-func TestServeWaitsForNoUnusedConnection(t *testing.T) {
+func TestServeDoesNotWaitForUnusedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln, states := memnet.Listen(), 0
 		srv := &http.Server{ConnState: func(net.Conn, http.ConnState) { states++ }}

@@ -85,7 +85,7 @@ func New(setting string, allow ...string) (*Guard, error) {
 // passes.
 func (g *Guard) Check(r *http.Request) *Refusal {
 	if !g.Knows(r.Host) {
-		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which could be anybody's name for this address", r.Host), g.fix}
+		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which any page could use as a name for this address", r.Host), g.fix}
 	}
 	if g.origins.Check(r) != nil {
 		return &Refusal{"a page from elsewhere may not do this", "use this server's own page, or a client that is no browser"}

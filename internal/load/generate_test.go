@@ -93,7 +93,7 @@ func BenchmarkGenerate(b *testing.B) {
 	b.ReportMetric(float64(size)/float64(b.N)/100, "B/event")
 }
 
-func TestIDsAreUniqueAndKnownAgain(t *testing.T) {
+func TestIDsAreUniqueAndReversible(t *testing.T) {
 	v4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	const n = 10_000
 	seen := make(map[string]bool, 3*n)
@@ -113,7 +113,7 @@ func TestIDsAreUniqueAndKnownAgain(t *testing.T) {
 	}
 }
 
-func TestForeignIDsAreNotTaken(t *testing.T) {
+func TestForeignIDsAreRecognized(t *testing.T) {
 	ids, other := newNumbering(1), newNumbering(2)
 	for _, id := range []string{
 		"", "x", string(other.append(nil, 5)), string(ids.append(nil, 100)),

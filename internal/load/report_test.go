@@ -137,7 +137,7 @@ func TestReportOfNothing(t *testing.T) {
 	})
 }
 
-func TestLongRunsAreGathered(t *testing.T) {
+func TestLongRunsAreBinned(t *testing.T) {
 	series := make([]Second, 1000)
 	for i := range series {
 		series[i] = Second{At: i, Sent: 10, Acked: 10, Wanted: 10, P99: 5, Statuses: map[string]uint64{"200": 1}}
@@ -177,7 +177,7 @@ func TestAxes(t *testing.T) {
 }
 
 // Where nothing was answered or arrived there is no latency, not one of 0 ms.
-func TestReportsSayWhereNothingWasMeasured(t *testing.T) {
+func TestReportsWithoutMeasurements(t *testing.T) {
 	r := sample(t)
 	r.Latency, r.Verify = LatencyPair{}, &Verification{}
 	var text, page, machine bytes.Buffer

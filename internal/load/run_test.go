@@ -23,7 +23,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
-// stalling answers in a millisecond, but nobody from one instant to another.
+// stalling answers in a millisecond, except between two instants.
 func stalling(from, to time.Duration) http.HandlerFunc {
 	start := time.Now()
 	return func(_ http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotBegunByTheEndIsDropped(t *testing.T) {
+func TestBatchesNotBegunByTheEndAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, taking(time.Second), Constant(1000), 5*time.Second)
 		cfg.Connections = 1
@@ -155,8 +155,7 @@ func TestEventsEndTheRun(t *testing.T) {
 	}
 }
 
-// What a target that never answers keeps back is shown while the run goes on.
-func TestTheLiveFiguresTellOfATargetThatHangs(t *testing.T) {
+func TestLiveFiguresShowAHangingTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -280,7 +279,7 @@ func TestRequestsAreThoseOfCurrents(t *testing.T) {
 	})
 }
 
-func TestAnswersAreBookedAndNothingIsSentTwice(t *testing.T) {
+func TestAnswersAreCountedAndNothingIsSentTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
 		cfg := config(t, func(w http.ResponseWriter, r *http.Request) {
@@ -433,12 +432,12 @@ func TestMistakesAreNamed(t *testing.T) {
 	require.NotEqual(t, run.Seed(), other.Seed(), "a random one each time")
 }
 
-// Neither a write key nor a token is in what a run tells, also where it fails.
-func TestSecretsStayOut(t *testing.T) {
+// Reports contain neither a write key nor a token, also where requests fail.
+func TestSecretsAreNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{
 			URL: "http://user:sEcReT@target/v1/webhook?writeKey=sEcReT#sEcReT", Token: "sEcReT", Pace: Constant(100), Duration: 3 * time.Second, Seed: 1,
-			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no way") },
+			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") },
 		}
 		r := do(t, cfg)
 		require.EqualValues(t, 300, r.Events.Failed)
@@ -451,9 +450,9 @@ func TestSecretsStayOut(t *testing.T) {
 	})
 }
 
-// What is refused is listed by event type, with how the answer begins and
-// without the secrets that it repeats.
-func TestRefusalsAreToldByType(t *testing.T) {
+// Refusals are listed by event type, with the beginning of the answer and its
+// secrets masked.
+func TestRefusalsAreListedByType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)

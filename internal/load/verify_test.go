@@ -58,7 +58,7 @@ func verifying(target string, rudder *mockrudder.Server) Config {
 	}
 }
 
-func TestVerifyFindsEverythingAgain(t *testing.T) {
+func TestVerifyFindsEveryEvent(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
 	// What was there before is not of this run.
@@ -150,7 +150,7 @@ func TestVerifyAllowsForDeadLetters(t *testing.T) {
 }
 
 // What arrived of a batch that got no 2XX is neither lost nor acknowledged.
-func TestVerifyKnowsWhatWasNotAcknowledged(t *testing.T) {
+func TestVerifyCountsUnacknowledgedEvents(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -196,7 +196,7 @@ func changed(t testing.TB) []schemas.EventType {
 		User: []schemas.Field{{Name: "user_id", Type: "string", Required: true, PII: true}}, Properties: []schemas.Field{{Name: "fax_text", Type: "string", PII: true}, {Name: "pages", Type: "integer"}, {Name: "app_id", Type: "string"}}})
 }
 
-func TestFourDifferencesAreNamed(t *testing.T) {
+func TestDifferencesAreNamed(t *testing.T) {
 	g := load(t)
 	four := []string{
 		"field_added users.behaviors.Purchase properties.voucher >string, optional",
@@ -260,7 +260,7 @@ func TestRefresh(t *testing.T) {
 	purchase, _ := next.Event("users.behaviors.Purchase")
 	voucher, ok := schemas.FieldNamed(purchase.Properties, "voucher")
 	require.True(t, ok)
-	require.True(t, voucher.Personal && voucher.Since == "after v12", "text of which nobody says that it is not personal")
+	require.True(t, voucher.Personal && voucher.Since == "after v12", "text may be personal unless a source says otherwise")
 	require.Len(t, r.Undecided, 8, "%v", r.Undecided)
 
 	next, r, err = refresh.Refresh(g, read(t, g, dirs[refresh.Avro]), refresh.Options{})
@@ -273,7 +273,7 @@ func TestRefresh(t *testing.T) {
 }
 
 // What is gone is named and kept; a flag of personal data is never taken away.
-func TestNothingIsTakenAway(t *testing.T) {
+func TestRefreshKeepsWhatIsGone(t *testing.T) {
 	g := load(t)
 	edited := load(t)
 	open, _ := edited.Event("users.messages.email.Open")
@@ -318,15 +318,15 @@ func TestContradictions(t *testing.T) {
 	s := read(t, g, dir)
 	r := refresh.Compare(g, s)
 	require.False(t, r.Same)
-	var told []string
+	var texts []string
 	for _, n := range r.Contradictions {
 		require.Equal(t, "users.messages.sms.Send properties.new", n.EventType+" "+n.Field)
-		told = append(told, n.Text)
+		texts = append(texts, n.Text)
 	}
 	require.Equal(t, []string{
 		"type: string in the first, integer in the second", "required: no in the first, yes in the second", "[PII]: no in the first, yes in the second",
 		"type: string in the first, boolean in the second", "type: string in the first, number in the second", "[PII]: yes in the first, no in the second",
-	}, told)
+	}, texts)
 	next, r, err := refresh.Refresh(g, s, refresh.Options{})
 	require.NoError(t, err)
 	require.NotEmpty(t, r.Undecided)
@@ -373,7 +373,7 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRead(t *testing.T) {
+func TestUnreadableSources(t *testing.T) {
 	g := load(t)
 	dir := t.TempDir()
 	_, err := refresh.Read(dir, g)
