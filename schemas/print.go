@@ -73,7 +73,11 @@ func spread(out *bytes.Buffer, text, indent string) {
 	out.WriteString(text[:1])
 	for _, p := range list {
 		out.WriteString(comma + "\n" + inner + p.key)
-		if one := line(p.value); len(inner)+len(p.key)+len(one) <= width {
+		room, one := width-len(inner)-len(p.key), p.value
+		if len(one) <= room { // its line is no shorter
+			one = line(one)
+		}
+		if len(one) <= room {
 			out.WriteString(one)
 		} else {
 			spread(out, p.value, inner)
