@@ -9,47 +9,45 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// forwarder passes batches on to a mockrudder's webhook as a bridge would, after
-// change has changed them.
-func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []json.RawMessage) []json.RawMessage) string {
+// forwarder forwards batches to a mockrudder's webhook as a bridge does, after
+// change has changed them, and answers.
+func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []json.RawMessage) []json.RawMessage, answer http.HandlerFunc) string {
 	t.Helper()
 	var mu sync.Mutex
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var batch struct {
 			Events []json.RawMessage `json:"events"`
 		}
-		if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+		err := json.NewDecoder(r.Body).Decode(&batch)
+		if err == nil {
+			mu.Lock()
+			batch.Events = change(batch.Events)
+			mu.Unlock()
+			err = jsoncall.Do(r.Context(), http.MethodPost, rudder.WebhookURL("wkBraze"), batch, nil)
 		}
-		mu.Lock()
-		batch.Events = change(batch.Events)
-		mu.Unlock()
-		body, err := json.Marshal(batch)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		res, err := http.Post(rudder.WebhookURL("wkBraze"), "application/json", bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		defer res.Body.Close()
-		w.WriteHeader(res.StatusCode)
-		_, _ = io.Copy(w, res.Body)
+		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL + "/currents"
 }
+
+func unchanged(events []json.RawMessage) []json.RawMessage { return events }
+
+func accept(http.ResponseWriter, *http.Request) {}
 
 func verifying(target string, rudder *mockrudder.Server) Config {
 	return Config{
@@ -60,7 +58,7 @@ func verifying(target string, rudder *mockrudder.Server) Config {
 
 func TestVerifyFindsEveryEvent(t *testing.T) {
 	rudder := mockrudder.Start(t)
-	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+	target := forwarder(t, rudder, unchanged, accept)
 	// What was there before is not of this run.
 	other := verifying(target, rudder)
 	other.Seed, other.Verify, other.Events = 8, "", 300
@@ -101,7 +99,7 @@ func TestVerifyCountsLossesAndDuplicates(t *testing.T) {
 		}
 		return append(out, json.RawMessage(fmt.Sprintf(
 			`{"event_type":"users.messages.email.Open","id":"stray-%d","time":1,"user":{"external_user_id":"x"},"properties":{}}`, n)))
-	})
+	}, accept)
 	cfg := verifying(target, rudder)
 	cfg.Thresholds = conditions(t, "lost<=10%,lost==0,duplicated==125")
 	r := do(t, cfg)
@@ -125,23 +123,15 @@ func TestVerifyCountsLossesAndDuplicates(t *testing.T) {
 func TestVerifyAllowsForDeadLetters(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	n := 0
-	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage {
+	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage {
 		if n++; n == 1 {
-			return events[:90] // ten more than are called dead
+			return events[:90] // ten are missing, and three are dead
 		}
 		return events[:97]
-	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		res, err := http.Post(to, "application/json", r.Body)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		res.Body.Close()
+	}, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"accepted":100,"duplicates":0,"dead":3}`)
-	}))
-	defer server.Close()
-	r := do(t, verifying(server.URL, rudder))
+	})
+	r := do(t, verifying(target, rudder))
 	require.Empty(t, r.Verify.Problem)
 	require.EqualValues(t, 60, r.Verify.Dead)
 	require.EqualValues(t, 60, r.Events.Dead)
@@ -152,16 +142,8 @@ func TestVerifyAllowsForDeadLetters(t *testing.T) {
 // What arrived of a batch that got no 2XX is neither lost nor acknowledged.
 func TestVerifyCountsUnacknowledgedEvents(t *testing.T) {
 	rudder := mockrudder.Start(t)
-	to := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		res, err := http.Post(to, "application/json", r.Body)
-		if err == nil {
-			res.Body.Close()
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	defer server.Close()
-	cfg := verifying(server.URL, rudder)
+	target := forwarder(t, rudder, unchanged, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	cfg := verifying(target, rudder)
 	cfg.Events = 500
 	r := do(t, cfg)
 	require.Zero(t, r.Verify.Acked+r.Verify.Lost)
@@ -173,7 +155,7 @@ func TestVerifyCountsUnacknowledgedEvents(t *testing.T) {
 func TestVerifyDoesNotGuess(t *testing.T) {
 	for _, before := range []bool{false, true} {
 		rudder := mockrudder.Start(t, mockrudder.WithKeep(20))
-		target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
+		target := forwarder(t, rudder, unchanged, accept)
 		cfg := verifying(target, rudder)
 		if before { // cursors do not begin with 1 any more
 			do(t, cfg)
@@ -220,15 +202,10 @@ func TestOutrun(t *testing.T) {
 // Pages that do not come are tried again; what stays missing is said.
 func TestAFarEndThatGoesAway(t *testing.T) {
 	rudder := mockrudder.Start(t)
-	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events })
-	var mu sync.Mutex
-	asked := 0
+	target := forwarder(t, rudder, unchanged, accept)
+	var pages atomic.Int64
 	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		asked++
-		broken := asked > 3
-		mu.Unlock()
-		if broken {
+		if pages.Add(1) > 3 {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
@@ -246,7 +223,7 @@ func TestAFarEndThatGoesAway(t *testing.T) {
 // is missing then is what has not arrived.
 func TestTheWaitCanBeInterrupted(t *testing.T) {
 	rudder := mockrudder.Start(t)
-	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events[:1] })
+	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events[:1] }, accept)
 	cfg := verifying(target, rudder)
 	cfg.VerifyTimeout = time.Hour
 	run := newRun(t, cfg)
