@@ -141,7 +141,7 @@ func (w *walk) text(c *Checker, at Node) {
 	}
 	matches := c.pattern == nil || c.pattern.Match(w.x.Text(at))
 	switch {
-	case c.time && !(matches && isTime(w.x.Text(at))):
+	case c.time && (!matches || !isTime(w.x.Text(at))):
 		w.say("format", "an RFC 3339 time with a zone", w.x.Short(at))
 	case !matches && !c.time:
 		w.say("pattern", "more than white space", w.x.Short(at))
