@@ -215,6 +215,10 @@ func TestNumbers(t *testing.T) {
 		"1.5":                            false,
 		"1e-999999999":                   false,
 		"0.5e999999999":                  true,
+		"1.25e2":                         true,
+		"1.25e1":                         false,
+		"120e-1":                         true,
+		"120e-2":                         false,
 	} {
 		raw := []byte(replace(body, "%T", number))
 		verdict := validator().Event(raw)

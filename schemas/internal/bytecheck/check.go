@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
@@ -136,7 +135,7 @@ func (w *walk) object(m *members, at Node) {
 
 // text names the formats and patterns of this project's schemas in words.
 func (w *walk) text(c *Checker, at Node) {
-	if c.minLength > 0 && !c.long(w.x, at) {
+	if c.nonEmpty && len(w.x.Raw(at)) == len(`""`) {
 		w.say("minLength", "text that is not empty", w.x.Short(at))
 	}
 	matches := c.pattern == nil || c.pattern.Match(w.x.Text(at))
@@ -151,15 +150,6 @@ func (w *walk) text(c *Checker, at Node) {
 func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
 	of := [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
 	return c.types&of != 0 || kind == Number && c.types&typeInteger != 0 && x.integer(at)
-}
-
-// long says whether a string is as long as it must be. Its length counts
-// characters; escapes are undone only where more than one is needed.
-func (c *Checker) long(x *Index, at Node) bool {
-	if c.minLength == 1 {
-		return len(x.Raw(at)) > len(`""`)
-	}
-	return utf8.RuneCount(x.Text(at)) >= c.minLength
 }
 
 func isTime(text []byte) bool {

@@ -22,7 +22,7 @@ type Checker struct {
 	types     types    // 0: any
 	constants []string // const, and enum; none: any value
 	listed    bool     // they are those of enum
-	minLength int
+	nonEmpty  bool
 	pattern   *regexp.Regexp // nil for none
 	time      bool           // the format is date-time
 	members   *members       // nil where the schema names none
@@ -83,9 +83,9 @@ func (s *schema) compile(definitions map[string]*schema) (*Checker, error) {
 		}
 		return target.compile(definitions)
 	}
-	c := &Checker{types: s.Type, constants: s.Enum, listed: s.Enum != nil, minLength: s.MinLength, time: s.Format == "date-time"}
-	if s.Format != "" && !c.time {
-		return nil, fmt.Errorf("unknown format %q", s.Format)
+	c := &Checker{types: s.Type, constants: s.Enum, listed: s.Enum != nil, nonEmpty: s.MinLength == 1, time: s.Format == "date-time"}
+	if s.Format != "" && !c.time || s.MinLength > 1 {
+		return nil, fmt.Errorf("unknown format %q or length %d", s.Format, s.MinLength)
 	}
 	if s.Const != nil {
 		c.constants = []string{*s.Const}
