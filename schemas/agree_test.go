@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,8 +19,6 @@ import (
 )
 
 var soak = flag.Bool("soak", false, "a hundred times as many mutations")
-
-var agreeing = sync.OnceValues(NewValidator)
 
 // fixtureTexts are the checked-in documents of a kind, by file name.
 func fixtureTexts(t testing.TB, kind string) map[string][]byte {
@@ -161,7 +158,7 @@ func (m *mutator) value() string { return m.pool[m.IntN(len(m.pool))] }
 // Mutations of every event, which has a schema of its own, and of messages, of
 // which hundreds share one. -soak has more.
 func TestVerdictsAgreeWithALibrary(t *testing.T) {
-	v, err := agreeing()
+	v, err := NewValidator()
 	require.NoError(t, err)
 	for kind, times := range map[string]int{"events": 10, "messages": 10} {
 		if *soak {
@@ -214,7 +211,7 @@ func FuzzVerdictsAgree(f *testing.F) {
 	for _, text := range newMutator(0).pool {
 		f.Add([]byte(`{"type":"track","event":"e","userId":`+text+`,"timestamp":`+text+`}`), uint64(2))
 	}
-	v, err := agreeing()
+	v, err := NewValidator()
 	require.NoError(f, err)
 	both := validatorsOf(f, v)
 	f.Fuzz(func(t *testing.T, raw []byte, seed uint64) {

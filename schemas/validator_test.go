@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,14 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// validator compiles the schemas once for all tests.
-var validator = sync.OnceValue(func() *schemas.Validator {
-	v, err := schemas.NewValidator()
-	if err != nil {
-		panic(err)
-	}
-	return v
-})
+func validator() *schemas.Validator { return must(schemas.NewValidator()) }
 
 type object = map[string]any
 

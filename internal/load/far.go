@@ -61,7 +61,7 @@ type follower struct {
 	read    uint64 // events that were read since
 	short   uint64 // how many fewer were read than came, when last seen
 	lastErr error
-	problem string
+	problem string // why it is unknown what was lost; only step sets it
 }
 
 func newFollower(c *Config, ids numbering) (*follower, error) {
@@ -96,7 +96,7 @@ func (f *follower) begin(ctx context.Context) error {
 // run reads until ctx ends.
 func (f *follower) run(ctx context.Context, start time.Time) {
 	f.start = start
-	for ctx.Err() == nil && f.trouble() == "" {
+	for ctx.Err() == nil && f.problem == "" {
 		if f.step(ctx) {
 			continue
 		}
@@ -144,27 +144,27 @@ func (f *follower) outrun(p page) string {
 	return ""
 }
 
-func (f *follower) trouble() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.problem
-}
-
 // await returns when all acknowledged events have arrived and two polls brought
 // nothing new, or when ctx ends.
 func (f *follower) await(ctx context.Context) {
-	for quiet := 0; quiet < 2 && f.trouble() == ""; {
-		before := f.progress()
+	for quiet, before := 0, uint64(0); quiet < 2; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(f.poll + f.poll/2):
 		}
-		if f.lost() == 0 && f.progress() == before {
+		f.mu.Lock()
+		read, missing, problem := f.read, f.missing, f.problem
+		f.mu.Unlock()
+		switch {
+		case problem != "":
+			return
+		case missing == 0 && read == before:
 			quiet++ // a duplicate may arrive a little later
-		} else {
+		default:
 			quiet = 0
 		}
+		before = read
 	}
 }
 
@@ -173,17 +173,11 @@ func (f *follower) await(ctx context.Context) {
 func (f *follower) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 	defer cancel()
-	for last := 0; last < 3 && f.trouble() == "" && ctx.Err() == nil; {
+	for last := 0; last < 3 && f.problem == "" && ctx.Err() == nil; {
 		if !f.step(ctx) {
 			last++
 		}
 	}
-}
-
-func (f *follower) progress() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.read
 }
 
 // page has the members of /_mock/events?summary=1 that are used.
