@@ -16,8 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 )
 
 // DialFunc makes a connection, as net.Dialer.DialContext does.
@@ -196,7 +194,15 @@ const maxSays = 120
 // masked.
 func (t *target) firstWords(text []byte) string {
 	says := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\uFFFD")), " ")
-	says = urlmask.In(says, t.url.String(), strings.TrimPrefix(t.header.Get("Authorization"), "Bearer "))
+	secrets := []string{strings.TrimPrefix(t.header.Get("Authorization"), "Bearer ")}
+	for _, values := range t.url.Query() {
+		secrets = append(secrets, values...)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			says = strings.ReplaceAll(says, secret, "****")
+		}
+	}
 	if runes := []rune(says); len(runes) > maxSays {
 		says = string(runes[:maxSays]) + "…"
 	}
