@@ -42,8 +42,8 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	ids, users := map[string]bool{}, map[string]bool{}
 	for n := range uint64(2 * 102) {
-		events, raw := decodeBatch(t, g.Append(nil, n, n*20, 20, at))
-		require.Len(t, events, 20)
+		events, raw := decodeBatch(t, g.Append(nil, n, n*10, 10, at))
+		require.Len(t, events, 10)
 		for i, e := range events {
 			require.Equal(t, g.Type(n), e.Type)
 			require.False(t, ids[e.ID], "id %s comes twice", e.ID)
@@ -55,8 +55,8 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
 		}
 	}
-	require.Len(t, ids, 2*102*20)
-	require.Greater(t, len(users), 1500, "many people")
+	require.Len(t, ids, 2*102*10)
+	require.Greater(t, len(users), 800, "many people")
 }
 
 func TestSeedDecides(t *testing.T) {

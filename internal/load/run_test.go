@@ -85,7 +85,8 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 			arrivals = append(arrivals, time.Since(start))
 			mu.Unlock()
 			time.Sleep(time.Millisecond)
-		}, Constant(300), time.Minute)
+		}, Constant(30), time.Minute)
+		cfg.Batch = 10
 		r := do(t, cfg)
 		require.Len(t, arrivals, 180)
 		for i, at := range arrivals {
@@ -93,7 +94,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 		}
 		require.EqualValues(t, 0, r.Batches.Late)
 		require.InDelta(t, 1, r.Latency.Intended.P99, 0.01)
-		require.EqualValues(t, 18_000, r.Events.Acked)
+		require.EqualValues(t, 1800, r.Events.Acked)
 	})
 }
 
@@ -122,14 +123,14 @@ func oks(r *Report) (all []bool) {
 func TestClosedModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, taking(100*time.Millisecond), Max(), 10*time.Second)
-		cfg.WarmUp = 5 * time.Second
+		cfg.WarmUp, cfg.Batch = 5*time.Second, 10
 		r := do(t, cfg)
 		require.Equal(t, "closed", r.Model)
 		require.EqualValues(t, 200, r.Batches.Started, "4 connections, 10 a second each, 5 seconds")
 		require.EqualValues(t, BatchCounts{Intended: 200, Started: 200}, r.Batches)
-		require.EqualValues(t, 20_000, r.Warmed.Acked)
+		require.EqualValues(t, 2000, r.Warmed.Acked)
 		require.InDelta(t, 100, r.Latency.Intended.P99, 1)
-		require.InDelta(t, 4000, r.Rate.Acked, 1)
+		require.InDelta(t, 400, r.Rate.Acked, 1)
 	})
 }
 
@@ -256,12 +257,12 @@ func TestRequestsAreThoseOfCurrents(t *testing.T) {
 			}
 			headers = r.Header
 			headers.Set("query", r.URL.RawQuery)
-		}, Constant(1000), 4*time.Second)
+		}, Constant(1000), time.Second)
 		cfg.Token = "t0ken"
 		cfg.Batch = 50
 		r := do(t, cfg)
-		require.EqualValues(t, 80, r.Batches.Started)
-		require.Equal(t, map[string]int{"users.messages.email.Open": 2000, "users.messages.email.Click": 2000}, types)
+		require.EqualValues(t, 20, r.Batches.Started)
+		require.Equal(t, map[string]int{"users.messages.email.Open": 500, "users.messages.email.Click": 500}, types)
 		require.Equal(t, "Bearer t0ken", headers.Get("Authorization"))
 		require.Equal(t, "application/json", headers.Get("Content-Type"))
 		require.Equal(t, "1", headers.Get("Braze-Currents-Version"))
