@@ -24,19 +24,13 @@ type Options struct {
 // decided. The new glossary has passed the checks of Parse.
 func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Report, error) {
 	report, all := compare(g, s)
-	raw, err := g.Encode()
-	if err != nil {
-		return nil, nil, err
-	}
-	next, err := schemas.Parse(raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	a := applying{report: report, glossary: next, since: fmt.Sprintf("after v%d", g.SchemaVersion)}
+	changed := *g
+	changed.Events = slices.Clone(g.Events) // their lists are cloned in event
+	a := applying{report: report, glossary: &changed, since: fmt.Sprintf("after v%d", g.SchemaVersion)}
 	if o.SchemaVersion > 0 {
-		next.SchemaVersion, a.since = o.SchemaVersion, fmt.Sprintf("v%d", o.SchemaVersion)
+		changed.SchemaVersion, a.since = o.SchemaVersion, fmt.Sprintf("v%d", o.SchemaVersion)
 	}
-	next.Date = cmp.Or(o.Date, next.Date)
+	changed.Date = cmp.Or(o.Date, changed.Date)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a.event(name, all[name])
 	}
@@ -51,10 +45,11 @@ func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Re
 	for _, c := range report.Contradictions {
 		a.undecided(c.EventType, c.Field, "sources contradict each other; see the contradictions")
 	}
-	if raw, err = next.Encode(); err != nil {
+	raw, err := changed.Encode()
+	if err != nil {
 		return nil, nil, err
 	}
-	next, err = schemas.Parse(raw)
+	next, err := schemas.Parse(raw)
 	return next, report, err
 }
 
@@ -82,6 +77,7 @@ func (a *applying) event(name string, m *merged) {
 		a.glossary.Events = append(a.glossary.Events, schemas.EventType{Name: name, Family: familyOf(name), Since: a.since})
 		e = &a.glossary.Events[len(a.glossary.Events)-1]
 	}
+	e.User, e.Properties = slices.Clone(e.User), slices.Clone(e.Properties)
 	since := a.since
 	if !known {
 		since = "" // that of the type

@@ -274,6 +274,7 @@ func TestRefresh(t *testing.T) {
 	next, r, err = refresh.Refresh(g, read(t, g, dir+"/avro"), refresh.Options{})
 	require.NoError(t, err)
 	require.Len(t, next.Events, len(g.Events), "storage adds no types")
+	require.Equal(t, load(t), g, "the glossary itself is not changed")
 	sms, _ := next.Event("users.messages.sms.Send")
 	category, _ := schemas.FieldNamed(sms.Properties, "category")
 	require.True(t, category.PII, "but flags")
