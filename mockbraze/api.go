@@ -86,7 +86,7 @@ func (a api) routes() http.Handler {
 	mux.Handle("/", a.page)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := a.server.hosts.Check(r); no != nil { // a page of another site
-			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
+			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Fix)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
