@@ -14,13 +14,9 @@ type judge struct {
 	buffers   sync.Pool  // of *[]byte, for texts during validation
 }
 
-// sharedValidator is compiled on first use, once for all servers of a process. It
-// never changes.
-var sharedValidator = sync.OnceValues(schemas.NewValidator)
-
 // newJudge makes a judge. A nil plan is none, a nil glossary the built-in one.
 func newJudge(p *plan.Plan, g *schemas.Glossary) (*judge, error) {
-	compile := sharedValidator
+	compile := schemas.NewValidator
 	if g != nil {
 		compile = g.Validator
 	}
