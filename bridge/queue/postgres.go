@@ -511,12 +511,15 @@ func (p *postgres) renew(ctx context.Context, look bool) error {
 		}
 		p.lost.Store(true)
 	}
-	var first int64
-	if err := p.pool.QueryRow(ctx, `SELECT min(id) FROM bridge WHERE alive_until > now()`).Scan(&first); err != nil {
+	var first, gone int64
+	err = p.pool.QueryRow(ctx, `SELECT min(id) FILTER (WHERE alive_until > now()), count(*) FILTER (WHERE alive_until <= now()) FROM bridge`).Scan(&first, &gone)
+	if err != nil {
 		return err
 	}
 	p.leader.Store(first == p.id.Load())
-	err = p.free(ctx, `WITH gone AS (DELETE FROM bridge WHERE alive_until < now() RETURNING id) `, `IN (SELECT id FROM gone)`)
+	if gone > 0 {
+		err = p.free(ctx, `WITH gone AS (DELETE FROM bridge WHERE alive_until <= now() RETURNING id) `, `IN (SELECT id FROM gone)`)
+	}
 	if err == nil && look { // what a bridge has claimed whose row was gone already
 		err = p.free(ctx, ``, `NOT IN (SELECT id FROM bridge)`)
 	}
