@@ -76,7 +76,7 @@ type request struct {
 func (r request) limit() (int, error) {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
 	if err != nil || limit < 1 || limit > maxLetters {
-		return 0, refuse(http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
+		return 0, bad("limit must be a number from 1 to " + strconv.Itoa(maxLetters))
 	}
 	return limit, nil
 }
@@ -91,6 +91,8 @@ type refusal struct {
 func (r refusal) Error() string { return r.text }
 
 func refuse(status int, text string) error { return refusal{status, text} }
+
+func bad(text string) error { return refuse(http.StatusBadRequest, text) }
 
 // about reads a request and answers with what answer returns, as JSON: 200, or
 // the status of a refusal, or 500 for any other error.
@@ -154,14 +156,15 @@ func (a *Admin) meant(c *gin.Context, values url.Values) ([]Connector, bool) {
 	return nil, false
 }
 
-// momentOf reads a time, or how long ago it was.
-func momentOf(text string, now time.Time) (time.Time, error) {
+// momentOf reads the time, or how long ago it was, that a request gives by a name;
+// the error is a refusal.
+func momentOf(name, text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
 	ago, err := time.ParseDuration(text)
 	if err != nil || ago < 0 {
-		return time.Time{}, errors.New("must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
+		return time.Time{}, bad(name + " must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
 	}
 	return now.Add(-ago), nil
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
@@ -53,7 +52,7 @@ type ConnectorForgotten struct {
 func (a *Admin) forget(r request) (any, error) {
 	user := r.values.Get("user")
 	if user == "" {
-		return nil, refuse(http.StatusBadRequest, "user is missing: the external_user_id of the person")
+		return nil, bad("user is missing: the external_user_id of the person")
 	}
 	connectors := r.connectors
 	if r.values.Get("connector") == "" {

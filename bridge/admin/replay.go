@@ -2,7 +2,6 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -47,39 +46,39 @@ func replayOf(connector string, r queue.Replay) Replay {
 	}
 }
 
-// orderOf reads an order; an error says which part is wrong.
+// orderOf reads an order; the error is a refusal.
 func orderOf(values url.Values, now time.Time) (queue.ReplayOrder, error) {
 	order := queue.ReplayOrder{Till: now, Types: values["type"]}
 	begin, name := values.Get("from"), "from"
 	if since := values.Get("since"); since != "" {
 		if begin != "" {
-			return order, errors.New("since and from say the same; leave out one of them")
+			return order, bad("since and from say the same; leave out one of them")
 		}
 		begin, name = since, "since"
 	}
 	if begin == "" {
-		return order, errors.New("since or from is missing: when the events were received, or how long ago")
+		return order, bad("since or from is missing: when the events were received, or how long ago")
 	}
 	var err error
-	if order.From, err = momentOf(begin, now); err != nil {
-		return order, fmt.Errorf("%s %w", name, err)
+	if order.From, err = momentOf(name, begin, now); err != nil {
+		return order, err
 	}
 	if end := values.Get("to"); end != "" {
-		if order.Till, err = momentOf(end, now); err != nil {
-			return order, fmt.Errorf("to %w", err)
+		if order.Till, err = momentOf("to", end, now); err != nil {
+			return order, err
 		}
 	}
 	if !order.From.Before(order.Till) {
-		return order, fmt.Errorf("%s must be before to, or before now where that is not given", name)
+		return order, bad(name + " must be before to, or before now where that is not given")
 	}
 	for _, pattern := range order.Types {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return order, errors.New("type must be an event type or a pattern such as users.messages.email.*")
+			return order, bad("type must be an event type or a pattern such as users.messages.email.*")
 		}
 	}
 	if rate := values.Get("rate"); rate != "" {
 		if order.Rate, err = strconv.ParseFloat(rate, 64); err != nil || !(order.Rate >= 0) || order.Rate > 1e9 {
-			return order, errors.New("rate must be a number of events a second, 0 for as fast as it goes")
+			return order, bad("rate must be a number of events a second, 0 for as fast as it goes")
 		}
 	}
 	return order, nil
@@ -94,7 +93,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 	}
 	order, err := orderOf(r.values, a.cfg.Now())
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, err.Error())
+		return nil, err
 	}
 	for _, connector := range connectors {
 		newest, err := connector.Queue.Replay(r.ctx)
@@ -139,7 +138,7 @@ func (a *Admin) replays(r request) (any, error) {
 	return eachReplay(r, func(Connector, queue.Replay) error { return nil })
 }
 
-// endReplay ends the replays that are under way.
+// endReplay ends the active replays.
 func (a *Admin) endReplay(r request) (any, error) {
 	return eachReplay(r, func(connector Connector, newest queue.Replay) error {
 		if !newest.Active() {
