@@ -150,8 +150,9 @@ func (c Config) rules() oracle.Rules {
 	return rules
 }
 
-func (c Config) writeKey() string {
-	if c.Mode == ModeWebhook {
+// writeKey is that of the source which takes what the bridge sends.
+func (m Mode) writeKey() string {
+	if m == ModeWebhook {
 		return brazeKey
 	}
 	return httpKey
@@ -164,7 +165,7 @@ func (c Config) bridgeFile(listen, admin, data, rudder string) string {
 	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
 	fmt.Fprintf(&out, "queue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
-		connector, brazeToken, c.Mode, rudder, c.writeKey())
+		connector, brazeToken, c.Mode, rudder, c.Mode.writeKey())
 	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",
 		c.MissingExternalUserID, concurrency, c.perPost(), postTimeout)
 	fmt.Fprintf(&out, "    backoff: {min: %q, max: %q}\n", minBackoff, maxBackoff)

@@ -50,7 +50,7 @@ func (r *run) drive(ctx context.Context) Report {
 	took := time.Since(r.began)
 	live.Stop()
 	if ctx.Err() == nil {
-		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
+		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.DeadLetter(l.Event, l.Reason) }); err != nil {
 			r.note(err)
 		}
 		if err := r.process.stop(); err != nil {
@@ -106,7 +106,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		if err == nil {
 			ledger = now
 		}
-		if err == nil && all && ledger.Pending == 0 && r.idle() {
+		if err == nil && all && ledger.Pending == 0 && r.watch.idle() {
 			return ledger
 		}
 		acked, _, delivered := r.books.Progress()

@@ -96,7 +96,7 @@ func Judge(ctx context.Context, o Outside) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	err = readLetters(ctx, o.Admin, o.Connector, func(l letter) { books.Bury(l.Event, l.Reason) })
+	err = readLetters(ctx, o.Admin, o.Connector, func(l letter) { books.DeadLetter(l.Event, l.Reason) })
 	if err != nil {
 		return Report{}, err
 	}

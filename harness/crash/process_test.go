@@ -19,31 +19,25 @@ import (
 // program is the real bridge, built as it is shipped and with crash points.
 type program struct{ plain, armed string }
 
-// buildDir names the variable under which TestMain leaves the directory to build in.
-const buildDir = "CRASH_TEST_BUILD_DIR"
+// buildDir is where the bridge is built. TestMain makes and removes it.
+var buildDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "currentsbridge-crash-test-")
-	if err == nil {
-		err = os.Setenv(buildDir, dir)
+	var err error
+	if buildDir, err = os.MkdirTemp("", "currentsbridge-crash-test-"); err != nil {
+		panic(err)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	defer os.RemoveAll(buildDir)
+	m.Run()
 }
 
 var buildOnce = sync.OnceValues(func() (program, error) {
 	const bridge = "github.com/currentsbridge/currentsbridge/cmd/bridge"
-	dir := os.Getenv(buildDir)
-	plain, err := gobuild.Program(dir, bridge)
+	plain, err := gobuild.Program(buildDir, bridge)
 	if err != nil {
 		return program{}, err
 	}
-	armed, err := gobuild.Program(filepath.Join(dir, "armed"), bridge, "-tags", "crashpoints")
+	armed, err := gobuild.Program(filepath.Join(buildDir, "armed"), bridge, "-tags", "crashpoints")
 	return program{plain: plain, armed: armed}, err
 })
 

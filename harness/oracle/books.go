@@ -38,14 +38,14 @@ type Books struct {
 
 // entry is one issued event.
 type entry struct {
-	arrives   Sum    // of what must come in
-	ref       uint64 // in the archive
-	epoch     uint32 // when it was last delivered
-	delivered uint16
-	fate      Fate
-	acked     bool
-	corrupt   bool
-	buried    bool
+	arrives      Sum    // of what must come in
+	ref          uint64 // in the archive
+	epoch        uint32 // when it was last delivered
+	delivered    uint16
+	fate         Fate
+	acked        bool
+	corrupt      bool
+	deadLettered bool
 }
 
 type typeEntry struct{ sent, delivered bool }
@@ -59,18 +59,18 @@ type offender struct {
 
 // Tally is the sum of the books, in events.
 type Tally struct {
-	Sent, Acked int64 // different events issued; of them acknowledged
-	Delivered   int64 // different events that came in at least once
-	Duplicates  int64 // further deliveries of an event that was delivered before
-	Unexplained int64 // of the duplicates: nothing was interrupted in between
-	Corrupted   int64 // different events that came in other than they should
-	Invalid     int64 // deliveries that break RudderStack's schema
-	Stray       int64 // deliveries of what was never issued
-	Misdirected int64 // different events delivered though they are dead or filtered
-	Buried      int64 // different events that are in the dead letters
-	Misburied   int64 // dead letters that should be none, or have another reason
-	Undelivered int64 // acknowledged, to be delivered, neither delivered nor dead
-	Unburied    int64 // acknowledged, to be dead, neither dead nor delivered
+	Sent, Acked         int64 // different events issued; of them acknowledged
+	Delivered           int64 // different events that came in at least once
+	Duplicates          int64 // further deliveries of an event that was delivered before
+	Unexplained         int64 // of the duplicates: nothing was interrupted in between
+	Corrupted           int64 // different events that came in other than they should
+	Invalid             int64 // deliveries that break RudderStack's schema
+	Stray               int64 // deliveries of what was never issued
+	Misdirected         int64 // different events delivered though they are dead or filtered
+	DeadLettered        int64 // different events that are in the dead letters
+	WronglyDeadLettered int64 // dead letters that should be none, or have another reason
+	Undelivered         int64 // acknowledged, to be delivered, neither delivered nor dead
+	NotDeadLettered     int64 // acknowledged, to be dead, neither dead nor delivered
 
 	Dead, Filtered int64 // acknowledged events that must be dead, or filtered
 	Awaited        int64 // acknowledged events that must be delivered
@@ -250,24 +250,24 @@ func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
 	return id, kind, sum, ""
 }
 
-// Bury notes that an event is in the bridge's dead letters, and why.
-func (b *Books) Bury(event []byte, reason string) {
+// DeadLetter notes that an event is in the bridge's dead letters, and why.
+func (b *Books) DeadLetter(event []byte, reason string) {
 	want, err := Expect(event, b.rules)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e, ok := b.entries[sumText(want.ID)]
 	switch {
 	case err != nil || want.ID == "" || !ok:
-		b.tally.Misburied++
-		b.note("misburied", "a dead letter was never sent as an event: %s", show(string(event)))
-	case want.Fate != Dead || want.Reason != reason || e.buried:
-		b.tally.Misburied++
-		b.note("misburied", "event %s (%s) is a dead letter with the reason %s; expected: %s",
+		b.tally.WronglyDeadLettered++
+		b.note("dead-lettered", "a dead letter was never sent as an event: %s", show(string(event)))
+	case want.Fate != Dead || want.Reason != reason || e.deadLettered:
+		b.tally.WronglyDeadLettered++
+		b.note("dead-lettered", "event %s (%s) is a dead letter with the reason %s; expected: %s",
 			want.ID, want.Type, reason, cmp.Or(want.Reason, "none"))
 	}
-	if ok && !e.buried {
-		e.buried = true
-		b.tally.Buried++
+	if ok && !e.deadLettered {
+		e.deadLettered = true
+		b.tally.DeadLettered++
 	}
 }
 

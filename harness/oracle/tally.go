@@ -24,7 +24,7 @@ func (b *Books) Tally() Tally {
 		case e.lost() && e.fate == Deliver:
 			sum.Undelivered++
 		case e.lost() && e.fate == Dead:
-			sum.Unburied++
+			sum.NotDeadLettered++
 		}
 	}
 	for _, t := range b.types {
@@ -40,7 +40,9 @@ func (b *Books) Tally() Tally {
 
 // lost says that an acknowledged event is nowhere. That of a filtered one is
 // not known here; the bridge only counts them.
-func (e *entry) lost() bool { return e.acked && e.delivered == 0 && !e.buried && e.fate != Filtered }
+func (e *entry) lost() bool {
+	return e.acked && e.delivered == 0 && !e.deadLettered && e.fate != Filtered
+}
 
 // Missing lists ids of acknowledged events that are neither delivered nor dead,
 // as far as the archive can name them: at most five.
