@@ -170,7 +170,7 @@ func TestBackfillKills(t *testing.T) {
 	t.Parallel()
 	built := build(t)
 	rudder := mockrudder.Start(t, mockrudder.WithSource("a", mockrudder.HTTP))
-	const n = 6000
+	const n = 2400
 	export := exported(t, mockbraze.Emission{Events: n, Seed: 9})
 	dir := t.TempDir()
 	settings := settingsOf(dir, rudder.URL, "", "a")
@@ -183,7 +183,7 @@ func TestBackfillKills(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begin := func() (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "1000", export)
+		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "800", export)
 		require.NoError(t, cmd.Start())
 		return cmd, out
 	}

@@ -24,7 +24,7 @@ import (
 
 const (
 	// diskSize is that of the file system in the tests below.
-	diskSize = 96 << 20
+	diskSize = 64 << 20
 	// reserve is what the bridge leaves free of so small a disk.
 	reserve = 24 << 20
 	// diskTimeout is for a busy machine; what is waited for takes seconds.
