@@ -10,6 +10,7 @@ import (
 
 // TestBackfillExitCodes backfills into a store whose bridge does not run.
 func TestBackfillExitCodes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	settings, export := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "event_type=users.messages.email.Open", "part.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(export), 0o755))

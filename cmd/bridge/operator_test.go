@@ -36,14 +36,15 @@ func answering(t *testing.T, status int) (url string, answer *atomic.Int64) {
 // TestOperator has a day of an operator, with an admin token all the while: a
 // destination that refuses, then what is new, a replay, and a person to forget.
 func TestOperator(t *testing.T) {
+	t.Parallel()
 	url, answer := answering(t, 401)
 	token := filepath.Join(t.TempDir(), "admin-token")
 	require.NoError(t, os.WriteFile(token, []byte("operator\n"), 0o600))
 	s := serve(t, []string{"BRIDGE_ADMIN_TOKEN_FILE=" + token}, "--braze-token", "s3cret", "--rudder-url", url, "--write-key", "wk", "--data-dir", t.TempDir())
-	code, _, stderr := runBridge(t, nil, "status", "--admin", s.admin)
+	code, _, stderr := runBridge(t, nil, "status", "--admin", s.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "401 Unauthorized: the admin token is missing or wrong")
-	env := []string{"BRIDGE_ADMIN=" + s.admin, "BRIDGE_ADMIN_TOKEN=wrong"}
+	env := []string{"BRIDGE_ADMIN=" + s.Admin, "BRIDGE_ADMIN_TOKEN=wrong"}
 	bridge := func(args ...string) (int, string) {
 		t.Helper()
 		code, stdout, stderr := runBridge(t, env, append(args, "--admin-token-file", token)...)
@@ -88,7 +89,7 @@ func TestOperator(t *testing.T) {
 	code, out = bridge("forget", "--user", "ada-0")
 	require.Zero(t, code)
 	require.Equal(t, "connector default: 3 events of history and 0 dead letters are removed\n", out)
-	require.NotContains(t, s.stderr.String(), "ada-")
+	require.NotContains(t, s.output(t), "ada-")
 
 	operatorEndsAReplay(t, bridge)
 }
@@ -118,6 +119,7 @@ func operatorEndsAReplay(t *testing.T, bridge func(...string) (int, string)) {
 }
 
 func TestCommandsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args []string
 		want string
