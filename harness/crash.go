@@ -10,7 +10,7 @@ import (
 
 // crasher kills the bridge under load, by the share of events that got through:
 // the first, third, … kill when enough were acknowledged, the others when
-// enough were delivered, so that it strikes at both ends.
+// enough were delivered, so that both ends are covered.
 type crasher struct {
 	ctx     context.Context // of the run: no kill and no start after it
 	process *process

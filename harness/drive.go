@@ -9,9 +9,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
-// How often the bridge is asked for its ledger: its sums must hold at every
-// moment, also in the middle of a run.
 const (
+	// ledgerEvery is how often the bridge is asked for its ledger, whose sums must
+	// hold in the middle of a run too.
 	ledgerEvery = 250 * time.Millisecond
 	brazeWait   = 50 * time.Millisecond // first backoff of Braze, which doubles
 	brazeMax    = time.Second
@@ -79,8 +79,8 @@ func (r *run) send(ctx context.Context) error {
 	return current.SendAt(ctx, r.config.Events, r.config.Rate)
 }
 
-// follow watches the run until the bridge has nothing pending any more, or
-// nothing gets on. It returns the bridge's last ledger.
+// follow watches the run until the bridge has nothing pending any more, or there is
+// no progress. It returns the bridge's last ledger.
 func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger {
 	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
@@ -99,7 +99,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		case <-ask.C:
 		}
 		if !r.crasher.down.Load() && r.process.gone() {
-			stop() // what it ended with is told where it is stopped
+			stop() // process.stop returns how it ended
 			return ledger
 		}
 		now, err := r.askLedger(ctx)
@@ -132,7 +132,7 @@ func (r *run) askLedger(ctx context.Context) (Ledger, error) {
 	return ledger, nil
 }
 
-// standstill tells whether a number has not changed for long.
+// standstill detects that a number has not changed for too long.
 type standstill struct {
 	limit time.Duration
 	since time.Time
@@ -154,7 +154,7 @@ func (r *run) snapshot() snapshot {
 	}
 }
 
-// verdict puts the evidence together once everything stands still.
+// verdict collects the evidence once everything has stopped.
 func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
 		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),

@@ -43,7 +43,7 @@ type run struct {
 	closers []func() // in the order in which they were opened
 }
 
-// Run makes one run and judges it. An error means that there is no verdict: the
+// Run makes one run and gives the verdict. An error means that there is no verdict: the
 // configuration is wrong, the bridge's program is missing or does not start, or
 // ctx ended. A run that fails is a Report.
 func Run(ctx context.Context, c Config) (Report, error) {

@@ -12,7 +12,7 @@ import (
 type evidence struct {
 	tally   oracle.Tally
 	missing []string // some of the lost
-	notes   []string // what the books remarked
+	notes   []string // of the books
 
 	ledger Ledger
 	// answered counts events in requests of Braze that got 2XX, repeats
@@ -25,13 +25,13 @@ type evidence struct {
 	crashes int
 	// wantedCrashes is how many kills were asked for.
 	wantedCrashes int
-	// inFlight is how many events the bridge may have under way at once, and
+	// inFlight is how many events the bridge may have in flight at once, and
 	// perPost how many in one request; see bound.
 	inFlight, perPost int64
 	lostAnswers       int64 // after storing
 	explained         int64 // duplicates by what was not counted here; see Loss
 
-	troubles []string // of the run itself, such as a standstill
+	troubles []string // errors of the run itself, such as a standstill
 	duration time.Duration
 }
 
@@ -102,7 +102,7 @@ func (e evidence) failures(r Report) []string {
 	return f.list
 }
 
-// ledgerFindings holds the bridge's own books against ours.
+// ledgerFindings compares the bridge's ledger with the oracle's books.
 func (e evidence) ledgerFindings(f *findings) {
 	if err := e.ledger.Check(); err != nil {
 		f.list = append(f.list, err.Error())

@@ -87,7 +87,7 @@ func eventsOf(user string) func(event []byte) bool {
 		}
 		id := scan.Events[0].ExternalUserID
 		decoded, ok := currents.AppendText(text[:0], id)
-		if !ok { // a number stands for itself, but null, true and the like for nobody
+		if !ok { // a number is compared as written; null, true and the like are no id
 			return len(id) > 0 && (id[0] == '-' || id[0] >= '0' && id[0] <= '9') && bytes.Equal(id, want)
 		}
 		text = decoded

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 // running is a bridge that delivers to a fake RudderStack.
 type running struct {
@@ -81,7 +81,7 @@ func (r *running) post(connector string, events ...string) {
 	require.Equal(r.t, http.StatusOK, resp.StatusCode)
 }
 
-// event is one that nobody complains about.
+// event is a valid event.
 func event(id, extra string) string {
 	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
 }
@@ -113,7 +113,7 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 			}
 		}
 		return good(last)
-	}, patience, 20*time.Millisecond, "%+v", &last)
+	}, timeout, 20*time.Millisecond, "%+v", &last)
 }
 
 // refuse has RudderStack refuse what contains a text, and returns what ends that.

@@ -18,9 +18,10 @@ func newDead() *cobra.Command {
 		Use:   "dead",
 		Short: "Look into the dead letters of a running bridge, replay or purge them",
 		Long: `Look into the dead letters of a running bridge: events that cannot be delivered,
-because nobody is in them or because RudderStack refused them on their own. Each
+because they have no user or because RudderStack refused them on their own. Each
 connector counts its letters for itself, so a number needs --connector where
-there are several. Replay what has been mended on RudderStack's side; purge what nobody wants.`,
+there are several. Replay what has been repaired on RudderStack's side; purge what is
+not needed.`,
 		Example: `  bridge dead list
   bridge dead summary
   bridge dead show 7

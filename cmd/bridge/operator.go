@@ -18,8 +18,8 @@ func newResume() *cobra.Command {
 		Short: "Try a destination again at once that is paused or backing off",
 		Long: `Try a destination again at once that is paused or backing off, for example after
 its write key was set right in RudderStack. Without this the bridge tries by
-itself, at least every 30 seconds. It exits 0 when the bridge was told; bridge
-status shows what came of it.`,
+itself, at least every 30 seconds. It exits 0 when the request was sent; bridge
+status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
 		Args: cobra.NoArgs,

@@ -143,7 +143,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 	}
 }
 
-// leftAlone tells who stops waiting that the replay does not stop with it.
+// leftAlone is the error of a command that stops waiting: the replay goes on.
 func leftAlone(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() == nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// samples is how many offenders of each kind the books keep for the report.
+// samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
 // Archive keeps what was sent, so that a mismatch can be explained afterwards.
@@ -31,7 +31,7 @@ type Books struct {
 	epoch   uint32
 	tally   Tally
 
-	corrupted []offender
+	corrupted []mismatch
 	notes     []string
 	noted     map[string]int
 }
@@ -50,8 +50,8 @@ type entry struct {
 
 type typeEntry struct{ sent, delivered bool }
 
-// offender is a delivery that was not what it should have been.
-type offender struct {
+// mismatch is a delivery that was not what it should have been.
+type mismatch struct {
 	id  string
 	ref uint64
 	got []byte
@@ -174,7 +174,7 @@ func (b *Books) ack(e *entry) {
 }
 
 // Interrupt notes that outcomes may have been lost here: the bridge was killed,
-// or an answer never reached it. An event delivered before it may come again.
+// or a response never reached it. An event delivered before may be sent again.
 func (b *Books) Interrupt() {
 	b.mu.Lock()
 	b.epoch++
@@ -219,7 +219,7 @@ func (b *Books) Deliver(d Delivery) {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, offender{id, e.ref, bytes.Clone(d.Raw)})
+			b.corrupted = append(b.corrupted, mismatch{id, e.ref, bytes.Clone(d.Raw)})
 		}
 	}
 }

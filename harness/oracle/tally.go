@@ -14,7 +14,7 @@ func (b *Books) Progress() (acked, awaited, delivered int64) {
 	return b.tally.Acked, b.tally.Awaited, b.tally.Delivered
 }
 
-// Tally adds up. Call it when nothing is on its way any more.
+// Tally adds up. Call it when nothing is in flight any more.
 func (b *Books) Tally() Tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,8 +38,8 @@ func (b *Books) Tally() Tally {
 	return sum
 }
 
-// lost says that an acknowledged event is nowhere. That of a filtered one is
-// not known here; the bridge only counts them.
+// lost says that an acknowledged event is neither delivered nor dead. Filtered
+// events are not known here: the bridge only counts them.
 func (e *entry) lost() bool {
 	return e.acked && e.delivered == 0 && !e.deadLettered && e.fate != Filtered
 }
@@ -81,7 +81,7 @@ func (b *Books) Notes() []string {
 	return notes
 }
 
-func (b *Books) explain(o offender) string {
+func (b *Books) explain(o mismatch) string {
 	event, err := b.archive.Get(o.ref)
 	if err != nil {
 		return err.Error()
