@@ -126,7 +126,7 @@ func (b *books) PurgeDead(_ context.Context, numbers ...uint64) (int, error) {
 	return b.move(numbers), b.err
 }
 
-// ReplayDead has every letter die again, as it would while nothing is mended.
+// ReplayDead dead-letters every letter again, as long as nothing is repaired.
 func (b *books) ReplayDead(_ context.Context, numbers ...uint64) (int, error) {
 	if b.moves++; b.moves > 100 {
 		return 0, errors.New("the same letters are replayed over and over")

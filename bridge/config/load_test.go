@@ -135,13 +135,6 @@ func TestLoadWithoutFile(t *testing.T) {
 	require.Equal(t, "default", want.Name)
 }
 
-func TestLoadShortFile(t *testing.T) {
-	cfg, err := Load(t.Context(), Source{File: writeFile(t, "queue: sqlite\nbraze_token: t\nrudder_url: http://r\nwrite_key: k\n")})
-	require.NoError(t, err)
-	require.Equal(t, []string{"t"}, cfg.Connectors[0].Tokens)
-	require.False(t, cfg.Connectors[0].Open)
-}
-
 // good is a connector with nothing wrong; tests put a mistake beside it.
 const good = "    token: t\n    rudder_url: http://r\n    write_key: k\n"
 

@@ -20,6 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -72,13 +73,9 @@ func run(t *testing.T, token string) *running {
 // post sends events to a connector as Braze would.
 func (r *running) post(connector string, events ...string) {
 	r.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, r.at.Intake+"/currents/"+connector, strings.NewReader(`{"events":[`+strings.Join(events, ",")+`]}`))
-	require.NoError(r.t, err)
-	req.Header.Set("Authorization", "Bearer tok-"+connector)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(r.t, err)
-	resp.Body.Close()
-	require.Equal(r.t, http.StatusOK, resp.StatusCode)
+	api := jsoncall.API{Base: r.at.Intake, Token: "tok-" + connector}
+	body := json.RawMessage(`{"events":[` + strings.Join(events, ",") + `]}`)
+	require.NoError(r.t, api.Do(r.t.Context(), http.MethodPost, "/currents/"+connector, body, nil))
 }
 
 // event is a valid event.
@@ -99,14 +96,8 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 	r.t.Helper()
 	var last admin.ConnectorStatus
 	require.Eventually(r.t, func() bool {
-		req, err := http.NewRequest(http.MethodGet, r.at.Admin+"/status", nil)
-		require.NoError(r.t, err)
-		req.Header.Set("Authorization", "Bearer "+r.token)
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(r.t, err)
-		defer resp.Body.Close()
 		var status admin.Status
-		require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&status))
+		require.NoError(r.t, jsoncall.API{Base: r.at.Admin, Token: r.token}.Do(r.t.Context(), http.MethodGet, "/status", nil, &status))
 		for _, c := range status.Connectors {
 			if c.Name == connector {
 				last = c
