@@ -49,6 +49,7 @@ func run(t *testing.T, token string) *running {
 	for _, name := range []string{"brand-a", "brand-b"} {
 		c := config.DefaultConnector()
 		c.Name, c.Tokens, c.RudderURL, c.WriteKey = name, []string{"tok-" + name}, r.rudder.URL, "wk-"+name
+		c.Backoff = config.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}
 		cfg.Connectors = append(cfg.Connectors, c)
 	}
 	ready := make(chan bridge.Addresses, 1)
