@@ -20,6 +20,7 @@ const (
 // drive sends everything, waits until the bridge has delivered it, and judges.
 func (r *run) drive(ctx context.Context) Report {
 	r.began = time.Now()
+	r.shownAt = r.began
 	if r.config.Faults.network() {
 		if err := r.schedule.begin(); err != nil {
 			r.note(err)
@@ -34,13 +35,7 @@ func (r *run) drive(ctx context.Context) Report {
 	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
 		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
-	var before snapshot
-	live := progress.Show(r.config.Progress, func(time.Time) string {
-		now := r.snapshot()
-		line := now.line(before)
-		before = now
-		return line
-	})
+	live := progress.Show(r.config.Progress, r.line)
 	live.KeepLast()
 	sent := make(chan error, 1)
 	go func() { sent <- r.send(running) }()
@@ -144,14 +139,6 @@ func (s *standstill) at(now time.Time, value int64) bool {
 		s.since, s.last = now, value
 	}
 	return now.Sub(s.since) > s.limit
-}
-
-func (r *run) snapshot() snapshot {
-	acked, awaited, delivered := r.books.Progress()
-	return snapshot{
-		acked: acked, delivered: delivered, awaited: awaited, total: int64(r.config.Events),
-		faults: r.schedule.happened(), crashes: r.crasher.count(), elapsed: time.Since(r.began),
-	}
 }
 
 // verdict collects the evidence once everything has stopped.

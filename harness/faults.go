@@ -148,7 +148,7 @@ func (s *schedule) happened() map[string]int {
 	defer s.mu.Unlock()
 	counts := map[string]int{}
 	for i, fault := range s.to.Faults() {
-		if i < len(s.names) {
+		if i < len(s.names) && fault.Hits > 0 {
 			counts[s.names[i]] += fault.Hits
 		}
 	}

@@ -32,6 +32,8 @@ type run struct {
 	crasher  *crasher
 
 	began    time.Time
+	shown    int64        // events delivered, in the last progress line
+	shownAt  time.Time    // time of that line
 	attempts atomic.Int64 // events in requests of Braze, answered or not
 	answered atomic.Int64 // of them in requests that got 2XX
 	lost     atomic.Int64 // responses of RudderStack that never arrived
@@ -116,7 +118,7 @@ func (r *run) openRudder() (string, error) {
 	}
 	r.watch = &watch{next: r.config.Rudder(next), lost: r.responseLost}
 	var stop func()
-	r.watch.address, stop, err = serve("127.0.0.1:0", &http.Server{Handler: r.watch, ConnState: r.watch.conns.note})
+	r.watch.address, stop, err = serve("127.0.0.1:0", r.watch, r.watch.conns.note)
 	if err != nil {
 		return "", fmt.Errorf("listen for RudderStack: %w", err)
 	}
@@ -125,13 +127,14 @@ func (r *run) openRudder() (string, error) {
 	return "http://" + r.watch.address, nil
 }
 
-// serve serves on an address until stop is called. at is the address in use.
-func serve(address string, server *http.Server) (at string, stop func(), err error) {
+// serve serves on an address until stop is called. at is the address in use; observe
+// may be nil.
+func serve(address string, h http.Handler, observe func(net.Conn, http.ConnState)) (at string, stop func(), err error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", nil, err
 	}
-	server.ReadHeaderTimeout = time.Minute
+	server := &http.Server{Handler: h, ConnState: observe, ReadHeaderTimeout: time.Minute}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- cli.Serve(ctx, server, ln, time.Second) }()

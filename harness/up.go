@@ -55,7 +55,7 @@ func Up(ctx context.Context, c UpConfig) error {
 	}
 	defer braze.Close()
 	for address, handler := range map[string]http.Handler{c.Rudder: rudder, c.Braze: braze.Handler()} {
-		_, stop, err := serve(address, &http.Server{Handler: handler})
+		_, stop, err := serve(address, handler, nil)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func TestUpNamesAnAddressInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := freePort()
 	require.NoError(t, err)
-	_, stop, err := serve(taken, &http.Server{Handler: http.NotFoundHandler()})
+	_, stop, err := serve(taken, http.NotFoundHandler(), nil)
 	require.NoError(t, err)
 	defer stop()
 	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})
