@@ -29,12 +29,12 @@ func eventually(t *testing.T, holds func() bool, what string) {
 	require.Eventually(t, holds, 30*time.Second, 5*time.Millisecond, what)
 }
 
-// A connector comes, one goes with what waits in it, and it comes back: nothing
-// is lost, and the one that stays is not disturbed.
+// A connector is added, one with pending events is removed, and added again: nothing
+// is lost, and the unchanged one keeps its sender.
 func TestConnectorsComeAndGo(t *testing.T) {
-	stays, goes, comes := newStack(t), newStack(t), newStack(t)
-	goes.answer(http.StatusServiceUnavailable)
-	a, b, c := connectorTo(stays.URL), connectorTo(goes.URL), connectorTo(comes.URL)
+	unchanged, removed, added := newStack(t), newStack(t), newStack(t)
+	removed.answer(http.StatusServiceUnavailable)
+	a, b, c := connectorTo(unchanged.URL), connectorTo(removed.URL), connectorTo(added.URL)
 	a.Name, b.Name, c.Name = "a", "b", "c"
 	b.Tokens, c.Tokens = []string{"token-b"}, []string{"token-c"}
 	cfg := configFor(t, a, b)
@@ -56,7 +56,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.Equal(t, uint64(1), s[2].Pending)
 	require.Equal(t, "paused", s[2].Destination.State)
 	require.Equal(t, "the connector is not in the configuration; its events wait", s[2].Destination.LastError)
-	require.Same(t, kept, r.bridge.components.connectors[1].sender.Load(), "who does not change goes on")
+	require.Same(t, kept, r.bridge.components.connectors[1].sender.Load(), "an unchanged connector keeps its sender")
 	for _, line := range []string{
 		`msg="connector is added" connector=c`, `level=WARN msg="connector is removed, its events wait" connector=b pending=1 dead=0`,
 		`msg="configuration is reloaded" connectors=2`,
@@ -65,7 +65,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	}
 	require.NotContains(t, r.log.String(), "connector=a")
 
-	goes.answer(http.StatusOK)
+	removed.answer(http.StatusOK)
 	cfg.Connectors = []config.Connector{a, b, c}
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
 	for _, s := range r.settled(t) {
@@ -149,10 +149,10 @@ func TestReloadUnderLoad(t *testing.T) {
 // would send all of it twice.
 func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
-	letGo := sync.OnceFunc(func() { close(release) })
+	unblock := sync.OnceFunc(func() { close(release) })
 	var at atomic.Int64
 	slow := newStack(t)
-	t.Cleanup(letGo)
+	t.Cleanup(unblock)
 	slow.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			return
@@ -173,7 +173,7 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg), "it does not wait for the old sender")
 	r.post(t, "/currents", "secret", event("2")) // intake goes on
 	require.Never(t, func() bool { return len(fast.items(t, "batch")) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "the new one waits")
-	letGo()
+	unblock()
 	require.Equal(t, uint64(2), r.settled(t)[0].Delivered)
 	require.Equal(t, int64(1), at.Load())
 	require.Len(t, fast.items(t, "batch"), 1)
@@ -379,7 +379,7 @@ func TestAdminHosts(t *testing.T) {
 	next.AdminToken = "operator"
 	require.NoError(t, r.bridge.Reload(t.Context(), next))
 	require.Equal(t, 401, r.asked(t, "new.example.com"))
-	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "whoever listens by a name is asked by it")
+	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "the name that it listens on is allowed")
 }
 
 // A newer glossary comes into force with a reload, and one that is wrong is

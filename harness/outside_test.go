@@ -51,7 +51,7 @@ func leave(t *testing.T, mode Mode) remains {
 	return left
 }
 
-// outside is the evidence, as it was or spoilt.
+// outside is the evidence, as it was or changed.
 func (r remains) outside(t *testing.T) Outside {
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = w.Write(r.pages[req.URL.Path]) }))
 	t.Cleanup(admin.Close)
@@ -66,7 +66,7 @@ func received(t *testing.T, line string) (at time.Time) {
 	return e.ReceivedAt
 }
 
-func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
+func TestJudge(t *testing.T) {
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
 	}
 }
 
-// spoil changes one thing after the other, and each must be told.
+// spoil changes one thing after the other, and each must be reported.
 func spoil(t *testing.T, left remains) {
 	first := left.stored[0]
 	for name, c := range map[string]struct {
@@ -116,11 +116,11 @@ func spoil(t *testing.T, left remains) {
 		}, "ledger"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spoilt := left
+			changed := left
 			var o Outside
 			o.Counts = left.counts
-			c.change(&spoilt, &o)
-			whole := spoilt.outside(t)
+			c.change(&changed, &o)
+			whole := changed.outside(t)
 			whole.Counts, whole.Losses = o.Counts, o.Losses
 			report, err := Judge(t.Context(), whole)
 			require.NoError(t, err)

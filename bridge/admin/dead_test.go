@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -123,14 +122,11 @@ func TestMovesOverAllConnectors(t *testing.T) {
 	require.Empty(t, f.gone.dead)
 }
 
-// Large events end a page before its limit.
+// A large event ends a page before its limit.
 func TestDeadPagesAreBounded(t *testing.T) {
 	f := newFixture(t)
-	large := append(append([]byte{'"'}, bytes.Repeat([]byte("x"), 6<<20)...), '"')
-	for n := range uint64(5) {
-		f.a.dead = append(f.a.dead, queue.DeadLetter{Number: n + 1, Event: large})
-	}
+	large := `"` + strings.Repeat("x", maxLetterBytes) + `"`
+	f.a.dead = []queue.DeadLetter{{Number: 1, Event: []byte(large)}, {Number: 2, Event: []byte(`{}`)}}
 	body := f.get(t, "/api/dead?connector=a", 200)
-	require.Less(t, len(body), 20<<20)
-	require.True(t, strings.HasSuffix(strings.TrimSpace(body), `"next":3}`), body[len(body)-40:])
+	require.True(t, strings.HasSuffix(strings.TrimSpace(body), `"next":1}`), body[len(body)-40:])
 }

@@ -22,8 +22,8 @@ func (f *fixture) named(t *testing.T, method, path, host, token string, status i
 	return f.request(t, r, status)
 }
 
-// A page of the internet may have its own name lead to this address after it was
-// loaded. It is told nothing and changes nothing.
+// A page of the internet may have its own name resolve to this address after it was
+// loaded (DNS rebinding). It can read and change nothing.
 func TestForeignNamesReachNothing(t *testing.T) {
 	f := newFixture(t)
 	f.a.dead = letters()
@@ -37,7 +37,7 @@ func TestForeignNamesReachNothing(t *testing.T) {
 		}
 		f.named(t, http.MethodGet, "/livez", host, "", 200)
 		body := f.named(t, http.MethodGet, "/readyz", host, "", 200)
-		require.JSONEq(t, `{"ready":true}`, body, "and nobody's name")
+		require.JSONEq(t, `{"ready":true}`, body, "without the names of connectors")
 		f.usage.Full = true
 		body = f.named(t, http.MethodGet, "/readyz", host, "", 503)
 		require.JSONEq(t, `{"ready":false}`, body)
@@ -73,7 +73,7 @@ func TestOwnNamesReachAll(t *testing.T) {
 	require.ErrorContains(t, err, "admin_hosts")
 }
 
-// No page has the token, so whoever has it may ask by any name.
+// No page has the token, so a request with it may have any Host header.
 func TestATokenNeedsNoName(t *testing.T) {
 	f := newFixture(t)
 	f.SetToken("operator")

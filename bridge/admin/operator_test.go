@@ -43,7 +43,7 @@ func TestReplayIsOrdered(t *testing.T) {
 		"types":["users.*","x"],"rate":2.5,"started_at":"2026-01-02T12:00:00Z","replayed":0,"refused":0,"skipped":0}]}`, body)
 	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon.Add(-time.Hour), Types: []string{"users.*", "x"}, Rate: 2.5}, f.b.replay.Order)
 
-	// One is under way, so none is begun for all.
+	// One is active, so none is started for all.
 	body = f.post(t, "/api/replay?since=2h", 409)
 	require.Contains(t, body, "connector b: ")
 	require.Zero(t, f.a.replay.Number)

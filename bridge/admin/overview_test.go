@@ -98,7 +98,7 @@ func TestSamples(t *testing.T) {
 	require.Empty(t, f.samples.of("a"), "of what is gone nothing is kept")
 }
 
-// A brief list shows nobody; what is counted is what is moved.
+// A brief list shows no personal data.
 func TestWhatThePageAsksOfDeadLetters(t *testing.T) {
 	f := newFixture(t)
 	f.a.dead = letters()

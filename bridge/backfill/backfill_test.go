@@ -124,7 +124,7 @@ func TestBackfill(t *testing.T) {
 	require.Equal(t, backfill.Count{Duplicates: 500}, sum.Sum)
 }
 
-// TestGoesOn ends runs in the ways in which they can end, and goes on after each.
+// TestGoesOn ends runs in every way in which they can end, and continues each.
 func TestGoesOn(t *testing.T) {
 	broken := errors.New("out of order")
 	for name, c := range map[string]struct {
@@ -135,7 +135,7 @@ func TestGoesOn(t *testing.T) {
 	}{
 		"an error":             {fail: func(n int) error { return when(n == 2, broken) }, sent: 6},
 		"a lost answer":        {lose: func(n int) error { return when(n == 3, broken) }, sent: 7, duplicates: 50},
-		"nobody answers":       {lose: func(n int) error { return when(n == 1, backfill.ErrAway) }, sent: 7, duplicates: 100},
+		"no response":          {lose: func(n int) error { return when(n == 1, backfill.ErrAway) }, sent: 7, duplicates: 100},
 		"Ctrl-C":               {cancel: true, sent: 6},
 		"a first refused call": {fail: func(n int) error { return when(n == 0, backfill.ErrAway) }, sent: 6},
 	} {

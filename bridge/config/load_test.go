@@ -345,7 +345,7 @@ func TestLargeFilesAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "is larger than 4MiB")
 }
 
-// Nobody writes to the pipe: only the end of the context ends it.
+// The pipe has no writer: only the end of the context ends the read.
 func TestLoadEndsWithItsContext(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))

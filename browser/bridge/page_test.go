@@ -78,11 +78,11 @@ func testReplayOne(t *testing.T, browser *browsertest.Browser) {
 func testPurge(t *testing.T, browser *browsertest.Browser) {
 	r := run(t, "")
 	r.refuse("poison", http.StatusBadRequest)
-	nobody := func(id string) string {
+	noUser := func(id string) string {
 		return strings.Replace(event(id, ""), `"user_id":"u-`+id+`","external_user_id":"person-`+id+`"`, "", 1)
 	}
-	r.post("brand-a", event("e1", ""), event("e2", `,"is":"poison"`), nobody("n1"), nobody("n2"))
-	r.post("brand-b", nobody("n3"))
+	r.post("brand-a", event("e1", ""), event("e2", `,"is":"poison"`), noUser("n1"), noUser("n2"))
+	r.post("brand-b", noUser("n3"))
 	r.until("brand-a", func(s admin.ConnectorStatus) bool { return s.Dead == 3 })
 	r.until("brand-b", func(s admin.ConnectorStatus) bool { return s.Dead == 1 })
 
@@ -223,8 +223,8 @@ func testOverview(t *testing.T, browser *browsertest.Browser, r *running) {
 
 func testKeys(t *testing.T, browser *browsertest.Browser) {
 	r := run(t, "")
-	nobody := `{"id":"%","event_type":"users.messages.email.Open","user":{}}`
-	r.post("brand-a", strings.Replace(nobody, "%", "n1", 1), strings.Replace(nobody, "%", "n2", 1))
+	noUser := `{"id":"%","event_type":"users.messages.email.Open","user":{}}`
+	r.post("brand-a", strings.Replace(noUser, "%", "n1", 1), strings.Replace(noUser, "%", "n2", 1))
 	page := r.page(browser, "")
 	page.Size(390, 844, true)
 	page.Shows("h2", "brand-a")

@@ -59,8 +59,8 @@ func (s *serving) endWith(signal os.Signal) int {
 // start all the same.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	away := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir(), "--grace", "1h"}
-	s := serve(t, nil, away...)
+	args := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir(), "--grace", "1h"}
+	s := serve(t, nil, args...)
 	const batches = 20
 	for i := range batches {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i))
@@ -70,7 +70,7 @@ func TestSecondSignal(t *testing.T) {
 	s.closed(t)
 	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM), "it does not wait for the grace")
 
-	again := serve(t, nil, away...)
+	again := serve(t, nil, args...)
 	_, stdout, _ := runBridge(t, nil, "status", "--admin", again.Admin, "--json")
 	require.Contains(t, stdout, fmt.Sprintf(`"accepted":%d,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":%d,`, batches, batches))
 }
@@ -153,8 +153,8 @@ func TestHangupDuringTheStart(t *testing.T) {
 	require.Zero(t, s.end(), s.output(t))
 }
 
-// While a reload reads its configuration, here from a pipe that nobody writes to,
-// the bridge still ends when it is told to.
+// While a reload reads its configuration, here from a pipe without a writer, a signal
+// still ends the bridge.
 func TestSignalDuringAReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -137,7 +137,7 @@ func (f *fullDisk) post(events int) (taken bool) {
 	}
 	require.Equal(f, http.StatusServiceUnavailable, resp.StatusCode, string(text))
 	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	require.NoError(f, err, "Braze is told when to retry")
+	require.NoError(f, err, "the response says when to retry")
 	require.Positive(f, after)
 	return false
 }

@@ -65,8 +65,8 @@ func launch(path, dir, settings, armed string) (*bridgeproc.Process, error) {
 	return bridgeproc.Start(path, log, env, "serve", "--config", config)
 }
 
-// wasKilled says whether it ended by SIGKILL; false: it was told to stop and had
-// done so before. Any other end is an error. It must be gone.
+// wasKilled says whether the bridge ended by SIGKILL; false: it had stopped after
+// SIGTERM before. Any other end is an error. It must be gone.
 func wasKilled(p *bridgeproc.Process, stopped bool) (bool, error) {
 	status, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL {

@@ -31,7 +31,7 @@ func event(id string) []byte {
 	return fmt.Appendf(nil, `{"event_type":"t","id":%q,"user":{"user_id":"u"},"properties":{"n":1,"s":"x"}}`, id)
 }
 
-// message is what a right bridge makes of event(id); properties may be spoilt.
+// message is what a correct bridge makes of event(id); properties may be changed.
 func message(id, properties string) oracle.Delivery {
 	return oracle.Delivery{Valid: true, Raw: fmt.Appendf(nil,
 		`{%s,"event":"t","messageId":%q,"anonymousId":"u","properties":%s}`, head, id, properties)}
@@ -191,7 +191,7 @@ func TestBooksFindWrongDeadLetters(t *testing.T) {
 	books.DeadLetter(dead, "no_event_type")                       // another reason
 	books.DeadLetter(dead, "no_identity")                         // a second time
 	books.DeadLetter([]byte(`{"id":"unknown"}`), "no_identity")   // never sent
-	books.DeadLetter([]byte(`{"event_type":"t"}`), "no_identity") // nobody's
+	books.DeadLetter([]byte(`{"event_type":"t"}`), "no_identity") // of no event
 	tally := books.Tally()
 	require.EqualValues(t, 5, tally.WronglyDeadLettered)
 	require.EqualValues(t, 2, tally.DeadLettered)
