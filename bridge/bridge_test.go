@@ -162,6 +162,7 @@ const unusual = `{"events":[
 	{"id":"e1","event_type":"users.messages.email.Open","user":{"user_id":"u1"}}]}`
 
 func TestEventsModeEndToEnd(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	r := run(t, configFor(t, connectorTo(rudder.URL)))
 	answer := r.post(t, "/currents", "secret", unusual)
@@ -200,6 +201,7 @@ func TestEventsModeEndToEnd(t *testing.T) {
 }
 
 func TestWebhookModeEndToEnd(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	c := connectorTo(rudder.URL)
 	c.Mode = config.Webhook
@@ -222,6 +224,7 @@ func event(id string) string {
 // TestAcknowledgedEventsOutliveTheBridge stops a bridge whose destination is
 // unavailable and starts it again on the same directory.
 func TestAcknowledgedEventsOutliveTheBridge(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusServiceUnavailable)
 	cfg := configFor(t, connectorTo(rudder.URL))
@@ -245,6 +248,7 @@ func TestAcknowledgedEventsOutliveTheBridge(t *testing.T) {
 }
 
 func TestOneDestinationDoesNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
 	good, bad := newStack(t), newStack(t)
 	bad.answer(http.StatusUnauthorized)
 	a, b := connectorTo(bad.URL), connectorTo(good.URL)
@@ -260,6 +264,7 @@ func TestOneDestinationDoesNotHoldUpAnother(t *testing.T) {
 }
 
 func TestRunFailsEarly(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
@@ -302,6 +307,7 @@ func TestNewRefusesAWrongConfig(t *testing.T) {
 // A bridge that stops while a client is in the middle of its body finishes that
 // request. As soon as the public address accepts no connection, /readyz is 503.
 func TestRequestsInFlightAreFinished(t *testing.T) {
+	t.Parallel()
 	for range 2 {
 		cfg := configFor(t, connectorTo(newStack(t).URL))
 		r := run(t, cfg)
@@ -340,6 +346,7 @@ func TestRequestsInFlightAreFinished(t *testing.T) {
 
 // With the smallest body that is allowed, the largest event of Braze gets in.
 func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
 	cfg.MaxBody = 1 << 20 // the least that is allowed
@@ -355,6 +362,7 @@ func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
 // A dead letter that is replayed after RudderStack was repaired is delivered, and
 // the ledger stays true all the way.
 func TestReplayedDeadLettersAreDelivered(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusBadRequest)
 	r := run(t, configFor(t, connectorTo(rudder.URL)))

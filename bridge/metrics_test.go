@@ -61,6 +61,7 @@ func scrape(t *testing.T) map[string]*dto.MetricFamily {
 }
 
 func TestMetricsAreTheOnesThatAreDocumented(t *testing.T) {
+	t.Parallel()
 	shown := map[string]documented{}
 	for name, family := range scrape(t) {
 		if !strings.HasPrefix(name, "bridge_") {
@@ -178,6 +179,7 @@ func wellFormed(t *testing.T, query string) {
 
 // TestAlertsAndDashboardUseMetricsThatExist reads every expression in them.
 func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
+	t.Parallel()
 	families := scrape(t)
 	for path, expressions := range map[string]*regexp.Regexp{
 		"../deploy/prometheus/alerts.yaml": alertNames,

@@ -32,6 +32,7 @@ func eventually(t *testing.T, holds func() bool, what string) {
 // A connector is added, one with pending events is removed, and added again: nothing
 // is lost, and the unchanged one keeps its sender.
 func TestConnectorsComeAndGo(t *testing.T) {
+	t.Parallel()
 	unchanged, removed, added := newStack(t), newStack(t), newStack(t)
 	removed.answer(http.StatusServiceUnavailable)
 	a, b, c := connectorTo(unchanged.URL), connectorTo(removed.URL), connectorTo(added.URL)
@@ -80,6 +81,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 
 // A restart with a configuration that lacks a connector shows what waits in it.
 func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusServiceUnavailable)
 	a, b, c := connectorTo(rudder.URL), connectorTo(rudder.URL), connectorTo(rudder.URL)
@@ -108,6 +110,7 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 // TestReloadUnderLoad changes a connector's delivery again and again while
 // batches come in: each is acknowledged, and each event is delivered once.
 func TestReloadUnderLoad(t *testing.T) {
+	t.Parallel()
 	one, other := newStack(t), newStack(t)
 	c := connectorTo(one.URL)
 	cfg := configFor(t, c)
@@ -127,7 +130,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for i := range 8 {
+	for i := range 4 {
 		before := sent.Load()
 		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
 		c.RudderURL = []string{one.URL, other.URL}[i%2]
@@ -148,6 +151,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // Two senders at once would have more in flight than is configured, and a crash
 // would send all of it twice.
 func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
+	t.Parallel()
 	began, release := make(chan struct{}), make(chan struct{})
 	unblock := sync.OnceFunc(func() { close(release) })
 	var at atomic.Int64
@@ -180,6 +184,7 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 }
 
 func TestABadConfigurationIsRefused(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
 	r := run(t, cfg)
@@ -204,6 +209,7 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 
 // What needs a restart is named each time; the rest of the file is taken.
 func TestWhatNeedsARestartIsNamed(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
 	r := run(t, cfg)
@@ -229,6 +235,7 @@ func TestWhatNeedsARestartIsNamed(t *testing.T) {
 }
 
 func TestReloadNeedsARunningBridge(t *testing.T) {
+	t.Parallel()
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	b, err := New(cfg, Options{})
 	require.NoError(t, err)
@@ -241,6 +248,7 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 // The certificates that RudderStack's is verified with may change under the same
 // name.
 func TestTrustedCertificates(t *testing.T) {
+	t.Parallel()
 	served := newTLSStack(t)
 	cert, _ := certtest.New(t)
 	c := connectorTo(served.URL)
@@ -256,6 +264,7 @@ func TestTrustedCertificates(t *testing.T) {
 }
 
 func TestServesTLS(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	cfg := configFor(t, connectorTo(rudder.URL))
 	cert, key := certtest.New(t)
@@ -276,6 +285,7 @@ func TestServesTLS(t *testing.T) {
 
 // TestTheDiskIsScrubbed sees that the store scrubs.
 func TestTheDiskIsScrubbed(t *testing.T) {
+	t.Parallel()
 	cfg := configFor(t, connectorTo(newStack(t).URL))
 	cfg.ScrubEvery = time.Second
 	r := run(t, cfg)
@@ -289,6 +299,7 @@ func TestTheDiskIsScrubbed(t *testing.T) {
 // TestFiltersAndPersonalData sees that a connector's rules reach its sender, and
 // that a reload changes them.
 func TestFiltersAndPersonalData(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	c := connectorTo(rudder.URL)
 	c.Filter.Deny = []string{"t"}
@@ -310,6 +321,7 @@ func TestFiltersAndPersonalData(t *testing.T) {
 
 // TestTheLogHoldsNoSecretsAndNobody runs with everything logged.
 func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
+	t.Parallel()
 	rudder := newStack(t)
 	log := &logbuffer.Buffer{}
 	c := connectorTo(rudder.URL)
@@ -358,6 +370,7 @@ func (r *running) asked(t *testing.T, host string) int {
 // The names of the configuration are those that the admin address answers to,
 // also when they change while it runs.
 func TestAdminHosts(t *testing.T) {
+	t.Parallel()
 	cfg := configFor(t, connectorTo(newStack(t).URL))
 	cfg.AdminHosts = []string{"old.example.com"}
 	cfg.Admin = "localhost:0"
@@ -385,6 +398,7 @@ func TestAdminHosts(t *testing.T) {
 // A newer glossary comes into force with a reload, and one that is wrong is
 // refused.
 func TestGlossaryIsReloaded(t *testing.T) {
+	t.Parallel()
 	stays := newStack(t)
 	cfg := configFor(t, connectorTo(stays.URL))
 	r := run(t, cfg)
