@@ -20,6 +20,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 // asCommand makes the test binary be the command, so that tests have a real
@@ -119,6 +120,16 @@ func (s *serving) logged(t *testing.T, text string) {
 	require.Eventually(t, func() bool { return strings.Contains(s.output(t), text) }, time.Minute, 5*time.Millisecond, text)
 }
 
+// until waits until /status contains a text.
+func (s *serving) until(t *testing.T, token, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var status json.RawMessage
+		require.NoError(t, jsoncall.API{Base: s.Admin, Token: token}.Do(t.Context(), http.MethodGet, "/status", nil, &status))
+		return strings.Contains(string(status), text)
+	}, time.Minute, 10*time.Millisecond, text)
+}
+
 func rudderStack(t *testing.T) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	t.Cleanup(s.Close)
@@ -135,15 +146,12 @@ func TestServeStatusDeadAndSignals(t *testing.T) {
 			require.Regexp(t, `(?m)^ready: listen=http\S+ admin=(http\S+) page=http\S+/$`, s.output(t))
 			require.Contains(t, s.output(t), " page="+s.Admin+"/\n")
 			s.post(t, twoEvents)
-			var stdout string
-			require.Eventually(t, func() bool {
-				var code int
-				code, stdout, _ = runBridge(t, nil, "status", "--admin", s.Admin, "--json")
-				return code == 0 && strings.Contains(stdout, `"delivered":1`)
-			}, 30*time.Second, 20*time.Millisecond)
+			s.until(t, "", `"delivered":1`)
+			code, stdout, _ := runBridge(t, nil, "status", "--admin", s.Admin, "--json")
+			require.Zero(t, code)
 			require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
 
-			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}, "status")
+			code, stdout, _ = runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}, "status")
 			require.Zero(t, code)
 			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
 			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +0 +- +ok *$`, stdout)

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,13 +52,9 @@ func TestOperator(t *testing.T) {
 	for i := range 5 {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"users.new.Type","user":{"external_user_id":"ada-%d"}}]}`, i, i%2))
 	}
-	var out string
-	require.Eventually(t, func() bool {
-		_, out = bridge("status", "--json")
-		return strings.Contains(out, `"state":"paused"`)
-	}, 30*time.Second, 20*time.Millisecond)
+	s.until(t, "operator", `"state":"paused"`)
 
-	code, out = bridge("forget", "--user", "ada-0", "--json")
+	code, out := bridge("forget", "--user", "ada-0", "--json")
 	require.Equal(t, 3, code, "what is pending is left, and the exit code says so")
 	require.JSONEq(t, `{"history":0,"dead":0,"pending":3,"connectors":[{"connector":"default","history":0,"dead":0,"pending":3}]}`, out)
 
@@ -68,10 +63,7 @@ func TestOperator(t *testing.T) {
 	code, out = bridge("resume", "--connector", "default")
 	require.Zero(t, code)
 	require.Equal(t, "connector default: the destination is tried again\n", out)
-	require.Eventually(t, func() bool {
-		_, out = bridge("status", "--json")
-		return strings.Contains(out, `"delivered":5`)
-	}, 30*time.Second, 20*time.Millisecond)
+	s.until(t, "operator", `"delivered":5`)
 	require.Less(t, time.Since(begin), 10*time.Second, "by itself it would have been 15 seconds")
 
 	operatorSeesDrift(t, bridge)
