@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -92,7 +91,6 @@ type schedule struct {
 	mu    sync.Mutex
 	armed int64
 	names []string // of the injected faults, in their order
-	err   error
 }
 
 // roundEvery is how many events go with one round; there are four at least and
@@ -107,10 +105,8 @@ func newSchedule(to *mockrudder.Server, mode Mode, total int64) *schedule {
 func (s *schedule) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.arm(once())
-	s.arm(round(s.mode, time.Duration(mockrudder.Forever)))
 	s.armed = 1
-	return s.err
+	return s.arm(append(once(), round(s.mode, time.Duration(mockrudder.Forever))...))
 }
 
 // reached injects the next round once enough events were delivered for it.
@@ -118,19 +114,19 @@ func (s *schedule) reached(delivered int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.armed < s.rounds && delivered*s.rounds >= s.armed*s.total {
-		s.arm(round(s.mode, hangFor))
+		_ = s.arm(round(s.mode, hangFor)) // begin has shown that they are valid
 		s.armed++
 	}
 }
 
-func (s *schedule) arm(list []named) {
+func (s *schedule) arm(list []named) error {
 	for _, n := range list {
 		if err := s.to.Fault(n.fault); err != nil {
-			s.err = errors.Join(s.err, fmt.Errorf("arm the fault %s: %w", n.name, err))
-			continue
+			return fmt.Errorf("inject the fault %s: %w", n.name, err)
 		}
 		s.names = append(s.names, n.name)
 	}
+	return nil
 }
 
 // wanted names every fault of the schedule, once each.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze"
@@ -54,13 +53,16 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer braze.Close()
-	for address, handler := range map[string]http.Handler{c.Rudder: rudder, c.Braze: braze.Handler()} {
-		_, stop, err := serve(address, handler, nil)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	_, stopRudder, err := serve(c.Rudder, rudder, nil)
+	if err != nil {
+		return err
 	}
+	defer stopRudder()
+	_, stopBraze, err := serve(c.Braze, braze.Handler(), nil)
+	if err != nil {
+		return err
+	}
+	defer stopBraze()
 	program, err := findBridge(c.Bridge)
 	if err != nil {
 		return err

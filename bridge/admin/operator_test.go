@@ -53,9 +53,9 @@ func TestReplayIsOrdered(t *testing.T) {
 	require.Contains(t, body, `"active":false,`)
 	require.Contains(t, body, `"ended_at":"2026-01-02T12:01:00Z","replayed":5,"refused":6,"skipped":7`)
 
-	body = f.post(t, "/api/replay?since=2h", 200)
+	f.post(t, "/api/replay?since=2h", 200)
 	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon}, f.a.replay.Order)
-	body = f.post(t, "/api/replay/end", 200)
+	f.post(t, "/api/replay/end", 200)
 	require.False(t, f.a.replay.Active() || f.b.replay.Active())
 	body = f.get(t, "/api/replay", 200)
 	require.Equal(t, 2, strings.Count(body, `"active":false`))

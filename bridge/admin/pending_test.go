@@ -22,7 +22,7 @@ func TestPending(t *testing.T) {
 		f.get(t, path, want)
 	}
 	for query, want := range map[string]int{"connector=a&record=7&index=3": 200, "connector=a&record=7&index=4": 409, "connector=gone&record=7&index=3": 409, "record=7&index=3": 400} {
-		body = f.post(t, "/api/pending/dead-letter?"+query, want)
+		f.post(t, "/api/pending/dead-letter?"+query, want)
 	}
 	require.Equal(t, "7 3", f.setAside)
 }
