@@ -45,7 +45,7 @@ func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
 	require.NoError(t, err)
 	rounds, err := journey.New(journey.Config{Glossary: glossary, Population: population.New(population.Config{Seed: 11}), Seed: 11})
 	require.NoError(t, err)
-	const eventsOfAType = 40
+	const eventsOfAType = 12 // ten show every field
 	for i := range uint64(eventsOfAType * len(rounds.Types())) {
 		text := rounds.Append(nil, i)
 		body, event, ok := scanEvent(t, text)
