@@ -44,14 +44,15 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runBridge runs the command to its end.
-func runBridge(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+// runBridge runs the command to its end and requires an exit code.
+func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, env, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run()
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	require.Equal(t, code, cmd.ProcessState.ExitCode(), "%q: %s%s", args, &out, &errs)
+	return out.String(), errs.String()
 }
 
 // serving is a bridge that runs as a process.
@@ -145,43 +146,34 @@ func TestServeStatusAndDead(t *testing.T) {
 	require.Contains(t, s.output(t), " page="+s.Admin+"/\n")
 	s.post(t, twoEvents)
 	s.until(t, "", `"delivered":1`)
-	code, stdout, _ := runBridge(t, nil, "status", "--admin", s.Admin, "--json")
-	require.Zero(t, code)
+	stdout, _ := runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
 	require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
 
-	code, stdout, _ = runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}, "status")
-	require.Zero(t, code)
+	stdout, _ = runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}, 0, "status")
 	require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
 	require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +0 +- +ok *$`, stdout)
 
-	code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.Admin)
-	require.Zero(t, code)
+	stdout, _ = runBridge(t, nil, 0, "dead", "list", "--admin", s.Admin)
 	require.Regexp(t, `(?m)^default +1 +20.* +agentconsole.ToolInvocation +2 +no_identity +-$`, stdout)
-	code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.Admin, "--json")
-	require.Zero(t, code)
+	stdout, _ = runBridge(t, nil, 0, "dead", "show", "1", "--admin", s.Admin, "--json")
 	require.True(t, json.Valid([]byte(stdout)), stdout)
 	require.Contains(t, stdout, `"reason":"no_identity"`)
-	code, _, stderr := runBridge(t, nil, "dead", "show", "2", "--admin", s.Admin)
-	require.Equal(t, 1, code)
+	_, stderr := runBridge(t, nil, 1, "dead", "show", "2", "--admin", s.Admin)
 	require.Equal(t, "error: the bridge answered 404 Not Found: there is no dead letter 2\n", stderr)
 
-	code, _, stderr = runBridge(t, nil, "dead", "purge", "--admin", s.Admin)
-	require.Equal(t, 1, code)
+	_, stderr = runBridge(t, nil, 1, "dead", "purge", "--admin", s.Admin)
 	require.Contains(t, stderr, "say which")
-	code, _, stderr = runBridge(t, nil, "dead", "replay", "--since", "soon", "--admin", s.Admin)
-	require.Equal(t, 1, code)
+	_, stderr = runBridge(t, nil, 1, "dead", "replay", "--since", "soon", "--admin", s.Admin)
 	require.Contains(t, stderr, "since must be a time such as")
-	code, stdout, stderr = runBridge(t, nil, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.Admin)
-	require.Zero(t, code, stderr)
+	stdout, _ = runBridge(t, nil, 0, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.Admin)
 	require.Equal(t, "connector default: 1 dead letter purged\n", stdout)
-	_, stdout, _ = runBridge(t, nil, "status", "--admin", s.Admin, "--json")
+	stdout, _ = runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
 	require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
 
 	s.signal(t, syscall.SIGTERM)
 	require.Zero(t, s.end(), s.Log())
 	require.NotContains(t, s.output(t), "s3cret")
-	code, _, stderr = runBridge(t, nil, "status", "--admin", s.Admin)
-	require.Equal(t, 1, code)
+	_, stderr = runBridge(t, nil, 1, "status", "--admin", s.Admin)
 	require.Contains(t, stderr, "error: no bridge answers on "+s.Admin)
 }
 
@@ -218,8 +210,7 @@ func TestServeFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := runBridge(t, nil, tt.args...)
-			require.Equal(t, 1, code)
+			stdout, stderr := runBridge(t, nil, 1, tt.args...)
 			require.Empty(t, stdout)
 			for _, want := range tt.want {
 				require.Contains(t, stderr, want)
@@ -233,26 +224,22 @@ func TestCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bridge.yaml")
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://r\n    write_key: k\n")
-	code, stdout, stderr := runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
-	require.Zero(t, code)
+	stdout, stderr := runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "good: ")
 	require.NotContains(t, stdout, "warning")
 	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
 	require.Empty(t, stderr)
 
-	code, stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, "check", "--config", file)
-	require.Zero(t, code)
+	stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
 
 	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
-	code, stdout, _ = runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
-	require.Zero(t, code, "warnings are no mistakes")
+	stdout, _ = runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
 	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
 
 	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
-	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
-	require.Equal(t, 1, code)
+	stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, 1, "check")
 	require.Empty(t, stderr)
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	require.Len(t, lines, 3)

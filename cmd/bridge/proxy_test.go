@@ -42,7 +42,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		<-asked
 	}
 	for _, url := range []string{rudderStack(t).URL, "http://localhost:1", "http://rudder.invalid.example.org"} {
-		runBridge(t, env, "check", "--connect", "--open", "--rudder-url", url, "--write-key", "wk")
+		runBridge(t, env, 1, "check", "--connect", "--open", "--rudder-url", url, "--write-key", "wk")
 		require.Empty(t, asked, url)
 	}
 }

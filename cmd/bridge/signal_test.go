@@ -71,7 +71,7 @@ func TestSecondSignal(t *testing.T) {
 	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM), "it does not wait for the grace")
 
 	again := serve(t, nil, args...)
-	_, stdout, _ := runBridge(t, nil, "status", "--admin", again.Admin, "--json")
+	stdout, _ := runBridge(t, nil, 0, "status", "--admin", again.Admin, "--json")
 	require.Contains(t, stdout, fmt.Sprintf(`"accepted":%d,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":%d,`, batches, batches))
 }
 
