@@ -30,13 +30,12 @@ func (a *Admin) backfill(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "connector is missing: whose events these are")
 		return
 	}
-	meant, ok := a.meant(c, values)
-	if !ok {
-		return
+	connectors, err := a.named(values)
+	if err == nil {
+		connectors, err = deliveredFor(request{c, c.Request.Context(), values, connectors})
 	}
-	connectors, err := deliveredFor(request{c, c.Request.Context(), values, meant})
 	if err != nil {
-		fail(c, http.StatusConflict, err.Error())
+		a.fail(c, err)
 		return
 	}
 	to := connectors[0]

@@ -254,7 +254,7 @@ func lastDead(ctx context.Context, q Queue) (last uint64, err error) {
 }
 
 // Moved is what /api/dead/replay and /api/dead/purge answer: for each connector
-// that was meant, and the sums of them.
+// of the request, and the sums of them.
 type Moved struct {
 	Moved int `json:"moved"` // how many dead letters
 	// Unfit counts those that no replay can help, because no user or no event

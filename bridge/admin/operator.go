@@ -28,8 +28,8 @@ func (a *Admin) resume(r request) (any, error) {
 	return answer, nil
 }
 
-// Forgotten is what /api/forget answers, in events: of all connectors that were
-// meant, and of each.
+// Forgotten is what /api/forget answers, in events: of all connectors of the
+// request, and of each.
 type Forgotten struct {
 	History int `json:"history"` // removed from history
 	Dead    int `json:"dead"`    // removed from the dead letters
@@ -48,7 +48,7 @@ type ConnectorForgotten struct {
 }
 
 // forget removes the events of a person from history and dead letters. It may
-// take minutes, and who is meant never reaches the log.
+// take minutes, and the id never reaches the log.
 func (a *Admin) forget(r request) (any, error) {
 	user := r.values.Get("user")
 	if user == "" {

@@ -12,8 +12,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// Replays is what /api/replay answers: the newest replay of each connector that
-// has had one.
+// Replays is what /api/replay answers: the newest replay of each connector.
 type Replays struct {
 	Replays []Replay `json:"replays"`
 }
@@ -84,8 +83,8 @@ func orderOf(values url.Values, now time.Time) (queue.ReplayOrder, error) {
 	return order, nil
 }
 
-// startReplay orders a replay of the connectors that are meant. All are looked
-// at first, so that none is begun where one cannot be.
+// startReplay orders a replay of the connectors of a request. All are checked first,
+// so that none is started if one cannot be.
 func (a *Admin) startReplay(r request) (any, error) {
 	connectors, err := deliveredFor(r)
 	if err != nil {
@@ -117,7 +116,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 	return answer, nil
 }
 
-// deliveredFor returns the connectors that are meant and in the configuration.
+// deliveredFor returns the connectors of a request that are in the configuration.
 func deliveredFor(r request) ([]Connector, error) {
 	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Sender == nil })
 	if len(connectors) == 0 {
@@ -133,7 +132,7 @@ func noReplay(connector Connector, err error) error {
 	return err
 }
 
-// replays shows the newest replay of each connector that is meant.
+// replays shows the newest replay of each connector of a request.
 func (a *Admin) replays(r request) (any, error) {
 	return eachReplay(r, func(Connector, queue.Replay) error { return nil })
 }
@@ -149,7 +148,7 @@ func (a *Admin) endReplay(r request) (any, error) {
 	})
 }
 
-// eachReplay gives do the newest replay of each connector that is meant, and
+// eachReplay passes the newest replay of each connector of a request to do, and
 // answers with what they are afterwards.
 func eachReplay(r request, do func(Connector, queue.Replay) error) (any, error) {
 	answer := Replays{Replays: []Replay{}}
