@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"flag"
 	"os"
 	"sync"
 	"testing"
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer os.RemoveAll(buildDir)
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they work
+		panic(err)
+	}
 	m.Run()
 }
 

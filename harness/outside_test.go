@@ -67,6 +67,7 @@ func received(t *testing.T, line string) (at time.Time) {
 }
 
 func TestJudge(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,7 @@ func requirePass(t *testing.T, c Config) Report {
 }
 
 func TestRunPasses(t *testing.T) {
+	t.Parallel()
 	for mode, faults := range map[Mode]Faults{ModeEvents: FaultsNetwork, ModeWebhook: FaultsAll} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
@@ -78,6 +79,7 @@ func TestRunFiltersAndDeadLettersWhoHasNoExternalID(t *testing.T) {
 
 // Each way to spoil a run is found, in both modes and among kills.
 func TestEachBreakFails(t *testing.T) {
+	t.Parallel()
 	counters := map[Break]func(Report) int64{
 		BreakLose:      func(r Report) int64 { return r.Lost },
 		BreakCorrupt:   func(r Report) int64 { return r.Corrupted },

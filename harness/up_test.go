@@ -14,6 +14,7 @@ import (
 )
 
 func TestUp(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,6 +29,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer os.RemoveAll(buildDir)
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they work
+		panic(err)
+	}
 	m.Run()
 }
 
