@@ -17,7 +17,7 @@ func TestEventsHaveTheirSizeAndAnIDOfTheirOwn(t *testing.T) {
 	for _, size := range []int{smallest, 300, 1000, 4000, 64000} {
 		s := newSource(row{batch: 10, size: size}, "http://127.0.0.1:1")
 		require.InEpsilon(t, size, len(s.body)/10, 0.12)
-		one, other := s.numbered(nil, 1), s.numbered(nil, 2)
+		one, other := s.next(), s.next()
 		require.Len(t, other, len(one))
 		for _, at := range s.ids {
 			require.NotEqual(t, string(one[at:at+12]), string(other[at:at+12]))

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
 // settings are the flags.
@@ -43,10 +45,10 @@ type row struct {
 
 // result is what a row cost.
 type result struct {
-	cpu      time.Duration // an event
-	rate     float64       // events a second, as fast as it goes
-	p50, p99 time.Duration // to the response, at half that rate
-	memory   int           // bytes resident at the most
+	cpu     time.Duration  // an event
+	rate    float64        // events a second, as fast as it goes
+	latency load.Latencies // from the instant that was due to the response, at half that rate
+	memory  int            // bytes resident at the most
 }
 
 func main() {
@@ -78,7 +80,7 @@ func command() *cobra.Command {
 	f.StringVar(&s.bridge, "bridge", "bin/bridge", "the bridge's program")
 	f.StringVar(&s.mode, "mode", "events", "mode of the connector: events or webhook")
 	f.StringVar(&s.queue, "queue", "sqlite", "queue: sqlite, or postgres://…")
-	f.IntSliceVar(&s.batches, "batch", []int{1, 10, 100}, "events in a request")
+	f.IntSliceVar(&s.batches, "batch", []int{1, 10, 100}, "events in a request, 100 at most")
 	f.IntSliceVar(&s.sizes, "size", []int{300, 1000, 4000, 64000}, "bytes an event")
 	f.IntSliceVar(&s.pending, "pending", []int{0}, "events that wait before the measurement")
 	f.IntVar(&s.events, "events", 0, "events a row (default 200,000 of batches of 100, fewer where batches are small or events are large)")
@@ -100,7 +102,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 			return fmt.Errorf("batches of %d, %d bytes, %d pending: %w", r.batch, r.size, r.pending, err)
 		}
 		fmt.Fprintf(out, "| %d | %d | %d | %.1f µs | %.0f | %.1f ms | %.1f ms | %d MB |\n", r.batch, r.size, r.pending,
-			float64(res.cpu.Nanoseconds())/1e3, res.rate, res.p50.Seconds()*1e3, res.p99.Seconds()*1e3, res.memory>>20)
+			float64(res.cpu.Nanoseconds())/1e3, res.rate, res.latency.P50, res.latency.P99, res.memory>>20)
 	}
 	return nil
 }

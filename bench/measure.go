@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,9 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
 // warmUp is how many requests come before the measurement, so that connections,
@@ -36,7 +36,6 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 	}
 	defer func() { _ = b.Stop(ctx) }()
 	src := newSource(r, b.Intake+"/currents")
-	defer src.client.CloseIdleConnections()
 	if err := src.backlog(ctx, r, sink); err != nil {
 		return result{}, err
 	}
@@ -45,9 +44,11 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 		return result{}, err
 	}
 	if s.latencyFor > 0 {
-		if res.p50, res.p99, err = src.latency(ctx, res.rate/2, s.latencyFor); err != nil {
+		report, err := src.send(ctx, load.Constant(res.rate/2), 0, s.latencyFor)
+		if err != nil {
 			return result{}, err
 		}
+		res.latency = report.Latency.Intended
 	}
 	res.memory, err = b.peak()
 	return res, err
@@ -56,7 +57,7 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 // throughput sends the row's events as fast as they are taken and waits until
 // all are delivered; a backlog stays pending.
 func throughput(ctx context.Context, b *bridge, src *source, sink *sink, r row) (result, error) {
-	if err := src.send(ctx, warmUp); err != nil {
+	if _, err := src.send(ctx, load.Max(), warmUp, 0); err != nil {
 		return result{}, err
 	}
 	before, err := b.cpu()
@@ -64,7 +65,7 @@ func throughput(ctx context.Context, b *bridge, src *source, sink *sink, r row) 
 		return result{}, err
 	}
 	start := time.Now()
-	if err := src.send(ctx, r.events/r.batch); err != nil {
+	if _, err := src.send(ctx, load.Max(), r.events/r.batch, 0); err != nil {
 		return result{}, err
 	}
 	if r.pending == 0 {
@@ -99,7 +100,7 @@ func newSink() *sink {
 	return k
 }
 
-// await returns when n messages have come.
+// await returns when n messages have arrived.
 func (k *sink) await(ctx context.Context, n int64) error {
 	const timeout = 2 * time.Minute
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -118,11 +119,10 @@ func (k *sink) await(ctx context.Context, n int64) error {
 
 // source sends batches of events that all have ids of their own.
 type source struct {
-	url    string
-	client *http.Client
-	body   []byte // one batch
-	ids    []int  // where the last twelve digits of each id begin
-	sent   atomic.Int64
+	url  string
+	body []byte // one batch
+	ids  []int  // where the last twelve digits of each id begin
+	sent atomic.Int64
 }
 
 const (
@@ -134,10 +134,7 @@ const (
 const connections = 16
 
 func newSource(r row, url string) *source {
-	s := &source{url: url, client: &http.Client{
-		Timeout:   time.Minute,
-		Transport: &http.Transport{MaxIdleConnsPerHost: connections},
-	}}
+	s := &source{url: url}
 	rng := rand.New(rand.NewPCG(1, 2))
 	s.body = append(s.body, `{"events":[`...)
 	for i := range r.batch {
@@ -150,19 +147,29 @@ func newSource(r row, url string) *source {
 	return s
 }
 
-// appendEvent adds an event of about size bytes. What fills it is text of words,
-// about as compressible as real events are.
+// appendEvent adds an event of about size bytes, with fields that the glossary
+// has. What fills it is text of words, less compressible than real events are.
 func (s *source) appendEvent(rng *rand.Rand, i, size int) {
 	start := len(s.body)
 	s.body = append(s.body, `{"event_type":"users.messages.email.Open","id":"0b4fe5e2`+idMark...)
 	s.ids = append(s.ids, len(s.body))
 	s.body = fmt.Appendf(s.body, `%012x","time":%d,"user":{"user_id":"64f0c3a1b2d4e5f6a7%06x","external_user_id":"customer-%d"},"properties":{`, i, 1760000000+i, i, i)
-	for field := 0; len(s.body)-start < size-smallest/8; field++ {
+	names := [...]string{ // some of those that the glossary has for the event type
+		"campaign_id", "campaign_name", "dispatch_id", "send_id", "message_variation_id", "message_variation_name",
+		"user_agent", "from_domain", "ip_pool", "mailbox_provider", "esp", "device_model",
+	}
+	left := func() int { return size - (len(s.body) - start) - len(`}}`) }
+	longest := max(64, left()/len(names))
+	for field, name := range names {
+		room := left() - len(name) - len(`,"":""`)
+		if room < 0 && field > 0 {
+			break
+		}
 		if field > 0 {
 			s.body = append(s.body, ',')
 		}
-		s.body = fmt.Appendf(s.body, `"field_%d":"`, field)
-		for n := min(64, max(size-(len(s.body)-start)-4, 1)); n > 0; n -= 9 {
+		s.body = fmt.Appendf(s.body, `"%s":"`, name)
+		for n := min(longest, max(room, 1)); n > 0; n -= 9 {
 			s.body = fmt.Appendf(s.body, "%08x ", rng.Uint32N(1<<20)*4099)
 		}
 		s.body = append(s.body, '"')
@@ -170,98 +177,44 @@ func (s *source) appendEvent(rng *rand.Rand, i, size int) {
 	s.body = append(s.body, `}}`...)
 }
 
-// numbered is the batch with ids that no other batch has.
-func (s *source) numbered(dst []byte, batch int64) []byte {
-	dst = append(dst[:0], s.body...)
+// next is the batch with ids that no other batch has.
+func (s *source) next() []byte {
+	batch := s.sent.Add(1)
+	body := slices.Clone(s.body)
 	for i, at := range s.ids {
-		copy(dst[at:at+12], fmt.Sprintf("%012x", batch*int64(len(s.ids))+int64(i)))
+		copy(body[at:at+12], fmt.Sprintf("%012x", batch*int64(len(s.ids))+int64(i)))
 	}
-	return dst
+	return body
 }
 
-// post sends one batch, with buf for its bytes.
-func (s *source) post(ctx context.Context, buf []byte) ([]byte, error) {
-	buf = s.numbered(buf, s.sent.Add(1))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(buf))
-	if err != nil {
-		return buf, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := s.client.Do(req)
-	if err != nil {
-		return buf, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if want := fmt.Sprintf(`"accepted":%d,"duplicates":0`, len(s.ids)); err == nil && !bytes.Contains(answer, []byte(want)) {
-		err = fmt.Errorf("the bridge answered %d %s", res.StatusCode, answer)
-	}
-	return buf, err
-}
-
-// workers runs work on every connection until it has nothing to do.
-func (s *source) workers(work func() error) error {
-	errs := make([]error, connections)
-	var all sync.WaitGroup
-	for i := range connections {
-		all.Go(func() { errs[i] = work() })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// send posts that many batches as fast as they are taken.
-func (s *source) send(ctx context.Context, batches int) error {
-	var left atomic.Int64
-	left.Store(int64(batches))
-	return s.workers(func() (err error) {
-		for buf := []byte(nil); left.Add(-1) >= 0 && err == nil; {
-			buf, err = s.post(ctx, buf)
-		}
-		return err
+// send posts batches at a pace, so many or for so long; one of these is 0.
+func (s *source) send(ctx context.Context, pace load.Pace, batches int, length time.Duration) (*load.Report, error) {
+	run, err := load.New(load.Config{
+		URL: s.url, Token: token, Pace: pace, Events: uint64(batches * len(s.ids)), Duration: length,
+		Batch: len(s.ids), Connections: connections, Timeout: time.Minute, Body: s.next,
 	})
+	if err != nil {
+		return nil, err
+	}
+	report, err := run.Do(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if report.Interrupted {
+		return nil, ctx.Err()
+	}
+	if report.Events.Acked != report.Events.Sent {
+		return nil, fmt.Errorf("the bridge did not take all events: %v %v", report.Refused, report.Failures)
+	}
+	return report, nil
 }
 
 // backlog leaves the row's events pending: the sink refuses from then on.
 func (s *source) backlog(ctx context.Context, r row, k *sink) error {
-	if r.pending == 0 {
+	if r.pending < r.batch {
 		return nil
 	}
 	k.closed.Store(true)
-	return s.send(ctx, r.pending/r.batch)
-}
-
-// latency posts at rate events a second and returns the median and the 99th
-// percentile of the time from the instant at which a request was due.
-func (s *source) latency(ctx context.Context, rate float64, length time.Duration) (p50, p99 time.Duration, err error) {
-	every := time.Duration(float64(len(s.ids)) / rate * float64(time.Second))
-	start := time.Now()
-	var next atomic.Int64
-	var mu sync.Mutex
-	var all []time.Duration
-	err = s.workers(func() error {
-		var mine []time.Duration
-		var buf []byte
-		for {
-			due := start.Add(time.Duration(next.Add(1)) * every)
-			if due.Sub(start) > length {
-				break
-			}
-			time.Sleep(time.Until(due))
-			var err error
-			if buf, err = s.post(ctx, buf); err != nil {
-				return err
-			}
-			mine = append(mine, time.Since(due))
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, mine...)
-		return nil
-	})
-	if err != nil || len(all) == 0 {
-		return 0, 0, err
-	}
-	slices.Sort(all)
-	return all[len(all)/2], all[len(all)*99/100], nil
+	_, err := s.send(ctx, load.Max(), r.pending/r.batch, 0)
+	return err
 }

@@ -126,12 +126,12 @@ func TestComposeImages(t *testing.T) {
 		target, own := strings.CutPrefix(s.Image, namespace)
 		if !own {
 			require.Regexp(t, `^[\w/]+:v?\d+\.\d+`, s.Image, "other people's images have a version")
-			require.NotContains(t, s.Image, "currentsbridge", "of this name there is somebody else's in a registry")
+			require.NotContains(t, s.Image, "currentsbridge", "a registry has another image of this name")
 			return
 		}
 		image, found := known[target]
 		require.True(t, found, s.Image)
-		require.Equal(t, "never", s.PullPolicy, "it is built here, and nobody else's is pulled for it")
+		require.Equal(t, "never", s.PullPolicy, "it is built here and never pulled")
 		require.Equal(t, target, s.Build.Target)
 		require.FileExists(t, filepath.Join(s.Build.Context, s.Build.Dockerfile))
 		require.FileExists(t, filepath.Join(s.Build.Context, "go.mod"))
@@ -150,8 +150,7 @@ func TestComposeServicesAreHardened(t *testing.T) {
 
 var published = regexp.MustCompile(`^127\.0\.0\.1:\$\{(\w+):-(\d+)\}:(\d+)$`)
 
-// Ports are on loopback, can be moved, do not meet, and are those that the
-// program listens on.
+// Ports are on loopback, configurable and distinct, and the program listens on them.
 func TestComposePorts(t *testing.T) {
 	known := images(t)
 	for path, file := range composeFiles(t) {
@@ -171,7 +170,7 @@ func TestComposePorts(t *testing.T) {
 	}
 }
 
-// What is mounted exists, what is declared is used, and who is waited for is there.
+// Mounted files, declared volumes and the services in depends_on exist.
 func TestComposeReferences(t *testing.T) {
 	for path, file := range composeFiles(t) {
 		used := map[string]bool{}
@@ -196,7 +195,7 @@ func TestComposeReferences(t *testing.T) {
 
 var defaulted = regexp.MustCompile(`^\$\{\w+:-(.*)\}$`)
 
-// env is a service's environment where nothing is set but what has to be.
+// env is a service's environment with nothing set but the required variables.
 func (s service) env(of image) map[string]string {
 	env := maps.Clone(of.env)
 	for name, value := range s.Environment {
@@ -208,8 +207,8 @@ func (s service) env(of image) map[string]string {
 	return env
 }
 
-// The bridges' configurations are right, lead to services that are there, and
-// have time to finish.
+// The bridges' configurations are valid, refer to existing services, and leave time
+// for the grace period.
 func TestComposeBridges(t *testing.T) {
 	known := images(t)
 	bridges := 0
@@ -242,7 +241,7 @@ func TestComposeKeepsTheQueueOnAVolume(t *testing.T) {
 	}
 }
 
-// Compose itself reads the files, where it is there.
+// Compose itself reads the files, where it is installed.
 func TestComposeReadsTheFiles(t *testing.T) {
 	for path := range composeFiles(t) {
 		t.Run(path, func(t *testing.T) {
@@ -252,7 +251,7 @@ func TestComposeReadsTheFiles(t *testing.T) {
 	}
 }
 
-// The bridges know PostgreSQL by the name, user, password and database that it has.
+// The bridges use PostgreSQL's name, user, password and database.
 func TestComposePostgres(t *testing.T) {
 	file := composeFiles(t)["compose.scale.yaml"]
 	server := file.Services["postgres"]

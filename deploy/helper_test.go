@@ -16,8 +16,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// namespace is where images of this project are: no registry, so that nothing of
-// this name is pulled from somebody else.
+// namespace is that of this project's images. It names no registry, so that no other
+// image of the name is pulled.
 const namespace = "localhost/currentsbridge/"
 
 func read(t *testing.T, path string) string {
@@ -27,7 +27,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// strict reads a file of YAML into a value that has to name every key.
+// strict reads a file of YAML into a value that must have every key.
 func strict(t *testing.T, path string, into any) {
 	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(read(t, path)))
@@ -35,8 +35,8 @@ func strict(t *testing.T, path string, into any) {
 	require.NoError(t, decoder.Decode(into), path)
 }
 
-// bridgeConfig reads a configuration as the bridge would. replace, pairs of old
-// and new text, puts paths of this machine in the place of the container's.
+// bridgeConfig reads a configuration as the bridge does. replace, pairs of old and
+// new text, replaces the container's paths by those of this machine.
 func bridgeConfig(t *testing.T, path string, env map[string]string, replace ...string) config.Config {
 	t.Helper()
 	local := filepath.Join(t.TempDir(), "bridge.yaml")
@@ -74,7 +74,7 @@ var (
 	envPair         = regexp.MustCompile(`(\w+)=(\S+)`)
 )
 
-// images reads what of the Dockerfile makes images, by name.
+// images reads the stages of the Dockerfile that are images, by name.
 func images(t *testing.T) map[string]image {
 	t.Helper()
 	_, text, found := strings.Cut(read(t, "Dockerfile"), "\n# The images.\n")
@@ -132,7 +132,7 @@ func (i image) with(t *testing.T, line string, words []string) image {
 		i.command = append(slices.Clone(i.command), exec(strings.TrimPrefix(line, "CMD"))...)
 	case "ARG", "LABEL", "WORKDIR", "VOLUME":
 	default:
-		t.Fatalf("an image FROM scratch cannot do this, or this test does not know it: %s", line)
+		t.Fatalf("unknown instruction for an image FROM scratch: %s", line)
 	}
 	return i
 }

@@ -1,10 +1,8 @@
 package deploy
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -20,7 +19,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// workload is a StatefulSet or a Deployment.
+// workload is the StatefulSet or the Deployment of bridges.
 type workload struct {
 	name     string
 	replicas int32
@@ -30,15 +29,21 @@ type workload struct {
 	service  string // that names its pods; empty: none
 }
 
-// cluster is what an overlay makes, by name within each kind.
+// cluster is what an overlay makes.
 type cluster struct {
-	workloads  map[string]workload
-	services   map[string]*corev1.Service
-	configMaps map[string]*corev1.ConfigMap
-	accounts   map[string]*corev1.ServiceAccount
-	namespaces map[string]*corev1.Namespace
-	budgets    map[string]*policyv1.PodDisruptionBudget
-	policies   map[string]*networkingv1.NetworkPolicy
+	bridge workload
+	others []runtime.Object
+}
+
+// named are a cluster's objects of a type, by name.
+func named[T metav1.Object](c cluster) map[string]T {
+	found := map[string]T{}
+	for _, object := range c.others {
+		if o, ok := object.(T); ok {
+			found[o.GetName()] = o
+		}
+	}
+	return found
 }
 
 // decoder decodes Kubernetes's own types and refuses fields that they do not have.
@@ -56,11 +61,7 @@ func overlay(t *testing.T, name string) cluster {
 	t.Helper()
 	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("kubernetes/overlays", name))
 	require.NoError(t, err)
-	c := cluster{
-		workloads: map[string]workload{}, services: map[string]*corev1.Service{}, configMaps: map[string]*corev1.ConfigMap{},
-		accounts: map[string]*corev1.ServiceAccount{}, namespaces: map[string]*corev1.Namespace{},
-		budgets: map[string]*policyv1.PodDisruptionBudget{}, policies: map[string]*networkingv1.NetworkPolicy{},
-	}
+	var c cluster
 	decode := decoder(t)
 	for _, resource := range rendered.Resources() {
 		text, err := resource.AsYAML()
@@ -70,33 +71,17 @@ func overlay(t *testing.T, name string) cluster {
 		if resource.GetKind() != "Namespace" {
 			require.Equal(t, "currentsbridge", resource.GetNamespace(), resource.CurId())
 		}
-		c.add(t, object)
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			c.bridge = workload{name: o.Name, replicas: *o.Spec.Replicas, selector: o.Spec.Selector.MatchLabels, pod: o.Spec.Template}
+		case *appsv1.StatefulSet:
+			c.bridge = workload{o.Name, *o.Spec.Replicas, o.Spec.Selector.MatchLabels, o.Spec.Template, o.Spec.VolumeClaimTemplates, o.Spec.ServiceName}
+		default:
+			c.others = append(c.others, object)
+		}
 	}
+	require.Equal(t, "bridge", c.bridge.name)
 	return c
-}
-
-func (c cluster) add(t *testing.T, object runtime.Object) {
-	t.Helper()
-	switch o := object.(type) {
-	case *corev1.Namespace:
-		c.namespaces[o.Name] = o
-	case *corev1.ServiceAccount:
-		c.accounts[o.Name] = o
-	case *corev1.Service:
-		c.services[o.Name] = o
-	case *corev1.ConfigMap:
-		c.configMaps[o.Name] = o
-	case *policyv1.PodDisruptionBudget:
-		c.budgets[o.Name] = o
-	case *networkingv1.NetworkPolicy:
-		c.policies[o.Name] = o
-	case *appsv1.Deployment:
-		c.workloads[o.Name] = workload{name: o.Name, replicas: *o.Spec.Replicas, selector: o.Spec.Selector.MatchLabels, pod: o.Spec.Template}
-	case *appsv1.StatefulSet:
-		c.workloads[o.Name] = workload{o.Name, *o.Spec.Replicas, o.Spec.Selector.MatchLabels, o.Spec.Template, o.Spec.VolumeClaimTemplates, o.Spec.ServiceName}
-	default:
-		t.Fatalf("the tests do not know %T", object)
-	}
 }
 
 func eachOverlay(t *testing.T, check func(t *testing.T, c cluster, dir string)) {
@@ -112,13 +97,10 @@ func eachOverlay(t *testing.T, check func(t *testing.T, c cluster, dir string)) 
 }
 
 func TestKubernetesOverlays(t *testing.T) {
-	sqlite, postgres := overlay(t, "sqlite"), overlay(t, "postgres")
-	for _, c := range []cluster{sqlite, postgres} {
-		require.Equal(t, []string{"bridge"}, slices.Collect(maps.Keys(c.workloads)))
-	}
-	require.Equal(t, []string{"data"}, claimNames(sqlite.workloads["bridge"]))
-	require.Greater(t, postgres.workloads["bridge"].replicas, int32(1))
-	require.Empty(t, claimNames(postgres.workloads["bridge"]))
+	sqlite, postgres := overlay(t, "sqlite").bridge, overlay(t, "postgres").bridge
+	require.Equal(t, []string{"data"}, claimNames(sqlite))
+	require.Greater(t, postgres.replicas, int32(1))
+	require.Empty(t, claimNames(postgres))
 }
 
 // Every file takes part: it is a resource, a patch or made into a ConfigMap.

@@ -13,33 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-func isSubset(part, whole map[string]string) bool {
-	for key, value := range part {
-		if whole[key] != value {
-			return false
-		}
-	}
-	return len(part) > 0
-}
-
-// selected is the one workload whose pods have these labels.
-func (c cluster) selected(t *testing.T, labels map[string]string) workload {
-	t.Helper()
-	var found []workload
-	for _, w := range c.workloads {
-		if isSubset(labels, w.pod.Labels) {
-			found = append(found, w)
-		}
-	}
-	require.Len(t, found, 1, labels)
-	return found[0]
-}
-
-func ports(w workload) map[string]int32 {
+func (w workload) ports() map[string]int32 {
 	named := map[string]int32{}
 	for _, container := range w.pod.Spec.Containers {
 		for _, port := range container.Ports {
@@ -49,58 +29,65 @@ func ports(w workload) map[string]int32 {
 	return named
 }
 
+// selects says that labels select the pods.
+func (w workload) selects(t *testing.T, labels map[string]string) {
+	t.Helper()
+	require.NotEmpty(t, labels)
+	require.Subset(t, w.pod.Labels, labels)
+}
+
 func TestKubernetesSelectorsMatch(t *testing.T) {
 	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
-		for _, w := range c.workloads {
-			require.True(t, isSubset(w.selector, w.pod.Labels), w.name)
-			require.Contains(t, c.budgets, w.name)
-			require.Contains(t, c.policies, w.name)
-			if w.service != "" {
-				require.Contains(t, c.services, w.service)
-				require.Equal(t, corev1.ClusterIPNone, c.services[w.service].Spec.ClusterIP)
-				require.True(t, isSubset(c.services[w.service].Spec.Selector, w.pod.Labels))
-			}
-			for _, spread := range w.pod.Spec.TopologySpreadConstraints {
-				require.True(t, isSubset(spread.LabelSelector.MatchLabels, w.pod.Labels), w.name)
-			}
+		w, services := c.bridge, named[*corev1.Service](c)
+		w.selects(t, w.selector)
+		if w.service != "" {
+			require.Contains(t, services, w.service)
+			require.Equal(t, corev1.ClusterIPNone, services[w.service].Spec.ClusterIP)
 		}
-		for _, service := range c.services {
+		for _, spread := range w.pod.Spec.TopologySpreadConstraints {
+			w.selects(t, spread.LabelSelector.MatchLabels)
+		}
+		require.NotEmpty(t, services)
+		for name, service := range services {
+			w.selects(t, service.Spec.Selector)
 			for _, port := range service.Spec.Ports {
-				require.Contains(t, ports(c.selected(t, service.Spec.Selector)), port.TargetPort.StrVal, service.Name)
+				require.Contains(t, w.ports(), port.TargetPort.StrVal, name)
 			}
 		}
-		for _, budget := range c.budgets {
-			w := c.selected(t, budget.Spec.Selector.MatchLabels)
-			require.Equal(t, 1, budget.Spec.MaxUnavailable.IntValue(), "%s could not be moved", w.name)
+		budget := named[*policyv1.PodDisruptionBudget](c)["bridge"]
+		w.selects(t, budget.Spec.Selector.MatchLabels)
+		require.Equal(t, 1, budget.Spec.MaxUnavailable.IntValue(), "it could not be moved")
+		policies := named[*networkingv1.NetworkPolicy](c)
+		require.Contains(t, policies, "bridge")
+		for _, policy := range policies {
+			w.checkPolicy(t, policy)
 		}
-		c.checkPolicies(t)
 	})
 }
 
-// checkPolicies sees that the ports of policies are those of pods: of the
-// policy's own on the way in, of whom they lead to on the way out.
-func (c cluster) checkPolicies(t *testing.T) {
+// checkPolicy sees that the ports of a policy are those of the pods: of the
+// policy's own on the way in, of those that it leads to on the way out.
+func (w workload) checkPolicy(t *testing.T, policy *networkingv1.NetworkPolicy) {
 	t.Helper()
-	for _, policy := range c.policies {
-		own := c.selected(t, policy.Spec.PodSelector.MatchLabels)
-		for _, rule := range policy.Spec.Ingress {
-			for _, port := range rule.Ports {
-				require.Contains(t, ports(own), port.Port.StrVal, policy.Name)
-			}
-			for _, peer := range rule.From {
-				if peer.PodSelector != nil {
-					c.selected(t, peer.PodSelector.MatchLabels)
-				}
+	w.selects(t, policy.Spec.PodSelector.MatchLabels)
+	for _, rule := range policy.Spec.Ingress {
+		for _, port := range rule.Ports {
+			require.Contains(t, w.ports(), port.Port.StrVal, policy.Name)
+		}
+		for _, peer := range rule.From {
+			if peer.PodSelector != nil {
+				w.selects(t, peer.PodSelector.MatchLabels)
 			}
 		}
-		for _, rule := range policy.Spec.Egress {
-			for _, peer := range rule.To {
-				for _, port := range rule.Ports {
-					if peer.PodSelector != nil {
-						require.Contains(t, ports(c.selected(t, peer.PodSelector.MatchLabels)), port.Port.StrVal, policy.Name)
-					} else {
-						require.Equal(t, intstr.Int, port.Port.Type, policy.Name)
-					}
+	}
+	for _, rule := range policy.Spec.Egress {
+		for _, peer := range rule.To {
+			for _, port := range rule.Ports {
+				if peer.PodSelector != nil {
+					w.selects(t, peer.PodSelector.MatchLabels)
+					require.Contains(t, w.ports(), port.Port.StrVal, policy.Name)
+				} else {
+					require.Equal(t, intstr.Int, port.Port.Type, policy.Name)
 				}
 			}
 		}
@@ -110,22 +97,20 @@ func (c cluster) checkPolicies(t *testing.T) {
 // What the rules of the namespace ask for, and a bit more.
 func TestKubernetesPodsAreHardened(t *testing.T) {
 	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
-		require.Equal(t, "restricted", c.namespaces["currentsbridge"].Labels["pod-security.kubernetes.io/enforce"])
-		for _, w := range c.workloads {
-			pod := w.pod.Spec
-			require.True(t, *pod.SecurityContext.RunAsNonRoot, w.name)
-			require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
-			require.NotNil(t, pod.SecurityContext.FSGroup, "the volume would be root's")
-			require.False(t, *pod.AutomountServiceAccountToken)
-			require.False(t, *pod.EnableServiceLinks, "variables of services begin with BRIDGE_ too")
-			for _, container := range pod.Containers {
-				require.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
-				require.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
-				require.Equal(t, []corev1.Capability{"ALL"}, container.SecurityContext.Capabilities.Drop)
-				checkMemory(t, container)
-			}
+		require.Equal(t, "restricted", named[*corev1.Namespace](c)["currentsbridge"].Labels["pod-security.kubernetes.io/enforce"])
+		pod := c.bridge.pod.Spec
+		require.True(t, *pod.SecurityContext.RunAsNonRoot)
+		require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
+		require.NotNil(t, pod.SecurityContext.FSGroup, "the volume would be root's")
+		require.False(t, *pod.AutomountServiceAccountToken)
+		require.False(t, *pod.EnableServiceLinks, "variables of services begin with BRIDGE_ too")
+		for _, container := range pod.Containers {
+			require.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
+			require.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
+			require.Equal(t, []corev1.Capability{"ALL"}, container.SecurityContext.Capabilities.Drop)
+			checkMemory(t, container)
 		}
-		require.Contains(t, c.accounts, c.workloads["bridge"].pod.Spec.ServiceAccountName)
+		require.Contains(t, named[*corev1.ServiceAccount](c), pod.ServiceAccountName)
 	})
 }
 
@@ -153,36 +138,27 @@ func TestKubernetesVolumes(t *testing.T) {
 	secret := exampleSecret(t)
 	require.Equal(t, "currentsbridge", secret.Namespace)
 	eachOverlay(t, func(t *testing.T, c cluster, _ string) {
-		for _, w := range c.workloads {
-			names := claimNames(w)
-			for _, volume := range w.pod.Spec.Volumes {
-				names = append(names, volume.Name)
-				if volume.ConfigMap != nil {
-					require.Contains(t, c.configMaps, volume.ConfigMap.Name)
-				}
-				if volume.Secret != nil {
-					require.Equal(t, secret.Name, volume.Secret.SecretName)
-				}
+		w, configMaps := c.bridge, named[*corev1.ConfigMap](c)
+		names, files := claimNames(w), map[string]*corev1.ConfigMap{}
+		for _, volume := range w.pod.Spec.Volumes {
+			names = append(names, volume.Name)
+			if volume.ConfigMap != nil {
+				require.Contains(t, configMaps, volume.ConfigMap.Name)
+				files[volume.Name] = configMaps[volume.ConfigMap.Name]
 			}
-			var mounted []string
-			for _, mount := range w.pod.Spec.Containers[0].VolumeMounts {
-				mounted = append(mounted, mount.Name)
-				if volume := w.configMapOf(c, mount.Name); volume != nil && mount.SubPath != "" {
-					require.Contains(t, volume.Data, mount.SubPath)
-				}
+			if volume.Secret != nil {
+				require.Equal(t, secret.Name, volume.Secret.SecretName)
 			}
-			require.ElementsMatch(t, names, mounted, w.name)
 		}
+		var mounted []string
+		for _, mount := range w.pod.Spec.Containers[0].VolumeMounts {
+			mounted = append(mounted, mount.Name)
+			if volume := files[mount.Name]; volume != nil && mount.SubPath != "" {
+				require.Contains(t, volume.Data, mount.SubPath)
+			}
+		}
+		require.ElementsMatch(t, names, mounted)
 	})
-}
-
-func (w workload) configMapOf(c cluster, volume string) *corev1.ConfigMap {
-	for _, v := range w.pod.Spec.Volumes {
-		if v.Name == volume && v.ConfigMap != nil {
-			return c.configMaps[v.ConfigMap.Name]
-		}
-	}
-	return nil
 }
 
 func mountPath(t *testing.T, container corev1.Container, volume string) string {
@@ -195,7 +171,7 @@ func mountPath(t *testing.T, container corev1.Container, volume string) string {
 func TestKubernetesBridge(t *testing.T) {
 	image := images(t)["bridge"]
 	eachOverlay(t, func(t *testing.T, c cluster, dir string) {
-		w := c.workloads["bridge"]
+		w := c.bridge
 		container := w.pod.Spec.Containers[0]
 		require.Equal(t, namespace+"bridge", strings.Split(container.Image, ":")[0])
 		require.Equal(t, image.user, strconv.FormatInt(*w.pod.Spec.SecurityContext.RunAsUser, 10)+":"+strconv.FormatInt(*w.pod.Spec.SecurityContext.RunAsGroup, 10))
@@ -203,8 +179,8 @@ func TestKubernetesBridge(t *testing.T) {
 
 		_, intake := hostPort(t, image.env["BRIDGE_LISTEN"])
 		_, admin := hostPort(t, image.env["BRIDGE_ADMIN"])
-		require.Equal(t, intake, strconv.Itoa(int(ports(w)["intake"])))
-		require.Equal(t, admin, strconv.Itoa(int(ports(w)["admin"])))
+		require.Equal(t, intake, strconv.Itoa(int(w.ports()["intake"])))
+		require.Equal(t, admin, strconv.Itoa(int(w.ports()["admin"])))
 		require.Equal(t, admin, w.pod.Annotations["prometheus.io/port"])
 		require.Equal(t, "/metrics", w.pod.Annotations["prometheus.io/path"])
 		for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
@@ -244,11 +220,11 @@ func TestKubernetesPostgres(t *testing.T) {
 	var cfg struct {
 		Queue struct{ URL, PasswordFile string }
 	}
-	text := c.workloads["bridge"].configMapOf(c, "config").Data["bridge.yaml"]
+	text := read(t, "kubernetes/overlays/postgres/bridge.yaml")
 	require.NoError(t, yaml.Unmarshal([]byte(strings.ReplaceAll(text, "password_file", "passwordfile")), &cfg))
 	queue, err := url.Parse(cfg.Queue.URL)
 	require.NoError(t, err)
 	require.Equal(t, "verify-full", queue.Query().Get("sslmode"))
-	require.Equal(t, queue.Port(), c.policies["bridge-to-postgres"].Spec.Egress[0].Ports[0].Port.String())
+	require.Equal(t, queue.Port(), named[*networkingv1.NetworkPolicy](c)["bridge-to-postgres"].Spec.Egress[0].Ports[0].Port.String())
 	require.Contains(t, exampleSecret(t).StringData, filepath.Base(cfg.Queue.PasswordFile))
 }

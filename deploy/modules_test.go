@@ -14,7 +14,7 @@ import (
 // most is how many modules a user of both fakes may have to download.
 const most = 15
 
-// userTest is a test of somebody else who uses both fakes.
+// userTest is a test of another project that uses both fakes.
 const userTest = `package user
 
 import (

@@ -43,7 +43,7 @@ type prometheusRule struct {
 	Spec       yaml.Node
 }
 
-// The rule for the operator is the file of alerts for everybody else: one list.
+// The rule for the operator has the same alerts as the file for Prometheus.
 func TestPrometheusRuleIsMadeOfTheAlerts(t *testing.T) {
 	const path = "kubernetes/monitoring/prometheusrule.yaml"
 	_, groups, found := strings.Cut(read(t, "prometheus/alerts.yaml"), "\ngroups:\n")
@@ -67,7 +67,7 @@ func TestPrometheusRuleIsMadeOfTheAlerts(t *testing.T) {
 	require.Equal(t, alerts, made)
 }
 
-// monitored is an overlay of somebody's own with the component monitoring.
+// monitored is a user's overlay with the component monitoring.
 func monitored(t *testing.T, name string) map[string]string {
 	t.Helper()
 	disk := filesys.MakeFsInMemory()
@@ -99,10 +99,11 @@ func TestMonitoringFindsThePods(t *testing.T) {
 		var m podMonitor
 		require.NoError(t, decoder.Decode(&m))
 		require.Equal(t, "currentsbridge", m.Metadata.Namespace)
-		w := c.selected(t, m.Spec.Selector.MatchLabels)
+		w := c.bridge
+		w.selects(t, m.Spec.Selector.MatchLabels)
 		require.Equal(t, "bridge", w.pod.Labels[m.Spec.JobLabel], "the alerts ask for this job")
 		endpoint := m.Spec.PodMetricsEndpoints[0]
-		require.Contains(t, ports(w), endpoint.Port)
+		require.Contains(t, w.ports(), endpoint.Port)
 		require.Equal(t, w.pod.Annotations["prometheus.io/path"], endpoint.Path)
 		secret := exampleSecret(t)
 		require.Equal(t, secret.Name, endpoint.Authorization.Credentials.Name)

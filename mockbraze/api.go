@@ -40,10 +40,9 @@ type api struct {
 // describes: POST /api/currents makes a Current, POST
 // /api/currents/ID/launch, …/pause and …/send?events=N run it, GET
 // /api/currents and /api/currents/ID show how it stands. Answers are JSON; an
-// error says what is wrong and what to do. It asks nobody for a password:
-// serve it on loopback only. What a browser sends for a page from elsewhere is
-// answered 403, also where that page had a name of its own lead here; see
-// WithAllowedHosts.
+// error says what is wrong and what to do. There is no password: serve it on
+// loopback only. Requests that a browser sends for the page of another site are
+// answered 403, also after DNS rebinding; see WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
 	return api{server: s, page: console.Handler()}.routes()
 }
@@ -75,8 +74,7 @@ func (a api) table() []route {
 	}
 }
 
-// routes answers every mistake in JSON; what is no path of the API goes to the
-// page.
+// routes serves the API under /api/ and the page elsewhere.
 func (a api) routes() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range a.table() {
@@ -88,7 +86,7 @@ func (a api) routes() http.Handler {
 	mux.Handle("/", a.page)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := a.server.hosts.Check(r); no != nil { // a page of another site
-			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Remedy)
+			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Fix)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -352,8 +350,8 @@ func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
 	return n, from, err
 }
 
-// send answers once every event was answered for. Sending goes on though the
-// client has gone.
+// send answers once every event is sent or dropped. It continues when the client
+// goes away.
 func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
 	n, from, err := readSend(r.URL.Query(), current.feeds)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	Draft State = "draft"
 	// Running is a Current that sends.
 	Running State = "running"
-	// Paused is a Current that somebody paused; its events wait.
+	// Paused is a Current that was paused; its events wait.
 	Paused State = "paused"
 	// Held is a Current that got 401, 403 or 404: the events of that request are
 	// lost, all others wait until the credentials are repaired and it is launched
@@ -36,7 +36,7 @@ const (
 	Closed State = "closed"
 )
 
-// Errors that a caller may want to tell apart.
+// Errors of a Current; test for them with errors.Is.
 var (
 	// ErrNotLaunched: the Current sends nothing before it is launched.
 	ErrNotLaunched = errors.New("the Current is not launched; launch it first")
@@ -49,13 +49,13 @@ var (
 	// ErrQuota: the Test Currents have sent TestQuota events today. What is queued
 	// waits for midnight UTC.
 	ErrQuota = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
-	// ErrDropped: some events were given up for good.
+	// ErrDropped: some events were dropped and will not be sent again.
 	ErrDropped = errors.New("events were dropped")
 	// ErrClosed: the Server was closed, or the Current deleted.
 	ErrClosed = errors.New("the Current was deleted, or the fake Braze was closed")
 )
 
-// LaunchError says that the probe of the credentials was turned down.
+// LaunchError says that the endpoint rejected the probe of the credentials.
 type LaunchError struct{ Answer Answer }
 
 // Error implements error.
@@ -67,44 +67,42 @@ func (e *LaunchError) Error() string {
 		e.Answer.Status, http.StatusText(e.Answer.Status))
 }
 
-// Connector is a Current that was made: the connector of Braze that carries
-// its events. It comes from a Server; all methods may be called concurrently.
+// Connector is a Current of a Server: it queues and sends events. All methods may
+// be called concurrently.
 type Connector struct {
 	server *Server
 	id     string
 	spec   Current // URL and Token are those it was made with
 	client *http.Client
 	feeds  *feeds
-	wake   chan struct{} // tells the loop that something changed
-	work   chan *batch   // from the loop to the workers
 
 	ctx    context.Context // ends when the Current is deleted or the Server closed
 	cancel context.CancelFunc
 
 	launching sync.Mutex // one launch at a time
+	starting  sync.Once
 
 	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced at each change
 	url      string
 	token    string
 	state    State
-	started  bool
-	trouble  time.Time // since when nothing was accepted, zero while all is well
+	trouble  time.Time // of the first failure since the last 2XX, zero for none
 	disabled time.Time
 	quota    time.Time // until when the quota of Test Currents keeps events
-	queues   map[string]*queue
-	names    []string // of the queues, in the order in which they came
+	types    []*ofType // in the order in which they came
+	byType   map[string]*ofType
 	agenda   agenda
 	batches  uint64 // made so far
 	busy     int    // requests in flight
 	launches uint64 // so far
 	random   *rand.Rand
-	tickets  map[*ticket]struct{}
 	counts   Counts
 	dropped  map[Reason]int64
-	byType   map[string]*TypeCounts
 	latency  *hdrhistogram.Histogram
 	rate     float64
-	pulse    pulse
+	since    time.Time // when the rate began, zero while no events happen
+	happened float64   // events since then
 	answers  []Answer
 	mails    []Mail
 }
@@ -114,9 +112,9 @@ func (c *Connector) ID() string { return c.id }
 
 // Launch probes the credentials with a request of no events and starts the
 // Current, also one that was paused, held or disabled: then its queued events
-// are due at once. It fails with a *LaunchError when the answer is 401, 403 or
-// 404 or TLS fails, and leaves everything as it was. Any other answer, such as
-// RudderStack's 400, and none at all do not keep a Current from running.
+// are due at once. It fails with a *LaunchError when the response is 401, 403 or
+// 404 or TLS fails, and changes nothing then. With any other response, such as
+// RudderStack's 400, or none, the Current runs.
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
@@ -142,20 +140,20 @@ func (c *Connector) Launch(ctx context.Context) error {
 		b.due = now
 	}
 	c.agenda.sort()
-	c.start()
-	c.stir()
+	c.starting.Do(func() { c.server.running.Go(func() { c.loop(c.ctx) }) })
+	c.notify()
 	return nil
 }
 
-// test probes the credentials with a request of no events and changes nothing
-// but the list of answers. It fails where ctx ended or the Current was closed.
+// test probes the credentials with a request of no events and records the
+// response. It fails where ctx ended or the Current was closed.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
 }
 
-// noteProbe remembers the answer to a probe or to a test event. It fails where
-// ctx ended or the Current was closed.
+// noteProbe records the response to a probe or to a test event. It fails as test
+// does.
 func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -171,12 +169,12 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 		c.counts.TestEvents++
 	}
 	c.keepAnswer(a)
-	c.stir()
+	c.notify()
 	return nil
 }
 
 // SetCredentials changes the URL and the token that are used from the next request on;
-// empty ones stay as they are. A held Current goes on with the next Launch.
+// empty ones stay as they are. A held Current waits for the next Launch.
 func (c *Connector) SetCredentials(url, token string) error {
 	if err := checkToken(token); err != nil {
 		return err
@@ -192,7 +190,7 @@ func (c *Connector) SetCredentials(url, token string) error {
 	if token != "" {
 		c.token = token
 	}
-	c.stir()
+	c.notify()
 	return nil
 }
 
@@ -211,17 +209,16 @@ func (c *Connector) Pause() error {
 		return ErrDisabled
 	}
 	c.state, c.trouble = Paused, time.Time{}
-	c.stir()
+	c.notify()
 	return nil
 }
 
-// close ends the Current for good.
 func (c *Connector) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = Closed
 	c.cancel()
-	c.stir()
+	c.notify()
 }
 
 // State is how the Current stands.
@@ -237,86 +234,59 @@ func (c *Connector) credentials() (url, token string) {
 	return c.url, c.token
 }
 
-// start begins the work of the Current, once. The lock is held.
-func (c *Connector) start() {
-	if c.started {
-		return
-	}
-	c.started = true
-	c.server.running.Go(func() { c.loop(c.ctx) })
-	for range c.spec.Connections {
-		c.server.running.Go(func() {
-			for b := range c.work {
-				c.send(c.ctx, b)
-			}
-		})
-	}
+// notify wakes the loop and all calls that wait for a change. The lock is held.
+func (c *Connector) notify() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
-// stir tells the loop and all who wait that something changed. The lock is
-// held.
-func (c *Connector) stir() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	for t := range c.tickets {
-		t.stir()
-	}
+// nextChange is closed at the next change.
+func (c *Connector) nextChange() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
 }
 
-// loop does what time brings: it cuts batches from queues that waited long
-// enough, hands out what is due, disables the Current and gives up what it
-// kept too long. It ends with ctx.
+// loop cuts batches from queues that waited long enough, hands out what is due,
+// disables the Current and drops what it kept too long, until ctx ends.
 func (c *Connector) loop(ctx context.Context) {
-	defer close(c.work)
-	for {
-		wait, lost := c.step()
-		if lost != nil {
-			c.giveUp(lost, Expired)
-			continue
-		}
-		n, next := c.beat()
+	for ctx.Err() == nil {
+		changed := c.nextChange()
+		wait := c.step()
+		n, next := c.dueEvents()
 		if n > 0 {
-			events, dry := c.feeds.main.take(ctx, n)
+			events, err := c.feeds.main.take(ctx, n)
 			c.enqueue(events, nil)
-			if ctx.Err() != nil {
-				return
-			}
-			if dry != nil {
-				c.runDry(dry)
+			if err != nil && ctx.Err() == nil {
+				c.endRate(err)
 			}
 			continue
 		}
 		fired, stop := c.server.clock.After(min(wait, next))
 		select {
 		case <-ctx.Done():
-		case <-c.wake:
+		case <-changed:
 		case <-fired:
 		}
 		stop()
-		if ctx.Err() != nil {
-			return
-		}
 	}
 }
 
-// runDry ends what happens by itself, and says so.
-func (c *Connector) runDry(why error) {
+// endRate ends the rate, because the scenario makes no more events.
+func (c *Connector) endRate(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rate = 0
 	c.mail(c.server.clock.Now(), fmt.Sprintf("Nothing happens by itself any more: %v", why))
-	c.stir()
+	c.notify()
 }
 
-// step does all that is due now and returns how long nothing else will be, or
-// the events that were kept too long.
-func (c *Connector) step() (wait time.Duration, lost []*batch) {
+// step does all that is due now and returns how long nothing else is due.
+func (c *Connector) step() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	wait = time.Hour
+	wait := time.Hour
 	if !c.trouble.IsZero() {
 		left := c.trouble.Add(DisableAfter).Sub(now)
 		if left <= 0 {
@@ -328,33 +298,44 @@ func (c *Connector) step() (wait time.Duration, lost []*batch) {
 	switch c.state {
 	case Stopped:
 		left := c.disabled.Add(KeepFor).Sub(now)
-		if left <= 0 {
-			return wait, c.takeAll()
+		if left > 0 {
+			return min(wait, left)
 		}
-		return min(wait, left), nil
+		c.expire()
+		return wait
 	case Running:
-		wait = min(wait, c.cutAged(now))
-		return min(wait, c.handOut(now)), nil
+		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
 	default:
-		return wait, nil
+		return wait
 	}
+}
+
+// expire drops all that is queued. The lock is held.
+func (c *Connector) expire() {
+	for _, b := range c.agenda {
+		c.dropAll(b, Expired)
+	}
+	for _, t := range c.types {
+		c.dropAll(&t.queue, Expired)
+		t.queue.take(len(t.queue.events))
+	}
+	c.agenda = nil
 }
 
 // disable is what Braze does after days of trouble. The lock is held.
 func (c *Connector) disable(now time.Time) {
 	c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
 	c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
-	c.stir()
+	c.notify()
 }
 
-// cutAged makes batches of queues whose oldest event waited long enough and
-// returns when the next one will have. The lock is held.
-func (c *Connector) cutAged(now time.Time) time.Duration {
-	wait := c.spec.FlushAfter
-	for _, name := range c.names {
-		q := c.queues[name]
-		for len(q.events) > 0 {
-			left := q.notes[0].queued.Add(c.spec.FlushAfter).Sub(now)
+// cut makes batches of queues whose oldest event has waited for age, and returns
+// when the next one will have. The lock is held.
+func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
+	wait := age
+	for _, t := range c.types {
+		for q := &t.queue; len(q.events) > 0; {
+			left := q.notes[0].queued.Add(age).Sub(now)
 			if left > 0 {
 				wait = min(wait, left)
 				break
@@ -365,39 +346,37 @@ func (c *Connector) cutAged(now time.Time) time.Duration {
 	return wait
 }
 
-// handOut gives due batches to the workers, as far as there are connections,
-// and returns when the next one is due. The lock is held.
+// handOut sends due batches on free connections and returns when the next one is
+// due. The lock is held.
 func (c *Connector) handOut(now time.Time) time.Duration {
 	for len(c.agenda) > 0 && c.busy < c.spec.Connections {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
 			return left
 		}
 		b := c.agenda.next()
-		if c.spec.TestCurrent && !b.counted && !c.allowed(b, now) {
-			continue
+		if c.spec.TestCurrent && !b.counted {
+			if b = c.allowed(b, now); len(b.events) == 0 {
+				continue
+			}
 		}
 		b.launch, b.counted = c.launches, true
 		c.busy++
-		c.work <- b // there is room for as many as there are connections
+		c.server.running.Go(func() { c.send(c.ctx, b) })
 	}
 	return time.Hour
 }
 
-// allowed takes a batch of a Test Current from the quota of today. What is over
-// it goes back to the agenda, for midnight; false means that this is all. The
-// lock is held.
-func (c *Connector) allowed(b *batch, now time.Time) bool {
-	left := c.server.quota.take(len(b.events), now)
-	if left == len(b.events) {
-		c.quota = time.Time{}
-		return true
+// allowed is the part of a Test Current's batch that the quota of today allows.
+// The rest waits for midnight. The lock is held.
+func (c *Connector) allowed(b *batch, now time.Time) *batch {
+	part := b.take(c.server.quota.take(len(b.events), now))
+	c.quota = time.Time{}
+	if len(b.events) > 0 {
+		c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		c.plan(b, c.quota)
+		c.notify()
 	}
-	rest := &batch{typ: b.typ, events: b.events[left:], notes: b.notes[left:]}
-	b.events, b.notes = b.events[:left:left], b.notes[:left:left]
-	c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	c.plan(rest, c.quota)
-	c.stir()
-	return left > 0
+	return part
 }
 
 // quota counts what the Test Currents of a workspace sent on one day.
@@ -419,8 +398,8 @@ func (q *quota) take(n int, now time.Time) int {
 	return n
 }
 
-// plan puts a batch on the agenda; it keeps its place among those due at the
-// same time. The lock is held.
+// plan schedules a batch; batches that are due at the same time keep their order.
+// The lock is held.
 func (c *Connector) plan(b *batch, due time.Time) {
 	if b.number == 0 {
 		c.batches++
@@ -430,61 +409,43 @@ func (c *Connector) plan(b *batch, due time.Time) {
 	c.agenda.put(b)
 }
 
-// takeAll empties the queues and the agenda. Nil means that there was nothing.
-// The lock is held.
-func (c *Connector) takeAll() []*batch {
-	var all []*batch
-	for len(c.agenda) > 0 {
-		all = append(all, c.agenda.next())
-	}
-	for _, name := range c.names {
-		if q := c.queues[name]; len(q.events) > 0 {
-			all = append(all, q.take(len(q.events)))
-		}
-	}
-	return all
-}
-
-// send posts one batch and does what its answer asks for.
+// send posts one batch and does what its response asks for.
 func (c *Connector) send(ctx context.Context, b *batch) {
 	if c.spec.OnSend != nil {
 		c.spec.OnSend(b.events)
 	}
 	a := c.post(ctx, b.typ, b.events)
-	if ctx.Err() != nil {
-		c.putBack(b)
+	ended := ctx.Err() != nil
+	if !ended && a.accepted() && c.spec.OnAck != nil {
+		c.spec.OnAck(b.events, a)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.notify()
+	c.busy--
+	if ended { // by closing the Server: the batch stays queued
+		c.plan(b, b.due)
 		return
 	}
-	switch judge(a) {
-	case accepted:
-		c.acknowledged(b, a)
-	case isolate:
-		c.divide(b, a, 1, Refused)
-	case halve:
-		c.divide(b, a, (len(b.events)+1)/2, TooLarge)
-	case hold:
-		c.hold(b, a)
-	case again:
-		c.retry(b, a)
-	}
-}
-
-// settle notes an answer, for whatever follows from it. It locks; the caller
-// unlocks.
-func (c *Connector) settle(a Answer) {
-	c.mu.Lock()
-	c.busy--
 	c.counts.Requests++
 	_ = c.latency.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
 	c.keepAnswer(a)
+	switch {
+	case a.accepted():
+		c.acknowledged(b)
+	case a.Status == http.StatusBadRequest:
+		c.divide(b, 1, Refused)
+	case a.Status == http.StatusRequestEntityTooLarge:
+		c.divide(b, (len(b.events)+1)/2, TooLarge)
+	case a.denies():
+		c.hold(b, a)
+	default: // also a redirect, which is not followed
+		c.retry(b)
+	}
 }
 
-func (c *Connector) acknowledged(b *batch, a Answer) {
-	if c.spec.OnAck != nil {
-		c.spec.OnAck(b.events, a)
-	}
-	c.settle(a)
-	defer c.mu.Unlock()
+// acknowledged counts the events of a batch as sent. The lock is held.
+func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
 	}
@@ -492,106 +453,83 @@ func (c *Connector) acknowledged(b *batch, a Answer) {
 	c.counts.Sent += int64(len(b.events))
 	c.counts.Queued -= int64(len(b.events))
 	for _, n := range b.notes {
-		if n.ticket != nil {
-			n.ticket.Acked++
-			n.ticket.Pending--
+		if n.outcome != nil {
+			n.outcome.Acked++
+			n.outcome.Pending--
 		}
 	}
-	c.stir()
 }
 
 // divide sends a batch again in parts of n events; one event alone cannot be
-// divided and is given up.
-func (c *Connector) divide(b *batch, a Answer, n int, reason Reason) {
-	c.settle(a)
+// divided and is dropped. The lock is held.
+func (c *Connector) divide(b *batch, n int, reason Reason) {
 	if len(b.events) == 1 {
-		c.mu.Unlock()
-		c.giveUp([]*batch{b}, reason)
+		c.dropAll(b, reason)
 		return
 	}
-	defer c.mu.Unlock()
 	c.counts.Split++
 	c.typeOf(b.typ).Split++
-	now := c.server.clock.Now()
-	for _, part := range b.split(n) {
-		c.plan(part, now)
+	for now := c.server.clock.Now(); len(b.events) > 0; {
+		c.plan(b.take(n), now)
 	}
-	c.stir()
 }
 
-// hold drops the events that failed, as Braze does, and waits for somebody to
-// correct the credentials.
+// hold drops the events that failed, as Braze does, and keeps all others until
+// the next launch. The lock is held.
 func (c *Connector) hold(b *batch, a Answer) {
-	c.settle(a)
 	now := c.server.clock.Now()
-	// An answer to a request from before the last launch says nothing of the
+	// A response to a request from before the last launch says nothing of the
 	// credentials that were given since.
 	if c.state == Running && b.launch == c.launches {
-		c.worry(now)
+		c.startTrouble(now)
 		c.state = Held
 		c.mail(now, fmt.Sprintf("Your Current's endpoint answers %d %s", a.Status, http.StatusText(a.Status)))
 	}
-	c.mu.Unlock()
-	c.giveUp([]*batch{b}, Unauthorized)
+	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later.
-func (c *Connector) retry(b *batch, a Answer) {
-	c.settle(a)
-	defer c.mu.Unlock()
+// retry sends the same batch later. The lock is held.
+func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
 	c.plan(b, now.Add(c.spec.Backoff.wait(b.attempts, c.random)))
 	c.counts.Retried += int64(len(b.events))
 	c.typeOf(b.typ).Retried += int64(len(b.events))
-	c.worry(now)
-	c.stir()
+	c.startTrouble(now)
 }
 
-// worry starts the time after which the Current is disabled. The lock is held.
-func (c *Connector) worry(now time.Time) {
+// startTrouble starts the time after which the Current is disabled. The lock is
+// held.
+func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
 }
 
-// putBack keeps a batch whose request was ended by closing the Server.
-func (c *Connector) putBack(b *batch) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy--
-	c.plan(b, b.due)
-}
-
-// giveUp drops batches for good.
-func (c *Connector) giveUp(lost []*batch, reason Reason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, b := range lost {
-		c.dropped[reason] += int64(len(b.events))
-		c.counts.Queued -= int64(len(b.events))
-		for i := range b.events {
-			c.typeOf(b.events[i].Type).Dropped[reason]++
-		}
-		for _, n := range b.notes {
-			n.ticket.drop(reason)
-		}
+// dropAll drops the events of a batch. The lock is held.
+func (c *Connector) dropAll(b *batch, reason Reason) {
+	for _, n := range b.notes {
+		c.drop(c.typeOf(b.typ), n, reason)
 	}
-	c.stir()
 }
 
-// pulse counts the events that happen by themselves.
-type pulse struct {
-	since time.Time // zero while nothing happens
-	done  float64   // events since then
+// drop counts an event as lost. The lock is held.
+func (c *Connector) drop(t *ofType, n note, reason Reason) {
+	c.dropped[reason]++
+	t.Dropped[reason]++
+	c.counts.Queued--
+	if n.outcome != nil {
+		n.outcome.Dropped[reason]++
+		n.outcome.Pending--
+	}
 }
 
 const (
-	// pulseStep is how often events happen at most; more than one at a time
-	// where the rate is higher.
-	pulseStep = 10 * time.Millisecond
-	// pulseRest is how long to wait while nothing happens.
-	pulseRest = time.Hour
+	// rateStep is the shortest time between events at a rate; at a higher rate
+	// several happen at a time.
+	rateStep = 10 * time.Millisecond
+	// rateRest is how long to wait while no events happen.
+	rateRest = time.Hour
 )
 
 // SetRate changes how many events a second happen by themselves while the
@@ -602,60 +540,50 @@ func (c *Connector) SetRate(rate float64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rate, c.pulse = rate, pulse{}
-	c.stir()
+	c.rate, c.since, c.happened = rate, time.Time{}, 0
+	c.notify()
 	return nil
 }
 
-// beat returns how many events are to happen now, or else how long none will.
-// A held Current collects them, a disabled one loses them; while the window is
-// full the workspace waits.
-func (c *Connector) beat() (n int, wait time.Duration) {
+// dueEvents returns how many events happen now at the rate, or else how long none
+// will. A held Current queues them, a disabled one loses them; none happen while
+// the window is full.
+func (c *Connector) dueEvents() (n int, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	alive := c.state == Running || c.state == Held || c.state == Stopped
 	full := c.state != Stopped && c.counts.Queued >= int64(c.spec.Window)
 	if c.rate == 0 || !alive || full {
-		c.pulse = pulse{}
-		return 0, pulseRest
+		c.since, c.happened = time.Time{}, 0
+		return 0, rateRest
 	}
 	now := c.server.clock.Now()
-	if c.pulse.since.IsZero() {
-		c.pulse.since = now
+	if c.since.IsZero() {
+		c.since = now
 	}
-	due := c.rate * now.Sub(c.pulse.since).Seconds()
+	due := c.rate * now.Sub(c.since).Seconds()
 	// Less than a thousandth short is due: the clock's steps are whole.
-	if n = int(due - c.pulse.done + 0.001); n > 0 {
-		n = min(n, chunk)
-		c.pulse.done += float64(n)
+	if n = min(int(due-c.happened+0.001), chunk); n > 0 {
+		c.happened += float64(n)
 		return n, 0
 	}
-	next := min((c.pulse.done+1-due)/c.rate, pulseRest.Seconds())
-	return 0, max(time.Duration(next*float64(time.Second)), pulseStep)
-}
-
-// queue holds the events of one type that are in no batch yet.
-type queue struct {
-	events []Event
-	notes  []note
+	next := min((c.happened+1-due)/c.rate, rateRest.Seconds())
+	return 0, max(time.Duration(next*float64(time.Second)), rateStep)
 }
 
 // note is what a Current remembers of an event.
 type note struct {
-	queued time.Time
-	ticket *ticket // nil where nobody waits for it
+	queued  time.Time
+	outcome *Outcome // of the call of Send that waits for it, nil for none
 }
 
-func (q *queue) add(e Event, n note) {
-	q.events, q.notes = append(q.events, e), append(q.notes, n)
-}
-
-// batch is what one request carries. Its events stay the same and in order, so
-// that a batch whose answer was lost is sent again byte for byte.
+// batch is a queue of events of one type, or what one request carries. Then its
+// events stay the same and in order, so that a batch whose response was lost is
+// sent again byte for byte.
 type batch struct {
 	typ      string
 	events   []Event
-	notes    []note
+	notes    []note // of each event
 	attempts int
 	due      time.Time
 	number   uint64 // keeps batches that are due in order
@@ -663,26 +591,12 @@ type batch struct {
 	counted  bool   // in the quota of Test Currents
 }
 
-func (b *batch) add(e Event, n note) {
-	b.events, b.notes = append(b.events, e), append(b.notes, n)
-}
-
-// take cuts up to n events off the queue.
-func (q *queue) take(n int) *batch {
-	n = min(n, len(q.events))
-	b := &batch{typ: q.events[0].Type, events: q.events[:n:n], notes: q.notes[:n:n]}
-	q.events, q.notes = q.events[n:], q.notes[n:]
-	return b
-}
-
-// split cuts a batch into parts of at most n events, which start anew.
-func (b *batch) split(n int) []*batch {
-	var parts []*batch
-	for from := 0; from < len(b.events); from += n {
-		to := min(from+n, len(b.events))
-		parts = append(parts, &batch{typ: b.typ, events: b.events[from:to:to], notes: b.notes[from:to:to], counted: b.counted})
-	}
-	return parts
+// take cuts up to n events off the front, as a new batch.
+func (b *batch) take(n int) *batch {
+	n = min(n, len(b.events))
+	part := &batch{typ: b.typ, events: b.events[:n:n], notes: b.notes[:n:n], counted: b.counted}
+	b.events, b.notes = b.events[n:], b.notes[n:]
+	return part
 }
 
 // agenda holds the batches that wait to be sent, the next one first.

@@ -29,7 +29,7 @@ const (
 // All chooses every event type. Do not change it.
 var All = []string{"*"}
 
-// MaxRate is how many events a second may happen by themselves.
+// MaxRate is the highest Rate of a Current, in events a second.
 const MaxRate = 100_000
 
 // MaxBatch is how many events Braze puts into a request at most.
@@ -89,13 +89,13 @@ type Current struct {
 	Backoff Backoff `json:"-"`
 	// Connections is how many requests are in flight at most; 0 means 4.
 	Connections int `json:"-"`
-	// Window is how many events of one call of Send may be on their way; 0
-	// means 20,000. It bounds memory. Nothing happens by itself either while
-	// so many are queued.
+	// Window is how many events of one call of Send may be pending; 0 means
+	// 20,000. It bounds memory. No events happen at the Rate either while so many
+	// are queued.
 	Window int `json:"-"`
-	// Rate is how many events a second happen by themselves once the Current is
-	// launched; 0 means that they happen only when Send asks for them. They are
-	// flushed like those of Queue. SetRate changes it.
+	// Rate is how many events a second happen once the Current is launched, beside
+	// those that Send asks for. They are flushed like those of Queue. SetRate
+	// changes it.
 	Rate float64 `json:"rate,omitempty"`
 	// Scenario is what decides which events happen: Rounds, which an empty one
 	// means, or a name that WithScenario made known.
@@ -104,19 +104,32 @@ type Current struct {
 	// body instead of one with zero events. Braze sends either.
 	EmptyProbe bool `json:"empty_probe,omitempty"`
 
-	// OnSend sees each batch before each time it is sent, OnAck each batch
-	// answered 2XX. They are called from several goroutines, before the event
-	// counts as done, and must not change the events, but may keep them.
+	// OnSend gets each batch before each attempt, OnAck each batch answered 2XX.
+	// They are called from several goroutines, before the events count as sent,
+	// and must not change the events, but may keep them.
 	OnSend func(events []Event)                `json:"-"`
 	OnAck  func(events []Event, answer Answer) `json:"-"`
 }
+
+// Transform is a field transformation of a Current: what becomes of a string
+// field in every event that has it.
+type Transform = fieldtransform.Transform
+
+const (
+	// Remove makes the value Redacted.
+	Remove = fieldtransform.Remove
+	// Hash makes the value its SHA-256, in hex digits.
+	Hash = fieldtransform.Hash
+	// Redacted is the value of a string that was removed.
+	Redacted = fieldtransform.Redacted
+)
 
 // Backoff is exponential with jitter: the n-th wait is between half and all of
 // First·2ⁿ⁻¹, and no more than Max. Braze publishes no numbers; the defaults,
 // 1 second and 10 minutes, are assumptions.
 type Backoff struct{ First, Max time.Duration }
 
-// Reason is why a Current gave up events.
+// Reason is why a Current dropped events.
 type Reason string
 
 // The reasons.
@@ -127,7 +140,7 @@ const (
 	// them no more.
 	Unauthorized Reason = "unauthorized"
 	// TooLarge events were answered 413 alone. What Braze does then is not
-	// documented; the fake gives them up, as they cannot be split.
+	// documented; the fake drops them, as they cannot be split.
 	TooLarge Reason = "too_large"
 	// Oversized events are above MaxEventBytes and were never sent.
 	Oversized Reason = "oversized"
@@ -193,8 +206,8 @@ func checkURL(text string) error {
 	return nil
 }
 
-// checkToken turns down what no header can carry, so that a token with the end
-// of its line is not taken for an endpoint that never answers.
+// checkToken rejects characters that a header cannot carry, such as the line break
+// at the end of a copied token.
 func checkToken(token string) error {
 	for i := range len(token) {
 		if token[i] < ' ' || token[i] == 0x7F {
@@ -204,7 +217,6 @@ func checkToken(token string) error {
 	return nil
 }
 
-// checkRate turns down what is no number of events a second.
 func checkRate(rate float64) error {
 	if !(rate >= 0 && rate <= MaxRate) {
 		return fmt.Errorf("rate: %v is not from 0 to %d events a second", rate, MaxRate)
@@ -212,7 +224,7 @@ func checkRate(rate float64) error {
 	return nil
 }
 
-// orElse is v, or what stands for nothing.
+// orElse is v, or instead where v is not positive.
 func orElse[T int | time.Duration](v, instead T) T {
 	if v <= 0 {
 		return instead

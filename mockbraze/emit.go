@@ -30,11 +30,10 @@ type Emission struct {
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
-	// Scenario tells stories instead of going round the types evenly.
+	// Scenario makes stories instead of events of each type in turn.
 	Scenario *Scenario
-	// Drift is the share of events with a field or a type that is new, in millionths.
-	// Without a Scenario nothing else is rough; with one it replaces the
-	// scenario's share, unless it is 0.
+	// Drift is the share of events with a field or a type that is new, in
+	// millionths. It replaces that of the Scenario, unless it is 0.
 	Drift scenario.Share
 	// Users replaces how many people the scenario has, unless it is 0.
 	Users uint64
@@ -43,7 +42,7 @@ type Emission struct {
 	Progress func(more int)
 }
 
-// emitCheck is how many events Progress gets at a time.
+// emitCheck is how often Progress is called, in events.
 const emitCheck = 1024
 
 // Emit writes events as NDJSON, one a line, or one batch a line. It needs the
@@ -66,14 +65,14 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 		_, err := out.Write(append(event, '\n'))
 		return err
 	}
-	batches := gatherings{out: out, byType: make(map[string]*gathering)}
+	batches := batchWriter{out: out, byType: make(map[string]*openBatch)}
 	if e.Batches {
 		sink = batches.add
 	}
 	if err = e.each(ctx, from, sink); err == nil {
-		err = batches.writeAll()
+		err = batches.flush(time.Unix(1<<40, 0)) // all of them
 	}
-	if err == nil || errors.Is(err, story.ErrOver) { // what there was is worth having
+	if err == nil || errors.Is(err, story.ErrOver) { // then the events so far are written
 		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
@@ -99,8 +98,8 @@ func (e *Emission) source() (source, error) {
 	return newStories(story.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 }
 
-// each makes the events. Until a rare one comes, many others may have to happen, so
-// after each it looks whether to stop.
+// each makes the events. A rare event may take a while, so ctx is checked after
+// each.
 func (e *Emission) each(ctx context.Context, from source, sink func(event []byte, name string, at time.Time) error) error {
 	var event []byte
 	for made := 1; made <= e.Events; made++ {
@@ -127,71 +126,60 @@ func (e *Emission) each(ctx context.Context, from source, sink func(event []byte
 // events have a clock; see Current.FlushAge.
 const batchAge = 5 * time.Minute
 
-// gathering is a batch of one type that is not full yet.
-type gathering struct {
-	line []byte
-	held int
-	from time.Time // of its oldest event
-}
-
-// gatherings write a batch when it is full, when its oldest event has waited for
-// batchAge, and what is left at the end. Batches that are due together are written
-// in the order in which their types first came.
-type gatherings struct {
+// batchWriter writes a batch when it is full, when its oldest event has waited
+// for batchAge, and what is left at the end. Batches that are due together are
+// written in the order in which their types first came.
+type batchWriter struct {
 	out    *bufio.Writer
-	all    []*gathering
-	byType map[string]*gathering
+	open   []*openBatch
+	byType map[string]*openBatch
 	looked time.Time
 }
 
-func (b *gatherings) add(event []byte, name string, at time.Time) error {
-	if at.Sub(b.looked) > time.Second {
-		b.looked = at
-		for _, g := range b.all {
-			if at.Sub(g.from) >= batchAge {
-				if err := g.write(b.out); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	g := b.byType[name]
-	if g == nil {
-		g = new(gathering)
-		b.byType[name] = g
-		b.all = append(b.all, g)
-	}
-	g.add(event, at)
-	if g.held == MaxBatch {
-		return g.write(b.out)
-	}
-	return nil
+// openBatch is a batch of one type that is not full yet.
+type openBatch struct {
+	body   []byte
+	events int
+	from   time.Time // of its oldest event
 }
 
-func (b *gatherings) writeAll() error {
-	for _, g := range b.all {
-		if err := g.write(b.out); err != nil {
+func (w *batchWriter) add(event []byte, name string, at time.Time) error {
+	if at.Sub(w.looked) > time.Second {
+		w.looked = at
+		if err := w.flush(at.Add(-batchAge)); err != nil {
 			return err
 		}
 	}
+	b := w.byType[name]
+	if b == nil {
+		b = new(openBatch)
+		w.byType[name] = b
+		w.open = append(w.open, b)
+	}
+	if b.events == 0 {
+		b.body, b.from = append(b.body[:0], bodyOpen...), at
+	} else {
+		b.body = append(b.body, ',')
+	}
+	b.body = append(b.body, event...)
+	if b.events++; b.events == MaxBatch {
+		return w.write(b)
+	}
 	return nil
 }
 
-func (g *gathering) add(event []byte, at time.Time) {
-	if g.held == 0 {
-		g.line, g.from = append(g.line[:0], bodyOpen...), at
-	} else {
-		g.line = append(g.line, ',')
+// flush writes the batches whose oldest event is not younger than limit.
+func (w *batchWriter) flush(limit time.Time) (err error) {
+	for _, b := range w.open {
+		if b.events > 0 && !b.from.After(limit) {
+			err = w.write(b) // an error stays for all later ones
+		}
 	}
-	g.line = append(g.line, event...)
-	g.held++
+	return err
 }
 
-func (g *gathering) write(out *bufio.Writer) error {
-	if g.held == 0 {
-		return nil
-	}
-	g.held = 0
-	_, err := out.Write(append(g.line, bodyClose+"\n"...))
+func (w *batchWriter) write(b *openBatch) error {
+	b.events = 0
+	_, err := w.out.Write(append(b.body, bodyClose+"\n"...))
 	return err
 }

@@ -40,7 +40,7 @@ func check(err error) {
 	}
 }
 
-// bridge is whatever takes Braze's batches. It answers 200 and counts.
+// bridge is an endpoint that answers 200 and counts events.
 func bridge(events *atomic.Int64) *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var batch struct {
@@ -97,7 +97,7 @@ func ExampleNew() {
 	// Output: running 500 500
 }
 
-// A test sends what no real workspace would.
+// A test sends events that a real workspace would not.
 func ExampleConnector_SendEvents() {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body strings.Builder
@@ -190,29 +190,29 @@ func ExampleServer_Handler() {
 	// true 1 true 9
 }
 
-// hurriedClock is a clock that is so many times too fast.
-type hurriedClock struct {
+// fastClock runs faster than the system's clock, by a factor.
+type fastClock struct {
 	begin time.Time
 	times time.Duration
 }
 
-func (c hurriedClock) Now() time.Time { return c.begin.Add(c.times * time.Since(c.begin)) }
+func (c fastClock) Now() time.Time { return c.begin.Add(c.times * time.Since(c.begin)) }
 
-func (c hurriedClock) After(d time.Duration) (<-chan time.Time, func()) {
+func (c fastClock) After(d time.Duration) (<-chan time.Time, func()) {
 	timer := time.NewTimer(d / c.times)
 	return timer.C, func() { timer.Stop() }
 }
 
-// moody is an endpoint that decides by the text of the request. It answers each
-// text that has "late" in it 503 the first time.
-func moody() *httptest.Server {
+// scripted is an endpoint whose response depends on the body of the request. One
+// that has "late" in it gets 503 the first time.
+func scripted() *httptest.Server {
 	var seen sync.Map
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
 		text := string(raw)
 		switch {
-		case err != nil || strings.Contains(text, "odd"):
-			http.Error(w, "this is odd", http.StatusBadRequest)
+		case err != nil || strings.Contains(text, "bad"):
+			http.Error(w, "this is bad", http.StatusBadRequest)
 		case strings.Contains(text, "large"):
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 		case strings.Contains(text, "late"):
@@ -228,9 +228,9 @@ func event(eventType, id string) mockbraze.Event {
 	return mockbraze.Event{Type: eventType, ID: id, Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, eventType, id)}
 }
 
-// A test looks at what a Current did with every kind of answer.
+// A report counts what a Current did with each kind of response.
 func ExampleConnector_Report() {
-	target := moody()
+	target := scripted()
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
@@ -243,7 +243,7 @@ func ExampleConnector_Report() {
 		OnSend:  func([]mockbraze.Event) { requests++ },
 	})
 	huge := mockbraze.Event{Type: "huge", Raw: []byte(strings.Repeat(" ", mockbraze.MaxEventBytes+1))}
-	err := current.SendEvents(context.Background(), huge, event("late", "1"), event("odd", "2"), event("fine", "3"), event("fine", "4"), event("large", "5"))
+	err := current.SendEvents(context.Background(), huge, event("late", "1"), event("bad", "2"), event("fine", "3"), event("fine", "4"), event("large", "5"))
 	if failed, ok := errors.AsType[*mockbraze.SendError](err); ok {
 		fmt.Println(failed.Acked, failed.Pending, failed.Withheld, errors.Is(failed.Cause, mockbraze.ErrDropped))
 		fmt.Println(failed.Last.Type, failed.Unwrap() == mockbraze.ErrDisabled, failed)
@@ -255,8 +255,8 @@ func ExampleConnector_Report() {
 	c := r.Counts
 	fmt.Println(c.Events, "events:", c.Sent, "sent,", c.Queued, "queued; retried", c.Retried, "split", c.Split, "requests", c.Requests == int64(requests), "probes", c.Probes)
 	fmt.Println(r.Dropped[mockbraze.Refused], r.Dropped[mockbraze.TooLarge], r.Dropped[mockbraze.Oversized], r.Queues)
-	late, odd := r.ByType["late"], r.ByType["odd"]
-	fmt.Println(late.Events, late.Sent, late.Retried, odd.Split, odd.Dropped[mockbraze.Refused])
+	late, bad := r.ByType["late"], r.ByType["bad"]
+	fmt.Println(late.Events, late.Sent, late.Retried, bad.Split, bad.Dropped[mockbraze.Refused])
 	last := r.Answers[len(r.Answers)-1]
 	fmt.Println(last.Type, last.Status, last.Events, last.Body == "", last.Error == "", last.Took > 0, last.At.IsZero())
 	l := r.Latency
@@ -274,7 +274,7 @@ func ExampleConnector_Report() {
 	// true 0 false 0
 }
 
-// The days that a Current needs to get disabled take a second on a fast clock.
+// On a fast clock the days until a Current is disabled take a second.
 func ExampleDisableAfter() {
 	var wrong atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -285,7 +285,7 @@ func ExampleDisableAfter() {
 	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	var clock mockbraze.Clock = hurriedClock{time.Now(), 10 * 24 * 3600} // ten days take a second
+	var clock mockbraze.Clock = fastClock{time.Now(), 10 * 24 * 3600} // ten days take a second
 	braze := mockbraze.Start(t, mockbraze.WithClock(clock))
 	ctx := context.Background()
 	current := braze.Launch(mockbraze.Current{URL: target.URL, Contact: "ops@example.com"})
@@ -354,8 +354,7 @@ func ExampleConnector_SendTestEvents() {
 	// 10 true
 }
 
-// A Current may tell the stories of a scenario of one's own, and they may happen by
-// themselves.
+// A Current sends the events of a scenario of your own, at a rate.
 func ExampleWithScenario() {
 	var arrived atomic.Int64
 	target := bridge(&arrived)
@@ -382,8 +381,7 @@ func ExampleWithScenario() {
 	// true
 }
 
-// A file of bodies as a Current posts them, of a small workspace with news in
-// its events.
+// A file of bodies as a Current posts them, of a small workspace, with drift.
 func ExampleEmission() {
 	steady, err := mockbraze.LoadScenario("steady")
 	check(err)
@@ -401,7 +399,7 @@ func ExampleEmission() {
 	// Output: <nil> 2000 2000 true
 }
 
-// Where people reach the page under a name of their own, it is to be allowed.
+// A host name of your own for the page must be allowed.
 func ExampleWithAllowedHosts() {
 	braze, err := mockbraze.New(mockbraze.WithAllowedHosts("braze.example.com"))
 	check(err)

@@ -9,9 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 )
 
 // endpoint is an HTTP endpoint in memory, for tests in a bubble of synctest.
@@ -89,6 +92,16 @@ func (e *endpoint) say(answer func(r request) int) {
 
 func always(status int) func(request) int { return func(request) int { return status } }
 
+// answerIf answers a status where when is true, and 200 otherwise.
+func answerIf(status int, when func(request) bool) func(request) int {
+	return func(r request) int {
+		if when(r) {
+			return status
+		}
+		return http.StatusOK
+	}
+}
+
 // batches are the requests so far that carried anything, in order.
 func (e *endpoint) batches() []request {
 	e.mu.Lock()
@@ -104,13 +117,28 @@ func (e *endpoint) batches() []request {
 
 // open starts a fake Braze whose Currents post to e.
 func (e *endpoint) open(t *testing.T, options ...Option) *TestServer {
-	return Start(t, append([]Option{WithTransport(e)}, options...)...)
+	return Start(t, append([]Option{WithTransport(e), WithGlossary(journeytest.Glossary(t))}, options...)...)
 }
 
 // launch makes a Current that posts to e.
 func (e *endpoint) launch(t *testing.T, spec Current) *Connector {
 	spec.URL = "http://bridge.example/currents"
 	return e.open(t).Launch(spec)
+}
+
+// inBubble runs do on a fake clock, with a Current that posts to an endpoint.
+func inBubble(t *testing.T, answer func(request) int, spec Current, do func(t *testing.T, e *endpoint, c *Connector)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: answer}
+		do(t, e, e.launch(t, spec))
+	})
+}
+
+// pass lets time pass and then waits for what happens by it.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // opens makes n events of one type.

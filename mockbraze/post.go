@@ -16,64 +16,38 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/urlmask"
 )
 
-// Answer is what came back for one request.
+// Answer is the response to one request.
 type Answer struct {
 	At     time.Time     `json:"at"`
 	Took   time.Duration `json:"took_ns"`
 	Type   string        `json:"event_type"` // empty for a probe
 	Events int           `json:"events"`     // how many the request carried
-	Status int           `json:"status"`     // 0 where there was no answer
-	// Body is how the answer begins, at most 200 bytes. Where it repeats the
+	Status int           `json:"status"`     // 0 where there was no response
+	// Body is how the response begins, at most 200 bytes. Where it repeats the
 	// token or a secret of the URL, these are masked.
 	Body  string `json:"body,omitempty"`
-	Error string `json:"error,omitempty"` // why there was no answer
-	// untrusted is whether that was because of TLS, such as a certificate of
-	// nobody whom this machine trusts.
-	untrusted bool
+	Error string `json:"error,omitempty"` // why there was no response
+
+	untrusted bool // that was because of TLS, such as an unknown certificate
 }
 
-// verdict is what Braze makes of an answer.
-type verdict uint8
+// accepted says that Braze never sends the events again.
+func (a Answer) accepted() bool { return a.Status >= 200 && a.Status <= 299 }
 
+// What the response to a probe says about the credentials.
 const (
-	accepted verdict = iota // never sent again
-	isolate                 // send each event alone; one that is alone is given up
-	halve                   // send smaller batches
-	hold                    // wait until somebody corrects the credentials
-	again                   // wait and send the same again
+	good   = "good"   // 2XX, or RudderStack's 400
+	denied = "denied" // 401, 403 or 404, or TLS fails: a launch fails
+	unsure = "unsure" // any other response, or none: batches are retried
 )
 
-// judge is Braze's table of answers. Redirects are not followed and count as
-// any other status.
-func judge(a Answer) verdict {
-	switch {
-	case a.Status >= 200 && a.Status <= 299:
-		return accepted
-	case a.Status == http.StatusBadRequest:
-		return isolate
-	case a.Status == http.StatusRequestEntityTooLarge:
-		return halve
-	case a.denies():
-		return hold
-	default:
-		return again
-	}
-}
-
-// What an answer to a probe says about the credentials.
-const (
-	good   = "good"   // the answer was 2XX, or RudderStack's 400
-	denied = "denied" // 401, 403 or 404, or a certificate that is not trusted: a launch fails
-	unsure = "unsure" // any other answer, or none: batches are tried until they are taken
-)
-
-// ofProbe says what an answer to the probe of a Current of a kind means.
+// ofProbe says what the response to a probe means for a Current of a kind.
 // RudderStack answers 400 to a request without events.
 func (a Answer) ofProbe(kind Kind) string {
 	switch {
 	case a.denies(), a.untrusted:
 		return denied
-	case judge(a) == accepted, kind == RudderStack && a.Status == http.StatusBadRequest:
+	case a.accepted(), kind == RudderStack && a.Status == http.StatusBadRequest:
 		return good
 	default:
 		return unsure
@@ -98,15 +72,13 @@ func (b Backoff) wait(attempt int, random *rand.Rand) time.Duration {
 const (
 	bodyOpen  = `{"events":[`
 	bodyClose = `]}`
-	// snippet is how much of an answer's body is kept for the report.
+	// snippet is how much of a response's body is kept for the report.
 	snippet = 200
-	// drain is how much more of it is read so that the connection can be used
-	// again.
+	// drain is how much more of it is read, so that the connection is reused.
 	drain = 256 << 10
 )
 
-// post sends one request of events. It returns once the answer is there, the
-// time is over or ctx has ended.
+// post sends one request of events and returns its response.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
 	size := len(bodyOpen) + len(bodyClose)
 	for i := range events {
@@ -115,7 +87,7 @@ func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer
 	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, appendBody(make([]byte, 0, size), events))
 }
 
-// probe asks whether the credentials are good, with no events.
+// probe sends a request without events, to test the credentials.
 func (c *Connector) probe(ctx context.Context) Answer {
 	if c.spec.EmptyProbe {
 		return c.exchange(ctx, Answer{}, nil)
@@ -123,8 +95,8 @@ func (c *Connector) probe(ctx context.Context) Answer {
 	return c.post(ctx, "", nil)
 }
 
-// exchange posts a body and completes the answer, which never holds the token
-// or a secret of the URL.
+// exchange posts a body and completes a. Tokens and secrets of the URL are masked
+// in it.
 func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer {
 	clock := c.server.clock
 	a.At = clock.Now()
@@ -152,7 +124,7 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 	return a
 }
 
-// isTLS says whether an error is about TLS, so that no retry helps.
+// isTLS says whether an error is about TLS, so that a retry cannot help.
 func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -169,7 +141,7 @@ func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
 	a.Status = res.StatusCode
 	text, err := io.ReadAll(io.LimitReader(res.Body, snippet))
 	if err != nil {
-		// The status came, but the answer broke off: nobody can rely on it.
+		// The status of a response that breaks off does not count.
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	a.Body = strings.ToValidUTF8(string(text), "\uFFFD")

@@ -12,7 +12,7 @@ import (
 // Counts are what a Current did, in events unless said otherwise, since it was
 // made. Events = Queued + Sent + the dropped ones.
 type Counts struct {
-	// Events were handed over to the Current.
+	// Events were queued or dropped at once.
 	Events int64 `json:"events"`
 	// Queued wait or are in flight.
 	Queued int64 `json:"queued"`
@@ -21,8 +21,8 @@ type Counts struct {
 	// Retried were sent and will be sent again after a backoff; an event counts
 	// each time.
 	Retried int64 `json:"retried"`
-	// Withheld were never handed over: a Current of kind RudderStack does not
-	// export events without an external_user_id.
+	// Withheld were not queued: a Current of kind RudderStack does not export
+	// events without an external_user_id.
 	Withheld int64 `json:"withheld"`
 	// Split are batches that were sent again in parts.
 	Split int64 `json:"split_batches"`
@@ -52,14 +52,22 @@ type TypeCounts struct {
 	Dropped map[Reason]int64 `json:"dropped"`
 }
 
-// typeOf finds or makes the counts of a type. The lock is held.
-func (c *Connector) typeOf(name string) *TypeCounts {
-	counts := c.byType[name]
-	if counts == nil {
-		counts = &TypeCounts{Dropped: make(map[Reason]int64)}
-		c.byType[name] = counts
+// ofType is what a Current has of one event type.
+type ofType struct {
+	TypeCounts
+
+	queue batch // the events that are in no batch yet
+}
+
+// typeOf finds or makes what there is of a type. The lock is held.
+func (c *Connector) typeOf(name string) *ofType {
+	t := c.byType[name]
+	if t == nil {
+		t = &ofType{TypeCounts: TypeCounts{Dropped: make(map[Reason]int64)}, queue: batch{typ: name}}
+		c.byType[name] = t
+		c.types = append(c.types, t)
 	}
-	return counts
+	return t
 }
 
 // Report is how a Current stands, as the control API shows it. The token is
@@ -73,12 +81,12 @@ type Report struct {
 	Region   string `json:"region"`
 	HasToken bool   `json:"has_token"`
 	Scenario string `json:"scenario"`
-	// Rate is how many events a second happen by themselves.
+	// Rate is as in Current, or what SetRate made it.
 	Rate   float64  `json:"rate"`
 	Types  []string `json:"events"`
 	State  State    `json:"state"`
 	Counts Counts   `json:"counts"`
-	// Dropped are the events given up, by reason.
+	// Dropped are the events that are lost, by reason.
 	Dropped map[Reason]int64 `json:"dropped"`
 	// ByType has an entry for each type of which there was an event.
 	ByType  map[string]TypeCounts `json:"by_type"`
@@ -123,16 +131,14 @@ func (c *Connector) Report() Report {
 		Transforms: make(map[string]Transform, len(c.spec.Transforms)),
 		Answers:    append([]Answer{}, c.answers...), Mails: append([]Mail{}, c.mails...),
 	}
-	for name, q := range c.queues {
-		if len(q.events) > 0 {
-			r.Queues[name] = len(q.events)
+	for name, t := range c.byType {
+		if n := len(t.queue.events); n > 0 {
+			r.Queues[name] = n
 		}
-	}
-	for name, counts := range c.byType {
-		shown := *counts
-		shown.Dropped = maps.Clone(counts.Dropped)
-		shown.Queued = counts.Events - counts.Sent
-		for _, n := range counts.Dropped {
+		shown := t.TypeCounts
+		shown.Dropped = maps.Clone(t.Dropped)
+		shown.Queued = t.Events - t.Sent
+		for _, n := range t.Dropped {
 			shown.Queued -= n
 		}
 		r.ByType[name] = shown
@@ -147,7 +153,7 @@ func (c *Connector) Report() Report {
 	return r
 }
 
-// keepAnswer remembers the last answers. The lock is held.
+// keepAnswer records one of the last responses. The lock is held.
 func (c *Connector) keepAnswer(a Answer) {
 	c.answers = append(c.answers, a)
 	c.answers = c.answers[max(0, len(c.answers)-lastAnswers):]
@@ -170,7 +176,7 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// longest is the longest latency that is told apart from longer ones.
+// longest is the longest latency that is recorded; longer ones count as it.
 const longest = time.Hour
 
 // newLatencies keeps microseconds.

@@ -23,12 +23,12 @@ type Event struct {
 	// it is read from Raw.
 	ID string
 	// Raw is the JSON text, sent as it is: whether it is an event, or JSON at
-	// all, is not checked. It must not be changed once it was handed over.
+	// all, is not checked. The Current keeps it: do not change it.
 	Raw []byte
 }
 
-// MaxEventBytes is the size of Raw up to which Braze sends an event at all;
-// it drops larger ones ("over 900 KB") without a word.
+// MaxEventBytes is the size of Raw up to which Braze sends an event; it silently
+// drops larger ones ("over 900 KB").
 const MaxEventBytes = 900_000
 
 // head is what a Current needs to know of an event.
@@ -40,7 +40,7 @@ type head struct {
 	} `json:"user"`
 }
 
-// complete fills in Type and ID.
+// complete fills in Type and ID where they are empty.
 func (e Event) complete() Event {
 	if e.Type != "" && e.ID != "" {
 		return e
@@ -72,10 +72,10 @@ const chunk = 200
 
 // Send makes the workspace's next n events of the chosen types, in turn, sends
 // them, flushes the queues and waits for the answers. It returns nil once all
-// were answered 2XX (or held back because the Current is of kind RudderStack
+// were answered 2XX (or withheld because the Current is of kind RudderStack
 // and they have no external id), else a *SendError: when events were dropped,
 // the Current is held, ctx ended or the Server was closed. Where it returns
-// early, the Current goes on with what is queued.
+// early, the Current still sends what is queued.
 func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx, n, 0) }
 
 // SendAt is Send at a rate of events a second; 0 means as fast as they are
@@ -97,7 +97,7 @@ func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) 
 	return c.finish(t, c.produce(ctx, t, f, n, rate))
 }
 
-// TestEvents is what came of SendTestEvents.
+// TestEvents is the result of SendTestEvents.
 type TestEvents struct {
 	// Events were sent, Accepted of them were answered 2XX.
 	Events   int `json:"events"`
@@ -131,7 +131,7 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 			return out, err
 		}
 		out.Events++
-		if judge(a) == accepted {
+		if a.accepted() {
 			out.Accepted++
 		}
 		out.Answers = append(out.Answers, a)
@@ -153,7 +153,7 @@ func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 	if err != nil {
 		return err
 	}
-	c.enqueue(completeAll(events), t)
+	c.enqueue(completed(events), t)
 	c.Flush()
 	_, err = c.finish(t, c.wait(ctx, t, 0))
 	return err
@@ -161,22 +161,17 @@ func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 
 // Queue adds events without flushing and without waiting: they go out when
 // their batch is full or its oldest event has waited for FlushAfter.
-func (c *Connector) Queue(events ...Event) { c.enqueue(completeAll(events), nil) }
+func (c *Connector) Queue(events ...Event) { c.enqueue(completed(events), nil) }
 
 // Flush makes batches of whatever is queued.
 func (c *Connector) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.server.clock.Now()
-	for _, name := range c.names {
-		for q := c.queues[name]; len(q.events) > 0; {
-			c.plan(q.take(c.spec.Batch), now)
-		}
-	}
-	c.stir()
+	c.cut(0, c.server.clock.Now())
+	c.notify()
 }
 
-func completeAll(events []Event) []Event {
+func completed(events []Event) []Event {
 	list := make([]Event, len(events))
 	for i, e := range events {
 		list[i] = e.complete()
@@ -185,11 +180,11 @@ func completeAll(events []Event) []Event {
 }
 
 // produce makes n events at a rate and waits until they are done.
-func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate float64) error {
+func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rate float64) error {
 	begin := c.server.clock.Now()
 	step := chunk
 	if rate > 0 {
-		// A hundred portions a second at most, so that the clock keeps up.
+		// At most a hundred steps a second, so that sleeps are not too short.
 		step = min(chunk, max(1, int(rate/100)))
 	}
 	for done := 0; done < n; {
@@ -200,34 +195,28 @@ func (c *Connector) produce(ctx context.Context, t *ticket, f *feed, n int, rate
 			}
 		}
 		m := min(step, n-done)
-		events, dry := f.take(ctx, m)
+		events, err := f.take(ctx, m)
 		c.enqueue(events, t)
-		if done += m; dry != nil {
+		if err != nil {
 			c.Flush()
-			return dry
-		}
-		if err := c.makeRoom(ctx, t); err != nil {
 			return err
+		}
+		done += m
+		if c.pending(t) > c.spec.Window {
+			c.Flush() // batches that are not full would wait for FlushAfter
+			if err := c.wait(ctx, t, c.spec.Window*3/4); err != nil {
+				return err
+			}
 		}
 	}
 	c.Flush()
 	return c.wait(ctx, t, 0)
 }
 
-// makeRoom waits while too many events of t are on their way.
-func (c *Connector) makeRoom(ctx context.Context, t *ticket) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (c *Connector) pending(t *Outcome) int {
 	c.mu.Lock()
-	full := t.Pending > c.spec.Window
-	c.mu.Unlock()
-	if !full {
-		return nil
-	}
-	// Partly filled queues would never empty by themselves.
-	c.Flush()
-	return c.wait(ctx, t, c.spec.Window*3/4)
+	defer c.mu.Unlock()
+	return t.Pending
 }
 
 func (c *Connector) sleep(ctx context.Context, until time.Time) error {
@@ -248,60 +237,37 @@ func (c *Connector) sleep(ctx context.Context, until time.Time) error {
 }
 
 // enqueue puts events into the queues of their types and cuts full batches.
-func (c *Connector) enqueue(events []Event, t *ticket) {
+func (c *Connector) enqueue(events []Event, t *Outcome) {
 	events = c.withhold(events, t)
-	lost := make(map[Reason]*batch)
 	c.mu.Lock()
-	n := note{queued: c.server.clock.Now(), ticket: t}
-	for _, e := range events {
-		e = c.transformed(e)
-		reason := Reason("")
-		switch {
-		case len(e.Raw) > MaxEventBytes:
-			reason = Oversized
-		case c.state == Stopped:
-			reason = Disabled
-		}
-		if reason != "" { // Braze would not even queue it
-			if lost[reason] == nil {
-				lost[reason] = &batch{}
-			}
-			lost[reason].add(e, n)
-			continue
-		}
-		q := c.queueOf(e.Type)
-		if q.add(e, n); len(q.events) >= c.spec.Batch {
-			c.plan(q.take(c.spec.Batch), n.queued)
-		}
-	}
-	for i := range events {
-		c.typeOf(events[i].Type).Events++
-	}
+	defer c.mu.Unlock()
+	n := note{queued: c.server.clock.Now(), outcome: t}
 	c.counts.Events += int64(len(events))
 	c.counts.Queued += int64(len(events))
 	if t != nil {
 		t.Pending += len(events)
 	}
-	c.stir()
-	c.mu.Unlock()
-	for reason, b := range lost {
-		c.giveUp([]*batch{b}, reason)
+	for _, e := range events {
+		e = c.transformed(e)
+		typ := c.typeOf(e.Type)
+		typ.Events++
+		switch q := &typ.queue; {
+		case len(e.Raw) > MaxEventBytes:
+			c.drop(typ, n, Oversized)
+		case c.state == Stopped:
+			c.drop(typ, n, Disabled)
+		default:
+			q.events, q.notes = append(q.events, e), append(q.notes, n)
+			if len(q.events) >= c.spec.Batch {
+				c.plan(q.take(c.spec.Batch), n.queued)
+			}
+		}
 	}
-}
-
-// queueOf finds or makes the queue of a type. The lock is held.
-func (c *Connector) queueOf(typ string) *queue {
-	q := c.queues[typ]
-	if q == nil {
-		q = &queue{}
-		c.queues[typ] = q
-		c.names = append(c.names, typ)
-	}
-	return q
+	c.notify()
 }
 
 // withhold leaves out what the Current does not export.
-func (c *Connector) withhold(events []Event, t *ticket) []Event {
+func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	if c.spec.Kind != RudderStack {
 		return events
 	}
@@ -328,33 +294,8 @@ type Outcome struct {
 	Withheld int `json:"withheld"`
 	// Dropped events are lost, by reason.
 	Dropped map[Reason]int `json:"dropped"`
-	// Pending events are queued or in flight still; the Current goes on with
-	// them.
+	// Pending events are queued or in flight; the Current still sends them.
 	Pending int `json:"pending"`
-}
-
-// ticket follows the events of one call of Send. Its outcome is guarded by the
-// Connector's lock.
-type ticket struct {
-	Outcome
-	changed chan struct{}
-}
-
-func (t *ticket) stir() {
-	select {
-	case t.changed <- struct{}{}:
-	default:
-	}
-}
-
-// drop counts an event given up; nil, for events nobody waits for, does
-// nothing.
-func (t *ticket) drop(reason Reason) {
-	if t == nil {
-		return
-	}
-	t.Dropped[reason]++
-	t.Pending--
 }
 
 // SendError says what became of the events of one call of Send. Unwrap it to
@@ -385,12 +326,12 @@ func (e *SendError) Error() string {
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Cause }
 
-// wait returns once at most limit of the ticket's events are pending, or why
-// that will not come to pass.
-func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
+// wait returns once at most limit of the events of t are pending, or an error
+// where they stay pending.
+func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	for {
 		c.mu.Lock()
-		pending, state := t.Pending, c.state
+		pending, state, changed := t.Pending, c.state, c.changed
 		overQuota := c.busy == 0 && c.server.clock.Now().Before(c.quota)
 		c.mu.Unlock()
 		switch {
@@ -408,13 +349,13 @@ func (c *Connector) wait(ctx context.Context, t *ticket, limit int) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-t.changed:
+		case <-changed:
 		}
 	}
 }
 
-// open registers a ticket, so that changes of the Current reach it.
-func (c *Connector) open() (*ticket, error) {
+// open begins to count the outcome of a call of Send.
+func (c *Connector) open() (*Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state {
@@ -423,18 +364,15 @@ func (c *Connector) open() (*ticket, error) {
 	case Closed:
 		return nil, ErrClosed
 	}
-	t := &ticket{Outcome: Outcome{Dropped: make(map[Reason]int)}, changed: make(chan struct{}, 1)}
-	c.tickets[t] = struct{}{}
-	return t, nil
+	return &Outcome{Dropped: make(map[Reason]int)}, nil
 }
 
-// finish ends a ticket; cause is why it ended early, or nil. The error is a
-// *SendError unless all went well.
-func (c *Connector) finish(t *ticket, cause error) (Outcome, error) {
+// finish returns what became of the events so far; cause is why the call ended
+// early, or nil. The error is a *SendError unless all went well.
+func (c *Connector) finish(t *Outcome, cause error) (Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.tickets, t)
-	out := t.Outcome
+	out := *t
 	out.Dropped = maps.Clone(t.Dropped)
 	if cause == nil && len(out.Dropped) > 0 {
 		cause = ErrDropped

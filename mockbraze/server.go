@@ -25,7 +25,7 @@ type Server struct {
 	handler   http.Handler // where not nil, transport leads to it
 	glossary  *schemas.Glossary
 	people    *population.Population
-	allowed   []string // host names beside those that are safe for everybody
+	allowed   []string // host names beside those that are always allowed
 	hosts     *hostguard.Guard
 
 	ctx     context.Context // ends with Close
@@ -49,7 +49,7 @@ type Option func(*Server)
 // it the seed is 1.
 func WithSeed(seed uint64) Option { return func(s *Server) { s.seed = seed } }
 
-// WithClock makes the Server go by another clock than the system's.
+// WithClock makes the Server use another clock than the system's.
 func WithClock(clock Clock) Option { return func(s *Server) { s.clock = clock } }
 
 // WithTransport makes the Currents send through rt instead of connections of
@@ -166,10 +166,8 @@ func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 func (s *Server) connector(spec Current, stream uint64) *Connector {
 	c := &Connector{
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
-		client: s.newClient(spec.Connections),
-		wake:   make(chan struct{}, 1), work: make(chan *batch, spec.Connections),
-		state: Draft, queues: make(map[string]*queue), tickets: make(map[*ticket]struct{}),
-		dropped: make(map[Reason]int64), byType: make(map[string]*TypeCounts),
+		client:  s.newClient(spec.Connections),
+		changed: make(chan struct{}), state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
 		rate: spec.Rate, latency: newLatencies(), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
@@ -239,8 +237,8 @@ func (s *Server) Close() {
 	}
 }
 
-// newClient makes the client of one Current: connections are kept, redirects
-// are answers like any other, and nothing is asked for compressed.
+// newClient makes the client of one Current. It reuses connections and does not
+// follow redirects.
 func (s *Server) newClient(connections int) *http.Client {
 	transport := s.transport
 	if transport == nil {
@@ -297,14 +295,14 @@ func (s *TestServer) Launch(spec Current) *Connector {
 	return c
 }
 
-// Clock is the time that a Server goes by: when a queue is flushed, when a
-// batch is tried again, when a Current is disabled. Tests bring their own, or
-// run in a bubble of testing/synctest with the default one.
+// Clock is the time of a Server: when a queue is flushed, when a batch is retried,
+// when a Current is disabled. Tests bring a fake clock, or run in a bubble of
+// testing/synctest with the default one.
 type Clock interface {
 	// Now is the current time.
 	Now() time.Time
-	// After sends on fired once d has passed. stop gives up waiting and may be
-	// called at any time.
+	// After sends on fired once d has passed. stop ends the wait and may be called
+	// at any time.
 	After(d time.Duration) (fired <-chan time.Time, stop func())
 }
 

@@ -17,16 +17,16 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// Rounds is the scenario that is always there: event types in turn, evenly, as
-// emit prints them.
+// Rounds is the scenario by default: event types in turn, evenly, as emit prints
+// them.
 const Rounds = "rounds"
 
 // ErrScenario says that there is no such scenario; the text lists those there
 // are.
 var ErrScenario = errors.New("there is no such scenario")
 
-// ErrOver says that nothing that is wanted happens any more in a scenario; the
-// text says what to change.
+// ErrOver says that a scenario makes no more events of the chosen types; the text
+// says what to change.
 var ErrOver = story.ErrOver
 
 // WithScenario makes a scenario known to the Currents and to the control API under
@@ -70,8 +70,8 @@ func newStories(cfg story.Config) (source, error) {
 	if err := fieldtransform.Check(cfg.Glossary, cfg.Scenario.Transforms); err != nil {
 		return nil, err
 	}
-	told, err := story.New(cfg)
-	return stories{told, cfg.Scenario.Transforms}, err
+	s, err := story.New(cfg)
+	return stories{s, cfg.Scenario.Transforms}, err
 }
 
 func (s stories) next(dst []byte) ([]byte, string, time.Time, error) {
@@ -105,8 +105,8 @@ type feed struct {
 	source source
 }
 
-// take makes n events; fewer with an error that says why. It looks at ctx after
-// each, since a rare one may take a while.
+// take makes n events, or fewer and an error. A rare event may take a while, so ctx
+// is checked before each.
 func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,7 +139,7 @@ const (
 )
 
 // feeds are where the events of one Current come from: the main feed, and those
-// that single sends asked for. A feed goes on where it stopped.
+// that single sends asked for. A feed continues where it stopped.
 type feeds struct {
 	server   *Server
 	scenario string
@@ -226,14 +226,14 @@ func (fs *feeds) open(name string, types []string) (*feed, error) {
 		source, err := newRounds(journey.Config{Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream, Types: types})
 		return &feed{source: source}, err
 	}
-	told := s.scenarios[name]
-	if told == nil {
+	chosen := s.scenarios[name]
+	if chosen == nil {
 		var err error
-		if told, err = scenario.Builtin(name); err != nil {
+		if chosen, err = scenario.Builtin(name); err != nil {
 			return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
 		}
 	}
-	source, err := newStories(story.Config{Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: told, Types: types})
+	source, err := newStories(story.Config{Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: chosen, Types: types})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}

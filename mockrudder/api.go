@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,48 +19,56 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/console"
 )
 
-// The query API under /_mock/. Errors are JSON, {"error":"…"}. What it offers
-// is told by openapi.json, which a test holds against the routes below.
+// The query API under /_mock/. Errors are JSON, {"error":"…"}. openapi.json
+// describes it; a test compares it with the routes below.
 
 //go:embed openapi.json
 var openAPI string
 
-// api answers the calls.
-type api struct{ *Server }
-
-// route is one call of the query API.
+// route is one operation of the query API.
 type route struct {
 	method, path string
-	params       []string // of the query; others are mistakes
+	params       []string // of the query; others are errors
 	handle       http.HandlerFunc
 }
 
-func (a api) queries() []route {
+func (s *Server) queries() []route {
 	return []route{
-		{http.MethodGet, "/_mock/events", listParams(), a.getEvents},
-		{http.MethodGet, "/_mock/events/{id}", nil, a.getEvent},
-		{http.MethodGet, "/_mock/stream", streamParams(), a.getStream},
-		{http.MethodGet, "/_mock/stats", nil, a.getStats},
-		{http.MethodGet, "/_mock/rates", []string{"seconds"}, a.getRates},
-		{http.MethodGet, "/_mock/sources", nil, a.getSources},
-		{http.MethodPost, "/_mock/reset", []string{"keep"}, a.postReset},
-		{http.MethodGet, "/_mock/faults", nil, a.getFaults},
-		{http.MethodPut, "/_mock/faults", nil, a.putFaults},
-		{http.MethodPost, "/_mock/faults", nil, a.postFault},
-		{http.MethodDelete, "/_mock/faults/{id}", nil, a.deleteFault},
+		{http.MethodGet, "/_mock/events", listParams(), s.getEvents},
+		{http.MethodGet, "/_mock/events/{id}", nil, s.getEvent},
+		{http.MethodGet, "/_mock/stream", streamParams(), s.getStream},
+		{http.MethodGet, "/_mock/stats", nil, call(func(*http.Request) (int, any) { return http.StatusOK, s.Stats() })},
+		{http.MethodGet, "/_mock/rates", []string{"seconds"}, call(s.getRates)},
+		{http.MethodGet, "/_mock/sources", nil, call(s.getSources)},
+		{http.MethodPost, "/_mock/reset", []string{"keep"}, call(s.postReset)},
+		{http.MethodGet, "/_mock/faults", nil, call(s.getFaults)},
+		{http.MethodPut, "/_mock/faults", nil, call(s.putFaults)},
+		{http.MethodPost, "/_mock/faults", nil, call(s.postFault)},
+		{http.MethodDelete, "/_mock/faults/{id}", nil, call(s.deleteFault)},
 		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
 	}
 }
 
-// handler answers the calls above and the page, and anything else with an
-// error in JSON.
-func (a api) handler() http.Handler {
+// call makes a handler that answers with a value as JSON; of an error it shows
+// the text.
+func call(answer func(*http.Request) (status int, value any)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		status, value := answer(r)
+		if err, failed := value.(error); failed {
+			value = map[string]string{"error": err.Error()}
+		}
+		writeJSON(w, status, value)
+	}
+}
+
+// queryHandler serves these operations and the page; anything else gets an error.
+func (s *Server) queryHandler() http.Handler {
 	mux := http.NewServeMux()
 	paths := map[string]bool{"/_mock/{$}": true, "/_mock/assets/": true}
 	for path := range paths {
 		mux.Handle("GET "+path, console.Handler())
 	}
-	for _, r := range a.queries() {
+	for _, r := range s.queries() {
 		mux.HandleFunc(r.method+" "+r.path, known(r.params, r.handle))
 		paths[r.path] = true
 	}
@@ -70,7 +79,7 @@ func (a api) handler() http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such path") })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if no := a.config.hosts.Check(r); no != nil { // a page of another site, sent through a browser
+		if no := s.config.hosts.Check(r); no != nil { // a page of another site, by a browser
 			writeError(w, http.StatusForbidden, no.Error())
 			return
 		}
@@ -78,7 +87,7 @@ func (a api) handler() http.Handler {
 	})
 }
 
-// known refuses a query with other parameters than these.
+// known answers 400 to a query with other parameters.
 func known(params []string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		values, err := url.ParseQuery(r.URL.RawQuery)
@@ -110,51 +119,45 @@ func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, openAPI)
 }
 
-func (a api) getStats(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, a.Stats())
-}
-
-func (a api) getRates(w http.ResponseWriter, r *http.Request) {
+func (s *Server) getRates(r *http.Request) (int, any) {
 	seconds, err := numberOf("seconds", cmp.Or(r.URL.Query().Get("seconds"), "60"), 1, rateSeconds)
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
+		return http.StatusBadRequest, err
 	}
-	writeJSON(w, http.StatusOK, map[string][]second{"seconds": a.store.lastSeconds(time.Now(), seconds)})
+	return http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)}
 }
 
-// sourceJSON is what the query API says of a source.
+// sourceJSON is a source in the query API.
 type sourceJSON struct {
 	Key      string `json:"key"`
 	Kind     Kind   `json:"kind"`
 	Disabled bool   `json:"disabled"`
 }
 
-func (a api) getSources(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) getSources(*http.Request) (int, any) {
 	list := []sourceJSON{}
-	for _, src := range a.config.sources {
-		list = append(list, sourceJSON{src.Key, kindOf(src), src.Disabled})
+	for _, key := range slices.Sorted(maps.Keys(s.config.sources)) {
+		src := s.config.sources[key]
+		list = append(list, sourceJSON{key, kindOf(src), src.Disabled})
 	}
-	slices.SortFunc(list, func(a, b sourceJSON) int { return strings.Compare(a.Key, b.Key) })
-	writeJSON(w, http.StatusOK, map[string][]sourceJSON{"sources": list})
+	return http.StatusOK, map[string][]sourceJSON{"sources": list}
 }
 
-func (a api) postReset(w http.ResponseWriter, r *http.Request) {
+func (s *Server) postReset(r *http.Request) (int, any) {
 	switch keep := r.URL.Query().Get("keep"); keep {
 	case "":
-		a.Reset()
+		s.Reset()
 	case "faults":
-		a.ResetMessages()
+		s.ResetMessages()
 	default:
-		writeError(w, http.StatusBadRequest, fmt.Sprintf("keep must be faults, not %q", keep))
-		return
+		return http.StatusBadRequest, fmt.Errorf("keep must be faults, not %q", keep)
 	}
-	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
+	return http.StatusOK, map[string]bool{"ok": true}
 }
 
-// getEvents answers with a page of events, after a wait for them if one is
-// asked for.
-func (a api) getEvents(w http.ResponseWriter, r *http.Request) {
+// getEvents answers with a page of events, after a wait for them if the query has
+// one.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	q, err := parseSearch(r.URL.Query())
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -163,40 +166,40 @@ func (a api) getEvents(w http.ResponseWriter, r *http.Request) {
 	var waited *waitJSON
 	if q.wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), q.wait)
-		defer context.AfterFunc(a.open, cancel)()
+		defer context.AfterFunc(s.open, cancel)()
 		defer cancel()
 		waited = &waitJSON{Satisfied: true}
-		if _, err := a.store.wait(ctx, q.filter, q.after, q.count); err != nil { // what has come by then is the answer
-			waited = &waitJSON{Instead: a.instead(q.filter)}
+		if _, err := s.store.wait(ctx, q.filter, q.after, q.count); err != nil { // the page has what was stored until then
+			waited = &waitJSON{Instead: s.instead(q.filter)}
 		}
 	}
-	events := a.store.page(q.filter, q.after, q.before, q.newestFirst, q.limit)
+	events := s.store.page(q)
 	next := ""
 	switch {
 	case len(events) > 0:
 		next = events[len(events)-1].ID()
 	case q.wait > 0 && q.after > 0:
-		next = idOf(q.after) // so that the next wait goes on from here
+		next = idOf(q.after) // so that the next wait continues from here
 	}
-	writeEvents(w, events, q.summaries, pageJSON{next, a.store.total(q.filter), waited})
+	writeEvents(w, events, q.summaries, pageJSON{next, s.store.total(q.filter), waited})
 }
 
-// pageJSON is what a page says beside its events.
+// pageJSON is a page without its events.
 type pageJSON struct {
 	Next  string `json:"next"`
 	Total uint64 `json:"total"`
 	*waitJSON
 }
 
-// waitJSON tells how a wait ended, if there was one: with its messages, or with
-// the time over and what came instead, a sentence each.
+// waitJSON is how a wait ended: with its messages, or with a timeout and
+// descriptions of the nearest messages.
 type waitJSON struct {
 	Satisfied bool     `json:"satisfied"`
 	Instead   []string `json:"instead,omitempty"`
 }
 
-// writeEvents writes one event after the other, so that a long page is not
-// held in memory twice, and then the rest of the page.
+// writeEvents writes one event after the other, so that a long page is not in
+// memory twice, and then the rest of the page.
 func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest pageJSON) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_, _ = io.WriteString(w, `{"events":[`)
@@ -217,9 +220,9 @@ func writeEvents(w http.ResponseWriter, events []Event, summaries bool, rest pag
 	_, _ = fmt.Fprintf(w, "],%s\n", encode(rest)[1:])
 }
 
-func (a api) getEvent(w http.ResponseWriter, r *http.Request) {
+func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
-	e, ok := a.store.get(seq)
+	e, ok := s.store.get(seq)
 	if err != nil || !ok {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no event %q is kept", r.PathValue("id")))
 		return
@@ -228,61 +231,56 @@ func (a api) getEvent(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(append(e.appendJSON(nil), '\n'))
 }
 
-func writeFaults(w http.ResponseWriter, list []Fault) {
-	writeJSON(w, http.StatusOK, map[string][]Fault{"faults": list})
+func (s *Server) getFaults(*http.Request) (int, any) {
+	return http.StatusOK, map[string][]Fault{"faults": s.Faults()}
 }
 
-func (a api) getFaults(w http.ResponseWriter, _ *http.Request) { writeFaults(w, a.Faults()) }
-
 // putFaults replaces the list. It takes {"faults":[…]}, a bare list or one fault.
-func (a api) putFaults(w http.ResponseWriter, r *http.Request) {
-	list, err := readFaults(w, r)
+func (s *Server) putFaults(r *http.Request) (int, any) {
+	list, err := readFaults(r)
 	if err == nil {
-		err = a.SetFaults(list...)
+		err = s.SetFaults(list...)
 	}
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
+		return http.StatusBadRequest, err
 	}
-	writeFaults(w, a.Faults())
+	return s.getFaults(r)
 }
 
 // postFault adds one fault and answers with it, so that the client learns its id.
-func (a api) postFault(w http.ResponseWriter, r *http.Request) {
-	list, err := readFaults(w, r)
+func (s *Server) postFault(r *http.Request) (int, any) {
+	list, err := readFaults(r)
 	if err == nil && len(list) != 1 {
 		err = fmt.Errorf("want one fault, not %d", len(list))
 	}
 	var added Fault
 	if err == nil {
-		added, err = a.faults.add(list[0])
+		added, err = s.faults.add(list[0])
 	}
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
+		return http.StatusBadRequest, err
 	}
-	writeJSON(w, http.StatusCreated, added)
+	return http.StatusCreated, added
 }
 
-func (a api) deleteFault(w http.ResponseWriter, r *http.Request) {
-	if !a.RemoveFault(r.PathValue("id")) {
-		writeError(w, http.StatusNotFound, fmt.Sprintf("no fault %q", r.PathValue("id")))
-		return
+func (s *Server) deleteFault(r *http.Request) (int, any) {
+	if !s.RemoveFault(r.PathValue("id")) {
+		return http.StatusNotFound, fmt.Errorf("no fault %q", r.PathValue("id"))
 	}
-	writeFaults(w, a.Faults())
+	return s.getFaults(r)
 }
 
-func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
+func readFaults(r *http.Request) ([]Fault, error) {
 	const maxFaults = 1 << 20 // bytes
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFaults))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxFaults))
 	if err != nil {
 		return nil, fmt.Errorf("reading the faults: %w", err)
 	}
 	return ParseFaults(body)
 }
 
-// ParseFaults reads faults as PUT /_mock/faults takes them: {"faults":[…]}, a
-// bare list, or one fault. The error names a member that no fault has.
+// ParseFaults reads faults in the forms of PUT /_mock/faults: {"faults":[…]}, a
+// list, or one fault. The error names a member that a fault does not have.
 func ParseFaults(text []byte) ([]Fault, error) {
 	list := strings.TrimSpace(string(text))
 	var members map[string]json.RawMessage
@@ -297,31 +295,18 @@ func ParseFaults(text []byte) ([]Fault, error) {
 	if !strings.HasPrefix(list, "[") {
 		list = "[" + list + "]"
 	}
+	decoder := json.NewDecoder(strings.NewReader(list))
+	decoder.DisallowUnknownFields()
 	var faults []Fault
-	if err := decodeStrictly(strings.NewReader(list), &faults); err != nil {
+	if err := decoder.Decode(&faults); err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("faults: there is more behind the JSON")
 	}
 	return faults, nil
 }
 
-// decodeStrictly reads one JSON document with no fields but known ones, and
-// nothing behind it: half of what someone meant is not put in force.
-func decodeStrictly(r io.Reader, to any) error {
-	decoder := json.NewDecoder(r)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(to); err != nil {
-		return err
-	}
-	switch _, err := decoder.Token(); {
-	case err == nil:
-		return errors.New("there is more behind the JSON")
-	case !errors.Is(err, io.EOF):
-		return err
-	}
-	return nil
-}
-
-// writeJSON answers with a value as JSON.
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)

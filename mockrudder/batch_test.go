@@ -11,7 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// What no recorded case says of the HTTP API, but its rules do.
+// Cases of the HTTP API that are not recorded.
 func TestBatchAnswers(t *testing.T) {
 	const good = `{"type":"track","event":"E","userId":"u"}`
 	padding := strings.Repeat(" ", mockrudder.MaxRequestBytes)
@@ -19,16 +19,15 @@ func TestBatchAnswers(t *testing.T) {
 		name, path, body, want string
 		stored                 int
 	}{
-		{"a number under batch", batchPath, `{"batch":5}`, "400 event is not a valid rudder event", 0},
+		{"a null batch", batchPath, `{"batch":null}`, "400 empty batch payload", 0},
+		{"a number beyond float64 in a single call", "/v1/track", `{"userId":"u","x":1e400}`, "400 invalid json", 0},
 		{"the first key batch counts", batchPath, `{"batch":[` + good + `],"batch":5}`, "200 ok", 1},
-		{"an escaped key", batchPath, `{"b\u0061tch":[` + good + `]}`, "200 ok", 1},
 		{"the first bad message decides: identity", batchPath, `{"batch":[{},5]}`, "400 request neither has anonymousId nor userId", 0},
 		{"the first bad message decides: object", batchPath, `{"batch":[5,{}]}`, "400 event is not a valid rudder event", 0},
 		{"JSON before messages", batchPath, `{"batch":[5,{}]`, "400 invalid json", 0},
 		{"two documents", batchPath, `{"batch":[` + good + `]}{}`, "400 invalid json", 0},
 		{"byte-order mark", batchPath, "\xef\xbb\xbf" + `{"batch":[` + good + `]}`, "400 invalid json", 0},
 		{"space around", batchPath, " \n{\"batch\" : [ " + good + " ] }\t", "200 ok", 1},
-		{"NUL escapes are fine here", batchPath, `{"batch":[{"userId":"u","x":"\u0000"}]}`, "200 ok", 1},
 		{"false and 0 are ids here", batchPath, `{"batch":[{"userId":false},{"anonymousId":0}]}`, "200 ok", 2},
 		{"a null id is none", batchPath, `{"batch":[{"userId":null,"anonymousId":"\u00a0\t"}]}`, "400 request neither has anonymousId nor userId", 0},
 		{"too large", batchPath, `{"batch":[` + good + `]}` + padding, "413 request size exceeds max limit", 0},
@@ -43,16 +42,11 @@ func TestBatchAnswers(t *testing.T) {
 		{"20,000 levels", batchPath, `{"batch":[{"userId":"u","x":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}]}`, "200 ok", 1},
 		{"a number beyond float64, by its digits", batchPath, `{"batch":[{"userId":"u","x":[` + strings.Repeat("9", 400) + `]}]}`, "400 invalid json", 0},
 		{"a number below float64", batchPath, `{"batch":[{"userId":"u","x":1e-400}]}`, "200 ok", 1},
-		{"single call without id", "/v1/page", `{"type":"extract"}`, "400 request neither has anonymousId nor userId", 0},
 		{"trailing slash", "/v1/batch/", `{}`, "404 404 page not found", 0},
 		{"double slash", "/v1//batch", `{}`, "404 404 page not found", 0},
 		{"import of two users, one bad", "/v1/import", `{"batch":[` + good + `,{"userId":"v"},{"type":"track"},5]}`, "400 request neither has anonymousId nor userId", 2},
-		{"import of several bad", "/v1/import", `{"batch":[{"userId":" "},{"anonymousId":" "},` + good + `]}`, "500 request neither has anonymousId nor userIdrequest neither has anonymousId nor userId", 1},
 		{"import of an object", "/v1/import", `{"batch":` + good + `}`, "400 event is not a valid rudder event", 0},
-		{"import of nothing", "/v1/import", `{}`, "200 ok", 0},
-		{"import of null", "/v1/import", `{"batch":null}`, "400 event is not a valid rudder event", 0},
 		{"broken import", "/v1/import", `{"batch":[`, "400 invalid json", 0},
-		{"empty import", "/v1/import", ``, "400 invalid json", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := server(t)
@@ -68,32 +62,19 @@ func pad(text string, n int) string { return text + strings.Repeat(" ", n-len(te
 func TestMessageAsStored(t *testing.T) {
 	s := server(t)
 	element := `{"type":"track","event":"E","userId":" u ","messageId":" m ","z":1,"a":9007199254740993,"f":1.0,"s":"\ud800<"}`
-	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[ ` + element + ` ]}`,
-		headers: []string{"X-Forwarded-For", " 1.2.3.4, 5.6.7.8"}}.answer(t, s))
-	events := s.Events(mockrudder.Filter{})
-	require.Len(t, events, 1)
-	e := events[0]
+	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[ ` + element + ` ]}`}.answer(t, s))
+	e := s.Events(mockrudder.Filter{})[0]
 	require.Equal(t, element, e.Raw)
 	require.Equal(t, "m", e.MessageID)
-	text := string(e.Message())
-	require.Less(t, strings.Index(text, `"a":`), strings.Index(text, `"z":`), "keys are sorted")
-	message := stored(t, s)
-	require.Equal(t, "m", message["messageId"])
-	require.Equal(t, " u ", message["userId"])
-	require.Equal(t, float64(9007199254740992), message["a"])
-	require.Contains(t, text, `"a":9007199254740992,`)
-	require.Contains(t, text, `"f":1,`)
-	require.Contains(t, text, "\"s\":\"\ufffd<\"")
-	require.Equal(t, "1.2.3.4", message["request_ip"])
-	require.Equal(t, "61763869-6114-4ab2-bdac-9ba13af24508", message["rudderId"], "MD5 of both ids, cleaned, with a colon between, as a UUID of version 4")
-	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, message["receivedAt"])
+	require.Regexp(t, `^\{"a":9007199254740992,"event":"E","f":1,"messageId":"m",.*"s":"�<","type":"track","userId":" u ","z":1\}$`,
+		string(e.Message()), "keys are sorted, numbers are float64")
 }
 
 // A message nested deeper than encoding/json reads is shown as well as others.
 func TestDeepMessage(t *testing.T) {
 	const levels = 20_000
 	s := server(t)
-	probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}]}`}.send(s)
+	batch(s, `{"batch":[{"userId":"u","x":`+strings.Repeat("[", levels)+strings.Repeat("]", levels)+`}]}`)
 	deep := `"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`
 	require.Contains(t, string(s.Events(mockrudder.Filter{})[0].Message()), deep)
 	for _, path := range []string{"/_mock/events", "/_mock/events/1"} {
@@ -101,8 +82,7 @@ func TestDeepMessage(t *testing.T) {
 	}
 }
 
-// A single call is judged by the type that its path gives it, whatever the
-// message says of its type.
+// A single call is validated by the type of its path, whatever type the message has.
 func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
 	for _, c := range []struct {
 		path, body string
@@ -134,8 +114,7 @@ func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
 	}
 }
 
-// A tracking plan is one more judge of a message, and of what a webhook event
-// became.
+// A tracking plan validates messages, of webhook events too.
 func TestPlanVerdicts(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{
 		"E":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
@@ -155,15 +134,15 @@ func TestPlanVerdicts(t *testing.T) {
 	} {
 		require.Equal(t, "200 ok", probe{path: c.path, key: "k", body: c.body}.answer(t, s))
 		e := s.Events(mockrudder.Filter{})[i]
-		tell := func(findings []mockrudder.Finding) string {
-			text := ""
+		text := func(findings []mockrudder.Finding) string {
+			all := ""
 			for _, f := range findings {
-				text += f.In + " " + f.Path + " " + f.Rule
+				all += f.In + " " + f.Path + " " + f.Rule
 			}
-			return text
+			return all
 		}
-		require.Equal(t, c.errors, tell(e.Errors), c.body)
-		require.Equal(t, c.drift, tell(e.Drift), c.body)
+		require.Equal(t, c.errors, text(e.Errors), c.body)
+		require.Equal(t, c.drift, text(e.Drift), c.body)
 		require.Equal(t, c.errors == "", e.Valid)
 	}
 	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)

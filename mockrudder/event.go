@@ -10,47 +10,47 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Event is one message that the gateway stored, with the verdict on it.
+// Event is one message that the gateway stored, with its verdict.
 type Event struct {
 	// Source is the write key of the source it came in by.
 	Source string
-	// Raw is the text as it was received: the element of the batch, the body
-	// of a single call, or the Braze event of a webhook request.
+	// Raw is the text as received: the element of the batch, the body of a single
+	// call, or the Braze event of a webhook request.
 	Raw string
-	// ReceivedAt is when the request was taken.
+	// ReceivedAt is when the request was accepted.
 	ReceivedAt time.Time
-	// TestID is what the request said in its header X-Test-ID, "" for nothing.
+	// TestID is the request's header X-Test-ID, "" without it.
 	TestID string
 
 	// Type, Name (the message's event), UserID, AnonymousID and MessageID are
-	// the message's own fields as text: "" where missing or null, JSON where
-	// the value is no string. MessageID is never empty.
+	// the message's own fields as text: "" if missing or null, JSON if the value is
+	// no string. MessageID is never empty.
 	Type, Name, UserID, AnonymousID, MessageID string
 
-	// Judged is false on a server without validation; Valid and Errors say
-	// nothing then.
+	// Judged is false on a server without validation, which sets neither Valid nor
+	// Errors.
 	Judged bool
-	// Valid is whether the message keeps to the schema of its type, and, for
-	// what came in by a webhook, whether the Braze event keeps to its own.
+	// Valid is whether the message matches the schema of its type and, for one of a
+	// webhook, whether the Braze event matches its own.
 	Valid bool
-	// Errors says where it does not.
+	// Errors are the differences from the schemas.
 	Errors []Finding
-	// Drift lists fields and event types that the glossary does not know. It
-	// makes nothing invalid.
+	// Drift are fields and event types that the glossary does not know. They do not
+	// make a message invalid.
 	Drift []Finding
 
 	seq       uint64
-	made      string // the message before the gateway's own changes where a transformation made it
+	made      string // the message that a webhook's transformation made, before the gateway's changes
 	setType   string // the type that a single call gives its message
 	requestIP string
-	share     int // of the bytes of the request body, which Raw is a part of
+	share     int // of the bytes of the request body, of which Raw is a part
 }
 
-// Finding is one place that a verdict is about.
+// Finding is one error or drift of a verdict.
 type Finding struct {
 	Path   string `json:"path"`   // JSON pointer (RFC 6901)
 	Rule   string `json:"rule"`   // the schema's keyword, such as required or type
-	Detail string `json:"detail"` // what was expected and what came
+	Detail string `json:"detail"` // what was expected and what was found
 	// In says what Path points into: "message", "event" for the Braze event of
 	// a webhook request, or "plan" for the message, by the tracking plan.
 	In string `json:"in"`
@@ -58,14 +58,14 @@ type Finding struct {
 
 // Message returns the message as RudderStack would store it: numbers read as
 // float64, keys sorted, half surrogate pairs replaced, messageId cleaned or
-// made up, and receivedAt, request_ip and rudderId added. It is made anew on
-// every call, so that taking messages in costs less.
+// made up, and receivedAt, request_ip and rudderId added. Every call makes it
+// anew, as most messages are never looked at.
 func (e Event) Message() json.RawMessage {
 	m := e.message()
 	return m.Stored(e.ReceivedAt, e.requestIP)
 }
 
-// message is the event as the gateway took it.
+// message is the event as the gateway accepted it.
 func (e *Event) message() gateway.Message {
 	return gateway.Message{
 		Raw: e.Raw, Made: e.made, SetType: e.setType, Type: e.Type, Event: e.Name,
@@ -84,9 +84,9 @@ func newEvent(m *gateway.Message, ip string) Event {
 	}
 }
 
-// ID is what the query API calls the message, which is also its cursor there:
+// ID is the id of the message in the query API, which is also its cursor there:
 // messages are numbered in the order in which they are stored, and a reset does
-// not start anew. It is "" for an Event that no server has stored.
+// not restart the numbers. It is "" for an Event that no server has stored.
 func (e Event) ID() string {
 	if e.seq == 0 {
 		return ""
@@ -96,7 +96,7 @@ func (e Event) ID() string {
 
 func idOf(seq uint64) string { return strconv.FormatUint(seq, 10) }
 
-// eventJSON is an event in the query API, but for its id and its message.
+// eventJSON is an event in the query API, without its id and its message.
 type eventJSON struct {
 	Raw        string    `json:"raw"`
 	Source     string    `json:"source"`
@@ -109,28 +109,20 @@ type eventJSON struct {
 
 // appendJSON appends the event in the shape of the query API.
 func (e *Event) appendJSON(to []byte) []byte {
-	errs := e.Errors
-	if errs == nil {
-		errs = []Finding{}
-	}
 	rest := encode(eventJSON{
 		Raw: e.Raw, Source: e.Source, ReceivedAt: e.ReceivedAt,
-		Valid: e.valid(), Errors: errs, Drift: e.Drift, TestID: e.TestID,
+		Valid: e.valid(), Errors: append([]Finding{}, e.Errors...), Drift: e.Drift, TestID: e.TestID,
 	})
-	to = append(to, `{"id":"`...)
-	to = append(to, e.ID()...)
-	to = append(to, `","message":`...)
-	to = append(to, e.Message()...) // encoding/json would refuse one that is nested deeply
-	to = append(to, ',')
-	return append(to, rest[1:]...)
+	// encoding/json would refuse a message that is nested deeply.
+	return fmt.Appendf(to, `{"id":"%s","message":%s,%s`, e.ID(), e.Message(), rest[1:])
 }
 
 // MarshalJSON gives the shape of the query API.
 func (e Event) MarshalJSON() ([]byte, error) { return e.appendJSON(nil), nil }
 
 // UnmarshalJSON reads an event as the query API shows it and as WithRecording
-// writes it. Message then returns the message as it was shown; what the JSON
-// does not hold is left empty.
+// writes it. Message then returns the message of the JSON; fields that the JSON
+// does not have stay empty.
 func (e *Event) UnmarshalJSON(text []byte) error {
 	var shown struct {
 		ID      string          `json:"id"`
@@ -140,21 +132,15 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &shown); err != nil {
 		return fmt.Errorf("read an event of mockrudder: %w", err)
 	}
-	var ids struct {
-		Type        json.RawMessage `json:"type"`
-		Event       json.RawMessage `json:"event"`
-		UserID      json.RawMessage `json:"userId"`
-		AnonymousID json.RawMessage `json:"anonymousId"`
-		MessageID   json.RawMessage `json:"messageId"`
-	}
-	if err := json.Unmarshal(shown.Message, &ids); err != nil {
+	var message map[string]json.RawMessage
+	if err := json.Unmarshal(shown.Message, &message); err != nil {
 		return fmt.Errorf("read the message of an event of mockrudder: %w", err)
 	}
-	asText := func(raw json.RawMessage) string { return gateway.TextOf(string(raw)) }
+	asText := func(name string) string { return gateway.TextOf(string(message[name])) }
 	*e = Event{
 		Source: shown.Source, Raw: shown.Raw, ReceivedAt: shown.ReceivedAt, TestID: shown.TestID,
-		Type: asText(ids.Type), Name: asText(ids.Event), UserID: asText(ids.UserID),
-		AnonymousID: asText(ids.AnonymousID), MessageID: asText(ids.MessageID),
+		Type: asText("type"), Name: asText("event"), UserID: asText("userId"),
+		AnonymousID: asText("anonymousId"), MessageID: asText("messageId"),
 		Judged: shown.Valid != nil, Valid: shown.Valid != nil && *shown.Valid, Errors: shown.Errors, Drift: shown.Drift,
 		made: string(shown.Message),
 	}
@@ -180,7 +166,7 @@ func (e *Event) valid() *bool {
 	return &e.Valid
 }
 
-// summary is what a list says of an event.
+// summary is an event in a list.
 type summary struct {
 	ID          string    `json:"id"`
 	ReceivedAt  time.Time `json:"received_at"`
@@ -210,8 +196,6 @@ func encode(value any) []byte {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return []byte("null")
-	}
+	_ = encoder.Encode(value)
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
 }

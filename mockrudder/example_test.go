@@ -14,7 +14,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// exampleT stands where a test has its *testing.T.
+// exampleT takes the place of a *testing.T.
 type exampleT struct{ cleanups []func() }
 
 func (t *exampleT) Helper()                        {}
@@ -22,13 +22,14 @@ func (t *exampleT) Cleanup(f func())               { t.cleanups = append(t.clean
 func (t *exampleT) Errorf(format string, a ...any) { fmt.Printf(format+"\n", a...) }
 func (t *exampleT) Fatalf(format string, a ...any) { fmt.Printf(format+"\n", a...) }
 func (t *exampleT) done()                          { t.cleanups[0]() }
-func mustPost(url, key, body string) (answer string) {
+
+func mustPost(client *http.Client, url, key, body string) (status string) {
 	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
 	request.SetBasicAuth(key, "")
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return "no answer"
 	}
@@ -36,8 +37,7 @@ func mustPost(url, key, body string) (answer string) {
 	return response.Status
 }
 
-// A test sends what it has to a fake RudderStack, waits for what should arrive,
-// and has it judged.
+// A test sends to a fake RudderStack, waits for messages, and checks their verdicts.
 func ExampleStart() {
 	t := &exampleT{} // in a test: its *testing.T
 	defer t.done()
@@ -47,8 +47,8 @@ func ExampleStart() {
 		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.Renamed(map[string]string{
 			"users.messages.email.Open": "Email Opened",
 		})))
-	fmt.Println(mustPost(rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1","properties":{"total":5}}`))
-	fmt.Println(mustPost(rudder.WebhookURL("braze"), "", `{"events":[{"event_type":"users.messages.email.Open","id":"e-1",`+
+	fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1","properties":{"total":5}}`))
+	fmt.Println(mustPost(rudder.Client(), rudder.WebhookURL("braze"), "", `{"events":[{"event_type":"users.messages.email.Open","id":"e-1",`+
 		`"time":1700000000,"user":{"user_id":"b-1","external_user_id":"u-1"},"properties":{"email_address":"ada@example.com"}}]}`))
 
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -96,12 +96,12 @@ func ExampleStartInMemory() {
 	// Output: 1 Order Placed u-1
 }
 
-// A wait that is in vain tells what came instead.
+// A wait that times out says which messages were nearest.
 func ExampleServer_WaitFor() {
 	t := &exampleT{}
 	defer t.done()
 	rudder := mockrudder.Start(t)
-	mustPost(rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
+	mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
@@ -112,7 +112,7 @@ func ExampleServer_WaitFor() {
 	// 	nearest: track "Order Placed", messageId m-1: userId is "b", want "a"
 }
 
-// Faults show what a sender does when RudderStack is not well.
+// Faults show how a sender handles failures of RudderStack.
 func ExampleServer_Fault() {
 	t := &exampleT{}
 	defer t.done()
@@ -126,10 +126,10 @@ func ExampleServer_Fault() {
 		t.Fatalf("%v", err)
 	}
 	for range 3 {
-		fmt.Println(mustPost(rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[{"type":"track","event":"E","userId":"u","messageId":"m"}]}`))
+		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[{"type":"track","event":"E","userId":"u","messageId":"m"}]}`))
 	}
 	for _, fault := range rudder.Faults() {
-		fmt.Println("struck", fault.Hits)
+		fmt.Println("hits:", fault.Hits)
 	}
 	fmt.Println(rudder.Count(mockrudder.Filter{MessageID: "m"}), "copies: the answer to the first was lost")
 	rudder.Reset()
@@ -138,14 +138,13 @@ func ExampleServer_Fault() {
 	// 503 Service Unavailable
 	// no answer
 	// 200 OK
-	// struck 1
-	// struck 1
+	// hits: 1
+	// hits: 1
 	// 2 copies: the answer to the first was lost
 	// 0 left
 }
 
-// A server is an http.Handler that a program serves as it likes. This one is a
-// cheap sink that shows each message to the program.
+// A server is an http.Handler. This one only passes each message to a function.
 func ExampleNew() {
 	sink, err := mockrudder.New(
 		mockrudder.WithSource("key", mockrudder.HTTP),
@@ -167,7 +166,7 @@ func ExampleNew() {
 	// 1 stored
 }
 
-// A tracking plan of one's own shows what a destination will get.
+// A tracking plan finds messages that a destination does not expect.
 func ExampleWithPlan() {
 	t := &exampleT{}
 	defer t.done()
@@ -187,7 +186,7 @@ func ExampleWithPlan() {
 		`{"event":"Order Placed","userId":"u-1","messageId":"m-1","properties":{"total":"5"}}`,
 		`{"event":"Order Placed","userId":"u-1","messageId":"m-2","properties":{"total":5}}`,
 	} {
-		fmt.Println(mustPost(rudder.URL+"/v1/track", "wkHTTP", message))
+		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", message))
 	}
 	fmt.Println(strings.Count(recorded.String(), "\n"), "recorded,", rudder.RecordingError())
 	rudder.RequireValid(t)
@@ -199,8 +198,8 @@ func ExampleWithPlan() {
 	// mockrudder: 1 invalid messages, of which 1 are shown above
 }
 
-// An answer can be spoiled after all was stored: the sender sees a failure of
-// what has succeeded, and its next try is a duplicate.
+// A response can be damaged after the message was stored: the sender sees a failure,
+// and its retry is a duplicate.
 func ExampleServer_RemoveFault() {
 	t := &exampleT{}
 	defer t.done()
@@ -242,8 +241,8 @@ func ExampleServer_RemoveFault() {
 	// 2 faults left, 0 messages
 }
 
-// What the limits of a fault cannot say is decided by code: here a firewall
-// refuses what a user with a certain id did.
+// A function decides which requests are hit: here a firewall refuses the messages of one
+// user.
 func ExampleServer_Control() {
 	t := &exampleT{}
 	defer t.done()
@@ -252,18 +251,7 @@ func ExampleServer_Control() {
 		return mockrudder.Fault{Status: http.StatusForbidden}, strings.Contains(body, `"userId":"7"`)
 	})
 	send := func(user string) {
-		request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/track", strings.NewReader(`{"userId":"`+user+`"}`))
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		request.SetBasicAuth("wkHTTP", "")
-		answer, err := rudder.Client().Do(request)
-		if err != nil {
-			fmt.Println("no answer")
-			return
-		}
-		answer.Body.Close()
-		fmt.Println(answer.Status)
+		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"userId":"`+user+`"}`))
 	}
 	send("6")
 	send("7")

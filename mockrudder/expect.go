@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// How much an assertion tells.
+// How much the text of a failed assertion shows.
 const (
 	shownMessages = 10
 	shownFindings = 5 // of a message
 	shownNearest  = 3
 )
 
-// Events returns the messages that match and are still kept, in the order in
-// which they were stored.
+// Events returns the kept messages that match, in the order in which they were
+// stored.
 func (s *Server) Events(filter Filter) []Event {
-	return s.store.find(filter, 0, math.MaxInt)
+	return s.store.page(search{filter: filter, limit: math.MaxInt})
 }
 
-// Count returns how many messages matched since the start or the last reset,
-// kept or not. A filter by more than Source, Type, Event and verdict counts
-// only those still kept.
+// Count returns how many messages matched since the start or the last reset, kept
+// or not. A filter by more than Source, Type, Event and verdict counts only kept
+// ones.
 func (s *Server) Count(filter Filter) uint64 { return s.store.total(filter) }
 
-// WaitFor returns once n messages match, with all that do and are still kept.
-// It ends with ctx, whose error it wraps, or with ErrClosed where the
-// server is closed; then it returns what has come by then, and the error tells
-// which messages came nearest to the filter and what of them differs.
+// WaitFor returns once n messages match, with all kept ones that do. It ends with
+// ctx, whose error it wraps, or with ErrClosed if the server is closed; then it
+// returns those that match so far, and the error says which messages are nearest to
+// the filter and how they differ.
 func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -41,40 +41,36 @@ func (s *Server) WaitFor(ctx context.Context, filter Filter, n int) ([]Event, er
 	seen, err := s.store.wait(ctx, filter, 0, n)
 	events := s.Events(filter)
 	if err != nil {
-		told := strings.Join(append([]string{""}, s.instead(filter)...), "\n\t")
+		hints := strings.Join(append([]string{""}, s.instead(filter)...), "\n\t")
+		all := s.Count(Filter{})
 		return events, fmt.Errorf("mockrudder: %d of %d messages came for %s, and %d others: %w%s",
-			seen, n, filter, s.others(seen), context.Cause(ctx), told)
+			seen, n, filter, all-min(seen, all), context.Cause(ctx), hints)
 	}
 	return events, nil
 }
 
-// others is how many messages came beside these.
-func (s *Server) others(seen uint64) uint64 {
-	all := s.Count(Filter{})
-	return all - min(seen, all)
-}
-
-// ErrClosed ends a wait on a server that is closed.
+// ErrClosed is the error of a wait on a server that is closed.
 var ErrClosed = errors.New("the server is closed")
 
-// instead tells what came and did not match, a sentence each.
-func (s *Server) instead(filter Filter) (told []string) {
+// instead describes the messages nearest to a filter and the refused requests, a
+// line each.
+func (s *Server) instead(filter Filter) (lines []string) {
 	for _, near := range s.store.nearest(filter, shownNearest) {
-		told = append(told, fmt.Sprintf("nearest: %s: %s", describe(&near.event), near.tell()))
+		lines = append(lines, fmt.Sprintf("nearest: %s: %s", describe(near.event), near.differences()))
 	}
 	stats := s.Stats()
 	if stats.Stored == 0 {
-		told = append(told, "no message came at all")
+		lines = append(lines, "no message came at all")
 	}
 	for _, status := range slices.Sorted(maps.Keys(stats.Requests)) {
 		if status != "200" {
-			told = append(told, fmt.Sprintf("answered %s: %d requests", status, stats.Requests[status]))
+			lines = append(lines, fmt.Sprintf("answered %s: %d requests", status, stats.Requests[status]))
 		}
 	}
-	return told
+	return lines
 }
 
-// describe names a message so that a person finds it.
+// describe names a message for a person.
 func describe(e *Event) string {
 	name := e.Type
 	if e.Name != "" {
@@ -85,29 +81,29 @@ func describe(e *Event) string {
 
 // nearMiss is a message that does not match.
 type nearMiss struct {
-	event  Event
+	event  *Event
 	failed conditions
-	apart  int // how much of the texts is not as it is wanted
+	apart  int // bytes that differ
 }
 
-// tell says which conditions the message fails.
-func (m *nearMiss) tell() string {
+// differences says which conditions the message does not meet.
+func (m *nearMiss) differences() string {
 	var differs []string
 	for _, c := range m.failed {
-		differs = append(differs, fmt.Sprintf("%s is %q, want %q", c.field, c.is(&m.event), c.want))
+		differs = append(differs, fmt.Sprintf("%s is %q, want %q", c.field, c.is(m.event), c.want))
 	}
 	return strings.Join(differs, "; ")
 }
 
-// nearest returns up to n messages that do not match: those that fail the
-// fewest conditions first, of them those that fail by the least, and of them
-// the newest.
+// nearest returns up to n messages that do not match: first those that fail the
+// fewest conditions, of them those with the smallest difference, and of them the
+// newest.
 func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 	all := filter.conditions()
-	s.scan(0, 0, true, func(e *Event) bool {
-		miss := nearMiss{event: *e, failed: all.failed(e)}
+	for _, e := range slices.Backward(s.kept(0, 0)) {
+		miss := nearMiss{event: e, failed: all.failed(e)}
 		if len(miss.failed) == 0 || len(best) == n && len(miss.failed) > len(best[n-1].failed) {
-			return true
+			continue
 		}
 		for _, c := range miss.failed {
 			miss.apart += apart(c.is(e), c.want)
@@ -117,13 +113,12 @@ func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 			return cmp.Or(cmp.Compare(len(a.failed), len(b.failed)), cmp.Compare(a.apart, b.apart))
 		})
 		best = best[:min(len(best), n)]
-		return true
-	})
+	}
 	return best
 }
 
-// apart is how many bytes of two texts are left once what they begin and end
-// with alike is taken away, whatever its case.
+// apart is the length of two texts without their common beginning and end, whatever
+// the case.
 func apart(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	for a != "" && b != "" && a[0] == b[0] {
@@ -135,9 +130,9 @@ func apart(a, b string) int {
 	return max(len(a), len(b))
 }
 
-// RequireValid fails the test for each kept message that a schema or the
-// tracking plan refuses, and where nothing is judged. With filters it looks at
-// the messages alone that match one of them.
+// RequireValid fails the test for each kept message that is invalid by a schema or
+// the tracking plan, and on a server without validation. With filters it looks only
+// at messages that match one of them.
 func (s *Server) RequireValid(t TB, filters ...Filter) {
 	t.Helper()
 	if s.judge == nil {
@@ -164,8 +159,8 @@ func (s *Server) RequireValid(t TB, filters ...Filter) {
 	}
 }
 
-// RequireEvents waits up to within for n messages that match and returns them.
-// It fails the test where fewer came, or where by then there are more.
+// RequireEvents waits up to within for n messages that match and returns them. It
+// fails the test if there are fewer or more.
 func (s *Server) RequireEvents(t TB, filter Filter, n int, within time.Duration) []Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
@@ -180,7 +175,7 @@ func (s *Server) RequireEvents(t TB, filter Filter, n int, within time.Duration)
 	return events
 }
 
-// RequireNone fails the test if a message matches now or comes within window.
+// RequireNone fails the test if a message matches now or within window.
 func (s *Server) RequireNone(t TB, filter Filter, window time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), window)
@@ -190,7 +185,7 @@ func (s *Server) RequireNone(t TB, filter Filter, window time.Duration) {
 	}
 }
 
-// listed tells of the first few messages, one line each.
+// listed shows the first messages, a line each.
 func listed(events []Event) string {
 	var text strings.Builder
 	for i := range events[:min(shownMessages, len(events))] {

@@ -3,8 +3,6 @@ package mockrudder_test
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +12,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// fakeT is a test that is watched as it fails.
+// fakeT records the failures of a test.
 type fakeT struct {
 	errors, fatals []string
 	cleanups       []func()
@@ -33,7 +31,7 @@ func TestRequireValid(t *testing.T) {
 	s, err := mockrudder.New()
 	require.NoError(t, err)
 	send := func(message string) {
-		require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[` + message + `]}`}.send(s).Code)
+		require.Equal(t, 200, batch(s, `{"batch":[`+message+`]}`).Code)
 	}
 	send(`{"type":"track","event":"E","userId":"u"}`)
 	quiet := &fakeT{}
@@ -67,7 +65,7 @@ func TestRequireNone(t *testing.T) {
 		require.Empty(t, fatals)
 		require.Equal(t, time.Second, took, "it looks until the window is over")
 
-		time.AfterFunc(time.Minute, func() { probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s) })
+		time.AfterFunc(time.Minute, func() { batch(s, goodBatch) })
 		fatals, took = none(time.Hour)
 		require.Len(t, fatals, 1)
 		require.Contains(t, fatals[0], `"event":"E"`)
@@ -75,12 +73,12 @@ func TestRequireNone(t *testing.T) {
 	})
 }
 
-// Of what fails the same number of conditions, what is most like the filter is
-// nearest, though it is older.
-func TestTheNearestIsTheMostAlike(t *testing.T) {
+// Of messages that fail the same number of conditions, the most similar one is nearest,
+// though it is older.
+func TestNearestMessages(t *testing.T) {
 	s := server(t)
 	for i, event := range []string{"Order Placd", "Page Viewed", "order placed", "Signed Up", "Order Cancelled"} {
-		probe{path: batchPath, key: "wkHTTP", body: fmt.Sprintf(`{"batch":[{"type":"track","event":"%s","userId":"a","messageId":"m%d"}]}`, event, i)}.send(s)
+		batch(s, fmt.Sprintf(`{"batch":[{"type":"track","event":"%s","userId":"a","messageId":"m%d"}]}`, event, i))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -88,7 +86,7 @@ func TestTheNearestIsTheMostAlike(t *testing.T) {
 	require.Regexp(t, `(?s)nearest: .*m2: .*nearest: .*m0: .*nearest: .*m4: `, err.Error())
 }
 
-func TestWaitForTellsWhatCame(t *testing.T) {
+func TestWaitForTimesOut(t *testing.T) {
 	s := server(t)
 	for i, user := range []string{"a", "b", "c", "b"} {
 		event := []string{"Open", "Open", "Click", "Send"}[i]
@@ -124,7 +122,7 @@ func TestWaitForEndsWithTheServer(t *testing.T) {
 func TestRequireEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t)
-		send := func() { probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s) }
+		send := func() { batch(s, goodBatch) }
 		time.AfterFunc(time.Second, send)
 		time.AfterFunc(2*time.Second, send)
 		watched, start := &fakeT{}, time.Now()
@@ -141,23 +139,4 @@ func TestRequireEvents(t *testing.T) {
 		require.Contains(t, watched.fatals[1], `3 messages came for event "E", want 2:`)
 		require.Contains(t, watched.fatals[1], `"event":"E"`)
 	})
-}
-
-func TestStartFailsTheTest(t *testing.T) {
-	watched := &fakeT{}
-	require.Nil(t, mockrudder.Start(watched, mockrudder.WithKeep(0)))
-	require.Len(t, watched.fatals, 1)
-}
-
-// What Start opened is closed with the test.
-func TestStartCleansUp(t *testing.T) {
-	watched := &fakeT{}
-	s := mockrudder.Start(watched)
-	require.Equal(t, 200, post(t, s.WebhookURL("wkBraze"), "", brazeOpen))
-	for _, cleanup := range watched.cleanups {
-		cleanup()
-	}
-	require.Empty(t, watched.errors)
-	_, err := http.Get(s.URL + "/health")
-	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

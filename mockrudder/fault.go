@@ -12,18 +12,16 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Fault makes the gateway misbehave. Its parts work together: a request first
-// waits for Latency, then Close, Hang or Status decide; with none of the three
-// it goes on as usual. WrongBody, Trickle and Close with Middle then spoil the
-// answer, be it Status or the gateway's own. The first fault of the list that
-// fits a request, whose turn it is and whose chance hits is the one that
-// acts. The query API is never hit.
+// Fault is an injected fault of the gateway. A request first waits for Latency;
+// then Close, Hang or Status end it, or else it goes on as usual. WrongBody, Trickle
+// and Close with Middle then change the response, be it of Status or the gateway's
+// own. Of the list the first fault acts that fits the request by its limits, its
+// turn and its probability. The query API has no faults.
 type Fault struct {
-	// ID names the fault among those in force. A server gives one where it is
-	// "".
+	// ID names the fault among those in force. If it is "", the server chooses one.
 	ID string `json:"id"`
-	// Path limits the fault to one path, or with a * at its end to what begins
-	// so; "" is every path.
+	// Path limits the fault to one path, or with a * at its end to all paths that
+	// begin so; "" is every path.
 	Path string `json:"path,omitempty"`
 	// Method limits it to requests of this method.
 	Method string `json:"method,omitempty"`
@@ -31,53 +29,49 @@ type Fault struct {
 	Source string `json:"source,omitempty"`
 	// TestID limits it to requests that carry this X-Test-ID header.
 	TestID string `json:"test_id,omitempty"`
-	// Contains limits it to requests whose body, uncompressed, has this text.
+	// Contains limits it to requests with this text in the uncompressed body.
 	Contains string `json:"contains,omitempty"`
-	// Probability is the chance that a request is hit, over 0 and up to 1; 0
-	// means 1.
+	// Probability is that of hitting a request, over 0 and up to 1; 0 means 1.
 	Probability float64 `json:"probability,omitempty"`
-	// Nth hits one request alone, the n-th that fits the limits above since the
-	// fault is in force; 0 is no matter which. A request counts that another
-	// fault has hit.
+	// Nth hits one request, the n-th that fits the limits above since the fault is
+	// in force; 0 is any. Requests that another fault hits count too.
 	Nth int `json:"nth,omitempty"`
-	// Every hits each n-th of them: 3 is the third, the sixth and so on.
+	// Every hits every n-th of them: 3 is the third, the sixth and so on.
 	Every int `json:"every,omitempty"`
 	// Requests ends the fault after so many hits; 0 is never.
 	Requests int `json:"requests,omitempty"`
 
-	// Latency is waited for before anything else; with LatencyMax, a time
-	// between the two, each as likely as any other.
+	// Latency is a wait before anything else; with LatencyMax, a random time between
+	// the two.
 	Latency    Duration `json:"latency,omitempty"`
 	LatencyMax Duration `json:"latency_max,omitempty"`
-	// Status is answered instead of doing anything, with Body, and with a
-	// Retry-After header of RetryAfter seconds where that is not 0.
+	// Status is the response without any processing, with Body, and with a
+	// Retry-After header of RetryAfter seconds if that is not 0.
 	Status     int    `json:"status,omitempty"`
 	Body       string `json:"body,omitempty"`
 	RetryAfter int    `json:"retry_after,omitempty"`
-	// Hang gives no answer for so long, and then closes the connection; nothing
+	// Hang does not respond for this time, and then closes the connection; nothing
 	// is stored. A negative duration is until the client leaves.
 	Hang Duration `json:"hang,omitempty"`
-	// Close closes the connection without an answer, or within it.
+	// Close closes the connection without a response, or within it.
 	Close When `json:"close,omitempty"`
-	// Trickle spreads the body of the answer over so long.
+	// Trickle sends the body of the response in pieces over this time.
 	Trickle Duration `json:"trickle,omitempty"`
-	// WrongBody puts something else in place of the answer's body, under the
-	// same status.
+	// WrongBody replaces the response's body, under the same status.
 	WrongBody WrongBody `json:"wrong_body,omitempty"`
-	// Transformer makes RudderStack's transformer fail, which only the webhook
-	// needs.
+	// Transformer makes RudderStack's transformer fail, which only the webhook uses.
 	Transformer TransformerState `json:"transformer,omitempty"`
-	// Database makes RudderStack's database fail, which every request needs that
-	// is to be stored.
+	// Database makes RudderStack's database fail, which every request uses that is
+	// to be stored.
 	Database DatabaseState `json:"database,omitempty"`
 
-	// Hits counts how many requests the fault has hit; it is for reading.
+	// Hits is how many requests the fault has hit; it is read-only.
 	Hits int `json:"hits"`
 
-	seen int // requests that fitted the limits
+	seen int // requests that were within the limits
 }
 
-// check says what is wrong with a fault that makes no sense.
+// check returns an error for a contradiction.
 func (f *Fault) check() error {
 	switch {
 	case f.Probability < 0 || f.Probability > 1:
@@ -112,13 +106,13 @@ func (f *Fault) check() error {
 	)
 }
 
-// does says whether the fault does anything at all.
+// does says whether the fault has any effect.
 func (f *Fault) does() bool {
 	return f.Latency != 0 || f.LatencyMax != 0 || f.Status != 0 || f.Hang != 0 || f.Close != "" || f.Trickle != 0 ||
 		f.WrongBody != "" || f.Transformer != "" || f.Database != ""
 }
 
-// oneOf refuses a value that is neither empty nor one of those.
+// oneOf returns an error for a value that is neither empty nor known.
 func oneOf[T ~string](name string, value T, known ...T) error {
 	if value == "" || slices.Contains(known, value) {
 		return nil
@@ -144,12 +138,12 @@ func (f *Fault) fits(r *http.Request, key, body string) bool {
 	return true
 }
 
-// turn says whether it is the turn of the request that was seen last.
+// turn says whether Nth and Every hit the request that was counted last.
 func (f *Fault) turn() bool {
 	return (f.Nth == 0 || f.seen == f.Nth) && (f.Every == 0 || f.seen%f.Every == 0)
 }
 
-// When says at what moment of a request a connection is closed.
+// When is the moment at which a connection is closed.
 type When string
 
 // The moments for Fault.Close.
@@ -158,18 +152,17 @@ const (
 	Before When = "before"
 	// After reading the body, with nothing stored.
 	After When = "after"
-	// Stored: when all is done and only the answer is missing. The sender
-	// cannot know, and what it sends again is a duplicate.
+	// Stored: after everything but the response. The sender cannot know, and its
+	// retry is a duplicate.
 	Stored When = "stored"
-	// Middle: after the headers and half of the body of the answer. All is done
-	// then as without the fault.
+	// Middle: after the headers and half of the body of the response. The request is
+	// processed as without the fault.
 	Middle When = "middle"
-	// Reset: before reading the body, by a TCP reset. Where there is no TCP it is
-	// Before.
+	// Reset: before reading the body, by a TCP reset; without TCP, as Before.
 	Reset When = "reset"
 )
 
-// WrongBody is something that is no answer of RudderStack.
+// WrongBody is a body that RudderStack does not send.
 type WrongBody string
 
 // The bodies for Fault.WrongBody.
@@ -180,7 +173,7 @@ const (
 	NoBody    WrongBody = "empty"
 )
 
-// TransformerState is what is wrong with the transformer.
+// TransformerState is how the transformer fails.
 type TransformerState string
 
 // The states for Fault.Transformer.
@@ -190,7 +183,7 @@ const (
 	TransformerError TransformerState = gateway.TransformerError // 500
 )
 
-// DatabaseState is what is wrong with the database.
+// DatabaseState is how the database fails.
 type DatabaseState string
 
 // The states for Fault.Database.
@@ -199,11 +192,11 @@ const (
 	DatabaseLocked DatabaseState = gateway.DatabaseLocked // the connection is closed after 10 seconds
 )
 
-// Duration is a time span that is text such as "250ms" in JSON. JSON may also
-// give milliseconds as a number, or true for what has no end.
+// Duration is a duration that is text such as "250ms" in JSON. JSON may also have
+// milliseconds as a number, or true for Forever.
 type Duration time.Duration
 
-// Forever is the Duration of what lasts until the client leaves.
+// Forever lasts until the client leaves.
 const Forever Duration = -1
 
 // MarshalJSON gives the text, or true for Forever.
@@ -217,9 +210,7 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON takes "250ms", 250 or true.
 func (d *Duration) UnmarshalJSON(text []byte) error {
 	var value any
-	if err := json.Unmarshal(text, &value); err != nil {
-		return err
-	}
+	_ = json.Unmarshal(text, &value) // the decoder has checked it
 	switch v := value.(type) {
 	case bool:
 		*d = 0

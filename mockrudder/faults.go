@@ -13,14 +13,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Control decides about a request in a test's own code, for what the limits of
-// a Fault cannot say: the Fault that it returns hits the request, whatever its
-// limits, if hit is true. body is the request's body, uncompressed as far as it
-// can be. It is called from many goroutines at once, before any fault of the
-// list is asked.
+// Control decides about a request in a test's own code, where the limits of a Fault
+// are not enough: if hit is true, the request gets the returned Fault, whatever its
+// limits. body is the request's body, uncompressed as far as possible. Control is
+// called from many goroutines at once, before the list of faults is consulted.
 type Control func(r *http.Request, body string) (fault Fault, hit bool)
 
-// Control adds a function that decides about requests, behind those that are in
+// Control adds a function that decides about requests, after those already in
 // force. It stays in force until it is removed; Reset keeps it.
 func (s *Server) Control(decide Control) (remove func()) { return s.faults.control(decide) }
 
@@ -30,10 +29,10 @@ func (s *Server) Fault(fault Fault) error {
 	return err
 }
 
-// RemoveFault ends the fault with this id, and says whether there was one.
+// RemoveFault removes the fault with this id, and says whether there was one.
 func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
 
-// SetFaults replaces the faults in force; none ends them.
+// SetFaults replaces the faults in force; with no argument it removes them.
 func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
 
 // Faults returns the faults in force, with how often each has hit.
@@ -44,7 +43,7 @@ type faults struct {
 	mu     sync.Mutex
 	list   []Fault
 	chance *rand.Rand
-	given  int // ids given so far
+	given  int // ids chosen so far
 
 	controls []*Control
 }
@@ -59,30 +58,31 @@ func (f *faults) set(list []Fault) error {
 	defer f.mu.Unlock()
 	fresh := make([]Fault, 0, len(list))
 	for i, fault := range list {
-		var err error
-		if fresh, _, err = f.appended(fresh, fault); err != nil {
+		if err := f.prepare(&fault, fresh); err != nil {
 			return fmt.Errorf("fault %d: %w", i+1, err)
 		}
+		fresh = append(fresh, fault)
 	}
 	f.list = fresh
 	return nil
 }
 
-// add puts a fault behind the others and returns it with its id.
+// add appends a fault and returns it with its id.
 func (f *faults) add(fault Fault) (Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list, added, err := f.appended(f.list, fault)
-	if err != nil {
-		return Fault{}, err
+	err := f.prepare(&fault, f.list)
+	if err == nil {
+		f.list = append(f.list, fault)
 	}
-	f.list = list
-	return added, nil
+	return fault, err
 }
 
-func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
+// prepare checks a fault, gives it an id that the list does not have, and resets its
+// counts.
+func (f *faults) prepare(fault *Fault, list []Fault) error {
 	if err := fault.check(); err != nil {
-		return list, fault, err
+		return err
 	}
 	taken := func(id string) bool {
 		return slices.ContainsFunc(list, func(other Fault) bool { return other.ID == id })
@@ -94,13 +94,12 @@ func (f *faults) appended(list []Fault, fault Fault) ([]Fault, Fault, error) {
 		}
 	}
 	if taken(fault.ID) {
-		return list, fault, fmt.Errorf("there is a fault %q already", fault.ID)
+		return fmt.Errorf("there is a fault %q already", fault.ID)
 	}
 	fault.Hits, fault.seen = 0, 0
-	return append(list, fault), fault, nil
+	return nil
 }
 
-// remove ends one fault, and says whether there was one.
 func (f *faults) remove(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,25 +167,25 @@ func (f *faults) pick(r *http.Request) (Fault, bool) {
 	return fault, true
 }
 
-// anyKey is the write key that a request carries, wherever it is.
+// anyKey is the write key of a request, in the query or the header.
 func anyKey(r *http.Request) string {
 	key, _ := gateway.KeyOfWebhook(r)
 	return key
 }
 
-// peekBody is the body of a request uncompressed, as far as that goes and this
-// server reads. The request can be read again then.
+// peekBody returns the uncompressed body of a request, as far as it can be
+// uncompressed and up to MaxRead bytes. The request can be read again afterwards.
 func peekBody(r *http.Request) string {
 	received, again := buffered(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(received))
 	var text bytes.Buffer
-	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(r), gateway.MaxRead)) // what is broken is told by the gateway
+	_, _ = io.Copy(&text, io.LimitReader(gateway.Uncompressed(r), gateway.MaxRead)) // the gateway reports what is broken
 	r.Body = again
 	return text.String()
 }
 
-// buffered reads a body as far as this server reads, and returns one that gives
-// the same, and the same error if there was one.
+// buffered reads up to MaxRead bytes of a body, and returns one that reads the same,
+// with the same error.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
 	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
 	if err == nil {

@@ -107,8 +107,7 @@ func TestFaultsOnTime(t *testing.T) {
 	}
 }
 
-// A request that hangs without end lets go when the client leaves, and when the
-// server is closed.
+// A request that hangs forever ends when the client leaves, and when the server is closed.
 func TestHangForever(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
 		require.NoError(t, s.Fault(mockrudder.Fault{Hang: mockrudder.Forever}))
@@ -116,7 +115,7 @@ func TestHangForever(t *testing.T) {
 		_, err := client.Post("http://rudder.test"+webhookPath, "", strings.NewReader("{}"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
-		require.EqualValues(t, 1, s.Stats().Sources["wkBraze"].Requests["closed"], "it noticed")
+		require.EqualValues(t, 1, s.Stats().Sources["wkBraze"].Requests["closed"], "the server noticed")
 
 		client.Timeout = 0
 		time.AfterFunc(time.Minute, s.Close)
@@ -142,7 +141,7 @@ func TestFaultsAreLimited(t *testing.T) {
 	poisoned.body = strings.Replace(goodBatch, `"E"`, `"poison"`, 1)
 	mine.headers, other.headers = []string{"X-Test-ID", "mine"}, []string{"X-Test-ID", "other"}
 	compressed := func(p probe) probe {
-		p.body, p.headers = packed(t, p.body), []string{"Content-Encoding", "gzip"}
+		p.body, p.headers = gzipped(t, p.body), []string{"Content-Encoding", "gzip"}
 		return p
 	}
 	ten := slices.Repeat([]probe{batch}, 10)
@@ -208,8 +207,8 @@ func TestLatencyRange(t *testing.T) {
 	})
 }
 
-// What is done to an answer: the status stays, the body does not come as it should.
-func TestSpoiledAnswers(t *testing.T) {
+// The status stays, and the body is changed.
+func TestChangedResponses(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault  mockrudder.Fault
 		status int
@@ -254,7 +253,7 @@ func TestSpoiledAnswers(t *testing.T) {
 	}
 	s := server(t)
 	require.NoError(t, s.Fault(mockrudder.Fault{WrongBody: mockrudder.HTMLPage, Status: 502}))
-	answer := probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s)
+	answer := batch(s, goodBatch)
 	require.Equal(t, 502, answer.Code)
 	require.Contains(t, answer.Body.String(), "<h1>502 Bad Gateway</h1>")
 }
@@ -262,7 +261,7 @@ func TestSpoiledAnswers(t *testing.T) {
 func TestFaultHeaders(t *testing.T) {
 	s := server(t)
 	require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
-	answer := probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(s)
+	answer := batch(s, goodBatch)
 	require.Equal(t, "7", answer.Header().Get("Retry-After"))
 	require.Equal(t, "slow down\n", answer.Body.String())
 	require.Equal(t, "Origin", answer.Header().Get("Vary"))
@@ -311,7 +310,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
 		require.Contains(t, problem.Error, want)
 	}
-	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "what is refused changes nothing")
+	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "an error changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)
 	require.Len(t, s.Faults(), 1)
@@ -321,7 +320,6 @@ func TestFaultsOverHTTP(t *testing.T) {
 	require.Equal(t, `200 {"faults":[]}`, put(`[]`))
 }
 
-// A TCP reset is no orderly end.
 func TestReset(t *testing.T) {
 	s := mockrudder.Start(t, mockrudder.WithoutValidation())
 	require.NoError(t, s.Fault(mockrudder.Fault{Close: mockrudder.Reset}))

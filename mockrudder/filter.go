@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Filter says which stored messages are meant. Its zero value means all; what
-// is set must match wholly, and all of it must.
+// Filter selects stored messages. A message must match all fields that are set; the
+// zero value selects all messages.
 type Filter struct {
 	// Source is the write key of a source.
 	Source string
@@ -21,36 +21,33 @@ type Filter struct {
 	Event string
 	// UserID, AnonymousID and MessageID are the message's ids as text.
 	UserID, AnonymousID, MessageID string
-	// TestID is the X-Test-ID header of the request that the message came in,
-	// by which tests that share a server tell their messages apart.
+	// TestID is the X-Test-ID header of the message's request, by which tests that
+	// share a server find their own messages.
 	TestID string
-	// Since and Until bound the time of receipt: at or after the one, before
-	// the other.
+	// Since and Until bound the time of receipt: at or after Since, before Until.
 	Since, Until time.Time
-	// Text is somewhere in the raw text of the message, as it is written there.
+	// Text is a part of the raw text of the message.
 	Text string
-	// Rule is the rule of one of the message's findings, of an error or of
-	// drift, such as required.
+	// Rule is the rule of one of the message's findings, errors or drift, such as
+	// required.
 	Rule string
-	// OnlyValid and OnlyInvalid choose by verdict; a message that was not
-	// judged is neither.
+	// OnlyValid and OnlyInvalid select by verdict; a message without one is neither.
 	OnlyValid, OnlyInvalid bool
-	// Match is asked last, for what the other fields cannot say. It may be
-	// called more than once for a message, and from many goroutines at once.
+	// Match is called last, for other conditions. It may be called more than once for
+	// a message, and from many goroutines at once.
 	Match func(Event) bool
 }
 
-// condition is one of the things that a filter asks for.
+// condition is one condition of a filter.
 type condition struct {
-	field, want string              // in words: what of a message, and what is wanted of it
-	is          func(*Event) string // what it is in a message
+	field, want string              // for people
+	is          func(*Event) string // the field's value in a message
 	holds       func(*Event) bool
 }
 
-// conditions are all that a filter asks for.
 type conditions []condition
 
-// conditions takes the filter apart, so that a search does so only once.
+// conditions returns the conditions of the filter, once for a whole search.
 func (f Filter) conditions() (all conditions) {
 	add := func(asked bool, field, want string, is func(*Event) string, holds func(*Event) bool) {
 		if asked {
@@ -79,17 +76,10 @@ func (f Filter) conditions() (all conditions) {
 	return all
 }
 
-// match says whether a message is meant.
 func (all conditions) match(e *Event) bool {
-	for i := range all {
-		if !all[i].holds(e) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(all, func(c condition) bool { return !c.holds(e) })
 }
 
-// failed are the conditions that a message does not meet.
 func (all conditions) failed(e *Event) (failed conditions) {
 	for _, c := range all {
 		if !c.holds(e) {
@@ -99,7 +89,7 @@ func (all conditions) failed(e *Event) (failed conditions) {
 	return failed
 }
 
-// String says what the filter asks for.
+// String lists the conditions of the filter.
 func (f Filter) String() string {
 	var parts []string
 	for _, c := range f.conditions() {
@@ -111,8 +101,7 @@ func (f Filter) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// counted says whether the tally can answer the filter without a look at the
-// messages.
+// counted says whether the filter has only conditions that the tally counts by.
 func (f *Filter) counted() bool {
 	return f.UserID == "" && f.AnonymousID == "" && f.MessageID == "" && f.TestID == "" && f.Text == "" &&
 		f.Rule == "" && f.Since.IsZero() && f.Until.IsZero() && f.Match == nil
@@ -128,7 +117,7 @@ func (e *Event) verdict() string {
 	return "invalid"
 }
 
-// rules are those that the findings are about, each once.
+// rules are those of the findings, each once.
 func (e *Event) rules() (all []string) {
 	for _, f := range slices.Concat(e.Errors, e.Drift) {
 		if !slices.Contains(all, f.Rule) {
@@ -138,7 +127,7 @@ func (e *Event) rules() (all []string) {
 	return all
 }
 
-// shorten cuts a text to a length that can be read in a line.
+// shorten cuts a text to fit in a line.
 func shorten(text string) string {
 	const most = 120
 	if len(text) <= most {
@@ -154,7 +143,7 @@ const (
 	maxWait      = 10 * time.Minute
 )
 
-// texts are the fields of a filter that a parameter of the query gives as text.
+// texts are the text fields of a filter by their query parameters.
 func (f *Filter) texts() map[string]*string {
 	return map[string]*string{
 		"type": &f.Type, "event": &f.Event, "userId": &f.UserID, "anonymousId": &f.AnonymousID, "messageId": &f.MessageID,
@@ -173,7 +162,7 @@ func listParams() []string {
 
 func streamParams() []string { return append(filterParams(), "after") }
 
-// search is what a request for events asks for.
+// search is the query of a request for events.
 type search struct {
 	filter        Filter
 	after, before uint64
@@ -198,7 +187,7 @@ func parseSearch(values url.Values) (search, error) {
 	return q, nil
 }
 
-// set takes one parameter. An empty value is as good as none.
+// set sets one parameter. An empty value sets nothing.
 func (q *search) set(name, value string) (err error) {
 	if value == "" {
 		return nil
@@ -226,7 +215,7 @@ func (q *search) set(name, value string) (err error) {
 	return err
 }
 
-// set takes one of filterParams.
+// set sets one of filterParams.
 func (f *Filter) set(name, value string) (err error) {
 	switch name {
 	case "valid":
@@ -277,7 +266,7 @@ func waitOf(value string) (time.Duration, error) {
 	return wait, nil
 }
 
-// timeOf reads a time. A + that was not escaped in the query arrives as a space.
+// timeOf reads a time. A + that is not escaped in the query arrives as a space.
 func timeOf(name, value string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(value, " ", "+"))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,8 +40,7 @@ func recordedSources() []mockrudder.Option {
 	}
 }
 
-// Every recorded answer of a real gateway: status, headers, body, and what was
-// stored.
+// Every recorded response of a real gateway: status, headers, body and stored messages.
 func TestRecordedAnswers(t *testing.T) {
 	cases, err := fixtures.GatewayCases()
 	require.NoError(t, err)
@@ -111,8 +111,7 @@ func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (
 	return answer, string(bytes)
 }
 
-// requireStored compares messages as JSON, where <uuid> and <now> stand for
-// what varies.
+// requireStored compares messages as JSON; <uuid> and <now> match any UUID and time.
 func requireStored(t *testing.T, want string, got json.RawMessage) {
 	t.Helper()
 	uuid := regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`)
@@ -171,6 +170,11 @@ func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
 	return answer
 }
 
+// batch posts a body to /v1/batch.
+func batch(s *mockrudder.Server, body string) *httptest.ResponseRecorder {
+	return probe{path: batchPath, key: "wkHTTP", body: body}.send(s)
+}
+
 // server returns a server with the recorded sources, without validation.
 func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
 	t.Helper()
@@ -180,7 +184,7 @@ func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
 	return s
 }
 
-func packed(t *testing.T, text string) string {
+func gzipped(t *testing.T, text string) string {
 	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
@@ -214,58 +218,47 @@ func TestGzip(t *testing.T) {
 	batch, event := `{"batch":[{"userId":"u"}]}`, brazeEvent(`{}`)
 	s := server(t)
 	for _, c := range []struct{ path, encoding, body, want string }{
-		{batchPath, "gzip", packed(t, batch), "200 ok"},
-		{batchPath, "gzip", packed(t, batch)[:20], "500 failed to read body from request"},
-		{batchPath, "gzip", "", "400 invalid json"},
-		{batchPath, "GZIP", packed(t, batch), "400 invalid json"},
-		{batchPath, "gzip, gzip", packed(t, batch), "400 invalid json"},
-		{batchPath, "gzip", packed(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
-		{webhookPath, "gzip", packed(t, event), "200 ok"},
-		{webhookPath, "gzip", packed(t, event)[:30], "500 reading request body: unexpected EOF"},
+		{batchPath, "gzip", gzipped(t, batch), "200 ok"},
+		{batchPath, "gzip", gzipped(t, batch)[:20], "500 failed to read body from request"},
+		{batchPath, "GZIP", gzipped(t, batch), "400 invalid json"},
+		{batchPath, "gzip", gzipped(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
+		{webhookPath, "gzip", gzipped(t, event), "200 ok"},
 		{webhookPath, "gzip", "{}", "500 reading request body: unexpected EOF"},
-		{webhookPath, "gzip", event, "500 reading request body: gzip: invalid header"},
-		{webhookPath, "Gzip", packed(t, event), "400 Malformed JSON in request body"},
+		{webhookPath, "Gzip", gzipped(t, event), "400 Malformed JSON in request body"},
 		{webhookPath, "deflate", event, "200 ok"},
 	} {
 		require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
 	}
 }
 
+// What the recorded answers of these paths leave open.
 func TestStaticPaths(t *testing.T) {
 	s := server(t)
-	get := func(path string) (text string, header http.Header) {
+	get := func(path string) string {
 		answer := probe{method: http.MethodGet, path: path}.send(s)
 		require.Equal(t, http.StatusOK, answer.Code)
-		return answer.Body.String(), answer.Header()
+		return answer.Body.String()
 	}
 	for _, path := range []string{"/", "/health"} {
-		text, _ := get(path)
 		var health map[string]string
-		require.NoError(t, json.Unmarshal([]byte(text), &health))
-		for _, key := range []string{"appType", "server", "db", "acceptingEvents", "routingEvents", "mode", "backendConfigMode", "lastSync", "lastRegulationSync"} {
-			require.Contains(t, health, key)
-		}
-		require.Len(t, health, 9)
+		require.NoError(t, json.Unmarshal([]byte(get(path)), &health))
+		require.ElementsMatch(t, slices.Collect(maps.Keys(health)), []string{"appType", "server", "db", "acceptingEvents", "routingEvents",
+			"mode", "backendConfigMode", "lastSync", "lastRegulationSync"})
 	}
-	text, _ := get("/version")
-	require.Regexp(t, `^\{"BuildDate":".+","BuiltBy":".+","Commit":".*","Features":\["gzip-req-payload"\],"Version":"1.83.0"\}$`, text)
-	text, header := get("/docs")
-	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
-	require.Contains(t, text, "<title>")
-	text, _ = get("/robots.txt")
-	require.Equal(t, "User-agent: * \nDisallow: / \n", text)
+	require.Regexp(t, `^\{"BuildDate":".+","BuiltBy":".+","Commit":".*","Features":\["gzip-req-payload"\],"Version":"1.83.0"\}$`, get("/version"))
+	require.Contains(t, get("/docs"), "<title>")
+	require.Equal(t, "User-agent: * \nDisallow: / \n", get("/robots.txt"))
 }
 
-// The pixel answers with its image whatever comes; only a good message is stored.
+// The pixel always answers with its image; only a valid message is stored.
 func TestPixel(t *testing.T) {
 	for query, want := range map[string]int{
-		"writeKey=wkHTTP&event=E&userId=u":             1,
-		"writeKey=wkHTTP&event=E":                      0,
-		"writeKey=wkHTTP&userId=%20":                   0,
-		"event=E&userId=u":                             0,
-		"writeKey=nope&event=E&userId=u":               0,
-		"writeKey=wkOffHTTP&event=E&userId=u":          0,
-		"writeKey=wkHTTP&userId=u&properties.a.b=%22x": 1,
+		"writeKey=wkHTTP&event=E":             0,
+		"writeKey=wkHTTP&userId=%20":          0,
+		"event=E&userId=u":                    0,
+		"writeKey=nope&event=E&userId=u":      0,
+		"writeKey=wkOffHTTP&event=E&userId=u": 0,
+		"writeKey=wkHTTP&userId=u&properties.a.b=1&properties.c=2&properties=x": 1,
 	} {
 		s := server(t)
 		answer := probe{method: http.MethodGet, path: "/pixel/v1/track?" + query}.send(s)
@@ -277,15 +270,12 @@ func TestPixel(t *testing.T) {
 			message := stored(t, s)
 			require.Equal(t, "web", message["channel"])
 			require.NotContains(t, message, "writeKey")
+			require.Equal(t, map[string]any{"a": map[string]any{"b": "1"}, "c": "2"}, message["properties"])
 		}
 	}
-	s := server(t)
-	probe{method: http.MethodGet, path: "/pixel/v1/page?writeKey=wkHTTP&userId=u&properties.a.b=1&properties.c=2&properties=x"}.send(s)
-	require.Equal(t, map[string]any{"a": map[string]any{"b": "1"}, "c": "2"}, stored(t, s)["properties"])
 }
 
-// The bucket holds one event more than come in a window, and what asks for more
-// at once never passes.
+// The bucket holds one event more than a window; a request of more never passes.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(200, 10*time.Second))

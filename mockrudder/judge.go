@@ -7,20 +7,18 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// judge holds messages against the schemas. It is safe for concurrent use.
+// judge validates messages. It is safe for concurrent use.
 type judge struct {
 	validator *schemas.Validator
 	plan      *plan.Plan // nil for none
-	buffers   sync.Pool  // of *[]byte, for texts while they are judged
+	buffers   sync.Pool  // of *[]byte, for texts during validation
 }
 
-// sharedValidator compiles the schemas once for all servers of a process. It is
-// a constant that is built when it is first asked for: nothing changes it, and
-// each of a thousand parallel tests would pay for its own otherwise.
+// sharedValidator is compiled on first use, once for all servers of a process. It
+// never changes.
 var sharedValidator = sync.OnceValues(schemas.NewValidator)
 
-// newJudge makes a judge with a tracking plan, or without one, and with a
-// glossary, or with the one that is built in.
+// newJudge makes a judge. A nil plan is none, a nil glossary the built-in one.
 func newJudge(p *plan.Plan, g *schemas.Glossary) (*judge, error) {
 	compile := sharedValidator
 	if g != nil {
@@ -33,8 +31,8 @@ func newJudge(p *plan.Plan, g *schemas.Glossary) (*judge, error) {
 	return &judge{validator: validator, plan: p}, nil
 }
 
-// events judges what was received. A message that came in by a webhook is
-// judged as the transformation made it, and its Braze event too.
+// events validates messages. Of a webhook it validates the message that the
+// transformation made, and the Braze event too.
 func (j *judge) events(events []Event) {
 	buffer, ok := j.buffers.Get().(*[]byte)
 	if !ok {

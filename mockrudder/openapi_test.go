@@ -13,19 +13,19 @@ import (
 )
 
 // Every route and every parameter is described, and nothing else.
-func TestOpenAPIListsWhatThereIs(t *testing.T) {
+func TestOpenAPIRoutes(t *testing.T) {
 	s, err := New(WithoutValidation())
 	require.NoError(t, err)
 	defer s.Close()
 	var routes []openapitest.Route
-	for _, r := range (api{s}).queries() {
+	for _, r := range s.queries() {
 		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
 	openapitest.Read(t, []byte(openAPI)).RequireRoutes(t, routes)
 }
 
-// Every parameter that is described does something: a wrong value of it is a
-// mistake, or it changes the filter.
+// Every described parameter has an effect: a wrong value is an error, or it changes the
+// filter.
 func TestEveryFilterParameterIsRead(t *testing.T) {
 	for _, name := range filterParams() {
 		var f Filter
@@ -38,7 +38,7 @@ func TestEveryFilterParameterIsRead(t *testing.T) {
 	}
 }
 
-// Real answers keep to what the description says of them.
+// Responses match the description.
 func TestOpenAPIAnswers(t *testing.T) {
 	s, err := New(WithSource("k", Braze), WithSource("off", HTTP, Disabled()))
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	})
 }
 
-// What the stream sends keeps to the description too.
+// The stream matches the description.
 func TestOpenAPIStream(t *testing.T) {
 	api := openapitest.Read(t, []byte(openAPI))
 	synctest.Test(t, func(t *testing.T) {

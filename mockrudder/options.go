@@ -18,29 +18,37 @@ import (
 const (
 	// DefaultKeep is how many of the newest messages a server keeps.
 	DefaultKeep = 100_000
-	// DefaultKeepBytes bounds what they take up together.
+	// DefaultKeepBytes is how many bytes they may take together.
 	DefaultKeepBytes = 512 << 20
-	// MaxRequestBytes is RudderStack's limit for a request, uncompressed, and for
-	// what the transformation makes of it.
+	// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for
+	// the batch that the transformation makes of it.
 	MaxRequestBytes = gateway.MaxRequestBytes
 	// MaxHeaderBytes is RudderStack's limit for the headers of a request, for
 	// http.Server, which answers 431 beyond it.
 	MaxHeaderBytes = 524_288
 )
 
-// Kind is what a source is.
+// Kind is the kind of a source.
 type Kind string
 
 // The kinds of source.
 const (
-	// Braze is a webhook source that takes what Braze sends.
+	// Braze is a webhook source for Braze.
 	Braze Kind = "braze"
-	// HTTP is a source for the HTTP API alone; its key is refused on the webhook.
+	// HTTP is a source for the HTTP API only; the webhook refuses its key.
 	HTTP Kind = "http"
 )
 
 // Option changes a server that New or Start makes.
 type Option func(*config) error
+
+// always is an option without an error.
+func always(set func(*config)) Option {
+	return func(c *config) error {
+		set(c)
+		return nil
+	}
+}
 
 type config struct {
 	sources    map[string]*source
@@ -52,14 +60,13 @@ type config struct {
 	observe    func(Event)
 	seed       uint64
 	plan       *plan.Plan        // nil for none
-	glossary   *schemas.Glossary // nil for the one that is built in
+	glossary   *schemas.Glossary // nil for the built-in one
 	recording  io.Writer         // nil for none
 
-	allowed []string // host names of the query API beside those that are safe for everybody
+	allowed []string // host names of the query API beside those that are always allowed
 	hosts   *hostguard.Guard
 }
 
-// source is one entrance with its write key.
 type source = gateway.Source
 
 func kindOf(src *source) Kind {
@@ -72,8 +79,8 @@ func kindOf(src *source) Kind {
 // SourceOption changes a source.
 type SourceOption func(*source) error
 
-// WithSource adds a source. Without any a server has wkBraze, a Braze source,
-// and wkHTTP, an HTTP source.
+// WithSource adds a source. Without this option a server has wkBraze, a Braze
+// source, and wkHTTP, an HTTP source.
 func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 	return func(c *config) error {
 		if key == "" {
@@ -96,7 +103,7 @@ func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 	}
 }
 
-// Disabled makes a source that is switched off: it answers 404.
+// Disabled makes a disabled source: it answers 404.
 func Disabled() SourceOption {
 	return func(s *source) error {
 		s.Disabled = true
@@ -106,13 +113,8 @@ func Disabled() SourceOption {
 
 // Renamed gives a Braze source a custom mapping from event types to names.
 func Renamed(names map[string]string) SourceOption {
-	return func(s *source) error {
-		text, err := json.Marshal(names)
-		if err != nil {
-			return fmt.Errorf("custom mapping: %w", err)
-		}
-		return CustomMapping(text)(s)
-	}
+	text, _ := json.Marshal(names)
+	return CustomMapping(text)
 }
 
 // CustomMapping gives a Braze source a custom mapping as JSON: an object
@@ -137,7 +139,7 @@ func CustomMapping(text []byte) SourceOption {
 }
 
 // WithKeep sets how many of the newest messages are kept; older ones are only
-// counted.
+// counted. The default is DefaultKeep.
 func WithKeep(n int) Option {
 	return func(c *config) error {
 		if n < 1 {
@@ -148,7 +150,8 @@ func WithKeep(n int) Option {
 	}
 }
 
-// WithKeepBytes sets how many bytes the kept messages may take up together.
+// WithKeepBytes sets how many bytes the kept messages may take together. The default
+// is DefaultKeepBytes.
 func WithKeepBytes(n int) Option {
 	return func(c *config) error {
 		if n < 1 {
@@ -159,11 +162,10 @@ func WithKeepBytes(n int) Option {
 	}
 }
 
-// WithRateLimit answers 429 to what goes beyond so many events in each window, as
-// RudderStack does where its operator turned it on: a request with more events
-// than the bucket holds, one more than come in a window, never passes, and one
-// with a header X-Rudder-Job-Run-Id always does. 0 events, the default, are no
-// limit.
+// WithRateLimit answers 429 beyond this number of events in each window, as
+// RudderStack does if its operator turned it on. The bucket holds one event more
+// than a window: a request with more events is always rejected, one with a header
+// X-Rudder-Job-Run-Id never. 0 events, the default, are no limit.
 func WithRateLimit(events float64, window time.Duration) Option {
 	return func(c *config) error {
 		if events < 0 || window <= 0 {
@@ -174,49 +176,35 @@ func WithRateLimit(events float64, window time.Duration) Option {
 	}
 }
 
-// WithoutValidation judges no message. It makes a still cheaper sink: judging a
-// valid message costs about as much as taking it in, an invalid one much more.
+// WithoutValidation turns validation off. Validating a valid message takes about as
+// long as accepting it, an invalid one much longer.
 func WithoutValidation() Option {
-	return func(c *config) error {
-		c.judge = false
-		return nil
-	}
+	return always(func(c *config) { c.judge = false })
 }
 
-// WithObserver calls observe for each message once it is stored and before the
-// request is answered. Calls come from many goroutines at once, and a slow
-// observer makes the server slow.
+// WithObserver calls observe for each stored message, before its request is
+// answered and from many goroutines at once. A slow observer slows the server down.
 func WithObserver(observe func(Event)) Option {
-	return func(c *config) error {
-		c.observe = observe
-		return nil
-	}
+	return always(func(c *config) { c.observe = observe })
 }
 
-// WithSeed seeds the chance by which faults hit, so that a run can be had
-// again. The default is 1.
+// WithSeed seeds the random numbers of faults, so that a run can be repeated. The
+// default is 1.
 func WithSeed(seed uint64) Option {
-	return func(c *config) error {
-		c.seed = seed
-		return nil
-	}
+	return always(func(c *config) { c.seed = seed })
 }
 
-// WithRecording writes every message that is stored to w, as a line of JSON in
-// the shape of the query API, in the order of storing and before its request is
-// answered. There is one Write for a request, and never two at once. After an
-// error nothing more is written and answers are given as ever; RecordingError
-// tells of it.
+// WithRecording writes every stored message to w, as a line of JSON in the shape of
+// the query API, in the order of storing and before its request is answered. There
+// is one Write for a request, and never two at once. After an error nothing more is
+// written, and requests are answered as before; RecordingError returns the error.
 func WithRecording(w io.Writer) Option {
-	return func(c *config) error {
-		c.recording = w
-		return nil
-	}
+	return always(func(c *config) { c.recording = w })
 }
 
-// WithPlan holds track messages against a tracking plan too. What breaks it
-// makes a message invalid, with findings whose In is "plan"; an event that the
-// plan does not have is drift.
+// WithPlan also validates track messages by a tracking plan. Violations make a
+// message invalid, with findings whose In is "plan"; an event that the plan does
+// not have is drift.
 func WithPlan(p *plan.Plan) Option {
 	return func(c *config) error {
 		if p == nil {
@@ -227,8 +215,8 @@ func WithPlan(p *plan.Plan) Option {
 	}
 }
 
-// WithGlossary judges Braze events by another glossary than the one that is
-// built in, such as a newer one from schemas.LoadFile.
+// WithGlossary validates Braze events by another glossary than the built-in one,
+// such as a newer one from schemas.LoadFile.
 func WithGlossary(g *schemas.Glossary) Option {
 	return func(c *config) error {
 		if g == nil {
@@ -239,17 +227,14 @@ func WithGlossary(g *schemas.Glossary) Option {
 	}
 }
 
-// WithAllowedHosts lets the query API under /_mock/ answer requests for these
-// hosts too, such as rudder.example.com, or .example.com for all names below it,
-// without a port. IP addresses, names without a dot and those that the public
-// DNS never has (localhost, host.docker.internal) need none: any other is refused
-// with 403, as a page of the internet could have such a name lead to a server on
-// loopback. The gateway answers to every name.
+// WithAllowedHosts allows requests to the query API under /_mock/ for these hosts,
+// such as rudder.example.com, or .example.com for all names below it, without a
+// port. IP addresses, names without a dot and names that the public DNS never has
+// (localhost, host.docker.internal) are always allowed. Any other gets 403, as a web
+// page could have such a name resolve to a server on loopback (DNS rebinding). The
+// gateway's own paths allow every name.
 func WithAllowedHosts(names ...string) Option {
-	return func(c *config) error {
-		c.allowed = append(c.allowed, names...)
-		return nil
-	}
+	return always(func(c *config) { c.allowed = append(c.allowed, names...) })
 }
 
 func newConfig(opts []Option) (*config, error) {

@@ -27,8 +27,8 @@ func (s step) run(t *testing.T, server *mockrudder.Server) {
 	require.Equal(t, s.want, s.probe.answer(t, server))
 }
 
-// A request with everything wrong is refused for one thing after the other, in
-// the order in which RudderStack decides.
+// A request with all errors is refused for one after the other, in the order in which
+// RudderStack checks.
 func TestOrderOfDecisionsWebhook(t *testing.T) {
 	const (
 		hook  = "/v1/webhook?writeKey="
@@ -113,9 +113,8 @@ func TestOrderOfDecisionsBatch(t *testing.T) {
 	}
 }
 
-// The rate limit holds for every way in; the pixel answers as ever and stores
-// nothing.
-func TestRateLimitIsEverywhere(t *testing.T) {
+// The rate limit applies to every path. The pixel answers as before but stores nothing.
+func TestRateLimitOfAllPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t, mockrudder.WithRateLimit(1, time.Second))
 		for range 2 {
@@ -133,28 +132,4 @@ func TestRateLimitIsEverywhere(t *testing.T) {
 			require.Equal(t, 200, probe{method: http.MethodGet, path: path}.send(s).Code, path)
 		}
 	})
-}
-
-// An answer to a page of another origin says that it may be read.
-func TestCORS(t *testing.T) {
-	s := server(t)
-	for _, p := range []probe{
-		{path: batchPath, key: "wkHTTP", body: goodBatch},
-		{path: webhookPath, body: brazeEvent(`{}`)},
-		{path: "/v1/track"},
-		{path: "/nope"},
-		{method: http.MethodGet, path: "/pixel/v1/track"},
-		{method: http.MethodGet, path: "/version"},
-	} {
-		require.Equal(t, "Origin", p.send(s).Header().Get("Vary"), p.path)
-		p.headers = []string{"Origin", "https://shop.example"}
-		header := p.send(s).Header()
-		require.Equal(t, "https://shop.example", header.Get("Access-Control-Allow-Origin"), p.path)
-		require.Equal(t, "true", header.Get("Access-Control-Allow-Credentials"), p.path)
-	}
-	preflight := probe{method: http.MethodOptions, path: "/beacon/v1/batch",
-		headers: []string{"Origin", "https://shop.example", "Access-Control-Request-Method", "POST"}}.send(s)
-	require.Equal(t, 204, preflight.Code)
-	require.Equal(t, "POST", preflight.Header().Get("Access-Control-Allow-Methods"))
-	require.EqualValues(t, 4, s.Stats().Stored, "two good requests, each sent twice, and no preflight")
 }

@@ -17,29 +17,19 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// page is what the query API answers with.
+// page is a page of the query API.
 type page struct {
-	Events []struct {
-		ID         string
-		TestID     string         `json:"test_id"`
-		Message    map[string]any `json:"message"`
-		Raw        string         `json:"raw"`
-		Source     string         `json:"source"`
-		ReceivedAt time.Time      `json:"received_at"`
-		Valid      *bool          `json:"valid"`
-		Errors     []mockrudder.Finding
-		Drift      []mockrudder.Finding
-	} `json:"events"`
-	Next      string   `json:"next"`
-	Total     int      `json:"total"`
-	Satisfied *bool    `json:"satisfied"`
-	Instead   []string `json:"instead"`
+	Events    []mockrudder.Event `json:"events"`
+	Next      string             `json:"next"`
+	Total     int                `json:"total"`
+	Satisfied *bool              `json:"satisfied"`
+	Instead   []string           `json:"instead"`
 }
 
 func (p page) ids() string {
 	var ids []string
 	for _, e := range p.Events {
-		ids = append(ids, e.Message["messageId"].(string))
+		ids = append(ids, e.MessageID)
 	}
 	return strings.Join(ids, " ")
 }
@@ -95,8 +85,8 @@ func TestQueryFilters(t *testing.T) {
 	}
 }
 
-// The filters beyond those that are counted.
-func TestQueryFiltersByWhatIsKept(t *testing.T) {
+// Filters by more than the tally counts.
+func TestQueryFiltersOfKeptMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := mockrudder.New()
 		require.NoError(t, err)
@@ -180,7 +170,7 @@ func TestRates(t *testing.T) {
 			}
 			return text
 		}
-		send := func(body string) { probe{path: batchPath, key: "wkHTTP", body: body}.send(s) }
+		send := func(body string) { batch(s, body) }
 		send(goodBatch)
 		send("{}")
 		time.Sleep(time.Second)
@@ -188,7 +178,7 @@ func TestRates(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, "0/0/0 0-0, 1/1/0 2-1, 2/1/1 1-0, 0/0/0 0-0, ", rates())
 		time.Sleep(10 * time.Minute)
-		require.Equal(t, strings.Repeat("0/0/0 0-0, ", 4), rates(), "the circle has come round")
+		require.Equal(t, strings.Repeat("0/0/0 0-0, ", 4), rates(), "the ring was overwritten")
 	})
 }
 
@@ -199,13 +189,13 @@ func TestQueryShape(t *testing.T) {
 	require.Equal(t, `{"type":"identify","userId":"u1","messageId":"m3","traits":5}`, e.Raw)
 	require.Equal(t, "wkHTTP", e.Source)
 	require.WithinDuration(t, time.Now(), e.ReceivedAt, time.Minute)
-	require.False(t, *e.Valid)
+	require.False(t, e.Valid)
 	require.Len(t, e.Errors, 1)
 	require.Equal(t, "/traits", e.Errors[0].Path)
 	require.Equal(t, "type", e.Errors[0].Rule)
 	require.Equal(t, "message", e.Errors[0].In)
 	require.NotEmpty(t, e.Errors[0].Detail)
-	require.Contains(t, e.Message, "rudderId")
+	require.Contains(t, string(e.Message()), `"rudderId"`)
 
 	answer := probe{method: http.MethodGet, path: "/_mock/events?messageId=m1"}.send(s)
 	require.Contains(t, answer.Body.String(), `"valid":true,"errors":[]`)
@@ -214,7 +204,7 @@ func TestQueryShape(t *testing.T) {
 
 	unjudged := server(t)
 	probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(unjudged)
-	require.Nil(t, query(t, unjudged, "").Events[0].Valid)
+	require.False(t, query(t, unjudged, "").Events[0].Judged)
 	require.Empty(t, query(t, unjudged, "valid=true").Events)
 }
 
@@ -240,7 +230,7 @@ func TestQueryPages(t *testing.T) {
 	s := server(t)
 	for i := range 10 {
 		kind := []string{"a", "b"}[i%2]
-		probe{path: batchPath, key: "wkHTTP", body: fmt.Sprintf(`{"batch":[{"userId":"u","type":"%s","messageId":"m%d"}]}`, kind, i)}.send(s)
+		batch(s, fmt.Sprintf(`{"batch":[{"userId":"u","type":"%s","messageId":"m%d"}]}`, kind, i))
 	}
 	var ids []string
 	after := ""
@@ -284,7 +274,7 @@ func TestQueryWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t)
 		store := func(event string) {
-			probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","type":"track","event":"` + event + `"}]}`}.send(s)
+			batch(s, `{"batch":[{"userId":"u","type":"track","event":"`+event+`"}]}`)
 		}
 		ask := func(rawQuery string) (page, time.Duration) {
 			start := time.Now()
@@ -302,11 +292,11 @@ func TestQueryWaits(t *testing.T) {
 		require.Equal(t, 3*time.Second, took)
 
 		p, took = ask("event=A&wait=1m")
-		require.Len(t, p.Events, 2, "what is there is enough")
+		require.Len(t, p.Events, 2, "stored messages are enough")
 		require.Zero(t, took)
 
 		p, took = ask("event=A&wait=1m&after=" + p.Next)
-		require.Len(t, p.Events, 1, "only what is new counts behind a cursor")
+		require.Len(t, p.Events, 1, "with a cursor only new messages count")
 		require.Equal(t, time.Second, took)
 		require.Equal(t, 3, p.Total)
 
@@ -319,11 +309,11 @@ func TestQueryWaits(t *testing.T) {
 		require.False(t, *p.Satisfied)
 		require.Nil(t, query(t, s, "event=A").Satisfied, "nothing was waited for")
 		p, _ = ask("event=C&wait=1s")
-		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].Message["messageId"].(string)+`: event is "A", want "C"`, p.Instead[0])
+		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].MessageID+`: event is "A", want "C"`, p.Instead[0])
 
 		p, took = ask("wait=1.5&after=" + cursor)
 		require.Empty(t, p.Events)
-		require.Equal(t, cursor, p.Next, "so that the next wait goes on from there")
+		require.Equal(t, cursor, p.Next, "so that the next wait continues from here")
 		require.Equal(t, 1500*time.Millisecond, took)
 
 		time.AfterFunc(time.Second, s.Close)
@@ -362,8 +352,7 @@ func TestStats(t *testing.T) {
 	require.Empty(t, query(t, s, "").Events)
 }
 
-// The answer to a request leaves after the message is there, and the observer
-// has seen it.
+// A request is answered after its messages are stored and the observer was called.
 func TestStoredBeforeTheAnswer(t *testing.T) {
 	var seen []string
 	s := server(t, mockrudder.WithObserver(func(e mockrudder.Event) { seen = append(seen, e.MessageID) }))
@@ -375,7 +364,7 @@ func TestStoredBeforeTheAnswer(t *testing.T) {
 	}}, request)
 }
 
-// lineWriter keeps what is written, and fails from a number of writes on.
+// lineWriter keeps each write, and fails from a number of writes on.
 type lineWriter struct {
 	all    []string
 	failAt int
@@ -399,29 +388,25 @@ func TestRecording(t *testing.T) {
 	}
 	send()
 	require.Len(t, lines.all, 1, "a write for a request")
-	var first, second struct {
-		ID      string
-		Raw     string
-		Message struct{ MessageID string }
-	}
+	var first, second mockrudder.Event
 	decoder := json.NewDecoder(strings.NewReader(lines.all[0]))
 	require.NoError(t, decoder.Decode(&first))
 	require.NoError(t, decoder.Decode(&second))
-	require.Equal(t, "1", first.ID)
+	require.Equal(t, "1", first.ID())
 	require.Equal(t, `{"userId":"u","messageId":"a"}`, first.Raw)
-	require.Equal(t, "b", second.Message.MessageID, "also what is no longer kept")
+	require.Equal(t, "b", second.MessageID, "also messages that are no longer kept")
 	send()
 	require.NoError(t, s.RecordingError())
 	send()
 	require.ErrorIs(t, s.RecordingError(), errDiskFull)
 	lines.failAt = 0
 	send()
-	require.Len(t, lines.all, 2, "no gap: nothing comes after an error")
+	require.Len(t, lines.all, 2, "no gap: nothing after an error")
 	require.EqualValues(t, 8, s.Stats().Stored)
 	require.NoError(t, server(t).RecordingError())
 }
 
-// watcher looks on as an answer is written.
+// watcher calls look before the response is written.
 type watcher struct {
 	*httptest.ResponseRecorder
 	look func()
@@ -432,9 +417,9 @@ func (w watcher) WriteHeader(status int) {
 	w.ResponseRecorder.WriteHeader(status)
 }
 
-// The query API does not answer to a name that could be anybody's, nor to pages
-// from elsewhere; the gateway answers to every name, as RudderStack does.
-func TestQueryAPIKnowsItsOwnPages(t *testing.T) {
+// The query API refuses unknown host names and pages of other sites; the gateway allows
+// every name, as RudderStack does.
+func TestQueryAPIChecksHostAndOrigin(t *testing.T) {
 	s := server(t, mockrudder.WithAllowedHosts("rudder.staging.example.com"))
 	ask := func(method, path, host, origin string) (int, string) {
 		request := httptest.NewRequest(method, path, strings.NewReader(`{"batch":[{"userId":"u","type":"track","event":"E"}]}`))

@@ -6,13 +6,13 @@
 // transformations but the Braze source's, knows no workspaces, and keeps nothing
 // on disk but what WithRecording writes. It reads no more than 8 MB of a body,
 // uncompressed, and takes JSON nested deeper than 100,000 levels for broken. The
-// names of a pixel call's parameters are read more simply. What came in is
-// kept in memory, the newest DefaultKeep messages, and the rest is only counted.
-// It deduplicates nothing and suppresses no user, as RudderStack does where its
-// operator turned that on.
+// names of a pixel call's parameters are read in a simpler way. The newest
+// DefaultKeep messages are kept in memory, and the others are only counted. It
+// deduplicates nothing and suppresses no user, both of which RudderStack does
+// only where its operator turned it on.
 //
-// A message is stored and judged before its request is answered: a test that
-// has the answer finds the message.
+// A message is validated and stored before its request is answered: a test that
+// has the response finds the message.
 //
 // Servers share nothing, so that tests with one each may run in parallel. Tests
 // that share a server send an X-Test-ID header and ask with Filter.TestID.
@@ -41,18 +41,18 @@ const testIDHeader = "X-Test-ID"
 // for concurrent use; make one with New, or in a test with Start.
 type Server struct {
 	// URL is where Start has the server listen, without a slash at the end. With
-	// StartInMemory it is a name that only Client and Transport reach; it is ""
-	// for a server made by New.
+	// StartInMemory only Client and Transport reach it; it is "" for a server
+	// made by New.
 	URL string
 
 	config   *config
 	store    *store
 	faults   *faults
 	glossary string       // its version
-	recorder *recorder    // nil where nothing is recorded
-	judge    *judge       // nil where nothing is judged
-	entrance http.Handler // the gateway with CORS and faults before it
-	gateway  http.Handler // its routes
+	recorder *recorder    // nil without recording
+	judge    *judge       // nil without validation
+	entrance http.Handler // the gateway behind CORS and faults
+	gateway  http.Handler // the gateway's routes
 	query    http.Handler
 
 	transport *http.Transport // to the listener of Start, nil without
@@ -61,7 +61,7 @@ type Server struct {
 	close context.CancelFunc
 }
 
-// New returns a server. It listens nowhere: serve it as any http.Handler, with
+// New returns a server that does not listen: serve it as any http.Handler, with
 // MaxHeaderBytes to answer to long headers as RudderStack does, and Close it to
 // end requests that hang.
 func New(opts ...Option) (*Server, error) {
@@ -87,7 +87,7 @@ func New(opts ...Option) (*Server, error) {
 		}
 	}
 	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
-	s.query = api{s}.handler()
+	s.query = s.queryHandler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowCredentials: true,
@@ -97,7 +97,7 @@ func New(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP answers as the gateway, and under /_mock/ as the query API.
+// ServeHTTP responds as the gateway, and under /_mock/ as the query API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/_mock" || strings.HasPrefix(r.URL.Path, "/_mock/") {
 		s.query.ServeHTTP(w, r)
@@ -106,20 +106,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.entrance.ServeHTTP(w, r)
 }
 
-// enter hands a request to the gateway, unless a fault hits it.
+// enter is the gateway with faults.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	if fault, hit := s.faults.pick(r); hit {
-		injector{s}.misbehave(w, r, fault)
+		s.inject(w, r, fault)
 		return
 	}
 	s.gateway.ServeHTTP(w, r)
 }
 
-// Close ends every request that hangs or waits. What was stored can still be
+// Close ends every request that hangs or waits. Stored messages can still be
 // read.
 func (s *Server) Close() { s.close() }
 
-// Reset forgets all messages, counts and faults.
+// Reset removes all messages, counts and faults.
 func (s *Server) Reset() {
 	s.ResetMessages()
 	_ = s.faults.set(nil)
@@ -128,8 +128,8 @@ func (s *Server) Reset() {
 // ResetMessages is Reset, but leaves the faults in force.
 func (s *Server) ResetMessages() { s.store.reset() }
 
-// Stats returns what was counted since the start or the last reset. The
-// numbers are exact, whatever is still kept.
+// Stats returns the counts since the start or the last reset. They include
+// messages that are no longer kept.
 func (s *Server) Stats() Stats {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -144,14 +144,14 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// host is a Server as its gateway sees it.
+// host makes a Server the gateway.Host of its gateway.
 type host struct{ *Server }
 
 func (h host) Answered(source string, status int) { h.store.answered(source, status) }
 
 func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
 
-// Store judges messages, stores them in order and shows them to the observer.
+// Store validates messages, stores them in order and calls the observer.
 func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
 	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
 	events := make([]Event, len(messages))
@@ -160,7 +160,7 @@ func (h host) Store(src *source, r *http.Request, size int, messages []gateway.M
 		events[i] = newEvent(&messages[i], ip)
 		e := &events[i]
 		e.Source, e.ReceivedAt, e.TestID = src.Key, now, testID
-		e.share = size / len(messages) // of the body, which all of them hold in memory
+		e.share = size / len(messages) // the body stays in memory as long as one of them
 	}
 	if s.judge != nil {
 		s.judge.events(events)
@@ -173,19 +173,16 @@ func (h host) Store(src *source, r *http.Request, size int, messages []gateway.M
 	}
 }
 
-// requestIP is the first of X-Forwarded-For, or who is at the other end.
+// requestIP is the first address of X-Forwarded-For, or else the peer's.
 func requestIP(r *http.Request) string {
 	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
 	if first != "" {
 		return strings.ReplaceAll(first, " ", "")
 	}
-	if colon := strings.LastIndexByte(r.RemoteAddr, ':'); colon >= 0 {
-		return r.RemoteAddr[:colon]
-	}
-	return ""
+	return r.RemoteAddr[:max(0, strings.LastIndexByte(r.RemoteAddr, ':'))] // without the port
 }
 
-// RecordingError is why WithRecording's writer got no more messages, or nil.
+// RecordingError is the error that ended the recording of WithRecording, or nil.
 func (s *Server) RecordingError() error {
 	if s.recorder == nil {
 		return nil
@@ -195,7 +192,6 @@ func (s *Server) RecordingError() error {
 	return s.recorder.err
 }
 
-// keep stores messages and records them.
 func (s *Server) keep(events []Event) {
 	if s.recorder == nil {
 		s.store.add(events)
@@ -207,14 +203,12 @@ func (s *Server) keep(events []Event) {
 	s.recorder.write(events)
 }
 
-// pause waits and says whether the time passed: not where the client left or
-// the server was closed. A negative time does not pass.
+// pause waits for a time, forever where it is negative. It returns false where
+// the client left or the server was closed before.
 func (s *Server) pause(ctx context.Context, span time.Duration) bool {
 	var over <-chan time.Time
 	if span >= 0 {
-		timer := time.NewTimer(span)
-		defer timer.Stop()
-		over = timer.C
+		over = time.After(span)
 	}
 	select {
 	case <-over:
@@ -225,8 +219,8 @@ func (s *Server) pause(ctx context.Context, span time.Duration) bool {
 	return false
 }
 
-// TB is what Start needs of a *testing.T or *testing.B. It is declared here so
-// that programs that use this package do not link testing.
+// TB is what Start needs of a *testing.T or *testing.B, declared here so that
+// programs that use this package do not link testing.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -289,8 +283,8 @@ func serve(t TB, listener net.Listener, transport *http.Transport, opts []Option
 	return s
 }
 
-// Transport reaches a server that Start or StartInMemory made; for one made by
-// New it is http.DefaultTransport. Its idle connections end with the test.
+// Transport connects to a server that Start or StartInMemory made; for one made
+// by New it is http.DefaultTransport. Its idle connections end with the test.
 func (s *Server) Transport() http.RoundTripper {
 	if s.transport == nil {
 		return http.DefaultTransport
@@ -306,6 +300,6 @@ func (s *Server) WebhookURL(key string) string {
 	return s.URL + gateway.WebhookPath + "?writeKey=" + url.QueryEscape(key)
 }
 
-// memoryURL is where a server without a port seems to be. The name is reserved
-// (RFC 2606), so that a client that is not the server's own finds nothing.
+// memoryURL is the URL of a server without a port. The name is reserved (RFC
+// 2606), so that clients other than the server's own cannot reach it.
 const memoryURL = "http://rudder.test"

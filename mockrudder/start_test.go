@@ -5,26 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
-
-// post sends a body and returns the status.
-func post(t *testing.T, url, key, body string) int {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	require.NoError(t, err)
-	if key != "" {
-		request.SetBasicAuth(key, "")
-	}
-	answer, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	return answer.StatusCode
-}
 
 const brazeOpen = `{"events":[{"event_type":"users.messages.email.Open","id":"e-1","time":1700000000,` +
 	`"user":{"user_id":"b-1","external_user_id":"x-1"},"properties":{"dispatch_id":"d","email_address":"a@b.c","send_id":null}}]}`
@@ -56,15 +43,25 @@ func TestStartInMemoryIsConcurrent(t *testing.T) {
 	require.EqualValues(t, 24, rudder.Count(mockrudder.Filter{}))
 }
 
-// After the test nobody can connect, and nobody hangs trying.
-func TestStartInMemoryEnds(t *testing.T) {
-	watched := &fakeT{}
-	rudder := mockrudder.StartInMemory(watched)
-	for _, cleanup := range watched.cleanups {
-		cleanup()
+// After the test connecting fails at once.
+func TestStartCleansUp(t *testing.T) {
+	for want, start := range map[error]func(mockrudder.TB, ...mockrudder.Option) *mockrudder.Server{
+		syscall.ECONNREFUSED: mockrudder.Start, net.ErrClosed: mockrudder.StartInMemory,
+	} {
+		watched := &fakeT{}
+		rudder := start(watched)
+		answer, err := rudder.Client().Get(rudder.URL + "/health")
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		for _, cleanup := range watched.cleanups {
+			cleanup()
+		}
+		require.Empty(t, watched.errors)
+		_, err = rudder.Client().Get(rudder.URL + "/health")
+		require.ErrorIs(t, err, want)
 	}
-	require.Empty(t, watched.errors)
-	_, err := rudder.Client().Get(rudder.URL + "/health")
-	require.ErrorIs(t, err, net.ErrClosed)
 	require.Same(t, http.DefaultTransport, server(t).Transport())
+	watched := &fakeT{}
+	require.Nil(t, mockrudder.Start(watched, mockrudder.WithKeep(0)))
+	require.Len(t, watched.fatals, 1)
 }

@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// store keeps the newest messages and counts all of them. Its memory is
-// bounded by a number of messages and by their bytes.
+// store keeps the newest messages, bounded by their number and their bytes, and
+// counts all of them.
 type store struct {
 	keep      int
 	keepBytes int
 
 	mu      sync.Mutex
-	events  []Event // the oldest first
+	events  []*Event // the oldest first; a stored event does not change
 	bytes   int
-	last    uint64 // sequence number of the newest message; never goes back
+	last    uint64 // sequence number of the newest message; a reset keeps it
 	resets  int
-	resetAt uint64 // the newest message at the time of the last reset
-	version uint64 // goes on with every change, counts included
+	resetAt uint64 // last at the time of the last reset
+	version uint64 // grows with every change, of counts too
 	tally   tally
 	rates   rates
-	changed chan struct{} // closed on the next change; nil while none waits
+	changed chan struct{} // closed on the next change; nil if nothing waits for it
 }
 
 func newStore(keep, keepBytes int) *store {
 	return &store{keep: keep, keepBytes: keepBytes, tally: newTally()}
 }
 
-// add stores messages in order and wakes those who wait.
+// add stores messages in order.
 func (s *store) add(events []Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range events {
 		s.last++
 		events[i].seq = s.last
-		s.push(events[i])
+		s.push(&events[i])
 		s.tally.count(&events[i])
 		s.rates.count(&events[i])
 	}
@@ -46,8 +46,8 @@ func (s *store) add(events []Event) {
 	s.wake()
 }
 
-// answered counts an answer to a request that carried this source's key, or ""
-// for no good key. Status 0 is a connection closed without one.
+// answered counts a response to a request with the key of this source, "" for no
+// valid key. Status 0 is a connection that was closed without a response.
 func (s *store) answered(source string, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,6 @@ func (s *store) answered(source string, status int) {
 	s.version++
 }
 
-// lastSeconds returns the counts of the last n seconds.
 func (s *store) lastSeconds(now time.Time, n int) []second {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,16 +69,16 @@ func (s *store) wake() {
 	}
 }
 
-func (s *store) push(e Event) {
+func (s *store) push(e *Event) {
 	s.events = append(s.events, e)
 	for s.bytes += e.size(); len(s.events) > s.keep || s.bytes > s.keepBytes && len(s.events) > 1; {
 		s.bytes -= s.events[0].size()
-		s.events[0] = Event{} // the memory behind it may stay for a while
+		s.events[0] = nil // the array may stay for a while
 		s.events = s.events[1:]
 	}
 }
 
-// from returns the place of the oldest message kept that is newer than after.
+// from returns the index of the oldest kept message that is newer than after.
 func (s *store) from(after uint64) int {
 	n := len(s.events)
 	if n == 0 || after < s.events[0].seq {
@@ -88,88 +87,45 @@ func (s *store) from(after uint64) int {
 	return int(min(after-s.events[0].seq+1, uint64(n)))
 }
 
-// scan visits the messages kept that are newer than after and older than
-// before, the oldest first or, backwards, the newest first, until visit returns
-// false. before 0 is no bound; what is stored while it runs is not visited. It
-// looks at a few messages at a time and visits them without the lock, so that a
-// long search does not keep messages from being stored.
-func (s *store) scan(after, before uint64, backwards bool, visit func(*Event) bool) {
-	const piece = 128
-	var events []Event
-	resets := -1
-	for {
-		s.mu.Lock()
-		if resets < 0 {
-			resets = s.resets
-			before = min(before-1, s.last) + 1 // 0 becomes the end
-		}
-		low, high := s.from(after), s.from(before-1)
-		if backwards {
-			low = max(low, high-piece)
-		} else {
-			high = min(high, low+piece)
-		}
-		events = events[:0]
-		for i := low; i < high && resets == s.resets; i++ {
-			events = append(events, s.events[i])
-		}
-		s.mu.Unlock()
-		if len(events) == 0 {
-			return
-		}
-		after, before = bounds(events, after, before, backwards)
-		if backwards {
-			slices.Reverse(events)
-		}
-		for i := range events {
-			if !visit(&events[i]) {
-				return
-			}
-		}
+// kept returns the kept messages that are newer than after and older than before,
+// the oldest first. before 0 is no bound. A search reads them without the lock, so
+// that it does not delay the storing of messages.
+func (s *store) kept(after, before uint64) []*Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	low := s.from(after)
+	return slices.Clone(s.events[low:max(low, s.from(before-1))])
+}
+
+// page returns the kept messages that a search asks for.
+func (s *store) page(q search) (found []Event) {
+	all, kept := q.filter.conditions(), s.kept(q.after, q.before)
+	if q.newestFirst {
+		slices.Reverse(kept)
 	}
-}
-
-// bounds are what is left to look at after a piece.
-func bounds(piece []Event, after, before uint64, backwards bool) (uint64, uint64) {
-	if backwards {
-		return after, piece[0].seq
-	}
-	return piece[len(piece)-1].seq, before
-}
-
-// find returns up to limit messages that match and are newer than after, the
-// oldest first.
-func (s *store) find(f Filter, after uint64, limit int) []Event {
-	return s.page(f, after, 0, false, limit)
-}
-
-// page returns up to limit messages that match, in the order of scan.
-func (s *store) page(f Filter, after, before uint64, backwards bool, limit int) []Event {
-	var found []Event
-	all := f.conditions()
-	if limit > 0 {
-		s.scan(after, before, backwards, func(e *Event) bool {
-			if all.match(e) {
-				found = append(found, *e)
-			}
-			return len(found) < limit
-		})
+	for _, e := range kept {
+		if len(found) >= q.limit {
+			break
+		}
+		if all.match(e) {
+			found = append(found, *e)
+		}
 	}
 	return found
 }
 
-// get returns the message of this number, if it is still kept.
+// get returns the message with this sequence number, if it is still kept.
 func (s *store) get(seq uint64) (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.from(seq - 1); seq > 0 && i < len(s.events) && s.events[i].seq == seq {
-		return s.events[i], true
+		return *s.events[i], true
 	}
 	return Event{}, false
 }
 
-// total returns how many messages matched since the last reset: all that were
-// stored where the tally knows, else those still kept.
+// total counts the messages that match: all since the last reset if the tally
+// counts them, else those still kept.
 func (s *store) total(f Filter) uint64 {
 	s.mu.Lock()
 	total, ok := s.tally.total(f)
@@ -180,22 +136,21 @@ func (s *store) total(f Filter) uint64 {
 	return s.count(f, 0, 0)
 }
 
-// count returns how many of the messages kept match and are newer than after
-// and older than before.
+// count counts the kept messages that match, newer than after and older than
+// before.
 func (s *store) count(f Filter, after, before uint64) (n uint64) {
 	all := f.conditions()
-	s.scan(after, before, false, func(e *Event) bool {
+	for _, e := range s.kept(after, before) {
 		if all.match(e) {
 			n++
 		}
-		return true
-	})
+	}
 	return n
 }
 
-// wait returns once n messages that match and are newer than after have come,
-// or with the context's error. With after 0 all since the last reset count.
-// seen is how many there are.
+// wait returns once n messages that match and are newer than after are stored, or
+// with the context's error. With after 0 all since the last reset count. seen is
+// how many there are.
 func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen uint64, err error) {
 	fromStart, resets := after == 0, -1
 	for {
@@ -212,7 +167,7 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 		s.mu.Unlock()
 		if fromStart && exact {
 			seen = total
-		} else { // only what is new since the last look
+		} else { // only messages that are new since the last count
 			seen += s.count(f, after, last+1)
 			after = max(after, last)
 		}
@@ -229,8 +184,8 @@ func (s *store) wait(ctx context.Context, f Filter, after uint64, n int) (seen u
 	}
 }
 
-// reset forgets all messages and counts. Sequence numbers go on, so that a
-// cursor from before stays good.
+// reset removes all messages and counts. Sequence numbers continue, so that older
+// cursors stay valid.
 func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,10 +197,10 @@ func (s *store) reset() {
 	s.wake()
 }
 
-// size is what a message costs to keep, near enough. Findings count: a message
-// of many invalid fields has more text in its verdict than in itself.
+// size is about how many bytes a kept message takes. Findings count: those of a
+// message with many invalid fields are longer than the message.
 func (e *Event) size() int {
-	const fixed = 320 // the struct itself and what hangs on it
+	const fixed = 320 // the struct and its small parts
 	return e.share + len(e.made) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
 }
 
@@ -257,7 +212,7 @@ func sizeOf(findings []Finding) (n int) {
 	return n
 }
 
-// recorder writes every message that is stored, a line each.
+// recorder writes every stored message as a line.
 type recorder struct {
 	mu  sync.Mutex // also keeps the lines in the order of the store
 	w   io.Writer
@@ -265,8 +220,8 @@ type recorder struct {
 	err error
 }
 
-// write writes the messages of a request at once. After an error nothing more
-// is written, so that what is there has no gap.
+// write writes the messages of a request at once. After an error it writes
+// nothing more, so that the recording has no gap.
 func (r *recorder) write(events []Event) {
 	if r.err != nil {
 		return

@@ -1,20 +1,19 @@
 package mockrudder
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
 )
 
-// How the stream behaves.
+// Settings of the stream.
 const (
-	streamEvery     = 250 * time.Millisecond // what comes in between is one batch
-	streamHeartbeat = 15 * time.Second
-	streamPatience  = 10 * time.Second // for a client that does not read
-	streamMost      = 200              // summaries in a batch
-	streamNames     = 500              // event names in its statistics
+	streamInterval     = 250 * time.Millisecond // between batches
+	streamHeartbeat    = 15 * time.Second
+	streamWriteTimeout = 10 * time.Second // for a client that does not read
+	streamMost         = 200              // summaries in a batch
+	streamNames        = 500              // event names in its statistics
 )
 
 // streamBatch is the data of an event "message".
@@ -24,11 +23,11 @@ type streamBatch struct {
 	Stats   Stats     `json:"stats"`
 }
 
-// getStream sends server-sent events: "message" with what has come and the
-// statistics, at most every streamEvery, and "reset". It reads what the store
-// keeps and buffers nothing: a client that is slow gets larger gaps, and one
-// that does not read at all is dropped.
-func (a api) getStream(w http.ResponseWriter, r *http.Request) {
+// getStream sends server-sent events: "message" with new messages and the
+// statistics, once in streamInterval at most, and "reset". It reads from the store
+// and buffers nothing: a slow client gets fewer events, and one that does not read
+// at all is disconnected.
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	given := values.Get("after")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
@@ -40,26 +39,26 @@ func (a api) getStream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	client := &streamClient{store: a.store, stats: a.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
+	client := &streamClient{store: s.store, stats: s.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
 	client.begin(given != "", q.after)
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // a proxy would hold it back
-	ticker := time.NewTicker(streamEvery)
+	header.Set("X-Accel-Buffering", "no") // no buffering by a proxy
+	ticker := time.NewTicker(streamInterval)
 	defer ticker.Stop()
-	for client.look() == nil {
+	for client.update() == nil {
 		select {
 		case <-ticker.C:
 		case <-r.Context().Done():
 			return
-		case <-a.open.Done():
+		case <-s.open.Done():
 			return
 		}
 	}
 }
 
-// streamClient is one reader of the stream and how far it has come.
+// streamClient is one reader of the stream and its position.
 type streamClient struct {
 	store   *store
 	stats   func() Stats
@@ -70,12 +69,12 @@ type streamClient struct {
 	cursor  uint64
 	resets  int
 	version uint64
-	spoke   time.Time // zero before the first look
+	wrote   time.Time // zero before the first write
 }
 
-// begin places the client behind its cursor, or behind the newest message
-// where it has none. A cursor that lies behind a reset, or that this server
-// never gave, makes the first event a reset.
+// begin sets the position to the client's cursor, or to the newest message if it
+// has none. A cursor from before a reset, or one that is not of this server, makes
+// the first event a reset.
 func (c *streamClient) begin(given bool, cursor uint64) {
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()
@@ -90,14 +89,14 @@ func (c *streamClient) begin(given bool, cursor uint64) {
 	}
 }
 
-// look sends what has happened since the last look.
-func (c *streamClient) look() error {
+// update sends what has changed since the last update.
+func (c *streamClient) update() error {
 	c.store.mu.Lock()
 	version, resets, last, resetAt := c.store.version, c.store.resets, c.store.last, c.store.resetAt
 	c.store.mu.Unlock()
-	first := c.spoke.IsZero()
+	first := c.wrote.IsZero()
 	if !first && version == c.version {
-		if time.Since(c.spoke) < streamHeartbeat {
+		if time.Since(c.wrote) < streamHeartbeat {
 			return nil
 		}
 		return c.send(": still here\n\n")
@@ -112,10 +111,10 @@ func (c *streamClient) look() error {
 	return c.batch(last)
 }
 
-// batch sends the newest of what matches up to last, oldest first.
+// batch sends the newest of the messages up to last that match, the oldest first.
 func (c *streamClient) batch(last uint64) error {
 	batch, all := streamBatch{Events: []summary{}}, c.filter.conditions()
-	c.store.scan(c.cursor, last+1, true, func(e *Event) bool {
+	for _, e := range slices.Backward(c.store.kept(c.cursor, last+1)) {
 		switch {
 		case !all.match(e):
 		case len(batch.Events) < streamMost:
@@ -123,25 +122,20 @@ func (c *streamClient) batch(last uint64) error {
 		default:
 			batch.Skipped++
 		}
-		return true
-	})
+	}
 	slices.Reverse(batch.Events)
 	batch.Stats = c.stats()
 	if len(batch.Stats.ByEvent) > streamNames {
-		batch.Stats = batch.Stats.withoutNames()
-	}
-	text, err := json.Marshal(batch)
-	if err != nil {
-		return err
+		batch.Stats.dropNames()
 	}
 	c.cursor = last
-	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", last, text))
+	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", last, encode(batch)))
 }
 
-// send writes and flushes, within streamPatience.
+// send writes and flushes, within streamWriteTimeout.
 func (c *streamClient) send(text string) error {
-	c.spoke = time.Now()
-	_ = c.control.SetWriteDeadline(c.spoke.Add(streamPatience)) // not every writer has deadlines
+	c.wrote = time.Now()
+	_ = c.control.SetWriteDeadline(c.wrote.Add(streamWriteTimeout)) // not every writer has deadlines
 	if _, err := c.out.Write([]byte(text)); err != nil {
 		return err
 	}

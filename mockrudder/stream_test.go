@@ -73,30 +73,30 @@ func listen(t *testing.T, client *http.Client, query, lastID string) (next func(
 	}, func() { _ = answer.Body.Close() }
 }
 
-func track(events ...string) string {
+// track posts a batch of messages with these event names.
+func track(s *mockrudder.Server, events ...string) {
 	var list []string
 	for _, event := range events {
 		list = append(list, fmt.Sprintf(`{"userId":"u","type":"track","event":"%s"}`, event))
 	}
-	return `{"batch":[` + strings.Join(list, ",") + `]}`
+	batch(s, `{"batch":[`+strings.Join(list, ",")+`]}`)
 }
 
-func TestStreamTellsWhatComes(t *testing.T) {
+func TestStreamSendsNewMessages(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
-		send("before")
+		track(s, "before")
 		next, leave := listen(t, client, "", "")
 		defer leave()
 		first := next()
 		require.Equal(t, "message", first.event)
-		require.Empty(t, first.batch.Events, "what came before is no news")
-		require.EqualValues(t, 1, first.batch.Stats.Stored, "but it is counted at once")
+		require.Empty(t, first.batch.Events, "older messages are not sent")
+		require.EqualValues(t, 1, first.batch.Stats.Stored, "but they are counted")
 
 		start := time.Now()
-		send("A")
-		send("B")
+		track(s, "A")
+		track(s, "B")
 		got := next()
-		require.Equal(t, "A B", got.names(), "what comes together is told together")
+		require.Equal(t, "A B", got.names(), "one batch")
 		require.Equal(t, "3", got.id)
 		require.LessOrEqual(t, time.Since(start), 250*time.Millisecond)
 		require.EqualValues(t, 3, got.batch.Stats.Stored)
@@ -104,7 +104,7 @@ func TestStreamTellsWhatComes(t *testing.T) {
 		probe{path: batchPath, body: "{}"}.send(s)
 		got = next()
 		require.Empty(t, got.batch.Events)
-		require.EqualValues(t, 1, got.batch.Stats.Requests["401"], "a refusal is news too")
+		require.EqualValues(t, 1, got.batch.Stats.Requests["401"], "a refusal is sent too")
 
 		start = time.Now()
 		require.Equal(t, "still here", next().comment)
@@ -115,16 +115,14 @@ func TestStreamTellsWhatComes(t *testing.T) {
 	})
 }
 
-// A reset is told, also to one who was away when it happened, and to one who
-// knows another server.
-func TestStreamTellsOfAReset(t *testing.T) {
+// Clients get a reset too that were away when it happened, or know another server.
+func TestStreamSendsResets(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
-		send("A", "B")
+		track(s, "A", "B")
 		next, leave := listen(t, client, "", "")
 		require.Equal(t, "message", next().event)
 		s.Reset()
-		send("C")
+		track(s, "C")
 		got := next()
 		require.Equal(t, "reset", got.event)
 		require.Equal(t, "2", got.id)
@@ -146,10 +144,9 @@ func TestStreamTellsOfAReset(t *testing.T) {
 	})
 }
 
-func TestStreamGoesOn(t *testing.T) {
+func TestStreamCursorsAndFilters(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-		send := func(events ...string) { probe{path: batchPath, key: "wkHTTP", body: track(events...)}.send(s) }
-		send("A", "B", "A", "C")
+		track(s, "A", "B", "A", "C")
 		for query, want := range map[string]string{
 			"?after=1": "B A C", "?after=0&event=A": "A A", "?after=4": "", "?event=A": "", "?after=0&q=C": "C",
 		} {
@@ -164,7 +161,7 @@ func TestStreamGoesOn(t *testing.T) {
 		for i := range many {
 			many[i] = fmt.Sprint(i)
 		}
-		send(many...)
+		track(s, many...)
 		got := next()
 		require.Len(t, got.batch.Events, 200)
 		require.Equal(t, 250, got.batch.Skipped)
@@ -177,15 +174,13 @@ func TestStreamGoesOn(t *testing.T) {
 	})
 }
 
-// One who does not read is dropped.
-func TestStreamDropsWhoDoesNotRead(t *testing.T) {
+func TestStreamDropsClientsThatDoNotRead(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
 		next, _ := listen(t, client, "", "")
 		require.Equal(t, "message", next().event)
 		start := time.Now()
-		for time.Since(start) < time.Minute { // more than any buffer in between holds
-			many := make([]string, 200)
-			probe{path: batchPath, key: "wkHTTP", body: track(many...)}.send(s)
+		for time.Since(start) < 15*time.Second { // longer than the write deadline, and more than any buffer holds
+			track(s, make([]string, 200)...)
 			time.Sleep(250 * time.Millisecond)
 		}
 		synctest.Wait()

@@ -6,19 +6,15 @@ import (
 	"time"
 )
 
-// maxNames bounds how many kinds of message and how many request states are
-// counted apart, so that a sender with endless event names cannot fill the memory.
-const maxNames = 10_000
+// Limits of what is counted separately, so that a sender of ever new event names
+// cannot fill the memory. The rest is counted under otherName.
+const (
+	maxNames  = 10_000 // combinations of source, type and event name
+	maxName   = 1024   // bytes of a type and an event name together
+	otherName = "(other)"
+)
 
-// maxName is how long a type and an event name may be together, in bytes, to be
-// counted apart; real names are far shorter, and a name can be as long as a request.
-const maxName = 1024
-
-// otherName is the event name under which the kinds beyond maxNames are counted.
-const otherName = "(other)"
-
-// tally counts what was stored and answered since the last reset, exactly,
-// whatever the store still keeps.
+// tally counts stored messages and responses since the last reset.
 type tally struct {
 	kinds    map[kindKey]*Counts
 	requests map[requestKey]uint64
@@ -29,10 +25,10 @@ type kindKey struct{ source, kind, name string }
 
 type requestKey struct {
 	source string
-	status int // 0: the connection was closed without an answer
+	status int // 0: the connection was closed without a response
 }
 
-// Counts says how many messages were stored and what the verdicts were.
+// Counts counts messages by verdict.
 type Counts struct {
 	Stored  uint64 `json:"stored"`
 	Valid   uint64 `json:"valid"`
@@ -62,7 +58,7 @@ func (t *tally) count(e *Event) {
 		}
 		if counts == nil {
 			counts = &Counts{}
-			t.kinds[kindKey{key.source, strings.Clone(key.kind), strings.Clone(key.name)}] = counts // not a part of the body
+			t.kinds[kindKey{key.source, strings.Clone(key.kind), strings.Clone(key.name)}] = counts // copies, as these are parts of the request body
 		}
 	}
 	counts.Stored++
@@ -78,8 +74,8 @@ func (t *tally) count(e *Event) {
 	}
 }
 
-// total adds up what matches. It is not ok where the filter asks for more than
-// is counted.
+// total counts the messages that match. It is not ok for a filter by more than is
+// counted.
 func (t *tally) total(f Filter) (total uint64, ok bool) {
 	if !f.counted() || t.overflow && (f.Type != "" || f.Event != "") {
 		return 0, false
@@ -101,50 +97,46 @@ func (t *tally) total(f Filter) (total uint64, ok bool) {
 	return total, true
 }
 
-// Stats is what a server has counted since it started or was reset.
+// Stats are the counts of a server since its start or the last reset.
 type Stats struct {
-	Counts
+	SourceStats // of all sources
+
 	// Total is how many messages were stored, the same as Stored.
 	Total uint64 `json:"total"`
-	// Kept is how many messages can still be asked for.
+	// Kept is how many messages are still kept.
 	Kept int `json:"kept"`
-	// Newest is the id of the newest message there ever was, "" for none.
+	// Newest is the id of the newest message, of before a reset too; "" for none.
 	Newest string `json:"newest"`
-	// Requests counts answers by status, of all sources; "closed" is for none.
-	Requests map[string]uint64 `json:"requests"`
-	// ByType and ByEvent count the messages of all sources.
-	ByType  map[string]*Counts `json:"by_type"`
-	ByEvent map[string]*Counts `json:"by_event"`
 	// Sources has an entry for each source, by write key, and one under "" for
-	// requests without a good key.
+	// requests without a valid key.
 	Sources map[string]*SourceStats `json:"sources"`
 	// Glossary is the schema version of Braze's glossary, with its date.
 	Glossary string `json:"glossary"`
 }
 
-// SourceStats is what came in by one source.
+// SourceStats are the counts of one source, or of all.
 type SourceStats struct {
 	Counts
-	// Requests counts answers by status; "closed" is for none.
+
+	// Requests counts responses by status; "closed" is for none.
 	Requests map[string]uint64 `json:"requests"`
 	// ByType and ByEvent count the messages by type and by event name.
 	ByType  map[string]*Counts `json:"by_type"`
 	ByEvent map[string]*Counts `json:"by_event"`
 }
 
+func newSourceStats() SourceStats {
+	return SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+}
+
 func (t *tally) stats() Stats {
-	stats := Stats{
-		Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{},
-		Sources: map[string]*SourceStats{},
-	}
+	stats := Stats{SourceStats: newSourceStats(), Sources: map[string]*SourceStats{}}
 	for key, counts := range t.kinds {
-		of := stats.source(key.source)
-		stats.add(*counts)
-		addTo(stats.ByType, key.kind, *counts)
-		addTo(stats.ByEvent, key.name, *counts)
-		of.add(*counts)
-		addTo(of.ByType, key.kind, *counts)
-		addTo(of.ByEvent, key.name, *counts)
+		for _, of := range []*SourceStats{&stats.SourceStats, stats.source(key.source)} {
+			of.add(*counts)
+			addTo(of.ByType, key.kind, *counts)
+			addTo(of.ByEvent, key.name, *counts)
+		}
 	}
 	for key, n := range t.requests {
 		status := "closed"
@@ -158,10 +150,11 @@ func (t *tally) stats() Stats {
 	return stats
 }
 
-// source returns the entry of a source, made where it is missing.
+// source returns the entry of a source, and adds it if it is missing.
 func (s *Stats) source(key string) *SourceStats {
 	if s.Sources[key] == nil {
-		s.Sources[key] = &SourceStats{Requests: map[string]uint64{}, ByType: map[string]*Counts{}, ByEvent: map[string]*Counts{}}
+		entry := newSourceStats()
+		s.Sources[key] = &entry
 	}
 	return s.Sources[key]
 }
@@ -173,36 +166,30 @@ func addTo(counts map[string]*Counts, key string, c Counts) {
 	counts[key].add(c)
 }
 
-// withoutNames leaves out the counts by event name, of which there can be many.
-func (s Stats) withoutNames() Stats {
+// dropNames removes the counts by event name, which can be many.
+func (s *Stats) dropNames() {
 	s.ByEvent = map[string]*Counts{}
-	sources := s.Sources
-	s.Sources = map[string]*SourceStats{}
-	for key, of := range sources {
-		short := *of
-		short.ByEvent = map[string]*Counts{}
-		s.Sources[key] = &short
+	for _, of := range s.Sources {
+		of.ByEvent = map[string]*Counts{}
 	}
-	return s
 }
 
-// rateSeconds is how far back the counts by second go.
+// rateSeconds is for how many seconds there are counts by second.
 const rateSeconds = 600
 
-// second is what happened within one second.
+// second has the counts of one second.
 type second struct {
 	At       int64  `json:"at"` // Unix time
 	Stored   uint64 `json:"stored"`
 	Valid    uint64 `json:"valid"`
 	Invalid  uint64 `json:"invalid"`
 	Requests uint64 `json:"requests"`
-	Refused  uint64 `json:"refused"` // of the requests: answered 4XX or 5XX, or not at all
+	Refused  uint64 `json:"refused"` // requests with status 4XX, 5XX or no response
 }
 
-// rates counts by second, in a circle.
+// rates is a ring of counts by second.
 type rates struct{ ring [rateSeconds]second }
 
-// at returns the counts of the second that a time is in.
 func (r *rates) at(now time.Time) *second {
 	unix := now.Unix()
 	s := &r.ring[uint64(unix)%rateSeconds]
@@ -232,8 +219,7 @@ func (r *rates) answered(now time.Time, status int) {
 	}
 }
 
-// last returns the last n seconds, the one that runs included, oldest first.
-// One in which nothing happened is there with zeros.
+// last returns the last n seconds, the current one included, the oldest first.
 func (r *rates) last(now time.Time, n int) []second {
 	list := make([]second, 0, n)
 	for unix := now.Unix() - int64(n) + 1; unix <= now.Unix(); unix++ {

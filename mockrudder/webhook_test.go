@@ -13,7 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// What no recorded case says of the webhook, but its rules do.
+// Cases of the webhook that are not recorded.
 func TestWebhookAnswers(t *testing.T) {
 	const (
 		good      = `{"event_type":"t","id":"i","user":{"external_user_id":"u"}}`
@@ -24,19 +24,14 @@ func TestWebhookAnswers(t *testing.T) {
 		name, body, kind, want string
 		stored                 int
 	}{
-		{"first element of an array", `[{"events":[` + good + `]},{"events":[` + good + `]}]`, "", "200 ok", 1},
 		{"blank id sinks the rest", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
 		{"blank beside a good id", `{"events":[{"event_type":"t","user":{"user_id":" ","external_user_id":"u"}}]}`, "", "200 ok", 1},
 		{"an id beyond float64 is null", `{"events":[{"event_type":"t","user":{"user_id":1e400}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"falsy ids are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":0,"external_user_id":false}}]}`, "", "200 ok", 1},
-		{"no event type is silently gone", `{"events":[` + good + `,{"user":{"user_id":"x"}}]}`, "", "200 ok", 1},
 		{"unsafe keys are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":"x"},"properties":{"a.constructor":1}}]}`, "", "200 ok", 1},
 		{"too large", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
 		{"size before JSON", pad(`{`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
 		{"too large when transformed", brazeEvent(`{"x":"` + strings.Repeat("x", mockrudder.MaxRequestBytes-130) + `"}`), "", "413 request size exceeds max limit", 0},
 		{"too large when transformed, identity first", `{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"900000":1}},{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"content type of no concern", `{"events":[` + good + `]}`, "image/png", "200 ok", 1},
-		{"form without events", "a=b&c=d", form, "400 eventList should be an array", 0},
 		{"form with events", "events=" + good, "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", "400 All requests in the batch failed", 0},
 		{"empty form", "", form, "400 eventList should be an array", 0},
 		{"multipart with events", "--X\r\nContent-Disposition: form-data; name=\"events\"\r\n\r\n" + good + "\r\n--X--\r\n", multipart, "400 eventList should be an array", 0},
@@ -51,8 +46,8 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 }
 
-// The request is measured as the JSON document that goes to the transformer,
-// headers included: these bodies are the largest that were seen to pass.
+// The limit is for the JSON document for the transformer, headers included. These bodies
+// are the largest that were seen to pass.
 func TestWebhookLimitOfTheRequest(t *testing.T) {
 	for filler, largest := range map[string]int{"a": 4_095_749, "<": 682_710} {
 		const frame = `{"events":[{"event_type":"x","id":"i","time":1,"user":{"external_user_id":"u"},"properties":{"a":""}}]}`
@@ -66,8 +61,8 @@ func TestWebhookLimitOfTheRequest(t *testing.T) {
 	}
 }
 
-// What the transformer chokes on.
-func TestTransformerOverwhelmed(t *testing.T) {
+// Events that make the transformer fail.
+func TestTransformerFails(t *testing.T) {
 	deep := func(levels int) string {
 		return brazeEvent(`{"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`)
 	}
@@ -104,41 +99,40 @@ func TestTransformerOverwhelmed(t *testing.T) {
 	})
 }
 
-// The limit is for the whole batch that came out of the transformation,
-// {"batch":[…]}: what fits to the byte is taken.
+// The limit is for the whole batch that the transformation makes, {"batch":[…]}, to the
+// byte.
 func TestWebhookLimitAfterTheTransformation(t *testing.T) {
 	event := func(filler int) string {
 		return `{"event_type":"t","user":{"user_id":"u"},"properties":{"x":"` + strings.Repeat("x", filler) + `"}}`
 	}
-	for _, events := range []int{3, 10} { // fewer are too large as they come
-		answer := func(filler int) (string, int) {
-			s := server(t)
-			body := `{"events":[` + strings.Repeat(event(0)+",", events-1) + event(filler) + `]}`
-			got := probe{path: webhookPath, body: body}.answer(t, s)
-			size := len(`{"batch":[]}`) + events - 1
-			for _, e := range s.Events(mockrudder.Filter{}) {
-				message := map[string]any{}
-				require.NoError(t, json.Unmarshal(e.Message(), &message))
-				for _, added := range []string{"messageId", "receivedAt", "request_ip", "rudderId"} {
-					delete(message, added)
-				}
-				text, err := json.Marshal(message)
-				require.NoError(t, err)
-				size += len(text)
+	const events = 3 // fewer are too large as they come
+	answer := func(filler int) (string, int) {
+		s := server(t)
+		body := `{"events":[` + strings.Repeat(event(0)+",", events-1) + event(filler) + `]}`
+		got := probe{path: webhookPath, body: body}.answer(t, s)
+		size := len(`{"batch":[]}`) + events - 1
+		for _, e := range s.Events(mockrudder.Filter{}) {
+			message := map[string]any{}
+			require.NoError(t, json.Unmarshal(e.Message(), &message))
+			for _, added := range []string{"messageId", "receivedAt", "request_ip", "rudderId"} {
+				delete(message, added)
 			}
-			return got, size
+			text, err := json.Marshal(message)
+			require.NoError(t, err)
+			size += len(text)
 		}
-		_, empty := answer(0)
-		got, size := answer(mockrudder.MaxRequestBytes - empty)
-		require.Equal(t, "200 ok", got)
-		require.Equal(t, mockrudder.MaxRequestBytes, size)
-		got, _ = answer(mockrudder.MaxRequestBytes - empty + 1)
-		require.Equal(t, "413 request size exceeds max limit", got)
+		return got, size
 	}
+	_, empty := answer(0)
+	got, size := answer(mockrudder.MaxRequestBytes - empty)
+	require.Equal(t, "200 ok", got)
+	require.Equal(t, mockrudder.MaxRequestBytes, size)
+	got, _ = answer(mockrudder.MaxRequestBytes - empty + 1)
+	require.Equal(t, "413 request size exceeds max limit", got)
 }
 
-// The body travels to the transformer as a text in a JSON document that all
-// \u0000 are cut out of; what is left of the backslash decides.
+// The body reaches the transformer as a string in a JSON document, from which all \u0000
+// are deleted; the remaining backslash changes the next character.
 func TestWebhookNUL(t *testing.T) {
 	for value, want := range map[string]string{
 		`"x\u0000"`:          "400 invalid json",
@@ -159,7 +153,6 @@ func TestWebhookNUL(t *testing.T) {
 	}
 }
 
-// The way a custom mapping is given to a source.
 func TestCustomMapping(t *testing.T) {
 	for mapping, want := range map[string]string{
 		`{"t":"T"}`:               "T",

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,9 +18,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
-var soak = flag.Bool("soak", false, "a hundred times as many mutations")
-
-var agreeing = sync.OnceValues(NewValidator)
+var soak = flag.Bool("soak", false, "250 times as many mutations")
 
 // fixtureTexts are the checked-in documents of a kind, by file name.
 func fixtureTexts(t testing.TB, kind string) map[string][]byte {
@@ -38,15 +35,15 @@ func fixtureTexts(t testing.TB, kind string) map[string][]byte {
 	return out
 }
 
-// judge is what this package and a library say of a kind of documents.
-type judge struct {
+// validators are that of this package and a library, for one kind of documents.
+type validators struct {
 	ours func([]byte) Verdict
-	// library holds a document against the schema of a type, as a file has it, or
-	// of those without a known one.
+	// library returns the validation by the schema of a type, as in its file, or by
+	// that of unknown types.
 	library func(t testing.TB, typ string) func(document []byte) error
 }
 
-func judgesOf(t testing.TB, v *Validator) map[string]judge {
+func validatorsOf(t testing.TB, v *Validator) map[string]validators {
 	t.Helper()
 	g, err := Load()
 	require.NoError(t, err)
@@ -66,29 +63,29 @@ func judgesOf(t testing.TB, v *Validator) map[string]judge {
 			return compiled[typ]
 		}
 	}
-	return map[string]judge{
+	return map[string]validators{
 		"events":   {v.Event, library("braze", envelopeSchema(g, ""))},
 		"messages": {v.Message, library("rudder", typedSchema())},
 	}
 }
 
-// agree holds the verdict on a document against the library, and says whether it
-// is valid.
-func (j judge) agree(t testing.TB, raw []byte) (valid bool) {
+// agree compares both verdicts on a document, and returns whether it is valid.
+func (v validators) agree(t testing.TB, raw []byte) (valid bool) {
 	t.Helper()
-	verdict := j.ours(raw)
+	verdict := v.ours(raw)
 	require.Equal(t, verdict.Valid, len(verdict.Errors) == 0, "%q", raw)
-	require.Equal(t, verdict, j.ours(raw), "the same every time")
+	require.Equal(t, verdict, v.ours(raw), "the same every time")
 	for _, f := range append(verdict.Errors, verdict.Drift...) {
 		require.NotEmpty(t, f.Rule)
 		require.NotEmpty(t, f.Detail)
 		require.True(t, f.Path == "" || f.Path[0] == '/', f.Path)
 	}
-	if !json.Valid(raw) {
-		require.Equal(t, RuleInvalidJSON, verdict.Errors[0].Rule, "%q", raw)
+	malformed := len(verdict.Errors) > 0 && verdict.Errors[0].Rule == RuleInvalidJSON
+	require.Equal(t, json.Valid(raw), !malformed, "%q", raw)
+	if malformed {
 		return false
 	}
-	require.Equal(t, j.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
+	require.Equal(t, v.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
 	return verdict.Valid
 }
 
@@ -103,6 +100,8 @@ func newMutator(seed uint64) *mutator {
 		`null`, `true`, `false`, `0`, `-0`, `7`, `1.0`, `1.5`, `1e2`, `15e-1`, `1e400`, `1e-400`, `1e999999`, `9007199254740993`, `123456789012345678901234567890`,
 		strings.Repeat("7", 1100) + ".5", `""`, `" "`, `"x"`, `"\u0000"`, `"\ud800"`, `"\ud83d\ude00"`, `"\u00a0"`, "\"\xff\"", "\"\u3000\"", `"a\/b"`,
 		`"2026-01-31T09:30:00Z"`, `"2026-01-31T09:30:00.000Z"`, `"2026-02-30T09:30:00Z"`, `"2026-01-31"`, `"2026-01-31T09:30:00,0Z"`, `"track"`, `"\u0074rack"`, `"page"`, `"users.messages.email.Open"`, `"pigeon"`,
+		`100`, `1.25e1`, `120e-1`, `120e-2`, `10e-1`, `0e-5`, `0.0e9`, `5e-999999`, `"ä"`, `"\ud83d"`, `"\ude00\ud83d"`, `"\ud800\u0041"`, "\"\xff\xfe\"", "\"\xc3\"", `"\t"`,
+		`"09:30:00"`, `"2026-1-31T9:30:00Z"`, `"2026-01-31T24:00:00Z"`, `"2026-01-31T09:30:00+25:00"`, `"2026-01-31T09:30:00+0530"`, `{"a":1,"\u0061":"x"}`, ` [ 1 , null ] `,
 		`{}`, `[]`, `["x"]`, `[1]`, `["x",null]`, `{"a":1}`, `{"user_id":"u"}`, `{"new":{"er":[1]}}`, `[[[[]]]]`, strings.Repeat("[", 300) + strings.Repeat("]", 300),
 	}}
 }
@@ -146,9 +145,9 @@ func (m *mutator) mutate(raw []byte) []byte {
 				text = before + old + after[:at[0]] + `"gone":0` + after[at[1]:]
 			}
 		case 5: // a byte
-			const odd = "\x00\x1f \"\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
+			const special = "\x00\x1f \"\\{}[]:,0-.eEu/\x7f\x80\xc3\xed\xff\t\n"
 			i := m.IntN(len(text))
-			text = text[:i] + odd[m.IntN(len(odd)):][:1] + text[i+m.IntN(2):]
+			text = text[:i] + special[m.IntN(len(special)):][:1] + text[i+m.IntN(2):]
 		}
 	}
 	return []byte(text)
@@ -156,39 +155,53 @@ func (m *mutator) mutate(raw []byte) []byte {
 
 func (m *mutator) value() string { return m.pool[m.IntN(len(m.pool))] }
 
-// Mutations of every event, which has a schema of its own, and of messages, of
-// which hundreds share one. -soak has more.
+// Documents and mutations of them; -soak has more.
 func TestVerdictsAgreeWithALibrary(t *testing.T) {
-	v, err := agreeing()
+	v, err := NewValidator()
 	require.NoError(t, err)
-	for kind, times := range map[string]int{"events": 10, "messages": 10} {
-		if *soak {
-			times *= 100
-		}
+	times := 4
+	if *soak {
+		times = 1000
+	}
+	for _, kind := range []string{"events", "messages"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			m, judge, valid, all := newMutator(1), judgesOf(t, v)[kind], 0, 0
+			m, both, valid, all := newMutator(1), validatorsOf(t, v)[kind], 0, 0
 			texts := fixtureTexts(t, kind)
 			texts["alias"] = []byte(`{"type":"alias","userId":"u","previousId":"p","timestamp":"2026-01-31T09:30:00Z","context":{"traits":{},"device":null}}`)
 			texts["group"] = []byte(`{"type":"group","groupId":"g","anonymousId":" ","userId":5,"sentAt":null}`)
 			texts["unknown"] = []byte(`{"event_type":"users.messages.pigeon.Send","id":"1","time":1,"user":{"x":1},"properties":null}`)
 			for _, name := range slices.Sorted(maps.Keys(texts)) {
-				judge.agree(t, texts[name])
+				both.agree(t, texts[name])
 				for range times {
-					if judge.agree(t, m.mutate(texts[name])) {
+					if both.agree(t, m.mutate(texts[name])) {
 						valid++
 					}
 					all++
 				}
 			}
-			// The mutations are worth something on both sides only.
+			// Both kinds are needed.
 			require.Greater(t, valid, all/10)
 			require.Less(t, valid, all*9/10)
 		})
 	}
 }
 
+// malformed are texts that are nearly JSON.
+func malformed() []string {
+	return []string{
+		``, ` `, "\ufeff{}", `nul`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`, `01`, `-`, `--1`, `1.`, `.5`, `1e`, `1e+`, `+1`, `1x`, `0x1`,
+		`"\x"`, `"\u12"`, `"\u12g4"`, "\"\n\"", "\"\x00\"", `"`, `"\`, `"\"`, `"12345678`, `"1234567\`, `"1234567\"`, "\"1234567\x1f\"", "\"\x7f\x80\"", `"12345678\u000"`,
+		`{}{}`, `{} {}`, `{} ]`, `1 ,`, `{1:2}`, `{"a":1`, `[`, `]`, `{`, `}`, `[}`, `{"a":1]`, `[1`, `{"a`, `tru`, `truee`, `falsy`, `nulk`, `{}` + "\x00", `{}` + "\v", "{}\r\n\t ", `"a"b`, `{"a":1;}`, `'a'`, `{'a':1}`, `//`, `NaN`,
+	}
+}
+
 func FuzzVerdictsAgree(f *testing.F) {
+	for _, text := range malformed() {
+		for _, document := range []string{text, `{"padding, to move the eight bytes":` + text + `, "b" : [` + text + `]}`} {
+			f.Add([]byte(document), uint64(0))
+		}
+	}
 	for _, kind := range []string{"events", "messages", "odd"} {
 		for _, raw := range fixtureTexts(f, kind) {
 			f.Add(raw, uint64(0))
@@ -198,14 +211,14 @@ func FuzzVerdictsAgree(f *testing.F) {
 	for _, text := range newMutator(0).pool {
 		f.Add([]byte(`{"type":"track","event":"e","userId":`+text+`,"timestamp":`+text+`}`), uint64(2))
 	}
-	v, err := agreeing()
+	v, err := NewValidator()
 	require.NoError(f, err)
-	judges := judgesOf(f, v)
+	both := validatorsOf(f, v)
 	f.Fuzz(func(t *testing.T, raw []byte, seed uint64) {
 		if seed > 0 { // with more shape than a fuzzer finds by itself
 			raw = newMutator(seed).mutate(raw)
 		}
-		judges["events"].agree(t, raw)
-		judges["messages"].agree(t, raw)
+		both["events"].agree(t, raw)
+		both["messages"].agree(t, raw)
 	})
 }

@@ -7,21 +7,16 @@ import (
 
 const (
 	draft7 = "http://json-schema.org/draft-07/schema#"
-	// base is where the schemas' names live. Nothing is ever fetched from
-	// there: every schema stands alone.
+	// base begins the ids of the schemas. Nothing is fetched from there: no schema
+	// refers to another.
 	base = "https://github.com/currentsbridge/currentsbridge/schemas/"
 )
 
 // eventSchema makes the schema of one event type.
 //
-// Braze adds fields and event types without notice, but never changes a field's
-// type and never takes a required field away. So this is the whole contract,
-// and all that a schema demands: required fields are there and not null, and
-// every known field that has a value has the right type. What values look like
-// (format, unit, known values) changes with the dashboard and the vendor; a
-// rule made of it would one day refuse real data, so it is given in
-// "description" and "examples", which refuse nothing. The envelope alone
-// demands more: event_type is the type's name and id is not empty.
+// It demands what the package comment says. Formats, units and known values change
+// without notice, and a rule made of them would reject valid events later, so they
+// are in "description" and "examples", which reject nothing.
 func eventSchema(g *Glossary, e *EventType) *schema {
 	s := eventBody(g, e)
 	s.Dialect = draft7
@@ -31,7 +26,7 @@ func eventSchema(g *Glossary, e *EventType) *schema {
 	return s
 }
 
-// eventBody is the schema without the words around it.
+// eventBody is the schema without its id, title and description.
 func eventBody(g *Glossary, e *EventType) *schema {
 	s := envelopeSchema(g, e.Name)
 	s.fill("user", e.User)
@@ -39,8 +34,8 @@ func eventBody(g *Glossary, e *EventType) *schema {
 	return s
 }
 
-// envelopeSchema makes the rules for what every event has, whatever its type. Only a
-// named type fixes event_type.
+// envelopeSchema makes the rules for the envelope. With an empty name, event_type
+// may be any type.
 func envelopeSchema(g *Glossary, name string) *schema {
 	s := &schema{Type: types{"object"}}
 	for _, f := range g.Envelope {
@@ -64,6 +59,7 @@ func envelopeSchema(g *Glossary, name string) *schema {
 func (s *schema) fill(name string, fields []Field) {
 	i := slices.IndexFunc(s.Properties, func(m member) bool { return m.name == name })
 	object := s.Properties[i].value.(*schema)
+	object.Properties = members{} // even where it is empty: then every field is unknown
 	for _, f := range fields {
 		object.add(f, fieldSchema(f))
 	}

@@ -16,7 +16,7 @@ type schema struct {
 	Const       string   `json:"const,omitempty"`
 	MinLength   int      `json:"minLength,omitempty"`
 	Required    []string `json:"required,omitempty"`
-	Properties  members  `json:"properties,omitempty"`
+	Properties  members  `json:"properties,omitzero"`
 	Items       *schema  `json:"items,omitempty"`
 	Enum        []string `json:"enum,omitempty"`
 	Examples    []string `json:"examples,omitempty"`

@@ -1,62 +1,29 @@
 package schemas
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
-// Where in an event a walk notes members that the glossary does not know.
-const (
-	inTop = iota + 1
-	inProperties
-	inUser
-)
-
-// rules are what a Validator knows of one event type or call; without a name, of
-// every event.
-type rules struct {
-	name    string
-	checker *bytecheck.Checker
-}
-
-func names(fields []Field) (all []string) {
-	for _, f := range fields {
-		all = append(all, f.Name)
-	}
-	return all
-}
-
-// drift appends the fields of an event that the glossary does not know, null or
-// not, as the check of the event noted them: at the top, in user and in
-// properties. What lies deeper is the customer's own and has no names to know. Of
-// an unknown type only the top is known.
-func (r *rules) drift(found []Finding, x *bytecheck.Index) []Finding {
-	if len(x.Unknown()) == 0 {
-		return found
-	}
-	where := "an event"
-	if r.name != "" {
-		where = r.name
-	}
-	found = driftOf(found, x, inTop, "", where)
-	found = driftOf(found, x, inProperties, "/properties", "the properties of "+where)
-	return driftOf(found, x, inUser, "/user", "the user of "+where)
-}
-
-// driftOf appends what was noted in one section, sorted by name. Of a name given
-// twice the last value counts.
-func driftOf(found []Finding, x *bytecheck.Index, section int, at, where string) []Finding {
-	noted := map[string]bytecheck.Node{}
-	for _, u := range x.Unknown() {
-		if u.Section == section {
-			noted[bytecheck.Escape(string(x.Text(u.Key)))] = u.Value
+// drift makes findings of the unknown fields of an event: those at the top first,
+// then those of properties and user, by name. Of a name given twice the last value
+// counts. Objects within properties are the customer's own and have no known fields.
+func drift(unknown []bytecheck.Finding, typ string) (found []Finding) {
+	slices.SortStableFunc(unknown, func(a, b bytecheck.Finding) int {
+		return cmp.Or(strings.Count(a.Path, "/")-strings.Count(b.Path, "/"), strings.Compare(a.Path, b.Path))
+	})
+	for i, u := range unknown {
+		if i+1 < len(unknown) && unknown[i+1].Path == u.Path {
+			continue
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(noted)) {
-		found = append(found, Finding{at + "/" + name, RuleUnknownField,
-			"expected a field that the glossary knows in " + where + ", got " + x.Short(noted[name])})
+		in := cmp.Or(typ, "an event")
+		if section, _, inner := strings.Cut(u.Path[1:], "/"); inner {
+			in = "the " + section + " of " + in
+		}
+		found = append(found, Finding{u.Path, RuleUnknownField, "expected a field that the glossary knows in " + in + ", got " + u.Detail})
 	}
 	return found
 }

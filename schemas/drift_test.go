@@ -21,6 +21,7 @@ func TestDrift(t *testing.T) {
 		"properties":              {"", `,"b":1,"a":[]`, "", []string{"/properties/a unknown_field", "/properties/b unknown_field"}},
 		"null":                    {`,"alias":null`, "", "", []string{"/user/alias unknown_field"}},
 		"pointer escapes":         {"", `,"a/b~c":1`, "", []string{"/properties/a~1b~0c unknown_field"}},
+		"malformed UTF-8":         {"", ",\"\xff\":1", "", []string{"/properties/\ufffd unknown_field"}},
 		"a field of another type": {"", `,"machine_open":"true"`, "", []string{"/properties/machine_open unknown_field"}},
 		"everywhere": {`,"u":1`, `,"p":1`, `,"e":1`, []string{
 			"/e unknown_field", "/properties/p unknown_field", "/user/u unknown_field",

@@ -9,8 +9,8 @@ import (
 
 //go:generate go run ./generate
 
-// The directories are named whole so that the generator still builds when
-// somebody has removed every schema that it is about to write.
+// The directories are embedded whole so that the generator builds even where there
+// is no schema yet.
 //
 //go:embed glossary.json braze rudder
 var files embed.FS
@@ -30,8 +30,8 @@ func Names() []string {
 }
 
 // Schema returns a JSON Schema (draft 7) by its name, such as
-// braze/users.messages.email.Open or rudder/track, as it stands on disk. Every
-// schema stands alone and refers to no other file. The bytes are the caller's.
+// braze/users.messages.email.Open or rudder/track, as in its file. No schema refers
+// to another file. The bytes are the caller's.
 func Schema(name string) ([]byte, bool) {
 	raw, err := files.ReadFile(name + suffix)
 	return raw, err == nil
@@ -54,35 +54,22 @@ func (g *Glossary) Files() (map[string][]byte, error) {
 
 // Encode writes the glossary in the form of glossary.json, which Parse reads.
 func (g *Glossary) Encode() ([]byte, error) {
-	encode := func(fields []Field) (list members) {
+	encode := func(fields []Field) fieldList {
+		var list fieldList
 		for _, f := range fields {
 			if known, ok := FieldNamed(g.Names, f.Name); ok {
 				f = f.without(known)
 			}
-			list = append(list, member{f.Name, f})
+			list.fields = append(list.fields, f)
 		}
 		return list
 	}
-	type event struct {
-		EventType
-		User       members `json:"user"`
-		Properties members `json:"properties"`
+	doc := document{
+		Source: g.Source, SchemaVersion: g.SchemaVersion, Date: g.Date,
+		Envelope: encode(g.Envelope), Names: fieldList{fields: g.Names},
 	}
-	events := make([]event, 0, len(g.Events))
 	for _, e := range g.Events {
-		events = append(events, event{e, encode(e.User), encode(e.Properties)})
+		doc.Events = append(doc.Events, eventOfAFile{e, encode(e.User), encode(e.Properties)})
 	}
-	type named struct { // has no type, and is required nowhere
-		Field
-		Type     *string `json:"type,omitempty"`
-		Required *bool   `json:"required,omitempty"`
-	}
-	var names members
-	for _, f := range g.Names {
-		names = append(names, member{f.Name, named{Field: f}})
-	}
-	return render(members{
-		{"source", g.Source}, {"schema_version", g.SchemaVersion}, {"date", g.Date},
-		{"envelope", encode(g.Envelope)}, {"fields", names}, {"events", events},
-	})
+	return render(doc)
 }

@@ -18,28 +18,6 @@ func TestEncodeWritesTheFile(t *testing.T) {
 	require.Equal(t, string(want), string(got))
 }
 
-func TestFieldSchema(t *testing.T) {
-	for name, tc := range map[string]struct {
-		field Field
-		want  string
-	}{
-		"required":       {Field{Type: "string", Required: true}, `{"type": "string"}`},
-		"optional":       {Field{Type: "integer"}, `{"type": ["integer", "null"]}`},
-		"list":           {Field{Type: "array<string>", Required: true}, `{"type": "array", "items": {"type": "string"}}`},
-		"list with null": {Field{Type: "array<string>", Items: "url, an item may be null"}, `{"description": "Items: url, an item may be null.", "type": ["array", "null"], "items": {"type": ["string", "null"]}}`},
-		"facts are told": {Field{Type: "string", Required: true, Description: "A number", Format: "E.164", PII: true}, `{"description": "A number. Format: E.164. Personal data.", "type": "string"}`},
-		"our own flag":   {Field{Type: "string", Required: true, Personal: true}, `{"description": "Personal data.", "type": "string"}`},
-		"known values refuse nothing": {Field{Type: "string", Required: true, Enum: []string{"M", "F"}, Note: "n"},
-			`{"description": "Known values are given as examples; new ones may come. Note: n.", "type": "string", "examples": ["M", "F"]}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := render(fieldSchema(tc.field))
-			require.NoError(t, err)
-			require.JSONEq(t, tc.want, string(got))
-		})
-	}
-}
-
 func TestRender(t *testing.T) {
 	long := make([]int, 60)
 	got, err := render(members{

@@ -1,16 +1,18 @@
 package schemas
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 )
 
-// Glossary is the list of everything Braze Currents sends over its Custom HTTP
-// connector: the project's one source of truth about event types and fields.
-// It comes from Load, LoadFile or Parse, and is for reading only once others
-// have it. Lists of fields keep the order of the file.
+// Glossary lists everything that Braze Currents sends over its Custom HTTP
+// connector: the project's source of truth about event types and fields. It comes
+// from Load, LoadFile or Parse, and must not be changed once it is shared. Lists of
+// fields keep the order of the file.
 type Glossary struct {
 	// Source says where the facts were published and up to when.
 	Source string
@@ -40,15 +42,15 @@ type EventType struct {
 	// RudderName is the readable name that RudderStack's documentation gives
 	// the event (Email Opened); empty where there is none.
 	RudderName string `json:"rudderstack_name,omitempty"`
-	// Beta marks a type that Braze has not promised to keep as it is.
+	// Beta marks a type that Braze may still change.
 	Beta bool `json:"beta,omitempty"`
 	// Since is the schema version that brought the type, such as v11; empty for
 	// one that is older than the list.
 	Since string `json:"since,omitempty"`
 	// Note is what else there is to know.
 	Note string `json:"note,omitempty"`
-	// Retired is the month (YYYY-MM) in which Braze gave the type up; empty for
-	// a current one. A retired type is valid and not sent any more.
+	// Retired is the month (YYYY-MM) in which Braze stopped sending the type; empty
+	// for a current one. Retired types are still valid.
 	Retired string `json:"retired,omitempty"`
 	// User lists the fields of the object user; empty for an event that has no
 	// person, such as agentconsole.ToolInvocation.
@@ -68,8 +70,8 @@ type Field struct {
 	// integer may be larger than 2^53. An object is free inside, apart from
 	// user and properties themselves.
 	Type string `json:"type"`
-	// Required fields are there in every event of the type and are not null.
-	// Others may be missing or null.
+	// Required fields are present in every event of the type and not null. Others
+	// may be missing or null.
 	Required bool `json:"required"`
 	// PII marks what Braze flags as personal data.
 	PII bool `json:"pii,omitempty"`
@@ -79,8 +81,8 @@ type Field struct {
 	// Description says what the field is.
 	Description string `json:"description,omitempty"`
 	// Personal marks what this project flags beside Braze: fields that people
-	// fill with their own words, or that name a person or a device. It goes by
-	// the name of the field.
+	// fill with their own words, or that name a person or a device. It depends on the
+	// name of the field alone.
 	Personal bool `json:"personal,omitempty"`
 	// Format describes how a string is written, such as uuid or E.164.
 	Format string `json:"format,omitempty"`
@@ -100,20 +102,43 @@ type Field struct {
 // data.
 func (f *Field) IsPersonal() bool { return f.PII || f.Personal }
 
-// Load parses the glossary that is built in. Each call returns a copy of its
-// own, which takes some milliseconds: keep it. An error means that the program
-// was built from a broken glossary.
-func Load() (*Glossary, error) {
+// builtIn parses the glossary that is built in, once: that takes some milliseconds.
+var builtIn = sync.OnceValues(func() (*Glossary, error) {
 	raw, err := files.ReadFile("glossary.json")
 	if err != nil {
 		return nil, fmt.Errorf("read the glossary: %w", err)
 	}
 	return Parse(raw)
+})
+
+// Load returns the glossary that is built in; each call returns a copy of its own.
+// An error means that the program was built from a broken glossary.
+func Load() (*Glossary, error) {
+	g, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	out := *g
+	out.Envelope, out.Names, out.Events = cloneFields(g.Envelope), cloneFields(g.Names), slices.Clone(g.Events)
+	for i := range out.Events {
+		e := &out.Events[i]
+		e.User, e.Properties = cloneFields(e.User), cloneFields(e.Properties)
+	}
+	return &out, nil
+}
+
+func cloneFields(fields []Field) []Field {
+	fields = slices.Clone(fields)
+	for i := range fields {
+		f := &fields[i]
+		f.Enum, f.Examples = slices.Clone(f.Enum), slices.Clone(f.Examples)
+	}
+	return fields
 }
 
 // LoadFile reads a glossary from a file, such as a newer one that mockrudder
 // glossary refresh has written. An empty path is the glossary that is built in.
-// The error of a file that cannot be used names everything that is wrong in it.
+// The error names every mistake in the file.
 func LoadFile(path string) (*Glossary, error) {
 	if path == "" {
 		return Load()
@@ -178,47 +203,42 @@ func FieldNamed(fields []Field, name string) (*Field, bool) {
 	return &fields[i], true
 }
 
+// byName lists what may be known of a field by its name alone.
+func (f *Field) byName() (texts []*string, lists []*[]string) {
+	return []*string{&f.Description, &f.Format, &f.Unit, &f.Items, &f.Note}, []*[]string{&f.Enum, &f.Examples}
+}
+
 // with returns the field with what is known of its name where it says nothing
 // itself.
 func (f Field) with(name *Field) Field {
 	f.Personal = f.Personal || name.Personal
-	fill := func(into *string, from string) {
-		if *into == "" {
-			*into = from
+	texts, lists := f.byName()
+	knownTexts, knownLists := name.byName()
+	for i, text := range texts {
+		*text = cmp.Or(*text, *knownTexts[i])
+	}
+	for i, list := range lists {
+		if *list == nil {
+			*list = slices.Clone(*knownLists[i])
 		}
-	}
-	fill(&f.Description, name.Description)
-	fill(&f.Format, name.Format)
-	fill(&f.Unit, name.Unit)
-	fill(&f.Items, name.Items)
-	fill(&f.Note, name.Note)
-	if f.Enum == nil {
-		f.Enum = slices.Clone(name.Enum)
-	}
-	if f.Examples == nil {
-		f.Examples = slices.Clone(name.Examples)
 	}
 	return f
 }
 
-// without is the other way about: it takes away what is known of the name.
+// without is the inverse of with: it takes away what is known of the name.
 func (f Field) without(name *Field) Field {
 	f.Personal = f.Personal && !name.Personal
-	drop := func(from *string, known string) {
-		if *from == known {
-			*from = ""
+	texts, lists := f.byName()
+	knownTexts, knownLists := name.byName()
+	for i, text := range texts {
+		if *text == *knownTexts[i] {
+			*text = ""
 		}
 	}
-	drop(&f.Description, name.Description)
-	drop(&f.Format, name.Format)
-	drop(&f.Unit, name.Unit)
-	drop(&f.Items, name.Items)
-	drop(&f.Note, name.Note)
-	if slices.Equal(f.Enum, name.Enum) {
-		f.Enum = nil
-	}
-	if slices.Equal(f.Examples, name.Examples) {
-		f.Examples = nil
+	for i, list := range lists {
+		if slices.Equal(*list, *knownLists[i]) {
+			*list = nil
+		}
 	}
 	return f
 }

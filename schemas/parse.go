@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// document is glossary.json. Encode writes the same members in the same order.
+// document is glossary.json.
 type document struct {
 	Source        string         `json:"source"`
 	SchemaVersion int            `json:"schema_version"`
@@ -27,7 +27,7 @@ type eventOfAFile struct {
 }
 
 // Parse reads a glossary in the form of schemas/glossary.json. The error names
-// everything that is wrong, a line each, or the first place that is no JSON.
+// every mistake, a line each, or the place at which the text is not JSON.
 func Parse(raw []byte) (*Glossary, error) {
 	var doc document
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -41,7 +41,7 @@ func Parse(raw []byte) (*Glossary, error) {
 	if dec.More() {
 		return nil, errors.New("parse the glossary: expected one JSON document, got more behind it")
 	}
-	var check checks
+	check := checks{seen: make(map[string]bool)}
 	g := &Glossary{
 		Source: doc.Source, SchemaVersion: doc.SchemaVersion, Date: doc.Date,
 		Envelope: doc.Envelope.fields, Names: doc.Names.fields,
@@ -83,7 +83,7 @@ func (g *Glossary) complete() {
 	}
 }
 
-// checks collects what is wrong in a glossary.
+// checks collects the mistakes in a glossary.
 type checks struct {
 	wrong []error
 	seen  map[string]bool
@@ -120,9 +120,6 @@ func (c *checks) event(e *eventOfAFile) {
 	if c.seen[e.Name] {
 		c.add("%s: the event type is listed twice", e.Name)
 	}
-	if c.seen == nil {
-		c.seen = make(map[string]bool)
-	}
 	c.seen[e.Name] = true
 	if e.Family == "" {
 		c.add("%s: the family is missing", e.Name)
@@ -134,7 +131,7 @@ func (c *checks) event(e *eventOfAFile) {
 	c.fields(e.Name+": properties", &e.Properties, true)
 }
 
-// isTypeName keeps names of event types fit for names of files.
+// isTypeName accepts names that are safe as names of files.
 func isTypeName(name string) bool {
 	for word := range strings.SplitSeq(name, ".") {
 		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
@@ -167,7 +164,7 @@ func fieldTypes() []string {
 }
 
 // fieldList reads a JSON object of fields and keeps their order, which a Go map
-// would lose. What is wrong in it is collected.
+// would lose, and collects the mistakes.
 type fieldList struct {
 	fields []Field
 	wrong  []error
@@ -195,6 +192,25 @@ func (l *fieldList) UnmarshalJSON(raw []byte) error {
 		l.fields = append(l.fields, f)
 	}
 	return nil
+}
+
+// MarshalJSON implements json.Marshaler. What is known of a name has no type, and
+// is required nowhere.
+func (l fieldList) MarshalJSON() ([]byte, error) {
+	type known struct {
+		Field
+		Type     *string `json:"type,omitempty"`
+		Required *bool   `json:"required,omitempty"`
+	}
+	var list members
+	for _, f := range l.fields {
+		if f.Type == "" {
+			list = append(list, member{f.Name, known{Field: f}})
+		} else {
+			list = append(list, member{f.Name, f})
+		}
+	}
+	return list.MarshalJSON()
 }
 
 // readMembers reads an object and keeps the order of its members.

@@ -14,9 +14,9 @@ import (
 // several lines.
 const width = 120
 
-// render writes v as JSON that reads well and diffs well: whatever fits on one
-// line stands on one line, so that a field of a schema is a line of a diff. The
-// outermost value is always spread out.
+// render writes v as JSON for people: a value that fits on one line is on one line,
+// so that a field of a schema is one line of a diff. The outermost value is always
+// spread over several lines.
 func render(v any) ([]byte, error) {
 	var compact bytes.Buffer
 	enc := json.NewEncoder(&compact)
@@ -33,7 +33,7 @@ func render(v any) ([]byte, error) {
 // part is an element of an array, or a member of an object with its key.
 type part struct{ key, value string }
 
-// parts takes compact JSON apart. A scalar has none.
+// parts splits compact JSON. A scalar has no parts.
 func parts(text string) (list []part) {
 	w := &jsonlex.Walker{Text: text}
 	take := func(key string, start int) int {
@@ -62,7 +62,7 @@ func line(text string) string {
 	return text[:1] + strings.Join(words, ", ") + text[len(text)-1:]
 }
 
-// spread writes the parts on lines of their own.
+// spread writes each part on a line of its own.
 func spread(out *bytes.Buffer, text, indent string) {
 	list := parts(text)
 	if len(list) == 0 {
@@ -73,7 +73,11 @@ func spread(out *bytes.Buffer, text, indent string) {
 	out.WriteString(text[:1])
 	for _, p := range list {
 		out.WriteString(comma + "\n" + inner + p.key)
-		if one := line(p.value); len(inner)+len(p.key)+len(one) <= width {
+		room, one := width-len(inner)-len(p.key), p.value
+		if len(one) <= room { // its line is no shorter
+			one = line(one)
+		}
+		if len(one) <= room {
 			out.WriteString(one)
 		} else {
 			spread(out, p.value, inner)
@@ -83,8 +87,7 @@ func spread(out *bytes.Buffer, text, indent string) {
 	out.WriteString("\n" + indent + text[len(text)-1:])
 }
 
-// visible escapes what cannot be seen in print, such as the white space of other
-// scripts.
+// visible escapes characters that are not printable, such as no-break spaces.
 func visible(text string) string {
 	var out strings.Builder
 	for _, r := range text {

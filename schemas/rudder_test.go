@@ -98,7 +98,7 @@ func TestMessage(t *testing.T) {
 			require.Empty(t, verdict.Drift)
 			for _, f := range verdict.Errors {
 				require.Regexp(t, `^expected .*, got .`, f.Detail)
-				require.NotContains(t, f.Detail, "[^", "a pattern is told in words")
+				require.NotContains(t, f.Detail, "[^", "a pattern is described in words")
 			}
 		})
 	}

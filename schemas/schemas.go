@@ -8,18 +8,18 @@
 // type and never takes a required field away. That promise is the contract, and
 // the schemas in braze/ demand nothing else: required fields are there and not
 // null, known fields that are not null have their type, event_type and id are
-// text that is not empty, time is an integer. Formats, units and known values
-// are described in the schemas and enforced by none: a schema that refuses real data
-// is worse than one that lets something unusual pass. As draft 7 has it, 1.0 is an
-// integer, and integers may be of any size.
+// text that is not empty, time is an integer. The schemas describe formats, units
+// and known values without enforcing them: a schema that rejects real data is worse
+// than one that accepts something unusual. As draft 7 has it, 1.0 is an integer, and
+// integers may be of any size.
 //
 // The schemas in rudder/ follow RudderStack's event specification as its HTTP
 // API takes it. The gateway itself is laxer (it stores a message of an unknown
 // type, or a group call without groupId), so a message can be accepted and
 // still have findings.
 //
-// A Validator tells two kinds apart: what breaks the contract, and drift, which
-// is allowed but unknown to the glossary.
+// A Validator reports two kinds of findings: errors, which break the contract, and
+// drift, which is allowed but unknown to the glossary.
 package schemas
 
 // Rules of findings that are not a keyword of a JSON Schema.

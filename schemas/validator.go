@@ -12,81 +12,67 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
-// Validator judges documents by the schemas of this package. Its schemas are
-// compiled once, by NewValidator; its methods may be called from many
-// goroutines at once and give the same verdict for the same bytes every time.
+// Validator validates documents against the schemas of this package. Its methods
+// may be called from many goroutines at once and give the same verdict for the
+// same bytes every time.
 //
-// Where a JSON object has a key twice, the last one counts. What a document may
-// hold is limited by its length only, apart from nesting deeper than 10,000,
-// which is invalid_json.
-//
-// A valid document costs little: its bytes are looked at where they lie.
+// Where a JSON object has a key twice, the last one counts. Nesting deeper than
+// 10,000 is invalid_json. Nothing is decoded or copied in a valid document.
 type Validator struct {
 	types    []string
-	events   map[string]*rules
-	envelope rules
-
-	messages map[string]*rules  // by call
-	typed    *bytecheck.Checker // of those without a good type
+	events   map[string]*rules // by event type
+	envelope *rules            // of other events
+	messages map[string]*rules // by call
+	typed    *rules            // of other messages
 
 	indexes sync.Pool // of *bytecheck.Index
 }
 
-// NewValidator returns the Validator of the glossary that is built in.
-func NewValidator() (*Validator, error) {
-	g, err := Load()
+// rules are those of one event type or call; without a name, of all others.
+type rules struct {
+	name    string
+	checker *bytecheck.Checker
+}
+
+// builtInValidator is compiled once, because that takes some tens of milliseconds.
+var builtInValidator = sync.OnceValues(func() (*Validator, error) {
+	g, err := builtIn()
 	if err != nil {
 		return nil, err
 	}
 	return g.Validator()
-}
+})
+
+// NewValidator returns the Validator of the glossary that is built in.
+func NewValidator() (*Validator, error) { return builtInValidator() }
 
 // Validator compiles the schemas of every event type of the glossary, and those
 // of RudderStack's calls, which takes some tens of milliseconds. An error means
 // that the program was built from broken schemas.
 func (g *Glossary) Validator() (*Validator, error) {
-	v := &Validator{
-		events:   make(map[string]*rules, len(g.Events)),
-		messages: make(map[string]*rules),
+	v := &Validator{events: make(map[string]*rules, len(g.Events)), messages: make(map[string]*rules)}
+	var failed error
+	compile := func(name string, from any) *rules {
+		raw, err := json.Marshal(from)
+		failed = errors.Join(failed, err)
+		checker, err := bytecheck.Compile(raw)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("schema %q: %w", name, err))
+		}
+		return &rules{name, checker}
 	}
-	if err := v.compileEvents(g); err != nil {
-		return nil, err
-	}
-	return v, v.compileMessages()
-}
-
-func (v *Validator) compileEvents(g *Glossary) (err error) {
-	top := names(g.Envelope)
-	if v.envelope.checker, err = compile("of an event", envelopeSchema(g, "")); err != nil {
-		return err
-	}
-	v.envelope.checker.NoteUnknown(inTop, top)
+	v.envelope = compile("", envelopeSchema(g, ""))
 	for i := range g.Events {
 		e := &g.Events[i]
-		checker, err := compile(e.Name, eventBody(g, e))
-		if err != nil {
-			return err
-		}
-		checker.NoteUnknown(inTop, top)
-		checker.NoteUnknown(inProperties, names(e.Properties), "properties")
-		checker.NoteUnknown(inUser, names(e.User), "user")
 		v.types = append(v.types, e.Name)
-		v.events[e.Name] = &rules{e.Name, checker}
+		v.events[e.Name] = compile(e.Name, eventBody(g, e))
 	}
-	return nil
-}
-
-func (v *Validator) compileMessages() (err error) {
+	v.typed = compile("", typedSchema())
 	for _, call := range calls() {
 		raw, _ := Schema("rudder/" + call)
-		checker, err := compile(call, json.RawMessage(raw))
-		if err != nil {
-			return err
-		}
-		v.messages[call] = &rules{call, checker}
+		v.messages[call] = compile(call, json.RawMessage(raw))
 	}
-	v.typed, err = compile("of a message", typedSchema())
-	return err
+	return v, failed
 }
 
 // calls lists the RudderStack calls that have a schema, written by hand.
@@ -101,59 +87,48 @@ func typedSchema() *schema {
 	}
 }
 
-// compile compiles a *schema, or one written by hand.
-func compile(name string, from any) (*bytecheck.Checker, error) {
-	raw, err := json.Marshal(from)
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", name, err)
-	}
-	checker, err := bytecheck.Compile(raw)
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", name, err)
-	}
-	return checker, nil
-}
-
 // Types lists the event types that the Validator knows, sorted.
 func (v *Validator) Types() []string {
 	return slices.Clone(v.types)
 }
 
-// Event judges one Braze event. An event of an unknown type needs the envelope
-// only, and is drift.
-func (v *Validator) Event(raw []byte) (out Verdict) {
-	x := v.read(raw, &out)
-	if len(out.Errors) == 0 {
-		out.Type = v.event(x, &out)
-	}
-	return v.done(x, out)
+// Event validates one Braze event. For an event of an unknown type, which is drift,
+// only the envelope is checked.
+func (v *Validator) Event(raw []byte) Verdict {
+	return v.validate(raw, func(x *bytecheck.Index) Verdict {
+		typ, of := rulesFor(x, "event_type", v.events, v.envelope)
+		found, unknown := of.checker.CheckAll(x)
+		out := Verdict{Type: typ, Errors: findings(found)}
+		if of.name == "" && typ != "" {
+			at, _ := x.Member(0, "event_type")
+			out.Drift = []Finding{{"/event_type", RuleUnknownEventType, "expected an event type of the glossary, got " + x.Short(at)}}
+		}
+		out.Drift = append(out.Drift, drift(unknown, of.name)...)
+		return out
+	})
 }
 
-// Message judges one RudderStack message by the schema of its type: track,
-// identify, page, screen, group or alias. Messages do not drift: RudderStack
-// takes any field.
-func (v *Validator) Message(raw []byte) (out Verdict) {
-	x := v.read(raw, &out)
-	if len(out.Errors) == 0 {
-		out.Type = v.message(x, &out)
-	}
-	return v.done(x, out)
+// Message validates one RudderStack message against the schema of its type: track,
+// identify, page, screen, group or alias. Messages have no drift: RudderStack
+// accepts any field.
+func (v *Validator) Message(raw []byte) Verdict {
+	return v.validate(raw, func(x *bytecheck.Index) Verdict {
+		typ, of := rulesFor(x, "type", v.messages, v.typed)
+		return Verdict{Type: typ, Errors: findings(of.checker.Check(x))}
+	})
 }
 
-// read reads a document, or notes that it is none.
-func (v *Validator) read(raw []byte, out *Verdict) *bytecheck.Index {
+// validate reads a document and calls check for it.
+func (v *Validator) validate(raw []byte, check func(*bytecheck.Index) Verdict) (out Verdict) {
 	x, ok := v.indexes.Get().(*bytecheck.Index)
 	if !ok {
 		x = &bytecheck.Index{}
 	}
-	if !x.Read(raw) {
+	if x.Read(raw) {
+		out = check(x)
+	} else {
 		out.Errors = []Finding{{"", RuleInvalidJSON, notJSON(raw)}}
 	}
-	return x
-}
-
-// done ends a verdict, and keeps the index for the next one.
-func (v *Validator) done(x *bytecheck.Index, out Verdict) Verdict {
 	out.Valid = len(out.Errors) == 0
 	if !x.Large() { // a huge document has made it so
 		x.Forget()
@@ -162,50 +137,27 @@ func (v *Validator) done(x *bytecheck.Index, out Verdict) Verdict {
 	return out
 }
 
-// event judges an event and returns its type.
-func (v *Validator) event(x *bytecheck.Index, out *Verdict) (name string) {
-	of := &v.envelope
-	typ, ok := x.Member(0, "event_type")
-	if ok && x.Kind(typ) == bytecheck.String {
-		text := x.Text(typ)
-		if known := v.events[string(text)]; known != nil { // without a copy of the text
-			of, name = known, known.name
-		} else {
-			name = string(text)
-		}
+// rulesFor returns the type that a member of a document names, and its rules.
+func rulesFor(x *bytecheck.Index, member string, known map[string]*rules, others *rules) (typ string, of *rules) {
+	at, ok := x.Member(0, member)
+	if !ok || x.Kind(at) != bytecheck.String {
+		return "", others
 	}
-	out.add(of.checker.Check(x, 0))
-	if of.name == "" && name != "" {
-		out.Drift = append(out.Drift, Finding{"/event_type", RuleUnknownEventType,
-			"expected an event type of the glossary, got " + x.Short(typ)})
+	text := x.Text(at)
+	if of := known[string(text)]; of != nil { // without a copy of the text
+		return of.name, of
 	}
-	out.Drift = of.drift(out.Drift, x)
-	return name
+	return string(text), others
 }
 
-// message judges a message and returns its type.
-func (v *Validator) message(x *bytecheck.Index, out *Verdict) (call string) {
-	checker := v.typed
-	if typ, ok := x.Member(0, "type"); ok && x.Kind(typ) == bytecheck.String {
-		text := x.Text(typ)
-		if known := v.messages[string(text)]; known != nil { // without a copy of the text
-			checker, call = known.checker, known.name
-		} else {
-			call = string(text)
-		}
-	}
-	out.add(checker.Check(x, 0))
-	return call
-}
-
-// add adds what was found.
-func (out *Verdict) add(found []bytecheck.Finding) {
+func findings(found []bytecheck.Finding) (out []Finding) {
 	for _, f := range found {
-		out.Errors = append(out.Errors, Finding{f.Path, f.Rule, f.Detail})
+		out = append(out, Finding(f))
 	}
+	return out
 }
 
-// notJSON says why a text is no JSON document.
+// notJSON says why a text is not a JSON document.
 func notJSON(raw []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	var doc json.RawMessage

@@ -277,7 +277,7 @@ func (c *checker) mapping(v Connector, key func(field string) string) {
 				c.add(key(field), why)
 			}
 		}
-		opts.Names, opts.Identify, opts.Alias = mapping.Names{}, false, false
+		opts.Names = mapping.Names{}
 	}
 	_, err := mapping.New(opts)
 	wrong := []error{err}

@@ -94,6 +94,15 @@ func (f *FieldIterator) KeyIs(name string) bool {
 // AppendKey appends the current member's key, escapes undone as by AppendText.
 func (f *FieldIterator) AppendKey(dst []byte) []byte { return appendUnescaped(dst, f.Key()) }
 
+// PlainKey returns the current member's key with its escapes undone, in scratch
+// where it has any.
+func (f *FieldIterator) PlainKey(scratch []byte) []byte {
+	if f.escaped {
+		return f.AppendKey(scratch)
+	}
+	return f.Key()
+}
+
 // Value returns the current member's value, without white space around it.
 func (f *FieldIterator) Value() []byte {
 	f.finish()

@@ -14,8 +14,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// oddBodies are bodies at the edges of JSON and of what a batch is.
-func oddBodies() []string {
+// unusualBodies are bodies at the edges of JSON and of what a batch is.
+func unusualBodies() []string {
 	return []string{
 		``, ` `, `{}`, `[]`, `null`, `{"events":[]}`, `{"events":null}`, `{"events":{}}`, `{"events":[],"events":5}`,
 		`{"events":5,"events":[{}]}`, `{"events":[1],"events":[2,3]}`, `{"\u0065vents":[{}]}`, `{"Events":[{}]}`,
@@ -31,6 +31,16 @@ func oddBodies() []string {
 		`{"events":["exactly 8 b\n234567"]}`, "\v{}", "{\"events\"\u00a0:[]}", `{"events":[[[[[]]],{"a":{"b":[{}]}}]]}`,
 		`{"events":[{"user":[{"user_id":1}],"user":{"user_id":"a","user_id":"b"}}]}`,
 		`{"events":[{"event\u005ftype":"t","i\u0064":1,"us\u0065r":{"external_user\u005fid":"e"},"properties":{"a.b":1,"\u0061":2}}]}`,
+		`5`, `"events"`, `[{"events":[]}]`, `{"a":{"events":[]}}`, `{"events":"[]"}`, `{"events":[1],"events":null}`, `{"events":[1],"\u0065vents":[{},{}]}`,
+		" {\"x\" : [{\"events\":[7]}],\n\"events\": [ {\"id\":1} , 5,\t\"a\",null,[1, 2] ,{ } ] , \"y\":{}} \r\n",
+		"{\"events\":[\"\xff\xfe\xc3\",\"\x7f\u2028\",\"\xed\xa0\x80 long enough for words\"]}",
+		`{"events":[{"event_type":[1, 2],"id":-1.5e3,"user":{"user_id":{"a":[]},"external_user_id":null}}]}`,
+		`{"events":[{"properties":{"event_type":1,"id":2,"user":{"user_id":3}}},{"Event_type":"t","ID":"i","User":{"user_id":"u"}}]}`,
+		"{\"events\":[{ \"a\"\n:\t\"x\" ,\r\"b\" : [ 1, {\"c\":\"]}\"} ] , \"d\":{\"e\":\"\\\"}\"}\n}]}",
+		"{\"events\":[{ \"event_type\"\n:\t\"t\" , \"user\" : { \"user_id\" : \"u\" } }]}",
+		`{"events":[{"id":1,"id":2,"event_type":"a","event_type":null,"user":{"user_id":1,"user_id":2}}]}`,
+		`{"events":[{"user":{"user_id":"u"},"user":{"external_user_id":"e"}},{"user":{"user_id":"u"},"user":[{"user_id":"x"}]},{"user":"user_id"}]}`,
+		`{"events":[{"event_type":"a\u0062\"","\u0069\u0064":"\\"}]}`,
 		`{"events":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`,
 		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
 		strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
@@ -40,7 +50,7 @@ func oddBodies() []string {
 // FuzzScan holds Scan against encoding/json: the same bodies are valid, and
 // the same events are found in them.
 func FuzzScan(f *testing.F) {
-	for _, body := range oddBodies() {
+	for _, body := range unusualBodies() {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -52,70 +62,29 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// TestScanTokenSoup scans bodies that are put together at random, valid and
-// not, with one Batch, and holds them against encoding/json.
-func TestScanTokenSoup(t *testing.T) {
+// TestScanRandomBodies scans bodies that are changed at random, valid and not, with
+// one Batch, and holds them against encoding/json.
+func TestScanRandomBodies(t *testing.T) {
 	tokens := []string{
-		`{`, `}`, `[`, `]`, `,`, `:`, ` `, "\n", `"events":[`, `"events":`, `{"user":{`, `"user_id":"u"`, `"us\u0065r":`, `"event_type":"t"`, `"id":1`, `{}`, `[]`,
-		`"properties":{`, `"a.b":`, `"a":`, `null`, `true`, `0`, `-1.5e3`, `"x\ud83d\ude00"`, `"\u0000 and more"`, `"\"`, `""`, "\"\xff\"", `,"external_user_id":`,
+		`{`, `}`, `[`, `]`, `,`, `:`, ` `, `"user":{`, `,"user_id":"u"`, `"us\u0065r":`, `{"id":1}`, `{}`, `[]`, `,{"a.b":[null]}`, `true`, `-1.5e3`, `"x\ud83d\ude00"`, `"\"`, "\"\xff\"",
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	var batch currents.Batch
 	valid := 0
-	for range 6_000 {
-		var body []byte
-		if rng.IntN(4) > 0 {
-			body = append(body, `{"events":[`...)
-			for range rng.IntN(4) {
-				body = append(appendRandom(body, rng, 4), ',')
+	for range 20 {
+		for _, text := range unusualBodies() {
+			body := []byte(text)
+			for range 1 + rng.IntN(2) {
+				at := rng.IntN(len(body) + 1)
+				body = slices.Insert(body, at, []byte(tokens[rng.IntN(len(tokens))])...)
 			}
-			body = append(appendRandom(body, rng, 4), `]}`...)
-		}
-		for range rng.IntN(3) { // spoil it
-			at := rng.IntN(len(body) + 1)
-			body = slices.Insert(body, at, []byte(tokens[rng.IntN(len(tokens))])...)
-		}
-		checkScan(t, &batch, body)
-		if json.Valid(body) {
-			valid++
+			checkScan(t, &batch, body)
+			if json.Valid(body) {
+				valid++
+			}
 		}
 	}
-	require.Greater(t, valid, 1_000, "the soup is too thick")
-}
-
-// appendRandom appends a random JSON value with names that matter in it.
-func appendRandom(dst []byte, rng *rand.Rand, depth int) []byte {
-	keys := []string{"event_type", "id", "user", "user_id", "external_user_id", "properties", "events", `us\u0065r`, "a.b", `\u0069d`, "", "__proto__"}
-	scalars := []string{`null`, `true`, `0`, `12`, `-0.5e+7`, `""`, `"text"`, `"\u0000\ud800"`, `9007199254740993`, `"a long string, longer than words"`}
-	space := func() {
-		if rng.IntN(8) == 0 {
-			dst = append(dst, " \n\t\r"[rng.IntN(4)])
-		}
-	}
-	kind := rng.IntN(4)
-	if depth == 0 || kind == 0 {
-		return append(dst, scalars[rng.IntN(len(scalars))]...)
-	}
-	opening, closing := byte('{'), byte('}')
-	if kind == 1 {
-		opening, closing = '[', ']'
-	}
-	dst = append(dst, opening)
-	for i := range rng.IntN(6) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		space()
-		if kind != 1 {
-			dst = append(dst, '"')
-			dst = append(dst, keys[rng.IntN(len(keys))]...)
-			dst = append(dst, `":`...)
-		}
-		space()
-		dst = appendRandom(dst, rng, depth-1)
-		space()
-	}
-	return append(dst, closing)
+	require.Greater(t, valid, 50, "too few are valid")
 }
 
 // checkScan scans body and compares with encoding/json.

@@ -58,7 +58,7 @@ func SameNumber(a, b []byte) bool {
 }
 
 // decimal returns the significant digits of a number, none for 0, and the power of ten
-// that they are a fraction of; fits tells whether that can be said.
+// that they are a fraction of; fits reports whether that can be said.
 func decimal(raw []byte) (digits []byte, exp int, fits bool) {
 	mantissa, fits := bytes.TrimPrefix(raw, []byte("-")), true
 	if e := bytes.IndexAny(mantissa, "eE"); e >= 0 {

@@ -1,7 +1,7 @@
 package currents
 
 import (
-	"unicode"
+	"bytes"
 	"unicode/utf8"
 )
 
@@ -71,26 +71,10 @@ func Falsy(raw []byte) bool {
 // blank reports whether a raw string is nothing but white space, escapes
 // undone, by the notion of strings.TrimSpace.
 func blank(raw []byte) bool {
-	inside := raw[1 : len(raw)-1]
-	for i := 0; i < len(inside); {
-		var r rune
-		n := 1
-		switch c := inside[i]; {
-		case c == '\\':
-			var unit uint16
-			if n, unit = escape(inside, i); n < 0 {
-				return false
-			}
-			r = rune(unit)
-		case c < utf8.RuneSelf:
-			r = rune(c)
-		default:
-			r, n = utf8.DecodeRune(inside[i:])
-		}
-		if !unicode.IsSpace(r) {
-			return false
-		}
-		i += n
+	if c := raw[1]; c > ' ' && c < utf8.RuneSelf && c != '\\' { // nearly always
+		return false
 	}
-	return true
+	var buf [64]byte
+	text, _ := AppendText(buf[:0], raw)
+	return len(bytes.TrimSpace(text)) == 0
 }

@@ -23,7 +23,6 @@ func (b *Batch) document(body []byte) (end int, found bool) {
 	return i, found
 }
 
-// top scans the object at the top.
 func (b *Batch) top(body []byte, i int) (end int, found bool) {
 	for first := true; ; first = false {
 		at, key, escaped := nextMember(body, i, first)
@@ -45,7 +44,6 @@ func (b *Batch) top(body []byte, i int) (end int, found bool) {
 	}
 }
 
-// events scans the array of events.
 func (b *Batch) events(body []byte, i int) int {
 	i = skipSpace(body, i+1)
 	if i < len(body) && body[i] == ']' {

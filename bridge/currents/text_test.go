@@ -58,12 +58,6 @@ func FuzzAppendText(f *testing.F) {
 	})
 }
 
-func TestUsableIdentity(t *testing.T) {
-	for raw, want := range map[string]bool{`"u"`: true, `5`: true, `{}`: true, `true`: true, ``: false, `null`: false, `""`: false, `" \u00a0"`: false, `0`: false, `false`: false} {
-		require.Equal(t, want, currents.UsableIdentity([]byte(raw)), raw)
-	}
-}
-
 func TestSameNumber(t *testing.T) {
 	groups := [][]string{
 		{"0", "-0", "0.00", "0e5", "-0.0E-99999999999999999999"},

@@ -16,7 +16,6 @@ func (b *Batch) value(body []byte, i int) int {
 	}
 }
 
-// bare scans a number, true, false or null.
 func bare(body []byte, i int) int {
 	switch c := body[i]; {
 	case c == '-' || c-'0' <= 9:

@@ -48,7 +48,7 @@ func classify(status int, body string, any2XX bool) kind {
 	return failed
 }
 
-// inOwnWords tells whether a refusal of events is one that RudderStack's gateway
+// inOwnWords reports whether a refusal of events is one that RudderStack's gateway
 // writes: the texts of server 1.83 for 400 and 413, recorded. That of an empty batch
 // is not among them: who gives it to events has not seen them.
 func inOwnWords(status int, body string) bool {
@@ -72,34 +72,24 @@ func EmptyBatch(mode string) string {
 	return "empty batch payload"
 }
 
-// refusal tells whether the other side has refused the request, with 3XX or 4XX.
+// refusal reports whether the other side has refused the request, with 3XX or 4XX.
 func (k kind) refusal() bool { return k == refused || k == tooLarge || k == turnedAway }
 
-// reason is the word under which an event goes to the dead letters.
-func (k kind) reason() string {
-	switch k {
-	case tooLarge:
-		return ReasonTooLarge
-	case failed:
-		return ReasonServerError
-	case unanswered:
-		return ReasonNoAnswer
-	case misdirected:
-		return ReasonMisdirected
-	}
-	return ReasonRefused
+// consequences are, by kind, the reason of an event's dead letter and the name of
+// a destination's state after failures of that kind.
+var consequences = [...]struct{ reason, state string }{
+	misdirected: {ReasonMisdirected, StateMisdirected},
+	refused:     {ReasonRefused, StatePaused},
+	tooLarge:    {ReasonTooLarge, StatePaused},
+	turnedAway:  {ReasonRefused, StatePaused},
+	limited:     {ReasonRefused, StateBackingOff},
+	failed:      {ReasonServerError, StateBackingOff},
+	unanswered:  {ReasonNoAnswer, StateBackingOff},
 }
 
-// state is the name of a destination's state after failures of that kind.
-func (k kind) state() string {
-	switch k {
-	case misdirected:
-		return StateMisdirected
-	case refused, tooLarge, turnedAway:
-		return StatePaused
-	}
-	return StateBackingOff
-}
+func (k kind) reason() string { return consequences[k].reason }
+
+func (k kind) state() string { return consequences[k].state }
 
 // statusClass is a status as a metric's label: "2xx" to "5xx", "none" where no
 // answer came, "other" for what is no status of HTTP's classes.

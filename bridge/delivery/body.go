@@ -30,7 +30,7 @@ func (s *Sender) builder() *builder {
 
 // check keeps of events what is to be sent. The others are what the connector's
 // filter keeps back (wants, where it is not nil, beside Mapper.Keeps) and, for the
-// dead letters, what RudderStack would lose without a word or what cannot be
+// dead letters, what RudderStack would lose silently or what cannot be
 // mapped. Intake has looked already, but by the rules and the mode of that day:
 // they may have been changed since, and replayed dead letters do not pass intake
 // again.
@@ -90,7 +90,7 @@ func (b *builder) build(events []event) int {
 	return n
 }
 
-// drop releases buffers that one huge event has blown up.
+// drop releases buffers that one huge event has enlarged.
 func (b *builder) drop() {
 	if cap(b.body) > 2*b.maxBody {
 		b.body = nil

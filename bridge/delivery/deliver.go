@@ -32,7 +32,7 @@ func (s *Sender) work(ctx, hard context.Context) error {
 	}
 }
 
-// deliver sends a request of pending events and stores what came of it.
+// deliver sends a request of pending events and stores its outcome.
 func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) error {
 	if ok, err := s.load(hard, r); !ok {
 		return err
@@ -67,37 +67,54 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 	return err
 }
 
+// loader reads parked events again, each record once where its events follow each
+// other.
+type loader struct {
+	queue  Queue
+	record *queue.Record
+	gone   []uint64 // records that are not held any more
+}
+
+// event returns the bytes of an event; nil: it is not pending any more, or another
+// bridge has it now.
+func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, err error) {
+	if l.record == nil || l.record.Seq != seq {
+		l.record, err = l.queue.Load(ctx, seq)
+		if errors.Is(err, queue.ErrNotHeld) {
+			l.record, err = &queue.Record{Seq: seq}, nil
+			l.gone = append(l.gone, seq)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range l.record.Events {
+		if e.Index == index {
+			return e.Raw, nil
+		}
+	}
+	return nil, nil
+}
+
 // load reads the bytes of a parked request's events again. Without ok, the request
 // is not to be sent now.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 	if r.loaded || r.probe {
 		return true, nil
 	}
-	kept := r.events[:0]
-	var record *queue.Record
-	var gone []*queue.Record
-	for i := range r.events {
-		e := r.events[i]
-		if record == nil || record.Seq != e.seq {
-			record, err = s.config.Queue.Load(ctx, e.seq)
-			if errors.Is(err, queue.ErrNotHeld) {
-				record, err = &queue.Record{Seq: e.seq}, nil // somebody else has it now
-				gone = append(gone, record)
-			}
-			if err != nil {
-				break
-			}
+	kept := make([]event, 0, len(r.events))
+	l := loader{queue: s.config.Queue}
+	for _, e := range r.events {
+		if e.raw, err = l.event(ctx, e.seq, e.index); err != nil {
+			break
 		}
-		for _, found := range record.Events {
-			if found.Index == e.index {
-				e.raw = found.Raw
-				if s.config.Mode == Events {
-					e.id = string(appendID(nil, record.Origin, e.index))
-				}
-				kept = append(kept, e)
-				break
-			}
+		if e.raw == nil {
+			continue
 		}
+		if s.config.Mode == Events {
+			e.id = string(appendID(nil, l.record.Origin, e.index))
+		}
+		kept = append(kept, e)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,14 +122,14 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		s.log.Error("cannot read parked events again, will try later", "error", err)
 		r.trial.next = time.Now().Add(s.evidence.backoff(1, s.evidence.maxBackoff))
 		s.main.putBack(r, time.Now())
-		if hopeless(err) {
+		if isFatal(err) {
 			return false, fmt.Errorf("delivery: load: %w", err)
 		}
 		return false, nil
 	}
-	for _, record := range gone {
-		if h, held := s.held[record.Seq]; held {
-			delete(s.held, record.Seq)
+	for _, seq := range l.gone {
+		if h, held := s.held[seq]; held {
+			delete(s.held, seq)
 			s.config.Queue.Release(h.record)
 		}
 	}
@@ -176,49 +193,46 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 		s.mu.Unlock()
 		return tried{}, false
 	}
-	t := tried{events: r.events, response: a}
-	o := s.outcome(a)
+	s.classify(&a)
 	if r.probe {
-		o.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
+		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
 	}
-	wasCompressed := r.trial.outcome.compressed && r.trial.split.IsZero()
+	wasCompressed := r.trial.response.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
 	before := s.evidence.state
-	t.action = from.done(r, o)
+	t := tried{events: r.events, response: a}
+	t.action = from.done(r, a) // which drops the bytes of what is parked
 	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
-	news := s.evidence.state != before
+	changed := s.evidence.state != before
+	gzipEnded := a.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
 	s.changed.Broadcast()
 	s.mu.Unlock()
 
-	if o.kind == accepted && a.compressed {
-		s.compression.took()
-	} else if o.kind == accepted && wasCompressed && s.compression.missed() {
+	if gzipEnded {
 		s.gzipChanged(false, "the destination refused compressed what it took uncompressed")
 	}
 	s.observe(t, r.probe)
-	if news {
+	if changed {
 		s.announce()
 	}
 	return t, true
 }
 
-// request makes one request.
 func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
-	compressed := false
+	var compress, ask, compressed bool
 	s.mu.Lock()
-	well := s.evidence.inARow == 0
+	if s.evidence.inARow == 0 && !r.suspect && s.config.Gzip != "off" {
+		compress, ask = s.compression.wanted(time.Now())
+	}
 	s.mu.Unlock()
-	if well && !r.suspect && s.config.Gzip != "off" {
-		on, ask := s.compression.wanted(time.Now())
-		if ask {
-			s.asks.Go(func() { s.ask(ctx) })
-		}
-		// An event alone is never compressed: it may die of the answer.
-		if on && len(r.events) > 1 {
-			if smaller := b.compressor.compress(body); smaller != nil {
-				body, compressed = smaller, true
-			}
+	if ask {
+		s.asks.Go(func() { s.ask(ctx) })
+	}
+	// An event alone is never compressed: it may die of the answer.
+	if compress && len(r.events) > 1 {
+		if smaller := b.compressor.compress(body); smaller != nil {
+			body, compressed = smaller, true
 		}
 	}
 	s.config.Observer.Began(len(r.events))
@@ -233,25 +247,26 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body
 // meanwhile, as they are.
 func (s *Sender) ask(ctx context.Context) {
 	why := s.poster.ask(ctx)
-	if ctx.Err() == nil && s.compression.answered(why == "", time.Now()) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	changed := s.compression.answered(why == "", time.Now())
+	s.mu.Unlock()
+	if changed {
 		s.gzipChanged(why == "", why)
 	}
 }
 
-// outcome is what the rule knows of a response.
-func (s *Sender) outcome(a response) outcome {
-	o := outcome{
-		kind: classify(a.status, a.words, s.config.AcceptAny2XX), own: inOwnWords(a.status, a.words),
-		began: a.began, ended: a.ended, retryAfter: a.retryAfter,
-		compressed: a.compressed, status: a.status, words: a.words, text: a.describe(),
-	}
+// classify says what kind of response it is.
+func (s *Sender) classify(a *response) {
+	a.kind, a.own, a.text = classify(a.status, a.words, s.config.AcceptAny2XX), inOwnWords(a.status, a.words), a.describe()
 	switch {
 	case a.broken && a.status/100 == 2 && !s.config.AcceptAny2XX:
-		o.kind, o.text = unanswered, "the response broke off: "+o.text
-	case o.kind == misdirected:
-		o.text = "not RudderStack's answer: " + o.text
+		a.kind, a.text = unanswered, "the response broke off: "+a.text
+	case a.kind == misdirected:
+		a.text = "not RudderStack's answer: " + a.text
 	}
-	return o
 }
 
 func (s *Sender) observe(t tried, probe bool) {
@@ -282,9 +297,8 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 	}
 }
 
-// letter is the dead letter of an event.
 func (s *Sender) letter(t tried) queue.DeadEvent {
-	e, o := t.events[0], t.trial.outcome
+	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{
 		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
 		Answer: o.words + "\n" + t.trial.history(t.accepted),
@@ -313,7 +327,7 @@ func (s *Sender) parked(t tried) {
 		}
 	}
 	s.mu.Unlock()
-	if len(t.events) == 1 && t.trial.count == 2 && t.trial.outcome.kind != limited {
+	if len(t.events) == 1 && t.trial.count == 2 && t.trial.response.kind != limited {
 		kind, id := describeEvent(t.events[0].raw)
 		s.log.Warn("event is suspected: it fails alone while others are accepted",
 			"record", t.events[0].seq, "index", t.events[0].index, "type", kind, "id", id, "status", t.response.status)

@@ -1,12 +1,13 @@
 package delivery
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,8 +22,7 @@ import (
 func onePerRequest(c *Config) { c.BatchEvents = 1 }
 
 func TestOneRequestCarriesManyRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		for i := range 25 {
 			q.put(events(fmt.Sprint("r", i), 100)...)
 		}
@@ -42,25 +42,9 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 	})
 }
 
-func TestOneRecordLargerThanAPostIsSentInSeveral(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.put(events("e", 2500)...)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for i, p := range r.all() {
-			require.LessOrEqual(t, len(p.ids), 1000, "POST %d", i)
-		}
-		require.Equal(t, 2500, q.count(queue.Delivered))
-		require.Equal(t, 1, r.most, "one worker sends it")
-	})
-}
-
 func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			const limit = 10_000
 			big := map[string]bool{}
 			for i := range 60 {
@@ -86,36 +70,8 @@ func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 	}
 }
 
-func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
-	b := builder{mode: Webhook, mapper: asTheyAre{}, maxBody: 1000}
-	var list []event
-	for _, raw := range events("e", 3) {
-		list = append(list, event{raw: []byte(raw)})
-	}
-	b.build(list)
-	exact := len(b.body)
-	b.maxBody = exact
-	require.Equal(t, 3, b.build(list))
-	require.Len(t, b.body, exact)
-	b.maxBody = exact - 1
-	require.Equal(t, 2, b.build(list))
-	require.Equal(t, `{"events":[{"id":"e-0"},{"id":"e-1"}]}`, string(b.body))
-}
-
-func TestSpansFollowRecordsAndGaps(t *testing.T) {
-	var b builder
-	list := []event{
-		{seq: 1, index: 0}, {seq: 1, index: 1}, {seq: 2, index: 2}, {seq: 2, index: 3}, {seq: 2, index: 5}, {seq: 4, index: 0},
-	}
-	require.Equal(t, []queue.Span{
-		{Seq: 1, First: 0, Last: 1}, {Seq: 2, First: 2, Last: 3}, {Seq: 2, First: 5, Last: 5}, {Seq: 4},
-	}, b.spansOf(list))
-	require.Equal(t, []queue.Span{{Seq: 1, First: 1, Last: 1}, {Seq: 2, First: 2, Last: 2}}, b.spansOf(list[1:3]))
-}
-
 func TestWebhookSendsWhatBrazeSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		raw := []string{
 			`{"id":"e-1","event_type":"t","user":{"user_id":"u"},"properties":{"b":1,"a":9007199254740993}}`,
 			`{"event_type" : "t", "user":{"external_user_id":7}}`,
@@ -130,8 +86,7 @@ func TestWebhookSendsWhatBrazeSent(t *testing.T) {
 }
 
 func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		good := `{"id":"good","event_type":"t","user":{"user_id":"u"}}`
 		q.put(
 			`null`,
@@ -160,21 +115,8 @@ func TestWebhookSendsNothingThatRudderStackWouldLose(t *testing.T) {
 	})
 }
 
-func TestEventsModeNeverMapsWhatIsNoObject(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.put(`[1]`, `{"id":"e"}`, `"x"`)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Second)
-		require.Equal(t, []string{"e"}, r.all()[0].ids)
-		require.Len(t, q.dead, 2)
-		require.Equal(t, "not_an_object", q.dead[0].Reason)
-	})
-}
-
 func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(answers(reply{status: 503}, reply{status: 413}))
 		q.put(`{}`, `{"id":"own"}`, `{}`)
 		q.put(`{}`)
@@ -194,8 +136,7 @@ func TestEventWithoutIDIsNamedByRecordAndPlaceEachTime(t *testing.T) {
 }
 
 func TestEventsInFlightAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{after: time.Second}))
 		for i := range 200 {
 			q.put(events(fmt.Sprint("r", i), 7)...)
@@ -210,11 +151,11 @@ func TestEventsInFlightAreBounded(t *testing.T) {
 }
 
 func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		repeated := 0
 		for crash := time.Duration(0); crash < 3*time.Second; crash += 130 * time.Millisecond {
 			r, q := &rudder{}, newMemQueue()
-			bad := refusing(400, "invalid json", "r3-4", "r17-0")
+			bad := with(reply{status: 400, body: "invalid json"}, "r3-4", "r17-0")
 			r.set(func(p posted) reply {
 				a := bad(p)
 				a.after = time.Duration(100+p.n%7*50) * time.Millisecond
@@ -244,19 +185,12 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 }
 
 func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		failed := 0
-		q.fail = func() error {
-			if failed++; failed <= 20 {
-				return queue.ErrFull
-			}
-			return nil
-		}
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		calls := q.failing(20, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
-		require.Equal(t, 21, failed)
+		require.Equal(t, 21, *calls)
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
 		require.Equal(t, 1, strings.Count(b.log.String(), "outcomes are stored again"))
 		require.Len(t, r.all(), 1)
@@ -265,24 +199,20 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 }
 
 func TestSettleFailureEndsWithTheGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		q.fail = func() error { return queue.ErrFull }
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		q.failing(-1, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		time.Sleep(time.Hour)
-		stopped := time.Now()
-		b.finish(t)
-		require.LessOrEqual(t, time.Since(stopped), defaultGrace)
+		require.LessOrEqual(t, b.finish(t), defaultGrace)
 		require.Len(t, r.all(), 1)
 	})
 }
 
 func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
-		bubble(t, fatal.Error(), func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
-			q.fail = func() error { return fmt.Errorf("settle: %w", fatal) }
+		bubble(t, fatal.Error(), func(t *testing.T, r *rudder, q *memQueue) {
+			q.failing(-1, fmt.Errorf("settle: %w", fatal))
 			for i := range 9 {
 				q.put(events(fmt.Sprint("r", i), 1)...)
 			}
@@ -294,47 +224,23 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 	}
 }
 
-// brokenClaim fails a few times before it claims.
-type brokenClaim struct {
-	*memQueue
-	errs []error
-}
-
-func (q *brokenClaim) Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
-	q.mu.Lock()
-	if len(q.errs) > 0 {
-		err := q.errs[0]
-		q.errs = q.errs[1:]
-		q.mu.Unlock()
-		return nil, err
-	}
-	q.mu.Unlock()
-	return q.memQueue.Claim(ctx, limit)
-}
-
 func TestClaimFailureIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.put(events("e", 1)...)
-		broken := &brokenClaim{memQueue: q, errs: []error{errors.New("read"), errors.New("read")}}
-		b := start(t, q, r, func(c *Config) { c.Queue, c.Concurrency = broken, 1 })
+		q.claims = []error{errors.New("read"), errors.New("read")}
+		b := start(t, q, r, nil)
 		b.settledWithin(t, 2*time.Second)
-	})
-}
-
-func TestClaimOfAClosedQueueEndsRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		broken := &brokenClaim{memQueue: q, errs: []error{queue.ErrClosed}}
-		b := start(t, q, r, func(c *Config) { c.Queue = broken })
+		q.mu.Lock()
+		q.claims = []error{queue.ErrClosed}
+		q.poke()
+		q.mu.Unlock()
 		require.ErrorIs(t, <-b.ended, queue.ErrClosed)
 	})
 }
 
 func TestObserverSeesEachRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
-		bad := refusing(413, "request size exceeds max limit", "e-1")
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		bad := with(reply{status: 413, body: "request size exceeds max limit"}, "e-1")
 		r.set(func(p posted) reply {
 			if p.n == 0 {
 				return reply{hang: true}
@@ -348,5 +254,65 @@ func TestObserverSeesEachRequest(t *testing.T) {
 		require.Equal(t, Post{Class: "none", Events: 2, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
 		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
 		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1)})
+	})
+}
+
+// picky keeps back what holds "no" and takes out user_id, as rules for personal
+// data may.
+type picky struct{}
+
+func (picky) Keeps(event []byte) bool { return !bytes.Contains(event, []byte(`"no"`)) }
+
+func (picky) Append(dst, event []byte, _ string) []byte {
+	return append(dst, bytes.Replace(event, []byte(`"user_id":"u"`), []byte(`"gone":1`), 1)...)
+}
+
+func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
+	for _, mode := range []string{Events, Webhook} {
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
+			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
+			q.put(`{"id":"no"}`)
+			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
+			b.settledWithin(t, time.Second)
+			require.Equal(t, 4, q.count(queue.Filtered))
+			require.Equal(t, 1, q.count(queue.Delivered))
+			require.Equal(t, 1, q.count(queue.Dead))
+			require.Len(t, r.all(), 1)
+		})
+	}
+}
+
+// What RudderStack's Braze source would lose shows only once the rules for
+// personal data have been applied.
+func TestWebhookLooksAtWhatIsSent(t *testing.T) {
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		q.put(`{"id":"a","event_type":"t","user":{"user_id":"u"}}`, `{"id":"b","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`)
+		b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = Webhook, picky{} })
+		b.settledWithin(t, time.Second)
+		require.Len(t, q.dead, 1)
+		require.Equal(t, "no_identity", q.dead[0].Reason)
+		require.Equal(t, `{"events":[{"id":"b","event_type":"t","user":{"gone":1,"external_user_id":"x"}}]}`, string(r.all()[0].body))
+	})
+}
+
+func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		r.set(func(p posted) reply {
+			if p.n == 0 {
+				return reply{status: 503, after: 2 * time.Second}
+			}
+			return reply{after: 2 * time.Second}
+		})
+		q.put(events("a", 3)...)
+		time.Sleep(time.Minute)
+		q.put(events("b", 4)...)
+		time.Sleep(time.Second)
+		b := start(t, q, r, nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, [2]int{1, 7}, b.seen.inFlight())
+		b.settledWithin(t, time.Minute)
+		require.Len(t, b.seen.latencies, 1+b.seen.begun-1, "once a record and request")
+		require.Greater(t, slices.Max(b.seen.latencies), 65*time.Second, "over all tries")
 	})
 }

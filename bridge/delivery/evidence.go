@@ -27,38 +27,26 @@ import (
 // good request fails that often, at the rate at which other requests fail. By
 // time: when it has failed for GiveUpAfter.
 const (
-	breakAfter  = 3                // failures of fresh requests in a row that open the breaker
-	lately      = time.Minute      // a destination that accepted something within it was well
-	leastRate   = 0.03             // at which requests are taken to fail at random, at least
-	mostRate    = 0.95             //
-	splitChance = 1e-2             // that a request is split for nothing
-	deadChance  = 1e-9             // that an event dies for nothing
-	halfChance  = 1e-2             // that a half is tried for nothing where nothing else can be
-	fewFail     = 0.2              // rate below which RudderStack's own words split at once
-	fade        = 0.98             // weight of a result of a fresh request at the next one
-	pausedWait  = 30 * time.Second // between requests to a paused destination, at most
-	lateWait    = 5 * time.Second  // the same where one was accepted lately
-	mostDoubts  = 20               // parts of suspects that are tried without an acceptance
-	doubtEvery  = 5 * time.Minute  // and then one in that time
-	mostByProbe = 10               // events that die on the word of probes alone, in a row
-	usualGood   = 9.5              // weight of what is believed before anything is known:
-	usualBad    = 0.5              // one request in twenty fails
+	breakAfter    = 3                // failures of fresh requests in a row that open the breaker
+	lately        = time.Minute      // a destination that accepted a request within it was well
+	leastRate     = 0.03             // bounds of the rate at which requests are taken to fail at random
+	mostRate      = 0.95             //
+	splitChance   = 1e-2             // accepted chance of splitting a good request
+	deadChance    = 1e-9             // accepted chance of dead-lettering a good event
+	halfChance    = 1e-2             // accepted chance of trying a part of a good suspect
+	fewFail       = 0.2              // rate below which RudderStack's own words split at once
+	fade          = 0.98             // what remains of the weight of older results at each new one
+	pausedWait    = 30 * time.Second // longest wait between requests to a paused destination
+	lateWait      = 5 * time.Second  // the same where one was accepted lately
+	mostPartTries = 20               // parts of suspects that are tried without an acceptance
+	partTryEvery  = 5 * time.Minute  // between two more of them
+	mostByProbe   = 10               // events in a row that die on the evidence of probes alone
+	usualGood     = 9.5              // prior of the rate: so many requests were accepted,
+	usualBad      = 0.5              // and so many failed
 )
 
-// outcome is what came of one request.
-type outcome struct {
-	kind         kind
-	own          bool // a 400 or 413 in RudderStack's own words
-	began, ended time.Time
-	retryAfter   time.Duration
-	compressed   bool
-	status       int
-	words        string // of the response
-	text         string // what went wrong, in a line
-}
-
-// trial is the history of a request that failed. It is zero in a fresh request,
-// and in a half of one that was split but for the attempts.
+// trial is the history of a request that failed. It is zero in a fresh request. A
+// half of a split request starts anew with the attempts of the whole.
 type trial struct {
 	attempts    int       // requests that its events were in
 	split       time.Time // it is a half of a request that was split then; zero: it is whole
@@ -69,13 +57,13 @@ type trial struct {
 	first, last time.Time // failure; zero: there was none
 	next        time.Time // it is not tried before
 	before      uint64    // requests accepted by the destination at first
-	lineage     uint64    // the first that is accepted after the request failed that this is a part of; 0: none failed
+	lineage     uint64    // number of the first request accepted after the first failure of this one or the whole it was split from; 0: none failed
 	probe       time.Time // a probe was sent for it, after the failure before
 	probed      bool      // a probe was sent since the last failure
-	outcome     outcome   // of the last failure
+	response    response  // of the last failure
 }
 
-// fresh tells whether the request was never tried, nor a part of what was.
+// fresh reports whether the request was never tried, nor a part of what was.
 func (t *trial) fresh() bool { return t.first.IsZero() && t.split.IsZero() }
 
 // since is the instant after which an acceptance is evidence against the request.
@@ -100,9 +88,9 @@ type evidence struct {
 	acceptedAt    time.Time // end of the last of them
 	acceptedBegan time.Time // latest beginning among them
 	probeBegan    time.Time // of the last probe that RudderStack answered in its own words
-	doubts        int       // parts of suspects that were tried for want of anything else, since the last acceptance
-	doubtAt       time.Time // the last of them
-	byProbe       int       // events that died on the word of probes since the last acceptance
+	partTries     int       // parts of suspects tried since the last acceptance, see mayTryPart
+	partTriedAt   time.Time // the last of them
+	byProbe       int       // events that died on the evidence of probes since the last acceptance
 	good, bad     float64   // results of fresh requests, old ones fading
 
 	inARow   int           // failures since the last acceptance
@@ -113,7 +101,7 @@ type evidence struct {
 	every    time.Duration // between the beginnings of two requests; 0: no limit
 	inFlight int
 	turns    int       // requests while it was open
-	trouble  outcome   // the last failure while open
+	trouble  response  // the last failure while open
 	state    string    // its name
 	since    time.Time // it is that
 	size     sizes
@@ -122,7 +110,7 @@ type evidence struct {
 func newEvidence(c config.Connector, random *rand.Rand, now time.Time) *evidence {
 	var every time.Duration
 	if c.RequestsPerSecond > 0 {
-		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(longest)))
+		every = time.Duration(min(float64(time.Second)/c.RequestsPerSecond, float64(24*time.Hour)))
 	}
 	return &evidence{
 		every:      every,
@@ -131,11 +119,11 @@ func newEvidence(c config.Connector, random *rand.Rand, now time.Time) *evidence
 	}
 }
 
-// judge takes in the outcome of a request of n events and says what to do with
+// judge notes the outcome of a request of n events and says what to do with
 // them. giveUp is how long an event must have failed before it dies of anything
 // but 400 and 413. It is 0 for a replay, in which nothing dies but is counted as
 // refused: there a refusal is believed for good once something else was accepted.
-func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) action {
+func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) action {
 	t.attempts++
 	e.learn(t, o)
 	e.size.learn(n, o.kind == accepted, o.ended)
@@ -151,7 +139,7 @@ func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) actio
 		return split
 	case n == 1 && well && t.count >= timesNeeded(e.rate(), deadChance) &&
 		(o.kind == refused || o.kind == tooLarge || o.ended.Sub(t.first) >= giveUp) && e.mayDie(t):
-		e.calm(o.ended)
+		e.closeBreaker(o.ended)
 		return die
 	}
 	bound := e.maxBackoff
@@ -167,7 +155,7 @@ func (e *evidence) judge(t *trial, n int, o outcome, giveUp time.Duration) actio
 
 // fail notes a failure. It counts where the destination was well since the one
 // before.
-func (t *trial) fail(o outcome, well bool, accepted uint64) {
+func (t *trial) fail(o response, well bool, accepted uint64) {
 	if t.first.IsZero() {
 		t.first, t.before = o.ended, accepted
 		well = true
@@ -179,30 +167,30 @@ func (t *trial) fail(o outcome, well bool, accepted uint64) {
 		t.count++
 	}
 	t.fails++
-	t.last, t.outcome, t.probed = o.ended, o, false
+	t.last, t.response, t.probed = o.ended, o, false
 }
 
-// wellFor tells whether the destination has shown that it is well between the
+// wellFor reports whether the destination has shown that it is well between the
 // last failure of a request and the one now.
-func (e *evidence) wellFor(t *trial, o outcome) bool {
+func (e *evidence) wellFor(t *trial, o response) bool {
 	return e.acceptedSince(t) || o.own && !t.last.IsZero() && e.probeBegan.After(t.last)
 }
 
-// acceptedSince tells whether a request was accepted that was sent after the last
+// acceptedSince reports whether a request was accepted that was sent after the last
 // failure of this one.
 func (e *evidence) acceptedSince(t *trial) bool {
 	return !t.last.IsZero() && e.acceptedBegan.After(t.last)
 }
 
-// believes tells whether a refusal in RudderStack's own words, which was just
-// taken in, is to be taken at its word.
+// believes reports whether the refusal in RudderStack's own words that was just
+// noted is true of the events.
 func (e *evidence) believes(t *trial) bool { return !e.open || e.probeBegan.After(t.probe) }
 
 func (e *evidence) acceptedLately(now time.Time) bool {
 	return e.accepted > 0 && now.Sub(e.acceptedAt) <= lately
 }
 
-// suspects tells whether a request is under suspicion, and not the destination.
+// suspects reports whether a request is under suspicion, and not the destination.
 func (e *evidence) suspects(t *trial) bool {
 	return t.suspected || t.count > 1 || t.count == 1 && e.acceptedSince(t)
 }
@@ -220,15 +208,15 @@ func (e *evidence) mayDie(t *trial) bool {
 // learn keeps what the result of a request says about the destination. The failure
 // of one that was tried before says something only where nothing was accepted
 // lately, or, for a refusal that splits at once, nothing since.
-func (e *evidence) learn(t *trial, o outcome) {
+func (e *evidence) learn(t *trial, o response) {
 	fresh := t.fresh()
 	if o.kind == accepted {
-		e.accepted, e.acceptedAt, e.byProbe, e.doubts = e.accepted+1, o.ended, 0, 0
+		e.accepted, e.acceptedAt, e.byProbe, e.partTries = e.accepted+1, o.ended, 0, 0
 		e.acceptedBegan = later(e.acceptedBegan, o.began)
 		if fresh {
 			e.good, e.bad = e.good*fade+1, e.bad*fade
 		}
-		e.calm(o.ended)
+		e.closeBreaker(o.ended)
 		return
 	}
 	if fresh && o.kind != limited {
@@ -237,7 +225,7 @@ func (e *evidence) learn(t *trial, o outcome) {
 	splits := o.own || o.kind == tooLarge // at once: what is left of it says more than a retry does
 	if !fresh && o.kind != limited && (!splits && e.acceptedLately(o.ended) || !e.open && e.acceptedBegan.After(t.since())) {
 		if e.open {
-			e.trip(o)
+			e.openBreaker(o)
 		}
 		return
 	}
@@ -250,13 +238,13 @@ func (e *evidence) learn(t *trial, o outcome) {
 		e.inARow = max(e.inARow, breakAfter)
 	}
 	if e.inARow >= breakAfter {
-		e.trip(o)
+		e.openBreaker(o)
 	}
 }
 
-// trip opens the breaker, or keeps it open. The wait counts from the beginning of
-// the request: one that hung has waited already.
-func (e *evidence) trip(o outcome) {
+// openBreaker opens the breaker, or keeps it open. The wait counts from the start
+// of the request: one that hung has waited already.
+func (e *evidence) openBreaker(o response) {
 	e.open, e.trouble = true, o
 	bound := e.maxBackoff
 	if o.kind.state() != StateBackingOff {
@@ -266,27 +254,25 @@ func (e *evidence) trip(o outcome) {
 		bound = min(bound, lateWait)
 	}
 	e.next = o.began.Add(e.backoff(min(e.inARow-breakAfter+1, 16), bound))
-	e.name(o.kind.state(), o.ended)
+	e.setState(o.kind.state(), o.ended)
 }
 
-// calm closes the breaker.
-func (e *evidence) calm(now time.Time) {
-	e.inARow, e.open, e.trouble = 0, false, outcome{}
-	e.name(StateOK, now)
+func (e *evidence) closeBreaker(now time.Time) {
+	e.inARow, e.open, e.trouble = 0, false, response{}
+	e.setState(StateOK, now)
 }
 
 // slack is how late a request may begin without the ones after it being late too;
 // timers are. It lets at most slack's worth of requests begin together.
 const slack = 50 * time.Millisecond
 
-// mayDoubt tells whether a part of a suspect may be tried to find out whether the
-// destination takes anything. Without a bound, one that is away would be asked with
-// ever smaller requests, and get all of them when it is back.
-func (e *evidence) mayDoubt(now time.Time) bool {
-	return e.doubts < mostDoubts || now.Sub(e.doubtAt) >= doubtEvery
+// mayTryPart reports whether a part of a suspect may be tried to find out whether
+// the destination takes anything. Without a bound, suspects would be cut into ever
+// smaller requests while the destination is away.
+func (e *evidence) mayTryPart(now time.Time) bool {
+	return e.partTries < mostPartTries || now.Sub(e.partTriedAt) >= partTryEvery
 }
 
-// begin notes that a request begins.
 func (e *evidence) begin(now time.Time) {
 	e.inFlight++
 	if e.every > 0 {
@@ -294,7 +280,7 @@ func (e *evidence) begin(now time.Time) {
 	}
 }
 
-// resume is the operator's word that no wait is needed any more.
+// resume ends all waits, for an operator.
 func (e *evidence) resume(now time.Time) {
 	e.floor = time.Time{}
 	if e.open {
@@ -302,13 +288,13 @@ func (e *evidence) resume(now time.Time) {
 	}
 }
 
-func (e *evidence) name(state string, now time.Time) {
+func (e *evidence) setState(state string, now time.Time) {
 	if state != e.state {
 		e.state, e.since = state, now
 	}
 }
 
-// rate is how often requests fail just now, be they good or bad.
+// rate estimates how often fresh requests fail now, good ones and bad ones alike.
 func (e *evidence) rate() float64 {
 	return min(max(leastRate, (e.bad+usualBad)/(e.good+e.bad+usualGood+usualBad)), mostRate)
 }
@@ -347,20 +333,20 @@ type sizes struct {
 }
 
 const (
-	growEvery   = 20 * time.Second // between two changes for the larger, at least
-	growSeldom  = 5 * time.Minute  // where growing was wrong again and again
+	growEvery   = 20 * time.Second // shortest time between two enlargements
+	growSeldom  = 5 * time.Minute  // the same where growing failed again and again
 	growOK      = 10               // requests that are accepted before
 	shrinkFails = 3                // of the usual size in a row before requests are halved
 	shrinkSmall = 1.9              // small ones that are accepted meanwhile
-	shrinkBy    = 1e-4             // the chance that this is no matter of the size
-	priorBad    = 0.5              // what is believed of small ones before anything is known:
-	priorAll    = 2.5              // one in five fails
+	shrinkBy    = 1e-4             // accepted chance that the size is not the cause
+	priorBad    = 0.5              // prior of the rate of small ones: so many failed
+	priorAll    = 2.5              // of so many
 	usualEvery  = 32               // requests
 )
 
 func newSizes(most int) sizes { return sizes{size: most, most: most, growWait: growEvery} }
 
-// learn takes in the result of a request of n events.
+// learn notes the result of a request of n events.
 func (s *sizes) learn(n int, ok bool, now time.Time) {
 	s.peak, s.seen = max(s.peak, n), s.seen+1
 	if n > s.usual {

@@ -24,7 +24,7 @@ func testEvidence() *evidence {
 
 // takes has the destination accept a fresh request.
 func (e *evidence) takes(second float64) {
-	e.judge(&trial{}, 100, outcome{kind: accepted, began: at(second), ended: at(second)}, time.Hour)
+	e.judge(&trial{}, 100, response{kind: accepted, began: at(second), ended: at(second)}, time.Hour)
 }
 
 // untilAction has a request of n events fail every step seconds, beside others that
@@ -39,7 +39,7 @@ func untilAction(t *testing.T, status int, body string, well bool, n int, step f
 	}
 	for i := range 60 {
 		now := float64(i) * step
-		act := e.judge(tr, n, outcome{
+		act := e.judge(tr, n, response{
 			kind: classify(status, body, false), own: inOwnWords(status, body), status: status, began: at(now), ended: at(now),
 		}, time.Hour)
 		if act == split || act == die {
@@ -123,29 +123,18 @@ func TestAccepted(t *testing.T) {
 	e := testEvidence()
 	for i := range 3 {
 		second := float64(i)
-		e.judge(&trial{}, 10, outcome{kind: failed, began: at(second), ended: at(second)}, time.Hour)
+		e.judge(&trial{}, 10, response{kind: failed, began: at(second), ended: at(second)}, time.Hour)
 	}
 	require.Equal(t, []any{true, StateBackingOff}, []any{e.open, e.state})
 	e.takes(10)
 	require.Equal(t, []any{false, StateOK, at(10)}, []any{e.open, e.state, e.since})
 }
 
-// How often is enough is arithmetic; the figures are those of the design.
-func TestTimesNeeded(t *testing.T) {
-	for _, test := range []struct {
-		rate        float64
-		split, dead int
-	}{{0.03, 2, 6}, {0.1, 2, 9}, {0.33, 5, 19}, {0.6, 10, 41}, {0.95, 90, 405}} {
-		require.Equal(t, test.split, timesNeeded(test.rate, splitChance), "split at %g", test.rate)
-		require.Equal(t, test.dead, timesNeeded(test.rate, deadChance), "dead at %g", test.rate)
-	}
-}
-
 // Only what other requests show between two failures makes the second one count.
 func TestOnlyAcceptancesBetweenMakeFailuresCount(t *testing.T) {
 	e, tr := testEvidence(), &trial{}
 	fail := func(second float64) {
-		e.judge(tr, 1, outcome{kind: failed, began: at(second), ended: at(second + 0.1)}, time.Hour)
+		e.judge(tr, 1, response{kind: failed, began: at(second), ended: at(second + 0.1)}, time.Hour)
 	}
 	e.takes(0)
 	fail(1)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -22,10 +21,9 @@ const (
 	// fits a packet or two as it is.
 	compressFrom = 1 << 10
 	// gzipLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
-	// levels cost twice as much and more, for half a hundredth of the size. See
-	// BenchmarkGzip.
+	// levels cost twice as much and more, for half a hundredth of the size.
 	gzipLevel  = gzip.BestSpeed
-	askEvery   = time.Hour // how long the destination's word holds
+	askEvery   = time.Hour // how long the destination's answer holds
 	askTimeout = 10 * time.Second
 	mostMisses = 3
 )
@@ -38,46 +36,41 @@ const (
 // compressed. A destination that said that it can, and then takes uncompressed
 // what it refused compressed, a few times in a row, is not believed until it is
 // asked again.
+//
+// Call its methods with the Sender's lock held.
 type compression struct {
-	mu     sync.Mutex
 	on     bool      // the destination has said that it can
 	asking bool      // its answer is awaited
 	due    time.Time // of the next question
 	misses int       // requests refused compressed and accepted uncompressed, in a row
 }
 
-// wanted tells whether a request to a destination that does well may be compressed,
+// wanted reports whether a request to a destination that does well may be compressed,
 // and whether it is time to ask; whoever gets true asks, and calls answered.
 func (p *compression) wanted(now time.Time) (on, ask bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	ask = !p.asking && !now.Before(p.due)
 	p.asking = p.asking || ask
 	return p.on, ask
 }
 
-// answered takes in the destination's word. It returns whether that is news.
-func (p *compression) answered(on bool, now time.Time) (news bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	news = on != p.on
-	p.on, p.asking, p.due, p.misses = on, false, now.Add(askEvery), 0
-	return news
+// answered takes the destination's answer. It returns whether that changes
+// anything.
+func (p *compression) answered(on bool, now time.Time) (changed bool) {
+	changed = on != p.on
+	*p = compression{on: on, due: now.Add(askEvery)}
+	return changed
 }
 
-// took notes that a compressed request was accepted.
-func (p *compression) took() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.misses = 0
-}
-
-// missed notes that a request was accepted uncompressed that had failed compressed.
-// It returns whether the destination is not believed any more from now on.
-func (p *compression) missed() (ended bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.misses++
+// accepted notes that a request was accepted, compressed, or uncompressed after it
+// had failed compressed. It returns whether the destination is not believed any
+// more from now on.
+func (p *compression) accepted(compressed, failedCompressed bool) (ended bool) {
+	switch {
+	case compressed:
+		p.misses = 0
+	case failedCompressed:
+		p.misses++
+	}
 	ended = p.on && p.misses >= mostMisses
 	p.on = p.on && !ended
 	return ended

@@ -3,12 +3,9 @@ package delivery
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -43,8 +40,8 @@ func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 
 func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r := &rudder{version: canGzip()}
+		bubble(t, mode, func(t *testing.T, r *rudder, _ *memQueue) {
+			r.version = canGzip()
 			b := compresses(t, r, func(c *Config) { c.Mode, c.RudderURL = mode, "http://rudder.test/data/" })
 			require.False(t, r.all()[0].compressed, "no request waits for /version")
 			b.queue.put(fat("e", 5)...)
@@ -60,31 +57,14 @@ func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
 			require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
 			require.Empty(t, r.questions()[0].Header.Get("Authorization"))
-
-			b.queue.put(events("small", 5)...)
-			b.queue.put(fat("alone", 1)...)
-			b.settledWithin(t, time.Second)
 		})
 	}
 }
 
-func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{version: canGzip()}
-		b := compresses(t, r, nil)
-		b.queue.put(events("small", 5)...)
-		b.settledWithin(t, time.Second)
-		b.queue.put(fat("alone", 1)...)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for _, p := range r.all() {
-			require.False(t, p.compressed)
-		}
-	})
-}
-
 func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
+	const off = "off" // of the setting
 	for name, version := range map[string]reply{
+		off:                 canGzip(),
 		"not there":         {status: 404, body: "404 page not found\n"},
 		"without features":  {status: 200, body: `{"Version":"1.2.3"}`},
 		"another feature":   {status: 200, body: `{"Features":["gzip"]}`},
@@ -95,37 +75,30 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 		"redirect":          {status: 302, header: http.Header{"Location": {"/elsewhere"}}},
 		"too long":          {status: 200, body: `{"x":"` + strings.Repeat("x", maxVersion) + `","Features":["gzip-req-payload"]}`},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			r := &rudder{version: version}
-			b := compresses(t, r, nil)
+		bubble(t, name, func(t *testing.T, r *rudder, _ *memQueue) {
+			r.version = version
+			b := compresses(t, r, func(c *Config) {
+				if name == off {
+					c.Gzip = off
+				}
+			})
 			for i := range 5 {
 				b.queue.put(fat(fmt.Sprint(i), 5)...)
-				b.settledWithin(t, time.Second) // it holds up nothing
+				b.settledWithin(t, time.Second) // it delays nothing
 				time.Sleep(time.Minute)
 			}
 			for _, p := range r.all() {
 				require.False(t, p.compressed)
 			}
-			require.Len(t, r.questions(), 1)
+			require.Equal(t, name != off, len(r.questions()) == 1)
 			require.NotContains(t, b.log.String(), "in trouble")
 		})
 	}
 }
 
-func TestGzipOffNeverAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{version: canGzip()}
-		b := compresses(t, r, func(c *Config) { c.Gzip = "off" })
-		b.queue.put(fat("e", 5)...)
-		b.settledWithin(t, time.Second)
-		require.False(t, r.all()[1].compressed)
-		require.Empty(t, r.questions())
-	})
-}
-
 func TestVersionIsAskedAboutHourly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{version: canGzip()}
+	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
+		r.version = canGzip()
 		b := compresses(t, r, nil)
 		r.setVersion(reply{status: 404})
 		for i := range 60 {
@@ -156,8 +129,8 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 		"413":   {status: 413},
 		"reset": {err: errors.New("connection reset by peer")},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			r := &rudder{version: canGzip()}
+		bubble(t, name, func(t *testing.T, r *rudder, _ *memQueue) {
+			r.version = canGzip()
 			b := compresses(t, r, nil)
 			r.set(func(p posted) reply {
 				if p.compressed {
@@ -166,12 +139,12 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 				return reply{}
 			})
 			for i := range 40 {
-				b.queue.put(fat(fmt.Sprint(i), 100)...)
+				b.queue.put(fat(fmt.Sprint(i), 20)...)
 				b.settledWithin(t, 30*time.Second)
 				time.Sleep(time.Minute)
 			}
 			require.Empty(t, b.queue.dead)
-			require.Equal(t, 4001, b.queue.count(queue.Delivered))
+			require.Equal(t, 801, b.queue.count(queue.Delivered))
 			require.LessOrEqual(t, len(r.all()), 41+2*3, "it is not believed again for an hour")
 		})
 	}
@@ -181,14 +154,17 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 // says nothing against compression.
 func TestIsolationOfCompressedRequests(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r := &rudder{version: canGzip()}
+		bubble(t, mode, func(t *testing.T, r *rudder, _ *memQueue) {
+			r.version = canGzip()
 			b := compresses(t, r, func(c *Config) { c.Mode = mode })
 			b.queue.put(fat("before", 100)...)
 			b.settledWithin(t, time.Second)
-			r.set(refusing(400, "invalid json", "e-17"))
+			r.set(with(reply{status: 400, body: "invalid json"}, "e-17"))
 			b.queue.put(fat("e", 100)...)
-			b.trickle(t, 3*time.Minute, "e-17")
+			for i := range 180 { // others are accepted meanwhile
+				b.queue.put(events(fmt.Sprint("late", i), 1)...)
+				time.Sleep(time.Second)
+			}
 			require.Len(t, b.queue.dead, 1)
 			require.Equal(t, 17, b.queue.dead[0].Index)
 			for _, p := range r.all() {
@@ -197,34 +173,4 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
-}
-
-func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
-	random := rand.NewChaCha8([32]byte{})
-	noise := make([]byte, 10_000)
-	_, _ = random.Read(noise)
-	var p compressor
-	require.Nil(t, p.compress(noise))
-	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)))
-	require.Nil(t, p.compress(slices.Repeat([]byte("x"), compressFrom-1)))
-	p.drop(1)
-	require.Zero(t, p.compressed.Cap())
-	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
-}
-
-// BenchmarkGzip measures what compression costs for an event of 1 KB in a POST of
-// 1000, and what it saves. ns/op is for one event.
-func BenchmarkGzip(b *testing.B) {
-	var body []byte
-	for i := range 1000 {
-		body = append(body, kilobyte(i*7919)...)
-	}
-	var p compressor
-	compressed := p.compress(body)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N / 1000 {
-		compressed = p.compress(body)
-	}
-	b.ReportMetric(float64(len(compressed))/float64(len(body)), "size/plain")
 }

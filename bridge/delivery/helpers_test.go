@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +23,7 @@ import (
 )
 
 // rudder is a RudderStack in memory: it answers each POST as its rule says and
-// remembers what came.
+// remembers the requests.
 type rudder struct {
 	mu    sync.Mutex
 	rule  func(post posted) reply
@@ -42,7 +41,7 @@ type rudder struct {
 type posted struct {
 	n          int // from 0
 	at         time.Time
-	ids        []string // messageId of each message, or id of each event
+	ids        []string // see idsOf
 	bytes      int
 	header     http.Header
 	url        string
@@ -62,7 +61,7 @@ type reply struct {
 	hang   bool  // never answers
 }
 
-// isRefusal tells whether the reply takes nothing.
+// isRefusal reports whether the reply takes nothing.
 func (a reply) isRefusal() bool {
 	return a.err != nil || a.hang || a.status != 0
 }
@@ -91,7 +90,7 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	p.body, p.ids = body, idsOf(body)
-	p.probe = len(p.ids) == 0
+	p.probe = bytes.HasSuffix(body, []byte(`[]}`))
 	r.mu.Lock()
 	p.n = len(r.posts)
 	r.posts = append(r.posts, p)
@@ -168,7 +167,7 @@ func (r *rudder) questions() []*http.Request {
 func (r *rudder) all() []posted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]posted(nil), r.posts...)
+	return slices.Clone(r.posts)
 }
 
 // taken counts how often each event was taken.
@@ -206,20 +205,19 @@ func answers(list ...reply) func(posted) reply {
 	}
 }
 
-func idsOf(body []byte) []string {
-	var parsed struct {
-		Batch  []struct{ MessageID string }
-		Events []struct{ ID string }
+// idsOf returns the messageId of each message, or the id of each event that
+// begins with it.
+func idsOf(body []byte) (ids []string) {
+	key := `{"messageId":"`
+	if bytes.HasPrefix(body, []byte(`{"events":`)) {
+		key = `{"id":"`
 	}
-	if err := json.Unmarshal(body, &parsed); err != nil {
-		return []string{"not JSON: " + err.Error()}
-	}
-	var ids []string
-	for _, m := range parsed.Batch {
-		ids = append(ids, m.MessageID)
-	}
-	for _, e := range parsed.Events {
-		ids = append(ids, e.ID)
+	for rest, found := string(body), true; found; {
+		var id string
+		if _, rest, found = strings.Cut(rest, key); found {
+			id, rest, _ = strings.Cut(rest, `"`)
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }
@@ -230,11 +228,11 @@ type testMapper struct{}
 func (testMapper) Keeps([]byte) bool { return true }
 
 func (testMapper) Append(dst, event []byte, fallbackID string) []byte {
-	var parsed struct{ ID string }
-	if json.Unmarshal(event, &parsed) != nil || parsed.ID == "" {
-		parsed.ID = fallbackID
+	id := fallbackID
+	if rest, found := bytes.CutPrefix(event, []byte(`{"id":"`)); found {
+		id = string(rest[:bytes.IndexByte(rest, '"')])
 	}
-	dst = fmt.Appendf(dst, `{"messageId":%q,"event":`, parsed.ID)
+	dst = append(append(append(dst, `{"messageId":"`...), id...), `","event":`...)
 	return append(append(dst, event...), '}')
 }
 
@@ -254,10 +252,18 @@ type testBench struct {
 	ended  chan error // of Run; closed after it
 }
 
-// bubble runs a test of that name in fake time.
-func bubble(t *testing.T, name string, test func(*testing.T)) {
+// bubble runs a test of that name in fake time; without a name it is not one of
+// several.
+func bubble(t *testing.T, name string, test func(*testing.T, *rudder, *memQueue)) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+	run := func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, &rudder{}, newMemQueue()) })
+	}
+	if name == "" {
+		run(t)
+	} else {
+		t.Run(name, run)
+	}
 }
 
 // constant is a source of random numbers that are all alike.
@@ -304,34 +310,40 @@ func (b *testBench) run(t *testing.T) {
 	})
 }
 
-// finish ends the sender and checks that it kept to the queue's contract.
-func (b *testBench) finish(t *testing.T) {
+// finish ends the sender, checks that it kept to the queue's contract, and returns
+// how long it took.
+func (b *testBench) finish(t *testing.T) (took time.Duration) {
 	t.Helper()
+	stopped := time.Now()
 	b.stop()
 	require.NoError(t, <-b.ended)
+	took = time.Since(stopped)
 	require.Empty(t, b.queue.broken)
 	require.Zero(t, b.queue.out, "every record was released")
 	require.Zero(t, b.seen.requests, "every POST that began has ended")
 	require.Zero(t, b.seen.events)
+	return took
 }
 
 // settledWithin waits until nothing is pending; time is the bubble's.
 func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
 	t.Helper()
-	deadline := time.Now().Add(d)
-	for b.queue.count(queue.Pending) > 0 {
-		b.queue.mu.Lock()
-		changed := b.queue.changed
-		b.queue.mu.Unlock()
-		if b.queue.count(queue.Pending) == 0 {
-			break
-		}
-		select {
-		case <-changed:
-		case <-time.After(time.Until(deadline)):
-			require.Failf(t, "still pending", "%d events after %s", b.queue.count(queue.Pending), d)
-		}
-	}
+	b.within(t, d, func() bool { return b.queue.countLocked(queue.Pending) == 0 })
+}
+
+// replayedWithin waits until the replay has ended.
+func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
+	t.Helper()
+	b.within(t, d, func() bool { return !b.queue.replay.Active() })
+	return b.queue.replayed()
+}
+
+func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), d)
+	defer stop()
+	err := b.queue.await(ctx, done)
+	require.NoError(t, err, "%d events are pending, replay %+v", b.queue.count(queue.Pending), b.queue.replayed())
 	synctest.Wait()
 }
 
@@ -366,20 +378,6 @@ func (s *seen) change(do func()) {
 	do()
 }
 
-// trickle puts an event every second, for so long, or until all but so many of the
-// events that it did not put have an outcome.
-func (b *testBench) trickle(t *testing.T, d time.Duration, bad ...string) {
-	t.Helper()
-	for until := time.Now().Add(d); time.Now().Before(until); {
-		b.queue.put(whole(fmt.Sprint("trickle", time.Now().UnixNano()), 1)...)
-		time.Sleep(time.Second)
-		if b.queue.deadCount() >= len(bad) && b.queue.count(queue.Pending) == 0 {
-			return
-		}
-	}
-	require.Failf(t, "still pending", "%d dead, %d pending after %s", b.queue.deadCount(), b.queue.count(queue.Pending), d)
-}
-
 // gaps are the times between requests.
 func gaps(posts []posted) []time.Duration {
 	var list []time.Duration
@@ -387,12 +385,6 @@ func gaps(posts []posted) []time.Duration {
 		list = append(list, posts[i].at.Sub(posts[i-1].at))
 	}
 	return list
-}
-
-// refusing answers a request that holds one of the events with status, and a probe
-// as RudderStack does.
-func refusing(status int, body string, ids ...string) func(posted) reply {
-	return with(reply{status: status, body: body}, ids...)
 }
 
 // with answers a request that holds one of the events with a.
@@ -424,15 +416,6 @@ func empty(p posted) reply {
 
 // events makes n events with the ids prefix-0, prefix-1, …
 func events(prefix string, n int) []string {
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf(`{"id":"%s-%d"}`, prefix, i))
-	}
-	return list
-}
-
-// whole makes events that the mode Webhook takes too.
-func whole(prefix string, n int) []string {
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"}}`, prefix, i))

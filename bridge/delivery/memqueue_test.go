@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -17,17 +18,15 @@ type memQueue struct {
 	changed chan struct{} // closed and renewed at each change
 	records []*memRecord
 	dead    []queue.DeadEvent
-	fail    func() error    // asked before each Settle
+	fail    func() error    // asked before each Settle and SettleReplay
+	claims  []error         // what the next Claims fail with
 	settles int             // Settle calls that were stored
 	loads   int             // Load calls
 	lost    map[uint64]bool // records that another bridge has taken over
 	broken  []string        // how the contract was broken
 	out     int             // events handed out without an outcome now
-	maxOut  int
 
-	replay  queue.Replay
-	groups  []queue.ReplayProgress // each SettleReplay
-	fetched []int                  // events of each FetchReplay
+	replay queue.Replay
 }
 
 type memRecord struct {
@@ -58,23 +57,33 @@ func (q *memQueue) poke() {
 	q.changed = make(chan struct{})
 }
 
-func (q *memQueue) Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+// await waits until done says so; it is asked with the lock held, at each change.
+func (q *memQueue) await(ctx context.Context, done func() bool) error {
+	for ctx.Err() == nil {
 		q.mu.Lock()
-		got, changed := q.take(limit), q.changed
+		ended, changed := done(), q.changed
 		q.mu.Unlock()
-		if len(got) > 0 {
-			return got, nil
+		if ended {
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, ctx.Err()
 		}
 	}
+	return ctx.Err()
+}
+
+func (q *memQueue) Claim(ctx context.Context, limit queue.Limit) (got []*queue.Record, err error) {
+	ended := q.await(ctx, func() bool {
+		if len(q.claims) > 0 {
+			err, q.claims = q.claims[0], q.claims[1:]
+			return true
+		}
+		got = q.take(limit)
+		return len(got) > 0
+	})
+	return got, errors.Join(ended, err)
 }
 
 func (q *memQueue) take(limit queue.Limit) []*queue.Record {
@@ -84,7 +93,7 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 		if r.held || q.lost[r.seq] || !slices.Contains(r.fates, queue.Pending) {
 			continue
 		}
-		out, size := q.unsettled(r), 0
+		out, size := r.with(queue.Pending), 0
 		for _, e := range out.Events {
 			size += len(e.Raw)
 		}
@@ -96,7 +105,6 @@ func (q *memQueue) take(limit queue.Limit) []*queue.Record {
 		got = append(got, out)
 	}
 	q.out += events
-	q.maxOut = max(q.maxOut, q.out)
 	return got
 }
 
@@ -112,14 +120,14 @@ func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) 
 	if !r.held || q.lost[seq] {
 		return nil, fmt.Errorf("record %d: %w", seq, queue.ErrNotHeld)
 	}
-	return q.unsettled(r), nil
+	return r.with(queue.Pending), nil
 }
 
-// unsettled is a record with what is pending of it.
-func (q *memQueue) unsettled(r *memRecord) *queue.Record {
+// with is a record with its events that have the fate.
+func (r *memRecord) with(fate queue.Fate) *queue.Record {
 	out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
 	for i, raw := range r.events {
-		if r.fates[i] == queue.Pending {
+		if r.fates[i] == fate {
 			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
 		}
 	}
@@ -127,34 +135,53 @@ func (q *memQueue) unsettled(r *memRecord) *queue.Record {
 }
 
 func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {
+	return q.store(ctx, func() {
+		q.settles++
+		for fate, spans := range map[queue.Fate][]queue.Span{queue.Delivered: s.Delivered, queue.Filtered: s.Filtered} {
+			for _, span := range spans {
+				for i := span.First; i <= span.Last; i++ {
+					q.set(span.Seq, i, fate)
+				}
+			}
+		}
+		for _, d := range s.Dead {
+			if q.set(d.Seq, d.Index, queue.Dead) {
+				q.dead = append(q.dead, d)
+			}
+		}
+	})
+}
+
+// store makes a change unless it is to fail.
+func (q *memQueue) store(ctx context.Context, change func()) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.fail != nil {
 		if err := q.fail(); err != nil {
 			return err
 		}
 	}
-	q.settles++
-	for _, span := range s.Delivered {
-		for i := span.First; i <= span.Last; i++ {
-			q.set(span.Seq, i, queue.Delivered)
-		}
-	}
-	for _, span := range s.Filtered {
-		for i := span.First; i <= span.Last; i++ {
-			q.set(span.Seq, i, queue.Filtered)
-		}
-	}
-	for _, d := range s.Dead {
-		if q.set(d.Seq, d.Index, queue.Dead) {
-			q.dead = append(q.dead, d)
-		}
-	}
+	change()
 	q.poke()
 	return nil
+}
+
+// failing has the next n calls of Settle and SettleReplay fail, all of them where n
+// is negative, and returns the number of calls.
+func (q *memQueue) failing(n int, err error) *int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	calls := 0
+	q.fail = func() error {
+		if calls++; n < 0 || calls <= n {
+			return err
+		}
+		return nil
+	}
+	return &calls
 }
 
 func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
@@ -219,7 +246,10 @@ func (q *memQueue) deadCount() int {
 func (q *memQueue) count(fate queue.Fate) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
+	return q.countLocked(fate)
+}
+
+func (q *memQueue) countLocked(fate queue.Fate) (n int) {
 	for _, r := range q.records {
 		for _, f := range r.fates {
 			if f == fate {
@@ -238,38 +268,20 @@ func (q *memQueue) order(order queue.ReplayOrder) {
 	q.poke()
 }
 
-func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return queue.Replay{}, nil, err
-		}
-		q.mu.Lock()
-		replay, changed := q.replay, q.changed
-		var got []*queue.Record
-		if replay.Active() {
+func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (replay queue.Replay, got []*queue.Record, err error) {
+	err = q.await(ctx, func() bool {
+		if replay = q.replay; replay.Active() {
 			got = q.history(replay.Next, limit)
 		}
-		q.mu.Unlock()
-		if replay.Active() {
-			return replay, got, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+		return replay.Active()
+	})
+	return replay, got, err
 }
 
-func (q *memQueue) history(next uint64, limit queue.Limit) []*queue.Record {
-	var got []*queue.Record
+func (q *memQueue) history(next uint64, limit queue.Limit) (got []*queue.Record) {
 	events := 0
-	for _, r := range q.records {
-		out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
-		for i, raw := range r.events {
-			if r.seq >= next && r.fates[i] == queue.Delivered {
-				out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
-			}
-		}
+	for _, r := range q.records[next-1:] {
+		out := r.with(queue.Delivered)
 		if len(out.Events) == 0 {
 			continue
 		}
@@ -278,37 +290,25 @@ func (q *memQueue) history(next uint64, limit queue.Limit) []*queue.Record {
 		}
 		got = append(got, out)
 	}
-	q.fetched = append(q.fetched, min(events, limit.Events))
 	return got
 }
 
 func (q *memQueue) SettleReplay(ctx context.Context, p queue.ReplayProgress) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.fail != nil {
-		if err := q.fail(); err != nil {
-			return err
+	return q.store(ctx, func() {
+		if p.Number != q.replay.Number || !q.replay.Active() {
+			return
 		}
-	}
-	q.groups = append(q.groups, p)
-	if p.Number != q.replay.Number || !q.replay.Active() {
-		return nil
-	}
-	if p.Next < q.replay.Next {
-		q.broken = append(q.broken, fmt.Sprintf("replay went back from %d to %d", q.replay.Next, p.Next))
-	}
-	q.replay.Next = p.Next
-	q.replay.Replayed += p.Replayed
-	q.replay.Refused += p.Refused
-	q.replay.Skipped += p.Skipped
-	if p.End {
-		q.replay.EndedAt = time.Now()
-	}
-	q.poke()
-	return nil
+		if p.Next < q.replay.Next {
+			q.broken = append(q.broken, fmt.Sprintf("replay went back from %d to %d", q.replay.Next, p.Next))
+		}
+		q.replay.Next = p.Next
+		q.replay.Replayed += p.Replayed
+		q.replay.Refused += p.Refused
+		q.replay.Skipped += p.Skipped
+		if p.End {
+			q.replay.EndedAt = time.Now()
+		}
+	})
 }
 
 // replayed returns the replay as it is now.

@@ -19,7 +19,7 @@ type State struct {
 	Parked    int       // pending events under suspicion: they fail while others are accepted
 }
 
-// Post is one request and what came of it.
+// Post is one request and its outcome.
 type Post struct {
 	Class   string // "1xx" to "5xx", "none" without an answer, "other"
 	Events  int
@@ -28,7 +28,7 @@ type Post struct {
 	Halved  bool          // its events are sent again in two halves
 }
 
-// Observer hears what delivery does, for metrics. Its methods are called from
+// Observer is notified of what delivery does, for metrics. Its methods are called from
 // several goroutines and must not block: delivery waits for them.
 type Observer interface {
 	// Began is called before each request with its number of events, and Ended with

@@ -46,7 +46,6 @@ func (s *Sender) State() State {
 	return state
 }
 
-// announce tells the log of a new state.
 func (s *Sender) announce() {
 	if now := s.State(); now.Name == StateOK {
 		s.log.Info("destination is ok", "state", now.Name)
@@ -55,7 +54,7 @@ func (s *Sender) announce() {
 	}
 }
 
-// Resume is the operator's word that a destination in trouble is well again: it
+// Resume is for an operator who has repaired a destination: it
 // is tried at once, whatever wait there was and whatever a Retry-After has asked
 // for, and so is everything that is parked. If it is not well, the waits go on as
 // before. It may be called at any time; without a Run the next one begins with a
@@ -67,7 +66,7 @@ func (s *Sender) Resume() {
 		s.log.Info("destination is tried at once, on request of the operator", "state", s.evidence.state)
 	}
 	s.evidence.resume(time.Now())
-	s.main.hurry(time.Now())
+	s.main.retryNow(time.Now())
 	s.changed.Broadcast()
 }
 
@@ -80,7 +79,7 @@ func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, tot
 		for _, e := range r.events {
 			list = append(list, ParkedEvent{
 				Seq: e.seq, Index: e.index, With: len(r.events), Failures: t.fails, FirstFailure: t.first,
-				Status: t.outcome.status, LastAnswer: t.outcome.words, NextTry: t.next,
+				Status: t.response.status, LastAnswer: t.response.words, NextTry: t.next,
 			})
 		}
 	}
@@ -88,24 +87,15 @@ func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, tot
 	slices.SortFunc(list, func(a, b ParkedEvent) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Index-b.Index) })
 	total = len(list)
 	list = list[:min(limit, total)]
-	var record *queue.Record
+	l := loader{queue: s.config.Queue}
 	for i := range list {
 		p := &list[i]
-		if record == nil || record.Seq != p.Seq {
-			record, err = s.config.Queue.Load(ctx, p.Seq)
-			if errors.Is(err, queue.ErrNotHeld) {
-				record, err = &queue.Record{Seq: p.Seq}, nil // settled just now
-			}
-			if err != nil {
-				return nil, 0, fmt.Errorf("delivery: read parked events: %w", err)
-			}
+		raw, err := l.event(ctx, p.Seq, p.Index)
+		if err != nil {
+			return nil, 0, fmt.Errorf("delivery: read parked events: %w", err)
 		}
-		for _, e := range record.Events {
-			if e.Index == p.Index {
-				p.Size = len(e.Raw)
-				p.EventType, p.ID = describeEvent(e.Raw)
-			}
-		}
+		p.Size = len(raw)
+		p.EventType, p.ID = describeEvent(raw)
 	}
 	return list, total, nil
 }

@@ -31,7 +31,7 @@ const drainBytes = 64 << 10
 
 var errTimeout = errors.New("timeout")
 
-// response is what came of one request.
+// response is the outcome of one request.
 type response struct {
 	status       int    // noAnswer: none came
 	words        string // RudderStack's, or why there is none
@@ -41,6 +41,11 @@ type response struct {
 	bytes        int  // of the body that was sent
 	compressed   bool // it was
 	cut          bool // cut off by ctx before a response came: nothing is known
+
+	// Set by Sender.classify:
+	kind kind
+	own  bool   // a 400 or 413 in RudderStack's own words
+	text string // what went wrong, in a line
 }
 
 // poster makes requests to one destination.
@@ -114,6 +119,7 @@ func Probe(ctx context.Context, c Config) (status int, words string, err error) 
 	}
 	transport, done := p.connections.Get(true)
 	defer done()
+	// Unlike in post, a response that comes before the body was read tells enough.
 	body := emptyBody(c.Mode)
 	req := p.request.Clone(ctx)
 	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -152,7 +158,7 @@ func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) st
 	return ""
 }
 
-// explain puts an error of the transport in words that say what to do.
+// explain is the text of an error of the transport, with what to do about it.
 func explain(err error) string {
 	if distrust := (*tls.CertificateVerificationError)(nil); errors.As(err, &distrust) {
 		return err.Error() + "; if it is the right one, name the CA that signed it in the connector's settings"
@@ -160,7 +166,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// read takes in the response's body, keeps what fits and closes it. The error says
+// read reads the response's body, keeps what fits and closes it. The error says
 // that it did not come to its end.
 func (p *poster) read(res *http.Response) (kept []byte, err error) {
 	defer res.Body.Close()
@@ -181,7 +187,7 @@ func (p *poster) read(res *http.Response) (kept []byte, err error) {
 // than maxAnswer, without the write key.
 func (p *poster) clean(text string) string {
 	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
-	if len(p.secret) > 3 { // a shorter one is no secret, and would riddle the text
+	if len(p.secret) > 3 { // a shorter one is no secret, and would be replaced in too many places
 		text = strings.ReplaceAll(text, p.secret, "[write key]")
 	}
 	if len(text) > maxAnswer {
@@ -212,7 +218,7 @@ type payload struct {
 	ended bool // all of it was read
 }
 
-// sent tells whether the transport has read all of the body.
+// sent reports whether the transport has read all of the body.
 func (p *payload) sent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

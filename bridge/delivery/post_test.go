@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,37 +52,40 @@ func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pi
 	return b, network
 }
 
-// handler serves HTTP on each pipe.
-func handler(t *testing.T, h http.HandlerFunc) func(net.Conn) {
+// okText is RudderStack's answer to a batch that it takes.
+const okText = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+// serve serves each pipe as answer says, of a request that was read but for its
+// body; an answer with Connection: close as its last header ends the connection.
+func serve(answer func(*http.Request) string) func(net.Conn) {
 	return func(c net.Conn) {
-		server := &http.Server{Handler: h}
-		t.Cleanup(func() { _ = server.Close() })
-		_ = server.Serve(&oneConn{conn: c, closed: make(chan struct{})})
+		defer c.Close()
+		in := bufio.NewReader(c)
+		for {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			text := answer(req)
+			if _, err = io.WriteString(c, text); err != nil {
+				return
+			}
+			if strings.Contains(text, "Connection: close\r\n\r\n") {
+				time.Sleep(time.Millisecond) // nothing more is read meanwhile
+				_, _ = io.Copy(io.Discard, req.Body)
+				return
+			}
+		}
 	}
 }
 
-// takes answers as RudderStack does.
-func takes(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
-	_, _ = io.WriteString(w, "ok")
-}
-
-// oneConn is a listener with one connection.
-type oneConn struct {
-	conn   net.Conn
-	closed chan struct{}
-}
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	if c := l.conn; c != nil {
-		l.conn = nil
-		return c, nil
+// taking reads the body and answers with text.
+func taking(text string) func(*http.Request) string {
+	return func(req *http.Request) string {
+		_, _ = io.Copy(io.Discard, req.Body)
+		return text
 	}
-	<-l.closed
-	return nil, net.ErrClosed
 }
-func (l *oneConn) Close() error   { close(l.closed); return nil }
-func (l *oneConn) Addr() net.Addr { return &net.IPAddr{} }
 
 // raw serves each pipe by reading one request and writing text, then then.
 func raw(text string, then func(net.Conn)) func(net.Conn) {
@@ -132,12 +136,8 @@ func silent(c net.Conn) {
 
 func TestConnectionIsUsedAgain(t *testing.T) {
 	for _, size := range []int{2, 10_000, 60_000} {
-		bubble(t, fmt.Sprint(size), func(t *testing.T) {
-			q := newMemQueue()
-			b, network := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				_, _ = io.WriteString(w, "ok"+strings.Repeat(" ", size))
-			}))
+		bubble(t, fmt.Sprint(size), func(t *testing.T, _ *rudder, q *memQueue) {
+			b, network := overPipes(t, q, serve(taking(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nok%*s", size, size-2, ""))))
 			for i := range 10 {
 				q.put(events(fmt.Sprint(i), 3)...)
 				b.settledWithin(t, time.Second)
@@ -169,8 +169,7 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			silent(c)
 		}, StateBackingOff},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			b, _ := overPipes(t, q, test.serve)
 			time.Sleep(20 * time.Second)
@@ -199,13 +198,12 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
 		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
 	} {
-		bubble(t, name, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			var good atomic.Bool
 			b, _ := overPipes(t, q, func(c net.Conn) {
 				if good.Load() {
-					handler(t, takes)(c)
+					serve(taking(okText))(c)
 					return
 				}
 				bad(c)
@@ -223,8 +221,7 @@ func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
 // let the connection be used again.
 func TestHugeResponseIsNotTakenIn(t *testing.T) {
 	for status, state := range map[string]string{"200 OK": StateMisdirected, "400 Bad Request": StatePaused} {
-		bubble(t, status, func(t *testing.T) {
-			q := newMemQueue()
+		bubble(t, status, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 1)...)
 			var written, requests atomic.Int64
 			b, _ := overPipes(t, q, raw("HTTP/1.1 "+status+"\r\nContent-Length: 4000000000\r\n\r\n", func(c net.Conn) {
@@ -248,15 +245,15 @@ func TestHugeResponseIsNotTakenIn(t *testing.T) {
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		q.put(events("e", 3)...)
 		var elsewhere atomic.Int32
-		b, _ := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/v1/batch" {
+		redirect := taking("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/elsewhere\r\nContent-Length: 0\r\n\r\n")
+		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
+			if req.URL.Path != "/v1/batch" {
 				elsewhere.Add(1)
 			}
-			http.Redirect(w, r, "http://rudder.test/elsewhere", http.StatusPermanentRedirect)
+			return redirect(req)
 		}))
 		time.Sleep(time.Minute)
 		require.Equal(t, StatePaused, b.State().Name)
@@ -266,9 +263,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 
 // A connection that RudderStack closed while nothing was sent costs no backoff.
 func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
-		b, network := overPipes(t, q, raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", func(c net.Conn) {
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
+		b, network := overPipes(t, q, raw(okText, func(c net.Conn) {
 			time.Sleep(time.Second)
 			_ = c.Close()
 		}))
@@ -285,23 +281,20 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 // The answer comes while the body is still being sent; what is sent next must
 // not find its way into the body before. The race detector watches.
 func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		pad := strings.Repeat("x", 10_000)
 		for i := range 20 {
 			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, pad))
 		}
-		b, _ := overPipes(t, q, handler(t, func(w http.ResponseWriter, r *http.Request) {
-			if r.ContentLength > 50_000 {
-				http.Error(w, "request size exceeds max limit", http.StatusRequestEntityTooLarge)
-				return
+		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
+			if req.ContentLength > 50_000 {
+				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 			}
-			body, err := io.ReadAll(r.Body)
-			if err != nil || strings.Contains(idsOf(body)[0], "not JSON") {
-				http.Error(w, "mixed", http.StatusBadRequest)
-				return
+			body, err := io.ReadAll(req.Body)
+			if err != nil || !json.Valid(body) {
+				return "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nmixed"
 			}
-			_, _ = io.WriteString(w, "ok")
+			return okText
 		}))
 		b.settledWithin(t, 5*time.Minute)
 		require.Equal(t, 20, q.count(queue.Delivered))
@@ -309,27 +302,17 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 }
 
 // nginx refuses what is too large before it has read it. The event that is too
-// large alone dies as others do, and holds up none.
+// large alone dies as others do, and delays none.
 func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newMemQueue()
+	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
 		q.put(events("other", 3)...)
-		b, _ := overPipes(t, q, func(c net.Conn) {
-			defer c.Close()
-			req, err := http.ReadRequest(bufio.NewReader(c))
-			if err != nil {
-				return
-			}
+		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
 			if req.ContentLength > 250_000 {
-				_, _ = io.WriteString(c, "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-				time.Sleep(time.Millisecond) // nothing more is read meanwhile
-				_, _ = io.Copy(io.Discard, req.Body)
-				return
+				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
-		})
+			return taking("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")(req)
+		}))
 		for i := range 300 { // others are accepted meanwhile
 			q.put(events(fmt.Sprint(i), 1)...)
 			time.Sleep(time.Second)
@@ -340,17 +323,6 @@ func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 	})
 }
 
-func TestWithdrawnPayloadIsNotRead(t *testing.T) {
-	p := &payload{bytes: []byte("body")}
-	first, second := p.reader(), p.reader()
-	got, err := io.ReadAll(first)
-	require.NoError(t, err)
-	require.Equal(t, "body", string(got))
-	p.withdraw()
-	_, err = second.Read(make([]byte, 4))
-	require.ErrorIs(t, err, errWithdrawn)
-}
-
 func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
 	p := poster{secret: "wk-secret"}
 	words := p.clean("key wk-secret \xff " + strings.Repeat("é", 10_000))
@@ -359,8 +331,7 @@ func TestAnswerIsCutCleanedAndWithoutTheWriteKey(t *testing.T) {
 }
 
 func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{err: errors.New("no route to wk-secret")}))
 		q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
 		b := start(t, q, r, func(c *Config) { c.Mode = Webhook })
@@ -370,40 +341,24 @@ func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
 }
 
 func TestCertificateIsVerified(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(takes))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	run := func(t *testing.T, transport *http.Transport) (*testBench, *memQueue) {
-		q := newMemQueue()
-		q.put(events("e", 3)...)
-		b := start(t, q, nil, func(c *Config) {
-			c.RudderURL, c.Transport, c.Backoff.Max = server.URL, transport, time.Second
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	for name, trusted := range map[string]*x509.CertPool{"unknown": nil, "signed by a CA that was named": roots} {
+		t.Run(name, func(t *testing.T) {
+			q := newMemQueue()
+			q.put(events("e", 3)...)
+			b := start(t, q, nil, func(c *Config) { c.RudderURL, c.Transport, c.RootCAs = server.URL, nil, trusted })
+			if trusted != nil {
+				require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
+				return
+			}
+			require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
+			require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
+			require.Equal(t, 3, q.count(queue.Pending))
 		})
-		return b, q
 	}
-	t.Run("unknown", func(t *testing.T) {
-		b, q := run(t, connection.NewTransport(1))
-		require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
-		require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
-		require.Equal(t, 3, q.count(queue.Pending))
-		b.finish(t)
-	})
-	t.Run("signed by a CA that was named", func(t *testing.T) {
-		q, roots := newMemQueue(), x509.NewCertPool()
-		roots.AddCert(server.Certificate())
-		q.put(events("e", 3)...)
-		b := start(t, q, nil, func(c *Config) { c.RudderURL, c.Transport, c.RootCAs = server.URL, nil, roots })
-		require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
-		b.finish(t)
-	})
-	t.Run("known", func(t *testing.T) {
-		transport := connection.NewTransport(1)
-		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		require.IsType(t, &x509.CertPool{}, transport.TLSClientConfig.RootCAs)
-		b, q := run(t, transport)
-		require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
-		b.finish(t)
-		transport.CloseIdleConnections()
-	})
 }

@@ -6,24 +6,24 @@ import (
 	"path"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
-
-// longest is the longest time that a limit of events or requests a second can ask for.
-const longest = 24 * time.Hour
 
 // replay sends history again: the same events with the same ids, one request at a
 // time, by the same rule as what is pending. A replay's events have their outcome
 // in the queue already and keep it: an event that would die is counted as refused,
-// by number alone, and nothing is parked beyond the group of records in hand. What
+// by number alone, and nothing is parked beyond the current group of records. What
 // came of a group is stored once all of it was sent, so a crash repeats at most one
 // group: a request's worth, or one record where that has more events.
 type replay struct {
 	sender  *Sender
 	builder *builder
 	current queue.Replay
-	most    int       // events of a request
-	paid    time.Time // until when the events sent so far are paid for
+	most    int           // events of a request
+	limit   *rate.Limiter // of events a second
+	next    time.Time     // no request before
 }
 
 // replays sends what replays ask for until ctx ends.
@@ -55,7 +55,7 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 	}
 }
 
-// begin takes up a replay, unless it is the one that was in hand.
+// begin starts a replay, unless it is the one that goes on.
 func (r *replay) begin(current queue.Replay) {
 	same := current.Number == r.current.Number
 	r.current = current
@@ -65,12 +65,18 @@ func (r *replay) begin(current queue.Replay) {
 	// A request has no more events than may be sent in a second, so that a small
 	// rate is a stream of small requests.
 	r.most = r.sender.config.BatchEvents
-	if rate := current.Order.Rate; rate > 0 {
-		r.most = max(1, int(min(rate, float64(r.most))))
+	perSecond := current.Order.Rate
+	if perSecond > 0 {
+		r.most = max(1, int(min(perSecond, float64(r.most))))
+		// Of the time that a response takes up to one request's worth is saved.
+		r.limit = rate.NewLimiter(rate.Limit(perSecond), r.most)
+		r.limit.AllowN(time.Now(), r.most)
+	} else {
+		r.limit = rate.NewLimiter(rate.Inf, 0)
 	}
-	r.paid = time.Now()
+	r.next = time.Now()
 	r.sender.log.Info("replay of history begins", "replay", current.Number,
-		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", current.Order.Rate,
+		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", perSecond,
 		"next", current.Next, "replayed", current.Replayed)
 }
 
@@ -137,7 +143,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	}
 	r.sender.mu.Unlock()
 	for todo.events > 0 {
-		if !r.wait(ctx) {
+		if !sleep(ctx, time.Until(r.next)) {
 			return errStopping
 		}
 		q := r.sender.next(ctx, todo)
@@ -148,14 +154,15 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if !ok {
 			return errStopping
 		}
-		r.pay(len(t.events))
+		r.next = time.Now()
+		r.next = r.next.Add(r.limit.ReserveN(r.next, len(t.events)).DelayFrom(r.next))
 		switch t.action {
 		case deliver:
 			progress.Replayed += uint64(len(t.events))
 		case die:
 			progress.Refused++
 			r.sender.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
-				"index", t.events[0].index, "reason", t.trial.outcome.kind.reason(), "status", t.response.status)
+				"index", t.events[0].index, "reason", t.trial.response.kind.reason(), "status", t.response.status)
 		default:
 			continue
 		}
@@ -182,28 +189,7 @@ func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) erro
 	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
 }
 
-// wait waits until the events sent so far are paid for.
-func (r *replay) wait(ctx context.Context) bool {
-	if r.current.Order.Rate <= 0 {
-		return ctx.Err() == nil
-	}
-	return sleep(ctx, time.Until(r.paid))
-}
-
-// pay takes the time for events that were sent. What the response took is not lost:
-// up to one request's worth may have been saved by then.
-func (r *replay) pay(events int) {
-	rate := r.current.Order.Rate
-	if rate <= 0 {
-		return
-	}
-	cost := func(n int) time.Duration {
-		return time.Duration(min(float64(n)/rate*float64(time.Second), float64(longest)))
-	}
-	r.paid = later(r.paid, time.Now().Add(-cost(r.most))).Add(cost(events))
-}
-
-// wants tells whether the order asks for the event's type.
+// wants reports whether the order asks for the event's type.
 func (r *replay) wants(event []byte) bool {
 	patterns := r.current.Order.Types
 	if len(patterns) == 0 {

@@ -3,7 +3,6 @@ package delivery
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -11,11 +10,35 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
+// history is a queue whose n records of five events are delivered, and a
+// sender that may replay them.
+func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
+	q := newMemQueue()
+	for i := range n {
+		q.put(events(fmt.Sprint("r", i), 5)...)
+	}
+	return delivered(t, q, r, change)
+}
+
+func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
+	b := start(t, q, r, func(c *Config) {
+		c.Replays = q
+		if change != nil {
+			change(c)
+		}
+	})
+	b.settledWithin(t, time.Minute)
+	r.mu.Lock()
+	r.posts, r.most = nil, 0
+	r.mu.Unlock()
+	b.seen.change(func() { b.seen.posts, b.seen.latencies = nil, nil })
+	return b
+}
+
 func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
-		bubble(t, mode, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
-			q.put(whole("e", 3)...)
+		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
+			q.put(events("e", 3)...)
 			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
 			b.settledWithin(t, time.Minute)
@@ -34,8 +57,7 @@ func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 }
 
 func TestReplayKeepsToTypesAndFilters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		typed := func(id, kind string) string {
 			return fmt.Sprintf(`{"id":%q,"event_type":%q,"user":{"external_user_id":"x"}}`, id, kind)
 		}
@@ -63,10 +85,9 @@ func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",
 
 func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	for _, status := range []int{400, 413, 403} {
-		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
-			r.set(refusing(status, "no", "r3-4", "r17-0", "r17-1"))
+			r.set(with(reply{status: status, body: "no"}, "r3-4", "r17-0", "r17-1"))
 			b.queue.order(queue.ReplayOrder{})
 			done := b.replayedWithin(t, 10*time.Minute)
 			require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
@@ -81,8 +102,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 		rate float64
 		size int // events of a request at most
 	}{{0.5, 1}, {1, 1}, {7, 7}, {40, 40}, {1000, 100}} {
-		bubble(t, fmt.Sprint(test.rate), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(test.rate), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 100, func(c *Config) { c.BatchEvents = 100 })
 			r.set(always(reply{after: 20 * time.Millisecond}))
 			began := time.Now()
@@ -102,11 +122,10 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 }
 
 func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{}
+	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = 10, 5 })
 		for i := range 1000 {
-			b.queue.put(whole(fmt.Sprint("new", i), 5)...)
+			b.queue.put(events(fmt.Sprint("new", i), 5)...)
 		}
 		b.queue.order(queue.ReplayOrder{})
 		time.Sleep(time.Minute)
@@ -120,8 +139,7 @@ func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 
 func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 	for _, status := range []int{401, 503} {
-		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			r := &rudder{}
+		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
 			r.set(always(reply{status: status}))
 			b.queue.order(queue.ReplayOrder{})
@@ -138,7 +156,7 @@ func TestReplayWaitsForADestinationInTrouble(t *testing.T) {
 // sent twice.
 func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		bubble(t, fmt.Sprint("crash ", crash), func(t *testing.T) {
+		bubble(t, fmt.Sprint("crash ", crash), func(t *testing.T, _ *rudder, _ *memQueue) {
 			repeated := 0
 			// Never at the instant at which a request ends, when what comes first is left to chance.
 			for at := 7 * time.Millisecond; at < 4*time.Second; at += 170 * time.Millisecond {
@@ -168,31 +186,14 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestReplayProgressIsStoredAgainUntilItIs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{}
+func TestReplayProgressIsStoredAgainUntilTheQueueFails(t *testing.T) {
+	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, nil)
-		failed := 0
-		b.queue.mu.Lock()
-		b.queue.fail = func() error {
-			if failed++; failed <= 5 {
-				return queue.ErrFull
-			}
-			return nil
-		}
-		b.queue.mu.Unlock()
+		b.queue.failing(5, queue.ErrFull)
 		b.queue.order(queue.ReplayOrder{})
 		require.EqualValues(t, 100, b.replayedWithin(t, time.Minute).Replayed)
 		require.Len(t, r.all(), 1)
-	})
-}
-
-func TestReplayOfAQueueThatFailsEndsRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := history(t, &rudder{}, 1, nil)
-		b.queue.mu.Lock()
-		b.queue.fail = func() error { return queue.ErrFailed }
-		b.queue.mu.Unlock()
+		b.queue.failing(-1, queue.ErrFailed)
 		b.queue.order(queue.ReplayOrder{})
 		require.ErrorIs(t, <-b.ended, queue.ErrFailed)
 	})

@@ -12,7 +12,7 @@ import (
 // empty, so that all requests at once may work on suspects.
 const quietAfter = 100 * time.Millisecond
 
-// maxHeld bounds the events that are in hand: claimed, parked or in flight. Where
+// maxHeld bounds the events that a Sender holds: claimed, parked or in flight. Where
 // so many are, nothing more is claimed. A parked event takes some 300 bytes.
 const maxHeld = 100_000
 
@@ -32,12 +32,12 @@ type request struct {
 	events []event
 	trial  trial
 
-	probe   bool // a batch of no events, to hear what RudderStack says to it
+	probe   bool // a batch of no events, to see what RudderStack answers
 	loaded  bool // the events have their bytes
 	checked bool // what is not to be sent was taken out
 	suspect bool // it was taken from the suspects
 	shared  bool // its events are part of a larger slice
-	place   int  // in its pile
+	place   int  // in its requestHeap
 	rank    [2]int64
 }
 
@@ -48,15 +48,15 @@ func (r *request) part(from, to int) *request {
 	return &p
 }
 
-// pile is a heap of requests, the one with the lowest rank first.
-type pile []*request
+// requestHeap is a heap of requests, the one with the lowest rank first.
+type requestHeap []*request
 
-func (p pile) Len() int           { return len(p) }
-func (p pile) Less(i, j int) bool { return slices.Compare(p[i].rank[:], p[j].rank[:]) < 0 }
-func (p *pile) Push(r any)        { r.(*request).place = len(*p); *p = append(*p, r.(*request)) }
-func (p pile) Swap(i, j int)      { p[i], p[j] = p[j], p[i]; p[i].place, p[j].place = i, j }
+func (p requestHeap) Len() int           { return len(p) }
+func (p requestHeap) Less(i, j int) bool { return slices.Compare(p[i].rank[:], p[j].rank[:]) < 0 }
+func (p *requestHeap) Push(r any)        { r.(*request).place = len(*p); *p = append(*p, r.(*request)) }
+func (p requestHeap) Swap(i, j int)      { p[i], p[j] = p[j], p[i]; p[i].place, p[j].place = i, j }
 
-func (p *pile) Pop() any {
+func (p *requestHeap) Pop() any {
 	last := len(*p) - 1
 	r := (*p)[last]
 	(*p)[last] = nil
@@ -64,7 +64,7 @@ func (p *pile) Pop() any {
 	return r
 }
 
-func (p *pile) take() *request { return heap.Pop(p).(*request) }
+func (p *requestHeap) take() *request { return heap.Pop(p).(*request) }
 
 // scheduler chooses what is sent next and keeps what is not settled. Like the
 // evidence, it holds no lock, reads no clock and starts nothing.
@@ -73,9 +73,9 @@ type scheduler struct {
 	giveUp   time.Duration
 	places   int // requests at once
 
-	fresh      []*request // were not tried yet, oldest first
-	waiting    pile       // suspects whose backoff is not over, the next first
-	ready      pile       // suspects that may be tried, the largest first
+	fresh      []*request  // were not tried yet, oldest first
+	waiting    requestHeap // suspects whose backoff is not over, the next first
+	ready      requestHeap // suspects that may be tried, the largest first
 	busy       map[*request]bool
 	onSuspects int  // of busy
 	keepsBytes bool // of parked events, because they cannot be read again
@@ -89,17 +89,17 @@ func newScheduler(e *evidence, places int, giveUp time.Duration) *scheduler {
 	return &scheduler{evidence: e, places: places, giveUp: giveUp, busy: map[*request]bool{}}
 }
 
-// add takes in fresh events. full says that there are more where they came from.
+// add adds fresh events. full says that there are more where they came from.
 func (s *scheduler) add(events []event, full bool) {
 	s.fresh = append(s.fresh, &request{events: events, loaded: true})
 	s.events += len(events)
 	s.backlog, s.claimedAt = full, time.Time{}
 }
 
-// idle tells whether there is nothing to send and nothing in flight.
+// idle reports whether there is nothing to send and nothing in flight.
 func (s *scheduler) idle() bool { return s.events == 0 && len(s.busy) == 0 }
 
-// quiet tells whether nothing fresh waits, here or in the queue.
+// quiet reports whether nothing fresh waits, here or in the queue.
 func (s *scheduler) quiet(now time.Time) bool {
 	return len(s.fresh) == 0 && !s.claimedAt.IsZero() && now.Sub(s.claimedAt) >= quietAfter
 }
@@ -138,7 +138,7 @@ func (s *scheduler) take(now time.Time) (*request, time.Time) {
 	return r, time.Time{}
 }
 
-// wake returns when there may be something to send that there is not now.
+// wake returns when to look for a request to send again.
 func (s *scheduler) wake(now time.Time) time.Time {
 	var at time.Time
 	if len(s.waiting) > 0 {
@@ -172,9 +172,10 @@ func (s *scheduler) whileClosed(now time.Time) *request {
 	return nil
 }
 
-// whileOpen chooses the one request that is sent while the breaker is open, in
-// turns of the usual size and of a single event drawn at random; where nothing is
-// fresh, a suspect or a half of it. What answers with pages gets single events.
+// whileOpen chooses the one request that is sent while the breaker is open: in turn
+// one of the usual size and a single event drawn at random; where nothing is fresh,
+// a suspect or a part of it. A destination that answers with pages gets single
+// events.
 func (s *scheduler) whileOpen(now time.Time) *request {
 	single := s.evidence.turns%2 == 0 || s.evidence.trouble.kind == misdirected
 	if len(s.fresh) > 0 {
@@ -195,8 +196,8 @@ func (s *scheduler) whileOpen(now time.Time) *request {
 	}
 	s.evidence.turns++
 	if single && len(r.events) > 1 && (s.evidence.trouble.kind == misdirected ||
-		s.evidence.inARow >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayDoubt(now)) {
-		s.evidence.doubts, s.evidence.doubtAt = s.evidence.doubts+1, now
+		s.evidence.inARow >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayTryPart(now)) {
+		s.evidence.partTries, s.evidence.partTriedAt = s.evidence.partTries+1, now
 		return s.pick(r, int(s.evidence.random.Float64()*float64(len(r.events))), 1, now)
 	}
 	return s.nextSuspect(r, now)
@@ -221,22 +222,22 @@ func (s *scheduler) nextFresh(at, n int) *request {
 }
 
 // nextSuspect returns a suspect, or the part of it that is to be tried: no more
-// than the size of requests, and where there is nothing else to ask with, in turns a
-// half and a single event drawn at random. For what RudderStack refuses in its own
-// words it may be a probe.
+// than the size of requests, and where nothing else can be sent, in turn a half and
+// a single event drawn at random. For what RudderStack refuses in its own words it
+// may be a probe.
 func (s *scheduler) nextSuspect(r *request, now time.Time) *request {
 	t, n, from := &r.trial, len(r.events), 0
-	doubt := !t.last.IsZero() && !s.evidence.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.evidence.open)
-	if doubt && t.outcome.own && !t.probed && !s.evidence.probeBegan.After(t.last) {
+	uncertain := !t.last.IsZero() && !s.evidence.acceptedSince(t) && len(s.fresh) == 0 && (s.quiet(now) || s.evidence.open)
+	if uncertain && t.response.own && !t.probed && !s.evidence.probeBegan.After(t.last) {
 		t.probed, t.probe, t.next = true, now, now.Add(s.evidence.minBackoff)
 		s.park(r, now)
 		return &request{probe: true}
 	}
-	if doubt && n > 1 && t.fails >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayDoubt(now) {
-		if n /= 2; s.evidence.doubts%2 == 1 {
+	if uncertain && n > 1 && t.fails >= timesNeeded(s.evidence.rate(), halfChance) && s.evidence.mayTryPart(now) {
+		if n /= 2; s.evidence.partTries%2 == 1 {
 			n, from = 1, int(s.evidence.random.Float64()*float64(n))
 		}
-		s.evidence.doubts, s.evidence.doubtAt = s.evidence.doubts+1, now
+		s.evidence.partTries, s.evidence.partTriedAt = s.evidence.partTries+1, now
 	}
 	if n = min(n, s.evidence.size.size); n == len(r.events) {
 		return r
@@ -277,9 +278,9 @@ func (s *scheduler) makeReady(r *request) {
 	heap.Push(&s.ready, r)
 }
 
-// done takes in what came of a request and says what to do with its events. What
+// done notes the outcome of a request and says what to do with its events. What
 // is to be tried again is kept; the others are the caller's.
-func (s *scheduler) done(r *request, o outcome) action {
+func (s *scheduler) done(r *request, o response) action {
 	s.leave(r)
 	if r.probe {
 		if o.own {
@@ -296,7 +297,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 		for _, half := range []*request{r.part(0, middle), r.part(middle, len(r.events))} {
 			half.trial = trial{
 				split: o.ended, suspected: r.trial.suspected || r.trial.count > 1,
-				attempts: r.trial.attempts, lineage: r.trial.lineage, outcome: o,
+				attempts: r.trial.attempts, lineage: r.trial.lineage, response: o,
 				next: o.ended.Add(time.Duration(s.evidence.random.Float64() * float64(splitWait))),
 			}
 			s.park(half, o.ended)
@@ -307,7 +308,7 @@ func (s *scheduler) done(r *request, o outcome) action {
 	return act
 }
 
-// leave ends the flight of a request.
+// leave notes that a request is no longer in flight.
 func (s *scheduler) leave(r *request) {
 	delete(s.busy, r)
 	s.evidence.inFlight--
@@ -346,8 +347,8 @@ func (s *scheduler) suspected() iter.Seq[*request] {
 	}
 }
 
-// hurry ends the backoff of every suspect.
-func (s *scheduler) hurry(now time.Time) {
+// retryNow ends the backoff of every suspect.
+func (s *scheduler) retryNow(now time.Time) {
 	for _, r := range s.waiting {
 		r.trial.next = now
 		s.makeReady(r)
@@ -357,7 +358,7 @@ func (s *scheduler) hurry(now time.Time) {
 
 // remove takes a suspect out that is not in flight.
 func (s *scheduler) remove(r *request) {
-	for _, p := range []*pile{&s.ready, &s.waiting} {
+	for _, p := range []*requestHeap{&s.ready, &s.waiting} {
 		if r.place < len(*p) && (*p)[r.place] == r {
 			heap.Remove(p, r.place)
 			return

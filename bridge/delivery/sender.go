@@ -6,7 +6,7 @@
 // goroutine claims records, Concurrency workers send requests, and one more
 // replays history (replay.go).
 //
-// A worker stores what came of a request before it begins the next one; so events
+// A worker stores the outcome of a request before it begins the next one; so events
 // in flight, and with them the duplicates that a crash can make, are at most
 // Concurrency × BatchEvents, and while a replay of history runs BatchEvents more (or
 // one batch of Braze, where that has more events).
@@ -42,15 +42,12 @@ type Sender struct {
 	running     atomic.Bool
 
 	mu      sync.Mutex
-	changed sync.Cond   // of what follows
-	alarm   *time.Timer // wakes those who wait, at alarmAt
-	alarmAt time.Time
+	changed sync.Cond // of what follows
 	// What the destination has shown, and what is sent to it of pending events.
 	evidence *evidence
 	main     *scheduler
 	held     map[uint64]holding // claimed records by number
 	spares   chan []event       // slices to be used again
-
 }
 
 // holding is a claimed record.
@@ -124,7 +121,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	return err
 }
 
-// claim keeps fresh events at hand until ctx ends.
+// claim claims fresh events until ctx ends.
 func (s *Sender) claim(ctx context.Context) error {
 	b := s.builder()
 	limit := s.config.claim()
@@ -165,7 +162,7 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if len(s.main.fresh) == 0 && s.main.events < maxHeld {
 			s.main.claimedAt = time.Now()
-			s.changed.Broadcast() // for whoever waits until the queue is quiet
+			s.changed.Broadcast() // for those that wait until the queue is quiet
 			return true
 		}
 		s.changed.Wait()
@@ -178,8 +175,8 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 func (s *Sender) readFailed(ctx context.Context, err error, failed *failures) (bool, error) {
 	switch {
 	case ctx.Err() != nil:
-		return false, nil //nolint:nilerr // it ends because it was told to
-	case hopeless(err):
+		return false, nil //nolint:nilerr // ctx has ended
+	case isFatal(err):
 		return false, fmt.Errorf("delivery: read the queue: %w", err)
 	}
 	failed.add(s.log, "cannot read the queue; it is read again until it works", err)
@@ -201,7 +198,7 @@ func (f *failures) add(log *slog.Logger, message string, err error) {
 	}
 }
 
-// over ends the row.
+// over logs that the thing works again, where it had failed.
 func (f *failures) over(log *slog.Logger, message string) {
 	if f.n > 0 {
 		log.Info(message)
@@ -222,38 +219,33 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ctx.Err() == nil {
+		var wake time.Time
 		if from == s.main || !s.evidence.open || s.main.idle() {
-			r, wake := from.take(time.Now())
-			if r != nil {
+			var r *request
+			if r, wake = from.take(time.Now()); r != nil {
 				if len(from.fresh) == 0 {
 					s.changed.Broadcast() // for claim
 				}
 				return r
 			}
-			s.wakeAt(wake)
 		}
-		s.changed.Wait()
+		s.waitUntil(wake)
 	}
 	return nil
 }
 
-// wakeAt wakes all who wait at a time; zero: never. Call it with mu held.
-func (s *Sender) wakeAt(at time.Time) {
-	if at.IsZero() || !s.alarmAt.IsZero() && !at.Before(s.alarmAt) {
-		return
+// waitUntil waits for a change, but no longer than until a time; zero: for any
+// time. Call it with mu held.
+func (s *Sender) waitUntil(at time.Time) {
+	if !at.IsZero() {
+		defer time.AfterFunc(time.Until(at), s.wakeAll).Stop()
 	}
-	s.alarmAt = at
-	if s.alarm == nil {
-		s.alarm = time.AfterFunc(time.Until(at), s.wakeAll)
-	} else {
-		s.alarm.Reset(time.Until(at))
-	}
+	s.changed.Wait()
 }
 
 func (s *Sender) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.alarmAt = time.Time{}
 	s.changed.Broadcast()
 }
 
@@ -261,9 +253,6 @@ func (s *Sender) wakeAll() {
 func (s *Sender) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.alarm != nil {
-		s.alarm.Stop()
-	}
 	for seq, h := range s.held {
 		s.config.Queue.Release(h.record)
 		delete(s.held, seq)
@@ -319,7 +308,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 			failed.over(s.log, "outcomes are stored again")
 			crashpoint.At("delivery.settled")
 			return nil
-		case hopeless(err):
+		case isFatal(err):
 			return fmt.Errorf("delivery: settle: %w", err)
 		case hard.Err() != nil:
 			s.log.Error("outcome not stored, its events will be sent again", "error", err)
@@ -332,14 +321,17 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 	}
 }
 
-// hopeless says that the queue will not recover while it is open, so that
+// isFatal says that the queue will not recover while it is open, so that
 // sending more would only make duplicates.
-func hopeless(err error) bool {
+func isFatal(err error) bool {
 	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld)
 }
 
 // sleep waits and says whether it did so to the end.
 func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -11,17 +11,14 @@ import (
 )
 
 func TestStopLetsThePostInFlightFinishAndSendsNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(always(reply{after: 5 * time.Second}))
 		for range 3 {
 			q.put(events("e", 2)...)
 		}
 		b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents = 1, 2 })
 		time.Sleep(time.Second)
-		stopped := time.Now()
-		b.finish(t)
-		require.Equal(t, 4*time.Second, time.Since(stopped))
+		require.Equal(t, 4*time.Second, b.finish(t))
 		require.Len(t, r.all(), 1)
 		require.Equal(t, 2, q.count(queue.Delivered))
 		require.Equal(t, 4, q.count(queue.Pending))
@@ -32,15 +29,12 @@ func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 	for name, test := range map[string]struct{ grace, want time.Duration }{
 		"three seconds": {3 * time.Second, 3 * time.Second}, "none": {0, 0},
 	} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(reply{hang: true}))
 			q.put(events("e", 2)...)
 			b := start(t, q, r, func(c *Config) { c.Grace = test.grace })
 			time.Sleep(time.Second)
-			stopped := time.Now()
-			b.finish(t)
-			require.Equal(t, test.want, time.Since(stopped))
+			require.Equal(t, test.want, b.finish(t))
 			require.Equal(t, 2, q.count(queue.Pending), "the outcome is not known")
 			require.Empty(t, b.seen.posts)
 		})
@@ -49,24 +43,21 @@ func TestStopCutsOffWhatHangsAfterTheGrace(t *testing.T) {
 
 func TestStopWhileWaitingIsAtOnce(t *testing.T) {
 	for name, bad := range map[string]reply{"backing off": {status: 503}, "paused": {status: 401}} {
-		bubble(t, name, func(t *testing.T) {
-			r, q := &rudder{}, newMemQueue()
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(bad))
 			for range 10 {
 				q.put(events("e", 2)...)
 			}
 			b := start(t, q, r, nil)
 			time.Sleep(time.Hour)
-			stopped := time.Now()
-			b.finish(t)
-			require.Zero(t, time.Since(stopped))
+			require.Zero(t, b.finish(t))
 			require.Equal(t, 20, q.count(queue.Pending))
 		})
 	}
 }
 
 func TestOneRunAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		b := start(t, newMemQueue(), &rudder{}, nil)
 		synctest.Wait()
 		require.ErrorContains(t, b.Run(t.Context()), "running already")
@@ -75,8 +66,7 @@ func TestOneRunAtATime(t *testing.T) {
 
 // The probe that a stop cuts off must not stay the only one for ever.
 func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, q := &rudder{}, newMemQueue()
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		r.set(func(p posted) reply {
 			if p.n == 0 {
 				return reply{status: 401}

@@ -1,13 +1,10 @@
 package delivery
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
+	"net/http/httptrace"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,77 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
-	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
-
-// lastingConn serves requests on a connection: after each response it may write
-// another one that was not asked for.
-func lastingConn(c net.Conn, served *atomic.Int64, extra string) {
-	defer c.Close()
-	in := bufio.NewReader(c)
-	for {
-		req, err := http.ReadRequest(in)
-		if err != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, req.Body)
-		text := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-		if served.Add(1)%3 == 0 {
-			text += extra
-		}
-		if _, err := io.WriteString(c, text); err != nil {
-			return
-		}
-	}
-}
-
-// A response that was not asked for, left on a connection by a proxy, kills nothing
-// and accepts nothing.
-func TestStaleResponsesAreNoResponses(t *testing.T) {
-	for name, extra := range map[string]string{
-		"400":            "HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\ninvalid json",
-		"408 and closed": "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-		"ok":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-	} {
-		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			var served atomic.Int64
-			var open sync.WaitGroup
-			open.Go(func() {
-				for {
-					c, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					open.Go(func() { lastingConn(c, &served, extra) })
-				}
-			})
-			q := newMemQueue()
-			b := start(t, q, nil, func(c *Config) {
-				c.RudderURL, c.Transport, c.Gzip, c.BatchEvents = "http://"+listener.Addr().String(), nil, "off", 1
-				c.Backoff.Min = time.Millisecond
-			})
-			for i := range 100 {
-				q.put(events(fmt.Sprint(i), 3)...)
-			}
-			require.Eventually(t, func() bool { return q.count(queue.Pending) == 0 }, 30*time.Second, 5*time.Millisecond)
-			require.Equal(t, 300, q.count(queue.Delivered), "and none is dead")
-			require.GreaterOrEqual(t, served.Load(), int64(300), "each was read by the server")
-			b.finish(t)
-			require.NoError(t, listener.Close())
-			open.Wait()
-		})
-	}
-}
 
 // After its age a connection is not used again, so that a changed address is found;
 // a suspect has a connection of its own.
 func TestConnectionsAreRenewed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
-		network.serve = handler(t, takes)
+		network.serve = serve(taking(okText))
 		template := connection.NewTransport(1)
 		template.DialContext = network.dial
 		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}
@@ -114,4 +49,46 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		require.EqualValues(t, 4, network.dials.Load())
 		c.Close()
 	})
+}
+
+// What came on a connection before the request was written is no response to it;
+// and on a new connection there is none but its own.
+func TestMisplacedResponses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	for _, tt := range []struct {
+		name                          string
+		early, unsent, reused, closes bool
+		status                        int
+		misplaced                     bool
+	}{
+		{"usual", false, false, true, false, 200, false},
+		{"before the request", true, false, true, false, 400, true},
+		{"accepted before the body was read", false, true, false, false, 200, true},
+		{"refused before the body was read", false, true, false, true, 413, false},
+		{"the end of an idle connection", false, false, true, true, 408, true},
+		{"the end of a new connection", false, false, false, true, 408, false},
+	} {
+		here, err := connection.NewTransport(1).DialContext(t.Context(), "tcp", listener.Addr().String())
+		require.NoError(t, err)
+		there, err := listener.Accept()
+		require.NoError(t, err)
+		pass := func(from, to net.Conn) {
+			_, err := from.Write([]byte("x"))
+			require.NoError(t, err)
+			_, err = to.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		pass(here, there)
+		pass(there, here)
+		if tt.early {
+			pass(here, there)
+		}
+		why := misplaced(&http.Response{ProtoMajor: 1, StatusCode: tt.status, Close: tt.closes},
+			httptrace.GotConnInfo{Conn: here, Reused: tt.reused}, &payload{ended: !tt.unsent})
+		require.Equal(t, tt.misplaced, why != "", "%s: %s", tt.name, why)
+		require.NoError(t, here.Close())
+		require.NoError(t, there.Close())
+	}
 }

@@ -44,11 +44,10 @@ const MaxItems = 200
 
 // Watch counts. Make one with New; it is safe for concurrent use.
 type Watch struct {
-	log   *slog.Logger
-	now   func() time.Time
-	total *prometheus.CounterVec
-	// redacted is bridge_redacted_total.
-	redacted *prometheus.CounterVec
+	log      *slog.Logger
+	now      func() time.Time
+	total    *prometheus.CounterVec // bridge_drift_total
+	redacted *prometheus.CounterVec // bridge_redacted_total
 	seed     maphash.Seed
 
 	mu     sync.Mutex
@@ -66,7 +65,7 @@ type item struct {
 func New(cfg Config) *Watch {
 	with := promauto.With(cfg.Registerer)
 	w := &Watch{
-		log: cfg.Log, now: cfg.Now, seed: maphash.MakeSeed(),
+		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), now: cfg.Now, seed: maphash.MakeSeed(),
 		items: make(map[string]map[string]*item),
 		total: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_drift_total",
@@ -80,9 +79,6 @@ func New(cfg Config) *Watch {
 	for _, field := range RedactedFields() {
 		w.redacted.WithLabelValues(field)
 	}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
-	}
 	if w.now == nil {
 		w.now = time.Now
 	}
@@ -91,7 +87,7 @@ func New(cfg Config) *Watch {
 
 // Begin reports whether an event with something unknown in it is to be counted:
 // not where the same bytes are among the last 16,384 such events, as they are
-// when an event is mapped again for another try.
+// when an event is mapped again for a retry.
 func (w *Watch) Begin(event []byte) bool {
 	sum := maphash.Bytes(w.seed, event)
 	w.mu.Lock()
@@ -103,11 +99,12 @@ func (w *Watch) Begin(event []byte) bool {
 // known where field is empty. Names are those of the event, escapes undone;
 // they are cut at 100 bytes, and what is not printable becomes U+FFFD.
 func (w *Watch) Count(eventType, field []byte) {
-	var typeBuf, fieldBuf [2 * maxName]byte
-	eventType, field = appendClean(typeBuf[:0], eventType), appendClean(fieldBuf[:0], field)
 	now := w.now()
 	w.mu.Lock()
-	i, isNew := w.find(eventType, field)
+	i, isNew := w.items[string(eventType)][string(field)], false
+	if i == nil { // it is new, or its names are not clean
+		i, isNew = w.find(appendClean(nil, eventType), appendClean(nil, field))
+	}
 	i.Count++
 	i.LastSeen = now
 	if isNew {

@@ -25,32 +25,29 @@ func appendClean(dst, name []byte) []byte {
 	return dst
 }
 
-// recent remembers the last sums that were added. The zero value is ready.
+// recent remembers at least the last maxRecent sums that were added. The zero
+// value is ready.
 type recent struct {
-	known map[uint64]struct{}
-	ring  []uint64
-	next  int // the place of the oldest one, once the ring is full
+	newer, older map[uint64]struct{} // when newer is full it becomes older
 }
 
-// maxRecent is how many sums are remembered: more than are on their way to
-// RudderStack at one time.
+// maxRecent is more than the events that are on their way to RudderStack at one
+// time.
 const maxRecent = 16 << 10
 
 // add reports whether sum is new.
 func (r *recent) add(sum uint64) bool {
-	if _, ok := r.known[sum]; ok {
+	_, known := r.newer[sum]
+	if _, older := r.older[sum]; known || older {
 		return false
 	}
-	if r.known == nil {
-		r.known = make(map[uint64]struct{})
+	if len(r.newer) == maxRecent {
+		r.newer, r.older = r.older, r.newer
+		clear(r.newer)
 	}
-	if len(r.ring) < maxRecent {
-		r.ring = append(r.ring, sum)
-	} else {
-		delete(r.known, r.ring[r.next])
-		r.ring[r.next] = sum
-		r.next = (r.next + 1) % maxRecent
+	if r.newer == nil {
+		r.newer = make(map[uint64]struct{})
 	}
-	r.known[sum] = struct{}{}
+	r.newer[sum] = struct{}{}
 	return true
 }

@@ -34,7 +34,6 @@ type tokenUse struct {
 	last     atomic.Int64 // nanoseconds since the epoch; 0: never
 }
 
-// add adds a connector's tokens.
 func (t *tokens) add(c *connector, uses map[tokenKey]*tokenUse) {
 	for i, token := range c.Tokens {
 		hash := sha256.Sum256([]byte(token))
@@ -63,7 +62,6 @@ func (t tokens) find(text string) *tokenOwner {
 	return &t[at]
 }
 
-// note counts a request that had the token.
 func (u *tokenUse) note() {
 	u.requests.Add(1)
 	u.last.Store(time.Now().UnixNano())
@@ -78,13 +76,11 @@ func bearer(r *http.Request) string {
 	return strings.Trim(token, " \t")
 }
 
-// toFirst takes a request to /currents.
 func (in *Intake) toFirst(c *gin.Context) {
 	t := in.table.Load()
 	in.authorize(c, t, t.connectors[0])
 }
 
-// toNamed takes a request to /currents/NAME.
 func (in *Intake) toNamed(c *gin.Context) {
 	t := in.table.Load()
 	if to := t.byName[c.Param("name")]; to != nil {
@@ -96,7 +92,7 @@ func (in *Intake) toNamed(c *gin.Context) {
 		in.unauthorized(c, t, nil)
 		return
 	}
-	in.refuseStranger(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
+	in.refuseUntrusted(c, nil, http.StatusNotFound, "there is no connector of this name; it is the last part of the path, /currents/NAME")
 }
 
 func (in *Intake) authorize(c *gin.Context, t *table, to *connector) {
@@ -152,9 +148,9 @@ func (in *Intake) unauthorized(c *gin.Context, t *table, to *connector) {
 	refused.Do(func() { in.cfg.Log.Warn("requests without a good token are refused", "connector", nameOf(to)) })
 	const text = "the token is missing or wrong; set the connector's bearer token in Braze"
 	if size := c.Request.ContentLength; keep && (size < 0 || size > tinyBody) {
-		in.refuseStranger(c, to, http.StatusServiceUnavailable, text)
+		in.refuseUntrusted(c, to, http.StatusServiceUnavailable, text)
 		return
 	}
 	c.Writer.Header().Set("WWW-Authenticate", "Bearer")
-	in.refuseStranger(c, to, http.StatusUnauthorized, text)
+	in.refuseUntrusted(c, to, http.StatusUnauthorized, text)
 }

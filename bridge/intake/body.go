@@ -22,7 +22,7 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-// encoding tells whether the body is compressed with gzip; ok is false where it
+// encoding reports whether the body is compressed with gzip; ok is false where it
 // has another encoding.
 func encoding(r *http.Request) (compressed, ok bool) {
 	values := r.Header["Content-Encoding"]
@@ -38,7 +38,7 @@ func encoding(r *http.Request) (compressed, ok bool) {
 	return false, false
 }
 
-// unmeasured tells whether the end of the body cannot be known: HTTP/1.0 has no
+// unmeasured reports whether the end of the body cannot be known: HTTP/1.0 has no
 // chunks, and net/http takes a body in chunks for an empty one there. With the
 // 200 of Braze's probe its events would be lost.
 func unmeasured(r *http.Request) bool {
@@ -87,7 +87,6 @@ var errTooLong = errors.New("the body is too long")
 // gzipSize is about what a gzip reader takes: window, tables and input.
 const gzipSize = 64 << 10
 
-// gunzip returns a gzip reader of a body.
 func (in *Intake) gunzip(compressed io.Reader) (*gzip.Reader, error) {
 	kept, ok := in.gzips.Get().(*gzip.Reader)
 	if !ok {

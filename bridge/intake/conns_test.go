@@ -68,21 +68,21 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 
 // Connections that have shown no good token make room before any that has,
 // whatever they do.
-func TestStrangersMakeRoomFirst(t *testing.T) {
+func TestUntrustedConnectionsMakeRoomFirst(t *testing.T) {
 	b := onTCP(t, 3)
 	kept := b.speak(t, nil)
 	b.idle(t, 1)
-	var strangers []net.Conn
+	var untrusted []net.Conn
 	for _, text := range []string{
 		"", "POST /curr", "POST /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", strings.Replace(post("", oneEvent), "secret", "wrong", 1),
 		"POST /currents/zzz HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
 		for range 5 {
-			strangers = append(strangers, b.raw(t, text))
+			untrusted = append(untrusted, b.raw(t, text))
 		}
 	}
 	next := b.speak(t, nil)
-	for _, conn := range strangers[:len(strangers)-1] { // the last may linger a moment
+	for _, conn := range untrusted[:len(untrusted)-1] { // the last may linger a moment
 		requireEnded(t, conn)
 	}
 	b.speak(t, kept)
@@ -126,7 +126,7 @@ func TestAcceptEnds(t *testing.T) {
 	require.NoError(t, busy.Close())
 }
 
-func TestSlowHandshakesHoldUpNobody(t *testing.T) {
+func TestSlowHandshakesDelayNoOther(t *testing.T) {
 	b := prepare(t, Config{})
 	b.server.ReadHeaderTimeout = 5 * time.Second
 	b.serve(t, 4, newPair(t, "one").certificates(t, io.Discard))
@@ -158,7 +158,7 @@ func newStream2(conn net.Conn) *stream2 {
 }
 
 // begin begins HTTP/2 with a flow-control window for each stream. Over a pipe,
-// which has no buffer, somebody must read by then.
+// which has no buffer, a reader must be there by then.
 func (s *stream2) begin(window uint32) error {
 	if _, err := io.WriteString(s.conn, http2.ClientPreface); err != nil {
 		return err
@@ -264,7 +264,7 @@ func TestRefusalsOverHTTP2(t *testing.T) {
 // As many connections of HTTP/2 as there may be, without a good token, with
 // windows of 0 and in the middle of requests, keep no good request out.
 func TestFloodOfHTTP2WithoutToken(t *testing.T) {
-	const limit = 300
+	const limit = 100
 	inBubble(t, Config{}, limit, func(t *testing.T, b *bench) {
 		for range limit {
 			s := newStream2(b.raw(t, ""))
@@ -299,10 +299,10 @@ func TestSlowStream(t *testing.T) {
 
 // Panics
 
-// trap is a queue that panics.
-type trap struct{ with any }
+// panicking is a queue that panics.
+type panicking struct{ with any }
 
-func (q trap) Append(context.Context, queue.Batch) (queue.Receipt, error) {
+func (q panicking) Append(context.Context, queue.Batch) (queue.Receipt, error) {
 	if q.with == nil {
 		var list []int
 		return queue.Receipt{Accepted: list[len("xyz")]}, nil
@@ -319,7 +319,7 @@ func TestPanicEndsOneRequest(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			b := start(t, Config{})
 			b.Reload([]Connector{
-				queued(trap{with}, "a", "secret"), queued(b.queues["b"], "b", "other"),
+				queued(panicking{with}, "a", "secret"), queued(b.queues["b"], "b", "other"),
 			})
 			for range 2 {
 				got := b.do(t, request{path: "/v1/webhook?writeKey=secret", body: oneEvent})

@@ -144,29 +144,29 @@ func TestHostileJSON(t *testing.T) {
 		status       int
 		events, dead int // stored, and dead of these
 	}{
-		{"nested 300,000 times", batch(event(`{"a":` + nested(300_000) + `}`)), 200, 1, 0},
-		{"objects nested 300,000 times", batch(event(strings.Repeat(`{"a":`, 300_000) + "1" + strings.Repeat("}", 300_000))), 200, 1, 0},
-		{"nested beside the events", `{"x":` + nested(300_000) + `,"events":[` + good + `]}`, 200, 1, 0},
-		{"events as deep arrays", batch(nested(300_000), good), 200, 2, 1},
+		{"nested 100,000 times", batch(event(`{"a":` + nested(100_000) + `}`)), 200, 1, 0},
+		{"objects nested 100,000 times", batch(event(strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000))), 200, 1, 0},
+		{"nested beside the events", `{"x":` + nested(100_000) + `,"events":[` + good + `]}`, 200, 1, 0},
+		{"events as deep arrays", batch(nested(100_000), good), 200, 2, 1},
 		{"numbers too large for a double", batch(`{"id":1e999999,"event_type":"t","time":1e999999,"user":{"user_id":"u"},"properties":{"m":-1E+999999,"l":1e-999999}}`), 200, 1, 0},
-		{"id of 300,000 digits", batch(`{"id":` + strings.Repeat("9", 300_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
+		{"id of 100,000 digits", batch(`{"id":` + strings.Repeat("9", 100_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
 		{"duplicate key takes the identity away", batch(`{"id":"1","event_type":"t","user":{"user_id":"u"},"user":{}}`), 200, 1, 1},
 		{"events twice", `{"events":[` + good + `],"events":[` + good + `,7]}`, 200, 2, 1},
 		{"invalid UTF-8", batch("{\"id\":\"\xff\",\"event_type\":\"t\",\"user\":{\"user_id\":\"u\"},\"properties\":{\"\xff\":\"\xfe\xc0\x80\xed\xa0\x80\"}}"), 200, 1, 0},
 		{"lone surrogates and NUL", batch(event(`{"a":"\ud800","\udc00":"\udc00\ud800","b":"\u0000"}`)), 200, 1, 0},
-		{"50,000 events", batch(strings.Repeat(`{},`, 49_999) + `{}`), 200, 50_000, 50_000},
+		{"10,000 events", batch(strings.Repeat(`{},`, 9_999) + `{}`), 200, 10_000, 10_000},
 		{"250,000 elements", batch(strings.Repeat(`1,`, 249_999) + `1`), 200, 250_000, 250_000},
 		{"250,001 elements", batch(strings.Repeat(`1,`, 250_000) + `1`), 413, 0, 0},
-		{"a text of 4 MB", batch(event(`{"a":"` + strings.Repeat("x", 4<<20) + `"}`)), 200, 1, 0},
-		{"a key of 4 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 4<<20/6) + `":1}`), 200, 1, 1},
+		{"a text of 1 MB", batch(event(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)), 200, 1, 0},
+		{"a key of 1 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 1<<20/6) + `":1}`), 200, 1, 1},
 		{"an id of 1 MB", batch(`{"id":"` + strings.Repeat("x", 1<<20) + `","event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"blanks, more than a body may have", strings.Repeat(" ", 17<<20), 413, 0, 0},
+		{"blanks, more than a body may have", strings.Repeat(" ", 5<<20), 413, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, Config{})
+			s := start(t, Config{MaxBody: 4 << 20})
 			// A buffer four times as large whenever one is full, a copy in
-			// the queue, and 130 bytes an event, grown by and by.
-			most := 64<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
+			// the queue, and 130 bytes an event, grown step by step.
+			most := 16<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
 			got := s.attack(t, post("", tt.body), most)
 			require.Equal(t, []int{tt.status}, statuses(got))
 			if tt.events == 0 {
@@ -305,7 +305,7 @@ func zippedBlanks(t *testing.T, n int) string {
 	return b.String()
 }
 
-// zippedWith packs text under a gzip header with a name of that many bytes.
+// zippedWith compresses text under a gzip header with a name of that many bytes.
 func zippedWith(t *testing.T, name int, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -331,7 +331,7 @@ func emptyBlocks(t *testing.T, n int) string {
 // comes once with its length and once in chunks.
 func TestHostileGzip(t *testing.T) {
 	good := batch(event(`{}`))
-	bomb := zippedBlanks(t, 64<<20)
+	bomb := zippedBlanks(t, 4<<20)
 	tests := []struct {
 		name   string
 		body   string
@@ -339,29 +339,31 @@ func TestHostileGzip(t *testing.T) {
 		status int
 		text   string // part of the answer
 	}{
-		{"a bomb of 1 GB", strings.Repeat(bomb, 16), "", 413, "larger than"},
-		{"a bomb of 1 GB behind a good batch", zipped(good) + strings.Repeat(bomb, 16), "", 413, "larger than"},
-		{"a bomb of 1 GB as one text", zipped(`{"events":["`) + strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb of 64 MB", strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb of 64 MB behind a good batch", zipped(good) + strings.Repeat(bomb, 16), "", 413, "larger than"},
+		{"a bomb of 64 MB as one text", zipped(`{"events":["`) + strings.Repeat(bomb, 16), "", 413, "larger than"},
 		{"a bomb in a bomb", zipped(bomb), "", 400, "not JSON"},
 		{"not gzipped", good, "", 400, "Content-Encoding: gzip"},
 		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
 		{"zeros behind it", zipped(good) + strings.Repeat("\x00", 512), "", 400, "Content-Encoding: gzip"},
 		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
 		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
-		{"a long name in its header", zippedWith(t, 1<<20, good), "", 400, "Content-Encoding: gzip"},
-		{"blocks with nothing in them, 5 MB", emptyBlocks(t, 1<<20), "", 400, "Content-Encoding: gzip"},
+		{"a long name in its header", zippedWith(t, 1<<19, good), "", 400, "Content-Encoding: gzip"},
+		{"blocks with nothing in them", emptyBlocks(t, 1<<17), "", 400, "Content-Encoding: gzip"},
+		{"too many blocks with nothing in them", emptyBlocks(t, 1<<18), "", 413, "larger than"},
+		{"too many members with nothing in them", strings.Repeat(zipped(""), 60_000), "", 413, "larger than"},
 
 		{"many members", zipped(good[:30]) + strings.Repeat(zipped(""), 10_000) + zipped(good[30:]), good, 200, `"accepted":1`},
 		{"members with nothing in them", strings.Repeat(zipped(""), 1000), "", 200, `"accepted":0`},
-		{"blanks", zippedBlanks(t, 8<<20), "", 200, `"accepted":0`},
+		{"blanks", zippedBlanks(t, 1<<20), "", 200, `"accepted":0`},
 	}
 	for _, tt := range tests {
 		for framing, text := range map[string]string{
 			"": post("Content-Encoding: gzip\r\n", tt.body), ", in chunks": postChunked("Content-Encoding: gzip\r\n", tt.body),
 		} {
 			t.Run(tt.name+framing, func(t *testing.T) {
-				s := start(t, Config{})
-				got := s.attack(t, text, 64<<20)
+				s := start(t, Config{MaxBody: 1 << 20})
+				got := s.attack(t, text, 16<<20)
 				require.Equal(t, []int{tt.status}, statuses(got))
 				require.Contains(t, got[0].body, tt.text)
 				if tt.plain == "" {
@@ -371,14 +373,5 @@ func TestHostileGzip(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// Gzipped nothing decompresses to nothing, so only what comes can be counted.
-func TestPackedNothingWithoutEnd(t *testing.T) {
-	s := start(t, Config{MaxBody: 1 << 20})
-	for name, body := range map[string]string{"members": strings.Repeat(zipped(""), 100_000), "blocks": emptyBlocks(t, 500_000)} {
-		got := s.attack(t, postChunked("Content-Encoding: gzip\r\n", body), 16<<20)
-		require.Equal(t, []int{413}, statuses(got), name)
 	}
 }

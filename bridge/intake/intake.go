@@ -59,9 +59,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, max(128<<20, 8*c.MaxBody))
 	c.MaxRequests = cmp.Or(c.MaxRequests, 1024)
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 5*time.Second)
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
 }
 
@@ -119,10 +117,10 @@ func (in *Intake) routes() *gin.Engine {
 	e.POST("/currents/:name", in.toNamed)
 	e.POST("/v1/webhook", in.asRudderStack)
 	e.NoMethod(func(c *gin.Context) {
-		in.refuseStranger(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
+		in.refuseUntrusted(c, nil, http.StatusMethodNotAllowed, "only POST is taken here; send the batch with POST")
 	})
 	e.NoRoute(func(c *gin.Context) {
-		in.refuseStranger(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
+		in.refuseUntrusted(c, nil, http.StatusNotFound, "there is nothing here; Braze posts to /currents or /currents/NAME")
 	})
 	return e
 }

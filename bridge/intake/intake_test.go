@@ -224,7 +224,7 @@ func TestFates(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
+func TestStoreFailuresAreAnswered503(t *testing.T) {
 	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, queue.ErrAway, errors.New("disk on fire")} {
 		t.Run(err.Error(), func(t *testing.T) {
 			b := start(t, Config{})
@@ -241,7 +241,7 @@ func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
 }
 
 // 413 makes Braze halve the batch, so that all but the event in question pass.
-func TestAnEventThatIsTooLargeForTheQueueIsToldSo(t *testing.T) {
+func TestEventTooLargeForTheQueue(t *testing.T) {
 	b := start(t, Config{})
 	b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", queue.ErrTooLarge)
 	got := b.do(t, request{body: oneEvent, header: with("secret")})
@@ -302,7 +302,7 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 
 // A client that writes all of its body before it reads must see the answer, not
 // a broken connection: only 413 makes Braze send smaller batches.
-func TestWhoWritesBeforeReadingSees413(t *testing.T) {
+func TestClientThatWritesBeforeItReadsSees413(t *testing.T) {
 	b := start(t, Config{MaxBody: 1 << 20})
 	size := 4 << 20
 	for framing, end := range map[string]string{
@@ -315,21 +315,6 @@ func TestWhoWritesBeforeReadingSees413(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 413, answerOn(t, conn).StatusCode)
 	}
-}
-
-func TestExpectContinue(t *testing.T) {
-	b := start(t, Config{})
-	conn := b.raw(t, fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(oneEvent)))
-	reader := bufio.NewReader(conn)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	first, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 100, first.StatusCode)
-	_, err = conn.Write([]byte(oneEvent))
-	require.NoError(t, err)
-	second, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 200, second.StatusCode)
 }
 
 // What is logged at any level holds no query, no token and nothing of a body,

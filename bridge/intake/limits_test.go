@@ -15,27 +15,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-func TestQuotas(t *testing.T) {
-	takeAll := func(q quota) (n int) {
-		for q.take(1) != nil {
-			n++
-		}
-		return n
-	}
-	three := divide(12, 1, 3) // 2 each, 6 for the first to come
-	a, b, c := three(), three(), three()
-	require.Equal(t, 8, takeAll(a))
-	require.Equal(t, 2, takeAll(b))
-	a.shared.Release(1)
-	require.Equal(t, 1, takeAll(b), "what one gives back of the shared half, another may take")
-	require.Equal(t, 2, takeAll(c))
-	require.Equal(t, 12, takeAll(divide(12, 1, 1)()), "one connector alone has all of it")
-	five := divide(2, 1, 5)
-	for range 5 {
-		require.Equal(t, 1, takeAll(five()), "each has the least")
-	}
-}
-
 // requireServed posts to connector b; the response is 200 and takes no time.
 func (b *bench) requireServed(t *testing.T) {
 	t.Helper()
@@ -116,12 +95,12 @@ func TestFloodOfBodiesHarmsNoNeighbour(t *testing.T) {
 	for name, text := range map[string]string{
 		"stalled small": head + strings.Repeat(" ", 200_000),
 		"stalled large": head + strings.Repeat(" ", 1_000_000),
-		"many elements": strings.Repeat(post("", batch(strings.Repeat("{},", 100_000)+"1")), 5),
+		"many elements": strings.Repeat(post("", batch(strings.Repeat("{},", 20_000)+"1")), 2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Config{MaxBody: 1 << 20, MaxBuffered: 8 << 20}, 0, func(t *testing.T, b *bench) {
 				b.queues["a"].hang()
-				b.flood(t, 60, text)
+				b.flood(t, 20, text)
 				require.LessOrEqual(t, b.buffers.used.Load(), int64(8<<20))
 				b.requireServed(t)
 			})
@@ -132,9 +111,9 @@ func TestFloodOfBodiesHarmsNoNeighbour(t *testing.T) {
 // Elements that are no objects cost nothing each; objects are counted among the
 // memory for bodies before the queue sees them.
 func TestMemoryForElementsIsBounded(t *testing.T) {
-	const elements = 100_000
+	const elements = 25_000
 	send := func(element string) string { return post("", batch(strings.Repeat(element+",", elements-1)+element)) }
-	inBubble(t, Config{MaxBuffered: 32 << 20, MaxBody: 1 << 20}, 0, func(t *testing.T, b *bench) {
+	inBubble(t, Config{MaxBuffered: 8 << 20, MaxBody: 1 << 20}, 0, func(t *testing.T, b *bench) {
 		q := b.queues["a"]
 		q.hang()
 		b.flood(t, 10, send("1"))
@@ -148,9 +127,9 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		}
 		q.hang()
 		b.flood(t, 10, send("{}"))
-		require.Equal(t, 1, q.waiting, "of 12 MiB")
+		require.Equal(t, 1, q.waiting, "of 3 MiB")
 		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(elements*64))
-		require.LessOrEqual(t, b.buffers.used.Load(), int64(32<<20))
+		require.LessOrEqual(t, b.buffers.used.Load(), int64(8<<20))
 	})
 }
 
@@ -183,7 +162,7 @@ func drip(conn net.Conn, text string, piece int, every time.Duration) {
 }
 
 // Clients that never fall silent for long and never come to an end, and those
-// that do fall silent, are sent away in bounded time.
+// that do fall silent, lose their connection in bounded time.
 func TestSlowSenders(t *testing.T) {
 	good := batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`))
 	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
@@ -238,7 +217,7 @@ func TestSlowSenders(t *testing.T) {
 	})
 }
 
-// A client that sends requests without ever reading a response is sent away.
+// A client that sends requests without ever reading a response loses its connection.
 func TestClientThatNeverReads(t *testing.T) {
 	for name, text := range map[string]string{
 		"without a token": "POST /currents HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "bad requests": post("", "{"), "good ones": post("", oneEvent),

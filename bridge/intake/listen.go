@@ -19,7 +19,7 @@ const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
 // serves them over TLS where certs is not nil; the handshake is part of the first
-// read, so that a slow one holds up no other. It is made for the server that
+// read, so that a slow one delays no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
 // When there are too many, one makes room for the next: the oldest that has not
@@ -47,7 +47,7 @@ type listener struct {
 	stop   func()
 
 	mu        sync.Mutex
-	strangers list.List // of *conn that have not shown a good token, oldest first
+	untrusted list.List // of *conn that have not shown a good token, oldest first
 	idle      list.List // of *conn that have, and wait for a request, longest first
 	short     bool      // Accept waits for a place
 }
@@ -60,7 +60,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	if !l.places.TryAcquire(1) {
 		l.mu.Lock()
-		l.short = !l.evict(&l.strangers) && !l.evict(&l.idle)
+		l.short = !l.evict(&l.untrusted) && !l.evict(&l.idle)
 		l.mu.Unlock()
 		if l.places.Acquire(l.open, 1) != nil {
 			inner.Close()
@@ -74,7 +74,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.short = false
-	made.move(&l.strangers)
+	made.move(&l.untrusted)
 	return made, nil
 }
 
@@ -86,7 +86,7 @@ func (l *listener) evict(from *list.List) bool {
 	}
 	victim := first.Value.(*conn)
 	victim.leave()
-	_ = victim.tcp.Close() // at once, without TLS's farewell
+	_ = victim.tcp.Close() // at once, without the closing alert of TLS
 	return true
 }
 
@@ -104,7 +104,7 @@ type conn struct {
 	of      *listener
 	trusted atomic.Bool
 
-	in    *list.List // strangers, idle, or nil: in the middle of a request
+	in    *list.List // untrusted, idle, or nil: in the middle of a request
 	place *list.Element
 	left  bool // it has no place any more
 }
@@ -176,7 +176,7 @@ func (c *conn) trust() {
 func connState(of net.Conn, state http.ConnState) {
 	c, ok := of.(*conn)
 	if !ok || !c.trusted.Load() {
-		return // from another listener, or a stranger whatever it does
+		return // from another listener, or not trusted yet
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()

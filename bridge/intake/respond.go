@@ -69,9 +69,9 @@ func (in *Intake) fail(c *gin.Context, to *connector, err error) {
 	in.refuse(c, to, status, text)
 }
 
-// refuseStranger responds with an error to a sender that has not shown a good
+// refuseUntrusted responds with an error to a sender that has not shown a good
 // token, and ends the connection. to is nil where no connector is meant.
-func (in *Intake) refuseStranger(c *gin.Context, to *connector, status int, text string) {
+func (in *Intake) refuseUntrusted(c *gin.Context, to *connector, status int, text string) {
 	c.Writer.Header().Set("Connection", "close") // over HTTP/2: GOAWAY
 	if c.Request.ProtoMajor == 1 {
 		in.refuse(c, to, status, text)
@@ -90,7 +90,6 @@ func (in *Intake) setRetryAfter(c *gin.Context, status int) {
 	}
 }
 
-// refuse responds with an error.
 func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string) {
 	control := http.NewResponseController(c.Writer)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTime))
@@ -105,10 +104,7 @@ func (in *Intake) refuse(c *gin.Context, to *connector, status int, text string)
 		_ = control.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	in.setRetryAfter(c, status)
-	response, err := json.Marshal(map[string]string{"error": text})
-	if err != nil {
-		response = []byte(`{"error":""}`)
-	}
+	response, _ := json.Marshal(map[string]string{"error": text})
 	response = append(response, '\n')
 	if alone && to != nil && (status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType) {
 		in.respondAndDrain(c, to, status, response)

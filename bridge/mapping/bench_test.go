@@ -48,33 +48,6 @@ func BenchmarkMap(b *testing.B) {
 	}
 }
 
-// BenchmarkKeeps asks whether 100 events of about 1 KB leave.
-func BenchmarkKeeps(b *testing.B) {
-	_, events := currentstest.EmailOpens(100)
-	for _, bb := range []struct {
-		name string
-		opts mapping.Options
-	}{
-		{"none", mapping.Options{}},
-		{"types", mapping.Options{Filter: mapping.Filter{Allow: []string{"users.messages.*"}, Deny: []string{"users.behaviors.*"}}}},
-		{"property", mapping.Options{Filter: mapping.Filter{DenyProperties: []mapping.PropertyRule{{Property: "esp", Values: []string{"none"}}}}}},
-		{"drop-id", mapping.Options{Personal: mapping.Personal{Fields: actions{"user.user_id": mapping.Drop}}}},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			mapper := newMapper(b, bb.opts)
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, e := range events {
-					if !mapper.Keeps(e) {
-						b.Fatal("kept back")
-					}
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)), "ns/event")
-		})
-	}
-}
-
 // TestMapAllocatesNothing holds Append and Keeps to their promise. No user id is
 // dropped here: that takes a pool, which the race detector empties now and then.
 func TestMapAllocatesNothing(t *testing.T) {

@@ -8,85 +8,66 @@ const (
 	userOrphan    = "users.UserOrphan"
 )
 
-// isType reports whether the event's type is name.
 func (e *fields) isType(name string) bool {
 	var buf [64]byte
 	return len(e.eventType) > 0 && e.eventType[0] == '"' && string(plainText(e.eventType, buf[:0])) == name
 }
 
-// What RudderStack's standard traits are made of. The last two lie inside of
-// the trait address.
-const (
-	traitEmail = iota
-	traitPhone
-	traitFirstName
-	traitLastName
-	traitBirthday
-	traitCity
-	traitCountry
-	traitCount
-)
-
-// traitIndex returns which standard trait a property of a profile becomes.
-// gender has that name on both sides.
-func traitIndex(key []byte) int {
-	switch string(key) {
-	case "email_address":
-		return traitEmail
-	case "phone_number":
-		return traitPhone
-	case "first_name":
-		return traitFirstName
-	case "last_name":
-		return traitLastName
-	case "dob":
-		return traitBirthday
-	case "home_city":
-		return traitCity
-	case "country":
-		return traitCountry
-	}
-	return -1
+// standardTraits are the properties of a profile for which RudderStack has a
+// trait of its own: the key under which that stands, and the property that would
+// be in its way. The last ones lie inside of the trait address. gender has that
+// name on both sides.
+var standardTraits = [...]struct{ property, key, inTheWay string }{
+	{"email_address", `"email":`, "email"},
+	{"phone_number", `"phone":`, "phone"},
+	{"first_name", `"firstName":`, "firstName"},
+	{"last_name", `"lastName":`, "lastName"},
+	{"dob", `"birthday":`, "birthday"},
+	{"home_city", `"city":`, "address"},
+	{"country", `"country":`, "address"},
 }
 
-// profile is what the traits of an identify call are made of.
+// firstInAddress is the first of standardTraits that lies inside of address.
+const firstInAddress = 5
+
+// profile is what the standard traits of an identify call are made of.
 type profile struct {
-	values [traitCount][]byte
-	// The properties have a standard trait's name themselves, so that what
-	// would be renamed to it keeps its own.
-	taken [traitCount]bool
+	values [len(standardTraits)][]byte
+	// A property is in the way, so that what would be renamed keeps its name.
+	keep [len(standardTraits)]bool
 }
 
-func (p *profile) read(properties []byte, scratch []byte) {
+func (p *profile) read(properties, scratch []byte) {
 	for f := currents.Fields(properties); f.Next(); {
-		key := plainKey(&f, scratch)
-		if i := traitIndex(key); i >= 0 {
-			p.values[i] = f.Value()
-			continue
-		}
-		switch string(key) {
-		case "email":
-			p.taken[traitEmail] = true
-		case "phone":
-			p.taken[traitPhone] = true
-		case "firstName":
-			p.taken[traitFirstName] = true
-		case "lastName":
-			p.taken[traitLastName] = true
-		case "birthday":
-			p.taken[traitBirthday] = true
-		case "address":
-			p.taken[traitCity], p.taken[traitCountry] = true, true
+		key := f.PlainKey(scratch)
+		for i, s := range standardTraits {
+			if string(key) == s.property {
+				p.values[i] = f.Value()
+			} else if string(key) == s.inTheWay {
+				p.keep[i] = true
+			}
 		}
 	}
 }
 
-// renamed returns the value of a standard trait; nil where it is not made.
-func (p *profile) renamed(i int) []byte {
-	if p.taken[i] {
-		return nil
+// renames reports whether a property becomes a standard trait.
+func (p *profile) renames(key []byte) bool {
+	for i, s := range standardTraits {
+		if string(key) == s.property {
+			return !p.keep[i]
+		}
 	}
-	return p.values[i]
+	return false
+}
+
+// append appends the standard traits of a range as members of an object.
+func (p *profile) append(dst []byte, to *object, from, end int) []byte {
+	for i := from; i < end; i++ {
+		if !p.keep[i] {
+			dst = to.append(dst, standardTraits[i].key, p.values[i])
+		}
+	}
+	return dst
 }
 
 // appendProfile appends the member traits of an identify call: all properties,
@@ -104,22 +85,14 @@ func (e *fields) appendProfile(dst []byte) []byte {
 	for i := range p.values {
 		e.take(&p.values[i], redactedTrait)
 	}
-	traits := object{open: `,"traits":{`}
-	dst = traits.append(dst, `"email":`, p.renamed(traitEmail))
-	dst = traits.append(dst, `"phone":`, p.renamed(traitPhone))
-	dst = traits.append(dst, `"firstName":`, p.renamed(traitFirstName))
-	dst = traits.append(dst, `"lastName":`, p.renamed(traitLastName))
-	dst = traits.append(dst, `"birthday":`, p.renamed(traitBirthday))
-	if city, country := p.renamed(traitCity), p.renamed(traitCountry); present(city) || present(country) {
-		dst = traits.append(dst, `"address":`, []byte(`{`))
-		address := object{}
-		dst = address.append(dst, `"city":`, city)
-		dst = address.append(dst, `"country":`, country)
-		dst = address.close(dst)
-	}
+	traits, address := object{open: `,"traits":{`}, object{open: `{`}
+	dst = p.append(dst, &traits, 0, firstInAddress)
+	var buf [128]byte
+	inside := p.append(buf[:0], &address, firstInAddress, len(standardTraits))
+	dst = traits.append(dst, `"address":`, address.close(inside))
 	for f := currents.Fields(e.properties); f.Next(); {
-		key := plainKey(&f, scratch[:0])
-		if i := traitIndex(key); i >= 0 && !p.taken[i] {
+		key := f.PlainKey(scratch[:0])
+		if p.renames(key) {
 			continue
 		}
 		if i := movedIndex(key); i != notMoved && i != email && i != phone {

@@ -1,7 +1,6 @@
 package mapping_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -96,22 +95,6 @@ func TestAlias(t *testing.T) {
 		strings.Replace(orphan(`{"user_id":"u"}`, `{"orphaned_by_id":"o"}`), "Orphan", "Orphans", 1),
 	} {
 		require.Equal(t, mapped(event), string(m.Append(nil, []byte(event), "fallback")))
-	}
-}
-
-// TestCallsOfFixtures makes the calls of events as Braze writes them.
-func TestCallsOfFixtures(t *testing.T) {
-	v := newValidator(t)
-	m := newMapper(t, mapping.Options{Identify: true, Alias: true})
-	for name, want := range map[string]string{
-		"users.profile.Update": `{"email":"jasper.gislason4902@example.com","phone":"+971509895575","firstName":"Jasper","lastName":"Gislason","birthday":"1974-09-12","address":{"city":"Dubai","country":"AE"},`,
-		"users.UserOrphan":     `"type":"alias","previousId":"customer-104777","messageId":"92fa56d8-5c7b-43a5-8211-67bbe1719978","anonymousId":"6506b123f714fa5c820ab39c","userId":"638f432262767f69f7412c78"`,
-	} {
-		event, err := os.ReadFile("../../fixtures/events/" + name + ".json")
-		require.NoError(t, err)
-		got := m.Append(nil, event, "")
-		require.Contains(t, string(got), want)
-		requireValid(t, v, got)
 	}
 }
 

@@ -12,10 +12,3 @@ func WithDrift(m *Mapper, w *drift.Watch) *Mapper {
 	}
 	return &other
 }
-
-// Table is the table of names.
-type Table struct{ table }
-
-// Add and Find are its methods.
-func (t *Table) Add(name string) int  { return t.add(name) }
-func (t *Table) Find(name string) int { return t.find([]byte(name)) }

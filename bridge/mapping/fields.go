@@ -26,7 +26,6 @@ const (
 	unknown  = -2 // to the glossary, so it may be any
 )
 
-// movedIndex returns which of the moved properties key is.
 func movedIndex(key []byte) int {
 	switch string(key) {
 	case "ad_id":
@@ -58,7 +57,8 @@ type fields struct {
 	moved [movedCount][]byte
 	cut   bool                // a member of properties moves
 	runs  [movedCount + 1]run // those that stay, between those that move
-	used  int                 // of runs; more than len(runs) with duplicates only
+	used  int                 // of runs
+	more  []run               // further runs, of properties with many duplicate keys
 
 	shape  *shape // of the event type, where shapes are known and it came first
 	drifts bool   // something may not be in the glossary; of use with shapes only
@@ -114,11 +114,11 @@ func (e *fields) take(value *[]byte, place redactions) {
 type run struct{ from, to int }
 
 // read walks the event once, user and properties in their place. known may be
-// nil; else drifts tells whether it is worth a closer look by known.note.
+// nil; else drifts reports whether it is worth a closer look by known.note.
 func (e *fields) read(event []byte, known *shapes) {
 	var scratch [64]byte // for keys that are written with escapes
 	for f := currents.Fields(event); f.Next(); {
-		switch string(plainKey(&f, scratch[:0])) {
+		switch string(f.PlainKey(scratch[:0])) {
 		case "event_type":
 			e.drifts = e.drifts || e.eventType != nil
 			e.eventType = f.Value()
@@ -148,36 +148,30 @@ func (e *fields) read(event []byte, known *shapes) {
 
 func (e *fields) readUser(f *currents.FieldIterator, scratch []byte) {
 	e.userID, e.externalUserID, e.deviceID, e.timezone = nil, nil, nil, nil // of an earlier duplicate
-	var seen uint8
 	for f.Next() {
-		switch string(plainKey(f, scratch)) {
+		key := f.PlainKey(scratch)
+		e.drifts = e.drifts || e.shape == nil || e.shape.user.find(key) < 0
+		switch string(key) {
 		case "user_id":
 			e.userID = f.Value()
-			seen |= hasUserID
 		case "external_user_id":
 			e.externalUserID = f.Value()
-			seen |= hasExternalUserID
 		case "device_id":
 			e.deviceID = f.Value()
-			seen |= hasDeviceID
 		case "timezone":
 			e.timezone = f.Value()
-			seen |= hasTimezone
-		default:
-			e.drifts = true
 		}
 	}
-	e.drifts = e.drifts || e.shape == nil || seen&^e.shape.userBits != 0
 }
 
 // readProperties takes out what moves and notes the runs of what stays.
 func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 	e.moved = [movedCount][]byte{} // of an earlier duplicate
-	e.used, e.cut = 0, false
+	e.used, e.more, e.cut = 0, nil, false
 	from, to := -1, 0
 	shape := e.shape
 	for f.Next() {
-		key := plainKey(f, scratch)
+		key := f.PlainKey(scratch)
 		var i int
 		if shape == nil {
 			i = movedIndex(key)
@@ -203,13 +197,14 @@ func (e *fields) readProperties(f *currents.FieldIterator, scratch []byte) {
 
 // keep notes a run; there is none where from is negative.
 func (e *fields) keep(from, to int) {
-	if from < 0 {
-		return
-	}
-	if e.used < len(e.runs) {
+	switch {
+	case from < 0:
+	case e.used < len(e.runs):
 		e.runs[e.used] = run{from, to}
+		e.used++
+	default:
+		e.more = append(e.more, run{from, to})
 	}
-	e.used++
 }
 
 // appendProperties appends what stays of properties, as it was written.
@@ -218,54 +213,17 @@ func (e *fields) appendProperties(dst []byte) []byte {
 	switch {
 	case !present(e.properties):
 		return dst
-	case e.properties[0] != '{':
+	case e.properties[0] != '{' || e.used > 0 && !e.cut:
 		return appendMember(dst, key, e.properties)
-	case e.used == 0:
-		return dst
-	case !e.cut:
-		return appendMember(dst, key, e.properties)
-	case e.used > len(e.runs):
-		return e.appendMany(append(dst, key...))
 	}
-	dst = append(dst, key...)
-	for i, r := range e.runs[:e.used] {
-		dst = append(dst, opening(i == 0))
-		dst = append(dst, e.properties[r.from:r.to]...)
+	o := object{open: key + "{"}
+	for _, r := range e.runs[:e.used] {
+		dst = o.append(dst, "", e.properties[r.from:r.to])
 	}
-	return append(dst, '}')
-}
-
-// appendMany is for properties with so many duplicate keys that the runs
-// between them were not noted.
-func (e *fields) appendMany(dst []byte) []byte {
-	var scratch [64]byte
-	first := true
-	for f := currents.Fields(e.properties); f.Next(); {
-		if movedIndex(plainKey(&f, scratch[:0])) != notMoved {
-			continue
-		}
-		from, to := f.Span()
-		dst = append(dst, opening(first))
-		dst = append(dst, e.properties[from:to]...)
-		first = false
+	for _, r := range e.more {
+		dst = o.append(dst, "", e.properties[r.from:r.to])
 	}
-	return append(dst, '}')
-}
-
-func opening(first bool) byte {
-	if first {
-		return '{'
-	}
-	return ','
-}
-
-// plainKey returns the key under f with its escapes undone, in scratch where
-// it has any.
-func plainKey(f *currents.FieldIterator, scratch []byte) []byte {
-	if f.Escaped() {
-		return f.AppendKey(scratch)
-	}
-	return f.Key()
+	return o.close(dst)
 }
 
 // plainText returns the text of a raw string, in scratch where it has escapes;

@@ -24,12 +24,12 @@ type TypeFilter struct {
 	// What the patterns said of the types that came so far: a copy is made to
 	// add one, so that reading needs no lock. Types come from outside, so there
 	// is a limit to how many are kept, and how long they may be.
-	learned atomic.Pointer[map[string]bool]
+	cache atomic.Pointer[map[string]bool]
 }
 
 const (
-	maxLearned     = 512
-	maxLearnedType = 256
+	maxCached     = 512
+	maxCachedType = 256
 )
 
 // Types returns what the filter says of event types alone, for a filter that New
@@ -104,7 +104,7 @@ func isNumber(text string) bool {
 	return (text[0] == '-' || text[0]-'0' <= 9) && json.Valid([]byte(text))
 }
 
-// keeps tells whether an event leaves. What is no object does, so that it
+// keeps reports whether an event leaves. What is no object does, so that it
 // becomes a dead letter further on.
 func (f *filter) keeps(event []byte) bool {
 	if len(event) == 0 || event[0] != '{' {
@@ -142,7 +142,7 @@ func (f *TypeFilter) KeepsType(eventType []byte) bool {
 	if f == nil {
 		return true
 	}
-	known := f.learned.Load()
+	known := f.cache.Load()
 	if known != nil {
 		if keeps, ok := (*known)[string(eventType)]; ok {
 			return keeps
@@ -150,15 +150,14 @@ func (f *TypeFilter) KeepsType(eventType []byte) bool {
 	}
 	text := string(eventType)
 	keeps := (len(f.allow) == 0 || matches(f.allow, text)) && !matches(f.deny, text)
-	if len(text) > maxLearnedType || known != nil && len(*known) >= maxLearned {
+	if len(text) > maxCachedType || known != nil && len(*known) >= maxCached {
 		return keeps
 	}
-	next := make(map[string]bool)
+	next := map[string]bool{text: keeps}
 	if known != nil {
 		maps.Copy(next, *known)
 	}
-	next[text] = keeps
-	f.learned.CompareAndSwap(known, &next) // else somebody else has learned something, and this is for another time
+	f.cache.CompareAndSwap(known, &next) // where another goroutine was first, the next event of this type adds it
 	return keeps
 }
 
@@ -171,7 +170,7 @@ func matches(patterns []string, text string) bool {
 	return false
 }
 
-// holds tells whether the property is there and has one of the values.
+// holds reports whether the property is there and has one of the values.
 func (c *condition) holds(properties []byte) bool {
 	value := c.find(properties)
 	if len(value) == 0 || value[0] == '{' || value[0] == '[' {
@@ -195,7 +194,7 @@ func (c *condition) find(properties []byte) []byte {
 	var literal, outer, inner []byte
 	var scratch [64]byte
 	for f := currents.Fields(properties); f.Next(); {
-		switch key := plainKey(&f, scratch[:0]); {
+		switch key := f.PlainKey(scratch[:0]); {
 		case string(key) == c.property:
 			literal = f.Value()
 		case c.head != "" && string(key) == c.head:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
+	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
@@ -36,14 +37,18 @@ func movedTo() map[string][]string {
 }
 
 // FuzzAppendMessage maps any event and looks at the message with encoding/json:
-// every value is where it belongs, byte for byte, and nothing else is there.
+// every value is where it belongs, byte for byte, and nothing else is there. A
+// watch for drift changes nothing of it.
 func FuzzAppendMessage(f *testing.F) {
 	for _, seed := range seeds() {
 		f.Add([]byte(seed))
 	}
-	mapper := mapping.Plain()
+	mapper, watched := mapping.Plain(), newMapper(f, mapping.Options{Drift: drift.New(drift.Config{})})
+	watchedWebhook := newMapper(f, mapping.Options{Drift: drift.New(drift.Config{}), Webhook: true})
 	f.Fuzz(func(t *testing.T, event []byte) {
 		message := mapper.AppendMessage(nil, event, "fall\"back")
+		require.Equal(t, string(message), string(watched.Append(nil, event, "fall\"back")))
+		require.Equal(t, string(event), string(watchedWebhook.Append(nil, event, "")))
 		if len(event) == 0 || event[0] != '{' || event[len(event)-1] != '}' || !json.Valid(event) {
 			return // that it did not panic is enough
 		}
@@ -73,6 +78,9 @@ func FuzzAppendMessage(f *testing.F) {
 	})
 }
 
+// object is a JSON object of a test.
+type object = map[string]json.RawMessage
+
 // decode returns the members of an object, the last of duplicates; nil for
 // anything else.
 func decode(t *testing.T, text json.RawMessage) (members object) {
@@ -80,6 +88,15 @@ func decode(t *testing.T, text json.RawMessage) (members object) {
 		require.NoError(t, json.Unmarshal(text, &members))
 	}
 	return members
+}
+
+// exact decodes JSON without rounding its numbers.
+func exact(t *testing.T, raw []byte) (v any) {
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	require.NoError(t, d.Decode(&v), "%s", raw)
+	require.False(t, d.More(), "%s", raw)
+	return v
 }
 
 // raw is a value as text; null counts as absent.
@@ -134,4 +151,24 @@ func checkOrder(t *testing.T, message []byte) {
 		require.Greater(t, place, last, "%s", message)
 		last = place
 	}
+}
+
+// plainText reports whether texts and all that JSON says in them is UTF-8.
+func plainText(event []byte, texts ...string) bool {
+	for _, text := range append(texts, string(event)) {
+		if strings.ToValidUTF8(text, "") != text {
+			return false
+		}
+	}
+	lower := strings.ToLower(string(event))
+	return !strings.Contains(lower, `\ud`) && !strings.Contains(lower, `\ufffd`)
+}
+
+func textOf(t *testing.T, value json.RawMessage) string {
+	var text string
+	if len(value) > 0 && value[0] == '"' {
+		require.NoError(t, json.Unmarshal(value, &text))
+		return text
+	}
+	return string(value)
 }

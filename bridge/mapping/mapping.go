@@ -38,16 +38,13 @@ func New(opts Options) (*Mapper, error) {
 	return newMapper(opts, g)
 }
 
-// needGlossary tells whether it is worth the milliseconds that loading takes.
+// needGlossary reports whether it is worth the milliseconds that loading takes.
 func (o *Options) needGlossary() bool {
 	return o.Drift != nil || o.Names.Readable || len(o.Names.Map) > 0 || o.Personal.Preset == Drop || o.Personal.Preset == Hash
 }
 
 func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 	var wrong mistakes
-	if opts.Webhook {
-		checkWebhook(opts, &wrong)
-	}
 	known := newShapes(g)
 	m := &Mapper{
 		webhook: opts.Webhook, identify: opts.Identify, alias: opts.Alias,
@@ -65,25 +62,11 @@ func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
 	return m, nil
 }
 
-// checkWebhook refuses what RudderStack's Braze source would not understand.
-func checkWebhook(opts Options, wrong *mistakes) {
-	const why = "has no meaning in webhook mode, where RudderStack's Braze source does the mapping; remove it, or change to the mode events"
-	if opts.Names.Readable || len(opts.Names.Map) > 0 {
-		wrong.add("names", why)
-	}
-	if opts.Identify {
-		wrong.add("identify", why)
-	}
-	if opts.Alias {
-		wrong.add("alias", why)
-	}
-}
-
 // Plain returns the Mapper of the zero Options: it maps as RudderStack's own
 // Braze source does.
 func Plain() *Mapper { return &Mapper{} }
 
-// Keeps tells whether an event leaves: the filter lets it through, and where a
+// Keeps reports whether an event leaves: the filter lets it through, and where a
 // user id is dropped, it has another one. What is no object leaves, so that it
 // becomes a dead letter where it is mapped. event is as AppendMessage takes it.
 func (m *Mapper) Keeps(event []byte) bool {
@@ -96,26 +79,24 @@ func (m *Mapper) Append(dst, event []byte, fallbackID string) []byte {
 	if !m.webhook {
 		return m.AppendMessage(dst, event, fallbackID)
 	}
-	var drifts bool
-	switch {
-	case m.personal != nil:
-		dst, drifts = m.personal.append(dst, event)
-	case m.shapes != nil:
+	if m.personal != nil {
+		dst, drifts := m.personal.append(dst, event)
+		m.look(event, typeOf(event), drifts, 0)
+		return dst
+	}
+	if m.shapes != nil {
 		var e fields
 		e.read(event, m.shapes)
-		dst, drifts = append(dst, event...), e.drifts
-	default:
-		dst = append(dst, event...)
+		m.look(event, e.eventType, e.drifts, 0)
 	}
-	m.look(event, drifts, 0)
-	return dst
+	return append(dst, event...)
 }
 
 // look counts the drift of an event as Braze sent it, where there may be some,
 // and what is redacted in it.
-func (m *Mapper) look(event []byte, drifts bool, missing redactions) {
+func (m *Mapper) look(event, eventType []byte, drifts bool, missing redactions) {
 	if m.shapes != nil && (drifts || missing != 0) {
-		m.shapes.note(m.drift, event, drifts, missing)
+		m.shapes.note(m.drift, event, eventType, drifts, missing)
 	}
 }
 
@@ -143,8 +124,8 @@ const (
 //
 // AppendMessage allocates only to grow dst, for keys and types of more than 64
 // bytes that are written with escapes, for names that a pattern gives to types
-// that are not in the glossary, for a time that is ISO text, and where it counts
-// drift. The message of zero Options is at most
+// that are not in the glossary, for a time that is ISO text, for many duplicate
+// keys of properties, and where it counts drift. The message of zero Options is at most
 // len(event)+len(fallbackID)*6+512 bytes long; a hash adds 66 bytes at most.
 // With rules for personal data dst grows by the size of the event in between.
 func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
@@ -152,7 +133,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	if m.personal == nil {
 		e.read(event, m.shapes)
 		dst = m.appendMessage(dst, &e, fallbackID)
-		m.look(event, e.drifts, e.redacted)
+		m.look(event, e.eventType, e.drifts, e.redacted)
 		return dst
 	}
 	start := len(dst)
@@ -160,7 +141,7 @@ func (m *Mapper) AppendMessage(dst, event []byte, fallbackID string) []byte {
 	end := len(dst)
 	e.read(dst[start:end], nil)
 	dst = m.appendMessage(dst, &e, fallbackID)
-	m.look(event, drifts, e.redacted)
+	m.look(event, e.eventType, drifts, e.redacted)
 	return append(dst[:start], dst[end:]...)
 }
 

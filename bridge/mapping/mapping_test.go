@@ -72,7 +72,7 @@ func TestRules(t *testing.T) {
 
 		{"properties byte for byte", "{\"id\":\"i\",\"properties\":{ \"b\" : 1 ,\n\"a\":2.50, \"7\":\"x\", \"a\":3 } }", ``, ",\"messageId\":\"i\",\"properties\":{ \"b\" : 1 ,\n\"a\":2.50, \"7\":\"x\", \"a\":3 }"},
 		{"runs between what moves", `{"id":"i","properties":{ "a":1 , "b" : 2,"platform":"p","c":3 ,"os_version":"v", "d":4, "e":5 }}`, `,"os":{"version":"v","name":"p"}`, `,"messageId":"i","properties":{"a":1 , "b" : 2,"c":3,"d":4, "e":5}`},
-		{"unusual batch of old", `{"id":"i","properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}}`, ``, `,"messageId":"i","properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}`},
+		{"unusual keys and values", `{"id":"i","properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}}`, ``, `,"messageId":"i","properties":{"a":1,"a.b":2,"c/d":3,"7":"x","big":9007199254740993,"z":"\u0000"}`},
 		{"unsafe keys", `{"id":"i","properties":{"__proto__":{"a":1},"constructor":2}}`, ``, `,"messageId":"i","properties":{"__proto__":{"a":1},"constructor":2}`},
 		{"empty properties", `{"id":"i","properties":{ }}`, ``, `,"messageId":"i"`},
 		{"properties array", `{"id":"i","properties":[1, 2]}`, ``, `,"messageId":"i","properties":[1, 2]`},
@@ -127,7 +127,7 @@ func TestManyDuplicates(t *testing.T) {
 
 // TestDeepNesting: reading each level again would take hours here.
 func TestDeepNesting(t *testing.T) {
-	const depth = 2 << 20
+	const depth = 1 << 19
 	open, closed := strings.Repeat("[", depth), strings.Repeat("]", depth)
 	event := `{"id":"i","time":` + open + `1700000000` + closed + `,"user":{"user_id":` + open + closed + `},"properties":{"platform":` + open + closed + `,"a":` + open + closed + `}}`
 	want := context + `,"os":{"name":` + open + closed + `}` + track + `,"messageId":"i","anonymousId":` + open + closed +

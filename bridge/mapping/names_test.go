@@ -3,6 +3,7 @@ package mapping_test
 import (
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,8 +12,21 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
+var loadGlossary = sync.OnceValues(schemas.Load)
+
+// glossary is the one that is built in, loaded once.
+func glossary(t testing.TB) *schemas.Glossary {
+	t.Helper()
+	g, err := loadGlossary()
+	require.NoError(t, err)
+	return g
+}
+
 func newMapper(t testing.TB, opts mapping.Options) *mapping.Mapper {
 	t.Helper()
+	if opts.Glossary == nil {
+		opts.Glossary = glossary(t)
+	}
 	m, err := mapping.New(opts)
 	require.NoError(t, err)
 	return m
@@ -77,8 +91,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestReadableNames(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	g := glossary(t)
 	m := newMapper(t, mapping.Options{Names: mapping.Names{Readable: true}})
 	named := 0
 	for i := range g.Events {

@@ -9,8 +9,8 @@ import (
 // Braze source does.
 type Options struct {
 	// Webhook is for the mode in which RudderStack's Braze source maps: the
-	// events leave as Braze sent them. Names, Identify and Alias are refused
-	// then, because that source would not understand what comes of them.
+	// events leave as Braze sent them. Names, Identify and Alias change nothing
+	// then.
 	Webhook  bool
 	Names    Names
 	Filter   Filter
@@ -19,7 +19,7 @@ type Options struct {
 	// named as RudderStack names them.
 	Identify bool
 	// Alias makes an alias call of an event that says that one user was merged
-	// into another, such as users.behaviors.UserOrphan.
+	// into another, users.UserOrphan.
 	Alias bool
 	// Drift, where it is not nil, counts event types and fields that are not in
 	// the glossary, and ids and traits that Braze has redacted.

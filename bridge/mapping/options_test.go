@@ -41,8 +41,6 @@ func TestOptionMistakes(t *testing.T) {
 	}{
 		"nothing":          {mapping.Options{}, nil},
 		"webhook":          {mapping.Options{Webhook: true, Filter: mapping.Filter{Deny: []string{"a"}}, Personal: mapping.Personal{Preset: mapping.Drop}}, nil},
-		"webhook, names":   {mapping.Options{Webhook: true, Names: mapping.Names{Readable: true}}, []string{"names"}},
-		"webhook, calls":   {mapping.Options{Webhook: true, Identify: true, Alias: true}, []string{"identify", "alias"}},
 		"no type":          {names("", "a"), []string{"names.map."}},
 		"star inside":      {names("users.*.Open", "a"), []string{"names.map.users.*.Open"}},
 		"two stars":        {names("users.**", "a"), []string{"names.map.users.**"}},
@@ -66,10 +64,11 @@ func TestOptionMistakes(t *testing.T) {
 		"both ids":         {personal(map[string]mapping.Action{"user.user_id": mapping.Drop, "user.external_user_id": mapping.Drop}), []string{"personal.fields.user.user_id"}},
 		"one id, hash one": {personal(map[string]mapping.Action{"user.user_id": mapping.Drop, "user.external_user_id": mapping.Hash}), nil},
 		"everything": {mapping.Options{
-			Webhook: true, Identify: true, Names: mapping.Names{Map: map[string]string{"a*b": "a"}},
+			Names:  mapping.Names{Map: map[string]string{"a*b": "a"}},
 			Filter: mapping.Filter{Deny: []string{"["}}, Personal: mapping.Personal{Preset: "x", Fields: map[string]mapping.Action{"a": mapping.Hash}},
-		}, []string{"names", "identify", "names.map.a*b", "filter.deny[0]", "personal.preset", "personal.salt"}},
+		}, []string{"names.map.a*b", "filter.deny[0]", "personal.preset", "personal.salt"}},
 	} {
+		tt.opts.Glossary = glossary(t)
 		m, err := mapping.New(tt.opts)
 		require.Equal(t, tt.want, optionsOf(t, err), name)
 		require.Equal(t, err == nil, m != nil, name)

@@ -80,7 +80,7 @@ func newPersonal(o Personal, g *schemas.Glossary, known *shapes, wrong *mistakes
 	return p
 }
 
-// uses tells whether an action is done to anything.
+// uses reports whether an action is done to anything.
 func (o *Personal) uses(a Action) bool {
 	return o.Preset == a || slices.Contains(slices.Collect(maps.Values(o.Fields)), a)
 }

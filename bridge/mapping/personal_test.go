@@ -90,8 +90,7 @@ func TestPersonalRewrites(t *testing.T) {
 // TestPresetOverTheGlossary: of every event type, every field that Braze or this
 // project flags goes in both modes, and no other.
 func TestPresetOverTheGlossary(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	g := glossary(t)
 	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte(salt)}
 	modes := []*mapping.Mapper{newMapper(t, mapping.Options{Personal: personal}), newMapper(t, mapping.Options{Webhook: true, Personal: personal})}
 	flagged := 0
@@ -123,8 +122,7 @@ func TestPresetOverTheGlossary(t *testing.T) {
 // TestPresetCoversWhatPeopleWrite names the fields that Braze does not flag,
 // though people fill them with words or they name a person.
 func TestPresetCoversWhatPeopleWrite(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	g := glossary(t)
 	seen := map[string]bool{}
 	for i := range g.Events {
 		for _, f := range g.Events[i].Properties {
@@ -143,8 +141,7 @@ func TestPresetCoversWhatPeopleWrite(t *testing.T) {
 // TestUnknownTextUnderAPreset: text in what the glossary does not know is taken
 // for personal, for every event type and for types that it does not have.
 func TestUnknownTextUnderAPreset(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
+	g := glossary(t)
 	const members = `"new_text":"secret","new_list":["secret"],"new_object":{"a":{"b":"secret"}},"new_number":4711,"new_flag":true,"new_null":null`
 	const event = `{"event_type":%q,"id":"i","new_top":"secret","properties.new_dotted":"secret","user.new_dotted":"secret","user":{"user_id":"u","external_user_id":"e","device_id":"d","timezone":"z",` + members + `},"properties":{` + members + `}}`
 	types := append(g.Current(), "users.messages.pigeon.Send", "", "users.messages.newsfeedcard.Click")
@@ -169,7 +166,7 @@ func TestUnknownTextUnderAPreset(t *testing.T) {
 		string(m.Append(nil, []byte(`{"event_type":"new","user":{"new_text":"x"},"properties":{"new_text":"x","new_object":{"a":"x"}}}`), "")), "what is named wins")
 	late := `{"properties":{"email_address":"e","esp":"SendGrid","new":"x"},"user":{"user_id":"u"},"event_type":"users.messages.email.Open"}`
 	require.Equal(t, `{"properties":{"esp":"SendGrid"},"user":{"user_id":"u"},"event_type":"users.messages.email.Open"}`, string(m.Append(nil, []byte(late), "")), "the type may come last")
-	_, err = mapping.New(mapping.Options{Personal: mapping.Personal{Unknown: mapping.Drop}})
+	_, err := mapping.New(mapping.Options{Personal: mapping.Personal{Unknown: mapping.Drop}})
 	require.ErrorContains(t, err, "personal.unknown")
 }
 

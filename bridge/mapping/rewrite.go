@@ -82,7 +82,6 @@ func (w *rewriter) properties() scope {
 	return s
 }
 
-// whole goes through the event itself.
 func (w *rewriter) whole() {
 	again := w.typed
 	w.members(currents.Fields(w.event), 0, scope{top: true}, again)
@@ -90,7 +89,7 @@ func (w *rewriter) whole() {
 	w.drifts = w.drifts || !w.typed || w.typ < 0
 }
 
-// setType takes in a raw event type. Of several the last one counts.
+// setType notes a raw event type. Of several the last one counts.
 func (w *rewriter) setType(value []byte) {
 	w.late = w.late || w.used || w.typed
 	w.typ, w.typed = w.shapes.number(value), true
@@ -129,7 +128,7 @@ func (w *rewriter) upTo(i int) {
 func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again bool) currents.FieldIterator {
 	last, gap, end := 1, -1, 0 // behind the last one that stayed; where those dropped since start and end
 	for f.Next() {
-		key := plainKey(&f, w.key[:0])
+		key := f.PlainKey(w.key[:0])
 		var r *rule
 		if in.top {
 			if string(key) == "event_type" && !again {
@@ -190,7 +189,6 @@ func (w *rewriter) inner(r *rule) scope {
 	return scope{named: r.inner, inside: true}
 }
 
-// action returns what is done to a member.
 func action(r *rule, f *currents.FieldIterator) Action {
 	if r == nil {
 		return Keep
@@ -242,9 +240,9 @@ func appendCompact(dst, raw []byte) []byte {
 	return dst
 }
 
-// leavesIdentity tells whether an event still has an identity once an id is dropped,
+// leavesIdentity reports whether an event still has an identity once an id is dropped,
 // or never had one. RudderStack refuses the whole request for one without, or its
-// Braze source drops it without a word.
+// Braze source drops it silently.
 func (p *personal) leavesIdentity(event []byte, webhook bool) bool {
 	var user, external bool
 	usable := func(id []byte) bool { return currents.UsableIdentity(id) || webhook && currents.Redacted(id) }

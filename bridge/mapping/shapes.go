@@ -16,30 +16,19 @@ type shapes struct {
 // shape is what the glossary says of one event type.
 type shape struct {
 	user       table
-	userBits   uint8 // those of the user's fields that fields.readUser knows
 	properties table
 	moved      []int8 // by number of properties: which of the moved ones it is, or notMoved
 }
-
-// The user's fields that a message is made of, as bits.
-const (
-	hasUserID = 1 << iota
-	hasExternalUserID
-	hasDeviceID
-	hasTimezone
-)
 
 func newShapes(g *schemas.Glossary) *shapes {
 	s := &shapes{list: make([]shape, len(g.Events))}
 	for _, f := range g.Envelope {
 		s.top.add(f.Name)
 	}
-	bits := map[string]uint8{"user_id": hasUserID, "external_user_id": hasExternalUserID, "device_id": hasDeviceID, "timezone": hasTimezone}
 	for i := range g.Events {
 		e, of := &g.Events[i], &s.list[s.types.add(g.Events[i].Name)]
 		for _, f := range e.User {
 			of.user.add(f.Name)
-			of.userBits |= bits[f.Name]
 		}
 		for _, f := range e.Properties {
 			of.properties.add(f.Name)
@@ -80,11 +69,11 @@ func (s *shape) place(key []byte) int {
 	return int(s.moved[i])
 }
 
-// note counts what the glossary does not have in an event, and what is missing
-// of it in the message. It is for the rare event in which something unusual was
-// seen, and looks closely.
-func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing redactions) {
-	n := noting{watch: watch, event: event}
+// note counts what the glossary does not have in an event of this type, and what
+// is missing of it in the message. It is for events in which something unusual
+// was seen, and looks closely: a field that Braze adds is in each of them.
+func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, missing redactions) {
+	n := eventDrift{watch: watch, event: event, eventType: eventType}
 	if missing != 0 && n.first() {
 		for _, field := range missing.names() {
 			watch.Redacted(field)
@@ -93,61 +82,79 @@ func (s *shapes) note(watch *drift.Watch, event []byte, drifts bool, missing red
 	if !drifts {
 		return
 	}
+	of := s.of(eventType)
+	if of == nil && present(eventType) {
+		n.count()
+	}
 	for f := currents.Fields(event); f.Next(); {
-		if f.KeyIs("event_type") {
-			n.eventType = f.Value()
+		n.unknown("", &f, &s.top)
+		if of == nil {
+			continue // its fields are not known
 		}
-	}
-	of := s.of(n.eventType)
-	if of == nil && present(n.eventType) {
-		n.count("", nil)
-	}
-	for f := currents.Fields(event); f.Next(); {
-		inner := f.Inner()
+		var known *table
+		var prefix string
 		switch {
-		case s.top.find(plainKey(&f, n.key[:0])) < 0:
-			n.count("", f.AppendKey(nil))
-		case of == nil: // its fields are not known
 		case f.KeyIs("user"):
-			n.unknown("user.", &inner, &of.user)
+			prefix, known = "user.", &of.user
 		case f.KeyIs("properties"):
-			n.unknown("properties.", &inner, &of.properties)
+			prefix, known = "properties.", &of.properties
+		default:
+			continue
 		}
+		inner := f.Inner()
+		for inner.Next() {
+			n.unknown(prefix, &inner, known)
+		}
+		f.Leave(&inner)
 	}
 }
 
-// noting is one event being looked at closely.
-type noting struct {
+// typeOf returns the raw event type; nil: there is none.
+func typeOf(event []byte) (eventType []byte) {
+	for f := currents.Fields(event); f.Next(); {
+		if f.KeyIs("event_type") {
+			eventType = f.Value()
+		}
+	}
+	return eventType
+}
+
+// eventDrift is one event whose drift is counted.
+type eventDrift struct {
 	watch            *drift.Watch
 	event, eventType []byte
-	known, again     bool
+	name, field      []byte // what is counted: the type's name, and the field's
+	asked, again     bool
 	key              [64]byte
 }
 
-func (n *noting) unknown(prefix string, f *currents.FieldIterator, known *table) {
-	for f.Next() {
-		if known.find(plainKey(f, n.key[:0])) < 0 {
-			n.count(prefix, f.AppendKey(nil))
-		}
+// unknown counts the field at which f is where the table does not have it.
+func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
+	if known.find(f.PlainKey(n.key[:0])) < 0 {
+		n.field = f.AppendKey(append(n.field[:0], prefix...))
+		n.count()
 	}
 }
 
 // first reports whether the event was not counted before. The Watch is asked
 // once.
-func (n *noting) first() bool {
-	if !n.known {
-		n.known, n.again = true, !n.watch.Begin(n.event)
+func (n *eventDrift) first() bool {
+	if !n.asked {
+		n.asked, n.again = true, !n.watch.Begin(n.event)
 	}
 	return !n.again
 }
 
-func (n *noting) count(prefix string, key []byte) {
+func (n *eventDrift) count() {
 	if !n.first() {
 		return
 	}
-	name := []byte("(no text)") // a value of another kind is no name, and may be personal
-	if text, ok := currents.AppendText(nil, n.eventType); ok {
-		name = text
+	if n.name == nil {
+		text, ok := currents.AppendText(nil, n.eventType)
+		if !ok {
+			text = []byte("(no text)") // a value of another kind is no name, and may be personal
+		}
+		n.name = text
 	}
-	n.watch.Count(name, append([]byte(prefix), key...))
+	n.watch.Count(n.name, n.field)
 }

@@ -44,25 +44,42 @@ func parseTime(raw []byte) (millis int64, ok bool) {
 	}
 	switch raw[0] {
 	case '"':
-		if len(raw) == 2 {
-			return 0, false
-		}
 		if millis, is, ok := parseISO(raw); is {
 			return millis, ok
 		}
-		return toMillis(parseTextTime(raw))
-	case '[':
-		return toMillis(parseArrayTime(raw))
-	case 'n', 't', 'f', '{':
-		return 0, false
-	}
-	if len(raw) <= 15 {
-		if n, ok := plainInteger(raw); ok {
+	case '[': // its text is that of its elements joined by commas, and parseInt stops at the first one
+		if raw = currents.FirstInside(raw); len(raw) == 0 {
+			return 0, false
+		}
+	default:
+		if n, whole, _ := parseInt(raw); whole && len(raw) <= 20 { // nearly always
 			return toMillis(n, n != 0)
 		}
+		if currents.Falsy(raw) {
+			return 0, false
+		}
 	}
-	n, zero, ok := parseNumberTime(raw)
-	return toMillis(n, ok && !zero)
+	var buf [64]byte
+	n, _, ok := parseInt(appendJSText(buf[:0], raw))
+	return toMillis(n, ok)
+}
+
+// appendJSText appends the text of a string or a number in JavaScript: 1e21 is
+// "1e+21". The text of anything else has no digits at its start.
+func appendJSText(dst, raw []byte) []byte {
+	if raw[0] == '"' {
+		dst, _ = currents.AppendText(dst, raw)
+		return dst
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return dst // no number, or "Infinity"
+	}
+	format := byte('f')
+	if size := max(f, -f); size >= 1e21 || size < 1e-6 {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, f, format, -1, 64)
 }
 
 // toMillis takes small numbers for seconds and large ones for milliseconds.
@@ -98,97 +115,31 @@ func parseISO(raw []byte) (millis int64, is, ok bool) {
 	return 0, true, false
 }
 
-// plainInteger reads digits with or without a minus before them.
-func plainInteger(raw []byte) (n int64, ok bool) {
-	digits := raw
-	if raw[0] == '-' {
-		digits = raw[1:]
-	}
-	for _, c := range digits {
-		if c-'0' > 9 {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(raw) {
-		n = -n
-	}
-	return n, true
-}
-
-// parseNumberTime reads what parseInt makes of a number, which becomes text
-// first: 1e21 is "1e+21", 1e-7 is "1e-7", and both give 1.
-func parseNumberTime(raw []byte) (seconds int64, zero, ok bool) {
-	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil {
-		return 0, false, false // "Infinity"
-	}
-	if f == 0 {
-		return 0, true, true
-	}
-	size := max(f, -f)
-	if size >= 1e21 || size < 1e-6 {
-		var buf [32]byte
-		text := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
-		if text[0] == '-' {
-			return -int64(text[1] - '0'), false, true
-		}
-		return int64(text[0] - '0'), false, true
-	}
-	if size >= maxSeconds*1000+1 {
-		return 0, false, false
-	}
-	return int64(f), false, true
-}
-
-// parseArrayTime reads an array, whose text is that of its elements joined by
-// commas: only the first one, and the first of that, can give a number.
-func parseArrayTime(raw []byte) (seconds int64, ok bool) {
-	if raw = currents.FirstInside(raw); len(raw) == 0 {
-		return 0, false
-	}
-	switch raw[0] {
-	case '"':
-		return parseTextTime(raw)
-	case 'n', 't', 'f', '{':
-		return 0, false
-	}
-	seconds, _, ok = parseNumberTime(raw)
-	return seconds, ok
-}
-
-// parseTextTime reads what parseInt makes of a string.
-func parseTextTime(raw []byte) (seconds int64, ok bool) {
-	var buf [64]byte
-	text, _ := currents.AppendText(buf[:0], raw)
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
+// parseInt is JavaScript's parseInt(text, 10). ok is false where that is no number;
+// whole says that there is nothing behind the digits. What is beyond the range of
+// times stays beyond it.
+func parseInt(text []byte) (n int64, whole, ok bool) {
+	for len(text) > 0 && (text[0] <= ' ' || text[0] >= utf8.RuneSelf) {
+		r, size := utf8.DecodeRune(text)
 		if !sourceloss.IsSpace(r) {
-			break
+			return 0, false, false
 		}
-		text = text[n:]
+		text = text[size:]
 	}
-	negative := false
-	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
-		negative = text[0] == '-'
+	negative := len(text) > 0 && text[0] == '-'
+	if negative || len(text) > 0 && text[0] == '+' {
 		text = text[1:]
 	}
-	for i, c := range text {
-		if c-'0' > 9 {
-			text = text[:i]
-			break
+	digits := 0
+	for ; digits < len(text) && text[digits]-'0' <= 9; digits++ {
+		if n <= maxSeconds*1000 {
+			n = n*10 + int64(text[digits]-'0')
 		}
-		if seconds <= maxSeconds*1000 {
-			seconds = seconds*10 + int64(c-'0')
-		}
-	}
-	if len(text) == 0 || seconds > maxSeconds*1000 {
-		return 0, false
 	}
 	if negative {
-		seconds = -seconds
+		n = -n
 	}
-	return seconds, true
+	return n, digits == len(text), digits > 0
 }
 
 // appendISO appends milliseconds since 1970 as YYYY-MM-DDTHH:mm:ss.SSSZ in UTC. The

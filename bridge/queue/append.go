@@ -36,7 +36,7 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := q.store.room.admit(a.size); err != nil {
+	if err := q.store.space.admit(a.size); err != nil {
 		return Receipt{}, err
 	}
 	if err := q.store.writer.run(ctx, &a.op); err != nil {
@@ -47,18 +47,29 @@ func (q *Queue) Append(ctx context.Context, b Batch) (Receipt, error) {
 	return a.receipt, nil
 }
 
-// appending is an Append on its way through the writer.
+// appending is an Append that waits for the writer, or is in it.
 type appending struct {
 	op
 	q        *Queue
 	received int64
-	body     *[]byte // of the pending events; nil: there are none
-	stored   *[]byte // the body that is stored: without duplicates
+	came     encoded // the pending events
+	stored   encoded // those that are stored: without duplicates
 	items    []appended
 	backfill bool
-	joined   bool // stored was copied into that of a record
 
 	receipt Receipt
+}
+
+// encoded is events and the body that is made of them.
+type encoded struct {
+	events eventList
+	body   *[]byte // nil: there are none
+}
+
+func encode(connector, received int64, events eventList) encoded {
+	e := encoded{events, buffers.Get().(*[]byte)}
+	*e.body = appendBody(*e.body, connector, received, events)
+	return e
 }
 
 // appended is what is kept of an item until it is committed.
@@ -72,8 +83,7 @@ type appended struct {
 // writer.
 func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	a := &appending{q: q, received: b.ReceivedAt.UnixMicro(), backfill: b.Backfilled, items: make([]appended, len(b.Items))}
-	events := make([][]byte, 0, len(b.Items))
-	total := 0
+	events := newEventList()
 	for i, it := range b.Items {
 		if it.Start < 0 || it.End < it.Start || it.End > len(b.Body) {
 			return nil, fmt.Errorf("item %d is outside of its body", i)
@@ -86,20 +96,18 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		e.Item = it
 		switch it.Fate {
 		case Pending:
-			events = append(events, raw)
-			total += len(raw)
+			events.add(raw)
 		case Dead:
 			e.letter = append([]byte(nil), raw...)
 			a.size += len(raw)
 		}
 	}
-	if total > maxRecord {
+	if total := len(*events.all); total > maxRecord {
 		return nil, fmt.Errorf("%w: the batch has %s", ErrTooLarge, progress.Bytes(int64(total)))
 	}
-	if len(events) > 0 {
-		a.body = buffers.Get().(*[]byte)
-		*a.body = appendBody((*a.body)[:0], q.id, a.received, events)
-		a.size += len(*a.body)
+	if len(events.lengths) > 0 {
+		a.came = encode(q.id, a.received, events)
+		a.size += len(*a.came.body)
 	}
 	a.need.records = 1
 	a.size += 64 * len(a.items)
@@ -110,11 +118,11 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 	return a, nil
 }
 
-func (a *appending) lane() lane {
+func (a *appending) stream() stream {
 	if a.backfill {
-		return exported
+		return backfillStream
 	}
-	return live
+	return liveStream
 }
 
 // contentHash is the hash by which other bridges know the batch. It covers the
@@ -141,14 +149,11 @@ func getHash(src []byte) Hash {
 func (a *appending) write(c *change) error {
 	p := c.of(a.q)
 	repeated := a.dedupe(p, len(c.known) > 0 && c.known[0])
-	a.stored = a.body
-	if repeated && a.body != nil {
-		if err := a.reencode(); err != nil {
-			return err
-		}
+	a.stored = a.came
+	if repeated && a.came.body != nil {
+		a.stored = a.withoutDuplicates()
 	}
 	r := Receipt{}
-	var events, size int64
 	for i := range a.items {
 		e := &a.items[i]
 		switch {
@@ -156,8 +161,6 @@ func (a *appending) write(c *change) error {
 			r.Duplicates += e.count()
 			continue
 		case e.Fate == Pending:
-			events++
-			size += int64(e.End - e.Start)
 		case e.Fate == Dead:
 			r.Dead += e.count()
 			err := a.q.insertLetter(c, DeadLetter{ReceivedAt: time.UnixMicro(a.received), Reason: e.Reason, Events: e.count(), Event: e.letter})
@@ -175,11 +178,10 @@ func (a *appending) write(c *change) error {
 		p.sums[backfilled] += int64(r.Accepted)
 	}
 	a.receipt = r
-	if events == 0 {
+	if len(a.stored.events.lengths) == 0 {
 		return nil
 	}
-	a.joined = len(*a.stored) <= smallBody
-	return c.addRecord(a.q, recordState{received: a.received, events: events, size: size, lane: a.lane(), body: a.stored})
+	return c.addRecord(a.q, a.received, a.stream(), a.stored)
 }
 
 // dedupe puts the ids into the window, and marks the items that are duplicates.
@@ -203,51 +205,51 @@ func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	return repeated
 }
 
-// reencode makes a body without the duplicates. The first one stays as it is,
-// because the transaction may run again and find others.
-func (a *appending) reencode() error {
-	decoded, err := decodeBody(*a.body)
-	if err != nil {
-		return err
-	}
-	kept := decoded.events[:0]
-	next := 0
+// withoutDuplicates makes what is stored. What came stays as it is, because the
+// transaction may run again and find other duplicates.
+func (a *appending) withoutDuplicates() encoded {
+	kept := newEventList()
+	events := a.came.events.split()
 	for i := range a.items {
 		if a.items[i].Fate != Pending {
 			continue
 		}
 		if !a.items[i].duplicate {
-			kept = append(kept, decoded.events[next])
+			kept.add(events[0])
 		}
-		next++
+		events = events[1:]
 	}
-	a.stored = buffers.Get().(*[]byte)
-	*a.stored = appendBody((*a.stored)[:0], a.q.id, a.received, kept)
-	giveBuffer(decoded.all, *decoded.all)
-	return nil
+	return encode(a.q.id, a.received, kept)
 }
 
-// free gives back the buffers of what is stored.
+// free gives back the buffers after the commit, but for the events of a record.
 func (a *appending) free() {
-	if a.joined { // else it is the record's
-		giveBuffer(a.stored, *a.stored)
+	if a.came.body == nil {
+		return
 	}
-	if a.stored != a.body {
-		giveBuffer(a.body, *a.body)
+	joined := len(*a.stored.body) <= smallBody // its record has a copy
+	if a.stored.body != a.came.body {
+		a.came.events.free()
+		giveBuffer(a.came.body, *a.came.body)
 	}
+	if joined {
+		a.stored.events.free()
+	}
+	giveBuffer(a.stored.body, *a.stored.body)
 }
 
 // part is what a transaction adds to one queue.
 type part struct {
 	sums    delta
-	lastSeq int64       // newest record
-	hashes  []byte      // of new ids, 16 bytes each
-	small   recordState // small batches, to be stored as one record; no events: none
+	lastSeq int64  // newest record
+	hashes  []byte // of new ids, 16 bytes each
+	small   smallBatches
 	fresh   []recordState
 	states  map[int64]*recordState // claimed records that it changes, as they are then
 	from    uint64                 // position in the window of its first id
 	pruned  int64                  // ids that it removes
-	order   bool                   // it begins a replay
+	replay  bool                   // it starts a replay
+	opened  bool                   // it opens the queue
 }
 
 // Batches that are smaller than smallBody are stored together with others of the
@@ -259,33 +261,39 @@ const (
 	joinedWithin = int64(time.Second / time.Microsecond)
 )
 
-// addRecord stores pending events, now or before the commit. A body that is not
-// small belongs to the record from then on.
-func (c *change) addRecord(q *Queue, r recordState) error {
-	if len(*r.body) > smallBody {
-		return c.insertRecord(q, r)
+// smallBatches are to be stored as one record; without a body there are none.
+type smallBatches struct {
+	encoded
+	received int64 // of the oldest
+	stream   stream
+}
+
+// addRecord stores pending events, now or before the commit. They belong to the
+// record from then on.
+func (c *change) addRecord(q *Queue, received int64, of stream, e encoded) error {
+	if len(*e.body) > smallBody {
+		return c.insertRecord(q, received, of, e)
 	}
 	s := &c.of(q).small
-	if s.events > 0 && (s.lane != r.lane || len(*s.body)+len(*r.body) > joinedBody || max(r.received-s.received, s.received-r.received) > joinedWithin) {
+	if s.body != nil && (s.stream != of || len(*s.body)+len(*e.body) > joinedBody || max(received-s.received, s.received-received) > joinedWithin) {
 		if err := c.insertSmall(q); err != nil {
 			return err
 		}
 	}
-	if s.events == 0 {
-		s.received, s.lane, s.body = r.received, r.lane, buffers.Get().(*[]byte)
+	if s.body == nil {
+		*s = smallBatches{encoded{newEventList(), buffers.Get().(*[]byte)}, received, of}
 	}
-	s.received = min(s.received, r.received)
-	s.events += r.events
-	s.size += r.size
-	*s.body = append(*s.body, *r.body...)
+	s.received = min(s.received, received)
+	s.events.join(e.events)
+	*s.body = append(*s.body, *e.body...)
 	return nil
 }
 
 func (c *change) insertSmall(q *Queue) error {
 	p := c.of(q)
-	r := p.small
-	p.small = recordState{}
-	return c.insertRecord(q, r)
+	s := p.small
+	p.small = smallBatches{}
+	return c.insertRecord(q, s.received, s.stream, s.encoded)
 }
 
 var (
@@ -293,24 +301,29 @@ var (
 	insertIDs    = insert("ids", "seq, connector, hashes")
 )
 
-func (c *change) insertRecord(q *Queue, r recordState) error {
+func (c *change) insertRecord(q *Queue, received int64, of stream, e encoded) error {
 	p := c.of(q)
-	r.seq, r.pending, r.stored = c.seq(), r.events, int64(len(*r.body))
+	n := int64(len(e.events.lengths))
+	r := recordState{seq: c.seq(), received: received, events: n, pending: n, size: int64(len(*e.events.all)),
+		stored: int64(len(*e.body)), stream: of, fresh: e.events}
 	p.lastSeq = max(p.lastSeq, r.seq)
 	p.fresh = append(p.fresh, r)
-	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.lane))
+	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.stream))
 	if err == nil {
-		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *r.body)
+		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *e.body)
 	}
 	return err
 }
 
-// freshBytes bounds the bodies that a queue keeps in memory until they are claimed.
-const freshBytes = 2 << 20
+// freshBytes bounds the events that a queue keeps in memory until they are claimed.
+const freshBytes = 4 << 20
 
 // committed applies what a transaction has added. Where all that is older has been
-// claimed, new records are claimed too, with their bodies, and need not be read.
+// claimed, new records are claimed too, with their events, and need not be read.
 func (q *Queue) committed(p *part) {
+	if p.opened {
+		q.store.opened(q)
+	}
 	q.window.trim()
 	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
 	q.mu.Lock()
@@ -322,14 +335,14 @@ func (q *Queue) committed(p *part) {
 		}
 	}
 	for _, r := range p.fresh {
-		if !q.store.shared && q.lanes[r.lane].cursor == q.last && q.fresh+len(*r.body) <= freshBytes {
-			q.fresh += len(*r.body)
-			q.lanes[r.lane].cursor = r.seq
-			q.hold(&claim{recordState: r})
+		if !q.store.shared && q.streams[r.stream].cursor == q.last && q.fresh+r.size <= freshBytes {
+			q.fresh += r.size
+			q.streams[r.stream].cursor = r.seq
+			q.makeReady(&claim{recordState: r})
 		} else {
-			giveBuffer(r.body, *r.body)
+			r.fresh.free()
 		}
-		if other := &q.lanes[1-r.lane]; other.cursor == q.last {
+		if other := &q.streams[1-r.stream]; other.cursor == q.last {
 			other.cursor = r.seq
 		}
 		q.last = r.seq
@@ -337,7 +350,7 @@ func (q *Queue) committed(p *part) {
 	if len(p.fresh) > 0 {
 		wake(&q.more)
 	}
-	if p.order {
+	if p.replay {
 		wake(&q.orders)
 	}
 }
@@ -345,7 +358,7 @@ func (q *Queue) committed(p *part) {
 // end writes what the operations have left for the end of the transaction.
 func (c *change) end(q *Queue) error {
 	p := c.of(q)
-	if p.small.events > 0 {
+	if p.small.body != nil {
 		if err := c.insertSmall(q); err != nil {
 			return err
 		}

@@ -17,9 +17,9 @@ import (
 // ends. Each record goes back with Release, settled or not. With the store's end it
 // returns ErrClosed.
 func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err error) {
-	err = q.await(ctx, &q.more, func() (bool, error) {
-		if records, err = q.claimOf(ctx, live, limit); err == nil && len(records) == 0 {
-			records, err = q.claimOf(ctx, exported, limit)
+	err = q.waitFor(ctx, &q.more, func() (bool, error) {
+		if records, err = q.claimOf(ctx, liveStream, limit); err == nil && len(records) == 0 {
+			records, err = q.claimOf(ctx, backfillStream, limit)
 		}
 		return len(records) > 0, err
 	})
@@ -29,9 +29,9 @@ func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err 
 // poll is how often a queue looks for what other bridges have stored.
 const poll = 200 * time.Millisecond
 
-// await calls look until it returns true: each time that the channel is closed, and
+// waitFor calls look until it returns true: each time that the channel is closed, and
 // now and then where bridges share the store.
-func (q *Queue) await(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
+func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
 	for {
 		q.mu.Lock()
 		more := *changed
@@ -55,9 +55,9 @@ func (q *Queue) await(ctx context.Context, changed *chan struct{}, look func() (
 	}
 }
 
-// claimOf claims what there is now of a lane. A record that cannot be read is
+// claimOf claims what there is now of a stream. A record that cannot be read is
 // quarantined.
-func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record, error) {
+func (q *Queue) claimOf(ctx context.Context, from stream, limit Limit) ([]*Record, error) {
 	chosen, limit := q.choose(from, nil, limit)
 	if limit.Events > 0 && limit.Bytes > 0 {
 		if err := q.refill(ctx, from, limit); err != nil && len(chosen) == 0 {
@@ -82,7 +82,7 @@ func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record,
 		err = q.quarantine(ctx, bad, err)
 	}
 	if len(records) > 0 {
-		err = nil // the next call meets it again
+		err = nil // the next call finds it again
 	}
 	return records, q.store.db.classify(err)
 }
@@ -90,11 +90,11 @@ func (q *Queue) claimOf(ctx context.Context, from lane, limit Limit) ([]*Record,
 // choose adds records that wait to be handed out to chosen, within the limit, and
 // returns what is left of the limit; nothing is left where the next one is too
 // large.
-func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordState, Limit) {
+func (q *Queue) choose(from stream, chosen []recordState, limit Limit) ([]recordState, Limit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, back := 0, &q.lanes[from].back
-	for _, seq := range *back {
+	n, ready := 0, &q.streams[from].ready
+	for _, seq := range *ready {
 		c := q.claims[seq]
 		gone := c == nil || c.pending == 0 // another bridge has it, or a settlement came to its end after it was released
 		if !gone && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
@@ -102,8 +102,8 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 			break
 		}
 		n++
-		if c != nil && c.body != nil {
-			q.fresh -= len(*c.body)
+		if c != nil && c.fresh.all != nil {
+			q.fresh -= c.size
 		}
 		if gone {
 			delete(q.claims, seq)
@@ -112,19 +112,19 @@ func (q *Queue) choose(from lane, chosen []recordState, limit Limit) ([]recordSt
 		limit.Events -= int(c.pending)
 		limit.Bytes -= int(c.size)
 		chosen = append(chosen, c.recordState)
-		c.out, c.body = true, nil
+		c.out, c.fresh = true, eventList{}
 	}
-	*back = slices.Delete(*back, 0, n)
+	*ready = slices.Delete(*ready, 0, n)
 	return chosen, limit
 }
 
 // refill claims more records from the database.
-func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
+func (q *Queue) refill(ctx context.Context, from stream, limit Limit) error {
 	q.reading.Lock()
 	defer q.reading.Unlock()
 	q.mu.Lock()
-	l := &q.lanes[from]
-	after, last, waiting := l.cursor, q.last, len(l.back)
+	l := &q.streams[from]
+	after, last, waiting := l.cursor, q.last, len(l.ready)
 	q.mu.Unlock()
 	if waiting > 0 || !q.store.shared && after == last {
 		return nil // another caller has done it, or there are no more
@@ -139,7 +139,7 @@ func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
 	for _, r := range rows {
 		l.cursor = max(l.cursor, r.seq)
 		if q.claims[r.seq] == nil {
-			q.hold(&claim{recordState: r})
+			q.makeReady(&claim{recordState: r})
 		}
 	}
 	if !q.store.shared && len(rows) < n {
@@ -148,12 +148,12 @@ func (q *Queue) refill(ctx context.Context, from lane, limit Limit) error {
 	return nil
 }
 
-// hold has a claimed record wait to be handed out. mu must be held.
-func (q *Queue) hold(c *claim) {
+// makeReady has a claimed record wait to be handed out. mu must be held.
+func (q *Queue) makeReady(c *claim) {
 	q.claims[c.seq] = c
-	back := &q.lanes[c.lane].back
-	at, _ := slices.BinarySearch(*back, c.seq)
-	*back = slices.Insert(*back, at, c.seq)
+	ready := &q.streams[c.stream].ready
+	at, _ := slices.BinarySearch(*ready, c.seq)
+	*ready = slices.Insert(*ready, at, c.seq)
 }
 
 // readRecords reads records in the order of their numbers, and of each the events
@@ -164,12 +164,10 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 	for alone := false; len(records) < len(list); alone = err != nil { // what is damaged may be another one
 		rest, n := list[len(records):], 1
 		var bodies []decodedBody
-		if body := rest[0].body; body != nil {
-			bodies = make([]decodedBody, 1)
-			bodies[0], err = decodeBody(*body)
-			giveBuffer(body, *body)
+		if fresh := rest[0].fresh; fresh.all != nil {
+			bodies, err = []decodedBody{{eventList: fresh}}, nil
 		} else {
-			for !alone && n < len(rest) && rest[n].body == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+			for !alone && n < len(rest) && rest[n].fresh.all == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
 				n++
 			}
 			bodies, _, err = q.readBodies(ctx, rest[:n])
@@ -185,12 +183,12 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 }
 
 func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
-	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.events)), bytes: b.all}
+	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.lengths)), bytes: b.all}
 	var out []byte
 	if s.outcome != nil || s.pending < s.events {
 		out = s.outcomes()
 	}
-	for i, raw := range b.events {
+	for i, raw := range b.split() {
 		if out == nil && outcome == outPending || out != nil && out[i] == outcome {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
 		}
@@ -218,8 +216,8 @@ func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []de
 				return fmt.Errorf("%w: %w", errBody, err)
 			}
 			b, err := decodeBody(*data)
-			if err == nil && s.events > 0 && int64(len(b.events)) != s.events {
-				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.events), s.events)
+			if err == nil && s.events > 0 && int64(len(b.lengths)) != s.events {
+				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.lengths), s.events)
 			}
 			if err != nil {
 				rest = b
@@ -301,7 +299,7 @@ func (q *Queue) giveBack(seq int64) {
 		delete(q.claims, seq)
 		return
 	}
-	q.hold(c)
+	q.makeReady(c)
 	wake(&q.more)
 }
 
@@ -317,7 +315,7 @@ func (q *Queue) dropClaims() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.claims)
-	for i := range q.lanes {
-		q.lanes[i].back, q.lanes[i].cursor = nil, 0
+	for i := range q.streams {
+		q.streams[i].ready, q.streams[i].cursor = nil, 0
 	}
 }

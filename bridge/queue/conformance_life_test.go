@@ -158,12 +158,12 @@ func manyAtOnce(k *kit) {
 	k.nothingToFetch(after)
 }
 
-// send appends batches of the given lane; two senders of a lane send the same.
-func (k *kit) send(q *queue.Queue, lane, sender, batches, size int) error {
+// send appends batches of the given stream; two senders of a stream send the same.
+func (k *kit) send(q *queue.Queue, stream, sender, batches, size int) error {
 	for b := range batches {
 		ids := make([]string, size)
 		for i := range ids {
-			ids[i] = fmt.Sprintf("%d-%d-%d", lane, b, (i+sender)%size)
+			ids[i] = fmt.Sprintf("%d-%d-%d", stream, b, (i+sender)%size)
 		}
 		got, err := q.Append(k.ctx, k.batch(ids...))
 		if err != nil {

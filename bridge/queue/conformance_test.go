@@ -3,11 +3,13 @@ package queue_test
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ncruces/go-sqlite3/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -91,7 +93,9 @@ func (s *site) open() (*queue.Store, error) {
 func (s *site) crash(percent int, seed uint64) {
 	to := s.t.TempDir()
 	require.NoError(s.t, s.disk.crash(to, percent, seed))
-	_ = s.store.Close() // on the old disk, which nobody reads any more
+	_ = s.store.Close() // on the old disk, which is not read again
+	vfs.Unregister(s.disk.name)
+	require.NoError(s.t, os.RemoveAll(s.dir))
 	s.disk, s.dir = newCrashDisk(s.t), to
 }
 

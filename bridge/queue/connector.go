@@ -26,29 +26,30 @@ type Queue struct {
 	reading sync.Mutex         // held while records are claimed, so that two readers do not claim the same
 	asking  singleflight.Group // one read of the ledger at a time
 
-	mu     sync.Mutex
-	totals delta            // as this bridge knows them; the truth where it has the store alone
-	claims map[int64]*claim // records that this bridge has claimed
-	lanes  [2]struct {
-		back   []int64 // of claims: waiting to be handed out, oldest first
-		cursor int64   // records up to it have been claimed, were settled, or are of the other lane
-		floor  floor   // for PostgreSQL's claims alone
+	mu      sync.Mutex
+	totals  delta            // as this bridge knows them; the truth where it has the store alone
+	claims  map[int64]*claim // records that this bridge has claimed
+	streams [2]struct {
+		ready  []int64 // of claims: waiting to be handed out, oldest first
+		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
+		looks  looks   // for PostgreSQL's claims alone
 	}
-	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
+	freed  time.Time // for PostgreSQL's claims alone: when unknown ones were freed
+	floor  floor
 	last   int64         // newest record; where the queue has the store alone
-	fresh  int           // bytes of bodies in claims
+	fresh  int64         // bytes of events in claims
 	more   chan struct{} // closed when there may be more to claim
 	orders chan struct{} // closed when a replay begins
 	oldest time.Time     // of the pending events, as last read
 }
 
-// lane is which records a claim is about: those of the second are claimed only
+// stream is which records a claim is about: those of the second are claimed only
 // where none of the first waits.
-type lane int
+type stream int
 
 const (
-	live     lane = iota // as Braze posts them
-	exported             // backfilled, out of storage exports
+	liveStream     stream = iota // as Braze posts them
+	backfillStream               // backfilled, out of storage exports
 )
 
 // claim is a record that this bridge has claimed.
@@ -58,39 +59,37 @@ type claim struct {
 }
 
 // load fills the window from the newest stored ids and reads the ledger.
-func (q *Queue) load(ctx context.Context) error {
+func (q *Queue) load(t tx) error {
 	crashpoint.At("start.before-ids")
-	return q.store.db.view(ctx, func(t tx) error {
-		var rows [][]byte
-		have := 0
-		err := t.query(`SELECT hashes FROM ids WHERE connector = $1 ORDER BY seq DESC`, func(r row) error {
-			if have >= q.windowSize {
-				return errStop
-			}
-			var hashes []byte
-			err := r.scan(&hashes)
-			have += len(hashes) / 16
-			rows = append(rows, hashes)
-			return err
-		}, q.id)
-		if err != nil {
-			return err
+	var rows [][]byte
+	have := 0
+	err := t.query(`SELECT hashes FROM ids WHERE connector = $1 ORDER BY seq DESC`, func(r row) error {
+		if have >= q.windowSize {
+			return errStop
 		}
-		for _, hashes := range slices.Backward(rows) {
-			q.remember(hashes)
-		}
-		stored, err := number(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
-		if err != nil {
-			return err
-		}
-		q.idsStored.Store(stored)
-		if q.totals, err = readLedger(t, q.id); err != nil {
-			return err
-		}
-		q.last, err = number(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
- UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
+		var hashes []byte
+		err := r.scan(&hashes)
+		have += len(hashes) / 16
+		rows = append(rows, hashes)
 		return err
-	})
+	}, q.id)
+	if err != nil {
+		return err
+	}
+	for _, hashes := range slices.Backward(rows) {
+		q.remember(hashes)
+	}
+	stored, err := queryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+	if err != nil {
+		return err
+	}
+	q.idsStored.Store(stored)
+	if q.totals, err = readLedger(t, q.id); err != nil {
+		return err
+	}
+	q.last, err = queryInt(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
+ UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
+	return err
 }
 
 // remember puts stored ids into the window.
@@ -151,7 +150,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.view(ctx, func(t tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = number(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 ORDER BY seq LIMIT 1`, q.id)
+			oldest, err = queryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 AND seq > $2 ORDER BY seq LIMIT 1`, q.id, q.floor.seq.Load())
 		}
 		return err
 	})

@@ -8,13 +8,13 @@ import (
 
 // damaged counts a place that cannot be read, and logs it once.
 func (s *Store) damaged(what string, cause error) {
-	s.found.Add(1)
+	s.damagedPlaces.Add(1)
 	s.log.Error("stored data cannot be read", "what", what, "error", cause)
 }
 
 // quarantine sets a record aside that cannot be read: its pending events become
 // dead letters with the reason damaged, with what can still be read of them. Its
-// row goes, so that nothing meets it again; its body stays, because the pages of
+// row is deleted, so that no later call reads it; its body stays, because the pages of
 // a damaged value cannot be freed safely.
 func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 	var rest decodedBody
@@ -26,7 +26,7 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 		return q.store.db.classify(err)
 	}
 	var s recordState
-	err := q.order(ctx, func(c *change) (err error) {
+	err := q.transact(ctx, func(c *change) (err error) {
 		if s, err = readState(c, seq); err != nil || s.events == 0 {
 			return err // it was pruned, or set aside, meanwhile
 		}
@@ -44,7 +44,7 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 		return c.exec(`DELETE FROM record WHERE seq = $1`, seq)
 	})
 	if err == nil && s.events > 0 {
-		q.store.found.Add(1)
+		q.store.damagedPlaces.Add(1)
 		q.store.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
 			"connector", q.name, "record", seq, "events", s.pending, "error", cause)
 	}
@@ -52,13 +52,14 @@ func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
 }
 
 // deadLetterDamaged makes dead letters of the pending events of a record: one each
-// where its parts can be told, else one for all of them.
+// where all of its events can be read, else one for all of them.
 func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, cause error) error {
 	if s.pending == 0 {
 		return nil
 	}
 	l := DeadLetter{ReceivedAt: time.UnixMicro(s.received), Reason: ReasonDamaged, Answer: cause.Error(), Events: int(s.pending)}
-	if int64(len(rest.events)) != s.events {
+	events := rest.split()
+	if int64(len(events)) != s.events {
 		return q.insertLetter(c, l)
 	}
 	l.Events = 1
@@ -66,7 +67,7 @@ func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, ca
 		if o != outPending {
 			continue
 		}
-		l.Event = rest.events[i]
+		l.Event = events[i]
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
@@ -82,7 +83,7 @@ func (s *Store) scrubs() {
 		if err != nil && s.ended.Err() == nil {
 			s.log.Warn("the store could not be read from end to end", "error", err)
 		} else if err == nil {
-			s.clean.Store(time.Now().UnixMicro())
+			s.scrubbed.Store(time.Now().UnixMicro())
 		}
 		if !pause(s.ended, max(time.Second, s.opts.ScrubEvery-time.Since(begin))) {
 			return
@@ -101,7 +102,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // scrub reads all records and dead letters, within the time.
 func (s *Store) scrub(ctx context.Context, within time.Duration) error {
-	total, err := s.number(ctx, `SELECT count(*) FROM record`)
+	total, err := s.queryInt(ctx, `SELECT count(*) FROM record`)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func (o Options) WithVFS(name string) Options {
 
 // WithUpkeepEvery sets the time between two looks at disk and history.
 func (o Options) WithUpkeepEvery(d time.Duration) Options {
-	o.upkeepEvery = d
+	o.maintainEvery = d
 	return o
 }
 

@@ -107,7 +107,7 @@ func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, 
 			rest = rest[1:]
 		}
 	}
-	if len(records) == 0 { // all of them are damaged: go on behind them
+	if len(records) == 0 { // all of them are damaged: continue with later ones
 		return q.recordsWith(ctx, list[len(list)-1].seq, condition, limit, outcome, args...)
 	}
 	return records, nil
@@ -124,7 +124,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		return Replay{}, err
 	}
 	var replay Replay
-	err = q.order(ctx, func(c *change) error {
+	err = q.transact(ctx, func(c *change) error {
 		newest, err := newestReplay(c, q.id)
 		if err != nil {
 			return err
@@ -132,12 +132,12 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		if newest.Active() {
 			return ErrReplaying
 		}
-		_, err = number(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
+		_, err = queryInt(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
 			q.id, string(text), time.Now().UnixMicro(), q.id)
 		if err == nil {
 			replay, err = newestReplay(c, q.id)
 		}
-		c.of(q).order = true
+		c.of(q).replay = true
 		return err
 	})
 	if err != nil { // the writer may still be at it
@@ -147,9 +147,9 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 	return replay, nil
 }
 
-// order runs a small change that an operator has asked for.
-func (q *Queue) order(ctx context.Context, do func(*change) error) error {
-	if err := q.store.room.admitOutcome(); err != nil {
+// transact runs a small change that an operator has asked for.
+func (q *Queue) transact(ctx context.Context, do func(*change) error) error {
+	if err := q.store.space.admitOutcome(); err != nil {
 		return err
 	}
 	return q.store.writer.run(ctx, &op{size: 1000, do: do})
@@ -191,7 +191,7 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
-	at, err := number(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
+	at, err := queryInt(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
 	if at > 0 {
 		r.Position = time.UnixMicro(at)
 	}
@@ -205,7 +205,7 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 // what was delivered or pruned meanwhile. Without a record the replay has come to
 // its end; say so with SettleReplay. With the store's end it returns ErrClosed.
 func (q *Queue) FetchReplay(ctx context.Context, limit Limit) (replay Replay, records []*Record, err error) {
-	err = q.await(ctx, &q.orders, func() (bool, error) {
+	err = q.waitFor(ctx, &q.orders, func() (bool, error) {
 		if replay, err = q.Replay(ctx); err != nil || !replay.Active() {
 			return false, err
 		}
@@ -237,7 +237,7 @@ func microsUp(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro(
 // disk. Each call that returns without an error counts once. Progress of a replay
 // that is not active any more changes nothing but the ledger's Replayed.
 func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
-	return q.order(ctx, func(c *change) error {
+	return q.transact(ctx, func(c *change) error {
 		c.of(q).sums[replayed] += int64(p.Replayed)
 		ended := int64(0)
 		if p.End {
@@ -263,11 +263,11 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	if err := q.store.stopped(); err != nil {
 		return e, err
 	}
-	last, err := q.store.number(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
+	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
 	if err == nil {
 		err = q.eachBody(ctx, last, 0, func(seq int64, b decodedBody, damage error) error {
 			var hits []int
-			for i, raw := range b.events {
+			for i, raw := range b.split() {
 				if damage == nil && len(raw) > 0 && match(raw) {
 					hits = append(hits, i)
 				}
@@ -291,14 +291,14 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 // decided in the transaction.
 func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits []int, e *Erasure) error {
 	var gone, left int
-	err := q.order(ctx, func(c *change) error {
+	err := q.transact(ctx, func(c *change) error {
 		gone, left = 0, 0
 		s, err := readState(c, seq)
 		if err != nil || s.events == 0 {
 			return err // it was pruned meanwhile
 		}
 		out := s.outcomes()
-		events := append([][]byte(nil), b.events...)
+		events := b.split()
 		for _, i := range hits {
 			if i >= len(out) || out[i] == outPending {
 				left++
@@ -316,7 +316,7 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 		if claimed := c.state(q, seq); claimed != nil {
 			claimed.outcome = out
 		}
-		body := appendBody(nil, b.connector, b.received, events)
+		body := appendBody(nil, b.connector, b.received, newEventList(events...))
 		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = $1 WHERE seq = $2`, body, seq)
 	})
 	if err == nil { // else the writer may still be at it

@@ -113,7 +113,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 		return q.lettersBeyondDamage(ctx, f, after)
 	}
 	if len(letters) > 0 {
-		return letters, nil // what is damaged is met by the next call
+		return letters, nil // the next call begins with what is damaged
 	}
 	return nil, q.store.db.classify(err)
 }
@@ -122,7 +122,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 // goes on. Where its row cannot be read either, the file is damaged around it, and
 // the next start rebuilds it.
 func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after int64) ([]DeadLetter, error) {
-	number, err := q.store.number(ctx, `SELECT number FROM letter WHERE connector = $1 AND number > $2 ORDER BY number LIMIT 1`, q.id, after)
+	number, err := q.store.queryInt(ctx, `SELECT number FROM letter WHERE connector = $1 AND number > $2 ORDER BY number LIMIT 1`, q.id, after)
 	if err != nil || number == 0 {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func scanLetter(r row) (l DeadLetter, err error) {
 func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGroup, err error) {
 	f.After = 0
 	where, args := q.where(f)
-	groups, err = list(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
+	groups, err = queryRows(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
 		` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) (g LetterGroup, err error) {
 		var died int64
 		err = r.scan(&g.Reason, &g.EventType, &g.Events, &g.Letters, &g.First, &g.Last, &died)
@@ -180,7 +180,7 @@ func (q *Queue) PurgeDead(ctx context.Context, numbers ...uint64) (int, error) {
 }
 
 func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []int64) (int, error)) (total int, err error) {
-	if err := q.store.room.admitOutcome(); err != nil {
+	if err := q.store.space.admitOutcome(); err != nil {
 		return 0, err
 	}
 	for chunk := range slices.Chunk(numbers, moved) {
@@ -206,8 +206,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 			return err
 		}
 		n++
-		body := appendBody(nil, q.id, received, [][]byte{event})
-		return c.addRecord(q, recordState{received: received, events: 1, size: int64(len(event)), body: &body})
+		return c.addRecord(q, received, liveStream, encode(q.id, received, newEventList(event)))
 	}, numbers, q.id)
 	c.of(q).sums[dead] -= int64(n)
 	crashpoint.At("dead.before-commit")
@@ -215,7 +214,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 }
 
 func (q *Queue) purge(c *change, numbers []int64) (int, error) {
-	n, err := number(c, `DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
+	n, err := queryInt(c, `DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
 	c.of(q).sums.add(delta{dead: -n, purged: n})
 	return int(n), err
 }

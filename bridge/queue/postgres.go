@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -27,7 +28,7 @@ import (
 //     another one, and its records are free again.
 //   - Claims read beyond the newest record that this bridge has claimed, and now
 //     and then from the floor on, below which everything is settled. Rows that a
-//     settled record has left behind, which a transaction held open elsewhere keeps
+//     settled record has left, which a transaction held open elsewhere keeps
 //     from being removed, are so walked over once and not by each claim.
 //   - The bodies of a span of time are in a table of their own. It is dropped as a
 //     whole once none of its records is left.
@@ -43,7 +44,7 @@ type postgres struct {
 	lost   atomic.Bool  // another bridge has removed it: all claims are void
 	leader atomic.Bool  // this bridge prunes
 	used   atomic.Int64
-	asked  time.Time // when used was measured; for the upkeep alone
+	asked  time.Time // when used was measured; for maintain alone
 
 	// For the writer alone: which tables of bodies are there, and which rows of ids
 	// are in the windows.
@@ -55,10 +56,19 @@ type postgres struct {
 	stop    chan struct{}
 }
 
-// floor is where the claims of a lane begin to look now and then.
+// floor is a place below which everything of a connector is settled: reading
+// begins there, and not with what settled records have left. Records become visible
+// in another order than their numbers', so it is raised to what was found some time
+// ago, where that is still so.
 type floor struct {
-	seq    int64
-	looked time.Time
+	seq   atomic.Int64
+	next  int64 // what it will be
+	since time.Time
+}
+
+// looks is when the claims of a stream read from the floor on.
+type looks struct {
+	last   time.Time
 	took   time.Duration
 	events int64 // of a record, about
 }
@@ -262,8 +272,8 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 	return nil
 }
 
-// again implements database.
-func (p *postgres) again(err error) bool {
+// retryable implements database.
+func (p *postgres) retryable(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		return false
@@ -409,7 +419,7 @@ const claimRecords = `WITH c AS (
 const claimTimeout = 15 * time.Second
 
 // claim implements database.
-func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, limit int) (list []recordState, err error) {
+func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, limit int) (list []recordState, err error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	if time.Since(q.freed) > p.every {
@@ -418,36 +428,50 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 		}
 		q.freed = time.Now()
 	}
-	f := &q.lanes[of].floor
-	if f.events > 0 {
-		limit = int(int64(limit)/f.events) + 1
+	l := &q.streams[of].looks
+	if l.events > 0 {
+		limit = int(int64(limit)/l.events) + 1
 	}
 	from := after
-	look := time.Since(f.looked) > max(time.Second, 20*f.took)
+	look := time.Since(l.last) > max(time.Second, 20*l.took)
 	if look {
-		from = min(after, f.seq)
+		from = min(after, q.floor.seq.Load())
 	}
 	begin := time.Now()
 	rows, _ := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
 	list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
-		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.lane)
+		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.stream)
 		return c, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	if look {
-		err = p.pool.QueryRow(ctx, `SELECT coalesce(min(seq) - 1, $2) FROM record WHERE connector = $1 AND pending > 0 AND seq > $2`, q.id, f.seq).Scan(&f.seq)
-		f.looked, f.took = time.Now(), time.Since(begin)
+		err = p.raiseFloor(ctx, q)
+		l.last, l.took = time.Now(), time.Since(begin)
 	}
 	if n := int64(len(list)); n > 0 {
 		events := int64(0)
 		for _, c := range list {
 			events += c.events
 		}
-		f.events = max(1, events/n)
+		l.events = max(1, events/n)
 	}
 	return list, err
+}
+
+// raiseFloor raises the floor of a queue to what it found earlier, as long ago as
+// no transaction lasts.
+func (p *postgres) raiseFloor(ctx context.Context, q *Queue) error {
+	f := &q.floor
+	var settled int64
+	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
+ (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, q.id, f.seq.Load()).Scan(&settled)
+	if err == nil && time.Since(f.since) > 3*p.store.opts.commitTimeout() {
+		f.seq.Store(max(f.seq.Load(), min(settled, f.next)))
+		f.next, f.since = settled, time.Now()
+	}
+	return err
 }
 
 // freeUnknown gives back records that this bridge has claimed without knowing: the
@@ -455,7 +479,8 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of lane, after int64, li
 // or it was forgotten with the others of a row that another bridge had removed. No
 // other claim of the queue runs beside it.
 func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
-	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND pending > 0 AND NOT seq = ANY($3)`, q.id, p.id.Load(), q.held())
+	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND seq > $3 AND pending > 0 AND NOT seq = ANY($4)`,
+		q.id, p.id.Load(), q.floor.seq.Load(), q.held())
 	return err
 }
 
@@ -463,7 +488,7 @@ func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
 func (p *postgres) beat() {
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(context.Background(), p.every)
-		if err := p.renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
+		if err := p.renew(ctx, n%12 == 0); err != nil && n%10 == 0 {
 			p.log("the queue's database does not answer", "error", err)
 		}
 		cancel()
@@ -491,25 +516,28 @@ func (p *postgres) renew(ctx context.Context, look bool) error {
 		return err
 	}
 	p.leader.Store(first == p.id.Load())
-	tag, err = p.pool.Exec(ctx, `DELETE FROM bridge WHERE alive_until < now()`)
-	if err != nil || tag.RowsAffected() == 0 && !look {
-		return err
+	err = p.free(ctx, `WITH gone AS (DELETE FROM bridge WHERE alive_until < now() RETURNING id) `, `IN (SELECT id FROM gone)`)
+	if err == nil && look { // what a bridge has claimed whose row was gone already
+		err = p.free(ctx, ``, `NOT IN (SELECT id FROM bridge)`)
 	}
-	for {
-		tag, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
- WHERE pending > 0 AND owner <> 0 AND owner NOT IN (SELECT id FROM bridge) LIMIT 5000 FOR UPDATE SKIP LOCKED)`)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
+	return err
+}
+
+// free gives back what bridges have claimed that are gone.
+func (p *postgres) free(ctx context.Context, with, gone string) error {
+	tag, err := p.pool.Exec(ctx, with+`UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
+ WHERE pending > 0 AND owner <> 0 AND owner `+gone+` FOR UPDATE SKIP LOCKED)`)
+	if err == nil && tag.RowsAffected() > 0 {
 		p.log("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
 	}
+	return err
 }
 
 func (p *postgres) prunes() bool { return p.leader.Load() }
 
-// upkeep measures the store and drops the tables of bodies that have no records
+// maintain measures the store and drops the tables of bodies that have no records
 // left.
-func (p *postgres) upkeep(ctx context.Context, _ *writer) error {
+func (p *postgres) maintain(ctx context.Context, _ *writer) error {
 	if time.Since(p.asked) < 10*time.Second {
 		return nil
 	}
@@ -575,7 +603,7 @@ func (p *postgres) corrupt(err error) bool {
 func (p *postgres) classify(err error) error {
 	var e *pgconn.PgError
 	switch {
-	case err == nil || known(err) || anyOf(err, context.Canceled, errBody):
+	case err == nil || ownError(err) || anyOf(err, context.Canceled, errBody):
 		return err
 	case errors.Is(err, puddle.ErrClosedPool):
 		return ErrClosed
@@ -593,7 +621,11 @@ func (p *postgres) close(ctx context.Context) error {
 	defer cancel()
 	_, err := p.pool.Exec(ctx, `DELETE FROM bridge WHERE id = $1`, p.id.Load())
 	if err == nil {
-		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1`, p.id.Load())
+		floor := int64(math.MaxInt64)
+		for _, q := range p.store.queues() {
+			floor = min(floor, q.floor.seq.Load())
+		}
+		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)
 	}
 	if err != nil {
 		p.log("claims could not be given back; other bridges take them over after ack_wait", "error", err)

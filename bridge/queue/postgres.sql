@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS bridge (   -- a running bridge; what it claims is its
 CREATE SEQUENCE IF NOT EXISTS bridge_id;
 CREATE SEQUENCE IF NOT EXISTS record_seq;
 CREATE INDEX IF NOT EXISTS record_claim ON record (connector, backfilled, seq) WHERE pending > 0 AND owner = 0;
-CREATE INDEX IF NOT EXISTS record_owner ON record (owner) WHERE pending > 0 AND owner <> 0;
+CREATE INDEX IF NOT EXISTS record_owner ON record (owner, seq) WHERE pending > 0 AND owner <> 0;
 
 CREATE TABLE IF NOT EXISTS batch (    -- a batch that comes again, to whichever bridge, is known by its hash
   connector BIGINT NOT NULL,

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"syscall"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
@@ -198,4 +200,79 @@ func TestDatabaseAway(t *testing.T) {
 	require.NoError(t, store.Usage().Away)
 	k.eventually(func() bool { return q.Ledger().Pending() == 2 }, "both are there")
 	k.deliver(q, k.fetchAll(q, 2)...)
+}
+
+// While a bridge opens a queue, another one stores, and the first one reads what it
+// has stored for its other queues: each of these ids is a duplicate afterwards.
+func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	storeA, busyA := openPG(t, url, "a")
+	storeB, _ := openPG(t, url, "b")
+	b, err := storeB.Queue(t.Context(), "late", 1_000_000)
+	require.NoError(t, err)
+	for i := range 100 { // so that it takes a while to read them
+		ids := make([]string, 2000)
+		for j := range ids {
+			ids[j] = fmt.Sprint("old-", i, "-", j)
+		}
+		k.add(b, queue.Receipt{Accepted: len(ids)}, ids...)
+	}
+	opened := make(chan struct{})
+	var senders errgroup.Group
+	send := func(q *queue.Queue, name string) (sent *[]string) {
+		sent = new([]string)
+		senders.Go(func() error {
+			for n := 0; ; n++ {
+				id := name + strconv.Itoa(n)
+				if _, err := q.Append(t.Context(), k.batch(id)); err != nil {
+					return err
+				}
+				*sent = append(*sent, id)
+				select {
+				case <-opened:
+					return nil
+				default:
+				}
+			}
+		})
+		return sent
+	}
+	send(busyA, "busy-")
+	sent := send(b, "late-")
+	time.Sleep(100 * time.Millisecond)
+	a, err := storeA.Queue(t.Context(), "late", 1_000_000)
+	close(opened)
+	require.NoError(t, err)
+	require.NoError(t, senders.Wait())
+	time.Sleep(60 * time.Millisecond) // ids of others are read at most so often
+	k.add(a, queue.Receipt{Accepted: 1}, "new")
+	for _, id := range *sent { // beside a new one, so that the batch is not known by its hash
+		k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, id, "beside-"+id)
+	}
+}
+
+// Records of another bridge become visible in another order than their numbers':
+// one that comes late, below what was settled already, is claimed all the same.
+func TestRecordThatBecomesVisibleLate(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 1}, "late")
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 0`)
+	require.NoError(t, err)
+	k.add(a, queue.Receipt{Accepted: 1}, "early")
+	early := k.fetchAll(a, 1)
+	for range 3 { // looks at everything about once a second
+		time.Sleep(600 * time.Millisecond)
+		k.nothingToFetch(a)
+	}
+	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 1 WHERE pending = 0`)
+	require.NoError(t, err)
+	late := k.fetchAll(a, 1)
+	require.Equal(t, []string{"late"}, k.idsOf(late...))
+	k.deliver(a, append(early, late...)...)
 }

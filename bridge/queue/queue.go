@@ -34,7 +34,7 @@ var (
 	ErrAway = errors.New("queue's storage does not answer")
 	// ErrFailed means that a write to disk failed. What it was about may or may
 	// not be on disk, so it must not be acknowledged. The store takes nothing
-	// more until it is opened anew; Usage().Err says what happened.
+	// more until it is opened again; Usage().Err says what happened.
 	ErrFailed = errors.New("queue's storage has failed")
 	// ErrNotHeld means that a record is not claimed, or has no such event.
 	// Nothing was stored.
@@ -52,8 +52,7 @@ var (
 	ErrNewerFormat = errors.New("store was written by a newer version")
 )
 
-// DefaultWindow is the number of event ids that a queue remembers unless it is
-// told otherwise. A full window of that size takes about 33 MB of memory.
+// DefaultWindow is the usual number of event ids that a queue remembers. A full window of that size takes about 33 MB of memory.
 const DefaultWindow = 1_000_000
 
 // Usage is a store's use of its disk, in bytes. Zero means unknown.
@@ -125,7 +124,7 @@ type Fate uint8
 const (
 	Pending   Fate = iota // waits for delivery
 	Delivered             // RudderStack answered 2XX
-	Filtered              // the connector is told not to deliver it
+	Filtered              // the connector's rules leave it out
 	Dead                  // cannot be delivered; kept in the dead letters
 )
 

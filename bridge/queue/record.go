@@ -45,45 +45,80 @@ func giveBuffer(to *[]byte, used []byte) {
 	buffers.Put(to)
 }
 
+// eventList is events, one after the other.
+type eventList struct {
+	all     *[]byte // out of buffers; nil: there are none
+	lengths []int
+}
+
+func newEventList(events ...[]byte) eventList {
+	l := eventList{all: buffers.Get().(*[]byte), lengths: make([]int, 0, len(events))}
+	for _, e := range events {
+		l.add(e)
+	}
+	return l
+}
+
+func (l *eventList) add(event []byte) {
+	*l.all = append(*l.all, event...)
+	l.lengths = append(l.lengths, len(event))
+}
+
+// join adds the events of another list, which stays as it is.
+func (l *eventList) join(other eventList) {
+	*l.all = append(*l.all, *other.all...)
+	l.lengths = append(l.lengths, other.lengths...)
+}
+
+// split returns the events. They share the list's bytes.
+func (l eventList) split() [][]byte {
+	if l.all == nil {
+		return nil
+	}
+	events, rest := make([][]byte, len(l.lengths)), *l.all
+	for i, n := range l.lengths {
+		events[i], rest = rest[:n:n], rest[n:]
+	}
+	return events
+}
+
+// free gives the list's bytes back: nothing may use them any more.
+func (l eventList) free() {
+	if l.all != nil {
+		giveBuffer(l.all, *l.all)
+	}
+}
+
 // appendBody appends a part with events to dst.
-func appendBody(dst []byte, connector, received int64, events [][]byte) []byte {
+func appendBody(dst []byte, connector, received int64, events eventList) []byte {
 	scratch := buffers.Get().(*[]byte)
-	total := 0
-	for _, e := range events {
-		total += len(e)
-	}
-	all := slices.Grow((*scratch)[:0], total+s2.MaxEncodedLen(total))
-	for _, e := range events {
-		all = append(all, e...)
-	}
-	block := s2.Encode(all[total:cap(all)], all) // in place: there is room
+	*scratch = slices.Grow(*scratch, s2.MaxEncodedLen(len(*events.all)))
+	block := s2.Encode((*scratch)[:cap(*scratch)], *events.all)
 	start := len(dst)
-	dst = append(slices.Grow(dst, len(block)+4*len(events)+40), bodyVersion, 0, 0, 0, 0)
-	for _, n := range []uint64{uint64(connector), uint64(received), uint64(len(events))} {
+	dst = append(slices.Grow(dst, len(block)+4*len(events.lengths)+40), bodyVersion, 0, 0, 0, 0)
+	for _, n := range []uint64{uint64(connector), uint64(received), uint64(len(events.lengths))} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	for _, e := range events {
-		dst = binary.AppendUvarint(dst, uint64(len(e)))
+	for _, n := range events.lengths {
+		dst = binary.AppendUvarint(dst, uint64(n))
 	}
 	dst = append(binary.AppendUvarint(dst, uint64(len(block))), block...)
 	binary.LittleEndian.PutUint32(dst[start+1:], crc32.Checksum(dst[start+5:], castagnoli))
-	giveBuffer(scratch, all)
+	giveBuffer(scratch, *scratch)
 	return dst
 }
 
-// decodedBody is a body read back. The events share one array of bytes.
+// decodedBody is a body read back.
 type decodedBody struct {
 	connector, received int64
-	events              [][]byte
-	all                 *[]byte // what they share, out of buffers
+	eventList
 }
 
 // decodeBody reads a body. Where it is damaged the error wraps errBody, and what
 // could be read of it is returned beside.
 func decodeBody(data []byte) (b decodedBody, err error) {
-	b.all = buffers.Get().(*[]byte)
-	all := (*b.all)[:0]
-	var lengths []int
+	b.eventList = newEventList()
+	all := *b.all
 	for first := true; len(data) > 0 || first; first = false {
 		var p bodyPart
 		if p, data, err = parsePart(data, err); p.block == nil {
@@ -96,13 +131,9 @@ func decodeBody(data []byte) (b decodedBody, err error) {
 			err = fmt.Errorf("%w: %w", errBody, bad)
 			break
 		}
-		all, lengths = all[:len(all)+len(events)], append(lengths, p.lengths...) // in place: there is room
+		all, b.lengths = all[:len(all)+len(events)], append(b.lengths, p.lengths...) // in place: there is room
 	}
 	*b.all = all
-	b.events = make([][]byte, len(lengths))
-	for i, n := range lengths {
-		b.events[i], all = all[:n:n], all[n:]
-	}
 	return b, err
 }
 

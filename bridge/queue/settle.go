@@ -23,7 +23,7 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	if err := st.prepare(ctx, s); err != nil || len(st.need.held) == 0 {
 		return err
 	}
-	if err := q.store.room.admitOutcome(); err != nil {
+	if err := q.store.space.admitOutcome(); err != nil {
 		return err
 	}
 	crashpoint.At("settle.before")
@@ -32,7 +32,7 @@ func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	return err
 }
 
-// settling is a Settlement on its way through the writer.
+// settling is a Settlement that waits for the writer, or is in it.
 type settling struct {
 	op
 	q     *Queue
@@ -54,20 +54,21 @@ func (st *settling) prepare(ctx context.Context, s Settlement) error {
 	for _, span := range s.Filtered {
 		st.named = append(st.named, named{Span: span, outcome: outFiltered})
 	}
-	bodies := map[uint64]decodedBody{}
+	events := map[uint64][][]byte{}
 	for i := range s.Dead {
 		d := &s.Dead[i]
-		b, there := bodies[d.Seq]
+		list, there := events[d.Seq]
 		if !there {
-			var err error
-			if b, err = st.q.readBody(ctx, int64(d.Seq)); err != nil && !errors.Is(err, errBody) {
+			b, err := st.q.readBody(ctx, int64(d.Seq))
+			if err != nil && !errors.Is(err, errBody) {
 				return st.q.store.db.classify(err)
 			}
-			bodies[d.Seq] = b
+			list = b.split()
+			events[d.Seq] = list
 		}
 		n := named{Span: Span{d.Seq, d.Index, d.Index}, outcome: outDead, dead: d}
-		if d.Index >= 0 && d.Index < len(b.events) {
-			n.event = b.events[d.Index]
+		if d.Index >= 0 && d.Index < len(list) {
+			n.event = list[d.Index]
 		}
 		st.named = append(st.named, n)
 		st.size += len(n.event) + 200

@@ -31,7 +31,7 @@ type database interface {
 	view(ctx context.Context, do func(tx) error) error
 	// claim hands up to limit records of a queue to this bridge, oldest first,
 	// beyond the record after. A queue claims one at a time.
-	claim(ctx context.Context, q *Queue, from lane, after int64, limit int) ([]recordState, error)
+	claim(ctx context.Context, q *Queue, from stream, after int64, limit int) ([]recordState, error)
 	// body returns the table that holds the body of a record.
 	body(seq int64) string
 	// in makes the condition that a column is one of a list, which is a parameter.
@@ -41,16 +41,16 @@ type database interface {
 	prunes() bool
 	// ownReplay makes a replay this bridge's own, unless another one has it.
 	ownReplay(ctx context.Context, number int64) (bool, error)
-	// upkeep is called about once a second beside the writer.
-	upkeep(ctx context.Context, w *writer) error
+	// maintain is called about once a second beside the writer.
+	maintain(ctx context.Context, w *writer) error
 	// wipe makes sure that what was deleted is in no file any more.
 	wipe(ctx context.Context) error
 	// size returns the bytes that the store takes, those that are free in its
 	// file and to be given back, and the free and all bytes of its disk; free is
 	// -1 where that is unknown. It never waits.
 	size() (used, spare, free, total int64)
-	// again tells an error of update after which it may be called again at once.
-	again(err error) bool
+	// retryable tells an error of update after which it may be called again at once.
+	retryable(err error) bool
 	// corrupt tells an error that means that stored data cannot be read.
 	corrupt(err error) bool
 	// classify makes one of this package's errors of what the database said.
@@ -108,9 +108,9 @@ type recordState struct {
 	seq, received, events, pending, size, stored int64
 	outcome                                      []byte // nil: all events are pending, or all are delivered
 
-	lane lane
+	stream stream
 
-	body *[]byte // of a record that was stored just now; nil: it has to be read
+	fresh eventList // of a record that was stored just now; empty: they have to be read
 }
 
 const recordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"
@@ -118,7 +118,7 @@ const recordColumns = "seq, received, events, pending, size, stored, outcome, ba
 func scanRecord(r row) (s recordState, err error) {
 	var from int64
 	err = r.scan(&s.seq, &s.received, &s.events, &s.pending, &s.size, &s.stored, &s.outcome, &from)
-	s.lane = lane(from)
+	s.stream = stream(from)
 	return s, err
 }
 
@@ -131,8 +131,8 @@ func insert(table, columns string) string {
 	return "INSERT INTO " + table + " (" + columns + ") VALUES (" + strings.Join(marks, ", ") + ")"
 }
 
-// number runs a query that returns numbers, and adds them up.
-func number(t tx, sql string, args ...any) (sum int64, err error) {
+// queryInt runs a query that returns numbers, and adds them up.
+func queryInt(t tx, sql string, args ...any) (sum int64, err error) {
 	err = t.query(sql, func(r row) error {
 		var n int64
 		err := r.scan(&n)
@@ -142,18 +142,18 @@ func number(t tx, sql string, args ...any) (sum int64, err error) {
 	return sum, err
 }
 
-// number is number in a view of its own.
-func (s *Store) number(ctx context.Context, sql string, args ...any) (sum int64, err error) {
+// queryInt is queryInt in a view of its own.
+func (s *Store) queryInt(ctx context.Context, sql string, args ...any) (sum int64, err error) {
 	err = s.db.view(ctx, func(t tx) (err error) {
-		sum, err = number(t, sql, args...)
+		sum, err = queryInt(t, sql, args...)
 		return err
 	})
 	return sum, s.db.classify(err)
 }
 
-// list runs a query in a view of its own and returns its rows. scan may end it with
+// queryRows runs a query in a view of its own and returns its rows. scan may end it with
 // errStop.
-func list[T any](ctx context.Context, db database, sql string, scan func(row) (T, error), args ...any) (all []T, err error) {
+func queryRows[T any](ctx context.Context, db database, sql string, scan func(row) (T, error), args ...any) (all []T, err error) {
 	err = db.view(ctx, func(t tx) error {
 		return t.query(sql, func(r row) error {
 			v, err := scan(r)

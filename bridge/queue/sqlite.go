@@ -131,14 +131,14 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 		return nil
 	})
 	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
-		version, err := number(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
+		version, err := queryInt(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
 		if err != nil {
 			return err
 		}
 		if version > formatVersion {
 			return fmt.Errorf("%w: format %d in %s, this one knows %d", ErrNewerFormat, version, s.path(databaseFile), formatVersion)
 		}
-		s.next, err = number(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
+		s.next, err = queryInt(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
 		return err
 	})
 }
@@ -180,7 +180,7 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 
 // create makes the tables of an empty file.
 func (c *sqliteConn) create() error {
-	tables, err := number(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
+	tables, err := queryInt(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
 	if err != nil || tables > 0 {
 		return err
 	}
@@ -236,18 +236,18 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 	}
 	if time.Since(s.measured) > 20*time.Millisecond {
 		s.measured = time.Now()
-		_ = s.measure(s.writer) // upkeep measures again and returns the error
+		_ = s.measure(s.writer) // maintain measures again and returns the error
 	}
 	return nil
 }
 
 // measure takes the size of the file.
 func (s *sqlite) measure(t tx) error {
-	pages, err := number(t, `PRAGMA page_count`)
+	pages, err := queryInt(t, `PRAGMA page_count`)
 	if err != nil {
 		return err
 	}
-	free, err := number(t, `PRAGMA freelist_count`)
+	free, err := queryInt(t, `PRAGMA freelist_count`)
 	if err == nil {
 		s.pages.Store(pages)
 		s.free.Store(free)
@@ -351,12 +351,12 @@ func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
 }
 
 // claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, q *Queue, from lane, after int64, limit int) ([]recordState, error) {
-	return list(ctx, s, `SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`,
+func (s *sqlite) claim(ctx context.Context, q *Queue, from stream, after int64, limit int) ([]recordState, error) {
+	return queryRows(ctx, s, `SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`,
 		scanRecord, q.id, after, int64(from), int64(limit))
 }
 
-func (s *sqlite) again(error) bool { return false }
+func (s *sqlite) retryable(error) bool { return false }
 
 func (s *sqlite) ownReplay(context.Context, int64) (bool, error) { return true, nil }
 
@@ -366,9 +366,9 @@ func (s *sqlite) in(param string) string { return " IN (SELECT value FROM json_e
 
 func (s *sqlite) prunes() bool { return true }
 
-// upkeep gives freed pages back in small steps. On a full disk only a log that
+// maintain gives freed pages back in small steps. On a full disk only a log that
 // begins anew has room.
-func (s *sqlite) upkeep(ctx context.Context, w *writer) error {
+func (s *sqlite) maintain(ctx context.Context, w *writer) error {
 	if free, _ := s.disk(); s.logPages.Load() > 0 && (w.idle() || free >= 0 && free < minReserve) {
 		signal(s.checkpoint)
 	}
@@ -417,7 +417,7 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	}
 	f.Close()
 	return s.view(ctx, func(t tx) error {
-		if _, err := number(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
+		if _, err := queryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
 			return err
 		}
 		b, err := t.(*sqliteConn).conn.BackupInit("main", (&sqlite{}).uri(file))
@@ -441,7 +441,7 @@ func (s *sqlite) corrupt(err error) bool {
 // classify implements database.
 func (s *sqlite) classify(err error) error {
 	switch {
-	case err == nil || known(err) || anyOf(err, context.Canceled, context.DeadlineExceeded, errBody):
+	case err == nil || ownError(err) || anyOf(err, context.Canceled, context.DeadlineExceeded, errBody):
 		return err
 	case errors.Is(err, sqlite3.FULL), !errors.Is(err, sqlite3.IOERR_FSYNC) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)):
 		return fmt.Errorf("%w: %w", ErrFull, err)

@@ -11,9 +11,10 @@ import (
 
 // checkLog reads the log (WAL) of the embedded store before SQLite does, by the
 // format in https://sqlite.org/fileformat2.html#walformat: SQLite drops
-// everything behind a frame that does not check, without a word. The log's
+// everything behind a frame that does not match its checksum, and does not report
+// it. The log's
 // frames of one generation carry the salts of its header. Each transaction was
-// synced before the next one was written; so a frame that does not check and is
+// synced before the next one was written; so a frame that does not match and is
 // followed, past the next commit frame, by a frame of the same generation is
 // damage. One in the last transaction is what a crash leaves.
 func (s *sqlite) checkLog(drop bool) error {
@@ -33,7 +34,7 @@ func (s *sqlite) checkLog(drop bool) error {
 		return nil
 	}
 	if drop {
-		s.log("the log is damaged; what is behind the damage is dropped, as told", "file", name, "error", err)
+		s.log("the log is damaged; what is behind the damage is dropped, as the option asks for", "file", name, "error", err)
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %w; acknowledged events behind it cannot be read; keep a copy of the file and start with --queue-drop-damaged-log to go on without them", ErrDamaged, name, err)

@@ -98,7 +98,7 @@ func (s *sqlite) replace(fresh string, now time.Time) error {
 	return dir.Sync()
 }
 
-// rebuilding is a rebuild on its way.
+// rebuilding is the state of a rebuild.
 type rebuilding struct {
 	from, to *sqliteConn
 	lost     int   // rows that could not be read, as far as they show
@@ -112,7 +112,7 @@ func (r *rebuilding) copy(ctx context.Context) error {
 				return err
 			}
 		}
-		if connectors, err := number(r.to, `SELECT count(*) FROM connector`); err != nil || connectors == 0 && r.lost > 0 {
+		if connectors, err := queryInt(r.to, `SELECT count(*) FROM connector`); err != nil || connectors == 0 && r.lost > 0 {
 			return errors.Join(err, errNothingLeft)
 		}
 		return r.balance()
@@ -187,9 +187,9 @@ const countDead = `SELECT coalesce(sum(dead), 0) FROM ledger`
 
 // balance makes dead letters of what was pending of records whose bodies are lost,
 // and of the events that the ledger has and no table any more, and corrects the
-// ledger's sums of what the tables hold. A ledger that cannot be read begins anew.
+// ledger's sums of what the tables hold. A ledger that cannot be read starts from zero.
 func (r *rebuilding) balance() error {
-	before, err := number(r.to, countDead)
+	before, err := queryInt(r.to, countDead)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ DELETE FROM record WHERE seq NOT IN (SELECT seq FROM body)`)
 UPDATE ledger SET accepted = filtered + delivered + purged + dead
  + (SELECT coalesce(sum(pending), 0) FROM record WHERE record.connector = ledger.connector);
 UPDATE ledger SET received = duplicates + accepted`)
-	after, failed := number(r.to, countDead)
+	after, failed := queryInt(r.to, countDead)
 	r.setAside = after - before
 	return errors.Join(err, failed)
 }
@@ -245,11 +245,11 @@ func (r *rebuilding) keepOrphans(missing map[int64]int64) error {
 			return err
 		}
 		b, err := decodeBody(data)
-		if err != nil || int64(len(b.events)) > missing[b.connector] {
+		if err != nil || int64(len(b.lengths)) > missing[b.connector] {
 			return nil
 		}
-		missing[b.connector] -= int64(len(b.events))
-		for _, event := range b.events {
+		missing[b.connector] -= int64(len(b.lengths))
+		for _, event := range b.split() {
 			failed = errors.Join(failed, r.to.exec(insert("letter", "connector, received, died, reason, answer, events, event"),
 				b.connector, b.received, now, ReasonDamaged, "whether it was delivered cannot be read any more", int64(1), event))
 		}

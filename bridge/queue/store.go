@@ -53,16 +53,16 @@ type Options struct {
 	Describe func(event []byte) Description
 	Logger   *slog.Logger
 
-	vfs         string // of the embedded store, for tests
-	disk        func() (free, total int64)
-	upkeepEvery time.Duration
+	vfs           string // of the embedded store, for tests
+	disk          func() (free, total int64)
+	maintainEvery time.Duration
 }
 
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.AppendTimeout = cmp.Or(o.AppendTimeout, 5*time.Second)
 	o.AckWait = cmp.Or(o.AckWait, 30*time.Second)
-	o.upkeepEvery = cmp.Or(o.upkeepEvery, time.Second)
+	o.maintainEvery = cmp.Or(o.maintainEvery, time.Second)
 	if o.Describe == nil {
 		o.Describe = func([]byte) Description { return Description{} }
 	}
@@ -84,15 +84,15 @@ type Store struct {
 	name   string // of the store, for origins
 	bridge string // names this bridge's rows of the ledger
 	writer *writer
-	room   *room
+	space  *diskSpace
 
 	erasing sync.Mutex // one erasure at a time
 	opening sync.Mutex // one queue is opened at a time
 
-	mu    sync.Mutex
-	byID  map[string]*Queue
-	found atomic.Int64 // places that cannot be read
-	clean atomic.Int64 // when the last scrub ended, in microseconds
+	mu            sync.Mutex
+	byName        map[string]*Queue
+	damagedPlaces atomic.Int64 // places that cannot be read
+	scrubbed      atomic.Int64 // when the last scrub ended, in microseconds
 
 	ended context.Context // ends with Close
 	end   context.CancelFunc
@@ -106,7 +106,7 @@ type Store struct {
 // ErrDamaged where it cannot be read and nothing could be set aside.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, log: opts.Logger, byID: map[string]*Queue{}}
+	s := &Store{opts: opts, log: opts.Logger, byName: map[string]*Queue{}}
 	s.writer = newWriter(s)
 	s.ended, s.end = context.WithCancel(context.Background())
 	var err error
@@ -120,8 +120,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.end()
 		return nil, err
 	}
-	s.room = &room{store: s, hurried: make(chan struct{}, 1)}
-	s.room.measure()
+	s.space = &diskSpace{store: s, wake: make(chan struct{}, 1)}
+	s.space.measure()
 	err = s.db.view(ctx, func(t tx) error {
 		return t.query(`SELECT value FROM meta WHERE name = 'store'`, func(r row) error { return r.scan(&s.name) })
 	})
@@ -130,15 +130,15 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, errors.Join(s.db.classify(err), s.db.close(ctx))
 	}
 	go s.writer.loop()
-	s.tasks.Go(s.upkeep)
+	s.tasks.Go(s.maintain)
 	if opts.ScrubEvery > 0 {
 		s.tasks.Go(s.scrubs)
 	}
 	return s, nil
 }
 
-// known tells the errors of this package.
-func known(err error) bool {
+// ownError tells the errors of this package.
+func ownError(err error) bool {
 	return anyOf(err, ErrFull, ErrTooLarge, ErrAway, ErrFailed, ErrNotHeld, ErrClosed, ErrLocked, ErrDamaged, ErrReplaying, ErrNewerFormat)
 }
 
@@ -150,7 +150,7 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	s.opening.Lock()
 	defer s.opening.Unlock()
 	s.mu.Lock()
-	q := s.byID[name]
+	q := s.byName[name]
 	s.mu.Unlock()
 	if q != nil {
 		return q, nil
@@ -158,36 +158,52 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	var id int64
 	o := &op{size: 100, do: func(c *change) (err error) {
-		if id, err = number(c, `SELECT id FROM connector WHERE name = $1`, name); err == nil && id == 0 { // one that is there needs no room
-			id, err = number(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
-		}
-		if err != nil {
-			return err
-		}
-		return c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+		q, err = s.openQueue(c, name, window)
+		return err
 	}}
 	if err := s.writer.run(ctx, o); err != nil {
 		return nil, err
 	}
-	q = &Queue{
+	return q, nil
+}
+
+// openQueue reads a queue, and makes it at first use. It runs in the writer, and
+// what other bridges store is read by the writer's next transactions: so no id of
+// theirs is missed.
+func (s *Store) openQueue(c *change, name string, window int) (*Queue, error) {
+	id, err := queryInt(c, `SELECT id FROM connector WHERE name = $1`, name)
+	if err == nil && id == 0 { // one that is there needs no room
+		id, err = queryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
+	}
+	if err == nil {
+		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q := &Queue{
 		store: s, id: id, name: name, window: newWindow(window), windowSize: window,
 		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
 	}
-	if err := q.load(ctx); err != nil {
-		return nil, s.db.classify(err)
+	if err := q.load(c); err != nil {
+		return nil, err
 	}
-	s.mu.Lock()
-	s.byID[name] = q
-	s.mu.Unlock()
+	c.of(q).opened = true
 	return q, nil
+}
+
+// opened has a queue take part in what the store does.
+func (s *Store) opened(q *Queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName[q.name] = q
 }
 
 func (s *Store) queues() []*Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.byID))
+	return slices.Collect(maps.Values(s.byName))
 }
 
 // Connectors lists the names of all queues that there are, opened or not, in the
@@ -196,7 +212,7 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	names, err = list(ctx, s.db, `SELECT name FROM connector`, func(r row) (name string, err error) {
+	names, err = queryRows(ctx, s.db, `SELECT name FROM connector`, func(r row) (name string, err error) {
 		err = r.scan(&name)
 		return name, err
 	})
@@ -206,10 +222,10 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 
 // Usage reports how much disk the store takes, and whether it can store.
 func (s *Store) Usage() Usage {
-	s.room.mu.Lock()
-	u := Usage{Bytes: s.room.used, Free: max(s.room.free, 0), Limit: s.opts.MaxBytes, Full: s.room.full, Damaged: int(s.found.Load())}
-	s.room.mu.Unlock()
-	if at := s.clean.Load(); at > 0 {
+	s.space.mu.Lock()
+	u := Usage{Bytes: s.space.used, Free: max(s.space.free, 0), Limit: s.opts.MaxBytes, Full: s.space.full, Damaged: int(s.damagedPlaces.Load())}
+	s.space.mu.Unlock()
+	if at := s.scrubbed.Load(); at > 0 {
 		u.Scrubbed = time.UnixMicro(at)
 	}
 	u.Err, u.Away = s.writer.state()
@@ -262,9 +278,9 @@ func (s *Store) wakeAll() {
 	}
 }
 
-// upkeep looks after disk and history about once a second.
-func (s *Store) upkeep() {
-	ticker := time.NewTicker(s.opts.upkeepEvery)
+// maintain looks after disk and history about once a second.
+func (s *Store) maintain() {
+	ticker := time.NewTicker(s.opts.maintainEvery)
 	defer ticker.Stop()
 	reported := ""
 	for {
@@ -272,10 +288,10 @@ func (s *Store) upkeep() {
 		case <-s.ended.Done():
 			return
 		case <-ticker.C:
-		case <-s.room.hurried:
+		case <-s.space.wake:
 		}
-		err := s.db.upkeep(s.ended, s.writer)
-		s.room.measure()
+		err := s.db.maintain(s.ended, s.writer)
+		s.space.measure()
 		err = errors.Join(err, s.prune(s.ended))
 		text := ""
 		if err != nil && s.stopped() == nil {

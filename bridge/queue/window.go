@@ -126,7 +126,7 @@ func (w *window) position(e entry) uint64 {
 func (w *window) home(tag uint32) int { return int(tag >> w.shift) }
 
 // remove takes the id at pos out of the table. Entries after it move up, so that
-// no search meets a gap before its goal.
+// no search ends at a gap before its goal.
 func (w *window) remove(pos uint64) {
 	if *w.at(pos) == (Hash{}) {
 		return

@@ -19,10 +19,11 @@ const (
 	maxGroup  = 8 << 20
 	maxQueued = 128 << 20 // bytes of operations that may wait; more are rejected
 
-	// gather is how long a commit waits for others where the last one had more
-	// operations than are waiting: those that it answered come again at once, and
-	// would else be in two commits by turns, a small and a large one.
-	gather = 300 * time.Microsecond
+	// Where the last commit had several operations, the next one waits for others
+	// for half of the time that it took, within these bounds: those that it answered
+	// send the next ones at once, which would else be in two commits by turns.
+	minGather = 300 * time.Microsecond
+	maxGather = 5 * time.Millisecond
 )
 
 // op is one operation for the writer.
@@ -92,6 +93,7 @@ type writer struct {
 	store *Store
 	wake  chan struct{}
 	ended chan struct{}
+	took  time.Duration // of the last transaction; for the loop alone
 
 	mu      sync.Mutex
 	waiting []*op
@@ -179,7 +181,9 @@ func (w *writer) loop() {
 		if group == nil {
 			return
 		}
+		began := time.Now()
 		w.commit(group)
+		w.took = time.Since(began)
 		w.mu.Lock()
 		w.queued -= size
 		w.running = time.Time{}
@@ -191,10 +195,10 @@ func (w *writer) loop() {
 func (w *writer) next() (group []*op, size int) {
 	for gathered := false; ; {
 		w.mu.Lock()
-		if n := len(w.waiting); n > 0 && n < w.last && !gathered && !w.closed {
+		if n := len(w.waiting); n > 0 && w.last > 1 && !gathered && !w.closed {
 			w.mu.Unlock()
 			gathered = true
-			time.Sleep(gather)
+			time.Sleep(min(max(minGather, w.took/2), maxGather))
 			continue
 		} else if n > 0 {
 			i := 0
@@ -242,8 +246,8 @@ func (w *writer) commit(group []*op) {
 		for q, p := range c.parts {
 			q.window.forget(p.from)
 		}
-		if try == 5 || !w.store.db.again(err) {
-			w.finish(group, w.wrong(err))
+		if try == 5 || !w.store.db.retryable(err) {
+			w.finish(group, w.failure(err))
 			return
 		}
 	}
@@ -293,9 +297,9 @@ func (w *writer) finish(group []*op, err error) {
 	}
 }
 
-// wrong makes one of this package's errors of what a transaction failed with. Where
+// failure makes one of this package's errors of what a transaction failed with. Where
 // that is for good, nothing is stored any more.
-func (w *writer) wrong(err error) error {
+func (w *writer) failure(err error) error {
 	err = w.store.db.classify(err)
 	w.mu.Lock()
 	first := errors.Is(err, ErrFailed) && w.failed == nil

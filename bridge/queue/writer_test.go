@@ -11,7 +11,7 @@ import (
 
 // openIdle opens a store whose writer has nothing to do but what a test commits.
 func openIdle(t *testing.T) (*Store, *Queue) {
-	s, err := Open(t.Context(), Options{Dir: t.TempDir(), upkeepEvery: time.Hour})
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), maintainEvery: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	q, err := s.Queue(t.Context(), "a", 100)
@@ -83,12 +83,12 @@ func TestFailedTransactionIsTakenBack(t *testing.T) {
 // A body of several parts is read back; wherever a bit is flipped, that is found.
 func TestBodyInParts(t *testing.T) {
 	events := [][]byte{[]byte("first"), {}, []byte("third, and third, and third, and third")}
-	data := appendBody(appendBody(nil, 7, 8, events[:2]), 7, 9, events[2:])
+	data := appendBody(appendBody(nil, 7, 8, newEventList(events[:2]...)), 7, 9, newEventList(events[2:]...))
 	b, err := decodeBody(data)
 	require.NoError(t, err)
-	require.Len(t, b.events, 3)
+	require.Len(t, b.lengths, 3)
 	for i, e := range events {
-		require.Equal(t, string(e), string(b.events[i]))
+		require.Equal(t, string(e), string(b.split()[i]))
 	}
 	require.Equal(t, int64(7), b.connector)
 	for at := range len(data) * 8 {
@@ -99,7 +99,7 @@ func TestBodyInParts(t *testing.T) {
 	}
 	for cut := range data {
 		if b, err := decodeBody(data[:cut]); err == nil {
-			require.Len(t, b.events, 2, "only between two parts, and then the record has more events")
+			require.Len(t, b.lengths, 2, "only between two parts, and then the record has more events")
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // What the source does with a key of properties: it is a path for two JavaScript
 // libraries, get-value and set-value. Where they throw, the event is dropped
-// without a word. This file finds every path that may make them throw; where that
+// silently. This file finds every path that may make them throw; where that
 // depends on more than keys, it rather finds too many.
 
 // properties is what the keys of properties do.
@@ -34,7 +34,7 @@ func (p *properties) throws(literalLength bool) bool {
 	return p.unsafe || p.index && (p.length || literalLength) || p.arrayFunction && (p.index || p.nested)
 }
 
-// unusual reports whether a key, written without escapes, may be one that read minds.
+// unusual reports whether a key, written without escapes, may be one that read has to look at.
 func unusual(key []byte) bool {
 	if len(key) == 0 || hasDotOrSlash(key) {
 		return true

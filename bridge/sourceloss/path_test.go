@@ -69,7 +69,7 @@ func throwing() []throwingMembers {
 	}
 }
 
-// TestEventsThatMakeJavaScriptThrow: the source drops them without a word, so they
+// TestEventsThatMakeJavaScriptThrow: the source drops them silently, so they
 // must not be sent to it.
 func TestEventsThatMakeJavaScriptThrow(t *testing.T) {
 	for _, tt := range throwing() {

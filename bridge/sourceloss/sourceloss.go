@@ -116,7 +116,7 @@ func identity(raw []byte) bool { return currents.UsableIdentity(raw) || currents
 
 func (m *members) read(event []byte) {
 	for f := currents.Fields(event); f.Next(); {
-		switch key := text(&f); string(key) {
+		switch key := f.PlainKey(nil); string(key) {
 		case "event_type":
 			m.eventType = m.value(&f, 1)
 		case "id":
@@ -137,7 +137,7 @@ func (m *members) readUser(f *currents.FieldIterator) {
 	m.userID, m.externalID = nil, nil
 	inner := f.Inner()
 	for inner.Next() {
-		switch value := m.value(&inner, 2); string(text(&inner)) {
+		switch value := m.value(&inner, 2); string(inner.PlainKey(nil)) {
 		case "user_id":
 			m.userID = value
 		case "external_user_id":
@@ -162,7 +162,7 @@ func (m *members) readProperties(f *currents.FieldIterator) {
 			m.properties.nested = true
 		}
 		if key := inner.Key(); inner.Escaped() || unusual(key) {
-			m.properties.read(text(&inner), value)
+			m.properties.read(inner.PlainKey(nil), value)
 		}
 	}
 	f.Leave(&inner)
@@ -183,14 +183,6 @@ func (m *members) literalPath(key, value []byte) {
 	case "user.external_user_id":
 		m.literalExternal = value
 	}
-}
-
-// text returns the key of a member, escapes undone.
-func text(f *currents.FieldIterator) []byte {
-	if !f.Escaped() {
-		return f.Key()
-	}
-	return f.AppendKey(nil)
 }
 
 // value returns the value of a member, which stands outside levels deep in the

@@ -5,23 +5,21 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
 	"github.com/currentsbridge/currentsbridge/harness"
-	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
-// moody answers some batches with 429 and some with 503.
-func moody(t *testing.T) (url string) {
+// failing answers some batches with 429 and some with 503.
+func failing(t *testing.T) (url string) {
 	t.Helper()
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,28 +76,23 @@ const readPage = `JSON.stringify((() => {
 	}
 })())`
 
-// TestReportInABrowser opens the HTML report as a file, where nothing else may
-// be asked for, and holds its plots against the JSON report.
+// TestReportInABrowser opens the HTML report as a file, which may load nothing
+// else, and compares its plots with the report.
 func TestReportInABrowser(t *testing.T) {
 	browser := browsertest.Start(t)
-	dir := t.TempDir()
-	asJSON, asHTML := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
-	program, err := gobuild.Program(dir, "github.com/currentsbridge/currentsbridge/cmd/mockbraze")
+	thresholds, err := load.ParseConditions("errors<1%,p99<30s")
 	require.NoError(t, err)
-	said, err := exec.CommandContext(t.Context(), program, "load", "--url", moody(t), "--rate", "6000", "--duration", "3s", "--connections", "4",
-		"--threshold", "errors<1%,p99<30s", "--report", asJSON, "--report", asHTML).CombinedOutput()
-	var failed *exec.ExitError
-	require.ErrorAs(t, err, &failed, string(said))
-	require.Equal(t, 99, failed.ExitCode(), "a threshold fails: %s", said)
-	text, err := os.ReadFile(asJSON)
+	run, err := load.New(load.Config{URL: failing(t), Pace: load.Constant(6000), Duration: 3 * time.Second, Connections: 4, Thresholds: thresholds})
 	require.NoError(t, err)
-	var want load.Report
-	require.NoError(t, json.Unmarshal(text, &want))
+	want, err := run.Do(t.Context())
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "r.html")
+	require.NoError(t, want.WriteFile(file))
 
 	page := browser.Open(t, "file://") // and its end fails the test where the console has an error
 	for _, width := range []int{1300, 400} {
 		page.Size(width, 900, width < 500)
-		page.Go("file://" + asHTML)
+		page.Go("file://" + file)
 		var got shown
 		require.NoError(t, json.Unmarshal([]byte(page.Text(readPage)), &got))
 		require.Zero(t, got.SideWidth, "at a width of %d", width)
@@ -112,7 +105,7 @@ func TestReportInABrowser(t *testing.T) {
 	}
 }
 
-func requirePlots(t *testing.T, want load.Report, got shown) {
+func requirePlots(t *testing.T, want *load.Report, got shown) {
 	t.Helper()
 	lines := map[string]int{"Latency over time": 4, "Latency by percentile": 2, "Events a second": 3, "Answers a second": 0}
 	require.Len(t, got.Plots, len(lines))

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,9 +45,9 @@ func newTarget(t *testing.T) *target {
 		bad, _ := target.bad.Load().(string)
 		switch {
 		case target.down.Load():
-			http.Error(w, "in the workshop", http.StatusServiceUnavailable)
+			http.Error(w, "down for maintenance", http.StatusServiceUnavailable)
 		case err != nil || bad != "" && strings.Contains(string(body), bad):
-			http.Error(w, "one of these is <b>odd</b>", http.StatusBadRequest)
+			http.Error(w, "one of these is <b>bad</b>", http.StatusBadRequest)
 		case r.Header.Get("Authorization") != "Bearer good":
 			http.Error(w, "the token is wrong", http.StatusUnauthorized)
 		}
@@ -58,24 +57,17 @@ func newTarget(t *testing.T) *target {
 	return target
 }
 
-func show(t *testing.T, browser *browsertest.Browser, path string) (*browsertest.Page, string) {
+// show shows the page of a new mockbraze.
+func show(t *testing.T, browser *browsertest.Browser, options ...mockbraze.Option) (*browsertest.Page, *mockbraze.Server) {
 	t.Helper()
-	braze, err := mockbraze.New()
-	require.NoError(t, err)
-	return showOf(t, browser, braze, path)
-}
-
-// showOf shows the page of a mockbraze, which is closed with the test.
-func showOf(t *testing.T, browser *browsertest.Browser, braze *mockbraze.Server, path string) (*browsertest.Page, string) {
-	t.Helper()
-	t.Cleanup(braze.Close)
+	braze := mockbraze.Start(t, options...).Server
 	server := httptest.NewServer(braze.Handler())
 	t.Cleanup(server.Close)
 	page := browser.Open(t, server.URL)
 	page.Size(1300, 900, false)
-	page.Go(server.URL + path)
+	page.Go(server.URL + "/")
 	page.Until(`document.querySelectorAll("#types input[type=checkbox]").length > 0`)
-	return page, server.URL
+	return page, braze
 }
 
 func fill(page *browsertest.Page, url, token string) {
@@ -91,7 +83,7 @@ func counter(page *browsertest.Page, name, value string) {
 
 func testLife(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	require.EqualValues(t, 102, page.Number(`document.querySelectorAll("#types input[type=checkbox]:checked").length`))
 	fill(page, target.url, "good")
 	page.Click("#test-form")
@@ -123,7 +115,7 @@ func testLife(t *testing.T, browser *browsertest.Browser) {
 
 func testWrongToken(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	fill(page, target.url, "wrong")
 	page.Click("#test-form")
 	page.Until(`document.querySelector("#test-result").className.includes("bad")`)
@@ -142,7 +134,7 @@ func testWrongToken(t *testing.T, browser *browsertest.Browser) {
 // test events before it is launched.
 func testTransformations(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	page.Until(`document.querySelector("[name=region]").closest("label").hidden`)
 	page.Click("[name=kind][value=rudderstack]")
 	page.Until(`!document.querySelector("[name=region]").closest("label").hidden`)
@@ -164,7 +156,7 @@ func testTransformations(t *testing.T, browser *browsertest.Browser) {
 
 func testRefused(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	fill(page, target.url, "good")
 	page.Click("#launch-form")
 	page.Until(`document.querySelector("#launch").hidden`)
@@ -175,11 +167,11 @@ func testRefused(t *testing.T, browser *browsertest.Browser) {
 	counter(page, "dropped", "20")
 	counter(page, "split", "1")
 	page.Shows("#reasons", "20")
-	page.Shows("#answers", "one of these is <b>odd</b>")
+	page.Shows("#answers", "one of these is <b>bad</b>")
 }
 
 func testMistakes(t *testing.T, browser *browsertest.Browser) {
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	page.Click("#launch-form")
 	page.Shows("#form-problem", "Endpoint")
 	page.Type("[name=url]", "http://127.0.0.1:1/currents")
@@ -198,7 +190,7 @@ func testMistakes(t *testing.T, browser *browsertest.Browser) {
 // testLong shows the longest name there may be, hostile and without a place to
 // break it, on a desk and on a phone.
 func testLong(t *testing.T, browser *browsertest.Browser) {
-	page, _ := show(t, browser, "/")
+	page, _ := show(t, browser)
 	page.Size(390, 844, true)
 	page.Until(`document.documentElement.scrollWidth <= innerWidth`)
 	page.Shows("#create h2", "Create Current")
@@ -218,54 +210,24 @@ func testLong(t *testing.T, browser *browsertest.Browser) {
 	require.Greater(t, page.Number(`document.querySelector("#watch [name=types]").offsetWidth`), 180.0)
 }
 
-// leapClock is the system's clock, but that it can leap ahead.
-type leapClock struct {
-	mu    sync.Mutex
-	ahead time.Duration
-	leapt chan struct{} // closed by the next leap
-}
+// leapClock is the system's clock with something added. A wait ends early, so that
+// a Current soon sees what was added.
+type leapClock struct{ ahead atomic.Int64 }
 
-func (c *leapClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
-}
+func (c *leapClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// After also fires at the next leap: whoever waits looks at the clock again.
 func (c *leapClock) After(d time.Duration) (<-chan time.Time, func()) {
-	c.mu.Lock()
-	leapt := c.leapt
-	c.mu.Unlock()
-	fired, done := make(chan time.Time, 1), make(chan struct{})
-	go func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			fired <- c.Now()
-		case <-leapt:
-			fired <- c.Now()
-		case <-done:
-		}
-	}()
-	return fired, sync.OnceFunc(func() { close(done) })
+	timer := time.NewTimer(min(d, 10*time.Millisecond))
+	return timer.C, func() { timer.Stop() }
 }
 
-func (c *leapClock) leap(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead += d
-	close(c.leapt)
-	c.leapt = make(chan struct{})
-}
+func (c *leapClock) leap(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // testDisabled lets five days go by without a good answer, and then shows both
 // ends: the Current is launched again in time, and it is not.
 func testDisabled(t *testing.T, browser *browsertest.Browser) {
-	target, clock := newTarget(t), &leapClock{leapt: make(chan struct{})}
-	braze, err := mockbraze.New(mockbraze.WithClock(clock))
-	require.NoError(t, err)
-	page, _ := showOf(t, browser, braze, "/")
+	target, clock := newTarget(t), &leapClock{}
+	page, braze := show(t, browser, mockbraze.WithClock(clock))
 	fill(page, target.url, "good")
 	page.Click("#launch-form")
 	page.Until(`document.querySelector("#launch").hidden`)

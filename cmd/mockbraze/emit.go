@@ -13,11 +13,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// manyEvents are worth a line on standard error however fast they were made.
-const manyEvents = 100_000
+// manyEvents is from how many events on the last line of progress is always shown.
+var manyEvents = 100_000
 
-// withoutDrift is an emission of what the glossary has alone: that is what the
-// schema of an Avro file follows from.
+// withoutDrift is an emission without new fields and types, which an Avro schema made
+// of the glossary does not have.
 func withoutDrift(e mockbraze.Emission) mockbraze.Emission {
 	if e.Scenario != nil {
 		smooth := *e.Scenario

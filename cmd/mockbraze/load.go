@@ -24,7 +24,7 @@ const failedCode = 99
 // errThreshold ends the program with failedCode; the report has said why.
 var errThreshold = errors.New("")
 
-// exitCode says what an error of a command is outside.
+// exitCode is the exit code of the program for an error of a command.
 func exitCode(err error) int {
 	if errors.Is(err, errThreshold) {
 		return failedCode
@@ -32,7 +32,7 @@ func exitCode(err error) int {
 	return 1
 }
 
-// loadFlags are the flags of load that are not fields of its Config as they are.
+// loadFlags are the flags of load.
 type loadFlags struct {
 	cfg              load.Config
 	rate, ramp       string
@@ -121,7 +121,7 @@ func runLoad(cmd *cobra.Command, f *loadFlags) error {
 	return nil
 }
 
-// config reads what is left of the flags, and names every mistake in them.
+// config parses the flags that cobra does not, and names every mistake in them.
 func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 	cfg := f.cfg
 	var failed error
@@ -181,7 +181,7 @@ func readCAs(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// writeReports shows the report and writes its files, all that can be.
+// writeReports prints the report and writes its files.
 func writeReports(out io.Writer, report *load.Report, files []string) error {
 	failed := report.WriteText(out)
 	for _, file := range files {
@@ -190,7 +190,7 @@ func writeReports(out io.Writer, report *load.Report, files []string) error {
 	return failed
 }
 
-// liveLine says how a run stands.
+// liveLine is the progress of a run.
 func liveLine(run *load.Run) string {
 	p, ok := run.Now()
 	if !ok {

@@ -19,8 +19,8 @@ func newAudit() *cobra.Command {
 		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
 			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and\n" +
 			"property what RudderStack's own Braze source would drop, change or refuse, with counts and an\n" +
-			"example each. A directory stands for the *.avro, *.json, *.jsonl and *.ndjson files in it. Events\n" +
-			"that stand alone in a file are taken for requests of one event.\n\n" +
+			"example each. Of a directory it reads the *.avro, *.json, *.jsonl and *.ndjson files. Events\n" +
+			"outside of a request count as requests of one event.\n\n" +
 			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
 		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
 			"  mockrudder audit --format json recorded/*.ndjson.gz",
@@ -31,7 +31,7 @@ func newAudit() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
 	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
-	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 where anything would be dropped, changed or refused")
+	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 if anything would be dropped, changed or refused")
 	return cmd
 }
 
@@ -44,24 +44,21 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	}
 	auditor := audit.New()
 	auditor.AsType = asType
-	in, unread := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
-	if in == nil {
-		return unread
+	in, err := newInputs("audit", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if err != nil {
+		return err
 	}
-	unread = errors.Join(unread, in.each(auditor.Stream))
-	if unread != nil {
-		auditor.Unread(unread)
+	unread := in.each(auditor.Stream)
+	for _, err := range unread {
+		auditor.Unread(err)
 	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	if err := errors.Join(report.Write(out, format), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	switch {
-	case unread != nil:
-		return unread
-	case fail && !report.Harmless():
+	if len(unread) == 0 && fail && !report.Harmless() {
 		return errInvalid
 	}
-	return nil
+	return errors.Join(unread...)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // glossaryUsage describes --glossary, of all commands that have it.
-const glossaryUsage = "a newer glossary, in the form of schemas/glossary.json (default: the one that is built in)"
+const glossaryUsage = "a newer glossary, in the format of schemas/glossary.json (default: the built-in one)"
 
 // glossaryFlags are the flags of all subcommands of glossary.
 type glossaryFlags struct{ file, format string }
@@ -60,7 +60,7 @@ func (f *glossaryFlags) write(to io.Writer, value any, text func(io.Writer) erro
 func newGlossary() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "glossary",
-		Short: "Show Braze's event types and fields, and hold them against what Braze publishes",
+		Short: "Show Braze's event types and fields, and compare them with what Braze publishes",
 		Example: "  mockrudder glossary list 'users.messages.email.*'\n" +
 			"  mockrudder glossary show users.messages.email.Open\n" +
 			"  mockrudder glossary diff braze-docs/_docs\n" +
@@ -81,7 +81,7 @@ func glossaryList() *cobra.Command {
 	var flags glossaryFlags
 	return flags.add(&cobra.Command{
 		Use:     "list [PATTERN]",
-		Short:   "List the event types, all or those that a pattern fits",
+		Short:   "List the event types, all or those that match a pattern",
 		Example: "  mockrudder glossary list\n  mockrudder glossary list '*.Send' --format json",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
@@ -181,12 +181,12 @@ func glossaryDiff() *cobra.Command {
 	var flags glossaryFlags
 	return flags.add(&cobra.Command{
 		Use:   "diff FILE|DIR",
-		Short: "Say how what Braze publishes differs from the glossary",
+		Short: "Show how what Braze publishes differs from the glossary",
 		Long: "diff reads pages of Braze's documentation (Markdown; of each event the tab of the Custom HTTP\n" +
 			"connector, in any language), samples of that connector (JSON, one event a file), and Avro files\n" +
 			"of the storage exports, a file or all in a directory, and lists event types and fields that\n" +
-			"were added, changed or are gone. Avro files count only where nothing else speaks of a type;\n" +
-			"else they are a cross-check. What sources say against each other is shown.\n\n" +
+			"were added, changed or removed. Avro files count only for types without another source, and\n" +
+			"are a cross-check for the others. Contradictions between sources are shown.\n\n" +
 			"Exit code: 0 the same, 2 different, 1 something could not be read.",
 		Example: "  git clone --depth 1 https://github.com/braze-inc/braze-docs && mockrudder glossary diff braze-docs/_docs\n" +
 			"  mockrudder glossary diff --format json sample-data",
@@ -214,11 +214,11 @@ func glossaryRefresh() *cobra.Command {
 	var options refresh.Options
 	cmd := flags.add(&cobra.Command{
 		Use:   "refresh FILE|DIR",
-		Short: "Make a newer glossary of what Braze publishes",
-		Long: "refresh reads what diff reads and prints the same. With --out it writes the glossary with all\n" +
-			"that is new in it: what it did not see stays, a flag of personal data is never taken away, and\n" +
-			"what it could not decide is listed. bridge, mockrudder and mockbraze take the file as --glossary.\n\n" +
-			"Exit code: 0 the same, 2 different (the file is written all the same), 1 something could not be\n" +
+		Short: "Make a newer glossary from what Braze publishes",
+		Long: "refresh reads and prints the same as diff. With --out it writes the glossary with everything\n" +
+			"new: entries that the sources do not have stay, a flag of personal data is never removed, and\n" +
+			"open questions are listed. bridge, mockrudder and mockbraze read the file with --glossary.\n\n" +
+			"Exit code: 0 the same, 2 different (the file is written too), 1 something could not be\n" +
 			"read or written.",
 		Example: "  mockrudder glossary refresh braze-docs/_docs --out glossary.json --schema-version 13 --date 2026-12-02",
 		Args:    cobra.ExactArgs(1),

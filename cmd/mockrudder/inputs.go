@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,31 +17,30 @@ type inputs struct {
 	stdin   io.Reader
 	meter   *progress.Meter
 	files   []string
-	skipped []string // files of directories whose names say that they are something else
+	skipped []string // files of directories that are not read because of their names
+	missing []error  // what was not found
 }
 
 // readable are the names of files that are read of a directory.
 const readable = "*.avro, *.json, *.jsonl, *.ndjson or these with .gz"
 
-// newInputs finds the files that the arguments name: of a directory all that
-// are called as readable says, at any depth; -
-// is standard input. An argument that cannot be found is an error, and the
-// others are read all the same.
+// newInputs finds the files that the arguments name: of a directory all files at
+// any depth that are named as readable says; - is standard input. The error says
+// that there is none.
 func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*inputs, error) {
 	in := &inputs{stdin: stdin}
 	var total int64
-	var missing error
 	for _, arg := range args {
 		if arg == "-" {
 			in.files = append(in.files, arg)
-			total = -1 << 62 // nobody knows how much comes
+			total = math.MinInt64 / 2 // the size is unknown
 			continue
 		}
-		missing = errors.Join(missing, filepath.WalkDir(arg, func(path string, entry fs.DirEntry, err error) error {
+		if err := filepath.WalkDir(arg, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}
-			if path != arg && !recording(path) {
+			if path != arg && !isRecording(path) {
 				in.skipped = append(in.skipped, path)
 				return nil
 			}
@@ -50,18 +49,20 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 			}
 			in.files = append(in.files, path)
 			return nil
-		}))
+		}); err != nil {
+			in.missing = append(in.missing, err)
+		}
 	}
-	in.tellSkipped(what, stderr)
-	if missing == nil && len(in.files) == 0 {
+	in.reportSkipped(what, stderr)
+	if len(in.missing) == 0 && len(in.files) == 0 {
 		return nil, fmt.Errorf("%s: no file called %s", strings.Join(args, ", "), readable)
 	}
 	in.meter = progress.Start(stderr, what, progress.Bytes, max(total, 0))
-	return in, missing
+	return in, nil
 }
 
-// tellSkipped names the files that are not read.
-func (in *inputs) tellSkipped(what string, stderr io.Writer) {
+// reportSkipped lists files that are not read.
+func (in *inputs) reportSkipped(what string, stderr io.Writer) {
 	const most = 20
 	for _, path := range in.skipped[:min(most, len(in.skipped))] {
 		fmt.Fprintf(stderr, "%s: %s is not read: its name is not %s\n", what, path, readable)
@@ -71,7 +72,7 @@ func (in *inputs) tellSkipped(what string, stderr io.Writer) {
 	}
 }
 
-func recording(path string) bool {
+func isRecording(path string) bool {
 	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
 	case ".avro", ".json", ".jsonl", ".ndjson":
 		return true
@@ -79,13 +80,15 @@ func recording(path string) bool {
 	return false
 }
 
-// each gives every file to read, which says why it could not be read to its
-// end. It goes on with the next file then, and returns all that went wrong.
-func (in *inputs) each(read func(name string, r io.Reader) error) error {
+// each calls read for every file. It returns what was not found and the errors
+// of read, after each of which it goes on with the next file.
+func (in *inputs) each(read func(name string, r io.Reader) error) (unread []error) {
 	defer in.meter.Stop()
-	var unread error
+	unread = in.missing
 	for _, file := range in.files {
-		unread = errors.Join(unread, in.one(file, read))
+		if err := in.one(file, read); err != nil {
+			unread = append(unread, err)
+		}
 	}
 	return unread
 }

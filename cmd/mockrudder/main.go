@@ -1,5 +1,5 @@
-// Command mockrudder is a fake RudderStack for people and scripts: it serves
-// the gateway, and it judges recorded events.
+// Command mockrudder is a fake RudderStack: it serves the gateway, and it validates
+// recorded events.
 package main
 
 import (
@@ -15,8 +15,7 @@ func main() { cli.Main(newRoot(), exitCode) }
 // The exit codes of validate. 1 is for every other failure, as everywhere.
 const codeInvalid = 2
 
-// errInvalid ends validate where all could be read and something was invalid.
-// It has no words of its own: the report has said it.
+// errInvalid ends a command whose report is bad. It has no text, as the report says why.
 var errInvalid = silent{}
 
 type silent struct{}
@@ -33,9 +32,9 @@ func exitCode(err error) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mockrudder",
-		Short: "A fake RudderStack data plane, and a judge of recorded events",
-		Long: "mockrudder answers as RudderStack's gateway does, keeps what it took for questions under\n" +
-			"/_mock/, and judges it. Every flag is also an environment variable: MOCKRUDDER_LISTEN, ….",
+		Short: "A fake RudderStack data plane, and a validator of recorded events",
+		Long: "mockrudder answers as RudderStack's gateway does, validates and keeps the messages, and shows\n" +
+			"them under /_mock/. Every flag is also an environment variable: MOCKRUDDER_LISTEN, ….",
 		Example: "  mockrudder serve --source demo=braze &\n" +
 			"  curl -H 'Content-Type: application/json' 'http://127.0.0.1:8090/v1/webhook?writeKey=demo' \\\n" +
 			"       -d '{\"events\":[{\"event_type\":\"users.messages.email.Open\",\"id\":\"1\",\"user\":{\"external_user_id\":\"u\"}}]}'\n" +

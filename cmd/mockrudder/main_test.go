@@ -63,9 +63,9 @@ func TestValidateExitCodes(t *testing.T) {
 		{"files", "", []string{goodFile, badFile}, 2, regexp.QuoteMeta(badFile) + `:1: (.|\n)*2 events: 1 valid, 1 invalid`},
 		{"torn", good + "{\n" + good, nil, 2, `^stdin:2: \(no type\): \(the event\): invalid_json: .+\n3 events: 2 valid, 1 invalid; .+; read 2 of 3 lines\n`},
 		{"torn and invalid", "", []string{badFile, brokenFile}, 2, `3 events: 1 valid, 2 invalid`},
-		{"torn, told in json", good + "{", []string{"--format", "json"}, 2, `"summary":{"events":2,"valid":1,"invalid":1,.+"lines":{"total":2,"read":1}}`},
-		{"unreadable, told in json", "", []string{"--format", "json", missing}, 1, `"unread":\["lstat .+missing: no such file`},
-		{"torn and unreadable, told in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
+		{"torn, in json", good + "{", []string{"--format", "json"}, 2, `"summary":{"events":2,"valid":1,"invalid":1,.+"lines":{"total":2,"read":1}}`},
+		{"unreadable, in json", "", []string{"--format", "json", missing}, 1, `"unread":\["lstat .+missing: no such file`},
+		{"torn and unreadable, in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
 			`tests="3" failures="1" errors="1">(.|\n)*<error message="lstat .+missing: no such file`},
 		{"missing file, the rest is judged", "", []string{missing, goodFile}, 1, `1 events: 1 valid`},
 		{"empty", "", nil, 1, `^0 events`},
@@ -97,7 +97,7 @@ func TestFlagsFromTheEnvironment(t *testing.T) {
 	require.Equal(t, 0, code, "a flag wins")
 }
 
-// lines takes what the server prints while it runs.
+// lines are the lines that the server prints.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
@@ -210,7 +210,7 @@ func TestSourceMistakes(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.ErrorContains(t, err, want)
 	}
-	// The environment variable splits at commas, which stand inside a source too.
+	// The environment variable is split at commas, which a source may have too.
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
 }
 
@@ -225,7 +225,7 @@ func TestAudit(t *testing.T) {
 	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
 	require.Equal(t, 2, code)
 	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
-	// The three formats give the same numbers, and tell of what could not be read.
+	// The three formats have the same numbers and the files that could not be read.
 	in := "{\"events\":[" + harmful + "," + strings.TrimSpace(good) + "]}\n{\n"
 	const counts = "2 requests, 1 of them refused; 3 events: 1 unchanged, 1 changed, 0 dropped without a word, 1 refused, and 0 refused because of a neighbour; read 1 of 2 lines"
 	for format, want := range map[string][]string{
@@ -275,19 +275,19 @@ func TestDirectoriesAndGzip(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "deep", "a.ndjson"), []byte(good+bad), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("no JSON"), 0o600))
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
 	_, err := io.WriteString(w, good)
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), packed.Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), compressed.Bytes(), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.JSON"), []byte(good), 0o600))
-	var told bytes.Buffer
-	in, err := newInputs("validate", nil, &told, []string{dir})
+	var stderr bytes.Buffer
+	in, err := newInputs("validate", nil, &stderr, []string{dir})
 	require.NoError(t, err)
 	in.meter.Stop()
-	require.Contains(t, told.String(), "validate: "+filepath.Join(dir, "c.JSON")+" is not read: its name is not *.avro, *.json, *.jsonl")
-	require.Contains(t, told.String(), "notes.txt is not read")
+	require.Contains(t, stderr.String(), "validate: "+filepath.Join(dir, "c.JSON")+" is not read: its name is not *.avro, *.json, *.jsonl")
+	require.Contains(t, stderr.String(), "notes.txt is not read")
 	out, code, _ := command(t, "", "validate", dir)
 	require.Equal(t, 2, code)
 	require.Contains(t, out, "3 events: 2 valid, 1 invalid")

@@ -14,16 +14,16 @@ import (
 func newSchema() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
-		Short: "List and show the JSON Schemas that events and messages are judged by",
+		Short: "List and show the JSON Schemas of events and messages",
 		Example: "  mockrudder schema list 'users.messages.email.*'\n" +
 			"  mockrudder schema show users.messages.email.Open > open.schema.json\n" +
 			"  mockrudder schema show rudder/track",
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list [PATTERN]",
-		Short: "List the schemas' names, all or those that a pattern fits",
+		Short: "List the schemas' names, all or those that match a pattern",
 		Long: "list prints the names of the schemas, a line each: braze/ and an event type, rudder/ and a\n" +
-			"call. A pattern may stand for the name with or without what is before the slash.",
+			"call. A pattern is for the name with or without the part before the slash.",
 		Example: "  mockrudder schema list\n  mockrudder schema list 'rudder/*'",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,8 +48,7 @@ func listSchemas(to io.Writer, pattern string) error {
 		if err != nil {
 			return fmt.Errorf("%q is no pattern such as 'users.messages.email.*': %w", pattern, err)
 		}
-		// The pattern is good, as it was so far.
-		last, _ := path.Match(pattern, path.Base(name))
+		last, _ := path.Match(pattern, path.Base(name)) // the pattern is valid
 		if pattern != "" && !whole && !last {
 			continue
 		}

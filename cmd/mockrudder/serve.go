@@ -34,7 +34,7 @@ type serveFlags struct {
 	record     string
 }
 
-// defaultListen is where the gateway is unless --listen says otherwise.
+// defaultListen is the default of --listen.
 const defaultListen = "127.0.0.1:8090"
 
 func newServe() *cobra.Command {
@@ -42,9 +42,9 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer as RudderStack's gateway until interrupted",
-		Long: "serve answers as RudderStack's gateway until it is interrupted. What it took is asked for\n" +
-			"under /_mock/: events, stream, stats, faults; /_mock/openapi.json describes it. When it\n" +
-			"answers, one line with its addresses goes to standard output.",
+		Long: "serve answers as RudderStack's gateway until it is interrupted. Its API is under /_mock/:\n" +
+			"events, stream, stats, faults; /_mock/openapi.json describes it. When serve is ready, it\n" +
+			"prints a line with its addresses to standard output.",
 		Example: "  mockrudder serve --faults '[{\"status\":503,\"every\":3}]'\n" +
 			"  mockrudder serve --plan plan.json --record received.ndjson\n" +
 			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
@@ -59,13 +59,13 @@ func newServe() *cobra.Command {
 		"a source, KEY=braze|http[,disabled][,map=FILE]; may be repeated")
 	flags.Float64Var(&f.rate, "rate-limit", 0, "answer 429 beyond so many events in each --rate-window; 0 is no limit")
 	flags.DurationVar(&f.rateWindow, "rate-window", time.Second, "the window of --rate-limit, such as 10s")
-	flags.StringVar(&f.faults, "faults", "", `faults to begin with, as PUT /_mock/faults takes them, such as '[{"status":403,"contains":"poison"}]'`)
+	flags.StringVar(&f.faults, "faults", "", `faults at the start, in a form of PUT /_mock/faults, such as '[{"status":403,"contains":"poison"}]'`)
 	flags.IntVar(&f.keep, "keep", mockrudder.DefaultKeep, "how many of the newest messages to keep")
-	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take up together")
+	flags.IntVar(&f.keepBytes, "keep-bytes", mockrudder.DefaultKeepBytes, "how many bytes the kept messages may take together")
 	flags.StringVar(&f.plan, "plan", "", planUsage)
 	flags.StringVar(&f.glossary, "glossary", "", glossaryUsage)
-	flags.StringVar(&f.record, "record", "", "append every message that is stored to this file, as a line of JSON")
-	flags.BoolVar(&f.noValidate, "no-validate", false, "judge nothing, to take more events a second")
+	flags.StringVar(&f.record, "record", "", "append every stored message to this file, as a line of JSON")
+	flags.BoolVar(&f.noValidate, "no-validate", false, "validate nothing, to accept more events a second")
 	return cmd
 }
 
@@ -80,7 +80,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 			return fmt.Errorf("--record: %w", err)
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		opts = append(opts, mockrudder.WithRecording(&loud{file, cmd.ErrOrStderr()}))
+		opts = append(opts, mockrudder.WithRecording(&recording{file, cmd.ErrOrStderr()}))
 	}
 	server, err := mockrudder.New(opts...)
 	if err != nil {
@@ -101,7 +101,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/_mock/\n", cli.BaseURL(listener.Addr().String()))
-	go func() { // lets go of what hangs, so that the server can stop
+	go func() { // ends requests that hang, so that the server can stop
 		<-cmd.Context().Done()
 		server.Close()
 	}()
@@ -109,8 +109,7 @@ func serve(cmd *cobra.Command, f serveFlags) (err error) {
 	return errors.Join(err, server.RecordingError())
 }
 
-// openRecord opens a recording to append to. Where its last line is torn, the
-// next one begins on a line of its own.
+// openRecord opens a recording to append to. If its last line is torn, it adds a newline.
 func openRecord(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -127,7 +126,7 @@ func openRecord(path string) (*os.File, error) {
 	return file, err
 }
 
-// options are those of the server, but for the recording.
+// options are the options of the server without the recording.
 func (f serveFlags) options() ([]mockrudder.Option, error) {
 	opts := []mockrudder.Option{
 		mockrudder.WithKeep(f.keep), mockrudder.WithKeepBytes(f.keepBytes), mockrudder.WithRateLimit(f.rate, f.rateWindow),
@@ -160,23 +159,21 @@ func (f serveFlags) options() ([]mockrudder.Option, error) {
 	return opts, nil
 }
 
-// loud tells at once when a recording fails: the server goes on, and its end
-// may be long in coming.
-type loud struct {
-	file *os.File
-	to   io.Writer
+// recording reports an error at once, as the server goes on without it.
+type recording struct {
+	file   *os.File
+	stderr io.Writer
 }
 
-func (l *loud) Write(p []byte) (int, error) {
-	n, err := l.file.Write(p)
+func (r *recording) Write(p []byte) (int, error) {
+	n, err := r.file.Write(p)
 	if err != nil {
-		fmt.Fprintf(l.to, "mockrudder: nothing is recorded from here on: %v\n", err)
+		fmt.Fprintf(r.stderr, "mockrudder: nothing is recorded from here on: %v\n", err)
 	}
 	return n, err
 }
 
-// rejoin puts together what belongs to one source where a list was split at
-// its commas, as the environment variable is.
+// rejoin joins the parts of sources, as the environment variable is split at commas.
 func rejoin(parts []string) []string {
 	var specs []string
 	for _, part := range parts {

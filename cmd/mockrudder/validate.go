@@ -19,17 +19,16 @@ func newValidate() *cobra.Command {
 	var as, asType, format, planPath, glossary string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIRECTORY|-]...",
-		Short: "Judge recorded events against the schemas",
-		Long: "validate judges Braze events against the glossary and RudderStack messages against the\n" +
-			"schemas of its HTTP API. It reads NDJSON, arrays, request bodies {\"events\":[…]} and\n" +
-			"{\"batch\":[…]}, also as text in a log record, pretty-printed documents, what serve --record\n" +
-			"wrote, and any of that in gzip; records of Currents' storage exports, Avro or flat JSON, are\n" +
-			"judged as the events that the HTTP connector makes of them; standard input where no file is named, and of a directory the\n" +
-			"*.avro, *.json, *.jsonl and *.ndjson files in it. A line that is no JSON is invalid, and what follows\n" +
-			"it is judged. Fields and event types that the glossary does not know are told, and fail\n" +
-			"nothing. With --plan the\n" +
-			"properties of track messages, and of Braze events as RudderStack's source maps them, are held\n" +
-			"against your own tracking plan.\n\n" +
+		Short: "Validate recorded events by the schemas",
+		Long: "validate checks Braze events by the glossary and RudderStack messages by the schemas of its\n" +
+			"HTTP API. It reads files, the *.avro, *.json, *.jsonl and *.ndjson files of directories, or\n" +
+			"standard input: NDJSON, arrays, request bodies {\"events\":[…]} and {\"batch\":[…]}, also as text\n" +
+			"in a log record, pretty-printed documents, recordings of serve --record, and all of these in\n" +
+			"gzip. Records of Currents' storage exports, Avro or flat JSON, are checked as the events that\n" +
+			"the HTTP connector makes of them. A malformed line is invalid, and the next lines are read.\n" +
+			"Fields and event types that the glossary does not know are reported but valid. With --plan,\n" +
+			"your tracking plan applies to the properties of track messages, and to those of Braze events\n" +
+			"as RudderStack's source maps them.\n\n" +
 			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",
 		Example: "  mockbraze emit --events 1020 | mockrudder validate --as braze\n" +
 			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
@@ -74,23 +73,20 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
-	in, unread := newInputs("validate", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
-	if in == nil {
-		return unread
+	in, err := newInputs("validate", cmd.InOrStdin(), cmd.ErrOrStderr(), files)
+	if err != nil {
+		return err
 	}
-	unread = errors.Join(unread, in.each(checker.Stream))
-	if unread != nil {
-		err = checker.Unread(unread)
+	unread := in.each(checker.Stream)
+	for _, one := range unread {
+		err = errors.Join(err, checker.Unread(one))
 	}
 	summary, closed := checker.Close()
 	if err = errors.Join(err, closed, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	switch {
-	case unread != nil:
-		return unread
-	case summary.Invalid > 0:
+	if len(unread) == 0 && summary.Invalid > 0 {
 		return errInvalid
 	}
-	return nil
+	return errors.Join(unread...)
 }

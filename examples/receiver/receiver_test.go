@@ -1,7 +1,6 @@
 package receiver_test
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +28,15 @@ func send(t *testing.T, current *mockbraze.Connector, n int) {
 	if err := current.Send(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// post sends a body with the right token and returns the status.
+func post(service http.Handler, body string) int {
+	req := httptest.NewRequest(http.MethodPost, "/currents", strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer s3cret")
+	answer := httptest.NewRecorder()
+	service.ServeHTTP(answer, req)
+	return answer.Code
 }
 
 func TestEventsArrive(t *testing.T) {
@@ -64,12 +72,8 @@ func TestOutage(t *testing.T) {
 func TestInvalidPayload(t *testing.T) {
 	_, rudder, service := start(t)
 	for name, body := range map[string]string{"no JSON": "hello", "cut off": `{"events":[{"id":"1"`, "a list": "[]"} {
-		req := httptest.NewRequest(http.MethodPost, "/currents", strings.NewReader(body))
-		req.Header.Set("Authorization", "Bearer s3cret")
-		answer := httptest.NewRecorder()
-		service.ServeHTTP(answer, req)
-		if answer.Code != http.StatusBadRequest {
-			t.Errorf("%s: answered %d", name, answer.Code)
+		if code := post(service, body); code != http.StatusBadRequest {
+			t.Errorf("%s: answered %d", name, code)
 		}
 	}
 	rudder.RequireNone(t, mockrudder.Filter{}, 0)
@@ -79,14 +83,10 @@ func TestInvalidPayload(t *testing.T) {
 // again, and the receiver posts nothing twice.
 func TestDuplicates(t *testing.T) {
 	_, rudder, service := start(t)
-	body := []byte(`{"events":[{"id":"e1","event_type":"users.messages.email.Open","user":{"external_user_id":"u1"},"properties":{}}]}`)
+	const body = `{"events":[{"id":"e1","event_type":"users.messages.email.Open","user":{"external_user_id":"u1"},"properties":{}}]}`
 	for range 2 {
-		req := httptest.NewRequest(http.MethodPost, "/currents", bytes.NewReader(body))
-		req.Header.Set("Authorization", "Bearer s3cret")
-		answer := httptest.NewRecorder()
-		service.ServeHTTP(answer, req)
-		if answer.Code != http.StatusOK {
-			t.Fatalf("answered %d %s", answer.Code, answer.Body)
+		if code := post(service, body); code != http.StatusOK {
+			t.Fatalf("answered %d", code)
 		}
 	}
 	if n := rudder.Count(mockrudder.Filter{MessageID: "e1"}); n != 1 {

@@ -1,9 +1,9 @@
-// Package avroexport writes events as Braze's storage exports of Currents have
-// them: Avro object container files that hold one event type each, in
+// Package avroexport writes events as Braze's storage exports of Currents do: Avro
+// object container files that hold one event type each, in
 // dataexport.<cluster>.<kind>.integration.<id>/event_type=…/date=YYYY-MM-DD-HH/version=…,
-// where the hour is that of the event's time. Records are flat, and free objects
-// are JSON text named properties. The fields that only storage has are not made.
-// The files take turns in the codecs null, deflate, snappy and zstandard.
+// by the hour of the event's time. Records are flat, and free objects are JSON text
+// named properties. Fields that only storage has are not written. The files take
+// turns in the codecs null, deflate, snappy and zstandard.
 package avroexport
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// maxOpen is how many files of an export are written at a time. When one more is
-// needed all are closed, and what follows goes to further parts.
+// maxOpen is how many files are open at a time. When one more is needed all are
+// closed, and later events go to further parts.
 const maxOpen = 200
 
 // Writer takes events as NDJSON and writes them to files. Make it with New, and
@@ -46,9 +46,8 @@ func New(dir string, glossary *schemas.Glossary) *Writer {
 	}
 }
 
-// Write implements io.Writer. It fails for an event of a type that the glossary
-// does not have, or whose fields have other types than it says, and where a file
-// cannot be written.
+// Write implements io.Writer. It fails for an event that does not fit the glossary,
+// and where a file cannot be written.
 func (x *Writer) Write(text []byte) (n int, err error) {
 	for rest := text; ; {
 		line, after, whole := bytes.Cut(rest, []byte{'\n'})

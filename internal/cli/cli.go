@@ -1,6 +1,5 @@
-// Package cli is the plumbing that all commands of this project share: flags
-// that are environment variables too, signals, exit codes, and HTTP servers
-// that stop in order.
+// Package cli is what all commands of this project share: flags with environment
+// variables, signals, exit codes, and the graceful shutdown of HTTP servers.
 package cli
 
 import (
@@ -66,8 +65,8 @@ func setFlag(fs *pflag.FlagSet, f *pflag.Flag, value string) error {
 	return nil
 }
 
-// samePress is how soon after the first a signal is that one told again: timeout
-// and other parents signal a process and then its whole group.
+// samePress is how long after the first signal another one counts as the same:
+// timeout and other parents signal a process and then its whole group.
 const samePress = 250 * time.Millisecond
 
 // twice calls first at the first signal and returns the second.
@@ -83,10 +82,9 @@ func twice(signals <-chan os.Signal, first func()) os.Signal {
 }
 
 // Main runs root and ends the process. The context of the commands ends at the
-// first SIGINT or SIGTERM; a second signal, a moment later or more, ends the
-// process at once with 128 plus the signal's number. An error is printed to standard error as
-// "error: …", except where its text is empty (then only the exit code speaks),
-// and codeOf says which exit code it stands for; a nil codeOf means 1.
+// first SIGINT or SIGTERM; a second signal ends the process at once with 128 plus
+// the signal's number. An error is printed to standard error as "error: …", except
+// where its text is empty, and codeOf returns its exit code; a nil codeOf means 1.
 func Main(root *cobra.Command, codeOf func(error) int) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -116,10 +114,10 @@ func run(ctx context.Context, root *cobra.Command, codeOf func(error) int, stder
 	return codeOf(err)
 }
 
-// Serve answers requests on ln until ctx ends, then takes no new ones, gives
-// those under way the grace period, and closes whatever is left. A connection on
-// which nothing was asked for holds it up for a second at most. Ending this way
-// is no error. It returns the server's error when it fails before that.
+// Serve serves on ln until ctx ends, then accepts no new requests, gives those in
+// flight the grace period, and closes the connections that are left. A connection
+// without a request delays it by a second at most. It returns an error only where
+// the server fails before ctx ends.
 func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Duration) error {
 	var idle unused
 	idle.follow(srv)
@@ -135,9 +133,8 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	hurry := time.AfterFunc(unusedFor, idle.close)
 	defer hurry.Stop()
 	if err := srv.Shutdown(stop); err != nil {
-		// Whoever outlived the grace period is cut off; that was promised.
-		_ = srv.Close()
+		_ = srv.Close() // requests that outlast the grace period are cut off
 	}
-	<-failed //nolint:errcheck // it ends because it was told to
+	<-failed //nolint:errcheck // it is http.ErrServerClosed
 	return nil
 }

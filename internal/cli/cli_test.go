@@ -84,7 +84,7 @@ func TestVersion(t *testing.T) {
 }
 
 // A parent such as timeout signals a process and its group: that is one press.
-func TestASignalToldTwiceIsOne(t *testing.T) {
+func TestARepeatedSignalIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 2)
 		first, second := make(chan struct{}), make(chan os.Signal, 1)
@@ -99,7 +99,7 @@ func TestASignalToldTwiceIsOne(t *testing.T) {
 	})
 }
 
-func TestServeFinishesWhatIsUnderWay(t *testing.T) {
+func TestServeFinishesRequestsInFlight(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -144,19 +144,18 @@ func TestServeCutsOffAfterTheGracePeriod(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// TestServeWaitsForNoUnusedConnection has one that is open and on which nothing
-// was ever asked for: http.Server would wait for it for five seconds or more.
-func TestServeWaitsForNoUnusedConnection(t *testing.T) {
+// http.Server.Shutdown waits five seconds for a connection without a request.
+func TestServeDoesNotWaitForUnusedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln, told := memnet.Listen(), 0
-		srv := &http.Server{ConnState: func(net.Conn, http.ConnState) { told++ }}
+		ln, states := memnet.Listen(), 0
+		srv := &http.Server{ConnState: func(net.Conn, http.ConnState) { states++ }}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- Serve(ctx, srv, ln, time.Minute) }()
 		client, err := ln.Dial(ctx, "", "")
 		require.NoError(t, err)
 		synctest.Wait()
-		require.Equal(t, 1, told, "whoever wanted to know of connections still does")
+		require.Equal(t, 1, states, "the server's own observer is still called")
 		began := time.Now()
 		cancel()
 		_, err = client.Read(make([]byte, 1))

@@ -17,24 +17,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Health says what a program's healthcheck command asks.
+// Health describes a program's healthcheck command.
 type Health struct {
 	// Env is the prefix of the program's environment variables, such as BRIDGE.
 	Env string
-	// Flag is the flag that holds the address to ask, and Address its default.
-	// It has the name that it has in the program's serve command, so that one
-	// environment variable tells both.
+	// Flag is the flag with the address to ask, and Address its default. It has the
+	// same name in the program's serve command, so that one environment variable sets
+	// both.
 	Flag, Address string
-	// Path is what must answer 200, and Live what must with --live. An empty
-	// Live: the program has only one answer, and no such flag.
+	// Path must answer 200, or Live with --live. With an empty Live there is no such
+	// flag.
 	Path, Live string
 	// Long and Example are the command's help.
 	Long, Example string
 }
 
-// HealthCommand returns the command healthcheck: silent where the program that
-// runs answers 200, and otherwise an error of one line. It is what an image FROM
-// scratch checks itself with, in which there is no curl.
+// HealthCommand returns the command healthcheck: silent where the running program
+// answers 200, and otherwise an error of one line. It is the HEALTHCHECK of images
+// FROM scratch, which have no curl.
 func HealthCommand(h Health) *cobra.Command {
 	var address, whole string
 	var live bool

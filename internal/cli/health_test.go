@@ -56,7 +56,7 @@ func TestHealthcheck(t *testing.T) {
 		{"not ready, with the reason on the same line", []string{"--listen", address}, 1, `/readyz answered 503: "queue\nis full"`},
 		{"only 200 will do", []string{"--url", "http://" + address + "/empty"}, 1, "/empty answered 204"},
 		{"redirects are not followed", []string{"--url", "http://" + address + "/moved"}, 1, "/moved answered 302"},
-		{"nobody is there", []string{"--listen", closed.Addr().String()}, 1, "connection refused"},
+		{"no server", []string{"--listen", closed.Addr().String()}, 1, "connection refused"},
 		{"too slow", []string{"--url", "http://" + address + "/slow", "--timeout", "20ms"}, 1, "no answer within 20ms"},
 	}
 	for _, tt := range tests {

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// unusedFor is how long a connection on which nothing was asked yet may still
-// ask for something once the server is told to end. Clients open connections
-// ahead and keep them; http.Server.Shutdown waits five seconds for each.
+// unusedFor is how long, at shutdown, a connection without a request stays open.
+// Clients open connections ahead; http.Server.Shutdown waits five seconds for such
+// a one.
 const unusedFor = time.Second
 
-// unused are the connections of a server on which nothing was asked yet.
+// unused are the connections of a server that have had no request.
 type unused struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 }
 
-// follow makes the server tell of its connections. It is called before Serve.
+// follow observes the server's connections. It is called before Serve.
 func (u *unused) follow(srv *http.Server) {
 	u.conns = map[net.Conn]struct{}{}
 	also := srv.ConnState
@@ -36,7 +36,7 @@ func (u *unused) follow(srv *http.Server) {
 	}
 }
 
-// close ends them. The other side has no answer, and so knows that nothing was done.
+// close closes them. Without an answer, clients know that nothing was done.
 func (u *unused) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -26,8 +26,8 @@ func addVersion(root *cobra.Command) {
 	})
 }
 
-// Version is what the build knows of itself: the module's version, or the commit
-// where it was built from a work tree.
+// Version is the module's version, or the commit where it was built from a work
+// tree.
 func Version() string {
 	text, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,33 +1,32 @@
-// Package fieldtransform makes the field transformations of a Current: what
-// becomes of a string field in every event that has it.
+// Package fieldtransform applies the field transformations of a Current, which change a
+// string field in every event that has it.
 package fieldtransform
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Transform is what becomes of a string field.
+// Transform is a change of a string field.
 type Transform string
 
 const (
-	// Remove makes the value [REDACTED].
+	// Remove replaces the value by [REDACTED].
 	Remove Transform = "remove"
-	// Hash makes the value its SHA-256, in hex digits.
+	// Hash replaces the value by its SHA-256, in hex digits.
 	Hash Transform = "hash"
 )
 
-// Redacted is the value of a string that was removed.
+// Redacted replaces a removed string.
 const Redacted = "[REDACTED]"
 
-// Check names the first field that cannot be transformed.
+// Check returns an error for the first field that cannot be transformed.
 func Check(g *schemas.Glossary, transforms map[string]Transform) error {
 	known := StringFields(g)
 	for _, name := range slices.Sorted(maps.Keys(transforms)) {
@@ -41,8 +40,8 @@ func Check(g *schemas.Glossary, transforms map[string]Transform) error {
 	return nil
 }
 
-// StringFields are the names of the fields of user and properties that are
-// strings in some event type.
+// StringFields are the names of the fields of user and properties that are strings in
+// any event type.
 func StringFields(g *schemas.Glossary) map[string]bool {
 	names := make(map[string]bool)
 	for i := range g.Events {
@@ -55,59 +54,44 @@ func StringFields(g *schemas.Glossary) map[string]bool {
 	return names
 }
 
-// Apply replaces strings among the user and the properties of an event. What
-// is no event stays as it is.
+// Apply transforms strings in user and properties of an event. Malformed JSON stays as it
+// is.
 func Apply(raw []byte, transforms map[string]Transform) []byte {
 	if len(transforms) == 0 {
 		return raw
 	}
+	w := jsonlex.Walker{Text: string(raw)}
 	var out []byte
 	copied := 0
-	whole := members(raw, func(object string, begin, end int) {
-		if object != "user" && object != "properties" {
-			return
+	field := func(name string, start int) int {
+		end := w.Value(start, 2)
+		if t, chosen := transforms[name]; chosen && end != jsonlex.Bad && w.Text[start] == '"' {
+			out = append(append(out, raw[copied:start]...), t.value(jsonlex.Text(w.Text[start:end]))...)
+			copied = end
 		}
-		members(raw[begin:end], func(name string, from, to int) {
-			from, to = begin+from, begin+to
-			t, chosen := transforms[name]
-			var text string
-			if chosen && raw[from] == '"' && json.Unmarshal(raw[from:to], &text) == nil {
-				out = append(append(out, raw[copied:from]...), t.value(text)...)
-				copied = to
-			}
-		})
+		return end
+	}
+	end := object(&w, jsonlex.Space(w.Text, 0), 0, func(name string, start int) int {
+		if name == "user" || name == "properties" {
+			return object(&w, start, 1, field)
+		}
+		return w.Value(start, 1)
 	})
-	if !whole {
+	if end == jsonlex.Bad {
 		return raw
 	}
 	return append(out, raw[copied:]...)
 }
 
-// members visits the members of a JSON object with where their values lie. It
-// returns false where the text is no object.
-func members(object []byte, visit func(name string, from, to int)) bool {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
-		return false
+// object visits the members of an object, and skips any other value.
+func object(w *jsonlex.Walker, i, depth int, visit func(name string, start int) int) (end int) {
+	if i < len(w.Text) && w.Text[i] == '{' {
+		return w.Object(i, depth, visit)
 	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return false
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return false
-		}
-		if key, ok := name.(string); ok {
-			end := int(dec.InputOffset())
-			visit(key, end-len(value), end)
-		}
-	}
-	return true
+	return w.Value(i, depth)
 }
 
-// value is the JSON text that takes the place of a string.
+// value is the JSON text that replaces a string.
 func (t Transform) value(text string) string {
 	if t == Remove {
 		return `"` + Redacted + `"`

@@ -1,10 +1,10 @@
 // Package hostguard keeps pages of the internet away from a server that asks
 // for no password, or that listens on loopback.
 //
-// A browser lets a page talk to its own origin only, but whoever owns a name
-// may have it lead to 127.0.0.1 after the page was loaded (DNS rebinding): then
-// the page's own origin is this server. Such a request carries the foreign name
-// as its Host, and that is what gives it away.
+// A browser lets a page send requests to its own origin only, but the owner of a
+// name can resolve it to 127.0.0.1 after the page was loaded (DNS rebinding): then
+// the page's own origin is this server. Such a request has the foreign name as its
+// Host, by which it is recognized.
 package hostguard
 
 import (
@@ -33,10 +33,10 @@ func reserved(last string) bool {
 const Usage = "answer to this host name too, such as braze.example.com, or .example.com for all below it; may be repeated. " +
 	"IP addresses and names without a dot need none"
 
-// Guard tells requests of foreign pages from others. It comes from New and is
-// safe for concurrent use.
+// Guard recognizes requests of foreign pages. It comes from New and is safe for
+// concurrent use.
 type Guard struct {
-	remedy  string
+	fix     string
 	names   map[string]bool
 	below   []string // ".example.com"
 	origins *http.CrossOriginProtection
@@ -45,19 +45,19 @@ type Guard struct {
 // Refusal is why a request is refused, and what to do about it: each is one
 // sentence without a full stop.
 type Refusal struct {
-	Reason, Remedy string
+	Reason, Fix string
 }
 
 // Error is both sentences.
-func (r *Refusal) Error() string { return r.Reason + "; " + r.Remedy }
+func (r *Refusal) Error() string { return r.Reason + "; " + r.Fix }
 
-// New returns a Guard that knows the names of allow beside those that are safe
-// for everybody. A name that begins with a dot stands for all names below it.
+// New returns a Guard that allows these names beside those that are always safe.
+// A name that begins with a dot stands for all names below it.
 // setting is what a user sets to allow a name, such as --allow-host. It fails
-// where one of allow is no name.
+// where one of them is no host name.
 func New(setting string, allow ...string) (*Guard, error) {
 	g := &Guard{
-		remedy:  "ask by an IP address or as localhost; where the name is right, allow it with " + setting,
+		fix:     "ask by an IP address or as localhost; where the name is right, allow it with " + setting,
 		names:   map[string]bool{},
 		origins: http.NewCrossOriginProtection(),
 	}
@@ -85,7 +85,7 @@ func New(setting string, allow ...string) (*Guard, error) {
 // passes.
 func (g *Guard) Check(r *http.Request) *Refusal {
 	if !g.Knows(r.Host) {
-		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which could be anybody's name for this address", r.Host), g.remedy}
+		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which any page could use as a name for this address", r.Host), g.fix}
 	}
 	if g.origins.Check(r) != nil {
 		return &Refusal{"a page from elsewhere may not do this", "use this server's own page, or a client that is no browser"}
@@ -93,8 +93,8 @@ func (g *Guard) Check(r *http.Request) *Refusal {
 	return nil
 }
 
-// Knows tells whether host, the Host of a request with or without a port, may
-// be answered; empty may.
+// Knows says whether requests with this Host, with or without a port, may be
+// answered; an empty one may.
 func (g *Guard) Knows(host string) bool {
 	if host == "" {
 		return true
@@ -121,7 +121,7 @@ func (g *Guard) Knows(host string) bool {
 	return false
 }
 
-// withoutPort takes the port and the brackets of an IPv6 address off.
+// withoutPort removes the port, and the brackets of an IPv6 address.
 func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
@@ -129,13 +129,13 @@ func withoutPort(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// canonical is a name in small letters and without the dot of the DNS's root.
+// canonical is a name in lower case and without the final dot.
 func canonical(name string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
-// WithListen is allow and the host of a listening address such as
-// braze.example.com:8091: whoever listens by a name is asked by it.
+// WithListen adds to allow the host of a listening address that has a name, such
+// as braze.example.com:8091.
 func WithListen(allow []string, address string) []string {
 	host, _, err := net.SplitHostPort(address)
 	if _, noIP := netip.ParseAddr(host); err != nil || host == "" || noIP == nil {

@@ -97,7 +97,7 @@ func TestPagesFromElsewhere(t *testing.T) {
 	require.Nil(t, g.Check(httptest.NewRequest(http.MethodPost, "http://localhost:8091/", nil)), "no browser")
 }
 
-func TestNewRefusesWhatIsNoName(t *testing.T) {
+func TestNewRejectsInvalidNames(t *testing.T) {
 	for _, name := range []string{"", ".", "http://a.b", "a.b:80", "*.a.b", "a..b", "a b"} {
 		_, err := New("--allow-host", "fine.example.com", name)
 		require.ErrorContains(t, err, "--allow-host", "%q", name)

@@ -8,37 +8,15 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// novelty is what no glossary knows yet of an event: its type, or a member of
-// one of its objects. The zero value is nothing.
-type novelty struct {
-	typ    string
-	member string
-	place  place
-}
+// novelty is what no glossary has of an event: its type, or a member of the
+// event, its properties or its user. The zero value is nothing.
+type novelty struct{ typ, inEvent, inProperties, inUser string }
 
-// place is the object that gets a new member.
-type place uint8
-
-const (
-	inEvent place = iota
-	inProperties
-	inUser
-)
-
-// in is the new member of an object, if it has one.
-func (n *novelty) in(where place) string {
-	if n.place != where {
-		return ""
-	}
-	return n.member
-}
-
-// keyDrift is where the choices about new fields and types come from.
+// keyDrift is the key of the choices of new fields and types.
 const keyDrift = 0xD21F7
 
-// driftOf decides by an event's draw whether it drifts, and how: of ten, two get
-// a new type, six a new property, one a new field of the user, one a new member
-// beside them.
+// driftOf decides whether an event drifts, and how: of ten, two get a new type, six
+// a new property, one a new field of the user, one a new member beside them.
 func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) {
 	d = d.With(keyDrift)
 	if !share.Hits(d) {
@@ -50,15 +28,17 @@ func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) 
 		n.typ = family + [...]string{"Forward", "Hover", "Preview", "Escalation"}[d.With(2).N(4)]
 		return n
 	}
-	n.member = [...]string{
+	member := [...]string{
 		`"engagement_score":0.73`, `"is_predicted":true`, `"delivery_path":"direct"`, `"labels":["a","b"]`,
 		`"attempt_ms":12`, `"inbox_placement":null`, `"consent":{"source":"web","version":2}`,
 	}[d.With(2).N(7)]
 	switch {
 	case kind < 8:
-		n.place = inProperties
+		n.inProperties = member
 	case kind < 9:
-		n.place = inUser
+		n.inUser = member
+	default:
+		n.inEvent = member
 	}
 	return n
 }
@@ -82,7 +62,8 @@ func unusualMembers() []string {
 // an event is below 8 KB.
 const hugeLow, hugeHigh = 800_000, 890_000
 
-// roughly makes the free objects of some events strange or huge.
+// roughly adds unusual members to the free objects of some events, or makes them
+// huge.
 func roughly(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
 	members := unusualMembers()
 	return func(dst []byte, m *moment, d population.Draw) []byte {
@@ -103,7 +84,7 @@ func roughly(edges *scenario.Rough, value valueFunc, huge bool) valueFunc {
 	}
 }
 
-// swell adds a basket to an object until dst is about size long.
+// swell adds a list of products to an object, so that dst gets about size long.
 func swell(dst []byte, size int, m *moment, d population.Draw) []byte {
 	dst = append(dst[:len(dst)-1], `,"basket":[`...)
 	for i := 0; len(dst) < size; i++ {

@@ -27,16 +27,15 @@ type Config struct {
 	// Population is whom events happen to; nil makes the one of Seed.
 	Population *population.Population
 	Seed       uint64
-	// Stream tells several runs of one seed apart: their events have other
-	// ids and happen to others of the same people.
+	// Stream is the number of a run of one seed: the events of each have other ids
+	// and happen to others of the same people.
 	Stream uint64
 	// Types are the event types to go round, as path.Match patterns; none
 	// means all current ones.
 	Types []string
 	// Retired makes the types that Braze has retired, too.
 	Retired bool
-	// Drift is the share of events with a field or a type that no glossary
-	// knows yet.
+	// Drift is the share of events with a field or a type that is new.
 	Drift scenario.Share
 }
 
@@ -83,7 +82,7 @@ func New(cfg Config) (*Rounds, error) {
 // the slice.
 func (r *Rounds) Types() []string { return r.names }
 
-// Type is the event type of event i, the new one where the event drifts.
+// Type is the type of event i; where the event drifts, it may be new.
 func (r *Rounds) Type(i uint64) string {
 	n := uint64(len(r.types))
 	t := &r.types[i%n]
@@ -120,30 +119,23 @@ func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
 
-// AppendID appends the id of event i.
-func (r *Rounds) AppendID(dst []byte, i uint64) []byte {
-	n := uint64(len(r.types))
-	return appendID(dst, r.momentDraw(&r.types[i%n], i/n))
-}
-
-// momentDraw is where everything about event k of a type comes from.
+// momentDraw draws everything about event k of a type.
 func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 	return r.draw.With(t.key).With(k)
 }
 
-func appendID(dst []byte, d population.Draw) []byte {
-	return population.AppendUUID(dst, d.With(keyID))
-}
-
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte, at int64) []byte {
 	m, _ := r.moments.Get().(*moment)
-	*m = moment{typ: t, pop: r.pop, draw: r.momentDraw(t, k), show: much, turn: int(k % fullEvery), id: id, time: at, scratch: m.scratch}
-	m.root = m.draw
+	d := r.momentDraw(t, k)
+	*m = moment{
+		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
+		StoryEvent: StoryEvent{Draw: d, Root: d, Time: at},
+	}
 	if r.drift > 0 {
-		m.news = driftOf(t, r.drift, m.draw)
+		m.news = driftOf(t, r.drift, m.Draw)
 	}
 	if at == 0 {
-		m.time = r.timeOf(m.draw, k)
+		m.Time = r.timeOf(m.Draw, k)
 	}
 	m.pickUser()
 	m.pickMessage()
@@ -152,8 +144,8 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	return dst
 }
 
-// timeOf is about one second later each round; a few events come late, from
-// devices that were offline.
+// timeOf is one second later each round, give or take some. A few events are old,
+// as from devices that were offline.
 func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
 	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
 	if d.With(keyLate).Chance(2) {
@@ -162,27 +154,20 @@ func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
 	return at
 }
 
-// moment is one thing that happened: to whom, where, by which message.
+// moment is an event that is being written. Outside of a story only Draw, Root,
+// Time, User and what it is about are set of its StoryEvent.
 type moment struct {
-	typ   *eventType
-	id    []byte // nil: the one that follows from draw
-	pop   *population.Population
-	draw  population.Draw
-	show  show
-	turn  int   // chooses among fields that exclude each other
-	time  int64 // seconds since the epoch
-	user  population.User
-	about message
-	news  novelty
-	// root is where the choices come from that stay with what is about, such as
-	// the agent: draw, or in a story what the thread has.
-	root population.Draw
-	// story has what the moment is about, nil outside of a story;
-	// note tells apart the nodes of its type, first says whether it is the first
-	// of its kind for the person and the message.
-	story *StoryEvent
-	note  string
-	first bool
+	StoryEvent
+
+	typ     *eventType
+	id      []byte // nil: the one that follows from Draw
+	pop     *population.Population
+	show    show
+	turn    int                // chooses among fields that exclude each other
+	channel population.Channel // of the type, or else of the story
+	message uint64             // equal for events of the same message
+	news    novelty
+	inStory bool
 	// scratch is for values that are put together before they are escaped.
 	scratch []byte
 }
@@ -197,18 +182,7 @@ const (
 	showAll                // every field, fitting or not
 )
 
-// message is what a message event is about: a campaign or a step of a Canvas.
-type message struct {
-	channel   population.Channel
-	campaign  *population.Campaign
-	canvas    *population.Canvas
-	variation *population.Named // of the Canvas
-	step      *population.Step
-	wording   *population.Named // the message's variation
-	key       uint64            // equal for events of the same message
-}
-
-// Keys of what is drawn once for a whole moment.
+// Keys of what is drawn once for a moment.
 const (
 	keyUser = iota + 1
 	keyTime
@@ -224,9 +198,9 @@ const (
 	keyID
 )
 
-// flip decides between two cases that exclude each other, so that the two full
-// moments of a type show both: name is the same for all who ask, percent how
-// often it is true otherwise.
+// flip decides between two cases that exclude each other. One of the two full
+// moments of a type shows each; otherwise it is true in percent of all moments,
+// equally for all fields that ask for the same name.
 func (m *moment) flip(name string, percent int) bool {
 	switch m.show {
 	case showFirst:
@@ -234,48 +208,49 @@ func (m *moment) flip(name string, percent int) bool {
 	case showSecond, showAll:
 		return true
 	default:
-		return m.draw.With(population.Key(name)).Chance(percent)
+		return m.Draw.With(population.Key(name)).Chance(percent)
 	}
 }
 
-// pickUser chooses who it happens to.
 func (m *moment) pickUser() {
-	index := m.draw.With(keyUser).Bits() % m.pop.Users()
+	index := m.Draw.With(keyUser).Bits() % m.pop.Users()
 	allowed := m.typ.platforms
 	switch m.show {
 	case showFirst, showAll:
-		m.user = m.pop.UserOn(index, allowed[0], true)
+		m.User = m.pop.UserOn(index, allowed[0], true)
 	case showSecond:
-		m.user = m.pop.UserOn(index, allowed[1], true)
+		m.User = m.pop.UserOn(index, allowed[1], true)
 	default:
-		m.user = m.pop.User(index)
-		if slices.Contains(allowed, m.user.App.Platform) {
+		m.User = m.pop.User(index)
+		if slices.Contains(allowed, m.User.App.Platform) {
 			return
 		}
-		m.user = m.pop.UserOn(index, population.Pick(m.draw.With(keyPlatform), allowed), false)
+		m.User = m.pop.UserOn(index, population.Pick(m.Draw.With(keyPlatform), allowed), false)
 	}
 }
 
 // pickMessage chooses the campaign or the Canvas, where the type has one.
 func (m *moment) pickMessage() {
-	a := &m.about
-	a.channel = m.typ.channel
-	if a.channel == "" {
-		a.channel = m.pickChannel()
+	if m.channel = m.typ.channel; m.channel == "" {
+		m.channel = m.pickChannel()
 	}
+	wording := m.Draw.With(keyWording)
 	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || m.typ.needsCampaign || !m.flip("canvas", 40)) {
-		a.campaign = &m.pop.Campaigns[a.channel][m.draw.With(keyCampaign).N(len(m.pop.Campaigns[a.channel]))]
-		a.wording = &a.campaign.Variations[m.draw.With(keyWording).N(len(a.campaign.Variations))]
-		a.key = population.Key(a.campaign.ID)
+		m.Campaign = pick(m.Draw.With(keyCampaign), m.pop.Campaigns[m.channel])
+		m.Wording = pick(wording, m.Campaign.Variations)
+		m.message = population.Key(m.Campaign.ID)
 	}
-	if a.campaign == nil || m.typ.needsCanvas || m.show == showAll && m.typ.hasCanvas {
-		a.canvas = &m.pop.Canvases[m.draw.With(keyCanvas).N(len(m.pop.Canvases))]
-		a.variation = &a.canvas.Variations[m.draw.With(keyVariation).N(len(a.canvas.Variations))]
-		a.step = &a.canvas.Steps[m.draw.With(keyStep).N(len(a.canvas.Steps))]
-		a.wording = &a.step.Variations[m.draw.With(keyWording).N(len(a.step.Variations))]
-		a.key = population.Key(a.step.ID)
+	if m.Campaign == nil || m.typ.needsCanvas || m.show == showAll && m.typ.hasCanvas {
+		m.Canvas = pick(m.Draw.With(keyCanvas), m.pop.Canvases)
+		m.Variation = pick(m.Draw.With(keyVariation), m.Canvas.Variations)
+		m.Step = pick(m.Draw.With(keyStep), m.Canvas.Steps)
+		m.Wording = pick(wording, m.Step.Variations)
+		m.message = population.Key(m.Step.ID)
 	}
 }
+
+// pick returns a pointer to one of list.
+func pick[T any](d population.Draw, list []T) *T { return &list[d.N(len(list))] }
 
 // pickChannel chooses a channel for a type that belongs to none, such as a
 // change of a subscription.
@@ -286,21 +261,20 @@ func (m *moment) pickChannel() population.Channel {
 	case showSecond, showAll:
 		return population.SMS
 	default:
-		return population.Pick(m.draw.With(keyChannel), m.typ.channels)
+		return population.Pick(m.Draw.With(keyChannel), m.typ.channels)
 	}
 }
 
-// sendDraw is a source of choices that all events of one message sent within
-// the same stretch of seconds share.
+// sendDraw is shared by all events of one message within a stretch of seconds.
 func (m *moment) sendDraw(stretch int64) population.Draw {
-	return m.pop.Draw("sends").With(m.about.key).With(uint64(m.time / stretch))
+	return m.pop.Draw("sends").With(m.message).With(uint64(m.Time / stretch))
 }
 
-// object writes the members of a JSON object in the alphabet's order, with one
-// more that is new.
+// object writes a JSON object whose members come in the alphabet's order, and puts
+// one more where it belongs.
 type object struct {
 	dst   []byte
-	news  string // a whole member, empty: none or written
+	news  string // a whole member, empty where there is none or it is written
 	begun bool
 }
 
@@ -332,7 +306,7 @@ func (o *object) end() []byte {
 
 // append appends the moment as an event.
 func (m *moment) append(dst []byte) []byte {
-	o := newObject(dst, m.news.in(inEvent))
+	o := newObject(dst, m.news.inEvent)
 	o.key(`"event_type":`)
 	if m.news.typ != "" {
 		o.dst = appendString(o.dst, m.news.typ)
@@ -344,15 +318,15 @@ func (m *moment) append(dst []byte) []byte {
 	if m.id != nil {
 		o.dst = append(o.dst, m.id...)
 	} else {
-		o.dst = appendID(o.dst, m.draw)
+		o.dst = population.AppendUUID(o.dst, m.Draw.With(keyID))
 	}
 	o.dst = append(o.dst, '"')
 	o.key(`"properties":`)
-	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.in(inProperties))
+	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.inProperties)
 	o.key(`"time":`)
-	o.dst = strconv.AppendInt(o.dst, m.time, 10)
+	o.dst = strconv.AppendInt(o.dst, m.Time, 10)
 	o.key(`"user":`)
-	o.dst = m.appendObject(o.dst, m.typ.user, m.news.in(inUser))
+	o.dst = m.appendObject(o.dst, m.typ.user, m.news.inUser)
 	return o.end()
 }
 
@@ -361,7 +335,7 @@ func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
 	o := newObject(dst, news)
 	for i := range fields {
 		f := &fields[i]
-		d := m.draw.With(f.key)
+		d := m.Draw.With(f.key)
 		switch m.has(f, d) {
 		case null:
 			o.key(f.label)
@@ -391,19 +365,23 @@ const (
 	nullPercent   = 6
 )
 
-// has decides whether a moment shows a field.
+// has decides whether a moment shows a field. The external id or else the user id is
+// always there, so that the event says whom it happened to.
 func (m *moment) has(f *field, d population.Draw) presence {
+	identifies := f.label == externalID || f.label == userID && !m.User.Identified
+	d = d.With(presenceKey)
 	switch {
 	case f.required || m.show == showAll:
 		return present
 	case f.fits != nil && !f.fits(m):
-		return m.lacking(f, d)
-	case f.alone, m.story != nil && f.links:
-		return present
-	case m.show != showSome || f.identifies(m):
+		if f.label == externalID && d.Chance(30) {
+			return null
+		}
+		return absent
+	case f.alone, m.inStory && f.links, m.show != showSome, identifies:
 		return present
 	}
-	switch n := d.With(presenceKey).N(100); {
+	switch n := d.N(100); {
 	case n < absentPercent:
 		return absent
 	case n < absentPercent+nullPercent:
@@ -413,23 +391,8 @@ func (m *moment) has(f *field, d population.Draw) presence {
 	}
 }
 
-// lacking is how Braze says that there is no external id: mostly by leaving it
-// out. Other fields that do not fit are left out.
-func (m *moment) lacking(f *field, d population.Draw) presence {
-	if f.label == externalID && d.With(presenceKey).Chance(30) {
-		return null
-	}
-	return absent
-}
-
 const (
 	presenceKey = 0xFEED
 	userID      = `"user_id":`
 	externalID  = `"external_user_id":`
 )
-
-// identifies says whether leaving the field out could leave nobody whom the
-// event happened to: the external id of those who have one, else the user id.
-func (f *field) identifies(m *moment) bool {
-	return f.label == externalID || f.label == userID && !m.user.Identified
-}

@@ -11,9 +11,9 @@ import (
 // StoryEvent is an event of a story: what happened, to whom, and by which message.
 type StoryEvent struct {
 	Type  int16           // index of the glossary's event types
-	Draw  population.Draw // where the choices of this event come from
-	Root  population.Draw // and those that stay with the message, the entry or the run; 0: Draw
-	Note  string          // tells apart the nodes of its type
+	Draw  population.Draw // of this event
+	Root  population.Draw // of what stays with the message, the entry or the run; 0 is Draw
+	Note  string          // the note of its node in the plot
 	First bool            // the first of its kind for the person and the message
 	Time  int64           // seconds since the epoch
 	User  population.User
@@ -26,10 +26,10 @@ type StoryEvent struct {
 	Place     int // of the step in the Canvas
 	Wording   *population.Named
 
-	Dispatch population.Draw // stays with all whom one dispatch reached
-	Entry    population.Draw // stays with an entry into a Canvas
+	Dispatch population.Draw // equal for all recipients of a dispatch
+	Entry    population.Draw // equal for an entry into a Canvas
 	Session  population.Draw
-	Sent     int64 // when the message was sent or shown, 0: there is none
+	Sent     int64 // when the message was sent or shown, 0 without one
 	Began    int64 // of the session
 	Exit     Exit
 }
@@ -68,23 +68,18 @@ func (w *StoryWriter) Unique(typ int16) bool { return w.types[typ].unique }
 // keyTurn is apart from the keys of a moment.
 const keyTurn = 103
 
-// Append appends an event and says what type it is. It depends on nothing but
-// the StoryEvent, so that one that is sent twice is the same.
+// Append appends an event and returns its type. Equal StoryEvents give equal bytes.
 func (w *StoryWriter) Append(dst []byte, e *StoryEvent) (event []byte, eventType string) {
 	typ, m := &w.types[e.Type], &w.moment
 	*m = moment{
-		typ: typ, pop: w.pop, draw: e.Draw, root: cmp.Or(e.Root, e.Draw), user: e.User,
-		story: e, note: e.Note, first: e.First, time: e.Time,
+		StoryEvent: *e, typ: typ, pop: w.pop, inStory: true,
 		turn: e.Draw.With(keyTurn).N(fullEvery), scratch: m.scratch,
-		about: message{
-			channel: cmp.Or(typ.channel, e.Channel), campaign: e.Campaign, canvas: e.Canvas,
-			variation: e.Variation, step: e.Step, wording: e.Wording,
-		},
 	}
+	m.Root, m.channel = cmp.Or(e.Root, e.Draw), cmp.Or(typ.channel, e.Channel)
 	if w.rough.Drift > 0 {
 		m.news = driftOf(typ, w.rough.Drift, e.Draw)
 	}
-	// A type that no journey has happens by itself, and may need a message all the same.
+	// A type of a newer glossary happens without a cause, and may need a message.
 	if typ.needsCampaign && e.Campaign == nil || typ.needsCanvas && e.Canvas == nil {
 		m.pickMessage()
 	}

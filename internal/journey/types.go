@@ -12,7 +12,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// eventType is an event type made ready for writing.
+// eventType is an event type, prepared for writing.
 type eventType struct {
 	name       string
 	quoted     string // the name as JSON
@@ -30,17 +30,15 @@ type eventType struct {
 	platforms                  []population.Platform // at least two
 }
 
-// field is one field made ready for writing.
+// field is a field, prepared for writing.
 type field struct {
 	label    string // "name":
 	key      uint64
 	required bool
-	links    bool // in a story it is always there
-	alone    bool // where it fits, it is always there, as the others of its kind are not
-	// fits says whether the field goes with a moment; nil: always.
-	fits func(m *moment) bool
-	// value appends the field's JSON value.
-	value valueFunc
+	links    bool                 // in a story it is always there, where it fits
+	alone    bool                 // it is always there, where it fits
+	fits     func(m *moment) bool // whether the field goes with a moment; nil is always
+	value    valueFunc
 }
 
 // valueFunc appends a JSON value for a moment; d is the field's own Draw.
@@ -78,7 +76,6 @@ func Select(g *schemas.Glossary, patterns []string, retired bool) ([]string, err
 	return names, nil
 }
 
-// compile makes an event type ready.
 func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]func(*moment) bool) eventType {
 	key := population.Key(t.Name)
 	e := eventType{
@@ -114,7 +111,6 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 	return e
 }
 
-// ofCanvas says whether a field is about a Canvas.
 func ofCanvas(name string) bool {
 	return strings.HasPrefix(name, "canvas_") || slices.Contains(canvasFields(), name)
 }

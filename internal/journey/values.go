@@ -10,8 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// valueFuncs says how the values of each field are made, by the field's name;
-// by "name:type" or "event type/name" where one name means several things.
+// valueFuncs has how the values of each field are made, by the field's name, or by
+// "name:type" or "event type/name" where one name means several things.
 func valueFuncs() map[string]valueFunc {
 	all := make(map[string]valueFunc)
 	for _, part := range []map[string]valueFunc{
@@ -23,12 +23,10 @@ func valueFuncs() map[string]valueFunc {
 	return all
 }
 
-// fixed is always the same JSON value.
 func fixed(json string) valueFunc {
 	return func(dst []byte, _ *moment, _ population.Draw) []byte { return append(dst, json...) }
 }
 
-// oneOf is one of some strings.
 func oneOf(list ...string) valueFunc {
 	quoted := make([]string, len(list))
 	for i, s := range list {
@@ -39,12 +37,16 @@ func oneOf(list ...string) valueFunc {
 	}
 }
 
-// aligned is like oneOf, but fields that name the same field and have as many
-// strings choose the same place in their lists: a code and its text go
-// together.
+// drawn makes values by another draw than the field's own.
+func drawn(by func(m *moment) population.Draw, value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, by(m)) }
+}
+
+// aligned is oneOf for fields that go together, such as a code and its text: those
+// that name the same field choose the same place of their lists.
 func aligned(with string, list ...string) valueFunc {
-	key, choose := population.Key(with), oneOf(list...)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return choose(dst, m, m.draw.With(key)) }
+	key := population.Key(with)
+	return drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(list...))
 }
 
 // chance is true in percent of a hundred.
@@ -54,18 +56,21 @@ func chance(percent int) valueFunc {
 	}
 }
 
-// flipped is the outcome of a flip that other fields depend on, too.
+// flipped is the result of moment.flip.
 func flipped(name string, percent int) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
 		return strconv.AppendBool(dst, m.flip(name, percent))
 	}
 }
 
+// integer is an integer that is looked up for the moment.
+func integer(of func(m *moment, d population.Draw) int64) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return strconv.AppendInt(dst, of(m, d), 10) }
+}
+
 // whole is an integer from low to high.
 func whole(low, high int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		return strconv.AppendInt(dst, int64(d.Between(low, high)), 10)
-	}
+	return integer(func(_ *moment, d population.Draw) int64 { return int64(d.Between(low, high)) })
 }
 
 // decimal is a number from low to high, given in units of 10^-decimals.
@@ -75,38 +80,39 @@ func decimal(low, high, decimals int) valueFunc {
 	}
 }
 
-func uuid(dst []byte, _ *moment, d population.Draw) []byte {
-	return append(population.AppendUUID(append(dst, '"'), d), '"')
+// quoted is a string that needs no escaping.
+func quoted(value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		return append(value(append(dst, '"'), m, d), '"')
+	}
 }
 
-// hex is a string of n hex digits.
-func hex(n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		return append(population.AppendHex(append(dst, '"'), d, n), '"')
-	}
+var uuid = quoted(func(dst []byte, _ *moment, d population.Draw) []byte { return population.AppendUUID(dst, d) })
+
+// hex is a string of n hex digits after a prefix.
+func hex(prefix string, n int) valueFunc {
+	return quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+		return population.AppendHex(append(dst, prefix...), d, n)
+	})
 }
 
 // digits is a string of n decimal digits after a prefix.
 func digits(prefix string, n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		dst = append(append(dst, '"'), prefix...)
-		return append(population.AppendDigits(dst, d, n), '"')
-	}
+	return quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+		return population.AppendDigits(append(dst, prefix...), d, n)
+	})
 }
 
-// userText is a text of the user that needs no escaping.
+// userText is a string of the user that needs no escaping.
 func userText(appendTo func(*population.User, []byte) []byte) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(appendTo(&m.user, append(dst, '"')), '"')
-	}
+	return quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return appendTo(&m.User, dst) })
 }
 
-// text is a string that is looked up for the moment.
 func text(of func(m *moment, d population.Draw) string) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte { return appendString(dst, of(m, d)) }
 }
 
-// escaped is a JSON object that travels as a string.
+// escaped is a JSON object as a string.
 func escaped(object valueFunc) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte {
 		m.scratch = object(m.scratch[:0], m, d)
@@ -119,50 +125,47 @@ func userValues() map[string]valueFunc {
 		"user_id":          userText((*population.User).AppendID),
 		"external_user_id": userText((*population.User).AppendExternalID),
 		"device_id":        userText((*population.User).AppendDeviceID),
-		"timezone":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Zone }),
-		"email_address":    userText((*population.User).AppendEmail),
-		"phone_number":     userText((*population.User).AppendPhone),
-		"first_name":       text(func(m *moment, _ population.Draw) string { return m.user.First }),
-		"last_name":        text(func(m *moment, _ population.Draw) string { return m.user.Last }),
-		"gender":           text(func(m *moment, _ population.Draw) string { return m.user.Gender }),
-		"country":          text(func(m *moment, _ population.Draw) string { return m.user.Place.Country }),
-		"home_city":        text(func(m *moment, _ population.Draw) string { return m.user.Place.City }),
-		"language":         text(func(m *moment, _ population.Draw) string { return m.user.Place.Language }),
-		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.user.Place.Locale }),
-		"dob":              userText((*population.User).AppendBirthday),
-		"orphaned_by_id": func(dst []byte, m *moment, d population.Draw) []byte {
+		"timezone":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
+		"first_name":       text(func(m *moment, _ population.Draw) string { return m.User.First }),
+		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
+		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
+		"country":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
+		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
+		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
+		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
+		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
 			other := m.pop.User(d.Bits() % m.pop.Users())
-			return append(other.AppendID(append(dst, '"')), '"')
-		},
+			return other.AppendID(dst)
+		}),
 	}
 }
 
 func deviceValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"app_id":              text(func(m *moment, _ population.Draw) string { return m.user.App.ID }),
+		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
 		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
-		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.user.App.Platform) }),
-		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.user.App.SDKVersion }),
-		"device_model":        text(func(m *moment, _ population.Draw) string { return m.user.Model.Name }),
-		"device_os":           text(func(m *moment, _ population.Draw) string { return m.user.Model.OS }),
+		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
+		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
+		"device_model":        text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
+		"device_os":           text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
 		"device_class":        text(deviceClass),
-		"os_version":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Version }),
-		"browser":             text(func(m *moment, _ population.Draw) string { return m.user.Model.Browser }),
-		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.user.Model.UserAgent }),
-		"resolution":          text(func(m *moment, _ population.Draw) string { return m.user.Model.Resolution }),
-		"carrier":             text(func(m *moment, _ population.Draw) string { return m.user.Place.Carrier }),
+		"os_version":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Version }),
+		"browser":             text(func(m *moment, _ population.Draw) string { return m.User.Model.Browser }),
+		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.User.Model.UserAgent }),
+		"resolution":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Resolution }),
+		"carrier":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Carrier }),
 		"ad_id":               userText((*population.User).AppendAdID),
-		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.user.App.Platform) }),
-		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.user.Tracked) },
+		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.User.App.Platform) }),
+		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.User.Tracked) },
 	}
 }
 
-// deviceClass knows no television: nobody reads mail there.
+// deviceClass is one that Braze has; it has none for a television.
 func deviceClass(m *moment, _ population.Draw) string {
-	if m.user.Model.Class == "tv" {
+	if m.User.Model.Class == "tv" {
 		return "desktop"
 	}
-	return m.user.Model.Class
+	return m.User.Model.Class
 }
 
 // adIDType is empty for a platform whose advertising ids Braze has no word for.
@@ -181,32 +184,28 @@ func adIDType(p population.Platform) string {
 
 func tokenValues() map[string]valueFunc {
 	token := func(name string) valueFunc {
-		return hexOf(64, func(m *moment) population.Draw { return m.user.Draw(name) })
+		return drawn(func(m *moment) population.Draw { return m.User.Draw(name) }, hex("", 64))
 	}
 	// Keys of the Push API (RFC 8291, RFC 8292): points of P-256, uncompressed, and
 	// a secret of 16 bytes, all base64url without padding.
-	key := func(first string, n int, of func(m *moment) population.Draw) valueFunc {
-		return func(dst []byte, m *moment, _ population.Draw) []byte {
-			dst = append(append(dst, '"'), first...)
-			return append(appendBase64(dst, of(m), n, "-_"), '"')
-		}
+	key := func(first string, n int, by func(m *moment) population.Draw) valueFunc {
+		return drawn(by, quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+			return appendBase64(append(dst, first...), d, n, "-_")
+		}))
 	}
 	return map[string]valueFunc{
 		"push_token":                          userText((*population.User).AppendPushToken),
 		"push_token_device_id":                userText((*population.User).AppendDeviceID),
-		"push_token_state_change_type":        oneOf("add", "remove", "update"),
 		"push_token_foreground_push_disabled": chance(10),
 		"push_token_provisionally_opted_in":   chance(15),
-		"push_token_created_at": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.user.Created(), 10)
-		},
-		"push_token_updated_at":           func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.time, 10) },
-		"ios_push_token_apns_gateway":     whole(1, 2),
-		"push_to_start_token":             token("push_to_start_token"),
-		"update_token":                    token("update_token"),
-		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.user.Draw("p256dh") }),
-		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.user.Draw("auth") }),
-		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
+		"push_token_created_at":               integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_updated_at":               integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
+		"ios_push_token_apns_gateway":         whole(1, 2),
+		"push_to_start_token":                 token("push_to_start_token"),
+		"update_token":                        token("update_token"),
+		"web_push_token_public_key":           key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
+		"web_push_token_user_auth":            key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
+		"web_push_token_vapid_public_key":     key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
 		}),
@@ -215,8 +214,8 @@ func tokenValues() map[string]valueFunc {
 	}
 }
 
-// fallback makes values for a field that has none of its own here, such as one
-// that is new in the glossary, from what the glossary says of it.
+// fallback makes the values of a field that valueFuncs does not have, such as one
+// of a newer glossary, by its description there.
 func fallback(f *schemas.Field) valueFunc {
 	switch f.Type {
 	case "boolean":
@@ -240,19 +239,19 @@ func fallback(f *schemas.Field) valueFunc {
 }
 
 func integers(unit string) valueFunc {
-	return func(dst []byte, m *moment, d population.Draw) []byte {
+	return integer(func(m *moment, d population.Draw) int64 {
 		switch {
 		case strings.HasPrefix(unit, "seconds since"):
-			return strconv.AppendInt(dst, m.time, 10)
+			return m.Time
 		case strings.HasPrefix(unit, "milliseconds since"):
-			return strconv.AppendInt(dst, m.time*1000+int64(d.N(1000)), 10)
+			return m.Time*1000 + int64(d.N(1000))
 		default:
-			return strconv.AppendInt(dst, int64(d.N(1000)), 10)
+			return int64(d.N(1000))
 		}
-	}
+	})
 }
 
-// texts goes by the enumeration, the examples and the format of a string.
+// texts makes strings by their enumeration, examples or format.
 func texts(f *schemas.Field) valueFunc {
 	if len(f.Enum) > 0 {
 		return oneOf(f.Enum...)
@@ -264,7 +263,7 @@ func texts(f *schemas.Field) valueFunc {
 	case f.Format == "uuid":
 		return uuid
 	case strings.HasPrefix(f.Format, "24 "):
-		return hex(24)
+		return hex("", 24)
 	case f.Format == "email":
 		return userText((*population.User).AppendEmail)
 	case f.Format == "E.164":
@@ -280,7 +279,7 @@ func texts(f *schemas.Field) valueFunc {
 	case strings.HasPrefix(f.Format, "JSON"):
 		return fixed(`"{}"`)
 	default:
-		return hex(12)
+		return hex("", 12)
 	}
 }
 
@@ -315,7 +314,8 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 	return dst
 }
 
-// appendBase64 appends n random characters of base64, whose last two are given.
+// appendBase64 appends n random characters of base64; last are the last two of its
+// alphabet.
 func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {
 	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	for i := range n {

@@ -1,22 +1,23 @@
 package journey
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// namedThings are the campaign or Canvas that a message belongs to and their
-// parts, by what the names of their fields begin with.
+// namedThings are the campaign, Canvas and their parts that a message belongs to, by
+// the prefix of their fields' names.
 func namedThings() map[string]func(m *moment) *population.Named {
 	return map[string]func(m *moment) *population.Named{
-		"campaign":          func(m *moment) *population.Named { return &m.about.campaign.Named },
-		"canvas":            func(m *moment) *population.Named { return &m.about.canvas.Named },
-		"canvas_variation":  func(m *moment) *population.Named { return m.about.variation },
-		"canvas_step":       func(m *moment) *population.Named { return &m.about.step.Named },
-		"message_variation": func(m *moment) *population.Named { return m.about.wording },
+		"campaign":          func(m *moment) *population.Named { return &m.Campaign.Named },
+		"canvas":            func(m *moment) *population.Named { return &m.Canvas.Named },
+		"canvas_variation":  func(m *moment) *population.Named { return m.Variation },
+		"canvas_step":       func(m *moment) *population.Named { return &m.Step.Named },
+		"message_variation": func(m *moment) *population.Named { return m.Wording },
 		"experiment_split": func(m *moment) *population.Named {
-			return &m.about.canvas.Splits[m.user.Draw(m.about.canvas.ID).N(len(m.about.canvas.Splits))]
+			return pick(m.User.Draw(m.Canvas.ID), m.Canvas.Splits)
 		},
 	}
 }
@@ -25,33 +26,29 @@ func namedThings() map[string]func(m *moment) *population.Named {
 // names of one campaign always go together.
 func sourceValues() map[string]valueFunc {
 	all := map[string]valueFunc{
-		"experiment_step_id": text(func(m *moment, _ population.Draw) string { return m.about.canvas.ExperimentID }),
-		"next_step_id":       text(func(m *moment, d population.Draw) string { return population.Pick(d, m.about.canvas.Steps).ID }),
+		"experiment_step_id": text(func(m *moment, _ population.Draw) string { return m.Canvas.ExperimentID }),
+		"next_step_id":       text(func(m *moment, d population.Draw) string { return population.Pick(d, m.Canvas.Steps).ID }),
 		"canvas_step_message_variation_api_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.step.Variations[m.draw.With(keyWording).N(len(m.about.step.Variations))].ID
+			return m.Step.Variations[m.Draw.With(keyWording).N(len(m.Step.Variations))].ID
 		}),
-		// The same for one user's way through one Canvas.
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.user.Draw(m.about.canvas.ID) }),
-		// The same for everything that one send of a message reached.
-		"dispatch_id":      dispatchOf(func(m *moment) population.Draw { return m.sendDraw(3600) }),
-		"send_id":          hexOf(24, func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }),
-		"channel":          text(func(m *moment, _ population.Draw) string { return string(m.about.channel) }),
-		"in_control_group": chance(10),
-		"is_canvas_entry":  chance(30),
-		"progression_type": text(progression),
-		"exit_reason":      oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
-		"send_time": func(dst []byte, m *moment, d population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-int64(d.Between(1, 3*3600)), 10)
-		},
-		"is_unique":             chance(70),
-		"subscription_group_id": text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"subscription_status":   oneOf("Subscribed", "Unsubscribed"),
-		"state_change_source": oneOf("SDK", "Dashboard", "Subscription Page", "REST API", "CSV import", "Preference Center",
-			"Inbound Message", "Migration", "User Merge", "Canvas User Update Step"),
+		// The same for one user and one Canvas.
+		"canvas_entry_id": drawn(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }, uuid),
+		// The same for all recipients of one send.
+		"dispatch_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
+		"send_id":                    drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
+		"channel":                    text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
+		"in_control_group":           chance(10),
+		"is_canvas_entry":            chance(30),
+		"progression_type":           text(progression),
+		"exit_reason":                oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
+		"send_time":                  integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
+		"is_unique":                  chance(70),
+		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": botReasons,
 		"url":                        link,
-		"short_url":                  shortLink,
+		"short_url":                  hex("https://brz.example.com/", 8),
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
 		"channel_identifier": channelIdentifier,
 	}
@@ -67,8 +64,6 @@ func messageValues() map[string]valueFunc {
 		"conversion_behavior_index": whole(0, 3),
 		"conversion_behavior":       escaped(conversionBehavior),
 		"message_extras":            escaped(messageExtras),
-		"button_id":                 oneOf("0", "1"),
-		"button_action_type":        oneOf("uri", "deep_link", "none", "close"),
 		"button_string":             oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
 		"card_id":                   uuid,
 		"content_card_id":           uuid,
@@ -85,22 +80,19 @@ func messageValues() map[string]valueFunc {
 
 // group is the subscription group that a message was sent to.
 func group(m *moment) *population.Group {
-	if g, ok := m.pop.Groups[m.about.channel]; ok {
+	if g, ok := m.pop.Groups[m.channel]; ok {
 		return g
 	}
 	return m.pop.Groups[population.Email]
 }
 
-// dispatchOf has 24 hex digits for a campaign, 32 for a Canvas.
-func dispatchOf(of func(m *moment) population.Draw) valueFunc {
-	ofCampaign, ofCanvas := hexOf(24, of), hexOf(32, of)
-	return func(dst []byte, m *moment, d population.Draw) []byte {
-		if m.about.campaign != nil {
-			return ofCampaign(dst, m, d)
-		}
-		return ofCanvas(dst, m, d)
+// dispatchID has 24 hex digits for a campaign, 32 for a Canvas.
+var dispatchID = quoted(func(dst []byte, m *moment, d population.Draw) []byte {
+	if m.Campaign != nil {
+		return population.AppendHex(dst, d, 24)
 	}
-}
+	return population.AppendHex(dst, d, 32)
+})
 
 func progression(m *moment, d population.Draw) string {
 	if m.flip("exit", 25) {
@@ -109,16 +101,12 @@ func progression(m *moment, d population.Draw) string {
 	return []string{"entered", "advanced", "delayed"}[d.N(3)]
 }
 
-func combination(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, '"')
+var combination = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
 	for i := range uint64(3) {
-		if i > 0 {
-			dst = append(dst, '_')
-		}
-		dst = append(dst, byte('0'+d.With(i).N(4)))
+		dst = append(dst, byte('0'+d.With(i).N(4)), '_')
 	}
-	return append(dst, '"')
-}
+	return dst[:len(dst)-1]
+})
 
 func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
 	switch d.N(3) {
@@ -127,7 +115,7 @@ func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
 		return append(appendString(dst, population.Pick(d.With(1), m.pop.Products).Name), '}')
 	case 1:
 		dst = append(dst, `{"type":"Starts Session","window":86400,"app_ids":[`...)
-		return append(appendString(dst, m.user.App.ID), "]}"...)
+		return append(appendString(dst, m.User.App.ID), "]}"...)
 	default:
 		return append(dst, `{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`...)
 	}
@@ -139,7 +127,7 @@ func messageExtras(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(dst, `","segment":`...)
 	dst = appendString(dst, []string{"new", "loyal", "lapsed \"90 days\"", "VIP ⭐"}[d.With(1).N(4)])
 	dst = append(dst, `,"language":`...)
-	return append(appendString(dst, m.user.Place.Language), '}')
+	return append(appendString(dst, m.User.Place.Language), '}')
 }
 
 func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
@@ -149,20 +137,18 @@ func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
 }
 
 // channelIdentifier is how the channel reaches the user.
-func channelIdentifier(dst []byte, m *moment, _ population.Draw) []byte {
-	dst = append(dst, '"')
-	switch m.about.channel {
+var channelIdentifier = quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
+	switch m.channel {
 	case population.Email:
-		dst = m.user.AppendEmail(dst)
+		return m.User.AppendEmail(dst)
 	case population.Push:
-		dst = m.user.AppendPushToken(dst)
+		return m.User.AppendPushToken(dst)
 	case population.LINE:
-		dst = appendLineID(dst, &m.user)
+		return appendLineID(dst, &m.User)
 	default:
-		dst = m.user.AppendPhone(dst)
+		return m.User.AppendPhone(dst)
 	}
-	return append(dst, '"')
-}
+})
 
 func appendLineID(dst []byte, u *population.User) []byte {
 	return population.AppendHex(append(dst, 'U'), u.Draw("native_line_id"), 32)
@@ -172,12 +158,7 @@ func appendLineID(dst []byte, u *population.User) []byte {
 func link(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(append(dst, `"https://www.`...), m.pop.Domain...)
 	dst = append(append(dst, "/products/"...), population.Pick(d, m.pop.Products).ID...)
-	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.about.channel...), '"')
-}
-
-func shortLink(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `"https://brz.example.com/`...)
-	return append(population.AppendHex(dst, d, 8), '"')
+	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.channel...), '"')
 }
 
 func emailValues() map[string]valueFunc {
@@ -188,25 +169,20 @@ func emailValues() map[string]valueFunc {
 		"from_domain": text(func(m *moment, _ population.Draw) string { return "mail." + m.pop.Domain }),
 		"ip_pool":     oneOf("marketing", "transactional", "warm-up"),
 		"sending_ip":  ipv4,
-		"recipient_domain": func(dst []byte, m *moment, _ population.Draw) []byte {
-			m.scratch = m.user.AppendEmail(m.scratch[:0])
-			for i, c := range m.scratch {
-				if c == '@' {
-					return append(append(append(dst, '"'), m.scratch[i+1:]...), '"')
-				}
-			}
-			return append(dst, `""`...)
-		},
+		"recipient_domain": quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
+			m.scratch = m.User.AppendEmail(m.scratch[:0])
+			_, domain, _ := bytes.Cut(m.scratch, []byte{'@'})
+			return append(dst, domain...)
+		}),
 		"mailbox_provider": oneOf("Gmail", "Outlook", "Yahoo", "Apple iCloud", "GMX"),
 		"is_amp":           chance(5),
-		"machine_open":     oneOf("true"),
 		"is_drop":          chance(20),
 		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
 		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
 		"attempt_count":    whole(1, 8),
-		"link_id": func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
-			return append(population.AppendHex(append(dst, '"'), m.pop.Draw("links").With(uint64(d.N(40))), 24), '"')
-		},
+		"link_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
+			return population.AppendHex(dst, m.pop.Draw("links").With(uint64(d.N(40))), 24)
+		}),
 		"has_url_parameters":    chance(60),
 		"link_aliasing_enabled": chance(50),
 		"link_alias":            oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
@@ -224,8 +200,6 @@ func phoneValues() map[string]valueFunc {
 	sender := text(func(m *moment, _ population.Draw) string { return group(m).Sender })
 	number := text(func(m *moment, _ population.Draw) string { return group(m).Number })
 	return map[string]valueFunc{
-		"to_phone_number":      userText((*population.User).AppendPhone),
-		"user_phone_number":    userText((*population.User).AppendPhone),
 		"from_phone_number":    number,
 		"inbound_phone_number": number,
 		"from_rcs_sender":      sender,
@@ -235,7 +209,6 @@ func phoneValues() map[string]valueFunc {
 		"native_line_id":       userText(func(u *population.User, dst []byte) []byte { return appendLineID(dst, u) }),
 		"bsuid":                userText(appendBSUID),
 		"category":             oneOf("opt-in", "opt-out", "help"),
-		"action":               oneOf("Subscribed", "Unsubscribed", "None"),
 		"is_sms_fallback":      chance(15),
 		"message_body":         text(reply),
 		"media_urls":           mediaURLs,
@@ -243,8 +216,6 @@ func phoneValues() map[string]valueFunc {
 		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
 		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
 		"provider_error_title": aligned("provider_error_code", "Unreachable destination", "Unknown destination", "Unreachable carrier", "Message undeliverable"),
-		"interaction_type":     oneOf("Text URL", "Reply", "OpenURL"),
-		"element_type":         oneOf("Suggestion", "Button"),
 		"element_label":        oneOf("Yes, please", "Call us", "Show on map", "Später"),
 		"message_id":           messageID,
 		"in_reply_to":          messageID,
@@ -264,10 +235,9 @@ func appendBSUID(u *population.User, dst []byte) []byte {
 }
 
 // messageID is WhatsApp's id of a message.
-func messageID(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `"wamid.HBgL`...)
-	return append(appendBase64(dst, d, 36, "+/"), '"')
-}
+var messageID = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
+	return appendBase64(append(dst, "wamid.HBgL"...), d, 36, "+/")
+})
 
 // reply is what a person writes back.
 func reply(m *moment, d population.Draw) string {

@@ -14,17 +14,17 @@ func behaviorValues() map[string]valueFunc {
 		"custom_properties":   customProperties,
 		"purchase_properties": purchaseProperties,
 		"product_id":          text(func(m *moment, _ population.Draw) string { return product(m).ID }),
-		"currency":            text(func(m *moment, _ population.Draw) string { return m.user.Place.Currency }),
+		"currency":            text(func(m *moment, _ population.Draw) string { return m.User.Place.Currency }),
 		"price":               price,
 		// The same for a user's sessions within half an hour.
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.user.Draw("session").With(uint64(m.time / 1800)) }),
+		"session_id":      drawn(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }, uuid),
 		"duration:number": decimal(1_000, 3_600_000, 3),
 		"source":          oneOf("Organic", "Facebook Ads", "Google Ads", "TikTok", "Apple Search Ads"),
 		"latitude": func(dst []byte, m *moment, d population.Draw) []byte {
-			return appendFixed(dst, int64(m.user.Place.Lat+d.Between(-80_000, 80_000)), 6)
+			return appendFixed(dst, int64(m.User.Place.Lat+d.Between(-80_000, 80_000)), 6)
 		},
 		"longitude": func(dst []byte, m *moment, d population.Draw) []byte {
-			return appendFixed(dst, int64(m.user.Place.Lon+d.Between(-80_000, 80_000)), 6)
+			return appendFixed(dst, int64(m.User.Place.Lon+d.Between(-80_000, 80_000)), 6)
 		},
 		"altitude":     decimal(-50, 22_000, 1),
 		"ll_accuracy":  decimal(30, 9_000, 1),
@@ -32,14 +32,14 @@ func behaviorValues() map[string]valueFunc {
 	}
 }
 
-// product is what a moment is about, where money is spent.
+// product is the product of a purchase.
 func product(m *moment) *population.Product {
-	return &m.pop.Products[m.draw.With(population.Key("product_id")).N(len(m.pop.Products))]
+	return pick(m.Draw.With(population.Key("product_id")), m.pop.Products)
 }
 
 // price is in units of the user's currency; yen and won have no hundredths.
 func price(dst []byte, m *moment, _ population.Draw) []byte {
-	return appendFixed(dst, int64(product(m).Cents), m.user.Place.Decimals)
+	return appendFixed(dst, int64(product(m).Cents), m.User.Place.Decimals)
 }
 
 // customProperties holds every kind of JSON value, nested, as customers send
@@ -57,11 +57,11 @@ func customProperties(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(dst, `,"quantity":`...)
 	dst = strconv.AppendInt(dst, int64(d.With(1).Between(1, 5)), 10)
 	dst = append(dst, `,"store":{"city":`...)
-	dst = appendString(dst, m.user.Place.City)
+	dst = appendString(dst, m.User.Place.City)
 	dst = append(dst, `,"floor":`...)
 	dst = strconv.AppendInt(dst, int64(d.With(4).Between(-1, 4)), 10)
 	dst = append(dst, `},"tags":["sale","näher"],"visited_at":"`...)
-	dst = time.Unix(m.time, 0).UTC().AppendFormat(dst, time.RFC3339)
+	dst = time.Unix(m.Time, 0).UTC().AppendFormat(dst, time.RFC3339)
 	return append(dst, `"}`...)
 }
 
@@ -84,9 +84,7 @@ func profileValues() map[string]valueFunc {
 		"archived":          chance(3),
 		"custom_attributes": escaped(customAttributes),
 		"update_source":     oneOf("REST API", "SDK", "CSV import", "Cloud Data Ingestion"),
-		"time_ms": func(dst []byte, m *moment, d population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time*1000+int64(d.N(1000)), 10)
-		},
+		"time_ms":           integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
 	}
 }
 
@@ -94,7 +92,7 @@ func customAttributes(dst []byte, m *moment, d population.Draw) []byte {
 	dst = append(dst, `{"loyalty_tier":`...)
 	dst = appendString(dst, []string{"bronze", "silver", "gold"}[d.N(3)])
 	dst = append(dst, `,"favourite_shop":`...)
-	dst = appendString(dst, m.user.Place.City)
+	dst = appendString(dst, m.User.Place.City)
 	dst = append(dst, `,"points":`...)
 	return append(strconv.AppendInt(dst, int64(d.With(1).N(5000)), 10), '}')
 }
@@ -114,41 +112,32 @@ func agentValues() map[string]valueFunc {
 		"prompt_tokens":     whole(promptLow, promptHigh),
 		"completion_tokens": whole(completionLow, completionHigh),
 		"reasoning_tokens":  whole(0, 300),
-		"total_tokens":      totalTokens,
+		"total_tokens":      integer(totalTokens),
 		"is_error":          flipped("is_error", 5),
 		executed + "error":  oneOf("The model did not answer in time", "Rate limit of the provider was reached"),
 		"input": text(func(m *moment, d population.Draw) string {
-			return "Write for " + m.user.First + ": " + population.Pick(d, m.pop.Sentences)
+			return "Write for " + m.User.First + ": " + population.Pick(d, m.pop.Sentences)
 		}),
 		"output":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
 		"invocation_id":         uuid,
 		"invocation_source":     oneOf("CanvasSteps::AgentStep", "Catalogs::AgentField", "AgentConsole::Preview"),
 		"llm_owned_by_customer": chance(25),
 		"request_id":            uuid,
-		"provider_request_id":   hexAfter("req_", 24),
+		"provider_request_id":   hex("req_", 24),
 		"tool_name":             oneOf("get_user_attributes", "search_catalog", "get_current_time"),
-		"tool_call_id":          hexAfter("call_", 24),
+		"tool_call_id":          hex("call_", 24),
 		tool + "tool_arguments": escaped(toolArguments),
 	}
 }
 
-// agent is who did it.
 func agent(m *moment) *population.Agent {
-	return &m.pop.Agents[m.root.With(population.Key("agent_id")).N(len(m.pop.Agents))]
+	return pick(m.Root.With(population.Key("agent_id")), m.pop.Agents)
 }
 
-func hexAfter(prefix string, n int) valueFunc {
-	return func(dst []byte, _ *moment, d population.Draw) []byte {
-		dst = append(append(dst, '"'), prefix...)
-		return append(population.AppendHex(dst, d, n), '"')
-	}
-}
-
-// totalTokens is what the prompt and the completion add up to.
-func totalTokens(dst []byte, m *moment, _ population.Draw) []byte {
-	prompt := m.draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
-	completion := m.draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh)
-	return strconv.AppendInt(dst, int64(prompt+completion), 10)
+func totalTokens(m *moment, _ population.Draw) int64 {
+	prompt := m.Draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
+	completion := m.Draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh)
+	return int64(prompt + completion)
 }
 
 const (
@@ -165,23 +154,22 @@ func toolArguments(dst []byte, m *moment, d population.Draw) []byte {
 // webhookValues are the fields of a webhook that failed.
 func webhookValues() map[string]valueFunc {
 	host := func(m *moment) string {
-		return "hooks" + string(rune('1'+m.draw.With(population.Key("host")).N(3))) + ".example.com"
+		return population.Pick(m.Draw.With(population.Key("host")), []string{"hooks1.example.com", "hooks2.example.com", "hooks3.example.com"})
 	}
 	where := func(m *moment) string {
-		return []string{"/v1/orders", "/braze/callback", "/crm/contacts"}[m.draw.With(population.Key("url_path")).N(3)]
+		return population.Pick(m.Draw.With(population.Key("url_path")), []string{"/v1/orders", "/braze/callback", "/crm/contacts"})
 	}
 	return map[string]valueFunc{
 		"host":         text(func(m *moment, _ population.Draw) string { return host(m) }),
 		"url_path":     text(func(m *moment, _ population.Draw) string { return where(m) }),
 		"endpoint_url": text(func(m *moment, _ population.Draw) string { return "https://" + host(m) + where(m) }),
-		"http_status_code": func(dst []byte, _ *moment, d population.Draw) []byte {
-			return append(dst, [...]string{"400", "401", "404", "429", "500", "503"}[d.N(6)]...)
-		},
-		"content_length":         whole(2, 4000),
-		"is_terminal":            chance(30),
-		"retry_count":            whole(0, 5),
-		"raw_response":           oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
-		"webhook_duration":       whole(20, 30_000),
-		"webhook_failure_source": oneOf("External Endpoint"),
+		"http_status_code": integer(func(_ *moment, d population.Draw) int64 {
+			return population.Pick(d, []int64{400, 401, 404, 429, 500, 503})
+		}),
+		"content_length":   whole(2, 4000),
+		"is_terminal":      chance(30),
+		"retry_count":      whole(0, 5),
+		"raw_response":     oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
+		"webhook_duration": whole(20, 30_000),
 	}
 }

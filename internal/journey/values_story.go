@@ -10,11 +10,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// storyValues are the values of fields in stories: those of Rounds, except
-// where the thread knows better.
+// storyValues are the values of fields in stories: those of Rounds, but for those
+// that depend on what happened before.
 func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all := valueFuncs()
-	// What stays with a message, an entry or a run, whatever happens to it.
+	// Values that stay with a message, an entry or a run.
 	for _, name := range []string{
 		"ip_pool", "sending_ip", "esp", "mailbox_provider", "is_amp", "content_card_id", "card_id", "banner_placement_id",
 		"feature_flag_id_name", "message_id", "flow_id", "template_name", "category", "is_sms_fallback", "url", "short_url",
@@ -27,17 +27,13 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
 	all["in_reply_to"] = rooted("message_id", messageID)
 	maps.Copy(all, map[string]valueFunc{
-		"dispatch_id":     dispatchOf(func(m *moment) population.Draw { return m.story.Dispatch }),
-		"send_id":         hexOf(24, func(m *moment) population.Draw { return m.story.Dispatch.With(1) }),
-		"session_id":      uuidOf(func(m *moment) population.Draw { return m.story.Session }),
-		"canvas_entry_id": uuidOf(func(m *moment) population.Draw { return m.story.Entry }),
-		"activity_id": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(population.AppendUpperUUID(append(dst, '"'), m.root), '"')
-		},
-		"update_token": hexOf(64, func(m *moment) population.Draw { return m.root.With(1) }),
-		"duration:number": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return strconv.AppendInt(dst, m.time-max(m.story.Began, m.time-86400), 10)
-		},
+		"dispatch_id":         drawn(func(m *moment) population.Draw { return m.Dispatch }, dispatchID),
+		"send_id":             drawn(func(m *moment) population.Draw { return m.Dispatch.With(1) }, hex("", 24)),
+		"session_id":          drawn(func(m *moment) population.Draw { return m.Session }, uuid),
+		"canvas_entry_id":     drawn(func(m *moment) population.Draw { return m.Entry }, uuid),
+		"activity_id":         quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return population.AppendUpperUUID(dst, m.Root) }),
+		"update_token":        drawn(func(m *moment) population.Draw { return m.Root.With(1) }, hex("", 64)),
+		"duration:number":     integer(func(m *moment, _ population.Draw) int64 { return m.Time - max(m.Began, m.Time-86400) }),
 		"custom_properties":   roughly(rough, customProperties, true),
 		"purchase_properties": roughly(rough, purchaseProperties, false),
 	})
@@ -50,39 +46,27 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 			return appendName(dst, m, &rough.Renames, thing(m), d)
 		}
 	}
-	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.about.wording.ID })
+	all["canvas_step_message_variation_api_id"] = text(func(m *moment, _ population.Draw) string { return m.Wording.ID })
 	return all
 }
 
-// rooted makes values of what the thread has: the same for all events of it.
+// rooted makes values that are the same for all events of a Root.
 func rooted(name string, value valueFunc) valueFunc {
 	key := population.Key(name)
-	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, m.root.With(key)) }
+	return drawn(func(m *moment) population.Draw { return m.Root.With(key) }, value)
 }
 
-func hexOf(n int, of func(m *moment) population.Draw) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(population.AppendHex(append(dst, '"'), of(m), n), '"')
-	}
-}
-
-func uuidOf(of func(m *moment) population.Draw) valueFunc {
-	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		return append(population.AppendUUID(append(dst, '"'), of(m)), '"')
-	}
-}
-
-// noted chooses among texts by the note of the node.
+// noted chooses among JSON values by the note of the node.
 func noted(otherwise string, texts map[string]string) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
-		if v, ok := texts[m.note]; ok {
+		if v, ok := texts[m.Note]; ok {
 			return append(dst, v...)
 		}
 		return append(dst, otherwise...)
 	}
 }
 
-// notedValues are the fields that tell the nodes of a type apart.
+// notedValues are the fields that depend on the note of the node.
 func notedValues() map[string]valueFunc {
 	status := noted(`"Subscribed"`, map[string]string{
 		"link": `"Unsubscribed"`, "spam": `"Unsubscribed"`, "stop": `"Unsubscribed"`, "off": `"Unsubscribed"`, "opt-in": `"Opted In"`,
@@ -94,16 +78,16 @@ func notedValues() map[string]valueFunc {
 		// The source follows from the cause; joining a group again is done where it was left.
 		"state_change_source": func(dst []byte, m *moment, _ population.Draw) []byte {
 			switch {
-			case m.note == "stop", m.note == "on" && m.about.channel != population.Email && m.typ.name == plot.GroupState:
+			case m.Note == "stop", m.Note == "on" && m.channel != population.Email && m.typ.name == plot.GroupState:
 				return append(dst, `"Inbound Message"`...)
-			case m.note == "off":
+			case m.Note == "off":
 				return append(dst, `"Preference Center"`...)
 			default:
 				return append(dst, `"Subscription Page"`...)
 			}
 		},
-		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.first) },
-		"send_time":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendInt(dst, m.story.Sent, 10) },
+		"is_unique":                func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.First) },
+		"send_time":                integer(func(m *moment, _ population.Draw) int64 { return m.Sent }),
 		"survey_completion_status": noted(`"incomplete"`, map[string]string{"last": `"completed"`}),
 		"in_control_group":         noted("false", map[string]string{"control": "true"}),
 		"users.canvas.experimentstep.SplitEntry/in_control_group": rooted("split control", chance(10)),
@@ -115,16 +99,16 @@ func notedValues() map[string]valueFunc {
 		"is_canvas_entry": noted("false", map[string]string{"entered": "true"}),
 		"action":          noted(`"None"`, map[string]string{"stop": `"Unsubscribed"`}),
 		"message_body": func(dst []byte, m *moment, d population.Draw) []byte {
-			if m.note == "stop" {
+			if m.Note == "stop" {
 				return append(dst, `"STOP"`...)
 			}
 			return chat(dst, m, d)
 		},
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
-			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.story.Exit]...)
+			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.Exit]...)
 		},
 		"next_step_id": text(func(m *moment, _ population.Draw) string {
-			return m.about.canvas.Steps[(m.story.Place+1)%len(m.about.canvas.Steps)].ID
+			return m.Canvas.Steps[(m.Place+1)%len(m.Canvas.Steps)].ID
 		}),
 	}
 }
@@ -132,27 +116,27 @@ func notedValues() map[string]valueFunc {
 // storyFitting says which optional fields go with which moments of a story.
 func storyFitting() map[string]func(*moment) bool {
 	fits := fitting()
-	fits["exit_reason"] = func(m *moment) bool { return m.note == "exited" }
+	fits["exit_reason"] = func(m *moment) bool { return m.Note == "exited" }
 	fits["next_step_id"] = func(m *moment) bool {
-		return m.note != "exited" && m.about.canvas != nil && m.story.Place+1 < len(m.about.canvas.Steps)
+		return m.Note != "exited" && m.Canvas != nil && m.Place+1 < len(m.Canvas.Steps)
 	}
-	message := func(m *moment) bool { return m.about.wording != nil }
+	message := func(m *moment) bool { return m.Wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
 		fits[name] = message
 	}
-	fits["state_change_source"] = func(m *moment) bool { return m.note != "spam" } // none of Braze's words says so
-	fits["send_time"] = func(m *moment) bool { return m.story.Sent > 0 }
-	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.story.Channel == population.Email }
+	fits["state_change_source"] = func(m *moment) bool { return m.Note != "spam" } // Braze has no word for it
+	fits["send_time"] = func(m *moment) bool { return m.Sent > 0 }
+	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
-	start := func(m *moment) bool { return m.note == "start" }
+	start := func(m *moment) bool { return m.Note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {
 		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = start
-		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.note != "start" }
+		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.Note != "start" }
 	}
 	return fits
 }
 
-// chatter is a text that is never a word which changes the subscription.
+// chatter is a text that is none of the words that change a subscription.
 func chatter(of func(m *moment, d population.Draw) string) valueFunc {
 	return text(func(m *moment, d population.Draw) string {
 		for i := uint64(0); ; i++ {
@@ -165,22 +149,22 @@ func chatter(of func(m *moment, d population.Draw) string) valueFunc {
 
 // on says whether a moment happens on one of some platforms.
 func on(platforms ...population.Platform) func(*moment) bool {
-	return func(m *moment) bool { return slices.Contains(platforms, m.user.App.Platform) }
+	return func(m *moment) bool { return slices.Contains(platforms, m.User.App.Platform) }
 }
 
 // fitting says which optional fields go with which moments, by the field's
 // name or by "event type/name". A field that does not fit is left out, except
 // where the moment shows everything.
 func fitting() map[string]func(*moment) bool {
-	campaign := func(m *moment) bool { return m.about.campaign != nil }
-	canvas := func(m *moment) bool { return m.about.canvas != nil }
-	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.user.App.Platform) != "" }
-	byMail := func(m *moment) bool { return m.about.channel == population.Email }
-	byPhone := func(m *moment) bool { return m.about.channel != population.Email }
+	campaign := func(m *moment) bool { return m.Campaign != nil }
+	canvas := func(m *moment) bool { return m.Canvas != nil }
+	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.User.App.Platform) != "" }
+	byMail := func(m *moment) bool { return m.channel == population.Email }
+	byPhone := func(m *moment) bool { return m.channel != population.Email }
 	bot := func(m *moment) bool { return m.flip("is_suspected_bot_click", 5) }
 	runs := func(m *moment) bool { return m.flip("live activity runs", 60) }
 	all := map[string]func(*moment) bool{
-		"external_user_id": func(m *moment) bool { return m.user.Identified },
+		"external_user_id": func(m *moment) bool { return m.User.Identified },
 
 		"campaign_id": campaign, "campaign_name": campaign,
 		"canvas_id": canvas, "canvas_name": canvas,
@@ -192,7 +176,7 @@ func fitting() map[string]func(*moment) bool {
 		"ios_push_token_apns_gateway": on(population.IOS),
 		"web_push_token_public_key":   browser, "web_push_token_user_auth": browser,
 		"web_push_token_vapid_public_key": browser,
-		"carrier":                         func(m *moment) bool { return m.user.Model.Class == "mobile" },
+		"carrier":                         func(m *moment) bool { return m.User.Model.Class == "mobile" },
 
 		"users.messages.banner.Abort/browser":           browser,
 		"users.messages.banner.Click/browser":           browser,
@@ -203,7 +187,7 @@ func fitting() map[string]func(*moment) bool {
 		"machine_open":               func(m *moment) bool { return m.flip("machine_open", 15) },
 		"suspected_bot_click_reason": bot,
 		"exit_reason":                func(m *moment) bool { return m.flip("exit", 25) },
-		"next_step_id":               func(m *moment) bool { return m.about.canvas != nil && !m.flip("exit", 25) },
+		"next_step_id":               func(m *moment) bool { return m.Canvas != nil && !m.flip("exit", 25) },
 
 		"Abort/message_extras": tagRan,
 		"answer_single_string": answered(0), "answer_long_string": answered(1), "answer_single_boolean": answered(2),
@@ -230,8 +214,8 @@ func fitting() map[string]func(*moment) bool {
 	return all
 }
 
-// links says whether a story is followed by a field: where such a one fits, it
-// is always there.
+// links says whether a field links the events of a story. In stories such a field is
+// always there, where it fits.
 func links(name string) bool {
 	switch name {
 	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
@@ -250,16 +234,16 @@ func links(name string) bool {
 // keyRenamed is apart from the keys of a moment.
 const keyRenamed = 108
 
-// appendName appends a name as it is at the moment: things are renamed now and
-// then, and for a while after that Braze sends null or the old name.
+// appendName appends the name of a thing. Things are renamed now and then, and for
+// some time after that Braze sends null or the old name.
 func appendName(dst []byte, m *moment, renames *scenario.Renames, thing *population.Named, d population.Draw) []byte {
 	every := int64(renames.Every)
 	if every == 0 {
 		return appendString(dst, thing.Name)
 	}
 	phase := int64(population.Key(thing.ID) % uint64(every))
-	renamed := (m.time+phase)/every - (Reference().Unix()+phase)/every
-	if renamed > 0 && (m.time+phase)%every < int64(renames.For) {
+	renamed := (m.Time+phase)/every - (Reference().Unix()+phase)/every
+	if renamed > 0 && (m.Time+phase)%every < int64(renames.For) {
 		switch d.With(keyRenamed).N(3) {
 		case 0:
 			return append(dst, "null"...)

@@ -17,7 +17,7 @@ func troubleValues() map[string]valueFunc {
 		"retry_type": aligned("retry_type", "frequency_capped", "higher_priority_message"),
 		"retry_log": text(func(m *moment, _ population.Draw) string {
 			capped := capRule(m)
-			return []string{capped, "Held back by a message of higher priority"}[m.draw.With(population.Key("retry_type")).N(2)]
+			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
 		}),
 	}
 }
@@ -66,12 +66,12 @@ const (
 // abortType is why the moment's message was not sent.
 func abortType(m *moment) string {
 	switch {
-	case m.note == "capped":
+	case m.Note == "capped":
 		return frequencyCapped
 	case m.show != showSome || len(m.typ.aborts) == 0:
 		return liquidAbort
 	default:
-		return population.Pick(m.draw.With(population.Key("abort_type")), m.typ.aborts)
+		return population.Pick(m.Draw.With(population.Key("abort_type")), m.typ.aborts)
 	}
 }
 
@@ -93,7 +93,7 @@ func abortLog(m *moment, abort string) string {
 
 // capRule names a rule as Braze does.
 func capRule(m *moment) string {
-	return "Frequency cap rule: 5 " + strings.ReplaceAll(string(m.about.channel), "_", " ") + " messages every 1 week"
+	return "Frequency cap rule: 5 " + strings.ReplaceAll(string(m.channel), "_", " ") + " messages every 1 week"
 }
 
 // tagRan says whether an abort came after the tag that adds message_extras ran:
@@ -108,17 +108,15 @@ func tagRan(m *moment) bool {
 
 // surveyValues are the fields of surveys and landing pages.
 func surveyValues() map[string]valueFunc {
-	landing := func(m *moment, d population.Draw) *population.Named {
-		return &m.pop.LandingPages[d.N(len(m.pop.LandingPages))]
+	landing := func(m *moment) *population.Named {
+		return pick(m.Root.With(population.Key("landing_page_api_id")), m.pop.LandingPages) // id and name go together
 	}
-	same := population.Key("landing_page_api_id") // id and name go together
 	return map[string]valueFunc{
-		"landing_page_api_id":      text(func(m *moment, _ population.Draw) string { return landing(m, m.root.With(same)).ID }),
-		"landing_page_name":        text(func(m *moment, _ population.Draw) string { return landing(m, m.root.With(same)).Name }),
+		"landing_page_api_id":      text(func(m *moment, _ population.Draw) string { return landing(m).ID }),
+		"landing_page_name":        text(func(m *moment, _ population.Draw) string { return landing(m).Name }),
 		"liquid_enabled":           chance(40),
 		"target":                   oneOf("button_primary", "hero_image", "footer_link"),
 		"survey_id":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
-		"question_id":              uuid,
 		"survey_session_id":        uuid,
 		"response_id":              uuid,
 		"question_reporting_id":    oneOf("satisfaction", "reason_for_leaving", "favourite_category"),
@@ -145,16 +143,15 @@ func answered(kind int) func(*moment) bool {
 // send people to another vendor.
 func optimizerValues() map[string]valueFunc {
 	destination := func(m *moment) *population.Named {
-		return &m.pop.Destinations[m.root.With(population.Key("destination")).N(len(m.pop.Destinations))]
+		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
 	}
 	return map[string]valueFunc{
-		"content_optimizer_step_id": hexOf(24, func(m *moment) population.Draw { return m.pop.Draw(m.about.step.ID) }),
+		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
 		"combination_token":         combination,
 		"is_active":                 chance(80),
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
 			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
 		}),
-		"conversion_type":            oneOf("open", "click"),
 		"canvas_step_type":           oneOf("send_to_destination"),
 		"destination_api_id":         text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
 		"destination_name":           text(func(m *moment, _ population.Draw) string { return destination(m).Name }),

@@ -10,7 +10,7 @@ import (
 	"net/http"
 )
 
-// maxError is how much of an answer that is no success is read.
+// maxError is how much of an unsuccessful answer is read.
 const maxError = 64 << 10
 
 // API is that of one program.
@@ -74,10 +74,10 @@ func (a API) Open(ctx context.Context, method, path string, body any) (*http.Res
 	return res, nil
 }
 
-// StatusError is an answer that is no success.
+// StatusError is an answer other than 2XX.
 type StatusError struct {
 	Status int    // of HTTP
-	Says   string // in the program's words
+	Says   string // the program's explanation
 }
 
 // Error implements error.
@@ -86,7 +86,7 @@ func (e *StatusError) Error() string {
 }
 
 func statusError(res *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(res.Body, maxError)) // what has come says enough
+	text, _ := io.ReadAll(io.LimitReader(res.Body, maxError)) // a part is enough
 	var said struct {
 		Error string `json:"error"`
 		ToDo  string `json:"what_to_do"`

@@ -17,7 +17,7 @@ func TestDo(t *testing.T) {
 			_, _ = w.Write(body)
 		case "/none":
 			w.WriteHeader(http.StatusNoContent)
-		case "/told":
+		case "/conflict":
 			w.WriteHeader(http.StatusConflict)
 			_, _ = io.WriteString(w, `{"error":"it is paused","what_to_do":"Launch it."}`)
 		default:
@@ -31,11 +31,11 @@ func TestDo(t *testing.T) {
 	require.Equal(t, 7, got.N)
 	require.NoError(t, Do(t.Context(), http.MethodPost, server.URL+"/none", nil, nil))
 
-	err := Do(t.Context(), http.MethodGet, server.URL+"/told", nil, &got)
+	err := Do(t.Context(), http.MethodGet, server.URL+"/conflict", nil, &got)
 	var status *StatusError
 	require.ErrorAs(t, err, &status)
 	require.Equal(t, StatusError{http.StatusConflict, "it is paused. Launch it."}, *status)
-	require.ErrorContains(t, err, server.URL+"/told")
+	require.ErrorContains(t, err, server.URL+"/conflict")
 	require.ErrorContains(t, Do(t.Context(), http.MethodGet, server.URL+"/x", nil, nil), "404 Not Found: no such path")
 	require.ErrorContains(t, Do(t.Context(), http.MethodGet, server.URL+"/none", nil, &got), "read the answer")
 	require.Error(t, Do(t.Context(), http.MethodGet, server.URL+"/echo", make(chan int), nil))

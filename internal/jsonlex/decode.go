@@ -1,9 +1,9 @@
 package jsonlex
 
 // Decode reads valid JSON, faster than encoding/json: objects as map[string]any,
-// arrays as []any, and all else by scalar, which gets its text and makes strings of
-// strings, keys included. Of several members of one name the last one counts, or
-// the first.
+// arrays as []any, and scalars by the function scalar, which gets their text and
+// must return a string for a string, keys included. Of several members of one name
+// the last one counts, or with first the first.
 func Decode(text string, first bool, scalar func(text string) any) any {
 	d := decoding{Walker{Text: text}, first, scalar}
 	v, _ := d.value(Space(text, 0))

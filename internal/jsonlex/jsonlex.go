@@ -1,14 +1,13 @@
-// Package jsonlex reads JSON text without decoding it: it checks the grammar (RFC
-// 8259, as Go's encoding/json understands it) and tells where values lie. A
-// Walker goes over objects and arrays.
+// Package jsonlex scans JSON text without decoding it: it checks the grammar (RFC
+// 8259, as Go's encoding/json reads it) and finds where values are. A Walker goes
+// over objects and arrays.
 //
-// The readers of the fakes and the tools stand on it, each for a purpose that
-// encoding/json has no place for: schemas/internal/bytecheck keeps where values
-// lie, to hold them against a schema without decoding; mockrudder/brazesource
+// It serves the packages that encoding/json cannot serve:
+// schemas/internal/bytecheck validates without decoding; mockrudder/brazesource
 // reads as JavaScript does; mockrudder/internal/gateway reads as RudderStack's
-// gateway does; mockrudder/check finds the events in streams of any size, torn
-// ones too. Whatever else reads JSON uses encoding/json. AppendString writes
-// strings for those that put their JSON together as bytes.
+// gateway does; mockrudder/check finds the events in streams of any size, broken
+// ones too. Other code uses encoding/json. AppendString is for code that writes
+// JSON as bytes.
 package jsonlex
 
 import "math/bits"
@@ -16,11 +15,10 @@ import "math/bits"
 // chars are JSON text.
 type chars interface{ ~string | ~[]byte }
 
-// Bad is what the functions of this package return instead of an end where the
-// text is no JSON.
+// Bad is returned instead of an index where the text is not JSON.
 const Bad = -1
 
-// Flags tell what a string or number is made of.
+// Flags describe a string or number.
 type Flags uint8
 
 const (
@@ -33,7 +31,7 @@ const (
 	Fraction
 )
 
-// Space returns the first index at or after i that holds no white space.
+// Space returns the first index at or after i that is not white space.
 func Space[T chars](s T, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
@@ -160,9 +158,9 @@ func digits[T chars](s T, i int) int {
 	return i
 }
 
-// List goes over what stands between the bracket at i and the one that closes
-// it, with commas between, and returns the index behind it, or Bad. one gets
-// where each starts and returns where it ends, or Bad.
+// List goes over the elements between the bracket at i and the closing one, and
+// returns the index behind that, or Bad. one gets the index at which each element
+// starts and returns the index behind it, or Bad.
 func List[T chars](s T, i int, closing byte, one func(start int) int) int {
 	if i = Space(s, i+1); i < len(s) && s[i] == closing {
 		return i + 1
@@ -186,8 +184,8 @@ func List[T chars](s T, i int, closing byte, one func(start int) int) int {
 	return Bad
 }
 
-// Key returns the index behind the key at i, which stands in quotes, and where
-// its value starts, which is Bad where there is no key with a colon behind it.
+// Key returns the index behind the quoted key at i, and where its value starts.
+// That is Bad where there is no key with a colon.
 func Key[T chars](s T, i int) (end, value int) {
 	if s[i] != '"' {
 		return Bad, Bad

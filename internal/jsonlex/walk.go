@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep arrays and objects may be nested; what is deeper counts
-// as broken. RudderStack has no such limit; a walk needs stack for each level.
+// MaxDepth is how deep arrays and objects may be nested; deeper text counts as
+// malformed. RudderStack has no such limit; a walk needs stack for each level.
 const MaxDepth = 100_000
 
 // Value returns the index behind the JSON value that starts at i, or Bad.
@@ -25,10 +25,10 @@ func Valid(s string) bool {
 	return end != Bad && Space(s, end) == len(s)
 }
 
-// Walker walks a text and notes what its values are like.
+// Walker goes over a text and keeps what it finds out about its values.
 type Walker struct {
 	Text string
-	// Huge says that there was a number beyond float64.
+	// Huge: there was a number beyond float64.
 	Huge bool
 	// Deepest is the most arrays and objects that were open at once.
 	Deepest int
@@ -75,16 +75,16 @@ func (w *Walker) number(i int) int {
 	return end
 }
 
-// Object walks the object whose brace is at i and returns the index behind it,
-// or Bad. visit gets each key, its escapes undone, and where its value starts;
-// it returns where the value ends, or Bad.
+// Object goes over the object at i and returns the index behind it, or Bad. visit
+// gets each key, unescaped, and where its value starts; it returns the index behind
+// the value, or Bad.
 func (w *Walker) Object(i, depth int, visit func(key string, start int) int) int {
 	return w.Members(i, depth, func(quoted string, start int) int { return visit(Text(quoted), start) })
 }
 
-// Fields finds members of the object whose brace is at i: named says where the
-// text of a value goes, nil for those of no interest. Of a key given twice the
-// last one counts, or with first the first. It returns what Object does.
+// Fields finds members of the object at i: named returns where to store the text of
+// a value, nil to skip it. Of a key given twice the last one counts, or with first
+// the first. It returns what Object does.
 func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string) int {
 	return w.Object(i, depth, func(key string, start int) int {
 		end := w.Value(start, depth+1)
@@ -95,7 +95,7 @@ func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string
 	})
 }
 
-// Members is Object with the keys as they are written, in their quotes.
+// Members is Object with the keys as they are written, quoted.
 func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
 	if !w.enter(depth) {
 		return Bad
@@ -109,8 +109,8 @@ func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int)
 	})
 }
 
-// Array walks the array whose bracket is at i and returns the index behind it,
-// or Bad. visit gets where each element starts and returns where it ends, or Bad.
+// Array goes over the array at i and returns the index behind it, or Bad. visit
+// gets where each element starts and returns the index behind it, or Bad.
 func (w *Walker) Array(i, depth int, visit func(start int) int) int {
 	if !w.enter(depth) {
 		return Bad
@@ -118,15 +118,14 @@ func (w *Walker) Array(i, depth int, visit func(start int) int) int {
 	return List(w.Text, i, ']', visit)
 }
 
-// enter notes one more array or object, and says whether it may be there.
+// enter counts one more level, and says whether it is allowed.
 func (w *Walker) enter(depth int) bool {
 	w.Deepest = max(w.Deepest, depth+1)
 	return depth < MaxDepth
 }
 
-// Text undoes the escapes of a valid JSON string given with its quotes. What is
-// no Unicode, such as half a surrogate pair, becomes U+FFFD. A string without
-// escapes is returned as a part of the text, not copied.
+// Text unquotes a valid JSON string. What is not valid Unicode, such as half a
+// surrogate pair, becomes U+FFFD. A string without escapes is not copied.
 func Text(quoted string) string {
 	plain := quoted[1 : len(quoted)-1]
 	if strings.IndexByte(plain, '\\') < 0 && utf8.ValidString(plain) {

@@ -3,12 +3,11 @@ package load
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Condition is one comparison of --threshold, such as p99<200ms,
@@ -24,7 +23,7 @@ type Condition struct {
 // String is the condition as it was written, without spaces.
 func (c Condition) String() string { return c.text }
 
-// kind is what the values of a name are.
+// kind is the kind of values that a name has.
 type kind uint8
 
 const (
@@ -35,7 +34,7 @@ const (
 )
 
 func kindOf(name string) kind {
-	if of := strings.TrimPrefix(name, "service_"); of == "mean" || percents()[of] > 0 {
+	if _, ok := (Latencies{}).byName()[strings.TrimPrefix(name, "service_")]; ok {
 		return latency
 	}
 	switch name {
@@ -72,20 +71,15 @@ func ParseConditions(text string) ([]Condition, error) {
 	return all, failed
 }
 
+var conditionText = regexp.MustCompile(`^([^<>=!]*)([<>]=?|[=!]=)([^=].*)?$`)
+
 func parseCondition(text string) (Condition, error) {
-	at := strings.IndexAny(text, "<>=!")
-	if at < 0 {
+	parts := conditionText.FindStringSubmatch(text)
+	if parts == nil {
 		return Condition{}, errors.New("a condition is NAME, one of < <= > >= == !=, and a value")
 	}
-	end := at + 1
-	if end < len(text) && text[end] == '=' {
-		end++
-	}
-	c := Condition{text: strings.ReplaceAll(text, " ", ""), name: strings.TrimSpace(text[:at]), op: text[at:end]}
-	if !slices.Contains([]string{"<", "<=", ">", ">=", "==", "!="}, c.op) {
-		return c, fmt.Errorf("%q is none of < <= > >= == !=", c.op)
-	}
-	return c, c.parseValue(strings.TrimSpace(text[end:]))
+	c := Condition{text: strings.ReplaceAll(text, " ", ""), name: strings.TrimSpace(parts[1]), op: parts[2]}
+	return c, c.parseValue(strings.TrimSpace(parts[3]))
 }
 
 func (c *Condition) parseValue(text string) (err error) {
@@ -133,37 +127,70 @@ func (c Condition) holds(actual float64) bool {
 	}
 }
 
-// ThresholdResult is what became of a threshold.
+// ThresholdResult says whether a threshold holds.
 type ThresholdResult struct {
 	Expression string `json:"expression"`
 	Actual     string `json:"actual"`
 	OK         bool   `json:"ok"`
 }
 
-// result judges the condition. What was not measured holds nothing.
-func (c Condition) result(f *figures) ThresholdResult {
-	r := ThresholdResult{Expression: c.String()}
-	v, ok := f.value(c)
-	if !ok {
-		r.Actual = f.missing(c)
-		return r
-	}
-	r.OK = c.holds(v)
+// result evaluates the condition. Without a measurement it does not hold.
+func (c Condition) result(r *Report) ThresholdResult {
+	v, ok := r.value(c)
+	actual := strconv.FormatFloat(v, 'f', -1, 64)
 	switch {
+	case !ok && r.Verify != nil && c.about("lost", "duplicated"):
+		actual = "not known: " + r.Verify.Problem
+	case !ok:
+		actual = "nothing was measured"
 	case kindOf(c.name) == latency:
-		r.Actual = millis(v)
+		actual = millis(v)
 	case c.percent:
-		r.Actual = strconv.FormatFloat(v, 'f', 3, 64) + "%"
-	default:
-		r.Actual = strconv.FormatFloat(v, 'f', -1, 64)
-		if c.name == "rate" {
-			r.Actual = strconv.FormatFloat(v, 'f', 1, 64)
-		}
+		actual = strconv.FormatFloat(v, 'f', 3, 64) + "%"
+	case c.name == "rate":
+		actual = strconv.FormatFloat(v, 'f', 1, 64)
 	}
-	return r
+	return ThresholdResult{Expression: c.String(), Actual: actual, OK: ok && c.holds(v)}
 }
 
-// millis writes milliseconds with as many digits as say something.
+// value is the figure that a condition is about: milliseconds, a count, or a
+// share in percent. ok is false where there is none.
+func (r *Report) value(c Condition) (v float64, ok bool) {
+	var count, of uint64
+	switch c.name {
+	case "errors":
+		count, of = r.Events.Refused+r.Events.Failed, r.Events.Sent
+	case "late":
+		count, of = r.Batches.Late, r.Batches.Intended
+	case "dropped":
+		count, of = r.Batches.Dropped, r.Batches.Intended
+	case "acked":
+		count, of = r.Events.Acked, r.Events.Sent
+	case "rate":
+		return r.Rate.Reached, r.measured > 0
+	case "lost", "duplicated":
+		if r.Verify == nil || r.Verify.Problem != "" {
+			return 0, false
+		}
+		count, of = r.Verify.Lost, r.Verify.Acked
+		if c.name == "duplicated" {
+			count = r.Verify.Duplicated
+		}
+	default:
+		latencies := r.Latency.Intended
+		name, service := strings.CutPrefix(c.name, "service_")
+		if service {
+			latencies = r.Latency.Service
+		}
+		return latencies.byName()[name], latencies != (Latencies{})
+	}
+	if c.percent {
+		return 100 * float64(count) / float64(of), of > 0
+	}
+	return float64(count), true
+}
+
+// millis writes milliseconds with two or three significant digits.
 func millis(v float64) string {
 	switch {
 	case v < 10:
@@ -173,115 +200,4 @@ func millis(v float64) string {
 	default:
 		return strconv.FormatFloat(v/1000, 'f', 2, 64) + " s"
 	}
-}
-
-// The histograms count microseconds, from one to a day.
-const (
-	lowest  = 1
-	highest = int64(24 * time.Hour / time.Microsecond)
-)
-
-// newHistogram keeps so many digits of a value: 3 for what is reported (200 KB),
-// 2 for a second of it (30 KB).
-func newHistogram(digits int) *hdrhistogram.Histogram {
-	return hdrhistogram.New(lowest, highest, digits)
-}
-
-// record cannot fail: the value is brought into the range.
-func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(d.Microseconds(), lowest), highest))
-}
-
-// times are the two latencies of batches that were answered, or given up.
-type times struct{ service, intended *hdrhistogram.Histogram }
-
-func newTimes(digits int) times { return times{newHistogram(digits), newHistogram(digits)} }
-
-// tally counts what happened. Events and batches are those that were begun.
-type tally struct {
-	EventCounts
-	started, late uint64 // batches
-}
-
-func (t *tally) add(o tally) {
-	t.Sent += o.Sent
-	t.Acked += o.Acked
-	t.Dead += o.Dead
-	t.Refused += o.Refused
-	t.Failed += o.Failed
-	t.started += o.started
-	t.late += o.late
-}
-
-// figures are what conditions are judged by.
-type figures struct {
-	tally
-	times
-	rated    uint64 // events sent in the seconds, whenever they were due
-	planned  uint64 // batches that were to start
-	dropped  uint64 // batches
-	seconds  float64
-	verified *Verification
-}
-
-// value is the figure that a condition is about: milliseconds, a count, or a
-// share in percent. ok is false where there is none.
-func (f *figures) value(c Condition) (v float64, ok bool) {
-	if kindOf(c.name) == latency {
-		h := f.intended
-		name, service := strings.CutPrefix(c.name, "service_")
-		if service {
-			h = f.service
-		}
-		return quantile(h, name), h.TotalCount() > 0
-	}
-	var count, of uint64
-	switch c.name {
-	case "errors":
-		count, of = f.Refused+f.Failed, f.Sent
-	case "late":
-		count, of = f.late, f.planned
-	case "dropped":
-		count, of = f.dropped, f.planned
-	case "acked":
-		count, of = f.Acked, f.Sent
-	case "rate":
-		return float64(f.rated) / f.seconds, f.seconds > 0
-	default: // lost, duplicated
-		if f.verified == nil || f.verified.Problem != "" {
-			return 0, false
-		}
-		count, of = f.verified.Lost, f.verified.Acked
-		if c.name == "duplicated" {
-			count = f.verified.Duplicated
-		}
-	}
-	if c.percent {
-		return 100 * float64(count) / float64(of), of > 0
-	}
-	return float64(count), true
-}
-
-// missing says why there is no figure.
-func (f *figures) missing(c Condition) string {
-	if c.about("lost", "duplicated") && f.verified != nil {
-		return "not known: " + f.verified.Problem
-	}
-	return "nothing was measured"
-}
-
-// percents are the percentiles by their names.
-func percents() map[string]float64 {
-	return map[string]float64{"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9, "max": 100}
-}
-
-// quantile is a latency in milliseconds, 0 where there is none.
-func quantile(h *hdrhistogram.Histogram, name string) float64 {
-	switch {
-	case h.TotalCount() == 0:
-		return 0
-	case name == "mean":
-		return h.Mean() / 1000
-	}
-	return float64(h.ValueAtPercentile(percents()[name])) / 1000
 }

@@ -10,18 +10,22 @@ import (
 
 // measured is a hundred batches of 100 events, from 1 to 100 ms of service and
 // ten times that from the intended instant.
-func measured() *figures {
-	f := &figures{times: newTimes(3), rated: 10_000, planned: 100, dropped: 2, seconds: 10}
-	f.tally = tally{EventCounts{Sent: 10_000, Acked: 9_900, Refused: 60, Failed: 40}, 98, 5}
+func measured() *Report {
+	times := newTimes(3)
 	for i := range 100 {
-		record(f.service, time.Duration(i+1)*time.Millisecond)
-		record(f.intended, time.Duration(i+1)*10*time.Millisecond)
+		record(times.service, time.Duration(i+1)*time.Millisecond)
+		record(times.intended, time.Duration(i+1)*10*time.Millisecond)
 	}
-	return f
+	return &Report{
+		Events:  EventCounts{Sent: 10_000, Acked: 9_900, Refused: 60, Failed: 40},
+		Batches: BatchCounts{Intended: 100, Started: 98, Late: 5, Dropped: 2},
+		Latency: LatencyPair{latenciesOf(times.service), latenciesOf(times.intended)},
+		Rate:    Rates{Reached: 1000}, measured: 10,
+		Verify: &Verification{Acked: 10_000, Lost: 10, Duplicated: 20},
+	}
 }
 
 func TestConditions(t *testing.T) {
-	verified := &Verification{Acked: 10_000, Lost: 10, Duplicated: 20}
 	tests := []struct {
 		text   string
 		ok     bool
@@ -58,9 +62,7 @@ func TestConditions(t *testing.T) {
 		t.Run(tt.text, func(t *testing.T) {
 			c := conditions(t, tt.text)
 			require.Len(t, c, 1)
-			f := measured()
-			f.verified = verified
-			got := c[0].result(f)
+			got := c[0].result(measured())
 			require.Equal(t, tt.ok, got.OK)
 			require.Equal(t, tt.actual, got.Actual)
 			require.Equal(t, strings.ReplaceAll(tt.text, " ", ""), got.Expression)
@@ -68,8 +70,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotMeasuredHoldsNothing(t *testing.T) {
-	empty := &figures{times: newTimes(3), verified: &Verification{Problem: "the far end was reset"}}
+func TestConditionsWithoutAMeasurementFail(t *testing.T) {
+	empty := &Report{Verify: &Verification{Problem: "the far end was reset"}}
 	for _, c := range conditions(t, "p99<1h,p99>=0s,rate>=0,errors<100%,late<100%,lost==0,duplicated>=0") {
 		r := c.result(empty)
 		require.False(t, r.OK, r.Expression)
@@ -84,8 +86,9 @@ func TestMistakesInConditionsAreNamed(t *testing.T) {
 		"p98<1s":        `unknown name "p98"`,
 		"service_p98<1": `unknown name "service_p98"`,
 		"p99<200":       "with its unit",
-		"p99=<1s":       `"="`,
-		"p99=1s":        `"="`,
+		"p99=<1s":       "one of < <=",
+		"p99=1s":        "one of < <=",
+		"p99===1s":      "one of < <=",
 		"errors<many":   `"many"`,
 		"errors<-1":     `"-1"`,
 		"errors<NaN":    `"NaN"`,

@@ -1,21 +1,20 @@
-// Package load sends Braze's batches to anything that takes them, at a rate that
-// is kept, and says how it went.
+// Package load sends Currents batches to a target at a given rate and reports
+// latencies and losses.
 //
 // The model is open: every batch has an intended instant that follows from the
 // rate alone, not from how fast the target answers. Two times are measured for
 // each batch, from its start to the answer (service) and from its intended
 // instant to the answer. A target that stalls makes the batches behind it start
-// late, and their wait is in the second time, so a stall cannot hide. With the
-// rate Max there are no instants: each connection sends as soon as it has an
+// late, and their wait is part of the second time (no coordinated omission). With
+// the rate Max there are no instants: each connection sends as soon as it has an
 // answer. That model is closed, and the report says so.
 //
-// What it does not do: no probe, no retries, no stories (a batch holds one type,
-// and the types take turns evenly), no other headers than those of Braze's
-// Custom HTTP connector. It refuses a target that is not in a private network
-// by default.
+// There are no probes, no retries and no user journeys: a batch holds one event
+// type, and the types take turns. The headers are those of Braze's Custom HTTP
+// connector. By default a target outside of private networks is refused.
 //
-// With Config.Verify it reads at the far end, a mockrudder, what arrived of what
-// was acknowledged.
+// With Config.Verify it reads from a mockrudder, the far end, which of the
+// acknowledged events arrived.
 package load
 
 import (
@@ -30,7 +29,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// What a Config says where it says nothing.
+// Defaults of a Config.
 const (
 	DefaultDuration      = time.Minute
 	DefaultConnections   = 16
@@ -38,10 +37,10 @@ const (
 	DefaultVerifyTimeout = 30 * time.Second
 )
 
-// longest is the longest run, so that instants fit into what is kept of them.
+// longest is the longest run; see tick.
 const longest = 96 * time.Hour
 
-// maxConnections bounds what a typing mistake asks for.
+// maxConnections catches typing mistakes.
 const maxConnections = 10_000
 
 // Config is a run. URL and Pace are needed; the rest may stay zero.
@@ -70,6 +69,9 @@ type Config struct {
 	// Types are the event types to go round, as patterns; none means all current
 	// ones.
 	Types []string
+	// Body makes the body of a batch of Batch events instead, for benchmarks. It may
+	// be called from many goroutines at once.
+	Body func() []byte
 	// Glossary has the event types; nil is the one that is built in.
 	Glossary *schemas.Glossary
 	// RootCAs are trusted beside the system's where URL or Verify is https; nil is
@@ -80,16 +82,16 @@ type Config struct {
 	Seed uint64
 	// Thresholds are judged at the end.
 	Thresholds []Condition
-	// Verify is the address of a mockrudder's /_mock at the far end; empty does
-	// not look.
+	// Verify is the address of a mockrudder's /_mock at the far end; empty: events
+	// are not verified.
 	Verify string
-	// VerifyTimeout is how long after the load is waited for what is missing;
-	// zero is DefaultVerifyTimeout.
+	// VerifyTimeout is how long to wait, after the load, for missing events; zero is
+	// DefaultVerifyTimeout.
 	VerifyTimeout time.Duration
 	// PublicTarget allows a target outside of private networks.
 	PublicTarget bool
 	// Dial makes the connections, for tests without a network; nil is the
-	// network. With it the target's address is not looked at.
+	// network. With it any target is allowed.
 	Dial DialFunc
 }
 
@@ -122,7 +124,7 @@ func (c *Config) check() error {
 	wrong(c.Duration > longest, "a run is at most %s long, not %s", longest, c.Duration)
 	wrong(c.Batch < 1 || c.Batch > mockbraze.MaxBatch, "a batch holds 1 to %d events, not %d", mockbraze.MaxBatch, c.Batch)
 	wrong(c.Connections < 1 || c.Connections > maxConnections, "connections are 1 to %d, not %d", maxConnections, c.Connections)
-	wrong(c.Timeout < 0, "the time-out cannot be negative")
+	wrong(c.Timeout < 0, "the timeout cannot be negative")
 	wrong(c.WarmUp < 0, "the warm-up cannot be negative")
 	wrong(c.Duration > 0 && c.WarmUp >= c.Duration, "the warm-up of %s leaves nothing of a run of %s", c.WarmUp, c.Duration)
 	for _, t := range c.Thresholds {

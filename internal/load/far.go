@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,13 +15,12 @@ import (
 // How the far end is read.
 const (
 	pageLimit   = 2000
-	pollEvery   = 200 * time.Millisecond
 	pageTimeout = 30 * time.Second
 	maxPage     = 512 << 20 // bytes
 )
 
-// Verification is what of the acknowledged events was seen at the far end. What
-// is counted includes the warm-up, the latencies leave it out.
+// Verification is what became of the acknowledged events at the far end. Counts
+// include the warm-up, latencies leave it out.
 type Verification struct {
 	FarEnd     string `json:"far_end"`
 	Acked      uint64 `json:"acked"`
@@ -34,13 +32,13 @@ type Verification struct {
 	Unacknowledged uint64 `json:"unacknowledged"`
 	Foreign        uint64 `json:"foreign"` // arrivals that are not of this run
 	// FromAnswer is the time from the answer to the arrival, FromIntended that
-	// from the intended instant, of what was acknowledged. An event that arrives
+	// from the intended instant, of acknowledged events. An event that arrives
 	// before its answer counts as 0 for the first. The clocks of both machines
 	// must agree.
 	FromAnswer   Latencies `json:"from_answer_ms,omitzero"`
 	FromIntended Latencies `json:"from_intended_ms,omitzero"`
-	// Problem says why it is not known what was lost; then Lost and Duplicated
-	// mean nothing.
+	// Problem says why it is unknown what was lost; then Lost and Duplicated have
+	// no meaning.
 	Problem string `json:"problem,omitempty"`
 	// LostIDs are the ids of the first 100 lost events. Of a batch with dead letters
 	// it has all that are missing: which of them are dead is not known.
@@ -50,12 +48,12 @@ type Verification struct {
 // maxLostIDs is how many lost events are named.
 const maxLostIDs = 100
 
-// follower reads by cursor what arrives at a mockrudder. A nil follower books
-// nothing.
+// follower reads by cursor what arrives at a mockrudder.
 type follower struct {
 	ledger
 	base   *url.URL
 	client *http.Client
+	poll   time.Duration // between pages that are not full
 
 	cursor  string
 	start   time.Time
@@ -63,7 +61,7 @@ type follower struct {
 	read    uint64 // events that were read since
 	short   uint64 // how many fewer were read than came, when last seen
 	lastErr error
-	problem string
+	problem string // why it is unknown what was lost; only step sets it
 }
 
 func newFollower(c *Config, ids numbering) (*follower, error) {
@@ -76,23 +74,12 @@ func newFollower(c *Config, ids numbering) (*follower, error) {
 	return &follower{
 		ledger: ledger{ids: ids, size: uint64(c.Batch)},
 		base:   u,
+		poll:   200 * time.Millisecond,
 		client: &http.Client{Transport: transport, Timeout: pageTimeout},
 	}, nil
 }
 
-func (f *follower) issue(n uint64, b *batch) {
-	if f != nil {
-		f.ledger.issue(n, b)
-	}
-}
-
-func (f *follower) answered(n uint64, b *batch) {
-	if f != nil {
-		f.ledger.answered(n, b)
-	}
-}
-
-// begin goes to the end of what is there already.
+// begin reads to the end of what the far end has already.
 func (f *follower) begin(ctx context.Context) error {
 	for {
 		p, err := f.page(ctx)
@@ -109,21 +96,19 @@ func (f *follower) begin(ctx context.Context) error {
 // run reads until ctx ends.
 func (f *follower) run(ctx context.Context, start time.Time) {
 	f.start = start
-	for ctx.Err() == nil && f.trouble() == "" {
-		more := f.step(ctx)
-		if more {
+	for ctx.Err() == nil && f.problem == "" {
+		if f.step(ctx) {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pollEvery):
+		case <-time.After(f.poll):
 		}
 	}
 }
 
 // step reads a page; more says whether it was full.
 func (f *follower) step(ctx context.Context) (more bool) {
-	before := f.cursor
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
@@ -131,88 +116,71 @@ func (f *follower) step(ctx context.Context) (more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil && ctx.Err() != nil {
-		return false // it is to stop; a page that still came counts
+		return false // the run ends; a page that was read counts
 	}
 	if f.lastErr = err; err != nil {
 		return false
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(before, p)
+	f.problem = f.outrun(p)
 	return len(p.Events) == pageLimit
 }
 
-// outrun says whether the far end gave up messages before they were read. Its
-// cursors count its messages, and its total counts what came since it was
-// started; a page without events shows whether all of these were read.
-func (f *follower) outrun(before string, p page) string {
-	from, errFrom := strconv.ParseUint(before, 10, 64)
-	to, errTo := strconv.ParseUint(p.Next, 10, 64)
-	if len(p.Events) > 0 && errFrom == nil && errTo == nil && to-from > uint64(len(p.Events)) {
-		return outrunText(to - from - uint64(len(p.Events)))
-	}
+// outrun says whether the far end dropped messages before they were read. Its
+// total counts all messages since its start; a page without events shows whether
+// all of these were read.
+func (f *follower) outrun(p page) string {
 	if p.Total < f.first {
 		return "the far end was reset during the run"
 	}
-	if len(p.Events) > 0 {
-		f.short = 0
-		return ""
+	before := f.short
+	f.short = 0
+	if len(p.Events) == 0 {
+		f.short = p.Total - f.first - min(f.read, p.Total-f.first)
 	}
-	short := p.Total - f.first - min(f.read, p.Total-f.first)
-	if short > 0 && short == f.short { // seen twice: nothing that came just now
-		return outrunText(short)
+	if f.short > 0 && f.short == before { // seen twice: they are not just arriving
+		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
 	}
-	f.short = short
 	return ""
 }
 
-func outrunText(n uint64) string {
-	return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", n)
-}
-
-func (f *follower) trouble() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.problem
-}
-
-// await returns once all that was acknowledged has arrived and a last page showed
-// nothing new, or with ctx.
+// await returns when all acknowledged events have arrived and two polls brought
+// nothing new, or when ctx ends.
 func (f *follower) await(ctx context.Context) {
-	for quiet := 0; quiet < 2 && f.trouble() == ""; {
-		before := f.progress()
+	for quiet, before := 0, uint64(0); quiet < 2; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pollEvery + pollEvery/2):
+		case <-time.After(f.poll + f.poll/2):
 		}
-		if f.lost() == 0 && f.progress() == before {
-			quiet++ // what comes twice may come a little later
-		} else {
+		f.mu.Lock()
+		read, missing, problem := f.read, f.missing, f.problem
+		f.mu.Unlock()
+		switch {
+		case problem != "":
+			return
+		case missing == 0 && read == before:
+			quiet++ // a duplicate may arrive a little later
+		default:
 			quiet = 0
 		}
+		before = read
 	}
 }
 
-// settle reads once more after run has ended: only pages without events show
-// whether something was given up unread, and no run is so short that this may go
-// unseen.
+// settle reads the rest after run has ended, and then pages without events: only
+// these show whether messages were dropped unread.
 func (f *follower) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 	defer cancel()
-	for last := 0; last < 3 && f.trouble() == "" && ctx.Err() == nil; {
+	for last := 0; last < 3 && f.problem == "" && ctx.Err() == nil; {
 		if !f.step(ctx) {
 			last++
 		}
 	}
 }
 
-func (f *follower) progress() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.read
-}
-
-// page is what is wanted of a page of /_mock/events?summary=1.
+// page has the members of /_mock/events?summary=1 that are used.
 type page struct {
 	Events []struct {
 		MessageID  string    `json:"messageId"`
@@ -246,38 +214,53 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 	return p, nil
 }
 
-// verdict is called when nothing runs any more.
+// verdict is called after all goroutines have ended.
 func (f *follower) verdict(pace Pace) *Verification {
-	v := &Verification{FarEnd: shown(f.base), Problem: f.problem}
+	v := &Verification{
+		FarEnd: shown(f.base), Problem: f.problem, Acked: f.acked, Arrived: f.arrived, Dead: f.dead, Lost: f.missing,
+		Duplicated: f.duplicated, Foreign: f.foreign, Unacknowledged: f.arrived,
+	}
 	if v.Problem == "" && f.lastErr != nil {
 		v.Problem = "the far end could not be read: " + f.lastErr.Error()
 	}
 	answer, intended := newHistogram(3), newHistogram(3)
-	var counted uint64
-	f.journeys(func(first uint64, warm bool, start, acked, arrived time.Duration) {
-		counted++
-		if warm {
-			return
+	for n, b := range f.sent {
+		if b.acked == 0 {
+			continue
 		}
-		due := start
+		first := uint64(n) * f.size
+		due := instant(b.start)
 		if at, ok := pace.Due(first); ok && !pace.closed() {
 			due = at
 		}
-		record(answer, arrived-acked)
-		record(intended, arrived-due)
-	})
-	v.Acked, v.Dead, v.Arrived, v.Lost = f.acked, f.dead, f.arrived, f.missing
-	v.Duplicated, v.Foreign, v.Unacknowledged = f.duplicated, f.foreign, f.arrived-counted
-	v.LostIDs = f.lostIDs()
+		for i := range uint64(b.events) {
+			seen := *at(&f.seen, first+i)
+			switch {
+			case seen == 0 && b.missing() > 0 && len(v.LostIDs) < maxLostIDs:
+				v.LostIDs = append(v.LostIDs, string(f.ids.append(nil, first+i)))
+			case seen != 0:
+				v.Unacknowledged--
+				if !b.warm {
+					record(answer, instant(seen)-instant(b.acked))
+					record(intended, instant(seen)-due)
+				}
+			}
+		}
+	}
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
 	return v
 }
 
-// tick is how exactly the ledger keeps instants. In 32 bits it reaches over 119
-// hours, which is longer than a run can be.
+// tick is the resolution of instants in the ledger: 32 bits of it are 119 hours,
+// longer than a run can be.
 const tick = 100 * time.Microsecond
 
-// at is element i of a list, which grows to it.
+// stamp makes a tick of an instant of the run; it is never 0.
+func stamp(at time.Duration) uint32 { return uint32(max(at, 0)/tick) + 1 }
+
+func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick }
+
+// at returns element i of a list, which grows to it.
 func at[T any](list *[]T, i uint64) *T {
 	if missing := int(i) + 1 - len(*list); missing > 0 {
 		*list = append(*list, make([]T, missing)...)
@@ -285,9 +268,8 @@ func at[T any](list *[]T, i uint64) *T {
 	return &(*list)[i]
 }
 
-// ledger keeps what was acknowledged and what arrived: four bytes for an event
-// and twelve for a batch. An id is found by its number, which is worked out from
-// the id itself.
+// ledger keeps what was acknowledged and what arrived: four bytes for an event and
+// twelve for a batch. No id is kept: the number of an event follows from its id.
 type ledger struct {
 	ids  numbering
 	size uint64 // events a batch
@@ -304,8 +286,8 @@ type ledger struct {
 	arrived    uint64 // events
 }
 
-// sentBatch is a batch; start and acked are 0 where it did not. dead is how many
-// of its events went to the dead letters, as its answer said.
+// sentBatch is a batch that was sent; acked is 0 until it is acknowledged. dead is
+// how many of its events went to the dead letters, as its answer said.
 type sentBatch struct {
 	start, acked       uint32
 	events, seen, dead uint8
@@ -320,12 +302,7 @@ func (b *sentBatch) missing() uint64 {
 	return uint64(max(0, int(b.events)-int(b.seen)-int(b.dead)))
 }
 
-// stamp makes an instant of the run fit; it is never 0.
-func stamp(at time.Duration) uint32 { return uint32(max(at, 0)/tick) + 1 }
-
-func instant(stamp uint32) time.Duration { return time.Duration(stamp-1) * tick }
-
-// issue books that a batch is on its way, so that its events may arrive.
+// issue notes that a batch is in flight, so that its events may arrive.
 func (l *ledger) issue(n uint64, b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -333,7 +310,7 @@ func (l *ledger) issue(n uint64, b *batch) {
 	l.issued = max(l.issued, n*l.size+uint64(b.events))
 }
 
-// answered books that a batch was acknowledged.
+// answered notes that a batch was acknowledged.
 func (l *ledger) answered(n uint64, b *batch) {
 	if b.status < 200 || b.status > 299 {
 		return
@@ -347,7 +324,7 @@ func (l *ledger) answered(n uint64, b *batch) {
 	l.missing += sent.missing()
 }
 
-// arrive books that a message with this id arrived.
+// arrive notes that a message with this id arrived.
 func (l *ledger) arrive(id []byte, when time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -373,43 +350,4 @@ func (l *ledger) lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.missing
-}
-
-// lostIDs are the ids of the first lost events.
-func (l *ledger) lostIDs() (ids []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := uint64(0); n < l.issued/l.size+1 && l.missing > 0; n++ {
-		b := *at(&l.sent, n)
-		if b.missing() == 0 {
-			continue
-		}
-		for i := range uint64(b.events) {
-			if *at(&l.seen, n*l.size+i) == 0 {
-				ids = append(ids, string(l.ids.append(nil, n*l.size+i)))
-			}
-			if len(ids) == maxLostIDs {
-				return ids
-			}
-		}
-	}
-	return ids
-}
-
-// journeys hands over the instants of each batch with those at which its events
-// arrived, of what was acknowledged and arrived.
-func (l *ledger) journeys(visit func(first uint64, warm bool, start, acked, arrived time.Duration)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := range l.issued/l.size + 1 {
-		b := *at(&l.sent, n)
-		if b.acked == 0 {
-			continue
-		}
-		for i := range uint64(b.events) {
-			if seen := *at(&l.seen, n*l.size+i); seen != 0 {
-				visit(n*l.size, b.warm, instant(b.start), instant(b.acked), instant(seen))
-			}
-		}
-	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// users is of how many people the events are.
+// users is the number of users that the events are about.
 const users = 1_000_000
 
-// Generator writes request bodies, with the events of package journey but for
-// their ids, which never repeat and can be turned back into numbers, and their
-// times. It has no state: goroutines may share it. One seed writes the same
-// bytes but for the time.
+// Generator writes request bodies. The events are those of package journey but for
+// their times and their ids, which never repeat and can be turned back into
+// numbers. It has no state: goroutines may share it. One seed writes the same
+// bytes but for the times.
 type Generator struct {
 	rounds *journey.Rounds
 	ids    numbering
@@ -27,7 +27,7 @@ type Generator struct {
 
 // NewGenerator makes a Generator; a nil glossary is the one that is built in. The
 // types are patterns as journey.Select takes them; none means all current ones.
-// It fails for a pattern that fits no event type.
+// It fails for a pattern that matches no event type.
 func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Generator, error) {
 	if glossary == nil {
 		var err error
@@ -74,7 +74,7 @@ func (g *Generator) Append(dst []byte, batch, first uint64, n int, at time.Time)
 // number. Within a run two numbers never share an id, because the lower half is
 // the number and an offset. Between runs of different seeds the upper half, 60
 // bits of a hash, has to be equal too. An id can be turned back into its number,
-// so what arrived is booked without keeping ids.
+// so arrivals are counted without keeping ids.
 type numbering struct {
 	upper  population.Draw
 	offset uint64
@@ -85,7 +85,7 @@ func newNumbering(seed uint64) numbering {
 	return numbering{upper: d.With(0), offset: d.With(1).Bits()}
 }
 
-// mask62 is what a UUID has in its lower half beside two bits that are fixed.
+// mask62 covers the lower half of a UUID without its two fixed bits.
 const mask62 = 1<<62 - 1
 
 // append appends id n in its usual form of 36 characters.

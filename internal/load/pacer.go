@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// Pace says when events are due. It is arithmetic alone: it reads no clock and
-// keeps no state, so it cannot drift, and what starts late is not made up for by
-// moving what follows.
+// Pace says when events are due. It reads no clock and keeps no state, so it
+// cannot drift, and a late start does not move the instants behind it.
 type Pace struct {
 	ramp []Segment
 	rate float64 // events a second, behind the ramp; infinite in the closed model
@@ -50,8 +49,8 @@ func (p Pace) Length() time.Duration {
 }
 
 // Due is when event n, counted from 0, is due, from the start of the run; ok is
-// false where it never is. It turns the area under the rate around: event n is
-// due when n events lie behind.
+// false where it never is. It inverts the area under the rate: event n is due
+// when n events are before it.
 func (p Pace) Due(n uint64) (after time.Duration, ok bool) {
 	left, before := float64(n), 0.0
 	for _, s := range p.ramp {
@@ -110,9 +109,9 @@ func (p Pace) String() string {
 // area is how many events are due in the first x seconds of the segment.
 func (s Segment) area(x float64) float64 { return s.From*x + s.slope()*x*x/2 }
 
-// timeOf is when so many events of the segment lie behind, in seconds. It is
-// the root of slope/2·x² + From·x = events in the form that loses no digits
-// where the slope is near zero.
+// timeOf is the time after which so many events of the segment were due, in
+// seconds: the root of slope/2·x² + From·x = events, in the form that loses no
+// digits where the slope is near zero.
 func (s Segment) timeOf(events float64) float64 {
 	if events == 0 {
 		return 0
@@ -131,8 +130,8 @@ func seconds(s float64) (time.Duration, bool) {
 	return time.Duration(ns), true
 }
 
-// countBefore is how many whole numbers from 0 are below x. What floating point
-// adds to a whole number is not one more.
+// countBefore is how many integers from 0 are below x, with tolerance for
+// rounding errors.
 func countBefore(x float64) uint64 {
 	if !(x > 0) {
 		return 0
@@ -192,7 +191,7 @@ func parseSegment(text string) (s Segment, err error) {
 	return s, nil
 }
 
-// maxRate bounds what a typing mistake asks for.
+// maxRate catches typing mistakes.
 const maxRate = 10_000_000
 
 func parseRate(text string) (float64, error) {

@@ -22,8 +22,8 @@ type bin struct {
 	seconds float64
 }
 
-// bins gathers seconds: sums of what is counted, the largest of the latencies, so
-// that nothing bad is averaged away.
+// bins merges seconds: sums of counts, and the largest of the latencies, so that
+// no peak is averaged away.
 func bins(series []Second) []bin {
 	width := max(1, (len(series)+maxPoints-1)/maxPoints)
 	var all []bin
@@ -68,14 +68,6 @@ type legend struct {
 	Line        bool
 }
 
-func legendOf(curves []curveLine) []legend {
-	var all []legend
-	for _, c := range curves {
-		all = append(all, legend{c.class, c.name, true})
-	}
-	return all
-}
-
 func positive(v float64) float64 {
 	if v > 0 {
 		return v
@@ -85,15 +77,27 @@ func positive(v float64) float64 {
 
 func (r *Report) plots() []figure {
 	all := bins(r.Series)
-	long := float64(len(r.Series))
-	x := span0(long, 10, "seconds")
+	x := span0(float64(len(r.Series)), 10, "seconds")
 	return []figure{r.latencyPlot(all, x), r.percentilePlot(), r.ratePlot(all, x), r.statusPlot(all, x)}
+}
+
+// linePlot is a figure of lines. warmUp is how much of the x axis the warm-up takes.
+func linePlot(title, note string, x, y axis, warmUp float64, curves []curveLine) figure {
+	s := newSVG(title)
+	s.band(x, 0, warmUp, "warm-up")
+	s.axes(x, y)
+	s.lines(x, y, curves)
+	f := figure{Title: title, Note: note, SVG: s.html()}
+	for _, c := range curves {
+		f.Legend = append(f.Legend, legend{c.class, c.name, true})
+	}
+	return f
 }
 
 func (r *Report) latencyPlot(all []bin, x axis) figure {
 	curves := []curveLine{
-		// Where no batch ended, those that waited are what there is: a stall is a line
-		// that rises.
+		// Where no batch was answered, the oldest wait is shown: a stall is a line that
+		// rises.
 		timeLine("intended p99", "intended", all, func(b *bin) float64 {
 			if b.P99 > 0 {
 				return b.P99
@@ -104,15 +108,9 @@ func (r *Report) latencyPlot(all []bin, x axis) figure {
 		timeLine("service p99", "service", all, func(b *bin) float64 { return positive(b.ServiceP99) }),
 		timeLine("service p50", "service dashed", all, func(b *bin) float64 { return positive(b.ServiceP50) }),
 	}
-	y := logarithmic(curves)
-	s := newSVG("Latency over time")
-	s.band(x, 0, r.WarmUp, "warm-up")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{
-		Title: "Latency over time", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; service: from its start. In a second without answers the first line is how long the oldest batch had waited.",
-	}
+	const note = "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; " +
+		"service: from its start. In a second without answers the first line is how long the oldest batch had waited."
+	return linePlot("Latency over time", note, x, logarithmic(curves), r.WarmUp, curves)
 }
 
 // nines is the x of a percentile: 90, 99 and 99.9 are equally far apart.
@@ -129,17 +127,11 @@ func (r *Report) percentilePlot() figure {
 		x.ticks = append(x.ticks, tickMark{nines(p), fmt.Sprint(p)})
 	}
 	x.ticks = append(x.ticks, tickMark{4, "max"})
-	y := logarithmic(curves)
-	s := newSVG("Latency by percentile")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{
-		Title: "Latency by percentile", Legend: legendOf(curves), SVG: s.html(),
-		Note: "Of the whole run without the warm-up. Where the curves part, batches waited before they started.",
-	}
+	const note = "Of the whole run without the warm-up. Where the curves part, batches waited before they started."
+	return linePlot("Latency by percentile", note, x, logarithmic(curves), 0, curves)
 }
 
-// ratePlot leaves the last second out, which is never whole.
+// ratePlot leaves out the last second, which is never complete.
 func (r *Report) ratePlot(all []bin, x axis) figure {
 	if len(all) > 1 {
 		all = all[:len(all)-1]
@@ -149,15 +141,10 @@ func (r *Report) ratePlot(all []bin, x axis) figure {
 		timeLine("acknowledged", "acked", all, func(b *bin) float64 { return float64(b.Acked) / b.seconds }),
 	}
 	if r.Model == "open" {
-		wanted := timeLine("wanted", "wanted dashed", all, func(b *bin) float64 { return b.Wanted })
-		curves = append(curves, wanted)
+		curves = append(curves, timeLine("wanted", "wanted dashed", all, func(b *bin) float64 { return b.Wanted }))
 	}
 	y := linear(highestOf(curves)*1.05, 5, "")
-	s := newSVG("Events a second")
-	s.band(x, 0, r.WarmUp, "warm-up")
-	s.axes(x, y)
-	s.lines(x, y, curves)
-	return figure{Title: "Events a second", Legend: legendOf(curves), SVG: s.html(), Note: "What was wanted, sent and acknowledged."}
+	return linePlot("Events a second", "What was wanted, sent and acknowledged.", x, y, r.WarmUp, curves)
 }
 
 func highestOf(curves []curveLine) float64 {
@@ -226,7 +213,7 @@ func statusClass(status string) string {
 	return "s" + status[:1]
 }
 
-// statusRank puts what went well at the bottom of a stack.
+// statusRank puts 2XX at the bottom of a stack and missing answers on top.
 func statusRank(status string) int {
 	switch status[:1] {
 	case "2":
@@ -303,7 +290,7 @@ func (s *svg) text(class string, x, y float64, text string) {
 	fmt.Fprintf(s, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, html.EscapeString(text))
 }
 
-// axes draws the grid and what stands beside it.
+// axes draws the grid and its labels.
 func (s *svg) axes(x, y axis) {
 	for _, t := range y.ticks {
 		at := yOf(y, t.at)
@@ -338,7 +325,7 @@ func (s *svg) lines(x, y axis, curves []curveLine) {
 	}
 }
 
-// band marks a stretch of the x axis, such as the warm-up.
+// band marks a part of the x axis, such as the warm-up.
 func (s *svg) band(x axis, from, to float64, text string) {
 	if to <= from {
 		return
@@ -373,7 +360,7 @@ func linear(high float64, n int, name string) axis {
 	return a
 }
 
-// span0 is a linear axis that ends where the values do.
+// span0 is a linear axis that ends at the highest value.
 func span0(high float64, n int, name string) axis {
 	a := linear(high, n, name)
 	if high > 0 {

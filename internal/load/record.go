@@ -10,6 +10,52 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
+// The histograms count microseconds, from one to a day.
+const (
+	lowest  = 1
+	highest = int64(24 * time.Hour / time.Microsecond)
+)
+
+// newHistogram keeps so many digits of a value: 3 for what is reported (200 KB),
+// 2 for a second of it (30 KB).
+func newHistogram(digits int) *hdrhistogram.Histogram {
+	return hdrhistogram.New(lowest, highest, digits)
+}
+
+// record cannot fail: the value is brought into the range.
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	_ = h.RecordValue(min(max(d.Microseconds(), lowest), highest))
+}
+
+// percentile is a latency in milliseconds, 0 where nothing was recorded.
+func percentile(h *hdrhistogram.Histogram, p float64) float64 {
+	if h.TotalCount() == 0 {
+		return 0
+	}
+	return float64(h.ValueAtPercentile(p)) / 1000
+}
+
+// times are the two latencies of batches that were answered, or given up.
+type times struct{ service, intended *hdrhistogram.Histogram }
+
+func newTimes(digits int) times { return times{newHistogram(digits), newHistogram(digits)} }
+
+// tally counts what happened. Events and batches are those that were begun.
+type tally struct {
+	EventCounts
+	started, late uint64 // batches
+}
+
+func (t *tally) add(o tally) {
+	t.Sent += o.Sent
+	t.Acked += o.Acked
+	t.Dead += o.Dead
+	t.Refused += o.Refused
+	t.Failed += o.Failed
+	t.started += o.started
+	t.late += o.late
+}
+
 // lateAfter is how much later than its instant a batch may start without being
 // late.
 const lateAfter = 100 * time.Millisecond
@@ -44,7 +90,7 @@ type span struct {
 
 func newSpan() *span { return &span{times: newTimes(2), statuses: map[string]uint64{}} }
 
-// recorder books what workers did. Instants are from the start of the run.
+// recorder counts what workers did. Instants are from the start of the run.
 type recorder struct {
 	wanted func(time.Duration) float64
 	warmUp time.Duration
@@ -57,24 +103,24 @@ type recorder struct {
 	statuses map[string]uint64
 	failures map[string]uint64
 	refusals map[refusalKey]*Refusal
-	now      int // the second that is counted
+	now      int // the current second
 	current  *span
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
 	series   []Second
 
-	flying    map[*batch]bool // begun, and without an answer
+	inFlight  map[*batch]bool
 	lastStart time.Duration
 	finished  bool
 }
 
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	return &recorder{
-		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), flying: map[*batch]bool{},
+		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
 		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
 	}
 }
 
-// batch is one batch on its way.
+// batch is one batch, in flight or answered.
 type batch struct {
 	typ     string
 	events  int
@@ -85,10 +131,10 @@ type batch struct {
 	status  int
 	dead    int    // events that the answer says went to the dead letters
 	failure string // where there was no answer
-	says    string // how the answer begins, of a batch that was refused
+	says    string // how the answer begins, where the batch was refused
 }
 
-// began books that a batch started.
+// began counts a batch that starts.
 func (r *recorder) began(b *batch) {
 	t := tally{EventCounts{Sent: uint64(b.events)}, 1, 0}
 	if b.start-b.due > lateAfter {
@@ -98,18 +144,18 @@ func (r *recorder) began(b *batch) {
 	defer r.mu.Unlock()
 	r.advance(b.start)
 	r.lastStart = max(r.lastStart, b.start)
-	r.flying[b] = true
+	r.inFlight[b] = true
 	r.book(b, t)
 }
 
-// ended books how a batch ended.
+// ended counts the outcome of a batch.
 func (r *recorder) ended(b *batch) {
 	t := outcome(b)
 	status := strconv.Itoa(b.status)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(b.done)
-	delete(r.flying, b)
+	delete(r.inFlight, b)
 	r.book(b, t)
 	r.current.statuses[status]++
 	record(r.current.service, b.done-b.start)
@@ -133,7 +179,7 @@ func (r *recorder) ended(b *batch) {
 	}
 }
 
-// Refusal is what was refused of one event type with one status.
+// Refusal counts the batches of one event type that were refused with one status.
 type Refusal struct {
 	Type    string `json:"event_type"`
 	Status  int    `json:"status"`
@@ -195,8 +241,8 @@ func (r *recorder) book(b *batch, t tally) {
 	}
 }
 
-// finish closes the last second. Nothing is booked afterwards, so that what was
-// counted may be read without a lock.
+// finish closes the last second. Nothing is counted afterwards, so that the counts
+// may be read without a lock.
 func (r *recorder) finish(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,8 +267,8 @@ func (r *recorder) close() {
 	at := time.Duration(r.now) * time.Second
 	r.series = append(r.series, Second{
 		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.Sent, Acked: s.Acked, Late: s.late, Statuses: s.statuses,
-		P50: quantile(s.intended, "p50"), P99: quantile(s.intended, "p99"),
-		ServiceP50: quantile(s.service, "p50"), ServiceP99: quantile(s.service, "p99"),
+		P50: percentile(s.intended, 50), P99: percentile(s.intended, 99),
+		ServiceP50: percentile(s.service, 50), ServiceP99: percentile(s.service, 99),
 		WarmUp: at < r.warmUp,
 	})
 	r.window = append(r.window, s.intended)
@@ -231,8 +277,8 @@ func (r *recorder) close() {
 }
 
 // recent are the latencies, from the intended instant, of the last whole seconds
-// and the current one, at an instant. Batches that have no answer yet count with
-// their wait: a target that never answers is slow, too.
+// and the current one. Batches in flight count with their wait so far, so that a
+// target that never answers shows.
 func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -242,13 +288,13 @@ func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
 	for _, before := range r.window {
 		h.Merge(before)
 	}
-	for b := range r.flying {
+	for b := range r.inFlight {
 		record(h, at-b.due)
 	}
 	return h
 }
 
-// sum is everything so far, warm-up included, and the events a second sent in
+// sum returns all counts so far, warm-up included, and the events a second sent in
 // the last two whole seconds.
 func (r *recorder) sum(at time.Duration) (all tally, rate float64) {
 	r.mu.Lock()

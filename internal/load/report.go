@@ -19,7 +19,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
-// Report is what a run did. Figures leave the warm-up out, except Series and
+// Report is the result of a run. Figures leave the warm-up out, except Series and
 // Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
 type Report struct {
 	Verdict     string    `json:"verdict"` // pass or fail
@@ -39,7 +39,7 @@ type Report struct {
 	Batches  BatchCounts       `json:"batches"`
 	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
 	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
-	Failures map[string]uint64 `json:"failures"` // batches without an answer, by what came instead
+	Failures map[string]uint64 `json:"failures"` // batches without an answer, by cause
 	Latency  LatencyPair       `json:"latency"`
 	Rate     Rates             `json:"rate"`
 	Process  Process           `json:"process"`
@@ -50,7 +50,7 @@ type Report struct {
 	Series      []Second          `json:"series"`
 	Percentiles []CurvePoint      `json:"percentiles"`
 
-	figures *figures
+	measured float64 // seconds after the warm-up
 }
 
 // EventCounts counts events.
@@ -88,19 +88,19 @@ type Latencies struct {
 	Mean float64 `json:"mean"`
 }
 
-// Rates are events a second after the warm-up. What was due in the warm-up and
-// began after it is in them, though in no other figure.
+// Rates are events a second after the warm-up. Batches that were due in the warm-up
+// and began after it count here, though in no other figure.
 type Rates struct {
 	Wanted  float64 `json:"wanted"`  // 0 in the closed model
 	Reached float64 `json:"reached"` // sent
 	Acked   float64 `json:"acked"`   // of these
 }
 
-// Process is what the load itself cost.
+// Process is what the load generator itself used.
 type Process struct {
 	CPUSeconds float64 `json:"cpu_s"`
-	// CPUShare is the part of what this process may use of the machine: near 1
-	// the load is slowed by itself, and the figures are not the target's.
+	// CPUShare is CPUSeconds as a share of the CPU that this process may use: near 1
+	// the load generator slows itself down, and the figures are not the target's.
 	CPUShare float64 `json:"cpu_share"`
 }
 
@@ -112,10 +112,18 @@ type CurvePoint struct {
 }
 
 func latenciesOf(h *hdrhistogram.Histogram) Latencies {
-	return Latencies{
-		P50: quantile(h, "p50"), P90: quantile(h, "p90"), P95: quantile(h, "p95"), P99: quantile(h, "p99"),
-		P999: quantile(h, "p999"), Max: quantile(h, "max"), Mean: quantile(h, "mean"),
+	if h.TotalCount() == 0 {
+		return Latencies{}
 	}
+	return Latencies{
+		P50: percentile(h, 50), P90: percentile(h, 90), P95: percentile(h, 95), P99: percentile(h, 99),
+		P999: percentile(h, 99.9), Max: percentile(h, 100), Mean: h.Mean() / 1000,
+	}
+}
+
+// byName has the names of conditions.
+func (l Latencies) byName() map[string]float64 {
+	return map[string]float64{"p50": l.P50, "p90": l.P90, "p95": l.P95, "p99": l.P99, "p999": l.P999, "max": l.Max, "mean": l.Mean}
 }
 
 func process(cpu, wall time.Duration) Process {
@@ -126,39 +134,34 @@ func process(cpu, wall time.Duration) Process {
 	return p
 }
 
-// report puts the figures together; nothing runs any more.
+// report is called after all workers have ended.
 func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
 	rec.finish(ended)
-	f := &figures{tally: rec.measured, times: rec.times, rated: rec.rated.Sent}
 	until := r.until(ended)
-	f.seconds = max(0, (until - c.WarmUp).Seconds())
-	if c.closed() {
-		f.planned = f.started
-	} else if all := r.batchesUntil(until); all > r.warmUntil {
-		f.planned = all - r.warmUntil
-		f.dropped = f.planned - min(f.planned, f.started)
-	}
+	batches := BatchCounts{Intended: rec.measured.started, Started: rec.measured.started, Late: rec.measured.late}
 	out := &Report{
-		Target: r.Target(), Model: "open", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
-		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(),
+		Target: r.Target(), Model: "closed", Pace: c.Pace.String(), Seed: c.Seed, Started: start.UTC(),
+		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(), measured: max(0, (until - c.WarmUp).Seconds()),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
-		Events: f.EventCounts, Warmed: rec.warm.EventCounts,
-		Batches:  BatchCounts{Intended: f.planned, Started: f.started, Late: f.late, Dropped: f.dropped},
+		Events: rec.measured.EventCounts, Warmed: rec.warm.EventCounts,
 		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
-		Latency: LatencyPair{Service: latenciesOf(f.service), Intended: latenciesOf(f.intended)},
-		Series:  rec.series, Percentiles: curve(f.times), figures: f,
+		Latency: LatencyPair{Service: latenciesOf(rec.times.service), Intended: latenciesOf(rec.times.intended)},
+		Series:  rec.series, Percentiles: curve(rec.times),
 	}
-	if c.closed() {
-		out.Model = "closed"
-		out.Batches.Late = 0
+	if out.measured > 0 {
+		out.Rate = Rates{Reached: float64(rec.rated.Sent) / out.measured, Acked: float64(rec.rated.Acked) / out.measured}
 	}
-	if f.seconds > 0 {
-		out.Rate = Rates{Reached: float64(f.rated) / f.seconds, Acked: float64(rec.rated.Acked) / f.seconds}
-		if due := (r.due(until) - c.WarmUp).Seconds(); !c.closed() && due > 0 {
-			out.Rate.Wanted = float64(r.eventsOf(f.planned)) / due
+	if !c.closed() {
+		out.Model = "open"
+		all := r.batchesUntil(until)
+		batches.Intended = all - min(all, r.warmUntil)
+		batches.Dropped = batches.Intended - min(batches.Intended, batches.Started)
+		if due := (r.due(until) - c.WarmUp).Seconds(); out.measured > 0 && due > 0 {
+			out.Rate.Wanted = float64(r.eventsOf(batches.Intended)) / due
 		}
 	}
+	out.Batches = batches
 	return out
 }
 
@@ -189,8 +192,8 @@ func (r *Run) until(ended time.Duration) time.Duration {
 	return max(r.due(r.end), min(r.rec.lastStart, r.end))
 }
 
-// due is the instant at which a number of events is over by the plan, whatever
-// came of it, or until where that is earlier or there is no such number.
+// due is the instant at which all of Config.Events are due, or until where that is
+// earlier or the number of events is not limited.
 func (r *Run) due(until time.Duration) time.Duration {
 	if r.cfg.Events == 0 {
 		return until
@@ -201,7 +204,7 @@ func (r *Run) due(until time.Duration) time.Duration {
 	return until
 }
 
-// warning says where the figures are those of a few batches only.
+// warning says that the figures are those of a few batches only.
 func (r *Report) warning() string {
 	if b := r.Batches; b.Started < b.Intended/2 {
 		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
@@ -210,8 +213,7 @@ func (r *Report) warning() string {
 	return ""
 }
 
-// curve is the percentiles at even steps of the scale on which each nine takes
-// the same room.
+// curve returns percentiles at about even steps of the plot's axis; see nines.
 func curve(t times) []CurvePoint {
 	if t.intended.TotalCount() == 0 {
 		return nil
@@ -220,29 +222,24 @@ func curve(t times) []CurvePoint {
 	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
 		points = append(points, CurvePoint{
 			Percentile: p,
-			Service:    float64(t.service.ValueAtQuantile(p)) / 1000,
-			Intended:   float64(t.intended.ValueAtQuantile(p)) / 1000,
+			Service:    percentile(t.service, p),
+			Intended:   percentile(t.intended, p),
 		})
 	}
 	return points
 }
 
-// judge works out the thresholds and the verdict. With verification, lost==0 is
-// a threshold of its own unless there is one about lost.
+// judge evaluates the thresholds. With verification, lost==0 is added unless a
+// threshold is about lost.
 func (r *Report) judge(run *Run) {
-	r.figures.verified = r.Verify
 	thresholds := run.cfg.Thresholds
-	named := false
-	for _, t := range thresholds {
-		named = named || t.about("lost")
-	}
-	if r.Verify != nil && !named {
+	if r.Verify != nil && !slices.ContainsFunc(thresholds, func(c Condition) bool { return c.about("lost") }) {
 		thresholds = append(slices.Clip(thresholds), Condition{text: "lost==0", name: "lost", op: "=="})
 	}
 	r.Thresholds = []ThresholdResult{}
 	r.Verdict = "pass"
 	for _, t := range thresholds {
-		result := t.result(r.figures)
+		result := t.result(r)
 		r.Thresholds = append(r.Thresholds, result)
 		if !result.OK {
 			r.Verdict = "fail"
@@ -250,7 +247,7 @@ func (r *Report) judge(run *Run) {
 	}
 }
 
-// Passed says whether every threshold held.
+// Passed says whether every threshold holds.
 func (r *Report) Passed() bool { return r.Verdict == "pass" }
 
 // WriteJSON writes the report as JSON.
@@ -302,7 +299,7 @@ func (r *Report) facts() []fact {
 	return facts
 }
 
-// answers are the batches by what came back, best first.
+// answers are the batches by status, and those without an answer by cause.
 func (r *Report) answers() []fact {
 	var all []fact
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
@@ -376,10 +373,10 @@ func (r *Report) writeVerify(w io.Writer) {
 	writeLatency(w, "intended to far end", v.FromIntended)
 }
 
-// maxRefused is how many refusals the text has.
+// maxRefused is how many refusals the text report lists.
 const maxRefused = 20
 
-// name says what was refused, and how much of it.
+// name is the type, the status and how much was refused.
 func (r *Refusal) name() string {
 	return fmt.Sprintf("%s %d, %s, %s", r.Type, r.Status, batches(r.Batches), progress.Count("events")(int64(r.Events)))
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -137,7 +136,7 @@ func TestReportOfNothing(t *testing.T) {
 	})
 }
 
-func TestLongRunsAreGathered(t *testing.T) {
+func TestLongRunsAreBinned(t *testing.T) {
 	series := make([]Second, 1000)
 	for i := range series {
 		series[i] = Second{At: i, Sent: 10, Acked: 10, Wanted: 10, P99: 5, Statuses: map[string]uint64{"200": 1}}
@@ -158,26 +157,8 @@ func TestLongRunsAreGathered(t *testing.T) {
 	require.Equal(t, map[string]uint64{"200": 1}, series[0].Statuses, "the series itself stays")
 }
 
-func TestAxes(t *testing.T) {
-	a := linear(3150, 5, "")
-	require.InDelta(t, 4000, a.high, 1e-9)
-	require.Equal(t, "3000", a.ticks[3].text)
-	require.InDelta(t, 1, linear(0, 5, "").high, 1e-9)
-	l := logarithmic([]curveLine{{points: []point{{0, 0.7}, {1, math.NaN()}, {2, 1300}}}})
-	var texts []string
-	for _, tick := range l.ticks {
-		texts = append(texts, tick.text)
-	}
-	require.Equal(t, []string{"100µs", "1ms", "10ms", "100ms", "1s", "10s"}, texts)
-	require.InDelta(t, 0.2, l.place(1), 1e-9)
-	require.Zero(t, l.place(0))
-	require.InDelta(t, 0, nines(0), 1e-9)
-	require.InDelta(t, 2, nines(99), 1e-9)
-	require.InDelta(t, 4, nines(100), 1e-9)
-}
-
 // Where nothing was answered or arrived there is no latency, not one of 0 ms.
-func TestReportsSayWhereNothingWasMeasured(t *testing.T) {
+func TestReportsWithoutMeasurements(t *testing.T) {
 	r := sample(t)
 	r.Latency, r.Verify = LatencyPair{}, &Verification{}
 	var text, page, machine bytes.Buffer

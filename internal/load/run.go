@@ -28,8 +28,8 @@ type Run struct {
 	stopped   time.Duration // when it was interrupted; else 0
 }
 
-// New makes a Run ready: it checks cfg, naming every mistake, and renders what is
-// sent. It does not touch the network.
+// New makes a Run. Its error names every mistake in cfg. It does not use the
+// network.
 func New(cfg Config) (*Run, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -73,10 +73,10 @@ func (r *Run) batchesUntil(until time.Duration) uint64 {
 	return events/size + min(1, events%size)
 }
 
-// Do sends the load and reports. It fails where the target is refused or the far
-// end cannot be asked, before anything is sent; what happens afterwards is in the
-// report. When ctx ends, it starts nothing more, waits a little for the answers
-// that are due, and reports on what was.
+// Do sends the load and reports. It fails where the target is not allowed or the
+// far end cannot be read, before anything is sent; what happens afterwards is in
+// the report. When ctx ends, no batch is started any more, those in flight have a
+// grace period, and the report covers the run until then.
 func (r *Run) Do(ctx context.Context) (*Report, error) {
 	if !r.cfg.PublicTarget && r.cfg.Dial == nil {
 		if err := r.target.check(ctx); err != nil {
@@ -106,7 +106,7 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 
 // send runs the workers until all is sent or ctx ends.
 func (r *Run) send(ctx context.Context, start time.Time) {
-	// Requests live on when no more are started, but not for ever.
+	// Requests in flight outlive ctx by the grace period.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	ended := make(chan struct{})
@@ -138,9 +138,9 @@ func (r *Run) send(ctx context.Context, start time.Time) {
 
 // work sends one batch after the other over one connection. It takes the next
 // number, makes the body before the batch is due, waits for the instant and
-// sends. A batch whose instant is over when its number is taken starts at once:
-// nothing is left out, and nothing behind it moves. So the numbers are a queue in
-// which a batch waits while all connections are busy.
+// sends. A batch whose instant has passed when its number is taken starts at once:
+// none is left out, and the instants behind it do not move. So the numbers are a
+// queue in which a batch waits while all connections are busy.
 func (r *Run) work(ctx, flight context.Context, start time.Time) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -153,7 +153,12 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		if r.cfg.closed() {
 			at = time.Now()
 		}
-		body := r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+		var body []byte
+		if r.cfg.Body != nil {
+			body = r.cfg.Body()
+		} else {
+			body = r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+		}
 		timer.Reset(time.Until(at))
 		select {
 		case <-ctx.Done():
@@ -168,18 +173,22 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 			b.due, b.warm = b.start, b.start < r.cfg.WarmUp
 		}
 		r.rec.began(b)
-		r.far.issue(n, b)
+		if r.far != nil {
+			r.far.issue(n, b)
+		}
 		a, err := r.target.post(flight, body)
 		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
 		if err != nil {
 			b.failure = failureOf(err)
 		}
 		r.rec.ended(b)
-		r.far.answered(n, b)
+		if r.far != nil {
+			r.far.answered(n, b)
+		}
 	}
 }
 
-// take takes the next batch and its number and that of its first event; nil when
+// take returns the next batch, its number and that of its first event; nil when
 // there is none.
 func (r *Run) take() (b *batch, n, first uint64) {
 	n = r.next.Add(1) - 1
@@ -207,9 +216,9 @@ func (r *Run) overdue(at time.Duration, begun uint64) uint64 {
 	return due - min(due, begun)
 }
 
-// follow reads at the far end until the function that it returns is called,
-// which then waits for what is missing. An interruption of the load does not end
-// that wait, one during the wait does.
+// follow reads from the far end until the function that it returns is called,
+// which waits for missing events. An interruption before that call does not end
+// the wait, one during the wait does.
 func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verification) {
 	if r.far == nil {
 		return func() *Verification { return nil }
@@ -235,7 +244,7 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 	}
 }
 
-// Progress is how a run stands.
+// Progress is the state of a run.
 type Progress struct {
 	Elapsed, Length time.Duration // Length is 0 where only events are counted and no rate is wanted
 	Sent, Total     uint64        // events; Total is 0 where only the time limits them
@@ -245,13 +254,13 @@ type Progress struct {
 	P50, P99 float64
 	Errors   uint64 // events
 	Late     uint64 // batches, also those that should have begun and have not
-	// Verifying is whether all is sent, and the far end is waited for; Missing is
-	// how many acknowledged events have not arrived there.
+	// Verifying: all is sent, and the far end is waited for. Missing is how many
+	// acknowledged events have not arrived there.
 	Verifying bool
 	Missing   uint64
 }
 
-// Now is how the run stands; ok is false before the first batch.
+// Now returns the state of the run; ok is false before the first batch.
 func (r *Run) Now() (p Progress, ok bool) {
 	start := r.began.Load()
 	if start == nil {
@@ -265,7 +274,7 @@ func (r *Run) Now() (p Progress, ok bool) {
 	recent := r.rec.recent(p.Elapsed)
 	all, rate := r.rec.sum(p.Elapsed)
 	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
-	p.P50, p.P99 = quantile(recent, "p50"), quantile(recent, "p99")
+	p.P50, p.P99 = percentile(recent, 50), percentile(recent, 99)
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
 	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
 	if !r.cfg.closed() {

@@ -48,8 +48,8 @@ type target struct {
 	timeout   time.Duration
 }
 
-// parseURL reads an address to post to, http where it has no scheme. Its errors never show the text, which
-// may carry a write key.
+// parseURL reads an address to post to, http where it has no scheme. Its errors
+// never show the text, which may contain a write key.
 func parseURL(text string) (*url.URL, error) {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -104,8 +104,8 @@ func tlsConfig(c *Config) *tls.Config {
 	return &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
 }
 
-// dialer looks at the address that a connection is really made to, so that a
-// name that changes its address during the run is refused, too.
+// dialer checks the address of each connection, so that a name that resolves to a
+// public address later is refused, too.
 func dialer(public bool) DialFunc {
 	d := &net.Dialer{Timeout: 10 * time.Second}
 	if !public {
@@ -139,24 +139,24 @@ func (t *target) check(ctx context.Context) error {
 	return nil
 }
 
-// How much of an answer is looked at, and how much more is read so that the
-// connection can be used again.
+// How much of an answer is kept, and how much more is read so that the connection
+// can be used again.
 const (
 	maxAnswer = 4 << 10
 	maxDrain  = 256 << 10
 )
 
-// answer is what came back for a batch.
+// answer is the response to a batch.
 type answer struct {
 	status int // 0 where no answer came
 	// dead is how many of the events went to the dead letters at once, as a
 	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
 	dead int
-	// says is how the answer of a batch that was refused begins, on one line.
+	// says is how the answer begins, on one line, where the batch was refused.
 	says string
 }
 
-// post sends one batch. Where no answer came, err says why and holds no URL.
+// post sends one batch. Where no answer came, err says why and contains no URL.
 func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -190,8 +190,8 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 // maxSays is how many characters of an answer a report has.
 const maxSays = 120
 
-// firstWords is how an answer begins, on one line and without what is secret in
-// the request, should it repeat that.
+// firstWords is how an answer begins, on one line and with secrets of the request
+// masked.
 func (t *target) firstWords(text []byte) string {
 	says := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\uFFFD")), " ")
 	secrets := []string{strings.TrimPrefix(t.header.Get("Authorization"), "Bearer ")}
@@ -209,7 +209,7 @@ func (t *target) firstWords(text []byte) string {
 	return says
 }
 
-// deadOf reads a bridge's answer; any other says nothing of dead letters.
+// deadOf reads the dead letters in a bridge's answer; other answers have none.
 func deadOf(text []byte) int {
 	var said struct {
 		Dead int `json:"dead"`
@@ -220,8 +220,8 @@ func deadOf(text []byte) int {
 	return max(said.Dead, 0)
 }
 
-// failureOf names the kind of an error that came instead of an answer. There are
-// few kinds, so they can be counted.
+// failureOf names the cause of a missing answer. There are few, so they can be
+// counted.
 func failureOf(err error) string {
 	var public *PublicTargetError
 	var untrusted *tls.CertificateVerificationError

@@ -1,5 +1,5 @@
-// Package memnet is a network within the process: connections are pipes, which
-// block on channels alone, so that the fake time of testing/synctest passes.
+// Package memnet is a network within the process. Connections are pipes, which
+// block on channels only, so that the fake clock of testing/synctest advances.
 package memnet
 
 import (
@@ -41,7 +41,7 @@ func (l *Listener) Close() error {
 // Addr is that of a loopback connection.
 func (l *Listener) Addr() net.Addr { return loopback() }
 
-// Dial connects to whoever accepts, whatever the address.
+// Dial connects to the listener, whatever the address.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {

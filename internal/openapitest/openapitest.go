@@ -1,5 +1,5 @@
-// Package openapitest holds the fakes' control APIs against their OpenAPI
-// descriptions, and documents against JSON Schemas.
+// Package openapitest compares the fakes' control APIs with their OpenAPI descriptions,
+// and validates documents by JSON Schemas.
 package openapitest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Document is what these tests read of a description.
+// Document is the part of a description that these tests need.
 type Document struct {
 	Paths map[string]map[string]struct {
 		Parameters []struct{ Name, In string }
@@ -36,14 +36,13 @@ func Read(t testing.TB, text []byte) (d Document) {
 	return d
 }
 
-// Route is a path of the API as the program has it.
+// Route is a route of the program.
 type Route struct {
-	Method, Path string   // with {id} for what varies
+	Method, Path string   // with {id} for a parameter
 	Params       []string // of the query
 }
 
-// RequireRoutes holds routes and their parameters against the description: all
-// are described, and nothing else is.
+// RequireRoutes checks that the description has exactly these routes and parameters.
 func (d Document) RequireRoutes(t testing.TB, routes []Route) {
 	t.Helper()
 	line := func(method, path string, params []string, id bool) string {
@@ -70,10 +69,10 @@ func (d Document) RequireRoutes(t testing.TB, routes []Route) {
 	require.ElementsMatch(t, have, described)
 }
 
-// Call is a request and what is to come of it.
+// Call is a request and the expected status.
 type Call struct {
 	Method, Path, Body string
-	Described          string // the path as it is in the description
+	Described          string // the path in the description
 	Status             string
 }
 
@@ -82,9 +81,8 @@ func NewCall(method, path, body, described, status string) Call {
 	return Call{Method: method, Path: path, Body: body, Described: described, Status: status}
 }
 
-// RequireAnswers makes the calls with send and holds the answers against the
-// description, of which every operation must be among them, but for that of
-// the path stream.
+// RequireAnswers makes the calls with send and checks the responses by the description.
+// There must be a call of every described operation but that of the path stream.
 func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.ResponseRecorder, stream string, calls []Call) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -97,12 +95,12 @@ func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.Respons
 	}
 	for path, methods := range d.Paths {
 		for method := range methods {
-			require.True(t, seen[method+" "+path] || path == stream, "%s %s was not asked", method, path)
+			require.True(t, seen[method+" "+path] || path == stream, "%s %s was not called", method, path)
 		}
 	}
 }
 
-// RequireShape holds an answer against what the description says of it.
+// RequireShape checks the body of a response by the description.
 func (d Document) RequireShape(t testing.TB, method, path, status, media string, answer []byte) {
 	t.Helper()
 	content := d.Paths[path][strings.ToLower(method)].Responses[status].Content
@@ -111,9 +109,8 @@ func (d Document) RequireShape(t testing.TB, method, path, status, media string,
 	require.NoError(t, Schema(t, []byte(whole))(answer), "%s", answer)
 }
 
-// Schema compiles a JSON Schema, of draft 7 unless it says another, with a
-// library that events are not judged by, and returns what that says of a
-// document.
+// Schema compiles a JSON Schema, of draft 7 unless it names another, with another library
+// than the validator of events, and returns a function that validates a document.
 func Schema(t testing.TB, schema []byte) (validate func(document []byte) error) {
 	t.Helper()
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))

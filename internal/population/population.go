@@ -2,15 +2,13 @@
 // its apps, campaigns, Canvases, subscription groups, products, agents and
 // people.
 //
-// It does not store people. A user is worked out from the seed and a number,
-// each time the same, so a million users need no memory. It keeps no state of
-// what happened to them either: who unsubscribed or left is known to those who
-// tell the stories (package journey).
+// It does not store people: a user follows from the seed and an index, so a million
+// users need no memory. What happened to them is known to package story only.
 //
 // Everything comes from integers. No step uses floating point, the clock, the
 // order of a map or the number of processors, so one seed means one workspace
 // on every machine. Phone numbers, names and addresses are invented; e-mail
-// addresses are under the domains that RFC 2606 keeps for examples.
+// addresses are under the domains that RFC 2606 reserves for examples.
 package population
 
 import (
@@ -40,16 +38,15 @@ type Config struct {
 // number of goroutines may use it.
 type Population struct {
 	// GroupID is the workspace's own id (app_group_id).
-	GroupID   string
-	Name      string
-	Domain    string
-	Campaigns map[Channel][]Campaign
-	Canvases  []Canvas
-	Groups    map[Channel]*Group
-	Products  []Product
-	Agents    []Agent
-	// LandingPages, Surveys and Destinations (of a Canvas) have no more to them.
-	LandingPages, Surveys, Destinations []Named
+	GroupID                             string
+	Name                                string
+	Domain                              string
+	Campaigns                           map[Channel][]Campaign
+	Canvases                            []Canvas
+	Groups                              map[Channel]*Group
+	Products                            []Product
+	Agents                              []Agent
+	LandingPages, Surveys, Destinations []Named // Destinations are those of Canvases
 	// Sentences are short texts of messages.
 	Sentences []string
 
@@ -114,7 +111,7 @@ func New(cfg Config) *Population {
 // App returns the workspace's app on a platform.
 func (p *Population) App(platform Platform) *App { return p.apps[platform] }
 
-// Draw is a source of choices that stay with the workspace, for name.
+// Draw is a source of choices for name that stay with the workspace.
 func (p *Population) Draw(name string) Draw { return p.draw.With(Key(name)) }
 
 func fill(n int, next func() string) []string {
@@ -259,10 +256,9 @@ func (p *Population) addAgents() {
 
 var _ rand.Source64 = (*source)(nil)
 
-// Draw is a source of choices that has no state: the same Draw always gives
-// the same answer. With derives an independent Draw for a purpose or a place
-// in a row, which is how values of one thing stay the same however many others
-// are drawn in between, and by how many goroutines.
+// Draw is a source of choices without state: the same Draw always gives the same
+// result. With derives an independent Draw for a purpose or a running number, so
+// values do not depend on what else is drawn, and by which goroutine.
 type Draw uint64
 
 // golden is 2^64 divided by the golden ratio, the step of SplitMix64.
@@ -305,20 +301,17 @@ func (d Draw) Chance(percent int) bool { return d.N(100) < percent }
 // Pick returns one of list, which must not be empty.
 func Pick[T any](d Draw, list []T) T { return list[d.N(len(list))] }
 
-// source feeds a Draw to libraries that want a math/rand.Source64.
+// source is a Draw as a math/rand.Source64, for libraries.
 type source struct {
 	draw Draw
 	n    uint64
 }
 
-// Uint64 implements math/rand.Source64.
 func (s *source) Uint64() uint64 {
 	s.n++
 	return s.draw.With(s.n).Bits()
 }
 
-// Int63 implements math/rand.Source.
 func (s *source) Int63() int64 { return int64(s.Uint64() >> 1) }
 
-// Seed implements math/rand.Source: the Draw is the seed.
 func (*source) Seed(int64) {}

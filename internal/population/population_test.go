@@ -1,7 +1,8 @@
 package population
 
 import (
-	"slices"
+	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,50 +18,19 @@ func TestOneSeedIsOneWorkspace(t *testing.T) {
 
 func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
 	p := New(Config{Seed: 1})
-	ids := make(map[string]string)
-	see := func(n Named) {
-		require.NotEmpty(t, n.Name)
-		require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, n.ID)
-		require.NotContains(t, ids, n.ID, n.Name)
-		ids[n.ID] = n.Name
+	text, err := json.Marshal([]any{p, p.apps})
+	require.NoError(t, err)
+	ids := make(map[string]bool)
+	for _, id := range regexp.MustCompile(`"ID":"([^"]*)","Name":"[^"]`).FindAllSubmatch(text, -1) {
+		require.Regexp(t, `^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{24}|sku-\d{6})$`, string(id[1]))
+		require.NotContains(t, ids, string(id[1]))
+		ids[string(id[1])] = true
 	}
+	require.Len(t, ids, strings.Count(string(text), `"ID":`), "everything has a name")
+	require.Greater(t, len(ids), 700)
 	for _, channel := range Channels() {
 		require.NotEmpty(t, p.Campaigns[channel], channel)
-		for _, c := range p.Campaigns[channel] {
-			require.Equal(t, channel, c.Channel)
-			see(c.Named)
-			for _, v := range c.Variations {
-				see(v)
-			}
-		}
 	}
-	for _, c := range p.Canvases {
-		see(c.Named)
-		for _, n := range append(append([]Named{}, c.Variations...), c.Splits...) {
-			see(n)
-		}
-		for _, s := range c.Steps {
-			see(s.Named)
-			for _, v := range s.Variations {
-				see(v)
-			}
-		}
-	}
-	for _, g := range p.Groups {
-		see(g.Named)
-	}
-	for _, a := range p.Agents {
-		require.Regexp(t, `^[0-9a-f]{24}$`, a.ID)
-		require.NotContains(t, ids, a.ID)
-		ids[a.ID] = a.Name
-	}
-	for _, n := range slices.Concat(p.LandingPages, p.Surveys, p.Destinations) {
-		see(n)
-	}
-	for _, a := range p.apps {
-		see(a.Named)
-	}
-	require.Greater(t, len(ids), 500)
 }
 
 func TestUsersStayThemselves(t *testing.T) {
@@ -94,7 +64,7 @@ func TestUserOn(t *testing.T) {
 		}
 	}
 	nobody := New(Config{Seed: 1, AnonymousPercent: 100})
-	require.False(t, nobody.UserOn(0, Web, true).Identified, "it does not look for ever")
+	require.False(t, nobody.UserOn(0, Web, true).Identified, "the search ends")
 	everybody := New(Config{Seed: 1, AnonymousPercent: -1})
 	for i := range uint64(500) {
 		require.True(t, everybody.User(i).Identified)
@@ -123,7 +93,7 @@ func TestDrawIsEven(t *testing.T) {
 func TestIDs(t *testing.T) {
 	d := Draw(9)
 	require.Regexp(t, `^[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$`, string(AppendUpperUUID(nil, d)))
-	require.Regexp(t, `^5f5e1000[0-9a-f]{16}$`, string(AppendObjectID(nil, d, 0x5f5e1000)))
+	require.Regexp(t, `^5f5e1000[0-9a-f]{16}$`, string(appendObjectID(nil, d, 0x5f5e1000)))
 	for n := range 40 {
 		require.Len(t, AppendHex(nil, d, n), n)
 		require.Len(t, AppendDigits([]byte("+"), d, n), n+1)

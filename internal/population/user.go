@@ -1,12 +1,14 @@
 package population
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"slices"
 	"strconv"
+	"time"
 )
 
-// User is one person of the workspace. All of it follows from the seed and
-// Index, so two events of one person agree. The zero value is nobody.
+// User is one person of the workspace. All of it follows from the seed and Index.
 type User struct {
 	Index       uint64
 	First, Last string
@@ -19,7 +21,7 @@ type User struct {
 	Identified bool
 	// Tracked says whether the user lets advertisers follow the device.
 	Tracked bool
-	// Tokens is how often the push token has changed; the population gives 0.
+	// Tokens is how often the push token has changed; Population sets it to 0.
 	Tokens int
 
 	draw    Draw
@@ -30,17 +32,15 @@ type User struct {
 // Users is how many people there are.
 func (p *Population) Users() uint64 { return p.users }
 
-// User works out the person with this index, from 0 to Users()-1; a larger
-// index starts again from 0.
+// User is the person with an index from 0 to Users()-1; a larger index starts again
+// from 0.
 func (p *Population) User(index uint64) User { return p.user(index % p.users) }
 
-// Person works out somebody who takes the place of the user with this index:
-// others went before, life is how many. They live on the same platform and
-// have ids of their own. Person(index, 0) is User(index).
+// Person is the person with an index after life others that had it before. They have
+// the same platform and ids of their own. Person(index, 0) is User(index).
 func (p *Population) Person(index, life uint64) User { return p.user(index%p.users + life*p.users) }
 
-// PlatformOf is the platform of the first device of User(index), and of those
-// who take that place.
+// PlatformOf is the platform of the first device of every Person with the index.
 func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index % p.users) }
 
 // PlaceOf is where Person(index, life) lives.
@@ -74,8 +74,8 @@ func (u *User) Devices() int {
 	}
 }
 
-// OnDevice is the user with another device, from 0 to Devices()-1, in the hand:
-// App, Model and the ids of the device are those of that one.
+// OnDevice is the user with another device, from 0 to Devices()-1: App, Model and the
+// ids of the device are those of it.
 func (p *Population) OnDevice(u User, device int) User {
 	if device == 0 {
 		return u
@@ -88,7 +88,7 @@ func (p *Population) OnDevice(u User, device int) User {
 	return u
 }
 
-// deviceDraw is a source of choices that stay with the device in the hand.
+// deviceDraw is a source of choices that stay with the device.
 func (u *User) deviceDraw(key uint64) Draw {
 	if u.device == 0 {
 		return u.draw.With(key)
@@ -115,9 +115,8 @@ func (p *Population) user(index uint64) User {
 	}
 }
 
-// UserOn finds a person with a platform, the next one from index on. With
-// identified it looks on for one that has an external id, but not further than
-// 64 people: there may be none.
+// UserOn is the next person with a platform from index on. With identified it is one
+// with an external id, if there is one among the next 64.
 func (p *Population) UserOn(index uint64, platform Platform, identified bool) User {
 	row := index - index%rowLength
 	place := index % rowLength
@@ -133,7 +132,7 @@ func (p *Population) UserOn(index uint64, platform Platform, identified bool) Us
 
 // AppendID appends Braze's own id of the user, a BSON object id.
 func (u *User) AppendID(dst []byte) []byte {
-	return AppendObjectID(dst, u.draw.With(keyUser), u.created)
+	return appendObjectID(dst, u.draw.With(keyUser), u.created)
 }
 
 // AppendExternalID appends the customer's id of the user; only an Identified
@@ -143,7 +142,7 @@ func (u *User) AppendExternalID(dst []byte) []byte {
 	return strconv.AppendUint(dst, 100000+u.Index, 10)
 }
 
-// AppendEmail appends the user's address, under a domain kept for examples.
+// AppendEmail appends the user's address, under a domain reserved for examples.
 func (u *User) AppendEmail(dst []byte) []byte {
 	dst = appendLower(dst, u.First)
 	dst = append(dst, '.')
@@ -165,8 +164,8 @@ func (u *User) AppendPhone(dst []byte) []byte {
 	return AppendDigits(dst, u.draw.With(11), u.Place.DialDigits)
 }
 
-// AppendDeviceID appends the id of the device in the hand: a UUID, or on
-// Android the vendor's 16 hex digits.
+// AppendDeviceID appends the id of the device: a UUID, or on Android the vendor's 16
+// hex digits.
 func (u *User) AppendDeviceID(dst []byte) []byte {
 	switch u.App.Platform {
 	case IOS, TVOS:
@@ -178,7 +177,7 @@ func (u *User) AppendDeviceID(dst []byte) []byte {
 	}
 }
 
-// AppendPushToken appends the token that the platform's push service gave.
+// AppendPushToken appends the token of the platform's push service.
 func (u *User) AppendPushToken(dst []byte) []byte {
 	d := u.deviceDraw(13)
 	if u.Tokens > 0 {
@@ -205,12 +204,11 @@ func (u *User) AppendAdID(dst []byte) []byte {
 // AppendBirthday appends an ISO 8601 date.
 func (u *User) AppendBirthday(dst []byte) []byte {
 	d := u.draw.With(15)
-	dst = strconv.AppendInt(dst, int64(d.With(0).Between(1945, 2006)), 10)
-	month, day := d.With(1).Between(1, 12), d.With(2).Between(1, 28)
-	return append(dst, '-', byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10))
+	day := time.Date(d.With(0).Between(1945, 2006), time.Month(d.With(1).Between(1, 12)), d.With(2).Between(1, 28), 0, 0, 0, 0, time.UTC)
+	return day.AppendFormat(dst, time.DateOnly)
 }
 
-// Draw is a source of further choices that stay with this user, for name.
+// Draw is a source of choices for name that stay with the user.
 func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
 
 // Created is when the user came to the workspace, in seconds since the epoch.
@@ -230,25 +228,12 @@ func appendLower(dst []byte, s string) []byte {
 	return dst
 }
 
-const (
-	hexDigits   = "0123456789abcdef"
-	upperDigits = "0123456789ABCDEF"
-)
-
-// appendHex64 appends the 2·bytes hex digits of the lowest bytes of v.
-func appendHex64(dst []byte, v uint64, bytes int, digits string) []byte {
-	for shift := 8*bytes - 4; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[v>>shift&15])
-	}
-	return dst
-}
-
 // AppendHex appends n random lower-case hex digits.
 func AppendHex(dst []byte, d Draw, n int) []byte {
 	for i := 0; i < n; i += 16 {
 		v := d.With(uint64(i)).Bits()
 		for j := i; j < n && j < i+16; j++ {
-			dst = append(dst, hexDigits[v&15])
+			dst = append(dst, "0123456789abcdef"[v&15])
 			v >>= 4
 		}
 	}
@@ -257,33 +242,41 @@ func AppendHex(dst []byte, d Draw, n int) []byte {
 
 // AppendUUID appends a random UUID (version 4, RFC 9562), in lower case.
 func AppendUUID(dst []byte, d Draw) []byte {
-	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), hexDigits)
+	return AppendUUIDOf(dst, d.With(0).Bits(), d.With(1).Bits())
 }
 
 // AppendUpperUUID appends a random UUID in capitals, as Apple's systems do.
 func AppendUpperUUID(dst []byte, d Draw) []byte {
-	return appendUUID(dst, d.With(0).Bits(), d.With(1).Bits(), upperDigits)
+	begin := len(dst)
+	dst = AppendUUID(dst, d)
+	for i, c := range dst[begin:] {
+		if c >= 'a' {
+			dst[begin+i] = c - 'a' + 'A'
+		}
+	}
+	return dst
 }
 
 // AppendUUIDOf appends the UUID of 128 bits, in lower case; those of version and
 // variant are set.
-func AppendUUIDOf(dst []byte, hi, lo uint64) []byte { return appendUUID(dst, hi, lo, hexDigits) }
-
-func appendUUID(dst []byte, hi, lo uint64, digits string) []byte {
-	hi = hi&^0xF000 | 0x4000
-	lo = lo&^(3<<62) | 2<<62
-	dst = append(appendHex64(dst, hi>>32, 4, digits), '-')
-	dst = append(appendHex64(dst, hi>>16, 2, digits), '-')
-	dst = append(appendHex64(dst, hi, 2, digits), '-')
-	dst = append(appendHex64(dst, lo>>48, 2, digits), '-')
-	return appendHex64(dst, lo, 6, digits)
+func AppendUUIDOf(dst []byte, hi, lo uint64) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], hi&^0xF000|0x4000)
+	binary.BigEndian.PutUint64(id[8:], lo&^(3<<62)|2<<62)
+	dst = append(hex.AppendEncode(dst, id[:4]), '-')
+	dst = append(hex.AppendEncode(dst, id[4:6]), '-')
+	dst = append(hex.AppendEncode(dst, id[6:8]), '-')
+	dst = append(hex.AppendEncode(dst, id[8:10]), '-')
+	return hex.AppendEncode(dst, id[10:])
 }
 
-// AppendObjectID appends a BSON object id: 24 hex digits, of which the first 8
+// appendObjectID appends a BSON object id: 24 hex digits, of which the first 8
 // are the second it was made in.
-func AppendObjectID(dst []byte, d Draw, created int64) []byte {
-	dst = appendHex64(dst, uint64(created), 4, hexDigits)
-	return appendHex64(dst, d.Bits(), 8, hexDigits)
+func appendObjectID(dst []byte, d Draw, created int64) []byte {
+	var id [12]byte
+	binary.BigEndian.PutUint32(id[:], uint32(created))
+	binary.BigEndian.PutUint64(id[4:], d.Bits())
+	return hex.AppendEncode(dst, id[:])
 }
 
 // AppendDigits appends n decimal digits.

@@ -1,9 +1,9 @@
 package population
 
-// Channel is a way of reaching people, as Braze writes it into channel.
+// Channel is a channel of messages, as Braze writes it into channel.
 type Channel string
 
-// The channels that messages go out on.
+// The channels.
 const (
 	Email        Channel = "email"
 	Push         Channel = "push"
@@ -79,7 +79,7 @@ type Agent struct {
 	Provider, Model string
 }
 
-// Place is where people live, and what follows from it.
+// Place is a place where people live.
 type Place struct {
 	City, Country string // Country: ISO 3166-1, two letters
 	Zone          string // IANA time zone
@@ -91,8 +91,8 @@ type Place struct {
 	DialDigits    int    // how many digits follow Dial
 	Carrier       string
 	Lat, Lon      int // millionths of a degree
-	// Offset is how many minutes the clocks there are ahead of UTC. It is that of
-	// June 2026 all year round, so that it depends on no table of time zones.
+	// Offset is how many minutes local time is ahead of UTC: that of June 2026 all
+	// year round, so that it depends on no table of time zones.
 	Offset int
 }
 
@@ -138,7 +138,10 @@ const (
 	Roku    Platform = "roku"
 )
 
-// Model is a model of device and what its software says of itself.
+// Platforms lists them all, a phone's first and the browser's second.
+func Platforms() []Platform { return []Platform{IOS, Web, Android, Kindle, TVOS, Roku} }
+
+// Model is a model of device.
 type Model struct {
 	Name       string // as in device_model
 	OS         string // as in device_os
@@ -149,19 +152,17 @@ type Model struct {
 	Resolution string // width and height in pixels
 }
 
-// platformOf says which platform the user with this index has: a fixed row, so
-// that a user of a wanted platform can be found without looking.
-func platformOf(index uint64) Platform { return platformRow()[index%rowLength] }
-
-// rowLength is how many users in a row show every platform.
+// rowLength is how many users in a row have every platform.
 const rowLength = 20
 
-func platformRow() [rowLength]Platform {
-	return [rowLength]Platform{
-		IOS, Android, IOS, Android, Web, IOS, Android, IOS, Android, Kindle,
-		IOS, Android, IOS, Android, Web, IOS, TVOS, IOS, Android, Roku,
-	}
+var platformRow = [rowLength]Platform{
+	IOS, Android, IOS, Android, Web, IOS, Android, IOS, Android, Kindle,
+	IOS, Android, IOS, Android, Web, IOS, TVOS, IOS, Android, Roku,
 }
+
+// platformOf is the platform of the user with an index, so that UserOn can tell
+// where the next user of a platform is.
+func platformOf(index uint64) Platform { return platformRow[index%rowLength] }
 
 const (
 	safariPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"

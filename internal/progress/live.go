@@ -15,8 +15,8 @@ const (
 	quietFor      = 2 * time.Second
 )
 
-// Live shows a line that says how work stands, again and again. Make it with
-// Show, and Stop it.
+// Live shows a line about the state of work again and again. Make it with Show,
+// and Stop it.
 type Live struct {
 	out      io.Writer
 	terminal bool
@@ -42,11 +42,11 @@ func Show(out io.Writer, line func(now time.Time) string) *Live {
 	return l
 }
 
-// KeepLast makes Stop show a last line though the work may be over quickly: what
-// became of it is worth a line. Call it before Stop, from the same goroutine.
+// KeepLast makes Stop show a last line even where the work was short. Call it
+// before Stop, from the same goroutine.
 func (l *Live) KeepLast() { l.last = true }
 
-// Stop ends the showing, with a last line where there were others.
+// Stop ends it, with a last line where there were others.
 func (l *Live) Stop() {
 	close(l.stop)
 	l.stopped.Wait()

@@ -1,6 +1,6 @@
-// Package progress shows how far long work is: done, rate and what is left. On
-// a terminal that is one line that renews itself, elsewhere a line every few
-// seconds. Work that is over quickly shows nothing.
+// Package progress shows the progress of long work: done, rate and time left. On a
+// terminal that is one line that is rewritten, elsewhere a line every few seconds.
+// Short work shows nothing.
 package progress
 
 import (
@@ -24,11 +24,11 @@ type Meter struct {
 	last   time.Time
 }
 
-// Unit writes a number of what is counted.
+// Unit formats a count.
 type Unit func(n int64) string
 
-// Start begins to show the work called what on out; total is how much there is,
-// 0 where that is not known.
+// Start begins to show the work called what on out; total is 0 where it is
+// unknown.
 func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 	m := &Meter{what: what, unit: unit, total: total}
 	m.began = time.Now()
@@ -43,7 +43,7 @@ func (m *Meter) Add(n int64) { m.done.Add(n) }
 // KeepLast is that of Live.
 func (m *Meter) KeepLast() { m.live.KeepLast() }
 
-// Stop ends the showing, with a last line where there were others.
+// Stop ends it, with a last line where there were others.
 func (m *Meter) Stop() { m.live.Stop() }
 
 func (m *Meter) show(now time.Time) string {
@@ -53,8 +53,8 @@ func (m *Meter) show(now time.Time) string {
 	return line
 }
 
-// line says how far the work is. The rate is that since the last line, what is
-// left is worked out with the rate of all.
+// line has the rate since the last line; the time left follows from the average
+// rate.
 func (m *Meter) line(done int64, now time.Time) string {
 	text := m.what + ": " + m.unit(done)
 	if m.total > 0 {
@@ -70,8 +70,7 @@ func (m *Meter) line(done int64, now time.Time) string {
 	return text
 }
 
-// Bytes is the Unit of bytes, and how messages say sizes to people: "1.5 MiB",
-// in the units that settings have.
+// Bytes is the Unit of bytes, such as "1.5 MiB", in the units of settings.
 func Bytes(n int64) string {
 	for _, unit := range []struct {
 		name  string
@@ -84,7 +83,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// Count returns the Unit of what has this name, such as events.
+// Count returns the Unit of things with this name, such as events.
 func Count(name string) Unit {
 	return func(n int64) string {
 		if n == 1 {
@@ -103,7 +102,7 @@ func Grouped[N int64 | uint64](n N) string {
 	return digits
 }
 
-// Reader counts in m what is read from r, in bytes.
+// Reader counts the bytes that are read from r.
 func (m *Meter) Reader(r io.Reader) io.Reader { return &counted{r, m} }
 
 type counted struct {

@@ -1,4 +1,4 @@
-// Command release writes what lies beside the binaries of a release: SHA256SUMS,
+// Command release writes two files for the binaries of a release: SHA256SUMS,
 // as sha256sum reads it, and sbom.cdx.json, a CycloneDX list of the modules that
 // each was built from. It reads the binaries themselves and no clock, so the same
 // binaries give the same files.
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// document is what of CycloneDX 1.5 is used here.
+// document has the members of CycloneDX 1.5 that are used here.
 type document struct {
 	BOMFormat    string       `json:"bomFormat"`
 	SpecVersion  string       `json:"specVersion"`
@@ -125,7 +125,7 @@ func read(path string) (binary, error) {
 	return b, nil
 }
 
-// sbom lists each binary and each module once, and which binary has which.
+// sbom lists each binary and each module once, and the modules of each binary.
 func sbom(binaries []binary) ([]byte, error) {
 	main := binaries[0].info.Main
 	doc := document{BOMFormat: "CycloneDX", SpecVersion: "1.5", Version: 1, Metadata: metadata{module(main.Path, main.Version)}}

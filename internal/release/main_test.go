@@ -58,7 +58,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-func TestReleaseTakesBinariesOnly(t *testing.T) {
+func TestReleaseRejectsOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	require.ErrorContains(t, write(dir), "there is no binary in it")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("x"), 0o600))

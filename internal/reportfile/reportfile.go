@@ -16,8 +16,7 @@ import (
 //go:embed style.css
 var style string
 
-// Check says before a run what would keep its report from being written to a file
-// after it.
+// Check says, before a run, why its report could not be written to a file.
 func Check(file string) error {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".json", ".html", ".htm":
@@ -33,7 +32,7 @@ func Check(file string) error {
 	return nil
 }
 
-// Write writes a file in the format that its name says.
+// Write writes a file in the format of its name.
 func Write(file string, asJSON, asHTML func(io.Writer) error) error {
 	if err := Check(file); err != nil {
 		return err

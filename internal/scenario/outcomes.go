@@ -8,26 +8,26 @@ import (
 // Outcome is how likely something follows from something else, and how long
 // after it.
 type Outcome struct {
-	// Share is of those to whom it could happen: those to whom the thing before
-	// it happened, and none of the outcomes listed before it that exclude it.
+	// Share is of those to whom it could happen: those to whom the cause happened,
+	// and none of the outcomes before this one that exclude it.
 	Share Share
 	After Span
 }
 
-// Outcomes are all of them, by group and name, as in email.open.
+// Outcomes are all outcomes, by group and name, as in email.open.
 type Outcomes map[string]Outcome
 
-// Known is an outcome that the journeys know, as the scenario steady has it.
+// Known is an outcome that the plot has, with the values of the scenario steady.
 type Known struct {
 	Name string
-	// What says in words what leads to what.
-	What string
+	What string // in words
 	Outcome
-	// Source says where the share comes from. Each is an assumption, as all times
-	// are; some say that they are of the order of published averages.
+	// Source is where the share comes from: an assumption, as for all times, or of
+	// the order of published averages.
 	Source string
 }
 
+// Times in seconds.
 const (
 	mins = 60
 	hour = 60 * mins

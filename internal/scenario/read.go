@@ -57,7 +57,8 @@ func Parse(file string, text []byte) (*Scenario, error) {
 	return &whole.Scenario, mistakesIn(file, err)
 }
 
-// mistakesIn makes one error of those of the decoder, by line, with the file's name.
+// mistakesIn makes one error of those of the decoder, in the order of their lines and
+// with the file's name.
 func mistakesIn(file string, err error) error {
 	if err == nil {
 		return nil
@@ -83,12 +84,11 @@ func mistakesIn(file string, err error) error {
 	return errors.New(strings.Join(list, "\n"))
 }
 
-// mistake is what is wrong at a node; a decoder goes on after it.
+// mistake is an error at a node; a decoder continues after it.
 func mistake(n *yaml.Node, format string, args ...any) error {
 	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", n.Line, fmt.Sprintf(format, args...))}}
 }
 
-// join makes one error of several mistakes.
 func join(errs ...error) error {
 	var all yaml.TypeError
 	for _, err := range errs {
@@ -104,7 +104,6 @@ func join(errs ...error) error {
 	return &all
 }
 
-// read reads one value.
 func read[T any](n *yaml.Node, to *T, parse func(string) (T, error)) error {
 	if n.Kind != yaml.ScalarNode {
 		return mistake(n, "must be one value")
@@ -138,7 +137,6 @@ func (c *Count) UnmarshalYAML(n *yaml.Node) error { return read(n, c, parseCount
 // UnmarshalYAML reads a channel that sends.
 func (c *Channel) UnmarshalYAML(n *yaml.Node) error { return read(n, c, parseChannel) }
 
-// maxPerHour is how many of a thing may begin in an hour.
 const maxPerHour = 100_000_000
 
 func parseCount(s string) (Count, error) {
@@ -239,7 +237,7 @@ func (h *Hours) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// UnmarshalYAML reads a campaign and looks at how its keys go together.
+// UnmarshalYAML reads a campaign and checks which keys it has.
 func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 	type plain Campaign
 	*c = Campaign{Over: Seconds(30 * mins), Audience: Whole}
@@ -268,7 +266,7 @@ func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 // MaxUsers is how many people a scenario may have at most.
 const MaxUsers = 100_000_000
 
-// check looks at what the parts cannot tell.
+// check finds mistakes that concern several values.
 func (s *Scenario) check(root *yaml.Node) error {
 	var failed error
 	wrong := func(is bool, key, format string, args ...any) {

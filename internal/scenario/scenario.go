@@ -1,7 +1,7 @@
 // Package scenario says what happens in the fake Braze's workspace: how many
 // people there are, how often they do things, which campaigns and Canvases
-// run, how likely and how late each thing follows from another, and how rough
-// the stream of events is.
+// run, how likely and how late each thing follows from another, and which rough
+// edges the stream of events has.
 //
 // A Scenario is written in YAML. A file names what it changes and takes the
 // rest from a built-in scenario (base, or steady where it names none), so one
@@ -9,9 +9,8 @@
 //
 //	outcomes: {email: {open: 40%}}
 //
-// Every mistake in a file is found at once and named with its line. All
-// numbers are whole inside (parts per million, seconds), so that a scenario
-// means the same on every machine.
+// Every mistake in a file is named with its line. All numbers are whole inside
+// (parts per million, seconds), so that a scenario means the same on every machine.
 package scenario
 
 import (
@@ -24,16 +23,15 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 )
 
-// Scenario is what happens. Built-in ones come from Builtin, others from Load.
-// It is not changed by those who use it, so many may.
+// Scenario is what happens. Built-in ones come from Builtin, others from Load. Its
+// users do not change it, so several may share it.
 type Scenario struct {
 	// Name and About are for people.
 	Name  string `yaml:"-"`
 	About string
 	// Users is how many people the workspace has.
 	Users uint64
-	// WithoutExternalID is the share of people whom the customer has no id for;
-	// whole percents.
+	// WithoutExternalID is the share of people without an external id; whole percents.
 	WithoutExternalID Share `yaml:"share_without_external_id"`
 	// Pace multiplies all that is counted an hour; Whole is once.
 	Pace Pace
@@ -45,15 +43,14 @@ type Scenario struct {
 	// ConversionWindow is how long after a send a purchase or a session counts
 	// as its conversion.
 	ConversionWindow Seconds `yaml:"conversion_window"`
-	// Starts says how many of each thing begin of themselves an hour, on an
-	// average day; see KnownStarts.
+	// Starts is how many of each thing without a cause begin an hour, on an average
+	// day; see KnownStarts.
 	Starts Starts
 	// Campaigns are the campaigns that run, besides those shown in an app.
 	Campaigns []Campaign
 	// Outcomes is what follows from what; it has every name of KnownOutcomes.
 	Outcomes Outcomes
-	// Rough is how the stream differs from a smooth one.
-	Rough Rough `yaml:"rough_edges"`
+	Rough    Rough `yaml:"rough_edges"`
 	// Transforms are the field transformations of the Current that exports what
 	// happens, by the name of a string field: remove or hash.
 	Transforms map[string]fieldtransform.Transform `yaml:"field_transformations"`
@@ -71,8 +68,8 @@ type Count int
 // Channel is a channel of package population that sends: email, push, …
 type Channel string
 
-// Quiet is a time of day, local to the user, in which the Channels are silent:
-// what was to be sent waits for its end. From equal to To means never.
+// Quiet is a time of day, local to the user, in which nothing is sent on the Channels:
+// messages wait for its end. From equal to To means never.
 type Quiet struct {
 	From, To Clock
 	Channels []Channel
@@ -96,11 +93,11 @@ type Campaign struct {
 	Audience Share
 }
 
-// Rough are the rough edges of a stream. The zero value is a smooth one.
+// Rough are the rough edges of a stream. The zero value has none.
 type Rough struct {
-	// Repeats are events that come again, equal byte for byte, some time later.
+	// Repeats are events that are sent again, byte for byte, some time later.
 	Repeats Outcome
-	// Late are events of devices that were offline: they come some time after
+	// Late are events of devices that were offline: they are sent some time after
 	// they happened.
 	Late Outcome
 	// Renames.Every is how often each campaign, Canvas, step and variation is
@@ -155,16 +152,15 @@ func Load(nameOrPath string) (*Scenario, error) {
 	return Parse(nameOrPath, text)
 }
 
-// Start is something that begins of itself.
+// Start is something that begins without a cause.
 type Start struct {
-	Name string
-	// What says in words what begins; PerHour how often in steady.
-	What    string
-	PerHour Count
+	Name    string
+	What    string // in words
+	PerHour Count  // in steady
 }
 
-// KnownStarts lists what begins of itself, in the order in which it is
-// written. All numbers are assumptions.
+// KnownStarts lists the starts, in the order in which they are written. All numbers
+// are assumptions.
 func KnownStarts() []Start {
 	return []Start{
 		{"sessions", "people who open the app or the site of themselves", 2500},

@@ -67,8 +67,8 @@ type Seconds int64
 // often than long ones. It is written 30s..36h; one duration is a fixed time.
 type Span struct{ Min, Max Seconds }
 
-// Choose chooses a time within the Span. The cube of an even number makes short
-// times common: half of all are within an eighth of the span.
+// Choose chooses a time within the Span. The cube of a uniform number makes short
+// times common: half of all are within the first eighth.
 func (s Span) Choose(d population.Draw) int64 {
 	u := uint64(d.N(1 << 16))
 	return int64(s.Min) + int64(uint64(s.Max-s.Min+1)*(u*u*u>>16)>>32)

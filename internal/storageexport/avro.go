@@ -12,8 +12,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// decoder writes the values of Avro as JSON. The library's own decoding into any
-// value believes the lengths that a broken file states, and makes maps.
+// decoder writes Avro values as JSON. The library's own decoding into any value
+// trusts the lengths of a corrupt file, and makes maps.
 type decoder struct {
 	*avro.Reader
 	depth int
@@ -21,7 +21,7 @@ type decoder struct {
 
 const maxDepth = 100
 
-// errEnd stands for the end of the block within a value.
+// errEnd is for a block that ends within a value.
 var errEnd = errors.New("the value goes beyond its block")
 
 func newDecoder() *decoder {

@@ -16,10 +16,10 @@ import (
 )
 
 // An Avro object container file is a header, with the schema and the name of the
-// codec, and blocks of records, each with its number of records, its length and a
-// marker behind it: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
-// The library's reader of these takes a file that is cut off for one that ends,
-// and reserves what memory a broken length asks for.
+// codec, and blocks: a number of records, a length, the records and a marker.
+// https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+// The library's reader takes a file that is cut off for a whole one, and allocates as
+// much memory as a corrupt length says.
 const (
 	magic     = "Obj\x01"
 	maxHeader = 16 << 20
@@ -36,7 +36,7 @@ type container struct {
 	offset int64 // bytes read
 }
 
-// ReadByte reads a byte, for binary.ReadVarint.
+// ReadByte implements io.ByteReader, for binary.ReadVarint.
 func (c *container) ReadByte() (byte, error) {
 	b, err := c.in.ReadByte()
 	if err == nil {
@@ -45,97 +45,46 @@ func (c *container) ReadByte() (byte, error) {
 	return b, err
 }
 
-// read reads n bytes; what is not there is not reserved.
-func (c *container) read(n, most int64) ([]byte, error) {
-	if n < 0 || n > most {
-		return nil, fmt.Errorf("a length of %d bytes", n)
-	}
-	var b bytes.Buffer
-	got, err := io.CopyN(&b, c.in, n)
-	c.offset += got
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return b.Bytes(), err
+// Read implements io.Reader.
+func (c *container) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.offset += int64(n)
+	return n, err
 }
 
 // header reads the header.
 func (c *container) header() error {
-	if _, err := c.read(int64(len(magic)), maxHeader); err != nil {
-		return err
+	limits := avro.Config{MaxByteSliceSize: maxHeader}.Freeze()
+	in := avro.NewReader(c, 1, avro.WithReaderConfig(limits)) // a buffer of one byte leaves the blocks unread
+	var h ocf.Header
+	if in.ReadVal(ocf.HeaderSchema, &h); in.Error != nil {
+		return in.Error
 	}
-	for {
-		n, err := binary.ReadVarint(c)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			break
-		}
-		if n < 0 { // then the length in bytes follows
-			n = -n
-			if _, err := binary.ReadVarint(c); err != nil {
-				return err
-			}
-		}
-		for range n {
-			if err := c.member(); err != nil {
-				return err
-			}
-		}
-	}
-	marker, err := c.read(int64(len(c.marker)), maxHeader)
-	if err != nil {
-		return err
-	}
-	copy(c.marker[:], marker)
+	c.marker, c.codec = h.Sync, string(h.Meta["avro.codec"])
 	switch c.codec {
 	case "", "null", "deflate", "snappy", "zstandard":
 	default:
 		return fmt.Errorf("the codec %q is not known; null, deflate, snappy and zstandard are", c.codec)
 	}
-	if c.schema == nil {
+	text, ok := h.Meta["avro.schema"]
+	if !ok {
 		return errors.New("the header has no schema")
 	}
-	return nil
-}
-
-// member reads a member of the header.
-func (c *container) member() error {
-	var pair [2]string
-	for i := range pair {
-		n, err := binary.ReadVarint(c)
-		if err != nil {
-			return err
-		}
-		text, err := c.read(n, maxHeader)
-		if err != nil {
-			return err
-		}
-		pair[i] = string(text)
+	schema, err := avro.ParseWithCache(string(text), "", &avro.SchemaCache{})
+	if err != nil {
+		return fmt.Errorf("its schema: %w", err)
 	}
-	switch pair[0] {
-	case "avro.codec":
-		c.codec = pair[1]
-	case "avro.schema":
-		schema, err := avro.ParseWithCache(pair[1], "", &avro.SchemaCache{})
-		if err != nil {
-			return fmt.Errorf("its schema: %w", err)
-		}
-		record, ok := schema.(*avro.RecordSchema)
-		if !ok {
-			return errors.New("its schema is none of a record")
-		}
-		c.schema = record
+	if c.schema, ok = schema.(*avro.RecordSchema); !ok {
+		return errors.New("its schema is not the schema of a record")
 	}
 	return nil
 }
 
-// errBlock is for a block that cannot be read, behind which reading goes on.
+// errBlock is for a corrupt block, after which others are read.
 var errBlock = errors.New("a block of the file is broken")
 
-// block reads the next block, io.EOF for none. Where the block is broken it
-// wraps errBlock, and the reading is at the next block already.
+// block reads the next block, io.EOF for none. Where the block is corrupt the error
+// wraps errBlock, and the next block can be read.
 func (c *container) block() (records int64, data []byte, err error) {
 	if records, err = binary.ReadVarint(c); err != nil {
 		return 0, nil, err // io.EOF only before the first byte
@@ -147,7 +96,9 @@ func (c *container) block() (records int64, data []byte, err error) {
 	if records < 0 || records > maxBlock || size < 0 || size > maxBlock {
 		return 1, nil, c.resume(nil, fmt.Errorf("%d records in %d bytes", records, size))
 	}
-	data, err = c.read(size+int64(len(c.marker)), maxBlock+int64(len(c.marker)))
+	var block bytes.Buffer // grows with what is there, whatever size says
+	_, err = io.CopyN(&block, c, size+int64(len(c.marker)))
+	data = block.Bytes()
 	switch found := bytes.Index(data, c.marker[:]); {
 	case err != nil && found < 0:
 		return records, nil, cutOff(err)
@@ -168,7 +119,7 @@ func cutOff(err error) error {
 	return err
 }
 
-// resume goes on behind the next marker, which may be in what was read already.
+// resume skips to the next marker, which may be in what was read already.
 func (c *container) resume(was []byte, why error) error {
 	err := fmt.Errorf("%w: %w", errBlock, why)
 	c.in = bufio.NewReader(io.MultiReader(bytes.NewReader(was), c.in))

@@ -26,7 +26,7 @@ const (
 // storedObject is what storage calls a free object.
 const storedObject = "properties"
 
-// table says for an event type where the fields of a record go.
+// table has where the fields of a record go, for an event type.
 type table struct {
 	name  string
 	begin []byte // of the event, up to the id
@@ -63,9 +63,9 @@ func (x *Reader) table(name string) (*table, error) {
 	return t, nil
 }
 
-// tableOf finds the table for a record by the event type that its path or the
-// record itself says, by the name of its schema, or by that which New was given.
-// The schema's name counts with any name spaces before it left off.
+// tableOf finds the table for a record: by the event type in its path or in the
+// record, by the name of its schema without its first name spaces, or by the one
+// that New was given.
 func (x *Reader) tableOf(said, schema string) (*table, error) {
 	if said != "" {
 		return x.table(said)
@@ -131,8 +131,8 @@ func appendMember(object, key, value []byte) []byte {
 	return append(append(object, key...), value...)
 }
 
-// objectOf returns the object that a string of JSON text holds, or that stands
-// there itself; nil for none.
+// objectOf returns a JSON object that is the value, or in the string that is the value;
+// nil for none.
 func objectOf(value []byte) ([]byte, error) {
 	if len(value) > 0 && value[0] == '"' {
 		var text string

@@ -1,11 +1,11 @@
 // Package storageexport reads Braze's storage exports of Currents: Avro object
 // container files and the same flat records as JSON. It makes of each record the
-// event as the Custom HTTP connector sends it, by the glossary: which fields
-// stand in user and which in properties. Fields that the glossary does not have
-// for the event type are left out: most of them exist in storage alone.
+// event as the Custom HTTP connector sends it. The glossary says which fields are in
+// user and which in properties. Fields that it does not have for the event type are
+// left out: most of them exist in storage only.
 //
-// Storage has no difference between a field that is null and one that is
-// missing, so the event has neither.
+// Storage does not distinguish a field that is null from one that is missing, so
+// the event has neither.
 package storageexport
 
 import (
@@ -42,9 +42,8 @@ type Record struct {
 	Type   string // event type
 	Time   int64  // of the event, in seconds since 1970
 	Event  []byte // as the HTTP connector sends it; good until the next record is read
-	// Err says why there is no event: the record is broken, or says too little.
-	// Where the rest of a block of Avro is broken, Lost is how many records it has
-	// by its own words, and 1 otherwise.
+	// Err says why there is no event. Lost is 1, or where the rest of an Avro block
+	// is corrupt how many records that has, as the block says.
 	Err  error
 	Lost int
 }
@@ -91,17 +90,17 @@ func TypeOf(path string) string {
 }
 
 // Read reads a file, whose path may name the event type, and visits its records
-// in order. Broken records are visited too, and reading goes on behind them. The
-// error is that of visit or says what is wrong with the file as a whole, such as
-// that it ends within a block; what came before was visited.
+// in order. Malformed records are visited too. The error is that of visit, or it is
+// about the file as a whole, such as that it ends within a block; records before
+// that were visited.
 func (x *Reader) Read(path string, r io.Reader, visit func(Record) error) (Form, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	if begin, err := in.Peek(2); err == nil && begin[0] == 0x1f && begin[1] == 0x8b {
-		unzipped, err := gzip.NewReader(in)
+		uncompressed, err := gzip.NewReader(in)
 		if err != nil {
 			return JSON, fmt.Errorf("gzip: %w", err)
 		}
-		in = bufio.NewReaderSize(unzipped, 64<<10)
+		in = bufio.NewReaderSize(uncompressed, 64<<10)
 	}
 	if begin, _ := in.Peek(len(magic)); IsAvro(begin) {
 		return Avro, x.readAvro(path, in, visit)

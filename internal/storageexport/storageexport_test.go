@@ -15,21 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
-
-func glossary(t testing.TB) *schemas.Glossary {
-	t.Helper()
-	g, err := schemas.Load()
-	require.NoError(t, err)
-	return g
-}
 
 func reader(t testing.TB, as string) *storageexport.Reader {
 	t.Helper()
-	x, err := storageexport.New(glossary(t), as)
+	x, err := storageexport.New(journeytest.Glossary(t), as)
 	require.NoError(t, err)
 	return x
 }
@@ -63,8 +56,8 @@ func parts(t *testing.T, event []byte) map[string]string {
 func TestEqualsHTTP(t *testing.T) {
 	dir := t.TempDir()
 	var lines bytes.Buffer
-	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 1050, Seed: 4, Retired: true}))
-	w := avroexport.New(dir, glossary(t))
+	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 525, Seed: 4, Retired: true}))
+	w := avroexport.New(dir, journeytest.Glossary(t))
 	_, err := w.Write(lines.Bytes())
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
@@ -74,7 +67,7 @@ func TestEqualsHTTP(t *testing.T) {
 		want[event["id"]] = event
 		types[event["event_type"]] = true
 	}
-	require.Len(t, types, len(glossary(t).Events))
+	require.Len(t, types, len(journeytest.Glossary(t).Events))
 
 	x := reader(t, "")
 	files, codecs := 0, map[string]bool{}
@@ -122,7 +115,7 @@ func TestJSON(t *testing.T) {
 		"free object as text":       {as: "users.behaviors.CustomEvent", text: `{"id":"a","time":7,"properties":" {\"b\":1.50,\"a\":{\"int\":1}}"}`, want: `{"event_type":"users.behaviors.CustomEvent","id":"a","properties":{"custom_properties":{"b":1.50,"a":{"int":1}}},"time":7,"user":{}}`},
 		"free object of a purchase": {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":1}"}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{"purchase_properties":{"b":1}},"time":7,"user":{}}`},
 		"no object":                 {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":""}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{},"time":7,"user":{}}`},
-		"nobody says it":            {text: flat, wrong: "say it with --as-type"},
+		"no type is given":          {text: flat, wrong: "say it with --as-type"},
 		"an unknown type":           {path: "event_type=users.fax.Sent", text: flat, wrong: "newer glossary"},
 		"no JSON":                   {as: open, text: `{"id":`, wrong: "no JSON object"},
 		"an array":                  {as: open, text: `[1]`, wrong: "no JSON object"},
@@ -160,7 +153,7 @@ func TestJSON(t *testing.T) {
 			}
 		})
 	}
-	_, err := storageexport.New(glossary(t), "users.fax.Sent")
+	_, err := storageexport.New(journeytest.Glossary(t), "users.fax.Sent")
 	require.ErrorContains(t, err, "users.fax.Sent")
 }
 
@@ -243,11 +236,11 @@ func TestBrokenAvro(t *testing.T) {
 		})
 	}
 	for name, text := range map[string][]byte{
-		"cut off":        []byte("Obj\x01\x02"),
-		"no schema":      []byte("Obj\x01\x00" + strings.Repeat("m", 16)),
-		"is not known":   bytes.Replace(write(t, ocf.Snappy, 1), []byte("codec\x0csnappy"), []byte("codec\x0csnapp!"), 1),
-		"a length of":    append([]byte("Obj\x01"), binary.AppendVarint(binary.AppendVarint(nil, 2), 1<<40)...),
-		"which event ty": bytes.Replace(write(t, ocf.Null, 1), []byte("email.Open"), []byte("email.Oops"), 1),
+		"cut off":         []byte("Obj\x01\x02"),
+		"no schema":       []byte("Obj\x01\x00" + strings.Repeat("m", 16)),
+		"is not known":    bytes.Replace(write(t, ocf.Snappy, 1), []byte("codec\x0csnappy"), []byte("codec\x0csnapp!"), 1),
+		"size is greater": append([]byte("Obj\x01"), binary.AppendVarint(binary.AppendVarint(nil, 2), 1<<40)...),
+		"which event ty":  bytes.Replace(write(t, ocf.Null, 1), []byte("email.Open"), []byte("email.Oops"), 1),
 	} {
 		_, _, err := read(t, reader(t, ""), text)
 		require.ErrorContains(t, err, name, name)

@@ -1,4 +1,4 @@
-// Package urlmask hides what is secret of a URL, such as a write key.
+// Package urlmask masks the secrets of a URL, such as a write key.
 package urlmask
 
 import (
@@ -13,8 +13,8 @@ const Mask = "****"
 // values of parameters that are secrets, such as the write key.
 func URL(text string) string { return In(text, text, "") }
 
-// In masks the token and the URL's secrets in a text of somebody else, who
-// may repeat them.
+// In masks the token and the URL's secrets in a text from elsewhere, such as a
+// response that repeats them.
 func In(text, target, token string) string {
 	for _, secret := range append(secretsOf(target), token) {
 		if secret != "" {
@@ -50,8 +50,8 @@ func secretsOf(text string) []string {
 	return secrets
 }
 
-// isSecret says whether a query parameter is one, by its name. A key of an app
-// group, which Braze's users tell Currents apart by, is none.
+// isSecret says whether a query parameter is one, by its name. The key of an app
+// group or workspace, by which Braze's users distinguish Currents, is none.
 func isSecret(name string) bool {
 	if plain, err := url.QueryUnescape(name); err == nil {
 		name = plain

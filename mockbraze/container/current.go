@@ -102,7 +102,7 @@ func (c *Current) Send(ctx context.Context, n int) (outcome mockbraze.Outcome, e
 	return outcome, err
 }
 
-// Drained waits until nothing of the Current is queued or under way, and
+// Drained waits until nothing of the Current is queued or in flight, and
 // returns how it stands then, or when ctx ended.
 func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
 	tick := time.NewTicker(askEvery)
@@ -114,7 +114,7 @@ func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return report, fmt.Errorf("mockbraze: %d events of the Current are still queued or under way: %w", report.Counts.Queued, ctx.Err())
+			return report, fmt.Errorf("mockbraze: %d events of the Current are still queued or in flight: %w", report.Counts.Queued, ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -5,6 +5,8 @@ package container_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"testing"
 	"time"
 
 	"github.com/testcontainers/testcontainers-go"
@@ -16,6 +18,15 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	rudders "github.com/currentsbridge/currentsbridge/mockrudder/container"
 )
+
+func TestMain(m *testing.M) { dockertest.Main(m) }
+
+// image is that of mockbraze, from these sources.
+func image(ctx context.Context) string {
+	name, err := dockertest.Image(ctx, dockertest.MockBraze())
+	check(err)
+	return name
+}
 
 // check ends an example that fails.
 func check(err error) {
@@ -61,8 +72,7 @@ func ExampleCurrent_SetRate() {
 	braze, err := container.Run(ctx, image(ctx))
 	defer func() { _ = testcontainers.TerminateContainer(braze) }()
 	check(err)
-	// Its own page takes the place of an endpoint here: what is posted to it is
-	// answered 200.
+	// Its own page takes the place of an endpoint here: it answers a POST with 200.
 	current, err := braze.Create(ctx, mockbraze.Current{URL: fmt.Sprintf("http://127.0.0.1:%d/", container.Port)})
 	check(err)
 	for _, step := range []func() error{
@@ -78,5 +88,13 @@ func ExampleCurrent_SetRate() {
 	report, err := current.Drained(ctx)
 	check(err)
 	fmt.Println(report.State, report.Counts.Sent == report.Counts.Events)
-	// Output: running true
+	url, err := braze.URL(ctx)
+	check(err)
+	page, err := http.Get(url)
+	check(err)
+	defer page.Body.Close()
+	fmt.Println(page.Status)
+	// Output:
+	// running true
+	// 200 OK
 }

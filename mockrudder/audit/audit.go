@@ -10,8 +10,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Auditor reads recordings and adds up what would become of them. Make one with
-// New. It is not safe for concurrent use.
+// Auditor reads recordings and makes a Report of them. Make one with New. It is not safe
+// for concurrent use.
 type Auditor struct {
 	// AsType is the event type of records of storage exports that do not say theirs.
 	AsType string
@@ -25,13 +25,13 @@ type Auditor struct {
 	request request
 }
 
-// request is what was read of one request body so far.
+// request is the part of one request that has been read.
 type request struct {
-	number int // as check.Item gives it; 0: an event that stood alone
-	body   []byte
-	events []event
-	large  bool // more than RudderStack takes; body is dropped
-	guilty bool // one of its events is refused by itself
+	number    int // that of check.Item; 0: an event outside of a request
+	body      []byte
+	events    []event
+	large     bool // larger than RudderStack accepts; body is dropped
+	explained bool // a finding about one of its events explains the refusal
 }
 
 // event is one event of a request.
@@ -46,12 +46,12 @@ func New() *Auditor {
 	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}
 }
 
-// Stream reads recorded requests from r, which the report calls name: request
-// bodies {"events":[…]} one after the other, pretty-printed or a line each, or
-// bare events, of which each counts as a request of its own; gzip is undone.
-// Records of storage exports, as Avro or JSON, count as such events. It
-// holds one request in memory at a time. The error says why r could not be read
-// to its end; what came before is in the report.
+// Stream reads recorded requests from r, which the report calls name: request bodies
+// {"events":[…]} one after the other, pretty-printed or a line each, or events, each of
+// which counts as a request of its own; all of these may be compressed by gzip. Records
+// of storage exports, as Avro or JSON, count as such events. It holds one request in
+// memory at a time. The error says why r could not be read to its end; the requests
+// before are in the report.
 func (a *Auditor) Stream(name string, r io.Reader) error {
 	a.file = name
 	a.exports.AsType = a.AsType
@@ -77,21 +77,13 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 	return nil
 }
 
-// Unread has the report say what could not be read, such as an error of
-// Stream. Of joined errors each is told by itself.
-func (a *Auditor) Unread(err error) {
-	if joined, many := err.(interface{ Unwrap() []error }); many {
-		for _, err := range joined.Unwrap() {
-			a.Unread(err)
-		}
-		return
-	}
-	a.report.Unread = append(a.report.Unread, err.Error())
-}
+// Unread adds an error to the report about what could not be read, such as one of
+// Stream.
+func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, err.Error()) }
 
-// Report returns what was found so far.
+// Report returns the report on everything read so far.
 func (a *Auditor) Report() Report {
-	a.report.Exported, a.report.taken = a.exports.Records, a.exports.Taken()
+	a.report.Exported, a.report.exports = a.exports.Records, a.exports.Taken()
 	return a.report.sorted()
 }
 
@@ -111,7 +103,7 @@ func (r *request) add(e event) {
 	}
 }
 
-// broken notes a request that is no JSON.
+// broken counts a malformed request.
 func (a *Auditor) broken(item check.Item) {
 	a.report.Requests.Total++
 	a.report.Requests.Refused++
@@ -121,18 +113,18 @@ func (a *Auditor) broken(item check.Item) {
 	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
 }
 
-// finish asks what would become of the request that was read, and forgets it.
+// finish audits the request that was read.
 func (a *Auditor) finish() {
 	if len(a.request.events) == 0 {
 		return
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	whole := answer{gateway.TooLarge.Status, gateway.TooLarge.Text}
+	whole := answer(*gateway.TooLarge)
 	if !a.request.large {
 		whole, _ = a.ask(string(append(a.request.body, "]}"...)))
 	}
-	// An event that stands alone in a recording stood among others once.
+	// An event outside of a request was sent with others in a request once.
 	refused := whole != taken && (a.request.number > 0 || whole != allFailed)
 	if refused {
 		a.report.Requests.Refused++
@@ -140,23 +132,20 @@ func (a *Auditor) finish() {
 	for _, e := range a.request.events {
 		a.each(e, refused, whole)
 	}
-	if refused && !a.request.guilty {
+	if refused && !a.request.explained {
 		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0], "", "")
 	}
 	a.request = request{body: a.request.body[:0]}
 }
 
-// answer is what the gateway says.
-type answer struct {
-	status int
-	text   string
-}
+// answer is a response of the gateway; the zero value is a closed connection.
+type answer gateway.Refusal
 
 func (a answer) String() string {
-	if a.status == 0 {
+	if a.Status == 0 {
 		return "no answer: the connection is closed"
 	}
-	return fmt.Sprintf("%d %s", a.status, a.text)
+	return fmt.Sprintf("%d %s", a.Status, a.Text)
 }
 
 var (
@@ -165,20 +154,19 @@ var (
 	allFailed = answer{http.StatusBadRequest, "All requests in the batch failed"}
 )
 
-// ask returns what the gateway says of a body, and what it would store.
+// ask returns the response of the gateway to a body, and the stored messages.
 func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 	switch out := gateway.Webhook(a.mapper, body); {
 	case out.Closed:
 		return answer{}, nil
 	case out.Refusal != nil:
-		return answer{out.Refusal.Status, out.Refusal.Text}, nil
+		return answer(*out.Refusal), nil
 	default:
 		return taken, out.Messages
 	}
 }
 
-// each looks at an event of the request by itself: alone it shows what the
-// source makes of it, whatever stands beside it.
+// each audits one event of the request, as a request of its own.
 func (a *Auditor) each(e event, refused bool, whole answer) {
 	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
 	parsed := parseEvent(e.raw)
@@ -192,7 +180,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 		}
 		a.note(parsed.eventType, f, e, "", "")
 	case alone != taken:
-		a.request.guilty = true
+		a.request.explained = true
 		a.report.Events.Refused++
 		f := Finding{What: Refused, Detail: "its whole request gets " + alone.String()}
 		if alone == allFailed {
@@ -206,7 +194,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 	}
 }
 
-// count counts an event of a type, of more types than are told apart together.
+// count counts an event by type, with a limit on the number of types.
 func (a *Auditor) count(eventType string) *typeCount {
 	const other, most = "(other types)", 1000
 	n := a.report.types[eventType]
@@ -221,7 +209,7 @@ func (a *Auditor) count(eventType string) *typeCount {
 	return n
 }
 
-// compare notes what of an event that would be stored is not as it was sent.
+// compare reports the differences between an event and its stored message.
 func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message, count *typeCount) {
 	found := differences(sent, stored)
 	if len(found) == 0 {

@@ -81,7 +81,7 @@ func TestWhatIsFineIsNotReported(t *testing.T) {
 	require.Equal(t, 1, r.Events.Unchanged)
 }
 
-// What Braze documents has none of the shapes that do harm.
+// No property name of the glossary is changed.
 func TestTheGlossaryIsFine(t *testing.T) {
 	a := audit.New()
 	files, err := filepath.Glob("../../fixtures/events/*.json")
@@ -97,7 +97,7 @@ func TestTheGlossaryIsFine(t *testing.T) {
 	}
 }
 
-func TestOneBadEventRefusesItsNeighbours(t *testing.T) {
+func TestOneBadEventRefusesTheOthers(t *testing.T) {
 	good := make([]string, 99)
 	for i := range good {
 		good[i] = event(`{}`)
@@ -142,7 +142,7 @@ func TestFindingsAreGrouped(t *testing.T) {
 	require.Contains(t, out.String(), "50 requests, 0 of them refused; 50 events: 0 unchanged, 50 changed")
 }
 
-// What is no JSON is a request that is refused, and what follows is looked at.
+// Malformed JSON is a request that is refused, and the following lines are audited.
 func TestBrokenInputIsNamed(t *testing.T) {
 	good := `{"events":[` + event(`{}`) + `]}` + "\n"
 	r := audited(t, good+`{"events":[`+"\n"+good+good)
@@ -161,8 +161,8 @@ func TestBrokenInputIsNamed(t *testing.T) {
 	require.ErrorContains(t, a.Stream("f", strings.NewReader("")), "f: there is no JSON in it")
 }
 
-// What RudderStack's transformer chokes on is told at once.
-func TestEventsThatTheTransformerChokesOn(t *testing.T) {
+// Events that make RudderStack's transformer fail are reported without a delay.
+func TestEventsThatMakeTheTransformerFail(t *testing.T) {
 	for properties, want := range map[string]string{
 		`{"x":` + strings.Repeat("[", 6000) + strings.Repeat("]", 6000) + `}`: "500 Maximum call stack size exceeded",
 		`{"20000000":1}`: "no answer: the connection is closed",
@@ -175,7 +175,7 @@ func TestEventsThatTheTransformerChokesOn(t *testing.T) {
 	require.Contains(t, r.Findings[0].Detail, "storage export")
 }
 
-// A record of a storage export is audited as the event that it stands for.
+// A record of a storage export is audited as its event.
 func TestStorageExport(t *testing.T) {
 	a := audit.New()
 	a.AsType = "users.messages.email.Open"

@@ -14,9 +14,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// parsedEvent is an event that was sent, with its numbers as they were written.
+// parsedEvent is an event; its numbers are json.Number.
 type parsedEvent struct {
-	eventType string // as text; JSON where it is no string
+	eventType string // JSON if it is not a string
 	object    map[string]any
 }
 
@@ -33,7 +33,7 @@ func parseEvent(raw string) parsedEvent {
 	return p
 }
 
-// missing names what an event lacks that is dropped, as far as that can be seen.
+// missing names the property because of which an event is dropped, if that is known.
 func (p parsedEvent) missing() string {
 	user, _ := p.object["user"].(map[string]any)
 	switch {
@@ -63,14 +63,14 @@ func empty(v any) bool {
 	return v == nil || v == "" || v == false
 }
 
-// difference is one place where the message is not what was sent.
+// difference is one difference between the event and the message.
 type difference struct {
 	property, detail, before, after string
 	what                            What
 }
 
-// moved are the fields that have a place of their own in the message, as they
-// are named in the event.
+// moved are the fields with a place of their own in the message, by their path in the
+// event.
 var moved = map[string]string{
 	"user.user_id":                   "anonymousId",
 	"user.external_user_id":          "userId",
@@ -86,7 +86,7 @@ var moved = map[string]string{
 	"properties.ad_tracking_enabled": "context.device.adTrackingEnabled",
 }
 
-// differences holds a message as RudderStack would store it against the event.
+// differences compares an event with the message that RudderStack would store.
 func differences(sent parsedEvent, stored *gateway.Message) []difference {
 	message := decode(stored.Text())
 	message["messageId"] = stored.MessageID
@@ -133,12 +133,12 @@ func sameProperty(name string, before any, message map[string]any) *difference {
 	if after, there := stored[name]; there {
 		return sameValue(path, before, after)
 	}
-	d := astray(path, name, before, message)
+	d := find(path, name, before, message)
 	return &d
 }
 
-// astray looks for a property that is not under its name.
-func astray(path, name string, v any, message map[string]any) difference {
+// find searches for a property that is not under its name.
+func find(path, name string, v any, message map[string]any) difference {
 	d := difference{property: path, before: encode(v), what: Moved}
 	if after, ok := message[path]; ok && strings.Contains(name, "/") {
 		d.detail, d.after = "to a key of its own at the top of the message", encode(after)
@@ -165,7 +165,7 @@ func astray(path, name string, v any, message map[string]any) difference {
 	return d
 }
 
-// at walks a message along a path of plain names.
+// at returns the value at a path of names.
 func at(message map[string]any, path string) any {
 	var v any = message
 	for name := range strings.SplitSeq(path, ".") {
@@ -177,8 +177,8 @@ func at(message map[string]any, path string) any {
 	return v
 }
 
-// sameField compares a field that has a place of its own. null sets nothing
-// there, which loses nothing.
+// sameField compares a field with a place of its own. null is not written there, which
+// is no loss.
 func sameField(path string, before, after any) *difference {
 	switch {
 	case before == nil:
@@ -190,8 +190,8 @@ func sameField(path string, before, after any) *difference {
 }
 
 func sameValue(path string, before, after any) *difference {
-	what, same := equal(before, after)
-	if same {
+	what := equal(before, after)
+	if what == "" {
 		return nil
 	}
 	detail := "the value is another one"
@@ -223,47 +223,53 @@ func sameTime(before, after any) *difference {
 	return nil
 }
 
-// equal compares JSON values; numbers by what they are worth, to the last digit.
-func equal(before, after any) (What, bool) {
+// equal compares JSON values, numbers by their exact value. "" is for equal values.
+func equal(before, after any) What {
 	switch b := before.(type) {
 	case json.Number:
 		a, isNumber := after.(json.Number)
-		if !isNumber {
-			return Changed, false
+		switch {
+		case !isNumber:
+			return Changed
+		case !sameNumber(string(b), string(a)):
+			return Rounded
 		}
-		return Rounded, sameNumber(string(b), string(a))
+		return ""
 	case map[string]any:
 		a, isObject := after.(map[string]any)
 		if !isObject || len(a) != len(b) {
-			return Changed, false
+			return Changed
 		}
 		for name, v := range b {
 			other, there := a[name]
 			if !there {
-				return Changed, false
+				return Changed
 			}
-			if what, same := equal(v, other); !same {
-				return what, false
+			if what := equal(v, other); what != "" {
+				return what
 			}
 		}
-		return "", true
+		return ""
 	case []any:
 		a, isArray := after.([]any)
 		if !isArray || len(a) != len(b) {
-			return Changed, false
+			return Changed
 		}
 		for i := range b {
-			if what, same := equal(b[i], a[i]); !same {
-				return what, false
+			if what := equal(b[i], a[i]); what != "" {
+				return what
 			}
 		}
-		return "", true
+		return ""
 	}
-	return Changed, reflect.DeepEqual(before, after)
+	if reflect.DeepEqual(before, after) {
+		return ""
+	}
+	return Changed
 }
 
-// sameNumber compares texts of numbers. What has an exponent that no float64
-// has is not worth working out.
+// sameNumber compares numbers by their value. Numbers with an exponent beyond float64
+// are not computed.
 func sameNumber(a, b string) bool {
 	if a == b {
 		return true
@@ -289,7 +295,7 @@ func exponent(number string) int {
 	return max(n, -n)
 }
 
-// decode reads an object out of valid JSON; numbers keep their text.
+// decode reads an object of valid JSON, with numbers as json.Number.
 func decode(text string) map[string]any {
 	object, _ := jsonlex.Decode(text, false, scalar).(map[string]any)
 	return object
@@ -312,8 +318,6 @@ func encode(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if encoder.Encode(v) != nil {
-		return ""
-	}
+	_ = encoder.Encode(v)
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -1,9 +1,9 @@
-// Package audit tells what RudderStack's own Braze source would do to recorded
-// requests of Braze: which it refuses whole, which events it drops without a
-// word, and which properties it moves, loses or rounds. It asks the fake
-// gateway, which does to each request what the real one was observed to do, and
-// holds what would be stored against what was sent.
+// Package audit reports what RudderStack's own Braze source would do to recorded
+// requests of Braze: which requests it refuses, which events it drops silently, and
+// which properties it moves, loses or rounds. It sends the requests to the fake
+// gateway, which behaves as the real one was observed to, and compares the stored
+// messages with the events.
 //
-// What it does not do: it knows nothing of a source's custom mapping, of rate
-// limits, and of what RudderStack's destinations make of an event later.
+// What it does not do: it does not consider a source's custom mapping, rate limits, or
+// later changes by RudderStack's destinations.
 package audit

@@ -6,32 +6,31 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
-	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 )
 
-// What says what becomes of an event or of one of its fields.
+// What is what happens to an event or one of its fields.
 type What string
 
 // What RudderStack's Braze source does to events and fields.
 const (
-	Refused What = "refused" // the whole request is refused for it
-	Dropped What = "dropped" // the event is gone, and the request answered 200
-	Lost    What = "lost"    // the field is gone
-	Moved   What = "moved"   // the field stands elsewhere in the message
-	Rounded What = "rounded" // a number is no longer the number that was sent
-	Changed What = "changed" // the value is another one
+	Refused What = "refused" // the whole request is refused because of it
+	Dropped What = "dropped" // the event is not stored, and the request gets 200
+	Lost    What = "lost"    // the field is not stored
+	Moved   What = "moved"   // the field is elsewhere in the message
+	Rounded What = "rounded" // a number has lost precision
+	Changed What = "changed" // the value is different
 )
 
-// maxFindings bounds how many kinds of findings are told apart.
+// maxFindings is how many kinds of findings are listed separately.
 const maxFindings = 10_000
 
-// Report is what an audit found. Counts of events add up: Total = Unchanged +
-// Changed + Dropped + Refused + RefusedBeside.
+// Report is the result of an audit. Total is the sum of the other counts of events.
 type Report struct {
 	Requests struct {
 		Total   int `json:"total"`
@@ -42,21 +41,21 @@ type Report struct {
 		Unchanged int `json:"unchanged"`
 		Changed   int `json:"changed"`
 		Dropped   int `json:"dropped"`
-		// Refused are those for which a request is refused, RefusedBeside those
-		// that are refused with them.
+		// Refused are events because of which a request is refused, RefusedBeside
+		// the others of such a request.
 		Refused       int `json:"refused"`
 		RefusedBeside int `json:"refused_beside"`
 	} `json:"events"`
-	// Lines counts the lines of what was read. Each place that is no JSON counts
-	// as a request of one event that is refused.
+	// Lines counts the lines that were read. Each place with malformed JSON counts as
+	// a request of one event that is refused.
 	Lines check.Lines `json:"lines"`
-	// Exported counts events that were records of storage exports, by their form.
+	// Exported counts records of storage exports, by their form.
 	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
-	taken    string
-	Findings []Finding `json:"findings"`
-	// Unread says what could not be read to its end.
+	exports  string                     // Exported in words
+	Findings []Finding                  `json:"findings"`
+	// Unread has the errors about what could not be read to its end.
 	Unread []string `json:"unread"`
-	// NotListed counts what was found beyond the number of kinds that are told apart.
+	// NotListed counts findings of kinds that are not listed, as there are too many.
 	NotListed int `json:"findings_not_listed"`
 
 	types map[string]*typeCount
@@ -65,9 +64,9 @@ type Report struct {
 // typeCount counts the events of a type.
 type typeCount struct{ events, unchanged int }
 
-// Finding is one kind of harm: to one property of one event type.
+// Finding is one kind of change to one property of one event type.
 type Finding struct {
-	EventType string  `json:"event_type"` // empty: it is about a request, or there is none
+	EventType string  `json:"event_type"` // empty: the finding is about a request, or there is no type
 	Property  string  `json:"property"`   // such as properties.a.b or user.locale; empty: the whole event
 	What      What    `json:"what"`
 	Detail    string  `json:"detail"`
@@ -79,8 +78,8 @@ type Finding struct {
 type Example struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
-	Before string `json:"before,omitempty"` // the value as it was sent, as JSON
-	After  string `json:"after,omitempty"`  // as it would be stored; empty: not at all
+	Before string `json:"before,omitempty"` // the value that was sent, as JSON
+	After  string `json:"after,omitempty"`  // the value that would be stored; empty: none
 }
 
 type findingKey struct {
@@ -88,7 +87,7 @@ type findingKey struct {
 	what                        What
 }
 
-// Harmless tells whether everything would arrive as it was sent.
+// Harmless says whether everything would be stored unchanged.
 func (r Report) Harmless() bool { return len(r.Findings) == 0 }
 
 func (a *Auditor) note(eventType string, f Finding, e event, before, after string) {
@@ -108,21 +107,17 @@ func (a *Auditor) note(eventType string, f Finding, e event, before, after strin
 	a.report.Findings[i].Events++
 }
 
-// shorten keeps an example to a line that can be read.
+// shorten cuts an example to fit in a line.
 func shorten(text string) string {
-	const enough = 120
-	if len(text) <= enough {
+	const most = 120
+	if len(text) <= most {
 		return text
 	}
-	cut := enough
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "…"
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// sorted returns the report with the findings in order: by event type, and of
-// one type the most frequent first.
+// sorted returns the report with the findings sorted by event type, and for one type
+// the most frequent first.
 func (r Report) sorted() Report {
 	r.Findings = slices.Clone(r.Findings)
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
@@ -136,7 +131,7 @@ func (r Report) sorted() Report {
 	return r
 }
 
-// Write writes the report as text (a table for people), json or junit.
+// Write writes the report in a format: text, json or junit.
 func (r Report) Write(w io.Writer, format string) error {
 	switch format {
 	case "text":
@@ -159,7 +154,7 @@ func CheckFormat(format string) error {
 	return nil
 }
 
-// WriteText writes the report for people.
+// WriteText writes the report as a table for people.
 func (r Report) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(r.Findings) > 0 {
@@ -178,7 +173,7 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// noType stands for the event type of what has none, such as a request.
+// noType is shown if there is no event type.
 const noType = "(none)"
 
 func (e Example) String() string {
@@ -192,15 +187,15 @@ func (e Example) String() string {
 	return text
 }
 
-// summary says the counts in words.
+// summary is the counts as text.
 func (r Report) summary() string {
 	e := r.Events
 	return fmt.Sprintf("%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.taken, r.Lines.Read, r.Lines.Total)
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.exports, r.Lines.Read, r.Lines.Total)
 }
 
-// writeJUnit writes a suite that counts events: what is not unchanged failed. A
-// case is an event type, with a failure for each finding.
+// writeJUnit writes a suite that counts events, of which all but the unchanged ones
+// failed. A case is an event type, with a failure for each finding.
 func (r Report) writeJUnit(w io.Writer) error {
 	suite := junit.Suite{Name: "mockrudder audit", Tests: r.Events.Total, Failures: r.Events.Total - r.Events.Unchanged, Out: r.summary()}
 	cases := map[string]*junit.Case{}

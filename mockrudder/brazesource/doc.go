@@ -1,13 +1,13 @@
-// Package brazesource does to what Braze sends what RudderStack's own Braze
-// source does to it, for better or worse (transformer 1.145, observed in 2026).
+// Package brazesource makes RudderStack messages of a request of Braze exactly as
+// RudderStack's own Braze source does (transformer 1.145, observed in 2026).
 //
-// It is no model of how the mapping should be: it drops events without a word,
-// it rounds numbers above 2^53, and it takes a property's name for a path, so
-// that a dot, a slash, a backslash or a whole number in a name moves values or
-// loses them. Use it to see what RudderStack would make of a request.
+// It is not a model of a good mapping: it drops events silently, rounds numbers above
+// 2^53, and uses a property's name as a path, so that a dot, a slash, a backslash or
+// a whole number in a name moves or loses values. Use it to see what RudderStack would
+// make of a request.
 //
-// What it does not do: it does not add, check or change what the gateway does
-// behind the transformation (blank ids, \u0000, half surrogate pairs). Objects
-// nested deeper than 10,000 levels count as broken. What an event would write to
-// JavaScript's own functions, which in RudderStack outlives the event, is gone.
+// What it does not do: the checks and changes of the gateway after the transformation
+// (blank ids, \u0000, half surrogate pairs). Objects nested deeper than 100,000 levels
+// count as malformed. It ignores writes to JavaScript's built-in functions, which in
+// RudderStack affect later events.
 package brazesource

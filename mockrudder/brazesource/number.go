@@ -1,6 +1,7 @@
 package brazesource
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func formatNumber(n float64) string {
 	return digits + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
 }
 
-// trim takes white space off both ends as JavaScript's trim does.
+// trim is JavaScript's trim.
 func trim(s string) string { return strings.TrimFunc(s, isSpace) }
 
 func isSpace(r rune) bool {
@@ -60,15 +61,18 @@ func parseNumber(s string) float64 {
 	case "-Infinity":
 		return math.Inf(-1)
 	}
-	if !isDecimal(s) {
+	if strings.Trim(s, "+-.0123456789eE") != "" { // Go takes more, such as inf
 		return math.NaN()
 	}
-	n, _ := strconv.ParseFloat(s, 64) // an overflow gives an infinity, as it should
-	return n
+	n, err := strconv.ParseFloat(s, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return math.NaN()
+	}
+	return n // an overflow gives an infinity, as it should
 }
 
-// parseWhole reads digits of a base that is a power of two. Above 2^53 it may be
-// off in the last place, where no index is left to get wrong.
+// parseWhole reads digits of a base that is a power of two. Above 2^53, beyond any
+// array index, it may be off in the last digit.
 func parseWhole(digits string, base int) float64 {
 	n := 0.0
 	for i := range len(digits) {
@@ -77,43 +81,6 @@ func parseWhole(digits string, base int) float64 {
 			return math.NaN()
 		}
 		n = n*float64(base) + float64(d)
-	}
-	return n
-}
-
-// isDecimal says whether s is a decimal literal with an optional sign.
-func isDecimal(s string) bool {
-	if s[0] == '+' || s[0] == '-' {
-		s = s[1:]
-	}
-	whole := leadingDigits(s)
-	s = s[whole:]
-	fraction := 0
-	if s != "" && s[0] == '.' {
-		fraction = leadingDigits(s[1:])
-		s = s[1+fraction:]
-	}
-	if whole+fraction == 0 {
-		return false
-	}
-	if s != "" && (s[0] == 'e' || s[0] == 'E') {
-		s = s[1:]
-		if s != "" && (s[0] == '+' || s[0] == '-') {
-			s = s[1:]
-		}
-		n := leadingDigits(s)
-		if n == 0 {
-			return false
-		}
-		s = s[n:]
-	}
-	return s == ""
-}
-
-func leadingDigits(s string) int {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
 	}
 	return n
 }
@@ -128,10 +95,10 @@ func parseInt(s string) float64 {
 		}
 		s = s[1:]
 	}
-	n := leadingDigits(s)
-	if n == 0 {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	if digits == "" {
 		return math.NaN()
 	}
-	whole, _ := strconv.ParseFloat(s[:n], 64)
+	whole, _ := strconv.ParseFloat(digits, 64)
 	return sign * whole
 }

@@ -3,99 +3,78 @@ package brazesource
 import (
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // parse reads JSON as JavaScript's JSON.parse does: numbers become float64, of
-// a key given twice the last value counts, at the place of the first, and half
-// a surrogate pair is kept.
+// duplicate keys the last value counts, at the place of the first, and half a
+// surrogate pair is kept.
 func parse(text string) (value, bool) {
 	if !jsonlex.Valid(text) {
 		return nil, false
 	}
-	p := parser{s: text}
-	return p.value(), true
+	return parseValid(text), true
 }
 
-// parser reads text that is known to be valid.
-type parser struct {
-	s string
-	i int
+// parseValid is parse for text that is known to be valid.
+func parseValid(text string) value {
+	p := parser{jsonlex.Walker{Text: text}}
+	v, _ := p.value(jsonlex.Space(text, 0))
+	return v
 }
 
-func (p *parser) space() { p.i = jsonlex.Space(p.s, p.i) }
+type parser struct{ jsonlex.Walker }
 
-func (p *parser) value() value {
-	p.space()
-	switch p.s[p.i] {
+// value reads the value that starts at i and returns the index behind it.
+func (p *parser) value(i int) (v value, end int) {
+	switch p.Text[i] {
 	case '{':
-		return p.object()
+		o := &object{}
+		end = p.Members(i, 0, func(quoted string, start int) int {
+			v, end := p.value(start)
+			o.set(parseString(quoted), v)
+			return end
+		})
+		return o, end
 	case '[':
-		return p.array()
+		a := &array{}
+		end = p.Array(i, 0, func(start int) int {
+			v, end := p.value(start)
+			a.set(a.length, v)
+			return end
+		})
+		return a, end
+	}
+	end = p.Value(i, 0)
+	return parseScalar(p.Text[i:end]), end
+}
+
+func parseScalar(text string) value {
+	switch text[0] {
 	case '"':
-		return p.string()
-	case 't':
-		p.i += len("true")
-		return true
-	case 'f':
-		p.i += len("false")
-		return false
+		return parseString(text)
+	case 't', 'f':
+		return text == "true"
 	case 'n':
-		p.i += len("null")
 		return null
 	}
-	end := jsonlex.Value(p.s, p.i, 0)
-	n, _ := strconv.ParseFloat(p.s[p.i:end], 64) // an overflow gives an infinity, as in JavaScript
-	p.i = end
+	n, _ := strconv.ParseFloat(text, 64) // an overflow gives an infinity, as in JavaScript
 	return n
 }
 
-func (p *parser) object() *object {
-	o := &object{}
-	for p.i++; ; p.i++ {
-		if p.space(); p.s[p.i] == '}' {
-			p.i++
-			return o
-		}
-		key := p.string()
-		p.space()
-		p.i++ // the colon
-		o.set(key, p.value())
-		if p.space(); p.s[p.i] == '}' {
-			p.i++
-			return o
-		}
+// parseString reads a string that is given with its quotes.
+func parseString(quoted string) string {
+	text := quoted[1 : len(quoted)-1]
+	if !utf8.ValidString(text) {
+		text = string([]rune(text)) // each invalid byte becomes a U+FFFD of its own, as in Go's JSON
 	}
-}
-
-func (p *parser) array() *array {
-	a := &array{}
-	for p.i++; ; p.i++ {
-		if p.space(); p.s[p.i] == ']' {
-			p.i++
-			return a
-		}
-		a.set(uint32(len(a.dense)), p.value())
-		if p.space(); p.s[p.i] == ']' {
-			p.i++
-			return a
-		}
+	if strings.IndexByte(text, '\\') < 0 {
+		return text
 	}
-}
-
-func (p *parser) string() string {
-	end, _ := jsonlex.String(p.s, p.i)
-	plain := p.s[p.i+1 : end-1]
-	p.i = end
-	if !utf8.ValidString(plain) {
-		plain = string([]rune(plain)) // each byte that is no text becomes a U+FFFD of its own, as in Go's JSON
-	}
-	if strings.IndexByte(plain, '\\') < 0 {
-		return plain
-	}
-	return unescape(plain)
+	return unescape(text)
 }
 
 func unescape(s string) string {
@@ -106,31 +85,23 @@ func unescape(s string) string {
 			continue
 		}
 		i++
-		switch s[i] {
-		case 'b':
-			text = append(text, '\b')
-		case 'f':
-			text = append(text, '\f')
-		case 'n':
-			text = append(text, '\n')
-		case 'r':
-			text = append(text, '\r')
-		case 't':
-			text = append(text, '\t')
-		case 'u':
-			unit := codeUnit(s[i+1:])
-			i += 4
-			if isHigh(unit) && strings.HasPrefix(s[i+1:], `\u`) {
-				if low := codeUnit(s[i+3:]); isLow(low) {
-					text = utf8.AppendRune(text, (unit-0xD800)<<10|(low-0xDC00)+0x10000)
-					i += 6
-					continue
-				}
-			}
-			text = appendUnit(text, unit)
-		default:
-			text = append(text, s[i])
+		if at := strings.IndexByte("bfnrt", s[i]); at >= 0 {
+			text = append(text, "\b\f\n\r\t"[at])
+			continue
 		}
+		if s[i] != 'u' {
+			text = append(text, s[i])
+			continue
+		}
+		unit := codeUnit(s[i+1:])
+		i += 4
+		if isHigh(unit) && strings.HasPrefix(s[i+1:], `\u`) {
+			if low := codeUnit(s[i+3:]); isLow(low) {
+				unit = utf16.DecodeRune(unit, low)
+				i += 6
+			}
+		}
+		text = appendUnit(text, unit)
 	}
 	return string(text)
 }
@@ -143,15 +114,15 @@ func codeUnit(hex string) rune {
 func isHigh(unit rune) bool { return unit >= 0xD800 && unit <= 0xDBFF }
 func isLow(unit rune) bool  { return unit >= 0xDC00 && unit <= 0xDFFF }
 
-// appendUnit writes a code unit of UTF-16, half a pair as three bytes.
+// appendUnit appends a character; half a surrogate pair as three bytes.
 func appendUnit(text []byte, unit rune) []byte {
-	if isHigh(unit) || isLow(unit) {
+	if utf16.IsSurrogate(unit) {
 		return append(text, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0xBF, 0x80|byte(unit)&0x3F)
 	}
 	return utf8.AppendRune(text, unit)
 }
 
-// halfPair reads half a surrogate pair at the head of s.
+// halfPair reads half a surrogate pair at the start of s.
 func halfPair(s string) (unit rune, ok bool) {
 	if len(s) < 3 || s[0] != 0xED || s[1] < 0xA0 || s[1] > 0xBF || s[2]&0xC0 != 0x80 {
 		return 0, false

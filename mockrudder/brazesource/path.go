@@ -6,25 +6,15 @@ import (
 	"strings"
 )
 
-// errThrown stands for an error that JavaScript would throw; the event that
-// causes it is dropped.
+// errThrown takes the place of an error that JavaScript throws, which drops the event.
 var errThrown = errors.New("the transformation would throw")
 
-// getPath reads a path from an event. The whole path may be a literal key. Else
-// it is split at dots and walked: a segment that is no key is joined with those
-// after it until that is a key, and one that ends in a backslash loses it and is
-// joined with the next. nil is for a path that leads nowhere.
+// getPath reads a path from an event. The whole path may be a literal key. Otherwise
+// it is split at dots and followed: a segment that is not a key is joined with the
+// next ones until the result is a key, and one that ends in a backslash loses it and
+// is joined with the next. A path that leads nowhere gives nil.
 func getPath(target value, path string) (value, error) {
 	if v, ok, err := get(target, path); ok || err != nil {
-		return v, err
-	}
-	if first, last, ok := strings.Cut(path, "."); ok && !strings.Contains(last, ".") && !strings.Contains(path, `\`) {
-		// Two plain segments, as nearly every path has, need no list.
-		inner, ok, err := get(target, first)
-		if !ok || err != nil || !holdsKeys(inner) {
-			return nil, err
-		}
-		v, _, err := get(inner, last)
 		return v, err
 	}
 	segments := strings.Split(path, ".")
@@ -50,9 +40,9 @@ func getPath(target value, path string) (value, error) {
 	return target, nil
 }
 
-// unescaped joins the segment at with those after it for as long as what there
-// is ends in a backslash, which goes. It returns the last segment that it took,
-// which is behind the end where that ends in a backslash.
+// unescaped joins the segment at with the next ones as long as the result ends in a
+// backslash, which it removes. It returns the index of the last segment that it used,
+// which is the length of segments if that one ends in a backslash.
 func unescaped(segments []string, at int) (key string, last int) {
 	text := []byte(segments[at])
 	for len(text) > 0 && text[len(text)-1] == '\\' {
@@ -64,13 +54,13 @@ func unescaped(segments []string, at int) (key string, last int) {
 	return string(text), at
 }
 
-// getJoined joins key, which ends with the segment at, with the segments after it
-// until that is a key. A path may have as many segments as an event has bytes:
-// only what is as long as a key of the target is joined and looked up.
+// getJoined joins key, which ends with the segment at, with the next segments until
+// the result is a key. A path may have as many segments as an event has bytes, so only
+// results that are as long as a key of the target are looked up.
 func getJoined(target value, key string, segments []string, at int) (v value, ok bool, last int) {
 	sizes := dottedSizes(target)
 	if len(sizes) == 0 {
-		return nil, false, at // what is inherited has no dot
+		return nil, false, at // inherited properties have no dot
 	}
 	size := len(key)
 	for n := at + 1; n < len(segments); n++ {
@@ -100,34 +90,21 @@ func dottedSizes(v value) map[int]bool {
 // segment is one step of a path that is written to.
 type segment struct {
 	key    string
-	number bool // it was read as a whole number: an array index
+	number bool // an array index
 }
 
-// splitPath splits a path for writing. A path with a slash is one key. A
-// backslash takes the next character as it is, and an empty last segment falls
-// away. A segment that is not blank and that Number reads as a whole number is
-// an index. The segments are appended.
-func splitPath(path string, segments []segment) []segment {
+// splitPath splits a path for writing. A path with a slash is one key. A backslash
+// escapes the next character, and an empty last segment is ignored. A segment that is
+// not blank and that Number reads as a whole number is an index.
+func splitPath(path string) (segments []segment) {
 	if strings.Contains(path, "/") {
-		return append(segments, segment{key: path})
-	}
-	if !strings.Contains(path, `\`) {
-		for {
-			part, rest, more := strings.Cut(path, ".")
-			if more || part != "" {
-				segments = append(segments, segmentOf(part))
-			}
-			if !more {
-				return segments
-			}
-			path = rest
-		}
+		return []segment{{key: path}}
 	}
 	part := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		switch {
 		case path[i] == '\\' && i+1 == len(path):
-			part = append(part, "undefined"...) // JavaScript adds what is behind the end
+			part = append(part, "undefined"...) // as JavaScript reads behind the end
 		case path[i] == '\\':
 			i++
 			part = append(part, path[i])
@@ -152,19 +129,17 @@ func segmentOf(key string) segment {
 	return segment{key: key}
 }
 
-// unsafe says whether a segment must never be written.
+// unsafe says whether a segment is never written.
 func unsafe(key string) bool {
 	return key == "__proto__" || key == "constructor" || key == "prototype"
 }
 
-// setPath writes a value to a path of the message, or deletes what is there
-// where the value is nil. What is in the way is replaced: by an array where the
-// next segment is an index and the value is no array, by an object where it is
-// none and the value holds no keys.
+// setPath writes a value to a path of the message, or deletes the value there if it is
+// nil. Values on the path are replaced: by an array if the next segment is an index and
+// the value is not an array, by an object if it is no index and the value has no keys.
 func setPath(message *object, path string, v value) error {
 	var target value = message
-	var room [4]segment
-	segments := splitPath(path, room[:0])
+	segments := splitPath(path)
 	for i, s := range segments {
 		if unsafe(s.key) {
 			return errThrown
@@ -198,7 +173,7 @@ func setPath(message *object, path string, v value) error {
 	return nil
 }
 
-// holdsKeys says whether a value is one that can be walked into.
+// holdsKeys says whether a value has properties.
 func holdsKeys(v value) bool {
 	switch v.(type) {
 	case *object, *array, *function:

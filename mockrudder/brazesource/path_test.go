@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plainWalk is getPath as RudderStack does it: each join is made and looked up.
+// plainWalk is getPath as in RudderStack: it looks up every joined key.
 func plainWalk(target value, path string) (value, error) {
 	if v, ok, err := get(target, path); ok || err != nil {
 		return v, err
@@ -45,7 +45,7 @@ func plainWalk(target value, path string) (value, error) {
 	return target, nil
 }
 
-// pieces are what keys and paths of the test are made of.
+// pieces are the parts of keys and paths of the test.
 var pieces = [...]string{"a", "b", "", `\`, `a\`, "0", "length", "toString", "call", "arguments", "__proto__", "aa"}
 
 func randomPath(rng *rand.Rand) string {
@@ -80,11 +80,10 @@ func randomValue(rng *rand.Rand, depth int) value {
 	return o
 }
 
-// Looking up only what can be a key finds what looking up all finds.
 func TestGetPathAgreesWithAPlainWalk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	found := 0
-	for range 600 {
+	for range 200 {
 		target := randomValue(rng, 3)
 		for range 10 {
 			path := randomPath(rng)
@@ -97,7 +96,7 @@ func TestGetPathAgreesWithAPlainWalk(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, found, 200)
+	require.Greater(t, found, 60)
 }
 
 // dots is an event with a key of so many dots, and others beside it.
@@ -114,8 +113,8 @@ func dots(n int) (event *object, path string) {
 	return event, "properties." + key
 }
 
-// A key may have nearly as many dots as an event has bytes. The work for it
-// grows with their number and not with its square: hardly anything is joined.
+// A key may have nearly as many dots as an event has bytes. The work grows with their
+// number and not with its square, as few keys are joined.
 func TestManyDotsAreWalkedOnce(t *testing.T) {
 	for _, n := range []int{10, 1000, 100_000} {
 		event, path := dots(n)

@@ -2,6 +2,7 @@ package brazesource
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,10 +11,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// plainEvent holds the parts of an event whose names mean nothing to JavaScript
-// but themselves, as raw JSON values, "" where they are missing. Nearly every
-// event that Braze sends is one. It is mapped without a model of its objects;
-// the result is that of Mapper.message.
+// plainEvent is an event without names that JavaScript or a path gives a special
+// meaning: its parts as JSON, "" if missing. Nearly every event of Braze is one. It is
+// mapped without a model of JavaScript's objects, which is faster; the result is that
+// of Mapper.message.
 type plainEvent struct {
 	eventType, time  string
 	user, properties bool
@@ -24,8 +25,8 @@ type plainEvent struct {
 // member is a property: its key in its quotes, and its value.
 type member struct{ key, value string }
 
-// mostPlain is how many properties are held against each other to find one
-// that is given twice.
+// mostPlain is how many properties a plain event has at most, as each is compared with
+// all others to find duplicates.
 const mostPlain = 64
 
 // The places in mapped.
@@ -45,13 +46,13 @@ const (
 	toAdTracking
 )
 
-// plain appends the message of an event, or nothing where it is left out, and
-// says where its parts are. It is not ok where the event is not plain.
+// plain appends the message of an event, or nothing if the event is dropped, and notes
+// where its parts are. It is not ok if the event is not plain.
 func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok bool) {
 	if !isText(p.eventType) || !idOrNone(p.mapped[toUserID]) || !idOrNone(p.mapped[toAnonymousID]) {
 		return out, false
 	}
-	name, err := m.name(decodeString(p.eventType))
+	name, err := m.name(parseString(p.eventType))
 	text, isText := name.(string)
 	seconds, timed := wholeSeconds(p.time)
 	if err != nil || !isText || text == "" || !timed {
@@ -88,91 +89,93 @@ func (m *Mapper) plain(out []byte, p *plainEvent, at *made) (message []byte, ok 
 	return append(out, '}'), true
 }
 
-// read takes apart the event that starts at i and returns the index behind it,
-// or jsonlex.Bad where it is not plain or no JSON.
+// read reads the event that starts at i and returns the index behind it, or
+// jsonlex.Bad if it is not plain or malformed.
 func (p *plainEvent) read(w *jsonlex.Walker, i int) (end int) {
 	*p = plainEvent{others: p.others[:0]}
 	return w.Members(i, 0, func(quoted string, start int) int {
 		key := quoted[1 : len(quoted)-1]
-		switch {
-		case strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text):
+		if strings.IndexByte(key, '.') >= 0 || strings.IndexByte(key, '\\') >= 0 || start >= len(w.Text) {
 			return jsonlex.Bad
-		case key == "user" && !p.user && w.Text[start] == '{':
+		}
+		var field *string
+		switch key {
+		case "user":
+			if p.user || w.Text[start] != '{' {
+				return jsonlex.Bad
+			}
 			p.user = true
 			return p.readUser(w, start)
-		case key == "properties" && !p.properties && w.Text[start] == '{':
+		case "properties":
+			if p.properties || w.Text[start] != '{' {
+				return jsonlex.Bad
+			}
 			p.properties = true
 			return p.readProperties(w, start)
-		case key == "user" || key == "properties":
-			return jsonlex.Bad
-		}
-		end := w.Value(start, 1)
-		if end == jsonlex.Bad {
-			return end
-		}
-		first := true
-		switch key {
 		case "event_type":
-			first = once(&p.eventType, w.Text[start:end])
+			field = &p.eventType
 		case "id":
-			first = once(&p.mapped[toMessageID], w.Text[start:end])
+			field = &p.mapped[toMessageID]
 		case "time":
-			first = once(&p.time, w.Text[start:end])
+			field = &p.time
 		}
-		if !first {
-			return jsonlex.Bad
-		}
-		return end
+		return readOnce(w, start, 1, field)
 	})
+}
+
+// readOnce reads a value into a field, nil for none, and returns the index behind it,
+// or jsonlex.Bad if the field has a value.
+func readOnce(w *jsonlex.Walker, start, depth int, field *string) (end int) {
+	end = w.Value(start, depth)
+	if field == nil || end == jsonlex.Bad {
+		return end
+	}
+	if *field != "" {
+		return jsonlex.Bad
+	}
+	*field = w.Text[start:end]
+	return end
 }
 
 func (p *plainEvent) readUser(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
-		end, place := w.Value(start, 2), -1
-		switch quoted {
-		case `"user_id"`:
-			place = toAnonymousID
-		case `"external_user_id"`:
-			place = toUserID
-		case `"device_id"`:
-			place = toDeviceID
-		case `"timezone"`:
-			place = toTimezone
-		}
-		if end == jsonlex.Bad || strings.IndexByte(quoted, '\\') >= 0 || place >= 0 && !once(&p.mapped[place], w.Text[start:end]) {
+		if strings.IndexByte(quoted, '\\') >= 0 {
 			return jsonlex.Bad
 		}
-		return end
+		var field *string
+		switch quoted {
+		case `"user_id"`:
+			field = &p.mapped[toAnonymousID]
+		case `"external_user_id"`:
+			field = &p.mapped[toUserID]
+		case `"device_id"`:
+			field = &p.mapped[toDeviceID]
+		case `"timezone"`:
+			field = &p.mapped[toTimezone]
+		}
+		return readOnce(w, start, 2, field)
 	})
 }
 
 func (p *plainEvent) readProperties(w *jsonlex.Walker, i int) (end int) {
 	return w.Members(i, 1, func(quoted string, start int) int {
-		end, key := w.Value(start, 2), quoted[1:len(quoted)-1]
-		if end == jsonlex.Bad || !plainName(key) {
+		key := quoted[1 : len(quoted)-1]
+		if !plainName(key) {
 			return jsonlex.Bad
 		}
-		value := w.Text[start:end]
 		if place := placeOf(key); place >= 0 {
-			if !once(&p.mapped[place], value) {
-				return jsonlex.Bad
-			}
-			return end
+			return readOnce(w, start, 2, &p.mapped[place])
 		}
-		if len(p.others) == mostPlain {
+		end := w.Value(start, 2)
+		if end == jsonlex.Bad || len(p.others) == mostPlain || slices.ContainsFunc(p.others, func(m member) bool { return m.key == quoted }) {
 			return jsonlex.Bad
 		}
-		for i := range p.others {
-			if p.others[i].key == quoted {
-				return jsonlex.Bad
-			}
-		}
-		p.others = append(p.others, member{quoted, value})
+		p.others = append(p.others, member{quoted, w.Text[start:end]})
 		return end
 	})
 }
 
-// placeOf is the place in mapped of a property, -1 for the others.
+// placeOf is the index in mapped of a property, or -1.
 func placeOf(property string) int {
 	switch property {
 	case "device_model":
@@ -195,15 +198,8 @@ func placeOf(property string) int {
 	return -1
 }
 
-// once sets a field, and says whether it was the first time.
-func once(field *string, value string) bool {
-	first := *field == ""
-	*field = value
-	return first
-}
-
-// plainName says whether a key means itself as a path, and stands in its place
-// among the keys.
+// plainName says whether a key is used as it is as a path, and keeps its place among
+// the keys.
 func plainName(key string) bool {
 	if key == "" || !letter(key[0]) || key == "Infinity" || unsafe(key) {
 		return false
@@ -220,16 +216,11 @@ func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || 
 
 func isText(raw string) bool { return len(raw) > len(`""`) && raw[0] == '"' }
 
-// idOrNone says whether an id is text, or one that counts as none.
+// idOrNone says whether an id is a string, null or missing.
 func idOrNone(raw string) bool { return raw == "" || raw == "null" || raw[0] == '"' }
 
-func decodeString(raw string) string {
-	p := parser{s: raw}
-	return p.string()
-}
-
-// wholeSeconds reads a time that is a plain number of the years up to 9999. A
-// missing one is 0.
+// wholeSeconds reads a time that is a whole number of at most 11 digits. A missing one
+// is 0.
 func wholeSeconds(raw string) (seconds int64, ok bool) {
 	const digits = 11 // the year 5138
 	if raw == "" || raw == "null" {
@@ -242,7 +233,7 @@ func wholeSeconds(raw string) (seconds int64, ok bool) {
 	return seconds, err == nil
 }
 
-// identifies says whether an id is more than an empty text.
+// identifies says whether an id is set and not empty.
 func (p *plainEvent) identifies(place int) bool { return p.sets(place) && p.mapped[place] != `""` }
 
 // sets says whether a mapped field is written.
@@ -250,7 +241,7 @@ func (p *plainEvent) sets(place int) bool {
 	return p.mapped[place] != "" && p.mapped[place] != "null"
 }
 
-// append appends a mapped field that sets something, with what stands before it.
+// append appends a mapped field, if it is written, after a separator and its name.
 func (p *plainEvent) append(out []byte, before byte, name string, place int) []byte {
 	if !p.sets(place) {
 		return out
@@ -259,7 +250,7 @@ func (p *plainEvent) append(out []byte, before byte, name string, place int) []b
 	return appendValue(out, p.mapped[place])
 }
 
-// appendID appends a mapped field that sets something, and says where it stands.
+// appendID appends a mapped field, if it is written, and returns where its value is.
 func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span) {
 	if !p.sets(place) {
 		return out, span{}
@@ -270,8 +261,8 @@ func (p *plainEvent) appendID(out []byte, name string, place int) ([]byte, span)
 	return out, span{start, len(out)}
 }
 
-// appendGroup appends an object of those of the fields that set something, or
-// nothing where none does.
+// appendGroup appends an object of those fields that are written, or nothing without
+// any.
 func (p *plainEvent) appendGroup(out []byte, name string, places []int, names ...string) []byte {
 	before := byte('{')
 	for i, place := range places {
@@ -290,8 +281,8 @@ func (p *plainEvent) appendGroup(out []byte, name string, places []int, names ..
 	return out
 }
 
-// appendContext appends the mapped fields of the context. The device comes
-// where the first of its fields does.
+// appendContext appends the mapped fields of the context. The device is at the place
+// of its first field.
 func (p *plainEvent) appendContext(out []byte) []byte {
 	device := func() {
 		out = p.appendGroup(out, "device", []int{toDeviceID, toDeviceModel, toAdvertisingID, toAdTracking},
@@ -312,25 +303,23 @@ func (p *plainEvent) appendContext(out []byte) []byte {
 	return out
 }
 
-// appendValue appends a JSON value as JavaScript would write what it read.
+// appendValue appends a JSON value as JavaScript writes what it has read.
 func appendValue(out []byte, raw string) []byte {
 	switch c := raw[0]; {
 	case c == '"':
 		if strings.IndexByte(raw, '\\') < 0 && utf8.ValidString(raw) {
 			return append(out, raw...)
 		}
-		return appendString(out, decodeString(raw))
+		return appendString(out, parseString(raw))
 	case c == 't' || c == 'f' || c == 'n' || shortWhole(raw):
 		return append(out, raw...)
 	}
-	p := parser{s: raw}
 	w := writer{out: out, limit: math.MaxInt}
-	w.value(p.value())
+	w.value(parseValid(raw))
 	return w.out
 }
 
-// shortWhole says whether a number is one that float64 holds and JavaScript
-// writes as it stands.
+// shortWhole says whether a number is one that JavaScript writes as it was read.
 func shortWhole(raw string) bool {
 	const exact = 15 // digits
 	if len(raw) > exact || raw == "-0" {

@@ -14,8 +14,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// plainSeeds are events of every kind that there is a file or a case of, and
-// some at the edge of what is plain.
+// plainSeeds are the events of all fixtures and recorded cases, and some that are just
+// plain or just not.
 func plainSeeds(t testing.TB) (seeds []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../fixtures/events/*.json")
@@ -30,7 +30,7 @@ func plainSeeds(t testing.TB) (seeds []string) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		var request struct{ Events []json.RawMessage }
-		_ = json.Unmarshal([]byte(c.Body), &request) // some cases are no requests
+		_ = json.Unmarshal([]byte(c.Body), &request) // some cases are not requests
 		for _, event := range request.Events {
 			seeds = append(seeds, string(event))
 		}
@@ -56,8 +56,8 @@ func plainSeeds(t testing.TB) (seeds []string) {
 		`{"event_type":"","user":{"user_id":"u"}}`, `{"event_type":5,"user":{"user_id":"u"}}`, `{}`, `{"event_type":"mapped","user":{"user_id":"u"}}`)
 }
 
-// agree holds what is made of an event by its text against what the model of
-// JavaScript's objects makes of it, and says whether the event was plain.
+// agree compares the message of a plain event with that of the model of JavaScript's
+// objects, and says whether the event is plain.
 func agree(t *testing.T, m *Mapper, event string) (plain bool) {
 	t.Helper()
 	if !jsonlex.Valid(event) || !strings.HasPrefix(event, "{") {

@@ -5,16 +5,14 @@ import (
 	"strings"
 )
 
-// function stands for a function that every JavaScript object inherits. JSON
-// does not show one.
+// function is a built-in function that JavaScript values inherit. JSON omits it.
 type function struct {
 	name   string
 	params float64
 }
 
-// inherited tells what an object, array or function has without anyone having
-// set it, which a path can stumble over: properties.toString.x leads into a
-// function, whatever else the event says.
+// inherited returns an inherited property of an object, array or function, which a
+// path can lead to: properties.toString.x is a property of a function.
 func inherited(target value, key string) (v value, ok bool, err error) {
 	names := ""
 	switch target.(type) {
@@ -37,7 +35,7 @@ func inherited(target value, key string) (v value, ok bool, err error) {
 	return nil, false, nil
 }
 
-// isObjectMethod is asked for every key that an event does not have.
+// isObjectMethod is called for every key that an event does not have.
 func isObjectMethod(key string) bool {
 	switch key {
 	case "__defineGetter__", "__defineSetter__", "hasOwnProperty", "__lookupGetter__", "__lookupSetter__",
@@ -67,7 +65,7 @@ func constructorName(target value) string {
 	return "Object"
 }
 
-// paramsOf is the length of an inherited function: how many parameters it names.
+// paramsOf is the number of parameters of an inherited function.
 func paramsOf(name string) float64 {
 	switch {
 	case hasWord(" __defineGetter__ __defineSetter__ copyWithin slice splice toSpliced with apply ", name):
@@ -78,7 +76,7 @@ func paramsOf(name string) float64 {
 	return 1
 }
 
-// get reads a property, an inherited one too, as JavaScript's in and [] do.
+// get reads a property, own or inherited, as JavaScript's in and [] do.
 func get(target value, key string) (v value, ok bool, err error) {
 	switch t := target.(type) {
 	case *object:
@@ -107,8 +105,7 @@ func get(target value, key string) (v value, ok bool, err error) {
 	return inherited(target, key)
 }
 
-// set writes a property. What is written to a function is gone: RudderStack's
-// functions belong to all events, and no message shows them.
+// set writes a property. Writes to functions are ignored: no message shows them.
 func set(target value, key string, v value) error {
 	switch t := target.(type) {
 	case *object:
@@ -177,8 +174,8 @@ func toNumber(v value) (float64, error) {
 	return parseNumber(text), nil
 }
 
-// toString is JavaScript's String(v) for any value. An object whose own
-// toString hides the inherited one cannot be made text.
+// toString is JavaScript's String(v) for any value. For an object whose own toString
+// hides the inherited one it throws.
 func toString(v value) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -202,13 +199,13 @@ func toString(v value) (string, error) {
 		}
 		return "[object Object]", nil
 	}
-	return "function", nil // its source text, which no caller looks into
+	return "function", nil // in place of its source text, which has no effect on a message
 }
 
-// joinArray is what an array is as text: its elements with commas between.
+// joinArray is String(v) of an array: its elements separated by commas.
 func joinArray(a *array) (string, error) {
 	if int64(a.length) != int64(len(a.dense)) {
-		return ",", nil // with gaps: text that is no number, and no caller reads more out of it
+		return ",", nil // an array with gaps may be huge; for the callers any text that is no number will do
 	}
 	var text strings.Builder
 	for i, v := range a.dense {

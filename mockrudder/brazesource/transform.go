@@ -8,65 +8,66 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// Error is an answer of the transformation that refuses a whole request.
+// Error is a response of the transformation that refuses a whole request.
 type Error struct {
-	Status int    // of the HTTP answer
-	Text   string // its words
+	Status int    // of the HTTP response
+	Text   string // its body
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d %s", e.Status, e.Text) }
 
-// What the transformation refuses a request for.
+// The refusals of the transformation.
 var (
 	errMalformed = &Error{400, "Malformed JSON in request body"}
 	errNoList    = &Error{400, "eventList should be an array"}
 	errAllFailed = &Error{400, "All requests in the batch failed"}
 )
 
-// Message is one RudderStack message and the Braze event that it was made of.
+// Message is one RudderStack message and the Braze event from which it was made.
 type Message struct {
 	JSON string // the message
 	Raw  string // the event's text as it stood in the body
-	// Event, UserID, AnonymousID and MessageID are what JSON has under event,
-	// userId, anonymousId and messageId, as JSON; "" where it has none.
+	// Event, UserID, AnonymousID and MessageID are the values of event, userId,
+	// anonymousId and messageId as JSON; "" if missing.
 	Event, UserID, AnonymousID, MessageID string
 }
 
-// Result is what the transformation makes of one request.
+// Result is the result of the transformation of one request.
 type Result struct {
 	Messages []Message
-	// TooLarge says that the messages would take more bytes than the limit. From
-	// the one that goes beyond it on they come with their type, event and ids
-	// alone then, so that nothing grows beyond bounds.
+	// TooLarge says that the messages take more bytes than the limit. From the first
+	// one beyond it on, messages have only their type, event and ids, so that the
+	// result is bounded.
 	TooLarge bool
-	// Longest is how many elements the longest array has that a whole number as
-	// a property key made, as far as that was looked at.
+	// Longest is the length of the longest array that a whole number as a property
+	// key made, up to the first message that is too large.
 	Longest int
-	// Deepest is the nesting inside the events. There are no messages where it
-	// is beyond 5,000 levels: RudderStack's transformer has none then either.
+	// Deepest is the depth of nesting inside the events. Beyond 5,000 levels there
+	// are no messages, as RudderStack's transformer fails then.
 	Deepest int
 }
 
-// Mapper is a Braze source's transformation with its custom mapping. It is safe
+// Mapper is the transformation of a Braze source with its custom mapping. It is safe
 // for concurrent use.
 type Mapper struct {
 	names   *object
-	err     *Error    // what every request fails with where the custom mapping is broken
-	buffers sync.Pool // of *[]byte, for messages while they are made
+	err     *Error    // of every request if the custom mapping is malformed
+	buffers sync.Pool // of *[]byte, for messages
 }
 
 // New returns the transformation of a source without a custom mapping.
 func New() *Mapper { return &Mapper{names: &object{}} }
 
-// WithCustomMapping returns the transformation of a source whose setting
-// customMapping is this JSON: a list [{"from":"event type","to":"name"}]. As in
-// RudderStack, anything but a list means no mapping, an entry with an empty from
-// is ignored, of several for one event type the last one counts, and a list
-// with null in it makes every request fail. The error says that text is no JSON.
+// WithCustomMapping returns the transformation of a source with this setting
+// customMapping: a list [{"from":"event type","to":"name"}]. As in RudderStack,
+// anything but a list means no mapping, an entry with an empty from is ignored, of
+// several for one event type the last one counts, and a list with null in it makes
+// every request fail. The error says that text is not JSON.
 func WithCustomMapping(text []byte) (*Mapper, error) {
 	setting, ok := parse(string(text))
 	if !ok {
@@ -90,18 +91,18 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 		if err != nil || trim(key) == "" || key == "__proto__" {
 			continue
 		}
-		if to, _, _ := get(entry, "to"); truthy(to) {
-			m.names.set(key, to)
-		} else {
-			m.names.set(key, null) // hides an earlier entry
+		to, _, _ := get(entry, "to")
+		if !truthy(to) {
+			to = null // hides an earlier entry
 		}
+		m.names.set(key, to)
 	}
 	return m, nil
 }
 
-// Transform makes messages of a request body, in order, and leaves out the
-// events that RudderStack would leave out. limit is how many bytes the messages
-// may take up together. The error, of type *Error, refuses the whole request.
+// Transform makes messages of a request body, in order, and drops the events that
+// RudderStack drops. limit is how many bytes the messages may take together. The
+// error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
 	t := transformation{mapper: m, limit: limit, Walker: jsonlex.Walker{Text: body}}
 	out, isBuffer := m.buffers.Get().(*[]byte)
@@ -130,7 +131,7 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 	return t.result(), nil
 }
 
-// heading is a message without all that can be larger than the event was.
+// heading is a message with those fields only that are no larger than the event.
 func heading(message *object) *object {
 	short := &object{}
 	for _, key := range []string{"type", "event", "messageId", "anonymousId", "userId"} {
@@ -144,35 +145,33 @@ func heading(message *object) *object {
 // deepEnough is the nesting beyond which events are only measured.
 const deepEnough = 5_000
 
-// transformation is the work on one request: one walk over the body, in which
-// every event is mapped as it is passed.
+// transformation is the transformation of one request, in one pass over the body.
 type transformation struct {
 	jsonlex.Walker
 	mapper *Mapper
-	limit  int // bytes that all messages may take up
+	limit  int // bytes of all messages
 
-	listed   bool   // there is an array under events
-	out      []byte // the messages, one behind the other
+	listed   bool   // events is an array
+	out      []byte // the messages, one after the other
 	made     []made
 	tooLarge bool
 	longest  int
 	deepest  int
-	plain    plainEvent // of the event that is passed
+	plain    plainEvent // of the current event
 }
 
-// made says where the parts of a message stand in out.
+// made is where the parts of a message are in out.
 type made struct {
 	raw                                   string
 	message                               span
 	event, userID, anonymousID, messageID span
 }
 
-// span is a part of out; its zero value is none.
+// span is a part of out; the zero value is none.
 type span struct{ start, end int }
 
 func (s span) of(text string) string { return text[s.start:s.end] }
 
-// result cuts the messages out of one text.
 func (t *transformation) result() Result {
 	text := string(t.out)
 	r := Result{TooLarge: t.tooLarge, Longest: t.longest, Deepest: t.deepest, Messages: make([]Message, len(t.made))}
@@ -185,14 +184,14 @@ func (t *transformation) result() Result {
 	return r
 }
 
-// forget starts anew with another array of events.
-func (t *transformation) forget() {
+// restart drops the messages so far, for another array of events.
+func (t *transformation) restart() {
 	t.out, t.made = t.out[:0], t.made[:0]
 	t.tooLarge, t.longest, t.deepest = false, 0, 0
 }
 
-// request walks over the whole body and maps the events. Of an array the first
-// element counts.
+// request reads the whole body and maps the events. Of an array the first element
+// counts.
 func (t *transformation) request(i int) (end int) {
 	if i >= len(t.Text) || t.Text[i] != '[' {
 		return t.envelope(i, 0)
@@ -215,8 +214,8 @@ func (t *transformation) envelope(i, depth int) (end int) {
 		if key != "events" {
 			return t.Value(i, depth+1)
 		}
-		t.listed = i < len(t.Text) && t.Text[i] == '[' // of a key given twice the last one counts
-		t.forget()
+		t.listed = i < len(t.Text) && t.Text[i] == '[' // of duplicate keys the last one counts
+		t.restart()
 		if !t.listed {
 			return t.Value(i, depth+1)
 		}
@@ -224,8 +223,8 @@ func (t *transformation) envelope(i, depth int) (end int) {
 	})
 }
 
-// event maps the event that starts at i, if it is not left out, and returns the
-// index behind it.
+// event maps the event that starts at i, unless it is dropped, and returns the index
+// behind it.
 func (t *transformation) event(i int) (end int) {
 	t.Deepest = 0
 	if i < len(t.Text) && t.Text[i] == '{' && !t.tooLarge && t.mapper.err == nil {
@@ -248,13 +247,12 @@ func (t *transformation) event(i int) (end int) {
 	return end
 }
 
-// byModel maps an event as JavaScript's objects behave.
+// byModel maps an event with the model of JavaScript's objects.
 func (t *transformation) byModel(raw string) {
 	if t.mapper.err != nil || t.deepest > deepEnough {
 		return // the request fails
 	}
-	p := parser{s: raw}
-	event, _ := p.value().(*object)
+	event, _ := parseValid(raw).(*object)
 	message, err := t.mapper.message(event)
 	if err != nil || message == nil {
 		return
@@ -274,8 +272,7 @@ func (t *transformation) byModel(raw string) {
 	t.add(w.out, m)
 }
 
-// add takes a message that was appended to out; where nothing was, the event is
-// left out.
+// add adds the message that was appended to out; if none was, the event is dropped.
 func (t *transformation) add(out []byte, m made) {
 	if len(out) > len(t.out) {
 		m.message = span{len(t.out), len(out)}
@@ -284,8 +281,8 @@ func (t *transformation) add(out []byte, m made) {
 	t.out = out
 }
 
-// mapped are the fields that have a place of their own in the message, in the
-// order in which they are written.
+// mapped are the fields with a place of their own in the message, in the order in
+// which they are written.
 var mapped = [...]struct{ from, to string }{
 	{"id", "messageId"},
 	{"user.user_id", "anonymousId"},
@@ -302,16 +299,7 @@ var mapped = [...]struct{ from, to string }{
 	{"properties.ad_tracking_enabled", "context.device.adTrackingEnabled"},
 }
 
-func isMapped(property string) bool {
-	for _, field := range mapped {
-		if name, ok := strings.CutPrefix(field.from, "properties."); ok && name == property {
-			return true
-		}
-	}
-	return false
-}
-
-// message makes the message of one event. It is nil where the event is left out.
+// message makes the message of one event. It is nil if the event is dropped.
 func (m *Mapper) message(event *object) (*object, error) {
 	eventType, _ := event.get("event_type")
 	if !truthy(eventType) {
@@ -321,7 +309,7 @@ func (m *Mapper) message(event *object) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	message := skeleton()
+	message, _ := parseValid(skeleton).(*object)
 	message.set("event", name)
 	for _, field := range mapped {
 		v, err := getPath(event, field.from)
@@ -358,26 +346,12 @@ func (m *Mapper) message(event *object) (*object, error) {
 	return message, nil
 }
 
-func skeleton() *object {
-	library := &object{}
-	library.set("name", "unknown")
-	library.set("version", "unknown")
-	integration := &object{}
-	integration.set("name", "Braze")
-	context := &object{}
-	context.set("library", library)
-	context.set("integration", integration)
-	integrations := &object{}
-	integrations.set("Braze", false)
-	message := &object{}
-	message.set("context", context)
-	message.set("integrations", integrations)
-	message.set("type", "track")
-	return message
-}
+// skeleton is the constant part of a message.
+const skeleton = `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
+	`"integrations":{"Braze":false},"type":"track"}`
 
-// name looks an event type up in the custom mapping, which is a JavaScript
-// object: what every object inherits is found there too.
+// name looks up an event type in the custom mapping, which is a JavaScript object:
+// inherited properties are found too.
 func (m *Mapper) name(eventType value) (value, error) {
 	key, err := toString(eventType)
 	if err != nil {
@@ -393,8 +367,7 @@ func (m *Mapper) name(eventType value) (value, error) {
 	return name, nil
 }
 
-// timestamp makes the time of a message, which is no date where the number of
-// seconds is none.
+// timestamp makes the time of a message.
 func timestamp(at value) (string, error) {
 	text, err := toString(at)
 	if err != nil {
@@ -405,21 +378,15 @@ func timestamp(at value) (string, error) {
 	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
 		return "Invalid date", nil
 	}
-	date := time.Unix(int64(seconds), 0).UTC()
-	year := strconv.Itoa(max(date.Year(), -date.Year()))
-	year = strings.Repeat("0", max(0, 4-len(year))) + year
-	if date.Year() < 0 {
-		year = "-" + year
-	}
-	return year + date.Format("-01-02T15:04:05.000Z"), nil
+	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z"), nil
 }
 
-// copyProperties reads every property that is not mapped at its path and
-// writes it to the same path.
+// copyProperties reads every property that is not mapped at its path and writes it to
+// the same path of the message.
 func copyProperties(message, event *object) error {
 	properties, _ := event.get("properties")
 	for _, key := range keysOf(properties) {
-		if isMapped(key) {
+		if placeOf(key) >= 0 {
 			continue
 		}
 		path := "properties." + key
@@ -434,7 +401,7 @@ func copyProperties(message, event *object) error {
 	return nil
 }
 
-// keysOf is JavaScript's Object.keys: for text the places of its characters.
+// keysOf is JavaScript's Object.keys: for a string the indices of its characters.
 func keysOf(v value) []string {
 	n := 0
 	switch v := v.(type) {
@@ -452,14 +419,8 @@ func keysOf(v value) []string {
 	return keys
 }
 
+// utf16Length counts half a surrogate pair, which is three bytes, as one.
 func utf16Length(s string) int {
-	n := 0
-	for _, r := range strings.ToValidUTF8(s, "") {
-		n++
-		if r > 0xFFFF {
-			n++
-		}
-	}
-	// Half a pair is one unit; only they are not valid UTF-8 here.
-	return n + (len(s)-len(strings.ToValidUTF8(s, "")))/3
+	valid := strings.ToValidUTF8(s, "")
+	return len(utf16.Encode([]rune(valid))) + (len(s)-len(valid))/3
 }

@@ -1,17 +1,18 @@
 package brazesource
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // value is a JavaScript value: null, bool, float64, string, *object, *array or
-// *function; nil is undefined. Objects and arrays are shared where JavaScript
-// shares them: a value copied to a second place is the same value in both.
+// *function; nil is undefined. Objects and arrays are references, as in JavaScript.
 //
-// A string is UTF-8, but that half a surrogate pair stands as three bytes the
-// way UTF-8 would encode it.
+// A string is UTF-8, in which half a surrogate pair has three bytes, encoded like any
+// other code point.
 type value any
 
 type nullType struct{}
@@ -24,13 +25,13 @@ type object struct {
 	values  []value  // nil where the key was deleted
 	index   map[string]int
 	indices bool         // some key is an array index
-	dotted  map[int]bool // how long the keys with a dot are, also those that were deleted
+	dotted  map[int]bool // lengths of the keys with a dot, deleted ones too
 }
 
-// smallObject is up to how many keys looking at each is quicker than a map.
+// smallObject is the number of keys up to which a search is faster than a map.
 const smallObject = 12
 
-// fewKeys is how many keys an object has room for at first.
+// fewKeys is the initial capacity of an object.
 const fewKeys = 4
 
 func (o *object) find(key string) int {
@@ -93,8 +94,8 @@ func (o *object) delete(key string) {
 	}
 }
 
-// ordered returns the keys in JavaScript's order: array indices ascending, then
-// the others as they came.
+// ordered returns the keys in JavaScript's order: array indices ascending, then the
+// others in the order in which they were set.
 func (o *object) ordered() []string {
 	keys := make([]string, 0, len(o.keys))
 	for i, key := range o.keys {
@@ -103,31 +104,26 @@ func (o *object) ordered() []string {
 		}
 	}
 	if o.indices {
-		slices.SortStableFunc(keys, func(a, b string) int {
-			i, aIs := arrayIndex(a)
-			j, bIs := arrayIndex(b)
-			switch {
-			case aIs && bIs:
-				return int(int64(i) - int64(j))
-			case aIs:
-				return -1
-			case bIs:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	}
 	return keys
 }
 
-// array is a JavaScript array. Its elements stand in dense as far as they are
-// gapless, and beyond that in sparse, so that an index of a billion costs no
-// more than one of ten.
+// rank is an array index, or more than any index for other keys.
+func rank(key string) int64 {
+	if i, is := arrayIndex(key); is {
+		return int64(i)
+	}
+	return math.MaxInt64
+}
+
+// array is a JavaScript array. Elements are in dense up to the first gap, and beyond
+// it in sparse, so that an index of a billion takes no more memory than one of ten.
 type array struct {
 	length uint32
 	dense  []value // nil is a hole
 	sparse map[uint32]value
-	named  object // properties that are no elements; JSON does not show them
+	named  object // other properties than elements; JSON omits them
 }
 
 func (a *array) get(i uint32) (value, bool) {
@@ -175,8 +171,8 @@ func (a *array) resize(length uint32) {
 	a.length = length
 }
 
-// arrayIndex reads a key that is an array index as JavaScript understands it: a
-// whole number below 2^32-1 in its plain form.
+// arrayIndex reads a key that is an array index of JavaScript: a whole number below
+// 2^32-1 without leading zeros.
 func arrayIndex(key string) (uint32, bool) {
 	if key == "" || len(key) > 10 || key[0] == '0' && len(key) > 1 {
 		return 0, false
@@ -193,7 +189,7 @@ func arrayIndex(key string) (uint32, bool) {
 	return uint32(n), true
 }
 
-// truthy is what JavaScript's if makes of a value.
+// truthy is JavaScript's Boolean(v).
 func truthy(v value) bool {
 	switch v := v.(type) {
 	case nil, nullType:

@@ -2,24 +2,25 @@ package brazesource
 
 import (
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// writer turns values into JSON as JavaScript's JSON.stringify does, and stops
-// where the text grows beyond its limit.
+// writer writes values as JSON as JavaScript's JSON.stringify does, and stops at its
+// limit.
 type writer struct {
 	out   []byte
-	limit int // how long out may become
+	limit int // of the length of out
 	full  bool
 	depth int
 
 	longest int // elements of the longest array
 }
 
-// maxDepth is where a value counts as too large to write. No input is nested so
-// deeply; a value that was put into itself would be.
+// maxDepth is the depth beyond which a value counts as too large. Only a value that was
+// put into itself is so deep.
 const maxDepth = 20_000
 
 func (w *writer) over() bool {
@@ -29,7 +30,7 @@ func (w *writer) over() bool {
 	return w.full
 }
 
-// visible says whether JSON shows a value inside an object.
+// visible says whether JSON has a value of an object's member.
 func visible(v value) bool {
 	_, isFunction := v.(*function)
 	return v != nil && !isFunction
@@ -85,7 +86,7 @@ func (w *writer) object(o *object) {
 			member(key, v)
 		}
 	} else {
-		for i, key := range o.keys { // in order, nil where one was deleted
+		for i, key := range o.keys { // nil if deleted
 			member(key, o.values[i])
 		}
 	}
@@ -97,7 +98,7 @@ func (w *writer) object(o *object) {
 func (w *writer) array(a *array) {
 	w.out = append(w.out, '[')
 	w.longest = max(w.longest, int(a.length))
-	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes two bytes at least
+	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes at least two bytes
 		w.full = true
 		return
 	}
@@ -113,7 +114,7 @@ func (w *writer) array(a *array) {
 	w.out = append(w.out, ']')
 }
 
-// find finds the parts of a message that was written from start on.
+// find finds the parts of a message that begins at start.
 func (w *writer) find(start int, m *made) {
 	text := string(w.out[start:])
 	walk := jsonlex.Walker{Text: text}
@@ -160,17 +161,8 @@ func appendString(out []byte, s string) []byte {
 }
 
 func appendControl(out []byte, c byte) []byte {
-	switch c {
-	case '\b':
-		return append(out, `\b`...)
-	case '\f':
-		return append(out, `\f`...)
-	case '\n':
-		return append(out, `\n`...)
-	case '\r':
-		return append(out, `\r`...)
-	case '\t':
-		return append(out, `\t`...)
+	if at := strings.IndexByte("\b\f\n\r\t", c); at >= 0 {
+		return append(out, '\\', "bfnrt"[at])
 	}
 	return append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
@@ -13,57 +14,56 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// As says what the events of a stream are judged as.
+// As says what the events of a stream are.
 type As string
 
 // The choices for As.
 const (
-	// Auto judges each event as what it looks like: by the request body it
-	// stands in, else by its own keys.
+	// Auto decides for each event, by the request body that it is in, or else by its
+	// own keys.
 	Auto As = "auto"
-	// Braze judges all as Braze events, Rudder all as RudderStack messages.
+	// Braze are Braze events, Rudder are RudderStack messages.
 	Braze  As = "braze"
 	Rudder As = "rudder"
 )
 
 // Result is the verdict on one event.
 type Result struct {
-	File   string // as it was named to Run
+	File   string // the name of the stream
 	Line   int    // where the event starts, from 1
-	Number int    // its place in the file, from 1
+	Number int    // of the event in the stream, from 1
 	As     As     // Braze or Rudder
 	Type   string // the event type, or the message's type and event
 	ID     string // the event's id or the message's messageId, as text
 	schemas.Verdict
 }
 
-// Summary counts what was judged.
+// Summary counts events by verdict.
 type Summary struct {
 	Events    int   `json:"events"`
 	Valid     int   `json:"valid"`
-	Invalid   int   `json:"invalid"` // what is no JSON included
-	Drift     int   `json:"drift"`   // valid or not, with something that the glossary does not know
+	Invalid   int   `json:"invalid"` // malformed JSON included
+	Drift     int   `json:"drift"`   // valid or not, with fields or types that the glossary does not know
 	Unplanned int   `json:"unplanned"`
-	Wrapped   int   `json:"wrapped"` // that stood in log records or recordings
+	Wrapped   int   `json:"wrapped"` // in log records or recordings
 	Lines     Lines `json:"lines"`   // of all streams
-	// Exported counts events that were records of storage exports, by their form.
+	// Exported counts records of storage exports, by their form.
 	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
 
-	taken string
+	exports string // Exported in words
 }
 
-// Checker judges streams of events and reports on them.
+// Checker validates streams of events and reports the verdicts.
 type Checker struct {
 	As     As
 	Report Reporter
 	// AsType is the event type of records of storage exports that do not say theirs.
 	AsType string
-	// Plan is a tracking plan that messages are held against too, nil for none.
-	// A Braze event is held against it as the message that RudderStack's own
-	// source makes of it.
+	// Plan is a tracking plan to validate messages by too, nil for none. Of a Braze
+	// event it is the message that RudderStack's own source makes of it.
 	Plan *plan.Plan
 
-	validator *schemas.Validator
+	validator *schemas.Validator // nil: the built-in one, from the first Stream on
 	exports   Exports
 	summary   Summary
 }
@@ -73,14 +73,13 @@ func New(as As, report Reporter) (*Checker, error) {
 	if as != Auto && as != Braze && as != Rudder {
 		return nil, fmt.Errorf("--as must be %s, %s or %s, not %q", Auto, Braze, Rudder, as)
 	}
-	validator, err := schemas.NewValidator()
-	if err != nil {
-		return nil, fmt.Errorf("compile the schemas: %w", err)
-	}
-	return &Checker{As: as, Report: report, validator: validator}, nil
+	return &Checker{As: as, Report: report}, nil
 }
 
-// Use judges Braze events by another glossary than the one that is built in.
+// builtIn is the validator of the built-in glossary, compiled once for all Checkers.
+var builtIn = sync.OnceValues(schemas.NewValidator)
+
+// Use validates Braze events by another glossary than the built-in one.
 func (c *Checker) Use(g *schemas.Glossary) (err error) {
 	c.exports.Glossary = g
 	if c.validator, err = g.Validator(); err != nil {
@@ -89,9 +88,14 @@ func (c *Checker) Use(g *schemas.Glossary) (err error) {
 	return nil
 }
 
-// Stream judges every event of r, which the report calls name. The error says
-// why the stream could not be read to its end; what came before is judged.
-func (c *Checker) Stream(name string, r io.Reader) error {
+// Stream validates every event of r, which the report calls name. The error says why
+// the stream could not be read to its end; the events before are in the report.
+func (c *Checker) Stream(name string, r io.Reader) (err error) {
+	if c.validator == nil {
+		if c.validator, err = builtIn(); err != nil {
+			return fmt.Errorf("compile the schemas: %w", err)
+		}
+	}
 	each := Each
 	if c.As != Rudder {
 		c.exports.AsType = c.AsType
@@ -106,29 +110,17 @@ func (c *Checker) Stream(name string, r io.Reader) error {
 	return nil
 }
 
-// Unread has the report say what could not be read, such as an error of
-// Stream: one that knows nothing of it would tell of half a file as of a whole.
-// Of joined errors each is told by itself.
-func (c *Checker) Unread(err error) error {
-	if joined, many := err.(interface{ Unwrap() []error }); many {
-		for _, err := range joined.Unwrap() {
-			if err := c.Unread(err); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return c.Report.Unread(err)
-}
+// Unread adds an error to the report about what could not be read, such as one of
+// Stream: without it, the report on half of a file looks like that on a whole file.
+func (c *Checker) Unread(err error) error { return c.Report.Unread(err) }
 
-// Close ends the report and returns what was counted.
+// Close ends the report and returns the summary.
 func (c *Checker) Close() (Summary, error) {
-	c.summary.Exported, c.summary.taken = c.exports.Records, c.exports.Taken()
+	c.summary.Exported, c.summary.exports = c.exports.Records, c.exports.Taken()
 	return c.summary, c.Report.End(c.summary)
 }
 
-// header is what of an event the report names, as raw JSON values, "" where
-// they are missing.
+// header is the fields that identify an event and its kind, as JSON, "" if missing.
 type header struct {
 	eventType, id                               string
 	kind, event, messageID, userID, anonymousID string
@@ -136,8 +128,8 @@ type header struct {
 	time, brazeID, externalID string
 }
 
-// headerOf finds the header of an event; what is no object has none. Of a key
-// given twice the last one counts.
+// headerOf finds the header of an event, if it is an object. Of duplicate keys the
+// last one counts.
 func headerOf(text string) (h header) {
 	if text == "" || text[0] != '{' {
 		return h
@@ -173,19 +165,18 @@ func (h *header) named(key string) *string {
 	return nil
 }
 
-// looksBraze and looksRudder say what an event looks like by its own keys.
+// looksBraze and looksRudder say what kind an event is by its keys.
 func (h *header) looksBraze() bool { return h.eventType != "" }
 func (h *header) looksRudder() bool {
 	return !h.looksBraze() && (h.kind != "" || h.messageID != "" || h.userID != "" || h.anonymousID != "")
 }
 
-// Storage says that the item is a record of Currents' storage export as JSON: it
-// is flat, and the event type is the name of its file.
+// Storage says whether the item is a record of Currents' storage export as JSON: it is
+// flat, and the path of its file has the event type.
 func (i *Item) Storage() bool {
 	return !i.looksBraze() && !i.looksRudder() && i.id != "" && i.time != "" && (i.brazeID != "" || i.externalID != "")
 }
 
-// storageRecord is the verdict on such a record.
 const storageRecord = "a record of Currents' storage export (flat, without event_type), not an event as Braze posts it"
 
 func (c *Checker) item(file string, item Item) error {
@@ -228,14 +219,13 @@ func (s *Summary) add(r Result) {
 	if slices.ContainsFunc(r.Drift, unplanned) {
 		s.Unplanned++
 	}
-	if !slices.ContainsFunc(r.Drift, func(f schemas.Finding) bool { return !unplanned(f) }) {
-		return
+	if slices.ContainsFunc(r.Drift, func(f schemas.Finding) bool { return !unplanned(f) }) {
+		s.Drift++
 	}
-	s.Drift++
 }
 
-// planned adds what the tracking plan says. An event that RudderStack's source
-// makes no message of has nothing to hold against it.
+// planned adds the findings by the tracking plan. There are none for an event that
+// RudderStack's source drops.
 func (c *Checker) planned(message string, r *Result) {
 	if r.As == Braze {
 		made, err := brazesource.New().Transform(`{"events":[`+message+`]}`, 1<<30)
@@ -263,8 +253,7 @@ func (c *Checker) asFor(item Item) As {
 	return Braze
 }
 
-// text is a JSON value as a person would say it: a string without its quotes,
-// nothing for null.
+// text is a JSON value for people: a string without its quotes, "" for null.
 func text(raw string) string {
 	switch {
 	case raw == "null":

@@ -4,20 +4,27 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// collect returns the items of a stream, a line each: where it starts, its text
-// or what is wrong there, its envelope and its wrapper.
+// collect returns the items of a stream, a line each: line number, text or error,
+// envelope and wrapper.
 func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error) {
 	t.Helper()
 	lines, err = Each(in, func(item Item) error {
@@ -83,7 +90,7 @@ func gzipped(t *testing.T, text string) io.Reader {
 	return &buf
 }
 
-// A torn line is named, what stands behind it is read, and nothing is told twice.
+// A torn line is reported once, and the following lines are read.
 func TestEachGoesOnBehindATornLine(t *testing.T) {
 	const body = `{"events":[{"a":1},{"b":{"c":"x"}}]}`
 	whole := []string{`{"a":1} events`, `{"b":{"c":"x"}} events`}
@@ -159,7 +166,7 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 	require.ErrorContains(t, err, "gzip")
 	_, _, err = collect(t, io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(errors.New("disk on fire"))))
 	require.EqualError(t, err, "disk on fire")
-	_, _, err = collect(t, strings.NewReader(strings.Repeat("[\n", 1<<17)))
+	_, _, err = collect(t, strings.NewReader(strings.Repeat("[\n", 1<<15)))
 	require.ErrorContains(t, err, "too much behind this is not JSON")
 }
 
@@ -207,89 +214,33 @@ const (
 	badRudder  = `{"type":"track","event":"E","userId":"u","messageId":"r-2","properties":5}`
 )
 
-// checker has the schemas compiled once for all tests.
-var checker = sync.OnceValues(func() (*Checker, error) { return New(Auto, nil) })
-
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 	t.Helper()
 	var buf bytes.Buffer
 	report, err := NewReporter(format, &buf)
 	require.NoError(t, err)
-	compiled, err := checker()
+	c, err := New(as, report)
 	require.NoError(t, err)
-	c := *compiled
-	c.As, c.Report = as, report
 	require.NoError(t, c.Stream("in", strings.NewReader(in)))
 	s, err = c.Close()
 	require.NoError(t, err)
 	return buf.String(), s
 }
 
-func TestTextReport(t *testing.T) {
-	out, s := run(t, Auto, "text", strings.Join([]string{goodBraze, badBraze, goodRudder, badRudder, badBraze}, "\n"))
-	require.Equal(t, Summary{Events: 5, Valid: 2, Invalid: 3, Drift: 2, Lines: Lines{5, 5}}, s)
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	require.Len(t, lines, 5)
-	require.Regexp(t, `^in:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: .+`, lines[0])
-	require.Regexp(t, `^in:4: track E id=r-2: /properties: type: .+`, lines[1])
-	require.Regexp(t, `^in:5: `, lines[2])
-	require.Equal(t, "drift: users.behaviors.app.SessionStart: /properties/brand_new: unknown_field: 2 events, the first at in:2", lines[3])
-	require.Equal(t, "5 events: 2 valid, 3 invalid; 2 with fields or types that the glossary does not know; read 5 of 5 lines", lines[4])
-
-	out, s = run(t, Auto, "text", "[5]")
-	require.Equal(t, 1, s.Invalid)
-	require.Contains(t, out, "in:1: (no type): (the event): type: ")
-}
-
-func TestJSONReport(t *testing.T) {
-	out, _ := run(t, Auto, "json", badBraze+badRudder+goodRudder)
-	var report struct {
-		Findings []struct {
-			File, As, Type, ID string
-			Line, Number       int
-			Errors             []struct{ Path, Rule, Detail string }
-		}
-		Drift   []struct{ Type, Path, Rule, First string }
-		Summary Summary
+// All formats have the same counts. testdata has the reports.
+func TestReports(t *testing.T) {
+	in := strings.Join([]string{goodBraze, badBraze, goodRudder, badRudder, badBraze, "{"}, "\n")
+	for _, format := range []string{"text", "json", "junit"} {
+		out, s := run(t, Auto, format, in)
+		require.Equal(t, Summary{Events: 6, Valid: 2, Invalid: 4, Drift: 2, Lines: Lines{6, 5}}, s)
+		want, err := os.ReadFile("testdata/report." + format)
+		require.NoError(t, err)
+		require.Equal(t, string(want), out)
 	}
-	require.NoError(t, json.Unmarshal([]byte(out), &report), out)
-	require.Len(t, report.Findings, 2)
-	require.Equal(t, "b-2", report.Findings[0].ID)
-	require.Equal(t, "/time", report.Findings[0].Errors[0].Path)
-	require.Equal(t, "rudder", report.Findings[1].As)
-	require.Equal(t, "/properties/brand_new", report.Drift[0].Path)
-	require.Equal(t, Summary{Events: 3, Valid: 1, Invalid: 2, Drift: 1, Lines: Lines{1, 1}}, report.Summary)
-
-	out, _ = run(t, Auto, "json", goodRudder)
+	out, _ := run(t, Auto, "json", goodRudder)
 	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
-}
-
-func TestJUnitReport(t *testing.T) {
-	out, _ := run(t, Auto, "junit", strings.Join([]string{goodBraze, badBraze, goodRudder, badBraze, "{"}, "\n"))
-	var suite struct {
-		Tests    int `xml:"tests,attr"`
-		Failures int `xml:"failures,attr"`
-		Cases    []struct {
-			Class   string `xml:"classname,attr"`
-			Name    string `xml:"name,attr"`
-			Failure []struct {
-				Message string `xml:"message,attr"`
-				Text    string `xml:",chardata"`
-			} `xml:"failure"`
-		} `xml:"testcase"`
-	}
-	require.NoError(t, xml.Unmarshal([]byte(out), &suite))
-	require.Equal(t, 5, suite.Tests, "events, as in the other formats")
-	require.Equal(t, 3, suite.Failures)
-	require.Equal(t, "(no type)", suite.Cases[0].Name)
-	require.Contains(t, suite.Cases[0].Failure[0].Text, "in:5: (no type): (the event): invalid_json: the JSON is cut off")
-	require.Equal(t, "users.behaviors.app.SessionStart", suite.Cases[1].Name)
-	require.Len(t, suite.Cases[1].Failure, 2)
-	require.Equal(t, "in:2 is invalid", suite.Cases[1].Failure[0].Message)
-	require.Contains(t, suite.Cases[1].Failure[0].Text, "in:2: users.behaviors.app.SessionStart id=b-2: /time: type: ")
-	require.Equal(t, "track E", suite.Cases[2].Name)
-	require.Empty(t, suite.Cases[2].Failure)
-	require.Contains(t, out, "5 events: 2 valid, 3 invalid; 2 with fields or types that the glossary does not know; read 4 of 5 lines")
+	out, _ = run(t, Auto, "text", "[5]")
+	require.Contains(t, out, "in:1: (no type): (the event): type: ")
 }
 
 func TestReportsAreBounded(t *testing.T) {
@@ -337,7 +288,7 @@ func TestAs(t *testing.T) {
 	require.ErrorContains(t, err, "--format must be text, json or junit")
 }
 
-// What is no event is told for what it is.
+// Records that are no events are recognised.
 func TestOtherRecords(t *testing.T) {
 	out, s := run(t, Auto, "text", `{"id":"a","time":1700000000,"user_id":"b","external_user_id":"u","app_id":"x"}`)
 	require.Equal(t, 1, s.Invalid)
@@ -347,4 +298,76 @@ func TestOtherRecords(t *testing.T) {
 	out, s = run(t, Auto, "text", string(wrapped))
 	require.Equal(t, Summary{Events: 2, Valid: 1, Invalid: 1, Drift: 1, Wrapped: 2, Lines: Lines{1, 1}}, s)
 	require.Contains(t, out, "; 2 stood in log records; read 1 of 1 lines")
+}
+
+// The tracking plan validates messages, and Braze events as the messages that they
+// become, without the properties that RudderStack's source moves elsewhere.
+func TestPlan(t *testing.T) {
+	p, err := plan.New(map[string]json.RawMessage{
+		"Order Placed":              []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+		"users.messages.email.Open": []byte(`{"properties":{"email_address":false,"send_id":{"type":"string","maxLength":3}}}`),
+	})
+	require.NoError(t, err)
+	const open = `{"event_type":"users.messages.email.Open","id":"e","time":1700000000,"user":{"user_id":"u","external_user_id":"x"},` +
+		`"properties":{"dispatch_id":"d","email_address":"a@b.c","send_id":"%"}}`
+	in := `{"type":"track","event":"Order Placed","userId":"u","properties":{"total":"5"}}
+{"type":"track","event":"Order Placed","userId":"u","properties":{"total":5}}
+{"type":"track","event":"Other","userId":"u"}
+` + strings.ReplaceAll(open, "%", "abc") + "\n" + strings.ReplaceAll(open, "%", "abcd") + "\n"
+
+	var out strings.Builder
+	report, err := NewReporter("text", &out)
+	require.NoError(t, err)
+	checker, err := New(Auto, report)
+	require.NoError(t, err)
+	checker.Plan = p
+	require.NoError(t, checker.Stream("in", strings.NewReader(in)))
+	summary, err := checker.Close()
+	require.NoError(t, err)
+	require.Equal(t, Summary{Events: 5, Valid: 3, Invalid: 2, Unplanned: 1, Lines: Lines{5, 5}}, summary)
+	require.Contains(t, out.String(), `in:1: track Order Placed: /properties/total: type: tracking plan: expected number, got string "5"`)
+	require.Contains(t, out.String(), `in:5: users.messages.email.Open id=e: /properties/send_id: maxLength: tracking plan: `)
+	require.Contains(t, out.String(), `unplanned: track Other: /event: unplanned: 1 events, the first at in:3`)
+	require.NotContains(t, out.String(), "email_address")
+}
+
+// Avro files of every event type, one of them cut off, and flat records as JSON, one of
+// them without its type.
+func TestStorageExports(t *testing.T) {
+	glossary, err := schemas.Load()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	w := avroexport.New(dir, glossary)
+	require.NoError(t, mockbraze.Emit(t.Context(), w, mockbraze.Emission{Events: 102, Seed: 2}))
+	require.NoError(t, w.Close())
+
+	var out bytes.Buffer
+	report, err := NewReporter("text", &out)
+	require.NoError(t, err)
+	c, err := New(Auto, report)
+	require.NoError(t, err)
+	cut := false
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if !cut {
+			cut = true
+			require.ErrorContains(t, c.Stream(path, bytes.NewReader(text[:len(text)-1])), "cut off")
+		}
+		return c.Stream(path, bytes.NewReader(text))
+	}))
+	flat := `{"id":"a","time":1700000000,"user_id":"u","external_user_id":"x","app_group_id":"g","campaign_id":"c","dispatch_id":"d","email_address":"e@example.com"}`
+	require.NoError(t, c.Stream("x/event_type=users.messages.email.Open/part.json", strings.NewReader(flat)))
+	require.NoError(t, c.Stream("in", strings.NewReader(flat)))
+	s, err := c.Close()
+	require.NoError(t, err)
+	require.Equal(t, map[storageexport.Form]int{storageexport.Avro: 102, storageexport.JSON: 1}, s.Exported)
+	require.Equal(t, 104, s.Events)
+	require.Contains(t, out.String(), "in:1: (no type) id=a: (the event): storage_record: this is a record of Currents' storage export")
+	require.Contains(t, out.String(), "say it with --as-type")
+	require.Contains(t, out.String(), "; 102 taken for records of a storage export (Avro); 1 taken for records of a storage export (JSON); read 2 of 2 lines")
+	require.Equal(t, 103, s.Valid, out.String())
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Exports makes events of the records of Currents' storage exports. The zero
-// value is ready.
+// Exports makes events of the records of Currents' storage exports. The zero value is
+// ready to use.
 type Exports struct {
 	AsType   string            // event type of records that do not say theirs
-	Glossary *schemas.Glossary // nil: the one that is built in
-	// Records counts the events that were made, by what their files are.
+	Glossary *schemas.Glossary // nil: the built-in one
+	// Records counts the events that were made, by the form of their files.
 	Records map[storageexport.Form]int
 
 	reader *storageexport.Reader
@@ -34,16 +34,20 @@ func (x *Exports) open() (err error) {
 	return err
 }
 
-// Each is the function Each for a stream that may also be a storage export: an
-// Avro file, whose items have the number of the record as their line, or flat
-// records as JSON. The name may say the event type. What becomes an event is
-// visited as such; of a flat record that does not, Item.Storage is true.
+// Each is the function Each for a stream that may also be a storage export: an Avro
+// file, whose items have the number of the record as their line, or flat records as
+// JSON. The name may contain the event type. visit gets the events of records;
+// Item.Storage is true for a flat record that cannot be converted.
 func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines, error) {
-	if err := x.open(); err != nil {
-		return Lines{}, err
-	}
 	in := bufio.NewReaderSize(r, chunk)
-	if begin, _ := in.Peek(4); storageexport.IsAvro(begin) {
+	begin, _ := in.Peek(4)
+	avro := storageexport.IsAvro(begin)
+	if avro || x.AsType != "" { // an unknown type is an error even if nothing has to be converted
+		if err := x.open(); err != nil {
+			return Lines{}, err
+		}
+	}
+	if avro {
 		_, err := x.reader.Read(name, in, func(rec storageexport.Record) error {
 			item := Item{Line: rec.Number, Number: rec.Number}
 			if item.Broken = rec.Err; rec.Err == nil {
@@ -54,12 +58,16 @@ func (x *Exports) Each(name string, r io.Reader, visit func(Item) error) (Lines,
 		return Lines{}, err
 	}
 	return Each(in, func(item Item) error {
-		if item.Storage() {
-			if rec := x.reader.FromJSON(name, bytes.Clone(item.Raw)); rec.Err == nil {
-				x.made(&item, storageexport.JSON, rec)
-			} else {
-				item.noEvent = rec.Err
-			}
+		if !item.Storage() {
+			return visit(item)
+		}
+		if err := x.open(); err != nil {
+			return err
+		}
+		if rec := x.reader.FromJSON(name, bytes.Clone(item.Raw)); rec.Err == nil {
+			x.made(&item, storageexport.JSON, rec)
+		} else {
+			item.noEvent = rec.Err
 		}
 		return visit(item)
 	})
@@ -74,7 +82,7 @@ func (x *Exports) made(item *Item, form storageexport.Form, rec storageexport.Re
 	x.Records[form]++
 }
 
-// Taken says what records were taken for; empty where there were none.
+// Taken says how many records were converted; it is empty for none.
 func (x *Exports) Taken() (text string) {
 	for _, form := range []storageexport.Form{storageexport.Avro, storageexport.JSON} {
 		if n := x.Records[form]; n > 0 {

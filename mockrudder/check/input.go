@@ -6,18 +6,18 @@ import (
 	"io"
 )
 
-// input reads a stream, counts its lines, and keeps the text from a mark on, so
-// that reading can go back to it.
+// input reads a stream, counts its lines, and keeps the text from a mark on, so that
+// reading can go back to the mark.
 type input struct {
 	r    io.Reader
 	buf  []byte
-	mark int // where the text that is kept begins
+	mark int // where the kept text begins
 	pos  int // of the next byte
 	err  error
 
 	line     int // of pos, from 1
 	markLine int // of mark
-	again    int // bytes that were gone back over
+	again    int // bytes that are read again
 	total    int // bytes read
 }
 
@@ -25,11 +25,11 @@ const chunk = 1 << 16
 
 func newInput(r io.Reader) *input { return &input{r: r, line: 1, markLine: 1} }
 
-// keep marks the place of the next byte.
+// keep sets the mark to pos.
 func (in *input) keep() { in.mark, in.markLine = in.pos, in.line }
 
-// rest returns what is there of the text behind pos, at least one byte; the
-// error is why there is none.
+// rest returns the part of the text from pos on that is in the buffer, at least one
+// byte, or an error.
 func (in *input) rest() ([]byte, error) {
 	for in.pos == len(in.buf) {
 		if in.err != nil {
@@ -40,9 +40,9 @@ func (in *input) rest() ([]byte, error) {
 	return in.buf[in.pos:], nil
 }
 
-// fill reads more, behind what is kept.
+// fill reads more into the buffer.
 func (in *input) fill() {
-	if gone := in.mark - 1; gone > 0 { // one byte more, to see whether a line begins there
+	if gone := in.mark - 1; gone > 0 { // one byte more, for column0
 		in.buf = in.buf[:copy(in.buf, in.buf[gone:])]
 		in.pos, in.mark = in.pos-gone, in.mark-gone
 	}
@@ -54,21 +54,20 @@ func (in *input) fill() {
 	in.total += n
 }
 
-// skip goes on by n bytes that are there.
+// skip advances pos by n bytes of the buffer.
 func (in *input) skip(n int) {
 	in.line += bytes.Count(in.buf[in.pos:in.pos+n], []byte{'\n'})
 	in.pos += n
 }
 
-// column0 says whether a line begins at pos.
+// column0 says whether pos is at the beginning of a line.
 func (in *input) column0() bool { return in.pos == 0 || in.buf[in.pos-1] == '\n' }
 
 // kept is the text from the mark to pos.
 func (in *input) kept() []byte { return in.buf[in.mark:in.pos] }
 
-// resume goes to the first line behind that of the mark that begins with a
-// brace or a bracket: back, as far as it was read already. It says whether there
-// is one. An error other than the end is that of the stream.
+// resume goes back to the mark, and on to the next line that begins with a brace or a
+// bracket. It says whether there is one. The error is one of the stream, but not EOF.
 func (in *input) resume() (found bool, err error) {
 	in.again += in.pos - in.mark
 	in.pos, in.line = in.mark, in.markLine

@@ -12,36 +12,44 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Reporter tells of verdicts.
+// Reporter reports verdicts.
 type Reporter interface {
 	// Event is called for every event, in order. An error ends the run.
 	Event(Result) error
-	// Unread is called for what could not be read to its end, after the events
-	// of it that could.
+	// Unread is called for each error about what could not be read to its end, after
+	// the events that could be read.
 	Unread(error) error
 	// End is called once, last.
 	End(Summary) error
 }
 
-// maxGroups bounds how many kinds of drift are told apart, and in JUnit how
-// many events of a type are listed one by one.
+// maxGroups is how many kinds of drift are counted separately, and in JUnit how many
+// invalid events of a type are listed.
 const maxGroups = 1000
 
-// NewReporter returns the Reporter of a format: text, json or junit. It writes
-// to w as it goes, but for junit, which is written at the end.
+// NewReporter returns the Reporter of a format: text, json or junit. It writes to w
+// for each event, but junit at the end.
 func NewReporter(format string, w io.Writer) (Reporter, error) {
 	switch format {
 	case "text":
 		return &textReport{w: w}, nil
 	case "json":
-		return &jsonReport{w: w}, nil
+		return &jsonReport{w: w, unread: unread{}, drifts: drifts{order: []*driftCount{}}}, nil
 	case "junit":
 		return &junitReport{w: w, cases: map[string]*junitCase{}}, nil
 	}
 	return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
 }
 
-// driftCount gathers the same drift of many events.
+// unread are the errors about what could not be read.
+type unread []string
+
+func (u *unread) Unread(err error) error {
+	*u = append(*u, err.Error())
+	return nil
+}
+
+// driftCount counts events with the same drift.
 type driftCount struct {
 	Type   string `json:"type"`
 	Path   string `json:"path"`
@@ -98,7 +106,7 @@ func (t *textReport) Event(r Result) error {
 	return err
 }
 
-// findings are those of an event, a line each.
+// findings are the errors of an event, a line each.
 func findings(r Result) string {
 	var text strings.Builder
 	for _, f := range r.Errors {
@@ -107,38 +115,34 @@ func findings(r Result) string {
 	return text.String()
 }
 
-// pointer writes the JSON pointer to the whole document so that it can be seen.
+// pointer is a JSON pointer for people, as that to the whole document is "".
 func pointer(path string) string { return cmp.Or(path, "(the event)") }
 
-// Unread writes nothing: the program that reads says it, on standard error.
+// Unread writes nothing, as the program prints the errors to standard error.
 func (t *textReport) Unread(error) error { return nil }
 
 func (t *textReport) End(s Summary) error {
+	var text strings.Builder
 	for _, d := range t.order {
 		what := "drift"
 		if d.Rule == plan.RuleUnplanned {
 			what = "unplanned"
 		}
-		if _, err := fmt.Fprintf(t.w, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First)
 	}
 	if t.more > 0 {
-		if _, err := fmt.Fprintf(t.w, "drift: and %d more\n", t.more); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, "drift: and %d more\n", t.more)
 	}
-	_, err := fmt.Fprintln(t.w, summary(s))
+	_, err := fmt.Fprintf(t.w, "%s%s\n", &text, summary(s))
 	return err
 }
 
-// jsonReport writes one document: the invalid events as they come, then the
-// drift and the counts.
+// jsonReport writes one document: the invalid events, then the drift and the counts.
 type jsonReport struct {
+	unread
+	drifts
 	w       io.Writer
 	written int
-	unread  []string
-	drifts
 }
 
 type jsonEvent struct {
@@ -156,22 +160,14 @@ func (j *jsonReport) Event(r Result) error {
 	if r.Valid {
 		return nil
 	}
-	text, err := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
-	if err != nil {
-		return err
-	}
+	text, _ := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
 	before := ",\n"
 	if j.written == 0 {
 		before = "{\"findings\":[\n"
 	}
 	j.written++
-	_, err = fmt.Fprintf(j.w, "%s%s", before, text)
+	_, err := fmt.Fprintf(j.w, "%s%s", before, text)
 	return err
-}
-
-func (j *jsonReport) Unread(err error) error {
-	j.unread = append(j.unread, err.Error())
-	return nil
 }
 
 func (j *jsonReport) End(s Summary) error {
@@ -179,34 +175,22 @@ func (j *jsonReport) End(s Summary) error {
 	if j.written == 0 {
 		before = `{"findings":[],`
 	}
-	drift := j.order
-	if drift == nil {
-		drift = []*driftCount{}
-	}
-	unread := j.unread
-	if unread == nil {
-		unread = []string{}
-	}
-	text, err := json.Marshal(struct {
+	text, _ := json.Marshal(struct {
 		Drift     []*driftCount `json:"drift"`
 		DriftMore int           `json:"drift_not_listed"`
 		Unread    []string      `json:"unread"`
 		Summary   Summary       `json:"summary"`
-	}{drift, j.more, unread, s})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
+	}{j.order, j.more, j.unread, s})
+	_, err := fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
 	return err
 }
 
-// junitReport has one test case for each event type, with a failure for each of
-// its invalid events. The counts of the suite are those of events, as in the
-// other formats.
+// junitReport has one test case for each event type, with a failure for each invalid
+// event. The counts of the suite are of events, as in the other formats.
 type junitReport struct {
-	w      io.Writer
-	cases  map[string]*junitCase
-	unread []string
+	unread
+	w     io.Writer
+	cases map[string]*junitCase
 }
 
 type junitCase struct {
@@ -241,11 +225,6 @@ func (j *junitReport) Event(r Result) error {
 	return nil
 }
 
-func (j *junitReport) Unread(err error) error {
-	j.unread = append(j.unread, err.Error())
-	return nil
-}
-
 func (j *junitReport) End(s Summary) error {
 	all := junit.Suite{Name: "mockrudder validate", Tests: s.Events, Failures: s.Invalid, Out: summary(s)}
 	for _, c := range j.cases {
@@ -255,7 +234,7 @@ func (j *junitReport) End(s Summary) error {
 	return all.Write(j.w, j.unread)
 }
 
-// summary is a Summary in words.
+// summary is a Summary as text.
 func summary(s Summary) string {
 	text := fmt.Sprintf("%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know", s.Events, s.Valid, s.Invalid, s.Drift)
 	if s.Unplanned > 0 {
@@ -264,8 +243,8 @@ func summary(s Summary) string {
 	if s.Wrapped > 0 {
 		text += fmt.Sprintf("; %d stood in log records", s.Wrapped)
 	}
-	text += s.taken
-	if s.Lines.Total == 0 && s.taken != "" {
+	text += s.exports
+	if s.Lines.Total == 0 && s.exports != "" {
 		return text // Avro has no lines
 	}
 	return fmt.Sprintf("%s; read %d of %d lines", text, s.Lines.Read, s.Lines.Total)

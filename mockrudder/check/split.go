@@ -3,6 +3,7 @@ package check
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -17,36 +18,35 @@ import (
 // MaxItem is the longest single event or message that is read, in bytes.
 const MaxItem = 64 << 20
 
-// Item is one event or message of a stream, or a place where it is no JSON.
+// Item is one event or message of a stream, or a place with malformed JSON.
 type Item struct {
-	Raw    []byte // its text; good until the next one is read
+	Raw    []byte // its text; valid until the next one is read
 	Line   int    // where it starts, from 1
-	Number int    // its place among those of the stream, from 1
-	// Envelope is "events" or "batch" where it stood in a request body of that
-	// kind, else "".
+	Number int    // in the stream, from 1
+	// Envelope is "events" or "batch" for an item of a request body of that kind,
+	// else "".
 	Envelope string
-	// Request is the number of that body among those of the stream, from 1; 0
-	// where the item stood alone.
+	// Request is the number of that body in the stream, from 1; 0 for an item outside
+	// of a body.
 	Request int
-	// Wrapper is the member of a log record that the body stood in as text, "" for
-	// none.
+	// Wrapper is the member of the log record that has the body as text, "" for none.
 	Wrapper string
-	// Broken says what is wrong where this is no JSON; then there is no Raw, and
-	// reading goes on at a later line.
+	// Broken is the error of malformed JSON; then there is no Raw, and reading goes on
+	// at a later line.
 	Broken error
 
 	text    string // the same as Raw
-	noEvent error  // why a record of a storage export is no event; nil: it was not asked
+	noEvent error  // why a record of a storage export was not converted
 	header
 }
 
 // Lines counts the lines of a stream.
 type Lines struct {
 	Total int `json:"total"`
-	Read  int `json:"read"` // the others are no JSON
+	Read  int `json:"read"` // the others are malformed
 }
 
-// ReadError says where a stream is not what it should be.
+// ReadError says where a stream is malformed.
 type ReadError struct {
 	Line int
 	Err  error
@@ -64,14 +64,14 @@ var (
 	errUTF16   = errors.New("this is UTF-16, and JSON is UTF-8; convert it first: iconv -f UTF-16 -t UTF-8")
 )
 
-// Each calls visit for every event of a stream, in order: JSON documents one
-// after the other (one a line or over several lines), arrays of them, request
-// bodies {"events":[…]} or {"batch":[…]}, also as text in a log record such as
-// {"body":"{\"events\":…}"}, lines of mockrudder's own recordings, and any of
-// that compressed by gzip. Of what is no JSON it tells with Item.Broken, and goes
-// on at the next line that a document begins at. It holds one event in memory
-// at a time. It ends with the error of visit, a *ReadError, the error of r, or
-// one for a stream that has no JSON at all.
+// Each calls visit for every event of a stream, in order. It reads JSON documents one
+// after the other (each on one line or several), arrays of them, request bodies
+// {"events":[…]} or {"batch":[…]}, also as text in a log record such as
+// {"body":"{\"events\":…}"}, lines of mockrudder's own recordings, and all of these
+// compressed by gzip. For malformed JSON it calls visit with Item.Broken, and goes on
+// at the next line where a document begins. It holds one event in memory at a time.
+// It returns the error of visit, a *ReadError, the error of r, or one for a stream
+// without any JSON.
 func Each(r io.Reader, visit func(Item) error) (Lines, error) { return each(r, MaxItem, visit) }
 
 func each(r io.Reader, maxItem int, visit func(Item) error) (Lines, error) {
@@ -98,25 +98,24 @@ func each(r io.Reader, maxItem int, visit func(Item) error) (Lines, error) {
 	return lines, err
 }
 
-// splitter takes a stream apart. It looks no deeper than it must, and the
-// grammar of each event is checked once it has been read whole.
+// splitter splits a stream into events. It parses only the documents around events;
+// the grammar of an event is checked once all of it is read.
 type splitter struct {
 	*input
 	maxItem int
 	visit   func(Item) error
 
-	found   int // documents, broken ones included
+	found   int // documents, malformed ones included
 	number  int
 	request int
 	wrapper string
-	open    int  // arrays and objects around the place of pos
-	lost    int  // those of broken documents
-	comma   bool // there was one behind the last document, or it was broken
-	skipped int  // lines that are no JSON
+	open    int  // arrays and objects around pos
+	lost    int  // those of malformed documents
+	comma   bool // the last document was followed by a comma, or malformed
+	skipped int  // malformed lines
 }
 
-// lines counts the lines up to where reading ended. A last one without a
-// newline is one.
+// lines counts the lines up to pos, with a last one without a newline.
 func (s *splitter) lines() Lines {
 	total := s.line
 	if s.column0() {
@@ -135,7 +134,7 @@ func (s *splitter) documents() error {
 			return nil
 		case err != nil:
 			return err
-		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // what is left of a broken document
+		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // the rest of a malformed document
 			if c != ',' {
 				s.lost--
 			}
@@ -148,7 +147,7 @@ func (s *splitter) documents() error {
 		s.keep()
 		s.found++
 		s.open, s.comma = 0, false
-		if err := s.document(); err != nil {
+		if err := s.document(c); err != nil {
 			if err = s.recover(err); err != nil {
 				return err
 			}
@@ -157,7 +156,7 @@ func (s *splitter) documents() error {
 	}
 }
 
-// recover tells of a place that is no JSON and goes on behind it.
+// recover reports malformed JSON and goes on behind it.
 func (s *splitter) recover(err error) error {
 	var at *ReadError
 	if !errors.As(err, &at) || errors.Is(err, errTooLong) {
@@ -196,7 +195,7 @@ func (s *splitter) fail(err error) error {
 	return err
 }
 
-// space skips white space and returns the byte behind it, unread.
+// space skips white space and returns the next byte, without reading it.
 func (s *splitter) space() (byte, error) {
 	for {
 		rest, err := s.rest()
@@ -217,12 +216,8 @@ func (s *splitter) space() (byte, error) {
 	}
 }
 
-// document reads one value of the top level, which is not at its end.
-func (s *splitter) document() error {
-	c, err := s.space()
-	if err != nil {
-		return s.fail(err)
-	}
+// document reads one value of the top level, which begins with c.
+func (s *splitter) document(c byte) error {
 	switch c {
 	case '[':
 		return s.array("")
@@ -232,10 +227,10 @@ func (s *splitter) document() error {
 	return s.event("")
 }
 
-// array visits the elements of an array, and what stands in those that are
-// request bodies.
+// array visits the elements of an array, and the events of those that are request
+// bodies.
 func (s *splitter) array(envelope string) error {
-	return s.members('[', ']', func() error {
+	return s.members(']', func() error {
 		s.keep()
 		if c, err := s.space(); err == nil && c == '{' && envelope == "" {
 			return s.object()
@@ -244,11 +239,9 @@ func (s *splitter) array(envelope string) error {
 	})
 }
 
-// members reads what stands between brackets, with commas between.
-func (s *splitter) members(open, end byte, member func() error) error {
-	if err := s.expect(open); err != nil {
-		return err
-	}
+// members reads an opening bracket, comma-separated members, and the closing bracket end.
+func (s *splitter) members(end byte, member func() error) error {
+	s.skip(1)
 	s.open++
 	for first := true; ; first = false {
 		c, err := s.space()
@@ -264,21 +257,13 @@ func (s *splitter) members(open, end byte, member func() error) error {
 				return err
 			}
 			if c, err := s.space(); err != nil || c == end {
-				return s.fail(cmpError(err, errNotJSON))
+				return s.fail(cmp.Or(err, errNotJSON))
 			}
 		}
 		if err := member(); err != nil {
 			return err
 		}
 	}
-}
-
-// cmpError is the first error that is one.
-func cmpError(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 func (s *splitter) expect(want byte) error {
@@ -293,14 +278,14 @@ func (s *splitter) expect(want byte) error {
 	return nil
 }
 
-// object reads an event, or the events of a request body: the object is one
-// where an array stands under events or batch.
+// object reads an event, or the events of a request body: an object with an array under
+// events or batch.
 func (s *splitter) object() error {
 	s.keep()
 	line, envelope := s.line, ""
-	err := s.members('{', '}', func() error {
+	err := s.members('}', func() error {
 		if envelope != "" {
-			s.keep() // nothing beside the events is judged
+			s.keep() // other members of a body are ignored
 		}
 		key, err := s.key()
 		if err != nil {
@@ -317,18 +302,14 @@ func (s *splitter) object() error {
 		}
 		return s.value()
 	})
-	if err != nil || envelope != "" {
-		s.keepUnless(err)
+	switch {
+	case err != nil:
 		return err
+	case envelope != "":
+		s.keep()
+		return nil
 	}
 	return s.judge(line, "")
-}
-
-// keepUnless marks the place behind what was read well.
-func (s *splitter) keepUnless(err error) {
-	if err == nil {
-		s.keep()
-	}
 }
 
 // key reads the key of a member and the colon behind it.
@@ -355,17 +336,17 @@ func (s *splitter) event(envelope string) error {
 		return err
 	}
 	if begins && envelope != "" && isBody(string(s.kept())) {
-		return s.tornBefore() // the body before is torn, and this is the next one
+		return s.tornBefore() // the previous body is torn, and this is the next one
 	}
 	if envelope == "" && s.open == 0 {
 		if next, err := s.rest(); err == nil && strings.IndexByte(":,}]", next[0]) >= 0 {
-			return s.fail(errNotJSON) // the rest of a line whose begin is missing
+			return s.fail(errNotJSON) // the rest of a line whose beginning is missing
 		}
 	}
 	return s.judge(line, envelope)
 }
 
-// tornBefore fails at the end of the line before that of the mark.
+// tornBefore fails at the end of the line before the mark.
 func (s *splitter) tornBefore() error {
 	s.pos, s.line = s.mark, s.markLine
 	s.mark, s.markLine = s.mark-1, s.markLine-1
@@ -385,7 +366,7 @@ func isBody(text string) (is bool) {
 	return is
 }
 
-// judge visits the text that is kept.
+// judge checks the kept text and visits it.
 func (s *splitter) judge(line int, envelope string) error {
 	raw := s.kept()
 	text := string(raw)
@@ -394,8 +375,8 @@ func (s *splitter) judge(line int, envelope string) error {
 	}
 	item := Item{Raw: raw, Line: line, Envelope: envelope, Wrapper: s.wrapper, text: text, header: headerOf(text)}
 	if envelope == "" && !item.looksBraze() && !item.looksRudder() {
-		if done, err := s.wrapped(item); done || err != nil {
-			s.keepUnless(err)
+		if done, err := s.wrapped(item); done {
+			s.keep()
 			return err
 		}
 	}
@@ -404,14 +385,12 @@ func (s *splitter) judge(line int, envelope string) error {
 	}
 	s.number++
 	item.Number = s.number
-	err := s.visit(item)
-	s.keepUnless(err)
-	return err
+	s.keep()
+	return s.visit(item)
 }
 
-// wrapped visits the events of a body that stands in a log record as text, or
-// the message of a line that mockrudder recorded, and says whether the item is
-// such a one.
+// wrapped visits the events of a body that is text in a log record, or the message of a
+// line of a recording of mockrudder, and says whether the item is one of these.
 func (s *splitter) wrapped(item Item) (done bool, err error) {
 	if item.text[0] != '{' {
 		return false, nil
@@ -450,9 +429,9 @@ func (s *splitter) wrapped(item Item) (done bool, err error) {
 	return false, nil
 }
 
-// value reads one value, which is kept. It counts brackets and minds strings;
-// the rest of the grammar is left to who looks at the text. A newline within a
-// string, or one behind which the next document of its own begins, ends it.
+// value reads one value, which is kept. It only counts brackets outside of strings; the
+// caller checks the grammar. A newline in a string, or one after which the next
+// document begins, is an error.
 func (s *splitter) value() error {
 	var v valueScan
 	for start := s.pos - s.mark; ; {
@@ -482,30 +461,30 @@ func (s *splitter) value() error {
 	}
 }
 
-// continues says whether the text before pos asks for a value.
+// continues says whether the text before pos requires another value.
 func (s *splitter) continues() bool {
 	before := bytes.TrimRight(s.kept(), " \n\t\r")
 	return len(before) > 0 && strings.IndexByte(":,[", before[len(before)-1]) >= 0
 }
 
-// valueScan is how far the reading of a value has come.
+// valueScan is the state of reading a value in parts.
 type valueScan struct {
 	depth             int
 	inString, escaped bool
 }
 
-// state is where the scan of a part stopped.
+// state says where the scan of a part stopped.
 type state int
 
 const (
-	more    state = iota // at its end
+	more    state = iota // at the end of the part
 	ended                // at the end of the value
-	newline              // behind a newline inside of brackets
-	torn                 // at a newline inside of a string
+	newline              // behind a newline inside brackets
+	torn                 // at a newline inside a string
 )
 
-// scan takes the next part of the text and returns how many bytes of it belong
-// to the value.
+// scan reads the next part of the text and returns how many bytes of it belong to the
+// value.
 func (v *valueScan) scan(part []byte) (n int, at state) {
 	for i := 0; i < len(part); i++ {
 		if v.inString {
@@ -541,8 +520,8 @@ func (v *valueScan) scan(part []byte) (n int, at state) {
 	return len(part), more
 }
 
-// str goes on inside of a string and returns where its end is, or that of the
-// part, or -1 for a newline in it.
+// str reads on inside a string and returns the index of its end or that of the part, or
+// -1 for a newline in it.
 func (v *valueScan) str(part []byte, i int) int {
 	for ; i < len(part); i++ {
 		if v.escaped {

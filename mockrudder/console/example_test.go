@@ -10,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/console"
 )
 
-// The page asks the query API for what it shows, and so mockrudder serves both.
+// The page needs the query API, and so mockrudder serves both.
 func ExampleHandler() {
 	server := httptest.NewServer(console.Handler())
 	defer server.Close()

@@ -12,9 +12,8 @@
 //		network.WithNetwork([]string{"rudder"}, net))
 //	testcontainers.CleanupContainer(t, rudder)
 //
-// All methods ask the container over HTTP and are safe for concurrent use. A
-// container that was stopped and started has another port; each call asks
-// Docker for it anew.
+// All methods call the container over HTTP and are safe for concurrent use. They get the
+// port from Docker for each call, as it changes when a container is stopped and started.
 package container
 
 import (
@@ -33,17 +32,17 @@ import (
 // Port is the port in the container, for other containers of a network.
 const Port = 8090
 
-// Container is a fake RudderStack in a container. It is ended as any container
-// of testcontainers-go: by Terminate or testcontainers.CleanupContainer.
+// Container is a fake RudderStack in a container. Like any container of
+// testcontainers-go it ends by Terminate or testcontainers.CleanupContainer.
 type Container struct {
 	testcontainers.Container
 
 	fake fakecontainer.Fake
 }
 
-// Run starts a container from an image and returns when it takes requests. opts
-// are those of this package and any of testcontainers-go. Where it fails, the
-// container is returned too if there is one, so that it can be terminated.
+// Run starts a container from an image and returns when it answers requests. opts are
+// those of this package and any of testcontainers-go. If it fails, it still returns the
+// container, if there is one, so that it can be terminated.
 func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
 	started, fake, err := fakecontainer.Run(ctx, fakecontainer.Program{Name: "mockrudder", Port: Port, Path: "/health"}, image, opts)
 	if started == nil {
@@ -52,13 +51,13 @@ func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCust
 	return &Container{started, fake}, err
 }
 
-// WithSource adds a source with this write key. Without any there are wkBraze, a
-// Braze source, and wkHTTP, an HTTP source.
+// WithSource adds a source with this write key. Without this option there are wkBraze,
+// a Braze source, and wkHTTP, an HTTP source.
 func WithSource(key string, kind mockrudder.Kind) testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--source", key+"="+string(kind))
 }
 
-// WithDisabledSource adds a source that is switched off: it answers 404.
+// WithDisabledSource adds a disabled source: it answers 404.
 func WithDisabledSource(key string, kind mockrudder.Kind) testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--source", key+"="+string(kind)+",disabled")
 }
@@ -69,26 +68,26 @@ func WithKeep(n int) testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--keep", strconv.Itoa(n))
 }
 
-// WithRateLimit answers 429 to what goes beyond so many requests a second.
-func WithRateLimit(requestsPerSecond float64) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--rate-limit", strconv.FormatFloat(requestsPerSecond, 'g', -1, 64))
+// WithRateLimit answers 429 beyond this number of events a second.
+func WithRateLimit(eventsPerSecond float64) testcontainers.CustomizeRequestOption {
+	return testcontainers.WithCmdArgs("--rate-limit", strconv.FormatFloat(eventsPerSecond, 'g', -1, 64))
 }
 
-// WithoutValidation judges no message, to take more of them a second.
+// WithoutValidation turns validation off, to accept more messages a second.
 func WithoutValidation() testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--no-validate")
 }
 
-// WithRecording appends every message that is stored to a file in the
-// container, as a line of JSON, before its request is answered. The file
-// outlives the process, and on a volume the container; Recording reads it. Its
-// directory must be there, and writable for the image's user.
+// WithRecording appends every stored message to a file in the container, as a line of
+// JSON, before its request is answered. The file survives the process, and on a volume
+// the container; Recording reads it. Its directory must exist, and be writable for the
+// image's user.
 func WithRecording(path string) testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--record", path)
 }
 
-// Recording reads the file of WithRecording, also when the container stands
-// still. Each line is an event: decode it into a mockrudder.Event.
+// Recording reads the file of WithRecording, also of a stopped container. Each line is
+// an event: decode it into a mockrudder.Event.
 func (c *Container) Recording(ctx context.Context, path string) (io.ReadCloser, error) {
 	file, err := c.CopyFileFromContainer(ctx, path)
 	if err != nil {

@@ -44,8 +44,8 @@ func open(t *testing.T, rudder *container.Container, key, id string) int {
 	return res.StatusCode
 }
 
-// TestContainer uses every option, and stops and starts the container: it has
-// another port then, has forgotten what it kept, and the recording goes on.
+// A container that is stopped and started has another port and no messages, and
+// continues its recording.
 func TestContainer(t *testing.T) {
 	ctx := t.Context()
 	rudder, err := container.Run(ctx, image(ctx),
@@ -66,8 +66,8 @@ func TestContainer(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n)
 
-	patience := 10 * time.Second
-	require.NoError(t, rudder.Stop(ctx, &patience))
+	grace := 10 * time.Second
+	require.NoError(t, rudder.Stop(ctx, &grace))
 	require.NoError(t, rudder.Start(ctx))
 	require.Equal(t, http.StatusOK, open(t, rudder, "mine", "4"))
 	n, err = rudder.Count(ctx, mockrudder.Filter{})

@@ -15,8 +15,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/container"
 )
 
-// A test starts a RudderStack with a Braze source, has what it tests post to
-// it, and waits for what arrives. In a test of your own the image is
+// A test starts a RudderStack with a Braze source, has its subject post to it, and
+// waits for the messages. In your test the image is
 // "localhost/currentsbridge/mockrudder", and testcontainers.CleanupContainer(t, rudder)
 // takes the place of TerminateContainer.
 func Example() {
@@ -37,7 +37,7 @@ func Example() {
 	// Output: users.messages.email.Open of u
 }
 
-// RudderStack can misbehave in a container as well, and say what it counted.
+// Faults and counts of a RudderStack in a container.
 func ExampleContainer_Fault() {
 	ctx := context.Background()
 	rudder, err := container.Run(ctx, image(ctx))
@@ -66,13 +66,13 @@ func ExampleContainer_Fault() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("struck:", faults[0].Hits, "stored:", stats.Stored)
+	fmt.Println("hits:", faults[0].Hits, "stored:", stats.Stored)
 	_ = rudder.SetFaults(ctx) // none
 	_ = rudder.Reset(ctx)     // and nothing that came
 	// Output:
 	// 503 Service Unavailable
 	// 200 OK
-	// struck: 1 stored: 0
+	// hits: 1 stored: 0
 }
 
 // must is for examples: a program handles the error.

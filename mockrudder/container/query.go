@@ -12,27 +12,26 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// waitStep is how long one request waits for messages; the server allows ten
-// minutes, but whoever stands between may not.
+// waitStep is how long one request waits for messages; the server allows ten minutes,
+// but a proxy may not.
 const waitStep = 20 * time.Second
 
-// page is how many events one request asks for.
+// page is the number of events of one request.
 const page = 1000
 
-// ErrMatch says that a Filter has a Match, which is a function of the test and
-// cannot be asked over HTTP. Use it on the events that come back.
+// ErrMatch says that a Filter has a Match, which is a function and cannot be sent over
+// HTTP. Use it on the returned events.
 var ErrMatch = errors.New("a filter with Match cannot be sent to a container")
 
-// Stats returns what was counted since the start or the last reset. The numbers
-// are exact, whatever is still kept.
+// Stats returns the counts since the start or the last reset. They include messages
+// that are no longer kept.
 func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
 	var stats mockrudder.Stats
 	err := c.fake.Call(ctx, http.MethodGet, "/_mock/stats", nil, &stats)
 	return stats, err
 }
 
-// Events returns the messages that match and are still kept, in the order in
-// which they were stored.
+// Events returns the kept messages that match, in the order in which they were stored.
 func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]mockrudder.Event, error) {
 	query, err := values(filter)
 	if err != nil {
@@ -53,9 +52,8 @@ func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]moc
 	}
 }
 
-// Count returns how many messages matched since the start or the last reset,
-// kept or not. A filter by more than Source, Type, Event and verdict counts
-// only those still kept.
+// Count returns how many messages matched since the start or the last reset, kept or
+// not. A filter by more than Source, Type, Event and verdict counts only kept ones.
 func (c *Container) Count(ctx context.Context, filter mockrudder.Filter) (uint64, error) {
 	query, err := values(filter)
 	if err != nil {
@@ -66,9 +64,9 @@ func (c *Container) Count(ctx context.Context, filter mockrudder.Filter) (uint64
 	return got.Total, err
 }
 
-// WaitFor returns once n messages match, with all that do and are still kept.
-// It gives up with ctx, whose error it wraps; then it returns what has come by
-// then, and the error says how many that is.
+// WaitFor returns once n messages match, with all kept ones that do. It ends with ctx,
+// whose error it wraps; then it returns those that match so far, and the error says how
+// many that are.
 func (c *Container) WaitFor(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
 	query, err := values(filter)
 	if err != nil {
@@ -90,7 +88,7 @@ func (c *Container) WaitFor(ctx context.Context, filter mockrudder.Filter, n int
 	}
 }
 
-// late tells of a wait that is over; it has a little time of its own to ask.
+// late is the result of a wait that timed out.
 func (c *Container) late(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -101,7 +99,7 @@ func (c *Container) late(ctx context.Context, filter mockrudder.Filter, n int) (
 	return events, fmt.Errorf("mockrudder: %d of %d messages came for %s: %w", len(events), n, filter, ctx.Err())
 }
 
-// RequireValid fails the test for each kept message that a schema refuses.
+// RequireValid fails the test for each kept message that is invalid.
 func (c *Container) RequireValid(ctx context.Context, t mockrudder.TB) {
 	t.Helper()
 	invalid, err := c.Events(ctx, mockrudder.Filter{OnlyInvalid: true})
@@ -121,12 +119,12 @@ func (c *Container) Fault(ctx context.Context, fault mockrudder.Fault) error {
 	return c.fake.Call(ctx, http.MethodPost, "/_mock/faults", fault, nil)
 }
 
-// SetFaults replaces the faults in force; none ends them.
+// SetFaults replaces the faults in force; with none it removes them.
 func (c *Container) SetFaults(ctx context.Context, list ...mockrudder.Fault) error {
 	return c.fake.Call(ctx, http.MethodPut, "/_mock/faults", append([]mockrudder.Fault{}, list...), nil)
 }
 
-// Faults returns the faults in force, with how often each has struck.
+// Faults returns the faults in force, with how often each has hit.
 func (c *Container) Faults(ctx context.Context) ([]mockrudder.Fault, error) {
 	var got struct {
 		Faults []mockrudder.Fault `json:"faults"`
@@ -135,7 +133,7 @@ func (c *Container) Faults(ctx context.Context) ([]mockrudder.Fault, error) {
 	return got.Faults, err
 }
 
-// Reset forgets all messages, counts and faults.
+// Reset removes all messages, counts and faults.
 func (c *Container) Reset(ctx context.Context) error {
 	return c.fake.Call(ctx, http.MethodPost, "/_mock/reset", nil, nil)
 }
@@ -153,7 +151,7 @@ func (c *Container) events(ctx context.Context, query url.Values) (found, error)
 	return got, err
 }
 
-// values writes a filter as the query API takes it.
+// values are the query parameters of a filter.
 func values(f mockrudder.Filter) (url.Values, error) {
 	if f.Match != nil {
 		return nil, ErrMatch

@@ -13,8 +13,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// inProcess is a Container whose server runs in the test itself, for all that
-// needs no Docker.
+// inProcess is a Container whose server runs in the test itself, without Docker.
 func inProcess(t *testing.T) (*Container, *mockrudder.Server) {
 	server := mockrudder.Start(t)
 	return &Container{fake: fakecontainer.Fake{URL: func(context.Context) (string, error) { return server.URL, nil }}}, server
@@ -35,8 +34,7 @@ func post(t *testing.T, server *mockrudder.Server, body string) int {
 const bought = `{"batch":[{"type":"track","event":"Bought","userId":"u","messageId":"m1","properties":{}},
 	{"type":"identify","anonymousId":"a","messageId":"m2"},{"type":"track","userId":"u","messageId":"m3"}]}`
 
-// TestFiltersMeanTheSame asks for what came in with each condition, over HTTP
-// and in the process.
+// Each condition selects the same messages over HTTP and in the process.
 func TestFiltersMeanTheSame(t *testing.T) {
 	c, server := inProcess(t)
 	before := time.Now()
@@ -121,23 +119,23 @@ func TestFaultsStatsAndReset(t *testing.T) {
 	require.Equal(t, server.WebhookURL("a key"), webhook)
 }
 
-// toldT takes the words of a test that fails.
-type toldT struct {
+// recorder records the failures of a test.
+type recorder struct {
 	mockrudder.TB
-	words []string
+	failures []string
 }
 
-func (t *toldT) Helper()                        {}
-func (t *toldT) Errorf(format string, _ ...any) { t.words = append(t.words, format) }
-func (t *toldT) Fatalf(format string, _ ...any) { t.words = append(t.words, format) }
+func (r *recorder) Helper()                        {}
+func (r *recorder) Errorf(format string, _ ...any) { r.failures = append(r.failures, format) }
+func (r *recorder) Fatalf(format string, _ ...any) { r.failures = append(r.failures, format) }
 
 func TestRequireValid(t *testing.T) {
 	c, server := inProcess(t)
 	require.Equal(t, http.StatusOK, post(t, server, `{"batch":[{"type":"track","event":"e","userId":"u","messageId":"m","properties":{}}]}`))
-	var told toldT
-	c.RequireValid(t.Context(), &told)
-	require.Empty(t, told.words)
+	var test recorder
+	c.RequireValid(t.Context(), &test)
+	require.Empty(t, test.failures)
 	require.Equal(t, http.StatusOK, post(t, server, bought))
-	c.RequireValid(t.Context(), &told)
-	require.NotEmpty(t, told.words)
+	c.RequireValid(t.Context(), &test)
+	require.NotEmpty(t, test.failures)
 }

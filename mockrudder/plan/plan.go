@@ -1,6 +1,6 @@
-// Package plan holds messages against a tracking plan of the user's own: one
-// JSON Schema for each event name. As in RudderStack's tracking plans, the
-// schema is for the properties of track calls.
+// Package plan validates messages by a tracking plan of the user: one JSON Schema for
+// each event name. As in RudderStack's tracking plans, the schema is for the properties
+// of track calls.
 package plan
 
 import (
@@ -20,7 +20,7 @@ import (
 // RuleUnplanned is the rule of drift: an event that the plan does not have.
 const RuleUnplanned = "unplanned"
 
-// suffix is what files of a plan that is a directory end in.
+// suffix is that of the files of a plan that is a directory.
 const suffix = ".schema.json"
 
 // Plan is a tracking plan. It may be used from many goroutines at once.
@@ -28,11 +28,10 @@ type Plan struct {
 	events map[string]*schema
 }
 
-// New makes a plan of JSON Schemas by event name: of draft 4, 6, 7, 2019-09 or
-// 2020-12, as $schema says, and without it of the oldest from draft 7 on that
-// has the schema's keywords. Formats are held to. A schema stands alone. The
-// error names every one that is none, or that has a keyword which its draft
-// does not know.
+// New makes a plan of JSON Schemas by event name: of draft 4, 6, 7, 2019-09 or 2020-12,
+// as $schema says, and without it of the oldest from draft 7 on that has the schema's
+// keywords. Formats are checked. A schema cannot refer to another document. The error
+// names every schema that is invalid, or has a keyword that its draft does not know.
 func New(events map[string]json.RawMessage) (*Plan, error) {
 	if len(events) == 0 {
 		return nil, errors.New(`a tracking plan needs events: {"event name":{JSON Schema of its properties},…}`)
@@ -99,10 +98,10 @@ func readDirectory(path string, events map[string]json.RawMessage) error {
 	return nil
 }
 
-// Judge holds a RudderStack message against the plan. Messages other than track
-// calls are not looked at. Missing properties are taken for an empty object, so
-// that a property that must be there is missed. The paths of findings are those
-// of the message. An event that the plan does not have is drift.
+// Judge validates a RudderStack message by the plan. Messages other than track calls
+// are valid. Missing properties count as an empty object, so that required ones are
+// reported. The paths of findings are those of the message. An event that the plan does
+// not have is drift.
 func (p *Plan) Judge(message string) schemas.Verdict {
 	kind, event, properties := parts(message)
 	if kind != "track" {
@@ -118,8 +117,8 @@ func (p *Plan) Judge(message string) schemas.Verdict {
 	return schemas.Verdict{Valid: len(found) == 0, Errors: found}
 }
 
-// parts finds what of a message the plan is about. Of a key given twice the
-// first one counts, as for RudderStack.
+// parts finds the parts of a message that the plan needs. Of duplicate keys the first
+// one counts, as in RudderStack.
 func parts(message string) (kind, event, properties string) {
 	fields := map[string]*string{"type": &kind, "event": &event, "properties": &properties}
 	w := jsonlex.Walker{Text: message}

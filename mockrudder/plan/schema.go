@@ -26,11 +26,9 @@ type schema struct {
 	printer  *message.Printer
 }
 
-// compile reads a JSON Schema of the draft that it names under $schema, of
-// draft 4 to 2020-12. One that names none is taken for the oldest of draft 7,
-// 2019-09 and 2020-12 that has its keywords. The error names a keyword that
-// would check nothing, because the draft does not have it, and a $ref that
-// leads out of the document, which is neither fetched nor opened.
+// compile reads a JSON Schema, as New describes. The error names a keyword that the
+// draft does not have, which would check nothing, or a $ref to another document, which
+// is neither fetched nor opened.
 func compile(text string) (*schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
@@ -55,8 +53,8 @@ func compile(text string) (*schema, error) {
 	return &schema{compiled, message.NewPrinter(language.English)}, nil
 }
 
-// email says what is wrong with an email address (RFC 5321), which has no name
-// beside it. The library takes one without anything before the @.
+// email checks an email address (RFC 5321), without a name. The library accepts one
+// without anything before the @.
 func email(v any) error {
 	text, isText := v.(string)
 	if !isText {
@@ -72,7 +70,7 @@ func email(v any) error {
 	return nil
 }
 
-// location is what the library calls a schema that stands alone.
+// location is the URL of a schema for the library.
 const location = "plan:///schema"
 
 // standsAlone opens no other document.
@@ -90,61 +88,59 @@ func readable(err error) error {
 	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), location+"#", ""), location, "the schema"))
 }
 
-// drafts are the drafts of JSON Schema that a plan may use, from the oldest.
-func drafts() []*jsonschema.Draft {
-	return []*jsonschema.Draft{jsonschema.Draft4, jsonschema.Draft6, jsonschema.Draft7, jsonschema.Draft2019, jsonschema.Draft2020}
-}
-
-// The places of some drafts in drafts.
+// The drafts of JSON Schema that a plan may use.
 const (
-	draft6 = iota + 1
+	draft4 = iota
+	draft6
 	draft7
 	draft2019
 	draft2020
 )
 
+var drafts = []struct {
+	name string
+	*jsonschema.Draft
+}{
+	draft4:    {"draft 4", jsonschema.Draft4},
+	draft6:    {"draft 6", jsonschema.Draft6},
+	draft7:    {"draft 7", jsonschema.Draft7},
+	draft2019: {"draft 2019-09", jsonschema.Draft2019},
+	draft2020: {"draft 2020-12", jsonschema.Draft2020},
+}
+
 // span are the first and the last draft that have a keyword.
 type span struct{ first, last int }
 
-// keywords are those that not every draft has, and that check something or are
-// referred to. items as a list is "items[]".
-func keywords() map[string]span {
-	return map[string]span{
-		"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
-		"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
-		"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
-		"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
-		"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
-		"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
-		"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
-		"dependencies": {0, draft7}, "additionalItems": {0, draft2019}, "items[]": {0, draft2019}, "id": {0, 0},
-	}
-}
-
-// nameOf is what the drafts call themselves.
-func nameOf(draft int) string {
-	return []string{"draft 4", "draft 6", "draft 7", "draft 2019-09", "draft 2020-12"}[draft]
+// keywords are those that some drafts do not have, and that check or name something.
+// items as a list is "items[]".
+var keywords = map[string]span{
+	"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
+	"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
+	"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
+	"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
+	"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
+	"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
+	"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
+	"dependencies": {draft4, draft7}, "additionalItems": {draft4, draft2019}, "items[]": {draft4, draft2019}, "id": {draft4, draft4},
 }
 
 // draftOf is the draft of a schema.
 func draftOf(doc any) (*jsonschema.Draft, error) {
 	object, _ := doc.(map[string]any)
-	declared, isText := object["$schema"].(string)
 	first, last := draft7, draft2020
-	if isText {
-		declared = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(declared, "#"), "https:"), "http:")
-		first = slices.Index([]string{
-			"//json-schema.org/draft-04/schema", "//json-schema.org/draft-06/schema", "//json-schema.org/draft-07/schema",
-			"//json-schema.org/draft/2019-09/schema", "//json-schema.org/draft/2020-12/schema",
-		}, declared)
+	if declared, isText := object["$schema"].(string); isText {
+		url := func(s string) string { return strings.TrimSuffix(strings.Replace(s, "https:", "http:", 1), "#") }
+		for first = draft2020; first >= 0 && url(drafts[first].String()) != url(declared); {
+			first--
+		}
 		if last = first; first < 0 {
-			return nil, fmt.Errorf("$schema %q is not known: use draft 4, 6, 7, 2019-09 or 2020-12", object["$schema"])
+			return nil, fmt.Errorf("$schema %q is not known: use draft 4, 6, 7, 2019-09 or 2020-12", declared)
 		}
 	}
 	var conflict error
 	for draft := first; draft <= last; draft++ {
 		if conflict = foreign(doc, "", draft); conflict == nil {
-			return drafts()[draft], nil
+			return drafts[draft].Draft, nil
 		}
 	}
 	return nil, conflict
@@ -153,15 +149,14 @@ func draftOf(doc any) (*jsonschema.Draft, error) {
 // foreign finds a keyword that a draft does not have.
 func foreign(doc any, at string, draft int) error {
 	object, _ := doc.(map[string]any)
-	known := keywords()
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		_, isList := object[name].([]any)
 		lookup := name
 		if name == "items" && isList {
 			lookup = "items[]"
 		}
-		if has, some := known[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
-			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, nameOf(draft), draftsOf(has))
+		if has, some := keywords[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
+			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, drafts[draft].name, draftsOf(has))
 		}
 		if err := foreignBelow(object[name], name, at+"/"+name, draft); err != nil {
 			return err
@@ -174,14 +169,14 @@ func foreign(doc any, at string, draft int) error {
 func draftsOf(s span) string {
 	switch {
 	case s.first == s.last:
-		return nameOf(s.first)
+		return drafts[s.first].name
 	case s.last == draft2020:
-		return nameOf(s.first) + " and newer"
+		return drafts[s.first].name + " and newer"
 	}
-	return nameOf(s.last) + " and older"
+	return drafts[s.last].name + " and older"
 }
 
-// foreignBelow looks into the schemas that stand under a keyword.
+// foreignBelow checks the schemas under a keyword.
 func foreignBelow(value any, name, at string, draft int) error {
 	below := func(value any, at string) error { return foreign(value, at, draft) }
 	switch name {
@@ -207,15 +202,14 @@ func foreignBelow(value any, name, at string, draft int) error {
 	return nil
 }
 
-// judge holds JSON text against the schema. path stands before the paths of the
-// findings.
+// judge validates JSON text by the schema. path is the prefix of the paths of findings.
 func (s *schema) judge(text, path string) (found []schemas.Finding) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return []schemas.Finding{{Path: path, Rule: "invalid_json", Detail: err.Error()}}
 	}
 	defer func() {
-		if failure := recover(); failure != nil { // a number that is too large to be worked with
+		if failure := recover(); failure != nil { // a number that is too large for the library
 			found = []schemas.Finding{{Path: path, Rule: "internal", Detail: fmt.Sprintf("the value cannot be held against the schema: %v", failure)}}
 		}
 	}()
@@ -230,8 +224,8 @@ func (s *schema) judge(text, path string) (found []schemas.Finding) {
 	return slices.Compact(found)
 }
 
-// findings are the errors that say what is wrong, without those that say where
-// it was found. Why each of several alternatives does not fit is left out.
+// findings are the errors that say what is wrong. Those that only lead to others are
+// left out, and so are the reasons why each of several alternatives does not match.
 func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (found []schemas.Finding) {
 	var to strings.Builder
 	to.WriteString(path)
@@ -275,8 +269,8 @@ func (s *schema) findings(e *jsonschema.ValidationError, doc any, path string) (
 	return found
 }
 
-// shown is a short value of a document as JSON, with a space before it; nothing
-// for an object, an array, null and what is long.
+// shown is a value of a document as JSON, with a space before it; "" for an object, an
+// array, null and long values.
 func shown(doc any, location []string) string {
 	const longest = 80
 	for _, token := range location {

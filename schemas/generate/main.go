@@ -7,10 +7,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,33 +35,35 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
-	stale, err := compare(dir, want)
-	if err != nil || len(stale) == 0 {
-		return err
-	}
-	if check {
+	stale := compare(dir, want)
+	if check && len(stale) > 0 {
 		return fmt.Errorf("run make generate: these files are not what the glossary says: %q", stale)
 	}
-	return write(dir, want, stale)
+	for _, path := range stale {
+		file := filepath.Join(dir, filepath.FromSlash(path))
+		content, wanted := want[path]
+		if wanted {
+			err = os.WriteFile(file, content, 0o644)
+		} else {
+			err = os.Remove(file)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Println("updated", path)
+	}
+	return nil
 }
 
 // compare names the files that differ, are missing, or belong to an event type
 // that is gone, sorted.
-func compare(dir string, want map[string][]byte) ([]string, error) {
-	var stale []string
+func compare(dir string, want map[string][]byte) (stale []string) {
 	for path, content := range want {
-		have, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if err != nil || !bytes.Equal(have, content) {
+		if have, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path))); err != nil || !bytes.Equal(have, content) {
 			stale = append(stale, path)
 		}
 	}
-	found, err := filepath.Glob(filepath.Join(dir, "braze", "*.schema.json"))
-	if err != nil {
-		return nil, err
-	}
+	found, _ := filepath.Glob(filepath.Join(dir, "braze", "*.schema.json")) // it fails on a malformed pattern only
 	for _, path := range found {
 		path = "braze/" + filepath.Base(path)
 		if _, wanted := want[path]; !wanted {
@@ -71,24 +71,5 @@ func compare(dir string, want map[string][]byte) ([]string, error) {
 		}
 	}
 	slices.Sort(stale)
-	return stale, nil
-}
-
-func write(dir string, want map[string][]byte, stale []string) error {
-	for _, path := range stale {
-		file := filepath.Join(dir, filepath.FromSlash(path))
-		content, wanted := want[path]
-		if !wanted {
-			if err := os.Remove(file); err != nil {
-				return err
-			}
-			fmt.Println("removed", path)
-			continue
-		}
-		if err := os.WriteFile(file, content, 0o644); err != nil {
-			return err
-		}
-		fmt.Println("wrote", path)
-	}
-	return nil
+	return stale
 }

@@ -12,31 +12,25 @@ import (
 
 // Options are for Refresh.
 type Options struct {
-	// SchemaVersion and Date say what the sources are, which they do not say
-	// themselves; zero keeps those of the glossary.
+	// SchemaVersion and Date are those of the sources, which do not contain them; zero
+	// keeps those of the glossary.
 	SchemaVersion int
 	Date          string
 }
 
-// Refresh makes a new glossary of an old one and what the sources say. What they
-// do not speak of stays. A flag of personal data is never taken away. Storage
-// schemas add nothing but such flags. The report is that of Compare, with what
-// could not be decided; the new glossary is as Parse checks it.
+// Refresh makes a new glossary of an old one and the sources. What the sources do
+// not mention is kept. A flag of personal data is never removed. Storage schemas
+// add nothing but such flags. The report is that of Compare, with what could not be
+// decided. The new glossary has passed the checks of Parse.
 func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Report, error) {
 	report, all := compare(g, s)
-	raw, err := g.Encode()
-	if err != nil {
-		return nil, nil, err
-	}
-	next, err := schemas.Parse(raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	a := applying{report: report, glossary: next, since: fmt.Sprintf("after v%d", g.SchemaVersion)}
+	changed := *g
+	changed.Events = slices.Clone(g.Events) // their lists are cloned in event
+	a := applying{report: report, glossary: &changed, since: fmt.Sprintf("after v%d", g.SchemaVersion)}
 	if o.SchemaVersion > 0 {
-		next.SchemaVersion, a.since = o.SchemaVersion, fmt.Sprintf("v%d", o.SchemaVersion)
+		changed.SchemaVersion, a.since = o.SchemaVersion, fmt.Sprintf("v%d", o.SchemaVersion)
 	}
-	next.Date = cmp.Or(o.Date, next.Date)
+	changed.Date = cmp.Or(o.Date, changed.Date)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a.event(name, all[name])
 	}
@@ -51,14 +45,15 @@ func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Re
 	for _, c := range report.Contradictions {
 		a.undecided(c.EventType, c.Field, "sources contradict each other; see the contradictions")
 	}
-	if raw, err = next.Encode(); err != nil {
+	raw, err := changed.Encode()
+	if err != nil {
 		return nil, nil, err
 	}
-	next, err = schemas.Parse(raw)
+	next, err := schemas.Parse(raw)
 	return next, report, err
 }
 
-// applying is a refresh being made.
+// applying is the state of a refresh.
 type applying struct {
 	report   *Report
 	glossary *schemas.Glossary
@@ -82,6 +77,7 @@ func (a *applying) event(name string, m *merged) {
 		a.glossary.Events = append(a.glossary.Events, schemas.EventType{Name: name, Family: familyOf(name), Since: a.since})
 		e = &a.glossary.Events[len(a.glossary.Events)-1]
 	}
+	e.User, e.Properties = slices.Clone(e.User), slices.Clone(e.Properties)
 	since := a.since
 	if !known {
 		since = "" // that of the type
@@ -102,7 +98,7 @@ func (a *applying) event(name string, m *merged) {
 	}
 }
 
-// change takes over what is said of a field that the glossary has.
+// change applies a finding to a field that the glossary has.
 func (a *applying) change(eventType string, at place, have *schemas.Field, f *finding) {
 	have.PII = have.PII || f.pii == yes
 	if f.kind == Avro {
@@ -119,7 +115,7 @@ func (a *applying) change(eventType string, at place, have *schemas.Field, f *fi
 	}
 }
 
-// field makes a field that is new. It is not ok where too little is known.
+// field makes a new field. It is not ok where too little is known.
 func (a *applying) field(eventType string, at place, f *finding) (schemas.Field, bool) {
 	where := at.String()
 	switch {
@@ -143,7 +139,7 @@ func (a *applying) field(eventType string, at place, f *finding) (schemas.Field,
 	}
 	if f.pii == unsaid && !named && (f.typ == "string" || f.typ == "array<string>" || f.typ == "object") {
 		out.Personal = true
-		a.undecided(eventType, where, "whether it is personal data is not said; taken for it")
+		a.undecided(eventType, where, "whether it is personal data is not said; taken for personal data")
 	}
 	return out, true
 }

@@ -23,11 +23,11 @@ type Report struct {
 	Types int `json:"types"`
 	// Differences are sorted by event type and field.
 	Differences []Difference `json:"differences"`
-	// Contradictions are what sources say against each other.
+	// Contradictions are those between sources.
 	Contradictions []Note `json:"contradictions"`
 	// Unread is what could not be read.
 	Unread []Note `json:"unread"`
-	// Undecided is what a refresh could not decide, and what it did.
+	// Undecided is what a refresh could not decide, and what it did instead.
 	Undecided []Note `json:"undecided"`
 }
 
@@ -46,7 +46,7 @@ const (
 	PIIGone         Change = "pii_gone"
 )
 
-// Difference is one thing that is otherwise in the sources.
+// Difference is one difference between the glossary and the sources.
 type Difference struct {
 	Change    Change `json:"change"`
 	EventType string `json:"event_type"`
@@ -56,7 +56,7 @@ type Difference struct {
 	Source    string `json:"source,omitempty"` // file and line
 }
 
-// Note says something of a place.
+// Note is a remark about an event type, a field or a source.
 type Note struct {
 	EventType string `json:"event_type,omitempty"`
 	Field     string `json:"field,omitempty"`
@@ -101,8 +101,8 @@ func compare(g *schemas.Glossary, s *Sources) (*Report, map[string]*merged) {
 				After: fmt.Sprintf("%d fields", len(m.fields))})
 		}
 	}
-	// A page or two say nothing of the types that they do not have. What shows
-	// most types is meant to show all.
+	// A folder with a few pages says nothing about other types; one with most types
+	// is taken for complete.
 	if current := g.Current(); 2*len(all) > len(current) {
 		for _, name := range current {
 			if all[name] == nil {
@@ -117,8 +117,8 @@ func compare(g *schemas.Glossary, s *Sources) (*Report, map[string]*merged) {
 	return r, all
 }
 
-// merge puts together what is said of one event type. Avro is asked only where
-// nothing else speaks of the type; else it is held against the others.
+// merge combines the claims about one event type. Avro counts only where there is no
+// other source for the type; else it is compared with the others.
 func (r *Report) merge(eventType string, claims []claim) *merged {
 	rank := func(c claim) int { return slices.Index([]Kind{Page, Sample, Avro}, c.kind) }
 	slices.SortStableFunc(claims, func(a, b claim) int { return rank(a) - rank(b) })
@@ -138,7 +138,7 @@ func (r *Report) merge(eventType string, claims []claim) *merged {
 	return m
 }
 
-// add holds what a further source says of a field against what is known.
+// add compares the claim of another source about a field with what is known.
 func (r *Report) add(eventType string, at place, have *finding, said fact, by claim) {
 	against := func(what, one, other string) {
 		r.Contradictions = append(r.Contradictions, Note{EventType: eventType, Field: at.String(), Source: have.where + ", " + by.where,
@@ -151,7 +151,7 @@ func (r *Report) add(eventType string, at place, have *finding, said fact, by cl
 	if by.kind != Avro && (have.typ == "" || have.typ == "integer" && said.typ == "number" && have.kind == Sample) {
 		have.typ, have.kind = said.typ, by.kind
 	}
-	// The storage schemas require other fields than HTTP does; that is known.
+	// Storage schemas require other fields than HTTP does.
 	if by.kind != Avro || have.kind == Avro {
 		if have.required != unsaid && said.required != unsaid && have.required != said.required {
 			against("required", have.required.String(), said.required.String())
@@ -170,8 +170,8 @@ func (r *Report) add(eventType string, at place, have *finding, said fact, by cl
 
 func (a answer) String() string { return [...]string{"not said", "no", "yes"}[a] }
 
-// agrees says whether two sources can mean the same type. A whole number in a
-// sample may be a number like others; what is not said agrees with all.
+// agrees says whether two sources can mean the same type. An integer in a sample may
+// be the value of a number; an unknown type agrees with all.
 func agrees(a string, aKind Kind, b string, bKind Kind) bool {
 	return a == b || a == "" || b == "" ||
 		a == "integer" && aKind == Sample && b == "number" || b == "integer" && bKind == Sample && a == "number"
@@ -218,7 +218,7 @@ func (r *Report) event(e *schemas.EventType, m *merged) {
 		}
 	}
 	for at, have := range known {
-		// Pages leave the free objects out, and so does storage.
+		// Neither pages nor storage have the free objects.
 		if m.fields[at] == nil && have.Type != "object" {
 			differ(FieldGone, at, have.Type, "", m.where)
 		}
@@ -232,7 +232,7 @@ func presence(required bool) string {
 	return "optional"
 }
 
-// describe says what is known of a field that is new.
+// describe summarizes a new field.
 func (f *finding) describe() string {
 	words := []string{cmp.Or(f.typ, "type not said")}
 	if f.required != unsaid && f.kind != Avro {

@@ -1,10 +1,13 @@
 package refresh
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,11 +18,10 @@ type block struct {
 	text []string
 }
 
-// page reads a page of Braze's documentation. What counts are JSON blocks that
-// describe an event as the Custom HTTP connector sends it: those in a tab with
-// HTTP in its title, which stays in translations, or in no tab at all.
+// page reads a page of Braze's documentation: the JSON blocks that describe an event
+// as the Custom HTTP connector sends it. These are in a tab with HTTP in its title,
+// in translations too, or in no tab.
 func (s *Sources) page(where string, raw []byte) error {
-	var wrong []string
 	for _, b := range blocks(string(raw)) {
 		at := fmt.Sprintf("%s:%d", where, b.line)
 		eventType, body := b.split()
@@ -31,43 +33,39 @@ func (s *Sources) page(where string, raw []byte) error {
 			s.unread = append(s.unread, Note{EventType: eventType, Source: at, Text: "the block cannot be read: " + err.Error()})
 			continue
 		}
-		if tree.child(user) == nil && tree.child(properties) == nil {
-			continue // flat: as the storage exports have it
-		}
 		c := claim{kind: Page, where: at, fields: make(map[place]fact)}
+		nested := false
 		for _, section := range []string{user, properties} {
-			for _, leaf := range tree.child(section).members() {
-				f, ok := parseLeaf(leaf)
-				if leaf.object {
-					f, ok = fact{typ: "object"}, true
-				}
+			members, ok := tree[section].(map[string]any)
+			nested = nested || ok
+			for _, name := range slices.Sorted(maps.Keys(members)) {
+				f, ok := parseLeaf(members[name])
 				if !ok {
-					s.unread = append(s.unread, Note{EventType: eventType, Field: section + "." + leaf.name, Source: at,
-						Text: fmt.Sprintf("expected (required|optional, TYPE), got %q", leaf.text)})
+					s.unread = append(s.unread, Note{EventType: eventType, Field: section + "." + name, Source: at,
+						Text: fmt.Sprintf("expected (required|optional, TYPE), got %q", fmt.Sprint(members[name]))})
 				}
-				c.fields[place{section, leaf.name}] = f
+				c.fields[place{section, name}] = f
 			}
 		}
-		if err := s.add(eventType, c); err != nil {
-			wrong = append(wrong, err.Error())
+		if !nested {
+			continue // flat: as the storage exports have it
 		}
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s", strings.Join(wrong, "; "))
+		if err := s.add(eventType, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// tabPatterns find the titles of tabs, in Liquid as Braze's pages have them, and
-// in MDX; and where a tab ends.
-func tabPatterns() (opens, closes *regexp.Regexp) {
-	return regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`),
-		regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
-}
+// Where a tab begins, with its title, and where it ends: in Liquid, as Braze's
+// pages have them, and in MDX.
+var (
+	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`)
+	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
+)
 
 // blocks finds the fenced blocks of a page.
 func blocks(text string) (list []block) {
-	opens, closes := tabPatterns()
 	var open *block
 	fence, tab := "", ""
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
@@ -85,9 +83,9 @@ func blocks(text string) (list []block) {
 		case len(mark) >= 3:
 			open, fence = &block{line: i + 2, tab: tab}, mark
 		default:
-			if title := opens.FindStringSubmatch(line); title != nil {
+			if title := tabBegins.FindStringSubmatch(line); title != nil {
 				tab = title[1] + title[2]
-			} else if closes.MatchString(line) {
+			} else if tabEnds.MatchString(line) {
 				tab = ""
 			}
 		}
@@ -113,90 +111,29 @@ func (b *block) split() (eventType, body string) {
 	return eventType, strings.Join(rest, "\n")
 }
 
-// node is a value of a block: an object, or a text.
-type node struct {
-	name   string
-	text   string
-	object bool
-	list   []node
-}
-
-func (n *node) child(name string) *node {
-	for i := range n.list {
-		if n.list[i].name == name && n.list[i].object {
-			return &n.list[i]
-		}
-	}
-	return nil
-}
-
-func (n *node) members() []node {
-	if n == nil {
-		return nil
-	}
-	return n.list
-}
-
 // readTree reads a block's object: as JSON, or else line by line, because pages
-// have commas too many, and quotes inside of texts.
-func readTree(body string) (node, error) {
-	root := node{}
-	dec := json.NewDecoder(strings.NewReader(body))
-	dec.UseNumber()
-	err := readValue(dec, &root)
-	if err == nil && root.object {
-		return root, nil
+// have extra commas, and quotes inside of texts.
+func readTree(body string) (map[string]any, error) {
+	var tree map[string]any
+	err := json.NewDecoder(strings.NewReader(body)).Decode(&tree)
+	if err == nil && tree != nil {
+		return tree, nil
 	}
-	if root, ok := readLines(body); ok {
-		return root, nil
+	if tree, ok := readLines(body); ok {
+		return tree, nil
 	}
-	if err == nil {
-		err = errNoObject
-	}
-	return node{}, err
+	return nil, cmp.Or(err, errors.New("expected a JSON object, got null"))
 }
 
-func readValue(dec *json.Decoder, into *node) error {
-	token, err := dec.Token()
-	if err != nil {
-		return err
-	}
-	switch token {
-	case json.Delim('{'):
-		into.object = true
-		for dec.More() {
-			name, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			member := node{name: fmt.Sprint(name)}
-			if err := readValue(dec, &member); err != nil {
-				return err
-			}
-			into.list = append(into.list, member)
-		}
-		_, err = dec.Token()
-	case json.Delim('['):
-		for dec.More() && err == nil {
-			err = readValue(dec, &node{})
-		}
-		if err == nil {
-			_, err = dec.Token()
-		}
-	default:
-		into.text = fmt.Sprint(token)
-	}
-	return err
-}
+var memberLine = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*:\s*(.*?)\s*,?\s*$`)
 
 // readLines reads an object with a member, or a bracket, on each line.
-func readLines(body string) (node, bool) {
-	member := regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*:\s*(.*?)\s*,?\s*$`)
-	stack := []*node{{object: true}}
+func readLines(body string) (map[string]any, bool) {
+	stack := []map[string]any{{}}
 	opened := false
 	for line := range strings.SplitSeq(body, "\n") {
 		bare := strings.Trim(strings.TrimSpace(line), ",")
-		m := member.FindStringSubmatch(line)
+		m := memberLine.FindStringSubmatch(line)
 		top := stack[len(stack)-1]
 		switch {
 		case bare == "":
@@ -204,23 +141,28 @@ func readLines(body string) (node, bool) {
 			opened = true
 		case bare == "}":
 			if stack = stack[:len(stack)-1]; len(stack) == 0 {
-				return *top, opened
+				return top, opened
 			}
 		case m != nil && m[2] == "{":
-			top.list = append(top.list, node{name: m[1], object: true})
-			stack = append(stack, &top.list[len(top.list)-1])
+			inner := map[string]any{}
+			top[m[1]] = inner
+			stack = append(stack, inner)
 		case m != nil:
-			top.list = append(top.list, node{name: m[1], text: strings.Trim(m[2], `"`)})
+			top[m[1]] = strings.Trim(m[2], `"`)
 		default:
-			return node{}, false
+			return nil, false
 		}
 	}
-	return node{}, false
+	return nil, false
 }
 
-// parseLeaf reads "(required, string) [PII] What it is".
-func parseLeaf(n node) (fact, bool) {
-	open, rest, ok := strings.Cut(strings.TrimSpace(n.text), ")")
+// parseLeaf reads "(required, string) [PII] What it is", or an object.
+func parseLeaf(value any) (fact, bool) {
+	if _, ok := value.(map[string]any); ok {
+		return fact{typ: "object"}, true
+	}
+	text, _ := value.(string)
+	open, rest, ok := strings.Cut(strings.TrimSpace(text), ")")
 	presence, typ, both := strings.Cut(strings.TrimPrefix(open, "("), ",")
 	if !ok || !both || !strings.HasPrefix(open, "(") {
 		return fact{}, false
@@ -244,7 +186,7 @@ func parseLeaf(n node) (fact, bool) {
 
 // typeOf translates Braze's names of types; empty: not known.
 func typeOf(name string) string {
-	switch string(bytes.ToLower(bytes.TrimSpace([]byte(name)))) {
+	switch strings.ToLower(strings.TrimSpace(name)) {
 	case "string":
 		return "string"
 	case "int", "integer", "long":

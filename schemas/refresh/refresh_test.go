@@ -120,20 +120,28 @@ func current(g *schemas.Glossary) (list []schemas.EventType) {
 	return list
 }
 
-// render writes a glossary as a folder of each kind.
-func render(t testing.TB, events []schemas.EventType) map[refresh.Kind]string {
+// render writes event types as sources of some kinds, each in a folder of its kind.
+func render(t testing.TB, events []schemas.EventType, kinds ...refresh.Kind) (dir string) {
 	t.Helper()
-	dirs := map[refresh.Kind]string{refresh.Page: t.TempDir(), refresh.Sample: t.TempDir(), refresh.Avro: t.TempDir()}
+	dir = t.TempDir()
 	half := len(events) / 2
-	write(t, dirs[refresh.Page], "event_glossary/message_events.md", page("Custom HTTP Connector", events[:half]...))
-	write(t, dirs[refresh.Page], "event_glossary/behavior_events.md", page("Connecteur HTTP personnalisé", events[half:]...))
-	write(t, dirs[refresh.Page], "README.md", "# Nothing of interest\n```json\n{\"a\": 1}\n```\n")
-	for _, e := range events {
-		write(t, dirs[refresh.Sample], "sample-data/Custom HTTP/"+e.Family+"/"+e.Name+".json", sample(t, e))
-		write(t, dirs[refresh.Avro], "sample-data/Avro/"+e.Name+".avro", container(t, e))
+	if slices.Contains(kinds, refresh.Page) {
+		write(t, dir, "page/event_glossary/message_events.md", page("Custom HTTP Connector", events[:half]...))
+		write(t, dir, "page/event_glossary/behavior_events.md", page("Connecteur HTTP personnalisé", events[half:]...))
+		write(t, dir, "page/README.md", "# Nothing of interest\n```json\n{\"a\": 1}\n```\n")
 	}
-	write(t, dirs[refresh.Sample], "package.json", `{"name": "samples"}`)
-	return dirs
+	for _, e := range events {
+		if slices.Contains(kinds, refresh.Sample) {
+			write(t, dir, "sample/Custom HTTP/"+e.Family+"/"+e.Name+".json", sample(t, e))
+		}
+		if slices.Contains(kinds, refresh.Avro) {
+			write(t, dir, "avro/sample-data/"+e.Name+".avro", container(t, e))
+		}
+	}
+	if slices.Contains(kinds, refresh.Sample) {
+		write(t, dir, "sample/package.json", `{"name": "samples"}`)
+	}
+	return dir
 }
 
 func read(t testing.TB, g *schemas.Glossary, dir string) *refresh.Sources {
@@ -156,9 +164,10 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 	g := load(t)
 	want, err := g.Encode()
 	require.NoError(t, err)
-	all := t.TempDir()
-	for kind, dir := range render(t, current(g)) {
-		s := read(t, g, dir)
+	kinds := []refresh.Kind{refresh.Page, refresh.Sample, refresh.Avro}
+	dir := render(t, current(g), kinds...)
+	for _, kind := range kinds {
+		s := read(t, g, filepath.Join(dir, string(kind)))
 		require.Len(t, s.Files, 1)
 		r := refresh.Compare(g, s)
 		require.True(t, r.Same, "%s: %v %v %v", kind, r.Differences, r.Contradictions, r.Unread)
@@ -169,9 +178,8 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 		got, err := next.Encode()
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(got), kind)
-		require.NoError(t, os.CopyFS(filepath.Join(all, string(kind)), os.DirFS(dir)))
 	}
-	r := refresh.Compare(g, read(t, g, all))
+	r := refresh.Compare(g, read(t, g, dir))
 	require.True(t, r.Same, "all kinds together: %v %v", r.Differences, r.Contradictions)
 	require.Equal(t, map[refresh.Kind]int{refresh.Page: 2, refresh.Sample: 102, refresh.Avro: 102}, r.Files)
 }
@@ -196,7 +204,7 @@ func changed(t testing.TB) []schemas.EventType {
 		User: []schemas.Field{{Name: "user_id", Type: "string", Required: true, PII: true}}, Properties: []schemas.Field{{Name: "fax_text", Type: "string", PII: true}, {Name: "pages", Type: "integer"}, {Name: "app_id", Type: "string"}}})
 }
 
-func TestFourDifferencesAreNamed(t *testing.T) {
+func TestDifferencesAreNamed(t *testing.T) {
 	g := load(t)
 	four := []string{
 		"field_added users.behaviors.Purchase properties.voucher >string, optional",
@@ -204,11 +212,11 @@ func TestFourDifferencesAreNamed(t *testing.T) {
 		"type_added users.messages.fax.Send  >4 fields",
 		"pii_added users.messages.sms.Send properties.category not flagged>[PII]",
 	}
-	dirs := render(t, changed(t))
-	require.Equal(t, four, differences(refresh.Compare(g, read(t, g, dirs[refresh.Page]))))
+	dir := render(t, changed(t), refresh.Page, refresh.Sample, refresh.Avro)
+	require.Equal(t, four, differences(refresh.Compare(g, read(t, g, dir+"/page"))))
 	for i, without := range []string{" >string, optional", ""} { // neither samples nor storage say what HTTP requires
 		kind := []refresh.Kind{refresh.Avro, refresh.Sample}[i]
-		got := differences(refresh.Compare(g, read(t, g, dirs[kind])))
+		got := differences(refresh.Compare(g, read(t, g, filepath.Join(dir, string(kind)))))
 		want := slices.Clone(four)
 		want[0] = "field_added users.behaviors.Purchase properties.voucher >string"
 		if without == "" {
@@ -228,8 +236,8 @@ func TestFourDifferencesAreNamed(t *testing.T) {
 // A refreshed glossary holds what is new, and steers what is made of it.
 func TestRefresh(t *testing.T) {
 	g := load(t)
-	dirs := render(t, changed(t))
-	next, r, err := refresh.Refresh(g, read(t, g, dirs[refresh.Page]), refresh.Options{SchemaVersion: 13, Date: "2026-12-02"})
+	dir := render(t, changed(t), refresh.Page, refresh.Sample, refresh.Avro)
+	next, r, err := refresh.Refresh(g, read(t, g, dir+"/page"), refresh.Options{SchemaVersion: 13, Date: "2026-12-02"})
 	require.NoError(t, err)
 	require.Empty(t, r.Undecided)
 	require.Equal(t, "schema version 13 (2026-12-02), 103 current event types", next.Version())
@@ -248,24 +256,25 @@ func TestRefresh(t *testing.T) {
 	newsfeed, ok := next.Event("users.messages.newsfeedcard.Click")
 	require.True(t, ok, "what the sources do not speak of stays")
 	require.Equal(t, "2024-10", newsfeed.Retired)
-	require.Empty(t, refresh.Compare(next, read(t, next, dirs[refresh.Page])).Differences)
+	require.Empty(t, refresh.Compare(next, read(t, next, dir+"/page")).Differences)
 	v, err := next.Validator()
 	require.NoError(t, err)
 	verdict := v.Event([]byte(`{"event_type":"users.messages.fax.Send","id":"i","time":1,"user":{"user_id":"u"},"properties":{"pages":"two"}}`))
 	require.Len(t, verdict.Errors, 1)
 	require.Empty(t, verdict.Drift)
 
-	next, r, err = refresh.Refresh(g, read(t, g, dirs[refresh.Sample]), refresh.Options{})
+	next, r, err = refresh.Refresh(g, read(t, g, dir+"/sample"), refresh.Options{})
 	require.NoError(t, err)
 	purchase, _ := next.Event("users.behaviors.Purchase")
 	voucher, ok := schemas.FieldNamed(purchase.Properties, "voucher")
 	require.True(t, ok)
-	require.True(t, voucher.Personal && voucher.Since == "after v12", "text of which nobody says that it is not personal")
+	require.True(t, voucher.Personal && voucher.Since == "after v12", "text may be personal unless a source says otherwise")
 	require.Len(t, r.Undecided, 8, "%v", r.Undecided)
 
-	next, r, err = refresh.Refresh(g, read(t, g, dirs[refresh.Avro]), refresh.Options{})
+	next, r, err = refresh.Refresh(g, read(t, g, dir+"/avro"), refresh.Options{})
 	require.NoError(t, err)
 	require.Len(t, next.Events, len(g.Events), "storage adds no types")
+	require.Equal(t, load(t), g, "the glossary itself is not changed")
 	sms, _ := next.Event("users.messages.sms.Send")
 	category, _ := schemas.FieldNamed(sms.Properties, "category")
 	require.True(t, category.PII, "but flags")
@@ -273,7 +282,7 @@ func TestRefresh(t *testing.T) {
 }
 
 // What is gone is named and kept; a flag of personal data is never taken away.
-func TestNothingIsTakenAway(t *testing.T) {
+func TestRefreshKeepsWhatIsGone(t *testing.T) {
 	g := load(t)
 	edited := load(t)
 	open, _ := edited.Event("users.messages.email.Open")
@@ -281,7 +290,7 @@ func TestNothingIsTakenAway(t *testing.T) {
 	mail.PII, mail.Required = false, false
 	open.Properties = slices.DeleteFunc(open.Properties, func(f schemas.Field) bool { return f.Name == "is_amp" })
 	events := slices.DeleteFunc(current(edited), func(e schemas.EventType) bool { return e.Name == "users.UserOrphan" })
-	s := read(t, g, render(t, events)[refresh.Page])
+	s := read(t, g, render(t, events, refresh.Page))
 	require.Equal(t, []string{
 		"type_gone users.UserOrphan  >",
 		"required_changed users.messages.email.Open properties.email_address required>optional",
@@ -318,15 +327,15 @@ func TestContradictions(t *testing.T) {
 	s := read(t, g, dir)
 	r := refresh.Compare(g, s)
 	require.False(t, r.Same)
-	var told []string
+	var texts []string
 	for _, n := range r.Contradictions {
 		require.Equal(t, "users.messages.sms.Send properties.new", n.EventType+" "+n.Field)
-		told = append(told, n.Text)
+		texts = append(texts, n.Text)
 	}
 	require.Equal(t, []string{
 		"type: string in the first, integer in the second", "required: no in the first, yes in the second", "[PII]: no in the first, yes in the second",
 		"type: string in the first, boolean in the second", "type: string in the first, number in the second", "[PII]: yes in the first, no in the second",
-	}, told)
+	}, texts)
 	next, r, err := refresh.Refresh(g, s, refresh.Options{})
 	require.NoError(t, err)
 	require.NotEmpty(t, r.Undecided)
@@ -373,7 +382,7 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRead(t *testing.T) {
+func TestUnreadableSources(t *testing.T) {
 	g := load(t)
 	dir := t.TempDir()
 	_, err := refresh.Read(dir, g)

@@ -13,8 +13,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// sample reads one event as the connector sends it, with every field filled. It
-// says nothing of what is required or personal.
+// sample reads one event as the connector sends it, with every field filled. It does
+// not say which fields are required or personal.
 func (s *Sources) sample(where string, raw []byte) error {
 	var event struct {
 		Type       *string                    `json:"event_type"`
@@ -39,8 +39,8 @@ func (s *Sources) sample(where string, raw []byte) error {
 	return s.add(*event.Type, c)
 }
 
-// typeOfValue returns the type of a JSON value; empty: null says none. A whole
-// number may be that of a field of any number; see agrees.
+// typeOfValue returns the type of a JSON value; empty for null. An integer may be
+// the value of a field of the type number; see agrees.
 func typeOfValue(value json.RawMessage) string {
 	switch value[0] {
 	case '"':

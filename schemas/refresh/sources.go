@@ -1,12 +1,11 @@
-// Package refresh reads what Braze publishes about its Currents events, holds it
-// against a glossary, and makes a newer glossary of both. It reads three kinds of
-// files: pages of Braze's documentation (Markdown), of which the tabs of the
-// Custom HTTP connector count; samples of that connector (JSON, one event a
-// file); and Avro files of the storage exports.
+// Package refresh reads what Braze publishes about its Currents events, compares it
+// with a glossary, and makes a newer glossary of both. It reads three kinds of
+// files: pages of Braze's documentation (Markdown, the tabs of the Custom HTTP
+// connector), samples of that connector (JSON, one event a file), and Avro files of
+// the storage exports.
 package refresh
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Kind is what kind of file says something.
+// Kind is the kind of a source file.
 type Kind string
 
 // The kinds. Avro speaks of the storage exports, which differ from what comes
@@ -27,24 +26,24 @@ const (
 	Avro   Kind = "avro"
 )
 
-// Sources is what files say, made by Read.
+// Sources are the claims that Read has found.
 type Sources struct {
-	// Files counts the files of each kind that say something.
+	// Files counts the files of each kind that have claims.
 	Files map[Kind]int
-	// types is what is said of each event type.
+	// types has the claims by event type.
 	types map[string][]claim
-	// unread names what looks like a source and could not be read.
+	// unread names the sources that could not be read.
 	unread []Note
 }
 
-// claim is what one place says of an event type.
+// claim is what one source says about an event type.
 type claim struct {
 	kind   Kind
 	where  string
 	fields map[place]fact
 }
 
-// place is where a field lies: user or properties, and its name.
+// place is a field: user or properties, and its name.
 type place struct{ section, name string }
 
 func (p place) String() string { return p.section + "." + p.name }
@@ -55,7 +54,7 @@ const (
 	properties = "properties"
 )
 
-// fact is what is said of a field.
+// fact is what a source says about a field.
 type fact struct {
 	typ         string // as schemas.Field.Type; empty: not said
 	required    answer
@@ -80,9 +79,9 @@ func answerOf(b bool) answer {
 }
 
 // Read reads a file, or all files of a directory: *.md and *.mdx, *.json and
-// *.avro. Other files, and JSON that is no event, are passed over. The glossary
-// helps to find the names of event types in Avro files. It is an error where
-// nothing is said at all.
+// *.avro. Other files, and JSON that is not an event, are skipped. The glossary
+// helps to find the names of event types in Avro files. It is an error where there
+// is no source at all.
 func Read(path string, g *schemas.Glossary) (*Sources, error) {
 	s := &Sources{Files: make(map[Kind]int), types: make(map[string][]claim)}
 	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
@@ -141,7 +140,7 @@ func (s *Sources) claims() (n int) {
 	return n
 }
 
-// add takes in what a place says of an event type.
+// add adds a claim about an event type.
 func (s *Sources) add(eventType string, c claim) error {
 	if !isTypeName(eventType) {
 		return fmt.Errorf("%q is no name of an event type", eventType)
@@ -150,7 +149,7 @@ func (s *Sources) add(eventType string, c claim) error {
 	return nil
 }
 
-// isTypeName asks for words with dots between them.
+// isTypeName accepts two or more words with dots between them.
 func isTypeName(name string) bool {
 	words := strings.Split(name, ".")
 	for _, word := range words {
@@ -162,5 +161,3 @@ func isTypeName(name string) bool {
 }
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-
-var errNoObject = errors.New("expected a JSON object")

@@ -21,7 +21,7 @@ import (
 // requests at once. The timeout of a whole request is the Sender's.
 func NewTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{
-		// Connecting goes on behind a request that was given up; this ends it.
+		// Connecting goes on after a request has timed out; this ends it.
 		Timeout:   10 * time.Second,
 		KeepAlive: 15 * time.Second,
 	}
@@ -75,16 +75,16 @@ func (c *orderedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// heard tells whether bytes have come since the last write began.
-func (c *orderedConn) heard() bool { return c.read.Load() > c.wrote.Load() }
+// answered reports whether bytes have come since the last write began.
+func (c *orderedConn) answered() bool { return c.read.Load() > c.wrote.Load() }
 
-// Early tells whether bytes came on a connection of NewTransport before the last
+// Early reports whether bytes came on a connection of NewTransport before the last
 // request on it was written.
 func Early(conn net.Conn) bool {
 	for {
 		switch c := conn.(type) {
 		case *orderedConn:
-			return !c.heard()
+			return !c.answered()
 		case interface{ NetConn() net.Conn }: // of TLS
 			conn = c.NetConn()
 		default:

@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Graph is a plot made ready for one scenario.
+// Graph is a plot, prepared for one scenario.
 type Graph struct {
 	Nodes []Node
 	Index map[string]int16 // by name
@@ -20,14 +21,14 @@ type Graph struct {
 // Node is one thing that can happen.
 type Node struct {
 	Name    string
-	Type    int16 // index of the event type, -1: nothing is sent
+	Type    int16 // index of the event type, -1 for none
 	Allowed Platforms
 	Device  bool // happens on a device, which may be offline
 	Note    string
 	Groups  [][]Edge // of each group, one edge is taken at most
 }
 
-// Edge leads to what may follow.
+// Edge leads to a node that may follow.
 type Edge struct {
 	To    int16
 	Share scenario.Share
@@ -83,7 +84,7 @@ func (g *Graph) node(name string, types map[string]int16) {
 	event, note, _ := strings.Cut(name, "#")
 	n := Node{Name: name, Type: -1, Allowed: anyPlatform, Note: note}
 	if typ, ok := types[event]; ok {
-		n.Type, n.Allowed, n.Device = typ, bitsOf(PlatformsOf(event)), OnDevice(event)
+		n.Type, n.Allowed, n.Device = typ, SetOf(PlatformsOf(event)...), OnDevice(event)
 	}
 	g.Index[name] = int16(len(g.Nodes))
 	g.Nodes = append(g.Nodes, n)
@@ -92,19 +93,14 @@ func (g *Graph) node(name string, types map[string]int16) {
 // OnDevice says whether an event is one that a device reports, which it can
 // only do once it is online.
 func OnDevice(event string) bool {
-	switch {
-	case strings.HasPrefix(event, Behaviors+"app."), event == Custom, event == Buys, event == Behaviors+"Location",
-		strings.HasPrefix(event, Messages+"inappmessage."), strings.HasPrefix(event, Messages+"banner."),
-		strings.HasPrefix(event, Messages+"featureflag."),
-		event == Messages+"pushnotification.Open":
-		return true
-	}
-	return false
+	return slices.ContainsFunc([]string{
+		Behaviors + "app.", Custom, Buys, Behaviors + "Location", Messages + "inappmessage.", Messages + "banner.",
+		Messages + "featureflag.", Messages + "pushnotification.Open",
+	}, func(prefix string) bool { return strings.HasPrefix(event, prefix) })
 }
 
-// findPaths finds the shortest path to each event type from what begins of
-// itself. A conversion for the message before is no step of a path: whether
-// there was a message is not known.
+// findPaths finds the shortest path from a root to each event type. No path has a
+// conversion for the message before, as there may be no such message.
 func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wanted []string) {
 	before := make([]int16, len(g.Nodes))
 	for i := range before {
@@ -133,7 +129,7 @@ func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wa
 	}
 	for i, p := range g.Paths {
 		name := glossary.Events[i].Name
-		// A type that no journey has, such as one of a newer glossary, happens by itself.
+		// A type that is not in the plot, such as one of a newer glossary, is a root.
 		if p == nil && (glossary.Events[i].Retired == "" || slices.Contains(wanted, name)) {
 			g.node(name, types)
 			g.Paths[i] = []int16{g.Index[name]}
@@ -141,7 +137,7 @@ func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wa
 	}
 }
 
-// backwards goes back from a node to its root.
+// backwards is the path from a root to a node.
 func backwards(before []int16, at int16) []int16 {
 	var nodes []int16
 	for ; at >= 0; at = before[at] {
@@ -159,8 +155,8 @@ func (g *Graph) PathPlatforms(nodes []int16) Platforms {
 	return set
 }
 
-// Roots are the nodes that begin of themselves, apart from campaigns: those of
-// scenario.KnownStarts, in their order, and the sends of each channel.
+// Roots are the nodes that have no cause: those of scenario.KnownStarts, in their
+// order, and the sends of each channel.
 func Roots() []string {
 	names := []string{
 		Visit, Newcomer, AtCanvas, Behaviors + "liveactivity.PushToStartTokenChange", Profile, OptIn, AtPreference,
@@ -185,11 +181,27 @@ func PlatformsOf(name string) []population.Platform {
 		strings.HasSuffix(name, "InstallAttribution"), strings.Contains(name, "newsfeedcard"):
 		return []population.Platform{population.IOS, population.Android}
 	default:
-		return []population.Platform{
-			population.IOS, population.Web, population.Android,
-			population.Kindle, population.TVOS, population.Roku,
-		}
+		return population.Platforms()
 	}
+}
+
+// channels are the channels of message events, by the part of their names
+// behind Messages. All others are of Push.
+var channels = map[string]population.Channel{
+	"email":        population.Email,
+	"landingpage":  population.Email,
+	"inappmessage": population.InApp,
+	"newsfeedcard": population.InApp,
+	"survey":       population.InApp,
+	"contentcard":  population.ContentCard,
+	"banner":       population.Banner,
+	"sms":          population.SMS,
+	"rcs":          population.RCS,
+	"whatsapp":     population.WhatsApp,
+	"line":         population.LINE,
+	"webhook":      population.Webhook,
+	"featureflag":  population.FeatureFlag,
+	"liveactivity": population.LiveActivity,
 }
 
 // ChannelOf says which channel the messages of an event type go out on.
@@ -199,60 +211,16 @@ func ChannelOf(name string) population.Channel {
 		return ""
 	}
 	kind, _, _ = strings.Cut(kind, ".")
-	switch kind {
-	case "email", "landingpage":
-		return population.Email
-	case "pushnotification":
-		return population.Push
-	case "inappmessage", "newsfeedcard", "survey":
-		return population.InApp
-	case "contentcard":
-		return population.ContentCard
-	case "banner":
-		return population.Banner
-	case "sms":
-		return population.SMS
-	case "rcs":
-		return population.RCS
-	case "whatsapp":
-		return population.WhatsApp
-	case "line":
-		return population.LINE
-	case "webhook":
-		return population.Webhook
-	case "featureflag":
-		return population.FeatureFlag
-	case "liveactivity":
-		return population.LiveActivity
-	default:
-		return population.Push
-	}
+	return cmp.Or(channels[kind], population.Push)
 }
 
 // Platforms is a set of platforms.
 type Platforms uint8
 
-// BitOf is the set of one platform.
-func BitOf(p population.Platform) Platforms {
-	switch p {
-	case population.IOS:
-		return 1
-	case population.Android:
-		return 2
-	case population.Kindle:
-		return 4
-	case population.Web:
-		return 8
-	case population.TVOS:
-		return 16
-	default:
-		return 32
-	}
-}
-
-func bitsOf(list []population.Platform) (set Platforms) {
+// SetOf is the set of some platforms.
+func SetOf(list ...population.Platform) (set Platforms) {
 	for _, p := range list {
-		set |= BitOf(p)
+		set |= 1 << slices.Index(population.Platforms(), p)
 	}
 	return set
 }

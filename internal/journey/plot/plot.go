@@ -1,6 +1,5 @@
-// Package plot says what can follow from what in the stories of package journey:
-// a graph of event types, and of moments at which nothing is sent yet, made ready
-// for one scenario.
+// Package plot has what can follow from what in stories: a graph of event types,
+// and of steps without an event, prepared for one scenario.
 package plot
 
 import (
@@ -28,7 +27,7 @@ type choice struct {
 // always is the outcome of what follows always and at once.
 const always = "always"
 
-// Condition is a further demand on a choice.
+// Condition is what a choice requires.
 type Condition string
 
 const (
@@ -70,7 +69,7 @@ const (
 	Exited     = "users.canvasstep.Progression#exited"
 )
 
-// Moments at which nothing is sent yet.
+// Steps without an event.
 const (
 	AtSend       = "@send " // and the channel
 	AtShow       = "@show " // and the channel: in an app

@@ -9,9 +9,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// action is what happens at a node apart from its event. It may change the
-// entry, and move it to another node, whose action comes then. False means that
-// nothing happens after all, or not now.
+// action is what happens at a node beside its event. It may change the entry, and
+// move it to another node, whose action is next. False means that nothing happens,
+// or not now.
 type action func(s *Stories, e *entry, d population.Draw) bool
 
 func actions() map[string]action {
@@ -28,8 +28,8 @@ func actions() map[string]action {
 		plot.Messages + "email.Unsubscribe":       (*Stories).closes,
 		plot.Messages + "email.MarkAsSpam":        (*Stories).closes,
 		plot.Messages + "pushnotification.Bounce": (*Stories).closes,
-		plot.StopOff:                              (*Stories).isClosed,
-		plot.GroupOff:                             (*Stories).isClosed,
+		plot.StopOff:                              (*Stories).staysClosed,
+		plot.GroupOff:                             (*Stories).staysClosed,
 		"users.campaigns.UniqueReceipt":           (*Stories).receives,
 		plot.GlobalOn:                             (*Stories).opens,
 		plot.GroupOn:                              (*Stories).opens,
@@ -52,7 +52,7 @@ func actions() map[string]action {
 	return all
 }
 
-// actionOf is the action of a node, nil: none.
+// actionOf is the action of a node, nil for none.
 func actionOf(n *plot.Node) action {
 	event, _, _ := strings.Cut(n.Name, "#")
 	act := actions()[n.Name]
@@ -69,8 +69,7 @@ func actionOf(n *plot.Node) action {
 	return nil
 }
 
-// aboutToSend gives a message that is to go out an identity, unless the person
-// cannot be reached.
+// aboutToSend gives a message its identity, unless the person cannot be reached.
 func (s *Stories) aboutToSend(e *entry, d population.Draw) bool {
 	if !s.reachable(e) {
 		return false
@@ -111,17 +110,20 @@ func (s *Stories) wordingFor(e *entry) uint8 {
 	return controlVariation + 1 + uint8(s.member(e).With(1).N(len(s.campaigns[e.campaign].Variations)-1))
 }
 
-// isEnrolled is what somebody of the control group gets instead of a message.
+// isEnrolled enrolls a person in the control group, instead of a message.
 func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
 	e.wording = controlVariation
 	return s.isSent(e, d)
 }
 
-// reachable says whether a message may go out to the person at all.
+// reachable says whether a message may be sent to the person.
 func (s *Stories) reachable(e *entry) bool {
 	one := s.people.get(e.slot)
-	return !one.isClosed(e.channel) && (!one.gone || e.channel != s.push())
+	return !one.isClosed(e.channel) && (!one.gone || e.channel != pushChannel)
 }
+
+// quietSpread is how long after the quiet hours waiting messages are sent.
+var quietSpread = scenario.Span{Max: 30 * 60}
 
 // sends is the send itself. In the quiet hours it waits for their end.
 func (s *Stories) sends(e *entry, d population.Draw) bool {
@@ -129,7 +131,7 @@ func (s *Stories) sends(e *entry, d population.Draw) bool {
 		return false
 	}
 	if wait := s.quietFor(e); wait > 0 {
-		e.at += wait + s.quietSpread().Choose(d.With(keySpan))
+		e.at += wait + quietSpread.Choose(d.With(keySpan))
 		s.agenda.add(e)
 		return false
 	}
@@ -141,7 +143,7 @@ func (s *Stories) isSent(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// closes ends the sending on the entry's channel; false where it has ended.
+// closes unsubscribes the person from the entry's channel; false where that is so.
 func (s *Stories) closes(e *entry, _ population.Draw) bool {
 	if s.people.get(e.slot).isClosed(e.channel) {
 		return false
@@ -150,7 +152,7 @@ func (s *Stories) closes(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// opens begins it again.
+// opens subscribes the person again.
 func (s *Stories) opens(e *entry, _ population.Draw) bool {
 	if !s.people.get(e.slot).isClosed(e.channel) {
 		return false
@@ -159,7 +161,7 @@ func (s *Stories) opens(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// optsIn confirms a subscription that there is.
+// optsIn confirms a subscription to e-mail.
 func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
 	e.channel = channelIndex(population.Email)
 	return !s.people.get(e.slot).isClosed(e.channel)
@@ -182,8 +184,8 @@ func (s *Stories) receives(e *entry, _ population.Draw) bool {
 	return s.isFirst(&first, s.graph.Nodes[e.node].Type)
 }
 
-// isClosed makes sure of it.
-func (s *Stories) isClosed(e *entry, _ population.Draw) bool {
+// staysClosed closes the channel, where another event has not.
+func (s *Stories) staysClosed(e *entry, _ population.Draw) bool {
 	s.people.at(e.slot).closeChannel(e.channel)
 	return true
 }
@@ -192,7 +194,7 @@ func (s *Stories) isClosed(e *entry, _ population.Draw) bool {
 func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	one.gone = false
-	one.openChannel(s.push())
+	one.openChannel(pushChannel)
 	one.token++
 	e.token = one.token
 	return true
@@ -201,7 +203,7 @@ func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 // renewsToken changes the token of the first device.
 func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
 	one := s.people.get(e.slot)
-	if e.device != 0 || one.gone || one.isClosed(s.push()) {
+	if e.device != 0 || one.gone || one.isClosed(pushChannel) {
 		return false
 	}
 	return s.addsToken(e, d)
@@ -214,17 +216,17 @@ func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
 	}
 	one := s.people.at(e.slot)
 	one.gone = true
-	one.closeChannel(s.push())
+	one.closeChannel(pushChannel)
 	return true
 }
 
-// goes takes the person out of the workspace; somebody else comes.
+// goes removes the person from the workspace; a new one takes the index.
 func (s *Stories) goes(e *entry, _ population.Draw) bool {
 	s.people.replace(e.slot)
 	return true
 }
 
-// arrives is somebody new, at the place of one who left without a word.
+// arrives makes a new person, who takes the index of another.
 func (s *Stories) arrives(e *entry, d population.Draw) bool {
 	s.people.replace(e.slot)
 	e.life = s.people.get(e.slot).life
@@ -236,7 +238,7 @@ func (s *Stories) arrives(e *entry, d population.Draw) bool {
 func (s *Stories) visits(e *entry, d population.Draw) bool {
 	if e.session == 0 {
 		e.session = d.With(keyNew)
-		if e.goal == 0 && e.campaign < 0 && e.canvas < 0 { // a message is followed on the device that it is for
+		if e.goal == 0 && e.campaign < 0 && e.canvas < 0 { // a message is opened on the device that got it
 			s.takeDevice(e, d)
 		}
 	}
@@ -250,8 +252,7 @@ func (s *Stories) visits(e *entry, d population.Draw) bool {
 	return true
 }
 
-// goalVisit is how many seconds a session takes that is there for something
-// rare to happen.
+// goalVisit is how many seconds a session takes that is made for a rare event.
 const goalVisit = 12
 
 // takeDevice chooses the device for a session.
@@ -260,18 +261,18 @@ func (s *Stories) takeDevice(e *entry, d population.Draw) {
 	if n := user.Devices(); n > 1 {
 		e.device = uint8(d.With(keyNew + 50).N(n))
 		user = s.pop.OnDevice(user, int(e.device))
-		e.platform = plot.BitOf(user.App.Platform)
+		e.platform = plot.SetOf(user.App.Platform)
 	}
 }
 
-// isNew gives what begins an identity of its own.
+// isNew gives a thread an identity of its own.
 func (s *Stories) isNew(e *entry, d population.Draw) bool {
 	e.draw = d.With(keyNew)
 	e.dispatch = e.draw.With(keyDispatch)
 	return true
 }
 
-// because says why a Canvas is left.
+// because records why a Canvas is left.
 func because(reason journey.Exit) action {
 	return func(_ *Stories, e *entry, _ population.Draw) bool {
 		e.reason = reason
@@ -285,7 +286,7 @@ const (
 	waitStep     = 2
 )
 
-// entersCanvas chooses the Canvas and the way through it.
+// entersCanvas chooses the Canvas and its variation.
 func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 	d = d.With(keyNew)
 	e.draw, e.entry, e.sent = d, d.With(3), e.at
@@ -295,7 +296,7 @@ func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 		e.canvas = int8((first + i) % all)
 		if s.fits(e) {
 			variations := s.pop.Canvases[e.canvas].Variations
-			e.way, e.wording = uint8(s.member(e).With(1).N(len(variations))), uint8(d.With(2).N(2))
+			e.variation, e.wording = uint8(s.member(e).With(1).N(len(variations))), uint8(d.With(2).N(2))
 			return true
 		}
 	}
@@ -317,7 +318,7 @@ func (s *Stories) advances(e *entry, d population.Draw) bool {
 	return true
 }
 
-// choosesChannel goes by the Canvas and the step, so that each Canvas has
+// choosesChannel chooses by the Canvas and the step, so that each Canvas has
 // channels of its own.
 func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
 	channels := []population.Channel{
@@ -331,20 +332,17 @@ func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// push is the index of the channel of push messages.
-func (s *Stories) push() uint8 { return pushChannel }
-
+// pushChannel is the index of the channel of push messages.
 const pushChannel uint8 = 1
 
 // controlVariation is the variation of a campaign that its control group is in;
 // the others are messages.
 const controlVariation = 0
 
-// member is where the choices come from that stay with a person and a campaign
-// or Canvas however often both meet. Braze keeps people in the variation or the
-// control group of a recurring campaign that they were in before, while its
-// shares stay (Braze's documentation of A/B tests); of Canvases that is an
-// assumption.
+// member draws the choices that are made once for a person and a campaign or Canvas.
+// Braze keeps people in the variation or the control group of a recurring campaign
+// that they were in before, while its shares stay (Braze's documentation of A/B
+// tests); of Canvases that is an assumption.
 func (s *Stories) member(e *entry) population.Draw {
 	d := s.pop.Draw("members")
 	if e.campaign >= 0 {
@@ -355,20 +353,19 @@ func (s *Stories) member(e *entry) population.Draw {
 	return d.With(uint64(e.slot)).With(uint64(e.life))
 }
 
-// fits says whether the thread of an entry may go on to the next node of its
-// path: nobody of a control group gets a message, and nobody else is enrolled.
-// Where a scenario leaves no choice, a share of none or of all, what must happen
-// happens all the same.
+// fits says whether the thread of an entry may continue with the next node of its
+// path: a person of a control group gets no message, and no other is enrolled.
+// Where a scenario leaves no choice, with a share of none or of all, the path wins.
 func (s *Stories) fits(e *entry) bool {
-	path := s.path(e)
-	if int(e.pos)+1 >= len(path) {
+	next := s.next(e)
+	if next < 0 {
 		return true
 	}
-	for _, group := range s.graph.Nodes[path[e.pos]].Groups {
+	for _, group := range s.graph.Nodes[s.graph.Paths[e.goal-1][e.pos]].Groups {
 		for i := range group {
 			edge := &group[i]
 			if edge.Only.Stays() && edge.Share > 0 && edge.Share < scenario.Whole && s.can(e, edge) {
-				return edge.Share.Hits(s.member(e)) == (path[e.pos+1] == edge.To)
+				return edge.Share.Hits(s.member(e)) == (next == edge.To)
 			}
 		}
 	}

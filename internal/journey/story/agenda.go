@@ -9,53 +9,53 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// thread is one way through what happens to one person. It is small and copied
-// from each thing that happens to those that follow from it.
+// thread is a sequence of things that happen to one person. It is small, and
+// copied from each thing to those that follow from it.
 type thread struct {
-	slot     uint32 // the person's place in the population
-	life     uint16 // how many others had the place before
-	device   uint8
-	platform plot.Platforms // of the device: one bit
-	token    uint8          // how often the push token had changed
-	channel  uint8          // index of population.Channels
-	goal     uint16         // 0, or 1 + the event type that the thread is to reach
-	pos      uint8          // how far it is on the path to it
-	reason   journey.Exit   // why a Canvas was left
-	canvas   int8           // index of the Canvas, -1: none
-	step     uint8
-	way      uint8 // variation of the Canvas
-	wording  uint8
-	campaign int32           // index of the campaign, -1: none
-	draw     population.Draw // stays with a message, an entry, a visit
-	dispatch population.Draw // stays with all whom one dispatch reached
-	entry    population.Draw // stays with an entry into a Canvas
-	session  population.Draw
-	sent     int64 // when the message was sent or shown, 0: there is none
-	began    int64 // of the session
-	until    int64 // end of the session, 0: there is none
+	slot      uint32 // index of the person
+	life      uint16 // how many persons had this index before
+	device    uint8
+	platform  plot.Platforms // of the device: one bit
+	token     uint8          // how often the push token had changed
+	channel   uint8          // index of population.Channels
+	goal      uint16         // 0, or 1 + the event type that the thread is to reach
+	pos       uint8          // index of its last node on the path to it
+	reason    journey.Exit   // why a Canvas was left
+	canvas    int8           // index of the Canvas, -1: none
+	step      uint8
+	variation uint8           // of the Canvas
+	wording   uint8           // variation of the message
+	campaign  int32           // index of the campaign, -1: none
+	draw      population.Draw // stays with a message, an entry, a visit
+	dispatch  population.Draw // stays with all whom one dispatch reached
+	entry     population.Draw // stays with an entry into a Canvas
+	session   population.Draw
+	sent      int64 // when the message was sent or shown, 0: there is none
+	began     int64 // of the session
+	until     int64 // end of the session, 0: there is none
 }
 
 // entry is something that will happen, or an event that will be sent.
 type entry struct {
 	thread
 	node   int16
-	send   bool   // only the event is to be sent; it happened before
+	send   bool   // it happened before; only the event is to be sent
 	copied bool   // the event was sent before, too
 	first  bool   // the first of its kind for the person and the message
-	at     int64  // when, in seconds since the epoch
+	at     int64  // when it is due, in seconds since the epoch
 	time   int64  // when it happened, of an event to be sent
 	number uint64 // of the event
 	order  uint64 // among the entries
 }
 
-// agenda holds entries and gives back the earliest; of those at one second the
-// one that was put in first.
+// agenda is a priority queue of entries: the earliest first, and of those of one
+// second the one that was added first.
 type agenda struct {
 	due  byInstant
 	next uint64
 }
 
-// add puts a copy of an entry in.
+// add adds a copy of an entry.
 func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
@@ -88,18 +88,17 @@ func (h *byInstant) Pop() any {
 	return e
 }
 
-// person is what happened to the one at a place of the population.
+// person is the state of a person to whom something lasting happened.
 type person struct {
-	life   uint16 // how many had the place before
+	life   uint16 // how many persons had this index before
 	token  uint8  // how often the push token changed
 	gone   bool   // the app is not installed
 	closed uint16 // a bit for each channel that must not be used
 }
 
-// people holds the states of those to whom something happened, by their place.
+// people holds the states by index; without one it is the zero value.
 type people map[uint32]*person
 
-// get is the state of the one at slot.
 func (p people) get(slot uint32) person {
 	if one := p[slot]; one != nil {
 		return *one
@@ -107,7 +106,7 @@ func (p people) get(slot uint32) person {
 	return person{}
 }
 
-// at is the state of the one at slot, to be changed.
+// at is the state of a person, to be changed.
 func (p people) at(slot uint32) *person {
 	one := p[slot]
 	if one == nil {
@@ -117,13 +116,13 @@ func (p people) at(slot uint32) *person {
 	return one
 }
 
-// replace lets somebody new take the place.
+// replace makes a new person at slot.
 func (p people) replace(slot uint32) {
 	one := p.at(slot)
 	*one = person{life: one.life + 1}
 }
 
-// closed says whether nothing may be sent to the person on a channel.
+// isClosed says whether nothing may be sent to the person on a channel.
 func (p person) isClosed(channel uint8) bool { return p.closed&(1<<channel) != 0 }
 
 func (p *person) closeChannel(channel uint8) { p.closed |= 1 << channel }

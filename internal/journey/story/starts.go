@@ -1,6 +1,7 @@
 package story
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// rate is something that begins again and again.
+// rate is how often the thread of a node begins.
 type rate struct {
 	node     int16
 	channel  uint8
@@ -17,14 +18,14 @@ type rate struct {
 	perHour  uint64 // in millionths
 }
 
-// running is a campaign that goes to many at once; times are in minutes.
+// running is a campaign that is sent to many at once; times are in minutes.
 type running struct {
 	scenario.Campaign
 	rate
 	every, over int64
 }
 
-// plan works out what begins when.
+// plan prepares the rates and campaigns.
 func (s *Stories) plan() {
 	for _, weight := range s.scenario.Hours {
 		s.hourMax = max(s.hourMax, weight)
@@ -42,7 +43,7 @@ func (s *Stories) plan() {
 		s.addCampaign(c, count[c.Channel])
 		count[c.Channel]++
 	}
-	// What must happen needs a campaign on every channel.
+	// Rare types need a campaign on every channel.
 	for _, root := range plot.Roots() {
 		channel, sends := strings.CutPrefix(root, plot.AtSend)
 		if sends && count[scenario.Channel(channel)] == 0 {
@@ -50,7 +51,8 @@ func (s *Stories) plan() {
 		}
 	}
 	users := s.pop.Users()
-	for s.shuffle = users*618/1000 + 1; common(s.shuffle, users) != 1; {
+	s.shuffle = users*618/1000 + 1
+	for new(big.Int).GCD(nil, nil, big.NewInt(int64(s.shuffle)), big.NewInt(int64(users))).Cmp(big.NewInt(1)) != 0 {
 		s.shuffle++
 	}
 }
@@ -73,15 +75,7 @@ func (s *Stories) addCampaign(c scenario.Campaign, n int) {
 	s.addRate(r, c.PerHour)
 }
 
-// common is the greatest common divisor.
-func common(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
-}
-
-// beginMinute puts what begins of itself in the next minute into the agenda.
+// beginMinute adds the threads that begin in the next minute to the agenda.
 func (s *Stories) beginMinute() {
 	m := s.minute
 	s.minute++
@@ -97,13 +91,16 @@ func (s *Stories) beginMinute() {
 	}
 }
 
-// beginRate begins as many as the rate has in this minute, if it were busy all
-// day; those for whom the hour is a quiet one do not begin after all.
+// beginRate begins as many threads as the rate has in the busiest minute of the day,
+// and leaves out some by the hour at the person's place.
 func (s *Stories) beginRate(r *rate, m int64, d population.Draw) {
 	// A day has 24 hours of 60 minutes; the busiest hour is hourMax of hourSum.
 	scale := uint64(60) * uint64(scenario.Whole) * uint64(s.hourSum)
 	busy := r.perHour * 24 * uint64(s.hourMax)
-	n := int(busy/scale) + boolInt(d.With(1).Bits()%scale < busy%scale)
+	n := int(busy / scale)
+	if d.With(1).Bits()%scale < busy%scale {
+		n++
+	}
 	if n > 1 { // some minutes have more than others
 		n = d.With(2).Between(n-n/3, n+n/3)
 	}
@@ -120,19 +117,12 @@ func (s *Stories) beginRate(r *rate, m int64, d population.Draw) {
 	}
 }
 
-func boolInt(v bool) int {
-	if v {
-		return 1
-	}
-	return 0
-}
-
 // entry is the beginning of a thread of the person at slot.
 func (s *Stories) entry(slot uint32) entry {
 	one := s.people.get(slot)
 	return entry{thread: thread{
 		slot: slot, life: one.life, token: one.token, canvas: -1, campaign: -1,
-		platform: plot.BitOf(s.pop.PlatformOf(uint64(slot))),
+		platform: plot.SetOf(s.pop.PlatformOf(uint64(slot))),
 	}}
 }
 
@@ -148,8 +138,8 @@ func localMinute(at int64, place *population.Place) int {
 	return int(((at/60+int64(place.Offset))%1440 + 1440) % 1440)
 }
 
-// beginBlast begins this minute's part of a campaign that goes to many at once:
-// to those who come next in an order of all users that is shuffled.
+// beginBlast begins this minute's part of a campaign that is sent to many at once:
+// for the people who are next in a shuffled order.
 func (s *Stories) beginBlast(c *running, m int64) {
 	base := s.begin / 86400 * 1440
 	if !c.Local {
@@ -190,10 +180,10 @@ func (s *Stories) blast(c *running, local, m int64, offset int) {
 	}
 }
 
-// quietFor is how long the person's quiet hours go on, 0: it is not quiet.
+// quietFor is how long the person's quiet hours last from now on, 0 outside of them.
 func (s *Stories) quietFor(e *entry) int64 {
 	q := &s.scenario.Quiet
-	if q.From == q.To || !s.hasQuiet(e.channel) {
+	if q.From == q.To || !slices.Contains(q.Channels, scenario.Channel(s.channels[e.channel])) {
 		return 0
 	}
 	local := localMinute(e.at, s.pop.PlaceOf(uint64(e.slot), uint64(e.life)))
@@ -204,13 +194,6 @@ func (s *Stories) quietFor(e *entry) int64 {
 	}
 	return int64(length-since)*60 - e.at%60
 }
-
-func (s *Stories) hasQuiet(channel uint8) bool {
-	return slices.Contains(s.scenario.Quiet.Channels, scenario.Channel(s.channels[channel]))
-}
-
-// quietSpread is how long after the quiet hours what waited goes out.
-func (s *Stories) quietSpread() scenario.Span { return scenario.Span{Max: 30 * 60} }
 
 // channelOf is the channel that a node is about.
 func (s *Stories) channelOf(node int16) uint8 {

@@ -1,10 +1,10 @@
-// Package story tells what follows from what, by a scenario: a send leads to a
-// delivery, that to an open, a click, a session, a purchase, a conversion. It
-// simulates the workspace on a clock of its own and sends events in order. What
-// happens depends on the seed, the stream and the scenario only. It keeps what
-// is to come, some bytes for each person to whom something happened that lasts,
-// and an entry for each message that somebody saw the first time. A type of a newer
-// glossary, which no plot has, happens by itself.
+// Package story makes events of which one follows from another, by a scenario: a
+// send leads to a delivery, that to an open, a click, a session, a purchase, a
+// conversion. It simulates the workspace on a clock of its own and sends events in
+// order. What happens depends on the seed, the stream and the scenario only. It
+// keeps what is to come, some bytes for each person to whom something lasting
+// happened, and an entry for each message that a person saw the first time. A type
+// of a newer glossary, which no plot has, happens without a cause.
 package story
 
 import (
@@ -24,8 +24,8 @@ import (
 type Config struct {
 	Glossary *schemas.Glossary
 	Seed     uint64
-	// Stream tells several runs of one seed apart: other things happen to the
-	// same people, and events have other ids.
+	// Stream is the number of a run of one seed: in each, other things happen to
+	// the same people, and events have other ids.
 	Stream uint64
 	// Scenario says what happens, how often, and to how many people.
 	Scenario *scenario.Scenario
@@ -36,13 +36,10 @@ type Config struct {
 	Retired bool
 }
 
-// Stories tells what happens to the people of a workspace, in order, for ever:
-// a send leads to a delivery, that to an open, that to a click, a session, a
-// purchase. Ids agree along the way.
-//
-// It is a simulation on a clock of its own, and goes as fast as it is asked.
-// All that is to come lies in an agenda, whose size depends on the scenario,
-// not on how long it runs. Stories are not for concurrent use.
+// Stories makes the events of a workspace, in order, without an end. Ids of events
+// that belong together agree. The size of the agenda, which has what is to come,
+// depends on the scenario and not on the length of the run. Stories are not for
+// concurrent use.
 type Stories struct {
 	scenario *scenario.Scenario
 	pop      *population.Population
@@ -63,16 +60,16 @@ type Stories struct {
 	channels  []population.Channel
 
 	begin  int64 // of everything, in seconds
-	minute int64 // the next that is to begin
+	minute int64 // the next to be simulated
 	people people
 	firsts map[firstKey]uint16 // the life of the person for whom it was the first
 	agenda agenda
 	made   uint64   // events that happened
 	seen   []uint64 // when each type last happened, counted in made
-	turn   int      // whose turn it is to be seen again
-	forced int64    // the minute in which it last was somebody's turn
-	idle   int      // turns since an event was given
-	over   error    // why there will be none any more
+	turn   int      // the type whose turn is next
+	forced int64    // the minute of the last turn
+	idle   int      // turns since an event was returned
+	over   error    // why there are no more events
 
 	now   entry
 	event journey.StoryEvent
@@ -125,10 +122,10 @@ func peopleOf(s *scenario.Scenario, seed uint64) *population.Population {
 // Next appends the next event to dst, as one JSON object without spaces, and
 // returns it with its type and the instant at which Braze would have it to
 // send. That instant never goes back; the event's own time does where a device
-// was offline or an event comes again. An event type that drifted is new.
+// was offline or an event comes again. The type of an event that drifted may be new.
 //
-// It appends nothing and returns an empty type where nothing that is wanted
-// happens any more; then Err says why.
+// Where there are no more wanted events it appends nothing and returns an empty type;
+// then Err says why.
 func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
 	for !s.isOver() {
 		if len(s.agenda.due) == 0 || s.agenda.due[0].at >= s.minute*60 {
@@ -139,7 +136,7 @@ func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time
 		if !s.now.send && !s.happens(&s.now) {
 			continue
 		}
-		if !s.now.copied { // of those not wanted, too, so that the order stays
+		if !s.now.copied { // also unwanted ones, so that the order stays
 			s.repeat(&s.now)
 		}
 		if !s.wanted[s.graph.Nodes[s.now.node].Type] {
@@ -152,10 +149,10 @@ func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time
 	return dst, "", time.Time{}
 }
 
-// happens lets an entry happen; false means that there is nothing to send now.
+// happens simulates an entry; false means that there is nothing to send now.
 func (s *Stories) happens(e *entry) bool {
 	if s.people.get(e.slot).life != e.life {
-		return false // somebody else has the place by now
+		return false // the person has left
 	}
 	d := s.draw.With(keyHappens).With(e.order)
 	for {
@@ -166,7 +163,7 @@ func (s *Stories) happens(e *entry) bool {
 		if e.node == before {
 			break
 		}
-		if path := s.path(e); int(e.pos)+1 < len(path) && path[e.pos+1] == e.node {
+		if s.next(e) == e.node {
 			e.pos++
 		}
 	}
@@ -189,20 +186,15 @@ func (s *Stories) happens(e *entry) bool {
 	return exempt || !n.Device || !s.offline(e)
 }
 
-// follow puts what comes of an entry into the agenda.
+// follow adds what follows from an entry to the agenda.
 func (s *Stories) follow(e *entry, n *plot.Node, d population.Draw) {
-	forced := int16(-1)
-	if path := s.path(e); int(e.pos)+1 < len(path) {
-		forced = path[e.pos+1]
-	}
+	forced := s.next(e)
 	for i, group := range n.Groups {
 		d := d.With(uint64(i) + 10)
-		if forced >= 0 {
-			if edge := find(group, forced); edge != nil {
-				s.goOn(e, edge, d, true)
-				forced = -1
-				continue
-			}
+		if j := slices.IndexFunc(group, func(edge plot.Edge) bool { return edge.To == forced }); j >= 0 {
+			s.goOn(e, &group[j], d, true)
+			forced = -1
+			continue
 		}
 		for j := range group {
 			edge := &group[j]
@@ -232,8 +224,7 @@ type firstKey struct {
 }
 
 // isFirst says whether it is the first event of a type about this wording of a
-// message to the person, and remembers it: a few bytes for each of them, however
-// long the stories go on.
+// message to the person, and records it.
 func (s *Stories) isFirst(e *entry, typ int16) bool {
 	key := firstKey{slot: e.slot, campaign: e.campaign, typ: typ, canvas: e.canvas, step: e.step, wording: e.wording}
 	if e.campaign >= 0 {
@@ -247,24 +238,17 @@ func (s *Stories) isFirst(e *entry, typ int16) bool {
 	return true
 }
 
-// path is the path to what the entry's thread is to reach, if it is to.
-func (s *Stories) path(e *entry) []int16 {
-	if e.goal == 0 {
-		return nil
-	}
-	return s.graph.Paths[e.goal-1]
-}
-
-func find(group []plot.Edge, to int16) *plot.Edge {
-	for i := range group {
-		if group[i].To == to {
-			return &group[i]
+// next is the next node on the path to the goal of the entry's thread, -1 for none.
+func (s *Stories) next(e *entry) int16 {
+	if e.goal > 0 {
+		if path := s.graph.Paths[e.goal-1]; int(e.pos)+1 < len(path) {
+			return path[e.pos+1]
 		}
 	}
-	return nil
+	return -1
 }
 
-// goOn puts what an edge leads to into the agenda.
+// goOn adds what an edge leads to to the agenda.
 func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool) {
 	next := entry{thread: e.thread, node: edge.To}
 	if forced {
@@ -324,29 +308,27 @@ const (
 )
 
 // Rare types get their turn. After each turnEvery events, or turnAfter minutes
-// in which nothing much happened, it is the next type's turn, in the glossary's
-// order: if it was not seen since its last turn, a thread begins that leads to
-// it, one second a step. So every type is seen within two rounds of turns and
-// the seconds that the thread takes.
+// with fewer, it is the next type's turn, in the glossary's order: if it did not
+// happen since its last turn, a thread begins that leads to it, one second a step.
+// So every type happens within two rounds of turns and the seconds of the thread.
 const (
 	turnEvery = 64
 	turnAfter = 24 * 60
-	// turnTries is for how many people it is tried.
+	// turnTries is how many people are tried.
 	turnTries = 512
-	// maxRounds is after how many rounds of turns without a wanted event Stories
-	// give up: twice what it takes where there is somebody for each type.
+	// maxRounds is how many rounds of turns without a wanted event end Stories:
+	// twice what it takes where there are people for each type.
 	maxRounds = 4
 )
 
-// ErrOver says that nothing that is wanted happens any more.
+// ErrOver says that there are no more wanted events.
 var ErrOver = errors.New("none of the wanted event types happens any more")
 
-// Err is nil, or an ErrOver that says what to change: everybody has left, or
-// none of a few people has the device that a type needs. Once it is set it
-// stays.
+// Err is nil, or an ErrOver that says what to change: all people have left, or
+// none of a few has the device that a type needs. Once it is set it stays.
 func (s *Stories) Err() error { return s.over }
 
-// isOver gives up once all types had their turns and none that is wanted came.
+// isOver says whether all types had their turns and no wanted event happened.
 func (s *Stories) isOver() bool {
 	if s.over == nil && s.idle >= maxRounds*len(s.wanted) {
 		s.over = fmt.Errorf("%w to the %d people of the scenario: give it more users, more newcomers "+
@@ -389,10 +371,10 @@ func (s *Stories) ready(e *entry, root string) bool {
 		e.channel = channelIndex(population.Email)
 	}
 	if root == plot.AtCanvas {
-		trial := *e // whether there is a Canvas for it does not depend on the draw
-		return !one.gone && !one.isClosed(s.push()) && s.entersCanvas(&trial, 0)
+		trial := *e // whether a Canvas fits does not depend on the draw
+		return !one.gone && !one.isClosed(pushChannel) && s.entersCanvas(&trial, 0)
 	}
-	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(s.push()) && s.quietFor(e) == 0 && s.fits(e)
+	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
 }
 
 // rateOf finds what begins at a node.
@@ -426,16 +408,16 @@ func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) 
 		t.Wording = &t.Campaign.Variations[int(e.wording)%len(t.Campaign.Variations)]
 	case e.canvas >= 0:
 		t.Canvas = &s.pop.Canvases[e.canvas]
-		t.Variation = &t.Canvas.Variations[e.way]
+		t.Variation = &t.Canvas.Variations[e.variation]
 		t.Step = &t.Canvas.Steps[e.step]
 		t.Wording = &t.Step.Variations[int(e.wording)%len(t.Step.Variations)]
 	}
 	return s.writer.Append(dst, t)
 }
 
-// offline says whether the device was offline when the entry happened, and puts
-// its event into the agenda for when it is online again. All that happened on
-// the device in that hour comes at once.
+// offline says whether the device was offline when the entry happened, and adds
+// its event to the agenda for when it is online again. All events of the device in
+// that hour come at the same time.
 func (s *Stories) offline(e *entry) bool {
 	late := s.scenario.Rough.Late
 	if late.Share == 0 {
@@ -452,7 +434,7 @@ func (s *Stories) offline(e *entry) bool {
 	return true
 }
 
-// repeat puts the event of an entry into the agenda once more, for some.
+// repeat adds the events of some entries to the agenda once more.
 func (s *Stories) repeat(e *entry) {
 	repeats := s.scenario.Rough.Repeats
 	d := s.draw.With(keyRepeat).With(e.number)

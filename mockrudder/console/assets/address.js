@@ -1,8 +1,8 @@
-// What is shown is in the address: the filters, the message that is open, and
-// live=off. So a link shows the same to somebody else.
+// The address holds the filters, the open message and live=off, so that a link shows the
+// same.
 
-// names are the filters, as the query API calls them. The unseen
-// ones have no field on the page, but work in a link.
+// names are the filters by their names in the query API. The unseen ones have no field on
+// the page, but work in a link.
 export const names = ["q", "valid", "type", "event", "source", "userId", "test", "anonymousId", "messageId", "rule", "since", "until"]
 export const unseen = ["anonymousId", "messageId", "rule", "since", "until"]
 
@@ -17,7 +17,7 @@ export function filters() {
 export const opened = () => params().get("open") ?? ""
 export const live = () => params().get("live") !== "off"
 
-// change sets parameters, "" takes one out. A step can be gone back to.
+// change sets parameters; "" removes one. The browser can go back to the state before.
 export function change(values, step = false) {
   const next = params()
   for (const [name, value] of Object.entries(values)) {

@@ -1,8 +1,8 @@
-// The query API beside the page.
+// The query API.
 
 const base = new URL("/_mock/", location.origin)
 
-// Failure is an answer that says no, with the text of the API.
+// Failure is an error response, with the text of the API.
 export class Failure extends Error {
   constructor(text, status) {
     super(text)
@@ -33,11 +33,11 @@ async function call(path, { method = "GET", body, params, signal } = {}) {
   return value
 }
 
-// page asks for summaries, the newest first, of what is older than before.
+// page requests summaries of messages older than before, the newest first.
 export const page = (filters, before, limit, signal) =>
   call("events", { params: { ...filters, before, limit, order: "desc", summary: 1 }, signal })
 
-// neighbour asks for the next message that is older or newer than one.
+// neighbour requests the next older or newer message.
 export async function neighbour(filters, id, older) {
   const range = older ? { before: id, order: "desc" } : { after: id, order: "asc" }
   const { events } = await call("events", { params: { ...filters, ...range, limit: 1, summary: 1 } })
@@ -54,7 +54,7 @@ export const removeFault = (id) => call(`faults/${encodeURIComponent(id)}`, { me
 export const removeFaults = () => call("faults", { method: "PUT", body: [] })
 export const reset = (keepFaults) => call("reset", { method: "POST", params: { keep: keepFaults ? "faults" : "" } })
 
-// stream opens the live stream of what passes the filters.
+// stream opens the live stream of the messages that match the filters.
 export function stream(filters) {
   const url = new URL("stream", base)
   for (const [name, value] of Object.entries(filters)) url.searchParams.set(name, value)

@@ -1,9 +1,9 @@
-// What can be copied of a message.
+// Forms in which a message can be copied.
 
 import { pretty, plain } from "./pretty.js"
 
-// copy puts text on the clipboard. Browsers offer that only on localhost and
-// over TLS; elsewhere a field that is selected does.
+// copy puts text on the clipboard. Browsers allow that only on localhost and over TLS;
+// elsewhere a selected field is copied.
 export async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) {
     await navigator.clipboard.writeText(text)
@@ -12,7 +12,7 @@ export async function copy(text) {
   const field = document.createElement("textarea")
   field.value = text
   field.className = "offscreen"
-  // A modal dialog lets nothing outside of it be selected.
+  // With a modal dialog, nothing outside of it can be selected.
   const place = document.querySelector("dialog[open]") ?? document.body
   place.append(field)
   field.select()
@@ -26,7 +26,7 @@ export const asJSON = (event) => plain(pretty(JSON.stringify(event.message))) + 
 
 const singles = ["track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"]
 
-// call is the request that sends what was received once more.
+// call is the request that sends the received text again.
 function call(event, kind) {
   if (kind === "braze") {
     return { url: `/v1/webhook?writeKey=${encodeURIComponent(event.source)}`, body: `{"events":[${event.raw}]}` }
@@ -37,7 +37,7 @@ function call(event, kind) {
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`
 
-// asCurl sends the same again.
+// asCurl is that request as a command.
 export function asCurl(event, kind) {
   const { url, user, body } = call(event, kind)
   const parts = [`curl -X POST ${quoted(location.origin + url)}`]
@@ -50,8 +50,8 @@ export function asCurl(event, kind) {
 const escaped = (text) =>
   JSON.stringify(text).replace(/[^ -~]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"))
 
-// rawString writes text as Go source: a raw string, and what one cannot hold as
-// quoted strings between.
+// rawString writes text as Go source: a raw string, with quoted strings for characters
+// that it cannot have.
 export function rawString(text) {
   return text
     .split(/([`\r\u0000\ufeff]+)/)
@@ -60,7 +60,7 @@ export function rawString(text) {
     .join(" + ")
 }
 
-// asGo is a fixture for a Go test: what was received, as a constant.
+// asGo is a fixture for a Go test: the received text as a constant.
 export function asGo(event) {
   const words = String(event.message.event || event.message.type || "message").match(/[A-Za-z0-9]+/g) ?? ["message"]
   const name = "raw" + words.slice(-4).map((word) => word[0].toUpperCase() + word.slice(1)).join("")

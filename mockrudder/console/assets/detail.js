@@ -6,11 +6,11 @@ import { nearest, pretty } from "./pretty.js"
 
 const LINES = 2000 // shown at once; more on demand
 
-// Detail shows one message: what was received beside what became of it, with
-// the places that break the schema marked.
+// Detail shows one message: the received text beside the stored message, with the
+// findings marked.
 export class Detail {
-  // close is called when the user closes it, step with older true or false for
-  // the next message, kindOf tells what a source is.
+  // close is called when the user closes it, step with older true or false for the next
+  // message; kindOf returns the kind of a source.
   constructor({ close, step, kindOf }) {
     Object.assign(this, { close, step, kindOf })
     this.place = $("detail")
@@ -24,8 +24,8 @@ export class Detail {
     document.body.classList.remove("with-detail")
   }
 
-  // show asks for a message and shows it once it is there, so that going from
-  // one to the next does not flicker.
+  // show requests a message and shows it when it has arrived, so that the change does not
+  // flicker.
   async show(id) {
     if (this.id === String(id)) return
     this.id = String(id)
@@ -107,7 +107,7 @@ export class Detail {
   }
 }
 
-// Pane is one JSON text with its marks.
+// Pane is one JSON text with its findings.
 class Pane {
   constructor(title, note, source) {
     Object.assign(this, { title, note })
@@ -140,12 +140,12 @@ class Pane {
     const item = el("li", { class: marks === undefined ? false : wrong ? "wrong" : "odd", "data-pointer": line.pointer },
       el("span", { class: "line" }, line.tokens.map(([kind, part]) => el("span", { class: `t-${kind}` }, part))),
       marks?.map((f) => el("span", { class: f.drift ? "note odd" : "note" }, el("b", {}, f.rule), ` ${f.detail}`)))
-    // Deep nesting would push everything out of sight.
+    // Deep nesting would move everything out of view.
     item.style.setProperty("--depth", String(Math.min(line.depth, 40)))
     return item
   }
 
-  // reveal brings the place of a finding in sight.
+  // reveal scrolls to the place of a finding.
   reveal(finding) {
     const at = nearest(this.lines, finding.path)
     if (at >= this.shown) this.fill(Infinity)
@@ -157,8 +157,8 @@ class Pane {
   }
 }
 
-// toFirstMark scrolls a pane to the first place that breaks the schema, or that
-// is odd. Where the whole page scrolls, as on a phone, it stays at the top.
+// toFirstMark scrolls a pane to the first error, or else the first drift. If the whole
+// page scrolls, as on a phone, it does nothing.
 function toFirstMark(pane) {
   const mark = pane.querySelector(".wrong") ?? pane.querySelector("li.odd")
   if (mark !== null && pane.scrollHeight > pane.clientHeight) {

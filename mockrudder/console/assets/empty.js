@@ -1,7 +1,7 @@
 import { copy } from "./copy.js"
 import { $, el, toast } from "./dom.js"
 
-// What the list says when it has no rows.
+// The text of an empty list.
 
 export function empty({ filtered, sources, clear }) {
   const place = $("empty")

@@ -1,6 +1,6 @@
-// A fault as the form has it, as the API takes it, and in words.
+// A fault in the form, in the API, and as text.
 
-// kinds are what a fault can do, with the fields that each has.
+// kinds are the kinds of faults, with their fields.
 export const kinds = {
   status: { label: "Answer a status", fields: ["status", "retry_after", "body"] },
   close: { label: "Close the connection", fields: ["close"] },
@@ -58,11 +58,10 @@ const parts = {
   database: (value) => `database: ${value}`,
 }
 
-// told elsewhere, or of no interest.
+// shown elsewhere, or not shown.
 const aside = ["id", "hits", "latency_max", "retry_after", "body", "probability", "path", "method", "source", "test_id", "requests", "nth", "every", "contains"]
 
-// describe says what a fault does. What this page does not know is shown as it
-// stands.
+// describe says what a fault does. Unknown fields are shown as they are.
 export function describe(fault) {
   const known = Object.keys(parts).filter((name) => fault[name]).map((name) => parts[name](fault[name], fault))
   const other = Object.keys(fault).filter((name) => !(name in parts) && !aside.includes(name) && fault[name])
@@ -71,7 +70,7 @@ export function describe(fault) {
   return [...known, ...other].join(", then ")
 }
 
-// limits says which requests it is for.
+// limits says which requests a fault is for.
 export function limits(fault) {
   const list = [[fault.method, fault.path || "every path"].filter(Boolean).join(" ")]
   if (fault.source) list.push(`source ${fault.source}`)
@@ -84,5 +83,5 @@ export function limits(fault) {
   return list.join(" · ")
 }
 
-// over says whether a fault will strike no more.
+// over says whether a fault has ended.
 export const over = (fault) => fault.requests > 0 && fault.hits >= fault.requests

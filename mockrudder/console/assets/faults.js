@@ -2,7 +2,7 @@ import * as api from "./api.js"
 import { $, el, numberOf, setText, toast } from "./dom.js"
 import { describe, faultOf, kinds, limits, over, presets } from "./fault.js"
 
-// The dialog in which the gateway is told to misbehave.
+// The dialog for faults of the gateway.
 
 const span = "([0-9.]+(ms|s|m|h))+" // a duration as Go writes it
 
@@ -11,7 +11,7 @@ export class Faults {
     Object.assign(this, { sources, failed })
     this.dialog = $("faults")
     $("open-faults").addEventListener("click", () => this.open())
-    // A click beside the dialog closes it, as people expect.
+    // A click outside of the dialog closes it.
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close()
     })
@@ -59,7 +59,7 @@ export class Faults {
     this.dialog.append(el("div", { class: "box" },
       el("header", {}, el("h2", { id: "faults-title" }, "Faults"),
         el("button", { type: "button", class: "close", "aria-label": "Close", on: { click: () => this.dialog.close() } }, "✕")),
-      el("p", { class: "hint" }, "The gateway misbehaves as told here. The first fault that fits a request strikes. This page is never hit."),
+      el("p", { class: "hint" }, "Faults of the gateway, for tests. The first fault that fits a request hits it. This page is never hit."),
       this.list, el("h3", {}, "A new fault"), this.form))
     this.fit()
   }
@@ -72,7 +72,7 @@ export class Faults {
     }
   }
 
-  // fit shows the fields that this kind of fault has.
+  // fit shows the fields of this kind of fault.
   fit() {
     const { elements } = this.form
     const used = new Set(kinds[elements.kind.value].fields)

@@ -52,7 +52,7 @@ export function setUp(changed) {
   fill()
 }
 
-// fill puts what the address says into the fields.
+// fill copies the filters of the address into the fields.
 export function fill() {
   const given = address.filters()
   const form = $("filters")
@@ -85,7 +85,7 @@ function tell() {
   }
 }
 
-// offer adds choices to a select and leaves what is chosen.
+// offer adds choices to a select and keeps the selection.
 function offer(select, values) {
   const known = new Set([...select.options].map((option) => option.value))
   for (const value of values) {
@@ -93,7 +93,7 @@ function offer(select, values) {
   }
 }
 
-// choices offers what has been counted so far.
+// choices offers the names that were counted so far.
 export function choices(stats) {
   offer($("filters").elements.type, Object.keys(stats.by_type).sort())
   offer($("filters").elements.source, Object.keys(stats.sources).sort())

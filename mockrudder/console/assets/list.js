@@ -1,14 +1,14 @@
 import { $, el, numberOf, setText, timeOf } from "./dom.js"
 
-// List shows Rows: only what is in sight, and a little around it, has elements.
-// While the user is at the top, new rows come in; further down the list stands
-// still, and a button says how many have come meanwhile.
+// List shows Rows: only rows in view, and some around them, have elements. While the user
+// is at the top, new rows are added; further down the list does not move, and a button
+// shows the number of new messages.
 
 const AROUND = 8 // rows beyond the edges
 
 export class List {
-  // open is called with the row that was chosen, moved with the one that the
-  // keys went to, newest when the user goes back to the top.
+  // open is called with the chosen row, moved with the row selected by a key, newest when
+  // the user goes back to the top.
   constructor(rows, { open, moved, newest }) {
     Object.assign(this, { rows, open, moved, newest })
     this.scroller = $("scroll")
@@ -44,14 +44,13 @@ export class List {
     this.scrolled()
   }
 
-  // missed counts messages that came while the list stood still.
+  // missed counts new messages that are not in the list.
   missed(n) {
     this.fresh += n
     this.draw()
   }
 
-  // draw puts elements where the user looks. It is cheap, and called for every
-  // change.
+  // draw makes the elements of the rows in view. It is cheap, and called for every change.
   draw() {
     if (this.drawing) return
     this.drawing = requestAnimationFrame(() => {
@@ -78,7 +77,7 @@ export class List {
     rows.want(first, last)
   }
 
-  // sweep takes out the elements that are out of sight.
+  // sweep removes the elements of rows that are out of view.
   sweep(first, last) {
     for (const [i, element] of this.pool) {
       if (i < first || i > last) {
@@ -134,7 +133,7 @@ export class List {
     this.draw()
   }
 
-  // reveal brings the row of a message in sight where its place is known.
+  // reveal scrolls to the row of a message, if its place is known.
   reveal(id) {
     const place = this.rows.placeOf(id)
     if (place === undefined) return
@@ -150,7 +149,7 @@ export class List {
     this.open(this.rows.at(this.selected))
   }
 
-  // move selects a place and brings it in sight.
+  // move selects a place and scrolls to it.
   move(to) {
     const { scroller, height, rows } = this
     if (rows.count === 0) return
@@ -177,7 +176,7 @@ export class List {
   }
 }
 
-// waiting stands for a row that has yet to come.
+// waiting takes the place of a row that is not loaded.
 const waiting = () => el("div", { class: "row waiting", role: "row" }, el("span", { role: "gridcell" }, "…"))
 
 function render(event) {

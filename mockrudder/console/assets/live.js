@@ -1,15 +1,15 @@
 import * as api from "./api.js"
 
-// Live brings news: by server-sent events, and where those do not come through,
-// as with some proxies, by asking every other second.
+// Live receives updates: by server-sent events, or, if a proxy does not let them through,
+// by polling every two seconds.
 
 const POLL = 2000
 const RETRY = 20_000 // before events are tried again
 const FAILURES = 3 // in a row, before asking begins
 
 export class Live {
-  // message is called with what the stream brings, refresh when everything
-  // should be asked for anew, state with "live", "polling", "lost" or "off".
+  // message is called with a message of the stream, refresh when everything should be
+  // requested again, state with "live", "polling", "lost" or "off".
   constructor({ message, refresh, state }) {
     Object.assign(this, { message, refresh, state })
     this.filters = {}

@@ -11,7 +11,7 @@ import { setUpReset } from "./reset.js"
 import { HEAD, Rows } from "./rows.js"
 import { chart, counters } from "./stats.js"
 
-// The page as a whole: who tells whom.
+// The page: how its parts are connected.
 
 const state = { paused: false, stats: { kept: 0, sources: {} }, sources: [] }
 
@@ -36,8 +36,8 @@ function changed() {
   else $("empty").hidden = true
 }
 
-// refresh asks for everything anew and says whether that went well. Asked while
-// it is at it, it goes round once more.
+// refresh requests everything again and returns whether that succeeded. A call during
+// another one has it repeated.
 let running
 let again = false
 
@@ -70,7 +70,7 @@ async function refreshOnce() {
   }
 }
 
-// countMissed asks what came while the list stood still, when no stream told.
+// countMissed requests the number of new messages, when there is no stream.
 async function countMissed() {
   const newest = (await api.page(address.filters(), "", 1)).events[0]
   if (newest === undefined) { // there was a reset
@@ -88,14 +88,14 @@ function show(stats) {
   filtering.choices(stats)
 }
 
-// message takes what the stream brings: summaries of the newest, how many were
-// left out, and the counts.
+// message handles a message of the stream: summaries of the newest messages, how many
+// were skipped, and the counts.
 function message({ events = [], skipped = 0, stats }) {
   if (!watching()) return
   if (stats) show(stats)
   if (events.length + skipped === 0) return
   if (!list.atTop) return list.missed(events.filter((e) => Number(e.id) > rows.top).length + skipped)
-  // An answer that is on its way can be older than this message.
+  // A response in flight can be older than this message.
   if (skipped > 0 || events.length > HEAD || !rows.loaded || running !== undefined) return refresh()
   rows.prepend([...events].sort((a, b) => Number(b.id) - Number(a.id)), kept())
 }
@@ -112,7 +112,7 @@ function close() {
   $("scroll").focus()
 }
 
-// follow shows the message that the address names.
+// follow shows the message in the address.
 function follow() {
   const id = address.opened()
   list.select(id)
@@ -125,7 +125,7 @@ async function step(older) {
     const next = await api.neighbour(address.filters(), address.opened(), older)
     if (next === undefined) return
     open(next.id)
-    // In the list as well, where it is near.
+    // In the list too, if it is near.
     const place = list.selected + (older ? 1 : -1)
     if (rows.at(place)?.id === next.id) list.move(place)
   } catch (error) {
@@ -186,7 +186,7 @@ window.addEventListener("popstate", () => {
   if (JSON.stringify(rows.filters) !== JSON.stringify(address.filters())) restart()
 })
 
-// rates draws the chart, once a second while somebody looks.
+// rates draws the chart, once a second while the page is visible.
 async function rates() {
   clearTimeout(rates.timer)
   try {

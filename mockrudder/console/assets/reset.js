@@ -1,7 +1,7 @@
 import * as api from "./api.js"
 import { $, el, toast } from "./dom.js"
 
-// The dialog that asks before everything is forgotten.
+// The dialog to confirm a reset.
 
 export function setUpReset({ done, failed }) {
   const dialog = $("reset")

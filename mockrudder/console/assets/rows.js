@@ -1,12 +1,12 @@
 import * as api from "./api.js"
 
-// Rows is the list of messages by place, the newest at 0. It holds the few
-// pages that are looked at and asks for others when they are needed, so that a
-// hundred thousand messages cost no more than fifty.
+// Rows is the list of messages by place, the newest at 0. It holds the few pages in view
+// and requests others when they are needed, so that a hundred thousand messages take no
+// more memory than fifty.
 //
-// The API pages by cursor. Without a filter the ids have no gaps, and the cursor
-// of a place is simple arithmetic. With one the list is walked in big steps, and
-// what was passed is remembered.
+// The API pages by cursor. Without a filter the ids have no gaps, and the cursor of a
+// place is computed. With a filter the list is read in large steps, and their cursors are
+// kept.
 
 const PAGE = 100
 const STEP = 5000 // summaries in one step of a walk
@@ -15,7 +15,7 @@ export const HEAD = 300 // of which at the top while new ones come in
 const MOST = 500_000 // browsers cannot lay out endless heights
 
 export class Rows {
-  // changed is called when there is something new to show, failed with an error.
+  // changed is called when there are new rows, failed with an error.
   constructor(changed, failed) {
     this.changed = changed
     this.failed = failed
@@ -44,14 +44,14 @@ export class Rows {
     return this.rows[place]
   }
 
-  // placeOf returns the place of a message, undefined where only a search would tell.
+  // placeOf returns the place of a message, undefined if it is not loaded.
   placeOf(id) {
     const place = this.plain ? this.top - Number(id) : this.rows.findIndex((row) => row?.id === id)
     return place >= 0 && place < this.count ? place : undefined
   }
 
-  // refresh asks for the newest. kept is how many messages the server still
-  // has: of its total, which counts all, no more can be shown.
+  // refresh requests the newest. kept is how many messages the server still has: of its
+  // total, which counts all, no more can be shown.
   async refresh(filters, kept) {
     this.stop.abort()
     const stop = (this.stop = new AbortController())
@@ -73,8 +73,7 @@ export class Rows {
     return true
   }
 
-  // prepend adds what just came in, the newest first. It forgets what is far
-  // from the top.
+  // prepend adds new messages, the newest first. It removes rows far from the top.
   prepend(events, kept) {
     const fresh = events.filter((e) => Number(e.id) > this.top)
     if (fresh.length === 0) return
@@ -95,7 +94,7 @@ export class Rows {
     })
   }
 
-  // want sees to it that the rows of these places come.
+  // want requests the rows of these places.
   want(first, last) {
     for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page++) {
       const from = Math.max(first, page * PAGE)
@@ -117,7 +116,7 @@ export class Rows {
       if (before === null) return this.changed() // the list ends before this page
       this.forget(page * PAGE)
       this.put(page * PAGE, events)
-      // Old messages go when new ones come: then the list is shorter by now.
+      // The server removes old messages for new ones: the list is shorter then.
       if (events.length < PAGE) this.count = page * PAGE + events.length
       this.changed()
     } catch (error) {
@@ -127,8 +126,7 @@ export class Rows {
     }
   }
 
-  // cursor returns the id that the rows of a page are older than, or null where
-  // there are none.
+  // cursor returns the id that the rows of a page are older than, or null without any.
   async cursor(page, signal) {
     if (this.plain) return this.top - page * PAGE + 1
     if (page === 0) return this.top + 1
@@ -151,7 +149,7 @@ export class Rows {
     return before
   }
 
-  // forget lets go of rows that are far from a place.
+  // forget removes rows that are far from a place.
   forget(place) {
     if (this.held < HELD) return
     const near = []

@@ -2,7 +2,7 @@ import { $, el, numberOf, setText, svg } from "./dom.js"
 
 const SECONDS = 120
 
-// counters shows what was counted since the last reset.
+// counters shows the counts since the last reset.
 export function counters(stats) {
   const refused = new Map(Object.entries(stats.requests).filter(([status]) => !status.startsWith("2")))
   const all = [...refused.values()].reduce((sum, n) => sum + n, 0)
@@ -40,7 +40,7 @@ function byStatus(place, refused) {
     el("span", {}, el("i", {}, status), short(n))))
 }
 
-// short writes big numbers so that they do not move what is beside them.
+// short writes large numbers in few characters.
 function short(n) {
   return n < 1e6 ? numberOf(n) : `${(n / 1e6).toFixed(n < 1e7 ? 2 : 1)} M`
 }
@@ -48,7 +48,7 @@ function short(n) {
 // chart draws messages a second: valid below, invalid on top of them.
 export function chart(seconds) {
   const list = seconds.slice(-SECONDS)
-  // What was not judged is neither.
+  // Messages without a verdict are neither.
   const all = (s) => Math.max(s.stored ?? 0, s.valid + s.invalid)
   const high = Math.max(1, ...list.map(all))
   const bars = []

@@ -1,23 +1,24 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// The HTTP API. RudderStack decides in this order: JSON, the shape of the
-// batch, each message in turn (an object? an identity?), the size, and last
-// numbers beyond float64. One bad message refuses the whole request.
+// The HTTP API. RudderStack checks in this order: JSON, the type of the batch, each
+// message in turn (an object? an identity?), the size, and last numbers beyond
+// float64. One bad message refuses the whole request.
 
-// Parser takes the messages out of a body, or says how it is refused.
+// Parser reads the messages of a body, or says how the request is refused.
 type Parser func(body string) ([]Message, *Refusal)
 
-// batchScan gathers the messages of a body in one walk over it.
+// batchScan reads the messages of a body in one pass.
 type batchScan struct {
 	jsonlex.Walker
 	messages  []Message
-	count     int // messages seen, good or not
+	count     int // messages, valid or not
 	requestIP string
 	no        *Refusal
 }
@@ -28,7 +29,7 @@ func (b *batchScan) refuse(no *Refusal) {
 	}
 }
 
-// message takes the message that starts at i.
+// message reads the message that starts at i.
 func (b *batchScan) message(i, depth int) int {
 	b.count++
 	if i >= len(b.Text) || b.Text[i] != '{' {
@@ -45,7 +46,7 @@ func (b *batchScan) message(i, depth int) int {
 		b.refuse(NoIdentity)
 		return end
 	}
-	if strings.HasPrefix(found.requestIP, `"`) { // runs on to the messages behind
+	if strings.HasPrefix(found.requestIP, `"`) { // also for the following messages
 		b.requestIP = TextOf(found.requestIP)
 	}
 	m.RequestIP = b.requestIP
@@ -53,8 +54,7 @@ func (b *batchScan) message(i, depth int) int {
 	return end
 }
 
-// batch takes what stands under the key batch: messages in an array, or one by
-// itself.
+// batch reads the value of the key batch: an array of messages, or one message.
 func (b *batchScan) batch(i, depth int) int {
 	switch {
 	case i < len(b.Text) && b.Text[i] == '[':
@@ -65,8 +65,7 @@ func (b *batchScan) batch(i, depth int) int {
 	return b.message(i, depth)
 }
 
-// Batch takes the body of /v1/batch. Of a key batch given twice the first one
-// counts.
+// Batch is the Parser of /v1/batch. Of duplicate keys the first one counts.
 func Batch(body string) ([]Message, *Refusal) {
 	b := &batchScan{Walker: jsonlex.Walker{Text: body}}
 	start, seen := jsonlex.Space(body, 0), false
@@ -97,19 +96,14 @@ func Batch(body string) ([]Message, *Refusal) {
 	return b.messages, nil
 }
 
-// audience says whether an audience list is among the messages, which has no
-// limit of size.
+// audience says whether one of the messages is an audience list, for which there is
+// no size limit.
 func (b *batchScan) audience() bool {
-	for i := range b.messages {
-		if b.messages[i].Type == "audiencelist" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.messages, func(m Message) bool { return m.Type == "audiencelist" })
 }
 
-// Single returns the Parser of a call with one message. The path says of what
-// type that is, whatever the message itself says.
+// Single returns the Parser of a call with one message. The path gives the message
+// its type, whatever type it has itself.
 func Single(kind string) Parser {
 	const wrapper = 20 // bytes that RudderStack writes around the message
 	quoted := `"` + kind + `"`
@@ -148,10 +142,9 @@ func Single(kind string) Parser {
 	}
 }
 
-// Groups takes the body of /v1/import apart: the messages of each pair of
-// userId and anonymousId are a batch of their own, in the order in which they
-// first come. An object under batch is taken for a list of its values, any
-// other single value for one message.
+// Groups splits the body of /v1/import: the messages of each pair of userId and
+// anonymousId become a batch, in the order of their first messages. An object under
+// batch counts as the list of its values, any other value as one message.
 func Groups(body string) (batches []string, no *Refusal) {
 	if !jsonlex.Valid(body) {
 		return nil, InvalidJSON
@@ -177,17 +170,16 @@ func Groups(body string) (batches []string, no *Refusal) {
 	start, seen := jsonlex.Space(body, 0), false
 	if body[start] == '{' {
 		w.Object(start, 0, func(key string, i int) int {
-			switch {
-			case key != "batch" || seen:
+			if key != "batch" || seen {
 				return w.Value(i, 1)
-			case body[i] == '[':
-				seen = true
-				return w.Array(i, 1, func(i int) int { return add(i, 2) })
-			case body[i] == '{':
-				seen = true
-				return w.Object(i, 1, func(_ string, i int) int { return add(i, 2) })
 			}
 			seen = true
+			switch body[i] {
+			case '[':
+				return w.Array(i, 1, func(i int) int { return add(i, 2) })
+			case '{':
+				return w.Object(i, 1, func(_ string, i int) int { return add(i, 2) })
+			}
 			return add(i, 1)
 		})
 	}

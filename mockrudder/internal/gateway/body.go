@@ -13,16 +13,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// MaxRead is where reading a body ends, uncompressed, whatever comes: the real
-// one reads it all before it measures it, which a fake in a test should not. A
-// body of between MaxRequestBytes and this is refused for what RudderStack looks
-// at before the size, too.
+// MaxRead is how much of an uncompressed body is read at most. RudderStack reads all
+// of it before it checks the size, and what it checks before that is checked here in
+// bodies up to MaxRead.
 const MaxRead = 2 * MaxRequestBytes
 
 var errTooLong = errors.New("body longer than this server reads")
 
-// Uncompressed undoes gzip, where the header says so in exactly that spelling. A
-// broken stream fails at the first read. An empty body is empty, gzip or not.
+// Uncompressed reads the body, uncompressed if Content-Encoding is exactly gzip. The
+// error of a malformed stream comes with the first Read. An empty body is empty,
+// gzip or not.
 func Uncompressed(r *http.Request) io.Reader {
 	if r.Header.Get("Content-Encoding") != "gzip" {
 		return r.Body
@@ -46,8 +46,8 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 	return g.reader.Read(p)
 }
 
-// readAll reads to the end, or fails with errTooLong beyond most bytes. length
-// is how much to expect, if known.
+// readAll reads to the end, or fails with errTooLong beyond most bytes. length is the
+// expected length, 0 or less if unknown.
 func readAll(r io.Reader, most, length int64) (string, error) {
 	var text strings.Builder
 	if length > 0 && length <= most {
@@ -63,8 +63,8 @@ func readAll(r io.Reader, most, length int64) (string, error) {
 	return text.String(), nil
 }
 
-// webhookBody reads the body of a webhook, and turns a form into the JSON that
-// RudderStack makes of it: an object of lists of texts.
+// webhookBody reads the body of a webhook. RudderStack makes JSON of a form: an
+// object of lists of strings.
 func webhookBody(r *http.Request) (body string, no *Refusal) {
 	r.Body = http.MaxBytesReader(nil, struct {
 		io.Reader
@@ -92,10 +92,7 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 		}
 	}
 	if form != nil {
-		text, err := json.Marshal(form)
-		if err != nil {
-			return "", BrokenForm
-		}
+		text, _ := json.Marshal(form)
 		body = string(text)
 	}
 	if body == "" {
@@ -104,8 +101,7 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 	return body, nil
 }
 
-// tooLong is the refusal for an error of reading, which is another one where the
-// body was too long.
+// tooLong is TooLarge if the error says that the body is too long, else other.
 func tooLong(err error, other *Refusal) *Refusal {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) || errors.Is(err, errTooLong) {
@@ -114,9 +110,8 @@ func tooLong(err error, other *Refusal) *Refusal {
 	return other
 }
 
-// newLimiter is RudderStack's rate limiter: a bucket of events that fills at a
-// steady rate and holds one more than come in a window. A request of more than
-// that never passes. 0 events are no limit.
+// newLimiter is RudderStack's rate limiter: a token bucket of events that holds one
+// more than a window. A request of more events never passes. 0 is no limit.
 func newLimiter(events float64, window time.Duration) *rate.Limiter {
 	if events == 0 {
 		return rate.NewLimiter(rate.Inf, 0)

@@ -8,30 +8,30 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// Message is one message that the gateway takes. Its texts may be parts of the
+// Message is one message that the gateway accepts. Its strings may be parts of the
 // request body.
 type Message struct {
-	// Raw is the text as it was received; for the webhook it is the Braze event.
+	// Raw is the text as received; for the webhook it is the Braze event.
 	Raw string
 	// Made is the message that the transformation of a webhook made, "" for others.
 	Made string
 	// SetType is the type that a single call gives its message, "" for others.
 	SetType string
 	// Type, Event, UserID, AnonymousID and MessageID are the message's fields as
-	// text (see TextOf). MessageID is cleaned, and made up where there is none.
+	// text (see TextOf). MessageID is cleaned, and a new UUID if there is none.
 	Type, Event, UserID, AnonymousID, MessageID string
 	// RequestIP is what an earlier message of the batch gave as request_ip.
 	RequestIP string
 }
 
-// fields are the parts of a message that the gateway decides by, as raw JSON
-// values, "" where they are missing.
+// fields are the fields of a message that the gateway checks, as JSON, "" if
+// missing.
 type fields struct {
 	kind, event, userID, anonymousID, messageID, requestIP string
 }
 
-// scan finds the fields of the object that starts at i and returns the index
-// behind it, or jsonlex.Bad. Of a key given twice the first one counts.
+// scan finds the fields of the object that starts at i and returns the index behind
+// it, or jsonlex.Bad. Of duplicate keys the first one counts.
 func (f *fields) scan(w *jsonlex.Walker, i, depth int) int {
 	return w.Fields(i, depth, true, f.named)
 }
@@ -54,9 +54,9 @@ func (f *fields) named(key string) *string {
 	return nil
 }
 
-// message makes a message of its fields. It is not ok without a userId and an
-// anonymousId: missing, null and invisible ones count as none. Messages of type
-// extract and record need none. made is the message of a webhook, "" for others.
+// message makes a message of its fields. It is not ok if both userId and anonymousId
+// are missing, null or invisible, but for the types extract and record. made is the
+// message of a webhook, "" for others.
 func (f *fields) message(raw, made string) (m Message, ok bool) {
 	first := made == ""
 	m = Message{
@@ -79,7 +79,7 @@ func (f *fields) message(raw, made string) (m Message, ok bool) {
 	return m, true
 }
 
-// Text is the message as the gateway got it, before its own changes.
+// Text is the message before the gateway's changes.
 func (m *Message) Text() string {
 	if m.Made != "" {
 		return m.Made
@@ -97,9 +97,6 @@ func (m *Message) Stored(receivedAt time.Time, requestIP string) []byte {
 	}
 	if m.SetType != "" {
 		message["type"] = m.SetType
-	}
-	if m.RequestIP != "" {
-		requestIP = m.RequestIP
 	}
 	message["messageId"] = m.MessageID
 	message["rudderId"] = RudderID(m.UserID, m.AnonymousID)

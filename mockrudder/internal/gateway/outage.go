@@ -12,16 +12,16 @@ type Outage struct {
 	Database    string // DatabaseDown, DatabaseLocked or ""
 }
 
-// The ways in which parts fail, with what a request gets then.
+// The ways in which parts fail, with the response to a request.
 const (
 	TransformerDown  = "down"   // 503 after a second
-	TransformerHang  = "hang"   // the connection is closed after 30 seconds
+	TransformerHang  = "hang"   // closed after 30 seconds
 	TransformerError = "error"  // 500
 	DatabaseDown     = "down"   // 500
-	DatabaseLocked   = "locked" // the connection is closed after 10 seconds
+	DatabaseLocked   = "locked" // closed after 10 seconds
 )
 
-// How long RudderStack takes until it shows that a part of it fails.
+// How long RudderStack takes until it responds to a failure.
 const (
 	transformerDownAfter = time.Second
 	transformerHangAfter = 30 * time.Second
@@ -40,7 +40,7 @@ func outageOf(r *http.Request) Outage {
 	return outage
 }
 
-// transformer answers for a transformer that fails.
+// transformer is the response of a failing transformer, nil if it works.
 func (g *Gateway) transformer(r *http.Request, key string) *Refusal {
 	switch outageOf(r).Transformer {
 	case TransformerDown:
@@ -56,7 +56,7 @@ func (g *Gateway) transformer(r *http.Request, key string) *Refusal {
 	return nil
 }
 
-// database answers for a database that fails.
+// database is the response of a failing database, nil if it works.
 func (g *Gateway) database(r *http.Request, key string) *Refusal {
 	switch outageOf(r).Database {
 	case DatabaseDown:
@@ -68,7 +68,7 @@ func (g *Gateway) database(r *http.Request, key string) *Refusal {
 	return nil
 }
 
-// abort closes the connection without an answer.
+// abort closes the connection without a response.
 func (g *Gateway) abort(key string) {
 	g.host.Answered(key, 0)
 	panic(http.ErrAbortHandler)

@@ -1,22 +1,20 @@
-// Package gateway decides about request bodies as RudderStack's gateway does:
-// which it takes, what it stores of them, and with what words it refuses the
-// others. It knows nothing of HTTP, sources or time.
+// Package gateway answers HTTP requests as RudderStack's gateway does: which it
+// accepts, which messages it stores of them, and which errors it answers to others.
 package gateway
 
 import "net/http"
 
-// MaxRequestBytes is RudderStack's limit for a request, uncompressed, and for
-// what the transformation of a webhook makes of it.
+// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for the
+// batch that the transformation of a webhook makes of it.
 const MaxRequestBytes = 4_096_000
 
-// Refusal is an error response: a status and its words. Those of RudderStack's
-// server 1.83 are listed below.
+// Refusal is an error response.
 type Refusal struct {
 	Status int
 	Text   string
 }
 
-// The refusals of RudderStack, in the words of server 1.83.
+// The error responses of RudderStack's server 1.83.
 var (
 	NoKeyInHeader   = &Refusal{http.StatusUnauthorized, "failed to read writekey from header"}
 	NoKeyInQuery    = &Refusal{http.StatusUnauthorized, "failed to read writekey from query params"}

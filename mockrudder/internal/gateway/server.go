@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,26 +16,26 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 )
 
-// Source is one entrance with its write key.
+// Source is one source with its write key.
 type Source struct {
 	Key      string
-	Webhook  bool // a webhook source of Braze; others are for the HTTP API alone
+	Webhook  bool // a webhook source of Braze; others are for the HTTP API only
 	Disabled bool
 	Mapper   *brazesource.Mapper
 }
 
-// Host is what a gateway works for. It is safe for concurrent use.
+// Host does the work of a gateway. It is safe for concurrent use.
 type Host interface {
-	// Store stores messages of a request to a source, whose body has size bytes.
+	// Store stores messages of a request whose body has size bytes.
 	Store(source *Source, r *http.Request, size int, messages []Message)
-	// Answered counts an answer to a request with this source's key, "" for no
-	// good key. Status 0 is a connection closed without one.
+	// Answered counts a response to a request with this source's key, "" for no
+	// valid key. Status 0 is a connection that was closed without a response.
 	Answered(source string, status int)
 	// Pause waits, and says whether the time passed.
 	Pause(ctx context.Context, span time.Duration) bool
 }
 
-// Gateway answers as RudderStack's gateway. It is safe for concurrent use.
+// Gateway responds as RudderStack's gateway. It is safe for concurrent use.
 type Gateway struct {
 	host    Host
 	sources map[string]*Source // by key
@@ -48,15 +49,15 @@ func New(host Host, sources map[string]*Source, events float64, window time.Dura
 	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window)}
 }
 
-// WebhookPath is where Braze posts to.
+// WebhookPath is the path that Braze posts to.
 const WebhookPath = "/v1/webhook"
 
-// methods are the calls of a path, by method.
+// methods are the handlers of a path, by method.
 type methods map[string]http.HandlerFunc
 
-// Handler answers as RudderStack's router does: a path is compared as it
-// is written in the request, so that an encoded one is another one, and nothing
-// is redirected. http.ServeMux decodes, cleans and redirects.
+// Handler routes as RudderStack does: it compares the path as it is written in the
+// request, encoded or not, and redirects nothing. http.ServeMux decodes, cleans and
+// redirects.
 func (g *Gateway) Handler() http.Handler {
 	paths := map[string]methods{
 		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.webhook},
@@ -76,7 +77,7 @@ func (g *Gateway) Handler() http.Handler {
 		paths["/pixel/v1/"+kind] = methods{http.MethodGet: g.pixel(kind)}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.RawPath // is set where it is not the usual encoding of Path
+		path := r.URL.RawPath // set if it is not the default encoding of Path
 		if path == "" {
 			path = r.URL.Path
 		}
@@ -100,27 +101,27 @@ func (g *Gateway) Handler() http.Handler {
 	})
 }
 
-// knownMethod says whether RudderStack's router knows a method at all.
+// knownMethod says whether RudderStack's router knows a method.
 func knownMethod(method string) bool {
 	return slices.Contains([]string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}, method)
 }
 
-// keyReader finds the write key of a request, or says why there is none.
+// keyReader returns the write key of a request, and the refusal if it is "".
 type keyReader func(r *http.Request) (key string, no *Refusal)
 
-// keyInHeader reads the user name of basic auth; a bearer token is no key.
+// keyInHeader reads the user name of basic authentication.
 func keyInHeader(r *http.Request) (string, *Refusal) {
 	user, _, _ := r.BasicAuth()
 	return user, NoKeyInHeader
 }
 
-// keyInQuery reads the query's writeKey alone.
+// keyInQuery reads the query's writeKey.
 func keyInQuery(r *http.Request) (string, *Refusal) {
 	return r.URL.Query().Get("writeKey"), NoKeyInQuery
 }
 
-// KeyOfWebhook reads the query's writeKey, and basic auth where that is empty:
-// a key in the query wins even when it is wrong.
+// KeyOfWebhook reads the query's writeKey, and basic authentication if that is empty:
+// a key in the query wins even if it is wrong.
 func KeyOfWebhook(r *http.Request) (string, *Refusal) {
 	if key := r.URL.Query().Get("writeKey"); key != "" {
 		return key, NoKeyInQuery
@@ -129,9 +130,8 @@ func KeyOfWebhook(r *http.Request) (string, *Refusal) {
 	return user, NoKeyInQuery
 }
 
-// authenticate returns the source that a request may write to, or how it is
-// refused. For the webhook only a webhook source will do, and one that is none
-// is refused before it matters whether it is disabled.
+// authenticate returns the source of a request, or how it is refused. The webhook
+// needs a webhook source; the kind is checked before whether it is disabled.
 func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*Source, *Refusal) {
 	key, missing := read(r)
 	if key == "" {
@@ -147,21 +147,25 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	return src, nil
 }
 
-// refuse answers with a refusal and counts it for the source with this key, ""
-// where the key was not good.
+// refuse answers with a refusal and counts it for the source with this key, "" for no
+// valid key.
 func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
 	g.host.Answered(key, no.Status)
 	http.Error(w, no.Text, no.Status)
 }
 
-// succeed answers 200 ok.
-func (g *Gateway) succeed(w http.ResponseWriter, key string) {
+// respond answers with a refusal, or 200 ok without one.
+func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
+	if no != nil {
+		g.refuse(w, key, no)
+		return
+	}
 	g.host.Answered(key, http.StatusOK)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok"))
 }
 
-// readCall returns the source of a call of the HTTP API and its body, or answers.
+// readCall returns the source and the body of a call of the HTTP API, or refuses it.
 func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *Source, body string, ok bool) {
 	src, no := g.authenticate(r, read, false)
 	if no != nil {
@@ -180,9 +184,9 @@ func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReade
 	return nil, "", false
 }
 
-// messages handles the calls that take finished messages. RudderStack decides
-// in this order: the method, the key, reading the body, what Batch says,
-// and last the rate limit. Nothing of a request that is refused is stored.
+// messages handles the calls with RudderStack messages. RudderStack checks in this
+// order: the method, the key, reading the body, the checks of Batch, and last the
+// rate limit. Nothing of a refused request is stored.
 func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		src, body, ok := g.readCall(w, r, read)
@@ -193,16 +197,12 @@ func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 		if no == nil {
 			no = g.take(src, r, len(body), messages)
 		}
-		if no != nil {
-			g.refuse(w, src.Key, no)
-			return
-		}
-		g.succeed(w, src.Key)
+		g.respond(w, src.Key, no)
 	}
 }
 
-// take stores messages that are good, unless the rate limit or a database that
-// fails is in the way.
+// take stores valid messages, unless the rate limit or a failing database prevents
+// it.
 func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Message) *Refusal {
 	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
@@ -214,9 +214,9 @@ func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Messag
 	return nil
 }
 
-// imports handles /v1/import: the messages of each user are a batch of their
-// own, so that one user's bad message does not keep out another's. The words of
-// all refusals are joined, and more than one gives 500.
+// imports handles /v1/import: the messages of each user are a batch, so that a bad
+// message of one user does not affect others. The texts of all refusals are joined,
+// and more than one gives 500.
 func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 	src, body, ok := g.readCall(w, r, keyInHeader)
 	if !ok {
@@ -227,31 +227,24 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, src.Key, no)
 		return
 	}
-	var refusals []*Refusal
+	var joined *Refusal
 	for _, batch := range batches {
 		messages, no := Batch(batch)
 		if no == nil {
 			no = g.take(src, r, len(batch), messages)
 		}
-		if no != nil {
-			refusals = append(refusals, no)
+		switch {
+		case no == nil:
+		case joined == nil:
+			joined = no
+		default:
+			joined = &Refusal{http.StatusInternalServerError, joined.Text + no.Text}
 		}
 	}
-	switch len(refusals) {
-	case 0:
-		g.succeed(w, src.Key)
-	case 1:
-		g.refuse(w, src.Key, refusals[0])
-	default:
-		all := &Refusal{Status: http.StatusInternalServerError}
-		for _, no := range refusals {
-			all.Text += no.Text
-		}
-		g.refuse(w, src.Key, all)
-	}
+	g.respond(w, src.Key, joined)
 }
 
-// webhookProbe answers a GET: with a good key it is taken, and does nothing.
+// webhookProbe answers a GET: 200 with a valid key.
 func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
@@ -262,9 +255,9 @@ func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// webhook handles what Braze posts. RudderStack decides in this order: the
-// method, the key, the body (forms too), its size, the transformation, what
-// Batch would say of the batch that came out of it, the rate limit.
+// webhook handles requests of Braze. RudderStack checks in this order: the method, the
+// key, the body (forms too), its size, the transformation, the checks of Batch for
+// its result, the rate limit.
 func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
@@ -296,27 +289,23 @@ func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	if no == nil {
 		no = g.take(src, r, len(body), out.Messages)
 	}
-	if no != nil {
-		g.refuse(w, src.Key, no)
-		return
-	}
-	g.succeed(w, src.Key)
+	g.respond(w, src.Key, no)
 }
 
-// spread is a refusal of the transformer that hits all requests that are handed
-// to it together. It is safe for concurrent use.
+// spread is a refusal of the transformer for all requests of one call to it. It is
+// safe for concurrent use.
 type spread struct {
 	mu    sync.Mutex
 	until time.Time
 	no    *Refusal
 }
 
-// transformerBatch is how long RudderStack gathers webhook requests for one call
-// to its transformer.
+// transformerBatch is how long RudderStack collects webhook requests for one call to
+// its transformer.
 const transformerBatch = 20 * time.Millisecond
 
-// with returns the refusal that a request gets from another one, or its own
-// where that spreads; then the time of the batch has passed.
+// with returns the refusal that a request shares with others of its batch, after the
+// end of the batch, or nil.
 func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	b.mu.Lock()
 	now := time.Now()
@@ -334,24 +323,11 @@ func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	return no
 }
 
-// sortedQuery lists the names of a query that make a message of a pixel call,
-// so that of two names in each other's way always the same one wins.
-func sortedQuery(query map[string][]string) []string {
-	names := make([]string, 0, len(query))
-	for name := range query {
-		if name != "writeKey" && name != "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// pixelImage is what a pixel call always answers: a GIF of one transparent pixel.
+// pixelImage is the response to every pixel call: a GIF of one transparent pixel.
 const pixelImage = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 
-// pixel handles a call whose message stands in the query. Whatever is wrong
-// with it, the answer is the image; only a good message is stored.
+// pixel handles a call with the message in the query. The response is always the
+// image; only a valid message is stored.
 func (g *Gateway) pixel(kind string) http.HandlerFunc {
 	parse := Single(kind)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -369,8 +345,8 @@ func (g *Gateway) pixel(kind string) http.HandlerFunc {
 	}
 }
 
-// pixelMessage makes a message of a query. A dot in a name leads into an object;
-// every value is text.
+// pixelMessage makes a message of a query. A dot in a name makes a nested object;
+// every value is a string.
 func pixelMessage(r *http.Request) string {
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	message := map[string]any{
@@ -380,7 +356,10 @@ func pixelMessage(r *http.Request) string {
 		"sentAt":            now,
 	}
 	query := r.URL.Query()
-	for _, name := range sortedQuery(query) {
+	for _, name := range slices.Sorted(maps.Keys(query)) { // of two names in conflict always the same one wins
+		if name == "writeKey" || name == "" {
+			continue
+		}
 		parts := strings.Split(name, ".")
 		at := message
 		for _, part := range parts[:len(parts)-1] {
@@ -393,9 +372,6 @@ func pixelMessage(r *http.Request) string {
 		}
 		at[parts[len(parts)-1]] = query[name][0]
 	}
-	text, err := json.Marshal(message)
-	if err != nil {
-		return ""
-	}
+	text, _ := json.Marshal(message)
 	return string(text)
 }

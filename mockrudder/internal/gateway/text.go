@@ -16,8 +16,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// Clean is what RudderStack looks at of an id: what is not visible is taken
-// out of it, then the space around it.
+// Clean removes invisible characters from an id, and then the space around it, as
+// RudderStack does before it checks an id.
 func Clean(id string) string {
 	for i := range len(id) {
 		if id[i] < ' ' || id[i] > '~' {
@@ -32,8 +32,8 @@ func Clean(id string) string {
 	return strings.TrimSpace(id)
 }
 
-// visible says whether a character is one that can be seen, or the space of
-// ASCII. Go calls a few printable whose glyph is empty.
+// visible says whether a character is visible, or the space of ASCII. Some characters
+// that Go calls printable have an empty glyph.
 func visible(r rune) bool {
 	switch r {
 	case 0x034F, // combining grapheme joiner
@@ -46,7 +46,7 @@ func visible(r rune) bool {
 	return unicode.IsPrint(r)
 }
 
-// RudderID is the MD5 of both ids as a UUID of version 4.
+// RudderID is the MD5 of both cleaned ids as a UUID of version 4.
 func RudderID(userID, anonymousID string) string {
 	id := uuid.UUID(md5.Sum([]byte(Clean(userID) + ":" + Clean(anonymousID))))
 	id[6] = id[6]&0x0F | 0x40
@@ -54,12 +54,12 @@ func RudderID(userID, anonymousID string) string {
 	return id.String()
 }
 
-// TextOf returns a JSON value as text, as the gateway compares ids: a string's
-// content, nothing for null or a missing value (""), JSON otherwise. A number
-// beyond float64 keeps its digits.
+// TextOf returns a JSON value as the gateway compares ids: the content of a string,
+// "" for null or a missing value (""), JSON otherwise. A number beyond float64 keeps
+// its digits.
 func TextOf(raw string) string { return textOf(raw, true) }
 
-// textOf is TextOf with the choice of decode.
+// textOf is TextOf; first is that of decode.
 func textOf(raw string, first bool) string {
 	switch {
 	case raw == "" || raw == "null":
@@ -76,10 +76,10 @@ func textOf(raw string, first bool) string {
 	return string(text)
 }
 
-// decode reads valid JSON. Numbers become float64. With first, as the gateway
-// reads requests, the first of several members of one name counts, and broken
-// surrogate pairs are read as unescape does. Without, as it reads what the
-// transformer answers, the last one counts.
+// decode reads valid JSON, with numbers as float64. With first, as the gateway reads
+// requests, the first of duplicate keys counts, and broken surrogate pairs are read
+// as by unescape. Without, as it reads the transformer's response, the last one
+// counts.
 func decode(text string, first bool) (v any) {
 	if !first {
 		_ = json.Unmarshal([]byte(text), &v)
@@ -99,9 +99,8 @@ func scalar(text string) (v any) {
 	return v
 }
 
-// unescape reads a valid JSON string given with its quotes as the gateway does:
-// half a surrogate pair takes the escape behind it along, whatever that is, and
-// both become one U+FFFD.
+// unescape reads a valid JSON string with its quotes as the gateway does: half a
+// surrogate pair and a \u escape behind it become one U+FFFD together.
 func unescape(quoted string) string {
 	if !strings.Contains(quoted, `\u`) {
 		return jsonlex.Text(quoted)

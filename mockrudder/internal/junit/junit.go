@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Suite counts events: Tests of them were looked at, Failures are bad.
+// Suite counts events: Tests is all of them, Failures the bad ones.
 type Suite struct {
 	XMLName  xml.Name `xml:"testsuite"`
 	Name     string   `xml:"name,attr"`
@@ -20,7 +20,7 @@ type Suite struct {
 	Out      string   `xml:"system-out"`
 }
 
-// Case is what was found of one type of events.
+// Case has the findings of one event type.
 type Case struct {
 	Class    string     `xml:"classname,attr"`
 	Name     string     `xml:"name,attr"`
@@ -35,8 +35,8 @@ type Failure struct {
 	Text    string `xml:",chardata"`
 }
 
-// Write writes the suite, with its cases in order and one more, an error, for
-// each input that could not be read.
+// Write writes the suite with its cases sorted, and one more, an error, for each input
+// that could not be read.
 func (s *Suite) Write(w io.Writer, unread []string) error {
 	slices.SortStableFunc(s.Cases, func(a, b *Case) int {
 		return strings.Compare(a.Class+" "+a.Name, b.Class+" "+b.Name)
@@ -45,10 +45,7 @@ func (s *Suite) Write(w io.Writer, unread []string) error {
 		s.Cases = append(s.Cases, &Case{Class: "input", Name: "could not be read", Error: &Failure{Message: message}})
 	}
 	s.Tests, s.Errors = s.Tests+len(unread), len(unread)
-	text, err := xml.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	text, _ := xml.MarshalIndent(s, "", "  ")
+	_, err := fmt.Fprintf(w, "%s%s\n", xml.Header, text)
 	return err
 }

@@ -6,40 +6,58 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// Finding is one place of a value that does not keep to a schema.
+// Finding is one place of a document that breaks a schema, or is unknown to it.
 type Finding struct {
-	Path   string // JSON pointer (RFC 6901) from the value on
-	Rule   string // the schema's keyword
+	Path   string // JSON pointer (RFC 6901)
+	Rule   string // the schema's keyword; empty: a member that the schema does not name
 	Detail string // what was expected and what was there
 }
 
-// Check says where the value at a place of the index does not keep to the
-// schema, sorted by path; nothing where it does. Beside that it notes unknown
-// members, see NoteUnknown.
-func (c *Checker) Check(x *Index, at Node) []Finding {
-	w := walk{x: x}
-	w.value(c, at)
+// Check says where a document breaks the schema, sorted by path.
+func (c *Checker) Check(x *Index) []Finding {
+	found, _ := c.check(walk{x: x})
+	return found
+}
+
+// CheckAll is Check, and lists the members that the schema does not name, of the
+// objects of which it names some. The details of these are what was there. Where an
+// object has a name twice, both are listed, in their order.
+func (c *Checker) CheckAll(x *Index) (found, unknown []Finding) {
+	return c.check(walk{x: x, all: true})
+}
+
+func (c *Checker) check(w walk) (found, unknown []Finding) {
+	w.value(c, 0)
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
-	return slices.CompactFunc(w.found, func(a, b Finding) bool { return a.Path == b.Path && a.Rule == b.Rule })
+	return w.found, w.unknown
 }
 
 // walk goes over a value and its schema together.
 type walk struct {
-	x     *Index
-	path  []string // names of members, and numbers of items, down to the place
-	found []Finding
+	x       *Index
+	all     bool     // list unknown members too
+	path    []string // names of members, and numbers of items, down to the place
+	found   []Finding
+	unknown []Finding
+}
+
+func (w *walk) here() string {
+	var path strings.Builder
+	for _, name := range w.path {
+		path.WriteString("/" + strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1"))
+	}
+	return path.String()
 }
 
 func (w *walk) say(rule, expected, got string) {
-	var path strings.Builder
-	for _, name := range w.path {
-		path.WriteString("/" + Escape(name))
-	}
-	w.found = append(w.found, Finding{path.String(), rule, "expected " + expected + ", got " + got})
+	w.found = append(w.found, Finding{w.here(), rule, "expected " + expected + ", got " + got})
 }
 
 // within does something one step further down.
@@ -65,67 +83,94 @@ func (w *walk) value(c *Checker, at Node) {
 	case kind == String:
 		w.text(c, at)
 	}
-	if c.constants != nil && !c.constant(w.x, at) {
-		rule, allowed := "const", fmt.Sprintf("%q", c.constants[0])
+	if c.constants != nil && (kind != String || !slices.Contains(c.constants, string(w.x.Text(at)))) {
+		rule, allowed := "const", strconv.Quote(c.constants[0])
 		if c.listed {
 			rule, allowed = "enum", "one of "+strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", c.constants), "[]"), `" "`, `", "`)
 		}
 		w.say(rule, allowed, w.x.Short(at))
 	}
-	fits := func(each *Checker) bool { return len(each.Check(w.x, at)) == 0 }
-	if len(c.any) > 0 && !slices.ContainsFunc(c.any, fits) { // the schemas of this project ask for nothing else with it
+	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, at) }) {
+		// The schemas of this project ask for nothing else with it.
 		w.say("anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
 	}
 }
 
+func (w *walk) fits(c *Checker, at Node) bool {
+	before := len(w.found)
+	w.value(c, at)
+	fits := len(w.found) == before
+	w.found = w.found[:before]
+	return fits
+}
+
+// object first finds the values of the members that have a name in the list: of
+// a name given twice the last one counts. The whole document is the value of no
+// member, so that 0 says that there is none.
 func (w *walk) object(m *members, at Node) {
-	first := m.gather(w.x, at)
+	x := w.x
+	first := len(x.slots)
+	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
+	clear(x.slots[first:])
+	for key, value := range x.Members(at) {
+		name := x.Text(key)
+		if place, ok := m.places[string(name)]; ok {
+			x.slots[first+place] = value
+		} else if w.all {
+			w.within(string(name), func() { w.unknown = append(w.unknown, Finding{Path: w.here(), Detail: x.Short(value)}) })
+		}
+	}
 	for _, place := range m.required {
-		if w.x.slots[first+place] == 0 {
+		if x.slots[first+place] == 0 {
 			w.within(m.list[place].name, func() { w.say("required", "a value", "none") })
 		}
 	}
 	for place, of := range m.list {
-		if value := w.x.slots[first+place]; value != 0 && of.schema != nil {
+		if value := x.slots[first+place]; value != 0 && of.schema != nil {
 			w.within(of.name, func() { w.value(of.schema, value) })
 		}
 	}
-	w.x.slots = w.x.slots[:first]
+	x.slots = x.slots[:first]
 }
 
 // text names the formats and patterns of this project's schemas in words.
 func (w *walk) text(c *Checker, at Node) {
-	const time = "an RFC 3339 time with a zone"
-	if c.minLength > 0 && !c.long(w.x, at) {
+	if c.nonEmpty && len(w.x.Raw(at)) == len(`""`) {
 		w.say("minLength", "text that is not empty", w.x.Short(at))
 	}
 	matches := c.pattern == nil || c.pattern.Match(w.x.Text(at))
 	switch {
-	case c.format != "" && (!matches || !isTime(w.x.Text(at))):
-		w.say("format", time, w.x.Short(at))
-	case !matches && c.format == "":
+	case c.time && (!matches || !isTime(w.x.Text(at))):
+		w.say("format", "an RFC 3339 time with a zone", w.x.Short(at))
+	case !matches && !c.time:
 		w.say("pattern", "more than white space", w.x.Short(at))
 	}
 }
 
-// String lists the types as a sentence does, null last.
-func (t types) String() string {
-	var words []string
-	for i, name := range typeNames {
-		if t&(1<<i) != 0 {
-			words = append(words, name)
-		}
-	}
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
+	of := [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
+	return c.types&of != 0 || kind == Number && c.types&typeInteger != 0 && x.integer(at)
 }
 
-// Escape writes a name as a JSON pointer wants it.
-func Escape(name string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+func isTime(text []byte) bool {
+	var t time.Time
+	return t.UnmarshalText(text) == nil
+}
+
+// integer says whether a number is whole; 1.0 and 1e2 are. It reads the digits:
+// as a fraction of big integers 1e999999 would cost 50 ms.
+func (x *Index) integer(n Node) bool {
+	if x.nodes[n].flags&jsonlex.Fraction == 0 {
+		return true
+	}
+	digits, power, _ := strings.Cut(strings.ToLower(string(x.Raw(n))), "e")
+	exponent, _ := strconv.Atoi(power) // one that fits no int is the nearest, none is 0
+	whole, fraction, _ := strings.Cut(strings.TrimPrefix(digits, "-"), ".")
+	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
+		return exponent >= len(fraction)
+	}
+	significant := strings.TrimRight(whole, "0")
+	return significant == "" || len(whole)-len(significant) >= -exponent
 }
 
 // Short describes a value for a finding: its kind and, where it is small, the

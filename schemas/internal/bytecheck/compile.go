@@ -1,201 +1,191 @@
+// Package bytecheck holds JSON text against a JSON Schema (draft 7) without
+// decoding it. An Index says where each value of a text lies, in one list that
+// is used again for the next text; a Checker, compiled from a schema, reads the
+// bytes in those places. A valid document costs next to no allocation.
+//
+// A Checker knows the keywords that the schemas of this project use; Compile
+// refuses a schema with others. Tests hold it against a library.
 package bytecheck
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// ErrUnsupported says that a schema asks for what a Checker does not know.
-var ErrUnsupported = errors.New("not supported")
-
-// Compile compiles a schema of this project. The error is ErrUnsupported where
-// the schema has a keyword or a reference that a Checker does not know: it knows
-// what the schemas of this project use.
-func Compile(schema []byte) (*Checker, error) {
-	var root map[string]any
-	if err := json.Unmarshal(schema, &root); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	definitions, _ := root["definitions"].(map[string]any)
-	k := &compiler{definitions: definitions}
-	return k.schema(root)
+// Checker is a compiled schema. It is not changed by use and may be shared,
+// each goroutine with an Index of its own.
+type Checker struct {
+	types     types    // 0: any
+	constants []string // const, and enum; none: any value
+	listed    bool     // they are those of enum
+	nonEmpty  bool
+	pattern   *regexp.Regexp // nil for none
+	time      bool           // the format is date-time
+	members   *members       // nil where the schema names none
+	items     *Checker
+	any       []*Checker
 }
 
-type compiler struct {
-	definitions map[string]any
-	depth       int
+// members is what a schema says of an object's members by name.
+type members struct {
+	list     []member
+	places   map[string]int // in list, by name
+	required []int          // places in list
 }
 
-func unsupported(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, args...)...)
+type member struct {
+	name   string
+	schema *Checker // nil: any value
 }
 
-// maxDepth is how deep schemas are nested, references included; one that refers
-// to itself is deeper.
-const maxDepth = 50
+// schema has the keywords that a Checker knows.
+type schema struct {
+	Type        types
+	Const       *string
+	Enum        []string
+	MinLength   int
+	Pattern     string
+	Format      string
+	Required    []string
+	Properties  map[string]*schema
+	Items       *schema
+	AnyOf       []*schema
+	Ref         string `json:"$ref"`
+	Definitions map[string]*schema
+	// These say nothing of what is valid.
+	Dialect            string `json:"$schema"`
+	ID                 string `json:"$id"`
+	Title, Description string
+	Examples           []any
+}
 
-// schema compiles a schema, or what it refers to among the definitions.
-func (k *compiler) schema(value any) (*Checker, error) {
-	if k.depth++; k.depth > maxDepth {
-		return nil, unsupported("a schema within itself")
+// Compile compiles a schema of this project. It fails for a keyword or a
+// reference that a Checker does not know.
+func Compile(text []byte) (*Checker, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	var root schema
+	if err := dec.Decode(&root); err != nil {
+		return nil, err
 	}
-	defer func() { k.depth-- }()
-	schema, ok := value.(map[string]any)
-	if !ok {
-		return nil, unsupported("a schema that is %T", value)
-	}
-	if ref, ok := schema["$ref"].(string); ok { // all beside it is ignored
-		target, ok := k.definitions[strings.TrimPrefix(ref, "#/definitions/")]
+	return root.compile(root.Definitions)
+}
+
+func (s *schema) compile(definitions map[string]*schema) (*Checker, error) {
+	if s.Ref != "" { // all beside it is ignored
+		target, ok := definitions[strings.TrimPrefix(s.Ref, "#/definitions/")]
 		if !ok {
-			return nil, unsupported("$ref %q", ref)
+			return nil, fmt.Errorf("unknown $ref %q", s.Ref)
 		}
-		return k.schema(target)
+		return target.compile(definitions)
 	}
-	c := &Checker{}
-	for keyword, value := range schema {
-		if err := k.keyword(c, keyword, value); err != nil {
+	c := &Checker{types: s.Type, constants: s.Enum, listed: s.Enum != nil, nonEmpty: s.MinLength == 1, time: s.Format == "date-time"}
+	if s.Format != "" && !c.time || s.MinLength > 1 {
+		return nil, fmt.Errorf("unknown format %q or length %d", s.Format, s.MinLength)
+	}
+	if s.Const != nil {
+		c.constants = []string{*s.Const}
+	}
+	var err error
+	if s.Pattern != "" {
+		if c.pattern, err = regexp.Compile(s.Pattern); err != nil {
 			return nil, err
 		}
 	}
-	return c, nil
-}
-
-// keyword compiles one keyword. What is not listed is not known.
-func (k *compiler) keyword(c *Checker, keyword string, value any) (err error) {
-	switch keyword {
-	case "$schema", "$id", "title", "description", "examples", "definitions":
-	case "type":
-		return c.setTypes(value)
-	case "properties":
-		return k.properties(c, value)
-	case "required":
-		return c.setRequired(value)
-	case "items":
-		c.items, err = k.schema(value)
-	case "const":
-		return c.addConstants(value)
-	case "enum":
-		list, err := as[[]any](keyword, value)
-		if err != nil {
-			return err
+	if s.Items != nil {
+		if c.items, err = s.Items.compile(definitions); err != nil {
+			return nil, err
 		}
-		c.listed = true
-		return c.addConstants(list...)
-	case "pattern":
-		return c.setPattern(value)
-	case "format":
-		if c.format, err = as[string](keyword, value); err == nil && c.format != "date-time" {
-			return unsupported("the format %q", c.format)
-		}
-	case "minLength":
-		c.minLength, err = count(keyword, value)
-	case "anyOf":
-		return k.anyOf(c, value)
-	default:
-		return unsupported("the keyword %q", keyword)
 	}
-	return err
-}
-
-func (k *compiler) anyOf(c *Checker, value any) error {
-	list, err := as[[]any]("anyOf", value)
-	for _, schema := range list {
-		inner, err := k.schema(schema)
+	for _, each := range s.AnyOf {
+		inner, err := each.compile(definitions)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		c.any = append(c.any, inner)
 	}
-	return err
+	return c, c.addMembers(s, definitions)
 }
 
-func (k *compiler) properties(c *Checker, value any) error {
-	schemas, err := as[map[string]any]("properties", value)
-	for name, schema := range schemas {
-		inner, err := k.schema(schema)
+func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
+	if s.Properties == nil && s.Required == nil {
+		return nil
+	}
+	c.members = &members{places: map[string]int{}}
+	for name, each := range s.Properties {
+		inner, err := each.compile(definitions)
 		if err != nil {
 			return err
 		}
-		c.member(name).schema = inner
+		c.members.list[c.members.place(name)].schema = inner
 	}
-	return err
+	for _, name := range s.Required {
+		c.members.required = append(c.members.required, c.members.place(name))
+	}
+	return nil
 }
 
-// member returns what is known of a name. The pointer is good until the next.
-func (c *Checker) member(name string) *member {
-	if c.members == nil {
-		c.members = &members{}
-	}
-	return &c.members.list[c.members.add(name)]
-}
-
-func (c *Checker) setRequired(value any) error {
-	names, err := as[[]any]("required", value)
-	for _, each := range names {
-		name, err := as[string]("required", each)
-		if err != nil {
-			return err
-		}
-		c.member(name)
-		c.members.required = append(c.members.required, c.members.places[name])
-	}
-	return err
-}
-
-func (c *Checker) setTypes(value any) error {
-	list, ok := value.([]any)
+// place returns the place of a name, which is made where it is new.
+func (m *members) place(name string) int {
+	place, ok := m.places[name]
 	if !ok {
-		list = []any{value}
+		place = len(m.list)
+		m.list = append(m.list, member{name: name})
+		m.places[name] = place
 	}
-	for _, each := range list {
-		name, _ := each.(string)
-		bit := slices.Index(typeNames[:], name)
-		if bit < 0 {
-			return unsupported("the type %v", each)
-		}
-		c.types |= 1 << bit
-	}
-	return nil
+	return place
 }
 
-func (c *Checker) addConstants(values ...any) error {
-	for _, value := range values {
-		text, err := as[string]("a constant", value)
-		if err != nil {
-			return err
-		}
-		c.constants = append(c.constants, text)
-	}
-	return nil
-}
+// types is a set of JSON types.
+type types uint8
 
-func (c *Checker) setPattern(value any) error {
-	text, err := as[string]("pattern", value)
-	if err != nil {
+const (
+	typeBoolean types = 1 << iota
+	typeNumber
+	typeInteger
+	typeString
+	typeObject
+	typeArray
+	typeNull
+)
+
+// typeNames are their names, in the same order.
+var typeNames = [...]string{"boolean", "number", "integer", "string", "object", "array", "null"}
+
+// UnmarshalJSON implements json.Unmarshaler: one name, or a list of them.
+func (t *types) UnmarshalJSON(text []byte) error {
+	var names []string
+	if text[0] != '[' {
+		text = slices.Concat([]byte("["), text, []byte("]"))
+	}
+	if err := json.Unmarshal(text, &names); err != nil {
 		return err
 	}
-	if c.pattern, err = regexp.Compile(text); err != nil {
-		return unsupported("pattern: %w", err)
+	for _, name := range names {
+		bit := slices.Index(typeNames[:], name)
+		if bit < 0 {
+			return fmt.Errorf("unknown type %q", name)
+		}
+		*t |= 1 << bit
 	}
 	return nil
 }
 
-func as[T any](what string, value any) (T, error) {
-	out, ok := value.(T)
-	if !ok {
-		return out, unsupported("%s is %T", what, value)
+// String lists the types as a sentence does, null last.
+func (t types) String() string {
+	var words []string
+	for i, name := range typeNames {
+		if t&(1<<i) != 0 {
+			words = append(words, name)
+		}
 	}
-	return out, nil
-}
-
-func count(keyword string, value any) (int, error) {
-	n, err := as[float64](keyword, value)
-	if err != nil || n < 0 || n > 1000 || n != float64(int(n)) {
-		return 0, unsupported("%s %v", keyword, value)
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
 	}
-	return int(n), nil
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

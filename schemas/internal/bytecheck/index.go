@@ -44,14 +44,13 @@ type Index struct {
 	text  []byte
 	nodes []node
 
-	slots   []Node // of the objects that are being checked, see object.go
-	unknown []Unknown
+	slots []Node // of the objects that are being checked, see walk.object
 }
 
 // Read notes where the values of a text lie. It is false where the text is not
 // one JSON document as encoding/json reads it, and for texts of 2 GiB and more.
 func (x *Index) Read(text []byte) bool {
-	x.text, x.nodes, x.slots, x.unknown = text, x.nodes[:0], x.slots[:0], x.unknown[:0]
+	x.text, x.nodes, x.slots = text, x.nodes[:0], x.slots[:0]
 	if len(text) > math.MaxInt32 {
 		return false
 	}
@@ -68,26 +67,20 @@ func (x *Index) Forget() { x.text = nil }
 // Kind returns what a value is.
 func (x *Index) Kind(n Node) Kind { return x.nodes[n].kind }
 
-// Raw returns a value's text, as a part of the whole.
+// Raw returns a value's bytes, a part of the document's.
 func (x *Index) Raw(n Node) []byte { return x.text[x.nodes[n].start:x.nodes[n].end] }
 
 // Text returns what a string or key means: without quotes, escapes undone, and
-// U+FFFD for what is no Unicode. It is a part of the whole where it can be.
+// U+FFFD for what is no Unicode. Where possible it is a part of the document's
+// bytes.
 func (x *Index) Text(n Node) []byte {
 	of := &x.nodes[n]
 	inner := x.text[of.start+1 : of.end-1]
 	if of.flags == 0 || of.flags == jsonlex.High && utf8.Valid(inner) {
 		return inner
 	}
-	return unquote(x.text[of.start:of.end])
-}
-
-// unquote is seldom needed and leaves the rules to encoding/json.
-func unquote(quoted []byte) []byte {
 	var text string
-	if err := json.Unmarshal(quoted, &text); err != nil {
-		return quoted // cannot be: Read has seen that it is a string
-	}
+	_ = json.Unmarshal(x.Raw(n), &text) // Read has seen that it is a string
 	return []byte(text)
 }
 

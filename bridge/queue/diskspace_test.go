@@ -19,7 +19,7 @@ func TestPruning(t *testing.T) {
 }
 
 func testPruning(t *testing.T, opts Options) {
-	opts.upkeepEvery = time.Hour
+	opts.maintainEvery = time.Hour
 	opts.RetainAge = -time.Second // what was settled just now is old enough
 	s, err := Open(t.Context(), opts)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func testPruning(t *testing.T, opts Options) {
 		require.NoError(t, q.Settle(t.Context(), done))
 	}
 	count := func(sql string) int64 {
-		n, err := s.number(t.Context(), sql)
+		n, err := s.queryInt(t.Context(), sql)
 		require.NoError(t, err)
 		return n
 	}

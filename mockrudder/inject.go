@@ -13,55 +13,51 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// injector does to requests what faults say.
-type injector struct{ *Server }
-
-// misbehave does to a request what a fault says. It ends a connection by
-// panicking with http.ErrAbortHandler, which net/http takes as the order to
-// close it without an answer.
-func (in injector) misbehave(w http.ResponseWriter, r *http.Request, f Fault) {
+// inject does to a request what a fault says. It closes a connection by panicking
+// with http.ErrAbortHandler, as net/http asks for.
+func (s *Server) inject(w http.ResponseWriter, r *http.Request, f Fault) {
 	key := anyKey(r)
-	if in.config.sources[key] == nil {
+	if s.config.sources[key] == nil {
 		key = ""
 	}
 	if f.Close != Before && f.Close != Reset && (f.Latency > 0 || f.Hang != 0) {
-		_, r.Body = buffered(r.Body) // only with the body read is a client that leaves noticed
+		_, r.Body = buffered(r.Body) // net/http notices that a client leaves only once the body is read
 	}
-	if f.Latency > 0 && !in.pause(r.Context(), time.Duration(f.Latency)) {
-		in.abort(key)
+	if f.Latency > 0 && !s.pause(r.Context(), time.Duration(f.Latency)) {
+		s.abort(key)
 	}
-	if f.spoils() {
-		answer := &answer{header: http.Header{}}
-		in.act(answer, r, f, key)
-		in.spoil(w, r, f, answer)
+	if f.Trickle > 0 || f.WrongBody != "" || f.Close == Middle {
+		response := &bufferedResponse{header: http.Header{}}
+		s.act(response, r, f, key)
+		s.alter(w, r, f, response)
 		return
 	}
-	in.act(w, r, f, key)
+	s.act(w, r, f, key)
 }
 
-// act does what a fault does instead of an answer, or answers.
-func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
+// act does what a fault puts in place of the response, or responds as usual.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string) {
 	switch {
 	case f.Close == Before:
-		in.abort(key)
+		s.abort(key)
 	case f.Close == Reset:
 		reset(w)
-		in.abort(key)
+		s.abort(key)
 	case f.Close == After:
 		_, _ = io.Copy(io.Discard, r.Body)
-		in.abort(key)
+		s.abort(key)
 	case f.Close == Stored:
-		in.gateway.ServeHTTP(&answer{header: http.Header{}}, r)
+		s.gateway.ServeHTTP(&bufferedResponse{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case f.Hang != 0:
-		in.pause(r.Context(), time.Duration(f.Hang))
-		in.abort(key)
+		s.pause(r.Context(), time.Duration(f.Hang))
+		s.abort(key)
 	case f.Status != 0:
 		if f.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		in.store.answered(key, f.Status)
+		s.store.answered(key, f.Status)
 		body := f.Body
 		if body == "" {
 			body = http.StatusText(f.Status)
@@ -69,15 +65,15 @@ func (in injector) act(w http.ResponseWriter, r *http.Request, f Fault, key stri
 		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
 	default:
 		outage := gateway.Outage{Transformer: string(f.Transformer), Database: string(f.Database)}
-		in.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
+		s.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
 	}
 }
 
-// reset makes the end of a connection a TCP reset, where it is one of TCP.
+// reset has a TCP connection closed by a TCP reset.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // the connection is closed without one
+		return // the connection is closed in the usual way
 	}
 	defer conn.Close()
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -85,52 +81,49 @@ func reset(w http.ResponseWriter) {
 	}
 }
 
-// abort closes the connection without an answer.
-func (in injector) abort(key string) {
-	in.store.answered(key, 0)
+// abort closes the connection without a response.
+func (s *Server) abort(key string) {
+	s.store.answered(key, 0)
 	panic(http.ErrAbortHandler)
 }
 
-// answer is an answer that has not been sent yet, or never is.
-type answer struct {
+// bufferedResponse keeps a response in memory.
+type bufferedResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (b *bufferedResponse) Header() http.Header { return b.header }
 
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
+func (b *bufferedResponse) WriteHeader(status int) {
+	if b.status == 0 {
+		b.status = status
 	}
 }
 
-func (a *answer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
+func (b *bufferedResponse) Write(p []byte) (int, error) {
+	b.WriteHeader(http.StatusOK)
+	return b.body.Write(p)
 }
 
-// spoils says whether the fault does something to an answer.
-func (f *Fault) spoils() bool { return f.Trickle > 0 || f.WrongBody != "" || f.Close == Middle }
-
-// spoil sends an answer with what the fault does to it.
-func (in injector) spoil(w http.ResponseWriter, r *http.Request, f Fault, a *answer) {
-	a.WriteHeader(http.StatusOK)
-	body := a.body.Bytes()
+// alter sends a response with the changes that the fault makes to it.
+func (s *Server) alter(w http.ResponseWriter, r *http.Request, f Fault, response *bufferedResponse) {
+	response.WriteHeader(http.StatusOK)
+	body := response.body.Bytes()
 	if f.WrongBody != "" {
 		var kind string
-		body, kind = f.WrongBody.content(a.status)
-		a.header.Set("Content-Type", kind)
+		body, kind = f.WrongBody.content(response.status)
+		response.header.Set("Content-Type", kind)
 	}
-	maps.Copy(w.Header(), a.header)
+	maps.Copy(w.Header(), response.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
+	w.WriteHeader(response.status)
 	control := http.NewResponseController(w)
 	_ = control.Flush() // fails only where the client has left
 	pieces := split(body)
 	for i, piece := range pieces {
-		if f.Trickle > 0 && !in.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
+		if f.Trickle > 0 && !s.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
 			panic(http.ErrAbortHandler)
 		}
 		if f.Close == Middle && i >= len(pieces)/2 {
@@ -156,7 +149,7 @@ func split(body []byte) (pieces [][]byte) {
 	return pieces
 }
 
-// content is the body and its type.
+// content returns the body and its media type.
 func (b WrongBody) content(status int) (body []byte, contentType string) {
 	switch b {
 	case Garbage:

@@ -15,10 +15,10 @@ const (
 	maxReserve = 256 << 20
 )
 
-// room knows how much room there is.
-type room struct {
-	store   *Store
-	hurried chan struct{} // wakes the upkeep
+// diskSpace knows how much room there is.
+type diskSpace struct {
+	store *Store
+	wake  chan struct{} // wakes maintain
 
 	mu      sync.Mutex
 	used    int64
@@ -29,7 +29,7 @@ type room struct {
 }
 
 // lock asks the database and the file system, and locks mu.
-func (r *room) lock() {
+func (r *diskSpace) lock() {
 	used, spare, free, total := r.store.db.size()
 	r.mu.Lock()
 	r.used, r.spare, r.free = used, spare, free
@@ -37,19 +37,19 @@ func (r *room) lock() {
 }
 
 // measure finds out whether the store is full.
-func (r *room) measure() {
+func (r *diskSpace) measure() {
 	r.lock()
 	defer r.mu.Unlock()
 	slack := int64(0)
 	if r.full {
 		slack = r.reserve / 8 // some more room before batches are taken again than for going on
 	}
-	r.turn(r.short(0, slack, 0) > 0)
+	r.setFull(r.short(0, slack, 0) > 0)
 }
 
-// turn notes whether the store is full and logs when that changes. mu must be
+// setFull notes whether the store is full and logs when that changes. mu must be
 // held.
-func (r *room) turn(full bool) {
+func (r *diskSpace) setFull(full bool) {
 	if full != r.full {
 		r.full = full
 		r.store.log.Warn(map[bool]string{true: "no room for new batches", false: "room for new batches again"}[full], "used", progress.Bytes(r.used),
@@ -69,7 +69,7 @@ func sizeOr(n int64, otherwise string) string {
 // the disk (and no more than an eighth of the limit within it), where the disk is
 // to get back so many; it is negative where there are some to spare. mu must be
 // held.
-func (r *room) short(n, slack, back int64) int64 {
+func (r *diskSpace) short(n, slack, back int64) int64 {
 	missing := int64(-1) << 62
 	if limit := r.store.opts.MaxBytes; limit > 0 {
 		missing = r.used + n + min(slack, limit/8) - limit
@@ -81,25 +81,25 @@ func (r *room) short(n, slack, back int64) int64 {
 }
 
 // admit says whether a batch of n bytes may be stored.
-func (r *room) admit(n int) error {
+func (r *diskSpace) admit(n int) error {
 	r.lock()
 	defer r.mu.Unlock()
 	if !r.full && r.short(2*int64(n), 0, 0) <= 0 { // once in the log, once in the file
 		return nil
 	}
-	r.turn(r.full || r.short(0, r.reserve/8, 0) > 0) // a batch that is large beside the room says nothing of others
-	signal(r.hurried)
+	r.setFull(r.full || r.short(0, r.reserve/8, 0) > 0) // a batch that is large beside the room says nothing of others
+	signal(r.wake)
 	return ErrFull
 }
 
 // admitOutcome says whether an outcome, or what an operator orders, may be
 // stored. It may while there is an eighth of the reserve: outcomes are small, and
 // what they free is more.
-func (r *room) admitOutcome() error {
+func (r *diskSpace) admitOutcome() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.free >= 0 && r.free < r.reserve/8 {
-		signal(r.hurried)
+		signal(r.wake)
 		return ErrFull
 	}
 	return nil
@@ -108,7 +108,7 @@ func (r *room) admitOutcome() error {
 // excess returns how much history should be pruned, in bytes, so that there is
 // room before batches have to be rejected. What was pruned and not given back to
 // the disk yet is room.
-func (r *room) excess() int64 {
+func (r *diskSpace) excess() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.short(0, r.reserve/2, r.spare)
@@ -127,7 +127,7 @@ func (s *Store) prune(ctx context.Context) error {
 	if !s.db.prunes() {
 		return nil
 	}
-	stored, err := s.number(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
+	stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
 	if err != nil {
 		return err
 	}
@@ -135,14 +135,14 @@ func (s *Store) prune(ctx context.Context) error {
 	if s.opts.RetainBytes > 0 {
 		drop = stored - s.opts.RetainBytes
 	}
-	drop = max(drop, min(s.room.excess(), stored))
+	drop = max(drop, min(s.space.excess(), stored))
 	olderThan := time.Now().Add(-s.opts.RetainAge).UnixMicro()
 	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
 		if dropped, err = s.pruneSome(ctx, olderThan, drop); err != nil {
 			return err
 		}
 	}
-	s.room.measure()
+	s.space.measure()
 	for _, q := range s.queues() {
 		if err := q.pruneIDs(ctx); err != nil {
 			return err
@@ -154,7 +154,7 @@ func (s *Store) prune(ctx context.Context) error {
 // OldestHistory returns when the oldest record of history was received, which is
 // how far back a replay can go; zero: there is no history.
 func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
-	micros, err := s.number(ctx, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
+	micros, err := s.queryInt(ctx, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
 	if micros > 0 {
 		at = time.UnixMicro(micros)
 	}
@@ -164,7 +164,7 @@ func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
 // pruneSome removes the oldest settled records: those settled before olderThan,
 // and drop bytes in any case. It returns how many bytes it has removed.
 func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped int64, err error) {
-	seqs, err := list(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) (seq int64, err error) {
+	seqs, err := queryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) (seq int64, err error) {
 		var stored, settled int64
 		if err = r.scan(&seq, &stored, &settled); err != nil {
 			return 0, err
@@ -203,11 +203,11 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
-	oldest, err := q.store.number(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
+	oldest, err := q.store.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
 		q.id, int64(q.windowSize))
 	for removed := int64(1); err == nil && removed > 0; {
-		err = q.order(ctx, func(c *change) (err error) {
-			removed, err = number(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
+		err = q.transact(ctx, func(c *change) (err error) {
+			removed, err = queryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
 			c.of(q).pruned += removed
 			if err == nil && q.store.shared && removed == 0 {
 				err = c.exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
