@@ -21,48 +21,30 @@ func OpenForBackfill(ctx context.Context, cfg config.Config, connector string, l
 	if err := cfg.Check(); err != nil {
 		return nil, nil, err
 	}
-	for _, c := range cfg.Connectors {
-		if c.Name != connector {
-			continue
-		}
-		own := cfg
-		own.Queue = cfg.QueueOf(c)
-		store, err := openStore(ctx, own, log)
-		if errors.Is(err, queue.ErrLocked) {
-			return nil, nil, fmt.Errorf("%w; leave out --config (BRIDGE_CONFIG) to backfill into the bridge that runs", err)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		in, err := intakeFor(ctx, cfg, c, store, log)
-		if err != nil {
-			return nil, nil, errors.Join(err, store.Close())
-		}
-		return storing(in, connector), store.Close, nil
+	c, found := connectorOf(cfg, connector)
+	if !found {
+		return nil, nil, fmt.Errorf("connector %q is not in the configuration", connector)
 	}
-	return nil, nil, fmt.Errorf("connector %q is not in the configuration", connector)
-}
-
-func intakeFor(ctx context.Context, cfg config.Config, c config.Connector, store *queue.Store, log *slog.Logger) (*intake.Intake, error) {
+	store, err := openStore(ctx, cfg, cfg.QueueOf(c), log)
+	if errors.Is(err, queue.ErrLocked) {
+		return nil, nil, fmt.Errorf("%w; leave out --config (BRIDGE_CONFIG) to backfill into the bridge that runs", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	q, err := store.Queue(ctx, c.Name, c.DedupeWindow)
 	if err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, store.Close())
 	}
-	return intake.New(intake.Config{
+	in := intake.New(intake.Config{
 		Connectors: []intake.Connector{{Connector: c, Queue: q}},
 		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout, Log: log,
-	}), nil
-}
-
-func storing(in *intake.Intake, connector string) backfill.Store {
+	})
 	return func(_ context.Context, body []byte) (queue.Receipt, error) {
 		receipt, err := in.Backfill(connector, bytes.NewReader(body))
-		if err == nil {
-			return receipt, nil
-		}
-		if status, _ := intake.Explain(err); status == http.StatusRequestEntityTooLarge {
+		if status, _ := intake.Explain(err); err != nil && status == http.StatusRequestEntityTooLarge {
 			err = fmt.Errorf("%w: %w", backfill.ErrTooLarge, err)
 		}
 		return receipt, err
-	}
+	}, store.Close, nil
 }

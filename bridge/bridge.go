@@ -129,7 +129,7 @@ func listen(key, address string) (net.Listener, error) {
 // address ends last, so that a slow shutdown can be watched.
 func (b *Bridge) serve(ctx context.Context, c *components, public, private net.Listener) error {
 	cfg := b.cfg // it may change from begin on
-	// The work does not end with ctx, but once /readyz says that it will.
+	// The work does not end with ctx, but once /readyz is 503.
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	work, working := errgroup.WithContext(stopping)
@@ -169,7 +169,7 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	return failed
 }
 
-// begin starts the senders and lets the configuration be changed from here on.
+// begin starts the senders and permits reloads.
 func (b *Bridge) begin(c *components, work *errgroup.Group, working context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -177,7 +177,7 @@ func (b *Bridge) begin(c *components, work *errgroup.Group, working context.Cont
 	b.components = c
 }
 
-// end lets nothing be changed any more.
+// end permits no reload any more.
 func (b *Bridge) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 // What RudderStack answers to a batch without events, and what others do.
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		mode   string
 		status int
@@ -56,6 +57,7 @@ func TestConnect(t *testing.T) {
 }
 
 func TestConnectToNothing(t *testing.T) {
+	t.Parallel()
 	tls := newTLSStack(t)
 	a, b, c := connectorTo("http://127.0.0.1:1"), connectorTo(tls.URL), connectorTo(tls.URL)
 	a.Queue = &config.Queue{URL: "postgres://bridge@127.0.0.1:1/db?connect_timeout=1", Password: "s3cret"}

@@ -97,10 +97,9 @@ func (p *components) readGlossary(cfg config.Config) error {
 	return nil
 }
 
-// prepare makes everything that the connectors of cfg need and that can fail: a
-// connector for each, the one that is there already where it is, and a sender,
-// the one that runs where its settings are the same. It changes nothing that
-// runs.
+// prepare makes a connector and a sender for each connector of cfg, which can fail.
+// A connector that exists is reused, as is its sender if its settings are the same.
+// It changes nothing that runs.
 func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*connector, senders []*sender, err error) {
 	for _, settings := range cfg.Connectors {
 		c := p.connector(settings.Name)
@@ -168,8 +167,7 @@ func (p *components) findRetired(ctx context.Context) error {
 			if p.connector(name) != nil {
 				continue
 			}
-			// How many ids it had is not known; with fewer, those that are on disk
-			// would be given up.
+			// Its window is not known; with a smaller one, ids on disk would be removed.
 			q, err := store.Queue(ctx, name, queue.DefaultWindow)
 			if err != nil {
 				return fmt.Errorf("open the queue of connector %s, which is not in the configuration: %w", name, err)
@@ -235,8 +233,8 @@ func (p *components) start(work *errgroup.Group, working context.Context) {
 	p.show()
 }
 
-// run puts next in the place of the connector's sender, once that has ended: two
-// at once would have more in flight than is configured. next may be nil.
+// run replaces the connector's sender by next, which starts once the old one has
+// ended: two at once would have more in flight than is configured. next may be nil.
 func (p *components) run(c *connector, next *sender) {
 	if last := c.sender.Swap(next); last != nil {
 		last.stop()

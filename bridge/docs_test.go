@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each test that the page on reliability names is there. A name that ends in …
-// stands for all that begin so.
-func TestReliabilityNamesTestsThatAreThere(t *testing.T) {
+// Each test that the page on reliability names exists. A name that ends in … is a
+// prefix.
+func TestReliabilityNamesTestsThatExist(t *testing.T) {
 	page, err := os.ReadFile("../docs/reliability.md")
 	require.NoError(t, err)
 	var tests strings.Builder

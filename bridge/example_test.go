@@ -14,6 +14,21 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
+// exampleConfig is a configuration with one connector that delivers to a URL, on free
+// ports and in a temporary directory that remove removes.
+func exampleConfig(rudderURL string) (cfg config.Config, remove func()) {
+	dir, err := os.MkdirTemp("", "bridge")
+	if err != nil {
+		panic(err)
+	}
+	cfg = config.Default()
+	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
+	connector := config.DefaultConnector()
+	connector.Tokens, connector.RudderURL, connector.WriteKey = []string{"s3cret"}, rudderURL, "wk"
+	cfg.Connectors = []config.Connector{connector}
+	return cfg, func() { os.RemoveAll(dir) }
+}
+
 // A bridge inside another program: it takes one event and delivers it.
 func Example() {
 	delivered := make(chan string, 1)
@@ -24,28 +39,18 @@ func Example() {
 		}
 	}))
 	defer rudderstack.Close()
-	dir, err := os.MkdirTemp("", "bridge")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer os.RemoveAll(dir)
-
-	cfg := config.Default()
-	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
-	connector := config.DefaultConnector()
-	connector.Tokens = []string{"s3cret"}
-	connector.RudderURL, connector.WriteKey = rudderstack.URL, "wk"
-	cfg.Connectors = []config.Connector{connector}
+	cfg, remove := exampleConfig(rudderstack.URL)
+	defer remove()
 
 	ready := make(chan bridge.Addresses, 1)
 	var b *bridge.Bridge
-	b, err = bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
+	b, err := bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 
@@ -57,7 +62,7 @@ func Example() {
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			fmt.Println(err)
-			break
+			return
 		}
 		defer resp.Body.Close()
 		fmt.Println(resp.Status)
@@ -67,7 +72,6 @@ func Example() {
 	case err := <-ended:
 		fmt.Println(err)
 	}
-	stop()
 
 	// Output:
 	// 200 OK
@@ -78,18 +82,8 @@ func Example() {
 // A bridge takes another configuration while it runs, or refuses it and goes on
 // with the old one.
 func ExampleBridge_Reload() {
-	dir, err := os.MkdirTemp("", "bridge")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer os.RemoveAll(dir)
-	cfg := config.Default()
-	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
-	connector := config.DefaultConnector()
-	connector.Tokens, connector.RudderURL, connector.WriteKey = []string{"old"}, "http://127.0.0.1:1", "wk"
-	cfg.Connectors = []config.Connector{connector}
-
+	cfg, remove := exampleConfig("http://127.0.0.1:1")
+	defer remove()
 	ready := make(chan struct{})
 	b, err := bridge.New(cfg, bridge.Options{Ready: func(bridge.Addresses) { close(ready) }})
 	if err != nil {
@@ -97,17 +91,18 @@ func ExampleBridge_Reload() {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 	select {
 	case <-ready:
 	case err := <-ended:
 		fmt.Println(err)
-		stop()
 		return
 	}
 
-	connector.Tokens = []string{"old", "new"} // both, until Braze sends the new one
+	connector := cfg.Connectors[0]
+	connector.Tokens = []string{"s3cret", "new"} // both, until Braze sends the new one
 	cfg.Connectors = []config.Connector{connector}
 	fmt.Println(b.Reload(ctx, cfg))
 	fmt.Println(b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) {

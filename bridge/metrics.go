@@ -13,17 +13,14 @@ import (
 // buildInfo is the metric that says which build runs, with which glossary.
 type buildInfo struct{ p *components }
 
-// Describe implements prometheus.Collector.
-func (buildInfo) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(buildInfo{}, to) }
+// Describe implements prometheus.Collector. It describes nothing, so that the
+// registry checks the metric when it is collected.
+func (buildInfo) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (b buildInfo) Collect(to chan<- prometheus.Metric) {
-	text := ""
-	if b.p != nil {
-		text = b.p.glossary.Load().Version()
-	}
 	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("bridge_build_info", "Always 1; the labels say which build runs, and with which glossary.",
-		[]string{"version", "glossary"}, nil), prometheus.GaugeValue, 1, cli.Version(), text)
+		[]string{"version", "glossary"}, nil), prometheus.GaugeValue, 1, cli.Version(), b.p.glossary.Load().Version())
 }
 
 // deliveryMetrics counts the requests to RudderStack.

@@ -13,13 +13,12 @@ import (
 // ErrNotRunning means that a bridge does not run: not yet, or not any more.
 var ErrNotRunning = errors.New("the bridge is not running")
 
-// Reload puts cfg in the place of the configuration that is in force, without
-// losing a request or an event. Connectors may come, go and change; the others
-// go on undisturbed. Where a connector's delivery changes, its sender ends as at
-// shutdown, within the grace, and a new one goes on from there, while intake
-// goes on taking. The events of a connector that goes stay on disk and wait for
-// it to come back. What only a restart can change is left as it is and named in
-// the log.
+// Reload replaces the configuration that is in force by cfg, without losing a
+// request or an event. Connectors may be added, removed and changed; the others are
+// not interrupted. Where a connector's delivery changes, its sender ends as at
+// shutdown, within the grace, and a new one continues, while intake goes on. The
+// events of a removed connector stay on disk until it is added again. A setting that
+// needs a restart does not change and is named in the log.
 //
 // On an error, such as a *config.Error, nothing has changed. Before Run is ready
 // and after it began to stop the error is ErrNotRunning.
@@ -82,8 +81,10 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	}
 	p := b.components
 	glossary := p.glossary.Load()
-	if err := p.readGlossary(cfg); err != nil {
-		return err
+	if cfg.Glossary != "" || b.cfg.Glossary != "" { // the built-in one stays the same
+		if err := p.readGlossary(cfg); err != nil {
+			return err
+		}
 	}
 	connectors, senders, err := p.prepare(ctx, cfg)
 	if err != nil {

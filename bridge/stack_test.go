@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stack stands for RudderStack: it keeps what it is sent and answers as it is set.
+// stack is a fake RudderStack: it keeps what it is sent and answers with a status that
+// can be set.
 type stack struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -10,32 +10,29 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// openStore opens the store that cfg.Queue names. log may be nil.
-func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue.Store, error) {
+// openStore opens the store of a queue. log may be nil.
+func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
-		Password:       cfg.Queue.Password,
+		Password:       q.Password,
 		RetainAge:      cfg.Retain.Age,
 		RetainBytes:    int64(cfg.Retain.Size),
-		MaxBytes:       int64(cfg.Queue.MaxSize),
+		MaxBytes:       int64(q.MaxSize),
 		ScrubEvery:     cfg.ScrubEvery,
 		AppendTimeout:  cfg.AppendTimeout,
-		AckWait:        cfg.Queue.AckWait,
-		DropDamagedLog: cfg.Queue.DropDamagedLog,
+		AckWait:        q.AckWait,
+		DropDamagedLog: q.DropDamagedLog,
 		Describe:       describe,
 		Logger:         log,
 	}
-	if cfg.Queue.URL != config.SQLite {
-		opts.URL = cfg.Queue.URL
-		store, err := queue.Open(ctx, opts)
-		if err != nil {
-			return nil, fmt.Errorf("queue: %w", err)
-		}
-		return store, nil
+	where := "queue"
+	if q.URL == config.SQLite {
+		opts.Dir, where = cfg.DataDir, "data_dir "+cfg.DataDir
+	} else {
+		opts.URL = q.URL
 	}
-	opts.Dir = cfg.DataDir
 	store, err := queue.Open(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("data_dir %s: %w", cfg.DataDir, err)
+		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	return store, nil
 }

@@ -47,6 +47,7 @@ func TestUsageOfSeveralStores(t *testing.T) {
 
 // A queue is opened at the start alone.
 func TestAQueueOfItsOwnNeedsARestart(t *testing.T) {
+	t.Parallel()
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	r := run(t, cfg)
 	c := connectorTo("http://127.0.0.1:1")

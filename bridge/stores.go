@@ -27,9 +27,7 @@ func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stor
 		if s.byQueue[q] != nil {
 			continue
 		}
-		own := cfg
-		own.Queue = q
-		store, err := openStore(ctx, own, log)
+		store, err := openStore(ctx, cfg, q, log)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}

@@ -73,9 +73,7 @@ func (c *cluster) startPostgres(name, primary string) testcontainers.Container {
 	require.NoError(c.t, err)
 	opts := append(dockertest.PostgresOptions(primary, "max_connections=60", "shared_buffers=32MB"), testcontainers.WithExposedPorts("5432/tcp"),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForLog("ready to accept").WithPollInterval(pollEvery)))
-	started, err := testcontainers.Run(c.ctx, image, c.joined(name, opts...)...)
-	c.keep(name, nilable(started), err)
-	return started
+	return c.run(name, image, c.joined(name, opts...)...)
 }
 
 func (c *cluster) psql(server testcontainers.Container, statement string) string {
@@ -110,9 +108,9 @@ func (c *cluster) killBridge() {
 func (c *cluster) loseDatabase() {
 	c.t.Helper()
 	from := time.Now()
-	c.cut(c.primary)
+	c.disconnect(c.primary)
 	c.during(10 * time.Second)
-	c.mend(c.primary, "db1")
+	c.reconnect(c.primary, "db1")
 	c.settle("the database unreachable for 10 s", time.Now())
 	c.lose(from, 2*inFlight)
 	c.awaitStandby()
@@ -130,10 +128,10 @@ func (c *cluster) awaitStandby() {
 func (c *cluster) loseRudder() {
 	c.t.Helper()
 	from := time.Now()
-	c.cut(c.rudder)
+	c.disconnect(c.rudder)
 	c.during(10 * time.Second)
-	c.mend(c.rudder, "rudder")
-	c.settle("RudderStack away for 10 s", time.Now())
+	c.reconnect(c.rudder, "rudder")
+	c.settle("RudderStack unreachable for 10 s", time.Now())
 	c.lose(from, 2*inFlight)
 }
 
@@ -144,8 +142,8 @@ func (c *cluster) restartBridges() {
 	for i, name := range bridgeNames() {
 		c.ask(c.bridges[bridgeNames()[1-i]])
 		c.say("restart %s", name)
-		patience := stopTime
-		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &patience), name)
+		timeout := stopTime
+		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &timeout), name)
 		require.NoError(c.t, c.bridges[name].Start(c.ctx), name)
 	}
 	c.settle("the bridges restarted one by one", time.Now())

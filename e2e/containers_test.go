@@ -27,9 +27,8 @@ const (
 	pollEvery = 50 * time.Millisecond
 )
 
-// Limits of the bridges. What may be in flight is small enough to be told from
-// a bridge that repeats too much, and no time-out is so short that a slow
-// machine meets it.
+// Limits of the bridges. Few events may be in flight, so that a bridge that sends too
+// many duplicates is found, and the timeouts are long enough for a slow machine.
 const (
 	concurrency = 4
 	perPost     = 200 // events
@@ -46,9 +45,9 @@ func (s *scenario) image(p dockertest.Program) string {
 	return name
 }
 
-// network makes one. Names sort the networks of a container: the port that a
-// test reaches it by belongs to the first, so "control" goes before "wire" and
-// stays when the wire is cut.
+// network makes a network. A container's networks are sorted by name, and the port
+// that a test reaches it by belongs to the first: "control" goes before "wire" and
+// stays when the container is disconnected from the wire.
 func (s *scenario) network(name string) *testcontainers.DockerNetwork {
 	s.t.Helper()
 	made, err := networks.New(s.ctx, networks.WithLabels(dockertest.Labels()))
@@ -57,7 +56,7 @@ func (s *scenario) network(name string) *testcontainers.DockerNetwork {
 	return made
 }
 
-// volume makes one that outlives containers.
+// volume makes a volume that outlives containers.
 func (s *scenario) volume() string {
 	s.t.Helper()
 	name := ""
@@ -103,6 +102,18 @@ func (s *scenario) keep(name string, c testcontainers.Container, err error) {
 	require.NoError(s.t, err, name)
 }
 
+// run runs a container that ends with the test.
+func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCustomizer) testcontainers.Container {
+	s.t.Helper()
+	c, err := testcontainers.Run(s.ctx, image, opts...)
+	if c == nil {
+		require.NoError(s.t, err, name)
+		return nil
+	}
+	s.keep(name, c, err)
+	return c
+}
+
 func (s *scenario) startRudder() {
 	s.t.Helper()
 	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder()),
@@ -132,19 +143,9 @@ func (s *scenario) startBridgeOn(name, volume string, args ...string) testcontai
 		"--write-key", "wkHTTP", "--concurrency", fmt.Sprint(concurrency), "--batch-events", fmt.Sprint(perPost),
 		"--timeout", postTimeout.String(), "--backoff-max", maxBackoff.String(), "--grace", "5s",
 	}, args...)
-	c, err := testcontainers.Run(s.ctx, s.image(dockertest.Bridge()), s.joined(name, mount(volume),
+	return s.run(name, s.image(dockertest.Bridge()), s.joined(name, mount(volume),
 		testcontainers.WithCmd(serve...), testcontainers.WithExposedPorts(adminPort),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/readyz").WithPort(adminPort).WithPollInterval(pollEvery)))...)
-	s.keep(name, nilable(c), err)
-	return c
-}
-
-// nilable makes no container of a nil pointer to one.
-func nilable(c *testcontainers.DockerContainer) testcontainers.Container {
-	if c == nil {
-		return nil
-	}
-	return c
 }
 
 func mount(volume string) testcontainers.CustomizeRequestOption {
@@ -168,15 +169,15 @@ func (s *scenario) kill(c testcontainers.Container) {
 	})
 }
 
-// remove takes a container away for good; what is on its volume stays.
+// remove removes a container; its volume stays.
 func (s *scenario) remove(c testcontainers.Container) {
 	s.t.Helper()
 	require.NoError(s.t, c.Terminate(s.ctx, testcontainers.StopTimeout(0)))
 }
 
-// cut takes a container off the wire; mend puts it back by the same name, and
-// with another address if Docker likes.
-func (s *scenario) cut(c testcontainers.Container) {
+// disconnect disconnects a container from the wire; reconnect connects it again by the
+// same name, perhaps with another address.
+func (s *scenario) disconnect(c testcontainers.Container) {
 	s.t.Helper()
 	s.docker(func(docker *client.Client) error {
 		_, err := docker.NetworkDisconnect(s.ctx, s.wire.ID, client.NetworkDisconnectOptions{Container: c.GetContainerID()})
@@ -184,7 +185,7 @@ func (s *scenario) cut(c testcontainers.Container) {
 	})
 }
 
-func (s *scenario) mend(c testcontainers.Container, name string) {
+func (s *scenario) reconnect(c testcontainers.Container, name string) {
 	s.t.Helper()
 	s.docker(func(docker *client.Client) error {
 		_, err := docker.NetworkConnect(s.ctx, s.wire.ID, client.NetworkConnectOptions{

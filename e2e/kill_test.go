@@ -26,7 +26,7 @@ func TestKilledAndRecreated(t *testing.T) {
 		from := time.Now()
 		s.kill(bridge)
 		s.remove(bridge)
-		s.during(time.Second) // Braze has nobody to send to
+		s.during(time.Second) // Braze has no bridge to send to
 		bridge = s.startBridgeOn("bridge", volume, to...)
 		s.ask(bridge)
 		s.lose(from, inFlight)

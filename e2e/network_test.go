@@ -40,10 +40,10 @@ func networkFaults() []networkFault {
 		{"20 kB/s a connection", 4 * time.Second, both("bandwidth", 1, toxiproxy.Attributes{"rate": 20}), slowed},
 		{"a fifth of all packets lost", 6 * time.Second, (*networkTest).losePackets, nil},
 		{"a half of all connections reset", 4 * time.Second, both("reset_peer", 0.5, toxiproxy.Attributes{"timeout": 100}), failed},
-		{"connections that fall silent", 8 * time.Second, both("timeout", 1, toxiproxy.Attributes{"timeout": 0}), failed},
+		{"connections that hang", 8 * time.Second, both("timeout", 1, toxiproxy.Attributes{"timeout": 0}), failed},
 		{"responses that never arrive", 8 * time.Second, toxic("timeout", "downstream", 1, toxiproxy.Attributes{"timeout": 0}), failed},
 		{"connections refused", 5 * time.Second, (*networkTest).refuse, failed},
-		{"RudderStack off the network", 8 * time.Second, (*networkTest).disconnect, failed},
+		{"RudderStack off the network", 8 * time.Second, (*networkTest).disconnectRudder, failed},
 	}
 }
 
@@ -54,9 +54,9 @@ type networkTest struct {
 	proxy testcontainers.Container
 }
 
-// TestNetwork does everything to the way between the bridge and RudderStack that
-// networks do, one after the other, under load. Each request of the bridge that
-// failed meanwhile explains that its events come twice.
+// TestNetwork injects one network fault after the other between the bridge and
+// RudderStack, under load. Each request of the bridge that failed meanwhile explains
+// duplicates of its events.
 func TestNetwork(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	n := &networkTest{scenario: open(t, "network", 31, 800)}
@@ -81,13 +81,11 @@ func TestNetwork(t *testing.T) {
 
 func (n *networkTest) startToxiproxy() {
 	n.t.Helper()
-	c, err := testcontainers.Run(n.ctx, n.image(dockertest.Toxiproxy()), n.joined("way",
+	n.proxy = n.run("toxiproxy", n.image(dockertest.Toxiproxy()), n.joined("way",
 		testcontainers.WithCmd("-host", "0.0.0.0"), testcontainers.WithExposedPorts(toxiproxyPort),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/version").WithPort(toxiproxyPort).WithPollInterval(pollEvery)))...)
-	n.keep("toxiproxy", nilable(c), err)
-	url, err := c.PortEndpoint(n.ctx, toxiproxyPort, "http")
+	url, err := n.proxy.PortEndpoint(n.ctx, toxiproxyPort, "http")
 	require.NoError(n.t, err)
-	n.proxy = c
 	n.way, err = toxiproxy.NewClient(url).CreateProxy("way", "0.0.0.0:8090", "rudder:8090")
 	require.NoError(n.t, err)
 }
@@ -114,25 +112,24 @@ func (n *networkTest) refuse() (end func()) {
 	return func() { require.NoError(n.t, n.way.Enable()) }
 }
 
-func (n *networkTest) disconnect() (end func()) {
-	n.cut(n.rudder)
-	return func() { n.mend(n.rudder, "rudder") }
+func (n *networkTest) disconnectRudder() (end func()) {
+	n.disconnect(n.rudder)
+	return func() { n.reconnect(n.rudder, "rudder") }
 }
 
 // losePackets has the kernel drop packets in the network namespace of toxiproxy.
 func (n *networkTest) losePackets() (end func()) {
 	n.t.Helper()
 	program := dockertest.Program{Name: "droppackets", Package: "github.com/currentsbridge/currentsbridge/e2e/droppackets"}
-	c, err := testcontainers.Run(n.ctx, n.image(program), testcontainers.WithLabels(dockertest.Labels()),
+	c := n.run("droppackets", n.image(program), testcontainers.WithLabels(dockertest.Labels()),
 		testcontainers.WithCmd("--port", "8090", "--one-in", "5"),
 		testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
 			host.NetworkMode, host.CapAdd = container.NetworkMode("container:"+n.proxy.GetContainerID()), []string{"NET_ADMIN"}
 		}),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForLog("dropping")))
-	n.keep("droppackets", nilable(c), err)
 	return func() {
-		patience := stopTime
-		require.NoError(n.t, c.Stop(n.ctx, &patience))
+		timeout := stopTime
+		require.NoError(n.t, c.Stop(n.ctx, &timeout))
 		said := dockertest.Logs(n.ctx, c)
 		require.Regexp(n.t, `dropped [1-9]\d*\n`, said, "no packet was dropped")
 		n.say("%s", strings.TrimSpace(said[strings.LastIndex(said, "dropped"):]))

@@ -119,7 +119,7 @@ func get(url, bearer string) int {
 	return res.StatusCode
 }
 
-// freePort is one that nobody listens on now.
+// freePort is a port that is free now.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -81,9 +81,9 @@ func (s *scenario) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%-8s %4.0fs  %s\n", s.name, time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// launch makes the Current and lets events happen. Each batch waits for so long
-// at most: where that is short, answers come all the time, and no kill falls into
-// a pause.
+// launch makes the Current and starts the load. flushAfter is the longest time that a
+// batch waits: where it is short, there are responses all the time, and no kill falls
+// into a pause.
 func (s *scenario) launch(url string, flushAfter time.Duration) {
 	s.t.Helper()
 	var err error
@@ -98,7 +98,7 @@ func (s *scenario) load() {
 	require.NoError(s.t, s.current.SetRate(s.ctx, s.rate))
 }
 
-// during lets time pass under load: what happens in it is what is tested.
+// during waits under load.
 func (s *scenario) during(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -27,7 +27,7 @@ type Config struct {
 	Events int    // how many to send, over all types in turn; default 20,000
 	Seed   uint64 // the same seed, the same events; default 1
 	Mode   Mode   // default ModeEvents
-	// Rate is events a second; 0 is as fast as they are taken.
+	// Rate is events a second; 0 is as fast as the bridge accepts them.
 	Rate   float64
 	Faults Faults // default FaultsNone
 	// Crashes is how often the bridge is killed where Faults says that it is;
@@ -49,17 +49,17 @@ type Config struct {
 	Dir string
 	// Progress is where lines about the run's progress go; nil: nowhere.
 	Progress io.Writer
-	// Standstill ends a run, which then fails, when nothing got on for so long;
-	// default a minute.
+	// Standstill ends a run, which then fails, when nothing was acknowledged or
+	// delivered for so long; default a minute.
 	Standstill time.Duration
-	// Rudder, where given, stands around the fake RudderStack's handler, so
-	// that a test can send it away. Its answers count as RudderStack's.
+	// Rudder, where given, is middleware around the fake RudderStack's handler, so
+	// that a test can make it fail. Its responses count as RudderStack's.
 	Rudder func(http.Handler) http.Handler
 }
 
-// Limits of the bridge in a run. They are small, so that faults pass quickly
-// and a small run has many requests, and time enough for a slow machine to
-// answer: an answer that comes after the time-out would be a lost one.
+// Limits of the bridge in a run. They are small, so that faults pass quickly and a
+// small run has many requests; the timeout is long enough for a slow machine, since
+// a response after it counts as lost.
 const (
 	concurrency = 4
 	postTimeout = 5 * time.Second
@@ -133,7 +133,7 @@ func (c Config) crashes() int {
 }
 
 // perPost is how many events the bridge may put into one request: a fortieth
-// of the run, so that there are requests enough for every fault to strike.
+// of the run, so that there are enough requests for every fault.
 func (c Config) perPost() int { return min(500, max(20, c.Events/40)) }
 
 func (c Config) rules() oracle.Rules {
@@ -150,8 +150,9 @@ func (c Config) rules() oracle.Rules {
 	return rules
 }
 
-func (c Config) writeKey() string {
-	if c.Mode == ModeWebhook {
+// writeKey is that of the source which takes what the bridge sends.
+func (m Mode) writeKey() string {
+	if m == ModeWebhook {
 		return brazeKey
 	}
 	return httpKey
@@ -164,7 +165,7 @@ func (c Config) bridgeFile(listen, admin, data, rudder string) string {
 	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
 	fmt.Fprintf(&out, "queue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
-		connector, brazeToken, c.Mode, rudder, c.writeKey())
+		connector, brazeToken, c.Mode, rudder, c.Mode.writeKey())
 	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",
 		c.MissingExternalUserID, concurrency, c.perPost(), postTimeout)
 	fmt.Fprintf(&out, "    backoff: {min: %q, max: %q}\n", minBackoff, maxBackoff)

@@ -10,17 +10,17 @@ import (
 
 // crasher kills the bridge under load, by the share of events that got through:
 // the first, third, … kill when enough were acknowledged, the others when
-// enough were delivered, so that it strikes at both ends.
+// enough were delivered, so that both ends are covered.
 type crasher struct {
 	ctx     context.Context // of the run: no kill and no start after it
 	process *process
 	books   *oracle.Books
-	drain   func(context.Context) error // until RudderStack has nothing under way
-	trouble func(error)
+	drain   func(context.Context) error // until RudderStack has nothing in flight
+	fail    func(error)
 	total   int64 // events that will be delivered, at least
 	crashes int
 
-	killed atomic.Bool // from the kill until nothing of that process is under way
+	killed atomic.Bool // from the kill until nothing of that process is in flight
 	down   atomic.Bool // from the kill until the bridge is ready again
 
 	mu       sync.Mutex
@@ -28,8 +28,8 @@ type crasher struct {
 	restarts sync.WaitGroup
 }
 
-// reached kills the bridge where it is time to. It returns once the bridge is
-// gone, and does not wait until it is back.
+// reached kills the bridge when enough events got through. It returns once the
+// bridge is gone, and does not wait for the restart.
 func (c *crasher) reached(acked, delivered int64) {
 	if c.down.Load() {
 		return
@@ -53,19 +53,18 @@ func (c *crasher) reached(acked, delivered int64) {
 	c.restarts.Go(c.restart)
 }
 
-// restart brings the bridge back. What its killed process had sent may still be
-// on its way into RudderStack; only when that is through do the books close
-// that chapter, so that what comes twice afterwards is known to come twice
-// because of the kill.
+// restart starts the bridge again. Requests of its killed process may still be in
+// flight; the books note the interruption only after these, so that a duplicate
+// that comes later is known to come of the kill.
 func (c *crasher) restart() {
 	if err := c.drain(c.ctx); err != nil {
-		c.trouble(err)
+		c.fail(err)
 		return
 	}
 	c.books.Interrupt()
 	c.killed.Store(false)
 	if err := c.process.start(c.ctx); err != nil {
-		c.trouble(err)
+		c.fail(err)
 		return
 	}
 	c.down.Store(false)

@@ -9,9 +9,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
-// How often the bridge is asked for its ledger: its sums must hold at every
-// moment, also in the middle of a run.
 const (
+	// ledgerEvery is how often the bridge is asked for its ledger, whose sums must
+	// hold in the middle of a run too.
 	ledgerEvery = 250 * time.Millisecond
 	brazeWait   = 50 * time.Millisecond // first backoff of Braze, which doubles
 	brazeMax    = time.Second
@@ -20,6 +20,7 @@ const (
 // drive sends everything, waits until the bridge has delivered it, and judges.
 func (r *run) drive(ctx context.Context) Report {
 	r.began = time.Now()
+	r.shownAt = r.began
 	if r.config.Faults.network() {
 		if err := r.schedule.begin(); err != nil {
 			r.note(err)
@@ -34,13 +35,7 @@ func (r *run) drive(ctx context.Context) Report {
 	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
 		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
-	var before snapshot
-	live := progress.Show(r.config.Progress, func(time.Time) string {
-		now := r.snapshot()
-		line := now.line(before)
-		before = now
-		return line
-	})
+	live := progress.Show(r.config.Progress, r.line)
 	live.KeepLast()
 	sent := make(chan error, 1)
 	go func() { sent <- r.send(running) }()
@@ -50,7 +45,7 @@ func (r *run) drive(ctx context.Context) Report {
 	took := time.Since(r.began)
 	live.Stop()
 	if ctx.Err() == nil {
-		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.Bury(l.Event, l.Reason) }); err != nil {
+		if err := readLetters(ctx, r.process.adminURL(), connector, func(l letter) { r.books.DeadLetter(l.Event, l.Reason) }); err != nil {
 			r.note(err)
 		}
 		if err := r.process.stop(); err != nil {
@@ -79,8 +74,8 @@ func (r *run) send(ctx context.Context) error {
 	return current.SendAt(ctx, r.config.Events, r.config.Rate)
 }
 
-// follow watches the run until the bridge has nothing pending any more, or
-// nothing gets on. It returns the bridge's last ledger.
+// follow watches the run until the bridge has nothing pending any more, or there is
+// no progress. It returns the bridge's last ledger.
 func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger {
 	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
@@ -99,14 +94,14 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		case <-ask.C:
 		}
 		if !r.crasher.down.Load() && r.process.gone() {
-			stop() // what it ended with is told where it is stopped
+			stop() // process.stop returns how it ended
 			return ledger
 		}
 		now, err := r.askLedger(ctx)
 		if err == nil {
 			ledger = now
 		}
-		if err == nil && all && ledger.Pending == 0 && r.idle() {
+		if err == nil && all && ledger.Pending == 0 && r.watch.idle() {
 			return ledger
 		}
 		acked, _, delivered := r.books.Progress()
@@ -132,7 +127,7 @@ func (r *run) askLedger(ctx context.Context) (Ledger, error) {
 	return ledger, nil
 }
 
-// standstill tells whether a number has not changed for long.
+// standstill detects that a number has not changed for too long.
 type standstill struct {
 	limit time.Duration
 	since time.Time
@@ -146,15 +141,7 @@ func (s *standstill) at(now time.Time, value int64) bool {
 	return now.Sub(s.since) > s.limit
 }
 
-func (r *run) snapshot() snapshot {
-	acked, awaited, delivered := r.books.Progress()
-	return snapshot{
-		acked: acked, delivered: delivered, awaited: awaited, total: int64(r.config.Events),
-		faults: r.schedule.happened(), crashes: r.crasher.count(), elapsed: time.Since(r.began),
-	}
-}
-
-// verdict puts the evidence together once everything stands still.
+// verdict collects the evidence once everything has stopped.
 func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
 		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),

@@ -22,8 +22,8 @@ func (t *exampleT) Cleanup(f func())                  { t.cleanups = append(t.cl
 func (t *exampleT) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 func (t *exampleT) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// A bridge, a Braze and a RudderStack that somebody else has started, here in
-// this process: the verdict comes from what RudderStack recorded, what Braze
+// A bridge, a Braze and a RudderStack that the harness did not start, here in this
+// process: the verdict comes from what RudderStack recorded, what Braze
 // sent and what the bridge says of itself.
 func ExampleJudge() {
 	t := &exampleT{}

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -30,7 +29,7 @@ type named struct {
 	fault mockrudder.Fault
 }
 
-// Names of the faults that lose an answer.
+// Names of the faults that lose a response.
 const (
 	closedBefore = "closed before reading"
 	closedAfter  = "closed after reading"
@@ -38,24 +37,24 @@ const (
 	hung         = "hung"
 )
 
-// lostAfterStoring says how many of the lost answers may be of requests that
+// lostAfterStoring says how many of the lost responses may be of requests that
 // were stored: those closed after storing, and any that no fault accounts for,
-// such as one for which the bridge did not wait. Answers that a kill loses are
-// not among lost, but the faults among them may be counted.
+// such as one after the bridge's timeout. Responses that a kill loses are not
+// among lost, but the faults among them may be counted.
 func lostAfterStoring(lost int64, faults map[string]int) int64 {
 	other := lost - int64(faults[closedBefore]+faults[closedAfter]+faults[hung])
 	return max(int64(faults[closedStored]), other)
 }
 
-// slowness is short enough that an answer is late and not lost; see timeout.
+// slowness is short enough that a response is late and not lost; see postTimeout.
 const slowness = 300 * time.Millisecond
 
-// hangFor is how long a later request hangs before its connection is closed;
-// the first one hangs until the bridge itself gives it up.
+// hangFor is how long a later request hangs before its connection is closed; the
+// first one hangs until the bridge's timeout.
 const hangFor = time.Second
 
-// round is one pass through every fault, each striking one or two requests, in
-// this order.
+// round is one pass through every fault, each for one or two requests, in this
+// order.
 func round(mode Mode, hang time.Duration) []named {
 	faults := []named{
 		{"429", mockrudder.Fault{Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2}},
@@ -72,17 +71,17 @@ func round(mode Mode, hang time.Duration) []named {
 	return append(faults, named{hung, mockrudder.Fault{Hang: mockrudder.Duration(hang), Requests: 1}})
 }
 
-// once is what comes a single time, at the start: it takes whole seconds.
+// once is the fault that is injected a single time, at the start: it takes whole
+// seconds.
 func once() []named {
 	return []named{
 		{"429 with Retry-After", mockrudder.Fault{Status: http.StatusTooManyRequests, RetryAfter: 1, Requests: 1}},
 	}
 }
 
-// schedule arms faults by the share of events that were delivered: a round
-// before the first, the others evenly over the run. Each fault waits for a
-// request to strike, so every one of the first round happens in any run, and
-// what is armed has happened once it has struck.
+// schedule injects faults by the share of events that were delivered: a round
+// before the first event, the others evenly over the run. Each fault waits for a
+// request, so every fault of the first round happens in any run.
 type schedule struct {
 	to     *mockrudder.Server
 	mode   Mode
@@ -91,8 +90,7 @@ type schedule struct {
 
 	mu    sync.Mutex
 	armed int64
-	names []string // of the faults in force, in their order
-	err   error
+	names []string // of the injected faults, in their order
 }
 
 // roundEvery is how many events go with one round; there are four at least and
@@ -103,34 +101,32 @@ func newSchedule(to *mockrudder.Server, mode Mode, total int64) *schedule {
 	return &schedule{to: to, mode: mode, total: total, rounds: min(50, max(4, total/roundEvery))}
 }
 
-// begin arms what must happen in any case.
+// begin injects what must happen in any case.
 func (s *schedule) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.arm(once())
-	s.arm(round(s.mode, time.Duration(mockrudder.Forever)))
 	s.armed = 1
-	return s.err
+	return s.arm(append(once(), round(s.mode, time.Duration(mockrudder.Forever))...))
 }
 
-// reached arms the next round where enough events were delivered for it.
+// reached injects the next round once enough events were delivered for it.
 func (s *schedule) reached(delivered int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.armed < s.rounds && delivered*s.rounds >= s.armed*s.total {
-		s.arm(round(s.mode, hangFor))
+		_ = s.arm(round(s.mode, hangFor)) // begin has shown that they are valid
 		s.armed++
 	}
 }
 
-func (s *schedule) arm(list []named) {
+func (s *schedule) arm(list []named) error {
 	for _, n := range list {
 		if err := s.to.Fault(n.fault); err != nil {
-			s.err = errors.Join(s.err, fmt.Errorf("arm the fault %s: %w", n.name, err))
-			continue
+			return fmt.Errorf("inject the fault %s: %w", n.name, err)
 		}
 		s.names = append(s.names, n.name)
 	}
+	return nil
 }
 
 // wanted names every fault of the schedule, once each.
@@ -142,13 +138,13 @@ func (s *schedule) wanted() []string {
 	return names
 }
 
-// happened counts by name what has struck so far.
+// happened counts by name the faults that happened so far.
 func (s *schedule) happened() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := map[string]int{}
 	for i, fault := range s.to.Faults() {
-		if i < len(s.names) {
+		if i < len(s.names) && fault.Hits > 0 {
 			counts[s.names[i]] += fault.Hits
 		}
 	}

@@ -46,9 +46,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	}
 	var faults []row
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
-		if n := r.Faults[name]; n > 0 {
-			faults = append(faults, row{Name: name, Value: progress.Grouped(int64(n))})
-		}
+		faults = append(faults, row{Name: name, Value: progress.Grouped(int64(r.Faults[name]))})
 	}
 	return reportfile.Page(w, page, template.FuncMap{"count": progress.Grouped[int64]}, map[string]any{
 		"R": r, "Tiles": tiles, "Shares": shares, "Faults": faults,

@@ -72,7 +72,7 @@ type letter struct {
 	Event  json.RawMessage `json:"event"`
 }
 
-// readLetters hands each dead letter of a connector to use, a page at a time.
+// readLetters passes each dead letter of a connector to use, a page at a time.
 func readLetters(ctx context.Context, admin, connector string, use func(letter)) error {
 	for after := uint64(0); ; {
 		var page struct {

@@ -1,7 +1,7 @@
 package harness
 
 import (
-	"fmt"
+	"flag"
 	"os"
 	"sync"
 	"testing"
@@ -12,31 +12,25 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
+// buildDir is where the bridge is built. TestMain makes and removes it.
+var buildDir string
+
 // buildBridge builds the real bridge once for all tests of this package.
 var buildBridge = sync.OnceValues(func() (string, error) {
-	return gobuild.Program(os.Getenv(buildDir), "github.com/currentsbridge/currentsbridge/cmd/bridge")
+	return gobuild.Program(buildDir, "github.com/currentsbridge/currentsbridge/cmd/bridge")
 })
-
-// buildDir names the variable under which TestMain leaves the directory to build in.
-const buildDir = "HARNESS_TEST_BUILD_DIR"
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
-	os.Exit(testMain(m))
-}
-
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "currentsbridge-harness-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	var err error
+	if buildDir, err = os.MkdirTemp("", "currentsbridge-harness-test-"); err != nil {
+		panic(err)
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Setenv(buildDir, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	defer os.RemoveAll(buildDir)
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they work
+		panic(err)
 	}
-	return m.Run()
+	m.Run()
 }
 
 func bridgeProgram(t *testing.T) string {

@@ -18,24 +18,24 @@ import (
 // from each other: one byte to byte, the other over decoded JSON. On every
 // event that is JSON at all they must agree about its fate and its message.
 
-// seedEvents adds every event of fixtures/events and fixtures/odd to a fuzz
+// seedEvents adds every event of fixtures/events and fixtures/requests to a fuzz
 // test, and some shapes that meet in one event.
 func seedEvents(f *testing.F) {
 	f.Helper()
-	for _, pattern := range []string{"../fixtures/odd/*.json", "../fixtures/events/*.json"} {
+	for _, pattern := range []string{"../fixtures/requests/*.json", "../fixtures/events/*.json"} {
 		paths, err := filepath.Glob(pattern)
 		require.NoError(f, err)
 		for _, path := range paths {
 			text, err := os.ReadFile(path)
 			require.NoError(f, err)
-			var odd struct {
+			var request struct {
 				JSON struct{ Events []json.RawMessage } `json:"json"`
 			}
-			if json.Unmarshal(text, &odd) != nil || odd.JSON.Events == nil {
+			if json.Unmarshal(text, &request) != nil || request.JSON.Events == nil {
 				f.Add(text)
 				continue
 			}
-			for _, event := range odd.JSON.Events {
+			for _, event := range request.JSON.Events {
 				f.Add([]byte(event))
 			}
 		}

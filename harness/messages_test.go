@@ -61,7 +61,7 @@ func TestMessageFixtures(t *testing.T) {
 		verdict := validator.Message(checked)
 		require.True(t, verdict.Valid, "%s: %v", name, verdict.Errors)
 	}
-	require.Len(t, want, len(events)-1, "agentconsole.ToolInvocation has nobody to whom it happened")
+	require.Len(t, want, len(events)-1, "agentconsole.ToolInvocation has no user")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, entry := range entries {

@@ -52,8 +52,8 @@ type Outside struct {
 }
 
 // Loss is a time in which RudderStack could store events without the bridge
-// learning it, or keeping it: a bridge was killed, or the way between them was
-// cut. What was delivered before the end of it may come again.
+// receiving the response, or storing the outcome: a bridge was killed, or the
+// network between them failed. What was delivered before its end may be sent again.
 type Loss struct {
 	// From is before the first outcome that could be lost, Until after the last
 	// one: for a kill, when the bridge was ready again.
@@ -64,8 +64,8 @@ type Loss struct {
 	Events int64
 }
 
-// Judge holds what RudderStack got against what Braze was told is safe, and
-// both against the bridge's ledger and dead letters. An error means that there
+// Judge compares what RudderStack got with what was acknowledged to Braze, and both
+// with the bridge's ledger and dead letters. An error means that there
 // is no verdict: something could not be read, or the evidence does not fit
 // together.
 func Judge(ctx context.Context, o Outside) (Report, error) {
@@ -96,7 +96,7 @@ func Judge(ctx context.Context, o Outside) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	err = readLetters(ctx, o.Admin, o.Connector, func(l letter) { books.Bury(l.Event, l.Reason) })
+	err = readLetters(ctx, o.Admin, o.Connector, func(l letter) { books.DeadLetter(l.Event, l.Reason) })
 	if err != nil {
 		return Report{}, err
 	}
@@ -121,8 +121,8 @@ func (o Outside) check() error {
 }
 
 // readSent notes every event as sent. As Braze has nothing left, all of them
-// were acknowledged but for those that it gave up, and then nobody can say
-// which: none counts as acknowledged, and the verdict says so.
+// were acknowledged, unless it dropped some. Which ones is not known then: none
+// counts as acknowledged, and the verdict says so.
 func (o Outside) readSent(books *oracle.Books) error {
 	lines, read := bufio.NewReader(o.Sent), int64(0)
 	for {
@@ -164,8 +164,8 @@ func (o Outside) readReceived(books *oracle.Books) error {
 		if err != nil {
 			return err
 		}
-		// A delivery that falls into a loss, or is the first one after it, is
-		// parted from the one before.
+		// There is an interruption before each delivery within a loss, and before the
+		// first one after it.
 		for len(losses) > 0 && !e.ReceivedAt.Before(losses[0].From) {
 			books.Interrupt()
 			if !e.ReceivedAt.After(losses[0].Until) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,42 +20,29 @@ import (
 // outsideEvents is how many the run sends that is judged again and again.
 const outsideEvents = 480
 
-// remains is what is left of a run of programs that nobody watched.
+// remains is what the programs of a run leave behind.
 type remains struct {
 	mode         Mode
 	sent, stored []string // lines
 	counts       mockbraze.Counts
-	pages        map[string][]byte // of the bridge's admin side
+	pages        map[string][]byte // of the bridge's admin address
 }
 
-// leave makes such a run.
+// leave makes a run.
 func leave(t *testing.T, mode Mode) remains {
 	t.Helper()
 	ctx := t.Context()
 	var recording, sent bytes.Buffer
-	rudder := mockrudder.Start(t, mockrudder.WithRecording(&recording))
-	config, err := Config{Mode: mode, Events: outsideEvents}.withDefaults()
-	require.NoError(t, err)
-	dir := t.TempDir()
-	p, err := newProcess(bridgeProgram(t), dir, func(listen, admin string) string {
-		return config.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder.URL)
-	})
-	require.NoError(t, err)
-	require.NoError(t, p.start(ctx))
-	defer func() { require.NoError(t, p.stop()) }()
-
+	bridge := startTogether(t, mode, mockrudder.WithRecording(&recording))
 	braze := mockbraze.Start(t, mockbraze.WithSeed(5))
-	current := braze.Launch(mockbraze.Current{URL: "http://" + p.listen + "/currents", Token: brazeToken})
+	current := braze.Launch(mockbraze.Current{URL: "http://" + bridge.listen + "/currents", Token: brazeToken})
 	require.NoError(t, current.Send(ctx, outsideEvents))
-	require.Eventually(t, func() bool {
-		ledger, err := ReadLedger(ctx, p.adminURL(), connector)
-		return err == nil && ledger.Pending == 0
-	}, time.Minute, askEvery)
+	bridge.settled(t)
 	require.NoError(t, mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: outsideEvents, Seed: 5}))
 	left := remains{mode: mode, counts: current.Report().Counts, pages: map[string][]byte{},
 		sent: strings.Split(strings.TrimSpace(sent.String()), "\n"), stored: strings.Split(strings.TrimSpace(recording.String()), "\n")}
 	for _, path := range []string{"/status", "/api/dead"} {
-		res, err := http.Get(p.adminURL() + path + "?connector=" + connector)
+		res, err := http.Get(bridge.adminURL() + path + "?connector=" + connector)
 		require.NoError(t, err)
 		left.pages[path], err = io.ReadAll(res.Body)
 		require.NoError(t, err)
@@ -65,7 +51,7 @@ func leave(t *testing.T, mode Mode) remains {
 	return left
 }
 
-// outside is the evidence, as it was or spoilt.
+// outside is the evidence, as it was or changed.
 func (r remains) outside(t *testing.T) Outside {
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = w.Write(r.pages[req.URL.Path]) }))
 	t.Cleanup(admin.Close)
@@ -80,7 +66,8 @@ func received(t *testing.T, line string) (at time.Time) {
 	return e.ReceivedAt
 }
 
-func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
+func TestJudge(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +83,7 @@ func TestJudgeOfARunThatNobodyWatched(t *testing.T) {
 	}
 }
 
-// spoil changes one thing after the other, and each must be told.
+// spoil changes one thing after the other, and each must be reported.
 func spoil(t *testing.T, left remains) {
 	first := left.stored[0]
 	for name, c := range map[string]struct {
@@ -130,11 +117,11 @@ func spoil(t *testing.T, left remains) {
 		}, "ledger"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spoilt := left
+			changed := left
 			var o Outside
 			o.Counts = left.counts
-			c.change(&spoilt, &o)
-			whole := spoilt.outside(t)
+			c.change(&changed, &o)
+			whole := changed.outside(t)
 			whole.Counts, whole.Losses = o.Counts, o.Losses
 			report, err := Judge(t.Context(), whole)
 			require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 func TestRunOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Start(t).Database(t)
-	r := requirePass(t, Config{Events: 2000, Faults: FaultsAll, Crashes: 2, Queue: database})
+	r := requirePass(t, Config{Events: 1000, Faults: FaultsCrash, Crashes: 2, Queue: database})
 	require.Equal(t, r.Acked, r.Delivered+r.Dead)
 	require.Equal(t, 2, r.Crashes)
 }

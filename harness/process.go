@@ -54,26 +54,29 @@ type process struct {
 	running *bridgeproc.Process // nil before the first start
 }
 
-// newProcess is a bridge with its configuration, data and log in dir, on free
-// ports.
-func newProcess(program, dir string, configuration func(listen, admin string) string) (*process, error) {
+// newProcess is a bridge with its configuration, data and log in dir.
+func newProcess(program, dir, listen, admin, configuration string) (*process, error) {
 	p := &process{
-		path: program, config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
+		path: program, listen: listen, admin: admin,
+		config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
 	}
-	for _, address := range []*string{&p.listen, &p.admin} {
-		var err error
-		if *address, err = freePort(); err != nil {
-			return nil, err
-		}
+	if err := os.WriteFile(p.config, []byte(configuration), 0o600); err != nil {
+		return nil, fmt.Errorf("write the bridge's configuration: %w", err)
 	}
-	return p, p.configure(configuration(p.listen, p.admin))
+	return p, nil
 }
 
-func (p *process) configure(text string) error {
-	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write the bridge's configuration: %w", err)
+// newBridge is the bridge of a run, on free ports, which delivers to the URL rudder.
+func (c Config) newBridge(program, dir, rudder string) (*process, error) {
+	listen, err := freePort()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	admin, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return newProcess(program, dir, listen, admin, c.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder))
 }
 
 // start runs the bridge and waits until it is ready.
@@ -92,7 +95,8 @@ func (p *process) start(ctx context.Context) error {
 
 func (p *process) adminURL() string { return "http://" + p.admin }
 
-// gone says whether the bridge has ended and nobody is starting or ending it.
+// gone says whether the bridge has ended by itself. It is false while the bridge is
+// being started or stopped.
 func (p *process) gone() bool {
 	if !p.mu.TryLock() {
 		return false

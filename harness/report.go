@@ -43,8 +43,8 @@ type Report struct {
 	PerSecond float64  `json:"events_per_s"` // delivered, over the whole duration
 	Failures  []string `json:"failures"`
 
-	// Faults counts what really happened at RudderStack's side, by name. It is
-	// shown and no part of the JSON.
+	// Faults counts what happened at RudderStack's side, by name. It is shown and
+	// not part of the JSON.
 	Faults map[string]int `json:"-"`
 	// DuplicateBound is the most duplicates that the faults of this run can explain.
 	DuplicateBound int64 `json:"-"`
@@ -118,9 +118,7 @@ func (r Report) WriteText(w io.Writer) error {
 func faultText(faults map[string]int) string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		if n := faults[name]; n > 0 {
-			names = append(names, name+" ×"+strconv.Itoa(n))
-		}
+		names = append(names, name+" ×"+strconv.Itoa(faults[name]))
 	}
 	return strings.Join(names, ", ")
 }

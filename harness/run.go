@@ -19,23 +19,24 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// run is one run under way.
+// run is one run.
 type run struct {
 	config   Config
 	books    *oracle.Books
 	archive  *archive
 	rudder   *mockrudder.Server
 	braze    *mockbraze.Server
-	watches  []*watch
-	drains   []func(context.Context) error // beside watches
+	watch    *watch
 	process  *process
 	schedule *schedule
 	crasher  *crasher
 
 	began    time.Time
+	shown    int64        // events delivered, in the last progress line
+	shownAt  time.Time    // time of that line
 	attempts atomic.Int64 // events in requests of Braze, answered or not
 	answered atomic.Int64 // of them in requests that got 2XX
-	lost     atomic.Int64 // answers of RudderStack that never arrived
+	lost     atomic.Int64 // responses of RudderStack that never arrived
 
 	mu       sync.Mutex
 	troubles []string
@@ -44,7 +45,7 @@ type run struct {
 	closers []func() // in the order in which they were opened
 }
 
-// Run makes one run and judges it. An error means that there is no verdict: the
+// Run makes one run and gives the verdict. An error means that there is no verdict: the
 // configuration is wrong, the bridge's program is missing or does not start, or
 // ctx ended. A run that fails is a Report.
 func Run(ctx context.Context, c Config) (Report, error) {
@@ -78,14 +79,15 @@ func (r *run) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := r.directory()
+	dir, remove, err := workDir(r.config.Dir, "currentsbridge-harness-")
 	if err != nil {
 		return err
 	}
+	r.onClose(remove)
 	if r.archive, err = newArchive(filepath.Join(dir, "sent")); err != nil {
 		return err
 	}
-	r.onClose(func() { _ = r.archive.Close() }) // it is thrown away next
+	r.onClose(func() { _ = r.archive.Close() }) // it is removed next
 	r.books = oracle.NewBooks(r.config.rules(), r.archive)
 	target, err := r.openRudder()
 	if err != nil {
@@ -101,20 +103,8 @@ func (r *run) open(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) directory() (string, error) {
-	if r.config.Dir != "" {
-		return r.config.Dir, os.MkdirAll(r.config.Dir, 0o700)
-	}
-	dir, err := os.MkdirTemp("", "currentsbridge-harness-")
-	if err != nil {
-		return "", fmt.Errorf("make a directory for the run: %w", err)
-	}
-	r.onClose(func() { _ = os.RemoveAll(dir) }) // what stays behind is the system's to clean
-	return dir, nil
-}
-
-// openRudder starts the fake RudderStack, with what spoils the run before it,
-// and returns the URL that the bridge is to send to.
+// openRudder starts the fake RudderStack and returns the URL that the bridge is to
+// send to.
 func (r *run) openRudder() (string, error) {
 	var err error
 	r.rudder, err = mockrudder.New(mockrudder.WithKeep(1000), mockrudder.WithObserver(r.arrived))
@@ -122,68 +112,58 @@ func (r *run) openRudder() (string, error) {
 		return "", err
 	}
 	r.schedule = newSchedule(r.rudder, r.config.Mode, int64(r.config.Events))
-	target, err := r.serve(&watch{next: r.config.Rudder(r.rudder), lost: r.answerLost})
-	if err != nil {
-		return "", err
+	var next http.Handler = r.rudder
+	if r.config.Break != BreakNothing {
+		next = &spoiler{how: r.config.Break, next: next, victims: map[string]bool{}}
 	}
-	r.onClose(r.rudder.Close)
-	if r.config.Break == BreakNothing {
-		return target, nil
-	}
-	return r.serve(&watch{next: newSpoiler(r.config.Break, target), lost: func() {}})
-}
-
-// serve answers on a free port until the run is closed.
-func (r *run) serve(w *watch) (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	r.watch = &watch{next: r.config.Rudder(next), lost: r.responseLost}
+	var stop func()
+	r.watch.address, stop, err = serve("127.0.0.1:0", r.watch, r.watch.conns.note)
 	if err != nil {
 		return "", fmt.Errorf("listen for RudderStack: %w", err)
 	}
-	address := ln.Addr().String()
-	r.drains = append(r.drains, func(ctx context.Context) error { return w.drain(ctx, address) })
-	r.watches = append(r.watches, w)
+	r.onClose(stop)
+	r.onClose(r.rudder.Close)
+	return "http://" + r.watch.address, nil
+}
+
+// serve serves on an address until stop is called. at is the address in use; observe
+// may be nil.
+func serve(address string, h http.Handler, observe func(net.Conn, http.ConnState)) (at string, stop func(), err error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: h, ConnState: observe, ReadHeaderTimeout: time.Minute}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	server := &http.Server{Handler: w, ConnState: w.conns.note, ReadHeaderTimeout: time.Minute}
 	go func() { served <- cli.Serve(ctx, server, ln, time.Second) }()
-	r.onClose(func() {
+	return ln.Addr().String(), func() {
 		cancel()
-		<-served //nolint:errcheck // it ends because it was told to
-	})
-	return "http://" + address, nil
+		<-served //nolint:errcheck // it ends because of cancel
+	}, nil
 }
 
-// drained waits until nothing that the bridge sent before it was killed is
-// under way any more, from the bridge's side on.
-func (r *run) drained(ctx context.Context) error {
-	for _, drain := range slices.Backward(r.drains) {
-		if err := drain(ctx); err != nil {
-			return fmt.Errorf("wait until RudderStack has nothing under way: %w", err)
-		}
+// workDir makes the directory given, or a temporary one where none is. remove
+// removes a temporary one.
+func workDir(given, pattern string) (dir string, remove func(), err error) {
+	if given != "" {
+		err = os.MkdirAll(given, 0o700)
+		return given, func() {}, err
 	}
-	return nil
-}
-
-// idle says whether no request to RudderStack is under way.
-func (r *run) idle() bool {
-	for _, w := range r.watches {
-		if !w.idle() {
-			return false
-		}
+	if dir, err = os.MkdirTemp("", pattern); err != nil {
+		return "", nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
-	return true
+	return dir, func() { _ = os.RemoveAll(dir) }, nil // what stays behind is the system's to clean
 }
 
 func (r *run) openBridge(ctx context.Context, program, dir, target string) error {
 	var err error
-	r.process, err = newProcess(program, dir, func(listen, admin string) string {
-		return r.config.bridgeFile(listen, admin, filepath.Join(dir, "data"), target)
-	})
-	if err != nil {
+	if r.process, err = r.config.newBridge(program, dir, target); err != nil {
 		return err
 	}
 	r.crasher = &crasher{
-		process: r.process, books: r.books, drain: r.drained, trouble: r.stopWith,
+		process: r.process, books: r.books, drain: r.watch.drain, fail: r.stopWith,
 		// A little less than what is sent: some types cannot be delivered.
 		total: int64(r.config.Events) * 9 / 10, crashes: r.config.crashes(),
 	}
@@ -211,8 +191,8 @@ func (r *run) stopWith(err error) {
 	}
 }
 
-// sending, acknowledged, arrived and answerLost are where the run's events pass
-// by. They are called from many goroutines at once.
+// sending, acknowledged, arrived and responseLost observe the run's events. They are
+// called from many goroutines at once.
 
 func (r *run) sending(events []mockbraze.Event) {
 	r.attempts.Add(int64(len(events)))
@@ -256,7 +236,7 @@ func (r *run) advance() {
 	r.crasher.reached(acked, delivered)
 }
 
-func (r *run) answerLost() {
+func (r *run) responseLost() {
 	if r.crasher.killed.Load() {
 		return // the kill accounts for it
 	}

@@ -4,13 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -58,21 +53,33 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer braze.Close()
-	stopRudder, err := background(rudder, c.Rudder)
+	_, stopRudder, err := serve(c.Rudder, rudder, nil)
 	if err != nil {
 		return err
 	}
 	defer stopRudder()
-	stopBraze, err := background(braze.Handler(), c.Braze)
+	_, stopBraze, err := serve(c.Braze, braze.Handler(), nil)
 	if err != nil {
 		return err
 	}
 	defer stopBraze()
-	bridge, cleanup, err := c.startBridge(ctx)
+	program, err := findBridge(c.Bridge)
 	if err != nil {
 		return err
 	}
-	defer cleanup()
+	dir, remove, err := workDir(c.Dir, "currentsbridge-up-")
+	if err != nil {
+		return err
+	}
+	defer remove()
+	bridge, err := newProcess(program, dir, c.Listen, c.Admin, c.bridgeFile(filepath.Join(dir, "data")))
+	if err != nil {
+		return err
+	}
+	defer bridge.stop() //nolint:errcheck // without effect after the stop below
+	if err := bridge.start(ctx); err != nil {
+		return err
+	}
 	if err := c.launch(ctx, braze); err != nil {
 		return err
 	}
@@ -85,68 +92,10 @@ func Up(ctx context.Context, c UpConfig) error {
 	}
 }
 
-// background serves until it is told to stop.
-func background(h http.Handler, address string) (stop func(), err error) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() {
-		served <- cli.Serve(ctx, &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, ln, time.Second)
-	}()
-	return func() {
-		cancel()
-		<-served //nolint:errcheck // it ends because it was told to
-	}, nil
-}
-
-func (c UpConfig) startBridge(ctx context.Context) (*process, func(), error) {
-	program, err := findBridge(c.Bridge)
-	if err != nil {
-		return nil, nil, err
-	}
-	dir, cleanup := c.Dir, func() {}
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "currentsbridge-up-"); err != nil {
-			return nil, nil, fmt.Errorf("make a directory for the bridge: %w", err)
-		}
-		cleanup = func() { _ = os.RemoveAll(dir) } // what stays behind is the system's to clean
-	}
-	bridge, err := c.runBridge(ctx, program, dir)
-	if err != nil {
-		cleanup()
-		return nil, nil, err
-	}
-	return bridge, func() {
-		_ = bridge.stop() // again after a stop in order, and then without effect
-		cleanup()
-	}, nil
-}
-
-func (c UpConfig) runBridge(ctx context.Context, program, dir string) (*process, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a directory for the bridge: %w", err)
-	}
-	key := httpKey
-	if c.Mode == ModeWebhook {
-		key = brazeKey
-	}
-	text := fmt.Sprintf("listen: %q\nadmin: %q\ndata_dir: %q\nbraze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n",
-		c.Listen, c.Admin, filepath.Join(dir, "data"), upToken, c.Mode, "http://"+c.Rudder, key)
-	bridge := &process{
-		path: program, config: filepath.Join(dir, "bridge.yaml"), listen: c.Listen, admin: c.Admin,
-		logPath: filepath.Join(dir, "bridge.log"),
-	}
-	if err := bridge.configure(text); err != nil {
-		return nil, err
-	}
-	if err := bridge.start(ctx); err != nil {
-		_ = bridge.stop() // the error of the start says more
-		return nil, err
-	}
-	return bridge, nil
+// bridgeFile is the bridge's configuration file.
+func (c UpConfig) bridgeFile(data string) string {
+	return fmt.Sprintf("listen: %q\nadmin: %q\ndata_dir: %q\nbraze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n",
+		c.Listen, c.Admin, data, upToken, c.Mode, "http://"+c.Rudder, c.Mode.writeKey())
 }
 
 // launch makes the Current that "what to try" sends through.

@@ -14,8 +14,10 @@ import (
 )
 
 func TestUp(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			out := &logbuffer.Buffer{}
 			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out}
 			for _, address := range []*string{&c.Braze, &c.Rudder, &c.Listen, &c.Admin} {
@@ -54,10 +56,11 @@ func stored(t *testing.T, rudder string) (n int) {
 	return stats.Stored
 }
 
-func TestUpSaysWhatIsInTheWay(t *testing.T) {
+func TestUpNamesAnAddressInUse(t *testing.T) {
+	t.Parallel()
 	taken, err := freePort()
 	require.NoError(t, err)
-	stop, err := background(http.NotFoundHandler(), taken)
+	_, stop, err := serve(taken, http.NotFoundHandler(), nil)
 	require.NoError(t, err)
 	defer stop()
 	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})

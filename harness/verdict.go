@@ -12,7 +12,7 @@ import (
 type evidence struct {
 	tally   oracle.Tally
 	missing []string // some of the lost
-	notes   []string // what the books remarked
+	notes   []string // of the books
 
 	ledger Ledger
 	// answered counts events in requests of Braze that got 2XX, repeats
@@ -25,13 +25,13 @@ type evidence struct {
 	crashes int
 	// wantedCrashes is how many kills were asked for.
 	wantedCrashes int
-	// inFlight is how many events the bridge may have under way at once, and
+	// inFlight is how many events the bridge may have in flight at once, and
 	// perPost how many in one request; see bound.
 	inFlight, perPost int64
 	lostAnswers       int64 // after storing
 	explained         int64 // duplicates by what was not counted here; see Loss
 
-	troubles []string // of the run itself, such as a standstill
+	troubles []string // errors of the run itself, such as a standstill
 	duration time.Duration
 }
 
@@ -57,7 +57,7 @@ func judge(e evidence) Report {
 		Verdict: Fail,
 		Sent:    e.tally.Sent, Acked: e.tally.Acked, Delivered: e.tally.Delivered,
 		// What is in the dead letters by mistake is wrong, but not lost.
-		Lost:      e.tally.Undelivered + e.tally.Unburied + max(0, e.tally.Filtered-e.ledger.Filtered),
+		Lost:      e.tally.Undelivered + e.tally.NotDeadLettered + max(0, e.tally.Filtered-e.ledger.Filtered),
 		Corrupted: e.tally.Corrupted, Invalid: e.tally.Invalid, Duplicates: e.tally.Duplicates,
 		Dead: e.ledger.Dead, Filtered: e.ledger.Filtered,
 		TypesSent: e.tally.TypesSent, TypesDelivered: e.tally.TypesDelivered,
@@ -86,7 +86,7 @@ func (e evidence) failures(r Report) []string {
 	f.count(true, r.Invalid, "invalid: %d against RudderStack's schema", r.Invalid)
 	f.count(true, e.tally.Stray, "stray: %d came in that were never sent", e.tally.Stray)
 	f.count(true, e.tally.Misdirected, "misdirected: %d delivered that should be dead or filtered", e.tally.Misdirected)
-	f.count(true, e.tally.Misburied, "dead letters: %d that should be none, or have another reason", e.tally.Misburied)
+	f.count(true, e.tally.WronglyDeadLettered, "dead letters: %d that should be none, or have another reason", e.tally.WronglyDeadLettered)
 	f.count(true, e.tally.Unexplained, "duplicates: %d with nothing lost between the two deliveries", e.tally.Unexplained)
 	f.count(r.Duplicates > e.bound(), r.Duplicates, "duplicates: %d, and at most %d can come of the faults", r.Duplicates, e.bound())
 	f.count(true, e.tally.Reissued, "reissued: %d ids were sent with two different contents", e.tally.Reissued)
@@ -102,7 +102,7 @@ func (e evidence) failures(r Report) []string {
 	return f.list
 }
 
-// ledgerFindings holds the bridge's own books against ours.
+// ledgerFindings compares the bridge's ledger with the oracle's books.
 func (e evidence) ledgerFindings(f *findings) {
 	if err := e.ledger.Check(); err != nil {
 		f.list = append(f.list, err.Error())
@@ -112,7 +112,7 @@ func (e evidence) ledgerFindings(f *findings) {
 	}
 	same("accepted", e.ledger.Accepted, e.tally.Acked)
 	same("delivered", e.ledger.Delivered, e.tally.Delivered)
-	same("dead", e.ledger.Dead, e.tally.Buried)
+	same("dead", e.ledger.Dead, e.tally.DeadLettered)
 	same("filtered", e.ledger.Filtered, e.tally.Filtered)
 	same("pending", e.ledger.Pending, 0)
 	same("purged", e.ledger.Purged, 0)

@@ -14,7 +14,7 @@ import (
 func goodRun() evidence {
 	return evidence{
 		tally: oracle.Tally{
-			Sent: 100, Acked: 100, Awaited: 99, Delivered: 99, Dead: 1, Buried: 1, Duplicates: 2, TypesSent: 96, TypesDelivered: 95,
+			Sent: 100, Acked: 100, Awaited: 99, Delivered: 99, Dead: 1, DeadLettered: 1, Duplicates: 2, TypesSent: 96, TypesDelivered: 95,
 		},
 		ledger:   Ledger{Received: 110, Duplicates: 10, Accepted: 100, Delivered: 99, Dead: 1},
 		answered: 100, unanswered: 10,
@@ -46,11 +46,11 @@ func TestVerdictFailsForEachReason(t *testing.T) {
 			e.tally.Delivered, e.tally.Undelivered, e.missing = 98, 1, []string{"id-7 (t)"}
 		}, "lost: 1 acknowledged and neither delivered, filtered nor dead, such as id-7 (t)", func(t *testing.T, r Report) { require.EqualValues(t, 1, r.Lost) }},
 		{"dead by mistake is no loss", func(e *evidence) {
-			e.tally.Delivered, e.tally.Buried, e.tally.Misburied = 98, 2, 1
+			e.tally.Delivered, e.tally.DeadLettered, e.tally.WronglyDeadLettered = 98, 2, 1
 			e.ledger.Delivered, e.ledger.Dead = 98, 2
 		}, "dead letters: 1 that should be none, or have another reason", func(t *testing.T, r Report) { require.Zero(t, r.Lost) }},
 		{"dead that are nowhere are lost", func(e *evidence) {
-			e.tally.Buried, e.tally.Unburied = 0, 1
+			e.tally.DeadLettered, e.tally.NotDeadLettered = 0, 1
 		}, "lost: 1 acknowledged and neither delivered, filtered nor dead", func(t *testing.T, r Report) { require.EqualValues(t, 1, r.Lost) }},
 		{"dead in the ledger alone", func(e *evidence) {
 			e.ledger.Delivered, e.ledger.Dead = 98, 2

@@ -11,45 +11,46 @@ import (
 	"time"
 )
 
-// watch stands around a server's handler and sees what the books need to know:
-// which answers were lost, and whether anything is still under way.
+// watch is middleware that observes what the books need to know: which responses
+// were lost, and whether a request is still in flight.
 type watch struct {
-	next http.Handler
-	lost func() // called before the other side can notice that no answer comes
+	next    http.Handler
+	address string // that it is served on
+	lost    func() // called before the client can notice that no response comes
 
-	underWay atomic.Int64 // requests
+	inFlight atomic.Int64 // requests
 	conns    openConns
 }
 
-// ServeHTTP hands the request on. An answer is lost where the connection is
-// taken over or cut, or where the client has left.
+// ServeHTTP passes the request on. A response is lost where the connection is
+// hijacked or closed, or where the client has left.
 func (w *watch) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w.underWay.Add(1)
-	defer w.underWay.Add(-1)
-	answer := &watchedAnswer{ResponseWriter: rw, lost: w.lost}
-	left := context.AfterFunc(r.Context(), answer.lose)
+	w.inFlight.Add(1)
+	defer w.inFlight.Add(-1)
+	response := &watchedResponse{ResponseWriter: rw, lost: w.lost}
+	left := context.AfterFunc(r.Context(), response.lose)
 	returned := false
 	defer func() {
 		left()
-		if !returned { // a panic, which cuts the connection once it is past here
-			answer.lose()
+		if !returned { // a panic, which closes the connection once it is past here
+			response.lose()
 		}
 	}()
-	w.next.ServeHTTP(answer, r)
+	w.next.ServeHTTP(response, r)
 	returned = true
 }
 
-// idle says whether no request is under way.
-func (w *watch) idle() bool { return w.underWay.Load() == 0 }
+// idle says whether no request is in flight.
+func (w *watch) idle() bool { return w.inFlight.Load() == 0 }
 
-// drain waits until nothing that a client, which is gone, has ever sent can
-// still have an effect: what it sent may lie in a connection that the server
+// drain waits until nothing that a client, which is gone, has sent can still have
+// an effect: what it sent may lie in a connection that the server
 // has not even accepted yet. Connections are accepted in their order, so one
 // more that is seen means that all before it were; then each must close.
-func (w *watch) drain(ctx context.Context, address string) error {
-	last, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+func (w *watch) drain(ctx context.Context) error {
+	last, err := (&net.Dialer{}).DialContext(ctx, "tcp", w.address)
 	if err != nil {
-		return fmt.Errorf("drain: %w", err)
+		return fmt.Errorf("wait until RudderStack has nothing in flight: %w", err)
 	}
 	err = await(ctx, func() bool { return w.conns.saw(last.LocalAddr().String()) })
 	_ = last.Close() // nothing was sent on it
@@ -107,29 +108,29 @@ func (c *openConns) none() bool {
 	return len(c.open) == 0
 }
 
-type watchedAnswer struct {
+type watchedResponse struct {
 	http.ResponseWriter
 	lost func()
 	done atomic.Bool
 }
 
-func (a *watchedAnswer) lose() {
+func (a *watchedResponse) lose() {
 	if !a.done.Swap(true) {
 		a.lost()
 	}
 }
 
-// Hijack implements http.Hijacker: whoever takes the connection over means to
-// give no answer.
-func (a *watchedAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+// Hijack implements http.Hijacker: a handler that takes the connection over sends no
+// response.
+func (a *watchedResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	a.lose()
 	return http.NewResponseController(a.ResponseWriter).Hijack()
 }
 
 // Flush implements http.Flusher.
-func (a *watchedAnswer) Flush() {
+func (a *watchedResponse) Flush() {
 	_ = http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// Unwrap lets an http.ResponseController reach the answer itself.
-func (a *watchedAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+// Unwrap lets an http.ResponseController reach the response itself.
+func (a *watchedResponse) Unwrap() http.ResponseWriter { return a.ResponseWriter }

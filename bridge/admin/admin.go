@@ -3,10 +3,10 @@
 // dead letters, replays of history, what is not in the glossary, and the removal
 // of a person's events.
 //
-// All answers but /metrics are JSON; an error is {"error": "…"}. What changes
-// something is a POST, with what it needs in the query, a form or a JSON object,
-// and is refused to pages of other sites. Without a token nothing is told to who
-// asks for a host that could be anybody's name for this address.
+// All responses but /metrics are JSON; an error is {"error": "…"}. What changes
+// something is a POST, with its parameters in the query, a form or a JSON object,
+// and is refused to pages of other sites. Without a token, requests with a foreign
+// Host header are refused.
 package admin
 
 import (
@@ -94,9 +94,8 @@ type Config struct {
 	// a session instead.
 	Token string
 	// Hosts are names that requests may ask for where no token is set, without
-	// a port: bridge.example.com, or .example.com for all below it. Those that
-	// are nobody else's need not be named: IP addresses, names without a dot
-	// and localhost.
+	// a port: bridge.example.com, or .example.com for all below it. IP addresses,
+	// names without a dot and localhost need not be listed.
 	Hosts []string
 	// Registry is what /metrics shows; New adds the metrics of ledgers,
 	// destinations and store to it. Default: a new one.
@@ -142,14 +141,14 @@ func New(cfg Config) (*Admin, error) {
 	return a, nil
 }
 
-// Show puts other connectors in the place of those that are there.
+// Show replaces the connectors.
 func (a *Admin) Show(connectors []Connector) {
 	connectors = slices.Clone(connectors)
 	a.connectors.Store(&connectors)
 }
 
-// Stopping says that no batch is taken any more: from here on /readyz answers
-// 503, so that load balancers and Kubernetes send nothing more. All else goes on.
+// Stopping says that no batch is accepted any more: from here on /readyz answers
+// 503, so that load balancers and Kubernetes send nothing more. Nothing else changes.
 func (a *Admin) Stopping() { a.stopping.Store(true) }
 
 // shown returns the connectors that need attention.
@@ -179,8 +178,8 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/api/dead", a.about(a.dead))
 	e.GET("/api/dead/summary", a.about(a.summary))
 	e.GET("/api/dead/:number", a.about(a.letter))
-	e.POST("/api/dead/replay", a.about(a.move(replaying())))
-	e.POST("/api/dead/purge", a.about(a.move(purging())))
+	e.POST("/api/dead/replay", a.about(a.move(mover{"replay", Queue.ReplayDead, fit})))
+	e.POST("/api/dead/purge", a.about(a.move(mover{"purge", Queue.PurgeDead, func(queue.DeadLetter) bool { return true }})))
 	e.GET("/api/pending", a.about(a.pending))
 	e.GET("/api/pending/:record/:index", a.about(a.pendingEvent))
 	e.POST("/api/pending/dead-letter", a.about(a.deadLetter))
@@ -218,7 +217,7 @@ func (a *Admin) Server() *http.Server {
 	}
 }
 
-// patient lets a request take as long as it needs; it ends when the client goes.
+// patient removes the time limits of a request; it ends when the client goes.
 func patient(c *gin.Context) {
 	control := http.NewResponseController(c.Writer)
 	// Where this is not possible there are no time limits either.

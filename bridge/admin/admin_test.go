@@ -126,7 +126,7 @@ func (b *books) PurgeDead(_ context.Context, numbers ...uint64) (int, error) {
 	return b.move(numbers), b.err
 }
 
-// ReplayDead has every letter die again, as it would while nothing is mended.
+// ReplayDead dead-letters every letter again, as long as nothing is repaired.
 func (b *books) ReplayDead(_ context.Context, numbers ...uint64) (int, error) {
 	if b.moves++; b.moves > 100 {
 		return 0, errors.New("the same letters are replayed over and over")
@@ -229,32 +229,32 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) get(t *testing.T, path string) (int, string) {
+// get asks for a path, requires a status, and returns the body of the response, as
+// do post, request and named.
+func (f *fixture) get(t *testing.T, path string, status int) string {
 	t.Helper()
-	return f.request(t, httptest.NewRequest(http.MethodGet, path, nil))
+	return f.request(t, httptest.NewRequest(http.MethodGet, path, nil), status)
 }
 
-func (f *fixture) post(t *testing.T, path string) (int, string) {
+func (f *fixture) post(t *testing.T, path string, status int) string {
 	t.Helper()
-	return f.request(t, httptest.NewRequest(http.MethodPost, path, nil))
+	return f.request(t, httptest.NewRequest(http.MethodPost, path, nil), status)
 }
 
-func (f *fixture) request(t *testing.T, r *http.Request) (int, string) {
+func (f *fixture) request(t *testing.T, r *http.Request, status int) string {
 	t.Helper()
-	if r.Host == "example.com" { // what httptest says where nothing is said
+	if r.Host == "example.com" { // the default of httptest
 		r.Host = "localhost:9090"
 	}
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)
-	body, err := io.ReadAll(w.Result().Body)
-	require.NoError(t, err)
-	return w.Code, string(body)
+	require.Equal(t, status, w.Code, "%s %s: %s", r.Method, r.URL, w.Body)
+	return w.Body.String()
 }
 
 func TestStatus(t *testing.T) {
 	f := newFixture(t)
-	code, body := f.get(t, "/status")
-	require.Equal(t, 200, code)
+	body := f.get(t, "/status", 200)
 	require.Equal(t, `{"connectors":[`+
 		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"backfilled":4,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""},"parked":0},`+
 		`{"name":"b","received":0,"duplicates":0,"accepted":0,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"paused","last_error":"401 Unauthorized"},"parked":0}`+
@@ -277,11 +277,9 @@ func TestHealth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
 			f.usage = tt.usage
-			code, body := f.get(t, "/readyz")
-			require.Equal(t, tt.status, code)
+			body := f.get(t, "/readyz", tt.status)
 			require.True(t, strings.HasPrefix(body, tt.body), body)
-			code, _ = f.get(t, "/livez")
-			require.Equal(t, 200, code)
+			f.get(t, "/livez", 200)
 		})
 	}
 }
@@ -327,8 +325,7 @@ func TestMetrics(t *testing.T) {
 		require.Equal(t, want, got, name)
 	}
 	require.NotContains(t, values, "bridge_events_received_total{gone}")
-	code, body := f.get(t, "/metrics")
-	require.Equal(t, 200, code)
+	body := f.get(t, "/metrics", 200)
 	require.Contains(t, body, "bridge_events_received_total{connector=\"a\"} 100\n")
 }
 
@@ -392,14 +389,12 @@ func TestDead(t *testing.T) {
 		{"/x", 400, `{"error":"this is not the number of a dead letter"}`},
 	}
 	for _, tt := range tests {
-		code, body := f.get(t, "/api/dead"+tt.path)
-		require.Equal(t, tt.status, code, tt.path)
+		body := f.get(t, "/api/dead"+tt.path, tt.status)
 		require.Equal(t, tt.body, strings.TrimSpace(body), tt.path)
 		require.True(t, json.Valid([]byte(body)))
 	}
 	f.a.err = errors.New("disk on fire")
-	code, _ := f.get(t, "/api/dead")
-	require.Equal(t, 500, code)
+	f.get(t, "/api/dead", 500)
 	require.Contains(t, f.log.String(), "disk on fire")
 }
 
@@ -408,8 +403,7 @@ func TestDeadEventThatIsNestedTooDeeply(t *testing.T) {
 	f := newFixture(t)
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	f.a.dead = []queue.DeadLetter{{Number: 1, Event: []byte(deep)}}
-	code, body := f.get(t, "/api/dead")
-	require.Equal(t, 200, code)
+	body := f.get(t, "/api/dead", 200)
 	var answer struct{ Dead []struct{ Event string } }
 	require.NoError(t, json.Unmarshal([]byte(body), &answer))
 	require.Equal(t, deep, answer.Dead[0].Event)
@@ -417,8 +411,6 @@ func TestDeadEventThatIsNestedTooDeeply(t *testing.T) {
 
 func TestOtherPaths(t *testing.T) {
 	f := newFixture(t)
-	code, _ := f.get(t, "/currents")
-	require.Equal(t, 404, code)
-	code, _ = f.post(t, "/status")
-	require.Equal(t, 405, code)
+	f.get(t, "/currents", 404)
+	f.post(t, "/status", 405)
 }

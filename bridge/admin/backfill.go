@@ -18,9 +18,8 @@ type Backfilled struct {
 	Dead       int `json:"dead"`
 }
 
-// maxBackfillPending is how many events of the connector may be pending when
-// more are backfilled: what waits in the exports takes no room on the bridge's
-// disk, which events from Braze may need.
+// maxBackfillPending is how many events of the connector may be pending when more are
+// backfilled, so that the disk has space for events from Braze.
 const maxBackfillPending = 20_000
 
 // backfill stores the events of a body {"events":[…]} for the connector that the
@@ -31,13 +30,12 @@ func (a *Admin) backfill(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "connector is missing: whose events these are")
 		return
 	}
-	meant, ok := a.meant(c, values)
-	if !ok {
-		return
+	connectors, err := a.named(values)
+	if err == nil {
+		connectors, err = deliveredFor(request{c, c.Request.Context(), values, connectors})
 	}
-	connectors, err := deliveredFor(request{c, c.Request.Context(), values, meant})
 	if err != nil {
-		fail(c, http.StatusConflict, err.Error())
+		a.fail(c, err)
 		return
 	}
 	to := connectors[0]

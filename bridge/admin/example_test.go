@@ -55,7 +55,7 @@ type sender struct{ admin.Sender }
 func (sender) State() delivery.State { return delivery.State{Name: delivery.StateOK} }
 func (sender) Resume()               { fmt.Println("tried again") }
 
-// An Admin shows what a bridge does to whoever runs it.
+// An Admin shows an operator what a bridge does.
 func Example() {
 	a, err := admin.New(admin.Config{Bridge: idle{}, Token: "operator"})
 	if err != nil {
@@ -81,7 +81,7 @@ func Example() {
 	var destination = first.Destination
 	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
 
-	mend(ask)
+	repair(ask)
 	forget(ask)
 
 	a.Stopping() // once intake is about to close
@@ -121,7 +121,7 @@ func asker(url string) func(method, path string, into any) {
 	}
 }
 
-func mend(ask func(method, path string, into any)) {
+func repair(ask func(method, path string, into any)) {
 	var letters admin.Letters
 	ask("GET", "/api/dead", &letters)
 	var letter = letters.Dead[0]

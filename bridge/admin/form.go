@@ -20,21 +20,13 @@ import (
 const largestForm = 1 << 20
 
 // form returns what a request says, in its query and in its body, which may be a
-// form or a JSON object. Where it returns false the request is answered.
-func form(c *gin.Context) (url.Values, bool) {
-	values, err := formOf(c.Writer, c.Request)
-	if err != nil {
-		fail(c, http.StatusBadRequest, err.Error())
-		return nil, false
-	}
-	return values, true
-}
-
-func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, largestForm)
+// form or a JSON object; the error is a refusal.
+func form(c *gin.Context) (url.Values, error) {
+	r := c.Request
+	r.Body = http.MaxBytesReader(c.Writer, r.Body, largestForm)
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		if err := r.ParseForm(); err != nil {
-			return nil, errors.New("the body or the query is no form")
+			return nil, bad("the body or the query is no form")
 		}
 		return r.Form, nil
 	}
@@ -43,7 +35,7 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	decoder.UseNumber()
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil {
-		return nil, errors.New("the body is no JSON object")
+		return nil, bad("the body is no JSON object")
 	}
 	for key, value := range object {
 		list, ok := value.([]any)
@@ -57,7 +49,7 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 			case json.Number, bool:
 				values.Add(key, fmt.Sprint(item))
 			default:
-				return nil, fmt.Errorf("%s must be text, a number, true or false, or a list of these", key)
+				return nil, bad(key + " must be text, a number, true or false, or a list of these")
 			}
 		}
 	}
@@ -76,7 +68,7 @@ type request struct {
 func (r request) limit() (int, error) {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
 	if err != nil || limit < 1 || limit > maxLetters {
-		return 0, refuse(http.StatusBadRequest, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
+		return 0, bad("limit must be a number from 1 to " + strconv.Itoa(maxLetters))
 	}
 	return limit, nil
 }
@@ -92,30 +84,39 @@ func (r refusal) Error() string { return r.text }
 
 func refuse(status int, text string) error { return refusal{status, text} }
 
-// about reads a request and answers with what answer returns, as JSON: 200, or
-// the status of a refusal, or 500 for any other error.
+func bad(text string) error { return refuse(http.StatusBadRequest, text) }
+
+// about returns a handler that reads a request and answers with what answer returns,
+// as JSON.
 func (a *Admin) about(answer func(request) (any, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		values, ok := form(c)
-		if !ok {
+		values, err := form(c)
+		if err != nil {
+			a.fail(c, err)
 			return
 		}
-		connectors, ok := a.meant(c, values)
-		if !ok {
+		connectors, err := a.named(values)
+		if err != nil {
+			a.fail(c, err)
 			return
 		}
 		body, err := answer(request{c, c.Request.Context(), values, connectors})
-		var no refusal
-		switch {
-		case errors.As(err, &no):
-			fail(c, no.status, no.text)
-		case err != nil:
-			a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
-			fail(c, http.StatusInternalServerError, err.Error())
-		default:
-			a.show(c, body)
+		if err != nil {
+			a.fail(c, err)
+			return
 		}
+		a.show(c, body)
 	}
+}
+
+// fail answers with an error: with the status of a refusal, or 500.
+func (a *Admin) fail(c *gin.Context, err error) {
+	if no, ok := errors.AsType[refusal](err); ok {
+		fail(c, no.status, no.text)
+		return
+	}
+	a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
+	fail(c, http.StatusInternalServerError, err.Error())
 }
 
 // failed is an error that names the connector.
@@ -138,30 +139,30 @@ func (a *Admin) show(c *gin.Context, answer any) {
 	c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 }
 
-// meant returns the connectors that a request is about: the one that it names,
-// else all that need attention. Where it returns false the request is answered.
-func (a *Admin) meant(c *gin.Context, values url.Values) ([]Connector, bool) {
+// named returns the connectors that a request is about: the one that it names, else
+// all that need attention. The error is a refusal.
+func (a *Admin) named(values url.Values) ([]Connector, error) {
 	name := values.Get("connector")
 	if name == "" {
-		return a.shown(), true
+		return a.shown(), nil
 	}
 	for _, connector := range *a.connectors.Load() {
 		if connector.Name == name {
-			return []Connector{connector}, true
+			return []Connector{connector}, nil
 		}
 	}
-	fail(c, http.StatusNotFound, "there is no connector of this name")
-	return nil, false
+	return nil, refuse(http.StatusNotFound, "there is no connector of this name")
 }
 
-// momentOf reads a time, or how long ago it was.
-func momentOf(text string, now time.Time) (time.Time, error) {
+// momentOf reads the time, or how long ago it was, that a request gives by a name;
+// the error is a refusal.
+func momentOf(name, text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
 	ago, err := time.ParseDuration(text)
 	if err != nil || ago < 0 {
-		return time.Time{}, errors.New("must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
+		return time.Time{}, bad(name + " must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
 	}
 	return now.Add(-ago), nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
-// SetToken puts another token in the place of the one that requests need; empty:
-// they need none. With another token all sessions end.
+// SetToken changes the token that requests need; empty: they need none. With another
+// token all sessions end.
 func (a *Admin) SetToken(token string) {
 	if token == "" {
 		a.token.Store(nil)
@@ -25,8 +25,7 @@ func (a *Admin) SetToken(token string) {
 	}
 }
 
-// SetHosts puts other names in the place of Config.Hosts. Where one is no name
-// it fails and changes nothing.
+// SetHosts replaces Config.Hosts. Where one is no name it fails and changes nothing.
 func (a *Admin) SetHosts(names []string) error {
 	hosts, err := hostguard.New("admin_hosts, or set an admin_token", names...)
 	if err != nil {
@@ -36,9 +35,9 @@ func (a *Admin) SetHosts(names []string) error {
 	return nil
 }
 
-// guard refuses whoever has no token, and pages of other sites that a browser
-// shows beside this address. Where no token is needed, such a page could have
-// had its own name lead here, and is then told by the name that it asks for.
+// guard refuses requests without the token, and requests of pages of other sites.
+// Where no token is needed, such a page could have had its own name resolve to this
+// address (DNS rebinding); its Host header gives it away.
 func (a *Admin) guard(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 	c.Header("X-Content-Type-Options", "nosniff")
@@ -48,7 +47,7 @@ func (a *Admin) guard(c *gin.Context) {
 		return
 	}
 	path := c.Request.URL.Path
-	if path == "/livez" || path == "/readyz" { // whatever looks after the process has no token
+	if path == "/livez" || path == "/readyz" { // probes have no token
 		return
 	}
 	want := a.token.Load()

@@ -13,9 +13,9 @@ type readyConnector struct {
 	Destination Destination `json:"destination"`
 }
 
-// ready answers whether batches are taken and can be stored. A destination in trouble is in
-// the body and no reason to send Braze away: the queue is there for that. Whoever
-// asks for a host that could be anybody's is told yes or no, and nothing more.
+// ready answers whether batches are accepted and can be stored. A failing destination
+// is in the body and does not change the status: the queue is there for that. A
+// request with a foreign Host header gets yes or no, and nothing more.
 func (a *Admin) ready(c *gin.Context) {
 	reason := a.unready()
 	answer := struct {

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -65,7 +64,7 @@ func textOf(event []byte) json.RawMessage {
 func (a *Admin) dead(r request) (any, error) {
 	s, _, err := selectionOf(r.values, a.cfg.Now())
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, err.Error())
+		return nil, err
 	}
 	limit, err := r.limit()
 	if err != nil {
@@ -81,7 +80,7 @@ func (a *Admin) dead(r request) (any, error) {
 		}
 		connectors = connectors[begin:]
 	} else if l.all && s.After > 0 && len(connectors) > 1 {
-		return nil, refuse(http.StatusBadRequest, "after needs connector, or after_connector, because each connector counts for itself")
+		return nil, bad("after needs connector, or after_connector, because each connector counts for itself")
 	}
 	for _, connector := range connectors {
 		if err := l.read(r.ctx, connector, s); err != nil {
@@ -138,7 +137,7 @@ func (l *listing) answer() Letters {
 func (a *Admin) letter(r request) (any, error) {
 	number, err := strconv.ParseUint(r.Param("number"), 10, 64)
 	if err != nil || number == 0 {
-		return nil, refuse(http.StatusBadRequest, "this is not the number of a dead letter")
+		return nil, bad("this is not the number of a dead letter")
 	}
 	var found []Letter
 	var owners []string
@@ -175,7 +174,7 @@ type Group struct {
 func (a *Admin) summary(r request) (any, error) {
 	filter, _, err := selectionOf(r.values, a.cfg.Now())
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, err.Error())
+		return nil, err
 	}
 	answer := Summaries{Groups: []Group{}}
 	for _, connector := range r.connectors {
@@ -190,34 +189,31 @@ func (a *Admin) summary(r request) (any, error) {
 	return answer, nil
 }
 
-// selectionOf reads which dead letters a request means; an error says which part
-// is wrong. narrow tells whether anything was said to choose by.
+// selectionOf reads which dead letters a request means; the error is a refusal.
+// narrow tells whether anything was said to choose by.
 func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool, err error) {
-	f = queue.LetterFilter{Reason: v.Get("reason"), User: v.Get("user")}
+	f = queue.LetterFilter{Reason: v.Get("reason"), User: v.Get("user"), Type: v.Get("type")}
 	for name, number := range map[string]*uint64{"after": &f.After, "last": &f.Last} {
 		if text := v.Get(name); text != "" {
 			if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
-				return f, false, errors.New(name + " must be the number of a dead letter")
+				return f, false, bad(name + " must be the number of a dead letter")
 			}
 		}
 	}
 	for _, text := range v["number"] {
 		number, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return f, false, errors.New("number must be the number of a dead letter")
+			return f, false, bad("number must be the number of a dead letter")
 		}
 		f.Numbers = append(f.Numbers, number)
 	}
-	if pattern := v.Get("type"); pattern != "" {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return f, false, errors.New("type must be an event type or a pattern such as users.messages.email.*")
-		}
-		f.Type = pattern
+	if _, err := path.Match(f.Type, ""); err != nil {
+		return f, false, bad("type must be an event type or a pattern such as users.messages.email.*")
 	}
 	for name, at := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if text := v.Get(name); text != "" {
-			if *at, err = momentOf(text, now); err != nil {
-				return f, false, fmt.Errorf("%s %w", name, err)
+			if *at, err = momentOf(name, text, now); err != nil {
+				return f, false, err
 			}
 		}
 	}
@@ -225,17 +221,14 @@ func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool
 	return f, narrow, nil
 }
 
-// fit tells whether a replay of a dead letter can help.
-func fit(l queue.DeadLetter) bool { return l.Events == 1 && deliverable(l.Event) }
-
-// deliverable tells whether an event has what every message must have. Others
-// are dead for their own sake, whatever RudderStack says.
-func deliverable(event []byte) bool {
+// fit tells whether a replay of a dead letter can help: whether its event has what
+// every message must have.
+func fit(l queue.DeadLetter) bool {
 	var scan currents.Batch
-	return scan.ScanEvent(event) == nil && scan.Events[0].Problem() == ""
+	return l.Events == 1 && scan.ScanEvent(l.Event) == nil && scan.Events[0].Problem() == ""
 }
 
-// choose gives the chosen letters to take, the oldest first, in pages, until take
+// choose passes the chosen letters to take, the oldest first, in pages, until take
 // returns false or there are no more.
 func choose(ctx context.Context, q Queue, f queue.LetterFilter, take func([]queue.DeadLetter) (bool, error)) error {
 	for {
@@ -261,7 +254,7 @@ func lastDead(ctx context.Context, q Queue) (last uint64, err error) {
 }
 
 // Moved is what /api/dead/replay and /api/dead/purge answer: for each connector
-// that was meant, and the sums of them.
+// of the request, and the sums of them.
 type Moved struct {
 	Moved int `json:"moved"` // how many dead letters
 	// Unfit counts those that no replay can help, because no user or no event
@@ -280,27 +273,8 @@ type ConnectorMoved struct {
 // mover is one way to move dead letters.
 type mover struct {
 	verb string
-	move func(Queue) func(context.Context, ...uint64) (int, error)
+	move func(Queue, context.Context, ...uint64) (int, error)
 	fits func(queue.DeadLetter) bool
-}
-
-func (m mover) choose(letters []queue.DeadLetter) (numbers []uint64, unfit int) {
-	for _, letter := range letters {
-		if m.fits(letter) {
-			numbers = append(numbers, letter.Number)
-		}
-	}
-	return numbers, len(letters) - len(numbers)
-}
-
-func replaying() mover {
-	return mover{"replay", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.ReplayDead },
-		fit}
-}
-
-func purging() mover {
-	return mover{"purge", func(q Queue) func(context.Context, ...uint64) (int, error) { return q.PurgeDead },
-		func(queue.DeadLetter) bool { return true }}
 }
 
 // move returns a handler that moves the chosen dead letters. What was moved when
@@ -310,11 +284,11 @@ func (a *Admin) move(m mover) func(request) (any, error) {
 		s, narrow, err := selectionOf(r.values, a.cfg.Now())
 		switch {
 		case err != nil:
-			return nil, refuse(http.StatusBadRequest, err.Error())
+			return nil, err
 		case !narrow && r.values.Get("all") != "true":
-			return nil, refuse(http.StatusBadRequest, "say which: number, reason, type, since or until; or all=true")
+			return nil, bad("say which: number, reason, type, since or until; or all=true")
 		case (s.Numbers != nil || s.After > 0 || s.Last > 0) && len(r.connectors) > 1:
-			return nil, refuse(http.StatusBadRequest, "say which connector: each counts its letters for itself")
+			return nil, bad("say which connector: each counts its letters for itself")
 		}
 		patient(r.Context)
 		answer := Moved{Connectors: []ConnectorMoved{}}
@@ -333,8 +307,8 @@ func (a *Admin) move(m mover) func(request) (any, error) {
 
 func (a *Admin) moveOf(ctx context.Context, connector Connector, s queue.LetterFilter, m mover) (ConnectorMoved, error) {
 	moved := ConnectorMoved{Connector: connector.Name}
-	// What is replayed may die again at once, and would be met again. Its number
-	// tells it from those that are there now, whatever the clock says.
+	// What is replayed may be dead-lettered again at once, under a higher number, and
+	// must not be replayed in this request again.
 	last, err := lastDead(ctx, connector.Queue)
 	if err != nil || last == 0 {
 		return moved, err
@@ -343,10 +317,15 @@ func (a *Admin) moveOf(ctx context.Context, connector Connector, s queue.LetterF
 		s.Last = last
 	}
 	err = choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
-		numbers, unfit := m.choose(letters)
-		n, err := m.move(connector.Queue)(ctx, numbers...)
+		var numbers []uint64
+		for _, letter := range letters {
+			if m.fits(letter) {
+				numbers = append(numbers, letter.Number)
+			}
+		}
+		n, err := m.move(connector.Queue, ctx, numbers...)
 		moved.Moved += n
-		moved.Unfit += unfit
+		moved.Unfit += len(letters) - len(numbers)
 		return true, err
 	})
 	if moved.Moved > 0 {

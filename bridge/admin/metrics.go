@@ -12,20 +12,10 @@ import (
 // collector makes metrics of ledgers, destinations and store at the moment they
 // are asked for. A ledger is read once a scrape, so the sums hold within it.
 type collector struct {
-	admin    *Admin
-	ledger   []ledgerMetric
-	replay   *prometheus.Desc
-	scrubbed *prometheus.Desc
-	oldest   *prometheus.Desc
-	state    *prometheus.Desc
-	parked   *prometheus.Desc
-	bytes    *prometheus.Desc
-	free     *prometheus.Desc
-	limit    *prometheus.Desc
-	full     *prometheus.Desc
-	failed   *prometheus.Desc
-	away     *prometheus.Desc
-	damaged  *prometheus.Desc
+	admin                         *Admin
+	ledger                        []ledgerMetric
+	store                         []storeMetric
+	replay, oldest, state, parked *prometheus.Desc
 }
 
 type ledgerMetric struct {
@@ -34,39 +24,45 @@ type ledgerMetric struct {
 	value func(queue.Ledger) uint64
 }
 
+type storeMetric struct {
+	desc  *prometheus.Desc
+	value func(queue.Usage) float64
+}
+
 func newCollector(a *Admin) *collector {
 	c := &collector{
-		admin:    a,
-		replay:   describe("bridge_replay_active", "1 while history is being delivered again.", "connector"),
-		scrubbed: describe("bridge_store_scrubbed_timestamp_seconds", "When everything on disk was last read from end to end, in seconds since 1970; 0: not since the start."),
-		oldest:   describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
-		state:    describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
-		parked:   describe("bridge_events_parked", "Pending events that are suspected: they failed while others were accepted.", "connector"),
-		bytes:    describe("bridge_store_bytes", "Disk that the store's files take."),
-		free:     describe("bridge_store_free_bytes", "What the store's file system still has."),
-		limit:    describe("bridge_store_limit_bytes", "What the store may take, queue.max_size; 0: all there is."),
-		full:     describe("bridge_store_full", "1 while new batches are refused because there is no room."),
-		failed:   describe("bridge_store_failed", "1 once nothing can be stored any more because a write failed."),
-		away:     describe("bridge_store_away", "1 while the servers that keep the store do not answer; always 0 for the embedded store."),
-		damaged:  describe("bridge_store_damaged_records", "Records set aside since the start because they cannot be read."),
+		admin:  a,
+		replay: describe("bridge_replay_active", "1 while history is being delivered again.", "connector"),
+		oldest: describe("bridge_oldest_pending_age_seconds", "Age of the oldest pending event; 0 where nothing is pending.", "connector"),
+		state:  describe("bridge_destination_state", "1 for the state that the destination is in: ok, backing-off or paused.", "connector", "state"),
+		parked: describe("bridge_events_parked", "Pending events that are suspected: they failed while others were accepted.", "connector"),
 	}
-	total := func(name, help string, value func(queue.Ledger) uint64) {
-		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), prometheus.CounterValue, value})
+	store := func(name, help string, value func(queue.Usage) float64) {
+		c.store = append(c.store, storeMetric{describe(name, help), value})
 	}
-	now := func(name, help string, value func(queue.Ledger) uint64) {
-		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), prometheus.GaugeValue, value})
+	store("bridge_store_scrubbed_timestamp_seconds", "When everything on disk was last read from end to end, in seconds since 1970; 0: not since the start.", scrubbedAt)
+	store("bridge_store_bytes", "Disk that the store's files take.", func(u queue.Usage) float64 { return float64(u.Bytes) })
+	store("bridge_store_free_bytes", "What the store's file system still has.", func(u queue.Usage) float64 { return float64(u.Free) })
+	store("bridge_store_limit_bytes", "What the store may take, queue.max_size; 0: all there is.", func(u queue.Usage) float64 { return float64(u.Limit) })
+	store("bridge_store_full", "1 while new batches are refused because there is no room.", func(u queue.Usage) float64 { return truth(u.Full) })
+	store("bridge_store_failed", "1 once nothing can be stored any more because a write failed.", func(u queue.Usage) float64 { return truth(u.Err != nil) })
+	store("bridge_store_away", "1 while the servers that keep the store do not answer; always 0 for the embedded store.", func(u queue.Usage) float64 { return truth(u.Away != nil) })
+	store("bridge_store_damaged_records", "Records set aside since the start because they cannot be read.", func(u queue.Usage) float64 { return float64(u.Damaged) })
+	ledger := func(kind prometheus.ValueType, name, help string, value func(queue.Ledger) uint64) {
+		c.ledger = append(c.ledger, ledgerMetric{describe(name, help, "connector"), kind, value})
 	}
-	total("bridge_events_received_total", "Events of batches that were answered 200; duplicates and accepted.", func(l queue.Ledger) uint64 { return l.Received })
-	total("bridge_events_duplicates_total", "Events that had been received before.", func(l queue.Ledger) uint64 { return l.Duplicates })
-	total("bridge_events_accepted_total", "Events stored; filtered, delivered, dead, purged and pending.", func(l queue.Ledger) uint64 { return l.Accepted })
-	total("bridge_events_filtered_total", "Events that the connector is told not to deliver.", func(l queue.Ledger) uint64 { return l.Filtered })
-	total("bridge_events_delivered_total", "Events that RudderStack has taken.", func(l queue.Ledger) uint64 { return l.Delivered })
-	total("bridge_events_purged_total", "Dead letters removed for good.", func(l queue.Ledger) uint64 { return l.Purged })
-	total("bridge_events_replayed_total", "Events of history that were delivered again.", func(l queue.Ledger) uint64 { return l.Replayed })
-	total("bridge_events_backfilled_total", "Accepted events that come out of storage exports.", func(l queue.Ledger) uint64 { return l.Backfilled })
+	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	ledger(counter, "bridge_events_received_total", "Events of batches that were answered 200; duplicates and accepted.", func(l queue.Ledger) uint64 { return l.Received })
+	ledger(counter, "bridge_events_duplicates_total", "Events that had been received before.", func(l queue.Ledger) uint64 { return l.Duplicates })
+	ledger(counter, "bridge_events_accepted_total", "Events stored; filtered, delivered, dead, purged and pending.", func(l queue.Ledger) uint64 { return l.Accepted })
+	ledger(counter, "bridge_events_filtered_total", "Events that the connector is told not to deliver.", func(l queue.Ledger) uint64 { return l.Filtered })
+	ledger(counter, "bridge_events_delivered_total", "Events that RudderStack has taken.", func(l queue.Ledger) uint64 { return l.Delivered })
+	ledger(counter, "bridge_events_purged_total", "Dead letters removed for good.", func(l queue.Ledger) uint64 { return l.Purged })
+	ledger(counter, "bridge_events_replayed_total", "Events of history that were delivered again.", func(l queue.Ledger) uint64 { return l.Replayed })
+	ledger(counter, "bridge_events_backfilled_total", "Accepted events that come out of storage exports.", func(l queue.Ledger) uint64 { return l.Backfilled })
 	// Replaying makes dead letters pending again, so both go up and down.
-	now("bridge_events_dead", "Events in the dead letters.", func(l queue.Ledger) uint64 { return l.Dead })
-	now("bridge_events_pending", "Events that wait for delivery.", queue.Ledger.Pending)
+	ledger(gauge, "bridge_events_dead", "Events in the dead letters.", func(l queue.Ledger) uint64 { return l.Dead })
+	ledger(gauge, "bridge_events_pending", "Events that wait for delivery.", queue.Ledger.Pending)
 	return c
 }
 
@@ -74,15 +70,9 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, m := range c.ledger {
-		to <- m.desc
-	}
-	for _, d := range []*prometheus.Desc{c.replay, c.scrubbed, c.oldest, c.state, c.parked, c.bytes, c.free, c.limit, c.full, c.failed, c.away, c.damaged} {
-		to <- d
-	}
-}
+// Describe implements prometheus.Collector. It describes nothing, so that the
+// registry checks metrics when they are collected.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
@@ -99,25 +89,22 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		replay, err := connector.Queue.Replay(context.Background())
 		gauge(c.replay, truth(err == nil && replay.Active()), connector.Name)
 		destination := connector.state()
-		current := destination.Name
 		gauge(c.parked, float64(destination.Parked), connector.Name)
 		for _, state := range []string{delivery.StateOK, delivery.StateBackingOff, delivery.StatePaused, delivery.StateMisdirected} {
-			gauge(c.state, truth(state == current), connector.Name, state)
+			gauge(c.state, truth(state == destination.Name), connector.Name, state)
 		}
 	}
 	usage := c.admin.cfg.Bridge.Usage()
-	gauge(c.bytes, float64(usage.Bytes))
-	gauge(c.free, float64(usage.Free))
-	gauge(c.limit, float64(usage.Limit))
-	gauge(c.full, truth(usage.Full))
-	gauge(c.failed, truth(usage.Err != nil))
-	gauge(c.away, truth(usage.Away != nil))
-	scrubbed := 0.0
-	if !usage.Scrubbed.IsZero() {
-		scrubbed = float64(usage.Scrubbed.UnixMilli()) / 1000
+	for _, m := range c.store {
+		gauge(m.desc, m.value(usage))
 	}
-	gauge(c.scrubbed, scrubbed)
-	gauge(c.damaged, float64(usage.Damaged))
+}
+
+func scrubbedAt(u queue.Usage) float64 {
+	if u.Scrubbed.IsZero() {
+		return 0
+	}
+	return float64(u.Scrubbed.UnixMilli()) / 1000
 }
 
 func truth(b bool) float64 {

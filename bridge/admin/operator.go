@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
@@ -29,8 +28,8 @@ func (a *Admin) resume(r request) (any, error) {
 	return answer, nil
 }
 
-// Forgotten is what /api/forget answers, in events: of all connectors that were
-// meant, and of each.
+// Forgotten is what /api/forget answers, in events: of all connectors of the
+// request, and of each.
 type Forgotten struct {
 	History int `json:"history"` // removed from history
 	Dead    int `json:"dead"`    // removed from the dead letters
@@ -49,11 +48,11 @@ type ConnectorForgotten struct {
 }
 
 // forget removes the events of a person from history and dead letters. It may
-// take minutes, and who is meant never reaches the log.
+// take minutes, and the id never reaches the log.
 func (a *Admin) forget(r request) (any, error) {
 	user := r.values.Get("user")
 	if user == "" {
-		return nil, refuse(http.StatusBadRequest, "user is missing: the external_user_id of the person")
+		return nil, bad("user is missing: the external_user_id of the person")
 	}
 	connectors := r.connectors
 	if r.values.Get("connector") == "" {
@@ -88,7 +87,7 @@ func eventsOf(user string) func(event []byte) bool {
 		}
 		id := scan.Events[0].ExternalUserID
 		decoded, ok := currents.AppendText(text[:0], id)
-		if !ok { // a number stands for itself, but null, true and the like for nobody
+		if !ok { // a number is compared as written; null, true and the like are no id
 			return len(id) > 0 && (id[0] == '-' || id[0] >= '0' && id[0] <= '9') && bytes.Equal(id, want)
 		}
 		text = decoded

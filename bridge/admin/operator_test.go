@@ -21,59 +21,48 @@ import (
 
 func TestResume(t *testing.T) {
 	f := newFixture(t)
-	code, body := f.post(t, "/api/resume")
-	require.Equal(t, 200, code)
+	body := f.post(t, "/api/resume", 200)
 	require.JSONEq(t, `{"resumed":["a","b"]}`, body)
-	code, _ = f.post(t, "/api/resume?connector=b")
-	require.Equal(t, 200, code)
+	f.post(t, "/api/resume?connector=b", 200)
 	require.Equal(t, []string{"a", "b", "b"}, f.resumed)
-	code, body = f.post(t, "/api/resume?connector=gone")
-	require.Equal(t, 409, code)
+	body = f.post(t, "/api/resume?connector=gone", 409)
 	require.Contains(t, body, "not in the configuration")
-	code, _ = f.post(t, "/api/resume?connector=c")
-	require.Equal(t, 404, code)
+	f.post(t, "/api/resume?connector=c", 404)
 }
 
 func TestReplayIsOrdered(t *testing.T) {
 	f := newFixture(t)
-	code, body := f.get(t, "/api/replay")
-	require.Equal(t, 200, code)
+	body := f.get(t, "/api/replay", 200)
 	require.JSONEq(t, `{"replays":[]}`, body)
 
 	r := httptest.NewRequest(http.MethodPost, "/api/replay", strings.NewReader(
 		`{"connector":"b","from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z","type":["users.*","x"],"rate":2.5}`))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
-	code, body = f.request(t, r)
-	require.Equal(t, 200, code, body)
+	body = f.request(t, r, 200)
 	require.JSONEq(t, `{"replays":[{"connector":"b","number":1,"active":true,"from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z",
 		"types":["users.*","x"],"rate":2.5,"started_at":"2026-01-02T12:00:00Z","replayed":0,"refused":0,"skipped":0}]}`, body)
 	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon.Add(-time.Hour), Types: []string{"users.*", "x"}, Rate: 2.5}, f.b.replay.Order)
 
-	// One is under way, so none is begun for all.
-	code, body = f.post(t, "/api/replay?since=2h")
-	require.Equal(t, 409, code)
+	// One is active, so none is started for all.
+	body = f.post(t, "/api/replay?since=2h", 409)
 	require.Contains(t, body, "connector b: ")
 	require.Zero(t, f.a.replay.Number)
 
 	f.b.replay.Replayed, f.b.replay.Refused, f.b.replay.Skipped = 5, 6, 7
-	code, body = f.request(t, httptest.NewRequest(http.MethodPost, "/api/replay/end?connector=b", nil))
-	require.Equal(t, 200, code, body)
+	body = f.request(t, httptest.NewRequest(http.MethodPost, "/api/replay/end?connector=b", nil), 200)
 	require.Contains(t, body, `"active":false,`)
 	require.Contains(t, body, `"ended_at":"2026-01-02T12:01:00Z","replayed":5,"refused":6,"skipped":7`)
 
-	code, body = f.post(t, "/api/replay?since=2h")
-	require.Equal(t, 200, code, body)
+	f.post(t, "/api/replay?since=2h", 200)
 	require.Equal(t, queue.ReplayOrder{From: noon.Add(-2 * time.Hour), Till: noon}, f.a.replay.Order)
-	code, body = f.post(t, "/api/replay/end")
-	require.Equal(t, 200, code, body)
+	f.post(t, "/api/replay/end", 200)
 	require.False(t, f.a.replay.Active() || f.b.replay.Active())
-	_, body = f.get(t, "/api/replay")
+	body = f.get(t, "/api/replay", 200)
 	require.Equal(t, 2, strings.Count(body, `"active":false`))
 	require.NotContains(t, body, "gone")
 
 	f.a.err = errors.New("disk on fire")
-	code, _ = f.post(t, "/api/replay?since=2h")
-	require.Equal(t, 500, code)
+	f.post(t, "/api/replay?since=2h", 500)
 }
 
 func TestReplaysThatAreRefused(t *testing.T) {
@@ -83,15 +72,13 @@ func TestReplaysThatAreRefused(t *testing.T) {
 		"since=1h&to=x": 400, "since=1h&type=[": 400, "since=1h&type=": 400, "since=1h&rate=-1": 400, "since=1h&rate=NaN": 400,
 		"since=1h&rate=x": 400, "since=0s": 400, "since=1h&connector=c": 404, "since=1h&connector=gone": 409,
 	} {
-		code, body := f.post(t, "/api/replay?"+query)
-		require.Equal(t, want, code, "%s %s", query, body)
+		body := f.post(t, "/api/replay?"+query, want)
 		require.Contains(t, body, `"error":"`)
 	}
 	for body, want := range map[string]string{`[]`: "no JSON object", `{"since":{}}`: "since must be text", `{"since":null}`: "since must be text"} {
 		r := httptest.NewRequest(http.MethodPost, "/api/replay", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		code, answer := f.request(t, r)
-		require.Equal(t, 400, code)
+		answer := f.request(t, r, 400)
 		require.Contains(t, answer, want)
 	}
 	require.Zero(t, f.a.replay.Number)
@@ -108,25 +95,21 @@ func TestForget(t *testing.T) {
 	f.gone.erase = []string{`{"user":{"external_user_id":"jo"}}`}
 	r := httptest.NewRequest(http.MethodPost, "/api/forget", strings.NewReader(url.Values{"user": {"jo"}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	code, body := f.request(t, r)
-	require.Equal(t, 200, code, body)
+	body := f.request(t, r, 200)
 	require.JSONEq(t, `{"history":4,"dead":0,"pending":3,"connectors":[{"connector":"a","history":3,"dead":0,"pending":1},
 		{"connector":"b","history":0,"dead":0,"pending":1},{"connector":"gone","history":1,"dead":0,"pending":1}]}`, body)
 	require.Len(t, f.a.erase, 7)
 	require.NotContains(t, f.log.String(), "jo")
 
 	for user, left := range map[string]int{"null": 7, "7": 6} {
-		_, body = f.post(t, "/api/forget?connector=a&user="+user)
+		body = f.post(t, "/api/forget?connector=a&user="+user, 200)
 		require.Len(t, f.a.erase, left, body)
 		f.a.erase = append(slices.Clip(f.a.erase), make([]string, 7-left)...)
 	}
-	code, _ = f.post(t, "/api/forget")
-	require.Equal(t, 400, code)
-	code, _ = f.get(t, "/api/forget?user=jo")
-	require.Equal(t, 405, code)
+	f.post(t, "/api/forget", 400)
+	f.get(t, "/api/forget?user=jo", 405)
 	f.a.err = errors.New("disk on fire")
-	code, body = f.post(t, "/api/forget?user=jo")
-	require.Equal(t, 500, code)
+	body = f.post(t, "/api/forget?user=jo", 500)
 	require.Contains(t, body, "ask again")
 }
 
@@ -164,10 +147,10 @@ func TestForgetMayTakeLongerThanTheServerAllows(t *testing.T) {
 
 func TestDrift(t *testing.T) {
 	f := newFixture(t)
-	_, body := f.get(t, "/api/drift")
+	body := f.get(t, "/api/drift", 200)
 	require.JSONEq(t, `{"drift":[]}`, body)
 	f.drift = []drift.Item{{EventType: "new.Type", Count: 3, FirstSeen: noon, LastSeen: noon}}
-	_, body = f.get(t, "/api/drift")
+	body = f.get(t, "/api/drift", 200)
 	var answer Drift
 	require.NoError(t, json.Unmarshal([]byte(body), &answer))
 	require.Equal(t, f.drift, answer.Drift)
@@ -176,33 +159,24 @@ func TestDrift(t *testing.T) {
 func TestToken(t *testing.T) {
 	f := newFixture(t)
 	f.SetToken("operator")
-	ask := func(path, authorization string) (int, string) {
-		r := httptest.NewRequest(http.MethodGet, path, nil)
-		r.Header.Set("Authorization", authorization)
-		return f.request(t, r)
+	status := func(path, authorization string) int {
+		return f.ask("GET", path, "", "Authorization", authorization).StatusCode
 	}
 	for _, path := range []string{"/status", "/metrics", "/api/dead", "/api/dead/1", "/api/replay", "/api/drift", "/nothing"} {
 		for _, wrong := range []string{"", "Bearer", "Bearer operato", "Bearer operator2", "Basic operator", "operator"} {
-			code, body := ask(path, wrong)
-			require.Equal(t, 401, code, "%s %q", path, wrong)
-			require.Contains(t, body, `{"error":"the admin token is missing or wrong`)
+			require.Equal(t, 401, status(path, wrong), "%s %q", path, wrong)
 		}
-		code, _ := ask(path, "bearer operator")
-		require.NotEqual(t, 401, code, path)
+		require.NotEqual(t, 401, status(path, "bearer operator"), path)
 	}
-	code, _ := f.post(t, "/api/resume")
-	require.Equal(t, 401, code)
+	require.Contains(t, f.post(t, "/api/resume", 401), `{"error":"the admin token is missing or wrong`)
 	require.Empty(t, f.resumed)
 	for _, path := range []string{"/livez", "/readyz"} {
-		code, _ := ask(path, "")
-		require.Equal(t, 200, code)
+		require.Equal(t, 200, status(path, ""))
 	}
 	f.SetToken("next")
-	code, _ = ask("/status", "Bearer operator")
-	require.Equal(t, 401, code)
+	require.Equal(t, 401, status("/status", "Bearer operator"))
 	f.SetToken("")
-	code, _ = ask("/status", "")
-	require.Equal(t, 200, code)
+	f.get(t, "/status", 200)
 }
 
 // Pages of other sites may change nothing, whatever they know.
@@ -211,8 +185,7 @@ func TestPagesFromElsewhere(t *testing.T) {
 	for _, path := range []string{"/api/dead/replay", "/api/dead/purge", "/api/resume", "/api/replay", "/api/replay/end", "/api/forget"} {
 		r := httptest.NewRequest(http.MethodPost, path+"?user=jo&since=1h&all=true", nil)
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		code, body := f.request(t, r)
-		require.Equal(t, 403, code, path)
+		body := f.request(t, r, 403)
 		require.Contains(t, body, `{"error":"`)
 	}
 	require.Empty(t, f.resumed)

@@ -36,7 +36,7 @@ type Overview struct {
 // ConnectorOverview is one connector at a glance.
 type ConnectorOverview struct {
 	ConnectorStatus
-	Configured bool      `json:"configured"` // false: nobody delivers for it
+	Configured bool      `json:"configured"` // false: nothing is delivered for it
 	Since      time.Time `json:"since,omitzero"`
 	NextTry    time.Time `json:"next_try,omitzero"`
 	Latest     *Sample   `json:"latest,omitempty"` // absent in the first seconds
@@ -90,8 +90,8 @@ func (a *Admin) overview(r request) (any, error) {
 // little traffic most have none.
 const latencyOf = 30
 
-// lag is how long delivery takes for what is pending and not parked, as fast as it goes now; nil:
-// it does not go.
+// lag is how long delivery takes for what is pending and not parked, at the present
+// rate; nil: nothing is being delivered.
 func lag(pending uint64, out float64) *float64 {
 	seconds := 0.0
 	if pending > 0 {

@@ -70,9 +70,9 @@ func place(r request, record, index string) (connector Connector, seq uint64, i 
 	i, err2 := strconv.Atoi(index)
 	switch {
 	case err != nil || err2 != nil || seq == 0 || i < 0:
-		return connector, 0, 0, refuse(http.StatusBadRequest, "say which event: the number of its record and its index, as bridge pending list shows them")
+		return connector, 0, 0, bad("say which event: the number of its record and its index, as bridge pending list shows them")
 	case len(r.connectors) != 1:
-		return connector, 0, 0, refuse(http.StatusBadRequest, "say which connector")
+		return connector, 0, 0, bad("say which connector")
 	}
 	return r.connectors[0], seq, i, nil
 }

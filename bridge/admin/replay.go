@@ -2,7 +2,6 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -13,8 +12,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// Replays is what /api/replay answers: the newest replay of each connector that
-// has had one.
+// Replays is what /api/replay answers: the newest replay of each connector.
 type Replays struct {
 	Replays []Replay `json:"replays"`
 }
@@ -47,46 +45,46 @@ func replayOf(connector string, r queue.Replay) Replay {
 	}
 }
 
-// orderOf reads an order; an error says which part is wrong.
+// orderOf reads an order; the error is a refusal.
 func orderOf(values url.Values, now time.Time) (queue.ReplayOrder, error) {
 	order := queue.ReplayOrder{Till: now, Types: values["type"]}
 	begin, name := values.Get("from"), "from"
 	if since := values.Get("since"); since != "" {
 		if begin != "" {
-			return order, errors.New("since and from say the same; leave out one of them")
+			return order, bad("since and from say the same; leave out one of them")
 		}
 		begin, name = since, "since"
 	}
 	if begin == "" {
-		return order, errors.New("since or from is missing: when the events were received, or how long ago")
+		return order, bad("since or from is missing: when the events were received, or how long ago")
 	}
 	var err error
-	if order.From, err = momentOf(begin, now); err != nil {
-		return order, fmt.Errorf("%s %w", name, err)
+	if order.From, err = momentOf(name, begin, now); err != nil {
+		return order, err
 	}
 	if end := values.Get("to"); end != "" {
-		if order.Till, err = momentOf(end, now); err != nil {
-			return order, fmt.Errorf("to %w", err)
+		if order.Till, err = momentOf("to", end, now); err != nil {
+			return order, err
 		}
 	}
 	if !order.From.Before(order.Till) {
-		return order, fmt.Errorf("%s must be before to, or before now where that is not given", name)
+		return order, bad(name + " must be before to, or before now where that is not given")
 	}
 	for _, pattern := range order.Types {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return order, errors.New("type must be an event type or a pattern such as users.messages.email.*")
+			return order, bad("type must be an event type or a pattern such as users.messages.email.*")
 		}
 	}
 	if rate := values.Get("rate"); rate != "" {
 		if order.Rate, err = strconv.ParseFloat(rate, 64); err != nil || !(order.Rate >= 0) || order.Rate > 1e9 {
-			return order, errors.New("rate must be a number of events a second, 0 for as fast as it goes")
+			return order, bad("rate must be a number of events a second, 0 for as fast as it goes")
 		}
 	}
 	return order, nil
 }
 
-// startReplay orders a replay of the connectors that are meant. All are looked
-// at first, so that none is begun where one cannot be.
+// startReplay orders a replay of the connectors of a request. All are checked first,
+// so that none is started if one cannot be.
 func (a *Admin) startReplay(r request) (any, error) {
 	connectors, err := deliveredFor(r)
 	if err != nil {
@@ -94,7 +92,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 	}
 	order, err := orderOf(r.values, a.cfg.Now())
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, err.Error())
+		return nil, err
 	}
 	for _, connector := range connectors {
 		newest, err := connector.Queue.Replay(r.ctx)
@@ -118,7 +116,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 	return answer, nil
 }
 
-// deliveredFor returns the connectors that are meant and in the configuration.
+// deliveredFor returns the connectors of a request that are in the configuration.
 func deliveredFor(r request) ([]Connector, error) {
 	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Sender == nil })
 	if len(connectors) == 0 {
@@ -134,12 +132,12 @@ func noReplay(connector Connector, err error) error {
 	return err
 }
 
-// replays shows the newest replay of each connector that is meant.
+// replays shows the newest replay of each connector of a request.
 func (a *Admin) replays(r request) (any, error) {
 	return eachReplay(r, func(Connector, queue.Replay) error { return nil })
 }
 
-// endReplay ends the replays that are under way.
+// endReplay ends the active replays.
 func (a *Admin) endReplay(r request) (any, error) {
 	return eachReplay(r, func(connector Connector, newest queue.Replay) error {
 		if !newest.Active() {
@@ -150,7 +148,7 @@ func (a *Admin) endReplay(r request) (any, error) {
 	})
 }
 
-// eachReplay gives do the newest replay of each connector that is meant, and
+// eachReplay passes the newest replay of each connector of a request to do, and
 // answers with what they are afterwards.
 func eachReplay(r request, do func(Connector, queue.Replay) error) (any, error) {
 	answer := Replays{Replays: []Replay{}}

@@ -88,8 +88,9 @@ func (a *Admin) login(c *gin.Context) {
 		fail(c, http.StatusBadRequest, "the token must not stand in the URL; send it in the body")
 		return
 	}
-	values, ok := form(c)
-	if !ok {
+	values, err := form(c)
+	if err != nil {
+		a.fail(c, err)
 		return
 	}
 	want := a.token.Load()

@@ -24,9 +24,9 @@ import (
 
 // What a Store's error may wrap; any other ends the backfill.
 var (
-	// ErrLater means that nothing was stored, and that it may go better later.
+	// ErrLater means that nothing was stored, and that a retry may succeed.
 	ErrLater = errors.New("not now")
-	// ErrAway means that nobody answered: the batch may be stored or not.
+	// ErrAway means that there was no response: the batch may be stored or not.
 	ErrAway = errors.New("no answer")
 	// ErrTooLarge means that the batch is larger than is taken.
 	ErrTooLarge = errors.New("too large")
@@ -202,7 +202,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// record takes in one record of a file.
+// record adds one record of a file to the batch.
 func (r *run) record(ctx context.Context, f file, rec storageexport.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -287,7 +287,7 @@ func (c *checker) mapping(v Connector, key func(field string) string) {
 	for _, err := range wrong {
 		if option := (*mapping.OptionError)(nil); errors.As(err, &option) {
 			c.add(key(keyOfOption(option.Option)), "%s", option.Text)
-		} else if err != nil { // whatever it is, it must not pass
+		} else if err != nil {
 			c.add(key("filter"), "%v", err)
 		}
 	}

@@ -152,8 +152,8 @@ type Connector struct {
 	Queue *Queue `key:"queue" short:"url" flat:"-" flag:"-" change:"restart" unset:"the bridge's" help:"a queue of its own, as 'queue' above"`
 }
 
-// Backoff bounds the wait between attempts while RudderStack is away; the wait
-// is drawn at random below a bound that doubles from Min to Max.
+// Backoff bounds the wait between attempts while RudderStack is unavailable; the
+// wait is random, below a bound that doubles from Min to Max.
 type Backoff struct {
 	Min time.Duration `key:"min" default:"500ms" min:"1ms" max:"1h" help:"bound of the first wait while RudderStack is away; it doubles"`
 	Max time.Duration `key:"max" default:"25s" min:"1ms" max:"1h" help:"bound of any such wait"`

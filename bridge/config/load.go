@@ -24,7 +24,7 @@ type Source struct {
 
 // Load reads a configuration and checks all of it. Where it is wrong the error
 // is an *Error with every mistake. It returns with the end of ctx even where a
-// file cannot be read to its end, such as a pipe that nobody writes to.
+// file cannot be read to its end, such as a pipe without a writer.
 func Load(ctx context.Context, src Source) (cfg Config, err error) {
 	done := make(chan struct{})
 	var read Config

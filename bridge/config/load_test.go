@@ -135,13 +135,6 @@ func TestLoadWithoutFile(t *testing.T) {
 	require.Equal(t, "default", want.Name)
 }
 
-func TestLoadShortFile(t *testing.T) {
-	cfg, err := Load(t.Context(), Source{File: writeFile(t, "queue: sqlite\nbraze_token: t\nrudder_url: http://r\nwrite_key: k\n")})
-	require.NoError(t, err)
-	require.Equal(t, []string{"t"}, cfg.Connectors[0].Tokens)
-	require.False(t, cfg.Connectors[0].Open)
-}
-
 // good is a connector with nothing wrong; tests put a mistake beside it.
 const good = "    token: t\n    rudder_url: http://r\n    write_key: k\n"
 
@@ -352,7 +345,7 @@ func TestLargeFilesAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "is larger than 4MiB")
 }
 
-// Nobody writes to the pipe: only the end of the context ends it.
+// The pipe has no writer: only the end of the context ends the read.
 func TestLoadEndsWithItsContext(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))

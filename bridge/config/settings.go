@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -243,3 +244,15 @@ func Keys(changes []Change) string {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// quoted finds words in single quotes, which are code, and no apostrophes.
+var quoted = regexp.MustCompile(`(^|[ (])'([^']+)'`)
+
+// Usage is the help of the setting's flag.
+func (s Setting) Usage() string {
+	text := quoted.ReplaceAllString(s.Help, "$1$2")
+	if zero := s.tags.get("zero"); zero != "" {
+		text += "; 0: " + zero
+	}
+	return text
+}

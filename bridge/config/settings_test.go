@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each setting that differs is named once when it is reloaded, and nothing else.
 // alterEach gives each setting in v another value, calls check with its key, and
 // gives it back the one that it had. It returns how many there are.
 func alterEach(v reflect.Value, check func(key string)) (count int) {
@@ -44,6 +42,7 @@ func alterEach(v reflect.Value, check func(key string)) (count int) {
 	return count
 }
 
+// Each setting that differs is named once when it is reloaded, and nothing else.
 func TestEverySettingIsCompared(t *testing.T) {
 	cfg, connector := Default(), DefaultConnector()
 	count := alterEach(reflect.ValueOf(&cfg).Elem(), func(key string) {
@@ -98,12 +97,4 @@ func TestTagsAreGood(t *testing.T) {
 	for _, flag := range []string{"name", "tokens", "braze-tokens", "names-TYPE", "pii-fields", "queue-url"} {
 		require.False(t, flags[flag], flag)
 	}
-}
-
-// The tables in the page for operators are those that make generate writes.
-func TestTheTablesAreFresh(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
-	require.NoError(t, err)
-	require.Contains(t, string(page), Table(false), "run make generate")
-	require.Contains(t, string(page), Table(true), "run make generate")
 }

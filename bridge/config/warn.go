@@ -18,17 +18,25 @@ func (c Config) Warnings() []string {
 	if c.AdminToken == "" && !loopback(c.Admin) {
 		w.add("admin: %s can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1", c.Admin)
 	}
-	glossary, err := schemas.LoadFile(c.Glossary)
-	if err != nil {
-		w.add("glossary: %v", err)
-		glossary = &schemas.Glossary{}
+	var known names
+	if slices.ContainsFunc(c.Connectors, Connector.usesNames) { // to read a glossary takes a while
+		glossary, err := schemas.LoadFile(c.Glossary)
+		if err != nil {
+			w.add("glossary: %v", err)
+		} else {
+			known = namesOf(glossary)
+		}
 	}
-	known := namesOf(glossary)
 	for _, connector := range c.Connectors {
 		w.where = "connector " + connector.Name + ": "
 		w.connector(connector, known)
 	}
 	return w.list
+}
+
+// usesNames tells whether a connector's settings have names of the glossary in them.
+func (c Connector) usesNames() bool {
+	return len(c.Filter.Allow)+len(c.Filter.Deny)+len(c.Filter.AllowProperties)+len(c.Filter.DenyProperties)+len(c.Names.Map)+len(c.PII.Fields) > 0
 }
 
 // warner collects warnings; where is what each begins with.

@@ -20,6 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 // running is a bridge that delivers to a fake RudderStack.
 type running struct {
@@ -48,6 +49,7 @@ func run(t *testing.T, token string) *running {
 	for _, name := range []string{"brand-a", "brand-b"} {
 		c := config.DefaultConnector()
 		c.Name, c.Tokens, c.RudderURL, c.WriteKey = name, []string{"tok-" + name}, r.rudder.URL, "wk-"+name
+		c.Backoff = config.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}
 		cfg.Connectors = append(cfg.Connectors, c)
 	}
 	ready := make(chan bridge.Addresses, 1)
@@ -72,16 +74,12 @@ func run(t *testing.T, token string) *running {
 // post sends events to a connector as Braze would.
 func (r *running) post(connector string, events ...string) {
 	r.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, r.at.Intake+"/currents/"+connector, strings.NewReader(`{"events":[`+strings.Join(events, ",")+`]}`))
-	require.NoError(r.t, err)
-	req.Header.Set("Authorization", "Bearer tok-"+connector)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(r.t, err)
-	resp.Body.Close()
-	require.Equal(r.t, http.StatusOK, resp.StatusCode)
+	api := jsoncall.API{Base: r.at.Intake, Token: "tok-" + connector}
+	body := json.RawMessage(`{"events":[` + strings.Join(events, ",") + `]}`)
+	require.NoError(r.t, api.Do(r.t.Context(), http.MethodPost, "/currents/"+connector, body, nil))
 }
 
-// event is one that nobody complains about.
+// event is a valid event.
 func event(id, extra string) string {
 	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
 }
@@ -99,21 +97,15 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 	r.t.Helper()
 	var last admin.ConnectorStatus
 	require.Eventually(r.t, func() bool {
-		req, err := http.NewRequest(http.MethodGet, r.at.Admin+"/status", nil)
-		require.NoError(r.t, err)
-		req.Header.Set("Authorization", "Bearer "+r.token)
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(r.t, err)
-		defer resp.Body.Close()
 		var status admin.Status
-		require.NoError(r.t, json.NewDecoder(resp.Body).Decode(&status))
+		require.NoError(r.t, jsoncall.API{Base: r.at.Admin, Token: r.token}.Do(r.t.Context(), http.MethodGet, "/status", nil, &status))
 		for _, c := range status.Connectors {
 			if c.Name == connector {
 				last = c
 			}
 		}
 		return good(last)
-	}, patience, 20*time.Millisecond, "%+v", &last)
+	}, timeout, 20*time.Millisecond, "%+v", &last)
 }
 
 // refuse has RudderStack refuse what contains a text, and returns what ends that.

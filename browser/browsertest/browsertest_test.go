@@ -21,7 +21,7 @@ func TestWhatAPageMustNotDoIsSeen(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<link rel=icon href="data:,"><p id=p>here</p><script>
-			console.error("told")
+			console.error("logged")
 			fetch("`+other.URL+`/elsewhere").then(() => { p.textContent = "done"; throw new Error("thrown") })
 		</script>`)
 	}))
@@ -32,6 +32,6 @@ func TestWhatAPageMustNotDoIsSeen(t *testing.T) {
 	page.Until(`new Promise(done => setTimeout(() => done(true), 100))`) // for the exception to arrive
 	wrong := strings.Join(page.Forgive(), "\n")
 	require.Contains(t, wrong, "asked for "+other.URL+"/elsewhere")
-	require.Contains(t, wrong, `console: "told"`)
+	require.Contains(t, wrong, `console: "logged"`)
 	require.Contains(t, wrong, "thrown")
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// patience is how long a page may take for what a test waits for.
-const patience = 30 * time.Second
+// timeout is how long a test waits for a page.
+const timeout = 30 * time.Second
 
 // Page is one tab. What goes wrong in it fails the test at its end.
 type Page struct {
@@ -143,10 +143,10 @@ func (p *Page) Choose(selector, value string) {
 // a minute.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(p.ctx, 2*timeout)
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
-		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(timeout)))
 	if err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
 		p.t.Fatalf("waiting for %s: %v\nthe page says: %.2000s\nwrong so far: %q", expression, err, text, p.Forgive())
@@ -178,10 +178,10 @@ func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {
 	run(p, what, action)
 }
 
-// run does something that must not take longer than patience.
+// run does something that must not take longer than timeout.
 func run[T any](p *Page, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
 	p.must(err, what)

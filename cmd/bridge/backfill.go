@@ -51,7 +51,7 @@ which are named on standard error; 1 it did not come to its end, run it again.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: runBackfill,
 	}
-	addAdminFlags(cmd)
+	client(cmd)
 	fs := cmd.Flags()
 	fs.String("connector", "", "`NAME` of the connector whose events these are")
 	fs.String("from", "", "only events since this `TIME`: 2026-01-02T15:04:05Z, or 2026-01-02 for its begin in UTC")

@@ -21,14 +21,22 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
-// addAdminFlags adds the flags of a command that asks a running bridge.
-func addAdminFlags(cmd *cobra.Command) {
+// client makes cmd a command that asks a running bridge.
+func client(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().SortFlags = false
 	cmd.Flags().String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
 	cmd.Flags().String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
 	cmd.Flags().String("admin-token-file", "", "`FILE` that holds it")
 	cmd.Flags().Bool("json", false, "print JSON")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return bindClient(cmd.Flags()) }
+	return cmd
+}
+
+// connectorClient is client for a command that is about all connectors, or the one
+// that --connector names.
+func connectorClient(cmd *cobra.Command) *cobra.Command {
+	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
+	return cmd
 }
 
 // bindClient sets flags from the environment. A token on the command line takes
@@ -145,9 +153,4 @@ func given(cmd *cobra.Command, names ...string) url.Values {
 		}
 	}
 	return query
-}
-
-// addConnectorFlag adds the name of the one connector that is meant.
-func addConnectorFlag(cmd *cobra.Command) {
-	cmd.Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 }

@@ -18,9 +18,10 @@ func newDead() *cobra.Command {
 		Use:   "dead",
 		Short: "Look into the dead letters of a running bridge, replay or purge them",
 		Long: `Look into the dead letters of a running bridge: events that cannot be delivered,
-because nobody is in them or because RudderStack refused them on their own. Each
+because they have no user or because RudderStack refused them on their own. Each
 connector counts its letters for itself, so a number needs --connector where
-there are several. Replay what has been mended on RudderStack's side; purge what nobody wants.`,
+there are several. Replay what has been repaired on RudderStack's side; purge what is
+not needed.`,
 		Example: `  bridge dead list
   bridge dead summary
   bridge dead show 7
@@ -45,7 +46,6 @@ func newDeadList() *cobra.Command {
 			return show(cmd, "/api/dead", query, printLetters)
 		},
 	}
-	addAdminFlags(cmd)
 	addChoiceFlags(cmd)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
@@ -63,13 +63,12 @@ func newDeadSummary() *cobra.Command {
 			return show(cmd, "/api/dead/summary", chosenBy(cmd), printSummary)
 		},
 	}
-	addAdminFlags(cmd)
 	addChoiceFlags(cmd)
 	return cmd
 }
 
 func newDeadShow() *cobra.Command {
-	cmd := &cobra.Command{
+	return connectorClient(&cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one dead letter: why it died, RudderStack's words, and the event",
 		Example: `  bridge dead show 7
@@ -78,10 +77,7 @@ func newDeadShow() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd, "/api/dead/"+url.PathEscape(args[0]), given(cmd, "connector"), printLetter)
 		},
-	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
-	return cmd
+	})
 }
 
 // newDeadMove makes the command that moves dead letters by verb, replay or purge.
@@ -105,15 +101,14 @@ has moved some, and none is lost: call it again for the rest.`,
 			return err
 		},
 	}
-	addAdminFlags(cmd)
 	addChoiceFlags(cmd)
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }
 
-// addChoiceFlags adds what dead letters are chosen by.
+// addChoiceFlags makes cmd a client, with the flags that choose dead letters.
 func addChoiceFlags(cmd *cobra.Command) {
-	addConnectorFlag(cmd)
+	connectorClient(cmd)
 	cmd.Flags().String("reason", "", "only those with this `REASON`, such as refused")
 	cmd.Flags().String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
 	cmd.Flags().String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 // asCommand makes the test binary be the command, so that tests have a real
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{asCommand + "=1", "PATH=" + os.Getenv("PATH")}, env...)
@@ -45,70 +44,58 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runBridge runs the command to its end.
-func runBridge(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+// runBridge runs the command to its end and requires an exit code.
+func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, env, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run()
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	require.Equal(t, code, cmd.ProcessState.ExitCode(), "%q: %s%s", args, &out, &errs)
+	return out.String(), errs.String()
 }
 
 // serving is a bridge that runs as a process.
 type serving struct {
-	cmd           *exec.Cmd
-	listen, admin string
-	stderr        logbuffer.Buffer
+	*bridgeproc.Process
+	logPath string
 }
 
 func serve(t *testing.T, env []string, args ...string) *serving {
 	t.Helper()
-	s, ready := starting(t, env, args...)
-	ready()
+	s := starting(t, env, args...)
+	require.NoError(t, s.AwaitReady(t.Context()))
 	return s
 }
 
-// starting runs a bridge; ready waits until it answers.
-func starting(t *testing.T, env []string, args ...string) (s *serving, ready func()) {
+// starting runs a bridge on free ports and does not wait until it is ready.
+func starting(t *testing.T, env []string, args ...string) *serving {
 	t.Helper()
-	s = &serving{cmd: command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)}
-	s.cmd.Stderr = &s.stderr
-	return s, s.start(t)
+	logPath := filepath.Join(t.TempDir(), "bridge.log")
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
+	p, err := bridgeproc.Start(os.Args[0], logPath, append(env, asCommand+"=1"), args...)
+	require.NoError(t, err)
+	t.Cleanup(p.Kill)
+	return &serving{p, logPath}
 }
 
-// start starts the command; ready waits until the bridge answers.
-func (s *serving) start(t *testing.T) (ready func()) {
+// output is all that the bridge has written.
+func (s *serving) output(t *testing.T) string {
 	t.Helper()
-	out, err := s.cmd.StdoutPipe()
+	text, err := os.ReadFile(s.logPath)
 	require.NoError(t, err)
-	require.NoError(t, s.cmd.Start())
-	t.Cleanup(func() {
-		if s.cmd.ProcessState == nil {
-			_ = s.cmd.Process.Kill()
-			_ = s.cmd.Wait()
-		}
-	})
-	return func() {
-		t.Helper()
-		line, err := bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err, "%s", s.stderr.String())
-		match := regexp.MustCompile(`^ready: listen=(http\S+) admin=(http\S+) page=(http\S+)/\n$`).FindStringSubmatch(line)
-		require.NotNil(t, match, line)
-		require.Equal(t, match[2], match[3])
-		s.listen, s.admin = match[1], match[2]
-	}
+	return string(text)
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
 	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(signal))
+	require.NoError(t, s.Cmd.Process.Signal(signal))
 }
 
-func (s *serving) end(t *testing.T) int {
-	t.Helper()
-	_ = s.cmd.Wait()
-	return s.cmd.ProcessState.ExitCode()
+// end waits for the end of the bridge and returns its exit code.
+func (s *serving) end() int {
+	<-s.Gone
+	return s.Cmd.ProcessState.ExitCode()
 }
 
 func (s *serving) post(t *testing.T, body string) {
@@ -119,7 +106,7 @@ func (s *serving) post(t *testing.T, body string) {
 // try posts a body and returns the status of the answer.
 func (s *serving) try(t *testing.T, path, token, body string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.listen+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Intake+path, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
@@ -131,7 +118,17 @@ func (s *serving) try(t *testing.T, path, token, body string) int {
 // logged waits until the bridge has logged text.
 func (s *serving) logged(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(s.stderr.String(), text) }, 20*time.Second, 5*time.Millisecond, text)
+	require.Eventually(t, func() bool { return strings.Contains(s.output(t), text) }, time.Minute, 5*time.Millisecond, text)
+}
+
+// until waits until /status contains a text.
+func (s *serving) until(t *testing.T, token, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var status json.RawMessage
+		require.NoError(t, jsoncall.API{Base: s.Admin, Token: token}.Do(t.Context(), http.MethodGet, "/status", nil, &status))
+		return strings.Contains(string(status), text)
+	}, time.Minute, 10*time.Millisecond, text)
 }
 
 func rudderStack(t *testing.T) *httptest.Server {
@@ -142,63 +139,58 @@ func rudderStack(t *testing.T) *httptest.Server {
 
 const twoEvents = `{"events":[{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"agentconsole.ToolInvocation"}]}`
 
-func TestServeStatusDeadAndSignals(t *testing.T) {
-	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-		t.Run(signal.String(), func(t *testing.T) {
-			s := serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
-			s.post(t, twoEvents)
-			var stdout string
-			require.Eventually(t, func() bool {
-				var code int
-				code, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
-				return code == 0 && strings.Contains(stdout, `"delivered":1`)
-			}, 30*time.Second, 20*time.Millisecond)
-			require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
+func TestServeStatusAndDead(t *testing.T) {
+	t.Parallel()
+	s := serve(t, []string{"BRIDGE_BRAZE_TOKEN=s3cret"}, "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
+	require.Regexp(t, `(?m)^ready: listen=http\S+ admin=(http\S+) page=http\S+/$`, s.output(t))
+	require.Contains(t, s.output(t), " page="+s.Admin+"/\n")
+	s.post(t, twoEvents)
+	s.until(t, "", `"delivered":1`)
+	stdout, _ := runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
+	require.Regexp(t, `^{"connectors":\[{"name":"default","received":2,"duplicates":0,"accepted":2,"filtered":0,"delivered":1,"dead":1,"purged":0,"pending":0,"replayed":0,"backfilled":0,"oldest_pending_seconds":0,"destination":{"state":"ok","last_error":""},"parked":0}]}\n$`, stdout)
 
-			code, stdout, _ := runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.admin, "http://")}, "status")
-			require.Zero(t, code)
-			require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
-			require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +0 +- +ok *$`, stdout)
+	stdout, _ = runBridge(t, []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}, 0, "status")
+	require.Regexp(t, `(?m)^ +connector +received .* destination *$`, stdout)
+	require.Regexp(t, `(?m)^ +default +2 +0 +2 +0 +1 +1 +0 +0 +0 +0 +- +ok *$`, stdout)
 
-			code, stdout, _ = runBridge(t, nil, "dead", "list", "--admin", s.admin)
-			require.Zero(t, code)
-			require.Regexp(t, `(?m)^default +1 +20.* +agentconsole.ToolInvocation +2 +no_identity +-$`, stdout)
-			code, stdout, _ = runBridge(t, nil, "dead", "show", "1", "--admin", s.admin, "--json")
-			require.Zero(t, code)
-			require.True(t, json.Valid([]byte(stdout)), stdout)
-			require.Contains(t, stdout, `"reason":"no_identity"`)
-			code, _, stderr := runBridge(t, nil, "dead", "show", "2", "--admin", s.admin)
-			require.Equal(t, 1, code)
-			require.Equal(t, "error: the bridge answered 404 Not Found: there is no dead letter 2\n", stderr)
+	stdout, _ = runBridge(t, nil, 0, "dead", "list", "--admin", s.Admin)
+	require.Regexp(t, `(?m)^default +1 +20.* +agentconsole.ToolInvocation +2 +no_identity +-$`, stdout)
+	stdout, _ = runBridge(t, nil, 0, "dead", "show", "1", "--admin", s.Admin, "--json")
+	require.True(t, json.Valid([]byte(stdout)), stdout)
+	require.Contains(t, stdout, `"reason":"no_identity"`)
+	_, stderr := runBridge(t, nil, 1, "dead", "show", "2", "--admin", s.Admin)
+	require.Equal(t, "error: the bridge answered 404 Not Found: there is no dead letter 2\n", stderr)
 
-			code, _, stderr = runBridge(t, nil, "dead", "purge", "--admin", s.admin)
-			require.Equal(t, 1, code)
-			require.Contains(t, stderr, "say which")
-			code, _, stderr = runBridge(t, nil, "dead", "replay", "--since", "soon", "--admin", s.admin)
-			require.Equal(t, 1, code)
-			require.Contains(t, stderr, "since must be a time such as")
-			code, stdout, stderr = runBridge(t, nil, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.admin)
-			require.Zero(t, code, stderr)
-			require.Equal(t, "connector default: 1 dead letter purged\n", stdout)
-			_, stdout, _ = runBridge(t, nil, "status", "--admin", s.admin, "--json")
-			require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
+	_, stderr = runBridge(t, nil, 1, "dead", "purge", "--admin", s.Admin)
+	require.Contains(t, stderr, "say which")
+	_, stderr = runBridge(t, nil, 1, "dead", "replay", "--since", "soon", "--admin", s.Admin)
+	require.Contains(t, stderr, "since must be a time such as")
+	stdout, _ = runBridge(t, nil, 0, "dead", "purge", "1", "--reason", "no_identity", "--since", "1h", "--admin", s.Admin)
+	require.Equal(t, "connector default: 1 dead letter purged\n", stdout)
+	stdout, _ = runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
+	require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
 
-			s.signal(t, signal)
-			require.Zero(t, s.end(t), s.stderr.String())
-			require.NotContains(t, s.stderr.String(), "s3cret")
-			code, _, stderr = runBridge(t, nil, "status", "--admin", s.admin)
-			require.Equal(t, 1, code)
-			require.Contains(t, stderr, "error: no bridge answers on "+s.admin)
-		})
-	}
+	s.signal(t, syscall.SIGTERM)
+	require.Zero(t, s.end(), s.Log())
+	require.NotContains(t, s.output(t), "s3cret")
+	_, stderr = runBridge(t, nil, 1, "status", "--admin", s.Admin)
+	require.Contains(t, stderr, "error: no bridge answers on "+s.Admin)
+}
+
+func TestInterruptStops(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil, "--open", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
+	s.signal(t, os.Interrupt)
+	require.Zero(t, s.end(), s.Log())
 }
 
 func TestServeFails(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
 	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir())
-	dir := s.cmd.Args[len(s.cmd.Args)-1]
+	dir := s.Cmd.Args[len(s.Cmd.Args)-1]
 	good := []string{"serve", "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--admin", "127.0.0.1:0"}
 	file := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("connectors:\n  - token: t\n    rudder_ur: http://r\n    write_key: k\n"), 0o600))
@@ -218,8 +210,7 @@ func TestServeFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := runBridge(t, nil, tt.args...)
-			require.Equal(t, 1, code)
+			stdout, stderr := runBridge(t, nil, 1, tt.args...)
 			require.Empty(t, stdout)
 			for _, want := range tt.want {
 				require.Contains(t, stderr, want)
@@ -229,29 +220,26 @@ func TestServeFails(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "bridge.yaml")
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://r\n    write_key: k\n")
-	code, stdout, stderr := runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
-	require.Zero(t, code)
+	stdout, stderr := runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "good: ")
 	require.NotContains(t, stdout, "warning")
 	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
 	require.Empty(t, stderr)
 
-	code, stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, "check", "--config", file)
-	require.Zero(t, code)
+	stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
 
 	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
-	code, stdout, _ = runBridge(t, []string{"TOKEN=x"}, "check", "--config", file)
-	require.Zero(t, code, "warnings are no mistakes")
+	stdout, _ = runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
 	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
 	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
 
 	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
-	code, stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, "check")
-	require.Equal(t, 1, code)
+	stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, 1, "check")
 	require.Empty(t, stderr)
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	require.Len(t, lines, 3)

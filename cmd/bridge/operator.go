@@ -13,13 +13,13 @@ import (
 )
 
 func newResume() *cobra.Command {
-	cmd := &cobra.Command{
+	return connectorClient(&cobra.Command{
 		Use:   "resume",
 		Short: "Try a destination again at once that is paused or backing off",
 		Long: `Try a destination again at once that is paused or backing off, for example after
 its write key was set right in RudderStack. Without this the bridge tries by
-itself, at least every 30 seconds. It exits 0 when the bridge was told; bridge
-status shows what came of it.`,
+itself, at least every 30 seconds. It exits 0 when the request was sent; bridge
+status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
 		Args: cobra.NoArgs,
@@ -31,10 +31,7 @@ status shows what came of it.`,
 			})
 			return err
 		},
-	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
-	return cmd
+	})
 }
 
 func newForget() *cobra.Command {
@@ -64,8 +61,7 @@ delivery and were left (call it again later), and 1 on an error.`,
 			return err
 		},
 	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
+	connectorClient(cmd)
 	cmd.Flags().String("user", "", "`EXTERNAL_ID` of the person")
 	return cmd
 }
@@ -80,7 +76,7 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	cmd := &cobra.Command{
+	return client(&cobra.Command{
 		Use:   "drift",
 		Short: "List what Braze sent that the glossary of event types does not have",
 		Long: `List event types and fields that Braze sent since the bridge was started, or took a
@@ -92,9 +88,7 @@ It exits 0 whether there are any or not.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(cmd, "/api/drift", nil, printDrift)
 		},
-	}
-	addAdminFlags(cmd)
-	return cmd
+	})
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

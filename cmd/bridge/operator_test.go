@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,88 +35,72 @@ func answering(t *testing.T, status int) (url string, answer *atomic.Int64) {
 // TestOperator has a day of an operator, with an admin token all the while: a
 // destination that refuses, then what is new, a replay, and a person to forget.
 func TestOperator(t *testing.T) {
+	t.Parallel()
 	url, answer := answering(t, 401)
 	token := filepath.Join(t.TempDir(), "admin-token")
 	require.NoError(t, os.WriteFile(token, []byte("operator\n"), 0o600))
 	s := serve(t, []string{"BRIDGE_ADMIN_TOKEN_FILE=" + token}, "--braze-token", "s3cret", "--rudder-url", url, "--write-key", "wk", "--data-dir", t.TempDir())
-	code, _, stderr := runBridge(t, nil, "status", "--admin", s.admin)
-	require.Equal(t, 1, code)
+	_, stderr := runBridge(t, nil, 1, "status", "--admin", s.Admin)
 	require.Contains(t, stderr, "401 Unauthorized: the admin token is missing or wrong")
-	env := []string{"BRIDGE_ADMIN=" + s.admin, "BRIDGE_ADMIN_TOKEN=wrong"}
-	bridge := func(args ...string) (int, string) {
+	env := []string{"BRIDGE_ADMIN=" + s.Admin, "BRIDGE_ADMIN_TOKEN=wrong"}
+	bridge := func(code int, args ...string) string {
 		t.Helper()
-		code, stdout, stderr := runBridge(t, env, append(args, "--admin-token-file", token)...)
-		return code, stdout + stderr
+		stdout, stderr := runBridge(t, env, code, append(args, "--admin-token-file", token)...)
+		return stdout + stderr
 	}
 	for i := range 5 {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"users.new.Type","user":{"external_user_id":"ada-%d"}}]}`, i, i%2))
 	}
-	var out string
-	require.Eventually(t, func() bool {
-		_, out = bridge("status", "--json")
-		return strings.Contains(out, `"state":"paused"`)
-	}, 30*time.Second, 20*time.Millisecond)
+	s.until(t, "operator", `"state":"paused"`)
 
-	code, out = bridge("forget", "--user", "ada-0", "--json")
-	require.Equal(t, 3, code, "what is pending is left, and the exit code says so")
+	out := bridge(3, "forget", "--user", "ada-0", "--json")
 	require.JSONEq(t, `{"history":0,"dead":0,"pending":3,"connectors":[{"connector":"default","history":0,"dead":0,"pending":3}]}`, out)
 
 	answer.Store(200)
 	begin := time.Now()
-	code, out = bridge("resume", "--connector", "default")
-	require.Zero(t, code)
+	out = bridge(0, "resume", "--connector", "default")
 	require.Equal(t, "connector default: the destination is tried again\n", out)
-	require.Eventually(t, func() bool {
-		_, out = bridge("status", "--json")
-		return strings.Contains(out, `"delivered":5`)
-	}, 30*time.Second, 20*time.Millisecond)
+	s.until(t, "operator", `"delivered":5`)
 	require.Less(t, time.Since(begin), 10*time.Second, "by itself it would have been 15 seconds")
 
 	operatorSeesDrift(t, bridge)
 
-	code, out = bridge("replay", "--since", "1h", "--type", "users.new.*", "--rate", "1000", "--wait")
-	require.Zero(t, code, out)
+	out = bridge(0, "replay", "--since", "1h", "--type", "users.new.*", "--rate", "1000", "--wait")
 	require.Regexp(t, `(?m)^connector default: replay 1 \(received 20.* to 20.*\) has ended: 5 delivered again, 0 refused, 0 left out$`, out)
-	code, out = bridge("replay", "status", "--json")
-	require.Zero(t, code)
+	out = bridge(0, "replay", "status", "--json")
 	require.Contains(t, out, `"active":false`)
 	require.Contains(t, out, `"types":["users.new.*"],"rate":1000`)
-	_, out = bridge("status", "--json")
+	out = bridge(0, "status", "--json")
 	require.Contains(t, out, `"delivered":5,"dead":0,"purged":0,"pending":0,"replayed":5`)
 
-	code, out = bridge("forget", "--user", "ada-0")
-	require.Zero(t, code)
+	out = bridge(0, "forget", "--user", "ada-0")
 	require.Equal(t, "connector default: 3 events of history and 0 dead letters are removed\n", out)
-	require.NotContains(t, s.stderr.String(), "ada-")
+	require.NotContains(t, s.output(t), "ada-")
 
 	operatorEndsAReplay(t, bridge)
 }
 
-func operatorSeesDrift(t *testing.T, bridge func(...string) (int, string)) {
+func operatorSeesDrift(t *testing.T, bridge func(int, ...string) string) {
 	t.Helper()
-	code, out := bridge("drift")
-	require.Zero(t, code)
+	out := bridge(0, "drift")
 	require.Regexp(t, `(?m)^users\.new\.Type +\(the type itself\) +5 +20`, out)
-	code, out = bridge("drift", "--json")
-	require.Zero(t, code)
+	out = bridge(0, "drift", "--json")
 	require.Contains(t, out, `{"drift":[{"event_type":"users.new.Type","field":"","count":5,`)
 }
 
 // operatorEndsAReplay begins a slow one and ends it.
-func operatorEndsAReplay(t *testing.T, bridge func(...string) (int, string)) {
+func operatorEndsAReplay(t *testing.T, bridge func(int, ...string) string) {
 	t.Helper()
-	code, out := bridge("replay", "--from", "2020-01-01T00:00:00Z", "--rate", "0.001")
-	require.Zero(t, code, out)
+	out := bridge(0, "replay", "--from", "2020-01-01T00:00:00Z", "--rate", "0.001")
 	require.Contains(t, out, "replay 2 (received 2020-01-01T00:00:00Z to ")
-	code, out = bridge("replay", "--since", "1h")
-	require.Equal(t, 1, code)
+	out = bridge(1, "replay", "--since", "1h")
 	require.Contains(t, out, "409 Conflict: connector default: a replay of history is active")
-	code, out = bridge("replay", "end")
-	require.Zero(t, code)
+	out = bridge(0, "replay", "end")
 	require.Contains(t, out, "has ended")
 }
 
 func TestCommandsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -128,8 +111,7 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{[]string{"drift", "--admin-token-file", "/none"}, "--admin-token-file: open /none"},
 		{[]string{"resume", "--admin", "127.0.0.1:1"}, "no bridge answers on http://127.0.0.1:1"},
 	} {
-		code, stdout, stderr := runBridge(t, nil, tt.args...)
-		require.Equal(t, 1, code, tt.args)
+		stdout, stderr := runBridge(t, nil, 1, tt.args...)
 		require.Empty(t, stdout)
 		require.Contains(t, stderr, tt.want)
 	}
@@ -148,8 +130,7 @@ func TestFlagsAreVariables(t *testing.T) {
 	}
 	require.Greater(t, len(flags), 30)
 	for _, tt := range []struct{ env, args, want []string }{{nil, args, flags}, {env, nil, names}} {
-		code, stdout, _ := runBridge(t, tt.env, append([]string{"check"}, tt.args...)...)
-		require.Equal(t, 1, code)
+		stdout, _ := runBridge(t, tt.env, 1, append([]string{"check"}, tt.args...)...)
 		for _, want := range tt.want {
 			require.Regexp(t, "(?m)^"+want+": ", stdout)
 		}

@@ -28,9 +28,7 @@ dead-letter moves it there at once; dead replay brings it back.`,
   bridge pending dead-letter 812 3 --connector brand-a`,
 	}
 	for _, c := range []*cobra.Command{newPendingList(), newPendingShow(), newPendingDeadLetter()} {
-		addAdminFlags(c)
-		addConnectorFlag(c)
-		cmd.AddCommand(c)
+		cmd.AddCommand(connectorClient(c))
 	}
 	return cmd
 }
@@ -118,7 +116,7 @@ func short(text string) string {
 }
 
 func newBackup() *cobra.Command {
-	cmd := &cobra.Command{
+	return client(&cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy the store of a running bridge into a new file",
 		Long: `Copy the embedded store of a running bridge, as it is at one moment, into a new
@@ -129,9 +127,7 @@ own tools.`,
 		Example: `  bridge backup /var/backups/queue-$(date +%F).db`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return backUp(cmd, args[0]) },
-	}
-	addAdminFlags(cmd)
-	return cmd
+	})
 }
 
 func backUp(cmd *cobra.Command, file string) (err error) {

@@ -6,10 +6,9 @@ import (
 	"unicode"
 )
 
-// printable makes text fit for a terminal. What an event or an answer of
-// RudderStack holds comes from outside, and a control character in it could
-// clear the screen of whoever looks, or show something else than is there. It is
-// written as JSON would escape it, so that an event stays the same event.
+// printable makes text safe for a terminal. Events and RudderStack's responses come
+// from outside, and a control character in them could clear the screen or hide text.
+// It is escaped as in JSON, so that an event stays valid.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -14,6 +14,7 @@ import (
 // A proxy of the environment is used for RudderStack, apart from names in
 // NO_PROXY and this machine itself.
 func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
 	asked := make(chan string, 1000)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.Method + " " + r.URL.String()
@@ -32,16 +33,16 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		case request := <-asked:
 			posted = request == "POST http://rudder.example.com/v1/batch"
 		case <-deadline:
-			t.Fatal("the proxy was not asked: " + s.stderr.String())
+			t.Fatal("the proxy was not asked: " + s.output(t))
 		}
 	}
 	s.signal(t, syscall.SIGTERM)
-	s.end(t)
+	s.end()
 	for len(asked) > 0 {
 		<-asked
 	}
 	for _, url := range []string{rudderStack(t).URL, "http://localhost:1", "http://rudder.invalid.example.org"} {
-		runBridge(t, env, "check", "--connect", "--open", "--rudder-url", url, "--write-key", "wk")
+		runBridge(t, env, 1, "check", "--connect", "--open", "--rudder-url", url, "--write-key", "wk")
 		require.Empty(t, asked, url)
 	}
 }

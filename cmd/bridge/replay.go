@@ -32,8 +32,7 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 		Args: cobra.NoArgs,
 		RunE: orderReplay,
 	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
+	connectorClient(cmd)
 	fs := cmd.Flags()
 	fs.String("since", "", "received since this `TIME`: RFC 3339, or how long ago, such as 2h")
 	fs.String("from", "", "the same")
@@ -61,7 +60,7 @@ func orderReplay(cmd *cobra.Command, _ []string) error {
 }
 
 func newReplayStatus() *cobra.Command {
-	cmd := &cobra.Command{
+	return connectorClient(&cobra.Command{
 		Use:   "status",
 		Short: "Show how far the newest replay of each connector has come",
 		Example: `  bridge replay status
@@ -70,14 +69,11 @@ func newReplayStatus() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(cmd, "/api/replay", given(cmd, "connector"), printReplays)
 		},
-	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
-	return cmd
+	})
 }
 
 func newReplayEnd() *cobra.Command {
-	cmd := &cobra.Command{
+	return connectorClient(&cobra.Command{
 		Use:   "end",
 		Short: "End replays before they are through",
 		Example: `  bridge replay end
@@ -87,10 +83,7 @@ func newReplayEnd() *cobra.Command {
 			_, err := order(cmd, "/api/replay/end", given(cmd, "connector"), printReplays)
 			return err
 		},
-	}
-	addAdminFlags(cmd)
-	addConnectorFlag(cmd)
-	return cmd
+	})
 }
 
 func printReplays(to io.Writer, replays admin.Replays) {
@@ -150,7 +143,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 	}
 }
 
-// leftAlone tells who stops waiting that the replay does not stop with it.
+// leftAlone is the error of a command that stops waiting: the replay goes on.
 func leftAlone(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() == nil {
 		return err

@@ -22,12 +22,12 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Take events from Braze and deliver them to RudderStack",
 		Long: `Take events from Braze and deliver them to RudderStack until the first SIGINT
-or SIGTERM; then finish what is under way and exit 0. A second signal ends it at
+or SIGTERM; then finish what is in flight and exit 0. A second signal ends it at
 once, with 128 plus the signal's number; nothing acknowledged is lost by that.
 When it answers, one line with its addresses goes to standard output, that of
 the operator's page among them; the log goes to standard error. It exits 1 where
 the configuration is wrong, an address is taken, or the data directory is in
-use. Where nobody reads its output any more, it goes on without.
+use. If the reader of its output goes away, it goes on without.
 
 SIGHUP has it read its configuration again: connectors, filters, limits and
 tokens change without a request or an event being lost. A wrong configuration is
@@ -71,10 +71,10 @@ that comes while it starts is honoured once it answers.
 }
 
 // reload reloads the configuration of a bridge at each SIGHUP, until the command ends.
-// What comes before the bridge is ready is done then, as the configuration may be
-// newer than what it started with; hangups has room for one, so that none is lost. What
-// comes while it stops is ignored. The end of the bridge does not wait for a reload: one
-// that still reads its configuration then changes nothing any more.
+// A SIGHUP before the bridge is ready is handled once it is, as the configuration may
+// be newer than what it started with; hangups has a buffer of one for that. A SIGHUP
+// during shutdown is ignored. Shutdown does not wait for a reload: one that still reads
+// its configuration then changes nothing.
 func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, ready <-chan struct{}, log *slog.Logger) {
 	ctx := cmd.Context()
 	select {
@@ -102,7 +102,7 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 // of 100 for some 25 MB of memory (measured with bench).
 const gcPercent = 400
 
-// tuneGC leaves GOGC to whoever has set it.
+// tuneGC sets gcPercent unless GOGC is set.
 func tuneGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

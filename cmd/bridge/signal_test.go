@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
 
 // stalled is a client in the middle of its body, which shutdown waits for.
 func (s *serving) stalled(t *testing.T, token string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.Intake, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	_, err = conn.Write([]byte("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"))
@@ -32,7 +34,7 @@ func (s *serving) stalled(t *testing.T, token string) net.Conn {
 func (s *serving) closed(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.listen, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.Intake, "http://"))
 		if err == nil {
 			c.Close()
 		}
@@ -43,13 +45,11 @@ func (s *serving) closed(t *testing.T) {
 // endWith signals the bridge until it has ended, since what comes soon after the
 // first signal counts as the same one.
 func (s *serving) endWith(signal os.Signal) int {
-	ended := make(chan error, 1)
-	go func() { ended <- s.cmd.Wait() }()
 	for {
-		_ = s.cmd.Process.Signal(signal) // it may just have ended
+		_ = s.Cmd.Process.Signal(signal) // it may just have ended
 		select {
-		case <-ended:
-			return s.cmd.ProcessState.ExitCode()
+		case <-s.Gone:
+			return s.end()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -58,8 +58,9 @@ func (s *serving) endWith(signal os.Signal) int {
 // A second signal does not wait, and what was acknowledged is there at the next
 // start all the same.
 func TestSecondSignal(t *testing.T) {
-	away := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir(), "--grace", "1h"}
-	s := serve(t, nil, away...)
+	t.Parallel()
+	args := []string{"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir(), "--grace", "1h"}
+	s := serve(t, nil, args...)
 	const batches = 20
 	for i := range batches {
 		s.post(t, fmt.Sprintf(`{"events":[{"id":"%d","event_type":"t","user":{"user_id":"u"}}]}`, i))
@@ -69,12 +70,13 @@ func TestSecondSignal(t *testing.T) {
 	s.closed(t)
 	require.Equal(t, 128+int(syscall.SIGTERM), s.endWith(syscall.SIGTERM), "it does not wait for the grace")
 
-	again := serve(t, nil, away...)
-	_, stdout, _ := runBridge(t, nil, "status", "--admin", again.admin, "--json")
+	again := serve(t, nil, args...)
+	stdout, _ := runBridge(t, nil, 0, "status", "--admin", again.Admin, "--json")
 	require.Contains(t, stdout, fmt.Sprintf(`"accepted":%d,"filtered":0,"delivered":0,"dead":0,"purged":0,"pending":%d,`, batches, batches))
 }
 
 func TestHangupReloads(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	token, file := filepath.Join(dir, "token"), filepath.Join(dir, "bridge.yaml")
 	write := func(name, text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
@@ -118,15 +120,16 @@ func TestHangupReloads(t *testing.T) {
 	s.signal(t, syscall.SIGHUP)
 	s.logged(t, "stopping")
 	require.NoError(t, client.Close())
-	require.NotEqual(t, -1, s.end(t), "a signal ended it")
-	require.Zero(t, s.cmd.ProcessState.ExitCode(), s.stderr.String())
-	require.NotContains(t, s.stderr.String(), "s3cret")
+	require.NotEqual(t, -1, s.end(), "a signal ended it")
+	require.Zero(t, s.Cmd.ProcessState.ExitCode(), s.output(t))
+	require.NotContains(t, s.output(t), "s3cret")
 }
 
 // A SIGHUP that comes while the bridge still reads its configuration does not end
 // it, and is honoured as soon as it answers: what it reads then is newer. The
 // configuration is a pipe, so that the test knows when it is read.
 func TestHangupDuringTheStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "bridge.yaml")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
@@ -138,21 +141,22 @@ func TestHangupDuringTheStart(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
 	}
-	s, ready := starting(t, nil, "--config", pipe, "--data-dir", filepath.Join(dir, "data"))
+	s := starting(t, nil, "--config", pipe, "--data-dir", filepath.Join(dir, "data"))
 	write("old", func() { s.signal(t, syscall.SIGHUP) })
-	ready()
+	require.NoError(t, s.AwaitReady(t.Context()))
 	write("new", func() {})
 	s.logged(t, `msg="told to reload by SIGHUP"`)
 	s.logged(t, `msg="configuration is reloaded"`)
 	require.Equal(t, 401, s.try(t, "/currents/a", "old", twoEvents))
 	require.Equal(t, 200, s.try(t, "/currents/a", "new", twoEvents))
 	s.signal(t, syscall.SIGTERM)
-	require.Zero(t, s.end(t), s.stderr.String())
+	require.Zero(t, s.end(), s.output(t))
 }
 
-// While a reload reads its configuration, here from a pipe that nobody writes to,
-// the bridge still ends when it is told to.
+// While a reload reads its configuration, here from a pipe without a writer, a signal
+// still ends the bridge.
 func TestSignalDuringAReload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bridge.yaml")
 	config := []byte("connectors:\n  - {name: a, token: s3cret, rudder_url: http://127.0.0.1:1, write_key: k}\n")
@@ -164,20 +168,25 @@ func TestSignalDuringAReload(t *testing.T) {
 	s.logged(t, `msg="told to reload by SIGHUP"`)
 	require.Equal(t, 200, s.try(t, "/currents/a", "s3cret", twoEvents), "requests go on")
 	s.signal(t, syscall.SIGTERM)
-	require.Zero(t, s.end(t), s.stderr.String())
-	require.Contains(t, s.stderr.String(), "msg=stopped")
+	require.Zero(t, s.end(), s.output(t))
+	require.Contains(t, s.output(t), "msg=stopped")
 }
 
 // A reader of standard error that goes away does not end the bridge.
 func TestTheReaderOfTheLogGoesAway(t *testing.T) {
+	t.Parallel()
 	reader, writer, err := os.Pipe()
 	require.NoError(t, err)
-	s := &serving{cmd: command(t, nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", t.TempDir(),
-		"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk")}
-	s.cmd.Stderr = writer
-	ready := s.start(t)
+	cmd := command(t, nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", t.TempDir(),
+		"--braze-token", "s3cret", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk")
+	cmd.Stderr = writer
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	require.NoError(t, writer.Close())
-	ready()
+	s := &serving{Process: &bridgeproc.Process{Cmd: cmd}}
+	_, err = fmt.Fscanf(out, "ready: listen=%s admin=%s", &s.Intake, &s.Admin)
+	require.NoError(t, err)
 	require.NoError(t, reader.Close())
 	for range 3 {
 		require.Equal(t, 401, s.try(t, "/currents", "wrong", twoEvents), "which is logged")
@@ -185,5 +194,5 @@ func TestTheReaderOfTheLogGoesAway(t *testing.T) {
 		require.Equal(t, 200, s.try(t, "/currents", "s3cret", twoEvents))
 	}
 	s.signal(t, syscall.SIGTERM)
-	require.Zero(t, s.end(t))
+	require.NoError(t, cmd.Wait())
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	cmd := &cobra.Command{
+	return client(&cobra.Command{
 		Use:   "status",
 		Short: "Show the ledger of a running bridge, per connector",
 		Long: `Show the ledger of a running bridge, per connector. All counts are events, over
@@ -26,9 +26,7 @@ the lifetime of the store:
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(cmd, "/status", nil, printStatus)
 		},
-	}
-	addAdminFlags(cmd)
-	return cmd
+	})
 }
 
 func printStatus(to io.Writer, s admin.Status) {

@@ -20,6 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -68,17 +69,22 @@ func (p program) backfill(ctx context.Context, dir string, args ...string) (*exe
 // post sends a batch as Braze would.
 func post(t *testing.T, p *bridgeproc.Process, connector, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Intake+"/currents/"+connector, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer tok-"+connector)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	resp.Body.Close()
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	api := jsoncall.API{Base: p.Intake, Token: "tok-" + connector}
+	require.NoError(t, api.Do(t.Context(), http.MethodPost, "/currents/"+connector, json.RawMessage(body), nil))
 }
 
-// messages are what a source received, by messageId and without what a message
-// says of its own sending and of null, which storage does not have.
+// startReady starts the bridge as it is shipped and waits until it is ready.
+func startReady(t *testing.T, dir, settings string) *bridgeproc.Process {
+	t.Helper()
+	p, err := launch(build(t).plain, dir, settings, "")
+	require.NoError(t, err)
+	t.Cleanup(p.Kill)
+	require.NoError(t, p.AwaitReady(t.Context()))
+	return p
+}
+
+// messages are what a source received, by messageId, without sentAt and without null,
+// which storage exports do not have.
 func messages(t *testing.T, rudder *mockrudder.Server, source string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -108,8 +114,8 @@ func withoutNull(v any) {
 }
 
 // TestBackfillEqualsStreaming streams events of every type to one connector and
-// backfills the same to two others, whose rules are the same: the running
-// bridge's, and one's whose store is written to while no bridge runs.
+// backfills the same events to two others with the same rules: one while the bridge
+// runs, and one before, directly into the store.
 func TestBackfillEqualsStreaming(t *testing.T) {
 	t.Parallel()
 	built := build(t)
@@ -124,10 +130,7 @@ func TestBackfillEqualsStreaming(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
 	cmd, out := built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", export)
 	require.NoError(t, cmd.Run(), "%s", out)
-	p, err := launch(built.plain, dir, settings, "")
-	require.NoError(t, err)
-	t.Cleanup(p.Kill)
-	require.NoError(t, p.AwaitReady(t.Context()))
+	p := startReady(t, dir, settings)
 	cmd, out = built.backfill(t.Context(), dir, "--connector", "stored", "--config", "bridge.yaml", "--progress", "other", export)
 	require.Error(t, cmd.Run())
 	require.Contains(t, out.String(), "leave out --config")
@@ -167,15 +170,12 @@ func TestBackfillKills(t *testing.T) {
 	t.Parallel()
 	built := build(t)
 	rudder := mockrudder.Start(t, mockrudder.WithSource("a", mockrudder.HTTP))
-	const n = 6000
+	const n = 2400
 	export := exported(t, mockbraze.Emission{Events: n, Seed: 9})
 	dir := t.TempDir()
 	settings := settingsOf(dir, rudder.URL, "", "a")
 	start := func() *bridgeproc.Process {
-		p, err := launch(built.plain, dir, settings, "")
-		require.NoError(t, err)
-		t.Cleanup(p.Kill)
-		require.NoError(t, p.AwaitReady(t.Context()))
+		p := startReady(t, dir, settings)
 		settings = strings.Replace(settings, "admin: 127.0.0.1:0", "admin: "+strings.TrimPrefix(p.Admin, "http://"), 1)
 		return p
 	}
@@ -183,7 +183,7 @@ func TestBackfillKills(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begin := func() (*exec.Cmd, *bytes.Buffer) {
-		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "1000", export)
+		cmd, out := built.backfill(ctx, dir, "--admin", p.Admin, "--connector", "a", "--rate", "800", export)
 		require.NoError(t, cmd.Start())
 		return cmd, out
 	}
@@ -244,10 +244,7 @@ func TestLiveGoesFirst(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bridge.yaml"), []byte(settings), 0o600))
 	cmd, out := built.backfill(t.Context(), dir, "--connector", "a", "--config", "bridge.yaml", exported(t, mockbraze.Emission{Events: 3000, Seed: 3}))
 	require.NoError(t, cmd.Run(), "%s", out)
-	p, err := launch(built.plain, dir, settings, "")
-	require.NoError(t, err)
-	t.Cleanup(p.Kill)
-	require.NoError(t, p.AwaitReady(t.Context()))
+	p := startReady(t, dir, settings)
 	for range 5 {
 		turn <- struct{}{}
 	}

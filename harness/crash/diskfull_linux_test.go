@@ -24,15 +24,15 @@ import (
 
 const (
 	// diskSize is that of the file system in the tests below.
-	diskSize = 96 << 20
-	// reserve is what the bridge leaves alone of so small a disk.
+	diskSize = 64 << 20
+	// reserve is what the bridge leaves free of so small a disk.
 	reserve = 24 << 20
-	// roomPatience is for a busy machine; what is waited for takes seconds.
-	roomPatience = 2 * time.Minute
+	// diskTimeout is for a busy machine; what is waited for takes seconds.
+	diskTimeout = 2 * time.Minute
 )
 
-// fullDisk is a bridge on a small file system, with a RudderStack that is away at
-// will, and what was acknowledged and has arrived, by id.
+// fullDisk is a bridge on a small file system, with a RudderStack that can be made
+// unavailable, and what was acknowledged and has arrived, by id.
 type fullDisk struct {
 	*testing.T
 	ctx    context.Context
@@ -50,7 +50,7 @@ type fullDisk struct {
 }
 
 func newFullDisk(t *testing.T) *fullDisk {
-	build(t) // in time of its own
+	build(t) // before the timeout begins
 	f := &fullDisk{T: t, disk: smalldisk.Mount(t, diskSize), dir: t.TempDir(), arrived: map[string]int{}, rng: rand.NewChaCha8([32]byte{7})}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	f.ctx = ctx
@@ -68,11 +68,11 @@ func (f *fullDisk) arrives(e mockrudder.Event) {
 	f.arrived[e.MessageID]++
 }
 
-// away makes RudderStack unavailable, or available again.
-func (f *fullDisk) away(on bool) {
+// rudderDown makes RudderStack unavailable, or available again.
+func (f *fullDisk) rudderDown(down bool) {
 	f.Helper()
 	var faults []mockrudder.Fault
-	if on {
+	if down {
 		faults = append(faults, mockrudder.Fault{Status: http.StatusServiceUnavailable})
 	}
 	require.NoError(f, f.rudder.SetFaults(faults...))
@@ -80,12 +80,8 @@ func (f *fullDisk) away(on bool) {
 
 func (f *fullDisk) launch() *bridgeproc.Process {
 	f.Helper()
-	p, err := launch(build(f.T).plain, f.dir, fmt.Sprintf(`listen: 127.0.0.1:0
-admin: 127.0.0.1:0
-data_dir: %q
-connectors:
-  - {name: a, token: secret, rudder_url: %q, write_key: wk, backoff: {min: 5ms, max: 50ms}}
-`, filepath.Join(f.disk, "data"), f.rudder.URL), "")
+	settings := settingsOf(f.disk, f.rudder.URL, ", backoff: {min: 5ms, max: 50ms}", writeKey)
+	p, err := launch(build(f.T).plain, f.dir, settings, "")
 	require.NoError(f, err)
 	f.Cleanup(func() { p.Kill() })
 	return p
@@ -113,9 +109,8 @@ func (f *fullDisk) alive() {
 	}
 }
 
-// post sends so many events of 8 KB that no packing makes smaller, and notes
-// their ids where they are acknowledged. Any answer but 200 and a good 503 ends
-// the test.
+// post sends events of 8 KB that cannot be compressed, and notes their ids if they
+// are acknowledged. Any response but 200 or 503 with Retry-After ends the test.
 func (f *fullDisk) post(events int) (taken bool) {
 	f.Helper()
 	var ids, texts []string
@@ -128,9 +123,9 @@ func (f *fullDisk) post(events int) (taken bool) {
 		texts = append(texts, fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":%q}}`,
 			id, base64.StdEncoding.EncodeToString(noise)))
 	}
-	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.p.Intake+"/currents", strings.NewReader(`{"events":[`+strings.Join(texts, ",")+`]}`))
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.p.Intake+"/currents/"+writeKey, strings.NewReader(`{"events":[`+strings.Join(texts, ",")+`]}`))
 	require.NoError(f, err)
-	req.Header.Set("Authorization", "Bearer secret")
+	req.Header.Set("Authorization", "Bearer tok-"+writeKey)
 	resp, err := f.client.Do(req)
 	require.NoError(f, err, "%s", f.p.Log())
 	defer resp.Body.Close()
@@ -142,7 +137,7 @@ func (f *fullDisk) post(events int) (taken bool) {
 	}
 	require.Equal(f, http.StatusServiceUnavailable, resp.StatusCode, string(text))
 	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	require.NoError(f, err, "Braze is told when to retry")
+	require.NoError(f, err, "the response says when to retry")
 	require.Positive(f, after)
 	return false
 }
@@ -169,27 +164,28 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 
 func (f *fullDisk) free() int64 { return smalldisk.Free(f, f.disk) }
 
-func (f *fullDisk) crowd(name string, leave int64) {
+// fillDisk has another file take all space but so many bytes.
+func (f *fullDisk) fillDisk(leave int64) {
 	f.Helper()
-	smalldisk.Fill(f, filepath.Join(f.disk, name), leave)
+	smalldisk.Fill(f, filepath.Join(f.disk, "others"), leave)
 }
 
-// refusing waits until nothing is taken any more, taking until it is again.
-func (f *fullDisk) refusing() {
+// awaitRejected waits until every batch is rejected, awaitAccepted until none is.
+func (f *fullDisk) awaitRejected() {
 	f.Helper()
-	f.within(roomPatience, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
+	f.within(diskTimeout, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
 }
 
-func (f *fullDisk) taking() {
+func (f *fullDisk) awaitAccepted() {
 	f.Helper()
-	f.within(roomPatience, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is room again, and intake does not open")
+	f.within(diskTimeout, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is space again, and batches are still rejected")
 }
 
-// allArrive waits until everything that was acknowledged is delivered.
-func (f *fullDisk) allArrive() {
+// awaitDelivered waits until everything that was acknowledged is delivered.
+func (f *fullDisk) awaitDelivered() {
 	f.Helper()
 	missing := 0
-	f.within(roomPatience, func() bool {
+	f.within(diskTimeout, func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		missing = 0
@@ -202,12 +198,12 @@ func (f *fullDisk) allArrive() {
 	}, "acknowledged events do not arrive")
 }
 
-// fill sends events until the bridge takes none any more and says so.
+// fill sends events until the bridge accepts none and is not ready.
 func (f *fullDisk) fill() {
 	f.Helper()
-	for _, events := range []int{100, 10, 1} { // where a large batch has no room, a small one may
+	for _, events := range []int{100, 10, 1} { // a small batch may fit where a large one does not
 		refused := 0
-		f.within(roomPatience, func() bool {
+		f.within(diskTimeout, func() bool {
 			if f.post(events) {
 				refused = 0
 			} else {
@@ -218,70 +214,73 @@ func (f *fullDisk) fill() {
 	}
 }
 
-// TestDiskFullOfEvents fills the disk with what waits for a RudderStack that is
-// away, kills the bridge then, and has RudderStack come back.
+// TestDiskFullOfEvents fills the disk with events while RudderStack is unavailable,
+// kills the bridge, and makes RudderStack available again.
 func TestDiskFullOfEvents(t *testing.T) {
+	t.Parallel()
 	f := newFullDisk(t)
-	f.away(true)
+	f.rudderDown(true)
 	begin := time.Now()
 	f.fill()
 	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), f.free()>>20)
 	require.Greater(t, len(f.acked), 1000, "a good part of the disk was used")
-	require.Greater(t, f.free(), int64(reserve)/3, "most of the reserve is left alone")
+	require.Greater(t, f.free(), int64(reserve)/3, "most of the reserve is left free")
 
 	f.kill()
 	f.start()
 	f.fill() // what a start frees
-	f.away(false)
-	f.allArrive()
-	f.taking()
-	f.allArrive()
+	f.rudderDown(false)
+	f.awaitDelivered()
+	f.awaitAccepted()
+	f.awaitDelivered()
 	t.Logf("%d events acknowledged and delivered, %s in all", len(f.acked), time.Since(begin))
 	require.NoError(t, f.p.Stop(f.ctx))
 }
 
-// TestDiskFullOfOtherFiles has somebody else take the room: first so much that
-// the reserve is touched, then all of it to the last page.
+// TestDiskFullOfOtherFiles has another file take the space: first a part of the
+// reserve, then all of it to the last page.
 func TestDiskFullOfOtherFiles(t *testing.T) {
+	t.Parallel()
 	f := newFullDisk(t)
 	require.True(t, f.post(100))
-	f.allArrive()
-	f.away(true)
+	f.awaitDelivered()
+	f.rudderDown(true)
 	require.True(t, f.post(100))
 
-	// Below the reserve nothing is taken, and a start is possible.
-	f.crowd("others", reserve/2)
-	f.refusing()
+	// Below the reserve no batch is accepted, and a start is possible.
+	f.fillDisk(reserve / 2)
+	f.awaitRejected()
 	f.kill()
 	f.start()
-	f.crowd("others", reserve/2) // the start has let go of its old log
-	f.refusing()
+	f.fillDisk(reserve / 2) // the start has removed its old log
+	f.awaitRejected()
 
-	// Without a single page left it lives on, and what is delivered meanwhile waits
-	// for room for its outcome.
-	f.crowd("others", 0)
-	f.refusing()
-	f.away(false)
-	f.refusing()
+	// Without a single page left the bridge goes on running, and the outcomes of
+	// deliveries wait for space.
+	f.fillDisk(0)
+	f.awaitRejected()
+	f.rudderDown(false)
+	f.awaitRejected()
 
-	// A start needs some room. Without it, it waits or fails, says why in a few
-	// lines, and harms nothing.
+	// A start needs some space. Without it, it waits or fails, says why in a few
+	// lines, and damages nothing.
 	f.kill()
 	p := f.launch()
-	select {
-	case <-p.Ready:
-	case <-p.Gone:
-		require.Contains(t, p.Log(), "no space left on device")
-	case <-time.After(3 * time.Second):
-		require.Contains(t, p.Log(), "no space left on device")
-	}
+	require.Eventually(t, func() bool {
+		select {
+		case <-p.Ready:
+			return true
+		default:
+			return strings.Contains(p.Log(), "no space left on device")
+		}
+	}, diskTimeout, 20*time.Millisecond)
 	log, err := os.Stat(filepath.Join(f.dir, "bridge.log"))
 	require.NoError(t, err)
 	require.Less(t, log.Size(), int64(64<<10), "%s", p.Log())
 	p.Kill()
 	require.NoError(t, os.Remove(filepath.Join(f.disk, "others")))
 	f.start()
-	f.taking()
-	f.allArrive()
+	f.awaitAccepted()
+	f.awaitDelivered()
 	require.NoError(t, f.p.Stop(f.ctx))
 }

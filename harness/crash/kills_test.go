@@ -39,12 +39,12 @@ var (
 )
 
 const (
-	// patience is how long the bridge may take to reach its point, and maxTries
-	// how often another one tries.
-	patience = 15 * time.Second
-	maxTries = 5
+	// pointTimeout is how long the bridge may take to reach its point, and maxTries
+	// how often this is tried.
+	pointTimeout = 15 * time.Second
+	maxTries     = 5
 
-	// What the bridge is told; the bound of its promise follows from the first two.
+	// Settings of the bridge; the bound of duplicates follows from the first two.
 	concurrency = 2
 	batchEvents = 40
 	inFlight    = concurrency * batchEvents
@@ -77,6 +77,7 @@ func TestKills(t *testing.T) {
 	if n == 0 {
 		n = len(points) + 5
 	}
+	t.Parallel()
 	r := newKillRun(t)
 	for todo := plan(max(n, 1), r.rng); len(todo) > 0; todo = todo[1:] {
 		if again := todo[0]; !r.life(todo[0]) {
@@ -109,7 +110,7 @@ type killRun struct {
 	took []time.Duration
 }
 
-// side is what stands on both sides of one connector.
+// side is the fakes on both sides of one connector.
 type side struct {
 	connector
 	rudder  *rudder
@@ -208,8 +209,8 @@ func (r *killRun) settings() string {
 	return out.String()
 }
 
-// start starts the bridge, each time with servers of RudderStack of its own: once
-// they are closed, nothing of this bridge can arrive any more.
+// start starts the bridge, each time with its own servers of RudderStack: once they
+// are closed, nothing of this bridge can arrive any more.
 func (r *killRun) start(armed string) *bridgeproc.Process {
 	for _, s := range r.sides {
 		s.server = s.rudder.serve()
@@ -219,7 +220,7 @@ func (r *killRun) start(armed string) *bridgeproc.Process {
 	return p
 }
 
-// open lets Braze in.
+// open has Braze send to the bridge.
 func (r *killRun) open(p *bridgeproc.Process) {
 	r.took = append(r.took, p.Took)
 	to, err := url.Parse(p.Intake)
@@ -242,7 +243,7 @@ func (r *killRun) life(k kill) bool {
 	if k.point == "" && !k.stop {
 		defer time.AfterFunc(k.after, p.Kill).Stop()
 	}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(pointTimeout)
 	defer late.Stop()
 	name := k.name()
 	select {
@@ -273,9 +274,9 @@ func (r *killRun) life(k kill) bool {
 // tooLate is where a kill happened whose point was not reached in time.
 const tooLate = "too late for its point"
 
-// work has the operator at a bridge that is ready, and stops it if that is to be.
+// work does an operator's work at a bridge that is ready, and stops it if the kill says so.
 func (r *killRun) work(p *bridgeproc.Process, k kill) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), pointTimeout)
 	defer cancel()
 	for again := true; again; again = strings.HasPrefix(k.point, "dead.") && wait(ctx, 50*time.Millisecond) {
 		_, err := r.operate(ctx, p)
@@ -308,8 +309,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// operate holds the ledgers against what is known, and replays the dead letters
-// that RudderStack has refused. It returns how many events are pending or were
+// operate compares the ledgers with what is known, and replays the dead letters that
+// RudderStack has refused. It returns how many events are pending or were
 // moved; the error is only that the bridge does not answer.
 func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int64, err error) {
 	for _, s := range r.sides {

@@ -14,7 +14,7 @@ type kill struct {
 	point string        // empty: at the moment
 	pass  int           // of the point
 	after time.Duration // the moment, from the start of the process
-	stop  bool          // the bridge is told to stop first, and the moment counts from then
+	stop  bool          // SIGTERM is sent first, and the moment counts from then
 	tries int           // how often the point was not reached
 }
 

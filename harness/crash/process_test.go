@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,31 +20,28 @@ import (
 // program is the real bridge, built as it is shipped and with crash points.
 type program struct{ plain, armed string }
 
-// buildDir names the variable under which TestMain leaves the directory to build in.
-const buildDir = "CRASH_TEST_BUILD_DIR"
+// buildDir is where the bridge is built. TestMain makes and removes it.
+var buildDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "currentsbridge-crash-test-")
-	if err == nil {
-		err = os.Setenv(buildDir, dir)
+	var err error
+	if buildDir, err = os.MkdirTemp("", "currentsbridge-crash-test-"); err != nil {
+		panic(err)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	defer os.RemoveAll(buildDir)
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they work
+		panic(err)
 	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	m.Run()
 }
 
 var buildOnce = sync.OnceValues(func() (program, error) {
 	const bridge = "github.com/currentsbridge/currentsbridge/cmd/bridge"
-	dir := os.Getenv(buildDir)
-	plain, err := gobuild.Program(dir, bridge)
+	plain, err := gobuild.Program(buildDir, bridge)
 	if err != nil {
 		return program{}, err
 	}
-	armed, err := gobuild.Program(filepath.Join(dir, "armed"), bridge, "-tags", "crashpoints")
+	armed, err := gobuild.Program(filepath.Join(buildDir, "armed"), bridge, "-tags", "crashpoints")
 	return program{plain: plain, armed: armed}, err
 })
 
@@ -71,8 +69,8 @@ func launch(path, dir, settings, armed string) (*bridgeproc.Process, error) {
 	return bridgeproc.Start(path, log, env, "serve", "--config", config)
 }
 
-// wasKilled says whether it ended by SIGKILL; false: it was told to stop and had
-// done so before. Any other end is an error. It must be gone.
+// wasKilled says whether the bridge ended by SIGKILL; false: it had stopped after
+// SIGTERM before. Any other end is an error. It must be gone.
 func wasKilled(p *bridgeproc.Process, stopped bool) (bool, error) {
 	status, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL {

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// samples is how many offenders of each kind the books keep for the report.
+// samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
 // Archive keeps what was sent, so that a mismatch can be explained afterwards.
@@ -31,27 +31,27 @@ type Books struct {
 	epoch   uint32
 	tally   Tally
 
-	corrupted []offender
+	corrupted []mismatch
 	notes     []string
 	noted     map[string]int
 }
 
 // entry is one issued event.
 type entry struct {
-	arrives   Sum    // of what must come in
-	ref       uint64 // in the archive
-	epoch     uint32 // when it was last delivered
-	delivered uint16
-	fate      Fate
-	acked     bool
-	corrupt   bool
-	buried    bool
+	arrives      Sum    // of what must come in
+	ref          uint64 // in the archive
+	epoch        uint32 // when it was last delivered
+	delivered    uint16
+	fate         Fate
+	acked        bool
+	corrupt      bool
+	deadLettered bool
 }
 
 type typeEntry struct{ sent, delivered bool }
 
-// offender is a delivery that was not what it should have been.
-type offender struct {
+// mismatch is a delivery that was not what it should have been.
+type mismatch struct {
 	id  string
 	ref uint64
 	got []byte
@@ -59,18 +59,18 @@ type offender struct {
 
 // Tally is the sum of the books, in events.
 type Tally struct {
-	Sent, Acked int64 // different events issued; of them acknowledged
-	Delivered   int64 // different events that came in at least once
-	Duplicates  int64 // further deliveries of an event that was delivered before
-	Unexplained int64 // of the duplicates: nothing was interrupted in between
-	Corrupted   int64 // different events that came in other than they should
-	Invalid     int64 // deliveries that break RudderStack's schema
-	Stray       int64 // deliveries of what was never issued
-	Misdirected int64 // different events delivered though they are dead or filtered
-	Buried      int64 // different events that are in the dead letters
-	Misburied   int64 // dead letters that should be none, or have another reason
-	Undelivered int64 // acknowledged, to be delivered, neither delivered nor dead
-	Unburied    int64 // acknowledged, to be dead, neither dead nor delivered
+	Sent, Acked         int64 // different events issued; of them acknowledged
+	Delivered           int64 // different events that came in at least once
+	Duplicates          int64 // further deliveries of an event that was delivered before
+	Unexplained         int64 // of the duplicates: nothing was interrupted in between
+	Corrupted           int64 // different events that came in other than they should
+	Invalid             int64 // deliveries that break RudderStack's schema
+	Stray               int64 // deliveries of what was never issued
+	Misdirected         int64 // different events delivered though they are dead or filtered
+	DeadLettered        int64 // different events that are in the dead letters
+	WronglyDeadLettered int64 // dead letters that should be none, or have another reason
+	Undelivered         int64 // acknowledged, to be delivered, neither delivered nor dead
+	NotDeadLettered     int64 // acknowledged, to be dead, neither dead nor delivered
 
 	Dead, Filtered int64 // acknowledged events that must be dead, or filtered
 	Awaited        int64 // acknowledged events that must be delivered
@@ -174,7 +174,7 @@ func (b *Books) ack(e *entry) {
 }
 
 // Interrupt notes that outcomes may have been lost here: the bridge was killed,
-// or an answer never reached it. An event delivered before it may come again.
+// or a response never reached it. An event delivered before may be sent again.
 func (b *Books) Interrupt() {
 	b.mu.Lock()
 	b.epoch++
@@ -219,7 +219,7 @@ func (b *Books) Deliver(d Delivery) {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, offender{id, e.ref, bytes.Clone(d.Raw)})
+			b.corrupted = append(b.corrupted, mismatch{id, e.ref, bytes.Clone(d.Raw)})
 		}
 	}
 }
@@ -250,24 +250,24 @@ func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
 	return id, kind, sum, ""
 }
 
-// Bury notes that an event is in the bridge's dead letters, and why.
-func (b *Books) Bury(event []byte, reason string) {
+// DeadLetter notes that an event is in the bridge's dead letters, and why.
+func (b *Books) DeadLetter(event []byte, reason string) {
 	want, err := Expect(event, b.rules)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e, ok := b.entries[sumText(want.ID)]
 	switch {
 	case err != nil || want.ID == "" || !ok:
-		b.tally.Misburied++
-		b.note("misburied", "a dead letter was never sent as an event: %s", show(string(event)))
-	case want.Fate != Dead || want.Reason != reason || e.buried:
-		b.tally.Misburied++
-		b.note("misburied", "event %s (%s) is a dead letter with the reason %s; expected: %s",
+		b.tally.WronglyDeadLettered++
+		b.note("dead-lettered", "a dead letter was never sent as an event: %s", show(string(event)))
+	case want.Fate != Dead || want.Reason != reason || e.deadLettered:
+		b.tally.WronglyDeadLettered++
+		b.note("dead-lettered", "event %s (%s) is a dead letter with the reason %s; expected: %s",
 			want.ID, want.Type, reason, cmp.Or(want.Reason, "none"))
 	}
-	if ok && !e.buried {
-		e.buried = true
-		b.tally.Buried++
+	if ok && !e.deadLettered {
+		e.deadLettered = true
+		b.tally.DeadLettered++
 	}
 }
 

@@ -31,7 +31,7 @@ func event(id string) []byte {
 	return fmt.Appendf(nil, `{"event_type":"t","id":%q,"user":{"user_id":"u"},"properties":{"n":1,"s":"x"}}`, id)
 }
 
-// message is what a right bridge makes of event(id); properties may be spoilt.
+// message is what a correct bridge makes of event(id); properties may be changed.
 func message(id, properties string) oracle.Delivery {
 	return oracle.Delivery{Valid: true, Raw: fmt.Appendf(nil,
 		`{%s,"event":"t","messageId":%q,"anonymousId":"u","properties":%s}`, head, id, properties)}
@@ -169,32 +169,32 @@ func TestBooksNameWhatIsMissing(t *testing.T) {
 	require.Equal(t, []string{"b (t)"}, books.Missing())
 }
 
-func TestBooksExpectTheDead(t *testing.T) {
+func TestBooksExpectDeadLetters(t *testing.T) {
 	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
 	require.NoError(t, books.Issue([]byte(`{"event_type":"agentconsole.ToolInvocation","id":"a"}`)))
 	books.Ack("a")
-	require.Equal(t, oracle.Tally{Sent: 1, Acked: 1, Dead: 1, Unburied: 1, TypesSent: 1}, books.Tally())
-	books.Bury([]byte(`{"event_type":"agentconsole.ToolInvocation","id":"a"}`), "no_identity")
-	require.Equal(t, oracle.Tally{Sent: 1, Acked: 1, Dead: 1, Buried: 1, TypesSent: 1}, books.Tally())
+	require.Equal(t, oracle.Tally{Sent: 1, Acked: 1, Dead: 1, NotDeadLettered: 1, TypesSent: 1}, books.Tally())
+	books.DeadLetter([]byte(`{"event_type":"agentconsole.ToolInvocation","id":"a"}`), "no_identity")
+	require.Equal(t, oracle.Tally{Sent: 1, Acked: 1, Dead: 1, DeadLettered: 1, TypesSent: 1}, books.Tally())
 	require.Empty(t, books.Notes())
 	books.Deliver(message("a", good))
 	require.EqualValues(t, 1, books.Tally().Misdirected)
 	require.ErrorIs(t, books.Issue([]byte(`{"event_type":"t"}`)), oracle.ErrNoID)
 }
 
-func TestBooksKnowWhoseLetterIsWrong(t *testing.T) {
+func TestBooksFindWrongDeadLetters(t *testing.T) {
 	dead := []byte(`{"event_type":"t","id":"d"}`)
 	books := issued(t, "a", "b")
 	require.NoError(t, books.Issue(dead))
 	books.Ack("a", "b", "d")
-	books.Bury(event("a"), "refused")                       // should have been delivered
-	books.Bury(dead, "no_event_type")                       // another reason
-	books.Bury(dead, "no_identity")                         // a second time
-	books.Bury([]byte(`{"id":"unknown"}`), "no_identity")   // never sent
-	books.Bury([]byte(`{"event_type":"t"}`), "no_identity") // nobody's
+	books.DeadLetter(event("a"), "refused")                       // should have been delivered
+	books.DeadLetter(dead, "no_event_type")                       // another reason
+	books.DeadLetter(dead, "no_identity")                         // a second time
+	books.DeadLetter([]byte(`{"id":"unknown"}`), "no_identity")   // never sent
+	books.DeadLetter([]byte(`{"event_type":"t"}`), "no_identity") // of no event
 	tally := books.Tally()
-	require.EqualValues(t, 5, tally.Misburied)
-	require.EqualValues(t, 2, tally.Buried)
+	require.EqualValues(t, 5, tally.WronglyDeadLettered)
+	require.EqualValues(t, 2, tally.DeadLettered)
 	require.EqualValues(t, 1, tally.Undelivered, "only b: a is dead by mistake, not lost")
 	require.Equal(t, []string{"b (t)"}, books.Missing())
 	require.Contains(t, books.Notes(), "event a (t) is a dead letter with the reason refused; expected: none")
@@ -215,7 +215,7 @@ func TestBooksInWebhookMode(t *testing.T) {
 	}
 }
 
-func TestBooksTakeConcurrentUse(t *testing.T) {
+func TestBooksAreSafeForConcurrentUse(t *testing.T) {
 	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
 	var all sync.WaitGroup
 	for worker := range 8 {

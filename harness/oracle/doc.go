@@ -1,5 +1,5 @@
-// Package oracle keeps the books of a run: what Braze was told is safe, and
-// what RudderStack really got.
+// Package oracle keeps the books of a run: what was acknowledged to Braze, and what
+// RudderStack got.
 //
 // It works out what should arrive from the facts about Braze and RudderStack
 // alone, with plain code over decoded JSON, and knows nothing of the bridge.
@@ -13,6 +13,6 @@
 //     the facts say that it is dead or filtered;
 //   - every delivered id must have been issued, and what was delivered must be
 //     equal, field by field, to what was expected;
-//   - an event may arrive twice only where an answer was lost or the bridge was
+//   - an event may arrive twice only where a response was lost or the bridge was
 //     killed in between (see Books.Interrupt).
 package oracle

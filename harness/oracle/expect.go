@@ -24,7 +24,7 @@ type Fate uint8
 const (
 	Deliver  Fate = iota // it must reach RudderStack
 	Dead                 // it cannot be delivered and must be in the dead letters
-	Filtered             // the connector is told not to deliver it
+	Filtered             // the connector's settings drop it
 )
 
 // Rules are the parts of a connector's settings that decide what is expected.
@@ -83,9 +83,8 @@ func expectValue(v any, rules Rules) Expectation {
 	return e
 }
 
-// withoutRedacted takes away what Braze put in place of an id, or of what is
-// mapped to a trait: the same text for everybody. The event itself stays as it
-// is.
+// withoutRedacted returns copies without the text that Braze puts in place of a
+// redacted id or trait: it is the same for all users.
 func withoutRedacted(event, user map[string]any) (eventNow, userNow map[string]any) {
 	without := func(from map[string]any, keys ...string) map[string]any {
 		out := maps.Clone(from)

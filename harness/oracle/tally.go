@@ -14,7 +14,7 @@ func (b *Books) Progress() (acked, awaited, delivered int64) {
 	return b.tally.Acked, b.tally.Awaited, b.tally.Delivered
 }
 
-// Tally adds up. Call it when nothing is on its way any more.
+// Tally adds up. Call it when nothing is in flight any more.
 func (b *Books) Tally() Tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -24,7 +24,7 @@ func (b *Books) Tally() Tally {
 		case e.lost() && e.fate == Deliver:
 			sum.Undelivered++
 		case e.lost() && e.fate == Dead:
-			sum.Unburied++
+			sum.NotDeadLettered++
 		}
 	}
 	for _, t := range b.types {
@@ -38,9 +38,11 @@ func (b *Books) Tally() Tally {
 	return sum
 }
 
-// lost says that an acknowledged event is nowhere. That of a filtered one is
-// not known here; the bridge only counts them.
-func (e *entry) lost() bool { return e.acked && e.delivered == 0 && !e.buried && e.fate != Filtered }
+// lost says that an acknowledged event is neither delivered nor dead. Filtered
+// events are not known here: the bridge only counts them.
+func (e *entry) lost() bool {
+	return e.acked && e.delivered == 0 && !e.deadLettered && e.fate != Filtered
+}
 
 // Missing lists ids of acknowledged events that are neither delivered nor dead,
 // as far as the archive can name them: at most five.
@@ -79,7 +81,7 @@ func (b *Books) Notes() []string {
 	return notes
 }
 
-func (b *Books) explain(o offender) string {
+func (b *Books) explain(o mismatch) string {
 	event, err := b.archive.Get(o.ref)
 	if err != nil {
 		return err.Error()

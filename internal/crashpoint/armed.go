@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// trap is the one point at which this process ends.
-type trap struct {
+// armedPoint is the one point at which this process ends.
+type armedPoint struct {
 	point string
 	left  atomic.Int64 // passes until then
 }
@@ -21,9 +21,9 @@ type trap struct {
 // armed is set from the environment once, before anything can pass a point.
 var armed = fromEnv(os.Getenv(Env))
 
-// fromEnv reads NAME:COUNT; nil: the process does not end by itself. A suite
-// that asks for what does not exist must not run on unharmed, so that panics.
-func fromEnv(text string) *trap {
+// fromEnv reads NAME:COUNT; nil: the process does not end by itself. A name that
+// does not exist panics, so that no test passes because of a typo.
+func fromEnv(text string) *armedPoint {
 	if text == "" {
 		return nil
 	}
@@ -32,9 +32,9 @@ func fromEnv(text string) *trap {
 	if err != nil || n < 1 || !slices.Contains(Points(), name) {
 		panic(fmt.Sprintf("%s=%s: must be the name of a point, a colon and a number from 1", Env, text))
 	}
-	t := &trap{point: name}
-	t.left.Store(n)
-	return t
+	p := &armedPoint{point: name}
+	p.left.Store(n)
+	return p
 }
 
 // At marks a point. It ends the process where the environment says so: with

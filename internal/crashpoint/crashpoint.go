@@ -6,15 +6,13 @@
 //
 //	BRIDGE_CRASH_AT=commit.after:3    # the third time that it is reached
 //
-// so that a run can end between any two steps that matter, however close they
-// are, without a debugger and without luck.
+// so that a test can end the process between any two steps.
 package crashpoint
 
 // Env is the variable that names a point and the pass at which the process ends.
 const Env = "BRIDGE_CRASH_AT"
 
-// Points lists every point that the bridge has. One that is passed in the code
-// and not listed here would never be tried; a test compares the two.
+// Points lists every point that the bridge has. A test compares it with the code.
 func Points() []string {
 	return []string{
 		// A batch that comes in.

@@ -15,8 +15,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// A point that is listed and passed nowhere, or the other way round, is one
-// that nobody tries.
 func TestPointsAreThoseInTheCode(t *testing.T) {
 	call := regexp.MustCompile(`crashpoint\.At\("([^"]*)"\)`)
 	var passed []string

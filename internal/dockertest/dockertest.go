@@ -5,7 +5,7 @@
 // No registry is needed. A program is built as a static binary and put into an
 // image FROM scratch. All that a run makes carries its label, with the number of
 // its process; Main removes it at the end, when the run is interrupted, and, if
-// it died otherwise, at the start of the next run.
+// its process was killed, at the start of the next run.
 package dockertest
 
 import (
@@ -37,7 +37,7 @@ const sweepTime = 2 * time.Minute // for removing what a run has made
 func Main(m *testing.M, programs ...Program) { os.Exit(run(m, programs)) }
 
 func run(m *testing.M, programs []Program) int {
-	log.SetDefault(log.NewNoopLogger()) // the tests tell themselves how far they are
+	log.SetDefault(log.NewNoopLogger()) // the tests show their progress themselves
 	if err := available(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -49,8 +49,8 @@ func run(m *testing.M, programs []Program) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		told := <-signals
-		fmt.Fprintln(os.Stderr, "container tests:", told, "- removing containers, networks, volumes and images")
+		received := <-signals
+		fmt.Fprintln(os.Stderr, "container tests:", received, "- removing containers, networks, volumes and images")
 		if err := sweep(mine); err != nil {
 			fmt.Fprintln(os.Stderr, "container tests:", err)
 		}

@@ -164,5 +164,3 @@ func (a *archive) close() ([]byte, error) {
 	}
 	return a.out.Bytes(), nil
 }
-
-func isGone(err error) bool { return errdefs.IsNotFound(err) }

@@ -3,98 +3,67 @@ package dockertest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	images "github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/volume"
 	"github.com/moby/moby/client"
 )
 
-// sweep removes what the runs have made that are chosen by the number of their
-// process: containers first, then what they used.
+// sweep removes what the runs of some processes have made: containers first, then
+// what they used.
 func sweep(chosen func(owner int) bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), sweepTime)
 	defer cancel()
 	return WithClient(ctx, func(docker *client.Client) error {
-		b := &broom{ctx: ctx, docker: docker, chosen: chosen, filter: make(client.Filters).Add("label", label)}
-		return errors.Join(b.containers(), b.networks(), b.volumes(), b.images())
+		filter := make(client.Filters).Add("label", label)
+		containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
+		failed := remove(chosen, containers.Items, err, func(c container.Summary) (map[string]string, func() error) {
+			return c.Labels, func() error {
+				_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+				return err
+			}
+		})
+		networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: filter})
+		failed = errors.Join(failed, remove(chosen, networks.Items, err, func(n network.Summary) (map[string]string, func() error) {
+			return n.Labels, func() error {
+				_, err := docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+				return err
+			}
+		}))
+		volumes, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: filter})
+		failed = errors.Join(failed, remove(chosen, volumes.Items, err, func(v volume.Volume) (map[string]string, func() error) {
+			return v.Labels, func() error {
+				_, err := docker.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+				return err
+			}
+		}))
+		list, err := docker.ImageList(ctx, client.ImageListOptions{All: true, Filters: filter})
+		return errors.Join(failed, remove(chosen, list.Items, err, func(i images.Summary) (map[string]string, func() error) {
+			return i.Labels, func() error {
+				_, err := docker.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+				return err
+			}
+		}))
 	})
 }
 
-type broom struct {
-	ctx    context.Context
-	docker *client.Client
-	chosen func(owner int) bool
-	filter client.Filters
-}
-
-// owns says whether something with these labels is to go.
-func (b *broom) owns(labels map[string]string) bool {
-	pid, local := strings.CutPrefix(labels[label], here())
-	owner, err := strconv.Atoi(pid)
-	return local && err == nil && b.chosen(owner)
-}
-
-// remove is what is left to do for one thing; one that is gone already is fine.
-func (b *broom) remove(what, id string, err error) error {
-	if err == nil || isGone(err) {
-		return nil
-	}
-	return fmt.Errorf("remove the %s %s: %w", what, id, err)
-}
-
-func (b *broom) containers() error {
-	list, err := b.docker.ContainerList(b.ctx, client.ContainerListOptions{All: true, Filters: b.filter})
-	if err != nil {
-		return err
-	}
-	for _, c := range list.Items {
-		if b.owns(c.Labels) {
-			_, gone := b.docker.ContainerRemove(b.ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-			err = errors.Join(err, b.remove("container", c.ID, gone))
+// remove removes those items of a list, or of the error of listing, whose owner is
+// chosen. One that is gone already is no error.
+func remove[T any](chosen func(owner int) bool, items []T, failed error, of func(T) (labels map[string]string, remove func() error)) error {
+	for _, item := range items {
+		labels, remove := of(item)
+		pid, local := strings.CutPrefix(labels[label], here())
+		if owner, err := strconv.Atoi(pid); err != nil || !local || !chosen(owner) {
+			continue
+		}
+		if err := remove(); !errdefs.IsNotFound(err) {
+			failed = errors.Join(failed, err)
 		}
 	}
-	return err
-}
-
-func (b *broom) networks() error {
-	list, err := b.docker.NetworkList(b.ctx, client.NetworkListOptions{Filters: b.filter})
-	if err != nil {
-		return err
-	}
-	for _, n := range list.Items {
-		if b.owns(n.Labels) {
-			_, gone := b.docker.NetworkRemove(b.ctx, n.ID, client.NetworkRemoveOptions{})
-			err = errors.Join(err, b.remove("network", n.Name, gone))
-		}
-	}
-	return err
-}
-
-func (b *broom) volumes() error {
-	list, err := b.docker.VolumeList(b.ctx, client.VolumeListOptions{Filters: b.filter})
-	if err != nil {
-		return err
-	}
-	for _, v := range list.Items {
-		if b.owns(v.Labels) {
-			_, gone := b.docker.VolumeRemove(b.ctx, v.Name, client.VolumeRemoveOptions{Force: true})
-			err = errors.Join(err, b.remove("volume", v.Name, gone))
-		}
-	}
-	return err
-}
-
-func (b *broom) images() error {
-	list, err := b.docker.ImageList(b.ctx, client.ImageListOptions{All: true, Filters: b.filter})
-	if err != nil {
-		return err
-	}
-	for _, i := range list.Items {
-		if b.owns(i.Labels) {
-			_, gone := b.docker.ImageRemove(b.ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-			err = errors.Join(err, b.remove("image", i.ID, gone))
-		}
-	}
-	return err
+	return failed
 }

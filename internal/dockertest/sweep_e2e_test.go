@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 )
@@ -20,9 +21,9 @@ func TestSweep(t *testing.T) {
 	dead := exec.Command("true")
 	require.NoError(t, dead.Run())
 	require.False(t, alive(dead.Process.Pid))
-	left := volume(t, here()+strconv.Itoa(dead.Process.Pid))
-	ours := volume(t, Labels()[label])
-	elsewhere := volume(t, "elsewhere/"+strconv.Itoa(dead.Process.Pid))
+	left := makeVolume(t, here()+strconv.Itoa(dead.Process.Pid))
+	ours := makeVolume(t, Labels()[label])
+	elsewhere := makeVolume(t, "elsewhere/"+strconv.Itoa(dead.Process.Pid))
 
 	require.NoError(t, sweep(func(owner int) bool { return !alive(owner) }))
 	require.Equal(t, []bool{false, true, true}, []bool{there(t, left), there(t, ours), there(t, elsewhere)})
@@ -30,8 +31,8 @@ func TestSweep(t *testing.T) {
 	require.Equal(t, []bool{false, true}, []bool{there(t, ours), there(t, elsewhere)})
 }
 
-// volume makes one with a label; what the test leaves is removed with it.
-func volume(t *testing.T, owner string) (name string) {
+// makeVolume makes a volume with a label; what the test leaves is removed with it.
+func makeVolume(t *testing.T, owner string) (name string) {
 	require.NoError(t, WithClient(t.Context(), func(docker *client.Client) error {
 		made, err := docker.VolumeCreate(t.Context(), client.VolumeCreateOptions{Labels: map[string]string{label: owner}})
 		name = made.Volume.Name
@@ -41,7 +42,7 @@ func volume(t *testing.T, owner string) (name string) {
 		ctx := context.WithoutCancel(t.Context())
 		require.NoError(t, WithClient(ctx, func(docker *client.Client) error {
 			_, err := docker.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true})
-			if isGone(err) {
+			if errdefs.IsNotFound(err) {
 				return nil
 			}
 			return err

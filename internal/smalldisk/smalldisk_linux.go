@@ -35,8 +35,8 @@ func Free(t testing.TB, dir string) int64 {
 	return int64(st.Bavail) * st.Bsize
 }
 
-// Fill has a file take all room but so much; 0: until nothing can be written any
-// more.
+// Fill writes to a file until the file system has only leave bytes free; 0: until
+// nothing can be written any more.
 func Fill(t testing.TB, file string, leave int64) {
 	t.Helper()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

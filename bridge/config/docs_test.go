@@ -1,13 +1,41 @@
 package config
 
 import (
-	"regexp"
+	"flag"
+	"os"
 	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
-// Table is the table of settings in docs/operations.md, in Markdown: those of
+var update = flag.Bool("update", false, "write the tables in docs/operations.md instead of only comparing them")
+
+// TestSettingsAreDocumented compares the tables of settings in docs/operations.md
+// with those that the tags make. With -update it writes them.
+func TestSettingsAreDocumented(t *testing.T) {
+	const path, end = "../../docs/operations.md", "<!-- end of the settings -->\n"
+	page, err := os.ReadFile(path)
+	require.NoError(t, err)
+	text := string(page)
+	for name, connector := range map[string]bool{"bridge": false, "connector": true} {
+		begin := "<!-- settings of the " + name + ", made by make generate -->\n"
+		before, rest, found := strings.Cut(text, begin)
+		require.True(t, found)
+		_, after, found := strings.Cut(rest, end)
+		require.True(t, found)
+		text = before + begin + table(connector) + end + after
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, text, string(page), "run make generate")
+}
+
+// table is the table of settings in docs/operations.md, in Markdown: those of
 // the bridge, or those of a connector.
-func Table(connector bool) string {
+func table(connector bool) string {
 	var b strings.Builder
 	b.WriteString("| key | default | changes with | meaning |\n| --- | --- | --- | --- |\n")
 	all := Settings()
@@ -57,18 +85,6 @@ func (s Setting) meaning() string {
 		if zero := s.tags.get("zero"); zero != "" && s.Default != "" {
 			text += ", or 0: " + zero
 		}
-	}
-	return text
-}
-
-// quoted finds words in single quotes, which are code, and no apostrophes.
-var quoted = regexp.MustCompile(`(^|[ (])'([^']+)'`)
-
-// Usage is the help of the setting's flag.
-func (s Setting) Usage() string {
-	text := quoted.ReplaceAllString(s.Help, "$1$2")
-	if zero := s.tags.get("zero"); zero != "" {
-		text += "; 0: " + zero
 	}
 	return text
 }

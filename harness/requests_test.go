@@ -3,13 +3,12 @@ package harness
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,60 +19,47 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// oddCase is one file of fixtures/odd; its README says what the keys mean.
-type oddCase struct {
+// request is one file of fixtures/requests; its README says what the keys mean.
+type request struct {
 	About   string             `json:"about"`
 	Method  string             `json:"method"`
 	Path    string             `json:"path"`
 	Headers map[string]*string `json:"headers"`
 	JSON    json.RawMessage    `json:"json"`
-	Text    *string            `json:"text"`
-	Base64  *string            `json:"base64"`
+	Text    string             `json:"text"`
+	Base64  []byte             `json:"base64"`
 	Status  int                `json:"status"`
 	Answer  json.RawMessage    `json:"answer"`
-	Events  []oddFate          `json:"events"`
+	Events  []struct {
+		Message   json.RawMessage `json:"message"`
+		Dead      string          `json:"dead"`
+		Duplicate bool            `json:"duplicate"`
+	} `json:"events"`
 }
 
-type oddFate struct {
-	Message   json.RawMessage `json:"message"`
-	Dead      string          `json:"dead"`
-	Duplicate bool            `json:"duplicate"`
-}
-
-func readOddCase(t *testing.T, path string) oddCase {
+func readRequest(t *testing.T, path string) request {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	c := oddCase{Method: http.MethodPost, Path: "/currents"}
+	r := request{Method: http.MethodPost, Path: "/currents"}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	require.NoError(t, dec.Decode(&c), path)
-	return c
+	require.NoError(t, dec.Decode(&r), path)
+	return r
 }
 
-func (c oddCase) body(t *testing.T) []byte {
-	t.Helper()
-	switch {
-	case c.Text != nil:
-		return []byte(*c.Text)
-	case c.Base64 != nil:
-		body, err := base64.StdEncoding.DecodeString(*c.Base64)
-		require.NoError(t, err)
-		return body
-	}
-	return c.JSON
-}
-
-// post sends the case to the bridge at base.
-func (c oddCase) post(t *testing.T, base string) *http.Response {
+// post sends the request to the bridge at base, and returns the status and the body
+// of the response.
+func (r request) post(t *testing.T, base string) (status int, answer string) {
 	t.Helper()
 	token := strings.NewReplacer("{token}", brazeToken)
-	req, err := http.NewRequest(c.Method, base+token.Replace(c.Path), bytes.NewReader(c.body(t)))
+	body := slices.Concat(r.JSON, []byte(r.Text), r.Base64) // one of them
+	req, err := http.NewRequest(r.Method, base+token.Replace(r.Path), bytes.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+brazeToken)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Braze-Currents-Version", "1")
-	for name, value := range c.Headers {
+	for name, value := range r.Headers {
 		if value == nil {
 			req.Header.Del(name)
 			continue
@@ -82,7 +68,10 @@ func (c oddCase) post(t *testing.T, base string) *http.Response {
 	}
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
-	return res
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(text)
 }
 
 // together is the real bridge with a fake RudderStack behind it.
@@ -91,19 +80,12 @@ type together struct {
 	rudder *mockrudder.Server
 }
 
-func startTogether(t *testing.T, mode Mode) together {
+func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together {
 	t.Helper()
-	rudder, err := mockrudder.New()
-	require.NoError(t, err)
-	server := httptest.NewServer(rudder)
-	t.Cleanup(server.Close)
-	t.Cleanup(rudder.Close)
+	rudder := mockrudder.Start(t, opts...)
 	c, err := Config{Mode: mode}.withDefaults()
 	require.NoError(t, err)
-	dir := t.TempDir()
-	p, err := newProcess(bridgeProgram(t), dir, func(listen, admin string) string {
-		return c.bridgeFile(listen, admin, filepath.Join(dir, "data"), server.URL)
-	})
+	p, err := c.newBridge(bridgeProgram(t), t.TempDir(), rudder.URL)
 	require.NoError(t, err)
 	require.NoError(t, p.start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, p.stop()) })
@@ -132,38 +114,30 @@ func (b together) deadLetters(t *testing.T) (list []letter) {
 	return list
 }
 
-// events are the elements of the case's batch as they were sent.
-func (c oddCase) events(t *testing.T) []json.RawMessage {
-	t.Helper()
-	var body struct{ Events []json.RawMessage }
-	require.NoError(t, json.Unmarshal(c.JSON, &body))
-	return body.Events
-}
-
-func TestOddRequests(t *testing.T) {
-	paths, err := filepath.Glob("../fixtures/odd/*.json")
+func TestUnusualRequests(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("../fixtures/requests/*.json")
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
 	bridge := startTogether(t, ModeEvents)
 	var dead []letter // expected so far
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
-			c := readOddCase(t, path)
+			r := readRequest(t, path)
 			bridge.rudder.ResetMessages()
-			res := c.post(t, "http://"+bridge.listen)
-			answer, err := io.ReadAll(res.Body)
-			require.NoError(t, err)
-			res.Body.Close()
-			require.Equal(t, c.Status, res.StatusCode, "%s: %s", c.About, answer)
-			if c.Answer != nil {
-				require.JSONEq(t, string(c.Answer), string(answer))
+			status, answer := r.post(t, "http://"+bridge.listen)
+			require.Equal(t, r.Status, status, "%s: %s", r.About, answer)
+			if r.Answer != nil {
+				require.JSONEq(t, string(r.Answer), answer)
 			}
 			bridge.settled(t)
+			var sent struct{ Events []json.RawMessage }
+			_ = json.Unmarshal(r.JSON, &sent) // others have no events
 			var want []json.RawMessage
-			for i, fate := range c.Events {
+			for i, fate := range r.Events {
 				switch {
 				case fate.Dead != "":
-					dead = append(dead, letter{fate.Dead, c.events(t)[i]})
+					dead = append(dead, letter{fate.Dead, sent.Events[i]})
 				case !fate.Duplicate:
 					want = append(want, fate.Message)
 				}
@@ -179,77 +153,59 @@ func TestOddRequests(t *testing.T) {
 	}
 }
 
-// requireArrived finds each wanted message among those that arrived, whatever
-// the order, and leaves none over.
+// requireArrived finds each wanted message among those that arrived, in any order.
+// None is left over.
 func requireArrived(t *testing.T, want []json.RawMessage, got []mockrudder.Event) {
 	t.Helper()
-	left := map[int]bool{}
-	for i := range got {
-		left[i] = true
-	}
 	for _, w := range want {
-		found := -1
 		var nearest []string
-		for i := range got {
-			if !left[i] {
-				continue
-			}
-			differs := messageDiff(t, w, []byte(got[i].Raw))
-			if len(differs) == 0 {
-				found = i
-				break
-			}
+		found := slices.IndexFunc(got, func(e mockrudder.Event) bool {
+			differs := messageDiff(t, w, []byte(e.Raw))
 			if nearest == nil || len(differs) < len(nearest) {
 				nearest = differs
 			}
-		}
+			return len(differs) == 0
+		})
 		require.GreaterOrEqual(t, found, 0, "did not arrive: %s\nthe nearest that did: %v", w, nearest)
-		delete(left, found)
+		got = slices.Delete(got, found, found+1)
 	}
-	for i := range left {
-		require.Fail(t, "arrived and should not", got[i].Raw)
-	}
+	require.Empty(t, got, "arrived and should not")
 }
 
 // messageDiff compares field by field, and properties byte for byte. A wanted
 // message without messageId stands for any that the bridge makes up.
 func messageDiff(t *testing.T, want, got []byte) []string {
 	t.Helper()
-	w, g := fieldsOf(t, want), fieldsOf(t, got)
+	w, wantProperties := fieldsOf(t, want)
+	g, gotProperties := fieldsOf(t, got)
 	if _, given := w["messageId"]; !given {
-		id, _ := g["messageId"].(string)
-		if id == "" {
+		if id, _ := g["messageId"].(string); id == "" {
 			return []string{"/messageId: want one that the bridge makes up, got none"}
 		}
 		delete(g, "messageId")
 	}
 	diff := oracle.Diff(w, g, oracle.Exact, 5)
-	if a, b := propertiesOf(t, want), propertiesOf(t, got); !bytes.Equal(a, b) {
-		diff = append(diff, "/properties: want the bytes "+string(a)+", got "+string(b))
+	if wantProperties != gotProperties {
+		diff = append(diff, "/properties: want the bytes "+wantProperties+", got "+gotProperties)
 	}
 	return diff
 }
 
-func fieldsOf(t *testing.T, message []byte) map[string]any {
+// fieldsOf returns the fields of a message, and the bytes of its properties.
+func fieldsOf(t *testing.T, message []byte) (fields map[string]any, properties string) {
 	t.Helper()
 	v, err := oracle.Decode(message)
 	require.NoError(t, err)
-	fields, ok := v.(map[string]any)
-	require.True(t, ok)
-	return fields
+	var raw struct{ Properties json.RawMessage }
+	require.NoError(t, json.Unmarshal(message, &raw))
+	return v.(map[string]any), string(raw.Properties)
 }
 
-func propertiesOf(t *testing.T, message []byte) []byte {
-	t.Helper()
-	var m struct{ Properties json.RawMessage }
-	require.NoError(t, json.Unmarshal(message, &m))
-	return m.Properties
-}
-
-// TestOddBatchInWebhookMode: RudderStack's Braze source answers 200 and drops
-// some events, and refuses the whole request for others; the bridge sorts them
-// out first. What is delivered arrives byte for byte as Braze sent it.
-func TestOddBatchInWebhookMode(t *testing.T) {
+// TestUnusualBatchInWebhookMode: RudderStack's Braze source answers 200 and drops
+// some events, and refuses the whole request for others; the bridge dead-letters
+// these. What is delivered arrives byte for byte as Braze sent it.
+func TestUnusualBatchInWebhookMode(t *testing.T) {
+	t.Parallel()
 	bridge := startTogether(t, ModeWebhook)
 	good := []string{
 		`{"event_type":"users.messages.email.Open","id":"w1","time":1700000000,"user":{"user_id":"u1","external_user_id":"e1"},"properties":{ "campaign_id":"c1" }}`,
@@ -268,12 +224,9 @@ func TestOddBatchInWebhookMode(t *testing.T) {
 		texts = append(texts, string(dead.Event))
 	}
 	body := `{"events":[` + good[0] + "," + strings.Join(texts, ",") + "," + good[1] + `]}`
-	res := oddCase{Method: http.MethodPost, Path: "/currents", Text: &body}.post(t, "http://"+bridge.listen)
-	answer, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	res.Body.Close()
-	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.JSONEq(t, `{"accepted":8,"duplicates":0,"dead":6}`, string(answer))
+	status, answer := request{Method: http.MethodPost, Path: "/currents", Text: body}.post(t, "http://"+bridge.listen)
+	require.Equal(t, http.StatusOK, status)
+	require.JSONEq(t, `{"accepted":8,"duplicates":0,"dead":6}`, answer)
 	ledger := bridge.settled(t)
 	require.EqualValues(t, 2, ledger.Delivered)
 	letters := bridge.deadLetters(t)
