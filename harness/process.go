@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,11 +66,11 @@ func newProcess(program, dir, listen, admin, configuration string) (*process, er
 
 // newBridge is the bridge of a run, on free ports, which delivers to the URL rudder.
 func (c Config) newBridge(program, dir, rudder string) (*process, error) {
-	listen, err := freePort()
+	listen, err := bridgeproc.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := freePort()
+	admin, err := bridgeproc.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -129,22 +127,4 @@ func (p *process) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	return p.running.Stop(ctx)
-}
-
-// freePort returns a loopback address that is free now. It is taken from below
-// the range that systems use for outgoing connections: while the bridge is
-// down, one of those could otherwise take the bridge's port, or even connect to
-// itself.
-func freePort() (string, error) {
-	var failed error
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(18_000))
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			failed = err
-			continue
-		}
-		return address, ln.Close()
-	}
-	return "", fmt.Errorf("find a free port: %w", failed)
 }

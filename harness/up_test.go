@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
 
@@ -22,7 +23,7 @@ func TestUp(t *testing.T) {
 			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out}
 			for _, address := range []*string{&c.Braze, &c.Rudder, &c.Listen, &c.Admin} {
 				var err error
-				*address, err = freePort()
+				*address, err = bridgeproc.FreePort()
 				require.NoError(t, err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -58,7 +59,7 @@ func stored(t *testing.T, rudder string) (n int) {
 
 func TestUpNamesAnAddressInUse(t *testing.T) {
 	t.Parallel()
-	taken, err := freePort()
+	taken, err := bridgeproc.FreePort()
 	require.NoError(t, err)
 	_, stop, err := serve(taken, http.NotFoundHandler(), nil)
 	require.NoError(t, err)
@@ -66,7 +67,7 @@ func TestUpNamesAnAddressInUse(t *testing.T) {
 	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})
 	require.ErrorContains(t, err, taken)
 	free := func() string {
-		address, err := freePort()
+		address, err := bridgeproc.FreePort()
 		require.NoError(t, err)
 		return address
 	}

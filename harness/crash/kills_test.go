@@ -5,20 +5,15 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"log"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,7 +96,7 @@ type killRun struct {
 	dir    string
 	began  time.Time
 	sides  []*side
-	intake atomic.Pointer[url.URL] // of the bridge that runs
+	listen string // where each bridge takes events
 	braze  *mockbraze.TestServer
 	ending chan struct{} // closed when Braze is to stop
 	done   sync.WaitGroup
@@ -128,24 +123,16 @@ func newKillRun(t *testing.T) *killRun {
 		braze: mockbraze.Start(t, mockbraze.WithSeed(*seed)), ending: make(chan struct{}),
 	}
 	build(t)
-	// The address that Braze posts to stays, while each bridge has one of its own.
-	front := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			if to := r.intake.Load(); to != nil {
-				p.SetURL(to)
-			}
-		},
-		ErrorLog: log.New(io.Discard, "", 0),
-	})
-	t.Cleanup(front.Close)
+	var err error
+	r.listen, err = bridgeproc.FreePort()
+	require.NoError(t, err)
 	for _, c := range connectors() {
 		s := &side{connector: c, rudder: newRudder(t, c, *seed), seen: map[string]bool{}}
-		var err error
 		s.sent, err = os.Create(filepath.Join(t.TempDir(), "sent"))
 		require.NoError(t, err)
 		t.Cleanup(func() { s.sent.Close() })
 		s.current, err = r.braze.Create(mockbraze.Current{
-			Name: c.name, URL: front.URL + "/currents/" + c.name, Token: "token-of-" + c.name, Events: mockbraze.All,
+			Name: c.name, URL: "http://" + r.listen + "/currents/" + c.name, Token: "token-of-" + c.name, Events: mockbraze.All,
 			Connections: 4, FlushAfter: 50 * time.Millisecond, OnSend: s.sending,
 			Backoff: mockbraze.Backoff{First: 5 * time.Millisecond, Max: 50 * time.Millisecond},
 		})
@@ -198,7 +185,7 @@ func (r *killRun) killed() (n int) {
 // pruned all the time.
 func (r *killRun) settings() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", filepath.Join(r.dir, "data"))
+	fmt.Fprintf(&out, "listen: %s\nadmin: 127.0.0.1:0\ndata_dir: %q\ngrace: 5s\n", r.listen, filepath.Join(r.dir, "data"))
 	out.WriteString("retain: {age: 500ms, size: 2MiB}\nlog: {level: warn}\nconnectors:\n")
 	for _, s := range r.sides {
 		fmt.Fprintf(&out, "  - {name: %s, token: token-of-%s, mode: %s, missing_external_user_id: %s, rudder_url: %q, write_key: %s,\n",
@@ -223,9 +210,6 @@ func (r *killRun) start(armed string) *bridgeproc.Process {
 // open has Braze send to the bridge.
 func (r *killRun) open(p *bridgeproc.Process) {
 	r.took = append(r.took, p.Took)
-	to, err := url.Parse(p.Intake)
-	require.NoError(r, err)
-	r.intake.Store(to)
 	if r.began.IsZero() {
 		r.began = time.Now()
 		for _, s := range r.sides {
