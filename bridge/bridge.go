@@ -184,7 +184,7 @@ func (b *Bridge) end() {
 	b.components = nil
 }
 
-// watchStore ends the bridge once its store has failed: only opening it anew
+// watchStore ends the bridge once its store has failed: only opening it again
 // helps, and the supervisor that runs the bridge starts it again.
 func watchStore(ctx context.Context, store interface{ Usage() queue.Usage }) error {
 	ticker := time.NewTicker(time.Second)

@@ -202,7 +202,7 @@ func FuzzVerdictsAgree(f *testing.F) {
 			f.Add([]byte(document), uint64(0))
 		}
 	}
-	for _, kind := range []string{"events", "messages", "odd"} {
+	for _, kind := range []string{"events", "messages", "requests"} {
 		for _, raw := range fixtureTexts(f, kind) {
 			f.Add(raw, uint64(0))
 			f.Add(raw, uint64(1))

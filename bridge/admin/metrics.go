@@ -55,7 +55,7 @@ func newCollector(a *Admin) *collector {
 	ledger(counter, "bridge_events_received_total", "Events of batches that were answered 200; duplicates and accepted.", func(l queue.Ledger) uint64 { return l.Received })
 	ledger(counter, "bridge_events_duplicates_total", "Events that had been received before.", func(l queue.Ledger) uint64 { return l.Duplicates })
 	ledger(counter, "bridge_events_accepted_total", "Events stored; filtered, delivered, dead, purged and pending.", func(l queue.Ledger) uint64 { return l.Accepted })
-	ledger(counter, "bridge_events_filtered_total", "Events that the connector is told not to deliver.", func(l queue.Ledger) uint64 { return l.Filtered })
+	ledger(counter, "bridge_events_filtered_total", "Events that the connector's rules leave out.", func(l queue.Ledger) uint64 { return l.Filtered })
 	ledger(counter, "bridge_events_delivered_total", "Events that RudderStack has taken.", func(l queue.Ledger) uint64 { return l.Delivered })
 	ledger(counter, "bridge_events_purged_total", "Dead letters removed for good.", func(l queue.Ledger) uint64 { return l.Purged })
 	ledger(counter, "bridge_events_replayed_total", "Events of history that were delivered again.", func(l queue.Ledger) uint64 { return l.Replayed })

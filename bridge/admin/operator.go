@@ -22,7 +22,7 @@ func (a *Admin) resume(r request) (any, error) {
 	answer := Resumed{Resumed: []string{}}
 	for _, connector := range connectors {
 		connector.Sender.Resume()
-		a.cfg.Log.Info("destination is told to resume", "connector", connector.Name)
+		a.cfg.Log.Info("destination is resumed", "connector", connector.Name)
 		answer.Resumed = append(answer.Resumed, connector.Name)
 	}
 	return answer, nil

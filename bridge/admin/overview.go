@@ -33,7 +33,7 @@ type Overview struct {
 	Glossary   string              `json:"glossary"`
 }
 
-// ConnectorOverview is one connector at a glance.
+// ConnectorOverview is what the overview shows of one connector.
 type ConnectorOverview struct {
 	ConnectorStatus
 	Configured bool      `json:"configured"` // false: nothing is delivered for it

@@ -121,7 +121,7 @@ func (a *Admin) deadLetter(r request) (any, error) {
 		return nil, err
 	}
 	if connector.Sender == nil {
-		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
+		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nothing delivers its events")
 	}
 	err = connector.Sender.DeadLetter(r.ctx, seq, index)
 	switch {

@@ -120,7 +120,7 @@ func (a *Admin) startReplay(r request) (any, error) {
 func deliveredFor(r request) ([]Connector, error) {
 	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Sender == nil })
 	if len(connectors) == 0 {
-		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nobody delivers for it")
+		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nothing delivers its events")
 	}
 	return connectors, nil
 }
@@ -143,7 +143,7 @@ func (a *Admin) endReplay(r request) (any, error) {
 		if !newest.Active() {
 			return nil
 		}
-		a.cfg.Log.Info("a replay of history is told to end", "connector", connector.Name, "number", newest.Number)
+		a.cfg.Log.Info("a replay of history is ended", "connector", connector.Name, "number", newest.Number)
 		return connector.Queue.EndReplay(r.ctx, newest.Number)
 	})
 }

@@ -95,7 +95,7 @@ func (a *Admin) login(c *gin.Context) {
 	}
 	want := a.token.Load()
 	if want == nil {
-		fail(c, http.StatusConflict, "there is no admin token, so nobody needs to log in")
+		fail(c, http.StatusConflict, "there is no admin token, so no login is needed")
 		return
 	}
 	if got := sha256.Sum256([]byte(values.Get("token"))); subtle.ConstantTimeCompare(got[:], want[:]) == 0 {

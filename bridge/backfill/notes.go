@@ -156,7 +156,7 @@ func (n *notes) read(want about) (good int64, begun bool, err error) {
 func (n *notes) know(line []byte) error {
 	var e entry
 	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("a line is broken: %w; remove the file to begin anew, what was stored within the window counts as duplicates", err)
+		return fmt.Errorf("a line is broken: %w; remove the file to start from the beginning; what was stored within the window counts as duplicates", err)
 	}
 	n.take(&e)
 	return nil

@@ -17,7 +17,7 @@ type Effect string
 const (
 	Restart   Effect = "restart" // only a restart changes it
 	Reload    Effect = "reload"  // in force once the configuration is reloaded
-	NewSender Effect = "sender"  // as Reload, and the connector's delivery begins anew
+	NewSender Effect = "sender"  // as Reload, and the connector's delivery is restarted
 )
 
 // field is a field of one of the structs here, with what its tags say.

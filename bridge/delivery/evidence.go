@@ -46,7 +46,7 @@ const (
 )
 
 // trial is the history of a request that failed. It is zero in a fresh request. A
-// half of a split request starts anew with the attempts of the whole.
+// half of a split request starts again with the attempts of the whole.
 type trial struct {
 	attempts    int       // requests that its events were in
 	split       time.Time // it is a half of a request that was split then; zero: it is whole

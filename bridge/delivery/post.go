@@ -211,7 +211,7 @@ func (a response) describe() string {
 
 // payload is a request's body that can be taken back. A transport may go on
 // reading a body after it has returned a response, while the buffer is filled
-// anew for the next request; after withdraw it finds nothing.
+// for the next request; after withdraw it finds nothing.
 type payload struct {
 	mu    sync.Mutex
 	bytes []byte

@@ -130,7 +130,7 @@ func RedactedFields() [8]string {
 // so that the message does not have it.
 func (w *Watch) Redacted(field string) { w.redacted.WithLabelValues(field).Inc() }
 
-// Forget begins anew, with a newer glossary. The metric keeps its counts.
+// Forget starts from zero, for a newer glossary. The metric keeps its counts.
 func (w *Watch) Forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

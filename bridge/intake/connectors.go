@@ -104,7 +104,7 @@ func (in *Intake) Reload(connectors []Connector) {
 	large := divide(in.cfg.MaxBuffered/2, 0, len(connectors))
 	before := in.table.Load()
 	for _, c := range next.connectors {
-		// With other connectors the quotas are made anew; what requests in flight
+		// With other connectors new quotas are made; what requests in flight
 		// hold of the old ones comes on top until they end.
 		c.quotas = quotas{requests(), small(), large()}
 		if before.sameNames(next) {

@@ -114,7 +114,7 @@ func fetchWaits(k *kit) {
 	answers := make(chan answer, 2)
 	for range 2 {
 		go func() {
-			ctx, cancel := context.WithTimeout(k.ctx, patience)
+			ctx, cancel := context.WithTimeout(k.ctx, longTimeout)
 			defer cancel()
 			records, err := q.Claim(ctx, queue.Limit{Events: 1, Bytes: 1 << 20})
 			answers <- answer{records, err}
@@ -127,7 +127,7 @@ func fetchWaits(k *kit) {
 	select {
 	case <-answers:
 		require.Fail(k, "the same record was handed out twice")
-	case <-time.After(glance):
+	case <-time.After(shortTimeout):
 	}
 	q.Release(a.records...)
 	a = <-answers
@@ -151,7 +151,7 @@ func fetchEnds(k *kit) {
 	select {
 	case err := <-errs:
 		require.Fail(k, "Fetch came back", err)
-	case <-time.After(glance):
+	case <-time.After(shortTimeout):
 	}
 	require.NoError(k, k.store.Close())
 	require.ErrorIs(k, <-errs, queue.ErrClosed)

@@ -42,7 +42,7 @@ func (k *kit) underWay(calls ...<-chan appended) {
 		select {
 		case got := <-c:
 			require.Fail(k, "Append came back before the sync", "%+v", got)
-		case <-time.After(glance):
+		case <-time.After(shortTimeout):
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (k *kit) answer(c <-chan appended) appended {
 	select {
 	case got := <-c:
 		return got
-	case <-time.After(patience):
+	case <-time.After(longTimeout):
 		require.Fail(k, "Append does not come back")
 		return appended{}
 	}
@@ -84,7 +84,7 @@ func nothingBeforeSync(k *kit) {
 	select {
 	case err := <-settled:
 		require.Fail(k, "Settle came back before the sync", err)
-	case <-time.After(glance):
+	case <-time.After(shortTimeout):
 	}
 	k.count(q, 6, 2, 4, 0, 1, 0, 0, 3)
 	release(false)

@@ -19,7 +19,7 @@ func mine(event []byte) bool { return bytes.HasPrefix(event, []byte(`{"id":"my`)
 
 func (k *kit) erase(q *queue.Queue, want queue.Erasure) {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, patience)
+	ctx, cancel := context.WithTimeout(k.ctx, longTimeout)
 	defer cancel()
 	got, err := q.Erase(ctx, mine)
 	require.NoError(k, err)

@@ -12,12 +12,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// patience is how long a case waits for what must happen, and glance how long
+// longTimeout is how long a case waits for what must happen, and shortTimeout how long
 // it looks for what must not.
 const (
-	patience = 30 * time.Second
-	glance   = 20 * time.Millisecond
-	window   = 1000
+	longTimeout  = 30 * time.Second
+	shortTimeout = 20 * time.Millisecond
+	window       = 1000
 )
 
 // kit is one case's store and what it needs to work with it.
@@ -118,7 +118,7 @@ var everything = queue.Limit{Events: 1 << 30, Bytes: 1 << 30}
 // fetch fetches what is there; there must be something.
 func (k *kit) fetch(q *queue.Queue, limit queue.Limit) []*queue.Record {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, patience)
+	ctx, cancel := context.WithTimeout(k.ctx, longTimeout)
 	defer cancel()
 	records, err := q.Claim(ctx, limit)
 	require.NoError(k, err)
@@ -142,7 +142,7 @@ func (k *kit) fetchAll(q *queue.Queue, n int) (records []*queue.Record) {
 // nothingToFetch requires that nothing is pending that is not handed out.
 func (k *kit) nothingToFetch(q *queue.Queue) {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, glance)
+	ctx, cancel := context.WithTimeout(k.ctx, shortTimeout)
 	defer cancel()
 	records, err := q.Claim(ctx, everything)
 	require.Empty(k, records)
@@ -214,7 +214,7 @@ func imbalance(l queue.Ledger) error {
 // eventually polls until ok, or fails.
 func (k *kit) eventually(ok func() bool, what string) {
 	k.Helper()
-	require.Eventually(k, ok, patience, 2*time.Millisecond, what)
+	require.Eventually(k, ok, longTimeout, 2*time.Millisecond, what)
 }
 
 // count requires the numbers of the ledger, in the order of its fields up to

@@ -12,12 +12,12 @@ type Site struct {
 	// Open opens the store, or opens it again after Close or Crash.
 	Open func() (*queue.Store, error)
 	// Crash cuts the power: the next Open sees what was synced and, of the
-	// rest, about the given percentage, drawn with the seed. Calls under way
+	// rest, about the given percentage, drawn with the seed. Calls in progress
 	// in the old store may go on for a while and come to nothing. Crash closes
 	// the old store.
 	Crash func(percent int, seed uint64)
 	// Stall holds up every sync until release is called, which lets them go
-	// on, or fail. After a failure the site is opened anew only after Crash.
+	// on, or fail. After a failure the site is opened again only after Crash.
 	Stall func() (release func(fail bool))
 	// Fill makes the disk full, or ends that. The store may need a moment to
 	// see it.

@@ -20,10 +20,10 @@ func (k *kit) startReplay(q *queue.Queue, order queue.ReplayOrder) queue.Replay 
 	return r
 }
 
-// fetchReplay fetches from a replay that must be under way.
+// fetchReplay fetches from a replay that must be active.
 func (k *kit) fetchReplay(q *queue.Queue, limit queue.Limit) (queue.Replay, []*queue.Record) {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, patience)
+	ctx, cancel := context.WithTimeout(k.ctx, longTimeout)
 	defer cancel()
 	r, records, err := q.FetchReplay(ctx, limit)
 	require.NoError(k, err)
@@ -58,7 +58,7 @@ func (k *kit) replayAll(q *queue.Queue) []string {
 // noReplay requires that FetchReplay waits.
 func (k *kit) noReplay(q *queue.Queue) {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, glance)
+	ctx, cancel := context.WithTimeout(k.ctx, shortTimeout)
 	defer cancel()
 	_, records, err := q.FetchReplay(ctx, everything)
 	require.Empty(k, records)
@@ -171,7 +171,7 @@ func replayTimes(k *kit) {
 	}
 }
 
-// How far back a replay can go, and how far one has come, is told in times.
+// How far back a replay can go, and how far one has come, is given as times.
 func replayProgress(k *kit) {
 	q := k.open("a")
 	at, err := k.store.OldestHistory(k.ctx)
@@ -306,7 +306,7 @@ func replayEnds(k *kit) {
 	require.NoError(k, q.EndReplay(k.ctx, r.Number))
 	k.noReplay(q)
 
-	// A worker that was not told yet settles what it has sent.
+	// A worker that does not know yet settles what it has sent.
 	late := queue.ReplayProgress{Number: r.Number, Next: 99, Replayed: 7, Refused: 1, Skipped: 1, End: true}
 	require.NoError(k, q.SettleReplay(k.ctx, late))
 	require.Equal(k, ended, k.newestReplay(q))
@@ -345,7 +345,7 @@ func (k *kit) waits(c <-chan replayed) {
 	select {
 	case got := <-c:
 		require.Fail(k, "FetchReplay came back", "%+v", got)
-	case <-time.After(glance):
+	case <-time.After(shortTimeout):
 	}
 }
 
@@ -354,7 +354,7 @@ func (k *kit) woken(c <-chan replayed) replayed {
 	select {
 	case got := <-c:
 		return got
-	case <-time.After(patience):
+	case <-time.After(longTimeout):
 		require.Fail(k, "FetchReplay does not come back")
 		return replayed{}
 	}

@@ -128,7 +128,7 @@ func (s *storm) run() {
 	errs := make(chan error, stormSenders+stormWorkers)
 	do := func(err error) {
 		if errs <- err; err != nil {
-			s.end() // there may be nobody left to come to the cut
+			s.end() // no goroutine may be left that comes to the cut
 		}
 	}
 	for i := range stormSenders {
@@ -293,7 +293,7 @@ func (s *storm) wrong(promised *books, id string, pending, dead int) error {
 	case promised.dead[id] && dead == 0:
 		fault = "was in the dead letters and is lost"
 	case dead > 0 && !promised.dead[id] && !s.books.burying[id]:
-		fault = "is in the dead letters, and nobody put it there"
+		fault = "is in the dead letters without a settlement"
 	default:
 		return nil
 	}

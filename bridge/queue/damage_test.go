@@ -180,7 +180,7 @@ func damageOnce(t *testing.T, from string, damage damageAt, before queue.Ledger,
 // workThrough delivers everything that is pending and looks whether the ledger
 // adds up.
 func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where string) error {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
 	q, err := store.Queue(ctx, "a", window)
 	if err != nil {
@@ -188,7 +188,7 @@ func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where st
 	}
 	for q.Ledger().Pending() > 0 {
 		// A claim that meets nothing but damage sets it aside and waits for more.
-		soon, end := context.WithTimeout(ctx, 10*glance)
+		soon, end := context.WithTimeout(ctx, 10*shortTimeout)
 		records, err := q.Claim(soon, everything)
 		end()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
@@ -227,7 +227,7 @@ func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where st
 		return nil
 	}
 	// The last transaction of a log may be what a crash leaves, and a ledger that
-	// cannot be read begins anew with what the tables hold: said, not silent.
+	// cannot be read starts from zero with what the tables hold, and the log says so.
 	require.Positive(t, store.Usage().Damaged+boolInt(l.Accepted < before.Accepted), where)
 	return nil
 }

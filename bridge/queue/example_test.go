@@ -31,7 +31,7 @@ func ExampleBatch() {
 	// 5 known by its id: false, dead: true
 }
 
-// A replay is under way until it has an end.
+// A replay is active until it has ended.
 func ExampleReplay_Active() {
 	var none queue.Replay
 	r := queue.Replay{Number: 1, StartedAt: time.Now()}

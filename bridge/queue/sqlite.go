@@ -281,8 +281,8 @@ func (s *sqlite) size() (used, spare, free, total int64) {
 // surplus is how many free pages are given back to the disk.
 func (s *sqlite) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
 
-// checkpoints copies the log into the file beside the writer. A log can begin
-// anew only once all of it is copied, so the writer does the small rest between
+// checkpoints copies the log into the file beside the writer. SQLite writes the
+// log from its start again only once all of it is copied, so the writer does the small rest between
 // two of its transactions.
 func (s *sqlite) checkpoints() {
 	for {
@@ -298,7 +298,7 @@ func (s *sqlite) checkpoints() {
 			continue
 		}
 		if err == nil && pages == copied {
-			s.logPages.CompareAndSwap(int64(pages), 0) // the next commit begins the log anew
+			s.logPages.CompareAndSwap(int64(pages), 0) // the next commit writes from its start
 		}
 		s.flush.Store(true)
 	}
@@ -367,7 +367,7 @@ func (s *sqlite) in(param string) string { return " IN (SELECT value FROM json_e
 func (s *sqlite) prunes() bool { return true }
 
 // maintain gives freed pages back in small steps. On a full disk only a log that
-// begins anew has room.
+// is written from its start again has room.
 func (s *sqlite) maintain(ctx context.Context, w *writer) error {
 	if free, _ := s.disk(); s.logPages.Load() > 0 && (w.idle() || free >= 0 && free < minReserve) {
 		signal(s.checkpoint)
@@ -417,7 +417,7 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	}
 	f.Close()
 	return s.view(ctx, func(t tx) error {
-		if _, err := queryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would have the copy begin anew
+		if _, err := queryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would restart the copy
 			return err
 		}
 		b, err := t.(*sqliteConn).conn.BackupInit("main", (&sqlite{}).uri(file))

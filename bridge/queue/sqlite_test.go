@@ -138,7 +138,7 @@ func TestBackup(t *testing.T) {
 	k.deliver(copied, k.fetchAll(copied, 2)...)
 }
 
-// A backup comes to its end though commits go on: they do not make it begin anew.
+// A backup comes to its end though commits go on: they do not restart it.
 func TestBackupOfABusyStore(t *testing.T) {
 	store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: t.TempDir()}))
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestBackupOfABusyStore(t *testing.T) {
 	for range 40 {
 		require.NoError(t, add(len(noise)))
 	}
-	ctx, stop := context.WithTimeout(t.Context(), patience)
+	ctx, stop := context.WithTimeout(t.Context(), longTimeout)
 	defer stop()
 	sent := make(chan error)
 	go func() {
@@ -277,7 +277,7 @@ func TestLogIsChecked(t *testing.T) {
 	require.Error(t, queue.ScanLog(bytes.NewReader(header)))
 }
 
-// The log is copied into the file while batches come in, and begins anew. Nobody
+// The log is copied into the file while batches come in, and is then written from its start. Nobody
 // else may read any of the files.
 func TestLogStaysSmall(t *testing.T) {
 	dir := t.TempDir()
@@ -297,7 +297,7 @@ func TestLogStaysSmall(t *testing.T) {
 		file, err := os.Stat(filepath.Join(dir, "queue.db"))
 		require.NoError(t, err)
 		return file.Size() > batches<<20*9/10 // but for what the last checkpoint has left
-	}, patience, glance)
+	}, longTimeout, shortTimeout)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		file, err := os.Stat(filepath.Join(dir, "queue.db"+suffix))
 		require.NoError(t, err)

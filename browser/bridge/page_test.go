@@ -167,7 +167,7 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	page.Click(".filters button")
 	page.Shows("#ask p", "brand-a, received since 1h.")
 	page.Click("#ask button.main")
-	page.Shows("#toast", "The replay is under way")
+	page.Shows("#toast", "The replay has started")
 	page.Shows(".replay .badge", "ended")
 	page.Shows(".replay .facts", "Delivered again2")
 	r.until("brand-a", func(s admin.ConnectorStatus) bool { return s.Replayed == 2 })

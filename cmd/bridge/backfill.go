@@ -40,7 +40,7 @@ An event that came before, streamed or backfilled, is a duplicate while its id i
 in the window (dedupe_window); later it has the same messageId, so that
 RudderStack can drop it. How far the backfill is stands in the progress file:
 after Ctrl-C, a kill or a lost connection the same command goes on where it was.
-Remove the file to begin anew.
+Remove the file to start from the beginning.
 
 Exit codes: 0 all is stored; 2 all is stored but for broken files and records,
 which are named on standard error; 1 it did not come to its end, run it again.`,

@@ -99,7 +99,7 @@ func printReplays(to io.Writer, replays admin.Replays) {
 func printReplay(to io.Writer, r admin.Replay, speed string) {
 	state := "has ended"
 	if r.Active {
-		state = "is under way"
+		state = "is active"
 	}
 	fmt.Fprintf(to, "connector %s: replay %d (received %s to %s) %s: %d delivered again, %d refused, %d left out%s\n",
 		r.Connector, r.Number, r.From.UTC().Format(time.RFC3339), r.To.UTC().Format(time.RFC3339), state,

@@ -87,7 +87,7 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			log.Info("told to reload by SIGHUP")
+			log.Info("reloading, because of SIGHUP")
 			err := b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) { return load(ctx, cmd.Flags()) })
 			if errors.Is(err, bridge.ErrNotRunning) { // what fails otherwise is in the log by then
 				log.Info("a signal to reload is ignored", "reason", err)

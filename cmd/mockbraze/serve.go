@@ -35,7 +35,7 @@ func newServe() *cobra.Command {
   GET  /api/currents[/ID]             how it stands
 
 When it answers, one line with its addresses goes to standard output. It asks
-nobody for a password; keep it on loopback.`,
+for no password; keep it on loopback.`,
 		Example: `  mockbraze serve --listen 127.0.0.1:8091
   curl http://127.0.0.1:8091/api/currents -d '{"url":"http://127.0.0.1:8080/currents","token":"TOKEN","events":["users.messages.*"]}'
   curl -X POST http://127.0.0.1:8091/api/currents/1/launch

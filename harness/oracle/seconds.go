@@ -19,7 +19,7 @@ const yearTenThousand = 253402300800
 
 // Timestamp says what the bridge makes of an event's time in events mode:
 // JavaScript's parseInt(time, 10) as seconds since the epoch, in ISO 8601, as
-// RudderStack's Braze source does, but that milliseconds are told by their size,
+// RudderStack's Braze source does, but that milliseconds are recognized by their size,
 // that text which begins with a date is one, or none, and that there is none
 // where that source writes "Invalid date". differs is true where it writes
 // something else. There is none for a falsy time.

@@ -13,9 +13,9 @@ func seeds() []string {
 		`true`, `tru`, `trues`, `false`, `null`, `0`, `-0`, `-`, `01`, `1.`, `1.5`, `.5`, `1e`, `1e+`, `1E-5`, `1.0e5`, `12345678901234567890`,
 		`"`, `""`, `"\`, `"\"`, `"\x"`, `"\u12"`, `"\u12g4"`, `"\u00e9"`, "\"\xff\"", "\"é\"", "\"\x7f\x80\"", `"a"b`,
 	}
-	for _, odd := range []string{"\n", "\x00", "\x1f", " ", "\\", `\"`, `\\`, `\u00e9`, `"`, "é", "\xff", "\x80\"", "!", "#", "]", "["} {
+	for _, unusual := range []string{"\n", "\x00", "\x1f", " ", "\\", `\"`, `\\`, `\u00e9`, `"`, "é", "\xff", "\x80\"", "!", "#", "]", "["} {
 		for n := range 18 {
-			seeds = append(seeds, `"`+strings.Repeat("x", n)+odd+`"`, `"`+strings.Repeat("x", n)+odd+strings.Repeat("y", 17-n)+`"`)
+			seeds = append(seeds, `"`+strings.Repeat("x", n)+unusual+`"`, `"`+strings.Repeat("x", n)+unusual+strings.Repeat("y", 17-n)+`"`)
 		}
 	}
 	return seeds

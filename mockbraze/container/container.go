@@ -16,7 +16,7 @@
 //
 // All methods ask the container over HTTP and are safe for concurrent use. The
 // Currents live in the program's memory: a container that is started again has
-// none, and the same seed gives its first Current the same events anew.
+// none, and the same seed gives its first Current the same events again.
 package container
 
 import (

@@ -137,9 +137,9 @@ class Pane {
 
   line(line, marks) {
     const wrong = marks?.some((f) => !f.drift)
-    const item = el("li", { class: marks === undefined ? false : wrong ? "wrong" : "odd", "data-pointer": line.pointer },
+    const item = el("li", { class: marks === undefined ? false : wrong ? "wrong" : "warn", "data-pointer": line.pointer },
       el("span", { class: "line" }, line.tokens.map(([kind, part]) => el("span", { class: `t-${kind}` }, part))),
-      marks?.map((f) => el("span", { class: f.drift ? "note odd" : "note" }, el("b", {}, f.rule), ` ${f.detail}`)))
+      marks?.map((f) => el("span", { class: f.drift ? "note warn" : "note" }, el("b", {}, f.rule), ` ${f.detail}`)))
     // Deep nesting would move everything out of view.
     item.style.setProperty("--depth", String(Math.min(line.depth, 40)))
     return item
@@ -160,7 +160,7 @@ class Pane {
 // toFirstMark scrolls a pane to the first error, or else the first drift. If the whole
 // page scrolls, as on a phone, it does nothing.
 function toFirstMark(pane) {
-  const mark = pane.querySelector(".wrong") ?? pane.querySelector("li.odd")
+  const mark = pane.querySelector(".wrong") ?? pane.querySelector("li.warn")
   if (mark !== null && pane.scrollHeight > pane.clientHeight) {
     pane.scrollTop = mark.offsetTop - pane.clientHeight / 3
   }

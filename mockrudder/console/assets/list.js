@@ -199,6 +199,6 @@ export function verdict(event) {
   if (event.valid === true) badges.push(el("b", { class: "badge good" }, "valid"))
   else if (event.valid === false) badges.push(el("b", { class: "badge bad" }, errors > 1 ? `${numberOf(errors)} errors` : "invalid"))
   else badges.push(el("b", { class: "badge" }, "not judged"))
-  if (drift > 0) badges.push(el("b", { class: "badge odd", title: "has what the glossary does not know" }, drift > 1 ? `drift ${drift}` : "drift"))
+  if (drift > 0) badges.push(el("b", { class: "badge warn", title: "has what the glossary does not know" }, drift > 1 ? `drift ${drift}` : "drift"))
   return badges
 }

@@ -11,7 +11,7 @@ export function counters(stats) {
     ["stored", stats.stored, ""],
     ["valid", stats.valid, stats.valid > 0 ? "good" : ""],
     ["invalid", stats.invalid, stats.invalid > 0 ? "bad" : ""],
-    ["drift", stats.drift, stats.drift > 0 ? "odd" : ""],
+    ["drift", stats.drift, stats.drift > 0 ? "warn" : ""],
     ["refused", all, all > 0 ? "bad" : ""],
   ]
   const place = $("counters")

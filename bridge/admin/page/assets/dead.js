@@ -69,7 +69,7 @@ function opened(letter, params, now) {
     el("div", { class: "head" }, el("h2", {}, l.event_type || "no event type"), badge(l.reason, "bad"),
       el("span", { class: "acts" }, !l.unfit && act("move", "Replay…", { verb: "replay", filter: one }, "main"), act("move", "Purge…", { verb: "purge", filter: one }, "danger"),
         el("a", { class: "button close", href: back }, "Close"))),
-    el("p", { class: "note odd" }, meaning(l.reason)),
+    el("p", { class: "note warn" }, meaning(l.reason)),
     facts([
       ["Letter", `${l.number} of ${l.connector}`], ["Status", l.status], ["Answer", l.answer], ["Attempts", l.attempts], ["Events", l.events > 1 && l.events],
       ["Event id", l.event_id], ["User id", l.user_id], ["External user id", l.external_user_id],

@@ -33,7 +33,7 @@ function replay(r, { now, store }) {
   const till = Math.min(new Date(r.to), new Date(r.started_at))
   const part = r.position ? Math.min(1, Math.max(0, (new Date(r.position) - from) / (till - from || 1))) : r.active ? 1 : undefined
   return el("div", { class: "replay", "data-key": r.connector },
-    el("div", { class: "head" }, el("h3", {}, `${r.connector}, replay ${r.number}`), badge(r.active ? "under way" : "ended", r.active ? "odd" : "good"),
+    el("div", { class: "head" }, el("h3", {}, `${r.connector}, replay ${r.number}`), badge(r.active ? "active" : "ended", r.active ? "warn" : "good"),
       r.active && act("end-replay", "End it", { connector: r.connector }, "danger")),
     r.active && el("progress", { max: 100, value: Math.round(part * 100), "aria-label": "Progress" }),
     facts([
@@ -47,7 +47,7 @@ export async function start(values) {
   const what = [values.connector || "all connectors", `received since ${values.since}`, values.to && `until ${values.to}`, values.type].filter(Boolean).join(", ")
   if (!(await confirmed({ title: "Deliver history again?", text: `${what}. It can be ended at any time.`, verb: "Replay" }))) return
   await api.post("replay", values)
-  toast("The replay is under way")
+  toast("The replay has started")
 }
 
 export async function end({ connector }) {

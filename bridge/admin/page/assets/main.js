@@ -64,7 +64,7 @@ async function show(round) {
   render($("main"), views[name].draw({ overview, data, params }))
   const troubled = overview.connectors.filter((c) => c.destination.state !== "ok").length
   if (!overview.ready) tell("lost", `not ready: ${overview.reason}`)
-  else if (troubled > 0) tell("odd", `${numberOf(troubled)} of ${numberOf(overview.connectors.length)} destinations in trouble`)
+  else if (troubled > 0) tell("warn", `${numberOf(troubled)} of ${numberOf(overview.connectors.length)} destinations in trouble`)
   else tell("live", "ready, all destinations well")
   tabs(name, overview)
 }

@@ -40,7 +40,7 @@ function connector(c, now, samples) {
       ["Lag", c.lag_seconds === undefined ? (latest ? "stands still" : "…") : duration(c.lag_seconds), c.lag_seconds === undefined && latest ? "bad" : ""],
       ["Ack, median", both(latest?.ack)],
       ["Delivery, median", both(latest?.delivery)],
-      ["Parked", c.parked > 0 ? el("a", { href: link("pending", { connector: c.name }) }, numberOf(c.parked)) : "0", c.parked > 0 ? "odd" : ""],
+      ["Parked", c.parked > 0 ? el("a", { href: link("pending", { connector: c.name }) }, numberOf(c.parked)) : "0", c.parked > 0 ? "warn" : ""],
       ["Dead", c.dead > 0 ? el("a", { href: link("dead", { connector: c.name }) }, numberOf(c.dead)) : "0", c.dead > 0 ? "bad" : ""],
     ], "counters"),
     chart(samples, new Date(now) / 1000),

@@ -49,7 +49,7 @@ export const lasted = (text, now) =>
 export const moment = (text) => el("time", { datetime: text }, exact.format(new Date(text)))
 
 // looks are the colours of a destination's states.
-export const looks = { ok: "good", "backing-off": "odd", paused: "bad", misdirected: "bad" }
+export const looks = { ok: "good", "backing-off": "warn", paused: "bad", misdirected: "bad" }
 
 // meanings say what became of a dead letter and what can be done.
 const meanings = {
