@@ -19,9 +19,8 @@ const (
 	maxGroup  = 8 << 20
 	maxQueued = 128 << 20 // bytes of operations that may wait; more are rejected
 
-	// Where the last commit had several operations, the next one waits for others
-	// for half of the time that it took, within these bounds: those that it answered
-	// send the next ones at once, which would else be in two commits by turns.
+	// A transaction waits for more operations for half of the time that the last one
+	// took, within these bounds; for the lower one where the writer was idle.
 	minGather = 300 * time.Microsecond
 	maxGather = 5 * time.Millisecond
 )
@@ -193,31 +192,43 @@ func (w *writer) loop() {
 
 // next waits for operations and takes as many as fit into one transaction.
 func (w *writer) next() (group []*op, size int) {
-	for gathered := false; ; {
+	w.gather()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for n < len(w.waiting) && (n == 0 || size+w.waiting[n].size <= maxGroup) {
+		size += w.waiting[n].size
+		n++
+	}
+	if n == 0 {
+		return nil, 0
+	}
+	group = slices.Clone(w.waiting[:n])
+	w.waiting = slices.Delete(w.waiting, 0, n)
+	w.running, w.last = group[0].begun, n
+	return group, size
+}
+
+// gather returns once operations are waiting, or the writer is closed. Where the
+// last transaction had several, it waits for more: those that it answered send the
+// next ones at once, which would else be in two transactions by turns.
+func (w *writer) gather() {
+	longer := min(max(minGather, w.took/2), maxGather) // the writer is busy
+	for {
 		w.mu.Lock()
-		if n := len(w.waiting); n > 0 && w.last > 1 && !gathered && !w.closed {
-			w.mu.Unlock()
-			gathered = true
-			time.Sleep(min(max(minGather, w.took/2), maxGather))
-			continue
-		} else if n > 0 {
-			i := 0
-			for i < n && (i == 0 || size+w.waiting[i].size <= maxGroup) {
-				size += w.waiting[i].size
-				i++
-			}
-			group = slices.Clone(w.waiting[:i])
-			w.waiting = slices.Delete(w.waiting, 0, i)
-			w.running, w.last = group[0].begun, i
-			w.mu.Unlock()
-			return group, size
-		}
-		closed := w.closed
+		n, last, closed := len(w.waiting), w.last, w.closed
 		w.mu.Unlock()
-		if closed {
-			return nil, 0
+		switch {
+		case closed || n > 0 && last == 1:
+			return
+		case n > 0:
+			if longer > minGather || n < last {
+				time.Sleep(longer)
+			}
+			return
 		}
 		<-w.wake
+		longer = minGather
 	}
 }
 
