@@ -190,9 +190,18 @@ func (w *writer) loop() {
 	}
 }
 
-// next waits for operations and takes as many as fit into one transaction.
+// next waits for operations and takes as many as fit into one transaction; none
+// once the writer is closed and nothing is waiting any more.
 func (w *writer) next() (group []*op, size int) {
-	w.gather()
+	for closed := false; len(group) == 0 && !closed; { // what was waiting may have been withdrawn
+		w.gather()
+		group, size, closed = w.take()
+	}
+	return group, size
+}
+
+// take takes as many operations as fit into one transaction.
+func (w *writer) take() (group []*op, size int, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -200,13 +209,12 @@ func (w *writer) next() (group []*op, size int) {
 		size += w.waiting[n].size
 		n++
 	}
-	if n == 0 {
-		return nil, 0
+	if n > 0 {
+		group = slices.Clone(w.waiting[:n])
+		w.waiting = slices.Delete(w.waiting, 0, n)
+		w.running, w.last = group[0].begun, n
 	}
-	group = slices.Clone(w.waiting[:n])
-	w.waiting = slices.Delete(w.waiting, 0, n)
-	w.running, w.last = group[0].begun, n
-	return group, size
+	return group, size, w.closed
 }
 
 // gather returns once operations are waiting, or the writer is closed. Where the

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -102,4 +103,20 @@ func TestBodyInParts(t *testing.T) {
 			require.Len(t, b.lengths, 2, "only between two parts, and then the record has more events")
 		}
 	}
+}
+
+// Callers that give up while the writer waits for more operations leave it with
+// none, and it goes on.
+func TestWithdrawnOperations(t *testing.T) {
+	s, q := openIdle(t)
+	for i := range 50 {
+		s.writer.mu.Lock()
+		s.writer.last = 2
+		s.writer.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), minGather/2)
+		_, _ = q.Append(ctx, batchOf(i))
+		cancel()
+	}
+	_, err := q.Append(t.Context(), batchOf(-1))
+	require.NoError(t, err)
 }

@@ -58,10 +58,10 @@ func Start(program, logPath string, env []string, args ...string) (*Process, err
 		lines := bufio.NewReader(out)
 		line, _ := lines.ReadString('\n')
 		p.Took = time.Since(begin)
+		_, _ = io.WriteString(log, line)
 		if p.addresses(line) {
 			close(p.Ready)
 		}
-		_, _ = io.WriteString(log, line)
 		_, _ = io.Copy(log, lines)
 		_ = p.Cmd.Wait() // its end is in ProcessState
 		if logPath != "" {
