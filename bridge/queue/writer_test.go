@@ -109,13 +109,30 @@ func TestBodyInParts(t *testing.T) {
 // none, and it goes on.
 func TestWithdrawnOperations(t *testing.T) {
 	s, q := openIdle(t)
-	for i := range 50 {
+	waiting := func() int {
 		s.writer.mu.Lock()
+		defer s.writer.mu.Unlock()
 		s.writer.last = 2
-		s.writer.mu.Unlock()
-		ctx, cancel := context.WithTimeout(t.Context(), minGather/2)
-		_, _ = q.Append(ctx, batchOf(i))
+		return len(s.writer.waiting)
+	}
+	for i := range 20 {
+		waiting()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = q.Append(ctx, batchOf(i))
+		}()
+		for finished := false; !finished && waiting() == 0; {
+			select {
+			case <-done: // it was committed before it was seen
+				finished = true
+			default:
+			}
+		}
 		cancel()
+		<-done
+		time.Sleep(3 * minGather) // it finds nothing
 	}
 	_, err := q.Append(t.Context(), batchOf(-1))
 	require.NoError(t, err)
