@@ -21,6 +21,7 @@ type Queue struct {
 
 	window     *window // for the writer alone
 	windowSize int
+	newest     int64        // of the rows of ids that were read when the queue was opened
 	idsStored  atomic.Int64 // ids in the table, those beyond the window included
 
 	reading sync.Mutex         // held while records are claimed, so that two readers do not claim the same
@@ -58,37 +59,66 @@ type claim struct {
 	out bool // handed out
 }
 
-// load fills the window from the newest stored ids and reads the ledger.
-func (q *Queue) load(t tx) error {
+// load fills the window from the newest stored ids. That may take seconds, so it is
+// done beside the writer.
+func (q *Queue) load(ctx context.Context) error {
 	crashpoint.At("start.before-ids")
+	return q.store.db.view(ctx, func(t tx) (err error) {
+		if q.id, err = queryInt(t, `SELECT id FROM connector WHERE name = $1`, q.name); err != nil || q.id == 0 {
+			return err
+		}
+		if err := q.readIDs(t, 0); err != nil {
+			return err
+		}
+		stored, err := queryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+		q.idsStored.Store(stored)
+		return err
+	})
+}
+
+// readIDs puts the newest stored ids into the window, those beyond the record after.
+func (q *Queue) readIDs(t tx, after int64) error {
 	var rows [][]byte
 	have := 0
-	err := t.query(`SELECT hashes FROM ids WHERE connector = $1 ORDER BY seq DESC`, func(r row) error {
+	err := t.query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq DESC`, func(r row) error {
 		if have >= q.windowSize {
 			return errStop
 		}
+		var seq int64
 		var hashes []byte
-		err := r.scan(&hashes)
+		err := r.scan(&seq, &hashes)
+		q.newest = max(q.newest, seq)
 		have += len(hashes) / 16
 		rows = append(rows, hashes)
 		return err
-	}, q.id)
-	if err != nil {
-		return err
-	}
+	}, q.id, after)
 	for _, hashes := range slices.Backward(rows) {
 		q.remember(hashes)
 	}
-	stored, err := queryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
-	if err != nil {
-		return err
+	return err
+}
+
+// open makes the queue at first use, and reads its ledger and the ids that were
+// stored since load. It runs in the writer, whose next transactions read what other
+// bridges store: so no id of theirs is missed.
+func (q *Queue) open(c *change, isNew bool) (err error) {
+	if isNew {
+		q.id, err = queryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, q.name)
 	}
-	q.idsStored.Store(stored)
-	if q.totals, err = readLedger(t, q.id); err != nil {
-		return err
+	if err == nil {
+		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, q.store.bridge)
 	}
-	q.last, err = queryInt(t, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
+	if err == nil && q.store.shared {
+		err = q.readIDs(c, q.newest-lateIDs)
+	}
+	if err == nil {
+		q.totals, err = readLedger(c, q.id)
+	}
+	if err == nil {
+		q.last, err = queryInt(c, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
  UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
+	}
+	c.of(q).opened = err == nil
 	return err
 }
 

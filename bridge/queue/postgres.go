@@ -170,6 +170,9 @@ func (p *postgres) create(ctx context.Context) error {
 	})
 }
 
+// lateIDs is by how many numbers a row of ids may become visible late.
+const lateIDs = 1000
+
 // register makes this bridge's row.
 func (p *postgres) register(ctx context.Context) error {
 	var id, newest int64
@@ -182,7 +185,7 @@ func (p *postgres) register(ctx context.Context) error {
 		return err
 	}
 	p.id.Store(id)
-	p.low = newest - 1000 // what commits late
+	p.low = newest - lateIDs
 	return nil
 }
 
@@ -488,7 +491,7 @@ func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
 func (p *postgres) beat() {
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(context.Background(), p.every)
-		if err := p.renew(ctx, n%12 == 0); err != nil && n%10 == 0 {
+		if err := p.renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
 			p.log("the queue's database does not answer", "error", err)
 		}
 		cancel()

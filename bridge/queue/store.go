@@ -158,38 +158,17 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	o := &op{size: 100, do: func(c *change) (err error) {
-		q, err = s.openQueue(c, name, window)
-		return err
-	}}
-	if err := s.writer.run(ctx, o); err != nil {
-		return nil, err
-	}
-	return q, nil
-}
-
-// openQueue reads a queue, and makes it at first use. It runs in the writer, and
-// what other bridges store is read by the writer's next transactions: so no id of
-// theirs is missed.
-func (s *Store) openQueue(c *change, name string, window int) (*Queue, error) {
-	id, err := queryInt(c, `SELECT id FROM connector WHERE name = $1`, name)
-	if err == nil && id == 0 { // one that is there needs no room
-		id, err = queryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, name)
-	}
-	if err == nil {
-		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, id, s.bridge)
-	}
-	if err != nil {
-		return nil, err
-	}
-	q := &Queue{
-		store: s, id: id, name: name, window: newWindow(window), windowSize: window,
+	q = &Queue{
+		store: s, name: name, window: newWindow(window), windowSize: window,
 		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
 	}
-	if err := q.load(c); err != nil {
+	if err := q.load(ctx); err != nil {
+		return nil, s.db.classify(err)
+	}
+	isNew := q.id == 0 // else it needs no room
+	if err := s.writer.run(ctx, &op{size: 100, do: func(c *change) error { return q.open(c, isNew) }}); err != nil {
 		return nil, err
 	}
-	c.of(q).opened = true
 	return q, nil
 }
 

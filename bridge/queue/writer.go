@@ -224,10 +224,10 @@ func (w *writer) gather() {
 	longer := min(max(minGather, w.took/2), maxGather) // the writer is busy
 	for {
 		w.mu.Lock()
-		n, last, closed := len(w.waiting), w.last, w.closed
+		n, last, enough := len(w.waiting), w.last, w.closed || w.queued >= maxGroup
 		w.mu.Unlock()
 		switch {
-		case closed || n > 0 && last == 1:
+		case enough || n > 0 && last == 1:
 			return
 		case n > 0:
 			if longer > minGather || n < last {
