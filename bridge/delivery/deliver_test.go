@@ -316,3 +316,19 @@ func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
 		require.Greater(t, slices.Max(b.seen.latencies), 65*time.Second, "over all tries")
 	})
 }
+
+func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
+	b := builder{mode: Webhook, mapper: asTheyAre{}, maxBody: 1000}
+	var list []event
+	for _, raw := range events("e", 3) {
+		list = append(list, event{raw: []byte(raw)})
+	}
+	b.build(list)
+	exact := len(b.body)
+	b.maxBody = exact
+	require.Equal(t, 3, b.build(list))
+	require.Len(t, b.body, exact)
+	b.maxBody = exact - 1
+	require.Equal(t, 2, b.build(list))
+	require.Equal(t, `{"events":[`+strings.Join(events("e", 3)[:2], ",")+`]}`, string(b.body))
+}

@@ -189,3 +189,14 @@ func TestSizes(t *testing.T) {
 	}
 	require.Equal(t, 100, s.size)
 }
+
+// How often is enough is arithmetic; the figures are those of the design.
+func TestTimesNeeded(t *testing.T) {
+	for _, test := range []struct {
+		rate        float64
+		split, dead int
+	}{{0.03, 2, 6}, {0.1, 2, 9}, {0.33, 5, 19}, {0.6, 10, 41}, {0.95, 90, 405}} {
+		require.Equal(t, test.split, timesNeeded(test.rate, splitChance), "split at %g", test.rate)
+		require.Equal(t, test.dead, timesNeeded(test.rate, deadChance), "dead at %g", test.rate)
+	}
+}

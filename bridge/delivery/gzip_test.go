@@ -3,9 +3,12 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -173,4 +176,32 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
+}
+
+func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rudder{version: canGzip()}
+		b := compresses(t, r, nil)
+		b.queue.put(events("small", 5)...)
+		b.settledWithin(t, time.Second)
+		b.queue.put(fat("alone", 1)...)
+		b.settledWithin(t, time.Second)
+		require.Len(t, r.all(), 3)
+		for _, p := range r.all() {
+			require.False(t, p.compressed)
+		}
+	})
+}
+
+func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{})
+	noise := make([]byte, 10_000)
+	_, _ = random.Read(noise)
+	var p compressor
+	require.Nil(t, p.compress(noise))
+	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)))
+	require.Nil(t, p.compress(slices.Repeat([]byte("x"), compressFrom-1)))
+	p.drop(1)
+	require.Zero(t, p.compressed.Cap())
+	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
 }

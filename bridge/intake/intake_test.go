@@ -362,3 +362,18 @@ func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
 	require.Equal(t, 503, answerOn(t, conn).StatusCode)
 	require.Zero(t, q.count())
 }
+
+func TestExpectContinue(t *testing.T) {
+	b := start(t, Config{})
+	conn := b.raw(t, fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(oneEvent)))
+	reader := bufio.NewReader(conn)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	first, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	require.Equal(t, 100, first.StatusCode)
+	_, err = conn.Write([]byte(oneEvent))
+	require.NoError(t, err)
+	second, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, second.StatusCode)
+}

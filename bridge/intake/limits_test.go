@@ -260,3 +260,24 @@ func TestTooManyRequests(t *testing.T) {
 	require.Equal(t, 200, b.do(t, request{body: oneEvent, header: with("secret")}).status)
 	require.Equal(t, 2, q.count())
 }
+
+func TestQuotas(t *testing.T) {
+	takeAll := func(q quota) (n int) {
+		for q.take(1) != nil {
+			n++
+		}
+		return n
+	}
+	three := divide(12, 1, 3) // 2 each, 6 for the first to come
+	a, b, c := three(), three(), three()
+	require.Equal(t, 8, takeAll(a))
+	require.Equal(t, 2, takeAll(b))
+	a.shared.Release(1)
+	require.Equal(t, 1, takeAll(b), "what one gives back of the shared half, another may take")
+	require.Equal(t, 2, takeAll(c))
+	require.Equal(t, 12, takeAll(divide(12, 1, 1)()), "one connector alone has all of it")
+	five := divide(2, 1, 5)
+	for range 5 {
+		require.Equal(t, 1, takeAll(five()), "each has the least")
+	}
+}
