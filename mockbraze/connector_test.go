@@ -446,6 +446,29 @@ func TestTestCurrentsShareAQuota(t *testing.T) {
 	})
 }
 
+// TestQuotaIsUsedUpBeforeASendEnds: what is to be retried is within the quota still.
+func TestQuotaIsUsedUpBeforeASendEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := map[string]bool{}
+		e := &endpoint{answer: func(r request) int {
+			if !refused[r.body] { // each batch once
+				refused[r.body] = true
+				return 503
+			}
+			return 200
+		}}
+		s := e.open(t)
+		current := s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}})
+		time.Sleep(time.Hour) // synctest begins at midnight UTC
+		err := current.Send(t.Context(), 1600)
+		require.ErrorIs(t, err, ErrQuota)
+		var failed *SendError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 1500, failed.Acked)
+		require.Equal(t, 100, failed.Pending)
+	})
+}
+
 // TestLaunchFailsWhereTLSDoes: what is not trusted will never take a batch.
 func TestLaunchFailsWhereTLSDoes(t *testing.T) {
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

@@ -332,7 +332,8 @@ func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	for {
 		c.mu.Lock()
 		pending, state, changed := t.Pending, c.state, c.changed
-		overQuota := c.busy == 0 && c.server.clock.Now().Before(c.quota)
+		due := len(c.agenda) > 0 && c.agenda[0].due.Before(c.quota) // such as the half of a batch
+		overQuota := c.busy == 0 && !due && c.server.clock.Now().Before(c.quota)
 		c.mu.Unlock()
 		switch {
 		case pending <= limit:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -109,6 +110,7 @@ func (f *follower) run(ctx context.Context, start time.Time) {
 
 // step reads a page; more says whether it was full.
 func (f *follower) step(ctx context.Context) (more bool) {
+	before := f.cursor
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
@@ -122,16 +124,23 @@ func (f *follower) step(ctx context.Context) (more bool) {
 		return false
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(p)
+	f.problem = f.outrun(before, p)
 	return len(p.Events) == pageLimit
 }
 
 // outrun says whether the far end dropped messages before they were read. Its
-// total counts all messages since its start; a page without events shows whether
-// all of these were read.
-func (f *follower) outrun(p page) string {
+// cursors count its messages: one that goes further than the page has events has
+// passed some. Its total counts all messages since its start; a page without events
+// shows whether all of these were read.
+func (f *follower) outrun(cursor string, p page) string {
 	if p.Total < f.first {
 		return "the far end was reset during the run"
+	}
+	from, errFrom := strconv.ParseUint(cursor, 10, 64)
+	to, errTo := strconv.ParseUint(p.Next, 10, 64)
+	dropped := uint64(0)
+	if n := uint64(len(p.Events)); n > 0 && errFrom == nil && errTo == nil && to-from > n {
+		dropped = to - from - n
 	}
 	before := f.short
 	f.short = 0
@@ -139,7 +148,10 @@ func (f *follower) outrun(p page) string {
 		f.short = p.Total - f.first - min(f.read, p.Total-f.first)
 	}
 	if f.short > 0 && f.short == before { // seen twice: they are not just arriving
-		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
+		dropped = f.short
+	}
+	if dropped > 0 {
+		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", dropped)
 	}
 	return ""
 }

@@ -180,8 +180,8 @@ func TestVerifyNeedsAMockrudder(t *testing.T) {
 	require.NotContains(t, err.Error(), "sEcReT")
 }
 
-func pageOf(events int, total uint64) page {
-	p := page{Total: total}
+func pageOf(events int, next string, total uint64) page {
+	p := page{Next: next, Total: total}
 	p.Events = append(p.Events, make([]struct {
 		MessageID  string    `json:"messageId"`
 		ReceivedAt time.Time `json:"received_at"`
@@ -191,12 +191,13 @@ func pageOf(events int, total uint64) page {
 
 func TestOutrun(t *testing.T) {
 	f := &follower{first: 100, read: 20}
-	require.Empty(t, f.outrun(pageOf(10, 125)))
-	require.Empty(t, f.outrun(pageOf(0, 125)), "it may have come just now")
-	require.Empty(t, f.outrun(pageOf(5, 125)))
-	require.Empty(t, f.outrun(pageOf(0, 125)))
-	require.Contains(t, f.outrun(pageOf(0, 125)), "gave up 5 messages")
-	require.Contains(t, f.outrun(pageOf(0, 99)), "reset")
+	require.Empty(t, f.outrun("200", pageOf(10, "210", 125)))
+	require.Contains(t, f.outrun("210", pageOf(10, "225", 125)), "gave up 5 messages")
+	require.Empty(t, f.outrun("225", pageOf(0, "", 125)), "it may have come just now")
+	require.Empty(t, f.outrun("225", pageOf(5, "230", 125)))
+	require.Empty(t, f.outrun("230", pageOf(0, "", 125)))
+	require.Contains(t, f.outrun("230", pageOf(0, "", 125)), "gave up 5 messages")
+	require.Contains(t, f.outrun("230", pageOf(0, "", 99)), "reset")
 }
 
 // Pages that do not come are tried again; what stays missing is said.

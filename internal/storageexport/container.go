@@ -55,7 +55,8 @@ func (c *container) Read(p []byte) (int, error) {
 // header reads the header.
 func (c *container) header() error {
 	limits := avro.Config{MaxByteSliceSize: maxHeader}.Freeze()
-	in := avro.NewReader(c, 1, avro.WithReaderConfig(limits)) // a buffer of one byte leaves the blocks unread
+	whole := &io.LimitedReader{R: c, N: maxHeader}
+	in := avro.NewReader(whole, 1, avro.WithReaderConfig(limits)) // a buffer of one byte leaves the blocks unread
 	var h ocf.Header
 	if in.ReadVal(ocf.HeaderSchema, &h); in.Error != nil {
 		return in.Error
