@@ -56,7 +56,9 @@ func judge(e evidence) Report {
 	r := Report{
 		Verdict: Fail,
 		Sent:    e.tally.Sent, Acked: e.tally.Acked, Delivered: e.tally.Delivered,
-		// What is in the dead letters by mistake is wrong, but not lost.
+		// Neither delivered nor dead; not among the dead letters where it should be;
+		// filtered less often than the bridge says. What is in the dead letters by
+		// mistake is wrong, but not lost.
 		Lost:      e.tally.Undelivered + e.tally.NotDeadLettered + max(0, e.tally.Filtered-e.ledger.Filtered),
 		Corrupted: e.tally.Corrupted, Invalid: e.tally.Invalid, Duplicates: e.tally.Duplicates,
 		Dead: e.ledger.Dead, Filtered: e.ledger.Filtered,

@@ -153,7 +153,8 @@ type Connector struct {
 }
 
 // Backoff bounds the wait between attempts while RudderStack is unavailable; the
-// wait is random, below a bound that doubles from Min to Max.
+// wait is random, between half of a bound and the bound, which doubles from Min to
+// Max.
 type Backoff struct {
 	Min time.Duration `key:"min" default:"500ms" min:"1ms" max:"1h" help:"bound of the first wait while RudderStack is away; it doubles"`
 	Max time.Duration `key:"max" default:"25s" min:"1ms" max:"1h" help:"bound of any such wait"`

@@ -82,7 +82,7 @@ var consequences = [...]struct{ reason, state string }{
 	refused:     {ReasonRefused, StatePaused},
 	tooLarge:    {ReasonTooLarge, StatePaused},
 	turnedAway:  {ReasonRefused, StatePaused},
-	limited:     {ReasonRefused, StateBackingOff},
+	limited:     {ReasonRefused, StateBackingOff}, // the reason is never used: a 429 ends no event
 	failed:      {ReasonServerError, StateBackingOff},
 	unanswered:  {ReasonNoAnswer, StateBackingOff},
 }

@@ -57,10 +57,13 @@ type trial struct {
 	first, last time.Time // failure; zero: there was none
 	next        time.Time // it is not tried before
 	before      uint64    // requests accepted by the destination at first
-	lineage     uint64    // number of the first request accepted after the first failure of this one or the whole it was split from; 0: none failed
-	probe       time.Time // a probe was sent for it, after the failure before
-	probed      bool      // a probe was sent since the last failure
-	response    response  // of the last failure
+	// lineage is the number of the first request that was accepted after this one
+	// failed first, or the whole from which it was split; 0: none of them failed. What
+	// was accepted since then shows that the destination takes others.
+	lineage  uint64
+	probe    time.Time // a probe was sent for it, after the failure before
+	probed   bool      // a probe was sent since the last failure
+	response response  // of the last failure
 }
 
 // fresh reports whether the request was never tried, nor a part of what was.
@@ -133,7 +136,7 @@ func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) acti
 	well := e.wellFor(t, o) || giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
 	t.fail(o, well, e.accepted)
 	switch {
-	case o.kind == limited, o.compressed: // no sign against an event
+	case o.kind == limited, o.compressed: // no sign against an event: it is sent again, uncompressed
 	case n > 1 && (o.kind == tooLarge || o.own && e.believes(t) && e.rate() < fewFail ||
 		t.count >= timesNeeded(e.rate(), splitChance)):
 		return split

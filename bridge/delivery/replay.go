@@ -68,7 +68,8 @@ func (r *replay) begin(current queue.Replay) {
 	perSecond := current.Order.Rate
 	if perSecond > 0 {
 		r.most = max(1, int(min(perSecond, float64(r.most))))
-		// Of the time that a response takes up to one request's worth is saved.
+		// The bucket holds the events of one request, so that slow responses do not
+		// lower the rate.
 		r.limit = rate.NewLimiter(rate.Limit(perSecond), r.most)
 		r.limit.AllowN(time.Now(), r.most)
 	} else {
@@ -91,9 +92,9 @@ func (r *replay) end(hard context.Context) error {
 	return err
 }
 
-// group sends what one read brought and stores how far it came, even when it has to
-// stop half-way: then what is from the first record on that is not done is sent
-// again, and what was sent of it by now counts both times, because it is sent twice.
+// group sends what one read brought and stores how far it came. Where it has to stop
+// half-way, the replay goes on later with the first record that is not done. What was
+// sent of later records by then is sent again, and counts both times.
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
 	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}

@@ -44,7 +44,7 @@ func parseTime(raw []byte) (millis int64, ok bool) {
 	}
 	switch raw[0] {
 	case '"':
-		if millis, is, ok := parseISO(raw); is {
+		if millis, isDate, ok := parseISO(raw); isDate {
 			return millis, ok
 		}
 	case '[': // its text is that of its elements joined by commas, and parseInt stops at the first one
@@ -91,8 +91,8 @@ func toMillis(n int64, ok bool) (millis int64, inRange bool) {
 }
 
 // parseISO reads a date, or a date and a time of day, without a zone in UTC. It
-// is none where the text does not begin with a date.
-func parseISO(raw []byte) (millis int64, is, ok bool) {
+// is no date where the text does not begin with one.
+func parseISO(raw []byte) (millis int64, isDate, ok bool) {
 	var buf [64]byte
 	text, _ := currents.AppendText(buf[:0], raw)
 	text = bytes.TrimSpace(text)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// damaged counts a place that cannot be read, and logs it once.
-func (s *Store) damaged(what string, cause error) {
+// noteDamage counts a place that cannot be read, and logs it once.
+func (s *Store) noteDamage(what string, cause error) {
 	s.damagedPlaces.Add(1)
 	s.log.Error("stored data cannot be read", "what", what, "error", cause)
 }
@@ -117,7 +117,7 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 
 func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ decodedBody, damage error) error {
-		if damage == nil || q.handedOut(seq) {
+		if damage == nil || q.inFlight(seq) {
 			return nil
 		}
 		return q.quarantine(ctx, seq, damage)
@@ -137,8 +137,8 @@ func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 	}
 }
 
-// handedOut tells whether a worker has the record's events in memory.
-func (q *Queue) handedOut(seq int64) bool {
+// inFlight tells whether a worker has the record's events in memory.
+func (q *Queue) inFlight(seq int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.claims[seq]

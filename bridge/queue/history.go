@@ -102,7 +102,7 @@ func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, 
 		}
 		if err != nil {
 			if rest[0].pending == 0 {
-				q.store.damaged(fmt.Sprintf("record %d of history", rest[0].seq), err)
+				q.store.noteDamage(fmt.Sprintf("record %d of history", rest[0].seq), err)
 			}
 			rest = rest[1:]
 		}

@@ -126,7 +126,7 @@ func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after i
 	if err != nil || number == 0 {
 		return nil, err
 	}
-	q.store.damaged(fmt.Sprintf("dead letter %d", number), errBody)
+	q.store.noteDamage(fmt.Sprintf("dead letter %d", number), errBody)
 	f.After, f.NoEvents = uint64(after), true
 	letters, err := q.Letters(ctx, f)
 	for i := range letters {

@@ -39,7 +39,8 @@ type op struct {
 }
 
 // change is a transaction of the writer while it runs. What it adds to a queue is
-// applied in memory after the commit; ids alone are in the window at once.
+// applied in memory after the commit, except ids: they are added to the window
+// before it, and taken out where it fails.
 type change struct {
 	tx
 	prepared

@@ -56,9 +56,9 @@ func WebhookSize(r *http.Request, body string) int {
 // Webhook processes the body of a request to the webhook of a Braze source. It does
 // not check the request's own size (see WebhookSize).
 func Webhook(mapper *brazesource.Mapper, body string) Outcome {
-	body, no := transported(body)
-	if no != nil {
-		return Outcome{Refusal: no}
+	body, refusal := transported(body)
+	if refusal != nil {
+		return Outcome{Refusal: refusal}
 	}
 	result, err := mapper.Transform(body, MaxRequestBytes)
 	var refused *brazesource.Error
@@ -70,8 +70,8 @@ func Webhook(mapper *brazesource.Mapper, body string) Outcome {
 	case errors.As(err, &refused):
 		return Outcome{Refusal: &Refusal{refused.Status, refused.Text}}
 	}
-	messages, no := transformed(result)
-	out := Outcome{Messages: messages, Refusal: no}
+	messages, refusal := transformed(result)
+	out := Outcome{Messages: messages, Refusal: refusal}
 	if result.Longest >= slowList {
 		out.After = 5 * time.Second
 	}
