@@ -136,7 +136,7 @@ func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) acti
 	well := e.wellFor(t, o) || giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
 	t.fail(o, well, e.accepted)
 	switch {
-	case o.kind == limited, o.compressed: // no sign against an event: it is sent again, uncompressed
+	case o.kind == limited, o.compressed: // says nothing of the events; after a failure they are sent uncompressed
 	case n > 1 && (o.kind == tooLarge || o.own && e.believes(t) && e.rate() < fewFail ||
 		t.count >= timesNeeded(e.rate(), splitChance)):
 		return split

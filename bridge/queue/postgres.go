@@ -463,14 +463,17 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 	return list, err
 }
 
-// raiseFloor raises the floor of a queue to what it found earlier, as long ago as
-// no transaction lasts.
+// raiseFloor raises the floor of a queue to what it found the time before, which is
+// longer ago than a transaction lasts.
 func (p *postgres) raiseFloor(ctx context.Context, q *Queue) error {
 	f := &q.floor
+	if time.Since(f.since) <= 3*p.store.opts.commitTimeout() {
+		return nil
+	}
 	var settled int64
 	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
  (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, q.id, f.seq.Load()).Scan(&settled)
-	if err == nil && time.Since(f.since) > 3*p.store.opts.commitTimeout() {
+	if err == nil {
 		f.seq.Store(max(f.seq.Load(), min(settled, f.next)))
 		f.next, f.since = settled, time.Now()
 	}

@@ -276,3 +276,17 @@ func TestRecordThatBecomesVisibleLate(t *testing.T) {
 	require.Equal(t, []string{"late"}, k.idsOf(late...))
 	k.deliver(a, append(early, late...)...)
 }
+
+// A claim that was made for a bridge whose row was gone already is freed too.
+func TestClaimWithoutABridge(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k := newKit(t, Site{})
+	_, a := openPG(t, url, "a")
+	k.add(a, queue.Receipt{Accepted: 1}, "1")
+	db, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	_, err = db.Exec(t.Context(), `UPDATE record SET owner = 1000000`)
+	require.NoError(t, err)
+	require.Equal(t, []string{"1"}, k.idsOf(k.fetchAll(a, 1)...))
+}
