@@ -70,8 +70,8 @@ func (s *shape) place(key []byte) int {
 }
 
 // note counts what the glossary does not have in an event of this type, and what
-// is missing of it in the message. It is for events in which something unusual
-// was seen, and looks closely: a field that Braze adds is in each of them.
+// is missing of it in the message. It is called only for events in which there may
+// be such a thing; after Braze has added a field, that is every event of a type.
 func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, missing redactions) {
 	n := eventDrift{watch: watch, event: event, eventType: eventType}
 	if missing != 0 && n.first() {

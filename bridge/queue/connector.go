@@ -31,12 +31,12 @@ type Queue struct {
 	totals  delta            // as this bridge knows them; the truth where it has the store alone
 	claims  map[int64]*claim // records that this bridge has claimed
 	streams [2]struct {
-		ready  []int64 // of claims: waiting to be handed out, oldest first
-		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
-		looks  looks   // for PostgreSQL's claims alone
+		ready  []int64   // of claims: waiting to be handed out, oldest first
+		cursor int64     // records up to it have been claimed, were settled, or are of the other stream
+		scan   floorScan // for PostgreSQL's claims alone
 	}
-	freed  time.Time // for PostgreSQL's claims alone: when unknown ones were freed
-	floor  floor
+	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
+	floor  floor         // of PostgreSQL; 0 else
 	last   int64         // newest record; where the queue has the store alone
 	fresh  int64         // bytes of events in claims
 	more   chan struct{} // closed when there may be more to claim

@@ -56,18 +56,20 @@ type postgres struct {
 	stop    chan struct{}
 }
 
-// floor is a place below which everything of a connector is settled: reading
-// begins there, and not with what settled records have left. Records become visible
-// in another order than their numbers', so it is raised to what was found some time
-// ago, where that is still so.
+// floor is the number of a record up to which everything of a connector is settled.
+// Queries begin there, so that they do not walk over the dead rows of settled
+// records. A record can become visible after one with a higher number, when its
+// transaction ends later; so the floor is raised to what was found some time ago,
+// where that still holds.
 type floor struct {
 	seq   atomic.Int64
 	next  int64 // what it will be
 	since time.Time
 }
 
-// looks is when the claims of a stream read from the floor on.
-type looks struct {
+// floorScan is about the claims of a stream that begin at the floor, not at the
+// newest claimed record. There is one about once a second.
+type floorScan struct {
 	last   time.Time
 	took   time.Duration
 	events int64 // of a record, about
@@ -431,13 +433,13 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 		}
 		q.freed = time.Now()
 	}
-	l := &q.streams[of].looks
+	l := &q.streams[of].scan
 	if l.events > 0 {
 		limit = int(int64(limit)/l.events) + 1
 	}
 	from := after
-	look := time.Since(l.last) > max(time.Second, 20*l.took)
-	if look {
+	fromFloor := time.Since(l.last) > max(time.Second, 20*l.took)
+	if fromFloor {
 		from = min(after, q.floor.seq.Load())
 	}
 	begin := time.Now()
@@ -449,7 +451,7 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 	if err != nil {
 		return nil, err
 	}
-	if look {
+	if fromFloor {
 		err = p.raiseFloor(ctx, q)
 		l.last, l.took = time.Now(), time.Since(begin)
 	}

@@ -219,8 +219,8 @@ func (w *writer) take() (group []*op, size int, closed bool) {
 }
 
 // gather returns once operations are waiting, or the writer is closed. Where the
-// last transaction had several, it waits for more: those that it answered send the
-// next ones at once, which would else be in two transactions by turns.
+// last transaction had several, it waits for more: the callers that were answered
+// send their next operations at once, and these would be split over two transactions.
 func (w *writer) gather() {
 	longer := min(max(minGather, w.took/2), maxGather) // the writer is busy
 	for {
