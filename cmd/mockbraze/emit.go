@@ -14,7 +14,7 @@ import (
 )
 
 // manyEvents is from how many events on the last line of progress is always shown.
-var manyEvents = 100_000
+const manyEvents = 100_000
 
 // withoutDrift is an emission without new fields and types, which an Avro schema made
 // of the glossary does not have.
