@@ -1,25 +1,28 @@
 package bridgeproc
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"syscall"
 )
 
-// FreePort returns a loopback address that is free now. It is taken from below
-// the range that systems use for outgoing connections: while the bridge is
-// down, one of those could otherwise take the bridge's port, or even connect to
-// itself.
+// FreePort returns a loopback address on which nothing listens now. It is taken
+// from below the range that systems use for outgoing connections: while the bridge
+// is down, one of those could otherwise take the bridge's port, or even connect to
+// itself. It is tried by connecting: a listener that is opened and closed stays open
+// in a process that is started at that moment, until its program begins.
 func FreePort() (string, error) {
-	var failed error
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(18_000))
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			failed = err
-			continue
+		conn, err := net.Dial("tcp", address)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return address, nil
 		}
-		return address, ln.Close()
+		if err == nil {
+			conn.Close()
+		}
 	}
-	return "", fmt.Errorf("find a free port: %w", failed)
+	return "", errors.New("no free port was found")
 }
