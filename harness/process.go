@@ -66,14 +66,11 @@ func newProcess(program, dir, listen, admin, configuration string) (*process, er
 
 // newBridge is the bridge of a run, on free ports, which delivers to the URL rudder.
 func (c Config) newBridge(program, dir, rudder string) (*process, error) {
-	listen, err := bridgeproc.FreePort()
+	ports, err := bridgeproc.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := bridgeproc.FreePort()
-	if err != nil {
-		return nil, err
-	}
+	listen, admin := ports[0], ports[1]
 	return newProcess(program, dir, listen, admin, c.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder))
 }
 

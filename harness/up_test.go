@@ -20,12 +20,9 @@ func TestUp(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			out := &logbuffer.Buffer{}
-			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out}
-			for _, address := range []*string{&c.Braze, &c.Rudder, &c.Listen, &c.Admin} {
-				var err error
-				*address, err = bridgeproc.FreePort()
-				require.NoError(t, err)
-			}
+			ports, err := bridgeproc.FreePorts(4)
+			require.NoError(t, err)
+			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out, Braze: ports[0], Rudder: ports[1], Listen: ports[2], Admin: ports[3]}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			ended := make(chan error, 1)
@@ -59,8 +56,9 @@ func stored(t *testing.T, rudder string) (n int) {
 
 func TestUpNamesAnAddressInUse(t *testing.T) {
 	t.Parallel()
-	taken, err := bridgeproc.FreePort()
+	ports, err := bridgeproc.FreePorts(1)
 	require.NoError(t, err)
+	taken := ports[0]
 	_, stop, err := serve(taken, http.NotFoundHandler(), nil)
 	require.NoError(t, err)
 	defer stop()

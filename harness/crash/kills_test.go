@@ -123,9 +123,9 @@ func newKillRun(t *testing.T) *killRun {
 		braze: mockbraze.Start(t, mockbraze.WithSeed(*seed)), ending: make(chan struct{}),
 	}
 	build(t)
-	var err error
-	r.listen, err = bridgeproc.FreePort()
+	ports, err := bridgeproc.FreePorts(1)
 	require.NoError(t, err)
+	r.listen = ports[0]
 	for _, c := range connectors() {
 		s := &side{connector: c, rudder: newRudder(t, c, *seed), seen: map[string]bool{}}
 		s.sent, err = os.Create(filepath.Join(t.TempDir(), "sent"))
