@@ -14,10 +14,10 @@
 package queue
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/zeebo/xxh3"
 )
 
 // Errors that a caller decides on; compare with errors.Is.
@@ -100,18 +100,16 @@ type Hash [2]uint64
 type TypeHash [16]byte
 
 // HashType hashes an event type, given as text with JSON escapes undone.
-func HashType(eventType []byte) TypeHash {
-	sum := sha256.Sum256(eventType)
-	return TypeHash(sum[:16])
-}
+func HashType(eventType []byte) TypeHash { return xxh3.Hash128(eventType).Bytes() }
 
 // Event hashes an event's type and id together, the id as text with JSON escapes
-// undone: Braze's samples and tests repeat one id across types. It is SHA-256, cut
-// to 128 bits, so that no sender can make two events collide.
+// undone: Braze's samples and tests repeat one id across types. It is XXH3, which is
+// fast and made for chance, not for malice: who may post has the connector's token,
+// and could send an id twice as well.
 func (t TypeHash) Event(id []byte) Hash {
 	var stack [256]byte
-	sum := sha256.Sum256(append(append(stack[:0], t[:]...), id...))
-	return Hash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
+	sum := xxh3.Hash128(append(append(stack[:0], t[:]...), id...))
+	return Hash{sum.Lo, sum.Hi}
 }
 
 // HashEvent is HashType(eventType).Event(id).
