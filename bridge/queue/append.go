@@ -378,5 +378,5 @@ func (c *change) end(q *Queue) error {
 	for _, n := range p.sums {
 		args = append(args, n)
 	}
-	return c.exec(addToLedger, append(args, p.lastSeq, q.id, q.store.bridge)...)
+	return c.exec(addToLedger, append(args, p.lastSeq, q.id, q.store.ledgerRow())...)
 }

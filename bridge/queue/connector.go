@@ -106,7 +106,7 @@ func (q *Queue) open(c *change, isNew bool) (err error) {
 		q.id, err = queryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, q.name)
 	}
 	if err == nil {
-		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, q.store.bridge)
+		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, q.store.ledgerRow())
 	}
 	if err == nil && q.store.shared {
 		err = q.readIDs(c, q.newest-lateIDs)

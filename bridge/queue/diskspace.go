@@ -185,9 +185,10 @@ func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped i
 
 // removeRecords removes settled records and their bodies.
 func (s *Store) removeRecords(c *change, seqs []int64) error {
+	err := c.exec(`INSERT INTO ledger (connector, bridge, history) SELECT connector, CAST($1 AS TEXT), CAST(-sum(stored) AS BIGINT)
+ FROM record WHERE seq`+s.db.in("$2")+` GROUP BY connector
+ ON CONFLICT (connector, bridge) DO UPDATE SET history = ledger.history + excluded.history`, s.ledgerRow(), seqs)
 	in := ` WHERE seq` + s.db.in("$1")
-	err := c.exec(`UPDATE ledger SET history = history - (SELECT CAST(coalesce(sum(stored), 0) AS BIGINT) FROM record`+in+` AND record.connector = ledger.connector)
- WHERE bridge = $2`, seqs, s.bridge)
 	if err == nil {
 		err = c.exec(`DELETE FROM record`+in, seqs)
 	}

@@ -35,6 +35,7 @@ import (
 type postgres struct {
 	store *Store
 	pool  *pgxpool.Pool
+	name  string // of this bridge
 	log   func(msg string, args ...any)
 	await time.Duration // how long claims outlive a bridge
 	every time.Duration // how often its row is renewed, and unknown claims are freed
@@ -112,11 +113,12 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	if err != nil {
 		return nil, err
 	}
-	if s.bridge = opts.Bridge; s.bridge == "" {
-		s.bridge, _ = os.Hostname()
+	name := opts.Bridge
+	if name == "" {
+		name, _ = os.Hostname()
 	}
 	p := &postgres{
-		store: s, pool: pool, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
+		store: s, pool: pool, name: name, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
 		known: map[int64]time.Time{}, stop: make(chan struct{}), every: min(opts.AckWait/4, 5*time.Second),
 		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
@@ -179,7 +181,7 @@ const lateIDs = 1000
 func (p *postgres) register(ctx context.Context) error {
 	var id, newest int64
 	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond') RETURNING id`,
-		p.store.bridge, p.await.Milliseconds()).Scan(&id)
+		p.name, p.await.Milliseconds()).Scan(&id)
 	if err == nil {
 		err = p.pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM ids`).Scan(&newest)
 	}
@@ -195,6 +197,22 @@ func (p *postgres) register(ctx context.Context) error {
 func (p *postgres) body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
 
 func (p *postgres) in(param string) string { return " = ANY(" + param + ")" }
+
+// A bridge has ledgerRows rows of a ledger and adds to one of them for ledgerTurn
+// commits: a transaction held open elsewhere keeps the versions of a row that are out of date
+// from being removed, and each commit walks over all of them. Bridges whose
+// numbers differ by ledgerBridges share theirs, so that a bridge that is gone leaves no
+// rows for ever.
+const (
+	ledgerRows    = 16
+	ledgerTurn    = 100
+	ledgerBridges = 64
+)
+
+// ledgerRow implements database.
+func (p *postgres) ledgerRow(commit int) string {
+	return strconv.FormatInt(p.id.Load()%ledgerBridges*ledgerRows+int64(commit/ledgerTurn%ledgerRows), 10)
+}
 
 // pgTx queues what returns no rows and sends it with the next query or the commit,
 // in one trip.

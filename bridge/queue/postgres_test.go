@@ -290,3 +290,22 @@ func TestClaimWithoutABridge(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"1"}, k.idsOf(k.fetchAll(a, 1)...))
 }
+
+// What a transaction held open pins of the ledger's rows stays short: they take turns.
+func TestRowsOfTheLedgerTakeTurns(t *testing.T) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	_, q := openPG(t, url, "a")
+	k := newKit(t, Site{})
+	const batches = 250
+	for range batches {
+		_, err := q.Append(k.ctx, k.batch("-"))
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, batches, q.Ledger().Received)
+	conn, err := pgx.Connect(k.ctx, url)
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	var most int
+	require.NoError(t, conn.QueryRow(k.ctx, `SELECT max(received) FROM ledger`).Scan(&most))
+	require.LessOrEqual(t, most, 100)
+}

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS connector (
   name TEXT NOT NULL UNIQUE
 );
 
-CREATE TABLE IF NOT EXISTS ledger ( -- events, over the lifetime of the store; a row for each bridge that shares it
+CREATE TABLE IF NOT EXISTS ledger ( -- events, over the lifetime of the store; the sum of its rows: one, or some for each bridge that shares the store
   connector  INTEGER NOT NULL,
   bridge     TEXT NOT NULL,
   received   INTEGER NOT NULL DEFAULT 0,  -- = duplicates + accepted

@@ -36,6 +36,8 @@ type database interface {
 	body(seq int64) string
 	// in makes the condition that a column is one of a list, which is a parameter.
 	in(param string) string
+	// ledgerRow names the row of a ledger that the commit with this number adds to.
+	ledgerRow(commit int) string
 	// prunes tells whether this bridge removes old records: of those that share
 	// a store only one does.
 	prunes() bool
@@ -196,16 +198,16 @@ func (d *delta) pending() int64 {
 
 var sumLedger, addToLedger = ledgerSQL()
 
-// ledgerSQL makes the statements that read a ledger and that add to one.
+// ledgerSQL makes the statements that read a ledger and that add to a row of one.
 func ledgerSQL() (read, add string) {
 	columns := []string{"received", "duplicates", "accepted", "filtered", "delivered", "dead", "purged", "replayed", "backfilled", "history"}
-	added := make([]string, len(columns))
+	add = insert("ledger", strings.Join(columns, ", ")+", last_seq, connector, bridge") + " ON CONFLICT (connector, bridge) DO UPDATE SET "
 	for i, c := range columns {
 		columns[i] = "CAST(coalesce(sum(" + c + "), 0) AS BIGINT)"
-		added[i] = c + " = " + c + " + $" + strconv.Itoa(i+1)
+		add += c + " = ledger." + c + " + excluded." + c + ", "
 	}
 	return "SELECT " + strings.Join(columns, ", ") + " FROM ledger WHERE connector = $1",
-		"UPDATE ledger SET " + strings.Join(added, ", ") + ", last_seq = CASE WHEN last_seq < $11 THEN $11 ELSE last_seq END WHERE connector = $12 AND bridge = $13"
+		add + "last_seq = CASE WHEN ledger.last_seq < excluded.last_seq THEN excluded.last_seq ELSE ledger.last_seq END"
 }
 
 func readLedger(t tx, connector int64) (d delta, err error) {

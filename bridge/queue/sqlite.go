@@ -364,6 +364,8 @@ func (s *sqlite) body(int64) string { return "body" }
 
 func (s *sqlite) in(param string) string { return " IN (SELECT value FROM json_each(" + param + "))" }
 
+func (s *sqlite) ledgerRow(int) string { return "" }
+
 func (s *sqlite) prunes() bool { return true }
 
 // maintain gives freed pages back in small steps. On a full disk only a log that

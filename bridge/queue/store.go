@@ -82,7 +82,6 @@ type Store struct {
 	db     database
 	shared bool   // bridges share it
 	name   string // of the store, for origins
-	bridge string // names this bridge's rows of the ledger
 	writer *writer
 	space  *diskSpace
 
@@ -171,6 +170,10 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	}
 	return q, nil
 }
+
+// ledgerRow names the row of a ledger that this transaction adds to; for the writer
+// alone.
+func (s *Store) ledgerRow() string { return s.db.ledgerRow(s.writer.commits) }
 
 // opened has a queue take part in what the store does.
 func (s *Store) opened(q *Queue) {

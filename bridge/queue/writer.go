@@ -93,7 +93,9 @@ type writer struct {
 	store *Store
 	wake  chan struct{}
 	ended chan struct{}
-	took  time.Duration // of the last transaction; for the loop alone
+	// For the loop alone: transactions since the start, and how long the last one took.
+	commits int
+	took    time.Duration
 
 	mu      sync.Mutex
 	waiting []*op
@@ -257,6 +259,7 @@ func (w *writer) commit(group []*op) {
 		})
 		if err == nil {
 			crashpoint.At("commit.after")
+			w.commits++
 			for q, p := range c.parts {
 				q.committed(p)
 			}
