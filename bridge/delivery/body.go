@@ -121,10 +121,15 @@ func appendSpan(spans []queue.Span, e event) []queue.Span {
 	return append(spans, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
 }
 
-// eventsOf returns the events of the records, oldest first, in list. In the mode Events
+// eventsOf returns the events of the records, oldest first. In the mode Events
 // each gets the id that it has where Braze gave none: the record's origin and the
 // place in it, so that it is the same each time the event is sent.
-func (b *builder) eventsOf(list []event, records []*queue.Record) []event {
+func (b *builder) eventsOf(records []*queue.Record) []event {
+	n := 0
+	for _, r := range records {
+		n += len(r.Events)
+	}
+	list := make([]event, 0, n)
 	// All ids share one string, which costs one allocation.
 	b.ids, b.ends = b.ids[:0], b.ends[:0]
 	for _, r := range records {

@@ -21,14 +21,10 @@ func (s *Sender) work(ctx, hard context.Context) error {
 		if r == nil {
 			return nil
 		}
-		err := s.deliver(ctx, hard, b, r)
-		b.drop()
-		if errors.Is(err, errStopping) {
-			return nil
-		}
-		if err != nil {
+		if err := s.deliver(ctx, hard, b, r); err != nil {
 			return err
 		}
+		b.drop()
 	}
 }
 
@@ -44,27 +40,18 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 	if !ok {
 		return errStopping
 	}
-	var err error
 	switch {
 	case len(t.events) == 0: // a probe, or nothing that is to be sent
+		return nil
 	case t.action == deliver:
 		s.observeDelivered(t.events, t.response.ended)
-		err = s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
+		return s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
 	case t.action == die:
-		err = s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
-	default:
-		crashpoint.At("delivery.between-halves")
-		s.parked(t)
-		return nil
+		return s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
 	}
-	if !r.shared && err == nil && len(t.events) > 0 && cap(t.events) <= 2*s.config.BatchEvents {
-		clear(t.events)
-		select {
-		case s.spares <- t.events[:0]:
-		default:
-		}
-	}
-	return err
+	crashpoint.At("delivery.between-halves")
+	s.parked(t)
+	return nil
 }
 
 // loader reads parked events again, each record once where its events follow each

@@ -192,7 +192,7 @@ func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
 		b.settledWithin(t, time.Hour)
 		require.Equal(t, 21, *calls)
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
-		require.Equal(t, 1, strings.Count(b.log.String(), "outcomes are stored again"))
+		require.Equal(t, 1, strings.Count(b.log.String(), "the queue works again"))
 		require.Len(t, r.all(), 1)
 		require.Equal(t, StateOK, b.State().Name, "that is not the destination's fault")
 	})

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"path"
 	"time"
 
@@ -30,28 +29,26 @@ type replay struct {
 func (s *Sender) replays(ctx, hard context.Context) error {
 	r := &replay{sender: s, builder: s.builder()}
 	limit := s.config.claim()
-	for failed := (failures{}); ; {
-		current, records, err := s.config.Replays.FetchReplay(ctx, limit)
+	for {
+		var current queue.Replay
+		var records []*queue.Record
+		err := s.retry(ctx, "read the queue", func() (err error) {
+			current, records, err = s.config.Replays.FetchReplay(ctx, limit)
+			return err
+		})
 		if err != nil {
-			if on, err := s.readFailed(ctx, err, &failed); !on {
-				return err
-			}
-			continue
+			return err
 		}
-		failed.over(s.log, "the queue can be read again")
 		r.begin(current)
 		if len(records) == 0 {
 			err = r.end(hard)
 		} else {
 			err = r.group(ctx, hard, records)
 		}
-		r.builder.drop()
-		if errors.Is(err, errStopping) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
+		r.builder.drop()
 	}
 }
 
@@ -98,7 +95,7 @@ func (r *replay) end(hard context.Context) error {
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
 	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
-	events, filtered, unfit := r.builder.check(r.builder.eventsOf(nil, records), r.wants)
+	events, filtered, unfit := r.builder.check(r.builder.eventsOf(records), r.wants)
 	left := map[uint64]int{} // events that are not done, by record
 	for _, e := range events {
 		left[e.seq]++

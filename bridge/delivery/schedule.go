@@ -36,7 +36,6 @@ type request struct {
 	loaded  bool // the events have their bytes
 	checked bool // what is not to be sent was taken out
 	suspect bool // it was taken from the suspects
-	shared  bool // its events are part of a larger slice
 	place   int  // in its requestHeap
 	rank    [2]int64
 }
@@ -44,7 +43,7 @@ type request struct {
 // part takes events[from:to] out as a request of its own with the same history.
 func (r *request) part(from, to int) *request {
 	p := *r
-	p.events, p.shared, r.shared = r.events[from:to:to], true, true
+	p.events = r.events[from:to:to]
 	return &p
 }
 
@@ -212,7 +211,7 @@ func (s *scheduler) nextFresh(at, n int) *request {
 		s.fresh = s.fresh[1:]
 		return r
 	case n == 1 && at > 0:
-		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked, shared: true}
+		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked}
 		r.events = slices.Delete(r.events, at, at+1)
 		return one
 	}
@@ -258,7 +257,7 @@ func (s *scheduler) pick(r *request, from, n int, now time.Time) *request {
 // park puts a suspect aside. Its bytes are read again when it is tried; its events
 // are copied, so that a few do not keep the memory of many.
 func (s *scheduler) park(r *request, now time.Time) {
-	r.events, r.shared = slices.Clone(r.events), false
+	r.events = slices.Clone(r.events)
 	if !s.keepsBytes {
 		for i := range r.events {
 			r.events[i].raw, r.events[i].id = nil, ""
