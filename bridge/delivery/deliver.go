@@ -36,13 +36,16 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 	if err := s.check(hard, b, r); err != nil {
 		return err
 	}
-	t, ok := s.send(ctx, hard, b, s.main, r)
-	if !ok {
-		return errStopping
-	}
-	switch {
-	case len(t.events) == 0: // a probe, or nothing that is to be sent
+	if len(r.events) == 0 && !r.probe {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.main.leave(r)
 		return nil
+	}
+	t, err := s.send(ctx, hard, b, s.main, r)
+	switch {
+	case err != nil || r.probe:
+		return err
 	case t.action == deliver:
 		s.observeDelivered(t.events, t.response.ended)
 		return s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
@@ -58,22 +61,23 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 // other.
 type loader struct {
 	queue  Queue
-	record *queue.Record
+	record queue.Record
 	gone   []uint64 // records that are not held any more
 }
 
 // event returns the bytes of an event; nil: it is not pending any more, or another
 // bridge has it now.
-func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, err error) {
-	if l.record == nil || l.record.Seq != seq {
-		l.record, err = l.queue.Load(ctx, seq)
-		if errors.Is(err, queue.ErrNotHeld) {
-			l.record, err = &queue.Record{Seq: seq}, nil
+func (l *loader) event(ctx context.Context, seq uint64, index int) ([]byte, error) {
+	if l.record.Seq != seq {
+		record, err := l.queue.Load(ctx, seq)
+		switch {
+		case errors.Is(err, queue.ErrNotHeld):
+			record = &queue.Record{Seq: seq}
 			l.gone = append(l.gone, seq)
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
+		l.record = *record
 	}
 	for _, e := range l.record.Events {
 		if e.Index == index {
@@ -83,8 +87,8 @@ func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, 
 	return nil, nil
 }
 
-// load reads the bytes of a parked request's events again. Without ok, the request
-// is not to be sent now.
+// load reads the bytes of a parked request's events again. Without ok that failed,
+// and the request waits.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 	if r.loaded || r.probe {
 		return true, nil
@@ -95,13 +99,12 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		if e.raw, err = l.event(ctx, e.seq, e.index); err != nil {
 			break
 		}
-		if e.raw == nil {
-			continue
-		}
 		if s.config.Mode == Events {
 			e.id = string(appendID(nil, l.record.Origin, e.index))
 		}
-		kept = append(kept, e)
+		if e.raw != nil {
+			kept = append(kept, e)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,10 +125,7 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 	}
 	s.main.events -= len(r.events) - len(kept)
 	r.events, r.loaded = kept, true
-	if len(kept) == 0 {
-		s.main.leave(r)
-	}
-	return len(kept) > 0, nil
+	return true, nil
 }
 
 // check takes out of a fresh request what is not to be sent.
@@ -155,16 +155,10 @@ type tried struct {
 }
 
 // send sends a request, or as much of it as fits, and asks the scheduler that it
-// came from what to do. It is not ok where the request was cut off.
-func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, bool) {
+// came from what to do. It returns errStopping where the request was cut off.
+func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, error) {
 	body := emptyBody(s.config.Mode)
 	if !r.probe {
-		if len(r.events) == 0 {
-			s.mu.Lock()
-			from.leave(r)
-			s.mu.Unlock()
-			return tried{action: deliver}, true
-		}
 		if n := b.build(r.events); n < len(r.events) {
 			s.mu.Lock()
 			from.keep(r.part(n, len(r.events)), time.Now())
@@ -178,12 +172,9 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 		s.mu.Lock()
 		from.putBack(r, time.Now())
 		s.mu.Unlock()
-		return tried{}, false
+		return tried{}, errStopping
 	}
-	s.classify(&a)
-	if r.probe {
-		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
-	}
+	s.classify(&a, r.probe)
 	wasCompressed := r.trial.response.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
@@ -203,7 +194,7 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	if changed {
 		s.announce()
 	}
-	return t, true
+	return t, nil
 }
 
 func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
@@ -246,9 +237,11 @@ func (s *Sender) ask(ctx context.Context) {
 }
 
 // classify says what kind of response it is.
-func (s *Sender) classify(a *response) {
+func (s *Sender) classify(a *response, probe bool) {
 	a.kind, a.own, a.text = classify(a.status, a.words, s.config.AcceptAny2XX), inOwnWords(a.status, a.words), a.describe()
 	switch {
+	case probe:
+		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
 	case a.broken && a.status/100 == 2 && !s.config.AcceptAny2XX:
 		a.kind, a.text = unanswered, "the response broke off: "+a.text
 	case a.kind == misdirected:

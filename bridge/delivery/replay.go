@@ -148,9 +148,9 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if q == nil {
 			return errStopping
 		}
-		t, ok := r.sender.send(ctx, hard, r.builder, todo, q)
-		if !ok {
-			return errStopping
+		t, err := r.sender.send(ctx, hard, r.builder, todo, q)
+		if err != nil {
+			return err
 		}
 		r.next = time.Now()
 		r.next = r.next.Add(r.limit.ReserveN(r.next, len(t.events)).DelayFrom(r.next))
