@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -26,12 +27,8 @@ import (
 // remembers the requests.
 type rudder struct {
 	mu    sync.Mutex
-	rule  func(post posted) reply
+	rule  func(post posted) reply // nil: 200 ok
 	posts []posted
-	open  int // POSTs without an answer now
-	most  int // of those at once
-
-	openEvents, mostEvents int
 
 	version reply           // to GET /version
 	asked   []*http.Request // these
@@ -78,7 +75,6 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer req.Body.Close()
 	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
 	if p.compressed = req.Header.Get("Content-Encoding") == "gzip"; p.compressed {
 		uncompressed, err := gzip.NewReader(bytes.NewReader(body))
@@ -89,46 +85,27 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	p.body, p.ids = body, idsOf(body)
-	p.probe = bytes.HasSuffix(body, []byte(`[]}`))
+	p.body, p.ids, p.probe = body, idsOf(body), bytes.HasSuffix(body, []byte(`[]}`))
 	r.mu.Lock()
 	p.n = len(r.posts)
-	r.posts = append(r.posts, p)
-	r.open++
-	r.most = max(r.most, r.open)
-	r.openEvents += len(p.ids)
-	r.mostEvents = max(r.mostEvents, r.openEvents)
-	rule := r.rule
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		r.open--
-		r.openEvents -= len(p.ids)
-		r.mu.Unlock()
-	}()
-	var a reply
-	if rule != nil {
-		a = rule(p)
+	if r.rule != nil {
+		p.reply = r.rule(p)
 	}
-	r.mu.Lock()
-	r.posts[p.n].reply = a
+	r.posts = append(r.posts, p)
 	r.mu.Unlock()
-	return a.send(req)
+	return p.reply.send(req)
 }
 
 func (a reply) send(req *http.Request) (*http.Response, error) {
-	over := make(chan struct{})
-	switch {
-	case a.hang:
-	case a.after > 0:
-		defer time.AfterFunc(a.after, func() { close(over) }).Stop()
-	default:
-		close(over)
+	if a.hang {
+		a.after = math.MaxInt64
 	}
-	select {
-	case <-over:
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
+	if a.after > 0 {
+		select {
+		case <-time.After(a.after):
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
 	}
 	if a.err != nil {
 		return nil, a.err
@@ -136,32 +113,17 @@ func (a reply) send(req *http.Request) (*http.Response, error) {
 	if a.status == 0 {
 		a.status, a.body = http.StatusOK, "ok"
 	}
-	if a.header == nil {
-		a.header = http.Header{}
-	}
 	return &http.Response{
 		StatusCode: a.status, Header: a.header, Request: req,
 		Body: io.NopCloser(strings.NewReader(a.body)),
 	}, nil
 }
 
+// set has POSTs answered by a rule. It is called for one POST at a time.
 func (r *rudder) set(rule func(posted) reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rule = rule
-}
-
-func (r *rudder) setVersion(a reply) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.version = a
-}
-
-// questions returns the requests for /version that came.
-func (r *rudder) questions() []*http.Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.asked)
 }
 
 func (r *rudder) all() []posted {
@@ -241,7 +203,7 @@ type asTheyAre struct{ testMapper }
 
 func (asTheyAre) Append(dst, event []byte, _ string) []byte { return append(dst, event...) }
 
-// bench is one sender between a queue and a RudderStack.
+// testBench is one sender between a queue and a RudderStack.
 type testBench struct {
 	*Sender
 	queue  *memQueue
@@ -320,8 +282,7 @@ func (b *testBench) finish(t *testing.T) (took time.Duration) {
 	took = time.Since(stopped)
 	require.Empty(t, b.queue.broken)
 	require.Zero(t, b.queue.out, "every record was released")
-	require.Zero(t, b.seen.requests, "every POST that began has ended")
-	require.Zero(t, b.seen.events)
+	require.Zero(t, b.seen.inFlight, "every POST that began has ended")
 	return took
 }
 
@@ -338,6 +299,22 @@ func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
 	return b.queue.replayed()
 }
 
+// trickle puts n events, each in a record of its own, one every so often, while
+// something else is watched.
+func (b *testBench) trickle(n int, every time.Duration) {
+	for i := range n {
+		b.queue.put(events(fmt.Sprint("late", i), 1)...)
+		time.Sleep(every)
+	}
+	synctest.Wait()
+}
+
+// pass lets time go by, and ends what goes on at its end.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), d)
@@ -352,24 +329,24 @@ type seen struct {
 	mu    sync.Mutex
 	posts []Post
 
-	requests, events, begun int // in flight now, and ever
-	gzip                    []bool
-	latencies               []time.Duration
+	inFlight, most struct{ requests, events int } // now, and at most ever
+	gzip           []bool
+	latencies      []time.Duration
 }
 
-func (s *seen) Posted(p Post)       { s.change(func() { s.posts = append(s.posts, p) }) }
-func (s *seen) Began(events int)    { s.change(func() { s.requests++; s.events += events; s.begun++ }) }
-func (s *seen) Ended(events int)    { s.change(func() { s.requests--; s.events -= events }) }
-func (s *seen) GzipChanged(on bool) { s.change(func() { s.gzip = append(s.gzip, on) }) }
-func (s *seen) Delivered(latency time.Duration) {
-	s.change(func() { s.latencies = append(s.latencies, latency) })
-}
+func (s *seen) Posted(p Post)             { s.change(func() { s.posts = append(s.posts, p) }) }
+func (s *seen) Began(events int)          { s.add(1, events) }
+func (s *seen) Ended(events int)          { s.add(-1, -events) }
+func (s *seen) GzipChanged(on bool)       { s.change(func() { s.gzip = append(s.gzip, on) }) }
+func (s *seen) Delivered(d time.Duration) { s.change(func() { s.latencies = append(s.latencies, d) }) }
 
-// inFlight returns the requests and events that are in flight.
-func (s *seen) inFlight() [2]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return [2]int{s.requests, s.events}
+func (s *seen) add(requests, events int) {
+	s.change(func() {
+		s.inFlight.requests += requests
+		s.inFlight.events += events
+		s.most.requests = max(s.most.requests, s.inFlight.requests)
+		s.most.events = max(s.most.events, s.inFlight.events)
+	})
 }
 
 func (s *seen) change(do func()) {
@@ -389,18 +366,12 @@ func gaps(posts []posted) []time.Duration {
 
 // with answers a request that holds one of the events with a.
 func with(a reply, ids ...string) func(posted) reply {
-	bad := map[string]bool{}
-	for _, id := range ids {
-		bad[id] = true
-	}
 	return func(p posted) reply {
-		if p.probe {
+		switch {
+		case p.probe:
 			return empty(p)
-		}
-		for _, id := range p.ids {
-			if bad[id] {
-				return a
-			}
+		case slices.ContainsFunc(p.ids, func(id string) bool { return slices.Contains(ids, id) }):
+			return a
 		}
 		return reply{}
 	}
@@ -408,10 +379,11 @@ func with(a reply, ids ...string) func(posted) reply {
 
 // empty is RudderStack's answer to a batch of no events.
 func empty(p posted) reply {
+	mode := Events
 	if strings.Contains(p.url, "webhook") {
-		return reply{status: 400, body: EmptyBatch(Webhook) + "\n"}
+		mode = Webhook
 	}
-	return reply{status: 400, body: EmptyBatch(Events) + "\n"}
+	return reply{status: 400, body: EmptyBatch(mode) + "\n"}
 }
 
 // events makes n events with the ids prefix-0, prefix-1, …

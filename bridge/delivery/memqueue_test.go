@@ -15,7 +15,7 @@ import (
 // far as delivery uses it, and checks that delivery does.
 type memQueue struct {
 	mu      sync.Mutex
-	changed chan struct{} // closed and renewed at each change
+	changed sync.Cond
 	records []*memRecord
 	dead    []queue.DeadEvent
 	fail    func() error    // asked before each Settle and SettleReplay
@@ -38,7 +38,11 @@ type memRecord struct {
 	received time.Time
 }
 
-func newMemQueue() *memQueue { return &memQueue{changed: make(chan struct{})} }
+func newMemQueue() *memQueue {
+	q := &memQueue{}
+	q.changed.L = &q.mu
+	return q
+}
 
 // put adds a record.
 func (q *memQueue) put(events ...string) {
@@ -49,27 +53,30 @@ func (q *memQueue) put(events ...string) {
 		r.events = append(r.events, []byte(e))
 	}
 	q.records = append(q.records, r)
-	q.poke()
+	q.changed.Broadcast()
 }
 
-func (q *memQueue) poke() {
-	close(q.changed)
-	q.changed = make(chan struct{})
+// fill adds records of so many events each.
+func (q *memQueue) fill(prefix string, records, each int) {
+	for i := range records {
+		q.put(events(fmt.Sprint(prefix, i), each)...)
+	}
 }
 
 // await waits until done says so; it is asked with the lock held, at each change.
 func (q *memQueue) await(ctx context.Context, done func() bool) error {
-	for ctx.Err() == nil {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer context.AfterFunc(ctx, func() {
 		q.mu.Lock()
-		ended, changed := done(), q.changed
-		q.mu.Unlock()
-		if ended {
+		defer q.mu.Unlock()
+		q.changed.Broadcast()
+	})()
+	for ctx.Err() == nil {
+		if done() {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
+		q.changed.Wait()
 	}
 	return ctx.Err()
 }
@@ -165,7 +172,7 @@ func (q *memQueue) store(ctx context.Context, change func()) error {
 		}
 	}
 	change()
-	q.poke()
+	q.changed.Broadcast()
 	return nil
 }
 
@@ -207,7 +214,7 @@ func (q *memQueue) Release(records ...*queue.Record) {
 		}
 		q.unhold(q.records[r.Seq-1])
 	}
-	q.poke()
+	q.changed.Broadcast()
 }
 
 func (q *memQueue) unhold(r *memRecord) {
@@ -215,11 +222,7 @@ func (q *memQueue) unhold(r *memRecord) {
 		q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.seq))
 	}
 	r.held = false
-	for _, f := range r.fates {
-		if f == queue.Pending {
-			q.out--
-		}
-	}
+	q.out -= r.count(queue.Pending)
 }
 
 // restart is what a crash leaves: a queue that knows the outcomes that were
@@ -235,13 +238,6 @@ func (q *memQueue) restart() *memQueue {
 	return again
 }
 
-// deadCount returns how many events are dead.
-func (q *memQueue) deadCount() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.dead)
-}
-
 // count returns how many events have the fate.
 func (q *memQueue) count(fate queue.Fate) int {
 	q.mu.Lock()
@@ -251,10 +247,15 @@ func (q *memQueue) count(fate queue.Fate) int {
 
 func (q *memQueue) countLocked(fate queue.Fate) (n int) {
 	for _, r := range q.records {
-		for _, f := range r.fates {
-			if f == fate {
-				n++
-			}
+		n += r.count(fate)
+	}
+	return n
+}
+
+func (r *memRecord) count(fate queue.Fate) (n int) {
+	for _, f := range r.fates {
+		if f == fate {
+			n++
 		}
 	}
 	return n
@@ -265,7 +266,7 @@ func (q *memQueue) order(order queue.ReplayOrder) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.replay = queue.Replay{Number: q.replay.Number + 1, Order: order, StartedAt: time.Now(), Next: 1}
-	q.poke()
+	q.changed.Broadcast()
 }
 
 func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (replay queue.Replay, got []*queue.Record, err error) {

@@ -172,8 +172,7 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			b, _ := overPipes(t, q, test.serve)
-			time.Sleep(20 * time.Second)
-			synctest.Wait()
+			pass(20 * time.Second)
 			require.Equal(t, test.state, b.State().Name, b.State().LastError)
 			require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
 			require.Empty(t, q.dead)
@@ -235,8 +234,7 @@ func TestHugeResponseIsNotTakenIn(t *testing.T) {
 					}
 				}
 			}))
-			time.Sleep(10 * time.Second)
-			synctest.Wait()
+			pass(10 * time.Second)
 			require.Equal(t, state, b.State().Name)
 			require.Less(t, written.Load(), requests.Load()*2*drainBytes)
 			require.LessOrEqual(t, len(b.State().LastError), maxAnswer)
@@ -313,10 +311,7 @@ func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 			}
 			return taking("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")(req)
 		}))
-		for i := range 300 { // others are accepted meanwhile
-			q.put(events(fmt.Sprint(i), 1)...)
-			time.Sleep(time.Second)
-		}
+		b.trickle(300, time.Second)
 		require.Equal(t, 303, q.count(queue.Delivered), b.State().LastError)
 		require.Len(t, q.dead, 1)
 		require.Equal(t, ReasonTooLarge, q.dead[0].Reason)

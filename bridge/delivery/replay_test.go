@@ -14,9 +14,7 @@ import (
 // sender that may replay them.
 func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
 	q := newMemQueue()
-	for i := range n {
-		q.put(events(fmt.Sprint("r", i), 5)...)
-	}
+	q.fill("r", n, 5)
 	return delivered(t, q, r, change)
 }
 
@@ -29,9 +27,9 @@ func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *test
 	})
 	b.settledWithin(t, time.Minute)
 	r.mu.Lock()
-	r.posts, r.most = nil, 0
+	r.posts = nil
 	r.mu.Unlock()
-	b.seen.change(func() { b.seen.posts, b.seen.latencies = nil, nil })
+	b.seen.change(func() { b.seen.posts, b.seen.latencies, b.seen.most = nil, nil, b.seen.inFlight })
 	return b
 }
 
@@ -116,7 +114,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 			}
 			require.Equal(t, 500, sent)
 			require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.25, "and no slower")
-			require.Equal(t, 1, r.most, "one request at a time")
+			require.Equal(t, 1, b.seen.most.requests, "one request at a time")
 		})
 	}
 }
@@ -124,9 +122,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = 10, 5 })
-		for i := range 1000 {
-			b.queue.put(events(fmt.Sprint("new", i), 5)...)
-		}
+		b.queue.fill("new", 1000, 5)
 		b.queue.order(queue.ReplayOrder{})
 		time.Sleep(time.Minute)
 		posts := len(r.all())
