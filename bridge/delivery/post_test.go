@@ -165,6 +165,7 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 		"a page":                 {raw(head+"Content-Length: 15\r\n\r\n<html>ok</html>", silent), StateMisdirected},
 		"a huge page":            {raw(head+long, flood), StateMisdirected},
 		"400 with a huge answer": {raw("HTTP/1.1 400 Bad Request\r\n"+long, flood), StatePaused},
+		"redirect":               {raw("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/v1/batch\r\nContent-Length: 0\r\n\r\n", silent), StatePaused},
 
 		"cut short":                  {raw(head+"Content-Length: 100\r\n\r\nok", hangUp), StateBackingOff},
 		"trickling":                  {raw(head+long, endless("x", time.Second)), StateBackingOff},
@@ -210,23 +211,6 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			require.Empty(t, q.dead)
 		})
 	}
-}
-
-func TestRedirectIsNotFollowed(t *testing.T) {
-	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		q.put(events("e", 3)...)
-		var elsewhere atomic.Int32
-		redirect := taking("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/elsewhere\r\nContent-Length: 0\r\n\r\n")
-		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
-			if req.URL.Path != "/v1/batch" {
-				elsewhere.Add(1)
-			}
-			return redirect(req)
-		}))
-		time.Sleep(time.Minute)
-		require.Equal(t, StatePaused, b.State().Name)
-		require.Zero(t, elsewhere.Load())
-	})
 }
 
 // A connection that RudderStack closed while nothing was sent costs no backoff.
