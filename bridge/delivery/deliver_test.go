@@ -177,16 +177,18 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 	})
 }
 
-func TestSettleFailureStoresAgainWithoutSendingAgain(t *testing.T) {
+func TestTheQueueIsUsedAgainUntilItWorks(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		q.claims = []error{errors.New("read"), errors.New("read")}
 		calls := q.failing(20, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
 		require.Equal(t, 21, *calls)
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
-		require.Equal(t, 1, strings.Count(b.log.String(), "the queue works again"))
-		require.Len(t, r.all(), 1)
+		require.Equal(t, 1, strings.Count(b.log.String(), "cannot read the queue"))
+		require.Equal(t, 2, strings.Count(b.log.String(), "the queue works again"))
+		require.Len(t, r.all(), 1, "it is stored again and not sent again")
 		require.Equal(t, StateOK, b.State().Name, "that is not the destination's fault")
 	})
 }
@@ -211,41 +213,12 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 			require.ErrorIs(t, <-b.ended, fatal)
 			require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
 			require.Empty(t, q.broken)
+
+			q.claims = []error{fatal}
+			b.run(t)
+			require.ErrorIs(t, <-b.ended, fatal)
 		})
 	}
-}
-
-func TestClaimFailureIsTriedAgain(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		q.put(events("e", 1)...)
-		q.claims = []error{errors.New("read"), errors.New("read")}
-		b := start(t, q, r, nil)
-		b.settledWithin(t, 2*time.Second)
-		q.mu.Lock()
-		q.claims = []error{queue.ErrClosed}
-		q.changed.Broadcast()
-		q.mu.Unlock()
-		require.ErrorIs(t, <-b.ended, queue.ErrClosed)
-	})
-}
-
-func TestObserverSeesEachRequest(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		bad := with(reply{status: 413, body: "request size exceeds max limit"}, "e-1")
-		r.set(func(p posted) reply {
-			if p.n == 0 {
-				return reply{hang: true}
-			}
-			return bad(p)
-		})
-		q.put(events("e", 2)...)
-		b := start(t, q, r, nil)
-		b.settledWithin(t, time.Hour)
-		size := func(i int) int { return r.all()[i].bytes }
-		require.Equal(t, Post{Class: "none", Events: 2, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
-		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
-		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1)})
-	})
 }
 
 // picky keeps back what holds "no" and takes out user_id, as rules for personal
@@ -258,52 +231,57 @@ func (picky) Append(dst, event []byte, _ string) []byte {
 	return append(dst, bytes.Replace(event, []byte(`"user_id":"u"`), []byte(`"gone":1`), 1)...)
 }
 
+// What RudderStack's Braze source would lose shows only once the rules for personal
+// data have been applied.
 func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
-	for _, mode := range []string{Events, Webhook} {
+	for mode, dead := range map[string][]string{Events: {"not_an_object"}, Webhook: {"not_an_object", "no_identity"}} {
 		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
-			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"external_user_id":"x"}}`, `{"id":"no"}`, `7`)
-			q.put(`{"id":"no"}`)
+			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`, `{"id":"no"}`, `7`)
+			q.put(`{"id":"no"}`, `{"id":"b","event_type":"t","user":{"user_id":"u"}}`)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
 			b.settledWithin(t, time.Second)
 			require.Equal(t, 4, q.count(queue.Filtered))
-			require.Equal(t, 1, q.count(queue.Delivered))
-			require.Equal(t, 1, q.count(queue.Dead))
+			require.Equal(t, 3-len(dead), q.count(queue.Delivered))
+			var reasons []string
+			for _, d := range q.dead {
+				reasons = append(reasons, d.Reason)
+			}
+			require.Equal(t, dead, reasons)
 			require.Len(t, r.all(), 1)
+			require.Contains(t, string(r.all()[0].body), `[{"id":"a","event_type":"t","user":{"gone":1,"external_user_id":"x"}}`)
 		})
 	}
 }
 
-// What RudderStack's Braze source would lose shows only once the rules for
-// personal data have been applied.
-func TestWebhookLooksAtWhatIsSent(t *testing.T) {
+func TestObserverSeesEachRequest(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		q.put(`{"id":"a","event_type":"t","user":{"user_id":"u"}}`, `{"id":"b","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`)
-		b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = Webhook, picky{} })
-		b.settledWithin(t, time.Second)
-		require.Len(t, q.dead, 1)
-		require.Equal(t, "no_identity", q.dead[0].Reason)
-		require.Equal(t, `{"events":[{"id":"b","event_type":"t","user":{"gone":1,"external_user_id":"x"}}]}`, string(r.all()[0].body))
-	})
-}
-
-func TestObserverSeesWhatIsInFlightAndHowLongItTook(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		bad := with(reply{status: 413, body: "request size exceeds max limit", after: time.Second}, "b-1")
 		r.set(func(p posted) reply {
 			if p.n == 0 {
-				return reply{status: 503, after: 2 * time.Second}
+				return reply{hang: true}
 			}
-			return reply{after: 2 * time.Second}
+			return bad(p)
 		})
 		q.put(events("a", 3)...)
 		time.Sleep(time.Minute)
 		q.put(events("b", 4)...)
-		time.Sleep(time.Second)
 		b := start(t, q, r, nil)
 		pass(time.Second)
-		require.Equal(t, "{1 7}", fmt.Sprint(b.seen.inFlight))
-		b.settledWithin(t, time.Minute)
-		require.Len(t, b.seen.latencies, len(b.seen.posts), "once a record and request")
-		require.Greater(t, slices.Max(b.seen.latencies), 65*time.Second, "over all tries")
+		b.seen.change(func() { require.Equal(t, load{1, 7}, b.seen.inFlight) })
+		b.settledWithin(t, time.Hour)
+		size := func(i int) int { return r.all()[i].bytes }
+		require.Equal(t, Post{Class: "none", Events: 7, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
+		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
+		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1), Latency: time.Second})
+		require.True(t, slices.ContainsFunc(b.seen.posts, func(p Post) bool { return p.Halved && p.Class == "4xx" && p.Events > 1 }))
+		accepted := 0
+		for _, p := range b.seen.posts {
+			if p.Class == "2xx" {
+				accepted++
+			}
+		}
+		require.Len(t, b.seen.latencies, accepted, "once a record and request")
+		require.Greater(t, slices.Max(b.seen.latencies), 85*time.Second, "over all tries")
 	})
 }
 
@@ -321,4 +299,55 @@ func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
 	b.maxBody = exact - 1
 	require.Equal(t, 2, b.build(list))
 	require.Equal(t, `{"events":[`+strings.Join(events("e", 3)[:2], ",")+`]}`, string(b.body))
+}
+
+// A stop lets the request in flight finish within the grace, sends no more, and
+// does not wait for a backoff. What was cut off has no outcome.
+func TestStop(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer      reply
+		grace, took time.Duration
+		delivered   int
+	}{
+		"finishes":        {reply{after: time.Minute + 4*time.Second}, 10 * time.Second, 4 * time.Second, 2},
+		"hangs":           {reply{hang: true}, 3 * time.Second, 3 * time.Second, 0},
+		"hangs, no grace": {reply{hang: true}, 0, 0, 0},
+		"backing off":     {reply{status: 503}, 10 * time.Second, 0, 0},
+		"paused":          {reply{status: 401}, 10 * time.Second, 0, 0},
+	} {
+		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
+			r.set(always(test.answer))
+			q.fill("e", 3, 2)
+			b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents, c.Timeout, c.Grace = 1, 2, time.Hour, test.grace })
+			pass(time.Minute)
+			require.ErrorContains(t, b.Run(t.Context()), "running already")
+			sent := len(r.all())
+			require.Equal(t, test.took, b.finish(t))
+			require.Len(t, r.all(), sent)
+			require.Equal(t, test.delivered, q.count(queue.Delivered))
+			require.Equal(t, 6-test.delivered, q.count(queue.Pending))
+			require.Equal(t, test.answer.hang, len(b.seen.posts) == 0)
+		})
+	}
+}
+
+// The probe that a stop cuts off must not stay the only one for ever.
+func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		r.set(func(p posted) reply {
+			if p.n == 0 {
+				return reply{status: 401}
+			}
+			return reply{hang: true}
+		})
+		q.put(events("e", 2)...)
+		b := start(t, q, r, nil)
+		time.Sleep(2 * time.Second)
+		b.finish(t)
+		require.Len(t, r.all(), 2)
+
+		r.set(nil)
+		b.run(t)
+		b.settledWithin(t, 30*time.Second)
+	})
 }

@@ -56,10 +56,10 @@ func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 			require.Equal(t, []bool{true}, b.seen.gzip)
 			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
 
-			require.Len(t, r.asked, 1)
-			require.Equal(t, "http://rudder.test/data/version", r.asked[0].URL.String())
-			require.NotContains(t, fmt.Sprint(r.asked[0].Header, r.asked[0].URL), "wk-secret")
-			require.Empty(t, r.asked[0].Header.Get("Authorization"))
+			require.Len(t, r.questions(), 1)
+			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
+			require.NotContains(t, fmt.Sprint(r.questions()[0].Header, r.questions()[0].URL), "wk-secret")
+			require.Empty(t, r.questions()[0].Header.Get("Authorization"))
 		})
 	}
 }
@@ -93,7 +93,7 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 			for _, p := range r.all() {
 				require.False(t, p.compressed)
 			}
-			require.Equal(t, name != off, len(r.asked) == 1)
+			require.Equal(t, name != off, len(r.questions()) == 1)
 			require.NotContains(t, b.log.String(), "in trouble")
 		})
 	}
@@ -111,13 +111,13 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 			b.settledWithin(t, time.Second)
 			time.Sleep(time.Minute)
 		}
-		require.Len(t, r.asked, 1)
+		require.Len(t, r.questions(), 1)
 		require.True(t, r.all()[60].compressed)
 		for i := range 2 {
 			b.queue.put(fat(fmt.Sprint("late", i), 2)...)
 			b.settledWithin(t, time.Second)
 		}
-		require.Len(t, r.asked, 2)
+		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[62].compressed, "it cannot any more")
 	})
 }

@@ -126,6 +126,13 @@ func (r *rudder) set(rule func(posted) reply) {
 	r.rule = rule
 }
 
+// questions returns the requests for /version that came.
+func (r *rudder) questions() []*http.Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
+}
+
 func (r *rudder) all() []posted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -329,10 +336,12 @@ type seen struct {
 	mu    sync.Mutex
 	posts []Post
 
-	inFlight, most struct{ requests, events int } // now, and at most ever
+	inFlight, most load // now, and at most ever
 	gzip           []bool
 	latencies      []time.Duration
 }
+
+type load struct{ requests, events int }
 
 func (s *seen) Posted(p Post)             { s.change(func() { s.posts = append(s.posts, p) }) }
 func (s *seen) Began(events int)          { s.add(1, events) }
