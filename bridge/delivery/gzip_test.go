@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -34,10 +33,8 @@ func fat(prefix string, n int) []string {
 // compresses runs a sender that has asked its destination by the time it returns.
 func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
-	q := newMemQueue()
-	q.put(fat("first", 1)...)
-	b := start(t, q, r, change)
-	b.settledWithin(t, time.Second)
+	b := start(t, newMemQueue(), r, change)
+	b.deliver(t, time.Second, fat("first", 1)...)
 	return b
 }
 
@@ -47,14 +44,17 @@ func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 			r.version = canGzip()
 			b := compresses(t, r, func(c *Config) { c.Mode, c.RudderURL = mode, "http://rudder.test/data/" })
 			require.False(t, r.all()[0].compressed, "no request waits for /version")
-			b.queue.put(fat("e", 5)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat("e", 5)...)
 			p := r.all()[1]
 			require.True(t, p.compressed)
 			require.Less(t, p.bytes, len(p.body)/10)
 			require.Len(t, p.ids, 5)
 			require.Equal(t, []bool{true}, b.seen.gzip)
 			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
+			b.deliver(t, time.Second, events("small", 5)...)
+			b.deliver(t, time.Second, fat("alone", 1)...)
+			require.Len(t, r.all(), 4)
+			require.False(t, r.all()[2].compressed || r.all()[3].compressed, "it is not worth it, or could die of the answer")
 
 			require.Len(t, r.questions(), 1)
 			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
@@ -86,8 +86,7 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 				}
 			})
 			for i := range 5 {
-				b.queue.put(fat(fmt.Sprint(i), 5)...)
-				b.settledWithin(t, time.Second) // it delays nothing
+				b.deliver(t, time.Second, fat(fmt.Sprint(i), 5)...) // it delays nothing
 				time.Sleep(time.Minute)
 			}
 			for _, p := range r.all() {
@@ -107,15 +106,13 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 		r.version = reply{status: 404}
 		r.mu.Unlock()
 		for i := range 60 {
-			b.queue.put(fat(fmt.Sprint(i), 2)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat(fmt.Sprint(i), 2)...)
 			time.Sleep(time.Minute)
 		}
 		require.Len(t, r.questions(), 1)
 		require.True(t, r.all()[60].compressed)
 		for i := range 2 {
-			b.queue.put(fat(fmt.Sprint("late", i), 2)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat(fmt.Sprint("late", i), 2)...)
 		}
 		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[62].compressed, "it cannot any more")
@@ -144,8 +141,7 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 				return reply{}
 			})
 			for i := range 40 {
-				b.queue.put(fat(fmt.Sprint(i), 20)...)
-				b.settledWithin(t, 30*time.Second)
+				b.deliver(t, 30*time.Second, fat(fmt.Sprint(i), 20)...)
 				time.Sleep(time.Minute)
 			}
 			require.Empty(t, b.queue.dead)
@@ -162,8 +158,7 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 		bubble(t, mode, func(t *testing.T, r *rudder, _ *memQueue) {
 			r.version = canGzip()
 			b := compresses(t, r, func(c *Config) { c.Mode = mode })
-			b.queue.put(fat("before", 100)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat("before", 100)...)
 			r.set(with(reply{status: 400, body: "invalid json"}, "e-17"))
 			b.queue.put(fat("e", 100)...)
 			b.trickle(180, time.Second)
@@ -175,21 +170,6 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 			require.Equal(t, []bool{true}, b.seen.gzip)
 		})
 	}
-}
-
-func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{version: canGzip()}
-		b := compresses(t, r, nil)
-		b.queue.put(events("small", 5)...)
-		b.settledWithin(t, time.Second)
-		b.queue.put(fat("alone", 1)...)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for _, p := range r.all() {
-			require.False(t, p.compressed)
-		}
-	})
 }
 
 func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {

@@ -299,6 +299,13 @@ func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
 	b.within(t, d, func() bool { return b.queue.countLocked(queue.Pending) == 0 })
 }
 
+// deliver puts a record and waits until nothing is pending.
+func (b *testBench) deliver(t *testing.T, within time.Duration, events ...string) {
+	t.Helper()
+	b.queue.put(events...)
+	b.settledWithin(t, within)
+}
+
 // replayedWithin waits until the replay has ended.
 func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
 	t.Helper()

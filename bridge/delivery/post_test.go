@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -139,8 +140,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		bubble(t, fmt.Sprint(size), func(t *testing.T, _ *rudder, q *memQueue) {
 			b, network := overPipes(t, q, serve(taking(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nok%*s", size, size-2, ""))))
 			for i := range 10 {
-				q.put(events(fmt.Sprint(i), 3)...)
-				b.settledWithin(t, time.Second)
+				b.deliver(t, time.Second, events(fmt.Sprint(i), 3)...)
 			}
 			require.EqualValues(t, 1, network.dials.Load())
 		})
@@ -213,6 +213,43 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 	}
 }
 
+// After its age a connection is not used again, so that a changed address is found;
+// a suspect has a connection of its own.
+func TestConnectionsAreRenewed(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
+		network := &pipes{}
+		t.Cleanup(network.open.Wait)
+		network.serve = serve(taking(okText))
+		template := connection.NewTransport(1)
+		template.DialContext = network.dial
+		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}
+		ask := func(alone bool) {
+			transport, done := c.Get(alone)
+			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
+			require.NoError(t, err)
+			res, err := transport.RoundTrip(req)
+			require.NoError(t, err)
+			_, _ = io.Copy(io.Discard, res.Body)
+			require.NoError(t, res.Body.Close())
+			synctest.Wait()
+			done()
+		}
+		for range 6 { // 0 to 100 s
+			ask(false)
+			time.Sleep(20 * time.Second)
+		}
+		require.EqualValues(t, 1, network.dials.Load())
+		ask(false) // at 120 s
+		require.EqualValues(t, 2, network.dials.Load())
+		ask(true)
+		ask(true)
+		require.EqualValues(t, 4, network.dials.Load())
+		ask(false)
+		require.EqualValues(t, 4, network.dials.Load())
+		c.Close()
+	})
+}
+
 // A connection that RudderStack closed while nothing was sent costs no backoff.
 func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
@@ -221,8 +258,7 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 			_ = c.Close()
 		}))
 		for i := range 5 {
-			q.put(events(fmt.Sprint(i), 3)...)
-			b.settledWithin(t, 100*time.Millisecond)
+			b.deliver(t, 100*time.Millisecond, events(fmt.Sprint(i), 3)...)
 			time.Sleep(time.Second)
 		}
 		require.EqualValues(t, 5, network.dials.Load())
@@ -230,14 +266,15 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 	})
 }
 
-// The answer comes while the body is still being sent; what is sent next must
-// not find its way into the body before. The race detector watches.
-func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
+// nginx refuses what is too large before it has read it. What is sent next must not
+// find its way into the body before, for which the race detector watches. The event
+// that is too large alone dies as others do, and delays none.
+func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		pad := strings.Repeat("x", 10_000)
 		for i := range 20 {
-			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, pad))
+			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, strings.Repeat("x", 10_000)))
 		}
+		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
 		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
 			if req.ContentLength > 50_000 {
 				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -246,27 +283,10 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 			if err != nil || !json.Valid(body) {
 				return "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nmixed"
 			}
-			return okText
-		}))
-		b.settledWithin(t, 5*time.Minute)
-		require.Equal(t, 20, q.count(queue.Delivered))
-	})
-}
-
-// nginx refuses what is too large before it has read it. The event that is too
-// large alone dies as others do, and delays none.
-func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
-	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
-		q.put(events("other", 3)...)
-		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
-			if req.ContentLength > 250_000 {
-				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-			}
-			return taking("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")(req)
+			return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK"
 		}))
 		b.trickle(300, time.Second)
-		require.Equal(t, 303, q.count(queue.Delivered), b.State().LastError)
+		require.Equal(t, 320, q.count(queue.Delivered), b.State().LastError)
 		require.Len(t, q.dead, 1)
 		require.Equal(t, ReasonTooLarge, q.dead[0].Reason)
 	})
@@ -310,4 +330,36 @@ func TestCertificateIsVerified(t *testing.T) {
 			require.Equal(t, 3, q.count(queue.Pending))
 		})
 	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	webhook := Config{Connector: config.DefaultConnector()}
+	webhook.Mode = Webhook
+	require.Less(t, float64(webhook.withDefaults().MaxBody)*1.14, 4_096_000.0, "what the Braze source makes of it fits too")
+	require.LessOrEqual(t, max(webhook.Timeout, webhook.Backoff.Max), 25*time.Second, "resumes within 30 seconds")
+}
+
+func TestConfigURL(t *testing.T) {
+	for base, want := range map[string]string{
+		"http://rudder.test":           "/v1/batch",
+		"http://rudder.test/":          "/v1/batch",
+		"https://rudder.test:8443//":   "/v1/batch",
+		"https://rudder.test/data/":    "/data/v1/batch",
+		"https://rudder.test/a%2Fb//c": "/a%2Fb/c/v1/batch",
+	} {
+		c := Config{}
+		c.RudderURL = base
+		r, _, err := c.requests()
+		require.NoError(t, err, base)
+		require.Equal(t, want, r.URL.RequestURI(), base)
+	}
+	c := Config{}
+	c.Mode, c.WriteKey = Webhook, "a b&c=d"
+	r, _, err := c.requests()
+	require.NoError(t, err)
+	require.Equal(t, "/v1/webhook?writeKey=a+b%26c%3Dd", r.URL.RequestURI())
+	c.RudderURL = "http://rudder\x7f.test/hidden"
+	_, err = New(c)
+	require.ErrorContains(t, err, "cannot be parsed")
+	require.NotContains(t, err.Error(), "hidden")
 }
