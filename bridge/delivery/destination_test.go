@@ -20,7 +20,7 @@ import (
 // whole sender.
 
 // trial of a destination that refuses some events.
-type refusal struct {
+type contentRefusal struct {
 	name       string
 	answer     reply
 	reason     string        // of the dead letters
@@ -29,10 +29,10 @@ type refusal struct {
 }
 
 // refusals are the ways to refuse by content.
-func refusals() []refusal {
+func refusals() []contentRefusal {
 	soon, hour := [2]time.Duration{0, 5 * time.Minute}, [2]time.Duration{time.Hour, 2 * time.Hour}
 	const quick = time.Minute
-	return []refusal{
+	return []contentRefusal{
 		{"400 in own words", reply{status: 400, body: "request neither has anonymousId nor userId\n"}, ReasonRefused, 20 * time.Second, soon},
 		{"413 in own words", reply{status: 413, body: "request size exceeds max limit\n"}, ReasonTooLarge, 20 * time.Second, soon},
 		{"400 of a proxy", reply{status: 400, body: "<h1>400 Bad Request</h1><hr>nginx"}, ReasonRefused, quick, soon},
@@ -63,7 +63,7 @@ func TestEventsThatAreRefusedByContent(t *testing.T) {
 }
 
 // play delivers a thousand events of which n are refused, and others after them.
-func (test refusal) play(t *testing.T, r *rudder, q *memQueue, mode string, n int) {
+func (test contentRefusal) play(t *testing.T, r *rudder, q *memQueue, mode string, n int) {
 	var bad []string
 	for i := range n {
 		bad = append(bad, fmt.Sprintf("b%d-%d", i, (i*37+11)%100))
