@@ -24,18 +24,15 @@ type memQueue struct {
 	loads   int             // Load calls
 	lost    map[uint64]bool // records that another bridge has taken over
 	broken  []string        // how the contract was broken
-	out     int             // events handed out without an outcome now
 
 	replay queue.Replay
 }
 
 type memRecord struct {
-	seq    uint64
-	events [][]byte
-	fates  []queue.Fate
-	held   bool
+	queue.Record // with all events
 
-	received time.Time
+	fates []queue.Fate
+	held  bool
 }
 
 func newMemQueue() *memQueue {
@@ -48,9 +45,11 @@ func newMemQueue() *memQueue {
 func (q *memQueue) put(events ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := &memRecord{seq: uint64(len(q.records) + 1), fates: make([]queue.Fate, len(events)), received: time.Now()}
-	for _, e := range events {
-		r.events = append(r.events, []byte(e))
+	seq := uint64(len(q.records) + 1)
+	r := &memRecord{Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()}}
+	for i, e := range events {
+		r.Events = append(r.Events, queue.Event{Index: i, Raw: []byte(e)})
+		r.fates = append(r.fates, queue.Pending)
 	}
 	q.records = append(q.records, r)
 	q.changed.Broadcast()
@@ -87,31 +86,31 @@ func (q *memQueue) Claim(ctx context.Context, limit queue.Limit) (got []*queue.R
 			err, q.claims = q.claims[0], q.claims[1:]
 			return true
 		}
-		got = q.take(limit)
+		got = q.read(1, queue.Pending, limit)
 		return len(got) > 0
 	})
 	return got, errors.Join(ended, err)
 }
 
-func (q *memQueue) take(limit queue.Limit) []*queue.Record {
-	var got []*queue.Record
+// read returns the events of a fate from a record on, as many as fit. What is
+// pending is claimed.
+func (q *memQueue) read(from uint64, fate queue.Fate, limit queue.Limit) (got []*queue.Record) {
 	events, bytes := 0, 0
-	for _, r := range q.records {
-		if r.held || q.lost[r.seq] || !slices.Contains(r.fates, queue.Pending) {
+	for _, r := range q.records[from-1:] {
+		claim := fate == queue.Pending
+		if r.count(fate) == 0 || claim && (r.held || q.lost[r.Seq]) {
 			continue
 		}
-		out, size := r.with(queue.Pending), 0
+		out := r.with(fate)
 		for _, e := range out.Events {
-			size += len(e.Raw)
+			bytes += len(e.Raw)
 		}
-		if len(got) > 0 && (events+len(out.Events) > limit.Events || bytes+size > limit.Bytes) {
+		if events += len(out.Events); len(got) > 0 && (events > limit.Events || bytes > limit.Bytes) {
 			break
 		}
-		r.held = true
-		events, bytes = events+len(out.Events), bytes+size
+		r.held = r.held || claim
 		got = append(got, out)
 	}
-	q.out += events
 	return got
 }
 
@@ -132,13 +131,14 @@ func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) 
 
 // with is a record with its events that have the fate.
 func (r *memRecord) with(fate queue.Fate) *queue.Record {
-	out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
-	for i, raw := range r.events {
+	out := r.Record
+	out.Events = nil
+	for i, e := range r.Events {
 		if r.fates[i] == fate {
-			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
+			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(e.Raw)})
 		}
 	}
-	return out
+	return &out
 }
 
 func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {
@@ -201,7 +201,6 @@ func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
 		return false
 	}
 	r.fates[index] = fate
-	q.out--
 	return true
 }
 
@@ -212,17 +211,13 @@ func (q *memQueue) Release(records ...*queue.Record) {
 		for i := range r.Events { // a use after this shows
 			clear(r.Events[i].Raw)
 		}
-		q.unhold(q.records[r.Seq-1])
+		if own := q.records[r.Seq-1]; !own.held {
+			q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.Seq))
+		} else {
+			own.held = false
+		}
 	}
 	q.changed.Broadcast()
-}
-
-func (q *memQueue) unhold(r *memRecord) {
-	if !r.held {
-		q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.seq))
-	}
-	r.held = false
-	q.out -= r.count(queue.Pending)
 }
 
 // restart is what a crash leaves: a queue that knows the outcomes that were
@@ -232,7 +227,7 @@ func (q *memQueue) restart() *memQueue {
 	defer q.mu.Unlock()
 	again := newMemQueue()
 	for _, r := range q.records {
-		again.records = append(again.records, &memRecord{seq: r.seq, events: r.events, fates: slices.Clone(r.fates), received: r.received})
+		again.records = append(again.records, &memRecord{Record: r.Record, fates: slices.Clone(r.fates)})
 	}
 	again.dead, again.replay = slices.Clone(q.dead), q.replay
 	return again
@@ -272,26 +267,11 @@ func (q *memQueue) order(order queue.ReplayOrder) {
 func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (replay queue.Replay, got []*queue.Record, err error) {
 	err = q.await(ctx, func() bool {
 		if replay = q.replay; replay.Active() {
-			got = q.history(replay.Next, limit)
+			got = q.read(replay.Next, queue.Delivered, limit)
 		}
 		return replay.Active()
 	})
 	return replay, got, err
-}
-
-func (q *memQueue) history(next uint64, limit queue.Limit) (got []*queue.Record) {
-	events := 0
-	for _, r := range q.records[next-1:] {
-		out := r.with(queue.Delivered)
-		if len(out.Events) == 0 {
-			continue
-		}
-		if events += len(out.Events); events > limit.Events && len(got) > 0 {
-			break
-		}
-		got = append(got, out)
-	}
-	return got
 }
 
 func (q *memQueue) SettleReplay(ctx context.Context, p queue.ReplayProgress) error {
