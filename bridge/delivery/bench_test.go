@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -77,12 +77,13 @@ func BenchmarkDelivery(b *testing.B) {
 
 func benchmark(b *testing.B, mode string, compression string) {
 	q := &endlessQueue{}
-	for r := range 10 {
-		record := &queue.Record{Seq: uint64(r + 1), Origin: "0123456789abcdef-000001"}
-		for i := range 100 {
-			record.Events = append(record.Events, queue.Event{Index: i, Raw: kilobyte(r*100 + i)})
+	_, events := currentstest.EmailOpens(1000)
+	for i, raw := range events {
+		if i%100 == 0 {
+			q.records = append(q.records, &queue.Record{Seq: uint64(i/100 + 1), Origin: "0123456789abcdef-000001"})
 		}
-		q.records = append(q.records, record)
+		record := q.records[i/100]
+		record.Events = append(record.Events, queue.Event{Index: i % 100, Raw: raw})
 	}
 	sink := &nullTransport{}
 	mapper, err := mapping.New(mapping.Options{Webhook: mode == Webhook})
@@ -95,31 +96,8 @@ func benchmark(b *testing.B, mode string, compression string) {
 	q.done = cancel
 	q.left.Store(int64(b.N))
 	b.ReportAllocs()
-	b.SetBytes(int64(len(kilobyte(0))))
+	b.SetBytes(int64(len(events[0])))
 	b.ResetTimer()
 	require.NoError(b, sender.Run(ctx))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-}
-
-// kilobyte is an event of about 1 KB, as an email click has. Ids are random as
-// Braze's are, and a few campaigns are shared by all, so that it compresses as
-// real events do.
-func kilobyte(i int) []byte {
-	own := rand.New(rand.NewPCG(uint64(i), 1))
-	campaign := rand.New(rand.NewPCG(uint64(i%7), 2))
-	hex := func(r *rand.Rand) string { return fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()) }
-	uuid := func(r *rand.Rand) string {
-		h := hex(r)
-		return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-	}
-	return fmt.Appendf(nil, `{"id":%q,"event_type":"users.messages.email.Click","time":17000%05d,`+
-		`"user":{"user_id":"%s","external_user_id":"customer-%06d","timezone":"Europe/Berlin"},`+
-		`"properties":{"campaign_id":%q,"campaign_name":"Autumn news %d","dispatch_id":"%s",`+
-		`"message_variation_id":%q,"message_variation_name":"Variant 1","url":"https://shop.example/%s/%d",`+
-		`"link_id":"l%d","link_alias":"hero","is_amp":false,"email_address":"customer%d@example.com",`+
-		`"user_agent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36",`+
-		`"sending_ip":"203.0.113.%d","ip_pool":"main","esp":"sendgrid","from_domain":"news.example","send_id":%q}}`,
-		uuid(own), own.IntN(100000), hex(own)[:24], own.IntN(1000000),
-		uuid(campaign), i%7, hex(own), uuid(campaign), uuid(campaign), own.IntN(90),
-		own.IntN(9), own.IntN(1000000), 100+own.IntN(30), own.IntN(250), uuid(own))
 }
