@@ -153,15 +153,9 @@ func (c Config) requests() (post, version *http.Request, err error) {
 		// The write key is the user name; the password is empty.
 		header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(c.WriteKey+":"))}
 	}
+	post = &http.Request{Method: http.MethodPost, URL: target, Header: header}
 	about := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
-	return newRequest(http.MethodPost, target, header), newRequest(http.MethodGet, base.JoinPath("version"), about), nil
+	return post, &http.Request{Method: http.MethodGet, URL: base.JoinPath("version"), Header: about}, nil
 }
 
 const userAgent = "currentsbridge"
-
-func newRequest(method string, target *url.URL, header http.Header) *http.Request {
-	return &http.Request{
-		Method: method, URL: target, Host: target.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-}

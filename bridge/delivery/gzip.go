@@ -88,9 +88,7 @@ const maxVersion = 64 << 10
 func (p *poster) ask(ctx context.Context) string {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	transport, done := p.connections.Get(false)
-	defer done()
-	res, err := transport.RoundTrip(p.version.Clone(call))
+	res, err := p.connections.Get(false).RoundTrip(p.version.Clone(call))
 	if err != nil {
 		return p.clean("/version gave no answer: " + err.Error())
 	}

@@ -77,10 +77,8 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 	// one that the other side had closed took nothing of.
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
 
-	transport, done := p.connections.Get(alone)
-	defer done()
 	// Not http.Client: it follows redirects, and its errors show the URL, write key and all.
-	res, err := transport.RoundTrip(req)
+	res, err := p.connections.Get(alone).RoundTrip(req)
 	if err != nil {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil

@@ -224,15 +224,13 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		template.DialContext = network.dial
 		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}
 		ask := func(alone bool) {
-			transport, done := c.Get(alone)
 			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
 			require.NoError(t, err)
-			res, err := transport.RoundTrip(req)
+			res, err := c.Get(alone).RoundTrip(req)
 			require.NoError(t, err)
 			_, _ = io.Copy(io.Discard, res.Body)
 			require.NoError(t, res.Body.Close())
 			synctest.Wait()
-			done()
 		}
 		for range 6 { // 0 to 100 s
 			ask(false)

@@ -57,36 +57,28 @@ type Pool struct {
 	since   time.Time
 }
 
-// Get returns the transport for one request, and what is to be called when its
-// response was read. A request that is alone has a connection of its own, new and
-// closed afterwards: behind a balancer it may reach another server than the one
-// that failed, and there is nothing on it that was meant for another request.
-func (p *Pool) Get(alone bool) (http.RoundTripper, func()) {
+// Get returns the transport for one request. A request that is alone has a
+// connection of its own, new and closed afterwards: behind a balancer it may reach
+// another server than the one that failed, and there is nothing on it that was
+// meant for another request.
+func (p *Pool) Get(alone bool) http.RoundTripper {
 	switch {
 	case p.Fixed != nil:
-		return p.Fixed, func() {}
+		return p.Fixed
 	case alone:
 		own := p.Template.Clone()
 		own.DisableKeepAlives = true
-		return own, own.CloseIdleConnections
+		return own
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	if p.current == nil || now.Sub(p.since) >= p.MaxAge {
+	if now := time.Now(); p.current == nil || now.Sub(p.since) >= p.MaxAge {
 		if p.current != nil {
-			p.current.CloseIdleConnections()
+			p.current.CloseIdleConnections() // those in use now end when they are idle for too long
 		}
 		p.current, p.since = p.Template.Clone(), now
 	}
-	mine := p.current
-	return mine, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if mine != p.current { // it is too old to be used again
-			mine.CloseIdleConnections()
-		}
-	}
+	return p.current
 }
 
 // Close closes the connections that are not in use.
