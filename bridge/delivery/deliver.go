@@ -90,7 +90,7 @@ func (l *loader) event(ctx context.Context, seq uint64, index int) ([]byte, erro
 // load reads the bytes of a parked request's events again. Without ok that failed,
 // and the request waits.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
-	if r.loaded || r.probe {
+	if r.loaded() {
 		return true, nil
 	}
 	kept := make([]event, 0, len(r.events))
@@ -124,19 +124,19 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		}
 	}
 	s.main.events -= len(r.events) - len(kept)
-	r.events, r.loaded = kept, true
+	r.events = kept
 	return true, nil
 }
 
 // check takes out of a fresh request what is not to be sent.
 func (s *Sender) check(hard context.Context, b *builder, r *request) error {
-	if r.checked || r.probe {
+	if r.suspect {
 		return nil
 	}
 	n := len(r.events)
 	kept, filtered, dead := b.check(r.events, nil)
 	s.mu.Lock()
-	r.events, r.checked = kept, true
+	r.events = kept
 	s.main.events -= n - len(kept)
 	s.mu.Unlock()
 	if len(filtered)+len(dead) == 0 {

@@ -139,32 +139,36 @@ func TestDestinationThatTakesNothing(t *testing.T) {
 		{"500", reply{status: 500}, StateBackingOff, "500"},
 		{"999", reply{status: 999}, StateBackingOff, "999"},
 		{"hang", reply{hang: true}, StateBackingOff, "no answer within 25s"},
+		{"401, slowly", reply{status: 401, after: 20 * time.Second}, StatePaused, "401"},
+		{"504, slowly", reply{status: 504, after: 20 * time.Second}, StateBackingOff, "504"},
 		{"no connection", reply{err: errors.New("connection refused")}, StateBackingOff, "no answer: connection refused"},
 	} {
-		for _, known := range []bool{false, true} {
-			bubble(t, fmt.Sprint(test.name, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
-				b := start(t, q, r, nil)
-				if known {
-					q.put(events("known", 3)...)
-					b.settledWithin(t, time.Second)
-				}
-				r.set(always(test.answer))
-				q.fill("b", 10, 20)
-				pass(45 * time.Minute)
-				require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
-				require.Equal(t, test.state, b.State().Name)
-				require.Contains(t, b.State().LastError, test.words)
-				require.Zero(t, b.State().Parked, "it is the destination that is to blame")
-				require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
-				require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
-				require.Contains(t, b.log.String(), "state="+test.state+" ")
-
-				r.set(nil)
-				b.settledWithin(t, time.Minute)
-				require.Equal(t, StateOK, b.State().Name)
-				require.Empty(t, b.State().LastError)
-				require.Zero(t, repeats(r.taken()))
-			})
+		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 45 * time.Minute} {
+			for _, known := range []bool{false, true} {
+				bubble(t, fmt.Sprint(test.name, "/", outage, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
+					b := start(t, q, r, nil)
+					if known {
+						b.deliver(t, time.Second, events("known", 3)...)
+					}
+					r.set(always(test.answer))
+					q.fill("b", 10, 20)
+					pass(outage)
+					require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
+					if outage > 2*time.Minute {
+						require.Equal(t, test.state, b.State().Name)
+						require.Contains(t, b.State().LastError, test.words)
+						require.Zero(t, b.State().Parked, "it is the destination that is to blame")
+						require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
+						require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
+						require.Contains(t, b.log.String(), "state="+test.state+" ")
+					}
+					r.set(nil) // what hangs by then hangs on
+					b.settledWithin(t, 31*time.Second)
+					require.Equal(t, StateOK, b.State().Name)
+					require.Empty(t, b.State().LastError)
+					require.Zero(t, repeats(r.taken()))
+				})
+			}
 		}
 	}
 }
@@ -351,24 +355,6 @@ func TestBackoffDoublesUntilTheDestinationIsBack(t *testing.T) {
 			require.GreaterOrEqual(t, wait, most/2)
 		}
 	})
-}
-
-func TestResumesWithin30SecondsWhateverTheOutage(t *testing.T) {
-	for name, down := range map[string]reply{
-		"refuses": {status: 503}, "hangs": {hang: true}, "slow to fail": {status: 504, after: 20 * time.Second},
-		"wrong key": {status: 401}, "wrong key, slowly": {status: 401, after: 20 * time.Second}, "page": {status: 200, body: "<html>"},
-	} {
-		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 26*time.Minute + 11*time.Second} {
-			bubble(t, fmt.Sprint(name, outage), func(t *testing.T, r *rudder, q *memQueue) {
-				r.set(always(down))
-				q.fill("r", 8, 1)
-				b := start(t, q, r, onePerRequest)
-				time.Sleep(outage)
-				r.set(nil) // what hangs by then hangs on
-				b.settledWithin(t, 31*time.Second)
-			})
-		}
-	}
 }
 
 func TestRetryAfterIsHonouredToFiveMinutes(t *testing.T) {

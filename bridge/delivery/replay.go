@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -59,20 +60,16 @@ func (r *replay) begin(current queue.Replay) {
 	if same {
 		return
 	}
-	// A request has no more events than may be sent in a second, so that a small
-	// rate is a stream of small requests.
-	r.most = r.sender.config.BatchEvents
+	r.next, r.most, r.limit = time.Now(), r.sender.config.BatchEvents, rate.NewLimiter(rate.Inf, 0)
 	perSecond := current.Order.Rate
 	if perSecond > 0 {
+		// A request has no more events than may be sent in a second, so that a small
+		// rate is a stream of small requests. The bucket holds those of one request, so
+		// that slow responses do not lower the rate.
 		r.most = max(1, int(min(perSecond, float64(r.most))))
-		// The bucket holds the events of one request, so that slow responses do not
-		// lower the rate.
 		r.limit = rate.NewLimiter(rate.Limit(perSecond), r.most)
-		r.limit.AllowN(time.Now(), r.most)
-	} else {
-		r.limit = rate.NewLimiter(rate.Inf, 0)
+		r.limit.AllowN(r.next, r.most)
 	}
-	r.next = time.Now()
 	r.sender.log.Info("replay of history begins", "replay", current.Number,
 		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", perSecond,
 		"next", current.Next, "replayed", current.Replayed)
@@ -132,13 +129,10 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	todo := newScheduler(r.sender.evidence, 1, 0)
 	todo.keepsBytes = true
 	r.sender.mu.Lock()
-	for first := 0; first < len(events); first += r.most {
-		todo.add(events[first:min(len(events), first+r.most):min(len(events), first+r.most)], false)
+	for part := range slices.Chunk(events, r.most) {
+		todo.add(part, false)
 	}
 	todo.claimedAt = time.Now().Add(-quietAfter) // nothing comes after them
-	for _, f := range todo.fresh {
-		f.checked = true
-	}
 	r.sender.mu.Unlock()
 	for todo.events > 0 {
 		if !sleep(ctx, time.Until(r.next)) {
@@ -194,10 +188,8 @@ func (r *replay) wants(event []byte) bool {
 		return true
 	}
 	kind, _ := describeEvent(event)
-	for _, pattern := range patterns {
-		if ok, err := path.Match(pattern, kind); err == nil && ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(pattern, kind)
+		return ok && err == nil
+	})
 }

@@ -33,12 +33,13 @@ type request struct {
 	trial  trial
 
 	probe   bool // a batch of no events, to see what RudderStack answers
-	loaded  bool // the events have their bytes
-	checked bool // what is not to be sent was taken out
 	suspect bool // it was taken from the suspects
 	place   int  // in its requestHeap
 	rank    [2]int64
 }
+
+// loaded reports whether the events have their bytes. Those of a probe have.
+func (r *request) loaded() bool { return len(r.events) == 0 || r.events[0].raw != nil }
 
 // part takes events[from:to] out as a request of its own with the same history.
 func (r *request) part(from, to int) *request {
@@ -90,7 +91,7 @@ func newScheduler(e *evidence, places int, giveUp time.Duration) *scheduler {
 
 // add adds fresh events. full says that there are more where they came from.
 func (s *scheduler) add(events []event, full bool) {
-	s.fresh = append(s.fresh, &request{events: events, loaded: true})
+	s.fresh = append(s.fresh, &request{events: events})
 	s.events += len(events)
 	s.backlog, s.claimedAt = full, time.Time{}
 }
@@ -211,7 +212,7 @@ func (s *scheduler) nextFresh(at, n int) *request {
 		s.fresh = s.fresh[1:]
 		return r
 	case n == 1 && at > 0:
-		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked}
+		one := &request{events: []event{r.events[at]}}
 		r.events = slices.Delete(r.events, at, at+1)
 		return one
 	}
@@ -262,7 +263,6 @@ func (s *scheduler) park(r *request, now time.Time) {
 		for i := range r.events {
 			r.events[i].raw, r.events[i].id = nil, ""
 		}
-		r.loaded = false
 	}
 	if !r.trial.next.After(now) {
 		s.makeReady(r)
