@@ -2,10 +2,12 @@ package currents_test
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,37 +16,24 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// unusualBodies are bodies at the edges of JSON and of what a batch is.
+//go:embed testdata/unusual.txt
+var unusual string
+
+// unusualBodies are bodies at the edges of JSON and of what a batch is, in the file
+// one a line as Go quotes them.
 func unusualBodies() []string {
-	return []string{
-		``, ` `, `{}`, `[]`, `null`, `{"events":[]}`, `{"events":null}`, `{"events":{}}`, `{"events":[],"events":5}`,
-		`{"events":5,"events":[{}]}`, `{"events":[1],"events":[2,3]}`, `{"\u0065vents":[{}]}`, `{"Events":[{}]}`,
-		`{"events":[]} `, ` {"events":[]}`, `{"events":[]}{}`, `{"events":[]},`, "\ufeff{\"events\":[]}", `{"events":[`,
-		`{"events":[1,]}`, `{"events":[,1]}`, `{"events":[1 2]}`, `{"events":[1,2]`, `{"events":[{"a":1,}]}`, `{"events":[{"a"}]}`,
-		`{"events":[{"a":}]}`, `{"events":[{a:1}]}`, `{"events":[{"a":1 "b":2}]}`, `{"events":[{,}]}`, `{"events":[{"a":1]]}`,
-		`{"events":[01]}`, `{"events":[-]}`, `{"events":[1.]}`, `{"events":[.5]}`, `{"events":[1e]}`, `{"events":[1e+]}`,
-		`{"events":[+1]}`, `{"events":[-0,0.0,1E5,1e-5,-1.5e+300,1e400]}`, `{"events":[NaN]}`, `{"events":[0x1]}`,
-		`{"events":[tru]}`, `{"events":[true,false,null]}`, `{"events":[nul]}`, `{"events":[truee]}`,
-		"{\"events\":[\"a\nb\"]}", "{\"events\":[\"a\x7fb\"]}", "{\"events\":[\"\xff\xfe\"]}", "{\"ev\xffents\":[]}",
-		`{"events":["\x"]}`, `{"events":["\u12"]}`, `{"events":["\u12g4"]}`, `{"events":["\ud800","\udc00\ud800","\ud83d\ude00"]}`,
-		`{"events":["\u0000","\\u0000","\\\u0000"]}`, `{"events":["\"\\\/\b\f\n\r\t"]}`, `{"events":["unfinished]}`, `{"events":["\`,
-		`{"events":["exactly 8 b\n234567"]}`, "\v{}", "{\"events\"\u00a0:[]}", `{"events":[[[[[]]],{"a":{"b":[{}]}}]]}`,
-		`{"events":[{"user":[{"user_id":1}],"user":{"user_id":"a","user_id":"b"}}]}`,
-		`{"events":[{"event\u005ftype":"t","i\u0064":1,"us\u0065r":{"external_user\u005fid":"e"},"properties":{"a.b":1,"\u0061":2}}]}`,
-		`5`, `"events"`, `[{"events":[]}]`, `{"a":{"events":[]}}`, `{"events":"[]"}`, `{"events":[1],"events":null}`, `{"events":[1],"\u0065vents":[{},{}]}`,
-		" {\"x\" : [{\"events\":[7]}],\n\"events\": [ {\"id\":1} , 5,\t\"a\",null,[1, 2] ,{ } ] , \"y\":{}} \r\n",
-		"{\"events\":[\"\xff\xfe\xc3\",\"\x7f\u2028\",\"\xed\xa0\x80 long enough for words\"]}",
-		`{"events":[{"event_type":[1, 2],"id":-1.5e3,"user":{"user_id":{"a":[]},"external_user_id":null}}]}`,
-		`{"events":[{"properties":{"event_type":1,"id":2,"user":{"user_id":3}}},{"Event_type":"t","ID":"i","User":{"user_id":"u"}}]}`,
-		"{\"events\":[{ \"a\"\n:\t\"x\" ,\r\"b\" : [ 1, {\"c\":\"]}\"} ] , \"d\":{\"e\":\"\\\"}\"}\n}]}",
-		"{\"events\":[{ \"event_type\"\n:\t\"t\" , \"user\" : { \"user_id\" : \"u\" } }]}",
-		`{"events":[{"id":1,"id":2,"event_type":"a","event_type":null,"user":{"user_id":1,"user_id":2}}]}`,
-		`{"events":[{"user":{"user_id":"u"},"user":{"external_user_id":"e"}},{"user":{"user_id":"u"},"user":[{"user_id":"x"}]},{"user":"user_id"}]}`,
-		`{"events":[{"event_type":"a\u0062\"","\u0069\u0064":"\\"}]}`,
-		`{"events":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`,
+	bodies := []string{
+		`{"events":[` + nest(200) + `]}`, strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
 		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
-		strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
 	}
+	for line := range strings.Lines(unusual) {
+		body, err := strconv.Unquote(strings.TrimSpace(line))
+		if err != nil {
+			panic(err)
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies
 }
 
 // FuzzScan holds Scan against encoding/json: the same bodies are valid, and
