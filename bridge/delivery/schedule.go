@@ -34,7 +34,6 @@ type request struct {
 
 	probe   bool // a batch of no events, to see what RudderStack answers
 	suspect bool // it was taken from the suspects
-	place   int  // in its requestHeap
 	rank    [2]int64
 }
 
@@ -53,8 +52,8 @@ type requestHeap []*request
 
 func (p requestHeap) Len() int           { return len(p) }
 func (p requestHeap) Less(i, j int) bool { return slices.Compare(p[i].rank[:], p[j].rank[:]) < 0 }
-func (p *requestHeap) Push(r any)        { r.(*request).place = len(*p); *p = append(*p, r.(*request)) }
-func (p requestHeap) Swap(i, j int)      { p[i], p[j] = p[j], p[i]; p[i].place, p[j].place = i, j }
+func (p *requestHeap) Push(r any)        { *p = append(*p, r.(*request)) }
+func (p requestHeap) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
 
 func (p *requestHeap) Pop() any {
 	last := len(*p) - 1
@@ -358,8 +357,8 @@ func (s *scheduler) retryNow(now time.Time) {
 // remove takes a suspect out that is not in flight.
 func (s *scheduler) remove(r *request) {
 	for _, p := range []*requestHeap{&s.ready, &s.waiting} {
-		if r.place < len(*p) && (*p)[r.place] == r {
-			heap.Remove(p, r.place)
+		if i := slices.Index(*p, r); i >= 0 {
+			heap.Remove(p, i)
 			return
 		}
 	}
