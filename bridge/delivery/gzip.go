@@ -88,7 +88,7 @@ const maxVersion = 64 << 10
 func (p *poster) ask(ctx context.Context) string {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	res, err := p.connections.Get(false).RoundTrip(p.version.Clone(call))
+	res, err := p.connections.get(false).RoundTrip(p.version.Clone(call))
 	if err != nil {
 		return p.clean("/version gave no answer: " + err.Error())
 	}

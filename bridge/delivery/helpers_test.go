@@ -373,15 +373,6 @@ func (s *seen) change(do func()) {
 	do()
 }
 
-// gaps are the times between requests.
-func gaps(posts []posted) []time.Duration {
-	var list []time.Duration
-	for i := 1; i < len(posts); i++ {
-		list = append(list, posts[i].at.Sub(posts[i-1].at))
-	}
-	return list
-}
-
 // with answers a request that holds one of the events with a.
 func with(a reply, ids ...string) func(posted) reply {
 	return func(p posted) reply {

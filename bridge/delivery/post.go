@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -48,7 +47,7 @@ type response struct {
 
 // poster makes requests to one destination.
 type poster struct {
-	connections connection.Pool
+	connections pool
 	request     *http.Request // what every request is cloned from
 	version     *http.Request // likewise, of the question what the destination can
 	secret      string        // never shown
@@ -78,7 +77,7 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
 
 	// Not http.Client: it follows redirects, and its errors show the URL, write key and all.
-	res, err := p.connections.Get(alone).RoundTrip(req)
+	res, err := p.connections.get(alone).RoundTrip(req)
 	if err != nil {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil

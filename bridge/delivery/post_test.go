@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -55,7 +54,7 @@ func (c countedConn) Read(p []byte) (int, error) {
 // overPipes runs a sender with its own real transport over pipes.
 func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pipes) {
 	network := &pipes{serve: serve}
-	transport := connection.NewTransport(4)
+	transport := newTransport(4, nil)
 	transport.DialContext = network.dial
 	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, "off" })
 	t.Cleanup(func() {
@@ -220,13 +219,13 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		network := &pipes{}
 		t.Cleanup(network.open.Wait)
 		network.serve = serve(taking(okText))
-		template := connection.NewTransport(1)
+		template := newTransport(1, nil)
 		template.DialContext = network.dial
-		c := connection.Pool{MaxAge: 2 * time.Minute, Template: template}
+		c := pool{maxAge: 2 * time.Minute, template: template}
 		ask := func(alone bool) {
 			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
 			require.NoError(t, err)
-			res, err := c.Get(alone).RoundTrip(req)
+			res, err := c.get(alone).RoundTrip(req)
 			require.NoError(t, err)
 			_, _ = io.Copy(io.Discard, res.Body)
 			require.NoError(t, res.Body.Close())
@@ -244,7 +243,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		require.EqualValues(t, 4, network.dials.Load())
 		ask(false)
 		require.EqualValues(t, 4, network.dials.Load())
-		c.Close()
+		c.close()
 	})
 }
 

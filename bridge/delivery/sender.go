@@ -116,7 +116,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	err := all.Wait()
 	s.asks.Wait()
 	s.releaseAll()
-	s.poster.connections.Close()
+	s.poster.connections.close()
 	if errors.Is(err, errStopping) {
 		return nil
 	}
