@@ -17,9 +17,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// onePerRequest makes each event a request of its own.
-func onePerRequest(c *Config) { c.BatchEvents = 1 }
-
 func TestOneRequestCarriesManyRecords(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.fill("r", 25, 100)
@@ -154,23 +151,12 @@ func TestTheQueueIsUsedAgainUntilItWorks(t *testing.T) {
 	})
 }
 
-func TestSettleFailureEndsWithTheGrace(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		q.failing(-1, queue.ErrFull)
-		q.put(events("e", 2)...)
-		b := start(t, q, r, nil)
-		time.Sleep(time.Hour)
-		require.LessOrEqual(t, b.finish(t), defaultGrace)
-		require.Len(t, r.all(), 1)
-	})
-}
-
 func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
 		bubble(t, fatal.Error(), func(t *testing.T, r *rudder, q *memQueue) {
 			q.failing(-1, fmt.Errorf("settle: %w", fatal))
 			q.fill("r", 9, 1)
-			b := start(t, q, r, onePerRequest)
+			b := start(t, q, r, func(c *Config) { c.BatchEvents = 1 })
 			require.ErrorIs(t, <-b.ended, fatal)
 			require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
 			require.Empty(t, q.broken)
@@ -264,22 +250,27 @@ func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
 }
 
 // A stop lets the request in flight finish within the grace, sends no more, and
-// does not wait for a backoff. What was cut off has no outcome.
+// waits for no backoff. What was cut off has no outcome.
 func TestStop(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer      reply
+		stored      error
 		grace, took time.Duration
 		delivered   int
 	}{
-		"finishes":        {reply{after: time.Minute + 4*time.Second}, 10 * time.Second, 4 * time.Second, 2},
-		"hangs":           {reply{hang: true}, 3 * time.Second, 3 * time.Second, 0},
-		"hangs, no grace": {reply{hang: true}, 0, 0, 0},
-		"backing off":     {reply{status: 503}, 10 * time.Second, 0, 0},
-		"paused":          {reply{status: 401}, 10 * time.Second, 0, 0},
+		"finishes":         {reply{after: time.Minute + 4*time.Second}, nil, 10 * time.Second, 4 * time.Second, 2},
+		"hangs":            {reply{hang: true}, nil, 3 * time.Second, 3 * time.Second, 0},
+		"hangs, no grace":  {reply{hang: true}, nil, 0, 0, 0},
+		"backing off":      {reply{status: 503}, nil, 10 * time.Second, 0, 0},
+		"paused":           {reply{status: 401}, nil, 10 * time.Second, 0, 0},
+		"cannot be stored": {reply{}, queue.ErrFull, 3 * time.Second, 3 * time.Second, 0},
 	} {
 		bubble(t, name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(always(test.answer))
 			q.fill("e", 3, 2)
+			if test.stored != nil {
+				q.failing(-1, test.stored)
+			}
 			b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents, c.Timeout, c.Grace = 1, 2, time.Hour, test.grace })
 			pass(time.Minute)
 			require.ErrorContains(t, b.Run(t.Context()), "running already")

@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -177,16 +178,12 @@ func answers(list ...reply) func(posted) reply {
 // idsOf returns the messageId of each message, or the id of each event that
 // begins with it.
 func idsOf(body []byte) (ids []string) {
-	key := `{"messageId":"`
+	key := "messageId"
 	if bytes.HasPrefix(body, []byte(`{"events":`)) {
-		key = `{"id":"`
+		key = "id"
 	}
-	for rest, found := string(body), true; found; {
-		var id string
-		if _, rest, found = strings.Cut(rest, key); found {
-			id, rest, _ = strings.Cut(rest, `"`)
-			ids = append(ids, id)
-		}
+	for _, found := range regexp.MustCompile(`\{"`+key+`":"([^"]*)`).FindAllSubmatch(body, -1) {
+		ids = append(ids, string(found[1]))
 	}
 	return ids
 }
