@@ -30,7 +30,8 @@ func TestOneRequestCarriesManyRecords(t *testing.T) {
 		require.Equal(t, 3, q.settles, "one commit a POST")
 		p := r.all()[0]
 		require.True(t, json.Valid(p.body))
-		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{"messageId":"r0-0"`))
+		require.True(t, strings.HasPrefix(string(p.body), `{"batch":[{`))
+		require.Equal(t, "r0-0", p.ids[0])
 		require.Equal(t, "application/json", p.header.Get("Content-Type"))
 		require.Equal(t, "Basic d2stc2VjcmV0Og==", p.header.Get("Authorization"), "wk-secret as the user name")
 	})
@@ -42,7 +43,7 @@ func TestBodyNeverLargerThanMaxUnlessOneEventIs(t *testing.T) {
 		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			const limit = 10_000
 			q.fill("small", 30, 100)
-			q.put(fmt.Sprintf(`{"id":"huge","event_type":"t","user":{"user_id":"u"},"pad":%q}`, strings.Repeat("x", 2*limit)))
+			q.put(fmt.Sprintf(`{"id":"huge","event_type":"t","user":{"user_id":"u"},"properties":{"pad":%q}}`, strings.Repeat("x", 2*limit)))
 			q.fill("large", 3, 140)
 			b := start(t, q, r, func(c *Config) { c.Mode, c.MaxBody = mode, limit })
 			b.settledWithin(t, time.Second)
@@ -234,7 +235,7 @@ func TestObserverSeesEachRequest(t *testing.T) {
 }
 
 func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
-	b := builder{mode: Webhook, mapper: asTheyAre{}, maxBody: 1000}
+	b := builder{mode: Webhook, mapper: mapperFor(Webhook), maxBody: 1000}
 	var list []event
 	for _, raw := range events("e", 3) {
 		list = append(list, event{raw: []byte(raw)})

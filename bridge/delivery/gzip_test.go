@@ -24,7 +24,7 @@ func canGzip() reply {
 func fat(prefix string, n int) []string {
 	var list []string
 	for i := range n {
-		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"},"pad":%q}`,
+		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"},"properties":{"pad":%q}}`,
 			prefix, i, strings.Repeat("0123456789", 150)))
 	}
 	return list

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -178,34 +179,24 @@ func answers(list ...reply) func(posted) reply {
 // idsOf returns the messageId of each message, or the id of each event that
 // begins with it.
 func idsOf(body []byte) (ids []string) {
-	key := "messageId"
+	key := `"messageId"`
 	if bytes.HasPrefix(body, []byte(`{"events":`)) {
-		key = "id"
+		key = `\{"id"`
 	}
-	for _, found := range regexp.MustCompile(`\{"`+key+`":"([^"]*)`).FindAllSubmatch(body, -1) {
+	for _, found := range regexp.MustCompile(key+`:"([^"]*)`).FindAllSubmatch(body, -1) {
 		ids = append(ids, string(found[1]))
 	}
 	return ids
 }
 
-// testMapper makes {"messageId":…,"event":…} of {"id":…}.
-type testMapper struct{}
-
-func (testMapper) Keeps([]byte) bool { return true }
-
-func (testMapper) Append(dst, event []byte, fallbackID string) []byte {
-	id := fallbackID
-	if rest, found := bytes.CutPrefix(event, []byte(`{"id":"`)); found {
-		id = string(rest[:bytes.IndexByte(rest, '"')])
+// mapperFor is the mapper of a connector without rules.
+func mapperFor(mode string) Mapper {
+	mapper, err := mapping.New(mapping.Options{Webhook: mode == Webhook})
+	if err != nil {
+		panic(err)
 	}
-	dst = append(append(append(dst, `{"messageId":"`...), id...), `","event":`...)
-	return append(append(dst, event...), '}')
+	return mapper
 }
-
-// asTheyAre passes events on.
-type asTheyAre struct{ testMapper }
-
-func (asTheyAre) Append(dst, event []byte, _ string) []byte { return append(dst, event...) }
 
 // testBench is one sender between a queue and a RudderStack.
 type testBench struct {
@@ -245,7 +236,7 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	t.Helper()
 	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
 	c := Config{
-		Connector: config.DefaultConnector(), Queue: q, Mapper: testMapper{}, Transport: r, Grace: defaultGrace,
+		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: defaultGrace,
 		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
@@ -253,8 +244,8 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	if change != nil {
 		change(&c)
 	}
-	if _, own := c.Mapper.(testMapper); own && c.Mode == Webhook {
-		c.Mapper = asTheyAre{}
+	if c.Mapper == nil {
+		c.Mapper = mapperFor(c.Mode)
 	}
 	sender, err := New(c)
 	require.NoError(t, err)

@@ -269,9 +269,9 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
 		for i := range 20 {
-			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, strings.Repeat("x", 10_000)))
+			q.put(fmt.Sprintf(`{"id":"e-%d","properties":{"pad":%q}}`, i, strings.Repeat("x", 10_000)))
 		}
-		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
+		q.put(fmt.Sprintf(`{"id":"e","properties":{"pad":%q}}`, strings.Repeat("x", 300_000)))
 		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
 			if req.ContentLength > 50_000 {
 				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

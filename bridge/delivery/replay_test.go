@@ -68,7 +68,7 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 		require.EqualValues(t, [3]uint64{3, 0, 2}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 		b.finish(t)
 
-		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{} })
+		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{mapperFor(Events)} })
 		q.order(queue.ReplayOrder{})
 		done = b.replayedWithin(t, time.Minute)
 		require.Equal(t, []string{"b", "c", "d", "e"}, r.all()[0].ids)
@@ -77,7 +77,7 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 }
 
 // fussy keeps back what was delivered before it was made so.
-type fussy struct{ testMapper }
+type fussy struct{ Mapper }
 
 func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",` }
 
