@@ -139,11 +139,11 @@ func TestACrashRepeatsAtMostWhatWasInFlight(t *testing.T) {
 func TestTheQueueIsUsedAgainUntilItWorks(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		q.claims = []error{errors.New("read"), errors.New("read")}
-		calls := q.failing(20, queue.ErrFull)
+		q.fail(20, queue.ErrFull)
 		q.put(events("e", 2)...)
 		b := start(t, q, r, nil)
 		b.settledWithin(t, time.Hour)
-		require.Equal(t, 21, *calls)
+		require.Zero(t, q.failing)
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot store an outcome"), "once, until it changes")
 		require.Equal(t, 1, strings.Count(b.log.String(), "cannot read the queue"))
 		require.Equal(t, 2, strings.Count(b.log.String(), "the queue works again"))
@@ -155,7 +155,7 @@ func TestTheQueueIsUsedAgainUntilItWorks(t *testing.T) {
 func TestRunEndsWithTheQueue(t *testing.T) {
 	for _, fatal := range []error{queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld} {
 		bubble(t, fatal.Error(), func(t *testing.T, r *rudder, q *memQueue) {
-			q.failing(-1, fmt.Errorf("settle: %w", fatal))
+			q.fail(math.MaxInt, fmt.Errorf("settle: %w", fatal))
 			q.fill("r", 9, 1)
 			b := start(t, q, r, func(c *Config) { c.BatchEvents = 1 })
 			require.ErrorIs(t, <-b.ended, fatal)
@@ -270,7 +270,7 @@ func TestStop(t *testing.T) {
 			r.set(always(test.answer))
 			q.fill("e", 3, 2)
 			if test.stored != nil {
-				q.failing(-1, test.stored)
+				q.fail(math.MaxInt, test.stored)
 			}
 			b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents, c.Timeout, c.Grace = 1, 2, time.Hour, test.grace })
 			pass(time.Minute)

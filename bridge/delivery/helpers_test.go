@@ -236,7 +236,7 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	t.Helper()
 	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
 	c := Config{
-		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: defaultGrace,
+		Connector: config.DefaultConnector(), Queue: q, Replays: q, Transport: r, Grace: defaultGrace,
 		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
@@ -294,6 +294,13 @@ func (b *testBench) deliver(t *testing.T, within time.Duration, events ...string
 	t.Helper()
 	b.queue.put(events...)
 	b.settledWithin(t, within)
+}
+
+// replay replays history and waits until that has ended.
+func (b *testBench) replay(t *testing.T, order queue.ReplayOrder, within time.Duration) queue.Replay {
+	t.Helper()
+	b.queue.order(order)
+	return b.replayedWithin(t, within)
 }
 
 // replayedWithin waits until the replay has ended.

@@ -18,7 +18,8 @@ type memQueue struct {
 	changed sync.Cond
 	records []*memRecord
 	dead    []queue.DeadEvent
-	fail    func() error    // asked before each Settle and SettleReplay
+	fails   error           // of the next Settles and SettleReplays,
+	failing int             // so many
 	claims  []error         // what the next Claims fail with
 	settles int             // Settle calls that were stored
 	loads   int             // Load calls
@@ -98,7 +99,7 @@ func (q *memQueue) read(from uint64, fate queue.Fate, limit queue.Limit) (got []
 	events, bytes := 0, 0
 	for _, r := range q.records[from-1:] {
 		claim := fate == queue.Pending
-		if r.count(fate) == 0 || claim && (r.held || q.lost[r.Seq]) {
+		if !slices.Contains(r.fates, fate) || claim && (r.held || q.lost[r.Seq]) {
 			continue
 		}
 		out := r.with(fate)
@@ -166,29 +167,20 @@ func (q *memQueue) store(ctx context.Context, change func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if q.fail != nil {
-		if err := q.fail(); err != nil {
-			return err
-		}
+	if q.failing > 0 {
+		q.failing--
+		return q.fails
 	}
 	change()
 	q.changed.Broadcast()
 	return nil
 }
 
-// failing has the next n calls of Settle and SettleReplay fail, all of them where n
-// is negative, and returns the number of calls.
-func (q *memQueue) failing(n int, err error) *int {
+// fail has the next n calls of Settle and SettleReplay fail.
+func (q *memQueue) fail(n int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	calls := 0
-	q.fail = func() error {
-		if calls++; n < 0 || calls <= n {
-			return err
-		}
-		return nil
-	}
-	return &calls
+	q.failing, q.fails = n, err
 }
 
 func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
@@ -242,15 +234,10 @@ func (q *memQueue) count(fate queue.Fate) int {
 
 func (q *memQueue) countLocked(fate queue.Fate) (n int) {
 	for _, r := range q.records {
-		n += r.count(fate)
-	}
-	return n
-}
-
-func (r *memRecord) count(fate queue.Fate) (n int) {
-	for _, f := range r.fates {
-		if f == fate {
-			n++
+		for _, f := range r.fates {
+			if f == fate {
+				n++
+			}
 		}
 	}
 	return n
