@@ -94,14 +94,11 @@ func TestEveryRowOfTheTable(t *testing.T) {
 				if well {
 					expected = test.well
 				}
-				count := func(n int, step float64) (int, string) {
-					return untilAction(t, test.status, test.body, well, n, step)
-				}
-				got, _ := count(100, 1)
+				got, _ := untilAction(t, test.status, test.body, well, 100, 1)
 				require.Equal(t, expected.split, got, "split")
-				got, _ = count(1, 1)
+				got, _ = untilAction(t, test.status, test.body, well, 1, 1)
 				require.Equal(t, expected.dead, got, "dead within a minute")
-				got, state := count(1, 3600.0/5)
+				got, state := untilAction(t, test.status, test.body, well, 1, 3600.0/5)
 				require.Equal(t, expected.late, got, "dead within the hour")
 				if test.status != 429 {
 					require.Equal(t, expected.state, state)

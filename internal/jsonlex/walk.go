@@ -12,16 +12,10 @@ import (
 // malformed. RudderStack has no such limit; a walk needs stack for each level.
 const MaxDepth = 100_000
 
-// Value returns the index behind the JSON value that starts at i, or Bad.
-// depth is how many arrays and objects are open around it.
-func Value(s string, i, depth int) int {
-	w := Walker{Text: s}
-	return w.Value(i, depth)
-}
-
 // Valid says whether s is one JSON value with nothing but white space around it.
 func Valid(s string) bool {
-	end := Value(s, Space(s, 0), 0)
+	w := Walker{Text: s}
+	end := w.Value(Space(s, 0), 0)
 	return end != Bad && Space(s, end) == len(s)
 }
 
