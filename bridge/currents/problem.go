@@ -32,10 +32,6 @@ func (e *Event) Problem() Reason {
 	return ""
 }
 
-// HasExternalUserID reports whether external_user_id is usable (UsableIdentity).
-// Braze's own RudderStack export sends only events that have one.
-func (e *Event) HasExternalUserID() bool { return UsableIdentity(e.ExternalUserID) }
-
 // UsableIdentity reports whether a raw value is the identity of a user: it is
 // not absent, null, "", 0, false, nothing but white space, or Redacted.
 func UsableIdentity(raw []byte) bool {

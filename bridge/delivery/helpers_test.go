@@ -228,15 +228,12 @@ type constant uint64
 
 func (c constant) Uint64() uint64 { return uint64(c) }
 
-// defaultGrace is that of the senders here.
-const defaultGrace = 10 * time.Second
-
 // start runs a sender. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
 	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
 	c := Config{
-		Connector: config.DefaultConnector(), Queue: q, Replays: q, Transport: r, Grace: defaultGrace,
+		Connector: config.DefaultConnector(), Queue: q, Replays: q, Transport: r, Grace: 10 * time.Second,
 		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
