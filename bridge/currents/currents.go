@@ -119,6 +119,10 @@ func (b *Batch) finish(body []byte, end int) error {
 // such an element may be a single byte, and a body may have millions.
 const MaxSingle = 100
 
+// Reset releases the last body and the memory for its events, so that a
+// pooled Batch does not keep a large body alive. Limit stays.
+func (b *Batch) Reset() { *b = Batch{Limit: b.Limit} }
+
 // IsBlank reports whether body is empty or nothing but JSON white space, as
 // Braze's probe of the credentials may be.
 func IsBlank(body []byte) bool {

@@ -145,6 +145,13 @@ func TestScanEvent(t *testing.T) {
 	}
 }
 
+func TestResetKeepsTheLimit(t *testing.T) {
+	batch := currents.Batch{Limit: 7}
+	require.NoError(t, batch.Scan([]byte(`{"events":[{"\u0069d":"x"}]}`)))
+	batch.Reset()
+	require.Equal(t, currents.Batch{Limit: 7}, batch)
+}
+
 func TestIsBlank(t *testing.T) {
 	for body, want := range map[string]bool{"": true, " \t\r\n": true, "{}": false, " x": false, "\v": false, "\u00a0": false} {
 		require.Equal(t, want, currents.IsBlank([]byte(body)), "%q", body)

@@ -92,7 +92,7 @@ func (s *scanner) hash(rawID []byte) queue.Hash {
 // trim releases what an unusual body took.
 func (s *scanner) trim() {
 	if cap(s.batch.Events) > keptEvents {
-		s.batch = currents.Batch{Limit: s.batch.Limit}
+		s.batch.Reset()
 	}
 	if cap(s.id)+cap(s.rawType) > keptEvents {
 		s.id, s.rawType, s.typeText = nil, nil, nil
