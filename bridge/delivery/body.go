@@ -92,13 +92,9 @@ func (b *builder) build(events []event) int {
 
 // drop releases buffers that one huge event has enlarged.
 func (b *builder) drop() {
-	if cap(b.body) > 2*b.maxBody {
-		b.body = nil
+	if max(cap(b.body), cap(b.alone), b.compressor.compressed.Cap()) > 2*b.maxBody {
+		*b = builder{mode: b.mode, mapper: b.mapper, maxBody: b.maxBody}
 	}
-	if cap(b.alone) > 1<<20 {
-		b.alone = nil
-	}
-	b.compressor.drop(2 * b.maxBody)
 }
 
 // spansOf returns the runs of events that follow each other in a record. It is

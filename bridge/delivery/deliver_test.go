@@ -248,6 +248,13 @@ func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
 	b.maxBody = exact - 1
 	require.Equal(t, 2, b.build(list))
 	require.Equal(t, `{"events":[`+strings.Join(events("e", 3)[:2], ",")+`]}`, string(b.body))
+	b.drop()
+	require.NotNil(t, b.body)
+	b.maxBody = 10
+	require.Equal(t, 1, b.build(list), "an event that is too large is sent alone")
+	b.drop()
+	require.Nil(t, b.body, "a huge body is not kept")
+	require.Equal(t, 1, b.build(list))
 }
 
 // A stop lets the request in flight finish within the grace, sends no more, and

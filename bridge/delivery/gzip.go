@@ -131,10 +131,3 @@ func (p *compressor) compress(body []byte) []byte {
 	}
 	return p.compressed.Bytes()
 }
-
-// drop releases a buffer that is larger than limit.
-func (p *compressor) drop(limit int) {
-	if p.compressed.Cap() > limit {
-		p.compressed = bytes.Buffer{}
-	}
-}

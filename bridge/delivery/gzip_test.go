@@ -180,7 +180,5 @@ func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	require.Nil(t, p.compress(noise))
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)))
 	require.Nil(t, p.compress(slices.Repeat([]byte("x"), compressFrom-1)))
-	p.drop(1)
-	require.Zero(t, p.compressed.Cap())
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
 }
