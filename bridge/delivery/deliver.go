@@ -277,22 +277,18 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 	}
 }
 
+// letter is a dead letter that says how often the event failed, over how long, and
+// what was accepted meanwhile.
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{
 		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
-		Answer: o.words + "\n" + t.trial.history(t.accepted),
+		Answer: fmt.Sprintf("%s\n(failed alone %d times in %s; meanwhile %d other requests were accepted)",
+			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), t.accepted),
 	}
 	s.log.Warn("event goes to the dead letters", "record", d.Seq, "index", d.Index, "reason", d.Reason,
 		"status", d.Status, "attempts", d.Attempts)
 	return d
-}
-
-// history says how often an event failed, over how long, and what was accepted
-// meanwhile.
-func (t *trial) history(accepted uint64) string {
-	return fmt.Sprintf("(failed alone %d times in %s; meanwhile %d other requests were accepted)",
-		t.fails, t.last.Sub(t.first).Round(time.Second), accepted)
 }
 
 // parked releases the bytes of events that wait, and names in the log, once, an

@@ -55,9 +55,8 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 
 // begin starts a replay, unless it is the one that goes on.
 func (r *replay) begin(current queue.Replay) {
-	same := current.Number == r.current.Number
-	r.current = current
-	if same {
+	before := r.current.Number
+	if r.current = current; before == current.Number {
 		return
 	}
 	r.next, r.most, r.limit = time.Now(), r.sender.config.BatchEvents, rate.NewLimiter(rate.Inf, 0)
