@@ -107,17 +107,16 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 	defer context.AfterFunc(ctx, s.wakeAll)()
 	s.mu.Lock()
 	r, at := s.find(seq, index)
-	for r != nil && s.main.busy[r] && ctx.Err() == nil {
+	for ; r != nil && s.main.busy[r] && ctx.Err() == nil; r, at = s.find(seq, index) {
 		s.changed.Wait()
-		r, at = s.find(seq, index)
 	}
-	if err := ctx.Err(); err != nil {
+	err := ctx.Err()
+	if err == nil && r == nil {
+		err = fmt.Errorf("delivery: record %d, event %d: %w", seq, index, ErrNotParked)
+	}
+	if err != nil {
 		s.mu.Unlock()
 		return err
-	}
-	if r == nil {
-		s.mu.Unlock()
-		return fmt.Errorf("delivery: record %d, event %d: %w", seq, index, ErrNotParked)
 	}
 	s.main.remove(r)
 	one := r.part(at, at+1)
@@ -128,7 +127,7 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 
 	letter := s.letter(t)
 	letter.Reason = ReasonSetAside
-	err := s.settle(ctx, queue.Settlement{Dead: []queue.DeadEvent{letter}})
+	err = s.settle(ctx, queue.Settlement{Dead: []queue.DeadEvent{letter}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
