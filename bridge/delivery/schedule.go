@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"container/heap"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -334,15 +333,10 @@ func (s *scheduler) keep(r *request, now time.Time) {
 	}
 }
 
-// suspected gives each suspect, in flight or not.
-func (s *scheduler) suspected() iter.Seq[*request] {
-	return func(yield func(*request) bool) {
-		for _, r := range slices.Concat(s.ready, s.waiting, slices.Collect(maps.Keys(s.busy))) {
-			if !r.probe && s.evidence.suspects(&r.trial) && !yield(r) {
-				return
-			}
-		}
-	}
+// suspected returns each suspect, in flight or not.
+func (s *scheduler) suspected() []*request {
+	all := slices.Concat(s.ready, s.waiting, slices.Collect(maps.Keys(s.busy)))
+	return slices.DeleteFunc(all, func(r *request) bool { return r.probe || !s.evidence.suspects(&r.trial) })
 }
 
 // retryNow ends the backoff of every suspect.
