@@ -2,10 +2,11 @@ package currents_test
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"errors"
+	"iter"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,21 +17,30 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-//go:embed testdata/unusual.txt
-var unusual string
+// rows gives the rows of a file in testdata: what is expected of a text, a space, and
+// the text as Go quotes it.
+func rows(t testing.TB, file string) iter.Seq2[string, string] {
+	all, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	return func(yield func(want, text string) bool) {
+		for line := range strings.Lines(string(all)) {
+			want, quoted, _ := strings.Cut(strings.TrimSpace(line), " ")
+			text, err := strconv.Unquote(quoted)
+			require.NoError(t, err, line)
+			if !yield(want, text) {
+				return
+			}
+		}
+	}
+}
 
-// unusualBodies are bodies at the edges of JSON and of what a batch is, in the file
-// one a line as Go quotes them.
-func unusualBodies() []string {
+// unusualBodies are bodies at the edges of JSON and of what a batch is.
+func unusualBodies(t testing.TB) []string {
 	bodies := []string{
 		`{"events":[` + nest(200) + `]}`, strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
 		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
 	}
-	for line := range strings.Lines(unusual) {
-		body, err := strconv.Unquote(strings.TrimSpace(line))
-		if err != nil {
-			panic(err)
-		}
+	for _, body := range rows(t, "bodies.txt") {
 		bodies = append(bodies, body)
 	}
 	return bodies
@@ -39,7 +49,7 @@ func unusualBodies() []string {
 // FuzzScan holds Scan against encoding/json: the same bodies are valid, and
 // the same events are found in them.
 func FuzzScan(f *testing.F) {
-	for _, body := range unusualBodies() {
+	for _, body := range unusualBodies(f) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -61,7 +71,7 @@ func TestScanRandomBodies(t *testing.T) {
 	var batch currents.Batch
 	valid := 0
 	for range 20 {
-		for _, text := range unusualBodies() {
+		for _, text := range unusualBodies(t) {
 			body := []byte(text)
 			for range 1 + rng.IntN(2) {
 				at := rng.IntN(len(body) + 1)
