@@ -14,7 +14,7 @@ import (
 
 // at is a time of these tests.
 func at(seconds float64) time.Time {
-	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+	return clock(time.Duration(seconds * float64(time.Second)))
 }
 
 func testEvidence() *evidence {
