@@ -282,7 +282,7 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{
-		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
+		Seq: e.seq, Index: e.index, Reason: consequences[o.kind].reason, Status: o.status, Attempts: t.trial.attempts,
 		Answer: fmt.Sprintf("%s\n(failed alone %d times in %s; meanwhile %d other requests were accepted)",
 			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), t.accepted),
 	}

@@ -153,7 +153,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		case die:
 			progress.Refused++
 			r.sender.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
-				"index", t.events[0].index, "reason", t.trial.response.kind.reason(), "status", t.response.status)
+				"index", t.events[0].index, "reason", consequences[t.trial.response.kind].reason, "status", t.response.status)
 		default:
 			continue
 		}

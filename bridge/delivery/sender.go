@@ -207,7 +207,7 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ctx.Err() == nil {
-		var wake time.Time
+		var wake time.Time // zero: when something has changed
 		if from == s.main || !s.evidence.open || s.main.idle() {
 			var r *request
 			if r, wake = from.take(time.Now()); r != nil {
@@ -217,18 +217,15 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 				return r
 			}
 		}
-		s.waitUntil(wake)
+		if wake.IsZero() {
+			s.changed.Wait()
+			continue
+		}
+		timer := time.AfterFunc(time.Until(wake), s.wakeAll)
+		s.changed.Wait()
+		timer.Stop()
 	}
 	return nil
-}
-
-// waitUntil waits for a change, but no longer than until a time; zero: for any
-// time. Call it with mu held.
-func (s *Sender) waitUntil(at time.Time) {
-	if !at.IsZero() {
-		defer time.AfterFunc(time.Until(at), s.wakeAll).Stop()
-	}
-	s.changed.Wait()
 }
 
 func (s *Sender) wakeAll() {
