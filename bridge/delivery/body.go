@@ -65,8 +65,8 @@ func (b *builder) problem(e event) currents.Reason {
 	return sourceloss.Of(b.alone).Reason
 }
 
-// build makes the body of as many of the events as fit, at least one, and returns
-// how many these are. It is valid until the next call.
+// build makes the body of as many of the events as fit, at least one where there is
+// one, and returns how many these are. It is valid until the next call.
 func (b *builder) build(events []event) int {
 	head := `{"batch":[`
 	if b.mode == Webhook {

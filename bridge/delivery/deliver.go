@@ -157,17 +157,13 @@ type tried struct {
 // send sends a request, or as much of it as fits, and asks the scheduler that it
 // came from what to do. It returns errStopping where the request was cut off.
 func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, error) {
-	body := emptyBody(s.config.Mode)
-	if !r.probe {
-		if n := b.build(r.events); n < len(r.events) {
-			s.mu.Lock()
-			from.keep(r.part(n, len(r.events)), time.Now())
-			r.events = r.events[:n:n]
-			s.mu.Unlock()
-		}
-		body = b.body
+	if n := b.build(r.events); n < len(r.events) {
+		s.mu.Lock()
+		from.keep(r.part(n, len(r.events)), time.Now())
+		r.events = r.events[:n:n]
+		s.mu.Unlock()
 	}
-	a := s.request(ctx, hard, b, r, body)
+	a := s.request(ctx, hard, b, r)
 	if a.cut {
 		s.mu.Lock()
 		from.putBack(r, time.Now())
@@ -197,8 +193,9 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	return t, nil
 }
 
-func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
+func (s *Sender) request(ctx, hard context.Context, b *builder, r *request) response {
 	var compress, ask, compressed bool
+	body := b.body
 	s.mu.Lock()
 	if s.evidence.inARow == 0 && !r.suspect && s.config.Gzip != "off" {
 		compress, ask = s.compression.wanted(time.Now())

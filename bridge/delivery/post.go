@@ -110,16 +110,10 @@ func Probe(ctx context.Context, c Config) (status int, words string, err error) 
 	if err != nil {
 		return 0, "", err
 	}
-	a := p.post(ctx, emptyBody(c.Mode), false, true)
+	b := builder{mode: c.Mode}
+	b.build(nil)
+	a := p.post(ctx, b.body, false, true)
 	return a.status, a.words, nil
-}
-
-// emptyBody is a batch of no events.
-func emptyBody(mode string) []byte {
-	if mode == Webhook {
-		return []byte(`{"events":[]}`)
-	}
-	return []byte(`{"batch":[]}`)
 }
 
 // explain is the text of an error of the transport, with what to do about it.
