@@ -2,6 +2,7 @@ package currents
 
 import (
 	"bytes"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -61,7 +62,8 @@ func Falsy(raw []byte) bool {
 	case '{', '[', 't':
 		return false
 	}
-	return isZero(raw)
+	f, err := strconv.ParseFloat(string(raw), 64) // 0 are -0, 0.00, 0e9, 1e-400 too
+	return err == nil && f == 0
 }
 
 // blank reports whether a raw string is nothing but white space, escapes

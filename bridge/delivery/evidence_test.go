@@ -109,10 +109,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 }
 
 func TestAccepted(t *testing.T) {
-	for _, body := range []string{"ok", "OK", " Ok\r\n"} {
-		for _, status := range []int{200, 201, 299} {
-			require.Equal(t, accepted, classify(status, body, false))
-		}
+	for status, body := range map[int]string{200: "ok", 201: "OK", 299: " Ok\r\n"} {
+		require.Equal(t, accepted, classify(status, body, false))
 	}
 	require.Equal(t, misdirected, classify(200, "okay", false))
 	require.Equal(t, accepted, classify(200, "okay", true))
