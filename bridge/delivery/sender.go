@@ -97,12 +97,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx) // what fails for one fails for the others, after sending once more
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	grace := context.AfterFunc(ctx, func() {
-		if sleep(hard, s.config.Grace) {
-			cut()
-		}
-	})
-	defer grace()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.config.Grace, cut) })()
 	defer context.AfterFunc(ctx, s.wakeAll)()
 
 	s.compression = compression{}
