@@ -11,8 +11,9 @@ import (
 
 // Errors of Batch.Scan; compare with errors.Is.
 var (
-	// ErrNotJSON means that the body is not exactly one JSON document. The
-	// error found is a *SyntaxError, which knows the place.
+	// ErrNotJSON means that the body is not exactly one JSON document. The error
+	// names the offset of the first byte that cannot be, or the length of a body that
+	// ends too soon, and never the content, which may be personal data.
 	ErrNotJSON = errors.New("body is not JSON")
 	// ErrNoEvents means that the body is valid JSON without an array called
 	// events at its top.
@@ -20,19 +21,6 @@ var (
 	// ErrTooManyEvents means that the body has more events than Batch.Limit.
 	ErrTooManyEvents = errors.New("body has too many events")
 )
-
-// SyntaxError says where a body stops being JSON. It matches ErrNotJSON.
-type SyntaxError struct {
-	Offset int // of the first byte that cannot be, or the length of a body that ends too soon
-}
-
-// Error names the offset, never the content, which may be personal data.
-func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%v: stops being valid at byte %d", ErrNotJSON, e.Offset)
-}
-
-// Unwrap makes errors.Is(err, ErrNotJSON) true.
-func (e *SyntaxError) Unwrap() error { return ErrNotJSON }
 
 // Event is one element of a batch's events.
 //
@@ -77,7 +65,7 @@ const (
 // Scan validates body and fills in b.Events. It takes any nesting depth in one
 // bit of memory a level, invalid UTF-8 inside strings, lone surrogates, and
 // white space around the document, but no byte-order mark. On an error
-// b.Events is empty; the error is a *SyntaxError, ErrNoEvents or
+// b.Events is empty; the error is ErrNotJSON, ErrNoEvents or
 // ErrTooManyEvents. Whether an empty body is an error is up to the caller
 // (IsBlank); to Scan it is not JSON.
 func (b *Batch) Scan(body []byte) error {
@@ -98,7 +86,7 @@ func (b *Batch) Scan(body []byte) error {
 }
 
 // ScanEvent scans one event that stands alone, as if body were one element of
-// events; b.Events then holds that one. The error is a *SyntaxError.
+// events; b.Events then holds that one. The error is ErrNotJSON.
 func (b *Batch) ScanEvent(body []byte) error {
 	b.Events = b.Events[:0]
 	end := b.element(body, skipSpace(body, 0))
@@ -121,7 +109,7 @@ func (b *Batch) finish(body []byte, end int) error {
 	}
 	if end < 0 {
 		b.Events = b.Events[:0]
-		return &SyntaxError{Offset: min(^end, len(body))}
+		return fmt.Errorf("%w: stops being valid at byte %d", ErrNotJSON, min(^end, len(body)))
 	}
 	return nil
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"iter"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,43 +17,39 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
 
-// unusualBodies are bodies at the edges of JSON and of what a batch is.
-func unusualBodies() []string {
-	return []string{
-		``, ` `, `{}`, `[]`, `null`, `{"events":[]}`, `{"events":null}`, `{"events":{}}`, `{"events":[],"events":5}`,
-		`{"events":5,"events":[{}]}`, `{"events":[1],"events":[2,3]}`, `{"\u0065vents":[{}]}`, `{"Events":[{}]}`,
-		`{"events":[]} `, ` {"events":[]}`, `{"events":[]}{}`, `{"events":[]},`, "\ufeff{\"events\":[]}", `{"events":[`,
-		`{"events":[1,]}`, `{"events":[,1]}`, `{"events":[1 2]}`, `{"events":[1,2]`, `{"events":[{"a":1,}]}`, `{"events":[{"a"}]}`,
-		`{"events":[{"a":}]}`, `{"events":[{a:1}]}`, `{"events":[{"a":1 "b":2}]}`, `{"events":[{,}]}`, `{"events":[{"a":1]]}`,
-		`{"events":[01]}`, `{"events":[-]}`, `{"events":[1.]}`, `{"events":[.5]}`, `{"events":[1e]}`, `{"events":[1e+]}`,
-		`{"events":[+1]}`, `{"events":[-0,0.0,1E5,1e-5,-1.5e+300,1e400]}`, `{"events":[NaN]}`, `{"events":[0x1]}`,
-		`{"events":[tru]}`, `{"events":[true,false,null]}`, `{"events":[nul]}`, `{"events":[truee]}`,
-		"{\"events\":[\"a\nb\"]}", "{\"events\":[\"a\x7fb\"]}", "{\"events\":[\"\xff\xfe\"]}", "{\"ev\xffents\":[]}",
-		`{"events":["\x"]}`, `{"events":["\u12"]}`, `{"events":["\u12g4"]}`, `{"events":["\ud800","\udc00\ud800","\ud83d\ude00"]}`,
-		`{"events":["\u0000","\\u0000","\\\u0000"]}`, `{"events":["\"\\\/\b\f\n\r\t"]}`, `{"events":["unfinished]}`, `{"events":["\`,
-		`{"events":["exactly 8 b\n234567"]}`, "\v{}", "{\"events\"\u00a0:[]}", `{"events":[[[[[]]],{"a":{"b":[{}]}}]]}`,
-		`{"events":[{"user":[{"user_id":1}],"user":{"user_id":"a","user_id":"b"}}]}`,
-		`{"events":[{"event\u005ftype":"t","i\u0064":1,"us\u0065r":{"external_user\u005fid":"e"},"properties":{"a.b":1,"\u0061":2}}]}`,
-		`5`, `"events"`, `[{"events":[]}]`, `{"a":{"events":[]}}`, `{"events":"[]"}`, `{"events":[1],"events":null}`, `{"events":[1],"\u0065vents":[{},{}]}`,
-		" {\"x\" : [{\"events\":[7]}],\n\"events\": [ {\"id\":1} , 5,\t\"a\",null,[1, 2] ,{ } ] , \"y\":{}} \r\n",
-		"{\"events\":[\"\xff\xfe\xc3\",\"\x7f\u2028\",\"\xed\xa0\x80 long enough for words\"]}",
-		`{"events":[{"event_type":[1, 2],"id":-1.5e3,"user":{"user_id":{"a":[]},"external_user_id":null}}]}`,
-		`{"events":[{"properties":{"event_type":1,"id":2,"user":{"user_id":3}}},{"Event_type":"t","ID":"i","User":{"user_id":"u"}}]}`,
-		"{\"events\":[{ \"a\"\n:\t\"x\" ,\r\"b\" : [ 1, {\"c\":\"]}\"} ] , \"d\":{\"e\":\"\\\"}\"}\n}]}",
-		"{\"events\":[{ \"event_type\"\n:\t\"t\" , \"user\" : { \"user_id\" : \"u\" } }]}",
-		`{"events":[{"id":1,"id":2,"event_type":"a","event_type":null,"user":{"user_id":1,"user_id":2}}]}`,
-		`{"events":[{"user":{"user_id":"u"},"user":{"external_user_id":"e"}},{"user":{"user_id":"u"},"user":[{"user_id":"x"}]},{"user":"user_id"}]}`,
-		`{"events":[{"event_type":"a\u0062\"","\u0069\u0064":"\\"}]}`,
-		`{"events":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`,
-		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
-		strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
+// rows gives the rows of a file in testdata: what is expected of a text, a space, and
+// the text as Go quotes it.
+func rows(t testing.TB, file string) iter.Seq2[string, string] {
+	all, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	return func(yield func(want, text string) bool) {
+		for line := range strings.Lines(string(all)) {
+			want, quoted, _ := strings.Cut(strings.TrimSpace(line), " ")
+			text, err := strconv.Unquote(quoted)
+			require.NoError(t, err, line)
+			if !yield(want, text) {
+				return
+			}
+		}
 	}
+}
+
+// unusualBodies are bodies at the edges of JSON and of what a batch is.
+func unusualBodies(t testing.TB) []string {
+	bodies := []string{
+		`{"events":[` + nest(200) + `]}`, strings.Repeat("[", 129), strings.Repeat(`{"a":`, 129),
+		`{"a":` + strings.Repeat(`{"a":[`, 100) + strings.Repeat(`]}`, 100) + `,"events":[]}`,
+	}
+	for _, body := range rows(t, "bodies.txt") {
+		bodies = append(bodies, body)
+	}
+	return bodies
 }
 
 // FuzzScan holds Scan against encoding/json: the same bodies are valid, and
 // the same events are found in them.
 func FuzzScan(f *testing.F) {
-	for _, body := range unusualBodies() {
+	for _, body := range unusualBodies(f) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -72,7 +71,7 @@ func TestScanRandomBodies(t *testing.T) {
 	var batch currents.Batch
 	valid := 0
 	for range 20 {
-		for _, text := range unusualBodies() {
+		for _, text := range unusualBodies(t) {
 			body := []byte(text)
 			for range 1 + rng.IntN(2) {
 				at := rng.IntN(len(body) + 1)

@@ -74,10 +74,3 @@ func decimal(raw []byte) (digits []byte, exp int, fits bool) {
 	exp += len(whole) - (len(digits) - len(significant))
 	return bytes.TrimRight(significant, "0"), exp, fits
 }
-
-// isZero reports whether a valid number is 0 as a float64, and so counts as
-// nothing: 0, -0, 0.00, 0e9, 1e-400.
-func isZero(raw []byte) bool {
-	f, err := strconv.ParseFloat(string(raw), 64)
-	return err == nil && f == 0
-}

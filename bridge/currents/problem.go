@@ -2,6 +2,7 @@ package currents
 
 import (
 	"bytes"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -32,10 +33,6 @@ func (e *Event) Problem() Reason {
 	return ""
 }
 
-// HasExternalUserID reports whether external_user_id is usable (UsableIdentity).
-// Braze's own RudderStack export sends only events that have one.
-func (e *Event) HasExternalUserID() bool { return UsableIdentity(e.ExternalUserID) }
-
 // UsableIdentity reports whether a raw value is the identity of a user: it is
 // not absent, null, "", 0, false, nothing but white space, or Redacted.
 func UsableIdentity(raw []byte) bool {
@@ -65,7 +62,8 @@ func Falsy(raw []byte) bool {
 	case '{', '[', 't':
 		return false
 	}
-	return isZero(raw)
+	f, err := strconv.ParseFloat(string(raw), 64) // 0 are -0, 0.00, 0e9, 1e-400 too
+	return err == nil && f == 0
 }
 
 // blank reports whether a raw string is nothing but white space, escapes

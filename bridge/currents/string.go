@@ -3,6 +3,7 @@ package currents
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // SWAR constants: a one, or the top bit, in each byte of a word.
@@ -76,33 +77,24 @@ func escape(body []byte, i int) (n int, unit uint16) {
 	if i+1 >= len(body) {
 		return ^len(body), 0
 	}
-	switch body[i+1] {
-	case '"', '\\', '/':
-		return 2, uint16(body[i+1])
-	case 'b':
-		return 2, '\b'
-	case 'f':
-		return 2, '\f'
-	case 'n':
-		return 2, '\n'
-	case 'r':
-		return 2, '\r'
-	case 't':
-		return 2, '\t'
-	case 'u':
-		for j := i + 2; j < i+6; j++ {
-			if j >= len(body) {
-				return ^len(body), 0
-			}
-			digit, ok := hexDigit(body[j])
-			if !ok {
-				return ^j, 0
-			}
-			unit = unit<<4 | digit
-		}
-		return 6, unit
+	const letters, units = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
+	if at := strings.IndexByte(letters, body[i+1]); at >= 0 {
+		return 2, uint16(units[at])
 	}
-	return ^(i + 1), 0
+	if body[i+1] != 'u' {
+		return ^(i + 1), 0
+	}
+	for j := i + 2; j < i+6; j++ {
+		if j >= len(body) {
+			return ^len(body), 0
+		}
+		digit, ok := hexDigit(body[j])
+		if !ok {
+			return ^j, 0
+		}
+		unit = unit<<4 | digit
+	}
+	return 6, unit
 }
 
 func hexDigit(c byte) (uint16, bool) {

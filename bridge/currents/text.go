@@ -51,8 +51,9 @@ func appendUnescaped(dst, inside []byte) []byte {
 		}
 		r := rune(unit)
 		if utf16.IsSurrogate(r) {
-			if m, low := followingEscape(inside, i+n); m > 0 {
-				if pair := utf16.DecodeRune(r, rune(low)); pair != utf8.RuneError {
+			if next := i + n; next < len(inside) && inside[next] == '\\' {
+				m, low := escape(inside, next)
+				if pair := utf16.DecodeRune(r, rune(low)); m > 0 && pair != utf8.RuneError {
 					r, n = pair, n+m
 				}
 			}
@@ -60,13 +61,6 @@ func appendUnescaped(dst, inside []byte) []byte {
 		dst = appendRune(dst, r)
 		inside = inside[i+n:]
 	}
-}
-
-func followingEscape(inside []byte, i int) (n int, unit uint16) {
-	if i >= len(inside) || inside[i] != '\\' {
-		return 0, 0
-	}
-	return escape(inside, i)
 }
 
 // appendRune is utf8.AppendRune, but for surrogates.

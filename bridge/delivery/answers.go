@@ -87,10 +87,6 @@ var consequences = [...]struct{ reason, state string }{
 	unanswered:  {ReasonNoAnswer, StateBackingOff},
 }
 
-func (k kind) reason() string { return consequences[k].reason }
-
-func (k kind) state() string { return consequences[k].state }
-
 // statusClass is a status as a metric's label: "2xx" to "5xx", "none" where no
 // answer came, "other" for what is no status of HTTP's classes.
 func statusClass(status int) string {

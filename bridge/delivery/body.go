@@ -65,8 +65,8 @@ func (b *builder) problem(e event) currents.Reason {
 	return sourceloss.Of(b.alone).Reason
 }
 
-// build makes the body of as many of the events as fit, at least one, and returns
-// how many these are. It is valid until the next call.
+// build makes the body of as many of the events as fit, at least one where there is
+// one, and returns how many these are. It is valid until the next call.
 func (b *builder) build(events []event) int {
 	head := `{"batch":[`
 	if b.mode == Webhook {
@@ -92,13 +92,9 @@ func (b *builder) build(events []event) int {
 
 // drop releases buffers that one huge event has enlarged.
 func (b *builder) drop() {
-	if cap(b.body) > 2*b.maxBody {
-		b.body = nil
+	if max(cap(b.body), cap(b.alone), b.compressor.compressed.Cap()) > 2*b.maxBody {
+		*b = builder{mode: b.mode, mapper: b.mapper, maxBody: b.maxBody}
 	}
-	if cap(b.alone) > 1<<20 {
-		b.alone = nil
-	}
-	b.compressor.drop(2 * b.maxBody)
 }
 
 // spansOf returns the runs of events that follow each other in a record. It is
@@ -121,10 +117,15 @@ func appendSpan(spans []queue.Span, e event) []queue.Span {
 	return append(spans, queue.Span{Seq: e.seq, First: e.index, Last: e.index})
 }
 
-// eventsOf returns the events of the records, oldest first, in list. In the mode Events
+// eventsOf returns the events of the records, oldest first. In the mode Events
 // each gets the id that it has where Braze gave none: the record's origin and the
 // place in it, so that it is the same each time the event is sent.
-func (b *builder) eventsOf(list []event, records []*queue.Record) []event {
+func (b *builder) eventsOf(records []*queue.Record) []event {
+	n := 0
+	for _, r := range records {
+		n += len(r.Events)
+	}
+	list := make([]event, 0, n)
 	// All ids share one string, which costs one allocation.
 	b.ids, b.ends = b.ids[:0], b.ends[:0]
 	for _, r := range records {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -95,7 +94,7 @@ type Config struct {
 	RootCAs *x509.CertPool // verify the destination's certificate; nil: the system's
 	Grace   time.Duration  // how long requests in flight may take once Run ends
 
-	Transport http.RoundTripper // default connection.NewTransport with RootCAs
+	Transport http.RoundTripper // default newTransport with RootCAs
 	Random    *rand.Rand        // draws waits and samples; of this Sender alone; default: with a random seed
 	Logger    *slog.Logger      // default slog.Default()
 	Observer  Observer          // default none
@@ -125,11 +124,10 @@ func (c Config) poster() (*poster, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := connection.NewTransport(c.Concurrency + 1) // a replay's request comes beside the others
-	template.TLSClientConfig.RootCAs = c.RootCAs
+	template := newTransport(c.Concurrency+1, c.RootCAs) // a replay's request comes beside the others
 	return &poster{
 		request: request, version: version, secret: c.WriteKey, timeout: c.Timeout,
-		connections: connection.Pool{Fixed: c.Transport, Template: template, MaxAge: c.ConnectionMaxAge},
+		connections: pool{fixed: c.Transport, template: template, maxAge: c.ConnectionMaxAge},
 	}, nil
 }
 
@@ -153,15 +151,9 @@ func (c Config) requests() (post, version *http.Request, err error) {
 		// The write key is the user name; the password is empty.
 		header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(c.WriteKey+":"))}
 	}
+	post = &http.Request{Method: http.MethodPost, URL: target, Header: header}
 	about := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
-	return newRequest(http.MethodPost, target, header), newRequest(http.MethodGet, base.JoinPath("version"), about), nil
+	return post, &http.Request{Method: http.MethodGet, URL: base.JoinPath("version"), Header: about}, nil
 }
 
 const userAgent = "currentsbridge"
-
-func newRequest(method string, target *url.URL, header http.Header) *http.Request {
-	return &http.Request{
-		Method: method, URL: target, Host: target.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-}

@@ -21,14 +21,10 @@ func (s *Sender) work(ctx, hard context.Context) error {
 		if r == nil {
 			return nil
 		}
-		err := s.deliver(ctx, hard, b, r)
-		b.drop()
-		if errors.Is(err, errStopping) {
-			return nil
-		}
-		if err != nil {
+		if err := s.deliver(ctx, hard, b, r); err != nil {
 			return err
 		}
+		b.drop()
 	}
 }
 
@@ -40,53 +36,48 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 	if err := s.check(hard, b, r); err != nil {
 		return err
 	}
-	t, ok := s.send(ctx, hard, b, s.main, r)
-	if !ok {
-		return errStopping
-	}
-	var err error
-	switch {
-	case len(t.events) == 0: // a probe, or nothing that is to be sent
-	case t.action == deliver:
-		s.observeDelivered(t.events, t.response.ended)
-		err = s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
-	case t.action == die:
-		err = s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
-	default:
-		crashpoint.At("delivery.between-halves")
-		s.parked(t)
+	if len(r.events) == 0 && !r.probe {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.main.leave(r)
 		return nil
 	}
-	if !r.shared && err == nil && len(t.events) > 0 && cap(t.events) <= 2*s.config.BatchEvents {
-		clear(t.events)
-		select {
-		case s.spares <- t.events[:0]:
-		default:
-		}
+	t, err := s.send(ctx, hard, b, s.main, r)
+	switch {
+	case err != nil || r.probe:
+		return err
+	case t.action == deliver:
+		s.observeDelivered(t.events, t.response.ended)
+		return s.settle(hard, queue.Settlement{Delivered: b.spansOf(t.events)})
+	case t.action == die:
+		return s.settle(hard, queue.Settlement{Dead: []queue.DeadEvent{s.letter(t)}})
 	}
-	return err
+	crashpoint.At("delivery.between-halves")
+	s.parked(t)
+	return nil
 }
 
 // loader reads parked events again, each record once where its events follow each
 // other.
 type loader struct {
 	queue  Queue
-	record *queue.Record
+	record queue.Record
 	gone   []uint64 // records that are not held any more
 }
 
 // event returns the bytes of an event; nil: it is not pending any more, or another
 // bridge has it now.
-func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, err error) {
-	if l.record == nil || l.record.Seq != seq {
-		l.record, err = l.queue.Load(ctx, seq)
-		if errors.Is(err, queue.ErrNotHeld) {
-			l.record, err = &queue.Record{Seq: seq}, nil
+func (l *loader) event(ctx context.Context, seq uint64, index int) ([]byte, error) {
+	if l.record.Seq != seq {
+		record, err := l.queue.Load(ctx, seq)
+		switch {
+		case errors.Is(err, queue.ErrNotHeld):
+			record = &queue.Record{Seq: seq}
 			l.gone = append(l.gone, seq)
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
+		l.record = *record
 	}
 	for _, e := range l.record.Events {
 		if e.Index == index {
@@ -96,10 +87,10 @@ func (l *loader) event(ctx context.Context, seq uint64, index int) (raw []byte, 
 	return nil, nil
 }
 
-// load reads the bytes of a parked request's events again. Without ok, the request
-// is not to be sent now.
+// load reads the bytes of a parked request's events again. Without ok that failed,
+// and the request waits.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
-	if r.loaded || r.probe {
+	if r.loaded() {
 		return true, nil
 	}
 	kept := make([]event, 0, len(r.events))
@@ -108,13 +99,12 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		if e.raw, err = l.event(ctx, e.seq, e.index); err != nil {
 			break
 		}
-		if e.raw == nil {
-			continue
-		}
 		if s.config.Mode == Events {
 			e.id = string(appendID(nil, l.record.Origin, e.index))
 		}
-		kept = append(kept, e)
+		if e.raw != nil {
+			kept = append(kept, e)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,22 +124,19 @@ func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
 		}
 	}
 	s.main.events -= len(r.events) - len(kept)
-	r.events, r.loaded = kept, true
-	if len(kept) == 0 {
-		s.main.leave(r)
-	}
-	return len(kept) > 0, nil
+	r.events = kept
+	return true, nil
 }
 
 // check takes out of a fresh request what is not to be sent.
 func (s *Sender) check(hard context.Context, b *builder, r *request) error {
-	if r.checked || r.probe {
+	if r.suspect {
 		return nil
 	}
 	n := len(r.events)
 	kept, filtered, dead := b.check(r.events, nil)
 	s.mu.Lock()
-	r.events, r.checked = kept, true
+	r.events = kept
 	s.main.events -= n - len(kept)
 	s.mu.Unlock()
 	if len(filtered)+len(dead) == 0 {
@@ -168,35 +155,22 @@ type tried struct {
 }
 
 // send sends a request, or as much of it as fits, and asks the scheduler that it
-// came from what to do. It is not ok where the request was cut off.
-func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, bool) {
-	body := emptyBody(s.config.Mode)
-	if !r.probe {
-		if len(r.events) == 0 {
-			s.mu.Lock()
-			from.leave(r)
-			s.mu.Unlock()
-			return tried{action: deliver}, true
-		}
-		if n := b.build(r.events); n < len(r.events) {
-			s.mu.Lock()
-			from.keep(r.part(n, len(r.events)), time.Now())
-			r.events = r.events[:n:n]
-			s.mu.Unlock()
-		}
-		body = b.body
+// came from what to do. It returns errStopping where the request was cut off.
+func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, error) {
+	if n := b.build(r.events); n < len(r.events) {
+		s.mu.Lock()
+		from.keep(r.part(n, len(r.events)), time.Now())
+		r.events = r.events[:n:n]
+		s.mu.Unlock()
 	}
-	a := s.request(ctx, hard, b, r, body)
+	a := s.request(ctx, hard, b, r)
 	if a.cut {
 		s.mu.Lock()
 		from.putBack(r, time.Now())
 		s.mu.Unlock()
-		return tried{}, false
+		return tried{}, errStopping
 	}
-	s.classify(&a)
-	if r.probe {
-		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
-	}
+	s.classify(&a, r.probe)
 	wasCompressed := r.trial.response.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
@@ -216,11 +190,12 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	if changed {
 		s.announce()
 	}
-	return t, true
+	return t, nil
 }
 
-func (s *Sender) request(ctx, hard context.Context, b *builder, r *request, body []byte) response {
+func (s *Sender) request(ctx, hard context.Context, b *builder, r *request) response {
 	var compress, ask, compressed bool
+	body := b.body
 	s.mu.Lock()
 	if s.evidence.inARow == 0 && !r.suspect && s.config.Gzip != "off" {
 		compress, ask = s.compression.wanted(time.Now())
@@ -259,9 +234,11 @@ func (s *Sender) ask(ctx context.Context) {
 }
 
 // classify says what kind of response it is.
-func (s *Sender) classify(a *response) {
+func (s *Sender) classify(a *response, probe bool) {
 	a.kind, a.own, a.text = classify(a.status, a.words, s.config.AcceptAny2XX), inOwnWords(a.status, a.words), a.describe()
 	switch {
+	case probe:
+		a.own = a.status == http.StatusBadRequest && a.words == EmptyBatch(s.config.Mode)
 	case a.broken && a.status/100 == 2 && !s.config.AcceptAny2XX:
 		a.kind, a.text = unanswered, "the response broke off: "+a.text
 	case a.kind == misdirected:
@@ -297,22 +274,18 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 	}
 }
 
+// letter is a dead letter that says how often the event failed, over how long, and
+// what was accepted meanwhile.
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
 	d := queue.DeadEvent{
-		Seq: e.seq, Index: e.index, Reason: o.kind.reason(), Status: o.status, Attempts: t.trial.attempts,
-		Answer: o.words + "\n" + t.trial.history(t.accepted),
+		Seq: e.seq, Index: e.index, Reason: consequences[o.kind].reason, Status: o.status, Attempts: t.trial.attempts,
+		Answer: fmt.Sprintf("%s\n(failed alone %d times in %s; meanwhile %d other requests were accepted)",
+			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), t.accepted),
 	}
 	s.log.Warn("event goes to the dead letters", "record", d.Seq, "index", d.Index, "reason", d.Reason,
 		"status", d.Status, "attempts", d.Attempts)
 	return d
-}
-
-// history says how often an event failed, over how long, and what was accepted
-// meanwhile.
-func (t *trial) history(accepted uint64) string {
-	return fmt.Sprintf("(failed alone %d times in %s; meanwhile %d other requests were accepted)",
-		t.fails, t.last.Sub(t.first).Round(time.Second), accepted)
 }
 
 // parked releases the bytes of events that wait, and names in the log, once, an

@@ -249,15 +249,15 @@ func (e *evidence) learn(t *trial, o response) {
 // of the request: one that hung has waited already.
 func (e *evidence) openBreaker(o response) {
 	e.open, e.trouble = true, o
-	bound := e.maxBackoff
-	if o.kind.state() != StateBackingOff {
+	state, bound := consequences[o.kind].state, e.maxBackoff
+	if state != StateBackingOff {
 		bound = min(bound, pausedWait)
 	}
 	if e.acceptedLately(o.ended) {
 		bound = min(bound, lateWait)
 	}
 	e.next = o.began.Add(e.backoff(min(e.inARow-breakAfter+1, 16), bound))
-	e.setState(o.kind.state(), o.ended)
+	e.setState(state, o.ended)
 }
 
 func (e *evidence) closeBreaker(now time.Time) {

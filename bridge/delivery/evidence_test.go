@@ -14,7 +14,7 @@ import (
 
 // at is a time of these tests.
 func at(seconds float64) time.Time {
-	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+	return clock(time.Duration(seconds * float64(time.Second)))
 }
 
 func testEvidence() *evidence {
@@ -94,14 +94,11 @@ func TestEveryRowOfTheTable(t *testing.T) {
 				if well {
 					expected = test.well
 				}
-				count := func(n int, step float64) (int, string) {
-					return untilAction(t, test.status, test.body, well, n, step)
-				}
-				got, _ := count(100, 1)
+				got, _ := untilAction(t, test.status, test.body, well, 100, 1)
 				require.Equal(t, expected.split, got, "split")
-				got, _ = count(1, 1)
+				got, _ = untilAction(t, test.status, test.body, well, 1, 1)
 				require.Equal(t, expected.dead, got, "dead within a minute")
-				got, state := count(1, 3600.0/5)
+				got, state := untilAction(t, test.status, test.body, well, 1, 3600.0/5)
 				require.Equal(t, expected.late, got, "dead within the hour")
 				if test.status != 429 {
 					require.Equal(t, expected.state, state)
@@ -112,10 +109,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 }
 
 func TestAccepted(t *testing.T) {
-	for _, body := range []string{"ok", "OK", " Ok\r\n"} {
-		for _, status := range []int{200, 201, 299} {
-			require.Equal(t, accepted, classify(status, body, false))
-		}
+	for status, body := range map[int]string{200: "ok", 201: "OK", 299: " Ok\r\n"} {
+		require.Equal(t, accepted, classify(status, body, false))
 	}
 	require.Equal(t, misdirected, classify(200, "okay", false))
 	require.Equal(t, accepted, classify(200, "okay", true))

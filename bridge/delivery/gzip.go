@@ -76,9 +76,6 @@ func (p *compression) accepted(compressed, failedCompressed bool) (ended bool) {
 	return ended
 }
 
-// version is the part of RudderStack's answer that matters here.
-type version struct{ Features []string }
-
 // maxVersion bounds what is read of an answer, in bytes. RudderStack's is short.
 const maxVersion = 64 << 10
 
@@ -88,9 +85,7 @@ const maxVersion = 64 << 10
 func (p *poster) ask(ctx context.Context) string {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	transport, done := p.connections.Get(false)
-	defer done()
-	res, err := transport.RoundTrip(p.version.Clone(call))
+	res, err := p.connections.get(false).RoundTrip(p.version.Clone(call))
 	if err != nil {
 		return p.clean("/version gave no answer: " + err.Error())
 	}
@@ -99,11 +94,11 @@ func (p *poster) ask(ctx context.Context) string {
 		return fmt.Sprintf("/version answered %d", res.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxVersion))
-	var v version
-	if err != nil || json.Unmarshal(body, &v) != nil {
+	var version struct{ Features []string }
+	if err != nil || json.Unmarshal(body, &version) != nil {
 		return "/version's answer cannot be read"
 	}
-	if !slices.Contains(v.Features, feature) {
+	if !slices.Contains(version.Features, feature) {
 		return "/version does not list " + feature
 	}
 	return ""
@@ -135,11 +130,4 @@ func (p *compressor) compress(body []byte) []byte {
 		return nil
 	}
 	return p.compressed.Bytes()
-}
-
-// drop releases a buffer that is larger than limit.
-func (p *compressor) drop(limit int) {
-	if p.compressed.Cap() > limit {
-		p.compressed = bytes.Buffer{}
-	}
 }

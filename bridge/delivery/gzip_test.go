@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -25,36 +24,37 @@ func canGzip() reply {
 func fat(prefix string, n int) []string {
 	var list []string
 	for i := range n {
-		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"},"pad":%q}`,
+		list = append(list, fmt.Sprintf(`{"id":"%s-%d","event_type":"t","user":{"user_id":"u"},"properties":{"pad":%q}}`,
 			prefix, i, strings.Repeat("0123456789", 150)))
 	}
 	return list
 }
 
 // compresses runs a sender that has asked its destination by the time it returns.
-func compresses(t *testing.T, r *rudder, change func(*Config)) *testBench {
+func compresses(t *testing.T, r *rudder, version reply, change func(*Config)) *testBench {
 	t.Helper()
-	q := newMemQueue()
-	q.put(fat("first", 1)...)
-	b := start(t, q, r, change)
-	b.settledWithin(t, time.Second)
+	r.version = version
+	b := start(t, newMemQueue(), r, change)
+	b.deliver(t, time.Second, fat("first", 1)...)
 	return b
 }
 
 func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
 		bubble(t, mode, func(t *testing.T, r *rudder, _ *memQueue) {
-			r.version = canGzip()
-			b := compresses(t, r, func(c *Config) { c.Mode, c.RudderURL = mode, "http://rudder.test/data/" })
+			b := compresses(t, r, canGzip(), func(c *Config) { c.Mode, c.RudderURL = mode, "http://rudder.test/data/" })
 			require.False(t, r.all()[0].compressed, "no request waits for /version")
-			b.queue.put(fat("e", 5)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat("e", 5)...)
 			p := r.all()[1]
 			require.True(t, p.compressed)
 			require.Less(t, p.bytes, len(p.body)/10)
 			require.Len(t, p.ids, 5)
 			require.Equal(t, []bool{true}, b.seen.gzip)
 			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
+			b.deliver(t, time.Second, events("small", 5)...)
+			b.deliver(t, time.Second, fat("alone", 1)...)
+			require.Len(t, r.all(), 4)
+			require.False(t, r.all()[2].compressed || r.all()[3].compressed, "it is not worth it, or could die of the answer")
 
 			require.Len(t, r.questions(), 1)
 			require.Equal(t, "http://rudder.test/data/version", r.questions()[0].URL.String())
@@ -79,15 +79,13 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 		"too long":          {status: 200, body: `{"x":"` + strings.Repeat("x", maxVersion) + `","Features":["gzip-req-payload"]}`},
 	} {
 		bubble(t, name, func(t *testing.T, r *rudder, _ *memQueue) {
-			r.version = version
-			b := compresses(t, r, func(c *Config) {
+			b := compresses(t, r, version, func(c *Config) {
 				if name == off {
 					c.Gzip = off
 				}
 			})
 			for i := range 5 {
-				b.queue.put(fat(fmt.Sprint(i), 5)...)
-				b.settledWithin(t, time.Second) // it delays nothing
+				b.deliver(t, time.Second, fat(fmt.Sprint(i), 5)...) // it delays nothing
 				time.Sleep(time.Minute)
 			}
 			for _, p := range r.all() {
@@ -101,19 +99,18 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 
 func TestVersionIsAskedAboutHourly(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
-		r.version = canGzip()
-		b := compresses(t, r, nil)
-		r.setVersion(reply{status: 404})
+		b := compresses(t, r, canGzip(), nil)
+		r.mu.Lock()
+		r.version = reply{status: 404}
+		r.mu.Unlock()
 		for i := range 60 {
-			b.queue.put(fat(fmt.Sprint(i), 2)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat(fmt.Sprint(i), 2)...)
 			time.Sleep(time.Minute)
 		}
 		require.Len(t, r.questions(), 1)
 		require.True(t, r.all()[60].compressed)
 		for i := range 2 {
-			b.queue.put(fat(fmt.Sprint("late", i), 2)...)
-			b.settledWithin(t, time.Second)
+			b.deliver(t, time.Second, fat(fmt.Sprint("late", i), 2)...)
 		}
 		require.Len(t, r.questions(), 2)
 		require.False(t, r.all()[62].compressed, "it cannot any more")
@@ -123,27 +120,20 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 // A destination that says that it takes compressed bodies, and does not. No event
 // dies of it, and it is not believed again.
 func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
-	for name, answer := range map[string]reply{
-		"400":   {status: 400, body: "invalid json\n"},
-		"415":   {status: 415},
-		"500":   {status: 500, body: "failed to read body from request\n"},
-		"502":   {status: 502},
-		"404":   {status: 404},
-		"413":   {status: 413},
-		"reset": {err: errors.New("connection reset by peer")},
-	} {
-		bubble(t, name, func(t *testing.T, r *rudder, _ *memQueue) {
-			r.version = canGzip()
-			b := compresses(t, r, nil)
+	for _, test := range refusals() {
+		if test.answer.hang {
+			continue
+		}
+		bubble(t, test.name, func(t *testing.T, r *rudder, _ *memQueue) {
+			b := compresses(t, r, canGzip(), nil)
 			r.set(func(p posted) reply {
 				if p.compressed {
-					return answer
+					return test.answer
 				}
 				return reply{}
 			})
 			for i := range 40 {
-				b.queue.put(fat(fmt.Sprint(i), 20)...)
-				b.settledWithin(t, 30*time.Second)
+				b.deliver(t, 30*time.Second, fat(fmt.Sprint(i), 20)...)
 				time.Sleep(time.Minute)
 			}
 			require.Empty(t, b.queue.dead)
@@ -158,16 +148,11 @@ func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
 func TestIsolationOfCompressedRequests(t *testing.T) {
 	for _, mode := range []string{Events, Webhook} {
 		bubble(t, mode, func(t *testing.T, r *rudder, _ *memQueue) {
-			r.version = canGzip()
-			b := compresses(t, r, func(c *Config) { c.Mode = mode })
-			b.queue.put(fat("before", 100)...)
-			b.settledWithin(t, time.Second)
+			b := compresses(t, r, canGzip(), func(c *Config) { c.Mode = mode })
+			b.deliver(t, time.Second, fat("before", 100)...)
 			r.set(with(reply{status: 400, body: "invalid json"}, "e-17"))
 			b.queue.put(fat("e", 100)...)
-			for i := range 180 { // others are accepted meanwhile
-				b.queue.put(events(fmt.Sprint("late", i), 1)...)
-				time.Sleep(time.Second)
-			}
+			b.trickle(180, time.Second)
 			require.Len(t, b.queue.dead, 1)
 			require.Equal(t, 17, b.queue.dead[0].Index)
 			for _, p := range r.all() {
@@ -178,21 +163,6 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 	}
 }
 
-func TestSmallBodiesAndSingleEventsAreNotCompressed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rudder{version: canGzip()}
-		b := compresses(t, r, nil)
-		b.queue.put(events("small", 5)...)
-		b.settledWithin(t, time.Second)
-		b.queue.put(fat("alone", 1)...)
-		b.settledWithin(t, time.Second)
-		require.Len(t, r.all(), 3)
-		for _, p := range r.all() {
-			require.False(t, p.compressed)
-		}
-	})
-}
-
 func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, 10_000)
@@ -201,7 +171,5 @@ func TestCompressedBodyThatIsNoSmallerIsNotUsed(t *testing.T) {
 	require.Nil(t, p.compress(noise))
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)))
 	require.Nil(t, p.compress(slices.Repeat([]byte("x"), compressFrom-1)))
-	p.drop(1)
-	require.Zero(t, p.compressed.Cap())
 	require.NotNil(t, p.compress(slices.Repeat([]byte("x"), 10_000)), "it can be used again")
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -26,12 +29,8 @@ import (
 // remembers the requests.
 type rudder struct {
 	mu    sync.Mutex
-	rule  func(post posted) reply
+	rule  func(post posted) reply // nil: 200 ok
 	posts []posted
-	open  int // POSTs without an answer now
-	most  int // of those at once
-
-	openEvents, mostEvents int
 
 	version reply           // to GET /version
 	asked   []*http.Request // these
@@ -78,7 +77,6 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer req.Body.Close()
 	p := posted{at: time.Now(), bytes: len(body), header: req.Header, url: req.URL.String()}
 	if p.compressed = req.Header.Get("Content-Encoding") == "gzip"; p.compressed {
 		uncompressed, err := gzip.NewReader(bytes.NewReader(body))
@@ -89,46 +87,27 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	p.body, p.ids = body, idsOf(body)
-	p.probe = bytes.HasSuffix(body, []byte(`[]}`))
+	p.body, p.ids, p.probe = body, idsOf(body), bytes.HasSuffix(body, []byte(`[]}`))
 	r.mu.Lock()
 	p.n = len(r.posts)
-	r.posts = append(r.posts, p)
-	r.open++
-	r.most = max(r.most, r.open)
-	r.openEvents += len(p.ids)
-	r.mostEvents = max(r.mostEvents, r.openEvents)
-	rule := r.rule
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		r.open--
-		r.openEvents -= len(p.ids)
-		r.mu.Unlock()
-	}()
-	var a reply
-	if rule != nil {
-		a = rule(p)
+	if r.rule != nil {
+		p.reply = r.rule(p)
 	}
-	r.mu.Lock()
-	r.posts[p.n].reply = a
+	r.posts = append(r.posts, p)
 	r.mu.Unlock()
-	return a.send(req)
+	return p.reply.send(req)
 }
 
 func (a reply) send(req *http.Request) (*http.Response, error) {
-	over := make(chan struct{})
-	switch {
-	case a.hang:
-	case a.after > 0:
-		defer time.AfterFunc(a.after, func() { close(over) }).Stop()
-	default:
-		close(over)
+	if a.hang {
+		a.after = math.MaxInt64
 	}
-	select {
-	case <-over:
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
+	if a.after > 0 {
+		select {
+		case <-time.After(a.after):
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
 	}
 	if a.err != nil {
 		return nil, a.err
@@ -136,25 +115,17 @@ func (a reply) send(req *http.Request) (*http.Response, error) {
 	if a.status == 0 {
 		a.status, a.body = http.StatusOK, "ok"
 	}
-	if a.header == nil {
-		a.header = http.Header{}
-	}
 	return &http.Response{
 		StatusCode: a.status, Header: a.header, Request: req,
 		Body: io.NopCloser(strings.NewReader(a.body)),
 	}, nil
 }
 
+// set has POSTs answered by a rule. It is called for one POST at a time.
 func (r *rudder) set(rule func(posted) reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rule = rule
-}
-
-func (r *rudder) setVersion(a reply) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.version = a
 }
 
 // questions returns the requests for /version that came.
@@ -208,40 +179,26 @@ func answers(list ...reply) func(posted) reply {
 // idsOf returns the messageId of each message, or the id of each event that
 // begins with it.
 func idsOf(body []byte) (ids []string) {
-	key := `{"messageId":"`
+	key := `"messageId"`
 	if bytes.HasPrefix(body, []byte(`{"events":`)) {
-		key = `{"id":"`
+		key = `\{"id"`
 	}
-	for rest, found := string(body), true; found; {
-		var id string
-		if _, rest, found = strings.Cut(rest, key); found {
-			id, rest, _ = strings.Cut(rest, `"`)
-			ids = append(ids, id)
-		}
+	for _, found := range regexp.MustCompile(key+`:"([^"]*)`).FindAllSubmatch(body, -1) {
+		ids = append(ids, string(found[1]))
 	}
 	return ids
 }
 
-// testMapper makes {"messageId":…,"event":…} of {"id":…}.
-type testMapper struct{}
-
-func (testMapper) Keeps([]byte) bool { return true }
-
-func (testMapper) Append(dst, event []byte, fallbackID string) []byte {
-	id := fallbackID
-	if rest, found := bytes.CutPrefix(event, []byte(`{"id":"`)); found {
-		id = string(rest[:bytes.IndexByte(rest, '"')])
+// mapperFor is the mapper of a connector without rules.
+func mapperFor(mode string) Mapper {
+	mapper, err := mapping.New(mapping.Options{Webhook: mode == Webhook})
+	if err != nil {
+		panic(err)
 	}
-	dst = append(append(append(dst, `{"messageId":"`...), id...), `","event":`...)
-	return append(append(dst, event...), '}')
+	return mapper
 }
 
-// asTheyAre passes events on.
-type asTheyAre struct{ testMapper }
-
-func (asTheyAre) Append(dst, event []byte, _ string) []byte { return append(dst, event...) }
-
-// bench is one sender between a queue and a RudderStack.
+// testBench is one sender between a queue and a RudderStack.
 type testBench struct {
 	*Sender
 	queue  *memQueue
@@ -271,15 +228,12 @@ type constant uint64
 
 func (c constant) Uint64() uint64 { return uint64(c) }
 
-// defaultGrace is that of the senders here.
-const defaultGrace = 10 * time.Second
-
 // start runs a sender. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
 	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
 	c := Config{
-		Connector: config.DefaultConnector(), Queue: q, Mapper: testMapper{}, Transport: r, Grace: defaultGrace,
+		Connector: config.DefaultConnector(), Queue: q, Replays: q, Transport: r, Grace: 10 * time.Second,
 		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
@@ -287,8 +241,8 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	if change != nil {
 		change(&c)
 	}
-	if _, own := c.Mapper.(testMapper); own && c.Mode == Webhook {
-		c.Mapper = asTheyAre{}
+	if c.Mapper == nil {
+		c.Mapper = mapperFor(c.Mode)
 	}
 	sender, err := New(c)
 	require.NoError(t, err)
@@ -319,9 +273,10 @@ func (b *testBench) finish(t *testing.T) (took time.Duration) {
 	require.NoError(t, <-b.ended)
 	took = time.Since(stopped)
 	require.Empty(t, b.queue.broken)
-	require.Zero(t, b.queue.out, "every record was released")
-	require.Zero(t, b.seen.requests, "every POST that began has ended")
-	require.Zero(t, b.seen.events)
+	for _, r := range b.queue.records {
+		require.False(t, r.held, "record %d was released", r.Seq)
+	}
+	require.Zero(t, b.seen.inFlight, "every POST that began has ended")
 	return took
 }
 
@@ -331,11 +286,41 @@ func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
 	b.within(t, d, func() bool { return b.queue.countLocked(queue.Pending) == 0 })
 }
 
+// deliver puts a record and waits until nothing is pending.
+func (b *testBench) deliver(t *testing.T, within time.Duration, events ...string) {
+	t.Helper()
+	b.queue.put(events...)
+	b.settledWithin(t, within)
+}
+
+// replay replays history and waits until that has ended.
+func (b *testBench) replay(t *testing.T, order queue.ReplayOrder, within time.Duration) queue.Replay {
+	t.Helper()
+	b.queue.order(order)
+	return b.replayedWithin(t, within)
+}
+
 // replayedWithin waits until the replay has ended.
 func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
 	t.Helper()
 	b.within(t, d, func() bool { return !b.queue.replay.Active() })
 	return b.queue.replayed()
+}
+
+// trickle puts n events, each in a record of its own, one every so often, while
+// something else is watched.
+func (b *testBench) trickle(n int, every time.Duration) {
+	for i := range n {
+		b.queue.put(events(fmt.Sprint("late", i), 1)...)
+		time.Sleep(every)
+	}
+	synctest.Wait()
+}
+
+// pass lets time go by, and ends what goes on at its end.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
@@ -352,24 +337,26 @@ type seen struct {
 	mu    sync.Mutex
 	posts []Post
 
-	requests, events, begun int // in flight now, and ever
-	gzip                    []bool
-	latencies               []time.Duration
+	inFlight, most load // now, and at most ever
+	gzip           []bool
+	latencies      []time.Duration
 }
 
-func (s *seen) Posted(p Post)       { s.change(func() { s.posts = append(s.posts, p) }) }
-func (s *seen) Began(events int)    { s.change(func() { s.requests++; s.events += events; s.begun++ }) }
-func (s *seen) Ended(events int)    { s.change(func() { s.requests--; s.events -= events }) }
-func (s *seen) GzipChanged(on bool) { s.change(func() { s.gzip = append(s.gzip, on) }) }
-func (s *seen) Delivered(latency time.Duration) {
-	s.change(func() { s.latencies = append(s.latencies, latency) })
-}
+type load struct{ requests, events int }
 
-// inFlight returns the requests and events that are in flight.
-func (s *seen) inFlight() [2]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return [2]int{s.requests, s.events}
+func (s *seen) Posted(p Post)             { s.change(func() { s.posts = append(s.posts, p) }) }
+func (s *seen) Began(events int)          { s.add(1, events) }
+func (s *seen) Ended(events int)          { s.add(-1, -events) }
+func (s *seen) GzipChanged(on bool)       { s.change(func() { s.gzip = append(s.gzip, on) }) }
+func (s *seen) Delivered(d time.Duration) { s.change(func() { s.latencies = append(s.latencies, d) }) }
+
+func (s *seen) add(requests, events int) {
+	s.change(func() {
+		s.inFlight.requests += requests
+		s.inFlight.events += events
+		s.most.requests = max(s.most.requests, s.inFlight.requests)
+		s.most.events = max(s.most.events, s.inFlight.events)
+	})
 }
 
 func (s *seen) change(do func()) {
@@ -378,29 +365,14 @@ func (s *seen) change(do func()) {
 	do()
 }
 
-// gaps are the times between requests.
-func gaps(posts []posted) []time.Duration {
-	var list []time.Duration
-	for i := 1; i < len(posts); i++ {
-		list = append(list, posts[i].at.Sub(posts[i-1].at))
-	}
-	return list
-}
-
 // with answers a request that holds one of the events with a.
 func with(a reply, ids ...string) func(posted) reply {
-	bad := map[string]bool{}
-	for _, id := range ids {
-		bad[id] = true
-	}
 	return func(p posted) reply {
-		if p.probe {
+		switch {
+		case p.probe:
 			return empty(p)
-		}
-		for _, id := range p.ids {
-			if bad[id] {
-				return a
-			}
+		case slices.ContainsFunc(p.ids, func(id string) bool { return slices.Contains(ids, id) }):
+			return a
 		}
 		return reply{}
 	}
@@ -408,10 +380,11 @@ func with(a reply, ids ...string) func(posted) reply {
 
 // empty is RudderStack's answer to a batch of no events.
 func empty(p posted) reply {
+	mode := Events
 	if strings.Contains(p.url, "webhook") {
-		return reply{status: 400, body: EmptyBatch(Webhook) + "\n"}
+		mode = Webhook
 	}
-	return reply{status: 400, body: EmptyBatch(Events) + "\n"}
+	return reply{status: 400, body: EmptyBatch(mode) + "\n"}
 }
 
 // events makes n events with the ids prefix-0, prefix-1, …

@@ -15,61 +15,68 @@ import (
 // far as delivery uses it, and checks that delivery does.
 type memQueue struct {
 	mu      sync.Mutex
-	changed chan struct{} // closed and renewed at each change
+	changed sync.Cond
 	records []*memRecord
 	dead    []queue.DeadEvent
-	fail    func() error    // asked before each Settle and SettleReplay
+	fails   error           // of the next Settles and SettleReplays,
+	failing int             // so many
 	claims  []error         // what the next Claims fail with
 	settles int             // Settle calls that were stored
 	loads   int             // Load calls
 	lost    map[uint64]bool // records that another bridge has taken over
 	broken  []string        // how the contract was broken
-	out     int             // events handed out without an outcome now
 
 	replay queue.Replay
 }
 
 type memRecord struct {
-	seq    uint64
-	events [][]byte
-	fates  []queue.Fate
-	held   bool
+	queue.Record // with all events
 
-	received time.Time
+	fates []queue.Fate
+	held  bool
 }
 
-func newMemQueue() *memQueue { return &memQueue{changed: make(chan struct{})} }
+func newMemQueue() *memQueue {
+	q := &memQueue{}
+	q.changed.L = &q.mu
+	return q
+}
 
 // put adds a record.
 func (q *memQueue) put(events ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := &memRecord{seq: uint64(len(q.records) + 1), fates: make([]queue.Fate, len(events)), received: time.Now()}
-	for _, e := range events {
-		r.events = append(r.events, []byte(e))
+	seq := uint64(len(q.records) + 1)
+	r := &memRecord{Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()}}
+	for i, e := range events {
+		r.Events = append(r.Events, queue.Event{Index: i, Raw: []byte(e)})
+		r.fates = append(r.fates, queue.Pending)
 	}
 	q.records = append(q.records, r)
-	q.poke()
+	q.changed.Broadcast()
 }
 
-func (q *memQueue) poke() {
-	close(q.changed)
-	q.changed = make(chan struct{})
+// fill adds records of so many events each.
+func (q *memQueue) fill(prefix string, records, each int) {
+	for i := range records {
+		q.put(events(fmt.Sprint(prefix, i), each)...)
+	}
 }
 
 // await waits until done says so; it is asked with the lock held, at each change.
 func (q *memQueue) await(ctx context.Context, done func() bool) error {
-	for ctx.Err() == nil {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer context.AfterFunc(ctx, func() {
 		q.mu.Lock()
-		ended, changed := done(), q.changed
-		q.mu.Unlock()
-		if ended {
+		defer q.mu.Unlock()
+		q.changed.Broadcast()
+	})()
+	for ctx.Err() == nil {
+		if done() {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
+		q.changed.Wait()
 	}
 	return ctx.Err()
 }
@@ -80,31 +87,31 @@ func (q *memQueue) Claim(ctx context.Context, limit queue.Limit) (got []*queue.R
 			err, q.claims = q.claims[0], q.claims[1:]
 			return true
 		}
-		got = q.take(limit)
+		got = q.read(1, queue.Pending, limit)
 		return len(got) > 0
 	})
 	return got, errors.Join(ended, err)
 }
 
-func (q *memQueue) take(limit queue.Limit) []*queue.Record {
-	var got []*queue.Record
+// read returns the events of a fate from a record on, as many as fit. What is
+// pending is claimed.
+func (q *memQueue) read(from uint64, fate queue.Fate, limit queue.Limit) (got []*queue.Record) {
 	events, bytes := 0, 0
-	for _, r := range q.records {
-		if r.held || q.lost[r.seq] || !slices.Contains(r.fates, queue.Pending) {
+	for _, r := range q.records[from-1:] {
+		claim := fate == queue.Pending
+		if !slices.Contains(r.fates, fate) || claim && (r.held || q.lost[r.Seq]) {
 			continue
 		}
-		out, size := r.with(queue.Pending), 0
+		out := r.with(fate)
 		for _, e := range out.Events {
-			size += len(e.Raw)
+			bytes += len(e.Raw)
 		}
-		if len(got) > 0 && (events+len(out.Events) > limit.Events || bytes+size > limit.Bytes) {
+		if events += len(out.Events); len(got) > 0 && (events > limit.Events || bytes > limit.Bytes) {
 			break
 		}
-		r.held = true
-		events, bytes = events+len(out.Events), bytes+size
+		r.held = r.held || claim
 		got = append(got, out)
 	}
-	q.out += events
 	return got
 }
 
@@ -125,13 +132,14 @@ func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) 
 
 // with is a record with its events that have the fate.
 func (r *memRecord) with(fate queue.Fate) *queue.Record {
-	out := &queue.Record{Seq: r.seq, Origin: fmt.Sprintf("origin-%d", r.seq), ReceivedAt: r.received}
-	for i, raw := range r.events {
+	out := r.Record
+	out.Events = nil
+	for i, e := range r.Events {
 		if r.fates[i] == fate {
-			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(raw)})
+			out.Events = append(out.Events, queue.Event{Index: i, Raw: slices.Clone(e.Raw)})
 		}
 	}
-	return out
+	return &out
 }
 
 func (q *memQueue) Settle(ctx context.Context, s queue.Settlement) error {
@@ -159,29 +167,20 @@ func (q *memQueue) store(ctx context.Context, change func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if q.fail != nil {
-		if err := q.fail(); err != nil {
-			return err
-		}
+	if q.failing > 0 {
+		q.failing--
+		return q.fails
 	}
 	change()
-	q.poke()
+	q.changed.Broadcast()
 	return nil
 }
 
-// failing has the next n calls of Settle and SettleReplay fail, all of them where n
-// is negative, and returns the number of calls.
-func (q *memQueue) failing(n int, err error) *int {
+// fail has the next n calls of Settle and SettleReplay fail.
+func (q *memQueue) fail(n int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	calls := 0
-	q.fail = func() error {
-		if calls++; n < 0 || calls <= n {
-			return err
-		}
-		return nil
-	}
-	return &calls
+	q.failing, q.fails = n, err
 }
 
 func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
@@ -194,7 +193,6 @@ func (q *memQueue) set(seq uint64, index int, fate queue.Fate) bool {
 		return false
 	}
 	r.fates[index] = fate
-	q.out--
 	return true
 }
 
@@ -205,21 +203,13 @@ func (q *memQueue) Release(records ...*queue.Record) {
 		for i := range r.Events { // a use after this shows
 			clear(r.Events[i].Raw)
 		}
-		q.unhold(q.records[r.Seq-1])
-	}
-	q.poke()
-}
-
-func (q *memQueue) unhold(r *memRecord) {
-	if !r.held {
-		q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.seq))
-	}
-	r.held = false
-	for _, f := range r.fates {
-		if f == queue.Pending {
-			q.out--
+		if own := q.records[r.Seq-1]; !own.held {
+			q.broken = append(q.broken, fmt.Sprintf("record %d released twice", r.Seq))
+		} else {
+			own.held = false
 		}
 	}
+	q.changed.Broadcast()
 }
 
 // restart is what a crash leaves: a queue that knows the outcomes that were
@@ -229,17 +219,10 @@ func (q *memQueue) restart() *memQueue {
 	defer q.mu.Unlock()
 	again := newMemQueue()
 	for _, r := range q.records {
-		again.records = append(again.records, &memRecord{seq: r.seq, events: r.events, fates: slices.Clone(r.fates), received: r.received})
+		again.records = append(again.records, &memRecord{Record: r.Record, fates: slices.Clone(r.fates)})
 	}
 	again.dead, again.replay = slices.Clone(q.dead), q.replay
 	return again
-}
-
-// deadCount returns how many events are dead.
-func (q *memQueue) deadCount() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.dead)
 }
 
 // count returns how many events have the fate.
@@ -265,32 +248,17 @@ func (q *memQueue) order(order queue.ReplayOrder) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.replay = queue.Replay{Number: q.replay.Number + 1, Order: order, StartedAt: time.Now(), Next: 1}
-	q.poke()
+	q.changed.Broadcast()
 }
 
 func (q *memQueue) FetchReplay(ctx context.Context, limit queue.Limit) (replay queue.Replay, got []*queue.Record, err error) {
 	err = q.await(ctx, func() bool {
 		if replay = q.replay; replay.Active() {
-			got = q.history(replay.Next, limit)
+			got = q.read(replay.Next, queue.Delivered, limit)
 		}
 		return replay.Active()
 	})
 	return replay, got, err
-}
-
-func (q *memQueue) history(next uint64, limit queue.Limit) (got []*queue.Record) {
-	events := 0
-	for _, r := range q.records[next-1:] {
-		out := r.with(queue.Delivered)
-		if len(out.Events) == 0 {
-			continue
-		}
-		if events += len(out.Events); events > limit.Events && len(got) > 0 {
-			break
-		}
-		got = append(got, out)
-	}
-	return got
 }
 
 func (q *memQueue) SettleReplay(ctx context.Context, p queue.ReplayProgress) error {

@@ -40,7 +40,7 @@ func (s *Sender) State() State {
 	if e.open {
 		state.LastError, state.NextTry = e.trouble.text, later(e.next, e.floor)
 	}
-	for r := range s.main.suspected() {
+	for _, r := range s.main.suspected() {
 		state.Parked += len(r.events)
 	}
 	return state
@@ -74,7 +74,7 @@ func (s *Sender) Resume() {
 // returns how many there are. It reads the events that it lists.
 func (s *Sender) Parked(ctx context.Context, limit int) (list []ParkedEvent, total int, err error) {
 	s.mu.Lock()
-	for r := range s.main.suspected() {
+	for _, r := range s.main.suspected() {
 		t := &r.trial
 		for _, e := range r.events {
 			list = append(list, ParkedEvent{
@@ -107,17 +107,16 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 	defer context.AfterFunc(ctx, s.wakeAll)()
 	s.mu.Lock()
 	r, at := s.find(seq, index)
-	for r != nil && s.main.busy[r] && ctx.Err() == nil {
+	for ; r != nil && s.main.busy[r] && ctx.Err() == nil; r, at = s.find(seq, index) {
 		s.changed.Wait()
-		r, at = s.find(seq, index)
 	}
-	if err := ctx.Err(); err != nil {
+	err := ctx.Err()
+	if err == nil && r == nil {
+		err = fmt.Errorf("delivery: record %d, event %d: %w", seq, index, ErrNotParked)
+	}
+	if err != nil {
 		s.mu.Unlock()
 		return err
-	}
-	if r == nil {
-		s.mu.Unlock()
-		return fmt.Errorf("delivery: record %d, event %d: %w", seq, index, ErrNotParked)
 	}
 	s.main.remove(r)
 	one := r.part(at, at+1)
@@ -128,7 +127,7 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 
 	letter := s.letter(t)
 	letter.Reason = ReasonSetAside
-	err := s.settle(ctx, queue.Settlement{Dead: []queue.DeadEvent{letter}})
+	err = s.settle(ctx, queue.Settlement{Dead: []queue.DeadEvent{letter}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -142,7 +141,7 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 // find returns the parked request that holds an event, and the event's place in
 // it. Call it with mu held.
 func (s *Sender) find(seq uint64, index int) (found *request, at int) {
-	for r := range s.main.suspected() {
+	for _, r := range s.main.suspected() {
 		if at = slices.IndexFunc(r.events, func(e event) bool { return e.seq == seq && e.index == index }); at >= 0 {
 			return r, at
 		}

@@ -1,19 +1,16 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -50,7 +47,7 @@ type response struct {
 
 // poster makes requests to one destination.
 type poster struct {
-	connections connection.Pool
+	connections pool
 	request     *http.Request // what every request is cloned from
 	version     *http.Request // likewise, of the question what the destination can
 	secret      string        // never shown
@@ -69,8 +66,6 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 
 	load := &payload{bytes: body}
 	defer load.withdraw()
-	var conn httptrace.GotConnInfo
-	call = httptrace.WithClientTrace(call, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { conn = c }})
 	req := p.request.Clone(call)
 	req.ContentLength = int64(len(body))
 	req.Body = load.reader()
@@ -81,10 +76,8 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 	// one that the other side had closed took nothing of.
 	req.GetBody = func() (io.ReadCloser, error) { return load.reader(), nil }
 
-	transport, done := p.connections.Get(alone)
-	defer done()
 	// Not http.Client: it follows redirects, and its errors show the URL, write key and all.
-	res, err := transport.RoundTrip(req)
+	res, err := p.connections.get(alone).RoundTrip(req)
 	if err != nil {
 		a.ended = time.Now()
 		a.cut = ctx.Err() != nil
@@ -96,15 +89,15 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 		return a
 	}
 	a.status = res.StatusCode
-	early := misplaced(res, conn, load)
+	early := a.status < 300 && !load.sent() // a refusal may come early, as nginx's does for what is too large
 	timer.Reset(min(responseTime, time.Until(a.began.Add(p.timeout))))
 	body, err = p.read(res)
 	a.words = p.clean(string(body))
 	a.ended = time.Now()
 	a.retryAfter = retryAfter(res.Header, a.ended)
 	a.broken = err != nil
-	if early != "" {
-		a.words = p.clean(fmt.Sprintf("no answer: %d %s, which %s", a.status, a.words, early))
+	if early {
+		a.words = p.clean(fmt.Sprintf("no answer: %d %s, which came before the request was written", a.status, a.words))
 		a.status, a.retryAfter = noAnswer, 0
 	}
 	return a
@@ -117,45 +110,10 @@ func Probe(ctx context.Context, c Config) (status int, words string, err error) 
 	if err != nil {
 		return 0, "", err
 	}
-	transport, done := p.connections.Get(true)
-	defer done()
-	// Unlike in post, a response that comes before the body was read tells enough.
-	body := emptyBody(c.Mode)
-	req := p.request.Clone(ctx)
-	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return 0, p.clean("no answer: " + explain(err)), nil
-	}
-	kept, _ := p.read(res) // what has come says enough
-	return res.StatusCode, p.clean(string(kept)), nil
-}
-
-// emptyBody is a batch of no events.
-func emptyBody(mode string) []byte {
-	if mode == Webhook {
-		return []byte(`{"events":[]}`)
-	}
-	return []byte(`{"batch":[]}`)
-}
-
-// misplaced says why a response may not be one to its request; empty: it is one. A
-// proxy may write a response when a connection has been idle for too long, or two
-// of them, and the next request finds it. On a new connection there is none but its
-// own: a refusal may come before the body was taken, of nginx for what is too large,
-// and taking it cannot. HTTP/2 knows what belongs together.
-func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) string {
-	if res.ProtoMajor != 1 {
-		return ""
-	}
-	unread := !load.sent() || connection.Early(conn.Conn)
-	if unread && (conn.Reused || res.StatusCode < 300) {
-		return "came before the request was written"
-	}
-	if conn.Reused && res.Close && res.StatusCode >= 300 {
-		return "came as the other side closed a connection that had been idle"
-	}
-	return ""
+	b := builder{mode: c.Mode}
+	b.build(nil)
+	a := p.post(ctx, b.body, false, true)
+	return a.status, a.words, nil
 }
 
 // explain is the text of an error of the transport, with what to do about it.

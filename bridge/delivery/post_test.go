@@ -21,7 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/bridge/delivery/connection"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -29,6 +29,7 @@ import (
 type pipes struct {
 	serve func(net.Conn)
 	dials atomic.Int32
+	read  atomic.Int64 // bytes of responses
 	open  sync.WaitGroup
 }
 
@@ -36,13 +37,24 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	p.dials.Add(1)
 	here, there := net.Pipe()
 	p.open.Go(func() { p.serve(there) })
-	return here, nil
+	return countedConn{here, &p.read}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 // overPipes runs a sender with its own real transport over pipes.
 func overPipes(t *testing.T, q *memQueue, serve func(net.Conn)) (*testBench, *pipes) {
 	network := &pipes{serve: serve}
-	transport := connection.NewTransport(4)
+	transport := newTransport(4, nil)
 	transport.DialContext = network.dial
 	b := start(t, q, &rudder{}, func(c *Config) { c.Transport, c.Concurrency, c.Gzip = transport, 1, "off" })
 	t.Cleanup(func() {
@@ -101,29 +113,17 @@ func raw(text string, then func(net.Conn)) func(net.Conn) {
 	}
 }
 
-// trickle writes text and then a letter every so often.
-func trickle(text string, every time.Duration) func(net.Conn) {
-	return raw(text, func(c net.Conn) {
+// endless writes text again and again for as long as that is read, so often.
+func endless(text string, every time.Duration) func(net.Conn) {
+	return func(c net.Conn) {
 		defer c.Close()
 		for {
-			if _, err := io.WriteString(c, "x"); err != nil {
+			if _, err := io.WriteString(c, text); err != nil {
 				return
 			}
 			time.Sleep(every)
 		}
-	})
-}
-
-// endlessHeaders writes one header after the other for as long as they are read.
-func endlessHeaders(c net.Conn) {
-	raw("HTTP/1.1 200 OK\r\n", func(c net.Conn) {
-		defer c.Close()
-		for i := 0; ; i++ {
-			if _, err := fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("x", 500)); err != nil {
-				return
-			}
-		}
-	})(c)
+	}
 }
 
 func hangUp(c net.Conn) { _ = c.Close() }
@@ -139,29 +139,50 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		bubble(t, fmt.Sprint(size), func(t *testing.T, _ *rudder, q *memQueue) {
 			b, network := overPipes(t, q, serve(taking(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nok%*s", size, size-2, ""))))
 			for i := range 10 {
-				q.put(events(fmt.Sprint(i), 3)...)
-				b.settledWithin(t, time.Second)
+				b.deliver(t, time.Second, events(fmt.Sprint(i), 3)...)
 			}
 			require.EqualValues(t, 1, network.dials.Load())
 		})
 	}
 }
 
+// What is no whole OK is tried again, and of a response that is gigabytes long no
+// more is read than is kept, and a bit to let the connection be used again.
 func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 	const head, ok = "HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n\r\nok"
+	const long = "Content-Length: 4000000000\r\n\r\n"
+	flood := endless(strings.Repeat("x", 1000), 0)
 	for name, test := range map[string]struct {
 		serve func(net.Conn)
 		state string // StateOK: accepted
 	}{
-		"closing":             {raw(head+"Connection: close\r\n"+ok, hangUp), StateOK},
-		"HTTP/1.0":            {raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp), StateOK},
-		"after informational": {raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"+head+ok, silent), StateOK},
-		"in other letters":    {raw("HTTP/1.1 202 Accepted\r\nContent-Length: 7\r\n\r\n \tOK \r\n", silent), StateOK},
-		"cut short":           {raw(head+"Content-Length: 100\r\n\r\nok", hangUp), StateBackingOff},
-		"trickling":           {trickle(head+"Content-Length: 1000000\r\n\r\n", time.Second), StateBackingOff},
-		"no end":              {raw(head+"Content-Length: 100\r\n\r\nok", silent), StateBackingOff},
-		"no content":          {raw("HTTP/1.1 204 No Content\r\n\r\n", silent), StateMisdirected},
-		"a page":              {raw(head+"Content-Length: 15\r\n\r\n<html>ok</html>", silent), StateMisdirected},
+		"closing":                {raw(head+"Connection: close\r\n"+ok, hangUp), StateOK},
+		"HTTP/1.0":               {raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp), StateOK},
+		"after informational":    {raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"+head+ok, silent), StateOK},
+		"in other letters":       {raw("HTTP/1.1 202 Accepted\r\nContent-Length: 7\r\n\r\n \tOK \r\n", silent), StateOK},
+		"no content":             {raw("HTTP/1.1 204 No Content\r\n\r\n", silent), StateMisdirected},
+		"a page":                 {raw(head+"Content-Length: 15\r\n\r\n<html>ok</html>", silent), StateMisdirected},
+		"a huge page":            {raw(head+long, flood), StateMisdirected},
+		"400 with a huge answer": {raw("HTTP/1.1 400 Bad Request\r\n"+long, flood), StatePaused},
+		"redirect":               {raw("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/v1/batch\r\nContent-Length: 0\r\n\r\n", silent), StatePaused},
+
+		"cut short":                  {raw(head+"Content-Length: 100\r\n\r\nok", hangUp), StateBackingOff},
+		"trickling":                  {raw(head+long, endless("x", time.Second)), StateBackingOff},
+		"no end":                     {raw(head+"Content-Length: 100\r\n\r\nok", silent), StateBackingOff},
+		"closed at once":             {hangUp, StateBackingOff},
+		"closed without an answer":   {raw("", hangUp), StateBackingOff},
+		"never answers":              {raw("", silent), StateBackingOff},
+		"never reads":                {func(c net.Conn) { time.Sleep(time.Minute); _ = c.Close() }, StateBackingOff},
+		"half a status line":         {raw("HTTP/1.1 20", hangUp), StateBackingOff},
+		"half a header":              {raw(head+"Content-Le", hangUp), StateBackingOff},
+		"header that never ends":     {raw(head+"Content-Le", silent), StateBackingOff},
+		"no HTTP":                    {raw("hello\r\n\r\n", hangUp), StateBackingOff},
+		"a huge header":              {raw(head+"X: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp), StateBackingOff},
+		"switching protocols":        {raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent), StateBackingOff},
+		"503 closing":                {raw("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n", hangUp), StateBackingOff},
+		"headers that never end":     {raw(head, endless("X: "+strings.Repeat("x", 500)+"\r\n", 0)), StateBackingOff},
+		"headers that trickle":       {raw(head+"X: ", endless("x", time.Second)), StateBackingOff},
+		"500 with an endless answer": {raw("HTTP/1.1 500 Oh\r\n"+long+"no", silent), StateBackingOff},
 		"before the body is read": {func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1)) // an answer to nothing would be none
 			_, _ = io.WriteString(c, head+ok)
@@ -171,93 +192,58 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
-			b, _ := overPipes(t, q, test.serve)
-			time.Sleep(20 * time.Second)
-			synctest.Wait()
+			var good atomic.Bool
+			b, network := overPipes(t, q, func(c net.Conn) {
+				if good.Load() {
+					serve(taking(okText))(c)
+					return
+				}
+				test.serve(c)
+			})
+			pass(26 * time.Second)
 			require.Equal(t, test.state, b.State().Name, b.State().LastError)
-			require.Equal(t, test.state == StateOK, q.count(queue.Delivered) == 3)
+			require.Equal(t, test.state != StateOK, q.count(queue.Pending) == 3)
+			require.Less(t, network.read.Load(), int64(network.dials.Load())*2*drainBytes)
+			require.LessOrEqual(t, len(b.State().LastError), maxAnswer)
+			good.Store(true)
+			b.settledWithin(t, 30*time.Second)
 			require.Empty(t, q.dead)
 		})
 	}
 }
 
-func TestNoUsefulAnswerIsTriedAgain(t *testing.T) {
-	for name, bad := range map[string]func(net.Conn){
-		"closed at once":             hangUp,
-		"closed without an answer":   raw("", hangUp),
-		"never answers":              raw("", silent),
-		"never reads":                func(c net.Conn) { time.Sleep(time.Minute); _ = c.Close() },
-		"half a status line":         raw("HTTP/1.1 20", hangUp),
-		"half a header":              raw("HTTP/1.1 200 OK\r\nContent-Le", hangUp),
-		"header that never ends":     raw("HTTP/1.1 200 OK\r\nContent-Le", silent),
-		"no HTTP":                    raw("hello\r\n\r\n", hangUp),
-		"a huge header":              raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp),
-		"switching protocols":        raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent),
-		"503 closing":                raw("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n", hangUp),
-		"headers that never end":     endlessHeaders,
-		"headers that trickle":       trickle("HTTP/1.1 200 OK\r\nX: ", time.Second),
-		"500 with an endless answer": raw("HTTP/1.1 500 Oh\r\nContent-Length: 10000000\r\n\r\nno", silent),
-	} {
-		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
-			q.put(events("e", 3)...)
-			var good atomic.Bool
-			b, _ := overPipes(t, q, func(c net.Conn) {
-				if good.Load() {
-					serve(taking(okText))(c)
-					return
-				}
-				bad(c)
-			})
-			time.Sleep(26 * time.Second)
-			require.Equal(t, StateBackingOff, b.State().Name)
-			require.Equal(t, 3, q.count(queue.Pending))
-			good.Store(true)
-			b.settledWithin(t, 30*time.Second)
-		})
-	}
-}
-
-// Of a response that is gigabytes long no more is read than is kept, and a bit to
-// let the connection be used again.
-func TestHugeResponseIsNotTakenIn(t *testing.T) {
-	for status, state := range map[string]string{"200 OK": StateMisdirected, "400 Bad Request": StatePaused} {
-		bubble(t, status, func(t *testing.T, _ *rudder, q *memQueue) {
-			q.put(events("e", 1)...)
-			var written, requests atomic.Int64
-			b, _ := overPipes(t, q, raw("HTTP/1.1 "+status+"\r\nContent-Length: 4000000000\r\n\r\n", func(c net.Conn) {
-				requests.Add(1)
-				defer c.Close()
-				chunk := []byte(strings.Repeat("x", 1000))
-				for {
-					n, err := c.Write(chunk)
-					if written.Add(int64(n)); err != nil {
-						return
-					}
-				}
-			}))
-			time.Sleep(10 * time.Second)
+// After its age a connection is not used again, so that a changed address is found;
+// a suspect has a connection of its own.
+func TestConnectionsAreRenewed(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
+		network := &pipes{}
+		t.Cleanup(network.open.Wait)
+		network.serve = serve(taking(okText))
+		template := newTransport(1, nil)
+		template.DialContext = network.dial
+		c := pool{maxAge: 2 * time.Minute, template: template}
+		ask := func(alone bool) {
+			req, err := http.NewRequest(http.MethodPost, "http://rudder.test", http.NoBody)
+			require.NoError(t, err)
+			res, err := c.get(alone).RoundTrip(req)
+			require.NoError(t, err)
+			_, _ = io.Copy(io.Discard, res.Body)
+			require.NoError(t, res.Body.Close())
 			synctest.Wait()
-			require.Equal(t, state, b.State().Name)
-			require.Less(t, written.Load(), requests.Load()*2*drainBytes)
-			require.LessOrEqual(t, len(b.State().LastError), maxAnswer)
-		})
-	}
-}
-
-func TestRedirectIsNotFollowed(t *testing.T) {
-	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		q.put(events("e", 3)...)
-		var elsewhere atomic.Int32
-		redirect := taking("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/elsewhere\r\nContent-Length: 0\r\n\r\n")
-		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
-			if req.URL.Path != "/v1/batch" {
-				elsewhere.Add(1)
-			}
-			return redirect(req)
-		}))
-		time.Sleep(time.Minute)
-		require.Equal(t, StatePaused, b.State().Name)
-		require.Zero(t, elsewhere.Load())
+		}
+		for range 6 { // 0 to 100 s
+			ask(false)
+			time.Sleep(20 * time.Second)
+		}
+		require.EqualValues(t, 1, network.dials.Load())
+		ask(false) // at 120 s
+		require.EqualValues(t, 2, network.dials.Load())
+		ask(true)
+		ask(true)
+		require.EqualValues(t, 4, network.dials.Load())
+		ask(false)
+		require.EqualValues(t, 4, network.dials.Load())
+		c.close()
 	})
 }
 
@@ -269,8 +255,7 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 			_ = c.Close()
 		}))
 		for i := range 5 {
-			q.put(events(fmt.Sprint(i), 3)...)
-			b.settledWithin(t, 100*time.Millisecond)
+			b.deliver(t, 100*time.Millisecond, events(fmt.Sprint(i), 3)...)
 			time.Sleep(time.Second)
 		}
 		require.EqualValues(t, 5, network.dials.Load())
@@ -278,14 +263,15 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 	})
 }
 
-// The answer comes while the body is still being sent; what is sent next must
-// not find its way into the body before. The race detector watches.
-func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
+// nginx refuses what is too large before it has read it. What is sent next must not
+// find its way into the body before, for which the race detector watches. The event
+// that is too large alone dies as others do, and delays none.
+func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
 	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		pad := strings.Repeat("x", 10_000)
 		for i := range 20 {
-			q.put(fmt.Sprintf(`{"id":"e-%d","pad":%q}`, i, pad))
+			q.put(fmt.Sprintf(`{"id":"e-%d","properties":{"pad":%q}}`, i, strings.Repeat("x", 10_000)))
 		}
+		q.put(fmt.Sprintf(`{"id":"e","properties":{"pad":%q}}`, strings.Repeat("x", 300_000)))
 		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
 			if req.ContentLength > 50_000 {
 				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -294,30 +280,10 @@ func TestEarlyAnswerDoesNotMixBodies(t *testing.T) {
 			if err != nil || !json.Valid(body) {
 				return "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nmixed"
 			}
-			return okText
+			return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK"
 		}))
-		b.settledWithin(t, 5*time.Minute)
-		require.Equal(t, 20, q.count(queue.Delivered))
-	})
-}
-
-// nginx refuses what is too large before it has read it. The event that is too
-// large alone dies as others do, and delays none.
-func TestRefusalBeforeTheBodyIsRead(t *testing.T) {
-	bubble(t, "", func(t *testing.T, _ *rudder, q *memQueue) {
-		q.put(fmt.Sprintf(`{"id":"e","pad":%q}`, strings.Repeat("x", 300_000)))
-		q.put(events("other", 3)...)
-		b, _ := overPipes(t, q, serve(func(req *http.Request) string {
-			if req.ContentLength > 250_000 {
-				return "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-			}
-			return taking("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")(req)
-		}))
-		for i := range 300 { // others are accepted meanwhile
-			q.put(events(fmt.Sprint(i), 1)...)
-			time.Sleep(time.Second)
-		}
-		require.Equal(t, 303, q.count(queue.Delivered), b.State().LastError)
+		b.trickle(300, time.Second)
+		require.Equal(t, 320, q.count(queue.Delivered), b.State().LastError)
 		require.Len(t, q.dead, 1)
 		require.Equal(t, ReasonTooLarge, q.dead[0].Reason)
 	})
@@ -361,4 +327,36 @@ func TestCertificateIsVerified(t *testing.T) {
 			require.Equal(t, 3, q.count(queue.Pending))
 		})
 	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	webhook := Config{Connector: config.DefaultConnector()}
+	webhook.Mode = Webhook
+	require.Less(t, float64(webhook.withDefaults().MaxBody)*1.14, 4_096_000.0, "what the Braze source makes of it fits too")
+	require.LessOrEqual(t, max(webhook.Timeout, webhook.Backoff.Max), 25*time.Second, "resumes within 30 seconds")
+}
+
+func TestConfigURL(t *testing.T) {
+	for base, want := range map[string]string{
+		"http://rudder.test":           "/v1/batch",
+		"http://rudder.test/":          "/v1/batch",
+		"https://rudder.test:8443//":   "/v1/batch",
+		"https://rudder.test/data/":    "/data/v1/batch",
+		"https://rudder.test/a%2Fb//c": "/a%2Fb/c/v1/batch",
+	} {
+		c := Config{}
+		c.RudderURL = base
+		r, _, err := c.requests()
+		require.NoError(t, err, base)
+		require.Equal(t, want, r.URL.RequestURI(), base)
+	}
+	c := Config{}
+	c.Mode, c.WriteKey = Webhook, "a b&c=d"
+	r, _, err := c.requests()
+	require.NoError(t, err)
+	require.Equal(t, "/v1/webhook?writeKey=a+b%26c%3Dd", r.URL.RequestURI())
+	c.RudderURL = "http://rudder\x7f.test/hidden"
+	_, err = New(c)
+	require.ErrorContains(t, err, "cannot be parsed")
+	require.NotContains(t, err.Error(), "hidden")
 }

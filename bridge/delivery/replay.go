@@ -2,8 +2,8 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -30,52 +30,45 @@ type replay struct {
 func (s *Sender) replays(ctx, hard context.Context) error {
 	r := &replay{sender: s, builder: s.builder()}
 	limit := s.config.claim()
-	for failed := (failures{}); ; {
-		current, records, err := s.config.Replays.FetchReplay(ctx, limit)
+	for {
+		var current queue.Replay
+		var records []*queue.Record
+		err := s.retry(ctx, "read the queue", func() (err error) {
+			current, records, err = s.config.Replays.FetchReplay(ctx, limit)
+			return err
+		})
 		if err != nil {
-			if on, err := s.readFailed(ctx, err, &failed); !on {
-				return err
-			}
-			continue
+			return err
 		}
-		failed.over(s.log, "the queue can be read again")
 		r.begin(current)
 		if len(records) == 0 {
 			err = r.end(hard)
 		} else {
 			err = r.group(ctx, hard, records)
 		}
-		r.builder.drop()
-		if errors.Is(err, errStopping) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
+		r.builder.drop()
 	}
 }
 
 // begin starts a replay, unless it is the one that goes on.
 func (r *replay) begin(current queue.Replay) {
-	same := current.Number == r.current.Number
-	r.current = current
-	if same {
+	before := r.current.Number
+	if r.current = current; before == current.Number {
 		return
 	}
-	// A request has no more events than may be sent in a second, so that a small
-	// rate is a stream of small requests.
-	r.most = r.sender.config.BatchEvents
+	r.next, r.most, r.limit = time.Now(), r.sender.config.BatchEvents, rate.NewLimiter(rate.Inf, 0)
 	perSecond := current.Order.Rate
 	if perSecond > 0 {
+		// A request has no more events than may be sent in a second, so that a small
+		// rate is a stream of small requests. The bucket holds those of one request, so
+		// that slow responses do not lower the rate.
 		r.most = max(1, int(min(perSecond, float64(r.most))))
-		// The bucket holds the events of one request, so that slow responses do not
-		// lower the rate.
 		r.limit = rate.NewLimiter(rate.Limit(perSecond), r.most)
-		r.limit.AllowN(time.Now(), r.most)
-	} else {
-		r.limit = rate.NewLimiter(rate.Inf, 0)
+		r.limit.AllowN(r.next, r.most)
 	}
-	r.next = time.Now()
 	r.sender.log.Info("replay of history begins", "replay", current.Number,
 		"from", current.Order.From, "till", current.Order.Till, "types", current.Order.Types, "rate", perSecond,
 		"next", current.Next, "replayed", current.Replayed)
@@ -98,7 +91,7 @@ func (r *replay) end(hard context.Context) error {
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
 	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
-	events, filtered, unfit := r.builder.check(r.builder.eventsOf(nil, records), r.wants)
+	events, filtered, unfit := r.builder.check(r.builder.eventsOf(records), r.wants)
 	left := map[uint64]int{} // events that are not done, by record
 	for _, e := range events {
 		left[e.seq]++
@@ -135,13 +128,10 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 	todo := newScheduler(r.sender.evidence, 1, 0)
 	todo.keepsBytes = true
 	r.sender.mu.Lock()
-	for first := 0; first < len(events); first += r.most {
-		todo.add(events[first:min(len(events), first+r.most):min(len(events), first+r.most)], false)
+	for part := range slices.Chunk(events, r.most) {
+		todo.add(part, false)
 	}
 	todo.claimedAt = time.Now().Add(-quietAfter) // nothing comes after them
-	for _, f := range todo.fresh {
-		f.checked = true
-	}
 	r.sender.mu.Unlock()
 	for todo.events > 0 {
 		if !sleep(ctx, time.Until(r.next)) {
@@ -151,9 +141,9 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if q == nil {
 			return errStopping
 		}
-		t, ok := r.sender.send(ctx, hard, r.builder, todo, q)
-		if !ok {
-			return errStopping
+		t, err := r.sender.send(ctx, hard, r.builder, todo, q)
+		if err != nil {
+			return err
 		}
 		r.next = time.Now()
 		r.next = r.next.Add(r.limit.ReserveN(r.next, len(t.events)).DelayFrom(r.next))
@@ -163,7 +153,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		case die:
 			progress.Refused++
 			r.sender.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
-				"index", t.events[0].index, "reason", t.trial.response.kind.reason(), "status", t.response.status)
+				"index", t.events[0].index, "reason", consequences[t.trial.response.kind].reason, "status", t.response.status)
 		default:
 			continue
 		}
@@ -197,10 +187,8 @@ func (r *replay) wants(event []byte) bool {
 		return true
 	}
 	kind, _ := describeEvent(event)
-	for _, pattern := range patterns {
-		if ok, err := path.Match(pattern, kind); err == nil && ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(pattern, kind)
+		return ok && err == nil
+	})
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -14,24 +15,17 @@ import (
 // sender that may replay them.
 func history(t *testing.T, r *rudder, n int, change func(*Config)) *testBench {
 	q := newMemQueue()
-	for i := range n {
-		q.put(events(fmt.Sprint("r", i), 5)...)
-	}
+	q.fill("r", n, 5)
 	return delivered(t, q, r, change)
 }
 
 func delivered(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
-	b := start(t, q, r, func(c *Config) {
-		c.Replays = q
-		if change != nil {
-			change(c)
-		}
-	})
+	b := start(t, q, r, change)
 	b.settledWithin(t, time.Minute)
 	r.mu.Lock()
-	r.posts, r.most = nil, 0
+	r.posts = nil
 	r.mu.Unlock()
-	b.seen.change(func() { b.seen.posts, b.seen.latencies = nil, nil })
+	b.seen.change(func() { b.seen.posts, b.seen.latencies, b.seen.most = nil, nil, b.seen.inFlight })
 	return b
 }
 
@@ -40,18 +34,16 @@ func TestReplaySendsHistoryAgainUnchanged(t *testing.T) {
 		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			q.put(`{"event_type":"t","user":{"user_id":"u"}}`)
-			b := start(t, q, r, func(c *Config) { c.Mode, c.Replays = mode, q })
+			b := start(t, q, r, func(c *Config) { c.Mode = mode })
 			b.settledWithin(t, time.Minute)
-			q.order(queue.ReplayOrder{})
-			done := b.replayedWithin(t, time.Minute)
+			done := b.replay(t, queue.ReplayOrder{}, time.Minute)
 			require.EqualValues(t, 4, done.Replayed)
 			require.EqualValues(t, 3, done.Next)
 			require.Len(t, r.all(), 2)
 			require.Equal(t, string(r.all()[0].body), string(r.all()[1].body), "ids and all")
 			require.Len(t, b.seen.latencies, 2, "of the first time only")
 
-			q.order(queue.ReplayOrder{})
-			require.EqualValues(t, 4, b.replayedWithin(t, time.Minute).Replayed, "and once more")
+			require.EqualValues(t, 4, b.replay(t, queue.ReplayOrder{}, time.Minute).Replayed, "and once more")
 		})
 	}
 }
@@ -64,22 +56,20 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 		q.put(typed("a", "users.messages.email.Click"), typed("b", "users.messages.sms.Send"), typed("c", "users.messages.email.Open"),
 			`{"id":"d","event_type":"users.\u006dessages.email.Open","user":{"external_user_id":"x"}}`, `{"id":"e"}`)
 		b := delivered(t, q, r, nil)
-		q.order(queue.ReplayOrder{Types: []string{"users.messages.email.*", "[broken"}})
-		done := b.replayedWithin(t, time.Minute)
+		done := b.replay(t, queue.ReplayOrder{Types: []string{"users.messages.email.*", "[broken"}}, time.Minute)
 		require.Equal(t, []string{"a", "c", "d"}, r.all()[0].ids)
 		require.EqualValues(t, [3]uint64{3, 0, 2}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 		b.finish(t)
 
-		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{} })
-		q.order(queue.ReplayOrder{})
-		done = b.replayedWithin(t, time.Minute)
+		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{mapperFor(Events)} })
+		done = b.replay(t, queue.ReplayOrder{}, time.Minute)
 		require.Equal(t, []string{"b", "c", "d", "e"}, r.all()[0].ids)
 		require.EqualValues(t, 1, done.Skipped)
 	})
 }
 
 // fussy keeps back what was delivered before it was made so.
-type fussy struct{ testMapper }
+type fussy struct{ Mapper }
 
 func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",` }
 
@@ -88,8 +78,7 @@ func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 		bubble(t, fmt.Sprint(status), func(t *testing.T, r *rudder, _ *memQueue) {
 			b := history(t, r, 20, nil)
 			r.set(with(reply{status: status, body: "no"}, "r3-4", "r17-0", "r17-1"))
-			b.queue.order(queue.ReplayOrder{})
-			done := b.replayedWithin(t, 10*time.Minute)
+			done := b.replay(t, queue.ReplayOrder{}, 10*time.Minute)
 			require.EqualValues(t, [3]uint64{97, 3, 0}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 			require.Empty(t, b.queue.dead)
 			require.Equal(t, 100, b.queue.count(queue.Delivered), "it keeps the outcome that it had")
@@ -106,8 +95,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 			b := history(t, r, 100, func(c *Config) { c.BatchEvents = 100 })
 			r.set(always(reply{after: 20 * time.Millisecond}))
 			began := time.Now()
-			b.queue.order(queue.ReplayOrder{Rate: test.rate})
-			b.replayedWithin(t, time.Hour)
+			b.replay(t, queue.ReplayOrder{Rate: test.rate}, time.Hour)
 			sent := 0
 			for _, p := range r.all() {
 				require.LessOrEqual(t, len(p.ids), test.size)
@@ -116,7 +104,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 			}
 			require.Equal(t, 500, sent)
 			require.InEpsilon(t, 500/test.rate, time.Since(began).Seconds(), 0.25, "and no slower")
-			require.Equal(t, 1, r.most, "one request at a time")
+			require.Equal(t, 1, b.seen.most.requests, "one request at a time")
 		})
 	}
 }
@@ -124,9 +112,7 @@ func TestReplayKeepsToItsRate(t *testing.T) {
 func TestReplayGoesOnBesideABacklogAndGivesWay(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, func(c *Config) { c.RequestsPerSecond, c.BatchEvents = 10, 5 })
-		for i := range 1000 {
-			b.queue.put(events(fmt.Sprint("new", i), 5)...)
-		}
+		b.queue.fill("new", 1000, 5)
 		b.queue.order(queue.ReplayOrder{})
 		time.Sleep(time.Minute)
 		posts := len(r.all())
@@ -174,7 +160,7 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 				if !crash {
 					require.EqualValues(t, len(r.taken())+repeats(r.taken()), left.replayed().Replayed, "what was sent is stored")
 				}
-				next := start(t, left, r, func(c *Config) { c.Replays = left; small(c) })
+				next := start(t, left, r, small)
 				next.replayedWithin(t, time.Hour)
 				require.Len(t, r.taken(), 100)
 				require.LessOrEqual(t, repeats(r.taken()), 5, "a record has more events than a POST")
@@ -189,11 +175,10 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 func TestReplayProgressIsStoredAgainUntilTheQueueFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, _ *memQueue) {
 		b := history(t, r, 20, nil)
-		b.queue.failing(5, queue.ErrFull)
-		b.queue.order(queue.ReplayOrder{})
-		require.EqualValues(t, 100, b.replayedWithin(t, time.Minute).Replayed)
+		b.queue.fail(5, queue.ErrFull)
+		require.EqualValues(t, 100, b.replay(t, queue.ReplayOrder{}, time.Minute).Replayed)
 		require.Len(t, r.all(), 1)
-		b.queue.failing(-1, queue.ErrFailed)
+		b.queue.fail(math.MaxInt, queue.ErrFailed)
 		b.queue.order(queue.ReplayOrder{})
 		require.ErrorIs(t, <-b.ended, queue.ErrFailed)
 	})

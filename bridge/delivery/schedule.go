@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"container/heap"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -33,18 +32,17 @@ type request struct {
 	trial  trial
 
 	probe   bool // a batch of no events, to see what RudderStack answers
-	loaded  bool // the events have their bytes
-	checked bool // what is not to be sent was taken out
 	suspect bool // it was taken from the suspects
-	shared  bool // its events are part of a larger slice
-	place   int  // in its requestHeap
 	rank    [2]int64
 }
+
+// loaded reports whether the events have their bytes. Those of a probe have.
+func (r *request) loaded() bool { return len(r.events) == 0 || r.events[0].raw != nil }
 
 // part takes events[from:to] out as a request of its own with the same history.
 func (r *request) part(from, to int) *request {
 	p := *r
-	p.events, p.shared, r.shared = r.events[from:to:to], true, true
+	p.events = r.events[from:to:to]
 	return &p
 }
 
@@ -53,8 +51,8 @@ type requestHeap []*request
 
 func (p requestHeap) Len() int           { return len(p) }
 func (p requestHeap) Less(i, j int) bool { return slices.Compare(p[i].rank[:], p[j].rank[:]) < 0 }
-func (p *requestHeap) Push(r any)        { r.(*request).place = len(*p); *p = append(*p, r.(*request)) }
-func (p requestHeap) Swap(i, j int)      { p[i], p[j] = p[j], p[i]; p[i].place, p[j].place = i, j }
+func (p *requestHeap) Push(r any)        { *p = append(*p, r.(*request)) }
+func (p requestHeap) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
 
 func (p *requestHeap) Pop() any {
 	last := len(*p) - 1
@@ -91,7 +89,7 @@ func newScheduler(e *evidence, places int, giveUp time.Duration) *scheduler {
 
 // add adds fresh events. full says that there are more where they came from.
 func (s *scheduler) add(events []event, full bool) {
-	s.fresh = append(s.fresh, &request{events: events, loaded: true})
+	s.fresh = append(s.fresh, &request{events: events})
 	s.events += len(events)
 	s.backlog, s.claimedAt = full, time.Time{}
 }
@@ -212,7 +210,7 @@ func (s *scheduler) nextFresh(at, n int) *request {
 		s.fresh = s.fresh[1:]
 		return r
 	case n == 1 && at > 0:
-		one := &request{events: []event{r.events[at]}, loaded: r.loaded, checked: r.checked, shared: true}
+		one := &request{events: []event{r.events[at]}}
 		r.events = slices.Delete(r.events, at, at+1)
 		return one
 	}
@@ -258,12 +256,11 @@ func (s *scheduler) pick(r *request, from, n int, now time.Time) *request {
 // park puts a suspect aside. Its bytes are read again when it is tried; its events
 // are copied, so that a few do not keep the memory of many.
 func (s *scheduler) park(r *request, now time.Time) {
-	r.events, r.shared = slices.Clone(r.events), false
+	r.events = slices.Clone(r.events)
 	if !s.keepsBytes {
 		for i := range r.events {
 			r.events[i].raw, r.events[i].id = nil, ""
 		}
-		r.loaded = false
 	}
 	if !r.trial.next.After(now) {
 		s.makeReady(r)
@@ -336,15 +333,10 @@ func (s *scheduler) keep(r *request, now time.Time) {
 	}
 }
 
-// suspected gives each suspect, in flight or not.
-func (s *scheduler) suspected() iter.Seq[*request] {
-	return func(yield func(*request) bool) {
-		for _, r := range slices.Concat(s.ready, s.waiting, slices.Collect(maps.Keys(s.busy))) {
-			if !r.probe && s.evidence.suspects(&r.trial) && !yield(r) {
-				return
-			}
-		}
-	}
+// suspected returns each suspect, in flight or not.
+func (s *scheduler) suspected() []*request {
+	all := slices.Concat(s.ready, s.waiting, slices.Collect(maps.Keys(s.busy)))
+	return slices.DeleteFunc(all, func(r *request) bool { return r.probe || !s.evidence.suspects(&r.trial) })
 }
 
 // retryNow ends the backoff of every suspect.
@@ -359,8 +351,8 @@ func (s *scheduler) retryNow(now time.Time) {
 // remove takes a suspect out that is not in flight.
 func (s *scheduler) remove(r *request) {
 	for _, p := range []*requestHeap{&s.ready, &s.waiting} {
-		if r.place < len(*p) && (*p)[r.place] == r {
-			heap.Remove(p, r.place)
+		if i := slices.Index(*p, r); i >= 0 {
+			heap.Remove(p, i)
 			return
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,6 @@ type Sender struct {
 	evidence *evidence
 	main     *scheduler
 	held     map[uint64]holding // claimed records by number
-	spares   chan []event       // slices to be used again
 }
 
 // holding is a claimed record.
@@ -66,8 +66,7 @@ func New(c Config) (*Sender, error) {
 	}
 	s := &Sender{
 		config: c, poster: poster, evidence: newEvidence(c.Connector, c.Random, time.Now()), held: map[uint64]holding{},
-		spares: make(chan []event, c.Concurrency+1),
-		log:    c.Logger.With("connector", c.Name),
+		log: c.Logger.With("connector", c.Name),
 	}
 	s.changed.L = &s.mu
 	s.main = newScheduler(s.evidence, c.Concurrency, c.GiveUpAfter)
@@ -98,12 +97,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx) // what fails for one fails for the others, after sending once more
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	grace := context.AfterFunc(ctx, func() {
-		if sleep(hard, s.config.Grace) {
-			cut()
-		}
-	})
-	defer grace()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.config.Grace, cut) })()
 	defer context.AfterFunc(ctx, s.wakeAll)()
 
 	s.compression = compression{}
@@ -117,7 +111,10 @@ func (s *Sender) Run(ctx context.Context) error {
 	err := all.Wait()
 	s.asks.Wait()
 	s.releaseAll()
-	s.poster.connections.Close()
+	s.poster.connections.close()
+	if errors.Is(err, errStopping) {
+		return nil
+	}
 	return err
 }
 
@@ -125,28 +122,22 @@ func (s *Sender) Run(ctx context.Context) error {
 func (s *Sender) claim(ctx context.Context) error {
 	b := s.builder()
 	limit := s.config.claim()
-	for failed := (failures{}); s.wantsMore(ctx); {
-		records, err := s.config.Queue.Claim(ctx, limit)
+	for s.wantsMore(ctx) {
+		var records []*queue.Record
+		err := s.retry(ctx, "read the queue", func() (err error) {
+			records, err = s.config.Queue.Claim(ctx, limit)
+			return err
+		})
 		if err != nil {
-			if on, err := s.readFailed(ctx, err, &failed); !on {
-				return err
-			}
-			continue
+			return err
 		}
-		failed.over(s.log, "the queue can be read again")
+		events, bytes := b.eventsOf(records), 0
+		for _, e := range events {
+			bytes += len(e.raw)
+		}
 		s.mu.Lock()
-		var list []event
-		select {
-		case list = <-s.spares:
-		default:
-		}
-		events := b.eventsOf(list, records)
-		bytes := 0
 		for _, r := range records {
 			s.held[r.Seq] = holding{r, len(r.Events)}
-			for _, e := range r.Events {
-				bytes += len(e.Raw)
-			}
 		}
 		s.main.add(events, len(events) >= limit.Events/2 || bytes >= limit.Bytes/2)
 		s.changed.Broadcast()
@@ -170,47 +161,39 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 	return false
 }
 
-// readFailed waits after a failure to read the queue, or says with false that
-// there will be no other, and with an error that this is not because ctx has ended.
-func (s *Sender) readFailed(ctx context.Context, err error, failed *failures) (bool, error) {
-	switch {
-	case ctx.Err() != nil:
-		return false, nil //nolint:nilerr // ctx has ended
-	case isFatal(err):
-		return false, fmt.Errorf("delivery: read the queue: %w", err)
+// retry uses the queue until that works, with backoff between failures. It logs an
+// error once until it changes. It returns errStopping where ctx has ended, and an
+// error of the queue from which it does not recover while it is open, so that
+// sending more would only make duplicates.
+func (s *Sender) retry(ctx context.Context, what string, use func() error) error {
+	last := ""
+	for n := 1; ; n++ {
+		err := use()
+		switch {
+		case err == nil:
+			if n > 1 {
+				s.log.Info("the queue works again: the bridge can " + what)
+			}
+			return nil
+		case isFatal(err):
+			return fmt.Errorf("delivery: %s: %w", what, err)
+		case ctx.Err() != nil:
+			return errStopping
+		case err.Error() != last:
+			last = err.Error()
+			s.log.Error("cannot "+what+"; that is tried again until it works", "error", err)
+		}
+		s.mu.Lock()
+		wait := s.evidence.backoff(n, s.evidence.maxBackoff)
+		s.mu.Unlock()
+		if !sleep(ctx, wait) {
+			return errStopping
+		}
 	}
-	failed.add(s.log, "cannot read the queue; it is read again until it works", err)
-	return sleep(ctx, s.wait(failed.n)), nil
 }
 
-// failures are those in a row of one thing that is tried again. They are logged
-// once for each error.
-type failures struct {
-	n    int
-	last string
-}
-
-func (f *failures) add(log *slog.Logger, message string, err error) {
-	f.n++
-	if text := err.Error(); text != f.last {
-		f.last = text
-		log.Error(message, "error", err)
-	}
-}
-
-// over logs that the thing works again, where it had failed.
-func (f *failures) over(log *slog.Logger, message string) {
-	if f.n > 0 {
-		log.Info(message)
-	}
-	*f = failures{}
-}
-
-// wait is the backoff after the n-th failure of the queue.
-func (s *Sender) wait(n int) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.evidence.backoff(n, s.evidence.maxBackoff)
+func isFatal(err error) bool {
+	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld)
 }
 
 // next waits for a request to send from a scheduler; nil: ctx has ended. While the
@@ -219,7 +202,7 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ctx.Err() == nil {
-		var wake time.Time
+		var wake time.Time // zero: when something has changed
 		if from == s.main || !s.evidence.open || s.main.idle() {
 			var r *request
 			if r, wake = from.take(time.Now()); r != nil {
@@ -229,18 +212,15 @@ func (s *Sender) next(ctx context.Context, from *scheduler) *request {
 				return r
 			}
 		}
-		s.waitUntil(wake)
+		if wake.IsZero() {
+			s.changed.Wait()
+			continue
+		}
+		timer := time.AfterFunc(time.Until(wake), s.wakeAll)
+		s.changed.Wait()
+		timer.Stop()
 	}
 	return nil
-}
-
-// waitUntil waits for a change, but no longer than until a time; zero: for any
-// time. Call it with mu held.
-func (s *Sender) waitUntil(at time.Time) {
-	if !at.IsZero() {
-		defer time.AfterFunc(time.Until(at), s.wakeAll).Stop()
-	}
-	s.changed.Wait()
 }
 
 func (s *Sender) wakeAll() {
@@ -261,22 +241,27 @@ func (s *Sender) releaseAll() {
 	s.evidence.inFlight = 0
 }
 
-// settle stores an outcome, with retries: sending again what RudderStack has
-// would make duplicates, so it is only the storing that is tried again. Records of
-// which nothing is left are released.
+// settle stores an outcome. Records of which nothing is left are released.
 func (s *Sender) settle(hard context.Context, o queue.Settlement) error {
 	if err := s.store(hard, func() error { return s.config.Queue.Settle(hard, o) }); err != nil {
 		return err
 	}
+	spans := slices.Concat(o.Delivered, o.Filtered)
+	for _, d := range o.Dead {
+		spans = append(spans, queue.Span{Seq: d.Seq, First: d.Index, Last: d.Index})
+	}
 	var done []*queue.Record
 	s.mu.Lock()
-	for _, spans := range [][]queue.Span{o.Delivered, o.Filtered} {
-		for _, span := range spans {
-			done = s.settled(done, span.Seq, span.Last-span.First+1)
+	for _, span := range spans {
+		h, held := s.held[span.Seq]
+		h.left -= span.Last - span.First + 1
+		switch {
+		case held && h.left > 0:
+			s.held[span.Seq] = h
+		case held:
+			delete(s.held, span.Seq)
+			done = append(done, h.record)
 		}
-	}
-	for _, d := range o.Dead {
-		done = s.settled(done, d.Seq, 1)
 	}
 	s.mu.Unlock()
 	if len(done) > 0 {
@@ -285,46 +270,17 @@ func (s *Sender) settle(hard context.Context, o queue.Settlement) error {
 	return nil
 }
 
-// settled notes that n events of a record are settled, and appends the record to
-// done where it was the last of them. Call it with mu held.
-func (s *Sender) settled(done []*queue.Record, seq uint64, n int) []*queue.Record {
-	h, held := s.held[seq]
-	if !held {
-		return done
-	}
-	if h.left -= n; h.left <= 0 {
-		delete(s.held, seq)
-		return append(done, h.record)
-	}
-	s.held[seq] = h
-	return done
-}
-
+// store stores what became of events. Sending again what RudderStack has would make
+// duplicates, so it is only the storing that is tried again.
 func (s *Sender) store(hard context.Context, outcome func() error) error {
-	for failed := (failures{}); ; {
-		err := outcome()
-		switch {
-		case err == nil:
-			failed.over(s.log, "outcomes are stored again")
-			crashpoint.At("delivery.settled")
-			return nil
-		case isFatal(err):
-			return fmt.Errorf("delivery: settle: %w", err)
-		case hard.Err() != nil:
-			s.log.Error("outcome not stored, its events will be sent again", "error", err)
-			return errStopping
-		}
-		failed.add(s.log, "cannot store an outcome; it is stored again until it works, and nothing is sent again meanwhile", err)
-		if !sleep(hard, s.wait(failed.n)) {
-			return errStopping
-		}
+	err := s.retry(hard, "store an outcome", outcome)
+	switch {
+	case err == nil:
+		crashpoint.At("delivery.settled")
+	case errors.Is(err, errStopping):
+		s.log.Error("outcome not stored, its events will be sent again")
 	}
-}
-
-// isFatal says that the queue will not recover while it is open, so that
-// sending more would only make duplicates.
-func isFatal(err error) bool {
-	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed) || errors.Is(err, queue.ErrNotHeld)
+	return err
 }
 
 // sleep waits and says whether it did so to the end.

@@ -7,10 +7,12 @@ import (
 	"cmp"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -22,7 +24,6 @@ type Config struct {
 	// Registerer gets bridge_drift_total{event_type,field} and
 	// bridge_redacted_total{field}; default: none.
 	Registerer prometheus.Registerer
-	Now        func() time.Time // default: time.Now
 }
 
 // Item is one name that the glossary does not have.
@@ -42,19 +43,28 @@ const Other = "(other)"
 // outside, and each is a time series of its own.
 const MaxItems = 200
 
+// maxName is how long a name may be, in bytes.
+const maxName = 100
+
+// maxRecent is more than the events that are on their way to RudderStack at one
+// time.
+const maxRecent = 16 << 10
+
 // Watch counts. Make one with New; it is safe for concurrent use.
 type Watch struct {
 	log      *slog.Logger
-	now      func() time.Time
 	total    *prometheus.CounterVec // bridge_drift_total
 	redacted *prometheus.CounterVec // bridge_redacted_total
 	seed     maphash.Seed
 
-	mu     sync.Mutex
-	items  map[string]map[string]*item // by event type and field
-	count  int                         // of items, Other apart
-	recent recent
+	mu    sync.Mutex
+	items map[names]*item
+	// Sums of the last events that were to be counted, maxRecent at least: when
+	// newer is full it becomes older.
+	newer, older map[uint64]bool
 }
+
+type names struct{ eventType, field string }
 
 type item struct {
 	Item
@@ -65,8 +75,8 @@ type item struct {
 func New(cfg Config) *Watch {
 	with := promauto.With(cfg.Registerer)
 	w := &Watch{
-		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), now: cfg.Now, seed: maphash.MakeSeed(),
-		items: make(map[string]map[string]*item),
+		log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), seed: maphash.MakeSeed(),
+		items: map[names]*item{}, newer: map[uint64]bool{}, older: map[uint64]bool{},
 		total: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_drift_total",
 			Help: "Events delivered with an event type (empty field) or a field that the glossary does not have.",
@@ -79,9 +89,6 @@ func New(cfg Config) *Watch {
 	for _, field := range RedactedFields() {
 		w.redacted.WithLabelValues(field)
 	}
-	if w.now == nil {
-		w.now = time.Now
-	}
 	return w
 }
 
@@ -92,29 +99,67 @@ func (w *Watch) Begin(event []byte) bool {
 	sum := maphash.Bytes(w.seed, event)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.recent.add(sum)
+	if w.newer[sum] || w.older[sum] {
+		return false
+	}
+	if len(w.newer) == maxRecent {
+		w.newer, w.older = w.older, w.newer
+		clear(w.newer)
+	}
+	w.newer[sum] = true
+	return true
 }
 
 // Count counts one event of eventType that has field, or whose type is not
 // known where field is empty. Names are those of the event, escapes undone;
 // they are cut at 100 bytes, and what is not printable becomes U+FFFD.
 func (w *Watch) Count(eventType, field []byte) {
-	now := w.now()
 	w.mu.Lock()
-	i, isNew := w.items[string(eventType)][string(field)], false
+	defer w.mu.Unlock()
+	i := w.items[names{string(eventType), string(field)}]
 	if i == nil { // it is new, or its names are not clean
-		i, isNew = w.find(appendClean(nil, eventType), appendClean(nil, field))
+		i = w.find(names{clean(eventType), clean(field)})
 	}
 	i.Count++
-	i.LastSeen = now
-	if isNew {
-		i.FirstSeen = now
-	}
-	w.mu.Unlock()
+	i.LastSeen = time.Now()
 	i.metric.Inc()
-	if isNew {
-		w.report(i.EventType, i.Field)
+}
+
+// find returns the item of two names, made where there is none and room is left.
+func (w *Watch) find(n names) *item {
+	if w.items[n] == nil && len(w.items) >= MaxItems {
+		n = names{Other, Other}
 	}
+	i := w.items[n]
+	if i != nil {
+		return i
+	}
+	switch {
+	case n == names{Other, Other}:
+		w.log.Info("more names are unknown than are counted by name; from here on they are counted together", "limit", MaxItems)
+	case n.field == "":
+		w.log.Info("Braze sends an event type that the glossary does not have; it is delivered", "event_type", n.eventType)
+	default:
+		w.log.Info("Braze sends a field that the glossary does not have; it is delivered", "event_type", n.eventType, "field", n.field)
+	}
+	i = &item{
+		Item:   Item{EventType: n.eventType, Field: n.field, FirstSeen: time.Now()},
+		metric: w.total.WithLabelValues(n.eventType, n.field),
+	}
+	w.items[n] = i
+	return i
+}
+
+// clean returns a name as it may stand in a label or a line of the log.
+func clean(name []byte) string {
+	name = name[:min(len(name), 2*maxName)] // of which at least maxName bytes are left
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, string(name))
+	return strings.ToValidUTF8(text[:min(len(text), maxName)], "")
 }
 
 // RedactedFields lists what Redacted counts; traits are those of an identify
@@ -135,52 +180,16 @@ func (w *Watch) Forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.items)
-	w.count = 0
-}
-
-// find returns the item of two names, made where there is none and room is left.
-func (w *Watch) find(eventType, field []byte) (i *item, isNew bool) {
-	if i = w.items[string(eventType)][string(field)]; i != nil {
-		return i, false
-	}
-	names := Item{EventType: string(eventType), Field: string(field)}
-	if w.count == MaxItems {
-		names = Item{EventType: Other, Field: Other}
-		if i = w.items[Other][Other]; i != nil {
-			return i, false
-		}
-	} else {
-		w.count++
-	}
-	i = &item{Item: names, metric: w.total.WithLabelValues(names.EventType, names.Field)}
-	if w.items[names.EventType] == nil {
-		w.items[names.EventType] = make(map[string]*item)
-	}
-	w.items[names.EventType][names.Field] = i
-	return i, true
-}
-
-func (w *Watch) report(eventType, field string) {
-	switch {
-	case eventType == Other && field == Other:
-		w.log.Info("more names are unknown than are counted by name; from here on they are counted together", "limit", MaxItems)
-	case field == "":
-		w.log.Info("Braze sends an event type that the glossary does not have; it is delivered", "event_type", eventType)
-	default:
-		w.log.Info("Braze sends a field that the glossary does not have; it is delivered", "event_type", eventType, "field", field)
-	}
 }
 
 // List returns what was seen since the start or Forget, by event type and field.
 func (w *Watch) List() []Item {
 	w.mu.Lock()
-	list := make([]Item, 0, w.count+1)
-	for _, fields := range w.items {
-		for _, i := range fields {
-			list = append(list, i.Item)
-		}
+	defer w.mu.Unlock()
+	list := make([]Item, 0, len(w.items))
+	for i := range maps.Values(w.items) {
+		list = append(list, i.Item)
 	}
-	w.mu.Unlock()
 	slices.SortFunc(list, func(a, b Item) int {
 		return cmp.Or(strings.Compare(a.EventType, b.EventType), strings.Compare(a.Field, b.Field))
 	})

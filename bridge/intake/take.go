@@ -231,7 +231,7 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 		return queue.Filtered, ""
 	}
 	external := c.MissingExternalUserID
-	if external == config.Deliver || e.HasExternalUserID() {
+	if external == config.Deliver || currents.UsableIdentity(e.ExternalUserID) {
 		external = ""
 	}
 	switch {

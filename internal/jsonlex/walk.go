@@ -12,16 +12,10 @@ import (
 // malformed. RudderStack has no such limit; a walk needs stack for each level.
 const MaxDepth = 100_000
 
-// Value returns the index behind the JSON value that starts at i, or Bad.
-// depth is how many arrays and objects are open around it.
-func Value(s string, i, depth int) int {
-	w := Walker{Text: s}
-	return w.Value(i, depth)
-}
-
 // Valid says whether s is one JSON value with nothing but white space around it.
 func Valid(s string) bool {
-	end := Value(s, Space(s, 0), 0)
+	w := Walker{Text: s}
+	end := w.Value(Space(s, 0), 0)
 	return end != Bad && Space(s, end) == len(s)
 }
 
@@ -136,4 +130,46 @@ func Text(quoted string) string {
 		return plain
 	}
 	return text
+}
+
+// Decode reads valid JSON, faster than encoding/json: objects as map[string]any,
+// arrays as []any, and scalars by the function scalar, which gets their text and
+// must return a string for a string, keys included. Of several members of one name
+// the last one counts, or with first the first.
+func Decode(text string, first bool, scalar func(text string) any) any {
+	d := decoding{Walker{Text: text}, first, scalar}
+	v, _ := d.value(Space(text, 0))
+	return v
+}
+
+type decoding struct {
+	Walker
+	first  bool
+	scalar func(text string) any
+}
+
+func (d *decoding) value(i int) (v any, end int) {
+	switch d.Text[i] {
+	case '{':
+		object := map[string]any{}
+		end = d.Members(i, 0, func(quoted string, start int) int {
+			v, end := d.value(start)
+			key, _ := d.scalar(quoted).(string)
+			if _, given := object[key]; !given || !d.first {
+				object[key] = v
+			}
+			return end
+		})
+		return object, end
+	case '[':
+		list := []any{}
+		end = d.Array(i, 0, func(start int) int {
+			v, end := d.value(start)
+			list = append(list, v)
+			return end
+		})
+		return list, end
+	}
+	end = d.Value(i, 0)
+	return d.scalar(d.Text[i:end]), end
 }
