@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -214,4 +215,26 @@ func FuzzTransform(f *testing.F) {
 			require.LessOrEqual(t, total, small+1000)
 		}
 	})
+}
+
+// BenchmarkTransform transforms a request of an event of each type.
+func BenchmarkTransform(b *testing.B) {
+	files, err := filepath.Glob("../../fixtures/events/*.json")
+	require.NoError(b, err)
+	var events []string
+	for _, file := range files[:80] {
+		text, err := os.ReadFile(file)
+		require.NoError(b, err)
+		events = append(events, string(text))
+	}
+	body := `{"events":[` + strings.Join(events, ",") + `]}`
+	m := New()
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Transform(body, limit); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*80/b.Elapsed().Seconds(), "events/s")
 }

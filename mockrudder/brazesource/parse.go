@@ -43,7 +43,7 @@ func (p *parser) value(i int) (v value, end int) {
 		a := &array{}
 		end = p.Array(i, 0, func(start int) int {
 			v, end := p.value(start)
-			a.set(a.length, v)
+			a.set(indexKey(a.length), v)
 			return end
 		})
 		return a, end

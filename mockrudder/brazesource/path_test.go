@@ -63,10 +63,10 @@ func randomValue(rng *rand.Rand, depth int) value {
 	case n == 1:
 		a := &array{}
 		for range rng.IntN(3) {
-			a.set(a.length, randomValue(rng, depth-1))
+			a.set(indexKey(a.length), randomValue(rng, depth-1))
 		}
 		if rng.IntN(2) == 0 {
-			a.named.set(randomPath(rng), randomValue(rng, depth-1))
+			a.set(randomPath(rng), randomValue(rng, depth-1))
 		}
 		return a
 	}
@@ -74,8 +74,8 @@ func randomValue(rng *rand.Rand, depth int) value {
 	for range rng.IntN(20) {
 		o.set(randomPath(rng), randomValue(rng, depth-1))
 	}
-	if rng.IntN(3) == 0 && len(o.keys) > 0 {
-		o.delete(o.keys[0])
+	if rng.IntN(3) == 0 && len(o.members) > 0 {
+		o.delete(o.members[0].key)
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package brazesource
 
 import (
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -82,12 +83,8 @@ func get(target value, key string) (v value, ok bool, err error) {
 	case *object:
 		v, ok = t.get(key)
 	case *array:
-		if i, is := arrayIndex(key); is {
-			v, ok = t.get(i)
-		} else if key == "length" {
+		if v, ok = t.get(key); key == "length" {
 			v, ok = float64(t.length), true
-		} else {
-			v, ok = t.named.get(key)
 		}
 	case *function:
 		switch key {
@@ -111,13 +108,10 @@ func set(target value, key string, v value) error {
 	case *object:
 		t.set(key, v)
 	case *array:
-		if i, is := arrayIndex(key); is {
-			t.set(i, v)
-		} else if key == "length" {
+		if key == "length" {
 			return setLength(t, v)
-		} else {
-			t.named.set(key, v)
 		}
+		t.set(key, v)
 	case *function:
 		switch key {
 		case "name", "length", "arguments", "caller":
@@ -137,19 +131,6 @@ func setLength(a *array, v value) error {
 	}
 	a.resize(uint32(n))
 	return nil
-}
-
-func remove(target value, key string) {
-	switch t := target.(type) {
-	case *object:
-		t.delete(key)
-	case *array:
-		if i, is := arrayIndex(key); is {
-			t.delete(i)
-		} else {
-			t.named.delete(key)
-		}
-	}
 }
 
 // toNumber is JavaScript's Number(v) for any value.
@@ -204,14 +185,15 @@ func toString(v value) (string, error) {
 
 // joinArray is String(v) of an array: its elements separated by commas.
 func joinArray(a *array) (string, error) {
-	if int64(a.length) != int64(len(a.dense)) {
+	if int64(a.length) > int64(len(a.members)) {
 		return ",", nil // an array with gaps may be huge; for the callers any text that is no number will do
 	}
 	var text strings.Builder
-	for i, v := range a.dense {
+	for i := range a.length {
 		if i > 0 {
 			text.WriteByte(',')
 		}
+		v, _ := a.get(indexKey(i))
 		if v == nil || v == null {
 			continue
 		}
@@ -223,3 +205,6 @@ func joinArray(a *array) (string, error) {
 	}
 	return text.String(), nil
 }
+
+// indexKey is an array index as a key.
+func indexKey(i uint32) string { return strconv.FormatUint(uint64(i), 10) }

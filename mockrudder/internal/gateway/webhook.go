@@ -84,9 +84,8 @@ func transformed(result brazesource.Result) ([]Message, *Refusal) {
 	size := len(`{"batch":[]}`) + max(len(result.Messages)-1, 0) // the commas
 	messages := make([]Message, 0, len(result.Messages))
 	for _, made := range result.Messages {
-		found := fields{
-			kind: `"track"`, event: made.Event, userID: made.UserID, anonymousID: made.AnonymousID, messageID: made.MessageID,
-		}
+		var found fields
+		found.scan(&jsonlex.Walker{Text: made.JSON}, 0, 0)
 		m, ok := found.message(made.Raw, made.JSON)
 		if !ok {
 			return nil, NoIdentity
