@@ -120,9 +120,9 @@ func (a *Auditor) finish() {
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	whole := answer(*gateway.TooLarge)
+	whole, stored := answer(*gateway.TooLarge), []gateway.Message(nil)
 	if !a.request.large {
-		whole, _ = a.ask(string(append(a.request.body, "]}"...)))
+		whole, stored = a.ask(string(append(a.request.body, "]}"...)))
 	}
 	// An event outside of a request was sent with others in a request once.
 	refused := whole != taken && (a.request.number > 0 || whole != allFailed)
@@ -130,6 +130,12 @@ func (a *Auditor) finish() {
 		a.report.Requests.Refused++
 	}
 	for _, e := range a.request.events {
+		if len(stored) > 0 && stored[0].Raw == e.raw {
+			parsed := parseEvent(e.raw)
+			a.compare(parsed, e, &stored[0], a.count(parsed.eventType))
+			stored = stored[1:]
+			continue
+		}
 		a.each(e, refused, whole)
 	}
 	if refused && !a.request.explained {
@@ -166,7 +172,7 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 	}
 }
 
-// each audits one event of the request, as a request of its own.
+// each audits one event of the request that was not stored, as a request of its own.
 func (a *Auditor) each(e event, refused bool, whole answer) {
 	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
 	parsed := parseEvent(e.raw)

@@ -118,7 +118,7 @@ func cutKey(path string) (key, rest string) {
 }
 
 func segmentOf(key string) segment {
-	if trim(key) != "" {
+	if strings.ContainsAny(key, "0123456789") {
 		if n := parseNumber(key); n == math.Trunc(n) && !math.IsInf(n, 0) {
 			return segment{key: formatNumber(n), number: true}
 		}
