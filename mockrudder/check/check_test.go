@@ -136,10 +136,10 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 		"hello\n{}":                      "1 this is not JSON, 2 {}",
 		"]":                              "1 this is not JSON",
 		"[{},\n5 6]":                     "1 {}, 2 5, 2 this is not JSON",
-		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 this is not JSON, 4 {}, 5 {}, 7 {}",
+		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 the JSON is cut off, 4 {}, 5 {}, 7 {}",
 		"[{}":                            "1 {}, 1 the JSON is cut off",
-		`{"events":[{}`:                  "1 {} events, 1 the JSON is cut off",
-		`{"events":[{}]`:                 "1 {} events, 1 the JSON is cut off",
+		`{"events":[{}`:                  "1 the JSON is cut off",
+		`{"events":[{}]`:                 "1 the JSON is cut off",
 		"{\"events\":[\n{\"a\":x}]}":     "2 this is not JSON",
 		`{a:1}`:                          "1 this is not JSON",
 		`{"a":,"b":1}`:                   "1 this is not JSON",
@@ -148,7 +148,7 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 		`"a\`:                            "1 the JSON is cut off",
 		`{"a":[1}`:                       "1 the JSON is cut off",
 		`{"a":[1}]}`:                     "1 this is not JSON",
-		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "1 this is not JSON, 5 { \"c\": 3 }",
+		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "3 this is not JSON, 5 { \"c\": 3 }",
 	} {
 		got, _, err := collect(t, strings.NewReader(in))
 		require.NoError(t, err)
@@ -175,12 +175,12 @@ func TestEachIsBounded(t *testing.T) {
 	count := 0
 	visit := func(Item) error { count++; return nil }
 	fits := `{"a":"` + strings.Repeat("x", most-20) + `"}`
-	for _, in := range []string{strings.Repeat(fits, 50), `{"events":[` + fits + "," + fits + `]}`} {
+	for _, in := range []string{strings.Repeat(fits, 50), `[` + fits + "," + fits + `]`} {
 		_, err := each(strings.NewReader(in), most, visit)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 52, count)
-	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`} {
+	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`, `{"events":[` + fits + "," + fits + `,"`} {
 		_, err := each(strings.NewReader(long+strings.Repeat("5", 2*most)), most, visit)
 		require.ErrorIs(t, err, errTooLong, long)
 	}
