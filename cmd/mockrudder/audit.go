@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/audit"
+	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 )
 
 func newAudit() *cobra.Command {
@@ -39,7 +40,7 @@ func newAudit() *cobra.Command {
 const asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"
 
 func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []string) error {
-	if err := audit.CheckFormat(format); err != nil {
+	if err := check.CheckFormat(format); err != nil {
 		return err
 	}
 	auditor := audit.New()

@@ -83,7 +83,7 @@ func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, 
 
 // Report returns the report on everything read so far.
 func (a *Auditor) Report() Report {
-	a.report.Exported, a.report.exports = a.exports.Records, a.exports.Taken()
+	a.report.Exported = a.exports.Records
 	return a.report.sorted()
 }
 

@@ -51,7 +51,6 @@ type Report struct {
 	Lines check.Lines `json:"lines"`
 	// Exported counts records of storage exports, by their form.
 	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
-	exports  string                     // Exported in words
 	Findings []Finding                  `json:"findings"`
 	// Unread has the errors about what could not be read to its end.
 	Unread []string `json:"unread"`
@@ -143,15 +142,7 @@ func (r Report) Write(w io.Writer, format string) error {
 	case "junit":
 		return r.writeJUnit(w)
 	}
-	return CheckFormat(format)
-}
-
-// CheckFormat returns an error for a format that Write does not know.
-func CheckFormat(format string) error {
-	if format != "text" && format != "json" && format != "junit" {
-		return fmt.Errorf("--format must be text, json or junit, not %q", format)
-	}
-	return nil
+	return check.CheckFormat(format)
 }
 
 // WriteText writes the report as a table for people.
@@ -191,7 +182,7 @@ func (e Example) String() string {
 func (r Report) summary() string {
 	e := r.Events
 	return fmt.Sprintf("%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.exports, r.Lines.Read, r.Lines.Total)
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, check.Taken(r.Exported), r.Lines.Read, r.Lines.Total)
 }
 
 // writeJUnit writes a suite that counts events, of which all but the unchanged ones

@@ -217,9 +217,7 @@ const (
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 	t.Helper()
 	var buf bytes.Buffer
-	report, err := NewReporter(format, &buf)
-	require.NoError(t, err)
-	c, err := New(as, report)
+	c, err := New(as, format, &buf)
 	require.NoError(t, err)
 	require.NoError(t, c.Stream("in", strings.NewReader(in)))
 	s, err = c.Close()
@@ -282,9 +280,9 @@ func TestAs(t *testing.T) {
 		_, s := run(t, c.as, "text", c.in)
 		require.Equal(t, c.valid, s.Valid == 1, "%s %s", c.as, c.in)
 	}
-	_, err := New("xml", nil)
+	_, err := New("xml", "text", nil)
 	require.ErrorContains(t, err, "--as must be auto, braze or rudder")
-	_, err = NewReporter("xml", nil)
+	_, err = New(Auto, "xml", nil)
 	require.ErrorContains(t, err, "--format must be text, json or junit")
 }
 
@@ -316,9 +314,7 @@ func TestPlan(t *testing.T) {
 ` + strings.ReplaceAll(open, "%", "abc") + "\n" + strings.ReplaceAll(open, "%", "abcd") + "\n"
 
 	var out strings.Builder
-	report, err := NewReporter("text", &out)
-	require.NoError(t, err)
-	checker, err := New(Auto, report)
+	checker, err := New(Auto, "text", &out)
 	require.NoError(t, err)
 	checker.Plan = p
 	require.NoError(t, checker.Stream("in", strings.NewReader(in)))
@@ -342,9 +338,7 @@ func TestStorageExports(t *testing.T) {
 	require.NoError(t, w.Close())
 
 	var out bytes.Buffer
-	report, err := NewReporter("text", &out)
-	require.NoError(t, err)
-	c, err := New(Auto, report)
+	c, err := New(Auto, "text", &out)
 	require.NoError(t, err)
 	cut := false
 	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

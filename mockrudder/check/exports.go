@@ -82,10 +82,11 @@ func (x *Exports) made(item *Item, form storageexport.Form, rec storageexport.Re
 	x.Records[form]++
 }
 
-// Taken says how many records were converted; it is empty for none.
-func (x *Exports) Taken() (text string) {
+// Taken says how many records were converted, by the form of their files; it is empty
+// for none.
+func Taken(records map[storageexport.Form]int) (text string) {
 	for _, form := range []storageexport.Form{storageexport.Avro, storageexport.JSON} {
-		if n := x.Records[form]; n > 0 {
+		if n := records[form]; n > 0 {
 			text += fmt.Sprintf("; %d taken for records of a storage export (%s)", n, form)
 		}
 	}
