@@ -310,7 +310,5 @@ func ParseFaults(text []byte) ([]Fault, error) {
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // fails only where the client has left
+	_, _ = fmt.Fprintf(w, "%s\n", encode(value))
 }

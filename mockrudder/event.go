@@ -1,7 +1,6 @@
 package mockrudder
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -193,9 +192,6 @@ func (e *Event) summary() summary {
 
 // encode writes JSON without HTML escapes.
 func encode(value any) []byte {
-	var buf bytes.Buffer
-	encoder := json.NewEncoder(&buf)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)
-	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
+	text, _ := gateway.Marshal(value)
+	return text
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // Filter selects stored messages. A message must match all fields that are set; the
@@ -68,7 +70,7 @@ func (f Filter) conditions() (all conditions) {
 	received := func(e *Event) string { return e.ReceivedAt.Format(clock) }
 	add(!f.Since.IsZero(), "received", "since "+f.Since.Format(clock), received, func(e *Event) bool { return !e.ReceivedAt.Before(f.Since) })
 	add(!f.Until.IsZero(), "received", "before "+f.Until.Format(clock), received, func(e *Event) bool { return e.ReceivedAt.Before(f.Until) })
-	add(f.Text != "", "text", f.Text, func(e *Event) string { return shorten(e.Raw) }, func(e *Event) bool { return strings.Contains(e.Raw, f.Text) })
+	add(f.Text != "", "text", f.Text, func(e *Event) string { return gateway.Shorten(e.Raw) }, func(e *Event) bool { return strings.Contains(e.Raw, f.Text) })
 	add(f.Rule != "", "rule", f.Rule, func(e *Event) string { return strings.Join(e.rules(), " ") }, func(e *Event) bool { return slices.Contains(e.rules(), f.Rule) })
 	add(f.OnlyValid, "verdict", "valid", (*Event).verdict, func(e *Event) bool { return e.Judged && e.Valid })
 	add(f.OnlyInvalid, "verdict", "invalid", (*Event).verdict, func(e *Event) bool { return e.Judged && !e.Valid })
@@ -125,15 +127,6 @@ func (e *Event) rules() (all []string) {
 		}
 	}
 	return all
-}
-
-// shorten cuts a text to fit in a line.
-func shorten(text string) string {
-	const most = 120
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // Limits of a page of the query API.

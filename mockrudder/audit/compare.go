@@ -225,74 +225,54 @@ func sameTime(before, after any) *difference {
 
 // equal compares JSON values, numbers by their exact value. "" is for equal values.
 func equal(before, after any) What {
-	switch b := before.(type) {
-	case json.Number:
-		a, isNumber := after.(json.Number)
-		switch {
-		case !isNumber:
-			return Changed
-		case !sameNumber(string(b), string(a)):
-			return Rounded
-		}
+	switch {
+	case reflect.DeepEqual(before, after), reflect.DeepEqual(numbers(before, exact), numbers(after, exact)):
 		return ""
-	case map[string]any:
-		a, isObject := after.(map[string]any)
-		if !isObject || len(a) != len(b) {
-			return Changed
-		}
-		for name, v := range b {
-			other, there := a[name]
-			if !there {
-				return Changed
-			}
-			if what := equal(v, other); what != "" {
-				return what
-			}
-		}
-		return ""
-	case []any:
-		a, isArray := after.([]any)
-		if !isArray || len(a) != len(b) {
-			return Changed
-		}
-		for i := range b {
-			if what := equal(b[i], a[i]); what != "" {
-				return what
-			}
-		}
-		return ""
-	}
-	if reflect.DeepEqual(before, after) {
-		return ""
+	case reflect.DeepEqual(numbers(before, float), numbers(after, float)):
+		return Rounded
 	}
 	return Changed
 }
 
-// sameNumber compares numbers by their value. Numbers with an exponent beyond float64
-// are not computed.
-func sameNumber(a, b string) bool {
-	if a == b {
-		return true
+// numbers returns a JSON value with another representation of its numbers.
+func numbers(v any, as func(json.Number) any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return as(v)
+	case map[string]any:
+		object := map[string]any{}
+		for name, member := range v {
+			object[name] = numbers(member, as)
+		}
+		return object
+	case []any:
+		list := make([]any, len(v))
+		for i, element := range v {
+			list[i] = numbers(element, as)
+		}
+		return list
 	}
-	const longest = 400
-	if exponent(a) > longest || exponent(b) > longest || len(a) > 10*longest {
-		return false
-	}
-	x, okX := new(big.Rat).SetString(a)
-	y, okY := new(big.Rat).SetString(b)
-	return okX && okY && x.Cmp(y) == 0
+	return v
 }
 
-func exponent(number string) int {
-	i := strings.IndexAny(number, "eE")
-	if i < 0 {
-		return 0
+// exact is the same for all texts of one value. Numbers beyond float64 are not computed.
+func exact(n json.Number) any {
+	const longest = 4000
+	mantissa, _, _ := strings.Cut(strings.ToLower(string(n)), "e")
+	f, err := n.Float64()
+	switch {
+	case strings.Trim(mantissa, "-0.") == "":
+		return "0"
+	case f == 0 || err != nil || len(n) > longest:
+		return string(n)
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(number[i+1:], "+"))
-	if err != nil {
-		return 1 << 30
-	}
-	return max(n, -n)
+	value, _ := new(big.Rat).SetString(string(n))
+	return value.RatString()
+}
+
+func float(n json.Number) any {
+	f, _ := n.Float64()
+	return f
 }
 
 // decode reads an object of valid JSON, with numbers as json.Number.
@@ -315,9 +295,6 @@ func scalar(text string) any {
 }
 
 func encode(v any) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n")
+	text, _ := gateway.Marshal(v)
+	return string(text)
 }

@@ -2,15 +2,14 @@ package audit
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 )
 
@@ -100,19 +99,10 @@ func (a *Auditor) note(eventType string, f Finding, e event, before, after strin
 		i = len(a.report.Findings)
 		a.index[k] = i
 		f.EventType = eventType
-		f.Example = Example{File: a.file, Line: e.line, Before: shorten(before), After: shorten(after)}
+		f.Example = Example{File: a.file, Line: e.line, Before: gateway.Shorten(before), After: gateway.Shorten(after)}
 		a.report.Findings = append(a.report.Findings, f)
 	}
 	a.report.Findings[i].Events++
-}
-
-// shorten cuts an example to fit in a line.
-func shorten(text string) string {
-	const most = 120
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // sorted returns the report with the findings sorted by event type, and for one type
@@ -136,9 +126,8 @@ func (r Report) Write(w io.Writer, format string) error {
 	case "text":
 		return r.WriteText(w)
 	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(r)
+		_, err := fmt.Fprintln(w, encode(r))
+		return err
 	case "junit":
 		return r.writeJUnit(w)
 	}

@@ -108,7 +108,7 @@ func (m *Message) Stored(receivedAt time.Time, requestIP string) []byte {
 			message[key] = value
 		}
 	}
-	text, err := marshal(message)
+	text, err := Marshal(message)
 	if err != nil {
 		return []byte("null")
 	}

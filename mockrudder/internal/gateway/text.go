@@ -69,7 +69,7 @@ func textOf(raw string, first bool) string {
 	case raw[0] == '"':
 		return jsonlex.Text(raw)
 	}
-	text, err := marshal(decode(raw, first))
+	text, err := Marshal(decode(raw, first))
 	if err != nil {
 		return raw
 	}
@@ -136,9 +136,9 @@ func codeUnit(hex string) rune {
 	return rune(unit)
 }
 
-// marshal writes JSON with sorted keys and without HTML escapes. It fails for a
+// Marshal writes JSON with sorted keys and without HTML escapes. It fails for a
 // number beyond float64.
-func marshal(value any) ([]byte, error) {
+func Marshal(value any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
@@ -146,4 +146,13 @@ func marshal(value any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
+}
+
+// Shorten cuts a text to fit in a line.
+func Shorten(text string) string {
+	const most = 120
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
