@@ -43,6 +43,6 @@ func newRoot() *cobra.Command {
 			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newSchema(), newGlossary())
+	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newGlossary())
 	return root
 }

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // command runs mockrudder with this standard input and returns what it wrote
@@ -244,30 +242,6 @@ func TestAudit(t *testing.T) {
 	}
 	_, code, _ = command(t, "", "audit", "--format", "xml", file)
 	require.Equal(t, 1, code)
-}
-
-func TestSchema(t *testing.T) {
-	out, code, err := command(t, "", "schema", "list")
-	require.NoError(t, err)
-	require.Zero(t, code)
-	require.Equal(t, schemas.Names(), strings.Fields(out))
-	out, _, err = command(t, "", "schema", "list", "users.messages.email.Op*")
-	require.NoError(t, err)
-	require.Equal(t, "braze/users.messages.email.Open\n", out)
-	for _, name := range []string{"users.messages.email.Open", "braze/users.messages.email.Open"} {
-		out, _, err = command(t, "", "schema", "show", name)
-		require.NoError(t, err)
-		want, _ := schemas.Schema("braze/users.messages.email.Open")
-		require.Equal(t, string(want), out)
-	}
-	out, _, err = command(t, "", "schema", "show", "track")
-	require.NoError(t, err)
-	require.Contains(t, out, `"$schema"`)
-	for _, args := range [][]string{{"list", "nothing"}, {"list", "["}, {"show", "nothing"}, {"show"}} {
-		_, code, err = command(t, "", append([]string{"schema"}, args...)...)
-		require.Error(t, err)
-		require.Equal(t, 1, code)
-	}
 }
 
 func TestDirectoriesAndGzip(t *testing.T) {
