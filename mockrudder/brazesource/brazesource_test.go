@@ -48,16 +48,19 @@ func TestRecordedCases(t *testing.T) {
 
 // testdata/unusual.jsonl has cases that are not recorded. A JavaScript engine made
 // the messages that it wants, so that the order of keys and the format of numbers
-// count too; "" is an event that is dropped.
+// count too; "" is an event that is dropped. testdata/paths.jsonl has random keys
+// with dots and backslashes; its messages were made with a plain walk along each path.
 func TestUnusualEvents(t *testing.T) {
-	text, err := os.ReadFile("testdata/unusual.jsonl")
-	require.NoError(t, err)
-	for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
-		var c struct{ Event, Want string }
-		require.NoError(t, json.Unmarshal([]byte(line), &c))
-		t.Run(c.Event, func(t *testing.T) {
-			require.Equal(t, c.Want, transformOne(t, New(), c.Event))
-		})
+	for _, file := range []string{"testdata/unusual.jsonl", "testdata/paths.jsonl"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
+			var c struct{ Event, Want string }
+			require.NoError(t, json.Unmarshal([]byte(line), &c))
+			t.Run(c.Event, func(t *testing.T) {
+				require.Equal(t, c.Want, transformOne(t, New(), c.Event))
+			})
+		}
 	}
 }
 
