@@ -178,9 +178,9 @@ type TransformerState string
 
 // The states for Fault.Transformer.
 const (
-	TransformerDown  TransformerState = gateway.TransformerDown  // 503 after a second
-	TransformerHang  TransformerState = gateway.TransformerHang  // the connection is closed after 30 seconds
-	TransformerError TransformerState = gateway.TransformerError // 500
+	TransformerDown  TransformerState = "down"  // 503 after a second
+	TransformerHang  TransformerState = "hang"  // the connection is closed after 30 seconds
+	TransformerError TransformerState = "error" // 500
 )
 
 // DatabaseState is how the database fails.
@@ -188,8 +188,8 @@ type DatabaseState string
 
 // The states for Fault.Database.
 const (
-	DatabaseDown   DatabaseState = gateway.DatabaseDown   // 500
-	DatabaseLocked DatabaseState = gateway.DatabaseLocked // the connection is closed after 10 seconds
+	DatabaseDown   DatabaseState = "down"   // 500
+	DatabaseLocked DatabaseState = "locked" // the connection is closed after 10 seconds
 )
 
 // Duration is a duration that is text such as "250ms" in JSON. JSON may also have

@@ -86,7 +86,9 @@ func New(opts ...Option) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
+	s.gateway = (&gateway.Gateway{
+		Sources: c.sources, Limiter: gateway.NewLimiter(c.rate, c.rateWindow), Store: s.accept, Answered: s.store.answered, Pause: s.pause,
+	}).Handler()
 	s.query = s.queryHandler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
@@ -144,16 +146,9 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// host makes a Server the gateway.Host of its gateway.
-type host struct{ *Server }
-
-func (h host) Answered(source string, status int) { h.store.answered(source, status) }
-
-func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
-
-// Store validates messages, stores them in order and calls the observer.
-func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
-	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
+// accept validates messages, stores them in order and calls the observer.
+func (s *Server) accept(src *source, r *http.Request, size int, messages []gateway.Message) {
+	now, ip := time.Now().UTC(), requestIP(r)
 	events := make([]Event, len(messages))
 	testID := strings.Clone(r.Header.Get(testIDHeader))
 	for i := range messages {

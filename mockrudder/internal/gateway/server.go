@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -24,29 +23,20 @@ type Source struct {
 	Mapper   *brazesource.Mapper
 }
 
-// Host does the work of a gateway. It is safe for concurrent use.
-type Host interface {
+// Gateway responds as RudderStack's gateway. It is safe for concurrent use, as its
+// functions must be.
+type Gateway struct {
+	Sources map[string]*Source // by key
+	Limiter *rate.Limiter
 	// Store stores messages of a request whose body has size bytes.
-	Store(source *Source, r *http.Request, size int, messages []Message)
+	Store func(source *Source, r *http.Request, size int, messages []Message)
 	// Answered counts a response to a request with this source's key, "" for no
 	// valid key. Status 0 is a connection that was closed without a response.
-	Answered(source string, status int)
+	Answered func(source string, status int)
 	// Pause waits, and says whether the time passed.
-	Pause(ctx context.Context, span time.Duration) bool
-}
+	Pause func(ctx context.Context, span time.Duration) bool
 
-// Gateway responds as RudderStack's gateway. It is safe for concurrent use.
-type Gateway struct {
-	host    Host
-	sources map[string]*Source // by key
-	limiter *rate.Limiter
-	spread  spread
-}
-
-// New returns a gateway for these sources, with a limit of so many events in
-// each window, 0 for none.
-func New(host Host, sources map[string]*Source, events float64, window time.Duration) *Gateway {
-	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window)}
+	spread spread
 }
 
 // WebhookPath is the path that Braze posts to.
@@ -66,9 +56,11 @@ func (g *Gateway) Handler() http.Handler {
 		"/v1/import":       {http.MethodPost: g.imports},
 		"/":                {http.MethodGet: health},
 		"/health":          {http.MethodGet: health},
-		"/version":         {http.MethodGet: version},
-		"/robots.txt":      {http.MethodGet: robots},
-		"/docs":            {http.MethodGet: docs},
+		"/version": {http.MethodGet: static("application/json",
+			`{"BuildDate":"2026-11-01T00:00:00Z","BuiltBy":"mockrudder","Commit":"","Features":["gzip-req-payload"],"Version":"1.83.0"}`)},
+		"/robots.txt": {http.MethodGet: static("text/plain", "User-agent: * \nDisallow: / \n")},
+		"/docs": {http.MethodGet: static("text/html", // in place of RudderStack's page about its HTTP API
+			"<!DOCTYPE html>\n<title>RudderStack HTTP API</title>\n<p>A fake: the API is described at https://www.rudderstack.com/docs/api/http-api/\n")},
 	}
 	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
 		paths["/v1/"+kind] = methods{http.MethodPost: g.messages(keyInHeader, Single(kind))}
@@ -87,23 +79,40 @@ func (g *Gateway) Handler() http.Handler {
 		case handle != nil:
 			handle(w, r)
 		case !knownMethod(r.Method):
-			g.host.Answered("", http.StatusMethodNotAllowed)
-			w.WriteHeader(http.StatusMethodNotAllowed)
+			g.notAllowed(w, nil)
 		case !found:
 			g.refuse(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
 		default:
-			g.host.Answered("", http.StatusMethodNotAllowed)
-			for method := range here {
-				w.Header().Add("Allow", method)
-			}
-			w.WriteHeader(http.StatusMethodNotAllowed)
+			g.notAllowed(w, here)
 		}
 	})
+}
+
+func (g *Gateway) notAllowed(w http.ResponseWriter, here methods) {
+	g.Answered("", http.StatusMethodNotAllowed)
+	for method := range here {
+		w.Header().Add("Allow", method)
+	}
+	w.WriteHeader(http.StatusMethodNotAllowed)
 }
 
 // knownMethod says whether RudderStack's router knows a method.
 func knownMethod(method string) bool {
 	return slices.Contains([]string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}, method)
+}
+
+// health is the response of an idle server 1.83.
+func health(w http.ResponseWriter, r *http.Request) {
+	static("application/json", `{"appType":"EMBEDDED","server":"UP","db":"UP","acceptingEvents":"TRUE","routingEvents":"TRUE",`+
+		`"mode":"NORMAL","backendConfigMode":"JSON","lastSync":"`+time.Now().UTC().Format(time.RFC3339)+`","lastRegulationSync":""}`+"\n")(w, r)
+}
+
+// static serves a text that is the same at any time.
+func static(kind, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind+"; charset=utf-8")
+		_, _ = w.Write([]byte(text))
+	}
 }
 
 // keyReader returns the write key of a request, and the refusal if it is "".
@@ -137,7 +146,7 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	if key == "" {
 		return nil, missing
 	}
-	src := g.sources[key]
+	src := g.Sources[key]
 	switch {
 	case src == nil || webhook && !src.Webhook:
 		return nil, WrongKey
@@ -150,7 +159,7 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 // refuse answers with a refusal and counts it for the source with this key, "" for no
 // valid key.
 func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
-	g.host.Answered(key, no.Status)
+	g.Answered(key, no.Status)
 	http.Error(w, no.Text, no.Status)
 }
 
@@ -160,7 +169,7 @@ func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
 		g.refuse(w, key, no)
 		return
 	}
-	g.host.Answered(key, http.StatusOK)
+	g.Answered(key, http.StatusOK)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok"))
 }
@@ -172,16 +181,12 @@ func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReade
 		g.refuse(w, "", no)
 		return nil, "", false
 	}
-	body, err := readAll(Uncompressed(r), MaxRead, r.ContentLength)
-	switch {
-	case errors.Is(err, errTooLong):
-		g.refuse(w, src.Key, TooLarge)
-	case err != nil:
-		g.refuse(w, src.Key, BrokenBody)
-	default:
-		return src, body, true
+	body, err := readAll(http.MaxBytesReader(nil, Uncompressed(r), MaxRead), r.ContentLength)
+	if err != nil {
+		g.refuse(w, src.Key, tooLong(err, BrokenBody))
+		return nil, "", false
 	}
-	return nil, "", false
+	return src, body, true
 }
 
 // messages handles the calls with RudderStack messages. RudderStack checks in this
@@ -204,13 +209,13 @@ func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
 // take stores valid messages, unless the rate limit or a failing database prevents
 // it.
 func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Message) *Refusal {
-	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.AllowN(time.Now(), len(messages)) {
+	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.Limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
 	}
 	if no := g.database(r, src.Key); no != nil {
 		return no
 	}
-	g.host.Store(src, r, size, messages)
+	g.Store(src, r, size, messages)
 	return nil
 }
 
@@ -251,7 +256,7 @@ func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, "", no)
 		return
 	}
-	g.host.Answered(src.Key, http.StatusOK)
+	g.Answered(src.Key, http.StatusOK)
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -277,13 +282,13 @@ func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 	out := Webhook(src.Mapper, body)
 	if out.After > 0 {
-		g.host.Pause(r.Context(), out.After)
+		g.Pause(r.Context(), out.After)
 	}
 	if out.Closed {
 		g.abort(src.Key)
 	}
 	no = out.Refusal
-	if shared := g.spread.with(g.host, r, &out); shared != nil {
+	if shared := g.spread.with(g, r, &out); shared != nil {
 		no = shared
 	}
 	if no == nil {
@@ -306,7 +311,7 @@ const transformerBatch = 20 * time.Millisecond
 
 // with returns the refusal that a request shares with others of its batch, after the
 // end of the batch, or nil.
-func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
+func (b *spread) with(g *Gateway, r *http.Request, out *Outcome) *Refusal {
 	b.mu.Lock()
 	now := time.Now()
 	switch {
@@ -319,7 +324,7 @@ func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	}
 	no, rest := b.no, b.until.Sub(now)
 	b.mu.Unlock()
-	host.Pause(r.Context(), rest)
+	g.Pause(r.Context(), rest)
 	return no
 }
 
@@ -339,7 +344,7 @@ func (g *Gateway) pixel(kind string) http.HandlerFunc {
 				_ = g.take(src, r, len(message), messages)
 			}
 		}
-		g.host.Answered(key, http.StatusOK)
+		g.Answered(key, http.StatusOK)
 		w.Header().Set("Content-Type", "image/gif")
 		_, _ = w.Write([]byte(pixelImage))
 	}
