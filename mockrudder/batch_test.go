@@ -11,51 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// Cases of the HTTP API that are not recorded.
-func TestBatchAnswers(t *testing.T) {
-	const good = `{"type":"track","event":"E","userId":"u"}`
-	padding := strings.Repeat(" ", mockrudder.MaxRequestBytes)
-	for _, c := range []struct {
-		name, path, body, want string
-		stored                 int
-	}{
-		{"a null batch", batchPath, `{"batch":null}`, "400 empty batch payload", 0},
-		{"a number beyond float64 in a single call", "/v1/track", `{"userId":"u","x":1e400}`, "400 invalid json", 0},
-		{"the first key batch counts", batchPath, `{"batch":[` + good + `],"batch":5}`, "200 ok", 1},
-		{"the first bad message decides: identity", batchPath, `{"batch":[{},5]}`, "400 request neither has anonymousId nor userId", 0},
-		{"the first bad message decides: object", batchPath, `{"batch":[5,{}]}`, "400 event is not a valid rudder event", 0},
-		{"JSON before messages", batchPath, `{"batch":[5,{}]`, "400 invalid json", 0},
-		{"two documents", batchPath, `{"batch":[` + good + `]}{}`, "400 invalid json", 0},
-		{"byte-order mark", batchPath, "\xef\xbb\xbf" + `{"batch":[` + good + `]}`, "400 invalid json", 0},
-		{"space around", batchPath, " \n{\"batch\" : [ " + good + " ] }\t", "200 ok", 1},
-		{"false and 0 are ids here", batchPath, `{"batch":[{"userId":false},{"anonymousId":0}]}`, "200 ok", 2},
-		{"a null id is none", batchPath, `{"batch":[{"userId":null,"anonymousId":"\u00a0\t"}]}`, "400 request neither has anonymousId nor userId", 0},
-		{"too large", batchPath, `{"batch":[` + good + `]}` + padding, "413 request size exceeds max limit", 0},
-		{"identity before size", batchPath, `{"batch":[{}]}` + padding, "400 request neither has anonymousId nor userId", 0},
-		{"exactly the limit", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes), "200 ok", 1},
-		{"one more", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "413 request size exceeds max limit", 0},
-		{"single call too large", "/v1/track", pad(good, mockrudder.MaxRequestBytes-19), "413 request size exceeds max limit", 0},
-		{"a single call has a wrapper", "/v1/track", pad(good, mockrudder.MaxRequestBytes-20), "200 ok", 1},
-		{"an audience list has no limit", "/v1/audiencelist", good + padding, "200 ok", 1},
-		{"nor has a batch with one", batchPath, `{"batch":[` + good + `,{"type":"audiencelist","userId":"u"}]}` + padding, "200 ok", 2},
-		{"a record needs no identity", batchPath, `{"batch":[{"type":"record"},{"type":"extract"}]}`, "200 ok", 2},
-		{"20,000 levels", batchPath, `{"batch":[{"userId":"u","x":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}]}`, "200 ok", 1},
-		{"a number beyond float64, by its digits", batchPath, `{"batch":[{"userId":"u","x":[` + strings.Repeat("9", 400) + `]}]}`, "400 invalid json", 0},
-		{"a number below float64", batchPath, `{"batch":[{"userId":"u","x":1e-400}]}`, "200 ok", 1},
-		{"trailing slash", "/v1/batch/", `{}`, "404 404 page not found", 0},
-		{"double slash", "/v1//batch", `{}`, "404 404 page not found", 0},
-		{"import of two users, one bad", "/v1/import", `{"batch":[` + good + `,{"userId":"v"},{"type":"track"},5]}`, "400 request neither has anonymousId nor userId", 2},
-		{"import of an object", "/v1/import", `{"batch":` + good + `}`, "400 event is not a valid rudder event", 0},
-		{"broken import", "/v1/import", `{"batch":[`, "400 invalid json", 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := server(t)
-			require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body}.answer(t, s))
-			require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
-		})
-	}
-}
-
 // pad puts spaces behind a text until it has n bytes.
 func pad(text string, n int) string { return text + strings.Repeat(" ", n-len(text)) }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,6 +74,27 @@ func TestRecordedAnswers(t *testing.T) {
 			for i, want := range c.Want.Messages {
 				requireStored(t, string(want), events[i].Message())
 			}
+		})
+	}
+}
+
+// testdata/answers.jsonl has cases that are not recorded. In a body … stands for so
+// much of fill that the body has size bytes.
+func TestAnswers(t *testing.T) {
+	text, err := os.ReadFile("testdata/answers.jsonl")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		var c struct {
+			Name, Path, Key, Body, Fill, Want string
+			Headers                           []string
+			Size, Stored                      int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &c))
+		t.Run(c.Name, func(t *testing.T) {
+			s := server(t)
+			body := strings.Replace(c.Body, "…", strings.Repeat(c.Fill, max(0, c.Size-len(c.Body)+len("…"))), 1)
+			require.Equal(t, c.Want, probe{path: c.Path, key: c.Key, body: body, headers: c.Headers}.answer(t, s))
+			require.Len(t, s.Events(mockrudder.Filter{}), c.Stored)
 		})
 	}
 }
