@@ -19,25 +19,6 @@ import (
 // called from many goroutines at once, before the list of faults is consulted.
 type Control func(r *http.Request, body string) (fault Fault, hit bool)
 
-// Control adds a function that decides about requests, after those already in
-// force. It stays in force until it is removed; Reset keeps it.
-func (s *Server) Control(decide Control) (remove func()) { return s.faults.control(decide) }
-
-// Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error {
-	_, err := s.faults.add(fault)
-	return err
-}
-
-// RemoveFault removes the fault with this id, and says whether there was one.
-func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
-
-// SetFaults replaces the faults in force; with no argument it removes them.
-func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
-
-// Faults returns the faults in force, with how often each has hit.
-func (s *Server) Faults() []Fault { return s.faults.all() }
-
 // faults is the list in force. It is safe for concurrent use.
 type faults struct {
 	mu     sync.Mutex
@@ -52,8 +33,40 @@ func newFaults(seed uint64) *faults {
 	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
 }
 
-// set replaces the whole list; all counts start at 0.
-func (f *faults) set(list []Fault) error {
+// Control adds a function that decides about requests, after those already in
+// force. It stays in force until it is removed; Reset keeps it.
+func (s *Server) Control(decide Control) (remove func()) {
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.controls = append(f.controls, &decide)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.controls = slices.DeleteFunc(slices.Clone(f.controls), func(c *Control) bool { return c == &decide })
+	}
+}
+
+// Fault adds a fault to those in force.
+func (s *Server) Fault(fault Fault) error {
+	_, err := s.faults.add(fault)
+	return err
+}
+
+// RemoveFault removes the fault with this id, and says whether there was one.
+func (s *Server) RemoveFault(id string) bool {
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
+	return len(f.list) < before
+}
+
+// SetFaults replaces the faults in force, and all counts start at 0; with no argument
+// it removes them.
+func (s *Server) SetFaults(list ...Fault) error {
+	f := s.faults
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fresh := make([]Fault, 0, len(list))
@@ -65,6 +78,13 @@ func (f *faults) set(list []Fault) error {
 	}
 	f.list = fresh
 	return nil
+}
+
+// Faults returns the faults in force, with how often each has hit.
+func (s *Server) Faults() []Fault {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	return append([]Fault{}, s.faults.list...)
 }
 
 // add appends a fault and returns it with its id.
@@ -98,31 +118,6 @@ func (f *faults) prepare(fault *Fault, list []Fault) error {
 	}
 	fault.Hits, fault.seen = 0, 0
 	return nil
-}
-
-func (f *faults) remove(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	before := len(f.list)
-	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
-	return len(f.list) < before
-}
-
-func (f *faults) all() []Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]Fault{}, f.list...)
-}
-
-func (f *faults) control(decide Control) (remove func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.controls = append(f.controls, &decide)
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.controls = slices.DeleteFunc(slices.Clone(f.controls), func(c *Control) bool { return c == &decide })
-	}
 }
 
 // pick returns the fault that hits a request, if one does, and counts it.
@@ -184,19 +179,11 @@ func peekBody(r *http.Request) string {
 	return text.String()
 }
 
-// buffered reads up to MaxRead bytes of a body, and returns one that reads the same,
-// with the same error.
+// buffered reads up to MaxRead bytes of a body, and returns one that reads the same.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
-	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
-	if err == nil {
-		err = io.EOF
-	}
+	text, _ = io.ReadAll(io.LimitReader(body, gateway.MaxRead+1)) // an error comes again with the next Read
 	return text, struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), failing{err}), body}
+	}{io.MultiReader(bytes.NewReader(text), body), body}
 }
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -124,7 +124,7 @@ func (s *Server) Close() { s.close() }
 // Reset removes all messages, counts and faults.
 func (s *Server) Reset() {
 	s.ResetMessages()
-	_ = s.faults.set(nil)
+	_ = s.SetFaults()
 }
 
 // ResetMessages is Reset, but leaves the faults in force.

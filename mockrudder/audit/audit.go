@@ -55,7 +55,7 @@ func New() *Auditor {
 func (a *Auditor) Stream(name string, r io.Reader) error {
 	a.file = name
 	a.exports.AsType = a.AsType
-	lines, err := a.exports.Each(name, r, func(item check.Item) error {
+	err := a.exports.Each(name, r, func(item check.Item) error {
 		if item.Broken != nil {
 			a.finish()
 			a.broken(item)
@@ -69,12 +69,7 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 		return nil
 	})
 	a.finish()
-	a.report.Lines.Total += lines.Total
-	a.report.Lines.Read += lines.Read
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	return err
 }
 
 // Unread adds an error to the report about what could not be read, such as one of
@@ -83,7 +78,7 @@ func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, 
 
 // Report returns the report on everything read so far.
 func (a *Auditor) Report() Report {
-	a.report.Exported = a.exports.Records
+	a.report.Exported, a.report.Lines = a.exports.Records, a.exports.Lines
 	return a.report.sorted()
 }
 

@@ -95,18 +95,8 @@ func (c *Checker) Stream(name string, r io.Reader) (err error) {
 			return fmt.Errorf("compile the schemas: %w", err)
 		}
 	}
-	each := Each
-	if c.as != Rudder {
-		c.exports.AsType = c.AsType
-		each = func(r io.Reader, visit func(Item) error) (Lines, error) { return c.exports.Each(name, r, visit) }
-	}
-	lines, err := each(r, func(item Item) error { return c.item(name, item) })
-	c.summary.Lines.Total += lines.Total
-	c.summary.Lines.Read += lines.Read
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	c.exports.Off, c.exports.AsType = c.as == Rudder, c.AsType
+	return c.exports.Each(name, r, func(item Item) error { return c.item(name, item) })
 }
 
 // Unread adds an error to the report about what could not be read, such as one of
@@ -116,7 +106,7 @@ func (c *Checker) Unread(err error) { c.report.unread = append(c.report.unread, 
 
 // Close ends the report and returns the summary.
 func (c *Checker) Close() (Summary, error) {
-	c.summary.Exported = c.exports.Records
+	c.summary.Exported, c.summary.Lines = c.exports.Records, c.exports.Lines
 	return c.summary, c.report.end(c.summary)
 }
 
