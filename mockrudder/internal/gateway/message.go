@@ -30,12 +30,6 @@ type fields struct {
 	kind, event, userID, anonymousID, messageID, requestIP string
 }
 
-// scan finds the fields of the object that starts at i and returns the index behind
-// it, or jsonlex.Bad. Of duplicate keys the first one counts.
-func (f *fields) scan(w *jsonlex.Walker, i, depth int) int {
-	return w.Fields(i, depth, true, f.named)
-}
-
 func (f *fields) named(key string) *string {
 	switch key {
 	case "type":

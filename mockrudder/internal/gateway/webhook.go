@@ -85,7 +85,7 @@ func transformed(result brazesource.Result) ([]Message, *Refusal) {
 	messages := make([]Message, 0, len(result.Messages))
 	for _, made := range result.Messages {
 		var found fields
-		found.scan(&jsonlex.Walker{Text: made.JSON}, 0, 0)
+		find(made.JSON, found.named)
 		m, ok := found.message(made.Raw, made.JSON)
 		if !ok {
 			return nil, NoIdentity
