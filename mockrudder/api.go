@@ -120,9 +120,10 @@ func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) getRates(r *http.Request) (int, any) {
-	seconds, err := numberOf("seconds", cmp.Or(r.URL.Query().Get("seconds"), "60"), 1, rateSeconds)
-	if err != nil {
-		return http.StatusBadRequest, err
+	var seconds int
+	given := cmp.Or(r.URL.Query().Get("seconds"), "60")
+	if p := numberParam(&seconds, 1, rateSeconds); !p.set(given) {
+		return http.StatusBadRequest, fmt.Errorf("seconds must be %s, not %q", p.want, given)
 	}
 	return http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)}
 }

@@ -24,20 +24,6 @@ func TestOpenAPIRoutes(t *testing.T) {
 	openapitest.Read(t, []byte(openAPI)).RequireRoutes(t, routes)
 }
 
-// Every described parameter has an effect: a wrong value is an error, or it changes the
-// filter.
-func TestEveryFilterParameterIsRead(t *testing.T) {
-	for _, name := range filterParams() {
-		var f Filter
-		err := f.set(name, "true")
-		require.True(t, err != nil || f.String() != Filter{}.String(), name)
-	}
-	for _, name := range listParams() {
-		q := search{count: 1}
-		require.True(t, q.set(name, "x") != nil || q.filter.String() != Filter{}.String(), name)
-	}
-}
-
 // Responses match the description.
 func TestOpenAPIAnswers(t *testing.T) {
 	s, err := New(WithSource("k", Braze), WithSource("off", HTTP, Disabled()))
