@@ -30,8 +30,7 @@ const (
 
 func TestGlossaryCommands(t *testing.T) {
 	dir := t.TempDir()
-	page, newer := filepath.Join(dir, "page.md"), filepath.Join(dir, "glossary.json")
-	require.NoError(t, os.WriteFile(page, []byte(faxPage), 0o600))
+	page, newer := write(t, "page.md", faxPage), filepath.Join(dir, "glossary.json")
 
 	out, code, err := command(t, "", "glossary", "list")
 	require.NoError(t, err)
@@ -82,8 +81,7 @@ func TestGlossaryCommands(t *testing.T) {
 // validate and serve use a newer glossary.
 func TestNewerGlossary(t *testing.T) {
 	dir := t.TempDir()
-	page, newer := filepath.Join(dir, "page.md"), filepath.Join(dir, "glossary.json")
-	require.NoError(t, os.WriteFile(page, []byte(faxPage), 0o600))
+	page, newer := write(t, "page.md", faxPage), filepath.Join(dir, "glossary.json")
 	_, code, _ := command(t, "", "glossary", "refresh", page, "--out", newer)
 	require.Equal(t, 2, code)
 
