@@ -1,6 +1,7 @@
 package brazesource
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -12,69 +13,53 @@ type function struct {
 	params float64
 }
 
+// The functions that values inherit.
+var (
+	objectMethods = methods("toString valueOf toLocaleString",
+		"hasOwnProperty __lookupGetter__ __lookupSetter__ isPrototypeOf propertyIsEnumerable",
+		"__defineGetter__ __defineSetter__")
+	arrayMethods = methods("pop reverse shift keys entries values flat toReversed",
+		"at concat fill find findIndex findLast findLastIndex lastIndexOf push unshift sort includes indexOf join forEach filter flatMap map every some "+
+			"reduce reduceRight toSorted",
+		"copyWithin slice splice toSpliced with")
+	functionMethods = methods("", "bind call", "apply")
+)
+
+// methods are functions by their names, from lists of those with no, one and two
+// parameters.
+func methods(lists ...string) map[string]*function {
+	all := map[string]*function{}
+	for params, names := range lists {
+		for name := range strings.FieldsSeq(names) {
+			all[name] = &function{name, float64(params)}
+		}
+	}
+	return all
+}
+
 // inherited returns an inherited property of an object, array or function, which a
 // path can lead to: properties.toString.x is a property of a function.
 func inherited(target value, key string) (v value, ok bool, err error) {
-	names := ""
+	constructor, own := "Object", objectMethods
 	switch target.(type) {
 	case *array:
-		names = arrayMethods
+		constructor, own = "Array", arrayMethods
 	case *function:
-		names = functionMethods
+		constructor, own = "Function", functionMethods
 		if key == "arguments" || key == "caller" {
 			return nil, false, errThrown // reading them is forbidden
 		}
 	}
-	switch {
-	case key == "__proto__":
+	switch key {
+	case "__proto__":
 		return &object{}, true, nil
-	case key == "constructor":
-		return &function{name: constructorName(target), params: 1}, true, nil
-	case isObjectMethod(key) || hasWord(names, key):
-		return &function{name: key, params: paramsOf(key)}, true, nil
+	case "constructor":
+		return &function{constructor, 1}, true, nil
+	}
+	if method := cmp.Or(own[key], objectMethods[key]); method != nil {
+		return method, true, nil
 	}
 	return nil, false, nil
-}
-
-// isObjectMethod is called for every key that an event does not have.
-func isObjectMethod(key string) bool {
-	switch key {
-	case "__defineGetter__", "__defineSetter__", "hasOwnProperty", "__lookupGetter__", "__lookupSetter__",
-		"isPrototypeOf", "propertyIsEnumerable", "toString", "valueOf", "toLocaleString":
-		return true
-	}
-	return false
-}
-
-const (
-	arrayMethods = " at concat copyWithin fill find findIndex findLast findLastIndex lastIndexOf pop push reverse shift unshift slice sort splice includes indexOf join keys entries values forEach filter flat flatMap map every some reduce reduceRight toReversed toSorted toSpliced with "
-	// The functions of Function.prototype.
-	functionMethods = " apply bind call "
-)
-
-func hasWord(words, word string) bool {
-	return word != "" && words != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
-}
-
-func constructorName(target value) string {
-	switch target.(type) {
-	case *array:
-		return "Array"
-	case *function:
-		return "Function"
-	}
-	return "Object"
-}
-
-// paramsOf is the number of parameters of an inherited function.
-func paramsOf(name string) float64 {
-	switch {
-	case hasWord(" __defineGetter__ __defineSetter__ copyWithin slice splice toSpliced with apply ", name):
-		return 2
-	case hasWord(" toString valueOf toLocaleString pop reverse shift keys entries values flat toReversed ", name):
-		return 0
-	}
-	return 1
 }
 
 // get reads a property, own or inherited, as JavaScript's in and [] do.
