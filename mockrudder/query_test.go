@@ -247,29 +247,6 @@ func TestQueryPages(t *testing.T) {
 	require.Len(t, query(t, s, "limit=0").Events, 0)
 }
 
-func TestQueryMistakes(t *testing.T) {
-	s := server(t)
-	for path, want := range map[string]string{
-		"GET /_mock/events?valid=yes":     "400 valid must be true or false",
-		"GET /_mock/events?after=x":       "400 after must be a cursor",
-		"GET /_mock/events?limit=-1":      "400 limit must be a whole number",
-		"GET /_mock/events?limit=1000001": "400 limit must be a whole number",
-		"GET /_mock/events?count=x":       "400 count must be a whole number",
-		"GET /_mock/events?wait=soon":     "400 wait must be a duration",
-		"GET /_mock/events?wait=1h":       "400 wait must be a duration",
-		"GET /_mock/events?user=u":        "400 unknown parameter",
-		"GET /_mock/events?a=%zz":         "400 query",
-		"POST /_mock/events":              "405 no such method",
-		"GET /_mock/other":                "404 no such path",
-	} {
-		method, target, _ := strings.Cut(path, " ")
-		answer := probe{method: method, path: target}.send(s)
-		var problem struct{ Error string }
-		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &problem), path)
-		require.Contains(t, fmt.Sprintf("%d %s", answer.Code, problem.Error), want)
-	}
-}
-
 func TestQueryWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := server(t)
