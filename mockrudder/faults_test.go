@@ -229,6 +229,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
 
 	require.Contains(t, put(`nonsense`), `400 {"error":"faults: `)
+	require.Contains(t, put(`[{"status":500},{}]`), `fault 2: a fault needs one of `)
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "an error changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)
