@@ -13,38 +13,16 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Control decides about a request in a test's own code, where the limits of a Fault
-// are not enough: if hit is true, the request gets the returned Fault, whatever its
-// limits. body is the request's body, uncompressed as far as possible. Control is
-// called from many goroutines at once, before the list of faults is consulted.
-type Control func(r *http.Request, body string) (fault Fault, hit bool)
-
 // faults is the list in force. It is safe for concurrent use.
 type faults struct {
 	mu     sync.Mutex
 	list   []Fault
 	chance *rand.Rand
 	given  int // ids chosen so far
-
-	controls []*Control
 }
 
 func newFaults(seed uint64) *faults {
 	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
-}
-
-// Control adds a function that decides about requests, after those already in
-// force. It stays in force until it is removed; Reset keeps it.
-func (s *Server) Control(decide Control) (remove func()) {
-	f := s.faults
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.controls = append(f.controls, &decide)
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.controls = slices.DeleteFunc(slices.Clone(f.controls), func(c *Control) bool { return c == &decide })
-	}
 }
 
 // Fault adds a fault to those in force.
@@ -123,19 +101,10 @@ func (f *faults) prepare(fault *Fault, list []Fault) error {
 // pick returns the fault that hits a request, if one does, and counts it.
 func (f *faults) pick(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
-	controls, none, body := f.controls, len(f.list) == 0, ""
-	reads := len(controls) > 0 || slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" })
+	reads, body := slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" }), ""
 	f.mu.Unlock()
-	if none && len(controls) == 0 {
-		return Fault{}, false
-	}
 	if reads {
 		body = peekBody(r) // without the lock: the client sends at its own pace
-	}
-	for _, decide := range controls {
-		if fault, hit := (*decide)(r, body); hit {
-			return fault, true
-		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
