@@ -102,7 +102,11 @@ func (f *faults) prepare(fault *Fault, list []Fault) error {
 func (f *faults) pick(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
 	reads, body := slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" }), ""
+	none := len(f.list) == 0
 	f.mu.Unlock()
+	if none {
+		return Fault{}, false
+	}
 	if reads {
 		body = peekBody(r) // without the lock: the client sends at its own pace
 	}
