@@ -18,13 +18,24 @@ type store struct {
 	mu      sync.Mutex
 	events  []*Event // the oldest first; a stored event does not change
 	bytes   int
+	tally   tally
+	rates   rates
+	changed chan struct{} // closed on the next change; nil if nothing waits for it
+	storeState
+}
+
+// storeState is where a store is.
+type storeState struct {
 	last    uint64 // sequence number of the newest message; a reset keeps it
 	resets  int
 	resetAt uint64 // last at the time of the last reset
 	version uint64 // grows with every change, of counts too
-	tally   tally
-	rates   rates
-	changed chan struct{} // closed on the next change; nil if nothing waits for it
+}
+
+func (s *store) state() storeState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.storeState
 }
 
 func newStore(keep, keepBytes int) *store {
