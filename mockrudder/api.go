@@ -128,20 +128,12 @@ func (s *Server) getRates(r *http.Request) (int, any) {
 	return http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)}
 }
 
-// sourceJSON is a source in the query API.
-type sourceJSON struct {
-	Key      string `json:"key"`
-	Kind     Kind   `json:"kind"`
-	Disabled bool   `json:"disabled"`
-}
-
 func (s *Server) getSources(*http.Request) (int, any) {
-	list := []sourceJSON{}
+	list := []*source{}
 	for _, key := range slices.Sorted(maps.Keys(s.config.sources)) {
-		src := s.config.sources[key]
-		list = append(list, sourceJSON{key, kindOf(src), src.Disabled})
+		list = append(list, s.config.sources[key])
 	}
-	return http.StatusOK, map[string][]sourceJSON{"sources": list}
+	return http.StatusOK, map[string][]*source{"sources": list}
 }
 
 func (s *Server) postReset(r *http.Request) (int, any) {

@@ -15,11 +15,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Defaults of a server.
 const (
-	// DefaultKeep is how many of the newest messages a server keeps.
-	DefaultKeep = 100_000
-	// DefaultKeepBytes is how many bytes they may take together.
+	// DefaultKeep and DefaultKeepBytes are how many of the newest messages a server
+	// keeps, and how many bytes they may take together.
+	DefaultKeep      = 100_000
 	DefaultKeepBytes = 512 << 20
 	// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for
 	// the batch that the transformation makes of it.
@@ -34,10 +33,8 @@ type Kind string
 
 // The kinds of source.
 const (
-	// Braze is a webhook source for Braze.
-	Braze Kind = "braze"
-	// HTTP is a source for the HTTP API only; the webhook refuses its key.
-	HTTP Kind = "http"
+	Braze Kind = gateway.Braze // a webhook source for Braze
+	HTTP  Kind = "http"        // for the HTTP API only; the webhook refuses its key
 )
 
 // Option changes a server that New or Start makes.
@@ -63,13 +60,6 @@ type config struct {
 
 type source = gateway.Source
 
-func kindOf(src *source) Kind {
-	if src.Webhook {
-		return Braze
-	}
-	return HTTP
-}
-
 // SourceOption changes a source.
 type SourceOption func(*source) error
 
@@ -77,7 +67,7 @@ type SourceOption func(*source) error
 // source, and wkHTTP, an HTTP source.
 func WithSource(key string, kind Kind, opts ...SourceOption) Option {
 	return func(c *config) {
-		src := &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
+		src := &source{Key: key, Kind: string(kind), Mapper: brazesource.New()}
 		var err error
 		for _, opt := range opts {
 			err = cmp.Or(err, opt(src))
@@ -132,14 +122,12 @@ func CustomMapping(text []byte) SourceOption {
 	}
 }
 
-// WithKeep sets how many of the newest messages are kept; older ones are only
-// counted. The default is DefaultKeep.
+// WithKeep sets how many of the newest messages are kept; older ones are only counted.
 func WithKeep(n int) Option {
 	return func(c *config) { c.keep = n }
 }
 
-// WithKeepBytes sets how many bytes the kept messages may take together. The default
-// is DefaultKeepBytes.
+// WithKeepBytes sets how many bytes the kept messages may take together.
 func WithKeepBytes(n int) Option {
 	return func(c *config) { c.keepBytes = n }
 }
@@ -164,8 +152,7 @@ func WithObserver(observe func(Event)) Option {
 	return func(c *config) { c.observe = observe }
 }
 
-// WithSeed seeds the random numbers of faults, so that a run can be repeated. The
-// default is 1.
+// WithSeed seeds the random numbers of faults; the default is 1.
 func WithSeed(seed uint64) Option {
 	return func(c *config) { c.seed = seed }
 }
@@ -225,7 +212,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {
-			c.sources[key] = &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
+			c.sources[key] = &source{Key: key, Kind: string(kind), Mapper: brazesource.New()}
 		}
 	}
 	return c, nil

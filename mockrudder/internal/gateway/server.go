@@ -17,11 +17,14 @@ import (
 
 // Source is one source with its write key.
 type Source struct {
-	Key      string
-	Webhook  bool // a webhook source of Braze; others are for the HTTP API only
-	Disabled bool
-	Mapper   *brazesource.Mapper
+	Key      string              `json:"key"`
+	Kind     string              `json:"kind"` // Braze, or else only for the HTTP API
+	Disabled bool                `json:"disabled"`
+	Mapper   *brazesource.Mapper `json:"-"`
 }
+
+// Braze is the kind of a webhook source of Braze.
+const Braze = "braze"
 
 // Gateway responds as RudderStack's gateway. It is safe for concurrent use, as its
 // functions must be.
@@ -148,7 +151,7 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	}
 	src := g.Sources[key]
 	switch {
-	case src == nil || webhook && !src.Webhook:
+	case src == nil || webhook && src.Kind != Braze:
 		return nil, WrongKey
 	case src.Disabled:
 		return nil, SourceDisabled
