@@ -145,13 +145,21 @@ func glossaryDiff() *cobra.Command {
 	})
 }
 
+// checkFormat returns an error for a format of the reports of audit and glossary.
+func checkFormat(format string) error {
+	if format != "text" && format != "json" {
+		return fmt.Errorf("--format must be text or json, not %q", format)
+	}
+	return nil
+}
+
 // comparing makes a command that compares the glossary with sources and writes the
 // report.
 func comparing(cmd *cobra.Command, compare func(*schemas.Glossary, *refresh.Sources) (*refresh.Report, error)) *cobra.Command {
 	format := cmd.Flags().String("format", "text", "how to report: text or json")
 	return withGlossary(cmd, func(to io.Writer, g *schemas.Glossary, args []string) error {
-		if *format != "text" && *format != "json" {
-			return fmt.Errorf("--format must be text or json, not %q", *format)
+		if err := checkFormat(*format); err != nil {
+			return err
 		}
 		sources, err := refresh.Read(args[0], g)
 		if err != nil {

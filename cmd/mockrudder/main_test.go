@@ -212,16 +212,13 @@ func TestAudit(t *testing.T) {
 	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
 	require.Equal(t, 2, code)
 	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
-	// The three formats have the same numbers and the files that could not be read.
+	// Both formats have the same numbers and the files that could not be read.
 	in := "{\"events\":[" + harmful + "," + strings.TrimSpace(good) + "]}\n{\n"
 	const counts = "2 requests, 1 of them refused; 3 events: 1 unchanged, 1 changed, 0 dropped without a word, 1 refused, and 0 refused because of a neighbour; read 1 of 2 lines"
 	for format, want := range map[string][]string{
 		"text": {counts},
 		"json": {`"requests":{"total":2,"refused":1},"events":{"total":3,"unchanged":1,"changed":1,"dropped":0,"refused":1,"refused_beside":0},"lines":{"total":2,"read":1}`,
 			`"unread":["lstat no/where`},
-		"junit": {counts, `<testsuite name="mockrudder audit" tests="4" failures="2" errors="1">`, `<error message="lstat no/where`,
-			`classname="braze" name="t">`, `<failure message="properties.a.b moved: 1 events">`,
-			`name="users.behaviors.app.SessionStart">`, `<system-out>1 events, 1 of them unchanged</system-out>`},
 	} {
 		out, code, _ = command(t, in, "audit", "--format", format, "-", "no/where")
 		require.Equal(t, 1, code)
@@ -229,7 +226,7 @@ func TestAudit(t *testing.T) {
 			require.Contains(t, out, part, format)
 		}
 	}
-	_, code, _ = command(t, "", "audit", "--format", "xml", file)
+	_, code, _ = command(t, "", "audit", "--format", "junit", file)
 	require.Equal(t, 1, code)
 }
 

@@ -43,7 +43,7 @@ type event struct {
 
 // New returns an Auditor that has read nothing.
 func New() *Auditor {
-	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}
+	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}}
 }
 
 // Stream reads recorded requests from r, which the report calls name: request bodies
@@ -104,7 +104,6 @@ func (a *Auditor) broken(item check.Item) {
 	a.report.Requests.Refused++
 	a.report.Events.Total++
 	a.report.Events.Refused++
-	a.count("")
 	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
 }
 
@@ -126,8 +125,7 @@ func (a *Auditor) finish() {
 	}
 	for _, e := range a.request.events {
 		if len(stored) > 0 && stored[0].Raw == e.raw {
-			parsed := parseEvent(e.raw)
-			a.compare(parsed, e, &stored[0], a.count(parsed.eventType))
+			a.compare(parseEvent(e.raw), e, &stored[0])
 			stored = stored[1:]
 			continue
 		}
@@ -171,7 +169,6 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 func (a *Auditor) each(e event, refused bool, whole answer) {
 	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
 	parsed := parseEvent(e.raw)
-	count := a.count(parsed.eventType)
 	switch {
 	case alone == allFailed && (!refused || whole != allFailed):
 		a.report.Events.Dropped++
@@ -191,31 +188,15 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 	case refused:
 		a.report.Events.RefusedBeside++
 	case len(stored) == 1:
-		a.compare(parsed, e, &stored[0], count)
+		a.compare(parsed, e, &stored[0])
 	}
-}
-
-// count counts an event by type, with a limit on the number of types.
-func (a *Auditor) count(eventType string) *typeCount {
-	const other, most = "(other types)", 1000
-	n := a.report.types[eventType]
-	switch {
-	case n == nil && len(a.report.types) >= most && eventType != other:
-		return a.count(other)
-	case n == nil:
-		n = &typeCount{}
-		a.report.types[eventType] = n
-	}
-	n.events++
-	return n
 }
 
 // compare reports the differences between an event and its stored message.
-func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message, count *typeCount) {
+func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message) {
 	found := differences(sent, stored)
 	if len(found) == 0 {
 		a.report.Events.Unchanged++
-		count.unchanged++
 		return
 	}
 	a.report.Events.Changed++

@@ -10,7 +10,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 )
 
 // What is what happens to an event or one of its fields.
@@ -55,12 +54,7 @@ type Report struct {
 	Unread []string `json:"unread"`
 	// NotListed counts findings of kinds that are not listed, as there are too many.
 	NotListed int `json:"findings_not_listed"`
-
-	types map[string]*typeCount
 }
-
-// typeCount counts the events of a type.
-type typeCount struct{ events, unchanged int }
 
 // Finding is one kind of change to one property of one event type.
 type Finding struct {
@@ -120,18 +114,10 @@ func (r Report) sorted() Report {
 	return r
 }
 
-// Write writes the report in a format: text, json or junit.
-func (r Report) Write(w io.Writer, format string) error {
-	switch format {
-	case "text":
-		return r.WriteText(w)
-	case "json":
-		_, err := fmt.Fprintln(w, encode(r))
-		return err
-	case "junit":
-		return r.writeJUnit(w)
-	}
-	return check.CheckFormat(format)
+// WriteJSON writes the report as one JSON document.
+func (r Report) WriteJSON(w io.Writer) error {
+	_, err := fmt.Fprintln(w, encode(r))
+	return err
 }
 
 // WriteText writes the report as a table for people.
@@ -141,7 +127,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintln(table, "EVENT TYPE\tPROPERTY\tWHAT\tEVENTS\tDETAIL\tEXAMPLE")
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, noType), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, f.Example)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, "(none)"), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, f.Example)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -152,9 +138,6 @@ func (r Report) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintln(w, r.summary())
 	return err
 }
-
-// noType is shown if there is no event type.
-const noType = "(none)"
 
 func (e Example) String() string {
 	text := fmt.Sprintf("%s:%d", e.File, e.Line)
@@ -172,29 +155,4 @@ func (r Report) summary() string {
 	e := r.Events
 	return fmt.Sprintf("%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines",
 		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, check.Taken(r.Exported), r.Lines.Read, r.Lines.Total)
-}
-
-// writeJUnit writes a suite that counts events, of which all but the unchanged ones
-// failed. A case is an event type, with a failure for each finding.
-func (r Report) writeJUnit(w io.Writer) error {
-	suite := junit.Suite{Name: "mockrudder audit", Tests: r.Events.Total, Failures: r.Events.Total - r.Events.Unchanged, Out: r.summary()}
-	cases := map[string]*junit.Case{}
-	of := func(eventType string) *junit.Case {
-		name := cmp.Or(eventType, noType)
-		if cases[name] == nil {
-			cases[name] = &junit.Case{Class: "braze", Name: name}
-			suite.Cases = append(suite.Cases, cases[name])
-		}
-		return cases[name]
-	}
-	for name, n := range r.types {
-		of(name).Out = fmt.Sprintf("%d events, %d of them unchanged", n.events, n.unchanged)
-	}
-	for _, f := range r.Findings {
-		c := of(f.EventType)
-		c.Failures = append(c.Failures, &junit.Failure{
-			Message: fmt.Sprintf("%s %s: %d events", cmp.Or(f.Property, "the event"), f.What, f.Events),
-			Text:    fmt.Sprintf("%s, the first at %s", f.Detail, f.Example)})
-	}
-	return suite.Write(w, r.Unread)
 }

@@ -72,7 +72,10 @@ func New(as As, format string, out io.Writer) (*Checker, error) {
 	if as != Auto && as != Braze && as != Rudder {
 		return nil, fmt.Errorf("--as must be %s, %s or %s, not %q", Auto, Braze, Rudder, as)
 	}
-	return &Checker{as: as, report: newReport(format, out)}, CheckFormat(format)
+	if format != "text" && format != "json" && format != "junit" {
+		return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
+	}
+	return &Checker{as: as, report: newReport(format, out)}, nil
 }
 
 // builtIn is the validator of the built-in glossary, compiled once for all Checkers.

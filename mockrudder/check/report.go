@@ -3,11 +3,13 @@ package check
 import (
 	"cmp"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -15,14 +17,6 @@ import (
 // maxGroups is how many kinds of drift are counted separately, and in JUnit how many
 // invalid events of a type are listed.
 const maxGroups = 1000
-
-// CheckFormat returns an error for a format of reports that does not exist.
-func CheckFormat(format string) error {
-	if format != "text" && format != "json" && format != "junit" {
-		return fmt.Errorf("--format must be text, json or junit, not %q", format)
-	}
-	return nil
-}
 
 // report writes verdicts: as text or JSON for each event, as JUnit at the end.
 type report struct {
@@ -46,10 +40,32 @@ type driftCount struct {
 	First  string `json:"first"` // FILE:LINE of the first event that has it
 }
 
-// junitCase is an event type in JUnit, with a failure for each invalid event.
+// junitSuite is a report that CI systems show as test results. It counts events.
+type junitSuite struct {
+	XMLName  xml.Name     `xml:"testsuite"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Cases    []*junitCase `xml:"testcase"`
+	Out      string       `xml:"system-out"`
+}
+
+// junitCase is an event type, with a failure for each invalid event, or an input that
+// could not be read.
 type junitCase struct {
-	junit.Case
+	Class    string         `xml:"classname,attr"`
+	Name     string         `xml:"name,attr"`
+	Failures []junitFailure `xml:"failure,omitempty"`
+	Error    *junitFailure  `xml:"error,omitempty"`
+	Out      string         `xml:"system-out,omitempty"`
+
 	events, invalid int
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
 }
 
 func newReport(format string, out io.Writer) report {
@@ -113,7 +129,7 @@ func (p *report) addCase(r Result) {
 		}
 		key := string(r.As) + " " + name
 		if c = p.cases[key]; c == nil {
-			c = &junitCase{Case: junit.Case{Class: string(r.As), Name: name}}
+			c = &junitCase{Class: string(r.As), Name: name}
 			p.cases[key] = c
 		}
 	}
@@ -123,7 +139,7 @@ func (p *report) addCase(r Result) {
 	}
 	c.invalid++
 	if len(c.Failures) < maxGroups {
-		c.Failures = append(c.Failures, &junit.Failure{Message: place(r) + " is invalid", Text: findings(r)})
+		c.Failures = append(c.Failures, junitFailure{Message: place(r) + " is invalid", Text: findings(r)})
 	}
 }
 
@@ -164,12 +180,22 @@ func (p *report) end(s Summary) error {
 		_, err := fmt.Fprintf(p.out, "%s%s\n", before, text[1:])
 		return err
 	}
-	all := junit.Suite{Name: "mockrudder validate", Tests: s.Events, Failures: s.Invalid, Out: s.text()}
-	for _, c := range p.cases {
+	return p.endJUnit(s)
+}
+
+func (p *report) endJUnit(s Summary) error {
+	all := junitSuite{Name: "mockrudder validate", Tests: s.Events + len(p.unread), Failures: s.Invalid, Errors: len(p.unread), Out: s.text()}
+	for _, key := range slices.Sorted(maps.Keys(p.cases)) {
+		c := p.cases[key]
 		c.Out = fmt.Sprintf("%d events, %d of them invalid", c.events, c.invalid)
-		all.Cases = append(all.Cases, &c.Case)
+		all.Cases = append(all.Cases, c)
 	}
-	return all.Write(p.out, p.unread)
+	for _, message := range p.unread {
+		all.Cases = append(all.Cases, &junitCase{Class: "input", Name: "could not be read", Error: &junitFailure{Message: message}})
+	}
+	text, _ := xml.MarshalIndent(all, "", "  ")
+	_, err := fmt.Fprintf(p.out, "%s%s\n", xml.Header, text)
+	return err
 }
 
 func (p *report) endText(s Summary) error {
