@@ -69,9 +69,13 @@ type difference struct {
 	what                            What
 }
 
-// moved are the fields with a place of their own in the message, by their path in the
+// places are the fields with a place of their own in the message, by their path in the
 // event.
-var moved = map[string]string{
+var places = map[string]string{
+	"event_type":                     "event",
+	"id":                             "messageId",
+	"time":                           "timestamp",
+	"properties":                     "properties", // that are no object
 	"user.user_id":                   "anonymousId",
 	"user.external_user_id":          "userId",
 	"user.device_id":                 "context.device.id",
@@ -87,81 +91,65 @@ var moved = map[string]string{
 }
 
 // differences compares an event with the message that RudderStack would store.
-func differences(sent parsedEvent, stored *gateway.Message) []difference {
+func differences(sent parsedEvent, stored *gateway.Message) (found []difference) {
 	message := decode(stored.Text())
 	message["messageId"] = stored.MessageID
-	var found []difference
-	note := func(d *difference) {
+	properties, _ := message["properties"].(map[string]any)
+	compare := func(path string, before any) {
+		place, moved := places[path]
+		name, isProperty := strings.CutPrefix(path, "properties.")
+		after, there := properties[name]
+		var d *difference
+		switch {
+		case path == "time":
+			d = sameTime(before, message["timestamp"])
+		case moved || !isProperty:
+			d = sameField(path, before, at(message, place))
+		case there:
+			d = sameValue(path, before, after)
+		default:
+			d = find(path, name, before, message)
+		}
 		if d != nil {
 			found = append(found, *d)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(sent.object)) {
-		v := sent.object[name]
-		members, isObject := v.(map[string]any)
-		switch {
-		case name == "event_type":
-			note(sameField(name, v, message["event"]))
-		case name == "id":
-			note(sameField(name, v, message["messageId"]))
-		case name == "time":
-			note(sameTime(v, message["timestamp"]))
-		case name == "user" && isObject:
-			for _, member := range slices.Sorted(maps.Keys(members)) {
-				path := "user." + member
-				note(sameField(path, members[member], at(message, moved[path])))
-			}
-		case name == "properties" && isObject:
-			for _, member := range slices.Sorted(maps.Keys(members)) {
-				note(sameProperty(member, members[member], message))
-			}
-		case name == "properties":
-			note(sameField(name, v, message[name]))
-		default:
-			note(sameField(name, v, nil))
+		members, isObject := sent.object[name].(map[string]any)
+		if !isObject || name != "user" && name != "properties" {
+			compare(name, sent.object[name])
+			continue
+		}
+		for _, member := range slices.Sorted(maps.Keys(members)) {
+			compare(name+"."+member, members[member])
 		}
 	}
 	return found
 }
 
-func sameProperty(name string, before any, message map[string]any) *difference {
-	path := "properties." + name
-	if place, ok := moved[path]; ok {
-		return sameField(path, before, at(message, place))
-	}
-	stored, _ := message["properties"].(map[string]any)
-	if after, there := stored[name]; there {
-		return sameValue(path, before, after)
-	}
-	d := find(path, name, before, message)
-	return &d
-}
-
 // find searches for a property that is not under its name.
-func find(path, name string, v any, message map[string]any) difference {
-	d := difference{property: path, before: encode(v), what: Moved}
+func find(path, name string, v any, message map[string]any) *difference {
+	d := &difference{property: path, before: encode(v), what: Moved}
+	properties := encode(message["properties"])
 	if after, ok := message[path]; ok && strings.Contains(name, "/") {
 		d.detail, d.after = "to a key of its own at the top of the message", encode(after)
 		return d
 	}
 	if list, ok := message["properties"].([]any); ok {
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(list) {
-			d.detail, d.after = "properties became a list", encode(message["properties"])
-			return d
+		if i, err := strconv.Atoi(name); err != nil || i < 0 || i >= len(list) {
+			d.what = Lost
 		}
-		d.what, d.detail, d.after = Lost, "properties became a list", encode(message["properties"])
+		d.detail, d.after = "properties became a list", properties
 		return d
 	}
-	for _, other := range []string{strings.ReplaceAll(path, `\`, ""), path} {
-		if after := at(message, other); after != nil && other != "properties."+name {
-			d.detail, d.after = "a backslash is gone from its name", encode(after)
-			return d
-		} else if after != nil {
-			d.detail, d.after = "a name with dots became objects inside each other", encode(message["properties"])
-			return d
-		}
+	unescaped := strings.ReplaceAll(path, `\`, "")
+	if after := at(message, unescaped); after != nil && unescaped != path {
+		d.detail, d.after = "a backslash is gone from its name", encode(after)
+	} else if at(message, path) != nil {
+		d.detail, d.after = "a name with dots became objects inside each other", properties
+	} else {
+		d.what, d.detail = Lost, "it is not in the message"
 	}
-	d.what, d.detail = Lost, "it is not in the message"
 	return d
 }
 
