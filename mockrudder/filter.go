@@ -82,13 +82,8 @@ func (all conditions) match(e *Event) bool {
 	return !slices.ContainsFunc(all, func(c condition) bool { return !c.holds(e) })
 }
 
-func (all conditions) failed(e *Event) (failed conditions) {
-	for _, c := range all {
-		if !c.holds(e) {
-			failed = append(failed, c)
-		}
-	}
-	return failed
+func (all conditions) failed(e *Event) conditions {
+	return slices.DeleteFunc(slices.Clone(all), func(c condition) bool { return c.holds(e) })
 }
 
 // String lists the conditions of the filter.

@@ -84,7 +84,7 @@ func (g *Gateway) Handler() http.Handler {
 		case !knownMethod(r.Method):
 			g.notAllowed(w, nil)
 		case !found:
-			g.refuse(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
+			g.respond(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
 		default:
 			g.notAllowed(w, here)
 		}
@@ -159,17 +159,12 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	return src, nil
 }
 
-// refuse answers with a refusal and counts it for the source with this key, "" for no
-// valid key.
-func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
-	g.Answered(key, no.Status)
-	http.Error(w, no.Text, no.Status)
-}
-
-// respond answers with a refusal, or 200 ok without one.
+// respond answers with a refusal, or 200 ok without one, and counts it for the source
+// with this key, "" for no valid key.
 func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
 	if no != nil {
-		g.refuse(w, key, no)
+		g.Answered(key, no.Status)
+		http.Error(w, no.Text, no.Status)
 		return
 	}
 	g.Answered(key, http.StatusOK)
@@ -181,12 +176,12 @@ func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
 func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *Source, body string, ok bool) {
 	src, no := g.authenticate(r, read, false)
 	if no != nil {
-		g.refuse(w, "", no)
+		g.respond(w, "", no)
 		return nil, "", false
 	}
 	body, err := readAll(http.MaxBytesReader(nil, Uncompressed(r), MaxRead), r.ContentLength)
 	if err != nil {
-		g.refuse(w, src.Key, tooLong(err, BrokenBody))
+		g.respond(w, src.Key, tooLong(err, BrokenBody))
 		return nil, "", false
 	}
 	return src, body, true
@@ -232,7 +227,7 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 	}
 	batches, no := Groups(body)
 	if no != nil {
-		g.refuse(w, src.Key, no)
+		g.respond(w, src.Key, no)
 		return
 	}
 	var joined *Refusal
@@ -256,7 +251,7 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
-		g.refuse(w, "", no)
+		g.respond(w, "", no)
 		return
 	}
 	g.Answered(src.Key, http.StatusOK)
@@ -269,7 +264,7 @@ func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
-		g.refuse(w, "", no)
+		g.respond(w, "", no)
 		return
 	}
 	body, no := webhookBody(r)
@@ -280,7 +275,7 @@ func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 		no = g.transformer(r, src.Key)
 	}
 	if no != nil {
-		g.refuse(w, src.Key, no)
+		g.respond(w, src.Key, no)
 		return
 	}
 	out := Webhook(src.Mapper, body)
