@@ -36,7 +36,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := parseSearch(values)
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+		writeJSON(w, http.StatusBadRequest, err)
 		return
 	}
 	now := s.store.state()
