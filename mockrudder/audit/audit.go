@@ -104,7 +104,7 @@ func (a *Auditor) broken(item check.Item) {
 	a.report.Requests.Refused++
 	a.report.Events.Total++
 	a.report.Events.Refused++
-	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
+	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line})
 }
 
 // finish audits the request that was read.
@@ -132,7 +132,7 @@ func (a *Auditor) finish() {
 		a.each(e, refused, whole)
 	}
 	if refused && !a.request.explained {
-		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0], "", "")
+		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0])
 	}
 	a.request = request{body: a.request.body[:0]}
 }
@@ -176,7 +176,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 		if e.storage {
 			f.Detail = "this is a record of Currents' storage export, not an event as Braze posts it"
 		}
-		a.note(parsed.eventType, f, e, "", "")
+		a.note(parsed.eventType, f, e)
 	case alone != taken:
 		a.request.explained = true
 		a.report.Events.Refused++
@@ -184,7 +184,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 		if alone == allFailed {
 			f.Property, f.Detail = parsed.missing(), "nothing of its request is left: "+alone.String()
 		}
-		a.note(parsed.eventType, f, e, "", "")
+		a.note(parsed.eventType, f, e)
 	case refused:
 		a.report.Events.RefusedBeside++
 	case len(stored) == 1:
@@ -200,7 +200,7 @@ func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message) {
 		return
 	}
 	a.report.Events.Changed++
-	for _, d := range found {
-		a.note(sent.eventType, Finding{What: d.what, Property: d.property, Detail: d.detail}, e, d.before, d.after)
+	for _, f := range found {
+		a.note(sent.eventType, f, e)
 	}
 }

@@ -63,12 +63,6 @@ func empty(v any) bool {
 	return v == nil || v == "" || v == false
 }
 
-// difference is one difference between the event and the message.
-type difference struct {
-	property, detail, before, after string
-	what                            What
-}
-
 // places are the fields with a place of their own in the message, by their path in the
 // event.
 var places = map[string]string{
@@ -91,7 +85,7 @@ var places = map[string]string{
 }
 
 // differences compares an event with the message that RudderStack would store.
-func differences(sent parsedEvent, stored *gateway.Message) (found []difference) {
+func differences(sent parsedEvent, stored *gateway.Message) (found []Finding) {
 	message := decode(stored.Text())
 	message["messageId"] = stored.MessageID
 	properties, _ := message["properties"].(map[string]any)
@@ -99,7 +93,7 @@ func differences(sent parsedEvent, stored *gateway.Message) (found []difference)
 		place, moved := places[path]
 		name, isProperty := strings.CutPrefix(path, "properties.")
 		after, there := properties[name]
-		var d *difference
+		var d *Finding
 		switch {
 		case path == "time":
 			d = sameTime(before, message["timestamp"])
@@ -128,27 +122,27 @@ func differences(sent parsedEvent, stored *gateway.Message) (found []difference)
 }
 
 // find searches for a property that is not under its name.
-func find(path, name string, v any, message map[string]any) *difference {
-	d := &difference{property: path, before: encode(v), what: Moved}
+func find(path, name string, v any, message map[string]any) *Finding {
+	d := &Finding{Property: path, What: Moved, Example: Example{Before: encode(v)}}
 	properties := encode(message["properties"])
 	if after, ok := message[path]; ok && strings.Contains(name, "/") {
-		d.detail, d.after = "to a key of its own at the top of the message", encode(after)
+		d.Detail, d.Example.After = "to a key of its own at the top of the message", encode(after)
 		return d
 	}
 	if list, ok := message["properties"].([]any); ok {
 		if i, err := strconv.Atoi(name); err != nil || i < 0 || i >= len(list) {
-			d.what = Lost
+			d.What = Lost
 		}
-		d.detail, d.after = "properties became a list", properties
+		d.Detail, d.Example.After = "properties became a list", properties
 		return d
 	}
 	unescaped := strings.ReplaceAll(path, `\`, "")
 	if after := at(message, unescaped); after != nil && unescaped != path {
-		d.detail, d.after = "a backslash is gone from its name", encode(after)
+		d.Detail, d.Example.After = "a backslash is gone from its name", encode(after)
 	} else if at(message, path) != nil {
-		d.detail, d.after = "a name with dots became objects inside each other", properties
+		d.Detail, d.Example.After = "a name with dots became objects inside each other", properties
 	} else {
-		d.what, d.detail = Lost, "it is not in the message"
+		d.What, d.Detail = Lost, "it is not in the message"
 	}
 	return d
 }
@@ -167,17 +161,17 @@ func at(message map[string]any, path string) any {
 
 // sameField compares a field with a place of its own. null is not written there, which
 // is no loss.
-func sameField(path string, before, after any) *difference {
+func sameField(path string, before, after any) *Finding {
 	switch {
 	case before == nil:
 		return nil
 	case after == nil:
-		return &difference{property: path, what: Lost, detail: "the message has no place for it, or not for this value", before: encode(before)}
+		return &Finding{Property: path, What: Lost, Detail: "the message has no place for it, or not for this value", Example: Example{Before: encode(before)}}
 	}
 	return sameValue(path, before, after)
 }
 
-func sameValue(path string, before, after any) *difference {
+func sameValue(path string, before, after any) *Finding {
 	what := equal(before, after)
 	if what == "" {
 		return nil
@@ -186,18 +180,18 @@ func sameValue(path string, before, after any) *difference {
 	if what == Rounded {
 		detail = "RudderStack reads numbers as float64"
 	}
-	return &difference{property: path, what: what, detail: detail, before: encode(before), after: encode(after)}
+	return &Finding{Property: path, What: what, Detail: detail, Example: Example{Before: encode(before), After: encode(after)}}
 }
 
-func sameTime(before, after any) *difference {
+func sameTime(before, after any) *Finding {
 	if before == nil {
 		return nil
 	}
 	text, _ := after.(string)
-	d := &difference{property: "time", what: Changed, before: encode(before), after: encode(after),
-		detail: "read as whole seconds since 1970, as far as that goes"}
+	d := &Finding{Property: "time", What: Changed, Detail: "read as whole seconds since 1970, as far as that goes",
+		Example: Example{Before: encode(before), After: encode(after)}}
 	if after == nil {
-		d.what, d.after, d.detail = Lost, "", "RudderStack takes the time of arrival"
+		d.What, d.Example.After, d.Detail = Lost, "", "RudderStack takes the time of arrival"
 		return d
 	}
 	stamp, err := time.Parse("2006-01-02T15:04:05.000Z", text)

@@ -82,7 +82,7 @@ type findingKey struct {
 // Harmless says whether everything would be stored unchanged.
 func (r Report) Harmless() bool { return len(r.Findings) == 0 }
 
-func (a *Auditor) note(eventType string, f Finding, e event, before, after string) {
+func (a *Auditor) note(eventType string, f Finding, e event) {
 	k := findingKey{eventType, f.Property, f.Detail, f.What}
 	i, known := a.index[k]
 	if !known {
@@ -93,7 +93,7 @@ func (a *Auditor) note(eventType string, f Finding, e event, before, after strin
 		i = len(a.report.Findings)
 		a.index[k] = i
 		f.EventType = eventType
-		f.Example = Example{File: a.file, Line: e.line, Before: gateway.Shorten(before), After: gateway.Shorten(after)}
+		f.Example = Example{File: a.file, Line: e.line, Before: gateway.Shorten(f.Example.Before), After: gateway.Shorten(f.Example.After)}
 		a.report.Findings = append(a.report.Findings, f)
 	}
 	a.report.Findings[i].Events++
