@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
@@ -28,9 +29,7 @@ type Auditor struct {
 // request is the part of one request that has been read.
 type request struct {
 	number    int // that of check.Item; 0: an event outside of a request
-	body      []byte
 	events    []event
-	large     bool // larger than RudderStack accepts; body is dropped
 	explained bool // a finding about one of its events explains the refusal
 }
 
@@ -65,7 +64,7 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 			a.finish()
 			a.request.number = item.Request
 		}
-		a.request.add(event{string(item.Raw), item.Line, item.Storage()})
+		a.request.events = append(a.request.events, event{string(item.Raw), item.Line, item.Storage()})
 		return nil
 	})
 	a.finish()
@@ -80,22 +79,6 @@ func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, 
 func (a *Auditor) Report() Report {
 	a.report.Exported, a.report.Lines = a.exports.Records, a.exports.Lines
 	return a.report.sorted()
-}
-
-func (r *request) add(e event) {
-	r.events = append(r.events, e)
-	switch {
-	case r.large:
-		return
-	case len(r.body) == 0:
-		r.body = append(r.body, `{"events":[`...)
-	default:
-		r.body = append(r.body, ',')
-	}
-	r.body = append(r.body, e.raw...)
-	if len(r.body) > gateway.MaxRequestBytes {
-		r.large, r.body = true, nil
-	}
 }
 
 // broken counts a malformed request.
@@ -114,10 +97,11 @@ func (a *Auditor) finish() {
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	whole, stored := answer(*gateway.TooLarge), []gateway.Message(nil)
-	if !a.request.large {
-		whole, stored = a.ask(string(append(a.request.body, "]}"...)))
+	raws := make([]string, len(a.request.events))
+	for i, e := range a.request.events {
+		raws[i] = e.raw
 	}
+	whole, stored := a.ask(raws...)
 	// An event outside of a request was sent with others in a request once.
 	refused := whole != taken && (a.request.number > 0 || whole != allFailed)
 	if refused {
@@ -134,7 +118,7 @@ func (a *Auditor) finish() {
 	if refused && !a.request.explained {
 		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0])
 	}
-	a.request = request{body: a.request.body[:0]}
+	a.request = request{}
 }
 
 // answer is a response of the gateway; the zero value is a closed connection.
@@ -153,8 +137,13 @@ var (
 	allFailed = answer{http.StatusBadRequest, "All requests in the batch failed"}
 )
 
-// ask returns the response of the gateway to a body, and the stored messages.
-func (a *Auditor) ask(body string) (answer, []gateway.Message) {
+// ask returns the response of the gateway to a request of events, and the stored
+// messages.
+func (a *Auditor) ask(events ...string) (answer, []gateway.Message) {
+	body := `{"events":[` + strings.Join(events, ",") + `]}`
+	if len(body) > gateway.MaxRequestBytes {
+		return answer(*gateway.TooLarge), nil
+	}
 	switch out := gateway.Webhook(a.mapper, body); {
 	case out.Closed:
 		return answer{}, nil
@@ -167,7 +156,7 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 
 // each audits one event of the request that was not stored, as a request of its own.
 func (a *Auditor) each(e event, refused bool, whole answer) {
-	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
+	alone, stored := a.ask(e.raw)
 	parsed := parseEvent(e.raw)
 	switch {
 	case alone == allFailed && (!refused || whole != allFailed):
