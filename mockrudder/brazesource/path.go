@@ -1,44 +1,55 @@
 package brazesource
 
 import (
-	"errors"
 	"math"
 	"strings"
 )
 
-// errThrown takes the place of an error that JavaScript throws, which drops the event.
-var errThrown = errors.New("the transformation would throw")
+// thrown is what the model panics with where JavaScript throws, which drops the event.
+type thrown struct{}
+
+// throws says whether a function panics with thrown.
+func throws(f func()) (threw bool) {
+	defer func() {
+		failure := recover()
+		if _, threw = failure.(thrown); failure != nil && !threw {
+			panic(failure)
+		}
+	}()
+	f()
+	return false
+}
 
 // getPath reads a path from an event. The whole path may be a literal key. Otherwise
 // it is split at dots and followed: a segment that is not a key is joined with the
 // next ones until the result is a key, and one that ends in a backslash loses it and
 // is joined with the next. A path that leads nowhere gives nil.
-func getPath(target value, path string) (value, error) {
-	if v, ok, err := get(target, path); ok || err != nil {
-		return v, err
+func getPath(target value, path string) value {
+	if v, ok := get(target, path); ok {
+		return v
 	}
 	for rest, more := path, true; more; {
 		if !holdsKeys(target) {
-			return nil, nil
+			return nil
 		}
 		var key string
 		key, rest, more = strings.Cut(rest, ".")
 		if strings.HasSuffix(key, `\`) {
 			var ok bool
 			if key, rest, more, ok = unescaped(key, rest, more); !ok {
-				return nil, nil
+				return nil
 			}
 		}
-		v, ok, err := get(target, key)
-		if !ok && err == nil && more {
+		v, ok := get(target, key)
+		if !ok && more {
 			v, ok, rest, more = getJoined(target, key, rest)
 		}
-		if !ok || err != nil {
-			return nil, err
+		if !ok {
+			return nil
 		}
 		target = v
 	}
-	return target, nil
+	return target
 }
 
 // unescaped joins a segment with the next ones as long as the result ends in a
@@ -134,42 +145,33 @@ func unsafe(key string) bool {
 // setPath writes a value to a path of the message, or deletes the value there if it is
 // nil. Values on the path are replaced: by an array if the next segment is an index and
 // the value is not an array, by an object if it is no index and the value has no keys.
-func setPath(message *object, path string, v value) error {
+func setPath(message *object, path string, v value) {
 	var target value = message
 	segments := splitPath(path)
 	for i, s := range segments {
 		if unsafe(s.key) {
-			return errThrown
+			panic(thrown{})
 		}
 		if i == len(segments)-1 {
-			if v == nil {
-				if o := own(target); o != nil {
-					o.delete(s.key)
-				}
-				return nil
+			if o := own(target); v == nil && o != nil {
+				o.delete(s.key)
+			} else if v != nil {
+				set(target, s.key, v)
 			}
-			return set(target, s.key, v)
+			return
 		}
-		child, _, err := get(target, s.key)
-		if err != nil {
-			return err
-		}
+		child, _ := get(target, s.key)
 		_, isArray := child.(*array)
 		switch {
 		case segments[i+1].number && !isArray:
 			child = &array{}
+			set(target, s.key, child)
 		case !holdsKeys(child):
 			child = &object{}
-		default:
-			target = child
-			continue
-		}
-		if err := set(target, s.key, child); err != nil {
-			return err
+			set(target, s.key, child)
 		}
 		target = child
 	}
-	return nil
 }
 
 // holdsKeys says whether a value has properties.

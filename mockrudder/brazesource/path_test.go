@@ -27,13 +27,10 @@ func dots(n int) (event *object, path string) {
 func TestManyDotsAreWalkedOnce(t *testing.T) {
 	for _, n := range []int{10, 1000, 100_000} {
 		event, path := dots(n)
-		v, err := getPath(event, path)
-		require.NoError(t, err)
-		require.Equal(t, "3", v)
-		require.Less(t, testing.AllocsPerRun(1, func() { _, _ = getPath(event, path) }), 20.0, "%d dots", n)
-		_, err = getPath(event, path+".y")
-		require.NoError(t, err)
+		require.Equal(t, "3", getPath(event, path))
+		require.Less(t, testing.AllocsPerRun(1, func() { getPath(event, path) }), 20.0, "%d dots", n)
+		require.Nil(t, getPath(event, path+".y"))
 		escaped := strings.Repeat(`\.`, n)
-		require.Less(t, testing.AllocsPerRun(1, func() { _, _ = getPath(event, "properties."+escaped) }), 100.0, "%d escaped dots", n)
+		require.Less(t, testing.AllocsPerRun(1, func() { getPath(event, "properties."+escaped) }), 100.0, "%d escaped dots", n)
 	}
 }

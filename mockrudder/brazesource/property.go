@@ -39,7 +39,7 @@ func methods(lists ...string) map[string]*function {
 
 // inherited returns an inherited property of an object, array or function, which a
 // path can lead to: properties.toString.x is a property of a function.
-func inherited(target value, key string) (v value, ok bool, err error) {
+func inherited(target value, key string) (v value, ok bool) {
 	constructor, own := "Object", objectMethods
 	switch target.(type) {
 	case *array:
@@ -47,23 +47,23 @@ func inherited(target value, key string) (v value, ok bool, err error) {
 	case *function:
 		constructor, own = "Function", functionMethods
 		if key == "arguments" || key == "caller" {
-			return nil, false, errThrown // reading them is forbidden
+			panic(thrown{}) // reading them is forbidden
 		}
 	}
 	switch key {
 	case "__proto__":
-		return &object{}, true, nil
+		return &object{}, true
 	case "constructor":
-		return &function{constructor, 1}, true, nil
+		return &function{constructor, 1}, true
 	}
 	if method := cmp.Or(own[key], objectMethods[key]); method != nil {
-		return method, true, nil
+		return method, true
 	}
-	return nil, false, nil
+	return nil, false
 }
 
 // get reads a property, own or inherited, as JavaScript's in and [] do.
-func get(target value, key string) (v value, ok bool, err error) {
+func get(target value, key string) (v value, ok bool) {
 	switch t := target.(type) {
 	case *object:
 		v, ok = t.get(key)
@@ -79,116 +79,99 @@ func get(target value, key string) (v value, ok bool, err error) {
 			v, ok = t.params, true
 		}
 	default:
-		return nil, false, nil
+		return nil, false
 	}
 	if ok {
-		return v, true, nil
+		return v, true
 	}
 	return inherited(target, key)
 }
 
 // set writes a property. Writes to functions are ignored: no message shows them.
-func set(target value, key string, v value) error {
+func set(target value, key string, v value) {
 	switch t := target.(type) {
 	case *object:
 		t.set(key, v)
 	case *array:
 		if key == "length" {
-			return setLength(t, v)
+			setLength(t, v)
+		} else {
+			t.set(key, v)
 		}
-		t.set(key, v)
 	case *function:
 		switch key {
 		case "name", "length", "arguments", "caller":
-			return errThrown // not writable
+			panic(thrown{}) // not writable
 		}
 	}
-	return nil
 }
 
-func setLength(a *array, v value) error {
-	n, err := toNumber(v)
-	if err != nil {
-		return err
-	}
+func setLength(a *array, v value) {
+	n := toNumber(v)
 	if n != math.Trunc(n) || n < 0 || n >= 1<<32 { // NaN differs from itself
-		return errThrown
+		panic(thrown{})
 	}
 	a.resize(uint32(n))
-	return nil
 }
 
 // toNumber is JavaScript's Number(v) for any value.
-func toNumber(v value) (float64, error) {
+func toNumber(v value) float64 {
 	switch v := v.(type) {
 	case float64:
-		return v, nil
+		return v
 	case bool:
 		if v {
-			return 1, nil
+			return 1
 		}
-		return 0, nil
+		return 0
 	case nullType:
-		return 0, nil
+		return 0
 	case nil:
-		return math.NaN(), nil
+		return math.NaN()
 	}
-	text, err := toString(v)
-	if err != nil {
-		return 0, err
-	}
-	return parseNumber(text), nil
+	return parseNumber(toString(v))
 }
 
 // toString is JavaScript's String(v) for any value. For an object whose own toString
 // hides the inherited one it throws.
-func toString(v value) (string, error) {
+func toString(v value) string {
 	switch v := v.(type) {
 	case nil:
-		return "undefined", nil
+		return "undefined"
 	case nullType:
-		return "null", nil
+		return "null"
 	case bool:
-		if v {
-			return "true", nil
-		}
-		return "false", nil
+		return strconv.FormatBool(v)
 	case float64:
-		return formatNumber(v), nil
+		return formatNumber(v)
 	case string:
-		return v, nil
+		return v
 	case *array:
 		return joinArray(v)
 	case *object:
 		if _, hidden := v.get("toString"); hidden {
-			return "", errThrown
+			panic(thrown{})
 		}
-		return "[object Object]", nil
+		return "[object Object]"
 	}
-	return "function", nil // in place of its source text, which has no effect on a message
+	return "function" // in place of its source text, which has no effect on a message
 }
 
 // joinArray is String(v) of an array: its elements separated by commas.
-func joinArray(a *array) (string, error) {
+func joinArray(a *array) string {
 	if int64(a.length) > int64(len(a.members)) {
-		return ",", nil // an array with gaps may be huge; for the callers any text that is no number will do
+		return "," // an array with gaps may be huge; for the callers any text that is no number will do
 	}
 	var text strings.Builder
 	for i := range a.length {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		v, _ := a.get(indexKey(i))
-		if v == nil || v == null {
-			continue
+		if v, _ := a.get(indexKey(i)); v != nil && v != null {
+			text.WriteString(toString(v))
 		}
-		part, err := toString(v)
-		if err != nil {
-			return "", err
-		}
-		text.WriteString(part)
 	}
-	return text.String(), nil
+	return text.String()
 }
 
 // indexKey is an array index as a key.

@@ -79,15 +79,12 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 			m.err = &Error{500, "Cannot read properties of null (reading 'from')"}
 			return m, nil
 		}
-		from, _, _ := get(entry, "from")
-		if from == nil || from == null {
+		var key string
+		from, _ := get(entry, "from")
+		if from == nil || from == null || throws(func() { key = toString(from) }) || trim(key) == "" || key == "__proto__" {
 			continue
 		}
-		key, err := toString(from)
-		if err != nil || trim(key) == "" || key == "__proto__" {
-			continue
-		}
-		to, _, _ := get(entry, "to")
+		to, _ := get(entry, "to")
 		if !truthy(to) {
 			to = null // hides an earlier entry
 		}
@@ -187,8 +184,8 @@ func (t *transformation) event(i int) (end int) {
 	}
 	raw := t.Text[i:end]
 	event, _ := parseValid(raw).(*object)
-	message, err := t.mapper.message(event)
-	if err != nil || message == nil {
+	var message *object
+	if throws(func() { message = t.mapper.message(event) }) || message == nil {
 		return end
 	}
 	w := writer{out: t.out[:0], limit: t.limit - t.size}
@@ -228,50 +225,33 @@ var mapped = [...]field{
 }
 
 // message makes the message of one event. It is nil if the event is dropped.
-func (m *Mapper) message(event *object) (*object, error) {
+func (m *Mapper) message(event *object) *object {
 	eventType, _ := event.get("event_type")
 	if !truthy(eventType) {
-		return nil, nil
-	}
-	name, err := m.name(eventType)
-	if err != nil {
-		return nil, err
+		return nil
 	}
 	message, _ := parseValid(skeleton).(*object)
-	message.set("event", name)
+	message.set("event", m.name(eventType))
 	for _, field := range mapped {
-		v, err := getPath(event, field.from)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil || v == null {
-			continue
-		}
-		if err := setPath(message, field.to, v); err != nil {
-			return nil, err
+		if v := getPath(event, field.from); v != nil && v != null {
+			setPath(message, field.to, v)
 		}
 	}
 	if at, _ := event.get("time"); truthy(at) {
-		stamp, err := timestamp(at)
-		if err != nil {
-			return nil, err
-		}
-		message.set("timestamp", stamp)
+		message.set("timestamp", timestamp(at))
 	}
-	if err := copyProperties(message, event); err != nil {
-		return nil, err
-	}
+	copyProperties(message, event)
 	userID, _ := message.get("userId")
 	anonymousID, _ := message.get("anonymousId")
 	if !truthy(userID) && !truthy(anonymousID) {
-		return nil, nil
+		return nil
 	}
 	for _, m := range message.ordered() {
 		if m.value == null {
 			message.delete(m.key)
 		}
 	}
-	return message, nil
+	return message
 }
 
 // skeleton is the constant part of a message.
@@ -280,53 +260,33 @@ const skeleton = `{"context":{"library":{"name":"unknown","version":"unknown"},"
 
 // name looks up an event type in the custom mapping, which is a JavaScript object:
 // inherited properties are found too.
-func (m *Mapper) name(eventType value) (value, error) {
-	key, err := toString(eventType)
-	if err != nil {
-		return nil, err
+func (m *Mapper) name(eventType value) value {
+	if name, _ := get(m.names, toString(eventType)); truthy(name) {
+		return name
 	}
-	name, _, err := get(m.names, key)
-	if err != nil {
-		return nil, err
-	}
-	if !truthy(name) {
-		return eventType, nil
-	}
-	return name, nil
+	return eventType
 }
 
 // timestamp makes the time of a message.
-func timestamp(at value) (string, error) {
-	text, err := toString(at)
-	if err != nil {
-		return "", err
-	}
+func timestamp(at value) string {
 	const maxSeconds = 8.64e12 // of a JavaScript date
-	seconds := parseInt(text)
+	seconds := parseInt(toString(at))
 	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
-		return "Invalid date", nil
+		return "Invalid date"
 	}
-	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z"), nil
+	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // copyProperties reads every property that is not mapped at its path and writes it to
 // the same path of the message.
-func copyProperties(message, event *object) error {
+func copyProperties(message, event *object) {
 	properties, _ := event.get("properties")
 	for _, property := range entries(properties) {
 		path := "properties." + property.key
-		if slices.ContainsFunc(mapped[:], func(f field) bool { return f.from == path }) {
-			continue
-		}
-		v, err := getPath(event, path)
-		if err != nil {
-			return err
-		}
-		if err := setPath(message, path, v); err != nil {
-			return err
+		if !slices.ContainsFunc(mapped[:], func(f field) bool { return f.from == path }) {
+			setPath(message, path, getPath(event, path))
 		}
 	}
-	return nil
 }
 
 // entries are the members whose keys JavaScript's Object.keys gives; of a string they
