@@ -53,10 +53,10 @@ type methods map[string]http.HandlerFunc
 // redirects.
 func (g *Gateway) Handler() http.Handler {
 	paths := map[string]methods{
-		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.webhook},
+		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.call(KeyOfWebhook, true, g.webhook)},
 		"/v1/batch":        {http.MethodPost: g.messages(keyInHeader, Batch)},
 		"/beacon/v1/batch": {http.MethodPost: g.messages(keyInQuery, Batch)},
-		"/v1/import":       {http.MethodPost: g.imports},
+		"/v1/import":       {http.MethodPost: g.call(keyInHeader, false, g.imports)},
 		"/":                {http.MethodGet: health},
 		"/health":          {http.MethodGet: health},
 		"/version": {http.MethodGet: static("application/json",
@@ -172,36 +172,46 @@ func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
 	_, _ = w.Write([]byte("ok"))
 }
 
-// readCall returns the source and the body of a call of the HTTP API, or refuses it.
-func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *Source, body string, ok bool) {
-	src, no := g.authenticate(r, read, false)
-	if no != nil {
-		g.respond(w, "", no)
-		return nil, "", false
+// call handles a request of a source with its body by a function that may refuse it.
+func (g *Gateway) call(read keyReader, webhook bool, take func(src *Source, r *http.Request, body string) *Refusal) http.HandlerFunc {
+	bodyOf := readBody
+	if webhook {
+		bodyOf = webhookBody
 	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		src, no := g.authenticate(r, read, webhook)
+		key, body := "", ""
+		if no == nil {
+			key = src.Key
+			body, no = bodyOf(r)
+		}
+		if no == nil {
+			no = take(src, r, body)
+		}
+		g.respond(w, key, no)
+	}
+}
+
+// readBody reads the body of a call of the HTTP API.
+func readBody(r *http.Request) (body string, no *Refusal) {
 	body, err := readAll(http.MaxBytesReader(nil, Uncompressed(r), MaxRead), r.ContentLength)
 	if err != nil {
-		g.respond(w, src.Key, tooLong(err, BrokenBody))
-		return nil, "", false
+		return "", tooLong(err, BrokenBody)
 	}
-	return src, body, true
+	return body, nil
 }
 
 // messages handles the calls with RudderStack messages. RudderStack checks in this
 // order: the method, the key, reading the body, the checks of Batch, and last the
 // rate limit. Nothing of a refused request is stored.
 func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		src, body, ok := g.readCall(w, r, read)
-		if !ok {
-			return
-		}
+	return g.call(read, false, func(src *Source, r *http.Request, body string) *Refusal {
 		messages, no := parse(body)
 		if no == nil {
 			no = g.take(src, r, len(body), messages)
 		}
-		g.respond(w, src.Key, no)
-	}
+		return no
+	})
 }
 
 // take stores valid messages, unless the rate limit or a failing database prevents
@@ -220,15 +230,10 @@ func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Messag
 // imports handles /v1/import: the messages of each user are a batch, so that a bad
 // message of one user does not affect others. The texts of all refusals are joined,
 // and more than one gives 500.
-func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
-	src, body, ok := g.readCall(w, r, keyInHeader)
-	if !ok {
-		return
-	}
+func (g *Gateway) imports(src *Source, r *http.Request, body string) *Refusal {
 	batches, no := Groups(body)
 	if no != nil {
-		g.respond(w, src.Key, no)
-		return
+		return no
 	}
 	var joined *Refusal
 	for _, batch := range batches {
@@ -244,7 +249,7 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 			joined = &Refusal{http.StatusInternalServerError, joined.Text + no.Text}
 		}
 	}
-	g.respond(w, src.Key, joined)
+	return joined
 }
 
 // webhookProbe answers a GET: 200 with a valid key.
@@ -261,22 +266,12 @@ func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 // webhook handles requests of Braze. RudderStack checks in this order: the method, the
 // key, the body (forms too), its size, the transformation, the checks of Batch for
 // its result, the rate limit.
-func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
-	src, no := g.authenticate(r, KeyOfWebhook, true)
-	if no != nil {
-		g.respond(w, "", no)
-		return
+func (g *Gateway) webhook(src *Source, r *http.Request, body string) *Refusal {
+	if WebhookSize(r, body) > MaxRequestBytes {
+		return TooLarge
 	}
-	body, no := webhookBody(r)
-	if no == nil && WebhookSize(r, body) > MaxRequestBytes {
-		no = TooLarge
-	}
-	if no == nil {
-		no = g.transformer(r, src.Key)
-	}
-	if no != nil {
-		g.respond(w, src.Key, no)
-		return
+	if no := g.transformer(r, src.Key); no != nil {
+		return no
 	}
 	out := Webhook(src.Mapper, body)
 	if out.After > 0 {
@@ -285,14 +280,13 @@ func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
 	if out.Closed {
 		g.abort(src.Key)
 	}
-	no = out.Refusal
 	if shared := g.spread.with(g, r, &out); shared != nil {
-		no = shared
+		return shared
 	}
-	if no == nil {
-		no = g.take(src, r, len(body), out.Messages)
+	if out.Refusal != nil {
+		return out.Refusal
 	}
-	g.respond(w, src.Key, no)
+	return g.take(src, r, len(body), out.Messages)
 }
 
 // spread is a refusal of the transformer for all requests of one call to it. It is
