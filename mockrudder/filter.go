@@ -15,12 +15,9 @@ import (
 // Filter selects stored messages. A message must match all fields that are set; the
 // zero value selects all messages.
 type Filter struct {
-	// Source is the write key of a source.
-	Source string
-	// Type is the message's type, such as track.
-	Type string
-	// Event is the message's event, for a track call its name.
-	Event string
+	Source string // the write key of a source
+	Type   string // the message's type, such as track
+	Event  string // the message's event, for a track call its name
 	// UserID, AnonymousID and MessageID are the message's ids as text.
 	UserID, AnonymousID, MessageID string
 	// TestID is the X-Test-ID header of the message's request, by which tests that
@@ -28,8 +25,7 @@ type Filter struct {
 	TestID string
 	// Since and Until bound the time of receipt: at or after Since, before Until.
 	Since, Until time.Time
-	// Text is a part of the raw text of the message.
-	Text string
+	Text         string // a part of the raw text of the message
 	// Rule is the rule of one of the message's findings, errors or drift, such as
 	// required.
 	Rule string

@@ -14,8 +14,7 @@ import (
 // Auditor reads recordings and makes a Report of them. Make one with New. It is not safe
 // for concurrent use.
 type Auditor struct {
-	// AsType is the event type of records of storage exports that do not say theirs.
-	AsType string
+	AsType string // the event type of records of storage exports that do not say theirs
 
 	exports check.Exports
 	mapper  *brazesource.Mapper

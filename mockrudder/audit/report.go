@@ -46,14 +46,11 @@ type Report struct {
 	} `json:"events"`
 	// Lines counts the lines that were read. Each place with malformed JSON counts as
 	// a request of one event that is refused.
-	Lines check.Lines `json:"lines"`
-	// Exported counts records of storage exports, by their form.
-	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
-	Findings []Finding                  `json:"findings"`
-	// Unread has the errors about what could not be read to its end.
-	Unread []string `json:"unread"`
-	// NotListed counts findings of kinds that are not listed, as there are too many.
-	NotListed int `json:"findings_not_listed"`
+	Lines     check.Lines                `json:"lines"`
+	Exported  map[storageexport.Form]int `json:"storage_exports,omitempty"` // records of storage exports, by their form
+	Findings  []Finding                  `json:"findings"`
+	Unread    []string                   `json:"unread"`              // errors about what could not be read to its end
+	NotListed int                        `json:"findings_not_listed"` // findings of kinds that are not listed, as there are too many
 }
 
 // Finding is one kind of change to one property of one event type.

@@ -21,10 +21,9 @@ type As string
 const (
 	// Auto decides for each event, by the request body that it is in, or else by its
 	// own keys.
-	Auto As = "auto"
-	// Braze are Braze events, Rudder are RudderStack messages.
-	Braze  As = "braze"
-	Rudder As = "rudder"
+	Auto   As = "auto"
+	Braze  As = "braze"  // Braze events
+	Rudder As = "rudder" // RudderStack messages
 )
 
 // Result is the verdict on one event.
@@ -40,21 +39,19 @@ type Result struct {
 
 // Summary counts events by verdict.
 type Summary struct {
-	Events    int   `json:"events"`
-	Valid     int   `json:"valid"`
-	Invalid   int   `json:"invalid"` // malformed JSON included
-	Drift     int   `json:"drift"`   // valid or not, with fields or types that the glossary does not know
-	Unplanned int   `json:"unplanned"`
-	Wrapped   int   `json:"wrapped"` // in log records or recordings
-	Lines     Lines `json:"lines"`   // of all streams
-	// Exported counts records of storage exports, by their form.
-	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
+	Events    int                        `json:"events"`
+	Valid     int                        `json:"valid"`
+	Invalid   int                        `json:"invalid"` // malformed JSON included
+	Drift     int                        `json:"drift"`   // valid or not, with fields or types that the glossary does not know
+	Unplanned int                        `json:"unplanned"`
+	Wrapped   int                        `json:"wrapped"`                   // in log records or recordings
+	Lines     Lines                      `json:"lines"`                     // of all streams
+	Exported  map[storageexport.Form]int `json:"storage_exports,omitempty"` // records of storage exports, by their form
 }
 
 // Checker validates streams of events and reports the verdicts.
 type Checker struct {
-	// AsType is the event type of records of storage exports that do not say theirs.
-	AsType string
+	AsType string // the event type of records of storage exports that do not say theirs
 	// Plan is a tracking plan to validate messages by too, nil for none. Of a Braze
 	// event it is the message that RudderStack's own source makes of it.
 	Plan *plan.Plan

@@ -13,12 +13,11 @@ import (
 // Exports makes events of the records of Currents' storage exports. The zero value is
 // ready to use.
 type Exports struct {
-	AsType   string            // event type of records that do not say theirs
-	Glossary *schemas.Glossary // nil: the built-in one
-	Off      bool              // no stream is an export
-	// Records counts the events that were made, by the form of their files.
-	Records map[storageexport.Form]int
-	Lines   Lines // of all streams
+	AsType   string                     // event type of records that do not say theirs
+	Glossary *schemas.Glossary          // nil: the built-in one
+	Off      bool                       // no stream is an export
+	Records  map[storageexport.Form]int // counts the events that were made, by the form of their files
+	Lines    Lines                      // of all streams
 
 	reader *storageexport.Reader
 }

@@ -29,8 +29,7 @@ type Item struct {
 	// Request is the number of that body in the stream, from 1; 0 for an item outside
 	// of a body.
 	Request int
-	// Wrapper is the member of the log record that has the body as text, "" for none.
-	Wrapper string
+	Wrapper string // the member of the log record that has the body as text, "" for none
 	// Broken is the error of malformed JSON; then there is no Raw, and reading goes on
 	// at a later line.
 	Broken error

@@ -11,17 +11,13 @@ import (
 // Message is one message that the gateway accepts. Its strings may be parts of the
 // request body.
 type Message struct {
-	// Raw is the text as received; for the webhook it is the Braze event.
-	Raw string
-	// Made is the message that the transformation of a webhook made, "" for others.
-	Made string
-	// SetType is the type that a single call gives its message, "" for others.
-	SetType string
+	Raw     string // the text as received; for the webhook it is the Braze event
+	Made    string // the message that the transformation of a webhook made, "" for others
+	SetType string // the type that a single call gives its message, "" for others
 	// Type, Event, UserID, AnonymousID and MessageID are the message's fields as
 	// text (see TextOf). MessageID is cleaned, and a new UUID if there is none.
 	Type, Event, UserID, AnonymousID, MessageID string
-	// RequestIP is what an earlier message of the batch gave as request_ip.
-	RequestIP string
+	RequestIP                                   string // what an earlier message of the batch gave as request_ip
 }
 
 // fields are the fields of a message that the gateway checks, as JSON, "" if

@@ -36,8 +36,7 @@ type Gateway struct {
 	// Answered counts a response to a request with this source's key, "" for no
 	// valid key. Status 0 is a connection that was closed without a response.
 	Answered func(source string, status int)
-	// Pause waits, and says whether the time passed.
-	Pause func(ctx context.Context, span time.Duration) bool
+	Pause    func(ctx context.Context, span time.Duration) bool // waits, and says whether the time passed
 
 	spread spread
 }

@@ -24,10 +24,8 @@ const (
 type Outcome struct {
 	Messages []Message
 	Refusal  *Refusal
-	// Closed is a connection that is closed without a response.
-	Closed bool
-	// After is how long the real transformation takes for it.
-	After time.Duration
+	Closed   bool          // a connection that is closed without a response
+	After    time.Duration // how long the real transformation takes for it
 	// Spreads says that requests of the same call to the transformer get the same
 	// response.
 	Spreads bool
