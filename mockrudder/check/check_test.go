@@ -138,6 +138,7 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 		"[{},\n5 6]":                     "1 {}, 2 5, 2 this is not JSON",
 		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 the JSON is cut off, 4 {}, 5 {}, 7 {}",
 		"[{}":                            "1 {}, 1 the JSON is cut off",
+		"{\n{}\n]\n{}\n]":                "1 the JSON is cut off, 2 {}, 4 {}, 5 this is not JSON",
 		`{"events":[{}`:                  "1 the JSON is cut off",
 		`{"events":[{}]`:                 "1 the JSON is cut off",
 		"{\"events\":[\n{\"a\":x}]}":     "2 this is not JSON",
