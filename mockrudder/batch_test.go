@@ -37,42 +37,11 @@ func TestDeepMessage(t *testing.T) {
 	}
 }
 
-// A single call is validated by the type of its path, whatever type the message has.
-func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
-	for _, c := range []struct {
-		path, body string
-		want       []string // what is wrong, as path and rule
-	}{
-		{"/v1/track", `{"event":"E","userId":"u"}`, nil},
-		{"/v1/track", `{"userId":"u"}`, []string{"/event required"}},
-		{"/v1/track", ` {"type":"page","userId":"u" } `, []string{"/event required"}},
-		{"/v1/page", `{"type":"track","userId":"u"}`, nil},
-		{"/v1/page", `{"type":5,"userId":"u","t\u0079pe":null}`, nil},
-		{"/v1/identify", `{"userId":"u","messageId":5,"timestamp":"soon"}`, []string{"/messageId type", "/timestamp format"}},
-		{"/v1/group", `{"userId":"u"}`, []string{"/groupId required"}},
-		{"/v1/merge", `{"userId":"u"}`, []string{"/type enum"}},
-	} {
-		s, err := mockrudder.New()
-		require.NoError(t, err)
-		t.Cleanup(s.Close)
-		require.Equal(t, "200 ok", probe{path: c.path, key: "wkHTTP", body: c.body}.answer(t, s))
-		events := s.Events(mockrudder.Filter{})
-		require.Len(t, events, 1)
-		require.True(t, events[0].Judged)
-		require.Equal(t, len(c.want) == 0, events[0].Valid, c.body)
-		var got []string
-		for _, f := range events[0].Errors {
-			require.Equal(t, "message", f.In)
-			got = append(got, f.Path+" "+f.Rule)
-		}
-		require.Equal(t, c.want, got, c.path+c.body)
-	}
-}
-
-// A tracking plan validates messages, of webhook events too.
-func TestPlanVerdicts(t *testing.T) {
+// A single call is validated by the type of its path, whatever type the message has; a
+// message of the webhook as Braze's event too; and each by the tracking plan.
+func TestVerdicts(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{
-		"E":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+		"P":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
 		"Opened": []byte(`{"properties":{"send_id":{"type":"string","maxLength":3}}}`),
 	})
 	require.NoError(t, err)
@@ -80,25 +49,37 @@ func TestPlanVerdicts(t *testing.T) {
 		mockrudder.WithSource("k", mockrudder.Braze, mockrudder.Renamed(map[string]string{"users.messages.email.Open": "Opened"})))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
+	const session = `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`
 	for i, c := range []struct{ path, body, errors, drift string }{
-		{"/v1/track", `{"event":"E","userId":"u","properties":{"total":1}}`, "", ""},
-		{"/v1/track", `{"event":"E","userId":"u"}`, "plan /properties/total required", ""},
-		{"/v1/track", `{"event":"F","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/track", `{"event":"E","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/track", `{"userId":"u"}`, "message /event required", "plan /event unplanned"},
+		{"/v1/track", ` {"type":"page","userId":"u" } `, "message /event required", ""}, // the plan goes by the type of the message itself
+		{"/v1/page", `{"type":"track","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/page", `{"type":5,"userId":"u","t\u0079pe":null}`, "", ""},
+		{"/v1/identify", `{"userId":"u","messageId":5,"timestamp":"soon"}`, "message /messageId type, message /timestamp format", ""},
+		{"/v1/group", `{"userId":"u"}`, "message /groupId required", ""},
+		{"/v1/merge", `{"userId":"u"}`, "message /type enum", ""},
+		{"/v1/track", `{"event":"P","userId":"u","properties":{"total":1}}`, "", ""},
+		{"/v1/track", `{"event":"P","userId":"u"}`, "plan /properties/total required", ""},
 		{"/v1/page", `{"event":"F","userId":"u"}`, "", ""},
 		{"/v1/webhook", strings.Replace(brazeOpen, `"send_id":null`, `"send_id":"long"`, 1), "plan /properties/send_id maxLength", ""},
+		{"/v1/webhook", session, "message /timestamp format, event /time type",
+			"plan /event unplanned, event /properties/brand_new unknown_field"},
 	} {
 		require.Equal(t, "200 ok", probe{path: c.path, key: "k", body: c.body}.answer(t, s))
 		e := s.Events(mockrudder.Filter{})[i]
 		text := func(findings []mockrudder.Finding) string {
-			all := ""
+			var all []string
 			for _, f := range findings {
-				all += f.In + " " + f.Path + " " + f.Rule
+				all = append(all, f.In+" "+f.Path+" "+f.Rule)
 			}
-			return all
+			return strings.Join(all, ", ")
 		}
 		require.Equal(t, c.errors, text(e.Errors), c.body)
 		require.Equal(t, c.drift, text(e.Drift), c.body)
+		require.True(t, e.Judged)
 		require.Equal(t, c.errors == "", e.Valid)
 	}
-	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)
+	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 4)
+	require.Equal(t, mockrudder.Counts{Stored: 13, Valid: 5, Invalid: 8, Drift: 4}, s.Stats().Counts)
 }

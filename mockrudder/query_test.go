@@ -208,24 +208,6 @@ func TestQueryShape(t *testing.T) {
 	require.Empty(t, query(t, unjudged, "valid=true").Events)
 }
 
-// A webhook event is judged twice: as Braze's event and as the message it became.
-func TestWebhookVerdicts(t *testing.T) {
-	s, err := mockrudder.New()
-	require.NoError(t, err)
-	probe{path: webhookPath, body: `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`}.send(s)
-	e := query(t, s, "valid=false").Events[0]
-	in := map[string]string{}
-	for _, f := range e.Errors {
-		in[f.In] += " " + f.Path
-	}
-	require.Contains(t, in["message"], "/timestamp", "Invalid date is no time")
-	require.Contains(t, in["event"], "/time")
-	require.NotEmpty(t, e.Drift)
-	require.Equal(t, "/properties/brand_new", e.Drift[0].Path)
-	stats := s.Stats()
-	require.Equal(t, mockrudder.Counts{Stored: 1, Invalid: 1, Drift: 1}, stats.Counts)
-}
-
 func TestQueryPages(t *testing.T) {
 	s := server(t)
 	for i := range 10 {
