@@ -114,20 +114,13 @@ func setLength(a *array, v value) {
 	a.resize(uint32(n))
 }
 
-// toNumber is JavaScript's Number(v) for any value.
+// toNumber is JavaScript's Number(v) for any value but undefined.
 func toNumber(v value) float64 {
-	switch v := v.(type) {
-	case float64:
-		return v
-	case bool:
-		if v {
-			return 1
-		}
+	switch v {
+	case null, false:
 		return 0
-	case nullType:
-		return 0
-	case nil:
-		return math.NaN()
+	case true:
+		return 1
 	}
 	return parseNumber(toString(v))
 }
