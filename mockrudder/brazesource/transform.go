@@ -230,7 +230,12 @@ func (m *Mapper) message(event *object) *object {
 	if !truthy(eventType) {
 		return nil
 	}
-	message, _ := parseValid(skeleton).(*object)
+	context, message := &object{}, &object{}
+	context.set("library", library)
+	context.set("integration", integration)
+	message.set("context", context)
+	message.set("integrations", integrations)
+	message.set("type", "track")
 	message.set("event", m.name(eventType))
 	for _, field := range mapped {
 		if v := getPath(event, field.from); v != nil && v != null {
@@ -254,9 +259,12 @@ func (m *Mapper) message(event *object) *object {
 	return message
 }
 
-// skeleton is the constant part of a message.
-const skeleton = `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
-	`"integrations":{"Braze":false},"type":"track"}`
+// The constant parts of a message, which no path leads to.
+var (
+	library      = parseValid(`{"name":"unknown","version":"unknown"}`)
+	integration  = parseValid(`{"name":"Braze"}`)
+	integrations = parseValid(`{"Braze":false}`)
+)
 
 // name looks up an event type in the custom mapping, which is a JavaScript object:
 // inherited properties are found too.

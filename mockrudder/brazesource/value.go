@@ -93,6 +93,9 @@ func (o *object) delete(key string) {
 // ordered returns the members in JavaScript's order: array indices ascending, then the
 // others in the order in which they were set.
 func (o *object) ordered() []member {
+	if !slices.ContainsFunc(o.members, func(m member) bool { return m.value == nil || rank(m.key) != math.MaxUint64 }) {
+		return o.members
+	}
 	list := slices.DeleteFunc(slices.Clone(o.members), func(m member) bool { return m.value == nil })
 	slices.SortStableFunc(list, func(a, b member) int { return cmp.Compare(rank(a.key), rank(b.key)) })
 	return list
