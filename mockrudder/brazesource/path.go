@@ -24,10 +24,11 @@ func throws(f func()) (threw bool) {
 // it is split at dots and followed: a segment that is not a key is joined with the
 // next ones until the result is a key, and one that ends in a backslash loses it and
 // is joined with the next. A path that leads nowhere gives nil.
-func getPath(target value, path string) value {
-	if v, ok := get(target, path); ok {
+func getPath(event *object, path string) value {
+	if v, ok := event.get(path); ok {
 		return v
 	}
+	var target value = event
 	for rest, more := path, true; more; {
 		if !holdsKeys(target) {
 			return nil
