@@ -166,7 +166,8 @@ func sameField(path string, before, after any) *Finding {
 	case before == nil:
 		return nil
 	case after == nil:
-		return &Finding{Property: path, What: Lost, Detail: "the message has no place for it, or not for this value", Example: Example{Before: encode(before)}}
+		return &Finding{Property: path, What: Lost, Detail: "the message has no place for it, or not for this value",
+			Example: Example{Before: encode(before)}}
 	}
 	return sameValue(path, before, after)
 }
