@@ -49,14 +49,10 @@ func (s *Server) queries() []route {
 	}
 }
 
-// call makes a handler that answers with a value as JSON; of an error it shows
-// the text.
+// call makes a handler that answers with a value as JSON.
 func call(answer func(*http.Request) (status int, value any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status, value := answer(r)
-		if err, failed := value.(error); failed {
-			value = map[string]string{"error": err.Error()}
-		}
 		writeJSON(w, status, value)
 	}
 }
@@ -74,13 +70,15 @@ func (s *Server) queryHandler() http.Handler {
 	}
 	for path := range paths {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			writeError(w, http.StatusMethodNotAllowed, "no such method here")
+			writeJSON(w, http.StatusMethodNotAllowed, errors.New("no such method here"))
 		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such path") })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusNotFound, errors.New("no such path"))
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := s.config.hosts.Check(r); no != nil { // a page of another site, by a browser
-			writeError(w, http.StatusForbidden, no.Error())
+			writeJSON(w, http.StatusForbidden, no)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -92,26 +90,22 @@ func known(params []string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		values, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			writeError(w, http.StatusBadRequest, "query: "+err.Error())
+			writeJSON(w, http.StatusBadRequest, fmt.Errorf("query: %w", err))
 			return
 		}
 		for name := range values {
 			if slices.Contains(params, name) {
 				continue
 			}
-			text := fmt.Sprintf("unknown parameter %q; there are none here", name)
+			others := "there are none here"
 			if len(params) > 0 {
-				text = fmt.Sprintf("unknown parameter %q; known are %s", name, strings.Join(params, ", "))
+				others = "known are " + strings.Join(params, ", ")
 			}
-			writeError(w, http.StatusBadRequest, text)
+			writeJSON(w, http.StatusBadRequest, fmt.Errorf("unknown parameter %q; %s", name, others))
 			return
 		}
 		handle(w, r)
 	}
-}
-
-func writeError(w http.ResponseWriter, status int, text string) {
-	writeJSON(w, status, map[string]string{"error": text})
 }
 
 func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
@@ -120,27 +114,20 @@ func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) getRates(r *http.Request) (int, any) {
-	seconds, err := numberOf("seconds", cmp.Or(r.URL.Query().Get("seconds"), "60"), 1, rateSeconds)
-	if err != nil {
-		return http.StatusBadRequest, err
+	var seconds int
+	given := cmp.Or(r.URL.Query().Get("seconds"), "60")
+	if p := numberParam(&seconds, 1, rateSeconds); !p.set(given) {
+		return http.StatusBadRequest, fmt.Errorf("seconds must be %s, not %q", p.want, given)
 	}
 	return http.StatusOK, map[string][]second{"seconds": s.store.lastSeconds(time.Now(), seconds)}
 }
 
-// sourceJSON is a source in the query API.
-type sourceJSON struct {
-	Key      string `json:"key"`
-	Kind     Kind   `json:"kind"`
-	Disabled bool   `json:"disabled"`
-}
-
 func (s *Server) getSources(*http.Request) (int, any) {
-	list := []sourceJSON{}
+	list := []*source{}
 	for _, key := range slices.Sorted(maps.Keys(s.config.sources)) {
-		src := s.config.sources[key]
-		list = append(list, sourceJSON{key, kindOf(src), src.Disabled})
+		list = append(list, s.config.sources[key])
 	}
-	return http.StatusOK, map[string][]sourceJSON{"sources": list}
+	return http.StatusOK, map[string][]*source{"sources": list}
 }
 
 func (s *Server) postReset(r *http.Request) (int, any) {
@@ -160,7 +147,7 @@ func (s *Server) postReset(r *http.Request) (int, any) {
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	q, err := parseSearch(r.URL.Query())
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+		writeJSON(w, http.StatusBadRequest, err)
 		return
 	}
 	var waited *waitJSON
@@ -224,7 +211,7 @@ func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	e, ok := s.store.get(seq)
 	if err != nil || !ok {
-		writeError(w, http.StatusNotFound, fmt.Sprintf("no event %q is kept", r.PathValue("id")))
+		writeJSON(w, http.StatusNotFound, fmt.Errorf("no event %q is kept", r.PathValue("id")))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -307,10 +294,12 @@ func ParseFaults(text []byte) ([]Fault, error) {
 	return faults, nil
 }
 
+// writeJSON answers with a value as JSON; of an error it shows the text.
 func writeJSON(w http.ResponseWriter, status int, value any) {
+	if err, failed := value.(error); failed {
+		value = map[string]string{"error": err.Error()}
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // fails only where the client has left
+	_, _ = fmt.Fprintf(w, "%s\n", encode(value))
 }

@@ -11,51 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
-// Cases of the HTTP API that are not recorded.
-func TestBatchAnswers(t *testing.T) {
-	const good = `{"type":"track","event":"E","userId":"u"}`
-	padding := strings.Repeat(" ", mockrudder.MaxRequestBytes)
-	for _, c := range []struct {
-		name, path, body, want string
-		stored                 int
-	}{
-		{"a null batch", batchPath, `{"batch":null}`, "400 empty batch payload", 0},
-		{"a number beyond float64 in a single call", "/v1/track", `{"userId":"u","x":1e400}`, "400 invalid json", 0},
-		{"the first key batch counts", batchPath, `{"batch":[` + good + `],"batch":5}`, "200 ok", 1},
-		{"the first bad message decides: identity", batchPath, `{"batch":[{},5]}`, "400 request neither has anonymousId nor userId", 0},
-		{"the first bad message decides: object", batchPath, `{"batch":[5,{}]}`, "400 event is not a valid rudder event", 0},
-		{"JSON before messages", batchPath, `{"batch":[5,{}]`, "400 invalid json", 0},
-		{"two documents", batchPath, `{"batch":[` + good + `]}{}`, "400 invalid json", 0},
-		{"byte-order mark", batchPath, "\xef\xbb\xbf" + `{"batch":[` + good + `]}`, "400 invalid json", 0},
-		{"space around", batchPath, " \n{\"batch\" : [ " + good + " ] }\t", "200 ok", 1},
-		{"false and 0 are ids here", batchPath, `{"batch":[{"userId":false},{"anonymousId":0}]}`, "200 ok", 2},
-		{"a null id is none", batchPath, `{"batch":[{"userId":null,"anonymousId":"\u00a0\t"}]}`, "400 request neither has anonymousId nor userId", 0},
-		{"too large", batchPath, `{"batch":[` + good + `]}` + padding, "413 request size exceeds max limit", 0},
-		{"identity before size", batchPath, `{"batch":[{}]}` + padding, "400 request neither has anonymousId nor userId", 0},
-		{"exactly the limit", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes), "200 ok", 1},
-		{"one more", batchPath, pad(`{"batch":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "413 request size exceeds max limit", 0},
-		{"single call too large", "/v1/track", pad(good, mockrudder.MaxRequestBytes-19), "413 request size exceeds max limit", 0},
-		{"a single call has a wrapper", "/v1/track", pad(good, mockrudder.MaxRequestBytes-20), "200 ok", 1},
-		{"an audience list has no limit", "/v1/audiencelist", good + padding, "200 ok", 1},
-		{"nor has a batch with one", batchPath, `{"batch":[` + good + `,{"type":"audiencelist","userId":"u"}]}` + padding, "200 ok", 2},
-		{"a record needs no identity", batchPath, `{"batch":[{"type":"record"},{"type":"extract"}]}`, "200 ok", 2},
-		{"20,000 levels", batchPath, `{"batch":[{"userId":"u","x":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}]}`, "200 ok", 1},
-		{"a number beyond float64, by its digits", batchPath, `{"batch":[{"userId":"u","x":[` + strings.Repeat("9", 400) + `]}]}`, "400 invalid json", 0},
-		{"a number below float64", batchPath, `{"batch":[{"userId":"u","x":1e-400}]}`, "200 ok", 1},
-		{"trailing slash", "/v1/batch/", `{}`, "404 404 page not found", 0},
-		{"double slash", "/v1//batch", `{}`, "404 404 page not found", 0},
-		{"import of two users, one bad", "/v1/import", `{"batch":[` + good + `,{"userId":"v"},{"type":"track"},5]}`, "400 request neither has anonymousId nor userId", 2},
-		{"import of an object", "/v1/import", `{"batch":` + good + `}`, "400 event is not a valid rudder event", 0},
-		{"broken import", "/v1/import", `{"batch":[`, "400 invalid json", 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := server(t)
-			require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body}.answer(t, s))
-			require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
-		})
-	}
-}
-
 // pad puts spaces behind a text until it has n bytes.
 func pad(text string, n int) string { return text + strings.Repeat(" ", n-len(text)) }
 
@@ -82,42 +37,11 @@ func TestDeepMessage(t *testing.T) {
 	}
 }
 
-// A single call is validated by the type of its path, whatever type the message has.
-func TestSingleCallsAreJudgedByTheirPath(t *testing.T) {
-	for _, c := range []struct {
-		path, body string
-		want       []string // what is wrong, as path and rule
-	}{
-		{"/v1/track", `{"event":"E","userId":"u"}`, nil},
-		{"/v1/track", `{"userId":"u"}`, []string{"/event required"}},
-		{"/v1/track", ` {"type":"page","userId":"u" } `, []string{"/event required"}},
-		{"/v1/page", `{"type":"track","userId":"u"}`, nil},
-		{"/v1/page", `{"type":5,"userId":"u","t\u0079pe":null}`, nil},
-		{"/v1/identify", `{"userId":"u","messageId":5,"timestamp":"soon"}`, []string{"/messageId type", "/timestamp format"}},
-		{"/v1/group", `{"userId":"u"}`, []string{"/groupId required"}},
-		{"/v1/merge", `{"userId":"u"}`, []string{"/type enum"}},
-	} {
-		s, err := mockrudder.New()
-		require.NoError(t, err)
-		t.Cleanup(s.Close)
-		require.Equal(t, "200 ok", probe{path: c.path, key: "wkHTTP", body: c.body}.answer(t, s))
-		events := s.Events(mockrudder.Filter{})
-		require.Len(t, events, 1)
-		require.True(t, events[0].Judged)
-		require.Equal(t, len(c.want) == 0, events[0].Valid, c.body)
-		var got []string
-		for _, f := range events[0].Errors {
-			require.Equal(t, "message", f.In)
-			got = append(got, f.Path+" "+f.Rule)
-		}
-		require.Equal(t, c.want, got, c.path+c.body)
-	}
-}
-
-// A tracking plan validates messages, of webhook events too.
-func TestPlanVerdicts(t *testing.T) {
+// A single call is validated by the type of its path, whatever type the message has; a
+// message of the webhook as Braze's event too; and each by the tracking plan.
+func TestVerdicts(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{
-		"E":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
+		"P":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
 		"Opened": []byte(`{"properties":{"send_id":{"type":"string","maxLength":3}}}`),
 	})
 	require.NoError(t, err)
@@ -125,25 +49,37 @@ func TestPlanVerdicts(t *testing.T) {
 		mockrudder.WithSource("k", mockrudder.Braze, mockrudder.Renamed(map[string]string{"users.messages.email.Open": "Opened"})))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
+	const session = `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`
 	for i, c := range []struct{ path, body, errors, drift string }{
-		{"/v1/track", `{"event":"E","userId":"u","properties":{"total":1}}`, "", ""},
-		{"/v1/track", `{"event":"E","userId":"u"}`, "plan /properties/total required", ""},
-		{"/v1/track", `{"event":"F","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/track", `{"event":"E","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/track", `{"userId":"u"}`, "message /event required", "plan /event unplanned"},
+		{"/v1/track", ` {"type":"page","userId":"u" } `, "message /event required", ""}, // the plan goes by the type of the message itself
+		{"/v1/page", `{"type":"track","userId":"u"}`, "", "plan /event unplanned"},
+		{"/v1/page", `{"type":5,"userId":"u","t\u0079pe":null}`, "", ""},
+		{"/v1/identify", `{"userId":"u","messageId":5,"timestamp":"soon"}`, "message /messageId type, message /timestamp format", ""},
+		{"/v1/group", `{"userId":"u"}`, "message /groupId required", ""},
+		{"/v1/merge", `{"userId":"u"}`, "message /type enum", ""},
+		{"/v1/track", `{"event":"P","userId":"u","properties":{"total":1}}`, "", ""},
+		{"/v1/track", `{"event":"P","userId":"u"}`, "plan /properties/total required", ""},
 		{"/v1/page", `{"event":"F","userId":"u"}`, "", ""},
 		{"/v1/webhook", strings.Replace(brazeOpen, `"send_id":null`, `"send_id":"long"`, 1), "plan /properties/send_id maxLength", ""},
+		{"/v1/webhook", session, "message /timestamp format, event /time type",
+			"plan /event unplanned, event /properties/brand_new unknown_field"},
 	} {
 		require.Equal(t, "200 ok", probe{path: c.path, key: "k", body: c.body}.answer(t, s))
 		e := s.Events(mockrudder.Filter{})[i]
 		text := func(findings []mockrudder.Finding) string {
-			all := ""
+			var all []string
 			for _, f := range findings {
-				all += f.In + " " + f.Path + " " + f.Rule
+				all = append(all, f.In+" "+f.Path+" "+f.Rule)
 			}
-			return all
+			return strings.Join(all, ", ")
 		}
 		require.Equal(t, c.errors, text(e.Errors), c.body)
 		require.Equal(t, c.drift, text(e.Drift), c.body)
+		require.True(t, e.Judged)
 		require.Equal(t, c.errors == "", e.Valid)
 	}
-	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 1)
+	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 4)
+	require.Equal(t, mockrudder.Counts{Stored: 13, Valid: 5, Invalid: 8, Drift: 4}, s.Stats().Counts)
 }

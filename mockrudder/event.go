@@ -1,7 +1,6 @@
 package mockrudder
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,15 +11,12 @@ import (
 
 // Event is one message that the gateway stored, with its verdict.
 type Event struct {
-	// Source is the write key of the source it came in by.
-	Source string
+	Source string // the write key of the source it came in by
 	// Raw is the text as received: the element of the batch, the body of a single
 	// call, or the Braze event of a webhook request.
-	Raw string
-	// ReceivedAt is when the request was accepted.
-	ReceivedAt time.Time
-	// TestID is the request's header X-Test-ID, "" without it.
-	TestID string
+	Raw        string
+	ReceivedAt time.Time // when the request was accepted
+	TestID     string    // the request's header X-Test-ID, "" without it
 
 	// Type, Name (the message's event), UserID, AnonymousID and MessageID are
 	// the message's own fields as text: "" if missing or null, JSON if the value is
@@ -32,9 +28,8 @@ type Event struct {
 	Judged bool
 	// Valid is whether the message matches the schema of its type and, for one of a
 	// webhook, whether the Braze event matches its own.
-	Valid bool
-	// Errors are the differences from the schemas.
-	Errors []Finding
+	Valid  bool
+	Errors []Finding // the differences from the schemas
 	// Drift are fields and event types that the glossary does not know. They do not
 	// make a message invalid.
 	Drift []Finding
@@ -193,9 +188,6 @@ func (e *Event) summary() summary {
 
 // encode writes JSON without HTML escapes.
 func encode(value any) []byte {
-	var buf bytes.Buffer
-	encoder := json.NewEncoder(&buf)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)
-	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
+	text, _ := gateway.Marshal(value)
+	return text
 }

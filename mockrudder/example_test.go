@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,12 +22,15 @@ func (t *exampleT) Errorf(format string, a ...any) { fmt.Printf(format+"\n", a..
 func (t *exampleT) Fatalf(format string, a ...any) { fmt.Printf(format+"\n", a...) }
 func (t *exampleT) done()                          { t.cleanups[0]() }
 
-func mustPost(client *http.Client, url, key, body string) (status string) {
+func mustPost(client *http.Client, url, key, body string, headers ...string) (status string) {
 	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
 	request.SetBasicAuth(key, "")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return "no answer"
@@ -76,17 +78,8 @@ func ExampleStartInMemory() {
 	defer t.done()
 	rudder := mockrudder.StartInMemory(t, mockrudder.WithSource("app", mockrudder.HTTP))
 
-	request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/track", strings.NewReader(`{"event":"Order Placed","userId":"u-1"}`))
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	request.SetBasicAuth("app", "")
-	request.Header.Set("X-Test-ID", "orders") // so that tests can share a server
-	answer, err := rudder.Client().Do(request)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	answer.Body.Close()
+	client := &http.Client{Transport: rudder.Transport(), Timeout: time.Minute}
+	mustPost(client, rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1"}`, "X-Test-ID", "orders") // so that tests can share a server
 
 	mine := mockrudder.Filter{TestID: "orders"}
 	for _, e := range rudder.RequireEvents(t, mine, 1, time.Second) {
@@ -132,8 +125,11 @@ func ExampleServer_Fault() {
 		fmt.Println("hits:", fault.Hits)
 	}
 	fmt.Println(rudder.Count(mockrudder.Filter{MessageID: "m"}), "copies: the answer to the first was lost")
+	fmt.Println(rudder.RemoveFault("1"), rudder.RemoveFault("1"))
+	rudder.ResetMessages()
+	fmt.Println(len(rudder.Events(mockrudder.Filter{})), "messages and", len(rudder.Faults()), "fault left")
 	rudder.Reset()
-	fmt.Println(len(rudder.Events(mockrudder.Filter{})), "left")
+	fmt.Println(len(rudder.Faults()), "left")
 	// Output:
 	// 503 Service Unavailable
 	// no answer
@@ -141,6 +137,8 @@ func ExampleServer_Fault() {
 	// hits: 1
 	// hits: 1
 	// 2 copies: the answer to the first was lost
+	// true false
+	// 0 messages and 1 fault left
 	// 0 left
 }
 
@@ -198,67 +196,11 @@ func ExampleWithPlan() {
 	// mockrudder: 1 invalid messages, of which 1 are shown above
 }
 
-// A response can be damaged after the message was stored: the sender sees a failure,
-// and its retry is a duplicate.
-func ExampleServer_RemoveFault() {
-	t := &exampleT{}
-	defer t.done()
-	rudder := mockrudder.StartInMemory(t)
-	for _, fault := range []mockrudder.Fault{
-		{ID: "cut", Close: mockrudder.Middle, Nth: 1},
-		{ID: "proxy", WrongBody: mockrudder.HTMLPage, Status: http.StatusBadGateway, Nth: 2},
-		{ID: "slow", Trickle: mockrudder.Duration(10 * time.Millisecond), TestID: "mine"},
-	} {
-		if err := rudder.Fault(fault); err != nil {
-			t.Fatalf("%v", err)
-		}
-	}
-	client := &http.Client{Transport: rudder.Transport()}
-	for range 3 {
-		request, err := http.NewRequest(http.MethodPost, rudder.URL+"/v1/batch", strings.NewReader(`{"batch":[{"userId":"u","messageId":"m"}]}`))
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		request.SetBasicAuth("wkHTTP", "")
-		answer, err := client.Do(request)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		body, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		fmt.Println(answer.Status, answer.Header.Get("Content-Type"), len(body), err)
-	}
-	fmt.Println(len(rudder.Events(mockrudder.Filter{MessageID: "m"})), "stored")
-	fmt.Println(rudder.RemoveFault("slow"), rudder.RemoveFault("slow"))
-	rudder.ResetMessages()
-	fmt.Println(len(rudder.Faults()), "faults left,", rudder.Count(mockrudder.Filter{}), "messages")
-	// Output:
-	// 200 OK text/plain; charset=utf-8 1 unexpected EOF
-	// 502 Bad Gateway text/html 150 <nil>
-	// 200 OK text/plain; charset=utf-8 2 <nil>
-	// 2 stored
-	// true false
-	// 2 faults left, 0 messages
-}
-
-// A function decides which requests are hit: here a firewall refuses the messages of one
-// user.
-func ExampleServer_Control() {
+// Faults can be read from the JSON of the query API.
+func ExampleParseFaults() {
 	t := &exampleT{}
 	defer t.done()
 	rudder := mockrudder.StartInMemory(t, mockrudder.WithRateLimit(1000, time.Minute))
-	remove := rudder.Control(func(r *http.Request, body string) (fault mockrudder.Fault, hit bool) {
-		return mockrudder.Fault{Status: http.StatusForbidden}, strings.Contains(body, `"userId":"7"`)
-	})
-	send := func(user string) {
-		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"userId":"`+user+`"}`))
-	}
-	send("6")
-	send("7")
-	rudder.Reset() // it stays in force
-	send("7")
-	remove()
-	send("7")
 	faults, err := mockrudder.ParseFaults([]byte(`[{"close":"reset","contains":"9"},{"database":"down"}]`))
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -266,13 +208,10 @@ func ExampleServer_Control() {
 	if err := rudder.SetFaults(faults...); err != nil {
 		t.Fatalf("%v", err)
 	}
-	send("9")
-	send("8")
+	for _, user := range []string{"9", "8"} {
+		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"userId":"`+user+`"}`))
+	}
 	// Output:
-	// 200 OK
-	// 403 Forbidden
-	// 403 Forbidden
-	// 200 OK
 	// no answer
 	// 500 Internal Server Error
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // How much the text of a failed assertion shows.
@@ -189,7 +191,7 @@ func (s *Server) RequireNone(t TB, filter Filter, window time.Duration) {
 func listed(events []Event) string {
 	var text strings.Builder
 	for i := range events[:min(shownMessages, len(events))] {
-		fmt.Fprintf(&text, "\n\t%s: %s", describe(&events[i]), shorten(string(events[i].Message())))
+		fmt.Fprintf(&text, "\n\t%s: %s", describe(&events[i]), gateway.Shorten(string(events[i].Message())))
 	}
 	if more := len(events) - shownMessages; more > 0 {
 		fmt.Fprintf(&text, "\n\tand %d more", more)

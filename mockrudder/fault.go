@@ -18,28 +18,20 @@ import (
 // own. Of the list the first fault acts that fits the request by its limits, its
 // turn and its probability. The query API has no faults.
 type Fault struct {
-	// ID names the fault among those in force. If it is "", the server chooses one.
-	ID string `json:"id"`
+	ID string `json:"id"` // names the fault among those in force. If it is "", the server chooses one
 	// Path limits the fault to one path, or with a * at its end to all paths that
 	// begin so; "" is every path.
-	Path string `json:"path,omitempty"`
-	// Method limits it to requests of this method.
-	Method string `json:"method,omitempty"`
-	// Source limits it to requests that carry this write key.
-	Source string `json:"source,omitempty"`
-	// TestID limits it to requests that carry this X-Test-ID header.
-	TestID string `json:"test_id,omitempty"`
-	// Contains limits it to requests with this text in the uncompressed body.
-	Contains string `json:"contains,omitempty"`
-	// Probability is that of hitting a request, over 0 and up to 1; 0 means 1.
-	Probability float64 `json:"probability,omitempty"`
+	Path        string  `json:"path,omitempty"`
+	Method      string  `json:"method,omitempty"`      // limits it to requests of this method
+	Source      string  `json:"source,omitempty"`      // limits it to requests that carry this write key
+	TestID      string  `json:"test_id,omitempty"`     // limits it to requests that carry this X-Test-ID header
+	Contains    string  `json:"contains,omitempty"`    // limits it to requests with this text in the uncompressed body
+	Probability float64 `json:"probability,omitempty"` // of hitting a request, over 0 and up to 1; 0 means 1
 	// Nth hits one request, the n-th that fits the limits above since the fault is
 	// in force; 0 is any. Requests that another fault hits count too.
-	Nth int `json:"nth,omitempty"`
-	// Every hits every n-th of them: 3 is the third, the sixth and so on.
-	Every int `json:"every,omitempty"`
-	// Requests ends the fault after so many hits; 0 is never.
-	Requests int `json:"requests,omitempty"`
+	Nth      int `json:"nth,omitempty"`
+	Every    int `json:"every,omitempty"`    // hits every n-th of them: 3 is the third, the sixth and so on
+	Requests int `json:"requests,omitempty"` // ends the fault after so many hits; 0 is never
 
 	// Latency is a wait before anything else; with LatencyMax, a random time between
 	// the two.
@@ -52,21 +44,17 @@ type Fault struct {
 	RetryAfter int    `json:"retry_after,omitempty"`
 	// Hang does not respond for this time, and then closes the connection; nothing
 	// is stored. A negative duration is until the client leaves.
-	Hang Duration `json:"hang,omitempty"`
-	// Close closes the connection without a response, or within it.
-	Close When `json:"close,omitempty"`
-	// Trickle sends the body of the response in pieces over this time.
-	Trickle Duration `json:"trickle,omitempty"`
-	// WrongBody replaces the response's body, under the same status.
-	WrongBody WrongBody `json:"wrong_body,omitempty"`
+	Hang      Duration  `json:"hang,omitempty"`
+	Close     When      `json:"close,omitempty"`      // closes the connection without a response, or within it
+	Trickle   Duration  `json:"trickle,omitempty"`    // sends the body of the response in pieces over this time
+	WrongBody WrongBody `json:"wrong_body,omitempty"` // replaces the response's body, under the same status
 	// Transformer makes RudderStack's transformer fail, which only the webhook uses.
 	Transformer TransformerState `json:"transformer,omitempty"`
 	// Database makes RudderStack's database fail, which every request uses that is
 	// to be stored.
 	Database DatabaseState `json:"database,omitempty"`
 
-	// Hits is how many requests the fault has hit; it is read-only.
-	Hits int `json:"hits"`
+	Hits int `json:"hits"` // how many requests the fault has hit; it is read-only
 
 	seen int // requests that were within the limits
 }
@@ -148,18 +136,15 @@ type When string
 
 // The moments for Fault.Close.
 const (
-	// Before reading the body.
-	Before When = "before"
-	// After reading the body, with nothing stored.
-	After When = "after"
+	Before When = "before" // before reading the body
+	After  When = "after"  // after reading the body, with nothing stored
 	// Stored: after everything but the response. The sender cannot know, and its
 	// retry is a duplicate.
 	Stored When = "stored"
 	// Middle: after the headers and half of the body of the response. The request is
 	// processed as without the fault.
 	Middle When = "middle"
-	// Reset: before reading the body, by a TCP reset; without TCP, as Before.
-	Reset When = "reset"
+	Reset  When = "reset" // before reading the body, by a TCP reset; without TCP, as Before
 )
 
 // WrongBody is a body that RudderStack does not send.
@@ -178,9 +163,9 @@ type TransformerState string
 
 // The states for Fault.Transformer.
 const (
-	TransformerDown  TransformerState = gateway.TransformerDown  // 503 after a second
-	TransformerHang  TransformerState = gateway.TransformerHang  // the connection is closed after 30 seconds
-	TransformerError TransformerState = gateway.TransformerError // 500
+	TransformerDown  TransformerState = "down"  // 503 after a second
+	TransformerHang  TransformerState = "hang"  // the connection is closed after 30 seconds
+	TransformerError TransformerState = "error" // 500
 )
 
 // DatabaseState is how the database fails.
@@ -188,8 +173,8 @@ type DatabaseState string
 
 // The states for Fault.Database.
 const (
-	DatabaseDown   DatabaseState = gateway.DatabaseDown   // 500
-	DatabaseLocked DatabaseState = gateway.DatabaseLocked // the connection is closed after 10 seconds
+	DatabaseDown   DatabaseState = "down"   // 500
+	DatabaseLocked DatabaseState = "locked" // the connection is closed after 10 seconds
 )
 
 // Duration is a duration that is text such as "250ms" in JSON. JSON may also have

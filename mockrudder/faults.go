@@ -13,15 +13,17 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
-// Control decides about a request in a test's own code, where the limits of a Fault
-// are not enough: if hit is true, the request gets the returned Fault, whatever its
-// limits. body is the request's body, uncompressed as far as possible. Control is
-// called from many goroutines at once, before the list of faults is consulted.
-type Control func(r *http.Request, body string) (fault Fault, hit bool)
+// faults is the list in force. It is safe for concurrent use.
+type faults struct {
+	mu     sync.Mutex
+	list   []Fault
+	chance *rand.Rand
+	given  int // ids chosen so far
+}
 
-// Control adds a function that decides about requests, after those already in
-// force. It stays in force until it is removed; Reset keeps it.
-func (s *Server) Control(decide Control) (remove func()) { return s.faults.control(decide) }
+func newFaults(seed uint64) *faults {
+	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
+}
 
 // Fault adds a fault to those in force.
 func (s *Server) Fault(fault Fault) error {
@@ -30,30 +32,19 @@ func (s *Server) Fault(fault Fault) error {
 }
 
 // RemoveFault removes the fault with this id, and says whether there was one.
-func (s *Server) RemoveFault(id string) bool { return s.faults.remove(id) }
-
-// SetFaults replaces the faults in force; with no argument it removes them.
-func (s *Server) SetFaults(list ...Fault) error { return s.faults.set(list) }
-
-// Faults returns the faults in force, with how often each has hit.
-func (s *Server) Faults() []Fault { return s.faults.all() }
-
-// faults is the list in force. It is safe for concurrent use.
-type faults struct {
-	mu     sync.Mutex
-	list   []Fault
-	chance *rand.Rand
-	given  int // ids chosen so far
-
-	controls []*Control
+func (s *Server) RemoveFault(id string) bool {
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
+	return len(f.list) < before
 }
 
-func newFaults(seed uint64) *faults {
-	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
-}
-
-// set replaces the whole list; all counts start at 0.
-func (f *faults) set(list []Fault) error {
+// SetFaults replaces the faults in force, and all counts start at 0; with no argument
+// it removes them.
+func (s *Server) SetFaults(list ...Fault) error {
+	f := s.faults
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fresh := make([]Fault, 0, len(list))
@@ -65,6 +56,13 @@ func (f *faults) set(list []Fault) error {
 	}
 	f.list = fresh
 	return nil
+}
+
+// Faults returns the faults in force, with how often each has hit.
+func (s *Server) Faults() []Fault {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	return append([]Fault{}, s.faults.list...)
 }
 
 // add appends a fault and returns it with its id.
@@ -100,47 +98,17 @@ func (f *faults) prepare(fault *Fault, list []Fault) error {
 	return nil
 }
 
-func (f *faults) remove(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	before := len(f.list)
-	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
-	return len(f.list) < before
-}
-
-func (f *faults) all() []Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]Fault{}, f.list...)
-}
-
-func (f *faults) control(decide Control) (remove func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.controls = append(f.controls, &decide)
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.controls = slices.DeleteFunc(slices.Clone(f.controls), func(c *Control) bool { return c == &decide })
-	}
-}
-
 // pick returns the fault that hits a request, if one does, and counts it.
 func (f *faults) pick(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
-	controls, none, body := f.controls, len(f.list) == 0, ""
-	reads := len(controls) > 0 || slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" })
+	reads, body := slices.ContainsFunc(f.list, func(f Fault) bool { return f.Contains != "" }), ""
+	none := len(f.list) == 0
 	f.mu.Unlock()
-	if none && len(controls) == 0 {
+	if none {
 		return Fault{}, false
 	}
 	if reads {
 		body = peekBody(r) // without the lock: the client sends at its own pace
-	}
-	for _, decide := range controls {
-		if fault, hit := (*decide)(r, body); hit {
-			return fault, true
-		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -184,19 +152,11 @@ func peekBody(r *http.Request) string {
 	return text.String()
 }
 
-// buffered reads up to MaxRead bytes of a body, and returns one that reads the same,
-// with the same error.
+// buffered reads up to MaxRead bytes of a body, and returns one that reads the same.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
-	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
-	if err == nil {
-		err = io.EOF
-	}
+	text, _ = io.ReadAll(io.LimitReader(body, gateway.MaxRead+1)) // an error comes again with the next Read
 	return text, struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), failing{err}), body}
+	}{io.MultiReader(bytes.NewReader(text), body), body}
 }
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }

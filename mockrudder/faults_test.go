@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,9 +30,16 @@ func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server, clien
 	})
 }
 
-// ask posts and returns the answer as text, "closed" where there is none, and
-// how long it took.
+// ask posts and returns the answer as text, "closed" where there is none, and how long
+// it took.
 func ask(t *testing.T, client *http.Client, path, key, body string) (string, time.Duration) {
+	t.Helper()
+	got, _, took := askAll(t, client, path, key, body)
+	return got, took
+}
+
+// askAll is ask with the headers. Behind a body that is cut off the text says so.
+func askAll(t *testing.T, client *http.Client, path, key, body string) (got string, header http.Header, took time.Duration) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rudder.test"+path, strings.NewReader(body))
 	require.NoError(t, err)
@@ -40,62 +48,48 @@ func ask(t *testing.T, client *http.Client, path, key, body string) (string, tim
 	}
 	start := time.Now()
 	answer, err := client.Do(request)
-	took := time.Since(start)
 	if err != nil {
 		require.True(t, errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF), "%v", err)
-		return "closed", took
+		return "closed", nil, time.Since(start)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	return fmt.Sprintf("%d %s", answer.StatusCode, strings.TrimSuffix(string(text), "\n")), took
+	got = fmt.Sprintf("%d %s", answer.StatusCode, strings.TrimSuffix(string(text), "\n"))
+	if err != nil {
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		got += " (cut)"
+	}
+	return got, answer.Header, time.Since(start)
 }
 
 const goodBatch = `{"batch":[{"type":"track","event":"E","userId":"u"}]}`
 
-const (
-	downText = `503 JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
-		`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`
-	awayText = "500 dial tcp 127.0.0.1:5432: connect: connection refused"
-)
-
+// testdata/faults.jsonl has a request for each fault: what comes of it, how long that
+// takes, and how many messages are stored.
 func TestFaultsOnTime(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault  mockrudder.Fault
-		path   string
-		body   string
-		want   string
-		took   time.Duration
-		stored int
-	}{
-		"status":           {mockrudder.Fault{Status: 503, Body: "away\n"}, batchPath, goodBatch, "503 away", 0, 0},
-		"status no words":  {mockrudder.Fault{Status: 500}, batchPath, goodBatch, "500 Internal Server Error", 0, 0},
-		"latency":          {mockrudder.Fault{Latency: mockrudder.Duration(3 * time.Second)}, batchPath, goodBatch, "200 ok", 3 * time.Second, 1},
-		"latency, status":  {mockrudder.Fault{Latency: mockrudder.Duration(time.Second), Status: 429}, batchPath, goodBatch, "429 Too Many Requests", time.Second, 0},
-		"hang":             {mockrudder.Fault{Hang: mockrudder.Duration(30 * time.Second)}, batchPath, goodBatch, "closed", 30 * time.Second, 0},
-		"close before":     {mockrudder.Fault{Close: mockrudder.Before}, batchPath, goodBatch, "closed", 0, 0},
-		"close after":      {mockrudder.Fault{Close: mockrudder.After}, batchPath, goodBatch, "closed", 0, 0},
-		"close stored":     {mockrudder.Fault{Close: mockrudder.Stored}, batchPath, goodBatch, "closed", 0, 1},
-		"transformer down": {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, webhookPath, brazeEvent(`{}`), downText, time.Second, 0},
-		"transformer hang": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, webhookPath, brazeEvent(`{}`), "closed", 30 * time.Second, 0},
-		"transformer is not needed for the batch": {mockrudder.Fault{Transformer: mockrudder.TransformerHang}, batchPath, goodBatch, "200 ok", 0, 1},
-		"transformer error":                       {mockrudder.Fault{Transformer: mockrudder.TransformerError}, webhookPath, brazeEvent(`{}`), "500 internal server error in source transformer", 0, 0},
-		"database down, batch":                    {mockrudder.Fault{Database: mockrudder.DatabaseDown}, batchPath, goodBatch, awayText, 0, 0},
-		"database down, webhook":                  {mockrudder.Fault{Database: mockrudder.DatabaseDown}, webhookPath, brazeEvent(`{}`), awayText, 0, 0},
-		"database locked":                         {mockrudder.Fault{Database: mockrudder.DatabaseLocked}, batchPath, goodBatch, "closed", 10 * time.Second, 0},
-		"refused before a database":               {mockrudder.Fault{Database: mockrudder.DatabaseLocked}, batchPath, `{"batch":[]}`, "400 empty batch payload", 0, 0},
-		"reset":                                   {mockrudder.Fault{Close: mockrudder.Reset}, batchPath, goodBatch, "closed", 0, 0},
-		"a page with 200":                         {mockrudder.Fault{Status: 200, WrongBody: mockrudder.JSONError}, batchPath, goodBatch, `200 {"error":"upstream connect error"}`, 0, 0},
-		"auth before transformer":                 {mockrudder.Fault{Transformer: mockrudder.TransformerDown}, "/v1/webhook?writeKey=nope", brazeEvent(`{}`), "401 invalid write key", 0, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
+	text, err := os.ReadFile("testdata/faults.jsonl")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		var c struct {
+			Name, Path, Body, Want, Kind string
+
+			Fault  mockrudder.Fault
+			Took   mockrudder.Duration
+			Stored int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &c))
+		t.Run(c.Name, func(t *testing.T) {
 			inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-				require.NoError(t, s.Fault(c.fault))
-				got, took := ask(t, client, c.path, "wkHTTP", c.body)
-				require.Equal(t, c.want, got)
-				require.Equal(t, c.took, took)
-				require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
-				if !strings.Contains(name, "not needed") {
+				require.NoError(t, s.Fault(c.Fault))
+				got, header, took := askAll(t, client, c.Path, "wkHTTP", c.Body)
+				require.Equal(t, c.Want, strings.ToValidUTF8(got, "\ufffd"))
+				require.EqualValues(t, c.Took, took)
+				require.Len(t, s.Events(mockrudder.Filter{}), c.Stored)
+				if got != "closed" {
+					require.Equal(t, c.Kind, header.Get("Content-Type"))
+					require.Equal(t, "Origin", header.Get("Vary"))
+				}
+				if !strings.Contains(c.Name, "not needed") {
 					require.Equal(t, 1, s.Faults()[0].Hits)
 				}
 				require.NoError(t, s.SetFaults())
@@ -207,61 +201,16 @@ func TestLatencyRange(t *testing.T) {
 	})
 }
 
-// The status stays, and the body is changed.
-func TestChangedResponses(t *testing.T) {
-	for name, c := range map[string]struct {
-		fault  mockrudder.Fault
-		status int
-		body   string // as far as it came
-		kind   string
-		cut    bool
-		took   time.Duration
-		stored int
-	}{
-		"middle of ok":       {mockrudder.Fault{Close: mockrudder.Middle}, 200, "o", "text/plain; charset=utf-8", true, 0, 1},
-		"middle of a status": {mockrudder.Fault{Close: mockrudder.Middle, Status: 503, Body: "123456789"}, 503, "12345", "text/plain; charset=utf-8", true, 0, 0},
-		"trickle":            {mockrudder.Fault{Trickle: mockrudder.Duration(10 * time.Second)}, 200, "ok", "text/plain; charset=utf-8", false, 10 * time.Second, 1},
-		"trickle, then cut":  {mockrudder.Fault{Trickle: mockrudder.Duration(10 * time.Second), Close: mockrudder.Middle}, 200, "o", "text/plain; charset=utf-8", true, 10 * time.Second, 1},
-		"garbage":            {mockrudder.Fault{WrongBody: mockrudder.Garbage}, 200, "\x00\xff\xfe\x80 not text \x00\xc3\x28", "application/octet-stream", false, 0, 1},
-		"json error":         {mockrudder.Fault{WrongBody: mockrudder.JSONError, Status: 502}, 502, `{"error":"upstream connect error"}`, "application/json", false, 0, 0},
-		"nothing":            {mockrudder.Fault{WrongBody: mockrudder.NoBody}, 200, "", "text/plain; charset=utf-8", false, 0, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-				require.NoError(t, s.Fault(c.fault))
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+batchPath, strings.NewReader(goodBatch))
-				require.NoError(t, err)
-				request.SetBasicAuth("wkHTTP", "")
-				start := time.Now()
-				answer, err := client.Do(request)
-				require.NoError(t, err)
-				text, err := io.ReadAll(answer.Body)
-				require.NoError(t, answer.Body.Close())
-				if c.cut {
-					require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-				} else {
-					require.NoError(t, err)
-				}
-				require.Equal(t, c.status, answer.StatusCode)
-				require.Equal(t, c.body, string(text))
-				require.Equal(t, c.kind, answer.Header.Get("Content-Type"))
-				require.Equal(t, "Origin", answer.Header.Get("Vary"))
-				require.Equal(t, c.took, time.Since(start))
-				require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
-			})
-		})
-	}
+func TestFaultsOfResponses(t *testing.T) {
 	s := server(t)
-	require.NoError(t, s.Fault(mockrudder.Fault{WrongBody: mockrudder.HTMLPage, Status: 502}))
+	require.NoError(t, s.SetFaults(mockrudder.Fault{WrongBody: mockrudder.Garbage, Requests: 1},
+		mockrudder.Fault{WrongBody: mockrudder.HTMLPage, Status: 502, Requests: 1},
+		mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
+	require.Equal(t, "\x00\xff\xfe\x80 not text \x00\xc3\x28", batch(s, goodBatch).Body.String())
 	answer := batch(s, goodBatch)
 	require.Equal(t, 502, answer.Code)
 	require.Contains(t, answer.Body.String(), "<h1>502 Bad Gateway</h1>")
-}
-
-func TestFaultHeaders(t *testing.T) {
-	s := server(t)
-	require.NoError(t, s.Fault(mockrudder.Fault{Status: 429, RetryAfter: 7, Body: "slow down"}))
-	answer := batch(s, goodBatch)
+	answer = batch(s, goodBatch)
 	require.Equal(t, "7", answer.Header().Get("Retry-After"))
 	require.Equal(t, "slow down\n", answer.Body.String())
 	require.Equal(t, "Origin", answer.Header().Get("Vary"))
@@ -279,37 +228,8 @@ func TestFaultsOverHTTP(t *testing.T) {
 		put(`[{"hang":true},{"latency":2000,"close":"stored"}]`))
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, put(` {"transformer":"down"}`))
 
-	for body, want := range map[string]string{
-		`{"status":99}`:                                   "status must be between 200 and 599, not 99",
-		`{"statos":500}`:                                  `unknown field`,
-		`[{"status":500},{}]`:                             "fault 2: a fault needs one of status, latency, hang, close, trickle, wrong_body, transformer and database",
-		`{"status":500,"probability":2}`:                  "probability must be between 0 and 1",
-		`{"close":"later"}`:                               `close must be one of [before after stored middle reset], not "later"`,
-		`{"latency":"soon"}`:                              `is no duration such as 250ms`,
-		`{"latency":true}`:                                `latency must be a duration that ends`,
-		`{"transformer":"x"}`:                             `transformer must be one of [down hang error]`,
-		`{"retry_after":1,"hang":"1s"}`:                   `body and retry_after need a status`,
-		`{"status":500,"requests":-1}`:                    `requests must not be negative`,
-		`{"status":500,"retry_after":-1}`:                 `retry_after must not be negative`,
-		`{"status":500,"nth":-1}`:                         `nth must not be negative`,
-		`{"status":500,"nth":1,"every":2}`:                `nth and every exclude each other`,
-		`{"latency":"2s","latency_max":"1s"}`:             `latency_max must not be less`,
-		`{"trickle":true}`:                                `trickle must be a duration that ends`,
-		`{"wrong_body":"x"}`:                              `wrong_body must be one of [garbage html json empty]`,
-		`{"status":500,"body":"x","wrong_body":"html"}`:   `body and wrong_body exclude each other`,
-		`[{"id":"a","hang":"1s"},{"id":"a","hang":"1s"}]`: `fault 2: there is a fault "a" already`,
-		`nonsense`:    `faults: `,
-		``:            `[] is for no faults`,
-		`[] x`:        `faults: `,
-		`[] []`:       `there is more behind the JSON`,
-		`{"hang":{}}`: `is no duration`,
-	} {
-		answer := put(body)
-		require.True(t, strings.HasPrefix(answer, "400 "), answer)
-		var problem struct{ Error string }
-		require.NoError(t, json.Unmarshal([]byte(answer[4:]), &problem))
-		require.Contains(t, problem.Error, want)
-	}
+	require.Contains(t, put(`nonsense`), `400 {"error":"faults: `)
+	require.Contains(t, put(`[{"status":500},{}]`), `fault 2: a fault needs one of `)
 	require.Equal(t, `200 {"faults":[{"id":"3","transformer":"down","hits":0}]}`, get(), "an error changes nothing")
 
 	require.Equal(t, 200, probe{path: "/_mock/reset?keep=faults"}.send(s).Code)

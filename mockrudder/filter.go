@@ -8,17 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // Filter selects stored messages. A message must match all fields that are set; the
 // zero value selects all messages.
 type Filter struct {
-	// Source is the write key of a source.
-	Source string
-	// Type is the message's type, such as track.
-	Type string
-	// Event is the message's event, for a track call its name.
-	Event string
+	Source string // the write key of a source
+	Type   string // the message's type, such as track
+	Event  string // the message's event, for a track call its name
 	// UserID, AnonymousID and MessageID are the message's ids as text.
 	UserID, AnonymousID, MessageID string
 	// TestID is the X-Test-ID header of the message's request, by which tests that
@@ -26,8 +25,7 @@ type Filter struct {
 	TestID string
 	// Since and Until bound the time of receipt: at or after Since, before Until.
 	Since, Until time.Time
-	// Text is a part of the raw text of the message.
-	Text string
+	Text         string // a part of the raw text of the message
 	// Rule is the rule of one of the message's findings, errors or drift, such as
 	// required.
 	Rule string
@@ -68,7 +66,7 @@ func (f Filter) conditions() (all conditions) {
 	received := func(e *Event) string { return e.ReceivedAt.Format(clock) }
 	add(!f.Since.IsZero(), "received", "since "+f.Since.Format(clock), received, func(e *Event) bool { return !e.ReceivedAt.Before(f.Since) })
 	add(!f.Until.IsZero(), "received", "before "+f.Until.Format(clock), received, func(e *Event) bool { return e.ReceivedAt.Before(f.Until) })
-	add(f.Text != "", "text", f.Text, func(e *Event) string { return shorten(e.Raw) }, func(e *Event) bool { return strings.Contains(e.Raw, f.Text) })
+	add(f.Text != "", "text", f.Text, func(e *Event) string { return gateway.Shorten(e.Raw) }, func(e *Event) bool { return strings.Contains(e.Raw, f.Text) })
 	add(f.Rule != "", "rule", f.Rule, func(e *Event) string { return strings.Join(e.rules(), " ") }, func(e *Event) bool { return slices.Contains(e.rules(), f.Rule) })
 	add(f.OnlyValid, "verdict", "valid", (*Event).verdict, func(e *Event) bool { return e.Judged && e.Valid })
 	add(f.OnlyInvalid, "verdict", "invalid", (*Event).verdict, func(e *Event) bool { return e.Judged && !e.Valid })
@@ -80,13 +78,8 @@ func (all conditions) match(e *Event) bool {
 	return !slices.ContainsFunc(all, func(c condition) bool { return !c.holds(e) })
 }
 
-func (all conditions) failed(e *Event) (failed conditions) {
-	for _, c := range all {
-		if !c.holds(e) {
-			failed = append(failed, c)
-		}
-	}
-	return failed
+func (all conditions) failed(e *Event) conditions {
+	return slices.DeleteFunc(slices.Clone(all), func(c condition) bool { return c.holds(e) })
 }
 
 // String lists the conditions of the filter.
@@ -127,15 +120,6 @@ func (e *Event) rules() (all []string) {
 	return all
 }
 
-// shorten cuts a text to fit in a line.
-func shorten(text string) string {
-	const most = 120
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
-
 // Limits of a page of the query API.
 const (
 	defaultLimit = 1000
@@ -143,24 +127,62 @@ const (
 	maxWait      = 10 * time.Minute
 )
 
-// texts are the text fields of a filter by their query parameters.
-func (f *Filter) texts() map[string]*string {
-	return map[string]*string{
-		"type": &f.Type, "event": &f.Event, "userId": &f.UserID, "anonymousId": &f.AnonymousID, "messageId": &f.MessageID,
-		"source": &f.Source, "q": &f.Text, "test": &f.TestID, "rule": &f.Rule,
-	}
+// param is a parameter of the query API.
+type param struct {
+	want string                  // what a value is, for errors
+	set  func(value string) bool // not ok for another value
 }
 
-// filterParams are the parameters that make a Filter.
-func filterParams() []string {
-	return append(slices.Sorted(maps.Keys(new(Filter).texts())), "valid", "since", "until")
+func textParam(to *string) param {
+	return param{set: func(value string) bool {
+		*to = value
+		return true
+	}}
 }
 
-func listParams() []string {
-	return append(filterParams(), "after", "before", "order", "limit", "count", "wait", "summary")
+// choiceParam tells the second of two values from the first.
+func choiceParam(to *bool, first, second string) param {
+	return param{second + " or " + first, func(value string) bool {
+		*to = value == second
+		return *to || value == first
+	}}
 }
 
-func streamParams() []string { return append(filterParams(), "after") }
+func numberParam(to *int, low, high int) param {
+	return param{fmt.Sprintf("a whole number from %d to %d", low, high), func(value string) bool {
+		n, err := strconv.Atoi(value)
+		*to = n
+		return err == nil && n >= low && n <= high
+	}}
+}
+
+func cursorParam(to *uint64, lowest uint64) param {
+	return param{"a cursor from next", func(value string) bool {
+		cursor, err := strconv.ParseUint(value, 10, 64)
+		*to = cursor
+		return err == nil && cursor >= lowest
+	}}
+}
+
+// timeParam reads a time. A + that is not escaped in the query arrives as a space.
+func timeParam(to *time.Time) param {
+	return param{"a time such as 2026-11-25T04:15:00Z", func(value string) bool {
+		at, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(value, " ", "+"))
+		*to = at
+		return err == nil
+	}}
+}
+
+func waitParam(to *time.Duration) param {
+	return param{fmt.Sprintf("a duration such as 5s, up to %s", maxWait), func(value string) bool {
+		if _, err := strconv.ParseFloat(value, 64); err == nil {
+			value += "s"
+		}
+		wait, err := time.ParseDuration(value)
+		*to = wait
+		return err == nil && wait >= 0 && wait <= maxWait
+	}}
+}
 
 // search is the query of a request for events.
 type search struct {
@@ -173,104 +195,49 @@ type search struct {
 	wait          time.Duration
 }
 
-// parseSearch reads a query whose parameters are known ones.
+// filterParams are the parameters that make a Filter.
+func (q *search) filterParams() map[string]param {
+	f := &q.filter
+	valid := choiceParam(&f.OnlyValid, "false", "true")
+	return map[string]param{
+		"type": textParam(&f.Type), "event": textParam(&f.Event), "source": textParam(&f.Source),
+		"userId": textParam(&f.UserID), "anonymousId": textParam(&f.AnonymousID), "messageId": textParam(&f.MessageID),
+		"q": textParam(&f.Text), "test": textParam(&f.TestID), "rule": textParam(&f.Rule),
+		"since": timeParam(&f.Since), "until": timeParam(&f.Until),
+		"valid": {valid.want, func(value string) bool {
+			ok := valid.set(value)
+			f.OnlyInvalid = !f.OnlyValid
+			return ok
+		}},
+	}
+}
+
+func (q *search) params() map[string]param {
+	all := q.filterParams()
+	all["after"], all["before"] = cursorParam(&q.after, 0), cursorParam(&q.before, 1)
+	all["order"], all["summary"] = choiceParam(&q.newestFirst, "asc", "desc"), choiceParam(&q.summaries, "0", "1")
+	all["limit"], all["count"] = numberParam(&q.limit, 0, maxLimit), numberParam(&q.count, 1, 1<<40)
+	all["wait"] = waitParam(&q.wait)
+	return all
+}
+
+func listParams() []string { return slices.Sorted(maps.Keys(new(search).params())) }
+
+func streamParams() []string {
+	return append(slices.Sorted(maps.Keys(new(search).filterParams())), "after")
+}
+
+// parseSearch reads a query whose parameters are known ones. An empty value is none.
 func parseSearch(values url.Values) (search, error) {
 	q := search{count: 1}
+	params := q.params()
 	for name, all := range values {
-		if err := q.set(name, all[0]); err != nil {
-			return q, err
+		if p := params[name]; all[0] != "" && !p.set(all[0]) {
+			return q, fmt.Errorf("%s must be %s, not %q", name, p.want, all[0])
 		}
 	}
 	if values.Get("limit") == "" {
 		q.limit = min(max(defaultLimit, q.count), maxLimit)
 	}
 	return q, nil
-}
-
-// set sets one parameter. An empty value sets nothing.
-func (q *search) set(name, value string) (err error) {
-	if value == "" {
-		return nil
-	}
-	switch name {
-	case "after":
-		q.after, err = cursorOf(name, value)
-	case "before":
-		if q.before, err = cursorOf(name, value); err == nil && q.before == 0 {
-			err = fmt.Errorf("before must be a cursor from next, not %q", value)
-		}
-	case "order":
-		q.newestFirst, err = choice(name, value, "asc", "desc")
-	case "limit":
-		q.limit, err = numberOf(name, value, 0, maxLimit)
-	case "count":
-		q.count, err = numberOf(name, value, 1, 1<<40)
-	case "wait":
-		q.wait, err = waitOf(value)
-	case "summary":
-		q.summaries, err = choice(name, value, "0", "1")
-	default:
-		err = q.filter.set(name, value)
-	}
-	return err
-}
-
-// set sets one of filterParams.
-func (f *Filter) set(name, value string) (err error) {
-	switch name {
-	case "valid":
-		f.OnlyValid, err = choice(name, value, "false", "true")
-		f.OnlyInvalid = !f.OnlyValid
-	case "since":
-		f.Since, err = timeOf(name, value)
-	case "until":
-		f.Until, err = timeOf(name, value)
-	default:
-		*f.texts()[name] = value
-	}
-	return err
-}
-
-// choice says whether a value is the second one of two.
-func choice(name, value, first, second string) (bool, error) {
-	if value != first && value != second {
-		return false, fmt.Errorf("%s must be %s or %s, not %q", name, second, first, value)
-	}
-	return value == second, nil
-}
-
-func cursorOf(name, value string) (uint64, error) {
-	cursor, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s must be a cursor from next, not %q", name, value)
-	}
-	return cursor, nil
-}
-
-func numberOf(name, value string, low, high int) (int, error) {
-	n, err := strconv.Atoi(value)
-	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("%s must be a whole number from %d to %d, not %q", name, low, high, value)
-	}
-	return n, nil
-}
-
-func waitOf(value string) (time.Duration, error) {
-	wait, err := time.ParseDuration(value)
-	if seconds, plain := strconv.ParseFloat(value, 64); plain == nil {
-		wait, err = time.Duration(seconds*float64(time.Second)), nil
-	}
-	if err != nil || wait < 0 || wait > maxWait {
-		return 0, fmt.Errorf("wait must be a duration such as 5s, up to %s, not %q", maxWait, value)
-	}
-	return wait, nil
-}
-
-// timeOf reads a time. A + that is not escaped in the query arrives as a space.
-func timeOf(name, value string) (time.Time, error) {
-	at, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(value, " ", "+"))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s must be a time such as 2026-11-25T04:15:00Z, not %q", name, value)
-	}
-	return at, nil
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,6 +74,44 @@ func TestRecordedAnswers(t *testing.T) {
 			for i, want := range c.Want.Messages {
 				requireStored(t, string(want), events[i].Message())
 			}
+		})
+	}
+}
+
+// answerCase is a case that is not recorded. In its body … stands for so much of Fill
+// that the body has Size bytes.
+type answerCase struct {
+	Name, Method, Path, Key, Body, Fill, Want string
+
+	Headers      []string
+	Size, Stored int
+	Rested       bool // after time enough for the rate limit
+}
+
+func answerCases(t *testing.T, file string) (cases []answerCase) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file + ".jsonl")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		var c answerCase
+		require.NoError(t, json.Unmarshal([]byte(line), &c))
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func (c answerCase) require(t *testing.T, s *mockrudder.Server) {
+	t.Helper()
+	body := strings.Replace(c.Body, "…", strings.Repeat(c.Fill, max(0, c.Size-len(c.Body)+len("…"))), 1)
+	require.Equal(t, c.Want, probe{method: c.Method, path: c.Path, key: c.Key, body: body, headers: c.Headers}.answer(t, s), "%.200s", c.Body)
+}
+
+func TestAnswers(t *testing.T) {
+	for _, c := range answerCases(t, "answers") {
+		t.Run(c.Name, func(t *testing.T) {
+			s := server(t)
+			c.require(t, s)
+			require.Len(t, s.Events(mockrudder.Filter{}), c.Stored)
 		})
 	}
 }

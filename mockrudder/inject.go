@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,7 +122,8 @@ func (s *Server) alter(w http.ResponseWriter, r *http.Request, f Fault, response
 	w.WriteHeader(response.status)
 	control := http.NewResponseController(w)
 	_ = control.Flush() // fails only where the client has left
-	pieces := split(body)
+	const most = 100    // pieces, of a byte each where the body is short
+	pieces := slices.Collect(slices.Chunk(body, len(body)/most+1))
 	for i, piece := range pieces {
 		if f.Trickle > 0 && !s.pause(r.Context(), time.Duration(f.Trickle)/time.Duration(len(pieces))) {
 			panic(http.ErrAbortHandler)
@@ -137,16 +139,6 @@ func (s *Server) alter(w http.ResponseWriter, r *http.Request, f Fault, response
 	if f.Close == Middle {
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// split cuts a body into at most 100 pieces, of a byte each where it is short.
-func split(body []byte) (pieces [][]byte) {
-	const most = 100
-	for step := len(body)/most + 1; len(body) > 0; {
-		n := min(step, len(body))
-		pieces, body = append(pieces, body[:n]), body[n:]
-	}
-	return pieces
 }
 
 // content returns the body and its media type.

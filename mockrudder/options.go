@@ -1,6 +1,7 @@
 package mockrudder
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,11 +15,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Defaults of a server.
 const (
-	// DefaultKeep is how many of the newest messages a server keeps.
-	DefaultKeep = 100_000
-	// DefaultKeepBytes is how many bytes they may take together.
+	// DefaultKeep and DefaultKeepBytes are how many of the newest messages a server
+	// keeps, and how many bytes they may take together.
+	DefaultKeep      = 100_000
 	DefaultKeepBytes = 512 << 20
 	// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for
 	// the batch that the transformation makes of it.
@@ -33,25 +33,16 @@ type Kind string
 
 // The kinds of source.
 const (
-	// Braze is a webhook source for Braze.
-	Braze Kind = "braze"
-	// HTTP is a source for the HTTP API only; the webhook refuses its key.
-	HTTP Kind = "http"
+	Braze Kind = gateway.Braze // a webhook source for Braze
+	HTTP  Kind = "http"        // for the HTTP API only; the webhook refuses its key
 )
 
 // Option changes a server that New or Start makes.
-type Option func(*config) error
-
-// always is an option without an error.
-func always(set func(*config)) Option {
-	return func(c *config) error {
-		set(c)
-		return nil
-	}
-}
+type Option func(*config)
 
 type config struct {
 	sources    map[string]*source
+	err        error // of a source
 	keep       int
 	keepBytes  int
 	rate       float64 // events in rateWindow; 0 is no limit
@@ -69,37 +60,30 @@ type config struct {
 
 type source = gateway.Source
 
-func kindOf(src *source) Kind {
-	if src.Webhook {
-		return Braze
-	}
-	return HTTP
-}
-
 // SourceOption changes a source.
 type SourceOption func(*source) error
 
 // WithSource adds a source. Without this option a server has wkBraze, a Braze
 // source, and wkHTTP, an HTTP source.
 func WithSource(key string, kind Kind, opts ...SourceOption) Option {
-	return func(c *config) error {
-		if key == "" {
-			return errors.New("a source needs a write key")
-		}
-		if kind != Braze && kind != HTTP {
-			return fmt.Errorf("source %s: unknown kind %q, want %s or %s", key, kind, Braze, HTTP)
-		}
-		if c.sources[key] != nil {
-			return fmt.Errorf("source %s is given twice", key)
-		}
-		src := &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
+	return func(c *config) {
+		src := &source{Key: key, Kind: string(kind), Mapper: brazesource.New()}
+		var err error
 		for _, opt := range opts {
-			if err := opt(src); err != nil {
-				return fmt.Errorf("source %s: %w", key, err)
-			}
+			err = cmp.Or(err, opt(src))
 		}
+		switch {
+		case key == "":
+			err = errors.New("a source needs a write key")
+		case kind != Braze && kind != HTTP:
+			err = fmt.Errorf("source %s: unknown kind %q, want %s or %s", key, kind, Braze, HTTP)
+		case c.sources[key] != nil:
+			err = fmt.Errorf("source %s is given twice", key)
+		case err != nil:
+			err = fmt.Errorf("source %s: %w", key, err)
+		}
+		c.err = cmp.Or(c.err, err)
 		c.sources[key] = src
-		return nil
 	}
 }
 
@@ -138,28 +122,14 @@ func CustomMapping(text []byte) SourceOption {
 	}
 }
 
-// WithKeep sets how many of the newest messages are kept; older ones are only
-// counted. The default is DefaultKeep.
+// WithKeep sets how many of the newest messages are kept; older ones are only counted.
 func WithKeep(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fmt.Errorf("at least one message must be kept, not %d", n)
-		}
-		c.keep = n
-		return nil
-	}
+	return func(c *config) { c.keep = n }
 }
 
-// WithKeepBytes sets how many bytes the kept messages may take together. The default
-// is DefaultKeepBytes.
+// WithKeepBytes sets how many bytes the kept messages may take together.
 func WithKeepBytes(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fmt.Errorf("the kept messages need some bytes, not %d", n)
-		}
-		c.keepBytes = n
-		return nil
-	}
+	return func(c *config) { c.keepBytes = n }
 }
 
 // WithRateLimit answers 429 beyond this number of events in each window, as
@@ -167,31 +137,24 @@ func WithKeepBytes(n int) Option {
 // than a window: a request with more events is always rejected, one with a header
 // X-Rudder-Job-Run-Id never. 0 events, the default, are no limit.
 func WithRateLimit(events float64, window time.Duration) Option {
-	return func(c *config) error {
-		if events < 0 || window <= 0 {
-			return fmt.Errorf("a rate limit must be a number of events in a time: %v in %s", events, window)
-		}
-		c.rate, c.rateWindow = events, window
-		return nil
-	}
+	return func(c *config) { c.rate, c.rateWindow = events, window }
 }
 
 // WithoutValidation turns validation off. Validating a valid message takes about as
 // long as accepting it, an invalid one much longer.
 func WithoutValidation() Option {
-	return always(func(c *config) { c.judge = false })
+	return func(c *config) { c.judge = false }
 }
 
 // WithObserver calls observe for each stored message, before its request is
 // answered and from many goroutines at once. A slow observer slows the server down.
 func WithObserver(observe func(Event)) Option {
-	return always(func(c *config) { c.observe = observe })
+	return func(c *config) { c.observe = observe }
 }
 
-// WithSeed seeds the random numbers of faults, so that a run can be repeated. The
-// default is 1.
+// WithSeed seeds the random numbers of faults; the default is 1.
 func WithSeed(seed uint64) Option {
-	return always(func(c *config) { c.seed = seed })
+	return func(c *config) { c.seed = seed }
 }
 
 // WithRecording writes every stored message to w, as a line of JSON in the shape of
@@ -199,32 +162,20 @@ func WithSeed(seed uint64) Option {
 // is one Write for a request, and never two at once. After an error nothing more is
 // written, and requests are answered as before; RecordingError returns the error.
 func WithRecording(w io.Writer) Option {
-	return always(func(c *config) { c.recording = w })
+	return func(c *config) { c.recording = w }
 }
 
 // WithPlan also validates track messages by a tracking plan. Violations make a
 // message invalid, with findings whose In is "plan"; an event that the plan does
 // not have is drift.
 func WithPlan(p *plan.Plan) Option {
-	return func(c *config) error {
-		if p == nil {
-			return errors.New("there is no tracking plan")
-		}
-		c.plan = p
-		return nil
-	}
+	return func(c *config) { c.plan = p }
 }
 
 // WithGlossary validates Braze events by another glossary than the built-in one,
 // such as a newer one from schemas.LoadFile.
 func WithGlossary(g *schemas.Glossary) Option {
-	return func(c *config) error {
-		if g == nil {
-			return errors.New("there is no glossary")
-		}
-		c.glossary = g
-		return nil
-	}
+	return func(c *config) { c.glossary = g }
 }
 
 // WithAllowedHosts allows requests to the query API under /_mock/ for these hosts,
@@ -234,26 +185,34 @@ func WithGlossary(g *schemas.Glossary) Option {
 // page could have such a name resolve to a server on loopback (DNS rebinding). The
 // gateway's own paths allow every name.
 func WithAllowedHosts(names ...string) Option {
-	return always(func(c *config) { c.allowed = append(c.allowed, names...) })
+	return func(c *config) { c.allowed = append(c.allowed, names...) }
 }
 
 func newConfig(opts []Option) (*config, error) {
 	c := &config{sources: map[string]*source{}, keep: DefaultKeep, keepBytes: DefaultKeepBytes, judge: true, seed: 1, rateWindow: time.Second}
 	for _, opt := range opts {
-		if err := opt(c); err != nil {
-			return nil, fmt.Errorf("mockrudder: %w", err)
-		}
+		opt(c)
 	}
-	if c.plan != nil && !c.judge {
-		return nil, errors.New("mockrudder: a tracking plan needs validation")
+	err := c.err
+	switch {
+	case err != nil:
+	case c.keep < 1:
+		err = fmt.Errorf("at least one message must be kept, not %d", c.keep)
+	case c.keepBytes < 1:
+		err = fmt.Errorf("the kept messages need some bytes, not %d", c.keepBytes)
+	case c.rate < 0 || c.rateWindow <= 0:
+		err = fmt.Errorf("a rate limit must be a number of events in a time: %v in %s", c.rate, c.rateWindow)
+	case c.plan != nil && !c.judge:
+		err = errors.New("a tracking plan needs validation")
+	default:
+		c.hosts, err = hostguard.New("--allow-host (in Go WithAllowedHosts)", c.allowed...)
 	}
-	var err error
-	if c.hosts, err = hostguard.New("--allow-host (in Go WithAllowedHosts)", c.allowed...); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("mockrudder: %w", err)
 	}
 	if len(c.sources) == 0 {
 		for key, kind := range map[string]Kind{"wkBraze": Braze, "wkHTTP": HTTP} {
-			c.sources[key] = &source{Key: key, Webhook: kind == Braze, Mapper: brazesource.New()}
+			c.sources[key] = &source{Key: key, Kind: string(kind), Mapper: brazesource.New()}
 		}
 	}
 	return c, nil

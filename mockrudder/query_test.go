@@ -208,24 +208,6 @@ func TestQueryShape(t *testing.T) {
 	require.Empty(t, query(t, unjudged, "valid=true").Events)
 }
 
-// A webhook event is judged twice: as Braze's event and as the message it became.
-func TestWebhookVerdicts(t *testing.T) {
-	s, err := mockrudder.New()
-	require.NoError(t, err)
-	probe{path: webhookPath, body: `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`}.send(s)
-	e := query(t, s, "valid=false").Events[0]
-	in := map[string]string{}
-	for _, f := range e.Errors {
-		in[f.In] += " " + f.Path
-	}
-	require.Contains(t, in["message"], "/timestamp", "Invalid date is no time")
-	require.Contains(t, in["event"], "/time")
-	require.NotEmpty(t, e.Drift)
-	require.Equal(t, "/properties/brand_new", e.Drift[0].Path)
-	stats := s.Stats()
-	require.Equal(t, mockrudder.Counts{Stored: 1, Invalid: 1, Drift: 1}, stats.Counts)
-}
-
 func TestQueryPages(t *testing.T) {
 	s := server(t)
 	for i := range 10 {
@@ -245,29 +227,6 @@ func TestQueryPages(t *testing.T) {
 	}
 	require.Equal(t, []string{"m0 m2", "m4 m6", "m8"}, ids)
 	require.Len(t, query(t, s, "limit=0").Events, 0)
-}
-
-func TestQueryMistakes(t *testing.T) {
-	s := server(t)
-	for path, want := range map[string]string{
-		"GET /_mock/events?valid=yes":     "400 valid must be true or false",
-		"GET /_mock/events?after=x":       "400 after must be a cursor",
-		"GET /_mock/events?limit=-1":      "400 limit must be a whole number",
-		"GET /_mock/events?limit=1000001": "400 limit must be a whole number",
-		"GET /_mock/events?count=x":       "400 count must be a whole number",
-		"GET /_mock/events?wait=soon":     "400 wait must be a duration",
-		"GET /_mock/events?wait=1h":       "400 wait must be a duration",
-		"GET /_mock/events?user=u":        "400 unknown parameter",
-		"GET /_mock/events?a=%zz":         "400 query",
-		"POST /_mock/events":              "405 no such method",
-		"GET /_mock/other":                "404 no such path",
-	} {
-		method, target, _ := strings.Cut(path, " ")
-		answer := probe{method: method, path: target}.send(s)
-		var problem struct{ Error string }
-		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &problem), path)
-		require.Contains(t, fmt.Sprintf("%d %s", answer.Code, problem.Error), want)
-	}
 }
 
 func TestQueryWaits(t *testing.T) {

@@ -48,8 +48,8 @@ type Server struct {
 	config   *config
 	store    *store
 	faults   *faults
-	glossary string       // its version
-	recorder *recorder    // nil without recording
+	glossary string // its version
+	recorder *recorder
 	judge    *judge       // nil without validation
 	entrance http.Handler // the gateway behind CORS and faults
 	gateway  http.Handler // the gateway's routes
@@ -70,15 +70,13 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c,
-		store:  newStore(c.keep, c.keepBytes),
-		faults: newFaults(c.seed),
+		config:   c,
+		store:    newStore(c.keep, c.keepBytes),
+		faults:   newFaults(c.seed),
+		recorder: &recorder{w: c.recording},
 	}
 	if s.glossary = schemas.Release(); c.glossary != nil {
 		s.glossary = c.glossary.Version()
-	}
-	if c.recording != nil {
-		s.recorder = &recorder{w: c.recording}
 	}
 	s.open, s.close = context.WithCancel(context.Background())
 	if c.judge {
@@ -86,7 +84,9 @@ func New(opts ...Option) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.gateway = gateway.New(host{s}, c.sources, c.rate, c.rateWindow).Handler()
+	s.gateway = (&gateway.Gateway{
+		Sources: c.sources, Limiter: gateway.NewLimiter(c.rate, c.rateWindow), Store: s.accept, Answered: s.store.answered, Pause: s.pause,
+	}).Handler()
 	s.query = s.queryHandler()
 	s.entrance = cors.New(cors.Options{ // as RudderStack's server sets it up
 		AllowOriginFunc:  func(string) bool { return true },
@@ -122,7 +122,7 @@ func (s *Server) Close() { s.close() }
 // Reset removes all messages, counts and faults.
 func (s *Server) Reset() {
 	s.ResetMessages()
-	_ = s.faults.set(nil)
+	_ = s.SetFaults()
 }
 
 // ResetMessages is Reset, but leaves the faults in force.
@@ -144,16 +144,9 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// host makes a Server the gateway.Host of its gateway.
-type host struct{ *Server }
-
-func (h host) Answered(source string, status int) { h.store.answered(source, status) }
-
-func (h host) Pause(ctx context.Context, span time.Duration) bool { return h.pause(ctx, span) }
-
-// Store validates messages, stores them in order and calls the observer.
-func (h host) Store(src *source, r *http.Request, size int, messages []gateway.Message) {
-	s, now, ip := h.Server, time.Now().UTC(), requestIP(r)
+// accept validates messages, stores them in order and calls the observer.
+func (s *Server) accept(src *source, r *http.Request, size int, messages []gateway.Message) {
+	now, ip := time.Now().UTC(), requestIP(r)
 	events := make([]Event, len(messages))
 	testID := strings.Clone(r.Header.Get(testIDHeader))
 	for i := range messages {
@@ -184,19 +177,12 @@ func requestIP(r *http.Request) string {
 
 // RecordingError is the error that ended the recording of WithRecording, or nil.
 func (s *Server) RecordingError() error {
-	if s.recorder == nil {
-		return nil
-	}
 	s.recorder.mu.Lock()
 	defer s.recorder.mu.Unlock()
 	return s.recorder.err
 }
 
 func (s *Server) keep(events []Event) {
-	if s.recorder == nil {
-		s.store.add(events)
-		return
-	}
 	s.recorder.mu.Lock()
 	defer s.recorder.mu.Unlock()
 	s.store.add(events)
@@ -237,13 +223,7 @@ func Start(t TB, opts ...Option) *Server {
 		t.Fatalf("mockrudder: %v", err)
 		return nil
 	}
-	s := serve(t, listener, &http.Transport{}, opts)
-	if s == nil {
-		_ = listener.Close()
-		return nil
-	}
-	s.URL = "http://" + listener.Addr().String()
-	return s
+	return serve(t, listener, "http://"+listener.Addr().String(), &http.Transport{}, opts)
 }
 
 // StartInMemory is Start without a port: only Client and Transport reach the
@@ -252,23 +232,20 @@ func Start(t TB, opts ...Option) *Server {
 func StartInMemory(t TB, opts ...Option) *Server {
 	t.Helper()
 	listener := memnet.Listen()
-	s := serve(t, listener, &http.Transport{DialContext: listener.Dial}, opts)
-	if s != nil {
-		s.URL = memoryURL
-	}
-	return s
+	return serve(t, listener, memoryURL, &http.Transport{DialContext: listener.Dial}, opts)
 }
 
 // serve makes a server and serves it until the test is over; it returns nil
 // where an option is wrong.
-func serve(t TB, listener net.Listener, transport *http.Transport, opts []Option) *Server {
+func serve(t TB, listener net.Listener, url string, transport *http.Transport, opts []Option) *Server {
 	t.Helper()
 	s, err := New(opts...)
 	if err != nil {
+		_ = listener.Close()
 		t.Fatalf("%v", err)
 		return nil
 	}
-	s.transport = transport
+	s.URL, s.transport = url, transport
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: MaxHeaderBytes}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()

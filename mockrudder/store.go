@@ -18,13 +18,24 @@ type store struct {
 	mu      sync.Mutex
 	events  []*Event // the oldest first; a stored event does not change
 	bytes   int
+	tally   tally
+	rates   rates
+	changed chan struct{} // closed on the next change; nil if nothing waits for it
+	storeState
+}
+
+// storeState is where a store is.
+type storeState struct {
 	last    uint64 // sequence number of the newest message; a reset keeps it
 	resets  int
 	resetAt uint64 // last at the time of the last reset
 	version uint64 // grows with every change, of counts too
-	tally   tally
-	rates   rates
-	changed chan struct{} // closed on the next change; nil if nothing waits for it
+}
+
+func (s *store) state() storeState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.storeState
 }
 
 func newStore(keep, keepBytes int) *store {
@@ -212,7 +223,7 @@ func sizeOf(findings []Finding) (n int) {
 	return n
 }
 
-// recorder writes every stored message as a line.
+// recorder writes every stored message as a line, unless its writer is nil.
 type recorder struct {
 	mu  sync.Mutex // also keeps the lines in the order of the store
 	w   io.Writer
@@ -223,7 +234,7 @@ type recorder struct {
 // write writes the messages of a request at once. After an error it writes
 // nothing more, so that the recording has no gap.
 func (r *recorder) write(events []Event) {
-	if r.err != nil {
+	if r.w == nil || r.err != nil {
 		return
 	}
 	r.buf = r.buf[:0]

@@ -113,18 +113,9 @@ func TestStoreWaits(t *testing.T) {
 // Events of every kind of request are the same when they are read from a recording.
 func TestEventsFromJSON(t *testing.T) {
 	var recording bytes.Buffer
-	s := StartInMemory(t, WithRecording(&recording))
-	post := func(path, body string) {
-		req, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(body))
-		require.NoError(t, err)
-		req.SetBasicAuth("wkHTTP", "")
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-Test-ID", "mine")
-		res, err := s.Client().Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, http.StatusOK, res.StatusCode)
-	}
+	s, err := New(WithRecording(&recording))
+	require.NoError(t, err)
+	post := func(path, body string) { require.Equal(t, http.StatusOK, send(s, "POST", path, body).Code) }
 	post("/v1/batch", `{"batch":[{"type":"track","event":"Bought","userId":"u","messageId":"m1","properties":{"n":9007199254740993}},
 		{"type":"track","userId":7,"anonymousId":null}]}`)
 	post("/v1/identify", `{"anonymousId":"a","traits":{"x":"é\u0000"}}`)

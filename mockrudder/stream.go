@@ -36,11 +36,17 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := parseSearch(values)
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+		writeJSON(w, http.StatusBadRequest, err)
 		return
 	}
-	client := &streamClient{store: s.store, stats: s.Stats, filter: q.filter, out: w, control: http.NewResponseController(w)}
-	client.begin(given != "", q.after)
+	now := s.store.state()
+	client := &streamClient{server: s, filter: q.filter, out: w, cursor: q.after, resets: now.resets}
+	switch {
+	case given == "":
+		client.cursor = now.last
+	case q.after > now.last || now.resets > 0 && q.after <= now.resetAt:
+		client.resets-- // of before a reset, or not of this server: the first event is a reset
+	}
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -60,11 +66,9 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 
 // streamClient is one reader of the stream and its position.
 type streamClient struct {
-	store   *store
-	stats   func() Stats
-	filter  Filter
-	out     http.ResponseWriter
-	control *http.ResponseController
+	server *Server
+	filter Filter
+	out    http.ResponseWriter
 
 	cursor  uint64
 	resets  int
@@ -72,49 +76,24 @@ type streamClient struct {
 	wrote   time.Time // zero before the first write
 }
 
-// begin sets the position to the client's cursor, or to the newest message if it
-// has none. A cursor from before a reset, or one that is not of this server, makes
-// the first event a reset.
-func (c *streamClient) begin(given bool, cursor uint64) {
-	c.store.mu.Lock()
-	defer c.store.mu.Unlock()
-	c.resets = c.store.resets
-	if !given {
-		c.cursor = c.store.last
-		return
-	}
-	c.cursor = cursor
-	if cursor > c.store.last || c.resets > 0 && cursor <= c.store.resetAt {
-		c.resets--
-	}
-}
-
 // update sends what has changed since the last update.
 func (c *streamClient) update() error {
-	c.store.mu.Lock()
-	version, resets, last, resetAt := c.store.version, c.store.resets, c.store.last, c.store.resetAt
-	c.store.mu.Unlock()
-	first := c.wrote.IsZero()
-	if !first && version == c.version {
+	now := c.server.store.state()
+	if !c.wrote.IsZero() && now.version == c.version {
 		if time.Since(c.wrote) < streamHeartbeat {
 			return nil
 		}
 		return c.send(": still here\n\n")
 	}
-	c.version = version
-	if resets != c.resets {
-		c.resets, c.cursor = resets, resetAt
-		if err := c.send(fmt.Sprintf("event: reset\nid: %d\ndata: {}\n\n", resetAt)); err != nil {
+	c.version = now.version
+	if now.resets != c.resets {
+		c.resets, c.cursor = now.resets, now.resetAt
+		if err := c.send(fmt.Sprintf("event: reset\nid: %d\ndata: {}\n\n", now.resetAt)); err != nil {
 			return err
 		}
 	}
-	return c.batch(last)
-}
-
-// batch sends the newest of the messages up to last that match, the oldest first.
-func (c *streamClient) batch(last uint64) error {
-	batch, all := streamBatch{Events: []summary{}}, c.filter.conditions()
-	for _, e := range slices.Backward(c.store.kept(c.cursor, last+1)) {
+	batch, all := streamBatch{Events: []summary{}}, c.filter.conditions() // the newest that match, the oldest first
+	for _, e := range slices.Backward(c.server.store.kept(c.cursor, now.last+1)) {
 		switch {
 		case !all.match(e):
 		case len(batch.Events) < streamMost:
@@ -124,20 +103,21 @@ func (c *streamClient) batch(last uint64) error {
 		}
 	}
 	slices.Reverse(batch.Events)
-	batch.Stats = c.stats()
+	batch.Stats = c.server.Stats()
 	if len(batch.Stats.ByEvent) > streamNames {
 		batch.Stats.dropNames()
 	}
-	c.cursor = last
-	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", last, encode(batch)))
+	c.cursor = now.last
+	return c.send(fmt.Sprintf("event: message\nid: %d\ndata: %s\n\n", now.last, encode(batch)))
 }
 
 // send writes and flushes, within streamWriteTimeout.
 func (c *streamClient) send(text string) error {
 	c.wrote = time.Now()
-	_ = c.control.SetWriteDeadline(c.wrote.Add(streamWriteTimeout)) // not every writer has deadlines
+	control := http.NewResponseController(c.out)
+	_ = control.SetWriteDeadline(c.wrote.Add(streamWriteTimeout)) // not every writer has deadlines
 	if _, err := c.out.Write([]byte(text)); err != nil {
 		return err
 	}
-	return c.control.Flush()
+	return control.Flush()
 }

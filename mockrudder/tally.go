@@ -101,28 +101,22 @@ func (t *tally) total(f Filter) (total uint64, ok bool) {
 type Stats struct {
 	SourceStats // of all sources
 
-	// Total is how many messages were stored, the same as Stored.
-	Total uint64 `json:"total"`
-	// Kept is how many messages are still kept.
-	Kept int `json:"kept"`
-	// Newest is the id of the newest message, of before a reset too; "" for none.
-	Newest string `json:"newest"`
+	Total  uint64 `json:"total"`  // how many messages were stored, the same as Stored
+	Kept   int    `json:"kept"`   // how many messages are still kept
+	Newest string `json:"newest"` // the id of the newest message, of before a reset too; "" for none
 	// Sources has an entry for each source, by write key, and one under "" for
 	// requests without a valid key.
-	Sources map[string]*SourceStats `json:"sources"`
-	// Glossary is the schema version of Braze's glossary, with its date.
-	Glossary string `json:"glossary"`
+	Sources  map[string]*SourceStats `json:"sources"`
+	Glossary string                  `json:"glossary"` // the schema version of Braze's glossary, with its date
 }
 
 // SourceStats are the counts of one source, or of all.
 type SourceStats struct {
 	Counts
 
-	// Requests counts responses by status; "closed" is for none.
-	Requests map[string]uint64 `json:"requests"`
-	// ByType and ByEvent count the messages by type and by event name.
-	ByType  map[string]*Counts `json:"by_type"`
-	ByEvent map[string]*Counts `json:"by_event"`
+	Requests map[string]uint64  `json:"requests"` // counts responses by status; "closed" is for none
+	ByType   map[string]*Counts `json:"by_type"`  // messages by type
+	ByEvent  map[string]*Counts `json:"by_event"` // messages by event name
 }
 
 func newSourceStats() SourceStats {

@@ -13,39 +13,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// Cases of the webhook that are not recorded.
-func TestWebhookAnswers(t *testing.T) {
-	const (
-		good      = `{"event_type":"t","id":"i","user":{"external_user_id":"u"}}`
-		form      = "application/x-www-form-urlencoded"
-		multipart = "multipart/form-data; boundary=X"
-	)
-	for _, c := range []struct {
-		name, body, kind, want string
-		stored                 int
-	}{
-		{"blank id sinks the rest", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"blank beside a good id", `{"events":[{"event_type":"t","user":{"user_id":" ","external_user_id":"u"}}]}`, "", "200 ok", 1},
-		{"an id beyond float64 is null", `{"events":[{"event_type":"t","user":{"user_id":1e400}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"unsafe keys are silently gone", `{"events":[` + good + `,{"event_type":"t","user":{"user_id":"x"},"properties":{"a.constructor":1}}]}`, "", "200 ok", 1},
-		{"too large", pad(`{"events":[`+good+`]}`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
-		{"size before JSON", pad(`{`, mockrudder.MaxRequestBytes+1), "", "413 request size exceeds max limit", 0},
-		{"too large when transformed", brazeEvent(`{"x":"` + strings.Repeat("x", mockrudder.MaxRequestBytes-130) + `"}`), "", "413 request size exceeds max limit", 0},
-		{"too large when transformed, identity first", `{"events":[{"event_type":"t","user":{"user_id":"u"},"properties":{"900000":1}},{"event_type":"t","user":{"user_id":" "}}]}`, "", "400 request neither has anonymousId nor userId", 0},
-		{"form with events", "events=" + good, "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", "400 All requests in the batch failed", 0},
-		{"empty form", "", form, "400 eventList should be an array", 0},
-		{"multipart with events", "--X\r\nContent-Disposition: form-data; name=\"events\"\r\n\r\n" + good + "\r\n--X--\r\n", multipart, "400 eventList should be an array", 0},
-		{"broken multipart", "nothing", multipart, "400 error during parsing multiform", 0},
-		{"multipart without boundary", "--X\r\n", "multipart/form-data", "400 error during parsing multiform", 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := server(t)
-			require.Equal(t, c.want, probe{path: webhookPath, body: c.body, headers: []string{"Content-Type", c.kind}}.answer(t, s))
-			require.Len(t, s.Events(mockrudder.Filter{}), c.stored)
-		})
-	}
-}
-
 // The limit is for the JSON document for the transformer, headers included. These bodies
 // are the largest that were seen to pass.
 func TestWebhookLimitOfTheRequest(t *testing.T) {
@@ -129,28 +96,6 @@ func TestWebhookLimitAfterTheTransformation(t *testing.T) {
 	require.Equal(t, mockrudder.MaxRequestBytes, size)
 	got, _ = answer(mockrudder.MaxRequestBytes - empty + 1)
 	require.Equal(t, "413 request size exceeds max limit", got)
-}
-
-// The body reaches the transformer as a string in a JSON document, from which all \u0000
-// are deleted; the remaining backslash changes the next character.
-func TestWebhookNUL(t *testing.T) {
-	for value, want := range map[string]string{
-		`"x\u0000"`:          "400 invalid json",
-		`"\u0000"`:           "400 invalid json",
-		`"a\u0000 b"`:        "400 invalid json",
-		`"a\u00001"`:         "400 invalid json",
-		`"a\u0000\u0000"`:    "400 Malformed JSON in request body",
-		`"x\u0000n"`:         "400 Malformed JSON in request body",
-		`"x\u0000t"`:         "400 Malformed JSON in request body",
-		`"a\\u0000"`:         "400 invalid json", // an escaped backslash before plain u0000
-		`"a\\\u0000n"`:       "400 Malformed JSON in request body",
-		`"fine \u0001 \\n"`:  "200 ok",
-		`{"k\u0000":1}`:      "400 invalid json",
-		`{"k":["z\u0000z"]}`: "400 invalid json",
-	} {
-		s := server(t)
-		require.Equal(t, want, probe{path: webhookPath, body: brazeEvent(`{"a":` + value + `}`)}.answer(t, s), value)
-	}
 }
 
 func TestCustomMapping(t *testing.T) {

@@ -29,7 +29,7 @@ func newAudit() *cobra.Command {
 			return runAudit(cmd, asType, format, fail, files)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "how to report: text, json or junit")
+	cmd.Flags().StringVar(&format, "format", "text", "how to report: text or json")
 	cmd.Flags().StringVar(&asType, "as-type", "", asTypeUsage)
 	cmd.Flags().BoolVar(&fail, "fail", false, "exit 2 if anything would be dropped, changed or refused")
 	return cmd
@@ -39,7 +39,7 @@ func newAudit() *cobra.Command {
 const asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"
 
 func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []string) error {
-	if err := audit.CheckFormat(format); err != nil {
+	if err := checkFormat(format); err != nil {
 		return err
 	}
 	auditor := audit.New()
@@ -54,7 +54,11 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	}
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	if err := errors.Join(report.Write(out, format), out.Flush()); err != nil {
+	write := report.WriteText
+	if format == "json" {
+		write = report.WriteJSON
+	}
+	if err := errors.Join(write(out), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	if len(unread) == 0 && fail && !report.Harmless() {

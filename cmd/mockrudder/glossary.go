@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,42 +20,17 @@ import (
 // glossaryUsage describes --glossary, of all commands that have it.
 const glossaryUsage = "a newer glossary, in the format of schemas/glossary.json (default: the built-in one)"
 
-// glossaryFlags are the flags of all subcommands of glossary.
-type glossaryFlags struct{ file, format string }
-
-// add adds the flags to a command, which runs with the glossary that they name.
-func (f *glossaryFlags) add(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary, args []string) error) *cobra.Command {
-	cmd.Flags().StringVar(&f.file, "glossary", "", glossaryUsage)
-	cmd.Flags().StringVar(&f.format, "format", "text", "how to report: text or json")
+// withGlossary gives a command the flag --glossary and runs it with what that names.
+func withGlossary(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary, args []string) error) *cobra.Command {
+	file := cmd.Flags().String("glossary", "", glossaryUsage)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if f.format != "text" && f.format != "json" {
-			return fmt.Errorf("--format must be text or json, not %q", f.format)
-		}
-		g, err := schemas.LoadFile(f.file)
+		g, err := schemas.LoadFile(*file)
 		if err != nil {
 			return err
 		}
 		return run(cmd.OutOrStdout(), g, args)
 	}
 	return cmd
-}
-
-// write writes a value as JSON, or as text.
-func (f *glossaryFlags) write(to io.Writer, value any, text func(io.Writer) error) error {
-	out := bufio.NewWriter(to)
-	var err error
-	if f.format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(value)
-	} else {
-		err = text(out)
-	}
-	if err != nil {
-		return err
-	}
-	return out.Flush()
 }
 
 func newGlossary() *cobra.Command {
@@ -70,50 +46,38 @@ func newGlossary() *cobra.Command {
 	return cmd
 }
 
-// typeEntry is an event type in the JSON of list and, with its fields, of show.
-type typeEntry struct {
-	*schemas.EventType
-	User       map[string]schemas.Field `json:"user,omitempty"`
-	Properties map[string]schemas.Field `json:"properties,omitempty"`
-}
-
 func glossaryList() *cobra.Command {
-	var flags glossaryFlags
-	return flags.add(&cobra.Command{
+	return withGlossary(&cobra.Command{
 		Use:     "list [PATTERN]",
 		Short:   "List the event types, all or those that match a pattern",
-		Example: "  mockrudder glossary list\n  mockrudder glossary list '*.Send' --format json",
+		Example: "  mockrudder glossary list\n  mockrudder glossary list '*.Send'",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
-		list := []typeEntry{}
+		table, found := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0), false
 		for i := range g.Events {
+			e := &g.Events[i]
 			if len(args) > 0 {
-				if ok, err := path.Match(args[0], g.Events[i].Name); err != nil {
+				if ok, err := path.Match(args[0], e.Name); err != nil {
 					return fmt.Errorf("%q is no pattern such as 'users.messages.email.*': %w", args[0], err)
 				} else if !ok {
 					continue
 				}
 			}
-			list = append(list, typeEntry{EventType: &g.Events[i]})
+			found = true
+			fmt.Fprintf(table, "%s\t%s\t%s\n", e.Name, e.Family, statusOf(e))
 		}
-		if len(list) == 0 {
+		if !found {
 			return fmt.Errorf("no event type fits %q; mockrudder glossary list prints all", args[0])
 		}
-		return flags.write(to, list, func(to io.Writer) error {
-			table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-			for _, e := range list {
-				fmt.Fprintf(table, "%s\t%s\t%s\n", e.Name, e.Family, e.status())
-			}
-			if err := table.Flush(); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintln(to, g.Version())
+		if err := table.Flush(); err != nil {
 			return err
-		})
+		}
+		_, err := fmt.Fprintln(to, g.Version())
+		return err
 	})
 }
 
-func (e *typeEntry) status() string {
+func statusOf(e *schemas.EventType) string {
 	var words []string
 	if strings.HasPrefix(e.Since, "after") {
 		words = append(words, e.Since)
@@ -130,8 +94,7 @@ func (e *typeEntry) status() string {
 }
 
 func glossaryShow() *cobra.Command {
-	var flags glossaryFlags
-	return flags.add(&cobra.Command{
+	return withGlossary(&cobra.Command{
 		Use:     "show TYPE",
 		Short:   "Print the fields of an event type",
 		Example: "  mockrudder glossary show users.behaviors.Purchase",
@@ -141,45 +104,31 @@ func glossaryShow() *cobra.Command {
 		if !ok {
 			return fmt.Errorf("the glossary has no event type %q; mockrudder glossary list prints all", args[0])
 		}
-		entry := typeEntry{e, byName(e.User), byName(e.Properties)}
-		return flags.write(to, entry, func(to io.Writer) error { return showType(to, e, entry.status()) })
+		fmt.Fprintln(to, strings.TrimSpace(e.Name+"  "+statusOf(e)))
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		showFields(table, "user", e.User)
+		showFields(table, "properties", e.Properties)
+		return table.Flush()
 	})
 }
 
-func byName(fields []schemas.Field) map[string]schemas.Field {
-	all := make(map[string]schemas.Field, len(fields))
+func showFields(table io.Writer, section string, fields []schemas.Field) {
 	for _, f := range fields {
-		all[f.Name] = f
-	}
-	return all
-}
-
-func showType(to io.Writer, e *schemas.EventType, status string) error {
-	fmt.Fprintln(to, strings.TrimSpace(e.Name+"  "+status))
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	for _, section := range []struct {
-		name   string
-		fields []schemas.Field
-	}{{"user", e.User}, {"properties", e.Properties}} {
-		for _, f := range section.fields {
-			presence, personal := "optional", ""
-			if f.Required {
-				presence = "required"
-			}
-			if f.PII {
-				personal = "[PII]"
-			} else if f.Personal {
-				personal = "personal"
-			}
-			fmt.Fprintf(table, "%s.%s\t%s\t%s\t%s\t%s\t%s\n", section.name, f.Name, f.Type, presence, personal, f.Since, f.Description)
+		presence, personal := "optional", ""
+		if f.Required {
+			presence = "required"
 		}
+		if f.PII {
+			personal = "[PII]"
+		} else if f.Personal {
+			personal = "personal"
+		}
+		fmt.Fprintf(table, "%s.%s\t%s\t%s\t%s\t%s\t%s\n", section, f.Name, f.Type, presence, personal, f.Since, f.Description)
 	}
-	return table.Flush()
 }
 
 func glossaryDiff() *cobra.Command {
-	var flags glossaryFlags
-	return flags.add(&cobra.Command{
+	return comparing(&cobra.Command{
 		Use:   "diff FILE|DIR",
 		Short: "Show how what Braze publishes differs from the glossary",
 		Long: "diff reads pages of Braze's documentation (Markdown; of each event the tab of the Custom HTTP\n" +
@@ -191,28 +140,55 @@ func glossaryDiff() *cobra.Command {
 		Example: "  git clone --depth 1 https://github.com/braze-inc/braze-docs && mockrudder glossary diff braze-docs/_docs\n" +
 			"  mockrudder glossary diff --format json sample-data",
 		Args: cobra.ExactArgs(1),
-	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
+	}, func(g *schemas.Glossary, sources *refresh.Sources) (*refresh.Report, error) {
+		return refresh.Compare(g, sources), nil
+	})
+}
+
+// checkFormat returns an error for a format of the reports of audit and glossary.
+func checkFormat(format string) error {
+	if format != "text" && format != "json" {
+		return fmt.Errorf("--format must be text or json, not %q", format)
+	}
+	return nil
+}
+
+// comparing makes a command that compares the glossary with sources and writes the
+// report.
+func comparing(cmd *cobra.Command, compare func(*schemas.Glossary, *refresh.Sources) (*refresh.Report, error)) *cobra.Command {
+	format := cmd.Flags().String("format", "text", "how to report: text or json")
+	return withGlossary(cmd, func(to io.Writer, g *schemas.Glossary, args []string) error {
+		if err := checkFormat(*format); err != nil {
+			return err
+		}
 		sources, err := refresh.Read(args[0], g)
 		if err != nil {
 			return err
 		}
-		report := refresh.Compare(g, sources)
-		return different(report, flags.write(to, report, report.WriteText))
+		report, err := compare(g, sources)
+		if err != nil {
+			return err
+		}
+		out := bufio.NewWriter(to)
+		if *format == "json" {
+			encoder := json.NewEncoder(out)
+			encoder.SetEscapeHTML(false)
+			encoder.SetIndent("", "  ")
+			err = encoder.Encode(report)
+		} else {
+			err = report.WriteText(out)
+		}
+		if err = errors.Join(err, out.Flush()); err == nil && !report.Same {
+			err = errInvalid
+		}
+		return err
 	})
 }
 
-func different(report *refresh.Report, err error) error {
-	if err == nil && !report.Same {
-		return errInvalid
-	}
-	return err
-}
-
 func glossaryRefresh() *cobra.Command {
-	var flags glossaryFlags
 	var out string
 	var options refresh.Options
-	cmd := flags.add(&cobra.Command{
+	cmd := comparing(&cobra.Command{
 		Use:   "refresh FILE|DIR",
 		Short: "Make a newer glossary from what Braze publishes",
 		Long: "refresh reads and prints the same as diff. With --out it writes the glossary with everything\n" +
@@ -222,25 +198,16 @@ func glossaryRefresh() *cobra.Command {
 			"read or written.",
 		Example: "  mockrudder glossary refresh braze-docs/_docs --out glossary.json --schema-version 13 --date 2026-12-02",
 		Args:    cobra.ExactArgs(1),
-	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
-		sources, err := refresh.Read(args[0], g)
-		if err != nil {
-			return err
-		}
+	}, func(g *schemas.Glossary, sources *refresh.Sources) (*refresh.Report, error) {
 		next, report, err := refresh.Refresh(g, sources, options)
+		if err != nil || out == "" {
+			return report, err
+		}
+		raw, err := next.Encode()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if out != "" {
-			raw, err := next.Encode()
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(out, raw, 0o644); err != nil {
-				return err
-			}
-		}
-		return different(report, flags.write(to, report, report.WriteText))
+		return report, os.WriteFile(out, raw, 0o644)
 	})
 	cmd.Flags().StringVar(&out, "out", "", "the file to write the new glossary to")
 	cmd.Flags().IntVar(&options.SchemaVersion, "schema-version", 0, "the schema version that the sources describe, which they do not say")

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/progress"
@@ -73,11 +74,7 @@ func (in *inputs) reportSkipped(what string, stderr io.Writer) {
 }
 
 func isRecording(path string) bool {
-	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
-	case ".avro", ".json", ".jsonl", ".ndjson":
-		return true
-	}
-	return false
+	return slices.Contains([]string{".avro", ".json", ".jsonl", ".ndjson"}, filepath.Ext(strings.TrimSuffix(path, ".gz")))
 }
 
 // each calls read for every file. It returns what was not found and the errors

@@ -16,11 +16,7 @@ func main() { cli.Main(newRoot(), exitCode) }
 const codeInvalid = 2
 
 // errInvalid ends a command whose report is bad. It has no text, as the report says why.
-var errInvalid = silent{}
-
-type silent struct{}
-
-func (silent) Error() string { return "" }
+var errInvalid = errors.New("")
 
 func exitCode(err error) int {
 	if errors.Is(err, errInvalid) {
@@ -43,6 +39,6 @@ func newRoot() *cobra.Command {
 			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newSchema(), newGlossary())
+	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newGlossary())
 	return root
 }

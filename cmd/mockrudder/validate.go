@@ -47,11 +47,7 @@ func newValidate() *cobra.Command {
 
 func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossary string, files []string) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	report, err := check.NewReporter(format, out)
-	if err != nil {
-		return err
-	}
-	checker, err := check.New(as, report)
+	checker, err := check.New(as, format, out)
 	if err != nil {
 		return err
 	}
@@ -79,10 +75,10 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	}
 	unread := in.each(checker.Stream)
 	for _, one := range unread {
-		err = errors.Join(err, checker.Unread(one))
+		checker.Unread(one)
 	}
-	summary, closed := checker.Close()
-	if err = errors.Join(err, closed, out.Flush()); err != nil {
+	summary, err := checker.Close()
+	if err = errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	if len(unread) == 0 && summary.Invalid > 0 {

@@ -21,13 +21,7 @@ import (
 // networks (resolution 2024.07.29.06), which is where host.docker.internal and
 // host.containers.internal come from. local is not one of them, as any machine
 // of the same network may call itself anything there (RFC 6762).
-func reserved(last string) bool {
-	switch last {
-	case "localhost", "test", "example", "invalid", "internal":
-		return true
-	}
-	return false
-}
+var reserved = []string{"localhost", "test", "example", "invalid", "internal"}
 
 // Usage describes a flag that takes the names to allow.
 const Usage = "answer to this host name too, such as braze.example.com, or .example.com for all below it; may be repeated. " +
@@ -36,7 +30,7 @@ const Usage = "answer to this host name too, such as braze.example.com, or .exam
 // Guard recognizes requests of foreign pages. It comes from New and is safe for
 // concurrent use.
 type Guard struct {
-	fix     string
+	setting string
 	names   map[string]bool
 	below   []string // ".example.com"
 	origins *http.CrossOriginProtection
@@ -56,22 +50,18 @@ func (r *Refusal) Error() string { return r.Reason + "; " + r.Fix }
 // setting is what a user sets to allow a name, such as --allow-host. It fails
 // where one of them is no host name.
 func New(setting string, allow ...string) (*Guard, error) {
-	g := &Guard{
-		fix:     "ask by an IP address or as localhost; where the name is right, allow it with " + setting,
-		names:   map[string]bool{},
-		origins: http.NewCrossOriginProtection(),
-	}
+	g := &Guard{setting: setting, names: map[string]bool{}, origins: http.NewCrossOriginProtection()}
 	for _, given := range allow {
 		name := canonical(given)
 		bare := strings.TrimPrefix(name, ".")
 		if bare == "" || strings.ContainsAny(bare, ":/*@[] ") || strings.Contains(name, "..") {
 			return nil, fmt.Errorf("%s: %q is no host name; give it without scheme and port, such as braze.example.com, or .example.com for all below it", setting, given)
 		}
-		if bare != name {
+		if bare == name {
+			g.names[name] = true
+		} else {
 			g.below = append(g.below, name)
-			continue
 		}
-		g.names[name] = true
 	}
 	return g, nil
 }
@@ -84,10 +74,11 @@ func New(setting string, allow ...string) (*Guard, error) {
 // with New. A request without a Host, as HTTP/1.0 allows, is from no browser and
 // passes.
 func (g *Guard) Check(r *http.Request) *Refusal {
-	if !g.Knows(r.Host) {
-		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which any page could use as a name for this address", r.Host), g.fix}
-	}
-	if g.origins.Check(r) != nil {
+	switch {
+	case !g.Knows(r.Host):
+		return &Refusal{fmt.Sprintf("this server does not answer to the host %q, which any page could use as a name for this address", r.Host),
+			"ask by an IP address or as localhost; where the name is right, allow it with " + g.setting}
+	case g.origins.Check(r) != nil:
 		return &Refusal{"a page from elsewhere may not do this", "use this server's own page, or a client that is no browser"}
 	}
 	return nil
@@ -100,25 +91,19 @@ func (g *Guard) Knows(host string) bool {
 		return true
 	}
 	name := canonical(withoutPort(host))
-	if name == "" || g.names[name] {
-		return name != ""
-	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	if strings.ContainsAny(name, ":[]@/") {
+	_, noIP := netip.ParseAddr(name)
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	switch {
+	case name == "":
 		return false
-	}
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 || reserved(name[dot+1:]) {
+	case g.names[name] || noIP == nil:
+		return true
+	case strings.ContainsAny(name, ":[]@/"):
+		return false
+	case last == name || slices.Contains(reserved, last):
 		return true
 	}
-	for _, end := range g.below {
-		if len(name) > len(end) && strings.HasSuffix(name, end) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.below, func(end string) bool { return len(name) > len(end) && strings.HasSuffix(name, end) })
 }
 
 // withoutPort removes the port, and the brackets of an IPv6 address.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
@@ -13,8 +14,7 @@ import (
 // Auditor reads recordings and makes a Report of them. Make one with New. It is not safe
 // for concurrent use.
 type Auditor struct {
-	// AsType is the event type of records of storage exports that do not say theirs.
-	AsType string
+	AsType string // the event type of records of storage exports that do not say theirs
 
 	exports check.Exports
 	mapper  *brazesource.Mapper
@@ -28,9 +28,7 @@ type Auditor struct {
 // request is the part of one request that has been read.
 type request struct {
 	number    int // that of check.Item; 0: an event outside of a request
-	body      []byte
 	events    []event
-	large     bool // larger than RudderStack accepts; body is dropped
 	explained bool // a finding about one of its events explains the refusal
 }
 
@@ -43,7 +41,7 @@ type event struct {
 
 // New returns an Auditor that has read nothing.
 func New() *Auditor {
-	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}, report: Report{types: map[string]*typeCount{}}}
+	return &Auditor{mapper: brazesource.New(), index: map[findingKey]int{}}
 }
 
 // Stream reads recorded requests from r, which the report calls name: request bodies
@@ -55,7 +53,7 @@ func New() *Auditor {
 func (a *Auditor) Stream(name string, r io.Reader) error {
 	a.file = name
 	a.exports.AsType = a.AsType
-	lines, err := a.exports.Each(name, r, func(item check.Item) error {
+	err := a.exports.Each(name, r, func(item check.Item) error {
 		if item.Broken != nil {
 			a.finish()
 			a.broken(item)
@@ -65,16 +63,11 @@ func (a *Auditor) Stream(name string, r io.Reader) error {
 			a.finish()
 			a.request.number = item.Request
 		}
-		a.request.add(event{string(item.Raw), item.Line, item.Storage()})
+		a.request.events = append(a.request.events, event{string(item.Raw), item.Line, item.Storage()})
 		return nil
 	})
 	a.finish()
-	a.report.Lines.Total += lines.Total
-	a.report.Lines.Read += lines.Read
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	return err
 }
 
 // Unread adds an error to the report about what could not be read, such as one of
@@ -83,24 +76,8 @@ func (a *Auditor) Unread(err error) { a.report.Unread = append(a.report.Unread, 
 
 // Report returns the report on everything read so far.
 func (a *Auditor) Report() Report {
-	a.report.Exported, a.report.exports = a.exports.Records, a.exports.Taken()
+	a.report.Exported, a.report.Lines = a.exports.Records, a.exports.Lines
 	return a.report.sorted()
-}
-
-func (r *request) add(e event) {
-	r.events = append(r.events, e)
-	switch {
-	case r.large:
-		return
-	case len(r.body) == 0:
-		r.body = append(r.body, `{"events":[`...)
-	default:
-		r.body = append(r.body, ',')
-	}
-	r.body = append(r.body, e.raw...)
-	if len(r.body) > gateway.MaxRequestBytes {
-		r.large, r.body = true, nil
-	}
 }
 
 // broken counts a malformed request.
@@ -109,8 +86,7 @@ func (a *Auditor) broken(item check.Item) {
 	a.report.Requests.Refused++
 	a.report.Events.Total++
 	a.report.Events.Refused++
-	a.count("")
-	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line}, "", "")
+	a.note("", Finding{What: Refused, Detail: "its request gets 400 Malformed JSON in request body: " + item.Broken.Error()}, event{line: item.Line})
 }
 
 // finish audits the request that was read.
@@ -120,22 +96,28 @@ func (a *Auditor) finish() {
 	}
 	a.report.Requests.Total++
 	a.report.Events.Total += len(a.request.events)
-	whole := answer(*gateway.TooLarge)
-	if !a.request.large {
-		whole, _ = a.ask(string(append(a.request.body, "]}"...)))
+	raws := make([]string, len(a.request.events))
+	for i, e := range a.request.events {
+		raws[i] = e.raw
 	}
+	whole, stored := a.ask(raws...)
 	// An event outside of a request was sent with others in a request once.
 	refused := whole != taken && (a.request.number > 0 || whole != allFailed)
 	if refused {
 		a.report.Requests.Refused++
 	}
 	for _, e := range a.request.events {
+		if len(stored) > 0 && stored[0].Raw == e.raw {
+			a.compare(parseEvent(e.raw), e, &stored[0])
+			stored = stored[1:]
+			continue
+		}
 		a.each(e, refused, whole)
 	}
 	if refused && !a.request.explained {
-		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0], "", "")
+		a.note("", Finding{What: Refused, Detail: "the request gets " + whole.String()}, a.request.events[0])
 	}
-	a.request = request{body: a.request.body[:0]}
+	a.request = request{}
 }
 
 // answer is a response of the gateway; the zero value is a closed connection.
@@ -154,8 +136,13 @@ var (
 	allFailed = answer{http.StatusBadRequest, "All requests in the batch failed"}
 )
 
-// ask returns the response of the gateway to a body, and the stored messages.
-func (a *Auditor) ask(body string) (answer, []gateway.Message) {
+// ask returns the response of the gateway to a request of events, and the stored
+// messages.
+func (a *Auditor) ask(events ...string) (answer, []gateway.Message) {
+	body := `{"events":[` + strings.Join(events, ",") + `]}`
+	if len(body) > gateway.MaxRequestBytes {
+		return answer(*gateway.TooLarge), nil
+	}
 	switch out := gateway.Webhook(a.mapper, body); {
 	case out.Closed:
 		return answer{}, nil
@@ -166,11 +153,10 @@ func (a *Auditor) ask(body string) (answer, []gateway.Message) {
 	}
 }
 
-// each audits one event of the request, as a request of its own.
+// each audits one event of the request that was not stored, as a request of its own.
 func (a *Auditor) each(e event, refused bool, whole answer) {
-	alone, stored := a.ask(`{"events":[` + e.raw + `]}`)
+	alone, stored := a.ask(e.raw)
 	parsed := parseEvent(e.raw)
-	count := a.count(parsed.eventType)
 	switch {
 	case alone == allFailed && (!refused || whole != allFailed):
 		a.report.Events.Dropped++
@@ -178,7 +164,7 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 		if e.storage {
 			f.Detail = "this is a record of Currents' storage export, not an event as Braze posts it"
 		}
-		a.note(parsed.eventType, f, e, "", "")
+		a.note(parsed.eventType, f, e)
 	case alone != taken:
 		a.request.explained = true
 		a.report.Events.Refused++
@@ -186,39 +172,23 @@ func (a *Auditor) each(e event, refused bool, whole answer) {
 		if alone == allFailed {
 			f.Property, f.Detail = parsed.missing(), "nothing of its request is left: "+alone.String()
 		}
-		a.note(parsed.eventType, f, e, "", "")
+		a.note(parsed.eventType, f, e)
 	case refused:
 		a.report.Events.RefusedBeside++
 	case len(stored) == 1:
-		a.compare(parsed, e, &stored[0], count)
+		a.compare(parsed, e, &stored[0])
 	}
-}
-
-// count counts an event by type, with a limit on the number of types.
-func (a *Auditor) count(eventType string) *typeCount {
-	const other, most = "(other types)", 1000
-	n := a.report.types[eventType]
-	switch {
-	case n == nil && len(a.report.types) >= most && eventType != other:
-		return a.count(other)
-	case n == nil:
-		n = &typeCount{}
-		a.report.types[eventType] = n
-	}
-	n.events++
-	return n
 }
 
 // compare reports the differences between an event and its stored message.
-func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message, count *typeCount) {
+func (a *Auditor) compare(sent parsedEvent, e event, stored *gateway.Message) {
 	found := differences(sent, stored)
 	if len(found) == 0 {
 		a.report.Events.Unchanged++
-		count.unchanged++
 		return
 	}
 	a.report.Events.Changed++
-	for _, d := range found {
-		a.note(sent.eventType, Finding{What: d.what, Property: d.property, Detail: d.detail}, e, d.before, d.after)
+	for _, f := range found {
+		a.note(sent.eventType, f, e)
 	}
 }

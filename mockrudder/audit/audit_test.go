@@ -201,22 +201,3 @@ func Example() {
 	}
 	// Output: users.behaviors.CustomEvent properties.plan.name moved "pro" → {"plan":{"name":"pro"}}
 }
-
-// BenchmarkAudit audits a request of an event of each type.
-func BenchmarkAudit(b *testing.B) {
-	files, err := filepath.Glob("../../fixtures/events/users.*.json")
-	require.NoError(b, err)
-	var events []string
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(b, err)
-		events = append(events, string(text))
-	}
-	body := `{"events":[` + strings.Join(events, ",") + `]}`
-	a := audit.New()
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		require.NoError(b, a.Stream("f", strings.NewReader(body)))
-	}
-}

@@ -63,15 +63,13 @@ func empty(v any) bool {
 	return v == nil || v == "" || v == false
 }
 
-// difference is one difference between the event and the message.
-type difference struct {
-	property, detail, before, after string
-	what                            What
-}
-
-// moved are the fields with a place of their own in the message, by their path in the
+// places are the fields with a place of their own in the message, by their path in the
 // event.
-var moved = map[string]string{
+var places = map[string]string{
+	"event_type":                     "event",
+	"id":                             "messageId",
+	"time":                           "timestamp",
+	"properties":                     "properties", // that are no object
 	"user.user_id":                   "anonymousId",
 	"user.external_user_id":          "userId",
 	"user.device_id":                 "context.device.id",
@@ -87,81 +85,65 @@ var moved = map[string]string{
 }
 
 // differences compares an event with the message that RudderStack would store.
-func differences(sent parsedEvent, stored *gateway.Message) []difference {
+func differences(sent parsedEvent, stored *gateway.Message) (found []Finding) {
 	message := decode(stored.Text())
 	message["messageId"] = stored.MessageID
-	var found []difference
-	note := func(d *difference) {
+	properties, _ := message["properties"].(map[string]any)
+	compare := func(path string, before any) {
+		place, moved := places[path]
+		name, isProperty := strings.CutPrefix(path, "properties.")
+		after, there := properties[name]
+		var d *Finding
+		switch {
+		case path == "time":
+			d = sameTime(before, message["timestamp"])
+		case moved || !isProperty:
+			d = sameField(path, before, at(message, place))
+		case there:
+			d = sameValue(path, before, after)
+		default:
+			d = find(path, name, before, message)
+		}
 		if d != nil {
 			found = append(found, *d)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(sent.object)) {
-		v := sent.object[name]
-		members, isObject := v.(map[string]any)
-		switch {
-		case name == "event_type":
-			note(sameField(name, v, message["event"]))
-		case name == "id":
-			note(sameField(name, v, message["messageId"]))
-		case name == "time":
-			note(sameTime(v, message["timestamp"]))
-		case name == "user" && isObject:
-			for _, member := range slices.Sorted(maps.Keys(members)) {
-				path := "user." + member
-				note(sameField(path, members[member], at(message, moved[path])))
-			}
-		case name == "properties" && isObject:
-			for _, member := range slices.Sorted(maps.Keys(members)) {
-				note(sameProperty(member, members[member], message))
-			}
-		case name == "properties":
-			note(sameField(name, v, message[name]))
-		default:
-			note(sameField(name, v, nil))
+		members, isObject := sent.object[name].(map[string]any)
+		if !isObject || name != "user" && name != "properties" {
+			compare(name, sent.object[name])
+			continue
+		}
+		for _, member := range slices.Sorted(maps.Keys(members)) {
+			compare(name+"."+member, members[member])
 		}
 	}
 	return found
 }
 
-func sameProperty(name string, before any, message map[string]any) *difference {
-	path := "properties." + name
-	if place, ok := moved[path]; ok {
-		return sameField(path, before, at(message, place))
-	}
-	stored, _ := message["properties"].(map[string]any)
-	if after, there := stored[name]; there {
-		return sameValue(path, before, after)
-	}
-	d := find(path, name, before, message)
-	return &d
-}
-
 // find searches for a property that is not under its name.
-func find(path, name string, v any, message map[string]any) difference {
-	d := difference{property: path, before: encode(v), what: Moved}
+func find(path, name string, v any, message map[string]any) *Finding {
+	d := &Finding{Property: path, What: Moved, Example: Example{Before: encode(v)}}
+	properties := encode(message["properties"])
 	if after, ok := message[path]; ok && strings.Contains(name, "/") {
-		d.detail, d.after = "to a key of its own at the top of the message", encode(after)
+		d.Detail, d.Example.After = "to a key of its own at the top of the message", encode(after)
 		return d
 	}
 	if list, ok := message["properties"].([]any); ok {
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(list) {
-			d.detail, d.after = "properties became a list", encode(message["properties"])
-			return d
+		if i, err := strconv.Atoi(name); err != nil || i < 0 || i >= len(list) {
+			d.What = Lost
 		}
-		d.what, d.detail, d.after = Lost, "properties became a list", encode(message["properties"])
+		d.Detail, d.Example.After = "properties became a list", properties
 		return d
 	}
-	for _, other := range []string{strings.ReplaceAll(path, `\`, ""), path} {
-		if after := at(message, other); after != nil && other != "properties."+name {
-			d.detail, d.after = "a backslash is gone from its name", encode(after)
-			return d
-		} else if after != nil {
-			d.detail, d.after = "a name with dots became objects inside each other", encode(message["properties"])
-			return d
-		}
+	unescaped := strings.ReplaceAll(path, `\`, "")
+	if after := at(message, unescaped); after != nil && unescaped != path {
+		d.Detail, d.Example.After = "a backslash is gone from its name", encode(after)
+	} else if at(message, path) != nil {
+		d.Detail, d.Example.After = "a name with dots became objects inside each other", properties
+	} else {
+		d.What, d.Detail = Lost, "it is not in the message"
 	}
-	d.what, d.detail = Lost, "it is not in the message"
 	return d
 }
 
@@ -179,17 +161,18 @@ func at(message map[string]any, path string) any {
 
 // sameField compares a field with a place of its own. null is not written there, which
 // is no loss.
-func sameField(path string, before, after any) *difference {
+func sameField(path string, before, after any) *Finding {
 	switch {
 	case before == nil:
 		return nil
 	case after == nil:
-		return &difference{property: path, what: Lost, detail: "the message has no place for it, or not for this value", before: encode(before)}
+		return &Finding{Property: path, What: Lost, Detail: "the message has no place for it, or not for this value",
+			Example: Example{Before: encode(before)}}
 	}
 	return sameValue(path, before, after)
 }
 
-func sameValue(path string, before, after any) *difference {
+func sameValue(path string, before, after any) *Finding {
 	what := equal(before, after)
 	if what == "" {
 		return nil
@@ -198,18 +181,18 @@ func sameValue(path string, before, after any) *difference {
 	if what == Rounded {
 		detail = "RudderStack reads numbers as float64"
 	}
-	return &difference{property: path, what: what, detail: detail, before: encode(before), after: encode(after)}
+	return &Finding{Property: path, What: what, Detail: detail, Example: Example{Before: encode(before), After: encode(after)}}
 }
 
-func sameTime(before, after any) *difference {
+func sameTime(before, after any) *Finding {
 	if before == nil {
 		return nil
 	}
 	text, _ := after.(string)
-	d := &difference{property: "time", what: Changed, before: encode(before), after: encode(after),
-		detail: "read as whole seconds since 1970, as far as that goes"}
+	d := &Finding{Property: "time", What: Changed, Detail: "read as whole seconds since 1970, as far as that goes",
+		Example: Example{Before: encode(before), After: encode(after)}}
 	if after == nil {
-		d.what, d.after, d.detail = Lost, "", "RudderStack takes the time of arrival"
+		d.What, d.Example.After, d.Detail = Lost, "", "RudderStack takes the time of arrival"
 		return d
 	}
 	stamp, err := time.Parse("2006-01-02T15:04:05.000Z", text)
@@ -225,74 +208,54 @@ func sameTime(before, after any) *difference {
 
 // equal compares JSON values, numbers by their exact value. "" is for equal values.
 func equal(before, after any) What {
-	switch b := before.(type) {
-	case json.Number:
-		a, isNumber := after.(json.Number)
-		switch {
-		case !isNumber:
-			return Changed
-		case !sameNumber(string(b), string(a)):
-			return Rounded
-		}
+	switch {
+	case reflect.DeepEqual(before, after), reflect.DeepEqual(numbers(before, exact), numbers(after, exact)):
 		return ""
-	case map[string]any:
-		a, isObject := after.(map[string]any)
-		if !isObject || len(a) != len(b) {
-			return Changed
-		}
-		for name, v := range b {
-			other, there := a[name]
-			if !there {
-				return Changed
-			}
-			if what := equal(v, other); what != "" {
-				return what
-			}
-		}
-		return ""
-	case []any:
-		a, isArray := after.([]any)
-		if !isArray || len(a) != len(b) {
-			return Changed
-		}
-		for i := range b {
-			if what := equal(b[i], a[i]); what != "" {
-				return what
-			}
-		}
-		return ""
-	}
-	if reflect.DeepEqual(before, after) {
-		return ""
+	case reflect.DeepEqual(numbers(before, float), numbers(after, float)):
+		return Rounded
 	}
 	return Changed
 }
 
-// sameNumber compares numbers by their value. Numbers with an exponent beyond float64
-// are not computed.
-func sameNumber(a, b string) bool {
-	if a == b {
-		return true
+// numbers returns a JSON value with another representation of its numbers.
+func numbers(v any, as func(json.Number) any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return as(v)
+	case map[string]any:
+		object := map[string]any{}
+		for name, member := range v {
+			object[name] = numbers(member, as)
+		}
+		return object
+	case []any:
+		list := make([]any, len(v))
+		for i, element := range v {
+			list[i] = numbers(element, as)
+		}
+		return list
 	}
-	const longest = 400
-	if exponent(a) > longest || exponent(b) > longest || len(a) > 10*longest {
-		return false
-	}
-	x, okX := new(big.Rat).SetString(a)
-	y, okY := new(big.Rat).SetString(b)
-	return okX && okY && x.Cmp(y) == 0
+	return v
 }
 
-func exponent(number string) int {
-	i := strings.IndexAny(number, "eE")
-	if i < 0 {
-		return 0
+// exact is the same for all texts of one value. Numbers beyond float64 are not computed.
+func exact(n json.Number) any {
+	const longest = 4000
+	mantissa, _, _ := strings.Cut(strings.ToLower(string(n)), "e")
+	f, err := n.Float64()
+	switch {
+	case strings.Trim(mantissa, "-0.") == "":
+		return "0"
+	case f == 0 || err != nil || len(n) > longest:
+		return string(n)
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(number[i+1:], "+"))
-	if err != nil {
-		return 1 << 30
-	}
-	return max(n, -n)
+	value, _ := new(big.Rat).SetString(string(n))
+	return value.RatString()
+}
+
+func float(n json.Number) any {
+	f, _ := n.Float64()
+	return f
 }
 
 // decode reads an object of valid JSON, with numbers as json.Number.
@@ -315,9 +278,6 @@ func scalar(text string) any {
 }
 
 func encode(v any) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n")
+	text, _ := gateway.Marshal(v)
+	return string(text)
 }

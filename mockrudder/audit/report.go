@@ -2,16 +2,14 @@ package audit
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
+	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
 )
 
 // What is what happens to an event or one of its fields.
@@ -48,21 +46,12 @@ type Report struct {
 	} `json:"events"`
 	// Lines counts the lines that were read. Each place with malformed JSON counts as
 	// a request of one event that is refused.
-	Lines check.Lines `json:"lines"`
-	// Exported counts records of storage exports, by their form.
-	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
-	exports  string                     // Exported in words
-	Findings []Finding                  `json:"findings"`
-	// Unread has the errors about what could not be read to its end.
-	Unread []string `json:"unread"`
-	// NotListed counts findings of kinds that are not listed, as there are too many.
-	NotListed int `json:"findings_not_listed"`
-
-	types map[string]*typeCount
+	Lines     check.Lines                `json:"lines"`
+	Exported  map[storageexport.Form]int `json:"storage_exports,omitempty"` // records of storage exports, by their form
+	Findings  []Finding                  `json:"findings"`
+	Unread    []string                   `json:"unread"`              // errors about what could not be read to its end
+	NotListed int                        `json:"findings_not_listed"` // findings of kinds that are not listed, as there are too many
 }
-
-// typeCount counts the events of a type.
-type typeCount struct{ events, unchanged int }
 
 // Finding is one kind of change to one property of one event type.
 type Finding struct {
@@ -90,7 +79,7 @@ type findingKey struct {
 // Harmless says whether everything would be stored unchanged.
 func (r Report) Harmless() bool { return len(r.Findings) == 0 }
 
-func (a *Auditor) note(eventType string, f Finding, e event, before, after string) {
+func (a *Auditor) note(eventType string, f Finding, e event) {
 	k := findingKey{eventType, f.Property, f.Detail, f.What}
 	i, known := a.index[k]
 	if !known {
@@ -101,19 +90,10 @@ func (a *Auditor) note(eventType string, f Finding, e event, before, after strin
 		i = len(a.report.Findings)
 		a.index[k] = i
 		f.EventType = eventType
-		f.Example = Example{File: a.file, Line: e.line, Before: shorten(before), After: shorten(after)}
+		f.Example = Example{File: a.file, Line: e.line, Before: gateway.Shorten(f.Example.Before), After: gateway.Shorten(f.Example.After)}
 		a.report.Findings = append(a.report.Findings, f)
 	}
 	a.report.Findings[i].Events++
-}
-
-// shorten cuts an example to fit in a line.
-func shorten(text string) string {
-	const most = 120
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // sorted returns the report with the findings sorted by event type, and for one type
@@ -131,27 +111,10 @@ func (r Report) sorted() Report {
 	return r
 }
 
-// Write writes the report in a format: text, json or junit.
-func (r Report) Write(w io.Writer, format string) error {
-	switch format {
-	case "text":
-		return r.WriteText(w)
-	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(r)
-	case "junit":
-		return r.writeJUnit(w)
-	}
-	return CheckFormat(format)
-}
-
-// CheckFormat returns an error for a format that Write does not know.
-func CheckFormat(format string) error {
-	if format != "text" && format != "json" && format != "junit" {
-		return fmt.Errorf("--format must be text, json or junit, not %q", format)
-	}
-	return nil
+// WriteJSON writes the report as one JSON document.
+func (r Report) WriteJSON(w io.Writer) error {
+	_, err := fmt.Fprintln(w, encode(r))
+	return err
 }
 
 // WriteText writes the report as a table for people.
@@ -161,7 +124,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintln(table, "EVENT TYPE\tPROPERTY\tWHAT\tEVENTS\tDETAIL\tEXAMPLE")
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, noType), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, f.Example)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(f.EventType, "(none)"), cmp.Or(f.Property, "(the event)"), f.What, f.Events, f.Detail, f.Example)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -172,9 +135,6 @@ func (r Report) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintln(w, r.summary())
 	return err
 }
-
-// noType is shown if there is no event type.
-const noType = "(none)"
 
 func (e Example) String() string {
 	text := fmt.Sprintf("%s:%d", e.File, e.Line)
@@ -191,30 +151,5 @@ func (e Example) String() string {
 func (r Report) summary() string {
 	e := r.Events
 	return fmt.Sprintf("%d requests, %d of them refused; %d events: %d unchanged, %d changed, %d dropped without a word, %d refused, and %d refused because of a neighbour%s; read %d of %d lines",
-		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, r.exports, r.Lines.Read, r.Lines.Total)
-}
-
-// writeJUnit writes a suite that counts events, of which all but the unchanged ones
-// failed. A case is an event type, with a failure for each finding.
-func (r Report) writeJUnit(w io.Writer) error {
-	suite := junit.Suite{Name: "mockrudder audit", Tests: r.Events.Total, Failures: r.Events.Total - r.Events.Unchanged, Out: r.summary()}
-	cases := map[string]*junit.Case{}
-	of := func(eventType string) *junit.Case {
-		name := cmp.Or(eventType, noType)
-		if cases[name] == nil {
-			cases[name] = &junit.Case{Class: "braze", Name: name}
-			suite.Cases = append(suite.Cases, cases[name])
-		}
-		return cases[name]
-	}
-	for name, n := range r.types {
-		of(name).Out = fmt.Sprintf("%d events, %d of them unchanged", n.events, n.unchanged)
-	}
-	for _, f := range r.Findings {
-		c := of(f.EventType)
-		c.Failures = append(c.Failures, &junit.Failure{
-			Message: fmt.Sprintf("%s %s: %d events", cmp.Or(f.Property, "the event"), f.What, f.Events),
-			Text:    fmt.Sprintf("%s, the first at %s", f.Detail, f.Example)})
-	}
-	return suite.Write(w, r.Unread)
+		r.Requests.Total, r.Requests.Refused, e.Total, e.Unchanged, e.Changed, e.Dropped, e.Refused, e.RefusedBeside, check.Taken(r.Exported), r.Lines.Read, r.Lines.Total)
 }

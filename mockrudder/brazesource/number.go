@@ -1,6 +1,7 @@
 package brazesource
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
@@ -21,11 +22,8 @@ func formatNumber(n float64) string {
 	case n == 0:
 		return "0"
 	}
-	if abs := math.Abs(n); abs >= 1e-6 && abs < 1e21 {
-		return strconv.FormatFloat(n, 'f', -1, 64)
-	}
-	digits, exponent, _ := strings.Cut(strconv.FormatFloat(n, 'e', -1, 64), "e")
-	return digits + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
+	text, _ := json.Marshal(n) // as JavaScript's number to string conversion
+	return string(text)
 }
 
 // trim is JavaScript's trim.
@@ -45,15 +43,12 @@ func parseNumber(s string) float64 {
 	if s == "" {
 		return 0
 	}
-	if len(s) > 2 && s[0] == '0' {
-		switch s[1] {
-		case 'x', 'X':
-			return parseWhole(s[2:], 16)
-		case 'o', 'O':
-			return parseWhole(s[2:], 8)
-		case 'b', 'B':
-			return parseWhole(s[2:], 2)
+	if len(s) > 2 && s[0] == '0' && strings.IndexByte("xXoObB", s[1]) >= 0 {
+		n, err := strconv.ParseUint(s, 0, 64)
+		if errors.Is(err, strconv.ErrSyntax) || strings.Contains(s, "_") { // Go takes 0x_1
+			return math.NaN()
 		}
+		return float64(n) // at most 2^64, which is beyond any array index
 	}
 	switch s {
 	case "Infinity", "+Infinity":
@@ -69,20 +64,6 @@ func parseNumber(s string) float64 {
 		return math.NaN()
 	}
 	return n // an overflow gives an infinity, as it should
-}
-
-// parseWhole reads digits of a base that is a power of two. Above 2^53, beyond any
-// array index, it may be off in the last digit.
-func parseWhole(digits string, base int) float64 {
-	n := 0.0
-	for i := range len(digits) {
-		d, err := strconv.ParseUint(digits[i:i+1], base, 8)
-		if err != nil {
-			return math.NaN()
-		}
-		n = n*float64(base) + float64(d)
-	}
-	return n
 }
 
 // parseInt is JavaScript's parseInt(s, 10).

@@ -1,9 +1,9 @@
 package brazesource
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
@@ -43,7 +43,7 @@ func (p *parser) value(i int) (v value, end int) {
 		a := &array{}
 		end = p.Array(i, 0, func(start int) int {
 			v, end := p.value(start)
-			a.set(a.length, v)
+			a.set(indexKey(a.length), v)
 			return end
 		})
 		return a, end
@@ -77,49 +77,21 @@ func parseString(quoted string) string {
 	return unescape(text)
 }
 
+// escapes finds the escapes of a string, those of a surrogate pair together.
+var escapes = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
+
 func unescape(s string) string {
-	text := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' {
-			text = append(text, s[i])
+	text, from := make([]byte, 0, len(s)), 0
+	for _, at := range escapes.FindAllStringIndex(s, -1) {
+		if at[1]-at[0] != len(`\ud800`) {
 			continue
 		}
-		i++
-		if at := strings.IndexByte("bfnrt", s[i]); at >= 0 {
-			text = append(text, "\b\f\n\r\t"[at])
-			continue
-		}
-		if s[i] != 'u' {
-			text = append(text, s[i])
-			continue
-		}
-		unit := codeUnit(s[i+1:])
-		i += 4
-		if isHigh(unit) && strings.HasPrefix(s[i+1:], `\u`) {
-			if low := codeUnit(s[i+3:]); isLow(low) {
-				unit = utf16.DecodeRune(unit, low)
-				i += 6
-			}
-		}
-		text = appendUnit(text, unit)
+		half, _ := strconv.ParseUint(s[at[0]+len(`\u`):at[1]], 16, 16) // of a pair: three bytes
+		text = append(text, jsonlex.Text(`"`+s[from:at[0]]+`"`)...)
+		text = append(text, 0xE0|byte(half>>12), 0x80|byte(half>>6)&0xBF, 0x80|byte(half)&0x3F)
+		from = at[1]
 	}
-	return string(text)
-}
-
-func codeUnit(hex string) rune {
-	unit, _ := strconv.ParseUint(hex[:4], 16, 16)
-	return rune(unit)
-}
-
-func isHigh(unit rune) bool { return unit >= 0xD800 && unit <= 0xDBFF }
-func isLow(unit rune) bool  { return unit >= 0xDC00 && unit <= 0xDFFF }
-
-// appendUnit appends a character; half a surrogate pair as three bytes.
-func appendUnit(text []byte, unit rune) []byte {
-	if utf16.IsSurrogate(unit) {
-		return append(text, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0xBF, 0x80|byte(unit)&0x3F)
-	}
-	return utf8.AppendRune(text, unit)
+	return string(append(text, jsonlex.Text(`"`+s[from:]+`"`)...))
 }
 
 // halfPair reads half a surrogate pair at the start of s.

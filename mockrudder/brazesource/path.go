@@ -1,90 +1,90 @@
 package brazesource
 
 import (
-	"errors"
 	"math"
 	"strings"
 )
 
-// errThrown takes the place of an error that JavaScript throws, which drops the event.
-var errThrown = errors.New("the transformation would throw")
+// thrown is what the model panics with where JavaScript throws, which drops the event.
+type thrown struct{}
+
+// throws says whether a function panics with thrown.
+func throws(f func()) (threw bool) {
+	defer func() {
+		failure := recover()
+		if _, threw = failure.(thrown); failure != nil && !threw {
+			panic(failure)
+		}
+	}()
+	f()
+	return false
+}
 
 // getPath reads a path from an event. The whole path may be a literal key. Otherwise
 // it is split at dots and followed: a segment that is not a key is joined with the
 // next ones until the result is a key, and one that ends in a backslash loses it and
 // is joined with the next. A path that leads nowhere gives nil.
-func getPath(target value, path string) (value, error) {
-	if v, ok, err := get(target, path); ok || err != nil {
-		return v, err
+func getPath(event *object, path string) value {
+	if v, ok := event.get(path); ok {
+		return v
 	}
-	segments := strings.Split(path, ".")
-	at := 0
-	for at < len(segments) && holdsKeys(target) {
-		key := segments[at]
+	var target value = event
+	for rest, more := path, true; more; {
+		if !holdsKeys(target) {
+			return nil
+		}
+		var key string
+		key, rest, more = strings.Cut(rest, ".")
 		if strings.HasSuffix(key, `\`) {
-			key, at = unescaped(segments, at)
+			var ok bool
+			if key, rest, more, ok = unescaped(key, rest, more); !ok {
+				return nil
+			}
 		}
-		v, ok, err := get(target, key)
-		if !ok && err == nil {
-			v, ok, at = getJoined(target, key, segments, at)
+		v, ok := get(target, key)
+		if !ok && more {
+			v, ok, rest, more = getJoined(target, key, rest)
 		}
-		if !ok || err != nil {
-			return nil, err
+		if !ok {
+			return nil
 		}
 		target = v
-		at++
 	}
-	if at != len(segments) {
-		return nil, nil
-	}
-	return target, nil
+	return target
 }
 
-// unescaped joins the segment at with the next ones as long as the result ends in a
-// backslash, which it removes. It returns the index of the last segment that it used,
-// which is the length of segments if that one ends in a backslash.
-func unescaped(segments []string, at int) (key string, last int) {
-	text := []byte(segments[at])
+// unescaped joins a segment with the next ones as long as the result ends in a
+// backslash, which it removes. It is not ok for a path that ends in one.
+func unescaped(segment, rest string, more bool) (key, behind string, some, ok bool) {
+	text := []byte(segment)
 	for len(text) > 0 && text[len(text)-1] == '\\' {
-		text[len(text)-1] = '.'
-		if at++; at < len(segments) {
-			text = append(text, segments[at]...)
+		if !more {
+			return "", "", false, false
 		}
+		text[len(text)-1] = '.'
+		segment, rest, more = strings.Cut(rest, ".")
+		text = append(text, segment...)
 	}
-	return string(text), at
+	return string(text), rest, more, true
 }
 
-// getJoined joins key, which ends with the segment at, with the next segments until
-// the result is a key. A path may have as many segments as an event has bytes, so only
-// results that are as long as a key of the target are looked up.
-func getJoined(target value, key string, segments []string, at int) (v value, ok bool, last int) {
-	sizes := dottedSizes(target)
-	if len(sizes) == 0 {
-		return nil, false, at // inherited properties have no dot
+// getJoined joins key with the next segments of the path until the result is a key. A
+// path may have as many segments as an event has bytes, so only results that are as
+// long as a key of the target are looked up. Inherited properties have no dot.
+func getJoined(target value, key, rest string) (v value, ok bool, behind string, more bool) {
+	o := own(target)
+	if o == nil || len(o.dotted) == 0 {
+		return nil, false, "", false
 	}
-	size := len(key)
-	for n := at + 1; n < len(segments); n++ {
-		size += len(".") + len(segments[n])
-		if !sizes[size] {
+	for n := range len(rest) + 1 {
+		if n < len(rest) && rest[n] != '.' || !o.dotted[len(key)+len(".")+n] {
 			continue
 		}
-		joined := key + "." + strings.Join(segments[at+1:n+1], ".")
-		if v, ok, err := get(target, joined); ok && err == nil {
-			return v, true, n
+		if v, ok := o.get(key + "." + rest[:n]); ok {
+			return v, true, rest[min(n+1, len(rest)):], n < len(rest)
 		}
 	}
-	return nil, false, at
-}
-
-// dottedSizes returns how long the keys with dots of a value are.
-func dottedSizes(v value) map[int]bool {
-	switch v := v.(type) {
-	case *object:
-		return v.dotted
-	case *array:
-		return v.named.dotted
-	}
-	return nil
+	return nil, false, "", false
 }
 
 // segment is one step of a path that is written to.
@@ -100,28 +100,37 @@ func splitPath(path string) (segments []segment) {
 	if strings.Contains(path, "/") {
 		return []segment{{key: path}}
 	}
-	part := make([]byte, 0, len(path))
-	for i := 0; i < len(path); i++ {
-		switch {
-		case path[i] == '\\' && i+1 == len(path):
-			part = append(part, "undefined"...) // as JavaScript reads behind the end
-		case path[i] == '\\':
-			i++
-			part = append(part, path[i])
-		case path[i] == '.':
-			segments, part = append(segments, segmentOf(string(part))), part[:0]
-		default:
-			part = append(part, path[i])
-		}
-	}
-	if len(part) > 0 {
-		segments = append(segments, segmentOf(string(part)))
+	segments = make([]segment, 0, strings.Count(path, ".")+1)
+	for path != "" {
+		var key string
+		key, path = cutKey(path)
+		segments = append(segments, segmentOf(key))
 	}
 	return segments
 }
 
+// cutKey cuts the first key off a path.
+func cutKey(path string) (key, rest string) {
+	i := strings.IndexAny(path, `.\`)
+	if i < 0 || path[i] == '.' {
+		key, rest, _ = strings.Cut(path, ".")
+		return key, rest
+	}
+	text := []byte(path[:i])
+	for ; i < len(path) && path[i] != '.'; i++ {
+		if path[i] == '\\' {
+			i++
+		}
+		if i == len(path) {
+			return string(text) + "undefined", "" // as JavaScript reads behind the end
+		}
+		text = append(text, path[i])
+	}
+	return string(text), path[min(i+1, len(path)):]
+}
+
 func segmentOf(key string) segment {
-	if trim(key) != "" {
+	if strings.ContainsAny(key, "0123456789") {
 		if n := parseNumber(key); n == math.Trunc(n) && !math.IsInf(n, 0) {
 			return segment{key: formatNumber(n), number: true}
 		}
@@ -137,40 +146,33 @@ func unsafe(key string) bool {
 // setPath writes a value to a path of the message, or deletes the value there if it is
 // nil. Values on the path are replaced: by an array if the next segment is an index and
 // the value is not an array, by an object if it is no index and the value has no keys.
-func setPath(message *object, path string, v value) error {
+func setPath(message *object, path string, v value) {
 	var target value = message
 	segments := splitPath(path)
 	for i, s := range segments {
 		if unsafe(s.key) {
-			return errThrown
+			panic(thrown{})
 		}
 		if i == len(segments)-1 {
-			if v == nil {
-				remove(target, s.key)
-				return nil
+			if o := own(target); v == nil && o != nil {
+				o.delete(s.key)
+			} else if v != nil {
+				set(target, s.key, v)
 			}
-			return set(target, s.key, v)
+			return
 		}
-		child, _, err := get(target, s.key)
-		if err != nil {
-			return err
-		}
+		child, _ := get(target, s.key)
 		_, isArray := child.(*array)
 		switch {
 		case segments[i+1].number && !isArray:
 			child = &array{}
+			set(target, s.key, child)
 		case !holdsKeys(child):
 			child = &object{}
-		default:
-			target = child
-			continue
-		}
-		if err := set(target, s.key, child); err != nil {
-			return err
+			set(target, s.key, child)
 		}
 		target = child
 	}
-	return nil
 }
 
 // holdsKeys says whether a value has properties.

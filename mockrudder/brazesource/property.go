@@ -1,7 +1,9 @@
 package brazesource
 
 import (
+	"cmp"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -11,83 +13,63 @@ type function struct {
 	params float64
 }
 
-// inherited returns an inherited property of an object, array or function, which a
-// path can lead to: properties.toString.x is a property of a function.
-func inherited(target value, key string) (v value, ok bool, err error) {
-	names := ""
-	switch target.(type) {
-	case *array:
-		names = arrayMethods
-	case *function:
-		names = functionMethods
-		if key == "arguments" || key == "caller" {
-			return nil, false, errThrown // reading them is forbidden
-		}
-	}
-	switch {
-	case key == "__proto__":
-		return &object{}, true, nil
-	case key == "constructor":
-		return &function{name: constructorName(target), params: 1}, true, nil
-	case isObjectMethod(key) || hasWord(names, key):
-		return &function{name: key, params: paramsOf(key)}, true, nil
-	}
-	return nil, false, nil
-}
-
-// isObjectMethod is called for every key that an event does not have.
-func isObjectMethod(key string) bool {
-	switch key {
-	case "__defineGetter__", "__defineSetter__", "hasOwnProperty", "__lookupGetter__", "__lookupSetter__",
-		"isPrototypeOf", "propertyIsEnumerable", "toString", "valueOf", "toLocaleString":
-		return true
-	}
-	return false
-}
-
-const (
-	arrayMethods = " at concat copyWithin fill find findIndex findLast findLastIndex lastIndexOf pop push reverse shift unshift slice sort splice includes indexOf join keys entries values forEach filter flat flatMap map every some reduce reduceRight toReversed toSorted toSpliced with "
-	// The functions of Function.prototype.
-	functionMethods = " apply bind call "
+// The functions that values inherit.
+var (
+	objectMethods = methods("toString valueOf toLocaleString",
+		"hasOwnProperty __lookupGetter__ __lookupSetter__ isPrototypeOf propertyIsEnumerable",
+		"__defineGetter__ __defineSetter__")
+	arrayMethods = methods("pop reverse shift keys entries values flat toReversed",
+		"at concat fill find findIndex findLast findLastIndex lastIndexOf push unshift sort includes indexOf join forEach filter flatMap map every some "+
+			"reduce reduceRight toSorted",
+		"copyWithin slice splice toSpliced with")
+	functionMethods = methods("", "bind call", "apply")
 )
 
-func hasWord(words, word string) bool {
-	return word != "" && words != "" && !strings.Contains(word, " ") && strings.Contains(words, " "+word+" ")
+// methods are functions by their names, from lists of those with no, one and two
+// parameters.
+func methods(lists ...string) map[string]*function {
+	all := map[string]*function{}
+	for params, names := range lists {
+		for name := range strings.FieldsSeq(names) {
+			all[name] = &function{name, float64(params)}
+		}
+	}
+	return all
 }
 
-func constructorName(target value) string {
+// inherited returns an inherited property of an object, array or function, which a
+// path can lead to: properties.toString.x is a property of a function.
+func inherited(target value, key string) (v value, ok bool) {
+	constructor, own := "Object", objectMethods
 	switch target.(type) {
 	case *array:
-		return "Array"
+		constructor, own = "Array", arrayMethods
 	case *function:
-		return "Function"
+		constructor, own = "Function", functionMethods
+		if key == "arguments" || key == "caller" {
+			panic(thrown{}) // reading them is forbidden
+		}
 	}
-	return "Object"
-}
-
-// paramsOf is the number of parameters of an inherited function.
-func paramsOf(name string) float64 {
-	switch {
-	case hasWord(" __defineGetter__ __defineSetter__ copyWithin slice splice toSpliced with apply ", name):
-		return 2
-	case hasWord(" toString valueOf toLocaleString pop reverse shift keys entries values flat toReversed ", name):
-		return 0
+	switch key {
+	case "__proto__":
+		return &object{}, true
+	case "constructor":
+		return &function{constructor, 1}, true
 	}
-	return 1
+	if method := cmp.Or(own[key], objectMethods[key]); method != nil {
+		return method, true
+	}
+	return nil, false
 }
 
 // get reads a property, own or inherited, as JavaScript's in and [] do.
-func get(target value, key string) (v value, ok bool, err error) {
+func get(target value, key string) (v value, ok bool) {
 	switch t := target.(type) {
 	case *object:
 		v, ok = t.get(key)
 	case *array:
-		if i, is := arrayIndex(key); is {
-			v, ok = t.get(i)
-		} else if key == "length" {
+		if v, ok = t.get(key); key == "length" {
 			v, ok = float64(t.length), true
-		} else {
-			v, ok = t.named.get(key)
 		}
 	case *function:
 		switch key {
@@ -97,129 +79,93 @@ func get(target value, key string) (v value, ok bool, err error) {
 			v, ok = t.params, true
 		}
 	default:
-		return nil, false, nil
+		return nil, false
 	}
 	if ok {
-		return v, true, nil
+		return v, true
 	}
 	return inherited(target, key)
 }
 
 // set writes a property. Writes to functions are ignored: no message shows them.
-func set(target value, key string, v value) error {
+func set(target value, key string, v value) {
 	switch t := target.(type) {
 	case *object:
 		t.set(key, v)
 	case *array:
-		if i, is := arrayIndex(key); is {
-			t.set(i, v)
-		} else if key == "length" {
-			return setLength(t, v)
+		if key == "length" {
+			setLength(t, v)
 		} else {
-			t.named.set(key, v)
+			t.set(key, v)
 		}
 	case *function:
 		switch key {
 		case "name", "length", "arguments", "caller":
-			return errThrown // not writable
+			panic(thrown{}) // not writable
 		}
 	}
-	return nil
 }
 
-func setLength(a *array, v value) error {
-	n, err := toNumber(v)
-	if err != nil {
-		return err
-	}
+func setLength(a *array, v value) {
+	n := toNumber(v)
 	if n != math.Trunc(n) || n < 0 || n >= 1<<32 { // NaN differs from itself
-		return errThrown
+		panic(thrown{})
 	}
 	a.resize(uint32(n))
-	return nil
 }
 
-func remove(target value, key string) {
-	switch t := target.(type) {
-	case *object:
-		t.delete(key)
-	case *array:
-		if i, is := arrayIndex(key); is {
-			t.delete(i)
-		} else {
-			t.named.delete(key)
-		}
+// toNumber is JavaScript's Number(v) for any value but undefined.
+func toNumber(v value) float64 {
+	switch v {
+	case null, false:
+		return 0
+	case true:
+		return 1
 	}
-}
-
-// toNumber is JavaScript's Number(v) for any value.
-func toNumber(v value) (float64, error) {
-	switch v := v.(type) {
-	case float64:
-		return v, nil
-	case bool:
-		if v {
-			return 1, nil
-		}
-		return 0, nil
-	case nullType:
-		return 0, nil
-	case nil:
-		return math.NaN(), nil
-	}
-	text, err := toString(v)
-	if err != nil {
-		return 0, err
-	}
-	return parseNumber(text), nil
+	return parseNumber(toString(v))
 }
 
 // toString is JavaScript's String(v) for any value. For an object whose own toString
 // hides the inherited one it throws.
-func toString(v value) (string, error) {
+func toString(v value) string {
 	switch v := v.(type) {
 	case nil:
-		return "undefined", nil
+		return "undefined"
 	case nullType:
-		return "null", nil
+		return "null"
 	case bool:
-		if v {
-			return "true", nil
-		}
-		return "false", nil
+		return strconv.FormatBool(v)
 	case float64:
-		return formatNumber(v), nil
+		return formatNumber(v)
 	case string:
-		return v, nil
+		return v
 	case *array:
 		return joinArray(v)
 	case *object:
 		if _, hidden := v.get("toString"); hidden {
-			return "", errThrown
+			panic(thrown{})
 		}
-		return "[object Object]", nil
+		return "[object Object]"
 	}
-	return "function", nil // in place of its source text, which has no effect on a message
+	return "function" // in place of its source text, which has no effect on a message
 }
 
 // joinArray is String(v) of an array: its elements separated by commas.
-func joinArray(a *array) (string, error) {
-	if int64(a.length) != int64(len(a.dense)) {
-		return ",", nil // an array with gaps may be huge; for the callers any text that is no number will do
+func joinArray(a *array) string {
+	if int64(a.length) > int64(len(a.members)) {
+		return "," // an array with gaps may be huge; for the callers any text that is no number will do
 	}
 	var text strings.Builder
-	for i, v := range a.dense {
+	for i := range a.length {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		if v == nil || v == null {
-			continue
+		if v, _ := a.get(indexKey(i)); v != nil && v != null {
+			text.WriteString(toString(v))
 		}
-		part, err := toString(v)
-		if err != nil {
-			return "", err
-		}
-		text.WriteString(part)
 	}
-	return text.String(), nil
+	return text.String()
 }
+
+// indexKey is an array index as a key.
+func indexKey(i uint32) string { return strconv.FormatUint(uint64(i), 10) }

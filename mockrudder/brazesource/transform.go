@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf16"
 
@@ -32,9 +31,6 @@ var (
 type Message struct {
 	JSON string // the message
 	Raw  string // the event's text as it stood in the body
-	// Event, UserID, AnonymousID and MessageID are the values of event, userId,
-	// anonymousId and messageId as JSON; "" if missing.
-	Event, UserID, AnonymousID, MessageID string
 }
 
 // Result is the result of the transformation of one request.
@@ -55,9 +51,8 @@ type Result struct {
 // Mapper is the transformation of a Braze source with its custom mapping. It is safe
 // for concurrent use.
 type Mapper struct {
-	names   *object
-	err     *Error    // of every request if the custom mapping is malformed
-	buffers sync.Pool // of *[]byte, for messages
+	names *object
+	err   *Error // of every request if the custom mapping is malformed
 }
 
 // New returns the transformation of a source without a custom mapping.
@@ -78,20 +73,18 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 	if list == nil {
 		return m, nil
 	}
-	for _, entry := range list.dense {
+	for _, element := range list.members {
+		entry := element.value
 		if entry == null {
 			m.err = &Error{500, "Cannot read properties of null (reading 'from')"}
 			return m, nil
 		}
-		from, _, _ := get(entry, "from")
-		if from == nil || from == null {
+		var key string
+		from, _ := get(entry, "from")
+		if from == nil || from == null || throws(func() { key = toString(from) }) || trim(key) == "" || key == "__proto__" {
 			continue
 		}
-		key, err := toString(from)
-		if err != nil || trim(key) == "" || key == "__proto__" {
-			continue
-		}
-		to, _, _ := get(entry, "to")
+		to, _ := get(entry, "to")
 		if !truthy(to) {
 			to = null // hides an earlier entry
 		}
@@ -104,17 +97,7 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // RudderStack drops. limit is how many bytes the messages may take together. The
 // error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
-	t := transformation{mapper: m, limit: limit, Walker: jsonlex.Walker{Text: body}}
-	out, isBuffer := m.buffers.Get().(*[]byte)
-	if !isBuffer {
-		out = new([]byte)
-	}
-	t.out = (*out)[:0]
-	defer func() {
-		if *out = t.out; cap(*out) <= 1<<20 {
-			m.buffers.Put(out)
-		}
-	}()
+	t := transformation{Walker: jsonlex.Walker{Text: body}, mapper: m, limit: limit}
 	end := t.request(jsonlex.Space(body, 0))
 	switch {
 	case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
@@ -123,12 +106,12 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 		return Result{}, m.err
 	case !t.listed:
 		return Result{}, errNoList
-	case t.deepest > deepEnough:
-		return Result{Deepest: t.deepest}, nil
-	case len(t.made) == 0:
+	case t.result.Deepest > deepEnough:
+		return Result{Deepest: t.result.Deepest}, nil
+	case len(t.result.Messages) == 0:
 		return Result{}, errAllFailed
 	}
-	return t.result(), nil
+	return t.result, nil
 }
 
 // heading is a message with those fields only that are no larger than the event.
@@ -151,43 +134,10 @@ type transformation struct {
 	mapper *Mapper
 	limit  int // bytes of all messages
 
-	listed   bool   // events is an array
-	out      []byte // the messages, one after the other
-	made     []made
-	tooLarge bool
-	longest  int
-	deepest  int
-	plain    plainEvent // of the current event
-}
-
-// made is where the parts of a message are in out.
-type made struct {
-	raw                                   string
-	message                               span
-	event, userID, anonymousID, messageID span
-}
-
-// span is a part of out; the zero value is none.
-type span struct{ start, end int }
-
-func (s span) of(text string) string { return text[s.start:s.end] }
-
-func (t *transformation) result() Result {
-	text := string(t.out)
-	r := Result{TooLarge: t.tooLarge, Longest: t.longest, Deepest: t.deepest, Messages: make([]Message, len(t.made))}
-	for i, m := range t.made {
-		r.Messages[i] = Message{
-			JSON: m.message.of(text), Raw: m.raw, Event: m.event.of(text),
-			UserID: m.userID.of(text), AnonymousID: m.anonymousID.of(text), MessageID: m.messageID.of(text),
-		}
-	}
-	return r
-}
-
-// restart drops the messages so far, for another array of events.
-func (t *transformation) restart() {
-	t.out, t.made = t.out[:0], t.made[:0]
-	t.tooLarge, t.longest, t.deepest = false, 0, 0
+	listed bool // events is an array
+	result Result
+	size   int    // bytes of the messages so far
+	out    []byte // of the current message
 }
 
 // request reads the whole body and maps the events. Of an array the first element
@@ -215,7 +165,7 @@ func (t *transformation) envelope(i, depth int) (end int) {
 			return t.Value(i, depth+1)
 		}
 		t.listed = i < len(t.Text) && t.Text[i] == '[' // of duplicate keys the last one counts
-		t.restart()
+		t.result, t.size = Result{}, 0
 		if !t.listed {
 			return t.Value(i, depth+1)
 		}
@@ -227,63 +177,38 @@ func (t *transformation) envelope(i, depth int) (end int) {
 // behind it.
 func (t *transformation) event(i int) (end int) {
 	t.Deepest = 0
-	if i < len(t.Text) && t.Text[i] == '{' && !t.tooLarge && t.mapper.err == nil {
-		if end := t.plain.read(&t.Walker, i); end != jsonlex.Bad {
-			t.deepest = max(t.deepest, t.Deepest)
-			m := made{raw: t.Text[i:end]}
-			if out, ok := t.mapper.plain(t.out, &t.plain, &m); ok && len(out) <= t.limit {
-				t.add(out, m)
-			} else {
-				t.byModel(m.raw)
-			}
-			return end
-		}
-	}
 	end = t.Value(i, 0)
-	t.deepest = max(t.deepest, t.Deepest)
-	if end != jsonlex.Bad && t.Text[i] == '{' {
-		t.byModel(t.Text[i:end])
+	t.result.Deepest = max(t.result.Deepest, t.Deepest)
+	if end == jsonlex.Bad || t.Text[i] != '{' || t.mapper.err != nil || t.result.Deepest > deepEnough {
+		return end // no event, or the request fails
 	}
+	raw := t.Text[i:end]
+	event, _ := parseValid(raw).(*object)
+	var message *object
+	if throws(func() { message = t.mapper.message(event) }) || message == nil {
+		return end
+	}
+	w := writer{out: t.out[:0], limit: t.limit - t.size}
+	if !t.result.TooLarge {
+		w.value(message)
+		t.result.TooLarge = w.full
+		t.result.Longest = max(t.result.Longest, w.longest)
+		t.size += len(w.out)
+	}
+	if t.result.TooLarge {
+		w = writer{out: w.out[:0], limit: math.MaxInt}
+		w.value(heading(message))
+	}
+	t.out = w.out
+	t.result.Messages = append(t.result.Messages, Message{string(w.out), raw})
 	return end
 }
 
-// byModel maps an event with the model of JavaScript's objects.
-func (t *transformation) byModel(raw string) {
-	if t.mapper.err != nil || t.deepest > deepEnough {
-		return // the request fails
-	}
-	event, _ := parseValid(raw).(*object)
-	message, err := t.mapper.message(event)
-	if err != nil || message == nil {
-		return
-	}
-	w := writer{out: t.out, limit: t.limit}
-	if !t.tooLarge {
-		w.value(message)
-		t.tooLarge = w.full
-		t.longest = max(t.longest, w.longest)
-	}
-	if t.tooLarge {
-		w = writer{out: w.out[:len(t.out)], limit: math.MaxInt}
-		w.value(heading(message))
-	}
-	m := made{raw: raw}
-	w.find(len(t.out), &m)
-	t.add(w.out, m)
-}
-
-// add adds the message that was appended to out; if none was, the event is dropped.
-func (t *transformation) add(out []byte, m made) {
-	if len(out) > len(t.out) {
-		m.message = span{len(t.out), len(out)}
-		t.made = append(t.made, m)
-	}
-	t.out = out
-}
+type field struct{ from, to string }
 
 // mapped are the fields with a place of their own in the message, in the order in
 // which they are written.
-var mapped = [...]struct{ from, to string }{
+var mapped = [...]field{
 	{"id", "messageId"},
 	{"user.user_id", "anonymousId"},
 	{"user.external_user_id", "userId"},
@@ -300,123 +225,89 @@ var mapped = [...]struct{ from, to string }{
 }
 
 // message makes the message of one event. It is nil if the event is dropped.
-func (m *Mapper) message(event *object) (*object, error) {
+func (m *Mapper) message(event *object) *object {
 	eventType, _ := event.get("event_type")
 	if !truthy(eventType) {
-		return nil, nil
+		return nil
 	}
-	name, err := m.name(eventType)
-	if err != nil {
-		return nil, err
-	}
-	message, _ := parseValid(skeleton).(*object)
-	message.set("event", name)
+	context, message := &object{}, &object{}
+	context.set("library", library)
+	context.set("integration", integration)
+	message.set("context", context)
+	message.set("integrations", integrations)
+	message.set("type", "track")
+	message.set("event", m.name(eventType))
 	for _, field := range mapped {
-		v, err := getPath(event, field.from)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil || v == null {
-			continue
-		}
-		if err := setPath(message, field.to, v); err != nil {
-			return nil, err
+		if v := getPath(event, field.from); v != nil && v != null {
+			setPath(message, field.to, v)
 		}
 	}
 	if at, _ := event.get("time"); truthy(at) {
-		stamp, err := timestamp(at)
-		if err != nil {
-			return nil, err
-		}
-		message.set("timestamp", stamp)
+		message.set("timestamp", timestamp(at))
 	}
-	if err := copyProperties(message, event); err != nil {
-		return nil, err
-	}
+	copyProperties(message, event)
 	userID, _ := message.get("userId")
 	anonymousID, _ := message.get("anonymousId")
 	if !truthy(userID) && !truthy(anonymousID) {
-		return nil, nil
+		return nil
 	}
-	for _, key := range message.ordered() {
-		if v, _ := message.get(key); v == null {
-			message.delete(key)
+	for _, m := range message.ordered() {
+		if m.value == null {
+			message.delete(m.key)
 		}
 	}
-	return message, nil
+	return message
 }
 
-// skeleton is the constant part of a message.
-const skeleton = `{"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
-	`"integrations":{"Braze":false},"type":"track"}`
+// The constant parts of a message, which no path leads to.
+var (
+	library      = parseValid(`{"name":"unknown","version":"unknown"}`)
+	integration  = parseValid(`{"name":"Braze"}`)
+	integrations = parseValid(`{"Braze":false}`)
+)
 
 // name looks up an event type in the custom mapping, which is a JavaScript object:
 // inherited properties are found too.
-func (m *Mapper) name(eventType value) (value, error) {
-	key, err := toString(eventType)
-	if err != nil {
-		return nil, err
+func (m *Mapper) name(eventType value) value {
+	if name, _ := get(m.names, toString(eventType)); truthy(name) {
+		return name
 	}
-	name, _, err := get(m.names, key)
-	if err != nil {
-		return nil, err
-	}
-	if !truthy(name) {
-		return eventType, nil
-	}
-	return name, nil
+	return eventType
 }
 
 // timestamp makes the time of a message.
-func timestamp(at value) (string, error) {
-	text, err := toString(at)
-	if err != nil {
-		return "", err
-	}
+func timestamp(at value) string {
 	const maxSeconds = 8.64e12 // of a JavaScript date
-	seconds := parseInt(text)
+	seconds := parseInt(toString(at))
 	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
-		return "Invalid date", nil
+		return "Invalid date"
 	}
-	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z"), nil
+	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // copyProperties reads every property that is not mapped at its path and writes it to
 // the same path of the message.
-func copyProperties(message, event *object) error {
+func copyProperties(message, event *object) {
 	properties, _ := event.get("properties")
-	for _, key := range keysOf(properties) {
-		if placeOf(key) >= 0 {
-			continue
-		}
-		path := "properties." + key
-		v, err := getPath(event, path)
-		if err != nil {
-			return err
-		}
-		if err := setPath(message, path, v); err != nil {
-			return err
+	for _, property := range entries(properties) {
+		path := "properties." + property.key
+		if !slices.ContainsFunc(mapped[:], func(f field) bool { return f.from == path }) {
+			setPath(message, path, getPath(event, path))
 		}
 	}
-	return nil
 }
 
-// keysOf is JavaScript's Object.keys: for a string the indices of its characters.
-func keysOf(v value) []string {
-	n := 0
-	switch v := v.(type) {
-	case *object:
-		return v.ordered()
-	case *array:
-		n = len(v.dense)
-	case string:
-		n = utf16Length(v)
+// entries are the members whose keys JavaScript's Object.keys gives; of a string they
+// are the indices of its characters.
+func entries(v value) (list []member) {
+	if o := own(v); o != nil {
+		return o.ordered()
 	}
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i] = strconv.Itoa(i)
+	text, _ := v.(string)
+	for i := range uint32(utf16Length(text)) {
+		list = append(list, member{key: indexKey(i)})
 	}
-	return keys
+	return list
 }
 
 // utf16Length counts half a surrogate pair, which is three bytes, as one.

@@ -19,13 +19,17 @@ type nullType struct{}
 
 var null value = nullType{}
 
+// member is an own property of an object.
+type member struct {
+	key   string
+	value value // nil: it was deleted
+}
+
 // object is a JavaScript object with its own properties.
 type object struct {
-	keys    []string // in the order they came
-	values  []value  // nil where the key was deleted
-	index   map[string]int
-	indices bool         // some key is an array index
-	dotted  map[int]bool // lengths of the keys with a dot, deleted ones too
+	members []member       // in the order they came
+	index   map[string]int // of larger objects: the places of keys in members
+	dotted  map[int]bool   // lengths of the keys with a dot, deleted ones too
 }
 
 // smallObject is the number of keys up to which a search is faster than a map.
@@ -35,34 +39,26 @@ const smallObject = 12
 const fewKeys = 4
 
 func (o *object) find(key string) int {
-	if o.index != nil {
-		if i, ok := o.index[key]; ok {
-			return i
-		}
-		return -1
+	if o.index == nil {
+		return slices.IndexFunc(o.members, func(m member) bool { return m.key == key && m.value != nil })
 	}
-	for i, k := range o.keys {
-		if k == key && o.values[i] != nil {
-			return i
-		}
+	if i, ok := o.index[key]; ok {
+		return i
 	}
 	return -1
 }
 
 func (o *object) get(key string) (value, bool) {
 	if i := o.find(key); i >= 0 {
-		return o.values[i], true
+		return o.members[i].value, true
 	}
 	return nil, false
 }
 
 func (o *object) set(key string, v value) {
 	if i := o.find(key); i >= 0 {
-		o.values[i] = v
+		o.members[i].value = v
 		return
-	}
-	if _, ok := arrayIndex(key); ok {
-		o.indices = true
 	}
 	if strings.IndexByte(key, '.') >= 0 {
 		if o.dotted == nil {
@@ -70,18 +66,18 @@ func (o *object) set(key string, v value) {
 		}
 		o.dotted[len(key)] = true
 	}
-	if o.keys == nil {
-		o.keys, o.values = make([]string, 0, fewKeys), make([]value, 0, fewKeys)
+	if o.members == nil {
+		o.members = make([]member, 0, fewKeys)
 	}
-	o.keys, o.values = append(o.keys, key), append(o.values, v)
+	o.members = append(o.members, member{key, v})
 	switch {
 	case o.index != nil:
-		o.index[key] = len(o.keys) - 1
-	case len(o.keys) > smallObject:
-		o.index = make(map[string]int, 2*len(o.keys))
-		for i, k := range o.keys {
-			if o.values[i] != nil {
-				o.index[k] = i
+		o.index[key] = len(o.members) - 1
+	case len(o.members) > smallObject:
+		o.index = make(map[string]int, 2*len(o.members))
+		for i, m := range o.members {
+			if m.value != nil {
+				o.index[m.key] = i
 			}
 		}
 	}
@@ -89,104 +85,74 @@ func (o *object) set(key string, v value) {
 
 func (o *object) delete(key string) {
 	if i := o.find(key); i >= 0 {
-		o.values[i] = nil
+		o.members[i].value = nil
 		delete(o.index, key)
 	}
 }
 
-// ordered returns the keys in JavaScript's order: array indices ascending, then the
+// ordered returns the members in JavaScript's order: array indices ascending, then the
 // others in the order in which they were set.
-func (o *object) ordered() []string {
-	keys := make([]string, 0, len(o.keys))
-	for i, key := range o.keys {
-		if o.values[i] != nil {
-			keys = append(keys, key)
-		}
+func (o *object) ordered() []member {
+	if !slices.ContainsFunc(o.members, func(m member) bool { return m.value == nil || rank(m.key) != math.MaxUint64 }) {
+		return o.members
 	}
-	if o.indices {
-		slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	}
-	return keys
+	list := slices.DeleteFunc(slices.Clone(o.members), func(m member) bool { return m.value == nil })
+	slices.SortStableFunc(list, func(a, b member) int { return cmp.Compare(rank(a.key), rank(b.key)) })
+	return list
 }
 
 // rank is an array index, or more than any index for other keys.
-func rank(key string) int64 {
+func rank(key string) uint64 {
 	if i, is := arrayIndex(key); is {
-		return int64(i)
+		return uint64(i)
 	}
-	return math.MaxInt64
+	return math.MaxUint64
 }
 
-// array is a JavaScript array. Elements are in dense up to the first gap, and beyond
-// it in sparse, so that an index of a billion takes no more memory than one of ten.
+// array is a JavaScript array: an object with a length. Its elements are the members
+// whose keys are indices, so that an index of a billion takes no more memory than one
+// of ten. JSON omits other members.
 type array struct {
+	object
+
 	length uint32
-	dense  []value // nil is a hole
-	sparse map[uint32]value
-	named  object // other properties than elements; JSON omits them
 }
 
-func (a *array) get(i uint32) (value, bool) {
-	if int64(i) < int64(len(a.dense)) {
-		return a.dense[i], a.dense[i] != nil
-	}
-	v, ok := a.sparse[i]
-	return v, ok
-}
-
-func (a *array) set(i uint32, v value) {
-	switch n := int64(len(a.dense)); {
-	case int64(i) < n:
-		a.dense[i] = v
-	case int64(i) == n:
-		a.dense = append(a.dense, v)
-		delete(a.sparse, i)
-	default:
-		if a.sparse == nil {
-			a.sparse = map[uint32]value{}
-		}
-		a.sparse[i] = v
-	}
-	a.length = max(a.length, i+1)
-}
-
-func (a *array) delete(i uint32) {
-	if int64(i) < int64(len(a.dense)) {
-		a.dense[i] = nil
-	} else {
-		delete(a.sparse, i)
+func (a *array) set(key string, v value) {
+	a.object.set(key, v)
+	if i, is := arrayIndex(key); is {
+		a.length = max(a.length, i+1)
 	}
 }
 
 func (a *array) resize(length uint32) {
-	if int64(length) < int64(len(a.dense)) {
-		clear(a.dense[length:])
-		a.dense = a.dense[:length]
-	}
-	for i := range a.sparse {
-		if i >= length {
-			delete(a.sparse, i)
+	for _, m := range a.ordered() {
+		if i, is := arrayIndex(m.key); is && i >= length {
+			a.delete(m.key)
 		}
 	}
 	a.length = length
 }
 
+// own returns the own properties of a value, nil for one that has none.
+func own(v value) *object {
+	switch v := v.(type) {
+	case *object:
+		return v
+	case *array:
+		return &v.object
+	}
+	return nil
+}
+
 // arrayIndex reads a key that is an array index of JavaScript: a whole number below
 // 2^32-1 without leading zeros.
 func arrayIndex(key string) (uint32, bool) {
-	if key == "" || len(key) > 10 || key[0] == '0' && len(key) > 1 {
+	if key == "" || key[0] < '0' || key[0] > '9' || key[0] == '0' && len(key) > 1 {
 		return 0, false
-	}
-	for i := range len(key) {
-		if key[i] < '0' || key[i] > '9' {
-			return 0, false
-		}
 	}
 	n, err := strconv.ParseUint(key, 10, 32)
-	if err != nil || n == 1<<32-1 {
-		return 0, false
-	}
-	return uint32(n), true
+	return uint32(n), err == nil && n < math.MaxUint32
 }
 
 // truthy is JavaScript's Boolean(v).

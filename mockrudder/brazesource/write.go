@@ -2,10 +2,9 @@ package brazesource
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // writer writes values as JSON as JavaScript's JSON.stringify does, and stops at its
@@ -30,12 +29,6 @@ func (w *writer) over() bool {
 	return w.full
 }
 
-// visible says whether JSON has a value of an object's member.
-func visible(v value) bool {
-	_, isFunction := v.(*function)
-	return v != nil && !isFunction
-}
-
 func (w *writer) value(v value) {
 	if w.over() {
 		return
@@ -44,11 +37,7 @@ func (w *writer) value(v value) {
 	defer func() { w.depth-- }()
 	switch v := v.(type) {
 	case bool:
-		if v {
-			w.out = append(w.out, "true"...)
-		} else {
-			w.out = append(w.out, "false"...)
-		}
+		w.out = strconv.AppendBool(w.out, v)
 	case float64:
 		if math.IsInf(v, 0) || math.IsNaN(v) {
 			w.out = append(w.out, "null"...)
@@ -69,30 +58,20 @@ func (w *writer) value(v value) {
 func (w *writer) object(o *object) {
 	w.out = append(w.out, '{')
 	first := true
-	member := func(key string, v value) {
-		if w.full || !visible(v) {
-			return
+	for _, m := range o.ordered() {
+		if _, isFunction := m.value.(*function); isFunction {
+			continue
 		}
 		if !first {
 			w.out = append(w.out, ',')
 		}
 		first = false
-		w.out = append(appendString(w.out, key), ':')
-		w.value(v)
-	}
-	if o.indices {
-		for _, key := range o.ordered() {
-			v, _ := o.get(key)
-			member(key, v)
-		}
-	} else {
-		for i, key := range o.keys { // nil if deleted
-			member(key, o.values[i])
+		w.out = append(appendString(w.out, m.key), ':')
+		if w.value(m.value); w.full {
+			return
 		}
 	}
-	if !w.full {
-		w.out = append(w.out, '}')
-	}
+	w.out = append(w.out, '}')
 }
 
 func (w *writer) array(a *array) {
@@ -106,33 +85,12 @@ func (w *writer) array(a *array) {
 		if i > 0 {
 			w.out = append(w.out, ',')
 		}
-		v, _ := a.get(i)
+		v, _ := a.get(indexKey(i))
 		if w.value(v); w.full {
 			return
 		}
 	}
 	w.out = append(w.out, ']')
-}
-
-// find finds the parts of a message that begins at start.
-func (w *writer) find(start int, m *made) {
-	text := string(w.out[start:])
-	walk := jsonlex.Walker{Text: text}
-	walk.Members(0, 0, func(quoted string, at int) int {
-		end := walk.Value(at, 0)
-		here := span{start + at, start + end}
-		switch quoted {
-		case `"event"`:
-			m.event = here
-		case `"userId"`:
-			m.userID = here
-		case `"anonymousId"`:
-			m.anonymousID = here
-		case `"messageId"`:
-			m.messageID = here
-		}
-		return end
-	})
 }
 
 const hexDigits = "0123456789abcdef"

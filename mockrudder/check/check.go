@@ -21,10 +21,9 @@ type As string
 const (
 	// Auto decides for each event, by the request body that it is in, or else by its
 	// own keys.
-	Auto As = "auto"
-	// Braze are Braze events, Rudder are RudderStack messages.
-	Braze  As = "braze"
-	Rudder As = "rudder"
+	Auto   As = "auto"
+	Braze  As = "braze"  // Braze events
+	Rudder As = "rudder" // RudderStack messages
 )
 
 // Result is the verdict on one event.
@@ -40,40 +39,40 @@ type Result struct {
 
 // Summary counts events by verdict.
 type Summary struct {
-	Events    int   `json:"events"`
-	Valid     int   `json:"valid"`
-	Invalid   int   `json:"invalid"` // malformed JSON included
-	Drift     int   `json:"drift"`   // valid or not, with fields or types that the glossary does not know
-	Unplanned int   `json:"unplanned"`
-	Wrapped   int   `json:"wrapped"` // in log records or recordings
-	Lines     Lines `json:"lines"`   // of all streams
-	// Exported counts records of storage exports, by their form.
-	Exported map[storageexport.Form]int `json:"storage_exports,omitempty"`
-
-	exports string // Exported in words
+	Events    int                        `json:"events"`
+	Valid     int                        `json:"valid"`
+	Invalid   int                        `json:"invalid"` // malformed JSON included
+	Drift     int                        `json:"drift"`   // valid or not, with fields or types that the glossary does not know
+	Unplanned int                        `json:"unplanned"`
+	Wrapped   int                        `json:"wrapped"`                   // in log records or recordings
+	Lines     Lines                      `json:"lines"`                     // of all streams
+	Exported  map[storageexport.Form]int `json:"storage_exports,omitempty"` // records of storage exports, by their form
 }
 
 // Checker validates streams of events and reports the verdicts.
 type Checker struct {
-	As     As
-	Report Reporter
-	// AsType is the event type of records of storage exports that do not say theirs.
-	AsType string
+	AsType string // the event type of records of storage exports that do not say theirs
 	// Plan is a tracking plan to validate messages by too, nil for none. Of a Braze
 	// event it is the message that RudderStack's own source makes of it.
 	Plan *plan.Plan
 
+	as        As
+	report    report
 	validator *schemas.Validator // nil: the built-in one, from the first Stream on
 	exports   Exports
 	summary   Summary
 }
 
-// New returns a Checker. The error is for an As that does not exist.
-func New(as As, report Reporter) (*Checker, error) {
+// New returns a Checker that reports to out in a format: text, json or junit. The error
+// is for an As or a format that does not exist.
+func New(as As, format string, out io.Writer) (*Checker, error) {
 	if as != Auto && as != Braze && as != Rudder {
 		return nil, fmt.Errorf("--as must be %s, %s or %s, not %q", Auto, Braze, Rudder, as)
 	}
-	return &Checker{As: as, Report: report}, nil
+	if format != "text" && format != "json" && format != "junit" {
+		return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
+	}
+	return &Checker{as: as, report: newReport(format, out)}, nil
 }
 
 // builtIn is the validator of the built-in glossary, compiled once for all Checkers.
@@ -96,28 +95,19 @@ func (c *Checker) Stream(name string, r io.Reader) (err error) {
 			return fmt.Errorf("compile the schemas: %w", err)
 		}
 	}
-	each := Each
-	if c.As != Rudder {
-		c.exports.AsType = c.AsType
-		each = func(r io.Reader, visit func(Item) error) (Lines, error) { return c.exports.Each(name, r, visit) }
-	}
-	lines, err := each(r, func(item Item) error { return c.item(name, item) })
-	c.summary.Lines.Total += lines.Total
-	c.summary.Lines.Read += lines.Read
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	c.exports.Off, c.exports.AsType = c.as == Rudder, c.AsType
+	return c.exports.Each(name, r, func(item Item) error { return c.item(name, item) })
 }
 
 // Unread adds an error to the report about what could not be read, such as one of
-// Stream: without it, the report on half of a file looks like that on a whole file.
-func (c *Checker) Unread(err error) error { return c.Report.Unread(err) }
+// Stream: without it, the report on half of a file looks like that on a whole file. A
+// report as text leaves it to the caller.
+func (c *Checker) Unread(err error) { c.report.unread = append(c.report.unread, err.Error()) }
 
 // Close ends the report and returns the summary.
 func (c *Checker) Close() (Summary, error) {
-	c.summary.Exported, c.summary.exports = c.exports.Records, c.exports.Taken()
-	return c.summary, c.Report.End(c.summary)
+	c.summary.Exported, c.summary.Lines = c.exports.Records, c.exports.Lines
+	return c.summary, c.report.end(c.summary)
 }
 
 // header is the fields that identify an event and its kind, as JSON, "" if missing.
@@ -185,7 +175,7 @@ func (c *Checker) item(file string, item Item) error {
 	switch {
 	case item.Broken != nil:
 		r.Errors = []schemas.Finding{{Rule: "invalid_json", Detail: item.Broken.Error()}}
-	case item.Storage() && c.As != Rudder:
+	case item.Storage() && c.as != Rudder:
 		r.ID = text(h.id)
 		r.Errors = []schemas.Finding{{Rule: "storage_record", Detail: fmt.Sprintf("this is %s; %v", storageRecord, item.noEvent)}}
 	case r.As == Braze:
@@ -205,7 +195,7 @@ func (c *Checker) item(file string, item Item) error {
 	if item.Wrapper != "" {
 		c.summary.Wrapped++
 	}
-	return c.Report.Event(r)
+	return c.report.event(r)
 }
 
 func (s *Summary) add(r Result) {
@@ -245,8 +235,8 @@ func (c *Checker) planned(message string, r *Result) {
 
 func (c *Checker) asFor(item Item) As {
 	switch {
-	case c.As != Auto:
-		return c.As
+	case c.as != Auto:
+		return c.as
 	case item.Envelope == "batch", item.Envelope == "" && item.looksRudder():
 		return Rudder
 	}

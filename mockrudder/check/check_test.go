@@ -136,10 +136,11 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 		"hello\n{}":                      "1 this is not JSON, 2 {}",
 		"]":                              "1 this is not JSON",
 		"[{},\n5 6]":                     "1 {}, 2 5, 2 this is not JSON",
-		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 this is not JSON, 4 {}, 5 {}, 7 {}",
+		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 the JSON is cut off, 4 {}, 5 {}, 7 {}",
 		"[{}":                            "1 {}, 1 the JSON is cut off",
-		`{"events":[{}`:                  "1 {} events, 1 the JSON is cut off",
-		`{"events":[{}]`:                 "1 {} events, 1 the JSON is cut off",
+		"{\n{}\n]\n{}\n]":                "1 the JSON is cut off, 2 {}, 4 {}, 5 this is not JSON",
+		`{"events":[{}`:                  "1 the JSON is cut off",
+		`{"events":[{}]`:                 "1 the JSON is cut off",
 		"{\"events\":[\n{\"a\":x}]}":     "2 this is not JSON",
 		`{a:1}`:                          "1 this is not JSON",
 		`{"a":,"b":1}`:                   "1 this is not JSON",
@@ -148,7 +149,7 @@ func TestEachSaysWhereItIsBroken(t *testing.T) {
 		`"a\`:                            "1 the JSON is cut off",
 		`{"a":[1}`:                       "1 the JSON is cut off",
 		`{"a":[1}]}`:                     "1 this is not JSON",
-		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "1 this is not JSON, 5 { \"c\": 3 }",
+		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "3 this is not JSON, 5 { \"c\": 3 }",
 	} {
 		got, _, err := collect(t, strings.NewReader(in))
 		require.NoError(t, err)
@@ -175,12 +176,12 @@ func TestEachIsBounded(t *testing.T) {
 	count := 0
 	visit := func(Item) error { count++; return nil }
 	fits := `{"a":"` + strings.Repeat("x", most-20) + `"}`
-	for _, in := range []string{strings.Repeat(fits, 50), `{"events":[` + fits + "," + fits + `]}`} {
+	for _, in := range []string{strings.Repeat(fits, 50), `[` + fits + "," + fits + `]`} {
 		_, err := each(strings.NewReader(in), most, visit)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 52, count)
-	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`} {
+	for _, long := range []string{`{"a":"`, `{"`, `[[`, `5`, `{"events":["`, `{"events":[` + fits + "," + fits + `,"`} {
 		_, err := each(strings.NewReader(long+strings.Repeat("5", 2*most)), most, visit)
 		require.ErrorIs(t, err, errTooLong, long)
 	}
@@ -217,9 +218,7 @@ const (
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
 	t.Helper()
 	var buf bytes.Buffer
-	report, err := NewReporter(format, &buf)
-	require.NoError(t, err)
-	c, err := New(as, report)
+	c, err := New(as, format, &buf)
 	require.NoError(t, err)
 	require.NoError(t, c.Stream("in", strings.NewReader(in)))
 	s, err = c.Close()
@@ -282,9 +281,9 @@ func TestAs(t *testing.T) {
 		_, s := run(t, c.as, "text", c.in)
 		require.Equal(t, c.valid, s.Valid == 1, "%s %s", c.as, c.in)
 	}
-	_, err := New("xml", nil)
+	_, err := New("xml", "text", nil)
 	require.ErrorContains(t, err, "--as must be auto, braze or rudder")
-	_, err = NewReporter("xml", nil)
+	_, err = New(Auto, "xml", nil)
 	require.ErrorContains(t, err, "--format must be text, json or junit")
 }
 
@@ -316,9 +315,7 @@ func TestPlan(t *testing.T) {
 ` + strings.ReplaceAll(open, "%", "abc") + "\n" + strings.ReplaceAll(open, "%", "abcd") + "\n"
 
 	var out strings.Builder
-	report, err := NewReporter("text", &out)
-	require.NoError(t, err)
-	checker, err := New(Auto, report)
+	checker, err := New(Auto, "text", &out)
 	require.NoError(t, err)
 	checker.Plan = p
 	require.NoError(t, checker.Stream("in", strings.NewReader(in)))
@@ -342,9 +339,7 @@ func TestStorageExports(t *testing.T) {
 	require.NoError(t, w.Close())
 
 	var out bytes.Buffer
-	report, err := NewReporter("text", &out)
-	require.NoError(t, err)
-	c, err := New(Auto, report)
+	c, err := New(Auto, "text", &out)
 	require.NoError(t, err)
 	cut := false
 	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

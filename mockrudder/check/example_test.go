@@ -10,12 +10,7 @@ import (
 
 // A recorded request is judged event by event.
 func ExampleChecker() {
-	report, err := check.NewReporter("text", os.Stdout)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	checker, err := check.New(check.Auto, report)
+	checker, err := check.New(check.Auto, "text", os.Stdout)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -25,9 +20,7 @@ func ExampleChecker() {
 		{"type":"track","event":"Order Placed","userId":"u-1","messageId":"m-2","properties":"none"}
 	]}`
 	if unread := checker.Stream("request.json", strings.NewReader(request)); unread != nil {
-		if err := checker.Unread(unread); err != nil {
-			fmt.Println(err)
-		}
+		checker.Unread(unread)
 	}
 	if _, err := checker.Close(); err != nil {
 		fmt.Println(err)

@@ -3,50 +3,32 @@ package check
 import (
 	"cmp"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/internal/junit"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
-
-// Reporter reports verdicts.
-type Reporter interface {
-	// Event is called for every event, in order. An error ends the run.
-	Event(Result) error
-	// Unread is called for each error about what could not be read to its end, after
-	// the events that could be read.
-	Unread(error) error
-	// End is called once, last.
-	End(Summary) error
-}
 
 // maxGroups is how many kinds of drift are counted separately, and in JUnit how many
 // invalid events of a type are listed.
 const maxGroups = 1000
 
-// NewReporter returns the Reporter of a format: text, json or junit. It writes to w
-// for each event, but junit at the end.
-func NewReporter(format string, w io.Writer) (Reporter, error) {
-	switch format {
-	case "text":
-		return &textReport{w: w}, nil
-	case "json":
-		return &jsonReport{w: w, unread: unread{}, drifts: drifts{order: []*driftCount{}}}, nil
-	case "junit":
-		return &junitReport{w: w, cases: map[string]*junitCase{}}, nil
-	}
-	return nil, fmt.Errorf("--format must be text, json or junit, not %q", format)
-}
+// report writes verdicts: as text or JSON for each event, as JUnit at the end.
+type report struct {
+	format string
+	out    io.Writer
 
-// unread are the errors about what could not be read.
-type unread []string
-
-func (u *unread) Unread(err error) error {
-	*u = append(*u, err.Error())
-	return nil
+	unread  []string
+	written int // events, as JSON
+	drifts  []*driftCount
+	byKey   map[[3]string]*driftCount
+	more    int // kinds of drift beyond maxGroups
+	cases   map[string]*junitCase
 }
 
 // driftCount counts events with the same drift.
@@ -58,59 +40,120 @@ type driftCount struct {
 	First  string `json:"first"` // FILE:LINE of the first event that has it
 }
 
-type drifts struct {
-	order []*driftCount
-	byKey map[[3]string]*driftCount
-	more  int // kinds beyond maxGroups
+// junitSuite is a report that CI systems show as test results. It counts events.
+type junitSuite struct {
+	XMLName  xml.Name     `xml:"testsuite"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Cases    []*junitCase `xml:"testcase"`
+	Out      string       `xml:"system-out"`
 }
 
-func (d *drifts) add(r Result) {
+// junitCase is an event type, with a failure for each invalid event, or an input that
+// could not be read.
+type junitCase struct {
+	Class    string         `xml:"classname,attr"`
+	Name     string         `xml:"name,attr"`
+	Failures []junitFailure `xml:"failure,omitempty"`
+	Error    *junitFailure  `xml:"error,omitempty"`
+	Out      string         `xml:"system-out,omitempty"`
+
+	events, invalid int
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+func newReport(format string, out io.Writer) report {
+	return report{
+		format: format, out: out,
+		unread: []string{}, drifts: []*driftCount{}, byKey: map[[3]string]*driftCount{}, cases: map[string]*junitCase{},
+	}
+}
+
+// event reports the verdict on an event.
+func (p *report) event(r Result) (err error) {
+	p.addDrift(r)
+	switch {
+	case p.format == "junit":
+		p.addCase(r)
+	case p.format == "text":
+		_, err = io.WriteString(p.out, findings(r))
+	case !r.Valid:
+		before := ",\n"
+		if p.written == 0 {
+			before = "{\"findings\":[\n"
+		}
+		p.written++
+		text, _ := json.Marshal(struct {
+			File   string            `json:"file"`
+			Line   int               `json:"line"`
+			Number int               `json:"number"`
+			As     As                `json:"as"`
+			Type   string            `json:"type"`
+			ID     string            `json:"id"`
+			Errors []schemas.Finding `json:"errors"`
+		}{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
+		_, err = fmt.Fprintf(p.out, "%s%s", before, text)
+	}
+	return err
+}
+
+func (p *report) addDrift(r Result) {
 	for _, f := range r.Drift {
 		key := [3]string{r.Type, f.Path, f.Rule}
-		count := d.byKey[key]
+		count := p.byKey[key]
 		if count == nil {
-			if len(d.order) == maxGroups {
-				d.more++
+			if len(p.drifts) == maxGroups {
+				p.more++
 				continue
 			}
 			count = &driftCount{Type: r.Type, Path: f.Path, Rule: f.Rule, First: place(r)}
-			if d.byKey == nil {
-				d.byKey = map[[3]string]*driftCount{}
-			}
-			d.byKey[key] = count
-			d.order = append(d.order, count)
+			p.byKey[key] = count
+			p.drifts = append(p.drifts, count)
 		}
 		count.Events++
 	}
 }
 
+func (p *report) addCase(r Result) {
+	name := cmp.Or(r.Type, "(no type)")
+	c := p.cases[string(r.As)+" "+name]
+	if c == nil {
+		if len(p.cases) >= maxGroups {
+			name = "(other types)"
+		}
+		key := string(r.As) + " " + name
+		if c = p.cases[key]; c == nil {
+			c = &junitCase{Class: string(r.As), Name: name}
+			p.cases[key] = c
+		}
+	}
+	c.events++
+	if r.Valid {
+		return
+	}
+	c.invalid++
+	if len(c.Failures) < maxGroups {
+		c.Failures = append(c.Failures, junitFailure{Message: place(r) + " is invalid", Text: findings(r)})
+	}
+}
+
 func place(r Result) string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
 
-func nameOf(r Result) string {
+// findings are the errors of an event, a line each.
+func findings(r Result) string {
 	name := cmp.Or(r.Type, "(no type)")
 	if r.ID != "" {
 		name += " id=" + r.ID
 	}
-	return name
-}
-
-// textReport writes a line for each finding, then the drift, then a summary.
-type textReport struct {
-	w io.Writer
-	drifts
-}
-
-func (t *textReport) Event(r Result) error {
-	t.add(r)
-	_, err := io.WriteString(t.w, findings(r))
-	return err
-}
-
-// findings are the errors of an event, a line each.
-func findings(r Result) string {
 	var text strings.Builder
 	for _, f := range r.Errors {
-		fmt.Fprintf(&text, "%s: %s: %s: %s: %s\n", place(r), nameOf(r), pointer(f.Path), f.Rule, f.Detail)
+		fmt.Fprintf(&text, "%s: %s: %s: %s: %s\n", place(r), name, pointer(f.Path), f.Rule, f.Detail)
 	}
 	return text.String()
 }
@@ -118,124 +161,61 @@ func findings(r Result) string {
 // pointer is a JSON pointer for people, as that to the whole document is "".
 func pointer(path string) string { return cmp.Or(path, "(the event)") }
 
-// Unread writes nothing, as the program prints the errors to standard error.
-func (t *textReport) Unread(error) error { return nil }
+// end writes the rest of the report: drift and counts.
+func (p *report) end(s Summary) error {
+	switch p.format {
+	case "text":
+		return p.endText(s)
+	case "json":
+		before := "\n],"
+		if p.written == 0 {
+			before = `{"findings":[],`
+		}
+		text, _ := json.Marshal(struct {
+			Drift     []*driftCount `json:"drift"`
+			DriftMore int           `json:"drift_not_listed"`
+			Unread    []string      `json:"unread"`
+			Summary   Summary       `json:"summary"`
+		}{p.drifts, p.more, p.unread, s})
+		_, err := fmt.Fprintf(p.out, "%s%s\n", before, text[1:])
+		return err
+	}
+	return p.endJUnit(s)
+}
 
-func (t *textReport) End(s Summary) error {
+func (p *report) endJUnit(s Summary) error {
+	all := junitSuite{Name: "mockrudder validate", Tests: s.Events + len(p.unread), Failures: s.Invalid, Errors: len(p.unread), Out: s.text()}
+	for _, key := range slices.Sorted(maps.Keys(p.cases)) {
+		c := p.cases[key]
+		c.Out = fmt.Sprintf("%d events, %d of them invalid", c.events, c.invalid)
+		all.Cases = append(all.Cases, c)
+	}
+	for _, message := range p.unread {
+		all.Cases = append(all.Cases, &junitCase{Class: "input", Name: "could not be read", Error: &junitFailure{Message: message}})
+	}
+	text, _ := xml.MarshalIndent(all, "", "  ")
+	_, err := fmt.Fprintf(p.out, "%s%s\n", xml.Header, text)
+	return err
+}
+
+func (p *report) endText(s Summary) error {
 	var text strings.Builder
-	for _, d := range t.order {
+	for _, d := range p.drifts {
 		what := "drift"
 		if d.Rule == plan.RuleUnplanned {
 			what = "unplanned"
 		}
 		fmt.Fprintf(&text, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First)
 	}
-	if t.more > 0 {
-		fmt.Fprintf(&text, "drift: and %d more\n", t.more)
+	if p.more > 0 {
+		fmt.Fprintf(&text, "drift: and %d more\n", p.more)
 	}
-	_, err := fmt.Fprintf(t.w, "%s%s\n", &text, summary(s))
+	_, err := fmt.Fprintf(p.out, "%s%s\n", &text, s.text())
 	return err
 }
 
-// jsonReport writes one document: the invalid events, then the drift and the counts.
-type jsonReport struct {
-	unread
-	drifts
-	w       io.Writer
-	written int
-}
-
-type jsonEvent struct {
-	File   string            `json:"file"`
-	Line   int               `json:"line"`
-	Number int               `json:"number"`
-	As     As                `json:"as"`
-	Type   string            `json:"type"`
-	ID     string            `json:"id"`
-	Errors []schemas.Finding `json:"errors"`
-}
-
-func (j *jsonReport) Event(r Result) error {
-	j.add(r)
-	if r.Valid {
-		return nil
-	}
-	text, _ := json.Marshal(jsonEvent{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
-	before := ",\n"
-	if j.written == 0 {
-		before = "{\"findings\":[\n"
-	}
-	j.written++
-	_, err := fmt.Fprintf(j.w, "%s%s", before, text)
-	return err
-}
-
-func (j *jsonReport) End(s Summary) error {
-	before := "\n],"
-	if j.written == 0 {
-		before = `{"findings":[],`
-	}
-	text, _ := json.Marshal(struct {
-		Drift     []*driftCount `json:"drift"`
-		DriftMore int           `json:"drift_not_listed"`
-		Unread    []string      `json:"unread"`
-		Summary   Summary       `json:"summary"`
-	}{j.order, j.more, j.unread, s})
-	_, err := fmt.Fprintf(j.w, "%s%s\n", before, text[1:])
-	return err
-}
-
-// junitReport has one test case for each event type, with a failure for each invalid
-// event. The counts of the suite are of events, as in the other formats.
-type junitReport struct {
-	unread
-	w     io.Writer
-	cases map[string]*junitCase
-}
-
-type junitCase struct {
-	junit.Case
-	events, invalid int
-}
-
-// of returns the case of a type of events.
-func (j *junitReport) of(class As, name string) *junitCase {
-	key := string(class) + " " + name
-	if j.cases[key] == nil {
-		if len(j.cases) >= maxGroups && name != otherTypes {
-			return j.of(class, otherTypes)
-		}
-		j.cases[key] = &junitCase{Case: junit.Case{Class: string(class), Name: name}}
-	}
-	return j.cases[key]
-}
-
-const otherTypes = "(other types)"
-
-func (j *junitReport) Event(r Result) error {
-	c := j.of(r.As, cmp.Or(r.Type, "(no type)"))
-	c.events++
-	if r.Valid {
-		return nil
-	}
-	c.invalid++
-	if len(c.Failures) < maxGroups {
-		c.Failures = append(c.Failures, &junit.Failure{Message: place(r) + " is invalid", Text: findings(r)})
-	}
-	return nil
-}
-
-func (j *junitReport) End(s Summary) error {
-	all := junit.Suite{Name: "mockrudder validate", Tests: s.Events, Failures: s.Invalid, Out: summary(s)}
-	for _, c := range j.cases {
-		c.Out = fmt.Sprintf("%d events, %d of them invalid", c.events, c.invalid)
-		all.Cases = append(all.Cases, &c.Case)
-	}
-	return all.Write(j.w, j.unread)
-}
-
-// summary is a Summary as text.
-func summary(s Summary) string {
+// text is the summary for people.
+func (s Summary) text() string {
 	text := fmt.Sprintf("%d events: %d valid, %d invalid; %d with fields or types that the glossary does not know", s.Events, s.Valid, s.Invalid, s.Drift)
 	if s.Unplanned > 0 {
 		text += fmt.Sprintf("; %d unplanned", s.Unplanned)
@@ -243,8 +223,8 @@ func summary(s Summary) string {
 	if s.Wrapped > 0 {
 		text += fmt.Sprintf("; %d stood in log records", s.Wrapped)
 	}
-	text += s.exports
-	if s.Lines.Total == 0 && s.exports != "" {
+	exports := Taken(s.Exported)
+	if text += exports; s.Lines.Total == 0 && exports != "" {
 		return text // Avro has no lines
 	}
 	return fmt.Sprintf("%s; read %d of %d lines", text, s.Lines.Read, s.Lines.Total)

@@ -3,8 +3,8 @@ package check
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +15,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// MaxItem is the longest single event or message that is read, in bytes.
+// MaxItem is the longest single event, message or request body that is read, in bytes.
 const MaxItem = 64 << 20
 
 // Item is one event or message of a stream, or a place with malformed JSON.
 type Item struct {
-	Raw    []byte // its text; valid until the next one is read
+	Raw    []byte // its text
 	Line   int    // where it starts, from 1
 	Number int    // in the stream, from 1
 	// Envelope is "events" or "batch" for an item of a request body of that kind,
@@ -29,8 +29,7 @@ type Item struct {
 	// Request is the number of that body in the stream, from 1; 0 for an item outside
 	// of a body.
 	Request int
-	// Wrapper is the member of the log record that has the body as text, "" for none.
-	Wrapper string
+	Wrapper string // the member of the log record that has the body as text, "" for none
 	// Broken is the error of malformed JSON; then there is no Raw, and reading goes on
 	// at a later line.
 	Broken error
@@ -46,20 +45,10 @@ type Lines struct {
 	Read  int `json:"read"` // the others are malformed
 }
 
-// ReadError says where a stream is malformed.
-type ReadError struct {
-	Line int
-	Err  error
-}
-
-func (e *ReadError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
-
-func (e *ReadError) Unwrap() error { return e.Err }
-
 var (
 	errNotJSON = errors.New("this is not JSON")
 	errCutOff  = errors.New("the JSON is cut off")
-	errTooLong = errors.New("an event is longer than this program reads")
+	errTooLong = errors.New("an event or a request is longer than this program reads")
 	errEmpty   = errors.New("there is no JSON in it: it is empty")
 	errUTF16   = errors.New("this is UTF-16, and JSON is UTF-8; convert it first: iconv -f UTF-16 -t UTF-8")
 )
@@ -69,9 +58,9 @@ var (
 // {"events":[…]} or {"batch":[…]}, also as text in a log record such as
 // {"body":"{\"events\":…}"}, lines of mockrudder's own recordings, and all of these
 // compressed by gzip. For malformed JSON it calls visit with Item.Broken, and goes on
-// at the next line where a document begins. It holds one event in memory at a time.
-// It returns the error of visit, a *ReadError, the error of r, or one for a stream
-// without any JSON.
+// at the next line where a document begins. It holds one document in memory at a time.
+// It returns the error of visit, the error of r, or one for a document that is too
+// long or a stream without any JSON.
 func Each(r io.Reader, visit func(Item) error) (Lines, error) { return each(r, MaxItem, visit) }
 
 func each(r io.Reader, maxItem int, visit func(Item) error) (Lines, error) {
@@ -89,324 +78,326 @@ func each(r io.Reader, maxItem int, visit func(Item) error) (Lines, error) {
 	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
 		_, _ = buffered.Discard(3)
 	}
-	s := splitter{input: newInput(buffered), maxItem: maxItem, visit: visit}
+	s := splitter{r: buffered, maxItem: maxItem, visit: visit, line: 1, last: '\n'}
 	err := s.documents()
-	lines := s.lines()
-	if err == nil && s.found == 0 {
+	total := s.total()
+	if err == nil && !s.found {
 		err = errEmpty
 	}
-	return lines, err
+	return Lines{Total: total, Read: total - s.skipped}, err
 }
 
-// splitter splits a stream into events. It parses only the documents around events;
-// the grammar of an event is checked once all of it is read.
+const chunk = 1 << 16
+
+// splitter splits a stream into documents, and those into events.
 type splitter struct {
-	*input
+	r       io.Reader
 	maxItem int
 	visit   func(Item) error
 
-	found   int // documents, malformed ones included
+	buf  []byte // text that was read and not taken
+	err  error  // that ended reading
+	line int    // where buf begins, from 1
+	last byte   // the byte before buf
+	read int    // bytes of the stream
+
+	within  within // the array around buf
+	found   bool   // something but white space
 	number  int
 	request int
-	wrapper string
-	open    int  // arrays and objects around pos
-	lost    int  // those of malformed documents
-	comma   bool // the last document was followed by a comma, or malformed
-	skipped int  // malformed lines
+
+	torn    bool // commas and closing brackets may be left of a malformed document
+	comma   bool // the last one was a comma, or the document just ended
+	again   int  // bytes that are read again because of malformed documents
+	skipped int  // lines of malformed documents
 }
 
-// lines counts the lines up to pos, with a last one without a newline.
-func (s *splitter) lines() Lines {
-	total := s.line
-	if s.column0() {
-		total--
+// within is where the splitter is in the arrays of documents.
+type within int
+
+const (
+	outside within = iota // of any array
+	behindBracket
+	behindElement
+	behindComma
+)
+
+// has says whether buf has more than n bytes, after reading what it takes.
+func (s *splitter) has(n int) bool {
+	for len(s.buf) <= n && s.err == nil {
+		s.buf = slices.Grow(s.buf, chunk)
+		var more int
+		more, s.err = s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+more]
+		s.read += more
 	}
-	return Lines{Total: total, Read: total - s.skipped}
+	return len(s.buf) > n
 }
 
-// documents reads to the end of the stream.
+// take goes on behind n bytes of buf.
+func (s *splitter) take(n int) {
+	if n > 0 {
+		s.line += bytes.Count(s.buf[:n], []byte{'\n'})
+		s.last = s.buf[n-1]
+		s.buf = s.buf[n:]
+	}
+}
+
+// total is the number of lines before buf, with a last one without a newline.
+func (s *splitter) total() int {
+	if s.last == '\n' {
+		return s.line - 1
+	}
+	return s.line
+}
+
+// space skips white space, and returns the next byte without taking it.
+func (s *splitter) space() (byte, error) {
+	for s.has(0) {
+		n := len(s.buf) - len(bytes.TrimLeft(s.buf, " \n\t\r"))
+		if n < len(s.buf) {
+			s.take(n)
+			return s.buf[0], nil
+		}
+		s.take(n)
+	}
+	return 0, s.err
+}
+
+// documents reads to the end of the stream. Arrays at the top level only separate
+// documents, so that they may have any size.
 func (s *splitter) documents() error {
 	for {
-		s.keep()
 		c, err := s.space()
+		s.found = s.found || err == nil
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && s.within == outside:
 			return nil
+		case errors.Is(err, io.EOF):
+			err = s.broken(0, errCutOff)
 		case err != nil:
-			return err
-		case s.lost > 0 && (c == ',' || c == ']' || c == '}'): // the rest of a malformed document
-			if c != ',' {
-				s.lost--
-			}
-			s.comma = true
-			s.skip(1)
-			continue
-		case !s.comma:
-			s.lost = 0
+		case c == '[' && s.within == outside:
+			s.within, s.comma = behindBracket, false
+			s.take(1)
+		case c == ']' && (s.within == behindBracket || s.within == behindElement):
+			s.within = outside
+			s.take(1)
+		case c == ',' && s.within == behindElement:
+			s.within = behindComma
+			s.take(1)
+		case s.torn && strings.IndexByte(",]}", c) >= 0:
+			s.comma = c == ','
+			s.take(1)
+		case s.within == behindElement:
+			err = s.broken(0, errNotJSON)
+		default:
+			err = s.value(c)
 		}
-		s.keep()
-		s.found++
-		s.open, s.comma = 0, false
-		if err := s.document(c); err != nil {
-			if err = s.recover(err); err != nil {
-				return err
-			}
-			s.comma = true
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// recover reports malformed JSON and goes on behind it.
-func (s *splitter) recover(err error) error {
-	var at *ReadError
-	if !errors.As(err, &at) || errors.Is(err, errTooLong) {
+// value reads one value, which begins with c.
+func (s *splitter) value(c byte) error {
+	s.torn, s.comma = s.torn && s.comma, false
+	n, err := s.scan()
+	text, line := string(s.buf[:n]), s.line
+	switch {
+	case errors.Is(err, errCutOff):
+		s.again += n
+		return s.broken(0, err)
+	case err != nil:
 		return err
+	case !jsonlex.Valid(text):
+		s.again += n
+		var syntax *json.SyntaxError
+		if errors.As(json.Unmarshal([]byte(text), new(json.RawMessage)), &syntax) {
+			n = min(n, max(0, int(syntax.Offset)-1))
+		}
+		return s.broken(n, errNotJSON)
+	case s.within == outside && c != '{' && s.has(n) && strings.IndexByte(":,}]", s.buf[n]) >= 0:
+		return s.broken(0, errNotJSON) // the rest of a line whose beginning is missing
 	}
-	broken := s.markLine
+	s.take(n)
+	if s.within != outside {
+		s.within = behindElement
+	}
+	return s.document(text, line)
+}
+
+// scan returns the length of the value at the beginning of buf. It only counts brackets
+// outside of strings. A newline in a string, or one after which the next document
+// begins, cuts the value off.
+func (s *splitter) scan() (n int, err error) {
+	depth, ended := 0, false
+	for ; n < len(s.buf) || s.has(n); n++ {
+		switch s.buf[n] {
+		case '"':
+			if n, ended = s.quote(n); !ended {
+				return n, s.end(n)
+			}
+			ended = depth == 0
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return n, nil // of what is around a number or a word
+			}
+			depth--
+			ended = depth == 0
+		case ',', ':', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return n, nil
+			}
+			if s.buf[n] == '\n' && s.begins(n) {
+				return n, errCutOff
+			}
+		}
+		if ended {
+			return n + 1, nil
+		}
+		if n > s.maxItem {
+			return n, s.end(n)
+		}
+	}
+	if depth == 0 && errors.Is(s.err, io.EOF) {
+		return n, nil
+	}
+	return n, s.end(n)
+}
+
+// quote returns the index of the quote that ends the string at n, or of a newline or the
+// end of the stream before it.
+func (s *splitter) quote(n int) (end int, ended bool) {
+	for n++; (n < len(s.buf) || s.has(n)) && n <= s.maxItem; n++ {
+		switch s.buf[n] {
+		case '"':
+			return n, true
+		case '\n':
+			return n, false
+		case '\\':
+			if s.has(n+1) && s.buf[n+1] != '\n' {
+				n++
+			}
+		}
+	}
+	return n, false
+}
+
+// end is the error of a value that does not end after n bytes.
+func (s *splitter) end(n int) error {
+	if n > s.maxItem {
+		return fmt.Errorf("line %d: %w", s.line, errTooLong)
+	}
+	if s.err == nil || errors.Is(s.err, io.EOF) {
+		return errCutOff
+	}
+	return s.err
+}
+
+// begins says whether a document begins behind the newline at n: a line begins with a
+// bracket, and the text before it asks for no other value.
+func (s *splitter) begins(n int) bool {
+	if !s.has(n+1) || s.buf[n+1] != '{' && s.buf[n+1] != '[' {
+		return false
+	}
+	before := bytes.TrimRight(s.buf[:n], " \n\t\r")
+	return strings.IndexByte(":,[", before[len(before)-1]) < 0
+}
+
+// broken reports malformed JSON n bytes behind the beginning of buf, and goes on at the
+// next line that begins with a bracket.
+func (s *splitter) broken(n int, why error) error {
+	start := s.line
+	s.take(n)
 	s.number++
-	if err := s.visit(Item{Line: broken, Number: s.number, Request: s.request, Broken: at.Err}); err != nil {
+	if err := s.visit(Item{Line: s.line, Number: s.number, Broken: why}); err != nil {
 		return err
 	}
 	const enough, times = 1 << 20, 8
-	if s.again > enough+times*s.total {
-		return &ReadError{broken, errors.New("too much behind this is not JSON")}
+	if s.again > enough+times*s.read {
+		return fmt.Errorf("line %d: too much behind this is not JSON", s.line)
 	}
-	found, err := s.resume()
-	if err != nil {
-		return err
-	}
-	s.lost += s.open
-	if found {
-		s.skipped += s.line - broken
-		return nil
-	}
-	lines := s.lines()
-	s.skipped += lines.Total - broken + 1
-	return nil
-}
-
-func (s *splitter) fail(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = errCutOff
-	}
-	if errors.Is(err, errCutOff) || errors.Is(err, errNotJSON) || errors.Is(err, errTooLong) {
-		return &ReadError{s.line, err}
-	}
-	return err
-}
-
-// space skips white space and returns the next byte, without reading it.
-func (s *splitter) space() (byte, error) {
+	s.within, s.torn, s.comma = outside, true, true
 	for {
-		rest, err := s.rest()
-		if err != nil {
-			return 0, err
+		if !s.has(0) {
+			s.skipped += max(0, s.total()-start+1)
+			return nil
 		}
-		n := 0
-		for n < len(rest) && (rest[n] == ' ' || rest[n] == '\n' || rest[n] == '\t' || rest[n] == '\r') {
-			n++
+		newline := bytes.IndexByte(s.buf, '\n')
+		if newline < 0 {
+			s.take(len(s.buf))
+			continue
 		}
-		s.skip(n)
-		if n < len(rest) {
-			return rest[n], nil
-		}
-		if s.pos-s.mark > s.maxItem {
-			return 0, errTooLong
-		}
-	}
-}
-
-// document reads one value of the top level, which begins with c.
-func (s *splitter) document(c byte) error {
-	switch c {
-	case '[':
-		return s.array("")
-	case '{':
-		return s.object()
-	}
-	return s.event("")
-}
-
-// array visits the elements of an array, and the events of those that are request
-// bodies.
-func (s *splitter) array(envelope string) error {
-	return s.members(']', func() error {
-		s.keep()
-		if c, err := s.space(); err == nil && c == '{' && envelope == "" {
-			return s.object()
-		}
-		return s.event(envelope)
-	})
-}
-
-// members reads an opening bracket, comma-separated members, and the closing bracket end.
-func (s *splitter) members(end byte, member func() error) error {
-	s.skip(1)
-	s.open++
-	for first := true; ; first = false {
-		c, err := s.space()
-		if err != nil {
-			return s.fail(err)
-		}
-		if c == end {
-			s.open--
-			return s.expect(end)
-		}
-		if !first {
-			if err := s.expect(','); err != nil {
-				return err
-			}
-			if c, err := s.space(); err != nil || c == end {
-				return s.fail(cmp.Or(err, errNotJSON))
-			}
-		}
-		if err := member(); err != nil {
-			return err
+		s.take(newline + 1)
+		if s.has(0) && (s.buf[0] == '{' || s.buf[0] == '[') {
+			s.skipped += s.line - start
+			return nil
 		}
 	}
 }
 
-func (s *splitter) expect(want byte) error {
-	rest, err := s.rest()
-	switch {
-	case err != nil:
-		return s.fail(err)
-	case rest[0] != want:
-		return s.fail(errNotJSON)
-	}
-	s.skip(1)
-	return nil
-}
-
-// object reads an event, or the events of a request body: an object with an array under
-// events or batch.
-func (s *splitter) object() error {
-	s.keep()
-	line, envelope := s.line, ""
-	err := s.members('}', func() error {
-		if envelope != "" {
-			s.keep() // other members of a body are ignored
-		}
-		key, err := s.key()
-		if err != nil {
-			return err
-		}
-		c, err := s.space()
-		if err != nil {
-			return s.fail(err)
-		}
-		if c == '[' && (key == "events" || key == "batch") {
-			envelope = key
-			s.request++
-			return s.array(key)
-		}
-		return s.value()
-	})
-	switch {
-	case err != nil:
-		return err
-	case envelope != "":
-		s.keep()
-		return nil
-	}
-	return s.judge(line, "")
-}
-
-// key reads the key of a member and the colon behind it.
-func (s *splitter) key() (string, error) {
-	start := s.pos - s.mark
-	if err := s.value(); err != nil {
-		return "", err
-	}
-	quoted := string(s.kept()[start:])
-	if quoted == "" || quoted[0] != '"' || !jsonlex.Valid(quoted) {
-		return "", s.fail(errNotJSON)
-	}
-	if _, err := s.space(); err != nil {
-		return "", s.fail(err)
-	}
-	return jsonlex.Text(quoted), s.expect(':')
-}
-
-// event reads one value and visits it.
-func (s *splitter) event(envelope string) error {
-	s.keep()
-	line, begins := s.line, s.column0()
-	if err := s.value(); err != nil {
+// document visits the events of a document that starts at a line.
+func (s *splitter) document(text string, line int) error {
+	if is, err := s.body(text, "", line); is || err != nil {
 		return err
 	}
-	if begins && envelope != "" && isBody(string(s.kept())) {
-		return s.tornBefore() // the previous body is torn, and this is the next one
-	}
-	if envelope == "" && s.open == 0 {
-		if next, err := s.rest(); err == nil && strings.IndexByte(":,}]", next[0]) >= 0 {
-			return s.fail(errNotJSON) // the rest of a line whose beginning is missing
-		}
-	}
-	return s.judge(line, envelope)
-}
-
-// tornBefore fails at the end of the line before the mark.
-func (s *splitter) tornBefore() error {
-	s.pos, s.line = s.mark, s.markLine
-	s.mark, s.markLine = s.mark-1, s.markLine-1
-	return s.fail(errCutOff)
-}
-
-// isBody says whether a text is a request body.
-func isBody(text string) (is bool) {
-	if text == "" || text[0] != '{' {
-		return false
-	}
-	w := jsonlex.Walker{Text: text}
-	w.Object(0, 0, func(key string, i int) int {
-		is = is || (key == "events" || key == "batch") && i < len(text) && text[i] == '['
-		return w.Value(i, 1)
-	})
-	return is
-}
-
-// judge checks the kept text and visits it.
-func (s *splitter) judge(line int, envelope string) error {
-	raw := s.kept()
-	text := string(raw)
-	if !jsonlex.Valid(text) {
-		return &ReadError{line, errNotJSON}
-	}
-	item := Item{Raw: raw, Line: line, Envelope: envelope, Wrapper: s.wrapper, text: text, header: headerOf(text)}
-	if envelope == "" && !item.looksBraze() && !item.looksRudder() {
-		if done, err := s.wrapped(item); done {
-			s.keep()
+	if h := headerOf(text); text[0] == '{' && !h.looksBraze() && !h.looksRudder() {
+		if done, err := s.wrapped(text, line); done {
 			return err
 		}
 	}
-	if envelope != "" {
-		item.Request = s.request
-	}
+	return s.item(Item{Line: line}, text)
+}
+
+func (s *splitter) item(item Item, text string) error {
 	s.number++
-	item.Number = s.number
-	s.keep()
+	item.Number, item.Raw, item.text, item.header = s.number, []byte(text), text, headerOf(text)
 	return s.visit(item)
 }
 
-// wrapped visits the events of a body that is text in a log record, or the message of a
-// line of a recording of mockrudder, and says whether the item is one of these.
-func (s *splitter) wrapped(item Item) (done bool, err error) {
-	if item.text[0] != '{' {
+// body visits the events of a request body, and says whether the text is one: an object
+// with an array under events or batch. Other members are ignored.
+func (s *splitter) body(text, wrapper string, line int) (is bool, err error) {
+	if text[0] != '{' {
 		return false, nil
 	}
-	w := jsonlex.Walker{Text: item.text}
+	w, counted := jsonlex.Walker{Text: text}, 0
+	w.Object(0, 0, func(key string, i int) int {
+		if key != "events" && key != "batch" || text[i] != '[' {
+			return w.Value(i, 1)
+		}
+		is = true
+		s.request++
+		return w.Array(i, 1, func(i int) int {
+			end := w.Value(i, 2)
+			if wrapper == "" {
+				line += strings.Count(text[counted:i], "\n")
+				counted = i
+			}
+			if err == nil {
+				err = s.item(Item{Line: line, Envelope: key, Request: s.request, Wrapper: wrapper}, text[i:end])
+			}
+			return end
+		})
+	})
+	return is, err
+}
+
+// wrapped visits the events of a body that is text in a log record, or the message of a
+// line of a recording of mockrudder, and says whether the object is one of these.
+func (s *splitter) wrapped(text string, line int) (done bool, err error) {
+	w := jsonlex.Walker{Text: text}
 	members := map[string]string{}
 	w.Object(0, 0, func(key string, i int) int {
 		end := w.Value(i, 1)
-		members[key] = item.text[i:end]
+		members[key] = text[i:end]
 		return end
 	})
 	if message := members["message"]; strings.HasPrefix(message, "{") && members["raw"] != "" && members["received_at"] != "" {
-		s.number++
-		item.Raw, item.text, item.header = []byte(message), message, headerOf(message)
-		item.Envelope, item.Number, item.Wrapper = "batch", s.number, "message"
-		return true, s.visit(item)
+		return true, s.item(Item{Line: line, Envelope: "batch", Wrapper: "message"}, message)
 	}
 	for _, key := range slices.Sorted(maps.Keys(members)) {
 		value := members[key]
@@ -414,138 +405,12 @@ func (s *splitter) wrapped(item Item) (done bool, err error) {
 			continue
 		}
 		body := strings.TrimSpace(jsonlex.Text(value))
-		if !jsonlex.Valid(body) || !isBody(body) {
+		if !jsonlex.Valid(body) {
 			continue
 		}
-		inner := splitter{input: newInput(strings.NewReader(body)), maxItem: s.maxItem, number: s.number, request: s.request, wrapper: key,
-			visit: func(inside Item) error {
-				inside.Line = item.Line
-				return s.visit(inside)
-			}}
-		err := inner.documents()
-		s.number, s.request = inner.number, inner.request
-		return true, err
+		if is, err := s.body(body, key, line); is || err != nil {
+			return true, err
+		}
 	}
 	return false, nil
-}
-
-// value reads one value, which is kept. It only counts brackets outside of strings; the
-// caller checks the grammar. A newline in a string, or one after which the next
-// document begins, is an error.
-func (s *splitter) value() error {
-	var v valueScan
-	for start := s.pos - s.mark; ; {
-		rest, err := s.rest()
-		if err != nil {
-			if errors.Is(err, io.EOF) && v.depth == 0 && !v.inString && s.pos-s.mark > start {
-				return nil
-			}
-			return s.fail(err)
-		}
-		n, state := v.scan(rest)
-		if state == torn {
-			return s.fail(errCutOff)
-		}
-		s.skip(n)
-		if s.pos-s.mark > s.maxItem {
-			return s.fail(errTooLong)
-		}
-		if state == ended {
-			return nil
-		}
-		if state == newline {
-			if next, err := s.rest(); err == nil && (next[0] == '{' || next[0] == '[') && !s.continues() {
-				return s.fail(errCutOff)
-			}
-		}
-	}
-}
-
-// continues says whether the text before pos requires another value.
-func (s *splitter) continues() bool {
-	before := bytes.TrimRight(s.kept(), " \n\t\r")
-	return len(before) > 0 && strings.IndexByte(":,[", before[len(before)-1]) >= 0
-}
-
-// valueScan is the state of reading a value in parts.
-type valueScan struct {
-	depth             int
-	inString, escaped bool
-}
-
-// state says where the scan of a part stopped.
-type state int
-
-const (
-	more    state = iota // at the end of the part
-	ended                // at the end of the value
-	newline              // behind a newline inside brackets
-	torn                 // at a newline inside a string
-)
-
-// scan reads the next part of the text and returns how many bytes of it belong to the
-// value.
-func (v *valueScan) scan(part []byte) (n int, at state) {
-	for i := 0; i < len(part); i++ {
-		if v.inString {
-			if i = v.str(part, i); i < 0 {
-				return 0, torn
-			}
-			if !v.inString && v.depth == 0 {
-				return i + 1, ended
-			}
-			continue
-		}
-		switch c := part[i]; c {
-		case '"':
-			v.inString = true
-		case '{', '[':
-			v.depth++
-		case '\n':
-			if v.depth == 0 {
-				return i, ended
-			}
-			return i + 1, newline
-		case '}', ']', ',', ':', ' ', '\t', '\r':
-			if v.depth == 0 { // the end of a number or a word
-				return i, ended
-			}
-			if c == '}' || c == ']' {
-				if v.depth--; v.depth == 0 {
-					return i + 1, ended
-				}
-			}
-		}
-	}
-	return len(part), more
-}
-
-// str reads on inside a string and returns the index of its end or that of the part, or
-// -1 for a newline in it.
-func (v *valueScan) str(part []byte, i int) int {
-	for ; i < len(part); i++ {
-		if v.escaped {
-			v.escaped = false
-			continue
-		}
-		quote := bytes.IndexByte(part[i:], '"')
-		if quote < 0 {
-			quote = len(part) - i
-		}
-		if slash := bytes.IndexByte(part[i:i+quote], '\\'); slash >= 0 {
-			quote = slash
-		}
-		if bytes.IndexByte(part[i:i+quote], '\n') >= 0 {
-			return -1
-		}
-		if i += quote; i < len(part) && part[i] == '\\' {
-			v.escaped = true
-			continue
-		}
-		if i < len(part) {
-			v.inString = false
-		}
-		return i
-	}
-	return i
 }

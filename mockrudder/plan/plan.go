@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -77,25 +76,19 @@ func Read(path string) (*Plan, error) {
 }
 
 func readDirectory(path string, events map[string]json.RawMessage) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
+	dir := os.DirFS(path)
+	files, err := fs.Glob(dir, "*"+suffix)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no file is called NAME%s", suffix)
 	}
-	for _, entry := range entries {
-		name, ok := strings.CutSuffix(entry.Name(), suffix)
-		if !ok || name == "" || entry.Type()&fs.ModeDir != 0 {
-			continue
+	for _, file := range files {
+		var text []byte
+		if text, err = fs.ReadFile(dir, file); err != nil {
+			break
 		}
-		text, err := os.ReadFile(filepath.Join(path, entry.Name()))
-		if err != nil {
-			return err
-		}
-		events[name] = text
+		events[strings.TrimSuffix(file, suffix)] = text
 	}
-	if len(events) == 0 {
-		return fmt.Errorf("no file is called NAME%s", suffix)
-	}
-	return nil
+	return err
 }
 
 // Judge validates a RudderStack message by the plan. Messages other than track calls

@@ -88,49 +88,33 @@ func readable(err error) error {
 	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), location+"#", ""), location, "the schema"))
 }
 
-// The drafts of JSON Schema that a plan may use.
-const (
-	draft4 = iota
-	draft6
-	draft7
-	draft2019
-	draft2020
-)
-
+// drafts are those of JSON Schema that a plan may use, with the keywords that not all of
+// them have and that check or name something. items as a list is "items[]".
 var drafts = []struct {
 	name string
 	*jsonschema.Draft
+	keywords []string
 }{
-	draft4:    {"draft 4", jsonschema.Draft4},
-	draft6:    {"draft 6", jsonschema.Draft6},
-	draft7:    {"draft 7", jsonschema.Draft7},
-	draft2019: {"draft 2019-09", jsonschema.Draft2019},
-	draft2020: {"draft 2020-12", jsonschema.Draft2020},
+	{"draft 4", jsonschema.Draft4, strings.Fields("id dependencies additionalItems items[]")},
+	{"draft 6", jsonschema.Draft6, strings.Fields("dependencies additionalItems items[] const contains propertyNames")},
+	{"draft 7", jsonschema.Draft7, strings.Fields("dependencies additionalItems items[] const contains propertyNames if then else")},
+	{"draft 2019-09", jsonschema.Draft2019, strings.Fields("additionalItems items[] $recursiveRef $recursiveAnchor " + since2019)},
+	{"draft 2020-12", jsonschema.Draft2020, strings.Fields("prefixItems $dynamicRef $dynamicAnchor " + since2019)},
 }
 
-// span are the first and the last draft that have a keyword.
-type span struct{ first, last int }
-
-// keywords are those that some drafts do not have, and that check or name something.
-// items as a list is "items[]".
-var keywords = map[string]span{
-	"const": {draft6, draft2020}, "contains": {draft6, draft2020}, "propertyNames": {draft6, draft2020},
-	"if": {draft7, draft2020}, "then": {draft7, draft2020}, "else": {draft7, draft2020},
-	"$anchor": {draft2019, draft2020}, "dependentRequired": {draft2019, draft2020}, "dependentSchemas": {draft2019, draft2020},
-	"minContains": {draft2019, draft2020}, "maxContains": {draft2019, draft2020},
-	"unevaluatedItems": {draft2019, draft2020}, "unevaluatedProperties": {draft2019, draft2020},
-	"$recursiveRef": {draft2019, draft2019}, "$recursiveAnchor": {draft2019, draft2019},
-	"prefixItems": {draft2020, draft2020}, "$dynamicRef": {draft2020, draft2020}, "$dynamicAnchor": {draft2020, draft2020},
-	"dependencies": {draft4, draft7}, "additionalItems": {draft4, draft2019}, "items[]": {draft4, draft2019}, "id": {draft4, draft4},
-}
+const (
+	draft7    = 2 // in drafts
+	since2019 = "const contains propertyNames if then else $anchor dependentRequired dependentSchemas minContains maxContains " +
+		"unevaluatedItems unevaluatedProperties"
+)
 
 // draftOf is the draft of a schema.
 func draftOf(doc any) (*jsonschema.Draft, error) {
 	object, _ := doc.(map[string]any)
-	first, last := draft7, draft2020
+	first, last := draft7, len(drafts)-1
 	if declared, isText := object["$schema"].(string); isText {
 		url := func(s string) string { return strings.TrimSuffix(strings.Replace(s, "https:", "http:", 1), "#") }
-		for first = draft2020; first >= 0 && url(drafts[first].String()) != url(declared); {
+		for first = last; first >= 0 && url(drafts[first].String()) != url(declared); {
 			first--
 		}
 		if last = first; first < 0 {
@@ -139,67 +123,57 @@ func draftOf(doc any) (*jsonschema.Draft, error) {
 	}
 	var conflict error
 	for draft := first; draft <= last; draft++ {
-		if conflict = foreign(doc, "", draft); conflict == nil {
+		if conflict = foreign(doc, "", draft, false); conflict == nil {
 			return drafts[draft].Draft, nil
 		}
 	}
 	return nil, conflict
 }
 
-// foreign finds a keyword that a draft does not have.
-func foreign(doc any, at string, draft int) error {
+// foreign finds a keyword that a draft does not have. named says that the keys of an
+// object are names of the user's choice.
+func foreign(doc any, at string, draft int, named bool) error {
+	list, _ := doc.([]any)
+	for i, one := range list {
+		if err := foreign(one, fmt.Sprintf("%s/%d", at, i), draft, false); err != nil {
+			return err
+		}
+	}
 	object, _ := doc.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		_, isList := object[name].([]any)
-		lookup := name
-		if name == "items" && isList {
-			lookup = "items[]"
+		keyword, below := name, at+"/"+name
+		if _, isList := object[name].([]any); isList && name == "items" {
+			keyword = "items[]"
 		}
-		if has, some := keywords[lookup]; some && (draft < has.first || draft > has.last) && (name != "id" || at == "") {
-			return fmt.Errorf("the keyword %q at %s/%s checks nothing in %s; it is of %s", name, at, name, drafts[draft].name, draftsOf(has))
+		if some := draftsOf(keyword); !named && some != "" && !slices.Contains(drafts[draft].keywords, keyword) && (name != "id" || at == "") {
+			return fmt.Errorf("the keyword %q at %s checks nothing in %s; it is of %s", name, below, drafts[draft].name, some)
 		}
-		if err := foreignBelow(object[name], name, at+"/"+name, draft); err != nil {
+		if !named && slices.Contains([]string{"const", "enum", "default", "examples"}, name) {
+			continue // values
+		}
+		names := slices.Contains([]string{"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}, name)
+		if err := foreign(object[name], below, draft, names && !named); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// draftsOf names the drafts of a span.
-func draftsOf(s span) string {
+// draftsOf names the drafts that have a keyword, "" where all have it or none.
+func draftsOf(keyword string) string {
+	var names []string
+	for _, d := range drafts {
+		if slices.Contains(d.keywords, keyword) {
+			names = append(names, d.name)
+		}
+	}
 	switch {
-	case s.first == s.last:
-		return drafts[s.first].name
-	case s.last == draft2020:
-		return drafts[s.first].name + " and newer"
+	case len(names) <= 1:
+		return strings.Join(names, "")
+	case names[len(names)-1] == drafts[len(drafts)-1].name:
+		return names[0] + " and newer"
 	}
-	return drafts[s.last].name + " and older"
-}
-
-// foreignBelow checks the schemas under a keyword.
-func foreignBelow(value any, name, at string, draft int) error {
-	below := func(value any, at string) error { return foreign(value, at, draft) }
-	switch name {
-	case "properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies":
-		object, _ := value.(map[string]any)
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			if err := below(object[key], at+"/"+key); err != nil {
-				return err
-			}
-		}
-	case "allOf", "anyOf", "oneOf", "prefixItems", "items", "additionalItems", "additionalProperties", "not", "if", "then", "else",
-		"contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema":
-		list, isList := value.([]any)
-		if !isList {
-			return below(value, at)
-		}
-		for i, one := range list {
-			if err := below(one, fmt.Sprintf("%s/%d", at, i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return names[len(names)-1] + " and older"
 }
 
 // judge validates JSON text by the schema. path is the prefix of the paths of findings.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
@@ -14,92 +13,80 @@ import (
 // Parser reads the messages of a body, or says how the request is refused.
 type Parser func(body string) ([]Message, *Refusal)
 
-// batchScan reads the messages of a body in one pass.
-type batchScan struct {
-	jsonlex.Walker
-	messages  []Message
-	count     int // messages, valid or not
-	requestIP string
-	no        *Refusal
-}
-
-func (b *batchScan) refuse(no *Refusal) {
-	if b.no == nil {
-		b.no = no
-	}
-}
-
-// message reads the message that starts at i.
-func (b *batchScan) message(i, depth int) int {
-	b.count++
-	if i >= len(b.Text) || b.Text[i] != '{' {
-		b.refuse(NotRudderEvent)
-		return b.Value(i, depth)
-	}
-	var found fields
-	end := found.scan(&b.Walker, i, depth)
-	if end == jsonlex.Bad || b.no != nil {
-		return end
-	}
-	m, ok := found.message(b.Text[i:end], "")
-	if !ok {
-		b.refuse(NoIdentity)
-		return end
-	}
-	if strings.HasPrefix(found.requestIP, `"`) { // also for the following messages
-		b.requestIP = TextOf(found.requestIP)
-	}
-	m.RequestIP = b.requestIP
-	b.messages = append(b.messages, m)
-	return end
-}
-
-// batch reads the value of the key batch: an array of messages, or one message.
-func (b *batchScan) batch(i, depth int) int {
-	switch {
-	case i < len(b.Text) && b.Text[i] == '[':
-		return b.Array(i, depth, func(start int) int { return b.message(start, depth+1) })
-	case i < len(b.Text) && b.Text[i] == 'n': // null
-		return b.Value(i, depth)
-	}
-	return b.message(i, depth)
-}
-
-// Batch is the Parser of /v1/batch. Of duplicate keys the first one counts.
-func Batch(body string) ([]Message, *Refusal) {
-	b := &batchScan{Walker: jsonlex.Walker{Text: body}}
-	start, seen := jsonlex.Space(body, 0), false
+// find finds members of a text, if it is an object, and says whether it is JSON. Of
+// duplicate keys the first one counts.
+func find(text string, named func(key string) *string) (w jsonlex.Walker, ok bool) {
+	w.Text = text
+	start := jsonlex.Space(text, 0)
 	var end int
-	if start < len(body) && body[start] == '{' {
-		end = b.Object(start, 0, func(key string, i int) int {
-			if key != "batch" || seen {
-				return b.Value(i, 1)
-			}
-			seen = true
-			return b.batch(i, 1)
-		})
+	if strings.HasPrefix(text[start:], "{") {
+		end = w.Fields(start, 0, true, named)
 	} else {
-		end = b.Value(start, 0)
+		end = w.Value(start, 0)
 	}
-	switch {
-	case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
-		return nil, InvalidJSON
-	case b.count == 0:
-		return nil, EmptyBatch
-	case b.no != nil:
-		return nil, b.no
-	case len(body) > MaxRequestBytes && !b.audience():
-		return nil, TooLarge
-	case b.Huge:
-		return nil, InvalidJSON
-	}
-	return b.messages, nil
+	return w, end != jsonlex.Bad && jsonlex.Space(text, end) == len(text)
 }
 
-// audience says whether one of the messages is an audience list, for which there is
-// no size limit.
-func (b *batchScan) audience() bool {
-	return slices.ContainsFunc(b.messages, func(m Message) bool { return m.Type == "audiencelist" })
+// batchOf returns what is under the key batch of a body, "" for nothing.
+func batchOf(body string) (value string, w jsonlex.Walker, ok bool) {
+	w, ok = find(body, func(key string) *string {
+		if key == "batch" {
+			return &value
+		}
+		return nil
+	})
+	return value, w, ok
+}
+
+// elements are the messages under batch: those of a list, or one.
+func elements(value string) (list []string) {
+	if value == "" || value[0] != '[' {
+		return []string{value}
+	}
+	w := jsonlex.Walker{Text: value}
+	w.Array(0, 0, func(i int) int {
+		end := w.Value(i, 1)
+		list = append(list, value[i:end])
+		return end
+	})
+	return list
+}
+
+// Batch is the Parser of /v1/batch.
+func Batch(body string) (messages []Message, no *Refusal) {
+	value, w, ok := batchOf(body)
+	list := elements(value)
+	switch {
+	case !ok:
+		return nil, InvalidJSON
+	case value == "" || value == "null" || len(list) == 0:
+		return nil, EmptyBatch
+	}
+	ip, audience := "", false // an audience list has no size limit
+	for _, text := range list {
+		if text[0] != '{' {
+			return nil, NotRudderEvent
+		}
+		var found fields
+		find(text, found.named)
+		m, ok := found.message(text, "")
+		if !ok {
+			return nil, NoIdentity
+		}
+		if strings.HasPrefix(found.requestIP, `"`) { // also for the following messages
+			ip = TextOf(found.requestIP)
+		}
+		m.RequestIP = ip
+		audience = audience || m.Type == "audiencelist"
+		messages = append(messages, m)
+	}
+	switch {
+	case len(body) > MaxRequestBytes && !audience:
+		return nil, TooLarge
+	case w.Huge:
+		return nil, InvalidJSON
+	}
+	return messages, nil
 }
 
 // Single returns the Parser of a call with one message. The path gives the message
@@ -108,19 +95,13 @@ func Single(kind string) Parser {
 	const wrapper = 20 // bytes that RudderStack writes around the message
 	quoted := `"` + kind + `"`
 	return func(body string) ([]Message, *Refusal) {
-		w := &jsonlex.Walker{Text: body}
-		start := jsonlex.Space(body, 0)
 		var found fields
-		var end int
-		if start < len(body) && body[start] == '{' {
-			end = found.scan(w, start, 0)
-		} else {
-			end = w.Value(start, 0)
-		}
+		w, ok := find(body, found.named)
+		text := strings.Trim(body, " \n\t\r")
 		switch {
-		case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
+		case !ok:
 			return nil, InvalidJSON
-		case body[start] == '[':
+		case text[0] == '[':
 			return nil, NotRudderEvent
 		}
 		size := len(body) + wrapper + len(quoted) - len(found.kind)
@@ -128,7 +109,7 @@ func Single(kind string) Parser {
 			size += len(`,"type":`)
 		}
 		found.kind = quoted
-		m, ok := found.message(body[start:end], "")
+		m, ok := found.message(text, "")
 		switch {
 		case !ok:
 			return nil, NoIdentity
@@ -146,42 +127,33 @@ func Single(kind string) Parser {
 // anonymousId become a batch, in the order of their first messages. An object under
 // batch counts as the list of its values, any other value as one message.
 func Groups(body string) (batches []string, no *Refusal) {
-	if !jsonlex.Valid(body) {
+	value, _, ok := batchOf(body)
+	if !ok {
 		return nil, InvalidJSON
+	}
+	list := elements(value)
+	switch {
+	case value == "":
+		list = nil
+	case value[0] == '{':
+		list = nil
+		w := jsonlex.Walker{Text: value}
+		w.Object(0, 0, func(_ string, i int) int {
+			end := w.Value(i, 1)
+			list = append(list, value[i:end])
+			return end
+		})
 	}
 	members := map[string][]string{}
 	var order []string
-	w := &jsonlex.Walker{Text: body}
-	add := func(i, depth int) int {
+	for _, text := range list {
 		var found fields
-		var end int
-		if body[i] == '{' {
-			end = found.scan(w, i, depth)
-		} else {
-			end = w.Value(i, depth)
-		}
+		find(text, found.named)
 		user := TextOf(found.userID) + ":" + TextOf(found.anonymousID)
 		if members[user] == nil {
 			order = append(order, user)
 		}
-		members[user] = append(members[user], body[i:end])
-		return end
-	}
-	start, seen := jsonlex.Space(body, 0), false
-	if body[start] == '{' {
-		w.Object(start, 0, func(key string, i int) int {
-			if key != "batch" || seen {
-				return w.Value(i, 1)
-			}
-			seen = true
-			switch body[i] {
-			case '[':
-				return w.Array(i, 1, func(i int) int { return add(i, 2) })
-			case '{':
-				return w.Object(i, 1, func(_ string, i int) int { return add(i, 2) })
-			}
-			return add(i, 1)
-		})
+		members[user] = append(members[user], text)
 	}
 	for _, user := range order {
 		batches = append(batches, `{"batch":[`+strings.Join(members[user], ",")+`]}`)

@@ -18,58 +18,46 @@ import (
 // bodies up to MaxRead.
 const MaxRead = 2 * MaxRequestBytes
 
-var errTooLong = errors.New("body longer than this server reads")
-
 // Uncompressed reads the body, uncompressed if Content-Encoding is exactly gzip. The
 // error of a malformed stream comes with the first Read. An empty body is empty,
 // gzip or not.
-func Uncompressed(r *http.Request) io.Reader {
+func Uncompressed(r *http.Request) io.ReadCloser {
 	if r.Header.Get("Content-Encoding") != "gzip" {
 		return r.Body
 	}
-	return &gzipReader{compressed: r.Body}
+	return &gzipReader{ReadCloser: r.Body}
 }
 
 type gzipReader struct {
-	compressed io.Reader
-	reader     *gzip.Reader
+	io.ReadCloser // compressed
+
+	reader *gzip.Reader
 }
 
-func (g *gzipReader) Read(p []byte) (int, error) {
+func (g *gzipReader) Read(p []byte) (n int, err error) {
 	if g.reader == nil {
-		reader, err := gzip.NewReader(g.compressed)
-		if err != nil {
+		if g.reader, err = gzip.NewReader(g.ReadCloser); err != nil {
+			g.reader = nil
 			return 0, err
 		}
-		g.reader = reader
 	}
 	return g.reader.Read(p)
 }
 
-// readAll reads to the end, or fails with errTooLong beyond most bytes. length is the
-// expected length, 0 or less if unknown.
-func readAll(r io.Reader, most, length int64) (string, error) {
+// readAll reads to the end. length is the expected length, 0 or less if unknown.
+func readAll(r io.Reader, length int64) (string, error) {
 	var text strings.Builder
-	if length > 0 && length <= most {
+	if length > 0 && length <= MaxRead {
 		text.Grow(int(length))
 	}
-	n, err := io.CopyBuffer(&text, io.LimitReader(r, most+1), make([]byte, 8<<10))
-	switch {
-	case err != nil:
-		return "", err
-	case n > most:
-		return "", errTooLong
-	}
-	return text.String(), nil
+	_, err := io.CopyBuffer(&text, r, make([]byte, 8<<10))
+	return text.String(), err
 }
 
 // webhookBody reads the body of a webhook. RudderStack makes JSON of a form: an
 // object of lists of strings.
 func webhookBody(r *http.Request) (body string, no *Refusal) {
-	r.Body = http.MaxBytesReader(nil, struct {
-		io.Reader
-		io.Closer
-	}{Uncompressed(r), r.Body}, MaxRequestBytes)
+	r.Body = http.MaxBytesReader(nil, Uncompressed(r), MaxRequestBytes)
 	kind := strings.ToLower(r.Header.Get("Content-Type"))
 	var form any
 	switch {
@@ -87,7 +75,7 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 		form = map[string]url.Values{"Value": r.MultipartForm.Value}
 	default:
 		var err error
-		if body, err = readAll(r.Body, MaxRequestBytes, r.ContentLength); err != nil {
+		if body, err = readAll(r.Body, r.ContentLength); err != nil {
 			return "", tooLong(err, &Refusal{Status: http.StatusInternalServerError, Text: "reading request body: " + err.Error()})
 		}
 	}
@@ -104,15 +92,15 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 // tooLong is TooLarge if the error says that the body is too long, else other.
 func tooLong(err error, other *Refusal) *Refusal {
 	var long *http.MaxBytesError
-	if errors.As(err, &long) || errors.Is(err, errTooLong) {
+	if errors.As(err, &long) {
 		return TooLarge
 	}
 	return other
 }
 
-// newLimiter is RudderStack's rate limiter: a token bucket of events that holds one
+// NewLimiter is RudderStack's rate limiter: a token bucket of events that holds one
 // more than a window. A request of more events never passes. 0 is no limit.
-func newLimiter(events float64, window time.Duration) *rate.Limiter {
+func NewLimiter(events float64, window time.Duration) *rate.Limiter {
 	if events == 0 {
 		return rate.NewLimiter(rate.Inf, 0)
 	}

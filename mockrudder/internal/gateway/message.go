@@ -11,29 +11,19 @@ import (
 // Message is one message that the gateway accepts. Its strings may be parts of the
 // request body.
 type Message struct {
-	// Raw is the text as received; for the webhook it is the Braze event.
-	Raw string
-	// Made is the message that the transformation of a webhook made, "" for others.
-	Made string
-	// SetType is the type that a single call gives its message, "" for others.
-	SetType string
+	Raw     string // the text as received; for the webhook it is the Braze event
+	Made    string // the message that the transformation of a webhook made, "" for others
+	SetType string // the type that a single call gives its message, "" for others
 	// Type, Event, UserID, AnonymousID and MessageID are the message's fields as
 	// text (see TextOf). MessageID is cleaned, and a new UUID if there is none.
 	Type, Event, UserID, AnonymousID, MessageID string
-	// RequestIP is what an earlier message of the batch gave as request_ip.
-	RequestIP string
+	RequestIP                                   string // what an earlier message of the batch gave as request_ip
 }
 
 // fields are the fields of a message that the gateway checks, as JSON, "" if
 // missing.
 type fields struct {
 	kind, event, userID, anonymousID, messageID, requestIP string
-}
-
-// scan finds the fields of the object that starts at i and returns the index behind
-// it, or jsonlex.Bad. Of duplicate keys the first one counts.
-func (f *fields) scan(w *jsonlex.Walker, i, depth int) int {
-	return w.Fields(i, depth, true, f.named)
 }
 
 func (f *fields) named(key string) *string {
@@ -108,7 +98,7 @@ func (m *Message) Stored(receivedAt time.Time, requestIP string) []byte {
 			message[key] = value
 		}
 	}
-	text, err := marshal(message)
+	text, err := Marshal(message)
 	if err != nil {
 		return []byte("null")
 	}

@@ -6,27 +6,9 @@ import (
 	"time"
 )
 
-// Outage says which parts of RudderStack fail, and how.
-type Outage struct {
-	Transformer string // TransformerDown, TransformerHang, TransformerError or ""
-	Database    string // DatabaseDown, DatabaseLocked or ""
-}
-
-// The ways in which parts fail, with the response to a request.
-const (
-	TransformerDown  = "down"   // 503 after a second
-	TransformerHang  = "hang"   // closed after 30 seconds
-	TransformerError = "error"  // 500
-	DatabaseDown     = "down"   // 500
-	DatabaseLocked   = "locked" // closed after 10 seconds
-)
-
-// How long RudderStack takes until it responds to a failure.
-const (
-	transformerDownAfter = time.Second
-	transformerHangAfter = 30 * time.Second
-	databaseLockedAfter  = 10 * time.Second
-)
+// Outage says which parts of RudderStack fail, and how: the transformer as "down",
+// "hang" or "error", the database as "down" or "locked"; "" is a part that works.
+type Outage struct{ Transformer, Database string }
 
 type outageKey struct{}
 
@@ -40,29 +22,30 @@ func outageOf(r *http.Request) Outage {
 	return outage
 }
 
-// transformer is the response of a failing transformer, nil if it works.
+// transformer is the response of a failing transformer, after the time that RudderStack
+// takes for it; nil if it works.
 func (g *Gateway) transformer(r *http.Request, key string) *Refusal {
 	switch outageOf(r).Transformer {
-	case TransformerDown:
-		g.host.Pause(r.Context(), transformerDownAfter)
+	case "down":
+		g.Pause(r.Context(), time.Second)
 		return &Refusal{http.StatusServiceUnavailable, `JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
 			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}
-	case TransformerHang:
-		g.host.Pause(r.Context(), transformerHangAfter)
+	case "hang":
+		g.Pause(r.Context(), 30*time.Second)
 		g.abort(key)
-	case TransformerError:
+	case "error":
 		return &Refusal{http.StatusInternalServerError, "internal server error in source transformer"}
 	}
 	return nil
 }
 
-// database is the response of a failing database, nil if it works.
+// database is the response of a failing database, as transformer.
 func (g *Gateway) database(r *http.Request, key string) *Refusal {
 	switch outageOf(r).Database {
-	case DatabaseDown:
+	case "down":
 		return &Refusal{http.StatusInternalServerError, "dial tcp 127.0.0.1:5432: connect: connection refused"}
-	case DatabaseLocked:
-		g.host.Pause(r.Context(), databaseLockedAfter)
+	case "locked":
+		g.Pause(r.Context(), 10*time.Second)
 		g.abort(key)
 	}
 	return nil
@@ -70,6 +53,6 @@ func (g *Gateway) database(r *http.Request, key string) *Refusal {
 
 // abort closes the connection without a response.
 func (g *Gateway) abort(key string) {
-	g.host.Answered(key, 0)
+	g.Answered(key, 0)
 	panic(http.ErrAbortHandler)
 }

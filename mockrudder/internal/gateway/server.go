@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,35 +17,28 @@ import (
 
 // Source is one source with its write key.
 type Source struct {
-	Key      string
-	Webhook  bool // a webhook source of Braze; others are for the HTTP API only
-	Disabled bool
-	Mapper   *brazesource.Mapper
+	Key      string              `json:"key"`
+	Kind     string              `json:"kind"` // Braze, or else only for the HTTP API
+	Disabled bool                `json:"disabled"`
+	Mapper   *brazesource.Mapper `json:"-"`
 }
 
-// Host does the work of a gateway. It is safe for concurrent use.
-type Host interface {
+// Braze is the kind of a webhook source of Braze.
+const Braze = "braze"
+
+// Gateway responds as RudderStack's gateway. It is safe for concurrent use, as its
+// functions must be.
+type Gateway struct {
+	Sources map[string]*Source // by key
+	Limiter *rate.Limiter
 	// Store stores messages of a request whose body has size bytes.
-	Store(source *Source, r *http.Request, size int, messages []Message)
+	Store func(source *Source, r *http.Request, size int, messages []Message)
 	// Answered counts a response to a request with this source's key, "" for no
 	// valid key. Status 0 is a connection that was closed without a response.
-	Answered(source string, status int)
-	// Pause waits, and says whether the time passed.
-	Pause(ctx context.Context, span time.Duration) bool
-}
+	Answered func(source string, status int)
+	Pause    func(ctx context.Context, span time.Duration) bool // waits, and says whether the time passed
 
-// Gateway responds as RudderStack's gateway. It is safe for concurrent use.
-type Gateway struct {
-	host    Host
-	sources map[string]*Source // by key
-	limiter *rate.Limiter
-	spread  spread
-}
-
-// New returns a gateway for these sources, with a limit of so many events in
-// each window, 0 for none.
-func New(host Host, sources map[string]*Source, events float64, window time.Duration) *Gateway {
-	return &Gateway{host: host, sources: sources, limiter: newLimiter(events, window)}
+	spread spread
 }
 
 // WebhookPath is the path that Braze posts to.
@@ -60,15 +52,17 @@ type methods map[string]http.HandlerFunc
 // redirects.
 func (g *Gateway) Handler() http.Handler {
 	paths := map[string]methods{
-		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.webhook},
+		WebhookPath:        {http.MethodGet: g.webhookProbe, http.MethodPost: g.call(KeyOfWebhook, true, g.webhook)},
 		"/v1/batch":        {http.MethodPost: g.messages(keyInHeader, Batch)},
 		"/beacon/v1/batch": {http.MethodPost: g.messages(keyInQuery, Batch)},
-		"/v1/import":       {http.MethodPost: g.imports},
+		"/v1/import":       {http.MethodPost: g.call(keyInHeader, false, g.imports)},
 		"/":                {http.MethodGet: health},
 		"/health":          {http.MethodGet: health},
-		"/version":         {http.MethodGet: version},
-		"/robots.txt":      {http.MethodGet: robots},
-		"/docs":            {http.MethodGet: docs},
+		"/version": {http.MethodGet: static("application/json",
+			`{"BuildDate":"2026-11-01T00:00:00Z","BuiltBy":"mockrudder","Commit":"","Features":["gzip-req-payload"],"Version":"1.83.0"}`)},
+		"/robots.txt": {http.MethodGet: static("text/plain", "User-agent: * \nDisallow: / \n")},
+		"/docs": {http.MethodGet: static("text/html", // in place of RudderStack's page about its HTTP API
+			"<!DOCTYPE html>\n<title>RudderStack HTTP API</title>\n<p>A fake: the API is described at https://www.rudderstack.com/docs/api/http-api/\n")},
 	}
 	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias", "merge", "audiencelist"} {
 		paths["/v1/"+kind] = methods{http.MethodPost: g.messages(keyInHeader, Single(kind))}
@@ -87,23 +81,40 @@ func (g *Gateway) Handler() http.Handler {
 		case handle != nil:
 			handle(w, r)
 		case !knownMethod(r.Method):
-			g.host.Answered("", http.StatusMethodNotAllowed)
-			w.WriteHeader(http.StatusMethodNotAllowed)
+			g.notAllowed(w, nil)
 		case !found:
-			g.refuse(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
+			g.respond(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
 		default:
-			g.host.Answered("", http.StatusMethodNotAllowed)
-			for method := range here {
-				w.Header().Add("Allow", method)
-			}
-			w.WriteHeader(http.StatusMethodNotAllowed)
+			g.notAllowed(w, here)
 		}
 	})
+}
+
+func (g *Gateway) notAllowed(w http.ResponseWriter, here methods) {
+	g.Answered("", http.StatusMethodNotAllowed)
+	for method := range here {
+		w.Header().Add("Allow", method)
+	}
+	w.WriteHeader(http.StatusMethodNotAllowed)
 }
 
 // knownMethod says whether RudderStack's router knows a method.
 func knownMethod(method string) bool {
 	return slices.Contains([]string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}, method)
+}
+
+// health is the response of an idle server 1.83.
+func health(w http.ResponseWriter, r *http.Request) {
+	static("application/json", `{"appType":"EMBEDDED","server":"UP","db":"UP","acceptingEvents":"TRUE","routingEvents":"TRUE",`+
+		`"mode":"NORMAL","backendConfigMode":"JSON","lastSync":"`+time.Now().UTC().Format(time.RFC3339)+`","lastRegulationSync":""}`+"\n")(w, r)
+}
+
+// static serves a text that is the same at any time.
+func static(kind, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind+"; charset=utf-8")
+		_, _ = w.Write([]byte(text))
+	}
 }
 
 // keyReader returns the write key of a request, and the refusal if it is "".
@@ -137,9 +148,9 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	if key == "" {
 		return nil, missing
 	}
-	src := g.sources[key]
+	src := g.Sources[key]
 	switch {
-	case src == nil || webhook && !src.Webhook:
+	case src == nil || webhook && src.Kind != Braze:
 		return nil, WrongKey
 	case src.Disabled:
 		return nil, SourceDisabled
@@ -147,85 +158,81 @@ func (g *Gateway) authenticate(r *http.Request, read keyReader, webhook bool) (*
 	return src, nil
 }
 
-// refuse answers with a refusal and counts it for the source with this key, "" for no
-// valid key.
-func (g *Gateway) refuse(w http.ResponseWriter, key string, no *Refusal) {
-	g.host.Answered(key, no.Status)
-	http.Error(w, no.Text, no.Status)
-}
-
-// respond answers with a refusal, or 200 ok without one.
+// respond answers with a refusal, or 200 ok without one, and counts it for the source
+// with this key, "" for no valid key.
 func (g *Gateway) respond(w http.ResponseWriter, key string, no *Refusal) {
 	if no != nil {
-		g.refuse(w, key, no)
+		g.Answered(key, no.Status)
+		http.Error(w, no.Text, no.Status)
 		return
 	}
-	g.host.Answered(key, http.StatusOK)
+	g.Answered(key, http.StatusOK)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok"))
 }
 
-// readCall returns the source and the body of a call of the HTTP API, or refuses it.
-func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, read keyReader) (src *Source, body string, ok bool) {
-	src, no := g.authenticate(r, read, false)
-	if no != nil {
-		g.refuse(w, "", no)
-		return nil, "", false
+// call handles a request of a source with its body by a function that may refuse it.
+func (g *Gateway) call(read keyReader, webhook bool, take func(src *Source, r *http.Request, body string) *Refusal) http.HandlerFunc {
+	bodyOf := readBody
+	if webhook {
+		bodyOf = webhookBody
 	}
-	body, err := readAll(Uncompressed(r), MaxRead, r.ContentLength)
-	switch {
-	case errors.Is(err, errTooLong):
-		g.refuse(w, src.Key, TooLarge)
-	case err != nil:
-		g.refuse(w, src.Key, BrokenBody)
-	default:
-		return src, body, true
+	return func(w http.ResponseWriter, r *http.Request) {
+		src, no := g.authenticate(r, read, webhook)
+		key, body := "", ""
+		if no == nil {
+			key = src.Key
+			body, no = bodyOf(r)
+		}
+		if no == nil {
+			no = take(src, r, body)
+		}
+		g.respond(w, key, no)
 	}
-	return nil, "", false
+}
+
+// readBody reads the body of a call of the HTTP API.
+func readBody(r *http.Request) (body string, no *Refusal) {
+	body, err := readAll(http.MaxBytesReader(nil, Uncompressed(r), MaxRead), r.ContentLength)
+	if err != nil {
+		return "", tooLong(err, BrokenBody)
+	}
+	return body, nil
 }
 
 // messages handles the calls with RudderStack messages. RudderStack checks in this
 // order: the method, the key, reading the body, the checks of Batch, and last the
 // rate limit. Nothing of a refused request is stored.
 func (g *Gateway) messages(read keyReader, parse Parser) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		src, body, ok := g.readCall(w, r, read)
-		if !ok {
-			return
-		}
+	return g.call(read, false, func(src *Source, r *http.Request, body string) *Refusal {
 		messages, no := parse(body)
 		if no == nil {
 			no = g.take(src, r, len(body), messages)
 		}
-		g.respond(w, src.Key, no)
-	}
+		return no
+	})
 }
 
 // take stores valid messages, unless the rate limit or a failing database prevents
 // it.
 func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Message) *Refusal {
-	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.limiter.AllowN(time.Now(), len(messages)) {
+	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.Limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
 	}
 	if no := g.database(r, src.Key); no != nil {
 		return no
 	}
-	g.host.Store(src, r, size, messages)
+	g.Store(src, r, size, messages)
 	return nil
 }
 
 // imports handles /v1/import: the messages of each user are a batch, so that a bad
 // message of one user does not affect others. The texts of all refusals are joined,
 // and more than one gives 500.
-func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
-	src, body, ok := g.readCall(w, r, keyInHeader)
-	if !ok {
-		return
-	}
+func (g *Gateway) imports(src *Source, r *http.Request, body string) *Refusal {
 	batches, no := Groups(body)
 	if no != nil {
-		g.refuse(w, src.Key, no)
-		return
+		return no
 	}
 	var joined *Refusal
 	for _, batch := range batches {
@@ -241,55 +248,44 @@ func (g *Gateway) imports(w http.ResponseWriter, r *http.Request) {
 			joined = &Refusal{http.StatusInternalServerError, joined.Text + no.Text}
 		}
 	}
-	g.respond(w, src.Key, joined)
+	return joined
 }
 
 // webhookProbe answers a GET: 200 with a valid key.
 func (g *Gateway) webhookProbe(w http.ResponseWriter, r *http.Request) {
 	src, no := g.authenticate(r, KeyOfWebhook, true)
 	if no != nil {
-		g.refuse(w, "", no)
+		g.respond(w, "", no)
 		return
 	}
-	g.host.Answered(src.Key, http.StatusOK)
+	g.Answered(src.Key, http.StatusOK)
 	w.WriteHeader(http.StatusOK)
 }
 
 // webhook handles requests of Braze. RudderStack checks in this order: the method, the
 // key, the body (forms too), its size, the transformation, the checks of Batch for
 // its result, the rate limit.
-func (g *Gateway) webhook(w http.ResponseWriter, r *http.Request) {
-	src, no := g.authenticate(r, KeyOfWebhook, true)
-	if no != nil {
-		g.refuse(w, "", no)
-		return
+func (g *Gateway) webhook(src *Source, r *http.Request, body string) *Refusal {
+	if WebhookSize(r, body) > MaxRequestBytes {
+		return TooLarge
 	}
-	body, no := webhookBody(r)
-	if no == nil && WebhookSize(r, body) > MaxRequestBytes {
-		no = TooLarge
-	}
-	if no == nil {
-		no = g.transformer(r, src.Key)
-	}
-	if no != nil {
-		g.refuse(w, src.Key, no)
-		return
+	if no := g.transformer(r, src.Key); no != nil {
+		return no
 	}
 	out := Webhook(src.Mapper, body)
 	if out.After > 0 {
-		g.host.Pause(r.Context(), out.After)
+		g.Pause(r.Context(), out.After)
 	}
 	if out.Closed {
 		g.abort(src.Key)
 	}
-	no = out.Refusal
-	if shared := g.spread.with(g.host, r, &out); shared != nil {
-		no = shared
+	if shared := g.spread.with(g, r, &out); shared != nil {
+		return shared
 	}
-	if no == nil {
-		no = g.take(src, r, len(body), out.Messages)
+	if out.Refusal != nil {
+		return out.Refusal
 	}
-	g.respond(w, src.Key, no)
+	return g.take(src, r, len(body), out.Messages)
 }
 
 // spread is a refusal of the transformer for all requests of one call to it. It is
@@ -306,7 +302,7 @@ const transformerBatch = 20 * time.Millisecond
 
 // with returns the refusal that a request shares with others of its batch, after the
 // end of the batch, or nil.
-func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
+func (b *spread) with(g *Gateway, r *http.Request, out *Outcome) *Refusal {
 	b.mu.Lock()
 	now := time.Now()
 	switch {
@@ -319,7 +315,7 @@ func (b *spread) with(host Host, r *http.Request, out *Outcome) *Refusal {
 	}
 	no, rest := b.no, b.until.Sub(now)
 	b.mu.Unlock()
-	host.Pause(r.Context(), rest)
+	g.Pause(r.Context(), rest)
 	return no
 }
 
@@ -339,7 +335,7 @@ func (g *Gateway) pixel(kind string) http.HandlerFunc {
 				_ = g.take(src, r, len(message), messages)
 			}
 		}
-		g.host.Answered(key, http.StatusOK)
+		g.Answered(key, http.StatusOK)
 		w.Header().Set("Content-Type", "image/gif")
 		_, _ = w.Write([]byte(pixelImage))
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -69,7 +70,7 @@ func textOf(raw string, first bool) string {
 	case raw[0] == '"':
 		return jsonlex.Text(raw)
 	}
-	text, err := marshal(decode(raw, first))
+	text, err := Marshal(decode(raw, first))
 	if err != nil {
 		return raw
 	}
@@ -99,36 +100,22 @@ func scalar(text string) (v any) {
 	return v
 }
 
+// halves finds the escapes of a string, those of half a surrogate pair together with a
+// \u escape behind it.
+var halves = regexp.MustCompile(`\\(?:u[dD][89a-fA-F]..(?:\\u....)?|.)`)
+
 // unescape reads a valid JSON string with its quotes as the gateway does: half a
 // surrogate pair and a \u escape behind it become one U+FFFD together.
 func unescape(quoted string) string {
-	if !strings.Contains(quoted, `\u`) {
-		return jsonlex.Text(quoted)
+	if strings.Contains(quoted, `\u`) {
+		quoted = halves.ReplaceAllStringFunc(quoted, func(escape string) string {
+			if len(escape) == len(`\ud83d\ude00`) && utf16.DecodeRune(codeUnit(escape[2:]), codeUnit(escape[8:])) == utf8.RuneError {
+				return `\ufffd`
+			}
+			return escape
+		})
 	}
-	s, text := quoted[1:len(quoted)-1], make([]byte, 0, len(quoted))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' {
-			text = append(text, s[i])
-			continue
-		}
-		i++
-		if at := strings.IndexByte(`bfnrt`, s[i]); at >= 0 {
-			text = append(text, "\b\f\n\r\t"[at])
-			continue
-		}
-		if s[i] != 'u' {
-			text = append(text, s[i])
-			continue
-		}
-		r := codeUnit(s[i+1:])
-		i += 4
-		if utf16.IsSurrogate(r) && strings.HasPrefix(s[i+1:], `\u`) {
-			r = utf16.DecodeRune(r, codeUnit(s[i+3:]))
-			i += 6
-		}
-		text = utf8.AppendRune(text, r)
-	}
-	return string(text)
+	return jsonlex.Text(quoted)
 }
 
 func codeUnit(hex string) rune {
@@ -136,9 +123,9 @@ func codeUnit(hex string) rune {
 	return rune(unit)
 }
 
-// marshal writes JSON with sorted keys and without HTML escapes. It fails for a
+// Marshal writes JSON with sorted keys and without HTML escapes. It fails for a
 // number beyond float64.
-func marshal(value any) ([]byte, error) {
+func Marshal(value any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
@@ -146,4 +133,13 @@ func marshal(value any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
+}
+
+// Shorten cuts a text to fit in a line.
+func Shorten(text string) string {
+	const most = 120
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -24,10 +24,8 @@ const (
 type Outcome struct {
 	Messages []Message
 	Refusal  *Refusal
-	// Closed is a connection that is closed without a response.
-	Closed bool
-	// After is how long the real transformation takes for it.
-	After time.Duration
+	Closed   bool          // a connection that is closed without a response
+	After    time.Duration // how long the real transformation takes for it
 	// Spreads says that requests of the same call to the transformer get the same
 	// response.
 	Spreads bool
@@ -84,9 +82,8 @@ func transformed(result brazesource.Result) ([]Message, *Refusal) {
 	size := len(`{"batch":[]}`) + max(len(result.Messages)-1, 0) // the commas
 	messages := make([]Message, 0, len(result.Messages))
 	for _, made := range result.Messages {
-		found := fields{
-			kind: `"track"`, event: made.Event, userID: made.UserID, anonymousID: made.AnonymousID, messageID: made.MessageID,
-		}
+		var found fields
+		find(made.JSON, found.named)
 		m, ok := found.message(made.Raw, made.JSON)
 		if !ok {
 			return nil, NoIdentity
