@@ -92,7 +92,7 @@ func TestMistakesInConditionsAreNamed(t *testing.T) {
 		"errors<many":   `"many"`,
 		"errors<-1":     `"-1"`,
 		"errors<NaN":    `"NaN"`,
-		"rate>90%":      "not a share",
+		"rate>90%":      `"90%" is no number that rate can have`,
 		"p99<10%":       "with its unit",
 		"service_late<": "unknown name",
 	} {

@@ -1,16 +1,17 @@
 package load
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	text "text/template"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -126,14 +127,6 @@ func (l Latencies) byName() map[string]float64 {
 	return map[string]float64{"p50": l.P50, "p90": l.P90, "p95": l.P95, "p99": l.P99, "p999": l.P999, "max": l.Max, "mean": l.Mean}
 }
 
-func process(cpu, wall time.Duration) Process {
-	p := Process{CPUSeconds: cpu.Seconds()}
-	if wall > 0 {
-		p.CPUShare = p.CPUSeconds / wall.Seconds() / float64(runtime.GOMAXPROCS(0))
-	}
-	return p
-}
-
 // report is called after all workers have ended.
 func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
@@ -147,7 +140,7 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 		Events: rec.measured.EventCounts, Warmed: rec.warm.EventCounts,
 		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(rec.times.service), Intended: latenciesOf(rec.times.intended)},
-		Series:  rec.series, Percentiles: curve(rec.times),
+		Series:  rec.series, Percentiles: curveOf(rec.times),
 	}
 	if out.measured > 0 {
 		out.Rate = Rates{Reached: float64(rec.rated.Sent) / out.measured, Acked: float64(rec.rated.Acked) / out.measured}
@@ -213,8 +206,8 @@ func (r *Report) warning() string {
 	return ""
 }
 
-// curve returns percentiles at about even steps of the plot's axis; see nines.
-func curve(t times) []CurvePoint {
+// curveOf returns percentiles at about even steps of the plot's axis.
+func curveOf(t times) []CurvePoint {
 	if t.intended.TotalCount() == 0 {
 		return nil
 	}
@@ -264,9 +257,9 @@ type fact struct{ Name, Value string }
 
 // counts writes several numbers.
 func counts(numbers ...uint64) string {
-	texts := make([]string, len(numbers))
-	for i, n := range numbers {
-		texts[i] = progress.Grouped(n)
+	var texts []string
+	for _, n := range numbers {
+		texts = append(texts, progress.Grouped(n))
 	}
 	return strings.Join(texts, " · ")
 }
@@ -300,8 +293,7 @@ func (r *Report) facts() []fact {
 }
 
 // answers are the batches by status, and those without an answer by cause.
-func (r *Report) answers() []fact {
-	var all []fact
+func (r *Report) answers() (all []fact) {
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
 		all = append(all, fact{status, batches(r.Statuses[status])})
 	}
@@ -319,75 +311,72 @@ func batches(n uint64) string {
 	return progress.Grouped(n) + " batches"
 }
 
-// WriteText writes the report for people to read in a terminal.
-func (r *Report) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "target\t%s\n", r.Target)
-	fmt.Fprintf(t, "model\t%s, rate %s, seed %d\n", r.Model, r.Pace, r.Seed)
-	for _, f := range r.facts() {
-		fmt.Fprintf(t, "%s\t%s\n", f.Name, f.Value)
-	}
-	if r.Model == "open" {
-		writeLatency(t, "intended", r.Latency.Intended)
-	}
-	writeLatency(t, "service", r.Latency.Service)
-	for _, a := range r.answers() {
-		fmt.Fprintf(t, "answers\t%s: %s\n", a.Name, a.Value)
-	}
-	for i, refused := range r.Refused {
-		if i == maxRefused {
-			fmt.Fprintf(t, "refused\tand %d more; all are in --report FILE.json\n", len(r.Refused)-i)
-			break
-		}
-		fmt.Fprintf(t, "refused\t%s: %s\n", refused.name(), refused.Answer)
-	}
-	r.writeVerify(t)
-	for _, x := range r.Thresholds {
-		word := "holds"
-		if !x.OK {
-			word = "FAILED"
-		}
-		fmt.Fprintf(t, "threshold\t%s %s: %s\n", x.Expression, word, x.Actual)
-	}
-	if warning := r.warning(); warning != "" {
-		fmt.Fprintf(t, "warning\t%s\n", warning)
-	}
-	if r.Interrupted {
-		fmt.Fprintf(t, "interrupted\tthe figures are those until then\n")
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+// measure is a row of the table of latencies.
+type measure struct {
+	Name string
+	Latencies
 }
 
-func (r *Report) writeVerify(w io.Writer) {
-	v := r.Verify
-	if v == nil || v.Problem != "" {
-		return
+// latencies are the rows of the answers and those of the far end.
+func (r *Report) latencies() (answers, far []measure) {
+	if r.Model == "open" {
+		answers = append(answers, measure{"intended", r.Latency.Intended})
 	}
-	for _, id := range v.LostIDs {
-		fmt.Fprintf(w, "lost\t%s\n", id)
+	answers = append(answers, measure{"service", r.Latency.Service})
+	if v := r.Verify; v != nil && v.Problem == "" {
+		far = []measure{{"answer to far end", v.FromAnswer}, {"intended to far end", v.FromIntended}}
 	}
-	writeLatency(w, "answer to far end", v.FromAnswer)
-	writeLatency(w, "intended to far end", v.FromIntended)
+	return answers, far
 }
 
 // maxRefused is how many refusals the text report lists.
 const maxRefused = 20
 
-// name is the type, the status and how much was refused.
-func (r *Refusal) name() string {
-	return fmt.Sprintf("%s %d, %s, %s", r.Type, r.Status, batches(r.Batches), progress.Count("events")(int64(r.Events)))
+//go:embed report.txt.tmpl
+var textReport string
+
+//go:embed report.html.tmpl
+var pageReport string
+
+// WriteText writes the report for people to read in a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	page, err := text.New("report").Funcs(functions()).Parse(textReport)
+	if err == nil {
+		err = page.Execute(t, r.view())
+	}
+	if err = cmp.Or(err, t.Flush()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }
 
-func writeLatency(w io.Writer, name string, l Latencies) {
-	if l == (Latencies{}) {
-		fmt.Fprintf(w, "%s\tnone\n", name)
-		return
+// WriteHTML writes the report as one page that loads nothing from elsewhere.
+func (r *Report) WriteHTML(w io.Writer) error {
+	return reportfile.Page(w, pageReport, functions(), r.view())
+}
+
+// functions are those of the templates.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"ms": millis, "count": progress.Grouped[uint64], "rate": rateText, "batches": batches,
+		"px": func(v float64, more ...float64) string {
+			for _, d := range more {
+				v += d
+			}
+			return strconv.FormatFloat(v, 'f', 1, 64)
+		},
 	}
-	fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
-		millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), millis(l.Mean))
+}
+
+// view is what the templates show.
+func (r *Report) view() map[string]any {
+	answers, far := r.latencies()
+	return map[string]any{
+		"R": r, "Started": r.Started.Format(time.DateTime) + " UTC", "Facts": r.facts(), "Latencies": answers, "Far": far,
+		"Status": r.answers(), "Warning": r.warning(), "Plots": r.plots(),
+		"Refused": r.Refused[:min(len(r.Refused), maxRefused)], "More": max(0, len(r.Refused)-maxRefused),
+	}
 }
 
 func rateText(v float64) string {
@@ -395,20 +384,4 @@ func rateText(v float64) string {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return progress.Grouped(uint64(v + 0.5))
-}
-
-//go:embed report.html.tmpl
-var pageText string
-
-// WriteHTML writes the report as one page that loads nothing from elsewhere.
-func (r *Report) WriteHTML(w io.Writer) error {
-	functions := template.FuncMap{"ms": millis, "count": progress.Grouped[uint64], "rate": rateText}
-	return reportfile.Page(w, pageText, functions, map[string]any{
-		"R":       r,
-		"Started": r.Started.Format(time.DateTime) + " UTC",
-		"Facts":   r.facts(),
-		"Plots":   r.plots(),
-		"Status":  r.answers(),
-		"Warning": r.warning(),
-	})
 }

@@ -167,7 +167,7 @@ func TestReportsWithoutMeasurements(t *testing.T) {
 		require.Regexp(t, `(?m)^`+name+` +none$`, text.String())
 	}
 	require.NoError(t, r.WriteHTML(&page))
-	for _, name := range []string{"intended", "service", "answer → far end", "intended → far end"} {
+	for _, name := range []string{"intended", "service", "answer to far end", "intended to far end"} {
 		require.Contains(t, page.String(), `<tr><td>`+name+`</td><td class="n" colspan="6">none</td></tr>`)
 	}
 	require.Equal(t, 3, strings.Count(page.String(), `<b>none</b>`), "of the tiles")

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,10 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 
 	report := r.report(start, ended)
 	report.Interrupted = ctx.Err() != nil
-	report.Process = process(cpu, ended)
+	report.Process = Process{CPUSeconds: cpu.Seconds()}
+	if ended > 0 {
+		report.Process.CPUShare = cpu.Seconds() / ended.Seconds() / float64(runtime.GOMAXPROCS(0))
+	}
 	report.Verify = stopFollowing()
 	report.judge(r)
 	return report, nil
