@@ -2,6 +2,7 @@ package scenario
 
 import (
 	_ "embed"
+	"fmt"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ type Outcome struct {
 	After Span
 }
 
+// String writes the Outcome as YAML.
+func (o Outcome) String() string { return fmt.Sprintf("{share: %s, after: %s}", o.Share, o.After) }
+
 // Outcomes are all outcomes, by group and name, as in email.open.
 type Outcomes map[string]Outcome
 
@@ -25,6 +29,8 @@ type Known struct {
 	// Source is where the share comes from: an assumption, as for all times, or of
 	// the order of published averages.
 	Source string
+	// Group and Short are the parts of Name.
+	Group, Short string
 }
 
 // Times in seconds.
@@ -45,6 +51,7 @@ func KnownOutcomes() (all []Known) {
 	for row := range strings.Lines(table) {
 		cells := strings.Split(strings.Trim(row, "| \n"), " | ")
 		k := Known{Name: strings.Trim(cells[0], "`"), What: cells[1], Source: "assumption"}
+		k.Group, k.Short, _ = strings.Cut(k.Name, ".")
 		share, average := strings.CutSuffix(cells[2], "*")
 		if average {
 			k.Source = "assumption, of the order of published industry averages; not checked against a source"

@@ -14,11 +14,13 @@
 package scenario
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"text/template"
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 )
@@ -150,6 +152,27 @@ func Load(nameOrPath string) (*Scenario, error) {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
 	return Parse(nameOrPath, text)
+}
+
+//go:embed scenario.yaml.tmpl
+var yamlText string
+
+// YAML writes the whole scenario, every value with what it means and where it
+// comes from. Parse reads it back.
+func (s *Scenario) YAML() ([]byte, error) {
+	list := func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ", ") }
+	page, err := template.New("scenario").Funcs(template.FuncMap{"list": list}).Parse(yamlText)
+	if err != nil {
+		return nil, fmt.Errorf("scenario: %w", err)
+	}
+	var out bytes.Buffer
+	err = page.Execute(&out, struct {
+		*Scenario
+		Default       string
+		KnownStarts   []Start
+		KnownOutcomes []Known
+	}{s, Default, KnownStarts(), KnownOutcomes()})
+	return out.Bytes(), err
 }
 
 // Start is something that begins without a cause.
