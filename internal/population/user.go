@@ -46,16 +46,16 @@ func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index
 // PlaceOf is where Person(index, life) lives.
 func (p *Population) PlaceOf(index, life uint64) *Place {
 	d := p.draw.With(keyUser).With(index%p.users + life*p.users)
-	return &p.places[d.With(4).N(len(p.places))]
+	return &p.texts.Places[d.With(4).N(len(p.texts.Places))]
 }
 
 // Offsets are the different Offsets of the places, in no special order, but
 // always the same.
 func (p *Population) Offsets() []int {
 	var list []int
-	for i := range p.places {
-		if !slices.Contains(list, p.places[i].Offset) {
-			list = append(list, p.places[i].Offset)
+	for i := range p.texts.Places {
+		if !slices.Contains(list, p.texts.Places[i].Offset) {
+			list = append(list, p.texts.Places[i].Offset)
 		}
 	}
 	return list
@@ -83,7 +83,7 @@ func (p *Population) OnDevice(u User, device int) User {
 	d := u.draw.With(17).With(uint64(device))
 	others := []Platform{Web, IOS, Android, Web, TVOS, Kindle, Roku, Web}
 	u.App = p.apps[Pick(d, others)]
-	kinds := p.models[u.App.Platform]
+	kinds := p.texts.Models[u.App.Platform]
 	u.Model, u.device = &kinds[d.With(1).N(len(kinds))], device
 	return u
 }
@@ -99,13 +99,13 @@ func (u *User) deviceDraw(key uint64) Draw {
 func (p *Population) user(index uint64) User {
 	d := p.draw.With(keyUser).With(index)
 	app := p.apps[platformOf(index)]
-	kinds := p.models[app.Platform]
+	kinds := p.texts.Models[app.Platform]
 	return User{
 		Index:      index,
 		First:      Pick(d.With(1), p.firstNames),
 		Last:       Pick(d.With(2), p.lastNames),
 		Gender:     Pick(d.With(3), p.genders),
-		Place:      &p.places[d.With(4).N(len(p.places))],
+		Place:      &p.texts.Places[d.With(4).N(len(p.texts.Places))],
 		App:        app,
 		Model:      &kinds[d.With(5).N(len(kinds))],
 		Identified: !d.With(6).Chance(p.anonymousPercent),
