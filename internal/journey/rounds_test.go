@@ -494,7 +494,7 @@ func TestAppendFixed(t *testing.T) {
 }
 
 func TestStrangeAndHugeObjects(t *testing.T) {
-	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, customProperties, true)
+	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, valueFuncs()["custom_properties"], true)
 	m := &moment{pop: population.New(population.Config{Seed: 1}), StoryEvent: StoryEvent{Time: Reference().Unix()}}
 	m.User = m.pop.User(1)
 	huge, all := 0, new(strings.Builder)

@@ -49,6 +49,27 @@ func aligned(with string, list ...string) valueFunc {
 	return drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(list...))
 }
 
+// among chooses one of several ways to make a value.
+func among(values ...valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return population.Pick(d, values)(dst, m, d) }
+}
+
+// with makes values by a draw that is derived from the field's own.
+func with(key uint64, value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return value(dst, m, d.With(key)) }
+}
+
+// filled is a JSON text with a value in each place of $.
+func filled(json string, values ...valueFunc) valueFunc {
+	parts := strings.Split(json, "$")
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		for i, value := range values {
+			dst = value(append(dst, parts[i]...), m, d)
+		}
+		return append(dst, parts[len(values)]...)
+	}
+}
+
 // chance is true in percent of a hundred.
 func chance(percent int) valueFunc {
 	return func(dst []byte, _ *moment, d population.Draw) []byte {
@@ -112,6 +133,11 @@ func text(of func(m *moment, d population.Draw) string) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte { return appendString(dst, of(m, d)) }
 }
 
+// raw is text that is no value of its own.
+func raw(of func(m *moment, d population.Draw) string) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return append(dst, of(m, d)...) }
+}
+
 // escaped is a JSON object as a string.
 func escaped(object valueFunc) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte {
@@ -119,6 +145,11 @@ func escaped(object valueFunc) valueFunc {
 		return appendString(dst, string(m.scratch))
 	}
 }
+
+var (
+	city     = text(func(m *moment, _ population.Draw) string { return m.User.Place.City })
+	language = text(func(m *moment, _ population.Draw) string { return m.User.Place.Language })
+)
 
 func userValues() map[string]valueFunc {
 	return map[string]valueFunc{
@@ -130,8 +161,8 @@ func userValues() map[string]valueFunc {
 		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
 		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
 		"country":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
-		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
-		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
+		"home_city":        city,
+		"language":         language,
 		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
 		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
 			other := m.pop.User(d.Bits() % m.pop.Users())

@@ -2,7 +2,6 @@ package journey
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
@@ -46,7 +45,7 @@ func sourceValues() map[string]valueFunc {
 		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
 		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
-		"suspected_bot_click_reason": botReasons,
+		"suspected_bot_click_reason": among(fixed(`["user_agent"]`), fixed(`["ip_address"]`), fixed(`["user_agent","rapid_clicks"]`), fixed(`["honeypot_link"]`)),
 		"url":                        link,
 		"short_url":                  hex("https://brz.example.com/", 8),
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
@@ -62,13 +61,18 @@ func sourceValues() map[string]valueFunc {
 func messageValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"conversion_behavior_index": whole(0, 3),
-		"conversion_behavior":       escaped(conversionBehavior),
-		"message_extras":            escaped(messageExtras),
-		"button_string":             oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
-		"card_id":                   uuid,
-		"content_card_id":           uuid,
-		"banner_placement_id":       oneOf("home_top", "cart_footer", "profile_header", "search_results"),
-		"feature_flag_id_name":      oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
+		"conversion_behavior": escaped(among(
+			filled(`{"type":"Makes Purchase","window":259200,"product":$}`, with(1, productName)),
+			filled(`{"type":"Starts Session","window":86400,"app_ids":[$]}`, text(func(m *moment, _ population.Draw) string { return m.User.App.ID })),
+			fixed(`{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`),
+		)),
+		"message_extras": escaped(filled(`{"template":$,"segment":$,"language":$}`,
+			hex("tpl_", 8), with(1, oneOf("new", "loyal", "lapsed \"90 days\"", "VIP ⭐")), language)),
+		"button_string":        oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
+		"card_id":              uuid,
+		"content_card_id":      uuid,
+		"banner_placement_id":  oneOf("home_top", "cart_footer", "profile_header", "search_results"),
+		"feature_flag_id_name": oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
 		"live_activity_event_type": text(func(m *moment, d population.Draw) string {
 			if m.flip("live activity runs", 60) {
 				return []string{"update", "end"}[d.N(2)]
@@ -77,6 +81,15 @@ func messageValues() map[string]valueFunc {
 		}),
 	}
 }
+
+// ipv4 is an address from the blocks that RFC 5737 keeps for documentation.
+var ipv4 = filled(`"$$"`, with(1, among(fixed("192.0.2."), fixed("198.51.100."), fixed("203.0.113."))), whole(1, 254))
+
+// link leads to a product, with the campaign's tracking.
+var link = filled(`"https://www.$/products/$?utm_source=braze&utm_medium=$"`,
+	raw(func(m *moment, _ population.Draw) string { return m.pop.Domain }),
+	raw(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Products).ID }),
+	raw(func(m *moment, _ population.Draw) string { return string(m.channel) }))
 
 // group is the subscription group that a message was sent to.
 func group(m *moment) *population.Group {
@@ -101,41 +114,6 @@ func progression(m *moment, d population.Draw) string {
 	return []string{"entered", "advanced", "delayed"}[d.N(3)]
 }
 
-var combination = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
-	for i := range uint64(3) {
-		dst = append(dst, byte('0'+d.With(i).N(4)), '_')
-	}
-	return dst[:len(dst)-1]
-})
-
-func conversionBehavior(dst []byte, m *moment, d population.Draw) []byte {
-	switch d.N(3) {
-	case 0:
-		dst = append(dst, `{"type":"Makes Purchase","window":259200,"product":`...)
-		return append(appendString(dst, population.Pick(d.With(1), m.pop.Products).Name), '}')
-	case 1:
-		dst = append(dst, `{"type":"Starts Session","window":86400,"app_ids":[`...)
-		return append(appendString(dst, m.User.App.ID), "]}"...)
-	default:
-		return append(dst, `{"type":"Performs Custom Event","window":259200,"custom_event_name":"checkout_finished"}`...)
-	}
-}
-
-func messageExtras(dst []byte, m *moment, d population.Draw) []byte {
-	dst = append(dst, `{"template":"tpl_`...)
-	dst = population.AppendHex(dst, d, 8)
-	dst = append(dst, `","segment":`...)
-	dst = appendString(dst, []string{"new", "loyal", "lapsed \"90 days\"", "VIP ⭐"}[d.With(1).N(4)])
-	dst = append(dst, `,"language":`...)
-	return append(appendString(dst, m.User.Place.Language), '}')
-}
-
-func botReasons(dst []byte, _ *moment, d population.Draw) []byte {
-	return append(dst, [...]string{
-		`["user_agent"]`, `["ip_address"]`, `["user_agent","rapid_clicks"]`, `["honeypot_link"]`,
-	}[d.N(4)]...)
-}
-
 // channelIdentifier is how the channel reaches the user.
 var channelIdentifier = quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
 	switch m.channel {
@@ -152,13 +130,6 @@ var channelIdentifier = quoted(func(dst []byte, m *moment, _ population.Draw) []
 
 func appendLineID(dst []byte, u *population.User) []byte {
 	return population.AppendHex(append(dst, 'U'), u.Draw("native_line_id"), 32)
-}
-
-// link leads to a product, with the campaign's tracking.
-func link(dst []byte, m *moment, d population.Draw) []byte {
-	dst = append(append(dst, `"https://www.`...), m.pop.Domain...)
-	dst = append(append(dst, "/products/"...), population.Pick(d, m.pop.Products).ID...)
-	return append(append(append(dst, "?utm_source=braze&utm_medium="...), m.channel...), '"')
 }
 
 func emailValues() map[string]valueFunc {
@@ -189,12 +160,6 @@ func emailValues() map[string]valueFunc {
 	}
 }
 
-// ipv4 is an address from the blocks that RFC 5737 keeps for documentation.
-func ipv4(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, [...]string{`"192.0.2.`, `"198.51.100.`, `"203.0.113.`}[d.With(1).N(3)]...)
-	return append(strconv.AppendInt(dst, int64(d.Between(1, 254)), 10), '"')
-}
-
 // phoneValues are the fields of SMS, RCS, WhatsApp and LINE.
 func phoneValues() map[string]valueFunc {
 	sender := text(func(m *moment, _ population.Draw) string { return group(m).Sender })
@@ -211,7 +176,15 @@ func phoneValues() map[string]valueFunc {
 		"category":             oneOf("opt-in", "opt-out", "help"),
 		"is_sms_fallback":      chance(15),
 		"message_body":         text(reply),
-		"media_urls":           mediaURLs,
+		// A medium that could not be kept is null, as Braze sends it.
+		"media_urls": filled(`["https://media.example.com/$.jpg"$]`, func(dst []byte, _ *moment, d population.Draw) []byte {
+			return population.AppendHex(dst, d, 24)
+		}, with(1, raw(func(_ *moment, d population.Draw) string {
+			if d.Chance(25) {
+				return ",null"
+			}
+			return ""
+		}))),
 		"media_id":             digits("5", 17),
 		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
 		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
@@ -223,7 +196,7 @@ func phoneValues() map[string]valueFunc {
 		"catalog_id":           digits("9", 15),
 		"template_name":        oneOf("order_update", "welcome_offer", "appointment_reminder"),
 		"quick_reply_text":     oneOf("Yes", "No, thanks", "Stop", "Sí"),
-		"flow_response_json":   escaped(flowResponse),
+		"flow_response_json":   escaped(filled(`{"flow_token":$,"rating":$,"comment":"très bien"}`, hex("", 16), with(1, whole(1, 5)))),
 	}
 }
 
@@ -245,20 +218,4 @@ func reply(m *moment, d population.Draw) string {
 		return []string{"STOP", "START", "HELP", "Yes!", "👍", "¿Cuándo llega mi pedido?"}[d.With(1).N(6)]
 	}
 	return population.Pick(d.With(2), m.pop.Sentences)
-}
-
-// mediaURLs holds null where a medium could not be kept, as Braze sends it.
-func mediaURLs(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `["https://media.example.com/`...)
-	dst = append(population.AppendHex(dst, d, 24), `.jpg"`...)
-	if d.With(1).Chance(25) {
-		dst = append(dst, ",null"...)
-	}
-	return append(dst, ']')
-}
-
-func flowResponse(dst []byte, _ *moment, d population.Draw) []byte {
-	dst = append(dst, `{"flow_token":"`...)
-	dst = population.AppendHex(dst, d, 16)
-	return append(append(append(dst, `","rating":`...), byte('1'+d.With(1).N(5))), `,"comment":"très bien"}`...)
 }

@@ -1,7 +1,6 @@
 package journey
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -10,12 +9,21 @@ import (
 // behaviorValues are the fields of what people do in the apps.
 func behaviorValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"name":                oneOf("checkout_started", "checkout_finished", "article_read", "Added to favourites", "level_up", "búsqueda"),
-		"custom_properties":   customProperties,
-		"purchase_properties": purchaseProperties,
-		"product_id":          text(func(m *moment, _ population.Draw) string { return product(m).ID }),
-		"currency":            text(func(m *moment, _ population.Draw) string { return m.User.Place.Currency }),
-		"price":               price,
+		"name": oneOf("checkout_started", "checkout_finished", "article_read", "Added to favourites", "level_up", "búsqueda"),
+		// Every kind of JSON value, nested, as customers send them along with custom events.
+		"custom_properties": filled(`{"basket_total":$,"category":$,"coupon":null,"gift":$,"item":$,"quantity":$,`+
+			`"store":{"city":$,"floor":$},"tags":["sale","näher"],"visited_at":"$"}`,
+			with(2, decimal(500, 90_000, 2)), text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Products).Category }),
+			with(3, chance(10)), productName, with(1, whole(1, 5)), city, with(4, whole(-1, 4)),
+			func(dst []byte, m *moment, _ population.Draw) []byte {
+				return time.Unix(m.Time, 0).UTC().AppendFormat(dst, time.RFC3339)
+			}),
+		"purchase_properties": filled(`{"category":$,"colour":$,"name":$,"quantity":$,"shipping":{"method":"standard","days":[2,3]}}`,
+			text(func(m *moment, _ population.Draw) string { return product(m).Category }), oneOf("red", "blå", "grün", "黒"),
+			text(func(m *moment, _ population.Draw) string { return product(m).Name }), with(1, whole(1, 3))),
+		"product_id": text(func(m *moment, _ population.Draw) string { return product(m).ID }),
+		"currency":   text(func(m *moment, _ population.Draw) string { return m.User.Place.Currency }),
+		"price":      price,
 		// The same for a user's sessions within half an hour.
 		"session_id":      drawn(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }, uuid),
 		"duration:number": decimal(1_000, 3_600_000, 3),
@@ -32,6 +40,9 @@ func behaviorValues() map[string]valueFunc {
 	}
 }
 
+// productName is that of any product.
+var productName = text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Products).Name })
+
 // product is the product of a purchase.
 func product(m *moment) *population.Product {
 	return pick(m.Draw.With(population.Key("product_id")), m.pop.Products)
@@ -42,59 +53,15 @@ func price(dst []byte, m *moment, _ population.Draw) []byte {
 	return appendFixed(dst, int64(product(m).Cents), m.User.Place.Decimals)
 }
 
-// customProperties holds every kind of JSON value, nested, as customers send
-// them along with custom events.
-func customProperties(dst []byte, m *moment, d population.Draw) []byte {
-	item := population.Pick(d, m.pop.Products)
-	dst = append(dst, `{"basket_total":`...)
-	dst = appendFixed(dst, int64(d.With(2).Between(500, 90_000)), 2)
-	dst = append(dst, `,"category":`...)
-	dst = appendString(dst, item.Category)
-	dst = append(dst, `,"coupon":null,"gift":`...)
-	dst = strconv.AppendBool(dst, d.With(3).Chance(10))
-	dst = append(dst, `,"item":`...)
-	dst = appendString(dst, item.Name)
-	dst = append(dst, `,"quantity":`...)
-	dst = strconv.AppendInt(dst, int64(d.With(1).Between(1, 5)), 10)
-	dst = append(dst, `,"store":{"city":`...)
-	dst = appendString(dst, m.User.Place.City)
-	dst = append(dst, `,"floor":`...)
-	dst = strconv.AppendInt(dst, int64(d.With(4).Between(-1, 4)), 10)
-	dst = append(dst, `},"tags":["sale","näher"],"visited_at":"`...)
-	dst = time.Unix(m.Time, 0).UTC().AppendFormat(dst, time.RFC3339)
-	return append(dst, `"}`...)
-}
-
-func purchaseProperties(dst []byte, m *moment, d population.Draw) []byte {
-	item := product(m)
-	dst = append(dst, `{"category":`...)
-	dst = appendString(dst, item.Category)
-	dst = append(dst, `,"colour":`...)
-	dst = appendString(dst, []string{"red", "blå", "grün", "黒"}[d.N(4)])
-	dst = append(dst, `,"name":`...)
-	dst = appendString(dst, item.Name)
-	dst = append(dst, `,"quantity":`...)
-	dst = strconv.AppendInt(dst, int64(d.With(1).Between(1, 3)), 10)
-	return append(dst, `,"shipping":{"method":"standard","days":[2,3]}}`...)
-}
-
 // profileValues are the fields of a change of a profile.
 func profileValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"archived":          chance(3),
-		"custom_attributes": escaped(customAttributes),
-		"update_source":     oneOf("REST API", "SDK", "CSV import", "Cloud Data Ingestion"),
-		"time_ms":           integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
+		"archived": chance(3),
+		"custom_attributes": escaped(filled(`{"loyalty_tier":$,"favourite_shop":$,"points":$}`,
+			oneOf("bronze", "silver", "gold"), city, with(1, whole(0, 4999)))),
+		"update_source": oneOf("REST API", "SDK", "CSV import", "Cloud Data Ingestion"),
+		"time_ms":       integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
 	}
-}
-
-func customAttributes(dst []byte, m *moment, d population.Draw) []byte {
-	dst = append(dst, `{"loyalty_tier":`...)
-	dst = appendString(dst, []string{"bronze", "silver", "gold"}[d.N(3)])
-	dst = append(dst, `,"favourite_shop":`...)
-	dst = appendString(dst, m.User.Place.City)
-	dst = append(dst, `,"points":`...)
-	return append(strconv.AppendInt(dst, int64(d.With(1).N(5000)), 10), '}')
 }
 
 // agentValues are the fields of the agent console: calls of models and tools.
@@ -126,7 +93,7 @@ func agentValues() map[string]valueFunc {
 		"provider_request_id":   hex("req_", 24),
 		"tool_name":             oneOf("get_user_attributes", "search_catalog", "get_current_time"),
 		"tool_call_id":          hex("call_", 24),
-		tool + "tool_arguments": escaped(toolArguments),
+		tool + "tool_arguments": escaped(filled(`{"query":$,"limit":5}`, productName)),
 	}
 }
 
@@ -144,12 +111,6 @@ const (
 	promptLow, promptHigh         = 200, 4000
 	completionLow, completionHigh = 20, 900
 )
-
-func toolArguments(dst []byte, m *moment, d population.Draw) []byte {
-	dst = append(dst, `{"query":`...)
-	dst = appendString(dst, population.Pick(d, m.pop.Products).Name)
-	return append(dst, `,"limit":5}`...)
-}
 
 // webhookValues are the fields of a webhook that failed.
 func webhookValues() map[string]valueFunc {

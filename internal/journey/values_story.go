@@ -34,8 +34,8 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 		"activity_id":         quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return population.AppendUpperUUID(dst, m.Root) }),
 		"update_token":        drawn(func(m *moment) population.Draw { return m.Root.With(1) }, hex("", 64)),
 		"duration:number":     integer(func(m *moment, _ population.Draw) int64 { return m.Time - max(m.Began, m.Time-86400) }),
-		"custom_properties":   roughly(rough, customProperties, true),
-		"purchase_properties": roughly(rough, purchaseProperties, false),
+		"custom_properties":   roughly(rough, all["custom_properties"], true),
+		"purchase_properties": roughly(rough, all["purchase_properties"], false),
 	})
 	maps.Copy(all, notedValues())
 	for name, thing := range namedThings() {

@@ -147,7 +147,7 @@ func optimizerValues() map[string]valueFunc {
 	}
 	return map[string]valueFunc{
 		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
-		"combination_token":         combination,
+		"combination_token":         filled(`"$_$_$"`, with(0, whole(0, 3)), with(1, whole(0, 3)), with(2, whole(0, 3))),
 		"is_active":                 chance(80),
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
 			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
