@@ -228,21 +228,27 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		return func() *Verification { return nil }
 	}
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var reader sync.WaitGroup
-	reader.Go(func() { r.far.run(reading, start) })
+	sent, over, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		r.far.run(reading, start, sent, over)
+	}()
 	return func() *Verification {
-		defer stop()
 		r.verifying.Store(true)
-		wait := ctx
+		close(sent)
+		interrupted := ctx.Done()
 		if ctx.Err() != nil {
-			wait = context.WithoutCancel(ctx)
+			interrupted = nil
 		}
-		wait, cancel := context.WithTimeout(wait, r.cfg.VerifyTimeout)
-		defer cancel()
-		r.far.await(wait)
+		select {
+		case <-done:
+		case <-interrupted:
+		case <-time.After(r.cfg.VerifyTimeout):
+		}
+		close(over)
+		defer time.AfterFunc(pageTimeout, stop).Stop()
+		<-done
 		stop()
-		reader.Wait()
-		r.far.settle(ctx)
 		r.far.client.CloseIdleConnections()
 		return r.far.verdict(r.cfg.Pace)
 	}
