@@ -16,6 +16,7 @@ type Graph struct {
 	Nodes []Node
 	Index map[string]int16 // by name
 	Paths [][]int16        // for each event type of the glossary, the nodes that lead to it
+	types map[string]int16 // index of each event type
 }
 
 // Node is one thing that can happen.
@@ -37,57 +38,61 @@ type Edge struct {
 	Ends  bool // the end of the session
 }
 
+// always is the outcome of what follows always and at once.
+const always = "always"
+
 // New compiles the plot. A retired type happens only where it is wanted. It
 // fails where the scenario lacks an outcome.
 func New(g *schemas.Glossary, s *scenario.Scenario, wanted []string) (*Graph, error) {
-	types := make(map[string]int16, len(g.Events))
+	out := &Graph{Index: make(map[string]int16), types: make(map[string]int16, len(g.Events))}
 	for i := range g.Events {
-		types[g.Events[i].Name] = int16(i)
+		out.types[g.Events[i].Name] = int16(i)
 	}
-	out := &Graph{Index: make(map[string]int16)}
-	all := story()
-	for _, f := range all {
-		out.node(f.node, types)
-		for _, c := range slices.Concat(f.groups...) {
-			out.node(c.to, types)
+	var from int16
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		what, follows := strings.CutPrefix(line, "\t")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !follows {
+			from = out.node(line)
+			continue
+		}
+		what, excluded := strings.CutPrefix(what, "else ")
+		outcome, what, _ := strings.Cut(what, " → ")
+		to, only, _ := strings.Cut(strings.TrimSuffix(what, ")"), " (")
+		o, ok := s.Outcomes[outcome]
+		if outcome == always {
+			o, ok = scenario.Outcome{Share: scenario.Whole}, true
+		}
+		if !ok {
+			return nil, fmt.Errorf("the scenario has no outcome %s: make it with scenario.Parse", outcome)
+		}
+		edge := Edge{out.node(to), o.Share, o.After, Condition(only), to == VisitEnd}
+		n := &out.Nodes[from]
+		if last := len(n.Groups) - 1; excluded {
+			n.Groups[last] = append(n.Groups[last], edge)
+		} else {
+			n.Groups = append(n.Groups, []Edge{edge})
 		}
 	}
-	for _, root := range Roots() {
-		out.node(root, types)
-	}
-	for _, f := range all {
-		n := &out.Nodes[out.Index[f.node]]
-		for _, group := range f.groups {
-			edges := make([]Edge, len(group))
-			for i, c := range group {
-				o, ok := s.Outcomes[c.outcome]
-				if c.outcome == always {
-					o, ok = scenario.Outcome{Share: scenario.Whole}, true
-				}
-				if !ok {
-					return nil, fmt.Errorf("the scenario has no outcome %s: make it with scenario.Parse", c.outcome)
-				}
-				edges[i] = Edge{out.Index[c.to], o.Share, o.After, c.only, c.to == VisitEnd}
-			}
-			n.Groups = append(n.Groups, edges)
-		}
-	}
-	out.findPaths(g, types, wanted)
+	out.findPaths(g, wanted)
 	return out, nil
 }
 
-// node adds a node once.
-func (g *Graph) node(name string, types map[string]int16) {
-	if _, known := g.Index[name]; known {
-		return
+// node finds or adds a node.
+func (g *Graph) node(name string) int16 {
+	if known, ok := g.Index[name]; ok {
+		return known
 	}
 	event, note, _ := strings.Cut(name, "#")
 	n := Node{Name: name, Type: -1, Allowed: anyPlatform, Note: note}
-	if typ, ok := types[event]; ok {
+	if typ, ok := g.types[event]; ok {
 		n.Type, n.Allowed, n.Device = typ, SetOf(PlatformsOf(event)...), OnDevice(event)
 	}
 	g.Index[name] = int16(len(g.Nodes))
 	g.Nodes = append(g.Nodes, n)
+	return g.Index[name]
 }
 
 // OnDevice says whether an event is one that a device reports, which it can
@@ -101,49 +106,33 @@ func OnDevice(event string) bool {
 
 // findPaths finds the shortest path from a root to each event type. No path has a
 // conversion for the message before, as there may be no such message.
-func (g *Graph) findPaths(glossary *schemas.Glossary, types map[string]int16, wanted []string) {
-	before := make([]int16, len(g.Nodes))
-	for i := range before {
-		before[i] = -2
-	}
+func (g *Graph) findPaths(glossary *schemas.Glossary, wanted []string) {
+	paths := make(map[int16][]int16) // to each node
 	var queue []int16
 	for _, root := range Roots() {
-		before[g.Index[root]] = -1
-		queue = append(queue, g.Index[root])
+		at := g.node(root)
+		paths[at] = []int16{at}
+		queue = append(queue, at)
 	}
-	g.Paths = make([][]int16, len(types))
-	for len(queue) > 0 {
-		at := queue[0]
-		queue = queue[1:]
-		if typ := g.Nodes[at].Type; typ >= 0 && g.Paths[typ] == nil {
-			g.Paths[typ] = backwards(before, at)
+	g.Paths = make([][]int16, len(glossary.Events))
+	for ; len(queue) > 0; queue = queue[1:] {
+		path := paths[queue[0]]
+		if typ := g.Nodes[queue[0]].Type; typ >= 0 && g.Paths[typ] == nil {
+			g.Paths[typ] = path
 		}
-		for _, group := range g.Nodes[at].Groups {
-			for _, e := range group {
-				if before[e.To] == -2 && e.Only != InWindowOfCampaign && e.Only != InWindowOfCanvas {
-					before[e.To] = at
-					queue = append(queue, e.To)
-				}
+		for _, e := range slices.Concat(g.Nodes[queue[0]].Groups...) {
+			if paths[e.To] == nil && e.Only != InWindowOfCampaign && e.Only != InWindowOfCanvas {
+				paths[e.To] = append(slices.Clip(path), e.To)
+				queue = append(queue, e.To)
 			}
 		}
 	}
-	for i, p := range g.Paths {
-		name := glossary.Events[i].Name
+	for i, e := range glossary.Events {
 		// A type that is not in the plot, such as one of a newer glossary, is a root.
-		if p == nil && (glossary.Events[i].Retired == "" || slices.Contains(wanted, name)) {
-			g.node(name, types)
-			g.Paths[i] = []int16{g.Index[name]}
+		if g.Paths[i] == nil && (e.Retired == "" || slices.Contains(wanted, e.Name)) {
+			g.Paths[i] = []int16{g.node(e.Name)}
 		}
 	}
-}
-
-// backwards is the path from a root to a node.
-func backwards(before []int16, at int16) []int16 {
-	var nodes []int16
-	for ; at >= 0; at = before[at] {
-		nodes = append([]int16{at}, nodes...)
-	}
-	return nodes
 }
 
 // PathPlatforms are the platforms on which everything of a path can happen.

@@ -2,30 +2,10 @@
 // and of steps without an event, prepared for one scenario.
 package plot
 
-import (
-	_ "embed"
-	"strings"
-)
+import _ "embed"
 
 //go:embed plot.txt
 var text string
-
-// from is a node and what may follow from it. The choices of one group exclude
-// each other and are tried in their order.
-type from struct {
-	node   string
-	groups [][]choice
-}
-
-// choice is one thing that may follow: the outcome of the scenario that says
-// how often and when, and the node.
-type choice struct {
-	outcome, to string
-	only        Condition
-}
-
-// always is the outcome of what follows always and at once.
-const always = "always"
 
 // Condition is what a choice requires.
 type Condition string
@@ -78,30 +58,3 @@ const (
 	AtAdvance    = "@advance"
 	AtPreference = "@preference"
 )
-
-// story is everything that can follow from something.
-func story() (all []from) {
-	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		what, follows := strings.CutPrefix(line, "\t")
-		switch {
-		case follows:
-			all[len(all)-1].add(what)
-		case !strings.HasPrefix(line, "#"):
-			all = append(all, from{node: line})
-		}
-	}
-	return all
-}
-
-// add reads a line of what may follow.
-func (f *from) add(line string) {
-	line, excluded := strings.CutPrefix(line, "else ")
-	outcome, line, _ := strings.Cut(line, " → ")
-	to, only, _ := strings.Cut(strings.TrimSuffix(line, ")"), " (")
-	c, last := choice{outcome, to, Condition(only)}, len(f.groups)-1
-	if excluded {
-		f.groups[last] = append(f.groups[last], c)
-		return
-	}
-	f.groups = append(f.groups, []choice{c})
-}
