@@ -304,19 +304,3 @@ func TestEmitTransforms(t *testing.T) {
 	require.Greater(t, removed, 500)
 	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: 1, Scenario: parsed(t, "field_transformations: {emial: hash}")}), `"emial"`)
 }
-
-func TestEmitDriftWithoutAScenario(t *testing.T) {
-	v, err := schemas.NewValidator()
-	require.NoError(t, err)
-	smooth, drifted := emitted(t, Emission{Events: 2000}), 0
-	for i, line := range emitted(t, Emission{Events: 2000, Drift: 100_000}) {
-		verdict := v.Event([]byte(line))
-		require.True(t, verdict.Valid)
-		if len(verdict.Drift) > 0 {
-			drifted++
-		} else {
-			require.Equal(t, smooth[i], line)
-		}
-	}
-	require.InDelta(t, 200, drifted, 60)
-}
