@@ -106,7 +106,7 @@ func (e *Emission) each(ctx context.Context, from source, sink func(event []byte
 		var name string
 		var at time.Time
 		var err error
-		if event, name, at, err = from.next(event[:0]); err != nil {
+		if event, name, at, err = from(event[:0]); err != nil {
 			return err
 		}
 		if err := sink(event, name, at); err != nil {
