@@ -18,41 +18,26 @@ import (
 type State string
 
 const (
-	// Draft is a Current that was never launched. It sends nothing, and
-	// nothing happens for it.
-	Draft State = "draft"
-	// Running is a Current that sends.
-	Running State = "running"
-	// Paused is a Current that was paused; its events wait.
-	Paused State = "paused"
+	Draft   State = "draft"   // never launched: it sends nothing, and nothing happens for it
+	Running State = "running" // it sends
+	Paused  State = "paused"  // its events wait
 	// Held is a Current that got 401, 403 or 404: the events of that request are
-	// lost, all others wait until the credentials are repaired and it is launched
-	// again.
+	// lost, all others wait until it is launched again.
 	Held State = "held"
 	// Stopped is a Current that Braze disabled after DisableAfter of trouble:
 	// new events are lost, and queued ones wait for a launch, for KeepFor.
 	Stopped State = "disabled"
-	// Closed is a Current that was deleted, or whose Server was closed.
-	Closed State = "closed"
+	Closed  State = "closed" // deleted, or its Server was closed
 )
 
 // Errors of a Current; test for them with errors.Is.
 var (
-	// ErrNotLaunched: the Current sends nothing before it is launched.
 	ErrNotLaunched = errors.New("the Current is not launched; launch it first")
-	// ErrHeld: the endpoint answered 401, 403 or 404. The events of that request
-	// are dropped, those that were not sent yet are kept.
-	ErrHeld = errors.New("the Current is held after 401, 403 or 404; correct its URL or token and launch it again")
-	// ErrDisabled: there was trouble for DisableAfter. New events are lost, and
-	// queued ones are kept for KeepFor.
-	ErrDisabled = errors.New("the Current was disabled after days of errors; repair its endpoint and launch it again")
-	// ErrQuota: the Test Currents have sent TestQuota events today. What is queued
-	// waits for midnight UTC.
-	ErrQuota = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
-	// ErrDropped: some events were dropped and will not be sent again.
-	ErrDropped = errors.New("events were dropped")
-	// ErrClosed: the Server was closed, or the Current deleted.
-	ErrClosed = errors.New("the Current was deleted, or the fake Braze was closed")
+	ErrHeld        = errors.New("the Current is held after 401, 403 or 404; correct its URL or token and launch it again")
+	ErrDisabled    = errors.New("the Current was disabled after days of errors; repair its endpoint and launch it again")
+	ErrQuota       = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
+	ErrDropped     = errors.New("events were dropped") // for good
+	ErrClosed      = errors.New("the Current was deleted, or the fake Braze was closed")
 )
 
 // LaunchError says that the endpoint rejected the probe of the credentials.

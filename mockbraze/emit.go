@@ -2,6 +2,7 @@ package mockbraze
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -17,16 +18,13 @@ import (
 
 // Emission is what Emit writes.
 type Emission struct {
-	// Events is how many events there are; not negative.
-	Events int
-	// Glossary has the event types; nil is the one that is built in.
-	Glossary *schemas.Glossary
+	Events   int               // not negative
+	Glossary *schemas.Glossary // nil is the one that is built in
 	// Types are the event types, as patterns; none means all current ones. Retired
 	// makes the types that Braze has retired, too.
 	Types   []string
 	Retired bool
-	// Seed decides what the events say.
-	Seed uint64
+	Seed    uint64
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
@@ -37,8 +35,7 @@ type Emission struct {
 	Drift scenario.Share
 	// Users replaces how many people the scenario has, unless it is 0.
 	Users uint64
-	// Progress is called now and then with how many more events were made; it
-	// may be nil.
+	// Progress is called now and then with how many more events were made, if not nil.
 	Progress func(more int)
 }
 
@@ -138,9 +135,8 @@ type batchWriter struct {
 
 // openBatch is a batch of one type that is not full yet.
 type openBatch struct {
-	body   []byte
-	events int
-	from   time.Time // of its oldest event
+	events []Event
+	from   time.Time // of the oldest
 }
 
 func (w *batchWriter) add(event []byte, name string, at time.Time) error {
@@ -156,13 +152,11 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 		w.byType[name] = b
 		w.open = append(w.open, b)
 	}
-	if b.events == 0 {
-		b.body, b.from = append(b.body[:0], bodyOpen...), at
-	} else {
-		b.body = append(b.body, ',')
+	if len(b.events) == 0 {
+		b.from = at
 	}
-	b.body = append(b.body, event...)
-	if b.events++; b.events == MaxBatch {
+	b.events = append(b.events, Event{Raw: bytes.Clone(event)})
+	if len(b.events) == MaxBatch {
 		return w.write(b)
 	}
 	return nil
@@ -171,7 +165,7 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 // flush writes the batches whose oldest event is not younger than limit.
 func (w *batchWriter) flush(limit time.Time) (err error) {
 	for _, b := range w.open {
-		if b.events > 0 && !b.from.After(limit) {
+		if len(b.events) > 0 && !b.from.After(limit) {
 			err = w.write(b) // an error stays for all later ones
 		}
 	}
@@ -179,7 +173,7 @@ func (w *batchWriter) flush(limit time.Time) (err error) {
 }
 
 func (w *batchWriter) write(b *openBatch) error {
-	b.events = 0
-	_, err := w.out.Write(append(b.body, bodyClose+"\n"...))
+	_, err := w.out.Write(append(bodyOf(b.events), '\n'))
+	b.events = b.events[:0]
 	return err
 }

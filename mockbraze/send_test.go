@@ -216,7 +216,7 @@ func TestSendEventsTakesAnything(t *testing.T) {
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
 		require.Equal(t, `{"events":[`+strings.Join(texts, ",")+`]}`, e.batches()[0].body)
-		require.Equal(t, e.batches()[0].body, string(appendBody(nil, events)))
+		require.Equal(t, e.batches()[0].body, string(bodyOf(events)))
 	})
 }
 
