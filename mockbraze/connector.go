@@ -77,10 +77,10 @@ type Connector struct {
 	quota    time.Time // until when the quota of Test Currents keeps events
 	types    []*ofType // in the order in which they came
 	byType   map[string]*ofType
-	agenda   agenda
-	batches  uint64 // made so far
-	busy     int    // requests in flight
-	launches uint64 // so far
+	agenda   []*batch // that wait to be sent, the next one first
+	batches  uint64   // made so far
+	busy     int      // requests in flight
+	launches uint64   // so far
 	random   *rand.Rand
 	counts   Counts
 	dropped  map[Reason]int64
@@ -103,19 +103,16 @@ func (c *Connector) ID() string { return c.id }
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
-	if c.State() == Closed {
-		return ErrClosed
-	}
 	a, err := c.test(ctx)
 	if err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.denies() || a.untrusted {
+	switch {
+	case a.denies() || a.untrusted:
 		return &LaunchError{Answer: a}
-	}
-	if c.state == Closed {
+	case c.state == Closed:
 		return ErrClosed
 	}
 	c.launches++
@@ -124,7 +121,7 @@ func (c *Connector) Launch(ctx context.Context) error {
 	for _, b := range c.agenda {
 		b.due = now
 	}
-	c.agenda.sort()
+	slices.SortFunc(c.agenda, (*batch).compare)
 	c.starting.Do(func() { c.server.running.Go(func() { c.loop(c.ctx) }) })
 	c.notify()
 	return nil
@@ -161,20 +158,13 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 // SetCredentials changes the URL and the token that are used from the next request on;
 // empty ones stay as they are. A held Current waits for the next Launch.
 func (c *Connector) SetCredentials(url, token string) error {
-	if err := checkToken(token); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if url != "" {
-		if err := checkURL(url); err != nil {
-			return err
-		}
-		c.url = url
+	url, token = cmp.Or(url, c.url), cmp.Or(token, c.token)
+	if err := cmp.Or(checkURL(url), checkToken(token)); err != nil {
+		return err
 	}
-	if token != "" {
-		c.token = token
-	}
+	c.url, c.token = url, token
 	c.notify()
 	return nil
 }
@@ -273,45 +263,27 @@ func (c *Connector) step() time.Duration {
 	now := c.server.clock.Now()
 	wait := time.Hour
 	if !c.trouble.IsZero() {
-		left := c.trouble.Add(DisableAfter).Sub(now)
-		if left <= 0 {
-			c.disable(now)
-		} else {
-			wait = min(wait, left)
-		}
+		wait = min(wait, c.trouble.Add(DisableAfter).Sub(now))
 	}
-	switch c.state {
-	case Stopped:
-		left := c.disabled.Add(KeepFor).Sub(now)
-		if left > 0 {
-			return min(wait, left)
-		}
-		c.expire()
-		return wait
-	case Running:
+	if wait <= 0 {
+		c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
+		c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
+		c.notify()
+		wait = time.Hour
+	}
+	switch left := c.disabled.Add(KeepFor).Sub(now); {
+	case c.state == Running:
 		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
-	default:
-		return wait
+	case c.state == Stopped && left > 0:
+		return min(wait, left)
+	case c.state == Stopped:
+		c.cut(0, now)
+		for _, b := range c.agenda {
+			c.dropAll(b, Expired)
+		}
+		c.agenda = nil
 	}
-}
-
-// expire drops all that is queued. The lock is held.
-func (c *Connector) expire() {
-	for _, b := range c.agenda {
-		c.dropAll(b, Expired)
-	}
-	for _, t := range c.types {
-		c.dropAll(&t.queue, Expired)
-		t.queue.take(len(t.queue.events))
-	}
-	c.agenda = nil
-}
-
-// disable is what Braze does after days of trouble. The lock is held.
-func (c *Connector) disable(now time.Time) {
-	c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
-	c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
-	c.notify()
+	return wait
 }
 
 // cut makes batches of queues whose oldest event has waited for age, and returns
@@ -338,7 +310,8 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
 			return left
 		}
-		b := c.agenda.next()
+		b := c.agenda[0]
+		c.agenda = slices.Delete(c.agenda, 0, 1)
 		if c.spec.TestCurrent && !b.counted {
 			if b = c.allowed(b, now); len(b.events) == 0 {
 				continue
@@ -391,7 +364,8 @@ func (c *Connector) plan(b *batch, due time.Time) {
 		b.number = c.batches
 	}
 	b.due = due
-	c.agenda.put(b)
+	i, _ := slices.BinarySearchFunc(c.agenda, b, (*batch).compare)
+	c.agenda = slices.Insert(c.agenda, i, b)
 }
 
 // send posts one batch and does what its response asks for.
@@ -434,9 +408,10 @@ func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
 	}
-	c.typeOf(b.typ).Sent += int64(len(b.events))
-	c.counts.Sent += int64(len(b.events))
-	c.counts.Queued -= int64(len(b.events))
+	n := int64(len(b.events))
+	c.typeOf(b.typ).Sent += n
+	c.counts.Sent += n
+	c.counts.Queued -= n
 	for _, n := range b.notes {
 		if n.outcome != nil {
 			n.outcome.Acked++
@@ -491,21 +466,17 @@ func (c *Connector) startTrouble(now time.Time) {
 	}
 }
 
-// dropAll drops the events of a batch. The lock is held.
+// dropAll counts the events of a batch as lost. The lock is held.
 func (c *Connector) dropAll(b *batch, reason Reason) {
+	t := c.typeOf(b.typ)
 	for _, n := range b.notes {
-		c.drop(c.typeOf(b.typ), n, reason)
-	}
-}
-
-// drop counts an event as lost. The lock is held.
-func (c *Connector) drop(t *ofType, n note, reason Reason) {
-	c.dropped[reason]++
-	t.Dropped[reason]++
-	c.counts.Queued--
-	if n.outcome != nil {
-		n.outcome.Dropped[reason]++
-		n.outcome.Pending--
+		c.dropped[reason]++
+		t.Dropped[reason]++
+		c.counts.Queued--
+		if n.outcome != nil {
+			n.outcome.Dropped[reason]++
+			n.outcome.Pending--
+		}
 	}
 }
 
@@ -584,23 +555,7 @@ func (b *batch) take(n int) *batch {
 	return part
 }
 
-// agenda holds the batches that wait to be sent, the next one first.
-type agenda []*batch
-
+// compare says which batch is sent first.
 func (b *batch) compare(o *batch) int {
 	return cmp.Or(b.due.Compare(o.due), cmp.Compare(b.number, o.number))
-}
-
-// sort restores the order after batches became due at another time.
-func (a agenda) sort() { slices.SortFunc(a, (*batch).compare) }
-
-func (a *agenda) put(b *batch) {
-	i, _ := slices.BinarySearchFunc(*a, b, (*batch).compare)
-	*a = slices.Insert(*a, i, b)
-}
-
-func (a *agenda) next() *batch {
-	b := (*a)[0]
-	*a = slices.Delete(*a, 0, 1)
-	return b
 }

@@ -46,7 +46,7 @@ func TestTenOfEachType(t *testing.T) {
 	for _, line := range lines {
 		verdict := validator.Event([]byte(line))
 		require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%v %v\n%s", verdict.Errors, verdict.Drift, line)
-		e := Event{Raw: []byte(line)}.complete()
+		e, _ := Event{Raw: []byte(line)}.complete()
 		count[e.Type]++
 		ids[e.ID] = true
 	}

@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,40 +32,23 @@ type Event struct {
 // drops larger ones ("over 900 KB").
 const MaxEventBytes = 900_000
 
-// head is what a Current needs to know of an event.
-type head struct {
-	Type any `json:"event_type"`
-	ID   any `json:"id"`
-	User struct {
-		ExternalID any `json:"external_user_id"`
-	} `json:"user"`
-}
-
-// complete fills in Type and ID where they are empty.
-func (e Event) complete() Event {
-	if e.Type != "" && e.ID != "" {
-		return e
+// complete fills in Type and ID where they are empty, and says whether the event's
+// user has an external id.
+func (e Event) complete() (Event, bool) {
+	var h struct {
+		Type any `json:"event_type"`
+		ID   any `json:"id"`
+		User struct {
+			ExternalID any `json:"external_user_id"`
+		} `json:"user"`
 	}
-	var h head
 	if json.Unmarshal(e.Raw, &h) != nil {
-		return e
+		return e, false
 	}
-	if name, ok := h.Type.(string); ok && e.Type == "" {
-		e.Type = name
-	}
-	if id, ok := h.ID.(string); ok && e.ID == "" {
-		e.ID = id
-	}
-	return e
-}
-
-// hasExternalID says whether the event's user has an external id.
-func (e Event) hasExternalID() bool {
-	var h head
-	if json.Unmarshal(e.Raw, &h) != nil {
-		return false
-	}
-	return h.User.ExternalID != nil && h.User.ExternalID != ""
+	name, _ := h.Type.(string)
+	id, _ := h.ID.(string)
+	e.Type, e.ID = cmp.Or(e.Type, name), cmp.Or(e.ID, id)
+	return e, h.User.ExternalID != nil && h.User.ExternalID != ""
 }
 
 // chunk is how many events Send makes at a time.
@@ -174,7 +158,7 @@ func (c *Connector) Flush() {
 func completed(events []Event) []Event {
 	list := make([]Event, len(events))
 	for i, e := range events {
-		list[i] = e.complete()
+		list[i], _ = e.complete()
 	}
 	return list
 }
@@ -251,11 +235,12 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 		e = c.transformed(e)
 		typ := c.typeOf(e.Type)
 		typ.Events++
+		lost := batch{typ: e.Type, notes: []note{n}}
 		switch q := &typ.queue; {
 		case len(e.Raw) > MaxEventBytes:
-			c.drop(typ, n, Oversized)
+			c.dropAll(&lost, Oversized)
 		case c.state == Stopped:
-			c.drop(typ, n, Disabled)
+			c.dropAll(&lost, Disabled)
 		default:
 			q.events, q.notes = append(q.events, e), append(q.notes, n)
 			if len(q.events) >= c.spec.Batch {
@@ -273,7 +258,7 @@ func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	}
 	kept := events[:0:0]
 	for _, e := range events {
-		if e.hasExternalID() {
+		if _, identified := e.complete(); identified {
 			kept = append(kept, e)
 		}
 	}
