@@ -2,6 +2,7 @@ package load
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -102,7 +103,7 @@ type recorder struct {
 	times    times
 	statuses map[string]uint64
 	failures map[string]uint64
-	refusals map[refusalKey]*Refusal
+	refusals map[refusalKey]Refusal
 	now      int // the current second
 	current  *span
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
@@ -116,7 +117,7 @@ type recorder struct {
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	return &recorder{
 		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
-		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
+		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]Refusal{},
 	}
 }
 
@@ -175,7 +176,9 @@ func (r *recorder) ended(b *batch) {
 		r.statuses[status]++
 	}
 	if t.Refused > 0 {
-		r.refuse(b)
+		key := refusalKey{b.typ, b.status}
+		refusal := r.refusals[key]
+		r.refusals[key] = Refusal{b.typ, b.status, refusal.Batches + 1, refusal.Events + t.Refused, cmp.Or(refusal.Answer, b.says)}
 	}
 }
 
@@ -194,27 +197,12 @@ type refusalKey struct {
 	status int
 }
 
-func (r *recorder) refuse(b *batch) {
-	key := refusalKey{b.typ, b.status}
-	refusal := r.refusals[key]
-	if refusal == nil {
-		refusal = &Refusal{Type: b.typ, Status: b.status, Answer: b.says}
-		r.refusals[key] = refusal
-	}
-	refusal.Batches++
-	refusal.Events += uint64(b.events)
-}
-
 // refused lists the refusals, those of the most events first.
 func (r *recorder) refused() []Refusal {
-	all := make([]Refusal, 0, len(r.refusals))
-	for _, refusal := range r.refusals {
-		all = append(all, *refusal)
-	}
-	slices.SortFunc(all, func(a, b Refusal) int {
+	all := slices.SortedFunc(maps.Values(r.refusals), func(a, b Refusal) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
 	})
-	return all
+	return append([]Refusal{}, all...) // none is an empty list
 }
 
 func outcome(b *batch) tally {
@@ -276,35 +264,25 @@ func (r *recorder) close() {
 	r.current = newSpan()
 }
 
-// recent are the latencies, from the intended instant, of the last whole seconds
-// and the current one. Batches in flight count with their wait so far, so that a
-// target that never answers shows.
-func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
+// state returns all counts so far, warm-up included; the latencies, from the intended
+// instant, of the last whole seconds and the current one; and the events a second sent
+// in the last two whole seconds. Batches in flight count with their wait so far, so that
+// a target that never answers shows.
+func (r *recorder) state(at time.Duration) (all tally, recent *hdrhistogram.Histogram, rate float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(at)
-	h := newHistogram(2)
-	h.Merge(r.current.intended)
-	for _, before := range r.window {
-		h.Merge(before)
+	all, recent = r.measured, newHistogram(2)
+	all.add(r.warm)
+	for _, h := range append(r.window, r.current.intended) {
+		recent.Merge(h)
 	}
 	for b := range r.inFlight {
-		record(h, at-b.due)
+		record(recent, at-b.due)
 	}
-	return h
-}
-
-// sum returns all counts so far, warm-up included, and the events a second sent in
-// the last two whole seconds.
-func (r *recorder) sum(at time.Duration) (all tally, rate float64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.advance(at)
-	all = r.measured
-	all.add(r.warm)
 	last := r.series[max(0, len(r.series)-2):]
 	for i := range last {
 		rate += float64(last[i].Sent) / float64(len(last))
 	}
-	return all, rate
+	return all, recent, rate
 }

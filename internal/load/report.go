@@ -20,8 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
-// Report is the result of a run. Figures leave the warm-up out, except Series and
-// Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
+// Report is the result of a run. docs/load.md describes its JSON.
 type Report struct {
 	Verdict     string    `json:"verdict"` // pass or fail
 	Target      string    `json:"target"`  // without the query
@@ -38,8 +37,8 @@ type Report struct {
 	Events   EventCounts       `json:"events"`
 	Warmed   EventCounts       `json:"warm_up_events"`
 	Batches  BatchCounts       `json:"batches"`
-	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
-	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
+	Statuses map[string]uint64 `json:"status"`
+	Refused  []Refusal         `json:"refused"`
 	Failures map[string]uint64 `json:"failures"` // batches without an answer, by cause
 	Latency  LatencyPair       `json:"latency"`
 	Rate     Rates             `json:"rate"`
@@ -77,8 +76,7 @@ type LatencyPair struct {
 	Intended Latencies `json:"intended,omitzero"` // from the intended instant to the answer
 }
 
-// Latencies are in milliseconds. Where nothing was measured all are zero, they are
-// not in the JSON, and the other reports say none.
+// Latencies are in milliseconds; all are zero where nothing was measured.
 type Latencies struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -100,9 +98,7 @@ type Rates struct {
 // Process is what the load generator itself used.
 type Process struct {
 	CPUSeconds float64 `json:"cpu_s"`
-	// CPUShare is CPUSeconds as a share of the CPU that this process may use: near 1
-	// the load generator slows itself down, and the figures are not the target's.
-	CPUShare float64 `json:"cpu_share"`
+	CPUShare   float64 `json:"cpu_share"` // of the CPU that this process may use
 }
 
 // CurvePoint is a point of the curve of percentiles.
@@ -151,22 +147,11 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 		batches.Intended = all - min(all, r.warmUntil)
 		batches.Dropped = batches.Intended - min(batches.Intended, batches.Started)
 		if due := (r.due(until) - c.WarmUp).Seconds(); out.measured > 0 && due > 0 {
-			out.Rate.Wanted = float64(r.eventsOf(batches.Intended)) / due
+			out.Rate.Wanted = float64(r.eventsOf(all)-r.eventsOf(r.warmUntil)) / due
 		}
 	}
 	out.Batches = batches
 	return out
-}
-
-// eventsOf is how many events so many batches after the warm-up hold; the last
-// of a number of events may not be full.
-func (r *Run) eventsOf(batches uint64) uint64 {
-	size := uint64(r.cfg.Batch)
-	all := (r.warmUntil + batches) * size
-	if r.cfg.Events > 0 {
-		all = min(all, r.cfg.Events)
-	}
-	return all - min(all, r.warmUntil*size)
 }
 
 // until is the instant up to which batches were to start. A run of a number of
@@ -207,17 +192,13 @@ func (r *Report) warning() string {
 }
 
 // curveOf returns percentiles at about even steps of the plot's axis.
-func curveOf(t times) []CurvePoint {
+func curveOf(t times) (points []CurvePoint) {
+	steps := []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100}
 	if t.intended.TotalCount() == 0 {
 		return nil
 	}
-	var points []CurvePoint
-	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
-		points = append(points, CurvePoint{
-			Percentile: p,
-			Service:    percentile(t.service, p),
-			Intended:   percentile(t.intended, p),
-		})
+	for _, p := range steps {
+		points = append(points, CurvePoint{Percentile: p, Service: percentile(t.service, p), Intended: percentile(t.intended, p)})
 	}
 	return points
 }

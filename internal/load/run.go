@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -66,12 +67,21 @@ func (r *Run) Target() string { return shown(r.target.url) }
 
 // batchesUntil is how many batches are to start before an instant.
 func (r *Run) batchesUntil(until time.Duration) uint64 {
-	events := r.cfg.Pace.Events(until)
-	if r.cfg.Events > 0 {
-		events = min(events, r.cfg.Events)
-	}
-	size := uint64(r.cfg.Batch)
+	events, size := min(r.cfg.Pace.Events(until), r.eventLimit()), uint64(r.cfg.Batch)
 	return events/size + min(1, events%size)
+}
+
+// eventsOf is how many events so many batches hold; the last may not be full.
+func (r *Run) eventsOf(batches uint64) uint64 {
+	return min(batches*uint64(r.cfg.Batch), r.eventLimit())
+}
+
+// eventLimit is how many events are sent at most.
+func (r *Run) eventLimit() uint64 {
+	if r.cfg.Events == 0 {
+		return math.MaxUint64
+	}
+	return r.cfg.Events
 }
 
 // Do sends the load and reports. It fails where the target is not allowed or the
@@ -204,11 +214,8 @@ func (r *Run) take() (b *batch, n, first uint64) {
 	if !ok {
 		return nil, 0, 0
 	}
-	b = &batch{typ: r.gen.Type(n), events: r.cfg.Batch, due: due, warm: n < r.warmUntil}
-	if r.cfg.Events > 0 {
-		b.events = int(min(uint64(b.events), r.cfg.Events-first))
-	}
-	return b, n, first
+	events := int(r.eventsOf(n+1) - r.eventsOf(n))
+	return &batch{typ: r.gen.Type(n), events: events, due: due, warm: n < r.warmUntil}, n, first
 }
 
 // overdue is how many batches have not begun though they are late already.
@@ -281,8 +288,7 @@ func (r *Run) Now() (p Progress, ok bool) {
 		p.Missing = r.far.lost()
 		return p, true
 	}
-	recent := r.rec.recent(p.Elapsed)
-	all, rate := r.rec.sum(p.Elapsed)
+	all, recent, rate := r.rec.state(p.Elapsed)
 	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
 	p.P50, p.P99 = percentile(recent, 50), percentile(recent, 99)
 	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
