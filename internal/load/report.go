@@ -182,15 +182,6 @@ func (r *Run) due(until time.Duration) time.Duration {
 	return until
 }
 
-// warning says that the figures are those of a few batches only.
-func (r *Report) warning() string {
-	if b := r.Batches; b.Started < b.Intended/2 {
-		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
-			progress.Grouped(b.Dropped), progress.Grouped(b.Intended), progress.Grouped(b.Started))
-	}
-	return ""
-}
-
 // curveOf returns percentiles at about even steps of the plot's axis.
 func curveOf(t times) (points []CurvePoint) {
 	steps := []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100}
@@ -355,7 +346,7 @@ func (r *Report) view() map[string]any {
 	answers, far := r.latencies()
 	return map[string]any{
 		"R": r, "Started": r.Started.Format(time.DateTime) + " UTC", "Facts": r.facts(), "Latencies": answers, "Far": far,
-		"Status": r.answers(), "Warning": r.warning(), "Plots": r.plots(),
+		"Status": r.answers(), "Plots": r.plots(),
 		"Refused": r.Refused[:min(len(r.Refused), maxRefused)], "More": max(0, len(r.Refused)-maxRefused),
 	}
 }

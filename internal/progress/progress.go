@@ -14,14 +14,16 @@ import (
 // Meter shows the progress of one piece of work. Make it with Start, and Stop
 // it. Add may be called from many goroutines.
 type Meter struct {
-	live   *Live
+	*Live
+
 	what   string
 	unit   Unit
 	total  int64
 	done   atomic.Int64
 	began  time.Time
-	before int64 // done at the last line
-	last   time.Time
+	before int64 // done at the line before, which was shown at previous
+
+	previous time.Time
 }
 
 // Unit formats a count.
@@ -30,43 +32,31 @@ type Unit func(n int64) string
 // Start begins to show the work called what on out; total is 0 where it is
 // unknown.
 func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
-	m := &Meter{what: what, unit: unit, total: total}
-	m.began = time.Now()
-	m.last = m.began
-	m.live = Show(out, m.show)
+	now := time.Now()
+	m := &Meter{what: what, unit: unit, total: total, began: now, previous: now}
+	m.Live = Show(out, m.line)
 	return m
 }
 
 // Add counts n more as done.
 func (m *Meter) Add(n int64) { m.done.Add(n) }
 
-// KeepLast is that of Live.
-func (m *Meter) KeepLast() { m.live.KeepLast() }
-
-// Stop ends it, with a last line where there were others.
-func (m *Meter) Stop() { m.live.Stop() }
-
-func (m *Meter) show(now time.Time) string {
-	done := m.done.Load()
-	line := m.line(done, now)
-	m.before, m.last = done, now
-	return line
-}
-
 // line has the rate since the last line; the time left follows from the average
 // rate.
-func (m *Meter) line(done int64, now time.Time) string {
+func (m *Meter) line(now time.Time) string {
+	done := m.done.Load()
 	text := m.what + ": " + m.unit(done)
 	if m.total > 0 {
 		text += fmt.Sprintf(" of %s (%d %%)", m.unit(m.total), done*100/m.total)
 	}
-	if seconds := now.Sub(m.last).Seconds(); seconds > 0 {
+	if seconds := now.Sub(m.previous).Seconds(); seconds > 0 {
 		text += fmt.Sprintf(", %s/s", m.unit(int64(float64(done-m.before)/seconds)))
 	}
 	if m.total > done && done > 0 {
 		left := time.Duration(float64(now.Sub(m.began)) * float64(m.total-done) / float64(done))
 		text += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
+	m.before, m.previous = done, now
 	return text
 }
 
