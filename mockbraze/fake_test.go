@@ -151,6 +151,18 @@ func opens(n int) []Event {
 	return list
 }
 
+// requireFailed looks at what became of the events of a send that failed.
+func requireFailed(t *testing.T, err, cause error, want Outcome) {
+	t.Helper()
+	var failed *SendError
+	require.ErrorAs(t, err, &failed)
+	require.ErrorIs(t, err, cause)
+	if want.Dropped == nil {
+		want.Dropped = map[Reason]int{}
+	}
+	require.Equal(t, want, failed.Outcome)
+}
+
 // consistent checks that a report adds up.
 func consistent(t *testing.T, r Report) {
 	t.Helper()
