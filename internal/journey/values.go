@@ -1,6 +1,8 @@
 package journey
 
 import (
+	_ "embed" // for values.json
+	"encoding/json"
 	"maps"
 	"strconv"
 	"strings"
@@ -13,12 +15,52 @@ import (
 // valueFuncs has how the values of each field are made, by the field's name, or by
 // "name:type" or "event type/name" where one name means several things.
 func valueFuncs() map[string]valueFunc {
-	all := make(map[string]valueFunc)
+	all := simpleValues()
 	for _, part := range []map[string]valueFunc{
-		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
-		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(), surveyValues(), optimizerValues(),
+		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(),
+		messageValues(), phoneValues(), webhookValues(), behaviorValues(), agentValues(), surveyValues(),
 	} {
 		maps.Copy(all, part)
+	}
+	return all
+}
+
+//go:embed values.json
+var valuesText []byte
+
+// simpleValues are those of values.json, which depend on nothing else: a text of a
+// list, a share of true in percent, a number from low to high (in units of 10^-n where
+// n is the third of its range), digits behind a prefix, or a UUID.
+func simpleValues() map[string]valueFunc {
+	var described map[string]struct {
+		OneOf       []string `json:"one_of"`
+		With        string   // fields that go together, such as a code and its text, name one field
+		Percent     int
+		Range       []int
+		Prefix      string
+		Hex, Digits int
+	}
+	if err := json.Unmarshal(valuesText, &described); err != nil {
+		panic("values.json: " + err.Error())
+	}
+	all := make(map[string]valueFunc)
+	for name, d := range described {
+		switch {
+		case d.With != "":
+			all[name] = aligned(d.With, d.OneOf...)
+		case len(d.OneOf) > 0:
+			all[name] = oneOf(d.OneOf...)
+		case d.Percent > 0:
+			all[name] = chance(d.Percent)
+		case len(d.Range) > 0:
+			all[name] = decimal(d.Range[0], d.Range[1], append(d.Range, 0)[2])
+		case d.Hex > 0:
+			all[name] = hex(d.Prefix, d.Hex)
+		case d.Digits > 0:
+			all[name] = digits(d.Prefix, d.Digits)
+		default:
+			all[name] = uuid
+		}
 	}
 	return all
 }
@@ -225,23 +267,18 @@ func tokenValues() map[string]valueFunc {
 		}))
 	}
 	return map[string]valueFunc{
-		"push_token":                          userText((*population.User).AppendPushToken),
-		"push_token_device_id":                userText((*population.User).AppendDeviceID),
-		"push_token_foreground_push_disabled": chance(10),
-		"push_token_provisionally_opted_in":   chance(15),
-		"push_token_created_at":               integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
-		"push_token_updated_at":               integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
-		"ios_push_token_apns_gateway":         whole(1, 2),
-		"push_to_start_token":                 token("push_to_start_token"),
-		"update_token":                        token("update_token"),
-		"web_push_token_public_key":           key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
-		"web_push_token_user_auth":            key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
-		"web_push_token_vapid_public_key":     key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
+		"push_token":                      userText((*population.User).AppendPushToken),
+		"push_token_device_id":            userText((*population.User).AppendDeviceID),
+		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_updated_at":           integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
+		"push_to_start_token":             token("push_to_start_token"),
+		"update_token":                    token("update_token"),
+		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
+		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
+		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
 		}),
-		"activity_attributes_type":    oneOf("DeliveryAttributes", "MatchAttributes", "RideAttributes"),
-		"live_activity_event_outcome": oneOf("Success", "Success", "Success", "Failure"),
 	}
 }
 

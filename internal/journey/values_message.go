@@ -36,20 +36,13 @@ func sourceValues() map[string]valueFunc {
 		"dispatch_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
 		"send_id":                    drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
 		"channel":                    text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
-		"in_control_group":           chance(10),
-		"is_canvas_entry":            chance(30),
 		"progression_type":           text(progression),
-		"exit_reason":                oneOf("exit_criteria", "audience_matched", "canvas_completed", "step_failed"),
 		"send_time":                  integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
-		"is_unique":                  chance(70),
 		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"subscription_status":        oneOf("Subscribed", "Unsubscribed"),
 		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
 		"suspected_bot_click_reason": among(fixed(`["user_agent"]`), fixed(`["ip_address"]`), fixed(`["user_agent","rapid_clicks"]`), fixed(`["honeypot_link"]`)),
 		"url":                        link,
-		"short_url":                  hex("https://brz.example.com/", 8),
-		"users.behaviors.subscription.GlobalStateChange/subscription_status": oneOf("Subscribed", "Unsubscribed", "Opted In"),
-		"channel_identifier": channelIdentifier,
+		"channel_identifier":         channelIdentifier,
 	}
 	for name, thing := range namedThings() {
 		all[name+"_id"] = text(func(m *moment, _ population.Draw) string { return thing(m).ID })
@@ -60,7 +53,19 @@ func sourceValues() map[string]valueFunc {
 
 func messageValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"conversion_behavior_index": whole(0, 3),
+		"esp": text(func(m *moment, _ population.Draw) string {
+			return population.Pick(m.pop.Draw("esp"), []string{"SparkPost", "SendGrid", "Amazon SES"})
+		}),
+		"from_domain": text(func(m *moment, _ population.Draw) string { return "mail." + m.pop.Domain }),
+		"sending_ip":  ipv4,
+		"recipient_domain": quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
+			m.scratch = m.User.AppendEmail(m.scratch[:0])
+			_, domain, _ := bytes.Cut(m.scratch, []byte{'@'})
+			return append(dst, domain...)
+		}),
+		"link_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
+			return population.AppendHex(dst, m.pop.Draw("links").With(uint64(d.N(40))), 24)
+		}),
 		"conversion_behavior": escaped(among(
 			filled(`{"type":"Makes Purchase","window":259200,"product":$}`, with(1, productName)),
 			filled(`{"type":"Starts Session","window":86400,"app_ids":[$]}`, text(func(m *moment, _ population.Draw) string { return m.User.App.ID })),
@@ -68,11 +73,6 @@ func messageValues() map[string]valueFunc {
 		)),
 		"message_extras": escaped(filled(`{"template":$,"segment":$,"language":$}`,
 			hex("tpl_", 8), with(1, oneOf("new", "loyal", "lapsed \"90 days\"", "VIP ⭐")), language)),
-		"button_string":        oneOf("Open the app", "See the offer", "Later", "Mehr erfahren"),
-		"card_id":              uuid,
-		"content_card_id":      uuid,
-		"banner_placement_id":  oneOf("home_top", "cart_footer", "profile_header", "search_results"),
-		"feature_flag_id_name": oneOf("new_checkout", "dark_mode", "loyalty_v2", "search_suggestions"),
 		"live_activity_event_type": text(func(m *moment, d population.Draw) string {
 			if m.flip("live activity runs", 60) {
 				return []string{"update", "end"}[d.N(2)]
@@ -132,34 +132,6 @@ func appendLineID(dst []byte, u *population.User) []byte {
 	return population.AppendHex(append(dst, 'U'), u.Draw("native_line_id"), 32)
 }
 
-func emailValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"esp": text(func(m *moment, _ population.Draw) string {
-			return population.Pick(m.pop.Draw("esp"), []string{"SparkPost", "SendGrid", "Amazon SES"})
-		}),
-		"from_domain": text(func(m *moment, _ population.Draw) string { return "mail." + m.pop.Domain }),
-		"ip_pool":     oneOf("marketing", "transactional", "warm-up"),
-		"sending_ip":  ipv4,
-		"recipient_domain": quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
-			m.scratch = m.User.AppendEmail(m.scratch[:0])
-			_, domain, _ := bytes.Cut(m.scratch, []byte{'@'})
-			return append(dst, domain...)
-		}),
-		"mailbox_provider": oneOf("Gmail", "Outlook", "Yahoo", "Apple iCloud", "GMX"),
-		"is_amp":           chance(5),
-		"is_drop":          chance(20),
-		"bounce_reason":    oneOf("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full", "421 4.7.0 Try again later, closing connection"),
-		"deferral_reason":  oneOf("451 4.7.1 Greylisted, please try again", "421 4.3.2 System not accepting network messages", "452 4.2.2 Over quota"),
-		"attempt_count":    whole(1, 8),
-		"link_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte { // stays with the link
-			return population.AppendHex(dst, m.pop.Draw("links").With(uint64(d.N(40))), 24)
-		}),
-		"has_url_parameters":    chance(60),
-		"link_aliasing_enabled": chance(50),
-		"link_alias":            oneOf("hero", "footer_unsubscribe", "product_1", "view_in_browser"),
-	}
-}
-
 // phoneValues are the fields of SMS, RCS, WhatsApp and LINE.
 func phoneValues() map[string]valueFunc {
 	sender := text(func(m *moment, _ population.Draw) string { return group(m).Sender })
@@ -173,8 +145,6 @@ func phoneValues() map[string]valueFunc {
 		"line_channel_name":    text(func(m *moment, _ population.Draw) string { return m.pop.Name + " official" }),
 		"native_line_id":       userText(func(u *population.User, dst []byte) []byte { return appendLineID(dst, u) }),
 		"bsuid":                userText(appendBSUID),
-		"category":             oneOf("opt-in", "opt-out", "help"),
-		"is_sms_fallback":      chance(15),
 		"message_body":         text(reply),
 		// A medium that could not be kept is null, as Braze sends it.
 		"media_urls": filled(`["https://media.example.com/$.jpg"$]`, func(dst []byte, _ *moment, d population.Draw) []byte {
@@ -185,18 +155,9 @@ func phoneValues() map[string]valueFunc {
 			}
 			return ""
 		}))),
-		"media_id":             digits("5", 17),
-		"error":                aligned("provider_error_code", "Unreachable destination handset", "Unknown destination handset", "Landline or unreachable carrier", "Message undeliverable"),
-		"provider_error_code":  aligned("provider_error_code", "30003", "30005", "30006", "131026"),
-		"provider_error_title": aligned("provider_error_code", "Unreachable destination", "Unknown destination", "Unreachable carrier", "Message undeliverable"),
-		"element_label":        oneOf("Yes, please", "Call us", "Show on map", "Später"),
-		"message_id":           messageID,
-		"in_reply_to":          messageID,
-		"flow_id":              digits("7", 15),
-		"catalog_id":           digits("9", 15),
-		"template_name":        oneOf("order_update", "welcome_offer", "appointment_reminder"),
-		"quick_reply_text":     oneOf("Yes", "No, thanks", "Stop", "Sí"),
-		"flow_response_json":   escaped(filled(`{"flow_token":$,"rating":$,"comment":"très bien"}`, hex("", 16), with(1, whole(1, 5)))),
+		"message_id":         messageID,
+		"in_reply_to":        messageID,
+		"flow_response_json": escaped(filled(`{"flow_token":$,"rating":$,"comment":"très bien"}`, hex("", 16), with(1, whole(1, 5)))),
 	}
 }
 

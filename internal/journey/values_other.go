@@ -6,10 +6,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// behaviorValues are the fields of what people do in the apps.
+// behaviorValues are the fields of what people do in the apps, and of their profiles.
 func behaviorValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"name": oneOf("checkout_started", "checkout_finished", "article_read", "Added to favourites", "level_up", "búsqueda"),
 		// Every kind of JSON value, nested, as customers send them along with custom events.
 		"custom_properties": filled(`{"basket_total":$,"category":$,"coupon":null,"gift":$,"item":$,"quantity":$,`+
 			`"store":{"city":$,"floor":$},"tags":["sale","näher"],"visited_at":"$"}`,
@@ -24,19 +23,17 @@ func behaviorValues() map[string]valueFunc {
 		"product_id": text(func(m *moment, _ population.Draw) string { return product(m).ID }),
 		"currency":   text(func(m *moment, _ population.Draw) string { return m.User.Place.Currency }),
 		"price":      price,
+		"custom_attributes": escaped(filled(`{"loyalty_tier":$,"favourite_shop":$,"points":$}`,
+			oneOf("bronze", "silver", "gold"), city, with(1, whole(0, 4999)))),
+		"time_ms": integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
 		// The same for a user's sessions within half an hour.
-		"session_id":      drawn(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }, uuid),
-		"duration:number": decimal(1_000, 3_600_000, 3),
-		"source":          oneOf("Organic", "Facebook Ads", "Google Ads", "TikTok", "Apple Search Ads"),
+		"session_id": drawn(func(m *moment) population.Draw { return m.User.Draw("session").With(uint64(m.Time / 1800)) }, uuid),
 		"latitude": func(dst []byte, m *moment, d population.Draw) []byte {
 			return appendFixed(dst, int64(m.User.Place.Lat+d.Between(-80_000, 80_000)), 6)
 		},
 		"longitude": func(dst []byte, m *moment, d population.Draw) []byte {
 			return appendFixed(dst, int64(m.User.Place.Lon+d.Between(-80_000, 80_000)), 6)
 		},
-		"altitude":     decimal(-50, 22_000, 1),
-		"ll_accuracy":  decimal(30, 9_000, 1),
-		"alt_accuracy": decimal(30, 900, 1),
 	}
 }
 
@@ -53,47 +50,20 @@ func price(dst []byte, m *moment, _ population.Draw) []byte {
 	return appendFixed(dst, int64(product(m).Cents), m.User.Place.Decimals)
 }
 
-// profileValues are the fields of a change of a profile.
-func profileValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"archived": chance(3),
-		"custom_attributes": escaped(filled(`{"loyalty_tier":$,"favourite_shop":$,"points":$}`,
-			oneOf("bronze", "silver", "gold"), city, with(1, whole(0, 4999)))),
-		"update_source": oneOf("REST API", "SDK", "CSV import", "Cloud Data Ingestion"),
-		"time_ms":       integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) }),
-	}
-}
-
 // agentValues are the fields of the agent console: calls of models and tools.
 func agentValues() map[string]valueFunc {
-	const executed, tool = "agentconsole.AgentExecuted/", "agentconsole.ToolInvocation/"
 	return map[string]valueFunc{
-		"agent_id":          text(func(m *moment, _ population.Draw) string { return agent(m).ID }),
-		"agent_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Name }),
-		"model_provider":    text(func(m *moment, _ population.Draw) string { return agent(m).Provider }),
-		"thinking_level":    oneOf("low", "medium", "high"),
-		"model_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
-		"duration:integer":  whole(80, 20_000),
-		"cache_hit":         chance(30),
-		"cache_tokens":      whole(0, 400),
-		"prompt_tokens":     whole(promptLow, promptHigh),
-		"completion_tokens": whole(completionLow, completionHigh),
-		"reasoning_tokens":  whole(0, 300),
-		"total_tokens":      integer(totalTokens),
-		"is_error":          flipped("is_error", 5),
-		executed + "error":  oneOf("The model did not answer in time", "Rate limit of the provider was reached"),
+		"agent_id":       text(func(m *moment, _ population.Draw) string { return agent(m).ID }),
+		"agent_name":     text(func(m *moment, _ population.Draw) string { return agent(m).Name }),
+		"model_provider": text(func(m *moment, _ population.Draw) string { return agent(m).Provider }),
+		"model_name":     text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
+		"total_tokens":   integer(totalTokens),
+		"is_error":       flipped("is_error", 5),
 		"input": text(func(m *moment, d population.Draw) string {
 			return "Write for " + m.User.First + ": " + population.Pick(d, m.pop.Sentences)
 		}),
-		"output":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
-		"invocation_id":         uuid,
-		"invocation_source":     oneOf("CanvasSteps::AgentStep", "Catalogs::AgentField", "AgentConsole::Preview"),
-		"llm_owned_by_customer": chance(25),
-		"request_id":            uuid,
-		"provider_request_id":   hex("req_", 24),
-		"tool_name":             oneOf("get_user_attributes", "search_catalog", "get_current_time"),
-		"tool_call_id":          hex("call_", 24),
-		tool + "tool_arguments": escaped(filled(`{"query":$,"limit":5}`, productName)),
+		"output": text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
+		"agentconsole.ToolInvocation/tool_arguments": escaped(filled(`{"query":$,"limit":5}`, productName)),
 	}
 }
 
@@ -127,10 +97,5 @@ func webhookValues() map[string]valueFunc {
 		"http_status_code": integer(func(_ *moment, d population.Draw) int64 {
 			return population.Pick(d, []int64{400, 401, 404, 429, 500, 503})
 		}),
-		"content_length":   whole(2, 4000),
-		"is_terminal":      chance(30),
-		"retry_count":      whole(0, 5),
-		"raw_response":     oneOf(`{"error":"unknown contact"}`, "Service Unavailable", "<html><body>502 Bad Gateway</body></html>"),
-		"webhook_duration": whole(20, 30_000),
 	}
 }

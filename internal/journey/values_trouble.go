@@ -14,7 +14,6 @@ func troubleValues() map[string]valueFunc {
 		// A retry is a message that a frequency cap, or a message of higher priority,
 		// held back, and that is tried again within its window. Braze publishes no
 		// list of the types; these are assumptions.
-		"retry_type": aligned("retry_type", "frequency_capped", "higher_priority_message"),
 		"retry_log": text(func(m *moment, _ population.Draw) string {
 			capped := capRule(m)
 			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
@@ -106,29 +105,30 @@ func tagRan(m *moment) bool {
 	return false
 }
 
-// surveyValues are the fields of surveys and landing pages.
+// surveyValues are the fields of surveys, landing pages, Content Optimizer, and of
+// Canvas steps that send people to another vendor.
 func surveyValues() map[string]valueFunc {
 	landing := func(m *moment) *population.Named {
 		return pick(m.Root.With(population.Key("landing_page_api_id")), m.pop.LandingPages) // id and name go together
 	}
+	destination := func(m *moment) *population.Named {
+		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
+	}
 	return map[string]valueFunc{
-		"landing_page_api_id":      text(func(m *moment, _ population.Draw) string { return landing(m).ID }),
-		"landing_page_name":        text(func(m *moment, _ population.Draw) string { return landing(m).Name }),
-		"liquid_enabled":           chance(40),
-		"target":                   oneOf("button_primary", "hero_image", "footer_link"),
-		"survey_id":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
-		"survey_session_id":        uuid,
-		"response_id":              uuid,
-		"question_reporting_id":    oneOf("satisfaction", "reason_for_leaving", "favourite_category"),
-		"survey_completion_status": oneOf("incomplete", "completed"),
+		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
+		"combination_token":         filled(`"$_$_$"`, with(0, whole(0, 3)), with(1, whole(0, 3)), with(2, whole(0, 3))),
+		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
+			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
+		}),
+		"destination_api_id":  text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
+		"destination_name":    text(func(m *moment, _ population.Draw) string { return destination(m).Name }),
+		"landing_page_api_id": text(func(m *moment, _ population.Draw) string { return landing(m).ID }),
+		"landing_page_name":   text(func(m *moment, _ population.Draw) string { return landing(m).Name }),
+		"survey_id":           text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
 		"answer_type": text(func(m *moment, _ population.Draw) string {
 			return []string{"single_string", "free_form_text", "single_boolean", "single_int", "multiple_string"}[answer(m)]
 		}),
-		"answer_single_string":    oneOf("Very satisfied", "Too expensive", "Un ami", "くつ"),
-		"answer_long_string":      text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
-		"answer_single_boolean":   chance(60),
-		"answer_single_number":    whole(0, 10),
-		"answer_multiple_strings": oneOf(`["Shoes","Bags"]`, `["Email"]`, `["SMS","WhatsApp","Push"]`),
+		"answer_long_string": text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
 	}
 }
 
@@ -137,27 +137,4 @@ func answer(m *moment) int { return m.turn % 5 }
 
 func answered(kind int) func(*moment) bool {
 	return func(m *moment) bool { return answer(m) == kind }
-}
-
-// optimizerValues are the fields of Content Optimizer and of Canvas steps that
-// send people to another vendor.
-func optimizerValues() map[string]valueFunc {
-	destination := func(m *moment) *population.Named {
-		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
-	}
-	return map[string]valueFunc{
-		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
-		"combination_token":         filled(`"$_$_$"`, with(0, whole(0, 3)), with(1, whole(0, 3)), with(2, whole(0, 3))),
-		"is_active":                 chance(80),
-		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
-			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
-		}),
-		"canvas_step_type":           oneOf("send_to_destination"),
-		"destination_api_id":         text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
-		"destination_name":           text(func(m *moment, _ population.Draw) string { return destination(m).Name }),
-		"destination_type":           oneOf("audience_sync", "webhook"),
-		"destination_variant_type":   oneOf("control", "variant"),
-		"destination_variation_name": oneOf("Variant 1", "Variant 2"),
-		"reason":                     oneOf("rate_limited", "missing_identifier", "destination_unavailable"),
-	}
 }
