@@ -25,6 +25,14 @@ func valueFuncs() map[string]valueFunc {
 	return all
 }
 
+// parsed reads data that is part of the program.
+func parsed[T any](text []byte) (data T) {
+	if err := json.Unmarshal(text, &data); err != nil {
+		panic(err)
+	}
+	return data
+}
+
 //go:embed values.json
 var valuesText []byte
 
@@ -32,7 +40,7 @@ var valuesText []byte
 // list, a share of true in percent, a number from low to high (in units of 10^-n where
 // n is the third of its range), digits behind a prefix, or a UUID.
 func simpleValues() map[string]valueFunc {
-	var described map[string]struct {
+	type described struct {
 		OneOf       []string `json:"one_of"`
 		With        string   // fields that go together, such as a code and its text, name one field
 		Percent     int
@@ -40,11 +48,8 @@ func simpleValues() map[string]valueFunc {
 		Prefix      string
 		Hex, Digits int
 	}
-	if err := json.Unmarshal(valuesText, &described); err != nil {
-		panic("values.json: " + err.Error())
-	}
 	all := make(map[string]valueFunc)
-	for name, d := range described {
+	for name, d := range parsed[map[string]described](valuesText) {
 		switch {
 		case d.With != "":
 			all[name] = aligned(d.With, d.OneOf...)

@@ -1,6 +1,8 @@
 package journey
 
 import (
+	_ "embed" // for aborts.json
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -21,40 +23,27 @@ func troubleValues() map[string]valueFunc {
 	}
 }
 
-// abortTypes lists the values of abort_type that Braze documents for the Abort
-// of a channel; events of the news feed and of RCS have the first ones only.
+//go:embed aborts.json
+var abortsText []byte
+
+// aborts are the values of abort_type that Braze documents: for all channels, for all
+// but the news feed and RCS, for those with media, for those over HTTP, for one channel.
+var aborts = parsed[map[string][]string](abortsText)
+
+// abortTypes lists the values of abort_type of an event type.
 func abortTypes(event string, c population.Channel) []string {
-	all := []string{
-		liquidAbort, "template_parse_error", "rate_limit", "campaign_disabled", "campaign_does_not_exist",
-		"campaign_action_does_not_exist", "message_variation_does_not_exist", "user_not_in_segment",
-		"trigger_event_blacklisted", "exhausted_retries", frequencyCapped,
-	}
+	all := slices.Clone(aborts["all"])
 	if c == population.RCS || strings.Contains(event, "newsfeedcard") {
 		return all
 	}
-	all = append(all, "exhausted_cc_retries", "connected_content_not_supported", "promo_codes_not_supported", "catalog_items_rerender_not_supported")
+	all = append(all, aborts["most"]...)
 	switch c {
-	case population.Email, population.Push, population.InApp, population.ContentCard, population.Webhook, population.Banner:
-		all = append(all, "blacklisted_media_url", "blocked_media_url", "invalid_media_url")
+	case population.Email, population.Webhook:
+		all = slices.Concat(all, aborts["media"], aborts["http"])
+	case population.Push, population.InApp, population.ContentCard, population.Banner:
+		all = append(all, aborts["media"]...)
 	}
-	if c == population.Email || c == population.Webhook {
-		all = append(all, "ssl_error", "invalid_http_status", "http_timeout", "missing_hostname")
-	}
-	return append(all, map[population.Channel][]string{
-		population.Email: {"exhausted_link_shortening_retries", "missing_email", "invalid_domain"},
-		population.Push:  {"invalid_push_payload", "sdk_not_supported"},
-		population.SMS: {
-			"exhausted_link_shortening_retries", "sms_empty_payload", "sms_no_sending_numbers", "sms_fatal_provider_error",
-			"sms_gateway_domain_not_allowed", "blocked_recipient_country", "mms_not_supported", "no_current_messaging_service",
-		},
-		population.WhatsApp: {
-			"whats_app_no_sending_numbers", "whats_app_invalid_template_message", "whats_app_invalid_response_message", "whats_app_fatal_provider_error",
-		},
-		population.LINE:        {"line_fatal_provider_error"},
-		population.ContentCard: {"content_card_size_exceeded", "content_card_content_invalid", "content_card_expiration_invalid", "content_card_general"},
-		population.InApp:       {"no_longer_in_availability_window", "maximum_impressions_reached"},
-		population.Webhook:     {"blocked_webhook_url"},
-	}[c]...)
+	return append(all, aborts[string(c)]...)
 }
 
 const (
