@@ -126,7 +126,7 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		label:    string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
-		links:    links(f.Name),
+		links:    slices.Contains(linking, f.Name),
 		alone:    strings.HasPrefix(f.Name, "answer_"),
 		fits:     fits[f.Name],
 	}
