@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -129,13 +130,10 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	d := r.momentDraw(t, k)
 	*m = moment{
 		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
-		StoryEvent: StoryEvent{Draw: d, Root: d, Time: at},
+		StoryEvent: StoryEvent{Draw: d, Root: d, Time: cmp.Or(at, r.timeOf(d, k))},
 	}
 	if r.drift > 0 {
 		m.news = driftOf(t, r.drift, m.Draw)
-	}
-	if at == 0 {
-		m.Time = r.timeOf(m.Draw, k)
 	}
 	m.pickUser()
 	m.pickMessage()
@@ -308,11 +306,7 @@ func (o *object) end() []byte {
 func (m *moment) append(dst []byte) []byte {
 	o := newObject(dst, m.news.inEvent)
 	o.key(`"event_type":`)
-	if m.news.typ != "" {
-		o.dst = appendString(o.dst, m.news.typ)
-	} else {
-		o.dst = append(o.dst, m.typ.quoted...)
-	}
+	o.dst = appendString(o.dst, cmp.Or(m.news.typ, m.typ.name))
 	o.key(`"id":`)
 	o.dst = append(o.dst, '"')
 	if m.id != nil {
@@ -336,27 +330,17 @@ func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
 	for i := range fields {
 		f := &fields[i]
 		d := m.Draw.With(f.key)
-		switch m.has(f, d) {
+		switch shown, null := m.has(f, d); {
 		case null:
 			o.key(f.label)
 			o.dst = append(o.dst, "null"...)
-		case present:
+		case shown:
 			o.key(f.label)
 			o.dst = f.value(o.dst, m, d)
-		case absent:
 		}
 	}
 	return o.end()
 }
-
-// presence is how a field stands in an event.
-type presence uint8
-
-const (
-	absent presence = iota
-	null
-	present
-)
 
 // How often an optional field that fits is missing or null, in percent. Braze
 // publishes no such numbers; these are assumptions.
@@ -365,30 +349,21 @@ const (
 	nullPercent   = 6
 )
 
-// has decides whether a moment shows a field. The external id or else the user id is
-// always there, so that the event says whom it happened to.
-func (m *moment) has(f *field, d population.Draw) presence {
+// has decides whether a moment shows a field, or null. The external id or else the user
+// id is always there, so that the event says whom it happened to.
+func (m *moment) has(f *field, d population.Draw) (shown, null bool) {
 	identifies := f.label == externalID || f.label == userID && !m.User.Identified
 	d = d.With(presenceKey)
 	switch {
 	case f.required || m.show == showAll:
-		return present
+		return true, false
 	case f.fits != nil && !f.fits(m):
-		if f.label == externalID && d.Chance(30) {
-			return null
-		}
-		return absent
+		return false, f.label == externalID && d.Chance(30)
 	case f.alone, m.inStory && f.links, m.show != showSome, identifies:
-		return present
+		return true, false
 	}
-	switch n := d.N(100); {
-	case n < absentPercent:
-		return absent
-	case n < absentPercent+nullPercent:
-		return null
-	default:
-		return present
-	}
+	n := d.N(100)
+	return n >= absentPercent+nullPercent, n >= absentPercent && n < absentPercent+nullPercent
 }
 
 const (

@@ -15,7 +15,6 @@ import (
 // eventType is an event type, prepared for writing.
 type eventType struct {
 	name       string
-	quoted     string // the name as JSON
 	key        uint64
 	offset     uint64  // where in its ten this type's full moments are
 	user       []field // in the alphabet's order
@@ -80,7 +79,6 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 	key := population.Key(t.Name)
 	e := eventType{
 		name:      t.Name,
-		quoted:    string(appendString(nil, t.Name)),
 		key:       key,
 		offset:    key % fullEvery,
 		channel:   plot.ChannelOf(t.Name),
