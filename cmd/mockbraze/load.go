@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -112,13 +111,14 @@ func runLoad(cmd *cobra.Command, f *loadFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := writeReports(cmd.OutOrStdout(), report, f.reports); err != nil {
-		return err
+	err = report.WriteText(cmd.OutOrStdout())
+	for _, file := range f.reports {
+		err = errors.Join(err, report.WriteFile(file))
 	}
-	if !report.Passed() {
-		return errThreshold
+	if err == nil && !report.Passed() {
+		err = errThreshold
 	}
-	return nil
+	return err
 }
 
 // config parses the flags that cobra does not, and names every mistake in them.
@@ -181,25 +181,16 @@ func readCAs(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// writeReports prints the report and writes its files.
-func writeReports(out io.Writer, report *load.Report, files []string) error {
-	failed := report.WriteText(out)
-	for _, file := range files {
-		failed = errors.Join(failed, report.WriteFile(file))
-	}
-	return failed
-}
-
 // liveLine is the progress of a run.
 func liveLine(run *load.Run) string {
 	p, ok := run.Now()
 	if !ok {
 		return ""
 	}
-	if p.Verifying && p.Missing == 0 {
+	switch {
+	case p.Verifying && p.Missing == 0:
 		return "load: all sent, and all that was acknowledged has arrived"
-	}
-	if p.Verifying {
+	case p.Verifying:
 		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)
 	}
 	line := "load: " + progress.Count("events")(int64(p.Sent))

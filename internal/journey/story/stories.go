@@ -53,7 +53,8 @@ type Stories struct {
 	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
 	running   []running
 	starts    []rate
-	shuffle   uint64 // a step that visits every user once
+	rates     map[int16]rate // the first that begins at each node
+	shuffle   uint64         // a step that visits every user once
 	hourMax   int
 	hourSum   int
 	offsets   []int
@@ -90,6 +91,7 @@ func New(cfg Config) (*Stories, error) {
 		begin:    journey.Reference().Unix(),
 		people:   make(people),
 		firsts:   make(map[firstKey]uint16),
+		rates:    make(map[int16]rate),
 		offsets:  pop.Offsets(),
 		channels: population.Channels(),
 	}
@@ -274,7 +276,7 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	}
 	inWindow := e.sent > 0 && e.at+int64(edge.After.Max)-e.sent <= int64(s.scenario.ConversionWindow)
 	switch edge.Only {
-	case plot.ControlOfCampaign:
+	case plot.ControlOfCampaign, plot.FirstOfCampaign:
 		return e.campaign >= 0
 	case plot.ControlOfCanvas:
 		return e.canvas >= 0
@@ -286,8 +288,6 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 		return e.step != waitStep
 	case plot.AtFirstMessage:
 		return e.step == firstMessage
-	case plot.FirstOfCampaign:
-		return e.campaign >= 0
 	default:
 		return true
 	}
@@ -350,7 +350,10 @@ func (s *Stories) nextTurn(at int64) {
 	}
 	root := s.graph.Nodes[path[0]]
 	platforms := s.graph.PathPlatforms(path)
-	r := s.rateOf(path[0])
+	r, ok := s.rates[path[0]]
+	if !ok {
+		r.campaign = -1
+	}
 	d := s.draw.With(keyTurn).With(s.made).With(uint64(at))
 	for try := range uint64(turnTries) {
 		slot := uint32(d.With(try).Bits() % s.pop.Users())
@@ -375,21 +378,6 @@ func (s *Stories) ready(e *entry, root string) bool {
 		return !one.gone && !one.isClosed(pushChannel) && s.entersCanvas(&trial, 0)
 	}
 	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
-}
-
-// rateOf finds what begins at a node.
-func (s *Stories) rateOf(node int16) rate {
-	for i := range s.starts {
-		if s.starts[i].node == node {
-			return s.starts[i]
-		}
-	}
-	for i := range s.running {
-		if s.running[i].node == node {
-			return s.running[i].rate
-		}
-	}
-	return rate{node: node, campaign: -1}
 }
 
 // append appends the event of an entry and says what type it is.
