@@ -349,15 +349,12 @@ func TestPublicTargetsAreRefused(t *testing.T) {
 		run, err := New(Config{URL: "http://" + host + "/currents?writeKey=sEcReT", Pace: Constant(1), Events: 1})
 		require.NoError(t, err)
 		_, err = run.Do(t.Context())
-		var public *PublicTargetError
-		require.ErrorAs(t, err, &public)
+		require.ErrorIs(t, err, errPublic)
 		require.ErrorContains(t, err, "--yes-i-own-this-target")
 		require.NotContains(t, err.Error(), "sEcReT")
 	}
 	// A name that turns to a public address later is refused by the connection.
 	_, err := dialer(false)(t.Context(), "tcp", "8.8.8.8:80")
-	var public *PublicTargetError
-	require.ErrorAs(t, err, &public)
 	require.Equal(t, "public address", failureOf(err))
 }
 
@@ -368,7 +365,7 @@ func TestPublicTargetsAreAllowedByTheFlag(t *testing.T) {
 	cancel()
 	_, err := dialer(true)(ctx, "tcp", "192.0.2.1:80")
 	require.Error(t, err)
-	require.NotErrorAs(t, err, new(*PublicTargetError))
+	require.NotErrorIs(t, err, errPublic)
 
 	run, err := New(Config{URL: "http://192.0.2.1/currents", Pace: Constant(1), Events: 1, PublicTarget: true})
 	require.NoError(t, err)
