@@ -158,8 +158,8 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 // events lasts until the next one would have been due, or until the last answer
 // where there are no instants.
 func (r *Run) until(ended time.Duration) time.Duration {
-	if r.stopped > 0 {
-		return min(r.stopped, r.end)
+	if stopped := time.Duration(r.stopped.Load()); stopped > 0 {
+		return min(stopped, r.end)
 	}
 	if r.cfg.Events == 0 {
 		return r.end

@@ -27,7 +27,7 @@ type Run struct {
 	next      atomic.Uint64 // the number of the next batch
 	began     atomic.Pointer[time.Time]
 	verifying atomic.Bool
-	stopped   time.Duration // when it was interrupted; else 0
+	stopped   atomic.Int64 // when it was interrupted, in ns; else 0
 }
 
 // New makes a Run. Its error names every mistake in cfg. It does not use the
@@ -123,29 +123,18 @@ func (r *Run) send(ctx context.Context, start time.Time) {
 	// Requests in flight outlive ctx by the grace period.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ended := make(chan struct{})
-	var watcher, workers sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-ended:
-			return
-		case <-ctx.Done():
-		}
-		r.stopped = time.Since(start)
-		select {
-		case <-ended:
-		case <-time.After(grace):
-			cut()
-		}
-	})
+	interrupted := func() { r.stopped.CompareAndSwap(0, int64(time.Since(start))) }
+	defer context.AfterFunc(ctx, func() {
+		interrupted()
+		time.AfterFunc(grace, cut)
+	})()
+	var workers sync.WaitGroup
 	for range r.cfg.Connections {
 		workers.Go(func() { r.work(ctx, flight, start) })
 	}
 	workers.Wait()
-	close(ended)
-	watcher.Wait()
-	if ctx.Err() != nil && r.stopped == 0 {
-		r.stopped = time.Since(start)
+	if ctx.Err() != nil {
+		interrupted()
 	}
 	r.target.transport.CloseIdleConnections()
 }
