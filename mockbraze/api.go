@@ -36,13 +36,9 @@ type api struct {
 	page   http.Handler
 }
 
-// Handler is the page at / and the control API, which /api/openapi.json
-// describes: POST /api/currents makes a Current, POST
-// /api/currents/ID/launch, …/pause and …/send?events=N run it, GET
-// /api/currents and /api/currents/ID show how it stands. Answers are JSON; an
-// error says what is wrong and what to do. There is no password: serve it on
-// loopback only. Requests that a browser sends for the page of another site are
-// answered 403, also after DNS rebinding; see WithAllowedHosts.
+// Handler is the page at / and the control API, which /api/openapi.json describes.
+// There is no password: serve it on loopback only. Requests that a browser sends for
+// the page of another site are answered 403; see WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
 	return api{server: s, page: console.Handler()}.routes()
 }

@@ -18,16 +18,12 @@ import (
 type State string
 
 const (
-	Draft   State = "draft"   // never launched: it sends nothing, and nothing happens for it
-	Running State = "running" // it sends
-	Paused  State = "paused"  // its events wait
-	// Held is a Current that got 401, 403 or 404: the events of that request are
-	// lost, all others wait until it is launched again.
-	Held State = "held"
-	// Stopped is a Current that Braze disabled after DisableAfter of trouble:
-	// new events are lost, and queued ones wait for a launch, for KeepFor.
-	Stopped State = "disabled"
-	Closed  State = "closed" // deleted, or its Server was closed
+	Draft   State = "draft"    // never launched: it sends nothing, and nothing happens for it
+	Running State = "running"  // it sends
+	Paused  State = "paused"   // its events wait
+	Held    State = "held"     // after 401, 403 or 404 all other events wait for a launch
+	Stopped State = "disabled" // after DisableAfter of trouble new events are lost; queued ones wait for KeepFor
+	Closed  State = "closed"   // deleted, or its Server was closed
 )
 
 // Errors of a Current; test for them with errors.Is.
@@ -95,11 +91,10 @@ type Connector struct {
 // ID is the Current's id in the control API.
 func (c *Connector) ID() string { return c.id }
 
-// Launch probes the credentials with a request of no events and starts the
-// Current, also one that was paused, held or disabled: then its queued events
-// are due at once. It fails with a *LaunchError when the response is 401, 403 or
-// 404 or TLS fails, and changes nothing then. With any other response, such as
-// RudderStack's 400, or none, the Current runs.
+// Launch probes the credentials with a request of no events and starts the Current,
+// also one that was paused, held or disabled: what it has queued is due at once. With a
+// *LaunchError, for 401, 403, 404 or where TLS fails, nothing changes; with any other
+// response, such as RudderStack's 400, or none, the Current runs.
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
@@ -127,15 +122,14 @@ func (c *Connector) Launch(ctx context.Context) error {
 	return nil
 }
 
-// test probes the credentials with a request of no events and records the
-// response. It fails where ctx ended or the Current was closed.
+// test probes the credentials and records the response.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
 }
 
-// noteProbe records the response to a probe or to a test event. It fails as test
-// does.
+// noteProbe records the response to a probe or test event. It fails where ctx ended or
+// the Current was closed.
 func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -169,9 +163,8 @@ func (c *Connector) SetCredentials(url, token string) error {
 	return nil
 }
 
-// Pause stops sending; requests in flight are finished, and events wait in
-// their queues until the next Launch. It fails with ErrNotLaunched, ErrClosed or,
-// so that what a disabled Current kept still expires, ErrDisabled.
+// Pause stops sending until the next Launch; requests in flight are finished. A
+// disabled Current cannot be paused, so that what it kept still expires.
 func (c *Connector) Pause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -286,8 +279,8 @@ func (c *Connector) step() time.Duration {
 	return wait
 }
 
-// cut makes batches of queues whose oldest event has waited for age, and returns
-// when the next one will have. The lock is held.
+// cut batches what has waited for age, and returns how long nothing else will have. The
+// lock is held, here and in all below that say nothing else.
 func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	wait := age
 	for _, t := range c.types {
@@ -303,8 +296,7 @@ func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	return wait
 }
 
-// handOut sends due batches on free connections and returns when the next one is
-// due. The lock is held.
+// handOut sends due batches on free connections and returns when the next one is due.
 func (c *Connector) handOut(now time.Time) time.Duration {
 	for len(c.agenda) > 0 && c.busy < c.spec.Connections {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
@@ -324,8 +316,7 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 	return time.Hour
 }
 
-// allowed is the part of a Test Current's batch that the quota of today allows.
-// The rest waits for midnight. The lock is held.
+// allowed is what the quota of today allows of a batch. The rest waits for midnight.
 func (c *Connector) allowed(b *batch, now time.Time) *batch {
 	part := b.take(c.server.quota.take(len(b.events), now))
 	c.quota = time.Time{}
@@ -357,7 +348,6 @@ func (q *quota) take(n int, now time.Time) int {
 }
 
 // plan schedules a batch; batches that are due at the same time keep their order.
-// The lock is held.
 func (c *Connector) plan(b *batch, due time.Time) {
 	if b.number == 0 {
 		c.batches++
@@ -368,7 +358,7 @@ func (c *Connector) plan(b *batch, due time.Time) {
 	c.agenda = slices.Insert(c.agenda, i, b)
 }
 
-// send posts one batch and does what its response asks for.
+// send posts one batch and does what its response asks for. It takes the lock.
 func (c *Connector) send(ctx context.Context, b *batch) {
 	if c.spec.OnSend != nil {
 		c.spec.OnSend(b.events)
@@ -403,7 +393,7 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 }
 
-// acknowledged counts the events of a batch as sent. The lock is held.
+// acknowledged counts the events of a batch as sent.
 func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
@@ -420,8 +410,7 @@ func (c *Connector) acknowledged(b *batch) {
 	}
 }
 
-// divide sends a batch again in parts of n events; one event alone cannot be
-// divided and is dropped. The lock is held.
+// divide sends a batch again in parts of n events; one event alone is dropped.
 func (c *Connector) divide(b *batch, n int, reason Reason) {
 	if len(b.events) == 1 {
 		c.dropAll(b, reason)
@@ -434,8 +423,7 @@ func (c *Connector) divide(b *batch, n int, reason Reason) {
 	}
 }
 
-// hold drops the events that failed, as Braze does, and keeps all others until
-// the next launch. The lock is held.
+// hold drops the events that failed, and keeps all others until the next launch.
 func (c *Connector) hold(b *batch, a Answer) {
 	now := c.server.clock.Now()
 	// A response to a request from before the last launch says nothing of the
@@ -448,7 +436,7 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later. The lock is held.
+// retry sends the same batch later.
 func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
@@ -458,15 +446,14 @@ func (c *Connector) retry(b *batch) {
 	c.startTrouble(now)
 }
 
-// startTrouble starts the time after which the Current is disabled. The lock is
-// held.
+// startTrouble starts the time after which the Current is disabled.
 func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
 }
 
-// dropAll counts the events of a batch as lost. The lock is held.
+// dropAll counts the events of a batch as lost.
 func (c *Connector) dropAll(b *batch, reason Reason) {
 	t := c.typeOf(b.typ)
 	for _, n := range b.notes {
@@ -481,15 +468,11 @@ func (c *Connector) dropAll(b *batch, reason Reason) {
 }
 
 const (
-	// rateStep is the shortest time between events at a rate; at a higher rate
-	// several happen at a time.
-	rateStep = 10 * time.Millisecond
-	// rateRest is how long to wait while no events happen.
-	rateRest = time.Hour
+	rateStep = 10 * time.Millisecond // the shortest time between events at a rate: several may happen at a time
+	rateRest = time.Hour             // how long to wait while no events happen
 )
 
-// SetRate changes how many events a second happen by themselves while the
-// Current is launched, up to MaxRate; 0 ends it.
+// SetRate changes how many events a second happen by themselves, up to MaxRate.
 func (c *Connector) SetRate(rate float64) error {
 	if err := checkRate(rate); err != nil {
 		return err
@@ -502,8 +485,7 @@ func (c *Connector) SetRate(rate float64) error {
 }
 
 // dueEvents returns how many events happen now at the rate, or else how long none
-// will. A held Current queues them, a disabled one loses them; none happen while
-// the window is full.
+// will: none do while the window is full. It takes the lock.
 func (c *Connector) dueEvents() (n int, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

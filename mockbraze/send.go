@@ -16,15 +16,11 @@ import (
 
 // Event is one event as a Current sends it.
 type Event struct {
-	// Type names the queue in which the event waits. A request carries events
-	// of one Type only. Where it is empty, it is read from Raw (and stays empty
-	// where Raw has none).
-	Type string
-	// ID is the event's id, for the observers of a Current. Where it is empty,
-	// it is read from Raw.
-	ID string
-	// Raw is the JSON text, sent as it is: whether it is an event, or JSON at
-	// all, is not checked. The Current keeps it: do not change it.
+	// Type names the queue in which the event waits, ID is for the observers of a
+	// Current. Where they are empty, they are read from Raw.
+	Type, ID string
+	// Raw is sent as it is: whether it is an event, or JSON at all, is not checked. The
+	// Current keeps it: do not change it.
 	Raw []byte
 }
 
@@ -54,16 +50,13 @@ func (e Event) complete() (Event, bool) {
 // chunk is how many events Send makes at a time.
 const chunk = 200
 
-// Send makes the workspace's next n events of the chosen types, in turn, sends
-// them, flushes the queues and waits for the answers. It returns nil once all
-// were answered 2XX (or withheld because the Current is of kind RudderStack
-// and they have no external id), else a *SendError: when events were dropped,
-// the Current is held, ctx ended or the Server was closed. Where it returns
-// early, the Current still sends what is queued.
+// Send makes the workspace's next n events of the chosen types, sends them, flushes
+// the queues and waits for the answers. It returns nil once all were answered 2XX or
+// withheld, else a *SendError: when events were dropped, the Current is held, ctx ended
+// or the Server was closed. What is still queued then is sent all the same.
 func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx, n, 0) }
 
-// SendAt is Send at a rate of events a second; 0 means as fast as they are
-// taken.
+// SendAt is Send at a rate of events a second; 0 means as fast as they are taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
 	_, err := c.sendFrom(ctx, c.feeds.main, n, rate)
 	return err
@@ -83,16 +76,13 @@ func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) 
 
 // TestEvents is the result of SendTestEvents.
 type TestEvents struct {
-	// Events were sent, Accepted of them were answered 2XX.
-	Events   int `json:"events"`
-	Accepted int `json:"accepted"`
-	// Answers has one for each event type.
-	Answers []Answer `json:"answers"`
+	Events   int      `json:"events"`   // were sent
+	Accepted int      `json:"accepted"` // of these were answered 2XX
+	Answers  []Answer `json:"answers"`  // one for each event type
 }
 
-// SendTestEvents sends one event of each chosen type, each in a request of its
-// own, whatever the state of the Current: a test before the launch. Nothing is
-// sent again. It fails where ctx ended or the Current was closed.
+// SendTestEvents sends one event of each chosen type, each in a request of its own,
+// also before the launch. Nothing is sent again.
 func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 	var out TestEvents
 	// Of ten events of a type some have an external id, which RudderStack needs.
@@ -129,9 +119,8 @@ func (c *Connector) transformed(e Event) Event {
 	return e
 }
 
-// SendEvents sends events that the caller made, whatever they are, flushes and
-// waits like Send. Events of one Type share requests. Unlike those of Send,
-// they may be of types that were not chosen.
+// SendEvents sends events that the caller made, whatever they are and of whatever
+// types, flushes and waits like Send.
 func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
 	t, err := c.open()
 	if err != nil {
@@ -273,18 +262,13 @@ func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 
 // Outcome is what became of the events of one call of Send.
 type Outcome struct {
-	// Acked events were answered 2XX.
-	Acked int `json:"acked"`
-	// Withheld events are not exported by a Current of kind RudderStack.
-	Withheld int `json:"withheld"`
-	// Dropped events are lost, by reason.
-	Dropped map[Reason]int `json:"dropped"`
-	// Pending events are queued or in flight; the Current still sends them.
-	Pending int `json:"pending"`
+	Acked    int            `json:"acked"`    // answered 2XX
+	Withheld int            `json:"withheld"` // not exported by a Current of kind RudderStack
+	Dropped  map[Reason]int `json:"dropped"`
+	Pending  int            `json:"pending"` // queued or in flight; the Current still sends them
 }
 
-// SendError says what became of the events of one call of Send. Unwrap it to
-// learn why: ErrDropped, ErrHeld, ErrDisabled, ErrClosed, or the error of the context.
+// SendError says what became of the events of one call of Send. It wraps why.
 type SendError struct {
 	Outcome
 	// Last is the Current's last answer.

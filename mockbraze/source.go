@@ -18,16 +18,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// Rounds is the scenario by default: event types in turn, evenly, as emit prints
-// them.
+// Rounds is the scenario by default: event types in turn, evenly.
 const Rounds = "rounds"
 
-// ErrScenario says that there is no such scenario; the text lists those there
-// are.
+// ErrScenario says that there is no such scenario.
 var ErrScenario = errors.New("there is no such scenario")
 
-// ErrOver says that a scenario makes no more events of the chosen types; the text
-// says what to change.
+// ErrOver says that a scenario makes no more events of the chosen types.
 var ErrOver = story.ErrOver
 
 // WithScenario makes a scenario known to the Currents and to the control API under
@@ -36,14 +33,11 @@ func WithScenario(name string, scenario *Scenario) Option {
 	return func(s *Server) { s.scenarios[name] = scenario }
 }
 
-// Scenario says what happens in a workspace, how often, and how rough the stream
-// of events is. docs/mockbraze.md describes its YAML. Those that use it do not
-// change it.
+// Scenario says what happens in a workspace. docs/mockbraze.md describes its YAML.
 type Scenario = scenario.Scenario
 
 // LoadScenario reads the scenario with a built-in name (steady, flash-sale,
-// newsletter, quiet), or else the YAML file at that path. The error names every
-// mistake in a file with its line.
+// newsletter, quiet), or else the YAML file at that path.
 func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
 
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
