@@ -16,28 +16,20 @@ import (
 // fullEvery is how many events of one type in a row show every field.
 const fullEvery = 10
 
-// Reference is the instant at which the fake Braze's history begins: 1 June
-// 2026, 00:00 UTC. It is fixed, so that one seed gives the same bytes at any
-// time.
+// Reference is the instant at which the fake Braze's history begins. It is fixed, so
+// that one seed gives the same bytes at any time.
 func Reference() time.Time { return time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC) }
 
 // Config is what Rounds is made from. Glossary is needed; the rest may stay
 // zero.
 type Config struct {
-	Glossary *schemas.Glossary
-	// Population is whom events happen to; nil makes the one of Seed.
-	Population *population.Population
+	Glossary   *schemas.Glossary
+	Population *population.Population // nil makes the one of Seed
 	Seed       uint64
-	// Stream is the number of a run of one seed: the events of each have other ids
-	// and happen to others of the same people.
-	Stream uint64
-	// Types are the event types to go round, as path.Match patterns; none
-	// means all current ones.
-	Types []string
-	// Retired makes the types that Braze has retired, too.
-	Retired bool
-	// Drift is the share of events with a field or a type that is new.
-	Drift scenario.Share
+	Stream     uint64         // in each, events have other ids and happen to others of the same people
+	Types      []string       // to go round, as path.Match patterns; none means all current ones
+	Retired    bool           // makes the types that Braze has retired, too
+	Drift      scenario.Share // of events with a field or a type that is new
 }
 
 // Rounds goes round event types evenly: event i has type i modulo the number
@@ -79,8 +71,7 @@ func New(cfg Config) (*Rounds, error) {
 	return r, nil
 }
 
-// Types are the names of the event types that Rounds goes round. Do not change
-// the slice.
+// Types are the names of the event types that Rounds goes round.
 func (r *Rounds) Types() []string { return r.names }
 
 // Type is the type of event i; where the event drifts, it may be new.
@@ -113,9 +104,8 @@ func (r *Rounds) AppendAs(dst []byte, i uint64, id []byte, at int64) []byte {
 	return r.append(dst, t, k, much, id, at)
 }
 
-// AppendFull appends an event of type t (an index of Types) that has a value
-// in every field of the glossary, whether they go together or not: a campaign
-// and a Canvas, for example.
+// AppendFull appends an event of type t (an index of Types) that has a value in every
+// field of the glossary, whether they go together or not.
 func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }

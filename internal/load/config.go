@@ -2,19 +2,9 @@
 // latencies and losses.
 //
 // The model is open: every batch has an intended instant that follows from the
-// rate alone, not from how fast the target answers. Two times are measured for
-// each batch, from its start to the answer (service) and from its intended
-// instant to the answer. A target that stalls makes the batches behind it start
-// late, and their wait is part of the second time (no coordinated omission). With
-// the rate Max there are no instants: each connection sends as soon as it has an
-// answer. That model is closed, and the report says so.
-//
-// There are no probes, no retries and no user journeys: a batch holds one event
-// type, and the types take turns. The headers are those of Braze's Custom HTTP
-// connector. By default a target outside of private networks is refused.
-//
-// With Config.Verify it reads from a mockrudder, the far end, which of the
-// acknowledged events arrived.
+// rate alone, not from how fast the target answers, and the wait of a batch that
+// starts late is part of its time (no coordinated omission). With the rate Max there
+// are no instants: that model is closed. docs/load.md says what is measured.
 package load
 
 import (

@@ -67,8 +67,7 @@ func (p Pace) Due(n uint64) (after time.Duration, ok bool) {
 	return seconds(before + left/p.rate)
 }
 
-// Rate is how many events a second are wanted at an instant of the run, 0 in the
-// closed model.
+// Rate is how many events a second are wanted at an instant; 0 in the closed model.
 func (p Pace) Rate(after time.Duration) float64 {
 	for _, s := range p.ramp {
 		if after < s.For {
@@ -130,8 +129,7 @@ func seconds(s float64) (time.Duration, bool) {
 	return time.Duration(ns), true
 }
 
-// countBefore is how many integers from 0 are below x, with tolerance for
-// rounding errors.
+// countBefore is how many integers from 0 are below x, but for rounding errors.
 func countBefore(x float64) uint64 {
 	if !(x > 0) {
 		return 0
@@ -169,8 +167,7 @@ func parseRate(text string) (float64, error) {
 	return rate, err
 }
 
-// ParseRamp reads segments FROM:TO:DURATION, such as 0:5000:2m, with commas
-// between them.
+// ParseRamp reads segments such as 0:5000:2m, with commas between them.
 func ParseRamp(text string) (Pace, error) {
 	var ramp []Segment
 	for part := range strings.SplitSeq(text, ",") {

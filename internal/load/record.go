@@ -57,8 +57,7 @@ func (t *tally) add(o tally) {
 	t.late += o.late
 }
 
-// lateAfter is how much later than its instant a batch may start without being
-// late.
+// lateAfter is how much later than its instant a batch may start.
 const lateAfter = 100 * time.Millisecond
 
 // windowSeconds is how far back the live line looks.

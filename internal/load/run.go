@@ -30,8 +30,7 @@ type Run struct {
 	stopped   atomic.Int64 // when it was interrupted, in ns; else 0
 }
 
-// New makes a Run. Its error names every mistake in cfg. It does not use the
-// network.
+// New makes a Run. Its error names every mistake in cfg.
 func New(cfg Config) (*Run, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -191,8 +190,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 	}
 }
 
-// take returns the next batch, its number and that of its first event; nil when
-// there is none.
+// take returns the next batch or nil, its number and that of its first event.
 func (r *Run) take() (b *batch, n, first uint64) {
 	n = r.next.Add(1) - 1
 	if n >= r.planned {

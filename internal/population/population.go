@@ -1,14 +1,10 @@
-// Package population is the workspace that the fake Braze sends events about:
-// its apps, campaigns, Canvases, subscription groups, products, agents and
-// people.
+// Package population is the workspace that the fake Braze sends events about, with its
+// people. It does not store them: a user follows from the seed and an index, so a
+// million users need no memory.
 //
-// It does not store people: a user follows from the seed and an index, so a million
-// users need no memory. What happened to them is known to package story only.
-//
-// Everything comes from integers. No step uses floating point, the clock, the
-// order of a map or the number of processors, so one seed means one workspace
-// on every machine. Phone numbers, names and addresses are invented; e-mail
-// addresses are under the domains that RFC 2606 reserves for examples.
+// No step uses floating point, the clock, the order of a map or the number of
+// processors, so one seed means one workspace on every machine. Phone numbers, names and
+// addresses are invented; e-mail is under the domains that RFC 2606 reserves.
 package population
 
 import (
@@ -27,17 +23,15 @@ import (
 type Config struct {
 	// Seed decides everything else; workspaces of one seed are equal.
 	Seed uint64
-	// Users is how many people there are; 0 means 10,000. It is rounded up to
-	// a multiple of 20, so that every platform has its share.
+	// Users is rounded up to a multiple of 20, so that every platform has its share; 0
+	// means 10,000.
 	Users uint64
-	// AnonymousPercent is the share of people without an external_user_id, 0
-	// to 100. Negative means none; 0 means 12 (an assumption: Braze says only
-	// that there are some).
+	// AnonymousPercent are without an external_user_id. Negative means none; 0 means
+	// 12 (an assumption: Braze says only that there are some).
 	AnonymousPercent int
 }
 
-// Population is one workspace. It never changes once it was made, so any
-// number of goroutines may use it.
+// Population is one workspace. It never changes once it was made.
 type Population struct {
 	// GroupID is the workspace's own id (app_group_id).
 	GroupID                             string

@@ -131,6 +131,5 @@ var platformRow = [rowLength]Platform{
 	IOS, Android, IOS, Android, Web, IOS, TVOS, IOS, Android, Roku,
 }
 
-// platformOf is the platform of the user with an index, so that UserOn can tell
-// where the next user of a platform is.
+// platformOf is the platform of the user with an index.
 func platformOf(index uint64) Platform { return platformRow[index%rowLength] }

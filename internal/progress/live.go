@@ -15,8 +15,7 @@ const (
 	quietFor      = 2 * time.Second
 )
 
-// Live shows a line about the state of work again and again. Make it with Show,
-// and Stop it.
+// Live shows a line about the state of work again and again, from Show to Stop.
 type Live struct {
 	out      io.Writer
 	terminal bool

@@ -29,8 +29,7 @@ type Meter struct {
 // Unit formats a count.
 type Unit func(n int64) string
 
-// Start begins to show the work called what on out; total is 0 where it is
-// unknown.
+// Start begins to show the work called what on out; total may be 0, unknown.
 func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 	now := time.Now()
 	m := &Meter{what: what, unit: unit, total: total, began: now, previous: now}
@@ -41,8 +40,7 @@ func Start(out io.Writer, what string, unit Unit, total int64) *Meter {
 // Add counts n more as done.
 func (m *Meter) Add(n int64) { m.done.Add(n) }
 
-// line has the rate since the last line; the time left follows from the average
-// rate.
+// line has the rate since the last line, and the time left at the average rate.
 func (m *Meter) line(now time.Time) string {
 	done := m.done.Load()
 	text := m.what + ": " + m.unit(done)

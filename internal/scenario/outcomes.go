@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// Outcome is how likely something follows from something else, and how long
-// after it.
+// Outcome is how likely something follows from something else, and how long after it.
+// The Share is of those to whom the cause happened, and none of the outcomes before
+// this one that exclude it.
 type Outcome struct {
-	// Share is of those to whom it could happen: those to whom the cause happened,
-	// and none of the outcomes before this one that exclude it.
 	Share Share
 	After Span
 }
@@ -26,11 +25,8 @@ type Known struct {
 	Name string
 	What string // in words
 	Outcome
-	// Source is where the share comes from: an assumption, as for all times, or of
-	// the order of published averages.
-	Source string
-	// Group and Short are the parts of Name.
-	Group, Short string
+	Source       string // of the share; all times are assumptions
+	Group, Short string // the parts of Name
 }
 
 // Times in seconds.

@@ -1,16 +1,7 @@
-// Package scenario says what happens in the fake Braze's workspace: how many
-// people there are, how often they do things, which campaigns and Canvases
-// run, how likely and how late each thing follows from another, and which rough
-// edges the stream of events has.
-//
-// A Scenario is written in YAML. A file names what it changes and takes the
-// rest from a built-in scenario (base, or steady where it names none), so one
-// line is a file:
-//
-//	outcomes: {email: {open: 40%}}
-//
-// Every mistake in a file is named with its line. All numbers are whole inside
-// (parts per million, seconds), so that a scenario means the same on every machine.
+// Package scenario says what happens in the fake Braze's workspace, in YAML that
+// docs/mockbraze.md describes. Every mistake in a file is named with its line. All
+// numbers are whole inside (parts per million, seconds), so that a scenario means the
+// same on every machine.
 package scenario
 
 import (
@@ -37,24 +28,20 @@ type Scenario struct {
 	WithoutExternalID Share `yaml:"share_without_external_id"`
 	// Pace multiplies all that is counted an hour; Whole is once.
 	Pace Pace
-	// Hours are weights of the hours of a day, in the user's own time zone, for
-	// all that is counted an hour. At least one is not zero.
+	// Hours weigh all that is counted an hour, in the user's own time zone.
 	Hours Hours
 	// Quiet are the hours in which some channels send nothing.
 	Quiet Quiet `yaml:"quiet_hours"`
-	// ConversionWindow is how long after a send a purchase or a session counts
-	// as its conversion.
+	// ConversionWindow is how long after a send a purchase or session counts for it.
 	ConversionWindow Seconds `yaml:"conversion_window"`
-	// Starts is how many of each thing without a cause begin an hour, on an average
-	// day; see KnownStarts.
+	// Starts is how many of each of KnownStarts begin an hour, on an average day.
 	Starts Starts
 	// Campaigns are the campaigns that run, besides those shown in an app.
 	Campaigns []Campaign
 	// Outcomes is what follows from what; it has every name of KnownOutcomes.
 	Outcomes Outcomes
 	Rough    Rough `yaml:"rough_edges"`
-	// Transforms are the field transformations of the Current that exports what
-	// happens, by the name of a string field: remove or hash.
+	// Transforms are field transformations, by the name of a string field.
 	Transforms map[string]fieldtransform.Transform `yaml:"field_transformations"`
 }
 
@@ -80,41 +67,28 @@ type Quiet struct {
 // Campaign is one campaign. Either PerHour is set (a triggered one), or Every
 // (one that goes to many at once).
 type Campaign struct {
-	Channel Channel
-	// Name replaces the name of the workspace; it may be empty.
-	Name string
-	// PerHour is how many people trigger it an hour.
-	PerHour Count `yaml:"per_hour"`
-	// Every is how often it goes out, whole days; At the time of day, Local whether
-	// that of each user or UTC. Over is how long it takes to reach all, Audience
-	// whom it reaches.
-	Every    Seconds
+	Channel  Channel
+	Name     string  // instead of that of the workspace
+	PerHour  Count   `yaml:"per_hour"`
+	Every    Seconds // whole days
 	At       Clock
-	Local    bool
-	Over     Seconds
+	Local    bool    // At is in the time zone of each user, not UTC
+	Over     Seconds // how long it takes to reach all
 	Audience Share
 }
 
 // Rough are the rough edges of a stream. The zero value has none.
 type Rough struct {
-	// Repeats are events that are sent again, byte for byte, some time later.
-	Repeats Outcome
-	// Late are events of devices that were offline: they are sent some time after
-	// they happened.
-	Late Outcome
-	// Renames.Every is how often each campaign, Canvas, step and variation is
-	// renamed; for Renames.For after that its name may be null or the old one.
-	// 0 means never.
+	Repeats Outcome // events that are sent again, byte for byte, some time later
+	Late    Outcome // events of devices that were offline, sent some time after they happened
 	Renames Renames
-	// Drift is the share of events with a field or a type that is new.
-	Drift Share
-	// Huge is the share of custom events of nearly 900 KB.
-	Huge Share
-	// Strange is the share of free objects with unusual, but legal keys and values.
-	Strange Share
+	Drift   Share // of events with a field or a type that is new
+	Huge    Share // of custom events of nearly 900 KB
+	Strange Share // of free objects with unusual, but legal keys and values
 }
 
-// Renames is how often things are renamed, and for how long that shows.
+// Renames is how often each thing is renamed (0: never), and for how long after that its
+// name may be null or the old one.
 type Renames struct{ Every, For Seconds }
 
 //go:embed builtin/*.yaml
@@ -139,7 +113,6 @@ func Builtin(name string) (*Scenario, error) {
 }
 
 // Load reads the scenario with a built-in name, or else the file at that path.
-// The error of a file names every mistake with its line.
 func Load(nameOrPath string) (*Scenario, error) {
 	if slices.Contains(Names(), nameOrPath) {
 		return Builtin(nameOrPath)

@@ -41,8 +41,7 @@ type Edge struct {
 // always is the outcome of what follows always and at once.
 const always = "always"
 
-// New compiles the plot. A retired type happens only where it is wanted. It
-// fails where the scenario lacks an outcome.
+// New compiles the plot. A retired type happens only where it is wanted.
 func New(g *schemas.Glossary, s *scenario.Scenario, wanted []string) (*Graph, error) {
 	out := &Graph{Index: make(map[string]int16), types: make(map[string]int16, len(g.Events))}
 	for i := range g.Events {
@@ -95,8 +94,7 @@ func (g *Graph) node(name string) int16 {
 	return g.Index[name]
 }
 
-// OnDevice says whether an event is one that a device reports, which it can
-// only do once it is online.
+// OnDevice says whether a device reports an event, which it does once it is online.
 func OnDevice(event string) bool {
 	return slices.ContainsFunc([]string{
 		Behaviors + "app.", Custom, Buys, Behaviors + "Location", Messages + "inappmessage.", Messages + "banner.",
@@ -157,9 +155,8 @@ func Roots() []string {
 	return names
 }
 
-// PlatformsOf says on which devices an event type can happen. The first shows
-// what belongs to a phone, the second what belongs to a browser, where there
-// is one.
+// PlatformsOf says on which devices an event type can happen: a phone first, a browser
+// second, where there is one.
 func PlatformsOf(name string) []population.Platform {
 	switch {
 	case strings.Contains(name, "liveactivity"), strings.HasSuffix(name, "IosForeground"):

@@ -24,10 +24,7 @@ import (
 type Config struct {
 	Glossary *schemas.Glossary
 	Seed     uint64
-	// Stream is the number of a run of one seed: in each, other things happen to
-	// the same people, and events have other ids.
-	Stream uint64
-	// Scenario says what happens, how often, and to how many people.
+	Stream   uint64 // in each, other things happen to the same people
 	Scenario *scenario.Scenario
 	// Types narrow what is sent, as path.Match patterns; none means all current
 	// ones. What happens stays the same, ids included. Retired types happen with
@@ -36,9 +33,8 @@ type Config struct {
 	Retired bool
 }
 
-// Stories makes the events of a workspace, in order, without an end. Ids of events
-// that belong together agree. The size of the agenda, which has what is to come,
-// depends on the scenario and not on the length of the run. Stories are not for
+// Stories makes the events of a workspace, in order, without an end. The size of the
+// agenda depends on the scenario and not on the length of the run. Stories are not for
 // concurrent use.
 type Stories struct {
 	scenario *scenario.Scenario
@@ -76,8 +72,7 @@ type Stories struct {
 	event journey.StoryEvent
 }
 
-// New makes Stories. It fails for a pattern that fits no event type, and for a
-// scenario that lacks outcomes.
+// New makes Stories.
 func New(cfg Config) (*Stories, error) {
 	names, err := journey.Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
@@ -225,8 +220,7 @@ type firstKey struct {
 	wording  uint8
 }
 
-// isFirst says whether it is the first event of a type about this wording of a
-// message to the person, and records it.
+// isFirst says whether the person had no such event about this wording before.
 func (s *Stories) isFirst(e *entry, typ int16) bool {
 	key := firstKey{slot: e.slot, campaign: e.campaign, typ: typ, canvas: e.canvas, step: e.step, wording: e.wording}
 	if e.campaign >= 0 {
@@ -403,9 +397,8 @@ func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) 
 	return s.writer.Append(dst, t)
 }
 
-// offline says whether the device was offline when the entry happened, and adds
-// its event to the agenda for when it is online again. All events of the device in
-// that hour come at the same time.
+// offline says whether the device was offline when the entry happened, as it then is
+// for an hour, and adds its event to the agenda for when it is online again.
 func (s *Stories) offline(e *entry) bool {
 	late := s.scenario.Rough.Late
 	if late.Share == 0 {
