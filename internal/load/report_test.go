@@ -30,50 +30,27 @@ func sample(t *testing.T) *Report {
 	return r
 }
 
-func TestTextReport(t *testing.T) {
+// golden holds what is written against a file of testdata.
+func golden(t *testing.T, file string, write func(io.Writer) error) string {
+	t.Helper()
+	var out strings.Builder
+	require.NoError(t, write(&out))
+	want, err := os.ReadFile(filepath.Join("testdata", file))
+	require.NoError(t, err)
+	require.Equal(t, string(want), out.String())
+	return out.String()
+}
+
+// The names of the JSON are a contract; docs/load.md lists them.
+func TestTextAndJSONReport(t *testing.T) {
 	r := sample(t)
 	r.Process = Process{CPUSeconds: 1.25, CPUShare: 0.0625}
 	times := Latencies{P50: 1.5, P90: 2, P95: 2, P99: 25, P999: 26, Max: 3000, Mean: 4}
 	r.Verify = &Verification{Acked: 8400, Arrived: 8400, FromAnswer: times, FromIntended: times}
-	var out bytes.Buffer
-	require.NoError(t, r.WriteText(&out))
-	want, err := os.ReadFile("testdata/report.txt")
-	require.NoError(t, err)
-	require.Equal(t, string(want), out.String())
-}
-
-// The names of the JSON are a contract; docs/load.md lists them.
-func TestJSONReport(t *testing.T) {
-	r := sample(t)
-	r.Verify = &Verification{}
-	var out bytes.Buffer
-	require.NoError(t, r.WriteJSON(&out))
-	var got map[string]any
-	require.NoError(t, json.Unmarshal(out.Bytes(), &got))
-	keys := func(path ...string) (names []string) {
-		at := got
-		for _, p := range path {
-			at = at[p].(map[string]any)
-		}
-		for name := range at {
-			names = append(names, name)
-		}
-		return names
-	}
-	require.ElementsMatch(t, []string{
-		"verdict", "target", "model", "pace", "seed", "started", "duration_s", "warm_up_s", "connections", "batch", "types",
-		"events", "warm_up_events", "batches", "status", "refused", "failures", "latency", "rate", "process", "verify", "thresholds", "series", "percentiles",
-	}, keys())
-	require.ElementsMatch(t, []string{"sent", "acked", "dead", "refused", "failed"}, keys("events"))
-	require.ElementsMatch(t, []string{"intended", "started", "late", "dropped"}, keys("batches"))
-	require.ElementsMatch(t, []string{"p50", "p90", "p95", "p99", "p99.9", "max", "mean"}, keys("latency", "intended"))
-	require.ElementsMatch(t, []string{"wanted", "reached", "acked"}, keys("rate"))
-	require.Equal(t, "fail", got["verdict"])
-	require.Equal(t, "http://target/currents", got["target"])
-	require.Len(t, got["series"], 10)
+	golden(t, "report.txt", r.WriteText)
 	docs, err := os.ReadFile("../../docs/load.md")
 	require.NoError(t, err)
-	for _, name := range regexp.MustCompile(`"([a-zA-Z_0-9.]+)":`).FindAllStringSubmatch(out.String(), -1) {
+	for _, name := range regexp.MustCompile(`"([a-zA-Z_0-9.]+)":`).FindAllStringSubmatch(golden(t, "report.json", r.WriteJSON), -1) {
 		require.Contains(t, string(docs), "`"+name[1]+"`", "docs/load.md does not say what it is")
 	}
 }
