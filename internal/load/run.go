@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // grace is how long an interrupted run waits for answers.
@@ -248,43 +250,41 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 	}
 }
 
-// Progress is the state of a run.
-type Progress struct {
-	Elapsed, Length time.Duration // Length is 0 where only events are counted and no rate is wanted
-	Sent, Total     uint64        // events; Total is 0 where only the time limits them
-	Rate, Wanted    float64       // events a second
-	// P50 and P99 are of the last ten seconds, in ms, from the intended instant;
-	// batches that wait for an answer count with their wait so far.
-	P50, P99 float64
-	Errors   uint64 // events
-	Late     uint64 // batches, also those that should have begun and have not
-	// Verifying: all is sent, and the far end is waited for. Missing is how many
-	// acknowledged events have not arrived there.
-	Verifying bool
-	Missing   uint64
-}
-
-// Now returns the state of the run; ok is false before the first batch.
-func (r *Run) Now() (p Progress, ok bool) {
+// Line is the state of a run in one line, empty before the first batch. Latencies are
+// of the last ten seconds, from the intended instant.
+func (r *Run) Line() string {
 	start := r.began.Load()
 	if start == nil {
-		return p, false
+		return ""
 	}
-	p.Elapsed = time.Since(*start)
-	if p.Verifying = r.verifying.Load(); p.Verifying {
-		p.Missing = r.far.lost()
-		return p, true
-	}
-	all, recent, rate := r.rec.state(p.Elapsed)
-	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
-	p.P50, p.P99 = percentile(recent, 50), percentile(recent, 99)
-	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
-	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
-	if !r.cfg.closed() {
-		p.Total = min(r.cfg.Pace.Events(r.end), r.planned*uint64(r.cfg.Batch))
-		if last, ok := r.cfg.Pace.Due(p.Total); ok {
-			p.Length = min(last, r.end)
+	if r.verifying.Load() {
+		if missing := r.far.lost(); missing > 0 {
+			return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", missing)
 		}
+		return "load: all sent, and all that was acknowledged has arrived"
 	}
-	return p, true
+	elapsed := time.Since(*start)
+	all, recent, rate := r.rec.state(elapsed)
+	length, total := r.cfg.Duration, r.cfg.Events
+	if !r.cfg.closed() {
+		total = r.eventsOf(r.planned)
+		length = r.due(r.end)
+	}
+	line := "load: " + progress.Count("events")(int64(all.Sent))
+	if total > 0 {
+		line += fmt.Sprintf(" (%d %%)", all.Sent*100/total)
+	}
+	line += fmt.Sprintf(", %.0f/s", rate)
+	if wanted := r.cfg.Pace.Rate(elapsed); wanted > 0 {
+		line += fmt.Sprintf(" of %.0f", wanted)
+	}
+	line += fmt.Sprintf(", p50 %.1f ms, p99 %.1f ms, %s", percentile(recent, 50), percentile(recent, 99),
+		progress.Count("errors")(int64(all.Refused+all.Failed)))
+	if late := all.late + r.overdue(elapsed, all.started); late > 0 {
+		line += fmt.Sprintf(", %d late", late)
+	}
+	if left := length - elapsed; left > 0 {
+		line += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return line
 }
