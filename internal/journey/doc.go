@@ -8,6 +8,6 @@
 //
 // A StoryWriter writes the events of package story, where one follows from another.
 //
-// Nothing depends on floating point, the order of a map, the clock of the machine
+// Nothing is decided by floating point, the order of a map, the clock of the machine
 // or its tables of time zones.
 package journey

@@ -4,6 +4,7 @@ import (
 	_ "embed" // for values.json
 	"encoding/json"
 	"maps"
+	"math"
 	"strconv"
 	"strings"
 
@@ -358,33 +359,10 @@ func texts(f *schemas.Field) valueFunc {
 
 func appendString(dst []byte, s string) []byte { return jsonlex.AppendString(dst, s) }
 
-// appendFixed appends v·10^-decimals as a JSON number without needless zeros.
-// It works on integers only, because floating point may differ in the last
-// digit between processors.
+// appendFixed appends v·10^-decimals as a JSON number without needless zeros. The
+// quotient of whole numbers below 2^53 has the same digits on every processor.
 func appendFixed(dst []byte, v int64, decimals int) []byte {
-	for decimals > 0 && v%10 == 0 {
-		v /= 10
-		decimals--
-	}
-	if decimals == 0 {
-		return strconv.AppendInt(dst, v, 10)
-	}
-	if v < 0 {
-		dst = append(dst, '-')
-		v = -v
-	}
-	unit := int64(1)
-	for range decimals {
-		unit *= 10
-	}
-	dst = strconv.AppendInt(dst, v/unit, 10)
-	dst = append(dst, '.')
-	for rest := v % unit; unit > 1; {
-		unit /= 10
-		dst = append(dst, byte('0'+rest/unit))
-		rest %= unit
-	}
-	return dst
+	return strconv.AppendFloat(dst, float64(v)/math.Pow10(decimals), 'f', -1, 64)
 }
 
 // appendBase64 appends n random characters of base64; last are the last two of its

@@ -190,10 +190,8 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 
 // verdict is called after all goroutines have ended.
 func (f *follower) verdict(pace Pace) *Verification {
-	v := &Verification{
-		FarEnd: shown(f.base), Problem: f.problem, Acked: f.acked, Arrived: f.arrived, Dead: f.dead, Lost: f.missing,
-		Duplicated: f.duplicated, Foreign: f.foreign, Unacknowledged: f.arrived,
-	}
+	v := f.counts
+	v.FarEnd, v.Problem, v.Unacknowledged = shown(f.base), f.problem, v.Arrived
 	if v.Problem == "" && f.lastErr != nil {
 		v.Problem = "the far end could not be read: " + f.lastErr.Error()
 	}
@@ -222,7 +220,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 		}
 	}
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
-	return v
+	return &v
 }
 
 // tick is the resolution of instants in the ledger: 32 bits of it are 119 hours,
@@ -248,16 +246,11 @@ type ledger struct {
 	ids  numbering
 	size uint64 // events a batch
 
-	mu         sync.Mutex
-	issued     uint64   // events: the numbers below may have arrived
-	seen       []uint32 // by event: when it arrived, 0 where it did not
-	sent       []sentBatch
-	acked      uint64 // events
-	dead       uint64 // events, of acked
-	missing    uint64 // events that were acknowledged, are not dead and have not arrived
-	duplicated uint64 // arrivals beyond the first
-	foreign    uint64 // arrivals that are not of this run
-	arrived    uint64 // events
+	mu     sync.Mutex
+	issued uint64   // events: the numbers below may have arrived
+	seen   []uint32 // by event: when it arrived, 0 where it did not
+	sent   []sentBatch
+	counts Verification
 }
 
 // sentBatch is a batch that was sent; acked is 0 until it is acknowledged. dead is
@@ -286,16 +279,16 @@ func (l *ledger) issue(n uint64, b *batch) {
 
 // answered notes that a batch was acknowledged.
 func (l *ledger) answered(n uint64, b *batch) {
-	if b.status < 200 || b.status > 299 {
+	if outcome(b).Acked == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sent := at(&l.sent, n)
 	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
-	l.acked += uint64(b.events)
-	l.dead += uint64(b.dead)
-	l.missing += sent.missing()
+	l.counts.Acked += uint64(b.events)
+	l.counts.Dead += uint64(b.dead)
+	l.counts.Lost += sent.missing()
 }
 
 // arrive notes that a message with this id arrived.
@@ -304,24 +297,24 @@ func (l *ledger) arrive(id []byte, when time.Duration) {
 	defer l.mu.Unlock()
 	n, ours := l.ids.numberOf(id, l.issued)
 	if !ours {
-		l.foreign++
+		l.counts.Foreign++
 		return
 	}
 	seen := at(&l.seen, n)
 	if *seen != 0 {
-		l.duplicated++
+		l.counts.Duplicated++
 		return
 	}
 	*seen = stamp(when)
-	l.arrived++
+	l.counts.Arrived++
 	sent := at(&l.sent, n/l.size)
 	before := sent.missing()
 	sent.seen++
-	l.missing -= before - sent.missing()
+	l.counts.Lost -= before - sent.missing()
 }
 
 func (l *ledger) lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.missing
+	return l.counts.Lost
 }
