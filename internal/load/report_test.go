@@ -3,8 +3,6 @@ package load
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -55,43 +53,13 @@ func TestTextAndJSONReport(t *testing.T) {
 	}
 }
 
-// The page is well formed and loads nothing from elsewhere.
+// The page loads nothing from elsewhere.
 func TestHTMLReport(t *testing.T) {
 	r := sample(t)
-	r.Target, r.Interrupted = `<b>"now"</b>`, true
-	var out bytes.Buffer
-	require.NoError(t, r.WriteHTML(&out))
-	page := out.String()
+	r.Target, r.Interrupted, r.Process = `<b>"now"</b>`, true, Process{CPUSeconds: 1.25, CPUShare: 0.0625}
+	page := golden(t, "report.html", r.WriteHTML)
 	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link|http-equiv`, page)
 	require.NotContains(t, page, "<b>\"now\"")
-	require.NotContains(t, page, "NaN")
-	require.NotContains(t, page, "Inf")
-	for _, title := range []string{"Latency over time", "Latency by percentile", "Events a second", "Answers a second"} {
-		require.Contains(t, page, title)
-	}
-	require.Contains(t, page, "prefers-color-scheme: dark")
-	for name, l := range map[string]Latencies{"intended": r.Latency.Intended, "service": r.Latency.Service} {
-		row := `<tr><td>` + name + `</td>`
-		for _, v := range []float64{l.P50, l.P90, l.P99, l.P999, l.Max, l.Mean} {
-			row += `<td class="n">` + millis(v) + `</td>`
-		}
-		require.Contains(t, page, row)
-	}
-	for _, fact := range append(r.facts(), r.answers()...) {
-		require.Contains(t, page, `<tr><td>`+fact.Name+`</td><td class="v">`+fact.Value+`</td></tr>`)
-	}
-	svgs := regexp.MustCompile(`(?s)<svg viewBox="0 0 600.*?</svg>`).FindAllString(page, -1)
-	require.Len(t, svgs, 4)
-	for _, svg := range svgs {
-		decoder := xml.NewDecoder(strings.NewReader(svg))
-		for {
-			_, err := decoder.Token()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			require.NoError(t, err)
-		}
-	}
 }
 
 // A run in which nothing happened has a report, too.
