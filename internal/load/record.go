@@ -2,7 +2,6 @@ package load
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -102,7 +101,7 @@ type recorder struct {
 	times    times
 	statuses map[string]uint64
 	failures map[string]uint64
-	refusals map[refusalKey]Refusal
+	refused  []Refusal
 	now      int // the current second
 	current  *span
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
@@ -116,7 +115,7 @@ type recorder struct {
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	return &recorder{
 		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
-		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]Refusal{},
+		statuses: map[string]uint64{}, failures: map[string]uint64{}, refused: []Refusal{},
 	}
 }
 
@@ -175,9 +174,13 @@ func (r *recorder) ended(b *batch) {
 		r.statuses[status]++
 	}
 	if t.Refused > 0 {
-		key := refusalKey{b.typ, b.status}
-		refusal := r.refusals[key]
-		r.refusals[key] = Refusal{b.typ, b.status, refusal.Batches + 1, refusal.Events + t.Refused, cmp.Or(refusal.Answer, b.says)}
+		i := slices.IndexFunc(r.refused, func(f Refusal) bool { return f.Type == b.typ && f.Status == b.status })
+		if i < 0 {
+			i = len(r.refused)
+			r.refused = append(r.refused, Refusal{Type: b.typ, Status: b.status, Answer: b.says})
+		}
+		r.refused[i].Batches++
+		r.refused[i].Events += t.Refused
 	}
 }
 
@@ -187,21 +190,7 @@ type Refusal struct {
 	Status  int    `json:"status"`
 	Batches uint64 `json:"batches"`
 	Events  uint64 `json:"events"`
-	// Answer is how the first of these answers begins.
-	Answer string `json:"answer"`
-}
-
-type refusalKey struct {
-	typ    string
-	status int
-}
-
-// refused lists the refusals, those of the most events first.
-func (r *recorder) refused() []Refusal {
-	all := slices.SortedFunc(maps.Values(r.refusals), func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
-	})
-	return append([]Refusal{}, all...) // none is an empty list
+	Answer  string `json:"answer"` // how the first of these answers begins
 }
 
 func outcome(b *batch) tally {
@@ -228,7 +217,7 @@ func (r *recorder) book(b *batch, t tally) {
 	}
 }
 
-// finish closes the last second. Nothing is counted afterwards, so that the counts
+// finish closes the last second, and sorts the refusals, those of the most events first. Nothing is counted afterwards, so that the counts
 // may be read without a lock.
 func (r *recorder) finish(at time.Duration) {
 	r.mu.Lock()
@@ -236,6 +225,9 @@ func (r *recorder) finish(at time.Duration) {
 	r.advance(at)
 	r.close()
 	r.finished = true
+	slices.SortFunc(r.refused, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
+	})
 }
 
 // advance closes the seconds before an instant.

@@ -134,7 +134,7 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(), measured: max(0, (until - c.WarmUp).Seconds()),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
 		Events: rec.measured.EventCounts, Warmed: rec.warm.EventCounts,
-		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
+		Statuses: rec.statuses, Refused: rec.refused, Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(rec.times.service), Intended: latenciesOf(rec.times.intended)},
 		Series:  rec.series, Percentiles: curveOf(rec.times),
 	}
