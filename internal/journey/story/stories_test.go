@@ -412,18 +412,15 @@ func TestHoursMatter(t *testing.T) {
 	s := parsed(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
 		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
-	sends, zones := 0, make(map[string]*time.Location)
+	sends := 0
 	for e := range during(t, 27*time.Hour, stories(t, 7, s, plot.Custom, plot.Messages+"pushnotification.Send", plot.Messages+"sms.Send")) {
 		zone := e.Text("timezone")
 		if zone == "" {
 			continue
 		}
-		if zones[zone] == nil {
-			var err error
-			zones[zone], err = time.LoadLocation(zone)
-			require.NoError(t, err)
-		}
-		hour := time.Unix(e.Time, 0).In(zones[zone]).Hour()
+		where, err := time.LoadLocation(zone)
+		require.NoError(t, err)
+		hour := time.Unix(e.Time, 0).In(where).Hour()
 		if e.Type == plot.Custom {
 			visits[hour]++
 			continue
