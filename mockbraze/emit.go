@@ -66,7 +66,18 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Batches {
 		sink = batches.add
 	}
-	if err = e.each(ctx, from, sink); err == nil {
+	var event []byte
+	for made := 1; made <= e.Events && err == nil; made++ {
+		var name string
+		var at time.Time
+		if event, name, at, err = from(event[:0]); err == nil {
+			err = cmp.Or(sink(event, name, at), ctx.Err()) // a rare event may take a while
+		}
+		if e.Progress != nil && err == nil && (made%emitCheck == 0 || made == e.Events) {
+			e.Progress((made-1)%emitCheck + 1)
+		}
+	}
+	if err == nil {
 		err = batches.flush(time.Unix(1<<40, 0)) // all of them
 	}
 	if err == nil || errors.Is(err, story.ErrOver) { // then the events so far are written
@@ -93,30 +104,6 @@ func (e *Emission) source() (source, error) {
 	changed.Rough.Drift = cmp.Or(e.Drift, changed.Rough.Drift)
 	changed.Users = cmp.Or(e.Users, changed.Users)
 	return newStories(story.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
-}
-
-// each makes the events. A rare event may take a while, so ctx is checked after
-// each.
-func (e *Emission) each(ctx context.Context, from source, sink func(event []byte, name string, at time.Time) error) error {
-	var event []byte
-	for made := 1; made <= e.Events; made++ {
-		var name string
-		var at time.Time
-		var err error
-		if event, name, at, err = from(event[:0]); err != nil {
-			return err
-		}
-		if err := sink(event, name, at); err != nil {
-			return err
-		}
-		if e.Progress != nil && (made%emitCheck == 0 || made == e.Events) {
-			e.Progress((made-1)%emitCheck + 1)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // batchAge is how long the oldest event of a batch waits for others, where

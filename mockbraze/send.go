@@ -67,11 +67,7 @@ func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) 
 	if n < 0 || rate < 0 {
 		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
 	}
-	t, err := c.open()
-	if err != nil {
-		return Outcome{}, err
-	}
-	return c.finish(t, c.produce(ctx, t, f, n, rate))
+	return c.sending(func(t *Outcome) error { return c.produce(ctx, t, f, n, rate) })
 }
 
 // TestEvents is the result of SendTestEvents.
@@ -122,13 +118,11 @@ func (c *Connector) transformed(e Event) Event {
 // SendEvents sends events that the caller made, whatever they are and of whatever
 // types, flushes and waits like Send.
 func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
-	t, err := c.open()
-	if err != nil {
-		return err
-	}
-	c.enqueue(completed(events), t)
-	c.Flush()
-	_, err = c.finish(t, c.wait(ctx, t, 0))
+	_, err := c.sending(func(t *Outcome) error {
+		c.enqueue(completed(events), t)
+		c.Flush()
+		return c.wait(ctx, t, 0)
+	})
 	return err
 }
 
@@ -175,7 +169,10 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 			return err
 		}
 		done += m
-		if c.pending(t) > c.spec.Window {
+		c.mu.Lock()
+		full := t.Pending > c.spec.Window
+		c.mu.Unlock()
+		if full {
 			c.Flush() // batches that are not full would wait for FlushAfter
 			if err := c.wait(ctx, t, c.spec.Window*3/4); err != nil {
 				return err
@@ -184,12 +181,6 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 	}
 	c.Flush()
 	return c.wait(ctx, t, 0)
-}
-
-func (c *Connector) pending(t *Outcome) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return t.Pending
 }
 
 func (c *Connector) sleep(ctx context.Context, until time.Time) error {
@@ -324,22 +315,17 @@ func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	}
 }
 
-// open begins to count the outcome of a call of Send.
-func (c *Connector) open() (*Outcome, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch c.state {
+// sending counts the outcome of a call of Send, which do does. The error is a
+// *SendError unless all went well.
+func (c *Connector) sending(do func(t *Outcome) error) (Outcome, error) {
+	switch c.State() {
 	case Draft, Paused:
-		return nil, ErrNotLaunched
+		return Outcome{}, ErrNotLaunched
 	case Closed:
-		return nil, ErrClosed
+		return Outcome{}, ErrClosed
 	}
-	return &Outcome{Dropped: make(map[Reason]int)}, nil
-}
-
-// finish returns what became of the events so far; cause is why the call ended
-// early, or nil. The error is a *SendError unless all went well.
-func (c *Connector) finish(t *Outcome, cause error) (Outcome, error) {
+	t := &Outcome{Dropped: make(map[Reason]int)}
+	cause := do(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := *t
