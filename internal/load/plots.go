@@ -77,7 +77,8 @@ func linear(high float64, n int) axis {
 			step *= m
 		}
 	}
-	a := axis{scale: func(v float64) float64 { return v }, high: high, write: short}
+	a := axis{scale: func(v float64) float64 { return v }, high: high}
+	a.write = func(v float64) string { return strconv.FormatFloat(v, 'g', 10, 64) }
 	for v := 0.0; v <= high; v += step {
 		a.ticks = append(a.ticks, v)
 	}
@@ -104,17 +105,6 @@ func logarithmic(curves []curve) axis {
 		a.ticks = append(a.ticks, math.Pow(10, power))
 	}
 	return a
-}
-
-// short writes a number of an axis.
-func short(v float64) string {
-	switch {
-	case v >= 1e6:
-		return strconv.FormatFloat(v/1e6, 'g', 4, 64) + "M"
-	case v >= 1e4:
-		return strconv.FormatFloat(v/1e3, 'g', 4, 64) + "k"
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 // draw draws the curves. One begins with a line of no length, so that a single point
