@@ -33,16 +33,18 @@ func sourceValues() map[string]valueFunc {
 		// The same for one user and one Canvas.
 		"canvas_entry_id": drawn(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }, uuid),
 		// The same for all recipients of one send.
-		"dispatch_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
-		"send_id":                    drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
-		"channel":                    text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
-		"progression_type":           text(progression),
-		"send_time":                  integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
-		"subscription_group_id":      text(func(m *moment, _ population.Draw) string { return group(m).ID }),
-		"is_suspected_bot_click":     flipped("is_suspected_bot_click", 5),
-		"suspected_bot_click_reason": among(fixed(`["user_agent"]`), fixed(`["ip_address"]`), fixed(`["user_agent","rapid_clicks"]`), fixed(`["honeypot_link"]`)),
-		"url":                        link,
-		"channel_identifier":         channelIdentifier,
+		"dispatch_id":            drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
+		"send_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
+		"channel":                text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
+		"progression_type":       text(progression),
+		"send_time":              integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
+		"subscription_group_id":  text(func(m *moment, _ population.Draw) string { return group(m).ID }),
+		"is_suspected_bot_click": flipped("is_suspected_bot_click", 5),
+		"suspected_bot_click_reason": among(
+			fixed(`["user_agent"]`), fixed(`["ip_address"]`), fixed(`["user_agent","rapid_clicks"]`), fixed(`["honeypot_link"]`),
+		),
+		"url":                link,
+		"channel_identifier": channelIdentifier,
 	}
 	for name, thing := range namedThings() {
 		all[name+"_id"] = text(func(m *moment, _ population.Draw) string { return thing(m).ID })
