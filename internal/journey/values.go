@@ -18,8 +18,7 @@ import (
 func valueFuncs() map[string]valueFunc {
 	all := simpleValues()
 	for _, part := range []map[string]valueFunc{
-		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(),
-		messageValues(), phoneValues(), webhookValues(), behaviorValues(), agentValues(), surveyValues(),
+		userValues(), tokenValues(), sourceValues(), messageValues(), phoneValues(), behaviorValues(), agentValues(), surveyValues(),
 	} {
 		maps.Copy(all, part)
 	}
@@ -201,26 +200,6 @@ var (
 
 func userValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"user_id":          userText((*population.User).AppendID),
-		"external_user_id": userText((*population.User).AppendExternalID),
-		"device_id":        userText((*population.User).AppendDeviceID),
-		"timezone":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
-		"first_name":       text(func(m *moment, _ population.Draw) string { return m.User.First }),
-		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
-		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
-		"country":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
-		"home_city":        city,
-		"language":         language,
-		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
-		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
-			other := m.pop.User(d.Bits() % m.pop.Users())
-			return other.AppendID(dst)
-		}),
-	}
-}
-
-func deviceValues() map[string]valueFunc {
-	return map[string]valueFunc{
 		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
 		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
 		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
@@ -236,6 +215,21 @@ func deviceValues() map[string]valueFunc {
 		"ad_id":               userText((*population.User).AppendAdID),
 		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.User.App.Platform) }),
 		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.User.Tracked) },
+		"user_id":             userText((*population.User).AppendID),
+		"external_user_id":    userText((*population.User).AppendExternalID),
+		"device_id":           userText((*population.User).AppendDeviceID),
+		"timezone":            text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
+		"first_name":          text(func(m *moment, _ population.Draw) string { return m.User.First }),
+		"last_name":           text(func(m *moment, _ population.Draw) string { return m.User.Last }),
+		"gender":              text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
+		"country":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
+		"home_city":           city,
+		"language":            language,
+		"locale_key":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
+		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
+			other := m.pop.User(d.Bits() % m.pop.Users())
+			return other.AppendID(dst)
+		}),
 	}
 }
 

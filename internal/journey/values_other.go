@@ -6,9 +6,22 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// behaviorValues are the fields of what people do in the apps, and of their profiles.
+// behaviorValues are the fields of what people do in the apps, of their profiles, and of
+// webhooks that failed.
 func behaviorValues() map[string]valueFunc {
+	host := func(m *moment) string {
+		return population.Pick(m.Draw.With(population.Key("host")), []string{"hooks1.example.com", "hooks2.example.com", "hooks3.example.com"})
+	}
+	where := func(m *moment) string {
+		return population.Pick(m.Draw.With(population.Key("url_path")), []string{"/v1/orders", "/braze/callback", "/crm/contacts"})
+	}
 	return map[string]valueFunc{
+		"host":         text(func(m *moment, _ population.Draw) string { return host(m) }),
+		"url_path":     text(func(m *moment, _ population.Draw) string { return where(m) }),
+		"endpoint_url": text(func(m *moment, _ population.Draw) string { return "https://" + host(m) + where(m) }),
+		"http_status_code": integer(func(_ *moment, d population.Draw) int64 {
+			return population.Pick(d, []int64{400, 401, 404, 429, 500, 503})
+		}),
 		// Every kind of JSON value, nested, as customers send them along with custom events.
 		"custom_properties": filled(`{"basket_total":$,"category":$,"coupon":null,"gift":$,"item":$,"quantity":$,`+
 			`"store":{"city":$,"floor":$},"tags":["sale","näher"],"visited_at":"$"}`,
@@ -81,21 +94,3 @@ const (
 	promptLow, promptHigh         = 200, 4000
 	completionLow, completionHigh = 20, 900
 )
-
-// webhookValues are the fields of a webhook that failed.
-func webhookValues() map[string]valueFunc {
-	host := func(m *moment) string {
-		return population.Pick(m.Draw.With(population.Key("host")), []string{"hooks1.example.com", "hooks2.example.com", "hooks3.example.com"})
-	}
-	where := func(m *moment) string {
-		return population.Pick(m.Draw.With(population.Key("url_path")), []string{"/v1/orders", "/braze/callback", "/crm/contacts"})
-	}
-	return map[string]valueFunc{
-		"host":         text(func(m *moment, _ population.Draw) string { return host(m) }),
-		"url_path":     text(func(m *moment, _ population.Draw) string { return where(m) }),
-		"endpoint_url": text(func(m *moment, _ population.Draw) string { return "https://" + host(m) + where(m) }),
-		"http_status_code": integer(func(_ *moment, d population.Draw) int64 {
-			return population.Pick(d, []int64{400, 401, 404, 429, 500, 503})
-		}),
-	}
-}

@@ -8,21 +8,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// troubleValues say why a message was not sent, or not yet. Type and log agree.
-func troubleValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"abort_type": text(func(m *moment, _ population.Draw) string { return abortType(m) }),
-		"abort_log":  text(func(m *moment, _ population.Draw) string { return abortLog(m, abortType(m)) }),
-		// A retry is a message that a frequency cap, or a message of higher priority,
-		// held back, and that is tried again within its window. Braze publishes no
-		// list of the types; these are assumptions.
-		"retry_log": text(func(m *moment, _ population.Draw) string {
-			capped := capRule(m)
-			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
-		}),
-	}
-}
-
 //go:embed aborts.json
 var abortsText []byte
 
@@ -94,7 +79,8 @@ func tagRan(m *moment) bool {
 	return false
 }
 
-// surveyValues are the fields of surveys, landing pages, Content Optimizer, and of
+// surveyValues say why a message was not sent, or not yet (type and log agree), and are
+// the fields of surveys, landing pages, Content Optimizer, and of
 // Canvas steps that send people to another vendor.
 func surveyValues() map[string]valueFunc {
 	landing := func(m *moment) *population.Named {
@@ -104,6 +90,15 @@ func surveyValues() map[string]valueFunc {
 		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
 	}
 	return map[string]valueFunc{
+		"abort_type": text(func(m *moment, _ population.Draw) string { return abortType(m) }),
+		"abort_log":  text(func(m *moment, _ population.Draw) string { return abortLog(m, abortType(m)) }),
+		// A retry is a message that a frequency cap, or a message of higher priority,
+		// held back, and that is tried again within its window. Braze publishes no
+		// list of the types; these are assumptions.
+		"retry_log": text(func(m *moment, _ population.Draw) string {
+			capped := capRule(m)
+			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
+		}),
 		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
 		"combination_token":         filled(`"$_$_$"`, with(0, whole(0, 3)), with(1, whole(0, 3)), with(2, whole(0, 3))),
 		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
