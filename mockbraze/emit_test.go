@@ -72,13 +72,6 @@ func TestEmitNarrowed(t *testing.T) {
 	require.ErrorContains(t, Emit(t.Context(), io.Discard, Emission{Events: -1}), "negative")
 }
 
-func TestEmitStops(t *testing.T) {
-	broken := writerFunc(func([]byte) (int, error) { return 0, io.ErrClosedPipe })
-	for _, batches := range []bool{false, true} {
-		require.ErrorIs(t, Emit(t.Context(), broken, Emission{Events: 200_000, Batches: batches}), io.ErrClosedPipe)
-	}
-}
-
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
@@ -205,15 +198,18 @@ func TestEmitFailsWhereNoMoreEventsHappen(t *testing.T) {
 	}
 }
 
-// TestMakingEventsStopsWithTheContext: of a rare type a few take seconds.
-func TestMakingEventsStopsWithTheContext(t *testing.T) {
+// TestMakingEventsStops with the context, as of a rare type a few take seconds, and with
+// the writer.
+func TestMakingEventsStops(t *testing.T) {
 	ending := func() *endsSoon {
 		ctx := &endsSoon{Context: t.Context()}
 		ctx.left.Store(3)
 		return ctx
 	}
+	broken := writerFunc(func([]byte) (int, error) { return 0, io.ErrClosedPipe })
 	for _, batches := range []bool{false, true} {
 		require.ErrorIs(t, Emit(ending(), io.Discard, Emission{Events: 50, Batches: batches}), context.Canceled)
+		require.ErrorIs(t, Emit(t.Context(), broken, Emission{Events: 200_000, Batches: batches}), io.ErrClosedPipe)
 	}
 	current, err := Start(t).Create(Current{URL: "http://x.example", Scenario: "steady"})
 	require.NoError(t, err)

@@ -388,17 +388,6 @@ func TestTheAgendaStaysBounded(t *testing.T) {
 	require.Less(t, most(16), week+week/2, "what is to come grows")
 }
 
-func TestRareTypesHappenWithoutStarts(t *testing.T) {
-	starts := "starts: {"
-	for _, start := range scenario.KnownStarts() {
-		starts += start.Name + ": 0, "
-	}
-	s := stories(t, 1, parsed(t, starts+"}\ncampaigns: []\npace: 0%"), "users.UserOrphan")
-	_, typ, at := s.Next(nil)
-	require.Equal(t, "users.UserOrphan", typ)
-	require.Less(t, at.Sub(journey.Reference()), 120*24*time.Hour)
-}
-
 func TestNewFails(t *testing.T) {
 	require.Equal(t, population.Push, population.Channels()[pushChannel])
 	_, err := New(Config{Glossary: journeytest.Glossary(t), Types: []string{"nope"}})
