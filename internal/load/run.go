@@ -180,8 +180,8 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		if r.far != nil {
 			r.far.issue(n, b)
 		}
-		a, err := r.target.post(flight, body)
-		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
+		err := r.target.post(flight, body, b)
+		b.done = time.Since(start)
 		if err != nil {
 			b.failure = failureOf(err)
 		}

@@ -136,18 +136,9 @@ const (
 	maxSays   = 120       // how many characters of an answer a report has
 )
 
-// answer is the response to a batch.
-type answer struct {
-	status int // 0 where no answer came
-	// dead is how many of the events went to the dead letters at once, as a
-	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
-	dead int
-	// says is how the answer begins, on one line, where the batch was refused.
-	says string
-}
-
-// post sends one batch. Where no answer came, err says why and contains no URL.
-func (t *target) post(ctx context.Context, body []byte) (answer, error) {
+// post sends a batch and fills in its answer. Where none came, err says why and contains
+// no URL.
+func (t *target) post(ctx context.Context, body []byte, b *batch) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	req := (&http.Request{
@@ -158,7 +149,7 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	// query into errors.
 	res, err := t.transport.RoundTrip(req)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -166,15 +157,14 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return answer{}, fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the answer: %w", err)
 	}
-	a := answer{status: res.StatusCode}
-	if a.status < 200 || a.status > 299 {
-		a.says = t.firstWords(text)
-	} else if said := (struct{ Dead int }{}); json.Unmarshal(text, &said) == nil { // answers of others than a bridge have none
-		a.dead = max(said.Dead, 0)
+	if b.status = res.StatusCode; b.status < 200 || b.status > 299 {
+		b.says = t.firstWords(text)
+	} else if said := (struct{ Dead int }{}); json.Unmarshal(text, &said) == nil { // as a bridge says; others have none
+		b.dead = min(max(said.Dead, 0), b.events)
 	}
-	return a, nil
+	return nil
 }
 
 // firstWords is how an answer begins, on one line and with secrets of the request
