@@ -44,8 +44,7 @@ func (s *Server) Handler() http.Handler {
 }
 
 // operation does what a request asks for of a Current, or of none where its path has
-// no id, and returns what is answered. Without a *problem an error is that of a wrong
-// request.
+// no id, and returns what is answered. An error that is no problem is that of a form.
 type operation func(w http.ResponseWriter, r *http.Request, current *Connector) (any, error)
 
 // route is one operation of the control API; params are the query parameters
