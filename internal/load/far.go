@@ -270,21 +270,21 @@ func (b *sentBatch) missing() uint64 {
 }
 
 // issue notes that a batch is in flight, so that its events may arrive.
-func (l *ledger) issue(n uint64, b *batch) {
+func (l *ledger) issue(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*at(&l.sent, n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
-	l.issued = max(l.issued, n*l.size+uint64(b.events))
+	*at(&l.sent, b.number) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
+	l.issued = max(l.issued, b.number*l.size+uint64(b.events))
 }
 
 // answered notes that a batch was acknowledged.
-func (l *ledger) answered(n uint64, b *batch) {
+func (l *ledger) answered(b *batch) {
 	if outcome(b).Acked == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent := at(&l.sent, n)
+	sent := at(&l.sent, b.number)
 	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
 	l.counts.Acked += uint64(b.events)
 	l.counts.Dead += uint64(b.dead)

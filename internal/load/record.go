@@ -121,6 +121,7 @@ func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *reco
 
 // batch is one batch, in flight or answered.
 type batch struct {
+	number  uint64
 	typ     string
 	events  int
 	warm    bool          // not in the figures

@@ -149,7 +149,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		b, n, first := r.take()
+		b := r.take()
 		if b == nil {
 			return
 		}
@@ -161,7 +161,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		if r.cfg.Body != nil {
 			body = r.cfg.Body()
 		} else {
-			body = r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+			body = r.gen.Append(make([]byte, 0, 1024*b.events), b.number, r.eventsOf(b.number), b.events, at)
 		}
 		timer.Reset(time.Until(at))
 		select {
@@ -178,7 +178,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		}
 		r.rec.began(b)
 		if r.far != nil {
-			r.far.issue(n, b)
+			r.far.issue(b)
 		}
 		err := r.target.post(flight, body, b)
 		b.done = time.Since(start)
@@ -187,24 +187,22 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		}
 		r.rec.ended(b)
 		if r.far != nil {
-			r.far.answered(n, b)
+			r.far.answered(b)
 		}
 	}
 }
 
-// take returns the next batch or nil, its number and that of its first event.
-func (r *Run) take() (b *batch, n, first uint64) {
-	n = r.next.Add(1) - 1
+// take returns the next batch, nil for none.
+func (r *Run) take() *batch {
+	n := r.next.Add(1) - 1
 	if n >= r.planned {
-		return nil, 0, 0
+		return nil
 	}
-	first = n * uint64(r.cfg.Batch)
-	due, ok := r.cfg.Pace.Due(first)
+	due, ok := r.cfg.Pace.Due(r.eventsOf(n))
 	if !ok {
-		return nil, 0, 0
+		return nil
 	}
-	events := int(r.eventsOf(n+1) - r.eventsOf(n))
-	return &batch{typ: r.gen.Type(n), events: events, due: due, warm: n < r.warmUntil}, n, first
+	return &batch{number: n, typ: r.gen.Type(n), events: int(r.eventsOf(n+1) - r.eventsOf(n)), due: due, warm: n < r.warmUntil}
 }
 
 // overdue is how many batches have not begun though they are late already.
