@@ -16,7 +16,7 @@ import (
 func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all := valueFuncs()
 	// Values that stay with a message, an entry or a run.
-	for _, name := range strings.Fields(`ip_pool sending_ip esp mailbox_provider is_amp content_card_id card_id
+	for name := range strings.FieldsSeq(`ip_pool sending_ip esp mailbox_provider is_amp content_card_id card_id
 		banner_placement_id feature_flag_id_name message_id flow_id template_name category is_sms_fallback url short_url
 		message_extras combination_token activity_attributes_type request_id invocation_source invocation_id survey_id
 		survey_session_id response_id landing_page_api_id landing_page_name content_optimizer_step_id
@@ -189,7 +189,7 @@ func fitting() map[string]func(*moment) bool {
 		{flip("live activity runs", 60, true),
 			"users.messages.liveactivity.Send/update_token users.messages.liveactivity.Outcome/update_token"},
 	} {
-		for _, name := range strings.Fields(fields.names) {
+		for name := range strings.FieldsSeq(fields.names) {
 			all[name] = fields.fit
 		}
 	}
