@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -192,3 +193,5 @@ func TestServe(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 }
+
+func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
