@@ -7,7 +7,6 @@ package scenario
 import (
 	"bytes"
 	"embed"
-	_ "embed"
 	"fmt"
 	"os"
 	"slices"
@@ -20,28 +19,18 @@ import (
 // Scenario is what happens. Built-in ones come from Builtin, others from Load. Its
 // users do not change it, so several may share it.
 type Scenario struct {
-	// Name and About are for people.
-	Name  string `yaml:"-"`
-	About string
-	// Users is how many people the workspace has.
-	Users uint64
-	// WithoutExternalID is the share of people without an external id; whole percents.
-	WithoutExternalID Share `yaml:"share_without_external_id"`
-	// Pace multiplies all that is counted an hour; Whole is once.
-	Pace Pace
-	// Hours weigh all that is counted an hour, in the user's own time zone.
-	Hours Hours
-	// Quiet are the hours in which some channels send nothing.
-	Quiet Quiet `yaml:"quiet_hours"`
-	// ConversionWindow is how long after a send a purchase or session counts for it.
-	ConversionWindow Seconds `yaml:"conversion_window"`
-	// Starts is how many of each of KnownStarts begin an hour, on an average day.
-	Starts Starts
-	// Campaigns are the campaigns that run, besides those shown in an app.
-	Campaigns []Campaign
-	// Outcomes is what follows from what; it has every name of KnownOutcomes.
-	Outcomes Outcomes
-	Rough    Rough `yaml:"rough_edges"`
+	Name              string `yaml:"-"`
+	About             string // for people
+	Users             uint64
+	WithoutExternalID Share      `yaml:"share_without_external_id"` // whole percents
+	Pace              Pace       // multiplies all that is counted an hour; Whole is once
+	Hours             Hours      // weigh all that is counted an hour, in the user's own time zone
+	Quiet             Quiet      `yaml:"quiet_hours"`
+	ConversionWindow  Seconds    `yaml:"conversion_window"` // after a send, for a purchase or session
+	Starts            Starts     // of each of KnownStarts, on an average day
+	Campaigns         []Campaign // that run, besides those shown in an app
+	Outcomes          Outcomes   // has every name of KnownOutcomes
+	Rough             Rough      `yaml:"rough_edges"`
 	// Transforms are field transformations, by the name of a string field.
 	Transforms map[string]fieldtransform.Transform `yaml:"field_transformations"`
 }
