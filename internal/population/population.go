@@ -108,8 +108,13 @@ func New(cfg Config) *Population {
 	p.addCanvases(fake)
 	p.addGroups()
 	p.addProducts(fake)
-	p.addSentences()
-	p.addAgents()
+	for i := range 200 {
+		p.Sentences = append(p.Sentences, fmt.Sprintf(p.texts.Sentences[i%len(p.texts.Sentences)], p.Products[i%len(p.Products)].Name))
+	}
+	for i, agent := range p.texts.Agents {
+		agent.ID = string(AppendHex(nil, p.Draw("agents").With(uint64(i)), 24))
+		p.Agents = append(p.Agents, agent)
+	}
 	p.LandingPages = named(p.Draw("landing pages"), "Spring sale", "Newsletter sign-up", "Prize draw", "Feedback")
 	p.Surveys = named(p.Draw("surveys"), "After purchase", "Why you left", "What you like")
 	p.Destinations = named(p.Draw("destinations"), "Google Ads audience", "Loyalty platform", "Call centre")
@@ -231,21 +236,6 @@ func (p *Population) addProducts(fake *gofakeit.Faker) {
 			Category: fake.ProductCategory(),
 			Cents:    here.With(1).Between(3, 300)*100 - 1,
 		})
-	}
-}
-
-func (p *Population) addSentences() {
-	forms := p.texts.Sentences
-	for i := range 200 {
-		p.Sentences = append(p.Sentences, fmt.Sprintf(forms[i%len(forms)], p.Products[i%len(p.Products)].Name))
-	}
-}
-
-func (p *Population) addAgents() {
-	d := p.Draw("agents")
-	for i, agent := range p.texts.Agents {
-		agent.ID = string(AppendHex(nil, d.With(uint64(i)), 24))
-		p.Agents = append(p.Agents, agent)
 	}
 }
 

@@ -163,18 +163,9 @@ func KnownStarts() []Start {
 	}
 }
 
-// defaults is the scenario before any file was read.
+// defaults is what Default itself is based on.
 func defaults() *Scenario {
-	s := &Scenario{
-		Users:             10_000,
-		WithoutExternalID: 120_000,
-		Pace:              Pace(Whole),
-		Hours:             Hours{12, 7, 4, 3, 4, 9, 22, 40, 55, 62, 65, 70, 76, 72, 66, 66, 70, 78, 88, 97, 100, 90, 62, 30},
-		ConversionWindow:  3 * day,
-		Starts:            make(Starts),
-		Outcomes:          make(Outcomes),
-		Transforms:        make(map[string]fieldtransform.Transform),
-	}
+	s := &Scenario{Starts: make(Starts), Outcomes: make(Outcomes), Transforms: make(map[string]fieldtransform.Transform)}
 	for _, start := range KnownStarts() {
 		s.Starts[start.Name] = start.PerHour
 	}
