@@ -1,6 +1,7 @@
 package story
 
 import (
+	_ "embed"
 	"os"
 	"strings"
 	"testing"
@@ -12,22 +13,9 @@ import (
 )
 
 // eventful is a small smooth workspace in which much happens to few.
-const eventful = `
-users: 400
-rough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}}
-starts: {uninstalls: 100, canvas_entries: 1500, deletions: 30, orphans: 30, preferences: 100, live_activities: 100}
-outcomes:
-  email: {unsubscribe: 12%, spam: 4%, click: 40%, deferral: 10%, open: {share: 60%, after: 10s..1h}}
-  sms: {stop: 8%, reply: 10%, click: 20%}
-  rcs: {stop: 8%, reply: 10%}
-  whatsapp: {stop: 8%, reply: 10%}
-  line: {stop: 8%, reply: 10%}
-  push: {bounce: 5%, open: 20%}
-  session: {purchase: 30%}
-  canvas: {next: {share: 100%, after: 1m..1h}}
-  subscription: {back: {share: 60%, after: 5m..3h}}
-  uninstall: {back: {share: 60%, after: 5m..3h}}
-`
+//
+//go:embed testdata/eventful.yaml
+var eventful string
 
 // fields is a key of some fields of an event.
 func fields(e journeytest.Event, names ...string) string {
