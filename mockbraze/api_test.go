@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,42 +86,13 @@ func TestASendGoesOnWithoutItsClient(t *testing.T) {
 func TestControlAPIRejectsMistakes(t *testing.T) {
 	h := (&endpoint{}).open(t).Handler()
 	control(t, h, 201, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		says               string
-	}{
-		{"POST", "/api/currents", `{"url":"ftp://x"}`, 400, "url"},
-		{"POST", "/api/currents", ``, 400, "url"},
-		{"POST", "/api/currents", `{`, 400, "body"},
-		{"POST", "/api/currents", `{"url":"http://x","tokn":"t"}`, 400, "tokn"},
-		{"POST", "/api/currents", `{"url":"http://x","kind":"s3"}`, 400, "kind"},
-		{"POST", "/api/currents", `{"url":"http://x","batch":101}`, 400, "batch"},
-		{"POST", "/api/currents", `{"url":"http://x","events":[]}`, 400, "event"},
-		{"POST", "/api/currents", `{"url":"http://x","kind":"rudderstack","region":"US-01"}`, 400, "US or EU"},
-		{"POST", "/api/currents", `{"url":"http://x","field_transformations":{"emial":"hash"}}`, 400, "emial"},
-		{"POST", "/api/currents", `{"url":"http://x","older_account":true}`, 400, "older_account"},
-		{"POST", "/api/currents", `{"url":"http://x","events":["users.nope"]}`, 400, "users.nope"},
-		{"POST", "/api/currents", `{"url":"http://x.example"}{}`, 400, "behind"},
-		{"POST", "/api/currents", `{"url":"http://x.example","token":"t\n"}`, 400, "token"},
-		{"POST", "/api/currents/1/launch", `{"token":"t\r\nX-Other: 1"}`, 400, "token"},
-		{"POST", "/api/currents/1/launch", `{"token":"\u0000"}`, 400, "token"},
-		{"PATCH", "/api/currents/1", ``, 400, "rate"},
-		{"POST", "/api/currents/9/launch", ``, 404, `"9"`},
-		{"GET", "/api/currents/x", ``, 404, `"x"`},
-		{"POST", "/api/currents/1/launch", `{"url":"nowhere"}`, 400, "url"},
-		{"POST", "/api/currents/1/send", ``, 400, "events"},
-		{"POST", "/api/currents/1/send?events=-1", ``, 400, "-1"},
-		{"POST", "/api/currents/1/send?events=many", ``, 400, "many"},
-		{"PUT", "/api/currents/1", ``, 404, "PUT"},
-		{"DELETE", "/api/currents/9", ``, 404, `"9"`},
-		{"POST", "/api/currents/1/send?events=1&scenario=nope", ``, 400, "nope"},
-		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
-		{"GET", "/api/currents/", ``, 404, "/api/currents/"},
-		{"POST", "/api/currents/", `{"url":"http://x.example"}`, 404, "/api/currents/"},
-		{"GET", "/api/currents/1/", ``, 404, "/api/currents/1/"},
-	} {
-		require.Contains(t, control(t, h, tt.status, tt.method, tt.path, tt.body)["error"], tt.says)
+	text, err := os.ReadFile("testdata/mistakes.txt") // status, method, path, body, what the error says
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		status, err := strconv.Atoi(f[0])
+		require.NoError(t, err)
+		require.Contains(t, control(t, h, status, f[1], f[2], f[3])["error"], f[4])
 	}
 }
 
