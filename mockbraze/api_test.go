@@ -40,6 +40,18 @@ func control(t *testing.T, h http.Handler, status int, method, path, body string
 	return answer
 }
 
+// rows are the lines of a file of testdata, in columns between tabs.
+func rows(t *testing.T, file string) (all [][]string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		all = append(all, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
 func TestControlAPIChangesCredentials(t *testing.T) {
 	e := &endpoint{probe: 401}
 	h := e.open(t).Handler()
@@ -86,10 +98,7 @@ func TestASendGoesOnWithoutItsClient(t *testing.T) {
 func TestControlAPIRejectsMistakes(t *testing.T) {
 	h := (&endpoint{}).open(t).Handler()
 	control(t, h, 201, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	text, err := os.ReadFile("testdata/mistakes.txt") // status, method, path, body, what the error says
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	for _, f := range rows(t, "mistakes.txt") { // status, method, path, body, what the error says
 		status, err := strconv.Atoi(f[0])
 		require.NoError(t, err)
 		require.Contains(t, control(t, h, status, f[1], f[2], f[3])["error"], f[4])
@@ -138,29 +147,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 		h.ServeHTTP(answer, localRequest(c.Method, c.Path, c.Body))
 		return answer
 	}
-	call := openapitest.NewCall
-	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", []openapitest.Call{
-		call("POST", "/api/currents", `{"url":"http://x.example/a?writeKey=k","token":"t","contact_email":"a@example.com","field_transformations":{"device_id":"hash"}}`, "/api/currents", "201"),
-		call("POST", "/api/currents", `{"url":"x"}`, "/api/currents", "400"),
-		call("GET", "/api/currents", "", "/api/currents", "200"),
-		call("GET", "/api/currents?x=1", "", "/api/currents", "400"),
-		call("POST", "/api/currents/test", `{"url":"http://x.example"}`, "/api/currents/test", "200"),
-		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "409"),
-		call("POST", "/api/currents/1/test", "", "/api/currents/{id}/test", "200"),
-		call("POST", "/api/currents/1/test-events", "", "/api/currents/{id}/test-events", "200"),
-		call("POST", "/api/currents/1/launch", `{"token":"u"}`, "/api/currents/{id}/launch", "200"),
-		call("POST", "/api/currents/1/send?events=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
-		call("POST", "/api/currents/1/send?events=200&types=users.messages.email.Open", "", "/api/currents/{id}/send", "200"),
-		call("POST", "/api/currents/1/send?events=x", "", "/api/currents/{id}/send", "400"),
-		call("POST", "/api/currents/1/flush", "", "/api/currents/{id}/flush", "200"),
-		call("PATCH", "/api/currents/1", `{"rate":0}`, "/api/currents/{id}", "200"),
-		call("PATCH", "/api/currents/1", `{"rate":-1}`, "/api/currents/{id}", "400"),
-		call("GET", "/api/event-types", "", "/api/event-types", "200"),
-		call("GET", "/api/openapi.json", "", "/api/openapi.json", "200"),
-		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "200"),
-		call("GET", "/api/currents/1", "", "/api/currents/{id}", "200"),
-		call("GET", "/api/currents/7", "", "/api/currents/{id}", "404"),
-		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "200"),
-		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "404"),
-	})
+	var calls []openapitest.Call
+	for _, f := range rows(t, "calls.txt") {
+		calls = append(calls, openapitest.NewCall(f[0], f[1], f[2], f[3], f[4]))
+	}
+	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", calls)
 }
