@@ -165,15 +165,7 @@ func BenchmarkStories(b *testing.B) {
 	}
 }
 
-const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}"
-
 func TestRepeatsAreTheSameBytesLater(t *testing.T) {
-	ids := make(map[string]bool)
-	for e := range first(t, 3_000, stories(t, 1, parsed(t, smooth+"}"))) {
-		require.False(t, ids[e.ID], "a smooth stream repeats %s", e.ID)
-		ids[e.ID] = true
-	}
-
 	s := stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
 	text, when := make(map[string]string), make(map[string]time.Time)
 	repeats := 0
