@@ -232,7 +232,7 @@ func TestRequestsAreThoseOfCurrents(t *testing.T) {
 			body, _ := io.ReadAll(r.Body)
 			mu.Lock()
 			defer mu.Unlock()
-			events, _ := decodeBatch(t, body)
+			events := decodeBatch(t, body)
 			for _, e := range events {
 				types[e.Type]++
 				assert.Equal(t, events[0].Type, e.Type, "a batch has one type")
