@@ -35,6 +35,7 @@ type request struct {
 	body   string
 	types  []string
 	ids    []string
+	events []journeytest.Event
 }
 
 var errNoConnection = errors.New("no connection")
@@ -48,13 +49,9 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%d bytes came, %d were announced", len(raw), req.ContentLength)
 	}
 	r := request{at: time.Now(), url: req.URL.String(), header: req.Header.Clone(), body: string(raw)}
-	var doc struct {
-		Events []struct {
-			Type string `json:"event_type"`
-			ID   string `json:"id"`
-		} `json:"events"`
-	}
+	var doc struct{ Events []journeytest.Event }
 	_ = json.Unmarshal(raw, &doc)
+	r.events = doc.Events
 	for _, ev := range doc.Events {
 		r.types = append(r.types, ev.Type)
 		r.ids = append(r.ids, ev.ID)
