@@ -121,29 +121,22 @@ func (s *Server) Create(spec Current) (*Connector, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	stream := s.made
-	feeds, err := s.newFeeds(spec, stream)
-	if err != nil {
-		return nil, fmt.Errorf("create a Current: %w", err)
+	tests := 0
+	for _, other := range s.currents {
+		if other.spec.TestCurrent {
+			tests++
+		}
 	}
-	if spec.TestCurrent && s.testCurrents() >= MaxTestCurrents {
+	if spec.TestCurrent && tests >= MaxTestCurrents {
 		return nil, fmt.Errorf("create a Current: test_current: a workspace has at most %d Test Currents; delete one", MaxTestCurrents)
 	}
-	c := s.connector(spec, stream)
-	c.feeds = feeds
+	c := s.connector(spec, s.made)
+	if c.feeds, err = s.newFeeds(spec, s.made); err != nil {
+		return nil, fmt.Errorf("create a Current: %w", err)
+	}
 	s.made++
 	s.currents = append(s.currents, c)
 	return c, nil
-}
-
-// testCurrents counts them. The lock is held.
-func (s *Server) testCurrents() (n int) {
-	for _, c := range s.currents {
-		if c.spec.TestCurrent {
-			n++
-		}
-	}
-	return n
 }
 
 // test probes the credentials of a Current that is not made.
