@@ -213,7 +213,7 @@ func userValues() map[string]valueFunc {
 		"resolution":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Resolution }),
 		"carrier":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Carrier }),
 		"ad_id":               userText((*population.User).AppendAdID),
-		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.User.App.Platform) }),
+		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDTypes[m.User.App.Platform] }),
 		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.User.Tracked) },
 		"user_id":             userText((*population.User).AppendID),
 		"external_user_id":    userText((*population.User).AppendExternalID),
@@ -241,18 +241,9 @@ func deviceClass(m *moment, _ population.Draw) string {
 	return m.User.Model.Class
 }
 
-// adIDType is empty for a platform whose advertising ids Braze has no word for.
-func adIDType(p population.Platform) string {
-	switch p {
-	case population.IOS, population.TVOS:
-		return "ios_idfa"
-	case population.Android:
-		return "google_ad_id"
-	case population.Roku:
-		return "roku_ad_id"
-	default:
-		return ""
-	}
+// adIDTypes are Braze's words for advertising ids; it has none for other platforms.
+var adIDTypes = map[population.Platform]string{
+	population.IOS: "ios_idfa", population.TVOS: "ios_idfa", population.Android: "google_ad_id", population.Roku: "roku_ad_id",
 }
 
 func tokenValues() map[string]valueFunc {
@@ -285,38 +276,24 @@ func tokenValues() map[string]valueFunc {
 // fallback makes the values of a field that valueFuncs does not have, such as one
 // of a newer glossary, by its description there.
 func fallback(f *schemas.Field) valueFunc {
-	switch f.Type {
-	case "boolean":
+	switch {
+	case f.Type == "boolean":
 		return chance(50)
-	case "integer":
-		return integers(f.Unit)
-	case "number":
-		return func(dst []byte, _ *moment, d population.Draw) []byte {
-			return appendFixed(dst, int64(d.N(100_000)), 2)
-		}
-	case "object":
+	case f.Type == "number":
+		return decimal(0, 99_999, 2)
+	case f.Type == "object":
 		return fixed(`{}`)
-	case "array<string>":
-		item := texts(f)
-		return func(dst []byte, m *moment, d population.Draw) []byte {
-			return append(item(append(dst, '['), m, d), ']')
-		}
-	default:
+	case f.Type == "array<string>":
+		return filled(`[$]`, texts(f))
+	case f.Type != "integer":
 		return texts(f)
+	case strings.HasPrefix(f.Unit, "seconds since"):
+		return integer(func(m *moment, _ population.Draw) int64 { return m.Time })
+	case strings.HasPrefix(f.Unit, "milliseconds since"):
+		return integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) })
+	default:
+		return whole(0, 999)
 	}
-}
-
-func integers(unit string) valueFunc {
-	return integer(func(m *moment, d population.Draw) int64 {
-		switch {
-		case strings.HasPrefix(unit, "seconds since"):
-			return m.Time
-		case strings.HasPrefix(unit, "milliseconds since"):
-			return m.Time*1000 + int64(d.N(1000))
-		default:
-			return int64(d.N(1000))
-		}
-	})
 }
 
 // texts makes strings by their enumeration, examples or format.

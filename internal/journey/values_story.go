@@ -167,7 +167,7 @@ func fitting() map[string]func(*moment) bool {
 			canvas_step_id canvas_step_name canvas_step_message_variation_api_id ` + strings.Join(canvasFields(), " ")},
 		{func(m *moment) bool { return m.Canvas != nil && !m.flip("exit", 25) }, "next_step_id"},
 		{flip("exit", 25, true), "exit_reason"},
-		{func(m *moment) bool { return adIDType(m.User.App.Platform) != "" }, "ad_id ad_id_type ad_tracking_enabled"},
+		{func(m *moment) bool { return adIDTypes[m.User.App.Platform] != "" }, "ad_id ad_id_type ad_tracking_enabled"},
 		{on(population.IOS), "ios_push_token_apns_gateway"},
 		{on(population.Web), `web_push_token_public_key web_push_token_user_auth web_push_token_vapid_public_key
 			users.messages.banner.Abort/browser users.messages.banner.Click/browser users.messages.banner.Dismiss/browser
