@@ -36,23 +36,23 @@ type api struct {
 	page   http.Handler
 }
 
-// Handler is the page at / and the control API, which /api/openapi.json
-// describes: POST /api/currents makes a Current, POST
-// /api/currents/ID/launch, …/pause and …/send?events=N run it, GET
-// /api/currents and /api/currents/ID show how it stands. Answers are JSON; an
-// error says what is wrong and what to do. There is no password: serve it on
-// loopback only. Requests that a browser sends for the page of another site are
-// answered 403, also after DNS rebinding; see WithAllowedHosts.
+// Handler is the page at / and the control API, which /api/openapi.json describes.
+// There is no password: serve it on loopback only. Requests that a browser sends for
+// the page of another site are answered 403; see WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
 	return api{server: s, page: console.Handler()}.routes()
 }
+
+// operation does what a request asks for of a Current, or of none where its path has
+// no id, and returns what is answered. An error that is no problem is that of a form.
+type operation func(w http.ResponseWriter, r *http.Request, current *Connector) (any, error)
 
 // route is one operation of the control API; params are the query parameters
 // that it takes.
 type route struct {
 	method, path string
 	params       []string
-	do           http.HandlerFunc
+	do           operation
 }
 
 func (a api) table() []route {
@@ -60,33 +60,49 @@ func (a api) table() []route {
 		{"GET", "/api/currents", nil, a.list},
 		{"POST", "/api/currents", nil, a.create},
 		{"POST", "/api/currents/test", nil, a.testForm},
-		{"GET", "/api/currents/{id}", nil, a.with(a.show)},
-		{"PATCH", "/api/currents/{id}", nil, a.with(a.change)},
-		{"DELETE", "/api/currents/{id}", nil, a.with(a.remove)},
-		{"POST", "/api/currents/{id}/test", nil, a.with(a.test)},
-		{"POST", "/api/currents/{id}/test-events", nil, a.with(a.testEvents)},
-		{"POST", "/api/currents/{id}/launch", nil, a.with(a.launch)},
-		{"POST", "/api/currents/{id}/pause", nil, a.with(a.pause)},
-		{"POST", "/api/currents/{id}/flush", nil, a.with(a.flush)},
-		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, a.with(a.send)},
+		{"GET", "/api/currents/{id}", nil, report},
+		{"PATCH", "/api/currents/{id}", nil, change},
+		{"DELETE", "/api/currents/{id}", nil, a.remove},
+		{"POST", "/api/currents/{id}/test", nil, test},
+		{"POST", "/api/currents/{id}/test-events", nil, testEvents},
+		{"POST", "/api/currents/{id}/launch", nil, launch},
+		{"POST", "/api/currents/{id}/pause", nil, pause},
+		{"POST", "/api/currents/{id}/flush", nil, flush},
+		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, a.send},
 		{"GET", "/api/event-types", nil, a.eventTypes},
-		{"GET", "/api/openapi.json", nil, describe},
+		{"GET", "/api/openapi.json", nil, func(http.ResponseWriter, *http.Request, *Connector) (any, error) {
+			return json.RawMessage(openAPI), nil
+		}},
 	}
+}
+
+// problem is an error, its status, and what to do about it.
+type problem struct {
+	error
+
+	status int
+	todo   string
 }
 
 // routes serves the API under /api/ and the page elsewhere.
 func (a api) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range a.table() {
-		mux.HandleFunc(r.method+" "+r.path, r.serve)
+	for _, op := range a.table() {
+		mux.HandleFunc(op.method+" "+op.path, func(w http.ResponseWriter, r *http.Request) {
+			body, err := a.do(op, w, r)
+			answer(w, body, err)
+		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s %s", r.Method, r.URL.Path), "Start with GET or POST /api/currents; /api/openapi.json lists everything.")
+		answer(w, nil, problem{
+			fmt.Errorf("there is no %s %s", r.Method, r.URL.Path), http.StatusNotFound,
+			"Start with GET or POST /api/currents; /api/openapi.json lists everything.",
+		})
 	})
 	mux.Handle("/", a.page)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := a.server.hosts.Check(r); no != nil { // a page of another site
-			fail(w, http.StatusForbidden, errors.New(no.Reason), no.Fix)
+			answer(w, nil, problem{errors.New(no.Reason), http.StatusForbidden, no.Fix})
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -95,37 +111,42 @@ func (a api) routes() http.Handler {
 	})
 }
 
-// serve does the operation, unless there is a parameter that it does not take.
-func (op route) serve(w http.ResponseWriter, r *http.Request) {
+// do does an operation, unless there is a parameter that it does not take, or no such
+// Current.
+func (a api) do(op route, w http.ResponseWriter, r *http.Request) (any, error) {
 	for name := range r.URL.Query() {
 		if !slices.Contains(op.params, name) {
-			fail(w, http.StatusBadRequest, fmt.Errorf("there is no parameter %q here", name), "It takes "+cmp.Or(strings.Join(op.params, ", "), "none")+".")
-			return
+			return nil, problem{fmt.Errorf("there is no parameter %q here", name), http.StatusBadRequest,
+				"It takes " + cmp.Or(strings.Join(op.params, ", "), "none") + "."}
 		}
 	}
-	op.do(w, r)
+	current, ok := a.server.Current(r.PathValue("id"))
+	if !ok && strings.Contains(op.path, "{id}") {
+		return nil, problem{fmt.Errorf("there is no Current %q", r.PathValue("id")), http.StatusNotFound, "GET /api/currents lists them."}
+	}
+	return op.do(w, r, current)
 }
 
 //go:embed openapi.json
 var openAPI []byte
 
-func describe(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", jsonType)
-	_, _ = w.Write(openAPI) // the client has gone where this fails
-}
-
-const jsonType = "application/json; charset=utf-8"
-
-// answer writes v as JSON.
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", jsonType)
+// answer writes a body as JSON, or an error and what to do about it. A body that has
+// a Location was created.
+func answer(w http.ResponseWriter, body any, err error) {
+	status := http.StatusOK
+	if w.Header().Get("Location") != "" {
+		status = http.StatusCreated
+	}
+	if err != nil {
+		p, ok := errors.AsType[problem](err)
+		if !ok {
+			p = problem{err, http.StatusBadRequest, formTodo}
+		}
+		status, body = p.status, map[string]string{"error": p.Error(), "what_to_do": p.todo}
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client has gone where this fails
-}
-
-// fail answers with an error and what to do about it.
-func fail(w http.ResponseWriter, status int, err error, todo string) {
-	answer(w, status, map[string]string{"error": err.Error(), "what_to_do": todo})
+	_ = json.NewEncoder(w).Encode(body) // the client has gone where this fails
 }
 
 // decode reads a JSON body into v; an empty one leaves v as it is.
@@ -141,21 +162,9 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// with finds the Current that the path names.
-func (a api) with(do func(http.ResponseWriter, *http.Request, *Connector)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		current, ok := a.server.Current(r.PathValue("id"))
-		if !ok {
-			fail(w, http.StatusNotFound, fmt.Errorf("there is no Current %q", r.PathValue("id")), "GET /api/currents lists them.")
-			return
-		}
-		do(w, r, current)
-	}
-}
-
 // eventTypes lists every event type by family, the scenarios, and the fields that
 // can be transformed.
-func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
+func (a api) eventTypes(http.ResponseWriter, *http.Request, *Connector) (any, error) {
 	families := []map[string]any{}
 	for _, family := range [][2]string{ // as in Braze's documentation and its form
 		{"message", "Message engagement events"}, {"behavior", "Customer behavior events"}, {"user", "User events"},
@@ -171,10 +180,10 @@ func (a api) eventTypes(w http.ResponseWriter, _ *http.Request) {
 		}
 		families = append(families, map[string]any{"family": family[0], "title": family[1], "events": events})
 	}
-	answer(w, http.StatusOK, map[string]any{
+	return map[string]any{
 		"families": families, "scenarios": a.server.Scenarios(), "glossary": a.server.glossary.Version(),
 		"string_fields": slices.Sorted(maps.Keys(fieldtransform.StringFields(a.server.glossary))),
-	})
+	}, nil
 }
 
 // groupOf is the channel of a message event or the kind of another: the second last
@@ -189,8 +198,8 @@ func groupOf(name string) string {
 
 const formTodo = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
 
-// read makes a Current of the body, or fails the request.
-func (a api) read(w http.ResponseWriter, r *http.Request) (spec Current, ok bool) {
+// read makes a Current of the body.
+func read(w http.ResponseWriter, r *http.Request) (Current, error) {
 	var form struct {
 		Current
 		Seconds float64 `json:"flush_after_seconds"`
@@ -199,42 +208,37 @@ func (a api) read(w http.ResponseWriter, r *http.Request) (spec Current, ok bool
 	if err == nil && !(form.Seconds >= 0 && form.Seconds <= maxFlushAfter.Seconds()) {
 		err = fmt.Errorf("flush_after_seconds: %v is not from 0 to %.0f", form.Seconds, maxFlushAfter.Seconds())
 	}
-	if err != nil {
-		fail(w, http.StatusBadRequest, err, formTodo)
-		return Current{}, false
-	}
 	form.FlushAfter = time.Duration(form.Seconds * float64(time.Second))
-	return form.Current, true
+	return form.Current, err
 }
 
-func (a api) list(w http.ResponseWriter, _ *http.Request) {
+func (a api) list(http.ResponseWriter, *http.Request, *Connector) (any, error) {
 	reports := []Report{}
 	for _, current := range a.server.Currents() {
 		reports = append(reports, current.Report())
 	}
-	answer(w, http.StatusOK, map[string]any{"currents": reports})
+	return map[string]any{"currents": reports}, nil
 }
 
-func (a api) show(w http.ResponseWriter, _ *http.Request, current *Connector) {
-	answer(w, http.StatusOK, current.Report())
+func report(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
+	return current.Report(), nil
 }
 
-func (a api) create(w http.ResponseWriter, r *http.Request) {
-	spec, ok := a.read(w, r)
-	if !ok {
-		return
+func (a api) create(w http.ResponseWriter, r *http.Request, _ *Connector) (any, error) {
+	spec, err := read(w, r)
+	if err != nil {
+		return nil, err
 	}
 	current, err := a.server.Create(spec)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err, formTodo)
-		return
+		return nil, err
 	}
 	w.Header().Set("Location", "/api/currents/"+current.ID())
-	answer(w, http.StatusCreated, current.Report())
+	return current.Report(), nil
 }
 
 // change sets the rate.
-func (a api) change(w http.ResponseWriter, r *http.Request, current *Connector) {
+func change(w http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
 	var form struct {
 		Rate *float64 `json:"rate"`
 	}
@@ -246,56 +250,49 @@ func (a api) change(w http.ResponseWriter, r *http.Request, current *Connector) 
 		err = current.SetRate(*form.Rate)
 	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, err, `Send {"rate":10}; a launch takes another URL or token.`)
-		return
+		return nil, problem{err, http.StatusBadRequest, `Send {"rate":10}; a launch takes another URL or token.`}
 	}
-	answer(w, http.StatusOK, current.Report())
+	return current.Report(), nil
 }
 
-func (a api) remove(w http.ResponseWriter, _ *http.Request, current *Connector) {
+func (a api) remove(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
 	a.server.Delete(current.ID())
-	answer(w, http.StatusOK, map[string]any{"id": current.ID(), "state": current.State()})
+	return map[string]any{"id": current.ID(), "state": current.State()}, nil
 }
 
 // tested is the answer to a test of credentials.
-func tested(w http.ResponseWriter, a Answer, kind Kind) {
-	answer(w, http.StatusOK, map[string]any{"verdict": a.ofProbe(kind), "answer": a})
-}
+func tested(a Answer, kind Kind) any { return map[string]any{"verdict": a.ofProbe(kind), "answer": a} }
 
 // testForm probes credentials without making a Current.
-func (a api) testForm(w http.ResponseWriter, r *http.Request) {
-	spec, ok := a.read(w, r)
-	if !ok {
-		return
+func (a api) testForm(w http.ResponseWriter, r *http.Request, _ *Connector) (any, error) {
+	spec, err := read(w, r)
+	if err != nil {
+		return nil, err
 	}
 	probed, err := a.server.test(r.Context(), spec)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err, formTodo)
-		return
-	}
-	tested(w, probed, spec.Kind)
+	return tested(probed, spec.Kind), err
 }
 
-func (a api) test(w http.ResponseWriter, r *http.Request, current *Connector) {
+func test(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
 	probed, err := current.test(r.Context())
-	if err != nil {
-		fail(w, http.StatusServiceUnavailable, err, "Try again.")
-		return
-	}
-	tested(w, probed, current.spec.Kind)
+	return tested(probed, current.spec.Kind), unavailable(err)
 }
 
-func (a api) testEvents(w http.ResponseWriter, r *http.Request, current *Connector) {
+func testEvents(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
 	sent, err := current.SendTestEvents(r.Context())
+	return sent, unavailable(err)
+}
+
+// unavailable is a problem that may be over the next time.
+func unavailable(err error) error {
 	if err != nil {
-		fail(w, http.StatusServiceUnavailable, err, "Try again.")
-		return
+		err = problem{err, http.StatusServiceUnavailable, "Try again."}
 	}
-	answer(w, http.StatusOK, sent)
+	return err
 }
 
 // launch takes a new URL or token along, where the old one was wrong.
-func (a api) launch(w http.ResponseWriter, r *http.Request, current *Connector) {
+func launch(w http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
 	var given struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
@@ -305,40 +302,31 @@ func (a api) launch(w http.ResponseWriter, r *http.Request, current *Connector) 
 		err = current.SetCredentials(given.URL, given.Token)
 	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, err, `Send no body, or {"url":"…","token":"…"} to change one of them.`)
-		return
+		return nil, problem{err, http.StatusBadRequest, `Send no body, or {"url":"…","token":"…"} to change one of them.`}
 	}
-	var refused *LaunchError
-	switch err := current.Launch(r.Context()); {
-	case errors.As(err, &refused):
-		fail(w, http.StatusUnprocessableEntity, err, `Launch again with {"url":"…","token":"…"}, as they should be.`)
-	case err != nil:
-		fail(w, http.StatusServiceUnavailable, err, "Try again.")
-	default:
-		answer(w, http.StatusOK, current.Report())
+	err = current.Launch(r.Context())
+	if _, refused := errors.AsType[*LaunchError](err); refused {
+		return nil, problem{err, http.StatusUnprocessableEntity, `Launch again with {"url":"…","token":"…"}, as they should be.`}
 	}
+	return current.Report(), unavailable(err)
 }
 
-func (a api) pause(w http.ResponseWriter, _ *http.Request, current *Connector) {
+func pause(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
 	if err := current.Pause(); err != nil {
-		fail(w, http.StatusConflict, err, "POST "+launchPath(current))
-		return
+		return nil, problem{err, http.StatusConflict, "POST " + launchPath(current)}
 	}
-	answer(w, http.StatusOK, current.Report())
+	return current.Report(), nil
 }
 
-func (a api) flush(w http.ResponseWriter, _ *http.Request, current *Connector) {
+func flush(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
 	current.Flush()
-	answer(w, http.StatusOK, current.Report())
+	return current.Report(), nil
 }
 
 func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
 
 // readSend reads how many events a send asks for, of which feed.
 func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
-	if !query.Has("events") {
-		return 0, nil, errors.New("it is not said how many events")
-	}
 	if n, err = strconv.Atoi(query.Get("events")); err != nil || n < 0 || n > maxSend {
 		return 0, nil, fmt.Errorf("events=%q is no number from 0 to %d", query.Get("events"), maxSend)
 	}
@@ -352,49 +340,39 @@ func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
 
 // send answers once every event is sent or dropped. It continues when the client
 // goes away.
-func (a api) send(w http.ResponseWriter, r *http.Request, current *Connector) {
+func (a api) send(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
 	n, from, err := readSend(r.URL.Query(), current.feeds)
 	if err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("send: %w", err),
-			"POST "+r.URL.Path+"?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted")
-		return
+		return nil, problem{fmt.Errorf("send: %w", err), http.StatusBadRequest,
+			"POST " + r.URL.Path + "?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted"}
 	}
-	type result struct {
-		outcome Outcome
-		err     error
-	}
-	done := make(chan result, 1)
+	var outcome Outcome
+	done := make(chan error, 1)
 	if !a.server.background(func(ctx context.Context) {
-		outcome, err := current.sendFrom(ctx, from, n, 0)
-		done <- result{outcome, err}
+		var err error
+		outcome, err = current.sendFrom(ctx, from, n, 0)
+		done <- err
 	}) {
-		fail(w, http.StatusServiceUnavailable, ErrClosed, "Start mockbraze again.")
-		return
+		return nil, problem{ErrClosed, http.StatusServiceUnavailable, "Start mockbraze again."}
 	}
 	select {
 	case <-r.Context().Done():
-	case r := <-done:
-		if r.err != nil && !errors.Is(r.err, ErrDropped) {
-			fail(w, http.StatusConflict, r.err, afterSend(r.err, current))
-			return
-		}
-		answer(w, http.StatusOK, struct {
+		return nil, r.Context().Err() // to nobody
+	case err = <-done:
+	}
+	switch {
+	case err == nil, errors.Is(err, ErrDropped):
+		return struct {
 			ID     string `json:"id"`
 			Events int    `json:"events"`
 			State  State  `json:"state"`
 			Outcome
-		}{current.ID(), n, current.State(), r.outcome})
-	}
-}
-
-// afterSend says what to do about a send that failed.
-func afterSend(err error, current *Connector) string {
-	switch {
+		}{current.ID(), n, current.State(), outcome}, nil
 	case errors.Is(err, story.ErrOver):
-		return "Send with another scenario, or with other types."
+		return nil, problem{err, http.StatusConflict, "Send with another scenario, or with other types."}
 	case errors.Is(err, ErrQuota):
-		return "Wait until midnight UTC, or send with a Current that is no Test Current."
+		return nil, problem{err, http.StatusConflict, "Wait until midnight UTC, or send with a Current that is no Test Current."}
 	default:
-		return "POST " + launchPath(current)
+		return nil, problem{err, http.StatusConflict, "POST " + launchPath(current)}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,36 +40,26 @@ func control(t *testing.T, h http.Handler, status int, method, path, body string
 	return answer
 }
 
-func TestControlAPI(t *testing.T) {
-	e := &endpoint{}
-	h := e.open(t).Handler()
-	require.Equal(t, []any{}, control(t, h, 200, "GET", "/api/currents", "")["currents"])
-	answer := control(t, h, 201, "POST", "/api/currents", `{"kind":"http","integration_name":"Bridge","contact_email":"ops@example.com",
-		"url":"http://x.example/currents","token":"s3cret","region":"EU","events":["users.messages.email.*"]}`)
-	require.Equal(t, "1", answer["id"])
-	control(t, h, 409, "POST", "/api/currents/1/send?events=5", "") // it is not launched
-	require.Equal(t, "running", control(t, h, 200, "POST", "/api/currents/1/launch", "")["state"])
-	require.EqualValues(t, 77, control(t, h, 200, "POST", "/api/currents/1/send?events=77", "")["acked"])
-	require.Equal(t, "Bearer s3cret", e.batches()[0].header.Get("Authorization"))
-
-	answer = control(t, h, 200, "GET", "/api/currents/1", "")
-	for name, want := range map[string]any{"integration_name": "Bridge", "contact_email": "ops@example.com", "region": "EU", "has_token": true} {
-		require.Equal(t, want, answer[name], name)
+// rows are the lines of a file of testdata, in columns between tabs.
+func rows(t *testing.T, file string) (all [][]string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		all = append(all, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
 	}
-	require.NotContains(t, answer, "token")
-	require.EqualValues(t, 77, answer["counts"].(map[string]any)["sent"])
-	for _, typ := range answer["events"].([]any) {
-		require.Contains(t, typ, "users.messages.email.")
-	}
-	require.Equal(t, "paused", control(t, h, 200, "POST", "/api/currents/1/pause", "")["state"])
-	require.Len(t, control(t, h, 200, "GET", "/api/currents", "")["currents"], 1)
+	require.NotEmpty(t, all)
+	return all
 }
 
 func TestControlAPIChangesCredentials(t *testing.T) {
 	e := &endpoint{probe: 401}
 	h := e.open(t).Handler()
+	require.Equal(t, []any{}, control(t, h, 200, "GET", "/api/currents", "")["currents"])
 	answer := control(t, h, 201, "POST", "/api/currents", `{"url":"http://x.example/a","token":"wrong"}`)
 	require.Len(t, answer["events"], 102, "all types where none is chosen")
+	require.NotContains(t, answer, "token")
+	control(t, h, 409, "POST", "/api/currents/1/send?events=5", "") // it is not launched
 	require.Contains(t, control(t, h, 422, "POST", "/api/currents/1/launch", "")["error"], "401")
 	e.probe = 200
 	control(t, h, 200, "POST", "/api/currents/1/launch", `{"token":"right","url":"http://x.example/b"}`)
@@ -81,7 +73,9 @@ func TestControlAPIChangesCredentials(t *testing.T) {
 	answer = control(t, h, 409, "POST", "/api/currents/1/send?events=3", "")
 	require.Contains(t, answer["error"], "held")
 	require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
-	require.Equal(t, "held", control(t, h, 200, "GET", "/api/currents/1", "")["state"])
+	list := control(t, h, 200, "GET", "/api/currents", "")["currents"].([]any)
+	require.Len(t, list, 1)
+	require.Equal(t, "held", list[0].(map[string]any)["state"])
 }
 
 // TestASendGoesOnWithoutItsClient ends the request while the endpoint is down.
@@ -104,73 +98,30 @@ func TestASendGoesOnWithoutItsClient(t *testing.T) {
 func TestControlAPIRejectsMistakes(t *testing.T) {
 	h := (&endpoint{}).open(t).Handler()
 	control(t, h, 201, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		says               string
-	}{
-		{"POST", "/api/currents", `{"url":"ftp://x"}`, 400, "url"},
-		{"POST", "/api/currents", ``, 400, "url"},
-		{"POST", "/api/currents", `{`, 400, "body"},
-		{"POST", "/api/currents", `{"url":"http://x","tokn":"t"}`, 400, "tokn"},
-		{"POST", "/api/currents", `{"url":"http://x","kind":"s3"}`, 400, "kind"},
-		{"POST", "/api/currents", `{"url":"http://x","batch":101}`, 400, "batch"},
-		{"POST", "/api/currents", `{"url":"http://x","events":[]}`, 400, "event"},
-		{"POST", "/api/currents", `{"url":"http://x","kind":"rudderstack","region":"US-01"}`, 400, "US or EU"},
-		{"POST", "/api/currents", `{"url":"http://x","field_transformations":{"emial":"hash"}}`, 400, "emial"},
-		{"POST", "/api/currents", `{"url":"http://x","older_account":true}`, 400, "older_account"},
-		{"POST", "/api/currents", `{"url":"http://x","events":["users.nope"]}`, 400, "users.nope"},
-		{"POST", "/api/currents", `{"url":"http://x.example"}{}`, 400, "behind"},
-		{"POST", "/api/currents", `{"url":"http://x.example","token":"t\n"}`, 400, "token"},
-		{"POST", "/api/currents/1/launch", `{"token":"t\r\nX-Other: 1"}`, 400, "token"},
-		{"POST", "/api/currents/1/launch", `{"token":"\u0000"}`, 400, "token"},
-		{"PATCH", "/api/currents/1", ``, 400, "rate"},
-		{"POST", "/api/currents/9/launch", ``, 404, `"9"`},
-		{"GET", "/api/currents/x", ``, 404, `"x"`},
-		{"POST", "/api/currents/1/launch", `{"url":"nowhere"}`, 400, "url"},
-		{"POST", "/api/currents/1/send", ``, 400, "events"},
-		{"POST", "/api/currents/1/send?events=-1", ``, 400, "-1"},
-		{"POST", "/api/currents/1/send?events=many", ``, 400, "many"},
-		{"PUT", "/api/currents/1", ``, 404, "PUT"},
-		{"DELETE", "/api/currents/9", ``, 404, `"9"`},
-		{"POST", "/api/currents/1/send?events=1&scenario=nope", ``, 400, "nope"},
-		{"GET", "/api/nothing", ``, 404, "/api/nothing"},
-		{"GET", "/api/currents/", ``, 404, "/api/currents/"},
-		{"POST", "/api/currents/", `{"url":"http://x.example"}`, 404, "/api/currents/"},
-		{"GET", "/api/currents/1/", ``, 404, "/api/currents/1/"},
-	} {
-		require.Contains(t, control(t, h, tt.status, tt.method, tt.path, tt.body)["error"], tt.says)
+	for _, f := range rows(t, "mistakes.txt") { // status, method, path, body, what the error says
+		status, err := strconv.Atoi(f[0])
+		require.NoError(t, err)
+		require.Contains(t, control(t, h, status, f[1], f[2], f[3])["error"], f[4])
 	}
 }
 
 // TestOtherSitesAreRejected: neither the API nor the page answers requests for
 // a host name of another site, or sent from its page.
 func TestOtherSitesAreRejected(t *testing.T) {
-	s, err := New(WithAllowedHosts("braze.staging.example.com"))
-	require.NoError(t, err)
-	defer s.Close()
-	ask := func(method, path, host, origin string) *httptest.ResponseRecorder {
-		r := localRequest(method, path, `{"url":"http://x.example"}`)
-		r.Host = host
-		if origin != "" {
-			r.Header.Set("Origin", origin)
-		}
+	h := Start(t).Handler()
+	for _, tt := range [][3]string{
+		{"/", "evil.example.com:8091", ""}, {"/assets/main.js", "evil.example.com:8091", ""}, {"/api/currents", "evil.example.com:8091", ""},
+		{"/api/currents", "localhost:8091", "http://evil.example.com"},
+	} {
+		r := localRequest("POST", tt[0], `{"url":"http://x.example"}`)
+		r.Host = tt[1]
+		r.Header.Set("Origin", tt[2])
 		rec := httptest.NewRecorder()
-		s.Handler().ServeHTTP(rec, r)
-		return rec
-	}
-	for _, path := range []string{"/", "/assets/main.js", "/api/currents"} {
-		rec := ask("GET", path, "evil.example.com:8091", "")
-		require.Equal(t, 403, rec.Code, path)
-		require.Contains(t, rec.Body.String(), "--allow-host")
+		h.ServeHTTP(rec, r)
+		require.Equal(t, 403, rec.Code, tt[0])
 		require.Contains(t, rec.Body.String(), "what_to_do")
 	}
-	require.Equal(t, 403, ask("POST", "/api/currents", "localhost:8091", "http://evil.example.com").Code)
-	require.Empty(t, s.Currents())
-	for _, host := range []string{"localhost:8091", "127.0.0.1:8091", "host.docker.internal:8091", "braze.staging.example.com"} {
-		require.Equal(t, 201, ask("POST", "/api/currents", host, "http://"+host).Code, host)
-	}
-	_, err = New(WithAllowedHosts("http://braze.example.com"))
+	_, err := New(WithAllowedHosts("http://braze.example.com"))
 	require.ErrorContains(t, err, "--allow-host")
 }
 
@@ -196,29 +147,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 		h.ServeHTTP(answer, localRequest(c.Method, c.Path, c.Body))
 		return answer
 	}
-	call := openapitest.NewCall
-	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", []openapitest.Call{
-		call("POST", "/api/currents", `{"url":"http://x.example/a?writeKey=k","token":"t","contact_email":"a@example.com","field_transformations":{"device_id":"hash"}}`, "/api/currents", "201"),
-		call("POST", "/api/currents", `{"url":"x"}`, "/api/currents", "400"),
-		call("GET", "/api/currents", "", "/api/currents", "200"),
-		call("GET", "/api/currents?x=1", "", "/api/currents", "400"),
-		call("POST", "/api/currents/test", `{"url":"http://x.example"}`, "/api/currents/test", "200"),
-		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "409"),
-		call("POST", "/api/currents/1/test", "", "/api/currents/{id}/test", "200"),
-		call("POST", "/api/currents/1/test-events", "", "/api/currents/{id}/test-events", "200"),
-		call("POST", "/api/currents/1/launch", `{"token":"u"}`, "/api/currents/{id}/launch", "200"),
-		call("POST", "/api/currents/1/send?events=5&types=users.messages.email.*&scenario=rounds", "", "/api/currents/{id}/send", "200"),
-		call("POST", "/api/currents/1/send?events=200&types=users.messages.email.Open", "", "/api/currents/{id}/send", "200"),
-		call("POST", "/api/currents/1/send?events=x", "", "/api/currents/{id}/send", "400"),
-		call("POST", "/api/currents/1/flush", "", "/api/currents/{id}/flush", "200"),
-		call("PATCH", "/api/currents/1", `{"rate":0}`, "/api/currents/{id}", "200"),
-		call("PATCH", "/api/currents/1", `{"rate":-1}`, "/api/currents/{id}", "400"),
-		call("GET", "/api/event-types", "", "/api/event-types", "200"),
-		call("GET", "/api/openapi.json", "", "/api/openapi.json", "200"),
-		call("POST", "/api/currents/1/pause", "", "/api/currents/{id}/pause", "200"),
-		call("GET", "/api/currents/1", "", "/api/currents/{id}", "200"),
-		call("GET", "/api/currents/7", "", "/api/currents/{id}", "404"),
-		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "200"),
-		call("DELETE", "/api/currents/1", "", "/api/currents/{id}", "404"),
-	})
+	var calls []openapitest.Call
+	for _, f := range rows(t, "calls.txt") {
+		calls = append(calls, openapitest.NewCall(f[0], f[1], f[2], f[3], f[4]))
+	}
+	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", calls)
 }

@@ -18,41 +18,22 @@ import (
 type State string
 
 const (
-	// Draft is a Current that was never launched. It sends nothing, and
-	// nothing happens for it.
-	Draft State = "draft"
-	// Running is a Current that sends.
-	Running State = "running"
-	// Paused is a Current that was paused; its events wait.
-	Paused State = "paused"
-	// Held is a Current that got 401, 403 or 404: the events of that request are
-	// lost, all others wait until the credentials are repaired and it is launched
-	// again.
-	Held State = "held"
-	// Stopped is a Current that Braze disabled after DisableAfter of trouble:
-	// new events are lost, and queued ones wait for a launch, for KeepFor.
-	Stopped State = "disabled"
-	// Closed is a Current that was deleted, or whose Server was closed.
-	Closed State = "closed"
+	Draft   State = "draft"    // never launched: it sends nothing, and nothing happens for it
+	Running State = "running"  // it sends
+	Paused  State = "paused"   // its events wait
+	Held    State = "held"     // after 401, 403 or 404 all other events wait for a launch
+	Stopped State = "disabled" // after DisableAfter of trouble new events are lost; queued ones wait for KeepFor
+	Closed  State = "closed"   // deleted, or its Server was closed
 )
 
 // Errors of a Current; test for them with errors.Is.
 var (
-	// ErrNotLaunched: the Current sends nothing before it is launched.
 	ErrNotLaunched = errors.New("the Current is not launched; launch it first")
-	// ErrHeld: the endpoint answered 401, 403 or 404. The events of that request
-	// are dropped, those that were not sent yet are kept.
-	ErrHeld = errors.New("the Current is held after 401, 403 or 404; correct its URL or token and launch it again")
-	// ErrDisabled: there was trouble for DisableAfter. New events are lost, and
-	// queued ones are kept for KeepFor.
-	ErrDisabled = errors.New("the Current was disabled after days of errors; repair its endpoint and launch it again")
-	// ErrQuota: the Test Currents have sent TestQuota events today. What is queued
-	// waits for midnight UTC.
-	ErrQuota = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
-	// ErrDropped: some events were dropped and will not be sent again.
-	ErrDropped = errors.New("events were dropped")
-	// ErrClosed: the Server was closed, or the Current deleted.
-	ErrClosed = errors.New("the Current was deleted, or the fake Braze was closed")
+	ErrHeld        = errors.New("the Current is held after 401, 403 or 404; correct its URL or token and launch it again")
+	ErrDisabled    = errors.New("the Current was disabled after days of errors; repair its endpoint and launch it again")
+	ErrQuota       = errors.New("the Test Currents of the workspace have sent their events of today; the rest waits for midnight UTC")
+	ErrDropped     = errors.New("events were dropped") // for good
+	ErrClosed      = errors.New("the Current was deleted, or the fake Braze was closed")
 )
 
 // LaunchError says that the endpoint rejected the probe of the credentials.
@@ -92,10 +73,10 @@ type Connector struct {
 	quota    time.Time // until when the quota of Test Currents keeps events
 	types    []*ofType // in the order in which they came
 	byType   map[string]*ofType
-	agenda   agenda
-	batches  uint64 // made so far
-	busy     int    // requests in flight
-	launches uint64 // so far
+	agenda   []*batch // that wait to be sent, the next one first
+	batches  uint64   // made so far
+	busy     int      // requests in flight
+	launches uint64   // so far
 	random   *rand.Rand
 	counts   Counts
 	dropped  map[Reason]int64
@@ -110,27 +91,23 @@ type Connector struct {
 // ID is the Current's id in the control API.
 func (c *Connector) ID() string { return c.id }
 
-// Launch probes the credentials with a request of no events and starts the
-// Current, also one that was paused, held or disabled: then its queued events
-// are due at once. It fails with a *LaunchError when the response is 401, 403 or
-// 404 or TLS fails, and changes nothing then. With any other response, such as
-// RudderStack's 400, or none, the Current runs.
+// Launch probes the credentials with a request of no events and starts the Current,
+// also one that was paused, held or disabled: what it has queued is due at once. With a
+// *LaunchError, for 401, 403, 404 or where TLS fails, nothing changes; with any other
+// response, such as RudderStack's 400, or none, the Current runs.
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
-	if c.State() == Closed {
-		return ErrClosed
-	}
 	a, err := c.test(ctx)
 	if err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.denies() || a.untrusted {
+	switch {
+	case a.denies() || a.untrusted:
 		return &LaunchError{Answer: a}
-	}
-	if c.state == Closed {
+	case c.state == Closed:
 		return ErrClosed
 	}
 	c.launches++
@@ -139,21 +116,20 @@ func (c *Connector) Launch(ctx context.Context) error {
 	for _, b := range c.agenda {
 		b.due = now
 	}
-	c.agenda.sort()
+	slices.SortFunc(c.agenda, (*batch).compare)
 	c.starting.Do(func() { c.server.running.Go(func() { c.loop(c.ctx) }) })
 	c.notify()
 	return nil
 }
 
-// test probes the credentials with a request of no events and records the
-// response. It fails where ctx ended or the Current was closed.
+// test probes the credentials and records the response.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
 }
 
-// noteProbe records the response to a probe or to a test event. It fails as test
-// does.
+// noteProbe records the response to a probe or test event. It fails where ctx ended or
+// the Current was closed.
 func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -176,27 +152,19 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 // SetCredentials changes the URL and the token that are used from the next request on;
 // empty ones stay as they are. A held Current waits for the next Launch.
 func (c *Connector) SetCredentials(url, token string) error {
-	if err := checkToken(token); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if url != "" {
-		if err := checkURL(url); err != nil {
-			return err
-		}
-		c.url = url
+	url, token = cmp.Or(url, c.url), cmp.Or(token, c.token)
+	if err := cmp.Or(checkURL(url), checkToken(token)); err != nil {
+		return err
 	}
-	if token != "" {
-		c.token = token
-	}
+	c.url, c.token = url, token
 	c.notify()
 	return nil
 }
 
-// Pause stops sending; requests in flight are finished, and events wait in
-// their queues until the next Launch. It fails with ErrNotLaunched, ErrClosed or,
-// so that what a disabled Current kept still expires, ErrDisabled.
+// Pause stops sending until the next Launch; requests in flight are finished. A
+// disabled Current cannot be paused, so that what it kept still expires.
 func (c *Connector) Pause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -288,49 +256,31 @@ func (c *Connector) step() time.Duration {
 	now := c.server.clock.Now()
 	wait := time.Hour
 	if !c.trouble.IsZero() {
-		left := c.trouble.Add(DisableAfter).Sub(now)
-		if left <= 0 {
-			c.disable(now)
-		} else {
-			wait = min(wait, left)
-		}
+		wait = min(wait, c.trouble.Add(DisableAfter).Sub(now))
 	}
-	switch c.state {
-	case Stopped:
-		left := c.disabled.Add(KeepFor).Sub(now)
-		if left > 0 {
-			return min(wait, left)
-		}
-		c.expire()
-		return wait
-	case Running:
+	if wait <= 0 {
+		c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
+		c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
+		c.notify()
+		wait = time.Hour
+	}
+	switch left := c.disabled.Add(KeepFor).Sub(now); {
+	case c.state == Running:
 		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
-	default:
-		return wait
+	case c.state == Stopped && left > 0:
+		return min(wait, left)
+	case c.state == Stopped:
+		c.cut(0, now)
+		for _, b := range c.agenda {
+			c.dropAll(b, Expired)
+		}
+		c.agenda = nil
 	}
+	return wait
 }
 
-// expire drops all that is queued. The lock is held.
-func (c *Connector) expire() {
-	for _, b := range c.agenda {
-		c.dropAll(b, Expired)
-	}
-	for _, t := range c.types {
-		c.dropAll(&t.queue, Expired)
-		t.queue.take(len(t.queue.events))
-	}
-	c.agenda = nil
-}
-
-// disable is what Braze does after days of trouble. The lock is held.
-func (c *Connector) disable(now time.Time) {
-	c.state, c.disabled, c.trouble = Stopped, now, time.Time{}
-	c.mail(now, fmt.Sprintf("Your Current was disabled after %.0f days of errors", DisableAfter.Hours()/24))
-	c.notify()
-}
-
-// cut makes batches of queues whose oldest event has waited for age, and returns
-// when the next one will have. The lock is held.
+// cut batches what has waited for age, and returns how long nothing else will have. The
+// lock is held, here and in all below that say nothing else.
 func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	wait := age
 	for _, t := range c.types {
@@ -346,14 +296,14 @@ func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	return wait
 }
 
-// handOut sends due batches on free connections and returns when the next one is
-// due. The lock is held.
+// handOut sends due batches on free connections and returns when the next one is due.
 func (c *Connector) handOut(now time.Time) time.Duration {
 	for len(c.agenda) > 0 && c.busy < c.spec.Connections {
 		if left := c.agenda[0].due.Sub(now); left > 0 {
 			return left
 		}
-		b := c.agenda.next()
+		b := c.agenda[0]
+		c.agenda = slices.Delete(c.agenda, 0, 1)
 		if c.spec.TestCurrent && !b.counted {
 			if b = c.allowed(b, now); len(b.events) == 0 {
 				continue
@@ -366,8 +316,7 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 	return time.Hour
 }
 
-// allowed is the part of a Test Current's batch that the quota of today allows.
-// The rest waits for midnight. The lock is held.
+// allowed is what the quota of today allows of a batch. The rest waits for midnight.
 func (c *Connector) allowed(b *batch, now time.Time) *batch {
 	part := b.take(c.server.quota.take(len(b.events), now))
 	c.quota = time.Time{}
@@ -399,17 +348,17 @@ func (q *quota) take(n int, now time.Time) int {
 }
 
 // plan schedules a batch; batches that are due at the same time keep their order.
-// The lock is held.
 func (c *Connector) plan(b *batch, due time.Time) {
 	if b.number == 0 {
 		c.batches++
 		b.number = c.batches
 	}
 	b.due = due
-	c.agenda.put(b)
+	i, _ := slices.BinarySearchFunc(c.agenda, b, (*batch).compare)
+	c.agenda = slices.Insert(c.agenda, i, b)
 }
 
-// send posts one batch and does what its response asks for.
+// send posts one batch and does what its response asks for. It takes the lock.
 func (c *Connector) send(ctx context.Context, b *batch) {
 	if c.spec.OnSend != nil {
 		c.spec.OnSend(b.events)
@@ -444,14 +393,15 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 }
 
-// acknowledged counts the events of a batch as sent. The lock is held.
+// acknowledged counts the events of a batch as sent.
 func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
 	}
-	c.typeOf(b.typ).Sent += int64(len(b.events))
-	c.counts.Sent += int64(len(b.events))
-	c.counts.Queued -= int64(len(b.events))
+	n := int64(len(b.events))
+	c.typeOf(b.typ).Sent += n
+	c.counts.Sent += n
+	c.counts.Queued -= n
 	for _, n := range b.notes {
 		if n.outcome != nil {
 			n.outcome.Acked++
@@ -460,8 +410,7 @@ func (c *Connector) acknowledged(b *batch) {
 	}
 }
 
-// divide sends a batch again in parts of n events; one event alone cannot be
-// divided and is dropped. The lock is held.
+// divide sends a batch again in parts of n events; one event alone is dropped.
 func (c *Connector) divide(b *batch, n int, reason Reason) {
 	if len(b.events) == 1 {
 		c.dropAll(b, reason)
@@ -474,8 +423,7 @@ func (c *Connector) divide(b *batch, n int, reason Reason) {
 	}
 }
 
-// hold drops the events that failed, as Braze does, and keeps all others until
-// the next launch. The lock is held.
+// hold drops the events that failed, and keeps all others until the next launch.
 func (c *Connector) hold(b *batch, a Answer) {
 	now := c.server.clock.Now()
 	// A response to a request from before the last launch says nothing of the
@@ -488,7 +436,7 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later. The lock is held.
+// retry sends the same batch later.
 func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
@@ -498,42 +446,33 @@ func (c *Connector) retry(b *batch) {
 	c.startTrouble(now)
 }
 
-// startTrouble starts the time after which the Current is disabled. The lock is
-// held.
+// startTrouble starts the time after which the Current is disabled.
 func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
 }
 
-// dropAll drops the events of a batch. The lock is held.
+// dropAll counts the events of a batch as lost.
 func (c *Connector) dropAll(b *batch, reason Reason) {
+	t := c.typeOf(b.typ)
 	for _, n := range b.notes {
-		c.drop(c.typeOf(b.typ), n, reason)
-	}
-}
-
-// drop counts an event as lost. The lock is held.
-func (c *Connector) drop(t *ofType, n note, reason Reason) {
-	c.dropped[reason]++
-	t.Dropped[reason]++
-	c.counts.Queued--
-	if n.outcome != nil {
-		n.outcome.Dropped[reason]++
-		n.outcome.Pending--
+		c.dropped[reason]++
+		t.Dropped[reason]++
+		c.counts.Queued--
+		if n.outcome != nil {
+			n.outcome.Dropped[reason]++
+			n.outcome.Pending--
+		}
 	}
 }
 
 const (
-	// rateStep is the shortest time between events at a rate; at a higher rate
-	// several happen at a time.
-	rateStep = 10 * time.Millisecond
-	// rateRest is how long to wait while no events happen.
-	rateRest = time.Hour
+	rateStep = 10 * time.Millisecond // the shortest time between events at a rate: several may happen at a time
+	rateRest = time.Hour             // how long to wait while no events happen
 )
 
-// SetRate changes how many events a second happen by themselves while the
-// Current is launched, up to MaxRate; 0 ends it.
+// SetRate changes how many events a second happen by themselves, up to MaxRate.
 func (c *Connector) SetRate(rate float64) error {
 	if err := checkRate(rate); err != nil {
 		return err
@@ -546,8 +485,7 @@ func (c *Connector) SetRate(rate float64) error {
 }
 
 // dueEvents returns how many events happen now at the rate, or else how long none
-// will. A held Current queues them, a disabled one loses them; none happen while
-// the window is full.
+// will: none do while the window is full. It takes the lock.
 func (c *Connector) dueEvents() (n int, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -599,23 +537,7 @@ func (b *batch) take(n int) *batch {
 	return part
 }
 
-// agenda holds the batches that wait to be sent, the next one first.
-type agenda []*batch
-
+// compare says which batch is sent first.
 func (b *batch) compare(o *batch) int {
 	return cmp.Or(b.due.Compare(o.due), cmp.Compare(b.number, o.number))
-}
-
-// sort restores the order after batches became due at another time.
-func (a agenda) sort() { slices.SortFunc(a, (*batch).compare) }
-
-func (a *agenda) put(b *batch) {
-	i, _ := slices.BinarySearchFunc(*a, b, (*batch).compare)
-	*a = slices.Insert(*a, i, b)
-}
-
-func (a *agenda) next() *batch {
-	b := (*a)[0]
-	*a = slices.Delete(*a, 0, 1)
-	return b
 }

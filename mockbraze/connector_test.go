@@ -36,14 +36,7 @@ func TestAcceptedIsNeverSentAgain(t *testing.T) {
 func TestBadRequestIsolatesTheRejectedEvent(t *testing.T) {
 	refuse := answerIf(400, func(r request) bool { return slices.Contains(r.ids, "e042") })
 	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		err := c.SendEvents(t.Context(), opens(100)...)
-
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.ErrorIs(t, err, ErrDropped)
-		require.Equal(t, 99, failed.Acked)
-		require.Equal(t, map[Reason]int{Refused: 1}, failed.Dropped)
-
+		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{Refused: 1}})
 		batches := e.batches()
 		require.Len(t, batches, 101)
 		require.Len(t, batches[0].ids, 100)
@@ -62,12 +55,7 @@ func TestBadRequestIsolatesTheRejectedEvent(t *testing.T) {
 func TestTooLargeIsHalved(t *testing.T) {
 	refuse := answerIf(413, func(r request) bool { return len(r.ids) > 15 || slices.Contains(r.ids, "e007") })
 	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		err := c.SendEvents(t.Context(), opens(100)...)
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.Equal(t, 99, failed.Acked)
-		require.Equal(t, map[Reason]int{TooLarge: 1}, failed.Dropped)
-
+		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{TooLarge: 1}})
 		var sizes []int
 		for _, r := range e.batches() {
 			sizes = append(sizes, len(r.ids))
@@ -340,9 +328,11 @@ func TestRateMakesEventsHappen(t *testing.T) {
 // Neither the token nor the write key comes back, though the endpoint repeats
 // both and the connection's error holds the URL.
 func TestSecretsNeverComeBack(t *testing.T) {
-	echo := httptest.NewServer(echoing())
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.URL.RawQuery, r.Header.Get("Authorization"))
+	}))
 	defer echo.Close()
-	dead := httptest.NewServer(echoing())
+	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, to := range []string{echo.URL, dead.URL} {
 		h := Start(t).Handler()
@@ -386,10 +376,9 @@ func TestNarrowedSendsRepeatNoID(t *testing.T) {
 		e := &endpoint{}
 		s := e.open(t)
 		s.Launch(Current{URL: "http://x.example", Events: []string{"users.messages.email.*"}})
-		h := s.Handler()
 		for range 3 {
 			for _, query := range []string{"", "&types=users.messages.email.Open", "&types=users.messages.email.*"} {
-				control(t, h, 200, "POST", "/api/currents/1/send?events=150"+query, "")
+				control(t, s.Handler(), 200, "POST", "/api/currents/1/send?events=150"+query, "")
 			}
 		}
 		seen := make(map[string]bool)
@@ -400,13 +389,6 @@ func TestNarrowedSendsRepeatNoID(t *testing.T) {
 			}
 		}
 		require.Len(t, seen, 9*150)
-	})
-}
-
-// echoing answers with what it should keep to itself.
-func echoing() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, r.URL.RawQuery, r.Header.Get("Authorization"))
 	})
 }
 
@@ -425,12 +407,7 @@ func TestTestCurrentsShareAQuota(t *testing.T) {
 
 		time.Sleep(time.Hour) // synctest begins at midnight UTC
 		require.NoError(t, all[0].Send(t.Context(), 1000))
-		err = all[1].Send(t.Context(), 620)
-		require.ErrorIs(t, err, ErrQuota)
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.Equal(t, 500, failed.Acked)
-		require.Equal(t, 120, failed.Pending)
+		requireFailed(t, all[1].Send(t.Context(), 620), ErrQuota, Outcome{Acked: 500, Pending: 120})
 		require.ErrorIs(t, all[2].Send(t.Context(), 1), ErrQuota)
 		require.NoError(t, real.Send(t.Context(), 3000), "others go on")
 		r := all[1].Report()
@@ -460,12 +437,7 @@ func TestQuotaIsUsedUpBeforeASendEnds(t *testing.T) {
 		s := e.open(t)
 		current := s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}})
 		time.Sleep(time.Hour) // synctest begins at midnight UTC
-		err := current.Send(t.Context(), 1600)
-		require.ErrorIs(t, err, ErrQuota)
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.Equal(t, 1500, failed.Acked)
-		require.Equal(t, 100, failed.Pending)
+		requireFailed(t, current.Send(t.Context(), 1600), ErrQuota, Outcome{Acked: 1500, Pending: 100})
 	})
 }
 

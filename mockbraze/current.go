@@ -20,9 +20,8 @@ type Kind string
 const (
 	// HTTP is Braze's Custom HTTP connector. It is what an empty Kind means.
 	HTTP Kind = "http"
-	// RudderStack is Braze's RudderStack export: the same requests, sent to a
-	// webhook URL with the write key in it, and only events of users that have
-	// an external_user_id.
+	// RudderStack is Braze's RudderStack export: the same requests, but only events of
+	// users that have an external_user_id.
 	RudderStack Kind = "rudderstack"
 )
 
@@ -37,11 +36,8 @@ const MaxBatch = 100
 
 // Facts about the connector, from Braze's documentation.
 const (
-	// DisableAfter is how long a problem may last before Braze disables a
-	// Current.
-	DisableAfter = 5 * 24 * time.Hour
-	// KeepFor is how long a disabled Current's queued events are kept.
-	KeepFor = 7 * 24 * time.Hour
+	DisableAfter = 5 * 24 * time.Hour // how long a problem lasts before Braze disables a Current
+	KeepFor      = 7 * 24 * time.Hour // how long a disabled Current's queued events are kept
 	// MaxTestCurrents is how many Test Currents a workspace has at most, and
 	// TestQuota how many events they send together from midnight to midnight UTC.
 	MaxTestCurrents = 10
@@ -52,53 +48,42 @@ const (
 // to run it. Only URL is needed. The control API takes it as JSON, with
 // FlushAfter as flush_after_seconds.
 type Current struct {
-	// Name and Contact are the form's integration name and contact email. They
-	// change nothing but the report. Region is RudderStack's own for its kind, US or
-	// EU, where an empty one means US; the other kind asks for none and keeps what
-	// it is given.
+	// Name and Contact change nothing but the report.
 	Name    string `json:"integration_name,omitempty"`
 	Contact string `json:"contact_email,omitempty"`
-	Region  string `json:"region,omitempty"`
-	Kind    Kind   `json:"kind,omitempty"`
-	// URL is where batches are posted to, with http or https. For RudderStack
-	// it is the webhook URL, write key included.
-	URL string `json:"url"`
-	// Token is sent as a bearer token; empty sends none.
-	Token string `json:"token,omitempty"`
-	// Events are the chosen event types: names, or patterns such as
-	// users.messages.email.*. Nil chooses all.
+	// Region is RudderStack's own for its kind: US, which an empty one means, or EU.
+	Region string `json:"region,omitempty"`
+	Kind   Kind   `json:"kind,omitempty"`
+	// URL is http or https; for RudderStack the webhook URL, write key included.
+	URL   string `json:"url"`
+	Token string `json:"token,omitempty"` // sent as a bearer token; empty sends none
+	// Events are event types, or patterns such as users.messages.email.*; nil is all.
 	Events []string `json:"events,omitempty"`
 	// Transforms are the field transformations, by the name of a string field.
 	Transforms map[string]Transform `json:"field_transformations,omitempty"`
-	// TestCurrent makes it one of the workspace's Test Currents, which send
-	// TestQuota events a day together. What is over it waits for midnight UTC;
-	// whether Braze drops it instead is not published.
+	// TestCurrent makes it one of the workspace's Test Currents. What is over their
+	// quota waits for midnight UTC; whether Braze drops it instead is not published.
 	TestCurrent bool `json:"test_current,omitempty"`
 
-	// Batch is how many events a request carries at most: 1 to MaxBatch, 0
-	// means MaxBatch.
+	// Batch is how many events a request carries at most, up to MaxBatch, its default.
 	Batch int `json:"batch,omitempty"`
 	// FlushAfter is how long the oldest event of a queue waits for its batch to
-	// fill; 0 means 5 minutes, which is what Braze gives for a busy Current
-	// (for a quiet one 5 to 30).
+	// fill; 0 means 5 minutes, as Braze says of a busy Current (a quiet one: 5 to 30).
 	FlushAfter time.Duration `json:"-"`
-	// Timeout is how long an answer may take; 0 means 30 seconds (an
-	// assumption: Braze publishes no number).
+	// Timeout is how long an answer may take; 0 means 30 seconds (an assumption).
 	Timeout time.Duration `json:"-"`
 	// Backoff is how long a batch waits before it is sent again.
 	Backoff Backoff `json:"-"`
 	// Connections is how many requests are in flight at most; 0 means 4.
 	Connections int `json:"-"`
-	// Window is how many events of one call of Send may be pending; 0 means
-	// 20,000. It bounds memory. No events happen at the Rate either while so many
-	// are queued.
+	// Window is how many events of one call of Send may be pending, or be queued at
+	// the Rate; 0 means 20,000. It bounds memory.
 	Window int `json:"-"`
 	// Rate is how many events a second happen once the Current is launched, beside
-	// those that Send asks for. They are flushed like those of Queue. SetRate
-	// changes it.
+	// those that Send asks for.
 	Rate float64 `json:"rate,omitempty"`
-	// Scenario is what decides which events happen: Rounds, which an empty one
-	// means, or a name that WithScenario made known.
+	// Scenario decides which events happen: Rounds, which an empty one means, or a
+	// name that WithScenario made known.
 	Scenario string `json:"scenario,omitempty"`
 	// EmptyProbe makes the probe of the credentials a request with an empty
 	// body instead of one with zero events. Braze sends either.
@@ -134,20 +119,12 @@ type Reason string
 
 // The reasons.
 const (
-	// Refused events were answered 400 alone.
-	Refused Reason = "refused"
-	// Unauthorized events were answered 401, 403 or 404, after which Braze sends
-	// them no more.
-	Unauthorized Reason = "unauthorized"
-	// TooLarge events were answered 413 alone. What Braze does then is not
-	// documented; the fake drops them, as they cannot be split.
-	TooLarge Reason = "too_large"
-	// Oversized events are above MaxEventBytes and were never sent.
-	Oversized Reason = "oversized"
-	// Disabled events came while the Current was disabled.
-	Disabled Reason = "disabled"
-	// Expired events waited in a disabled Current for KeepFor.
-	Expired Reason = "expired"
+	Refused      Reason = "refused"      // answered 400 alone
+	Unauthorized Reason = "unauthorized" // answered 401, 403 or 404
+	TooLarge     Reason = "too_large"    // answered 413 alone; what Braze does then is not documented
+	Oversized    Reason = "oversized"    // above MaxEventBytes and never sent
+	Disabled     Reason = "disabled"     // came while the Current was disabled
+	Expired      Reason = "expired"      // waited in a disabled Current for KeepFor
 )
 
 // withDefaults fills in what is zero and checks the rest.
@@ -156,32 +133,22 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	if err != nil {
 		return c, err
 	}
-	switch c.Kind {
-	case "":
-		c.Kind = HTTP
-	case HTTP, RudderStack:
-	default:
-		return c, fmt.Errorf("kind: %q is neither %q nor %q", c.Kind, HTTP, RudderStack)
-	}
+	c.Kind, c.Scenario = cmp.Or(c.Kind, HTTP), cmp.Or(c.Scenario, Rounds)
 	if c.Kind == RudderStack {
-		if c.Region == "" {
-			c.Region = "US"
-		}
-		if c.Region != "US" && c.Region != "EU" {
-			return c, fmt.Errorf("region: %q is no region of RudderStack: US or EU", c.Region)
-		}
+		c.Region = cmp.Or(c.Region, "US")
 	}
-	if c.Events != nil && len(c.Events) == 0 {
+	switch {
+	case c.Kind != HTTP && c.Kind != RudderStack:
+		return c, fmt.Errorf("kind: %q is neither %q nor %q", c.Kind, HTTP, RudderStack)
+	case c.Kind == RudderStack && c.Region != "US" && c.Region != "EU":
+		return c, fmt.Errorf("region: %q is no region of RudderStack: US or EU", c.Region)
+	case c.Events != nil && len(c.Events) == 0:
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
+	case c.Batch < 0 || c.Batch > MaxBatch:
+		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
 	}
 	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)
-	}
-	if c.Batch < 0 || c.Batch > MaxBatch {
-		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
-	}
-	if c.Scenario == "" {
-		c.Scenario = Rounds
 	}
 	c.Batch = orElse(c.Batch, MaxBatch)
 	c.FlushAfter = orElse(c.FlushAfter, 5*time.Minute)

@@ -2,6 +2,7 @@ package mockbraze
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -17,16 +18,13 @@ import (
 
 // Emission is what Emit writes.
 type Emission struct {
-	// Events is how many events there are; not negative.
-	Events int
-	// Glossary has the event types; nil is the one that is built in.
-	Glossary *schemas.Glossary
+	Events   int               // not negative
+	Glossary *schemas.Glossary // nil is the one that is built in
 	// Types are the event types, as patterns; none means all current ones. Retired
 	// makes the types that Braze has retired, too.
 	Types   []string
 	Retired bool
-	// Seed decides what the events say.
-	Seed uint64
+	Seed    uint64
 	// Batches writes request bodies of at most MaxBatch events of one type, as
 	// a Current would send them, instead of single events.
 	Batches bool
@@ -37,8 +35,7 @@ type Emission struct {
 	Drift scenario.Share
 	// Users replaces how many people the scenario has, unless it is 0.
 	Users uint64
-	// Progress is called now and then with how many more events were made; it
-	// may be nil.
+	// Progress is called now and then with how many more events were made, if not nil.
 	Progress func(more int)
 }
 
@@ -69,7 +66,18 @@ func Emit(ctx context.Context, w io.Writer, e Emission) error {
 	if e.Batches {
 		sink = batches.add
 	}
-	if err = e.each(ctx, from, sink); err == nil {
+	var event []byte
+	for made := 1; made <= e.Events && err == nil; made++ {
+		var name string
+		var at time.Time
+		if event, name, at, err = from(event[:0]); err == nil {
+			err = cmp.Or(sink(event, name, at), ctx.Err()) // a rare event may take a while
+		}
+		if e.Progress != nil && err == nil && (made%emitCheck == 0 || made == e.Events) {
+			e.Progress((made-1)%emitCheck + 1)
+		}
+	}
+	if err == nil {
 		err = batches.flush(time.Unix(1<<40, 0)) // all of them
 	}
 	if err == nil || errors.Is(err, story.ErrOver) { // then the events so far are written
@@ -98,30 +106,6 @@ func (e *Emission) source() (source, error) {
 	return newStories(story.Config{Glossary: glossary, Seed: e.Seed, Types: e.Types, Retired: e.Retired, Scenario: &changed})
 }
 
-// each makes the events. A rare event may take a while, so ctx is checked after
-// each.
-func (e *Emission) each(ctx context.Context, from source, sink func(event []byte, name string, at time.Time) error) error {
-	var event []byte
-	for made := 1; made <= e.Events; made++ {
-		var name string
-		var at time.Time
-		var err error
-		if event, name, at, err = from.next(event[:0]); err != nil {
-			return err
-		}
-		if err := sink(event, name, at); err != nil {
-			return err
-		}
-		if e.Progress != nil && (made%emitCheck == 0 || made == e.Events) {
-			e.Progress((made-1)%emitCheck + 1)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // batchAge is how long the oldest event of a batch waits for others, where
 // events have a clock; see Current.FlushAge.
 const batchAge = 5 * time.Minute
@@ -138,9 +122,8 @@ type batchWriter struct {
 
 // openBatch is a batch of one type that is not full yet.
 type openBatch struct {
-	body   []byte
-	events int
-	from   time.Time // of its oldest event
+	events []Event
+	from   time.Time // of the oldest
 }
 
 func (w *batchWriter) add(event []byte, name string, at time.Time) error {
@@ -156,13 +139,11 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 		w.byType[name] = b
 		w.open = append(w.open, b)
 	}
-	if b.events == 0 {
-		b.body, b.from = append(b.body[:0], bodyOpen...), at
-	} else {
-		b.body = append(b.body, ',')
+	if len(b.events) == 0 {
+		b.from = at
 	}
-	b.body = append(b.body, event...)
-	if b.events++; b.events == MaxBatch {
+	b.events = append(b.events, Event{Raw: bytes.Clone(event)})
+	if len(b.events) == MaxBatch {
 		return w.write(b)
 	}
 	return nil
@@ -171,7 +152,7 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 // flush writes the batches whose oldest event is not younger than limit.
 func (w *batchWriter) flush(limit time.Time) (err error) {
 	for _, b := range w.open {
-		if b.events > 0 && !b.from.After(limit) {
+		if len(b.events) > 0 && !b.from.After(limit) {
 			err = w.write(b) // an error stays for all later ones
 		}
 	}
@@ -179,7 +160,7 @@ func (w *batchWriter) flush(limit time.Time) (err error) {
 }
 
 func (w *batchWriter) write(b *openBatch) error {
-	b.events = 0
-	_, err := w.out.Write(append(b.body, bodyClose+"\n"...))
+	_, err := w.out.Write(append(bodyOf(b.events), '\n'))
+	b.events = b.events[:0]
 	return err
 }

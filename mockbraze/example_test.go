@@ -40,21 +40,29 @@ func check(err error) {
 	}
 }
 
-// bridge is an endpoint that answers 200 and counts events.
-func bridge(events *atomic.Int64) *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+// bridge answers 200 and counts events.
+func bridge(events *atomic.Int64) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
 		var batch struct {
 			Events []json.RawMessage `json:"events"`
 		}
 		if json.NewDecoder(r.Body).Decode(&batch) == nil {
 			events.Add(int64(len(batch.Events)))
 		}
-	}))
+	}
 }
+
+// bridgeURL is where the Currents of the examples post to; it leads to their handler.
+const bridgeURL = "http://bridge.example/currents?writeKey=wk"
 
 func ExampleStart() {
 	var arrived atomic.Int64
-	target := bridge(&arrived)
+	target := httptest.NewServer(bridge(&arrived))
 	defer target.Close()
 
 	t := &exampleT{} // in a test: the *testing.T
@@ -67,18 +75,12 @@ func ExampleStart() {
 }
 
 func ExampleNew() {
-	var arrived atomic.Int64
-	target := bridge(&arrived)
+	var arrived, acked atomic.Int64
+	target := httptest.NewServer(bridge(&arrived))
 	defer target.Close()
-
-	braze, err := mockbraze.New(
-		mockbraze.WithSeed(7),
-		mockbraze.WithTransport(http.DefaultTransport),
-	)
-	check(err)
+	braze := must(mockbraze.New(mockbraze.WithSeed(7), mockbraze.WithTransport(http.DefaultTransport)))
 	defer braze.Close()
-	var acked atomic.Int64
-	current, err := braze.Create(mockbraze.Current{
+	current := must(braze.Create(mockbraze.Current{
 		Kind:        mockbraze.HTTP,
 		URL:         target.URL,
 		Events:      []string{"users.messages.email.*", "users.campaigns.Conversion"},
@@ -86,8 +88,7 @@ func ExampleNew() {
 		Connections: 8,
 		Backoff:     mockbraze.Backoff{First: 10 * time.Millisecond, Max: time.Second},
 		OnAck:       func(events []mockbraze.Event, _ mockbraze.Answer) { acked.Add(int64(len(events))) },
-	})
-	check(err)
+	}))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	check(current.Launch(ctx))
@@ -99,16 +100,14 @@ func ExampleNew() {
 
 // A test sends events that a real workspace would not.
 func ExampleConnector_SendEvents() {
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body strings.Builder
-		if _, err := fmt.Fprint(&body, r.ContentLength); err != nil || r.ContentLength > 100 {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-	}))
-	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	current := mockbraze.Start(t).Launch(mockbraze.Current{URL: target.URL})
+	braze := mockbraze.Start(t, mockbraze.WithHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > 100 {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})))
+	current := braze.Launch(mockbraze.Current{URL: bridgeURL})
 
 	small := mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1","user":{"user_id":"u"}}`)}
 	large := mockbraze.Event{Raw: fmt.Appendf(nil, `{"event_type":"x","id":"2","properties":{"a":%q}}`, strings.Repeat("a", 100))}
@@ -123,29 +122,23 @@ func ExampleConnector_SendEvents() {
 }
 
 func ExampleConnector_Launch() {
-	var accepted atomic.Bool
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer right" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		accepted.Store(true)
-	}))
-	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	braze := mockbraze.Start(t)
-	current, err := braze.Create(mockbraze.Current{URL: target.URL, Token: "wrong"})
-	check(err)
+	braze := mockbraze.Start(t, mockbraze.WithHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer right" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})))
+	current := must(braze.Create(mockbraze.Current{URL: bridgeURL, Token: "wrong"}))
 	ctx := context.Background()
 	fmt.Println(errors.Is(current.Send(ctx, 1), mockbraze.ErrNotLaunched))
 	if refused, ok := errors.AsType[*mockbraze.LaunchError](current.Launch(ctx)); ok {
 		fmt.Println(refused.Answer.Status, current.State())
 	}
 	check(errors.Join(current.SetCredentials("", "right"), current.Launch(ctx)))
-	fmt.Println(accepted.Load(), current.State() == mockbraze.Running)
+	fmt.Println(current.State() == mockbraze.Running)
 	// Events wait in a paused Current until the next launch.
-	err = current.Pause()
+	err := current.Pause()
 	current.Queue(mockbraze.Event{Raw: []byte(`{"event_type":"x","id":"1"}`)})
 	current.Flush()
 	fmt.Println(err, current.State() == mockbraze.Paused, current.Report().Counts.Queued)
@@ -156,7 +149,7 @@ func ExampleConnector_Launch() {
 	// Output:
 	// true
 	// 401 draft
-	// true true
+	// true
 	// <nil> true 1
 	// true true 0
 	// true
@@ -172,21 +165,22 @@ func ExampleEmit() {
 	// <nil>
 }
 
+// A host name of your own must be allowed.
 func ExampleServer_Handler() {
-	braze, err := mockbraze.New()
-	check(err)
+	braze := must(mockbraze.New(mockbraze.WithAllowedHosts("braze.example.com")))
 	defer braze.Close()
-	control := httptest.NewServer(braze.Handler())
-	defer control.Close()
 	form := `{"kind":"http","integration_name":"Bridge","url":"http://127.0.0.1:8080/currents","token":"s3cret","events":["users.messages.sms.*"]}`
-	res, err := http.Post(control.URL+"/api/currents", "application/json", strings.NewReader(form))
-	check(err)
-	defer res.Body.Close()
-	fmt.Println(res.StatusCode, len(braze.Currents()))
+	for _, host := range []string{"localhost:8091", "braze.example.com", "evil.example.net"} {
+		answer := httptest.NewRecorder()
+		braze.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "http://"+host+"/api/currents", strings.NewReader(form)))
+		fmt.Println(answer.Code, len(braze.Currents()))
+	}
 	current, ok := braze.Current("1")
 	fmt.Println(ok, current.ID(), current.State() == mockbraze.Draft, len(current.Report().Types))
 	// Output:
 	// 201 1
+	// 201 2
+	// 403 2
 	// true 1 true 9
 }
 
@@ -203,24 +197,21 @@ func (c fastClock) After(d time.Duration) (<-chan time.Time, func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// scripted is an endpoint whose response depends on the body of the request. One
-// that has "late" in it gets 503 the first time.
-func scripted() *httptest.Server {
+// scripted answers by what is in the body of the request. One that has "late" in it
+// gets 503 the first time.
+func scripted() http.HandlerFunc {
 	var seen sync.Map
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		raw, err := io.ReadAll(r.Body)
-		text := string(raw)
-		switch {
-		case err != nil || strings.Contains(text, "bad"):
-			http.Error(w, "this is bad", http.StatusBadRequest)
+	return func(w http.ResponseWriter, r *http.Request) {
+		text := string(must(io.ReadAll(r.Body)))
+		switch _, again := seen.LoadOrStore(text, true); {
+		case strings.Contains(text, "bad"):
+			w.WriteHeader(http.StatusBadRequest)
 		case strings.Contains(text, "large"):
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
-		case strings.Contains(text, "late"):
-			if _, again := seen.LoadOrStore(text, true); !again {
-				w.WriteHeader(http.StatusServiceUnavailable)
-			}
+		case strings.Contains(text, "late") && !again:
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-	}))
+	}
 }
 
 // event is one of a type with an id.
@@ -230,14 +221,12 @@ func event(eventType, id string) mockbraze.Event {
 
 // A report counts what a Current did with each kind of response.
 func ExampleConnector_Report() {
-	target := scripted()
-	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	braze := mockbraze.Start(t)
+	braze := mockbraze.Start(t, mockbraze.WithHandler(scripted()))
 	requests := 0
 	current := braze.Launch(mockbraze.Current{
-		Name: "Bridge", Contact: "ops@example.com", Region: "EU", URL: target.URL + "/?writeKey=wk", Token: "s3cret",
+		Name: "Bridge", Contact: "ops@example.com", Region: "EU", URL: bridgeURL, Token: "s3cret",
 		Batch: 2, Timeout: 10 * time.Second, Window: 1000, Connections: 1, FlushAfter: time.Hour, EmptyProbe: true,
 		Backoff: mockbraze.Backoff{First: time.Millisecond, Max: time.Millisecond},
 		OnSend:  func([]mockbraze.Event) { requests++ },
@@ -276,19 +265,17 @@ func ExampleConnector_Report() {
 
 // On a fast clock the days until a Current is disabled take a second.
 func ExampleDisableAfter() {
+	t := &exampleT{}
+	defer t.end()
 	var wrong atomic.Bool
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	var clock mockbraze.Clock = fastClock{time.Now(), 10 * 24 * 3600} // ten days take a second
+	braze := mockbraze.Start(t, mockbraze.WithClock(clock), mockbraze.WithHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if wrong.Load() {
 			w.WriteHeader(http.StatusForbidden)
 		}
-	}))
-	defer target.Close()
-	t := &exampleT{}
-	defer t.end()
-	var clock mockbraze.Clock = fastClock{time.Now(), 10 * 24 * 3600} // ten days take a second
-	braze := mockbraze.Start(t, mockbraze.WithClock(clock))
+	})))
 	ctx := context.Background()
-	current := braze.Launch(mockbraze.Current{URL: target.URL, Contact: "ops@example.com"})
+	current := braze.Launch(mockbraze.Current{URL: bridgeURL, Contact: "ops@example.com"})
 	begin := time.Now()
 	wrong.Store(true)
 	err := current.SendEvents(ctx, event("x", "1"))
@@ -322,58 +309,49 @@ func ExampleDisableAfter() {
 func ExampleConnector_SendTestEvents() {
 	t := &exampleT{}
 	defer t.end()
-	glossary, err := schemas.LoadFile("") // or that of a file that mockrudder glossary refresh wrote
-	check(err)
+	glossary := must(schemas.LoadFile("")) // or that of a file that mockrudder glossary refresh wrote
 	var redacted atomic.Bool
 	braze := mockbraze.Start(t, mockbraze.WithGlossary(glossary), mockbraze.WithHandler(http.HandlerFunc(
 		func(_ http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
-			if err == nil && strings.Contains(string(body), mockbraze.Redacted) {
+			if strings.Contains(string(must(io.ReadAll(r.Body))), mockbraze.Redacted) {
 				redacted.Store(true)
 			}
 		})))
-	current, err := braze.Create(mockbraze.Current{
-		URL: "http://bridge/currents", Events: []string{"users.behaviors.Uninstall"}, TestCurrent: true,
+	current := must(braze.Create(mockbraze.Current{
+		URL: bridgeURL, Events: []string{"users.behaviors.Uninstall"}, TestCurrent: true,
 		Transforms: map[string]mockbraze.Transform{"user_id": mockbraze.Hash, "external_user_id": mockbraze.Remove},
-	})
-	check(err)
-	var sent mockbraze.TestEvents
-	sent, err = current.SendTestEvents(context.Background())
-	fmt.Println(sent.Events, sent.Accepted, sent.Answers[0].Status, redacted.Load(), err)
+	}))
+	ctx := context.Background()
+	sent := must(current.SendTestEvents(ctx))
+	fmt.Println(sent.Events, sent.Accepted, sent.Answers[0].Status, redacted.Load())
 	r := current.Report()
 	fmt.Println(r.Counts.TestEvents, r.TestCurrent, r.QuotaUntil == nil, r.Transforms["user_id"])
 
-	err = current.Launch(context.Background())
-	if err == nil {
-		err = current.Send(context.Background(), mockbraze.TestQuota+1) // of at most MaxTestCurrents together
-	}
+	check(current.Launch(ctx))
+	err := current.Send(ctx, mockbraze.TestQuota+1) // of at most MaxTestCurrents together
 	fmt.Println(mockbraze.MaxTestCurrents, errors.Is(err, mockbraze.ErrQuota))
 	// Output:
-	// 1 1 200 true <nil>
+	// 1 1 200 true
 	// 1 true true hash
 	// 10 true
 }
 
 // A Current sends the events of a scenario of your own, at a rate.
 func ExampleWithScenario() {
-	var arrived atomic.Int64
-	target := bridge(&arrived)
-	defer target.Close()
 	t := &exampleT{}
 	defer t.end()
-	quiet, err := mockbraze.LoadScenario("quiet")
-	check(err)
+	quiet := must(mockbraze.LoadScenario("quiet"))
 	quiet.Users = 100
-	braze := mockbraze.Start(t, mockbraze.WithSeed(7), mockbraze.WithScenario("village", quiet))
+	braze := mockbraze.Start(t, mockbraze.WithHandler(bridge(new(atomic.Int64))), mockbraze.WithScenario("village", quiet))
 	fmt.Println(braze.Scenarios()[0] == mockbraze.Rounds, slices.Contains(braze.Scenarios(), "village"))
 	first := make(chan bool)
 	once := sync.OnceFunc(func() { close(first) })
 	village := braze.Launch(mockbraze.Current{
-		URL: target.URL, Scenario: "village", Rate: 1000, Batch: 5, OnSend: func([]mockbraze.Event) { once() },
+		URL: bridgeURL, Scenario: "village", Rate: 1000, Batch: 5, OnSend: func([]mockbraze.Event) { once() },
 	})
 	<-first
 	fmt.Println(village.SetRate(0), village.SetRate(mockbraze.MaxRate+1) == nil, village.Send(context.Background(), 200))
-	_, err = braze.Create(mockbraze.Current{URL: target.URL, Scenario: "city"})
+	_, err := braze.Create(mockbraze.Current{URL: bridgeURL, Scenario: "city"})
 	fmt.Println(errors.Is(err, mockbraze.ErrScenario))
 	// Output:
 	// true true
@@ -383,12 +361,10 @@ func ExampleWithScenario() {
 
 // A file of bodies as a Current posts them, of a small workspace, with drift.
 func ExampleEmission() {
-	steady, err := mockbraze.LoadScenario("steady")
-	check(err)
 	var out bytes.Buffer
 	made := 0
-	err = mockbraze.Emit(context.Background(), &out, mockbraze.Emission{
-		Events: 2000, Types: []string{"users.messages.*"}, Seed: 1, Scenario: steady, Users: 500,
+	err := mockbraze.Emit(context.Background(), &out, mockbraze.Emission{
+		Events: 2000, Types: []string{"users.messages.*"}, Seed: 1, Scenario: must(mockbraze.LoadScenario("steady")), Users: 500,
 		Drift: 100_000, Batches: true, Progress: func(more int) { made += more },
 	})
 	most := 0
@@ -397,21 +373,4 @@ func ExampleEmission() {
 	}
 	fmt.Println(err, made, strings.Count(out.String(), `"event_type"`), most <= mockbraze.MaxBatch)
 	// Output: <nil> 2000 2000 true
-}
-
-// A host name of your own for the page must be allowed.
-func ExampleWithAllowedHosts() {
-	braze, err := mockbraze.New(mockbraze.WithAllowedHosts("braze.example.com"))
-	check(err)
-	defer braze.Close()
-	for _, host := range []string{"localhost:8091", "mockbraze:8091", "braze.example.com", "evil.example.net"} {
-		answer := httptest.NewRecorder()
-		braze.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://"+host+"/api/currents", nil))
-		fmt.Println(host, answer.Code)
-	}
-	// Output:
-	// localhost:8091 200
-	// mockbraze:8091 200
-	// braze.example.com 200
-	// evil.example.net 403
 }

@@ -35,6 +35,7 @@ type request struct {
 	body   string
 	types  []string
 	ids    []string
+	events []journeytest.Event
 }
 
 var errNoConnection = errors.New("no connection")
@@ -48,13 +49,9 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%d bytes came, %d were announced", len(raw), req.ContentLength)
 	}
 	r := request{at: time.Now(), url: req.URL.String(), header: req.Header.Clone(), body: string(raw)}
-	var doc struct {
-		Events []struct {
-			Type string `json:"event_type"`
-			ID   string `json:"id"`
-		} `json:"events"`
-	}
+	var doc struct{ Events []journeytest.Event }
 	_ = json.Unmarshal(raw, &doc)
+	r.events = doc.Events
 	for _, ev := range doc.Events {
 		r.types = append(r.types, ev.Type)
 		r.ids = append(r.ids, ev.ID)
@@ -149,6 +146,18 @@ func opens(n int) []Event {
 			`{"event_type":"users.messages.email.Open","id":"e%03d","time":1,"user":{"user_id":"u"},"properties":{}}`, i)}
 	}
 	return list
+}
+
+// requireFailed looks at what became of the events of a send that failed.
+func requireFailed(t *testing.T, err, cause error, want Outcome) {
+	t.Helper()
+	var failed *SendError
+	require.ErrorAs(t, err, &failed)
+	require.ErrorIs(t, err, cause)
+	if want.Dropped == nil {
+		want.Dropped = map[Reason]int{}
+	}
+	require.Equal(t, want, failed.Outcome)
 }
 
 // consistent checks that a report adds up.

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,21 +71,13 @@ func (b Backoff) wait(attempt int, random *rand.Rand) time.Duration {
 }
 
 const (
-	bodyOpen  = `{"events":[`
-	bodyClose = `]}`
-	// snippet is how much of a response's body is kept for the report.
-	snippet = 200
-	// drain is how much more of it is read, so that the connection is reused.
-	drain = 256 << 10
+	snippet = 200       // how much of a response's body is kept for the report
+	drain   = 256 << 10 // how much more of it is read, so that the connection is reused
 )
 
 // post sends one request of events and returns its response.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
-	size := len(bodyOpen) + len(bodyClose)
-	for i := range events {
-		size += len(events[i].Raw) + 1
-	}
-	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, appendBody(make([]byte, 0, size), events))
+	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, bodyOf(events))
 }
 
 // probe sends a request without events, to test the credentials.
@@ -103,16 +96,7 @@ func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer 
 	target, token := c.credentials()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err == nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Braze-Currents-Version", "1")
-		if token != "" {
-			req.Header.Set("Authorization", "Bearer "+token)
-		}
-		err = c.roundTrip(req, &a)
-	}
-	if err != nil {
+	if err := c.roundTrip(ctx, &a, target, token, body); err != nil {
 		if withURL, ok := errors.AsType[*url.Error](err); ok {
 			err = withURL.Err
 		}
@@ -132,33 +116,37 @@ func isTLS(err error) bool {
 	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-func (c *Connector) roundTrip(req *http.Request, a *Answer) error {
+func (c *Connector) roundTrip(ctx context.Context, a *Answer, target, token string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Braze-Currents-Version", "1")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	res, err := c.client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	a.Status = res.StatusCode
 	text, err := io.ReadAll(io.LimitReader(res.Body, snippet))
-	if err != nil {
-		// The status of a response that breaks off does not count.
-		return fmt.Errorf("read the answer: %w", err)
+	a.Status, a.Body = res.StatusCode, strings.ToValidUTF8(string(text), "\uFFFD")
+	if err == nil {
+		_, err = io.CopyN(io.Discard, res.Body, drain)
 	}
-	a.Body = strings.ToValidUTF8(string(text), "\uFFFD")
-	if _, err = io.CopyN(io.Discard, res.Body, drain); err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) { // then the status does not count
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil
 }
 
-// appendBody appends the request body that carries events: {"events":[…]}.
-func appendBody(dst []byte, events []Event) []byte {
-	dst = append(dst, bodyOpen...)
+// bodyOf is the request body that carries events: {"events":[…]}.
+func bodyOf(events []Event) []byte {
+	texts := make([][]byte, len(events))
 	for i := range events {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, events[i].Raw...)
+		texts[i] = events[i].Raw
 	}
-	return append(dst, bodyClose...)
+	return slices.Concat([]byte(`{"events":[`), bytes.Join(texts, []byte{','}), []byte(`]}`))
 }

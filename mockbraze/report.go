@@ -12,25 +12,15 @@ import (
 // Counts are what a Current did, in events unless said otherwise, since it was
 // made. Events = Queued + Sent + the dropped ones.
 type Counts struct {
-	// Events were queued or dropped at once.
-	Events int64 `json:"events"`
-	// Queued wait or are in flight.
-	Queued int64 `json:"queued"`
-	// Sent were answered 2XX.
-	Sent int64 `json:"sent"`
-	// Retried were sent and will be sent again after a backoff; an event counts
-	// each time.
-	Retried int64 `json:"retried"`
-	// Withheld were not queued: a Current of kind RudderStack does not export
-	// events without an external_user_id.
-	Withheld int64 `json:"withheld"`
-	// Split are batches that were sent again in parts.
-	Split int64 `json:"split_batches"`
-	// Requests are those with events; Probes those without.
-	Requests int64 `json:"requests"`
-	Probes   int64 `json:"probes"`
-	// TestEvents were sent by SendTestEvents; they are in no other count.
-	TestEvents int64 `json:"test_events"`
+	Events     int64 `json:"events"`        // queued or dropped at once
+	Queued     int64 `json:"queued"`        // wait or are in flight
+	Sent       int64 `json:"sent"`          // answered 2XX
+	Retried    int64 `json:"retried"`       // sent again after a backoff; an event counts each time
+	Withheld   int64 `json:"withheld"`      // of a Current of kind RudderStack, without an external_user_id
+	Split      int64 `json:"split_batches"` // batches that were sent again in parts
+	Requests   int64 `json:"requests"`      // with events
+	Probes     int64 `json:"probes"`        // requests without
+	TestEvents int64 `json:"test_events"`   // by SendTestEvents; they are in no other count
 }
 
 // Mail is what Braze writes to the Current's contact.
@@ -40,14 +30,12 @@ type Mail struct {
 	Subject string    `json:"subject"`
 }
 
-// TypeCounts are what a Current did with the events of one type.
+// TypeCounts are what a Current did with the events of one type, as in Counts.
 type TypeCounts struct {
-	Events int64 `json:"events"`
-	// Queued wait or are in flight, as in Counts.
-	Queued  int64 `json:"queued"`
-	Sent    int64 `json:"sent"`
-	Retried int64 `json:"retried"`
-	// Split are batches, as in Counts.
+	Events  int64            `json:"events"`
+	Queued  int64            `json:"queued"`
+	Sent    int64            `json:"sent"`
+	Retried int64            `json:"retried"`
 	Split   int64            `json:"split_batches"`
 	Dropped map[Reason]int64 `json:"dropped"`
 }
@@ -71,45 +59,37 @@ func (c *Connector) typeOf(name string) *ofType {
 }
 
 // Report is how a Current stands, as the control API shows it. The token is
-// left out, and secrets of the URL are masked.
+// left out, and secrets of the URL are masked. What has no comment is as in Current.
 type Report struct {
-	ID       string `json:"id"`
-	Kind     Kind   `json:"kind"`
-	Name     string `json:"integration_name"`
-	Contact  string `json:"contact_email"`
-	URL      string `json:"url"`
-	Region   string `json:"region"`
-	HasToken bool   `json:"has_token"`
-	Scenario string `json:"scenario"`
-	// Rate is as in Current, or what SetRate made it.
-	Rate   float64  `json:"rate"`
-	Types  []string `json:"events"`
-	State  State    `json:"state"`
-	Counts Counts   `json:"counts"`
-	// Dropped are the events that are lost, by reason.
-	Dropped map[Reason]int64 `json:"dropped"`
-	// ByType has an entry for each type of which there was an event.
-	ByType  map[string]TypeCounts `json:"by_type"`
-	Latency Latency               `json:"latency"`
-	// FlushAfter is how long the oldest event of a queue waits, in seconds, and
-	// Batch how many events a request carries at most.
-	FlushAfter float64 `json:"flush_after_seconds"`
-	Batch      int     `json:"batch"`
-	// Transforms, TestCurrent and EmptyProbe are as in Current.
-	Transforms  map[string]Transform `json:"field_transformations"`
-	TestCurrent bool                 `json:"test_current"`
-	EmptyProbe  bool                 `json:"empty_probe"`
+	ID          string                `json:"id"`
+	Kind        Kind                  `json:"kind"`
+	Name        string                `json:"integration_name"`
+	Contact     string                `json:"contact_email"`
+	URL         string                `json:"url"`
+	Region      string                `json:"region"`
+	HasToken    bool                  `json:"has_token"`
+	Scenario    string                `json:"scenario"`
+	Rate        float64               `json:"rate"` // or what SetRate made it
+	Types       []string              `json:"events"`
+	State       State                 `json:"state"`
+	Counts      Counts                `json:"counts"`
+	Dropped     map[Reason]int64      `json:"dropped"` // the events that are lost
+	ByType      map[string]TypeCounts `json:"by_type"` // of the types of which there was an event
+	Latency     Latency               `json:"latency"`
+	FlushAfter  float64               `json:"flush_after_seconds"`
+	Batch       int                   `json:"batch"`
+	Transforms  map[string]Transform  `json:"field_transformations"`
+	TestCurrent bool                  `json:"test_current"`
+	EmptyProbe  bool                  `json:"empty_probe"`
 	// QuotaUntil is until when the quota of Test Currents keeps events; nil while
 	// there is some left.
-	QuotaUntil *time.Time `json:"quota_until,omitempty"`
-	// Queues are the events that are in no batch yet, by event type.
-	Queues map[string]int `json:"queues"`
+	QuotaUntil *time.Time     `json:"quota_until,omitempty"`
+	Queues     map[string]int `json:"queues"` // the events that are in no batch yet, by type
 	// TroubleSince is when the last answer other than 2XX came that began a
 	// time without any 2XX; nil while all is well.
 	TroubleSince *time.Time `json:"trouble_since,omitempty"`
-	// Answers are the last ones, the newest at the end.
-	Answers []Answer `json:"last_answers"`
-	Mails   []Mail   `json:"mails"`
+	Answers      []Answer   `json:"last_answers"` // the newest at the end
+	Mails        []Mail     `json:"mails"`
 }
 
 const (

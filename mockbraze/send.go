@@ -1,6 +1,7 @@
 package mockbraze
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,15 +16,11 @@ import (
 
 // Event is one event as a Current sends it.
 type Event struct {
-	// Type names the queue in which the event waits. A request carries events
-	// of one Type only. Where it is empty, it is read from Raw (and stays empty
-	// where Raw has none).
-	Type string
-	// ID is the event's id, for the observers of a Current. Where it is empty,
-	// it is read from Raw.
-	ID string
-	// Raw is the JSON text, sent as it is: whether it is an event, or JSON at
-	// all, is not checked. The Current keeps it: do not change it.
+	// Type names the queue in which the event waits, ID is for the observers of a
+	// Current. Where they are empty, they are read from Raw.
+	Type, ID string
+	// Raw is sent as it is: whether it is an event, or JSON at all, is not checked. The
+	// Current keeps it: do not change it.
 	Raw []byte
 }
 
@@ -31,55 +28,35 @@ type Event struct {
 // drops larger ones ("over 900 KB").
 const MaxEventBytes = 900_000
 
-// head is what a Current needs to know of an event.
-type head struct {
-	Type any `json:"event_type"`
-	ID   any `json:"id"`
-	User struct {
-		ExternalID any `json:"external_user_id"`
-	} `json:"user"`
-}
-
-// complete fills in Type and ID where they are empty.
-func (e Event) complete() Event {
-	if e.Type != "" && e.ID != "" {
-		return e
+// complete fills in Type and ID where they are empty, and says whether the event's
+// user has an external id.
+func (e Event) complete() (Event, bool) {
+	var h struct {
+		Type any `json:"event_type"`
+		ID   any `json:"id"`
+		User struct {
+			ExternalID any `json:"external_user_id"`
+		} `json:"user"`
 	}
-	var h head
 	if json.Unmarshal(e.Raw, &h) != nil {
-		return e
+		return e, false
 	}
-	if name, ok := h.Type.(string); ok && e.Type == "" {
-		e.Type = name
-	}
-	if id, ok := h.ID.(string); ok && e.ID == "" {
-		e.ID = id
-	}
-	return e
-}
-
-// hasExternalID says whether the event's user has an external id.
-func (e Event) hasExternalID() bool {
-	var h head
-	if json.Unmarshal(e.Raw, &h) != nil {
-		return false
-	}
-	return h.User.ExternalID != nil && h.User.ExternalID != ""
+	name, _ := h.Type.(string)
+	id, _ := h.ID.(string)
+	e.Type, e.ID = cmp.Or(e.Type, name), cmp.Or(e.ID, id)
+	return e, h.User.ExternalID != nil && h.User.ExternalID != ""
 }
 
 // chunk is how many events Send makes at a time.
 const chunk = 200
 
-// Send makes the workspace's next n events of the chosen types, in turn, sends
-// them, flushes the queues and waits for the answers. It returns nil once all
-// were answered 2XX (or withheld because the Current is of kind RudderStack
-// and they have no external id), else a *SendError: when events were dropped,
-// the Current is held, ctx ended or the Server was closed. Where it returns
-// early, the Current still sends what is queued.
+// Send makes the workspace's next n events of the chosen types, sends them, flushes
+// the queues and waits for the answers. It returns nil once all were answered 2XX or
+// withheld, else a *SendError: when events were dropped, the Current is held, ctx ended
+// or the Server was closed. What is still queued then is sent all the same.
 func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx, n, 0) }
 
-// SendAt is Send at a rate of events a second; 0 means as fast as they are
-// taken.
+// SendAt is Send at a rate of events a second; 0 means as fast as they are taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
 	_, err := c.sendFrom(ctx, c.feeds.main, n, rate)
 	return err
@@ -90,25 +67,18 @@ func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) 
 	if n < 0 || rate < 0 {
 		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
 	}
-	t, err := c.open()
-	if err != nil {
-		return Outcome{}, err
-	}
-	return c.finish(t, c.produce(ctx, t, f, n, rate))
+	return c.sending(func(t *Outcome) error { return c.produce(ctx, t, f, n, rate) })
 }
 
 // TestEvents is the result of SendTestEvents.
 type TestEvents struct {
-	// Events were sent, Accepted of them were answered 2XX.
-	Events   int `json:"events"`
-	Accepted int `json:"accepted"`
-	// Answers has one for each event type.
-	Answers []Answer `json:"answers"`
+	Events   int      `json:"events"`   // were sent
+	Accepted int      `json:"accepted"` // of these were answered 2XX
+	Answers  []Answer `json:"answers"`  // one for each event type
 }
 
-// SendTestEvents sends one event of each chosen type, each in a request of its
-// own, whatever the state of the Current: a test before the launch. Nothing is
-// sent again. It fails where ctx ended or the Current was closed.
+// SendTestEvents sends one event of each chosen type, each in a request of its own,
+// also before the launch. Nothing is sent again.
 func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 	var out TestEvents
 	// Of ten events of a type some have an external id, which RudderStack needs.
@@ -145,17 +115,14 @@ func (c *Connector) transformed(e Event) Event {
 	return e
 }
 
-// SendEvents sends events that the caller made, whatever they are, flushes and
-// waits like Send. Events of one Type share requests. Unlike those of Send,
-// they may be of types that were not chosen.
+// SendEvents sends events that the caller made, whatever they are and of whatever
+// types, flushes and waits like Send.
 func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
-	t, err := c.open()
-	if err != nil {
-		return err
-	}
-	c.enqueue(completed(events), t)
-	c.Flush()
-	_, err = c.finish(t, c.wait(ctx, t, 0))
+	_, err := c.sending(func(t *Outcome) error {
+		c.enqueue(completed(events), t)
+		c.Flush()
+		return c.wait(ctx, t, 0)
+	})
 	return err
 }
 
@@ -174,7 +141,7 @@ func (c *Connector) Flush() {
 func completed(events []Event) []Event {
 	list := make([]Event, len(events))
 	for i, e := range events {
-		list[i] = e.complete()
+		list[i], _ = e.complete()
 	}
 	return list
 }
@@ -202,7 +169,10 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 			return err
 		}
 		done += m
-		if c.pending(t) > c.spec.Window {
+		c.mu.Lock()
+		full := t.Pending > c.spec.Window
+		c.mu.Unlock()
+		if full {
 			c.Flush() // batches that are not full would wait for FlushAfter
 			if err := c.wait(ctx, t, c.spec.Window*3/4); err != nil {
 				return err
@@ -211,12 +181,6 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 	}
 	c.Flush()
 	return c.wait(ctx, t, 0)
-}
-
-func (c *Connector) pending(t *Outcome) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return t.Pending
 }
 
 func (c *Connector) sleep(ctx context.Context, until time.Time) error {
@@ -251,11 +215,12 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 		e = c.transformed(e)
 		typ := c.typeOf(e.Type)
 		typ.Events++
+		lost := batch{typ: e.Type, notes: []note{n}}
 		switch q := &typ.queue; {
 		case len(e.Raw) > MaxEventBytes:
-			c.drop(typ, n, Oversized)
+			c.dropAll(&lost, Oversized)
 		case c.state == Stopped:
-			c.drop(typ, n, Disabled)
+			c.dropAll(&lost, Disabled)
 		default:
 			q.events, q.notes = append(q.events, e), append(q.notes, n)
 			if len(q.events) >= c.spec.Batch {
@@ -273,7 +238,7 @@ func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	}
 	kept := events[:0:0]
 	for _, e := range events {
-		if e.hasExternalID() {
+		if _, identified := e.complete(); identified {
 			kept = append(kept, e)
 		}
 	}
@@ -288,18 +253,13 @@ func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 
 // Outcome is what became of the events of one call of Send.
 type Outcome struct {
-	// Acked events were answered 2XX.
-	Acked int `json:"acked"`
-	// Withheld events are not exported by a Current of kind RudderStack.
-	Withheld int `json:"withheld"`
-	// Dropped events are lost, by reason.
-	Dropped map[Reason]int `json:"dropped"`
-	// Pending events are queued or in flight; the Current still sends them.
-	Pending int `json:"pending"`
+	Acked    int            `json:"acked"`    // answered 2XX
+	Withheld int            `json:"withheld"` // not exported by a Current of kind RudderStack
+	Dropped  map[Reason]int `json:"dropped"`
+	Pending  int            `json:"pending"` // queued or in flight; the Current still sends them
 }
 
-// SendError says what became of the events of one call of Send. Unwrap it to
-// learn why: ErrDropped, ErrHeld, ErrDisabled, ErrClosed, or the error of the context.
+// SendError says what became of the events of one call of Send. It wraps why.
 type SendError struct {
 	Outcome
 	// Last is the Current's last answer.
@@ -355,22 +315,17 @@ func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	}
 }
 
-// open begins to count the outcome of a call of Send.
-func (c *Connector) open() (*Outcome, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch c.state {
+// sending counts the outcome of a call of Send, which do does. The error is a
+// *SendError unless all went well.
+func (c *Connector) sending(do func(t *Outcome) error) (Outcome, error) {
+	switch c.State() {
 	case Draft, Paused:
-		return nil, ErrNotLaunched
+		return Outcome{}, ErrNotLaunched
 	case Closed:
-		return nil, ErrClosed
+		return Outcome{}, ErrClosed
 	}
-	return &Outcome{Dropped: make(map[Reason]int)}, nil
-}
-
-// finish returns what became of the events so far; cause is why the call ended
-// early, or nil. The error is a *SendError unless all went well.
-func (c *Connector) finish(t *Outcome, cause error) (Outcome, error) {
+	t := &Outcome{Dropped: make(map[Reason]int)}
+	cause := do(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := *t

@@ -2,7 +2,6 @@ package mockbraze
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -80,11 +79,8 @@ func TestOversizedIsNeverSent(t *testing.T) {
 			raw := `{"event_type":"big","id":"b","properties":{"x":"`
 			return Event{Raw: []byte(raw + strings.Repeat("x", n-len(raw)-3) + `"}}`)}
 		}
-		err := c.SendEvents(t.Context(), sized(MaxEventBytes), sized(MaxEventBytes+1), sized(1000))
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.Equal(t, 2, failed.Acked)
-		require.Equal(t, map[Reason]int{Oversized: 1}, failed.Dropped)
+		requireFailed(t, c.SendEvents(t.Context(), sized(MaxEventBytes), sized(MaxEventBytes+1), sized(1000)),
+			ErrDropped, Outcome{Acked: 2, Dropped: map[Reason]int{Oversized: 1}})
 		require.Len(t, e.batches(), 1)
 		consistent(t, c.Report())
 	})
@@ -100,14 +96,8 @@ func TestRudderStackSendsOnlyExternalIDs(t *testing.T) {
 		sent := 0
 		for _, r := range e.batches() {
 			require.Equal(t, url, r.url)
-			var doc struct {
-				Events []struct {
-					User map[string]any `json:"user"`
-				} `json:"events"`
-			}
-			require.NoError(t, json.Unmarshal([]byte(r.body), &doc))
-			for _, ev := range doc.Events {
-				require.NotEmpty(t, ev.User["external_user_id"])
+			for _, ev := range r.events {
+				require.NotEmpty(t, ev.Text("external_user_id"))
 				sent++
 			}
 		}
@@ -147,12 +137,7 @@ func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
 	inBubble(t, always(503), Current{Events: []string{"users.messages.email.*"}}, func(t *testing.T, e *endpoint, c *Connector) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := c.Send(ctx, 55)
-		var failed *SendError
-		require.ErrorAs(t, err, &failed)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, 55, failed.Pending)
-		require.Equal(t, 503, failed.Last.Status)
+		requireFailed(t, c.Send(ctx, 55), context.DeadlineExceeded, Outcome{Pending: 55})
 		e.say(always(200))
 		pass(time.Hour)
 		require.EqualValues(t, 55, c.Report().Counts.Sent)
@@ -216,7 +201,7 @@ func TestSendEventsTakesAnything(t *testing.T) {
 		}
 		require.NoError(t, c.SendEvents(t.Context(), events...))
 		require.Equal(t, `{"events":[`+strings.Join(texts, ",")+`]}`, e.batches()[0].body)
-		require.Equal(t, e.batches()[0].body, string(appendBody(nil, events)))
+		require.Equal(t, e.batches()[0].body, string(bodyOf(events)))
 	})
 }
 

@@ -56,9 +56,8 @@ func WithClock(clock Clock) Option { return func(s *Server) { s.clock = clock } 
 // their own. It must be safe for concurrent use.
 func WithTransport(rt http.RoundTripper) Option { return func(s *Server) { s.transport = rt } }
 
-// WithHandler makes the Currents send to h within the process, whatever the host
-// of their URL: without a port, and inside a bubble of testing/synctest too. h
-// gets real requests from an http.Server of its own.
+// WithHandler makes the Currents send to h within the process, whatever the host of
+// their URL, inside a bubble of testing/synctest too. h is served by an http.Server.
 func WithHandler(h http.Handler) Option { return func(s *Server) { s.handler = h } }
 
 // WithGlossary makes the events of a newer glossary, such as one that
@@ -66,9 +65,8 @@ func WithHandler(h http.Handler) Option { return func(s *Server) { s.handler = h
 func WithGlossary(g *schemas.Glossary) Option { return func(s *Server) { s.glossary = g } }
 
 // WithAllowedHosts lets Handler answer requests for these hosts too, such as
-// braze.example.com, or .example.com for all names below it, without a port. IP
-// addresses, names without a dot and those that the public DNS never has
-// (localhost, host.docker.internal) need none. New fails where one is no name.
+// braze.example.com, or .example.com for all names below it. IP addresses and names
+// that the public DNS never has need none.
 func WithAllowedHosts(names ...string) Option {
 	return func(s *Server) { s.allowed = append(s.allowed, names...) }
 }
@@ -110,10 +108,9 @@ func (s *Server) serveHandler() {
 	})
 }
 
-// Create makes a Current, which sends nothing until it is launched. It fails
-// where a field of spec makes no sense, and says which. The n-th Current of a
-// Server has a stream of events of its own, which depends on the seed and n
-// only; that of the first is what emit prints.
+// Create makes a Current, which sends nothing until it is launched. The n-th Current
+// of a Server has a stream of events of its own, which depends on the seed and n only;
+// that of the first is what emit prints.
 func (s *Server) Create(spec Current) (*Connector, error) {
 	spec, err := spec.withDefaults(s.glossary)
 	if err != nil {
@@ -124,33 +121,25 @@ func (s *Server) Create(spec Current) (*Connector, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	stream := s.made
-	feeds, err := s.newFeeds(spec, stream)
-	if err != nil {
-		return nil, fmt.Errorf("create a Current: %w", err)
+	tests := 0
+	for _, other := range s.currents {
+		if other.spec.TestCurrent {
+			tests++
+		}
 	}
-	if spec.TestCurrent && s.testCurrents() >= MaxTestCurrents {
+	if spec.TestCurrent && tests >= MaxTestCurrents {
 		return nil, fmt.Errorf("create a Current: test_current: a workspace has at most %d Test Currents; delete one", MaxTestCurrents)
 	}
-	c := s.connector(spec, stream)
-	c.feeds = feeds
+	c := s.connector(spec, s.made)
+	if c.feeds, err = s.newFeeds(spec, s.made); err != nil {
+		return nil, fmt.Errorf("create a Current: %w", err)
+	}
 	s.made++
 	s.currents = append(s.currents, c)
 	return c, nil
 }
 
-// testCurrents counts them. The lock is held.
-func (s *Server) testCurrents() (n int) {
-	for _, c := range s.currents {
-		if c.spec.TestCurrent {
-			n++
-		}
-	}
-	return n
-}
-
-// test probes the credentials of a Current that is not made. It fails as Create
-// does, or where ctx ended.
+// test probes the credentials of a Current that is not made.
 func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 	spec, err := spec.withDefaults(s.glossary)
 	if err != nil {
@@ -191,8 +180,8 @@ func (s *Server) Current(id string) (*Connector, bool) {
 	return nil, false
 }
 
-// Delete ends a Current at once, also requests in flight, and forgets it. What
-// it has queued is lost. It returns false where there is no such Current.
+// Delete ends a Current at once, also requests in flight, and forgets it with all that
+// it has queued. It returns false where there is no such Current.
 func (s *Server) Delete(id string) bool {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.currents, func(c *Connector) bool { return c.id == id })
@@ -237,8 +226,7 @@ func (s *Server) Close() {
 	}
 }
 
-// newClient makes the client of one Current. It reuses connections and does not
-// follow redirects.
+// newClient makes the client of one Current.
 func (s *Server) newClient(connections int) *http.Client {
 	transport := s.transport
 	if transport == nil {
@@ -267,8 +255,7 @@ type TestServer struct {
 	t TB
 }
 
-// Start makes a fake Braze that is closed when the test ends. A failure fails
-// the test.
+// Start makes a fake Braze that is closed when the test ends.
 func Start(t TB, options ...Option) *TestServer {
 	t.Helper()
 	s, err := New(options...)
@@ -295,14 +282,11 @@ func (s *TestServer) Launch(spec Current) *Connector {
 	return c
 }
 
-// Clock is the time of a Server: when a queue is flushed, when a batch is retried,
-// when a Current is disabled. Tests bring a fake clock, or run in a bubble of
+// Clock is the time of a Server. Tests bring a fake clock, or run in a bubble of
 // testing/synctest with the default one.
 type Clock interface {
-	// Now is the current time.
 	Now() time.Time
-	// After sends on fired once d has passed. stop ends the wait and may be called
-	// at any time.
+	// After sends on fired once d has passed. stop ends the wait, at any time.
 	After(d time.Duration) (fired <-chan time.Time, stop func())
 }
 

@@ -2,6 +2,7 @@ package mockbraze
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,16 +18,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// Rounds is the scenario by default: event types in turn, evenly, as emit prints
-// them.
+// Rounds is the scenario by default: event types in turn, evenly.
 const Rounds = "rounds"
 
-// ErrScenario says that there is no such scenario; the text lists those there
-// are.
+// ErrScenario says that there is no such scenario.
 var ErrScenario = errors.New("there is no such scenario")
 
-// ErrOver says that a scenario makes no more events of the chosen types; the text
-// says what to change.
+// ErrOver says that a scenario makes no more events of the chosen types.
 var ErrOver = story.ErrOver
 
 // WithScenario makes a scenario known to the Currents and to the control API under
@@ -35,14 +33,11 @@ func WithScenario(name string, scenario *Scenario) Option {
 	return func(s *Server) { s.scenarios[name] = scenario }
 }
 
-// Scenario says what happens in a workspace, how often, and how rough the stream
-// of events is. docs/mockbraze.md describes its YAML. Those that use it do not
-// change it.
+// Scenario says what happens in a workspace. docs/mockbraze.md describes its YAML.
 type Scenario = scenario.Scenario
 
 // LoadScenario reads the scenario with a built-in name (steady, flash-sale,
-// newsletter, quiet), or else the YAML file at that path. The error names every
-// mistake in a file with its line.
+// newsletter, quiet), or else the YAML file at that path.
 func LoadScenario(nameOrPath string) (*Scenario, error) { return scenario.Load(nameOrPath) }
 
 // Scenarios lists the scenarios that the Server knows: Rounds, the built-in ones
@@ -55,54 +50,40 @@ func (s *Server) Scenarios() []string {
 
 // source appends the next event; at is when it is there to be sent, zero where
 // the source has no clock.
-type source interface {
-	next(dst []byte) (event []byte, eventType string, at time.Time, err error)
-}
+type source func(dst []byte) (event []byte, eventType string, at time.Time, err error)
 
-// stories are what happens in a scenario: one thing follows from another. Its
+// newStories are what happens in a scenario: one thing follows from another. Its
 // people are the scenario's own.
-type stories struct {
-	*story.Stories
-	transforms map[string]Transform
-}
-
 func newStories(cfg story.Config) (source, error) {
-	if err := fieldtransform.Check(cfg.Glossary, cfg.Scenario.Transforms); err != nil {
+	transforms := cfg.Scenario.Transforms
+	if err := fieldtransform.Check(cfg.Glossary, transforms); err != nil {
 		return nil, err
 	}
 	s, err := story.New(cfg)
-	return stories{s, cfg.Scenario.Transforms}, err
+	return func(dst []byte) ([]byte, string, time.Time, error) {
+		event, name, at := s.Next(dst)
+		if len(transforms) > 0 {
+			event = append(event[:len(dst)], fieldtransform.Apply(event[len(dst):], transforms)...)
+		}
+		return event, name, at, s.Err()
+	}, err
 }
 
-func (s stories) next(dst []byte) ([]byte, string, time.Time, error) {
-	event, name, at := s.Next(dst)
-	if len(s.transforms) > 0 {
-		event = append(event[:len(dst)], fieldtransform.Apply(event[len(dst):], s.transforms)...)
-	}
-	return event, name, at, s.Err()
-}
-
-// rounds go round the event types.
-type rounds struct {
-	*journey.Rounds
-	number uint64 // of the next event to happen
-}
-
+// newRounds goes round the event types.
 func newRounds(cfg journey.Config) (source, error) {
 	r, err := journey.New(cfg)
-	return &rounds{Rounds: r}, err
-}
-
-func (r *rounds) next(dst []byte) ([]byte, string, time.Time, error) {
-	i := r.number
-	r.number++
-	return r.Append(dst, i), r.Type(i), time.Time{}, nil
+	var next uint64
+	return func(dst []byte) ([]byte, string, time.Time, error) {
+		i := next
+		next++
+		return r.Append(dst, i), r.Type(i), time.Time{}, nil
+	}, err
 }
 
 // feed is a source that goroutines may share.
 type feed struct {
-	mu     sync.Mutex
-	source source
+	mu   sync.Mutex
+	next source
 }
 
 // take makes n events, or fewer and an error. A rare event may take a while, so ctx
@@ -113,13 +94,13 @@ func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	events := make([]Event, 0, n)
 	text := make([]byte, 0, 1024*n) // many events in one piece of memory
 	for range n {
-		if err := ctx.Err(); err != nil {
-			return events, err
-		}
 		begin := len(text)
 		var name string
-		var err error
-		if text, name, _, err = f.source.next(text); err != nil {
+		err := ctx.Err()
+		if err == nil {
+			text, name, _, err = f.next(text)
+		}
+		if err != nil {
 			return events, err
 		}
 		raw := text[begin:len(text):len(text)]
@@ -130,112 +111,77 @@ func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	return events, nil
 }
 
-const (
-	// feedStreams is how far apart the streams of a Current's feeds lie, so
-	// that the n-th Current's first is n.
-	feedStreams = 1 << 32
-	// maxFeeds is how many feeds of narrowed types a Current keeps.
-	maxFeeds = 32
-)
+// feedStreams is how far apart the streams of a Current's feeds lie, so that the n-th
+// Current's first is n.
+const feedStreams = 1 << 32
 
 // feeds are where the events of one Current come from: the main feed, and those
 // that single sends asked for. A feed continues where it stopped.
 type feeds struct {
-	server   *Server
-	scenario string
-	types    []string
-	stream   uint64
-	main     *feed
+	server *Server
+	spec   Current
+	stream uint64
+	main   *feed
 
 	mu     sync.Mutex
-	opened uint64
-	others map[string]*feed
+	opened map[string]*feed // by scenario and types
 }
 
-func (s *Server) newFeeds(spec Current, stream uint64) (*feeds, error) {
-	fs := &feeds{server: s, scenario: spec.Scenario, types: spec.Events, stream: stream, others: make(map[string]*feed)}
-	var err error
-	fs.main, err = fs.open(spec.Scenario, spec.Events)
+func (s *Server) newFeeds(spec Current, stream uint64) (fs *feeds, err error) {
+	fs = &feeds{server: s, spec: spec, stream: stream, opened: make(map[string]*feed)}
+	fs.main, err = fs.open("", spec.Scenario, spec.Events)
 	return fs, err
 }
 
 // of finds or makes the feed of a scenario and some of the chosen types; what
 // is empty is that of the Current.
-func (fs *feeds) of(scenario string, types []string) (*feed, error) {
-	if scenario == "" {
-		scenario = fs.scenario
+func (fs *feeds) of(scenario string, patterns []string) (*feed, error) {
+	types := fs.spec.Events
+	if len(patterns) > 0 {
+		wanted, err := journey.Select(fs.server.glossary, patterns, true)
+		if err != nil {
+			return nil, fmt.Errorf("types: %w", err)
+		}
+		types = slices.DeleteFunc(slices.Clone(types), func(name string) bool { return !slices.Contains(wanted, name) })
+		if len(types) == 0 {
+			return nil, errors.New("types: none of them was chosen for this Current")
+		}
 	}
-	chosen, err := fs.choose(types)
-	if err != nil {
-		return nil, err
-	}
-	if scenario == fs.scenario && len(chosen) == len(fs.types) {
+	scenario = cmp.Or(scenario, fs.spec.Scenario)
+	if scenario == fs.spec.Scenario && len(types) == len(fs.spec.Events) {
 		return fs.main, nil
 	}
-	return fs.other(scenario+"\n"+strings.Join(chosen, "\n"), scenario, chosen)
+	return fs.open(scenario+"\n"+strings.Join(types, "\n"), scenario, types)
 }
 
 // test is the feed of SendTestEvents, which goes round the types evenly.
-func (fs *feeds) test() (*feed, error) { return fs.other("\ntest", Rounds, fs.types) }
+func (fs *feeds) test() (*feed, error) { return fs.open("test", Rounds, fs.spec.Events) }
 
-// other finds or makes a feed beside the main one.
-func (fs *feeds) other(key, scenario string, types []string) (*feed, error) {
+// open finds a feed or makes it, with a stream that no other has.
+func (fs *feeds) open(key, name string, types []string) (*feed, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.others[key]; f != nil {
+	if f := fs.opened[key]; f != nil {
 		return f, nil
 	}
-	f, err := fs.open(scenario, types)
-	if err != nil {
-		return nil, err
-	}
-	if len(fs.others) >= maxFeeds {
-		clear(fs.others) // a new one has a stream of its own, so no id comes twice
-	}
-	fs.others[key] = f
-	return f, nil
-}
-
-// choose narrows the types of the Current.
-func (fs *feeds) choose(patterns []string) ([]string, error) {
-	if len(patterns) == 0 {
-		return fs.types, nil
-	}
-	wanted, err := journey.Select(fs.server.glossary, patterns, true)
-	if err != nil {
-		return nil, fmt.Errorf("types: %w", err)
-	}
-	var chosen []string
-	for _, name := range fs.types {
-		if slices.Contains(wanted, name) {
-			chosen = append(chosen, name)
-		}
-	}
-	if len(chosen) == 0 {
-		return nil, errors.New("types: none of them was chosen for this Current")
-	}
-	return chosen, nil
-}
-
-// open makes a feed with a stream that no other has.
-func (fs *feeds) open(name string, types []string) (*feed, error) {
 	s := fs.server
-	stream := fs.stream + fs.opened*feedStreams
-	fs.opened++
+	stream := fs.stream + uint64(len(fs.opened))*feedStreams
+	var next source
+	var err error
 	if name == Rounds {
-		source, err := newRounds(journey.Config{Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream, Types: types})
-		return &feed{source: source}, err
-	}
-	chosen := s.scenarios[name]
-	if chosen == nil {
-		var err error
-		if chosen, err = scenario.Builtin(name); err != nil {
-			return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
+		next, err = newRounds(journey.Config{Glossary: s.glossary, Population: s.people, Seed: s.seed, Stream: stream, Types: types})
+	} else {
+		chosen := s.scenarios[name]
+		if chosen == nil {
+			if chosen, err = scenario.Builtin(name); err != nil {
+				return nil, fmt.Errorf("%w: %q is none of %s", ErrScenario, name, strings.Join(s.Scenarios(), ", "))
+			}
 		}
+		next, err = newStories(story.Config{Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: chosen, Types: types})
 	}
-	source, err := newStories(story.Config{Glossary: s.glossary, Seed: s.seed, Stream: stream, Scenario: chosen, Types: types})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}
-	return &feed{source: source}, nil
+	fs.opened[key] = &feed{next: next}
+	return fs.opened[key], nil
 }

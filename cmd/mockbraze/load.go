@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -106,19 +105,20 @@ func runLoad(cmd *cobra.Command, f *loadFlags) error {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "load: to %s, seed %d\n", run.Target(), run.Seed())
-	live := progress.Show(cmd.ErrOrStderr(), func(time.Time) string { return liveLine(run) })
+	live := progress.Show(cmd.ErrOrStderr(), func(time.Time) string { return run.Line() })
 	report, err := run.Do(cmd.Context())
 	live.Stop()
 	if err != nil {
 		return err
 	}
-	if err := writeReports(cmd.OutOrStdout(), report, f.reports); err != nil {
-		return err
+	err = report.WriteText(cmd.OutOrStdout())
+	for _, file := range f.reports {
+		err = errors.Join(err, report.WriteFile(file))
 	}
-	if !report.Passed() {
-		return errThreshold
+	if err == nil && !report.Passed() {
+		err = errThreshold
 	}
-	return nil
+	return err
 }
 
 // config parses the flags that cobra does not, and names every mistake in them.
@@ -179,43 +179,4 @@ func readCAs(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s has no certificate in PEM", file)
 	}
 	return pool, nil
-}
-
-// writeReports prints the report and writes its files.
-func writeReports(out io.Writer, report *load.Report, files []string) error {
-	failed := report.WriteText(out)
-	for _, file := range files {
-		failed = errors.Join(failed, report.WriteFile(file))
-	}
-	return failed
-}
-
-// liveLine is the progress of a run.
-func liveLine(run *load.Run) string {
-	p, ok := run.Now()
-	if !ok {
-		return ""
-	}
-	if p.Verifying && p.Missing == 0 {
-		return "load: all sent, and all that was acknowledged has arrived"
-	}
-	if p.Verifying {
-		return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", p.Missing)
-	}
-	line := "load: " + progress.Count("events")(int64(p.Sent))
-	if p.Total > 0 {
-		line += fmt.Sprintf(" (%d %%)", p.Sent*100/p.Total)
-	}
-	line += fmt.Sprintf(", %.0f/s", p.Rate)
-	if p.Wanted > 0 {
-		line += fmt.Sprintf(" of %.0f", p.Wanted)
-	}
-	line += fmt.Sprintf(", p50 %.1f ms, p99 %.1f ms, %s", p.P50, p.P99, progress.Count("errors")(int64(p.Errors)))
-	if p.Late > 0 {
-		line += fmt.Sprintf(", %d late", p.Late)
-	}
-	if left := p.Length - p.Elapsed; left > 0 {
-		line += fmt.Sprintf(", %s left", left.Round(time.Second))
-	}
-	return line
 }

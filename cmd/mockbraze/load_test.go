@@ -79,31 +79,6 @@ func TestLoadExitCodes(t *testing.T) {
 	require.Equal(t, 1, exitCode(err))
 }
 
-func TestLoadMistakesAreNamedBeforeItBegins(t *testing.T) {
-	url, good := taking(t, "")
-	for want, args := range map[string][]string{
-		"--url: where to":        {"load"},
-		"--rate: a rate is":      {"load", "--url", url, "--rate", "fast"},
-		"--ramp: a part":         {"load", "--url", url, "--ramp", "1:2"},
-		"takes the place":        {"load", "--url", url, "--ramp", "1:2:1s", "--rate", "5"},
-		`unknown name "p98"`:     {"load", "--url", url, "--threshold", "p99<1s,p98<1s"},
-		"--report: a report is":  {"load", "--url", url, "--report", "x.txt"},
-		"a batch holds 1 to 100": {"load", "--url", url, "--batch", "500"},
-		"--batch: it cannot":     {"load", "--url", url, "--batch", "0"},
-		"--connections: it":      {"load", "--url", url, "--connections", "0"},
-		"--duration: it cannot":  {"load", "--url", url, "--duration", "0s"},
-		"--ca-file: open":        {"load", "--url", url, "--ca-file", "nowhere.pem"},
-		"no certificate in PEM":  {"load", "--url", url, "--ca-file", "main.go"},
-		"--glossary: ":           {"load", "--url", url, "--glossary", "nowhere.json"},
-		"there is no directory":  {"load", "--url", url, "--report", filepath.Join(t.TempDir(), "none", "r.json")},
-	} {
-		_, err := run(t, args...)
-		require.ErrorContains(t, err, want)
-		require.Equal(t, 1, exitCode(err))
-	}
-	require.Zero(t, good.Load())
-}
-
 // TestLoadExampleForAWebhook runs the example of the help against a mockrudder.
 func TestLoadExampleForAWebhook(t *testing.T) {
 	rudder := mockrudder.Start(t)

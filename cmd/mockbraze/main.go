@@ -33,3 +33,12 @@ flag that may be repeated takes a comma-separated list there.`,
 	root.AddCommand(newEmit(), newLoad(), newScenario(), newServe(), newHealthcheck())
 	return root
 }
+
+func newHealthcheck() *cobra.Command {
+	return cli.HealthCommand(cli.Health{
+		Env: "MOCKBRAZE", Flag: "listen", Address: defaultListen, Path: "/api/currents",
+		Long: `Ask a running mockbraze serve for its Currents and exit 0 if it answers 200;
+otherwise print a line that says why, and exit 1.`,
+		Example: `  mockbraze healthcheck --listen 127.0.0.1:8091`,
+	})
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -78,25 +79,18 @@ func TestEmitFromTheEnvironment(t *testing.T) {
 	require.NotEqual(t, got, other, "a flag wins over the variable")
 }
 
+// TestMistakesAreNamed before anything begins.
 func TestMistakesAreNamed(t *testing.T) {
-	for want, args := range map[string][]string{
-		`"csv"`:       {"emit", "--format", "csv"},
-		`"users.no*"`: {"emit", "--types", "users.no*"},
-		"negative":    {"emit", "--events", "-1"},
-		`"stedy"`:     {"emit", "--scenario", "stedy"},
-		"--drift":     {"emit", "--drift", "5"},
-		"--glossary":  {"emit", "--glossary", "nowhere.json"},
-		"--out DIR":   {"emit", "--format", "avro"},
-		"--out: it":   {"emit", "--out", "x"},
-		"--users":     {"emit", "--scenario", "quiet", "--users", "1000000000"},
-		"a scenario":  {"emit", "--users", "100"},
-		`"loud"`:      {"scenario", "show", "loud"},
-		"--listen":    {"serve", "--listen", "nowhere:http:1"},
-		"unknown":     {"explode"},
-	} {
-		_, err := run(t, args...)
+	url, good := taking(t, "")
+	text, err := os.ReadFile("testdata/mistakes.txt")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		want, args, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		_, err := run(t, strings.Fields(strings.ReplaceAll(args, "URL", url))...)
 		require.ErrorContains(t, err, want)
+		require.Equal(t, 1, exitCode(err))
 	}
+	require.Zero(t, good.Load())
 }
 
 // TestANewerGlossaryIsEmitted adds a type to the glossary that is built in.
@@ -192,3 +186,5 @@ func TestServe(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 }
+
+func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }

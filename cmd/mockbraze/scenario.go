@@ -44,7 +44,11 @@ the stream of events is.`,
 			if err != nil {
 				return err
 			}
-			_, err = cmd.OutOrStdout().Write(s.YAML())
+			text, err := s.YAML()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
 			return err
 		},
 	}

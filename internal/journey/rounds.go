@@ -1,6 +1,19 @@
+// Package journey writes the events that the fake Braze sends: what happens to
+// the people of package population, as Braze writes it.
+//
+// Rounds goes round the event types of the glossary evenly. Each event stands for
+// itself and depends on the seed, the stream, its type and its number among the
+// events of its type only. So events can be made in any order and by any number of
+// goroutines, and a selection of types gives the same events as the whole.
+//
+// A StoryWriter writes the events of package story, where one follows from another.
+//
+// Nothing is decided by floating point, the order of a map, the clock of the machine
+// or its tables of time zones.
 package journey
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,28 +28,20 @@ import (
 // fullEvery is how many events of one type in a row show every field.
 const fullEvery = 10
 
-// Reference is the instant at which the fake Braze's history begins: 1 June
-// 2026, 00:00 UTC. It is fixed, so that one seed gives the same bytes at any
-// time.
+// Reference is the instant at which the fake Braze's history begins. It is fixed, so
+// that one seed gives the same bytes at any time.
 func Reference() time.Time { return time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC) }
 
 // Config is what Rounds is made from. Glossary is needed; the rest may stay
 // zero.
 type Config struct {
-	Glossary *schemas.Glossary
-	// Population is whom events happen to; nil makes the one of Seed.
-	Population *population.Population
+	Glossary   *schemas.Glossary
+	Population *population.Population // nil makes the one of Seed
 	Seed       uint64
-	// Stream is the number of a run of one seed: the events of each have other ids
-	// and happen to others of the same people.
-	Stream uint64
-	// Types are the event types to go round, as path.Match patterns; none
-	// means all current ones.
-	Types []string
-	// Retired makes the types that Braze has retired, too.
-	Retired bool
-	// Drift is the share of events with a field or a type that is new.
-	Drift scenario.Share
+	Stream     uint64         // in each, events have other ids and happen to others of the same people
+	Types      []string       // to go round, as path.Match patterns; none means all current ones
+	Retired    bool           // makes the types that Braze has retired, too
+	Drift      scenario.Share // of events with a field or a type that is new
 }
 
 // Rounds goes round event types evenly: event i has type i modulo the number
@@ -78,8 +83,7 @@ func New(cfg Config) (*Rounds, error) {
 	return r, nil
 }
 
-// Types are the names of the event types that Rounds goes round. Do not change
-// the slice.
+// Types are the names of the event types that Rounds goes round.
 func (r *Rounds) Types() []string { return r.names }
 
 // Type is the type of event i; where the event drifts, it may be new.
@@ -112,9 +116,8 @@ func (r *Rounds) AppendAs(dst []byte, i uint64, id []byte, at int64) []byte {
 	return r.append(dst, t, k, much, id, at)
 }
 
-// AppendFull appends an event of type t (an index of Types) that has a value
-// in every field of the glossary, whether they go together or not: a campaign
-// and a Canvas, for example.
+// AppendFull appends an event of type t (an index of Types) that has a value in every
+// field of the glossary, whether they go together or not.
 func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
@@ -129,13 +132,10 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	d := r.momentDraw(t, k)
 	*m = moment{
 		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
-		StoryEvent: StoryEvent{Draw: d, Root: d, Time: at},
+		StoryEvent: StoryEvent{Draw: d, Root: d, Time: cmp.Or(at, r.timeOf(d, k))},
 	}
 	if r.drift > 0 {
 		m.news = driftOf(t, r.drift, m.Draw)
-	}
-	if at == 0 {
-		m.Time = r.timeOf(m.Draw, k)
 	}
 	m.pickUser()
 	m.pickMessage()
@@ -308,11 +308,7 @@ func (o *object) end() []byte {
 func (m *moment) append(dst []byte) []byte {
 	o := newObject(dst, m.news.inEvent)
 	o.key(`"event_type":`)
-	if m.news.typ != "" {
-		o.dst = appendString(o.dst, m.news.typ)
-	} else {
-		o.dst = append(o.dst, m.typ.quoted...)
-	}
+	o.dst = appendString(o.dst, cmp.Or(m.news.typ, m.typ.name))
 	o.key(`"id":`)
 	o.dst = append(o.dst, '"')
 	if m.id != nil {
@@ -336,27 +332,17 @@ func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
 	for i := range fields {
 		f := &fields[i]
 		d := m.Draw.With(f.key)
-		switch m.has(f, d) {
+		switch shown, null := m.has(f, d); {
 		case null:
 			o.key(f.label)
 			o.dst = append(o.dst, "null"...)
-		case present:
+		case shown:
 			o.key(f.label)
 			o.dst = f.value(o.dst, m, d)
-		case absent:
 		}
 	}
 	return o.end()
 }
-
-// presence is how a field stands in an event.
-type presence uint8
-
-const (
-	absent presence = iota
-	null
-	present
-)
 
 // How often an optional field that fits is missing or null, in percent. Braze
 // publishes no such numbers; these are assumptions.
@@ -365,30 +351,21 @@ const (
 	nullPercent   = 6
 )
 
-// has decides whether a moment shows a field. The external id or else the user id is
-// always there, so that the event says whom it happened to.
-func (m *moment) has(f *field, d population.Draw) presence {
+// has decides whether a moment shows a field, or null. The external id or else the user
+// id is always there, so that the event says whom it happened to.
+func (m *moment) has(f *field, d population.Draw) (shown, null bool) {
 	identifies := f.label == externalID || f.label == userID && !m.User.Identified
 	d = d.With(presenceKey)
 	switch {
 	case f.required || m.show == showAll:
-		return present
+		return true, false
 	case f.fits != nil && !f.fits(m):
-		if f.label == externalID && d.Chance(30) {
-			return null
-		}
-		return absent
+		return false, f.label == externalID && d.Chance(30)
 	case f.alone, m.inStory && f.links, m.show != showSome, identifies:
-		return present
+		return true, false
 	}
-	switch n := d.N(100); {
-	case n < absentPercent:
-		return absent
-	case n < absentPercent+nullPercent:
-		return null
-	default:
-		return present
-	}
+	n := d.N(100)
+	return n >= absentPercent+nullPercent, n >= absentPercent && n < absentPercent+nullPercent
 }
 
 const (

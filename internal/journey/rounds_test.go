@@ -185,30 +185,28 @@ func TestThingsAgree(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	g := journeytest.Glossary(t)
-	names, err := Select(g, []string{"users.messages.email.Open", "users.canvas.*", "users.messages.email.O*"}, false)
-	require.NoError(t, err)
-	require.Equal(t, "users.canvas.Conversion", names[0])
-	require.Equal(t, "users.messages.email.Open", names[len(names)-1])
-	all, err := Select(g, nil, false)
-	require.NoError(t, err)
-	require.Equal(t, g.Current(), all)
-	for pattern, want := range map[string]int{"users.messages.newsfeedcard.*": 3, "users.messages.newsfeedcard.Click": 1} {
-		names, err := Select(g, []string{pattern}, true)
+	const open, click, cards = "users.messages.email.Open", "users.messages.newsfeedcard.Click", "users.messages.newsfeedcard.*"
+	for _, tt := range []struct {
+		patterns    []string
+		retired     bool
+		n           int
+		first, last string
+	}{
+		{[]string{open, "users.canvas.*", "users.messages.email.O*"}, false, 11, "users.canvas.Conversion", open},
+		{nil, false, 102, g.Current()[0], g.Current()[101]},
+		{[]string{"*"}, false, 102, g.Current()[0], g.Current()[101]},
+		{[]string{cards}, true, 3, "users.messages.newsfeedcard.Abort", "users.messages.newsfeedcard.Impression"},
+		{[]string{click}, false, 1, click, click}, // a retired type that is named whole
+	} {
+		names, err := Select(g, tt.patterns, tt.retired)
 		require.NoError(t, err)
-		require.Len(t, names, want)
+		require.Len(t, names, tt.n, "%v", tt.patterns)
+		require.Equal(t, []string{tt.first, tt.last}, []string{names[0], names[len(names)-1]})
 	}
-	names, err = Select(g, []string{"users.messages.newsfeedcard.Click"}, false)
-	require.NoError(t, err)
-	require.Len(t, names, 1, "a retired type that is named whole")
-	_, err = Select(g, []string{"users.messages.newsfeedcard.*"}, false)
-	require.ErrorContains(t, err, "newsfeedcard")
-	star, err := Select(g, []string{"*"}, false)
-	require.NoError(t, err)
-	require.Equal(t, all, star)
-	_, err = Select(g, []string{"users.nothing.*"}, false)
-	require.ErrorContains(t, err, `"users.nothing.*"`)
-	_, err = Select(g, []string{"[x"}, false)
-	require.ErrorContains(t, err, `"[x"`)
+	for _, pattern := range []string{cards, "users.nothing.*", "[x"} {
+		_, err := Select(g, []string{pattern}, false)
+		require.ErrorContains(t, err, `"`+pattern+`"`)
+	}
 }
 
 const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
@@ -494,7 +492,7 @@ func TestAppendFixed(t *testing.T) {
 }
 
 func TestStrangeAndHugeObjects(t *testing.T) {
-	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, customProperties, true)
+	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, valueFuncs()["custom_properties"], true)
 	m := &moment{pop: population.New(population.Config{Seed: 1}), StoryEvent: StoryEvent{Time: Reference().Unix()}}
 	m.User = m.pop.User(1)
 	huge, all := 0, new(strings.Builder)

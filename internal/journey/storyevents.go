@@ -61,8 +61,7 @@ func NewStoryWriter(g *schemas.Glossary, pop *population.Population, rough *scen
 	return w
 }
 
-// Unique says whether the events of a type say that they are the first of their
-// kind.
+// Unique says whether events of a type say that they are the first of their kind.
 func (w *StoryWriter) Unique(typ int16) bool { return w.types[typ].unique }
 
 // keyTurn is apart from the keys of a moment.

@@ -15,7 +15,6 @@ import (
 // eventType is an event type, prepared for writing.
 type eventType struct {
 	name       string
-	quoted     string // the name as JSON
 	key        uint64
 	offset     uint64  // where in its ten this type's full moments are
 	user       []field // in the alphabet's order
@@ -49,29 +48,26 @@ type valueFunc func(dst []byte, m *moment, d population.Draw) []byte
 // glossary's order. No patterns select every type. Retired types are selected
 // with retired, or by their whole names. A pattern that is malformed or matches
 // nothing is an error that names it.
-func Select(g *schemas.Glossary, patterns []string, retired bool) ([]string, error) {
-	chosen := make([]bool, len(g.Events))
-	for _, pattern := range patterns {
-		found := false
-		for i := range g.Events {
-			e := &g.Events[i]
+func Select(g *schemas.Glossary, patterns []string, retired bool) (names []string, err error) {
+	found := make([]bool, len(patterns))
+	for _, e := range g.Events {
+		current := retired || e.Retired == ""
+		chosen := len(patterns) == 0 && current
+		for i, pattern := range patterns {
 			ok, err := path.Match(pattern, e.Name)
 			if err != nil {
 				return nil, fmt.Errorf("event type pattern %q: %w", pattern, err)
 			}
-			if ok && (retired || e.Retired == "" || pattern == e.Name) {
-				chosen[i], found = true, true
+			if ok && (current || pattern == e.Name) {
+				chosen, found[i] = true, true
 			}
 		}
-		if !found {
-			return nil, fmt.Errorf("no event type of the glossary matches %q", pattern)
+		if chosen {
+			names = append(names, e.Name)
 		}
 	}
-	var names []string
-	for i := range g.Events {
-		if chosen[i] || len(patterns) == 0 && (retired || g.Events[i].Retired == "") {
-			names = append(names, g.Events[i].Name)
-		}
+	if i := slices.Index(found, false); i >= 0 {
+		return nil, fmt.Errorf("no event type of the glossary matches %q", patterns[i])
 	}
 	return names, nil
 }
@@ -80,7 +76,6 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 	key := population.Key(t.Name)
 	e := eventType{
 		name:      t.Name,
-		quoted:    string(appendString(nil, t.Name)),
 		key:       key,
 		offset:    key % fullEvery,
 		channel:   plot.ChannelOf(t.Name),
@@ -98,10 +93,8 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 			f := &list[i]
 			all = append(all, compileField(t.Name, f, values, fits))
 			ofCampaign, ofCanvas := strings.HasPrefix(f.Name, "campaign_"), ofCanvas(f.Name)
-			e.hasCampaign = e.hasCampaign || ofCampaign
-			e.hasCanvas = e.hasCanvas || ofCanvas
-			e.needsCampaign = e.needsCampaign || ofCampaign && f.Required
-			e.needsCanvas = e.needsCanvas || ofCanvas && f.Required
+			e.hasCampaign, e.needsCampaign = e.hasCampaign || ofCampaign, e.needsCampaign || ofCampaign && f.Required
+			e.hasCanvas, e.needsCanvas = e.hasCanvas || ofCanvas, e.needsCanvas || ofCanvas && f.Required
 			e.unique = e.unique || f.Name == "is_unique"
 		}
 		slices.SortFunc(all, func(a, b field) int { return cmp.Compare(a.label, b.label) })
@@ -126,7 +119,7 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		label:    string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
-		links:    links(f.Name),
+		links:    slices.Contains(linking, f.Name),
 		alone:    strings.HasPrefix(f.Name, "answer_"),
 		fits:     fits[f.Name],
 	}

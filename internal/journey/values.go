@@ -1,7 +1,10 @@
 package journey
 
 import (
+	_ "embed" // for values.json
+	"encoding/json"
 	"maps"
+	"math"
 	"strconv"
 	"strings"
 
@@ -13,12 +16,56 @@ import (
 // valueFuncs has how the values of each field are made, by the field's name, or by
 // "name:type" or "event type/name" where one name means several things.
 func valueFuncs() map[string]valueFunc {
-	all := make(map[string]valueFunc)
+	all := simpleValues()
 	for _, part := range []map[string]valueFunc{
-		userValues(), deviceValues(), tokenValues(), sourceValues(), troubleValues(), emailValues(),
-		phoneValues(), messageValues(), webhookValues(), behaviorValues(), profileValues(), agentValues(), surveyValues(), optimizerValues(),
+		userValues(), tokenValues(), sourceValues(), messageValues(), phoneValues(), behaviorValues(), agentValues(), surveyValues(),
 	} {
 		maps.Copy(all, part)
+	}
+	return all
+}
+
+// parsed reads data that is part of the program.
+func parsed[T any](text []byte) (data T) {
+	if err := json.Unmarshal(text, &data); err != nil {
+		panic(err)
+	}
+	return data
+}
+
+//go:embed values.json
+var valuesText []byte
+
+// simpleValues are those of values.json, which depend on nothing else: a text of a
+// list, a share of true in percent, a number from low to high (in units of 10^-n where
+// n is the third of its range), digits behind a prefix, or a UUID.
+func simpleValues() map[string]valueFunc {
+	type described struct {
+		OneOf       []string `json:"one_of"`
+		With        string   // fields that go together, such as a code and its text, name one field
+		Percent     int
+		Range       []int
+		Prefix      string
+		Hex, Digits int
+	}
+	all := make(map[string]valueFunc)
+	for name, d := range parsed[map[string]described](valuesText) {
+		switch {
+		case d.With != "":
+			all[name] = aligned(d.With, d.OneOf...)
+		case len(d.OneOf) > 0:
+			all[name] = oneOf(d.OneOf...)
+		case d.Percent > 0:
+			all[name] = chance(d.Percent)
+		case len(d.Range) > 0:
+			all[name] = decimal(d.Range[0], d.Range[1], append(d.Range, 0)[2])
+		case d.Hex > 0:
+			all[name] = hex(d.Prefix, d.Hex)
+		case d.Digits > 0:
+			all[name] = digits(d.Prefix, d.Digits)
+		default:
+			all[name] = uuid
+		}
 	}
 	return all
 }
@@ -47,6 +94,27 @@ func drawn(by func(m *moment) population.Draw, value valueFunc) valueFunc {
 func aligned(with string, list ...string) valueFunc {
 	key := population.Key(with)
 	return drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(list...))
+}
+
+// among chooses one of several ways to make a value.
+func among(values ...valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return population.Pick(d, values)(dst, m, d) }
+}
+
+// with makes values by a draw that is derived from the field's own.
+func with(key uint64, value valueFunc) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return value(dst, m, d.With(key)) }
+}
+
+// filled is a JSON text with a value in each place of $.
+func filled(json string, values ...valueFunc) valueFunc {
+	parts := strings.Split(json, "$")
+	return func(dst []byte, m *moment, d population.Draw) []byte {
+		for i, value := range values {
+			dst = value(append(dst, parts[i]...), m, d)
+		}
+		return append(dst, parts[len(values)]...)
+	}
 }
 
 // chance is true in percent of a hundred.
@@ -112,6 +180,11 @@ func text(of func(m *moment, d population.Draw) string) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte { return appendString(dst, of(m, d)) }
 }
 
+// raw is text that is no value of its own.
+func raw(of func(m *moment, d population.Draw) string) valueFunc {
+	return func(dst []byte, m *moment, d population.Draw) []byte { return append(dst, of(m, d)...) }
+}
+
 // escaped is a JSON object as a string.
 func escaped(object valueFunc) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte {
@@ -120,27 +193,12 @@ func escaped(object valueFunc) valueFunc {
 	}
 }
 
-func userValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"user_id":          userText((*population.User).AppendID),
-		"external_user_id": userText((*population.User).AppendExternalID),
-		"device_id":        userText((*population.User).AppendDeviceID),
-		"timezone":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
-		"first_name":       text(func(m *moment, _ population.Draw) string { return m.User.First }),
-		"last_name":        text(func(m *moment, _ population.Draw) string { return m.User.Last }),
-		"gender":           text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
-		"country":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
-		"home_city":        text(func(m *moment, _ population.Draw) string { return m.User.Place.City }),
-		"language":         text(func(m *moment, _ population.Draw) string { return m.User.Place.Language }),
-		"locale_key":       text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
-		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
-			other := m.pop.User(d.Bits() % m.pop.Users())
-			return other.AppendID(dst)
-		}),
-	}
-}
+var (
+	city     = text(func(m *moment, _ population.Draw) string { return m.User.Place.City })
+	language = text(func(m *moment, _ population.Draw) string { return m.User.Place.Language })
+)
 
-func deviceValues() map[string]valueFunc {
+func userValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
 		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
@@ -155,8 +213,23 @@ func deviceValues() map[string]valueFunc {
 		"resolution":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Resolution }),
 		"carrier":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Carrier }),
 		"ad_id":               userText((*population.User).AppendAdID),
-		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDType(m.User.App.Platform) }),
+		"ad_id_type":          text(func(m *moment, _ population.Draw) string { return adIDTypes[m.User.App.Platform] }),
 		"ad_tracking_enabled": func(dst []byte, m *moment, _ population.Draw) []byte { return strconv.AppendBool(dst, m.User.Tracked) },
+		"user_id":             userText((*population.User).AppendID),
+		"external_user_id":    userText((*population.User).AppendExternalID),
+		"device_id":           userText((*population.User).AppendDeviceID),
+		"timezone":            text(func(m *moment, _ population.Draw) string { return m.User.Place.Zone }),
+		"first_name":          text(func(m *moment, _ population.Draw) string { return m.User.First }),
+		"last_name":           text(func(m *moment, _ population.Draw) string { return m.User.Last }),
+		"gender":              text(func(m *moment, _ population.Draw) string { return m.User.Gender }),
+		"country":             text(func(m *moment, _ population.Draw) string { return m.User.Place.Country }),
+		"home_city":           city,
+		"language":            language,
+		"locale_key":          text(func(m *moment, _ population.Draw) string { return m.User.Place.Locale }),
+		"orphaned_by_id": quoted(func(dst []byte, m *moment, d population.Draw) []byte {
+			other := m.pop.User(d.Bits() % m.pop.Users())
+			return other.AppendID(dst)
+		}),
 	}
 }
 
@@ -168,18 +241,9 @@ func deviceClass(m *moment, _ population.Draw) string {
 	return m.User.Model.Class
 }
 
-// adIDType is empty for a platform whose advertising ids Braze has no word for.
-func adIDType(p population.Platform) string {
-	switch p {
-	case population.IOS, population.TVOS:
-		return "ios_idfa"
-	case population.Android:
-		return "google_ad_id"
-	case population.Roku:
-		return "roku_ad_id"
-	default:
-		return ""
-	}
+// adIDTypes are Braze's words for advertising ids; it has none for other platforms.
+var adIDTypes = map[population.Platform]string{
+	population.IOS: "ios_idfa", population.TVOS: "ios_idfa", population.Android: "google_ad_id", population.Roku: "roku_ad_id",
 }
 
 func tokenValues() map[string]valueFunc {
@@ -194,61 +258,42 @@ func tokenValues() map[string]valueFunc {
 		}))
 	}
 	return map[string]valueFunc{
-		"push_token":                          userText((*population.User).AppendPushToken),
-		"push_token_device_id":                userText((*population.User).AppendDeviceID),
-		"push_token_foreground_push_disabled": chance(10),
-		"push_token_provisionally_opted_in":   chance(15),
-		"push_token_created_at":               integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
-		"push_token_updated_at":               integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
-		"ios_push_token_apns_gateway":         whole(1, 2),
-		"push_to_start_token":                 token("push_to_start_token"),
-		"update_token":                        token("update_token"),
-		"web_push_token_public_key":           key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
-		"web_push_token_user_auth":            key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
-		"web_push_token_vapid_public_key":     key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
+		"push_token":                      userText((*population.User).AppendPushToken),
+		"push_token_device_id":            userText((*population.User).AppendDeviceID),
+		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_updated_at":           integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
+		"push_to_start_token":             token("push_to_start_token"),
+		"update_token":                    token("update_token"),
+		"web_push_token_public_key":       key("B", 86, func(m *moment) population.Draw { return m.User.Draw("p256dh") }),
+		"web_push_token_user_auth":        key("", 22, func(m *moment) population.Draw { return m.User.Draw("auth") }),
+		"web_push_token_vapid_public_key": key("B", 86, func(m *moment) population.Draw { return m.pop.Draw("vapid") }),
 		"activity_id": userText(func(u *population.User, dst []byte) []byte {
 			return population.AppendUpperUUID(dst, u.Draw("activity_id"))
 		}),
-		"activity_attributes_type":    oneOf("DeliveryAttributes", "MatchAttributes", "RideAttributes"),
-		"live_activity_event_outcome": oneOf("Success", "Success", "Success", "Failure"),
 	}
 }
 
 // fallback makes the values of a field that valueFuncs does not have, such as one
 // of a newer glossary, by its description there.
 func fallback(f *schemas.Field) valueFunc {
-	switch f.Type {
-	case "boolean":
+	switch {
+	case f.Type == "boolean":
 		return chance(50)
-	case "integer":
-		return integers(f.Unit)
-	case "number":
-		return func(dst []byte, _ *moment, d population.Draw) []byte {
-			return appendFixed(dst, int64(d.N(100_000)), 2)
-		}
-	case "object":
+	case f.Type == "number":
+		return decimal(0, 99_999, 2)
+	case f.Type == "object":
 		return fixed(`{}`)
-	case "array<string>":
-		item := texts(f)
-		return func(dst []byte, m *moment, d population.Draw) []byte {
-			return append(item(append(dst, '['), m, d), ']')
-		}
-	default:
+	case f.Type == "array<string>":
+		return filled(`[$]`, texts(f))
+	case f.Type != "integer":
 		return texts(f)
+	case strings.HasPrefix(f.Unit, "seconds since"):
+		return integer(func(m *moment, _ population.Draw) int64 { return m.Time })
+	case strings.HasPrefix(f.Unit, "milliseconds since"):
+		return integer(func(m *moment, d population.Draw) int64 { return m.Time*1000 + int64(d.N(1000)) })
+	default:
+		return whole(0, 999)
 	}
-}
-
-func integers(unit string) valueFunc {
-	return integer(func(m *moment, d population.Draw) int64 {
-		switch {
-		case strings.HasPrefix(unit, "seconds since"):
-			return m.Time
-		case strings.HasPrefix(unit, "milliseconds since"):
-			return m.Time*1000 + int64(d.N(1000))
-		default:
-			return int64(d.N(1000))
-		}
-	})
 }
 
 // texts makes strings by their enumeration, examples or format.
@@ -285,33 +330,10 @@ func texts(f *schemas.Field) valueFunc {
 
 func appendString(dst []byte, s string) []byte { return jsonlex.AppendString(dst, s) }
 
-// appendFixed appends v·10^-decimals as a JSON number without needless zeros.
-// It works on integers only, because floating point may differ in the last
-// digit between processors.
+// appendFixed appends v·10^-decimals as a JSON number without needless zeros. The
+// quotient of whole numbers below 2^53 has the same digits on every processor.
 func appendFixed(dst []byte, v int64, decimals int) []byte {
-	for decimals > 0 && v%10 == 0 {
-		v /= 10
-		decimals--
-	}
-	if decimals == 0 {
-		return strconv.AppendInt(dst, v, 10)
-	}
-	if v < 0 {
-		dst = append(dst, '-')
-		v = -v
-	}
-	unit := int64(1)
-	for range decimals {
-		unit *= 10
-	}
-	dst = strconv.AppendInt(dst, v/unit, 10)
-	dst = append(dst, '.')
-	for rest := v % unit; unit > 1; {
-		unit /= 10
-		dst = append(dst, byte('0'+rest/unit))
-		rest %= unit
-	}
-	return dst
+	return strconv.AppendFloat(dst, float64(v)/math.Pow10(decimals), 'f', -1, 64)
 }
 
 // appendBase64 appends n random characters of base64; last are the last two of its

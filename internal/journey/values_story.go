@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -15,13 +16,11 @@ import (
 func storyValues(rough *scenario.Rough) map[string]valueFunc {
 	all := valueFuncs()
 	// Values that stay with a message, an entry or a run.
-	for _, name := range []string{
-		"ip_pool", "sending_ip", "esp", "mailbox_provider", "is_amp", "content_card_id", "card_id", "banner_placement_id",
-		"feature_flag_id_name", "message_id", "flow_id", "template_name", "category", "is_sms_fallback", "url", "short_url",
-		"message_extras", "combination_token", "activity_attributes_type", "request_id", "invocation_source",
-		"invocation_id", "survey_id", "survey_session_id", "response_id", "landing_page_api_id", "landing_page_name",
-		"content_optimizer_step_id", "destination_api_id", "destination_name", "destination_type",
-	} {
+	for name := range strings.FieldsSeq(`ip_pool sending_ip esp mailbox_provider is_amp content_card_id card_id
+		banner_placement_id feature_flag_id_name message_id flow_id template_name category is_sms_fallback url short_url
+		message_extras combination_token activity_attributes_type request_id invocation_source invocation_id survey_id
+		survey_session_id response_id landing_page_api_id landing_page_name content_optimizer_step_id
+		destination_api_id destination_name destination_type`) {
 		all[name] = rooted(name, all[name])
 	}
 	all["users.messages.whatsapp.InboundReceive/message_id"] = messageID
@@ -34,8 +33,8 @@ func storyValues(rough *scenario.Rough) map[string]valueFunc {
 		"activity_id":         quoted(func(dst []byte, m *moment, _ population.Draw) []byte { return population.AppendUpperUUID(dst, m.Root) }),
 		"update_token":        drawn(func(m *moment) population.Draw { return m.Root.With(1) }, hex("", 64)),
 		"duration:number":     integer(func(m *moment, _ population.Draw) int64 { return m.Time - max(m.Began, m.Time-86400) }),
-		"custom_properties":   roughly(rough, customProperties, true),
-		"purchase_properties": roughly(rough, purchaseProperties, false),
+		"custom_properties":   roughly(rough, all["custom_properties"], true),
+		"purchase_properties": roughly(rough, all["purchase_properties"], false),
 	})
 	maps.Copy(all, notedValues())
 	for name, thing := range namedThings() {
@@ -120,17 +119,15 @@ func storyFitting() map[string]func(*moment) bool {
 	fits["next_step_id"] = func(m *moment) bool {
 		return m.Note != "exited" && m.Canvas != nil && m.Place+1 < len(m.Canvas.Steps)
 	}
-	message := func(m *moment) bool { return m.Wording != nil }
 	for _, name := range []string{"message_variation_id", "message_variation_name", "dispatch_id", "send_id"} {
-		fits[name] = message
+		fits[name] = func(m *moment) bool { return m.Wording != nil }
 	}
 	fits["state_change_source"] = func(m *moment) bool { return m.Note != "spam" } // Braze has no word for it
 	fits["send_time"] = func(m *moment) bool { return m.Sent > 0 }
 	fits["Response/landing_page_api_id"] = func(m *moment) bool { return m.Channel == population.Email }
 	fits["Response/landing_page_name"] = fits["Response/landing_page_api_id"]
-	start := func(m *moment) bool { return m.Note == "start" }
 	for _, event := range []string{"Send", "Outcome"} {
-		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = start
+		fits["users.messages.liveactivity."+event+"/push_to_start_token"] = func(m *moment) bool { return m.Note == "start" }
 		fits["users.messages.liveactivity."+event+"/update_token"] = func(m *moment) bool { return m.Note != "start" }
 	}
 	return fits
@@ -156,80 +153,58 @@ func on(platforms ...population.Platform) func(*moment) bool {
 // name or by "event type/name". A field that does not fit is left out, except
 // where the moment shows everything.
 func fitting() map[string]func(*moment) bool {
-	campaign := func(m *moment) bool { return m.Campaign != nil }
-	canvas := func(m *moment) bool { return m.Canvas != nil }
-	browser, advertised := on(population.Web), func(m *moment) bool { return adIDType(m.User.App.Platform) != "" }
-	byMail := func(m *moment) bool { return m.channel == population.Email }
-	byPhone := func(m *moment) bool { return m.channel != population.Email }
-	bot := func(m *moment) bool { return m.flip("is_suspected_bot_click", 5) }
-	runs := func(m *moment) bool { return m.flip("live activity runs", 60) }
-	all := map[string]func(*moment) bool{
-		"external_user_id": func(m *moment) bool { return m.User.Identified },
-
-		"campaign_id": campaign, "campaign_name": campaign,
-		"canvas_id": canvas, "canvas_name": canvas,
-		"canvas_variation_id": canvas, "canvas_variation_name": canvas,
-		"canvas_step_id": canvas, "canvas_step_name": canvas,
-		"canvas_step_message_variation_api_id": canvas,
-
-		"ad_id": advertised, "ad_id_type": advertised, "ad_tracking_enabled": advertised,
-		"ios_push_token_apns_gateway": on(population.IOS),
-		"web_push_token_public_key":   browser, "web_push_token_user_auth": browser,
-		"web_push_token_vapid_public_key": browser,
-		"carrier":                         func(m *moment) bool { return m.User.Model.Class == "mobile" },
-
-		"users.messages.banner.Abort/browser":           browser,
-		"users.messages.banner.Click/browser":           browser,
-		"users.messages.banner.Dismiss/browser":         browser,
-		"users.messages.banner.Impression/browser":      browser,
-		"users.messages.featureflag.Impression/browser": browser,
-
-		"machine_open":               func(m *moment) bool { return m.flip("machine_open", 15) },
-		"suspected_bot_click_reason": bot,
-		"exit_reason":                func(m *moment) bool { return m.flip("exit", 25) },
-		"next_step_id":               func(m *moment) bool { return m.Canvas != nil && !m.flip("exit", 25) },
-
-		"Abort/message_extras": tagRan,
-		"answer_single_string": answered(0), "answer_long_string": answered(1), "answer_single_boolean": answered(2),
-		"answer_single_number": answered(3), "answer_multiple_strings": answered(4),
-		"Response/landing_page_api_id": func(m *moment) bool { return m.flip("landing page", 40) },
-		"Response/landing_page_name":   func(m *moment) bool { return m.flip("landing page", 40) },
-
-		"agentconsole.AgentExecuted/error":  func(m *moment) bool { return m.flip("is_error", 5) },
-		"agentconsole.AgentExecuted/output": func(m *moment) bool { return !m.flip("is_error", 5) },
-
-		"users.behaviors.subscription.GlobalStateChange/email_address": byMail,
-		"users.behaviors.subscriptiongroup.StateChange/email_address":  byMail,
-		"users.behaviors.subscriptiongroup.StateChange/phone_number":   byPhone,
-		"users.messages.liveactivity.Send/push_to_start_token":         func(m *moment) bool { return !runs(m) },
-		"users.messages.liveactivity.Send/update_token":                runs,
-		"users.messages.liveactivity.Outcome/push_to_start_token":      func(m *moment) bool { return !runs(m) },
-		"users.messages.liveactivity.Outcome/update_token":             runs,
+	flip := func(name string, percent int, is bool) func(*moment) bool {
+		return func(m *moment) bool { return m.flip(name, percent) == is }
 	}
-	for _, name := range canvasFields() {
-		if all[name] == nil {
-			all[name] = canvas
+	all := make(map[string]func(*moment) bool)
+	for _, fields := range []struct {
+		fit   func(*moment) bool
+		names string
+	}{
+		{func(m *moment) bool { return m.User.Identified }, "external_user_id"},
+		{func(m *moment) bool { return m.Campaign != nil }, "campaign_id campaign_name"},
+		{func(m *moment) bool { return m.Canvas != nil }, `canvas_id canvas_name canvas_variation_id canvas_variation_name
+			canvas_step_id canvas_step_name canvas_step_message_variation_api_id ` + strings.Join(canvasFields(), " ")},
+		{func(m *moment) bool { return m.Canvas != nil && !m.flip("exit", 25) }, "next_step_id"},
+		{flip("exit", 25, true), "exit_reason"},
+		{func(m *moment) bool { return adIDTypes[m.User.App.Platform] != "" }, "ad_id ad_id_type ad_tracking_enabled"},
+		{on(population.IOS), "ios_push_token_apns_gateway"},
+		{on(population.Web), `web_push_token_public_key web_push_token_user_auth web_push_token_vapid_public_key
+			users.messages.banner.Abort/browser users.messages.banner.Click/browser users.messages.banner.Dismiss/browser
+			users.messages.banner.Impression/browser users.messages.featureflag.Impression/browser`},
+		{func(m *moment) bool { return m.User.Model.Class == "mobile" }, "carrier"},
+		{flip("machine_open", 15, true), "machine_open"},
+		{flip("is_suspected_bot_click", 5, true), "suspected_bot_click_reason"},
+		{tagRan, "Abort/message_extras"},
+		{answered(0), "answer_single_string"}, {answered(1), "answer_long_string"}, {answered(2), "answer_single_boolean"},
+		{answered(3), "answer_single_number"}, {answered(4), "answer_multiple_strings"},
+		{flip("landing page", 40, true), "Response/landing_page_api_id Response/landing_page_name"},
+		{flip("is_error", 5, true), "agentconsole.AgentExecuted/error"},
+		{flip("is_error", 5, false), "agentconsole.AgentExecuted/output"},
+		{func(m *moment) bool { return m.channel == population.Email },
+			"users.behaviors.subscription.GlobalStateChange/email_address users.behaviors.subscriptiongroup.StateChange/email_address"},
+		{func(m *moment) bool { return m.channel != population.Email }, "users.behaviors.subscriptiongroup.StateChange/phone_number"},
+		{flip("live activity runs", 60, false),
+			"users.messages.liveactivity.Send/push_to_start_token users.messages.liveactivity.Outcome/push_to_start_token"},
+		{flip("live activity runs", 60, true),
+			"users.messages.liveactivity.Send/update_token users.messages.liveactivity.Outcome/update_token"},
+	} {
+		for name := range strings.FieldsSeq(fields.names) {
+			all[name] = fields.fit
 		}
 	}
 	return all
 }
 
-// links says whether a field links the events of a story. In stories such a field is
-// always there, where it fits.
-func links(name string) bool {
-	switch name {
-	case "user_id", "app_id", "platform", "campaign_id", "campaign_name", "canvas_id", "canvas_name",
-		"canvas_variation_id", "canvas_variation_name", "canvas_step_id", "canvas_step_name",
-		"canvas_step_message_variation_api_id", "message_variation_id", "message_variation_name", "dispatch_id",
-		"send_id", "next_step_id", "exit_reason", "is_canvas_entry", "experiment_step_id", "experiment_split_id",
-		"subscription_group_id", "channel", "content_card_id", "message_id", "in_reply_to", "request_id",
-		"activity_id", "live_activity_event_type", "push_token", "push_token_state_change_type", "session_id",
-		"duration", "conversion_behavior", "send_time", "is_unique", "state_change_source", "abort_type",
-		"survey_id", "survey_session_id", "survey_completion_status", "landing_page_api_id", "combination_token":
-		return true
-	}
-	return false
-}
+// linking are the fields that link the events of a story. In stories they are always
+// there, where they fit.
+var linking = strings.Fields(`user_id app_id platform campaign_id campaign_name canvas_id canvas_name
+	canvas_variation_id canvas_variation_name canvas_step_id canvas_step_name canvas_step_message_variation_api_id
+	message_variation_id message_variation_name dispatch_id send_id next_step_id exit_reason is_canvas_entry
+	experiment_step_id experiment_split_id subscription_group_id channel content_card_id message_id in_reply_to
+	request_id activity_id live_activity_event_type push_token push_token_state_change_type session_id duration
+	conversion_behavior send_time is_unique state_change_source abort_type survey_id survey_session_id
+	survey_completion_status landing_page_api_id combination_token`)
 
 // keyRenamed is apart from the keys of a moment.
 const keyRenamed = 108

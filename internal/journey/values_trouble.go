@@ -1,61 +1,34 @@
 package journey
 
 import (
+	_ "embed" // for aborts.json
+	"slices"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
-// troubleValues say why a message was not sent, or not yet. Type and log agree.
-func troubleValues() map[string]valueFunc {
-	return map[string]valueFunc{
-		"abort_type": text(func(m *moment, _ population.Draw) string { return abortType(m) }),
-		"abort_log":  text(func(m *moment, _ population.Draw) string { return abortLog(m, abortType(m)) }),
-		// A retry is a message that a frequency cap, or a message of higher priority,
-		// held back, and that is tried again within its window. Braze publishes no
-		// list of the types; these are assumptions.
-		"retry_type": aligned("retry_type", "frequency_capped", "higher_priority_message"),
-		"retry_log": text(func(m *moment, _ population.Draw) string {
-			capped := capRule(m)
-			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
-		}),
-	}
-}
+//go:embed aborts.json
+var abortsText []byte
 
-// abortTypes lists the values of abort_type that Braze documents for the Abort
-// of a channel; events of the news feed and of RCS have the first ones only.
+// aborts are the values of abort_type that Braze documents: for all channels, for all
+// but the news feed and RCS, for those with media, for those over HTTP, for one channel.
+var aborts = parsed[map[string][]string](abortsText)
+
+// abortTypes lists the values of abort_type of an event type.
 func abortTypes(event string, c population.Channel) []string {
-	all := []string{
-		liquidAbort, "template_parse_error", "rate_limit", "campaign_disabled", "campaign_does_not_exist",
-		"campaign_action_does_not_exist", "message_variation_does_not_exist", "user_not_in_segment",
-		"trigger_event_blacklisted", "exhausted_retries", frequencyCapped,
-	}
+	all := slices.Clone(aborts["all"])
 	if c == population.RCS || strings.Contains(event, "newsfeedcard") {
 		return all
 	}
-	all = append(all, "exhausted_cc_retries", "connected_content_not_supported", "promo_codes_not_supported", "catalog_items_rerender_not_supported")
+	all = append(all, aborts["most"]...)
 	switch c {
-	case population.Email, population.Push, population.InApp, population.ContentCard, population.Webhook, population.Banner:
-		all = append(all, "blacklisted_media_url", "blocked_media_url", "invalid_media_url")
+	case population.Email, population.Webhook:
+		all = slices.Concat(all, aborts["media"], aborts["http"])
+	case population.Push, population.InApp, population.ContentCard, population.Banner:
+		all = append(all, aborts["media"]...)
 	}
-	if c == population.Email || c == population.Webhook {
-		all = append(all, "ssl_error", "invalid_http_status", "http_timeout", "missing_hostname")
-	}
-	return append(all, map[population.Channel][]string{
-		population.Email: {"exhausted_link_shortening_retries", "missing_email", "invalid_domain"},
-		population.Push:  {"invalid_push_payload", "sdk_not_supported"},
-		population.SMS: {
-			"exhausted_link_shortening_retries", "sms_empty_payload", "sms_no_sending_numbers", "sms_fatal_provider_error",
-			"sms_gateway_domain_not_allowed", "blocked_recipient_country", "mms_not_supported", "no_current_messaging_service",
-		},
-		population.WhatsApp: {
-			"whats_app_no_sending_numbers", "whats_app_invalid_template_message", "whats_app_invalid_response_message", "whats_app_fatal_provider_error",
-		},
-		population.LINE:        {"line_fatal_provider_error"},
-		population.ContentCard: {"content_card_size_exceeded", "content_card_content_invalid", "content_card_expiration_invalid", "content_card_general"},
-		population.InApp:       {"no_longer_in_availability_window", "maximum_impressions_reached"},
-		population.Webhook:     {"blocked_webhook_url"},
-	}[c]...)
+	return append(all, aborts[string(c)]...)
 }
 
 const (
@@ -106,29 +79,40 @@ func tagRan(m *moment) bool {
 	return false
 }
 
-// surveyValues are the fields of surveys and landing pages.
+// surveyValues say why a message was not sent, or not yet (type and log agree), and are
+// the fields of surveys, landing pages, Content Optimizer, and of
+// Canvas steps that send people to another vendor.
 func surveyValues() map[string]valueFunc {
 	landing := func(m *moment) *population.Named {
 		return pick(m.Root.With(population.Key("landing_page_api_id")), m.pop.LandingPages) // id and name go together
 	}
+	destination := func(m *moment) *population.Named {
+		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
+	}
 	return map[string]valueFunc{
-		"landing_page_api_id":      text(func(m *moment, _ population.Draw) string { return landing(m).ID }),
-		"landing_page_name":        text(func(m *moment, _ population.Draw) string { return landing(m).Name }),
-		"liquid_enabled":           chance(40),
-		"target":                   oneOf("button_primary", "hero_image", "footer_link"),
-		"survey_id":                text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
-		"survey_session_id":        uuid,
-		"response_id":              uuid,
-		"question_reporting_id":    oneOf("satisfaction", "reason_for_leaving", "favourite_category"),
-		"survey_completion_status": oneOf("incomplete", "completed"),
+		"abort_type": text(func(m *moment, _ population.Draw) string { return abortType(m) }),
+		"abort_log":  text(func(m *moment, _ population.Draw) string { return abortLog(m, abortType(m)) }),
+		// A retry is a message that a frequency cap, or a message of higher priority,
+		// held back, and that is tried again within its window. Braze publishes no
+		// list of the types; these are assumptions.
+		"retry_log": text(func(m *moment, _ population.Draw) string {
+			capped := capRule(m)
+			return []string{capped, "Held back by a message of higher priority"}[m.Draw.With(population.Key("retry_type")).N(2)]
+		}),
+		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
+		"combination_token":         filled(`"$_$_$"`, with(0, whole(0, 3)), with(1, whole(0, 3)), with(2, whole(0, 3))),
+		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
+			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
+		}),
+		"destination_api_id":  text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
+		"destination_name":    text(func(m *moment, _ population.Draw) string { return destination(m).Name }),
+		"landing_page_api_id": text(func(m *moment, _ population.Draw) string { return landing(m).ID }),
+		"landing_page_name":   text(func(m *moment, _ population.Draw) string { return landing(m).Name }),
+		"survey_id":           text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Surveys).ID }),
 		"answer_type": text(func(m *moment, _ population.Draw) string {
 			return []string{"single_string", "free_form_text", "single_boolean", "single_int", "multiple_string"}[answer(m)]
 		}),
-		"answer_single_string":    oneOf("Very satisfied", "Too expensive", "Un ami", "くつ"),
-		"answer_long_string":      text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
-		"answer_single_boolean":   chance(60),
-		"answer_single_number":    whole(0, 10),
-		"answer_multiple_strings": oneOf(`["Shoes","Bags"]`, `["Email"]`, `["SMS","WhatsApp","Push"]`),
+		"answer_long_string": text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Sentences) }),
 	}
 }
 
@@ -137,27 +121,4 @@ func answer(m *moment) int { return m.turn % 5 }
 
 func answered(kind int) func(*moment) bool {
 	return func(m *moment) bool { return answer(m) == kind }
-}
-
-// optimizerValues are the fields of Content Optimizer and of Canvas steps that
-// send people to another vendor.
-func optimizerValues() map[string]valueFunc {
-	destination := func(m *moment) *population.Named {
-		return pick(m.Root.With(population.Key("destination")), m.pop.Destinations)
-	}
-	return map[string]valueFunc{
-		"content_optimizer_step_id": drawn(func(m *moment) population.Draw { return m.pop.Draw(m.Step.ID) }, hex("", 24)),
-		"combination_token":         combination,
-		"is_active":                 chance(80),
-		"content": escaped(func(dst []byte, m *moment, d population.Draw) []byte {
-			return append(appendString(append(dst, `{"subject":`...), population.Pick(d, m.pop.Sentences)), '}')
-		}),
-		"canvas_step_type":           oneOf("send_to_destination"),
-		"destination_api_id":         text(func(m *moment, _ population.Draw) string { return destination(m).ID }),
-		"destination_name":           text(func(m *moment, _ population.Draw) string { return destination(m).Name }),
-		"destination_type":           oneOf("audience_sync", "webhook"),
-		"destination_variant_type":   oneOf("control", "variant"),
-		"destination_variation_name": oneOf("Variant 1", "Variant 2"),
-		"reason":                     oneOf("rate_limited", "missing_identifier", "destination_unavailable"),
-	}
 }

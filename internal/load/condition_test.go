@@ -1,6 +1,7 @@
 package load
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -25,48 +26,24 @@ func measured() *Report {
 	}
 }
 
-func TestConditions(t *testing.T) {
-	tests := []struct {
-		text   string
-		ok     bool
-		actual string
-	}{
-		{"p50<501ms", true, "500.2 ms"},
-		{"p50<500ms", false, "500.2 ms"},
-		{"p90 <= 1s", true, "900.1 ms"},
-		{"p95>900ms", true, "950.3 ms"},
-		{"p99<0.9s", false, "990.2 ms"},
-		{"p999>=1s", true, "1.00 s"},
-		{"max<2s", true, "1.00 s"},
-		{"mean<506ms", true, "505.0 ms"},
-		{"service_p50<51ms", true, "50.0 ms"},
-		{"service_p99<50ms", false, "99.0 ms"},
-		{"service_max<=200ms", true, "100.0 ms"},
-		{"errors==100", true, "100"},
-		{"errors!=100", false, "100"},
-		{"errors<=1%", true, "1.000%"},
-		{"errors<1%", false, "1.000%"},
-		{"late<6", true, "5"},
-		{"late<5%", false, "5.000%"},
-		{"dropped==0", false, "2"},
-		{"dropped<=2%", true, "2.000%"},
-		{"acked>=99%", true, "99.000%"},
-		{"acked==9900", true, "9900"},
-		{"rate>=1000", true, "1000.0"},
-		{"rate>1000", false, "1000.0"},
-		{"lost==0", false, "10"},
-		{"lost<1%", true, "0.100%"},
-		{"duplicated<=20", true, "20"},
+// rows are the lines of a file of testdata, in columns between tabs.
+func rows(t *testing.T, file string) (all [][]string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		all = append(all, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
 	}
-	for _, tt := range tests {
-		t.Run(tt.text, func(t *testing.T) {
-			c := conditions(t, tt.text)
-			require.Len(t, c, 1)
-			got := c[0].result(measured())
-			require.Equal(t, tt.ok, got.OK)
-			require.Equal(t, tt.actual, got.Actual)
-			require.Equal(t, strings.ReplaceAll(tt.text, " ", ""), got.Expression)
-		})
+	require.NotEmpty(t, all)
+	return all
+}
+
+func TestConditions(t *testing.T) {
+	for _, row := range rows(t, "conditions.txt") { // condition, whether it holds, the actual value
+		c := conditions(t, row[0])
+		require.Len(t, c, 1)
+		want := ThresholdResult{Expression: strings.ReplaceAll(row[0], " ", ""), Actual: row[2], OK: row[1] == "true"}
+		require.Equal(t, want, c[0].result(measured()))
 	}
 }
 
@@ -80,24 +57,9 @@ func TestConditionsWithoutAMeasurementFail(t *testing.T) {
 }
 
 func TestMistakesInConditionsAreNamed(t *testing.T) {
-	for text, want := range map[string]string{
-		"":              "there is no condition",
-		"p99":           "one of < <=",
-		"p98<1s":        `unknown name "p98"`,
-		"service_p98<1": `unknown name "service_p98"`,
-		"p99<200":       "with its unit",
-		"p99=<1s":       "one of < <=",
-		"p99=1s":        "one of < <=",
-		"p99===1s":      "one of < <=",
-		"errors<many":   `"many"`,
-		"errors<-1":     `"-1"`,
-		"errors<NaN":    `"NaN"`,
-		"rate>90%":      "not a share",
-		"p99<10%":       "with its unit",
-		"service_late<": "unknown name",
-	} {
-		_, err := ParseConditions(text)
-		require.ErrorContains(t, err, want, text)
+	for _, row := range rows(t, "mistakes.txt") {
+		_, err := ParseConditions(row[0])
+		require.ErrorContains(t, err, row[1])
 	}
 	_, err := ParseConditions("p98<1s, errors==0, p99<2")
 	require.ErrorContains(t, err, "p98<1s")

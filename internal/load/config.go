@@ -2,19 +2,9 @@
 // latencies and losses.
 //
 // The model is open: every batch has an intended instant that follows from the
-// rate alone, not from how fast the target answers. Two times are measured for
-// each batch, from its start to the answer (service) and from its intended
-// instant to the answer. A target that stalls makes the batches behind it start
-// late, and their wait is part of the second time (no coordinated omission). With
-// the rate Max there are no instants: each connection sends as soon as it has an
-// answer. That model is closed, and the report says so.
-//
-// There are no probes, no retries and no user journeys: a batch holds one event
-// type, and the types take turns. The headers are those of Braze's Custom HTTP
-// connector. By default a target outside of private networks is refused.
-//
-// With Config.Verify it reads from a mockrudder, the far end, which of the
-// acknowledged events arrived.
+// rate alone, not from how fast the target answers, and the wait of a batch that
+// starts late is part of its time (no coordinated omission). With the rate Max there
+// are no instants: that model is closed. docs/load.md says what is measured.
 package load
 
 import (
@@ -53,45 +43,31 @@ type Config struct {
 	Pace  Pace
 	// Duration is how long batches are started, warm-up included. Zero is the
 	// length of a ramp; without one and without Events it is DefaultDuration.
-	Duration time.Duration
-	// Events is how many events are sent, warm-up included; zero is no limit.
-	Events uint64
-	// WarmUp is the time at the start that is left out of the figures.
-	WarmUp time.Duration
-	// Batch is how many events a batch holds; zero is mockbraze.MaxBatch, which
-	// is also the most.
-	Batch int
-	// Connections is how many batches are in flight at once; zero is
-	// DefaultConnections.
-	Connections int
-	// Timeout is how long an answer may take; zero is DefaultTimeout.
-	Timeout time.Duration
-	// Types are the event types to go round, as patterns; none means all current
-	// ones.
-	Types []string
+	Duration    time.Duration
+	Events      uint64        // to be sent, warm-up included; zero is no limit
+	WarmUp      time.Duration // at the start, left out of the figures
+	Batch       int           // events a batch holds; zero is mockbraze.MaxBatch, the most
+	Connections int           // batches in flight at once; zero is DefaultConnections
+	Timeout     time.Duration // of an answer; zero is DefaultTimeout
+	Types       []string      // the event types to go round, as patterns; none means all current ones
 	// Body makes the body of a batch of Batch events instead, for benchmarks. It may
 	// be called from many goroutines at once.
-	Body func() []byte
-	// Glossary has the event types; nil is the one that is built in.
-	Glossary *schemas.Glossary
-	// RootCAs are trusted beside the system's where URL or Verify is https; nil is
-	// the system's alone.
-	RootCAs *x509.CertPool
+	Body     func() []byte
+	Glossary *schemas.Glossary // nil is the one that is built in
+	RootCAs  *x509.CertPool    // of URL and Verify; nil is the system's
 	// Seed decides ids and contents; equal seeds send the same ids. Zero takes a
 	// random one, below 2^53 so that every JSON reader gets it right.
-	Seed uint64
-	// Thresholds are judged at the end.
+	Seed       uint64
 	Thresholds []Condition
 	// Verify is the address of a mockrudder's /_mock at the far end; empty: events
-	// are not verified.
-	Verify string
-	// VerifyTimeout is how long to wait, after the load, for missing events; zero is
-	// DefaultVerifyTimeout.
+	// are not verified. VerifyTimeout is how long to wait for missing ones after the
+	// load; zero is DefaultVerifyTimeout.
+	Verify        string
 	VerifyTimeout time.Duration
 	// PublicTarget allows a target outside of private networks.
 	PublicTarget bool
-	// Dial makes the connections, for tests without a network; nil is the
-	// network. With it any target is allowed.
+	// Dial makes the connections, for tests without a network. With it any target is
+	// allowed.
 	Dial DialFunc
 }
 

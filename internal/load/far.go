@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +61,7 @@ type follower struct {
 	read    uint64 // events that were read since
 	short   uint64 // how many fewer were read than came, when last seen
 	lastErr error
-	problem string // why it is unknown what was lost; only step sets it
+	problem string // why it is unknown what was lost
 }
 
 func newFollower(c *Config, ids numbering) (*follower, error) {
@@ -84,112 +83,75 @@ func newFollower(c *Config, ids numbering) (*follower, error) {
 func (f *follower) begin(ctx context.Context) error {
 	for {
 		p, err := f.page(ctx)
-		if err != nil {
-			return err
-		}
 		f.first = p.Total
-		if len(p.Events) == 0 {
-			return nil
+		if err != nil || len(p.Events) == 0 {
+			return err
 		}
 	}
 }
 
-// run reads until ctx ends.
-func (f *follower) run(ctx context.Context, start time.Time) {
+// run reads what arrives. When all is sent, it ends after three pages without events,
+// all that was acknowledged having arrived: a duplicate may arrive a little later.
+// When the wait is over, it ends after three pages, since only the last of what came
+// shows whether messages were dropped unread.
+func (f *follower) run(ctx context.Context, start time.Time, sent, over <-chan struct{}) {
 	f.start = start
-	for ctx.Err() == nil && f.problem == "" {
-		if f.step(ctx) {
+	for quiet := 0; quiet < 3 && f.problem == "" && ctx.Err() == nil; {
+		read := f.step(ctx)
+		switch {
+		case read == pageLimit:
 			continue
+		case isClosed(over), isClosed(sent) && read == 0 && f.lost() == 0:
+			quiet++
+		default:
+			quiet = 0
 		}
 		select {
-		case <-ctx.Done():
+		case <-over:
 		case <-time.After(f.poll):
 		}
 	}
 }
 
-// step reads a page; more says whether it was full.
-func (f *follower) step(ctx context.Context) (more bool) {
-	before := f.cursor
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// step reads a page, and returns how many events it had.
+func (f *follower) step(ctx context.Context) int {
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err != nil && ctx.Err() != nil {
-		return false // the run ends; a page that was read counts
-	}
 	if f.lastErr = err; err != nil {
-		return false
+		return 0
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(before, p)
-	return len(p.Events) == pageLimit
+	f.problem = f.outrun(p)
+	return len(p.Events)
 }
 
-// outrun says whether the far end dropped messages before they were read. Its
-// cursors count its messages: one that goes further than the page has events has
-// passed some. Its total counts all messages since its start; a page without events
-// shows whether all of these were read.
-func (f *follower) outrun(cursor string, p page) string {
+// outrun says whether the far end dropped messages before they were read. Its total
+// counts all messages since its start; a page without events shows whether all of
+// these were read.
+func (f *follower) outrun(p page) string {
 	if p.Total < f.first {
 		return "the far end was reset during the run"
 	}
-	from, errFrom := strconv.ParseUint(cursor, 10, 64)
-	to, errTo := strconv.ParseUint(p.Next, 10, 64)
-	dropped := uint64(0)
-	if n := uint64(len(p.Events)); n > 0 && errFrom == nil && errTo == nil && to-from > n {
-		dropped = to - from - n
-	}
 	before := f.short
 	f.short = 0
-	if len(p.Events) == 0 {
-		f.short = p.Total - f.first - min(f.read, p.Total-f.first)
+	if came := p.Total - f.first; len(p.Events) == 0 && came > f.read {
+		f.short = came - f.read
 	}
 	if f.short > 0 && f.short == before { // seen twice: they are not just arriving
-		dropped = f.short
-	}
-	if dropped > 0 {
-		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", dropped)
+		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
 	}
 	return ""
-}
-
-// await returns when all acknowledged events have arrived and two polls brought
-// nothing new, or when ctx ends.
-func (f *follower) await(ctx context.Context) {
-	for quiet, before := 0, uint64(0); quiet < 2; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(f.poll + f.poll/2):
-		}
-		f.mu.Lock()
-		read, missing, problem := f.read, f.missing, f.problem
-		f.mu.Unlock()
-		switch {
-		case problem != "":
-			return
-		case missing == 0 && read == before:
-			quiet++ // a duplicate may arrive a little later
-		default:
-			quiet = 0
-		}
-		before = read
-	}
-}
-
-// settle reads the rest after run has ended, and then pages without events: only
-// these show whether messages were dropped unread.
-func (f *follower) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
-	defer cancel()
-	for last := 0; last < 3 && f.problem == "" && ctx.Err() == nil; {
-		if !f.step(ctx) {
-			last++
-		}
-	}
 }
 
 // page has the members of /_mock/events?summary=1 that are used.
@@ -228,10 +190,8 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 
 // verdict is called after all goroutines have ended.
 func (f *follower) verdict(pace Pace) *Verification {
-	v := &Verification{
-		FarEnd: shown(f.base), Problem: f.problem, Acked: f.acked, Arrived: f.arrived, Dead: f.dead, Lost: f.missing,
-		Duplicated: f.duplicated, Foreign: f.foreign, Unacknowledged: f.arrived,
-	}
+	v := f.counts
+	v.FarEnd, v.Problem, v.Unacknowledged = shown(f.base), f.problem, v.Arrived
 	if v.Problem == "" && f.lastErr != nil {
 		v.Problem = "the far end could not be read: " + f.lastErr.Error()
 	}
@@ -260,7 +220,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 		}
 	}
 	v.FromAnswer, v.FromIntended = latenciesOf(answer), latenciesOf(intended)
-	return v
+	return &v
 }
 
 // tick is the resolution of instants in the ledger: 32 bits of it are 119 hours,
@@ -286,16 +246,11 @@ type ledger struct {
 	ids  numbering
 	size uint64 // events a batch
 
-	mu         sync.Mutex
-	issued     uint64   // events: the numbers below may have arrived
-	seen       []uint32 // by event: when it arrived, 0 where it did not
-	sent       []sentBatch
-	acked      uint64 // events
-	dead       uint64 // events, of acked
-	missing    uint64 // events that were acknowledged, are not dead and have not arrived
-	duplicated uint64 // arrivals beyond the first
-	foreign    uint64 // arrivals that are not of this run
-	arrived    uint64 // events
+	mu     sync.Mutex
+	issued uint64   // events: the numbers below may have arrived
+	seen   []uint32 // by event: when it arrived, 0 where it did not
+	sent   []sentBatch
+	counts Verification
 }
 
 // sentBatch is a batch that was sent; acked is 0 until it is acknowledged. dead is
@@ -315,25 +270,25 @@ func (b *sentBatch) missing() uint64 {
 }
 
 // issue notes that a batch is in flight, so that its events may arrive.
-func (l *ledger) issue(n uint64, b *batch) {
+func (l *ledger) issue(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*at(&l.sent, n) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
-	l.issued = max(l.issued, n*l.size+uint64(b.events))
+	*at(&l.sent, b.number) = sentBatch{start: stamp(b.start), events: uint8(b.events), warm: b.warm}
+	l.issued = max(l.issued, b.number*l.size+uint64(b.events))
 }
 
 // answered notes that a batch was acknowledged.
-func (l *ledger) answered(n uint64, b *batch) {
-	if b.status < 200 || b.status > 299 {
+func (l *ledger) answered(b *batch) {
+	if outcome(b).Acked == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent := at(&l.sent, n)
+	sent := at(&l.sent, b.number)
 	sent.acked, sent.dead = stamp(b.done), uint8(b.dead)
-	l.acked += uint64(b.events)
-	l.dead += uint64(b.dead)
-	l.missing += sent.missing()
+	l.counts.Acked += uint64(b.events)
+	l.counts.Dead += uint64(b.dead)
+	l.counts.Lost += sent.missing()
 }
 
 // arrive notes that a message with this id arrived.
@@ -342,24 +297,24 @@ func (l *ledger) arrive(id []byte, when time.Duration) {
 	defer l.mu.Unlock()
 	n, ours := l.ids.numberOf(id, l.issued)
 	if !ours {
-		l.foreign++
+		l.counts.Foreign++
 		return
 	}
 	seen := at(&l.seen, n)
 	if *seen != 0 {
-		l.duplicated++
+		l.counts.Duplicated++
 		return
 	}
 	*seen = stamp(when)
-	l.arrived++
+	l.counts.Arrived++
 	sent := at(&l.sent, n/l.size)
 	before := sent.missing()
 	sent.seen++
-	l.missing -= before - sent.missing()
+	l.counts.Lost -= before - sent.missing()
 }
 
 func (l *ledger) lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.missing
+	return l.counts.Lost
 }

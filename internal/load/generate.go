@@ -16,9 +16,8 @@ import (
 const users = 1_000_000
 
 // Generator writes request bodies. The events are those of package journey but for
-// their times and their ids, which never repeat and can be turned back into
-// numbers. It has no state: goroutines may share it. One seed writes the same
-// bytes but for the times.
+// their times and their ids, which can be turned back into numbers. Goroutines may
+// share it. One seed writes the same bytes but for the times.
 type Generator struct {
 	rounds *journey.Rounds
 	ids    numbering
@@ -26,8 +25,7 @@ type Generator struct {
 }
 
 // NewGenerator makes a Generator; a nil glossary is the one that is built in. The
-// types are patterns as journey.Select takes them; none means all current ones.
-// It fails for a pattern that matches no event type.
+// types are patterns as journey.Select takes them.
 func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Generator, error) {
 	if glossary == nil {
 		var err error
@@ -45,8 +43,7 @@ func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Gen
 	return &Generator{rounds: rounds, ids: newNumbering(seed), draw: pop.Draw("load")}, nil
 }
 
-// Types are the names of the event types, in the order of their turns. Do not
-// change the slice.
+// Types are the names of the event types, in the order of their turns.
 func (g *Generator) Types() []string { return g.rounds.Types() }
 
 // Type is the event type of a batch.
@@ -70,11 +67,9 @@ func (g *Generator) Append(dst []byte, batch, first uint64, n int, at time.Time)
 	return append(dst, `]}`...)
 }
 
-// numbering makes the ids of a run: UUIDs (version 4) from a seed and a running
-// number. Within a run two numbers never share an id, because the lower half is
-// the number and an offset. Between runs of different seeds the upper half, 60
-// bits of a hash, has to be equal too. An id can be turned back into its number,
-// so arrivals are counted without keeping ids.
+// numbering makes the ids of a run: UUIDs (version 4) whose lower half is the number
+// and an offset, and whose upper half is 60 bits of a hash. So an id can be turned
+// back into its number, and arrivals are counted without keeping ids.
 type numbering struct {
 	upper  population.Draw
 	offset uint64

@@ -9,28 +9,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-type sentEvent struct {
-	Type string `json:"event_type"`
-	ID   string
-	Time int64
-	User struct {
-		UserID string `json:"user_id"`
-	}
-}
-
-func decodeBatch(t *testing.T, body []byte) (events []sentEvent, raw []json.RawMessage) {
+func decodeBatch(t *testing.T, body []byte) (events []journeytest.Event) {
 	t.Helper()
 	var batch struct{ Events []json.RawMessage }
 	require.NoError(t, json.Unmarshal(body, &batch))
-	for _, text := range batch.Events {
-		var e sentEvent
-		require.NoError(t, json.Unmarshal(text, &e), "%s", text)
-		events = append(events, e)
+	for _, raw := range batch.Events {
+		events = append(events, journeytest.Decode(t, raw))
 	}
-	return events, batch.Events
+	return events
 }
 
 func TestBatchesAreValidAndHoldOneType(t *testing.T) {
@@ -42,17 +32,17 @@ func TestBatchesAreValidAndHoldOneType(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	ids, users := map[string]bool{}, map[string]bool{}
 	for n := range uint64(2 * 102) {
-		events, raw := decodeBatch(t, g.Append(nil, n, n*10, 10, at))
+		events := decodeBatch(t, g.Append(nil, n, n*10, 10, at))
 		require.Len(t, events, 10)
-		for i, e := range events {
+		for _, e := range events {
 			require.Equal(t, g.Type(n), e.Type)
 			require.False(t, ids[e.ID], "id %s comes twice", e.ID)
 			ids[e.ID] = true
-			users[e.User.UserID] = true
+			users[e.Text("user_id")] = true
 			require.LessOrEqual(t, e.Time, at.Unix())
 			require.Greater(t, e.Time, at.Unix()-20)
-			verdict := validator.Event(raw[i])
-			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", raw[i], verdict)
+			verdict := validator.Event(e.Raw)
+			require.True(t, verdict.Valid && len(verdict.Drift) == 0, "%s: %v", e.Raw, verdict)
 		}
 	}
 	require.Len(t, ids, 2*102*10)

@@ -67,8 +67,7 @@ func (p Pace) Due(n uint64) (after time.Duration, ok bool) {
 	return seconds(before + left/p.rate)
 }
 
-// Rate is how many events a second are wanted at an instant of the run, 0 in the
-// closed model.
+// Rate is how many events a second are wanted at an instant; 0 in the closed model.
 func (p Pace) Rate(after time.Duration) float64 {
 	for _, s := range p.ramp {
 		if after < s.For {
@@ -130,8 +129,7 @@ func seconds(s float64) (time.Duration, bool) {
 	return time.Duration(ns), true
 }
 
-// countBefore is how many integers from 0 are below x, with tolerance for
-// rounding errors.
+// countBefore is how many integers from 0 are below x, but for rounding errors.
 func countBefore(x float64) uint64 {
 	if !(x > 0) {
 		return 0
@@ -142,6 +140,9 @@ func countBefore(x float64) uint64 {
 	return uint64(math.Ceil(x - 1e-6))
 }
 
+// maxRate catches typing mistakes.
+const maxRate = 10_000_000
+
 // ParseRate reads events a second, such as 2000 or 10k, or max.
 func ParseRate(text string) (Pace, error) {
 	if text == "max" {
@@ -149,63 +150,42 @@ func ParseRate(text string) (Pace, error) {
 	}
 	rate, err := parseRate(text)
 	if err != nil || rate == 0 {
-		return Pace{}, fmt.Errorf("a rate is a positive number of events a second, such as 2000 or 10k, or max, not %q", text)
+		return Pace{}, fmt.Errorf("a rate is a positive number of events a second, such as 2000 or 10k (at most %d), or max, not %q", maxRate, text)
 	}
 	return Constant(rate), nil
 }
 
-// ParseRamp reads segments FROM:TO:DURATION, such as 0:5000:2m, with commas
-// between them.
+func parseRate(text string) (float64, error) {
+	number, thousands := strings.CutSuffix(text, "k")
+	rate, err := strconv.ParseFloat(number, 64)
+	if thousands {
+		rate *= 1000
+	}
+	if err == nil && !(rate >= 0 && rate <= maxRate) {
+		err = fmt.Errorf("a rate is from 0 to %d events a second", maxRate)
+	}
+	return rate, err
+}
+
+// ParseRamp reads segments such as 0:5000:2m, with commas between them.
 func ParseRamp(text string) (Pace, error) {
 	var ramp []Segment
 	for part := range strings.SplitSeq(text, ",") {
-		s, err := parseSegment(strings.TrimSpace(part))
+		from, rest, _ := strings.Cut(strings.TrimSpace(part), ":")
+		to, length, _ := strings.Cut(rest, ":")
+		var s Segment
+		var errs [3]error
+		s.From, errs[0] = parseRate(from)
+		s.To, errs[1] = parseRate(to)
+		s.For, errs[2] = time.ParseDuration(length)
+		err := cmp.Or(errs[:]...)
+		if err == nil && (s.For <= 0 || s.From+s.To == 0) {
+			err = errors.New("it takes no time, or sends nothing")
+		}
 		if err != nil {
 			return Pace{}, fmt.Errorf("a part of a ramp is FROM:TO:DURATION, such as 0:5000:2m, not %q: %w", part, err)
 		}
 		ramp = append(ramp, s)
 	}
 	return Ramp(ramp...), nil
-}
-
-func parseSegment(text string) (s Segment, err error) {
-	fields := strings.Split(text, ":")
-	if len(fields) != 3 {
-		return s, fmt.Errorf("it has %d parts", len(fields))
-	}
-	if s.From, err = parseRate(fields[0]); err != nil {
-		return s, err
-	}
-	if s.To, err = parseRate(fields[1]); err != nil {
-		return s, err
-	}
-	if s.For, err = time.ParseDuration(fields[2]); err != nil {
-		return s, err
-	}
-	if s.For <= 0 {
-		return s, errors.New("it takes no time")
-	}
-	if s.From == 0 && s.To == 0 {
-		return s, errors.New("both rates are zero")
-	}
-	return s, nil
-}
-
-// maxRate catches typing mistakes.
-const maxRate = 10_000_000
-
-func parseRate(text string) (float64, error) {
-	factor := 1.0
-	if number, ok := strings.CutSuffix(text, "k"); ok {
-		text, factor = number, 1000
-	}
-	rate, err := strconv.ParseFloat(text, 64)
-	rate *= factor
-	if err != nil {
-		return 0, fmt.Errorf("%q is no number", text)
-	}
-	if !(rate >= 0 && rate <= maxRate) {
-		return 0, fmt.Errorf("a rate is from 0 to %d events a second", maxRate)
-	}
-	return rate, nil
 }

@@ -56,8 +56,7 @@ func (t *tally) add(o tally) {
 	t.late += o.late
 }
 
-// lateAfter is how much later than its instant a batch may start without being
-// late.
+// lateAfter is how much later than its instant a batch may start.
 const lateAfter = 100 * time.Millisecond
 
 // windowSeconds is how far back the live line looks.
@@ -102,7 +101,7 @@ type recorder struct {
 	times    times
 	statuses map[string]uint64
 	failures map[string]uint64
-	refusals map[refusalKey]*Refusal
+	refused  []Refusal
 	now      int // the current second
 	current  *span
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
@@ -116,12 +115,13 @@ type recorder struct {
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
 	return &recorder{
 		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
-		statuses: map[string]uint64{}, failures: map[string]uint64{}, refusals: map[refusalKey]*Refusal{},
+		statuses: map[string]uint64{}, failures: map[string]uint64{}, refused: []Refusal{},
 	}
 }
 
 // batch is one batch, in flight or answered.
 type batch struct {
+	number  uint64
 	typ     string
 	events  int
 	warm    bool          // not in the figures
@@ -175,7 +175,13 @@ func (r *recorder) ended(b *batch) {
 		r.statuses[status]++
 	}
 	if t.Refused > 0 {
-		r.refuse(b)
+		i := slices.IndexFunc(r.refused, func(f Refusal) bool { return f.Type == b.typ && f.Status == b.status })
+		if i < 0 {
+			i = len(r.refused)
+			r.refused = append(r.refused, Refusal{Type: b.typ, Status: b.status, Answer: b.says})
+		}
+		r.refused[i].Batches++
+		r.refused[i].Events += t.Refused
 	}
 }
 
@@ -185,36 +191,7 @@ type Refusal struct {
 	Status  int    `json:"status"`
 	Batches uint64 `json:"batches"`
 	Events  uint64 `json:"events"`
-	// Answer is how the first of these answers begins.
-	Answer string `json:"answer"`
-}
-
-type refusalKey struct {
-	typ    string
-	status int
-}
-
-func (r *recorder) refuse(b *batch) {
-	key := refusalKey{b.typ, b.status}
-	refusal := r.refusals[key]
-	if refusal == nil {
-		refusal = &Refusal{Type: b.typ, Status: b.status, Answer: b.says}
-		r.refusals[key] = refusal
-	}
-	refusal.Batches++
-	refusal.Events += uint64(b.events)
-}
-
-// refused lists the refusals, those of the most events first.
-func (r *recorder) refused() []Refusal {
-	all := make([]Refusal, 0, len(r.refusals))
-	for _, refusal := range r.refusals {
-		all = append(all, *refusal)
-	}
-	slices.SortFunc(all, func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
-	})
-	return all
+	Answer  string `json:"answer"` // how the first of these answers begins
 }
 
 func outcome(b *batch) tally {
@@ -241,7 +218,7 @@ func (r *recorder) book(b *batch, t tally) {
 	}
 }
 
-// finish closes the last second. Nothing is counted afterwards, so that the counts
+// finish closes the last second, and sorts the refusals, those of the most events first. Nothing is counted afterwards, so that the counts
 // may be read without a lock.
 func (r *recorder) finish(at time.Duration) {
 	r.mu.Lock()
@@ -249,6 +226,9 @@ func (r *recorder) finish(at time.Duration) {
 	r.advance(at)
 	r.close()
 	r.finished = true
+	slices.SortFunc(r.refused, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Status, b.Status))
+	})
 }
 
 // advance closes the seconds before an instant.
@@ -276,35 +256,25 @@ func (r *recorder) close() {
 	r.current = newSpan()
 }
 
-// recent are the latencies, from the intended instant, of the last whole seconds
-// and the current one. Batches in flight count with their wait so far, so that a
-// target that never answers shows.
-func (r *recorder) recent(at time.Duration) *hdrhistogram.Histogram {
+// state returns all counts so far, warm-up included; the latencies, from the intended
+// instant, of the last whole seconds and the current one; and the events a second sent
+// in the last two whole seconds. Batches in flight count with their wait so far, so that
+// a target that never answers shows.
+func (r *recorder) state(at time.Duration) (all tally, recent *hdrhistogram.Histogram, rate float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(at)
-	h := newHistogram(2)
-	h.Merge(r.current.intended)
-	for _, before := range r.window {
-		h.Merge(before)
+	all, recent = r.measured, newHistogram(2)
+	all.add(r.warm)
+	for _, h := range append(r.window, r.current.intended) {
+		recent.Merge(h)
 	}
 	for b := range r.inFlight {
-		record(h, at-b.due)
+		record(recent, at-b.due)
 	}
-	return h
-}
-
-// sum returns all counts so far, warm-up included, and the events a second sent in
-// the last two whole seconds.
-func (r *recorder) sum(at time.Duration) (all tally, rate float64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.advance(at)
-	all = r.measured
-	all.add(r.warm)
 	last := r.series[max(0, len(r.series)-2):]
 	for i := range last {
 		rate += float64(last[i].Sent) / float64(len(last))
 	}
-	return all, rate
+	return all, recent, rate
 }

@@ -1,16 +1,17 @@
 package load
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	text "text/template"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,8 +20,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
-// Report is the result of a run. Figures leave the warm-up out, except Series and
-// Verify. Latencies are in milliseconds. docs/load.md describes the JSON.
+// Report is the result of a run. docs/load.md describes its JSON.
 type Report struct {
 	Verdict     string    `json:"verdict"` // pass or fail
 	Target      string    `json:"target"`  // without the query
@@ -37,8 +37,8 @@ type Report struct {
 	Events   EventCounts       `json:"events"`
 	Warmed   EventCounts       `json:"warm_up_events"`
 	Batches  BatchCounts       `json:"batches"`
-	Statuses map[string]uint64 `json:"status"`   // batches by the status of the answer
-	Refused  []Refusal         `json:"refused"`  // the answers other than 2XX by event type, most events first
+	Statuses map[string]uint64 `json:"status"`
+	Refused  []Refusal         `json:"refused"`
 	Failures map[string]uint64 `json:"failures"` // batches without an answer, by cause
 	Latency  LatencyPair       `json:"latency"`
 	Rate     Rates             `json:"rate"`
@@ -76,8 +76,7 @@ type LatencyPair struct {
 	Intended Latencies `json:"intended,omitzero"` // from the intended instant to the answer
 }
 
-// Latencies are in milliseconds. Where nothing was measured all are zero, they are
-// not in the JSON, and the other reports say none.
+// Latencies are in milliseconds; all are zero where nothing was measured.
 type Latencies struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -99,9 +98,7 @@ type Rates struct {
 // Process is what the load generator itself used.
 type Process struct {
 	CPUSeconds float64 `json:"cpu_s"`
-	// CPUShare is CPUSeconds as a share of the CPU that this process may use: near 1
-	// the load generator slows itself down, and the figures are not the target's.
-	CPUShare float64 `json:"cpu_share"`
+	CPUShare   float64 `json:"cpu_share"` // of the CPU that this process may use
 }
 
 // CurvePoint is a point of the curve of percentiles.
@@ -126,14 +123,6 @@ func (l Latencies) byName() map[string]float64 {
 	return map[string]float64{"p50": l.P50, "p90": l.P90, "p95": l.P95, "p99": l.P99, "p999": l.P999, "max": l.Max, "mean": l.Mean}
 }
 
-func process(cpu, wall time.Duration) Process {
-	p := Process{CPUSeconds: cpu.Seconds()}
-	if wall > 0 {
-		p.CPUShare = p.CPUSeconds / wall.Seconds() / float64(runtime.GOMAXPROCS(0))
-	}
-	return p
-}
-
 // report is called after all workers have ended.
 func (r *Run) report(start time.Time, ended time.Duration) *Report {
 	rec, c := r.rec, &r.cfg
@@ -145,9 +134,9 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 		Seconds: ended.Seconds(), WarmUp: c.WarmUp.Seconds(), measured: max(0, (until - c.WarmUp).Seconds()),
 		Connections: c.Connections, Batch: c.Batch, Types: len(r.gen.Types()),
 		Events: rec.measured.EventCounts, Warmed: rec.warm.EventCounts,
-		Statuses: rec.statuses, Refused: rec.refused(), Failures: rec.failures,
+		Statuses: rec.statuses, Refused: rec.refused, Failures: rec.failures,
 		Latency: LatencyPair{Service: latenciesOf(rec.times.service), Intended: latenciesOf(rec.times.intended)},
-		Series:  rec.series, Percentiles: curve(rec.times),
+		Series:  rec.series, Percentiles: curveOf(rec.times),
 	}
 	if out.measured > 0 {
 		out.Rate = Rates{Reached: float64(rec.rated.Sent) / out.measured, Acked: float64(rec.rated.Acked) / out.measured}
@@ -158,30 +147,19 @@ func (r *Run) report(start time.Time, ended time.Duration) *Report {
 		batches.Intended = all - min(all, r.warmUntil)
 		batches.Dropped = batches.Intended - min(batches.Intended, batches.Started)
 		if due := (r.due(until) - c.WarmUp).Seconds(); out.measured > 0 && due > 0 {
-			out.Rate.Wanted = float64(r.eventsOf(batches.Intended)) / due
+			out.Rate.Wanted = float64(r.eventsOf(all)-r.eventsOf(r.warmUntil)) / due
 		}
 	}
 	out.Batches = batches
 	return out
 }
 
-// eventsOf is how many events so many batches after the warm-up hold; the last
-// of a number of events may not be full.
-func (r *Run) eventsOf(batches uint64) uint64 {
-	size := uint64(r.cfg.Batch)
-	all := (r.warmUntil + batches) * size
-	if r.cfg.Events > 0 {
-		all = min(all, r.cfg.Events)
-	}
-	return all - min(all, r.warmUntil*size)
-}
-
 // until is the instant up to which batches were to start. A run of a number of
 // events lasts until the next one would have been due, or until the last answer
 // where there are no instants.
 func (r *Run) until(ended time.Duration) time.Duration {
-	if r.stopped > 0 {
-		return min(r.stopped, r.end)
+	if stopped := time.Duration(r.stopped.Load()); stopped > 0 {
+		return min(stopped, r.end)
 	}
 	if r.cfg.Events == 0 {
 		return r.end
@@ -204,27 +182,14 @@ func (r *Run) due(until time.Duration) time.Duration {
 	return until
 }
 
-// warning says that the figures are those of a few batches only.
-func (r *Report) warning() string {
-	if b := r.Batches; b.Started < b.Intended/2 {
-		return fmt.Sprintf("%s of the %s batches due after the warm-up had not begun by the end: latencies and answers are those of the first %s",
-			progress.Grouped(b.Dropped), progress.Grouped(b.Intended), progress.Grouped(b.Started))
-	}
-	return ""
-}
-
-// curve returns percentiles at about even steps of the plot's axis; see nines.
-func curve(t times) []CurvePoint {
+// curveOf returns percentiles at about even steps of the plot's axis.
+func curveOf(t times) (points []CurvePoint) {
+	steps := []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100}
 	if t.intended.TotalCount() == 0 {
 		return nil
 	}
-	var points []CurvePoint
-	for _, p := range []float64{0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9, 99.95, 99.99, 100} {
-		points = append(points, CurvePoint{
-			Percentile: p,
-			Service:    percentile(t.service, p),
-			Intended:   percentile(t.intended, p),
-		})
+	for _, p := range steps {
+		points = append(points, CurvePoint{Percentile: p, Service: percentile(t.service, p), Intended: percentile(t.intended, p)})
 	}
 	return points
 }
@@ -264,9 +229,9 @@ type fact struct{ Name, Value string }
 
 // counts writes several numbers.
 func counts(numbers ...uint64) string {
-	texts := make([]string, len(numbers))
-	for i, n := range numbers {
-		texts[i] = progress.Grouped(n)
+	var texts []string
+	for _, n := range numbers {
+		texts = append(texts, progress.Grouped(n))
 	}
 	return strings.Join(texts, " · ")
 }
@@ -300,8 +265,7 @@ func (r *Report) facts() []fact {
 }
 
 // answers are the batches by status, and those without an answer by cause.
-func (r *Report) answers() []fact {
-	var all []fact
+func (r *Report) answers() (all []fact) {
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
 		all = append(all, fact{status, batches(r.Statuses[status])})
 	}
@@ -319,75 +283,72 @@ func batches(n uint64) string {
 	return progress.Grouped(n) + " batches"
 }
 
-// WriteText writes the report for people to read in a terminal.
-func (r *Report) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "target\t%s\n", r.Target)
-	fmt.Fprintf(t, "model\t%s, rate %s, seed %d\n", r.Model, r.Pace, r.Seed)
-	for _, f := range r.facts() {
-		fmt.Fprintf(t, "%s\t%s\n", f.Name, f.Value)
-	}
-	if r.Model == "open" {
-		writeLatency(t, "intended", r.Latency.Intended)
-	}
-	writeLatency(t, "service", r.Latency.Service)
-	for _, a := range r.answers() {
-		fmt.Fprintf(t, "answers\t%s: %s\n", a.Name, a.Value)
-	}
-	for i, refused := range r.Refused {
-		if i == maxRefused {
-			fmt.Fprintf(t, "refused\tand %d more; all are in --report FILE.json\n", len(r.Refused)-i)
-			break
-		}
-		fmt.Fprintf(t, "refused\t%s: %s\n", refused.name(), refused.Answer)
-	}
-	r.writeVerify(t)
-	for _, x := range r.Thresholds {
-		word := "holds"
-		if !x.OK {
-			word = "FAILED"
-		}
-		fmt.Fprintf(t, "threshold\t%s %s: %s\n", x.Expression, word, x.Actual)
-	}
-	if warning := r.warning(); warning != "" {
-		fmt.Fprintf(t, "warning\t%s\n", warning)
-	}
-	if r.Interrupted {
-		fmt.Fprintf(t, "interrupted\tthe figures are those until then\n")
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+// measure is a row of the table of latencies.
+type measure struct {
+	Name string
+	Latencies
 }
 
-func (r *Report) writeVerify(w io.Writer) {
-	v := r.Verify
-	if v == nil || v.Problem != "" {
-		return
+// latencies are the rows of the answers and those of the far end.
+func (r *Report) latencies() (answers, far []measure) {
+	if r.Model == "open" {
+		answers = append(answers, measure{"intended", r.Latency.Intended})
 	}
-	for _, id := range v.LostIDs {
-		fmt.Fprintf(w, "lost\t%s\n", id)
+	answers = append(answers, measure{"service", r.Latency.Service})
+	if v := r.Verify; v != nil && v.Problem == "" {
+		far = []measure{{"answer to far end", v.FromAnswer}, {"intended to far end", v.FromIntended}}
 	}
-	writeLatency(w, "answer to far end", v.FromAnswer)
-	writeLatency(w, "intended to far end", v.FromIntended)
+	return answers, far
 }
 
 // maxRefused is how many refusals the text report lists.
 const maxRefused = 20
 
-// name is the type, the status and how much was refused.
-func (r *Refusal) name() string {
-	return fmt.Sprintf("%s %d, %s, %s", r.Type, r.Status, batches(r.Batches), progress.Count("events")(int64(r.Events)))
+//go:embed report.txt.tmpl
+var textReport string
+
+//go:embed report.html.tmpl
+var pageReport string
+
+// WriteText writes the report for people to read in a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	page, err := text.New("report").Funcs(functions()).Parse(textReport)
+	if err == nil {
+		err = page.Execute(t, r.view())
+	}
+	if err = cmp.Or(err, t.Flush()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }
 
-func writeLatency(w io.Writer, name string, l Latencies) {
-	if l == (Latencies{}) {
-		fmt.Fprintf(w, "%s\tnone\n", name)
-		return
+// WriteHTML writes the report as one page that loads nothing from elsewhere.
+func (r *Report) WriteHTML(w io.Writer) error {
+	return reportfile.Page(w, pageReport, functions(), r.view())
+}
+
+// functions are those of the templates.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"ms": millis, "count": progress.Grouped[uint64], "rate": rateText, "batches": batches,
+		"px": func(v float64, more ...float64) string {
+			for _, d := range more {
+				v += d
+			}
+			return strconv.FormatFloat(v, 'f', 1, 64)
+		},
 	}
-	fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
-		millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), millis(l.Mean))
+}
+
+// view is what the templates show.
+func (r *Report) view() map[string]any {
+	answers, far := r.latencies()
+	return map[string]any{
+		"R": r, "Started": r.Started.Format(time.DateTime) + " UTC", "Facts": r.facts(), "Latencies": answers, "Far": far,
+		"Status": r.answers(), "Plots": r.plots(),
+		"Refused": r.Refused[:min(len(r.Refused), maxRefused)], "More": max(0, len(r.Refused)-maxRefused),
+	}
 }
 
 func rateText(v float64) string {
@@ -395,20 +356,4 @@ func rateText(v float64) string {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return progress.Grouped(uint64(v + 0.5))
-}
-
-//go:embed report.html.tmpl
-var pageText string
-
-// WriteHTML writes the report as one page that loads nothing from elsewhere.
-func (r *Report) WriteHTML(w io.Writer) error {
-	functions := template.FuncMap{"ms": millis, "count": progress.Grouped[uint64], "rate": rateText}
-	return reportfile.Page(w, pageText, functions, map[string]any{
-		"R":       r,
-		"Started": r.Started.Format(time.DateTime) + " UTC",
-		"Facts":   r.facts(),
-		"Plots":   r.plots(),
-		"Status":  r.answers(),
-		"Warning": r.warning(),
-	})
 }

@@ -3,9 +3,13 @@ package load
 import (
 	"context"
 	"fmt"
+	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // grace is how long an interrupted run waits for answers.
@@ -25,11 +29,10 @@ type Run struct {
 	next      atomic.Uint64 // the number of the next batch
 	began     atomic.Pointer[time.Time]
 	verifying atomic.Bool
-	stopped   time.Duration // when it was interrupted; else 0
+	stopped   atomic.Int64 // when it was interrupted, in ns; else 0
 }
 
-// New makes a Run. Its error names every mistake in cfg. It does not use the
-// network.
+// New makes a Run. Its error names every mistake in cfg.
 func New(cfg Config) (*Run, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -65,12 +68,21 @@ func (r *Run) Target() string { return shown(r.target.url) }
 
 // batchesUntil is how many batches are to start before an instant.
 func (r *Run) batchesUntil(until time.Duration) uint64 {
-	events := r.cfg.Pace.Events(until)
-	if r.cfg.Events > 0 {
-		events = min(events, r.cfg.Events)
-	}
-	size := uint64(r.cfg.Batch)
+	events, size := min(r.cfg.Pace.Events(until), r.eventLimit()), uint64(r.cfg.Batch)
 	return events/size + min(1, events%size)
+}
+
+// eventsOf is how many events so many batches hold; the last may not be full.
+func (r *Run) eventsOf(batches uint64) uint64 {
+	return min(batches*uint64(r.cfg.Batch), r.eventLimit())
+}
+
+// eventLimit is how many events are sent at most.
+func (r *Run) eventLimit() uint64 {
+	if r.cfg.Events == 0 {
+		return math.MaxUint64
+	}
+	return r.cfg.Events
 }
 
 // Do sends the load and reports. It fails where the target is not allowed or the
@@ -98,7 +110,10 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 
 	report := r.report(start, ended)
 	report.Interrupted = ctx.Err() != nil
-	report.Process = process(cpu, ended)
+	report.Process = Process{CPUSeconds: cpu.Seconds()}
+	if ended > 0 {
+		report.Process.CPUShare = cpu.Seconds() / ended.Seconds() / float64(runtime.GOMAXPROCS(0))
+	}
 	report.Verify = stopFollowing()
 	report.judge(r)
 	return report, nil
@@ -109,29 +124,18 @@ func (r *Run) send(ctx context.Context, start time.Time) {
 	// Requests in flight outlive ctx by the grace period.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ended := make(chan struct{})
-	var watcher, workers sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-ended:
-			return
-		case <-ctx.Done():
-		}
-		r.stopped = time.Since(start)
-		select {
-		case <-ended:
-		case <-time.After(grace):
-			cut()
-		}
-	})
+	interrupted := func() { r.stopped.CompareAndSwap(0, int64(time.Since(start))) }
+	defer context.AfterFunc(ctx, func() {
+		interrupted()
+		time.AfterFunc(grace, cut)
+	})()
+	var workers sync.WaitGroup
 	for range r.cfg.Connections {
 		workers.Go(func() { r.work(ctx, flight, start) })
 	}
 	workers.Wait()
-	close(ended)
-	watcher.Wait()
-	if ctx.Err() != nil && r.stopped == 0 {
-		r.stopped = time.Since(start)
+	if ctx.Err() != nil {
+		interrupted()
 	}
 	r.target.transport.CloseIdleConnections()
 }
@@ -145,7 +149,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		b, n, first := r.take()
+		b := r.take()
 		if b == nil {
 			return
 		}
@@ -157,7 +161,7 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		if r.cfg.Body != nil {
 			body = r.cfg.Body()
 		} else {
-			body = r.gen.Append(make([]byte, 0, 1024*b.events), n, first, b.events, at)
+			body = r.gen.Append(make([]byte, 0, 1024*b.events), b.number, r.eventsOf(b.number), b.events, at)
 		}
 		timer.Reset(time.Until(at))
 		select {
@@ -174,37 +178,31 @@ func (r *Run) work(ctx, flight context.Context, start time.Time) {
 		}
 		r.rec.began(b)
 		if r.far != nil {
-			r.far.issue(n, b)
+			r.far.issue(b)
 		}
-		a, err := r.target.post(flight, body)
-		b.done, b.status, b.dead, b.says = time.Since(start), a.status, min(a.dead, b.events), a.says
+		err := r.target.post(flight, body, b)
+		b.done = time.Since(start)
 		if err != nil {
 			b.failure = failureOf(err)
 		}
 		r.rec.ended(b)
 		if r.far != nil {
-			r.far.answered(n, b)
+			r.far.answered(b)
 		}
 	}
 }
 
-// take returns the next batch, its number and that of its first event; nil when
-// there is none.
-func (r *Run) take() (b *batch, n, first uint64) {
-	n = r.next.Add(1) - 1
+// take returns the next batch, nil for none.
+func (r *Run) take() *batch {
+	n := r.next.Add(1) - 1
 	if n >= r.planned {
-		return nil, 0, 0
+		return nil
 	}
-	first = n * uint64(r.cfg.Batch)
-	due, ok := r.cfg.Pace.Due(first)
+	due, ok := r.cfg.Pace.Due(r.eventsOf(n))
 	if !ok {
-		return nil, 0, 0
+		return nil
 	}
-	b = &batch{typ: r.gen.Type(n), events: r.cfg.Batch, due: due, warm: n < r.warmUntil}
-	if r.cfg.Events > 0 {
-		b.events = int(min(uint64(b.events), r.cfg.Events-first))
-	}
-	return b, n, first
+	return &batch{number: n, typ: r.gen.Type(n), events: int(r.eventsOf(n+1) - r.eventsOf(n)), due: due, warm: n < r.warmUntil}
 }
 
 // overdue is how many batches have not begun though they are late already.
@@ -224,64 +222,67 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		return func() *Verification { return nil }
 	}
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var reader sync.WaitGroup
-	reader.Go(func() { r.far.run(reading, start) })
+	sent, over, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		r.far.run(reading, start, sent, over)
+	}()
 	return func() *Verification {
-		defer stop()
 		r.verifying.Store(true)
-		wait := ctx
+		close(sent)
+		interrupted := ctx.Done()
 		if ctx.Err() != nil {
-			wait = context.WithoutCancel(ctx)
+			interrupted = nil
 		}
-		wait, cancel := context.WithTimeout(wait, r.cfg.VerifyTimeout)
-		defer cancel()
-		r.far.await(wait)
+		select {
+		case <-done:
+		case <-interrupted:
+		case <-time.After(r.cfg.VerifyTimeout):
+		}
+		close(over)
+		defer time.AfterFunc(pageTimeout, stop).Stop()
+		<-done
 		stop()
-		reader.Wait()
-		r.far.settle(ctx)
 		r.far.client.CloseIdleConnections()
 		return r.far.verdict(r.cfg.Pace)
 	}
 }
 
-// Progress is the state of a run.
-type Progress struct {
-	Elapsed, Length time.Duration // Length is 0 where only events are counted and no rate is wanted
-	Sent, Total     uint64        // events; Total is 0 where only the time limits them
-	Rate, Wanted    float64       // events a second
-	// P50 and P99 are of the last ten seconds, in ms, from the intended instant;
-	// batches that wait for an answer count with their wait so far.
-	P50, P99 float64
-	Errors   uint64 // events
-	Late     uint64 // batches, also those that should have begun and have not
-	// Verifying: all is sent, and the far end is waited for. Missing is how many
-	// acknowledged events have not arrived there.
-	Verifying bool
-	Missing   uint64
-}
-
-// Now returns the state of the run; ok is false before the first batch.
-func (r *Run) Now() (p Progress, ok bool) {
+// Line is the state of a run in one line, empty before the first batch. Latencies are
+// of the last ten seconds, from the intended instant.
+func (r *Run) Line() string {
 	start := r.began.Load()
 	if start == nil {
-		return p, false
+		return ""
 	}
-	p.Elapsed = time.Since(*start)
-	if p.Verifying = r.verifying.Load(); p.Verifying {
-		p.Missing = r.far.lost()
-		return p, true
-	}
-	recent := r.rec.recent(p.Elapsed)
-	all, rate := r.rec.sum(p.Elapsed)
-	p.Rate, p.Sent, p.Late, p.Errors = rate, all.Sent, all.late+r.overdue(p.Elapsed, all.started), all.Refused+all.Failed
-	p.P50, p.P99 = percentile(recent, 50), percentile(recent, 99)
-	p.Wanted = r.cfg.Pace.Rate(p.Elapsed)
-	p.Length, p.Total = r.cfg.Duration, r.cfg.Events
-	if !r.cfg.closed() {
-		p.Total = min(r.cfg.Pace.Events(r.end), r.planned*uint64(r.cfg.Batch))
-		if last, ok := r.cfg.Pace.Due(p.Total); ok {
-			p.Length = min(last, r.end)
+	if r.verifying.Load() {
+		if missing := r.far.lost(); missing > 0 {
+			return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", missing)
 		}
+		return "load: all sent, and all that was acknowledged has arrived"
 	}
-	return p, true
+	elapsed := time.Since(*start)
+	all, recent, rate := r.rec.state(elapsed)
+	length, total := r.cfg.Duration, r.cfg.Events
+	if !r.cfg.closed() {
+		total = r.eventsOf(r.planned)
+		length = r.due(r.end)
+	}
+	line := "load: " + progress.Count("events")(int64(all.Sent))
+	if total > 0 {
+		line += fmt.Sprintf(" (%d %%)", all.Sent*100/total)
+	}
+	line += fmt.Sprintf(", %.0f/s", rate)
+	if wanted := r.cfg.Pace.Rate(elapsed); wanted > 0 {
+		line += fmt.Sprintf(" of %.0f", wanted)
+	}
+	line += fmt.Sprintf(", p50 %.1f ms, p99 %.1f ms, %s", percentile(recent, 50), percentile(recent, 99),
+		progress.Count("errors")(int64(all.Refused+all.Failed)))
+	if late := all.late + r.overdue(elapsed, all.started); late > 0 {
+		line += fmt.Sprintf(", %d late", late)
+	}
+	if left := length - elapsed; left > 0 {
+		line += fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	return line
 }

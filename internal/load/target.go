@@ -21,17 +21,8 @@ import (
 // DialFunc makes a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// PublicTargetError says that a target is not in a private network.
-type PublicTargetError struct {
-	Host    string
-	Address netip.Addr
-}
-
-// Error implements error.
-func (e *PublicTargetError) Error() string {
-	return fmt.Sprintf("%s is %s, which is neither loopback nor a private address: load goes there only with --yes-i-own-this-target",
-		e.Host, e.Address)
-}
+// errPublic says that a target is not in a private network.
+var errPublic = errors.New("which is neither loopback nor a private address: load goes there only with --yes-i-own-this-target")
 
 // private says whether an address is on this machine or in a private network
 // (RFC 1918, RFC 4193, link-local). The unspecified address reaches this machine.
@@ -74,11 +65,7 @@ func newTarget(c *Config) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the target's URL: %w", err)
 	}
-	header := http.Header{
-		"Content-Type":           {"application/json"},
-		"Braze-Currents-Version": {"1"},
-		"User-Agent":             {"mockbraze-load"},
-	}
+	header := http.Header{"Content-Type": {"application/json"}, "Braze-Currents-Version": {"1"}, "User-Agent": {"mockbraze-load"}}
 	if c.Token != "" {
 		header.Set("Authorization", "Bearer "+c.Token)
 	}
@@ -114,10 +101,7 @@ func dialer(public bool) DialFunc {
 			if err != nil {
 				return err
 			}
-			if !private(at.Addr()) {
-				return &PublicTargetError{Host: address, Address: at.Addr()}
-			}
-			return nil
+			return refusePublic(address, at.Addr())
 		}
 	}
 	return d.DialContext
@@ -132,32 +116,29 @@ func (t *target) check(ctx context.Context) error {
 		return fmt.Errorf("the target's name: %w", err)
 	}
 	for _, a := range addresses {
-		if !private(a) {
-			return &PublicTargetError{Host: host, Address: a.Unmap()}
+		if err := refusePublic(host, a); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// How much of an answer is kept, and how much more is read so that the connection
-// can be used again.
-const (
-	maxAnswer = 4 << 10
-	maxDrain  = 256 << 10
-)
-
-// answer is the response to a batch.
-type answer struct {
-	status int // 0 where no answer came
-	// dead is how many of the events went to the dead letters at once, as a
-	// bridge says with {"accepted":n,"duplicates":n,"dead":n}.
-	dead int
-	// says is how the answer begins, on one line, where the batch was refused.
-	says string
+func refusePublic(host string, a netip.Addr) error {
+	if private(a) {
+		return nil
+	}
+	return fmt.Errorf("%s is %s, %w", host, a.Unmap(), errPublic)
 }
 
-// post sends one batch. Where no answer came, err says why and contains no URL.
-func (t *target) post(ctx context.Context, body []byte) (answer, error) {
+const (
+	maxAnswer = 4 << 10   // how much of an answer is kept
+	maxDrain  = 256 << 10 // how much more is read so that the connection can be used again
+	maxSays   = 120       // how many characters of an answer a report has
+)
+
+// post sends a batch and fills in its answer. Where none came, err says why and contains
+// no URL.
+func (t *target) post(ctx context.Context, body []byte, b *batch) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	req := (&http.Request{
@@ -168,7 +149,7 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 	// query into errors.
 	res, err := t.transport.RoundTrip(req)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -176,19 +157,15 @@ func (t *target) post(ctx context.Context, body []byte) (answer, error) {
 		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return answer{}, fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the answer: %w", err)
 	}
-	a := answer{status: res.StatusCode}
-	if a.status >= 200 && a.status <= 299 {
-		a.dead = deadOf(text)
-	} else {
-		a.says = t.firstWords(text)
+	if b.status = res.StatusCode; b.status < 200 || b.status > 299 {
+		b.says = t.firstWords(text)
+	} else if said := (struct{ Dead int }{}); json.Unmarshal(text, &said) == nil { // as a bridge says; others have none
+		b.dead = min(max(said.Dead, 0), b.events)
 	}
-	return a, nil
+	return nil
 }
-
-// maxSays is how many characters of an answer a report has.
-const maxSays = 120
 
 // firstWords is how an answer begins, on one line and with secrets of the request
 // masked.
@@ -209,26 +186,13 @@ func (t *target) firstWords(text []byte) string {
 	return says
 }
 
-// deadOf reads the dead letters in a bridge's answer; other answers have none.
-func deadOf(text []byte) int {
-	var said struct {
-		Dead int `json:"dead"`
-	}
-	if json.Unmarshal(text, &said) != nil {
-		return 0
-	}
-	return max(said.Dead, 0)
-}
-
 // failureOf names the cause of a missing answer. There are few, so they can be
 // counted.
 func failureOf(err error) string {
-	var public *PublicTargetError
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &public):
+	switch untrusted := new(*tls.CertificateVerificationError); {
+	case errors.Is(err, errPublic):
 		return "public address"
-	case errors.As(err, &untrusted):
+	case errors.As(err, untrusted):
 		return "certificate not trusted"
 	case errors.Is(err, context.Canceled):
 		return "cut off at the end"

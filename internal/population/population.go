@@ -1,17 +1,15 @@
-// Package population is the workspace that the fake Braze sends events about:
-// its apps, campaigns, Canvases, subscription groups, products, agents and
-// people.
+// Package population is the workspace that the fake Braze sends events about, with its
+// people. It does not store them: a user follows from the seed and an index, so a
+// million users need no memory.
 //
-// It does not store people: a user follows from the seed and an index, so a million
-// users need no memory. What happened to them is known to package story only.
-//
-// Everything comes from integers. No step uses floating point, the clock, the
-// order of a map or the number of processors, so one seed means one workspace
-// on every machine. Phone numbers, names and addresses are invented; e-mail
-// addresses are under the domains that RFC 2606 reserves for examples.
+// No step uses floating point, the clock, the order of a map or the number of
+// processors, so one seed means one workspace on every machine. Phone numbers, names and
+// addresses are invented; e-mail is under the domains that RFC 2606 reserves.
 package population
 
 import (
+	_ "embed" // for workspace.json
+	"encoding/json"
 	"fmt"
 	"math/rand"
 	"strconv"
@@ -25,17 +23,15 @@ import (
 type Config struct {
 	// Seed decides everything else; workspaces of one seed are equal.
 	Seed uint64
-	// Users is how many people there are; 0 means 10,000. It is rounded up to
-	// a multiple of 20, so that every platform has its share.
+	// Users is rounded up to a multiple of 20, so that every platform has its share; 0
+	// means 10,000.
 	Users uint64
-	// AnonymousPercent is the share of people without an external_user_id, 0
-	// to 100. Negative means none; 0 means 12 (an assumption: Braze says only
-	// that there are some).
+	// AnonymousPercent are without an external_user_id. Negative means none; 0 means
+	// 12 (an assumption: Braze says only that there are some).
 	AnonymousPercent int
 }
 
-// Population is one workspace. It never changes once it was made, so any
-// number of goroutines may use it.
+// Population is one workspace. It never changes once it was made.
 type Population struct {
 	// GroupID is the workspace's own id (app_group_id).
 	GroupID                             string
@@ -55,11 +51,22 @@ type Population struct {
 	anonymousPercent int
 	founded          int64
 	apps             map[Platform]*App
-	models           map[Platform][]Model
-	places           []Place
+	texts            texts
 	firstNames       []string
 	lastNames        []string
 	genders          []string
+}
+
+//go:embed workspace.json
+var workspace []byte
+
+// texts are what is equal in all workspaces.
+type texts struct {
+	Places                                []Place
+	Models                                map[Platform][]Model
+	Apps                                  []App
+	Campaigns, Canvases, Steps, Sentences []string // Sentences have a %s for a product
+	Agents                                []Agent
 }
 
 const (
@@ -88,11 +95,12 @@ func New(cfg Config) *Population {
 		founded:          time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
 		GroupID:          uuidString(draw.With(Key("app group"))),
 		Name:             fake.Company(),
-		models:           models(),
-		places:           places(),
 		firstNames:       fill(400, fake.FirstName),
 		lastNames:        fill(400, fake.LastName),
 		genders:          []string{"F", "M", "F", "M", "F", "M", "O", "N", "P"},
+	}
+	if err := json.Unmarshal(workspace, &p.texts); err != nil {
+		panic("workspace.json: " + err.Error())
 	}
 	p.Domain = string(appendLower(nil, p.Name)) + ".example.com"
 	p.addApps()
@@ -100,8 +108,13 @@ func New(cfg Config) *Population {
 	p.addCanvases(fake)
 	p.addGroups()
 	p.addProducts(fake)
-	p.addSentences()
-	p.addAgents()
+	for i := range 200 {
+		p.Sentences = append(p.Sentences, fmt.Sprintf(p.texts.Sentences[i%len(p.texts.Sentences)], p.Products[i%len(p.Products)].Name))
+	}
+	for i, agent := range p.texts.Agents {
+		agent.ID = string(AppendHex(nil, p.Draw("agents").With(uint64(i)), 24))
+		p.Agents = append(p.Agents, agent)
+	}
 	p.LandingPages = named(p.Draw("landing pages"), "Spring sale", "Newsletter sign-up", "Prize draw", "Feedback")
 	p.Surveys = named(p.Draw("surveys"), "After purchase", "Why you left", "What you like")
 	p.Destinations = named(p.Draw("destinations"), "Google Ads audience", "Loyalty platform", "Call centre")
@@ -125,12 +138,9 @@ func fill(n int, next func() string) []string {
 func (p *Population) addApps() {
 	p.apps = make(map[Platform]*App)
 	d := p.Draw("apps")
-	for i, platform := range []Platform{IOS, Android, Kindle, Web, TVOS, Roku} {
-		p.apps[platform] = &App{
-			Named:      Named{uuidString(d.With(uint64(i))), p.Name + " (" + string(platform) + ")"},
-			Platform:   platform,
-			SDKVersion: []string{"9.2.0", "30.3.0", "30.3.0", "5.3.2", "9.2.0", "1.0.4"}[i],
-		}
+	for i, app := range p.texts.Apps {
+		app.Named = Named{uuidString(d.With(uint64(i))), p.Name + " (" + string(app.Platform) + ")"}
+		p.apps[app.Platform] = &app
 	}
 }
 
@@ -143,14 +153,10 @@ func named(d Draw, names ...string) []Named {
 }
 
 func (p *Population) addCampaigns(fake *gofakeit.Faker) {
-	themes := []string{
-		"Welcome", "Win back", "Weekly newsletter", "Price drop", "Abandoned cart",
-		"Spring sale 🌷", "Loyalty – gold tier", "Été : soldes", "Review request", "App update",
-	}
 	p.Campaigns = make(map[Channel][]Campaign)
 	d := p.Draw("campaigns")
 	for i, channel := range Channels() {
-		for j, theme := range themes {
+		for j, theme := range p.texts.Campaigns {
 			name := theme + " | " + string(channel) + " | " + fake.BuzzWord()
 			p.Campaigns[channel] = append(p.Campaigns[channel], newCampaign(d.With(uint64(i)).With(uint64(j)), channel, name))
 		}
@@ -184,7 +190,7 @@ func (p *Population) Campaign(channel Channel, n int, name string) Campaign {
 
 func (p *Population) addCanvases(fake *gofakeit.Faker) {
 	d := p.Draw("canvases")
-	for i, name := range []string{"Onboarding", "Re-engagement", "Post-purchase", "Trial to paid", "Birthday 🎂", "Cart rescue", "Upgrade path", "VIP programme"} {
+	for i, name := range p.texts.Canvases {
 		here := d.With(uint64(i))
 		canvas := Canvas{
 			Named:        Named{uuidString(here), name + " " + fake.BuzzWord()},
@@ -192,7 +198,7 @@ func (p *Population) addCanvases(fake *gofakeit.Faker) {
 			ExperimentID: uuidString(here.With(2)),
 			Splits:       named(here.With(3), "Path 1", "Path 2", "Delay"),
 		}
-		for j, step := range []string{"Entry", "First message", "Wait a day", "Reminder", "Last call"} {
+		for j, step := range p.texts.Steps {
 			at := here.With(4).With(uint64(j))
 			canvas.Steps = append(canvas.Steps, Step{
 				Named:      Named{uuidString(at), step},
@@ -230,27 +236,6 @@ func (p *Population) addProducts(fake *gofakeit.Faker) {
 			Category: fake.ProductCategory(),
 			Cents:    here.With(1).Between(3, 300)*100 - 1,
 		})
-	}
-}
-
-func (p *Population) addSentences() {
-	forms := []string{
-		"Is the %s still available?", "Your %s is on its way.", "The %s is back in stock 🎉",
-		"My %s arrived broken :(", "Save 20 %% on the %s until Sunday", "How do I return the \"%s\"?",
-		"¿Tienen %s en otro color?", "Danke, der %s ist super!", "Rate your %s and get 50 points", "%s: 3 people have it in their basket",
-	}
-	for i := range 200 {
-		p.Sentences = append(p.Sentences, fmt.Sprintf(forms[i%len(forms)], p.Products[i%len(p.Products)].Name))
-	}
-}
-
-func (p *Population) addAgents() {
-	d := p.Draw("agents")
-	names := []string{"Subject line writer", "Product recommender", "Send time chooser", "Review summariser"}
-	vendors := [][2]string{{"openai", "gpt-4o-mini"}, {"anthropic", "claude-3-5-haiku"}, {"google", "gemini-1.5-flash"}, {"openai", "gpt-4o"}}
-	for i, agent := range named(d, names...) {
-		agent.ID = string(AppendHex(nil, d.With(uint64(i)), 24))
-		p.Agents = append(p.Agents, Agent{Named: agent, Provider: vendors[i][0], Model: vendors[i][1]})
 	}
 }
 

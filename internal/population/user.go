@@ -16,13 +16,9 @@ type User struct {
 	Place       *Place
 	App         *App
 	Model       *Model
-	// Identified is false for a user that the customer has no id for: such a
-	// user has no external_user_id.
-	Identified bool
-	// Tracked says whether the user lets advertisers follow the device.
-	Tracked bool
-	// Tokens is how often the push token has changed; Population sets it to 0.
-	Tokens int
+	Identified  bool // has an external_user_id
+	Tracked     bool // lets advertisers follow the device
+	Tokens      int  // how often the push token has changed; Population sets it to 0
 
 	draw    Draw
 	created int64
@@ -32,8 +28,7 @@ type User struct {
 // Users is how many people there are.
 func (p *Population) Users() uint64 { return p.users }
 
-// User is the person with an index from 0 to Users()-1; a larger index starts again
-// from 0.
+// User is the person with an index, modulo Users.
 func (p *Population) User(index uint64) User { return p.user(index % p.users) }
 
 // Person is the person with an index after life others that had it before. They have
@@ -46,16 +41,15 @@ func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index
 // PlaceOf is where Person(index, life) lives.
 func (p *Population) PlaceOf(index, life uint64) *Place {
 	d := p.draw.With(keyUser).With(index%p.users + life*p.users)
-	return &p.places[d.With(4).N(len(p.places))]
+	return &p.texts.Places[d.With(4).N(len(p.texts.Places))]
 }
 
-// Offsets are the different Offsets of the places, in no special order, but
-// always the same.
+// Offsets are the different Offsets of the places, always in the same order.
 func (p *Population) Offsets() []int {
 	var list []int
-	for i := range p.places {
-		if !slices.Contains(list, p.places[i].Offset) {
-			list = append(list, p.places[i].Offset)
+	for i := range p.texts.Places {
+		if !slices.Contains(list, p.texts.Places[i].Offset) {
+			list = append(list, p.texts.Places[i].Offset)
 		}
 	}
 	return list
@@ -83,7 +77,7 @@ func (p *Population) OnDevice(u User, device int) User {
 	d := u.draw.With(17).With(uint64(device))
 	others := []Platform{Web, IOS, Android, Web, TVOS, Kindle, Roku, Web}
 	u.App = p.apps[Pick(d, others)]
-	kinds := p.models[u.App.Platform]
+	kinds := p.texts.Models[u.App.Platform]
 	u.Model, u.device = &kinds[d.With(1).N(len(kinds))], device
 	return u
 }
@@ -99,13 +93,13 @@ func (u *User) deviceDraw(key uint64) Draw {
 func (p *Population) user(index uint64) User {
 	d := p.draw.With(keyUser).With(index)
 	app := p.apps[platformOf(index)]
-	kinds := p.models[app.Platform]
+	kinds := p.texts.Models[app.Platform]
 	return User{
 		Index:      index,
 		First:      Pick(d.With(1), p.firstNames),
 		Last:       Pick(d.With(2), p.lastNames),
 		Gender:     Pick(d.With(3), p.genders),
-		Place:      &p.places[d.With(4).N(len(p.places))],
+		Place:      &p.texts.Places[d.With(4).N(len(p.texts.Places))],
 		App:        app,
 		Model:      &kinds[d.With(5).N(len(kinds))],
 		Identified: !d.With(6).Chance(p.anonymousPercent),
@@ -135,8 +129,7 @@ func (u *User) AppendID(dst []byte) []byte {
 	return appendObjectID(dst, u.draw.With(keyUser), u.created)
 }
 
-// AppendExternalID appends the customer's id of the user; only an Identified
-// user has one.
+// AppendExternalID appends the customer's id of the user, if Identified.
 func (u *User) AppendExternalID(dst []byte) []byte {
 	dst = append(dst, "customer-"...)
 	return strconv.AppendUint(dst, 100000+u.Index, 10)
@@ -257,8 +250,7 @@ func AppendUpperUUID(dst []byte, d Draw) []byte {
 	return dst
 }
 
-// AppendUUIDOf appends the UUID of 128 bits, in lower case; those of version and
-// variant are set.
+// AppendUUIDOf appends the UUID (version 4) of 122 of these bits, in lower case.
 func AppendUUIDOf(dst []byte, hi, lo uint64) []byte {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:], hi&^0xF000|0x4000)

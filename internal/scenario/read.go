@@ -22,36 +22,36 @@ import (
 // each mistake, or is that of a base that does not exist.
 func Parse(file string, text []byte) (*Scenario, error) {
 	var root yaml.Node
-	var is struct{ Base string }
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	err := decoder.Decode(&root)
-	if err == nil {
-		err = root.Decode(&is)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, mistakesIn(file, err)
-	}
-	if decoder.Decode(new(yaml.Node)) == nil {
-		return nil, fmt.Errorf("%s: must hold one YAML document, not several", file)
-	}
-	s := defaults()
-	if file != Default+".yaml" {
-		if s, err = Builtin(cmp.Or(is.Base, Default)); err != nil {
-			return nil, fmt.Errorf("%s: base: %w", file, err)
-		}
-	}
-	s.Name = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".yml"), ".yaml")
 	whole := struct {
 		Base     string
 		Scenario `yaml:",inline"`
-	}{Scenario: *s}
+	}{}
+	err := decoder.Decode(&root)
+	if errors.Is(err, io.EOF) { // an empty file
+		err = root.Encode(map[string]string{})
+	}
+	if err == nil && decoder.Decode(new(yaml.Node)) == nil {
+		err = errors.New("must hold one YAML document, not several")
+	}
+	if err != nil {
+		return nil, mistakesIn(file, err)
+	}
+	base := defaults()
+	if file != Default+".yaml" {
+		name := Default
+		if n := find(&root, "base"); n != nil {
+			name = n.Value
+		}
+		if base, err = Builtin(name); err != nil {
+			return nil, fmt.Errorf("%s: base: %w", file, err)
+		}
+	}
+	whole.Scenario = *base
+	whole.Name = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".yml"), ".yaml")
 	decoder = yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	err = decoder.Decode(&whole)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	if err == nil {
+	if err = decoder.Decode(&whole); err == nil || errors.Is(err, io.EOF) {
 		err = whole.check(&root)
 	}
 	return &whole.Scenario, mistakesIn(file, err)
@@ -67,9 +67,8 @@ func mistakesIn(file string, err error) error {
 	if several := new(yaml.TypeError); errors.As(err, &several) {
 		list = slices.Clone(several.Errors)
 	}
-	line := func(text string) int {
-		number, _, _ := strings.Cut(strings.TrimPrefix(text, "line "), ":")
-		n, _ := strconv.Atoi(number)
+	line := func(text string) (n int) {
+		_, _ = fmt.Sscanf(text, "line %d:", &n) // else 0
 		return n
 	}
 	slices.SortStableFunc(list, func(a, b string) int { return line(a) - line(b) })
@@ -162,18 +161,24 @@ func parseChannel(s string) (Channel, error) {
 	return Channel(s), nil
 }
 
+// change changes a value of a map that has the key.
+func change[V any](all map[string]V, key string, to *yaml.Node, unknown string) error {
+	value, known := all[key]
+	if !known {
+		return mistake(to, "%s", unknown)
+	}
+	err := to.Decode(&value)
+	all[key] = value
+	return err
+}
+
 // UnmarshalYAML changes the starts that are named.
 func (s *Starts) UnmarshalYAML(n *yaml.Node) error {
 	var given map[string]yaml.Node
 	failed := n.Decode(&given)
 	for name, value := range given {
-		count, known := (*s)[name]
-		if !known {
-			failed = join(failed, mistake(&value, "starts.%s is not known here; known are %s", name, strings.Join(slices.Sorted(maps.Keys(*s)), ", ")))
-			continue
-		}
-		failed = join(failed, value.Decode(&count))
-		(*s)[name] = count
+		failed = join(failed, change(*s, name, &value,
+			"starts."+name+" is not known here; known are "+strings.Join(slices.Sorted(maps.Keys(*s)), ", ")))
 	}
 	return failed
 }
@@ -185,13 +190,7 @@ func (o *Outcomes) UnmarshalYAML(n *yaml.Node) error {
 	for group, names := range given {
 		for name, value := range names {
 			key := group + "." + name
-			outcome, known := (*o)[key]
-			if !known {
-				failed = join(failed, mistake(&value, "outcomes.%s is not known; mockbraze scenario show has those that are", key))
-				continue
-			}
-			failed = join(failed, value.Decode(&outcome))
-			(*o)[key] = outcome
+			failed = join(failed, change(*o, key, &value, "outcomes."+key+" is not known; mockbraze scenario show has those that are"))
 		}
 	}
 	return failed
@@ -273,11 +272,7 @@ func (s *Scenario) check(root *yaml.Node) error {
 		if !is {
 			return
 		}
-		n := find(root.Content[0], key)
-		if n == nil {
-			n = root
-		}
-		failed = join(failed, mistake(n, key+": "+format, args...))
+		failed = join(failed, mistake(cmp.Or(find(root, key), root), key+": "+format, args...))
 	}
 	r, q := s.Rough.Renames, s.Quiet
 	wrong(s.Users < 20 || s.Users > MaxUsers, "users", "%d people are too few or too many: 20 to %d", s.Users, MaxUsers)
@@ -290,8 +285,11 @@ func (s *Scenario) check(root *yaml.Node) error {
 	return failed
 }
 
-// find returns the value of a key of a map, nil for none.
+// find returns the value of a key of a map or a document of one, nil for none.
 func find(n *yaml.Node, key string) *yaml.Node {
+	if n.Kind == yaml.DocumentNode {
+		n = n.Content[0]
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
 			return n.Content[i+1]

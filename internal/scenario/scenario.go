@@ -1,24 +1,17 @@
-// Package scenario says what happens in the fake Braze's workspace: how many
-// people there are, how often they do things, which campaigns and Canvases
-// run, how likely and how late each thing follows from another, and which rough
-// edges the stream of events has.
-//
-// A Scenario is written in YAML. A file names what it changes and takes the
-// rest from a built-in scenario (base, or steady where it names none), so one
-// line is a file:
-//
-//	outcomes: {email: {open: 40%}}
-//
-// Every mistake in a file is named with its line. All numbers are whole inside
-// (parts per million, seconds), so that a scenario means the same on every machine.
+// Package scenario says what happens in the fake Braze's workspace, in YAML that
+// docs/mockbraze.md describes. Every mistake in a file is named with its line. All
+// numbers are whole inside (parts per million, seconds), so that a scenario means the
+// same on every machine.
 package scenario
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"text/template"
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 )
@@ -26,33 +19,19 @@ import (
 // Scenario is what happens. Built-in ones come from Builtin, others from Load. Its
 // users do not change it, so several may share it.
 type Scenario struct {
-	// Name and About are for people.
-	Name  string `yaml:"-"`
-	About string
-	// Users is how many people the workspace has.
-	Users uint64
-	// WithoutExternalID is the share of people without an external id; whole percents.
-	WithoutExternalID Share `yaml:"share_without_external_id"`
-	// Pace multiplies all that is counted an hour; Whole is once.
-	Pace Pace
-	// Hours are weights of the hours of a day, in the user's own time zone, for
-	// all that is counted an hour. At least one is not zero.
-	Hours Hours
-	// Quiet are the hours in which some channels send nothing.
-	Quiet Quiet `yaml:"quiet_hours"`
-	// ConversionWindow is how long after a send a purchase or a session counts
-	// as its conversion.
-	ConversionWindow Seconds `yaml:"conversion_window"`
-	// Starts is how many of each thing without a cause begin an hour, on an average
-	// day; see KnownStarts.
-	Starts Starts
-	// Campaigns are the campaigns that run, besides those shown in an app.
-	Campaigns []Campaign
-	// Outcomes is what follows from what; it has every name of KnownOutcomes.
-	Outcomes Outcomes
-	Rough    Rough `yaml:"rough_edges"`
-	// Transforms are the field transformations of the Current that exports what
-	// happens, by the name of a string field: remove or hash.
+	Name              string `yaml:"-"`
+	About             string // for people
+	Users             uint64
+	WithoutExternalID Share      `yaml:"share_without_external_id"` // whole percents
+	Pace              Pace       // multiplies all that is counted an hour; Whole is once
+	Hours             Hours      // weigh all that is counted an hour, in the user's own time zone
+	Quiet             Quiet      `yaml:"quiet_hours"`
+	ConversionWindow  Seconds    `yaml:"conversion_window"` // after a send, for a purchase or session
+	Starts            Starts     // of each of KnownStarts, on an average day
+	Campaigns         []Campaign // that run, besides those shown in an app
+	Outcomes          Outcomes   // has every name of KnownOutcomes
+	Rough             Rough      `yaml:"rough_edges"`
+	// Transforms are field transformations, by the name of a string field.
 	Transforms map[string]fieldtransform.Transform `yaml:"field_transformations"`
 }
 
@@ -78,41 +57,28 @@ type Quiet struct {
 // Campaign is one campaign. Either PerHour is set (a triggered one), or Every
 // (one that goes to many at once).
 type Campaign struct {
-	Channel Channel
-	// Name replaces the name of the workspace; it may be empty.
-	Name string
-	// PerHour is how many people trigger it an hour.
-	PerHour Count `yaml:"per_hour"`
-	// Every is how often it goes out, whole days; At the time of day, Local whether
-	// that of each user or UTC. Over is how long it takes to reach all, Audience
-	// whom it reaches.
-	Every    Seconds
+	Channel  Channel
+	Name     string  // instead of that of the workspace
+	PerHour  Count   `yaml:"per_hour"`
+	Every    Seconds // whole days
 	At       Clock
-	Local    bool
-	Over     Seconds
+	Local    bool    // At is in the time zone of each user, not UTC
+	Over     Seconds // how long it takes to reach all
 	Audience Share
 }
 
 // Rough are the rough edges of a stream. The zero value has none.
 type Rough struct {
-	// Repeats are events that are sent again, byte for byte, some time later.
-	Repeats Outcome
-	// Late are events of devices that were offline: they are sent some time after
-	// they happened.
-	Late Outcome
-	// Renames.Every is how often each campaign, Canvas, step and variation is
-	// renamed; for Renames.For after that its name may be null or the old one.
-	// 0 means never.
+	Repeats Outcome // events that are sent again, byte for byte, some time later
+	Late    Outcome // events of devices that were offline, sent some time after they happened
 	Renames Renames
-	// Drift is the share of events with a field or a type that is new.
-	Drift Share
-	// Huge is the share of custom events of nearly 900 KB.
-	Huge Share
-	// Strange is the share of free objects with unusual, but legal keys and values.
-	Strange Share
+	Drift   Share // of events with a field or a type that is new
+	Huge    Share // of custom events of nearly 900 KB
+	Strange Share // of free objects with unusual, but legal keys and values
 }
 
-// Renames is how often things are renamed, and for how long that shows.
+// Renames is how often each thing is renamed (0: never), and for how long after that its
+// name may be null or the old one.
 type Renames struct{ Every, For Seconds }
 
 //go:embed builtin/*.yaml
@@ -137,7 +103,6 @@ func Builtin(name string) (*Scenario, error) {
 }
 
 // Load reads the scenario with a built-in name, or else the file at that path.
-// The error of a file names every mistake with its line.
 func Load(nameOrPath string) (*Scenario, error) {
 	if slices.Contains(Names(), nameOrPath) {
 		return Builtin(nameOrPath)
@@ -150,6 +115,27 @@ func Load(nameOrPath string) (*Scenario, error) {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
 	return Parse(nameOrPath, text)
+}
+
+//go:embed scenario.yaml.tmpl
+var yamlText string
+
+// YAML writes the whole scenario, every value with what it means and where it
+// comes from. Parse reads it back.
+func (s *Scenario) YAML() ([]byte, error) {
+	list := func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ", ") }
+	page, err := template.New("scenario").Funcs(template.FuncMap{"list": list}).Parse(yamlText)
+	if err != nil {
+		return nil, fmt.Errorf("scenario: %w", err)
+	}
+	var out bytes.Buffer
+	err = page.Execute(&out, struct {
+		*Scenario
+		Default       string
+		KnownStarts   []Start
+		KnownOutcomes []Known
+	}{s, Default, KnownStarts(), KnownOutcomes()})
+	return out.Bytes(), err
 }
 
 // Start is something that begins without a cause.
@@ -177,18 +163,9 @@ func KnownStarts() []Start {
 	}
 }
 
-// defaults is the scenario before any file was read.
+// defaults is what Default itself is based on.
 func defaults() *Scenario {
-	s := &Scenario{
-		Users:             10_000,
-		WithoutExternalID: 120_000,
-		Pace:              Pace(Whole),
-		Hours:             Hours{12, 7, 4, 3, 4, 9, 22, 40, 55, 62, 65, 70, 76, 72, 66, 66, 70, 78, 88, 97, 100, 90, 62, 30},
-		ConversionWindow:  3 * day,
-		Starts:            make(Starts),
-		Outcomes:          make(Outcomes),
-		Transforms:        make(map[string]fieldtransform.Transform),
-	}
+	s := &Scenario{Starts: make(Starts), Outcomes: make(Outcomes), Transforms: make(map[string]fieldtransform.Transform)}
 	for _, start := range KnownStarts() {
 		s.Starts[start.Name] = start.PerHour
 	}
@@ -196,4 +173,62 @@ func defaults() *Scenario {
 		s.Outcomes[known.Name] = known.Outcome
 	}
 	return s
+}
+
+// Outcome is how likely something follows from something else, and how long after it.
+// The Share is of those to whom the cause happened, and none of the outcomes before
+// this one that exclude it.
+type Outcome struct {
+	Share Share
+	After Span
+}
+
+// String writes the Outcome as YAML.
+func (o Outcome) String() string { return fmt.Sprintf("{share: %s, after: %s}", o.Share, o.After) }
+
+// Outcomes are all outcomes, by group and name, as in email.open.
+type Outcomes map[string]Outcome
+
+// Known is an outcome that the plot has, with the values of the scenario steady.
+type Known struct {
+	Name string
+	What string // in words
+	Outcome
+	Source       string // of the share; all times are assumptions
+	Group, Short string // the parts of Name
+}
+
+// Times in seconds.
+const (
+	mins = 60
+	hour = 60 * mins
+	day  = 24 * hour
+)
+
+// table has a row for each outcome as docs/mockbraze-rates.md has it. A star says
+// that the share is of the order of published averages.
+//
+//go:embed outcomes.txt
+var table string
+
+// KnownOutcomes lists every outcome, in the order in which they are written.
+func KnownOutcomes() (all []Known) {
+	for row := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(row, "| \n"), " | ")
+		k := Known{Name: strings.Trim(cells[0], "`"), What: cells[1], Source: "assumption"}
+		k.Group, k.Short, _ = strings.Cut(k.Name, ".")
+		share, average := strings.CutSuffix(cells[2], "*")
+		if average {
+			k.Source = "assumption, of the order of published industry averages; not checked against a source"
+		}
+		var err error
+		if k.Share, err = ParseShare(share); err == nil {
+			k.After, err = ParseSpan(cells[3])
+		}
+		if err != nil {
+			panic("outcomes.txt: " + row + err.Error())
+		}
+		all = append(all, k)
+	}
+	return all
 }

@@ -15,8 +15,7 @@ import (
 type action func(s *Stories, e *entry, d population.Draw) bool
 
 func actions() map[string]action {
-	const inbound = ".InboundReceive#stop"
-	all := map[string]action{
+	return map[string]action{
 		plot.Visit:                                (*Stories).visits,
 		plot.Newcomer:                             (*Stories).arrives,
 		plot.AtCanvas:                             (*Stories).entersCanvas,
@@ -46,10 +45,6 @@ func actions() map[string]action {
 		"agentconsole.AgentExecuted":                           (*Stories).isNew,
 		"users.canvas.costep.Send":                             (*Stories).isNew,
 	}
-	for _, family := range []string{"sms", "rcs", "whatsapp", "line"} {
-		all[plot.Messages+family+inbound] = (*Stories).closes
-	}
-	return all
 }
 
 // actionOf is the action of a node, nil for none.
@@ -59,6 +54,8 @@ func actionOf(n *plot.Node) action {
 	switch {
 	case act != nil:
 		return act
+	case strings.HasSuffix(n.Name, ".InboundReceive#stop"):
+		return (*Stories).closes
 	case n.Type >= 0 && strings.HasPrefix(event, plot.Messages) && strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity"):
 		return (*Stories).sends
 	case strings.HasPrefix(n.Name, plot.AtSend):
@@ -145,20 +142,16 @@ func (s *Stories) isSent(e *entry, _ population.Draw) bool {
 
 // closes unsubscribes the person from the entry's channel; false where that is so.
 func (s *Stories) closes(e *entry, _ population.Draw) bool {
-	if s.people.get(e.slot).isClosed(e.channel) {
-		return false
-	}
+	was := s.people.get(e.slot).isClosed(e.channel)
 	s.people.at(e.slot).closeChannel(e.channel)
-	return true
+	return !was
 }
 
 // opens subscribes the person again.
 func (s *Stories) opens(e *entry, _ population.Draw) bool {
-	if !s.people.get(e.slot).isClosed(e.channel) {
-		return false
-	}
+	was := s.people.get(e.slot).isClosed(e.channel)
 	s.people.at(e.slot).openChannel(e.channel)
-	return true
+	return was
 }
 
 // optsIn confirms a subscription to e-mail.
@@ -211,13 +204,11 @@ func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
 
 // uninstalls takes the app off the first device.
 func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
-	if s.people.get(e.slot).gone {
-		return false
-	}
 	one := s.people.at(e.slot)
+	was := one.gone
 	one.gone = true
 	one.closeChannel(pushChannel)
-	return true
+	return !was
 }
 
 // goes removes the person from the workspace; a new one takes the index.

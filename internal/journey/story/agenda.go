@@ -51,7 +51,7 @@ type entry struct {
 // agenda is a priority queue of entries: the earliest first, and of those of one
 // second the one that was added first.
 type agenda struct {
-	due  byInstant
+	due  []*entry // a heap
 	next uint64
 }
 
@@ -60,31 +60,28 @@ func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
 	kept := *e
-	heap.Push(&a.due, &kept)
+	heap.Push(a, &kept)
 }
 
 // take removes the earliest entry; there must be one.
-func (a *agenda) take() entry { return *heap.Pop(&a.due).(*entry) }
+func (a *agenda) take() entry { return *heap.Pop(a).(*entry) }
 
-// byInstant is a heap of entries.
-type byInstant []*entry
-
-func (h byInstant) Len() int      { return len(h) }
-func (h byInstant) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h byInstant) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].order < h[j].order
-}
+func (a *agenda) Len() int      { return len(a.due) }
+func (a *agenda) Swap(i, j int) { a.due[i], a.due[j] = a.due[j], a.due[i] }
 
 // Push implements heap.Interface.
-func (h *byInstant) Push(e any) { *h = append(*h, e.(*entry)) }
+func (a *agenda) Push(e any) { a.due = append(a.due, e.(*entry)) }
+
+func (a *agenda) Less(i, j int) bool {
+	return a.due[i].at < a.due[j].at || a.due[i].at == a.due[j].at && a.due[i].order < a.due[j].order
+}
 
 // Pop implements heap.Interface.
-func (h *byInstant) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
+func (a *agenda) Pop() any {
+	last := len(a.due) - 1
+	e := a.due[last]
+	a.due[last] = nil
+	a.due = a.due[:last]
 	return e
 }
 

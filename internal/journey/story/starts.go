@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -50,6 +51,9 @@ func (s *Stories) plan() {
 			s.addCampaign(scenario.Campaign{Channel: scenario.Channel(channel)}, 0)
 		}
 	}
+	for _, c := range s.running {
+		s.rates[c.node] = cmp.Or(s.rates[c.node], c.rate)
+	}
 	users := s.pop.Users()
 	s.shuffle = users*618/1000 + 1
 	for new(big.Int).GCD(nil, nil, big.NewInt(int64(s.shuffle)), big.NewInt(int64(users))).Cmp(big.NewInt(1)) != 0 {
@@ -60,6 +64,7 @@ func (s *Stories) plan() {
 func (s *Stories) addRate(r rate, perHour scenario.Count) {
 	r.perHour = uint64(perHour) * uint64(s.scenario.Pace)
 	s.starts = append(s.starts, r)
+	s.rates[r.node] = cmp.Or(s.rates[r.node], r)
 }
 
 func (s *Stories) addCampaign(c scenario.Campaign, n int) {
@@ -68,11 +73,11 @@ func (s *Stories) addCampaign(c scenario.Campaign, n int) {
 		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
 	}
 	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
-	if c.Every > 0 {
-		s.running = append(s.running, running{c, r, int64(c.Every / 60), int64(c.Over / 60)})
+	if c.Every == 0 {
+		s.addRate(r, c.PerHour)
 		return
 	}
-	s.addRate(r, c.PerHour)
+	s.running = append(s.running, running{c, r, int64(c.Every / 60), int64(c.Over / 60)})
 }
 
 // beginMinute adds the threads that begin in the next minute to the agenda.

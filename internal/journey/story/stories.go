@@ -24,10 +24,7 @@ import (
 type Config struct {
 	Glossary *schemas.Glossary
 	Seed     uint64
-	// Stream is the number of a run of one seed: in each, other things happen to
-	// the same people, and events have other ids.
-	Stream uint64
-	// Scenario says what happens, how often, and to how many people.
+	Stream   uint64 // in each, other things happen to the same people
 	Scenario *scenario.Scenario
 	// Types narrow what is sent, as path.Match patterns; none means all current
 	// ones. What happens stays the same, ids included. Retired types happen with
@@ -36,9 +33,8 @@ type Config struct {
 	Retired bool
 }
 
-// Stories makes the events of a workspace, in order, without an end. Ids of events
-// that belong together agree. The size of the agenda, which has what is to come,
-// depends on the scenario and not on the length of the run. Stories are not for
+// Stories makes the events of a workspace, in order, without an end. The size of the
+// agenda depends on the scenario and not on the length of the run. Stories are not for
 // concurrent use.
 type Stories struct {
 	scenario *scenario.Scenario
@@ -53,7 +49,8 @@ type Stories struct {
 	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
 	running   []running
 	starts    []rate
-	shuffle   uint64 // a step that visits every user once
+	rates     map[int16]rate // the first that begins at each node
+	shuffle   uint64         // a step that visits every user once
 	hourMax   int
 	hourSum   int
 	offsets   []int
@@ -75,8 +72,7 @@ type Stories struct {
 	event journey.StoryEvent
 }
 
-// New makes Stories. It fails for a pattern that fits no event type, and for a
-// scenario that lacks outcomes.
+// New makes Stories.
 func New(cfg Config) (*Stories, error) {
 	names, err := journey.Select(cfg.Glossary, cfg.Types, cfg.Retired)
 	if err != nil {
@@ -90,6 +86,7 @@ func New(cfg Config) (*Stories, error) {
 		begin:    journey.Reference().Unix(),
 		people:   make(people),
 		firsts:   make(map[firstKey]uint16),
+		rates:    make(map[int16]rate),
 		offsets:  pop.Offsets(),
 		channels: population.Channels(),
 	}
@@ -223,8 +220,7 @@ type firstKey struct {
 	wording  uint8
 }
 
-// isFirst says whether it is the first event of a type about this wording of a
-// message to the person, and records it.
+// isFirst says whether the person had no such event about this wording before.
 func (s *Stories) isFirst(e *entry, typ int16) bool {
 	key := firstKey{slot: e.slot, campaign: e.campaign, typ: typ, canvas: e.canvas, step: e.step, wording: e.wording}
 	if e.campaign >= 0 {
@@ -274,7 +270,7 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	}
 	inWindow := e.sent > 0 && e.at+int64(edge.After.Max)-e.sent <= int64(s.scenario.ConversionWindow)
 	switch edge.Only {
-	case plot.ControlOfCampaign:
+	case plot.ControlOfCampaign, plot.FirstOfCampaign:
 		return e.campaign >= 0
 	case plot.ControlOfCanvas:
 		return e.canvas >= 0
@@ -286,8 +282,6 @@ func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 		return e.step != waitStep
 	case plot.AtFirstMessage:
 		return e.step == firstMessage
-	case plot.FirstOfCampaign:
-		return e.campaign >= 0
 	default:
 		return true
 	}
@@ -350,7 +344,10 @@ func (s *Stories) nextTurn(at int64) {
 	}
 	root := s.graph.Nodes[path[0]]
 	platforms := s.graph.PathPlatforms(path)
-	r := s.rateOf(path[0])
+	r, ok := s.rates[path[0]]
+	if !ok {
+		r.campaign = -1
+	}
 	d := s.draw.With(keyTurn).With(s.made).With(uint64(at))
 	for try := range uint64(turnTries) {
 		slot := uint32(d.With(try).Bits() % s.pop.Users())
@@ -377,21 +374,6 @@ func (s *Stories) ready(e *entry, root string) bool {
 	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
 }
 
-// rateOf finds what begins at a node.
-func (s *Stories) rateOf(node int16) rate {
-	for i := range s.starts {
-		if s.starts[i].node == node {
-			return s.starts[i]
-		}
-	}
-	for i := range s.running {
-		if s.running[i].node == node {
-			return s.running[i].rate
-		}
-	}
-	return rate{node: node, campaign: -1}
-}
-
 // append appends the event of an entry and says what type it is.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
 	n, t := &s.graph.Nodes[e.node], &s.event
@@ -415,9 +397,8 @@ func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) 
 	return s.writer.Append(dst, t)
 }
 
-// offline says whether the device was offline when the entry happened, and adds
-// its event to the agenda for when it is online again. All events of the device in
-// that hour come at the same time.
+// offline says whether the device was offline when the entry happened, as it then is
+// for an hour, and adds its event to the agenda for when it is online again.
 func (s *Stories) offline(e *entry) bool {
 	late := s.scenario.Rough.Late
 	if late.Share == 0 {

@@ -25,27 +25,22 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// requireAlphabetical looks at the members of an event and of the objects in it,
-// apart from the free ones.
+// requireAlphabetical encodes an event again, and the objects in it apart from the free
+// ones: package json sorts the members.
 func requireAlphabetical(t testing.TB, object []byte) {
 	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(object))
-	_, err := dec.Token()
-	last := ""
-	for err == nil && dec.More() {
-		var key json.Token
-		var value json.RawMessage
-		if key, err = dec.Token(); err == nil {
-			err = dec.Decode(&value)
-		}
-		if fmt.Sprint(key) <= last {
-			t.Fatalf("%q stands behind %q: %s", key, last, object)
-		}
-		if last = fmt.Sprint(key); last == "user" || last == "properties" {
-			requireAlphabetical(t, value)
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(object, &members))
+	var sorted bytes.Buffer
+	encoder := json.NewEncoder(&sorted)
+	encoder.SetEscapeHTML(false)
+	require.NoError(t, encoder.Encode(members))
+	require.Equal(t, string(object)+"\n", sorted.String())
+	for _, name := range []string{"user", "properties"} {
+		if inner := members[name]; len(inner) > 0 && inner[0] == '{' {
+			requireAlphabetical(t, inner)
 		}
 	}
-	require.NoError(t, err)
 }
 
 var soak = flag.Bool("soak", false, "streams ten times as long")
@@ -170,15 +165,7 @@ func BenchmarkStories(b *testing.B) {
 	}
 }
 
-const smooth = "users: 1000\nrough_edges: {repeats: 0%, late: 0%, strange: 0%, huge: 0%, renames: {every: 0, for: 0}"
-
 func TestRepeatsAreTheSameBytesLater(t *testing.T) {
-	ids := make(map[string]bool)
-	for e := range first(t, 3_000, stories(t, 1, parsed(t, smooth+"}"))) {
-		require.False(t, ids[e.ID], "a smooth stream repeats %s", e.ID)
-		ids[e.ID] = true
-	}
-
 	s := stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
 	text, when := make(map[string]string), make(map[string]time.Time)
 	repeats := 0
@@ -393,17 +380,6 @@ func TestTheAgendaStaysBounded(t *testing.T) {
 	require.Less(t, most(16), week+week/2, "what is to come grows")
 }
 
-func TestRareTypesHappenWithoutStarts(t *testing.T) {
-	starts := "starts: {"
-	for _, start := range scenario.KnownStarts() {
-		starts += start.Name + ": 0, "
-	}
-	s := stories(t, 1, parsed(t, starts+"}\ncampaigns: []\npace: 0%"), "users.UserOrphan")
-	_, typ, at := s.Next(nil)
-	require.Equal(t, "users.UserOrphan", typ)
-	require.Less(t, at.Sub(journey.Reference()), 120*24*time.Hour)
-}
-
 func TestNewFails(t *testing.T) {
 	require.Equal(t, population.Push, population.Channels()[pushChannel])
 	_, err := New(Config{Glossary: journeytest.Glossary(t), Types: []string{"nope"}})
@@ -417,18 +393,15 @@ func TestHoursMatter(t *testing.T) {
 	s := parsed(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
 		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
-	sends, zones := 0, make(map[string]*time.Location)
+	sends := 0
 	for e := range during(t, 27*time.Hour, stories(t, 7, s, plot.Custom, plot.Messages+"pushnotification.Send", plot.Messages+"sms.Send")) {
 		zone := e.Text("timezone")
 		if zone == "" {
 			continue
 		}
-		if zones[zone] == nil {
-			var err error
-			zones[zone], err = time.LoadLocation(zone)
-			require.NoError(t, err)
-		}
-		hour := time.Unix(e.Time, 0).In(zones[zone]).Hour()
+		where, err := time.LoadLocation(zone)
+		require.NoError(t, err)
+		hour := time.Unix(e.Time, 0).In(where).Hour()
 		if e.Type == plot.Custom {
 			visits[hour]++
 			continue
