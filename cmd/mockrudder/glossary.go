@@ -183,16 +183,15 @@ func glossaryDiff() *cobra.Command {
 		Use:   "diff FILE|DIR",
 		Short: "Show how what Braze publishes differs from the glossary",
 		Long: "diff reads pages of Braze's documentation (Markdown; of each event the tab of the Custom HTTP\n" +
-			"connector, in any language), samples of that connector (JSON, one event a file), and Avro files\n" +
-			"of the storage exports, a file or all in a directory, and lists event types and fields that\n" +
-			"were added, changed or removed. Avro files count only for types without another source, and\n" +
-			"are a cross-check for the others. Contradictions between sources are shown.\n\n" +
+			"connector, in any language) and samples of that connector (JSON, one event a file), a file or\n" +
+			"all in a directory, and lists event types and fields that were added, changed or removed.\n" +
+			"Contradictions between sources are shown.\n\n" +
 			"Exit code: 0 the same, 2 different, 1 something could not be read.",
 		Example: "  git clone --depth 1 https://github.com/braze-inc/braze-docs && mockrudder glossary diff braze-docs/_docs\n" +
 			"  mockrudder glossary diff --format json sample-data",
 		Args: cobra.ExactArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
-		sources, err := refresh.Read(args[0], g)
+		sources, err := refresh.Read(args[0])
 		if err != nil {
 			return err
 		}
@@ -223,7 +222,7 @@ func glossaryRefresh() *cobra.Command {
 		Example: "  mockrudder glossary refresh braze-docs/_docs --out glossary.json --schema-version 13 --date 2026-12-02",
 		Args:    cobra.ExactArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
-		sources, err := refresh.Read(args[0], g)
+		sources, err := refresh.Read(args[0])
 		if err != nil {
 			return err
 		}

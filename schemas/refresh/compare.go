@@ -64,165 +64,189 @@ type Note struct {
 	Text      string `json:"text"`
 }
 
-// merged is what all sources say of one event type together.
-type merged struct {
-	kind   Kind // Avro: no other source speaks of the type
-	where  string
-	fields map[place]*finding
-}
-
-// finding is what all sources say of one field.
-type finding struct {
-	fact
-	kind     Kind // that the type is from
-	where    string
-	disputed bool // the sources contradict each other over the type
+// Options are for Refresh.
+type Options struct {
+	// SchemaVersion and Date are those of the sources, which do not contain them; zero
+	// keeps those of the glossary.
+	SchemaVersion int
+	Date          string
 }
 
 // Compare holds the sources against a glossary.
 func Compare(g *schemas.Glossary, s *Sources) *Report {
-	r, _ := compare(g, s)
+	_, r := s.apply(g, "")
+	r.Undecided = []Note{}
 	return r
 }
 
-func compare(g *schemas.Glossary, s *Sources) (*Report, map[string]*merged) {
-	r := &Report{
-		Glossary: g.Version(), Files: s.Files, Types: len(s.types),
-		Differences: []Difference{}, Contradictions: []Note{}, Unread: append([]Note{}, s.unread...), Undecided: []Note{},
+// Refresh makes a new glossary of an old one and the sources. What the sources do
+// not mention is kept. A flag of personal data is never removed. The report is that of
+// Compare, with what could not be decided. The new glossary has passed the checks of
+// Parse.
+func Refresh(g *schemas.Glossary, s *Sources, o Options) (*schemas.Glossary, *Report, error) {
+	since := fmt.Sprintf("after v%d", g.SchemaVersion)
+	if o.SchemaVersion > 0 {
+		since = fmt.Sprintf("v%d", o.SchemaVersion)
 	}
-	all := make(map[string]*merged)
+	next, r := s.apply(g, since)
+	next.SchemaVersion, next.Date = cmp.Or(o.SchemaVersion, g.SchemaVersion), cmp.Or(o.Date, g.Date)
+	raw, err := next.Encode()
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err = schemas.Parse(raw)
+	return next, r, err
+}
+
+// applying is one event type of the sources on its way into a glossary.
+type applying struct {
+	*Report
+	glossary  *schemas.Glossary
+	since     string // which version brings what is new
+	eventType string
+}
+
+// apply returns a copy of the glossary with all that the sources say.
+func (s *Sources) apply(g *schemas.Glossary, since string) (*schemas.Glossary, *Report) {
+	next := *g
+	next.Events = slices.Clone(g.Events)
+	r := &Report{
+		Glossary: g.Version(), Files: s.Files, Types: len(s.types), Differences: []Difference{}, Undecided: []Note{},
+		Contradictions: append([]Note{}, s.contradictions...), Unread: append([]Note{}, s.unread...),
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.types)) {
-		m := r.merge(name, s.types[name])
-		all[name] = m
-		if e, known := g.Event(name); known {
-			r.event(e, m)
-		} else {
-			r.Differences = append(r.Differences, Difference{Change: TypeAdded, EventType: name, Source: m.where,
-				After: fmt.Sprintf("%d fields", len(m.fields))})
-		}
+		a := applying{r, &next, since, name}
+		a.event(s.types[name])
 	}
 	// A folder with a few pages says nothing about other types; one with most types
 	// is taken for complete.
-	if current := g.Current(); 2*len(all) > len(current) {
+	if current := g.Current(); 2*len(s.types) > len(current) {
 		for _, name := range current {
-			if all[name] == nil {
-				r.Differences = append(r.Differences, Difference{Change: TypeGone, EventType: name})
+			if s.types[name] == nil {
+				a := applying{Report: r, eventType: name}
+				a.gone(TypeGone, "", "", "")
 			}
 		}
 	}
 	slices.SortStableFunc(r.Differences, func(a, b Difference) int {
 		return cmp.Or(strings.Compare(a.EventType, b.EventType), strings.Compare(a.Field, b.Field))
 	})
+	for _, notes := range [][]Note{r.Contradictions, r.Undecided} {
+		slices.SortStableFunc(notes, func(a, b Note) int {
+			return cmp.Or(strings.Compare(a.EventType, b.EventType), strings.Compare(a.Field, b.Field))
+		})
+	}
 	r.Same = len(r.Differences)+len(r.Contradictions)+len(r.Unread) == 0
-	return r, all
+	return &next, r
 }
 
-// merge combines the claims about one event type. Avro counts only where there is no
-// other source for the type; else it is compared with the others.
-func (r *Report) merge(eventType string, claims []claim) *merged {
-	rank := func(c claim) int { return slices.Index([]Kind{Page, Sample, Avro}, c.kind) }
-	slices.SortStableFunc(claims, func(a, b claim) int { return rank(a) - rank(b) })
-	m := &merged{kind: claims[0].kind, where: claims[0].where, fields: make(map[place]*finding)}
-	for _, c := range claims {
-		for _, at := range slices.SortedFunc(maps.Keys(c.fields), byPlace) {
-			said := c.fields[at]
-			have := m.fields[at]
-			switch {
-			case have != nil:
-				r.add(eventType, at, have, said, c)
-			case c.kind != Avro || m.kind == Avro:
-				m.fields[at] = &finding{fact: said, kind: c.kind, where: c.where}
+func (a *applying) differs(change Change, field, before, after, source string) {
+	a.Differences = append(a.Differences, Difference{change, a.eventType, field, before, after, source})
+}
+
+func (a *applying) undecided(field, text string) {
+	a.Undecided = append(a.Undecided, Note{EventType: a.eventType, Field: field, Text: text})
+}
+
+func (a *applying) gone(change Change, field, before, source string) {
+	a.differs(change, field, before, "", source)
+	a.undecided(field, "not in the sources any more; kept, because Braze takes nothing away without saying so")
+}
+
+func (a *applying) event(from *source) {
+	e, known := a.glossary.Event(a.eventType)
+	since := a.since
+	if !known {
+		a.differs(TypeAdded, "", "", fmt.Sprintf("%d fields", len(from.fields)), from.where)
+		a.glossary.Events = append(a.glossary.Events, schemas.EventType{Name: a.eventType, Family: familyOf(a.eventType), Since: a.since})
+		e = &a.glossary.Events[len(a.glossary.Events)-1]
+		since = "" // that of the type
+	}
+	e.User, e.Properties = slices.Clone(e.User), slices.Clone(e.Properties)
+	for section, list := range map[string]*[]schemas.Field{user: &e.User, properties: &e.Properties} {
+		for i := range *list {
+			f := &(*list)[i]
+			at := section + "." + f.Name
+			if said := from.fields[at]; said != nil {
+				a.change(at, f, said)
+			} else if f.Type != "object" { // pages do not have the free objects
+				a.gone(FieldGone, at, f.Type, from.where)
+			}
+		}
+		for _, at := range slices.Sorted(maps.Keys(from.fields)) {
+			if name, here := strings.CutPrefix(at, section+"."); here {
+				if _, have := schemas.FieldNamed(*list, name); !have {
+					a.add(list, at, since, known, from.fields[at])
+				}
 			}
 		}
 	}
-	return m
 }
 
-// add compares the claim of another source about a field with what is known.
-func (r *Report) add(eventType string, at place, have *finding, said fact, by claim) {
-	against := func(what, one, other string) {
-		r.Contradictions = append(r.Contradictions, Note{EventType: eventType, Field: at.String(), Source: have.where + ", " + by.where,
-			Text: fmt.Sprintf("%s: %s in the first, %s in the second", what, one, other)})
+// change applies what the sources say to a field that the glossary has.
+func (a *applying) change(at string, have *schemas.Field, f *fact) {
+	switch {
+	case f.disputed:
+		a.undecided(at, "sources contradict each other; see the contradictions")
+	case !f.fits(have.Type):
+		a.differs(TypeChanged, at, have.Type, f.Type, f.where)
+		have.Type = f.Type
 	}
-	if !agrees(have.typ, have.kind, said.typ, by.kind) {
-		against("type", have.typ, said.typ)
-		have.disputed = have.disputed || by.kind != Avro
+	if f.said && !f.disputed && f.Required != have.Required {
+		a.differs(RequiredChanged, at, presence(have.Required), presence(f.Required), f.where)
+		have.Required = f.Required
 	}
-	if by.kind != Avro && (have.typ == "" || have.typ == "integer" && said.typ == "number" && have.kind == Sample) {
-		have.typ, have.kind = said.typ, by.kind
-	}
-	// Storage schemas require other fields than HTTP does.
-	if by.kind != Avro || have.kind == Avro {
-		if have.required != unsaid && said.required != unsaid && have.required != said.required {
-			against("required", have.required.String(), said.required.String())
-			have.required = unsaid
-		} else if have.required == unsaid {
-			have.required = said.required
-		}
-	}
-	if have.pii != unsaid && said.pii != unsaid && have.pii != said.pii {
-		against("[PII]", have.pii.String(), said.pii.String())
-		have.pii = yes
-	} else if have.pii == unsaid {
-		have.pii = said.pii
+	switch {
+	case f.PII && !have.PII:
+		a.differs(PIIAdded, at, "not flagged", "[PII]", f.where)
+		have.PII = true
+	case f.said && !f.PII && have.PII:
+		a.differs(PIIGone, at, "[PII]", "not flagged", f.where)
+		a.undecided(at, "no longer flagged as personal data; the flag is kept")
 	}
 }
 
-func (a answer) String() string { return [...]string{"not said", "no", "yes"}[a] }
-
-// agrees says whether two sources can mean the same type. An integer in a sample may
-// be the value of a number; an unknown type agrees with all.
-func agrees(a string, aKind Kind, b string, bKind Kind) bool {
-	return a == b || a == "" || b == "" ||
-		a == "integer" && aKind == Sample && b == "number" || b == "integer" && bKind == Sample && a == "number"
+// add adds a new field, in its place in the alphabet, where its type is known.
+func (a *applying) add(list *[]schemas.Field, at, since string, known bool, f *fact) {
+	if known {
+		a.differs(FieldAdded, at, "", f.describe(), f.where)
+	}
+	if f.Type == "" || f.disputed {
+		a.undecided(at, "the type is not known, or sources contradict each other; not added")
+		return
+	}
+	added := f.Field
+	added.Since = since
+	_, named := schemas.FieldNamed(a.glossary.Names, f.Name)
+	if named {
+		added.Description = ""
+	}
+	if !f.said {
+		a.undecided(at, "whether it is required is not said; taken for optional")
+	}
+	if f.Type == "integer" && f.sample {
+		a.undecided(at, "a sample has a whole number; taken for integer, could be number")
+	}
+	if !f.said && !named && slices.Contains([]string{"string", "array<string>", "object"}, f.Type) {
+		added.Personal = true
+		a.undecided(at, "whether it is personal data is not said; taken for personal data")
+	}
+	i, _ := slices.BinarySearchFunc(*list, f.Name, func(f schemas.Field, name string) int { return strings.Compare(f.Name, name) })
+	*list = slices.Insert(*list, i, added)
 }
 
-// fits says whether a field's type in the glossary is what the sources say.
-func (f *finding) fits(typ string) bool {
-	if f.kind == Sample {
-		return f.typ == typ || f.typ == "" || f.typ == "integer" && typ == "number"
-	}
-	return f.typ == typ || f.typ == ""
-}
-
-func byPlace(a, b place) int { return strings.Compare(a.String(), b.String()) }
-
-// event compares one event type.
-func (r *Report) event(e *schemas.EventType, m *merged) {
-	differ := func(change Change, at place, before, after, source string) {
-		r.Differences = append(r.Differences, Difference{change, e.Name, at.String(), before, after, source})
-	}
-	known := make(map[place]*schemas.Field)
-	for section, fields := range map[string][]schemas.Field{user: e.User, properties: e.Properties} {
-		for i := range fields {
-			known[place{section, fields[i].Name}] = &fields[i]
+// familyOf goes by the first words of a name, as Braze's pages do.
+func familyOf(name string) string {
+	for _, of := range [...]struct{ prefix, family string }{
+		{"agentconsole.", "agent"}, {"contentoptimizer.", "optimizer"}, {"users.behaviors.", "behavior"},
+		{"users.messages.", "message"}, {"users.campaigns.", "message"}, {"users.canvas", "message"}, {"users.", "user"},
+	} {
+		if strings.HasPrefix(name, of.prefix) {
+			return of.family
 		}
 	}
-	for at, f := range m.fields {
-		have := known[at]
-		if have == nil {
-			differ(FieldAdded, at, "", f.describe(), f.where)
-			continue
-		}
-		if !f.fits(have.Type) && !f.disputed {
-			differ(TypeChanged, at, have.Type, f.typ, f.where)
-		}
-		if f.required != unsaid && f.required != answerOf(have.Required) && m.kind != Avro {
-			differ(RequiredChanged, at, presence(have.Required), presence(f.required == yes), f.where)
-		}
-		switch {
-		case f.pii == yes && !have.PII:
-			differ(PIIAdded, at, "not flagged", "[PII]", f.where)
-		case f.pii == no && have.PII:
-			differ(PIIGone, at, "[PII]", "not flagged", f.where)
-		}
-	}
-	for at, have := range known {
-		// Neither pages nor storage have the free objects.
-		if m.fields[at] == nil && have.Type != "object" {
-			differ(FieldGone, at, have.Type, "", m.where)
-		}
-	}
+	first, _, _ := strings.Cut(name, ".")
+	return first
 }
 
 func presence(required bool) string {
@@ -233,50 +257,47 @@ func presence(required bool) string {
 }
 
 // describe summarizes a new field.
-func (f *finding) describe() string {
-	words := []string{cmp.Or(f.typ, "type not said")}
-	if f.required != unsaid && f.kind != Avro {
-		words = append(words, presence(f.required == yes))
+func (f *fact) describe() string {
+	text := cmp.Or(f.Type, "type not said")
+	if f.said {
+		text += ", " + presence(f.Required)
 	}
-	if f.pii == yes {
-		words = append(words, "[PII]")
+	if f.PII {
+		text += ", [PII]"
 	}
-	return strings.Join(words, ", ")
+	return text
 }
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(to io.Writer) error {
 	var out strings.Builder
-	for _, d := range r.Differences {
-		fmt.Fprintf(&out, "%-16s %s", strings.ReplaceAll(string(d.Change), "_", " "), d.EventType)
-		if d.Field != "" {
-			out.WriteString(" " + d.Field)
+	line := func(title, about, text, source string) {
+		fmt.Fprintf(&out, "%-16s %s", title, strings.TrimSpace(about))
+		if text != "" {
+			out.WriteString(": " + text)
 		}
-		switch {
-		case d.Before != "" && d.After != "":
-			fmt.Fprintf(&out, ": %s -> %s", d.Before, d.After)
-		case d.Before+d.After != "":
-			fmt.Fprintf(&out, ": %s", d.Before+d.After)
-		}
-		if d.Source != "" {
-			fmt.Fprintf(&out, "  (%s)", d.Source)
+		if source != "" {
+			out.WriteString("  (" + source + ")")
 		}
 		out.WriteByte('\n')
+	}
+	for _, d := range r.Differences {
+		text := d.Before + d.After
+		if d.Before != "" && d.After != "" {
+			text = d.Before + " -> " + d.After
+		}
+		line(strings.ReplaceAll(string(d.Change), "_", " "), d.EventType+" "+d.Field, text, d.Source)
 	}
 	for _, list := range []struct {
 		title string
 		notes []Note
 	}{{"contradiction", r.Contradictions}, {"unread", r.Unread}, {"undecided", r.Undecided}} {
 		for _, n := range list.notes {
-			fmt.Fprintf(&out, "%-16s %s: %s", list.title, strings.TrimSpace(n.EventType+" "+n.Field), n.Text)
-			if n.Source != "" {
-				fmt.Fprintf(&out, "  (%s)", n.Source)
-			}
-			out.WriteByte('\n')
+			line(list.title, n.EventType+" "+n.Field, n.Text, n.Source)
 		}
 	}
-	fmt.Fprintf(&out, "%s from %s; %s in %s, %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,
-		count(r.Types, "event type"), count(r.Files[Page], "page"), count(r.Files[Sample], "sample"), count(r.Files[Avro], "Avro file"))
+	fmt.Fprintf(&out, "%s from %s; %s in %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,
+		count(r.Types, "event type"), count(r.Files[Page], "page"), count(r.Files[Sample], "sample"))
 	_, err := io.WriteString(to, out.String())
 	return err
 }

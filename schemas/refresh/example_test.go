@@ -23,13 +23,13 @@ func Example() {
 		return
 	}
 	g := must(schemas.Load())
-	sources, err := refresh.Read(dir, g)
+	sources, err := refresh.Read(dir)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	report := refresh.Compare(g, sources)
-	fmt.Println("the same:", report.Same, report.Files[refresh.Page] == 1, report.Files[refresh.Sample]+report.Files[refresh.Avro])
+	fmt.Println("the same:", report.Same, report.Files[refresh.Page] == 1, report.Files[refresh.Sample])
 	for _, d := range report.Differences {
 		fmt.Println(d.Change == refresh.TypeAdded, d.EventType, d.After, d.Source)
 	}
@@ -47,7 +47,7 @@ func Example() {
 	// true users.messages.fax.Send 2 fields fax.md:3
 	// schema version 13 (2026-12-02), 103 current event types undecided: 0
 	// type added       users.messages.fax.Send: 2 fields  (fax.md:3)
-	// 1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples, 0 Avro files
+	// 1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples
 }
 
 // must is for examples: a program handles the error.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hamba/avro/v2"
-	"github.com/hamba/avro/v2/ocf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -80,36 +78,6 @@ func sample(t testing.TB, e schemas.EventType) string {
 	return string(raw)
 }
 
-// container renders an event type as an empty object container file, flat.
-func container(t testing.TB, e schemas.EventType) string {
-	t.Helper()
-	types := map[string]any{
-		"string": "string", "integer": "long", "number": "double", "boolean": "boolean",
-		"array<string>": map[string]any{"type": "array", "items": []any{"null", "string"}},
-	}
-	fields := []any{map[string]any{"name": "id", "type": "string"}, map[string]any{"name": "time", "type": "int"}}
-	for _, f := range slices.Concat(e.User, e.Properties) {
-		typ, doc := types[f.Type], "What it is"
-		if f.Type == "object" {
-			f.Name, typ = "properties", "string"
-		}
-		if !f.Required {
-			typ = []any{"null", typ}
-		}
-		if f.PII {
-			doc = "[PII] " + doc
-		}
-		fields = append(fields, map[string]any{"name": f.Name, "type": typ, "doc": doc})
-	}
-	schema, err := json.Marshal(map[string]any{"type": "record", "name": "com.braze.currents." + e.Name, "fields": fields})
-	require.NoError(t, err)
-	var out bytes.Buffer
-	enc, err := ocf.NewEncoder(string(schema), &out, ocf.WithSchemaMarshaler(ocf.FullSchemaMarshaler), ocf.WithEncoderSchemaCache(&avro.SchemaCache{}))
-	require.NoError(t, err)
-	require.NoError(t, enc.Close())
-	return out.String()
-}
-
 // current are the events of a glossary that Braze still shows.
 func current(g *schemas.Glossary) (list []schemas.EventType) {
 	for _, e := range g.Events {
@@ -120,33 +88,24 @@ func current(g *schemas.Glossary) (list []schemas.EventType) {
 	return list
 }
 
-// render writes event types as sources of some kinds, each in a folder of its kind.
-func render(t testing.TB, events []schemas.EventType, kinds ...refresh.Kind) (dir string) {
+// render writes event types as pages and as samples, each in a folder of its kind.
+func render(t testing.TB, events []schemas.EventType) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	half := len(events) / 2
-	if slices.Contains(kinds, refresh.Page) {
-		write(t, dir, "page/event_glossary/message_events.md", page("Custom HTTP Connector", events[:half]...))
-		write(t, dir, "page/event_glossary/behavior_events.md", page("Connecteur HTTP personnalisé", events[half:]...))
-		write(t, dir, "page/README.md", "# Nothing of interest\n```json\n{\"a\": 1}\n```\n")
-	}
+	write(t, dir, "page/event_glossary/message_events.md", page("Custom HTTP Connector", events[:half]...))
+	write(t, dir, "page/event_glossary/behavior_events.md", page("Connecteur HTTP personnalisé", events[half:]...))
+	write(t, dir, "page/README.md", "# Nothing of interest\n```json\n{\"a\": 1}\n```\n")
+	write(t, dir, "sample/package.json", `{"name": "samples"}`)
 	for _, e := range events {
-		if slices.Contains(kinds, refresh.Sample) {
-			write(t, dir, "sample/Custom HTTP/"+e.Family+"/"+e.Name+".json", sample(t, e))
-		}
-		if slices.Contains(kinds, refresh.Avro) {
-			write(t, dir, "avro/sample-data/"+e.Name+".avro", container(t, e))
-		}
-	}
-	if slices.Contains(kinds, refresh.Sample) {
-		write(t, dir, "sample/package.json", `{"name": "samples"}`)
+		write(t, dir, "sample/Custom HTTP/"+e.Family+"/"+e.Name+".json", sample(t, e))
 	}
 	return dir
 }
 
-func read(t testing.TB, g *schemas.Glossary, dir string) *refresh.Sources {
+func read(t testing.TB, dir string) *refresh.Sources {
 	t.Helper()
-	s, err := refresh.Read(dir, g)
+	s, err := refresh.Read(dir)
 	require.NoError(t, err)
 	return s
 }
@@ -164,10 +123,9 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 	g := load(t)
 	want, err := g.Encode()
 	require.NoError(t, err)
-	kinds := []refresh.Kind{refresh.Page, refresh.Sample, refresh.Avro}
-	dir := render(t, current(g), kinds...)
-	for _, kind := range kinds {
-		s := read(t, g, filepath.Join(dir, string(kind)))
+	dir := render(t, current(g))
+	for _, kind := range []refresh.Kind{refresh.Page, refresh.Sample} {
+		s := read(t, filepath.Join(dir, string(kind)))
 		require.Len(t, s.Files, 1)
 		r := refresh.Compare(g, s)
 		require.True(t, r.Same, "%s: %v %v %v", kind, r.Differences, r.Contradictions, r.Unread)
@@ -179,9 +137,9 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(got), kind)
 	}
-	r := refresh.Compare(g, read(t, g, dir))
+	r := refresh.Compare(g, read(t, dir))
 	require.True(t, r.Same, "all kinds together: %v %v", r.Differences, r.Contradictions)
-	require.Equal(t, map[refresh.Kind]int{refresh.Page: 2, refresh.Sample: 102, refresh.Avro: 102}, r.Files)
+	require.Equal(t, map[refresh.Kind]int{refresh.Page: 2, refresh.Sample: 102}, r.Files)
 }
 
 // changed is the glossary with one added type, one added field, one changed type
@@ -212,32 +170,25 @@ func TestDifferencesAreNamed(t *testing.T) {
 		"type_added users.messages.fax.Send  >4 fields",
 		"pii_added users.messages.sms.Send properties.category not flagged>[PII]",
 	}
-	dir := render(t, changed(t), refresh.Page, refresh.Sample, refresh.Avro)
-	require.Equal(t, four, differences(refresh.Compare(g, read(t, g, dir+"/page"))))
-	for i, without := range []string{" >string, optional", ""} { // neither samples nor storage say what HTTP requires
-		kind := []refresh.Kind{refresh.Avro, refresh.Sample}[i]
-		got := differences(refresh.Compare(g, read(t, g, filepath.Join(dir, string(kind)))))
-		want := slices.Clone(four)
-		want[0] = "field_added users.behaviors.Purchase properties.voucher >string"
-		if without == "" {
-			want = want[:3] // samples do not say what is personal
-		}
-		require.Equal(t, want, got, kind)
-	}
+	dir := render(t, changed(t))
+	require.Equal(t, four, differences(refresh.Compare(g, read(t, dir+"/page"))))
+	want := slices.Clone(four[:3]) // samples do not say what is required, and what is personal
+	want[0] = "field_added users.behaviors.Purchase properties.voucher >string"
+	require.Equal(t, want, differences(refresh.Compare(g, read(t, dir+"/sample"))))
 	few := t.TempDir()
 	for _, e := range changed(t) {
 		if slices.Contains([]string{"users.behaviors.Purchase", "users.messages.email.Open", "users.messages.fax.Send", "users.messages.sms.Send"}, e.Name) {
 			write(t, few, e.Name+".md", page("Custom HTTP Connector", e))
 		}
 	}
-	require.Equal(t, four, differences(refresh.Compare(g, read(t, g, few))), "a folder with four pages says nothing of other types")
+	require.Equal(t, four, differences(refresh.Compare(g, read(t, few))), "a folder with four pages says nothing of other types")
 }
 
 // A refreshed glossary holds what is new, and steers what is made of it.
 func TestRefresh(t *testing.T) {
 	g := load(t)
-	dir := render(t, changed(t), refresh.Page, refresh.Sample, refresh.Avro)
-	next, r, err := refresh.Refresh(g, read(t, g, dir+"/page"), refresh.Options{SchemaVersion: 13, Date: "2026-12-02"})
+	dir := render(t, changed(t))
+	next, r, err := refresh.Refresh(g, read(t, dir+"/page"), refresh.Options{SchemaVersion: 13, Date: "2026-12-02"})
 	require.NoError(t, err)
 	require.Empty(t, r.Undecided)
 	require.Equal(t, "schema version 13 (2026-12-02), 103 current event types", next.Version())
@@ -256,29 +207,21 @@ func TestRefresh(t *testing.T) {
 	newsfeed, ok := next.Event("users.messages.newsfeedcard.Click")
 	require.True(t, ok, "what the sources do not speak of stays")
 	require.Equal(t, "2024-10", newsfeed.Retired)
-	require.Empty(t, refresh.Compare(next, read(t, next, dir+"/page")).Differences)
+	require.Empty(t, refresh.Compare(next, read(t, dir+"/page")).Differences)
 	v, err := next.Validator()
 	require.NoError(t, err)
 	verdict := v.Event([]byte(`{"event_type":"users.messages.fax.Send","id":"i","time":1,"user":{"user_id":"u"},"properties":{"pages":"two"}}`))
 	require.Len(t, verdict.Errors, 1)
 	require.Empty(t, verdict.Drift)
 
-	next, r, err = refresh.Refresh(g, read(t, g, dir+"/sample"), refresh.Options{})
+	next, r, err = refresh.Refresh(g, read(t, dir+"/sample"), refresh.Options{})
 	require.NoError(t, err)
 	purchase, _ := next.Event("users.behaviors.Purchase")
 	voucher, ok := schemas.FieldNamed(purchase.Properties, "voucher")
 	require.True(t, ok)
 	require.True(t, voucher.Personal && voucher.Since == "after v12", "text may be personal unless a source says otherwise")
 	require.Len(t, r.Undecided, 8, "%v", r.Undecided)
-
-	next, r, err = refresh.Refresh(g, read(t, g, dir+"/avro"), refresh.Options{})
-	require.NoError(t, err)
-	require.Len(t, next.Events, len(g.Events), "storage adds no types")
 	require.Equal(t, load(t), g, "the glossary itself is not changed")
-	sms, _ := next.Event("users.messages.sms.Send")
-	category, _ := schemas.FieldNamed(sms.Properties, "category")
-	require.True(t, category.PII, "but flags")
-	require.Len(t, r.Undecided, 3)
 }
 
 // What is gone is named and kept; a flag of personal data is never taken away.
@@ -290,7 +233,7 @@ func TestRefreshKeepsWhatIsGone(t *testing.T) {
 	mail.PII, mail.Required = false, false
 	open.Properties = slices.DeleteFunc(open.Properties, func(f schemas.Field) bool { return f.Name == "is_amp" })
 	events := slices.DeleteFunc(current(edited), func(e schemas.EventType) bool { return e.Name == "users.UserOrphan" })
-	s := read(t, g, render(t, events, refresh.Page))
+	s := read(t, render(t, events)+"/page")
 	require.Equal(t, []string{
 		"type_gone users.UserOrphan  >",
 		"required_changed users.messages.email.Open properties.email_address required>optional",
@@ -323,8 +266,7 @@ func TestContradictions(t *testing.T) {
 	write(t, dir, "en.md", page("Custom HTTP Connector", with("string", false, false)))
 	write(t, dir, "ja.md", page("カスタムHTTPコネクター", with("integer", true, true)))
 	write(t, dir, "send.json", sample(t, with("boolean", false, false)))
-	write(t, dir, "send.avro", container(t, with("number", false, true)))
-	s := read(t, g, dir)
+	s := read(t, dir)
 	r := refresh.Compare(g, s)
 	require.False(t, r.Same)
 	var texts []string
@@ -334,7 +276,7 @@ func TestContradictions(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"type: string in the first, integer in the second", "required: no in the first, yes in the second", "[PII]: no in the first, yes in the second",
-		"type: string in the first, boolean in the second", "type: string in the first, number in the second", "[PII]: yes in the first, no in the second",
+		"type: string in the first, boolean in the second",
 	}, texts)
 	next, r, err := refresh.Refresh(g, s, refresh.Options{})
 	require.NoError(t, err)
@@ -342,23 +284,6 @@ func TestContradictions(t *testing.T) {
 	send, _ = next.Event("users.messages.sms.Send")
 	_, added := schemas.FieldNamed(send.Properties, "new")
 	require.False(t, added, "its type is not known")
-}
-
-// Storage has fields that HTTP does not have, and requires others.
-func TestStorageIsNoSourceWhereHTTPSpeaks(t *testing.T) {
-	g := load(t)
-	send, _ := g.Event("users.messages.email.Send")
-	dir := t.TempDir()
-	write(t, dir, "send.md", page("Custom HTTP Connector", *send))
-	storage := *send
-	storage.Properties = append(slices.Clone(send.Properties), schemas.Field{Name: "sdk_version", Type: "string", Required: true})
-	for i := range storage.Properties {
-		storage.Properties[i].Required = true
-	}
-	write(t, dir, "event_type=users.messages.email.Send/date=2026-01-01-00/part.avro", strings.ReplaceAll(container(t, storage), "com.braze.currents.users.messages.email.Send", "com.braze.currents.xxxxx.xxxxxxxx.xxxxx.Send"))
-	r := refresh.Compare(g, read(t, g, dir))
-	require.True(t, r.Same, "%v %v", r.Differences, r.Contradictions)
-	require.Equal(t, 1, r.Files[refresh.Avro])
 }
 
 func TestPagesAsPeopleWriteThem(t *testing.T) {
@@ -373,7 +298,7 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "page.md", strings.ReplaceAll(text, "\n", "\r\n"))
-			r := refresh.Compare(g, read(t, g, dir))
+			r := refresh.Compare(g, read(t, dir))
 			require.Empty(t, r.Unread)
 			require.Contains(t, differences(r), "field_added users.behaviors.Uninstall properties.new >integer, optional")
 			require.NotContains(t, strings.Join(differences(r), "\n"), "user.user_id")
@@ -385,22 +310,22 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 func TestUnreadableSources(t *testing.T) {
 	g := load(t)
 	dir := t.TempDir()
-	_, err := refresh.Read(dir, g)
+	_, err := refresh.Read(dir)
 	require.ErrorContains(t, err, "says nothing about events")
-	_, err = refresh.Read(dir+"/none", g)
+	_, err = refresh.Read(dir + "/none")
 	require.ErrorIs(t, err, os.ErrNotExist)
 
 	write(t, dir, "a.md", "```\n// users.a.B\n{\"properties\": [[\n```\n```\n// users.a.C\n{\"properties\":{\"x\":\"(sometimes, string) y\",\"z\":\"(required, blob) y\",\"ok\":\"(required, string) y\"}}\n```")
 	write(t, dir, "b.json", `{"event_type": "users.a.D", `)
-	write(t, dir, "c.avro", "Obj")
-	s := read(t, g, dir)
+	write(t, dir, "c.json", `{"event_type": "no name"}`)
+	s := read(t, dir)
 	r := refresh.Compare(g, s)
 	require.False(t, r.Same)
 	var places []string
 	for _, n := range r.Unread {
 		places = append(places, strings.TrimSpace(n.Source+" "+n.Field))
 	}
-	require.Equal(t, []string{"a.md:2", "a.md:6 properties.x", "a.md:6 properties.z", "b.json", "c.avro"}, places)
+	require.Equal(t, []string{"a.md:2", "a.md:6 properties.x", "a.md:6 properties.z", "b.json", "c.json"}, places)
 	var out bytes.Buffer
 	require.NoError(t, r.WriteText(&out))
 	require.Contains(t, out.String(), "type added       users.a.C: 3 fields  (a.md:6)")
