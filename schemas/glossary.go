@@ -1,9 +1,9 @@
 package schemas
 
 import (
-	"cmp"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"sync"
@@ -203,42 +203,26 @@ func FieldNamed(fields []Field, name string) (*Field, bool) {
 	return &fields[i], true
 }
 
-// byName lists what may be known of a field by its name alone.
-func (f *Field) byName() (texts []*string, lists []*[]string) {
-	return []*string{&f.Description, &f.Format, &f.Unit, &f.Items, &f.Note}, []*[]string{&f.Enum, &f.Examples}
-}
-
 // with returns the field with what is known of its name where it says nothing
 // itself.
-func (f Field) with(name *Field) Field {
-	f.Personal = f.Personal || name.Personal
-	texts, lists := f.byName()
-	knownTexts, knownLists := name.byName()
-	for i, text := range texts {
-		*text = cmp.Or(*text, *knownTexts[i])
-	}
-	for i, list := range lists {
-		if *list == nil {
-			*list = slices.Clone(*knownLists[i])
+func (f Field) with(name Field) Field {
+	own, known := reflect.ValueOf(&f).Elem(), reflect.ValueOf(name)
+	for i := range own.NumField() {
+		if own.Field(i).IsZero() {
+			own.Field(i).Set(known.Field(i))
 		}
 	}
 	return f
 }
 
 // without is the inverse of with: it takes away what is known of the name.
-func (f Field) without(name *Field) Field {
-	f.Personal = f.Personal && !name.Personal
-	texts, lists := f.byName()
-	knownTexts, knownLists := name.byName()
-	for i, text := range texts {
-		if *text == *knownTexts[i] {
-			*text = ""
+func (f Field) without(name Field) Field {
+	own, known := reflect.ValueOf(&f).Elem(), reflect.ValueOf(name)
+	for i := range own.NumField() {
+		if reflect.DeepEqual(own.Field(i).Interface(), known.Field(i).Interface()) {
+			own.Field(i).SetZero()
 		}
 	}
-	for i, list := range lists {
-		if slices.Equal(*list, *knownLists[i]) {
-			*list = nil
-		}
-	}
+	f.Name = name.Name
 	return f
 }

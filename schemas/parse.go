@@ -69,7 +69,7 @@ func (g *Glossary) complete() {
 	enrich := func(fields []Field) {
 		for i, f := range fields {
 			if at, ok := slices.BinarySearchFunc(g.Names, f, byName); ok {
-				fields[i] = f.with(&g.Names[at])
+				fields[i] = f.with(g.Names[at])
 			}
 		}
 	}
